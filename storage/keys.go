@@ -1,0 +1,97 @@
+package storage
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+)
+
+// The key table. Every key begins with
+//
+//	version uint32 BE | shard uint16 BE | table byte
+//
+// so that one view version in one shard is one contiguous range: a replay writes beside the live version, a dropped version is
+// one range delete, a shard moves alone. State that is not versioned (alerts, silences, settings) has version 0.
+//
+//	table            rest of the key                              value
+//	TablePosition    topic, 0x00, partition uint32 BE             codec below
+//	TableMeta        name                                         views: frontiers, counters, journal bounds
+//	TableSeries      view byte, series id uint32 BE               views: names, first bucket, counts before the hot window
+//	TableJournal     sequence uint64 BE                           views: what one checkpoint added
+//	TableCells       view byte, bucket uint32 BE, chunk uint16 BE views: all cells of a 10 s bucket
+//	TableWaiting     chunk uint32 BE                              views: span halves that wait or may be compensated
+//	TableDedup       time uint32 BE, sequence uint64 BE           views: hashes of records seen by one checkpoint
+//	TableAlert       group key, 0x00, fingerprint uint64 BE       evaluator: one alert's whole state
+//	TableOutbox      sequence uint64 BE                           evaluator: notifications to be handed to notify
+//	TableNotify      kind byte, id                                notify: silences, notification log
+//	TableRuleSamples series hash uint64 BE, bucket uint32 BE      evaluator: samples written by rules
+type Table byte
+
+// The tables. A value is part of the file format: never reuse one.
+const (
+	TablePosition    Table = 'P'
+	TableMeta        Table = 'M'
+	TableSeries      Table = 'S'
+	TableJournal     Table = 'J'
+	TableCells       Table = 'C'
+	TableWaiting     Table = 'W'
+	TableDedup       Table = 'H'
+	TableAlert       Table = 'A'
+	TableOutbox      Table = 'O'
+	TableNotify      Table = 'N'
+	TableRuleSamples Table = 'R'
+)
+
+// KeyPrefixLen is the length of what every key begins with.
+const KeyPrefixLen = 4 + 2 + 1
+
+// Key returns the key of table t in a version and shard; rest is copied.
+func Key(version uint32, shard uint16, t Table, rest ...byte) []byte {
+	k := make([]byte, 0, KeyPrefixLen+len(rest)+16)
+	k = binary.BigEndian.AppendUint32(k, version)
+	k = binary.BigEndian.AppendUint16(k, shard)
+	k = append(k, byte(t))
+	return append(k, rest...)
+}
+
+// PrefixEnd returns the first key after every key that begins with prefix, or nil when there is none.
+func PrefixEnd(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i] < 0xff {
+			end[i]++
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+func positionKey(version uint32, shard uint16, topic string, partition int32) []byte {
+	k := Key(version, shard, TablePosition, []byte(topic)...)
+	k = append(k, 0)
+	return binary.BigEndian.AppendUint32(k, uint32(partition))
+}
+
+// A position's value: offset int64 BE, leader epoch int32 BE, topic id 16 bytes.
+const positionLen = 8 + 4 + 16
+
+func appendPosition(b []byte, p Position) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(p.Offset))
+	b = binary.BigEndian.AppendUint32(b, uint32(p.LeaderEpoch))
+	return append(b, p.TopicID[:]...)
+}
+
+func parsePosition(key, value []byte) (Position, error) {
+	rest := key[KeyPrefixLen:]
+	if len(rest) < 5 || rest[len(rest)-5] != 0 || len(value) != positionLen {
+		return Position{}, fmt.Errorf("storage: position entry %x has an unknown form", key)
+	}
+	p := Position{
+		Topic:       string(rest[:len(rest)-5]),
+		Partition:   int32(binary.BigEndian.Uint32(rest[len(rest)-4:])),
+		Offset:      int64(binary.BigEndian.Uint64(value)),
+		LeaderEpoch: int32(binary.BigEndian.Uint32(value[8:])),
+	}
+	copy(p.TopicID[:], value[12:])
+	return p, nil
+}

@@ -1,0 +1,86 @@
+package views
+
+import "sync"
+
+// Change says what commits since the last Take touched. It is level-triggered: it names series, the reader reads them again.
+type Change struct {
+	Frontier Frontier
+	RED      map[uint32]struct{} // ids of red series
+	Edges    map[uint32]struct{} // ids of servicemap series
+}
+
+// Feed tells subscribers that commits happened. Publish never blocks: what a slow subscriber has not taken is merged.
+type Feed struct {
+	mu   sync.Mutex
+	subs map[*Subscription]struct{}
+}
+
+// Subscription is one reader's place in a Feed.
+type Subscription struct {
+	// C is ready when there is something to Take. It is never closed.
+	C    <-chan struct{}
+	c    chan struct{}
+	feed *Feed
+	mu   sync.Mutex
+	next Change
+}
+
+// Subscribe starts a subscription; it sees every later Publish. The caller must Close it.
+func (f *Feed) Subscribe() *Subscription {
+	c := make(chan struct{}, 1)
+	s := &Subscription{C: c, c: c, feed: f}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.subs == nil {
+		f.subs = map[*Subscription]struct{}{}
+	}
+	f.subs[s] = struct{}{}
+	return s
+}
+
+// Publish hands a change to every subscription. It keeps no reference to the slices.
+func (f *Feed) Publish(fr Frontier, red, edges []uint32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for s := range f.subs {
+		s.add(fr, red, edges)
+	}
+}
+
+func (s *Subscription) add(fr Frontier, red, edges []uint32) {
+	s.mu.Lock()
+	s.next.Frontier = fr
+	s.next.RED = addAll(s.next.RED, red)
+	s.next.Edges = addAll(s.next.Edges, edges)
+	s.mu.Unlock()
+	select {
+	case s.c <- struct{}{}:
+	default:
+	}
+}
+
+func addAll(set map[uint32]struct{}, ids []uint32) map[uint32]struct{} {
+	if set == nil && len(ids) > 0 {
+		set = make(map[uint32]struct{}, len(ids))
+	}
+	for _, id := range ids {
+		set[id] = struct{}{}
+	}
+	return set
+}
+
+// Take returns everything published since the last Take, merged. Its Frontier is the newest; its maps may be nil.
+func (s *Subscription) Take() Change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.next
+	s.next = Change{Frontier: c.Frontier}
+	return c
+}
+
+// Close ends the subscription.
+func (s *Subscription) Close() {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	delete(s.feed.subs, s)
+}

@@ -1,0 +1,169 @@
+package views
+
+import (
+	"time"
+)
+
+// BucketSeconds is the width of the finest level: an observation counts in the bucket that holds its end time.
+const BucketSeconds = 10
+
+// REDKey names one series of the red view.
+type REDKey struct {
+	Service, Operation string
+	Kind               Kind
+	Status             Status
+}
+
+// EdgeKey names one series of the servicemap view. Connection is "", "messaging_system", "database" or "virtual_node".
+type EdgeKey struct {
+	Client, Server, Connection string
+}
+
+// Exemplar is one span worth looking at. The zero TraceID means none.
+type Exemplar struct {
+	TraceID  [16]byte
+	SpanID   [8]byte
+	End      uint64 // Unix nanoseconds
+	Duration uint64 // nanoseconds
+}
+
+// Counts is what is kept of a set of spans.
+type Counts struct {
+	Calls uint64 // adjusted for sampling
+	Size  uint64 // encoded bytes of the spans
+	Sum   uint64 // of durations, nanoseconds
+	Hist  Histogram
+}
+
+// REDCell is one series in one bucket.
+type REDCell struct {
+	Bucket int64 // start, Unix seconds, a multiple of BucketSeconds
+	Counts
+	Slowest, Latest Exemplar
+}
+
+// REDTimeline is one series over a range: what it counted before the range, and its buckets within it, ascending. The value of
+// its counter at time t is Base plus every cell whose bucket starts before t.
+type REDTimeline struct {
+	ID    uint32 // stable within a view version
+	Key   REDKey
+	First int64 // start of the series' first bucket, Unix seconds
+	Last  int64 // start of its newest bucket
+	Base  Counts
+	Cells []REDCell
+}
+
+// EdgeCounts is what is kept of the calls over one edge.
+type EdgeCounts struct {
+	Calls, Failed          uint64
+	ClientSum, ServerSum   uint64 // nanoseconds
+	ClientHist, ServerHist Histogram
+}
+
+// EdgeCell is one edge in one bucket.
+type EdgeCell struct {
+	Bucket int64
+	EdgeCounts
+}
+
+// EdgeTimeline is one edge over a range; see REDTimeline.
+type EdgeTimeline struct {
+	ID    uint32
+	Key   EdgeKey
+	First int64
+	Last  int64
+	Base  EdgeCounts
+	Cells []EdgeCell
+}
+
+// Frontier says for which times the views speak.
+type Frontier struct {
+	Seq      uint64    // number of the last commit; grows by one with each
+	Version  uint32    // view version; changes only when a replay swaps
+	Since    time.Time // start of the oldest bucket retained; zero while nothing was counted
+	Head     time.Time // newest event time counted; zero while nothing was counted
+	Complete time.Time // up to here every partition has been read; zero while unknown
+}
+
+// Latency holds quantiles interpolated within histogram buckets.
+type Latency struct{ P50, P95, P99 time.Duration }
+
+// RED is what a service or an operation did in a range.
+type RED struct {
+	Calls, Errors uint64
+	Latency       Latency
+}
+
+// Service is one service in a range.
+type Service struct {
+	Name     string
+	RED          // of all its spans, as calls_total counts them
+	Entry    RED // of its SERVER and CONSUMER spans alone: what was asked of it
+	LastSeen time.Time
+}
+
+// Operation is one (span name, kind) of a service in a range.
+type Operation struct {
+	Name string
+	Kind Kind
+	RED
+}
+
+// Point is one step of a service's chart.
+type Point struct {
+	Time time.Time // start of the step
+	RED
+}
+
+// Node is one place on the service map. Type is "service", "database", "messaging_system" or "virtual_node".
+type Node struct{ Name, Type string }
+
+// Edge is one edge of the service map in a range.
+type Edge struct {
+	EdgeKey
+	Calls, Failed        uint64
+	ClientP95, ServerP95 time.Duration
+}
+
+// Unpaired counts span halves that made no edge, by reason.
+type Unpaired struct {
+	Reason string
+	Count  uint64
+}
+
+// Map is the service map of a range.
+type Map struct {
+	Nodes    []Node
+	Edges    []Edge
+	Unpaired []Unpaired
+}
+
+// Reader answers from committed state only. *Set implements it; from is inclusive, to exclusive, and both are widened to bucket
+// edges. Every slice is the caller's own and sorted by name.
+type Reader interface {
+	Frontier() Frontier
+	Services(from, to time.Time) ([]Service, error)
+	// Operations reports ok=false for a service the views do not know at all.
+	Operations(service string, from, to time.Time) (ops []Operation, ok bool, err error)
+	// ServicePoints has a point for each step, empty ones included. An empty operation means all.
+	ServicePoints(service, operation string, from, to time.Time, step time.Duration) (points []Point, ok bool, err error)
+	ServiceMap(from, to time.Time) (Map, error)
+	// SelectRED and SelectEdges return the series that match accepts, with their buckets in the range.
+	SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error)
+	SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error)
+	// Counters returns what the views counted beside series, over all time.
+	Counters() Counters
+	Feed() *Feed
+}
+
+// Counters are totals over all time, kept with the positions.
+type Counters struct {
+	Records, Spans uint64
+	Unattributed   uint64 // spans of resources without service.name
+	TooLate        uint64 // spans older than retention
+	Future         uint64 // spans clamped because they end in the future
+	Duplicates     uint64 // records recognised as sent again
+	DeadLetters    uint64
+	Overflowed     uint64 // spans counted in an overflow series
+	Waiting        uint64 // span halves waiting for their other side, now
+}

@@ -1,0 +1,58 @@
+package views
+
+// Kind is a span's kind, with OTLP's numbers (opentelemetry/proto/trace/v1/trace.proto, Span.SpanKind).
+type Kind uint8
+
+// The kinds.
+const (
+	KindUnspecified Kind = iota
+	KindInternal
+	KindServer
+	KindClient
+	KindProducer
+	KindConsumer
+	kinds // how many there are
+)
+
+// Status is a span's status code, with OTLP's numbers.
+type Status uint8
+
+// The status codes.
+const (
+	StatusUnset Status = iota
+	StatusOK
+	StatusError
+	statuses
+)
+
+// Resource is what the views need of an OTLP resource. Its slices point into the scanned record.
+type Resource struct {
+	Service    []byte // service.name; empty is a name, see HasService
+	HasService bool
+}
+
+// Span is what the views need of an OTLP span. Its slices point into the scanned record and live as long as it does; a
+// scanner reuses one Span for all spans of a record.
+type Span struct {
+	TraceID  [16]byte
+	SpanID   [8]byte
+	ParentID [8]byte // zero: a root
+	Name     []byte
+	Start    uint64 // Unix nanoseconds
+	End      uint64 // Unix nanoseconds
+	Kind     Kind
+	Status   Status
+	Size     uint32 // encoded bytes
+	// TraceState holds W3C tracestate, in which OpenTelemetry's probability sampling is noted.
+	TraceState []byte
+	// Attributes that name the other side of a call; nil where absent.
+	PeerService, DBName, DBNamespace, DBSystemName, DBSystem, ServerAddress, NetPeerName, Destination []byte
+}
+
+// Duration is End-Start in nanoseconds, 0 when the end lies before the start.
+func (s *Span) Duration() uint64 {
+	if s.End < s.Start {
+		return 0
+	}
+	return s.End - s.Start
+}
