@@ -1,0 +1,274 @@
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/storagetest"
+)
+
+// small keeps Badger's maps small; its commits may hold 1.2 MB.
+func small() storage.Options { return storage.Options{MemTableBytes: 8 << 20, MinFreeBytes: 1 << 20} }
+
+func open(t testing.TB, dir string) *storage.DB {
+	t.Helper()
+	db, err := storage.Open(dir, small())
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return db
+}
+
+func TestDB(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storage.KV { return open(t, t.TempDir()) })
+}
+
+func TestReopen(t *testing.T) {
+	dir, h := t.TempDir(), storagetest.NewHistory(1, 40)
+	for i := range 4 {
+		db := open(t, dir)
+		if n := h.Check(t, db); n != 10*i {
+			t.Fatalf("opened after %d commits, want %d", n, 10*i)
+		}
+		for _, c := range h.Commits[10*i : 10*i+10] {
+			if err := db.Commit(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Check(t, open(t, dir))
+}
+
+func TestTooLarge(t *testing.T) {
+	db := open(t, t.TempDir())
+	maxBytes, maxEntries := db.Limits()
+	storagetest.Commit(t, db, storagetest.Set("a", "1"))
+	for name, c := range map[string]storage.Commit{
+		"bytes":     {Entries: []storage.Entry{storagetest.Set("a", "2"), {Key: storagetest.Key("b"), Value: make([]byte, maxBytes)}}},
+		"entries":   {Entries: manyEntries(int(maxEntries))},
+		"positions": {Entries: manyEntries(int(maxEntries) - 1), Positions: []storage.Position{{Topic: "t"}}},
+	} {
+		if err := db.Commit(c); !errors.Is(err, storage.ErrTooLarge) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := storagetest.Dump(t, db, nil, nil); len(got) != 1 || got[0] != "a=1" {
+		t.Fatalf("a refused commit wrote: %.100q", got)
+	}
+	storagetest.Commit(t, db, manyEntries(int(maxEntries)-10)...)
+}
+
+func manyEntries(n int) []storage.Entry {
+	list := make([]storage.Entry, n)
+	for i := range list {
+		list[i] = storagetest.Set(fmt.Sprint(i), "")
+	}
+	return list
+}
+
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir)
+	_, err := storage.Open(dir, small())
+	if !errors.Is(err, storage.ErrInUse) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+		t.Fatalf("second open: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir)
+}
+
+func TestFreeSpaceFloor(t *testing.T) {
+	free, now, probes := uint64(1<<30), time.Unix(1000, 0), 0
+	o := small()
+	o.MinFreeBytes = 1 << 20
+	o.FreeBytes = func(string) (uint64, error) { probes++; return free, nil }
+	o.Now = func() time.Time { return now }
+	db, err := storage.Open(t.TempDir(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for range 5 {
+		storagetest.Commit(t, db, storagetest.Set("a", "1"))
+	}
+	if probes != 2 { // one by Open
+		t.Errorf("%d probes within a second", probes)
+	}
+	free, now = 1<<20, now.Add(time.Second)
+	c := storage.Commit{Entries: []storage.Entry{storagetest.Set("a", "2")}}
+	if err := db.Commit(c); !errors.Is(err, storage.ErrDiskFull) {
+		t.Fatalf("under the floor: %v", err)
+	}
+	if got := storagetest.Dump(t, db, nil, nil); len(got) != 1 || got[0] != "a=1" {
+		t.Fatalf("reads under the floor: %v", got)
+	}
+	free, now = 1<<21, now.Add(time.Second)
+	if err := db.Commit(c); err != nil {
+		t.Fatalf("after space returned: %v", err)
+	}
+	// what is written between two probes counts
+	big := storage.Commit{Entries: []storage.Entry{{Key: storagetest.Key("b"), Value: make([]byte, 600<<10)}}}
+	if err := db.Commit(big); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Commit(big); !errors.Is(err, storage.ErrDiskFull) {
+		t.Fatalf("own writes between probes: %v", err)
+	}
+	o.FreeBytes = func(string) (uint64, error) { return 100, nil }
+	if _, err := storage.Open(t.TempDir(), o); !errors.Is(err, storage.ErrDiskFull) {
+		t.Fatalf("open on a full disk: %v", err)
+	}
+}
+
+func TestLeftovers(t *testing.T) {
+	dir, h := t.TempDir(), storagetest.NewHistory(2, 10)
+	db := open(t, dir)
+	for _, c := range h.Commits {
+		if err := db.Commit(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{
+		"00041.mem":          nil,                // a kill between truncation and removal
+		"00042.mem":          make([]byte, 20),   // a header that never reached the disk
+		"00043.mem":          make([]byte, 4096), // …with the pages after it
+		"000099.sst":         nil,                // a table that no manifest names
+		"MANIFEST-REWRITE":   []byte("Bd"),       // a rewrite that was not renamed
+		"LOCK.watchingcat~":  []byte("x"),
+		"00001.vlog.unknown": nil,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := h.Check(t, open(t, dir)); n != 10 {
+		t.Fatalf("%d commits left of 10", n)
+	}
+}
+
+func TestDropVersion(t *testing.T) {
+	db := open(t, t.TempDir())
+	for version := range uint32(3) {
+		for batch := range 3 {
+			c := storage.Commit{Version: version, Positions: []storage.Position{{Topic: "t", Offset: 5}}}
+			for i := range 900 {
+				key := storage.Key(version, uint16(batch), storage.TableCells, byte(i>>8), byte(i))
+				c.Entries = append(c.Entries, storage.Entry{Key: key, Value: make([]byte, 10)})
+			}
+			key := storage.Key(version, uint16(batch), storage.TableMeta)
+			c.Entries = append(c.Entries, storage.Entry{Key: key, Value: make([]byte, 200<<10)})
+			if err := db.Commit(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	count := func() (n int) {
+		if err := db.Scan(nil, nil, func(_, _ []byte) error { n++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if err := db.DropVersion(context.Background(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := count(), 2*(3*901+1); got != want {
+		t.Fatalf("%d entries left, want %d", got, want)
+	}
+	if ps, err := db.Positions(1, 0); err != nil || len(ps) != 0 {
+		t.Fatalf("positions of the dropped version: %v, %v", ps, err)
+	}
+	if ps, err := db.Positions(2, 0); err != nil || len(ps) != 1 {
+		t.Fatalf("positions of the next version: %v, %v", ps, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := db.DropVersion(ctx, 2); !errors.Is(err, context.Canceled) {
+		t.Fatalf("canceled drop: %v", err)
+	}
+}
+
+func TestBackupRestore(t *testing.T) {
+	h := storagetest.NewHistory(5, 40)
+	db := open(t, t.TempDir())
+	var full, increment bytes.Buffer
+	since := uint64(0)
+	for i, c := range h.Commits {
+		if err := db.Commit(c); err != nil {
+			t.Fatal(err)
+		}
+		if i == 19 {
+			var err error
+			if since, err = db.Backup(&full, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := db.Backup(&increment, since); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Restore(bytes.NewReader(full.Bytes())); !errors.Is(err, storage.ErrNotEmpty) {
+		t.Fatalf("restore over data: %v", err)
+	}
+	dir := t.TempDir()
+	restored := open(t, dir)
+	if err := restored.Restore(bytes.NewReader(full.Bytes()), bytes.NewReader(increment.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.Check(t, restored); n != 40 {
+		t.Fatalf("restored %d commits of 40", n)
+	}
+	if err := restored.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.Check(t, open(t, dir))
+	part := open(t, t.TempDir())
+	if err := part.Restore(bytes.NewReader(full.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.Check(t, part); n != 20 {
+		t.Fatalf("restored %d commits of 20", n)
+	}
+	for _, c := range h.Commits[20:] { // and resumes
+		if err := part.Commit(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Check(t, part)
+	for _, garbage := range []string{"", "no backup at all, but long enough", "watchingcat backup 1\nnoise, read as a length"} {
+		if err := open(t, t.TempDir()).Restore(strings.NewReader(garbage)); err == nil {
+			t.Fatalf("restored %q", garbage)
+		}
+	}
+}
+
+func TestGCAndSize(t *testing.T) {
+	db := open(t, t.TempDir())
+	storagetest.Commit(t, db, storagetest.Set("a", strings.Repeat("x", 100<<10)))
+	if err := db.GC(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := db.Size(); err != nil || n < 100<<10 || n > 4<<20 {
+		t.Fatalf("size %d, %v", n, err)
+	}
+}

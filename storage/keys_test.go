@@ -1,0 +1,74 @@
+package storage
+
+import (
+	"bytes"
+	"cmp"
+	"testing"
+)
+
+func TestKeyLayout(t *testing.T) {
+	got := Key(0x01020304, 0x0506, TableCells, 7, 8)
+	if want := []byte{1, 2, 3, 4, 5, 6, 'C', 7, 8}; !bytes.Equal(got, want) {
+		t.Fatalf("key %x, want %x", got, want)
+	}
+}
+
+func TestPrefixEnd(t *testing.T) {
+	f := func(prefix, want []byte) {
+		t.Helper()
+		if got := PrefixEnd(prefix); !bytes.Equal(got, want) {
+			t.Errorf("end of %x: %x, want %x", prefix, got, want)
+		}
+	}
+	f([]byte{1, 2}, []byte{1, 3})
+	f([]byte{1, 0xff}, []byte{2})
+	f([]byte{0xff, 0xff}, nil)
+	f(nil, nil)
+}
+
+// FuzzKeyOrder: keys sort as (version, shard, table, rest) does, and PrefixEnd closes a prefix off exactly.
+func FuzzKeyOrder(f *testing.F) {
+	f.Add(uint32(1), uint16(0), byte('M'), []byte("a"), uint32(1), uint16(0), byte('M'), []byte("ab"))
+	f.Add(uint32(255), uint16(9), byte('C'), []byte{0xff}, uint32(256), uint16(0), byte('C'), []byte{})
+	f.Fuzz(func(t *testing.T, v1 uint32, s1 uint16, t1 byte, r1 []byte, v2 uint32, s2 uint16, t2 byte, r2 []byte) {
+		k1, k2 := Key(v1, s1, Table(t1), r1...), Key(v2, s2, Table(t2), r2...)
+		want := cmp.Or(cmp.Compare(v1, v2), cmp.Compare(s1, s2), cmp.Compare(t1, t2), bytes.Compare(r1, r2))
+		if got := bytes.Compare(k1, k2); got != want {
+			t.Fatalf("%x and %x compare as %d, want %d", k1, k2, got, want)
+		}
+		end := PrefixEnd(k1)
+		inside := bytes.HasPrefix(k2, k1)
+		between := bytes.Compare(k2, k1) >= 0 && (end == nil || bytes.Compare(k2, end) < 0)
+		if inside != between {
+			t.Fatalf("%x under %x: prefix %v, range %v", k2, k1, inside, between)
+		}
+	})
+}
+
+// FuzzPosition: what is written is read back, and topic names do not mix with partition numbers.
+func FuzzPosition(f *testing.F) {
+	f.Add("otlp_spans", int32(3), int64(77), int32(5), []byte("0123456789abcdef"))
+	f.Add("a", int32(0), int64(0), int32(-1), []byte{})
+	f.Fuzz(func(t *testing.T, topic string, partition int32, offset int64, epoch int32, id []byte) {
+		p := Position{Topic: topic, Partition: partition, Offset: offset, LeaderEpoch: epoch}
+		copy(p.TopicID[:], id)
+		got, err := parsePosition(positionKey(1, 2, topic, partition), appendPosition(nil, p))
+		if err != nil || got != p {
+			t.Fatalf("%+v came back as %+v, %v", p, got, err)
+		}
+	})
+}
+
+func FuzzParsePosition(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x01\x00\x00Pt\x00\x00\x00\x00\x01"), make([]byte, positionLen))
+	f.Fuzz(func(t *testing.T, key, value []byte) {
+		if len(key) < KeyPrefixLen {
+			return // every key is at least that long
+		}
+		if p, err := parsePosition(key, value); err == nil {
+			if !bytes.Equal(positionKey(0, 0, p.Topic, p.Partition)[KeyPrefixLen:], key[KeyPrefixLen:]) || !bytes.Equal(appendPosition(nil, p), value) {
+				t.Fatalf("%x=%x parsed to %+v", key, value, p)
+			}
+		}
+	})
+}

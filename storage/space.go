@@ -1,0 +1,105 @@
+package storage
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// spaceProbe guards the free-space floor. It asks the file system at most once a second and counts its own writes in between.
+type spaceProbe struct {
+	dir   string
+	floor uint64
+	free  func(dir string) (uint64, error)
+	now   func() time.Time
+
+	probed  time.Time
+	last    uint64
+	written uint64 // since probed
+}
+
+func (s *spaceProbe) check(commit uint64) error {
+	if now := s.now(); s.probed.IsZero() || now.Sub(s.probed) >= time.Second || now.Before(s.probed) {
+		free, err := s.free(s.dir)
+		if err != nil {
+			return fmt.Errorf("storage: free space of %s: %w", s.dir, err)
+		}
+		s.probed, s.last, s.written = now, free, 0
+	}
+	if s.last < s.floor+s.written+commit {
+		return fmt.Errorf("%w: %d bytes free in %s, floor %d", ErrDiskFull, s.last, s.dir, s.floor)
+	}
+	s.written += commit
+	return nil
+}
+
+// recoverMargin is for the headers of the files that Badger makes at Open.
+const recoverMargin = 1 << 20
+
+// roomToRecover refuses to open on a disk that cannot take what Badger will write back from its memtable logs: it would not
+// fail but be killed.
+func (db *DB) roomToRecover() error {
+	files, err := filepath.Glob(filepath.Join(db.dir, "*.mem"))
+	if err != nil {
+		return fmt.Errorf("storage: list memtables: %w", err)
+	}
+	need := uint64(0)
+	for _, f := range files {
+		if fi, err := os.Stat(f); err == nil {
+			need += allocated(fi)
+		}
+	}
+	free, err := db.o.FreeBytes(db.dir)
+	if err != nil {
+		return fmt.Errorf("storage: free space of %s: %w", db.dir, err)
+	}
+	if free < need+recoverMargin {
+		return fmt.Errorf("%w: recovery needs %d bytes in %s, %d are free", ErrDiskFull, need, db.dir, free)
+	}
+	return nil
+}
+
+// removeEmptyMemtables deletes the empty files that a kill inside Badger's file deletion leaves. Badger truncates a memtable's
+// log before it removes it, and refuses to open when it finds one of length 0 (dgraph-io/badger issue 2207).
+func removeEmptyMemtables(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	if err != nil {
+		return fmt.Errorf("storage: list memtables: %w", err)
+	}
+	for _, f := range files {
+		fi, err := os.Stat(f)
+		if err != nil {
+			return fmt.Errorf("storage: look at memtable: %w", err)
+		}
+		if fi.Size() > 0 {
+			continue
+		}
+		if err := os.Remove(f); err != nil {
+			return fmt.Errorf("storage: remove empty memtable: %w", err)
+		}
+	}
+	return nil
+}
+
+// Size returns how many bytes the folder takes on disk. Badger's files are sparse, so their lengths would say too much.
+func (db *DB) Size() (uint64, error) {
+	total := uint64(0)
+	err := filepath.WalkDir(db.dir, func(_ string, d fs.DirEntry, err error) error {
+		if os.IsNotExist(err) {
+			return nil // compaction removes files while we look
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if fi, err := d.Info(); err == nil {
+			total += allocated(fi)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("storage: size of %s: %w", db.dir, err)
+	}
+	return total, nil
+}
