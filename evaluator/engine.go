@@ -1,0 +1,38 @@
+package evaluator
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// EngineConfig bounds what one PromQL query may cost. Zero values mean the defaults, which are Prometheus' own.
+type EngineConfig struct {
+	MaxSamples int           // held in memory by one query; 50 million
+	Timeout    time.Duration // of one query; 2 min
+	Lookback   time.Duration // after which a series without a sample is gone; 5 min
+}
+
+// NewParser returns the PromQL parser that the engine and the rules share.
+func NewParser() parser.Parser { return parser.NewParser(parser.Options{}) }
+
+// NewEngine builds a PromQL engine. Its metrics, prometheus_engine_*, go to reg, which may be nil.
+func NewEngine(c EngineConfig, log *slog.Logger, reg prometheus.Registerer) *promql.Engine {
+	if c.MaxSamples == 0 {
+		c.MaxSamples = 50_000_000
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 2 * time.Minute
+	}
+	if c.Lookback == 0 {
+		c.Lookback = 5 * time.Minute
+	}
+	return promql.NewEngine(promql.EngineOpts{
+		Logger: log, Reg: reg, MaxSamples: c.MaxSamples, Timeout: c.Timeout, LookbackDelta: c.Lookback,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+		EnableAtModifier:         true, EnableNegativeOffset: true, Parser: NewParser(),
+	})
+}

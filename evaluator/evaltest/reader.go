@@ -1,0 +1,212 @@
+// Package evaltest has a views.Reader made of literal spans, for tests of what reads views.
+package evaltest
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Reader counts observations in exact 10 s cells and answers SelectRED, SelectEdges and Frontier; its other methods answer
+// nothing. It is safe for concurrent use.
+type Reader struct {
+	mu    sync.Mutex
+	fr    views.Frontier
+	feed  views.Feed
+	red   []*views.REDTimeline
+	edges []*views.EdgeTimeline
+}
+
+// Observation is one span, or one call over an edge.
+type Observation struct {
+	At       time.Time // end
+	Duration time.Duration
+	TraceID  byte
+}
+
+// Span counts spans of key.
+func (r *Reader) Span(k views.REDKey, obs ...Observation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(r.red, func(t *views.REDTimeline) bool { return t.Key == k })
+	if i < 0 {
+		i = len(r.red)
+		r.red = append(r.red, &views.REDTimeline{ID: uint32(i + 1), Key: k, First: bucketOf(obs[0].At)})
+	}
+	t := r.red[i]
+	for _, o := range obs {
+		c := cell(&t.Cells, o.At, func(c *views.REDCell) *int64 { return &c.Bucket })
+		c.Calls++
+		c.Size += 100
+		c.Sum += uint64(o.Duration)
+		c.Hist.Add(uint64(o.Duration), 1)
+		e := views.Exemplar{TraceID: [16]byte{o.TraceID}, SpanID: [8]byte{o.TraceID}, End: uint64(o.At.UnixNano()), Duration: uint64(o.Duration)}
+		if e.Duration >= c.Slowest.Duration {
+			c.Slowest = e
+		}
+		if e.End >= c.Latest.End {
+			c.Latest = e
+		}
+		t.First, t.Last = min(t.First, c.Bucket), max(t.Last, c.Bucket)
+		r.seen(o.At)
+	}
+}
+
+// Call counts calls over an edge.
+func (r *Reader) Call(k views.EdgeKey, failed bool, obs ...Observation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(r.edges, func(t *views.EdgeTimeline) bool { return t.Key == k })
+	if i < 0 {
+		i = len(r.edges)
+		r.edges = append(r.edges, &views.EdgeTimeline{ID: uint32(i + 1), Key: k, First: bucketOf(obs[0].At)})
+	}
+	t := r.edges[i]
+	for _, o := range obs {
+		c := cell(&t.Cells, o.At, func(c *views.EdgeCell) *int64 { return &c.Bucket })
+		c.Calls++
+		if failed {
+			c.Failed++
+		}
+		c.ClientSum += uint64(o.Duration)
+		c.ServerSum += uint64(o.Duration)
+		c.ClientHist.Add(uint64(o.Duration), 1)
+		c.ServerHist.Add(uint64(o.Duration), 1)
+		t.First, t.Last = min(t.First, c.Bucket), max(t.Last, c.Bucket)
+		r.seen(o.At)
+	}
+}
+
+func bucketOf(t time.Time) int64 { return t.Unix() - t.Unix()%views.BucketSeconds }
+
+func (r *Reader) seen(at time.Time) {
+	if at.After(r.fr.Head) {
+		r.fr.Head = at
+	}
+	if b := time.Unix(bucketOf(at), 0); r.fr.Since.IsZero() || b.Before(r.fr.Since) {
+		r.fr.Since = b
+	}
+}
+
+func cell[T any](cells *[]T, at time.Time, bucket func(*T) *int64) *T {
+	b := bucketOf(at)
+	i, ok := slices.BinarySearchFunc(*cells, b, func(c T, b int64) int { return cmp.Compare(*bucket(&c), b) })
+	if !ok {
+		var c T
+		*bucket(&c) = b
+		*cells = slices.Insert(*cells, i, c)
+	}
+	return &(*cells)[i]
+}
+
+// Commit makes complete the time up to which every partition has been read, and publishes a change of all series.
+func (r *Reader) Commit(complete time.Time) {
+	r.mu.Lock()
+	r.fr.Seq++
+	r.fr.Complete = complete
+	fr, red, edges := r.fr, []uint32{}, []uint32{}
+	for _, t := range r.red {
+		red = append(red, t.ID)
+	}
+	for _, t := range r.edges {
+		edges = append(edges, t.ID)
+	}
+	r.mu.Unlock()
+	r.feed.Publish(fr, red, edges)
+}
+
+// Complete moves the complete frontier alone, as idle partitions do.
+func (r *Reader) Complete(t time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fr.Complete = t
+}
+
+// SelectRED implements views.Reader.
+func (r *Reader) SelectRED(from, to time.Time, match func(uint32, views.REDKey) bool) ([]views.REDTimeline, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []views.REDTimeline
+	for _, t := range r.red {
+		if !match(t.ID, t.Key) {
+			continue
+		}
+		n := views.REDTimeline{ID: t.ID, Key: t.Key, First: t.First, Last: t.Last}
+		for _, c := range t.Cells {
+			switch {
+			case c.Bucket < from.Unix():
+				n.Base.Calls += c.Calls
+				n.Base.Size += c.Size
+				n.Base.Sum += c.Sum
+				n.Base.Hist.Merge(&c.Hist)
+			case c.Bucket < to.Unix():
+				c.Hist.Counts = slices.Clone(c.Hist.Counts)
+				n.Cells = append(n.Cells, c)
+			}
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// SelectEdges implements views.Reader.
+func (r *Reader) SelectEdges(from, to time.Time, match func(uint32, views.EdgeKey) bool) ([]views.EdgeTimeline, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []views.EdgeTimeline
+	for _, t := range r.edges {
+		if !match(t.ID, t.Key) {
+			continue
+		}
+		n := views.EdgeTimeline{ID: t.ID, Key: t.Key, First: t.First, Last: t.Last}
+		for _, c := range t.Cells {
+			switch {
+			case c.Bucket < from.Unix():
+				n.Base.Calls += c.Calls
+				n.Base.Failed += c.Failed
+				n.Base.ClientSum += c.ClientSum
+				n.Base.ServerSum += c.ServerSum
+				n.Base.ClientHist.Merge(&c.ClientHist)
+				n.Base.ServerHist.Merge(&c.ServerHist)
+			case c.Bucket < to.Unix():
+				c.ClientHist.Counts = slices.Clone(c.ClientHist.Counts)
+				c.ServerHist.Counts = slices.Clone(c.ServerHist.Counts)
+				n.Cells = append(n.Cells, c)
+			}
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// Frontier implements views.Reader.
+func (r *Reader) Frontier() views.Frontier {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fr
+}
+
+// Feed implements views.Reader.
+func (r *Reader) Feed() *views.Feed { return &r.feed }
+
+// Services implements views.Reader.
+func (r *Reader) Services(_, _ time.Time) ([]views.Service, error) { return nil, nil }
+
+// Operations implements views.Reader.
+func (r *Reader) Operations(string, time.Time, time.Time) ([]views.Operation, bool, error) {
+	return nil, false, nil
+}
+
+// ServicePoints implements views.Reader.
+func (r *Reader) ServicePoints(string, string, time.Time, time.Time, time.Duration) ([]views.Point, bool, error) {
+	return nil, false, nil
+}
+
+// ServiceMap implements views.Reader.
+func (r *Reader) ServiceMap(_, _ time.Time) (views.Map, error) { return views.Map{}, nil }
+
+// Counters implements views.Reader.
+func (r *Reader) Counters() views.Counters { return views.Counters{} }

@@ -1,0 +1,203 @@
+package evaluator
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+// field says which numbers of a cell a metric shows.
+type field uint8
+
+const (
+	fieldCalls field = iota
+	fieldSize
+	fieldFailed
+	fieldDuration // of red series
+	fieldClient   // latency seen by the client of an edge
+	fieldServer
+)
+
+// part says which series of a metric: a counter, or one part of a histogram.
+type part uint8
+
+const (
+	partCounter part = iota
+	partBucket
+	partSum
+	partCount
+	partNative
+)
+
+// A metric is one metric name of one family.
+type metric struct {
+	name   string
+	part   part
+	field  field
+	unit   time.Duration // of sums and bounds
+	bounds views.Bounds  // of partBucket
+	les    []string      // bounds as label values, "+Inf" last
+	// service is the label that names the service, "" for metrics of edges.
+	service  string
+	unpaired bool // of edges: shows the halves that found no other side, and nothing else
+}
+
+// Metadata describes a metric as /api/v1/metadata does. For histograms Name lacks the suffixes of their series.
+type Metadata struct {
+	Name string           `json:"-"`
+	Type model.MetricType `json:"type"`
+	Help string           `json:"help"`
+	Unit string           `json:"unit"`
+}
+
+// unpairedPrefix begins the connection type under which views keep halves that made no edge.
+const unpairedPrefix = "unpaired:"
+
+var (
+	metrics  []metric // ordered by name
+	metadata []Metadata
+	counters = map[string]bool{} // names whose values only grow, for classify.go
+)
+
+func init() {
+	for _, f := range []struct {
+		calls, duration, service string
+		unit                     time.Duration
+		bounds                   views.Bounds
+		native                   bool
+	}{
+		{"traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds", "service_name", time.Millisecond, views.CollectorBounds, false},
+		{"", "traces_span_metrics_duration_seconds", "service_name", time.Second, views.CollectorBounds, false},
+		{"calls_total", "duration_milliseconds", "service_name", time.Millisecond, views.CollectorBounds, false},
+		{"traces_spanmetrics_calls_total", "traces_spanmetrics_latency", "service", time.Second, views.TempoBounds, true},
+	} {
+		if f.calls != "" {
+			counterOf(metric{name: f.calls, field: fieldCalls, service: f.service}, "Spans, by service, name, kind and status.", "")
+		}
+		histogramOf(f.duration, fieldDuration, f.unit, f.bounds, f.service, f.native, "Duration of spans.")
+	}
+	counterOf(metric{name: "traces_spanmetrics_size_total", field: fieldSize, service: "service"}, "Encoded size of spans.", "bytes")
+	counterOf(metric{name: "traces_service_graph_request_total", field: fieldCalls}, "Calls between two services.", "")
+	counterOf(metric{name: "traces_service_graph_request_failed_total", field: fieldFailed}, "Failed calls between two services.", "")
+	counterOf(metric{name: "traces_service_graph_unpaired_spans_total", field: fieldCalls, unpaired: true},
+		"Spans whose other side was never seen, by reason.", "")
+	histogramOf("traces_service_graph_request_client_seconds", fieldClient, time.Second, views.CollectorBounds, "", true,
+		"Latency of calls between two services as the client sees it.")
+	histogramOf("traces_service_graph_request_server_seconds", fieldServer, time.Second, views.CollectorBounds, "", true,
+		"Latency of calls between two services as the server sees it.")
+	slices.SortFunc(metrics, func(a, b metric) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(metadata, func(a, b Metadata) int { return strings.Compare(a.Name, b.Name) })
+	for _, m := range metrics {
+		counters[m.name] = true
+	}
+}
+
+func counterOf(m metric, help, unit string) {
+	m.part = partCounter
+	metrics = append(metrics, m)
+	metadata = append(metadata, Metadata{m.name, model.MetricTypeCounter, help, unit})
+}
+
+func histogramOf(name string, f field, unit time.Duration, b views.Bounds, service string, native bool, help string) {
+	les := make([]string, 0, len(b)+1)
+	for _, bound := range b {
+		les = append(les, formatLE(bound, unit))
+	}
+	les = append(les, "+Inf")
+	m := metric{field: f, unit: unit, service: service}
+	add := func(suffix string, p part, b views.Bounds, les []string) {
+		m.name, m.part, m.bounds, m.les = name+suffix, p, b, les
+		metrics = append(metrics, m)
+	}
+	add("_bucket", partBucket, b, les)
+	add("_sum", partSum, nil, nil)
+	add("_count", partCount, nil, nil)
+	if native {
+		add("", partNative, nil, nil)
+	}
+	unitName := "seconds"
+	if unit == time.Millisecond {
+		unitName = "milliseconds"
+	}
+	metadata = append(metadata, Metadata{name, model.MetricTypeHistogram, help, unitName})
+}
+
+// formatLE writes a bound as the collector's Prometheus exporter does.
+func formatLE(bound, unit time.Duration) string {
+	return strconv.FormatFloat(float64(bound)/float64(unit), 'g', -1, 64)
+}
+
+// MetricMetadata returns type, help and unit of every metric of the views, ordered by name.
+func MetricMetadata() []Metadata { return slices.Clone(metadata) }
+
+var (
+	kindNames   = [...]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
+	statusNames = [...]string{"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"}
+)
+
+func nameOf(names []string, i int) string {
+	if i < len(names) {
+		return names[i]
+	}
+	return names[0]
+}
+
+// redLabel is the value of label name of a red series, "" where it has none.
+func (m *metric) redLabel(k views.REDKey, name string) string {
+	switch name {
+	case labels.MetricName:
+		return m.name
+	case m.service:
+		return k.Service
+	case "span_name":
+		return k.Operation
+	case "span_kind":
+		return nameOf(kindNames[:], int(k.Kind))
+	case "status_code":
+		return nameOf(statusNames[:], int(k.Status))
+	}
+	return ""
+}
+
+// edgeLabel is the value of label name of an edge, "" where it has none.
+func (m *metric) edgeLabel(k views.EdgeKey, name string) string {
+	switch name {
+	case labels.MetricName:
+		return m.name
+	case "client":
+		return k.Client
+	case "server":
+		return k.Server
+	case "connection_type":
+		if !m.unpaired {
+			return k.Connection
+		}
+	case "reason":
+		if m.unpaired {
+			return strings.TrimPrefix(k.Connection, unpairedPrefix)
+		}
+	}
+	return ""
+}
+
+// labelNames are the labels a metric may carry, le left out, ordered.
+func (m *metric) labelNames() []string {
+	switch {
+	case m.service != "":
+		return []string{labels.MetricName, m.service, "span_kind", "span_name", "status_code"}
+	case m.unpaired:
+		return []string{labels.MetricName, "client", "reason", "server"}
+	}
+	return []string{labels.MetricName, "client", "connection_type", "server"}
+}
+
+// shows reports whether an edge is one that m shows.
+func (m *metric) shows(k views.EdgeKey) bool {
+	return strings.HasPrefix(k.Connection, unpairedPrefix) == m.unpaired
+}

@@ -1,0 +1,172 @@
+package evaluator
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+// eachSeries calls fn for each metric and series that the matchers accept; label gives a series' labels but le. It reads names
+// only, never cells, so a name may be told of a series that has no sample in the querier's range.
+func (q *querier) eachSeries(ms []*labels.Matcher, fn func(m *metric, label func(string) string)) error {
+	red, edges := candidates(ms)
+	s := selection{w: window{mint: q.mint, maxt: q.maxt}}
+	from, to := s.cells()
+	if len(red) > 0 {
+		_, err := q.q.Reader.SelectRED(from, to, func(_ uint32, k views.REDKey) bool {
+			for _, m := range red {
+				if m.matchRED(ms, k) {
+					fn(m, func(name string) string { return m.redLabel(k, name) })
+				}
+			}
+			return false
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(edges) > 0 {
+		_, err := q.q.Reader.SelectEdges(from, to, func(_ uint32, k views.EdgeKey) bool {
+			for _, m := range edges {
+				if m.matchEdge(ms, k) {
+					fn(m, func(name string) string { return m.edgeLabel(k, name) })
+				}
+			}
+			return false
+		})
+		return err
+	}
+	return nil
+}
+
+// LabelValues implements storage.LabelQuerier.
+func (q *querier) LabelValues(_ context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	seen := map[string]struct{}{}
+	err := q.eachSeries(ms, func(m *metric, label func(string) string) {
+		for _, le := range m.les {
+			if name == labels.BucketLabel && matchLE(ms, le) {
+				seen[le] = struct{}{}
+			}
+		}
+		if v := label(name); v != "" && m.anyLE(ms) {
+			seen[v] = struct{}{}
+		}
+	})
+	return limited(seen, hints), nil, err
+}
+
+// LabelNames implements storage.LabelQuerier.
+func (q *querier) LabelNames(_ context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	seen := map[string]struct{}{}
+	err := q.eachSeries(ms, func(m *metric, label func(string) string) {
+		if !m.anyLE(ms) {
+			return
+		}
+		for _, n := range m.labelNames() {
+			if label(n) != "" {
+				seen[n] = struct{}{}
+			}
+		}
+		if len(m.les) > 0 {
+			seen[labels.BucketLabel] = struct{}{}
+		}
+	})
+	return limited(seen, hints), nil, err
+}
+
+// anyLE reports whether the matchers on le accept one of m's series.
+func (m *metric) anyLE(ms []*labels.Matcher) bool {
+	if len(m.les) == 0 {
+		return matchLE(ms, "")
+	}
+	return slices.ContainsFunc(m.les, func(le string) bool { return matchLE(ms, le) })
+}
+
+func limited(seen map[string]struct{}, hints *storage.LabelHints) []string {
+	out := make([]string, 0, len(seen))
+	for v := range seen {
+		out = append(out, v)
+	}
+	slices.Sort(out)
+	if hints != nil && hints.Limit > 0 && len(out) > hints.Limit {
+		out = out[:hints.Limit]
+	}
+	return out
+}
+
+// ExemplarQuerier implements storage.ExemplarQueryable: the slowest and the latest span of each bucket, by trace_id and span_id.
+func (q *Queryable) ExemplarQuerier(ctx context.Context) (storage.ExemplarQuerier, error) {
+	return &exemplarQuerier{ctx, q}, nil
+}
+
+type exemplarQuerier struct {
+	ctx context.Context
+	q   *Queryable
+}
+
+// Select returns exemplars with start <= time <= end, in Unix milliseconds.
+func (q *exemplarQuerier) Select(start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
+	var out []exemplar.QueryResult
+	seen := map[uint64]bool{}
+	for _, ms := range sets {
+		s := selection{ctx: q.ctx, ms: ms}
+		s.w = newWindow(start, end, q.q.Reader.Frontier(), q.q.lifetime())
+		if err := s.run(q.q.Reader); err != nil {
+			return nil, err
+		}
+		for _, x := range s.out {
+			t, ok := x.t.(redTimeline)
+			if h := x.lset.Hash(); !ok || seen[h] {
+				continue
+			} else if es := x.exemplars(t, start, end); len(es) > 0 {
+				seen[h] = true
+				out = append(out, exemplar.QueryResult{SeriesLabels: x.lset, Exemplars: es})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b exemplar.QueryResult) int { return labels.Compare(a.SeriesLabels, b.SeriesLabels) })
+	return out, nil
+}
+
+// exemplars are those of the cells that belong to the series: a bucket has those that fell into it alone.
+func (s *series) exemplars(t redTimeline, start, end int64) []exemplar.Exemplar {
+	var out []exemplar.Exemplar
+	for i := range t.Cells {
+		c := &t.Cells[i]
+		for k, e := range [...]views.Exemplar{c.Slowest, c.Latest} {
+			at := int64(e.End / 1e6)
+			if e.TraceID == [16]byte{} || k == 1 && e == c.Slowest || at < start || at > end || !s.holds(e.Duration) {
+				continue
+			}
+			out = append(out, exemplar.Exemplar{
+				Labels: labels.FromStrings("span_id", hex.EncodeToString(e.SpanID[:]), "trace_id", hex.EncodeToString(e.TraceID[:])),
+				Value:  s.exemplarValue(e.Duration), Ts: at, HasTs: true,
+			})
+		}
+	}
+	slices.SortFunc(out, exemplar.Compare)
+	return out
+}
+
+func (s *series) holds(duration uint64) bool {
+	if s.m.part != partBucket {
+		return true
+	}
+	above := s.le == 0 || duration > uint64(s.m.bounds[s.le-1])
+	return above && (s.le == len(s.m.bounds) || duration <= uint64(s.m.bounds[s.le]))
+}
+
+// exemplarValue is the duration in the metric's unit; a counter's exemplar stands for one call.
+func (s *series) exemplarValue(duration uint64) float64 {
+	if s.m.part == partCounter {
+		return 1
+	}
+	return float64(duration) / float64(s.m.unit)
+}

@@ -1,0 +1,216 @@
+package evaluator
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+// DefaultLifetime is how long a series that counts nothing more stays visible: the retention of the 1 min level.
+const DefaultLifetime = 72 * time.Hour
+
+// Queryable shows views as Prometheus series: the three families of span metrics and the service graph. Counters behave as a
+// connector's without its restarts: cumulative since the view began, with samples at the ends of 10 s buckets and one at the
+// newest event time, and a zero sample before a series' first bucket, without which the rate of a first error would be nothing.
+type Queryable struct {
+	Reader   views.Reader
+	Lifetime time.Duration // of a silent series; 0 means DefaultLifetime
+}
+
+var (
+	_ storage.SampleAndChunkQueryable = (*Queryable)(nil)
+	_ storage.ExemplarQueryable       = (*Queryable)(nil)
+)
+
+// Querier implements storage.Queryable; times are Unix milliseconds, both inclusive.
+func (q *Queryable) Querier(mint, maxt int64) (storage.Querier, error) {
+	return &querier{q, mint, maxt}, nil
+}
+
+// ChunkQuerier implements storage.ChunkQueryable.
+func (q *Queryable) ChunkQuerier(mint, maxt int64) (storage.ChunkQuerier, error) {
+	return chunkQuerier{&querier{q, mint, maxt}}, nil
+}
+
+func (q *Queryable) lifetime() int64 {
+	if q.Lifetime > 0 {
+		return q.Lifetime.Milliseconds()
+	}
+	return DefaultLifetime.Milliseconds()
+}
+
+type querier struct {
+	q          *Queryable
+	mint, maxt int64
+}
+
+func (q *querier) Close() error { return nil }
+
+func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
+	mint, maxt, limit := q.mint, q.maxt, 0
+	if hints != nil {
+		mint, maxt, limit = max(mint, hints.Start), min(maxt, hints.End), hints.Limit
+	}
+	s := selection{ms: ms, limit: limit, ctx: ctx}
+	s.w = newWindow(mint, maxt, q.q.Reader.Frontier(), q.q.lifetime())
+	if err := s.run(q.q.Reader); err != nil {
+		return storage.ErrSeriesSet(err)
+	}
+	if sorted {
+		slices.SortFunc(s.out, func(a, b *series) int { return labels.Compare(a.lset, b.lset) })
+	}
+	if limit > 0 && len(s.out) > limit {
+		s.out = s.out[:limit]
+	}
+	return &seriesSet{series: s.out, at: -1}
+}
+
+type seriesSet struct {
+	series []*series
+	at     int
+}
+
+func (s *seriesSet) Next() bool                        { s.at++; return s.at < len(s.series) }
+func (s *seriesSet) At() storage.Series                { return s.series[s.at] }
+func (s *seriesSet) Err() error                        { return nil }
+func (s *seriesSet) Warnings() annotations.Annotations { return nil }
+
+// A selection is one Select while it runs.
+type selection struct {
+	ctx     context.Context
+	ms      []*labels.Matcher
+	w       window
+	limit   int
+	ladders ladders
+	out     []*series
+}
+
+// candidates returns the metrics that the matchers on the name accept, split by view.
+func candidates(ms []*labels.Matcher) (red, edges []*metric) {
+next:
+	for i := range metrics {
+		m := &metrics[i]
+		for _, x := range ms {
+			if x.Name == labels.MetricName && !x.Matches(m.name) {
+				continue next
+			}
+		}
+		if m.service != "" {
+			red = append(red, m)
+		} else {
+			edges = append(edges, m)
+		}
+	}
+	return red, edges
+}
+
+// accepts reports whether the matchers but those on the name and on le accept a series with these labels.
+func accepts(ms []*labels.Matcher, label func(name string) string) bool {
+	for _, x := range ms {
+		if x.Name != labels.MetricName && x.Name != labels.BucketLabel && !x.Matches(label(x.Name)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *metric) matchRED(ms []*labels.Matcher, k views.REDKey) bool {
+	return accepts(ms, func(name string) string { return m.redLabel(k, name) })
+}
+
+func (m *metric) matchEdge(ms []*labels.Matcher, k views.EdgeKey) bool {
+	return m.shows(k) && accepts(ms, func(name string) string { return m.edgeLabel(k, name) })
+}
+
+// run reads the views for the window. The range begins at the bucket edge at or before mint, so that whatever ended before the
+// first sample is in the timelines' base.
+func (s *selection) run(r views.Reader) error {
+	red, edges := candidates(s.ms)
+	from, to := s.cells()
+	if len(red) > 0 {
+		lines, err := r.SelectRED(from, to, func(_ uint32, k views.REDKey) bool {
+			return slices.ContainsFunc(red, func(m *metric) bool { return m.matchRED(s.ms, k) })
+		})
+		if err != nil {
+			return err
+		}
+		for i := range lines {
+			for _, m := range red {
+				if m.matchRED(s.ms, lines[i].Key) {
+					s.add(m, redTimeline{&lines[i]}, func(name string) string { return m.redLabel(lines[i].Key, name) })
+				}
+			}
+		}
+	}
+	if len(edges) > 0 {
+		lines, err := r.SelectEdges(from, to, func(_ uint32, k views.EdgeKey) bool {
+			return slices.ContainsFunc(edges, func(m *metric) bool { return m.matchEdge(s.ms, k) })
+		})
+		if err != nil {
+			return err
+		}
+		for i := range lines {
+			for _, m := range edges {
+				if m.matchEdge(s.ms, lines[i].Key) {
+					s.add(m, edgeTimeline{&lines[i]}, func(name string) string { return m.edgeLabel(lines[i].Key, name) })
+				}
+			}
+		}
+	}
+	return s.ctx.Err()
+}
+
+// cells is the range of buckets that the samples of the window need, to exclusive.
+func (s *selection) cells() (from, to time.Time) {
+	const lowest, highest = 0, math.MaxInt64/int64(time.Millisecond) - bucketMillis // what UnixNano can hold
+	mint, maxt := min(max(s.w.mint, lowest), highest), min(max(s.w.maxt, lowest), highest)
+	mint -= mint % bucketMillis
+	return time.UnixMilli(mint), time.UnixMilli(maxt - maxt%bucketMillis + bucketMillis)
+}
+
+// add appends the series of one timeline that m shows, unless it has no sample in the window.
+func (s *selection) add(m *metric, t timeline, label func(string) string) {
+	if from, to := s.w.bounds(t); from > to {
+		return
+	}
+	b := labels.NewScratchBuilder(6)
+	names := m.labelNames()
+	for le := range max(len(m.les), 1) {
+		if len(m.les) > 0 && !matchLE(s.ms, m.les[le]) || len(m.les) == 0 && !matchLE(s.ms, "") {
+			continue
+		}
+		b.Reset()
+		for _, n := range names {
+			if v := label(n); v != "" {
+				b.Add(n, v)
+			}
+		}
+		if len(m.les) > 0 {
+			b.Add(labels.BucketLabel, m.les[le])
+		}
+		b.Sort()
+		s.out = append(s.out, &series{lset: b.Labels(), m: m, t: t, le: le, w: &s.w, ladders: &s.ladders})
+	}
+}
+
+func matchLE(ms []*labels.Matcher, le string) bool {
+	for _, x := range ms {
+		if x.Name == labels.BucketLabel && !x.Matches(le) {
+			return false
+		}
+	}
+	return true
+}
+
+type chunkQuerier struct{ *querier }
+
+func (q chunkQuerier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.ChunkSeriesSet {
+	return storage.NewSeriesSetToChunkSet(q.querier.Select(ctx, sorted, hints, ms...))
+}
