@@ -29,6 +29,8 @@ const (
 type Resource struct {
 	Service    []byte // service.name; empty is a name, see HasService
 	HasService bool
+	// DBName and DBNamespace stand on the resource of some database clients; nil where absent.
+	DBName, DBNamespace []byte
 }
 
 // Span is what the views need of an OTLP span. Its slices point into the scanned record and live as long as it does; a
@@ -55,4 +57,24 @@ func (s *Span) Duration() uint64 {
 		return 0
 	}
 	return s.End - s.Start
+}
+
+var kindNames = [kinds]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
+
+// String is the kind as metric labels and OTLP JSON write it.
+func (k Kind) String() string {
+	if k >= kinds {
+		return ""
+	}
+	return kindNames[k]
+}
+
+var statusNames = [statuses]string{"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"}
+
+// String is the status as metric labels and OTLP JSON write it.
+func (s Status) String() string {
+	if s >= statuses {
+		return ""
+	}
+	return statusNames[s]
 }

@@ -1,0 +1,393 @@
+package pipeline
+
+import (
+	"encoding/binary"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+// ScanSpans reads an OTLP ExportTraceServiceRequest (or TracesData, the same bytes) off the wire and calls f for each span, in
+// order. It builds no objects: what it hands out points into b and is reused for the next span. It accepts what pdata accepts and
+// finds the same fields there (the first of attributes with the same key, the last of repeated plain fields), but refuses values
+// nested deeper than 64 and more than maxSpans spans. On an error f may have been called for spans before the bad byte.
+func ScanSpans(b []byte, maxSpans int, f func(r *views.Resource, s *views.Span)) error {
+	sc := scanner{f: f, left: maxSpans}
+	for i := 0; i < len(b); {
+		fd, ok := nextField(b, i)
+		if !ok {
+			return ErrMalformed
+		}
+		i = fd.next
+		if fd.num != 1 {
+			continue
+		}
+		if fd.wire != wireLen {
+			return ErrMalformed
+		}
+		if err := sc.resourceSpans(fd.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type scanner struct {
+	f    func(r *views.Resource, s *views.Span)
+	left int
+	res  views.Resource
+	span views.Span
+}
+
+// resourceSpans reads the resource first, wherever it stands.
+func (sc *scanner) resourceSpans(b []byte) error {
+	sc.res = views.Resource{}
+	for i := 0; i < len(b); {
+		fd, ok := nextField(b, i)
+		if !ok {
+			return ErrMalformed
+		}
+		i = fd.next
+		switch fd.num {
+		case 1, 2, 3, 1000:
+			if fd.wire != wireLen {
+				return ErrMalformed
+			}
+		}
+		var err error
+		switch fd.num {
+		case 1:
+			err = sc.resource(fd.data)
+		case 1000: // deprecated scope spans: pdata checks and ignores them
+			err = check(fd.data, scopeSpans, 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for i := 0; i < len(b); {
+		fd, _ := nextField(b, i)
+		i = fd.next
+		if fd.num == 2 {
+			if err := sc.scopeSpans(fd.data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (sc *scanner) resource(b []byte) error {
+	for i := 0; i < len(b); {
+		fd, ok := nextField(b, i)
+		if !ok {
+			return ErrMalformed
+		}
+		i = fd.next
+		var err error
+		switch fd.num {
+		case 1:
+			if fd.wire != wireLen {
+				return ErrMalformed
+			}
+			err = sc.resourceAttribute(fd.data)
+		case 2:
+			if fd.wire != wireVarint {
+				return ErrMalformed
+			}
+		case 3:
+			if fd.wire != wireLen {
+				return ErrMalformed
+			}
+			err = check(fd.data, entityRef, 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (sc *scanner) resourceAttribute(d []byte) error {
+	key, val, err := attribute(d)
+	if err != nil {
+		return err
+	}
+	switch string(key) {
+	case "service.name":
+		if !sc.res.HasService {
+			sc.res.HasService = true
+			sc.res.Service, err = text(d, val)
+		}
+	case "db.name":
+		err = keep(&sc.res.DBName, d, val)
+	case "db.namespace":
+		err = keep(&sc.res.DBNamespace, d, val)
+	}
+	return err
+}
+
+func (sc *scanner) scopeSpans(b []byte) error {
+	for i := 0; i < len(b); {
+		fd, ok := nextField(b, i)
+		if !ok {
+			return ErrMalformed
+		}
+		i = fd.next
+		if fd.num > 3 {
+			continue
+		}
+		if fd.wire != wireLen {
+			return ErrMalformed
+		}
+		switch fd.num {
+		case 1:
+			if err := check(fd.data, scope, 0); err != nil {
+				return err
+			}
+		case 2:
+			if sc.left--; sc.left < 0 {
+				return ErrTooManySpans
+			}
+			if err := sc.oneSpan(fd.data); err != nil {
+				return err
+			}
+			sc.f(&sc.res, &sc.span)
+		}
+	}
+	return nil
+}
+
+// oneSpan reads the usual fields in their usual form here, everything else in rareField.
+func (sc *scanner) oneSpan(b []byte) error {
+	s := &sc.span
+	*s = views.Span{Size: uint32(len(b))}
+	for i := 0; i < len(b); {
+		if len(b)-i > 9 {
+			n, j := int(b[i+1]), i+2
+			switch b[i] {
+			case 7<<3 | wireI64:
+				s.Start = binary.LittleEndian.Uint64(b[i+1:])
+				i += 9
+				continue
+			case 8<<3 | wireI64:
+				s.End = binary.LittleEndian.Uint64(b[i+1:])
+				i += 9
+				continue
+			case 9<<3 | wireLen:
+				if n >= 0x80 {
+					if b[j] >= 0x80 {
+						break
+					}
+					n = n&0x7f | int(b[j])<<7
+					j++
+				}
+				if n > len(b)-j {
+					return ErrMalformed
+				}
+				if err := sc.spanAttribute(b[j : j+n]); err != nil {
+					return err
+				}
+				i = j + n
+				continue
+			case 1<<3 | wireLen:
+				if n == 16 && len(b)-j >= 16 {
+					s.TraceID = [16]byte(b[j:])
+					i = j + 16
+					continue
+				}
+			case 2<<3 | wireLen:
+				if n == 8 {
+					s.SpanID = [8]byte(b[j:])
+					i = j + 8
+					continue
+				}
+			case 4<<3 | wireLen:
+				if n == 8 {
+					s.ParentID = [8]byte(b[j:])
+					i = j + 8
+					continue
+				}
+			case 5<<3 | wireLen:
+				if n < 0x80 && n <= len(b)-j {
+					s.Name = b[j : j+n]
+					i = j + n
+					continue
+				}
+			}
+		}
+		fd, ok := nextField(b, i)
+		if !ok {
+			return ErrMalformed
+		}
+		i = fd.next
+		if err := sc.rareField(&fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (sc *scanner) rareField(fd *field) error {
+	if int(fd.num) >= len(spanMsg.fields) || spanMsg.fields[fd.num].wire == 0 {
+		return nil
+	}
+	k := &spanMsg.fields[fd.num]
+	if fd.wire+1 != k.wire || k.id > 0 && len(fd.data) != 0 && len(fd.data) != k.id {
+		return ErrMalformed
+	}
+	s := &sc.span
+	switch fd.num {
+	case 1:
+		s.TraceID = [16]byte{}
+		copy(s.TraceID[:], fd.data)
+	case 2:
+		s.SpanID = [8]byte{}
+		copy(s.SpanID[:], fd.data)
+	case 3:
+		s.TraceState = fd.data
+	case 4:
+		s.ParentID = [8]byte{}
+		copy(s.ParentID[:], fd.data)
+	case 5:
+		s.Name = fd.data
+	case 6:
+		s.Kind = views.Kind(min(uint32(fd.val), 255))
+	case 7:
+		s.Start = fd.val
+	case 8:
+		s.End = fd.val
+	case 9:
+		return sc.spanAttribute(fd.data)
+	case 11, 13:
+		return check(fd.data, k.inner, 0)
+	case 15:
+		return sc.status(fd.data)
+	}
+	return nil
+}
+
+func (sc *scanner) status(b []byte) error {
+	for i := 0; i < len(b); {
+		fd, ok := nextField(b, i)
+		if !ok {
+			return ErrMalformed
+		}
+		i = fd.next
+		switch fd.num {
+		case 2:
+			if fd.wire != wireLen {
+				return ErrMalformed
+			}
+		case 3:
+			if fd.wire != wireVarint {
+				return ErrMalformed
+			}
+			sc.span.Status = views.Status(min(uint32(fd.val), 255))
+		}
+	}
+	return nil
+}
+
+func (sc *scanner) spanAttribute(d []byte) error {
+	key, val, err := attribute(d)
+	if err != nil {
+		return err
+	}
+	s := &sc.span
+	switch string(key) {
+	case "peer.service":
+		return keep(&s.PeerService, d, val)
+	case "db.name":
+		return keep(&s.DBName, d, val)
+	case "db.namespace":
+		return keep(&s.DBNamespace, d, val)
+	case "db.system.name":
+		return keep(&s.DBSystemName, d, val)
+	case "db.system":
+		return keep(&s.DBSystem, d, val)
+	case "server.address":
+		return keep(&s.ServerAddress, d, val)
+	case "net.peer.name":
+		return keep(&s.NetPeerName, d, val)
+	case "messaging.destination.name":
+		return keep(&s.Destination, d, val)
+	}
+	return nil
+}
+
+// attribute checks a KeyValue and returns its key and its encoded value. The usual form, a short key, then a short value that is
+// a string or a number, is told by a few comparisons.
+func attribute(d []byte) (key, val []byte, err error) {
+	if len(d) > 4 && d[0] == 1<<3|wireLen && d[1] < 0x80 {
+		if i := 2 + int(d[1]); i+2 <= len(d) && d[i] == 2<<3|wireLen && d[i+1] < 0x80 && i+2+int(d[i+1]) == len(d) {
+			key, val = d[2:i], d[i+2:]
+			if simpleValue(val) {
+				return key, val, nil
+			}
+		}
+	}
+	if err := check(d, keyValue, 0); err != nil {
+		return nil, nil, err
+	}
+	for i := 0; i < len(d); {
+		f, _ := nextField(d, i)
+		i = f.next
+		switch f.num {
+		case 1:
+			key = f.data
+		case 2:
+			val = f.data
+		}
+	}
+	return key, val, nil
+}
+
+// simpleValue reports whether v is exactly one short string, bool, int or double.
+func simpleValue(v []byte) bool {
+	if len(v) < 2 {
+		return len(v) == 0
+	}
+	switch v[0] {
+	case 1<<3 | wireLen:
+		return v[1] < 0x80 && int(v[1]) == len(v)-2
+	case 2<<3 | wireVarint, 3<<3 | wireVarint:
+		_, n := uvarint(v, 1)
+		return n == len(v)
+	case 4<<3 | wireI64:
+		return len(v) == 9
+	}
+	return false
+}
+
+// keep stores the text of an attribute unless an earlier one with the same key did.
+func keep(to *[]byte, attr, val []byte) (err error) {
+	if *to == nil {
+		*to, err = text(attr, val)
+	}
+	return err
+}
+
+// text is an attribute's value as pdata's AsString gives it, never nil. Strings come without a copy; the others are rare for the
+// attributes that views want, so pdata converts them.
+func text(attr, val []byte) ([]byte, error) {
+	if len(val) > 1 && val[0] == 1<<3|wireLen && val[1] < 0x80 && int(val[1]) == len(val)-2 {
+		return val[2:len(val):len(val)], nil
+	}
+	// an ExportTraceServiceRequest of one ResourceSpans with a resource of this one attribute
+	m := attr
+	for range 3 {
+		m = append(binary.AppendUvarint([]byte{1<<3 | wireLen}, uint64(len(m))), m...)
+	}
+	var u ptrace.ProtoUnmarshaler
+	td, err := u.UnmarshalTraces(m)
+	if err != nil {
+		return nil, ErrMalformed
+	}
+	out := []byte{}
+	for _, v := range td.ResourceSpans().At(0).Resource().Attributes().All() {
+		out = append(out, v.AsString()...)
+	}
+	return out, nil
+}

@@ -1,0 +1,195 @@
+package pipeline
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// Errors of the scanner. Each is a reason for the dead-letter topic.
+var (
+	// ErrMalformed says that the bytes are no well-formed OTLP message.
+	ErrMalformed = errors.New("malformed OTLP protobuf")
+	// ErrNesting says that attribute values are nested deeper than maxNesting.
+	ErrNesting = errors.New("OTLP attribute values nested too deeply")
+	// ErrTooManySpans says that a record holds more spans than one record may.
+	ErrTooManySpans = errors.New("too many spans in one record")
+)
+
+// maxNesting bounds the nesting of attribute values, counted as pdata counts it (which allows 100).
+const maxNesting = 64
+
+// Protobuf wire types, https://protobuf.dev/programming-guides/encoding/.
+const (
+	wireVarint = 0
+	wireI64    = 1
+	wireLen    = 2
+	wireGroup  = 3
+	wireEnd    = 4
+	wireI32    = 5
+)
+
+// uvarint reads a varint at i and returns the position after it, or -1. Like pdata it takes ten bytes and drops surplus bits.
+func uvarint(b []byte, i int) (uint64, int) {
+	if i < len(b) && b[i] < 0x80 {
+		return uint64(b[i]), i + 1
+	}
+	var v uint64
+	for shift := 0; shift < 64; shift += 7 {
+		if i >= len(b) {
+			return 0, -1
+		}
+		c := b[i]
+		i++
+		v |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return v, i
+		}
+	}
+	return 0, -1
+}
+
+// field is one field of a message: its number, wire type, bytes (wireLen) or value (the others), and where the next begins.
+type field struct {
+	num  int32
+	wire uint8
+	data []byte
+	val  uint64
+	next int
+}
+
+// next reads the field at i. Groups are skipped as unknown fields: their wire is wireGroup.
+func nextField(b []byte, i int) (f field, ok bool) {
+	tag, i := uvarint(b, i)
+	if i < 0 {
+		return f, false
+	}
+	f.num, f.wire = int32(tag>>3), uint8(tag&7)
+	if f.num <= 0 {
+		return f, false
+	}
+	switch f.wire {
+	case wireVarint:
+		f.val, f.next = uvarint(b, i)
+		return f, f.next >= 0
+	case wireI64:
+		if len(b)-i < 8 {
+			return f, false
+		}
+		f.val, f.next = binary.LittleEndian.Uint64(b[i:]), i+8
+		return f, true
+	case wireLen:
+		n, j := uvarint(b, i)
+		if j < 0 || n > uint64(len(b)-j) {
+			return f, false
+		}
+		f.data, f.next = b[j:j+int(n)], j+int(n)
+		return f, true
+	case wireI32:
+		if len(b)-i < 4 {
+			return f, false
+		}
+		f.val, f.next = uint64(binary.LittleEndian.Uint32(b[i:])), i+4
+		return f, true
+	case wireGroup:
+		f.next, ok = skipGroup(b, i)
+		return f, ok
+	}
+	return f, false
+}
+
+// skipGroup skips fields until the group that is open at i ends. As in pdata, the first plain value inside ends the skipping.
+func skipGroup(b []byte, i int) (int, bool) {
+	depth := 1
+	for i < len(b) {
+		tag, j := uvarint(b, i)
+		if j < 0 || int32(tag>>3) <= 0 {
+			return 0, false
+		}
+		switch tag & 7 {
+		case wireGroup:
+			depth++
+		case wireEnd:
+			if depth--; depth == 0 {
+				return j, true
+			}
+		default:
+			f, ok := nextField(b, i)
+			return f.next, ok
+		}
+		i = j
+	}
+	return 0, false
+}
+
+// message describes a message well enough to check it: the wire type of each known field and the message inside, if any.
+type message struct {
+	fields [17]known // by number; known fields above are listed in the scanners
+	values bool      // this message is an attribute value or holds one: nesting counts
+}
+
+type known struct {
+	wire  uint8 // wire type + 1; 0: not known
+	inner *message
+	id    int // length of an id, or 0
+}
+
+func lenField(inner *message) known { return known{wire: wireLen + 1, inner: inner} }
+func plain(wire uint8) known        { return known{wire: wire + 1} }
+func idField(n int) known           { return known{wire: wireLen + 1, id: n} }
+
+// The messages of opentelemetry-proto 1.x that the span scanner passes over, with the fields pdata checks.
+var (
+	anyValue  = &message{values: true}
+	keyValue  = &message{values: true}
+	arrayVal  = &message{values: true}
+	kvList    = &message{values: true}
+	entityRef = &message{fields: [17]known{1: lenField(nil), 2: lenField(nil), 3: lenField(nil), 4: lenField(nil)}}
+	scope     = &message{fields: [17]known{1: lenField(nil), 2: lenField(nil), 3: lenField(keyValue), 4: plain(wireVarint)}}
+	spanEvent = &message{fields: [17]known{1: plain(wireI64), 2: lenField(nil), 3: lenField(keyValue), 4: plain(wireVarint)}}
+	spanLink  = &message{fields: [17]known{1: idField(16), 2: idField(8), 3: lenField(nil), 4: lenField(keyValue), 5: plain(wireVarint), 6: plain(wireI32)}}
+	spanMsg   = &message{fields: [17]known{1: idField(16), 2: idField(8), 3: lenField(nil), 4: idField(8), 5: lenField(nil),
+		6: plain(wireVarint), 7: plain(wireI64), 8: plain(wireI64), 9: lenField(keyValue), 10: plain(wireVarint), 11: lenField(spanEvent),
+		12: plain(wireVarint), 13: lenField(spanLink), 14: plain(wireVarint), 15: lenField(spanStatus), 16: plain(wireI32)}}
+	spanStatus = &message{fields: [17]known{2: lenField(nil), 3: plain(wireVarint)}}
+	scopeSpans = &message{fields: [17]known{1: lenField(scope), 2: lenField(spanMsg), 3: lenField(nil)}}
+)
+
+func init() {
+	keyValue.fields = [17]known{1: lenField(nil), 2: lenField(anyValue), 3: plain(wireVarint)}
+	anyValue.fields = [17]known{1: lenField(nil), 2: plain(wireVarint), 3: plain(wireVarint), 4: plain(wireI64),
+		5: lenField(arrayVal), 6: lenField(kvList), 7: lenField(nil), 8: plain(wireVarint)}
+	arrayVal.fields = [17]known{1: lenField(anyValue)}
+	kvList.fields = [17]known{1: lenField(keyValue)}
+}
+
+// check walks b as message m without keeping anything.
+func check(b []byte, m *message, depth int) error {
+	if m.values {
+		if depth++; depth > maxNesting {
+			return ErrNesting
+		}
+	}
+	for i := 0; i < len(b); {
+		f, ok := nextField(b, i)
+		if !ok {
+			return ErrMalformed
+		}
+		i = f.next
+		if int(f.num) >= len(m.fields) {
+			continue
+		}
+		k := &m.fields[f.num]
+		if k.wire == 0 {
+			continue
+		}
+		if f.wire+1 != k.wire || k.id > 0 && len(f.data) != 0 && len(f.data) != k.id {
+			return ErrMalformed
+		}
+		if k.inner != nil {
+			if err := check(f.data, k.inner, depth); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

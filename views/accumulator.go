@@ -1,0 +1,423 @@
+package views
+
+import (
+	"encoding/binary"
+	"strings"
+	"sync"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// An Accumulator takes the records of one partition, one goroutine at a time, and shares nothing with those of other partitions
+// but names and the de-duplication set. A record is staged span by span between Begin and End; Rollback drops all of it, so that
+// a record which does not parse to its end applies nothing.
+//
+// What was applied since the last checkpoint is a batch. Collect takes the batch away and gives a fresh one: appliers go on while
+// the checkpoint encodes and commits.
+type Accumulator struct {
+	set       *Set
+	topic     string
+	partition int32
+
+	mu     sync.Mutex // held from Begin to End, and by Collect
+	cur    *batch
+	spare  *batch
+	next   int64 // offset that the next record must have at least
+	record Record
+	hash   hash
+	staged []observation
+	halves int // staged halves are cur.halves[halves:]
+	counts Counters
+	end    uint64 // newest end staged
+
+	trace sampled
+}
+
+// Record is what an Accumulator needs to know of a Kafka record beside its spans.
+type Record struct {
+	Offset      int64
+	LeaderEpoch int32
+	Timestamp   int64 // Unix milliseconds; <= 0 when unknown
+	Value       []byte
+}
+
+// observation is one staged span of the red view.
+type observation struct {
+	cell *redCounts
+	n    uint64
+	size uint32
+	hist uint16
+	ex   Exemplar
+}
+
+// batch is what one partition applied between two checkpoints.
+type batch struct {
+	services map[string]*service
+	last     *service
+	peers    map[string]uint32
+	dirty    []*redSeries
+	known    int
+	halves   []half
+	hashes   []seen
+	counts   Counters
+	mark     uint64 // newest end, Unix nanoseconds
+	ts       int64  // newest record timestamp
+	position storage.Position
+	moved    bool
+	free     []*redCounts
+}
+
+type service struct {
+	name string
+	id   uint32
+	over bool
+	ops  map[string]*operation
+}
+
+type operation struct{ series [kinds][statuses]*redSeries }
+
+// redSeries is a series in a batch with the few buckets that the batch touched.
+type redSeries struct {
+	id    uint32
+	over  bool
+	cells []redCell
+}
+
+type redCell struct {
+	start int64
+	c     *redCounts
+}
+
+// maxLocalSeries bounds what a batch remembers between checkpoints; above it the batch starts from nothing.
+const maxLocalSeries = 20_000
+
+func newBatch() *batch {
+	return &batch{services: map[string]*service{}, peers: map[string]uint32{}}
+}
+
+// reset empties a batch after its checkpoint; series stay known.
+func (b *batch) reset() {
+	for _, s := range b.dirty {
+		for i := range s.cells {
+			s.cells[i].c.reset()
+			b.free = append(b.free, s.cells[i].c)
+		}
+		s.cells = s.cells[:0]
+	}
+	if b.known > maxLocalSeries {
+		*b = *newBatch()
+		return
+	}
+	if len(b.peers) > maxLocalSeries {
+		clear(b.peers)
+	}
+	b.dirty, b.halves, b.hashes = b.dirty[:0], b.halves[:0], b.hashes[:0]
+	b.counts, b.mark, b.ts, b.moved = Counters{}, 0, 0, false
+}
+
+// Begin starts a record. It returns false, and the record is done, when the record was applied before or is a duplicate of one
+// that was. After true the caller must call End or Rollback.
+func (a *Accumulator) Begin(r Record) bool {
+	a.mu.Lock()
+	if r.Offset < a.next {
+		a.mu.Unlock()
+		return false
+	}
+	a.record = r
+	if a.set.dedup.window >= 0 {
+		a.hash = hashOf(r.Value)
+		if !a.set.dedup.reserve(seen{a.hash, r.Timestamp}) {
+			a.cur.counts.Duplicates++
+			a.advance()
+			a.mu.Unlock()
+			return false
+		}
+	}
+	a.staged, a.halves, a.counts, a.end = a.staged[:0], len(a.cur.halves), Counters{Records: 1}, 0
+	return true
+}
+
+// Span stages one span of the record.
+func (a *Accumulator) Span(r *Resource, s *Span) {
+	a.counts.Spans++
+	if !r.HasService {
+		a.counts.Unattributed++
+		return
+	}
+	end := a.clamp(s.End)
+	a.end = max(a.end, end)
+	sv := a.cur.service(a.set.names, r.Service)
+	kind, status := s.Kind, s.Status
+	if kind >= kinds {
+		kind = KindUnspecified
+	}
+	if status >= statuses {
+		status = StatusUnset
+	}
+	se := a.cur.series(a.set.names, sv, s.Name, kind, status)
+	if se.over {
+		a.counts.Overflowed++
+	}
+	dur := s.Duration()
+	a.staged = append(a.staged, observation{
+		cell: a.cur.cell(se, bucketStart(end)), n: a.adjustedCount(s), size: s.Size, hist: uint16(bucketOf(dur)),
+		ex: Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end, Duration: dur},
+	})
+	if kind == KindServer || kind == KindClient || kind == KindProducer || kind == KindConsumer {
+		a.half(r, s, sv, kind, status, end, dur)
+	}
+}
+
+// clamp keeps an end in the future, by the record's own timestamp, from moving the watermark.
+func (a *Accumulator) clamp(end uint64) uint64 {
+	if a.record.Timestamp <= 0 {
+		return end
+	}
+	ts := uint64(a.record.Timestamp) * 1e6
+	if end > ts+uint64(a.set.cfg.FutureTolerance) {
+		a.counts.Future++
+		return ts
+	}
+	return end
+}
+
+// half stages the span's side of a call.
+func (a *Accumulator) half(r *Resource, s *Span, sv *service, kind Kind, status Status, end, dur uint64) {
+	a.cur.halves = append(a.cur.halves, half{part: part{end: end, dur: dur, svc: sv.id}})
+	h := &a.cur.halves[len(a.cur.halves)-1]
+	copy(h.key[:], s.TraceID[:])
+	if status == StatusError {
+		h.flags |= halfFailed
+	}
+	if kind == KindProducer || kind == KindConsumer {
+		h.flags |= halfMessaging
+	}
+	if kind == KindServer || kind == KindConsumer {
+		h.flags |= halfServer
+		copy(h.key[16:], s.ParentID[:])
+		if s.ParentID == [8]byte{} {
+			h.flags |= halfSettled
+			h.peer = a.peer([]byte("user"))
+		}
+		return
+	}
+	copy(h.key[16:], s.SpanID[:])
+	system := first(s.DBSystemName, s.DBSystem)
+	switch db := first(r.DBName, s.DBName, r.DBNamespace, s.DBNamespace); {
+	case kind == KindClient && len(db) > 0:
+		h.flags |= halfSettled
+		h.peer = a.peer(db)
+	case kind == KindClient && len(system) > 0:
+		h.flags |= halfAtOnce
+		h.peer = a.peer(system)
+	default:
+		h.peer = a.peer(first(s.PeerService, s.ServerAddress, s.NetPeerName, system, s.Destination, []byte("unknown")))
+	}
+}
+
+func first(names ...[]byte) []byte {
+	for _, n := range names {
+		if len(n) > 0 {
+			return n
+		}
+	}
+	return nil
+}
+
+func (a *Accumulator) peer(name []byte) uint32 {
+	if id, ok := a.cur.peers[string(name)]; ok {
+		return id
+	}
+	id, ok := a.set.names.peer(name)
+	if !ok {
+		a.counts.Overflowed++
+	}
+	a.cur.peers[string(name)] = id
+	return id
+}
+
+func (b *batch) service(n *names, name []byte) *service {
+	if b.last != nil && b.last.name == string(name) {
+		return b.last
+	}
+	s := b.services[string(name)]
+	if s == nil {
+		id, ok := n.service(name)
+		s = &service{name: string(name), id: id, over: !ok, ops: map[string]*operation{}}
+		b.services[s.name] = s
+		b.known++
+	}
+	b.last = s
+	return s
+}
+
+func (b *batch) series(n *names, sv *service, name []byte, kind Kind, status Status) *redSeries {
+	op := sv.ops[string(name)]
+	if op == nil {
+		op = &operation{}
+		sv.ops[string(name)] = op
+	}
+	se := op.series[kind][status]
+	if se == nil {
+		id, ok := n.series(sv.id, name, kind, status)
+		se = &redSeries{id: id, over: !ok || sv.over}
+		op.series[kind][status] = se
+		b.known++
+	}
+	return se
+}
+
+func (b *batch) cell(s *redSeries, start int64) *redCounts {
+	for i := range s.cells {
+		if s.cells[i].start == start {
+			return s.cells[i].c
+		}
+	}
+	if len(s.cells) == 0 {
+		b.dirty = append(b.dirty, s)
+	}
+	var c *redCounts
+	if n := len(b.free); n > 0 {
+		c, b.free = b.free[n-1], b.free[:n-1]
+	} else {
+		c = &redCounts{}
+	}
+	s.cells = append(s.cells, redCell{start, c})
+	return c
+}
+
+// sampled caches the adjusted count of the last tracestate: spans of a trace share it.
+type sampled struct {
+	state              string
+	quotient, rest, of uint64
+}
+
+// adjustedCount is how many spans one sampled span stands for, OpenTelemetry's probability sampling
+// (https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/). Where it is not whole, the trace id decides
+// whether to round up, so that the same span counts the same every time.
+func (a *Accumulator) adjustedCount(s *Span) uint64 {
+	if len(s.TraceState) == 0 {
+		return 1
+	}
+	t := &a.trace
+	if t.state != string(s.TraceState) {
+		*t = parseSampled(string(s.TraceState))
+	}
+	if t.rest != 0 {
+		hi, lo := binary.BigEndian.Uint64(s.TraceID[:]), binary.BigEndian.Uint64(s.TraceID[8:])
+		// the low 56 bits decided whether to sample; the mix makes the rounding independent of them
+		mix := (hi ^ lo*0x9e3779b97f4a7c15) * 0xff51afd7ed558ccd
+		if (mix^mix>>33)%t.of < t.rest {
+			return t.quotient + 1
+		}
+	}
+	return t.quotient
+}
+
+func parseSampled(state string) sampled {
+	t := sampled{state: state, quotient: 1}
+	if !strings.Contains(state, "ot=") {
+		return t
+	}
+	w, err := sampling.NewW3CTraceState(state)
+	if err != nil {
+		return t
+	}
+	th, ok := w.OTelValue().TValueThreshold()
+	if !ok || th.Unsigned() >= sampling.MaxAdjustedCount {
+		return t
+	}
+	t.of = sampling.MaxAdjustedCount - th.Unsigned()
+	t.quotient, t.rest = sampling.MaxAdjustedCount/t.of, sampling.MaxAdjustedCount%t.of
+	return t
+}
+
+// End applies what was staged and moves the position past the record.
+func (a *Accumulator) End() {
+	for i := range a.staged {
+		a.staged[i].cell.observe(&a.staged[i])
+	}
+	b := a.cur
+	b.counts.add(&a.counts)
+	b.mark = max(b.mark, a.end)
+	b.ts = max(b.ts, a.record.Timestamp)
+	if a.set.dedup.window >= 0 {
+		b.hashes = append(b.hashes, seen{a.hash, a.record.Timestamp})
+	}
+	a.advance()
+	a.mu.Unlock()
+}
+
+// Rollback drops what was staged; the position stays.
+func (a *Accumulator) Rollback() {
+	a.cur.halves = a.cur.halves[:a.halves]
+	a.staged = a.staged[:0]
+	if a.set.dedup.window >= 0 {
+		a.set.dedup.release(seen{a.hash, a.record.Timestamp})
+	}
+	a.mu.Unlock()
+}
+
+// Skip moves the position past a record that went to the dead-letter topic.
+func (a *Accumulator) Skip(r Record) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r.Offset < a.next {
+		return
+	}
+	a.record = r
+	a.cur.counts.DeadLetters++
+	a.advance()
+}
+
+func (a *Accumulator) advance() {
+	a.next = a.record.Offset + 1
+	p := &a.cur.position
+	p.Topic, p.Partition, p.Offset, p.LeaderEpoch = a.topic, a.partition, a.next, a.record.LeaderEpoch
+	a.cur.moved = true
+}
+
+// SetTopicID notes which topic of that name is read; it is stored with the position.
+func (a *Accumulator) SetTopicID(id [16]byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cur.position.TopicID, a.spare.position.TopicID = id, id
+}
+
+// Pending is how many spans and record bytes wait for a checkpoint.
+func (a *Accumulator) Pending() (spans uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cur.counts.Spans
+}
+
+// take gives the batch to a checkpoint.
+func (a *Accumulator) take() *batch {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := a.cur
+	a.cur, a.spare = a.spare, nil
+	return b
+}
+
+// giveBack returns a batch whose checkpoint is committed.
+func (a *Accumulator) giveBack(b *batch) {
+	b.reset()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.spare = b
+	b.position.TopicID = a.cur.position.TopicID
+}
+
+func (c *Counters) add(o *Counters) {
+	c.Records += o.Records
+	c.Spans += o.Spans
+	c.Unattributed += o.Unattributed
+	c.TooLate += o.TooLate
+	c.Future += o.Future
+	c.Duplicates += o.Duplicates
+	c.DeadLetters += o.DeadLetters
+	c.Overflowed += o.Overflowed
+}

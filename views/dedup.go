@@ -1,0 +1,160 @@
+package views
+
+import (
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// dedup remembers the 128-bit hashes of record values, shared by all partitions because a collector that tries again may send to
+// another one. Records with equal values whose timestamps lie within the window are one record sent twice.
+//
+// Hashes are held by minute of record timestamp; minutes that no partition can still match are forgotten.
+type dedup struct {
+	mu     sync.Mutex
+	window int64 // milliseconds; < 0: off
+	limit  int
+	count  int
+	seen   map[int64]map[hash]int64 // minute -> hash -> timestamp
+	stored []storedHashes
+	newest int64
+}
+
+type hash [16]byte
+
+type storedHashes struct {
+	newest int64 // milliseconds
+	seq    uint64
+}
+
+// seen is one remembered record.
+type seen struct {
+	hash hash
+	ts   int64 // Unix milliseconds
+}
+
+const minuteMS = 60_000
+
+func newDedup(c Config) *dedup {
+	w := c.DedupWindow.Milliseconds()
+	if c.DedupWindow < 0 {
+		w = -1
+	}
+	return &dedup{window: w, limit: c.Limits.DedupRecords, seen: map[int64]map[hash]int64{}}
+}
+
+func hashOf(value []byte) hash { return xxh3.Hash128(value).Bytes() }
+
+// reserve remembers a record, or reports false when an equal one was seen within the window around its timestamp. Asking and
+// remembering are one step, because equal records may come from two partitions at the same time.
+func (d *dedup) reserve(s seen) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for m := (s.ts - d.window) / minuteMS; m <= (s.ts+d.window)/minuteMS; m++ {
+		if at, ok := d.seen[m][s.hash]; ok && max(at-s.ts, s.ts-at) <= d.window {
+			return false
+		}
+	}
+	d.put(s)
+	return true
+}
+
+func (d *dedup) put(s seen) {
+	m := s.ts / minuteMS
+	if d.seen[m] == nil {
+		d.seen[m] = map[hash]int64{}
+	}
+	if _, ok := d.seen[m][s.hash]; !ok {
+		d.count++
+	}
+	d.seen[m][s.hash] = s.ts
+	d.newest = max(d.newest, s.ts)
+}
+
+// release forgets a reservation whose record was not applied.
+func (d *dedup) release(s seen) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.seen[s.ts/minuteMS], s.hash)
+	d.count--
+}
+
+// forget drops minutes older than before (Unix milliseconds), and the oldest ones while there are more hashes than the limit. It
+// returns deletions of stored entries that hold nothing else.
+func (d *dedup) forget(ks keyspace, before int64, entries []storage.Entry) []storage.Entry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for m, hashes := range d.seen {
+		if (m+1)*minuteMS <= before {
+			d.count -= len(hashes)
+			delete(d.seen, m)
+		}
+	}
+	for d.count > d.limit && len(d.seen) > 1 {
+		oldest := d.newest / minuteMS
+		for m := range d.seen {
+			oldest = min(oldest, m)
+		}
+		d.count -= len(d.seen[oldest])
+		delete(d.seen, oldest)
+	}
+	kept := d.stored[:0]
+	for _, s := range d.stored {
+		if s.newest < before {
+			entries = append(entries, storage.Entry{Key: dedupKey(ks, s)})
+			continue
+		}
+		kept = append(kept, s)
+	}
+	d.stored = kept
+	return entries
+}
+
+func dedupKey(ks keyspace, s storedHashes) []byte {
+	k := binary.BigEndian.AppendUint32(ks.key(storage.TableDedup), uint32(s.newest/1000))
+	return binary.BigEndian.AppendUint64(k, s.seq)
+}
+
+// store returns the entry that keeps the hashes of one checkpoint: each timestamp, int64 BE, and hash.
+func (d *dedup) store(ks keyspace, seq uint64, list []seen, entries []storage.Entry) []storage.Entry {
+	if len(list) == 0 {
+		return entries
+	}
+	s := storedHashes{seq: seq}
+	v := make([]byte, 0, 24*len(list))
+	for _, e := range list {
+		v = binary.BigEndian.AppendUint64(v, uint64(e.ts))
+		v = append(v, e.hash[:]...)
+		s.newest = max(s.newest, e.ts)
+	}
+	d.mu.Lock()
+	d.stored = append(d.stored, s)
+	d.mu.Unlock()
+	return append(entries, storage.Entry{Key: dedupKey(ks, s), Value: v})
+}
+
+func (d *dedup) restore(kv reader) error {
+	prefix := kv.key(storage.TableDedup)
+	return kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		s := storedHashes{seq: binary.BigEndian.Uint64(k[len(prefix)+4:])}
+		for ; len(v) >= 24; v = v[24:] {
+			e := seen{ts: int64(binary.BigEndian.Uint64(v)), hash: hash(v[8:24])}
+			d.put(e)
+			s.newest = max(s.newest, e.ts)
+		}
+		d.stored = append(d.stored, s)
+		return nil
+	})
+}
+
+// windowStart is the oldest record timestamp that a partition read up to ts can still match.
+func (d *dedup) windowStart(ts int64) int64 {
+	if d.window < 0 {
+		return ts
+	}
+	return ts - 2*d.window - time.Minute.Milliseconds()
+}

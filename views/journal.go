@@ -1,0 +1,367 @@
+package views
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// A journal entry is the input of one checkpoint:
+//
+//	new names and series (names.go)
+//	state: counters, head, complete, marks of partitions
+//	red: for each series: id+1, number of buckets, each start and cell; then 0
+//	halves: number, each half
+//
+// A fold writes the changed cells, series and waiting groups as they are after some checkpoint, a state entry with its number,
+// and deletes the journal up to it, all in the transaction of the next checkpoint.
+
+func journalKey(ks keyspace, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(ks.key(storage.TableJournal), seq)
+}
+
+func stateKey(ks keyspace) []byte { return ks.key(storage.TableMeta, 's') }
+
+func (s *Set) appendJournal(b []byte, c *Checkpoint) []byte {
+	b = s.names.appendNew(b)
+	b = s.appendState(b, &c.next)
+	for _, t := range c.taken {
+		for _, se := range t.dirty {
+			b = appendUvarint(b, uint64(se.id)+1)
+			b = appendUvarint(b, uint64(len(se.cells)))
+			for _, cell := range se.cells {
+				b = binary.AppendUvarint(b, uint64(cell.start))
+				b = cell.c.append(b)
+			}
+		}
+	}
+	b = append(b, 0)
+	n := 0
+	for _, t := range c.taken {
+		n += len(t.halves)
+	}
+	b = appendUvarint(b, uint64(n))
+	var last half
+	for _, t := range c.taken {
+		for i := range t.halves {
+			b = appendHalf(b, &t.halves[i], &last)
+			last = t.halves[i]
+		}
+	}
+	return b
+}
+
+// halfSameTrace, in the stored flags, says that the trace id is that of the half before.
+const halfSameTrace = 1 << 7
+
+// appendHalf encodes a half relative to the one before: the stored flags, the trace id unless it is the same, the span id unless
+// the half is settled, the rest of the part.
+func appendHalf(b []byte, h, last *half) []byte {
+	flags := h.flags
+	if bytes.Equal(h.key[:16], last.key[:16]) {
+		flags |= halfSameTrace
+	}
+	b = append(b, flags)
+	if flags&halfSettled == 0 {
+		if flags&halfSameTrace == 0 {
+			b = append(b, h.key[:16]...)
+		}
+		b = append(b, h.key[16:]...)
+	}
+	b = binary.AppendVarint(b, int64(h.end-last.end))
+	b = appendUvarint(b, h.dur)
+	b = appendUvarint(b, uint64(h.svc))
+	return appendUvarint(b, uint64(h.peer))
+}
+
+func (h *half) decode(d *decoder, last *half) {
+	flags := d.byte()
+	h.flags = flags &^ halfSameTrace
+	h.key = [24]byte{}
+	if flags&halfSettled == 0 {
+		if flags&halfSameTrace == 0 {
+			copy(h.key[:16], d.bytes(16))
+		} else {
+			copy(h.key[:16], last.key[:16])
+		}
+		copy(h.key[16:], d.bytes(8))
+	}
+	h.end = last.end + uint64(d.varint())
+	h.dur = d.uvarint()
+	h.svc, h.peer = uint32(d.uvarint()), uint32(d.uvarint())
+}
+
+func (s *Set) appendState(b []byte, st *state) []byte {
+	b = appendUvarint(b, st.seq)
+	for _, v := range st.counters.list() {
+		b = appendUvarint(b, *v)
+	}
+	b = appendUvarint(b, st.head)
+	b = appendUvarint(b, st.complete)
+	b = appendUvarint(b, uint64(len(s.marks)))
+	for _, p := range sortedPartitions(s.marks) {
+		m := s.marks[p]
+		b = appendString(b, p.topic)
+		b = appendUvarint(b, uint64(p.n))
+		b = appendUvarint(b, m.end)
+		b = binary.AppendVarint(b, m.ts)
+	}
+	return b
+}
+
+func sortedPartitions(m map[partition]mark) []partition {
+	ps := make([]partition, 0, len(m))
+	for p := range m {
+		ps = append(ps, p)
+	}
+	slices.SortFunc(ps, func(a, b partition) int { return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.n, b.n)) })
+	return ps
+}
+
+func (s *Set) decodeState(d *decoder) (st state) {
+	st.seq = d.uvarint()
+	for _, v := range st.counters.list() {
+		*v = d.uvarint()
+	}
+	st.head, st.complete = d.uvarint(), d.uvarint()
+	for range min(d.uvarint(), 1<<20) {
+		p := partition{d.string(), int32(d.uvarint())}
+		m := mark{end: d.uvarint(), ts: d.varint()}
+		if d.err != nil {
+			break
+		}
+		s.marks[p] = m
+	}
+	return st
+}
+
+// list is the counters in stored order.
+func (c *Counters) list() []*uint64 {
+	return []*uint64{&c.Records, &c.Spans, &c.Unattributed, &c.TooLate, &c.Future, &c.Duplicates, &c.DeadLetters, &c.Overflowed}
+}
+
+func (s *Set) foldDue() bool {
+	return s.journal.count >= s.cfg.FoldEvery || s.journal.bytes >= s.cfg.FoldBytes
+}
+
+// fold adds the entries that store everything up to the last installed checkpoint and cut the journal there.
+func (s *Set) fold(entries []storage.Entry) ([]storage.Entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ks := s.kv.keyspace
+	since, hot, forget := s.since(), s.back(s.cfg.Hot), s.back(s.cfg.Lifetime)
+	for start := range s.red.buckets {
+		if s.oldest == 0 || start < s.oldest {
+			s.oldest = start
+		}
+	}
+	entries = s.red.fold(ks, hot, since, forget, entries)
+	entries = s.edges.fold(ks, hot, since, forget, entries)
+	var err error
+	if entries, err = s.expire(since, entries); err != nil {
+		return nil, err
+	}
+	entries = s.foldNames(entries)
+	entries, s.journal.chunks = s.pairing.fold(ks, s.journal.chunks, entries)
+	entries = s.dedup.forget(ks, s.dedupBefore(), entries)
+	st := state{seq: s.seq, counters: s.counters, head: s.head, complete: s.complete}
+	b := s.appendState(nil, &st)
+	b = binary.AppendUvarint(b, uint64(s.journal.chunks))
+	b = binary.AppendUvarint(b, uint64(s.journal.defs))
+	b = binary.AppendUvarint(b, uint64(hot))
+	b = binary.AppendUvarint(b, uint64(s.oldest))
+	entries = append(entries, storage.Entry{Key: stateKey(ks), Value: b})
+	for seq := s.journal.first; seq <= s.seq; seq++ {
+		entries = append(entries, storage.Entry{Key: journalKey(ks, seq)})
+	}
+	s.journal.first, s.journal.bytes, s.journal.count = s.seq+1, 0, 0
+	return entries, nil
+}
+
+// expire deletes stored buckets older than since.
+func (s *Set) expire(since int64, entries []storage.Entry) ([]storage.Entry, error) {
+	if s.oldest >= since {
+		return entries, nil
+	}
+	for _, view := range []byte{s.red.view, s.edges.view} {
+		prefix := s.kv.key(storage.TableCells, view)
+		from := binary.BigEndian.AppendUint32(slices.Clone(prefix), uint32(s.oldest))
+		to := binary.BigEndian.AppendUint32(slices.Clone(prefix), uint32(since))
+		err := s.kv.kv.Scan(from, to, func(k, _ []byte) error {
+			entries = append(entries, storage.Entry{Key: bytes.Clone(k)})
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("views: find expired buckets: %w", err)
+		}
+	}
+	s.oldest = since
+	return entries, nil
+}
+
+// foldNames stores the definitions since the last fold as one more chunk.
+func (s *Set) foldNames(entries []storage.Entry) []storage.Entry {
+	n := s.names
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	names, red, edges := n.defined.names, n.defined.red, len(s.edgeList)
+	if names == s.journal.names && red == s.journal.series && edges == s.journal.edges {
+		return entries
+	}
+	part := n.slice(names, red)
+	b := part.appendFrom(nil, s.journal.names, s.journal.series)
+	b = binary.AppendUvarint(b, uint64(s.journal.edges))
+	for _, e := range s.edgeList[s.journal.edges:] {
+		b = binary.AppendUvarint(b, uint64(e.client))
+		b = binary.AppendUvarint(b, uint64(e.server))
+		b = append(b, byte(e.conn))
+	}
+	entries = append(entries, storage.Entry{Key: namesKey(s.kv.version, s.kv.shard, s.journal.defs), Value: b})
+	s.journal.defs++
+	s.journal.names, s.journal.series, s.journal.edges = names, red, edges
+	return entries
+}
+
+// dedupBefore is the oldest record timestamp that any partition can still match.
+func (s *Set) dedupBefore() int64 {
+	oldest := int64(0)
+	for _, m := range s.marks {
+		if m.ts > 0 && (oldest == 0 || m.ts < oldest) {
+			oldest = m.ts
+		}
+	}
+	return s.dedup.windowStart(oldest)
+}
+
+// restore reads the last fold and replays the journal after it.
+func (s *Set) restore() error {
+	v, err := s.kv.kv.Get(stateKey(s.kv.keyspace))
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("read state: %w", err)
+	}
+	s.journal.first = 1
+	if err == nil {
+		if err := s.restoreFold(v); err != nil {
+			return err
+		}
+	}
+	if err := s.dedup.restore(s.kv); err != nil {
+		return fmt.Errorf("read record hashes: %w", err)
+	}
+	prefix := s.kv.key(storage.TableJournal)
+	err = s.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		if seq := binary.BigEndian.Uint64(k[len(prefix):]); seq != s.seq+1 {
+			return fmt.Errorf("journal entry %d follows %d: %w", seq, s.seq, errCorrupt)
+		}
+		return s.replay(v)
+	})
+	if err != nil {
+		return fmt.Errorf("replay journal: %w", err)
+	}
+	positions, err := s.Positions()
+	if err != nil {
+		return err
+	}
+	for _, p := range positions {
+		a := s.Partition(p.Topic, p.Partition)
+		a.next = p.Offset
+		a.cur.position, a.spare.position = p, p
+	}
+	return nil
+}
+
+func (s *Set) restoreFold(v []byte) error {
+	d := decoder{b: v}
+	st := s.decodeState(&d)
+	s.journal.chunks, s.journal.defs = int(d.uvarint()), uint32(d.uvarint())
+	hot := int64(d.uvarint())
+	s.oldest = int64(d.uvarint())
+	if d.err != nil {
+		return fmt.Errorf("state: %w", d.err)
+	}
+	if err := s.restoreNames(); err != nil {
+		return err
+	}
+	if err := s.red.restore(s.kv, hot); err != nil {
+		return err
+	}
+	if err := s.edges.restore(s.kv, hot); err != nil {
+		return err
+	}
+	s.pairing.expiredTo = int64(st.complete / 1e9)
+	prefix := s.kv.key(storage.TableWaiting)
+	err := s.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(_, v []byte) error { return s.pairing.restore(v) })
+	if err != nil {
+		return fmt.Errorf("read waiting span halves: %w", err)
+	}
+	s.seq, s.journal.first = st.seq, st.seq+1
+	return s.install(&Checkpoint{next: st})
+}
+
+func (s *Set) restoreNames() error {
+	prefix := s.kv.key(storage.TableMeta, 'n')
+	err := s.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(_, v []byte) error {
+		d := decoder{b: v}
+		s.names.decode(&d)
+		first := int(d.uvarint())
+		for i := 0; len(d.b) > 0 && d.err == nil; i++ {
+			e := edgeID{uint32(d.uvarint()), uint32(d.uvarint()), connection(d.byte())}
+			if d.err == nil && first+i >= len(s.edgeList) {
+				s.addEdge(e)
+			}
+		}
+		return d.err
+	})
+	if err != nil {
+		return fmt.Errorf("read names: %w", err)
+	}
+	s.journal.names, s.journal.series, s.journal.edges = len(s.names.list), len(s.names.redList), len(s.edgeList)
+	return nil
+}
+
+// replay does again what a checkpoint did.
+func (s *Set) replay(v []byte) error {
+	d := decoder{b: v}
+	s.names.decode(&d)
+	c := &Checkpoint{next: s.decodeState(&d)}
+	b := newBatch()
+	for d.err == nil {
+		id := d.uvarint()
+		if id == 0 {
+			break
+		}
+		se := &redSeries{id: uint32(id - 1)}
+		for range min(d.uvarint(), 1<<20) {
+			cell := redCell{start: int64(d.uvarint()), c: &redCounts{}}
+			if cell.c.decode(&d); d.err != nil {
+				return d.err
+			}
+			se.cells = append(se.cells, cell)
+		}
+		b.dirty = append(b.dirty, se)
+	}
+	n := d.uvarint()
+	if n > uint64(len(d.b)) {
+		return errCorrupt
+	}
+	b.halves = make([]half, n)
+	var last half
+	for i := range b.halves {
+		b.halves[i].decode(&d, &last)
+		last = b.halves[i]
+	}
+	if d.err != nil {
+		return d.err
+	}
+	c.taken = []*batch{b}
+	s.seq = c.next.seq
+	s.journal.count++
+	s.journal.bytes += len(v)
+	s.pair(c)
+	return s.install(c)
+}

@@ -1,0 +1,62 @@
+package views
+
+import "time"
+
+// Limits bound what views keep. Above a limit things are counted under Other.
+type Limits struct {
+	Services, OperationsPerService, Edges, Series int
+	// Waiting bounds the span halves held for pairing; above it the oldest are given up early and counted.
+	Waiting int
+	// DedupRecords bounds the record hashes held; above it the oldest are forgotten early.
+	DedupRecords int
+}
+
+// Config is what a Set needs to know. The zero value of a field means its default.
+type Config struct {
+	Version uint32 // view version
+	Shard   uint16
+	Limits  Limits
+	// Retention is how long 10 s buckets are kept, in event time.
+	Retention time.Duration
+	// Hot is how much of that stays in memory.
+	Hot time.Duration
+	// Lifetime is how long a series is remembered after its last span, in event time.
+	Lifetime time.Duration
+	// PairingWindow is how long a span half waits for its other side before it is counted alone, in event time.
+	PairingWindow time.Duration
+	// Compensation is how long a half that was counted alone can still be paired, in event time.
+	Compensation time.Duration
+	// DedupWindow is how far apart, by record timestamp, equal records are one sent twice; negative turns it off.
+	DedupWindow time.Duration
+	// FutureTolerance is how far after its record's timestamp a span may end; later ends are clamped and counted.
+	FutureTolerance time.Duration
+	// FoldEvery and FoldBytes say when the journal is cut: after so many checkpoints or bytes.
+	FoldEvery, FoldBytes int
+}
+
+func (c Config) withDefaults() Config {
+	set(&c.Limits.Services, 10_000)
+	set(&c.Limits.OperationsPerService, 500)
+	set(&c.Limits.Edges, 50_000)
+	set(&c.Limits.Series, 200_000)
+	set(&c.Limits.Waiting, 4_000_000)
+	set(&c.Limits.DedupRecords, 4_000_000)
+	set(&c.Retention, 6*time.Hour)
+	set(&c.Hot, 30*time.Minute)
+	set(&c.Lifetime, 72*time.Hour)
+	set(&c.PairingWindow, 10*time.Second)
+	set(&c.Compensation, 15*time.Minute)
+	set(&c.DedupWindow, 5*time.Minute)
+	set(&c.FutureTolerance, time.Minute)
+	set(&c.FoldEvery, 40)
+	set(&c.FoldBytes, 16<<20)
+	c.Hot = min(c.Hot, c.Retention)
+	return c
+}
+
+func set[T comparable](p *T, def T) {
+	var zero T
+	if *p == zero {
+		*p = def
+	}
+}

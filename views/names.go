@@ -1,0 +1,202 @@
+package views
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// Other is the name under which everything above a limit is counted: totals stay exact, and the overflow is visible.
+const Other = "_other"
+
+// names interns the names of services and of what they call, and gives red series their ids. Appliers of all partitions share it;
+// each remembers what it asked, so the lock is taken for new names only.
+//
+// A name or series that an applier asked for is defined in the next checkpoint, before anything refers to it.
+type names struct {
+	mu      sync.Mutex
+	limits  Limits
+	ids     map[string]uint32
+	list    []string
+	ops     map[uint32]int // operations of each service
+	red     map[redID]uint32
+	redList []redID
+	defined struct{ names, red int } // how many earlier checkpoints have written
+}
+
+// redID is a REDKey with its service interned.
+type redID struct {
+	service uint32
+	op      string
+	kind    Kind
+	status  Status
+}
+
+const otherID = 0 // of the name Other
+
+func newNames(l Limits) *names {
+	n := &names{limits: l, ids: map[string]uint32{}, ops: map[uint32]int{}, red: map[redID]uint32{}}
+	n.addName(Other)
+	return n
+}
+
+func (n *names) addName(s string) uint32 {
+	id := uint32(len(n.list))
+	n.ids[s] = id
+	n.list = append(n.list, s)
+	return id
+}
+
+// peer interns the name of something that is called. The bound is above that of services: what calls name is less trusted.
+func (n *names) peer(b []byte) (uint32, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if id, ok := n.ids[string(b)]; ok {
+		return id, true
+	}
+	if len(n.list) >= 2*n.limits.Services {
+		return otherID, false
+	}
+	return n.addName(string(b)), true
+}
+
+// service interns the name of a service that sends spans.
+func (n *names) service(b []byte) (uint32, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	id, ok := n.ids[string(b)]
+	if ok {
+		if _, known := n.ops[id]; known {
+			return id, true
+		}
+	}
+	if len(n.ops) >= n.limits.Services {
+		n.ops[otherID] += 0
+		return otherID, false
+	}
+	if !ok {
+		id = n.addName(string(b))
+	}
+	n.ops[id] += 0
+	return id, true
+}
+
+// series gives a red series its id; ok is false when it is an overflow series.
+func (n *names) series(service uint32, op []byte, kind Kind, status Status) (id uint32, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	k := redID{service, string(op), kind, status}
+	if id, ok := n.red[k]; ok {
+		return id, true
+	}
+	if len(n.redList) >= n.limits.Series {
+		k = redID{otherID, Other, kind, status}
+	} else if n.ops[service] >= n.limits.OperationsPerService && !n.hasOperation(k) {
+		k.op = Other
+	}
+	if id, found := n.red[k]; found {
+		return id, k.op != Other
+	}
+	if !n.hasOperation(k) {
+		n.ops[k.service]++
+	}
+	return n.addSeries(k), k.op != Other
+}
+
+// hasOperation says whether an operation of this name already has a series of another kind or status.
+func (n *names) hasOperation(k redID) bool {
+	for kind := range kinds {
+		for st := range statuses {
+			if _, ok := n.red[redID{k.service, k.op, kind, st}]; ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (n *names) addSeries(k redID) uint32 {
+	id := uint32(len(n.redList))
+	n.red[k] = id
+	n.redList = append(n.redList, k)
+	return id
+}
+
+func (n *names) name(id uint32) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.list[id]
+}
+
+func (n *names) redKey(id uint32) REDKey {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	k := n.redList[id]
+	return REDKey{n.list[k.service], k.op, k.kind, k.status}
+}
+
+// appendNew encodes every definition since the last call: the number of the first, how many, and each.
+func (n *names) appendNew(b []byte) []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	b = n.appendFrom(b, n.defined.names, n.defined.red)
+	n.defined.names, n.defined.red = len(n.list), len(n.redList)
+	return b
+}
+
+func (n *names) appendFrom(b []byte, names, red int) []byte {
+	b = binary.AppendUvarint(b, uint64(names))
+	b = binary.AppendUvarint(b, uint64(len(n.list)-names))
+	for _, s := range n.list[names:] {
+		b = appendString(b, s)
+	}
+	b = binary.AppendUvarint(b, uint64(red))
+	b = binary.AppendUvarint(b, uint64(len(n.redList)-red))
+	for _, k := range n.redList[red:] {
+		b = binary.AppendUvarint(b, uint64(k.service))
+		b = appendString(b, k.op)
+		b = append(b, byte(k.kind), byte(k.status))
+	}
+	return b
+}
+
+// slice is the definitions up to some number of names and series, for encoding.
+func (n *names) slice(upTo, red int) *names {
+	return &names{list: n.list[:upTo], redList: n.redList[:red]}
+}
+
+// decode reads what appendNew wrote; definitions that are already known are passed over.
+func (n *names) decode(d *decoder) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	first := int(d.uvarint())
+	for i := range int(d.uvarint()) {
+		s := d.string()
+		if d.err == nil && first+i >= len(n.list) {
+			n.addName(s)
+		}
+	}
+	first = int(d.uvarint())
+	for i := range int(d.uvarint()) {
+		k := redID{service: uint32(d.uvarint()), op: d.string(), kind: Kind(d.byte()), status: Status(d.byte())}
+		if d.err == nil && first+i >= len(n.redList) {
+			if !n.hasOperation(k) {
+				n.ops[k.service]++
+			}
+			n.addSeries(k)
+		}
+	}
+	n.defined.names, n.defined.red = len(n.list), len(n.redList)
+}
+
+// The definitions are also kept in chunks of their own, so that the journal can be cut: chunk k holds what was defined between
+// two cuts.
+func namesKey(version uint32, shard uint16, chunk uint32) []byte {
+	return binary.BigEndian.AppendUint32(storage.Key(version, shard, storage.TableMeta, 'n'), chunk)
+}
+
+func (k REDKey) String() string {
+	return fmt.Sprintf("%s %q %s %s", k.Service, k.Operation, k.Kind, k.Status)
+}

@@ -1,0 +1,376 @@
+package views
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// pairing holds the groups of span halves that may still change: those waiting for their other side, those counted alone that can
+// be compensated, and those paired within the pairing window, because a client may have several servers.
+//
+// It is used by the checkpoint alone, in this order: take every half of the checkpoint, expire up to the complete frontier, read
+// the edges that changed. Doing the same again with the same halves gives the same, which is how the journal restores it.
+type pairing struct {
+	window, compensation uint64 // nanoseconds
+	limit                int
+	index                map[[24]byte]uint32 // into groups
+	groups               []group
+	free                 []uint32
+	more                 map[uint32][]part  // further halves of a group; rare
+	due                  map[int64][]uint32 // by second of event time, groups to look at then
+	expiredTo            int64              // second up to which due was handled
+	waiting              int
+	edges                map[edgeBucket]*EdgeCounts // changed by this checkpoint
+	spare                []*EdgeCounts
+	scratch              [2][]part
+}
+
+type group struct {
+	key            [24]byte
+	client, server part
+	has            uint8
+	expired        bool
+}
+
+const (
+	hasClient = 1 << iota
+	hasServer
+	hasMore
+	live
+)
+
+type edgeBucket struct {
+	edge  edgeID
+	start int64
+}
+
+func newPairing(c Config) *pairing {
+	return &pairing{window: uint64(c.PairingWindow), compensation: uint64(c.Compensation), limit: c.Limits.Waiting,
+		index: map[[24]byte]uint32{}, more: map[uint32][]part{}, due: map[int64][]uint32{}, edges: map[edgeBucket]*EdgeCounts{}}
+}
+
+// take counts one half.
+func (p *pairing) take(h *half) {
+	if h.is(halfSettled) {
+		c := settled(&h.part)
+		p.emit(&c, 1)
+		return
+	}
+	i, ok := p.index[h.key]
+	if !ok {
+		p.start(h)
+		return
+	}
+	g := &p.groups[i]
+	p.contribution(i, ^uint64(0))
+	switch {
+	case !h.is(halfServer) && g.has&hasClient == 0:
+		g.client, g.has = h.part, g.has|hasClient
+	case h.is(halfServer) && g.has&hasServer == 0:
+		g.server, g.has = h.part, g.has|hasServer
+	default:
+		p.more[i] = append(p.more[i], h.part)
+		g.has |= hasMore
+	}
+	p.contribution(i, 1)
+}
+
+func (p *pairing) start(h *half) {
+	var i uint32
+	if n := len(p.free); n > 0 {
+		i, p.free = p.free[n-1], p.free[:n-1]
+	} else {
+		i = uint32(len(p.groups))
+		p.groups = append(p.groups, group{})
+	}
+	g := &p.groups[i]
+	*g = group{key: h.key, has: live}
+	if h.is(halfServer) {
+		g.server, g.has = h.part, g.has|hasServer
+	} else {
+		g.client, g.has = h.part, g.has|hasClient
+	}
+	p.index[h.key] = i
+	p.schedule(i, h.end+p.window)
+	p.contribution(i, 1)
+}
+
+func (p *pairing) schedule(i uint32, at uint64) {
+	sec := max(int64(at/uint64(time.Second))+1, p.expiredTo+1)
+	p.due[sec] = append(p.due[sec], i)
+}
+
+func (g *group) paired() bool { return g.has&(hasClient|hasServer) == hasClient|hasServer }
+
+// contribution adds what group i means now, or with sign -1 takes it away.
+func (p *pairing) contribution(i uint32, sign uint64) {
+	g := &p.groups[i]
+	if g.has&hasMore == 0 && !g.paired() {
+		if !g.expired && !(g.has&hasClient != 0 && g.client.is(halfAtOnce)) {
+			p.waiting += int(int64(sign))
+			return
+		}
+	}
+	cs, ss := p.scratch[0][:0], p.scratch[1][:0]
+	if g.has&hasClient != 0 {
+		cs = append(cs, g.client)
+	}
+	if g.has&hasServer != 0 {
+		ss = append(ss, g.server)
+	}
+	if g.has&hasMore != 0 {
+		for _, m := range p.more[i] {
+			if m.is(halfServer) {
+				ss = append(ss, m)
+			} else {
+				cs = append(cs, m)
+			}
+		}
+		if !g.paired() && !g.expired {
+			p.waiting += int(int64(sign)) * (len(cs) + len(ss))
+		}
+	}
+	contribute(cs, ss, g.expired, func(c call) { p.emit(&c, sign) })
+	p.scratch = [2][]part{cs, ss}
+}
+
+func (p *pairing) emit(c *call, sign uint64) {
+	k := edgeBucket{c.edge, bucketStart(c.end)}
+	e := p.edges[k]
+	if e == nil {
+		if n := len(p.spare); n > 0 {
+			e, p.spare = p.spare[n-1], p.spare[:n-1]
+		} else {
+			e = &EdgeCounts{}
+		}
+		p.edges[k] = e
+	}
+	e.count(c, sign)
+}
+
+// expire handles every group that is due up to complete (Unix nanoseconds; 0: nothing is known, so nothing expires).
+func (p *pairing) expire(complete uint64) {
+	to := int64(complete / uint64(time.Second))
+	if to <= p.expiredTo {
+		return
+	}
+	var secs []int64
+	for sec := range p.due {
+		if sec <= to {
+			secs = append(secs, sec)
+		}
+	}
+	p.expiredTo = to
+	slices.Sort(secs)
+	for _, sec := range secs {
+		list := p.due[sec]
+		delete(p.due, sec)
+		for _, i := range list {
+			p.look(i, complete)
+		}
+	}
+	p.bound()
+}
+
+// look decides what becomes of a group whose time has come.
+func (p *pairing) look(i uint32, complete uint64) {
+	g := &p.groups[i]
+	if g.has&live == 0 {
+		return
+	}
+	until := p.until(i)
+	switch {
+	case until > complete: // a half with a later end joined it
+		p.schedule(i, until)
+	case g.paired() || g.expired:
+		p.drop(i)
+	default:
+		p.contribution(i, ^uint64(0))
+		g.expired = true
+		p.contribution(i, 1)
+		p.schedule(i, p.until(i))
+	}
+}
+
+// until is the event time up to which a group stays as it is.
+func (p *pairing) until(i uint32) uint64 {
+	g := &p.groups[i]
+	end := max(g.client.end, g.server.end)
+	for _, m := range p.more[i] {
+		end = max(end, m.end)
+	}
+	if g.expired && !g.paired() {
+		return end + p.window + p.compensation
+	}
+	return end + p.window
+}
+
+func (p *pairing) drop(i uint32) {
+	g := &p.groups[i]
+	delete(p.index, g.key)
+	delete(p.more, i)
+	*g = group{}
+	p.free = append(p.free, i)
+}
+
+// bound gives up the groups that would be looked at first while there are more than the limit.
+func (p *pairing) bound() {
+	if len(p.index) <= p.limit {
+		return
+	}
+	var secs []int64
+	for sec := range p.due {
+		secs = append(secs, sec)
+	}
+	slices.Sort(secs)
+	for _, sec := range secs {
+		for _, i := range p.due[sec] {
+			if len(p.index) <= p.limit {
+				return
+			}
+			p.giveUp(i)
+		}
+		delete(p.due, sec)
+	}
+}
+
+func (p *pairing) giveUp(i uint32) {
+	g := &p.groups[i]
+	if g.has&live == 0 {
+		return
+	}
+	if !g.paired() && !g.expired {
+		p.contribution(i, ^uint64(0))
+		c := call{edge: edgeID{client: reasonGivenUp, conn: unpaired}, end: max(g.client.end, g.server.end), noServer: true}
+		p.emit(&c, uint64(1+len(p.more[i])))
+	}
+	p.drop(i)
+}
+
+// forget empties the edges that a checkpoint changed, after they were added to the view.
+func (p *pairing) forget() {
+	for k, e := range p.edges {
+		e.reset()
+		p.spare = append(p.spare, e)
+		delete(p.edges, k)
+	}
+}
+
+// fold returns the entries that replace the stored groups: chunks of groups, and deletions of chunks not needed any more.
+func (p *pairing) fold(ks keyspace, stored int, entries []storage.Entry) ([]storage.Entry, int) {
+	chunk := 0
+	key := func(n int) []byte { return binary.BigEndian.AppendUint32(ks.key(storage.TableWaiting), uint32(n)) }
+	buf := []byte{}
+	flush := func() {
+		entries = append(entries, storage.Entry{Key: key(chunk), Value: buf})
+		chunk++
+		buf = []byte{}
+	}
+	for i := range p.groups {
+		g := &p.groups[i]
+		if g.has&live == 0 {
+			continue
+		}
+		if buf = p.appendGroup(buf, uint32(i)); len(buf) >= maxChunk {
+			flush()
+		}
+	}
+	if len(buf) > 0 {
+		flush()
+	}
+	for n := chunk; n < stored; n++ {
+		entries = append(entries, storage.Entry{Key: key(n)})
+	}
+	return entries, chunk
+}
+
+// A group: key, flags, client, server, further parts.
+func (p *pairing) appendGroup(b []byte, i uint32) []byte {
+	g := &p.groups[i]
+	b = append(b, g.key[:]...)
+	flags := g.has
+	if g.expired {
+		flags |= 1 << 7
+	}
+	b = append(b, flags)
+	if g.has&hasClient != 0 {
+		b = g.client.append(b, 0)
+	}
+	if g.has&hasServer != 0 {
+		b = g.server.append(b, 0)
+	}
+	if g.has&hasMore != 0 {
+		b = binary.AppendUvarint(b, uint64(len(p.more[i])))
+		for _, m := range p.more[i] {
+			b = m.append(b, 0)
+		}
+	}
+	return b
+}
+
+// append encodes a part; its end relative to base.
+func (p *part) append(b []byte, base uint64) []byte {
+	b = append(b, p.flags)
+	b = binary.AppendVarint(b, int64(p.end-base))
+	b = appendUvarint(b, p.dur)
+	b = appendUvarint(b, uint64(p.svc))
+	return appendUvarint(b, uint64(p.peer))
+}
+
+func (p *part) decode(d *decoder, base uint64) {
+	p.flags = d.byte()
+	p.end = base + uint64(d.varint())
+	p.dur = d.uvarint()
+	p.svc, p.peer = uint32(d.uvarint()), uint32(d.uvarint())
+}
+
+// restore reads one stored chunk of groups.
+func (p *pairing) restore(v []byte) error {
+	d := decoder{b: v}
+	for len(d.b) > 0 && d.err == nil {
+		i := uint32(len(p.groups))
+		g := group{}
+		copy(g.key[:], d.bytes(24))
+		flags := d.byte()
+		g.has, g.expired = flags&^(1<<7), flags&(1<<7) != 0
+		if g.has&hasClient != 0 {
+			g.client.decode(&d, 0)
+		}
+		if g.has&hasServer != 0 {
+			g.server.decode(&d, 0)
+		}
+		if g.has&hasMore != 0 {
+			for range min(d.uvarint(), 1<<20) {
+				var m part
+				if m.decode(&d, 0); d.err != nil {
+					return d.err
+				}
+				p.more[i] = append(p.more[i], m)
+			}
+		}
+		p.groups = append(p.groups, g)
+		p.index[g.key] = i
+		p.schedule(i, p.until(i))
+		if !g.paired() && !g.expired && !(g.has == hasClient|live && g.client.is(halfAtOnce)) {
+			p.waiting += 1 + len(p.more[i])
+		}
+	}
+	return d.err
+}
+
+// appendUvarint is binary.AppendUvarint with the short case inlined.
+func appendUvarint(b []byte, v uint64) []byte {
+	if v < 0x80 {
+		return append(b, byte(v))
+	}
+	return binary.AppendUvarint(b, v)
+}
+
+// bucketStart is the start, in Unix seconds, of the bucket that holds an end in Unix nanoseconds.
+func bucketStart(end uint64) int64 {
+	sec := int64(end / uint64(time.Second))
+	return sec - sec%BucketSeconds
+}

@@ -1,0 +1,310 @@
+package views
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+var _ Reader = (*Set)(nil)
+
+// Frontier says for which times the views speak.
+func (s *Set) Frontier() Frontier {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.frontier
+}
+
+// Counters returns totals over all time.
+func (s *Set) Counters() Counters {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.counters
+}
+
+// span is a range in bucket starts: from inclusive, to exclusive.
+type span struct{ from, to int64 }
+
+// rangeOf widens a range to bucket edges and cuts it at what is retained.
+func (s *Set) rangeOf(from, to time.Time) span {
+	r := span{max(from.Unix()-from.Unix()%BucketSeconds, s.since(), 0), to.Unix()}
+	if to.Nanosecond() > 0 {
+		r.to++
+	}
+	if rest := r.to % BucketSeconds; rest > 0 {
+		r.to += BucketSeconds - rest
+	}
+	return r
+}
+
+// eachRED calls fn for the cells of every series that match accepts.
+func (s *Set) eachRED(r span, match func(id uint32, k REDKey) bool, fn func(k REDKey, start int64, c *redCounts)) error {
+	keys := map[uint32]*REDKey{}
+	want := func(id uint32) bool {
+		k, ok := keys[id]
+		if !ok {
+			if key := s.names.redKey(id); match(id, key) {
+				k = &key
+			}
+			keys[id] = k
+		}
+		return k != nil
+	}
+	return s.red.each(s.kv, r.from, r.to, want, func(start int64, id uint32, c *redCounts) error {
+		fn(*keys[id], start, c)
+		return nil
+	})
+}
+
+// sum gathers RED over cells.
+type sum struct {
+	calls, errors uint64
+	hist          Histogram
+}
+
+func (t *sum) add(k REDKey, c *redCounts) {
+	t.calls += c.Calls
+	if k.Status == StatusError {
+		t.errors += c.Calls
+	}
+	t.hist.Merge(&c.Hist)
+}
+
+func (t *sum) red() RED { return RED{t.calls, t.errors, t.hist.Latency()} }
+
+// Services returns every service with spans in the range.
+func (s *Set) Services(from, to time.Time) ([]Service, error) {
+	type sums struct {
+		all, entry sum
+		last       uint64
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	by := map[string]*sums{}
+	err := s.eachRED(s.rangeOf(from, to), all, func(k REDKey, _ int64, c *redCounts) {
+		t := by[k.Service]
+		if t == nil {
+			t = &sums{}
+			by[k.Service] = t
+		}
+		t.all.add(k, c)
+		if k.Kind == KindServer || k.Kind == KindConsumer {
+			t.entry.add(k, c)
+		}
+		t.last = max(t.last, c.Latest.End)
+	})
+	out := make([]Service, 0, len(by))
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		t := by[name]
+		out = append(out, Service{Name: name, RED: t.all.red(), Entry: t.entry.red(), LastSeen: unixNano(t.last)})
+	}
+	return out, err
+}
+
+func all(uint32, REDKey) bool { return true }
+
+// known reports whether any series, in or out of the range, is of this service (and operation, unless empty).
+func (s *Set) known(service, operation string) bool {
+	for id := range s.red.series {
+		if k := s.names.redKey(id); k.Service == service && (operation == "" || k.Operation == operation) {
+			return true
+		}
+	}
+	return false
+}
+
+// Operations returns every (name, kind) of a service with spans in the range.
+func (s *Set) Operations(service string, from, to time.Time) ([]Operation, bool, error) {
+	type opKey struct {
+		name string
+		kind Kind
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.known(service, "") {
+		return nil, false, nil
+	}
+	by := map[opKey]*sum{}
+	err := s.eachRED(s.rangeOf(from, to), func(_ uint32, k REDKey) bool { return k.Service == service }, func(k REDKey, _ int64, c *redCounts) {
+		o := opKey{k.Operation, k.Kind}
+		if by[o] == nil {
+			by[o] = &sum{}
+		}
+		by[o].add(k, c)
+	})
+	out := make([]Operation, 0, len(by))
+	for k, t := range by {
+		out = append(out, Operation{k.name, k.kind, t.red()})
+	}
+	slices.SortFunc(out, func(a, b Operation) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind)) })
+	return out, true, err
+}
+
+// ServicePoints returns a chart; step is rounded up to whole buckets.
+func (s *Set) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]Point, bool, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.known(service, operation) {
+		return nil, false, nil
+	}
+	width := max(BucketSeconds, int64((step+BucketSeconds*time.Second-1)/(BucketSeconds*time.Second))*BucketSeconds)
+	r := s.rangeOf(from, to)
+	r.from = max(from.Unix()-from.Unix()%width, 0)
+	sums := make([]sum, max(0, (r.to-r.from+width-1)/width))
+	match := func(_ uint32, k REDKey) bool {
+		return k.Service == service && (operation == "" || k.Operation == operation)
+	}
+	err := s.eachRED(r, match, func(k REDKey, start int64, c *redCounts) { sums[(start-r.from)/width].add(k, c) })
+	out := make([]Point, len(sums))
+	for i := range sums {
+		out[i] = Point{time.Unix(r.from+int64(i)*width, 0).UTC(), sums[i].red()}
+	}
+	return out, true, err
+}
+
+// edgeKey is an edge with its names.
+func (s *Set) edgeKey(id uint32) EdgeKey {
+	e := s.edgeList[id]
+	return EdgeKey{s.names.name(e.client), s.names.name(e.server), connectionNames[e.conn]}
+}
+
+// ServiceMap returns the edges of a range, the nodes they join, and the halves that made no edge.
+func (s *Set) ServiceMap(from, to time.Time) (Map, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	by := map[uint32]*EdgeCounts{}
+	r := s.rangeOf(from, to)
+	err := s.edges.each(s.kv, r.from, r.to, func(uint32) bool { return true }, func(_ int64, id uint32, c *EdgeCounts) error {
+		if by[id] == nil {
+			by[id] = &EdgeCounts{}
+		}
+		by[id].merge(c)
+		return nil
+	})
+	m := Map{Nodes: []Node{}, Edges: []Edge{}, Unpaired: []Unpaired{}}
+	types := map[string]string{}
+	for id, c := range by {
+		if c.zero() {
+			continue
+		}
+		e := s.edgeList[id]
+		if e.conn == unpaired {
+			m.Unpaired = append(m.Unpaired, Unpaired{unpairedReasons[e.client], c.Calls})
+			continue
+		}
+		k := s.edgeKey(id)
+		m.Edges = append(m.Edges, Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95), ServerP95: c.ServerHist.Quantile(0.95)})
+		nodeTypes(types, k, e)
+	}
+	for name, typ := range types {
+		m.Nodes = append(m.Nodes, Node{name, typ})
+	}
+	slices.SortFunc(m.Nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(m.Edges, func(a, b Edge) int { return a.compare(b.EdgeKey) })
+	slices.SortFunc(m.Unpaired, func(a, b Unpaired) int { return cmp.Compare(a.Reason, b.Reason) })
+	return m, err
+}
+
+func (k EdgeKey) compare(o EdgeKey) int {
+	return cmp.Or(cmp.Compare(k.Client, o.Client), cmp.Compare(k.Server, o.Server), cmp.Compare(k.Connection, o.Connection))
+}
+
+// nodeTypes notes what an edge says of its ends: a name that sends spans is a service whatever else it is called.
+func nodeTypes(types map[string]string, k EdgeKey, e edgeID) {
+	note := func(name, typ string) {
+		if types[name] != "service" {
+			types[name] = typ
+		}
+	}
+	client, server := "service", "service"
+	switch e.conn {
+	case database:
+		server = "database"
+	case virtualNode:
+		if k.Client == "user" {
+			client = "virtual_node"
+		} else {
+			server = "virtual_node"
+		}
+	}
+	note(k.Client, client)
+	note(k.Server, server)
+}
+
+// SelectRED returns the series that match accepts, those without spans in the range included.
+func (s *Set) SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	r := s.rangeOf(from, to)
+	at := map[uint32]*REDTimeline{}
+	for id, se := range s.red.series {
+		if k := s.names.redKey(id); match(id, k) {
+			t := &REDTimeline{ID: id, Key: k, First: se.first, Last: se.last}
+			t.Base.merge(&se.total.Counts)
+			at[id] = t
+		}
+	}
+	want := func(id uint32) bool { return at[id] != nil }
+	err := s.red.each(s.kv, r.from, 1<<32-1, want, func(start int64, id uint32, c *redCounts) error {
+		t := at[id]
+		t.Base.sub(&c.Counts)
+		if start < r.to {
+			t.Cells = append(t.Cells, REDCell{start, c.Counts.clone(), c.Slowest, c.Latest})
+		}
+		return nil
+	})
+	out := make([]REDTimeline, 0, len(at))
+	for _, id := range slices.Sorted(maps.Keys(at)) {
+		out = append(out, *at[id])
+	}
+	return out, err
+}
+
+func (c *Counts) sub(o *Counts) {
+	c.Calls -= o.Calls
+	c.Size -= o.Size
+	c.Sum -= o.Sum
+	c.Hist.Sub(&o.Hist)
+}
+
+// clone copies counts that belong to the view.
+func (c *Counts) clone() Counts {
+	n := *c
+	n.Hist.Counts = slices.Clone(c.Hist.Counts)
+	return n
+}
+
+// SelectEdges returns the edges that match accepts.
+func (s *Set) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	r := s.rangeOf(from, to)
+	at := map[uint32]*EdgeTimeline{}
+	for id, se := range s.edges.series {
+		if s.edgeList[id].conn == unpaired || se.total.zero() {
+			continue
+		}
+		if k := s.edgeKey(id); match(id, k) {
+			t := &EdgeTimeline{ID: id, Key: k, First: se.first, Last: se.last}
+			t.Base.merge(&se.total)
+			at[id] = t
+		}
+	}
+	want := func(id uint32) bool { return at[id] != nil }
+	err := s.edges.each(s.kv, r.from, 1<<32-1, want, func(start int64, id uint32, c *EdgeCounts) error {
+		t := at[id]
+		t.Base.sub(c)
+		if start < r.to {
+			cell := EdgeCell{start, *c}
+			cell.ClientHist.Counts, cell.ServerHist.Counts = slices.Clone(c.ClientHist.Counts), slices.Clone(c.ServerHist.Counts)
+			t.Cells = append(t.Cells, cell)
+		}
+		return nil
+	})
+	out := make([]EdgeTimeline, 0, len(at))
+	for _, id := range slices.Sorted(maps.Keys(at)) {
+		out = append(out, *at[id])
+	}
+	return out, err
+}

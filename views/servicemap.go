@@ -1,0 +1,200 @@
+package views
+
+// The servicemap view: calls, failures and durations over every edge (client, server, connection type), in buckets of the later
+// end of the two spans that make a call.
+//
+// A call is seen as two halves: a client (or producer) span, and the server (or consumer) span whose parent it is. Halves meet in
+// any order, in any record, in any partition. What a group of halves with one key adds to the map is a pure function of the group
+// (contribute), so when a half comes the group's old contribution is taken back and the new one added: the map depends on the
+// halves alone, not on their order. In short:
+//
+//	a client and its servers    one call for each server; the client's latency is observed once
+//	a client alone              after the pairing window, a call to a virtual node; at once, if it names a database system
+//	servers alone               after the pairing window, counted as unpaired
+//
+// A database client that names its database, and a server without a parent, need no other half.
+
+type connection uint8
+
+const (
+	direct connection = iota
+	messagingSystem
+	database
+	virtualNode
+	unpaired // not an edge: edgeID.client is an unpaired reason
+)
+
+var connectionNames = [...]string{"", "messaging_system", "database", "virtual_node", "unpaired"}
+
+// Reasons for which a half makes no edge.
+const (
+	reasonNoClient = iota
+	reasonSecondClient
+	reasonGivenUp
+)
+
+var unpairedReasons = [...]string{"no_client_span", "duplicate_client_span", "given_up"}
+
+// edgeID is an EdgeKey with its names interned.
+type edgeID struct {
+	client, server uint32
+	conn           connection
+}
+
+func (c *EdgeCounts) merge(o *EdgeCounts) {
+	c.Calls += o.Calls
+	c.Failed += o.Failed
+	c.ClientSum += o.ClientSum
+	c.ServerSum += o.ServerSum
+	c.ClientHist.Merge(&o.ClientHist)
+	c.ServerHist.Merge(&o.ServerHist)
+}
+
+func (c *EdgeCounts) sub(o *EdgeCounts) {
+	c.Calls -= o.Calls
+	c.Failed -= o.Failed
+	c.ClientSum -= o.ClientSum
+	c.ServerSum -= o.ServerSum
+	c.ClientHist.Sub(&o.ClientHist)
+	c.ServerHist.Sub(&o.ServerHist)
+}
+
+func (c *EdgeCounts) zero() bool { return c.Calls == 0 }
+
+func (c *EdgeCounts) reset() {
+	ch, sh := c.ClientHist, c.ServerHist
+	ch.reset()
+	sh.reset()
+	*c = EdgeCounts{ClientHist: ch, ServerHist: sh}
+}
+
+func (c *EdgeCounts) append(b []byte) []byte {
+	for _, v := range [...]uint64{c.Calls, c.Failed, c.ClientSum, c.ServerSum} {
+		b = appendUvarint(b, v)
+	}
+	return c.ServerHist.append(c.ClientHist.append(b))
+}
+
+func (c *EdgeCounts) decode(d *decoder) {
+	c.Calls, c.Failed, c.ClientSum, c.ServerSum = d.uvarint(), d.uvarint(), d.uvarint(), d.uvarint()
+	c.ClientHist.decode(d)
+	c.ServerHist.decode(d)
+}
+
+// half flags.
+const (
+	halfServer    = 1 << iota // else client
+	halfMessaging             // producer or consumer
+	halfFailed
+	halfSettled // needs no other half: a named database, or a server without parent
+	halfAtOnce  // client of a database system without a name: a virtual node until a server comes
+)
+
+// half is one side of a call.
+type half struct {
+	key [24]byte // trace id, the client's span id
+	part
+}
+
+// part is what a group keeps of a half. Times in nanoseconds.
+type part struct {
+	end, dur  uint64
+	svc, peer uint32 // peer names the other side of a client that stays alone; otherID: nothing does
+	flags     uint8
+}
+
+func (p *part) is(flag uint8) bool { return p.flags&flag != 0 }
+
+// before is a total order of parts that differ; which comes first decides who observes the client's latency.
+func (p *part) before(o *part) bool {
+	switch {
+	case p.end != o.end:
+		return p.end < o.end
+	case p.dur != o.dur:
+		return p.dur < o.dur
+	case p.svc != o.svc:
+		return p.svc < o.svc
+	case p.peer != o.peer:
+		return p.peer < o.peer
+	}
+	return p.flags < o.flags
+}
+
+// call is one contribution to an edge.
+type call struct {
+	edge     edgeID
+	end      uint64
+	failed   bool
+	server   uint64 // latency
+	client   uint64
+	observe  bool // the client's latency
+	noServer bool // nothing observed at the server: an unpaired half
+}
+
+// contribute calls add with everything that clients and servers with one key mean, given whether the pairing window has passed.
+func contribute(clients, servers []part, expired bool, add func(c call)) {
+	first := func(ps []part) int {
+		m := 0
+		for i := range ps {
+			if ps[i].before(&ps[m]) {
+				m = i
+			}
+		}
+		return m
+	}
+	if len(clients) == 0 {
+		if expired {
+			for i := range servers {
+				add(call{edge: edgeID{client: reasonNoClient, conn: unpaired}, end: servers[i].end, noServer: true})
+			}
+		}
+		return
+	}
+	ci := first(clients)
+	c := &clients[ci]
+	for i := range clients {
+		if i != ci {
+			add(call{edge: edgeID{client: reasonSecondClient, conn: unpaired}, end: clients[i].end, noServer: true})
+		}
+	}
+	if len(servers) == 0 {
+		if expired || c.is(halfAtOnce) {
+			add(call{edge: edgeID{c.svc, c.peer, virtualNode}, end: c.end, failed: c.is(halfFailed), client: c.dur, observe: true})
+		}
+		return
+	}
+	si := first(servers)
+	for i := range servers {
+		s := &servers[i]
+		conn := direct
+		if c.is(halfMessaging) || s.is(halfMessaging) {
+			conn = messagingSystem
+		}
+		add(call{edge: edgeID{c.svc, s.svc, conn}, end: max(c.end, s.end), failed: c.is(halfFailed) || s.is(halfFailed), server: s.dur, client: c.dur, observe: i == si})
+	}
+}
+
+// settled is what a half that needs no other means.
+func settled(p *part) call {
+	if p.is(halfServer) {
+		return call{edge: edgeID{p.peer, p.svc, virtualNode}, end: p.end, failed: p.is(halfFailed), server: p.dur, observe: true}
+	}
+	return call{edge: edgeID{p.svc, p.peer, database}, end: p.end, failed: p.is(halfFailed), server: p.dur, client: p.dur, observe: true}
+}
+
+// count adds a call to c, or with sign -1 takes it away again.
+func (c *EdgeCounts) count(e *call, sign uint64) {
+	c.Calls += sign
+	if e.failed {
+		c.Failed += sign
+	}
+	if e.noServer {
+		return
+	}
+	c.ServerSum += sign * e.server
+	c.ServerHist.Add(e.server, sign)
+	if e.observe {
+		c.ClientSum += sign * e.client
+		c.ClientHist.Add(e.client, sign)
+	}
+}

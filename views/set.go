@@ -1,0 +1,343 @@
+package views
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// A Set is all views of one version and shard.
+//
+// The simple version: accumulators take records, a checkpoint adds what they took to the views and stores it with the positions.
+// Three things make it fast and keep it exact. What a checkpoint stores is one journal entry, its inputs (counts by series and
+// bucket, span halves), not the cells they change; every so often a fold writes the changed cells and cuts the journal. Whatever
+// is derived from the inputs (pairing, totals, frontiers) is derived by the same code when the journal is read after a crash. And
+// readers see a checkpoint only after it is committed.
+//
+//	Collect   take the batches away from the appliers (brief), encode the journal entry, pair halves
+//	          the caller commits Checkpoint.Commit
+//	Install   add it to what readers see, publish
+//
+// Collect, the commit and Install are called by one goroutine, in this order.
+type Set struct {
+	cfg   Config
+	kv    reader
+	names *names
+	dedup *dedup
+	feed  Feed
+
+	partsMu sync.Mutex
+	parts   map[partition]*Accumulator
+
+	// used by checkpoints alone
+	pairing *pairing
+	seq     uint64
+	marks   map[partition]mark
+	journal journal
+
+	mu       sync.RWMutex // guards what readers see
+	red      *store[redCounts, *redCounts]
+	edges    *store[EdgeCounts, *EdgeCounts]
+	edgeIDs  map[edgeID]uint32
+	edgeList []edgeID
+	counters Counters
+	frontier Frontier
+	complete uint64
+	head     uint64
+	oldest   int64 // buckets from here on may be stored
+	touchRED []uint32
+	touchMap []uint32
+}
+
+type partition struct {
+	topic string
+	n     int32
+}
+
+// mark is how far a partition has been read.
+type mark struct {
+	end uint64 // watermark, Unix nanoseconds; 0: nothing known
+	ts  int64  // newest record timestamp, Unix milliseconds
+}
+
+// journal says which journal entries are stored and how much was written since the last fold.
+type journal struct {
+	first  uint64 // oldest stored entry
+	bytes  int
+	count  int
+	chunks int    // stored chunks of waiting groups
+	defs   uint32 // stored chunks of names
+	names  int    // how many names and series those hold
+	series int
+	edges  int
+}
+
+// Mark is what the source knows of a partition that has nothing to read: its watermark may follow the clock.
+type Mark struct {
+	Topic     string
+	Partition int32
+	Watermark time.Time
+}
+
+// Open reads a Set from kv and brings it up to the last commit.
+func Open(kv storage.KV, cfg Config) (*Set, error) {
+	cfg = cfg.withDefaults()
+	s := &Set{
+		cfg: cfg, kv: reader{keyspace{cfg.Version, cfg.Shard}, kv},
+		names: newNames(cfg.Limits), dedup: newDedup(cfg), pairing: newPairing(cfg),
+		parts: map[partition]*Accumulator{}, marks: map[partition]mark{},
+		red: newStore[redCounts]('r'), edges: newStore[EdgeCounts]('e'), edgeIDs: map[edgeID]uint32{},
+	}
+	s.frontier.Version = cfg.Version
+	if err := s.restore(); err != nil {
+		return nil, fmt.Errorf("views: open version %d: %w", cfg.Version, err)
+	}
+	return s, nil
+}
+
+// Partition returns the accumulator of a partition; it is the same one for every call.
+func (s *Set) Partition(topic string, n int32) *Accumulator {
+	s.partsMu.Lock()
+	defer s.partsMu.Unlock()
+	p := partition{topic, n}
+	a := s.parts[p]
+	if a == nil {
+		a = &Accumulator{set: s, topic: topic, partition: n, cur: newBatch(), spare: newBatch()}
+		s.parts[p] = a
+	}
+	return a
+}
+
+// Positions returns where each partition is to be read on, as committed.
+func (s *Set) Positions() ([]storage.Position, error) {
+	ps, err := s.kv.kv.Positions(s.cfg.Version, s.cfg.Shard)
+	if err != nil {
+		return nil, fmt.Errorf("views: read positions: %w", err)
+	}
+	return ps, nil
+}
+
+// Feed tells about installed checkpoints.
+func (s *Set) Feed() *Feed { return &s.feed }
+
+// Pending is how many spans wait for a checkpoint.
+func (s *Set) Pending() (spans uint64) {
+	for _, a := range s.accumulators() {
+		spans += a.Pending()
+	}
+	return spans
+}
+
+func (s *Set) accumulators() []*Accumulator {
+	s.partsMu.Lock()
+	defer s.partsMu.Unlock()
+	list := slices.Collect(maps.Values(s.parts))
+	slices.SortFunc(list, func(a, b *Accumulator) int {
+		return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+	})
+	return list
+}
+
+// A Checkpoint is what the views took between two commits.
+type Checkpoint struct {
+	Commit storage.Commit // to be committed; may be tried again as it is
+	Spans  uint64
+	Bytes  int // of the journal entry
+	from   []*Accumulator
+	taken  []*batch
+	next   state
+}
+
+// state is what a checkpoint derives from its inputs for readers.
+type state struct {
+	seq      uint64
+	counters Counters
+	head     uint64
+	complete uint64
+}
+
+// Collect takes what was applied since the last checkpoint. It returns nil when nothing was and no mark moves the frontier.
+func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
+	c := &Checkpoint{Commit: storage.Commit{Version: s.cfg.Version, Shard: s.cfg.Shard}}
+	moved := false
+	for _, a := range s.accumulators() {
+		b := a.take()
+		c.from, c.taken = append(c.from, a), append(c.taken, b)
+		if b.moved {
+			moved = true
+			c.Commit.Positions = append(c.Commit.Positions, b.position)
+			c.Spans += b.counts.Spans
+		}
+	}
+	idle := s.advance(c, marks)
+	if !moved && !idle {
+		s.release(c)
+		return nil, nil
+	}
+	var err error
+	if s.foldDue() {
+		if c.Commit.Entries, err = s.fold(c.Commit.Entries); err != nil {
+			return nil, err
+		}
+	}
+	s.seq++
+	c.next.seq = s.seq
+	entry := s.appendJournal(nil, c)
+	c.Bytes = len(entry)
+	s.journal.count++
+	s.journal.bytes += len(entry)
+	c.Commit.Entries = append(c.Commit.Entries, storage.Entry{Key: journalKey(s.kv.keyspace, s.seq), Value: entry})
+	var hashes []seen
+	for _, b := range c.taken {
+		hashes = append(hashes, b.hashes...)
+	}
+	c.Commit.Entries = s.dedup.store(s.kv.keyspace, s.seq, hashes, c.Commit.Entries)
+	s.pair(c)
+	return c, nil
+}
+
+// pair meets the halves of a checkpoint.
+func (s *Set) pair(c *Checkpoint) {
+	for _, b := range c.taken {
+		for i := range b.halves {
+			s.pairing.take(&b.halves[i])
+		}
+	}
+	s.pairing.expire(c.next.complete)
+}
+
+// advance moves watermarks and counters by what the batches hold. It reports whether marks alone moved the complete frontier by
+// more than a second.
+func (s *Set) advance(c *Checkpoint, marks []Mark) (moved bool) {
+	c.next = state{seq: s.seq, counters: s.counters, head: s.head, complete: s.complete}
+	for i, a := range c.from {
+		b := c.taken[i]
+		p := partition{a.topic, a.partition}
+		m := s.marks[p]
+		m.end, m.ts = max(m.end, b.mark), max(m.ts, b.ts)
+		s.marks[p] = m
+		c.next.counters.add(&b.counts)
+		c.next.head = max(c.next.head, b.mark)
+	}
+	for _, mk := range marks {
+		p := partition{mk.Topic, mk.Partition}
+		m := s.marks[p]
+		m.end = max(m.end, uint64(max(mk.Watermark.UnixNano(), 0)))
+		s.marks[p] = m
+	}
+	complete := uint64(0)
+	for _, m := range s.marks {
+		if complete == 0 || m.end < complete {
+			complete = m.end
+		}
+		if m.end == 0 {
+			complete = 0
+			break
+		}
+	}
+	c.next.complete = max(complete, s.complete)
+	return c.next.complete >= s.complete+uint64(time.Second)
+}
+
+func (s *Set) release(c *Checkpoint) {
+	for i, a := range c.from {
+		a.giveBack(c.taken[i])
+	}
+}
+
+// Install makes a committed checkpoint visible and tells the feed.
+func (s *Set) Install(c *Checkpoint) error {
+	s.mu.Lock()
+	err := s.install(c)
+	fr, red, edges := s.frontier, s.touchRED, s.touchMap
+	s.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("views: install checkpoint %d: %w", c.next.seq, err)
+	}
+	s.release(c)
+	s.feed.Publish(fr, red, edges)
+	return nil
+}
+
+func (s *Set) install(c *Checkpoint) error {
+	s.touchRED, s.touchMap = s.touchRED[:0], s.touchMap[:0]
+	s.head, s.complete, s.counters = c.next.head, c.next.complete, c.next.counters
+	since := s.since()
+	for _, b := range c.taken {
+		for _, se := range b.dirty {
+			for _, cell := range se.cells {
+				if cell.c.Calls == 0 {
+					continue
+				}
+				late := cell.start < since
+				if late {
+					s.counters.TooLate += cell.c.Calls
+				}
+				if err := s.red.add(s.kv, se.id, cell.start, cell.c, late); err != nil {
+					return err
+				}
+			}
+			s.touchRED = append(s.touchRED, se.id)
+		}
+	}
+	for k, e := range s.pairing.edges {
+		id := s.edgeIDOf(k.edge)
+		if err := s.edges.add(s.kv, id, k.start, e, k.start < since); err != nil {
+			return err
+		}
+		s.touchMap = append(s.touchMap, id)
+	}
+	s.pairing.forget()
+	s.counters.Waiting = uint64(s.pairing.waiting)
+	s.frontier = Frontier{Seq: c.next.seq, Version: s.cfg.Version, Since: s.sinceTime(), Head: unixNano(s.head), Complete: unixNano(s.complete)}
+	return nil
+}
+
+func unixNano(ns uint64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(ns)).UTC()
+}
+
+// edgeIDOf numbers an edge; above the limit it is the edge from Other to Other.
+func (s *Set) edgeIDOf(e edgeID) uint32 {
+	id, ok := s.edgeIDs[e]
+	if ok {
+		return id
+	}
+	if len(s.edgeList) >= s.cfg.Limits.Edges && e.conn != unpaired {
+		s.counters.Overflowed++
+		e = edgeID{otherID, otherID, e.conn}
+		if id, ok := s.edgeIDs[e]; ok {
+			return id
+		}
+	}
+	return s.addEdge(e)
+}
+
+func (s *Set) addEdge(e edgeID) uint32 {
+	id := uint32(len(s.edgeList))
+	s.edgeIDs[e] = id
+	s.edgeList = append(s.edgeList, e)
+	return id
+}
+
+// since is the start of the oldest bucket retained.
+func (s *Set) since() int64 { return s.back(s.cfg.Retention) }
+
+func (s *Set) back(d time.Duration) int64 {
+	return max(0, bucketStart(s.head)-int64(d/time.Second))
+}
+
+func (s *Set) sinceTime() time.Time {
+	if s.head == 0 {
+		return time.Time{}
+	}
+	return time.Unix(max(s.since(), s.oldest), 0).UTC()
+}

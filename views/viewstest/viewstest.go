@@ -1,0 +1,342 @@
+// Package viewstest runs scripts over views: text in, text out, rewritten by `go test -rewrite`.
+//
+//	spans [p=N] [ts=DUR] [again]   one Kafka record, on partition N (default 0) with timestamp ts; one span a line:
+//	                               <start> <dur> <service> <kind> <name> id=<trace>/<span>[<<parent>] [error|ok] [key=value ...]
+//	                               a service of - is a resource without service.name; `again` repeats the record before
+//	bad [p=N]                      a record that fails half way: its spans are rolled back and the record is skipped
+//	commit [idle=N@DUR]            checkpoint; partition N is idle with a watermark of DUR
+//	crash                          drop memory, reopen from the store, read each partition again from its position
+//	fold                           checkpoint that also cuts the journal
+//	limits name=N ...              reopen with other limits (services, operations, edges, series, waiting)
+//	dump red|edges|pending|counters
+//	services|operations SERVICE|map from=DUR to=DUR     what readers are told
+package viewstest
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Topic is the topic of all records of a script.
+const Topic = "otlp_spans"
+
+// Record is one record of a script's topic.
+type Record struct {
+	Spans []Line
+	TS    time.Duration
+	Bad   bool
+}
+
+// Line is one parsed span line.
+type Line struct {
+	Resource views.Resource
+	Span     views.Span
+}
+
+// Script is the state of a running script. The topic outlives crashes.
+type Script struct {
+	KV    storage.KV
+	Cfg   views.Config
+	Set   *views.Set
+	Topic map[int32][]Record
+}
+
+// New opens a Set over kv.
+func New(kv storage.KV, cfg views.Config) (*Script, error) {
+	s := &Script{KV: kv, Cfg: cfg, Topic: map[int32][]Record{}}
+	return s, s.open()
+}
+
+func (s *Script) open() (err error) {
+	s.Set, err = views.Open(s.KV, s.Cfg)
+	return err
+}
+
+// Run runs the script at path.
+func Run(t *testing.T, path string) {
+	t.Helper()
+	s, err := New(storage.NewMem(storage.MemOptions{}), views.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+		out, err := s.Do(d)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		return out
+	})
+}
+
+// Do runs one command.
+func (s *Script) Do(d *datadriven.TestData) (string, error) {
+	switch d.Cmd {
+	case "spans", "bad":
+		return s.spans(d)
+	case "commit":
+		return s.commit(d)
+	case "fold":
+		s.Cfg.FoldEvery = 1
+		if err := s.open(); err != nil {
+			return "", err
+		}
+		if err := s.replayAll(); err != nil {
+			return "", err
+		}
+		out, err := s.commit(d)
+		s.Cfg.FoldEvery = 0
+		return out, err
+	case "crash":
+		if err := s.open(); err != nil {
+			return "", err
+		}
+		return "", s.replayAll()
+	case "limits":
+		return "", s.limits(d)
+	case "dump":
+		var b strings.Builder
+		err := s.Set.Dump(&b, d.CmdArgs[0].Key)
+		return b.String(), err
+	}
+	return s.read(d)
+}
+
+func (s *Script) spans(d *datadriven.TestData) (string, error) {
+	p := int32(arg(d, "p", 0))
+	r := Record{Bad: d.Cmd == "bad"}
+	if d.HasArg("ts") {
+		r.TS = durationArg(d, "ts")
+	}
+	if d.HasArg("again") {
+		all := s.Topic[int32(arg(d, "again", int(p)))]
+		r = all[len(all)-1]
+	}
+	for line := range strings.Lines(d.Input) {
+		l, err := ParseLine(line)
+		if err != nil {
+			return "", err
+		}
+		r.Spans = append(r.Spans, l)
+	}
+	s.Topic[p] = append(s.Topic[p], r)
+	s.Apply(p, int64(len(s.Topic[p])-1))
+	return "", nil
+}
+
+// Apply gives the record at an offset to the Set.
+func (s *Script) Apply(p int32, offset int64) {
+	r := &s.Topic[p][offset]
+	rec := views.Record{Offset: offset, LeaderEpoch: -1, Timestamp: r.TS.Milliseconds(), Value: fmt.Appendf(nil, "%v", r.Spans)}
+	a := s.Set.Partition(Topic, p)
+	if !a.Begin(rec) {
+		return
+	}
+	for i := range r.Spans {
+		a.Span(&r.Spans[i].Resource, &r.Spans[i].Span)
+	}
+	if r.Bad {
+		a.Rollback()
+		a.Skip(rec)
+		return
+	}
+	a.End()
+}
+
+func (s *Script) replayAll() error {
+	ps, err := s.Set.Positions()
+	if err != nil {
+		return err
+	}
+	at := map[int32]int64{}
+	for _, p := range ps {
+		at[p.Partition] = p.Offset
+	}
+	for p, records := range s.Topic {
+		for o := at[p]; o < int64(len(records)); o++ {
+			s.Apply(p, o)
+		}
+	}
+	return nil
+}
+
+// Checkpoint commits what was applied.
+func (s *Script) Checkpoint(marks []views.Mark) (*views.Checkpoint, error) {
+	c, err := s.Set.Collect(marks)
+	if err != nil || c == nil {
+		return c, err
+	}
+	if err := s.KV.Commit(c.Commit); err != nil {
+		return nil, err
+	}
+	return c, s.Set.Install(c)
+}
+
+func (s *Script) commit(d *datadriven.TestData) (string, error) {
+	var marks []views.Mark
+	if d.HasArg("idle") {
+		var v string
+		d.ScanArgs(nil, "idle", &v)
+		n, at, _ := strings.Cut(v, "@")
+		p, err := strconv.Atoi(n)
+		if err != nil {
+			return "", err
+		}
+		dur, err := time.ParseDuration(at)
+		if err != nil {
+			return "", err
+		}
+		marks = append(marks, views.Mark{Topic: Topic, Partition: int32(p), Watermark: time.Unix(0, int64(dur))})
+	}
+	c, err := s.Checkpoint(marks)
+	if err != nil {
+		return "", err
+	}
+	if c == nil {
+		return "nothing", nil
+	}
+	var b strings.Builder
+	for _, p := range c.Commit.Positions {
+		fmt.Fprintf(&b, "%d@%d ", p.Partition, p.Offset)
+	}
+	f := s.Set.Frontier()
+	fmt.Fprintf(&b, "head=%v complete=%v", clock(f.Head), clock(f.Complete))
+	return b.String(), nil
+}
+
+func clock(t time.Time) time.Duration {
+	if t.IsZero() {
+		return 0
+	}
+	return time.Duration(t.UnixNano())
+}
+
+func (s *Script) limits(d *datadriven.TestData) error {
+	l := &s.Cfg.Limits
+	for name, to := range map[string]*int{"services": &l.Services, "operations": &l.OperationsPerService, "edges": &l.Edges, "series": &l.Series, "waiting": &l.Waiting} {
+		*to = arg(d, name, *to)
+	}
+	return s.open()
+}
+
+func (s *Script) read(d *datadriven.TestData) (string, error) {
+	from, to := time.Unix(0, int64(durationArg(d, "from"))), time.Unix(0, int64(durationArg(d, "to")))
+	var b strings.Builder
+	switch d.Cmd {
+	case "services":
+		list, err := s.Set.Services(from, to)
+		for _, v := range list {
+			fmt.Fprintf(&b, "%s calls=%d errors=%d p50=%v p95=%v entry=%d last=%v\n", v.Name, v.Calls, v.Errors, v.Latency.P50, v.Latency.P95, v.Entry.Calls, clock(v.LastSeen))
+		}
+		return b.String(), err
+	case "operations":
+		list, ok, err := s.Set.Operations(d.CmdArgs[0].Key, from, to)
+		if !ok {
+			return "unknown service", err
+		}
+		for _, v := range list {
+			fmt.Fprintf(&b, "%s %s calls=%d errors=%d\n", v.Name, v.Kind, v.Calls, v.Errors)
+		}
+		return b.String(), err
+	case "map":
+		m, err := s.Set.ServiceMap(from, to)
+		for _, n := range m.Nodes {
+			fmt.Fprintf(&b, "%s (%s)\n", n.Name, n.Type)
+		}
+		for _, e := range m.Edges {
+			fmt.Fprintf(&b, "%s -> %s %q calls=%d failed=%d\n", e.Client, e.Server, e.Connection, e.Calls, e.Failed)
+		}
+		for _, u := range m.Unpaired {
+			fmt.Fprintf(&b, "unpaired %s %d\n", u.Reason, u.Count)
+		}
+		return b.String(), err
+	}
+	return "", fmt.Errorf("unknown command %q", d.Cmd)
+}
+
+func arg(d *datadriven.TestData, name string, def int) int {
+	if v, ok := d.Arg(name); ok && len(v.Vals) > 0 {
+		n, err := strconv.Atoi(v.Vals[0])
+		if err == nil {
+			return n
+		}
+	}
+	return def
+}
+
+func durationArg(d *datadriven.TestData, name string) time.Duration {
+	v, ok := d.Arg(name)
+	if !ok || len(v.Vals) == 0 {
+		return 0
+	}
+	dur, err := time.ParseDuration(v.Vals[0])
+	if err != nil {
+		return -1
+	}
+	return dur
+}
+
+var kindNames = map[string]views.Kind{"unspecified": views.KindUnspecified, "internal": views.KindInternal, "server": views.KindServer,
+	"client": views.KindClient, "producer": views.KindProducer, "consumer": views.KindConsumer}
+
+// ParseLine parses one span line.
+func ParseLine(line string) (l Line, err error) {
+	f := strings.Fields(line)
+	if len(f) < 6 {
+		return l, fmt.Errorf("span line %q: want <start> <dur> <service> <kind> <name> id=...", line)
+	}
+	start, err := time.ParseDuration(f[0])
+	if err != nil {
+		return l, err
+	}
+	dur, err := time.ParseDuration(f[1])
+	if err != nil {
+		return l, err
+	}
+	kind, ok := kindNames[f[3]]
+	if !ok {
+		return l, fmt.Errorf("span line %q: no kind %q", line, f[3])
+	}
+	s := &l.Span
+	s.Start, s.End, s.Kind, s.Name, s.Size = uint64(start), uint64(start+dur), kind, []byte(f[4]), 100
+	if f[2] != "-" {
+		l.Resource = views.Resource{Service: []byte(f[2]), HasService: true}
+	}
+	id, parent, _ := strings.Cut(strings.TrimPrefix(f[5], "id="), "<")
+	trace, span, _ := strings.Cut(id, "/")
+	copy(s.TraceID[:], trace)
+	copy(s.SpanID[:], span)
+	copy(s.ParentID[:], parent)
+	for _, w := range f[6:] {
+		if err := l.word(w); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+func (l *Line) word(w string) error {
+	s := &l.Span
+	k, v, _ := strings.Cut(w, "=")
+	attrs := map[string]*[]byte{"peer.service": &s.PeerService, "db.name": &s.DBName, "db.namespace": &s.DBNamespace, "db.system": &s.DBSystem,
+		"db.system.name": &s.DBSystemName, "server.address": &s.ServerAddress, "net.peer.name": &s.NetPeerName,
+		"messaging.destination.name": &s.Destination, "tracestate": &s.TraceState, "resource.db.name": &l.Resource.DBName}
+	switch to := attrs[k]; {
+	case w == "error":
+		s.Status = views.StatusError
+	case w == "ok":
+		s.Status = views.StatusOK
+	case to != nil:
+		*to = []byte(v)
+	default:
+		return fmt.Errorf("span line: unknown word %q", w)
+	}
+	return nil
+}
