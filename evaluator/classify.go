@@ -226,4 +226,3 @@ func positive(e parser.Expr) bool {
 	}
 	return false
 }
-

@@ -53,7 +53,7 @@ func TestClassify(t *testing.T) {
 	f(Complete, `irate(calls_total[5m]) > 2`)
 	f(Complete, `some_gauge > 2`)
 	f(Complete, `{service_name="a"} > 2`)
-	f(Complete, `time() > 2`)
+	f(Complete, `vector(time()) > 2`)
 	f(Complete, `vector(1)`)
 	f(Complete, `rate(calls_total[5m]) > scalar(some_gauge)`)
 	f(Complete, `resets(calls_total[5m]) > 2`)

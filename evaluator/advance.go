@@ -1,0 +1,174 @@
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/rules"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Advance evaluates every group that has a reason to be: its inputs changed, its interval has passed, or one of its alerts is
+// due to fire. now is the wall clock. The error is of storing alerts; it is tried again with the next call.
+func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	gs := *e.groups.Load()
+	e.touch(gs, c)
+	var errs []error
+	ready := e.cfg.Ready()
+	moved := c.Frontier.Complete.After(e.complete)
+	e.complete = c.Frontier.Complete
+	if ready != e.ready || e.unsaved || e.early && moved {
+		e.ready = ready
+		errs = append(errs, e.settleAll(now))
+	}
+	e.wake = now.Add(e.cfg.Floor)
+	for _, g := range gs {
+		for _, p := range g.passes {
+			ts := p.target(c.Frontier)
+			if ts.IsZero() || !p.due(g, ts, now) {
+				continue
+			}
+			if next := p.ran.Add(e.cfg.Floor); now.Before(next) {
+				if next.Before(e.wake) {
+					e.wake = next
+				}
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			e.run(ctx, gs, g, p, ts, now)
+			errs = append(errs, e.saved(e.settle([]*group{g}, ready, now)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Evaluator) run(ctx context.Context, gs []*group, g *group, p *pass, ts, now time.Time) {
+	e.captured = make(map[string]promql.Vector, len(p.rules))
+	g.subset.rules = p.rules
+	rules.DefaultEvalIterationFunc(ctx, g.Group, ts)
+	e.metrics.lag.Observe(now.Sub(ts).Seconds())
+	p.last, p.ran, p.fresh = ts, now, false
+	for _, name := range p.records {
+		for _, other := range gs {
+			for _, q := range other.passes {
+				if q != p && q.reads(name) {
+					q.touch(ts)
+				}
+			}
+		}
+	}
+	e.changed.send() // values moved, even when no state did
+}
+
+// touch marks the passes that select a changed series.
+func (e *Evaluator) touch(gs []*group, c views.Change) {
+	if c.Frontier.Version != e.version || e.red == nil {
+		e.version, e.red, e.edges = c.Frontier.Version, map[uint32]views.REDKey{}, map[uint32]views.EdgeKey{}
+		for _, g := range gs {
+			for _, p := range g.passes {
+				clear(p.red)
+				clear(p.edges)
+				p.touch(c.Frontier.Head)
+			}
+		}
+	}
+	if err := e.learn(c); err != nil {
+		e.cfg.Logger.Warn("reading names of changed series failed, every group is evaluated", "err", err)
+		for _, g := range gs {
+			for _, p := range g.passes {
+				p.touch(c.Frontier.Head)
+			}
+		}
+	}
+	for _, g := range gs {
+		for _, p := range g.passes {
+			if anyOf(c.RED, p.red, e.red, p.selectsRED) || anyOf(c.Edges, p.edges, e.edges, p.selectsEdge) {
+				p.touch(c.Frontier.Head)
+			}
+		}
+	}
+}
+
+// anyOf reports whether one of the ids is of a series that selects accepts; what was decided is kept in known.
+func anyOf[K any](ids map[uint32]struct{}, known map[uint32]bool, keys map[uint32]K, selects func(K) bool) bool {
+	found := false
+	for id := range ids {
+		yes, asked := known[id]
+		if !asked {
+			k, ok := keys[id]
+			if !ok {
+				continue
+			}
+			yes = selects(k)
+			known[id] = yes
+		}
+		found = found || yes
+	}
+	return found
+}
+
+// learn reads the names of all series when one of the changed is not known yet: new series are rare.
+func (e *Evaluator) learn(c views.Change) error {
+	if unknown(c.RED, e.red) {
+		_, err := e.cfg.Reader.SelectRED(c.Frontier.Head, c.Frontier.Head, func(id uint32, k views.REDKey) bool {
+			e.red[id] = k
+			return false
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if unknown(c.Edges, e.edges) {
+		_, err := e.cfg.Reader.SelectEdges(c.Frontier.Head, c.Frontier.Head, func(id uint32, k views.EdgeKey) bool {
+			e.edges[id] = k
+			return false
+		})
+		return err
+	}
+	return nil
+}
+
+func unknown[K any](ids map[uint32]struct{}, keys map[uint32]K) bool {
+	for id := range ids {
+		if _, ok := keys[id]; !ok {
+			return true
+		}
+	}
+	return false
+}
+
+// Run evaluates as commits arrive until ctx ends. It is the only loop with a clock.
+func (e *Evaluator) Run(ctx context.Context) error {
+	sub := e.cfg.Reader.Feed().Subscribe()
+	defer sub.Close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-sub.C:
+		case <-timer.C:
+		}
+		c := sub.Take()
+		// The complete frontier of idle partitions moves without a commit.
+		c.Frontier = e.cfg.Reader.Frontier()
+		if err := e.Advance(ctx, c, time.Now()); err != nil && ctx.Err() == nil {
+			e.cfg.Logger.Error("storing alerts failed, will be tried again", "err", err)
+		}
+		timer.Reset(e.untilWake(time.Now()))
+	}
+}
+
+func (e *Evaluator) untilWake(now time.Time) time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return max(e.wake.Sub(now), time.Millisecond)
+}

@@ -1,0 +1,238 @@
+package evaluator
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/rules"
+	promstorage "github.com/prometheus/prometheus/storage"
+
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Config is what New needs; Reader and KV are required.
+type Config struct {
+	Reader views.Reader
+	KV     storage.KV
+	// Queryable is what rules query beside the series they write; nil means a Queryable over Reader.
+	Queryable promstorage.SampleAndChunkQueryable
+	Engine    promql.QueryEngine // nil: NewEngine with defaults
+	// Interval is that of groups without one (15 s). Floor is the least time between two evaluations of a group, however often
+	// its inputs change (1 s).
+	Interval, Floor time.Duration
+	ExternalURL     *url.URL
+	ExternalLabels  labels.Labels
+	// Ready reports whether the pipeline has caught up; while it has not, rules are evaluated and nothing is told. nil: always.
+	Ready         func() bool
+	RuleRetention time.Duration // of series that rules write (6 h)
+	MaxRuleSeries int           // that rules write (100,000)
+	Logger        *slog.Logger
+	Registerer    prometheus.Registerer
+}
+
+// Evaluator evaluates rules. Its methods may be called concurrently.
+type Evaluator struct {
+	cfg       Config
+	parser    parser.Parser
+	options   rules.ManagerOptions
+	store     *ruleStore
+	queryable joined
+	outbox    *Outbox
+	changed   Signal
+	metrics   evalMetrics
+	groups    atomic.Pointer[[]*group]
+
+	mu       sync.Mutex // one evaluation at a time; guards what follows
+	red      map[uint32]views.REDKey
+	edges    map[uint32]views.EdgeKey
+	version  uint32
+	ready    bool
+	unsaved  bool // the last write of alerts failed
+	complete time.Time
+	early    bool // a resolved alert waits for complete before it is told
+	wake     time.Time
+	captured map[string]promql.Vector // results of this evaluation's conditions
+
+	// records and history are written with both mutexes held and read with either.
+	stateMu sync.RWMutex
+	records map[string]*record
+	byRule  map[string]map[string]struct{}
+	history []Transition
+}
+
+type evalMetrics struct {
+	told      prometheus.Counter
+	lag       prometheus.Histogram
+	saveFails prometheus.Counter
+}
+
+// New opens the alerts and the outbox that KV holds. Rules come with Load.
+func New(c Config) (*Evaluator, error) {
+	c.Interval, c.Floor = cmp.Or(c.Interval, 15*time.Second), cmp.Or(c.Floor, time.Second)
+	c.RuleRetention, c.MaxRuleSeries = cmp.Or(c.RuleRetention, 6*time.Hour), cmp.Or(c.MaxRuleSeries, 100_000)
+	c.ExternalURL = cmp.Or(c.ExternalURL, &url.URL{})
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	if c.Engine == nil {
+		c.Engine = NewEngine(EngineConfig{}, c.Logger, nil)
+	}
+	if c.Queryable == nil {
+		c.Queryable = &Queryable{Reader: c.Reader}
+	}
+	if c.Ready == nil {
+		c.Ready = func() bool { return true }
+	}
+	e := &Evaluator{cfg: c, parser: NewParser(), store: newRuleStore(c.RuleRetention, c.MaxRuleSeries), byRule: map[string]map[string]struct{}{}}
+	e.queryable = joined{c.Queryable, e.store}
+	e.groups.Store(&[]*group{})
+	f := promauto.With(c.Registerer)
+	e.metrics = evalMetrics{
+		told:      f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total", Help: "Alert changes handed to notify."}),
+		saveFails: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alert_save_failures_total", Help: "Failed writes of alert state."}),
+		lag: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_rule_evaluation_delay_seconds",
+			Help: "Wall clock less event time when a group is evaluated.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}),
+	}
+	e.options = rules.ManagerOptions{
+		ExternalURL: c.ExternalURL, Context: context.Background(), AppendableV2: e.store, Queryable: e.queryable, Logger: c.Logger,
+		QueryFunc:   e.capture(rules.EngineQueryFunc(c.Engine, e.queryable)),
+		NotifyFunc:  func(context.Context, string, ...*rules.Alert) {}, // what is told goes through the outbox
+		ResendDelay: time.Minute, Metrics: rules.NewGroupMetrics(c.Registerer), Parser: e.parser,
+	}
+	records, err := loadRecords(c.KV)
+	if err != nil {
+		return nil, err
+	}
+	e.records = map[string]*record{}
+	for _, r := range records {
+		e.keep(r)
+	}
+	e.outbox, err = openOutbox(c.KV)
+	return e, err
+}
+
+// capture remembers the results of queries during an evaluation, so that an alert's input can be stored with it. The elements
+// are copied because recording rules rename them in place.
+func (e *Evaluator) capture(query rules.QueryFunc) rules.QueryFunc {
+	return func(ctx context.Context, q string, t time.Time) (promql.Vector, error) {
+		v, err := query(ctx, q, t)
+		e.captured[q] = slices.Clone(v)
+		return v, err
+	}
+}
+
+// Load replaces the rules. Alerts of rules that stay keep their state; those of rules that are gone are told resolved. On an
+// error the rules stay as they were. now is the wall clock.
+func (e *Evaluator) Load(ctx context.Context, sources []Source, now time.Time) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var next []*group
+	seen := map[string]bool{}
+	for _, src := range sources {
+		for _, rg := range src.Groups {
+			g, err := e.newGroup(src, rg)
+			if err != nil {
+				return err
+			}
+			if seen[g.key] {
+				return errors.New("evaluator: group " + g.key + " is defined twice")
+			}
+			seen[g.key] = true
+			next = append(next, g)
+		}
+	}
+	slices.SortFunc(next, func(a, b *group) int { return cmp.Compare(a.key, b.key) })
+	old := *e.groups.Load()
+	for _, g := range next {
+		if err := e.takeOver(ctx, g, old); err != nil {
+			return err
+		}
+	}
+	e.groups.Store(&next)
+	e.dropMetrics(old, seen)
+	return e.settleAll(now)
+}
+
+// takeOver gives a new group the state of its predecessor: alerts from the records, staleness from the old group.
+func (e *Evaluator) takeOver(ctx context.Context, g *group, old []*group) error {
+	last := time.Time{}
+	if i := slices.IndexFunc(old, func(o *group) bool { return o.key == g.key }); i >= 0 {
+		g.CopyState(old[i].Group)
+		for _, p := range old[i].passes {
+			if p.last.After(last) {
+				last = p.last
+			}
+		}
+	}
+	for _, r := range g.alerting {
+		if r.ActiveAlertsCount() == 0 {
+			if err := e.restore(ctx, g, r); err != nil {
+				return err
+			}
+		}
+		for key := range e.byRule[g.key+"\xff"+r.ident] {
+			if t := e.records[key].latest(); t.After(last) {
+				last = t
+			}
+		}
+	}
+	for _, p := range g.passes {
+		p.last = last
+	}
+	return nil
+}
+
+func (e *Evaluator) dropMetrics(old []*group, keep map[string]bool) {
+	m := e.options.Metrics
+	for _, g := range old {
+		if keep[g.key] {
+			continue
+		}
+		for _, v := range []*prometheus.CounterVec{m.IterationsMissed, m.IterationsScheduled, m.EvalTotal, m.EvalFailures} {
+			v.DeleteLabelValues(g.key)
+		}
+		for _, v := range []*prometheus.GaugeVec{m.GroupInterval, m.GroupLastEvalTime, m.GroupLastDuration, m.GroupLastRuleDurationSum,
+			m.GroupLastRestoreDuration, m.GroupRules, m.GroupSamples} {
+			v.DeleteLabelValues(g.key)
+		}
+	}
+}
+
+// settleAll writes and tells what differs from the records in any group, and for alerts whose rule is gone.
+func (e *Evaluator) settleAll(now time.Time) error {
+	gs := *e.groups.Load()
+	ready := e.cfg.Ready()
+	e.early = false
+	rulesNow := map[string]bool{}
+	for _, g := range gs {
+		for _, r := range g.alerting {
+			rulesNow[g.key+"\xff"+r.ident] = true
+		}
+	}
+	var changes []change
+	for _, r := range e.records {
+		if !rulesNow[r.Group+"\xff"+r.Rule] {
+			changes = append(changes, e.gone(r, ready, now)...)
+		}
+	}
+	return e.saved(errors.Join(e.apply(changes, now), e.settle(gs, ready, now)))
+}
+
+func (e *Evaluator) saved(err error) error {
+	e.unsaved = err != nil
+	if err != nil {
+		e.metrics.saveFails.Inc()
+	}
+	return err
+}

@@ -1,0 +1,366 @@
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+const errorsRule = `increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m]) > 3`
+
+var failing = views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer, Status: views.StatusError}
+
+// bench is an evaluator over a fake reader and a store in memory; time is moved by hand, the wall clock equal to event time.
+type bench struct {
+	t     *testing.T
+	r     *evaltest.Reader
+	kv    storage.KV
+	e     *Evaluator
+	ready bool
+	rules string
+}
+
+func newBench(t *testing.T, rules string) *bench {
+	b := &bench{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), ready: true, rules: rules}
+	b.start()
+	return b
+}
+
+// start makes a new evaluator on the same store, as after a crash.
+func (b *bench) start() {
+	b.t.Helper()
+	e, err := New(Config{Reader: b.r, KV: b.kv, Ready: func() bool { return b.ready }})
+	require.NoError(b.t, err)
+	b.e = e
+	src, err := ParseSource("rules.yml", []byte(b.rules), e.cfg.Logger)
+	require.NoError(b.t, err)
+	require.NoError(b.t, e.Load(context.Background(), []Source{src}, b.r.Frontier().Head))
+}
+
+func alertRules(lines string) string {
+	return "groups:\n- name: g\n  interval: 10s\n  rules:\n" + lines
+}
+
+func rule(name, expr, more string) string {
+	return fmt.Sprintf("  - alert: %s\n    expr: '%s'\n    labels: {severity: page}\n    annotations: {summary: '{{ $labels.service_name }} has {{ $value | printf \"%%.0f\" }}'}\n%s", name, expr, more)
+}
+
+// errors counts n errors at s seconds and commits them.
+func (b *bench) errors(s float64, n int) {
+	obs := make([]evaltest.Observation, n)
+	for i := range obs {
+		obs[i].At = at(s)
+	}
+	sub := b.r.Feed().Subscribe()
+	defer sub.Close()
+	b.r.Span(failing, obs...)
+	b.r.Commit(at(s - 2))
+	b.advance(sub.Take(), s)
+}
+
+func (b *bench) advance(c views.Change, s float64) {
+	b.t.Helper()
+	c.Frontier = b.r.Frontier()
+	require.NoError(b.t, b.e.Advance(context.Background(), c, at(s)))
+}
+
+// idle lets time pass without data.
+func (b *bench) idle(s float64) {
+	b.t.Helper()
+	b.r.Complete(at(s - 2))
+	b.advance(views.Change{}, s)
+}
+
+// told takes what is in the outbox as "state alertname", oldest first.
+func (b *bench) told() string {
+	b.t.Helper()
+	entries, err := b.e.Outbox().Pending()
+	require.NoError(b.t, err)
+	var out []string
+	for _, e := range entries {
+		for _, a := range e.Alerts {
+			out = append(out, a.State+" "+a.Labels.Get("alertname"))
+		}
+		require.NoError(b.t, b.e.Outbox().Done(e.Seq))
+	}
+	return strings.Join(out, ", ")
+}
+
+func TestFiresAtTheHeadAndResolvesWhenTheWindowDrains(t *testing.T) {
+	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b.errors(3, 2)
+	require.Empty(t, b.told())
+	b.errors(5, 2)
+	require.Equal(t, "firing Errors", b.told())
+	a := b.e.Active()
+	require.Len(t, a, 1)
+	require.Equal(t, "cart has 4", a[0].Annotations.Get("summary"))
+	require.Equal(t, "page", a[0].Labels.Get("severity"))
+	require.Equal(t, at(5), a[0].ActiveAt)
+	for s := 10.0; s < 64; s += 3 {
+		b.idle(s)
+		require.Empty(t, b.told())
+	}
+	b.idle(80)
+	require.Equal(t, "resolved Errors", b.told())
+	require.Empty(t, b.e.Active())
+	h := b.e.History(0)
+	require.Equal(t, []string{"resolved", "firing"}, []string{h[0].To, h[1].To})
+	require.Equal(t, Head, b.e.Rules()[0].Class.Frontier)
+	require.Equal(t, "ok", b.e.Rules()[0].Health)
+}
+
+func TestFloorAndInterval(t *testing.T) {
+	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	evals := func() time.Time { return b.e.RuleGroups()[0].GetLastEvalTimestamp() }
+	b.errors(3, 1)
+	require.Equal(t, at(3), evals().UTC())
+	b.errors(3.5, 9)
+	require.Equal(t, at(3), evals().UTC(), "within the floor of 1 s")
+	require.Equal(t, at(4), b.e.wake)
+	b.advance(views.Change{}, 4)
+	require.Equal(t, at(3.5), evals().UTC())
+	require.Equal(t, "firing Errors", b.told())
+	b.idle(13)
+	require.Equal(t, at(3.5), evals().UTC())
+	b.idle(14.5)
+	require.Equal(t, at(12.5), evals().UTC(), "the interval has passed")
+}
+
+func TestForCountsEventTime(t *testing.T) {
+	b := newBench(t, alertRules(rule("Errors", errorsRule, "    for: 30s\n")))
+	b.errors(3, 9)
+	require.Equal(t, StatePending, b.e.Active()[0].State)
+	b.idle(32)
+	require.Empty(t, b.told())
+	b.idle(36) // complete is 34: due without waiting for the interval
+	require.Equal(t, "firing Errors", b.told())
+}
+
+func TestWaitsForCompleteUnlessDataOnlyStrengthens(t *testing.T) {
+	b := newBench(t, alertRules(rule("Quiet", `sum(increase(traces_span_metrics_calls_total[30s])) < 5`, "")))
+	b.r.Span(failing, evaltest.Observation{At: at(0)})
+	b.r.Span(failing, evaltest.Observation{At: at(40)})
+	b.r.Commit(time.Time{})
+	b.advance(views.Change{}, 41)
+	require.Empty(t, b.told())
+	require.Equal(t, "unknown", b.e.Rules()[0].Health)
+	b.r.Complete(at(20))
+	b.advance(views.Change{}, 42)
+	require.Equal(t, "firing Quiet", b.told())
+	require.Equal(t, at(20), b.e.Active()[0].ActiveAt)
+}
+
+func TestResolvedWaitsForASlowPartition(t *testing.T) {
+	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b.errors(3, 9)
+	require.Equal(t, "firing Errors", b.told())
+	ok := failing
+	ok.Service, ok.Status = "web", views.StatusOK
+	for s := 10.0; s < 100; s += 10 { // others move the head on, one partition stands at 5
+		b.r.Span(ok, evaltest.Observation{At: at(s)})
+		b.r.Commit(at(5))
+		b.advance(views.Change{RED: map[uint32]struct{}{2: {}}}, s)
+	}
+	require.Empty(t, b.told())
+	b.idle(110)
+	require.Equal(t, "resolved Errors", b.told())
+}
+
+func TestKilledAtEachStage(t *testing.T) {
+	rules := alertRules(rule("Errors", errorsRule, "    for: 20s\n    keep_firing_for: 30s\n"))
+	life := func(kill float64) (told []string, when []float64) {
+		b := newBench(t, rules)
+		b.errors(3, 9)
+		for s := 6.0; s < 140; s++ {
+			if s-1 < kill && kill <= s {
+				b.start()
+			}
+			b.idle(s)
+			if x := b.told(); x != "" {
+				told, when = append(told, x), append(when, s)
+			}
+		}
+		return told, when
+	}
+	_, control := life(1000)
+	for _, kill := range []float64{6, 10, 22, 25, 26, 40, 64, 70, 90, 95, 96, 101, 120} {
+		told, when := life(kill)
+		require.Equal(t, []string{"firing Errors", "resolved Errors"}, told, "killed at %v", kill)
+		require.InDelta(t, control[0], when[0], 0.01, "for drifts, killed at %v", kill)
+		require.InDelta(t, control[1], when[1], 10, "more than an interval, killed at %v", kill)
+	}
+}
+
+func TestClearedWhileDown(t *testing.T) {
+	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b.errors(3, 9)
+	require.Equal(t, "firing Errors", b.told())
+	b.start()
+	require.Len(t, b.e.Told(), 1)
+	b.idle(500)
+	require.Equal(t, "resolved Errors", b.told())
+	b.start()
+	b.idle(600)
+	require.Empty(t, b.told())
+}
+
+func TestRuleRemoved(t *testing.T) {
+	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b.errors(3, 9)
+	require.Equal(t, "firing Errors", b.told())
+	b.rules = alertRules(rule("Other", errorsRule, ""))
+	src, err := ParseSource("rules.yml", []byte(b.rules), nil)
+	require.NoError(t, err)
+	require.NoError(t, b.e.Load(context.Background(), []Source{src}, at(4)))
+	require.Equal(t, "resolved Errors", b.told())
+	b.idle(7)
+	require.Equal(t, "firing Other", b.told())
+}
+
+func TestReloadKeepsPending(t *testing.T) {
+	b := newBench(t, alertRules(rule("Errors", errorsRule, "    for: 30s\n")))
+	b.errors(3, 9)
+	b.rules = alertRules(rule("Errors", errorsRule, "    for: 20s\n") + rule("Other", errorsRule, "    for: 1h\n"))
+	src, err := ParseSource("rules.yml", []byte(b.rules), nil)
+	require.NoError(t, err)
+	require.NoError(t, b.e.Load(context.Background(), []Source{src}, at(4)))
+	b.idle(25)
+	require.Equal(t, "firing Errors", b.told())
+}
+
+func TestHeldWhileBehind(t *testing.T) {
+	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b.ready = false
+	b.errors(3, 9)
+	require.Equal(t, StateFiring, b.e.Active()[0].State)
+	b.idle(100) // over before the pipeline has caught up: nobody is paged
+	b.errors(200, 9)
+	require.Empty(t, b.told())
+	b.ready = true
+	b.idle(201)
+	require.Equal(t, "firing Errors", b.told())
+	b.ready = false
+	b.idle(300)
+	require.Empty(t, b.told())
+	b.ready = true
+	b.idle(301)
+	require.Equal(t, "resolved Errors", b.told())
+}
+
+// failingKV fails commits while told to.
+type failingKV struct {
+	storage.KV
+	fail bool
+}
+
+func (k *failingKV) Commit(c storage.Commit) error {
+	if k.fail {
+		return errors.New("disk on fire")
+	}
+	return k.KV.Commit(c)
+}
+
+func TestNotToldBeforeDurable(t *testing.T) {
+	kv := &failingKV{KV: storage.NewMem(storage.MemOptions{})}
+	b := &bench{t: t, r: &evaltest.Reader{}, kv: kv, ready: true, rules: alertRules(rule("Errors", errorsRule, ""))}
+	b.start()
+	kv.fail = true
+	b.r.Span(failing, make5(at(3))...)
+	b.r.Commit(at(1))
+	require.ErrorContains(t, b.e.Advance(context.Background(), views.Change{Frontier: b.r.Frontier()}, at(3)), "disk on fire")
+	require.Empty(t, b.told())
+	require.Empty(t, b.e.Active())
+	kv.fail = false
+	b.idle(4)
+	require.Equal(t, "firing Errors", b.told())
+}
+
+func make5(t time.Time) []evaltest.Observation {
+	return []evaltest.Observation{{At: t}, {At: t}, {At: t}, {At: t}, {At: t}}
+}
+
+func TestRecordingRulesAndALERTS(t *testing.T) {
+	b := newBench(t, alertRules(`  - record: service:errors:increase1m
+    expr: sum by (service_name) (increase(traces_span_metrics_calls_total[1m]))
+    labels: {by: rule}
+`+rule("Recorded", `service:errors:increase1m > 3`, "")+rule("Errors", errorsRule, "    for: 5m\n")))
+	b.errors(3, 9)
+	b.idle(14)
+	require.Equal(t, "firing Recorded", b.told())
+	q := func(text string, s float64) string {
+		t.Helper()
+		query, err := NewEngine(EngineConfig{}, nil, nil).NewInstantQuery(context.Background(), b.e.Queryable(), nil, text, at(s))
+		require.NoError(t, err)
+		res := query.Exec(context.Background())
+		require.NoError(t, res.Err)
+		v, err := res.Vector()
+		require.NoError(t, err)
+		return vectorText(v)
+	}
+	require.Equal(t, `{__name__="service:errors:increase1m", by="rule", service_name="cart"}`, q(`service:errors:increase1m`, 13))
+	require.Equal(t, `{__name__="ALERTS", alertname="Errors", alertstate="pending", service_name="cart", severity="page", span_kind="SPAN_KIND_SERVER", span_name="GET", status_code="STATUS_CODE_ERROR"}`,
+		q(`ALERTS{alertname="Errors"}`, 13))
+	require.NotEmpty(t, q(`ALERTS_FOR_STATE`, 13))
+	b.idle(200)
+	require.Empty(t, q(`ALERTS{alertname="Errors"}`, 199), "stale once it is gone")
+}
+
+func vectorText(v promql.Vector) string {
+	var out []string
+	for _, s := range v {
+		out = append(out, s.Metric.String())
+	}
+	return strings.Join(out, "\n")
+}
+
+func TestTemplatedLabelsAreRestored(t *testing.T) {
+	b := newBench(t, alertRules("  - alert: Errors\n    expr: '"+errorsRule+"'\n    labels: {service_name: 'team {{ $labels.service_name }}'}\n    for: 20s\n"))
+	b.errors(3, 9)
+	b.start()
+	b.idle(24)
+	require.Empty(t, b.told())
+	b.idle(26)
+	require.Equal(t, "firing Errors", b.told())
+	require.Len(t, b.e.Active(), 1)
+	require.Equal(t, "team cart", b.e.Active()[0].Labels.Get("service_name"))
+}
+
+func TestLimitedGroupResolves(t *testing.T) {
+	b := newBench(t, "groups:\n- name: g\n  limit: 1\n  rules:\n"+rule("Errors", errorsRule, ""))
+	b.errors(3, 9)
+	require.Equal(t, "firing Errors", b.told())
+	other := failing
+	other.Service = "web"
+	b.r.Span(other, make5(at(5))...)
+	b.errors(6, 1)
+	require.Equal(t, "err", b.e.Rules()[0].Health)
+	require.Equal(t, "resolved Errors", b.told())
+}
+
+func TestLoadFilesNamesTheRule(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	write("good.yml", alertRules(rule("A", "up > 1", "")))
+	src, err := LoadFiles([]string{filepath.Join(dir, "*.yml"), filepath.Join(dir, "g*.yml"), filepath.Join(dir, "none-*")}, nil)
+	require.NoError(t, err)
+	require.Len(t, src, 1)
+	write("bad.yml", alertRules(rule("B", "up >", "")))
+	_, err = LoadFiles([]string{filepath.Join(dir, "*.yml")}, nil)
+	require.ErrorContains(t, err, "bad.yml")
+	require.ErrorContains(t, err, `group "g", rule 1, "B"`)
+}

@@ -1,0 +1,226 @@
+package evaluator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/rules"
+	"github.com/prometheus/prometheus/util/strutil"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+// group is one rule group: Prometheus' own, and when its rules are evaluated. Rules that may be told at the head and rules that
+// wait for all data are evaluated apart, at their own times.
+type group struct {
+	*rules.Group
+	key      string
+	source   string
+	passes   []*pass
+	alerting []*alertRule
+	subset   *subset
+	infos    []RuleInfo // what is fixed of each rule, in order
+}
+
+type alertRule struct {
+	*rules.AlertingRule
+	id, ident, url string
+	frontier       Frontier
+}
+
+// A pass is the rules of a group that are evaluated at the same frontier.
+type pass struct {
+	frontier  Frontier
+	rules     []int
+	selectors []selector
+	records   []string // names of series it writes
+
+	last  time.Time // event time of the last evaluation
+	ran   time.Time // wall clock of it
+	fresh bool      // touched since
+	// dirty is the head when it was touched last: only an evaluation at or after it has seen everything.
+	dirty      time.Time
+	red, edges map[uint32]bool // whether a series is selected, for those asked about
+}
+
+// A selector is one selector of a rule and the metrics that its matchers on the name accept.
+type selector struct {
+	ms         []*labels.Matcher
+	red, edges []*metric
+}
+
+// subset lets Prometheus' Group evaluate some of its rules only: its seam for splitting a group into concurrent batches. It
+// allows no concurrency, so rules run in order.
+type subset struct{ rules []int }
+
+func (s *subset) SplitGroupIntoBatches(context.Context, *rules.Group) []rules.ConcurrentRules {
+	return []rules.ConcurrentRules{s.rules}
+}
+func (*subset) Allow(context.Context, *rules.Group, rules.Rule) bool { return false }
+func (*subset) Done(context.Context)                                 {}
+
+func (e *Evaluator) newGroup(src Source, rg rulefmt.RuleGroup) (*group, error) {
+	g := &group{key: rules.GroupKey(src.Name, rg.Name), source: src.Name, subset: &subset{}}
+	passes := map[Frontier]*pass{}
+	var list []rules.Rule
+	ids := map[string]int{}
+	for i, r := range rg.Rules {
+		expr, err := e.parser.ParseExpr(r.Expr)
+		if err != nil {
+			return nil, fmt.Errorf("%s: group %q, rule %d: %w", src.Name, rg.Name, i+1, err)
+		}
+		rule, info := e.newRule(g, src, rg, r, expr, ids)
+		list = append(list, rule)
+		g.infos = append(g.infos, info)
+		p := passes[info.Class.Frontier]
+		if p == nil {
+			p = &pass{frontier: info.Class.Frontier, red: map[uint32]bool{}, edges: map[uint32]bool{}, fresh: true}
+			passes[info.Class.Frontier] = p
+			g.passes = append(g.passes, p)
+		}
+		p.rules = append(p.rules, i)
+		for _, ms := range parser.ExtractSelectors(expr) {
+			red, edges := candidates(ms)
+			p.selectors = append(p.selectors, selector{ms, red, edges})
+		}
+		if r.Record != "" {
+			p.records = append(p.records, r.Record)
+		}
+	}
+	opts := e.options
+	opts.RuleConcurrencyController = g.subset
+	interval := time.Duration(rg.Interval)
+	if interval == 0 {
+		interval = e.cfg.Interval
+	}
+	g.Group = rules.NewGroup(rules.GroupOptions{
+		Name: rg.Name, File: src.Name, Interval: interval, Limit: rg.Limit, Rules: list, Opts: &opts,
+		QueryOffset: (*time.Duration)(rg.QueryOffset),
+	})
+	return g, nil
+}
+
+// newRule makes Prometheus' rule. ids counts rules of the same name and labels within the group.
+func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefmt.Rule, expr parser.Expr, ids map[string]int) (rules.Rule, RuleInfo) {
+	l := rules.FromMaps(rg.Labels, r.Labels)
+	ident := r.Alert + r.Record + l.String()
+	if ids[ident]++; ids[ident] > 1 {
+		ident = fmt.Sprintf("%s#%d", ident, ids[ident])
+	}
+	info := RuleInfo{
+		ID: fmt.Sprintf("%016x", xxhash.Sum64String(g.key+"\xff"+ident)), Name: r.Alert + r.Record, Type: "recording", Expr: r.Expr,
+		For: time.Duration(r.For), KeepFiringFor: time.Duration(r.KeepFiringFor), Labels: l, Annotations: labels.FromMap(r.Annotations),
+		Enabled: true, Source: src.Name, Group: rg.Name,
+		Class: Class{Complete, "a recorded sample is never written again"},
+	}
+	if r.Alert == "" {
+		return rules.NewRecordingRule(r.Record, expr, l), info
+	}
+	info.Type, info.Class = "alerting", Classify(expr)
+	ar := rules.NewAlertingRule(r.Alert, expr, info.For, info.KeepFiringFor, l, info.Annotations, e.cfg.ExternalLabels,
+		e.cfg.ExternalURL.String(), true, e.cfg.Logger.With("alert", r.Alert))
+	g.alerting = append(g.alerting, &alertRule{ar, info.ID, ident, e.cfg.ExternalURL.String() + strutil.TableLinkForExpression(expr.String()), info.Class.Frontier})
+	return ar, info
+}
+
+// target is the event time at which p may be evaluated, zero while unknown. The head follows the complete frontier, which moves
+// on with the clock when no data comes, so that windows drain and alerts resolve.
+func (p *pass) target(fr views.Frontier) time.Time {
+	t := fr.Complete
+	if p.frontier == Head && fr.Head.After(t) {
+		t = fr.Head
+	}
+	if t.IsZero() {
+		return t
+	}
+	return time.UnixMilli(ceilMillis(t)).UTC()
+}
+
+// due reports whether p has a reason to be evaluated at ts.
+func (p *pass) due(g *group, ts, now time.Time) bool {
+	switch {
+	case ts.Before(p.last):
+		return false
+	case p.fresh:
+		return true
+	case !ts.After(p.last):
+		return false
+	case p.dirty.After(p.last):
+		return true
+	case now.Sub(p.ran) >= g.Interval():
+		return true
+	}
+	return g.deadline(p).Before(ts)
+}
+
+// deadline is the first event time at which one of p's alerts changes without new data.
+func (g *group) deadline(p *pass) time.Time {
+	first := time.Unix(1<<40, 0)
+	for _, i := range p.rules {
+		r, ok := g.Rules()[i].(*rules.AlertingRule)
+		if !ok {
+			continue
+		}
+		r.ForEachActiveAlert(func(a *rules.Alert) {
+			t := first
+			switch {
+			case a.State == rules.StatePending:
+				t = a.ActiveAt.Add(r.HoldDuration())
+			case a.State == rules.StateFiring && !a.KeepFiringSince.IsZero():
+				t = a.KeepFiringSince.Add(r.KeepFiringFor())
+			}
+			if t.Before(first) {
+				first = t
+			}
+		})
+	}
+	return first.Add(-time.Millisecond)
+}
+
+func (p *pass) touch(head time.Time) {
+	p.fresh = true
+	if head.After(p.dirty) {
+		p.dirty = head
+	}
+}
+
+func (p *pass) selectsRED(k views.REDKey) bool {
+	for _, s := range p.selectors {
+		for _, m := range s.red {
+			if m.matchRED(s.ms, k) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p *pass) selectsEdge(k views.EdgeKey) bool {
+	for _, s := range p.selectors {
+		for _, m := range s.edges {
+			if m.matchEdge(s.ms, k) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reads reports whether p selects a series of this name.
+func (p *pass) reads(name string) bool {
+	for _, s := range p.selectors {
+		ok := true
+		for _, m := range s.ms {
+			ok = ok && (m.Name != labels.MetricName || m.Matches(name))
+		}
+		if ok {
+			return true
+		}
+	}
+	return false
+}

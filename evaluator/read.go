@@ -1,0 +1,114 @@
+package evaluator
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/rules"
+	promstorage "github.com/prometheus/prometheus/storage"
+)
+
+// RuleInfo is one rule and how it is.
+type RuleInfo struct {
+	ID            string        `json:"id"` // stable while group, name and labels are
+	Name          string        `json:"name"`
+	Type          string        `json:"type"` // alerting or recording
+	Expr          string        `json:"expr"`
+	For           time.Duration `json:"-"`
+	KeepFiringFor time.Duration `json:"-"`
+	Labels        labels.Labels `json:"labels"`
+	Annotations   labels.Labels `json:"annotations"`
+	Enabled       bool          `json:"enabled"`
+	Source        string        `json:"source"` // name of the Source
+	Group         string        `json:"group"`
+	State         string        `json:"state"`  // of its strongest alert: unknown, inactive, pending or firing
+	Health        string        `json:"health"` // unknown, ok or err
+	LastError     string        `json:"last_error"`
+	LastEval      time.Time     `json:"last_eval,omitzero"` // wall clock
+	Class         Class         `json:"class"`
+}
+
+// Rules returns every rule, ordered by source and group.
+func (e *Evaluator) Rules() []RuleInfo {
+	out := []RuleInfo{}
+	for _, g := range *e.groups.Load() {
+		for i, r := range g.Rules() {
+			info := g.infos[i]
+			info.Health, info.LastEval, info.State = string(r.Health()), r.GetEvaluationTimestamp(), "inactive"
+			if err := r.LastError(); err != nil {
+				info.LastError = err.Error()
+			}
+			if ar, ok := r.(*rules.AlertingRule); ok {
+				info.State = ar.State().String()
+			}
+			out = append(out, info)
+		}
+	}
+	return out
+}
+
+// Active returns the alerts that are pending or firing, ordered by labels.
+func (e *Evaluator) Active() []Alert {
+	return e.alerts(func(r *record) bool { return r.State != StateResolved })
+}
+
+// Told returns the alerts that notify was told to fire and not yet to be resolved, as they are now.
+func (e *Evaluator) Told() []Alert { return e.alerts(func(r *record) bool { return r.Told }) }
+
+func (e *Evaluator) alerts(want func(*record) bool) []Alert {
+	e.stateMu.RLock()
+	defer e.stateMu.RUnlock()
+	out := []Alert{}
+	for _, r := range e.records {
+		if want(r) {
+			out = append(out, r.Alert)
+		}
+	}
+	slices.SortFunc(out, func(a, b Alert) int {
+		return cmp.Or(labels.Compare(a.Labels, b.Labels), cmp.Compare(a.RuleID, b.RuleID))
+	})
+	return out
+}
+
+// History returns up to limit transitions since the process began, newest first; 0 means all that are kept.
+func (e *Evaluator) History(limit int) []Transition {
+	e.stateMu.RLock()
+	defer e.stateMu.RUnlock()
+	if limit <= 0 || limit > len(e.history) {
+		limit = len(e.history)
+	}
+	out := slices.Clone(e.history[len(e.history)-limit:])
+	slices.Reverse(out)
+	return out
+}
+
+// Changed is sent when alerts have changed or rules were evaluated.
+func (e *Evaluator) Changed() *Signal { return &e.changed }
+
+// Outbox is what notify drains.
+func (e *Evaluator) Outbox() *Outbox { return e.outbox }
+
+// Queryable is what rules query: the views, and the series that rules write.
+func (e *Evaluator) Queryable() promstorage.SampleAndChunkQueryable { return e.queryable }
+
+// RuleGroups implements the rules retriever of Prometheus' web API.
+func (e *Evaluator) RuleGroups() []*rules.Group {
+	out := []*rules.Group{}
+	for _, g := range *e.groups.Load() {
+		out = append(out, g.Group)
+	}
+	return out
+}
+
+// AlertingRules implements the rules retriever of Prometheus' web API.
+func (e *Evaluator) AlertingRules() []*rules.AlertingRule {
+	out := []*rules.AlertingRule{}
+	for _, g := range *e.groups.Load() {
+		for _, r := range g.alerting {
+			out = append(out, r.AlertingRule)
+		}
+	}
+	return out
+}

@@ -1,0 +1,57 @@
+package evaluator
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/rulefmt"
+)
+
+// Source is where rule groups come from: a file, or the page.
+type Source struct {
+	Name   string // path of the file; it names the groups in the API and their state in the store
+	Groups []rulefmt.RuleGroup
+}
+
+// LoadFiles reads Prometheus rule files by globs. All errors are reported together, each with file, line and rule; a pattern
+// that matches nothing is none, as in Prometheus.
+func LoadFiles(patterns []string, log *slog.Logger) ([]Source, error) {
+	var out []Source
+	var errs []error
+	seen := map[string]bool{}
+	for _, p := range patterns {
+		files, err := filepath.Glob(p)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", p, err))
+		}
+		slices.Sort(files)
+		for _, f := range files {
+			if seen[f] {
+				continue
+			}
+			seen[f] = true
+			groups, fails := rulefmt.ParseFile(f, false, model.UTF8Validation, NewParser(), log)
+			errs = append(errs, fails...)
+			if len(fails) == 0 {
+				out = append(out, Source{f, groups.Groups})
+			}
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// ParseSource reads one Prometheus rule file from memory.
+func ParseSource(name string, text []byte, log *slog.Logger) (Source, error) {
+	groups, fails := rulefmt.Parse(text, false, model.UTF8Validation, NewParser(), log)
+	if len(fails) > 0 {
+		for i, err := range fails {
+			fails[i] = fmt.Errorf("%s: %w", name, err)
+		}
+		return Source{}, errors.Join(fails...)
+	}
+	return Source{name, groups.Groups}, nil
+}

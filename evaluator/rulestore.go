@@ -1,0 +1,224 @@
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/chunks"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// ruleStore keeps what rules write (recorded series, ALERTS, ALERTS_FOR_STATE) in memory, bounded in series, samples and time.
+// It is not persisted: a restart evaluates the rules again, and alerts have their own state.
+type ruleStore struct {
+	retention  int64 // ms before a series' newest sample
+	maxSeries  int
+	maxSamples int // of one series
+
+	mu     sync.RWMutex
+	series map[string]*ruleSeries
+	newest int64
+}
+
+type ruleSeries struct {
+	lset    labels.Labels
+	samples []ruleSample // ascending
+}
+
+// errTooManySeries is returned when rules write more series than the store may hold.
+var errTooManySeries = errors.New("evaluator: rules write more series than the limit")
+
+func newRuleStore(retention time.Duration, maxSeries int) *ruleStore {
+	return &ruleStore{retention: retention.Milliseconds(), maxSeries: maxSeries, maxSamples: 10_000, series: map[string]*ruleSeries{}}
+}
+
+// AppenderV2 implements storage.AppendableV2. Samples count at once; there is nothing to roll back to.
+func (s *ruleStore) AppenderV2(context.Context) storage.AppenderV2 { return ruleAppender{s} }
+
+type ruleAppender struct{ s *ruleStore }
+
+func (ruleAppender) Commit() error   { return nil }
+func (ruleAppender) Rollback() error { return nil }
+
+func (a ruleAppender) Append(_ storage.SeriesRef, l labels.Labels, _, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, _ storage.AppendV2Options) (storage.SeriesRef, error) {
+	if h != nil {
+		fh = h.ToFloat(nil)
+	}
+	return 0, a.s.append(l, ruleSample{t, v, fh})
+}
+
+// append adds a sample; one at the time of the newest replaces it, since a rule may be evaluated again at the same frontier.
+func (s *ruleStore) append(l labels.Labels, p ruleSample) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := string(l.Bytes(nil))
+	r := s.series[key]
+	if r == nil {
+		if len(s.series) >= s.maxSeries && !s.drop() {
+			return errTooManySeries
+		}
+		r = &ruleSeries{lset: l.Copy()}
+		s.series[key] = r
+	}
+	switch n := len(r.samples); {
+	case n > 0 && p.t < r.samples[n-1].t:
+		return storage.ErrOutOfOrderSample
+	case n > 0 && p.t == r.samples[n-1].t:
+		// A reader may hold the old array.
+		r.samples = append(slices.Clone(r.samples[:n-1]), p)
+	default:
+		r.samples = append(r.samples, p)
+	}
+	s.newest = max(s.newest, p.t)
+	if old := len(r.samples) - s.maxSamples; old > 0 || r.samples[0].t < p.t-2*s.retention {
+		i, _ := slices.BinarySearchFunc(r.samples, p.t-s.retention, ruleSample.compare)
+		r.samples = slices.Clone(r.samples[max(i, old+s.maxSamples/10, 0):])
+	}
+	return nil
+}
+
+// drop forgets series without a sample within the retention and reports whether there were any.
+func (s *ruleStore) drop() bool {
+	n := len(s.series)
+	for k, r := range s.series {
+		if r.samples[len(r.samples)-1].t < s.newest-s.retention {
+			delete(s.series, k)
+		}
+	}
+	return len(s.series) < n
+}
+
+type ruleSample struct {
+	t int64
+	v float64
+	h *histogram.FloatHistogram
+}
+
+func (p ruleSample) compare(t int64) int {
+	switch {
+	case p.t < t:
+		return -1
+	case p.t > t:
+		return 1
+	}
+	return 0
+}
+
+func (p ruleSample) ST() int64                     { return 0 }
+func (p ruleSample) T() int64                      { return p.t }
+func (p ruleSample) F() float64                    { return p.v }
+func (p ruleSample) H() *histogram.Histogram       { return nil }
+func (p ruleSample) FH() *histogram.FloatHistogram { return p.h }
+func (p ruleSample) Copy() chunks.Sample           { return p }
+func (p ruleSample) Type() chunkenc.ValueType {
+	if p.h != nil {
+		return chunkenc.ValFloatHistogram
+	}
+	return chunkenc.ValFloat
+}
+
+// querier implements storage.Querier over what the store holds in [mint, maxt], Unix milliseconds.
+func (s *ruleStore) querier(mint, maxt int64) *ruleQuerier { return &ruleQuerier{s, mint, maxt} }
+
+type ruleQuerier struct {
+	s          *ruleStore
+	mint, maxt int64
+}
+
+func (q *ruleQuerier) Close() error { return nil }
+
+// each calls fn for every series that matches and has samples in the range.
+func (q *ruleQuerier) each(ms []*labels.Matcher, fn func(l labels.Labels, samples []ruleSample)) {
+	q.s.mu.RLock()
+	defer q.s.mu.RUnlock()
+next:
+	for _, r := range q.s.series {
+		for _, m := range ms {
+			if !m.Matches(r.lset.Get(m.Name)) {
+				continue next
+			}
+		}
+		from, _ := slices.BinarySearchFunc(r.samples, q.mint, ruleSample.compare)
+		to, _ := slices.BinarySearchFunc(r.samples, q.maxt+1, ruleSample.compare)
+		if from < to {
+			fn(r.lset, r.samples[from:to])
+		}
+	}
+}
+
+func (q *ruleQuerier) Select(_ context.Context, _ bool, _ *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
+	var out []storage.Series
+	q.each(ms, func(l labels.Labels, samples []ruleSample) {
+		list := make([]chunks.Sample, len(samples))
+		for i, p := range samples {
+			list[i] = p
+		}
+		out = append(out, storage.NewListSeries(l, list))
+	})
+	slices.SortFunc(out, func(a, b storage.Series) int { return labels.Compare(a.Labels(), b.Labels()) })
+	return &listSet{out, -1}
+}
+
+type listSet struct {
+	series []storage.Series
+	at     int
+}
+
+func (s *listSet) Next() bool                        { s.at++; return s.at < len(s.series) }
+func (s *listSet) At() storage.Series                { return s.series[s.at] }
+func (s *listSet) Err() error                        { return nil }
+func (s *listSet) Warnings() annotations.Annotations { return nil }
+
+func (q *ruleQuerier) LabelValues(_ context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	seen := map[string]struct{}{}
+	q.each(ms, func(l labels.Labels, _ []ruleSample) {
+		if v := l.Get(name); v != "" {
+			seen[v] = struct{}{}
+		}
+	})
+	return limited(seen, hints), nil, nil
+}
+
+func (q *ruleQuerier) LabelNames(_ context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	seen := map[string]struct{}{}
+	q.each(ms, func(l labels.Labels, _ []ruleSample) {
+		l.Range(func(x labels.Label) { seen[x.Name] = struct{}{} })
+	})
+	return limited(seen, hints), nil, nil
+}
+
+// joined is a queryable beside which the rules' own series are seen.
+type joined struct {
+	storage.SampleAndChunkQueryable
+	rules *ruleStore
+}
+
+func (j joined) Querier(mint, maxt int64) (storage.Querier, error) {
+	q, err := j.SampleAndChunkQueryable.Querier(mint, maxt)
+	if err != nil {
+		return nil, err
+	}
+	return storage.NewMergeQuerier([]storage.Querier{q, j.rules.querier(mint, maxt)}, nil, storage.ChainedSeriesMerge), nil
+}
+
+func (j joined) ChunkQuerier(mint, maxt int64) (storage.ChunkQuerier, error) {
+	q, err := j.SampleAndChunkQueryable.ChunkQuerier(mint, maxt)
+	if err != nil {
+		return nil, err
+	}
+	return storage.NewMergeChunkQuerier([]storage.ChunkQuerier{q, ruleChunks{j.rules.querier(mint, maxt)}}, nil,
+		storage.NewCompactingChunkSeriesMerger(storage.ChainedSeriesMerge)), nil
+}
+
+type ruleChunks struct{ *ruleQuerier }
+
+func (q ruleChunks) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.ChunkSeriesSet {
+	return storage.NewSeriesSetToChunkSet(q.ruleQuerier.Select(ctx, sorted, hints, ms...))
+}

@@ -1,0 +1,250 @@
+package evaluator
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/rules"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// What is kept of alerts, and how it comes back.
+//
+// The simple version: after a group was evaluated, its rules' alerts are compared with the records; what differs is written in
+// one transaction together with the outbox entry that tells it, and only then the records in memory follow. A failed write thus
+// leaves the difference in place, and the next evaluation tries again.
+//
+// Prometheus' own restore of `for` adds the downtime to pending alerts and forgets all others, so it is not used: a rule is
+// evaluated on the stored inputs of its alerts, which makes the same alerts again, whose times are then set.
+
+const (
+	maxBatch   = 500         // alerts in one transaction
+	saveEvery  = time.Minute // values and annotations, which change with every evaluation
+	maxHistory = 10_000      // transitions kept in memory
+)
+
+// change is one difference between rules and records.
+type change struct {
+	old, new *record // new is nil for an alert that is gone
+	tell     *Alert
+}
+
+// settle writes what has changed in the groups' alerts since the records were written. While not ready, states are written and
+// nothing is told. What fires at the head stays true, but what no longer fires there may only lack the records of a slow
+// partition: that it has resolved is told when all data up to then is there.
+func (e *Evaluator) settle(gs []*group, ready bool, now time.Time) error {
+	var changes []change
+	for _, g := range gs {
+		for _, r := range g.alerting {
+			changes = append(changes, e.diff(g, r, ready, now)...)
+		}
+	}
+	return e.apply(changes, now)
+}
+
+func (e *Evaluator) diff(g *group, r *alertRule, ready bool, now time.Time) []change {
+	var out []change
+	seen := map[string]bool{}
+	r.ForEachActiveAlert(func(a *rules.Alert) {
+		key := alertKey(g.key, r.ident, a.Labels)
+		seen[key] = true
+		old := e.records[key]
+		n := e.recordOf(g, r, a, old)
+		c := change{old: old, new: n}
+		early := r.frontier == Head && n.State == StateResolved && n.ResolvedAt.After(e.complete)
+		e.early = e.early || early && n.Told
+		if ready && !early && n.Told != (n.State == StateFiring) {
+			n.Told, n.ToldAt = n.State == StateFiring, now
+			c.tell = &n.Alert
+		}
+		if old == nil || c.tell != nil || !n.sameState(old) || now.Sub(old.saved) >= saveEvery {
+			n.saved = now
+			out = append(out, c)
+			return
+		}
+		e.stateMu.Lock()
+		old.Value, old.Annotations = n.Value, n.Annotations
+		e.stateMu.Unlock()
+	})
+	for key := range e.byRule[g.key+"\xff"+r.ident] {
+		if !seen[key] {
+			out = append(out, e.gone(e.records[key], ready, now)...)
+		}
+	}
+	return out
+}
+
+// gone is the change for an alert that its rule has no more, or whose rule is no more.
+func (e *Evaluator) gone(old *record, ready bool, now time.Time) []change {
+	if !old.Told {
+		return []change{{old: old}}
+	}
+	if !ready {
+		return nil // stays until it may be told
+	}
+	a := old.Alert
+	if a.State = StateResolved; a.ResolvedAt.IsZero() {
+		a.ResolvedAt = now
+	}
+	return []change{{old: old, tell: &a}}
+}
+
+func (e *Evaluator) recordOf(g *group, r *alertRule, a *rules.Alert, old *record) *record {
+	n := &record{
+		Alert: Alert{
+			RuleID: r.id, Labels: a.Labels, Annotations: a.Annotations, State: stateName(a.State), ActiveAt: a.ActiveAt,
+			FiredAt: a.FiredAt, KeepFiringSince: a.KeepFiringSince, ResolvedAt: a.ResolvedAt, Value: Number(a.Value), GeneratorURL: r.url,
+		},
+		Group: g.key, Rule: r.ident,
+	}
+	if old != nil {
+		n.Input, n.Told, n.ToldAt = old.Input, old.Told, old.ToldAt
+	} else {
+		n.Input = r.inputOf(e.captured[r.Query().String()], a.Labels)
+	}
+	return n
+}
+
+// inputOf finds the element of the condition's result that made the alert: the one that agrees in all labels which the rule
+// does not set itself.
+func (r *alertRule) inputOf(v promql.Vector, alert labels.Labels) labels.Labels {
+	b := labels.NewBuilder(labels.EmptyLabels())
+	core := func(l labels.Labels) labels.Labels {
+		b.Reset(l)
+		b.Del(labels.MetricName, labels.AlertName)
+		r.Labels().Range(func(x labels.Label) { b.Del(x.Name) })
+		return b.Labels()
+	}
+	want := core(alert)
+	for _, s := range v {
+		if labels.Equal(core(s.Metric), want) {
+			return s.Metric
+		}
+	}
+	return alert
+}
+
+// apply commits changes in batches and lets memory follow.
+func (e *Evaluator) apply(changes []change, now time.Time) error {
+	for batch := range slices.Chunk(changes, maxBatch) {
+		var entries []storage.Entry
+		var tell []Alert
+		for _, c := range batch {
+			if c.tell != nil {
+				tell = append(tell, *c.tell)
+			}
+			if c.new == nil {
+				entries = append(entries, storage.Entry{Key: []byte(c.old.key())})
+				continue
+			}
+			entry, err := c.new.entry()
+			if err != nil {
+				return err
+			}
+			entries = append(entries, entry)
+		}
+		if len(tell) > 0 {
+			entry, err := e.outbox.entry(now, tell)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, entry)
+		}
+		if err := e.cfg.KV.Commit(storage.Commit{Entries: entries}); err != nil {
+			return err
+		}
+		e.follow(batch)
+		if len(tell) > 0 {
+			e.metrics.told.Add(float64(len(tell)))
+			e.outbox.Changed.send()
+		}
+	}
+	return nil
+}
+
+// follow makes memory equal to what was committed.
+func (e *Evaluator) follow(batch []change) {
+	e.stateMu.Lock()
+	defer e.stateMu.Unlock()
+	for _, c := range batch {
+		if c.new == nil {
+			e.forget(c.old)
+			if c.tell != nil {
+				e.remember(Transition{c.tell.ResolvedAt, c.tell.RuleID, c.tell.Labels, c.old.State, StateResolved, c.tell.Value}, c.old.State != StateResolved)
+			}
+			continue
+		}
+		t, ok := transition(c.old, c.new)
+		e.remember(t, ok)
+		e.keep(c.new)
+	}
+	e.changed.send()
+}
+
+func (e *Evaluator) keep(r *record) {
+	key, rule := r.key(), r.Group+"\xff"+r.Rule
+	e.records[key] = r
+	if e.byRule[rule] == nil {
+		e.byRule[rule] = map[string]struct{}{}
+	}
+	e.byRule[rule][key] = struct{}{}
+}
+
+func (e *Evaluator) forget(r *record) {
+	key, rule := r.key(), r.Group+"\xff"+r.Rule
+	delete(e.records, key)
+	delete(e.byRule[rule], key)
+	if len(e.byRule[rule]) == 0 {
+		delete(e.byRule, rule)
+	}
+}
+
+func (e *Evaluator) remember(t Transition, ok bool) {
+	if !ok {
+		return
+	}
+	if len(e.history) >= maxHistory {
+		e.history = slices.Clone(e.history[maxHistory/10:])
+	}
+	e.history = append(e.history, t)
+}
+
+// restore gives a rule the alerts that its records describe.
+func (e *Evaluator) restore(ctx context.Context, g *group, r *alertRule) error {
+	var input promql.Vector
+	byHash := map[uint64]*record{}
+	for key := range e.byRule[g.key+"\xff"+r.ident] {
+		rec := e.records[key]
+		input = append(input, promql.Sample{Metric: rec.Input, F: float64(rec.Value)})
+		byHash[rec.Labels.Hash()] = rec
+	}
+	if len(input) == 0 {
+		return nil
+	}
+	query := func(_ context.Context, _ string, _ time.Time) (promql.Vector, error) { return input, nil }
+	if _, err := r.Eval(ctx, 0, time.Unix(0, 0), query, e.cfg.ExternalURL, 0); err != nil {
+		return err
+	}
+	r.ForEachActiveAlert(func(a *rules.Alert) {
+		rec := byHash[a.Labels.Hash()]
+		if rec == nil {
+			a.State = rules.StatePending // of a rule whose labels were changed; the next evaluation drops or keeps it
+			return
+		}
+		switch rec.State {
+		case StateFiring:
+			a.State = rules.StateFiring
+		case StatePending:
+			a.State = rules.StatePending
+		default:
+			a.State = rules.StateInactive
+		}
+		a.Annotations, a.Value = rec.Annotations, float64(rec.Value)
+		a.ActiveAt, a.FiredAt, a.KeepFiringSince, a.ResolvedAt = rec.ActiveAt, rec.FiredAt, rec.KeepFiringSince, rec.ResolvedAt
+	})
+	return nil
+}
