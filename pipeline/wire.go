@@ -97,12 +97,13 @@ func nextField(b []byte, i int) (f field, ok bool) {
 	return f, false
 }
 
-// skipGroup skips fields until the group that is open at i ends. As in pdata, the first plain value inside ends the skipping.
+// skipGroup skips fields until the group that is open at i ends. Groups are not used by OTLP; what pdata does with them is done
+// here too: the first plain value inside ends the skipping, and a group may not end where the message does.
 func skipGroup(b []byte, i int) (int, bool) {
 	depth := 1
 	for i < len(b) {
 		tag, j := uvarint(b, i)
-		if j < 0 || int32(tag>>3) <= 0 {
+		if j < 0 || j >= len(b) || int32(tag>>3) <= 0 {
 			return 0, false
 		}
 		switch tag & 7 {
@@ -121,49 +122,49 @@ func skipGroup(b []byte, i int) (int, bool) {
 	return 0, false
 }
 
-// message describes a message well enough to check it: the wire type of each known field and the message inside, if any.
-type message struct {
+// shape describes a message well enough to check it: the wire type of each known field and the message inside, if any.
+type shape struct {
 	fields [17]known // by number; known fields above are listed in the scanners
 	values bool      // this message is an attribute value or holds one: nesting counts
 }
 
 type known struct {
 	wire  uint8 // wire type + 1; 0: not known
-	inner *message
+	inner *shape
 	id    int // length of an id, or 0
 }
 
-func lenField(inner *message) known { return known{wire: wireLen + 1, inner: inner} }
-func plain(wire uint8) known        { return known{wire: wire + 1} }
-func idField(n int) known           { return known{wire: wireLen + 1, id: n} }
+func lenField(inner *shape) known { return known{wire: wireLen + 1, inner: inner} }
+func plainField(wire uint8) known { return known{wire: wire + 1} }
+func idField(n int) known         { return known{wire: wireLen + 1, id: n} }
 
 // The messages of opentelemetry-proto 1.x that the span scanner passes over, with the fields pdata checks.
 var (
-	anyValue  = &message{values: true}
-	keyValue  = &message{values: true}
-	arrayVal  = &message{values: true}
-	kvList    = &message{values: true}
-	entityRef = &message{fields: [17]known{1: lenField(nil), 2: lenField(nil), 3: lenField(nil), 4: lenField(nil)}}
-	scope     = &message{fields: [17]known{1: lenField(nil), 2: lenField(nil), 3: lenField(keyValue), 4: plain(wireVarint)}}
-	spanEvent = &message{fields: [17]known{1: plain(wireI64), 2: lenField(nil), 3: lenField(keyValue), 4: plain(wireVarint)}}
-	spanLink  = &message{fields: [17]known{1: idField(16), 2: idField(8), 3: lenField(nil), 4: lenField(keyValue), 5: plain(wireVarint), 6: plain(wireI32)}}
-	spanMsg   = &message{fields: [17]known{1: idField(16), 2: idField(8), 3: lenField(nil), 4: idField(8), 5: lenField(nil),
-		6: plain(wireVarint), 7: plain(wireI64), 8: plain(wireI64), 9: lenField(keyValue), 10: plain(wireVarint), 11: lenField(spanEvent),
-		12: plain(wireVarint), 13: lenField(spanLink), 14: plain(wireVarint), 15: lenField(spanStatus), 16: plain(wireI32)}}
-	spanStatus = &message{fields: [17]known{2: lenField(nil), 3: plain(wireVarint)}}
-	scopeSpans = &message{fields: [17]known{1: lenField(scope), 2: lenField(spanMsg), 3: lenField(nil)}}
+	anyValue  = &shape{values: true}
+	keyValue  = &shape{values: true}
+	arrayVal  = &shape{values: true}
+	kvList    = &shape{values: true}
+	entityRef = &shape{fields: [17]known{1: lenField(nil), 2: lenField(nil), 3: lenField(nil), 4: lenField(nil)}}
+	scope     = &shape{fields: [17]known{1: lenField(nil), 2: lenField(nil), 3: lenField(keyValue), 4: plainField(wireVarint)}}
+	spanEvent = &shape{fields: [17]known{1: plainField(wireI64), 2: lenField(nil), 3: lenField(keyValue), 4: plainField(wireVarint)}}
+	spanLink  = &shape{fields: [17]known{1: idField(16), 2: idField(8), 3: lenField(nil), 4: lenField(keyValue), 5: plainField(wireVarint), 6: plainField(wireI32)}}
+	spanMsg   = &shape{fields: [17]known{1: idField(16), 2: idField(8), 3: lenField(nil), 4: idField(8), 5: lenField(nil),
+		6: plainField(wireVarint), 7: plainField(wireI64), 8: plainField(wireI64), 9: lenField(keyValue), 10: plainField(wireVarint), 11: lenField(spanEvent),
+		12: plainField(wireVarint), 13: lenField(spanLink), 14: plainField(wireVarint), 15: lenField(spanStatus), 16: plainField(wireI32)}}
+	spanStatus = &shape{fields: [17]known{2: lenField(nil), 3: plainField(wireVarint)}}
+	scopeSpans = &shape{fields: [17]known{1: lenField(scope), 2: lenField(spanMsg), 3: lenField(nil)}}
 )
 
 func init() {
-	keyValue.fields = [17]known{1: lenField(nil), 2: lenField(anyValue), 3: plain(wireVarint)}
-	anyValue.fields = [17]known{1: lenField(nil), 2: plain(wireVarint), 3: plain(wireVarint), 4: plain(wireI64),
-		5: lenField(arrayVal), 6: lenField(kvList), 7: lenField(nil), 8: plain(wireVarint)}
+	keyValue.fields = [17]known{1: lenField(nil), 2: lenField(anyValue), 3: plainField(wireVarint)}
+	anyValue.fields = [17]known{1: lenField(nil), 2: plainField(wireVarint), 3: plainField(wireVarint), 4: plainField(wireI64),
+		5: lenField(arrayVal), 6: lenField(kvList), 7: lenField(nil), 8: plainField(wireVarint)}
 	arrayVal.fields = [17]known{1: lenField(anyValue)}
 	kvList.fields = [17]known{1: lenField(keyValue)}
 }
 
 // check walks b as message m without keeping anything.
-func check(b []byte, m *message, depth int) error {
+func check(b []byte, m *shape, depth int) error {
 	if m.values {
 		if depth++; depth > maxNesting {
 			return ErrNesting

@@ -20,6 +20,7 @@ type Accumulator struct {
 	set       *Set
 	topic     string
 	partition int32
+	topicID   [16]byte
 
 	mu     sync.Mutex // held from Begin to End, and by Collect
 	cur    *batch
@@ -128,8 +129,9 @@ func (a *Accumulator) Begin(r Record) bool {
 	a.record = r
 	if a.set.dedup.window >= 0 {
 		a.hash = hashOf(r.Value)
-		if !a.set.dedup.reserve(seen{a.hash, r.Timestamp}) {
+		if earlier, ok := a.set.dedup.reserve(seen{a.hash, record{ts: r.Timestamp}}); !ok {
 			a.cur.counts.Duplicates++
+			a.cur.mark, a.cur.ts = max(a.cur.mark, earlier.end), max(a.cur.ts, r.Timestamp)
 			a.advance()
 			a.mu.Unlock()
 			return false
@@ -344,7 +346,9 @@ func (a *Accumulator) End() {
 	b.mark = max(b.mark, a.end)
 	b.ts = max(b.ts, a.record.Timestamp)
 	if a.set.dedup.window >= 0 {
-		b.hashes = append(b.hashes, seen{a.hash, a.record.Timestamp})
+		s := seen{a.hash, record{a.record.Timestamp, a.end}}
+		a.set.dedup.applied(s)
+		b.hashes = append(b.hashes, s)
 	}
 	a.advance()
 	a.mu.Unlock()
@@ -355,7 +359,7 @@ func (a *Accumulator) Rollback() {
 	a.cur.halves = a.cur.halves[:a.halves]
 	a.staged = a.staged[:0]
 	if a.set.dedup.window >= 0 {
-		a.set.dedup.release(seen{a.hash, a.record.Timestamp})
+		a.set.dedup.release(seen{a.hash, record{ts: a.record.Timestamp}})
 	}
 	a.mu.Unlock()
 }
@@ -372,10 +376,21 @@ func (a *Accumulator) Skip(r Record) {
 	a.advance()
 }
 
+// Advance moves the position to next, over offsets that hold no record for views: transaction markers, compacted records.
+func (a *Accumulator) Advance(next int64, leaderEpoch int32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if next <= a.next {
+		return
+	}
+	a.record = Record{Offset: next - 1, LeaderEpoch: leaderEpoch}
+	a.advance()
+}
+
 func (a *Accumulator) advance() {
 	a.next = a.record.Offset + 1
 	p := &a.cur.position
-	p.Topic, p.Partition, p.Offset, p.LeaderEpoch = a.topic, a.partition, a.next, a.record.LeaderEpoch
+	p.Topic, p.Partition, p.Offset, p.LeaderEpoch, p.TopicID = a.topic, a.partition, a.next, a.record.LeaderEpoch, a.topicID
 	a.cur.moved = true
 }
 
@@ -383,10 +398,10 @@ func (a *Accumulator) advance() {
 func (a *Accumulator) SetTopicID(id [16]byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.cur.position.TopicID, a.spare.position.TopicID = id, id
+	a.topicID = id
 }
 
-// Pending is how many spans and record bytes wait for a checkpoint.
+// Pending is how many spans wait for a checkpoint.
 func (a *Accumulator) Pending() (spans uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -408,7 +423,6 @@ func (a *Accumulator) giveBack(b *batch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.spare = b
-	b.position.TopicID = a.cur.position.TopicID
 }
 
 func (c *Counters) add(o *Counters) {

@@ -19,7 +19,7 @@ type dedup struct {
 	window int64 // milliseconds; < 0: off
 	limit  int
 	count  int
-	seen   map[int64]map[hash]int64 // minute -> hash -> timestamp
+	seen   map[int64]map[hash]record // by minute of timestamp
 	stored []storedHashes
 	newest int64
 }
@@ -31,47 +31,63 @@ type storedHashes struct {
 	seq    uint64
 }
 
-// seen is one remembered record.
-type seen struct {
-	hash hash
-	ts   int64 // Unix milliseconds
+// record is what is remembered of a record: a duplicate moves its partition's watermark as the record did.
+type record struct {
+	ts  int64  // Unix milliseconds
+	end uint64 // newest end of its spans; 0 while it is being applied
 }
 
-const minuteMS = 60_000
+// seen is one remembered record with its hash.
+type seen struct {
+	hash hash
+	record
+}
+
+const (
+	minuteMS = 60_000
+	hashLen  = 8 + 8 + 16
+)
 
 func newDedup(c Config) *dedup {
 	w := c.DedupWindow.Milliseconds()
 	if c.DedupWindow < 0 {
 		w = -1
 	}
-	return &dedup{window: w, limit: c.Limits.DedupRecords, seen: map[int64]map[hash]int64{}}
+	return &dedup{window: w, limit: c.Limits.DedupRecords, seen: map[int64]map[hash]record{}}
 }
 
 func hashOf(value []byte) hash { return xxh3.Hash128(value).Bytes() }
 
-// reserve remembers a record, or reports false when an equal one was seen within the window around its timestamp. Asking and
+// reserve remembers a record, or returns the equal one that was seen within the window around its timestamp. Asking and
 // remembering are one step, because equal records may come from two partitions at the same time.
-func (d *dedup) reserve(s seen) bool {
+func (d *dedup) reserve(s seen) (earlier record, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for m := (s.ts - d.window) / minuteMS; m <= (s.ts+d.window)/minuteMS; m++ {
-		if at, ok := d.seen[m][s.hash]; ok && max(at-s.ts, s.ts-at) <= d.window {
-			return false
+		if r, ok := d.seen[m][s.hash]; ok && max(r.ts-s.ts, s.ts-r.ts) <= d.window {
+			return r, false
 		}
 	}
 	d.put(s)
-	return true
+	return record{}, true
+}
+
+// applied completes a reservation.
+func (d *dedup) applied(s seen) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.put(s)
 }
 
 func (d *dedup) put(s seen) {
 	m := s.ts / minuteMS
 	if d.seen[m] == nil {
-		d.seen[m] = map[hash]int64{}
+		d.seen[m] = map[hash]record{}
 	}
 	if _, ok := d.seen[m][s.hash]; !ok {
 		d.count++
 	}
-	d.seen[m][s.hash] = s.ts
+	d.seen[m][s.hash] = s.record
 	d.newest = max(d.newest, s.ts)
 }
 
@@ -119,15 +135,16 @@ func dedupKey(ks keyspace, s storedHashes) []byte {
 	return binary.BigEndian.AppendUint64(k, s.seq)
 }
 
-// store returns the entry that keeps the hashes of one checkpoint: each timestamp, int64 BE, and hash.
+// store returns the entry that keeps the hashes of one checkpoint: each timestamp, int64 BE, end, uint64 BE, and hash.
 func (d *dedup) store(ks keyspace, seq uint64, list []seen, entries []storage.Entry) []storage.Entry {
 	if len(list) == 0 {
 		return entries
 	}
 	s := storedHashes{seq: seq}
-	v := make([]byte, 0, 24*len(list))
+	v := make([]byte, 0, hashLen*len(list))
 	for _, e := range list {
 		v = binary.BigEndian.AppendUint64(v, uint64(e.ts))
+		v = binary.BigEndian.AppendUint64(v, e.end)
 		v = append(v, e.hash[:]...)
 		s.newest = max(s.newest, e.ts)
 	}
@@ -141,8 +158,8 @@ func (d *dedup) restore(kv reader) error {
 	prefix := kv.key(storage.TableDedup)
 	return kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		s := storedHashes{seq: binary.BigEndian.Uint64(k[len(prefix)+4:])}
-		for ; len(v) >= 24; v = v[24:] {
-			e := seen{ts: int64(binary.BigEndian.Uint64(v)), hash: hash(v[8:24])}
+		for ; len(v) >= hashLen; v = v[hashLen:] {
+			e := seen{hash(v[16:hashLen]), record{int64(binary.BigEndian.Uint64(v)), binary.BigEndian.Uint64(v[8:])}}
 			d.put(e)
 			s.newest = max(s.newest, e.ts)
 		}

@@ -50,7 +50,6 @@ func (s *Set) appendJournal(b []byte, c *Checkpoint) []byte {
 	for _, t := range c.taken {
 		for i := range t.halves {
 			b = appendHalf(b, &t.halves[i], &last)
-			last = t.halves[i]
 		}
 	}
 	return b
@@ -74,9 +73,18 @@ func appendHalf(b []byte, h, last *half) []byte {
 		b = append(b, h.key[16:]...)
 	}
 	b = binary.AppendVarint(b, int64(h.end-last.end))
+	last.follow(h)
 	b = appendUvarint(b, h.dur)
 	b = appendUvarint(b, uint64(h.svc))
 	return appendUvarint(b, uint64(h.peer))
+}
+
+// follow makes h the half that the next is encoded relative to; the ids of a settled half are not stored.
+func (last *half) follow(h *half) {
+	last.end = h.end
+	if !h.is(halfSettled) {
+		last.key = h.key
+	}
 }
 
 func (h *half) decode(d *decoder, last *half) {
@@ -92,6 +100,7 @@ func (h *half) decode(d *decoder, last *half) {
 		copy(h.key[16:], d.bytes(8))
 	}
 	h.end = last.end + uint64(d.varint())
+	last.follow(h)
 	h.dur = d.uvarint()
 	h.svc, h.peer = uint32(d.uvarint()), uint32(d.uvarint())
 }
@@ -270,7 +279,7 @@ func (s *Set) restore() error {
 	for _, p := range positions {
 		a := s.Partition(p.Topic, p.Partition)
 		a.next = p.Offset
-		a.cur.position, a.spare.position = p, p
+		a.topicID = p.TopicID
 	}
 	return nil
 }
@@ -353,7 +362,6 @@ func (s *Set) replay(v []byte) error {
 	var last half
 	for i := range b.halves {
 		b.halves[i].decode(&d, &last)
-		last = b.halves[i]
 	}
 	if d.err != nil {
 		return d.err

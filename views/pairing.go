@@ -16,6 +16,7 @@ import (
 type pairing struct {
 	window, compensation uint64 // nanoseconds
 	limit                int
+	name                 func(id uint32) string
 	index                map[[24]byte]uint32 // into groups
 	groups               []group
 	free                 []uint32
@@ -47,8 +48,8 @@ type edgeBucket struct {
 	start int64
 }
 
-func newPairing(c Config) *pairing {
-	return &pairing{window: uint64(c.PairingWindow), compensation: uint64(c.Compensation), limit: c.Limits.Waiting,
+func newPairing(c Config, name func(id uint32) string) *pairing {
+	return &pairing{name: name, window: uint64(c.PairingWindow), compensation: uint64(c.Compensation), limit: c.Limits.Waiting,
 		index: map[[24]byte]uint32{}, more: map[uint32][]part{}, due: map[int64][]uint32{}, edges: map[edgeBucket]*EdgeCounts{}}
 }
 
@@ -133,7 +134,7 @@ func (p *pairing) contribution(i uint32, sign uint64) {
 			p.waiting += int(int64(sign)) * (len(cs) + len(ss))
 		}
 	}
-	contribute(cs, ss, g.expired, func(c call) { p.emit(&c, sign) })
+	contribute(cs, ss, g.expired, p.name, func(c call) { p.emit(&c, sign) })
 	p.scratch = [2][]part{cs, ss}
 }
 

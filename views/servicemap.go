@@ -1,5 +1,7 @@
 package views
 
+import "cmp"
+
 // The servicemap view: calls, failures and durations over every edge (client, server, connection type), in buckets of the later
 // end of the two spans that make a call.
 //
@@ -105,19 +107,17 @@ type part struct {
 
 func (p *part) is(flag uint8) bool { return p.flags&flag != 0 }
 
-// before is a total order of parts that differ; which comes first decides who observes the client's latency.
-func (p *part) before(o *part) bool {
-	switch {
-	case p.end != o.end:
-		return p.end < o.end
-	case p.dur != o.dur:
-		return p.dur < o.dur
-	case p.svc != o.svc:
-		return p.svc < o.svc
-	case p.peer != o.peer:
-		return p.peer < o.peer
+// before is a total order of parts that differ; which comes first decides who observes the client's latency. Services compare by
+// name, because their ids depend on which came first.
+func (p *part) before(o *part, name func(id uint32) string) bool {
+	c := cmp.Or(cmp.Compare(p.end, o.end), cmp.Compare(p.dur, o.dur), cmp.Compare(p.flags, o.flags))
+	if c == 0 && p.svc != o.svc {
+		c = cmp.Compare(name(p.svc), name(o.svc))
 	}
-	return p.flags < o.flags
+	if c == 0 && p.peer != o.peer {
+		c = cmp.Compare(name(p.peer), name(o.peer))
+	}
+	return c < 0
 }
 
 // call is one contribution to an edge.
@@ -132,11 +132,11 @@ type call struct {
 }
 
 // contribute calls add with everything that clients and servers with one key mean, given whether the pairing window has passed.
-func contribute(clients, servers []part, expired bool, add func(c call)) {
+func contribute(clients, servers []part, expired bool, name func(id uint32) string, add func(c call)) {
 	first := func(ps []part) int {
 		m := 0
 		for i := range ps {
-			if ps[i].before(&ps[m]) {
+			if ps[i].before(&ps[m], name) {
 				m = i
 			}
 		}

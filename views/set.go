@@ -89,10 +89,11 @@ func Open(kv storage.KV, cfg Config) (*Set, error) {
 	cfg = cfg.withDefaults()
 	s := &Set{
 		cfg: cfg, kv: reader{keyspace{cfg.Version, cfg.Shard}, kv},
-		names: newNames(cfg.Limits), dedup: newDedup(cfg), pairing: newPairing(cfg),
+		names: newNames(cfg.Limits), dedup: newDedup(cfg),
 		parts: map[partition]*Accumulator{}, marks: map[partition]mark{},
 		red: newStore[redCounts]('r'), edges: newStore[EdgeCounts]('e'), edgeIDs: map[edgeID]uint32{},
 	}
+	s.pairing = newPairing(cfg, s.names.name)
 	s.frontier.Version = cfg.Version
 	if err := s.restore(); err != nil {
 		return nil, fmt.Errorf("views: open version %d: %w", cfg.Version, err)

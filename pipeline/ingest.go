@@ -1,0 +1,279 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Ingest applies partition batches to a Set and checkpoints it.
+//
+// Two simple steps: Handle applies the records of one batch, a checkpoint stores what was applied with the positions. What must
+// hold: a record is applied to its end or not at all; what went to the dead-letter topic is there before the position passes it;
+// a batch that comes again (a Nack, a retry) applies only what was not applied before; while checkpoints do not get through
+// (a full disk) handlers wait, so that what is uncommitted stays bounded.
+type Ingest struct {
+	c IngestConfig
+	m *Metrics
+
+	mu      sync.Mutex
+	room    *sync.Cond // signalled when a checkpoint took what was pending
+	full    bool
+	closed  bool
+	wake    chan struct{}
+	last    CheckpointState
+	blocked error
+}
+
+// IngestConfig is what NewIngest needs.
+type IngestConfig struct {
+	Set *views.Set
+	KV  storage.KV
+	// DeadLetter delivers a record that cannot be applied; it returns nil only when the broker acknowledged it.
+	DeadLetter func(ctx context.Context, r *kgo.Record, reason string) error
+	// States tells which partitions are idle.
+	States func() []PartitionState
+	// Lateness is how far behind the clock the watermark of an idle partition stays.
+	Lateness time.Duration
+	// Interval is how often to checkpoint.
+	Interval time.Duration
+	// MaxPending is how many spans may wait for a checkpoint before one is taken early (0: 50,000); at four times as many handlers
+	// wait.
+	MaxPending uint64
+	// MaxSpans is how many spans a record may hold (0: 100,000).
+	MaxSpans int
+	// MaxRecord is how many bytes a record may have (0: 16 MiB).
+	MaxRecord int
+	Logger    zerolog.Logger
+	Metrics   *Metrics
+}
+
+// CheckpointState describes the last checkpoint.
+type CheckpointState struct {
+	At      time.Time // when it was committed; zero before the first
+	Entries int
+	Bytes   int
+	Err     error // why checkpoints do not get through at present
+}
+
+// NewIngest returns an Ingest; Run must be called for checkpoints to happen.
+func NewIngest(c IngestConfig) *Ingest {
+	if c.MaxPending == 0 {
+		c.MaxPending = 50_000
+	}
+	if c.MaxSpans == 0 {
+		c.MaxSpans = 100_000
+	}
+	if c.MaxRecord == 0 {
+		c.MaxRecord = 16 << 20
+	}
+	if c.Interval == 0 {
+		c.Interval = 250 * time.Millisecond
+	}
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics(nil)
+	}
+	g := &Ingest{c: c, m: c.Metrics, wake: make(chan struct{}, 1)}
+	g.room = sync.NewCond(&g.mu)
+	return g
+}
+
+// Handle applies the batch that a message of a Source carries. It returns an error, and the batch comes again, only when a dead
+// letter could not be delivered or the context ended.
+func (g *Ingest) Handle(msg *message.Message) error {
+	b, ok := BatchFrom(msg.Context())
+	if !ok {
+		return errors.New("pipeline: message without a batch: it does not come from a Source")
+	}
+	if err := g.wait(msg.Context()); err != nil {
+		return err
+	}
+	a := g.c.Set.Partition(b.Topic, b.Partition)
+	a.SetTopicID(b.TopicID)
+	for _, r := range b.Records {
+		if r.Attrs.IsControl() {
+			continue
+		}
+		if err := g.record(msg.Context(), a, r); err != nil {
+			return err
+		}
+	}
+	a.Advance(b.Next, b.LeaderEpoch)
+	if g.c.Set.Pending() >= g.c.MaxPending {
+		select {
+		case g.wake <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+func (g *Ingest) record(ctx context.Context, a *views.Accumulator, r *kgo.Record) error {
+	rec := views.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Value: r.Value}
+	err := g.apply(a, rec)
+	if err == nil {
+		return nil
+	}
+	reason := err.Error()
+	if err := g.c.DeadLetter(ctx, r, reason); err != nil {
+		return fmt.Errorf("deliver dead letter of %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
+	}
+	g.m.DeadLetters.Inc()
+	g.c.Logger.Warn().Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).Str("reason", reason).Msg("record moved to the dead-letter topic")
+	a.Skip(rec)
+	return nil
+}
+
+// apply applies one record or nothing of it. A panic is an error of this record alone.
+func (g *Ingest) apply(a *views.Accumulator, rec views.Record) (err error) {
+	if len(rec.Value) > g.c.MaxRecord {
+		return fmt.Errorf("record of %d bytes is over the limit of %d", len(rec.Value), g.c.MaxRecord)
+	}
+	if !a.Begin(rec) {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic while applying: %v", p)
+		}
+		if err != nil {
+			a.Rollback()
+			return
+		}
+		a.End()
+	}()
+	return ScanSpans(rec.Value, g.c.MaxSpans, a.Span)
+}
+
+// wait blocks while too much is uncommitted.
+func (g *Ingest) wait(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.room.Broadcast()
+	})
+	defer stop()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for ctx.Err() == nil && !g.closed && g.blocked != nil && g.c.Set.Pending() >= g.c.MaxPending {
+		g.room.Wait()
+	}
+	for ctx.Err() == nil && !g.closed && g.c.Set.Pending() >= 4*g.c.MaxPending {
+		g.room.Wait()
+	}
+	return ctx.Err()
+}
+
+// Run checkpoints until ctx ends, then once more. It returns an error when the views cannot go on: they must be opened again.
+func (g *Ingest) Run(ctx context.Context) error {
+	t := time.NewTicker(g.c.Interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			g.mu.Lock()
+			g.closed = true
+			g.room.Broadcast()
+			g.mu.Unlock()
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			return g.Checkpoint(last, time.Now())
+		case <-t.C:
+		case <-g.wake:
+		}
+		if err := g.Checkpoint(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// Checkpoint stores what was applied and shows it to readers. A full disk is waited for; what was collected is never dropped.
+func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
+	start := time.Now()
+	c, err := g.c.Set.Collect(g.marks(now))
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	g.mu.Lock()
+	g.room.Broadcast()
+	g.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	if err := g.commit(ctx, c); err != nil {
+		return fmt.Errorf("checkpoint: commit: %w", err)
+	}
+	if err := g.c.Set.Install(c); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	g.mu.Lock()
+	g.last = CheckpointState{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: c.Bytes}
+	g.mu.Unlock()
+	g.m.Spans.Add(float64(c.Spans))
+	g.m.Checkpoints.Inc()
+	g.m.CheckpointSeconds.Observe(time.Since(start).Seconds())
+	g.m.CheckpointBytes.Observe(float64(c.Bytes))
+	return nil
+}
+
+// commit tries again while the disk is full.
+func (g *Ingest) commit(ctx context.Context, c *views.Checkpoint) error {
+	err := g.c.KV.Commit(c.Commit)
+	if !errors.Is(err, storage.ErrDiskFull) {
+		return err
+	}
+	g.setBlocked(err)
+	g.c.Logger.Error().Err(err).Msg("disk is full: reading from Kafka is paused until there is space again; the API goes on answering")
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for errors.Is(err, storage.ErrDiskFull) {
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-t.C:
+		}
+		err = g.c.KV.Commit(c.Commit)
+	}
+	g.setBlocked(nil)
+	if err == nil {
+		g.c.Logger.Info().Msg("disk has space again: reading goes on")
+	}
+	return err
+}
+
+func (g *Ingest) setBlocked(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.blocked, g.last.Err = err, err
+	g.room.Broadcast()
+}
+
+// marks lets the watermark of idle partitions follow the clock.
+func (g *Ingest) marks(now time.Time) []views.Mark {
+	if g.c.States == nil {
+		return nil
+	}
+	var marks []views.Mark
+	for _, s := range g.c.States() {
+		if s.Idle {
+			marks = append(marks, views.Mark{Topic: s.Topic, Partition: s.Partition, Watermark: now.Add(-g.c.Lateness)})
+		}
+	}
+	return marks
+}
+
+// Last describes the last checkpoint.
+func (g *Ingest) Last() CheckpointState {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last
+}

@@ -1,0 +1,238 @@
+package views_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/viewstest"
+)
+
+var (
+	seeds = flag.Int("sim.seeds", 200, "how many simulations to run")
+	seed  = flag.Uint64("sim.seed", 0, "run this simulation alone")
+)
+
+// TestSimulation applies a random stream from several partitions with random checkpoints, folds and crashes that lose unsynced
+// commits, and compares the canonical dump with that of one run without any of it.
+func TestSimulation(t *testing.T) {
+	from, to := uint64(1), uint64(*seeds)
+	if *seed != 0 {
+		from, to = *seed, *seed
+	}
+	for s := from; s <= to; s++ {
+		if diff := simulate(t, s, ""); diff != "" {
+			t.Fatalf("seed %d (rerun with -sim.seed=%d): %s", s, s, diff)
+		}
+	}
+}
+
+// TestSimulationFindsPlantedBugs breaks the rule that positions move in the transaction that moves the views, in two ways.
+func TestSimulationFindsPlantedBugs(t *testing.T) {
+	for _, bug := range []string{"split", "skip"} {
+		found := false
+		for s := uint64(1); s <= 50 && !found; s++ {
+			found = simulate(t, s, bug) != ""
+		}
+		if !found {
+			t.Errorf("planted bug %q was not found in 50 simulations", bug)
+		}
+	}
+}
+
+const simPartitions = 3
+
+// workload makes the records of each partition: calls whose halves fall into different records and partitions in any order, re-sent
+// records, several servers under one client, spans without service.
+func workload(r *rand.Rand, calls int) map[int32][]viewstest.Record {
+	topic := map[int32][]viewstest.Record{}
+	services := []string{"web", "cart", "items", "pay"}
+	put := func(p int32, at time.Duration, lines ...string) {
+		rec := viewstest.Record{TS: at + time.Second}
+		for _, l := range lines {
+			line, err := viewstest.ParseLine(l)
+			if err != nil {
+				panic(err)
+			}
+			rec.Spans = append(rec.Spans, line)
+		}
+		topic[p] = append(topic[p], rec)
+	}
+	for i := range calls {
+		at := time.Duration(i) * 150 * time.Millisecond
+		c, s := services[r.IntN(4)], services[r.IntN(4)]
+		status := []string{"", "error", "ok"}[r.IntN(3)]
+		kinds := [][2]string{{"client", "server"}, {"producer", "consumer"}, {"client", "consumer"}}[r.IntN(3)]
+		client := fmt.Sprintf("%v %dms %s %s call%d id=t%d/a peer.service=%s %s", at, r.IntN(50), c, kinds[0], r.IntN(3), i, s, status)
+		server := fmt.Sprintf("%v %dms %s %s op%d id=t%d/b<a", at, r.IntN(40), s, kinds[1], r.IntN(3), i)
+		again := fmt.Sprintf("%v %dms %s %s op id=t%d/c<a", at, r.IntN(40), services[r.IntN(4)], kinds[1], i)
+		p, q := int32(r.IntN(simPartitions)), int32(r.IntN(simPartitions))
+		switch r.IntN(10) {
+		case 0:
+			put(p, at, client) // stays alone
+		case 1:
+			put(p, at, server)
+		case 2:
+			put(p, at, client, server)
+			put(q, at, again)
+		case 3:
+			put(q, at, server, fmt.Sprintf("%v 1ms - internal lost id=t%d/x", at, i))
+			put(p, at, client)
+		case 4:
+			put(p, at, client, fmt.Sprintf("%v 3ms %s client q id=t%d/d db.name=main", at, c, i))
+			if n := len(topic[p]); n > 0 { // sent again, to another partition
+				topic[q] = append(topic[q], topic[p][n-1])
+			}
+			put(q, at, server)
+		default:
+			put(p, at, client)
+			put(q, at, server)
+		}
+	}
+	return topic
+}
+
+// simulate returns how the end state differs from that of the plain run, or "".
+func simulate(t *testing.T, seed uint64, bug string) string {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 1))
+	topic := workload(r, 60)
+	window := []time.Duration{time.Second, 3 * time.Second, 100 * time.Second}[r.IntN(3)]
+	cfg := views.Config{FoldEvery: 1 + r.IntN(6), Hot: 10 * time.Second, PairingWindow: window}
+	want := plain(t, topic, window)
+	mem := storage.NewMem(storage.MemOptions{SyncEvery: -1})
+	s := openScript(t, mem, cfg, topic)
+	next := positions(t, s)
+	crashes := 0
+	for steps := 0; steps < 2000 && !done(next, topic); steps++ {
+		switch n := r.IntN(20); {
+		case n < 13:
+			p := int32(r.IntN(simPartitions))
+			if next[p] < int64(len(topic[p])) {
+				s.Apply(p, next[p])
+				next[p]++
+			}
+		case n < 17:
+			commit(t, s, r, bug)
+		case n < 19:
+			mem.Sync()
+		default:
+			crashes++
+			mem = mem.Crash(func(n int) int { return r.IntN(n + 1) })
+			s = openScript(t, mem, cfg, topic)
+			next = positions(t, s)
+		}
+	}
+	commit(t, s, r, "")
+	mem.Sync()
+	s = openScript(t, mem.Crash(nil), cfg, topic)
+	return diff(dump(t, s), want)
+}
+
+func plain(t *testing.T, topic map[int32][]viewstest.Record, window time.Duration) string {
+	s := openScript(t, storage.NewMem(storage.MemOptions{}), views.Config{PairingWindow: window}, topic)
+	for p := range int32(simPartitions) {
+		for o := range topic[p] {
+			s.Apply(p, int64(o))
+		}
+	}
+	commit(t, s, nil, "")
+	return dump(t, s)
+}
+
+func openScript(t *testing.T, kv storage.KV, cfg views.Config, topic map[int32][]viewstest.Record) *viewstest.Script {
+	t.Helper()
+	s, err := viewstest.New(kv, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Topic = topic
+	return s
+}
+
+func positions(t *testing.T, s *viewstest.Script) map[int32]int64 {
+	t.Helper()
+	ps, err := s.Set.Positions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := map[int32]int64{}
+	for _, p := range ps {
+		next[p.Partition] = p.Offset
+	}
+	return next
+}
+
+func done(next map[int32]int64, topic map[int32][]viewstest.Record) bool {
+	for p, records := range topic {
+		if next[p] < int64(len(records)) {
+			return false
+		}
+	}
+	return true
+}
+
+func commit(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string) {
+	t.Helper()
+	c, err := s.Set.Collect(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c == nil {
+		return
+	}
+	if bug == "skip" && r.IntN(8) == 0 {
+		for i := range c.Commit.Positions {
+			c.Commit.Positions[i].Offset++
+		}
+	}
+	if bug == "split" {
+		entries := c.Commit.Entries
+		c.Commit.Entries = nil
+		if err := s.KV.Commit(storage.Commit{Entries: entries}); err != nil {
+			t.Fatal(err)
+		}
+		if r.IntN(3) > 0 {
+			s.KV.(*storage.Mem).Sync()
+		}
+	}
+	if err := s.KV.Commit(c.Commit); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Set.Install(c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func dump(t *testing.T, s *viewstest.Script) string {
+	t.Helper()
+	var b strings.Builder
+	for _, v := range []string{"red", "edges", "pending", "counters"} {
+		if err := s.Set.Dump(&b, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+func diff(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range max(len(g), len(w)) {
+		gl, wl := "", ""
+		if i < len(g) {
+			gl = g[i]
+		}
+		if i < len(w) {
+			wl = w[i]
+		}
+		if gl != wl {
+			return fmt.Sprintf("line %d\n got %s\nwant %s", i+1, gl, wl)
+		}
+	}
+	return ""
+}
