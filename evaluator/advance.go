@@ -21,7 +21,7 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 	var errs []error
 	ready := e.cfg.Ready()
 	moved := c.Frontier.Complete.After(e.complete)
-	e.complete = c.Frontier.Complete
+	e.complete = roundUp(c.Frontier.Complete) // as the times of evaluations are
 	if ready != e.ready || e.unsaved || e.early && moved {
 		e.ready = ready
 		errs = append(errs, e.settleAll(now))

@@ -135,6 +135,11 @@ func (p *pass) target(fr views.Frontier) time.Time {
 	if p.frontier == Head && fr.Head.After(t) {
 		t = fr.Head
 	}
+	return roundUp(t)
+}
+
+// roundUp is t in whole milliseconds, as PromQL's times are.
+func roundUp(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
 	}

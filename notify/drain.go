@@ -1,0 +1,260 @@
+package notify
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/prometheus/alertmanager/alert"
+	amconfig "github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/gaurav/watchingcat/evaluator"
+)
+
+// settleAfter is how long a resolved alert may take from the provider into its aggregation group; only after it does the
+// alert's absence from every group say that the group has been flushed.
+const settleAfter = 5 * time.Second
+
+// drain is how far the outbox has been handed over. It belongs to Run's goroutine.
+type drain struct {
+	seq      uint64 // newest entry put
+	resent   time.Time
+	settling []settling
+	held     []held
+}
+
+// settling is an entry that waits for its resolved alerts to be flushed.
+type settling struct {
+	seq    uint64
+	put    time.Time
+	alerts map[model.Fingerprint]bool
+}
+
+// held is a resolved alert from before the start whose firing nobody was told yet: were both put at once, Alertmanager would
+// say nothing of either.
+type held struct {
+	alert evaluator.Alert
+	seq   uint64
+	hash  uint64
+	until time.Time
+}
+
+// recover puts, before the dispatcher runs, every alert that fires and what the outbox still holds.
+func (n *Notifier) recover(ctx context.Context, told map[uint64]bool, now time.Time) error {
+	if err := n.resend(ctx, now); err != nil {
+		return err
+	}
+	entries, err := n.cfg.Alerts.Outbox().Pending()
+	if err != nil {
+		return err
+	}
+	untold := map[uint64]bool{}
+	for _, e := range entries {
+		for _, a := range e.Alerts {
+			h := hashOf(a.Labels)
+			if a.State == evaluator.StateFiring {
+				untold[h] = !told[h]
+			} else if untold[h] {
+				n.keeper.await(h)
+				n.drain.held = append(n.drain.held, held{a, e.Seq, h, now.Add(longestGroupWait(n.config.Load().Route, 0) + 2*settleAfter)})
+			}
+		}
+	}
+	return n.put(ctx, entries, now)
+}
+
+// step hands over what is new, resends what fires, and forgets entries that are through.
+func (n *Notifier) step(ctx context.Context, now time.Time) error {
+	entries, err := n.cfg.Alerts.Outbox().Pending()
+	if err != nil {
+		return err
+	}
+	entries = slices.DeleteFunc(entries, func(e evaluator.OutboxEntry) bool { return e.Seq <= n.drain.seq })
+	if now.Sub(n.drain.resent) >= n.resolveTimeout()/4 {
+		if err := n.resend(ctx, now); err != nil {
+			return err
+		}
+	}
+	if err := n.put(ctx, entries, now); err != nil {
+		return err
+	}
+	if err := n.release(ctx, now); err != nil {
+		return err
+	}
+	return n.settle(ctx, now)
+}
+
+// resend puts every firing alert again, so that it does not time out, with its annotations as they are now.
+func (n *Notifier) resend(ctx context.Context, now time.Time) error {
+	n.drain.resent = now
+	for _, a := range n.cfg.Alerts.Told() {
+		if err := n.alerts.Put(ctx, n.alertOf(a, now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put hands entries to Alertmanager. Those that only fire are done.
+func (n *Notifier) put(ctx context.Context, entries []evaluator.OutboxEntry, now time.Time) error {
+	var done []uint64
+	for _, e := range entries {
+		s := settling{seq: e.Seq, put: now, alerts: map[model.Fingerprint]bool{}}
+		for _, a := range e.Alerts {
+			am := n.alertOf(a, now)
+			if a.State != evaluator.StateFiring {
+				s.alerts[am.Fingerprint()] = true
+				if n.isHeld(e.Seq, hashOf(a.Labels)) {
+					continue
+				}
+			}
+			if err := n.alerts.Put(ctx, am); err != nil {
+				return err
+			}
+		}
+		n.drain.seq = e.Seq
+		if len(s.alerts) == 0 {
+			done = append(done, e.Seq)
+		} else {
+			n.drain.settling = append(n.drain.settling, s)
+		}
+	}
+	return n.cfg.Alerts.Outbox().Done(done...)
+}
+
+func (n *Notifier) isHeld(seq, hash uint64) bool {
+	return slices.ContainsFunc(n.drain.held, func(h held) bool { return h.seq == seq && h.hash == hash })
+}
+
+// release puts held alerts once their firing was told, or could not be (silenced, no receiver).
+func (n *Notifier) release(ctx context.Context, now time.Time) error {
+	var keep []held
+	for _, h := range n.drain.held {
+		if !n.keeper.told(h.hash) && now.Before(h.until) {
+			keep = append(keep, h)
+			continue
+		}
+		if err := n.alerts.Put(ctx, n.alertOf(h.alert, now)); err != nil {
+			return err
+		}
+		n.keeper.unawait(h.hash)
+		for i := range n.drain.settling {
+			if n.drain.settling[i].seq == h.seq {
+				n.drain.settling[i].put = now
+			}
+		}
+	}
+	n.drain.held = keep
+	return nil
+}
+
+// settle forgets entries whose resolved alerts are in no aggregation group any more.
+func (n *Notifier) settle(ctx context.Context, now time.Time) error {
+	ripe := func(s settling) bool {
+		return now.Sub(s.put) >= settleAfter && !slices.ContainsFunc(n.drain.held, func(h held) bool { return h.seq == s.seq })
+	}
+	if !slices.ContainsFunc(n.drain.settling, ripe) {
+		return nil
+	}
+	waiting, err := n.unflushed(ctx)
+	if err != nil {
+		return err
+	}
+	var done []uint64
+	n.drain.settling = slices.DeleteFunc(n.drain.settling, func(s settling) bool {
+		if !ripe(s) {
+			return false
+		}
+		for fp := range s.alerts {
+			if waiting[fp] {
+				return false
+			}
+		}
+		done = append(done, s.seq)
+		return true
+	})
+	return n.cfg.Alerts.Outbox().Done(done...)
+}
+
+// unflushed returns the alerts that are resolved and still in an aggregation group. The dispatcher takes alerts in with several
+// goroutines, so a group may have overtaken updates in the wrong order; such an alert is put again.
+func (n *Notifier) unflushed(ctx context.Context) (map[model.Fingerprint]bool, error) {
+	waiting := map[model.Fingerprint]bool{}
+	var stale []*alert.Alert
+	_, _, err := n.groups(ctx, func(*dispatch.Route) bool { return true }, func(a *alert.Alert, _ time.Time) bool {
+		fp := a.Fingerprint()
+		now, err := n.alerts.Get(fp)
+		switch {
+		case a.Resolved():
+			waiting[fp] = true
+		case err == nil && now.Resolved():
+			waiting[fp] = true
+			stale = append(stale, now)
+		}
+		return false
+	})
+	if err != nil {
+		return nil, err
+	}
+	return waiting, n.alerts.Put(ctx, stale...)
+}
+
+func (n *Notifier) resolveTimeout() time.Duration {
+	if g := n.config.Load().Global; g != nil && g.ResolveTimeout > 0 {
+		return time.Duration(g.ResolveTimeout)
+	}
+	return 5 * time.Minute
+}
+
+// alertOf translates an alert. Its start is event time, no later than now; its end is wall time: in a while when it fires.
+func (n *Notifier) alertOf(a evaluator.Alert, now time.Time) *alert.Alert {
+	out := &alert.Alert{Alert: model.Alert{Labels: labelSet(a.Labels), Annotations: labelSet(a.Annotations), StartsAt: a.FiredAt,
+		GeneratorURL: a.GeneratorURL}, UpdatedAt: now}
+	if out.StartsAt.IsZero() || out.StartsAt.After(now) {
+		out.StartsAt = now
+	}
+	if a.State == evaluator.StateFiring {
+		out.EndsAt, out.Timeout = now.Add(n.resolveTimeout()), true
+		return out
+	}
+	out.EndsAt = a.ResolvedAt
+	if out.EndsAt.After(now) || out.EndsAt.Before(out.StartsAt) {
+		out.EndsAt = now
+	}
+	return out
+}
+
+func labelSet(l labels.Labels) model.LabelSet {
+	out := make(model.LabelSet, l.Len())
+	l.Range(func(x labels.Label) { out[model.LabelName(x.Name)] = model.LabelValue(x.Value) })
+	return out
+}
+
+// hashOf is what Alertmanager's notification log knows an alert by.
+func hashOf(l labels.Labels) uint64 {
+	var b []byte
+	l.Range(func(x labels.Label) {
+		b = append(b, x.Name...)
+		b = append(b, '\xff')
+		b = append(b, x.Value...)
+		b = append(b, '\xff')
+	})
+	return xxhash.Sum64(b)
+}
+
+// longestGroupWait is the longest time that a route waits before its first notification.
+func longestGroupWait(r *amconfig.Route, above time.Duration) time.Duration {
+	wait := max(above, time.Duration(dispatch.DefaultRouteOpts.GroupWait))
+	if r.GroupWait != nil {
+		wait = time.Duration(*r.GroupWait)
+	}
+	longest := wait
+	for _, c := range r.Routes {
+		longest = max(longest, longestGroupWait(c, wait))
+	}
+	return longest
+}

@@ -1,0 +1,218 @@
+package notify
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	apiv2 "github.com/prometheus/alertmanager/api/v2"
+	amconfig "github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/alertmanager/eventrecorder"
+	"github.com/prometheus/alertmanager/featurecontrol"
+	"github.com/prometheus/alertmanager/inhibit"
+	"github.com/prometheus/alertmanager/marker"
+	"github.com/prometheus/alertmanager/matcher/compat"
+	"github.com/prometheus/alertmanager/nflog"
+	amnotify "github.com/prometheus/alertmanager/notify"
+	"github.com/prometheus/alertmanager/provider/mem"
+	"github.com/prometheus/alertmanager/silence"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// Source is where alerts come from. *evaluator.Evaluator implements it.
+type Source interface {
+	Outbox() *evaluator.Outbox
+	// Told returns the alerts that fire as far as has been told, as they are now.
+	Told() []evaluator.Alert
+}
+
+// Config is what New needs; KV and Alerts are required.
+type Config struct {
+	KV     storage.KV
+	Alerts Source
+	// Alertmanager is the configuration, see LoadConfig. nil: alerts can be seen and silenced, none is sent.
+	Alertmanager *amconfig.Config
+	ExternalURL  *url.URL      // for links in notifications
+	Retention    time.Duration // of ended silences and the notification log (120 h)
+	Logger       *slog.Logger
+	// Registerer gets Alertmanager's metrics, alertmanager_*; it must not be shared with another Notifier.
+	Registerer prometheus.Registerer
+}
+
+// Notifier is an embedded Alertmanager. Its methods may be called concurrently.
+type Notifier struct {
+	cfg      Config
+	flags    featurecontrol.Flagger
+	recorder eventrecorder.Recorder
+	keeper   *keeper
+	notices  notices
+	alerts   *mem.Alerts
+	silences *silence.Silences
+	silencer *silence.Silencer
+	log      *nflog.Log
+	marker   marker.GroupMarker
+	pipeline *amnotify.PipelineBuilder
+	metrics  *dispatch.DispatcherMetrics
+	api      *apiv2.API
+	drain    drain
+
+	reload     sync.Mutex // one Reload at a time
+	dispatcher atomic.Pointer[dispatch.Dispatcher]
+	inhibitor  atomic.Pointer[inhibit.Inhibitor]
+	config     atomic.Pointer[amconfig.Config]
+}
+
+// initMatchers sets how Alertmanager parses matchers, which is global there.
+var initMatchers sync.Once
+
+// LoadConfig reads an alertmanager.yml.
+func LoadConfig(file string) (*amconfig.Config, error) {
+	initCompat(slog.New(slog.DiscardHandler))
+	return amconfig.LoadFile(file)
+}
+
+// ParseConfig reads an alertmanager.yml from memory; paths in it are relative to the working directory.
+func ParseConfig(text string) (*amconfig.Config, error) {
+	initCompat(slog.New(slog.DiscardHandler))
+	return amconfig.Load(text)
+}
+
+func initCompat(log *slog.Logger) {
+	initMatchers.Do(func() { compat.InitFromFlags(log, featurecontrol.NoopFlags{}) })
+}
+
+// New restores silences, the notification log and every alert that is to be told or has been, and starts dispatching. Run keeps
+// it fed; Close ends it. now is the wall clock.
+func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
+	c.Retention, c.ExternalURL = cmp.Or(c.Retention, 120*time.Hour), cmp.Or(c.ExternalURL, &url.URL{Scheme: "http", Host: "localhost"})
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	if c.Registerer == nil {
+		c.Registerer = prometheus.NewRegistry()
+	}
+	initCompat(c.Logger)
+	n := &Notifier{cfg: c, flags: featurecontrol.NoopFlags{}, recorder: eventrecorder.NopRecorder(), marker: marker.NewGroupMarker()}
+	f := promauto.With(c.Registerer)
+	n.keeper = newKeeper(c.KV, c.Logger, f.NewCounter(prometheus.CounterOpts{
+		Name: "watchingcat_notify_write_failures_total", Help: "Failed writes of silences and the notification log."}))
+	told, err := n.restore()
+	if err != nil {
+		return nil, err
+	}
+	n.silencer = silence.NewSilencer(n.silences, c.Logger, n.recorder)
+	n.alerts, err = mem.NewAlerts(ctx, 30*time.Minute, 0, n.silencer, c.Logger, n.recorder, c.Registerer, n.flags)
+	if err != nil {
+		return nil, err
+	}
+	n.pipeline = amnotify.NewPipelineBuilder(c.Registerer, n.flags, n.recorder)
+	n.metrics = dispatch.NewDispatcherMetrics(false, c.Registerer, n.flags)
+	n.api, err = apiv2.NewAPI(n.alerts, n.groups, n.marker.Muted, n.silences, nil, c.Logger, c.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	am := c.Alertmanager
+	if am == nil {
+		if am, err = ParseConfig("route: {receiver: none}\nreceivers: [{name: none}]\n"); err != nil {
+			return nil, err
+		}
+	}
+	n.config.Store(am)
+	if err := n.recover(ctx, told, now); err != nil {
+		return nil, err
+	}
+	return n, n.Reload(am)
+}
+
+// restore loads what the keeper has kept, and returns the hashes of alerts last told to fire.
+func (n *Notifier) restore() (map[uint64]bool, error) {
+	log, err := n.keeper.snapshot(kindLog)
+	if err != nil {
+		return nil, err
+	}
+	told, err := firing(log)
+	if err != nil {
+		return nil, err
+	}
+	n.log, err = nflog.New(nflog.Options{SnapshotReader: bytes.NewReader(log), Retention: n.cfg.Retention, Logger: n.cfg.Logger, Metrics: n.cfg.Registerer})
+	if err != nil {
+		return nil, fmt.Errorf("notify: notification log: %w", err)
+	}
+	n.log.SetBroadcast(n.keeper.logged)
+	silences, err := n.keeper.snapshot(kindSilence)
+	if err != nil {
+		return nil, err
+	}
+	n.silences, err = silence.New(silence.Options{SnapshotReader: bytes.NewReader(silences), Retention: n.cfg.Retention, Logger: n.cfg.Logger,
+		Metrics: n.cfg.Registerer, EventRecorder: n.recorder})
+	if err != nil {
+		return nil, fmt.Errorf("notify: silences: %w", err)
+	}
+	n.silences.SetBroadcast(n.keeper.silenced)
+	return told, nil
+}
+
+// Run puts what the evaluator wants told until ctx ends. It is the loop with the clock.
+func (n *Notifier) Run(ctx context.Context) error {
+	changed, stop := n.cfg.Alerts.Outbox().Changed.Subscribe()
+	defer stop()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	maintain := time.NewTicker(15 * time.Minute)
+	defer maintain.Stop()
+	for {
+		now := time.Now()
+		if err := n.step(ctx, now); err != nil && ctx.Err() == nil {
+			n.cfg.Logger.Error("handing over alerts failed, will be tried again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-tick.C:
+			n.keeper.retry()
+		case <-maintain.C:
+			n.maintain(now)
+		}
+	}
+}
+
+func (n *Notifier) maintain(now time.Time) {
+	_, errLog := n.log.GC()
+	_, errSilences := n.silences.GC()
+	if err := cmp.Or(errLog, errSilences, n.keeper.forget(now)); err != nil {
+		n.cfg.Logger.Warn("forgetting expired notification state failed", "err", err)
+	}
+}
+
+// Close stops dispatching. Notifications under way are broken off; they are sent again after the next start.
+func (n *Notifier) Close() {
+	n.reload.Lock()
+	defer n.reload.Unlock()
+	if i := n.inhibitor.Load(); i != nil {
+		i.Stop()
+	}
+	if d := n.dispatcher.Load(); d != nil {
+		d.Stop()
+	}
+	n.alerts.Close()
+}
+
+// API serves Alertmanager's /api/v2/*.
+func (n *Notifier) API() http.Handler { return n.api.Handler }
+
+// Notices returns up to limit attempts to tell a receiver since the process began, newest first; 0 means all that are kept.
+func (n *Notifier) Notices(limit int) []Notice { return n.notices.newest(limit) }
+
+// Alertmanager is the configuration in force.
+func (n *Notifier) Alertmanager() *amconfig.Config { return n.config.Load() }

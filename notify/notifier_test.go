@@ -1,0 +1,429 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"github.com/prometheus/alertmanager/template"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+const errorsRule = `groups:
+- name: g
+  rules:
+  - alert: Errors
+    expr: increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m]) > 3
+    for: 0s
+    labels: {severity: page}
+    annotations: {summary: '{{ $labels.service_name }} fails'}
+`
+
+// inbox is a webhook receiver.
+type inbox struct {
+	*httptest.Server
+	mu   sync.Mutex
+	got  []template.Data
+	down atomic.Bool
+}
+
+func newInbox(t *testing.T) *inbox {
+	b := &inbox{}
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var d template.Data
+		if err := json.NewDecoder(r.Body).Decode(&d); err != nil || b.down.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.got = append(b.got, d)
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+// text is what came, as "status: alert of service, …" in order.
+func (b *inbox) text() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []string
+	for _, d := range b.got {
+		var as []string
+		for _, a := range d.Alerts {
+			as = append(as, a.Status+" "+a.Labels["service_name"])
+		}
+		out = append(out, d.Receiver+": "+strings.Join(as, ", "))
+	}
+	return out
+}
+
+// await waits until the inbox has these messages and no others.
+func (b *inbox) await(t *testing.T, want ...string) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, want, b.text()) }, 20*time.Second, 5*time.Millisecond)
+}
+
+// world is an evaluator and a notifier over one store.
+type world struct {
+	t        *testing.T
+	r        *evaltest.Reader
+	kv       storage.KV
+	e        *evaluator.Evaluator
+	n        *Notifier
+	config   string
+	external *url.URL
+	stop     func()
+	evals    int
+}
+
+func newWorld(t *testing.T, config string) *world {
+	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: config}
+	w.start()
+	t.Cleanup(func() { w.kill() })
+	return w
+}
+
+// start makes both anew on the same store.
+func (w *world) start() {
+	w.t.Helper()
+	w.evaluator()
+	w.notifier()
+}
+
+func (w *world) evaluator() {
+	w.t.Helper()
+	var err error
+	w.e, err = evaluator.New(evaluator.Config{Reader: w.r, KV: w.kv})
+	require.NoError(w.t, err)
+	src, err := evaluator.ParseSource("rules.yml", []byte(errorsRule), nil)
+	require.NoError(w.t, err)
+	require.NoError(w.t, w.e.Load(context.Background(), []evaluator.Source{src}, time.Now()))
+}
+
+func (w *world) notifier() {
+	w.t.Helper()
+	am, err := ParseConfig(w.config)
+	require.NoError(w.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	w.n, err = New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, ExternalURL: w.external}, time.Now())
+	require.NoError(w.t, err)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = w.n.Run(ctx) }()
+	w.stop = func() { cancel(); <-done; w.n.Close() }
+}
+
+// kill ends the notifier; all that outlives it is in the store.
+func (w *world) kill() {
+	if w.stop != nil {
+		w.stop()
+		w.stop = nil
+	}
+}
+
+func key(service string) views.REDKey {
+	return views.REDKey{Service: service, Operation: "GET", Kind: views.KindServer, Status: views.StatusError}
+}
+
+// fail lets services fail now, and evaluates.
+func (w *world) fail(services ...string) {
+	w.t.Helper()
+	now := time.Now()
+	sub := w.r.Feed().Subscribe()
+	defer sub.Close()
+	for _, s := range services {
+		w.r.Span(key(s), evaltest.Observation{At: now}, evaltest.Observation{At: now}, evaltest.Observation{At: now}, evaltest.Observation{At: now})
+	}
+	w.r.Commit(now)
+	w.evals++ // two seconds on, so that the floor between evaluations has passed
+	require.NoError(w.t, w.e.Advance(context.Background(), sub.Take(), now.Add(time.Duration(w.evals)*2*time.Second)))
+}
+
+// calm lets event time pass until nothing fails.
+func (w *world) calm() {
+	w.t.Helper()
+	later := time.Now().Add(10 * time.Minute)
+	w.r.Complete(later)
+	require.NoError(w.t, w.e.Advance(context.Background(), views.Change{Frontier: w.r.Frontier()}, later))
+}
+
+func config(b *inbox, route string) string {
+	return fmt.Sprintf("route: {receiver: web, group_by: [service_name], group_wait: 0s, group_interval: 100ms, repeat_interval: 1h%s}\nreceivers:\n- name: web\n  webhook_configs: [{url: '%s'}]\n- name: pager\n  webhook_configs: [{url: '%s'}]\n", route, b.URL, b.URL)
+}
+
+func TestFiresAndResolves(t *testing.T) {
+	b := newInbox(t)
+	w := newWorld(t, config(b, ""))
+	w.fail("cart")
+	b.await(t, "web: firing cart")
+	w.calm()
+	b.await(t, "web: firing cart", "web: resolved cart")
+	require.Equal(t, "cart fails", b.got[0].CommonAnnotations["summary"])
+	notices := w.n.Notices(0)
+	require.Len(t, notices, 2)
+	require.Equal(t, "webhook", notices[1].Integration)
+	require.Equal(t, "first notification", notices[1].Reason)
+	require.Empty(t, notices[1].Error)
+}
+
+func TestRoutesAndGroups(t *testing.T) {
+	b := newInbox(t)
+	am := config(b, ", routes: [{matchers: ['service_name=~\"pay.*\"'], receiver: pager}]")
+	w := newWorld(t, strings.ReplaceAll(strings.ReplaceAll(am, "group_by: [service_name]", "group_by: [alertname]"), "group_wait: 0s", "group_wait: 300ms"))
+	w.fail("cart", "payment", "web")
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.ElementsMatch(c, []string{"pager: firing payment", "web: firing cart, firing web"}, b.text())
+	}, 20*time.Second, 5*time.Millisecond)
+}
+
+func TestInhibition(t *testing.T) {
+	b := newInbox(t)
+	am := config(b, "") + "inhibit_rules: [{source_matchers: ['service_name=\"db\"'], target_matchers: ['service_name=\"cart\"'], equal: [severity]}]\n"
+	w := newWorld(t, am)
+	w.fail("db")
+	b.await(t, "web: firing db")
+	w.fail("cart", "db")
+	w.fail("web")
+	b.await(t, "web: firing db", "web: firing web")
+}
+
+func TestRestartRepeatsNothing(t *testing.T) {
+	b := newInbox(t)
+	w := newWorld(t, config(b, ""))
+	w.fail("cart")
+	b.await(t, "web: firing cart")
+	w.kill()
+	w.start()
+	w.fail("web") // comes after whatever the start may have sent
+	b.await(t, "web: firing cart", "web: firing web")
+}
+
+func TestResolvedWhileDown(t *testing.T) {
+	b := newInbox(t)
+	w := newWorld(t, config(b, ""))
+	w.fail("cart")
+	b.await(t, "web: firing cart")
+	w.kill()
+	w.calm()
+	w.start()
+	b.await(t, "web: firing cart", "web: resolved cart")
+	w.kill()
+	w.start()
+	require.Equal(t, []string{"web: firing cart", "web: resolved cart"}, b.text())
+}
+
+// TestFiredAndResolvedWhileDown has both entries in the outbox at the start: still somebody has to hear of it.
+func TestFiredAndResolvedWhileDown(t *testing.T) {
+	b := newInbox(t)
+	w := newWorld(t, config(b, ""))
+	w.kill()
+	w.fail("cart")
+	w.calm()
+	w.start()
+	b.await(t, "web: firing cart", "web: resolved cart")
+}
+
+// TestKilledBeforeResolvedIsFlushed: the resolved alert was put, but its group waits for group_interval when the process dies.
+func TestKilledBeforeResolvedIsFlushed(t *testing.T) {
+	b := newInbox(t)
+	w := newWorld(t, strings.ReplaceAll(config(b, ""), "group_interval: 100ms", "group_interval: 1h"))
+	w.fail("cart")
+	b.await(t, "web: firing cart")
+	w.calm()
+	require.Eventually(t, func() bool {
+		list := httptest.NewRecorder()
+		w.n.API().ServeHTTP(list, httptest.NewRequest("GET", "/api/v2/alerts", nil))
+		return strings.TrimSpace(list.Body.String()) == "[]"
+	}, 20*time.Second, 5*time.Millisecond, "the provider has it resolved")
+	w.kill()
+	w.start()
+	b.await(t, "web: firing cart", "web: resolved cart")
+}
+
+func TestReceiverDown(t *testing.T) {
+	b := newInbox(t)
+	w := newWorld(t, config(b, ""))
+	b.down.Store(true)
+	w.fail("cart")
+	require.Eventually(t, func() bool { return len(w.n.Notices(0)) > 0 }, 20*time.Second, 5*time.Millisecond)
+	require.NotEmpty(t, w.n.Notices(1)[0].Error)
+	w.kill()
+	b.down.Store(false)
+	w.start()
+	b.await(t, "web: firing cart")
+}
+
+func TestOutboxEmpties(t *testing.T) {
+	b := newInbox(t)
+	w := newWorld(t, config(b, ""))
+	w.fail("cart")
+	b.await(t, "web: firing cart")
+	w.calm()
+	b.await(t, "web: firing cart", "web: resolved cart")
+	w.kill() // the loop's goroutine is over: its steps may be called here
+	ctx, now := context.Background(), time.Now()
+	am, err := ParseConfig(w.config)
+	require.NoError(t, err)
+	n, err := New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am}, now)
+	require.NoError(t, err)
+	defer n.Close()
+	require.Eventually(t, func() bool {
+		require.NoError(t, n.step(ctx, now.Add(time.Minute)))
+		left, err := w.e.Outbox().Pending()
+		return err == nil && len(left) == 0
+	}, 20*time.Second, 5*time.Millisecond)
+}
+
+func TestSilenceSurvives(t *testing.T) {
+	b := newInbox(t)
+	w := newWorld(t, config(b, ""))
+	body := fmt.Sprintf(`{"matchers":[{"name":"service_name","value":"cart","isRegex":false,"isEqual":true}],"startsAt":%q,"endsAt":%q,"createdBy":"me","comment":"known"}`,
+		time.Now().Format(time.RFC3339), time.Now().Add(time.Hour).Format(time.RFC3339))
+	req := httptest.NewRequest("POST", "/api/v2/silences", strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	res := httptest.NewRecorder()
+	w.n.API().ServeHTTP(res, req)
+	require.Equal(t, http.StatusOK, res.Code, res.Body)
+	w.kill()
+	w.start()
+	w.fail("cart")
+	w.fail("web")
+	b.await(t, "web: firing web")
+	list := httptest.NewRecorder()
+	w.n.API().ServeHTTP(list, httptest.NewRequest("GET", "/api/v2/alerts?silenced=true", nil))
+	require.Contains(t, list.Body.String(), `"silencedBy":["`)
+}
+
+func TestWithoutConfigAlertsAreSeen(t *testing.T) {
+	w := newWorld(t, "route: {receiver: none}\nreceivers: [{name: none}]\n")
+	w.kill()
+	n, err := New(context.Background(), Config{KV: w.kv, Alerts: w.e}, time.Now())
+	require.NoError(t, err)
+	defer n.Close()
+	w.fail("cart")
+	require.NoError(t, n.step(context.Background(), time.Now()))
+	list := httptest.NewRecorder()
+	n.API().ServeHTTP(list, httptest.NewRequest("GET", "/api/v2/alerts", nil))
+	require.Contains(t, list.Body.String(), `"service_name":"cart"`)
+}
+
+func TestReload(t *testing.T) {
+	b, other := newInbox(t), newInbox(t)
+	w := newWorld(t, config(b, ""))
+	w.fail("cart")
+	b.await(t, "web: firing cart")
+	am, err := ParseConfig(strings.ReplaceAll(config(other, ""), "receiver: web", "receiver: pager"))
+	require.NoError(t, err)
+	require.NoError(t, w.n.Reload(am))
+	other.await(t, "pager: firing cart")
+	broken, err := ParseConfig(config(b, "") + "templates: []\n")
+	require.NoError(t, err)
+	broken.Templates = []string{"/dev/null/["}
+	require.Error(t, w.n.Reload(broken))
+	w.fail("web")
+	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Contains(c, other.text(), "pager: firing web") }, 20*time.Second, 5*time.Millisecond)
+}
+
+// mail is an SMTP sink.
+type mail struct {
+	mu  sync.Mutex
+	got []string
+}
+
+func (m *mail) NewSession(*smtp.Conn) (smtp.Session, error) { return m, nil }
+func (m *mail) Mail(string, *smtp.MailOptions) error        { return nil }
+func (m *mail) Rcpt(string, *smtp.RcptOptions) error        { return nil }
+func (m *mail) Reset()                                      {}
+func (m *mail) Logout() error                               { return nil }
+func (m *mail) Data(r io.Reader) error {
+	b, err := io.ReadAll(r)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.got = append(m.got, string(b))
+	return err
+}
+
+func TestSlackAndEmail(t *testing.T) {
+	slack := make(chan string, 4)
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		slack <- string(b)
+		_, _ = io.WriteString(w, "ok")
+	}))
+	t.Cleanup(hook.Close)
+	m := &mail{}
+	srv := smtp.NewServer(m)
+	srv.Domain = "localhost"
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go func() { _ = srv.Serve(l) }()
+	t.Cleanup(func() { _ = srv.Close() })
+	w := newWorld(t, fmt.Sprintf(`global: {smtp_smarthost: '%s', smtp_from: cat@example.org, smtp_require_tls: false}
+route: {receiver: people, group_wait: 0s, group_interval: 1s}
+receivers:
+- name: people
+  slack_configs: [{api_url: '%s', channel: '#alerts', text: '{{ .CommonAnnotations.summary }}'}]
+  email_configs: [{to: ops@example.org}]
+`, l.Addr(), hook.URL))
+	w.fail("cart")
+	require.Contains(t, <-slack, "cart fails")
+	require.Eventually(t, func() bool { m.mu.Lock(); defer m.mu.Unlock(); return len(m.got) == 1 }, 20*time.Second, 5*time.Millisecond)
+	require.Contains(t, m.got[0], "To: ops@example.org")
+	require.Contains(t, m.got[0], "FIRING:1")
+}
+
+// failingKV fails commits while told to.
+type failingKV struct {
+	storage.KV
+	fail atomic.Bool
+}
+
+func (k *failingKV) Commit(c storage.Commit) error {
+	if k.fail.Load() {
+		return errors.New("disk on fire")
+	}
+	return k.KV.Commit(c)
+}
+
+func TestUnwrittenStateIsTriedAgain(t *testing.T) {
+	kv := &failingKV{KV: storage.NewMem(storage.MemOptions{})}
+	b := newInbox(t)
+	w := &world{t: t, r: &evaltest.Reader{}, kv: kv, config: config(b, "")}
+	w.start()
+	t.Cleanup(w.kill)
+	w.fail("cart")
+	kv.fail.Store(true)
+	b.await(t, "web: firing cart")
+	kv.fail.Store(false)
+	w.n.keeper.retry()
+	require.Eventually(t, func() bool {
+		log, err := w.n.keeper.snapshot(kindLog)
+		return err == nil && len(log) > 0
+	}, 20*time.Second, 5*time.Millisecond)
+	w.kill()
+	w.start()
+	w.fail("web")
+	b.await(t, "web: firing cart", "web: firing web")
+	require.NoError(t, w.n.keeper.forget(time.Now().Add(1000*time.Hour)))
+	log, err := w.n.keeper.snapshot(kindLog)
+	require.NoError(t, err)
+	require.Empty(t, log)
+}
