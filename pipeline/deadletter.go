@@ -76,12 +76,11 @@ func (d *DeadLetter) Write(ctx context.Context, r *kgo.Record, reason string) er
 	if err == nil {
 		err = d.cl.ProduceSync(ctx, d.letter(r, reason)).FirstErr()
 	}
-	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		d.mu.Lock()
-		d.found = false // deleted meanwhile; the next try makes it
-		d.mu.Unlock()
-	}
 	if err != nil {
+		d.mu.Lock()
+		d.found = false // it may have been deleted; the next try looks, and makes it again
+		d.mu.Unlock()
+		d.cl.PurgeTopicsFromProducing(d.topic)
 		return fmt.Errorf("pipeline: write dead letter of %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
 	}
 	d.count.Add(1)

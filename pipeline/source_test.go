@@ -28,7 +28,7 @@ func TestWatermill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(c.Close) // not defer: the suite's parallel tests run after this function
 	k := KafkaConfig{Brokers: c.ListenAddrs()}
 	construct := func(t *testing.T) (message.Publisher, message.Subscriber) {
 		p, err := NewPublisher(k)

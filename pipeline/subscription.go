@@ -115,7 +115,7 @@ func (s *subscription) take(id [16]byte, f *kgo.FetchPartition) {
 	}
 }
 
-// fetchFailed is told errors that kgo does not retry: the partition stands still until it is placed anew.
+// fetchFailed is told errors that kgo does not retry. The partition stands still until it is placed anew.
 func (s *subscription) fetchFailed(p *partition, err error) {
 	var loss *kgo.ErrDataLoss
 	var large *kgo.ErrDecompressTooLarge
@@ -123,7 +123,6 @@ func (s *subscription) fetchFailed(p *partition, err error) {
 	case errors.As(err, &loss):
 		s.report(p, loss.ConsumedTo, loss.ResetTo)
 		p.restart(loss.ResetTo)
-		s.cl.RemoveConsumePartitions(p.ids()) // kgo goes on by itself
 	case errors.As(err, &large):
 		p.log.Warn().Int64("offset", large.Offset).Msg("record batch is too large when decompressed, fetching it alone")
 		s.wg.Go(func() { s.oversized(p, large) })
@@ -137,6 +136,7 @@ func (s *subscription) fetchFailed(p *partition, err error) {
 		}
 		s.mu.Unlock()
 	}
+	s.cl.RemoveConsumePartitions(p.ids()) // or kgo might fetch the same error again at once
 	if p.fail(err) && !errors.Is(err, kerr.OffsetOutOfRange) {
 		p.log.Warn().Err(err).Msg("cannot fetch the partition, placing it anew")
 	}
