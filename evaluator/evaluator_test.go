@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
+	webapi "github.com/prometheus/prometheus/web/api/v1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
@@ -21,6 +22,9 @@ import (
 const errorsRule = `increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m]) > 3`
 
 var failing = views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer, Status: views.StatusError}
+
+// Prometheus' web API serves the rules from the evaluator as it is.
+var _ webapi.RulesRetriever = (*Evaluator)(nil)
 
 // bench is an evaluator over a fake reader and a store in memory; time is moved by hand, the wall clock equal to event time.
 type bench struct {

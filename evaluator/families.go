@@ -44,8 +44,7 @@ type metric struct {
 	bounds views.Bounds  // of partBucket
 	les    []string      // bounds as label values, "+Inf" last
 	// service is the label that names the service, "" for metrics of edges.
-	service  string
-	unpaired bool // of edges: shows the halves that found no other side, and nothing else
+	service string
 }
 
 // Metadata describes a metric as /api/v1/metadata does. For histograms Name lacks the suffixes of their series.
@@ -56,7 +55,7 @@ type Metadata struct {
 	Unit string           `json:"unit"`
 }
 
-// unpairedPrefix begins the connection type under which views keep halves that made no edge.
+// unpairedPrefix begins the connection type under which a reader may keep halves that made no edge.
 const unpairedPrefix = "unpaired:"
 
 var (
@@ -85,8 +84,6 @@ func init() {
 	counterOf(metric{name: "traces_spanmetrics_size_total", field: fieldSize, service: "service"}, "Encoded size of spans.", "bytes")
 	counterOf(metric{name: "traces_service_graph_request_total", field: fieldCalls}, "Calls between two services.", "")
 	counterOf(metric{name: "traces_service_graph_request_failed_total", field: fieldFailed}, "Failed calls between two services.", "")
-	counterOf(metric{name: "traces_service_graph_unpaired_spans_total", field: fieldCalls, unpaired: true},
-		"Spans whose other side was never seen, by reason.", "")
 	histogramOf("traces_service_graph_request_client_seconds", fieldClient, time.Second, views.CollectorBounds, "", true,
 		"Latency of calls between two services as the client sees it.")
 	histogramOf("traces_service_graph_request_server_seconds", fieldServer, time.Second, views.CollectorBounds, "", true,
@@ -175,29 +172,18 @@ func (m *metric) edgeLabel(k views.EdgeKey, name string) string {
 	case "server":
 		return k.Server
 	case "connection_type":
-		if !m.unpaired {
-			return k.Connection
-		}
-	case "reason":
-		if m.unpaired {
-			return strings.TrimPrefix(k.Connection, unpairedPrefix)
-		}
+		return k.Connection
 	}
 	return ""
 }
 
 // labelNames are the labels a metric may carry, le left out, ordered.
 func (m *metric) labelNames() []string {
-	switch {
-	case m.service != "":
+	if m.service != "" {
 		return []string{labels.MetricName, m.service, "span_kind", "span_name", "status_code"}
-	case m.unpaired:
-		return []string{labels.MetricName, "client", "reason", "server"}
 	}
 	return []string{labels.MetricName, "client", "connection_type", "server"}
 }
 
-// shows reports whether an edge is one that m shows.
-func (m *metric) shows(k views.EdgeKey) bool {
-	return strings.HasPrefix(k.Connection, unpairedPrefix) == m.unpaired
-}
+// isEdge tells edges from the halves that made none.
+func isEdge(k views.EdgeKey) bool { return !strings.HasPrefix(k.Connection, unpairedPrefix) }

@@ -17,10 +17,9 @@ import (
 // only, never cells, so a name may be told of a series that has no sample in the querier's range.
 func (q *querier) eachSeries(ms []*labels.Matcher, fn func(m *metric, label func(string) string)) error {
 	red, edges := candidates(ms)
-	s := selection{w: window{mint: q.mint, maxt: q.maxt}}
-	from, to := s.cells()
+	head := q.q.Reader.Frontier().Head
 	if len(red) > 0 {
-		_, err := q.q.Reader.SelectRED(from, to, func(_ uint32, k views.REDKey) bool {
+		_, err := q.q.Reader.SelectRED(head, head, func(_ uint32, k views.REDKey) bool {
 			for _, m := range red {
 				if m.matchRED(ms, k) {
 					fn(m, func(name string) string { return m.redLabel(k, name) })
@@ -33,7 +32,7 @@ func (q *querier) eachSeries(ms []*labels.Matcher, fn func(m *metric, label func
 		}
 	}
 	if len(edges) > 0 {
-		_, err := q.q.Reader.SelectEdges(from, to, func(_ uint32, k views.EdgeKey) bool {
+		_, err := q.q.Reader.SelectEdges(head, head, func(_ uint32, k views.EdgeKey) bool {
 			for _, m := range edges {
 				if m.matchEdge(ms, k) {
 					fn(m, func(name string) string { return m.edgeLabel(k, name) })

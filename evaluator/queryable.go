@@ -126,7 +126,7 @@ func (m *metric) matchRED(ms []*labels.Matcher, k views.REDKey) bool {
 }
 
 func (m *metric) matchEdge(ms []*labels.Matcher, k views.EdgeKey) bool {
-	return m.shows(k) && accepts(ms, func(name string) string { return m.edgeLabel(k, name) })
+	return isEdge(k) && accepts(ms, func(name string) string { return m.edgeLabel(k, name) })
 }
 
 // run reads the views for the window. The range begins at the bucket edge at or before mint, so that whatever ended before the

@@ -185,7 +185,6 @@ var queries = []string{
 	`last_over_time(traces_span_metrics_duration_seconds_bucket{le="0.1"}[30s])`,
 	`{service_name="cart", __name__=~".*calls_total"}`,
 	`traces_span_metrics_calls_total @ 1700000300`,
-	`traces_service_graph_unpaired_spans_total`,
 	`count({__name__=~".+"})`,
 	`sum by (__name__) ({__name__=~".+_total"})`,
 	`deriv(traces_spanmetrics_latency_count[1m])`,
@@ -247,7 +246,7 @@ func TestLabels(t *testing.T) {
 	require.Contains(t, values("le", eq("__name__", "duration_milliseconds_bucket")), "15000")
 	require.Equal(t, []string{"traces_spanmetrics_latency_bucket"}, values("__name__", eq("le", "0.002"), eq("service", "cart")))
 	require.Len(t, values("__name__"), len(metrics))
-	require.Equal(t, []string{"no_parent"}, values("reason"))
+	require.Empty(t, values("client", eq("connection_type", "unpaired:no_parent")))
 	names, _, err := q.LabelNames(ctx, nil, eq("__name__", "traces_service_graph_request_total"))
 	require.NoError(t, err)
 	require.Equal(t, []string{"__name__", "client", "connection_type", "server"}, names)
