@@ -17,7 +17,7 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	gs := *e.groups.Load()
-	e.touch(gs, c)
+	e.touch(gs, c, now)
 	var errs []error
 	ready := e.cfg.Ready()
 	moved := c.Frontier.Complete.After(e.complete)
@@ -68,9 +68,10 @@ func (e *Evaluator) run(ctx context.Context, gs []*group, g *group, p *pass, ts,
 }
 
 // touch marks the passes that select a changed series.
-func (e *Evaluator) touch(gs []*group, c views.Change) {
+func (e *Evaluator) touch(gs []*group, c views.Change, now time.Time) {
 	if c.Frontier.Version != e.version || e.red == nil {
 		e.version, e.red, e.edges = c.Frontier.Version, map[uint32]views.REDKey{}, map[uint32]views.EdgeKey{}
+		e.unnamed = map[uint32]time.Time{}
 		for _, g := range gs {
 			for _, p := range g.passes {
 				clear(p.red)
@@ -79,7 +80,7 @@ func (e *Evaluator) touch(gs []*group, c views.Change) {
 			}
 		}
 	}
-	if err := e.learn(c); err != nil {
+	if err := e.learn(c, now); err != nil {
 		e.cfg.Logger.Warn("reading names of changed series failed, every group is evaluated", "err", err)
 		for _, g := range gs {
 			for _, p := range g.passes {
@@ -115,8 +116,8 @@ func anyOf[K any](ids map[uint32]struct{}, known map[uint32]bool, keys map[uint3
 }
 
 // learn reads the names of all series when one of the changed is not known yet: new series are rare.
-func (e *Evaluator) learn(c views.Change) error {
-	if unknown(c.RED, e.red) {
+func (e *Evaluator) learn(c views.Change, now time.Time) error {
+	if unknown(c.RED, e.red, nil, now) {
 		_, err := e.cfg.Reader.SelectRED(c.Frontier.Head, c.Frontier.Head, func(id uint32, k views.REDKey) bool {
 			e.red[id] = k
 			return false
@@ -125,19 +126,27 @@ func (e *Evaluator) learn(c views.Change) error {
 			return err
 		}
 	}
-	if unknown(c.Edges, e.edges) {
+	if unknown(c.Edges, e.edges, e.unnamed, now) {
 		_, err := e.cfg.Reader.SelectEdges(c.Frontier.Head, c.Frontier.Head, func(id uint32, k views.EdgeKey) bool {
 			e.edges[id] = k
 			return false
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		// Halves that made no edge, and edges with no calls left, change without being told by name: ask about each now and then.
+		for id := range c.Edges {
+			if _, ok := e.edges[id]; !ok {
+				e.unnamed[id] = now.Add(e.cfg.Floor)
+			}
+		}
 	}
 	return nil
 }
 
-func unknown[K any](ids map[uint32]struct{}, keys map[uint32]K) bool {
+func unknown[K any](ids map[uint32]struct{}, keys map[uint32]K, unnamed map[uint32]time.Time, now time.Time) bool {
 	for id := range ids {
-		if _, ok := keys[id]; !ok {
+		if _, ok := keys[id]; !ok && !now.Before(unnamed[id]) {
 			return true
 		}
 	}

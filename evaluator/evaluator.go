@@ -58,6 +58,7 @@ type Evaluator struct {
 	mu       sync.Mutex // one evaluation at a time; guards what follows
 	red      map[uint32]views.REDKey
 	edges    map[uint32]views.EdgeKey
+	unnamed  map[uint32]time.Time // edges that the reader does not name, and when to ask again
 	version  uint32
 	ready    bool
 	unsaved  bool // the last write of alerts failed
