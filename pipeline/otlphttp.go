@@ -18,31 +18,26 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// otlpRequest and otlpResponse are what the three signals have in common.
+// otlpRequest is what the three signals have in common.
 type otlpRequest interface {
 	MarshalProto() ([]byte, error)
 	UnmarshalProto([]byte) error
 	UnmarshalJSON([]byte) error
 }
 
-type otlpResponse interface {
-	MarshalProto() ([]byte, error)
-	MarshalJSON() ([]byte, error)
-}
-
 // Handler serves OTLP/HTTP.
 func (o *OTLPReceiver) Handler() http.Handler {
 	mux := http.NewServeMux()
-	handle := func(path, topic string, request func() otlpRequest, response otlpResponse) {
-		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { o.serveOTLP(w, r, topic, request(), response) })
+	handle := func(path, topic string, request func() otlpRequest) {
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { o.serveOTLP(w, r, topic, request()) })
 	}
-	handle("/v1/traces", o.TracesTopic, func() otlpRequest { r := ptraceotlp.NewExportRequest(); return &r }, ptraceotlp.NewExportResponse())
-	handle("/v1/metrics", o.MetricsTopic, func() otlpRequest { r := pmetricotlp.NewExportRequest(); return &r }, pmetricotlp.NewExportResponse())
-	handle("/v1/logs", o.LogsTopic, func() otlpRequest { r := plogotlp.NewExportRequest(); return &r }, plogotlp.NewExportResponse())
+	handle("/v1/traces", o.TracesTopic, func() otlpRequest { r := ptraceotlp.NewExportRequest(); return &r })
+	handle("/v1/metrics", o.MetricsTopic, func() otlpRequest { r := pmetricotlp.NewExportRequest(); return &r })
+	handle("/v1/logs", o.LogsTopic, func() otlpRequest { r := plogotlp.NewExportRequest(); return &r })
 	return mux
 }
 
-func (o *OTLPReceiver) serveOTLP(w http.ResponseWriter, r *http.Request, topic string, request otlpRequest, response otlpResponse) {
+func (o *OTLPReceiver) serveOTLP(w http.ResponseWriter, r *http.Request, topic string, request otlpRequest) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	asJSON := kind == "application/json"
 	if err != nil || !asJSON && kind != "application/x-protobuf" {
@@ -72,17 +67,13 @@ func (o *OTLPReceiver) serveOTLP(w http.ResponseWriter, r *http.Request, topic s
 		otlpError(w, asJSON, code, st.Code(), errors.New(st.Message()))
 		return
 	}
-	marshal, contentType := response.MarshalProto, "application/x-protobuf"
+	// pdata's response would carry an empty partial_success, which the specification wants unset
 	if asJSON {
-		marshal, contentType = response.MarshalJSON, "application/json"
-	}
-	b, err := marshal()
-	if err != nil {
-		otlpError(w, asJSON, http.StatusInternalServerError, codes.Internal, err)
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, "{}") // a sender that has gone away will send again
 		return
 	}
-	w.Header().Set("Content-Type", contentType)
-	w.Write(b) // a sender that has gone away will send again
+	w.Header().Set("Content-Type", "application/x-protobuf")
 }
 
 // otlpBody reads the body, at most maxOTLPBytes before and after decompression.

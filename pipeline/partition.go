@@ -200,11 +200,11 @@ func (p *partition) deliver(b Batch, moved chan struct{}) bool {
 	}
 }
 
-// pause waits before a redelivery: not the first time, then longer and longer up to a second.
+// pause waits before a redelivery: not the first time, then longer and longer up to RedeliverMax.
 func (p *partition) pause(try int, moved chan struct{}) bool {
 	d := time.Duration(0)
 	if try > 0 {
-		d = min(time.Second, 5*time.Millisecond<<min(try, 10))
+		d = min(p.s.c.RedeliverMax, 5*time.Millisecond<<min(try, 20))
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()

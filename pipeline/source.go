@@ -60,7 +60,9 @@ type SourceConfig struct {
 	DecompressBytes, OversizeBytes, RecordBytes int
 	// Refresh is how often end offsets are asked for and new partitions looked for (0: 1 s).
 	Refresh time.Duration
-	Logger  zerolog.Logger
+	// RedeliverMax bounds how long a message that is Nacked again and again waits to come back (0: 1 s).
+	RedeliverMax time.Duration
+	Logger       zerolog.Logger
 }
 
 func (c SourceConfig) withDefaults() SourceConfig {
@@ -70,6 +72,7 @@ func (c SourceConfig) withDefaults() SourceConfig {
 	c.OversizeBytes = cmp.Or(c.OversizeBytes, 512<<20)
 	c.RecordBytes = cmp.Or(c.RecordBytes, 16<<20)
 	c.Refresh = cmp.Or(c.Refresh, time.Second)
+	c.RedeliverMax = cmp.Or(c.RedeliverMax, time.Second)
 	if c.Position == nil {
 		c.Position = func(string, int32) (storage.Position, bool) { return storage.Position{}, false }
 	}

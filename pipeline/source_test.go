@@ -35,7 +35,7 @@ func TestWatermill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := NewSource(SourceConfig{Kafka: k, BatchRecords: 1, Refresh: 100 * time.Millisecond})
+		s, err := NewSource(SourceConfig{Kafka: k, BatchRecords: 1, Refresh: 100 * time.Millisecond, RedeliverMax: time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
