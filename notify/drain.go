@@ -34,8 +34,9 @@ type settling struct {
 	alerts map[model.Fingerprint]bool
 }
 
-// held is a resolved alert from before the start whose firing nobody was told yet: were both put at once, Alertmanager would
-// say nothing of either.
+// held is a resolved alert from before the start, of whose firing the notification log knows nothing: either nobody was told, or
+// the process died between a receiver's answer and the log's write. Put as resolved, Alertmanager would say nothing, so it is put
+// as firing first and this waits until that is told.
 type held struct {
 	alert evaluator.Alert
 	seq   uint64
@@ -44,7 +45,7 @@ type held struct {
 }
 
 // recover puts, before the dispatcher runs, every alert that fires and what the outbox still holds.
-func (n *Notifier) recover(ctx context.Context, told map[uint64]bool, now time.Time) error {
+func (n *Notifier) recover(ctx context.Context, told logState, now time.Time) error {
 	if err := n.resend(ctx, now); err != nil {
 		return err
 	}
@@ -52,15 +53,18 @@ func (n *Notifier) recover(ctx context.Context, told map[uint64]bool, now time.T
 	if err != nil {
 		return err
 	}
-	untold := map[uint64]bool{}
+	until := now.Add(longestGroupWait(n.config.Load().Route, 0) + 2*settleAfter)
 	for _, e := range entries {
 		for _, a := range e.Alerts {
 			h := hashOf(a.Labels)
-			if a.State == evaluator.StateFiring {
-				untold[h] = !told[h]
-			} else if untold[h] {
-				n.keeper.await(h)
-				n.drain.held = append(n.drain.held, held{a, e.Seq, h, now.Add(longestGroupWait(n.config.Load().Route, 0) + 2*settleAfter)})
+			if a.State == evaluator.StateFiring || told.knows(h, e.At) {
+				continue
+			}
+			n.keeper.await(h)
+			n.drain.held = append(n.drain.held, held{a, e.Seq, h, until})
+			a.State = evaluator.StateFiring
+			if err := n.alerts.Put(ctx, n.alertOf(a, now)); err != nil {
+				return err
 			}
 		}
 	}
@@ -132,14 +136,24 @@ func (n *Notifier) isHeld(seq, hash uint64) bool {
 
 // release puts held alerts once their firing was told, or could not be (silenced, no receiver).
 func (n *Notifier) release(ctx context.Context, now time.Time) error {
+	if len(n.drain.held) == 0 {
+		return nil
+	}
+	firing := map[uint64]bool{}
+	for _, a := range n.cfg.Alerts.Told() {
+		firing[hashOf(a.Labels)] = true
+	}
 	var keep []held
 	for _, h := range n.drain.held {
-		if !n.keeper.told(h.hash) && now.Before(h.until) {
+		again := firing[h.hash] // since then: it has not resolved any more
+		if !again && !n.keeper.told(h.hash) && now.Before(h.until) {
 			keep = append(keep, h)
 			continue
 		}
-		if err := n.alerts.Put(ctx, n.alertOf(h.alert, now)); err != nil {
-			return err
+		if !again {
+			if err := n.alerts.Put(ctx, n.alertOf(h.alert, now)); err != nil {
+				return err
+			}
 		}
 		n.keeper.unawait(h.hash)
 		for i := range n.drain.settling {

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 
@@ -163,28 +162,39 @@ func (k *keeper) unawait(hash uint64) {
 	delete(k.awaited, hash)
 }
 
-// firing are the hashes of alerts that the snapshot of the log says were told to fire.
-func firing(snapshot []byte) (map[uint64]bool, error) {
-	out := map[uint64]bool{}
+// logState is what the notification log says of alerts, by hash.
+type logState struct {
+	firing   map[uint64]bool
+	resolved map[uint64]time.Time // when that was told
+}
+
+func readLog(snapshot []byte) (logState, error) {
+	out := logState{map[uint64]bool{}, map[uint64]time.Time{}}
 	r := bufio.NewReader(bytes.NewReader(snapshot))
 	for {
-		e := &nflogpb.MeshEntry{}
 		if _, err := r.Peek(1); err != nil {
 			return out, nil
 		}
+		e := &nflogpb.MeshEntry{}
 		if err := protodelim.UnmarshalFrom(r, e); err != nil {
-			return nil, fmt.Errorf("notify: notification log: %w", err)
+			return out, fmt.Errorf("notify: notification log: %w", err)
 		}
-		if e.Entry != nil {
-			maps.Copy(out, setOf(e.Entry.FiringAlerts))
+		if e.Entry == nil {
+			continue
+		}
+		for _, h := range e.Entry.FiringAlerts {
+			out.firing[h] = true
+		}
+		for _, h := range e.Entry.ResolvedAlerts {
+			if t := e.Entry.Timestamp.AsTime(); t.After(out.resolved[h]) {
+				out.resolved[h] = t
+			}
 		}
 	}
 }
 
-func setOf(hashes []uint64) map[uint64]bool {
-	out := make(map[uint64]bool, len(hashes))
-	for _, h := range hashes {
-		out[h] = true
-	}
-	return out
+// knows reports whether some receiver was told that the alert fires, or since its end that it has resolved.
+func (l *logState) knows(hash uint64, ended time.Time) bool {
+	t, ok := l.resolved[hash]
+	return l.firing[hash] || ok && !t.Before(ended)
 }

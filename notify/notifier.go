@@ -134,29 +134,28 @@ func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 	return n, n.Reload(am)
 }
 
-// restore loads what the keeper has kept, and returns the hashes of alerts last told to fire.
-func (n *Notifier) restore() (map[uint64]bool, error) {
+// restore loads what the keeper has kept.
+func (n *Notifier) restore() (told logState, err error) {
 	log, err := n.keeper.snapshot(kindLog)
 	if err != nil {
-		return nil, err
+		return told, err
 	}
-	told, err := firing(log)
-	if err != nil {
-		return nil, err
+	if told, err = readLog(log); err != nil {
+		return told, err
 	}
 	n.log, err = nflog.New(nflog.Options{SnapshotReader: bytes.NewReader(log), Retention: n.cfg.Retention, Logger: n.cfg.Logger, Metrics: n.cfg.Registerer})
 	if err != nil {
-		return nil, fmt.Errorf("notify: notification log: %w", err)
+		return told, fmt.Errorf("notify: notification log: %w", err)
 	}
 	n.log.SetBroadcast(n.keeper.logged)
 	silences, err := n.keeper.snapshot(kindSilence)
 	if err != nil {
-		return nil, err
+		return told, err
 	}
 	n.silences, err = silence.New(silence.Options{SnapshotReader: bytes.NewReader(silences), Retention: n.cfg.Retention, Logger: n.cfg.Logger,
 		Metrics: n.cfg.Registerer, EventRecorder: n.recorder})
 	if err != nil {
-		return nil, fmt.Errorf("notify: silences: %w", err)
+		return told, fmt.Errorf("notify: silences: %w", err)
 	}
 	n.silences.SetBroadcast(n.keeper.silenced)
 	return told, nil
