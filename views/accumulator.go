@@ -394,6 +394,14 @@ func (a *Accumulator) advance() {
 	a.cur.moved = true
 }
 
+// Restart makes the partition begin again at next, because its log is not the one that was read.
+func (a *Accumulator) Restart(next int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.record = Record{Offset: next - 1, LeaderEpoch: -1}
+	a.advance()
+}
+
 // SetTopicID notes which topic of that name is read; it is stored with the position.
 func (a *Accumulator) SetTopicID(id [16]byte) {
 	a.mu.Lock()

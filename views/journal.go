@@ -279,6 +279,10 @@ func (s *Set) restore() error {
 	for _, p := range positions {
 		a := s.Partition(p.Topic, p.Partition)
 		a.next = p.Offset
+		at := s.progress[partition{p.Topic, p.Partition}]
+		at.Topic, at.Partition, at.Position = p.Topic, p.Partition, p.Offset
+		at.Watermark = unixNano(s.marks[partition{p.Topic, p.Partition}].end)
+		s.progress[partition{p.Topic, p.Partition}] = at
 		a.topicID = p.TopicID
 	}
 	return nil

@@ -50,6 +50,7 @@ type Set struct {
 	complete uint64
 	head     uint64
 	oldest   int64 // buckets from here on may be stored
+	progress map[partition]Progress
 	touchRED []uint32
 	touchMap []uint32
 }
@@ -90,7 +91,7 @@ func Open(kv storage.KV, cfg Config) (*Set, error) {
 	s := &Set{
 		cfg: cfg, kv: reader{keyspace{cfg.Version, cfg.Shard}, kv},
 		names: newNames(cfg.Limits), dedup: newDedup(cfg),
-		parts: map[partition]*Accumulator{}, marks: map[partition]mark{},
+		parts: map[partition]*Accumulator{}, marks: map[partition]mark{}, progress: map[partition]Progress{},
 		red: newStore[redCounts]('r'), edges: newStore[EdgeCounts]('e'), edgeIDs: map[edgeID]uint32{},
 	}
 	s.pairing = newPairing(cfg, s.names.name)
@@ -152,6 +153,7 @@ type Checkpoint struct {
 	from   []*Accumulator
 	taken  []*batch
 	next   state
+	marks  map[partition]uint64
 }
 
 // state is what a checkpoint derives from its inputs for readers.
@@ -231,15 +233,17 @@ func (s *Set) advance(c *Checkpoint, marks []Mark) (moved bool) {
 		m.end = max(m.end, uint64(max(mk.Watermark.UnixNano(), 0)))
 		s.marks[p] = m
 	}
-	complete := uint64(0)
-	for _, m := range s.marks {
+	c.marks = make(map[partition]uint64, len(s.marks))
+	complete, unknown := uint64(0), false
+	for p, m := range s.marks {
+		c.marks[p] = m.end
 		if complete == 0 || m.end < complete {
 			complete = m.end
 		}
-		if m.end == 0 {
-			complete = 0
-			break
-		}
+		unknown = unknown || m.end == 0
+	}
+	if unknown {
+		complete = 0
 	}
 	c.next.complete = max(complete, s.complete)
 	return c.next.complete >= s.complete+uint64(time.Second)
@@ -294,9 +298,46 @@ func (s *Set) install(c *Checkpoint) error {
 		s.touchMap = append(s.touchMap, id)
 	}
 	s.pairing.forget()
+	s.progressed(c)
 	s.counters.Waiting = uint64(s.pairing.waiting)
 	s.frontier = Frontier{Seq: c.next.seq, Version: s.cfg.Version, Since: s.sinceTime(), Head: unixNano(s.head), Complete: unixNano(s.complete)}
 	return nil
+}
+
+// Progress is how far the committed views have read a partition.
+type Progress struct {
+	Topic     string
+	Partition int32
+	Position  int64     // of the next record
+	Watermark time.Time // zero while unknown
+}
+
+// Progress returns the progress of every partition, ordered by topic and partition.
+func (s *Set) Progress() []Progress {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]Progress, 0, len(s.progress))
+	for _, p := range s.progress {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b Progress) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return out
+}
+
+func (s *Set) progressed(c *Checkpoint) {
+	for p, end := range c.marks {
+		at := s.progress[p]
+		at.Topic, at.Partition, at.Watermark = p.topic, p.n, unixNano(end)
+		s.progress[p] = at
+	}
+	for _, pos := range c.Commit.Positions {
+		p := partition{pos.Topic, pos.Partition}
+		at := s.progress[p]
+		at.Topic, at.Partition, at.Position = p.topic, p.n, pos.Offset
+		s.progress[p] = at
+	}
 }
 
 func unixNano(ns uint64) time.Time {

@@ -1,0 +1,283 @@
+// Package shop simulates a shop of about twenty services and writes what their OpenTelemetry SDKs would send. The same seed and
+// the same times give the same bytes; nothing here reads the clock.
+package shop
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// Fault is something that goes wrong while it lasts: a service answers slowly and fails often.
+type Fault struct {
+	Service   string
+	ErrorRate float64 // share of its calls that fail
+	Slower    float64 // factor on its own time
+}
+
+// Shop makes traces. It is not for concurrent use.
+type Shop struct {
+	r     *rand.Rand
+	ops   map[string]*operation
+	fault *Fault
+	spans []span // of the traces since the last Take
+	trace pcommon.TraceID
+	n     uint32
+	seed  uint32
+}
+
+type span struct {
+	service     string
+	id, parent  pcommon.SpanID
+	trace       pcommon.TraceID
+	name        string
+	kind        ptrace.SpanKind
+	start, end  time.Duration // since the trace began; from at on, absolute
+	failed      bool
+	attrs       func(pcommon.Map)
+	description string
+}
+
+// New returns a shop; nothing is wrong in it.
+func New(seed uint64) *Shop {
+	s := &Shop{r: rand.New(rand.NewPCG(seed, 0x5409)), ops: map[string]*operation{}, seed: uint32(seed)}
+	for i := range operations {
+		o := &operations[i]
+		s.ops[o.service+"/"+o.name] = o
+	}
+	return s
+}
+
+// Break starts a fault, or with nil ends it.
+func (s *Shop) Break(f *Fault) { s.fault = f }
+
+// Request runs one request whose last span ends at a time. It returns how many spans that took.
+func (s *Shop) Request(at time.Time) int {
+	first := len(s.spans)
+	binary.BigEndian.PutUint64(s.trace[:], s.r.Uint64())
+	binary.BigEndian.PutUint64(s.trace[8:], s.r.Uint64())
+	x, entry := s.r.Float64(), entries[len(entries)-1].op
+	for _, e := range entries {
+		if x -= e.share; x < 0 {
+			entry = e.op
+			break
+		}
+	}
+	s.serve(s.ops[entry], pcommon.SpanID{}, 0)
+	last := time.Duration(0)
+	for i := first; i < len(s.spans); i++ {
+		last = max(last, s.spans[i].end)
+	}
+	shift := time.Duration(at.UnixNano()) - last
+	for i := first; i < len(s.spans); i++ {
+		s.spans[i].start += shift
+		s.spans[i].end += shift
+	}
+	return len(s.spans) - first
+}
+
+// spanID is unique within a shop of one seed.
+func (s *Shop) spanID() (id pcommon.SpanID) {
+	s.n++
+	binary.BigEndian.PutUint32(id[:], s.seed+1)
+	binary.BigEndian.PutUint32(id[4:], s.n)
+	return id
+}
+
+// serve runs an operation from a time on and returns when it ends and whether it failed.
+func (s *Shop) serve(o *operation, parent pcommon.SpanID, from time.Duration) (end time.Duration, failed bool) {
+	id := s.spanID()
+	i := len(s.spans)
+	s.spans = append(s.spans, span{})
+	own := s.lasts(o.ms)
+	broken := s.fault != nil && s.fault.Service == o.service
+	if broken {
+		own = time.Duration(float64(own) * max(1, s.fault.Slower))
+	}
+	failed = broken && s.r.Float64() < s.fault.ErrorRate || s.r.Float64() < 0.001
+	t := from + own/2
+	for _, c := range o.calls {
+		if failed || s.r.Float64() >= c.p {
+			continue
+		}
+		var bad bool
+		if t, bad = s.call(o, c, id, t); bad && c.topic == "" {
+			failed = true
+		}
+	}
+	end = t + own/2
+	sp := span{service: o.service, id: id, parent: parent, trace: s.trace, name: o.name, kind: ptrace.SpanKindServer, start: from, end: end, failed: failed}
+	switch o.proto {
+	case http:
+		status := int64(200)
+		if failed {
+			status = 500
+		}
+		sp.attrs = func(m pcommon.Map) {
+			m.PutStr("http.request.method", firstWord(o.name))
+			m.PutStr("url.scheme", "https")
+			m.PutInt("http.response.status_code", status)
+		}
+	case grpc:
+		sp.attrs = func(m pcommon.Map) {
+			m.PutStr("rpc.system", "grpc")
+			m.PutStr("rpc.service", "shop."+o.service)
+			m.PutStr("rpc.method", o.name)
+		}
+	case consume:
+		sp.kind = ptrace.SpanKindConsumer
+		sp.attrs = func(m pcommon.Map) {
+			m.PutStr("messaging.system", "kafka")
+			m.PutStr("messaging.destination.name", firstWord(o.name))
+		}
+	}
+	if failed {
+		sp.description = o.service + " could not finish " + o.name
+	}
+	s.spans[i] = sp
+	return end, failed
+}
+
+// call runs one call of an operation and returns when its caller goes on.
+func (s *Shop) call(o *operation, c call, parent pcommon.SpanID, from time.Duration) (end time.Duration, failed bool) {
+	id := s.spanID()
+	i := len(s.spans)
+	s.spans = append(s.spans, span{})
+	sp := span{service: o.service, id: id, parent: parent, trace: s.trace, kind: ptrace.SpanKindClient, start: from}
+	net := s.lasts(0.3)
+	switch {
+	case c.db != nil:
+		db := c.db
+		sp.name, sp.end = db.query, from+s.lasts(db.ms)
+		sp.attrs = func(m pcommon.Map) {
+			m.PutStr("db.system.name", db.system)
+			if db.name != "" {
+				m.PutStr("db.namespace", db.name)
+			}
+			m.PutStr("db.query.summary", db.query)
+		}
+	case c.topic != "":
+		topic := c.topic
+		sp.name, sp.kind, sp.end = topic+" publish", ptrace.SpanKindProducer, from+net
+		sp.attrs = func(m pcommon.Map) {
+			m.PutStr("messaging.system", "kafka")
+			m.PutStr("messaging.destination.name", topic)
+		}
+		for _, handler := range subscribers[topic] {
+			s.serve(s.ops[handler], id, sp.end+s.lasts(20))
+		}
+	case c.host != "":
+		host := c.host
+		sp.name, sp.end = "POST", from+s.lasts(35)
+		sp.attrs = func(m pcommon.Map) {
+			m.PutStr("http.request.method", "POST")
+			m.PutStr("server.address", host)
+			m.PutInt("http.response.status_code", 200)
+		}
+	default:
+		to := s.ops[c.op]
+		sp.name = to.name
+		sp.end, sp.failed = s.serve(to, id, from+net/2)
+		sp.end += net / 2
+		sp.attrs = func(m pcommon.Map) {
+			m.PutStr("server.address", to.service)
+			m.PutInt("server.port", 8080)
+		}
+	}
+	s.spans[i] = sp
+	return sp.end, sp.failed
+}
+
+// lasts draws a lognormal duration around a median in milliseconds.
+func (s *Shop) lasts(ms float64) time.Duration {
+	return time.Duration(ms * math.Exp(0.4*s.r.NormFloat64()) * 1e6)
+}
+
+func firstWord(s string) string {
+	for i := range s {
+		if s[i] == ' ' {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+// Spans is how many spans wait to be taken.
+func (s *Shop) Spans() int { return len(s.spans) }
+
+// Take returns everything since the last Take as OTLP export requests: up to n of them, services dealt out among them as if several
+// collectors had received them.
+func (s *Shop) Take(n int) ([][]byte, error) {
+	requests := map[int]ptrace.Traces{}
+	slots := map[string]ptrace.SpanSlice{}
+	order := []int{}
+	for i := range s.spans {
+		sp := &s.spans[i]
+		slot, ok := slots[sp.service]
+		if !ok {
+			k := s.r.IntN(n)
+			td, ok := requests[k]
+			if !ok {
+				td = ptrace.NewTraces()
+				requests[k] = td
+				order = append(order, k)
+			}
+			slot = s.resource(td, sp.service)
+			slots[sp.service] = slot
+		}
+		sp.write(slot.AppendEmpty())
+	}
+	s.spans = s.spans[:0]
+	var m ptrace.ProtoMarshaler
+	var out [][]byte
+	for _, k := range order {
+		b, err := m.MarshalTraces(requests[k])
+		if err != nil {
+			return nil, fmt.Errorf("shop: encode spans: %w", err)
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+func (s *Shop) resource(td ptrace.Traces, service string) ptrace.SpanSlice {
+	rs := td.ResourceSpans().AppendEmpty()
+	a := rs.Resource().Attributes()
+	a.PutStr("service.name", service)
+	a.PutStr("service.namespace", "shop")
+	a.PutStr("service.version", "1.4.2")
+	a.PutStr("service.instance.id", service+"-0")
+	a.PutStr("deployment.environment.name", "demo")
+	a.PutStr("telemetry.sdk.language", "go")
+	ss := rs.ScopeSpans().AppendEmpty()
+	ss.Scope().SetName("github.com/gaurav/watchingcat/cmd/watchingcat/shop")
+	return ss.Spans()
+}
+
+func (sp *span) write(to ptrace.Span) {
+	to.SetTraceID(sp.trace)
+	to.SetSpanID(sp.id)
+	to.SetParentSpanID(sp.parent)
+	to.SetName(sp.name)
+	to.SetKind(sp.kind)
+	to.SetStartTimestamp(pcommon.Timestamp(sp.start))
+	to.SetEndTimestamp(pcommon.Timestamp(sp.end))
+	sp.attrs(to.Attributes())
+	if !sp.failed {
+		return
+	}
+	to.Status().SetCode(ptrace.StatusCodeError)
+	to.Status().SetMessage(sp.description)
+	if sp.description != "" {
+		e := to.Events().AppendEmpty()
+		e.SetName("exception")
+		e.SetTimestamp(pcommon.Timestamp(sp.end))
+		e.Attributes().PutStr("exception.type", "shop.Error")
+		e.Attributes().PutStr("exception.message", sp.description)
+	}
+}

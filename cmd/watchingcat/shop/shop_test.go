@@ -1,0 +1,75 @@
+package shop
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+func requests(t *testing.T, seed uint64, f *Fault) [][]byte {
+	t.Helper()
+	s := New(seed)
+	s.Break(f)
+	at := time.Unix(1_700_000_000, 0)
+	n := 0
+	for i := range 200 {
+		n += s.Request(at.Add(time.Duration(i) * time.Millisecond))
+	}
+	if n != s.Spans() {
+		t.Fatalf("requests made %d spans, %d wait", n, s.Spans())
+	}
+	out, err := s.Take(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestSameSeedSameBytes(t *testing.T) {
+	a, b := requests(t, 7, nil), requests(t, 7, nil)
+	if !bytes.Equal(bytes.Join(a, nil), bytes.Join(b, nil)) {
+		t.Error("two shops with one seed differ")
+	}
+	if bytes.Equal(bytes.Join(a, nil), bytes.Join(requests(t, 8, nil), nil)) {
+		t.Error("two seeds give the same")
+	}
+}
+
+// TestShape: about twenty services, every kind of call, nothing ends after the request does, and a fault shows where it is.
+func TestShape(t *testing.T) {
+	services, kinds := map[string]int{}, map[ptrace.SpanKind]int{}
+	failed := map[string]int{}
+	for _, b := range requests(t, 1, &Fault{Service: "payment", ErrorRate: 0.5, Slower: 5}) {
+		var u ptrace.ProtoUnmarshaler
+		td, err := u.UnmarshalTraces(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rs := range td.ResourceSpans().All() {
+			name, _ := rs.Resource().Attributes().Get("service.name")
+			for _, s := range rs.ScopeSpans().At(0).Spans().All() {
+				services[name.Str()]++
+				kinds[s.Kind()]++
+				if s.EndTimestamp() < s.StartTimestamp() || s.EndTimestamp().AsTime().After(time.Unix(1_700_000_001, 0)) {
+					t.Fatalf("%s runs from %v to %v", s.Name(), s.StartTimestamp().AsTime(), s.EndTimestamp().AsTime())
+				}
+				if s.Status().Code() == ptrace.StatusCodeError {
+					failed[name.Str()]++
+				}
+			}
+		}
+	}
+	if len(services) < 18 {
+		t.Errorf("%d services, want about twenty: %v", len(services), services)
+	}
+	for _, k := range []ptrace.SpanKind{ptrace.SpanKindServer, ptrace.SpanKindClient, ptrace.SpanKindProducer, ptrace.SpanKindConsumer} {
+		if kinds[k] == 0 {
+			t.Errorf("no span of kind %v", k)
+		}
+	}
+	if failed["payment"] == 0 || failed["checkout"] == 0 || failed["frontend"] == 0 || failed["search"] > 5 {
+		t.Errorf("failed spans by service %v: want payment and those who wait for it", failed)
+	}
+}
