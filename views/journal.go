@@ -306,7 +306,6 @@ func (s *Set) restoreFold(v []byte) error {
 	if err := s.edges.restore(s.kv, hot); err != nil {
 		return err
 	}
-	s.pairing.expiredTo = int64(st.complete / 1e9)
 	prefix := s.kv.key(storage.TableWaiting)
 	err := s.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(_, v []byte) error { return s.pairing.restore(v) })
 	if err != nil {

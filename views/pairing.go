@@ -22,7 +22,6 @@ type pairing struct {
 	free                 []uint32
 	more                 map[uint32][]part  // further halves of a group; rare
 	due                  map[int64][]uint32 // by second of event time, groups to look at then
-	expiredTo            int64              // second up to which due was handled
 	waiting              int
 	edges                map[edgeBucket]*EdgeCounts // changed by this checkpoint
 	spare                []*EdgeCounts
@@ -100,7 +99,7 @@ func (p *pairing) start(h *half) {
 }
 
 func (p *pairing) schedule(i uint32, at uint64) {
-	sec := max(int64(at/uint64(time.Second))+1, p.expiredTo+1)
+	sec := int64(at/uint64(time.Second)) + 1
 	p.due[sec] = append(p.due[sec], i)
 }
 
@@ -155,16 +154,12 @@ func (p *pairing) emit(c *call, sign uint64) {
 // expire handles every group that is due up to complete (Unix nanoseconds; 0: nothing is known, so nothing expires).
 func (p *pairing) expire(complete uint64) {
 	to := int64(complete / uint64(time.Second))
-	if to <= p.expiredTo {
-		return
-	}
 	var secs []int64
 	for sec := range p.due {
 		if sec <= to {
 			secs = append(secs, sec)
 		}
 	}
-	p.expiredTo = to
 	slices.Sort(secs)
 	for _, sec := range secs {
 		list := p.due[sec]
