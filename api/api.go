@@ -1,0 +1,176 @@
+// Package api serves the views over HTTP: REST, WebSocket, Prometheus' and Alertmanager's APIs, and the page.
+//
+// openapi.yaml comes first: requests are validated from it, and rest, generated from it, holds the interface that Server
+// implements. A handler reads its parameters, asks the views once and builds the answer; it returns errors, and errors.go alone
+// turns those into statuses. Every answer over telemetry carries meta, see meta.go.
+//
+// Invariants:
+//   - api knows no Kafka: what it needs of the pipeline is the small interface Pipeline.
+//   - The clock is Config.Now; timers are used for pacing only.
+//   - What waits for a client is bounded; a client that does not keep up is cut off, never waited for.
+package api
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/rules"
+	promstorage "github.com/prometheus/prometheus/storage"
+	"github.com/rs/zerolog"
+
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/views"
+)
+
+//go:embed openapi.yaml
+var document []byte
+
+// Alerts is what the API needs of rules and alerts. *evaluator.Evaluator implements it.
+type Alerts interface {
+	Rules() []evaluator.RuleInfo
+	Active() []evaluator.Alert
+	History(limit int) []evaluator.Transition
+	Changed() *evaluator.Signal
+	RuleGroups() []*rules.Group
+	AlertingRules() []*rules.AlertingRule
+}
+
+var _ Alerts = (*evaluator.Evaluator)(nil)
+
+// Links are addresses of other programs that the page links to; empty means none.
+type Links struct{ Jaeger, Grafana, Prometheus, Kibana string }
+
+// Config is what New needs. Views, Pipeline, Alerts, Queryable and Engine are required.
+type Config struct {
+	Views     views.Reader
+	Pipeline  Pipeline
+	Alerts    Alerts
+	Queryable promstorage.SampleAndChunkQueryable // what /prometheus queries: evaluator's Queryable
+	Exemplars promstorage.ExemplarQueryable       // nil: an evaluator.Queryable over Views
+	Engine    promql.QueryEngine
+	// Alertmanager is mounted at /alertmanager when it is not nil; it sees paths from /api/v2 on.
+	Alertmanager http.Handler
+	// Registry gets the API's metrics and is served at /metrics; nil: a new one.
+	Registry *prometheus.Registry
+	Now      func() time.Time // nil: time.Now
+	Logger   zerolog.Logger
+	// Slog is for Prometheus' packages; nil: they are silent.
+	Slog        *slog.Logger
+	Links       Links
+	ExternalURL string
+	Version     string
+	// CORSOrigins may read the API and open the WebSocket from other sites, as https://grafana.example.org.
+	CORSOrigins []string
+	// Middleware runs around every route, after recovery and logging.
+	Middleware []func(http.Handler) http.Handler
+	// QueryTimeout bounds a PromQL query (2 min).
+	QueryTimeout time.Duration
+	Limits       Limits
+}
+
+// Limits bound what clients may cost. Zero values mean the defaults.
+type Limits struct {
+	Body          int64         // bytes of a request (1 MiB)
+	Clients       int           // WebSockets open at once (1,000)
+	Subscriptions int           // of one WebSocket (32)
+	Message       int64         // bytes of a WebSocket message from a client (32 KiB)
+	Queue         int           // frames that wait for one client (64)
+	WriteTimeout  time.Duration // of one WebSocket frame (10 s)
+	Heartbeat     time.Duration // between WebSocket pings (20 s)
+}
+
+func (l *Limits) setDefaults() {
+	l.Body = cmp.Or(l.Body, 1<<20)
+	l.Clients = cmp.Or(l.Clients, 1000)
+	l.Subscriptions = cmp.Or(l.Subscriptions, 32)
+	l.Message = cmp.Or(l.Message, 32<<10)
+	l.Queue = cmp.Or(l.Queue, 64)
+	l.WriteTimeout = cmp.Or(l.WriteTimeout, 10*time.Second)
+	l.Heartbeat = cmp.Or(l.Heartbeat, 20*time.Second)
+}
+
+// Server answers HTTP requests.
+type Server struct {
+	cfg     Config
+	doc     *openapi3.T
+	metrics *serverMetrics
+	hub     *hub
+	handler http.Handler
+}
+
+// New builds a Server. It starts nothing: goroutines exist only while clients are connected.
+func New(c Config) (*Server, error) {
+	if c.Views == nil || c.Pipeline == nil || c.Alerts == nil || c.Queryable == nil || c.Engine == nil {
+		return nil, errors.New("api: Views, Pipeline, Alerts, Queryable and Engine are required")
+	}
+	if c.Exemplars == nil {
+		c.Exemplars = &evaluator.Queryable{Reader: c.Views}
+	}
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.Slog = cmp.Or(c.Slog, slog.New(slog.DiscardHandler))
+	c.QueryTimeout = cmp.Or(c.QueryTimeout, 2*time.Minute)
+	c.Limits.setDefaults()
+	doc, err := openapi3.NewLoader().LoadFromData(document)
+	if err != nil {
+		return nil, fmt.Errorf("api: openapi.yaml: %w", err)
+	}
+	s := &Server{cfg: c, doc: doc, metrics: newServerMetrics(c.Registry)}
+	s.hub = newHub(s)
+	s.handler, err = s.routes()
+	return s, err
+}
+
+// Handler returns the handler of all paths.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// drainTimeout is how long requests may go on after Serve was told to end.
+const drainTimeout = 10 * time.Second
+
+// Serve answers requests until ctx ends, then lets those under way finish. WebSockets are closed as going away.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      s.cfg.QueryTimeout + time.Minute, // a query may take its whole timeout before the first byte
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Slog.Handler(), slog.LevelWarn),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(l) }()
+	select {
+	case err := <-ended:
+		s.Close()
+		return fmt.Errorf("api: %w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	s.Close()
+	err := srv.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.cfg.Logger.Warn().Msg("requests did not end in time and were cut off")
+		err = srv.Close()
+	}
+	<-ended
+	return err
+}
+
+// Close ends the WebSockets and waits for them; requests are not touched. Serve calls it.
+func (s *Server) Close() { s.hub.close() }

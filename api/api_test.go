@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/viewstest"
+)
+
+// bench is a server over real views in memory. Spans come as script lines; time is moved by hand.
+type bench struct {
+	t      testing.TB
+	script *viewstest.Script
+	alerts *evaluator.Evaluator
+	pipe   *fakePipeline
+	reg    *prometheus.Registry
+	now    time.Time
+	s      *Server
+}
+
+// fakePipeline has read everything unless told otherwise.
+type fakePipeline struct {
+	set        *views.Set
+	partitions []Partition
+	truncated  []Truncation
+	checkpoint Checkpoint
+	behind     bool
+}
+
+func (p *fakePipeline) Positions() ([]storage.Position, error) { return p.set.Positions() }
+func (p *fakePipeline) Partitions() []Partition                { return p.partitions }
+func (p *fakePipeline) Checkpoint() Checkpoint                 { return p.checkpoint }
+func (p *fakePipeline) Truncated() []Truncation                { return p.truncated }
+func (p *fakePipeline) Ready() (bool, []Check) {
+	if p.behind {
+		return false, []Check{{Name: "otlp_spans/0", Detail: "1200 records behind"}}
+	}
+	return true, []Check{{Name: "otlp_spans/0", OK: true, Detail: "caught up"}}
+}
+
+func newBench(t testing.TB, change ...func(*Config)) *bench {
+	t.Helper()
+	b := &bench{t: t, reg: prometheus.NewRegistry(), now: at(60 * time.Second)}
+	kv := storage.NewMem(storage.MemOptions{})
+	var err error
+	b.script, err = viewstest.New(kv, views.Config{})
+	require.NoError(t, err)
+	b.pipe = &fakePipeline{set: b.script.Set}
+	engine := evaluator.NewEngine(evaluator.EngineConfig{}, nil, nil)
+	b.alerts, err = evaluator.New(evaluator.Config{Reader: b.script.Set, KV: kv, Engine: engine})
+	require.NoError(t, err)
+	c := Config{Views: b.script.Set, Pipeline: b.pipe, Alerts: b.alerts, Queryable: b.alerts.Queryable(), Engine: engine, Registry: b.reg,
+		Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), Version: "1.2.3",
+		Links: Links{Jaeger: "http://jaeger:16686"}}
+	for _, f := range change {
+		f(&c)
+	}
+	b.s, err = New(c)
+	require.NoError(t, err)
+	t.Cleanup(b.s.Close)
+	return b
+}
+
+func at(d time.Duration) time.Time { return time.Unix(0, int64(d)).UTC() }
+
+// record applies one record of span lines to partition 0.
+func (b *bench) record(lines ...string) {
+	b.t.Helper()
+	var r viewstest.Record
+	for _, l := range lines {
+		line, err := viewstest.ParseLine(l)
+		require.NoError(b.t, err)
+		r.Spans = append(r.Spans, line)
+	}
+	b.script.Topic[0] = append(b.script.Topic[0], r)
+	b.script.Apply(0, int64(len(b.script.Topic[0])-1))
+}
+
+func (b *bench) commit(marks ...views.Mark) {
+	b.t.Helper()
+	_, err := b.script.Checkpoint(marks)
+	require.NoError(b.t, err)
+}
+
+// rules loads rules and evaluates them at what is committed.
+func (b *bench) rules(text string) {
+	b.t.Helper()
+	src, err := evaluator.ParseSource("rules.yml", []byte(text), nil)
+	require.NoError(b.t, err)
+	require.NoError(b.t, b.alerts.Load(context.Background(), []evaluator.Source{src}, b.now))
+	b.evaluate()
+}
+
+func (b *bench) evaluate() {
+	b.t.Helper()
+	require.NoError(b.t, b.alerts.Advance(context.Background(), views.Change{Frontier: b.script.Set.Frontier()}, b.now))
+}
+
+// do answers a request; headers are "Name: value".
+func (b *bench) do(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	b.t.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for _, h := range headers {
+		name, v, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, v)
+	}
+	w := httptest.NewRecorder()
+	b.s.Handler().ServeHTTP(w, r)
+	return w
+}
+
+func (b *bench) get(target string, headers ...string) *httptest.ResponseRecorder {
+	return b.do(http.MethodGet, target, "", headers...)
+}
+
+func readFile(t testing.TB, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(b)
+}

@@ -1,0 +1,99 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// The ways in which a request fails; what else goes wrong is an internal error, logged and not shown.
+var (
+	errBadRequest       = errors.New("bad request")
+	errNotFound         = errors.New("not found")
+	errMethodNotAllowed = errors.New("method not allowed")
+	errTooLarge         = errors.New("request body is too large")
+	errUnavailable      = errors.New("not available")
+	errPositionTimeout  = errors.New("position not reached in time")
+)
+
+// statuses is the one place where errors become statuses. The first that errors.Is accepts counts.
+var statuses = []struct {
+	err          error
+	status       int
+	code, advice string
+}{
+	{errBadRequest, http.StatusBadRequest, "bad_request", "See /api/openapi.yaml for what this path takes."},
+	{errNotFound, http.StatusNotFound, "not_found", "Check the path and the name; /api/openapi.yaml lists all paths."},
+	{errMethodNotAllowed, http.StatusMethodNotAllowed, "method_not_allowed", "The Allow header lists what this path takes."},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "Send less at once."},
+	{errPositionTimeout, http.StatusGatewayTimeout, "position_timeout", "Try again, or with a longer timeout; /api/v1/pipeline shows how far each partition has been read."},
+	{errUnavailable, http.StatusServiceUnavailable, "unavailable", "Try again later."},
+	{storage.ErrClosed, http.StatusServiceUnavailable, "unavailable", "WatchingCat is stopping; try again later."},
+	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout", "Ask for less, or try again."},
+	{context.Canceled, http.StatusServiceUnavailable, "canceled", "The request was given up; try again."},
+}
+
+// problem is an error that says what a client may see of it.
+type problem struct {
+	err                  error // one of statuses
+	code, detail, advice string
+}
+
+func (p *problem) Error() string { return p.detail }
+func (p *problem) Unwrap() error { return p.err }
+
+// problemf makes an error of the kind err; an empty code means that of the kind.
+func problemf(err error, code, format string, args ...any) error {
+	return &problem{err: err, code: code, detail: fmt.Sprintf(format, args...)}
+}
+
+// advise adds what the client should do.
+func advise(err error, advice string) error {
+	if p, ok := errors.AsType[*problem](err); ok {
+		p.advice = advice
+	}
+	return err
+}
+
+// problemOf says what is told of err.
+func problemOf(err error) rest.Problem {
+	out := rest.Problem{Type: "about:blank", Status: http.StatusInternalServerError, Code: "internal",
+		Detail: "something went wrong inside WatchingCat", Advice: "Try again; the log has more under the request's path."}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		err = errTooLarge
+	}
+	for _, st := range statuses {
+		if errors.Is(err, st.err) {
+			out.Status, out.Code, out.Advice, out.Detail = st.status, st.code, st.advice, st.err.Error()
+			break
+		}
+	}
+	if p, ok := errors.AsType[*problem](err); ok {
+		out.Detail, out.Code, out.Advice = p.detail, cmp.Or(p.code, out.Code), cmp.Or(p.advice, out.Advice)
+	}
+	out.Title, out.Error = http.StatusText(out.Status), out.Detail
+	return out
+}
+
+// fail answers a request with an error.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	if p.Status == http.StatusInternalServerError {
+		s.cfg.Logger.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")
+	}
+	h := w.Header()
+	h.Del("Content-Length")
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	if err := json.NewEncoder(w).Encode(p); err != nil {
+		s.cfg.Logger.Debug().Err(err).Msg("client went away before its error was written")
+	}
+}

@@ -1,0 +1,158 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/go-chi/chi/v5"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/tools/txtar"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+var update = flag.Bool("update", false, "write what is answered into testdata")
+
+// TestGolden answers the requests of testdata/*.txtar. An archive holds "views" (span lines; a blank line ends a record, commit
+// and commit idle=DUR make a checkpoint, now=DUR moves the clock), perhaps "rules.yml", and answers named by their requests.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			a, err := txtar.ParseFile(file)
+			require.NoError(t, err)
+			b := newBench(t)
+			for i, f := range a.Files {
+				method, target, isRequest := strings.Cut(f.Name, " ")
+				switch {
+				case f.Name == "views":
+					b.views(string(f.Data))
+				case f.Name == "rules.yml":
+					b.rules(string(f.Data))
+				case f.Name == "pipeline":
+					b.pipeline(string(f.Data))
+				case isRequest:
+					got := b.answer(method, target)
+					if *update {
+						a.Files[i].Data = []byte(got)
+						continue
+					}
+					require.Equal(t, string(f.Data), got, "%s; -update rewrites it", f.Name)
+				default:
+					t.Fatalf("unknown file %q", f.Name)
+				}
+			}
+			if *update {
+				require.NoError(t, os.WriteFile(file, txtar.Format(a), 0o600))
+			}
+		})
+	}
+}
+
+// views runs the script of an archive.
+func (b *bench) views(script string) {
+	var lines []string
+	flush := func() {
+		if len(lines) > 0 {
+			b.record(lines...)
+		}
+		lines = nil
+	}
+	for line := range strings.SplitSeq(script, "\n") {
+		switch f := strings.Fields(line); {
+		case len(f) == 0:
+			flush()
+		case f[0] == "commit":
+			flush()
+			var marks []views.Mark
+			if len(f) > 1 {
+				marks = []views.Mark{{Topic: "otlp_spans", Watermark: at(b.dur(f[1], "idle="))}}
+			}
+			b.commit(marks...)
+		case strings.HasPrefix(line, "now="):
+			b.now = at(b.dur(line, "now="))
+		default:
+			lines = append(lines, line)
+		}
+	}
+	flush()
+}
+
+func (b *bench) dur(word, prefix string) time.Duration {
+	d, err := time.ParseDuration(strings.TrimPrefix(word, prefix))
+	require.NoError(b.t, err)
+	return d
+}
+
+// pipeline sets the state of partition 0: "end=N watermark=DUR", or an error.
+func (b *bench) pipeline(text string) {
+	p := Partition{Topic: "otlp_spans", Position: int64(len(b.script.Topic[0])), End: int64(len(b.script.Topic[0])), Idle: true}
+	for f := range strings.FieldsSeq(text) {
+		switch name, v, _ := strings.Cut(f, "="); name {
+		case "end":
+			_, err := fmt.Sscan(v, &p.End)
+			require.NoError(b.t, err)
+			p.Lag, p.Idle = p.End-p.Position, false
+		case "watermark":
+			p.Watermark = at(b.dur(v, ""))
+		case "error":
+			p.Err = fmt.Errorf("broker: %s", v)
+		case "truncated":
+			b.pipe.truncated = []Truncation{{Topic: "otlp_spans", From: 3, To: 7, At: at(time.Second)}}
+		case "checkpoint":
+			b.pipe.checkpoint = Checkpoint{At: at(b.dur(v, "")), Entries: 12, Bytes: 3456}
+		case "behind":
+			b.pipe.behind = true
+		}
+	}
+	b.pipe.partitions = []Partition{p}
+}
+
+// answer is a status line and indented JSON; the document must allow it.
+func (b *bench) answer(method, target string) string {
+	b.t.Helper()
+	w := b.do(method, target, "")
+	b.conforms(method, target, w)
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "%d %s\n", w.Code, w.Header().Get("Content-Type"))
+	dec := json.NewDecoder(bytes.NewReader(w.Body.Bytes()))
+	dec.UseNumber()
+	var body any
+	require.NoError(b.t, dec.Decode(&body), "%s", w.Body)
+	enc := json.NewEncoder(&out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	require.NoError(b.t, enc.Encode(body))
+	return out.String()
+}
+
+// conforms holds an answer against openapi.yaml.
+func (b *bench) conforms(method, target string, w *httptest.ResponseRecorder) {
+	b.t.Helper()
+	r := httptest.NewRequest(method, target, nil)
+	ctx := chi.NewRouteContext()
+	if !b.s.handler.(chi.Routes).Match(ctx, method, r.URL.Path) {
+		require.Contains(b.t, []int{http.StatusNotFound, http.StatusMethodNotAllowed}, w.Code)
+		return
+	}
+	item := b.s.doc.Paths.Value(ctx.RoutePattern())
+	require.NotNil(b.t, item, ctx.RoutePattern())
+	in := &openapi3filter.RequestValidationInput{Request: r, Route: &routers.Route{Spec: b.s.doc, Path: ctx.RoutePattern(), PathItem: item, Method: method, Operation: item.GetOperation(method)}}
+	err := openapi3filter.ValidateResponse(b.t.Context(), (&openapi3filter.ResponseValidationInput{
+		RequestValidationInput: in, Status: w.Code, Header: w.Header(), Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	}).SetBodyBytes(w.Body.Bytes()))
+	require.NoError(b.t, err, "%s %s", method, target)
+}

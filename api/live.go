@@ -1,0 +1,220 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gaurav/watchingcat/api/rest"
+)
+
+const maxLiveRange = 24 * time.Hour
+
+// filter narrows a live view; each view takes some of it. Its JSON is the key under which clients share a computation.
+type filter struct {
+	Range   string `json:"range,omitempty"`   // how far back, as 15m
+	Service string `json:"service,omitempty"` // this service alone; on the map, the edges it has a part in
+	State   string `json:"state,omitempty"`   // of alerts
+}
+
+// liveView is a view that WebSockets can subscribe to. Its snapshot is the answer of the GET of the same name.
+type liveView struct {
+	name    string
+	takes   []string // fields of filter
+	alerts  bool     // changes with alerts too
+	compute func(*Server, filter) (*state, error)
+}
+
+var liveViews = []*liveView{
+	{name: "services", takes: []string{"range", "service"}, compute: (*Server).liveServices},
+	{name: "servicemap", takes: []string{"range", "service"}, compute: (*Server).liveMap},
+	{name: "alerts", takes: []string{"state"}, alerts: true, compute: (*Server).liveAlerts},
+	{name: "pipeline", compute: (*Server).livePipeline},
+}
+
+// parseFilter checks a filter and gives equal ones one form.
+func (v *liveView) parseFilter(raw json.RawMessage) (f filter, err error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return f, nil
+	}
+	bad := func(format string, args ...any) (filter, error) {
+		advice := "This view takes no filter."
+		if len(v.takes) > 0 {
+			advice = "This view takes " + strings.Join(v.takes, ", ") + "."
+		}
+		return filter{}, advise(problemf(errBadRequest, "invalid_filter", format, args...), advice)
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(raw, &fields) != nil {
+		return bad("the filter is no object")
+	}
+	for name := range fields {
+		if !slices.Contains(v.takes, name) {
+			return bad("unknown filter %q", name)
+		}
+	}
+	if json.Unmarshal(raw, &f) != nil {
+		return bad("the values of a filter are strings")
+	}
+	if f.State != "" && f.State != "pending" && f.State != "firing" {
+		return bad("state is pending or firing, not %q", f.State)
+	}
+	if f.Range != "" {
+		d, err := parseDuration("range", f.Range)
+		if err != nil {
+			return f, err
+		}
+		if d > maxLiveRange {
+			return bad("range is longer than %v", maxLiveRange)
+		}
+		f.Range = d.String()
+	}
+	return f, nil
+}
+
+func (f filter) rangeOf(m moment) (timeRange, error) {
+	length := defaultRange
+	if f.Range != "" {
+		var err error
+		if length, err = time.ParseDuration(f.Range); err != nil {
+			return timeRange{}, err
+		}
+	}
+	return m.rangeOf(nil, nil, length)
+}
+
+// add encodes one item. Items of equal key are one: what a client keeps is keyed too.
+func (st *state) add(key string, item any) error {
+	b, err := json.Marshal(item)
+	if err != nil {
+		return err
+	}
+	if _, again := st.items[key]; !again {
+		st.keys = append(st.keys, key)
+	}
+	st.items[key] = b
+	return nil
+}
+
+// finish encodes the snapshot, and what besides items makes a delta worth sending.
+func (st *state) finish(snapshot any, more ...any) (*state, error) {
+	var err error
+	if st.snapshot, err = json.Marshal(snapshot); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	for _, v := range append(more, st.meta) {
+		if err := json.NewEncoder(&b).Encode(v); err != nil {
+			return nil, err
+		}
+	}
+	st.rest = b.Bytes()
+	return st, nil
+}
+
+func (s *Server) liveServices(f filter) (*state, error) {
+	m := s.moment()
+	r, err := f.rangeOf(m)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.services(m, r)
+	if err != nil {
+		return nil, err
+	}
+	if f.Service != "" {
+		list = slices.DeleteFunc(list, func(v rest.Service) bool { return v.Name != f.Service })
+	}
+	st := &state{meta: s.meta(m, r), items: map[string][]byte{}}
+	for _, v := range list {
+		if err := st.add(v.Name, v); err != nil {
+			return nil, err
+		}
+	}
+	st.delta = func(changed []json.RawMessage, removed []string) any {
+		return map[string]any{"services": changed, "removed": removed, "meta": st.meta}
+	}
+	return st.finish(rest.ServiceList{Services: list, Total: len(list), Meta: st.meta})
+}
+
+// edgeName is what tells edges apart.
+type edgeName struct {
+	Client         string `json:"client"`
+	Server         string `json:"server"`
+	ConnectionType string `json:"connection_type"`
+}
+
+func (s *Server) liveMap(f filter) (*state, error) {
+	m := s.moment()
+	r, err := f.rangeOf(m)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.serviceMap(m, r)
+	if err != nil {
+		return nil, err
+	}
+	if f.Service != "" {
+		v = around(v, f.Service)
+	}
+	st := &state{meta: v.Meta, items: map[string][]byte{}}
+	for _, e := range v.Edges {
+		key, err := json.Marshal(edgeName{e.Client, e.Server, e.ConnectionType})
+		if err != nil {
+			return nil, err
+		}
+		if err := st.add(string(key), e); err != nil {
+			return nil, err
+		}
+	}
+	st.delta = func(changed []json.RawMessage, removed []string) any {
+		names := make([]json.RawMessage, 0, len(removed))
+		for _, k := range removed {
+			names = append(names, json.RawMessage(k)) // the key is the name, encoded
+		}
+		return map[string]any{"nodes": v.Nodes, "edges": changed, "removed": names, "unpaired": v.Unpaired, "meta": st.meta}
+	}
+	return st.finish(v, v.Nodes, v.Unpaired)
+}
+
+// around keeps the edges that a service has a part in, and their ends.
+func around(v rest.ServiceMap, service string) rest.ServiceMap {
+	ends := map[string]bool{service: true}
+	v.Edges = slices.DeleteFunc(v.Edges, func(e rest.Edge) bool {
+		if e.Client != service && e.Server != service {
+			return true
+		}
+		ends[e.Client], ends[e.Server] = true, true
+		return false
+	})
+	v.Nodes = slices.DeleteFunc(v.Nodes, func(n rest.Node) bool { return !ends[n.Name] })
+	return v
+}
+
+func (s *Server) liveAlerts(f filter) (*state, error) {
+	m := s.moment()
+	list, err := s.alerts(m, f.State)
+	if err != nil {
+		return nil, err
+	}
+	st := &state{meta: s.meta(m, timeRange{}), items: map[string][]byte{}}
+	for _, a := range list {
+		if err := st.add(a.Fingerprint, a); err != nil {
+			return nil, err
+		}
+	}
+	st.delta = func(changed []json.RawMessage, removed []string) any {
+		return map[string]any{"alerts": changed, "removed": removed, "meta": st.meta}
+	}
+	return st.finish(rest.AlertList{Alerts: list, Meta: st.meta})
+}
+
+func (s *Server) livePipeline(filter) (*state, error) {
+	m := s.moment()
+	p := s.pipeline(m)
+	st := &state{meta: p.Meta}
+	st.delta = func([]json.RawMessage, []string) any { return p }
+	return st.finish(p, p)
+}

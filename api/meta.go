@@ -1,0 +1,123 @@
+package api
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// defaultRange is how far back an answer goes that was not asked for a start.
+const defaultRange = 15 * time.Minute
+
+const bucket = views.BucketSeconds * time.Second
+
+// A moment is what was known when a request began; an answer is never older than it says.
+type moment struct {
+	now      time.Time
+	frontier views.Frontier
+}
+
+func (s *Server) moment() moment { return moment{s.cfg.Now(), s.cfg.Views.Frontier()} }
+
+// known is the end of what the views speak for. Quiet partitions are read on with the clock, so it is close to now unless
+// reading lags behind: then "the last 15 min" are those before the point that reading has reached.
+func (m moment) known() time.Time {
+	if m.frontier.Complete.After(m.frontier.Head) {
+		return m.frontier.Complete
+	}
+	return m.frontier.Head
+}
+
+// A timeRange is the time that a request asks for: start inclusive, end exclusive.
+type timeRange struct {
+	start, end time.Time
+	asked      bool // start was given, not assumed
+}
+
+// rangeOf reads start and end. An absent end is just after the newest time known, an absent start length before the end.
+func (m moment) rangeOf(start, end *string, length time.Duration) (r timeRange, err error) {
+	r.end = m.now
+	if k := m.known(); !k.IsZero() {
+		r.end = k.Add(1)
+	}
+	if end != nil {
+		if r.end, err = parseTime("end", *end); err != nil {
+			return r, err
+		}
+	}
+	if start == nil {
+		r.start = r.end.Add(-length)
+		return r, nil
+	}
+	r.asked = true
+	if r.start, err = parseTime("start", *start); err != nil {
+		return r, err
+	}
+	if r.end.Before(r.start) {
+		if end != nil {
+			return r, advise(problemf(errBadRequest, "invalid_range", "end lies before start"), "Give an end that lies after start.")
+		}
+		r.end = r.start // nothing is known of that time yet
+	}
+	return r, nil
+}
+
+// seconds is the length of the part of r that the views speak for, widened to bucket edges as the counts are: what rates are
+// divided by, so that they are right from the first minute on.
+func (m moment) seconds(r timeRange) float64 {
+	from, to := r.start.Truncate(bucket), r.end.Add(bucket-1).Truncate(bucket)
+	if m.frontier.Since.After(from) {
+		from = m.frontier.Since
+	}
+	if k := m.known(); !k.IsZero() && k.Before(to) {
+		to = k
+	}
+	return max(to.Sub(from).Seconds(), 1)
+}
+
+// meta describes an answer over r; the zero range means all that the views hold.
+func (s *Server) meta(m moment, r timeRange) rest.Meta {
+	f := m.frontier
+	out := rest.Meta{Source: "view", UpTo: orNil(f.Head), ViewVersion: int64(f.Version), Warnings: []string{}}
+	since := f.Since
+	if !since.IsZero() && r.start.After(since) {
+		since = r.start
+	}
+	out.Since = orNil(since)
+	warn := func(format string, args ...any) {
+		out.Partial = true
+		out.Warnings = append(out.Warnings, fmt.Sprintf(format, args...))
+	}
+	if r.asked && r.start.Before(f.Since.Truncate(bucket)) {
+		warn("the views begin at %s; nothing before is in this answer", f.Since.UTC().Format(time.RFC3339))
+	}
+	caughtUp := true
+	for _, p := range s.cfg.Pipeline.Partitions() {
+		caughtUp = caughtUp && p.Lag == 0 && p.Err == nil
+		if p.Err != nil {
+			warn("%s/%d is not being read: %v", p.Topic, p.Partition, p.Err)
+		}
+	}
+	for _, t := range s.cfg.Pipeline.Truncated() {
+		warn("%s/%d: records %d to %d were dropped by the broker before they were read", t.Topic, t.Partition, t.From, t.To-1)
+	}
+	if !caughtUp && !f.Complete.IsZero() {
+		out.LagMs = max(0, m.now.Sub(f.Complete).Milliseconds())
+	}
+	if !caughtUp && f.Complete.IsZero() {
+		warn("not every partition has been read yet; how far the views lag is not known")
+	}
+	return out
+}
+
+// red turns what was counted into the shape of answers.
+func red(c views.RED, seconds float64) rest.RED {
+	out := rest.RED{Calls: int64(c.Calls), Errors: int64(c.Errors), Rate: float64(c.Calls) / seconds,
+		P50Ms: millis(c.Latency.P50), P95Ms: millis(c.Latency.P95), P99Ms: millis(c.Latency.P99)}
+	if c.Calls > 0 {
+		out.ErrorRate = float64(c.Errors) / float64(c.Calls)
+	}
+	return out
+}

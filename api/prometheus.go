@@ -1,0 +1,111 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/grafana/regexp"
+	"github.com/prometheus/common/route"
+	promconfig "github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/util/notifications"
+	webapi "github.com/prometheus/prometheus/web/api/v1"
+
+	"github.com/gaurav/watchingcat/evaluator"
+)
+
+const promPrefix = "/prometheus/api/v1"
+
+// promRoutes serves Prometheus' HTTP API through Prometheus' own package, over the views. Only paths that make sense here are
+// mounted: the package's others would answer about scraping and a TSDB that do not exist.
+func (s *Server) promRoutes(r chi.Router) {
+	inner := route.New()
+	s.promAPI().Register(inner)
+	h := http.StripPrefix(promPrefix, inner)
+	for _, path := range []string{"/query", "/query_range", "/query_exemplars", "/format_query", "/parse_query", "/labels", "/series"} {
+		r.Method(http.MethodGet, promPrefix+path, h)
+		r.Method(http.MethodPost, promPrefix+path, h)
+	}
+	for _, path := range []string{"/label/{name}/values", "/rules", "/alerts"} {
+		r.Method(http.MethodGet, promPrefix+path, h)
+	}
+	r.Method(http.MethodPost, promPrefix+"/read", h)
+	// Replaced: the package's own metadata is that of scrape targets.
+	r.Get(promPrefix+"/metadata", s.promMetadata)
+	r.Get(promPrefix+"/status/buildinfo", s.promBuildInfo)
+}
+
+// promAPI makes Prometheus' API. Its signature changes between releases: this is the only call, and the compiler checks it.
+func (s *Server) promAPI() *webapi.API {
+	c := s.cfg
+	return webapi.NewAPI(
+		c.Engine, c.Queryable, nil, c.Exemplars, // no appender: nothing can be written
+		nil, nil, nil, // scrape pools, targets, alertmanagers: their paths are not mounted
+		func() promconfig.Config { return promconfig.DefaultConfig },
+		map[string]string{}, webapi.GlobalURLOptions{},
+		func(h http.HandlerFunc) http.HandlerFunc { return h },
+		noTSDB{}, "", false, false, 0,
+		c.Slog, func(context.Context) webapi.RulesRetriever { return c.Alerts },
+		50_000_000, 10, 1<<20, false,
+		regexp.MustCompile(`^$`), // CORS is decided for all paths alike, see routes
+		func() (webapi.RuntimeInfo, error) { return webapi.RuntimeInfo{}, nil },
+		&webapi.PrometheusVersion{}, func() []notifications.Notification { return nil }, nil,
+		c.Registry, c.Registry, nil, false, nil, false, false, false, 5*time.Minute, false, false, nil, nil,
+		webapi.OpenAPIOptions{}, evaluator.NewParser(), false, c.QueryTimeout,
+	)
+}
+
+// noTSDB stands for the TSDB that the package wants to administer; the paths that use it are not mounted.
+type noTSDB struct{}
+
+func (noTSDB) CleanTombstones() error                                         { return errUnavailable }
+func (noTSDB) Delete(context.Context, int64, int64, ...*labels.Matcher) error { return errUnavailable }
+func (noTSDB) Snapshot(string, bool) error                                    { return errUnavailable }
+func (noTSDB) Stats(string, int) (*tsdb.Stats, error)                         { return nil, errUnavailable }
+func (noTSDB) WALReplayStatus() (tsdb.WALReplayStatus, error) {
+	return tsdb.WALReplayStatus{}, errUnavailable
+}
+func (noTSDB) BlockMetas() ([]tsdb.BlockMeta, error) { return nil, errUnavailable }
+
+// promMetadata answers type, help and unit of the views' metrics; clients choose rate() for counters by it.
+func (s *Server) promMetadata(w http.ResponseWriter, r *http.Request) {
+	limit := -1
+	if v := r.FormValue("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			s.promAnswer(w, http.StatusBadRequest, map[string]any{"status": "error", "errorType": "bad_data", "error": "limit must be a number"})
+			return
+		}
+		limit = n
+	}
+	data := map[string][]evaluator.Metadata{}
+	for _, m := range evaluator.MetricMetadata() {
+		if limit >= 0 && len(data) >= limit {
+			break
+		}
+		if name := r.FormValue("metric"); name == "" || name == m.Name {
+			data[m.Name] = []evaluator.Metadata{m}
+		}
+	}
+	s.promAnswer(w, http.StatusOK, map[string]any{"status": "success", "data": data})
+}
+
+// promBuildInfo names no features, by which Grafana takes the rules for read-only.
+func (s *Server) promBuildInfo(w http.ResponseWriter, _ *http.Request) {
+	s.promAnswer(w, http.StatusOK, map[string]any{"status": "success", "data": map[string]string{
+		"application": "WatchingCat", "version": s.cfg.Version, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": runtime.Version()}})
+}
+
+func (s *Server) promAnswer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		s.cfg.Logger.Debug().Err(err).Msg("client went away")
+	}
+}

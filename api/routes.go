@@ -1,0 +1,176 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/go-chi/cors"
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+)
+
+type serverMetrics struct {
+	requests      *prometheus.CounterVec
+	duration      *prometheus.HistogramVec
+	clients       prometheus.Gauge
+	subscriptions *prometheus.GaugeVec
+	computed      *prometheus.CounterVec
+	slow          prometheus.Counter
+}
+
+func newServerMetrics(reg prometheus.Registerer) *serverMetrics {
+	f := promauto.With(reg)
+	return &serverMetrics{
+		requests: f.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total", Help: "HTTP requests answered."}, []string{"method", "route", "status"}),
+		duration: f.NewHistogramVec(prometheus.HistogramOpts{Name: "http_request_duration_seconds", Help: "Time to answer HTTP requests.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"method", "route"}),
+		clients:       f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_ws_clients", Help: "WebSockets open."}),
+		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{Name: "watchingcat_ws_subscriptions", Help: "Subscriptions of WebSockets."}, []string{"view"}),
+		computed:      f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_computations_total", Help: "Computations of a view for WebSockets, each shared by all that look at it."}, []string{"view"}),
+		slow:          f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_ws_slow_clients_total", Help: "WebSockets closed because the client did not keep up."}),
+	}
+}
+
+// routes puts everything in its place.
+func (s *Server) routes() (http.Handler, error) {
+	page, err := newPageFiles()
+	if err != nil {
+		return nil, err
+	}
+	compress, err := gzhttp.NewWrapper()
+	if err != nil {
+		return nil, err
+	}
+	r := chi.NewRouter()
+	r.Use(s.observe, s.recoverer, secure)
+	if len(s.cfg.CORSOrigins) > 0 {
+		r.Use(cors.Handler(cors.Options{AllowedOrigins: s.cfg.CORSOrigins, AllowCredentials: true, MaxAge: 600,
+			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"}, AllowedHeaders: []string{"Accept", "Authorization", "Content-Type"}}))
+	}
+	r.Use(s.cfg.Middleware...)
+	r.Use(s.limitBody, middleware.GetHead)
+	r.NotFound(compress(s.servePage(page)))
+	r.MethodNotAllowed(s.methodNotAllowed(r))
+	r.Get("/ws", s.hub.serve)
+	r.Group(func(r chi.Router) {
+		r.Use(func(h http.Handler) http.Handler { return compress(h) })
+		s.restRoutes(r)
+		s.promRoutes(r)
+		if s.cfg.Alertmanager != nil {
+			h := http.StripPrefix("/alertmanager", s.cfg.Alertmanager)
+			for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+				r.Method(m, "/alertmanager/api/v2/*", h)
+			}
+		}
+		r.Get("/tempo/api/echo", func(w http.ResponseWriter, _ *http.Request) { s.text(w, "text/plain; charset=utf-8", []byte("echo")) })
+		r.Get("/api/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) { s.text(w, "application/yaml", document) })
+		r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{DisableCompression: true}))
+	})
+	return r, nil
+}
+
+func (s *Server) text(w http.ResponseWriter, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	if _, err := w.Write(body); err != nil {
+		s.cfg.Logger.Debug().Err(err).Msg("client went away")
+	}
+}
+
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+func (s *Server) methodNotAllowed(routes chi.Routes) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, m := range methods {
+			if routes.Match(chi.NewRouteContext(), m, r.URL.Path) {
+				allowed = append(allowed, m)
+			}
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		s.fail(w, r, problemf(errMethodNotAllowed, "", "%s does not take %s", r.URL.Path, r.Method))
+	}
+}
+
+// observe counts and logs requests by route, so that names in paths make no series.
+func (s *Server) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := s.cfg.Now()
+		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		next.ServeHTTP(ww, r)
+		took := s.cfg.Now().Sub(began)
+		pattern, method, status := "none", "other", ww.Status()
+		if p := chi.RouteContext(r.Context()).RoutePattern(); p != "" && p != "/*" {
+			pattern = p
+		}
+		for _, m := range methods {
+			if r.Method == m {
+				method = m
+			}
+		}
+		if status == 0 {
+			status = http.StatusOK // nothing was written, or the connection was taken over
+		}
+		s.metrics.requests.WithLabelValues(method, pattern, strconv.Itoa(status)).Inc()
+		s.metrics.duration.WithLabelValues(method, pattern).Observe(took.Seconds())
+		level := zerolog.InfoLevel
+		switch {
+		case status >= 500 && status != http.StatusServiceUnavailable:
+			level = zerolog.ErrorLevel
+		case strings.HasPrefix(pattern, "/health"), pattern == "/livez", pattern == "/readyz", pattern == "/metrics":
+			level = zerolog.DebugLevel
+		}
+		s.cfg.Logger.WithLevel(level).Str("method", r.Method).Str("path", r.URL.Path).Str("route", pattern).Int("status", status).
+			Int("bytes", ww.BytesWritten()).Dur("took_ms", took).Str("remote", r.RemoteAddr).Msg("request")
+	})
+}
+
+// recoverer makes a panic one failed request.
+func (s *Server) recoverer(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(v) // how a handler ends a connection on purpose
+			}
+			s.cfg.Logger.Error().Interface("panic", v).Bytes("stack", debug.Stack()).Str("path", r.URL.Path).Msg("handler panicked")
+			s.fail(w, r, errors.New("handler panicked"))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// contentSecurity lets the page load from its own origin alone; style attributes are what charts and components set at run time.
+const contentSecurity = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentSecurity)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > s.cfg.Limits.Body {
+			s.fail(w, r, errTooLarge)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.Limits.Body)
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,198 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/views"
+)
+
+const (
+	maxPoints     = 11_000 // as Prometheus bounds a range query
+	defaultPoints = 90
+)
+
+func service(v views.Service, seconds float64) rest.Service {
+	r := red(v.RED, seconds)
+	return rest.Service{Name: v.Name, Calls: r.Calls, Errors: r.Errors, Rate: r.Rate, ErrorRate: r.ErrorRate,
+		P50Ms: r.P50Ms, P95Ms: r.P95Ms, P99Ms: r.P99Ms, LastSeen: orNil(v.LastSeen), Entry: red(v.Entry, seconds)}
+}
+
+// services reads all services of a range.
+func (s *Server) services(m moment, r timeRange) ([]rest.Service, error) {
+	list, err := s.cfg.Views.Services(r.start, r.end)
+	if err != nil {
+		return nil, err
+	}
+	seconds := m.seconds(r)
+	out := make([]rest.Service, 0, len(list))
+	for _, v := range list {
+		out = append(out, service(v, seconds))
+	}
+	return out, nil
+}
+
+// ListServices implements rest.StrictServerInterface.
+func (s *Server) ListServices(_ context.Context, q rest.ListServicesRequestObject) (rest.ListServicesResponseObject, error) {
+	m := s.moment()
+	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.services(m, r)
+	if err != nil {
+		return nil, err
+	}
+	list, next, err := page(list, value(q.Params.Limit), q.Params.Next, func(v rest.Service) string { return v.Name })
+	if err != nil {
+		return nil, err
+	}
+	return rest.ListServices200JSONResponse{Services: list, Total: len(list), Next: next, Meta: s.meta(m, r)}, nil
+}
+
+func unknownService(name string) error {
+	return advise(problemf(errNotFound, "service_not_found", "no service %q is known", name), "GET /api/v1/services lists the services.")
+}
+
+// GetService implements rest.StrictServerInterface.
+func (s *Server) GetService(_ context.Context, q rest.GetServiceRequestObject) (rest.GetServiceResponseObject, error) {
+	m := s.moment()
+	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.cfg.Views.Services(r.start, r.end)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range list {
+		if v.Name == q.Name {
+			return rest.GetService200JSONResponse{Service: service(v, m.seconds(r)), Meta: s.meta(m, r)}, nil
+		}
+	}
+	// Without spans in the range it may still be known.
+	_, known, err := s.cfg.Views.Operations(q.Name, r.end, r.end)
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		return nil, unknownService(q.Name)
+	}
+	return rest.GetService200JSONResponse{Service: service(views.Service{Name: q.Name}, m.seconds(r)), Meta: s.meta(m, r)}, nil
+}
+
+// ListOperations implements rest.StrictServerInterface.
+func (s *Server) ListOperations(_ context.Context, q rest.ListOperationsRequestObject) (rest.ListOperationsResponseObject, error) {
+	m := s.moment()
+	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	list, known, err := s.cfg.Views.Operations(q.Name, r.start, r.end)
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		return nil, unknownService(q.Name)
+	}
+	seconds := m.seconds(r)
+	out := make([]rest.Operation, 0, len(list))
+	for _, v := range list {
+		if q.Params.Kind != nil && string(*q.Params.Kind) != v.Kind.String() {
+			continue
+		}
+		c := red(v.RED, seconds)
+		out = append(out, rest.Operation{Name: v.Name, Kind: v.Kind.String(), Calls: c.Calls, Errors: c.Errors, Rate: c.Rate,
+			ErrorRate: c.ErrorRate, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
+	}
+	// The views order kinds by number; a page's key needs the order of its text, which for one name only the kind decides.
+	kindOrder := map[string]string{}
+	for k := views.KindUnspecified; k <= views.KindConsumer; k++ {
+		kindOrder[k.String()] = string('0' + rune(k))
+	}
+	out, next, err := page(out, value(q.Params.Limit), q.Params.Next, func(o rest.Operation) string { return o.Name + "\x00" + kindOrder[o.Kind] })
+	if err != nil {
+		return nil, err
+	}
+	return rest.ListOperations200JSONResponse{Operations: out, Total: len(out), Next: next, Meta: s.meta(m, r)}, nil
+}
+
+// stepOf is the width of points: whole buckets.
+func stepOf(r timeRange, asked *string) (time.Duration, error) {
+	step := r.end.Sub(r.start) / defaultPoints
+	if asked != nil {
+		var err error
+		if step, err = parseDuration("step", *asked); err != nil {
+			return 0, err
+		}
+	}
+	step = max(bucket, step.Truncate(bucket)+min(step%bucket, 1)*bucket)
+	if r.end.Sub(r.start)/step > maxPoints {
+		return 0, advise(problemf(errBadRequest, "too_many_points", "range and step make more than %d points", maxPoints), "Give a longer step or a shorter range.")
+	}
+	return step, nil
+}
+
+// GetServiceMetrics implements rest.StrictServerInterface.
+func (s *Server) GetServiceMetrics(_ context.Context, q rest.GetServiceMetricsRequestObject) (rest.GetServiceMetricsResponseObject, error) {
+	m := s.moment()
+	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	step, err := stepOf(r, q.Params.Step)
+	if err != nil {
+		return nil, err
+	}
+	operation := value(q.Params.Operation)
+	list, known, err := s.cfg.Views.ServicePoints(q.Name, operation, r.start, r.end, step)
+	if err != nil {
+		return nil, err
+	}
+	if !known && operation != "" {
+		return nil, advise(problemf(errNotFound, "operation_not_found", "no operation %q of service %q is known", operation, q.Name),
+			"GET /api/v1/services/{name}/operations lists the operations.")
+	}
+	if !known {
+		return nil, unknownService(q.Name)
+	}
+	out := make([]rest.Point, 0, len(list))
+	for _, p := range list {
+		c := red(p.RED, 1)
+		out = append(out, rest.Point{Time: p.Time, Calls: c.Calls, Errors: c.Errors, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
+	}
+	return rest.GetServiceMetrics200JSONResponse{Points: out, StepS: int64(step / time.Second), Meta: s.meta(m, r)}, nil
+}
+
+// serviceMap reads the map of a range.
+func (s *Server) serviceMap(m moment, r timeRange) (rest.ServiceMap, error) {
+	v, err := s.cfg.Views.ServiceMap(r.start, r.end)
+	if err != nil {
+		return rest.ServiceMap{}, err
+	}
+	out := rest.ServiceMap{Nodes: make([]rest.Node, 0, len(v.Nodes)), Edges: make([]rest.Edge, 0, len(v.Edges)), Unpaired: make([]rest.Unpaired, 0, len(v.Unpaired))}
+	for _, n := range v.Nodes {
+		out.Nodes = append(out.Nodes, rest.Node{Name: n.Name, Type: rest.NodeType(n.Type)})
+	}
+	for _, e := range v.Edges {
+		out.Edges = append(out.Edges, rest.Edge{Client: e.Client, Server: e.Server, ConnectionType: e.Connection, Calls: int64(e.Calls),
+			Failed: int64(e.Failed), ClientP95Ms: millis(e.ClientP95), ServerP95Ms: millis(e.ServerP95)})
+	}
+	for _, u := range v.Unpaired {
+		out.Unpaired = append(out.Unpaired, rest.Unpaired{Reason: u.Reason, Count: int64(u.Count)})
+	}
+	out.Meta = s.meta(m, r)
+	return out, nil
+}
+
+// GetServiceMap implements rest.StrictServerInterface.
+func (s *Server) GetServiceMap(_ context.Context, q rest.GetServiceMapRequestObject) (rest.GetServiceMapResponseObject, error) {
+	m := s.moment()
+	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.serviceMap(m, r)
+	return rest.GetServiceMap200JSONResponse(out), err
+}

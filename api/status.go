@@ -1,0 +1,104 @@
+package api
+
+import (
+	"context"
+
+	"github.com/gaurav/watchingcat/api/rest"
+)
+
+// pipeline reads how far the topic has been read.
+func (s *Server) pipeline(m moment) rest.PipelineAnswer {
+	p, c := s.cfg.Pipeline, s.cfg.Views.Counters()
+	last := p.Checkpoint()
+	out := rest.PipelineAnswer{
+		Partitions: []rest.Partition{}, Truncated: []rest.Truncation{}, Replays: []rest.Replay{}, Backends: []rest.Backend{},
+		Checkpoint: rest.Checkpoint{Entries: int64(last.Entries), Bytes: last.Bytes},
+		Records:    int64(c.Records), Spans: int64(c.Spans), DeadLetters: int64(c.DeadLetters), UnattributedSpans: int64(c.Unattributed),
+		Late: int64(c.TooLate), Future: int64(c.Future), Duplicates: int64(c.Duplicates), Overflowed: int64(c.Overflowed), Waiting: int64(c.Waiting),
+		Meta: s.meta(m, timeRange{}),
+	}
+	if !last.At.IsZero() {
+		out.Checkpoint.AgeMs = max(0, m.now.Sub(last.At).Milliseconds())
+	}
+	for _, v := range p.Partitions() {
+		part := rest.Partition{Topic: v.Topic, Partition: v.Partition, Position: v.Position, End: v.End, Lag: max(v.Lag, 0), Watermark: orNil(v.Watermark), Idle: v.Idle}
+		if v.Err != nil {
+			part.Error = textOrNil(v.Err.Error())
+		}
+		out.Partitions = append(out.Partitions, part)
+	}
+	for _, t := range p.Truncated() {
+		out.Truncated = append(out.Truncated, rest.Truncation{Topic: t.Topic, Partition: t.Partition, From: t.From, To: t.To, Time: t.At.UTC()})
+	}
+	return out
+}
+
+// GetPipeline implements rest.StrictServerInterface.
+func (s *Server) GetPipeline(context.Context, rest.GetPipelineRequestObject) (rest.GetPipelineResponseObject, error) {
+	return rest.GetPipeline200JSONResponse(s.pipeline(s.moment())), nil
+}
+
+// GetConfig implements rest.StrictServerInterface.
+func (s *Server) GetConfig(context.Context, rest.GetConfigRequestObject) (rest.GetConfigResponseObject, error) {
+	l := s.cfg.Links
+	return rest.GetConfig200JSONResponse{Version: s.cfg.Version, ExternalUrl: textOrNil(s.cfg.ExternalURL), Links: rest.Links{
+		Jaeger: textOrNil(l.Jaeger), Grafana: textOrNil(l.Grafana), Prometheus: textOrNil(l.Prometheus), Kibana: textOrNil(l.Kibana)}}, nil
+}
+
+func (s *Server) ready() (rest.Health, bool) {
+	ok, checks := s.cfg.Pipeline.Ready()
+	out := rest.Health{Status: rest.HealthStatusOk, Checks: []rest.Check{}}
+	if !ok {
+		out.Status = rest.HealthStatusUnavailable
+	}
+	for _, c := range checks {
+		check := rest.Check{Name: c.Name, Status: rest.CheckStatusOk, Detail: c.Detail}
+		if !c.OK {
+			check.Status = rest.CheckStatusFail
+		}
+		out.Checks = append(out.Checks, check)
+	}
+	return out, ok
+}
+
+// alive says that requests are answered, which this one shows; nothing else is asked, so that a slow disk restarts nobody.
+func alive() rest.HealthyJSONResponse {
+	return rest.HealthyJSONResponse{Status: rest.HealthStatusOk, Checks: []rest.Check{}}
+}
+
+// GetHealth implements rest.StrictServerInterface.
+func (s *Server) GetHealth(context.Context, rest.GetHealthRequestObject) (rest.GetHealthResponseObject, error) {
+	h, ok := s.ready()
+	if !ok {
+		return rest.GetHealth503JSONResponse{UnhealthyJSONResponse: rest.UnhealthyJSONResponse(h)}, nil
+	}
+	return rest.GetHealth200JSONResponse{HealthyJSONResponse: rest.HealthyJSONResponse(h)}, nil
+}
+
+// GetHealthReady implements rest.StrictServerInterface.
+func (s *Server) GetHealthReady(context.Context, rest.GetHealthReadyRequestObject) (rest.GetHealthReadyResponseObject, error) {
+	h, ok := s.ready()
+	if !ok {
+		return rest.GetHealthReady503JSONResponse{UnhealthyJSONResponse: rest.UnhealthyJSONResponse(h)}, nil
+	}
+	return rest.GetHealthReady200JSONResponse{HealthyJSONResponse: rest.HealthyJSONResponse(h)}, nil
+}
+
+// GetReadyz implements rest.StrictServerInterface.
+func (s *Server) GetReadyz(context.Context, rest.GetReadyzRequestObject) (rest.GetReadyzResponseObject, error) {
+	h, ok := s.ready()
+	if !ok {
+		return rest.GetReadyz503JSONResponse{UnhealthyJSONResponse: rest.UnhealthyJSONResponse(h)}, nil
+	}
+	return rest.GetReadyz200JSONResponse{HealthyJSONResponse: rest.HealthyJSONResponse(h)}, nil
+}
+
+// GetHealthLive implements rest.StrictServerInterface.
+func (s *Server) GetHealthLive(context.Context, rest.GetHealthLiveRequestObject) (rest.GetHealthLiveResponseObject, error) {
+	return rest.GetHealthLive200JSONResponse{HealthyJSONResponse: alive()}, nil
+}
+
+// GetLivez implements rest.StrictServerInterface.
+func (s *Server) GetLivez(context.Context, rest.GetLivezRequestObject) (rest.GetLivezResponseObject, error) {
+	return rest.GetLivez200JSONResponse{HealthyJSONResponse: alive()}, nil
+}

@@ -1,0 +1,150 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/go-chi/chi/v5"
+
+	"github.com/gaurav/watchingcat/api/rest"
+)
+
+const (
+	defaultWait = 5 * time.Second
+	maxWait     = time.Minute
+)
+
+// restRoutes mounts what openapi.yaml describes, each request validated from it.
+func (s *Server) restRoutes(r chi.Router) {
+	strict := rest.NewStrictHandlerWithOptions(s, nil, rest.StrictHTTPServerOptions{
+		RequestErrorHandlerFunc:  s.badRequest,
+		ResponseErrorHandlerFunc: s.fail,
+	})
+	rest.HandlerWithOptions(strict, rest.ChiServerOptions{BaseRouter: r.With(s.validate), ErrorHandlerFunc: s.badRequest})
+}
+
+func (s *Server) badRequest(w http.ResponseWriter, r *http.Request, err error) {
+	s.fail(w, r, problemf(errBadRequest, "invalid_parameter", "%v", err))
+}
+
+// validate checks a request against its operation in the document, then waits for the position it asks for. It runs after chi
+// has found the route, so the document's own router is not needed.
+func (s *Server) validate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.check(r); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) check(r *http.Request) error {
+	ctx := chi.RouteContext(r.Context())
+	pattern := ctx.RoutePattern()
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	item := s.doc.Paths.Value(pattern)
+	if item == nil || item.GetOperation(method) == nil {
+		return fmt.Errorf("api: %s %s is not in openapi.yaml", method, pattern)
+	}
+	op := item.GetOperation(method)
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return problemf(errBadRequest, "invalid_query", "the query string is malformed: %v", err)
+	}
+	if err := knownOnly(op, query); err != nil {
+		return err
+	}
+	params := map[string]string{}
+	for i, name := range ctx.URLParams.Keys {
+		if v, err := url.PathUnescape(ctx.URLParams.Values[i]); err == nil {
+			params[name] = v
+		}
+	}
+	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+		Request: r, PathParams: params, QueryParams: query,
+		Route:   &routers.Route{Spec: s.doc, Path: pattern, PathItem: item, Method: method, Operation: op},
+		Options: &openapi3filter.Options{SkipSettingDefaults: true},
+	})
+	if err != nil {
+		return validationError(err)
+	}
+	return s.await(r, query)
+}
+
+// knownOnly refuses what a typing error would otherwise silently ignore.
+func knownOnly(op *openapi3.Operation, query url.Values) error {
+	known := map[string]bool{}
+	for _, p := range op.Parameters {
+		if p.Value.In == openapi3.ParameterInQuery {
+			known[p.Value.Name] = true
+		}
+	}
+	names := slices.Sorted(maps.Keys(known))
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !known[name] {
+			advice := "This path takes no parameters."
+			if len(names) > 0 {
+				advice = "This path takes " + strings.Join(names, ", ") + "."
+			}
+			return advise(problemf(errBadRequest, "unknown_parameter", "unknown query parameter %q", name), advice)
+		}
+		if len(query[name]) > 1 {
+			return problemf(errBadRequest, "invalid_parameter", "%s is given more than once", name)
+		}
+	}
+	return nil
+}
+
+// validationError keeps of the validator's message what a client can use.
+func validationError(err error) error {
+	name, reason := "request", err.Error()
+	if re, ok := errors.AsType[*openapi3filter.RequestError](err); ok {
+		if re.Parameter != nil {
+			name = re.Parameter.Name
+		}
+		reason = re.Reason
+		if re.Err != nil {
+			reason = re.Err.Error()
+		}
+	}
+	if se, ok := errors.AsType[*openapi3.SchemaError](err); ok {
+		reason = se.Reason
+	}
+	return problemf(errBadRequest, "invalid_parameter", "%s: %s", name, reason)
+}
+
+// await reads min_position and timeout and waits.
+func (s *Server) await(r *http.Request, query url.Values) error {
+	timeout := defaultWait
+	if query.Has("timeout") {
+		var err error
+		if timeout, err = parseDuration("timeout", query.Get("timeout")); err != nil {
+			return err
+		}
+		if timeout > maxWait {
+			return advise(problemf(errBadRequest, "invalid_duration", "timeout: %v is longer than %v", timeout, maxWait), "Give a timeout of at most "+maxWait.String()+".")
+		}
+	}
+	if !query.Has("min_position") {
+		return nil
+	}
+	want, err := parsePositions(query.Get("min_position"))
+	if err != nil {
+		return err
+	}
+	return s.waitFor(r.Context(), want, timeout)
+}

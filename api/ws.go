@@ -1,0 +1,282 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+
+	"nhooyr.io/websocket"
+)
+
+// closeSlow tells a client that it did not keep up; it may connect again and go on from its cursor.
+const closeSlow websocket.StatusCode = 4008
+
+const maxIDLength = 128
+
+// message is what a client sends.
+type message struct {
+	Type   string          `json:"type"`
+	ID     string          `json:"id"`
+	View   string          `json:"view"`
+	Filter json.RawMessage `json:"filter"`
+	Cursor *uint64         `json:"cursor"`
+}
+
+// reply is an error or pong frame.
+type reply struct {
+	Type   string `json:"type"`
+	ID     string `json:"id"`
+	Code   string `json:"code,omitempty"`
+	Error  string `json:"error,omitempty"`
+	Advice string `json:"advice,omitempty"`
+}
+
+// frame is one message to a client: head, then data and the closing brace unless data is nil. data is shared by clients.
+type frame struct{ head, data []byte }
+
+// client is one WebSocket. One goroutine reads, one writes, one checks that the other side is there.
+type client struct {
+	hub   *hub
+	conn  *websocket.Conn
+	queue chan frame
+	slow  chan struct{}
+	once  sync.Once
+	subs  map[string]*subscription // of the reading goroutine
+}
+
+// serve is GET /ws.
+func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
+	if !h.admit() {
+		h.s.fail(w, r, problemf(errUnavailable, "too_many_clients", "there are %d WebSockets already, or WatchingCat is stopping", h.s.cfg.Limits.Clients))
+		return
+	}
+	defer h.leave()
+	// A page of another site must not read with its visitor's access: Accept refuses origins but its own and these.
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: originHosts(h.s.cfg.CORSOrigins), CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		h.s.cfg.Logger.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("WebSocket refused")
+		return
+	}
+	conn.SetReadLimit(h.s.cfg.Limits.Message)
+	c := &client{hub: h, conn: conn, queue: make(chan frame, h.s.cfg.Limits.Queue), slow: make(chan struct{}), subs: map[string]*subscription{}}
+	ctx, cancel := context.WithCancel(h.ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { c.write(ctx); cancel() })
+	wg.Go(func() { c.heartbeat(ctx); cancel() })
+	c.read(ctx)
+	cancel()
+	for _, sub := range c.subs {
+		h.unsubscribe(sub)
+	}
+	wg.Wait()
+}
+
+func (h *hub) admit() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.clients >= h.s.cfg.Limits.Clients {
+		return false
+	}
+	h.clients++
+	h.wg.Add(1)
+	h.s.metrics.clients.Inc()
+	return true
+}
+
+func (h *hub) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.clients--
+	h.s.metrics.clients.Dec()
+	h.wg.Done()
+}
+
+func originHosts(origins []string) (hosts []string) {
+	for _, o := range origins {
+		if u, err := url.Parse(o); err == nil && u.Host != "" {
+			o = u.Host
+		}
+		hosts = append(hosts, o)
+	}
+	return hosts
+}
+
+// queueFrame never waits: a full queue means that the client is slow.
+func (c *client) queueFrame(f frame) {
+	select {
+	case c.queue <- f:
+	default:
+		c.cut()
+	}
+}
+
+func (c *client) cut() { c.once.Do(func() { close(c.slow) }) }
+
+// write sends what is queued. A slow client is told so after the frame under way, if it takes that within the write timeout.
+func (c *client) write(ctx context.Context) {
+	for {
+		select {
+		case <-c.slow:
+			c.hub.s.metrics.slow.Inc()
+			c.close(closeSlow, "too slow: connect again and give the last seq as cursor")
+			return
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			c.close(websocket.StatusGoingAway, "WatchingCat is stopping")
+			return
+		case <-c.slow:
+		case f := <-c.queue:
+			if err := c.writeFrame(f); err != nil {
+				c.close(websocket.StatusAbnormalClosure, "")
+				return
+			}
+		}
+	}
+}
+
+func (c *client) writeFrame(f frame) error {
+	ctx, cancel := context.WithTimeout(context.Background(), c.hub.s.cfg.Limits.WriteTimeout)
+	defer cancel()
+	if f.data == nil {
+		return c.conn.Write(ctx, websocket.MessageText, f.head)
+	}
+	w, err := c.conn.Writer(ctx, websocket.MessageText)
+	if err != nil {
+		return err
+	}
+	for _, part := range [][]byte{f.head, f.data, {'}'}} {
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	return w.Close()
+}
+
+// close ends the connection; abnormal closure is one without a word, for a client that is gone.
+func (c *client) close(code websocket.StatusCode, reason string) {
+	err := error(nil)
+	if code == websocket.StatusAbnormalClosure {
+		err = c.conn.CloseNow()
+	} else {
+		err = c.conn.Close(code, reason)
+	}
+	if err != nil {
+		c.hub.s.cfg.Logger.Debug().Err(err).Msg("closing a WebSocket")
+	}
+}
+
+// heartbeat ends the connection of a client that answers no pings.
+func (c *client) heartbeat(ctx context.Context) {
+	for sleep(ctx, c.hub.s.cfg.Limits.Heartbeat) {
+		ping, cancel := context.WithTimeout(ctx, c.hub.s.cfg.Limits.Heartbeat)
+		err := c.conn.Ping(ping)
+		cancel()
+		if err != nil {
+			if ctx.Err() == nil {
+				c.close(websocket.StatusAbnormalClosure, "")
+			}
+			return
+		}
+	}
+}
+
+// read answers messages until the connection ends. Its own context is never cancelled: the writer closes the connection with a
+// reason, and reading must go on for the other side's answer to that.
+func (c *client) read(ctx context.Context) {
+	for ctx.Err() == nil {
+		typ, r, err := c.conn.Reader(context.WithoutCancel(ctx))
+		if err != nil {
+			return
+		}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return
+		}
+		if err := c.handle(typ, data); err != nil {
+			return
+		}
+	}
+}
+
+func (c *client) handle(typ websocket.MessageType, data []byte) error {
+	var m message
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	err := errors.New("messages are text")
+	if typ == websocket.MessageText {
+		err = dec.Decode(&m)
+	}
+	if err != nil {
+		return c.reply(errorReply(m.ID, advise(problemf(errBadRequest, "invalid_message", "%v", err), "Send one JSON object of type subscribe, unsubscribe or ping.")))
+	}
+	switch m.Type {
+	case "ping":
+		return c.reply(reply{Type: "pong", ID: m.ID})
+	case "subscribe":
+		err = c.subscribe(m)
+	case "unsubscribe":
+		sub := c.subs[m.ID]
+		if sub == nil {
+			err = problemf(errNotFound, "unknown_subscription", "there is no subscription %q", m.ID)
+			break
+		}
+		c.hub.unsubscribe(sub)
+		delete(c.subs, m.ID)
+	default:
+		err = advise(problemf(errBadRequest, "unknown_type", "unknown type %q", m.Type), "Types are subscribe, unsubscribe and ping.")
+	}
+	if err != nil {
+		return c.reply(errorReply(m.ID, err))
+	}
+	return nil
+}
+
+func (c *client) subscribe(m message) error {
+	if m.ID == "" || len(m.ID) > maxIDLength {
+		return problemf(errBadRequest, "invalid_id", "an id has 1 to %d bytes", maxIDLength)
+	}
+	i := slices.IndexFunc(liveViews, func(v *liveView) bool { return v.name == m.View })
+	if i < 0 {
+		return advise(problemf(errBadRequest, "unknown_view", "unknown view %q", m.View), "Views are services, servicemap, alerts and pipeline.")
+	}
+	f, err := liveViews[i].parseFilter(m.Filter)
+	if err != nil {
+		return err
+	}
+	if old := c.subs[m.ID]; old != nil {
+		c.hub.unsubscribe(old)
+		delete(c.subs, m.ID)
+	}
+	if limit := c.hub.s.cfg.Limits.Subscriptions; len(c.subs) >= limit {
+		return advise(problemf(errBadRequest, "too_many_subscriptions", "a connection has at most %d subscriptions", limit), "Unsubscribe from one first.")
+	}
+	sub, err := c.hub.subscribe(c, m.ID, liveViews[i], f, value(m.Cursor))
+	if err != nil {
+		return err
+	}
+	c.subs[m.ID] = sub
+	return nil
+}
+
+func errorReply(id string, err error) reply {
+	p := problemOf(err)
+	return reply{Type: "error", ID: id, Code: p.Code, Error: p.Error, Advice: p.Advice}
+}
+
+func (c *client) reply(r reply) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	c.queueFrame(frame{head: b})
+	return nil
+}
+
