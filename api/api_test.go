@@ -55,7 +55,7 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	b := &bench{t: t, reg: prometheus.NewRegistry(), now: at(60 * time.Second)}
 	kv := storage.NewMem(storage.MemOptions{})
 	var err error
-	b.script, err = viewstest.New(kv, views.Config{})
+	b.script, err = viewstest.New(kv, views.Config{FoldEvery: 1}) // where the views begin is known after a fold
 	require.NoError(t, err)
 	b.pipe = &fakePipeline{set: b.script.Set}
 	engine := evaluator.NewEngine(evaluator.EngineConfig{}, nil, nil)

@@ -64,17 +64,18 @@ func (m moment) rangeOf(start, end *string, length time.Duration) (r timeRange, 
 	return r, nil
 }
 
-// seconds is the length of the part of r that the views speak for, widened to bucket edges as the counts are: what rates are
-// divided by, so that they are right from the first minute on.
+// seconds is the length of the part of r that the views speak for, in whole buckets as the counts are: what rates are divided
+// by, so that they are right from the first minute on. Whole buckets also let a rate stand still until its calls or the bucket
+// change; otherwise every commit would change every rate, and deltas would hold everything.
 func (m moment) seconds(r timeRange) float64 {
-	from, to := r.start.Truncate(bucket), r.end.Add(bucket-1).Truncate(bucket)
+	from, to := r.start.Truncate(bucket), r.end
 	if m.frontier.Since.After(from) {
-		from = m.frontier.Since
+		from = m.frontier.Since.Truncate(bucket)
 	}
 	if k := m.known(); !k.IsZero() && k.Before(to) {
 		to = k
 	}
-	return max(to.Sub(from).Seconds(), 1)
+	return max(to.Add(bucket-1).Truncate(bucket).Sub(from), bucket).Seconds()
 }
 
 // meta describes an answer over r; the zero range means all that the views hold.

@@ -92,6 +92,9 @@ func (s *Server) methodNotAllowed(routes chi.Routes) http.HandlerFunc {
 		for _, m := range methods {
 			if routes.Match(chi.NewRouteContext(), m, r.URL.Path) {
 				allowed = append(allowed, m)
+				if m == http.MethodGet {
+					allowed = append(allowed, http.MethodHead) // served by the same handler
+				}
 			}
 		}
 		w.Header().Set("Allow", strings.Join(allowed, ", "))

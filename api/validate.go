@@ -124,6 +124,10 @@ func validationError(err error) error {
 	if se, ok := errors.AsType[*openapi3.SchemaError](err); ok {
 		reason = se.Reason
 	}
+	// The schema validator's own words begin with a made-up address of the schema.
+	if _, after, ok := strings.Cut(reason, "- at '': "); ok {
+		reason = after
+	}
 	return problemf(errBadRequest, "invalid_parameter", "%s: %s", name, reason)
 }
 

@@ -497,7 +497,7 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
-// RED Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for. Latencies are 0 where there are no calls.
+// RED Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls.
 type RED struct {
 	Calls int64 `json:"calls"`
 
@@ -565,7 +565,7 @@ type RuleList struct {
 type Service struct {
 	Calls int64 `json:"calls"`
 
-	// Entry Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for. Latencies are 0 where there are no calls.
+	// Entry Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls.
 	Entry     RED     `json:"entry"`
 	ErrorRate float64 `json:"error_rate"`
 	Errors    int64   `json:"errors"`

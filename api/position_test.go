@@ -1,0 +1,101 @@
+package api
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMinPositionIsThereAlready(t *testing.T) {
+	b := newBench(t)
+	b.record("1s 1ms cart server GET id=t1/a")
+	b.commit()
+	require.Equal(t, http.StatusOK, b.get("/api/v1/services?min_position=otlp_spans/0/0").Code)
+}
+
+func TestMinPositionWaitsForTheCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.record("1s 1ms cart server GET id=t1/a")
+		b.commit()
+		answered := make(chan *httptest.ResponseRecorder, 1)
+		go func() { answered <- b.get("/api/v1/services/pay?min_position=otlp_spans/0/0,otlp_spans/0/2&timeout=10s") }()
+		for range 2 {
+			synctest.Wait()
+			require.Empty(t, answered, "answered before the record was committed")
+			b.record("2s 1ms pay server GET id=t2/a")
+			synctest.Wait()
+			require.Empty(t, answered, "applied is not committed")
+			b.commit()
+		}
+		require.Equal(t, http.StatusOK, (<-answered).Code)
+	})
+}
+
+func TestMinPositionTimesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		f := func(query string, want time.Duration, detail string) {
+			t.Helper()
+			began := time.Now() // the bubble's clock, so this is exact
+			w := b.get("/api/v1/services?min_position=otlp_spans/0/0" + query)
+			require.Equal(t, want, time.Since(began))
+			require.Equal(t, http.StatusGatewayTimeout, w.Code)
+			require.Contains(t, w.Body.String(), `"code":"position_timeout"`)
+			require.Contains(t, w.Body.String(), detail)
+		}
+		f("", 5*time.Second, "the views do not hold otlp_spans/0/0 after 5s")
+		f("&timeout=250ms", 250*time.Millisecond, "250ms")
+		f("&timeout=1500", 1500*time.Microsecond, "1.5ms")
+		f(",other/3/9&timeout=1s", time.Second, "otlp_spans/0/0")
+	})
+}
+
+func TestParseTime(t *testing.T) {
+	f := func(v string, want time.Time) {
+		t.Helper()
+		got, err := parseTime("start", v)
+		require.NoError(t, err)
+		require.True(t, want.Equal(got), "%s: %s", v, got)
+	}
+	f("1795428000", time.Unix(1795428000, 0))
+	f("1795428000.123456789", time.Unix(1795428000, 123456789)) // a float64 would say .123456717
+	f("1795428000.5", time.Unix(1795428000, 500_000_000))
+	f("2026-11-23T10:00:00+02:00", time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC))
+	f("2026-11-23T10:00:00.25Z", time.Date(2026, 11, 23, 10, 0, 0, 250_000_000, time.UTC))
+	for _, v := range []string{"", "now", "1e9", "-5", "1.2.3", "1.x", "253402300800", "1969-12-31T23:59:59Z", "2026-11-23", "2026-11-23T10:00:00 02:00", "NaN", "0x10"} {
+		_, err := parseTime("start", v)
+		require.ErrorIs(t, err, errBadRequest, v)
+	}
+}
+
+func TestParseDuration(t *testing.T) {
+	f := func(v string, want time.Duration) {
+		t.Helper()
+		got, err := parseDuration("step", v)
+		require.NoError(t, err)
+		require.Equal(t, want, got, v)
+	}
+	f("150ms", 150*time.Millisecond)
+	f("1m30s", 90*time.Second)
+	f("1000000", time.Second)
+	f("1.5", 1500*time.Nanosecond)
+	for _, v := range []string{"", "0", "-1s", "-3", "soon", "1e300", "NaN", "Inf", "0s"} {
+		_, err := parseDuration("step", v)
+		require.ErrorIs(t, err, errBadRequest, v)
+	}
+}
+
+func TestDefaultRangeFollowsWhatIsKnown(t *testing.T) {
+	b := newBench(t)
+	b.record("100s 1ms cart server GET id=t1/a")
+	b.commit()
+	b.now = at(5 * time.Hour)
+	require.Contains(t, b.get("/api/v1/services").Body.String(), `"name":"cart"`, "reading lags 5 h behind: the last 15 min of what was read")
+	b.views("commit idle=4h59m58s\n")
+	require.Contains(t, b.get("/api/v1/services").Body.String(), `"services":[]`, "there was nothing for 5 h, and that is known")
+}
