@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -13,7 +14,12 @@ import (
 // finds the same fields there (the first of attributes with the same key, the last of repeated plain fields), but refuses values
 // nested deeper than 64 and more than maxSpans spans. On an error f may have been called for spans before the bad byte.
 func ScanSpans(b []byte, maxSpans int, f func(r *views.Resource, s *views.Span)) error {
-	sc := scanner{f: f, left: maxSpans}
+	sc := scanners.Get().(*scanner)
+	defer func() {
+		sc.f = nil
+		scanners.Put(sc)
+	}()
+	sc.f, sc.left = f, maxSpans
 	for i := 0; i < len(b); {
 		fd, ok := nextField(b, i)
 		if !ok {
@@ -32,6 +38,9 @@ func ScanSpans(b []byte, maxSpans int, f func(r *views.Resource, s *views.Span))
 	}
 	return nil
 }
+
+// scanners are kept because what f is given escapes.
+var scanners = sync.Pool{New: func() any { return new(scanner) }}
 
 type scanner struct {
 	f    func(r *views.Resource, s *views.Span)
@@ -209,6 +218,20 @@ func (sc *scanner) oneSpan(b []byte) error {
 					i = j + 8
 					continue
 				}
+			case 6<<3 | wireVarint:
+				if n < 0x80 {
+					s.Kind = views.Kind(n)
+					i += 2
+					continue
+				}
+			case 15<<3 | wireLen:
+				if n < 0x80 && n <= len(b)-j {
+					if err := sc.status(b[j : j+n]); err != nil {
+						return err
+					}
+					i = j + n
+					continue
+				}
 			case 5<<3 | wireLen:
 				if n < 0x80 && n <= len(b)-j {
 					s.Name = b[j : j+n]
@@ -317,12 +340,19 @@ func (sc *scanner) spanAttribute(d []byte) error {
 	return nil
 }
 
-// attribute checks a KeyValue and returns its key and its encoded value. The usual form, a short key, then a short value that is
-// a string or a number, is told by a few comparisons.
+// attribute checks a KeyValue and returns its key and its encoded value. The usual form, a short key and a short value that is a
+// string or a number, is told by a few comparisons; SDKs write the key first, the collector the value.
 func attribute(d []byte) (key, val []byte, err error) {
-	if len(d) > 4 && d[0] == 1<<3|wireLen && d[1] < 0x80 {
-		if i := 2 + int(d[1]); i+2 <= len(d) && d[i] == 2<<3|wireLen && d[i+1] < 0x80 && i+2+int(d[i+1]) == len(d) {
-			key, val = d[2:i], d[i+2:]
+	if len(d) > 4 && d[1] < 0x80 {
+		if i := 2 + int(d[1]); i+2 <= len(d) && d[i+1] < 0x80 && i+2+int(d[i+1]) == len(d) {
+			switch uint16(d[0])<<8 | uint16(d[i]) {
+			case (1<<3|wireLen)<<8 | 2<<3 | wireLen:
+				key, val = d[2:i], d[i+2:]
+			case (2<<3|wireLen)<<8 | 1<<3 | wireLen:
+				key, val = d[i+2:], d[2:i]
+			default:
+				val = noValue
+			}
 			if simpleValue(val) {
 				return key, val, nil
 			}
@@ -343,6 +373,9 @@ func attribute(d []byte) (key, val []byte, err error) {
 	}
 	return key, val, nil
 }
+
+// noValue is no simple value.
+var noValue = []byte{0xff, 0xff}
 
 // simpleValue reports whether v is exactly one short string, bool, int or double.
 func simpleValue(v []byte) bool {

@@ -17,16 +17,20 @@ type pairing struct {
 	window, compensation uint64 // nanoseconds
 	limit                int
 	name                 func(id uint32) string
-	index                map[[24]byte]uint32 // into groups
+	index                *halfIndex
 	groups               []group
 	free                 []uint32
 	more                 map[uint32][]part  // further halves of a group; rare
 	due                  map[int64][]uint32 // by second of event time, groups to look at then
+	lists                [][]uint32         // emptied, to be used again
 	waiting              int
 	edges                map[edgeBucket]*EdgeCounts // changed by this checkpoint
 	spare                []*EdgeCounts
 	scratch              [2][]part
 }
+
+// maxSpareLists bounds the emptied lists that are kept.
+const maxSpareLists = 32
 
 type group struct {
 	key            [24]byte
@@ -48,8 +52,10 @@ type edgeBucket struct {
 }
 
 func newPairing(c Config, name func(id uint32) string) *pairing {
-	return &pairing{name: name, window: uint64(c.PairingWindow), compensation: uint64(c.Compensation), limit: c.Limits.Waiting,
-		index: map[[24]byte]uint32{}, more: map[uint32][]part{}, due: map[int64][]uint32{}, edges: map[edgeBucket]*EdgeCounts{}}
+	p := &pairing{name: name, window: uint64(c.PairingWindow), compensation: uint64(c.Compensation), limit: c.Limits.Waiting,
+		more: map[uint32][]part{}, due: map[int64][]uint32{}, edges: map[edgeBucket]*EdgeCounts{}}
+	p.index = newHalfIndex(func(i uint32) *[24]byte { return &p.groups[i].key })
+	return p
 }
 
 // take counts one half.
@@ -59,7 +65,7 @@ func (p *pairing) take(h *half) {
 		p.emit(&c, 1)
 		return
 	}
-	i, ok := p.index[h.key]
+	i, ok := p.index.find(&h.key)
 	if !ok {
 		p.start(h)
 		return
@@ -93,15 +99,24 @@ func (p *pairing) start(h *half) {
 	} else {
 		g.client, g.has = h.part, g.has|hasClient
 	}
-	p.index[h.key] = i
+	p.index.add(&h.key, i)
 	p.schedule(i, h.end+p.window)
 	p.contribution(i, 1)
 }
 
 func (p *pairing) schedule(i uint32, at uint64) {
 	sec := int64(at/uint64(time.Second)) + 1
-	p.due[sec] = append(p.due[sec], i)
+	list := p.due[sec]
+	if list == nil && len(p.lists) > 0 {
+		n := len(p.lists) - 1
+		list, p.lists = p.lists[n], p.lists[:n]
+	}
+	p.due[sec] = append(list, i)
 }
+
+// atOnce reports a single client that was counted when it came; it is not held for compensation, because a database system that
+// sends spans sends them as promptly as any service, and calls to it are many.
+func (g *group) atOnce() bool { return g.has == hasClient|live && g.client.is(halfAtOnce) }
 
 func (g *group) paired() bool { return g.has&(hasClient|hasServer) == hasClient|hasServer }
 
@@ -109,10 +124,15 @@ func (g *group) paired() bool { return g.has&(hasClient|hasServer) == hasClient|
 func (p *pairing) contribution(i uint32, sign uint64) {
 	g := &p.groups[i]
 	if g.has&hasMore == 0 && !g.paired() {
-		if !g.expired && !(g.has&hasClient != 0 && g.client.is(halfAtOnce)) {
+		if !g.expired && !g.atOnce() {
 			p.waiting += int(int64(sign))
 			return
 		}
+	}
+	if g.has&hasMore == 0 && g.paired() { // as nearly all are
+		c := paired(&g.client, &g.server)
+		p.emit(&c, sign)
+		return
 	}
 	cs, ss := p.scratch[0][:0], p.scratch[1][:0]
 	if g.has&hasClient != 0 {
@@ -167,6 +187,9 @@ func (p *pairing) expire(complete uint64) {
 		for _, i := range list {
 			p.look(i, complete)
 		}
+		if len(p.lists) < maxSpareLists {
+			p.lists = append(p.lists, list[:0])
+		}
 	}
 	p.bound()
 }
@@ -181,7 +204,7 @@ func (p *pairing) look(i uint32, complete uint64) {
 	switch {
 	case until > complete: // a half with a later end joined it
 		p.schedule(i, until)
-	case g.paired() || g.expired:
+	case g.paired() || g.expired || g.atOnce():
 		p.drop(i)
 	default:
 		p.contribution(i, ^uint64(0))
@@ -206,7 +229,7 @@ func (p *pairing) until(i uint32) uint64 {
 
 func (p *pairing) drop(i uint32) {
 	g := &p.groups[i]
-	delete(p.index, g.key)
+	p.index.remove(&g.key, i)
 	delete(p.more, i)
 	*g = group{}
 	p.free = append(p.free, i)
@@ -214,7 +237,7 @@ func (p *pairing) drop(i uint32) {
 
 // bound gives up the groups that would be looked at first while there are more than the limit.
 func (p *pairing) bound() {
-	if len(p.index) <= p.limit {
+	if p.index.count <= p.limit {
 		return
 	}
 	var secs []int64
@@ -224,7 +247,7 @@ func (p *pairing) bound() {
 	slices.Sort(secs)
 	for _, sec := range secs {
 		for _, i := range p.due[sec] {
-			if len(p.index) <= p.limit {
+			if p.index.count <= p.limit {
 				return
 			}
 			p.giveUp(i)
@@ -348,9 +371,9 @@ func (p *pairing) restore(v []byte) error {
 			}
 		}
 		p.groups = append(p.groups, g)
-		p.index[g.key] = i
+		p.index.add(&g.key, i)
 		p.schedule(i, p.until(i))
-		if !g.paired() && !g.expired && !(g.has == hasClient|live && g.client.is(halfAtOnce)) {
+		if !g.paired() && !g.expired && !g.atOnce() {
 			p.waiting += 1 + len(p.more[i])
 		}
 	}

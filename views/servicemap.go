@@ -165,13 +165,19 @@ func contribute(clients, servers []part, expired bool, name func(id uint32) stri
 	}
 	si := first(servers)
 	for i := range servers {
-		s := &servers[i]
-		conn := direct
-		if c.is(halfMessaging) || s.is(halfMessaging) {
-			conn = messagingSystem
-		}
-		add(call{edge: edgeID{c.svc, s.svc, conn}, end: max(c.end, s.end), failed: c.is(halfFailed) || s.is(halfFailed), server: s.dur, client: c.dur, observe: i == si})
+		call := paired(c, &servers[i])
+		call.observe = i == si
+		add(call)
 	}
+}
+
+// paired is what a client and a server mean.
+func paired(c, s *part) call {
+	conn := direct
+	if (c.flags|s.flags)&halfMessaging != 0 {
+		conn = messagingSystem
+	}
+	return call{edge: edgeID{c.svc, s.svc, conn}, end: max(c.end, s.end), failed: (c.flags|s.flags)&halfFailed != 0, server: s.dur, client: c.dur, observe: true}
 }
 
 // settled is what a half that needs no other means.

@@ -76,6 +76,7 @@ type journal struct {
 	names  int    // how many names and series those hold
 	series int
 	edges  int
+	last   int // length of the newest entry
 }
 
 // Mark is what the source knows of a partition that has nothing to read: its watermark may follow the clock.
@@ -190,7 +191,8 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 	}
 	s.seq++
 	c.next.seq = s.seq
-	entry := s.appendJournal(nil, c)
+	entry := s.appendJournal(make([]byte, 0, s.journal.last+s.journal.last/8+1024), c)
+	s.journal.last = len(entry)
 	c.Bytes = len(entry)
 	s.journal.count++
 	s.journal.bytes += len(entry)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -119,21 +120,50 @@ func (s *Shop) serve(o *operation, parent pcommon.SpanID, from time.Duration) (e
 			status = 500
 		}
 		sp.attrs = func(m pcommon.Map) {
-			m.PutStr("http.request.method", firstWord(o.name))
+			method, route, _ := strings.Cut(o.name, " ")
+			m.PutStr("http.request.method", method)
+			m.PutStr("http.route", route)
+			m.PutStr("url.path", route)
 			m.PutStr("url.scheme", "https")
+			m.PutStr("server.address", o.service)
+			m.PutInt("server.port", 8080)
+			m.PutStr("client.address", "10.8.3.17")
+			m.PutStr("network.protocol.version", "1.1")
+			m.PutStr("network.peer.address", "10.8.3.17")
+			m.PutStr("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0")
 			m.PutInt("http.response.status_code", status)
+			m.PutInt("thread.id", 27)
 		}
 	case grpc:
+		grpcStatus := int64(0)
+		if failed {
+			grpcStatus = 13
+		}
 		sp.attrs = func(m pcommon.Map) {
 			m.PutStr("rpc.system", "grpc")
 			m.PutStr("rpc.service", "shop."+o.service)
 			m.PutStr("rpc.method", o.name)
+			m.PutInt("rpc.grpc.status_code", grpcStatus)
+			m.PutStr("server.address", o.service)
+			m.PutInt("server.port", 8080)
+			m.PutStr("network.peer.address", "10.8.3.17")
+			m.PutInt("network.peer.port", 51234)
+			m.PutStr("network.transport", "tcp")
+			m.PutInt("thread.id", 27)
+			m.PutStr("thread.name", "grpc-default-executor-3")
 		}
 	case consume:
 		sp.kind = ptrace.SpanKindConsumer
 		sp.attrs = func(m pcommon.Map) {
 			m.PutStr("messaging.system", "kafka")
 			m.PutStr("messaging.destination.name", firstWord(o.name))
+			m.PutStr("messaging.operation.type", "process")
+			m.PutStr("messaging.consumer.group.name", o.service)
+			m.PutStr("messaging.client.id", o.service+"-0")
+			m.PutInt("messaging.kafka.offset", 182_400)
+			m.PutStr("messaging.destination.partition.id", "2")
+			m.PutInt("messaging.message.body.size", 912)
+			m.PutInt("thread.id", 27)
 		}
 	}
 	if failed {
@@ -160,6 +190,13 @@ func (s *Shop) call(o *operation, c call, parent pcommon.SpanID, from time.Durat
 				m.PutStr("db.namespace", db.name)
 			}
 			m.PutStr("db.query.summary", db.query)
+			m.PutStr("db.query.text", db.query+" WHERE tenant_id = ? AND id = ?")
+			m.PutStr("db.operation.name", firstWord(db.query))
+			m.PutStr("server.address", db.system+".data.svc.cluster.local")
+			m.PutInt("server.port", 5432)
+			m.PutStr("network.peer.address", "10.8.9.4")
+			m.PutStr("network.transport", "tcp")
+			m.PutInt("thread.id", 27)
 		}
 	case c.topic != "":
 		topic := c.topic
@@ -167,6 +204,11 @@ func (s *Shop) call(o *operation, c call, parent pcommon.SpanID, from time.Durat
 		sp.attrs = func(m pcommon.Map) {
 			m.PutStr("messaging.system", "kafka")
 			m.PutStr("messaging.destination.name", topic)
+			m.PutStr("messaging.operation.type", "send")
+			m.PutStr("messaging.client.id", o.service+"-0")
+			m.PutInt("messaging.message.body.size", 912)
+			m.PutStr("server.address", "kafka.data.svc.cluster.local")
+			m.PutInt("thread.id", 27)
 		}
 		for _, handler := range subscribers[topic] {
 			s.serve(s.ops[handler], id, sp.end+s.lasts(20))
@@ -187,6 +229,13 @@ func (s *Shop) call(o *operation, c call, parent pcommon.SpanID, from time.Durat
 		sp.attrs = func(m pcommon.Map) {
 			m.PutStr("server.address", to.service)
 			m.PutInt("server.port", 8080)
+			m.PutStr("url.full", "http://"+to.service+".shop.svc.cluster.local:8080/")
+			m.PutStr("network.protocol.version", "1.1")
+			m.PutStr("network.peer.address", "10.8.4.21")
+			m.PutInt("network.peer.port", 8080)
+			m.PutStr("network.transport", "tcp")
+			m.PutStr("http.request.method", "POST")
+			m.PutInt("thread.id", 27)
 		}
 	}
 	s.spans[i] = sp
@@ -254,6 +303,14 @@ func (s *Shop) resource(td ptrace.Traces, service string) ptrace.SpanSlice {
 	a.PutStr("service.instance.id", service+"-0")
 	a.PutStr("deployment.environment.name", "demo")
 	a.PutStr("telemetry.sdk.language", "go")
+	a.PutStr("telemetry.sdk.name", "opentelemetry")
+	a.PutStr("telemetry.sdk.version", "1.41.0")
+	a.PutStr("host.name", "node-7")
+	a.PutStr("k8s.namespace.name", "shop")
+	a.PutStr("k8s.deployment.name", service)
+	a.PutStr("k8s.pod.name", service+"-7c9d8b6f5d-x2x4k")
+	a.PutStr("container.id", "4c1d0c5b0a8f0e4f9a3f7f6f1f2d8d6f")
+	a.PutStr("os.type", "linux")
 	ss := rs.ScopeSpans().AppendEmpty()
 	ss.Scope().SetName("github.com/gaurav/watchingcat/cmd/watchingcat/shop")
 	return ss.Spans()

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+func messages(b *testing.B, seed uint64, perTrace bool) ([][]byte, int) {
+	b.Helper()
+	m, n, err := generate(seed, perTrace, 200_000)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return m, n
+}
+
+func BenchmarkScan(b *testing.B) {
+	m, n := messages(b, 1, false)
+	work, _, err := prepScan(nil, m)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := work(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/span")
+}
+
+// BenchmarkViews runs on what a first set of messages left, so that nothing grows.
+func BenchmarkViews(b *testing.B) {
+	warm, _ := messages(b, 1, false)
+	m, n := messages(b, 2, false)
+	for b.Loop() {
+		b.StopTimer()
+		in, err := newIngest(discard{storage.NewMem(storage.MemOptions{})})
+		if err == nil {
+			err = in.apply(warm)
+		}
+		b.StartTimer()
+		if err == nil {
+			err = in.apply(m)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/span")
+}
+
+// BenchmarkWhole is BenchmarkViews with checkpoints in Badger.
+func BenchmarkWhole(b *testing.B) {
+	warm, _ := messages(b, 1, false)
+	m, n := messages(b, 2, false)
+	for b.Loop() {
+		b.StopTimer()
+		work, end, err := prepWhole(warm, m)
+		b.StartTimer()
+		if err == nil {
+			err = work()
+		}
+		b.StopTimer()
+		end()
+		b.StartTimer()
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/span")
+}

@@ -1,0 +1,285 @@
+// Command bench measures what a span costs on one core: CPU time, bytes and allocations, for the steps of WatchingCat's ingest path
+// and for its peers, on the same bytes in memory, without Kafka.
+//
+// Rows run in turn, an uncounted round first; the table shows medians. CPU time is that of the whole process (user and system, the
+// garbage collector included), so rows compare on a busy machine too.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
+	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+var (
+	spans = flag.Int("spans", 200_000, "spans a run")
+	flush = flag.Int("flush", 20_000, "spans between checkpoints, and between the connector's flushes")
+	reps  = flag.Int("reps", 5, "counted runs of each row")
+	dir   = flag.String("dir", "", "folder for Badger; on a real disk (default: a temporary folder)")
+)
+
+// row is one thing measured: set-up that is not counted, and the work.
+type row struct {
+	name string
+	prep func(warm, messages [][]byte) (work func() error, end func(), err error)
+}
+
+func main() {
+	flag.Parse()
+	runtime.GOMAXPROCS(1)
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	for _, set := range []struct {
+		name     string
+		perTrace bool
+	}{{"1,000 spans a message, as a batch processor sends", false}, {"one trace a message, as partition_traces_by_id sends", true}} {
+		if err := table(set.name, set.perTrace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func table(name string, perTrace bool) error {
+	warm, _, err := generate(1, perTrace, *spans)
+	if err != nil {
+		return err
+	}
+	messages, n, err := generate(2, perTrace, *spans)
+	if err != nil {
+		return err
+	}
+	bytes := 0
+	for _, m := range messages {
+		bytes += len(m)
+	}
+	rows := []row{{"pdata unmarshal alone", prepPdata}, {"wire scan alone", prepScan}, {"scan + red + servicemap", prepViews}, {"scan + red + servicemap + checkpoint, SyncWrites", prepWhole}, {"spanmetrics connector, with unmarshal", prepConnector}}
+	costs := make([][]cost, len(rows))
+	for rep := range *reps + 1 {
+		for i, r := range rows {
+			work, end, err := r.prep(warm, messages)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			c, err := measure(work)
+			end()
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			if rep > 0 {
+				costs[i] = append(costs[i], c)
+			}
+		}
+	}
+	fmt.Printf("\n%s: %d messages, %d spans, %d bytes a span; a flush every %d spans; median of %d\n", name, len(messages), n, bytes/n, *flush, *reps)
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "cpu ns/span\tmin\tmax\tB/span\tallocs/span\tx pdata\t  \t")
+	base := median(costs[0], n, func(c cost) float64 { return float64(c.cpu) })
+	for i, r := range rows {
+		cpu := func(c cost) float64 { return float64(c.cpu) }
+		lo, hi := costs[i][0], costs[i][0]
+		for _, c := range costs[i] {
+			if c.cpu < lo.cpu {
+				lo = c
+			}
+			if c.cpu > hi.cpu {
+				hi = c
+			}
+		}
+		m := median(costs[i], n, cpu)
+		fmt.Fprintf(w, "%.0f\t%.0f\t%.0f\t%.0f\t%.3f\t%.2f\t  %s\t\n", m, float64(lo.cpu)/float64(n), float64(hi.cpu)/float64(n),
+			median(costs[i], n, func(c cost) float64 { return float64(c.bytes) }), median(costs[i], n, func(c cost) float64 { return float64(c.allocs) }), m/base, r.name)
+	}
+	return w.Flush()
+}
+
+// generate makes messages of a shop; a seed gives the same bytes.
+func generate(seed uint64, perTrace bool, spans int) (messages [][]byte, n int, err error) {
+	s := shop.New(seed)
+	at := time.Date(2026, 1, 1, 0, int(seed), 0, 0, time.UTC)
+	for n < spans {
+		got := s.Request(at)
+		n += got
+		at = at.Add(time.Duration(got) * time.Second / 10_000) // 10,000 spans a second of event time
+		if perTrace || s.Spans() >= 1000 || n >= spans {
+			m, err := s.Take(1)
+			if err != nil {
+				return nil, 0, err
+			}
+			messages = append(messages, m...)
+		}
+	}
+	return messages, n, nil
+}
+
+type cost struct {
+	cpu           time.Duration
+	bytes, allocs uint64
+}
+
+func measure(work func() error) (c cost, err error) {
+	var a, b runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&a)
+	start := cpuTime()
+	err = work()
+	c.cpu = cpuTime() - start
+	runtime.ReadMemStats(&b)
+	c.bytes, c.allocs = b.TotalAlloc-a.TotalAlloc, b.Mallocs-a.Mallocs
+	return c, err
+}
+
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+func median(cs []cost, n int, f func(cost) float64) float64 {
+	v := make([]float64, len(cs))
+	for i, c := range cs {
+		v[i] = f(c) / float64(n)
+	}
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+func prepPdata(_, messages [][]byte) (func() error, func(), error) {
+	return func() error {
+		var u ptrace.ProtoUnmarshaler
+		for _, m := range messages {
+			if _, err := u.UnmarshalTraces(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {}, nil
+}
+
+func prepScan(_, messages [][]byte) (func() error, func(), error) {
+	return func() error {
+		n := 0
+		f := func(*views.Resource, *views.Span) { n++ }
+		for _, m := range messages {
+			if err := pipeline.ScanSpans(m, 100_000, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {}, nil
+}
+
+// ingest is the path from message bytes to a store.
+type ingest struct {
+	kv     storage.KV
+	set    *views.Set
+	acc    *views.Accumulator
+	span   func(*views.Resource, *views.Span)
+	offset int64
+	spans  int
+}
+
+func newIngest(kv storage.KV) (*ingest, error) {
+	set, err := views.Open(kv, views.Config{})
+	if err != nil {
+		return nil, err
+	}
+	in := &ingest{kv: kv, set: set, acc: set.Partition("otlp_spans", 0)}
+	in.span = func(r *views.Resource, s *views.Span) {
+		in.spans++
+		in.acc.Span(r, s)
+	}
+	return in, nil
+}
+
+func (in *ingest) apply(messages [][]byte) error {
+	for _, m := range messages {
+		if in.acc.Begin(views.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
+			if err := pipeline.ScanSpans(m, 100_000, in.span); err != nil {
+				return err
+			}
+			in.acc.End()
+		}
+		in.offset++
+		if in.spans >= *flush {
+			if err := in.checkpoint(); err != nil {
+				return err
+			}
+		}
+	}
+	return in.checkpoint()
+}
+
+func (in *ingest) checkpoint() error {
+	in.spans = 0
+	c, err := in.set.Collect(nil)
+	if err != nil || c == nil {
+		return err
+	}
+	if in.kv != nil {
+		if err := in.kv.Commit(c.Commit); err != nil {
+			return err
+		}
+	}
+	return in.set.Install(c)
+}
+
+// discard is a store that keeps nothing.
+type discard struct{ storage.KV }
+
+func (discard) Commit(storage.Commit) error { return nil }
+
+func prepViews(warm, messages [][]byte) (func() error, func(), error) {
+	in, err := newIngest(discard{storage.NewMem(storage.MemOptions{})})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := in.apply(warm); err != nil {
+		return nil, nil, err
+	}
+	return func() error { return in.apply(messages) }, func() {}, nil
+}
+
+func prepWhole(warm, messages [][]byte) (func() error, func(), error) {
+	tmp, err := os.MkdirTemp(*dir, "watchingcat-bench-")
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := storage.Open(tmp, storage.Options{Logger: zerolog.Nop()})
+	if err != nil {
+		return nil, nil, err
+	}
+	end := func() {
+		_ = db.Close()
+		_ = os.RemoveAll(tmp)
+	}
+	in, err := newIngest(db)
+	if err == nil {
+		err = in.apply(warm)
+	}
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	return func() error { return in.apply(messages) }, end, nil
+}
