@@ -40,9 +40,18 @@ type fakePipeline struct {
 }
 
 func (p *fakePipeline) Positions() ([]storage.Position, error) { return p.set.Positions() }
-func (p *fakePipeline) Partitions() []Partition                { return p.partitions }
-func (p *fakePipeline) Checkpoint() Checkpoint                 { return p.checkpoint }
-func (p *fakePipeline) Truncated() []Truncation                { return p.truncated }
+func (p *fakePipeline) Partitions() []Partition {
+	if p.partitions != nil {
+		return p.partitions
+	}
+	one := Partition{Topic: viewstest.Topic, Idle: true}
+	if list, err := p.set.Positions(); err == nil && len(list) > 0 {
+		one.Position, one.End = list[0].Offset, list[0].Offset
+	}
+	return []Partition{one}
+}
+func (p *fakePipeline) Checkpoint() Checkpoint  { return p.checkpoint }
+func (p *fakePipeline) Truncated() []Truncation { return p.truncated }
 func (p *fakePipeline) Ready() (bool, []Check) {
 	if p.behind {
 		return false, []Check{{Name: "otlp_spans/0", Detail: "1200 records behind"}}

@@ -91,17 +91,27 @@ func (s *Server) meta(m moment, r timeRange) rest.Meta {
 		out.Partial = true
 		out.Warnings = append(out.Warnings, fmt.Sprintf(format, args...))
 	}
-	if r.asked && r.start.Before(f.Since.Truncate(bucket)) {
-		warn("the views begin at %s; nothing before is in this answer", f.Since.UTC().Format(time.RFC3339))
+	// Views that are younger than their retention have dropped nothing: then there is nothing before since.
+	dropped := f.Head.Sub(f.Since) >= s.cfg.Retention-bucket
+	if r.asked && dropped && r.start.Before(f.Since.Truncate(bucket)) {
+		warn("the views keep what is younger than %s; nothing older is in this answer", f.Since.UTC().Format(time.RFC3339))
 	}
-	caughtUp := true
-	for _, p := range s.cfg.Pipeline.Partitions() {
+	partitions := s.cfg.Pipeline.Partitions()
+	caughtUp := len(partitions) > 0
+	for _, p := range partitions {
 		caughtUp = caughtUp && p.Lag == 0 && p.Err == nil
 		if p.Err != nil {
 			warn("%s/%d is not being read: %v", p.Topic, p.Partition, p.Err)
 		}
 	}
+	from := r.start
+	if from.IsZero() {
+		from = m.now.Add(-defaultRange) // alerts look at about as much
+	}
 	for _, t := range s.cfg.Pipeline.Truncated() {
+		if !from.Before(t.At) {
+			continue // whatever was in those records ended before
+		}
 		warn("%s/%d: records %d to %d were dropped by the broker before they were read", t.Topic, t.Partition, t.From, t.To-1)
 	}
 	if !caughtUp && !f.Complete.IsZero() {

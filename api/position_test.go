@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/api/rest"
 )
 
 func TestMinPositionIsThereAlready(t *testing.T) {
@@ -23,7 +26,9 @@ func TestMinPositionWaitsForTheCommit(t *testing.T) {
 		b.record("1s 1ms cart server GET id=t1/a")
 		b.commit()
 		answered := make(chan *httptest.ResponseRecorder, 1)
-		go func() { answered <- b.get("/api/v1/services/pay?min_position=otlp_spans/0/0,otlp_spans/0/2&timeout=10s") }()
+		go func() {
+			answered <- b.get("/api/v1/services/pay?min_position=otlp_spans/0/0,otlp_spans/0/2&timeout=10s")
+		}()
 		for range 2 {
 			synctest.Wait()
 			require.Empty(t, answered, "answered before the record was committed")
@@ -98,4 +103,21 @@ func TestDefaultRangeFollowsWhatIsKnown(t *testing.T) {
 	require.Contains(t, b.get("/api/v1/services").Body.String(), `"name":"cart"`, "reading lags 5 h behind: the last 15 min of what was read")
 	b.views("commit idle=4h59m58s\n")
 	require.Contains(t, b.get("/api/v1/services").Body.String(), `"services":[]`, "there was nothing for 5 h, and that is known")
+}
+
+func TestAnswersBeyondRetentionArePartial(t *testing.T) {
+	b := newBench(t)
+	f := func(query string, partial bool) {
+		t.Helper()
+		var answer struct{ Meta rest.Meta }
+		require.NoError(t, json.Unmarshal(b.get("/api/v1/services?"+query).Body.Bytes(), &answer))
+		require.Equal(t, partial, answer.Meta.Partial, "%s: %q", query, answer.Meta.Warnings)
+		require.Equal(t, partial, len(answer.Meta.Warnings) > 0)
+	}
+	b.views("36000s 1ms cart server GET id=t1/a\ncommit\n36010s 1ms cart server GET id=t2/a\ncommit\n")
+	f("start=0", false) // young: there was nothing before
+	b.views("60000s 1ms cart server GET id=t3/a\ncommit\n60001s 1ms cart server GET id=t4/a\ncommit\n")
+	f("start=0", true)
+	f("start=59000", false)
+	f("", false)
 }

@@ -1,13 +1,19 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"io/fs"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/klauspost/compress/snappy"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/prompb"
+	"github.com/prometheus/prometheus/storage/remote"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/ui"
@@ -47,7 +53,7 @@ func TestTheDocumentIsValidAndServed(t *testing.T) {
 
 func TestThePageIsServedToBrowsersOutsideTheAPIAlone(t *testing.T) {
 	b := newBench(t)
-	const html, any = "Accept: text/html,*/*", "Accept: */*"
+	const html, whatever = "Accept: text/html,*/*", "Accept: */*"
 	f := func(target, accept string, status int, contentType string) {
 		t.Helper()
 		w := b.get(target, accept)
@@ -56,9 +62,9 @@ func TestThePageIsServedToBrowsersOutsideTheAPIAlone(t *testing.T) {
 	}
 	const page, problem = "text/html; charset=utf-8", "application/problem+json"
 	f("/", html, 200, page)
-	f("/", any, 200, page)
+	f("/", whatever, 200, page)
 	f("/services/cart", html, 200, page)
-	f("/services/cart", any, 404, problem)
+	f("/services/cart", whatever, 404, problem)
 	f("/assets/gone-1234.js", html, 404, problem)
 	for _, p := range []string{"/api", "/api/v2/x", "/prometheus", "/prometheus/api/v1/unknown", "/prometheus/config/v1/rules", "/alertmanager/api/v2/status",
 		"/jaeger/api/services", "/tempo/api/search", "/loki/api/v1/labels", "/debug/pprof", "/health/odd"} {
@@ -117,6 +123,56 @@ func TestAPanicIsOneFailedRequest(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, w.Code)
 	require.NotContains(t, w.Body.String(), "planted")
 	require.Contains(t, b.get("/metrics").Body.String(), `http_requests_total{method="GET",route="/alertmanager/api/v2/*",status="500"} 1`)
+}
+
+func TestServeLetsRequestsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		under, goOn := make(chan struct{}), make(chan struct{})
+		b := newBench(t, func(c *Config) {
+			c.Alertmanager = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				close(under)
+				<-goOn
+				w.WriteHeader(http.StatusNoContent)
+			})
+		})
+		l := newPipes()
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- b.s.Serve(ctx, l) }()
+		client := &http.Client{Transport: &http.Transport{DialContext: l.dial, DisableKeepAlives: true}}
+		status := make(chan int, 1)
+		go func() {
+			if res, err := client.Get("http://watchingcat/alertmanager/api/v2/status"); err == nil {
+				status <- res.StatusCode
+				_ = res.Body.Close() // it is empty
+			}
+		}()
+		<-under
+		stop()
+		synctest.Wait()
+		require.Empty(t, ended, "a request is under way")
+		close(goOn)
+		require.Equal(t, http.StatusNoContent, <-status)
+		require.NoError(t, <-ended)
+	})
+}
+
+func TestRemoteRead(t *testing.T) {
+	b := newBench(t)
+	b.record("10s 40ms cart server GET id=t1/a", "11s 40ms cart server GET id=t1/b")
+	b.commit()
+	q, err := remote.ToQuery(0, 60_000, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "__name__", "traces_span_metrics_calls_total")}, nil)
+	require.NoError(t, err)
+	ask, err := (&prompb.ReadRequest{Queries: []*prompb.Query{q}}).Marshal()
+	require.NoError(t, err)
+	w := b.do("POST", promPrefix+"/read", string(snappy.Encode(nil, ask)))
+	require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
+	text, err := snappy.Decode(nil, w.Body.Bytes())
+	require.NoError(t, err)
+	var answer prompb.ReadResponse
+	require.NoError(t, answer.Unmarshal(text))
+	samples := answer.Results[0].Timeseries[0].Samples
+	require.Equal(t, 2.0, samples[len(samples)-1].Value)
 }
 
 func TestMetricsAreByRoute(t *testing.T) {

@@ -279,4 +279,3 @@ func (c *client) reply(r reply) error {
 	c.queueFrame(frame{head: b})
 	return nil
 }
-
