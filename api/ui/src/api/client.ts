@@ -1,0 +1,43 @@
+import { syncClock } from '../lib/clock'
+import type { Problem } from './types'
+
+/** What the server said when it did not answer: its own words, and what it advises. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly advice: string,
+  ) {
+    super(message)
+    this.name = 'ApiError'
+  }
+}
+
+export type Query = Record<string, string | number | undefined>
+
+export function pathWith(path: string, query: Query = {}): string {
+  const q = new URLSearchParams()
+  for (const [k, v] of Object.entries(query)) if (v !== undefined && v !== '') q.set(k, String(v))
+  const s = q.toString()
+  return s ? `${path}?${s}` : path
+}
+
+export async function getJSON<T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> {
+  let res: Response
+  try {
+    res = await fetch(pathWith(path, query), { signal: signal ?? null, headers: { Accept: 'application/json' } })
+  } catch (err) {
+    if (err instanceof DOMException && err.name === 'AbortError') throw err
+    throw new ApiError(0, 'unreachable', 'WatchingCat does not answer', 'The page keeps trying.')
+  }
+  syncClock(res.headers.get('Date'))
+  if (res.ok) return (await res.json()) as T
+  let problem: Partial<Problem> = {}
+  try {
+    problem = (await res.json()) as Partial<Problem>
+  } catch {
+    // the answer of something between us and WatchingCat
+  }
+  throw new ApiError(res.status, problem.code ?? 'http', problem.detail ?? `HTTP ${res.status} ${res.statusText}`, problem.advice ?? '')
+}

@@ -1,0 +1,268 @@
+import { ActionIcon, Kbd, Modal, SegmentedControl, Tooltip, useMantineColorScheme } from '@mantine/core'
+import { Component, lazy, type ReactNode, Suspense, useEffect, useMemo, useState } from 'react'
+import { Link, Route, Switch, useLocation } from 'wouter'
+import { useConfig } from './api/queries'
+import { Problem, Status, useNow, Waiting } from './components/bits'
+import { useKeys } from './components/keys'
+import { absolute, duration } from './lib/format'
+import { type Range, ranges } from './lib/range'
+import { useHref, useRange } from './lib/url'
+import { useLive, useLiveClient, useLiveStatus } from './live/use-live'
+import { ServicesPage } from './pages/services'
+
+const ServicePage = lazy(() => import('./pages/service'))
+const MapPage = lazy(() => import('./pages/map'))
+const AlertsPage = lazy(() => import('./pages/alerts'))
+const PipelinePage = lazy(() => import('./pages/pipeline'))
+
+const pages = [
+  { path: '/', label: 'Services' },
+  { path: '/map', label: 'Map' },
+  { path: '/alerts', label: 'Alerts' },
+  { path: '/pipeline', label: 'Pipeline' },
+]
+
+export function App() {
+  const [help, setHelp] = useState(false)
+  const client = useLiveClient()
+  const [location] = useLocation()
+  useKeys(useMemo(() => ({ help: () => setHelp(true), pause: () => client.setPaused(!client.getStatus().paused) }), [client]))
+  useEffect(() => {
+    const page = pages.find((p) => p.path === location)?.label ?? decodeURIComponent(location.split('/').at(-1) ?? '')
+    document.title = `${page} · WatchingCat`
+  }, [location])
+  return (
+    <>
+      <a className="skip" href="#main">
+        Skip to content
+      </a>
+      <Bar onHelp={() => setHelp(true)} />
+      <Warnings />
+      <main id="main" tabIndex={-1}>
+        <Boundary key={location}>
+          <Suspense fallback={<Waiting what="the page" />}>
+            <Switch>
+              <Route path="/" component={ServicesPage} />
+              <Route path="/services/:name">
+                <ServicePage key={location} />
+              </Route>
+              <Route path="/map" component={MapPage} />
+              <Route path="/alerts" component={AlertsPage} />
+              <Route path="/pipeline" component={PipelinePage} />
+              <Route>
+                <p className="quiet">
+                  There is no page here. <Link href="/">Services</Link>
+                </p>
+              </Route>
+            </Switch>
+          </Suspense>
+        </Boundary>
+      </main>
+      <Footer />
+      <Help opened={help} onClose={() => setHelp(false)} />
+    </>
+  )
+}
+
+function Bar({ onHelp }: { onHelp: () => void }) {
+  const [location] = useLocation()
+  const [range, setRange] = useRange()
+  const href = useHref()
+  const alerts = useLive('alerts').data?.alerts ?? []
+  const firing = alerts.filter((a) => a.state === 'firing').length
+  return (
+    <header className="bar">
+      <Link href={href('/')} className="brand">
+        <img src="/favicon.svg" alt="" width="20" height="20" />
+        WatchingCat
+      </Link>
+      <nav aria-label="Pages">
+        {pages.map((p) => (
+          <Link
+            key={p.path}
+            href={href(p.path)}
+            aria-current={location === p.path || (p.path === '/' && location.startsWith('/services/')) ? 'page' : undefined}
+          >
+            {p.label}
+            {p.path === '/alerts' && firing > 0 && (
+              <span className="badge">
+                {firing}
+                <span className="hidden"> firing</span>
+              </span>
+            )}
+          </Link>
+        ))}
+      </nav>
+      <Fresh />
+      <SegmentedControl
+        className="range"
+        size="xs"
+        aria-label="Time range"
+        value={range}
+        onChange={(v) => setRange(v as Range)}
+        data={ranges.map((r) => ({ value: r, label: r }))}
+        transitionDuration={0}
+      />
+      <SchemeButton />
+      <Tooltip label="Keyboard (?)">
+        <ActionIcon variant="subtle" color="gray" size="md" aria-label="Keyboard help" onClick={onHelp}>
+          <span aria-hidden="true">?</span>
+        </ActionIcon>
+      </Tooltip>
+    </header>
+  )
+}
+
+/** How fresh the page is, how far reading lags, where the data comes from; and the pause button. */
+function Fresh() {
+  const client = useLiveClient()
+  const { mode, paused, held, meta } = useLiveStatus()
+  const now = useNow()
+  const old = meta?.up_to ? Math.max(0, now - Date.parse(meta.up_to)) : undefined
+  const word = paused ? 'Paused' : mode === 'live' ? 'Live' : mode === 'polling' ? 'Polling' : mode === 'offline' ? 'Offline' : 'Connecting'
+  return (
+    <div className="fresh">
+      <span className="fresh-text" title={meta?.up_to ? `newest event ${absolute(meta.up_to)}` : undefined}>
+        {meta === undefined || old === undefined ? (
+          'no data yet'
+        ) : (
+          <>
+            fresh <b>{old < 1000 ? '<1 s' : duration(Math.round(old / 1000) * 1000)}</b> ago
+            <span className="fresh-more">
+              {' · '}lag <b>{duration(meta.lag_ms)}</b> · from {meta.source}
+            </span>
+          </>
+        )}
+      </span>
+      <button
+        type="button"
+        className={`mode mode-${paused ? 'paused' : mode}`}
+        aria-pressed={paused}
+        title={paused ? 'Go on (space)' : 'Pause (space)'}
+        onClick={() => client.setPaused(!paused)}
+      >
+        <svg viewBox="0 0 12 12" width="10" height="10" aria-hidden="true">
+          {paused ? (
+            <path d="M2 1h3v10H2zM7 1h3v10H7z" />
+          ) : mode === 'live' ? (
+            <circle cx="6" cy="6" r="4" />
+          ) : (
+            <path d="M6 1a5 5 0 1 0 0 10A5 5 0 0 0 6 1zm0 1.6a3.4 3.4 0 1 1 0 6.8 3.4 3.4 0 0 1 0-6.8z" />
+          )}
+        </svg>
+        {word}
+        {paused && <span className="held"> {held > 0 ? `${held} held` : ''}</span>}
+      </button>
+    </div>
+  )
+}
+
+function Warnings() {
+  const { mode, meta } = useLiveStatus()
+  const warnings = [...(meta?.warnings ?? [])]
+  if (mode === 'offline') warnings.unshift('WatchingCat does not answer; what is shown is old. The page keeps trying.')
+  if (warnings.length === 0) return null
+  return (
+    <ul className="warnings" role="status">
+      {warnings.map((w) => (
+        <li key={w}>
+          <Status health="pending" word={w} />
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+const schemes = ['auto', 'light', 'dark'] as const
+const schemeGlyph = { auto: '◐', light: '☀', dark: '☾' }
+
+function SchemeButton() {
+  const { colorScheme, setColorScheme } = useMantineColorScheme()
+  const next = schemes[(schemes.indexOf(colorScheme) + 1) % schemes.length] ?? 'auto'
+  return (
+    <Tooltip label={`Colours: ${colorScheme}`}>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        size="md"
+        aria-label={`Colours: ${colorScheme}. Change to ${next}`}
+        onClick={() => setColorScheme(next)}
+      >
+        <span aria-hidden="true">{schemeGlyph[colorScheme]}</span>
+      </ActionIcon>
+    </Tooltip>
+  )
+}
+
+function Footer() {
+  const config = useConfig().data
+  if (config === undefined) return null
+  const { jaeger, grafana, prometheus, kibana } = config.links
+  const links = { Jaeger: jaeger, Grafana: grafana, Prometheus: prometheus, Kibana: kibana }
+  return (
+    <footer className="foot">
+      <span>WatchingCat {config.version}</span>
+      {Object.entries(links).map(
+        ([name, url]) =>
+          url && (
+            <a key={name} href={url}>
+              {name}
+            </a>
+          ),
+      )}
+      <a href="/api/openapi.yaml">API</a>
+    </footer>
+  )
+}
+
+const keys: [string[], string][] = [
+  [['/'], 'filter'],
+  [['j'], 'next row'],
+  [['k'], 'row before'],
+  [['Enter'], 'open the row'],
+  [['g', 's'], 'services'],
+  [['g', 'm'], 'map'],
+  [['g', 'a'], 'alerts'],
+  [['g', 'p'], 'pipeline'],
+  [['space'], 'pause, go on'],
+  [['?'], 'this help'],
+]
+
+function Help({ opened, onClose }: { opened: boolean; onClose: () => void }) {
+  return (
+    // Locking the scroll would need a style element, which the content security policy forbids.
+    <Modal
+      opened={opened}
+      onClose={onClose}
+      title="Keyboard"
+      size="xs"
+      lockScroll={false}
+      transitionProps={{ duration: 0 }}
+      closeButtonProps={{ 'aria-label': 'Close' }}
+    >
+      <dl className="keys">
+        {keys.map(([k, what]) => (
+          <div key={what}>
+            <dt>
+              {k.map((one) => (
+                <Kbd key={one}>{one}</Kbd>
+              ))}
+            </dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+    </Modal>
+  )
+}
+
+/** A page that fails says so and leaves the others alone. */
+class Boundary extends Component<{ children: ReactNode }, { error: Error | null }> {
+  override state = { error: null as Error | null }
+  static getDerivedStateFromError(error: Error) {
+    return { error }
+  }
+  override render() {
+    return this.state.error ? <Problem error={this.state.error} /> : this.props.children
+  }
+}

@@ -1,0 +1,117 @@
+import { memo, type ReactNode, useSyncExternalStore } from 'react'
+import { Link } from 'wouter'
+import type { ApiError } from '../api/client'
+import { onTick, tickNow } from '../lib/clock'
+import { absolute, age, duration, none } from '../lib/format'
+import { type Health, healthWord } from '../lib/health'
+import { servicePath, useHref } from '../lib/url'
+
+const shapes: Record<Health, ReactNode> = {
+  firing: <path d="M8 1.2 15.4 14.4H.6z M7.3 5.8v4.4h1.4V5.8z M7.3 11.3v1.5h1.4v-1.5z" fillRule="evenodd" />,
+  pending: (
+    <path
+      d="M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1zm0 1.5a5.5 5.5 0 1 1 0 11 5.5 5.5 0 0 1 0-11zM7.3 4.4v4l3 1.9.8-1.2-2.3-1.4V4.4z"
+      fillRule="evenodd"
+    />
+  ),
+  ok: <path d="M6.3 12.6 2 8.3l1.3-1.3 3 3 6.4-6.5L14 4.8z" />,
+  nodata: <path d="M3 7.2h10v1.6H3z" />,
+}
+
+/** Icon, word and colour: never colour alone. */
+export const Status = memo(function Status({ health, word }: { health: Health; word?: string }) {
+  return (
+    <span className={`status status-${health}`}>
+      <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
+        {shapes[health]}
+      </svg>
+      {word ?? healthWord[health]}
+    </span>
+  )
+})
+
+export function useNow(): number {
+  return useSyncExternalStore(onTick, tickNow)
+}
+
+/** A time as its age, which goes on counting; the absolute time on hover. */
+export const Ago = memo(function Ago({ time }: { time: string | null | undefined }) {
+  const now = useNow()
+  if (!time) return <>{none}</>
+  return (
+    <time dateTime={time} title={absolute(time)}>
+      {age(now - Date.parse(time))}
+    </time>
+  )
+})
+
+/** Since when, as a length of time. */
+export const Since = memo(function Since({ time }: { time: string }) {
+  const now = useNow()
+  return (
+    <time dateTime={time} title={absolute(time)}>
+      {duration(Math.max(1000, Math.round((now - Date.parse(time)) / 1000) * 1000))}
+    </time>
+  )
+})
+
+export function ServiceLink({ name, row }: { name: string; row?: boolean }) {
+  const href = useHref()
+  return (
+    <Link href={href(servicePath(name))} className="name" data-row-link={row || undefined} title={name}>
+      {name === '' ? '(empty name)' : name}
+    </Link>
+  )
+}
+
+export function Problem({ error }: { error: Error | string }) {
+  const advice = typeof error === 'string' ? '' : ((error as ApiError).advice ?? '')
+  return (
+    <p className="problem" role="alert">
+      <Status health="firing" word={typeof error === 'string' ? error : error.message} />
+      {advice && <span className="dim"> {advice}</span>}
+    </p>
+  )
+}
+
+/** Shown from 150 ms on, by CSS, so that quick answers do not flash. */
+export function Waiting({ what, error }: { what: string; error?: Error | string | undefined | null }) {
+  if (error) return <Problem error={error} />
+  return (
+    <p className="waiting" role="status">
+      Waiting for {what} …
+    </p>
+  )
+}
+
+/** Labels as small key=value pairs. */
+export const Labels = memo(function Labels({ labels, without = [] }: { labels: Record<string, string>; without?: string[] }) {
+  const keys = Object.keys(labels)
+    .filter((k) => !without.includes(k))
+    .sort()
+  return (
+    <span className="labels">
+      {keys.map((k) => (
+        <span key={k} className="label">
+          {k}=<b>{labels[k]}</b>
+        </span>
+      ))}
+    </span>
+  )
+})
+
+export function Section({ title, note, children, id }: { title: string; note?: ReactNode; children: ReactNode; id?: string }) {
+  return (
+    <section className="section" aria-labelledby={id ?? slug(title)}>
+      <header>
+        <h2 id={id ?? slug(title)}>{title}</h2>
+        {note && <span className="note">{note}</span>}
+      </header>
+      {children}
+    </section>
+  )
+}
+
+function slug(s: string): string {
+  return s.toLowerCase().replace(/[^a-z0-9]+/g, '-')
+}

@@ -1,0 +1,32 @@
+import type { Edge } from '../api/types'
+import { none, percent } from '../lib/format'
+import { ServiceLink } from './bits'
+
+export function ConnectionType({ type }: { type: string }) {
+  return (
+    <span className="dim">
+      {type === '' ? 'request' : type === 'messaging_system' ? 'messaging' : type === 'virtual_node' ? 'not instrumented' : type}
+    </span>
+  )
+}
+
+export function Failed({ edge }: { edge: Edge }) {
+  if (edge.calls === 0) return <>{none}</>
+  return <span className={edge.failed > 0 ? 'bad' : 'dim'}>{percent(edge.failed / edge.calls)}</span>
+}
+
+/** A link where the end is a service of its own; databases, topics and what is not instrumented have no page. */
+export function EdgeEnd({ edge, end, row }: { edge: Edge; end: 'client' | 'server'; row?: boolean }) {
+  const virtual =
+    end === 'server'
+      ? edge.connection_type === 'database' || edge.connection_type === 'virtual_node'
+      : edge.connection_type === 'virtual_node' && edge.client === 'user'
+  if (virtual) {
+    return (
+      <span className="name" title={edge[end]} tabIndex={row ? -1 : undefined} data-row-link={row || undefined}>
+        {edge[end]}
+      </span>
+    )
+  }
+  return <ServiceLink name={edge[end]} row={row ?? false} />
+}

@@ -1,0 +1,52 @@
+import { useCallback } from 'react'
+import { useSearchParams } from 'wouter'
+import { defaultRange, parseRange, type Range } from './range'
+
+/** One parameter of the URL as state. The default is left out of the URL; typing replaces history, choosing adds to it. */
+export function useParam(name: string, initial = ''): [string, (value: string, replace?: boolean) => void] {
+  const [params, setParams] = useSearchParams()
+  const set = useCallback(
+    (value: string, replace = true) => {
+      setParams(
+        (prev) => {
+          const next = new URLSearchParams(prev)
+          if (value === initial) next.delete(name)
+          else next.set(name, value)
+          return next
+        },
+        { replace },
+      )
+    },
+    [setParams, name, initial],
+  )
+  return [params.get(name) ?? initial, set]
+}
+
+export function useRange(): [Range, (r: Range) => void] {
+  const [value, set] = useParam('range', defaultRange)
+  return [parseRange(value), useCallback((r: Range) => set(r, false), [set])]
+}
+
+/** A link to another page that keeps the range. */
+export function useHref(): (path: string, query?: Record<string, string>) => string {
+  const [range] = useRange()
+  return useCallback(
+    (path, query) => {
+      const q = new URLSearchParams(query)
+      if (range !== defaultRange) q.set('range', range)
+      const s = q.toString()
+      return s ? `${path}?${s}` : path
+    },
+    [range],
+  )
+}
+
+export const servicePath = (name: string): string => `/services/${encodeURIComponent(name)}`
+
+/** A link into another program. Its address may hold a path and a query of its own. */
+export function external(base: string, path: string, query: Record<string, string> = {}): string {
+  const url = new URL(base)
+  url.pathname = url.pathname.replace(/\/$/, '') + path
+  for (const [k, v] of Object.entries(query)) url.searchParams.set(k, v)
+  return url.toString()
+}

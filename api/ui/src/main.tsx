@@ -1,0 +1,38 @@
+import './styles.css'
+import { createTheme, MantineProvider } from '@mantine/core'
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import { type ApiError, getJSON } from './api/client'
+import { App } from './app'
+import { LiveClient } from './live/client'
+import { LiveContext } from './live/use-live'
+
+const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      retry: (failures, error) => failures < 2 && !((error as ApiError).status >= 400 && (error as ApiError).status < 500),
+      refetchOnWindowFocus: true,
+    },
+  },
+})
+const live = new LiveClient({ url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}/ws`, get: getJSON })
+live.start()
+
+// The look is in styles.css. Mantine's variables come from its stylesheet, not from style elements made at run time, so that the
+// content security policy can be style-src 'self'.
+const theme = createTheme({ autoContrast: true, cursorType: 'pointer' })
+
+const root = document.getElementById('root')
+if (root === null) throw new Error('index.html has no #root')
+createRoot(root).render(
+  <StrictMode>
+    <MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false}>
+      <QueryClientProvider client={queries}>
+        <LiveContext value={live}>
+          <App />
+        </LiveContext>
+      </QueryClientProvider>
+    </MantineProvider>
+  </StrictMode>,
+)

@@ -1,0 +1,307 @@
+import { useMemo } from 'react'
+import { Link, useParams } from 'wouter'
+import type { ApiError } from '../api/client'
+import { useConfig, useOperations, useServiceMetrics } from '../api/queries'
+import type { Alert, Edge, Operation, Service, ServiceMetrics } from '../api/types'
+import { Chart, type Line } from '../chart/chart'
+import { Ago, Problem, Section, Since, Status, Waiting } from '../components/bits'
+import { ConnectionType, EdgeEnd, Failed } from '../components/edge'
+import { type Column, Table } from '../components/table'
+import { count, millis, none, percent, rate, spanKind } from '../lib/format'
+import { byUrgency, healthOf, serviceOf, summaryOf } from '../lib/health'
+import { type Range, rangeSeconds } from '../lib/range'
+import { external, useHref, useParam, useRange } from '../lib/url'
+import { useLive } from '../live/use-live'
+import { edgeKey } from '../live/views'
+
+export default function ServicePage() {
+  const name = useParams<{ name: string }>().name ?? ''
+  const [range] = useRange()
+  const [op, setOp] = useParam('op')
+  const live = useLive('services', { range, service: name })
+  const alerts = useLive('alerts').data?.alerts.filter((a) => serviceOf(a) === name) ?? []
+  const operations = useOperations(name, range)
+  const service = live.data?.services[0]
+  const unknown = operations.error as ApiError | null
+  return (
+    <>
+      <Head name={name} service={service} alerts={alerts} upTo={live.data?.meta.up_to ?? null} />
+      {alerts.length > 0 && (
+        <ul className="strip">
+          {alerts.sort(byUrgency).map((a) => (
+            <li key={a.fingerprint} className={`strip-${a.state}`}>
+              <Status health={a.state} />
+              <span className="strip-text">{summaryOf(a)}</span>
+              <span className="strip-since">
+                for <Since time={a.active_at} />
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {unknown?.status === 404 ? (
+        <Problem error={unknown} />
+      ) : (
+        <>
+          <Charts name={name} op={op} range={range} clear={() => setOp('', false)} />
+          <Operations query={operations} op={op} choose={(o) => setOp(o === op ? '' : o, false)} service={name} />
+          <Neighbours name={name} range={range} />
+        </>
+      )}
+    </>
+  )
+}
+
+function Head({ name, service, alerts, upTo }: { name: string; service: Service | undefined; alerts: Alert[]; upTo: string | null }) {
+  const href = useHref()
+  const links = useConfig().data?.links
+  const e = service?.entry
+  const red: [string, string, boolean?][] = [
+    ['rate /s', e ? rate(e.rate) : none],
+    ['errors %', e ? (e.calls === 0 ? none : percent(e.error_rate)) : none, !!e && e.errors > 0],
+    ['p50 ms', e ? millis(e.p50_ms) : none],
+    ['p95 ms', e ? millis(e.p95_ms) : none],
+    ['p99 ms', e ? millis(e.p99_ms) : none],
+    ['requests', e ? count(e.calls) : none],
+  ]
+  return (
+    <header className="head">
+      <p className="crumb">
+        <Link href={href('/')}>Services</Link>
+      </p>
+      <div className="head-line">
+        <h1>{name}</h1>
+        <Status health={healthOf(service ?? { calls: 0, last_seen: null }, alerts, upTo)} />
+        <span className="dim">
+          last seen <Ago time={service?.last_seen} />
+        </span>
+        <span className="links">
+          {links?.jaeger && <a href={external(links.jaeger, '/search', { service: name })}>Traces in Jaeger</a>}
+          {links?.prometheus && (
+            <a
+              href={external(links.prometheus, '/graph', {
+                'g0.expr': `sum by (span_name) (rate(traces_span_metrics_calls_total{service_name=${JSON.stringify(name)}}[1m]))`,
+                'g0.tab': '0',
+              })}
+            >
+              Series in Prometheus
+            </a>
+          )}
+          {links?.kibana && (
+            <a href={`${links.kibana.replace(/\/$/, '')}/app/discover#/?_a=(query:(language:kuery,query:${kuery(name)}))`}>
+              Logs in Kibana
+            </a>
+          )}
+          {links?.grafana && <a href={external(links.grafana, '/explore')}>Grafana</a>}
+        </span>
+      </div>
+      <dl className="totals">
+        {red.map(([label, value, bad]) => (
+          <div key={label}>
+            <dt>{label}</dt>
+            <dd className={bad ? 'bad' : undefined}>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </header>
+  )
+}
+
+/** A KQL condition as a string of Kibana's URL language, where ! escapes. */
+function kuery(service: string): string {
+  const text = `service.name : ${JSON.stringify(service)}`
+  return encodeURIComponent(`'${text.replace(/[!']/g, (c) => `!${c}`)}'`)
+}
+
+function Charts({ name, op, range, clear }: { name: string; op: string; range: Range; clear: () => void }) {
+  const metrics = useServiceMetrics(name, op, range)
+  const charts = useMemo(() => (metrics.data ? chartsOf(metrics.data, range) : undefined), [metrics.data, range])
+  return (
+    <Section
+      title="Over time"
+      note={
+        op === '' ? (
+          'all spans of the service'
+        ) : (
+          <>
+            {op}{' '}
+            <button type="button" className="plain" onClick={clear}>
+              show all operations
+            </button>
+          </>
+        )
+      }
+    >
+      {charts === undefined ? (
+        <div className="charts charts-waiting">
+          <Waiting what="points" error={metrics.error} />
+        </div>
+      ) : (
+        <div className="charts">
+          <Chart title="Rate" unit="spans/s" format={rate} {...charts} lines={charts.rate} />
+          <Chart title="Errors" unit="%" format={(v) => percent(v / 100)} {...charts} lines={charts.errors} />
+          <Chart title="Duration" unit="ms" format={millis} {...charts} lines={charts.latency} />
+        </div>
+      )}
+    </Section>
+  )
+}
+
+export function chartsOf(m: ServiceMetrics, range: Range) {
+  // A bucket is drawn at its end, the step under way is left out: it would always look like a fall.
+  const upTo = m.meta.up_to ? Date.parse(m.meta.up_to) / 1000 : Number.POSITIVE_INFINITY
+  const since = m.meta.since ? Date.parse(m.meta.since) / 1000 : 0
+  const points = m.points.filter((p) => Date.parse(p.time) / 1000 + m.step_s <= upTo && Date.parse(p.time) / 1000 + m.step_s > since)
+  const times = points.map((p) => Date.parse(p.time) / 1000 + m.step_s)
+  const last = times.at(-1) ?? (Number.isFinite(upTo) ? upTo : 0)
+  const some = (v: (p: (typeof points)[number]) => number) => points.map((p) => (p.calls === 0 ? null : v(p)))
+  const rateLines: Line[] = [{ label: 'rate', color: '--c-blue', values: points.map((p) => p.calls / m.step_s), fill: true }]
+  const errors: Line[] = [{ label: 'errors', color: '--c-error', values: some((p) => (100 * p.errors) / p.calls), fill: true }]
+  const latency: Line[] = [
+    { label: 'p50', color: '--c-sky', values: some((p) => p.p50_ms) },
+    { label: 'p95', color: '--c-orange', values: some((p) => p.p95_ms) },
+    { label: 'p99', color: '--c-purple', values: some((p) => p.p99_ms), dash: [4, 3] },
+  ]
+  return { times, span: [last - rangeSeconds(range), last] as [number, number], rate: rateLines, errors, latency }
+}
+
+const operationKey = (o: Operation) => `${o.name}\0${o.kind}`
+
+function Operations({
+  query,
+  op,
+  choose,
+  service,
+}: {
+  query: ReturnType<typeof useOperations>
+  op: string
+  choose: (op: string) => void
+  service: string
+}) {
+  const jaeger = useConfig().data?.links.jaeger
+  const columns = useMemo<Column<Operation>[]>(
+    () => [
+      {
+        id: 'operation',
+        label: 'Operation',
+        className: 'c-name',
+        sort: (o) => o.name,
+        cell: (o) => (
+          <button type="button" className="name" data-row-link title="Show this operation in the charts" onClick={() => choose(o.name)}>
+            {o.name}
+          </button>
+        ),
+      },
+      { id: 'kind', label: 'Kind', wide: true, sort: (o) => o.kind, cell: (o) => <span className="dim">{spanKind(o.kind)}</span> },
+      { id: 'rate', label: 'Rate', unit: '/s', numeric: true, sort: (o) => o.rate, cell: (o) => rate(o.rate) },
+      {
+        id: 'errors',
+        label: 'Errors',
+        unit: '%',
+        numeric: true,
+        sort: (o) => o.error_rate,
+        cell: (o) => <span className={o.errors > 0 ? 'bad' : 'dim'}>{percent(o.error_rate)}</span>,
+      },
+      { id: 'p50', label: 'p50', unit: 'ms', numeric: true, wide: true, sort: (o) => o.p50_ms, cell: (o) => millis(o.p50_ms) },
+      { id: 'p95', label: 'p95', unit: 'ms', numeric: true, sort: (o) => o.p95_ms, cell: (o) => millis(o.p95_ms) },
+      { id: 'p99', label: 'p99', unit: 'ms', numeric: true, wide: true, sort: (o) => o.p99_ms, cell: (o) => millis(o.p99_ms) },
+      { id: 'calls', label: 'Calls', numeric: true, wide: true, sort: (o) => o.calls, cell: (o) => count(o.calls) },
+      ...(jaeger
+        ? [
+            {
+              id: 'traces',
+              label: 'Traces',
+              wide: true,
+              cell: (o: Operation) => <a href={external(jaeger, '/search', { service, operation: o.name })}>Jaeger</a>,
+            },
+          ]
+        : []),
+    ],
+    [choose, jaeger, service],
+  )
+  return (
+    <Section title="Operations" note={query.data && `${query.data.total}`}>
+      {query.data === undefined ? (
+        <Waiting what="operations" error={query.error} />
+      ) : (
+        <Table
+          label="Operations"
+          rows={query.data.operations}
+          columns={columns}
+          rowKey={operationKey}
+          sort="-rate"
+          param="ops"
+          marked={(o) => o.name === op}
+          empty="No spans in this range."
+        />
+      )}
+    </Section>
+  )
+}
+
+const edgeColumns = (end: 'client' | 'server', label: string): Column<Edge>[] => [
+  { id: 'name', label, className: 'c-name', sort: (e) => e[end], cell: (e) => <EdgeEnd edge={e} end={end} row /> },
+  { id: 'type', label: 'Type', wide: true, sort: (e) => e.connection_type, cell: (e) => <ConnectionType type={e.connection_type} /> },
+  { id: 'calls', label: 'Calls', numeric: true, sort: (e) => e.calls, cell: (e) => count(e.calls) },
+  {
+    id: 'failed',
+    label: 'Failed',
+    unit: '%',
+    numeric: true,
+    sort: (e) => (e.calls ? e.failed / e.calls : 0),
+    cell: (e) => <Failed edge={e} />,
+  },
+  {
+    id: 'cp95',
+    label: 'Client p95',
+    unit: 'ms',
+    numeric: true,
+    wide: true,
+    sort: (e) => e.client_p95_ms,
+    cell: (e) => millis(e.client_p95_ms),
+  },
+  { id: 'sp95', label: 'Server p95', unit: 'ms', numeric: true, sort: (e) => e.server_p95_ms, cell: (e) => millis(e.server_p95_ms) },
+]
+const upstreamColumns = edgeColumns('client', 'Upstream')
+const downstreamColumns = edgeColumns('server', 'Downstream')
+
+function Neighbours({ name, range }: { name: string; range: Range }) {
+  const map = useLive('servicemap', { range, service: name })
+  const edges = map.data?.edges
+  const upstream = useMemo(() => edges?.filter((e) => e.server === name), [edges, name])
+  const downstream = useMemo(() => edges?.filter((e) => e.client === name), [edges, name])
+  return (
+    <div className="columns">
+      <Section title="Upstream" note="who calls it">
+        {upstream === undefined ? (
+          <Waiting what="edges" error={map.error} />
+        ) : (
+          <Table
+            label="Upstream"
+            rows={upstream}
+            columns={upstreamColumns}
+            rowKey={edgeKey}
+            sort="-calls"
+            param="up"
+            empty="Nobody called it in this range."
+          />
+        )}
+      </Section>
+      <Section title="Downstream" note="whom it calls">
+        {downstream === undefined ? (
+          <Waiting what="edges" error={map.error} />
+        ) : (
+          <Table
+            label="Downstream"
+            rows={downstream}
+            columns={downstreamColumns}
+            rowKey={edgeKey}
+            sort="-calls"
+            param="down"
+            empty="It called nobody in this range."
+          />
+        )}
+      </Section>
+    </div>
+  )
+}

@@ -1,0 +1,241 @@
+import { useEffect, useMemo, useRef } from 'react'
+import { Link, useLocation } from 'wouter'
+import { useRates } from '../api/queries'
+import type { Alert, Service } from '../api/types'
+import { Ago, ServiceLink, Since, Status, Waiting } from '../components/bits'
+import { FilterBox } from '../components/filter'
+import { Spark } from '../components/spark'
+import { type Column, Table } from '../components/table'
+import { count, millis, none, percent, rate } from '../lib/format'
+import { alertsByService, byUrgency, type Health, healthOf, healthOrder, serviceOf, summaryOf } from '../lib/health'
+import { servicePath, useHref, useParam, useRange } from '../lib/url'
+import { useLive } from '../live/use-live'
+
+interface ServiceRow {
+  service: Service
+  health: Health
+  spark: (number | null)[] | undefined
+}
+
+/** Nothing was asked of a service without entry spans: a dash, not a zero. */
+const entry = (show: (r: Service['entry']) => string) => (r: ServiceRow) => (r.service.entry.calls === 0 ? none : show(r.service.entry))
+const entryValue = (value: (r: Service['entry']) => number) => (r: ServiceRow) =>
+  r.service.entry.calls === 0 ? -1 : value(r.service.entry)
+
+const columns: Column<ServiceRow>[] = [
+  {
+    id: 'status',
+    label: 'Status',
+    className: 'c-status',
+    sort: (r) => healthOrder[r.health],
+    cell: (r) => <Status health={r.health} />,
+  },
+  {
+    id: 'service',
+    label: 'Service',
+    className: 'c-name',
+    sort: (r) => r.service.name,
+    cell: (r) => <ServiceLink name={r.service.name} row />,
+  },
+  {
+    id: 'rate',
+    label: 'Rate',
+    unit: '/s',
+    title: 'Server and consumer spans per second over the range',
+    numeric: true,
+    sort: entryValue((e) => e.rate),
+    cell: entry((e) => rate(e.rate)),
+  },
+  {
+    id: 'trend',
+    label: 'Trend',
+    className: 'c-spark',
+    wide: true,
+    title: 'Rate over the range, from zero to its largest',
+    cell: (r) => <Spark values={r.spark} label={`Rate of ${r.service.name} over the range`} />,
+  },
+  {
+    id: 'errors',
+    label: 'Errors',
+    unit: '%',
+    title: 'Share of server and consumer spans with status ERROR',
+    numeric: true,
+    sort: entryValue((e) => e.error_rate),
+    cell: (r) =>
+      r.service.entry.calls === 0 ? (
+        none
+      ) : (
+        <span className={r.service.entry.errors > 0 ? 'bad' : 'dim'}>{percent(r.service.entry.error_rate)}</span>
+      ),
+  },
+  {
+    id: 'p50',
+    label: 'p50',
+    unit: 'ms',
+    numeric: true,
+    wide: true,
+    sort: entryValue((e) => e.p50_ms),
+    cell: entry((e) => millis(e.p50_ms)),
+  },
+  { id: 'p95', label: 'p95', unit: 'ms', numeric: true, sort: entryValue((e) => e.p95_ms), cell: entry((e) => millis(e.p95_ms)) },
+  {
+    id: 'p99',
+    label: 'p99',
+    unit: 'ms',
+    numeric: true,
+    wide: true,
+    sort: entryValue((e) => e.p99_ms),
+    cell: entry((e) => millis(e.p99_ms)),
+  },
+  {
+    id: 'seen',
+    label: 'Last seen',
+    numeric: true,
+    wide: true,
+    className: 'c-ago',
+    sort: (r) => r.service.last_seen ?? '',
+    cell: (r) => (
+      <span className="dim">
+        <Ago time={r.service.last_seen} />
+      </span>
+    ),
+  },
+]
+const keyOf = (r: ServiceRow) => r.service.name
+const noAlerts: Alert[] = []
+
+export function ServicesPage() {
+  const [range] = useRange()
+  const [filter, setFilter] = useParam('q')
+  const [only, setOnly] = useParam('only')
+  const [, navigate] = useLocation()
+  const href = useHref()
+  const live = useLive('services', { range })
+  const alerts = useLive('alerts').data?.alerts ?? noAlerts
+  const rates = useRates(range)
+  const all = useRows(live.data?.services, alerts, rates.data, live.data?.meta.up_to ?? null)
+  const rows = useMemo(() => {
+    const words = filter.toLowerCase().split(/\s+/).filter(Boolean)
+    return all.filter((r) => (only !== 'unhealthy' || r.health !== 'ok') && words.every((w) => r.service.name.toLowerCase().includes(w)))
+  }, [all, filter, only])
+  const open = useMemo(() => (r: ServiceRow) => navigate(href(servicePath(r.service.name))), [navigate, href])
+
+  return (
+    <>
+      <AlertStrip alerts={alerts} />
+      <Totals rows={all} alerts={alerts} />
+      <div className="tools">
+        <FilterBox value={filter} onChange={setFilter} label="Filter services" />
+        <label className="check">
+          <input type="checkbox" checked={only === 'unhealthy'} onChange={(e) => setOnly(e.target.checked ? 'unhealthy' : '')} />
+          only unhealthy
+        </label>
+        <span className="note">
+          {live.data && (rows.length === all.length ? `${all.length} services` : `${rows.length} of ${all.length} services`)}
+        </span>
+      </div>
+      {live.data === undefined ? (
+        <Waiting what="services" error={live.error} />
+      ) : (
+        <Table
+          label="Services"
+          rows={rows}
+          columns={columns}
+          rowKey={keyOf}
+          sort="status"
+          onOpen={open}
+          empty={all.length > 0 ? 'No service matches the filter.' : 'No spans in this range yet.'}
+        />
+      )}
+    </>
+  )
+}
+
+/** Rows keep their identity while nothing they show has changed. */
+function useRows(
+  services: Service[] | undefined,
+  alerts: Alert[],
+  sparks: Map<string, (number | null)[]> | undefined,
+  upTo: string | null,
+): ServiceRow[] {
+  const kept = useRef(new Map<string, ServiceRow>())
+  const rows = useMemo(() => {
+    const byService = alertsByService(alerts)
+    return (services ?? []).map((service) => {
+      const health = healthOf(service, byService.get(service.name), upTo)
+      const spark = sparks?.get(service.name)
+      const old = kept.current.get(service.name)
+      return old && old.service === service && old.health === health && old.spark === spark ? old : { service, health, spark }
+    })
+  }, [services, alerts, sparks, upTo])
+  useEffect(() => {
+    kept.current = new Map(rows.map((r) => [r.service.name, r]))
+  }, [rows])
+  return rows
+}
+
+const shownAlerts = 5
+
+function AlertStrip({ alerts }: { alerts: Alert[] }) {
+  const href = useHref()
+  if (alerts.length === 0) return null
+  const sorted = [...alerts].sort(byUrgency)
+  return (
+    <section className="strip" aria-label="Active alerts">
+      <ul>
+        {sorted.slice(0, shownAlerts).map((a) => {
+          const service = serviceOf(a)
+          return (
+            <li key={a.fingerprint} className={`strip-${a.state}`}>
+              <Status health={a.state} />
+              <Link href={href('/alerts')} className="strip-text">
+                {summaryOf(a)}
+              </Link>
+              {service && <ServiceLink name={service} />}
+              <span className="strip-since">
+                for <Since time={a.active_at} />
+              </span>
+            </li>
+          )
+        })}
+      </ul>
+      {sorted.length > shownAlerts && <Link href={href('/alerts')}>{sorted.length - shownAlerts} more</Link>}
+    </section>
+  )
+}
+
+function Totals({ rows, alerts }: { rows: ServiceRow[]; alerts: Alert[] }) {
+  let perSecond = 0
+  let calls = 0
+  let errors = 0
+  for (const { service: s } of rows) {
+    perSecond += s.entry.rate
+    calls += s.entry.calls
+    errors += s.entry.errors
+  }
+  const firing = alerts.filter((a) => a.state === 'firing').length
+  return (
+    <dl className="totals">
+      <div>
+        <dt>firing</dt>
+        <dd className={firing > 0 ? 'bad' : undefined}>{firing}</dd>
+      </div>
+      <div>
+        <dt>pending</dt>
+        <dd>{alerts.length - firing}</dd>
+      </div>
+      <div>
+        <dt>requests /s</dt>
+        <dd>{rate(perSecond)}</dd>
+      </div>
+      <div>
+        <dt>errors %</dt>
+        <dd>{calls === 0 ? none : percent(errors / calls)}</dd>
+      </div>
+      <div>
+        <dt>requests</dt>
+        <dd>{count(calls)}</dd>
+      </div>
+    </dl>
+  )
+}
