@@ -2,8 +2,10 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,4 +122,16 @@ func TestAnswersBeyondRetentionArePartial(t *testing.T) {
 	f("start=0", true)
 	f("start=59000", false)
 	f("", false)
+}
+
+func TestServiceNamesMayHoldAnything(t *testing.T) {
+	b := newBench(t)
+	for i, name := range []string{"team/cart", "50%", "a+b", "ünï", "semi;colon", "quote'", "..", "a?b=c"} {
+		b.record(fmt.Sprintf("1s 1ms %s server GET id=t%d/a", name, i))
+		b.commit()
+		for _, path := range []string{"", "/operations", "/metrics"} {
+			w := b.get("/api/v1/services/" + url.PathEscape(name) + path)
+			require.Equal(t, http.StatusOK, w.Code, "%s%s: %s", name, path, w.Body)
+		}
+	}
 }

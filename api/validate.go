@@ -70,9 +70,13 @@ func (s *Server) check(r *http.Request) error {
 	}
 	params := map[string]string{}
 	for i, name := range ctx.URLParams.Keys {
-		if v, err := url.PathUnescape(ctx.URLParams.Values[i]); err == nil {
-			params[name] = v
+		v := ctx.URLParams.Values[i]
+		if r.URL.RawPath != "" { // chi has matched the path as it was sent
+			if u, err := url.PathUnescape(v); err == nil {
+				v = u
+			}
 		}
+		params[name] = v
 	}
 	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 		Request: r, PathParams: params, QueryParams: query,
