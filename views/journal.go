@@ -164,11 +164,6 @@ func (s *Set) fold(entries []storage.Entry) ([]storage.Entry, error) {
 	defer s.mu.Unlock()
 	ks := s.kv.keyspace
 	since, hot, forget := s.since(), s.back(s.cfg.Hot), s.back(s.cfg.Lifetime)
-	for start := range s.red.buckets {
-		if s.oldest == 0 || start < s.oldest {
-			s.oldest = start
-		}
-	}
 	entries = s.red.fold(ks, hot, since, forget, entries)
 	entries = s.edges.fold(ks, hot, since, forget, entries)
 	var err error

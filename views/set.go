@@ -285,6 +285,9 @@ func (s *Set) install(c *Checkpoint) error {
 				if late {
 					s.counters.TooLate += cell.c.Calls
 				}
+				if !late && (s.oldest == 0 || cell.start < s.oldest) {
+					s.oldest = cell.start
+				}
 				if err := s.red.add(s.kv, se.id, cell.start, cell.c, late); err != nil {
 					return err
 				}

@@ -1,0 +1,65 @@
+# `make demo` and `make test` need Go and make alone; every other target installs what it needs.
+SHELL := /bin/bash
+GO ?= go
+BIN := build/watchingcat
+FUZZTIME ?= 20s
+SEEDS ?= 1000
+KILLS ?= 100
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build build/watchingcat
+	$(GO) build -o $(BIN) ./cmd/watchingcat
+
+.PHONY: demo
+demo: build ## a broker, a simulated shop, views, alerts and the page on http://127.0.0.1:8090
+	./$(BIN) demo
+
+.PHONY: test
+test: ## every test that needs no server
+	$(GO) vet -stdmethods=false ./...
+	$(GO) test ./...
+
+.PHONY: race
+race: ## the same with the race detector, without the many simulations
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: lint
+lint: ## golangci-lint and govulncheck
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
+	-$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; done; done
+
+.PHONY: sim
+sim: ## SEEDS simulations of the views and of the whole ingest path
+	$(GO) test ./views -run TestSimulation -sim.seeds $(SEEDS)
+	$(GO) test ./pipeline -run TestSimulation -sim.seeds $(SEEDS)
+
+.PHONY: bench
+bench: ## what a span costs, beside its peers
+	cd deploy/bench && $(GO) run .
+
+.PHONY: ui
+ui: ## build the page into api/ui/dist (needs Node)
+	cd api/ui && npm ci --no-audit --no-fund && npm run build
+
+.PHONY: generate
+generate: ## server interfaces from api/openapi.yaml
+	$(GO) generate ./api/...
+
+.PHONY: update
+update: ## rewrite golden files; review the difference
+	$(GO) test ./views -rewrite
+	$(GO) test ./api -update
+
+-include deploy/integration/integration.mk

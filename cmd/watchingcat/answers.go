@@ -1,0 +1,75 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gaurav/watchingcat/api"
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// openAPI builds the server over what was opened before.
+func (a *App) openAPI(context.Context) (err error) {
+	logger := slog.New(zerolog.NewSlogHandler(a.log))
+	a.server, err = api.New(api.Config{
+		Views: a.set, Pipeline: pipelineAnswers{a}, Alerts: a.eval, Queryable: a.eval.Queryable(),
+		Engine:       evaluator.NewEngine(evaluator.EngineConfig{}, logger, a.reg),
+		Alertmanager: a.notifier.API(), Registry: a.reg, Logger: a.log, Slog: logger, Version: version(),
+		Links:       api.Links{Jaeger: a.cfg.JaegerURL, Grafana: a.cfg.GrafanaURL, Prometheus: a.cfg.PrometheusURL, Kibana: a.cfg.KibanaURL},
+		ExternalURL: cmp.Or(a.cfg.ExternalURL, "http://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins,
+	})
+	if err != nil {
+		return fmt.Errorf("build the API: %w", err)
+	}
+	return nil
+}
+
+// pipelineAnswers tells the API how far the topic has been read.
+type pipelineAnswers struct{ app *App }
+
+var _ api.Pipeline = pipelineAnswers{}
+
+func (p pipelineAnswers) Positions() ([]storage.Position, error) { return p.app.committed(), nil }
+
+func (p pipelineAnswers) Partitions() []api.Partition {
+	var out []api.Partition
+	for _, s := range p.app.status(time.Now()).partitions {
+		lag := s.lag
+		if s.HighWatermark < 0 || s.LastFetch.IsZero() {
+			lag = -1
+		}
+		out = append(out, api.Partition{Topic: s.Topic, Partition: s.Partition, Position: s.committed, End: s.HighWatermark, Lag: lag,
+			Watermark: s.watermark, Idle: s.Idle, Err: s.Err})
+	}
+	return out
+}
+
+func (p pipelineAnswers) Checkpoint() api.Checkpoint {
+	c := p.app.ingest.Last()
+	return api.Checkpoint{At: c.At, Entries: c.Entries, Bytes: int64(c.Bytes)}
+}
+
+func (p pipelineAnswers) Truncated() []api.Truncation {
+	var out []api.Truncation
+	for _, g := range p.app.gapList() {
+		out = append(out, api.Truncation{Topic: g.Topic, Partition: g.Partition, From: g.From, To: g.To, At: g.Found})
+	}
+	return out
+}
+
+func (p pipelineAnswers) Ready() (bool, []api.Check) {
+	s := p.app.status(time.Now())
+	checks := []api.Check{{Name: "state", OK: true, Detail: "open"}}
+	for _, name := range slices.Sorted(maps.Keys(s.checks)) {
+		checks = append(checks, api.Check{Name: name, Detail: s.checks[name]})
+	}
+	return s.ready, checks
+}

@@ -1,0 +1,333 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gaurav/watchingcat/api"
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/notify"
+	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// App is the whole process but its command line: state, views, pipeline, rules, notifications and the API.
+//
+// Data goes one way: source -> ingest -> views -> evaluator -> notify, and from views to the API. Run starts the parts from the
+// end to the beginning, so that nothing is told to nobody, and stops them from the beginning to the end, so that what was read is
+// committed and what was decided is told.
+type App struct {
+	cfg   Config
+	log   zerolog.Logger
+	start time.Time
+
+	reg      *prometheus.Registry
+	db       *storage.DB
+	set      *views.Set
+	source   *pipeline.Source
+	ingest   *pipeline.Ingest
+	dead     *pipeline.DeadLetter
+	group    *pipeline.GroupCommitter
+	eval     *evaluator.Evaluator
+	notifier *notify.Notifier
+	server   *api.Server
+	listener net.Listener
+
+	gapsMu sync.Mutex
+	gaps   []pipeline.Gap
+}
+
+// NewApp opens everything that can be opened without the brokers. Its errors are one line that says what to do.
+func NewApp(ctx context.Context, cfg Config, log zerolog.Logger) (*App, error) {
+	if len(cfg.KafkaBrokers) == 0 {
+		return nil, usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", envPrefix)
+	}
+	a := &App{cfg: cfg, log: log, start: time.Now(), reg: prometheus.NewRegistry()}
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openAlerts, a.openAPI} {
+		if err := open(ctx); err != nil {
+			a.Close()
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func (a *App) listen(ctx context.Context) (err error) {
+	var lc net.ListenConfig
+	if a.listener, err = lc.Listen(ctx, "tcp", a.cfg.HTTPAddr); err != nil {
+		return fmt.Errorf("listen for the API: %w (%sHTTP_ADDR chooses another address)", err, envPrefix)
+	}
+	return nil
+}
+
+// Addr is where the API listens.
+func (a *App) Addr() string { return a.listener.Addr().String() }
+
+func (a *App) openState(context.Context) (err error) {
+	a.db, err = storage.Open(a.cfg.DataDir, storage.Options{MinFreeBytes: a.cfg.MinFreeDiskBytes, Logger: a.log})
+	if err != nil {
+		return fmt.Errorf("open state: %w", err)
+	}
+	if a.set, err = views.Open(a.db, a.viewConfig()); err != nil {
+		return fmt.Errorf("read views: %w", err)
+	}
+	a.gaps, err = pipeline.LoadGaps(a.db, 0, 0)
+	return err
+}
+
+func (a *App) viewConfig() views.Config {
+	c := a.cfg
+	dedup := c.DedupWindow
+	if dedup == 0 {
+		dedup = -1
+	}
+	return views.Config{
+		Retention: c.Retention10s, Lifetime: c.Retention1m, PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: dedup,
+		Limits: views.Limits{Services: c.LimitServices, OperationsPerService: c.LimitOperations, Edges: c.LimitEdges, Series: c.LimitSeries},
+	}
+}
+
+func (a *App) openPipeline(context.Context) (err error) {
+	kafka := a.cfg.kafka()
+	if a.dead, err = pipeline.NewDeadLetter(kafka, a.cfg.KafkaDeadLetterTopic, 0); err != nil {
+		return usage("%v", err)
+	}
+	if a.group, err = pipeline.NewGroupCommitter(kafka, a.cfg.KafkaGroup, a.log); err != nil {
+		return usage("%v", err)
+	}
+	positions, err := a.set.Positions()
+	if err != nil {
+		return err
+	}
+	stored := map[pipeline.PartitionID]storage.Position{}
+	for _, p := range positions {
+		stored[pipeline.PartitionID{Topic: p.Topic, Partition: p.Partition}] = p
+	}
+	a.source, err = pipeline.NewSource(pipeline.SourceConfig{
+		Kafka: kafka, StartLatest: a.cfg.KafkaStart == "latest", OnTruncated: a.truncated, Logger: a.log,
+		Position: func(topic string, partition int32) (storage.Position, bool) {
+			p, ok := stored[pipeline.PartitionID{Topic: topic, Partition: partition}]
+			return p, ok
+		},
+		DeadLetter: a.dead.Write,
+	})
+	if err != nil {
+		return usage("%v", err)
+	}
+	a.ingest = pipeline.NewIngest(pipeline.IngestConfig{
+		Set: a.set, KV: a.db, DeadLetter: a.dead.Write, States: a.source.States, Lateness: a.cfg.Lateness,
+		Interval: a.cfg.CommitInterval, Logger: a.log, Metrics: pipeline.NewMetrics(a.reg),
+	})
+	a.reg.MustRegister(&statusCollector{a})
+	return nil
+}
+
+// truncated notes that a topic lost records before they were read; every answer says so from then on.
+func (a *App) truncated(topic string, partition int32, from, to int64) {
+	g := pipeline.Gap{Topic: topic, Partition: partition, From: from, To: to, Found: time.Now().UTC()}
+	a.log.Error().Str("topic", topic).Int32("partition", partition).Int64("from", from).Int64("to", to).
+		Msg("the topic no longer has the position: records in between are missing from the views; reading goes on where the log begins")
+	if to < from {
+		a.set.Partition(topic, partition).Restart(to)
+	}
+	if err := pipeline.SaveGap(a.db, 0, 0, g); err != nil {
+		a.log.Error().Err(err).Msg("the gap could not be stored and will be forgotten at the next start")
+	}
+	a.gapsMu.Lock()
+	defer a.gapsMu.Unlock()
+	a.gaps = append(a.gaps, g)
+}
+
+func (a *App) openAlerts(ctx context.Context) error {
+	logger := slog.New(zerolog.NewSlogHandler(a.log))
+	external, err := url.Parse(a.cfg.ExternalURL)
+	if err != nil {
+		return usage("%sEXTERNAL_URL: %v", envPrefix, err)
+	}
+	if external.Host == "" {
+		external = &url.URL{Scheme: "http", Host: a.Addr()}
+	}
+	a.eval, err = evaluator.New(evaluator.Config{
+		Reader: a.set, KV: a.db, ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: logger, Registerer: a.reg,
+	})
+	if err != nil {
+		return fmt.Errorf("read alerts: %w", err)
+	}
+	if err := a.loadRules(ctx); err != nil {
+		return err
+	}
+	c := notify.Config{KV: a.db, Alerts: a.eval, ExternalURL: external, Logger: logger, Registerer: a.reg}
+	if a.cfg.AlertmanagerConfig != "" {
+		if c.Alertmanager, err = notify.LoadConfig(a.cfg.AlertmanagerConfig); err != nil {
+			return usage("%sALERTMANAGER_CONFIG: %v", envPrefix, err)
+		}
+	}
+	if a.notifier, err = notify.New(ctx, c, time.Now()); err != nil {
+		return fmt.Errorf("start notifications: %w", err)
+	}
+	return nil
+}
+
+func (a *App) loadRules(ctx context.Context) error {
+	sources, err := evaluator.LoadFiles(a.cfg.RuleFiles, slog.New(zerolog.NewSlogHandler(a.log)))
+	if err != nil {
+		return usage("%sRULE_FILES: %v", envPrefix, err)
+	}
+	return a.eval.Load(ctx, sources, time.Now())
+}
+
+// Reload reads rule files and alertmanager.yml again; on an error what was loaded before stays.
+func (a *App) Reload(ctx context.Context) error {
+	err := a.loadRules(ctx)
+	if a.cfg.AlertmanagerConfig != "" {
+		c, e := notify.LoadConfig(a.cfg.AlertmanagerConfig)
+		if e == nil {
+			e = a.notifier.Reload(c)
+		}
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// Run runs until ctx ends or a part fails. It drains: reading stops, what was read is committed, what was decided is told.
+func (a *App) Run(ctx context.Context) error {
+	router, err := a.router()
+	if err != nil {
+		return err
+	}
+	run := newPhases(ctx)
+	run.phase(func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
+	run.phase(a.notifier.Run)
+	run.phase(a.eval.Run)
+	run.phase(a.ingest.Run, a.upkeep, func(ctx context.Context) error {
+		a.group.Run(ctx, 5*time.Second, a.committed)
+		return nil
+	})
+	run.phase(func(ctx context.Context) error { return router.Run(ctx) })
+	return run.wait()
+}
+
+// router is watermill's: a handler for the topic, retried while dead letters cannot be delivered.
+func (a *App) router() (*message.Router, error) {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 10 * time.Second}, watermill.NopLogger{})
+	if err != nil {
+		return nil, fmt.Errorf("router: %w", err)
+	}
+	retry := middleware.Retry{MaxRetries: 8, InitialInterval: 100 * time.Millisecond, MaxInterval: 5 * time.Second, Multiplier: 2,
+		OnRetryHook: func(n int, _ time.Duration) {
+			a.log.Warn().Int("attempt", n).Msg("a batch could not be finished and is tried again")
+		}}
+	router.AddMiddleware(retry.Middleware, middleware.Recoverer)
+	router.AddConsumerHandler("spans", a.cfg.KafkaTracesTopic, a.source, a.ingest.Handle)
+	return router, nil
+}
+
+// upkeep frees disk space now and then.
+func (a *App) upkeep(ctx context.Context) error {
+	t := time.NewTicker(5 * time.Minute)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			if err := a.db.GC(); err != nil {
+				a.log.Warn().Err(err).Msg("freeing disk space failed, will be tried again")
+			}
+		}
+	}
+}
+
+// committed is the positions that views hold, for lag tools.
+func (a *App) committed() []storage.Position {
+	var list []storage.Position
+	for _, p := range a.set.Progress() {
+		list = append(list, storage.Position{Topic: p.Topic, Partition: p.Partition, Offset: p.Position, LeaderEpoch: -1})
+	}
+	return list
+}
+
+// Close frees what NewApp opened; after Run it is called too.
+func (a *App) Close() error {
+	var errs []error
+	if a.source != nil {
+		errs = append(errs, a.source.Close())
+	}
+	if a.dead != nil {
+		errs = append(errs, a.dead.Close())
+	}
+	if a.notifier != nil {
+		a.notifier.Close()
+	}
+	if a.listener != nil {
+		_ = a.listener.Close() // the server closes it too
+	}
+	if a.db != nil {
+		errs = append(errs, a.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// phases runs groups of functions. When the outer context ends or one function fails, the groups are stopped one after the other,
+// the last first, each after the one behind it has returned.
+type phases struct {
+	base    context.Context
+	outer   context.Context
+	fail    context.CancelCauseFunc
+	cancels []context.CancelFunc
+	groups  []*errgroup.Group
+}
+
+func newPhases(ctx context.Context) *phases {
+	outer, fail := context.WithCancelCause(ctx)
+	return &phases{base: context.WithoutCancel(ctx), outer: outer, fail: fail}
+}
+
+func (p *phases) phase(fns ...func(context.Context) error) {
+	ctx, cancel := context.WithCancel(p.base)
+	g := &errgroup.Group{}
+	for _, fn := range fns {
+		g.Go(func() error {
+			err := fn(ctx)
+			if err == nil && ctx.Err() == nil {
+				err = errors.New("a part of the process ended by itself")
+			}
+			if err != nil {
+				p.fail(err)
+			}
+			return err
+		})
+	}
+	p.cancels, p.groups = append(p.cancels, cancel), append(p.groups, g)
+}
+
+func (p *phases) wait() error {
+	<-p.outer.Done()
+	var errs []error
+	if cause := context.Cause(p.outer); !errors.Is(cause, context.Canceled) {
+		errs = append(errs, cause)
+	}
+	for i := len(p.groups) - 1; i >= 0; i-- {
+		p.cancels[i]()
+		if err := p.groups[i].Wait(); err != nil && !errors.Is(err, context.Canceled) && len(errs) == 0 {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,325 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v10"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gaurav/watchingcat/pipeline"
+)
+
+// envPrefix begins the name of every setting in the environment.
+const envPrefix = "WATCHINGCAT_"
+
+// Config is every setting. A field's env tag is its name in the environment after WATCHINGCAT_; in lower case it is the name in
+// the file, and with dashes the name of the flag. Defaults < file < environment < flags.
+//
+// later marks settings that are fixed names of a coming part: they are accepted, so that one file serves several versions, and
+// said to have no effect.
+type Config struct {
+	HTTPAddr string `env:"HTTP_ADDR" yaml:"http_addr" help:"address of the API and the page; other than loopback needs auth_enabled to be set"`
+	DataDir  string `env:"DATA_DIR" yaml:"data_dir" help:"folder of the state; one process at a time"`
+
+	KafkaBrokers         []string        `env:"KAFKA_BROKERS" yaml:"kafka_brokers" help:"brokers to start from, host:port, comma list"`
+	KafkaTracesTopic     string          `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" help:"topic of OTLP spans"`
+	KafkaMetricsTopic    string          `env:"KAFKA_METRICS_TOPIC" yaml:"kafka_metrics_topic" help:"topic of OTLP metrics"`
+	KafkaLogsTopic       string          `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" help:"topic of OTLP logs"`
+	KafkaDeadLetterTopic string          `env:"KAFKA_DEAD_LETTER_TOPIC" yaml:"kafka_dead_letter_topic" help:"topic for records that cannot be applied"`
+	KafkaGroup           string          `env:"KAFKA_GROUP" yaml:"kafka_group" help:"group whose offsets are committed for lag tools"`
+	KafkaStart           string          `env:"KAFKA_START" yaml:"kafka_start" help:"where to begin when no position is stored: earliest or latest"`
+	KafkaTLS             bool            `env:"KAFKA_TLS" yaml:"kafka_tls" help:"use TLS"`
+	KafkaTLSCA           string          `env:"KAFKA_TLS_CA" yaml:"kafka_tls_ca" help:"file of the brokers' CA; empty: the system's"`
+	KafkaTLSCert         string          `env:"KAFKA_TLS_CERT" yaml:"kafka_tls_cert" help:"file of the client certificate"`
+	KafkaTLSKey          string          `env:"KAFKA_TLS_KEY" yaml:"kafka_tls_key" help:"file of its key"`
+	KafkaSASLMechanism   string          `env:"KAFKA_SASL_MECHANISM" yaml:"kafka_sasl_mechanism" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"`
+	KafkaSASLUsername    string          `env:"KAFKA_SASL_USERNAME" yaml:"kafka_sasl_username" help:"SASL user"`
+	KafkaSASLPassword    pipeline.Secret `env:"KAFKA_SASL_PASSWORD" yaml:"kafka_sasl_password" secret:"true" help:"SASL password"`
+	KafkaConfigTopic     string          `env:"KAFKA_CONFIG_TOPIC" yaml:"kafka_config_topic" later:"true" help:"compacted topic of what users make"`
+
+	CommitInterval time.Duration `env:"COMMIT_INTERVAL" yaml:"commit_interval" help:"how often to checkpoint"`
+	Retention10s   time.Duration `env:"RETENTION_10S" yaml:"retention_10s" help:"how long 10 s buckets are kept"`
+	Retention1m    time.Duration `env:"RETENTION_1M" yaml:"retention_1m" help:"how long a silent series is remembered"`
+	Retention1h    string        `env:"RETENTION_1H" yaml:"retention_1h" later:"true" help:"how long 1 h buckets are kept"`
+	RetTraces      string        `env:"RETENTION_TRACES" yaml:"retention_traces" later:"true" help:"how long traces are kept"`
+	RetLogs        string        `env:"RETENTION_LOGS" yaml:"retention_logs" later:"true" help:"how long log lines are kept"`
+	RetMetrics     string        `env:"RETENTION_METRICS" yaml:"retention_metrics" later:"true" help:"how long metric samples are kept"`
+
+	LimitServices    int `env:"LIMIT_SERVICES" yaml:"limit_services" help:"services kept apart; the rest count under _other"`
+	LimitOperations  int `env:"LIMIT_OPERATIONS_PER_SERVICE" yaml:"limit_operations_per_service" help:"operations of a service kept apart"`
+	LimitEdges       int `env:"LIMIT_EDGES" yaml:"limit_edges" help:"edges of the service map kept apart"`
+	LimitSeries      int `env:"LIMIT_SERIES" yaml:"limit_series" help:"series kept apart"`
+	LimitPatterns    int `env:"LIMIT_PATTERNS" yaml:"limit_patterns" later:"true" help:"log patterns of a service"`
+	LimitErrorGroups int `env:"LIMIT_ERROR_GROUPS" yaml:"limit_error_groups" later:"true" help:"exception groups"`
+
+	PairingWindow       time.Duration `env:"PAIRING_WINDOW" yaml:"pairing_window" help:"how long a span half waits for its other side, in event time"`
+	PairingCompensation time.Duration `env:"PAIRING_COMPENSATION" yaml:"pairing_compensation" help:"how long a half counted alone can still be paired"`
+	Lateness            time.Duration `env:"LATENESS" yaml:"lateness" help:"how far behind the clock an idle partition is taken to be"`
+	DedupWindow         time.Duration `env:"DEDUP_WINDOW" yaml:"dedup_window" help:"within which equal records are one sent twice; 0: off"`
+	DedupSpans          bool          `env:"DEDUP_SPANS" yaml:"dedup_spans" later:"true" help:"recognise re-sent spans by their ids too"`
+	ReadyMaxLag         time.Duration `env:"READY_MAX_LAG" yaml:"ready_max_lag" help:"how far behind a partition may be for the process to be ready"`
+
+	ExternalURL  string   `env:"EXTERNAL_URL" yaml:"external_url" help:"URL under which users reach WatchingCat; in notifications"`
+	ClusterAddr  string   `env:"CLUSTER_ADDR" yaml:"cluster_addr" later:"true" help:"gossip address"`
+	ClusterPeers []string `env:"CLUSTER_PEERS" yaml:"cluster_peers" later:"true" help:"gossip peers"`
+	Mode         string   `env:"MODE" yaml:"mode" help:"replicated (each replica reads everything)"`
+
+	RuleFiles          []string `env:"RULE_FILES" yaml:"rule_files" help:"Prometheus rule files, comma list of globs"`
+	AlertmanagerConfig string   `env:"ALERTMANAGER_CONFIG" yaml:"alertmanager_config" help:"an alertmanager.yml; without it alerts are shown and none are sent"`
+
+	JaegerURL        string          `env:"JAEGER_URL" yaml:"jaeger_url" help:"Jaeger, for links"`
+	PrometheusURL    string          `env:"PROMETHEUS_URL" yaml:"prometheus_url" help:"Prometheus, for links"`
+	ElasticURL       string          `env:"ELASTICSEARCH_URL" yaml:"elasticsearch_url" later:"true" help:"Elasticsearch"`
+	ElasticIndex     string          `env:"ELASTICSEARCH_INDEX" yaml:"elasticsearch_index" later:"true" help:"index pattern of logs"`
+	GrafanaURL       string          `env:"GRAFANA_URL" yaml:"grafana_url" help:"Grafana, for links"`
+	KibanaURL        string          `env:"KIBANA_URL" yaml:"kibana_url" help:"Kibana, for links"`
+	RedisURL         string          `env:"REDIS_URL" yaml:"redis_url" later:"true" help:"Redis"`
+	AuthEnabled      *bool           `env:"AUTH_ENABLED" yaml:"auth_enabled" help:"set to false to listen on other than loopback without authentication"`
+	AuthJWTSecret    pipeline.Secret `env:"AUTH_JWT_SECRET" yaml:"auth_jwt_secret" secret:"true" later:"true" help:"key of HS256 tokens"`
+	AuthJWKSURL      string          `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" later:"true" help:"keys of RS256 and ES256 tokens"`
+	AuthTokenLife    string          `env:"AUTH_TOKEN_DURATION" yaml:"auth_token_duration" later:"true" help:"lifetime of a login"`
+	CORSOrigins      []string        `env:"CORS_ALLOWED_ORIGINS" yaml:"cors_allowed_origins" help:"origins that browsers may call from"`
+	Token            pipeline.Secret `env:"TOKEN" yaml:"token" secret:"true" later:"true" help:"token for commands that call a running server"`
+	OTLPGRPCAddr     string          `env:"OTLP_GRPC_ADDR" yaml:"otlp_grpc_addr" help:"address of the demo's OTLP gRPC receiver"`
+	OTLPHTTPAddr     string          `env:"OTLP_HTTP_ADDR" yaml:"otlp_http_addr" help:"address of the demo's OTLP HTTP receiver"`
+	LogLevel         string          `env:"LOG_LEVEL" yaml:"log_level" help:"debug, info, warn or error"`
+	LogFormat        string          `env:"LOG_FORMAT" yaml:"log_format" help:"json or console"`
+	MinFreeDiskBytes uint64          `env:"MIN_FREE_DISK_BYTES" yaml:"min_free_disk_bytes" help:"free space under which reading from Kafka pauses"`
+}
+
+func defaultConfig() Config {
+	return Config{
+		HTTPAddr: "127.0.0.1:8090", DataDir: "./data",
+		KafkaTracesTopic: "otlp_spans", KafkaMetricsTopic: "otlp_metrics", KafkaLogsTopic: "otlp_logs",
+		KafkaDeadLetterTopic: "watchingcat_dead_letter", KafkaConfigTopic: "watchingcat_config",
+		KafkaGroup: "watchingcat", KafkaStart: "earliest",
+		CommitInterval: 250 * time.Millisecond,
+		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: "400d", RetTraces: "1h", RetLogs: "1h", RetMetrics: "6h",
+		LimitServices: 10_000, LimitOperations: 500, LimitEdges: 50_000, LimitSeries: 200_000, LimitPatterns: 1000, LimitErrorGroups: 10_000,
+		PairingWindow: 10 * time.Second, PairingCompensation: 15 * time.Minute, Lateness: 2 * time.Second, DedupWindow: 5 * time.Minute,
+		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthTokenLife: "24h",
+		OTLPGRPCAddr: "127.0.0.1:4317", OTLPHTTPAddr: "127.0.0.1:4318",
+		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20,
+	}
+}
+
+// setting is one field of Config as the outside names it.
+type setting struct {
+	name, help    string // name as in the file
+	secret, later bool
+	boolean       bool
+	index         int
+}
+
+func (s setting) env() string  { return envPrefix + strings.ToUpper(s.name) }
+func (s setting) flag() string { return strings.ReplaceAll(s.name, "_", "-") }
+
+func settings() []setting {
+	t := reflect.TypeFor[Config]()
+	list := make([]setting, t.NumField())
+	for i := range list {
+		f := t.Field(i)
+		kind := f.Type
+		if kind.Kind() == reflect.Pointer {
+			kind = kind.Elem()
+		}
+		list[i] = setting{name: strings.ToLower(f.Tag.Get("env")), help: f.Tag.Get("help"), secret: f.Tag.Get("secret") != "",
+			later: f.Tag.Get("later") != "", boolean: kind.Kind() == reflect.Bool, index: i}
+	}
+	return list
+}
+
+// addFlags gives flags a flag for each setting.
+func addFlags(flags *pflag.FlagSet) {
+	flags.String("config", "", "YAML file of settings")
+	for _, s := range settings() {
+		if s.secret {
+			continue // never on a command line, where others can read it
+		}
+		flags.String(s.flag(), "", s.help+" ["+s.env()+"]")
+		if s.boolean {
+			flags.Lookup(s.flag()).NoOptDefVal = "true"
+		}
+	}
+}
+
+// loaded is a Config with where each setting came from.
+type loaded struct {
+	Config
+	origin   map[string]string
+	warnings []string
+}
+
+// loadConfig puts the layers together: defaults, file, environment, flags.
+func loadConfig(flags *pflag.FlagSet, environ []string) (*loaded, error) {
+	l := &loaded{Config: defaultConfig(), origin: map[string]string{}}
+	if file, _ := flags.GetString("config"); file != "" {
+		if err := l.readFile(file); err != nil {
+			return nil, err
+		}
+	}
+	values, err := l.readEnviron(environ)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range settings() {
+		if f := flags.Lookup(s.flag()); f != nil && f.Changed {
+			values[s.env()] = f.Value.String()
+			l.origin[s.name] = "flag"
+		}
+	}
+	if err := env.ParseWithOptions(&l.Config, env.Options{Environment: values, Prefix: envPrefix}); err != nil {
+		return nil, usage("%s", envError(err))
+	}
+	for _, s := range settings() {
+		if s.later && l.origin[s.name] != "" {
+			l.warnings = append(l.warnings, s.env()+" has no effect in this version")
+		}
+	}
+	return l, l.check()
+}
+
+// envError names the variable rather than the field.
+func envError(err error) string {
+	text := err.Error()
+	for _, s := range settings() {
+		field := reflect.TypeFor[Config]().Field(s.index).Name
+		text = strings.ReplaceAll(text, `field "`+field+`"`, s.env())
+	}
+	return strings.TrimPrefix(text, "env: ")
+}
+
+func (l *loaded) readFile(file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return usage("read --config: %v", err)
+	}
+	d := yaml.NewDecoder(strings.NewReader(string(b)))
+	d.KnownFields(true)
+	if err := d.Decode(&l.Config); err != nil && len(strings.TrimSpace(string(b))) > 0 {
+		return usage("%s: %v", file, err)
+	}
+	var names map[string]any
+	if err := yaml.Unmarshal(b, &names); err != nil {
+		return usage("%s: %v", file, err)
+	}
+	for name := range names {
+		l.origin[name] = file
+	}
+	return nil
+}
+
+// readEnviron returns the settings of the environment; NAME_FILE gives a secret by file.
+func (l *loaded) readEnviron(environ []string) (map[string]string, error) {
+	values := map[string]string{}
+	known := map[string]setting{}
+	for _, s := range settings() {
+		known[s.env()] = s
+	}
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if !strings.HasPrefix(name, envPrefix) {
+			continue
+		}
+		s, ok := known[name]
+		if base, isFile := strings.CutSuffix(name, "_FILE"); !ok && isFile && known[base].secret {
+			b, err := os.ReadFile(value)
+			if err != nil {
+				return nil, usage("%s: %v", name, err)
+			}
+			s, value, ok = known[base], strings.TrimRight(string(b), "\r\n"), true
+		}
+		if !ok {
+			return nil, usage("%s is not a setting%s; `watchingcat config print` lists them", name, suggest(name, known))
+		}
+		values[s.env()] = value
+		l.origin[s.name] = "environment"
+	}
+	return values, nil
+}
+
+// suggest names the setting that begins most like a misspelled one.
+func suggest(name string, known map[string]setting) string {
+	best, length := "", len(envPrefix)+2
+	for _, k := range slices.Sorted(maps.Keys(known)) {
+		n := 0
+		for n < min(len(k), len(name)) && k[n] == name[n] {
+			n++
+		}
+		if n > length {
+			best, length = k, n
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return " (did you mean " + best + "?)"
+}
+
+// check refuses values that cannot work, all at once.
+func (c *Config) check() error {
+	var errs []error
+	bad := func(ok bool, name, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s%s: %s", envPrefix, name, fmt.Sprintf(format, args...)))
+		}
+	}
+	bad(c.KafkaStart == "earliest" || c.KafkaStart == "latest", "KAFKA_START", "%q is neither earliest nor latest", c.KafkaStart)
+	bad(c.Mode == "replicated", "MODE", "%q: this version runs replicated only", c.Mode)
+	bad(c.LogFormat == "json" || c.LogFormat == "console", "LOG_FORMAT", "%q is neither json nor console", c.LogFormat)
+	bad(slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel), "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
+	bad(c.CommitInterval >= 10*time.Millisecond && c.CommitInterval <= 10*time.Second, "COMMIT_INTERVAL", "%v is not between 10ms and 10s", c.CommitInterval)
+	for name, d := range map[string]time.Duration{"RETENTION_10S": c.Retention10s, "RETENTION_1M": c.Retention1m, "PAIRING_WINDOW": c.PairingWindow, "READY_MAX_LAG": c.ReadyMaxLag} {
+		bad(d >= time.Second, name, "%v is less than a second", d)
+	}
+	bad(c.Retention1m >= c.Retention10s, "RETENTION_1M", "%v is less than the %v of RETENTION_10S", c.Retention1m, c.Retention10s)
+	for name, n := range map[string]int{"LIMIT_SERVICES": c.LimitServices, "LIMIT_OPERATIONS_PER_SERVICE": c.LimitOperations, "LIMIT_EDGES": c.LimitEdges, "LIMIT_SERIES": c.LimitSeries} {
+		bad(n > 0, name, "%d is not positive", n)
+	}
+	bad(c.Lateness >= 0 && c.DedupWindow >= 0 && c.PairingCompensation >= 0, "LATENESS, DEDUP_WINDOW or PAIRING_COMPENSATION", "negative")
+	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "GRAFANA_URL": c.GrafanaURL, "KIBANA_URL": c.KibanaURL} {
+		u, err := url.Parse(v)
+		bad(v == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", name, "%q is not an http or https URL", v)
+	}
+	for _, g := range c.RuleFiles {
+		_, err := filepath.Match(g, "x")
+		bad(err == nil, "RULE_FILES", "%q is not a valid pattern", g)
+	}
+	errs = append(errs, c.checkListen())
+	if err := errors.Join(errs...); err != nil {
+		return usage("%v", err)
+	}
+	return nil
+}
+
+// checkListen keeps an open door from being opened by accident.
+func (c *Config) checkListen() error {
+	if c.AuthEnabled != nil && *c.AuthEnabled {
+		return errors.New(envPrefix + "AUTH_ENABLED: this version has no authentication yet; put a proxy that has it in front, or set it to false to listen without")
+	}
+	host, _, err := net.SplitHostPort(c.HTTPAddr)
+	if err != nil {
+		return fmt.Errorf("%sHTTP_ADDR: %q is not host:port", envPrefix, c.HTTPAddr)
+	}
+	ip := net.ParseIP(host)
+	if host == "localhost" || ip != nil && ip.IsLoopback() || c.AuthEnabled != nil {
+		return nil
+	}
+	return fmt.Errorf("%sHTTP_ADDR: %s is reachable from other machines; set %sAUTH_ENABLED explicitly (false: anyone who reaches it may read everything)", envPrefix, c.HTTPAddr, envPrefix)
+}
+
+func (c *Config) kafka() pipeline.KafkaConfig {
+	return pipeline.KafkaConfig{Brokers: c.KafkaBrokers, TLS: c.KafkaTLS, TLSCA: c.KafkaTLSCA, TLSCert: c.KafkaTLSCert, TLSKey: c.KafkaTLSKey,
+		SASLMechanism: c.KafkaSASLMechanism, SASLUsername: c.KafkaSASLUsername, SASLPassword: c.KafkaSASLPassword}
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
+	"github.com/gaurav/watchingcat/pipeline"
+)
+
+// loader writes a shop's spans to Kafka at a steady rate.
+type loader struct {
+	kafka    pipeline.KafkaConfig
+	topic    string
+	seed     uint64
+	rate     int // spans a second
+	spans    int // in all; 0: no end
+	requests int // export requests a step, at most
+	faults   func(since time.Duration) *shop.Fault
+
+	sent, acked atomic.Int64
+}
+
+// loadStep is how often spans are written.
+const loadStep = 100 * time.Millisecond
+
+func loadCommand() *cobra.Command {
+	var l loader
+	var lasts time.Duration
+	c := &cobra.Command{
+		Use:   "load",
+		Short: "Write generated spans to Kafka at a rate",
+		Long:  "Writes what the SDKs of a simulated shop of about twenty services would send, as a collector's kafkaexporter writes it with its\ndefaults. The same seed gives the same requests. Ends after --duration or --spans, or with Ctrl-C, and says what was acknowledged.",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(c.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			if len(cfg.KafkaBrokers) == 0 {
+				return usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", envPrefix)
+			}
+			if l.rate < 1 {
+				return usage("--rate must be at least 1")
+			}
+			l.kafka, l.topic, l.requests = cfg.kafka(), cfg.KafkaTracesTopic, 4
+			ctx := c.Context()
+			if lasts > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, lasts)
+				defer cancel()
+			}
+			start := time.Now()
+			err = l.run(ctx)
+			if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+				err = nil
+			}
+			fmt.Fprintf(c.OutOrStdout(), "spans=%d acknowledged=%d seconds=%.1f\n", l.sent.Load(), l.acked.Load(), time.Since(start).Seconds())
+			return err
+		},
+	}
+	addFlags(c.Flags())
+	c.Flags().IntVar(&l.rate, "rate", 1000, "spans a second")
+	c.Flags().IntVar(&l.spans, "spans", 0, "end after about so many spans (0: no end)")
+	c.Flags().DurationVar(&lasts, "duration", 0, "end after this time (0: no end)")
+	c.Flags().Uint64Var(&l.seed, "seed", 1, "seed of the generator")
+	return c
+}
+
+// run writes until ctx ends or enough was written; what was handed to the client is flushed.
+func (l *loader) run(ctx context.Context) error {
+	opts, err := l.kafka.Opts()
+	if err != nil {
+		return usage("%v", err)
+	}
+	opts = append(opts, kgo.DefaultProduceTopic(l.topic), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.AllowAutoTopicCreation(),
+		kgo.RecordPartitioner(kgo.StickyPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(10_000))
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return fmt.Errorf("kafka client: %w", err)
+	}
+	defer cl.Close()
+	s := shop.New(l.seed)
+	start, t := time.Now(), time.NewTicker(loadStep)
+	defer t.Stop()
+	var failed atomic.Pointer[error]
+	for ctx.Err() == nil && (l.spans == 0 || l.sent.Load() < int64(l.spans)) {
+		now := time.Now()
+		if l.faults != nil {
+			s.Break(l.faults(now.Sub(start)))
+		}
+		due := int64(now.Sub(start).Seconds() * float64(l.rate))
+		if l.spans > 0 {
+			due = min(due, int64(l.spans))
+		}
+		if err := l.step(ctx, cl, s, due, now, &failed); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+	}
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := cl.Flush(flush); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	if e := failed.Load(); e != nil {
+		return fmt.Errorf("write to Kafka: %w", *e)
+	}
+	return nil
+}
+
+// step writes the requests that bring what was sent to due spans, ending evenly between the step before and now.
+func (l *loader) step(ctx context.Context, cl *kgo.Client, s *shop.Shop, due int64, now time.Time, failed *atomic.Pointer[error]) error {
+	for at := now.Add(-loadStep); l.sent.Load() < due; {
+		for s.Spans() < 5000 && l.sent.Load()+int64(s.Spans()) < due {
+			at = at.Add(time.Duration(float64(loadStep) / float64(due-l.sent.Load()) * 8))
+			if at.After(now) {
+				at = now
+			}
+			s.Request(at)
+		}
+		n := int64(s.Spans())
+		requests, err := s.Take(l.requests)
+		if err != nil {
+			return err
+		}
+		share := n / int64(len(requests))
+		for i, b := range requests {
+			count := share
+			if i == 0 {
+				count = n - share*int64(len(requests)-1)
+			}
+			cl.Produce(context.WithoutCancel(ctx), &kgo.Record{Value: b}, func(_ *kgo.Record, err error) {
+				if err != nil {
+					failed.CompareAndSwap(nil, &err)
+					return
+				}
+				l.acked.Add(count)
+			})
+		}
+		l.sent.Add(n)
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+// Command watchingcat keeps live views of what OpenTelemetry Collectors export to Kafka, evaluates alert rules on them and answers
+// dashboards. `watchingcat help` lists its commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+)
+
+// Exit codes, as promtool's.
+const (
+	exitOK = iota
+	exitFailure
+	exitUsage
+	exitLint
+)
+
+// usageError is a mistake in what the user said.
+type usageError struct{ msg string }
+
+func (e usageError) Error() string { return e.msg }
+
+func usage(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var u usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &u):
+		fmt.Fprintln(stderr, "watchingcat:", err)
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, "watchingcat:", err)
+	return exitFailure
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "watchingcat",
+		Short: "Live views, alerts and answers from the OpenTelemetry data in Kafka",
+		Long: "WatchingCat reads what OpenTelemetry Collectors export to Kafka, keeps exact live views of it (services, operations, the service\n" +
+			"map), evaluates Prometheus rules on them as data arrives and serves them over HTTP.\n\n" +
+			"Try `watchingcat demo`; it needs nothing else.",
+		SilenceUsage: true, SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage("there is no command %q; `watchingcat help` lists them", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage("%v; see `%s --help`", err, c.CommandPath()) })
+	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), rulesCommand(), configCommand(), versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		fmt.Fprintln(c.OutOrStdout(), "watchingcat", version())
+		return nil
+	}}
+}
+
+// release is set by the linker for released binaries.
+var release string
+
+func version() string {
+	if release != "" {
+		return release
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+func newLogger(c Config, w io.Writer) zerolog.Logger {
+	zerolog.TimeFieldFormat = time.RFC3339Nano
+	level, err := zerolog.ParseLevel(c.LogLevel)
+	if err != nil {
+		level = zerolog.InfoLevel
+	}
+	if c.LogFormat == "console" {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000"}
+	}
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+func serveCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Read Kafka, keep the views, evaluate rules, answer over HTTP",
+		Long:  "Every setting can be given in a file (--config), in the environment or as a flag; a later one wins. SIGHUP reads rule files and\nalertmanager.yml again.",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(c.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			return serve(c.Context(), cfg, newLogger(cfg.Config, c.ErrOrStderr()))
+		},
+	}
+	addFlags(c.Flags())
+	return c
+}
+
+func serve(ctx context.Context, cfg *loaded, log zerolog.Logger) (err error) {
+	for _, w := range cfg.warnings {
+		log.Warn().Msg(w)
+	}
+	app, err := NewApp(ctx, cfg.Config, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, app.Close()) }()
+	log.Info().Str("url", "http://"+app.Addr()).Str("data", cfg.DataDir).Str("version", version()).Msg("listening")
+	stop := onHangup(func() {
+		if err := app.Reload(ctx); err != nil {
+			log.Error().Err(err).Msg("reload failed; what was loaded before stays")
+			return
+		}
+		log.Info().Msg("rules and notification settings reloaded")
+	})
+	defer stop()
+	if err := app.Run(ctx); err != nil {
+		return err
+	}
+	log.Info().Msg("stopped; everything read is committed")
+	return nil
+}
+
+// onHangup calls fn at each SIGHUP until the returned function is called.
+func onHangup(fn func()) (stop func()) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-hup:
+				fn()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hup)
+		close(done)
+	}
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// TestCommandLine holds exit codes and the lines that tell a user what to do.
+func TestCommandLine(t *testing.T) {
+	dir := t.TempDir()
+	bad := filepath.Join(dir, "bad.yml")
+	if err := os.WriteFile(bad, []byte("kafka_brokrs: [a]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rules := filepath.Join(dir, "rules.yml")
+	if err := os.WriteFile(rules, []byte("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args string
+		code int
+		want string // in stdout or stderr
+	}{
+		{"version", exitOK, "watchingcat"},
+		{"help", exitOK, "demo"},
+		{"serv", exitUsage, `there is no command "serv"`},
+		{"serve --no-such-flag", exitUsage, "see `watchingcat serve --help`"},
+		{"serve", exitUsage, "WATCHINGCAT_KAFKA_BROKERS is not set"},
+		{"config check --kafka-start=middle", exitUsage, "WATCHINGCAT_KAFKA_START: \"middle\" is neither earliest nor latest"},
+		{"config check --commit-interval=soon", exitUsage, "COMMIT_INTERVAL"},
+		{"config check --http-addr=0.0.0.0:8090", exitUsage, "set WATCHINGCAT_AUTH_ENABLED explicitly"},
+		{"config check --http-addr=0.0.0.0:8090 --auth-enabled=false", exitOK, "settings are valid"},
+		{"config check --auth-enabled=true", exitUsage, "no authentication yet"},
+		{"config check --config=" + bad, exitUsage, "kafka_brokrs"},
+		{"config check --rule-files=" + rules, exitUsage, rules},
+		{"config check --alertmanager-config=" + rules, exitUsage, "WATCHINGCAT_ALERTMANAGER_CONFIG"},
+		{"rules check " + rules, exitFailure, "parse"},
+		{"load --kafka-brokers=127.0.0.1:1 --rate=0", exitUsage, "--rate must be at least 1"},
+	} {
+		var out bytes.Buffer
+		code := run(context.Background(), strings.Fields(c.args), &out, &out)
+		if code != c.code || !strings.Contains(out.String(), c.want) {
+			t.Errorf("watchingcat %s: exit %d, want %d; output lacks %q:\n%s", c.args, code, c.code, c.want, out.String())
+		}
+	}
+}
+
+func load(t *testing.T, args []string, environ ...string) (*loaded, error) {
+	t.Helper()
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	addFlags(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return loadConfig(flags, environ)
+}
+
+func TestLayers(t *testing.T) {
+	dir := t.TempDir()
+	file, secret := filepath.Join(dir, "c.yml"), filepath.Join(dir, "secret")
+	for name, text := range map[string]string{file: "kafka_group: from-file\nkafka_traces_topic: from-file\ndata_dir: from-file\nlateness: 3s\nkafka_brokers: [a:1, b:2]\n", secret: "hunter2\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := load(t, []string{"--config", file, "--data-dir", "from-flag"},
+		"WATCHINGCAT_KAFKA_TRACES_TOPIC=from-env", "WATCHINGCAT_DATA_DIR=from-env", "WATCHINGCAT_KAFKA_SASL_PASSWORD_FILE="+secret, "HOME=/", "WATCHINGCAT_KAFKA_TLS=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.KafkaGroup != "from-file" || c.KafkaTracesTopic != "from-env" || c.DataDir != "from-flag" || c.Lateness.Seconds() != 3 || c.KafkaLogsTopic != "otlp_logs" || !c.KafkaTLS {
+		t.Errorf("layers: %+v", c.Config)
+	}
+	if !slices.Equal(c.KafkaBrokers, []string{"a:1", "b:2"}) {
+		t.Errorf("brokers %v", c.KafkaBrokers)
+	}
+	if string(c.KafkaSASLPassword) != "hunter2" {
+		t.Error("the secret was not read from its file")
+	}
+	for _, s := range settings() {
+		if strings.Contains(shown(c.Config, s), "hunter2") {
+			t.Errorf("%s shows a secret", s.env())
+		}
+	}
+}
+
+func TestMisspelledSetting(t *testing.T) {
+	_, err := load(t, nil, "WATCHINGCAT_KAFKA_BROKER=a:1")
+	if err == nil || !strings.Contains(err.Error(), "WATCHINGCAT_KAFKA_BROKER is not a setting (did you mean WATCHINGCAT_KAFKA_") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestSettingsWithoutEffectAreSaid(t *testing.T) {
+	c, err := load(t, nil, "WATCHINGCAT_REDIS_URL=redis://127.0.0.1")
+	if err != nil || len(c.warnings) != 1 || !strings.Contains(c.warnings[0], "WATCHINGCAT_REDIS_URL has no effect") {
+		t.Errorf("warnings %v, error %v", c.warnings, err)
+	}
+}
