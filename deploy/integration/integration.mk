@@ -1,0 +1,18 @@
+# Targets that start real servers. Everything they need is fetched and built once, into deploy/servers/run.
+# Long forms: make integration LONG=1, make faults LONG=1.
+
+INTEGRATION      = go test -tags integration -count=1 -v ./deploy/integration
+INTEGRATION_LONG = $(if $(LONG),-rounds=200)
+FAULTS_LONG      = $(if $(LONG),-kills=100 -broker-kills=10)
+
+.PHONY: integration-servers integration faults
+
+integration-servers:
+	deploy/servers/setup.sh kafka collector telemetrygen
+
+integration: integration-servers ## real Kafka, collectors and their connectors against watchingcat; latency from Kafka to webhook
+	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestLatency' $(INTEGRATION_LONG)
+
+faults: integration-servers ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle
+	$(INTEGRATION) -timeout 60m -run 'TestKill|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDiskFull' $(FAULTS_LONG)
+	$(if $(LONG),$(INTEGRATION) -timeout 60m -run 'TestKill$$' -real-kafka -kills=20)

@@ -1,0 +1,5 @@
+module github.com/gaurav/watchingcat/deploy/servers/hotrod
+
+go 1.26
+
+require github.com/jaegertracing/jaeger v1.76.0

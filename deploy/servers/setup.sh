@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# setup.sh PART... : fetches and builds real servers into deploy/servers/run, each once. Parts:
+#   kafka collector telemetrygen      what `make integration` needs
+#   hotrod                            Jaeger's HotROD (about 5 minutes of CPU)
+#   mailpit prometheus alertmanager   an SMTP sink with an API; the servers that ours is compatible with
+# Go must be there; Java and Maven are installed with apt-get when they are missing and this runs as root.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+run=$here/run
+mkdir -p "$run"
+
+say() { echo "setup: $*" >&2; }
+
+# need COMMAND PACKAGE : the command, from the distribution's package if it is missing
+need() {
+  command -v "$1" >/dev/null && return
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    say "$1 is missing: install it (Debian and Ubuntu: apt-get install $2)"
+    exit 1
+  fi
+  say "installing $2"
+  apt-get update -q >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$2" >&2
+}
+
+# stale TARGET FILE... : true when the target is missing or older than one of the files
+stale() {
+  local target=$1 f
+  shift
+  [ -e "$target" ] || return 0
+  for f in "$@"; do [ "$f" -nt "$target" ] && return 0; done
+  return 1
+}
+
+kafka() {
+  need java default-jre-headless
+  stale "$run/kafka/ready" "$here/kafka/pom.xml" || return 0
+  need mvn maven
+  say "fetching Kafka"
+  rm -rf "$run/kafka"
+  mvn -B -q -f "$here/kafka/pom.xml" dependency:copy-dependencies -DoutputDirectory="$run/kafka/lib" -DincludeScope=runtime >&2
+  touch "$run/kafka/ready"
+}
+
+# module NAME PACKAGE : builds a package of the module in the folder NAME
+module() {
+  stale "$run/$1" "$here/$1/go.mod" "$here/$1"/*.go || return 0
+  say "building $1"
+  (cd "$here/$1" && go build -trimpath -o "$run/$1.new" "$2")
+  mv "$run/$1.new" "$run/$1"
+}
+
+# tool BINARY PACKAGE@VERSION [FLAG...] : builds a program of a released module
+tool() {
+  local name=$1 pkg=$2
+  shift 2
+  [ -e "$run/$name.${pkg##*@}" ] && return
+  say "building $name ${pkg##*@}"
+  GOFLAGS=-mod=mod GOBIN=$run go install "$@" "$pkg"
+  touch "$run/$name.${pkg##*@}"
+}
+
+for part in "$@"; do
+  case $part in
+    kafka) kafka ;;
+    collector) module collector . ;;
+    hotrod) module hotrod github.com/jaegertracing/jaeger/examples/hotrod ;;
+    telemetrygen) tool telemetrygen github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.155.0 ;;
+    mailpit) tool mailpit github.com/axllent/mailpit@v1.27.11 ;;
+    prometheus) tool prometheus github.com/prometheus/prometheus/cmd/prometheus@v0.316.0 -tags remove_all_sd ;;
+    alertmanager) tool alertmanager github.com/prometheus/alertmanager/cmd/alertmanager@v0.34.2 ;;
+    *) say "there is no part $part"; exit 2 ;;
+  esac
+done
