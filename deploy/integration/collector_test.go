@@ -389,7 +389,9 @@ var theRules = []aRule{
 		}
 		return ours == 0 && theirs > 0
 	}},
-	{"6: every server under a client is a call; the connector pairs the first alone", edgeOf("rule6"), func(key string, ours, theirs float64) bool {
+	{"6: every server under a client is a call; the connector pairs the first alone", func(key string) bool {
+		return edgeOf("rule6")(key) || edgeOf("checkout")(key) // the latter is telemetrygen with three child spans in the captured records
+	}, func(key string, ours, theirs float64) bool {
 		if has(key, "_client_seconds") {
 			return math.Abs(ours-theirs) < 1e-9
 		}

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,10 +122,10 @@ func (o *oracle) span(res pcommon.Resource, s ptrace.Span) {
 		c = &redCount{durations: make([]uint64, len(bounds)+1)}
 		o.red[k] = c
 	}
-	d := lasted(start, end)
-	c.calls++
-	c.sum += d
-	observe(c.durations, d)
+	d, n := lasted(start, end), adjusted(s.TraceState().AsRaw())
+	c.calls += n
+	c.sum += d * n
+	observe(c.durations, d, n)
 	h := half{service: service, start: start, end: end, failed: s.Status().Code() == ptrace.StatusCodeError}
 	switch s.Kind() {
 	case ptrace.SpanKindProducer, ptrace.SpanKindClient:
@@ -211,10 +213,10 @@ func (o *oracle) edge(client, server, connection string, end uint64, failed bool
 		c.failed++
 	}
 	if serverD != nil {
-		observe(c.serverDurations, *serverD)
+		observe(c.serverDurations, *serverD, 1)
 	}
 	if clientD != nil {
-		observe(c.clientDurations, *clientD)
+		observe(c.clientDurations, *clientD, 1)
 	}
 }
 
@@ -234,9 +236,23 @@ var bounds = func() []uint64 {
 	return slices.Compact(list)
 }()
 
-func observe(counts []uint64, d uint64) {
+func observe(counts []uint64, d, n uint64) {
 	i, _ := slices.BinarySearch(bounds, d)
-	counts[i]++
+	counts[i] += n
+}
+
+// adjusted is how many spans a sampled one stands for (rule 8), where that is a whole number: of 2^56 random values those from
+// the threshold on are sampled, and th is the threshold's hexadecimal digits without trailing zeros.
+func adjusted(traceState string) uint64 {
+	_, digits, ok := strings.Cut(traceState, "ot=th:")
+	if !ok {
+		return 1
+	}
+	threshold, err := strconv.ParseUint((digits + "00000000000000")[:14], 16, 64)
+	if err != nil {
+		return 1
+	}
+	return (1 << 56) / (1<<56 - threshold)
 }
 
 func lasted(start, end uint64) uint64 { // rule 2
