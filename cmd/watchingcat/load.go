@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
@@ -28,8 +30,10 @@ type loader struct {
 	sent, acked atomic.Int64
 }
 
-// loadStep is how often spans are written.
-const loadStep = 100 * time.Millisecond
+const (
+	loadStep  = 100 * time.Millisecond // how often spans are written
+	flushWait = 30 * time.Second
+)
 
 func loadCommand() *cobra.Command {
 	var l loader
@@ -80,13 +84,16 @@ func (l *loader) run(ctx context.Context) error {
 	if err != nil {
 		return usage("%v", err)
 	}
-	opts = append(opts, kgo.DefaultProduceTopic(l.topic), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.AllowAutoTopicCreation(),
+	opts = append(opts, kgo.DefaultProduceTopic(l.topic), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.UnknownTopicRetries(10),
 		kgo.RecordPartitioner(kgo.StickyPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(10_000))
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}
 	defer cl.Close()
+	if err := l.ensureTopic(ctx, cl); err != nil {
+		return err
+	}
 	s := shop.New(l.seed)
 	start, t := time.Now(), time.NewTicker(loadStep)
 	defer t.Stop()
@@ -108,10 +115,10 @@ func (l *loader) run(ctx context.Context) error {
 		case <-t.C:
 		}
 	}
-	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushWait)
 	defer cancel()
 	if err := cl.Flush(flush); err != nil {
-		return fmt.Errorf("flush: %w", err)
+		return fmt.Errorf("the brokers did not acknowledge everything within %v", flushWait)
 	}
 	if e := failed.Load(); e != nil {
 		return fmt.Errorf("write to Kafka: %w", *e)
@@ -119,10 +126,19 @@ func (l *loader) run(ctx context.Context) error {
 	return nil
 }
 
+// ensureTopic makes the topic, with the brokers' defaults, unless it is there.
+func (l *loader) ensureTopic(ctx context.Context, cl *kgo.Client) error {
+	_, err := kadm.NewClient(cl).CreateTopic(ctx, -1, -1, nil, l.topic)
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		return fmt.Errorf("create topic %s: %w", l.topic, err)
+	}
+	return nil
+}
+
 // step writes the requests that bring what was sent to due spans, ending evenly between the step before and now.
 func (l *loader) step(ctx context.Context, cl *kgo.Client, s *shop.Shop, due int64, now time.Time, failed *atomic.Pointer[error]) error {
 	for at := now.Add(-loadStep); l.sent.Load() < due; {
-		for s.Spans() < 5000 && l.sent.Load()+int64(s.Spans()) < due {
+		for s.Spans() < 1500 && l.sent.Load()+int64(s.Spans()) < due {
 			at = at.Add(time.Duration(float64(loadStep) / float64(due-l.sent.Load()) * 8))
 			if at.After(now) {
 				at = now

@@ -1,0 +1,252 @@
+// Command process compares whole processes: `watchingcat serve` and a Collector with kafkareceiver, spanmetrics and servicegraph
+// each drain the same backlog from a real Kafka, in turn, and the CPU seconds and the peak memory of each are shown.
+//
+// deploy/servers/setup.sh kafka collector must have run.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gaurav/watchingcat/deploy/servers"
+)
+
+var (
+	spans  = flag.Int("spans", 1_000_000, "spans in the topic")
+	reps   = flag.Int("reps", 3, "runs of each")
+	runDir = flag.String("run", "../servers/run", "folder that setup.sh filled")
+	root   = flag.String("root", "../..", "the repository")
+)
+
+func main() {
+	flag.Parse()
+	if err := run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "process:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "watchingcat-process-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	abs, err := filepath.Abs(*runDir)
+	if err != nil {
+		return err
+	}
+	bin := filepath.Join(dir, "watchingcat")
+	build := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/watchingcat")
+	build.Dir = *root
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	kafka, err := servers.NewKafka(abs, dir, 1)
+	if err != nil {
+		return err
+	}
+	defer kafka.Close()
+	if err := kafka.Start(ctx); err != nil {
+		return err
+	}
+	broker := kafka.Brokers()[0]
+	n, err := fill(ctx, bin, broker)
+	if err != nil {
+		return err
+	}
+	reference, err := filepath.Abs(filepath.Join(*root, "deploy/servers/collector/reference.yaml"))
+	if err != nil {
+		return err
+	}
+	var ours, theirs []usage
+	for rep := range *reps {
+		u, err := drainWatchingcat(ctx, bin, broker, filepath.Join(dir, fmt.Sprint("ours-", rep)), n)
+		if err != nil {
+			return fmt.Errorf("watchingcat: %w", err)
+		}
+		ours = append(ours, u)
+		if u, err = drainCollector(ctx, filepath.Join(abs, "collector"), reference, broker, filepath.Join(dir, fmt.Sprint("theirs-", rep)), fmt.Sprint("reference-", rep), n); err != nil {
+			return fmt.Errorf("collector: %w", err)
+		}
+		theirs = append(theirs, u)
+	}
+	print(n, ours, theirs)
+	return nil
+}
+
+// fill writes the backlog and returns how many spans the brokers acknowledged.
+func fill(ctx context.Context, bin, broker string) (int, error) {
+	cmd := exec.CommandContext(ctx, bin, "load", "--kafka-brokers", broker, "--rate", "100000000", "--spans", strconv.Itoa(*spans))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("load: %w", err)
+	}
+	fmt.Print(string(out))
+	for _, f := range strings.Fields(string(out)) {
+		if v, ok := strings.CutPrefix(f, "acknowledged="); ok {
+			return strconv.Atoi(v)
+		}
+	}
+	return 0, fmt.Errorf("load printed %q", out)
+}
+
+// usage is what a process used until it had everything.
+type usage struct {
+	cpu  time.Duration
+	peak int64 // bytes resident
+	wall time.Duration
+}
+
+func drainWatchingcat(ctx context.Context, bin, broker, dir string, n int) (usage, error) {
+	port, err := servers.Port()
+	if err != nil {
+		return usage{}, err
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	return drain(ctx, servers.Spec{Name: "watchingcat", Path: bin, Args: []string{"serve"}, Dir: dir,
+		Env: []string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + addr, "WATCHINGCAT_DATA_DIR=" + filepath.Join(dir, "data")}},
+		"http://"+addr+"/metrics", func(name string) bool { return strings.HasPrefix(name, "watchingcat_spans_total") }, n)
+}
+
+func drainCollector(ctx context.Context, bin, config, broker, dir, group string, n int) (usage, error) {
+	if info, err := os.Stat(bin); err == nil && info.IsDir() {
+		bin = filepath.Join(bin, "otelcol")
+	}
+	port, err := servers.Port()
+	if err != nil {
+		return usage{}, err
+	}
+	text, err := os.ReadFile(config)
+	if err != nil {
+		return usage{}, err
+	}
+	// a group of its own, so that each run reads from the beginning
+	own := filepath.Join(dir, "config.yaml")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return usage{}, err
+	}
+	if err := os.WriteFile(own, []byte(strings.Replace(string(text), "group_id: reference", "group_id: "+group, 1)), 0o600); err != nil {
+		return usage{}, err
+	}
+	return drain(ctx, servers.Spec{Name: "collector", Path: bin, Args: []string{"--config", own}, Dir: dir,
+		Env: []string{"KAFKA=" + broker, fmt.Sprintf("METRICS=%d", port)}},
+		fmt.Sprintf("http://127.0.0.1:%d/metrics", port), func(name string) bool { return strings.HasPrefix(name, "traces_span_metrics_calls_total{") }, n)
+}
+
+// drain starts a process, waits until the sum of a metric reaches n, and stops it.
+func drain(ctx context.Context, spec servers.Spec, url string, is func(string) bool, n int) (usage, error) {
+	start := time.Now()
+	p, err := servers.Start(spec)
+	if err != nil {
+		return usage{}, err
+	}
+	defer p.Kill()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	var u usage
+	t := time.NewTicker(250 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return u, fmt.Errorf("%w; it said:\n%s", ctx.Err(), p.Tail(10))
+		case <-p.Done():
+			return u, fmt.Errorf("it ended:\n%s", p.Tail(10))
+		case <-t.C:
+		}
+		got, err := sum(ctx, url, is)
+		if err != nil || got < n {
+			continue
+		}
+		if u, err = used(p.Pid); err != nil {
+			return u, err
+		}
+		u.wall = time.Since(start)
+		p.Stop(20 * time.Second)
+		return u, nil
+	}
+}
+
+func sum(ctx context.Context, url string, is func(string) bool) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	total := 0.0
+	for s := bufio.NewScanner(io.LimitReader(res.Body, 64<<20)); s.Scan(); {
+		name, value, ok := strings.Cut(s.Text(), " ")
+		if i := strings.LastIndexByte(s.Text(), '}'); i >= 0 {
+			name, value = s.Text()[:i+1], s.Text()[i+2:]
+		}
+		if ok && is(name) {
+			v, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
+			if err != nil {
+				return 0, err
+			}
+			total += v
+		}
+	}
+	return int(total), nil
+}
+
+// used reads a process's CPU time and peak memory from /proc.
+func used(pid int) (u usage, err error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return u, err
+	}
+	_, rest, ok := strings.Cut(string(stat), ") ")
+	f := strings.Fields(rest)
+	if !ok || len(f) < 13 {
+		return u, errors.New("/proc/pid/stat has an unknown form")
+	}
+	user, err1 := strconv.Atoi(f[11])
+	system, err2 := strconv.Atoi(f[12])
+	u.cpu = time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100
+	status, err3 := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for l := range strings.Lines(string(status)) {
+		if v, ok := strings.CutPrefix(l, "VmHWM:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(v), "kB")), 10, 64)
+			if err != nil {
+				return u, err
+			}
+			u.peak = kb << 10
+		}
+	}
+	return u, errors.Join(err1, err2, err3)
+}
+
+func print(n int, ours, theirs []usage) {
+	by := func(us []usage) usage {
+		s := slices.Clone(us)
+		slices.SortFunc(s, func(a, b usage) int { return int(a.cpu - b.cpu) })
+		return s[len(s)/2]
+	}
+	o, t := by(ours), by(theirs)
+	row := func(name string, u usage) {
+		fmt.Printf("%-52s %8.2f s  %6.0f ns/span  %6.0f MiB  %6.1f s wall\n", name, u.cpu.Seconds(), float64(u.cpu)/float64(n), float64(u.peak)/(1<<20), u.wall.Seconds())
+	}
+	fmt.Printf("%d spans from Kafka, start to last span counted; medians of %d\n", n, len(ours))
+	row("watchingcat serve", o)
+	row("collector: kafkareceiver, spanmetrics, servicegraph", t)
+	fmt.Printf("CPU ratio %.1f\n", float64(t.cpu)/float64(o.cpu))
+}
