@@ -4,7 +4,7 @@ import { Link, Route, Switch, useLocation } from 'wouter'
 import { useConfig } from './api/queries'
 import { Problem, Status, useNow, Waiting } from './components/bits'
 import { useKeys } from './components/keys'
-import { absolute, duration } from './lib/format'
+import { absolute, age, duration } from './lib/format'
 import { type Range, ranges } from './lib/range'
 import { useHref, useRange } from './lib/url'
 import { useLive, useLiveClient, useLiveStatus } from './live/use-live'
@@ -127,9 +127,9 @@ function Fresh() {
           'no data yet'
         ) : (
           <>
-            fresh <b>{old < 1000 ? '<1 s' : duration(Math.round(old / 1000) * 1000)}</b> ago
+            fresh <b>{old < 1000 ? '<1 s' : age(old).replace(' ago', '')}</b> ago
             <span className="fresh-more">
-              {' · '}lag <b>{duration(meta.lag_ms)}</b> · from {meta.source}
+              {' · '}lag <b>{lag(meta.lag_ms)}</b> · from {meta.source}
             </span>
           </>
         )}
@@ -155,6 +155,11 @@ function Fresh() {
       </button>
     </div>
   )
+}
+
+/** In tenths of a second, so that it keeps its width. */
+function lag(ms: number): string {
+  return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : duration(ms)
 }
 
 function Warnings() {

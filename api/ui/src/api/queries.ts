@@ -4,9 +4,10 @@ import { useLiveStatus } from '../live/use-live'
 import { getJSON } from './client'
 import type { AlertHistory, Config, OperationList, RuleList, ServiceMetrics } from './types'
 
-/** What has no live view is asked for again every few seconds, unless the page is paused. */
-function useEvery(ms: number): number | false {
-  return useLiveStatus().paused ? false : ms
+/** What has no live view is asked for again every few seconds, more seldom after an error and not while the page is paused. */
+function useEvery(ms: number) {
+  const { paused } = useLiveStatus()
+  return (query: { state: { error: Error | null } }): number | false => (paused ? false : query.state.error ? Math.max(ms, 15_000) : ms)
 }
 
 export function useConfig() {

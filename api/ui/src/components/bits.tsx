@@ -57,9 +57,10 @@ export const Since = memo(function Since({ time }: { time: string }) {
 
 export function ServiceLink({ name, row }: { name: string; row?: boolean }) {
   const href = useHref()
+  if (name === '') return <span className="name dim">(empty name)</span>
   return (
     <Link href={href(servicePath(name))} className="name" data-row-link={row || undefined} title={name}>
-      {name === '' ? '(empty name)' : name}
+      {name}
     </Link>
   )
 }

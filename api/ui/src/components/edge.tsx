@@ -1,5 +1,6 @@
 import type { Edge } from '../api/types'
 import { none, percent } from '../lib/format'
+import { shareClass } from '../lib/health'
 import { ServiceLink } from './bits'
 
 export function ConnectionType({ type }: { type: string }) {
@@ -12,7 +13,7 @@ export function ConnectionType({ type }: { type: string }) {
 
 export function Failed({ edge }: { edge: Edge }) {
   if (edge.calls === 0) return <>{none}</>
-  return <span className={edge.failed > 0 ? 'bad' : 'dim'}>{percent(edge.failed / edge.calls)}</span>
+  return <span className={shareClass(edge.failed / edge.calls)}>{percent(edge.failed / edge.calls)}</span>
 }
 
 /** A link where the end is a service of its own; databases, topics and what is not instrumented have no page. */

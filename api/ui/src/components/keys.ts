@@ -61,7 +61,7 @@ export function useKeys(actions: { help: () => void; pause: () => void }): void 
 function step(by: 1 | -1): void {
   const links = [...document.querySelectorAll<HTMLElement>('main [data-row] [data-row-link]')]
   if (links.length === 0) return
-  const at = links.findIndex((l) => l === document.activeElement)
+  const at = links.indexOf(document.activeElement as HTMLElement)
   const next = at < 0 ? (by > 0 ? 0 : links.length - 1) : Math.min(links.length - 1, Math.max(0, at + by))
   links[next]?.focus()
   links[next]?.scrollIntoView({ block: 'nearest' })

@@ -32,13 +32,13 @@ interface Props<T> {
 const pageSize = 500
 const reorderEvery = 5_000
 
-/** A table that sorts by any column. Live values reorder rows every few seconds at most, so that a row can be read and clicked. */
+/** A table that sorts by any column. Live numbers reorder rows every few seconds at most, so that a row can be read and clicked. */
 export function Table<T>({ label, rows, columns, rowKey, sort: initial, param = 'sort', onOpen, empty, marked }: Props<T>) {
   const [sort, setSort] = useParam(param, initial)
   const descending = sort.startsWith('-')
   const column = columns.find((c) => c.id === sort.replace(/^-/, '') && c.sort) ?? columns.find((c) => c.id === initial.replace(/^-/, ''))
   const [limit, setLimit] = useState(pageSize)
-  const ordered = useOrder(rows, rowKey, column?.sort, descending)
+  const ordered = useOrder(rows, rowKey, column?.sort, descending, column?.numeric ?? false)
   const choose = (c: Column<T>) => {
     if (c.id === column?.id) setSort(descending ? c.id : `-${c.id}`)
     else setSort(c.numeric ? `-${c.id}` : c.id)
@@ -109,7 +109,6 @@ interface RowProps<T> {
 function RowOf<T>({ row, columns, onOpen, marked }: RowProps<T>) {
   return (
     // The row's link does the same for keyboards and screen readers.
-    // biome-ignore lint/a11y/useKeyWithClickEvents: see above
     <tr
       className={`${onOpen ? 'open' : ''}${marked ? ' marked' : ''}` || undefined}
       data-row
@@ -140,13 +139,14 @@ function useOrder<T>(
   rowKey: (row: T) => string,
   value: ((row: T) => number | string) | undefined,
   descending: boolean,
+  restless: boolean,
 ): readonly T[] {
   const kept = useRef<{ keys: Map<string, number>; at: number; by: unknown; descending: boolean } | null>(null)
   const ordered = useMemo(() => {
     const now = Date.now()
     const k = kept.current
     const same = k !== null && k.by === value && k.descending === descending && k.keys.size === rows.length
-    if (same && now - k.at < reorderEvery && rows.every((r) => k.keys.has(rowKey(r)))) {
+    if (restless && same && now - k.at < reorderEvery && rows.every((r) => k.keys.has(rowKey(r)))) {
       return [...rows].sort((a, b) => (k.keys.get(rowKey(a)) ?? 0) - (k.keys.get(rowKey(b)) ?? 0))
     }
     const list = [...rows].sort((a, b) => {
@@ -155,6 +155,6 @@ function useOrder<T>(
     })
     kept.current = { keys: new Map(list.map((r, i) => [rowKey(r), i])), at: now, by: value, descending }
     return list
-  }, [rows, rowKey, value, descending])
+  }, [rows, rowKey, value, descending, restless])
   return ordered
 }

@@ -2,6 +2,11 @@ import type { Alert, Service } from '../api/types'
 
 export type Health = 'firing' | 'pending' | 'ok' | 'nodata'
 
+/** From this share of failures on, red: below it they are told, not shouted. */
+export const failing = (share: number): boolean => share >= 0.01
+
+export const shareClass = (share: number): string | undefined => (failing(share) ? 'bad' : share === 0 ? 'dim' : undefined)
+
 export const healthOrder: Record<Health, number> = { firing: 0, pending: 1, nodata: 2, ok: 3 }
 export const healthWord: Record<Health, string> = { firing: 'firing', pending: 'pending', ok: 'ok', nodata: 'no data' }
 

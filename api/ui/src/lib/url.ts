@@ -43,6 +43,16 @@ export function useHref(): (path: string, query?: Record<string, string>) => str
 
 export const servicePath = (name: string): string => `/services/${encodeURIComponent(name)}`
 
+/** The service that a page's path names. The router decodes only in part, which loses names with a slash or a per cent sign. */
+export function serviceOfPath(path: string): string {
+  const part = path.replace(/^\/services\//, '')
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
 /** A link into another program. Its address may hold a path and a query of its own. */
 export function external(base: string, path: string, query: Record<string, string> = {}): string {
   const url = new URL(base)

@@ -128,6 +128,7 @@ export default function AlertsPage() {
   )
   return (
     <>
+      <h1 className="hidden">Alerts</h1>
       <div className="tools">
         <FilterBox value={filter} onChange={setFilter} label="Filter alerts and rules" />
       </div>
@@ -174,7 +175,7 @@ export default function AlertsPage() {
             rowKey={historyKey}
             sort="-time"
             param="hs"
-            empty="No alert has changed."
+            empty="No alert has changed since then."
           />
         )}
       </Section>

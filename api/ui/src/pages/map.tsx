@@ -1,12 +1,12 @@
+import { useMediaQuery } from '@mantine/hooks'
 import { lazy, Suspense, useMemo } from 'react'
-import { useLocation } from 'wouter'
 import type { Edge } from '../api/types'
 import { Section, Waiting } from '../components/bits'
 import { ConnectionType, EdgeEnd, Failed } from '../components/edge'
 import { FilterBox } from '../components/filter'
 import { type Column, Table } from '../components/table'
 import { count, exact, millis } from '../lib/format'
-import { servicePath, useHref, useParam, useRange } from '../lib/url'
+import { useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 import { edgeKey } from '../live/views'
 
@@ -41,8 +41,7 @@ export default function MapPage() {
   const [range] = useRange()
   const [filter, setFilter] = useParam('q')
   const [only, setOnly] = useParam('only')
-  const [, navigate] = useLocation()
-  const href = useHref()
+  const roomy = useMediaQuery('(min-width: 700px)', true, { getInitialValueInEffect: false })
   const live = useLive('servicemap', { range })
   const map = live.data
   const edges = useMemo(() => {
@@ -55,6 +54,7 @@ export default function MapPage() {
   if (map === undefined || edges === undefined) return <Waiting what="the map" error={live.error} />
   return (
     <>
+      <h1 className="hidden">Service map</h1>
       <div className="tools">
         <FilterBox value={filter} onChange={setFilter} label="Filter edges" />
         <label className="check">
@@ -66,9 +66,11 @@ export default function MapPage() {
           {map.edges.length} edges, {map.nodes.length} nodes
         </span>
       </div>
-      <Suspense fallback={<div className="drawing" />}>
-        <Drawing edges={edges} nodes={map.nodes} onOpen={(name) => navigate(href(servicePath(name)))} />
-      </Suspense>
+      {roomy && (
+        <Suspense fallback={<div className="drawing" />}>
+          <Drawing edges={edges} nodes={map.nodes} />
+        </Suspense>
+      )}
       <Section title="Edges" note="who called whom in the range">
         <Table
           label="Edges"

@@ -1,5 +1,5 @@
 import { useMemo } from 'react'
-import { Link, useParams } from 'wouter'
+import { Link } from 'wouter'
 import type { ApiError } from '../api/client'
 import { useConfig, useOperations, useServiceMetrics } from '../api/queries'
 import type { Alert, Edge, Operation, Service, ServiceMetrics } from '../api/types'
@@ -8,14 +8,14 @@ import { Ago, Problem, Section, Since, Status, Waiting } from '../components/bit
 import { ConnectionType, EdgeEnd, Failed } from '../components/edge'
 import { type Column, Table } from '../components/table'
 import { count, millis, none, percent, rate, spanKind } from '../lib/format'
-import { byUrgency, healthOf, serviceOf, summaryOf } from '../lib/health'
+import { byUrgency, failing, healthOf, serviceOf, shareClass, summaryOf } from '../lib/health'
 import { type Range, rangeSeconds } from '../lib/range'
-import { external, useHref, useParam, useRange } from '../lib/url'
+import { external, serviceOfPath, useHref, useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 import { edgeKey } from '../live/views'
 
 export default function ServicePage() {
-  const name = useParams<{ name: string }>().name ?? ''
+  const name = serviceOfPath(window.location.pathname)
   const [range] = useRange()
   const [op, setOp] = useParam('op')
   const live = useLive('services', { range, service: name })
@@ -58,7 +58,7 @@ function Head({ name, service, alerts, upTo }: { name: string; service: Service 
   const e = service?.entry
   const red: [string, string, boolean?][] = [
     ['rate /s', e ? rate(e.rate) : none],
-    ['errors %', e ? (e.calls === 0 ? none : percent(e.error_rate)) : none, !!e && e.errors > 0],
+    ['errors %', e ? (e.calls === 0 ? none : percent(e.error_rate)) : none, !!e && failing(e.error_rate)],
     ['p50 ms', e ? millis(e.p50_ms) : none],
     ['p95 ms', e ? millis(e.p95_ms) : none],
     ['p99 ms', e ? millis(e.p99_ms) : none],
@@ -121,7 +121,7 @@ function Charts({ name, op, range, clear }: { name: string; op: string; range: R
       title="Over time"
       note={
         op === '' ? (
-          'all spans of the service'
+          'all spans of the service, also those of its own calls; an operation below narrows it'
         ) : (
           <>
             {op}{' '}
@@ -165,6 +165,9 @@ export function chartsOf(m: ServiceMetrics, range: Range) {
   return { times, span: [last - rangeSeconds(range), last] as [number, number], rate: rateLines, errors, latency }
 }
 
+/** What was asked of the service comes before what it asked of others. */
+const kindOrder = ['server', 'consumer', 'producer', 'client', 'internal', 'unspecified']
+
 const operationKey = (o: Operation) => `${o.name}\0${o.kind}`
 
 function Operations({
@@ -192,7 +195,13 @@ function Operations({
           </button>
         ),
       },
-      { id: 'kind', label: 'Kind', wide: true, sort: (o) => o.kind, cell: (o) => <span className="dim">{spanKind(o.kind)}</span> },
+      {
+        id: 'kind',
+        label: 'Kind',
+        wide: true,
+        sort: (o) => kindOrder.indexOf(spanKind(o.kind)),
+        cell: (o) => <span className="dim">{spanKind(o.kind)}</span>,
+      },
       { id: 'rate', label: 'Rate', unit: '/s', numeric: true, sort: (o) => o.rate, cell: (o) => rate(o.rate) },
       {
         id: 'errors',
@@ -200,7 +209,7 @@ function Operations({
         unit: '%',
         numeric: true,
         sort: (o) => o.error_rate,
-        cell: (o) => <span className={o.errors > 0 ? 'bad' : 'dim'}>{percent(o.error_rate)}</span>,
+        cell: (o) => <span className={shareClass(o.error_rate)}>{percent(o.error_rate)}</span>,
       },
       { id: 'p50', label: 'p50', unit: 'ms', numeric: true, wide: true, sort: (o) => o.p50_ms, cell: (o) => millis(o.p50_ms) },
       { id: 'p95', label: 'p95', unit: 'ms', numeric: true, sort: (o) => o.p95_ms, cell: (o) => millis(o.p95_ms) },
@@ -229,7 +238,7 @@ function Operations({
           rows={query.data.operations}
           columns={columns}
           rowKey={operationKey}
-          sort="-rate"
+          sort="kind"
           param="ops"
           marked={(o) => o.name === op}
           empty="No spans in this range."

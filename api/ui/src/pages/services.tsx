@@ -7,7 +7,7 @@ import { FilterBox } from '../components/filter'
 import { Spark } from '../components/spark'
 import { type Column, Table } from '../components/table'
 import { count, millis, none, percent, rate } from '../lib/format'
-import { alertsByService, byUrgency, type Health, healthOf, healthOrder, serviceOf, summaryOf } from '../lib/health'
+import { alertsByService, byUrgency, failing, type Health, healthOf, healthOrder, serviceOf, shareClass, summaryOf } from '../lib/health'
 import { servicePath, useHref, useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 
@@ -65,7 +65,7 @@ const columns: Column<ServiceRow>[] = [
       r.service.entry.calls === 0 ? (
         none
       ) : (
-        <span className={r.service.entry.errors > 0 ? 'bad' : 'dim'}>{percent(r.service.entry.error_rate)}</span>
+        <span className={shareClass(r.service.entry.error_rate)}>{percent(r.service.entry.error_rate)}</span>
       ),
   },
   {
@@ -122,6 +122,7 @@ export function ServicesPage() {
 
   return (
     <>
+      <h1 className="hidden">Services</h1>
       <AlertStrip alerts={alerts} />
       <Totals rows={all} alerts={alerts} />
       <div className="tools">
@@ -174,15 +175,19 @@ function useRows(
   return rows
 }
 
-const shownAlerts = 5
+const shownAlerts = 3
 
 function AlertStrip({ alerts }: { alerts: Alert[] }) {
   const href = useHref()
-  if (alerts.length === 0) return null
   const sorted = [...alerts].sort(byUrgency)
   return (
     <section className="strip" aria-label="Active alerts">
       <ul>
+        {sorted.length === 0 && (
+          <li>
+            <Status health="ok" word="Nothing is firing or pending." />
+          </li>
+        )}
         {sorted.slice(0, shownAlerts).map((a) => {
           const service = serviceOf(a)
           return (
@@ -230,9 +235,9 @@ function Totals({ rows, alerts }: { rows: ServiceRow[]; alerts: Alert[] }) {
       </div>
       <div>
         <dt>errors %</dt>
-        <dd>{calls === 0 ? none : percent(errors / calls)}</dd>
+        <dd className={calls > 0 && failing(errors / calls) ? 'bad' : undefined}>{calls === 0 ? none : percent(errors / calls)}</dd>
       </div>
-      <div>
+      <div className="wide">
         <dt>requests</dt>
         <dd>{count(calls)}</dd>
       </div>

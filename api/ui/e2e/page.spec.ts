@@ -1,0 +1,207 @@
+import AxeBuilder from '@axe-core/playwright'
+import { test as base, expect, type Page } from '@playwright/test'
+
+/** Every test also fails on errors in the browser's console, which is where a violated content security policy shows. */
+const test = base.extend<{ quiet: string[] }>({
+  // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of fixtures from the pattern
+  baseURL: async ({}, use) => use(process.env.WATCHINGCAT_URL ?? ''),
+  quiet: [
+    async ({ page }, use) => {
+      const errors: string[] = []
+      page.on('console', (m) => m.type() === 'error' && errors.push(m.text()))
+      page.on('pageerror', (e) => errors.push(String(e)))
+      await use(errors)
+      expect(errors).toEqual([])
+    },
+    { auto: true },
+  ],
+})
+
+const services = (page: Page) => page.getByRole('table', { name: 'Services' }).locator('[data-row]')
+
+test('services are live', async ({ page }) => {
+  await page.goto('/')
+  await expect(page.getByRole('button', { name: 'Live' })).toBeVisible()
+  await expect.poll(() => services(page).count()).toBeGreaterThan(10)
+  const row = services(page).filter({ has: page.getByRole('link', { name: 'frontend', exact: true }) })
+  await expect(row).toContainText(/ok|firing|pending/)
+  await expect(page.locator('.fresh-text')).toContainText(/fresh (<1 s|\d+ s) ago · lag .* · from view/)
+  const before = await row.innerText()
+  await expect.poll(() => row.innerText()).not.toBe(before)
+})
+
+test('the trend of a service is drawn', async ({ page }) => {
+  await page.goto('/?range=5m')
+  await expect.poll(() => page.locator('.spark path[d*="L"]').count(), { timeout: 45_000 }).toBeGreaterThan(5)
+})
+
+test('paused, nothing moves; resumed, it is new again', async ({ page }) => {
+  await page.goto('/')
+  await expect.poll(() => services(page).count()).toBeGreaterThan(10)
+  await page.getByRole('button', { name: 'Live' }).click()
+  const numbers = () => services(page).locator('td.num:not(.c-ago)').allInnerTexts()
+  const paused = page.getByRole('button', { name: /Paused/ })
+  await expect(paused).toContainText(/[1-9]\d* held/)
+  const before = await numbers()
+  await page.waitForTimeout(1500)
+  expect(await numbers()).toEqual(before)
+  await paused.click()
+  await expect.poll(numbers).not.toEqual(before)
+})
+
+test('filter, sort and range are in the URL, and come from it', async ({ page }) => {
+  await page.goto('/')
+  await expect.poll(() => services(page).count()).toBeGreaterThan(10)
+  await page.keyboard.press('/')
+  await page.keyboard.type('check')
+  await expect(services(page)).toHaveCount(1)
+  await page.getByRole('button', { name: /^p95/ }).click()
+  await page.getByText('1h', { exact: true }).click()
+  await expect(page).toHaveURL(/q=check/)
+  await expect(page).toHaveURL(/sort=-p95/)
+  await expect(page).toHaveURL(/range=1h/)
+  await page.reload()
+  await expect(page.getByLabel('Filter services')).toHaveValue('check')
+  await expect(page.getByRole('radio', { name: '1h' })).toBeChecked()
+  await expect(page.getByRole('columnheader', { name: /^p95/ })).toHaveAttribute('aria-sort', 'descending')
+  await expect(services(page)).toHaveCount(1)
+})
+
+test('a service has its numbers, charts, operations and neighbours', async ({ page }) => {
+  await page.goto('/?range=5m')
+  await page.getByRole('link', { name: 'checkout', exact: true }).first().click()
+  await expect(page).toHaveURL(/\/services\/checkout\?range=5m$/)
+  await expect(page.getByRole('heading', { level: 1, name: 'checkout' })).toBeVisible()
+  await expect(page.getByRole('img', { name: /^Rate, spans\/s: rate now/ })).toBeVisible()
+  await expect(page.getByRole('img', { name: /^Duration, ms: p50 now/ })).toBeVisible()
+  const operations = page.getByRole('table', { name: 'Operations' }).locator('[data-row]')
+  await expect(operations.first()).toContainText('PlaceOrder')
+  await expect(page.getByRole('table', { name: 'Upstream' })).toContainText('frontend')
+  await expect(page.getByRole('table', { name: 'Downstream' })).toContainText('payment')
+  await expect(page.getByRole('link', { name: 'Traces in Jaeger' })).toHaveAttribute(
+    'href',
+    'http://jaeger.example:16686/ui/search?service=checkout',
+  )
+  await page.getByRole('button', { name: 'PlaceOrder', exact: true }).click()
+  await expect(page).toHaveURL(/op=PlaceOrder/)
+  await expect(page.getByText('show all operations')).toBeVisible()
+})
+
+test('a service that is not known is said to be so', async ({ page, quiet }) => {
+  await page.goto('/services/no%2Fsuch')
+  await expect(page.getByRole('alert')).toContainText('no service "no/such" is known')
+  quiet.splice(0, quiet.length, ...quiet.filter((e) => !e.includes('404')))
+})
+
+test('the map is a table and a drawing of the same edges', async ({ page }) => {
+  await page.goto('/map')
+  const edges = page.getByRole('table', { name: 'Edges' }).locator('[data-row]')
+  await expect.poll(() => edges.count()).toBeGreaterThan(20)
+  await expect.poll(() => page.locator('.react-flow__node').count()).toBeGreaterThan(15)
+  await page.getByLabel('Filter edges').fill('checkout payment')
+  await expect(edges).toHaveCount(1)
+  await expect(page.locator('.react-flow__node')).toHaveCount(2)
+  await page.locator('.react-flow__node').getByRole('link', { name: 'payment' }).click()
+  await expect(page.getByRole('heading', { level: 1, name: 'payment' })).toBeVisible()
+})
+
+test('alerts show rules and their state', async ({ page }) => {
+  await page.goto('/alerts')
+  const rules = page.getByRole('table', { name: 'Rules' }).locator('[data-row]')
+  await expect.poll(() => rules.count()).toBeGreaterThan(0)
+  await expect(rules.first()).toContainText(/firing|pending|inactive/)
+  await rules.first().locator('summary').click()
+  await expect(rules.first().locator('code')).toBeVisible()
+})
+
+test('the pipeline tells how far it has read', async ({ page }) => {
+  await page.goto('/pipeline')
+  const partitions = page.getByRole('table', { name: 'Partitions' }).locator('[data-row]')
+  await expect.poll(() => partitions.count()).toBeGreaterThan(0)
+  await expect(partitions.first()).toContainText('otlp_spans')
+  const spans = page.locator('.facts > div', { hasText: /^spans/ }).locator('dd')
+  const before = await spans.getAttribute('title')
+  await expect.poll(() => spans.getAttribute('title')).not.toBe(before)
+})
+
+test('everything can be reached by keyboard', async ({ page }) => {
+  await page.goto('/')
+  await expect.poll(() => services(page).count()).toBeGreaterThan(10)
+  await page.keyboard.press('g')
+  await page.keyboard.press('m')
+  await expect(page).toHaveURL(/\/map$/)
+  await page.keyboard.press('g')
+  await page.keyboard.press('a')
+  await expect(page).toHaveURL(/\/alerts$/)
+  await page.keyboard.press('g')
+  await page.keyboard.press('p')
+  await expect(page).toHaveURL(/\/pipeline$/)
+  await page.keyboard.press('g')
+  await page.keyboard.press('s')
+  await expect.poll(() => services(page).count()).toBeGreaterThan(10)
+  await page.getByRole('button', { name: 'Service', exact: true }).click()
+  await page.locator('body').click({ position: { x: 700, y: 4 } })
+  await page.keyboard.press('j')
+  await page.keyboard.press('j')
+  await expect(services(page).nth(1).getByRole('link')).toBeFocused()
+  await page.keyboard.press('k')
+  const first = services(page).first().getByRole('link')
+  await expect(first).toBeFocused()
+  const name = await first.innerText()
+  await page.keyboard.press('?')
+  await expect(page.getByRole('dialog', { name: 'Keyboard' })).toBeVisible()
+  await page.keyboard.press('Escape')
+  await expect(page.getByRole('dialog')).toBeHidden()
+  await first.focus()
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('heading', { level: 1, name })).toBeVisible()
+})
+
+test('a lost connection is bridged and comes back', async ({ page, quiet }) => {
+  let cut = true
+  const open: { close(): Promise<void> }[] = []
+  await page.routeWebSocket('**/ws', (ws) => {
+    if (cut) void ws.close()
+    else open.push(ws.connectToServer() && ws)
+  })
+  await page.goto('/')
+  await expect(page.getByRole('button', { name: 'Polling' })).toBeVisible()
+  await expect.poll(() => services(page).count()).toBeGreaterThan(10)
+  cut = false
+  await expect(page.getByRole('button', { name: 'Live' })).toBeVisible()
+  await Promise.all(open.splice(0).map((ws) => ws.close()))
+  await expect.poll(() => open.length).toBeGreaterThan(0)
+  await expect(page.getByRole('button', { name: 'Live' })).toBeVisible()
+  quiet.splice(0, quiet.length, ...quiet.filter((e) => !e.includes('WebSocket')))
+})
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test.describe(colorScheme, () => {
+    test.use({ colorScheme })
+    for (const [path, wait] of [
+      ['/', '[data-row]'],
+      ['/services/checkout', '[data-row]'],
+      ['/map', '.react-flow__node'],
+      ['/alerts', '[data-row]'],
+      ['/pipeline', '[data-row]'],
+    ] as const) {
+      test(`${path} is accessible`, async ({ page }) => {
+        await page.goto(path)
+        await page.locator(wait).first().waitFor()
+        await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', colorScheme)
+        const { violations } = await new AxeBuilder({ page }).analyze()
+        const serious = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+        expect(serious.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join('\n')}`)).toEqual([])
+      })
+    }
+  })
+}
+
+test('a narrow screen does not scroll sideways', async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 })
+  for (const path of ['/', '/services/checkout', '/map', '/alerts', '/pipeline']) {
+    await page.goto(path)
+    await page.locator('[data-row]').first().waitFor()
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
+  }
+})

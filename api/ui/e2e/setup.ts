@@ -1,0 +1,66 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const s = createServer()
+    s.on('error', reject)
+    s.listen(0, '127.0.0.1', () => {
+      const address = s.address()
+      const port = typeof address === 'object' && address !== null ? address.port : 0
+      s.close(() => resolve(port))
+    })
+  })
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    const res = await fetch(`${url}/api/v1/services`)
+    return res.ok && ((await res.json()) as { total: number }).total > 0
+  } catch {
+    return false
+  }
+}
+
+/** Starts the demo on free ports and a new data folder, and ends it after the tests. */
+export default async function setup(): Promise<() => Promise<void>> {
+  const bin = process.env.WATCHINGCAT_BIN
+  if (!bin) throw new Error('WATCHINGCAT_BIN is not set: give the path of the watchingcat program')
+  const data = mkdtempSync(join(tmpdir(), 'watchingcat-e2e-'))
+  const [http, grpc, otlp] = [await freePort(), await freePort(), await freePort()]
+  const url = `http://127.0.0.1:${http}`
+  const args = ['demo', '--data-dir', data, '--http-addr', `127.0.0.1:${http}`]
+  args.push('--otlp-grpc-addr', `127.0.0.1:${grpc}`, '--otlp-http-addr', `127.0.0.1:${otlp}`)
+  const env = { ...process.env, WATCHINGCAT_JAEGER_URL: 'http://jaeger.example:16686/ui' }
+  delete (env as Record<string, string | undefined>).WATCHINGCAT_BIN
+  const child: ChildProcess = spawn(bin, args, { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  let log = ''
+  child.stderr?.on('data', (d: Buffer) => {
+    log = (log + d.toString()).slice(-4000)
+  })
+  let ended = false
+  child.on('exit', () => {
+    ended = true
+  })
+  for (let i = 0; !(await answers(url)); i++) {
+    if (ended || i > 240) {
+      child.kill('SIGKILL')
+      throw new Error(`the demo does not answer:\n${log}`)
+    }
+    await new Promise((r) => setTimeout(r, 250))
+  }
+  process.env.WATCHINGCAT_URL = url
+  return async () => {
+    if (!ended) {
+      const gone = new Promise((r) => child.once('exit', r))
+      child.kill('SIGTERM')
+      const timer = setTimeout(() => child.kill('SIGKILL'), 15_000)
+      await gone
+      clearTimeout(timer)
+    }
+    rmSync(data, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,5 @@
+import { place, type Topology } from './layout'
+
+self.onmessage = (e: MessageEvent<{ key: string; topology: Topology }>) => {
+  self.postMessage({ key: e.data.key, positions: place(e.data.topology) })
+}
