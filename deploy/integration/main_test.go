@@ -25,7 +25,7 @@ import (
 
 var (
 	binaryPath  = flag.String("watchingcat", "", "binary under test; built from this tree when empty")
-	runDir      = flag.String("run", "../servers/run", "folder that setup.sh filled")
+	runDir      = flag.String("servers", "../servers/run", "folder that setup.sh filled")
 	kills       = flag.Int("kills", 8, "how often watchingcat is killed")
 	brokerKills = flag.Int("broker-kills", 3, "how often each kind of Kafka cluster is killed")
 	rounds      = flag.Int("rounds", 50, "alerts measured from Kafka's acknowledgement to the webhook")
