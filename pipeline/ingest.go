@@ -46,7 +46,7 @@ type IngestConfig struct {
 	Lateness time.Duration
 	// Interval is how often to checkpoint.
 	Interval time.Duration
-	// MaxPending is how many spans may wait for a checkpoint before one is taken early (0: 50,000); at four times as many handlers
+	// MaxPending is how many spans may wait for a checkpoint before one is taken early (0: 50,000); at twice as many handlers
 	// wait.
 	MaxPending uint64
 	// MaxSpans is how many spans a record may hold (0: 100,000).
@@ -94,26 +94,20 @@ func (g *Ingest) Handle(msg *message.Message) error {
 	if !ok {
 		return errors.New("pipeline: message without a batch: it does not come from a Source")
 	}
-	if err := g.wait(msg.Context()); err != nil {
-		return err
-	}
 	a := g.c.Set.Partition(b.Topic, b.Partition)
 	a.SetTopicID(b.TopicID)
 	for _, r := range b.Records {
 		if r.Attrs.IsControl() {
 			continue
 		}
+		if err := g.wait(msg.Context()); err != nil {
+			return err
+		}
 		if err := g.record(msg.Context(), a, r); err != nil {
 			return err
 		}
 	}
 	a.Advance(b.Next, b.LeaderEpoch)
-	if g.c.Set.Pending() >= g.c.MaxPending {
-		select {
-		case g.wake <- struct{}{}:
-		default:
-		}
-	}
 	return nil
 }
 
@@ -154,8 +148,15 @@ func (g *Ingest) apply(a *views.Accumulator, rec views.Record) (err error) {
 	return ScanSpans(rec.Value, g.c.MaxSpans, a.Span)
 }
 
-// wait blocks while too much is uncommitted.
+// wait asks for an early checkpoint when much is uncommitted, and blocks while too much is.
 func (g *Ingest) wait(ctx context.Context) error {
+	if g.c.Set.Pending() < g.c.MaxPending {
+		return nil
+	}
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
 	stop := context.AfterFunc(ctx, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -167,7 +168,7 @@ func (g *Ingest) wait(ctx context.Context) error {
 	for ctx.Err() == nil && !g.closed && g.blocked != nil && g.c.Set.Pending() >= g.c.MaxPending {
 		g.room.Wait()
 	}
-	for ctx.Err() == nil && !g.closed && g.c.Set.Pending() >= 4*g.c.MaxPending {
+	for ctx.Err() == nil && !g.closed && g.c.Set.Pending() >= 2*g.c.MaxPending {
 		g.room.Wait()
 	}
 	return ctx.Err()
@@ -209,8 +210,10 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	if c == nil {
 		return nil
 	}
-	if err := g.commit(ctx, c); err != nil {
-		return fmt.Errorf("checkpoint: commit: %w", err)
+	for _, part := range append(c.Before, c.Commit) {
+		if err := g.commit(ctx, part); err != nil {
+			return fmt.Errorf("checkpoint: commit: %w", err)
+		}
 	}
 	if err := g.c.Set.Install(c); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
@@ -226,8 +229,8 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 }
 
 // commit tries again while the disk is full.
-func (g *Ingest) commit(ctx context.Context, c *views.Checkpoint) error {
-	err := g.c.KV.Commit(c.Commit)
+func (g *Ingest) commit(ctx context.Context, c storage.Commit) error {
+	err := g.c.KV.Commit(c)
 	if !errors.Is(err, storage.ErrDiskFull) {
 		return err
 	}
@@ -241,7 +244,7 @@ func (g *Ingest) commit(ctx context.Context, c *views.Checkpoint) error {
 			return errors.Join(err, ctx.Err())
 		case <-t.C:
 		}
-		err = g.c.KV.Commit(c.Commit)
+		err = g.c.KV.Commit(c)
 	}
 	g.setBlocked(nil)
 	if err == nil {

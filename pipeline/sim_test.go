@@ -163,7 +163,7 @@ func (s *simulation) live(stop func(*views.Set) bool) {
 	}
 }
 
-var simViews = views.Config{FoldEvery: 3, Hot: 10 * time.Second, PairingWindow: time.Second}
+var simViews = views.Config{FoldEvery: 3, MaxCommitBytes: 400, Hot: 10 * time.Second, PairingWindow: time.Second}
 
 func (s *simulation) deadLetter(_ context.Context, r *kgo.Record, _ string) error {
 	s.mu.Lock()

@@ -13,7 +13,7 @@ import (
 )
 
 // DefaultMemTableBytes makes room for MaxCommitBytes: Badger refuses a transaction over 15 % of the memtable.
-const DefaultMemTableBytes = 256 << 20
+const DefaultMemTableBytes = 64 << 20
 
 // MaxCommitBytes is what one Commit may hold with the default memtable: keys, values and 12 bytes for each entry. A DB's own
 // bound is DB.Limits.

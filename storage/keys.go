@@ -19,7 +19,7 @@ import (
 //	TableSeries      view byte, series id uint32 BE               views: names, first bucket, counts before the hot window
 //	TableJournal     sequence uint64 BE                           views: what one checkpoint added
 //	TableCells       view byte, bucket uint32 BE, chunk uint16 BE views: all cells of a 10 s bucket
-//	TableWaiting     chunk uint32 BE                              views: span halves that wait or may be compensated
+//	TableWaiting     generation uint32 BE, chunk uint32 BE        views: span halves that wait or may be compensated
 //	TableDedup       time uint32 BE, sequence uint64 BE           views: hashes of records seen by one checkpoint
 //	TableAlert       group key, 0x00, fingerprint uint64 BE       evaluator: one alert's whole state
 //	TableOutbox      sequence uint64 BE                           evaluator: notifications to be handed to notify

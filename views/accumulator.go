@@ -343,6 +343,7 @@ func (a *Accumulator) End() {
 	}
 	b := a.cur
 	b.counts.add(&a.counts)
+	a.set.pending.Add(int64(a.counts.Spans))
 	b.mark = max(b.mark, a.end)
 	b.ts = max(b.ts, a.record.Timestamp)
 	if a.set.dedup.window >= 0 {
@@ -407,13 +408,6 @@ func (a *Accumulator) SetTopicID(id [16]byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.topicID = id
-}
-
-// Pending is how many spans wait for a checkpoint.
-func (a *Accumulator) Pending() (spans uint64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.cur.counts.Spans
 }
 
 // take gives the batch to a checkpoint.

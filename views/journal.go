@@ -158,33 +158,66 @@ func (s *Set) foldDue() bool {
 	return s.journal.count >= s.cfg.FoldEvery || s.journal.bytes >= s.cfg.FoldBytes
 }
 
-// fold adds the entries that store everything up to the last installed checkpoint and cut the journal there.
-func (s *Set) fold(entries []storage.Entry) ([]storage.Entry, error) {
+// fold stores everything up to the last installed checkpoint and cuts the journal there. What would make one transaction too large
+// goes before it: cells and series say themselves what they count, and groups are read by the generation that the state names.
+func (s *Set) fold(c *Checkpoint) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ks := s.kv.keyspace
 	since, hot, forget := s.since(), s.back(s.cfg.Hot), s.back(s.cfg.Lifetime)
-	entries = s.red.fold(ks, hot, since, forget, entries)
-	entries = s.edges.fold(ks, hot, since, forget, entries)
-	var err error
-	if entries, err = s.expire(since, entries); err != nil {
-		return nil, err
+	entries := s.red.fold(ks, s.seq, hot, since, forget, nil)
+	entries = s.edges.fold(ks, s.seq, hot, since, forget, entries)
+	entries, err := s.expire(since, entries)
+	if err != nil {
+		return err
 	}
-	entries = s.foldNames(entries)
-	entries, s.journal.chunks = s.pairing.fold(ks, s.journal.chunks, entries)
-	entries = s.dedup.forget(ks, s.dedupBefore(), entries)
+	old, oldChunks := s.journal.gen, s.journal.chunks
+	s.journal.gen++
+	entries, s.journal.chunks = s.pairing.fold(ks, s.journal.gen, entries)
+	c.before(entries, s.cfg.MaxCommitBytes)
+
+	last := &c.Commit.Entries
+	for n := range oldChunks {
+		*last = append(*last, storage.Entry{Key: waitingKey(ks, old, n)})
+	}
+	for _, k := range s.journal.stray {
+		if gen := binary.BigEndian.Uint32(k[storage.KeyPrefixLen:]); gen != s.journal.gen {
+			*last = append(*last, storage.Entry{Key: k})
+		}
+	}
+	s.journal.stray = nil
+	*last = s.foldNames(*last)
+	*last = s.dedup.forget(ks, s.dedupBefore(), *last)
 	st := state{seq: s.seq, counters: s.counters, head: s.head, complete: s.complete}
 	b := s.appendState(nil, &st)
-	b = binary.AppendUvarint(b, uint64(s.journal.chunks))
-	b = binary.AppendUvarint(b, uint64(s.journal.defs))
-	b = binary.AppendUvarint(b, uint64(hot))
-	b = binary.AppendUvarint(b, uint64(s.oldest))
-	entries = append(entries, storage.Entry{Key: stateKey(ks), Value: b})
+	for _, v := range []uint64{uint64(s.journal.gen), uint64(s.journal.chunks), uint64(s.journal.defs), uint64(s.red.hotFrom), uint64(s.oldest)} {
+		b = binary.AppendUvarint(b, v)
+	}
+	*last = append(*last, storage.Entry{Key: stateKey(ks), Value: b})
 	for seq := s.journal.first; seq <= s.seq; seq++ {
-		entries = append(entries, storage.Entry{Key: journalKey(ks, seq)})
+		*last = append(*last, storage.Entry{Key: journalKey(ks, seq)})
 	}
 	s.journal.first, s.journal.bytes, s.journal.count = s.seq+1, 0, 0
-	return entries, nil
+	return nil
+}
+
+// before puts entries into the checkpoint's commit, or into commits before it when they are many.
+func (c *Checkpoint) before(entries []storage.Entry, limit int) {
+	size := 0
+	var part []storage.Entry
+	for _, e := range entries {
+		n := len(e.Key) + len(e.Value) + 32
+		if size+n > limit && len(part) > 0 {
+			c.Before = append(c.Before, storage.Commit{Version: c.Commit.Version, Shard: c.Commit.Shard, Entries: part})
+			part, size = nil, 0
+		}
+		part, size = append(part, e), size+n
+	}
+	if len(c.Before) == 0 {
+		c.Commit.Entries = append(c.Commit.Entries, part...)
+		return
+	}
+	c.Before = append(c.Before, storage.Commit{Version: c.Commit.Version, Shard: c.Commit.Shard, Entries: part})
 }
 
 // expire deletes stored buckets older than since.
@@ -286,7 +319,7 @@ func (s *Set) restore() error {
 func (s *Set) restoreFold(v []byte) error {
 	d := decoder{b: v}
 	st := s.decodeState(&d)
-	s.journal.chunks, s.journal.defs = int(d.uvarint()), uint32(d.uvarint())
+	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.uvarint()), int(d.uvarint()), uint32(d.uvarint())
 	hot := int64(d.uvarint())
 	s.oldest = int64(d.uvarint())
 	if d.err != nil {
@@ -302,7 +335,13 @@ func (s *Set) restoreFold(v []byte) error {
 		return err
 	}
 	prefix := s.kv.key(storage.TableWaiting)
-	err := s.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(_, v []byte) error { return s.pairing.restore(v) })
+	err := s.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		if binary.BigEndian.Uint32(k[len(prefix):]) != s.journal.gen {
+			s.journal.stray = append(s.journal.stray, bytes.Clone(k))
+			return nil
+		}
+		return s.pairing.restore(v)
+	})
 	if err != nil {
 		return fmt.Errorf("read waiting span halves: %w", err)
 	}

@@ -32,6 +32,10 @@ type Config struct {
 	FutureTolerance time.Duration
 	// FoldEvery and FoldBytes say when the journal is cut: after so many checkpoints or bytes.
 	FoldEvery, FoldBytes int
+	// MaxCommitBytes is what a fold puts into one transaction.
+	MaxCommitBytes int
+	// MaxCheckpointSpans is how many spans one checkpoint takes before it leaves partitions for the next.
+	MaxCheckpointSpans uint64
 }
 
 func (c Config) withDefaults() Config {
@@ -50,6 +54,8 @@ func (c Config) withDefaults() Config {
 	set(&c.FutureTolerance, time.Minute)
 	set(&c.FoldEvery, 40)
 	set(&c.FoldBytes, 16<<20)
+	set(&c.MaxCommitBytes, 4<<20)
+	set(&c.MaxCheckpointSpans, 100_000)
 	c.Hot = min(c.Hot, c.Retention)
 	return c
 }

@@ -278,32 +278,35 @@ func (p *pairing) forget() {
 	}
 }
 
-// fold returns the entries that replace the stored groups: chunks of groups, and deletions of chunks not needed any more.
-func (p *pairing) fold(ks keyspace, stored int, entries []storage.Entry) ([]storage.Entry, int) {
-	chunk := 0
-	key := func(n int) []byte { return binary.BigEndian.AppendUint32(ks.key(storage.TableWaiting), uint32(n)) }
+// maxChunk bounds one stored value of groups.
+const maxChunk = 512 << 10
+
+// Groups are stored as a whole by each fold, in chunks of a generation.
+func waitingKey(ks keyspace, gen uint32, n int) []byte {
+	k := binary.BigEndian.AppendUint32(ks.key(storage.TableWaiting), gen)
+	return binary.BigEndian.AppendUint32(k, uint32(n))
+}
+
+// fold returns the entries of a generation and how many they are.
+func (p *pairing) fold(ks keyspace, gen uint32, entries []storage.Entry) (_ []storage.Entry, chunks int) {
 	buf := []byte{}
 	flush := func() {
-		entries = append(entries, storage.Entry{Key: key(chunk), Value: buf})
-		chunk++
-		buf = []byte{}
+		entries = append(entries, storage.Entry{Key: waitingKey(ks, gen, chunks), Value: buf})
+		chunks++
+		buf = make([]byte, 0, maxChunk)
 	}
 	for i := range p.groups {
-		g := &p.groups[i]
-		if g.has&live == 0 {
+		if p.groups[i].has&live == 0 {
 			continue
 		}
-		if buf = p.appendGroup(buf, uint32(i)); len(buf) >= maxChunk {
+		if buf = p.appendGroup(buf, uint32(i)); len(buf) >= maxChunk-4096 {
 			flush()
 		}
 	}
 	if len(buf) > 0 {
 		flush()
 	}
-	for n := chunk; n < stored; n++ {
-		entries = append(entries, storage.Entry{Key: key(n)})
-	}
-	return entries, chunk
+	return entries, chunks
 }
 
 // A group: key, flags, client, server, further parts.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
@@ -31,12 +32,15 @@ type Set struct {
 	dedup *dedup
 	feed  Feed
 
+	pending atomic.Int64 // spans applied and not collected
+
 	partsMu sync.Mutex
 	parts   map[partition]*Accumulator
 
 	// used by checkpoints alone
 	pairing *pairing
 	seq     uint64
+	turn    int
 	marks   map[partition]mark
 	journal journal
 
@@ -71,9 +75,11 @@ type journal struct {
 	first  uint64 // oldest stored entry
 	bytes  int
 	count  int
-	chunks int    // stored chunks of waiting groups
-	defs   uint32 // stored chunks of names
-	names  int    // how many names and series those hold
+	gen    uint32   // generation of the stored waiting groups
+	chunks int      // how many chunks that has
+	stray  [][]byte // keys of a generation that a crash kept from being finished
+	defs   uint32   // stored chunks of names
+	names  int      // how many names and series those hold
 	series int
 	edges  int
 	last   int // length of the newest entry
@@ -129,12 +135,7 @@ func (s *Set) Positions() ([]storage.Position, error) {
 func (s *Set) Feed() *Feed { return &s.feed }
 
 // Pending is how many spans wait for a checkpoint.
-func (s *Set) Pending() (spans uint64) {
-	for _, a := range s.accumulators() {
-		spans += a.Pending()
-	}
-	return spans
-}
+func (s *Set) Pending() uint64 { return uint64(max(0, s.pending.Load())) }
 
 func (s *Set) accumulators() []*Accumulator {
 	s.partsMu.Lock()
@@ -148,7 +149,9 @@ func (s *Set) accumulators() []*Accumulator {
 
 // A Checkpoint is what the views took between two commits.
 type Checkpoint struct {
-	Commit storage.Commit // to be committed; may be tried again as it is
+	// Before are to be committed first, in order: parts of a fold too large for one transaction. Each may be tried again as it is.
+	Before []storage.Commit
+	Commit storage.Commit // to be committed then; may be tried again as it is
 	Spans  uint64
 	Bytes  int // of the journal entry
 	from   []*Accumulator
@@ -169,13 +172,20 @@ type state struct {
 func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 	c := &Checkpoint{Commit: storage.Commit{Version: s.cfg.Version, Shard: s.cfg.Shard}}
 	moved := false
-	for _, a := range s.accumulators() {
+	list := s.accumulators()
+	for i := range list {
+		if c.Spans >= s.cfg.MaxCheckpointSpans {
+			s.turn += i // the others are first next time
+			break
+		}
+		a := list[(s.turn+i)%len(list)]
 		b := a.take()
 		c.from, c.taken = append(c.from, a), append(c.taken, b)
 		if b.moved {
 			moved = true
 			c.Commit.Positions = append(c.Commit.Positions, b.position)
 			c.Spans += b.counts.Spans
+			s.pending.Add(-int64(b.counts.Spans))
 		}
 	}
 	idle := s.advance(c, marks)
@@ -183,9 +193,8 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 		s.release(c)
 		return nil, nil
 	}
-	var err error
 	if s.foldDue() {
-		if c.Commit.Entries, err = s.fold(c.Commit.Entries); err != nil {
+		if err := s.fold(c); err != nil {
 			return nil, err
 		}
 	}
@@ -288,16 +297,17 @@ func (s *Set) install(c *Checkpoint) error {
 				if !late && (s.oldest == 0 || cell.start < s.oldest) {
 					s.oldest = cell.start
 				}
-				if err := s.red.add(s.kv, se.id, cell.start, cell.c, late); err != nil {
+				if err := s.red.add(s.kv, c.next.seq, se.id, cell.start, cell.c, late); err != nil {
 					return err
 				}
 			}
 			s.touchRED = append(s.touchRED, se.id)
 		}
 	}
+	s.numberEdges()
 	for k, e := range s.pairing.edges {
 		id := s.edgeIDOf(k.edge)
-		if err := s.edges.add(s.kv, id, k.start, e, k.start < since); err != nil {
+		if err := s.edges.add(s.kv, c.next.seq, id, k.start, e, k.start < since); err != nil {
 			return err
 		}
 		s.touchMap = append(s.touchMap, id)
@@ -352,7 +362,23 @@ func unixNano(ns uint64) time.Time {
 	return time.Unix(0, int64(ns)).UTC()
 }
 
-// edgeIDOf numbers an edge; above the limit it is the edge from Other to Other.
+// numberEdges gives ids to the edges that a checkpoint brings, in an order that a replay of the journal repeats.
+func (s *Set) numberEdges() {
+	var fresh []edgeID
+	for k := range s.pairing.edges {
+		if _, ok := s.edgeIDs[k.edge]; !ok {
+			fresh = append(fresh, k.edge)
+		}
+	}
+	slices.SortFunc(fresh, func(a, b edgeID) int {
+		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.server, b.server), cmp.Compare(a.conn, b.conn))
+	})
+	for _, e := range fresh {
+		s.edgeIDOf(e)
+	}
+}
+
+// edgeIDOf returns an edge's id; above the limit it is the edge from Other to Other.
 func (s *Set) edgeIDOf(e edgeID) uint32 {
 	id, ok := s.edgeIDs[e]
 	if ok {

@@ -103,7 +103,7 @@ func simulate(t *testing.T, seed uint64, bug string) string {
 	r := rand.New(rand.NewPCG(seed, 1))
 	topic := workload(r, 60)
 	window := []time.Duration{time.Second, 3 * time.Second, 100 * time.Second}[r.IntN(3)]
-	cfg := views.Config{FoldEvery: 1 + r.IntN(6), Hot: 10 * time.Second, PairingWindow: window}
+	cfg := views.Config{FoldEvery: 1 + r.IntN(6), MaxCommitBytes: []int{300, 4 << 20}[r.IntN(2)], Hot: 10 * time.Second, PairingWindow: window}
 	want := plain(t, topic, window)
 	mem := storage.NewMem(storage.MemOptions{SyncEvery: -1})
 	s := openScript(t, mem, cfg, topic)
@@ -201,8 +201,10 @@ func commit(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string) {
 			s.KV.(*storage.Mem).Sync()
 		}
 	}
-	if err := s.KV.Commit(c.Commit); err != nil {
-		t.Fatal(err)
+	for _, part := range append(c.Before, c.Commit) {
+		if err := s.KV.Commit(part); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := s.Set.Install(c); err != nil {
 		t.Fatal(err)

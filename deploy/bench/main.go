@@ -236,8 +236,8 @@ func (in *ingest) checkpoint() error {
 	if err != nil || c == nil {
 		return err
 	}
-	if in.kv != nil {
-		if err := in.kv.Commit(c.Commit); err != nil {
+	for _, part := range append(c.Before, c.Commit) {
+		if err := in.kv.Commit(part); err != nil {
 			return err
 		}
 	}

@@ -173,8 +173,10 @@ func (s *Script) Checkpoint(marks []views.Mark) (*views.Checkpoint, error) {
 	if err != nil || c == nil {
 		return c, err
 	}
-	if err := s.KV.Commit(c.Commit); err != nil {
-		return nil, err
+	for _, part := range append(c.Before, c.Commit) {
+		if err := s.KV.Commit(part); err != nil {
+			return nil, err
+		}
 	}
 	return c, s.Set.Install(c)
 }
