@@ -19,11 +19,12 @@ import { count, millis, percent } from '../lib/format'
 import { failing } from '../lib/health'
 import { servicePath, useHref } from '../lib/url'
 import { edgeKey } from '../live/views'
+import { type GraphLine, type GraphNode, graphOf } from './graph'
 import { nodeHeight, nodeWidth, type Positions, type Topology } from './layout'
 
 const most = 200
 
-type ServiceNode = FlowNode<{ type: MapNode['type']; href: string | undefined; dimmed: boolean }, 'service'>
+type ServiceNode = FlowNode<{ name: string; type: MapNode['type']; href: string | undefined; dimmed: boolean }, 'service'>
 
 const glyphs: Record<MapNode['type'], string> = { service: '', database: '⛁', messaging_system: '✉', virtual_node: '◌' }
 const words: Record<MapNode['type'], string> = {
@@ -33,17 +34,17 @@ const words: Record<MapNode['type'], string> = {
   virtual_node: 'not instrumented',
 }
 
-const NodeBox = memo(function NodeBox({ id, data }: NodeProps<ServiceNode>) {
+const NodeBox = memo(function NodeBox({ data }: NodeProps<ServiceNode>) {
   return (
-    <div className={`node node-${data.type}${data.dimmed ? ' node-dimmed' : ''}`} title={`${id} (${words[data.type]})`}>
+    <div className={`node node-${data.type}${data.dimmed ? ' node-dimmed' : ''}`} title={`${data.name} (${words[data.type]})`}>
       <Handle type="target" position={Position.Left} isConnectable={false} />
       {glyphs[data.type] && <span aria-hidden="true">{glyphs[data.type]}</span>}
       {data.href ? (
         <Link href={data.href} draggable={false}>
-          {id}
+          {data.name}
         </Link>
       ) : (
-        <span className="node-name">{id}</span>
+        <span className="node-name">{data.name}</span>
       )}
       <Handle type="source" position={Position.Right} isConnectable={false} />
     </div>
@@ -57,16 +58,13 @@ export default function Drawing(props: { nodes: MapNode[]; edges: Edge[] }) {
   const href = useHref()
   const scheme = useComputedColorScheme('light')
   const [over, setOver] = useState<string | null>(null)
-  const shown = useMemo(() => {
-    const ends = new Set(edges.flatMap((e) => [e.client, e.server]))
-    return nodes.filter((n) => ends.has(n.name))
-  }, [nodes, edges])
+  const { shown, lines } = useMemo(() => graphOf(nodes, edges), [nodes, edges])
   const tooMany = shown.length > most
-  const positions = useLayout(tooMany ? [] : shown, edges)
+  const positions = useLayout(tooMany ? [] : shown, lines)
   const near = useMemo(() => {
     if (over === null) return null
-    return new Set([over, ...edges.flatMap((e) => (e.client === over ? [e.server] : e.server === over ? [e.client] : []))])
-  }, [over, edges])
+    return new Set([over, ...lines.flatMap((l) => (l.from === over ? [l.to] : l.to === over ? [l.from] : []))])
+  }, [over, lines])
 
   const [flowNodes, setFlowNodes, onNodesChange] = useNodesState<ServiceNode>([])
   useEffect(() => {
@@ -74,17 +72,18 @@ export default function Drawing(props: { nodes: MapNode[]; edges: Edge[] }) {
     setFlowNodes((old) => {
       const before = new Map(old.map((n) => [n.id, n]))
       return shown.flatMap((n): ServiceNode[] => {
-        const at = positions.at[n.name]
+        const at = positions.at[n.id]
         if (at === undefined) return []
-        const kept = before.get(n.name)
+        const kept = before.get(n.id)
         // Where somebody dragged it, until the layout is made anew.
         const position = kept && kept.data.type === n.type && positions === lastLayout.current ? kept.position : at
         const data = {
+          name: n.name,
           type: n.type,
           href: n.type === 'service' ? href(servicePath(n.name)) : undefined,
-          dimmed: near !== null && !near.has(n.name),
+          dimmed: near !== null && !near.has(n.id),
         }
-        return [{ ...kept, id: n.name, type: 'service', position, data, width: nodeWidth, height: nodeHeight }]
+        return [{ ...kept, id: n.id, type: 'service', position, data, width: nodeWidth, height: nodeHeight }]
       })
     })
     lastLayout.current = positions
@@ -94,15 +93,15 @@ export default function Drawing(props: { nodes: MapNode[]; edges: Edge[] }) {
   const flowEdges = useMemo(() => {
     const css = getComputedStyle(document.querySelector(`[data-mantine-color-scheme=${scheme}]`) ?? document.documentElement)
     const color = (bad: boolean) => css.getPropertyValue(bad ? '--c-error' : '--edge').trim()
-    return edges.map((e): FlowEdge => {
+    return lines.map(({ edge: e, from, to }): FlowEdge => {
       const share = e.calls === 0 ? 0 : e.failed / e.calls
       const bad = failing(share)
-      const far = over !== null && e.client !== over && e.server !== over
+      const far = over !== null && from !== over && to !== over
       const named = over !== null && !far
       return {
         id: edgeKey(e),
-        source: e.client,
-        target: e.server,
+        source: from,
+        target: to,
         style: {
           stroke: color(bad),
           strokeWidth: Math.min(4, 1 + Math.log10(1 + e.calls) / 2),
@@ -118,7 +117,7 @@ export default function Drawing(props: { nodes: MapNode[]; edges: Edge[] }) {
         zIndex: bad || named ? 1 : 0,
       }
     })
-  }, [edges, over, scheme])
+  }, [lines, over, scheme])
 
   if (tooMany) {
     return (
@@ -159,10 +158,10 @@ export default function Drawing(props: { nodes: MapNode[]; edges: Edge[] }) {
 }
 
 /** Positions of the newest topology that the worker has laid out; those before are kept while it works. */
-function useLayout(nodes: MapNode[], edges: Edge[]): { key: string; at: Positions } | undefined {
+function useLayout(nodes: GraphNode[], lines: GraphLine[]): { key: string; at: Positions } | undefined {
   const topology: Topology = {
-    nodes: nodes.map((n) => n.name).sort(),
-    edges: edges.map((e): [string, string] => [e.client, e.server]).sort((a, b) => (String(a) < String(b) ? -1 : 1)),
+    nodes: nodes.map((n) => n.id).sort(),
+    edges: lines.map((l): [string, string] => [l.from, l.to]).sort((a, b) => (String(a) < String(b) ? -1 : 1)),
   }
   const key = JSON.stringify(topology)
   const [result, setResult] = useState<{ key: string; at: Positions }>()

@@ -99,7 +99,13 @@ const historyColumns: Column<Transition & { key: string }>[] = [
       </>
     ),
   },
-  { id: 'alert', label: 'Alert', className: 'c-name', sort: (t) => t.labels.alertname ?? '', cell: (t) => t.labels.alertname ?? '' },
+  {
+    id: 'alert',
+    label: 'Alert',
+    className: 'c-name',
+    sort: (t) => t.labels.alertname ?? '',
+    cell: (t) => <span className="name">{t.labels.alertname}</span>,
+  },
   { id: 'labels', label: 'Labels', wide: true, cell: (t) => <Labels labels={t.labels} without={named} /> },
   { id: 'value', label: 'Value', numeric: true, cell: (t) => alertValue(t.value) },
 ]

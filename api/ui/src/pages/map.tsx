@@ -2,7 +2,7 @@ import { useMediaQuery } from '@mantine/hooks'
 import { lazy, Suspense, useMemo } from 'react'
 import type { Edge } from '../api/types'
 import { Section, Waiting } from '../components/bits'
-import { ConnectionType, EdgeEnd, Failed } from '../components/edge'
+import { ConnectionType, EdgeEnd, Failed, ServiceNames, useServiceNames } from '../components/edge'
 import { FilterBox } from '../components/filter'
 import { type Column, Table } from '../components/table'
 import { count, exact, millis } from '../lib/format'
@@ -44,6 +44,7 @@ export default function MapPage() {
   const roomy = useMediaQuery('(min-width: 700px)', true, { getInitialValueInEffect: false })
   const live = useLive('servicemap', { range })
   const map = live.data
+  const names = useServiceNames(map?.nodes)
   const edges = useMemo(() => {
     const words = filter.toLowerCase().split(/\s+/).filter(Boolean)
     return map?.edges.filter((e) => {
@@ -53,7 +54,7 @@ export default function MapPage() {
   }, [map?.edges, filter, only])
   if (map === undefined || edges === undefined) return <Waiting what="the map" error={live.error} />
   return (
-    <>
+    <ServiceNames value={names}>
       <h1 className="hidden">Service map</h1>
       <div className="tools">
         <FilterBox value={filter} onChange={setFilter} label="Filter edges" />
@@ -93,6 +94,6 @@ export default function MapPage() {
           </dl>
         </Section>
       )}
-    </>
+    </ServiceNames>
   )
 }

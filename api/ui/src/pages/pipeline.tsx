@@ -5,7 +5,7 @@ import { bytes, count, duration, exact } from '../lib/format'
 import { useLive } from '../live/use-live'
 
 const columns: Column<Partition>[] = [
-  { id: 'topic', label: 'Topic', className: 'c-name', sort: (p) => p.topic, cell: (p) => p.topic },
+  { id: 'topic', label: 'Topic', className: 'c-name', sort: (p) => p.topic, cell: (p) => <span className="name">{p.topic}</span> },
   { id: 'partition', label: 'Partition', numeric: true, sort: (p) => p.partition, cell: (p) => p.partition },
   {
     id: 'state',

@@ -5,7 +5,7 @@ import { useConfig, useOperations, useServiceMetrics } from '../api/queries'
 import type { Alert, Edge, Operation, Service, ServiceMetrics } from '../api/types'
 import { Chart, type Line } from '../chart/chart'
 import { Ago, Problem, Section, Since, Status, Waiting } from '../components/bits'
-import { ConnectionType, EdgeEnd, Failed } from '../components/edge'
+import { ConnectionType, EdgeEnd, Failed, ServiceNames, useServiceNames, virtualEnd } from '../components/edge'
 import { type Column, Table } from '../components/table'
 import { count, millis, none, percent, rate, spanKind } from '../lib/format'
 import { byUrgency, failing, healthOf, serviceOf, shareClass, summaryOf } from '../lib/health'
@@ -277,40 +277,43 @@ const downstreamColumns = edgeColumns('server', 'Downstream')
 function Neighbours({ name, range }: { name: string; range: Range }) {
   const map = useLive('servicemap', { range, service: name })
   const edges = map.data?.edges
-  const upstream = useMemo(() => edges?.filter((e) => e.server === name), [edges, name])
-  const downstream = useMemo(() => edges?.filter((e) => e.client === name), [edges, name])
+  const names = useServiceNames(map.data?.nodes)
+  const upstream = useMemo(() => edges?.filter((e) => e.server === name && virtualEnd(e, names) !== 'server'), [edges, name, names])
+  const downstream = useMemo(() => edges?.filter((e) => e.client === name && virtualEnd(e, names) !== 'client'), [edges, name, names])
   return (
-    <div className="columns">
-      <Section title="Upstream" note="who calls it">
-        {upstream === undefined ? (
-          <Waiting what="edges" error={map.error} />
-        ) : (
-          <Table
-            label="Upstream"
-            rows={upstream}
-            columns={upstreamColumns}
-            rowKey={edgeKey}
-            sort="-calls"
-            param="up"
-            empty="Nobody called it in this range."
-          />
-        )}
-      </Section>
-      <Section title="Downstream" note="whom it calls">
-        {downstream === undefined ? (
-          <Waiting what="edges" error={map.error} />
-        ) : (
-          <Table
-            label="Downstream"
-            rows={downstream}
-            columns={downstreamColumns}
-            rowKey={edgeKey}
-            sort="-calls"
-            param="down"
-            empty="It called nobody in this range."
-          />
-        )}
-      </Section>
-    </div>
+    <ServiceNames value={names}>
+      <div className="columns">
+        <Section title="Upstream" note="who calls it">
+          {upstream === undefined ? (
+            <Waiting what="edges" error={map.error} />
+          ) : (
+            <Table
+              label="Upstream"
+              rows={upstream}
+              columns={upstreamColumns}
+              rowKey={edgeKey}
+              sort="-calls"
+              param="up"
+              empty="Nobody called it in this range."
+            />
+          )}
+        </Section>
+        <Section title="Downstream" note="whom it calls">
+          {downstream === undefined ? (
+            <Waiting what="edges" error={map.error} />
+          ) : (
+            <Table
+              label="Downstream"
+              rows={downstream}
+              columns={downstreamColumns}
+              rowKey={edgeKey}
+              sort="-calls"
+              param="down"
+              empty="It called nobody in this range."
+            />
+          )}
+        </Section>
+      </div>
+    </ServiceNames>
   )
 }
