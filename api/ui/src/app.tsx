@@ -182,7 +182,7 @@ const schemes = ['auto', 'light', 'dark'] as const
 const schemeGlyph = { auto: '◐', light: '☀', dark: '☾' }
 
 function SchemeButton() {
-  const { colorScheme, setColorScheme } = useMantineColorScheme()
+  const { colorScheme, setColorScheme } = useMantineColorScheme({ keepTransitions: true })
   const next = schemes[(schemes.indexOf(colorScheme) + 1) % schemes.length] ?? 'auto'
   return (
     <Tooltip label={`Colours: ${colorScheme}`}>

@@ -647,7 +647,7 @@ export interface components {
              */
             advice: string;
         };
-        /** @description Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for. Latencies are 0 where there are no calls. */
+        /** @description Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls. */
         RED: {
             /** Format: int64 */
             calls: number;
