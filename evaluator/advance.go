@@ -33,7 +33,7 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 			if ts.IsZero() || !p.due(g, ts, now) {
 				continue
 			}
-			if next := p.ran.Add(e.cfg.Floor); now.Before(next) {
+			if next := p.ran.Add(e.pause(p)); now.Before(next) {
 				if next.Before(e.wake) {
 					e.wake = next
 				}
@@ -49,12 +49,26 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 	return errors.Join(errs...)
 }
 
+// A group that takes long to evaluate is kept from taking more than about a tenth of a core, however often its inputs change.
+const (
+	costly     = 20 * time.Millisecond
+	costFactor = 10
+)
+
+// pause is the least time between two evaluations of a pass.
+func (e *Evaluator) pause(p *pass) time.Duration {
+	if p.cost < costly {
+		return e.cfg.Floor
+	}
+	return max(e.cfg.Floor, costFactor*p.cost)
+}
+
 func (e *Evaluator) run(ctx context.Context, gs []*group, g *group, p *pass, ts, now time.Time) {
 	e.captured = make(map[string]promql.Vector, len(p.rules))
 	g.subset.rules = p.rules
 	rules.DefaultEvalIterationFunc(ctx, g.Group, ts)
 	e.metrics.lag.Observe(now.Sub(ts).Seconds())
-	p.last, p.ran, p.fresh = ts, now, false
+	p.last, p.ran, p.fresh, p.cost = ts, now, false, g.GetEvaluationTime()
 	for _, name := range p.records {
 		for _, other := range gs {
 			for _, q := range other.passes {

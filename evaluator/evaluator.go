@@ -31,7 +31,7 @@ type Config struct {
 	Queryable promstorage.SampleAndChunkQueryable
 	Engine    promql.QueryEngine // nil: NewEngine with defaults
 	// Interval is that of groups without one (15 s). Floor is the least time between two evaluations of a group, however often
-	// its inputs change (1 s).
+	// its inputs change (200 ms); one that is expensive to evaluate waits longer.
 	Interval, Floor time.Duration
 	ExternalURL     *url.URL
 	ExternalLabels  labels.Labels
@@ -82,7 +82,7 @@ type evalMetrics struct {
 
 // New opens the alerts and the outbox that KV holds. Rules come with Load.
 func New(c Config) (*Evaluator, error) {
-	c.Interval, c.Floor = cmp.Or(c.Interval, 15*time.Second), cmp.Or(c.Floor, time.Second)
+	c.Interval, c.Floor = cmp.Or(c.Interval, 15*time.Second), cmp.Or(c.Floor, 200*time.Millisecond)
 	c.RuleRetention, c.MaxRuleSeries = cmp.Or(c.RuleRetention, 6*time.Hour), cmp.Or(c.MaxRuleSeries, 100_000)
 	c.ExternalURL = cmp.Or(c.ExternalURL, &url.URL{})
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))

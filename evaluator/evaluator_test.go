@@ -45,7 +45,7 @@ func newBench(t *testing.T, rules string) *bench {
 // start makes a new evaluator on the same store, as after a crash.
 func (b *bench) start() {
 	b.t.Helper()
-	e, err := New(Config{Reader: b.r, KV: b.kv, Ready: func() bool { return b.ready }})
+	e, err := New(Config{Reader: b.r, KV: b.kv, Floor: time.Second, Ready: func() bool { return b.ready }})
 	require.NoError(b.t, err)
 	b.e = e
 	src, err := ParseSource("rules.yml", []byte(b.rules), e.cfg.Logger)

@@ -40,9 +40,10 @@ type pass struct {
 	selectors []selector
 	records   []string // names of series it writes
 
-	last  time.Time // event time of the last evaluation
-	ran   time.Time // wall clock of it
-	fresh bool      // touched since
+	last  time.Time     // event time of the last evaluation
+	ran   time.Time     // wall clock of it
+	cost  time.Duration // of it
+	fresh bool          // touched since
 	// dirty is the head when it was touched last: only an evaluation at or after it has seen everything.
 	dirty      time.Time
 	red, edges map[uint32]bool // whether a series is selected, for those asked about

@@ -75,13 +75,14 @@ type simulation struct {
 	mem *storage.Mem
 
 	mu      sync.Mutex
+	luck    *rand.Rand
 	letters map[string]bool // dead letters by position, as delivered at least once
 }
 
 func simulate(t *testing.T, seed uint64, bug bool) (diff string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &simulation{t: t, r: rand.New(rand.NewPCG(seed, 2)), bug: bug, letters: map[string]bool{},
+		s := &simulation{t: t, r: rand.New(rand.NewPCG(seed, 2)), bug: bug, letters: map[string]bool{}, luck: rand.New(rand.NewPCG(seed, 4)),
 			mem: storage.NewMem(storage.MemOptions{SyncEvery: -1})}
 		s.b = newBroker(t, 3)
 		records := s.records()
@@ -168,7 +169,7 @@ var simViews = views.Config{FoldEvery: 3, MaxCommitBytes: 400, Hot: 10 * time.Se
 func (s *simulation) deadLetter(_ context.Context, r *kgo.Record, _ string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.r.IntN(4) == 0 {
+	if s.luck.IntN(4) == 0 {
 		return errors.New("the dead-letter topic does not answer")
 	}
 	s.letters[fmt.Sprintf("%d/%d", r.Partition, r.Offset)] = true

@@ -347,7 +347,7 @@ func (a *Accumulator) End() {
 	b.mark = max(b.mark, a.end)
 	b.ts = max(b.ts, a.record.Timestamp)
 	if a.set.dedup.window >= 0 {
-		s := seen{a.hash, record{a.record.Timestamp, a.end}}
+		s := seen{a.hash, record{ts: a.record.Timestamp, end: a.end}}
 		a.set.dedup.applied(s)
 		b.hashes = append(b.hashes, s)
 	}

@@ -16,7 +16,8 @@ import (
 // Hashes are held by minute of record timestamp; minutes that no partition can still match are forgotten.
 type dedup struct {
 	mu     sync.Mutex
-	window int64 // milliseconds; < 0: off
+	done   *sync.Cond // a record is no longer pending
+	window int64      // milliseconds; < 0: off
 	limit  int
 	count  int
 	seen   map[int64]map[hash]record // by minute of timestamp
@@ -33,8 +34,9 @@ type storedHashes struct {
 
 // record is what is remembered of a record: a duplicate moves its partition's watermark as the record did.
 type record struct {
-	ts  int64  // Unix milliseconds
-	end uint64 // newest end of its spans; 0 while it is being applied
+	ts      int64  // Unix milliseconds
+	end     uint64 // newest end of its spans
+	pending bool   // it is being applied
 }
 
 // seen is one remembered record with its hash.
@@ -53,23 +55,40 @@ func newDedup(c Config) *dedup {
 	if c.DedupWindow < 0 {
 		w = -1
 	}
-	return &dedup{window: w, limit: c.Limits.DedupRecords, seen: map[int64]map[hash]record{}}
+	d := &dedup{window: w, limit: c.Limits.DedupRecords, seen: map[int64]map[hash]record{}}
+	d.done = sync.NewCond(&d.mu)
+	return d
 }
 
 func hashOf(value []byte) hash { return xxh3.Hash128(value).Bytes() }
 
 // reserve remembers a record, or returns the equal one that was seen within the window around its timestamp. Asking and
-// remembering are one step, because equal records may come from two partitions at the same time.
+// remembering are one step, because equal records may come from two partitions at the same time; whether one is a duplicate is
+// known only once the other was applied, so it waits for that.
 func (d *dedup) reserve(s seen) (earlier record, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for m := (s.ts - d.window) / minuteMS; m <= (s.ts+d.window)/minuteMS; m++ {
-		if r, ok := d.seen[m][s.hash]; ok && max(r.ts-s.ts, s.ts-r.ts) <= d.window {
+	for {
+		r, found := d.find(s)
+		switch {
+		case !found:
+			s.pending = true
+			d.put(s)
+			return record{}, true
+		case !r.pending:
 			return r, false
 		}
+		d.done.Wait()
 	}
-	d.put(s)
-	return record{}, true
+}
+
+func (d *dedup) find(s seen) (record, bool) {
+	for m := (s.ts - d.window) / minuteMS; m <= (s.ts+d.window)/minuteMS; m++ {
+		if r, ok := d.seen[m][s.hash]; ok && max(r.ts-s.ts, s.ts-r.ts) <= d.window {
+			return r, true
+		}
+	}
+	return record{}, false
 }
 
 // applied completes a reservation.
@@ -77,6 +96,7 @@ func (d *dedup) applied(s seen) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.put(s)
+	d.done.Broadcast()
 }
 
 func (d *dedup) put(s seen) {
@@ -97,6 +117,7 @@ func (d *dedup) release(s seen) {
 	defer d.mu.Unlock()
 	delete(d.seen[s.ts/minuteMS], s.hash)
 	d.count--
+	d.done.Broadcast()
 }
 
 // forget drops minutes older than before (Unix milliseconds), and the oldest ones while there are more hashes than the limit. It
@@ -159,7 +180,7 @@ func (d *dedup) restore(kv reader) error {
 	return kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		s := storedHashes{seq: binary.BigEndian.Uint64(k[len(prefix)+4:])}
 		for ; len(v) >= hashLen; v = v[hashLen:] {
-			e := seen{hash(v[16:hashLen]), record{int64(binary.BigEndian.Uint64(v)), binary.BigEndian.Uint64(v[8:])}}
+			e := seen{hash(v[16:hashLen]), record{ts: int64(binary.BigEndian.Uint64(v)), end: binary.BigEndian.Uint64(v[8:])}}
 			d.put(e)
 			s.newest = max(s.newest, e.ts)
 		}

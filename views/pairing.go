@@ -221,8 +221,8 @@ func (p *pairing) until(i uint32) uint64 {
 	for _, m := range p.more[i] {
 		end = max(end, m.end)
 	}
-	if g.expired && !g.paired() {
-		return end + p.window + p.compensation
+	if g.expired && !g.paired() || g.paired() && g.client.is(halfMessaging) {
+		return end + p.window + p.compensation // a second consumer may lag far behind the first
 	}
 	return end + p.window
 }
