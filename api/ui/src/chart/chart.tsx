@@ -33,7 +33,7 @@ export function Chart({ title, unit, times, lines, format, span }: Props) {
   const latest = useRef({ times, lines, format, span })
   latest.current = { times, lines, format, span }
 
-  // Scheme and shape make a new plot; data goes in by setData below.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: scheme and shape make a new plot; data goes in by setData below
   useEffect(() => {
     const host = box.current
     if (host === null) return
