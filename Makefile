@@ -51,7 +51,11 @@ bench: ## what a span costs, beside its peers
 
 .PHONY: ui
 ui: ## build the page into api/ui/dist (needs Node)
-	cd api/ui && npm ci --no-audit --no-fund && npm run build
+	cd api/ui && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && npm run build
+
+.PHONY: e2e
+e2e: build ## the page's own tests, then a real browser against the demo (needs Node and Chromium)
+	cd api/ui && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && npm run check && WATCHINGCAT_BIN=$(CURDIR)/$(BIN) npx playwright test
 
 .PHONY: generate
 generate: ## server interfaces from api/openapi.yaml

@@ -90,16 +90,17 @@ func page[T any](items []T, limit int, next *string, key func(T) string) (out []
 		}
 		items = items[i:]
 	}
-	return cut(items, limit, key)
+	out, token = cut(items, limit, key)
+	return out, token, nil
 }
 
-func cut[T any](items []T, limit int, key func(T) string) (out []T, token *string, err error) {
+func cut[T any](items []T, limit int, key func(T) string) (out []T, token *string) {
 	if limit > 0 && len(items) > limit {
 		items = items[:limit]
 		t := base64.RawURLEncoding.EncodeToString([]byte(key(items[limit-1])))
 		token = &t
 	}
-	return items, token, nil
+	return items, token
 }
 
 func badToken(token string) error {

@@ -162,7 +162,7 @@ func (c *client) writeFrame(f frame) error {
 
 // close ends the connection; abnormal closure is one without a word, for a client that is gone.
 func (c *client) close(code websocket.StatusCode, reason string) {
-	err := error(nil)
+	var err error
 	if code == websocket.StatusAbnormalClosure {
 		err = c.conn.CloseNow()
 	} else {

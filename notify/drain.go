@@ -262,7 +262,7 @@ func hashOf(l labels.Labels) uint64 {
 
 // longestGroupWait is the longest time that a route waits before its first notification.
 func longestGroupWait(r *amconfig.Route, above time.Duration) time.Duration {
-	wait := max(above, time.Duration(dispatch.DefaultRouteOpts.GroupWait))
+	wait := max(above, dispatch.DefaultRouteOpts.GroupWait)
 	if r.GroupWait != nil {
 		wait = time.Duration(*r.GroupWait)
 	}

@@ -3,7 +3,9 @@ package notify
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -172,8 +174,10 @@ func readLog(snapshot []byte) (logState, error) {
 	out := logState{map[uint64]bool{}, map[uint64]time.Time{}}
 	r := bufio.NewReader(bytes.NewReader(snapshot))
 	for {
-		if _, err := r.Peek(1); err != nil {
+		if _, err := r.Peek(1); errors.Is(err, io.EOF) {
 			return out, nil
+		} else if err != nil {
+			return out, fmt.Errorf("notify: notification log: %w", err)
 		}
 		e := &nflogpb.MeshEntry{}
 		if err := protodelim.UnmarshalFrom(r, e); err != nil {

@@ -27,7 +27,6 @@ type Ingest struct {
 
 	mu      sync.Mutex
 	room    *sync.Cond // signalled when a checkpoint took what was pending
-	full    bool
 	closed  bool
 	wake    chan struct{}
 	last    CheckpointState

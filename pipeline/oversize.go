@@ -18,7 +18,7 @@ func (s *subscription) oversized(p *partition, large *kgo.ErrDecompressTooLarge)
 		return
 	}
 	for try := 0; ; try++ {
-		items, err := s.fetchOversized(p, large, from)
+		items, err := s.fetchOversized(large, from)
 		if err == nil {
 			s.do(func() { p.inject(moved, items, large.NextOffset) })
 			return
@@ -62,7 +62,7 @@ func (p *partition) inject(moved chan struct{}, items []item, next int64) {
 }
 
 // fetchOversized returns what is left of the batch once its dead letters are written.
-func (s *subscription) fetchOversized(p *partition, large *kgo.ErrDecompressTooLarge, from int64) ([]item, error) {
+func (s *subscription) fetchOversized(large *kgo.ErrDecompressTooLarge, from int64) ([]item, error) {
 	select { // one at a time, or memory would not be bounded
 	case s.big <- struct{}{}:
 		defer func() { <-s.big }()

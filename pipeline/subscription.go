@@ -36,8 +36,7 @@ type subscription struct {
 
 	mu       sync.Mutex
 	parts    map[int32]*partition
-	seen     bool // the topic's partitions have been listed once
-	topicID  [16]byte
+	seen     bool  // the topic's partitions have been listed once
 	err      error // of the topic as a whole
 	commands []func()
 	wake     context.CancelFunc // ends the running poll

@@ -166,7 +166,7 @@ func (db *DB) commit(c Commit) error {
 		}
 	}
 	for _, p := range c.Positions {
-		e := Entry{Key: positionKey(c.Version, c.Shard, p.Topic, p.Partition), Value: appendPosition(nil, p)}
+		e := Entry{Key: positionKey(c.Version, c.Shard, p.Topic, p.Partition), Value: encodePosition(p)}
 		if err := w.set(e); err != nil {
 			return commitError(err)
 		}

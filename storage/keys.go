@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// The key table. Every key begins with
+// Table names one kind of entry. This is the key table: every key begins with
 //
 //	version uint32 BE | shard uint16 BE | table byte
 //
@@ -75,7 +75,8 @@ func positionKey(version uint32, shard uint16, topic string, partition int32) []
 // A position's value: offset int64 BE, leader epoch int32 BE, topic id 16 bytes.
 const positionLen = 8 + 4 + 16
 
-func appendPosition(b []byte, p Position) []byte {
+func encodePosition(p Position) []byte {
+	b := make([]byte, 0, positionLen)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Offset))
 	b = binary.BigEndian.AppendUint32(b, uint32(p.LeaderEpoch))
 	return append(b, p.TopicID[:]...)

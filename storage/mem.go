@@ -86,7 +86,7 @@ func (c Commit) apply(t *btree.BTreeG[memEntry]) {
 		}
 	}
 	for _, p := range c.Positions {
-		t.ReplaceOrInsert(memEntry{positionKey(c.Version, c.Shard, p.Topic, p.Partition), appendPosition(nil, p)})
+		t.ReplaceOrInsert(memEntry{positionKey(c.Version, c.Shard, p.Topic, p.Partition), encodePosition(p)})
 	}
 }
 

@@ -27,7 +27,7 @@ const (
 	nativeHigh = 33
 )
 
-// NativeZeroThreshold, in seconds, is the upper bound of the zero bucket.
+// NativeZeroThreshold is, in seconds, the upper bound of the zero bucket.
 const NativeZeroThreshold = 1.0 / (1 << -nativeLow)
 
 // Bounds are the upper bounds of a classic histogram, ascending, without +Inf.
@@ -251,11 +251,12 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 			continue
 		}
 		k := i + int(h.Offset)
-		lo, hi := uint64(0), uint64(0)
+		lo := uint64(0)
 		if k > 0 {
 			lo = bounds[k-1]
 		}
-		if hi = lo; k < len(bounds) {
+		hi := lo
+		if k < len(bounds) {
 			hi = bounds[k]
 		}
 		return time.Duration(lo + uint64(float64(hi-lo)*(rank-sum)/float64(n)))

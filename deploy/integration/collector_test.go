@@ -109,7 +109,7 @@ func startCollector(t *testing.T, config string, env ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := servers.Start(servers.Spec{Name: config, Path: fetched(t, "collector"), Args: []string{"--config", file}, Env: env, Dir: t.TempDir()})
+	p, err := servers.Start(servers.Spec{Name: filepath.Base(config), Path: fetched(t, "collector"), Args: []string{"--config", file}, Env: env, Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

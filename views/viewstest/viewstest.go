@@ -292,7 +292,7 @@ var kindNames = map[string]views.Kind{"unspecified": views.KindUnspecified, "int
 func ParseLine(line string) (l Line, err error) {
 	f := strings.Fields(line)
 	if len(f) < 6 {
-		return l, fmt.Errorf("span line %q: want <start> <dur> <service> <kind> <name> id=...", line)
+		return l, fmt.Errorf("span line %q: want <start> <dur> <service> <kind> <name> id=<trace>/<span>", line)
 	}
 	start, err := time.ParseDuration(f[0])
 	if err != nil {
