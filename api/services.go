@@ -159,8 +159,8 @@ func (s *Server) GetServiceMetrics(_ context.Context, q rest.GetServiceMetricsRe
 	}
 	out := make([]rest.Point, 0, len(list))
 	for _, p := range list {
-		c := red(p.RED, 1)
-		out = append(out, rest.Point{Time: p.Time, Calls: c.Calls, Errors: c.Errors, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
+		c := red(p.RED, step.Seconds())
+		out = append(out, rest.Point{Time: p.Time, Calls: c.Calls, Errors: c.Errors, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms, Entry: red(p.Entry, step.Seconds())})
 	}
 	return rest.GetServiceMetrics200JSONResponse{Points: out, StepS: int64(step / time.Second), Meta: s.meta(m, r)}, nil
 }

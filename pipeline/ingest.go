@@ -24,6 +24,8 @@ import (
 type Ingest struct {
 	c IngestConfig
 	m *Metrics
+	// scan is ScanSpans; a test puts in one that panics.
+	scan func(b []byte, maxSpans int, f func(*views.Resource, *views.Span)) error
 
 	mu      sync.Mutex
 	room    *sync.Cond // signalled when a checkpoint took what was pending
@@ -81,7 +83,7 @@ func NewIngest(c IngestConfig) *Ingest {
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)
 	}
-	g := &Ingest{c: c, m: c.Metrics, wake: make(chan struct{}, 1)}
+	g := &Ingest{c: c, m: c.Metrics, scan: ScanSpans, wake: make(chan struct{}, 1)}
 	g.room = sync.NewCond(&g.mu)
 	return g
 }
@@ -144,7 +146,7 @@ func (g *Ingest) apply(a *views.Accumulator, rec views.Record) (err error) {
 		}
 		a.End()
 	}()
-	return ScanSpans(rec.Value, g.c.MaxSpans, a.Span)
+	return g.scan(rec.Value, g.c.MaxSpans, a.Span)
 }
 
 // wait asks for an early checkpoint when much is uncommitted, and blocks while too much is.

@@ -25,6 +25,12 @@ func journalKey(ks keyspace, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(ks.key(storage.TableJournal), seq)
 }
 
+// formatVersion is that of everything a Set stores; the state begins with it. Change it with any change of a key or a value.
+const formatVersion = 1
+
+// ErrFormat says that the stored views were written in another format.
+var ErrFormat = errors.New("views: the stored views have another format")
+
 func stateKey(ks keyspace) []byte { return ks.key(storage.TableMeta, 's') }
 
 func (s *Set) appendJournal(b []byte, c *Checkpoint) []byte {
@@ -189,7 +195,7 @@ func (s *Set) fold(c *Checkpoint) error {
 	*last = s.foldNames(*last)
 	*last = s.dedup.forget(ks, s.dedupBefore(), *last)
 	st := state{seq: s.seq, counters: s.counters, head: s.head, complete: s.complete}
-	b := s.appendState(nil, &st)
+	b := s.appendState([]byte{formatVersion}, &st)
 	for _, v := range []uint64{uint64(s.journal.gen), uint64(s.journal.chunks), uint64(s.journal.defs), uint64(s.red.hotFrom), uint64(s.oldest)} {
 		b = binary.AppendUvarint(b, v)
 	}
@@ -318,6 +324,9 @@ func (s *Set) restore() error {
 
 func (s *Set) restoreFold(v []byte) error {
 	d := decoder{b: v}
+	if f := d.uvarint(); d.err == nil && f != formatVersion {
+		return fmt.Errorf("%w: %d, this program writes %d; give it another data folder, it then reads the topic again", ErrFormat, f, formatVersion)
+	}
 	st := s.decodeState(&d)
 	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.uvarint()), int(d.uvarint()), uint32(d.uvarint())
 	hot := int64(d.uvarint())

@@ -111,8 +111,9 @@ type Operation struct {
 
 // Point is one step of a service's chart.
 type Point struct {
-	Time time.Time // start of the step
-	RED
+	Time  time.Time // start of the step
+	RED             // of all spans
+	Entry RED       // of SERVER and CONSUMER spans alone
 }
 
 // Node is one place on the service map. Type is "service", "database", "messaging_system" or "virtual_node".

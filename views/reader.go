@@ -89,7 +89,7 @@ func (s *Set) Services(from, to time.Time) ([]Service, error) {
 			by[k.Service] = t
 		}
 		t.all.add(k, c)
-		if k.Kind == KindServer || k.Kind == KindConsumer {
+		if k.entry() {
 			t.entry.add(k, c)
 		}
 		t.last = max(t.last, c.Latest.End)
@@ -101,6 +101,9 @@ func (s *Set) Services(from, to time.Time) ([]Service, error) {
 	}
 	return out, err
 }
+
+// entry reports whether spans of the series are what was asked of their service.
+func (k REDKey) entry() bool { return k.Kind == KindServer || k.Kind == KindConsumer }
 
 func all(uint32, REDKey) bool { return true }
 
@@ -151,14 +154,20 @@ func (s *Set) ServicePoints(service, operation string, from, to time.Time, step 
 	width := max(BucketSeconds, int64((step+BucketSeconds*time.Second-1)/(BucketSeconds*time.Second))*BucketSeconds)
 	r := s.rangeOf(from, to)
 	r.from = max(from.Unix()-from.Unix()%width, 0)
-	sums := make([]sum, max(0, (r.to-r.from+width-1)/width))
+	sums := make([]struct{ all, entry sum }, max(0, (r.to-r.from+width-1)/width))
 	match := func(_ uint32, k REDKey) bool {
 		return k.Service == service && (operation == "" || k.Operation == operation)
 	}
-	err := s.eachRED(r, match, func(k REDKey, start int64, c *redCounts) { sums[(start-r.from)/width].add(k, c) })
+	err := s.eachRED(r, match, func(k REDKey, start int64, c *redCounts) {
+		t := &sums[(start-r.from)/width]
+		t.all.add(k, c)
+		if k.entry() {
+			t.entry.add(k, c)
+		}
+	})
 	out := make([]Point, len(sums))
 	for i := range sums {
-		out[i] = Point{time.Unix(r.from+int64(i)*width, 0).UTC(), sums[i].red()}
+		out[i] = Point{time.Unix(r.from+int64(i)*width, 0).UTC(), sums[i].all.red(), sums[i].entry.red()}
 	}
 	return out, true, err
 }

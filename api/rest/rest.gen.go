@@ -455,9 +455,12 @@ type PipelineAnswer struct {
 	Waiting int64 `json:"waiting"`
 }
 
-// Point defines model for Point.
+// Point The numbers of all spans; those of `entry` are of SERVER and CONSUMER spans alone, what was asked of the service.
 type Point struct {
-	Calls  int64   `json:"calls"`
+	Calls int64 `json:"calls"`
+
+	// Entry Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls.
+	Entry  RED     `json:"entry"`
 	Errors int64   `json:"errors"`
 	P50Ms  float64 `json:"p50_ms"`
 	P95Ms  float64 `json:"p95_ms"`

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -20,16 +22,34 @@ func rulesCommand() *cobra.Command {
 				return err
 			}
 			for _, s := range sources {
-				n := 0
-				for _, g := range s.Groups {
-					n += len(g.Rules)
+				if err := describe(c.OutOrStdout(), s); err != nil {
+					return err
 				}
-				fmt.Fprintf(c.OutOrStdout(), "%s: %d groups, %d rules\n", s.Name, len(s.Groups), n)
 			}
 			return nil
 		},
 	})
 	return c
+}
+
+// describe says of each alert when it is told: at the newest event time, or once every partition has been read to there.
+func describe(out io.Writer, s evaluator.Source) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	for _, g := range s.Groups {
+		for _, r := range g.Rules {
+			name, frontier, reason := r.Record, "complete", "recording rules wait until all data is there"
+			if r.Alert != "" {
+				expr, err := evaluator.NewParser().ParseExpr(r.Expr)
+				if err != nil {
+					return fmt.Errorf("%s: %s: %w", s.Name, r.Alert, err)
+				}
+				class := evaluator.Classify(expr)
+				name, frontier, reason = r.Alert, string(class.Frontier), class.Reason
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\tat %s: %s\n", s.Name, g.Name, name, frontier, reason)
+		}
+	}
+	return w.Flush()
 }
 
 // checkFiles reads every file that the settings name.

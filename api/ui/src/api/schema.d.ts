@@ -764,7 +764,9 @@ export interface components {
             next?: string;
             meta: components["schemas"]["Meta"];
         };
+        /** @description The numbers of all spans; those of `entry` are of SERVER and CONSUMER spans alone, what was asked of the service. */
         Point: {
+            entry: components["schemas"]["RED"];
             /**
              * Format: date-time
              * @description Start of the step.

@@ -121,7 +121,7 @@ function Charts({ name, op, range, clear }: { name: string; op: string; range: R
       title="Over time"
       note={
         op === '' ? (
-          'all spans of the service, also those of its own calls; an operation below narrows it'
+          'what was asked of the service; an operation below narrows it'
         ) : (
           <>
             {op}{' '}
@@ -151,7 +151,10 @@ export function chartsOf(m: ServiceMetrics, range: Range) {
   // A bucket is drawn at its end, the step under way is left out: it would always look like a fall.
   const upTo = m.meta.up_to ? Date.parse(m.meta.up_to) / 1000 : Number.POSITIVE_INFINITY
   const since = m.meta.since ? Date.parse(m.meta.since) / 1000 : 0
-  const points = m.points.filter((p) => Date.parse(p.time) / 1000 + m.step_s <= upTo && Date.parse(p.time) / 1000 + m.step_s > since)
+  // What was asked of the service, as its header says; an operation that is no entry, or a service without any, shows all spans.
+  const entry = m.points.some((p) => p.entry.calls > 0)
+  const shown = m.points.map((p) => (entry ? { ...p.entry, time: p.time } : p))
+  const points = shown.filter((p) => Date.parse(p.time) / 1000 + m.step_s <= upTo && Date.parse(p.time) / 1000 + m.step_s > since)
   const times = points.map((p) => Date.parse(p.time) / 1000 + m.step_s)
   const last = times.at(-1) ?? (Number.isFinite(upTo) ? upTo : 0)
   const some = (v: (p: (typeof points)[number]) => number) => points.map((p) => (p.calls === 0 ? null : v(p)))

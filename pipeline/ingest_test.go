@@ -1,0 +1,178 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// request is an export request of n spans of a service.
+func request(t *testing.T, service string, n int) []byte {
+	t.Helper()
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr("service.name", service)
+	ss := rs.ScopeSpans().AppendEmpty()
+	for i := range n {
+		s := ss.Spans().AppendEmpty()
+		s.SetTraceID(pcommon.TraceID{1, byte(i)})
+		s.SetSpanID(pcommon.SpanID{2})
+		s.SetName("op")
+		s.SetEndTimestamp(pcommon.Timestamp(time.Second))
+	}
+	var m ptrace.ProtoMarshaler
+	b, err := m.MarshalTraces(td)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+type ingestTest struct {
+	*Ingest
+	t       *testing.T
+	kv      *storage.Mem
+	set     *views.Set
+	letters []string // reasons
+	refuse  int      // how many dead letters fail to be delivered
+}
+
+func newIngestTest(t *testing.T) *ingestTest {
+	t.Helper()
+	it := &ingestTest{t: t, kv: storage.NewMem(storage.MemOptions{})}
+	var err error
+	if it.set, err = views.Open(it.kv, views.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	it.Ingest = NewIngest(IngestConfig{Set: it.set, KV: it.kv, MaxSpans: 10, MaxRecord: 10_000, DeadLetter: func(_ context.Context, _ *kgo.Record, reason string) error {
+		if it.refuse > 0 {
+			it.refuse--
+			return errors.New("no broker")
+		}
+		it.letters = append(it.letters, reason)
+		return nil
+	}})
+	return it
+}
+
+// batch is a message as the Source hands it out, its first record at an offset.
+func batch(offset int64, values ...[]byte) *message.Message {
+	b := Batch{Topic: topic, Next: offset + int64(len(values))}
+	for i, v := range values {
+		b.Records = append(b.Records, &kgo.Record{Topic: topic, Offset: offset + int64(i), Value: v, Timestamp: time.UnixMilli(1000)})
+	}
+	return message.NewMessageWithContext(context.WithValue(context.Background(), batchKey{}, b), "", nil)
+}
+
+func (it *ingestTest) counters() views.Counters {
+	it.t.Helper()
+	if err := it.Checkpoint(it.t.Context(), time.Now()); err != nil {
+		it.t.Fatal(err)
+	}
+	return it.set.Counters()
+}
+
+// TestPoisonGoesAlone: each kind of bad record is one dead letter with its reason; its neighbours in the batch are exact.
+func TestPoisonGoesAlone(t *testing.T) {
+	it := newIngestTest(t)
+	scan := it.scan
+	it.scan = func(b []byte, n int, f func(*views.Resource, *views.Span)) error {
+		return scan(b, n, func(r *views.Resource, s *views.Span) {
+			f(r, s)
+			if string(r.Service) == "panics" {
+				panic("a bug")
+			}
+		})
+	}
+	good := request(t, "web", 3)
+	half := request(t, "half", 2)
+	err := it.Handle(batch(0, good, []byte("no protobuf"), half[:len(half)-4], request(t, "many", 11), make([]byte, 10_001), request(t, "panics", 2), request(t, "cart", 4)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := it.counters()
+	if c.Spans != 7 || c.Records != 2 || c.DeadLetters != 5 {
+		t.Errorf("%+v", c)
+	}
+	want := []string{"malformed", "malformed", "too many spans", "over the limit", "panic while applying: a bug"}
+	for i, w := range want {
+		if i >= len(it.letters) || !strings.Contains(it.letters[i], w) {
+			t.Errorf("dead letters %q, want %q", it.letters, want)
+			break
+		}
+	}
+	if ps, _ := it.set.Positions(); len(ps) != 1 || ps[0].Offset != 7 {
+		t.Errorf("positions %v", ps)
+	}
+	services, err := it.set.Services(time.Unix(0, 0), time.Unix(60, 0))
+	if err != nil || len(services) != 2 {
+		t.Errorf("services %v, %v: nothing of a bad record may be counted", services, err)
+	}
+}
+
+// TestRedeliveryAppliesTheRest: a batch that failed half way comes again and counts once.
+func TestRedeliveryAppliesTheRest(t *testing.T) {
+	it := newIngestTest(t)
+	it.refuse = 1
+	values := [][]byte{request(t, "a", 1), []byte("poison"), request(t, "b", 2)}
+	if err := it.Handle(batch(0, values...)); err == nil {
+		t.Fatal("a dead letter was not delivered, and the batch was taken")
+	}
+	if c := it.counters(); c.Spans != 1 || c.DeadLetters != 0 {
+		t.Errorf("before: %+v", c)
+	}
+	if err := it.Handle(batch(0, values...)); err != nil {
+		t.Fatal(err)
+	}
+	if c := it.counters(); c.Spans != 3 || c.DeadLetters != 1 || c.Duplicates != 0 {
+		t.Errorf("after: %+v", c)
+	}
+}
+
+// TestDiskFullPausesReading: handlers wait, nothing is dropped, and it goes on by itself.
+func TestDiskFullPausesReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		it := newIngestTest(t)
+		it.c.MaxPending = 4
+		for range 30 {
+			it.kv.FailNext(storage.ErrDiskFull)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- it.Run(ctx) }()
+		handled := 0
+		go func() {
+			for i := range 50 {
+				if err := it.Handle(batch(int64(i), request(t, string(rune('a'+i%26))+strings.Repeat("x", i), 2))); err != nil {
+					t.Error(err)
+				}
+				handled++
+			}
+		}()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if it.Last().Err == nil || handled > 20 {
+			t.Errorf("%d batches were taken while the disk was full; state %+v", handled, it.Last())
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if c := it.set.Counters(); handled != 50 || c.Spans != 100 || it.Last().Err != nil {
+			t.Errorf("after there was space: %d batches, %+v, state %+v", handled, c, it.Last())
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
