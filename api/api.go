@@ -171,7 +171,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		s.cfg.Logger.Warn().Msg("requests did not end in time and were cut off")
 		err = srv.Close()
 	}
-	<-ended
+	if err := <-ended; err != nil && !errors.Is(err, http.ErrServerClosed) {
+		s.cfg.Logger.Warn().Err(err).Msg("the HTTP server ended with an error")
+	}
 	return err
 }
 

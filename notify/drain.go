@@ -25,6 +25,9 @@ type drain struct {
 	resent   time.Time
 	settling []settling
 	held     []held
+	// unlogged are alerts that fired before the start and of which the notification log knows nothing, to when that may matter: put
+	// as resolved before their firing is told once more, they would end as those in held.
+	unlogged map[uint64]time.Time
 }
 
 // settling is an entry that waits for its resolved alerts to be flushed.
@@ -54,6 +57,13 @@ func (n *Notifier) recover(ctx context.Context, told logState, now time.Time) er
 		return err
 	}
 	until := now.Add(longestGroupWait(n.config.Load().Route, 0) + 2*settleAfter)
+	n.drain.unlogged = map[uint64]time.Time{}
+	for _, a := range n.cfg.Alerts.Told() {
+		if h := hashOf(a.Labels); !told.knows(h, now) {
+			n.keeper.await(h)
+			n.drain.unlogged[h] = until
+		}
+	}
 	for _, e := range entries {
 		for _, a := range e.Alerts {
 			h := hashOf(a.Labels)
@@ -112,7 +122,12 @@ func (n *Notifier) put(ctx context.Context, entries []evaluator.OutboxEntry, now
 			am := n.alertOf(a, now)
 			if a.State != evaluator.StateFiring {
 				s.alerts[am.Fingerprint()] = true
-				if n.isHeld(e.Seq, hashOf(a.Labels)) {
+				h := hashOf(a.Labels)
+				if until, ok := n.drain.unlogged[h]; ok {
+					delete(n.drain.unlogged, h)
+					n.drain.held = append(n.drain.held, held{a, e.Seq, h, until})
+				}
+				if n.isHeld(e.Seq, h) {
 					continue
 				}
 			}
