@@ -91,7 +91,7 @@ func init() {
 	nativeOf = make([]int32, len(bounds)+1)
 	for i := range nativeOf {
 		// bucket i lies above every native bound below bounds[i]
-		for j < nativeHigh*perOctave && i > 0 && nativeBound(j) <= bounds[i-1] {
+		for j <= nativeHigh*perOctave && i > 0 && nativeBound(j) <= bounds[i-1] {
 			j++
 		}
 		nativeOf[i] = int32(j)
@@ -238,7 +238,7 @@ func (h *Histogram) Native() (zero uint64, buckets []NativeBucket) {
 	return zero, buckets
 }
 
-// Quantile estimates the q-quantile, interpolating linearly within a bucket. It is 0 for an empty histogram.
+// Quantile estimates the q-quantile, interpolating linearly within a bucket. It is 0 for an empty histogram and in the zero bucket.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	total := h.Count()
 	if total == 0 {
@@ -251,10 +251,10 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 			continue
 		}
 		k := i + int(h.Offset)
-		lo := uint64(0)
-		if k > 0 {
-			lo = bounds[k-1]
+		if k == 0 {
+			return 0
 		}
+		lo := bounds[k-1]
 		hi := lo
 		if k < len(bounds) {
 			hi = bounds[k]
