@@ -261,13 +261,17 @@ func (g *Ingest) setBlocked(err error) {
 	g.room.Broadcast()
 }
 
-// marks lets the watermark of idle partitions follow the clock.
+// marks lets the watermark of idle partitions follow the clock, and makes the views wait for partitions of which nothing was read yet.
 func (g *Ingest) marks(now time.Time) []views.Mark {
 	if g.c.States == nil {
 		return nil
 	}
 	var marks []views.Mark
 	for _, s := range g.c.States() {
+		if s.Partition < 0 {
+			continue
+		}
+		g.c.Set.Partition(s.Topic, s.Partition)
 		if s.Idle {
 			marks = append(marks, views.Mark{Topic: s.Topic, Partition: s.Partition, Watermark: now.Add(-g.c.Lateness)})
 		}

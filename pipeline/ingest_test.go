@@ -176,3 +176,28 @@ func TestDiskFullPausesReading(t *testing.T) {
 		}
 	})
 }
+
+// TestCompleteWaitsForEveryPartition: a partition that is known and was not read yet holds the complete frontier back; an idle one
+// follows the clock.
+func TestCompleteWaitsForEveryPartition(t *testing.T) {
+	it := newIngestTest(t)
+	states := []PartitionState{{Topic: topic, Partition: -1}, {Topic: topic, Partition: 0}, {Topic: topic, Partition: 1}}
+	it.c.States, it.c.Lateness = func() []PartitionState { return states }, 2*time.Second
+	if err := it.Handle(batch(0, request(t, "web", 1))); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(100, 0)
+	if err := it.Checkpoint(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if f := it.set.Frontier(); !f.Complete.IsZero() || f.Head.IsZero() {
+		t.Errorf("with an unread partition the frontiers are %v and %v", f.Head, f.Complete)
+	}
+	states[1].Idle, states[2].Idle = true, true
+	if err := it.Checkpoint(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if f := it.set.Frontier(); !f.Complete.Equal(time.Unix(98, 0)) {
+		t.Errorf("with all idle complete is %v, want the clock less the lateness", f.Complete)
+	}
+}
