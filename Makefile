@@ -49,6 +49,10 @@ sim: ## SEEDS simulations of the views and of the whole ingest path
 bench: ## what a span costs, beside its peers
 	cd deploy/bench && $(GO) run .
 
+.PHONY: bench-process
+bench-process: integration-servers ## CPU and memory of whole processes that drain one Kafka backlog, beside a Collector
+	cd deploy/bench && $(GO) run ./process
+
 .PHONY: ui
 ui: ## build the page into api/ui/dist (needs Node)
 	cd api/ui && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && npm run build
