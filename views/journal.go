@@ -270,12 +270,14 @@ func (s *Set) foldNames(entries []storage.Entry) []storage.Entry {
 	return entries
 }
 
-// dedupBefore is the oldest record timestamp that any partition can still match.
+// dedupBefore is the oldest record timestamp that any partition can still match. A quiet partition is as far as its watermark, which
+// follows the clock: it does not keep the hashes of the others.
 func (s *Set) dedupBefore() int64 {
 	oldest := int64(0)
 	for _, m := range s.marks {
-		if m.ts > 0 && (oldest == 0 || m.ts < oldest) {
-			oldest = m.ts
+		at := max(m.ts, int64(m.end/1e6))
+		if m.ts > 0 && (oldest == 0 || at < oldest) {
+			oldest = at
 		}
 	}
 	return s.dedup.windowStart(oldest)
