@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,24 +152,24 @@ func TestDiskFullPausesReading(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- it.Run(ctx) }()
-		handled := 0
+		var handled atomic.Int32
 		go func() {
 			for i := range 50 {
 				if err := it.Handle(batch(int64(i), request(t, string(rune('a'+i%26))+strings.Repeat("x", i), 2))); err != nil {
 					t.Error(err)
 				}
-				handled++
+				handled.Add(1)
 			}
 		}()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if it.Last().Err == nil || handled > 20 {
-			t.Errorf("%d batches were taken while the disk was full; state %+v", handled, it.Last())
+		if it.Last().Err == nil || handled.Load() > 20 {
+			t.Errorf("%d batches were taken while the disk was full; state %+v", handled.Load(), it.Last())
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if c := it.set.Counters(); handled != 50 || c.Spans != 100 || it.Last().Err != nil {
-			t.Errorf("after there was space: %d batches, %+v, state %+v", handled, c, it.Last())
+		if c := it.set.Counters(); handled.Load() != 50 || c.Spans != 100 || it.Last().Err != nil {
+			t.Errorf("after there was space: %d batches, %+v, state %+v", handled.Load(), c, it.Last())
 		}
 		stop()
 		if err := <-done; err != nil {
