@@ -270,13 +270,6 @@ func (s *Set) SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool
 	return out, err
 }
 
-func (c *Counts) sub(o *Counts) {
-	c.Calls -= o.Calls
-	c.Size -= o.Size
-	c.Sum -= o.Sum
-	c.Hist.Sub(&o.Hist)
-}
-
 // clone copies counts that belong to the view.
 func (c *Counts) clone() Counts {
 	n := *c

@@ -61,8 +61,8 @@ func (c *Counts) merge(o *Counts) {
 	c.Hist.Merge(&o.Hist)
 }
 
-// sub takes o away; exemplars stay.
-func (c *redCounts) sub(o *redCounts) {
+// sub takes away what o counted; it must have been merged before.
+func (c *Counts) sub(o *Counts) {
 	c.Calls -= o.Calls
 	c.Size -= o.Size
 	c.Sum -= o.Sum

@@ -9,12 +9,10 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
-// counts is what a view keeps for one series in one bucket: it can be added to, taken away from, encoded and decoded.
+// counts is what a view keeps for one series in one bucket: it can be added to, encoded and decoded.
 type counts[C any] interface {
 	*C
 	merge(o *C)
-	sub(o *C)
-	zero() bool
 	append(b []byte) []byte
 	decode(d *decoder)
 }

@@ -4,12 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/rs/zerolog"
 
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/evaluator"
@@ -18,11 +15,10 @@ import (
 
 // openAPI builds the server over what was opened before.
 func (a *App) openAPI(context.Context) (err error) {
-	logger := slog.New(zerolog.NewSlogHandler(a.log))
 	a.server, err = api.New(api.Config{
 		Views: a.set, Pipeline: pipelineAnswers{a}, Alerts: a.eval, Queryable: a.eval.Queryable(),
-		Engine:       evaluator.NewEngine(evaluator.EngineConfig{}, logger, a.reg),
-		Alertmanager: a.notifier.API(), Registry: a.reg, Logger: a.log, Slog: logger, Version: version(), Retention: a.cfg.Retention10s,
+		Engine:       evaluator.NewEngine(evaluator.EngineConfig{}, a.slog, a.reg),
+		Alertmanager: a.notifier.API(), Registry: a.reg, Logger: a.log, Slog: a.slog, Version: version(), Retention: a.cfg.Retention10s,
 		Links:       api.Links{Jaeger: a.cfg.JaegerURL, Grafana: a.cfg.GrafanaURL, Prometheus: a.cfg.PrometheusURL, Kibana: a.cfg.KibanaURL},
 		ExternalURL: cmp.Or(a.cfg.ExternalURL, "http://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins,
 	})

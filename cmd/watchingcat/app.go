@@ -34,6 +34,7 @@ import (
 type App struct {
 	cfg   Config
 	log   zerolog.Logger
+	slog  *slog.Logger // the same, for the packages of Prometheus and Alertmanager
 	start time.Time
 
 	reg      *prometheus.Registry
@@ -57,7 +58,7 @@ func NewApp(ctx context.Context, cfg Config, log zerolog.Logger) (*App, error) {
 	if len(cfg.KafkaBrokers) == 0 {
 		return nil, usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", envPrefix)
 	}
-	a := &App{cfg: cfg, log: log, start: time.Now(), reg: prometheus.NewRegistry()}
+	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry()}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openAlerts, a.openAPI} {
 		if err := open(ctx); err != nil {
@@ -154,7 +155,6 @@ func (a *App) truncated(topic string, partition int32, from, to int64) {
 }
 
 func (a *App) openAlerts(ctx context.Context) error {
-	logger := slog.New(zerolog.NewSlogHandler(a.log))
 	external, err := url.Parse(a.cfg.ExternalURL)
 	if err != nil {
 		return usage("%sEXTERNAL_URL: %v", envPrefix, err)
@@ -163,7 +163,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 		external = &url.URL{Scheme: "http", Host: a.Addr()}
 	}
 	a.eval, err = evaluator.New(evaluator.Config{
-		Reader: a.set, KV: a.db, ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: logger, Registerer: a.reg,
+		Reader: a.set, KV: a.db, ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("read alerts: %w", err)
@@ -171,7 +171,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 	if err := a.loadRules(ctx); err != nil {
 		return err
 	}
-	c := notify.Config{KV: a.db, Alerts: a.eval, ExternalURL: external, Logger: logger, Registerer: a.reg}
+	c := notify.Config{KV: a.db, Alerts: a.eval, ExternalURL: external, Logger: a.slog, Registerer: a.reg}
 	if a.cfg.AlertmanagerConfig != "" {
 		if c.Alertmanager, err = notify.LoadConfig(a.cfg.AlertmanagerConfig); err != nil {
 			return usage("%sALERTMANAGER_CONFIG: %v", envPrefix, err)
@@ -184,7 +184,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 }
 
 func (a *App) loadRules(ctx context.Context) error {
-	sources, err := evaluator.LoadFiles(a.cfg.RuleFiles, slog.New(zerolog.NewSlogHandler(a.log)))
+	sources, err := evaluator.LoadFiles(a.cfg.RuleFiles, a.slog)
 	if err != nil {
 		return usage("%sRULE_FILES: %v", envPrefix, err)
 	}
