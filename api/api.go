@@ -73,7 +73,7 @@ type Config struct {
 	CORSOrigins []string
 	// Middleware runs around every route, after recovery and logging.
 	Middleware []func(http.Handler) http.Handler
-	// Retention is how long the views keep buckets (views' default, 6 h); an answer that reaches further back is partial.
+	// Retention is how long the views keep their widest buckets (views' default, 400 days); an answer that reaches further back is partial.
 	Retention time.Duration
 	// QueryTimeout bounds a PromQL query (2 min).
 	QueryTimeout time.Duration
@@ -125,7 +125,7 @@ func New(c Config) (*Server, error) {
 		c.Now = time.Now
 	}
 	c.Slog = cmp.Or(c.Slog, slog.New(slog.DiscardHandler))
-	c.Retention = cmp.Or(c.Retention, 6*time.Hour)
+	c.Retention = cmp.Or(c.Retention, 400*24*time.Hour)
 	c.QueryTimeout = cmp.Or(c.QueryTimeout, 2*time.Minute)
 	c.Limits.setDefaults()
 	doc, err := openapi3.NewLoader().LoadFromData(document)

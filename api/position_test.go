@@ -118,9 +118,9 @@ func TestAnswersBeyondRetentionArePartial(t *testing.T) {
 	}
 	b.views("36000s 1ms cart server GET id=t1/a\ncommit\n36010s 1ms cart server GET id=t2/a\ncommit\n")
 	f("start=0", false) // young: there was nothing before
-	b.views("60000s 1ms cart server GET id=t3/a\ncommit\n60001s 1ms cart server GET id=t4/a\ncommit\n")
+	b.views("60000h 1ms cart server GET id=t3/a\ncommit\n60001h 1ms cart server GET id=t4/a\ncommit\n")
 	f("start=0", true)
-	f("start=59000", false)
+	f("start=215990000", false)
 	f("", false)
 }
 

@@ -18,7 +18,7 @@ const bucketMillis = views.BucketSeconds * 1000
 type timeline interface {
 	span() (first, last int64) // starts of the first and the newest bucket, Unix seconds
 	cells() int
-	bucket(i int) int64 // Unix seconds
+	bucket(i int) (start, width int64) // Unix seconds, seconds
 	total(i int, f field) uint64
 	sum(i int, f field) uint64 // nanoseconds
 	hist(i int, f field) *views.Histogram
@@ -28,7 +28,9 @@ type redTimeline struct{ *views.REDTimeline }
 
 func (t redTimeline) span() (int64, int64) { return t.First, t.Last }
 func (t redTimeline) cells() int           { return len(t.Cells) }
-func (t redTimeline) bucket(i int) int64   { return t.Cells[i].Bucket }
+func (t redTimeline) bucket(i int) (start, width int64) {
+	return t.Cells[i].Bucket, t.Cells[i].Width
+}
 func (t redTimeline) counts(i int) *views.Counts {
 	if i < 0 {
 		return &t.Base
@@ -48,7 +50,9 @@ type edgeTimeline struct{ *views.EdgeTimeline }
 
 func (t edgeTimeline) span() (int64, int64) { return t.First, t.Last }
 func (t edgeTimeline) cells() int           { return len(t.Cells) }
-func (t edgeTimeline) bucket(i int) int64   { return t.Cells[i].Bucket }
+func (t edgeTimeline) bucket(i int) (start, width int64) {
+	return t.Cells[i].Bucket, t.Cells[i].Width
+}
 func (t edgeTimeline) counts(i int) *views.EdgeCounts {
 	if i < 0 {
 		return &t.Base
@@ -239,8 +243,8 @@ func (i *iterator) addCells() {
 		i.next = 0
 	}
 	for ; i.next < i.s.t.cells(); i.next++ {
-		start := i.s.t.bucket(i.next) * 1000
-		if i.t < i.s.w.head && start+bucketMillis > i.t || start > i.t {
+		start, width := i.s.t.bucket(i.next)
+		if i.t < i.s.w.head && (start+width)*1000 > i.t || start*1000 > i.t {
 			return
 		}
 		i.addCell(i.next)

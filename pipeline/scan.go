@@ -133,6 +133,8 @@ func (sc *scanner) resourceAttribute(d []byte) error {
 		err = keep(&sc.res.DBName, d, val)
 	case "db.namespace":
 		err = keep(&sc.res.DBNamespace, d, val)
+	case "service.version":
+		err = keep(&sc.res.Version, d, val)
 	}
 	return err
 }
@@ -171,7 +173,7 @@ func (sc *scanner) scopeSpans(b []byte) error {
 // oneSpan reads the usual fields in their usual form here, everything else in rareField.
 func (sc *scanner) oneSpan(b []byte) error {
 	s := &sc.span
-	*s = views.Span{Size: uint32(len(b))}
+	*s = views.Span{Size: uint32(len(b)), Exceptions: s.Exceptions[:0]}
 	for i := 0; i < len(b); {
 		if len(b)-i > 9 {
 			n, j := int(b[i+1]), i+2
@@ -283,7 +285,12 @@ func (sc *scanner) rareField(fd *field) error {
 		s.End = fd.val
 	case 9:
 		return sc.spanAttribute(fd.data)
-	case 11, 13:
+	case 11:
+		if err := check(fd.data, k.inner, 0); err != nil {
+			return err
+		}
+		return sc.event(fd.data)
+	case 13:
 		return check(fd.data, k.inner, 0)
 	case 15:
 		return sc.status(fd.data)
@@ -336,9 +343,58 @@ func (sc *scanner) spanAttribute(d []byte) error {
 		return keep(&s.NetPeerName, d, val)
 	case "messaging.destination.name":
 		return keep(&s.Destination, d, val)
+	case "messaging.system":
+		return keep(&s.MessagingSystem, d, val)
+	case "db.operation.name":
+		return keep(&s.DBOperation, d, val)
+	case "db.operation":
+		return keep(&s.DBOperation, d, val)
+	case "db.collection.name":
+		return keep(&s.DBCollection, d, val)
 	}
 	return nil
 }
+
+// event reads a checked event; exceptions are kept.
+func (sc *scanner) event(b []byte) error {
+	var name []byte
+	for i := 0; i < len(b); {
+		fd, _ := nextField(b, i)
+		i = fd.next
+		if fd.num == 2 {
+			name = fd.data
+		}
+	}
+	if string(name) != "exception" || len(sc.span.Exceptions) >= maxExceptions {
+		return nil
+	}
+	var e views.Exception
+	for i := 0; i < len(b); {
+		fd, _ := nextField(b, i)
+		i = fd.next
+		if fd.num != 3 {
+			continue
+		}
+		key, val, err := attribute(fd.data)
+		if err != nil {
+			return err
+		}
+		switch string(key) {
+		case "exception.type":
+			err = keep(&e.Type, fd.data, val)
+		case "exception.message":
+			err = keep(&e.Message, fd.data, val)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	sc.span.Exceptions = append(sc.span.Exceptions, e)
+	return nil
+}
+
+// maxExceptions is how many exceptions of a span are read.
+const maxExceptions = 16
 
 // attribute checks a KeyValue and returns its key and its encoded value. The usual form, a short key and a short value that is a
 // string or a number, is told by a few comparisons; SDKs write the key first, the collector the value.

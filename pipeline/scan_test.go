@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -17,9 +18,14 @@ import (
 func scanText(b []byte) (string, error) {
 	var out bytes.Buffer
 	err := ScanSpans(b, 1<<20, func(r *views.Resource, s *views.Span) {
-		fmt.Fprintf(&out, "%q %v %q %q | %x %x %x %q %d %d %d %d %q | %q %q %q %q %q %q %q %q\n",
+		var exceptions strings.Builder
+		for _, e := range s.Exceptions {
+			fmt.Fprintf(&exceptions, "%q %q;", e.Type, e.Message)
+		}
+		fmt.Fprintf(&out, "%q %v %q %q | %x %x %x %q %d %d %d %d %q | %q %q %q %q %q %q %q %q %q %q %q %q %q\n",
 			r.Service, r.HasService, r.DBName, r.DBNamespace, s.TraceID, s.SpanID, s.ParentID, s.Name, s.Start, s.End, s.Kind, s.Status, s.TraceState,
-			s.PeerService, s.DBName, s.DBNamespace, s.DBSystemName, s.DBSystem, s.ServerAddress, s.NetPeerName, s.Destination)
+			s.PeerService, s.DBName, s.DBNamespace, s.DBSystemName, s.DBSystem, s.ServerAddress, s.NetPeerName, s.Destination,
+			r.Version, s.MessagingSystem, s.DBOperation, s.DBCollection, exceptions.String())
 	})
 	return out.String(), err
 }
@@ -46,11 +52,25 @@ func pdataText(b []byte) (string, error) {
 			for _, s := range ss.Spans().All() {
 				a := s.Attributes()
 				tid, sid, pid := s.TraceID(), s.SpanID(), s.ParentSpanID()
-				fmt.Fprintf(&out, "%q %v %q %q | %x %x %x %q %d %d %d %d %q | %q %q %q %q %q %q %q %q\n",
+				var exceptions strings.Builder
+				for _, e := range s.Events().All() {
+					if e.Name() == "exception" {
+						fmt.Fprintf(&exceptions, "%q %q;", get(e.Attributes(), "exception.type"), get(e.Attributes(), "exception.message"))
+					}
+				}
+				op := ""
+				for k, v := range a.All() {
+					if k == "db.operation" || k == "db.operation.name" {
+						op = v.AsString()
+						break
+					}
+				}
+				fmt.Fprintf(&out, "%q %v %q %q | %x %x %x %q %d %d %d %d %q | %q %q %q %q %q %q %q %q %q %q %q %q %q\n",
 					get(ra, "service.name"), has, get(ra, "db.name"), get(ra, "db.namespace"), tid[:], sid[:], pid[:], s.Name(),
 					uint64(s.StartTimestamp()), uint64(s.EndTimestamp()), min(uint32(s.Kind()), 255), min(uint32(s.Status().Code()), 255), s.TraceState().AsRaw(),
 					get(a, "peer.service"), get(a, "db.name"), get(a, "db.namespace"), get(a, "db.system.name"), get(a, "db.system"),
-					get(a, "server.address"), get(a, "net.peer.name"), get(a, "messaging.destination.name"))
+					get(a, "server.address"), get(a, "net.peer.name"), get(a, "messaging.destination.name"),
+					get(ra, "service.version"), get(a, "messaging.system"), op, get(a, "db.collection.name"), exceptions.String())
 			}
 		}
 	}
@@ -74,7 +94,8 @@ func compare(t *testing.T, b []byte) {
 }
 
 func randomTraces(r *rand.Rand) []byte {
-	keys := []string{"service.name", "peer.service", "db.name", "db.namespace", "db.system.name", "db.system", "server.address", "net.peer.name", "messaging.destination.name", "http.route", "k"}
+	keys := []string{"service.name", "peer.service", "db.name", "db.namespace", "db.system.name", "db.system", "server.address", "net.peer.name", "messaging.destination.name", "http.route", "k",
+		"service.version", "messaging.system", "db.operation", "db.operation.name", "db.collection.name", "exception.type", "exception.message"}
 	td := ptrace.NewTraces()
 	value := func(v pcommon.Value) {
 		switch r.IntN(9) {
@@ -124,10 +145,12 @@ func randomTraces(r *rand.Rand) []byte {
 				s.Status().SetMessage("m")
 				s.TraceState().FromRaw("ot=th:8")
 				s.SetFlags(r.Uint32())
-				fill(s.Attributes(), r.IntN(8))
-				e := s.Events().AppendEmpty()
-				e.SetName("exception")
-				fill(e.Attributes(), r.IntN(3))
+				fill(s.Attributes(), r.IntN(12))
+				for range r.IntN(3) {
+					e := s.Events().AppendEmpty()
+					e.SetName([]string{"exception", "retry"}[r.IntN(2)])
+					fill(e.Attributes(), r.IntN(5))
+				}
 				fill(s.Links().AppendEmpty().Attributes(), 1)
 			}
 		}

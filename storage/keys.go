@@ -18,12 +18,14 @@ import (
 //	TableMeta        name                                         views: frontiers, counters, journal bounds
 //	TableSeries      view byte, series id uint32 BE               views: names, first bucket, counts before the hot window
 //	TableJournal     sequence uint64 BE                           views: what one checkpoint added
-//	TableCells       view byte, bucket uint32 BE, chunk uint16 BE views: all cells of a 10 s bucket
+//	TableCells       view byte, level, bucket uint32 BE, chunk uint16 BE views: all cells of a bucket
 //	TableWaiting     generation uint32 BE, chunk uint32 BE        views: span halves that wait or may be compensated
 //	TableDedup       time uint32 BE, sequence uint64 BE           views: hashes of records seen by one checkpoint
 //	TableAlert       group key, 0x00, fingerprint uint64 BE       evaluator: one alert's whole state
 //	TableOutbox      sequence uint64 BE                           evaluator: notifications to be handed to notify
 //	TableNotify      kind byte, id                                notify: silences, notification log
+//	TableTraces      block uint32 BE                              views: summaries of traces
+//	TableRaw         signal byte, checkpoint uint64 BE, n uint32 BE views: raw records, OTLP compressed with zstd
 //	TableRuleSamples series hash uint64 BE, bucket uint32 BE      evaluator: samples written by rules
 type Table byte
 
@@ -40,6 +42,8 @@ const (
 	TableOutbox      Table = 'O'
 	TableNotify      Table = 'N'
 	TableRuleSamples Table = 'R'
+	TableTraces      Table = 'T'
+	TableRaw         Table = 'B'
 )
 
 // KeyPrefixLen is the length of what every key begins with.

@@ -22,16 +22,19 @@ type Accumulator struct {
 	partition int32
 	topicID   [16]byte
 
-	mu     sync.Mutex // held from Begin to End, and by Collect
-	cur    *batch
-	spare  *batch
-	next   int64 // offset that the next record must have at least
-	record Record
-	hash   hash
-	staged []observation
-	halves int // staged halves are cur.halves[halves:]
-	counts Counters
-	end    uint64 // newest end staged
+	mu       sync.Mutex // held from Begin to End, and by Collect
+	cur      *batch
+	spare    *batch
+	next     int64 // offset that the next record must have at least
+	record   Record
+	hash     hash
+	staged   []observation
+	tallied  []tallied
+	versions []versionSeen
+	halves   int // staged halves are cur.halves[halves:]
+	counts   Counters
+	end      uint64 // newest end staged
+	key      []byte // scratch
 
 	trace sampled
 }
@@ -44,13 +47,16 @@ type Record struct {
 	Value       []byte
 }
 
-// observation is one staged span of the red view.
+// observation is one staged span of the red and the traces view. A span of a resource without service.name has no cell.
 type observation struct {
-	cell *redCounts
-	n    uint64
-	size uint32
-	hist uint16
-	ex   Exemplar
+	cell   *redCounts
+	n      uint64
+	start  uint64
+	series uint32
+	size   uint32
+	hist   uint16
+	parent [8]byte
+	ex     Exemplar
 }
 
 // batch is what one partition applied between two checkpoints.
@@ -60,6 +66,9 @@ type batch struct {
 	peers    map[string]uint32
 	dirty    []*redSeries
 	known    int
+	tables   [tables]tallyBatch
+	traces   traceBatch
+	rawSpans rawBatch
 	halves   []half
 	hashes   []seen
 	counts   Counters
@@ -95,7 +104,7 @@ type redCell struct {
 const maxLocalSeries = 20_000
 
 func newBatch() *batch {
-	return &batch{services: map[string]*service{}, peers: map[string]uint32{}}
+	return &batch{services: map[string]*service{}, peers: map[string]uint32{}, traces: traceBatch{at: map[[16]byte]uint32{}}}
 }
 
 // reset empties a batch after its checkpoint; series stay known.
@@ -107,6 +116,11 @@ func (b *batch) reset() {
 		}
 		s.cells = s.cells[:0]
 	}
+	for i := range b.tables {
+		b.tables[i].reset()
+	}
+	b.traces.reset()
+	b.rawSpans.reset()
 	if b.known > maxLocalSeries {
 		*b = *newBatch()
 		return
@@ -137,7 +151,8 @@ func (a *Accumulator) Begin(r Record) bool {
 			return false
 		}
 	}
-	a.staged, a.halves, a.counts, a.end = a.staged[:0], len(a.cur.halves), Counters{Records: 1}, 0
+	a.staged, a.tallied, a.versions = a.staged[:0], a.tallied[:0], a.versions[:0]
+	a.halves, a.counts, a.end = len(a.cur.halves), Counters{Records: 1}, 0
 	return true
 }
 
@@ -146,6 +161,8 @@ func (a *Accumulator) Span(r *Resource, s *Span) {
 	a.counts.Spans++
 	if !r.HasService {
 		a.counts.Unattributed++
+		end := a.clamp(s.End)
+		a.staged = append(a.staged, observation{series: noSeries, start: s.startBefore(end), parent: s.ParentID, ex: Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end}})
 		return
 	}
 	end := a.clamp(s.End)
@@ -165,8 +182,11 @@ func (a *Accumulator) Span(r *Resource, s *Span) {
 	dur := s.Duration()
 	a.staged = append(a.staged, observation{
 		cell: a.cur.cell(se, bucketStart(end)), n: a.adjustedCount(s), size: s.Size, hist: uint16(bucketOf(dur)),
+		start: s.startBefore(end), series: se.id, parent: s.ParentID,
 		ex: Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end, Duration: dur},
 	})
+	o := &a.staged[len(a.staged)-1]
+	a.derive(r, s, o)
 	if kind == KindServer || kind == KindClient || kind == KindProducer || kind == KindConsumer {
 		a.half(r, s, sv, kind, status, end, dur)
 	}
@@ -338,10 +358,19 @@ func parseSampled(state string) sampled {
 
 // End applies what was staged and moves the position past the record.
 func (a *Accumulator) End() {
-	for i := range a.staged {
-		a.staged[i].cell.observe(&a.staged[i])
-	}
 	b := a.cur
+	for i := range a.staged {
+		if o := &a.staged[i]; o.cell != nil {
+			o.cell.observe(o)
+		}
+	}
+	a.endTraces()
+	for i := range a.tallied {
+		a.tallied[i].cell.observe(&a.tallied[i])
+	}
+	for i := range a.versions {
+		a.versions[i].apply()
+	}
 	b.counts.add(&a.counts)
 	a.set.pending.Add(int64(a.counts.Spans))
 	b.mark = max(b.mark, a.end)
@@ -353,6 +382,29 @@ func (a *Accumulator) End() {
 	}
 	a.advance()
 	a.mu.Unlock()
+}
+
+// endTraces adds the staged spans to the summaries of their traces, and keeps the record for those who want to see the spans.
+func (a *Accumulator) endTraces() {
+	c := &a.set.cfg
+	if c.TraceRetention < 0 || len(a.staged) == 0 {
+		return
+	}
+	b, raw, keep := a.cur, rawRef{}, c.TraceBytes > 0
+	if keep {
+		raw.n = b.rawSpans.add(a.record.Value, a.end)
+	}
+	for i := range a.staged {
+		o := &a.staged[i]
+		if o.ex.TraceID == ([16]byte{}) {
+			continue
+		}
+		p := b.traces.part(&o.ex.TraceID)
+		p.observe(o.start, o.ex.End, o.series, o.ex.SpanID, o.parent)
+		if n := len(p.raw); keep && (n == 0 || p.raw[n-1] != raw) {
+			p.raw = append(p.raw, raw)
+		}
+	}
 }
 
 // Rollback drops what was staged; the position stays.

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Dump writes the canonical text of one view ("red", "edges", "pending", "counters"): sorted lines that depend on the records
+// Dump writes the canonical text of one view ("red", "edges", their "levels" of wider buckets, "pending", "counters", "traces", or the name of a table): sorted lines that depend on the records
 // alone, whatever the batching, commits, crashes and interleaving of partitions were.
 func (s *Set) Dump(w io.Writer, view string) error {
 	s.mu.RLock()
@@ -18,17 +18,29 @@ func (s *Set) Dump(w io.Writer, view string) error {
 	var err error
 	switch view {
 	case "red":
-		lines, err = s.dumpRED()
+		lines, err = s.dumpRED(s.finest())
 	case "edges":
-		lines, err = s.dumpEdges()
+		lines, err = s.dumpEdges(s.finest())
+	case "levels":
+		if lines, err = s.dumpRED(s.wider()); err == nil {
+			var edges []string
+			edges, err = s.dumpEdges(s.wider())
+			lines = append(lines, edges...)
+		}
 	case "pending":
 		lines = s.dumpPending()
+	case "traces":
+		lines, err = s.dumpTraces()
 	case "counters":
 		c := s.counters
 		lines = []string{fmt.Sprintf("records=%d spans=%d unattributed=%d too_late=%d future=%d duplicates=%d dead_letters=%d overflowed=%d waiting=%d",
 			c.Records, c.Spans, c.Unattributed, c.TooLate, c.Future, c.Duplicates, c.DeadLetters, c.Overflowed, c.Waiting)}
 	default:
-		return fmt.Errorf("views: no view %q to dump: use red, edges, pending or counters", view)
+		t := slices.IndexFunc(tableDefs[:], func(d tableDef) bool { return d.name == view })
+		if t < 0 {
+			return fmt.Errorf("views: no view %q to dump: use red, edges, levels, pending, counters, traces or the name of a table", view)
+		}
+		lines, err = s.dumpTable(s.tables[t])
 	}
 	if err != nil {
 		return err
@@ -41,22 +53,40 @@ func (s *Set) Dump(w io.Writer, view string) error {
 	return b.Flush()
 }
 
-// bucketText is a bucket's start as time of day when it lies in 1970, as in scripts, else in full.
-func bucketText(start int64) string {
-	if start < 86400 {
-		return (time.Duration(start) * time.Second).String()
+// text is a bucket's start as time of day when it lies in 1970, as in scripts, else in full, and its width unless it is 10 s.
+func (b bucketAt) text() string {
+	t := time.Unix(b.start, 0).UTC().Format(time.RFC3339)
+	if b.start < 86400 {
+		t = (time.Duration(b.start) * time.Second).String()
 	}
-	return time.Unix(start, 0).UTC().Format(time.RFC3339)
+	if b.width == BucketSeconds {
+		return t
+	}
+	return t + "+" + (time.Duration(b.width) * time.Second).String()
 }
 
-func (s *Set) dumpRED() ([]string, error) {
+// finest is all that the finest level holds, wider all that the others do.
+func (s *Set) finest() []segment { return []segment{{0, span{s.since()[0], end}}} }
+
+func (s *Set) wider() (out []segment) {
+	since := s.since()
+	for l := 1; l < levels; l++ {
+		out = append(out, segment{l, span{since[l], end}})
+	}
+	return out
+}
+
+func (s *Set) dumpRED(r []segment) ([]string, error) {
 	var lines []string
-	err := s.eachRED(span{s.since(), 1<<32 - 1}, all, func(k REDKey, start int64, c *redCounts) {
+	err := s.eachRED(r, all, func(k REDKey, at bucketAt, c *redCounts) {
 		if !c.zero() {
 			lines = append(lines, fmt.Sprintf("%s %s calls=%d sum=%v size=%d hist=%s slowest=%s latest=%s",
-				bucketText(start), k, c.Calls, time.Duration(c.Sum), c.Size, c.Hist.text(), c.Slowest.text(), c.Latest.text()))
+				at.text(), k, c.Calls, time.Duration(c.Sum), c.Size, c.Hist.text(), c.Slowest.text(), c.Latest.text()))
 		}
 	})
+	if r[0].level > 0 {
+		return lines, err
+	}
 	for id, se := range s.red.series {
 		lines = append(lines, fmt.Sprintf("total %s calls=%d sum=%v size=%d hist=%s", s.names.redKey(id), se.total.Calls, time.Duration(se.total.Sum), se.total.Size, se.total.Hist.text()))
 	}
@@ -94,7 +124,7 @@ func idText(b []byte) string {
 	return t
 }
 
-func (s *Set) dumpEdges() ([]string, error) {
+func (s *Set) dumpEdges(r []segment) ([]string, error) {
 	var lines []string
 	text := func(id uint32) string {
 		e := s.edgeList[id]
@@ -108,12 +138,15 @@ func (s *Set) dumpEdges() ([]string, error) {
 		return fmt.Sprintf("calls=%d failed=%d client=%v server=%v client_hist=%s server_hist=%s", c.Calls, c.Failed,
 			time.Duration(c.ClientSum), time.Duration(c.ServerSum), c.ClientHist.text(), c.ServerHist.text())
 	}
-	err := s.edges.each(s.kv, s.since(), 1<<32-1, func(uint32) bool { return true }, func(start int64, id uint32, c *EdgeCounts) error {
+	err := s.edges.each(s.kv, r, func(uint32) bool { return true }, func(at bucketAt, id uint32, c *EdgeCounts) error {
 		if !c.zero() {
-			lines = append(lines, fmt.Sprintf("%s %s %s", bucketText(start), text(id), counts(c)))
+			lines = append(lines, fmt.Sprintf("%s %s %s", at.text(), text(id), counts(c)))
 		}
 		return nil
 	})
+	if r[0].level > 0 {
+		return lines, err
+	}
 	for id, se := range s.edges.series {
 		if !se.total.zero() {
 			lines = append(lines, fmt.Sprintf("total %s %s", text(id), counts(&se.total)))
@@ -148,4 +181,58 @@ func (s *Set) dumpPending() (lines []string) {
 		}
 	}
 	return lines
+}
+
+func (s *Set) dumpTable(t *table) ([]string, error) {
+	var lines []string
+	text := func(c *Tally) string {
+		return fmt.Sprintf("n=%d failed=%d size=%d sum=%v hist=%s first=%v last=%v slowest=%s latest=%s text=%q", c.Calls, c.Failed, c.Size,
+			time.Duration(c.Sum), c.Hist.text(), time.Duration(c.First), time.Duration(c.Last), c.Slowest.text(), c.Latest.text(), c.Text)
+	}
+	err := t.each(s.kv, append(s.finest(), s.wider()...), func(uint32) bool { return true }, func(at bucketAt, id uint32, c *Tally) error {
+		lines = append(lines, fmt.Sprintf("%s %q %s", at.text(), splitLabels(t.dict.key(id)), text(c)))
+		return nil
+	})
+	for id, se := range t.series {
+		lines = append(lines, fmt.Sprintf("total %q %s", splitLabels(t.dict.key(id)), text(&se.total)))
+	}
+	return lines, err
+}
+
+func (s *Set) dumpTraces() ([]string, error) {
+	var lines []string
+	r, err := s.searchAll()
+	for _, t := range r {
+		line := fmt.Sprintf("%s %q %q start=%v end=%v spans=%d errors=%d", idText(t.ID[:]), t.RootService, t.RootOperation,
+			time.Duration(t.Start.UnixNano()), time.Duration(t.End.UnixNano()), t.Spans, t.Errors)
+		for _, v := range t.Services {
+			line += fmt.Sprintf(" %s:%d/%d", v.Name, v.Spans, v.Errors)
+		}
+		lines = append(lines, line)
+	}
+	return lines, err
+}
+
+// searchAll returns every trace; the caller holds the lock.
+func (s *Set) searchAll() (out []TraceSummary, err error) {
+	since := s.tracesSince()
+	for _, t := range s.traces.recent {
+		if t.end >= since {
+			out = append(out, s.summary(t))
+		}
+	}
+	for i := range s.traces.blocks {
+		n := s.traces.blocks[i].n
+		err = s.traces.read(s.kv, n, func(t *trace) bool {
+			home, ok := s.traces.home.get(t.id)
+			if s.traces.recent[t.id] == nil && ok && home == n && t.end >= since {
+				out = append(out, s.summary(t))
+			}
+			return true
+		})
+		if err != nil {
+			return out, err
+		}
+	}
+	return out, nil
 }

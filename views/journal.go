@@ -17,6 +17,8 @@ import (
 //	state: counters, head, complete, marks of partitions
 //	red: for each series: id+1, number of buckets, each start and cell; then 0
 //	halves: number, each half
+//	tables: for each its new definitions, then cells as red
+//	traces: number, base time, each
 //
 // A fold writes the changed cells, series and waiting groups as they are after some checkpoint, a state entry with its number,
 // and deletes the journal up to it, all in the transaction of the next checkpoint.
@@ -26,7 +28,7 @@ func journalKey(ks keyspace, seq uint64) []byte {
 }
 
 // formatVersion is that of everything a Set stores; the state begins with it. Change it with any change of a key or a value.
-const formatVersion = 1
+const formatVersion = 2
 
 // ErrFormat says that the stored views were written in another format.
 var ErrFormat = errors.New("views: the stored views have another format")
@@ -58,7 +60,42 @@ func (s *Set) appendJournal(b []byte, c *Checkpoint) []byte {
 			b = appendHalf(b, &t.halves[i], &last)
 		}
 	}
+	return s.appendViews(b, c)
+}
+
+func (s *Set) appendViews(b []byte, c *Checkpoint) []byte {
+	for t := range s.tables {
+		b = s.tables[t].dict.appendNew(b)
+		for _, batch := range c.taken {
+			b = batch.tables[t].appendTo(b)
+		}
+		b = append(b, 0)
+	}
+	n := 0
+	for _, batch := range c.taken {
+		n += len(batch.traces.parts)
+	}
+	b = binary.AppendUvarint(b, uint64(n))
+	b = binary.AppendUvarint(b, c.next.head)
+	for _, batch := range c.taken {
+		for i := range batch.traces.parts {
+			b = batch.traces.parts[i].append(b, c.next.head, c.next.seq)
+		}
+	}
 	return b
+}
+
+func (s *Set) decodeViews(d *decoder, c *Checkpoint, b *batch) {
+	for t := range s.tables {
+		s.tables[t].dict.decodeNew(d)
+		b.tables[t].decode(d)
+	}
+	n, base := d.uvarint(), d.uvarint()
+	for range min(n, uint64(len(d.b))) {
+		var t trace
+		t.decode(d, base, c.next.seq)
+		b.traces.parts = append(b.traces.parts, t)
+	}
 }
 
 // halfSameTrace, in the stored flags, says that the trace id is that of the half before.
@@ -170,13 +207,25 @@ func (s *Set) fold(c *Checkpoint) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ks := s.kv.keyspace
-	since, hot, forget := s.since(), s.back(s.cfg.Hot), s.back(s.cfg.Lifetime)
-	entries := s.red.fold(ks, s.seq, hot, since, forget, nil)
-	entries = s.edges.fold(ks, s.seq, hot, since, forget, entries)
-	entries, err := s.expire(since, entries)
+	h := horizon{since: s.since()}
+	for i, l := range s.levels {
+		h.hot[i] = s.back(l.hot, l.width)
+	}
+	h.forget = h.since[levels-1]
+	entries, err := s.red.fold(s.kv, s.seq, h, nil)
 	if err != nil {
 		return err
 	}
+	if entries, err = s.edges.fold(s.kv, s.seq, h, entries); err != nil {
+		return err
+	}
+	for _, t := range s.tables {
+		if entries, err = t.fold(s.kv, s.seq, h, entries); err != nil {
+			return err
+		}
+	}
+	entries = s.traces.fold(ks, s.seq, s.head, s.tracesSince(), entries)
+	entries = s.rawSpans.fold(ks, s.tracesSince(), entries)
 	old, oldChunks := s.journal.gen, s.journal.chunks
 	s.journal.gen++
 	entries, s.journal.chunks = s.pairing.fold(ks, s.journal.gen, entries)
@@ -196,8 +245,12 @@ func (s *Set) fold(c *Checkpoint) error {
 	*last = s.dedup.forget(ks, s.dedupBefore(), *last)
 	st := state{seq: s.seq, counters: s.counters, head: s.head, complete: s.complete}
 	b := s.appendState([]byte{formatVersion}, &st)
-	for _, v := range []uint64{uint64(s.journal.gen), uint64(s.journal.chunks), uint64(s.journal.defs), uint64(s.red.hotFrom), uint64(s.oldest)} {
-		b = binary.AppendUvarint(b, v)
+	for _, v := range []uint32{s.journal.gen, uint32(s.journal.chunks), s.journal.defs, s.traces.first, s.traces.next} {
+		b = binary.AppendUvarint(b, uint64(v))
+	}
+	b = s.edges.appendState(s.red.appendState(b))
+	for _, t := range s.tables {
+		b = t.appendState(b)
 	}
 	*last = append(*last, storage.Entry{Key: stateKey(ks), Value: b})
 	for seq := s.journal.first; seq <= s.seq; seq++ {
@@ -205,6 +258,19 @@ func (s *Set) fold(c *Checkpoint) error {
 	}
 	s.journal.first, s.journal.bytes, s.journal.count = s.seq+1, 0, 0
 	return nil
+}
+
+// ahead commits entries before the checkpoint when they are many, in parts that fit a transaction, else with it.
+func (c *Checkpoint) ahead(entries []storage.Entry, limit int) {
+	size := 0
+	for _, e := range entries {
+		size += len(e.Value)
+	}
+	if size < limit/4 {
+		c.Commit.Entries = append(c.Commit.Entries, entries...)
+		return
+	}
+	c.before(entries, limit)
 }
 
 // before puts entries into the checkpoint's commit, or into commits before it when they are many.
@@ -219,32 +285,11 @@ func (c *Checkpoint) before(entries []storage.Entry, limit int) {
 		}
 		part, size = append(part, e), size+n
 	}
-	if len(c.Before) == 0 {
+	if size < limit/4 {
 		c.Commit.Entries = append(c.Commit.Entries, part...)
 		return
 	}
 	c.Before = append(c.Before, storage.Commit{Version: c.Commit.Version, Shard: c.Commit.Shard, Entries: part})
-}
-
-// expire deletes stored buckets older than since.
-func (s *Set) expire(since int64, entries []storage.Entry) ([]storage.Entry, error) {
-	if s.oldest >= since {
-		return entries, nil
-	}
-	for _, view := range []byte{s.red.view, s.edges.view} {
-		prefix := s.kv.key(storage.TableCells, view)
-		from := binary.BigEndian.AppendUint32(slices.Clone(prefix), uint32(s.oldest))
-		to := binary.BigEndian.AppendUint32(slices.Clone(prefix), uint32(since))
-		err := s.kv.kv.Scan(from, to, func(k, _ []byte) error {
-			entries = append(entries, storage.Entry{Key: bytes.Clone(k)})
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("views: find expired buckets: %w", err)
-		}
-	}
-	s.oldest = since
-	return entries, nil
 }
 
 // foldNames stores the definitions since the last fold as one more chunk.
@@ -308,6 +353,9 @@ func (s *Set) restore() error {
 	if err != nil {
 		return fmt.Errorf("replay journal: %w", err)
 	}
+	if err := s.rawSpans.restore(s.kv, s.seq); err != nil {
+		return err
+	}
 	positions, err := s.Positions()
 	if err != nil {
 		return err
@@ -331,19 +379,31 @@ func (s *Set) restoreFold(v []byte) error {
 	}
 	st := s.decodeState(&d)
 	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.uvarint()), int(d.uvarint()), uint32(d.uvarint())
-	hot := int64(d.uvarint())
-	s.oldest = int64(d.uvarint())
+	s.traces.first, s.traces.next = uint32(d.uvarint()), uint32(d.uvarint())
+	s.red.restoreState(&d)
+	s.edges.restoreState(&d)
+	for _, t := range s.tables {
+		t.restoreState(&d)
+	}
 	if d.err != nil {
 		return fmt.Errorf("state: %w", d.err)
 	}
 	if err := s.restoreNames(); err != nil {
 		return err
 	}
-	if err := s.red.restore(s.kv, hot); err != nil {
+	if err := s.red.restore(s.kv); err != nil {
 		return err
 	}
-	if err := s.edges.restore(s.kv, hot); err != nil {
+	if err := s.edges.restore(s.kv); err != nil {
 		return err
+	}
+	for _, t := range s.tables {
+		if err := t.restore(s.kv); err != nil {
+			return fmt.Errorf("table %s: %w", t.def.name, err)
+		}
+	}
+	if err := s.traces.restore(s.kv); err != nil {
+		return fmt.Errorf("read blocks of traces: %w", err)
 	}
 	prefix := s.kv.key(storage.TableWaiting)
 	err := s.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
@@ -411,6 +471,7 @@ func (s *Set) replay(v []byte) error {
 	for i := range b.halves {
 		b.halves[i].decode(&d, &last)
 	}
+	s.decodeViews(&d, c, b)
 	if d.err != nil {
 		return d.err
 	}

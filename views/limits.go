@@ -5,6 +5,8 @@ import "time"
 // Limits bound what views keep. Above a limit things are counted under Other.
 type Limits struct {
 	Services, OperationsPerService, Edges, Series int
+	// ErrorGroups bounds exception groups, Patterns the log patterns of a service.
+	ErrorGroups, Patterns int
 	// Waiting bounds the span halves held for pairing; above it the oldest are given up early and counted.
 	Waiting int
 	// DedupRecords bounds the record hashes held; above it the oldest are forgotten early.
@@ -16,16 +18,19 @@ type Config struct {
 	Version uint32 // view version
 	Shard   uint16
 	Limits  Limits
-	// Retention is how long 10 s buckets are kept, in event time.
-	Retention time.Duration
+	// Retention is how long 10 s buckets are kept, in event time; Retention1m and Retention1h those of 1 min and 1 h. A wider level
+	// is kept at least as long as a finer one.
+	Retention, Retention1m, Retention1h time.Duration
 	// Hot is how much of that stays in memory.
 	Hot time.Duration
-	// Lifetime is how long a series is remembered after its last span, in event time.
-	Lifetime time.Duration
 	// PairingWindow is how long a span half waits for its other side before it is counted alone, in event time.
 	PairingWindow time.Duration
 	// Compensation is how long a half that was counted alone can still be paired, in event time.
 	Compensation time.Duration
+	// TraceRetention is how long traces are kept, in event time; negative: no traces view. TraceBytes bounds the raw spans kept with
+	// them; 0 keeps none.
+	TraceRetention time.Duration
+	TraceBytes     int64
 	// DedupWindow is how far apart, by record timestamp, equal records are one sent twice; negative turns it off.
 	DedupWindow time.Duration
 	// FutureTolerance is how far after its record's timestamp a span may end; later ends are clamped and counted.
@@ -43,11 +48,15 @@ func (c Config) withDefaults() Config {
 	set(&c.Limits.OperationsPerService, 500)
 	set(&c.Limits.Edges, 50_000)
 	set(&c.Limits.Series, 200_000)
+	set(&c.Limits.ErrorGroups, 10_000)
+	set(&c.Limits.Patterns, 1_000)
 	set(&c.Limits.Waiting, 4_000_000)
 	set(&c.Limits.DedupRecords, 4_000_000)
 	set(&c.Retention, 6*time.Hour)
+	set(&c.Retention1m, 72*time.Hour)
+	set(&c.Retention1h, 400*24*time.Hour)
 	set(&c.Hot, 30*time.Minute)
-	set(&c.Lifetime, 72*time.Hour)
+	set(&c.TraceRetention, time.Hour)
 	set(&c.PairingWindow, 10*time.Second)
 	set(&c.Compensation, 15*time.Minute)
 	set(&c.DedupWindow, 5*time.Minute)

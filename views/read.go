@@ -4,9 +4,6 @@ import (
 	"time"
 )
 
-// BucketSeconds is the width of the finest level: an observation counts in the bucket that holds its end time.
-const BucketSeconds = 10
-
 // REDKey names one series of the red view.
 type REDKey struct {
 	Service, Operation string
@@ -37,7 +34,8 @@ type Counts struct {
 
 // REDCell is one series in one bucket.
 type REDCell struct {
-	Bucket int64 // start, Unix seconds, a multiple of BucketSeconds
+	Bucket int64 // start, Unix seconds
+	Width  int64 // seconds: BucketSeconds, or more where finer buckets are no longer kept
 	Counts
 	Slowest, Latest Exemplar
 }
@@ -62,7 +60,7 @@ type EdgeCounts struct {
 
 // EdgeCell is one edge in one bucket.
 type EdgeCell struct {
-	Bucket int64
+	Bucket, Width int64
 	EdgeCounts
 }
 
@@ -83,6 +81,24 @@ type Frontier struct {
 	Since    time.Time // start of the oldest bucket retained; zero while nothing was counted
 	Head     time.Time // newest event time counted; zero while nothing was counted
 	Complete time.Time // up to here every partition has been read; zero while unknown
+	// Levels says from when on buckets of each width are kept, the finest first; Since zero while nothing was counted.
+	Levels [3]LevelSince
+}
+
+// LevelSince is where buckets of one width begin.
+type LevelSince struct {
+	Width time.Duration
+	Since time.Time
+}
+
+// WidthAt is the width of the buckets that hold what happened at t.
+func (f *Frontier) WidthAt(t time.Time) time.Duration {
+	for _, l := range f.Levels {
+		if !t.Before(l.Since) {
+			return l.Width
+		}
+	}
+	return f.Levels[len(f.Levels)-1].Width
 }
 
 // Latency holds quantiles interpolated within histogram buckets.
@@ -146,12 +162,21 @@ type Reader interface {
 	Services(from, to time.Time) ([]Service, error)
 	// Operations reports ok=false for a service the views do not know at all.
 	Operations(service string, from, to time.Time) (ops []Operation, ok bool, err error)
-	// ServicePoints has a point for each step, empty ones included. An empty operation means all.
+	// ServicePoints has a point for each step, empty ones included. An empty operation means all. A step is at least as wide as the
+	// buckets kept of the time where the range begins.
 	ServicePoints(service, operation string, from, to time.Time, step time.Duration) (points []Point, ok bool, err error)
 	ServiceMap(from, to time.Time) (Map, error)
 	// SelectRED and SelectEdges return the series that match accepts, with their buckets in the range.
 	SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error)
 	SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error)
+	// TableRows and SelectTable return the series of a table that match accepts: those with anything in the range, summed; and all,
+	// with their buckets in the range.
+	TableRows(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error)
+	SelectTable(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error)
+	// SearchTraces returns summaries, best first.
+	SearchTraces(q TraceQuery) (TraceResult, error)
+	// Trace returns a trace's summary and the raw records with its spans, see Set.Trace. It reports ok=false for one not known.
+	Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok bool, err error)
 	// Counters returns what the views counted beside series, over all time.
 	Counters() Counters
 	Feed() *Feed

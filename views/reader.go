@@ -26,20 +26,33 @@ func (s *Set) Counters() Counters {
 // span is a range in bucket starts: from inclusive, to exclusive.
 type span struct{ from, to int64 }
 
-// rangeOf widens a range to bucket edges and cuts it at what is retained.
-func (s *Set) rangeOf(from, to time.Time) span {
-	r := span{max(from.Unix()-from.Unix()%BucketSeconds, s.since(), 0), to.Unix()}
+// rangeOf widens a range to the edges of 10 s buckets.
+func rangeOf(from, to time.Time) span {
+	r := span{max(from.Unix()-from.Unix()%BucketSeconds, 0), to.Unix()}
 	if to.Nanosecond() > 0 {
 		r.to++
 	}
-	if rest := r.to % BucketSeconds; rest > 0 {
-		r.to += BucketSeconds - rest
-	}
+	r.to = ceil(r.to, BucketSeconds)
 	return r
 }
 
+// sumsOf covers a range for sums: from wide buckets where they fit.
+func (s *Set) sumsOf(r span) []segment {
+	at := s.since()
+	return at.cover(r, true)
+}
+
+// cellsOf covers a range with the finest buckets that are kept.
+func (s *Set) cellsOf(r span) []segment {
+	at := s.since()
+	return at.cover(r, false)
+}
+
+// end is later than every bucket.
+const end = 1<<32 - 1
+
 // eachRED calls fn for the cells of every series that match accepts.
-func (s *Set) eachRED(r span, match func(id uint32, k REDKey) bool, fn func(k REDKey, start int64, c *redCounts)) error {
+func (s *Set) eachRED(r []segment, match func(id uint32, k REDKey) bool, fn func(k REDKey, at bucketAt, c *redCounts)) error {
 	keys := map[uint32]*REDKey{}
 	want := func(id uint32) bool {
 		k, ok := keys[id]
@@ -51,8 +64,8 @@ func (s *Set) eachRED(r span, match func(id uint32, k REDKey) bool, fn func(k RE
 		}
 		return k != nil
 	}
-	return s.red.each(s.kv, r.from, r.to, want, func(start int64, id uint32, c *redCounts) error {
-		fn(*keys[id], start, c)
+	return s.red.each(s.kv, r, want, func(at bucketAt, id uint32, c *redCounts) error {
+		fn(*keys[id], at, c)
 		return nil
 	})
 }
@@ -82,7 +95,7 @@ func (s *Set) Services(from, to time.Time) ([]Service, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	by := map[string]*sums{}
-	err := s.eachRED(s.rangeOf(from, to), all, func(k REDKey, _ int64, c *redCounts) {
+	err := s.eachRED(s.sumsOf(rangeOf(from, to)), all, func(k REDKey, _ bucketAt, c *redCounts) {
 		t := by[k.Service]
 		if t == nil {
 			t = &sums{}
@@ -129,7 +142,7 @@ func (s *Set) Operations(service string, from, to time.Time) ([]Operation, bool,
 		return nil, false, nil
 	}
 	by := map[opKey]*sum{}
-	err := s.eachRED(s.rangeOf(from, to), func(_ uint32, k REDKey) bool { return k.Service == service }, func(k REDKey, _ int64, c *redCounts) {
+	err := s.eachRED(s.sumsOf(rangeOf(from, to)), func(_ uint32, k REDKey) bool { return k.Service == service }, func(k REDKey, _ bucketAt, c *redCounts) {
 		o := opKey{k.Operation, k.Kind}
 		if by[o] == nil {
 			by[o] = &sum{}
@@ -152,14 +165,18 @@ func (s *Set) ServicePoints(service, operation string, from, to time.Time, step 
 		return nil, false, nil
 	}
 	width := max(BucketSeconds, int64((step+BucketSeconds*time.Second-1)/(BucketSeconds*time.Second))*BucketSeconds)
-	r := s.rangeOf(from, to)
-	r.from = max(from.Unix()-from.Unix()%width, 0)
+	r := rangeOf(from, to)
+	if kept := int64(s.frontier.WidthAt(from) / time.Second); kept > width || width%kept != 0 {
+		width = ceil(width, kept)
+	}
+	r.from -= r.from % width
 	sums := make([]struct{ all, entry sum }, max(0, (r.to-r.from+width-1)/width))
 	match := func(_ uint32, k REDKey) bool {
 		return k.Service == service && (operation == "" || k.Operation == operation)
 	}
-	err := s.eachRED(r, match, func(k REDKey, start int64, c *redCounts) {
-		t := &sums[(start-r.from)/width]
+	err := s.eachRED(s.stepsOf(r, width), match, func(k REDKey, at bucketAt, c *redCounts) {
+		i := max(0, at.start-r.from) / width // a wide bucket may begin before the range
+		t := &sums[i]
 		t.all.add(k, c)
 		if k.entry() {
 			t.entry.add(k, c)
@@ -170,6 +187,24 @@ func (s *Set) ServicePoints(service, operation string, from, to time.Time, step 
 		out[i] = Point{time.Unix(r.from+int64(i)*width, 0).UTC(), sums[i].all.red(), sums[i].entry.red()}
 	}
 	return out, true, err
+}
+
+// stepsOf covers a chart whose steps begin at multiples of width: from the widest buckets that fall into one step each.
+func (s *Set) stepsOf(r span, width int64) (out []segment) {
+	at := s.since()
+	k := 0
+	for k+1 < levels && width%levelSeconds[k+1] == 0 {
+		k++
+	}
+	if k == 0 {
+		return at.cover(r, false)
+	}
+	// the last step may be cut short by the end of the range
+	whole := span{r.from, r.to - r.to%levelSeconds[k]}
+	if whole.from < whole.to {
+		out = at.cover(whole, true)
+	}
+	return append(out, at.cover(span{max(whole.to, r.from), r.to}, true)...)
 }
 
 // edgeKey is an edge with its names.
@@ -183,8 +218,7 @@ func (s *Set) ServiceMap(from, to time.Time) (Map, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	by := map[uint32]*EdgeCounts{}
-	r := s.rangeOf(from, to)
-	err := s.edges.each(s.kv, r.from, r.to, func(uint32) bool { return true }, func(_ int64, id uint32, c *EdgeCounts) error {
+	err := s.edges.each(s.kv, s.sumsOf(rangeOf(from, to)), func(uint32) bool { return true }, func(_ bucketAt, id uint32, c *EdgeCounts) error {
 		if by[id] == nil {
 			by[id] = &EdgeCounts{}
 		}
@@ -245,7 +279,7 @@ func nodeTypes(types map[string]string, k EdgeKey, e edgeID) {
 func (s *Set) SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	r := s.rangeOf(from, to)
+	r := rangeOf(from, to)
 	at := map[uint32]*REDTimeline{}
 	for id, se := range s.red.series {
 		if k := s.names.redKey(id); match(id, k) {
@@ -255,16 +289,23 @@ func (s *Set) SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool
 		}
 	}
 	want := func(id uint32) bool { return at[id] != nil }
-	err := s.red.each(s.kv, r.from, 1<<32-1, want, func(start int64, id uint32, c *redCounts) error {
+	err := s.red.each(s.kv, s.sumsOf(span{r.to, end}), want, func(_ bucketAt, id uint32, c *redCounts) error {
+		at[id].Base.sub(&c.Counts)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = s.red.each(s.kv, s.cellsOf(r), want, func(b bucketAt, id uint32, c *redCounts) error {
 		t := at[id]
 		t.Base.sub(&c.Counts)
-		if start < r.to {
-			t.Cells = append(t.Cells, REDCell{start, c.Counts.clone(), c.Slowest, c.Latest})
-		}
+		t.Cells = append(t.Cells, REDCell{b.start, b.width, c.Counts.clone(), c.Slowest, c.Latest})
 		return nil
 	})
 	out := make([]REDTimeline, 0, len(at))
 	for _, id := range slices.Sorted(maps.Keys(at)) {
+		// late cells of a cold bucket come from memory, after the stored ones
+		slices.SortStableFunc(at[id].Cells, func(a, b REDCell) int { return cmp.Compare(a.Bucket, b.Bucket) })
 		out = append(out, *at[id])
 	}
 	return out, err
@@ -281,7 +322,7 @@ func (c *Counts) clone() Counts {
 func (s *Set) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	r := s.rangeOf(from, to)
+	r := rangeOf(from, to)
 	at := map[uint32]*EdgeTimeline{}
 	for id, se := range s.edges.series {
 		if s.edgeList[id].conn == unpaired || se.total.zero() {
@@ -294,18 +335,24 @@ func (s *Set) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) b
 		}
 	}
 	want := func(id uint32) bool { return at[id] != nil }
-	err := s.edges.each(s.kv, r.from, 1<<32-1, want, func(start int64, id uint32, c *EdgeCounts) error {
+	err := s.edges.each(s.kv, s.sumsOf(span{r.to, end}), want, func(_ bucketAt, id uint32, c *EdgeCounts) error {
+		at[id].Base.sub(c)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = s.edges.each(s.kv, s.cellsOf(r), want, func(b bucketAt, id uint32, c *EdgeCounts) error {
 		t := at[id]
 		t.Base.sub(c)
-		if start < r.to {
-			cell := EdgeCell{start, *c}
-			cell.ClientHist.Counts, cell.ServerHist.Counts = slices.Clone(c.ClientHist.Counts), slices.Clone(c.ServerHist.Counts)
-			t.Cells = append(t.Cells, cell)
-		}
+		cell := EdgeCell{b.start, b.width, *c}
+		cell.ClientHist.Counts, cell.ServerHist.Counts = slices.Clone(c.ClientHist.Counts), slices.Clone(c.ServerHist.Counts)
+		t.Cells = append(t.Cells, cell)
 		return nil
 	})
 	out := make([]EdgeTimeline, 0, len(at))
 	for _, id := range slices.Sorted(maps.Keys(at)) {
+		slices.SortStableFunc(at[id].Cells, func(a, b EdgeCell) int { return cmp.Compare(a.Bucket, b.Bucket) })
 		out = append(out, *at[id])
 	}
 	return out, err

@@ -44,16 +44,20 @@ type Set struct {
 	marks   map[partition]mark
 	journal journal
 
+	levels [levels]level
+
 	mu       sync.RWMutex // guards what readers see
 	red      *store[redCounts, *redCounts]
 	edges    *store[EdgeCounts, *EdgeCounts]
+	tables   [tables]*table
+	traces   *traceStore
+	rawSpans *rawStore
 	edgeIDs  map[edgeID]uint32
 	edgeList []edgeID
 	counters Counters
 	frontier Frontier
 	complete uint64
 	head     uint64
-	oldest   int64 // buckets from here on may be stored
 	progress map[partition]Progress
 	touchRED []uint32
 	touchMap []uint32
@@ -100,6 +104,11 @@ func Open(kv storage.KV, cfg Config) (*Set, error) {
 		names: newNames(cfg.Limits), dedup: newDedup(cfg),
 		parts: map[partition]*Accumulator{}, marks: map[partition]mark{}, progress: map[partition]Progress{},
 		red: newStore[redCounts]('r'), edges: newStore[EdgeCounts]('e'), edgeIDs: map[edgeID]uint32{},
+		tables: newTables(&cfg.Limits), traces: newTraceStore(), levels: cfg.levels(),
+	}
+	var err error
+	if s.rawSpans, err = newRawStore('t', cfg.TraceBytes); err != nil {
+		return nil, fmt.Errorf("views: %w", err)
 	}
 	s.pairing = newPairing(cfg, s.names.name)
 	s.frontier.Version = cfg.Version
@@ -156,6 +165,7 @@ type Checkpoint struct {
 	Bytes  int // of the journal entry
 	from   []*Accumulator
 	taken  []*batch
+	raw    rawMeta
 	next   state
 	marks  map[partition]uint64
 }
@@ -200,6 +210,7 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 	}
 	s.seq++
 	c.next.seq = s.seq
+	s.collectTaken(c)
 	entry := s.appendJournal(make([]byte, 0, s.journal.last+s.journal.last/8+1024), c)
 	s.journal.last = len(entry)
 	c.Bytes = len(entry)
@@ -213,6 +224,31 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 	c.Commit.Entries = s.dedup.store(s.kv.keyspace, s.seq, hashes, c.Commit.Entries)
 	s.pair(c)
 	return c, nil
+}
+
+// collectTaken makes what the batches hold ready to be stored: raw blocks get their numbers, and series that were forgotten while a
+// batch still used them are defined again.
+func (s *Set) collectTaken(c *Checkpoint) {
+	raws := make([]*rawBatch, len(c.taken))
+	base := uint32(0)
+	for i, b := range c.taken {
+		for j := range b.traces.parts {
+			for k := range b.traces.parts[j].raw {
+				r := &b.traces.parts[j].raw[k]
+				r.seq, r.n = s.seq, r.n+base
+			}
+		}
+		base += uint32(b.rawSpans.used)
+		raws[i] = &b.rawSpans
+		for t := range b.tables {
+			for _, se := range b.tables[t].dirty {
+				s.tables[t].dict.again(se.id, se.key)
+			}
+		}
+	}
+	var entries []storage.Entry
+	entries, c.raw = s.rawSpans.collect(s.kv.keyspace, s.seq, raws)
+	c.ahead(entries, s.cfg.MaxCommitBytes)
 }
 
 // pair meets the halves of a checkpoint.
@@ -290,24 +326,32 @@ func (s *Set) install(c *Checkpoint) error {
 				if cell.c.Calls == 0 {
 					continue
 				}
-				late := cell.start < since
+				late, err := s.red.add(s.kv, c.next.seq, se.id, cell.start, cell.c, since)
+				if err != nil {
+					return err
+				}
 				if late {
 					s.counters.TooLate += cell.c.Calls
-				}
-				if !late && (s.oldest == 0 || cell.start < s.oldest) {
-					s.oldest = cell.start
-				}
-				if err := s.red.add(s.kv, c.next.seq, se.id, cell.start, cell.c, late); err != nil {
-					return err
 				}
 			}
 			s.touchRED = append(s.touchRED, se.id)
 		}
+		for t := range b.tables {
+			if err := s.tables[t].install(s.kv, c.next.seq, &b.tables[t], since); err != nil {
+				return err
+			}
+		}
+		for i := range b.traces.parts {
+			if err := s.traces.install(s.kv, &b.traces.parts[i]); err != nil {
+				return err
+			}
+		}
 	}
+	s.rawSpans.install(c.raw)
 	s.numberEdges()
 	for k, e := range s.pairing.edges {
 		id := s.edgeIDOf(k.edge)
-		if err := s.edges.add(s.kv, c.next.seq, id, k.start, e, k.start < since); err != nil {
+		if _, err := s.edges.add(s.kv, c.next.seq, id, k.start, e, since); err != nil {
 			return err
 		}
 		s.touchMap = append(s.touchMap, id)
@@ -316,6 +360,12 @@ func (s *Set) install(c *Checkpoint) error {
 	s.progressed(c)
 	s.counters.Waiting = uint64(s.pairing.waiting)
 	s.frontier = Frontier{Seq: c.next.seq, Version: s.cfg.Version, Since: s.sinceTime(), Head: unixNano(s.head), Complete: unixNano(s.complete)}
+	for l, at := range s.since() {
+		s.frontier.Levels[l].Width = time.Duration(levelSeconds[l]) * time.Second
+		if s.head != 0 {
+			s.frontier.Levels[l].Since = time.Unix(at, 0).UTC()
+		}
+	}
 	return nil
 }
 
@@ -401,16 +451,13 @@ func (s *Set) addEdge(e edgeID) uint32 {
 	return id
 }
 
-// since is the start of the oldest bucket retained.
-func (s *Set) since() int64 { return s.back(s.cfg.Retention) }
-
-func (s *Set) back(d time.Duration) int64 {
-	return max(0, bucketStart(s.head)-int64(d/time.Second))
-}
-
 func (s *Set) sinceTime() time.Time {
 	if s.head == 0 {
 		return time.Time{}
 	}
-	return time.Unix(max(s.since(), s.oldest), 0).UTC()
+	first := s.since()[levels-1]
+	if t := s.red.levels[0].oldest; t != 0 {
+		first = max(first, t)
+	}
+	return time.Unix(first, 0).UTC()
 }

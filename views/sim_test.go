@@ -68,7 +68,7 @@ func workload(r *rand.Rand, calls int) map[int32][]viewstest.Record {
 		c, s := services[r.IntN(4)], services[r.IntN(4)]
 		status := []string{"", "error", "ok"}[r.IntN(3)]
 		kinds := [][2]string{{"client", "server"}, {"producer", "consumer"}, {"client", "consumer"}}[r.IntN(3)]
-		client := fmt.Sprintf("%v %dms %s %s call%d id=t%d/a peer.service=%s %s", at, r.IntN(50), c, kinds[0], r.IntN(3), i, s, status)
+		client := fmt.Sprintf("%v %dms %s %s call%d id=t%d/a peer.service=%s service.version=v1 messaging.system=kafka %s exception=IOError:after_%d_ms", at, r.IntN(50), c, kinds[0], r.IntN(3), i, s, status, i)
 		server := fmt.Sprintf("%v %dms %s %s op%d id=t%d/b<a", at, r.IntN(40), s, kinds[1], r.IntN(3), i)
 		again := fmt.Sprintf("%v %dms %s %s op id=t%d/c<a", at, r.IntN(40), services[r.IntN(4)], kinds[1], i)
 		p, q := int32(r.IntN(simPartitions)), int32(r.IntN(simPartitions))
@@ -84,7 +84,7 @@ func workload(r *rand.Rand, calls int) map[int32][]viewstest.Record {
 			put(q, at, server, fmt.Sprintf("%v 1ms - internal lost id=t%d/x", at, i))
 			put(p, at, client)
 		case 4:
-			put(p, at, client, fmt.Sprintf("%v 3ms %s client q id=t%d/d db.name=main", at, c, i))
+			put(p, at, client, fmt.Sprintf("%v 3ms %s client q id=t%d/d db.name=main db.system=pg db.operation.name=SELECT", at, c, i))
 			if n := len(topic[p]); n > 0 { // sent again, to another partition
 				topic[q] = append(topic[q], topic[p][n-1])
 			}
@@ -214,7 +214,7 @@ func commit(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string) {
 func dump(t *testing.T, s *viewstest.Script) string {
 	t.Helper()
 	var b strings.Builder
-	for _, v := range []string{"red", "edges", "pending", "counters"} {
+	for _, v := range []string{"red", "edges", "levels", "pending", "counters", "traces", "errors", "databases", "messaging", "versions"} {
 		if err := s.Set.Dump(&b, v); err != nil {
 			t.Fatal(err)
 		}

@@ -31,6 +31,7 @@ type Resource struct {
 	HasService bool
 	// DBName and DBNamespace stand on the resource of some database clients; nil where absent.
 	DBName, DBNamespace []byte
+	Version             []byte // service.version; nil where absent
 }
 
 // Span is what the views need of an OTLP span. Its slices point into the scanned record and live as long as it does; a
@@ -49,7 +50,14 @@ type Span struct {
 	TraceState []byte
 	// Attributes that name the other side of a call; nil where absent.
 	PeerService, DBName, DBNamespace, DBSystemName, DBSystem, ServerAddress, NetPeerName, Destination []byte
+	// What a database call does, and which messaging system it is; nil where absent.
+	DBOperation, DBCollection, MessagingSystem []byte
+	// Exceptions are the span's events named "exception".
+	Exceptions []Exception
 }
+
+// Exception is one recorded exception, with OpenTelemetry's exception.type and exception.message.
+type Exception struct{ Type, Message []byte }
 
 // Duration is End-Start in nanoseconds, 0 when the end lies before the start.
 func (s *Span) Duration() uint64 {
@@ -58,6 +66,9 @@ func (s *Span) Duration() uint64 {
 	}
 	return s.End - s.Start
 }
+
+// startBefore is the start, or end when the span claims to start after that.
+func (s *Span) startBefore(end uint64) uint64 { return min(s.Start, end) }
 
 var kindNames = [kinds]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
 

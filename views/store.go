@@ -20,18 +20,25 @@ type counts[C any] interface {
 // store is one view's committed state: for each series its total over all time, and for each bucket the cells of all series.
 //
 // A counter's value at time t is its total less the cells of the buckets from t on, so reading near now touches few buckets and
-// nothing has to be rewritten when old buckets expire. Recent buckets stay in memory, older ones are read from the KV.
+// nothing has to be rewritten when old buckets expire. Recent buckets stay in memory, older ones are read from the KV. Every level
+// (level.go) has cells of its own.
 //
 // What is stored says up to which checkpoint it counts (its stamp). So a fold may write in several transactions: after a crash in
 // between, the journal adds to each only what it does not hold yet.
 //
 // A store is guarded by its Set.
 type store[C any, P counts[C]] struct {
-	view    byte // in keys
-	series  map[uint32]*series[C]
+	view   byte // in keys
+	series map[uint32]*series[C]
+	levels [levels]tier[C]
+	dirty  map[uint32]struct{}
+}
+
+// tier is what a store holds of one level in memory.
+type tier[C any] struct {
 	buckets map[int64]bucket[C]
 	hotFrom int64 // buckets from here on are in memory if they exist
-	dirty   map[uint32]struct{}
+	oldest  int64 // buckets from here on may be stored; 0: none is
 }
 
 type series[C any] struct {
@@ -40,7 +47,7 @@ type series[C any] struct {
 	stamp       uint64
 }
 
-// bucket holds the cells of 10 s in chunks of neighbouring series, by chunk number.
+// bucket holds the cells of one bucket's time in chunks of neighbouring series, by chunk number.
 type bucket[C any] map[uint16]*chunk[C]
 
 // chunkSeries is how many series share a stored value.
@@ -56,11 +63,15 @@ type chunk[C any] struct {
 }
 
 func newStore[C any, P counts[C]](view byte) *store[C, P] {
-	return &store[C, P]{view: view, series: map[uint32]*series[C]{}, buckets: map[int64]bucket[C]{}, dirty: map[uint32]struct{}{}}
+	s := &store[C, P]{view: view, series: map[uint32]*series[C]{}, dirty: map[uint32]struct{}{}}
+	for l := range s.levels {
+		s.levels[l].buckets = map[int64]bucket[C]{}
+	}
+	return s
 }
 
-func (s *store[C, P]) cellsKey(id keyspace, start int64, n uint16) []byte {
-	k := id.key(storage.TableCells, s.view)
+func (s *store[C, P]) cellsKey(id keyspace, level int, start int64, n uint16) []byte {
+	k := id.key(storage.TableCells, s.view, byte(level))
 	k = binary.BigEndian.AppendUint32(k, uint32(start))
 	return binary.BigEndian.AppendUint16(k, n)
 }
@@ -69,8 +80,10 @@ func (s *store[C, P]) seriesKey(id keyspace, series uint32) []byte {
 	return binary.BigEndian.AppendUint32(id.key(storage.TableSeries, s.view), series)
 }
 
-// add counts what checkpoint seq adds to a series in a bucket; with late set it counts in the total alone.
-func (s *store[C, P]) add(kv reader, seq uint64, id uint32, start int64, delta *C, late bool) error {
+// add counts what checkpoint seq adds to a series in a 10 s bucket, in every level that retains its time. It reports whether none
+// does: then it counts in the total alone.
+func (s *store[C, P]) add(kv reader, seq uint64, id uint32, start int64, delta *C, since sinces) (late bool, err error) {
+	late = true
 	se := s.series[id]
 	if se == nil {
 		se = &series[C]{first: start, last: start}
@@ -80,11 +93,27 @@ func (s *store[C, P]) add(kv reader, seq uint64, id uint32, start int64, delta *
 		P(&se.total).merge(delta)
 		s.dirty[id] = struct{}{}
 	}
-	if late {
-		return nil
+	for l := range s.levels {
+		at := start - start%levelSeconds[l]
+		if at < since[l] {
+			continue
+		}
+		late = false
+		if err := s.addCell(kv, seq, l, id, at, delta); err != nil {
+			return late, err
+		}
 	}
-	se.first, se.last = min(se.first, start), max(se.last, start)
-	c, err := s.chunk(kv, id, start)
+	if !late {
+		se.first, se.last = min(se.first, start), max(se.last, start)
+	}
+	return late, nil
+}
+
+func (s *store[C, P]) addCell(kv reader, seq uint64, l int, id uint32, start int64, delta *C) error {
+	if t := &s.levels[l]; t.oldest == 0 || start < t.oldest {
+		t.oldest = max(start, 1)
+	}
+	c, err := s.chunk(kv, l, id, start)
 	if err != nil || seq <= c.stamp {
 		return err
 	}
@@ -102,19 +131,19 @@ func (s *store[C, P]) add(kv reader, seq uint64, id uint32, start int64, delta *
 }
 
 // chunk returns the chunk of a series in a bucket, from the KV when it is a cold one.
-func (s *store[C, P]) chunk(kv reader, id uint32, start int64) (*chunk[C], error) {
-	n := uint16(id / chunkSeries)
-	b := s.buckets[start]
+func (s *store[C, P]) chunk(kv reader, l int, id uint32, start int64) (*chunk[C], error) {
+	n, t := uint16(id/chunkSeries), &s.levels[l]
+	b := t.buckets[start]
 	if b == nil {
 		b = bucket[C]{}
-		s.buckets[start] = b
+		t.buckets[start] = b
 	}
 	if c := b[n]; c != nil {
 		return c, nil
 	}
 	c := &chunk[C]{open: map[uint32]*C{}}
-	if start < s.hotFrom {
-		err := kv.kv.Scan(s.cellsKey(kv.keyspace, start, n), s.cellsKey(kv.keyspace, start, n+1), func(_, v []byte) error {
+	if start < t.hotFrom {
+		err := kv.kv.Scan(s.cellsKey(kv.keyspace, l, start, n), s.cellsKey(kv.keyspace, l, start, n+1), func(_, v []byte) error {
 			c = &chunk[C]{packed: slices.Clone(v), stamp: stampOf(v)}
 			return nil
 		})
@@ -187,9 +216,16 @@ func (s *store[C, P]) pack(c *chunk[C]) []byte {
 	return packed
 }
 
+// horizon says what a fold keeps: buckets from hot on in memory, those from since on at all, series counted since forget.
+type horizon struct {
+	hot, since sinces
+	forget     int64
+}
+
 // fold returns the entries that bring the stored state up to checkpoint seq. Each stands for itself. Cold and expired buckets leave
-// memory.
-func (s *store[C, P]) fold(ks keyspace, seq uint64, hotFrom, since, forget int64, entries []storage.Entry) []storage.Entry {
+// memory; stored ones that expired are deleted.
+func (s *store[C, P]) fold(kv reader, seq uint64, h horizon, entries []storage.Entry) ([]storage.Entry, error) {
+	ks := kv.keyspace
 	for id := range s.dirty {
 		se := s.series[id]
 		se.stamp = seq
@@ -200,20 +236,32 @@ func (s *store[C, P]) fold(ks keyspace, seq uint64, hotFrom, since, forget int64
 	}
 	clear(s.dirty)
 	for id, se := range s.series {
-		if se.last < forget {
+		if se.last < h.forget {
 			delete(s.series, id)
 			entries = append(entries, storage.Entry{Key: s.seriesKey(ks, id)})
 		}
 	}
-	for start, b := range s.buckets {
-		if start < since {
-			delete(s.buckets, start) // what is stored of it is deleted by the Set
+	for l := range s.levels {
+		entries = s.foldLevel(ks, seq, l, h, entries)
+		var err error
+		if entries, err = s.expire(kv, l, h.since[l], entries); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+func (s *store[C, P]) foldLevel(ks keyspace, seq uint64, l int, h horizon, entries []storage.Entry) []storage.Entry {
+	t := &s.levels[l]
+	for start, b := range t.buckets {
+		if start < h.since[l] {
+			delete(t.buckets, start) // what is stored of it is deleted by expire
 			continue
 		}
 		for n, c := range b {
 			if c.dirty {
 				c.stamp, c.dirty, c.resting = seq, false, false
-				entries = append(entries, storage.Entry{Key: s.cellsKey(ks, start, n), Value: s.pack(c)})
+				entries = append(entries, storage.Entry{Key: s.cellsKey(ks, l, start, n), Value: s.pack(c)})
 			} else if c.open != nil {
 				if c.resting {
 					c.packed, c.open = s.pack(c), nil
@@ -221,17 +269,48 @@ func (s *store[C, P]) fold(ks keyspace, seq uint64, hotFrom, since, forget int64
 				c.resting = true
 			}
 		}
-		if start < hotFrom {
-			delete(s.buckets, start)
+		if start < h.hot[l] {
+			delete(t.buckets, start)
 		}
 	}
-	s.hotFrom = max(s.hotFrom, hotFrom)
+	t.hotFrom = max(t.hotFrom, h.hot[l])
 	return entries
 }
 
-// restore reads the series and the buckets from hotFrom on.
-func (s *store[C, P]) restore(kv reader, hotFrom int64) error {
-	s.hotFrom = hotFrom
+// expire deletes stored buckets older than since.
+func (s *store[C, P]) expire(kv reader, l int, since int64, entries []storage.Entry) ([]storage.Entry, error) {
+	t := &s.levels[l]
+	if t.oldest == 0 || t.oldest >= since {
+		return entries, nil
+	}
+	err := kv.kv.Scan(s.cellsKey(kv.keyspace, l, t.oldest-t.oldest%levelSeconds[l], 0), s.cellsKey(kv.keyspace, l, since, 0), func(k, _ []byte) error {
+		entries = append(entries, storage.Entry{Key: slices.Clone(k)})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find expired buckets of view %c: %w", s.view, err)
+	}
+	t.oldest = since
+	return entries, nil
+}
+
+// appendState and restoreState keep where the levels begin.
+func (s *store[C, P]) appendState(b []byte) []byte {
+	for l := range s.levels {
+		b = binary.AppendUvarint(b, uint64(s.levels[l].hotFrom))
+		b = binary.AppendUvarint(b, uint64(s.levels[l].oldest))
+	}
+	return b
+}
+
+func (s *store[C, P]) restoreState(d *decoder) {
+	for l := range s.levels {
+		s.levels[l].hotFrom, s.levels[l].oldest = int64(d.uvarint()), int64(d.uvarint())
+	}
+}
+
+// restore reads the series and the hot buckets.
+func (s *store[C, P]) restore(kv reader) error {
 	prefix := kv.key(storage.TableSeries, s.view)
 	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		d := decoder{b: v}
@@ -243,29 +322,48 @@ func (s *store[C, P]) restore(kv reader, hotFrom int64) error {
 	if err != nil {
 		return fmt.Errorf("read series of view %c: %w", s.view, err)
 	}
-	err = s.scanStored(kv, hotFrom, 1<<32-1, func(start int64, n uint16, v []byte) error {
-		if s.buckets[start] == nil {
-			s.buckets[start] = bucket[C]{}
+	for l := range s.levels {
+		t := &s.levels[l]
+		err = s.scanStored(kv, l, t.hotFrom, 1<<32-1, func(start int64, n uint16, v []byte) error {
+			if t.buckets[start] == nil {
+				t.buckets[start] = bucket[C]{}
+			}
+			t.buckets[start][n] = &chunk[C]{packed: slices.Clone(v), stamp: stampOf(v)}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("read cells of view %c: %w", s.view, err)
 		}
-		s.buckets[start][n] = &chunk[C]{packed: slices.Clone(v), stamp: stampOf(v)}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read cells of view %c: %w", s.view, err)
 	}
 	return nil
 }
 
-func (s *store[C, P]) scanStored(kv reader, from, to int64, fn func(start int64, n uint16, v []byte) error) error {
-	prefix := len(kv.key(storage.TableCells, s.view))
-	return kv.kv.Scan(s.cellsKey(kv.keyspace, from, 0), s.cellsKey(kv.keyspace, to, 0), func(k, v []byte) error {
+func (s *store[C, P]) scanStored(kv reader, l int, from, to int64, fn func(start int64, n uint16, v []byte) error) error {
+	prefix := len(kv.key(storage.TableCells, s.view, 0))
+	return kv.kv.Scan(s.cellsKey(kv.keyspace, l, from, 0), s.cellsKey(kv.keyspace, l, to, 0), func(k, v []byte) error {
 		return fn(int64(binary.BigEndian.Uint32(k[prefix:])), binary.BigEndian.Uint16(k[prefix+4:]), v)
 	})
 }
 
-// each calls fn for every cell with from <= bucket < to of the series that want accepts; buckets ascend, but stored ones come
-// before those in memory. fn may keep c.
-func (s *store[C, P]) each(kv reader, from, to int64, want func(id uint32) bool, fn func(start int64, id uint32, c *C) error) error {
+// each calls fn for the cells of the series that want accepts in every segment. fn may keep c.
+func (s *store[C, P]) each(kv reader, segments []segment, want func(id uint32) bool, fn func(at bucketAt, id uint32, c *C) error) error {
+	for _, g := range segments {
+		err := s.eachOf(kv, g, want, func(start int64, id uint32, c *C) error {
+			return fn(bucketAt{start, levelSeconds[g.level]}, id, c)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bucketAt is a bucket's start and width in seconds.
+type bucketAt struct{ start, width int64 }
+
+// eachOf reads one segment; buckets ascend, but stored ones come before those in memory.
+func (s *store[C, P]) eachOf(kv reader, g segment, want func(id uint32) bool, fn func(start int64, id uint32, c *C) error) error {
+	from, to, t := g.from, g.to, &s.levels[g.level]
 	packed := func(start int64, v []byte) error {
 		return s.unpack(v, func(id uint32, cell []byte) error {
 			if !want(id) {
@@ -278,9 +376,9 @@ func (s *store[C, P]) each(kv reader, from, to int64, want func(id uint32) bool,
 			return fn(start, id, c)
 		})
 	}
-	if from < s.hotFrom {
-		err := s.scanStored(kv, max(from, 0), min(to, s.hotFrom), func(start int64, n uint16, v []byte) error {
-			if s.buckets[start][n] != nil {
+	if from < t.hotFrom {
+		err := s.scanStored(kv, g.level, max(from, 0), min(to, t.hotFrom), func(start int64, n uint16, v []byte) error {
+			if t.buckets[start][n] != nil {
 				return nil // changed since it was stored: below
 			}
 			return packed(start, v)
@@ -289,11 +387,11 @@ func (s *store[C, P]) each(kv reader, from, to int64, want func(id uint32) bool,
 			return err
 		}
 	}
-	for _, start := range slices.Sorted(maps.Keys(s.buckets)) {
+	for _, start := range slices.Sorted(maps.Keys(t.buckets)) {
 		if start < from || start >= to {
 			continue
 		}
-		for _, c := range s.buckets[start] {
+		for _, c := range t.buckets[start] {
 			if c.open == nil {
 				if err := packed(start, c.packed); err != nil {
 					return err

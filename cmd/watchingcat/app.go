@@ -98,8 +98,10 @@ func (a *App) viewConfig() views.Config {
 		dedup = -1
 	}
 	return views.Config{
-		Retention: c.Retention10s, Lifetime: c.Retention1m, PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: dedup,
-		Limits: views.Limits{Services: c.LimitServices, OperationsPerService: c.LimitOperations, Edges: c.LimitEdges, Series: c.LimitSeries},
+		Retention: c.Retention10s, Retention1m: c.Retention1m, Retention1h: time.Duration(c.Retention1h),
+		TraceRetention: c.RetTraces.age, TraceBytes: c.RetTraces.bytes, PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: dedup,
+		Limits: views.Limits{Services: c.LimitServices, OperationsPerService: c.LimitOperations, Edges: c.LimitEdges, Series: c.LimitSeries,
+			ErrorGroups: c.LimitErrorGroups, Patterns: c.LimitPatterns},
 	}
 }
 

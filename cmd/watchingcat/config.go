@@ -50,18 +50,18 @@ type Config struct {
 
 	CommitInterval time.Duration `env:"COMMIT_INTERVAL" yaml:"commit_interval" help:"how often to checkpoint"`
 	Retention10s   time.Duration `env:"RETENTION_10S" yaml:"retention_10s" help:"how long 10 s buckets are kept"`
-	Retention1m    time.Duration `env:"RETENTION_1M" yaml:"retention_1m" help:"how long a silent series is remembered"`
-	Retention1h    string        `env:"RETENTION_1H" yaml:"retention_1h" later:"true" help:"how long 1 h buckets are kept"`
-	RetTraces      string        `env:"RETENTION_TRACES" yaml:"retention_traces" later:"true" help:"how long traces are kept"`
-	RetLogs        string        `env:"RETENTION_LOGS" yaml:"retention_logs" later:"true" help:"how long log lines are kept"`
+	Retention1m    time.Duration `env:"RETENTION_1M" yaml:"retention_1m" help:"how long 1 min buckets are kept, and a silent series is shown"`
+	Retention1h    days          `env:"RETENTION_1H" yaml:"retention_1h" help:"how long 1 h buckets are kept, as 400d or 9600h"`
+	RetTraces      retention     `env:"RETENTION_TRACES" yaml:"retention_traces" help:"how long traces are kept, and how many bytes of their spans: 1h,4GiB; 0 bytes keep summaries alone"`
+	RetLogs        retention     `env:"RETENTION_LOGS" yaml:"retention_logs" help:"how long log lines are kept, and how many bytes of them: 1h,2GiB"`
 	RetMetrics     string        `env:"RETENTION_METRICS" yaml:"retention_metrics" later:"true" help:"how long metric samples are kept"`
 
 	LimitServices    int `env:"LIMIT_SERVICES" yaml:"limit_services" help:"services kept apart; the rest count under _other"`
 	LimitOperations  int `env:"LIMIT_OPERATIONS_PER_SERVICE" yaml:"limit_operations_per_service" help:"operations of a service kept apart"`
 	LimitEdges       int `env:"LIMIT_EDGES" yaml:"limit_edges" help:"edges of the service map kept apart"`
 	LimitSeries      int `env:"LIMIT_SERIES" yaml:"limit_series" help:"series kept apart"`
-	LimitPatterns    int `env:"LIMIT_PATTERNS" yaml:"limit_patterns" later:"true" help:"log patterns of a service"`
-	LimitErrorGroups int `env:"LIMIT_ERROR_GROUPS" yaml:"limit_error_groups" later:"true" help:"exception groups"`
+	LimitPatterns    int `env:"LIMIT_PATTERNS" yaml:"limit_patterns" help:"log patterns of a service"`
+	LimitErrorGroups int `env:"LIMIT_ERROR_GROUPS" yaml:"limit_error_groups" help:"exception groups"`
 
 	PairingWindow       time.Duration `env:"PAIRING_WINDOW" yaml:"pairing_window" help:"how long a span half waits for its other side, in event time"`
 	PairingCompensation time.Duration `env:"PAIRING_COMPENSATION" yaml:"pairing_compensation" help:"how long a half counted alone can still be paired"`
@@ -105,7 +105,7 @@ func defaultConfig() Config {
 		KafkaDeadLetterTopic: "watchingcat_dead_letter", KafkaConfigTopic: "watchingcat_config",
 		KafkaGroup: "watchingcat", KafkaStart: "earliest",
 		CommitInterval: 250 * time.Millisecond,
-		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: "400d", RetTraces: "1h", RetLogs: "1h", RetMetrics: "6h",
+		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: days(400 * 24 * time.Hour), RetTraces: retention{time.Hour, 4 << 30}, RetLogs: retention{time.Hour, 2 << 30}, RetMetrics: "6h",
 		LimitServices: 10_000, LimitOperations: 500, LimitEdges: 50_000, LimitSeries: 200_000, LimitPatterns: 1000, LimitErrorGroups: 10_000,
 		PairingWindow: 10 * time.Second, PairingCompensation: 15 * time.Minute, Lateness: 2 * time.Second, DedupWindow: 5 * time.Minute,
 		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthTokenLife: "24h",
@@ -284,7 +284,9 @@ func (c *Config) check() error {
 		bad(d >= time.Second, name, "%v is less than a second", d)
 	}
 	bad(c.Retention1m >= c.Retention10s, "RETENTION_1M", "%v is less than the %v of RETENTION_10S", c.Retention1m, c.Retention10s)
-	for name, n := range map[string]int{"LIMIT_SERVICES": c.LimitServices, "LIMIT_OPERATIONS_PER_SERVICE": c.LimitOperations, "LIMIT_EDGES": c.LimitEdges, "LIMIT_SERIES": c.LimitSeries} {
+	bad(time.Duration(c.Retention1h) >= c.Retention1m, "RETENTION_1H", "%v is less than the %v of RETENTION_1M", c.Retention1h, c.Retention1m)
+	for name, n := range map[string]int{"LIMIT_SERVICES": c.LimitServices, "LIMIT_OPERATIONS_PER_SERVICE": c.LimitOperations, "LIMIT_EDGES": c.LimitEdges, "LIMIT_SERIES": c.LimitSeries,
+		"LIMIT_PATTERNS": c.LimitPatterns, "LIMIT_ERROR_GROUPS": c.LimitErrorGroups} {
 		bad(n > 0, name, "%d is not positive", n)
 	}
 	bad(c.Lateness >= 0 && c.DedupWindow >= 0 && c.PairingCompensation >= 0, "LATENESS, DEDUP_WINDOW or PAIRING_COMPENSATION", "negative")

@@ -10,14 +10,14 @@ import (
 	"github.com/gaurav/watchingcat/views"
 )
 
-// Reader counts observations in exact 10 s cells and answers SelectRED, SelectEdges and Frontier; its other methods answer
-// nothing. It is safe for concurrent use.
+// Reader counts observations in exact 10 s cells and answers SelectRED, SelectEdges and Frontier. It is safe for concurrent use.
 type Reader struct {
-	mu    sync.Mutex
-	fr    views.Frontier
-	feed  views.Feed
-	red   []*views.REDTimeline
-	edges []*views.EdgeTimeline
+	views.Reader // not there: what is not implemented below panics
+	mu           sync.Mutex
+	fr           views.Frontier
+	feed         views.Feed
+	red          []*views.REDTimeline
+	edges        []*views.EdgeTimeline
 }
 
 // Observation is one span, or one call over an edge.
@@ -39,6 +39,7 @@ func (r *Reader) Span(k views.REDKey, obs ...Observation) {
 	t := r.red[i]
 	for _, o := range obs {
 		c := cell(&t.Cells, o.At, func(c *views.REDCell) *int64 { return &c.Bucket })
+		c.Width = views.BucketSeconds
 		c.Calls++
 		c.Size += 100
 		c.Sum += uint64(o.Duration)
@@ -67,6 +68,7 @@ func (r *Reader) Call(k views.EdgeKey, failed bool, obs ...Observation) {
 	t := r.edges[i]
 	for _, o := range obs {
 		c := cell(&t.Cells, o.At, func(c *views.EdgeCell) *int64 { return &c.Bucket })
+		c.Width = views.BucketSeconds
 		c.Calls++
 		if failed {
 			c.Failed++
@@ -191,22 +193,3 @@ func (r *Reader) Frontier() views.Frontier {
 
 // Feed implements views.Reader.
 func (r *Reader) Feed() *views.Feed { return &r.feed }
-
-// Services implements views.Reader.
-func (r *Reader) Services(_, _ time.Time) ([]views.Service, error) { return nil, nil }
-
-// Operations implements views.Reader.
-func (r *Reader) Operations(string, time.Time, time.Time) ([]views.Operation, bool, error) {
-	return nil, false, nil
-}
-
-// ServicePoints implements views.Reader.
-func (r *Reader) ServicePoints(string, string, time.Time, time.Time, time.Duration) ([]views.Point, bool, error) {
-	return nil, false, nil
-}
-
-// ServiceMap implements views.Reader.
-func (r *Reader) ServiceMap(_, _ time.Time) (views.Map, error) { return views.Map{}, nil }
-
-// Counters implements views.Reader.
-func (r *Reader) Counters() views.Counters { return views.Counters{} }

@@ -2,14 +2,16 @@
 //
 //	spans [p=N] [ts=DUR] [again]   one Kafka record, on partition N (default 0) with timestamp ts; one span a line:
 //	                               <start> <dur> <service> <kind> <name> id=<trace>/<span>[<<parent>] [error|ok] [key=value ...]
-//	                               a service of - is a resource without service.name; `again` repeats the record before
+//	                               a service of - is a resource without service.name; `again` repeats the record before;
+//	                               exception=<type>:<message with _ for blanks>
 //	bad [p=N]                      a record that fails half way: its spans are rolled back and the record is skipped
 //	commit [idle=N@DUR]            checkpoint; partition N is idle with a watermark of DUR
 //	crash                          drop memory, reopen from the store, read each partition again from its position
 //	fold                           checkpoint that also cuts the journal
 //	limits name=N ...              reopen with other limits (services, operations, edges, series, waiting)
-//	dump red|edges|pending|counters
+//	dump VIEW                      see views.Set.Dump
 //	services|operations SERVICE|map from=DUR to=DUR     what readers are told
+//	traces [service=S] [operation=O] [status=error|ok] [min=DUR] [max=DUR] [from=DUR to=DUR] [slowest] [limit=N]
 package viewstest
 
 import (
@@ -101,6 +103,8 @@ func (s *Script) Do(d *datadriven.TestData) (string, error) {
 		return "", s.replayAll()
 	case "limits":
 		return "", s.limits(d)
+	case "traces":
+		return s.traces(d)
 	case "dump":
 		var b strings.Builder
 		err := s.Set.Dump(&b, d.CmdArgs[0].Key)
@@ -222,10 +226,34 @@ func clock(t time.Time) time.Duration {
 
 func (s *Script) limits(d *datadriven.TestData) error {
 	l := &s.Cfg.Limits
-	for name, to := range map[string]*int{"services": &l.Services, "operations": &l.OperationsPerService, "edges": &l.Edges, "series": &l.Series, "waiting": &l.Waiting} {
+	for name, to := range map[string]*int{"services": &l.Services, "operations": &l.OperationsPerService, "edges": &l.Edges, "series": &l.Series, "errors": &l.ErrorGroups, "waiting": &l.Waiting} {
 		*to = arg(d, name, *to)
 	}
 	return s.open()
+}
+
+func (s *Script) traces(d *datadriven.TestData) (string, error) {
+	q := views.TraceQuery{Limit: arg(d, "limit", 20), Slowest: d.HasArg("slowest"), MinDuration: durationArg(d, "min"), MaxDuration: durationArg(d, "max")}
+	for name, to := range map[string]*string{"service": &q.Service, "operation": &q.Operation, "status": &q.Status} {
+		if v, ok := d.Arg(name); ok && len(v.Vals) > 0 {
+			*to = v.Vals[0]
+		}
+	}
+	if d.HasArg("from") {
+		q.From = time.Unix(0, int64(durationArg(d, "from")))
+	}
+	if d.HasArg("to") {
+		q.To = time.Unix(0, int64(durationArg(d, "to")))
+	}
+	r, err := s.Set.SearchTraces(q)
+	var b strings.Builder
+	for _, t := range r.Traces {
+		fmt.Fprintf(&b, "%s %s/%s start=%v %v spans=%d errors=%d\n", strings.TrimRight(string(t.ID[:]), "\x00"), t.RootService, t.RootOperation, clock(t.Start), t.Duration(), t.Spans, t.Errors)
+	}
+	if r.More {
+		b.WriteString("more\n")
+	}
+	return b.String(), err
 }
 
 func (s *Script) read(d *datadriven.TestData) (string, error) {
@@ -329,12 +357,16 @@ func (l *Line) word(w string) error {
 	k, v, _ := strings.Cut(w, "=")
 	attrs := map[string]*[]byte{"peer.service": &s.PeerService, "db.name": &s.DBName, "db.namespace": &s.DBNamespace, "db.system": &s.DBSystem,
 		"db.system.name": &s.DBSystemName, "server.address": &s.ServerAddress, "net.peer.name": &s.NetPeerName,
-		"messaging.destination.name": &s.Destination, "tracestate": &s.TraceState, "resource.db.name": &l.Resource.DBName}
+		"messaging.destination.name": &s.Destination, "tracestate": &s.TraceState, "resource.db.name": &l.Resource.DBName,
+		"messaging.system": &s.MessagingSystem, "db.operation.name": &s.DBOperation, "db.collection.name": &s.DBCollection, "service.version": &l.Resource.Version}
 	switch to := attrs[k]; {
 	case w == "error":
 		s.Status = views.StatusError
 	case w == "ok":
 		s.Status = views.StatusOK
+	case k == "exception":
+		typ, msg, _ := strings.Cut(v, ":")
+		s.Exceptions = append(s.Exceptions, views.Exception{Type: []byte(typ), Message: []byte(strings.ReplaceAll(msg, "_", " "))})
 	case to != nil:
 		*to = []byte(v)
 	default:

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/prometheus/common/model"
+)
+
+// days is a duration that may be written in days, as Prometheus writes them: 400d.
+type days time.Duration
+
+// UnmarshalText reads 400d, 72h or 1h30m.
+func (d *days) UnmarshalText(b []byte) error {
+	v, err := parseAge(string(b))
+	*d = days(v)
+	return err
+}
+
+func (d days) String() string { return model.Duration(d).String() }
+
+// MarshalText writes what UnmarshalText reads.
+func (d days) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+func parseAge(s string) (time.Duration, error) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return d, nil
+	}
+	d, err := model.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no duration: give 400d, 72h or 1h30m", s)
+	}
+	return time.Duration(d), nil
+}
+
+// retention bounds something by age and by size.
+type retention struct {
+	age   time.Duration
+	bytes int64
+}
+
+// UnmarshalText reads an age, a size, or both with a comma between; what is left out stays as it is.
+func (r *retention) UnmarshalText(b []byte) error {
+	for part := range strings.SplitSeq(string(b), ",") {
+		part = strings.TrimSpace(part)
+		if age, err := parseAge(part); err == nil {
+			r.age = age
+			continue
+		}
+		size, err := units.RAMInBytes(part)
+		if err != nil {
+			return fmt.Errorf("%q is neither an age (1h) nor a size (4GiB)", part)
+		}
+		r.bytes = size
+	}
+	return nil
+}
+
+func (r retention) String() string { return days(r.age).String() + "," + units.BytesSize(float64(r.bytes)) }
+
+// MarshalText writes what UnmarshalText reads.
+func (r retention) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

@@ -1,0 +1,186 @@
+package views
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// Raw blocks keep recent records as they came: the values of Kafka records, one after the other, compressed with zstd. OTLP's
+// messages are lists, and lists written one after the other are one list, so a block is itself an OTLP message.
+//
+// Blocks are written with the checkpoint that took their records and named by its number. They are dropped, the oldest first, when
+// they are older than retention or more than may be kept.
+
+// rawStore is what memory knows of the raw blocks of one signal.
+type rawStore struct {
+	signal   byte // in keys
+	maxBytes int64
+	kept     []rawMeta // ascending by checkpoint
+	bytes    int64
+	enc      *zstd.Encoder
+	dec      *zstd.Decoder
+	stray    [][]byte
+}
+
+// rawMeta is what one checkpoint wrote.
+type rawMeta struct {
+	seq    uint64
+	blocks uint32
+	bytes  int64
+	end    uint64 // newest event time in it
+}
+
+// rawBlockBytes is how much a block holds before the next is begun.
+const rawBlockBytes = 512 << 10
+
+// maxRawBlock is the largest block that is read: one full block and one maximal record.
+const maxRawBlock = rawBlockBytes + 64<<20
+
+func newRawStore(signal byte, maxBytes int64) (*rawStore, error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, fmt.Errorf("zstd: %w", err)
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxRawBlock))
+	if err != nil {
+		return nil, fmt.Errorf("zstd: %w", err)
+	}
+	return &rawStore{signal: signal, maxBytes: maxBytes, enc: enc, dec: dec}, nil
+}
+
+func (s *rawStore) key(ks keyspace, r rawRef) []byte {
+	k := binary.BigEndian.AppendUint64(ks.key(storage.TableRaw, s.signal), r.seq)
+	return binary.BigEndian.AppendUint32(k, r.n)
+}
+
+func (s *rawStore) metaKey(ks keyspace, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(ks.key(storage.TableMeta, 'r', s.signal), seq)
+}
+
+// rawBatch is what one partition read of raw records between two checkpoints.
+type rawBatch struct {
+	blocks [][]byte
+	used   int
+	end    uint64
+}
+
+// add keeps a record and returns the number of its block in the batch.
+func (b *rawBatch) add(value []byte, end uint64) uint32 {
+	if b.used == 0 || len(b.blocks[b.used-1])+len(value) > rawBlockBytes {
+		if b.used == len(b.blocks) {
+			b.blocks = append(b.blocks, nil)
+		}
+		b.blocks[b.used] = b.blocks[b.used][:0]
+		b.used++
+	}
+	b.end = max(b.end, end)
+	last := &b.blocks[b.used-1]
+	*last = append(*last, value...)
+	return uint32(b.used - 1)
+}
+
+func (b *rawBatch) reset() {
+	if len(b.blocks) > 64 {
+		b.blocks = b.blocks[:64] // what a burst needed
+	}
+	b.used, b.end = 0, 0
+}
+
+// collect returns the entries that keep the blocks of a checkpoint. Block n of batch i becomes number base(i)+n.
+func (s *rawStore) collect(ks keyspace, seq uint64, batches []*rawBatch) (entries []storage.Entry, m rawMeta) {
+	m.seq = seq
+	for _, b := range batches {
+		for _, block := range b.blocks[:b.used] {
+			v := s.enc.EncodeAll(block, make([]byte, 0, len(block)/3))
+			m.bytes += int64(len(v))
+			entries = append(entries, storage.Entry{Key: s.key(ks, rawRef{seq, m.blocks}), Value: v})
+			m.blocks++
+		}
+		m.end = max(m.end, b.end)
+	}
+	if m.blocks == 0 {
+		return nil, m
+	}
+	return append(entries, storage.Entry{Key: s.metaKey(ks, seq), Value: m.append(nil)}), m
+}
+
+func (m *rawMeta) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(m.blocks))
+	b = binary.AppendUvarint(b, uint64(m.bytes))
+	return binary.AppendUvarint(b, m.end)
+}
+
+func (m *rawMeta) decode(d *decoder) {
+	m.blocks, m.bytes, m.end = uint32(d.uvarint()), int64(d.uvarint()), d.uvarint()
+}
+
+func (s *rawStore) install(m rawMeta) {
+	if m.blocks > 0 {
+		s.kept = append(s.kept, m)
+		s.bytes += m.bytes
+	}
+}
+
+// fold drops what is older than since (Unix nanoseconds) or too much.
+func (s *rawStore) fold(ks keyspace, since uint64, entries []storage.Entry) []storage.Entry {
+	gone := 0
+	for gone < len(s.kept) && (s.kept[gone].end < since || s.bytes > s.maxBytes) {
+		m := s.kept[gone]
+		for n := range m.blocks {
+			entries = append(entries, storage.Entry{Key: s.key(ks, rawRef{m.seq, n})})
+		}
+		entries = append(entries, storage.Entry{Key: s.metaKey(ks, m.seq)})
+		s.bytes -= m.bytes
+		gone++
+	}
+	s.kept = slices.Delete(s.kept, 0, gone)
+	for _, k := range s.stray {
+		entries = append(entries, storage.Entry{Key: k})
+	}
+	s.stray = nil
+	return entries
+}
+
+// restore reads what is kept. Blocks of a checkpoint after seq were written before a crash and never committed.
+func (s *rawStore) restore(kv reader, seq uint64) error {
+	prefix := kv.key(storage.TableMeta, 'r', s.signal)
+	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		d := decoder{b: v}
+		m := rawMeta{seq: binary.BigEndian.Uint64(k[len(prefix):])}
+		if m.decode(&d); m.seq <= seq {
+			s.install(m)
+		} else {
+			s.stray = append(s.stray, slices.Clone(k))
+		}
+		return d.err
+	})
+	if err != nil {
+		return fmt.Errorf("read what raw blocks there are: %w", err)
+	}
+	blocks := kv.key(storage.TableRaw, s.signal)
+	return kv.kv.Scan(s.key(kv.keyspace, rawRef{seq: seq + 1}), storage.PrefixEnd(blocks), func(k, _ []byte) error {
+		s.stray = append(s.stray, slices.Clone(k))
+		return nil
+	})
+}
+
+// get returns the OTLP bytes of a block; ok is false when it is no longer kept.
+func (s *rawStore) get(kv reader, r rawRef) (b []byte, ok bool, err error) {
+	if len(s.kept) == 0 || r.seq < s.kept[0].seq {
+		return nil, false, nil
+	}
+	v, err := kv.kv.Get(s.key(kv.keyspace, r))
+	if err != nil {
+		return nil, false, fmt.Errorf("read raw block %d/%d: %w", r.seq, r.n, err)
+	}
+	b, err = s.dec.DecodeAll(v, nil)
+	if err != nil {
+		return nil, false, fmt.Errorf("raw block %d/%d: %w", r.seq, r.n, err)
+	}
+	return b, true, nil
+}

@@ -1,0 +1,120 @@
+package views
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+// TallyRow is one series of a table, summed over a range.
+type TallyRow struct {
+	Labels []string // values, in the order of Table.Labels
+	Tally
+	// FirstSeen and LastSeen are over all time, not the range.
+	FirstSeen, LastSeen time.Time
+}
+
+// TallyCell is one series in one bucket.
+type TallyCell struct {
+	Bucket, Width int64
+	Tally
+}
+
+// TallyTimeline is one series of a table over a range; see REDTimeline.
+type TallyTimeline struct {
+	ID          uint32
+	Labels      []string
+	First, Last int64
+	Base        Tally
+	Cells       []TallyCell
+}
+
+// sub takes away what o counted; extremes and samples stay.
+func (c *Tally) sub(o *Tally) {
+	c.Counts.sub(&o.Counts)
+	c.Failed -= o.Failed
+}
+
+// labelsOf returns the label values of a series, or nil when match refuses them.
+func (t *table) labelsOf(id uint32, match func(labels []string) bool) []string {
+	key := t.dict.key(id)
+	if key == "" {
+		return nil
+	}
+	if l := splitLabels(key); len(l) == len(t.def.labels) && match(l) {
+		return l
+	}
+	return nil
+}
+
+// TableRows returns the series of a table with anything in the range, those that match accepts, ordered by labels.
+func (s *Set) TableRows(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	tab := s.tables[t]
+	known, by := map[uint32][]string{}, map[uint32]*TallyRow{}
+	want := func(id uint32) bool {
+		l, ok := known[id]
+		if !ok {
+			l = tab.labelsOf(id, match)
+			known[id] = l
+		}
+		return l != nil
+	}
+	err := tab.each(s.kv, s.sumsOf(rangeOf(from, to)), want, func(_ bucketAt, id uint32, c *Tally) error {
+		r := by[id]
+		if r == nil {
+			r = &TallyRow{Labels: known[id]}
+			if se := tab.series[id]; se != nil {
+				r.FirstSeen, r.LastSeen = unixNano(se.total.First), unixNano(se.total.Last)
+			}
+			by[id] = r
+		}
+		r.merge(c)
+		return nil
+	})
+	out := make([]TallyRow, 0, len(by))
+	for _, r := range by {
+		out = append(out, *r)
+	}
+	slices.SortFunc(out, func(a, b TallyRow) int { return slices.Compare(a.Labels, b.Labels) })
+	return out, err
+}
+
+// SelectTable returns the series of a table that match accepts, those with nothing in the range included.
+func (s *Set) SelectTable(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	tab, r := s.tables[t], rangeOf(from, to)
+	at := map[uint32]*TallyTimeline{}
+	for id, se := range tab.series {
+		if l := tab.labelsOf(id, match); l != nil {
+			x := &TallyTimeline{ID: id, Labels: l, First: se.first, Last: se.last}
+			x.Base.merge(&se.total)
+			at[id] = x
+		}
+	}
+	want := func(id uint32) bool { return at[id] != nil }
+	err := tab.each(s.kv, s.sumsOf(span{r.to, end}), want, func(_ bucketAt, id uint32, c *Tally) error {
+		at[id].Base.sub(c)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = tab.each(s.kv, s.cellsOf(r), want, func(b bucketAt, id uint32, c *Tally) error {
+		x := at[id]
+		x.Base.sub(c)
+		cell := TallyCell{b.start, b.width, *c}
+		cell.Hist.Counts = slices.Clone(c.Hist.Counts)
+		x.Cells = append(x.Cells, cell)
+		return nil
+	})
+	out := make([]TallyTimeline, 0, len(at))
+	for _, id := range slices.Sorted(maps.Keys(at)) {
+		slices.SortStableFunc(at[id].Cells, func(a, b TallyCell) int { return cmp.Compare(a.Bucket, b.Bucket) })
+		out = append(out, *at[id])
+	}
+	return out, err
+}

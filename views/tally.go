@@ -1,0 +1,431 @@
+package views
+
+import (
+	"cmp"
+	"encoding/binary"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// A table counts things under label values: exceptions, database calls, log lines. All tables work alike; what differs between
+// them stands in tableDefs. A table is a store of tallies and a dictionary that gives each combination of label values an id.
+
+// Table names one table.
+type Table uint8
+
+// The tables.
+const (
+	TableErrors Table = iota
+	TableDatabases
+	TableMessaging
+	TableVersions
+	TableLogs
+	TablePatterns
+	tables // how many there are
+)
+
+type tableDef struct {
+	name   string
+	view   byte // in keys
+	labels []string
+	limit  func(*Limits) int
+}
+
+var tableDefs = [tables]tableDef{
+	TableErrors:    {"errors", 'x', []string{"service", "operation", "type", "message", "source"}, func(l *Limits) int { return l.ErrorGroups }},
+	TableDatabases: {"databases", 'd', []string{"service", "system", "namespace", "operation", "collection"}, func(l *Limits) int { return l.Series }},
+	TableMessaging: {"messaging", 'm', []string{"service", "system", "destination", "kind"}, func(l *Limits) int { return l.Series }},
+	TableVersions:  {"versions", 'v', []string{"service", "version"}, func(l *Limits) int { return l.Series }},
+	TableLogs:      {"logs", 'l', []string{"service", "severity"}, func(l *Limits) int { return l.Series }},
+	TablePatterns:  {"patterns", 'p', []string{"service", "pattern"}, func(l *Limits) int { return l.Patterns * 100 }},
+}
+
+// String is the table's name.
+func (t Table) String() string { return tableDefs[t].name }
+
+// Labels are the names of the table's labels.
+func (t Table) Labels() []string { return tableDefs[t].labels }
+
+// Tally is what a table keeps of one series.
+type Tally struct {
+	Counts
+	Failed      uint64
+	First, Last uint64 // event times of the first and the last, Unix nanoseconds
+	// Latest is the newest with a trace id, Slowest the slowest.
+	Slowest, Latest Exemplar
+	// Text is a sample: of those with a text the newest.
+	Text   string
+	textAt uint64
+}
+
+// tallied is one staged observation.
+type tallied struct {
+	cell   *Tally
+	n      uint64
+	size   uint64
+	failed bool
+	timed  bool // has a duration
+	hist   uint16
+	at     uint64
+	ex     Exemplar
+	text   string
+}
+
+func (c *Tally) observe(o *tallied) {
+	c.Calls += o.n
+	c.Size += o.size
+	if o.failed {
+		c.Failed += o.n
+	}
+	if o.timed {
+		c.Sum += o.ex.Duration * o.n
+		c.Hist.addBucket(int(o.hist), o.n)
+	}
+	c.seen(o.at, o.at)
+	if o.ex.TraceID != ([16]byte{}) {
+		c.Slowest.slower(&o.ex)
+		c.Latest.later(&o.ex)
+	}
+	if o.text != "" {
+		c.sample(o.text, o.at)
+	}
+}
+
+func (c *Tally) seen(first, last uint64) {
+	if first != 0 && (c.First == 0 || first < c.First) {
+		c.First = first
+	}
+	c.Last = max(c.Last, last)
+}
+
+// sample keeps the newest text; of two at the same time the greater one, so that order does not matter.
+func (c *Tally) sample(text string, at uint64) {
+	if cmp.Or(cmp.Compare(at, c.textAt), cmp.Compare(text, c.Text)) > 0 {
+		c.Text, c.textAt = text, at
+	}
+}
+
+func (c *Tally) merge(o *Tally) {
+	c.Counts.merge(&o.Counts)
+	c.Failed += o.Failed
+	c.seen(o.First, o.Last)
+	c.Slowest.slower(&o.Slowest)
+	c.Latest.later(&o.Latest)
+	if o.Text != "" {
+		c.sample(o.Text, o.textAt)
+	}
+}
+
+func (c *Tally) reset() {
+	h := c.Hist
+	h.reset()
+	*c = Tally{}
+	c.Hist = h
+}
+
+// A tally: counts, failed, first, last, slowest, latest, time of the text, text.
+func (c *Tally) append(b []byte) []byte {
+	b = c.Counts.append(b)
+	b = binary.AppendUvarint(b, c.Failed)
+	b = binary.AppendUvarint(b, c.First)
+	b = binary.AppendUvarint(b, c.Last-c.First)
+	b = c.Latest.append(c.Slowest.append(b))
+	b = binary.AppendUvarint(b, c.textAt)
+	return appendString(b, c.Text)
+}
+
+func (c *Tally) decode(d *decoder) {
+	c.Counts.decode(d)
+	c.Failed, c.First = d.uvarint(), d.uvarint()
+	c.Last = c.First + d.uvarint()
+	c.Slowest.decode(d)
+	c.Latest.decode(d)
+	c.textAt, c.Text = d.uvarint(), d.string()
+}
+
+// maxLabel bounds a label value, in bytes; longer ones are cut.
+const maxLabel = 256
+
+// appendLabel adds one label value to the key of a series.
+func appendLabel(key, v []byte) []byte {
+	v = v[:min(len(v), maxLabel)]
+	return append(binary.AppendUvarint(key, uint64(len(v))), v...)
+}
+
+func labelKey(values ...[]byte) (key []byte) {
+	for _, v := range values {
+		key = appendLabel(key, v)
+	}
+	return key
+}
+
+func splitLabels(key string) (values []string) {
+	d := decoder{b: []byte(key)}
+	for len(d.b) > 0 && d.err == nil {
+		values = append(values, strings.ToValidUTF8(d.string(), "\uFFFD")) // a cut may have split a character
+	}
+	return values
+}
+
+// dict gives the label values of a table their ids. Appliers of all partitions share it; each remembers what it asked.
+type dict struct {
+	mu     sync.Mutex
+	ids    map[string]uint32
+	keys   map[uint32]string
+	next   uint32
+	limit  int
+	over   string // key of the overflow series
+	fresh  []uint32
+	stored []uint32      // defined by a journal entry, not by a fold yet
+	gen    atomic.Uint32 // grows when ids are forgotten: what was remembered is then asked again
+}
+
+func newDict(def *tableDef, l *Limits) *dict {
+	other := make([][]byte, len(def.labels))
+	for i := range other {
+		other[i] = []byte(Other)
+	}
+	return &dict{ids: map[string]uint32{}, keys: map[uint32]string{}, limit: max(1, def.limit(l)), over: string(labelKey(other...))}
+}
+
+// id returns the id of a key; above the limit that of the overflow series, and false.
+func (d *dict) id(key []byte) (uint32, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if id, ok := d.ids[string(key)]; ok {
+		return id, string(key) != d.over
+	}
+	k, ok := string(key), true
+	if len(d.ids) >= d.limit {
+		k, ok = d.over, false
+		if id, known := d.ids[k]; known {
+			return id, false
+		}
+	}
+	id := d.next
+	d.add(id, k)
+	d.fresh = append(d.fresh, id)
+	return id, ok
+}
+
+func (d *dict) add(id uint32, key string) {
+	d.ids[key], d.keys[id] = id, key
+	d.next = max(d.next, id+1)
+}
+
+func (d *dict) key(id uint32) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.keys[id]
+}
+
+// again defines an id anew that was forgotten while a batch still used it.
+func (d *dict) again(id uint32, key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.keys[id] == "" {
+		d.add(id, key)
+		d.fresh = append(d.fresh, id)
+	}
+}
+
+func (d *dict) forget(id uint32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.ids, d.keys[id])
+	delete(d.keys, id)
+	d.gen.Add(1)
+}
+
+// appendNew encodes the definitions since the last call: how many, then each id and key.
+func (d *dict) appendNew(b []byte) []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b = binary.AppendUvarint(b, uint64(len(d.fresh)))
+	for _, id := range d.fresh {
+		b = binary.AppendUvarint(b, uint64(id))
+		b = appendString(b, d.keys[id])
+	}
+	d.stored = append(d.stored, d.fresh...)
+	d.fresh = d.fresh[:0]
+	return b
+}
+
+func (d *dict) decodeNew(dec *decoder) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for range min(dec.uvarint(), 1<<24) {
+		id, key := uint32(dec.uvarint()), dec.string()
+		if dec.err != nil {
+			return
+		}
+		d.add(id, key)
+		d.stored = append(d.stored, id)
+	}
+}
+
+// table is one table's committed state.
+type table struct {
+	def *tableDef
+	*store[Tally, *Tally]
+	dict    *dict
+	touched []uint32
+}
+
+func newTables(l *Limits) (ts [tables]*table) {
+	for i := range ts {
+		def := &tableDefs[i]
+		ts[i] = &table{def: def, store: newStore[Tally](def.view), dict: newDict(def, l)}
+	}
+	return ts
+}
+
+func (t *table) dictKey(ks keyspace, id uint32) []byte {
+	return binary.BigEndian.AppendUint32(ks.key(storage.TableMeta, 'd', t.def.view), id)
+}
+
+// fold stores what the last folds have not: definitions too, which go with their series.
+func (t *table) fold(kv reader, seq uint64, h horizon, entries []storage.Entry) ([]storage.Entry, error) {
+	for id, se := range t.series {
+		if se.last < h.forget {
+			t.dict.forget(id)
+			entries = append(entries, storage.Entry{Key: t.dictKey(kv.keyspace, id)})
+		}
+	}
+	entries, err := t.store.fold(kv, seq, h, entries)
+	t.dict.mu.Lock()
+	defer t.dict.mu.Unlock()
+	for _, id := range t.dict.stored {
+		if key := t.dict.keys[id]; key != "" {
+			entries = append(entries, storage.Entry{Key: t.dictKey(kv.keyspace, id), Value: []byte(key)})
+		}
+	}
+	t.dict.stored = t.dict.stored[:0]
+	return entries, err
+}
+
+func (t *table) restore(kv reader) error {
+	prefix := kv.key(storage.TableMeta, 'd', t.def.view)
+	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		t.dict.add(binary.BigEndian.Uint32(k[len(prefix):]), string(v))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return t.store.restore(kv)
+}
+
+// tallyBatch is what one partition counted in a table between two checkpoints.
+type tallyBatch struct {
+	known map[string]*tallySeries
+	gen   uint32
+	dirty []*tallySeries
+	free  []*Tally
+}
+
+// tallySeries is a series in a batch with the few buckets that the batch touched.
+type tallySeries struct {
+	id    uint32
+	over  bool
+	key   string
+	cells []tallyCell
+}
+
+type tallyCell struct {
+	start int64
+	c     *Tally
+}
+
+// cell returns the tally of a key in a bucket; over says that it is the overflow series.
+func (b *tallyBatch) cell(d *dict, key []byte, start int64) (c *Tally, over bool) {
+	if gen := d.gen.Load(); b.known == nil || gen != b.gen || len(b.known) > maxLocalSeries && len(b.dirty) == 0 {
+		known := map[string]*tallySeries{}
+		for _, s := range b.dirty {
+			known[s.key] = s // their cells are referred to
+		}
+		b.known, b.gen = known, gen
+	}
+	s := b.known[string(key)]
+	if s == nil {
+		id, ok := d.id(key)
+		s = &tallySeries{id: id, over: !ok, key: string(key)}
+		b.known[s.key] = s
+	}
+	for i := range s.cells {
+		if s.cells[i].start == start {
+			return s.cells[i].c, s.over
+		}
+	}
+	if len(s.cells) == 0 {
+		b.dirty = append(b.dirty, s)
+	}
+	if n := len(b.free); n > 0 {
+		c, b.free = b.free[n-1], b.free[:n-1]
+	} else {
+		c = &Tally{}
+	}
+	s.cells = append(s.cells, tallyCell{start, c})
+	return c, s.over
+}
+
+func (b *tallyBatch) reset() {
+	for _, s := range b.dirty {
+		for i := range s.cells {
+			s.cells[i].c.reset()
+			b.free = append(b.free, s.cells[i].c)
+		}
+		s.cells = s.cells[:0]
+	}
+	b.dirty = b.dirty[:0]
+}
+
+// appendTo encodes the cells of a batch: for each series id+1, number of buckets, each start and tally; then 0.
+func (b *tallyBatch) appendTo(out []byte) []byte {
+	for _, s := range b.dirty {
+		out = binary.AppendUvarint(out, uint64(s.id)+1)
+		out = binary.AppendUvarint(out, uint64(len(s.cells)))
+		for _, cell := range s.cells {
+			out = binary.AppendUvarint(out, uint64(cell.start))
+			out = cell.c.append(out)
+		}
+	}
+	return out
+}
+
+func (b *tallyBatch) decode(d *decoder) {
+	for d.err == nil {
+		id := d.uvarint()
+		if id == 0 {
+			return
+		}
+		s := &tallySeries{id: uint32(id - 1)}
+		for range min(d.uvarint(), 1<<20) {
+			cell := tallyCell{start: int64(d.uvarint()), c: &Tally{}}
+			if cell.c.decode(d); d.err != nil {
+				return
+			}
+			s.cells = append(s.cells, cell)
+		}
+		b.dirty = append(b.dirty, s)
+	}
+}
+
+// install adds a batch to the table.
+func (t *table) install(kv reader, seq uint64, b *tallyBatch, since sinces) error {
+	for _, s := range b.dirty {
+		for _, cell := range s.cells {
+			if cell.c.Calls == 0 {
+				continue
+			}
+			if _, err := t.add(kv, seq, s.id, cell.start, cell.c, since); err != nil {
+				return err
+			}
+		}
+		t.touched = append(t.touched, s.id)
+	}
+	return nil
+}

@@ -1,0 +1,384 @@
+package views
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// The traces view: a summary of every trace, and where its raw spans are.
+//
+// A summary is a sum over the trace's spans (how many of each red series, first start, last end, the root), so records of a trace
+// may come in any number, late and in any order. Summaries that changed lately are in memory; a fold writes them in blocks of
+// neighbours in time. A late span takes its trace out of the block again, and the next fold writes it anew: an index in memory says
+// which block is the home of a trace, what other blocks say of it is void.
+
+// trace is one summary.
+type trace struct {
+	id         [16]byte
+	start, end uint64 // Unix nanoseconds
+	root       rootSpan
+	spans      []seriesSpans // by series
+	raw        []rawRef      // by number; where the raw spans are
+	unclean    bool          // changed since the last fold
+}
+
+// rootSpan is the span without parent; of several the one that starts first, then the one with the smaller id.
+type rootSpan struct {
+	start  uint64
+	span   [8]byte
+	series uint32
+	known  bool
+}
+
+// seriesSpans counts a trace's spans of one red series.
+type seriesSpans struct{ series, n uint32 }
+
+// noSeries stands for spans of resources without service.name.
+const noSeries = 1<<32 - 1
+
+// rawRef names a raw block: the checkpoint that wrote it and which of that checkpoint's blocks.
+type rawRef struct {
+	seq uint64
+	n   uint32
+}
+
+func (r *rootSpan) take(o *rootSpan) {
+	if !o.known {
+		return
+	}
+	if !r.known || cmp.Or(cmp.Compare(o.start, r.start), bytes.Compare(o.span[:], r.span[:])) < 0 {
+		*r = *o
+	}
+}
+
+func (t *trace) count(series, n uint32) {
+	i, ok := slices.BinarySearchFunc(t.spans, series, func(s seriesSpans, id uint32) int { return cmp.Compare(s.series, id) })
+	if ok {
+		t.spans[i].n += n
+		return
+	}
+	t.spans = slices.Insert(t.spans, i, seriesSpans{series, n})
+}
+
+func (t *trace) refer(r rawRef) {
+	i, ok := slices.BinarySearchFunc(t.raw, r, func(a, b rawRef) int { return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.n, b.n)) })
+	if !ok && len(t.raw) < maxRawRefs {
+		t.raw = slices.Insert(t.raw, i, r)
+	}
+}
+
+// maxRawRefs bounds how many raw blocks one trace refers to.
+const maxRawRefs = 1000
+
+// observe adds one span to a part. start and end in Unix nanoseconds.
+func (t *trace) observe(start, end uint64, series uint32, span, parent [8]byte) {
+	if t.start == 0 || start < t.start {
+		t.start = start
+	}
+	t.end = max(t.end, end)
+	if parent == ([8]byte{}) {
+		t.root.take(&rootSpan{start, span, series, true})
+	}
+	t.count(series, 1)
+}
+
+func (t *trace) merge(o *trace) {
+	if o.start != 0 && (t.start == 0 || o.start < t.start) {
+		t.start = o.start
+	}
+	t.end = max(t.end, o.end)
+	t.root.take(&o.root)
+	for _, s := range o.spans {
+		t.count(s.series, s.n)
+	}
+	for _, r := range o.raw {
+		t.refer(r)
+	}
+}
+
+// A trace in a journal entry or a block: id, start and end relative to base, root (0, or 1, start relative to the trace's, span id,
+// series), number of series, each series and count, number of raw blocks, each checkpoint relative to seq and number.
+func (t *trace) append(b []byte, base, seq uint64) []byte {
+	b = append(b, t.id[:]...)
+	b = binary.AppendVarint(b, int64(t.start-base))
+	b = binary.AppendUvarint(b, t.end-t.start)
+	if t.root.known {
+		b = append(b, 1)
+		b = binary.AppendUvarint(b, t.root.start-t.start)
+		b = append(b, t.root.span[:]...)
+		b = binary.AppendUvarint(b, uint64(t.root.series))
+	} else {
+		b = append(b, 0)
+	}
+	b = binary.AppendUvarint(b, uint64(len(t.spans)))
+	for _, s := range t.spans {
+		b = binary.AppendUvarint(b, uint64(s.series))
+		b = binary.AppendUvarint(b, uint64(s.n))
+	}
+	b = binary.AppendUvarint(b, uint64(len(t.raw)))
+	for _, r := range t.raw {
+		b = binary.AppendUvarint(b, seq-r.seq)
+		b = binary.AppendUvarint(b, uint64(r.n))
+	}
+	return b
+}
+
+func (t *trace) decode(d *decoder, base, seq uint64) {
+	t.id = [16]byte{}
+	copy(t.id[:], d.bytes(16))
+	t.start = base + uint64(d.varint())
+	t.end = t.start + d.uvarint()
+	t.root = rootSpan{}
+	if d.byte() == 1 {
+		t.root.known, t.root.start = true, t.start+d.uvarint()
+		copy(t.root.span[:], d.bytes(8))
+		t.root.series = uint32(d.uvarint())
+	}
+	t.spans = t.spans[:0]
+	for range min(d.uvarint(), uint64(len(d.b))) {
+		t.spans = append(t.spans, seriesSpans{uint32(d.uvarint()), uint32(d.uvarint())})
+	}
+	t.raw = t.raw[:0]
+	for range min(d.uvarint(), uint64(len(d.b))) {
+		t.raw = append(t.raw, rawRef{seq - d.uvarint(), uint32(d.uvarint())})
+	}
+}
+
+// traceBatch is what one partition brought of traces between two checkpoints.
+type traceBatch struct {
+	at    map[[16]byte]uint32
+	parts []trace
+	last  uint32
+}
+
+// part returns the part of a trace; the pointer holds until the next call.
+func (b *traceBatch) part(id *[16]byte) *trace {
+	if int(b.last) < len(b.parts) && b.parts[b.last].id == *id {
+		return &b.parts[b.last]
+	}
+	i, ok := b.at[*id]
+	if !ok {
+		i = uint32(len(b.parts))
+		if len(b.parts) < cap(b.parts) {
+			b.parts = b.parts[:i+1] // keeps the slices that the part had
+		} else {
+			b.parts = append(b.parts, trace{})
+		}
+		p := &b.parts[i]
+		*p = trace{id: *id, spans: p.spans[:0], raw: p.raw[:0]}
+		b.at[*id] = i
+	}
+	b.last = i
+	return &b.parts[i]
+}
+
+func (b *traceBatch) reset() {
+	clear(b.at)
+	b.parts, b.last = b.parts[:0], 0
+}
+
+// traceStore is the committed state of the view. It is guarded by its Set.
+type traceStore struct {
+	recent map[[16]byte]*trace
+	home   traceIndex
+	blocks []traceBlock // ascending by number
+	next   uint32       // number of the next block
+	first  uint32       // of the oldest stored block
+	dirty  int
+}
+
+// traceBlock is what memory knows of a stored block.
+type traceBlock struct {
+	n           uint32
+	bytes       int
+	traces      int
+	minStart    uint64
+	maxStart    uint64
+	maxEnd      uint64
+	maxDuration uint64
+	series      []uint32 // ascending: those that some trace of the block has
+	longest     []uint64 // and the longest duration of the traces with it
+}
+
+const (
+	tracesPerBlock = 1024
+	maxRecent      = 500_000
+	recentNanos    = 120e9
+)
+
+func newTraceStore() *traceStore {
+	return &traceStore{recent: map[[16]byte]*trace{}, next: 1, first: 1}
+}
+
+func traceKey(ks keyspace, n uint32) []byte {
+	return binary.BigEndian.AppendUint32(ks.key(storage.TableTraces), n)
+}
+
+// install adds a part.
+func (s *traceStore) install(kv reader, p *trace) error {
+	t, err := s.get(kv, p.id)
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		t = &trace{id: p.id}
+	}
+	s.recent[p.id] = t
+	if !t.unclean {
+		t.unclean = true
+		s.dirty++
+	}
+	t.merge(p)
+	return nil
+}
+
+// get returns the summary of a trace, nil when there is none. The summary belongs to the store.
+func (s *traceStore) get(kv reader, id [16]byte) (*trace, error) {
+	if t := s.recent[id]; t != nil {
+		return t, nil
+	}
+	n, ok := s.home.get(id)
+	if !ok || n < s.first {
+		return nil, nil
+	}
+	var found *trace
+	err := s.read(kv, n, func(t *trace) bool {
+		if t.id == id {
+			c := *t
+			c.spans, c.raw = slices.Clone(t.spans), slices.Clone(t.raw)
+			found = &c
+		}
+		return found == nil
+	})
+	return found, err
+}
+
+// read calls fn for each trace of a block until it returns false; what fn is given is used again.
+func (s *traceStore) read(kv reader, n uint32, fn func(t *trace) bool) error {
+	v, err := kv.kv.Get(traceKey(kv.keyspace, n))
+	if err != nil {
+		return fmt.Errorf("read block %d of traces: %w", n, err)
+	}
+	return decodeBlock(v, fn)
+}
+
+// A block: number of traces, base time, checkpoint, then each trace.
+func decodeBlock(v []byte, fn func(t *trace) bool) error {
+	d := decoder{b: v}
+	n, base, seq := d.uvarint(), d.uvarint(), d.uvarint()
+	var t trace
+	for range n {
+		if t.decode(&d, base, seq); d.err != nil {
+			return d.err
+		}
+		if !fn(&t) {
+			return nil
+		}
+	}
+	return d.err
+}
+
+// fold writes the summaries that changed in new blocks and deletes blocks that ended before since (Unix nanoseconds).
+func (s *traceStore) fold(ks keyspace, seq, head, since uint64, entries []storage.Entry) []storage.Entry {
+	list := make([]*trace, 0, s.dirty)
+	for id, t := range s.recent {
+		switch {
+		case t.unclean && t.end < since: // came late: it would expire at once
+			t.unclean = false
+			delete(s.recent, id)
+		case t.unclean:
+			list = append(list, t)
+			t.unclean = false
+		case t.end+recentNanos < head || len(s.recent) > maxRecent:
+			delete(s.recent, id)
+		}
+	}
+	s.dirty = 0
+	slices.SortFunc(list, func(a, b *trace) int { return cmp.Or(cmp.Compare(a.start, b.start), bytes.Compare(a.id[:], b.id[:])) })
+	for part := range slices.Chunk(list, tracesPerBlock) {
+		b := binary.AppendUvarint(nil, uint64(len(part)))
+		b = binary.AppendUvarint(b, part[0].start)
+		b = binary.AppendUvarint(b, seq)
+		m := newMeta(s.next)
+		for _, t := range part {
+			b = t.append(b, part[0].start, seq)
+			m.add(t)
+			s.home.set(t.id, s.next)
+		}
+		m.done(len(b))
+		s.blocks = append(s.blocks, m.traceBlock)
+		entries = append(entries, storage.Entry{Key: traceKey(ks, s.next), Value: b})
+		s.next++
+	}
+	return s.expire(ks, since, entries)
+}
+
+// expire deletes blocks that ended before since, the oldest first.
+func (s *traceStore) expire(ks keyspace, since uint64, entries []storage.Entry) []storage.Entry {
+	gone := 0
+	for gone < len(s.blocks) && s.blocks[gone].maxEnd < since {
+		entries = append(entries, storage.Entry{Key: traceKey(ks, s.blocks[gone].n)})
+		gone++
+	}
+	if gone == 0 {
+		return entries
+	}
+	s.blocks = slices.Delete(s.blocks, 0, gone)
+	s.first = s.next
+	if len(s.blocks) > 0 {
+		s.first = s.blocks[0].n
+	}
+	s.home.forget(s.first)
+	return entries
+}
+
+// blockMeta gathers what memory knows of a block.
+type blockMeta struct {
+	traceBlock
+	by map[uint32]uint64
+}
+
+func newMeta(n uint32) *blockMeta { return &blockMeta{traceBlock{n: n}, map[uint32]uint64{}} }
+
+func (m *blockMeta) add(t *trace) {
+	m.traces++
+	if m.minStart == 0 || t.start < m.minStart {
+		m.minStart = t.start
+	}
+	m.maxStart, m.maxEnd = max(m.maxStart, t.start), max(m.maxEnd, t.end)
+	d := t.end - t.start
+	m.maxDuration = max(m.maxDuration, d)
+	for _, s := range t.spans {
+		m.by[s.series] = max(m.by[s.series], d)
+	}
+}
+
+func (m *blockMeta) done(size int) {
+	m.bytes = size
+	m.series = slices.Sorted(maps.Keys(m.by))
+	m.longest = make([]uint64, len(m.series))
+	for i, s := range m.series {
+		m.longest[i] = m.by[s]
+	}
+}
+
+// restore reads the blocks that the state names; those of a fold that a crash kept from being finished are written again.
+func (s *traceStore) restore(kv reader) error {
+	return kv.kv.Scan(traceKey(kv.keyspace, s.first), traceKey(kv.keyspace, s.next), func(k, v []byte) error {
+		m := newMeta(binary.BigEndian.Uint32(k[storage.KeyPrefixLen:]))
+		err := decodeBlock(v, func(t *trace) bool {
+			m.add(t)
+			s.home.set(t.id, m.n)
+			return true
+		})
+		m.done(len(v))
+		s.blocks = append(s.blocks, m.traceBlock)
+		return err
+	})
+}

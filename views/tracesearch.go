@@ -1,0 +1,359 @@
+package views
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// TraceSummary is what is known of a trace without its spans.
+type TraceSummary struct {
+	ID                         [16]byte
+	RootService, RootOperation string // empty while the root has not been seen
+	Start, End                 time.Time
+	Spans, Errors              uint64
+	Services                   []TraceService // by name
+}
+
+// TraceService is a service's part in a trace. Spans of resources without service.name count under the empty name.
+type TraceService struct {
+	Name          string
+	Spans, Errors uint64
+}
+
+// Duration is from the first start to the last end.
+func (t *TraceSummary) Duration() time.Duration { return t.End.Sub(t.Start) }
+
+// TraceQuery selects traces. Zero fields select everything.
+type TraceQuery struct {
+	From, To                 time.Time // of the trace's start
+	Service, Operation       string    // some span is of both
+	Status                   string    // "error": some span (of Service and Operation) has failed; "ok": none has
+	MinDuration, MaxDuration time.Duration
+	Slowest                  bool // order by duration, longest first; else by start, newest first
+	Limit                    int  // at least 1
+	// After continues after a trace of an earlier answer with the same order.
+	After *TraceSummary
+	// Match is asked, for at most Budget traces, about what summaries do not hold: attributes.
+	Match  func(t *TraceSummary) (bool, error)
+	Budget int
+}
+
+// TraceResult is a page of traces. Exhausted says that Budget ended before the range did.
+type TraceResult struct {
+	Traces    []TraceSummary
+	More      bool
+	Exhausted bool
+}
+
+// traceFilter is a TraceQuery with names as series.
+type traceFilter struct {
+	q                     *TraceQuery
+	from, to, minD, maxD  uint64
+	want                  []bool // by red series; nil: any
+	failed                []bool // series that are errors (of the wanted)
+	after                 *traceRank
+	needFailed, needClean bool
+}
+
+// traceRank orders traces within an answer: greater value first, then greater id.
+type traceRank struct {
+	value uint64
+	id    [16]byte
+}
+
+func (a *traceRank) before(b *traceRank) bool {
+	return cmp.Or(cmp.Compare(a.value, b.value), bytes.Compare(a.id[:], b.id[:])) > 0
+}
+
+func (q *TraceQuery) rank(t *trace) traceRank {
+	if q.Slowest {
+		return traceRank{t.end - t.start, t.id}
+	}
+	return traceRank{t.start, t.id}
+}
+
+func nanos(t time.Time, otherwise uint64) uint64 {
+	if t.IsZero() {
+		return otherwise
+	}
+	return uint64(max(0, t.UnixNano()))
+}
+
+func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
+	f := &traceFilter{q: q, from: nanos(q.From, 0), to: nanos(q.To, 1<<63), minD: uint64(max(0, q.MinDuration)), maxD: uint64(max(0, q.MaxDuration))}
+	if f.maxD == 0 {
+		f.maxD = 1<<64 - 1
+	}
+	f.needFailed, f.needClean = q.Status == "error", q.Status == "ok"
+	if a := q.After; a != nil {
+		f.after = &traceRank{uint64(a.Start.UnixNano()), a.ID}
+		if q.Slowest {
+			f.after.value = uint64(a.Duration())
+		}
+	}
+	named := q.Service != "" || q.Operation != ""
+	s.names.mu.Lock()
+	defer s.names.mu.Unlock()
+	want, failed := make([]bool, len(s.names.redList)), make([]bool, len(s.names.redList))
+	for id, k := range s.names.redList {
+		ok := (q.Service == "" || s.names.list[k.service] == q.Service) && (q.Operation == "" || k.op == q.Operation)
+		failed[id] = ok && k.status == StatusError
+		want[id] = ok && (!f.needFailed || failed[id])
+	}
+	if named || f.needFailed {
+		f.want = want
+	}
+	f.failed = failed
+	return f
+}
+
+// block reports whether a block may hold traces that are accepted and rank before the worst of a full page.
+func (f *traceFilter) block(m *traceBlock, worst *traceRank) bool {
+	if m.maxStart < f.from || m.minStart >= f.to || m.maxDuration < f.minD {
+		return false
+	}
+	longest := m.maxDuration
+	if f.want != nil {
+		longest = 0
+		found := false
+		for i, id := range m.series {
+			if int(id) < len(f.want) && f.want[id] && m.longest[i] >= f.minD {
+				found, longest = true, max(longest, m.longest[i])
+			}
+		}
+		if !found {
+			return false
+		}
+	}
+	if worst == nil {
+		return true
+	}
+	if f.q.Slowest {
+		return longest >= worst.value
+	}
+	return m.maxStart >= worst.value
+}
+
+func (f *traceFilter) accepts(t *trace) bool {
+	d := t.end - t.start
+	if t.start < f.from || t.start >= f.to || d < f.minD || d > f.maxD {
+		return false
+	}
+	found := f.want == nil
+	for _, s := range t.spans {
+		if int(s.series) >= len(f.failed) {
+			continue
+		}
+		if f.needClean && f.failed[s.series] {
+			return false
+		}
+		found = found || f.want[s.series]
+	}
+	return found
+}
+
+// ranked is a found trace in its place.
+type ranked struct {
+	traceRank
+	t TraceSummary
+}
+
+// SearchTraces returns the traces that q selects, best first.
+func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
+	var out TraceResult
+	q.Limit = max(1, q.Limit)
+	var found []ranked
+	f, recent, blocks := s.beginSearch(&q)
+	consider := func(t *trace) error {
+		r := q.rank(t)
+		if !f.accepts(t) || f.after != nil && !f.after.before(&r) {
+			return nil
+		}
+		at, dup := slices.BinarySearchFunc(found, r, func(a ranked, b traceRank) int {
+			switch {
+			case a.traceRank == b:
+				return 0
+			case a.before(&b):
+				return -1
+			}
+			return 1
+		})
+		if dup || at > q.Limit { // one more than the limit tells whether there are more
+			return nil
+		}
+		sum := s.summary(t)
+		if q.Match != nil {
+			if q.Budget--; q.Budget < 0 {
+				out.Exhausted = true
+				return nil
+			}
+			if ok, err := q.Match(&sum); err != nil || !ok {
+				return err
+			}
+		}
+		found = slices.Insert(found, at, ranked{r, sum})
+		found = found[:min(len(found), q.Limit+1)]
+		return nil
+	}
+	for i := range recent {
+		if err := consider(&recent[i]); err != nil {
+			return out, err
+		}
+	}
+	for i := range blocks {
+		var worst *traceRank
+		if len(found) > q.Limit {
+			worst = &found[q.Limit].traceRank
+		}
+		if out.Exhausted || !f.block(&blocks[i], worst) {
+			continue
+		}
+		list, err := s.readBlock(&blocks[i], f)
+		if err != nil {
+			return out, err
+		}
+		for j := range list {
+			if err := consider(&list[j]); err != nil {
+				return out, err
+			}
+		}
+	}
+	out.More = len(found) > q.Limit || out.Exhausted
+	for _, r := range found[:min(len(found), q.Limit)] {
+		out.Traces = append(out.Traces, r.t)
+	}
+	return out, nil
+}
+
+// beginSearch takes copies: matching reads raw spans, which is not done under the lock.
+func (s *Set) beginSearch(q *TraceQuery) (f *traceFilter, recent []trace, blocks []traceBlock) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	f = s.traceFilter(q)
+	f.from = max(f.from, 1)
+	since := s.tracesSince()
+	for _, t := range s.traces.recent {
+		if t.end >= since && f.accepts(t) {
+			recent = append(recent, t.copy())
+		}
+	}
+	blocks = slices.Clone(s.traces.blocks)
+	slices.SortFunc(recent, func(a, b trace) int {
+		if ra, rb := q.rank(&a), q.rank(&b); ra.before(&rb) {
+			return -1
+		}
+		return 1
+	})
+	slices.SortFunc(blocks, func(a, b traceBlock) int {
+		if q.Slowest {
+			return cmp.Compare(b.maxDuration, a.maxDuration)
+		}
+		return cmp.Compare(b.maxStart, a.maxStart)
+	})
+	return f, recent, blocks
+}
+
+func (t *trace) copy() trace {
+	c := *t
+	c.spans, c.raw = slices.Clone(t.spans), slices.Clone(t.raw)
+	return c
+}
+
+// readBlock returns the traces of a block that f accepts and whose newest state it is, or that state.
+func (s *Set) readBlock(m *traceBlock, f *traceFilter) (list []trace, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	since := s.tracesSince()
+	err = s.traces.read(s.kv, m.n, func(t *trace) bool {
+		if newer := s.traces.recent[t.id]; newer != nil {
+			if newer.end >= since && f.accepts(newer) {
+				list = append(list, newer.copy())
+			}
+			return true
+		}
+		if t.end < since || !f.accepts(t) {
+			return true
+		}
+		if home, ok := s.traces.home.get(t.id); ok && home == m.n {
+			list = append(list, t.copy())
+		}
+		return true
+	})
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil // it expired meanwhile
+	}
+	return list, err
+}
+
+// tracesSince is the end that a trace must have to be shown, Unix nanoseconds.
+func (s *Set) tracesSince() uint64 { return s.headLess(s.cfg.TraceRetention) }
+
+func (s *Set) headLess(d time.Duration) uint64 {
+	if uint64(d) >= s.head {
+		return 0
+	}
+	return s.head - uint64(d)
+}
+
+func (s *Set) summary(t *trace) TraceSummary {
+	out := TraceSummary{ID: t.id, Start: unixNano(t.start), End: unixNano(t.end)}
+	if t.root.known && t.root.series != noSeries {
+		k := s.names.redKey(t.root.series)
+		out.RootService, out.RootOperation = k.Service, k.Operation
+	}
+	by := map[string]*TraceService{}
+	for _, sp := range t.spans {
+		k := REDKey{}
+		if sp.series != noSeries {
+			k = s.names.redKey(sp.series)
+		}
+		v := by[k.Service]
+		if v == nil {
+			v = &TraceService{Name: k.Service}
+			by[k.Service] = v
+		}
+		n := uint64(sp.n)
+		v.Spans += n
+		out.Spans += n
+		if k.Status == StatusError {
+			v.Errors += n
+			out.Errors += n
+		}
+	}
+	for _, v := range by {
+		out.Services = append(out.Services, *v)
+	}
+	slices.SortFunc(out.Services, func(a, b TraceService) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Trace returns the summary of a trace and its raw records: OTLP TracesData, which may hold spans of other traces too. missing is
+// how many blocks with spans of it are no longer kept.
+func (s *Set) Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok bool, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	found, err := s.traces.get(s.kv, id)
+	if err != nil || found == nil || found.end < s.tracesSince() {
+		return t, nil, 0, false, err
+	}
+	for _, r := range found.raw {
+		b, kept, err := s.rawSpans.get(s.kv, r)
+		if err != nil {
+			return t, nil, 0, false, err
+		}
+		if !kept {
+			missing++
+			continue
+		}
+		raw = append(raw, b)
+	}
+	if len(found.raw) == 0 {
+		missing = 1
+	}
+	return s.summary(found), raw, missing, true, nil
+}
