@@ -248,6 +248,7 @@ func (s *Set) fold(c *Checkpoint) error {
 	for _, v := range []uint32{s.journal.gen, uint32(s.journal.chunks), s.journal.defs, s.traces.first, s.traces.next} {
 		b = binary.AppendUvarint(b, uint64(v))
 	}
+	b = binary.AppendUvarint(b, uint64(s.oldest))
 	b = s.edges.appendState(s.red.appendState(b))
 	for _, t := range s.tables {
 		b = t.appendState(b)
@@ -380,6 +381,7 @@ func (s *Set) restoreFold(v []byte) error {
 	st := s.decodeState(&d)
 	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.uvarint()), int(d.uvarint()), uint32(d.uvarint())
 	s.traces.first, s.traces.next = uint32(d.uvarint()), uint32(d.uvarint())
+	s.oldest = int64(d.uvarint())
 	s.red.restoreState(&d)
 	s.edges.restoreState(&d)
 	for _, t := range s.tables {

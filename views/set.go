@@ -58,6 +58,7 @@ type Set struct {
 	frontier Frontier
 	complete uint64
 	head     uint64
+	oldest   int64 // start of the first 10 s bucket that was counted; 0: none was
 	progress map[partition]Progress
 	touchRED []uint32
 	touchMap []uint32
@@ -330,8 +331,11 @@ func (s *Set) install(c *Checkpoint) error {
 				if err != nil {
 					return err
 				}
-				if late {
+				switch {
+				case late:
 					s.counters.TooLate += cell.c.Calls
+				case s.oldest == 0 || cell.start < s.oldest:
+					s.oldest = cell.start
 				}
 			}
 			s.touchRED = append(s.touchRED, se.id)
@@ -455,9 +459,5 @@ func (s *Set) sinceTime() time.Time {
 	if s.head == 0 {
 		return time.Time{}
 	}
-	first := s.since()[levels-1]
-	if t := s.red.levels[0].oldest; t != 0 {
-		first = max(first, t)
-	}
-	return time.Unix(first, 0).UTC()
+	return time.Unix(max(s.since()[levels-1], s.oldest), 0).UTC()
 }
