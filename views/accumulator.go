@@ -31,8 +31,11 @@ type Accumulator struct {
 	staged   []observation
 	tallied  []tallied
 	versions []versionSeen
+	logs     []stagedLog
+	drains   *drains // nil until the first log line
 	halves   int // staged halves are cur.halves[halves:]
 	counts   Counters
+	begin    uint64 // oldest time staged of a log line
 	end      uint64 // newest end staged
 	key      []byte // scratch
 
@@ -69,6 +72,8 @@ type batch struct {
 	tables   [tables]tallyBatch
 	traces   traceBatch
 	rawSpans rawBatch
+	rawLogs  rawBatch
+	clusters []cluster // that log lines joined
 	halves   []half
 	hashes   []seen
 	counts   Counters
@@ -121,6 +126,8 @@ func (b *batch) reset() {
 	}
 	b.traces.reset()
 	b.rawSpans.reset()
+	b.rawLogs.reset()
+	b.clusters = nil
 	if b.known > maxLocalSeries {
 		*b = *newBatch()
 		return
@@ -152,6 +159,7 @@ func (a *Accumulator) Begin(r Record) bool {
 		}
 	}
 	a.staged, a.tallied, a.versions = a.staged[:0], a.tallied[:0], a.versions[:0]
+	a.logs, a.begin = a.logs[:0], 0
 	a.halves, a.counts, a.end = len(a.cur.halves), Counters{Records: 1}, 0
 	return true
 }
@@ -365,6 +373,7 @@ func (a *Accumulator) End() {
 		}
 	}
 	a.endTraces()
+	a.endLogs()
 	for i := range a.tallied {
 		a.tallied[i].cell.observe(&a.tallied[i])
 	}
@@ -372,7 +381,7 @@ func (a *Accumulator) End() {
 		a.versions[i].apply()
 	}
 	b.counts.add(&a.counts)
-	a.set.pending.Add(int64(a.counts.Spans))
+	a.set.pending.Add(int64(a.counts.applied()))
 	b.mark = max(b.mark, a.end)
 	b.ts = max(b.ts, a.record.Timestamp)
 	if a.set.dedup.window >= 0 {
@@ -392,7 +401,7 @@ func (a *Accumulator) endTraces() {
 	}
 	b, raw, keep := a.cur, rawRef{}, c.TraceBytes > 0
 	if keep {
-		raw.n = b.rawSpans.add(a.record.Value, a.end)
+		raw.n = b.rawSpans.add(a.record.Value, a.end, a.end)
 	}
 	for i := range a.staged {
 		o := &a.staged[i]
@@ -467,6 +476,9 @@ func (a *Accumulator) take() *batch {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b := a.cur
+	if a.drains != nil {
+		b.clusters = a.drains.take()
+	}
 	a.cur, a.spare = a.spare, nil
 	return b
 }
@@ -479,9 +491,13 @@ func (a *Accumulator) giveBack(b *batch) {
 	a.spare = b
 }
 
+// applied is how much there is to commit.
+func (c *Counters) applied() uint64 { return c.Spans + c.Logs }
+
 func (c *Counters) add(o *Counters) {
 	c.Records += o.Records
 	c.Spans += o.Spans
+	c.Logs += o.Logs
 	c.Unattributed += o.Unattributed
 	c.TooLate += o.TooLate
 	c.Future += o.Future

@@ -95,15 +95,17 @@ const maxText = 1024
 func cutText(b []byte) string { return string(b[:min(len(b), maxText)]) }
 
 // messagePattern is a message without what differs from one occurrence to the next: words with digits, and quoted parts, become
-// <*>. The result has at most maxLabel bytes.
-func messagePattern(m []byte) []byte {
-	out := make([]byte, 0, min(len(m), maxLabel)+8)
+// <*>. It is of the first line alone and has at most maxLabel bytes.
+func messagePattern(m []byte) []byte { return maskMessage(m, maxLabel) }
+
+func maskMessage(m []byte, limit int) []byte {
+	out := make([]byte, 0, min(len(m), limit)+8)
 	wild := func() {
 		if len(out) < 3 || string(out[len(out)-3:]) != "<*>" {
 			out = append(out, "<*>"...)
 		}
 	}
-	for i := 0; i < len(m) && len(out) < maxLabel; {
+	for i := 0; i < len(m) && len(out) < limit; {
 		c := m[i]
 		switch {
 		case c == '\n' || c == '\r':
@@ -139,7 +141,7 @@ func messagePattern(m []byte) []byte {
 			i++
 		}
 	}
-	return out[:min(len(out), maxLabel)]
+	return out[:min(len(out), limit)]
 }
 
 // isWord reports whether c belongs to a word; letters of other scripts do.

@@ -31,10 +31,12 @@ func (s *Set) Dump(w io.Writer, view string) error {
 		lines = s.dumpPending()
 	case "traces":
 		lines, err = s.dumpTraces()
+	case "patterns":
+		lines, err = s.dumpPatterns()
 	case "counters":
 		c := s.counters
-		lines = []string{fmt.Sprintf("records=%d spans=%d unattributed=%d too_late=%d future=%d duplicates=%d dead_letters=%d overflowed=%d waiting=%d",
-			c.Records, c.Spans, c.Unattributed, c.TooLate, c.Future, c.Duplicates, c.DeadLetters, c.Overflowed, c.Waiting)}
+		lines = []string{fmt.Sprintf("records=%d spans=%d logs=%d unattributed=%d too_late=%d future=%d duplicates=%d dead_letters=%d overflowed=%d waiting=%d",
+			c.Records, c.Spans, c.Logs, c.Unattributed, c.TooLate, c.Future, c.Duplicates, c.DeadLetters, c.Overflowed, c.Waiting)}
 	default:
 		t := slices.IndexFunc(tableDefs[:], func(d tableDef) bool { return d.name == view })
 		if t < 0 {
@@ -235,4 +237,24 @@ func (s *Set) searchAll() (out []TraceSummary, err error) {
 		}
 	}
 	return out, nil
+}
+
+// dumpPatterns leaves out ids, which tell nothing.
+func (s *Set) dumpPatterns() (lines []string, err error) {
+	t := s.tables[TablePatterns]
+	pattern := func(id uint32) string {
+		l := splitLabels(t.dict.key(id))
+		if c, ok := parseClusterID(l[1]); ok && s.patterns.by[c] != nil {
+			return fmt.Sprintf("%s p%d %q", l[0], c.partition, s.patterns.by[c].pattern())
+		}
+		return fmt.Sprintf("%q", l)
+	}
+	err = t.each(s.kv, s.finest(), func(uint32) bool { return true }, func(at bucketAt, id uint32, c *Tally) error {
+		lines = append(lines, fmt.Sprintf("%s %s n=%d text=%q", at.text(), pattern(id), c.Calls, c.Text))
+		return nil
+	})
+	for id, se := range t.series {
+		lines = append(lines, fmt.Sprintf("total %s n=%d", pattern(id), se.total.Calls))
+	}
+	return lines, err
 }

@@ -19,6 +19,7 @@ import (
 //	halves: number, each half
 //	tables: for each its new definitions, then cells as red
 //	traces: number, base time, each
+//	clusters of log lines: for each partition with any its number+1, how many, each; then 0
 //
 // A fold writes the changed cells, series and waiting groups as they are after some checkpoint, a state entry with its number,
 // and deletes the journal up to it, all in the transaction of the next checkpoint.
@@ -82,7 +83,17 @@ func (s *Set) appendViews(b []byte, c *Checkpoint) []byte {
 			b = batch.traces.parts[i].append(b, c.next.head, c.next.seq)
 		}
 	}
-	return b
+	for i, batch := range c.taken {
+		if len(batch.clusters) == 0 {
+			continue
+		}
+		b = binary.AppendUvarint(b, uint64(c.from[i].partition)+1)
+		b = binary.AppendUvarint(b, uint64(len(batch.clusters)))
+		for j := range batch.clusters {
+			b = batch.clusters[j].append(b)
+		}
+	}
+	return append(b, 0)
 }
 
 func (s *Set) decodeViews(d *decoder, c *Checkpoint, b *batch) {
@@ -95,6 +106,19 @@ func (s *Set) decodeViews(d *decoder, c *Checkpoint, b *batch) {
 		var t trace
 		t.decode(d, base, c.next.seq)
 		b.traces.parts = append(b.traces.parts, t)
+	}
+	for d.err == nil {
+		partition := d.uvarint()
+		if partition == 0 {
+			break
+		}
+		cs := make([]cluster, min(d.uvarint(), uint64(len(d.b))))
+		for i := range cs {
+			cs[i].decode(d)
+		}
+		if d.err == nil {
+			s.patterns.install(int32(partition-1), cs)
+		}
 	}
 }
 
@@ -194,7 +218,7 @@ func (s *Set) decodeState(d *decoder) (st state) {
 
 // list is the counters in stored order.
 func (c *Counters) list() []*uint64 {
-	return []*uint64{&c.Records, &c.Spans, &c.Unattributed, &c.TooLate, &c.Future, &c.Duplicates, &c.DeadLetters, &c.Overflowed}
+	return []*uint64{&c.Records, &c.Spans, &c.Logs, &c.Unattributed, &c.TooLate, &c.Future, &c.Duplicates, &c.DeadLetters, &c.Overflowed}
 }
 
 func (s *Set) foldDue() bool {
@@ -226,6 +250,8 @@ func (s *Set) fold(c *Checkpoint) error {
 	}
 	entries = s.traces.fold(ks, s.seq, s.head, s.tracesSince(), entries)
 	entries = s.rawSpans.fold(ks, s.tracesSince(), entries)
+	entries = s.rawLogs.fold(ks, s.headLess(s.cfg.LogRetention), entries)
+	entries = s.patterns.fold(ks, s.tables[TablePatterns], entries)
 	old, oldChunks := s.journal.gen, s.journal.chunks
 	s.journal.gen++
 	entries, s.journal.chunks = s.pairing.fold(ks, s.journal.gen, entries)
@@ -354,8 +380,10 @@ func (s *Set) restore() error {
 	if err != nil {
 		return fmt.Errorf("replay journal: %w", err)
 	}
-	if err := s.rawSpans.restore(s.kv, s.seq); err != nil {
-		return err
+	for _, raw := range []*rawStore{s.rawSpans, s.rawLogs} {
+		if err := raw.restore(s.kv, s.seq); err != nil {
+			return err
+		}
 	}
 	positions, err := s.Positions()
 	if err != nil {
@@ -403,6 +431,9 @@ func (s *Set) restoreFold(v []byte) error {
 		if err := t.restore(s.kv); err != nil {
 			return fmt.Errorf("table %s: %w", t.def.name, err)
 		}
+	}
+	if err := s.patterns.restore(s.kv); err != nil {
+		return err
 	}
 	if err := s.traces.restore(s.kv); err != nil {
 		return fmt.Errorf("read blocks of traces: %w", err)

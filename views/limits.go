@@ -31,6 +31,9 @@ type Config struct {
 	// them; 0 keeps none.
 	TraceRetention time.Duration
 	TraceBytes     int64
+	// LogRetention and LogBytes are the same for log lines; 0 bytes keep none.
+	LogRetention time.Duration
+	LogBytes     int64
 	// DedupWindow is how far apart, by record timestamp, equal records are one sent twice; negative turns it off.
 	DedupWindow time.Duration
 	// FutureTolerance is how far after its record's timestamp a span may end; later ends are clamped and counted.
@@ -57,6 +60,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Retention1h, 400*24*time.Hour)
 	set(&c.Hot, 30*time.Minute)
 	set(&c.TraceRetention, time.Hour)
+	set(&c.LogRetention, time.Hour)
 	set(&c.PairingWindow, 10*time.Second)
 	set(&c.Compensation, 15*time.Minute)
 	set(&c.DedupWindow, 5*time.Minute)

@@ -32,7 +32,8 @@ type rawMeta struct {
 	seq    uint64
 	blocks uint32
 	bytes  int64
-	end    uint64 // newest event time in it
+	begin  uint64 // oldest and newest event time in it
+	end    uint64
 }
 
 // rawBlockBytes is how much a block holds before the next is begun.
@@ -66,17 +67,21 @@ func (s *rawStore) metaKey(ks keyspace, seq uint64) []byte {
 type rawBatch struct {
 	blocks [][]byte
 	used   int
+	begin  uint64 // oldest and newest event time
 	end    uint64
 }
 
 // add keeps a record and returns the number of its block in the batch.
-func (b *rawBatch) add(value []byte, end uint64) uint32 {
+func (b *rawBatch) add(value []byte, begin, end uint64) uint32 {
 	if b.used == 0 || len(b.blocks[b.used-1])+len(value) > rawBlockBytes {
 		if b.used == len(b.blocks) {
 			b.blocks = append(b.blocks, nil)
 		}
 		b.blocks[b.used] = b.blocks[b.used][:0]
 		b.used++
+	}
+	if b.used == 1 && len(b.blocks[0]) == 0 || begin < b.begin {
+		b.begin = begin
 	}
 	b.end = max(b.end, end)
 	last := &b.blocks[b.used-1]
@@ -88,7 +93,7 @@ func (b *rawBatch) reset() {
 	if len(b.blocks) > 64 {
 		b.blocks = b.blocks[:64] // what a burst needed
 	}
-	b.used, b.end = 0, 0
+	b.used, b.begin, b.end = 0, 0, 0
 }
 
 // collect returns the entries that keep the blocks of a checkpoint. Block n of batch i becomes number base(i)+n.
@@ -101,6 +106,9 @@ func (s *rawStore) collect(ks keyspace, seq uint64, batches []*rawBatch) (entrie
 			entries = append(entries, storage.Entry{Key: s.key(ks, rawRef{seq, m.blocks}), Value: v})
 			m.blocks++
 		}
+		if b.used > 0 && (m.begin == 0 || b.begin < m.begin) {
+			m.begin = b.begin
+		}
 		m.end = max(m.end, b.end)
 	}
 	if m.blocks == 0 {
@@ -112,11 +120,12 @@ func (s *rawStore) collect(ks keyspace, seq uint64, batches []*rawBatch) (entrie
 func (m *rawMeta) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(m.blocks))
 	b = binary.AppendUvarint(b, uint64(m.bytes))
+	b = binary.AppendUvarint(b, m.begin)
 	return binary.AppendUvarint(b, m.end)
 }
 
 func (m *rawMeta) decode(d *decoder) {
-	m.blocks, m.bytes, m.end = uint32(d.uvarint()), int64(d.uvarint()), d.uvarint()
+	m.blocks, m.bytes, m.begin, m.end = uint32(d.uvarint()), int64(d.uvarint()), d.uvarint(), d.uvarint()
 }
 
 func (s *rawStore) install(m rawMeta) {

@@ -177,6 +177,10 @@ type Reader interface {
 	SearchTraces(q TraceQuery) (TraceResult, error)
 	// Trace returns a trace's summary and the raw records with its spans, see Set.Trace. It reports ok=false for one not known.
 	Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok bool, err error)
+	// LogPatterns returns patterns, most frequent first; SearchLogs recent lines, newest first; TailLogs those of new checkpoints.
+	LogPatterns(from, to time.Time, service string) ([]LogPattern, error)
+	SearchLogs(q LogQuery) (LogResult, error)
+	TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, dropped int, seq uint64, err error)
 	// Counters returns what the views counted beside series, over all time.
 	Counters() Counters
 	Feed() *Feed
@@ -185,7 +189,8 @@ type Reader interface {
 // Counters are totals over all time, kept with the positions.
 type Counters struct {
 	Records, Spans uint64
-	Unattributed   uint64 // spans of resources without service.name
+	Logs           uint64 // log records
+	Unattributed   uint64 // spans and log records of resources without service.name
 	TooLate        uint64 // spans older than retention
 	Future         uint64 // spans clamped because they end in the future
 	Duplicates     uint64 // records recognised as sent again

@@ -52,6 +52,8 @@ type Set struct {
 	tables   [tables]*table
 	traces   *traceStore
 	rawSpans *rawStore
+	rawLogs  *rawStore
+	patterns *patterns
 	edgeIDs  map[edgeID]uint32
 	edgeList []edgeID
 	counters Counters
@@ -105,10 +107,13 @@ func Open(kv storage.KV, cfg Config) (*Set, error) {
 		names: newNames(cfg.Limits), dedup: newDedup(cfg),
 		parts: map[partition]*Accumulator{}, marks: map[partition]mark{}, progress: map[partition]Progress{},
 		red: newStore[redCounts]('r'), edges: newStore[EdgeCounts]('e'), edgeIDs: map[edgeID]uint32{},
-		tables: newTables(&cfg.Limits), traces: newTraceStore(), levels: cfg.levels(),
+		tables: newTables(&cfg.Limits), traces: newTraceStore(), patterns: newPatterns(), levels: cfg.levels(),
 	}
 	var err error
 	if s.rawSpans, err = newRawStore('t', cfg.TraceBytes); err != nil {
+		return nil, fmt.Errorf("views: %w", err)
+	}
+	if s.rawLogs, err = newRawStore('l', cfg.LogBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)
 	}
 	s.pairing = newPairing(cfg, s.names.name)
@@ -163,10 +168,11 @@ type Checkpoint struct {
 	Before []storage.Commit
 	Commit storage.Commit // to be committed then; may be tried again as it is
 	Spans  uint64
+	Logs   uint64
 	Bytes  int // of the journal entry
 	from   []*Accumulator
 	taken  []*batch
-	raw    rawMeta
+	raw    [2]rawMeta // of spans and of logs
 	next   state
 	marks  map[partition]uint64
 }
@@ -185,7 +191,7 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 	moved := false
 	list := s.accumulators()
 	for i := range list {
-		if c.Spans >= s.cfg.MaxCheckpointSpans {
+		if c.Spans+c.Logs >= s.cfg.MaxCheckpointSpans {
 			s.turn += i // the others are first next time
 			break
 		}
@@ -196,7 +202,8 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 			moved = true
 			c.Commit.Positions = append(c.Commit.Positions, b.position)
 			c.Spans += b.counts.Spans
-			s.pending.Add(-int64(b.counts.Spans))
+			c.Logs += b.counts.Logs
+			s.pending.Add(-int64(b.counts.applied()))
 		}
 	}
 	idle := s.advance(c, marks)
@@ -230,7 +237,7 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 // collectTaken makes what the batches hold ready to be stored: raw blocks get their numbers, and series that were forgotten while a
 // batch still used them are defined again.
 func (s *Set) collectTaken(c *Checkpoint) {
-	raws := make([]*rawBatch, len(c.taken))
+	raws := [2][]*rawBatch{make([]*rawBatch, len(c.taken)), make([]*rawBatch, len(c.taken))}
 	base := uint32(0)
 	for i, b := range c.taken {
 		for j := range b.traces.parts {
@@ -240,16 +247,31 @@ func (s *Set) collectTaken(c *Checkpoint) {
 			}
 		}
 		base += uint32(b.rawSpans.used)
-		raws[i] = &b.rawSpans
+		raws[0][i], raws[1][i] = &b.rawSpans, &b.rawLogs
 		for t := range b.tables {
 			for _, se := range b.tables[t].dirty {
 				s.tables[t].dict.again(se.id, se.key)
 			}
 		}
 	}
-	var entries []storage.Entry
-	entries, c.raw = s.rawSpans.collect(s.kv.keyspace, s.seq, raws)
-	c.ahead(entries, s.cfg.MaxCommitBytes)
+	for i, raw := range []*rawStore{s.rawSpans, s.rawLogs} {
+		var entries []storage.Entry
+		entries, c.raw[i] = raw.collect(s.kv.keyspace, s.seq, raws[i])
+		c.ahead(entries, s.cfg.MaxCommitBytes)
+	}
+}
+
+// drainsOf returns the log patterns that a partition has found so far.
+func (s *Set) drainsOf(partition int32) *drains {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	ds := newDrains(s.cfg.Limits.Patterns)
+	for id, c := range s.patterns.by {
+		if id.partition == partition {
+			ds.restore(c)
+		}
+	}
+	return ds
 }
 
 // pair meets the halves of a checkpoint.
@@ -351,7 +373,13 @@ func (s *Set) install(c *Checkpoint) error {
 			}
 		}
 	}
-	s.rawSpans.install(c.raw)
+	for i, b := range c.taken {
+		if len(b.clusters) > 0 {
+			s.patterns.install(c.from[i].partition, b.clusters)
+		}
+	}
+	s.rawSpans.install(c.raw[0])
+	s.rawLogs.install(c.raw[1])
 	s.numberEdges()
 	for k, e := range s.pairing.edges {
 		id := s.edgeIDOf(k.edge)

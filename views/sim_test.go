@@ -63,6 +63,13 @@ func workload(r *rand.Rand, calls int) map[int32][]viewstest.Record {
 		}
 		topic[p] = append(topic[p], rec)
 	}
+	putLog := func(p int32, at time.Duration, line string) {
+		l, err := viewstest.ParseLog(line)
+		if err != nil {
+			panic(err)
+		}
+		topic[p] = append(topic[p], viewstest.Record{TS: at + time.Second, Logs: []viewstest.LogLine{l}})
+	}
 	for i := range calls {
 		at := time.Duration(i) * 150 * time.Millisecond
 		c, s := services[r.IntN(4)], services[r.IntN(4)]
@@ -72,6 +79,10 @@ func workload(r *rand.Rand, calls int) map[int32][]viewstest.Record {
 		server := fmt.Sprintf("%v %dms %s %s op%d id=t%d/b<a", at, r.IntN(40), s, kinds[1], r.IntN(3), i)
 		again := fmt.Sprintf("%v %dms %s %s op id=t%d/c<a", at, r.IntN(40), services[r.IntN(4)], kinds[1], i)
 		p, q := int32(r.IntN(simPartitions)), int32(r.IntN(simPartitions))
+		if r.IntN(2) == 0 {
+			putLog(p, at, fmt.Sprintf("%v %s %s id=t%d/a | %s %d of %s for %s", at, c, []string{"INFO", "WARN", "ERROR"}[r.IntN(3)], i,
+				[]string{"took item", "paid order", "lost parcel"}[r.IntN(3)], i, services[r.IntN(4)], []string{"anna", "bert", "carl"}[r.IntN(3)]))
+		}
 		switch r.IntN(10) {
 		case 0:
 			put(p, at, client) // stays alone
@@ -85,7 +96,7 @@ func workload(r *rand.Rand, calls int) map[int32][]viewstest.Record {
 			put(p, at, client)
 		case 4:
 			put(p, at, client, fmt.Sprintf("%v 3ms %s client q id=t%d/d db.name=main db.system=pg db.operation.name=SELECT", at, c, i))
-			if n := len(topic[p]); n > 0 { // sent again, to another partition
+			if n := len(topic[p]); n > 0 && topic[p][n-1].Logs == nil { // sent again, to another partition
 				topic[q] = append(topic[q], topic[p][n-1])
 			}
 			put(q, at, server)
@@ -103,7 +114,8 @@ func simulate(t *testing.T, seed uint64, bug string) string {
 	r := rand.New(rand.NewPCG(seed, 1))
 	topic := workload(r, 60)
 	window := []time.Duration{time.Second, 3 * time.Second, 100 * time.Second}[r.IntN(3)]
-	cfg := views.Config{FoldEvery: 1 + r.IntN(6), MaxCommitBytes: []int{300, 4 << 20}[r.IntN(2)], Hot: 10 * time.Second, PairingWindow: window}
+	cfg := views.Config{FoldEvery: 1 + r.IntN(6), MaxCommitBytes: []int{300, 4 << 20}[r.IntN(2)], Hot: 10 * time.Second, PairingWindow: window,
+		LogBytes: 1 << 20, Limits: views.Limits{Patterns: 3}}
 	want := plain(t, topic, window)
 	mem := storage.NewMem(storage.MemOptions{SyncEvery: -1})
 	s := openScript(t, mem, cfg, topic)
@@ -135,7 +147,7 @@ func simulate(t *testing.T, seed uint64, bug string) string {
 }
 
 func plain(t *testing.T, topic map[int32][]viewstest.Record, window time.Duration) string {
-	s := openScript(t, storage.NewMem(storage.MemOptions{}), views.Config{PairingWindow: window}, topic)
+	s := openScript(t, storage.NewMem(storage.MemOptions{}), views.Config{PairingWindow: window, LogBytes: 1 << 20, Limits: views.Limits{Patterns: 3}}, topic)
 	for p := range int32(simPartitions) {
 		for o := range topic[p] {
 			s.Apply(p, int64(o))
@@ -214,7 +226,7 @@ func commit(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string) {
 func dump(t *testing.T, s *viewstest.Script) string {
 	t.Helper()
 	var b strings.Builder
-	for _, v := range []string{"red", "edges", "levels", "pending", "counters", "traces", "errors", "databases", "messaging", "versions"} {
+	for _, v := range []string{"red", "edges", "levels", "pending", "counters", "traces", "errors", "databases", "messaging", "versions", "logs", "patterns"} {
 		if err := s.Set.Dump(&b, v); err != nil {
 			t.Fatal(err)
 		}

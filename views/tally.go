@@ -40,7 +40,7 @@ var tableDefs = [tables]tableDef{
 	TableMessaging: {"messaging", 'm', []string{"service", "system", "destination", "kind"}, func(l *Limits) int { return l.Series }},
 	TableVersions:  {"versions", 'v', []string{"service", "version"}, func(l *Limits) int { return l.Series }},
 	TableLogs:      {"logs", 'l', []string{"service", "severity"}, func(l *Limits) int { return l.Series }},
-	TablePatterns:  {"patterns", 'p', []string{"service", "pattern"}, func(l *Limits) int { return l.Patterns * 100 }},
+	TablePatterns:  {"patterns", 'p', []string{"service", "cluster"}, func(l *Limits) int { return l.Patterns * 100 }},
 }
 
 // String is the table's name.

@@ -4,6 +4,8 @@
 //	                               <start> <dur> <service> <kind> <name> id=<trace>/<span>[<<parent>] [error|ok] [key=value ...]
 //	                               a service of - is a resource without service.name; `again` repeats the record before;
 //	                               exception=<type>:<message with _ for blanks>
+//	logs [p=N] [ts=DUR] [again]    the same with a log line a line: <time> <service> <severity> [id=<trace>/<span>]
+//	                               [exception=<type>:<message>] | <body>
 //	bad [p=N]                      a record that fails half way: its spans are rolled back and the record is skipped
 //	commit [idle=N@DUR]            checkpoint; partition N is idle with a watermark of DUR
 //	crash                          drop memory, reopen from the store, read each partition again from its position
@@ -11,6 +13,7 @@
 //	limits name=N ...              reopen with other limits (services, operations, edges, series, waiting)
 //	dump VIEW                      see views.Set.Dump
 //	services|operations SERVICE|map from=DUR to=DUR     what readers are told
+//	lines [service=S] [severity=S] [text=T] [pattern=P] [trace=ID] [limit=N]     all pages of log lines
 //	traces [service=S] [operation=O] [status=error|ok] [min=DUR] [max=DUR] [from=DUR to=DUR] [slowest] [limit=N]
 package viewstest
 
@@ -22,6 +25,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -33,8 +38,15 @@ const Topic = "otlp_spans"
 // Record is one record of a script's topic.
 type Record struct {
 	Spans []Line
+	Logs  []LogLine
 	TS    time.Duration
 	Bad   bool
+}
+
+// LogLine is one parsed log line.
+type LogLine struct {
+	Resource views.Resource
+	Log      views.LogRecord
 }
 
 // Line is one parsed span line.
@@ -65,7 +77,7 @@ func (s *Script) open() (err error) {
 // Run runs the script at path.
 func Run(t *testing.T, path string) {
 	t.Helper()
-	s, err := New(storage.NewMem(storage.MemOptions{}), views.Config{})
+	s, err := New(storage.NewMem(storage.MemOptions{}), views.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,8 +93,10 @@ func Run(t *testing.T, path string) {
 // Do runs one command.
 func (s *Script) Do(d *datadriven.TestData) (string, error) {
 	switch d.Cmd {
-	case "spans", "bad":
+	case "spans", "bad", "logs":
 		return s.spans(d)
+	case "lines":
+		return s.lines(d)
 	case "commit":
 		return s.commit(d)
 	case "fold":
@@ -124,6 +138,14 @@ func (s *Script) spans(d *datadriven.TestData) (string, error) {
 		r = all[len(all)-1]
 	}
 	for line := range strings.Lines(d.Input) {
+		if strings.Contains(line, " | ") {
+			l, err := ParseLog(line)
+			if err != nil {
+				return "", err
+			}
+			r.Logs = append(r.Logs, l)
+			continue
+		}
 		l, err := ParseLine(line)
 		if err != nil {
 			return "", err
@@ -138,7 +160,7 @@ func (s *Script) spans(d *datadriven.TestData) (string, error) {
 // Apply gives the record at an offset to the Set.
 func (s *Script) Apply(p int32, offset int64) {
 	r := &s.Topic[p][offset]
-	rec := views.Record{Offset: offset, LeaderEpoch: -1, Timestamp: r.TS.Milliseconds(), Value: fmt.Appendf(nil, "%v", r.Spans)}
+	rec := views.Record{Offset: offset, LeaderEpoch: -1, Timestamp: r.TS.Milliseconds(), Value: r.value()}
 	a := s.Set.Partition(Topic, p)
 	if !a.Begin(rec) {
 		return
@@ -146,12 +168,44 @@ func (s *Script) Apply(p int32, offset int64) {
 	for i := range r.Spans {
 		a.Span(&r.Spans[i].Resource, &r.Spans[i].Span)
 	}
+	for i := range r.Logs {
+		a.Log(&r.Logs[i].Resource, &r.Logs[i].Log)
+	}
 	if r.Bad {
 		a.Rollback()
 		a.Skip(rec)
 		return
 	}
 	a.End()
+}
+
+// value is the record's bytes: OTLP for log lines, which are kept, and some text that differs for spans.
+func (r *Record) value() []byte {
+	if len(r.Logs) == 0 {
+		return fmt.Appendf(nil, "%v", r.Spans)
+	}
+	ld := plog.NewLogs()
+	for i := range r.Logs {
+		l := &r.Logs[i]
+		rl := ld.ResourceLogs().AppendEmpty()
+		if l.Resource.HasService {
+			rl.Resource().Attributes().PutStr("service.name", string(l.Resource.Service))
+		}
+		out := rl.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+		out.SetTimestamp(pcommon.Timestamp(l.Log.Time))
+		if l.Log.Severity > 0 {
+			out.SetSeverityNumber(plog.SeverityNumber(l.Log.Severity)*4 - 3)
+		}
+		out.Body().SetStr(string(l.Log.Body))
+		out.SetTraceID(l.Log.TraceID)
+		out.SetSpanID(l.Log.SpanID)
+	}
+	var m plog.ProtoMarshaler
+	b, err := m.MarshalLogs(ld)
+	if err != nil {
+		panic(err) // a script's own lines always marshal
+	}
+	return b
 }
 
 func (s *Script) replayAll() error {
@@ -226,7 +280,7 @@ func clock(t time.Time) time.Duration {
 
 func (s *Script) limits(d *datadriven.TestData) error {
 	l := &s.Cfg.Limits
-	for name, to := range map[string]*int{"services": &l.Services, "operations": &l.OperationsPerService, "edges": &l.Edges, "series": &l.Series, "errors": &l.ErrorGroups, "waiting": &l.Waiting} {
+	for name, to := range map[string]*int{"services": &l.Services, "operations": &l.OperationsPerService, "edges": &l.Edges, "series": &l.Series, "errors": &l.ErrorGroups, "patterns": &l.Patterns, "waiting": &l.Waiting} {
 		*to = arg(d, name, *to)
 	}
 	return s.open()
@@ -254,6 +308,67 @@ func (s *Script) traces(d *datadriven.TestData) (string, error) {
 		b.WriteString("more\n")
 	}
 	return b.String(), err
+}
+
+func (s *Script) lines(d *datadriven.TestData) (string, error) {
+	q := views.LogQuery{Limit: arg(d, "limit", 20)}
+	for name, to := range map[string]*string{"service": &q.Service, "text": &q.Text, "pattern": &q.Pattern} {
+		if v, ok := d.Arg(name); ok && len(v.Vals) > 0 {
+			*to = strings.ReplaceAll(v.Vals[0], "_", " ")
+		}
+	}
+	if v, ok := d.Arg("severity"); ok {
+		q.MinSeverity, _ = views.ParseSeverity(v.Vals[0])
+	}
+	if v, ok := d.Arg("trace"); ok {
+		copy(q.TraceID[:], v.Vals[0])
+	}
+	var b strings.Builder
+	for {
+		r, err := s.Set.SearchLogs(q)
+		if err != nil {
+			return "", err
+		}
+		for _, l := range r.Lines {
+			fmt.Fprintf(&b, "%v %s %s %s\n", clock(l.Time), l.Service, l.Severity, l.Body)
+		}
+		if q.Before = r.Next; r.Next == nil {
+			return b.String(), nil
+		}
+		b.WriteString("next\n")
+	}
+}
+
+// ParseLog parses one log line.
+func ParseLog(line string) (l LogLine, err error) {
+	head, body, _ := strings.Cut(strings.TrimSpace(line), " | ")
+	f := strings.Fields(head)
+	if len(f) < 3 {
+		return l, fmt.Errorf("log line %q: want <time> <service> <severity> | <body>", line)
+	}
+	at, err := time.ParseDuration(f[0])
+	if err != nil {
+		return l, err
+	}
+	l.Log.Time, l.Log.Body = uint64(at), []byte(body)
+	if f[1] != "-" {
+		l.Resource = views.Resource{Service: []byte(f[1]), HasService: true}
+	}
+	l.Log.Severity, _ = views.ParseSeverity(f[2])
+	for _, w := range f[3:] {
+		switch k, v, _ := strings.Cut(w, "="); k {
+		case "id":
+			trace, span, _ := strings.Cut(v, "/")
+			copy(l.Log.TraceID[:], trace)
+			copy(l.Log.SpanID[:], span)
+		case "exception":
+			typ, msg, _ := strings.Cut(v, ":")
+			l.Log.Exception = &views.Exception{Type: []byte(typ), Message: []byte(strings.ReplaceAll(msg, "_", " "))}
+		default:
+			return l, fmt.Errorf("log line: unknown word %q", w)
+		}
+	}
+	return l, nil
 }
 
 func (s *Script) read(d *datadriven.TestData) (string, error) {

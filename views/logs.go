@@ -1,0 +1,328 @@
+package views
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// The logs view: how many lines of each service and severity, their patterns, exceptions among the error groups, and recent lines
+// as they came.
+
+// LogRecord is what the views need of an OTLP log record. A decoder reuses one for all records of a message.
+type LogRecord struct {
+	Time     uint64 // Unix nanoseconds: when it happened, else when it was seen
+	Severity Severity
+	Body     []byte
+	TraceID  [16]byte
+	SpanID   [8]byte
+	// Exception is nil where the record has none of its attributes.
+	Exception *Exception
+}
+
+// Severity is the range of a record's severity number (opentelemetry/proto/logs/v1/logs.proto, SeverityNumber).
+type Severity uint8
+
+// The severities.
+const (
+	SeverityUnspecified Severity = iota
+	SeverityTrace
+	SeverityDebug
+	SeverityInfo
+	SeverityWarn
+	SeverityError
+	SeverityFatal
+	severities
+)
+
+var severityNames = [severities]string{"UNSPECIFIED", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
+
+// String is the severity's short name in OpenTelemetry's data model.
+func (s Severity) String() string {
+	if s >= severities {
+		return severityNames[0]
+	}
+	return severityNames[s]
+}
+
+// ParseSeverity reads a name as String writes it, whatever its case.
+func ParseSeverity(s string) (Severity, bool) {
+	i := slices.Index(severityNames[:], strings.ToUpper(s))
+	return Severity(max(0, i)), i >= 0
+}
+
+// severityOf takes the number, and where there is none the text, as logging libraries write it.
+func severityOf(number int32, text string) Severity {
+	if number > 0 {
+		return Severity(min((number-1)/4+1, int32(SeverityFatal)))
+	}
+	switch t := strings.ToUpper(text); {
+	case strings.HasPrefix(t, "WARN"):
+		return SeverityWarn
+	case strings.HasPrefix(t, "ERR"):
+		return SeverityError
+	case strings.HasPrefix(t, "CRIT"), t == "PANIC", t == "EMERGENCY", t == "ALERT":
+		return SeverityFatal
+	case t == "NOTICE", strings.HasPrefix(t, "INFO"):
+		return SeverityInfo
+	default:
+		s, _ := ParseSeverity(t)
+		return s
+	}
+}
+
+// DecodeLogs reads an OTLP ExportLogsServiceRequest (or LogsData, the same bytes) and calls f for each record, in order. What f is
+// given is reused.
+func DecodeLogs(b []byte, f func(r *Resource, l *LogRecord)) error {
+	return eachLog(b, func(r *Resource, _ plog.ResourceLogs, _ plog.ScopeLogs, pl plog.LogRecord) bool {
+		l := logRecord(pl)
+		f(r, &l)
+		return true
+	})
+}
+
+func eachLog(b []byte, f func(r *Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool) error {
+	var u plog.ProtoUnmarshaler
+	ld, err := u.UnmarshalLogs(b)
+	if err != nil {
+		return fmt.Errorf("malformed OTLP logs: %w", err)
+	}
+	for _, rl := range ld.ResourceLogs().All() {
+		var r Resource
+		if v, ok := rl.Resource().Attributes().Get("service.name"); ok {
+			r.Service, r.HasService = []byte(v.AsString()), true
+		}
+		for _, sl := range rl.ScopeLogs().All() {
+			for _, l := range sl.LogRecords().All() {
+				if !f(&r, rl, sl, l) {
+					return nil
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func logRecord(pl plog.LogRecord) LogRecord {
+	l := LogRecord{Time: logTime(pl), Severity: severityOf(int32(pl.SeverityNumber()), pl.SeverityText()),
+		Body: []byte(pl.Body().AsString()), TraceID: pl.TraceID(), SpanID: pl.SpanID()}
+	typ, hasType := pl.Attributes().Get("exception.type")
+	msg, hasMessage := pl.Attributes().Get("exception.message")
+	if hasType || hasMessage {
+		l.Exception = &Exception{textOf(typ, hasType), textOf(msg, hasMessage)}
+	}
+	return l
+}
+
+func textOf(v pcommon.Value, ok bool) []byte {
+	if !ok {
+		return nil
+	}
+	return []byte(v.AsString())
+}
+
+func logTime(l plog.LogRecord) uint64 {
+	if t := l.Timestamp(); t != 0 {
+		return uint64(t)
+	}
+	return uint64(l.ObservedTimestamp())
+}
+
+// stagedLog is one staged line.
+type stagedLog struct {
+	service string
+	body    []byte
+	at      uint64
+	ex      Exemplar
+}
+
+// Log stages one line of the record.
+func (a *Accumulator) Log(r *Resource, l *LogRecord) {
+	a.counts.Logs++
+	if !r.HasService {
+		a.counts.Unattributed++
+	}
+	at := l.Time
+	if at == 0 {
+		at = uint64(max(0, a.record.Timestamp)) * 1e6 // it happened before it came here
+	}
+	at = a.clamp(at)
+	a.end = max(a.end, at)
+	if a.begin == 0 || at < a.begin {
+		a.begin = at
+	}
+	ex := Exemplar{TraceID: l.TraceID, SpanID: l.SpanID, End: at}
+	a.key = appendLabel(appendLabel(a.key[:0], r.Service), []byte(l.Severity.String()))
+	a.tally(TableLogs, tallied{n: 1, size: uint64(len(l.Body)), at: at, ex: ex})
+	if e := l.Exception; e != nil {
+		key := appendLabel(a.key[:0], r.Service)
+		key = appendLabel(key, nil)
+		key = appendLabel(key, e.Type)
+		key = appendLabel(key, messagePattern(e.Message))
+		a.key = appendLabel(key, sourceLog)
+		a.tally(TableErrors, tallied{n: 1, failed: l.Severity >= SeverityError, at: at, ex: ex, text: cutText(e.Message)})
+	}
+	a.logs = append(a.logs, stagedLog{service: string(r.Service), body: l.Body, at: at, ex: ex})
+}
+
+// endLogs finds the patterns of the staged lines and keeps the record.
+func (a *Accumulator) endLogs() {
+	if len(a.logs) == 0 {
+		return
+	}
+	if a.set.cfg.LogBytes > 0 {
+		a.cur.rawLogs.add(a.record.Value, a.begin, a.end)
+	}
+	if a.drains == nil {
+		a.drains = a.set.drainsOf(a.partition)
+	}
+	for i := range a.logs {
+		l := &a.logs[i]
+		name := []byte(Other)
+		if c := a.drains.add(l.service, l.body); c != nil {
+			name = clusterID{a.partition, c.id}.label(nil)
+		}
+		a.key = appendLabel(appendLabel(a.key[:0], []byte(l.service)), name)
+		c, over := a.cur.tables[TablePatterns].cell(a.set.tables[TablePatterns].dict, a.key, bucketStart(l.at))
+		if over {
+			a.cur.counts.Overflowed++
+		}
+		c.observe(&tallied{n: 1, at: l.at, ex: l.ex, text: cutText(l.body)})
+	}
+	a.logs = a.logs[:0]
+}
+
+// patterns are the committed clusters of all partitions.
+type patterns struct {
+	by    map[clusterID]*cluster
+	dirty map[clusterID]struct{}
+}
+
+func newPatterns() *patterns {
+	return &patterns{by: map[clusterID]*cluster{}, dirty: map[clusterID]struct{}{}}
+}
+
+func (p *patterns) install(partition int32, cs []cluster) {
+	for i := range cs {
+		id := clusterID{partition, cs[i].id}
+		p.by[id] = &cs[i]
+		p.dirty[id] = struct{}{}
+	}
+}
+
+func (p *patterns) key(ks keyspace, id clusterID) []byte {
+	k := binary.BigEndian.AppendUint32(ks.key(storage.TableMeta, 'p'), uint32(id.partition))
+	return binary.BigEndian.AppendUint32(k, id.id)
+}
+
+// fold stores the clusters that changed and drops those given up that nothing counts under any more.
+func (p *patterns) fold(ks keyspace, t *table, entries []storage.Entry) []storage.Entry {
+	for id, c := range p.by {
+		if !c.gone {
+			continue
+		}
+		t.dict.mu.Lock()
+		_, counted := t.dict.ids[string(labelKey([]byte(c.service), id.label(nil)))]
+		t.dict.mu.Unlock()
+		if !counted {
+			delete(p.by, id)
+			delete(p.dirty, id)
+			entries = append(entries, storage.Entry{Key: p.key(ks, id)})
+		}
+	}
+	for id := range p.dirty {
+		entries = append(entries, storage.Entry{Key: p.key(ks, id), Value: p.by[id].append(nil)})
+	}
+	clear(p.dirty)
+	return entries
+}
+
+func (p *patterns) restore(kv reader) error {
+	prefix := kv.key(storage.TableMeta, 'p')
+	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		d, c := decoder{b: v}, &cluster{}
+		c.decode(&d)
+		p.by[clusterID{int32(binary.BigEndian.Uint32(k[len(prefix):])), c.id}] = c
+		return d.err
+	})
+	if err != nil {
+		return fmt.Errorf("read log patterns: %w", err)
+	}
+	return nil
+}
+
+// LogPattern is one pattern of log lines, of one or more services, in a range.
+type LogPattern struct {
+	Pattern             string
+	Count               uint64
+	Services            []string  // sorted
+	FirstSeen, LastSeen time.Time // over all time
+	Sample              string    // the newest line
+	Exemplar            Exemplar  // of the newest line with a trace id
+}
+
+// LogPatterns returns the patterns of a range, most frequent first; an empty service means all.
+func (s *Set) LogPatterns(from, to time.Time, service string) ([]LogPattern, error) {
+	rows, err := s.TableRows(TablePatterns, from, to, func(l []string) bool { return service == "" || l[0] == service })
+	if err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return mergePatterns(rows, func(label string) string {
+		if id, ok := parseClusterID(label); ok {
+			if c := s.patterns.by[id]; c != nil {
+				return c.pattern()
+			}
+		}
+		return Other
+	}), nil
+}
+
+func mergePatterns(rows []TallyRow, pattern func(label string) string) []LogPattern {
+	by := map[string]*LogPattern{}
+	tallies := map[string]*Tally{}
+	for i := range rows {
+		r := &rows[i]
+		name := pattern(r.Labels[1])
+		p := by[name]
+		if p == nil {
+			p = &LogPattern{Pattern: name, FirstSeen: r.FirstSeen}
+			by[name], tallies[name] = p, &Tally{}
+		}
+		tallies[name].merge(&r.Tally)
+		if r.FirstSeen.Before(p.FirstSeen) {
+			p.FirstSeen = r.FirstSeen
+		}
+		if r.LastSeen.After(p.LastSeen) {
+			p.LastSeen = r.LastSeen
+		}
+		if !slices.Contains(p.Services, r.Labels[0]) {
+			p.Services = append(p.Services, r.Labels[0])
+		}
+	}
+	out := make([]LogPattern, 0, len(by))
+	for name, p := range by {
+		t := tallies[name]
+		p.Count, p.Sample, p.Exemplar = t.Calls, strings.ToValidUTF8(t.Text, "\uFFFD"), t.Latest
+		slices.Sort(p.Services)
+		out = append(out, *p)
+	}
+	slices.SortFunc(out, func(a, b LogPattern) int {
+		switch {
+		case a.Count != b.Count && a.Count > b.Count:
+			return -1
+		case a.Count != b.Count:
+			return 1
+		}
+		return strings.Compare(a.Pattern, b.Pattern)
+	})
+	return out
+}

@@ -1,0 +1,248 @@
+package views
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+// LogLine is one line as it came.
+type LogLine struct {
+	Time                 time.Time
+	Service              string
+	HasService           bool
+	Severity             Severity
+	Body                 string
+	TraceID              [16]byte
+	SpanID               [8]byte
+	Attributes, Resource map[string]any
+	place                logPlace
+}
+
+// logPlace orders lines: by time, then by where they are stored.
+type logPlace struct {
+	at    uint64
+	raw   rawRef
+	index int
+}
+
+func (a logPlace) compare(b logPlace) int {
+	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.raw.seq, b.raw.seq), cmp.Compare(a.raw.n, b.raw.n), cmp.Compare(a.index, b.index))
+}
+
+// LogCursor is a place in the order of lines; the zero value is none.
+type LogCursor struct {
+	At    uint64 // Unix nanoseconds
+	Seq   uint64
+	Block uint32
+	Index int
+}
+
+func (c *LogCursor) place() logPlace { return logPlace{c.At, rawRef{c.Seq, c.Block}, c.Index} }
+
+// LogQuery selects lines. Zero fields select everything.
+type LogQuery struct {
+	From, To    time.Time
+	Service     string
+	MinSeverity Severity
+	Text        string // occurs in the body, whatever its case
+	Pattern     string // the body's words match this pattern, as LogPatterns gives it
+	TraceID     [16]byte
+	Limit       int
+	Before      *LogCursor // continue after an earlier answer
+	// Budget is how many bytes of blocks are looked through at most (0: 256 MiB, decompressed).
+	Budget int
+}
+
+// LogResult is a page of lines, newest first. Next continues; it is nil at the end. Exhausted says that the budget ended: what lies
+// between the last line and Next has been searched, what is older has not.
+type LogResult struct {
+	Lines     []LogLine
+	Next      *LogCursor
+	Exhausted bool
+	Since     time.Time // lines older than this are no longer kept
+}
+
+const logBudget = 256 << 20
+
+type logFilter struct {
+	q        *LogQuery
+	from, to uint64
+	text     []byte
+	pattern  []string
+	before   *logPlace
+}
+
+func newLogFilter(q *LogQuery) *logFilter {
+	f := &logFilter{q: q, from: nanos(q.From, 0), to: nanos(q.To, 1<<63), text: []byte(strings.ToLower(q.Text))}
+	if q.Pattern != "" {
+		f.pattern = strings.Fields(q.Pattern)
+	}
+	if q.Before != nil {
+		p := q.Before.place()
+		f.before = &p
+	}
+	return f
+}
+
+// block tells quickly that no line of a block is wanted.
+func (f *logFilter) block(b []byte) bool {
+	if f.q.TraceID != ([16]byte{}) && !bytes.Contains(b, f.q.TraceID[:]) {
+		return false
+	}
+	return bytes.Contains(b, []byte(f.q.Service)) && (len(f.text) == 0 || !plain(f.text) || hasFold(b, f.text))
+}
+
+// plain reports whether text stands in a block as it stands in a body: not in a value that is rendered as JSON.
+func plain(text []byte) bool { return !bytes.ContainsAny(text, "\"{}[]:,.0123456789\\") }
+
+func (f *logFilter) accepts(r *Resource, l plog.LogRecord, p logPlace) bool {
+	q := f.q
+	if p.at < f.from || p.at >= f.to || q.Service != "" && string(r.Service) != q.Service || f.before != nil && p.compare(*f.before) >= 0 {
+		return false
+	}
+	if q.TraceID != ([16]byte{}) && [16]byte(l.TraceID()) != q.TraceID {
+		return false
+	}
+	if q.MinSeverity > 0 && severityOf(int32(l.SeverityNumber()), l.SeverityText()) < q.MinSeverity {
+		return false
+	}
+	if len(f.text) > 0 && !hasFold([]byte(l.Body().AsString()), f.text) {
+		return false
+	}
+	return f.pattern == nil || matchesPattern(f.pattern, drainSplit([]byte(l.Body().AsString())))
+}
+
+func matchesPattern(pattern, words []string) bool {
+	if len(pattern) != len(words) {
+		return false
+	}
+	for i, w := range words {
+		if pattern[i] != w && pattern[i] != wildcard {
+			return false
+		}
+	}
+	return true
+}
+
+func newLine(r *Resource, rl plog.ResourceLogs, l plog.LogRecord, p logPlace) LogLine {
+	return LogLine{Time: unixNano(p.at), Service: string(r.Service), HasService: r.HasService, Severity: severityOf(int32(l.SeverityNumber()), l.SeverityText()),
+		Body: l.Body().AsString(), TraceID: l.TraceID(), SpanID: l.SpanID(), Attributes: l.Attributes().AsRaw(), Resource: rl.Resource().Attributes().AsRaw(), place: p}
+}
+
+// SearchLogs returns the newest lines that q selects.
+func (s *Set) SearchLogs(q LogQuery) (LogResult, error) {
+	q.Limit = max(1, q.Limit)
+	if q.Budget <= 0 {
+		q.Budget = logBudget
+	}
+	f := newLogFilter(&q)
+	kept, since := s.keptLogs()
+	out := LogResult{Since: unixNano(since)}
+	f.from = max(f.from, since)
+	older := make([]uint64, len(kept)+1) // newest time in the blocks before each
+	for i, m := range kept {
+		older[i+1] = max(older[i], m.end)
+	}
+	var found []LogLine
+	for i := len(kept) - 1; i >= 0; i-- {
+		m := kept[i]
+		if older[i+1] < f.from || len(found) > q.Limit && found[q.Limit].place.at > older[i+1] {
+			break
+		}
+		if m.end < f.from || m.begin >= f.to || f.before != nil && m.begin > f.before.at {
+			continue
+		}
+		if q.Budget <= 0 {
+			out.Exhausted = true
+			found = slices.DeleteFunc(found, func(l LogLine) bool { return l.place.at <= older[i+1] })
+			out.Next = &LogCursor{At: older[i+1] + 1}
+			break
+		}
+		lines, size, err := s.searchLogBlocks(m, f)
+		if err != nil {
+			return out, err
+		}
+		q.Budget -= size
+		found = append(found, lines...)
+		slices.SortFunc(found, func(a, b LogLine) int { return b.place.compare(a.place) })
+		found = found[:min(len(found), q.Limit+1)]
+	}
+	if len(found) > q.Limit {
+		found, out.Exhausted = found[:q.Limit], false
+		p := found[q.Limit-1].place
+		out.Next = &LogCursor{p.at, p.raw.seq, p.raw.n, p.index}
+	}
+	out.Lines = found
+	return out, nil
+}
+
+// keptLogs is what raw blocks there are, and from when on their lines are shown.
+func (s *Set) keptLogs() ([]rawMeta, uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.rawLogs.kept), s.headLess(s.cfg.LogRetention)
+}
+
+func (s *Set) searchLogBlocks(m rawMeta, f *logFilter) (lines []LogLine, size int, err error) {
+	for n := range m.blocks {
+		ref := rawRef{m.seq, n}
+		b, ok, err := s.logBlock(ref)
+		if err != nil || !ok {
+			return lines, size, err
+		}
+		size += len(b)
+		if !f.block(b) {
+			continue
+		}
+		i := 0
+		err = eachLog(b, func(r *Resource, rl plog.ResourceLogs, _ plog.ScopeLogs, l plog.LogRecord) bool {
+			p := logPlace{logTime(l), ref, i}
+			if p.at == 0 {
+				p.at = m.begin
+			}
+			i++
+			if f.accepts(r, l, p) {
+				lines = append(lines, newLine(r, rl, l, p))
+			}
+			return true
+		})
+		if err != nil {
+			return lines, size, err
+		}
+	}
+	return lines, size, nil
+}
+
+func (s *Set) logBlock(ref rawRef) ([]byte, bool, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.rawLogs.get(s.kv, ref)
+}
+
+// TailLogs returns the lines that q selects of the checkpoints after seq, oldest first, at most limit of them, how many more there
+// were, and the last checkpoint looked at. Times in q are not looked at.
+func (s *Set) TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, dropped int, seq uint64, err error) {
+	q.From, q.To, q.Before = time.Time{}, time.Time{}, nil
+	f := newLogFilter(&q)
+	kept, _ := s.keptLogs()
+	seq = max(after, s.Frontier().Seq)
+	first, _ := slices.BinarySearchFunc(kept, after+1, func(m rawMeta, seq uint64) int { return cmp.Compare(m.seq, seq) })
+	for _, m := range kept[first:] {
+		found, _, err := s.searchLogBlocks(m, f)
+		if err != nil {
+			return lines, dropped, seq, err
+		}
+		seq = max(seq, m.seq)
+		lines = append(lines, found...)
+	}
+	slices.SortFunc(lines, func(a, b LogLine) int { return a.place.compare(b.place) })
+	if n := len(lines) - limit; n > 0 {
+		lines, dropped = lines[n:], n
+	}
+	return lines, dropped, seq, nil
+}
