@@ -50,8 +50,10 @@ type IngestConfig struct {
 	// MaxPending is how many spans may wait for a checkpoint before one is taken early (0: 50,000); at twice as many handlers
 	// wait.
 	MaxPending uint64
-	// MaxSpans is how many spans a record may hold (0: 100,000).
+	// MaxSpans is how many spans or log lines a record may hold (0: 100,000).
 	MaxSpans int
+	// LogsTopic is the topic of OTLP logs; records of all other topics are spans.
+	LogsTopic string
 	// MaxRecord is how many bytes a record may have (0: 16 MiB).
 	MaxRecord int
 	Logger    zerolog.Logger
@@ -114,7 +116,7 @@ func (g *Ingest) Handle(msg *message.Message) error {
 
 func (g *Ingest) record(ctx context.Context, a *views.Accumulator, r *kgo.Record) error {
 	rec := views.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Value: r.Value}
-	err := g.apply(a, rec)
+	err := g.apply(a, r.Topic, rec)
 	if err == nil {
 		return nil
 	}
@@ -129,7 +131,7 @@ func (g *Ingest) record(ctx context.Context, a *views.Accumulator, r *kgo.Record
 }
 
 // apply applies one record or nothing of it. A panic is an error of this record alone.
-func (g *Ingest) apply(a *views.Accumulator, rec views.Record) (err error) {
+func (g *Ingest) apply(a *views.Accumulator, topic string, rec views.Record) (err error) {
 	if len(rec.Value) > g.c.MaxRecord {
 		return fmt.Errorf("record of %d bytes is over the limit of %d", len(rec.Value), g.c.MaxRecord)
 	}
@@ -146,6 +148,9 @@ func (g *Ingest) apply(a *views.Accumulator, rec views.Record) (err error) {
 		}
 		a.End()
 	}()
+	if topic == g.c.LogsTopic {
+		return DecodeLogs(rec.Value, g.c.MaxSpans, a.Log)
+	}
 	return g.scan(rec.Value, g.c.MaxSpans, a.Span)
 }
 
@@ -223,6 +228,7 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	g.last = CheckpointState{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: c.Bytes}
 	g.mu.Unlock()
 	g.m.Spans.Add(float64(c.Spans))
+	g.m.Logs.Add(float64(c.Logs))
 	g.m.Checkpoints.Inc()
 	g.m.CheckpointSeconds.Observe(time.Since(start).Seconds())
 	g.m.CheckpointBytes.Observe(float64(c.Bytes))

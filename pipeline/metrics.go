@@ -4,8 +4,8 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Metrics are what the pipeline counts of itself.
 type Metrics struct {
-	Spans, Checkpoints, DeadLetters    prometheus.Counter
-	CheckpointSeconds, CheckpointBytes prometheus.Histogram
+	Spans, Logs, Checkpoints, DeadLetters prometheus.Counter
+	CheckpointSeconds, CheckpointBytes    prometheus.Histogram
 }
 
 // NewMetrics registers the metrics with reg (nil: nowhere).
@@ -15,6 +15,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		Spans:       counter("watchingcat_spans_total", "Spans applied to views and committed."),
+		Logs:        counter("watchingcat_log_records_total", "Log records applied to views and committed."),
 		Checkpoints: counter("watchingcat_checkpoints_total", "Checkpoints committed."),
 		DeadLetters: counter("watchingcat_dead_letters_total", "Records moved to the dead-letter topic."),
 		CheckpointSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_checkpoint_duration_seconds",
@@ -23,7 +24,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Size of a checkpoint's journal entry.", Buckets: prometheus.ExponentialBuckets(256, 4, 10)}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.Spans, m.Checkpoints, m.DeadLetters, m.CheckpointSeconds, m.CheckpointBytes)
+		reg.MustRegister(m.Spans, m.Logs, m.Checkpoints, m.DeadLetters, m.CheckpointSeconds, m.CheckpointBytes)
 	}
 	return m
 }

@@ -186,7 +186,7 @@ func TestMissingTopicAppears(t *testing.T) {
 		s := b.source(func(c *SourceConfig) { c.StartLatest = true; c.Logger = zerolog.New(zerolog.SyncWriter(&log)) })
 		out := subscribe(t, s)
 		time.Sleep(30 * time.Second)
-		if st := s.States(); len(st) != 1 || st[0].Partition != -1 || !errors.Is(st[0].Err, errNoTopic) {
+		if st := s.States(); len(st) != 1 || st[0].Partition != -1 || !errors.Is(st[0].Err, ErrNoTopic) {
 			t.Fatalf("states without the topic: %+v", st)
 		}
 		if err := b.CreateTopic(topic, 2, nil); err != nil {

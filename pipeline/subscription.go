@@ -184,21 +184,22 @@ func (s *subscription) setErr(err error) {
 	s.err = err
 	s.mu.Unlock()
 	switch {
-	case err != nil && (old == nil || errors.Is(err, errNoTopic) != errors.Is(old, errNoTopic)):
+	case err != nil && (old == nil || errors.Is(err, ErrNoTopic) != errors.Is(old, ErrNoTopic)):
 		s.log.Warn().Err(err).Msg("cannot read the topic now, trying again")
 	case err == nil && old != nil:
 		s.log.Info().Msg("reading the topic")
 	}
 }
 
-var errNoTopic = errors.New("pipeline: topic does not exist yet")
+// ErrNoTopic is the state of a topic that does not exist; it is looked for until it does.
+var ErrNoTopic = errors.New("pipeline: topic does not exist yet")
 
 func (s *subscription) look() error {
 	ctx, cancel := context.WithTimeout(s.ctx, max(5*time.Second, 2*s.c.Refresh))
 	defer cancel()
 	ends, err := EndOffsets(ctx, s.adm, s.topic)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		err = errNoTopic
+		err = ErrNoTopic
 	}
 	now := time.Now()
 	s.mu.Lock()
@@ -211,14 +212,14 @@ func (s *subscription) look() error {
 			p.unreachable(err)
 		}
 	}
-	first := !s.seen && !errors.Is(err, errNoTopic)
+	first := !s.seen && !errors.Is(err, ErrNoTopic)
 	s.mu.Unlock()
 	if len(ends) > 0 {
 		if perr := s.place(ctx, ends, first && s.c.StartLatest); perr != nil && err == nil {
 			err = perr
 		}
 	}
-	if errors.Is(err, errNoTopic) || len(ends) > 0 && err == nil {
+	if errors.Is(err, ErrNoTopic) || len(ends) > 0 && err == nil {
 		s.mu.Lock()
 		s.seen = true // what appears from now on is new
 		s.mu.Unlock()

@@ -71,7 +71,7 @@ func workload(r *rand.Rand, calls int) map[int32][]viewstest.Record {
 		topic[p] = append(topic[p], viewstest.Record{TS: at + time.Second, Logs: []viewstest.LogLine{l}})
 	}
 	for i := range calls {
-		at := time.Duration(i) * 150 * time.Millisecond
+		at := time.Duration(i+1) * 150 * time.Millisecond
 		c, s := services[r.IntN(4)], services[r.IntN(4)]
 		status := []string{"", "error", "ok"}[r.IntN(3)]
 		kinds := [][2]string{{"client", "server"}, {"producer", "consumer"}, {"client", "consumer"}}[r.IntN(3)]
@@ -230,6 +230,13 @@ func dump(t *testing.T, s *viewstest.Script) string {
 		if err := s.Set.Dump(&b, v); err != nil {
 			t.Fatal(err)
 		}
+	}
+	r, err := s.Set.SearchLogs(views.LogQuery{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range r.Lines {
+		fmt.Fprintln(&b, l.Time.UnixNano(), l.Service, l.Severity, l.Body)
 	}
 	return b.String()
 }

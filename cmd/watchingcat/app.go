@@ -99,7 +99,8 @@ func (a *App) viewConfig() views.Config {
 	}
 	return views.Config{
 		Retention: c.Retention10s, Retention1m: c.Retention1m, Retention1h: time.Duration(c.Retention1h),
-		TraceRetention: c.RetTraces.age, TraceBytes: c.RetTraces.bytes, PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: dedup,
+		TraceRetention: c.RetTraces.age, TraceBytes: c.RetTraces.bytes, LogRetention: c.RetLogs.age, LogBytes: c.RetLogs.bytes,
+		PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: dedup,
 		Limits: views.Limits{Services: c.LimitServices, OperationsPerService: c.LimitOperations, Edges: c.LimitEdges, Series: c.LimitSeries,
 			ErrorGroups: c.LimitErrorGroups, Patterns: c.LimitPatterns},
 	}
@@ -133,7 +134,7 @@ func (a *App) openPipeline(context.Context) (err error) {
 		return usage("%v", err)
 	}
 	a.ingest = pipeline.NewIngest(pipeline.IngestConfig{
-		Set: a.set, KV: a.db, DeadLetter: a.dead.Write, States: a.source.States, Lateness: a.cfg.Lateness,
+		Set: a.set, KV: a.db, DeadLetter: a.dead.Write, States: a.source.States, Lateness: a.cfg.Lateness, LogsTopic: a.cfg.KafkaLogsTopic,
 		Interval: a.cfg.CommitInterval, Logger: a.log, Metrics: pipeline.NewMetrics(a.reg),
 	})
 	a.reg.MustRegister(&statusCollector{a})
@@ -236,6 +237,7 @@ func (a *App) router() (*message.Router, error) {
 		}}
 	router.AddMiddleware(retry.Middleware, middleware.Recoverer)
 	router.AddConsumerHandler("spans", a.cfg.KafkaTracesTopic, a.source, a.ingest.Handle)
+	router.AddConsumerHandler("logs", a.cfg.KafkaLogsTopic, a.source, a.ingest.Handle)
 	return router, nil
 }
 

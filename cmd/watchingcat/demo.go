@@ -30,7 +30,7 @@ const (
 
 func demoFaults(since time.Duration) *shop.Fault {
 	if at := since % demoCycle; at >= demoQuiet && at < demoQuiet+demoFault {
-		return &shop.Fault{Service: "payment", ErrorRate: 0.4, Slower: 8}
+		return &shop.Fault{Service: "payment", ErrorRate: 0.4, Slower: 8, Version: "1.5.0"}
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func runDemo(ctx context.Context, cfg *loaded, out, logs io.Writer) (err error) 
 	defer broker.Close()
 	recv := &pipeline.OTLPReceiver{Kafka: cfg.kafka(), GRPCAddr: cfg.OTLPGRPCAddr, HTTPAddr: cfg.OTLPHTTPAddr,
 		TracesTopic: cfg.KafkaTracesTopic, MetricsTopic: cfg.KafkaMetricsTopic, LogsTopic: cfg.KafkaLogsTopic, Logger: log}
-	load := &loader{kafka: cfg.kafka(), topic: cfg.KafkaTracesTopic, seed: uint64(time.Now().UnixNano()), rate: demoRate, requests: 4, faults: demoFaults}
+	load := &loader{kafka: cfg.kafka(), topic: cfg.KafkaTracesTopic, logs: cfg.KafkaLogsTopic, seed: uint64(time.Now().UnixNano()), rate: demoRate, requests: 4, faults: demoFaults}
 
 	// The broker outlives what writes to it and what reads from it.
 	g, gctx := errgroup.WithContext(ctx)

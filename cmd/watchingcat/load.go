@@ -21,6 +21,7 @@ import (
 type loader struct {
 	kafka    pipeline.KafkaConfig
 	topic    string
+	logs     string // topic of log lines; none are written when empty
 	seed     uint64
 	rate     int // spans a second
 	spans    int // in all; 0: no end
@@ -38,6 +39,7 @@ const (
 func loadCommand() *cobra.Command {
 	var l loader
 	var lasts time.Duration
+	var logs bool
 	c := &cobra.Command{
 		Use:   "load",
 		Short: "Write generated spans to Kafka at a rate",
@@ -55,6 +57,9 @@ func loadCommand() *cobra.Command {
 				return usage("--rate must be at least 1")
 			}
 			l.kafka, l.topic, l.requests = cfg.kafka(), cfg.KafkaTracesTopic, 4
+			if logs {
+				l.logs = cfg.KafkaLogsTopic
+			}
 			ctx := c.Context()
 			if lasts > 0 {
 				var cancel context.CancelFunc
@@ -74,6 +79,7 @@ func loadCommand() *cobra.Command {
 	c.Flags().IntVar(&l.rate, "rate", 1000, "spans a second")
 	c.Flags().IntVar(&l.spans, "spans", 0, "end after about so many spans (0: no end)")
 	c.Flags().DurationVar(&lasts, "duration", 0, "end after this time (0: no end)")
+	c.Flags().BoolVar(&logs, "logs", false, "write the log lines of the same requests too")
 	c.Flags().Uint64Var(&l.seed, "seed", 1, "seed of the generator")
 	return c
 }
@@ -126,11 +132,16 @@ func (l *loader) run(ctx context.Context) error {
 	return nil
 }
 
-// ensureTopic makes the topic, with the brokers' defaults, unless it is there.
+// ensureTopic makes the topics, with the brokers' defaults, unless they are there.
 func (l *loader) ensureTopic(ctx context.Context, cl *kgo.Client) error {
-	_, err := kadm.NewClient(cl).CreateTopic(ctx, -1, -1, nil, l.topic)
-	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return fmt.Errorf("create topic %s: %w", l.topic, err)
+	for _, topic := range []string{l.topic, l.logs} {
+		if topic == "" {
+			continue
+		}
+		_, err := kadm.NewClient(cl).CreateTopic(ctx, -1, -1, nil, topic)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("create topic %s: %w", topic, err)
+		}
 	}
 	return nil
 }
@@ -146,6 +157,9 @@ func (l *loader) step(ctx context.Context, cl *kgo.Client, s *shop.Shop, due int
 			s.Request(at)
 		}
 		n := int64(s.Spans())
+		if err := l.writeLogs(ctx, cl, s, failed); err != nil {
+			return err
+		}
 		requests, err := s.Take(l.requests)
 		if err != nil {
 			return err
@@ -166,5 +180,22 @@ func (l *loader) step(ctx context.Context, cl *kgo.Client, s *shop.Shop, due int
 		}
 		l.sent.Add(n)
 	}
+	return nil
+}
+
+// writeLogs writes what was logged since the last step.
+func (l *loader) writeLogs(ctx context.Context, cl *kgo.Client, s *shop.Shop, failed *atomic.Pointer[error]) error {
+	if l.logs == "" {
+		return nil
+	}
+	b, err := s.Logs()
+	if err != nil || b == nil {
+		return err
+	}
+	cl.Produce(context.WithoutCancel(ctx), &kgo.Record{Topic: l.logs, Value: b}, func(_ *kgo.Record, err error) {
+		if err != nil {
+			failed.CompareAndSwap(nil, &err)
+		}
+	})
 	return nil
 }

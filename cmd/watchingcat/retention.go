@@ -58,7 +58,9 @@ func (r *retention) UnmarshalText(b []byte) error {
 	return nil
 }
 
-func (r retention) String() string { return days(r.age).String() + "," + units.BytesSize(float64(r.bytes)) }
+func (r retention) String() string {
+	return days(r.age).String() + "," + units.BytesSize(float64(r.bytes))
+}
 
 // MarshalText writes what UnmarshalText reads.
 func (r retention) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

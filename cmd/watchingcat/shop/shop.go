@@ -19,6 +19,7 @@ type Fault struct {
 	Service   string
 	ErrorRate float64 // share of its calls that fail
 	Slower    float64 // factor on its own time
+	Version   string  // that the service runs meanwhile; empty: as before
 }
 
 // Shop makes traces. It is not for concurrent use.
@@ -296,10 +297,21 @@ func (s *Shop) Take(n int) ([][]byte, error) {
 
 func (s *Shop) resource(td ptrace.Traces, service string) ptrace.SpanSlice {
 	rs := td.ResourceSpans().AppendEmpty()
-	a := rs.Resource().Attributes()
+	s.describe(rs.Resource().Attributes(), service)
+	ss := rs.ScopeSpans().AppendEmpty()
+	ss.Scope().SetName("github.com/gaurav/watchingcat/cmd/watchingcat/shop")
+	return ss.Spans()
+}
+
+// describe writes the resource of a service.
+func (s *Shop) describe(a pcommon.Map, service string) {
 	a.PutStr("service.name", service)
 	a.PutStr("service.namespace", "shop")
-	a.PutStr("service.version", "1.4.2")
+	version := "1.4.2"
+	if s.fault != nil && s.fault.Service == service && s.fault.Version != "" {
+		version = s.fault.Version
+	}
+	a.PutStr("service.version", version)
 	a.PutStr("service.instance.id", service+"-0")
 	a.PutStr("deployment.environment.name", "demo")
 	a.PutStr("telemetry.sdk.language", "go")
@@ -311,9 +323,6 @@ func (s *Shop) resource(td ptrace.Traces, service string) ptrace.SpanSlice {
 	a.PutStr("k8s.pod.name", service+"-7c9d8b6f5d-x2x4k")
 	a.PutStr("container.id", "4c1d0c5b0a8f0e4f9a3f7f6f1f2d8d6f")
 	a.PutStr("os.type", "linux")
-	ss := rs.ScopeSpans().AppendEmpty()
-	ss.Scope().SetName("github.com/gaurav/watchingcat/cmd/watchingcat/shop")
-	return ss.Spans()
 }
 
 func (sp *span) write(to ptrace.Span) {
