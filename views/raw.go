@@ -1,6 +1,7 @@
 package views
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -111,10 +112,23 @@ func (s *rawStore) collect(ks keyspace, seq uint64, batches []*rawBatch) (entrie
 		}
 		m.end = max(m.end, b.end)
 	}
+	entries = s.dropStray(entries)
 	if m.blocks == 0 {
-		return nil, m
+		return entries, m
 	}
 	return append(entries, storage.Entry{Key: s.metaKey(ks, seq), Value: m.append(nil)}), m
+}
+
+// dropStray deletes what a crash left over, at once: the numbers of lost checkpoints are used again.
+func (s *rawStore) dropStray(entries []storage.Entry) []storage.Entry {
+	written := len(entries)
+	for _, k := range s.stray {
+		if !slices.ContainsFunc(entries[:written], func(e storage.Entry) bool { return bytes.Equal(e.Key, k) }) {
+			entries = append(entries, storage.Entry{Key: k})
+		}
+	}
+	s.stray = nil
+	return entries
 }
 
 func (m *rawMeta) append(b []byte) []byte {
@@ -148,10 +162,6 @@ func (s *rawStore) fold(ks keyspace, since uint64, entries []storage.Entry) []st
 		gone++
 	}
 	s.kept = slices.Delete(s.kept, 0, gone)
-	for _, k := range s.stray {
-		entries = append(entries, storage.Entry{Key: k})
-	}
-	s.stray = nil
 	return entries
 }
 

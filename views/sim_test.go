@@ -164,6 +164,9 @@ func openScript(t *testing.T, kv storage.KV, cfg views.Config, topic map[int32][
 		t.Fatal(err)
 	}
 	s.Topic = topic
+	for p := range topic {
+		s.Set.Partition(viewstest.Topic, p) // as the pipeline does: the frontier waits for those not read yet
+	}
 	return s
 }
 
