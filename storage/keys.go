@@ -27,6 +27,13 @@ import (
 //	TableTraces      block uint32 BE                              views: summaries of traces
 //	TableRaw         signal byte, checkpoint uint64 BE, n uint32 BE views: raw records, OTLP compressed with zstd
 //	TableRuleSamples series hash uint64 BE, bucket uint32 BE      evaluator: samples written by rules
+//	TableDelta       's', series hash 16 bytes                    views: running value of a series that is sent as deltas
+//	                 'h', time uint64 BE, partition uint32 BE,    views: deltas that wait for the other partitions
+//	                 offset uint64 BE, piece uint32 BE
+//	TableFamily      name                                         views: type, unit and help of a metric family
+//
+// The positions of the metrics topic and the last two tables live in shard views.MetricsShard: what is read of one topic must not
+// move with what is read of another. The samples themselves are in Prometheus' TSDB, see Samples.
 type Table byte
 
 // The tables. A value is part of the file format: never reuse one.
@@ -44,6 +51,8 @@ const (
 	TableRuleSamples Table = 'R'
 	TableTraces      Table = 'T'
 	TableRaw         Table = 'B'
+	TableDelta       Table = 'D'
+	TableFamily      Table = 'F'
 )
 
 // KeyPrefixLen is the length of what every key begins with.

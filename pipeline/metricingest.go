@@ -1,0 +1,307 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// MetricIngest applies partition batches of the metrics topic and checkpoints them, as Ingest does for spans: what holds there
+// holds here. A checkpoint writes the samples to the TSDB before it commits the positions; a crash in between makes the records
+// come again, and the TSDB takes the same samples twice without change.
+type MetricIngest struct {
+	c MetricIngestConfig
+
+	mu      sync.Mutex
+	room    *sync.Cond // signalled when a checkpoint took what was pending
+	closed  bool
+	wake    chan struct{}
+	last    CheckpointState
+	blocked error
+}
+
+// SampleStore is where samples go. *storage.Samples is one.
+type SampleStore interface {
+	// Append returns when the samples are on disk; it may be tried again with the same ones.
+	Append(ctx context.Context, list []storage.Sample) (storage.Appended, error)
+}
+
+// MetricIngestConfig is what NewMetricIngest needs.
+type MetricIngestConfig struct {
+	Metrics *views.Metrics
+	KV      storage.KV
+	Samples SampleStore
+	// DeadLetter delivers a record that cannot be applied; it returns nil only when the broker acknowledged it.
+	DeadLetter func(ctx context.Context, r *kgo.Record, reason string) error
+	// States tells which partitions are idle.
+	States func() []PartitionState
+	// Lateness is how far behind the clock the watermark of an idle partition stays.
+	Lateness time.Duration
+	// Interval is how often to checkpoint (0: 250 ms).
+	Interval time.Duration
+	// MaxPending is how many samples may wait for a checkpoint before one is taken early (0: 50,000); at twice as many handlers wait.
+	MaxPending int
+	MaxPoints  int // that a record may hold (0: 100,000)
+	MaxRecord  int // bytes that a record may have (0: 16 MiB)
+	Logger     zerolog.Logger
+	Registerer prometheus.Registerer // nil: metrics go nowhere
+}
+
+// NewMetricIngest returns a MetricIngest; Run must be called for checkpoints to happen.
+func NewMetricIngest(c MetricIngestConfig) *MetricIngest {
+	if c.MaxPending == 0 {
+		c.MaxPending = 50_000
+	}
+	if c.MaxPoints == 0 {
+		c.MaxPoints = 100_000
+	}
+	if c.MaxRecord == 0 {
+		c.MaxRecord = 16 << 20
+	}
+	if c.Interval == 0 {
+		c.Interval = 250 * time.Millisecond
+	}
+	g := &MetricIngest{c: c, wake: make(chan struct{}, 1)}
+	g.room = sync.NewCond(&g.mu)
+	if c.Registerer != nil {
+		c.Registerer.MustRegister(metricCollector{g})
+	}
+	return g
+}
+
+// Handle applies the batch that a message of a Source carries. It returns an error, and the batch comes again, only when a dead
+// letter could not be delivered or the context ended.
+func (g *MetricIngest) Handle(msg *message.Message) error {
+	b, ok := BatchFrom(msg.Context())
+	if !ok {
+		return errors.New("pipeline: message without a batch: it does not come from a Source")
+	}
+	m := g.c.Metrics
+	m.SetTopicID(b.Topic, b.Partition, b.TopicID)
+	for _, r := range b.Records {
+		if r.Attrs.IsControl() {
+			continue
+		}
+		if err := g.wait(msg.Context()); err != nil {
+			return err
+		}
+		if err := g.record(msg.Context(), r); err != nil {
+			return err
+		}
+	}
+	m.Advance(b.Topic, b.Partition, b.Next, b.LeaderEpoch)
+	return nil
+}
+
+func (g *MetricIngest) record(ctx context.Context, r *kgo.Record) error {
+	rec := views.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Value: r.Value}
+	err := g.apply(r.Topic, r.Partition, rec)
+	if err == nil {
+		return nil
+	}
+	reason := err.Error()
+	if err := g.c.DeadLetter(ctx, r, reason); err != nil {
+		return fmt.Errorf("deliver dead letter of %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
+	}
+	g.c.Logger.Warn().Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).Str("reason", reason).Msg("record moved to the dead-letter topic")
+	g.c.Metrics.Skip(r.Topic, r.Partition, rec)
+	return nil
+}
+
+// apply applies one record or nothing of it: the conversion works on copies, and what it made is added in one step. A panic is an
+// error of this record alone.
+func (g *MetricIngest) apply(topic string, partition int32, rec views.Record) (err error) {
+	if len(rec.Value) > g.c.MaxRecord {
+		return fmt.Errorf("record of %d bytes is over the limit of %d", len(rec.Value), g.c.MaxRecord)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic while applying: %v", p)
+		}
+	}()
+	md, err := DecodeMetrics(rec.Value, g.c.MaxPoints)
+	if err != nil {
+		return err
+	}
+	g.c.Metrics.Apply(topic, partition, rec, md)
+	return nil
+}
+
+// wait asks for an early checkpoint when much is uncommitted, and blocks while too much is.
+func (g *MetricIngest) wait(ctx context.Context) error {
+	if g.c.Metrics.Pending() < g.c.MaxPending {
+		return nil
+	}
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+	stop := context.AfterFunc(ctx, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.room.Broadcast()
+	})
+	defer stop()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for ctx.Err() == nil && !g.closed && (g.blocked != nil || g.c.Metrics.Pending() >= 2*g.c.MaxPending) && g.c.Metrics.Pending() >= g.c.MaxPending {
+		g.room.Wait()
+	}
+	return ctx.Err()
+}
+
+// Run checkpoints until ctx ends, then once more. It returns an error when the metrics cannot go on: they must be opened again.
+func (g *MetricIngest) Run(ctx context.Context) error {
+	t := time.NewTicker(g.c.Interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			g.mu.Lock()
+			g.closed = true
+			g.room.Broadcast()
+			g.mu.Unlock()
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			return g.Checkpoint(last, time.Now())
+		case <-t.C:
+		case <-g.wake:
+		}
+		if err := g.Checkpoint(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// Checkpoint stores what was applied and shows it to readers. A full disk is waited for; what was collected is never dropped.
+func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
+	c := g.c.Metrics.Collect(g.marks(now))
+	g.mu.Lock()
+	g.room.Broadcast()
+	g.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	var appended storage.Appended
+	err := g.whileFull(ctx, func() (err error) {
+		if len(c.Samples) > 0 {
+			appended, err = g.c.Samples.Append(ctx, c.Samples)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("metrics checkpoint: %w", err)
+	}
+	bytes := 0
+	for _, part := range append(c.Before, c.Commit) {
+		for _, e := range part.Entries {
+			bytes += len(e.Key) + len(e.Value)
+		}
+		if err := g.whileFull(ctx, func() error { return g.c.KV.Commit(part) }); err != nil {
+			return fmt.Errorf("metrics checkpoint: commit: %w", err)
+		}
+	}
+	g.c.Metrics.Dropped(appended.Dropped)
+	g.c.Metrics.Install(c)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.last = CheckpointState{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: bytes}
+	return nil
+}
+
+// whileFull tries again while the disk is full.
+func (g *MetricIngest) whileFull(ctx context.Context, write func() error) error {
+	err := write()
+	if !errors.Is(err, storage.ErrDiskFull) {
+		return err
+	}
+	g.setBlocked(err)
+	g.c.Logger.Error().Err(err).Msg("disk is full: reading metrics from Kafka is paused until there is space again")
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for errors.Is(err, storage.ErrDiskFull) {
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-t.C:
+		}
+		err = write()
+	}
+	g.setBlocked(nil)
+	return err
+}
+
+func (g *MetricIngest) setBlocked(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.blocked, g.last.Err = err, err
+	g.room.Broadcast()
+}
+
+// marks lets the watermark of idle partitions follow the clock, and makes deltas wait for partitions of which nothing was read yet.
+func (g *MetricIngest) marks(now time.Time) []views.Mark {
+	if g.c.States == nil {
+		return nil
+	}
+	var marks []views.Mark
+	for _, s := range g.c.States() {
+		if s.Partition < 0 {
+			continue
+		}
+		k := views.Mark{Topic: s.Topic, Partition: s.Partition}
+		if s.Idle {
+			k.Watermark = now.Add(-g.c.Lateness)
+		}
+		marks = append(marks, k)
+	}
+	return marks
+}
+
+// Last describes the last checkpoint.
+func (g *MetricIngest) Last() CheckpointState {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last
+}
+
+// metricCollector shows what was counted as metrics.
+type metricCollector struct{ g *MetricIngest }
+
+var (
+	descPoints     = prometheus.NewDesc("watchingcat_metric_points_total", "Metric data points applied and committed.", nil, nil)
+	descSamples    = prometheus.NewDesc("watchingcat_metric_samples_total", "Samples that those points made.", nil, nil)
+	descNotKept    = prometheus.NewDesc("watchingcat_metric_points_dropped_total", "Metric data points and samples not kept, by reason.", []string{"reason"}, nil)
+	descMetricDup  = prometheus.NewDesc("watchingcat_metric_duplicate_records_total", "Records of deltas recognised as sent again.", nil, nil)
+	descMetricDead = prometheus.NewDesc("watchingcat_metric_dead_letters_total", "Records of metrics moved to the dead-letter topic.", nil, nil)
+	descDelta      = prometheus.NewDesc("watchingcat_metric_delta_series", "Series sent as deltas whose running value is kept.", nil, nil)
+	descHeldDelta  = prometheus.NewDesc("watchingcat_metric_deltas_waiting", "Deltas that wait until other partitions have been read as far.", nil, nil)
+	descEarly      = prometheus.NewDesc("watchingcat_metric_deltas_early_total", "Deltas that did not wait because too many do.", nil, nil)
+	descFamilies   = prometheus.NewDesc("watchingcat_metric_families_overflowed_total", "Metric families whose description was not kept because there are too many.", nil, nil)
+)
+
+// Describe sends nothing: which reasons there are is not known beforehand.
+func (metricCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads the counters.
+func (m metricCollector) Collect(ch chan<- prometheus.Metric) {
+	c := m.g.c.Metrics.Counters()
+	for d, v := range map[*prometheus.Desc]uint64{descPoints: c.Points, descSamples: c.Samples, descMetricDup: c.Duplicates,
+		descMetricDead: c.DeadLetters, descEarly: c.Early, descFamilies: c.Overflowed} {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
+	}
+	for reason, n := range c.Dropped {
+		ch <- prometheus.MustNewConstMetric(descNotKept, prometheus.CounterValue, float64(n), reason)
+	}
+	ch <- prometheus.MustNewConstMetric(descDelta, prometheus.GaugeValue, float64(c.DeltaSeries))
+	ch <- prometheus.MustNewConstMetric(descHeldDelta, prometheus.GaugeValue, float64(c.HeldDeltas))
+}

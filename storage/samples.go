@@ -1,0 +1,444 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	promstorage "github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/tsdb/chunks"
+	"github.com/prometheus/prometheus/tsdb/wlog"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// A Sample is one value of a metric series. FH or H is set for a native histogram, else the value is V.
+type Sample struct {
+	Labels    labels.Labels
+	Start, T  int64 // Unix milliseconds; Start is 0 while unknown
+	V         float64
+	H         *histogram.Histogram
+	FH        *histogram.FloatHistogram
+	Exemplars []exemplar.Exemplar // ordered by time
+}
+
+// Samples keeps metric samples of a recent range in Prometheus' TSDB.
+//
+// The simple version: Append writes samples and returns when they are on disk; the web of PromQL reads them. Invariants:
+//
+//  1. Appending the same samples again changes nothing, so a crash between Append and the commit of the positions is repaired by
+//     reading the records again.
+//  2. Time is that of the samples. What is older than the newest sample less the retention is not shown and is deleted; what the
+//     machine's clock says does not matter, so an old topic is kept as a new one is.
+//  3. Opening reads the TSDB's log back and may take long after a large run: it happens in the background, queries meanwhile
+//     answer with a warning, and Append waits.
+type Samples struct {
+	dir  string
+	o    SamplesOptions
+	done chan struct{} // the TSDB is open, or could not be opened
+
+	db  *tsdb.DB
+	err error
+
+	mu     sync.Mutex // one Append at a time
+	space  spaceProbe
+	synced map[string]int // newest segment of each log that has been synced
+	newest atomic.Int64
+	closed atomic.Bool
+}
+
+// SamplesOptions are what OpenSamples can be told.
+type SamplesOptions struct {
+	// Retention is how far back from the newest sample samples are kept and taken (0: 6 h).
+	Retention time.Duration
+	// MaxSeries bounds the series that had a sample within the last hours (0: 200,000); samples of further ones are dropped and counted.
+	MaxSeries int
+	// MaxExemplars bounds the exemplars kept (0: 100,000).
+	MaxExemplars int
+	// MinFreeBytes is the floor under which Append returns ErrDiskFull (0: DefaultMinFreeBytes).
+	MinFreeBytes uint64
+	// FreeBytes says how much space is free for dir (nil: asks the file system).
+	FreeBytes  func(dir string) (uint64, error)
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // of the TSDB's own metrics; nil: none
+}
+
+var (
+	_ promstorage.SampleAndChunkQueryable = (*Samples)(nil)
+	_ promstorage.ExemplarQueryable       = (*Samples)(nil)
+)
+
+// errSeriesLimit is what the TSDB is told when a series may not be made.
+var errSeriesLimit = errors.New("storage: limit of metric series")
+
+// ErrOpening is the warning of queries while the samples are being opened.
+var ErrOpening = errors.New("metric samples are still being read from disk and are missing from this answer")
+
+// SamplesDir is the folder of a view version's samples in a data folder.
+func SamplesDir(dataDir string, version uint32) string {
+	return filepath.Join(dataDir, "metrics", strconv.FormatUint(uint64(version), 10))
+}
+
+// OpenSamples begins to open the samples in dir, creating it if need be. The data folder must be held by a DB: its lock is the
+// samples' too. Errors come from Wait and from whatever uses the samples.
+func OpenSamples(dir string, o SamplesOptions) *Samples {
+	if o.Retention == 0 {
+		o.Retention = 6 * time.Hour
+	}
+	if o.MaxSeries == 0 {
+		o.MaxSeries = 200_000
+	}
+	if o.MaxExemplars == 0 {
+		o.MaxExemplars = 100_000
+	}
+	if o.MinFreeBytes == 0 {
+		o.MinFreeBytes = DefaultMinFreeBytes
+	}
+	if o.FreeBytes == nil {
+		o.FreeBytes = freeBytes
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Samples{dir: dir, o: o, done: make(chan struct{}), synced: map[string]int{},
+		space: spaceProbe{dir: dir, floor: o.MinFreeBytes, free: o.FreeBytes, now: time.Now}}
+	s.newest.Store(math.MinInt64)
+	go func() {
+		defer close(s.done)
+		if s.err = s.open(); s.err != nil {
+			s.err = fmt.Errorf("storage: open metric samples in %s: %w", dir, s.err)
+		}
+	}()
+	return s
+}
+
+func (s *Samples) open() error {
+	if err := os.MkdirAll(s.dir, 0o750); err != nil {
+		return err
+	}
+	o := tsdb.DefaultOptions()
+	o.NoLockfile = true
+	o.RetentionDuration = 0 // BlocksToDelete decides
+	o.BlocksToDelete = s.expired
+	// Everything that is retained may still be added to: partitions are read at different speeds, and a replayed record comes again.
+	o.OutOfOrderTimeWindow = s.window()
+	o.MinBlockDuration = s.blocks().Milliseconds()
+	o.MaxBlockDuration = o.MinBlockDuration
+	o.EnableExemplarStorage, o.MaxExemplars = true, int64(s.o.MaxExemplars)
+	o.SeriesLifecycleCallback = seriesLimit{s}
+	db, err := tsdb.Open(s.dir, s.o.Logger, s.o.Registerer, o, nil)
+	if err != nil {
+		return err
+	}
+	s.db = db
+	newest := db.Head().MaxTime()
+	for _, b := range db.Blocks() {
+		newest = max(newest, b.MaxTime()-1)
+	}
+	s.newest.Store(newest)
+	return nil
+}
+
+// window is how late a sample may come, in milliseconds: the retention, and a little because the TSDB counts from the newest
+// sample of the appends before.
+func (s *Samples) window() int64 { return (s.o.Retention + 10*time.Minute).Milliseconds() }
+
+// blocks is how much time one block holds.
+func (s *Samples) blocks() time.Duration {
+	return min(2*time.Hour, max(s.o.Retention/3, time.Minute)).Truncate(time.Second)
+}
+
+// expired is what the TSDB asks which blocks to delete.
+func (s *Samples) expired(blocks []*tsdb.Block) map[ulid.ULID]struct{} {
+	out := map[ulid.ULID]struct{}{}
+	for _, b := range blocks {
+		if m := b.Meta(); m.Compaction.Deletable || m.MaxTime <= s.since() {
+			out[m.ULID] = struct{}{}
+		}
+	}
+	return out
+}
+
+// seriesLimit keeps the TSDB from making more series than it may.
+type seriesLimit struct{ s *Samples }
+
+func (l seriesLimit) PreCreation(labels.Labels) error {
+	if db := l.s.db; db != nil && db.Head().NumSeries() >= uint64(l.s.o.MaxSeries) {
+		return errSeriesLimit
+	}
+	return nil
+}
+func (seriesLimit) PostCreation(labels.Labels)                          {}
+func (seriesLimit) PostDeletion(map[chunks.HeadSeriesRef]labels.Labels) {}
+
+// Wait returns when the samples are open, or why they are not.
+func (s *Samples) Wait(ctx context.Context) error {
+	select {
+	case <-s.done:
+		return s.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// opened reports without waiting whether the samples can be used.
+func (s *Samples) opened() (bool, error) {
+	select {
+	case <-s.done:
+		return s.err == nil, s.err
+	default:
+		return false, nil
+	}
+}
+
+// Appended says what became of samples.
+type Appended struct {
+	Samples int
+	Dropped map[string]int // by reason
+}
+
+// Reasons why samples are dropped.
+const (
+	DropTooOld      = "too_old"      // older than the newest less the retention
+	DropConflict    = "conflict"     // another value for the same series and time was there first
+	DropSeriesLimit = "series_limit" // its series would be one too many
+	DropInvalid     = "invalid"      // labels or histogram make no sense
+)
+
+// Append writes samples and returns when they are on disk. After an error it may be tried again with the same samples.
+func (s *Samples) Append(ctx context.Context, list []Sample) (Appended, error) {
+	if err := s.Wait(ctx); err != nil {
+		return Appended{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Load() {
+		return Appended{}, ErrClosed
+	}
+	if err := s.space.check(uint64(len(list)) * 64); err != nil {
+		return Appended{}, err
+	}
+	out, err := s.append(list)
+	if err != nil {
+		return Appended{}, fmt.Errorf("storage: append samples: %w", err)
+	}
+	if err := s.sync(); err != nil {
+		return Appended{}, fmt.Errorf("storage: sync samples: %w", err)
+	}
+	return out, nil
+}
+
+func (s *Samples) append(list []Sample) (Appended, error) {
+	out := Appended{Dropped: map[string]int{}}
+	newest := s.newest.Load()
+	app := s.db.AppenderV2(context.Background())
+	for i := range list {
+		p := &list[i]
+		_, err := app.Append(0, p.Labels, p.Start, p.T, p.V, p.H, p.FH, promstorage.AOptions{Exemplars: p.Exemplars})
+		var partial *promstorage.AppendPartialError
+		if err != nil && !errors.As(err, &partial) {
+			reason := dropReason(err)
+			if reason == "" {
+				return out, errors.Join(err, app.Rollback())
+			}
+			out.Dropped[reason]++
+			continue
+		}
+		out.Samples++
+		newest = max(newest, p.T)
+	}
+	if err := app.Commit(); err != nil {
+		return out, err
+	}
+	s.newest.Store(newest)
+	return out, nil
+}
+
+// dropReason tells errors of one sample from those of the disk, for which it returns "".
+func dropReason(err error) string {
+	var invalid histogram.Error
+	switch {
+	case errors.Is(err, promstorage.ErrTooOldSample), errors.Is(err, promstorage.ErrOutOfBounds), errors.Is(err, promstorage.ErrOutOfOrderSample):
+		return DropTooOld
+	case errors.Is(err, promstorage.ErrDuplicateSampleForTimestamp):
+		return DropConflict
+	case errors.Is(err, errSeriesLimit):
+		return DropSeriesLimit
+	case errors.Is(err, tsdb.ErrInvalidSample), errors.As(err, &invalid):
+		return DropInvalid
+	}
+	return ""
+}
+
+// sync makes what Commit wrote survive a power loss. Commit hands every record of the write-ahead log, and those of out-of-order
+// samples in the other log, to the operating system before it returns (WL.Log flushes its page at the end of a batch), but the
+// TSDB syncs a log only when it goes on to its next segment, in the background, or is closed. Syncing the segments from the last
+// that was synced on, through descriptors of our own, is enough: fsync works on the file, not on the descriptor; a segment that
+// is gone was put into a block, which the TSDB syncs; and the memory-mapped chunks beside the logs are read back only as far as
+// they are whole, the rest from the logs.
+func (s *Samples) sync() error {
+	for _, name := range []string{"wal", wlog.WblDirName} {
+		dir := filepath.Join(s.dir, name)
+		_, last, err := wlog.Segments(dir)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		from, known := s.synced[name]
+		if !known {
+			from = last
+		}
+		for i := from; i <= last; i++ {
+			if err := syncFile(wlog.SegmentName(dir, i)); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		}
+		if !known || last != from {
+			if err := syncFile(dir); err != nil { // the new segment's name
+				return err
+			}
+		}
+		s.synced[name] = last
+	}
+	return nil
+}
+
+func syncFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// since is the first time that is retained.
+func (s *Samples) since() int64 {
+	newest := s.newest.Load()
+	if newest < math.MinInt64+s.o.Retention.Milliseconds() {
+		return math.MinInt64
+	}
+	return newest - s.o.Retention.Milliseconds()
+}
+
+// Range returns the times between which samples are held; false while there are none.
+func (s *Samples) Range() (from, to time.Time, ok bool) {
+	if open, _ := s.opened(); !open || s.newest.Load() == math.MinInt64 {
+		return from, to, false
+	}
+	first := s.db.Head().MinTime()
+	if t := s.db.Head().MinOOOTime(); t != math.MinInt64 {
+		first = min(first, t)
+	}
+	for _, b := range s.db.Blocks() {
+		first = min(first, b.MinTime())
+	}
+	return time.UnixMilli(max(first, s.since())).UTC(), time.UnixMilli(s.newest.Load()).UTC(), true
+}
+
+// NumSeries returns how many series had a sample lately.
+func (s *Samples) NumSeries() int {
+	if open, _ := s.opened(); !open {
+		return 0
+	}
+	return int(s.db.Head().NumSeries())
+}
+
+// Querier implements Prometheus' storage.Queryable.
+func (s *Samples) Querier(mint, maxt int64) (promstorage.Querier, error) {
+	open, err := s.opened()
+	if err != nil {
+		return nil, err
+	}
+	if !open {
+		return opening{}, nil
+	}
+	return s.db.Querier(max(mint, s.since()), maxt)
+}
+
+// ChunkQuerier implements Prometheus' storage.ChunkQueryable.
+func (s *Samples) ChunkQuerier(mint, maxt int64) (promstorage.ChunkQuerier, error) {
+	open, err := s.opened()
+	if err != nil {
+		return nil, err
+	}
+	if !open {
+		return openingChunks{}, nil
+	}
+	return s.db.ChunkQuerier(max(mint, s.since()), maxt)
+}
+
+// ExemplarQuerier implements Prometheus' storage.ExemplarQueryable.
+func (s *Samples) ExemplarQuerier(ctx context.Context) (promstorage.ExemplarQuerier, error) {
+	open, err := s.opened()
+	if err != nil {
+		return nil, err
+	}
+	if !open {
+		return openingExemplars{}, nil
+	}
+	return s.db.ExemplarQuerier(ctx)
+}
+
+// Close waits until opening has ended and closes the TSDB.
+func (s *Samples) Close() error {
+	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Swap(true) || s.db == nil {
+		return nil
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("storage: close metric samples: %w", err)
+	}
+	return nil
+}
+
+// opening answers while the samples are being opened.
+type opening struct{}
+
+func (opening) warning() annotations.Annotations { return annotations.New().Add(ErrOpening) }
+
+func (o opening) Select(context.Context, bool, *promstorage.SelectHints, ...*labels.Matcher) promstorage.SeriesSet {
+	return warnedSet{promstorage.EmptySeriesSet(), o.warning()}
+}
+func (o opening) LabelValues(context.Context, string, *promstorage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, o.warning(), nil
+}
+func (o opening) LabelNames(context.Context, *promstorage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, o.warning(), nil
+}
+func (opening) Close() error { return nil }
+
+type warnedSet struct {
+	promstorage.SeriesSet
+	w annotations.Annotations
+}
+
+func (s warnedSet) Warnings() annotations.Annotations { return s.w }
+
+type openingChunks struct{ opening }
+
+func (openingChunks) Select(context.Context, bool, *promstorage.SelectHints, ...*labels.Matcher) promstorage.ChunkSeriesSet {
+	return promstorage.EmptyChunkSeriesSet()
+}
+
+type openingExemplars struct{}
+
+func (openingExemplars) Select(int64, int64, ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
+	return nil, nil
+}

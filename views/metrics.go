@@ -1,0 +1,543 @@
+package views
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// MetricsShard is the shard of everything that belongs to the metrics topic; no partition has this number.
+const MetricsShard uint16 = 0xffff
+
+// MetricsConfig is what OpenMetrics needs to know. The zero value of a field means its default.
+type MetricsConfig struct {
+	Version uint32
+	// Retention is how much older than its record a point may be, and how long a silent series of deltas is remembered, in event time (6 h).
+	Retention time.Duration
+	// DedupWindow is how far apart, by record timestamp, equal records of deltas are one sent twice (5 min); negative turns it off.
+	DedupWindow  time.Duration
+	DedupRecords int // record hashes held (1,000,000)
+	DeltaSeries  int // series of deltas whose running value is kept (200,000)
+	HeldDeltas   int // deltas that wait for other partitions (500,000); above it the oldest wait no longer
+	Families     int // metric families whose type, unit and help are kept (20,000)
+}
+
+func (c MetricsConfig) withDefaults() MetricsConfig {
+	set(&c.Retention, 6*time.Hour)
+	set(&c.DedupWindow, 5*time.Minute)
+	set(&c.DedupRecords, 1_000_000)
+	set(&c.DeltaSeries, 200_000)
+	set(&c.HeldDeltas, 500_000)
+	set(&c.Families, 20_000)
+	return c
+}
+
+// Metrics takes the records of the metrics topic and says which samples they make.
+//
+// The simple version: a record is converted, its samples wait for the next checkpoint, and the checkpoint writes them to the TSDB
+// and then stores the positions. Since the TSDB takes the same samples twice without change, a crash in between costs nothing.
+// What has a memory is stored with the positions: the running values of series that are sent as deltas, the deltas that wait, and
+// the hashes of records with deltas. Records without deltas need no hash: sent again they say the same.
+//
+//	Apply     converts a record and puts it into the batch
+//	Collect   takes the batch, releases deltas
+//	          the caller writes Samples to the TSDB, then commits Before and Commit
+//	Install   shows families and frontier, tells the feed
+//
+// Collect, the writes and Install are called by one goroutine, in this order; Apply by one goroutine for each partition.
+type Metrics struct {
+	cfg   MetricsConfig
+	kv    reader
+	dedup *dedup
+	feed  Feed
+
+	mu    sync.Mutex // guards the batch
+	batch *metricBatch
+	next  map[partition]int64
+	ids   map[partition][16]byte
+
+	// used by checkpoints alone
+	deltas   *deltas
+	seq      uint64
+	marks    map[partition]mark
+	complete uint64
+	head     uint64
+
+	view     sync.RWMutex // guards what readers see
+	families map[string]Family
+	frontier Frontier
+	progress map[partition]Progress
+	counters MetricCounters
+}
+
+// MetricCounters count what was committed since the process began.
+type MetricCounters struct {
+	Records, Points, Samples uint64
+	Duplicates               uint64 // records sent again
+	DeadLetters              uint64
+	Early                    uint64            // deltas that did not wait for other partitions because too many did
+	Overflowed               uint64            // metric families above the limit
+	Dropped                  map[string]uint64 // points, by reason
+	DeltaSeries, HeldDeltas  int               // now
+}
+
+// metricBatch is what was applied since the last checkpoint.
+type metricBatch struct {
+	samples   []storage.Sample
+	pieces    []*piece
+	hashes    []seen
+	families  map[string]Family
+	marks     map[partition]mark
+	positions map[partition]storage.Position
+	counters  MetricCounters
+	pending   int
+}
+
+func newMetricBatch() *metricBatch {
+	return &metricBatch{families: map[string]Family{}, marks: map[partition]mark{}, positions: map[partition]storage.Position{},
+		counters: MetricCounters{Dropped: map[string]uint64{}}}
+}
+
+// OpenMetrics reads what kv holds of the metrics topic.
+func OpenMetrics(kv storage.KV, cfg MetricsConfig) (*Metrics, error) {
+	cfg = cfg.withDefaults()
+	m := &Metrics{
+		cfg: cfg, kv: reader{keyspace{cfg.Version, MetricsShard}, kv}, batch: newMetricBatch(),
+		dedup: newDedup(Config{DedupWindow: cfg.DedupWindow, Limits: Limits{DedupRecords: cfg.DedupRecords}}),
+		next:  map[partition]int64{}, ids: map[partition][16]byte{}, deltas: newDeltas(cfg), marks: map[partition]mark{},
+		families: map[string]Family{}, progress: map[partition]Progress{}, counters: MetricCounters{Dropped: map[string]uint64{}},
+	}
+	m.frontier.Version = cfg.Version
+	if err := m.restore(); err != nil {
+		return nil, fmt.Errorf("views: open metrics of version %d: %w", cfg.Version, err)
+	}
+	return m, nil
+}
+
+// Apply converts a record and adds it to the batch; a record that was applied before or was sent again changes nothing. md is
+// used up.
+func (m *Metrics) Apply(topic string, n int32, r Record, md pmetric.Metrics) {
+	p := partition{topic, n}
+	if m.applied(p, r.Offset) {
+		return
+	}
+	c := ConvertMetrics(md, r.Timestamp, m.cfg.Retention)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.batch
+	b.counters.Records++
+	k := b.marks[p]
+	k.end, k.ts = max(k.end, uint64(c.Newest)*1e6), max(k.ts, r.Timestamp)
+	b.marks[p] = k
+	if len(c.Deltas) > 0 && m.again(b, r, k.end) {
+		b.counters.Duplicates++
+		m.advance(p, r.Offset+1, r.LeaderEpoch)
+		return
+	}
+	b.counters.Points += uint64(c.Points)
+	for reason, n := range c.Dropped {
+		b.counters.Dropped[reason] += uint64(n)
+	}
+	b.samples = append(b.samples, c.Samples...)
+	b.pieces = append(b.pieces, pieces(topic, n, r.Offset, c.Newest, c.Deltas)...)
+	b.pending += len(c.Samples) + len(c.Deltas)
+	for _, f := range c.Families {
+		f.Help = f.Help[:min(len(f.Help), maxHelp)]
+		b.families[f.Name] = f
+	}
+	m.advance(p, r.Offset+1, r.LeaderEpoch)
+}
+
+// again reports whether a record of deltas was sent before, and remembers it.
+func (m *Metrics) again(b *metricBatch, r Record, end uint64) bool {
+	if m.dedup.window < 0 {
+		return false
+	}
+	s := seen{hashOf(r.Value), record{ts: r.Timestamp, end: end}}
+	if _, ok := m.dedup.reserve(s); !ok {
+		return true
+	}
+	m.dedup.applied(s)
+	b.hashes = append(b.hashes, s)
+	return false
+}
+
+func (m *Metrics) applied(p partition, offset int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return offset < m.next[p]
+}
+
+// advance moves the position of a partition; mu is held.
+func (m *Metrics) advance(p partition, next int64, epoch int32) {
+	m.next[p] = next
+	m.batch.positions[p] = storage.Position{Topic: p.topic, Partition: p.n, Offset: next, LeaderEpoch: epoch, TopicID: m.ids[p]}
+}
+
+// Skip moves the position past a record that went to the dead-letter topic.
+func (m *Metrics) Skip(topic string, n int32, r Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := partition{topic, n}
+	if r.Offset < m.next[p] {
+		return
+	}
+	m.batch.counters.DeadLetters++
+	m.advance(p, r.Offset+1, r.LeaderEpoch)
+}
+
+// Advance moves the position to next, over offsets that hold no record.
+func (m *Metrics) Advance(topic string, n int32, next int64, epoch int32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := (partition{topic, n}); next > m.next[p] {
+		m.advance(p, next, epoch)
+	}
+}
+
+// Restart makes a partition begin again at next, because its log is not the one that was read.
+func (m *Metrics) Restart(topic string, n int32, next int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.advance(partition{topic, n}, next, -1)
+}
+
+// SetTopicID notes which topic of that name is read; it is stored with the position.
+func (m *Metrics) SetTopicID(topic string, n int32, id [16]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ids[partition{topic, n}] = id
+}
+
+// Pending is how many samples wait for a checkpoint.
+func (m *Metrics) Pending() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.batch.pending
+}
+
+// A MetricsCheckpoint is what was taken between two commits.
+type MetricsCheckpoint struct {
+	// Samples are to be written to the TSDB, durably, before anything is committed.
+	Samples []storage.Sample
+	// Before are to be committed then, in order, and Commit last. Each may be tried again as it is.
+	Before   []storage.Commit
+	Commit   storage.Commit
+	batch    *metricBatch
+	families []Family
+	complete uint64
+	head     uint64
+	marks    map[partition]uint64
+	counters MetricCounters
+}
+
+// metricsCommitBytes bounds the transactions of a checkpoint.
+const metricsCommitBytes = 4 << 20
+
+// Collect takes what was applied since the last checkpoint. It returns nil when nothing was and no delta need wait no longer.
+func (m *Metrics) Collect(marks []Mark) *MetricsCheckpoint {
+	m.mu.Lock()
+	b := m.batch
+	m.batch = newMetricBatch()
+	m.mu.Unlock()
+	moved := m.watermarks(b, marks)
+	complete := int64(m.complete / 1e6)
+	m.deltas.add(b.pieces)
+	if len(b.positions) == 0 && !moved && !m.deltas.ready(complete) {
+		return nil
+	}
+	m.seq++
+	c := &MetricsCheckpoint{Samples: b.samples, batch: b, complete: m.complete, head: m.head, marks: map[partition]uint64{}, counters: b.counters,
+		Commit: storage.Commit{Version: m.cfg.Version, Shard: MetricsShard}}
+	for p, k := range m.marks {
+		c.marks[p] = k.end
+	}
+	rel := m.deltas.release(m.kv.keyspace, complete)
+	c.Samples = append(c.Samples, rel.samples...)
+	c.counters.Early += uint64(rel.early)
+	for reason, n := range rel.dropped {
+		c.counters.Dropped[reason] += uint64(n)
+	}
+	m.store(c, b, rel.entries)
+	c.counters.DeltaSeries, c.counters.HeldDeltas = len(m.deltas.series), m.deltas.held
+	return c
+}
+
+// watermarks moves the frontiers. It reports whether marks alone moved the complete one by more than a second.
+func (m *Metrics) watermarks(b *metricBatch, marks []Mark) bool {
+	for p, k := range b.marks {
+		o := m.marks[p]
+		m.marks[p] = mark{max(o.end, k.end), max(o.ts, k.ts)}
+		m.head = max(m.head, k.end)
+	}
+	for p := range b.positions { // only dead letters so far: nothing is known of its time
+		m.marks[p] = m.marks[p]
+	}
+	for _, k := range marks {
+		p := partition{k.Topic, k.Partition}
+		o := m.marks[p]
+		if !k.Watermark.IsZero() {
+			o.end = max(o.end, uint64(max(k.Watermark.UnixNano(), 0)))
+		}
+		m.marks[p] = o
+	}
+	complete, unknown := uint64(0), false
+	for _, k := range m.marks {
+		if complete == 0 || k.end < complete {
+			complete = k.end
+		}
+		unknown = unknown || k.end == 0
+	}
+	old := m.complete
+	if !unknown {
+		m.complete = max(m.complete, complete)
+	}
+	return m.complete >= old+uint64(time.Second)
+}
+
+// store puts everything into transactions. What grows with the records goes before the one that moves the positions: pieces and
+// families say the same when they are written again, and pieces beyond the positions are ignored.
+func (m *Metrics) store(c *MetricsCheckpoint, b *metricBatch, entries []storage.Entry) {
+	ks := m.kv.keyspace
+	var before []storage.Entry
+	for _, p := range b.pieces {
+		if _, waits := slices.BinarySearchFunc(m.deltas.queue, p, (*piece).compare); waits {
+			before = append(before, storage.Entry{Key: p.key(ks), Value: p.encode()})
+			p.stored = true
+		}
+	}
+	m.view.RLock()
+	known := len(m.families)
+	for _, name := range slices.Sorted(maps.Keys(b.families)) {
+		f := b.families[name]
+		old, have := m.families[name]
+		if have && old == f {
+			continue
+		}
+		if !have {
+			if known >= m.cfg.Families {
+				c.counters.Overflowed++
+				continue
+			}
+			known++
+		}
+		c.families = append(c.families, f)
+		before = append(before, storage.Entry{Key: ks.key(storage.TableFamily, []byte(name)...), Value: f.append(nil)})
+	}
+	m.view.RUnlock()
+	size := 0
+	for _, e := range before {
+		if n := len(c.Before); n == 0 || size+len(e.Value)+len(e.Key) > metricsCommitBytes {
+			c.Before, size = append(c.Before, storage.Commit{Version: m.cfg.Version, Shard: MetricsShard}), 0
+		}
+		size += len(e.Value) + len(e.Key)
+		last := &c.Before[len(c.Before)-1]
+		last.Entries = append(last.Entries, e)
+	}
+	entries = m.deltas.sweep(ks, int64(m.complete/1e6), entries)
+	entries = m.dedup.store(ks, m.seq, b.hashes, entries)
+	entries = m.dedup.forget(ks, m.dedupBefore(), entries)
+	entries = append(entries, storage.Entry{Key: stateKey(ks), Value: m.appendState(nil)})
+	c.Commit.Entries = entries
+	for _, p := range slices.SortedFunc(maps.Keys(b.positions), partition.compare) {
+		c.Commit.Positions = append(c.Commit.Positions, b.positions[p])
+	}
+}
+
+func (p partition) compare(q partition) int {
+	return cmp.Or(cmp.Compare(p.topic, q.topic), cmp.Compare(p.n, q.n))
+}
+
+// dedupBefore is the oldest record timestamp that may still be sent again; 0 while a partition's is not known.
+func (m *Metrics) dedupBefore() int64 {
+	oldest := int64(0)
+	for _, k := range m.marks {
+		at := max(k.ts, int64(k.end/1e6))
+		if k.ts > 0 && (oldest == 0 || at < oldest) {
+			oldest = at
+		}
+	}
+	return m.dedup.windowStart(oldest)
+}
+
+// Install makes a committed checkpoint visible and tells the feed.
+func (m *Metrics) Install(c *MetricsCheckpoint) {
+	m.view.Lock()
+	for _, f := range c.families {
+		m.families[f.Name] = f
+	}
+	m.frontier = Frontier{Seq: m.seq, Version: m.cfg.Version, Head: unixNano(c.head), Complete: unixNano(c.complete)}
+	for p, end := range c.marks {
+		at := m.progress[p]
+		at.Topic, at.Partition, at.Watermark = p.topic, p.n, unixNano(end)
+		m.progress[p] = at
+	}
+	for _, pos := range c.Commit.Positions {
+		p := partition{pos.Topic, pos.Partition}
+		at := m.progress[p]
+		at.Topic, at.Partition, at.Position = p.topic, p.n, pos.Offset
+		m.progress[p] = at
+	}
+	m.counters.add(&c.counters)
+	m.counters.Samples += uint64(len(c.Samples))
+	fr := m.frontier
+	m.view.Unlock()
+	m.feed.Publish(fr, nil, nil)
+}
+
+func (c *MetricCounters) add(o *MetricCounters) {
+	c.Records += o.Records
+	c.Points += o.Points
+	c.Duplicates += o.Duplicates
+	c.DeadLetters += o.DeadLetters
+	c.Early += o.Early
+	c.Overflowed += o.Overflowed
+	for reason, n := range o.Dropped {
+		c.Dropped[reason] += n
+	}
+	c.DeltaSeries, c.HeldDeltas = o.DeltaSeries, o.HeldDeltas
+}
+
+// Dropped adds what the TSDB did not take to the counters.
+func (m *Metrics) Dropped(reasons map[string]int) {
+	m.view.Lock()
+	defer m.view.Unlock()
+	for reason, n := range reasons {
+		m.counters.Dropped[reason] += uint64(n)
+	}
+}
+
+// Counters returns what was counted.
+func (m *Metrics) Counters() MetricCounters {
+	m.view.RLock()
+	defer m.view.RUnlock()
+	c := m.counters
+	c.Dropped = maps.Clone(c.Dropped)
+	return c
+}
+
+// Families returns what is known of metric families, ordered by name.
+func (m *Metrics) Families() []Family {
+	m.view.RLock()
+	defer m.view.RUnlock()
+	return slices.SortedFunc(maps.Values(m.families), func(a, b Family) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Frontier tells how far the committed samples reach. Since is not set: the TSDB knows.
+func (m *Metrics) Frontier() Frontier {
+	m.view.RLock()
+	defer m.view.RUnlock()
+	return m.frontier
+}
+
+// Feed tells about installed checkpoints; its changes name no series.
+func (m *Metrics) Feed() *Feed { return &m.feed }
+
+// Progress returns the progress of every partition, ordered by topic and partition.
+func (m *Metrics) Progress() []Progress {
+	m.view.RLock()
+	defer m.view.RUnlock()
+	return slices.SortedFunc(maps.Values(m.progress), func(a, b Progress) int {
+		return partition{a.Topic, a.Partition}.compare(partition{b.Topic, b.Partition})
+	})
+}
+
+// Positions returns where each partition is to be read on, as committed.
+func (m *Metrics) Positions() ([]storage.Position, error) {
+	ps, err := m.kv.kv.Positions(m.cfg.Version, MetricsShard)
+	if err != nil {
+		return nil, fmt.Errorf("views: read positions: %w", err)
+	}
+	return ps, nil
+}
+
+// maxHelp bounds the help text that is kept of a family.
+const maxHelp = 1024
+
+// A family's value: type, unit, help.
+func (f *Family) append(b []byte) []byte {
+	b = appendString(b, string(f.Type))
+	b = appendString(b, f.Unit)
+	return appendString(b, f.Help)
+}
+
+// The state: sequence, complete, head, number of partitions, each: topic, partition, watermark, newest record timestamp.
+func (m *Metrics) appendState(b []byte) []byte {
+	b = append(b, metricsFormat)
+	for _, v := range []uint64{m.seq, m.complete, m.head, uint64(len(m.marks))} {
+		b = binary.AppendUvarint(b, v)
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(m.marks), partition.compare) {
+		b = appendString(b, p.topic)
+		b = binary.AppendUvarint(b, uint64(p.n))
+		b = binary.AppendUvarint(b, m.marks[p].end)
+		b = binary.AppendVarint(b, m.marks[p].ts)
+	}
+	return b
+}
+
+// metricsFormat is the version of the state's form.
+const metricsFormat = 1
+
+func (m *Metrics) restore() error {
+	positions, err := m.Positions()
+	if err != nil {
+		return err
+	}
+	for _, p := range positions {
+		id := partition{p.Topic, p.Partition}
+		m.next[id], m.ids[id] = p.Offset, p.TopicID
+		m.progress[id] = Progress{Topic: p.Topic, Partition: p.Partition, Position: p.Offset}
+	}
+	v, err := m.kv.kv.Get(stateKey(m.kv.keyspace))
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("read state: %w", err)
+	}
+	if err == nil {
+		if err := m.restoreState(v); err != nil {
+			return err
+		}
+	}
+	if err := m.dedup.restore(m.kv); err != nil {
+		return fmt.Errorf("read record hashes: %w", err)
+	}
+	if err := m.deltas.restore(m.kv, m.next); err != nil {
+		return fmt.Errorf("read deltas: %w", err)
+	}
+	m.counters.DeltaSeries, m.counters.HeldDeltas = len(m.deltas.series), m.deltas.held
+	prefix := m.kv.key(storage.TableFamily)
+	return m.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		d := decoder{b: v}
+		f := Family{Name: string(k[len(prefix):]), Type: model.MetricType(d.string()), Unit: d.string(), Help: d.string()}
+		m.families[f.Name] = f
+		return d.err
+	})
+}
+
+func (m *Metrics) restoreState(v []byte) error {
+	d := decoder{b: v}
+	if f := d.byte(); f != metricsFormat {
+		return fmt.Errorf("state has the unknown form %d: it was written by another version of WatchingCat", f)
+	}
+	m.seq, m.complete, m.head = d.uvarint(), d.uvarint(), d.uvarint()
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+		p := partition{d.string(), int32(d.uvarint())}
+		k := mark{end: d.uvarint(), ts: d.varint()}
+		m.marks[p] = k
+		at := m.progress[p]
+		at.Topic, at.Partition, at.Watermark = p.topic, p.n, unixNano(k.end)
+		m.progress[p] = at
+	}
+	m.frontier = Frontier{Seq: m.seq, Version: m.cfg.Version, Head: unixNano(m.head), Complete: unixNano(m.complete)}
+	return d.err
+}
