@@ -63,12 +63,13 @@ var otlpSettings = prometheusremotewrite.Settings{
 func ConvertMetrics(md pmetric.Metrics, recordMS int64, retention time.Duration) Converted {
 	c := Converted{Dropped: map[string]int{}}
 	p := pruner{c: &c, latest: math.MaxUint64}
-	if recordMS > 0 {
+	known := recordMS > 0 && recordMS < math.MaxInt64/2_000_000 // what nanoseconds can say
+	if known {
 		p.latest = pcommon.Timestamp(recordMS+metricFuture.Milliseconds()) * 1e6
 		p.oldest = pcommon.Timestamp(max(0, recordMS-retention.Milliseconds())) * 1e6
 	}
 	deltas := p.prune(md)
-	if recordMS <= 0 && c.Newest > retention.Milliseconds() { // the newest point stands for the record
+	if !known && c.Newest > retention.Milliseconds() { // the newest point stands for the record
 		p.latest, p.oldest = math.MaxUint64, pcommon.Timestamp(c.Newest-retention.Milliseconds())*1e6
 		points := c.Points
 		p.prune(md)

@@ -44,6 +44,7 @@ type App struct {
 	ingest   *pipeline.Ingest
 	dead     *pipeline.DeadLetter
 	group    *pipeline.GroupCommitter
+	metrics  metricsTopic
 	eval     *evaluator.Evaluator
 	notifier *notify.Notifier
 	server   *api.Server
@@ -60,7 +61,7 @@ func NewApp(ctx context.Context, cfg Config, log zerolog.Logger) (*App, error) {
 	}
 	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry()}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openAlerts, a.openAPI} {
+	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openMetrics, a.openAlerts, a.openAPI} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -146,7 +147,11 @@ func (a *App) truncated(topic string, partition int32, from, to int64) {
 	g := pipeline.Gap{Topic: topic, Partition: partition, From: from, To: to, Found: time.Now().UTC()}
 	a.log.Error().Str("topic", topic).Int32("partition", partition).Int64("from", from).Int64("to", to).
 		Msg("the topic no longer has the position: records in between are missing from the views; reading goes on where the log begins")
-	if to < from {
+	switch {
+	case to >= from:
+	case topic == a.cfg.KafkaMetricsTopic:
+		a.metrics.state.Restart(topic, partition, to)
+	default:
 		a.set.Partition(topic, partition).Restart(to)
 	}
 	if err := pipeline.SaveGap(a.db, 0, 0, g); err != nil {
@@ -217,7 +222,7 @@ func (a *App) Run(ctx context.Context) error {
 	run.phase(func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
 	run.phase(a.notifier.Run)
 	run.phase(a.eval.Run)
-	run.phase(a.ingest.Run, a.upkeep, func(ctx context.Context) error {
+	run.phase(a.ingest.Run, a.metrics.run, a.upkeep, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil
 	})
@@ -238,6 +243,7 @@ func (a *App) router() (*message.Router, error) {
 	router.AddMiddleware(retry.Middleware, middleware.Recoverer)
 	router.AddConsumerHandler("spans", a.cfg.KafkaTracesTopic, a.source, a.ingest.Handle)
 	router.AddConsumerHandler("logs", a.cfg.KafkaLogsTopic, a.source, a.ingest.Handle)
+	router.AddConsumerHandler("metrics", a.cfg.KafkaMetricsTopic, a.metrics.source, a.metrics.ingest.Handle)
 	return router, nil
 }
 
@@ -260,7 +266,7 @@ func (a *App) upkeep(ctx context.Context) error {
 // committed is the positions that views hold, for lag tools.
 func (a *App) committed() []storage.Position {
 	var list []storage.Position
-	for _, p := range a.set.Progress() {
+	for _, p := range append(a.set.Progress(), a.metrics.state.Progress()...) {
 		list = append(list, storage.Position{Topic: p.Topic, Partition: p.Partition, Offset: p.Position, LeaderEpoch: -1})
 	}
 	return list
@@ -272,6 +278,7 @@ func (a *App) Close() error {
 	if a.source != nil {
 		errs = append(errs, a.source.Close())
 	}
+	errs = append(errs, a.metrics.close())
 	if a.dead != nil {
 		errs = append(errs, a.dead.Close())
 	}

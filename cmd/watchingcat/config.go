@@ -54,12 +54,12 @@ type Config struct {
 	Retention1h    days          `env:"RETENTION_1H" yaml:"retention_1h" help:"how long 1 h buckets are kept, as 400d or 9600h"`
 	RetTraces      retention     `env:"RETENTION_TRACES" yaml:"retention_traces" help:"how long traces are kept, and how many bytes of their spans: 1h,4GiB; 0 bytes keep summaries alone"`
 	RetLogs        retention     `env:"RETENTION_LOGS" yaml:"retention_logs" help:"how long log lines are kept, and how many bytes of them: 1h,2GiB"`
-	RetMetrics     string        `env:"RETENTION_METRICS" yaml:"retention_metrics" later:"true" help:"how long metric samples are kept"`
+	RetMetrics     days          `env:"RETENTION_METRICS" yaml:"retention_metrics" help:"how long samples of OTLP metrics are kept"`
 
 	LimitServices    int `env:"LIMIT_SERVICES" yaml:"limit_services" help:"services kept apart; the rest count under _other"`
 	LimitOperations  int `env:"LIMIT_OPERATIONS_PER_SERVICE" yaml:"limit_operations_per_service" help:"operations of a service kept apart"`
 	LimitEdges       int `env:"LIMIT_EDGES" yaml:"limit_edges" help:"edges of the service map kept apart"`
-	LimitSeries      int `env:"LIMIT_SERIES" yaml:"limit_series" help:"series kept apart"`
+	LimitSeries      int `env:"LIMIT_SERIES" yaml:"limit_series" help:"series kept apart, of span metrics and as many of OTLP metrics"`
 	LimitPatterns    int `env:"LIMIT_PATTERNS" yaml:"limit_patterns" help:"log patterns of a service"`
 	LimitErrorGroups int `env:"LIMIT_ERROR_GROUPS" yaml:"limit_error_groups" help:"exception groups"`
 
@@ -105,7 +105,7 @@ func defaultConfig() Config {
 		KafkaDeadLetterTopic: "watchingcat_dead_letter", KafkaConfigTopic: "watchingcat_config",
 		KafkaGroup: "watchingcat", KafkaStart: "earliest",
 		CommitInterval: 250 * time.Millisecond,
-		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: days(400 * 24 * time.Hour), RetTraces: retention{time.Hour, 4 << 30}, RetLogs: retention{time.Hour, 2 << 30}, RetMetrics: "6h",
+		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: days(400 * 24 * time.Hour), RetTraces: retention{time.Hour, 4 << 30}, RetLogs: retention{time.Hour, 2 << 30}, RetMetrics: days(6 * time.Hour),
 		LimitServices: 10_000, LimitOperations: 500, LimitEdges: 50_000, LimitSeries: 200_000, LimitPatterns: 1000, LimitErrorGroups: 10_000,
 		PairingWindow: 10 * time.Second, PairingCompensation: 15 * time.Minute, Lateness: 2 * time.Second, DedupWindow: 5 * time.Minute,
 		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthTokenLife: "24h",
@@ -280,7 +280,7 @@ func (c *Config) check() error {
 	bad(c.LogFormat == "json" || c.LogFormat == "console", "LOG_FORMAT", "%q is neither json nor console", c.LogFormat)
 	bad(slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel), "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
 	bad(c.CommitInterval >= 10*time.Millisecond && c.CommitInterval <= 10*time.Second, "COMMIT_INTERVAL", "%v is not between 10ms and 10s", c.CommitInterval)
-	for name, d := range map[string]time.Duration{"RETENTION_10S": c.Retention10s, "RETENTION_1M": c.Retention1m, "PAIRING_WINDOW": c.PairingWindow, "READY_MAX_LAG": c.ReadyMaxLag} {
+	for name, d := range map[string]time.Duration{"RETENTION_10S": c.Retention10s, "RETENTION_1M": c.Retention1m, "RETENTION_METRICS": time.Duration(c.RetMetrics), "PAIRING_WINDOW": c.PairingWindow, "READY_MAX_LAG": c.ReadyMaxLag} {
 		bad(d >= time.Second, name, "%v is less than a second", d)
 	}
 	bad(c.Retention1m >= c.Retention10s, "RETENTION_1M", "%v is less than the %v of RETENTION_10S", c.Retention1m, c.Retention10s)

@@ -101,7 +101,7 @@ func runDemo(ctx context.Context, cfg *loaded, out, logs io.Writer) (err error) 
 	defer broker.Close()
 	recv := &pipeline.OTLPReceiver{Kafka: cfg.kafka(), GRPCAddr: cfg.OTLPGRPCAddr, HTTPAddr: cfg.OTLPHTTPAddr,
 		TracesTopic: cfg.KafkaTracesTopic, MetricsTopic: cfg.KafkaMetricsTopic, LogsTopic: cfg.KafkaLogsTopic, Logger: log}
-	load := &loader{kafka: cfg.kafka(), topic: cfg.KafkaTracesTopic, logs: cfg.KafkaLogsTopic, seed: uint64(time.Now().UnixNano()), rate: demoRate, requests: 4, faults: demoFaults}
+	load := &loader{kafka: cfg.kafka(), topic: cfg.KafkaTracesTopic, logs: cfg.KafkaLogsTopic, metrics: cfg.KafkaMetricsTopic, seed: uint64(time.Now().UnixNano()), rate: demoRate, requests: 4, faults: demoFaults}
 
 	// The broker outlives what writes to it and what reads from it.
 	g, gctx := errgroup.WithContext(ctx)

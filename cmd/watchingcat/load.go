@@ -22,6 +22,7 @@ type loader struct {
 	kafka    pipeline.KafkaConfig
 	topic    string
 	logs     string // topic of log lines; none are written when empty
+	metrics  string // topic of metrics; none are written when empty
 	seed     uint64
 	rate     int // spans a second
 	spans    int // in all; 0: no end
@@ -32,14 +33,15 @@ type loader struct {
 }
 
 const (
-	loadStep  = 100 * time.Millisecond // how often spans are written
-	flushWait = 30 * time.Second
+	loadStep    = 100 * time.Millisecond // how often spans are written
+	metricsStep = 5 * time.Second        // how often metrics are
+	flushWait   = 30 * time.Second
 )
 
 func loadCommand() *cobra.Command {
 	var l loader
 	var lasts time.Duration
-	var logs bool
+	var logs, metrics bool
 	c := &cobra.Command{
 		Use:   "load",
 		Short: "Write generated spans to Kafka at a rate",
@@ -59,6 +61,9 @@ func loadCommand() *cobra.Command {
 			l.kafka, l.topic, l.requests = cfg.kafka(), cfg.KafkaTracesTopic, 4
 			if logs {
 				l.logs = cfg.KafkaLogsTopic
+			}
+			if metrics {
+				l.metrics = cfg.KafkaMetricsTopic
 			}
 			ctx := c.Context()
 			if lasts > 0 {
@@ -80,6 +85,7 @@ func loadCommand() *cobra.Command {
 	c.Flags().IntVar(&l.spans, "spans", 0, "end after about so many spans (0: no end)")
 	c.Flags().DurationVar(&lasts, "duration", 0, "end after this time (0: no end)")
 	c.Flags().BoolVar(&logs, "logs", false, "write the log lines of the same requests too")
+	c.Flags().BoolVar(&metrics, "metrics", false, "write metrics of the same services too, every 5 s")
 	c.Flags().Uint64Var(&l.seed, "seed", 1, "seed of the generator")
 	return c
 }
@@ -103,6 +109,10 @@ func (l *loader) run(ctx context.Context) error {
 	s := shop.New(l.seed)
 	start, t := time.Now(), time.NewTicker(loadStep)
 	defer t.Stop()
+	if l.metrics != "" {
+		s.Measure(start)
+	}
+	exported := start
 	var failed atomic.Pointer[error]
 	for ctx.Err() == nil && (l.spans == 0 || l.sent.Load() < int64(l.spans)) {
 		now := time.Now()
@@ -115,6 +125,12 @@ func (l *loader) run(ctx context.Context) error {
 		}
 		if err := l.step(ctx, cl, s, due, now, &failed); err != nil {
 			return err
+		}
+		if l.metrics != "" && now.Sub(exported) >= metricsStep {
+			exported = now
+			if err := l.writeMetrics(ctx, cl, s, now, &failed); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -134,7 +150,7 @@ func (l *loader) run(ctx context.Context) error {
 
 // ensureTopic makes the topics, with the brokers' defaults, unless they are there.
 func (l *loader) ensureTopic(ctx context.Context, cl *kgo.Client) error {
-	for _, topic := range []string{l.topic, l.logs} {
+	for _, topic := range []string{l.topic, l.logs, l.metrics} {
 		if topic == "" {
 			continue
 		}
@@ -193,6 +209,20 @@ func (l *loader) writeLogs(ctx context.Context, cl *kgo.Client, s *shop.Shop, fa
 		return err
 	}
 	cl.Produce(context.WithoutCancel(ctx), &kgo.Record{Topic: l.logs, Value: b}, func(_ *kgo.Record, err error) {
+		if err != nil {
+			failed.CompareAndSwap(nil, &err)
+		}
+	})
+	return nil
+}
+
+// writeMetrics writes what the services export every few seconds.
+func (l *loader) writeMetrics(ctx context.Context, cl *kgo.Client, s *shop.Shop, now time.Time, failed *atomic.Pointer[error]) error {
+	b, err := s.Metrics(now)
+	if err != nil || b == nil {
+		return err
+	}
+	cl.Produce(context.WithoutCancel(ctx), &kgo.Record{Topic: l.metrics, Value: b}, func(_ *kgo.Record, err error) {
 		if err != nil {
 			failed.CompareAndSwap(nil, &err)
 		}

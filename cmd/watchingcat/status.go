@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +31,7 @@ func (a *App) status(now time.Time) status {
 	s := status{checks: map[string]string{}}
 	watermarks := map[pipeline.PartitionID]time.Time{}
 	positions := map[pipeline.PartitionID]int64{}
-	for _, p := range a.set.Progress() {
+	for _, p := range append(a.set.Progress(), a.metrics.state.Progress()...) {
 		id := pipeline.PartitionID{Topic: p.Topic, Partition: p.Partition}
 		watermarks[id], positions[id] = p.Watermark, p.Position
 	}
@@ -37,9 +39,12 @@ func (a *App) status(now time.Time) status {
 	if len(states) == 0 {
 		s.checks["kafka"] = "no partition of " + a.cfg.KafkaTracesTopic + " is known yet: the brokers do not answer or the topic does not exist"
 	}
+	states = append(states, a.metrics.source.States()...)
+	slices.SortStableFunc(states, func(a, b pipeline.PartitionState) int { return strings.Compare(a.Topic, b.Topic) })
+	reading := a.metrics.opened()
 	for _, st := range states {
 		if st.Partition < 0 { // the topic as a whole
-			// a team without logs in Kafka has no topic for them, and is ready
+			// a team without logs or metrics in Kafka has no topic for them, and is ready
 			if st.Err != nil && (st.Topic == a.cfg.KafkaTracesTopic || !errors.Is(st.Err, pipeline.ErrNoTopic)) {
 				s.checks[st.Topic] = st.Err.Error()
 			}
@@ -51,6 +56,7 @@ func (a *App) status(now time.Time) status {
 		s.partitions = append(s.partitions, p)
 		name := fmt.Sprintf("%s/%d", st.Topic, st.Partition)
 		switch behind := now.Sub(p.watermark); {
+		case st.Topic == a.cfg.KafkaMetricsTopic && !reading: // samples that are being opened keep nobody else waiting
 		case st.Err != nil:
 			s.checks[name] = st.Err.Error()
 		case st.Idle || st.HighWatermark >= 0 && !st.LastFetch.IsZero() && p.lag == 0:
@@ -60,8 +66,10 @@ func (a *App) status(now time.Time) status {
 			s.checks[name] = fmt.Sprintf("%v behind, %d records to go", behind.Round(time.Second), p.lag)
 		}
 	}
-	if err := a.ingest.Last().Err; err != nil {
-		s.checks["checkpoint"] = err.Error()
+	for name, err := range map[string]error{"checkpoint": a.ingest.Last().Err, "metrics checkpoint": a.metrics.ingest.Last().Err} {
+		if err != nil {
+			s.checks[name] = err.Error()
+		}
 	}
 	s.ready = len(s.checks) == 0
 	return s

@@ -31,6 +31,9 @@ type Shop struct {
 	trace pcommon.TraceID
 	n     uint32
 	seed  uint32
+
+	meters         map[string]*meter // by service; nil: nothing is measured
+	measured, sent time.Time         // since when, and up to when deltas were sent
 }
 
 type span struct {
@@ -268,6 +271,7 @@ func (s *Shop) Take(n int) ([][]byte, error) {
 	order := []int{}
 	for i := range s.spans {
 		sp := &s.spans[i]
+		s.measure(sp)
 		slot, ok := slots[sp.service]
 		if !ok {
 			k := s.r.IntN(n)

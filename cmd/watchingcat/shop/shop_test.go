@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
@@ -71,5 +72,53 @@ func TestShape(t *testing.T) {
 	}
 	if failed["payment"] == 0 || failed["checkout"] == 0 || failed["frontend"] == 0 || failed["search"] > 5 {
 		t.Errorf("failed spans by service %v: want payment and those who wait for it", failed)
+	}
+}
+
+// TestMetrics: measuring changes no span, the same seed and times give the same bytes, and deltas add up.
+func TestMetrics(t *testing.T) {
+	run := func(measure bool) (spans, metrics []byte, orders int64) {
+		s := New(3)
+		at := time.Unix(1_700_000_000, 0)
+		if measure {
+			s.Measure(at)
+		}
+		for range 3 {
+			for range 100 {
+				at = at.Add(10 * time.Millisecond)
+				s.Request(at)
+			}
+			out, err := s.Take(2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := s.Metrics(at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spans, metrics = append(spans, bytes.Join(out, nil)...), append(metrics, b...)
+			var u pmetric.ProtoUnmarshaler
+			md, err := u.UnmarshalMetrics(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, rm := range md.ResourceMetrics().All() {
+				for _, m := range rm.ScopeMetrics().At(0).Metrics().All() {
+					if m.Name() == "shop.orders.placed" {
+						orders += m.Sum().DataPoints().At(0).IntValue()
+					}
+				}
+			}
+		}
+		return spans, metrics, orders
+	}
+	spans, metrics, orders := run(true)
+	again, same, _ := run(true)
+	plain, none, _ := run(false)
+	if !bytes.Equal(spans, again) || !bytes.Equal(metrics, same) || !bytes.Equal(spans, plain) || len(none) > 0 {
+		t.Error("spans or metrics are not a function of seed and times")
+	}
+	if orders < 5 || orders > 100 {
+		t.Errorf("%d orders in 300 requests", orders)
 	}
 }

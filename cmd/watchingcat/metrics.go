@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// metricsTopic is the way of the metrics topic into the samples: its own source, positions and checkpoints, so that spans and
+// metrics do not wait for each other.
+type metricsTopic struct {
+	state   *views.Metrics
+	samples *storage.Samples
+	source  *pipeline.Source
+	ingest  *pipeline.MetricIngest
+}
+
+// openMetrics opens what the metrics topic needs. The samples are opened in the background.
+func (a *App) openMetrics(context.Context) (err error) {
+	m := &a.metrics
+	dedup := a.cfg.DedupWindow
+	if dedup == 0 {
+		dedup = -1
+	}
+	retention := time.Duration(a.cfg.RetMetrics)
+	if m.state, err = views.OpenMetrics(a.db, views.MetricsConfig{Retention: retention, DedupWindow: dedup, DeltaSeries: a.cfg.LimitSeries}); err != nil {
+		return fmt.Errorf("read the state of metrics: %w", err)
+	}
+	positions, err := m.state.Positions()
+	if err != nil {
+		return err
+	}
+	stored := map[pipeline.PartitionID]storage.Position{}
+	for _, p := range positions {
+		stored[pipeline.PartitionID{Topic: p.Topic, Partition: p.Partition}] = p
+	}
+	m.source, err = pipeline.NewSource(pipeline.SourceConfig{
+		Kafka: a.cfg.kafka(), StartLatest: a.cfg.KafkaStart == "latest", OnTruncated: a.truncated, Logger: a.log,
+		Position: func(topic string, partition int32) (storage.Position, bool) {
+			p, ok := stored[pipeline.PartitionID{Topic: topic, Partition: partition}]
+			return p, ok
+		},
+		DeadLetter: a.dead.Write,
+	})
+	if err != nil {
+		return usage("%v", err)
+	}
+	m.samples = storage.OpenSamples(storage.SamplesDir(a.cfg.DataDir, 0), storage.SamplesOptions{
+		Retention: retention, MaxSeries: a.cfg.LimitSeries, MinFreeBytes: a.cfg.MinFreeDiskBytes, Logger: a.slog.With("component", "tsdb"), Registerer: a.reg,
+	})
+	m.ingest = pipeline.NewMetricIngest(pipeline.MetricIngestConfig{
+		Metrics: m.state, KV: a.db, Samples: m.samples, DeadLetter: a.dead.Write, States: m.source.States, Lateness: a.cfg.Lateness,
+		Interval: a.cfg.CommitInterval, Logger: a.log, Registerer: a.reg,
+	})
+	return nil
+}
+
+// run checkpoints metrics until ctx ends. Samples that cannot be opened end the process, which then says why.
+func (m *metricsTopic) run(ctx context.Context) error {
+	if err := m.samples.Wait(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return m.ingest.Run(ctx)
+}
+
+// opened reports whether the samples are open. While they are not, metrics wait, and spans are ready without them.
+func (m *metricsTopic) opened() bool {
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	return !errors.Is(m.samples.Wait(done), context.Canceled)
+}
+
+func (m *metricsTopic) close() error {
+	var errs []error
+	if m.source != nil {
+		errs = append(errs, m.source.Close())
+	}
+	if m.samples != nil {
+		errs = append(errs, m.samples.Close())
+	}
+	return errors.Join(errs...)
+}
