@@ -19,6 +19,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -83,7 +85,7 @@ type Config struct {
 // Limits bound what clients may cost. Zero values mean the defaults.
 type Limits struct {
 	Body          int64         // bytes of a request (1 MiB)
-	Clients       int           // WebSockets open at once (1,000)
+	Clients       int           // WebSockets open at once, and log tails (1,000)
 	Subscriptions int           // of one WebSocket (32)
 	Message       int64         // bytes of a WebSocket message from a client (32 KiB)
 	Queue         int           // frames that wait for one client (64)
@@ -108,6 +110,10 @@ type Server struct {
 	metrics *serverMetrics
 	hub     *hub
 	handler http.Handler
+	tails   atomic.Int64 // log tails open
+
+	stop     sync.Once
+	stopping chan struct{}
 }
 
 // New builds a Server. It starts nothing: goroutines exist only while clients are connected.
@@ -132,7 +138,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: openapi.yaml: %w", err)
 	}
-	s := &Server{cfg: c, doc: doc, metrics: newServerMetrics(c.Registry)}
+	s := &Server{cfg: c, doc: doc, metrics: newServerMetrics(c.Registry), stopping: make(chan struct{})}
 	s.hub = newHub(s)
 	s.handler, err = s.routes()
 	return s, err
@@ -177,5 +183,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// Close ends the WebSockets and waits for them; requests are not touched. Serve calls it.
-func (s *Server) Close() { s.hub.close() }
+// Close ends the log tails and the WebSockets, and waits for these; other requests are not touched. Serve calls it.
+func (s *Server) Close() {
+	s.stop.Do(func() { close(s.stopping) })
+	s.hub.close()
+}

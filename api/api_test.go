@@ -64,7 +64,7 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	b := &bench{t: t, reg: prometheus.NewRegistry(), now: at(60 * time.Second)}
 	kv := storage.NewMem(storage.MemOptions{})
 	var err error
-	b.script, err = viewstest.New(kv, views.Config{FoldEvery: 1}) // where the views begin is known after a fold
+	b.script, err = viewstest.New(kv, views.Config{FoldEvery: 1, TraceBytes: 1 << 20, LogBytes: 1 << 20}) // where the views begin is known after a fold
 	require.NoError(t, err)
 	b.pipe = &fakePipeline{set: b.script.Set}
 	engine := evaluator.NewEngine(evaluator.EngineConfig{}, nil, nil)
@@ -89,6 +89,12 @@ func (b *bench) record(lines ...string) {
 	b.t.Helper()
 	var r viewstest.Record
 	for _, l := range lines {
+		if strings.Contains(l, " | ") {
+			line, err := viewstest.ParseLog(l)
+			require.NoError(b.t, err)
+			r.Logs = append(r.Logs, line)
+			continue
+		}
 		line, err := viewstest.ParseLine(l)
 		require.NoError(b.t, err)
 		r.Spans = append(r.Spans, line)

@@ -132,3 +132,6 @@ func textOrNil(s string) *string {
 
 // millis is a duration in milliseconds, to the microsecond.
 func millis(d time.Duration) float64 { return float64(d.Round(time.Microsecond).Microseconds()) / 1e3 }
+
+// valid is text that JSON can hold: a cut may have split a character.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gaurav/watchingcat/api/rest"
@@ -118,8 +120,8 @@ func (s *Server) ListOperations(_ context.Context, q rest.ListOperationsRequestO
 	return rest.ListOperations200JSONResponse{Operations: out, Total: len(out), Next: next, Meta: s.meta(m, r)}, nil
 }
 
-// stepOf is the width of points: whole buckets.
-func stepOf(r timeRange, asked *string) (time.Duration, error) {
+// stepOf is the width of points: whole buckets, as wide as those kept of the time where the range begins.
+func (m moment) stepOf(r timeRange, asked *string) (time.Duration, error) {
 	step := r.end.Sub(r.start) / defaultPoints
 	if asked != nil {
 		var err error
@@ -127,7 +129,8 @@ func stepOf(r timeRange, asked *string) (time.Duration, error) {
 			return 0, err
 		}
 	}
-	step = max(bucket, step.Truncate(bucket)+min(step%bucket, 1)*bucket)
+	width := max(bucket, m.frontier.WidthAt(r.start))
+	step = max(width, step.Truncate(width)+min(step%width, 1)*width)
 	if r.end.Sub(r.start)/step > maxPoints {
 		return 0, advise(problemf(errBadRequest, "too_many_points", "range and step make more than %d points", maxPoints), "Give a longer step or a shorter range.")
 	}
@@ -141,7 +144,7 @@ func (s *Server) GetServiceMetrics(_ context.Context, q rest.GetServiceMetricsRe
 	if err != nil {
 		return nil, err
 	}
-	step, err := stepOf(r, q.Params.Step)
+	step, err := m.stepOf(r, q.Params.Step)
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +196,83 @@ func (s *Server) GetServiceMap(_ context.Context, q rest.GetServiceMapRequestObj
 	if err != nil {
 		return nil, err
 	}
+	if q.Params.CompareEnd != nil && q.Params.CompareStart == nil {
+		return nil, advise(problemf(errBadRequest, "invalid_range", "compare_end is given without compare_start"), "Give compare_start too.")
+	}
 	out, err := s.serviceMap(m, r)
-	return rest.GetServiceMap200JSONResponse(out), err
+	if err != nil || q.Params.CompareStart == nil {
+		return rest.GetServiceMap200JSONResponse(out), err
+	}
+	c := timeRange{end: r.start, asked: true}
+	if c.start, err = parseTime("compare_start", *q.Params.CompareStart); err != nil {
+		return nil, err
+	}
+	if q.Params.CompareEnd != nil {
+		if c.end, err = parseTime("compare_end", *q.Params.CompareEnd); err != nil {
+			return nil, err
+		}
+	}
+	if !c.start.Before(c.end) {
+		return nil, advise(problemf(errBadRequest, "invalid_range", "the range to compare with is empty"), "Give a compare_start before compare_end.")
+	}
+	return rest.GetServiceMap200JSONResponse(out), s.compareMap(m, &out, r, c)
+}
+
+// compareMap puts on each edge of out how it differs from the range before, and adds those that are gone.
+func (s *Server) compareMap(m moment, out *rest.ServiceMap, r, before timeRange) error {
+	now, err := s.cfg.Views.ServiceMap(r.start, r.end)
+	if err != nil {
+		return err
+	}
+	then, err := s.cfg.Views.ServiceMap(before.start, before.end)
+	if err != nil {
+		return err
+	}
+	at := map[views.EdgeKey]*rest.Edge{}
+	for i := range out.Edges {
+		e := &out.Edges[i]
+		at[views.EdgeKey{Client: e.Client, Server: e.Server, Connection: e.ConnectionType}] = e
+	}
+	t1, t2 := m.seconds(r), m.seconds(before)
+	var gone []rest.Edge
+	for _, c := range views.CompareEdges(now.Edges, then.Edges, time.Duration(t1*1e9), time.Duration(t2*1e9)) {
+		change := rest.EdgeChange{What: []rest.EdgeChangeWhat{}, Before: edgeCounts(c.Before, t2)}
+		for _, w := range c.What {
+			change.What = append(change.What, rest.EdgeChangeWhat(w))
+		}
+		e := at[c.EdgeKey]
+		if e == nil {
+			gone = append(gone, rest.Edge{Client: c.Client, Server: c.Server, ConnectionType: c.Connection, Change: &change})
+			continue
+		}
+		counts := edgeCounts(c.Now, t1)
+		change.Now = &counts
+		e.Change = &change
+	}
+	out.Edges = append(out.Edges, gone...)
+	slices.SortFunc(out.Edges, func(a, b rest.Edge) int {
+		return cmp.Or(cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server), cmp.Compare(a.ConnectionType, b.ConnectionType))
+	})
+	known := map[string]bool{}
+	for _, n := range out.Nodes {
+		known[n.Name] = true
+	}
+	for _, n := range then.Nodes {
+		if !known[n.Name] {
+			out.Nodes = append(out.Nodes, rest.Node{Name: n.Name, Type: rest.NodeType(n.Type)})
+		}
+	}
+	if since := m.frontier.Since; before.start.Before(since.Truncate(bucket)) {
+		warn(&out.Meta, "the views begin at %s: the range compared with is cut there", since.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+func edgeCounts(e *views.Edge, seconds float64) rest.EdgeCounts {
+	if e == nil {
+		return rest.EdgeCounts{}
+	}
+	c := red(views.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
+	low, at, high := e.Latency.QuantileBounds(0.95, 3)
+	return rest.EdgeCounts{Calls: c.Calls, Failed: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(at), P95LowMs: millis(low), P95HighMs: millis(high)}
 }

@@ -56,6 +56,7 @@ type EdgeCounts struct {
 	Calls, Failed          uint64
 	ClientSum, ServerSum   uint64 // nanoseconds
 	ClientHist, ServerHist Histogram
+	Transit                Histogram // of messages, from the end of the producer span to the start of the consumer span
 }
 
 // EdgeCell is one edge in one bucket.
@@ -94,7 +95,7 @@ type LevelSince struct {
 // WidthAt is the width of the buckets that hold what happened at t.
 func (f *Frontier) WidthAt(t time.Time) time.Duration {
 	for _, l := range f.Levels {
-		if !t.Before(l.Since) {
+		if !t.Before(l.Since) || l.Since.Unix() <= 0 {
 			return l.Width
 		}
 	}
@@ -140,6 +141,8 @@ type Edge struct {
 	EdgeKey
 	Calls, Failed        uint64
 	ClientP95, ServerP95 time.Duration
+	Latency              Histogram // as the client sees it; as the server does, where no client did
+	Transit              Histogram
 }
 
 // Unpaired counts span halves that made no edge, by reason.

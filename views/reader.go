@@ -237,7 +237,7 @@ func (s *Set) ServiceMap(from, to time.Time) (Map, error) {
 			continue
 		}
 		k := s.edgeKey(id)
-		m.Edges = append(m.Edges, Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95), ServerP95: c.ServerHist.Quantile(0.95)})
+		m.Edges = append(m.Edges, Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95), ServerP95: c.ServerHist.Quantile(0.95), Latency: c.latency(), Transit: c.Transit})
 		nodeTypes(types, k, e)
 	}
 	for name, typ := range types {
@@ -273,6 +273,13 @@ func nodeTypes(types map[string]string, k EdgeKey, e edgeID) {
 	}
 	note(k.Client, client)
 	note(k.Server, server)
+}
+
+func (c *EdgeCounts) latency() Histogram {
+	if c.ClientSum == 0 { // a side that was not seen is observed as 0
+		return c.ServerHist
+	}
+	return c.ClientHist
 }
 
 // SelectRED returns the series that match accepts, those without spans in the range included.
@@ -346,7 +353,7 @@ func (s *Set) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) b
 		t := at[id]
 		t.Base.sub(c)
 		cell := EdgeCell{b.start, b.width, *c}
-		cell.ClientHist.Counts, cell.ServerHist.Counts = slices.Clone(c.ClientHist.Counts), slices.Clone(c.ServerHist.Counts)
+		cell.ClientHist.Counts, cell.ServerHist.Counts, cell.Transit.Counts = slices.Clone(c.ClientHist.Counts), slices.Clone(c.ServerHist.Counts), slices.Clone(c.Transit.Counts)
 		t.Cells = append(t.Cells, cell)
 		return nil
 	})

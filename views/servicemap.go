@@ -50,6 +50,7 @@ func (c *EdgeCounts) merge(o *EdgeCounts) {
 	c.ServerSum += o.ServerSum
 	c.ClientHist.Merge(&o.ClientHist)
 	c.ServerHist.Merge(&o.ServerHist)
+	c.Transit.Merge(&o.Transit)
 }
 
 func (c *EdgeCounts) sub(o *EdgeCounts) {
@@ -59,28 +60,31 @@ func (c *EdgeCounts) sub(o *EdgeCounts) {
 	c.ServerSum -= o.ServerSum
 	c.ClientHist.Sub(&o.ClientHist)
 	c.ServerHist.Sub(&o.ServerHist)
+	c.Transit.Sub(&o.Transit)
 }
 
 func (c *EdgeCounts) zero() bool { return c.Calls == 0 }
 
 func (c *EdgeCounts) reset() {
-	ch, sh := c.ClientHist, c.ServerHist
+	ch, sh, tr := c.ClientHist, c.ServerHist, c.Transit
 	ch.reset()
 	sh.reset()
-	*c = EdgeCounts{ClientHist: ch, ServerHist: sh}
+	tr.reset()
+	*c = EdgeCounts{ClientHist: ch, ServerHist: sh, Transit: tr}
 }
 
 func (c *EdgeCounts) append(b []byte) []byte {
 	for _, v := range [...]uint64{c.Calls, c.Failed, c.ClientSum, c.ServerSum} {
 		b = appendUvarint(b, v)
 	}
-	return c.ServerHist.append(c.ClientHist.append(b))
+	return c.Transit.append(c.ServerHist.append(c.ClientHist.append(b)))
 }
 
 func (c *EdgeCounts) decode(d *decoder) {
 	c.Calls, c.Failed, c.ClientSum, c.ServerSum = d.uvarint(), d.uvarint(), d.uvarint(), d.uvarint()
 	c.ClientHist.decode(d)
 	c.ServerHist.decode(d)
+	c.Transit.decode(d)
 }
 
 // half flags.
@@ -129,6 +133,8 @@ type call struct {
 	client   uint64
 	observe  bool // the client's latency
 	noServer bool // nothing observed at the server: an unpaired half
+	transit  uint64
+	message  bool // transit is that of a message, from the end of its producer to the start of its consumer
 }
 
 // contribute calls add with everything that clients and servers with one key mean, given whether the pairing window has passed.
@@ -177,7 +183,14 @@ func paired(c, s *part) call {
 	if (c.flags|s.flags)&halfMessaging != 0 {
 		conn = messagingSystem
 	}
-	return call{edge: edgeID{c.svc, s.svc, conn}, end: max(c.end, s.end), failed: (c.flags|s.flags)&halfFailed != 0, server: s.dur, client: c.dur, observe: true}
+	out := call{edge: edgeID{c.svc, s.svc, conn}, end: max(c.end, s.end), failed: (c.flags|s.flags)&halfFailed != 0, server: s.dur, client: c.dur, observe: true}
+	if conn == messagingSystem {
+		out.message = true
+		if start := s.end - s.dur; start > c.end {
+			out.transit = start - c.end // clocks may disagree: never less than nothing
+		}
+	}
+	return out
 }
 
 // settled is what a half that needs no other means.
@@ -199,6 +212,9 @@ func (c *EdgeCounts) count(e *call, sign uint64) {
 	}
 	c.ServerSum += sign * e.server
 	c.ServerHist.Add(e.server, sign)
+	if e.message {
+		c.Transit.Add(e.transit, sign)
+	}
 	if e.observe {
 		c.ClientSum += sign * e.client
 		c.ClientHist.Add(e.client, sign)

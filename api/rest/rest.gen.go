@@ -53,6 +53,54 @@ func (e CheckStatus) Valid() bool {
 	}
 }
 
+// Defines values for EdgeChangeWhat.
+const (
+	Added   EdgeChangeWhat = "added"
+	Errors  EdgeChangeWhat = "errors"
+	Gone    EdgeChangeWhat = "gone"
+	Latency EdgeChangeWhat = "latency"
+	Rate    EdgeChangeWhat = "rate"
+)
+
+// Valid indicates whether the value is a known member of the EdgeChangeWhat enum.
+func (e EdgeChangeWhat) Valid() bool {
+	switch e {
+	case Added:
+		return true
+	case Errors:
+		return true
+	case Gone:
+		return true
+	case Latency:
+		return true
+	case Rate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ErrorGroupSource.
+const (
+	ErrorGroupSourceLog             ErrorGroupSource = "log"
+	ErrorGroupSourceSpan            ErrorGroupSource = "span"
+	ErrorGroupSourceUnderscoreOther ErrorGroupSource = "_other"
+)
+
+// Valid indicates whether the value is a known member of the ErrorGroupSource enum.
+func (e ErrorGroupSource) Valid() bool {
+	switch e {
+	case ErrorGroupSourceLog:
+		return true
+	case ErrorGroupSourceSpan:
+		return true
+	case ErrorGroupSourceUnderscoreOther:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk          HealthStatus = "ok"
@@ -65,6 +113,102 @@ func (e HealthStatus) Valid() bool {
 	case HealthStatusOk:
 		return true
 	case HealthStatusUnavailable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JaegerReferenceRefType.
+const (
+	CHILDOF     JaegerReferenceRefType = "CHILD_OF"
+	FOLLOWSFROM JaegerReferenceRefType = "FOLLOWS_FROM"
+)
+
+// Valid indicates whether the value is a known member of the JaegerReferenceRefType enum.
+func (e JaegerReferenceRefType) Valid() bool {
+	switch e {
+	case CHILDOF:
+		return true
+	case FOLLOWSFROM:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JaegerTagType.
+const (
+	Binary  JaegerTagType = "binary"
+	Bool    JaegerTagType = "bool"
+	Float64 JaegerTagType = "float64"
+	Int64   JaegerTagType = "int64"
+	String  JaegerTagType = "string"
+)
+
+// Valid indicates whether the value is a known member of the JaegerTagType enum.
+func (e JaegerTagType) Valid() bool {
+	switch e {
+	case Binary:
+		return true
+	case Bool:
+		return true
+	case Float64:
+		return true
+	case Int64:
+		return true
+	case String:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LogSearchSeverity.
+const (
+	LogSearchSeverityDEBUG LogSearchSeverity = "DEBUG"
+	LogSearchSeverityERROR LogSearchSeverity = "ERROR"
+	LogSearchSeverityFATAL LogSearchSeverity = "FATAL"
+	LogSearchSeverityINFO  LogSearchSeverity = "INFO"
+	LogSearchSeverityTRACE LogSearchSeverity = "TRACE"
+	LogSearchSeverityWARN  LogSearchSeverity = "WARN"
+)
+
+// Valid indicates whether the value is a known member of the LogSearchSeverity enum.
+func (e LogSearchSeverity) Valid() bool {
+	switch e {
+	case LogSearchSeverityDEBUG:
+		return true
+	case LogSearchSeverityERROR:
+		return true
+	case LogSearchSeverityFATAL:
+		return true
+	case LogSearchSeverityINFO:
+		return true
+	case LogSearchSeverityTRACE:
+		return true
+	case LogSearchSeverityWARN:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MessagingClientKind.
+const (
+	MessagingClientKindConsumer        MessagingClientKind = "consumer"
+	MessagingClientKindProducer        MessagingClientKind = "producer"
+	MessagingClientKindUnderscoreOther MessagingClientKind = "_other"
+)
+
+// Valid indicates whether the value is a known member of the MessagingClientKind enum.
+func (e MessagingClientKind) Valid() bool {
+	switch e {
+	case MessagingClientKindConsumer:
+		return true
+	case MessagingClientKindProducer:
+		return true
+	case MessagingClientKindUnderscoreOther:
 		return true
 	default:
 		return false
@@ -107,6 +251,42 @@ func (e RuleType) Valid() bool {
 	case RuleTypeAlerting:
 		return true
 	case RuleTypeRecording:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TraceSearchOrder.
+const (
+	TraceSearchOrderNewest  TraceSearchOrder = "newest"
+	TraceSearchOrderSlowest TraceSearchOrder = "slowest"
+)
+
+// Valid indicates whether the value is a known member of the TraceSearchOrder enum.
+func (e TraceSearchOrder) Valid() bool {
+	switch e {
+	case TraceSearchOrderNewest:
+		return true
+	case TraceSearchOrderSlowest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TraceSearchStatus.
+const (
+	TraceSearchStatusError TraceSearchStatus = "error"
+	TraceSearchStatusOk    TraceSearchStatus = "ok"
+)
+
+// Valid indicates whether the value is a known member of the TraceSearchStatus enum.
+func (e TraceSearchStatus) Valid() bool {
+	switch e {
+	case TraceSearchStatusError:
+		return true
+	case TraceSearchStatusOk:
 		return true
 	default:
 		return false
@@ -179,6 +359,36 @@ func (e ListActiveAlertsParamsState) Valid() bool {
 	}
 }
 
+// Defines values for ListLogsParamsSeverity.
+const (
+	ListLogsParamsSeverityDEBUG ListLogsParamsSeverity = "DEBUG"
+	ListLogsParamsSeverityERROR ListLogsParamsSeverity = "ERROR"
+	ListLogsParamsSeverityFATAL ListLogsParamsSeverity = "FATAL"
+	ListLogsParamsSeverityINFO  ListLogsParamsSeverity = "INFO"
+	ListLogsParamsSeverityTRACE ListLogsParamsSeverity = "TRACE"
+	ListLogsParamsSeverityWARN  ListLogsParamsSeverity = "WARN"
+)
+
+// Valid indicates whether the value is a known member of the ListLogsParamsSeverity enum.
+func (e ListLogsParamsSeverity) Valid() bool {
+	switch e {
+	case ListLogsParamsSeverityDEBUG:
+		return true
+	case ListLogsParamsSeverityERROR:
+		return true
+	case ListLogsParamsSeverityFATAL:
+		return true
+	case ListLogsParamsSeverityINFO:
+		return true
+	case ListLogsParamsSeverityTRACE:
+		return true
+	case ListLogsParamsSeverityWARN:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListOperationsParamsKind.
 const (
 	ListOperationsParamsKindSPANKINDCLIENT      ListOperationsParamsKind = "SPAN_KIND_CLIENT"
@@ -203,6 +413,42 @@ func (e ListOperationsParamsKind) Valid() bool {
 	case ListOperationsParamsKindSPANKINDSERVER:
 		return true
 	case ListOperationsParamsKindSPANKINDUNSPECIFIED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTracesParamsStatus.
+const (
+	ListTracesParamsStatusError ListTracesParamsStatus = "error"
+	ListTracesParamsStatusOk    ListTracesParamsStatus = "ok"
+)
+
+// Valid indicates whether the value is a known member of the ListTracesParamsStatus enum.
+func (e ListTracesParamsStatus) Valid() bool {
+	switch e {
+	case ListTracesParamsStatusError:
+		return true
+	case ListTracesParamsStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTracesParamsOrder.
+const (
+	ListTracesParamsOrderNewest  ListTracesParamsOrder = "newest"
+	ListTracesParamsOrderSlowest ListTracesParamsOrder = "slowest"
+)
+
+// Valid indicates whether the value is a known member of the ListTracesParamsOrder enum.
+func (e ListTracesParamsOrder) Valid() bool {
+	switch e {
+	case ListTracesParamsOrderNewest:
+		return true
+	case ListTracesParamsOrderSlowest:
 		return true
 	default:
 		return false
@@ -281,17 +527,139 @@ type ConfigAnswer struct {
 	Version     string  `json:"version"`
 }
 
+// CountPoint defines model for CountPoint.
+type CountPoint struct {
+	Count int64     `json:"count"`
+	Time  time.Time `json:"time"`
+}
+
+// DatabaseCall defines model for DatabaseCall.
+type DatabaseCall struct {
+	Calls      int64   `json:"calls"`
+	Collection string  `json:"collection"`
+	ErrorRate  float64 `json:"error_rate"`
+	Errors     int64   `json:"errors"`
+	Namespace  string  `json:"namespace"`
+	Operation  string  `json:"operation"`
+	P50Ms      float64 `json:"p50_ms"`
+	P95Ms      float64 `json:"p95_ms"`
+	P99Ms      float64 `json:"p99_ms"`
+	Rate       float64 `json:"rate"`
+	Service    string  `json:"service"`
+	System     string  `json:"system"`
+}
+
+// DatabaseList defines model for DatabaseList.
+type DatabaseList struct {
+	Databases []DatabaseCall `json:"databases"`
+
+	// Meta For which times, from where and how complete an answer is.
+	Meta  Meta `json:"meta"`
+	Total int  `json:"total"`
+}
+
+// Deployment defines model for Deployment.
+type Deployment struct {
+	// After Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls.
+	After RED `json:"after"`
+
+	// Before Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls.
+	Before RED `json:"before"`
+
+	// Calls Spans of this version, over all time.
+	Calls     int64      `json:"calls"`
+	Errors    int64      `json:"errors"`
+	FirstSeen *time.Time `json:"first_seen"`
+	LastSeen  *time.Time `json:"last_seen"`
+	Service   string     `json:"service"`
+	Version   string     `json:"version"`
+}
+
+// DeploymentList defines model for DeploymentList.
+type DeploymentList struct {
+	Deployments []Deployment `json:"deployments"`
+
+	// Meta For which times, from where and how complete an answer is.
+	Meta  Meta `json:"meta"`
+	Total int  `json:"total"`
+}
+
 // Edge defines model for Edge.
 type Edge struct {
-	Calls       int64   `json:"calls"`
-	Client      string  `json:"client"`
-	ClientP95Ms float64 `json:"client_p95_ms"`
+	Calls int64 `json:"calls"`
+
+	// Change How an edge differs from the range compared with. `what` is empty where nothing changed beyond noise.
+	Change      *EdgeChange `json:"change,omitempty"`
+	Client      string      `json:"client"`
+	ClientP95Ms float64     `json:"client_p95_ms"`
 
 	// ConnectionType Empty, messaging_system, database or virtual_node.
 	ConnectionType string  `json:"connection_type"`
 	Failed         int64   `json:"failed"`
 	Server         string  `json:"server"`
 	ServerP95Ms    float64 `json:"server_p95_ms"`
+}
+
+// EdgeChange How an edge differs from the range compared with. `what` is empty where nothing changed beyond noise.
+type EdgeChange struct {
+	Before EdgeCounts       `json:"before"`
+	Now    *EdgeCounts      `json:"now,omitempty"`
+	What   []EdgeChangeWhat `json:"what"`
+}
+
+// EdgeChangeWhat defines model for EdgeChange.What.
+type EdgeChangeWhat string
+
+// EdgeCounts defines model for EdgeCounts.
+type EdgeCounts struct {
+	Calls     int64   `json:"calls"`
+	ErrorRate float64 `json:"error_rate"`
+	Failed    int64   `json:"failed"`
+	P95HighMs float64 `json:"p95_high_ms"`
+	P95LowMs  float64 `json:"p95_low_ms"`
+
+	// P95Ms As the client sees it; as the server does, where no client did.
+	P95Ms float64 `json:"p95_ms"`
+	Rate  float64 `json:"rate"`
+}
+
+// ErrorGroup defines model for ErrorGroup.
+type ErrorGroup struct {
+	Count int64 `json:"count"`
+
+	// FirstSeen Over all time, not the range.
+	FirstSeen *time.Time `json:"first_seen"`
+	LastSeen  *time.Time `json:"last_seen"`
+
+	// Message The first line, with what differs as <*>.
+	Message string `json:"message"`
+
+	// Operation Empty for log records.
+	Operation string        `json:"operation"`
+	Points    *[]CountPoint `json:"points,omitempty"`
+
+	// Sample The newest message.
+	Sample  string           `json:"sample"`
+	Service string           `json:"service"`
+	Source  ErrorGroupSource `json:"source"`
+
+	// Traces Traces with it.
+	Traces []string `json:"traces"`
+	Type   string   `json:"type"`
+}
+
+// ErrorGroupSource defines model for ErrorGroup.Source.
+type ErrorGroupSource string
+
+// ErrorList defines model for ErrorList.
+type ErrorList struct {
+	Errors []ErrorGroup `json:"errors"`
+
+	// Meta For which times, from where and how complete an answer is.
+	Meta  Meta    `json:"meta"`
+	Next  *string `json:"next,omitempty"`
+	StepS *int64  `json:"step_s,omitempty"`
+	Total int     `json:"total"`
 }
 
 // Evidence Why the alert is there.
@@ -318,6 +686,26 @@ type EvidenceTrace struct {
 	TraceId    string    `json:"trace_id"`
 }
 
+// ExternalCall defines model for ExternalCall.
+type ExternalCall struct {
+	Calls     int64   `json:"calls"`
+	ErrorRate float64 `json:"error_rate"`
+	Errors    int64   `json:"errors"`
+	P95Ms     float64 `json:"p95_ms"`
+	Rate      float64 `json:"rate"`
+	Service   string  `json:"service"`
+	Target    string  `json:"target"`
+}
+
+// ExternalList defines model for ExternalList.
+type ExternalList struct {
+	External []ExternalCall `json:"external"`
+
+	// Meta For which times, from where and how complete an answer is.
+	Meta  Meta `json:"meta"`
+	Total int  `json:"total"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	Checks []Check      `json:"checks"`
@@ -326,6 +714,63 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// JaegerLog defines model for JaegerLog.
+type JaegerLog struct {
+	Fields    []JaegerTag `json:"fields"`
+	Timestamp int64       `json:"timestamp"`
+}
+
+// JaegerProcess defines model for JaegerProcess.
+type JaegerProcess struct {
+	ServiceName string      `json:"serviceName"`
+	Tags        []JaegerTag `json:"tags"`
+}
+
+// JaegerReference defines model for JaegerReference.
+type JaegerReference struct {
+	RefType JaegerReferenceRefType `json:"refType"`
+	SpanID  string                 `json:"spanID"`
+	TraceID string                 `json:"traceID"`
+}
+
+// JaegerReferenceRefType defines model for JaegerReference.RefType.
+type JaegerReferenceRefType string
+
+// JaegerSpan defines model for JaegerSpan.
+type JaegerSpan struct {
+	// Duration Microseconds.
+	Duration      int64             `json:"duration"`
+	Logs          []JaegerLog       `json:"logs"`
+	OperationName string            `json:"operationName"`
+	ProcessID     string            `json:"processID"`
+	References    []JaegerReference `json:"references"`
+	SpanID        string            `json:"spanID"`
+
+	// StartTime Microseconds.
+	StartTime int64       `json:"startTime"`
+	Tags      []JaegerTag `json:"tags"`
+	TraceID   string      `json:"traceID"`
+	Warnings  *[]string   `json:"warnings"`
+}
+
+// JaegerTag defines model for JaegerTag.
+type JaegerTag struct {
+	Key   string        `json:"key"`
+	Type  JaegerTagType `json:"type"`
+	Value interface{}   `json:"value"`
+}
+
+// JaegerTagType defines model for JaegerTag.Type.
+type JaegerTagType string
+
+// JaegerTrace defines model for JaegerTrace.
+type JaegerTrace struct {
+	Processes map[string]JaegerProcess `json:"processes"`
+	Spans     []JaegerSpan             `json:"spans"`
+	TraceID   string                   `json:"traceID"`
+	Warnings  *[]string                `json:"warnings"`
+}
 
 // Labels defines model for Labels.
 type Labels map[string]string
@@ -336,6 +781,131 @@ type Links struct {
 	Jaeger     *string `json:"jaeger"`
 	Kibana     *string `json:"kibana"`
 	Prometheus *string `json:"prometheus"`
+}
+
+// LogBucket defines model for LogBucket.
+type LogBucket struct {
+	// Bytes Of the bodies.
+	Bytes    int64  `json:"bytes"`
+	Count    int64  `json:"count"`
+	Service  string `json:"service"`
+	Severity string `json:"severity"`
+
+	// Time Start of the step.
+	Time time.Time `json:"time"`
+}
+
+// LogLine defines model for LogLine.
+type LogLine struct {
+	Attributes map[string]interface{} `json:"attributes"`
+	Body       string                 `json:"body"`
+	Resource   map[string]interface{} `json:"resource"`
+	Service    string                 `json:"service"`
+	Severity   string                 `json:"severity"`
+	SpanId     string                 `json:"span_id"`
+	Time       time.Time              `json:"time"`
+
+	// TraceId Empty where the line belongs to no trace.
+	TraceId string `json:"trace_id"`
+}
+
+// LogList defines model for LogList.
+type LogList struct {
+	Logs []LogLine `json:"logs"`
+
+	// Meta For which times, from where and how complete an answer is.
+	Meta  Meta    `json:"meta"`
+	Next  *string `json:"next,omitempty"`
+	Total int     `json:"total"`
+}
+
+// LogPattern defines model for LogPattern.
+type LogPattern struct {
+	Count int64 `json:"count"`
+
+	// FirstSeen Over all time, not the range.
+	FirstSeen *time.Time `json:"first_seen"`
+	LastSeen  *time.Time `json:"last_seen"`
+	Pattern   string     `json:"pattern"`
+
+	// Sample The newest line.
+	Sample   string   `json:"sample"`
+	Services []string `json:"services"`
+
+	// TraceId Of the newest line that has one; else empty.
+	TraceId string `json:"trace_id"`
+}
+
+// LogPatternList defines model for LogPatternList.
+type LogPatternList struct {
+	// Meta For which times, from where and how complete an answer is.
+	Meta     Meta         `json:"meta"`
+	Patterns []LogPattern `json:"patterns"`
+	Total    int          `json:"total"`
+}
+
+// LogSearch defines model for LogSearch.
+type LogSearch struct {
+	End      *string            `json:"end,omitempty"`
+	Limit    *int               `json:"limit,omitempty"`
+	Next     *string            `json:"next,omitempty"`
+	Pattern  *string            `json:"pattern,omitempty"`
+	Service  *string            `json:"service,omitempty"`
+	Severity *LogSearchSeverity `json:"severity,omitempty"`
+	Start    *string            `json:"start,omitempty"`
+	Text     *string            `json:"text,omitempty"`
+	TraceId  *string            `json:"trace_id,omitempty"`
+}
+
+// LogSearchSeverity defines model for LogSearch.Severity.
+type LogSearchSeverity string
+
+// LogVolume defines model for LogVolume.
+type LogVolume struct {
+	// Buckets By time, service and severity; empty ones are left out.
+	Buckets []LogBucket `json:"buckets"`
+
+	// Meta For which times, from where and how complete an answer is.
+	Meta  Meta  `json:"meta"`
+	StepS int64 `json:"step_s"`
+}
+
+// MessagingAnswer defines model for MessagingAnswer.
+type MessagingAnswer struct {
+	Clients []MessagingClient `json:"clients"`
+	Edges   []MessagingEdge   `json:"edges"`
+
+	// Meta For which times, from where and how complete an answer is.
+	Meta Meta `json:"meta"`
+}
+
+// MessagingClient defines model for MessagingClient.
+type MessagingClient struct {
+	Calls       int64               `json:"calls"`
+	Destination string              `json:"destination"`
+	ErrorRate   float64             `json:"error_rate"`
+	Errors      int64               `json:"errors"`
+	Kind        MessagingClientKind `json:"kind"`
+	P50Ms       float64             `json:"p50_ms"`
+	P95Ms       float64             `json:"p95_ms"`
+	P99Ms       float64             `json:"p99_ms"`
+	Rate        float64             `json:"rate"`
+	Service     string              `json:"service"`
+	System      string              `json:"system"`
+}
+
+// MessagingClientKind defines model for MessagingClient.Kind.
+type MessagingClientKind string
+
+// MessagingEdge Messages from a producer to a consumer; latency is from the end of the producer span to the start of the consumer span.
+type MessagingEdge struct {
+	Consumer     string  `json:"consumer"`
+	Failed       int64   `json:"failed"`
+	LatencyP50Ms float64 `json:"latency_p50_ms"`
+	LatencyP95Ms float64 `json:"latency_p95_ms"`
+	LatencyP99Ms float64 `json:"latency_p99_ms"`
+	Messages     int64   `json:"messages"`
+	Producer     string  `json:"producer"`
 }
 
 // Meta For which times, from where and how complete an answer is.
@@ -626,6 +1196,71 @@ type ServiceMetrics struct {
 	StepS int64 `json:"step_s"`
 }
 
+// TraceAnswer defines model for TraceAnswer.
+type TraceAnswer struct {
+	// Meta For which times, from where and how complete an answer is.
+	Meta  Meta        `json:"meta"`
+	Trace JaegerTrace `json:"trace"`
+}
+
+// TraceList defines model for TraceList.
+type TraceList struct {
+	// Meta For which times, from where and how complete an answer is.
+	Meta   Meta           `json:"meta"`
+	Next   *string        `json:"next,omitempty"`
+	Total  int            `json:"total"`
+	Traces []TraceSummary `json:"traces"`
+}
+
+// TraceSearch defines model for TraceSearch.
+type TraceSearch struct {
+	Attributes *map[string]string `json:"attributes,omitempty"`
+	End        *string            `json:"end,omitempty"`
+	Limit      *int               `json:"limit,omitempty"`
+
+	// MaxDuration Go syntax (150ms), or microseconds as a number.
+	MaxDuration *json.RawMessage `json:"maxDuration,omitempty"`
+
+	// MinDuration Go syntax (150ms), or microseconds as a number.
+	MinDuration *json.RawMessage   `json:"minDuration,omitempty"`
+	Next        *string            `json:"next,omitempty"`
+	Operation   *string            `json:"operation,omitempty"`
+	Order       *TraceSearchOrder  `json:"order,omitempty"`
+	Service     *string            `json:"service,omitempty"`
+	Start       *string            `json:"start,omitempty"`
+	Status      *TraceSearchStatus `json:"status,omitempty"`
+}
+
+// TraceSearchOrder defines model for TraceSearch.Order.
+type TraceSearchOrder string
+
+// TraceSearchStatus defines model for TraceSearch.Status.
+type TraceSearchStatus string
+
+// TraceService defines model for TraceService.
+type TraceService struct {
+	ErrorSpanCount int    `json:"errorSpanCount"`
+	Name           string `json:"name"`
+	SpanCount      int    `json:"spanCount"`
+}
+
+// TraceSummary defines model for TraceSummary.
+type TraceSummary struct {
+	DurationMs         float64 `json:"duration_ms"`
+	ErrorSpanCount     int     `json:"errorSpanCount"`
+	MaxEndTimeUnixNano string  `json:"maxEndTimeUnixNano"`
+
+	// MinStartTimeUnixNano A decimal number, as Jaeger writes 64-bit integers.
+	MinStartTimeUnixNano string `json:"minStartTimeUnixNano"`
+	RootOperationName    string `json:"rootOperationName"`
+
+	// RootServiceName Empty while the root has not been seen.
+	RootServiceName string         `json:"rootServiceName"`
+	Services        []TraceService `json:"services"`
+	SpanCount       int            `json:"spanCount"`
+	TraceId         string         `json:"traceId"`
+}
+
 // Transition defines model for Transition.
 type Transition struct {
 	Fingerprint string `json:"fingerprint"`
@@ -674,6 +1309,9 @@ type MinPosition = string
 
 // Next defines model for next.
 type Next = string
+
+// PageLimit defines model for pageLimit.
+type PageLimit = int
 
 // ServiceName Examples: checkout
 type ServiceName = string
@@ -741,6 +1379,207 @@ type ListAlertHistoryParams struct {
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
+// ListDatabasesParams defines parameters for ListDatabases.
+type ListDatabasesParams struct {
+	// Service Of this service alone.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Start Begin of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// ListDeploymentsParams defines parameters for ListDeployments.
+type ListDeploymentsParams struct {
+	// Service Of this service alone.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Window How long before and after is compared; 15m.
+	Window *string `form:"window,omitempty" json:"window,omitempty"`
+
+	// Start Begin of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Limit How many to answer at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// ListErrorsParams defines parameters for ListErrors.
+type ListErrorsParams struct {
+	// Service Of this service alone.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Type Of this exception type.
+	Type *string `form:"type,omitempty" json:"type,omitempty"`
+
+	// NewSince Only groups first seen at or after this time; RFC 3339 or Unix seconds.
+	NewSince *string `form:"new_since,omitempty" json:"new_since,omitempty"`
+
+	// Step Width of a point; rounded up to whole buckets.
+	Step *string `form:"step,omitempty" json:"step,omitempty"`
+
+	// Start Begin of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Limit How many to answer at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Next The `next` of the answer before.
+	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// ListExternalParams defines parameters for ListExternal.
+type ListExternalParams struct {
+	// Service Of this service alone.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Start Begin of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// ListLogsParams defines parameters for ListLogs.
+type ListLogsParams struct {
+	// Service Of this service alone.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Severity At least as severe.
+	Severity *ListLogsParamsSeverity `form:"severity,omitempty" json:"severity,omitempty"`
+
+	// Text Occurs in the body, whatever its case.
+	Text *string `form:"text,omitempty" json:"text,omitempty"`
+
+	// Pattern The body is of this pattern, as /api/v1/logs/patterns gives it.
+	Pattern *string `form:"pattern,omitempty" json:"pattern,omitempty"`
+
+	// TraceId Of this trace.
+	TraceId *string `form:"trace_id,omitempty" json:"trace_id,omitempty"`
+
+	// Start Begin of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Limit How many to answer at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Next The `next` of the answer before.
+	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// ListLogsParamsSeverity defines parameters for ListLogs.
+type ListLogsParamsSeverity string
+
+// ListLogPatternsParams defines parameters for ListLogPatterns.
+type ListLogPatternsParams struct {
+	// Service Of this service alone.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Start Begin of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Limit How many to answer at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// SearchLogsParams defines parameters for SearchLogs.
+type SearchLogsParams struct {
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// GetLogVolumeParams defines parameters for GetLogVolume.
+type GetLogVolumeParams struct {
+	// Service Of this service alone.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Step Width of a point; rounded up to whole buckets.
+	Step *string `form:"step,omitempty" json:"step,omitempty"`
+
+	// Start Begin of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// ListMessagingParams defines parameters for ListMessaging.
+type ListMessagingParams struct {
+	// Service Of this service alone.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Start Begin of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
 // GetPipelineParams defines parameters for GetPipeline.
 type GetPipelineParams struct {
 	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
@@ -757,6 +1596,12 @@ type GetServiceMapParams struct {
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// CompareStart Begin of the range to compare with.
+	CompareStart *string `form:"compare_start,omitempty" json:"compare_start,omitempty"`
+
+	// CompareEnd End of the range to compare with; without it, where the range begins.
+	CompareEnd *string `form:"compare_end,omitempty" json:"compare_end,omitempty"`
 
 	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
@@ -849,6 +1694,78 @@ type ListOperationsParams struct {
 // ListOperationsParamsKind defines parameters for ListOperations.
 type ListOperationsParamsKind string
 
+// ListTracesParams defines parameters for ListTraces.
+type ListTracesParams struct {
+	// Service Of this service alone.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Operation With a span of this name, of the service if one is given.
+	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
+
+	// Status `error`: a span (of service and operation) has failed; `ok`: none has.
+	Status *ListTracesParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// MinDuration At least so long; 150ms or microseconds.
+	MinDuration *string `form:"min_duration,omitempty" json:"min_duration,omitempty"`
+
+	// MaxDuration At most so long.
+	MaxDuration *string `form:"max_duration,omitempty" json:"max_duration,omitempty"`
+
+	// Attributes Attributes that one span or its resource has, as `key=value`; several mean all of them. Looked up in the raw spans of the candidates.
+	Attributes *[]string `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Order Newest start first, or longest first.
+	Order *ListTracesParamsOrder `form:"order,omitempty" json:"order,omitempty"`
+
+	// Start Begin of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Limit How many to answer at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Next The `next` of the answer before.
+	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// ListTracesParamsStatus defines parameters for ListTraces.
+type ListTracesParamsStatus string
+
+// ListTracesParamsOrder defines parameters for ListTraces.
+type ListTracesParamsOrder string
+
+// SearchTracesParams defines parameters for SearchTraces.
+type SearchTracesParams struct {
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// GetTraceParams defines parameters for GetTrace.
+type GetTraceParams struct {
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// SearchLogsJSONRequestBody defines body for SearchLogs for application/json ContentType.
+type SearchLogsJSONRequestBody = LogSearch
+
+// SearchTracesJSONRequestBody defines body for SearchTraces for application/json ContentType.
+type SearchTracesJSONRequestBody = TraceSearch
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// ListAlertRules Alerting and recording rules, by source and group.
@@ -863,6 +1780,33 @@ type ServerInterface interface {
 	// GetConfig What the page needs to know of this installation.
 	// (GET /api/v1/config)
 	GetConfig(w http.ResponseWriter, r *http.Request)
+	// ListDatabases Calls of databases.
+	// (GET /api/v1/databases)
+	ListDatabases(w http.ResponseWriter, r *http.Request, params ListDatabasesParams)
+	// ListDeployments Versions of services and when they were first seen, newest first.
+	// (GET /api/v1/deployments)
+	ListDeployments(w http.ResponseWriter, r *http.Request, params ListDeploymentsParams)
+	// ListErrors Exception groups, most frequent first.
+	// (GET /api/v1/errors)
+	ListErrors(w http.ResponseWriter, r *http.Request, params ListErrorsParams)
+	// ListExternal Calls of what sends no spans itself.
+	// (GET /api/v1/external)
+	ListExternal(w http.ResponseWriter, r *http.Request, params ListExternalParams)
+	// ListLogs Recent log lines, newest first.
+	// (GET /api/v1/logs)
+	ListLogs(w http.ResponseWriter, r *http.Request, params ListLogsParams)
+	// ListLogPatterns Patterns of log lines, most frequent first.
+	// (GET /api/v1/logs/patterns)
+	ListLogPatterns(w http.ResponseWriter, r *http.Request, params ListLogPatternsParams)
+	// SearchLogs Recent log lines, newest first.
+	// (POST /api/v1/logs/search)
+	SearchLogs(w http.ResponseWriter, r *http.Request, params SearchLogsParams)
+	// GetLogVolume How many log lines of each service and severity.
+	// (GET /api/v1/logs/volume)
+	GetLogVolume(w http.ResponseWriter, r *http.Request, params GetLogVolumeParams)
+	// ListMessaging Producers and consumers of messages, and how long messages took between them.
+	// (GET /api/v1/messaging)
+	ListMessaging(w http.ResponseWriter, r *http.Request, params ListMessagingParams)
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams)
@@ -881,6 +1825,15 @@ type ServerInterface interface {
 	// ListOperations Operations of a service with spans in the range, by name and kind.
 	// (GET /api/v1/services/{name}/operations)
 	ListOperations(w http.ResponseWriter, r *http.Request, name ServiceName, params ListOperationsParams)
+	// ListTraces Summaries of traces, newest or slowest first.
+	// (GET /api/v1/traces)
+	ListTraces(w http.ResponseWriter, r *http.Request, params ListTracesParams)
+	// SearchTraces Summaries of traces, newest or slowest first.
+	// (POST /api/v1/traces/search)
+	SearchTraces(w http.ResponseWriter, r *http.Request, params SearchTracesParams)
+	// GetTrace One trace with its spans, in the JSON of Jaeger.
+	// (GET /api/v1/traces/{id})
+	GetTrace(w http.ResponseWriter, r *http.Request, id string, params GetTraceParams)
 	// GetHealth The same as /health/ready.
 	// (GET /health)
 	GetHealth(w http.ResponseWriter, r *http.Request)
@@ -926,6 +1879,60 @@ func (_ Unimplemented) GetConfig(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListDatabases Calls of databases.
+// (GET /api/v1/databases)
+func (_ Unimplemented) ListDatabases(w http.ResponseWriter, r *http.Request, params ListDatabasesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListDeployments Versions of services and when they were first seen, newest first.
+// (GET /api/v1/deployments)
+func (_ Unimplemented) ListDeployments(w http.ResponseWriter, r *http.Request, params ListDeploymentsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListErrors Exception groups, most frequent first.
+// (GET /api/v1/errors)
+func (_ Unimplemented) ListErrors(w http.ResponseWriter, r *http.Request, params ListErrorsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListExternal Calls of what sends no spans itself.
+// (GET /api/v1/external)
+func (_ Unimplemented) ListExternal(w http.ResponseWriter, r *http.Request, params ListExternalParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListLogs Recent log lines, newest first.
+// (GET /api/v1/logs)
+func (_ Unimplemented) ListLogs(w http.ResponseWriter, r *http.Request, params ListLogsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListLogPatterns Patterns of log lines, most frequent first.
+// (GET /api/v1/logs/patterns)
+func (_ Unimplemented) ListLogPatterns(w http.ResponseWriter, r *http.Request, params ListLogPatternsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SearchLogs Recent log lines, newest first.
+// (POST /api/v1/logs/search)
+func (_ Unimplemented) SearchLogs(w http.ResponseWriter, r *http.Request, params SearchLogsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetLogVolume How many log lines of each service and severity.
+// (GET /api/v1/logs/volume)
+func (_ Unimplemented) GetLogVolume(w http.ResponseWriter, r *http.Request, params GetLogVolumeParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListMessaging Producers and consumers of messages, and how long messages took between them.
+// (GET /api/v1/messaging)
+func (_ Unimplemented) ListMessaging(w http.ResponseWriter, r *http.Request, params ListMessagingParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // GetPipeline How far each partition has been read, and what was counted beside the views.
 // (GET /api/v1/pipeline)
 func (_ Unimplemented) GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams) {
@@ -959,6 +1966,24 @@ func (_ Unimplemented) GetServiceMetrics(w http.ResponseWriter, r *http.Request,
 // ListOperations Operations of a service with spans in the range, by name and kind.
 // (GET /api/v1/services/{name}/operations)
 func (_ Unimplemented) ListOperations(w http.ResponseWriter, r *http.Request, name ServiceName, params ListOperationsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListTraces Summaries of traces, newest or slowest first.
+// (GET /api/v1/traces)
+func (_ Unimplemented) ListTraces(w http.ResponseWriter, r *http.Request, params ListTracesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SearchTraces Summaries of traces, newest or slowest first.
+// (POST /api/v1/traces/search)
+func (_ Unimplemented) SearchTraces(w http.ResponseWriter, r *http.Request, params SearchTracesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetTrace One trace with its spans, in the JSON of Jaeger.
+// (GET /api/v1/traces/{id})
+func (_ Unimplemented) GetTrace(w http.ResponseWriter, r *http.Request, id string, params GetTraceParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1231,6 +2256,927 @@ func (siw *ServerInterfaceWrapper) GetConfig(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// ListDatabases operation middleware
+func (siw *ServerInterfaceWrapper) ListDatabases(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDatabasesParams
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDatabases(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListDeployments operation middleware
+func (siw *ServerInterfaceWrapper) ListDeployments(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeploymentsParams
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "window" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "window", r.URL.Query(), &params.Window, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "window"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "window", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDeployments(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListErrors operation middleware
+func (siw *ServerInterfaceWrapper) ListErrors(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListErrorsParams
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", r.URL.Query(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "type"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "type", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "new_since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "new_since", r.URL.Query(), &params.NewSince, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "new_since"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "new_since", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "step" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "step", r.URL.Query(), &params.Step, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "step"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "step", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "next" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "next", r.URL.Query(), &params.Next, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "next"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "next", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListErrors(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListExternal operation middleware
+func (siw *ServerInterfaceWrapper) ListExternal(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListExternalParams
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListExternal(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListLogs operation middleware
+func (siw *ServerInterfaceWrapper) ListLogs(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLogsParams
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "severity" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "severity", r.URL.Query(), &params.Severity, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "severity"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "severity", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "text" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "text", r.URL.Query(), &params.Text, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "text"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "text", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "pattern" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "pattern", r.URL.Query(), &params.Pattern, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "pattern"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "pattern", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "trace_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "trace_id", r.URL.Query(), &params.TraceId, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "trace_id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "trace_id", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "next" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "next", r.URL.Query(), &params.Next, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "next"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "next", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListLogs(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListLogPatterns operation middleware
+func (siw *ServerInterfaceWrapper) ListLogPatterns(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLogPatternsParams
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListLogPatterns(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SearchLogs operation middleware
+func (siw *ServerInterfaceWrapper) SearchLogs(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchLogsParams
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SearchLogs(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetLogVolume operation middleware
+func (siw *ServerInterfaceWrapper) GetLogVolume(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLogVolumeParams
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "step" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "step", r.URL.Query(), &params.Step, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "step"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "step", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetLogVolume(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListMessaging operation middleware
+func (siw *ServerInterfaceWrapper) ListMessaging(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMessagingParams
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListMessaging(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetPipeline operation middleware
 func (siw *ServerInterfaceWrapper) GetPipeline(w http.ResponseWriter, r *http.Request) {
 
@@ -1308,6 +3254,32 @@ func (siw *ServerInterfaceWrapper) GetServiceMap(w http.ResponseWriter, r *http.
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "compare_start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "compare_start", r.URL.Query(), &params.CompareStart, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "compare_start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "compare_start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "compare_end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "compare_end", r.URL.Query(), &params.CompareEnd, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "compare_end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "compare_end", Err: err})
 		}
 		return
 	}
@@ -1755,6 +3727,296 @@ func (siw *ServerInterfaceWrapper) ListOperations(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ListTraces operation middleware
+func (siw *ServerInterfaceWrapper) ListTraces(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTracesParams
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "operation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "operation", r.URL.Query(), &params.Operation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "operation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "operation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_duration", r.URL.Query(), &params.MinDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "max_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "max_duration", r.URL.Query(), &params.MaxDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "max_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "max_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", r.URL.Query(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "attributes"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attributes", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", r.URL.Query(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "order"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "order", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "next" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "next", r.URL.Query(), &params.Next, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "next"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "next", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListTraces(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SearchTraces operation middleware
+func (siw *ServerInterfaceWrapper) SearchTraces(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchTracesParams
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SearchTraces(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetTrace operation middleware
+func (siw *ServerInterfaceWrapper) GetTrace(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTraceParams
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTrace(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetHealth operation middleware
 func (siw *ServerInterfaceWrapper) GetHealth(w http.ResponseWriter, r *http.Request) {
 
@@ -1954,6 +4216,42 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/servicemap", wrapper.GetServiceMap)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/traces", wrapper.ListTraces)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/traces/search", wrapper.SearchTraces)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/traces/{id}", wrapper.GetTrace)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/logs", wrapper.ListLogs)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/logs/search", wrapper.SearchLogs)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/logs/volume", wrapper.GetLogVolume)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/logs/patterns", wrapper.ListLogPatterns)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/errors", wrapper.ListErrors)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/deployments", wrapper.ListDeployments)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/databases", wrapper.ListDatabases)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/messaging", wrapper.ListMessaging)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/external", wrapper.ListExternal)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/alerts", wrapper.ListAlertRules)
 	})
 	r.Group(func(r chi.Router) {
@@ -2137,6 +4435,358 @@ type GetConfigdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetConfigdefaultApplicationProblemPlusJSONResponse) VisitGetConfigResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDatabasesRequestObject struct {
+	Params ListDatabasesParams
+}
+
+type ListDatabasesResponseObject interface {
+	VisitListDatabasesResponse(w http.ResponseWriter) error
+}
+
+type ListDatabases200JSONResponse DatabaseList
+
+func (response ListDatabases200JSONResponse) VisitListDatabasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDatabasesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDatabasesdefaultApplicationProblemPlusJSONResponse) VisitListDatabasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeploymentsRequestObject struct {
+	Params ListDeploymentsParams
+}
+
+type ListDeploymentsResponseObject interface {
+	VisitListDeploymentsResponse(w http.ResponseWriter) error
+}
+
+type ListDeployments200JSONResponse DeploymentList
+
+func (response ListDeployments200JSONResponse) VisitListDeploymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeploymentsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDeploymentsdefaultApplicationProblemPlusJSONResponse) VisitListDeploymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListErrorsRequestObject struct {
+	Params ListErrorsParams
+}
+
+type ListErrorsResponseObject interface {
+	VisitListErrorsResponse(w http.ResponseWriter) error
+}
+
+type ListErrors200JSONResponse ErrorList
+
+func (response ListErrors200JSONResponse) VisitListErrorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListErrorsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListErrorsdefaultApplicationProblemPlusJSONResponse) VisitListErrorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListExternalRequestObject struct {
+	Params ListExternalParams
+}
+
+type ListExternalResponseObject interface {
+	VisitListExternalResponse(w http.ResponseWriter) error
+}
+
+type ListExternal200JSONResponse ExternalList
+
+func (response ListExternal200JSONResponse) VisitListExternalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListExternaldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListExternaldefaultApplicationProblemPlusJSONResponse) VisitListExternalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLogsRequestObject struct {
+	Params ListLogsParams
+}
+
+type ListLogsResponseObject interface {
+	VisitListLogsResponse(w http.ResponseWriter) error
+}
+
+type ListLogs200JSONResponse LogList
+
+func (response ListLogs200JSONResponse) VisitListLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLogsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLogsdefaultApplicationProblemPlusJSONResponse) VisitListLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLogPatternsRequestObject struct {
+	Params ListLogPatternsParams
+}
+
+type ListLogPatternsResponseObject interface {
+	VisitListLogPatternsResponse(w http.ResponseWriter) error
+}
+
+type ListLogPatterns200JSONResponse LogPatternList
+
+func (response ListLogPatterns200JSONResponse) VisitListLogPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLogPatternsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLogPatternsdefaultApplicationProblemPlusJSONResponse) VisitListLogPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchLogsRequestObject struct {
+	Params SearchLogsParams
+	Body   *SearchLogsJSONRequestBody
+}
+
+type SearchLogsResponseObject interface {
+	VisitSearchLogsResponse(w http.ResponseWriter) error
+}
+
+type SearchLogs200JSONResponse LogList
+
+func (response SearchLogs200JSONResponse) VisitSearchLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchLogsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SearchLogsdefaultApplicationProblemPlusJSONResponse) VisitSearchLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogVolumeRequestObject struct {
+	Params GetLogVolumeParams
+}
+
+type GetLogVolumeResponseObject interface {
+	VisitGetLogVolumeResponse(w http.ResponseWriter) error
+}
+
+type GetLogVolume200JSONResponse LogVolume
+
+func (response GetLogVolume200JSONResponse) VisitGetLogVolumeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogVolumedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLogVolumedefaultApplicationProblemPlusJSONResponse) VisitGetLogVolumeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessagingRequestObject struct {
+	Params ListMessagingParams
+}
+
+type ListMessagingResponseObject interface {
+	VisitListMessagingResponse(w http.ResponseWriter) error
+}
+
+type ListMessaging200JSONResponse MessagingAnswer
+
+func (response ListMessaging200JSONResponse) VisitListMessagingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessagingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMessagingdefaultApplicationProblemPlusJSONResponse) VisitListMessagingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2385,6 +5035,125 @@ func (response ListOperationsdefaultApplicationProblemPlusJSONResponse) VisitLis
 	return err
 }
 
+type ListTracesRequestObject struct {
+	Params ListTracesParams
+}
+
+type ListTracesResponseObject interface {
+	VisitListTracesResponse(w http.ResponseWriter) error
+}
+
+type ListTraces200JSONResponse TraceList
+
+func (response ListTraces200JSONResponse) VisitListTracesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTracesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListTracesdefaultApplicationProblemPlusJSONResponse) VisitListTracesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchTracesRequestObject struct {
+	Params SearchTracesParams
+	Body   *SearchTracesJSONRequestBody
+}
+
+type SearchTracesResponseObject interface {
+	VisitSearchTracesResponse(w http.ResponseWriter) error
+}
+
+type SearchTraces200JSONResponse TraceList
+
+func (response SearchTraces200JSONResponse) VisitSearchTracesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchTracesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SearchTracesdefaultApplicationProblemPlusJSONResponse) VisitSearchTracesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTraceRequestObject struct {
+	Id     string `json:"id"`
+	Params GetTraceParams
+}
+
+type GetTraceResponseObject interface {
+	VisitGetTraceResponse(w http.ResponseWriter) error
+}
+
+type GetTrace200JSONResponse TraceAnswer
+
+func (response GetTrace200JSONResponse) VisitGetTraceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTracedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTracedefaultApplicationProblemPlusJSONResponse) VisitGetTraceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -2546,6 +5315,33 @@ type StrictServerInterface interface {
 	// GetConfig What the page needs to know of this installation.
 	// (GET /api/v1/config)
 	GetConfig(ctx context.Context, request GetConfigRequestObject) (GetConfigResponseObject, error)
+	// ListDatabases Calls of databases.
+	// (GET /api/v1/databases)
+	ListDatabases(ctx context.Context, request ListDatabasesRequestObject) (ListDatabasesResponseObject, error)
+	// ListDeployments Versions of services and when they were first seen, newest first.
+	// (GET /api/v1/deployments)
+	ListDeployments(ctx context.Context, request ListDeploymentsRequestObject) (ListDeploymentsResponseObject, error)
+	// ListErrors Exception groups, most frequent first.
+	// (GET /api/v1/errors)
+	ListErrors(ctx context.Context, request ListErrorsRequestObject) (ListErrorsResponseObject, error)
+	// ListExternal Calls of what sends no spans itself.
+	// (GET /api/v1/external)
+	ListExternal(ctx context.Context, request ListExternalRequestObject) (ListExternalResponseObject, error)
+	// ListLogs Recent log lines, newest first.
+	// (GET /api/v1/logs)
+	ListLogs(ctx context.Context, request ListLogsRequestObject) (ListLogsResponseObject, error)
+	// ListLogPatterns Patterns of log lines, most frequent first.
+	// (GET /api/v1/logs/patterns)
+	ListLogPatterns(ctx context.Context, request ListLogPatternsRequestObject) (ListLogPatternsResponseObject, error)
+	// SearchLogs Recent log lines, newest first.
+	// (POST /api/v1/logs/search)
+	SearchLogs(ctx context.Context, request SearchLogsRequestObject) (SearchLogsResponseObject, error)
+	// GetLogVolume How many log lines of each service and severity.
+	// (GET /api/v1/logs/volume)
+	GetLogVolume(ctx context.Context, request GetLogVolumeRequestObject) (GetLogVolumeResponseObject, error)
+	// ListMessaging Producers and consumers of messages, and how long messages took between them.
+	// (GET /api/v1/messaging)
+	ListMessaging(ctx context.Context, request ListMessagingRequestObject) (ListMessagingResponseObject, error)
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(ctx context.Context, request GetPipelineRequestObject) (GetPipelineResponseObject, error)
@@ -2564,6 +5360,15 @@ type StrictServerInterface interface {
 	// ListOperations Operations of a service with spans in the range, by name and kind.
 	// (GET /api/v1/services/{name}/operations)
 	ListOperations(ctx context.Context, request ListOperationsRequestObject) (ListOperationsResponseObject, error)
+	// ListTraces Summaries of traces, newest or slowest first.
+	// (GET /api/v1/traces)
+	ListTraces(ctx context.Context, request ListTracesRequestObject) (ListTracesResponseObject, error)
+	// SearchTraces Summaries of traces, newest or slowest first.
+	// (POST /api/v1/traces/search)
+	SearchTraces(ctx context.Context, request SearchTracesRequestObject) (SearchTracesResponseObject, error)
+	// GetTrace One trace with its spans, in the JSON of Jaeger.
+	// (GET /api/v1/traces/{id})
+	GetTrace(ctx context.Context, request GetTraceRequestObject) (GetTraceResponseObject, error)
 	// GetHealth The same as /health/ready.
 	// (GET /health)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -2715,6 +5520,247 @@ func (sh *strictHandler) GetConfig(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetConfigResponseObject); ok {
 		if err := validResponse.VisitGetConfigResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDatabases operation middleware
+func (sh *strictHandler) ListDatabases(w http.ResponseWriter, r *http.Request, params ListDatabasesParams) {
+	var request ListDatabasesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDatabases(ctx, request.(ListDatabasesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDatabases")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDatabasesResponseObject); ok {
+		if err := validResponse.VisitListDatabasesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDeployments operation middleware
+func (sh *strictHandler) ListDeployments(w http.ResponseWriter, r *http.Request, params ListDeploymentsParams) {
+	var request ListDeploymentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeployments(ctx, request.(ListDeploymentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeployments")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDeploymentsResponseObject); ok {
+		if err := validResponse.VisitListDeploymentsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListErrors operation middleware
+func (sh *strictHandler) ListErrors(w http.ResponseWriter, r *http.Request, params ListErrorsParams) {
+	var request ListErrorsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListErrors(ctx, request.(ListErrorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListErrors")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListErrorsResponseObject); ok {
+		if err := validResponse.VisitListErrorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListExternal operation middleware
+func (sh *strictHandler) ListExternal(w http.ResponseWriter, r *http.Request, params ListExternalParams) {
+	var request ListExternalRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListExternal(ctx, request.(ListExternalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListExternal")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListExternalResponseObject); ok {
+		if err := validResponse.VisitListExternalResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListLogs operation middleware
+func (sh *strictHandler) ListLogs(w http.ResponseWriter, r *http.Request, params ListLogsParams) {
+	var request ListLogsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLogs(ctx, request.(ListLogsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLogs")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListLogsResponseObject); ok {
+		if err := validResponse.VisitListLogsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListLogPatterns operation middleware
+func (sh *strictHandler) ListLogPatterns(w http.ResponseWriter, r *http.Request, params ListLogPatternsParams) {
+	var request ListLogPatternsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLogPatterns(ctx, request.(ListLogPatternsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLogPatterns")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListLogPatternsResponseObject); ok {
+		if err := validResponse.VisitListLogPatternsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SearchLogs operation middleware
+func (sh *strictHandler) SearchLogs(w http.ResponseWriter, r *http.Request, params SearchLogsParams) {
+	var request SearchLogsRequestObject
+
+	request.Params = params
+
+	var body SearchLogsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchLogs(ctx, request.(SearchLogsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchLogs")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SearchLogsResponseObject); ok {
+		if err := validResponse.VisitSearchLogsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLogVolume operation middleware
+func (sh *strictHandler) GetLogVolume(w http.ResponseWriter, r *http.Request, params GetLogVolumeParams) {
+	var request GetLogVolumeRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLogVolume(ctx, request.(GetLogVolumeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLogVolume")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetLogVolumeResponseObject); ok {
+		if err := validResponse.VisitGetLogVolumeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListMessaging operation middleware
+func (sh *strictHandler) ListMessaging(w http.ResponseWriter, r *http.Request, params ListMessagingParams) {
+	var request ListMessagingRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMessaging(ctx, request.(ListMessagingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMessaging")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListMessagingResponseObject); ok {
+		if err := validResponse.VisitListMessagingResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -2874,6 +5920,92 @@ func (sh *strictHandler) ListOperations(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListOperationsResponseObject); ok {
 		if err := validResponse.VisitListOperationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListTraces operation middleware
+func (sh *strictHandler) ListTraces(w http.ResponseWriter, r *http.Request, params ListTracesParams) {
+	var request ListTracesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTraces(ctx, request.(ListTracesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTraces")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListTracesResponseObject); ok {
+		if err := validResponse.VisitListTracesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SearchTraces operation middleware
+func (sh *strictHandler) SearchTraces(w http.ResponseWriter, r *http.Request, params SearchTracesParams) {
+	var request SearchTracesRequestObject
+
+	request.Params = params
+
+	var body SearchTracesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchTraces(ctx, request.(SearchTracesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchTraces")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SearchTracesResponseObject); ok {
+		if err := validResponse.VisitSearchTracesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetTrace operation middleware
+func (sh *strictHandler) GetTrace(w http.ResponseWriter, r *http.Request, id string, params GetTraceParams) {
+	var request GetTraceRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTrace(ctx, request.(GetTraceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTrace")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetTraceResponseObject); ok {
+		if err := validResponse.VisitGetTraceResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -19,6 +19,8 @@ package viewstest
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +29,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -179,10 +182,10 @@ func (s *Script) Apply(p int32, offset int64) {
 	a.End()
 }
 
-// value is the record's bytes: OTLP for log lines, which are kept, and some text that differs for spans.
+// value is the record's bytes, OTLP.
 func (r *Record) value() []byte {
 	if len(r.Logs) == 0 {
-		return fmt.Appendf(nil, "%v", r.Spans)
+		return r.spansValue()
 	}
 	ld := plog.NewLogs()
 	for i := range r.Logs {
@@ -204,6 +207,48 @@ func (r *Record) value() []byte {
 	b, err := m.MarshalLogs(ld)
 	if err != nil {
 		panic(err) // a script's own lines always marshal
+	}
+	return b
+}
+
+func (r *Record) spansValue() []byte {
+	td := ptrace.NewTraces()
+	for i := range r.Spans {
+		l, rs := &r.Spans[i], td.ResourceSpans().AppendEmpty()
+		if l.Resource.HasService {
+			rs.Resource().Attributes().PutStr("service.name", string(l.Resource.Service))
+		}
+		for k, v := range l.attributes() {
+			if len(*v) > 0 && k == "service.version" {
+				rs.Resource().Attributes().PutStr(k, string(*v))
+			}
+		}
+		s, out := &l.Span, rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		out.SetTraceID(s.TraceID)
+		out.SetSpanID(s.SpanID)
+		out.SetParentSpanID(s.ParentID)
+		out.SetName(string(s.Name))
+		out.SetKind(ptrace.SpanKind(s.Kind))
+		out.SetStartTimestamp(pcommon.Timestamp(s.Start))
+		out.SetEndTimestamp(pcommon.Timestamp(s.End))
+		out.Status().SetCode(ptrace.StatusCode(s.Status))
+		for _, k := range slices.Sorted(maps.Keys(l.attributes())) {
+			if v := *l.attributes()[k]; len(v) > 0 && k != "service.version" {
+				out.Attributes().PutStr(k, string(v))
+			}
+		}
+		for _, e := range s.Exceptions {
+			ev := out.Events().AppendEmpty()
+			ev.SetName("exception")
+			ev.SetTimestamp(pcommon.Timestamp(s.End))
+			ev.Attributes().PutStr("exception.type", string(e.Type))
+			ev.Attributes().PutStr("exception.message", string(e.Message))
+		}
+	}
+	var m ptrace.ProtoMarshaler
+	b, err := m.MarshalTraces(td)
+	if err != nil {
+		panic(err) // a script's own spans always marshal
 	}
 	return b
 }
@@ -470,11 +515,7 @@ func ParseLine(line string) (l Line, err error) {
 func (l *Line) word(w string) error {
 	s := &l.Span
 	k, v, _ := strings.Cut(w, "=")
-	attrs := map[string]*[]byte{"peer.service": &s.PeerService, "db.name": &s.DBName, "db.namespace": &s.DBNamespace, "db.system": &s.DBSystem,
-		"db.system.name": &s.DBSystemName, "server.address": &s.ServerAddress, "net.peer.name": &s.NetPeerName,
-		"messaging.destination.name": &s.Destination, "tracestate": &s.TraceState, "resource.db.name": &l.Resource.DBName,
-		"messaging.system": &s.MessagingSystem, "db.operation.name": &s.DBOperation, "db.collection.name": &s.DBCollection, "service.version": &l.Resource.Version}
-	switch to := attrs[k]; {
+	switch to := l.attributes()[k]; {
 	case w == "error":
 		s.Status = views.StatusError
 	case w == "ok":
@@ -488,4 +529,12 @@ func (l *Line) word(w string) error {
 		return fmt.Errorf("span line: unknown word %q", w)
 	}
 	return nil
+}
+
+func (l *Line) attributes() map[string]*[]byte {
+	s := &l.Span
+	return map[string]*[]byte{"peer.service": &s.PeerService, "db.name": &s.DBName, "db.namespace": &s.DBNamespace, "db.system": &s.DBSystem,
+		"db.system.name": &s.DBSystemName, "server.address": &s.ServerAddress, "net.peer.name": &s.NetPeerName,
+		"messaging.destination.name": &s.Destination, "tracestate": &s.TraceState, "resource.db.name": &l.Resource.DBName,
+		"messaging.system": &s.MessagingSystem, "db.operation.name": &s.DBOperation, "db.collection.name": &s.DBCollection, "service.version": &l.Resource.Version}
 }

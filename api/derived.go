@@ -1,0 +1,239 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// What is derived from spans and logs: exception groups, deployments, calls of databases, of messaging and of the outside.
+
+// ListErrors implements rest.StrictServerInterface.
+func (s *Server) ListErrors(_ context.Context, q rest.ListErrorsRequestObject) (rest.ListErrorsResponseObject, error) {
+	m, p := s.moment(), q.Params
+	r, err := m.rangeOf(p.Start, p.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	var since time.Time
+	if p.NewSince != nil {
+		if since, err = parseTime("new_since", *p.NewSince); err != nil {
+			return nil, err
+		}
+	}
+	match := func(l []string) bool {
+		return (p.Service == nil || l[0] == *p.Service) && (p.Type == nil || l[2] == *p.Type)
+	}
+	rows, err := s.cfg.Views.TableRows(views.TableErrors, r.start, r.end, match)
+	if err != nil {
+		return nil, err
+	}
+	rows = slices.DeleteFunc(rows, func(v views.TallyRow) bool { return v.FirstSeen.Before(since) })
+	slices.SortStableFunc(rows, func(a, b views.TallyRow) int { return cmp.Compare(b.Calls, a.Calls) })
+	groups := make([]rest.ErrorGroup, 0, len(rows))
+	for i := range rows {
+		groups = append(groups, errorGroup(&rows[i]))
+	}
+	limit := limitOf(p.Limit)
+	groups, next, err := page(groups, limit, p.Next, errorKey)
+	if err != nil {
+		return nil, err
+	}
+	out := rest.ListErrors200JSONResponse{Errors: groups, Total: len(groups), Next: next, Meta: s.meta(m, r)}
+	if p.Step == nil {
+		return out, nil
+	}
+	step, err := m.stepOf(r, p.Step)
+	if err != nil {
+		return nil, err
+	}
+	width := int64(step / time.Second)
+	out.StepS = &width
+	return out, s.errorPoints(groups, r, width, match)
+}
+
+// errorKey orders groups as their list: the most frequent first, then by name.
+func errorKey(g rest.ErrorGroup) string {
+	return fmt.Sprintf("%020d\x00%s\x00%s\x00%s\x00%s\x00%s", ^uint64(g.Count), g.Service, g.Operation, g.Type, g.Message, g.Source)
+}
+
+func errorGroup(v *views.TallyRow) rest.ErrorGroup {
+	g := rest.ErrorGroup{Service: v.Labels[0], Operation: v.Labels[1], Type: v.Labels[2], Message: v.Labels[3], Source: rest.ErrorGroupSource(v.Labels[4]),
+		Count: int64(v.Calls), FirstSeen: orNil(v.FirstSeen), LastSeen: orNil(v.LastSeen), Sample: valid(v.Text), Traces: []string{}}
+	for _, e := range []views.Exemplar{v.Latest, v.Slowest} {
+		if id := hexOrEmpty(e.TraceID[:]); id != "" && !slices.Contains(g.Traces, id) {
+			g.Traces = append(g.Traces, id)
+		}
+	}
+	return g
+}
+
+func (s *Server) errorPoints(groups []rest.ErrorGroup, r timeRange, width int64, match func([]string) bool) error {
+	lines, err := s.cfg.Views.SelectTable(views.TableErrors, r.start, r.end, match)
+	if err != nil {
+		return err
+	}
+	at := map[[5]string]*views.TallyTimeline{}
+	for i := range lines {
+		at[[5]string(lines[i].Labels)] = &lines[i]
+	}
+	for i := range groups {
+		g, points := &groups[i], []rest.CountPoint{}
+		if l := at[[5]string{g.Service, g.Operation, g.Type, g.Message, string(g.Source)}]; l != nil {
+			for _, c := range stepsOf(l.Cells, width) {
+				points = append(points, rest.CountPoint{Time: time.Unix(c.Bucket, 0).UTC(), Count: int64(c.Calls)})
+			}
+		}
+		g.Points = &points
+	}
+	return nil
+}
+
+// ListDeployments implements rest.StrictServerInterface.
+func (s *Server) ListDeployments(_ context.Context, q rest.ListDeploymentsRequestObject) (rest.ListDeploymentsResponseObject, error) {
+	m, p := s.moment(), q.Params
+	r, err := m.rangeOf(p.Start, p.End, 24*time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	window := defaultRange
+	if p.Window != nil {
+		if window, err = parseDuration("window", *p.Window); err != nil {
+			return nil, err
+		}
+	}
+	lines, err := s.cfg.Views.SelectTable(views.TableVersions, r.end, r.end, byService(p.Service))
+	if err != nil {
+		return nil, err
+	}
+	list := []rest.Deployment{}
+	for i := range lines {
+		l := &lines[i]
+		first := time.Unix(0, int64(l.Base.First)).UTC()
+		if first.Before(r.start) || !first.Before(r.end) {
+			continue
+		}
+		list = append(list, rest.Deployment{Service: l.Labels[0], Version: l.Labels[1], FirstSeen: orNil(first), LastSeen: orNil(time.Unix(0, int64(l.Base.Last))),
+			Calls: int64(l.Base.Calls), Errors: int64(l.Base.Failed)})
+	}
+	slices.SortFunc(list, func(a, b rest.Deployment) int {
+		return cmp.Or(b.FirstSeen.Compare(*a.FirstSeen), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Version, b.Version))
+	})
+	list = list[:min(len(list), limitOf(p.Limit))]
+	for i := range list {
+		d := &list[i]
+		edge := d.FirstSeen.Truncate(bucket)
+		if d.Before, err = s.serviceRED(m, d.Service, timeRange{start: edge.Add(-window), end: edge}); err != nil {
+			return nil, err
+		}
+		if d.After, err = s.serviceRED(m, d.Service, timeRange{start: edge, end: edge.Add(window)}); err != nil {
+			return nil, err
+		}
+	}
+	return rest.ListDeployments200JSONResponse{Deployments: list, Total: len(list), Meta: s.meta(m, r)}, nil
+}
+
+func (s *Server) serviceRED(m moment, name string, r timeRange) (rest.RED, error) {
+	list, err := s.cfg.Views.Services(r.start, r.end)
+	for _, v := range list {
+		if v.Name == name {
+			return red(v.RED, m.seconds(r)), err
+		}
+	}
+	return rest.RED{}, err
+}
+
+// ListDatabases implements rest.StrictServerInterface.
+func (s *Server) ListDatabases(_ context.Context, q rest.ListDatabasesRequestObject) (rest.ListDatabasesResponseObject, error) {
+	m := s.moment()
+	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.cfg.Views.TableRows(views.TableDatabases, r.start, r.end, byService(q.Params.Service))
+	if err != nil {
+		return nil, err
+	}
+	out := rest.ListDatabases200JSONResponse{Databases: make([]rest.DatabaseCall, 0, len(rows)), Total: len(rows), Meta: s.meta(m, r)}
+	seconds := m.seconds(r)
+	for i := range rows {
+		l, c := rows[i].Labels, tallyRED(&rows[i].Tally, seconds)
+		out.Databases = append(out.Databases, rest.DatabaseCall{Service: l[0], System: l[1], Namespace: l[2], Operation: l[3], Collection: l[4],
+			Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
+	}
+	return out, nil
+}
+
+func tallyRED(t *views.Tally, seconds float64) rest.RED {
+	return red(views.RED{Calls: t.Calls, Errors: t.Failed, Latency: t.Hist.Latency()}, seconds)
+}
+
+// ListMessaging implements rest.StrictServerInterface.
+func (s *Server) ListMessaging(_ context.Context, q rest.ListMessagingRequestObject) (rest.ListMessagingResponseObject, error) {
+	m, name := s.moment(), q.Params.Service
+	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.cfg.Views.TableRows(views.TableMessaging, r.start, r.end, byService(name))
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.cfg.Views.ServiceMap(r.start, r.end)
+	if err != nil {
+		return nil, err
+	}
+	out := rest.ListMessaging200JSONResponse{Clients: make([]rest.MessagingClient, 0, len(rows)), Edges: []rest.MessagingEdge{}, Meta: s.meta(m, r)}
+	seconds := m.seconds(r)
+	for i := range rows {
+		l, c := rows[i].Labels, tallyRED(&rows[i].Tally, seconds)
+		out.Clients = append(out.Clients, rest.MessagingClient{Service: l[0], System: l[1], Destination: l[2], Kind: rest.MessagingClientKind(l[3]),
+			Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
+	}
+	for _, e := range v.Edges {
+		if e.Connection != "messaging_system" || name != nil && e.Client != *name && e.Server != *name {
+			continue
+		}
+		l := e.Transit.Latency()
+		out.Edges = append(out.Edges, rest.MessagingEdge{Producer: e.Client, Consumer: e.Server, Messages: int64(e.Calls), Failed: int64(e.Failed),
+			LatencyP50Ms: millis(l.P50), LatencyP95Ms: millis(l.P95), LatencyP99Ms: millis(l.P99)})
+	}
+	return out, nil
+}
+
+// ListExternal implements rest.StrictServerInterface.
+func (s *Server) ListExternal(_ context.Context, q rest.ListExternalRequestObject) (rest.ListExternalResponseObject, error) {
+	m, name := s.moment(), q.Params.Service
+	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.cfg.Views.ServiceMap(r.start, r.end)
+	if err != nil {
+		return nil, err
+	}
+	systems, err := s.cfg.Views.TableRows(views.TableDatabases, r.start, r.end, byService(nil))
+	if err != nil {
+		return nil, err
+	}
+	database := map[string]bool{}
+	for i := range systems {
+		database[systems[i].Labels[1]] = true // a database without a name is shown by its system
+	}
+	out := rest.ListExternal200JSONResponse{External: []rest.ExternalCall{}, Meta: s.meta(m, r)}
+	seconds := m.seconds(r)
+	for _, e := range v.Edges {
+		if e.Connection != "virtual_node" || e.Client == "user" || database[e.Server] || name != nil && e.Client != *name {
+			continue
+		}
+		c := red(views.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
+		out.External = append(out.External, rest.ExternalCall{Service: e.Client, Target: e.Server, Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(e.ClientP95)})
+	}
+	out.Total = len(out.External)
+	return out, nil
+}

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// logQuery is what the ways of searching log lines ask for.
+type logQuery struct {
+	service, severity, text, pattern, traceID, start, end, next *string
+	limit                                                       *int
+}
+
+// ListLogs implements rest.StrictServerInterface.
+func (s *Server) ListLogs(_ context.Context, q rest.ListLogsRequestObject) (rest.ListLogsResponseObject, error) {
+	p := q.Params
+	out, err := s.searchLogs(logQuery{service: p.Service, severity: (*string)(p.Severity), text: p.Text, pattern: p.Pattern, traceID: p.TraceId,
+		start: p.Start, end: p.End, next: p.Next, limit: p.Limit})
+	return rest.ListLogs200JSONResponse(out), err
+}
+
+// SearchLogs implements rest.StrictServerInterface.
+func (s *Server) SearchLogs(_ context.Context, q rest.SearchLogsRequestObject) (rest.SearchLogsResponseObject, error) {
+	b := q.Body
+	out, err := s.searchLogs(logQuery{service: b.Service, severity: (*string)(b.Severity), text: b.Text, pattern: b.Pattern, traceID: b.TraceId,
+		start: b.Start, end: b.End, next: b.Next, limit: b.Limit})
+	return rest.SearchLogs200JSONResponse(out), err
+}
+
+// filter is the query without its range.
+func (l *logQuery) filter() (q views.LogQuery, err error) {
+	q = views.LogQuery{Service: value(l.service), Text: value(l.text), Pattern: value(l.pattern), Limit: defaultLimit}
+	if l.limit != nil {
+		q.Limit = *l.limit
+	}
+	if l.severity != nil {
+		q.MinSeverity, _ = views.ParseSeverity(*l.severity)
+	}
+	if l.traceID != nil {
+		q.TraceID, err = parseTraceID(*l.traceID)
+	}
+	return q, err
+}
+
+func (s *Server) searchLogs(l logQuery) (out rest.LogList, err error) {
+	m := s.moment()
+	r, err := m.rangeOf(l.start, l.end, defaultRange)
+	if err != nil {
+		return out, err
+	}
+	q, err := l.filter()
+	if err != nil {
+		return out, err
+	}
+	q.From, q.To = r.start, r.end
+	if l.next != nil {
+		b, err := base64.RawURLEncoding.DecodeString(*l.next)
+		q.Before = &views.LogCursor{}
+		if err != nil || json.Unmarshal(b, q.Before) != nil {
+			return out, badToken(*l.next)
+		}
+	}
+	res, err := s.cfg.Views.SearchLogs(q)
+	if err != nil {
+		return out, err
+	}
+	out = rest.LogList{Logs: make([]rest.LogLine, 0, len(res.Lines)), Total: len(res.Lines), Meta: s.meta(m, r)}
+	for i := range res.Lines {
+		out.Logs = append(out.Logs, logLine(&res.Lines[i]))
+	}
+	if res.Next != nil {
+		b, err := json.Marshal(res.Next)
+		if err != nil {
+			return out, err
+		}
+		token := base64.RawURLEncoding.EncodeToString(b)
+		out.Next = &token
+	}
+	if res.Exhausted {
+		warn(&out.Meta, "the search ended at %s; next goes on from there", time.Unix(0, int64(res.Next.At)).UTC().Format(time.RFC3339Nano))
+	}
+	if r.asked && !res.Since.IsZero() && r.start.Before(res.Since) {
+		warn(&out.Meta, "lines older than %s are no longer kept", res.Since.Format(time.RFC3339))
+	}
+	return out, nil
+}
+
+func logLine(l *views.LogLine) rest.LogLine {
+	return rest.LogLine{Time: l.Time, Service: l.Service, Severity: l.Severity.String(), Body: l.Body, TraceId: hexOrEmpty(l.TraceID[:]), SpanId: hexOrEmpty(l.SpanID[:]),
+		Attributes: l.Attributes, Resource: l.Resource}
+}
+
+// hexOrEmpty is an id in hex; one of zeros is none.
+func hexOrEmpty(id []byte) string {
+	if !slices.ContainsFunc(id, func(b byte) bool { return b != 0 }) {
+		return ""
+	}
+	return hex.EncodeToString(id)
+}
+
+// GetLogVolume implements rest.StrictServerInterface.
+func (s *Server) GetLogVolume(_ context.Context, q rest.GetLogVolumeRequestObject) (rest.GetLogVolumeResponseObject, error) {
+	m := s.moment()
+	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	step, err := m.stepOf(r, q.Params.Step)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := s.cfg.Views.SelectTable(views.TableLogs, r.start, r.end, byService(q.Params.Service))
+	if err != nil {
+		return nil, err
+	}
+	out := rest.GetLogVolume200JSONResponse{Buckets: []rest.LogBucket{}, StepS: int64(step / time.Second), Meta: s.meta(m, r)}
+	for i := range lines {
+		for _, c := range stepsOf(lines[i].Cells, out.StepS) {
+			out.Buckets = append(out.Buckets, rest.LogBucket{Time: time.Unix(c.Bucket, 0).UTC(), Service: lines[i].Labels[0], Severity: lines[i].Labels[1],
+				Count: int64(c.Calls), Bytes: int64(c.Size)})
+		}
+	}
+	slices.SortFunc(out.Buckets, func(a, b rest.LogBucket) int {
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Severity, b.Severity))
+	})
+	return out, nil
+}
+
+// byService accepts the series of a table whose first label, its service, is the one asked for.
+func byService(name *string) func([]string) bool {
+	return func(l []string) bool { return name == nil || l[0] == *name }
+}
+
+// stepsOf adds up cells to steps of a width in seconds.
+func stepsOf(cells []views.TallyCell, width int64) (out []views.TallyCell) {
+	for i := range cells {
+		at := cells[i].Bucket - cells[i].Bucket%width
+		if n := len(out); n == 0 || out[n-1].Bucket != at {
+			out = append(out, views.TallyCell{Bucket: at, Width: width})
+		}
+		last := &out[len(out)-1]
+		last.Calls += cells[i].Calls
+		last.Size += cells[i].Size
+	}
+	return out
+}
+
+// ListLogPatterns implements rest.StrictServerInterface.
+func (s *Server) ListLogPatterns(_ context.Context, q rest.ListLogPatternsRequestObject) (rest.ListLogPatternsResponseObject, error) {
+	m := s.moment()
+	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.cfg.Views.LogPatterns(r.start, r.end, value(q.Params.Service))
+	if err != nil {
+		return nil, err
+	}
+	list = list[:min(len(list), limitOf(q.Params.Limit))]
+	out := rest.ListLogPatterns200JSONResponse{Patterns: make([]rest.LogPattern, 0, len(list)), Total: len(list), Meta: s.meta(m, r)}
+	for _, p := range list {
+		out.Patterns = append(out.Patterns, rest.LogPattern{Pattern: p.Pattern, Count: int64(p.Count), Services: p.Services, FirstSeen: orNil(p.FirstSeen),
+			LastSeen: orNil(p.LastSeen), Sample: p.Sample, TraceId: hexOrEmpty(p.Exemplar.TraceID[:])})
+	}
+	return out, nil
+}
+
+func limitOf(asked *int) int {
+	if asked != nil {
+		return *asked
+	}
+	return defaultLimit
+}

@@ -1,0 +1,130 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+const (
+	tailEvery = 250 * time.Millisecond // at most so often
+	tailLines = 200                    // at a time; more are dropped and counted
+	tailBeat  = 15 * time.Second
+)
+
+// tailLogs sends new log lines as server-sent events until the client goes away or the server stops.
+func (s *Server) tailLogs(w http.ResponseWriter, r *http.Request) {
+	q, err := tailQuery(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if n := s.tails.Add(1); n > int64(s.cfg.Limits.Clients) {
+		s.tails.Add(-1)
+		s.fail(w, r, advise(problemf(errUnavailable, "too_many_clients", "%d log tails are open, which is the limit", n-1), "Close one, or ask GET /api/v1/logs."))
+		return
+	}
+	defer s.tails.Add(-1)
+	after := s.cfg.Views.Frontier().Seq
+	if id, err := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64); err == nil {
+		after = min(after, id)
+	}
+	sub := s.cfg.Views.Feed().Subscribe()
+	defer sub.Close()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	out := &events{w: w, flush: http.NewResponseController(w)}
+	beat, pace := time.NewTicker(tailBeat), time.NewTicker(tailEvery)
+	defer beat.Stop()
+	defer pace.Stop()
+	out.comment("following")
+	for out.err == nil {
+		var lines []views.LogLine
+		var dropped int
+		if lines, dropped, after, err = s.cfg.Views.TailLogs(q, after, tailLines); err != nil {
+			s.cfg.Logger.Error().Err(err).Msg("log tail ended")
+			return
+		}
+		if dropped > 0 {
+			out.event("dropped", after, map[string]int{"dropped": dropped})
+		}
+		for i := range lines {
+			out.event("line", after, logLine(&lines[i]))
+		}
+		if !s.waitForLogs(r, sub, out, beat.C, pace.C) {
+			return
+		}
+	}
+}
+
+// waitForLogs waits for a commit, but not less than tailEvery; false means that the tail is over.
+func (s *Server) waitForLogs(r *http.Request, sub *views.Subscription, out *events, beat, pace <-chan time.Time) bool {
+	for {
+		select {
+		case <-r.Context().Done():
+			return false
+		case <-s.stopping:
+			return false
+		case <-beat:
+			if out.comment("still here"); out.err != nil {
+				return false
+			}
+		case <-pace:
+			select {
+			case <-sub.C:
+				sub.Take()
+				return true
+			default:
+			}
+		}
+	}
+}
+
+func tailQuery(r *http.Request) (views.LogQuery, error) {
+	v := r.URL.Query()
+	text := func(name string) *string {
+		if !v.Has(name) {
+			return nil
+		}
+		t := v.Get(name)
+		return &t
+	}
+	l := logQuery{service: text("service"), severity: text("severity"), text: text("text"), pattern: text("pattern"), traceID: text("trace_id")}
+	return l.filter()
+}
+
+// events writes server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html); after an error it does nothing.
+type events struct {
+	w     http.ResponseWriter
+	flush *http.ResponseController
+	err   error
+}
+
+func (e *events) event(name string, id uint64, data any) {
+	b, err := json.Marshal(data)
+	if err != nil {
+		e.err = err
+		return
+	}
+	e.write("event: %s\nid: %d\ndata: %s\n\n", name, id, b)
+}
+
+func (e *events) comment(text string) { e.write(": %s\n\n", text) }
+
+func (e *events) write(format string, args ...any) {
+	if e.err != nil {
+		return
+	}
+	// the server's own timeout is that of a whole answer
+	if e.err = e.flush.SetWriteDeadline(time.Now().Add(tailBeat)); e.err != nil && !errors.Is(e.err, http.ErrNotSupported) {
+		return
+	}
+	if _, e.err = fmt.Fprintf(e.w, format, args...); e.err == nil {
+		e.err = e.flush.Flush()
+	}
+}

@@ -1,0 +1,259 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/views"
+)
+
+const (
+	// maxLookups is how many traces are decoded for one search by attributes.
+	maxLookups = 500
+)
+
+// traceQuery is what both ways of searching ask for.
+type traceQuery struct {
+	service, operation, status, order    *string
+	minDuration, maxDuration, start, end *string
+	attributes                           map[string]string
+	limit                                *int
+	next                                 *string
+}
+
+// ListTraces implements rest.StrictServerInterface.
+func (s *Server) ListTraces(_ context.Context, q rest.ListTracesRequestObject) (rest.ListTracesResponseObject, error) {
+	p := q.Params
+	t := traceQuery{service: p.Service, operation: p.Operation, status: (*string)(p.Status), order: (*string)(p.Order),
+		minDuration: p.MinDuration, maxDuration: p.MaxDuration, start: p.Start, end: p.End, limit: p.Limit, next: p.Next, attributes: map[string]string{}}
+	for _, a := range value(p.Attributes) {
+		k, v, ok := strings.Cut(a, "=")
+		if !ok || k == "" {
+			return nil, advise(problemf(errBadRequest, "invalid_attribute", "attributes: %q is not key=value", a), "Give attributes=http.route=/cart.")
+		}
+		t.attributes[k] = v
+	}
+	out, err := s.searchTraces(t)
+	return rest.ListTraces200JSONResponse(out), err
+}
+
+// SearchTraces implements rest.StrictServerInterface.
+func (s *Server) SearchTraces(_ context.Context, q rest.SearchTracesRequestObject) (rest.SearchTracesResponseObject, error) {
+	b := q.Body
+	t := traceQuery{service: b.Service, operation: b.Operation, status: (*string)(b.Status), order: (*string)(b.Order),
+		start: b.Start, end: b.End, limit: b.Limit, next: b.Next, attributes: value(b.Attributes)}
+	var err error
+	if t.minDuration, err = durationText("minDuration", b.MinDuration); err != nil {
+		return nil, err
+	}
+	if t.maxDuration, err = durationText("maxDuration", b.MaxDuration); err != nil {
+		return nil, err
+	}
+	out, err := s.searchTraces(t)
+	return rest.SearchTraces200JSONResponse(out), err
+}
+
+// durationText is a duration of a JSON body: text, or a number of microseconds.
+func durationText(name string, raw *json.RawMessage) (*string, error) {
+	if raw == nil || string(*raw) == "null" {
+		return nil, nil
+	}
+	text := string(*raw)
+	if strings.HasPrefix(text, `"`) {
+		if err := json.Unmarshal(*raw, &text); err != nil {
+			return nil, problemf(errBadRequest, "invalid_duration", "%s: %v", name, err)
+		}
+	}
+	return &text, nil
+}
+
+func (s *Server) searchTraces(t traceQuery) (out rest.TraceList, err error) {
+	m := s.moment()
+	r, err := m.rangeOf(t.start, t.end, defaultRange)
+	if err != nil {
+		return out, err
+	}
+	q := views.TraceQuery{From: r.start, To: r.end, Service: value(t.service), Operation: value(t.operation), Status: value(t.status),
+		Slowest: value(t.order) == "slowest", Limit: defaultLimit, Budget: maxLookups}
+	if t.limit != nil {
+		q.Limit = *t.limit
+	}
+	for name, f := range map[string]struct {
+		from *string
+		to   *time.Duration
+	}{"min_duration": {t.minDuration, &q.MinDuration}, "max_duration": {t.maxDuration, &q.MaxDuration}} {
+		if f.from == nil {
+			continue
+		}
+		if *f.to, err = parseDuration(name, *f.from); err != nil {
+			return out, err
+		}
+	}
+	if q.After, err = parseTraceToken(t.next); err != nil {
+		return out, err
+	}
+	unread := 0
+	if len(t.attributes) > 0 {
+		q.Match = func(sum *views.TraceSummary) (bool, error) {
+			_, spans, missing, _, err := s.cfg.Views.Trace(sum.ID)
+			if missing > 0 {
+				unread++
+			}
+			if err != nil {
+				return false, err
+			}
+			return hasAttributes(spans, sum.ID, t.attributes)
+		}
+	}
+	res, err := s.cfg.Views.SearchTraces(q)
+	if err != nil {
+		return out, err
+	}
+	out = rest.TraceList{Traces: make([]rest.TraceSummary, 0, len(res.Traces)), Total: len(res.Traces), Meta: s.meta(m, r)}
+	for i := range res.Traces {
+		out.Traces = append(out.Traces, traceSummary(&res.Traces[i]))
+	}
+	if n := len(res.Traces); res.More && n > 0 {
+		token := traceToken(&res.Traces[n-1])
+		out.Next = &token
+	}
+	if res.Exhausted {
+		warn(&out.Meta, "attributes were looked up in %d traces; there are more candidates: give a shorter range, a service or a duration", maxLookups)
+	}
+	if unread > 0 {
+		warn(&out.Meta, "%d candidates are no longer kept with all their spans; their attributes are not known", unread)
+	}
+	return out, nil
+}
+
+// warn marks an answer as partial and says why.
+func warn(m *rest.Meta, format string, args ...any) {
+	m.Partial = true
+	m.Warnings = append(m.Warnings, fmt.Sprintf(format, args...))
+}
+
+func traceSummary(t *views.TraceSummary) rest.TraceSummary {
+	out := rest.TraceSummary{TraceId: hex.EncodeToString(t.ID[:]), RootServiceName: t.RootService, RootOperationName: t.RootOperation,
+		MinStartTimeUnixNano: strconv.FormatInt(t.Start.UnixNano(), 10), MaxEndTimeUnixNano: strconv.FormatInt(t.End.UnixNano(), 10),
+		SpanCount: int(t.Spans), ErrorSpanCount: int(t.Errors), DurationMs: millis(t.Duration()), Services: make([]rest.TraceService, 0, len(t.Services))}
+	for _, v := range t.Services {
+		out.Services = append(out.Services, rest.TraceService{Name: v.Name, SpanCount: int(v.Spans), ErrorSpanCount: int(v.Errors)})
+	}
+	return out
+}
+
+// A token of a list of traces: id, start, end of the last one.
+func traceToken(t *views.TraceSummary) string {
+	b := append([]byte{}, t.ID[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(t.Start.UnixNano()))
+	b = binary.BigEndian.AppendUint64(b, uint64(t.End.UnixNano()))
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func parseTraceToken(next *string) (*views.TraceSummary, error) {
+	if next == nil {
+		return nil, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(*next)
+	if err != nil || len(b) != 32 {
+		return nil, badToken(*next)
+	}
+	t := &views.TraceSummary{Start: time.Unix(0, int64(binary.BigEndian.Uint64(b[16:]))), End: time.Unix(0, int64(binary.BigEndian.Uint64(b[24:])))}
+	copy(t.ID[:], b)
+	return t, nil
+}
+
+// parseTraceID reads 1 to 32 hex digits; shorter ones are the low part, as in Jaeger.
+func parseTraceID(v string) (id [16]byte, err error) {
+	b, err := hex.DecodeString(strings.Repeat("0", max(0, 32-len(v))) + v)
+	if err != nil || len(b) != 16 || len(v) == 0 {
+		return id, advise(problemf(errBadRequest, "invalid_trace_id", "%q is no trace id", v), "Give 1 to 32 hex digits.")
+	}
+	return [16]byte(b), nil
+}
+
+// hasAttributes reports whether one span of the trace, with its resource, has every attribute.
+func hasAttributes(blocks [][]byte, id [16]byte, want map[string]string) (bool, error) {
+	found := false
+	err := eachSpan(blocks, id, func(res pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
+		if found {
+			return
+		}
+		for _, k := range slices.Sorted(maps.Keys(want)) {
+			v, ok := sp.Attributes().Get(k)
+			if !ok {
+				v, ok = res.Attributes().Get(k)
+			}
+			if !ok || v.AsString() != want[k] {
+				return
+			}
+		}
+		found = true
+	})
+	return found, err
+}
+
+// eachSpan calls fn for each span of one trace in raw blocks; a span that was sent twice comes once.
+func eachSpan(blocks [][]byte, id [16]byte, fn func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span)) error {
+	seen := map[pcommon.SpanID]bool{}
+	for _, b := range blocks {
+		var u ptrace.ProtoUnmarshaler
+		td, err := u.UnmarshalTraces(b)
+		if err != nil {
+			return fmt.Errorf("decode kept spans: %w", err)
+		}
+		for _, rs := range td.ResourceSpans().All() {
+			for _, ss := range rs.ScopeSpans().All() {
+				for _, sp := range ss.Spans().All() {
+					if sp.TraceID() != id || seen[sp.SpanID()] {
+						continue
+					}
+					seen[sp.SpanID()] = true
+					fn(rs.Resource(), ss, sp)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// GetTrace implements rest.StrictServerInterface.
+func (s *Server) GetTrace(_ context.Context, q rest.GetTraceRequestObject) (rest.GetTraceResponseObject, error) {
+	id, err := parseTraceID(q.Id)
+	if err != nil {
+		return nil, err
+	}
+	m := s.moment()
+	sum, blocks, missing, ok, err := s.cfg.Views.Trace(id)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, advise(problemf(errNotFound, "trace_not_found", "no trace %x is known", id[:]), "GET /api/v1/traces lists traces; they are kept for the retention of traces.")
+	}
+	tr, n, err := jaegerTrace(blocks, id)
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return nil, advise(problemf(errNotFound, "trace_spans_not_kept", "the spans of trace %x are no longer kept", id[:]), "Its summary is in GET /api/v1/traces; keep spans longer with WATCHINGCAT_RETENTION_TRACES.")
+	}
+	out := rest.GetTrace200JSONResponse{Trace: tr, Meta: s.meta(m, timeRange{start: sum.Start, end: sum.End})}
+	if missing > 0 {
+		warn(&out.Meta, "of %d spans %d are still kept", sum.Spans, n)
+	}
+	return out, nil
+}

@@ -1,0 +1,116 @@
+package views
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// EdgeChange is one edge in two ranges. Before or Now is nil where the edge is not in that range.
+type EdgeChange struct {
+	EdgeKey
+	Before, Now *Edge
+	What        []string // ChangeAdded, ...; empty: nothing changed beyond noise
+}
+
+// How an edge can change.
+const (
+	ChangeAdded   = "added"
+	ChangeGone    = "gone"
+	ChangeRate    = "rate"
+	ChangeErrors  = "errors"
+	ChangeLatency = "latency"
+)
+
+// What counts as a change: so many standard errors, and so much that somebody cares.
+const (
+	noiseErrors     = 3
+	minRelative     = 0.2
+	minErrorRate    = 0.005
+	minErrorsEither = 5
+)
+
+// CompareEdges says how the edges of two ranges of the given lengths differ, ordered as Map.Edges.
+//
+// Rates: two Poisson counts n1, n2 over t1, t2 differ when |n1/t1-n2/t2| > 3 sqrt(n1/t1^2+n2/t2^2). Error rates: two proportions, by
+// the pooled standard error. Latency: the 95th percentile lies, with 3 standard errors, between the order statistics of rank
+// 0.95 n +- 3 sqrt(0.95 0.05 n); it changed when those intervals do not overlap.
+func CompareEdges(now, before []Edge, nowSpan, beforeSpan time.Duration) []EdgeChange {
+	by := map[EdgeKey]*EdgeChange{}
+	for i := range now {
+		by[now[i].EdgeKey] = &EdgeChange{EdgeKey: now[i].EdgeKey, Now: &now[i]}
+	}
+	for i := range before {
+		c := by[before[i].EdgeKey]
+		if c == nil {
+			c = &EdgeChange{EdgeKey: before[i].EdgeKey}
+			by[c.EdgeKey] = c
+		}
+		c.Before = &before[i]
+	}
+	out := make([]EdgeChange, 0, len(by))
+	for _, c := range by {
+		c.What = c.changes(nowSpan.Seconds(), beforeSpan.Seconds())
+		out = append(out, *c)
+	}
+	slices.SortFunc(out, func(a, b EdgeChange) int {
+		return cmp.Or(cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server), cmp.Compare(a.Connection, b.Connection))
+	})
+	return out
+}
+
+func (c *EdgeChange) changes(t1, t2 float64) []string {
+	switch {
+	case c.Before == nil:
+		return []string{ChangeAdded}
+	case c.Now == nil:
+		return []string{ChangeGone}
+	}
+	what := []string{}
+	if ratesDiffer(float64(c.Now.Calls), float64(c.Before.Calls), t1, t2) {
+		what = append(what, ChangeRate)
+	}
+	if sharesDiffer(c.Now.Failed, c.Now.Calls, c.Before.Failed, c.Before.Calls) {
+		what = append(what, ChangeErrors)
+	}
+	l1, p1, h1 := c.Now.Latency.QuantileBounds(0.95, noiseErrors)
+	l2, p2, h2 := c.Before.Latency.QuantileBounds(0.95, noiseErrors)
+	if (l1 > h2 || l2 > h1) && relative(float64(p1), float64(p2)) >= minRelative {
+		what = append(what, ChangeLatency)
+	}
+	return what
+}
+
+func ratesDiffer(n1, n2, t1, t2 float64) bool {
+	r1, r2 := n1/t1, n2/t2
+	return math.Abs(r1-r2) > noiseErrors*math.Sqrt(n1/(t1*t1)+n2/(t2*t2)) && relative(r1, r2) >= minRelative
+}
+
+func sharesDiffer(f1, n1, f2, n2 uint64) bool {
+	if n1 == 0 || n2 == 0 || f1+f2 < minErrorsEither {
+		return false
+	}
+	p1, p2 := float64(f1)/float64(n1), float64(f2)/float64(n2)
+	p := float64(f1+f2) / float64(n1+n2)
+	se := math.Sqrt(p * (1 - p) * (1/float64(n1) + 1/float64(n2)))
+	return math.Abs(p1-p2) > noiseErrors*se && math.Abs(p1-p2) >= minErrorRate
+}
+
+func relative(a, b float64) float64 {
+	if m := max(a, b); m > 0 {
+		return math.Abs(a-b) / m
+	}
+	return 0
+}
+
+// QuantileBounds returns the q-quantile and the quantiles between which it lies with z standard errors, by the binomial
+// distribution of ranks.
+func (h *Histogram) QuantileBounds(q, z float64) (low, at, high time.Duration) {
+	n := float64(h.Count())
+	if n == 0 {
+		return 0, 0, 0
+	}
+	d := z * math.Sqrt(q*(1-q)/n)
+	return h.Quantile(max(0, q-d)), h.Quantile(q), h.Quantile(min(1, q+d))
+}
