@@ -18,6 +18,7 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 	defer e.mu.Unlock()
 	gs := *e.groups.Load()
 	e.touch(gs, c, now)
+	metrics := e.touchSamples(gs)
 	var errs []error
 	ready := e.cfg.Ready()
 	moved := c.Frontier.Complete.After(e.complete)
@@ -29,7 +30,7 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 	e.wake = now.Add(e.cfg.Floor)
 	for _, g := range gs {
 		for _, p := range g.passes {
-			ts := p.target(c.Frontier)
+			ts := p.target(c.Frontier, metrics)
 			if ts.IsZero() || !p.due(g, ts, now) {
 				continue
 			}
@@ -111,6 +112,26 @@ func (e *Evaluator) touch(gs []*group, c views.Change, now time.Time) {
 	}
 }
 
+// touchSamples marks the passes that read samples of OTLP metrics when newer ones were committed, and returns how far those reach.
+// Which series changed is not known: that would take a look at every sample.
+func (e *Evaluator) touchSamples(gs []*group) views.Frontier {
+	if e.cfg.Metrics == nil {
+		return views.Frontier{}
+	}
+	fr := e.cfg.Metrics.Frontier()
+	if fr.Head.After(e.sampled) {
+		e.sampled = fr.Head
+		for _, g := range gs {
+			for _, p := range g.passes {
+				if p.samples {
+					p.touch(fr.Head)
+				}
+			}
+		}
+	}
+	return fr
+}
+
 // anyOf reports whether one of the ids is of a series that selects accepts; what was decided is kept in known.
 func anyOf[K any](ids map[uint32]struct{}, known map[uint32]bool, keys map[uint32]K, selects func(K) bool) bool {
 	found := false
@@ -171,6 +192,12 @@ func unknown[K any](ids map[uint32]struct{}, keys map[uint32]K, unnamed map[uint
 func (e *Evaluator) Run(ctx context.Context) error {
 	sub := e.cfg.Reader.Feed().Subscribe()
 	defer sub.Close()
+	var metrics <-chan struct{}
+	if e.cfg.Metrics != nil {
+		s := e.cfg.Metrics.Feed().Subscribe()
+		defer s.Close()
+		metrics = s.C
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -178,6 +205,7 @@ func (e *Evaluator) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-sub.C:
+		case <-metrics:
 		case <-timer.C:
 		}
 		c := sub.Take()

@@ -30,6 +30,8 @@ type Config struct {
 	// Queryable is what rules query beside the series they write; nil means a Queryable over Reader.
 	Queryable promstorage.SampleAndChunkQueryable
 	Engine    promql.QueryEngine // nil: NewEngine with defaults
+	// Metrics tells how far the samples of OTLP metrics reach, if Queryable shows any; nil: it does not.
+	Metrics MetricsReader
 	// Interval is that of groups without one (15 s). Floor is the least time between two evaluations of a group, however often
 	// its inputs change (200 ms); one that is expensive to evaluate waits longer.
 	Interval, Floor time.Duration
@@ -41,6 +43,12 @@ type Config struct {
 	MaxRuleSeries int           // that rules write (100,000)
 	Logger        *slog.Logger
 	Registerer    prometheus.Registerer
+}
+
+// MetricsReader tells about commits of OTLP metrics. *views.Metrics is one.
+type MetricsReader interface {
+	Frontier() views.Frontier
+	Feed() *views.Feed
 }
 
 // Evaluator evaluates rules. Its methods may be called concurrently.
@@ -63,7 +71,8 @@ type Evaluator struct {
 	ready    bool
 	unsaved  bool // the last write of alerts failed
 	complete time.Time
-	early    bool // a resolved alert waits for complete before it is told
+	sampled  time.Time // newest sample of OTLP metrics that passes were told of
+	early    bool      // a resolved alert waits for complete before it is told
 	wake     time.Time
 	captured map[string]promql.Vector // results of this evaluation's conditions
 
@@ -140,9 +149,10 @@ func (e *Evaluator) Load(ctx context.Context, sources []Source, now time.Time) e
 	defer e.mu.Unlock()
 	var next []*group
 	seen := map[string]bool{}
+	recorded := e.recordedNames(sources)
 	for _, src := range sources {
 		for _, rg := range src.Groups {
-			g, err := e.newGroup(src, rg)
+			g, err := e.newGroup(src, rg, recorded)
 			if err != nil {
 				return err
 			}

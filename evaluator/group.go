@@ -39,6 +39,8 @@ type pass struct {
 	rules     []int
 	selectors []selector
 	records   []string // names of series it writes
+	// spans and samples say what it reads: views, or samples of OTLP metrics.
+	spans, samples bool
 
 	last  time.Time     // event time of the last evaluation
 	ran   time.Time     // wall clock of it
@@ -65,7 +67,7 @@ func (s *subset) SplitGroupIntoBatches(context.Context, *rules.Group) []rules.Co
 func (*subset) Allow(context.Context, *rules.Group, rules.Rule) bool { return false }
 func (*subset) Done(context.Context)                                 {}
 
-func (e *Evaluator) newGroup(src Source, rg rulefmt.RuleGroup) (*group, error) {
+func (e *Evaluator) newGroup(src Source, rg rulefmt.RuleGroup, recorded map[string]bool) (*group, error) {
 	g := &group{key: rules.GroupKey(src.Name, rg.Name), source: src.Name, subset: &subset{}}
 	passes := map[Frontier]*pass{}
 	var list []rules.Rule
@@ -88,6 +90,8 @@ func (e *Evaluator) newGroup(src Source, rg rulefmt.RuleGroup) (*group, error) {
 		for _, ms := range parser.ExtractSelectors(expr) {
 			red, edges := candidates(ms)
 			p.selectors = append(p.selectors, selector{ms, red, edges})
+			p.spans = p.spans || len(red)+len(edges) > 0
+			p.samples = p.samples || selectsSamples(ms, recorded)
 		}
 		if r.Record != "" {
 			p.records = append(p.records, r.Record)
@@ -104,6 +108,57 @@ func (e *Evaluator) newGroup(src Source, rg rulefmt.RuleGroup) (*group, error) {
 		QueryOffset: (*time.Duration)(rg.QueryOffset),
 	})
 	return g, nil
+}
+
+// recordedNames are the names of series that rules write, and whether those are made of samples of OTLP metrics alone: then they
+// are as complete as the samples are.
+func (e *Evaluator) recordedNames(sources []Source) map[string]bool {
+	names := map[string]bool{"ALERTS": false, "ALERTS_FOR_STATE": false}
+	var records []rulefmt.Rule
+	for _, src := range sources {
+		for _, rg := range src.Groups {
+			for _, r := range rg.Rules {
+				if r.Record != "" {
+					names[r.Record] = false
+					records = append(records, r)
+				}
+			}
+		}
+	}
+	for changed := true; changed; { // a rule may read what another one writes
+		changed = false
+		for _, r := range records {
+			if !names[r.Record] && e.readsSamplesOnly(r.Expr, names) {
+				names[r.Record], changed = true, true
+			}
+		}
+	}
+	return names
+}
+
+func (e *Evaluator) readsSamplesOnly(text string, recorded map[string]bool) bool {
+	expr, err := e.parser.ParseExpr(text)
+	if err != nil {
+		return false // newGroup tells
+	}
+	selectors := parser.ExtractSelectors(expr)
+	for _, ms := range selectors {
+		if red, edges := candidates(ms); len(red)+len(edges) > 0 || !selectsSamples(ms, recorded) {
+			return false
+		}
+	}
+	return len(selectors) > 0
+}
+
+// selectsSamples reports whether a selector may select samples of OTLP metrics, or what is made of them.
+func selectsSamples(ms []*labels.Matcher, recorded map[string]bool) bool {
+	for _, m := range ms {
+		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+			samples, written := recorded[m.Value]
+			return samples || !written && !isView(m.Value)
+		}
+	}
+	return true
 }
 
 // newRule makes Prometheus' rule. ids counts rules of the same name and labels within the group.
@@ -130,11 +185,15 @@ func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefm
 }
 
 // target is the event time at which p may be evaluated, zero while unknown. The head follows the complete frontier, which moves
-// on with the clock when no data comes, so that windows drain and alerts resolve.
-func (p *pass) target(fr views.Frontier) time.Time {
+// on with the clock when no data comes, so that windows drain and alerts resolve. What reads samples of OTLP metrics is evaluated
+// where those are complete, beside spans where both are; metrics that are not there keep nobody waiting.
+func (p *pass) target(fr, metrics views.Frontier) time.Time {
 	t := fr.Complete
 	if p.frontier == Head && fr.Head.After(t) {
 		t = fr.Head
+	}
+	if m := metrics.Complete; p.samples && !m.IsZero() && (!p.spans || m.Before(t)) {
+		t = m
 	}
 	return roundUp(t)
 }

@@ -358,6 +358,19 @@ func (s *Samples) NumSeries() int {
 	return int(s.db.Head().NumSeries())
 }
 
+// SeriesCounts returns how many series of each name had a sample lately. The TSDB counts at most every half minute.
+func (s *Samples) SeriesCounts() map[string]int {
+	out := map[string]int{}
+	if open, _ := s.opened(); !open {
+		return out
+	}
+	head := s.db.Head()
+	for _, c := range head.PostingsCardinalityStats(labels.MetricName, int(head.NumSeries())+1).CardinalityMetricsStats {
+		out[c.Name] = int(c.Count)
+	}
+	return out
+}
+
 // Querier implements Prometheus' storage.Queryable.
 func (s *Samples) Querier(mint, maxt int64) (promstorage.Querier, error) {
 	open, err := s.opened()

@@ -132,6 +132,7 @@ func TestSamplesDropped(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Appended{1, map[string]int{DropConflict: 1, DropSeriesLimit: 1, DropInvalid: 2}}, got)
 	require.Equal(t, 2, s.NumSeries())
+	require.Equal(t, map[string]int{"a": 1, "b": 1}, s.SeriesCounts())
 }
 
 func TestSamplesExemplars(t *testing.T) {

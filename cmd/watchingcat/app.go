@@ -171,7 +171,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 		external = &url.URL{Scheme: "http", Host: a.Addr()}
 	}
 	a.eval, err = evaluator.New(evaluator.Config{
-		Reader: a.set, KV: a.db, ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
+		Reader: a.set, KV: a.db, Queryable: a.sources(), Metrics: a.metrics.state, ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("read alerts: %w", err)

@@ -79,7 +79,7 @@ type Config struct {
 	AlertmanagerConfig string   `env:"ALERTMANAGER_CONFIG" yaml:"alertmanager_config" help:"an alertmanager.yml; without it alerts are shown and none are sent"`
 
 	JaegerURL        string          `env:"JAEGER_URL" yaml:"jaeger_url" help:"Jaeger, for links"`
-	PrometheusURL    string          `env:"PROMETHEUS_URL" yaml:"prometheus_url" help:"Prometheus, for links"`
+	PrometheusURL    string          `env:"PROMETHEUS_URL" yaml:"prometheus_url" help:"Prometheus, for links and for metrics older than those kept here, by remote read"`
 	ElasticURL       string          `env:"ELASTICSEARCH_URL" yaml:"elasticsearch_url" later:"true" help:"Elasticsearch"`
 	ElasticIndex     string          `env:"ELASTICSEARCH_INDEX" yaml:"elasticsearch_index" later:"true" help:"index pattern of logs"`
 	GrafanaURL       string          `env:"GRAFANA_URL" yaml:"grafana_url" help:"Grafana, for links"`

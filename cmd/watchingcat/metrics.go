@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	promstorage "github.com/prometheus/prometheus/storage"
+
+	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/pipeline"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -18,6 +21,7 @@ type metricsTopic struct {
 	samples *storage.Samples
 	source  *pipeline.Source
 	ingest  *pipeline.MetricIngest
+	older   promstorage.SampleAndChunkQueryable // a Prometheus; nil: none
 }
 
 // openMetrics opens what the metrics topic needs. The samples are opened in the background.
@@ -53,12 +57,35 @@ func (a *App) openMetrics(context.Context) (err error) {
 	m.samples = storage.OpenSamples(storage.SamplesDir(a.cfg.DataDir, 0), storage.SamplesOptions{
 		Retention: retention, MaxSeries: a.cfg.LimitSeries, MinFreeBytes: a.cfg.MinFreeDiskBytes, Logger: a.slog.With("component", "tsdb"), Registerer: a.reg,
 	})
+	if a.cfg.PrometheusURL != "" {
+		m.older, err = storage.OpenPrometheus(a.cfg.PrometheusURL, func() (time.Time, bool) {
+			from, _, ok := m.samples.Range()
+			return from, ok
+		})
+		if err != nil {
+			return usage("%sPROMETHEUS_URL: %v", envPrefix, err)
+		}
+	}
 	m.ingest = pipeline.NewMetricIngest(pipeline.MetricIngestConfig{
 		Metrics: m.state, KV: a.db, Samples: m.samples, DeadLetter: a.dead.Write, States: m.source.States, Lateness: a.cfg.Lateness,
 		Interval: a.cfg.CommitInterval, Logger: a.log, Registerer: a.reg,
 	})
 	return nil
 }
+
+// sources is everything that PromQL sees but the series that rules write.
+func (a *App) sources() *evaluator.Sources {
+	return &evaluator.Sources{Views: &evaluator.Queryable{Reader: a.set}, Samples: a.metrics.samples, Older: a.metrics.older}
+}
+
+// metricAnswers tells the API about OTLP metrics.
+type metricAnswers struct {
+	*views.Metrics
+	samples *storage.Samples
+}
+
+func (m metricAnswers) SeriesCounts() map[string]int         { return m.samples.SeriesCounts() }
+func (m metricAnswers) Range() (from, to time.Time, ok bool) { return m.samples.Range() }
 
 // run checkpoints metrics until ctx ends. Samples that cannot be opened end the process, which then says why.
 func (m *metricsTopic) run(ctx context.Context) error {

@@ -1,0 +1,196 @@
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/prompb"
+	"github.com/prometheus/prometheus/storage/remote"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/metricstest"
+)
+
+// metricsFeed commits OTLP metrics into samples.
+type metricsFeed struct {
+	t       *testing.T
+	kv      storage.KV
+	m       *views.Metrics
+	samples *storage.Samples
+	offset  int64
+}
+
+func newMetricsFeed(t *testing.T, kv storage.KV) *metricsFeed {
+	m, err := views.OpenMetrics(kv, views.MetricsConfig{})
+	require.NoError(t, err)
+	f := &metricsFeed{t: t, kv: kv, m: m, samples: storage.OpenSamples(t.TempDir(), storage.SamplesOptions{})}
+	t.Cleanup(func() { require.NoError(t, f.samples.Close()) })
+	return f
+}
+
+// commit stores what fill adds at a time.
+func (f *metricsFeed) commit(when time.Time, fill func(ms pmetric.MetricSlice, at pcommon.Timestamp)) {
+	f.t.Helper()
+	md := pmetric.NewMetrics()
+	fill(metricstest.Resource(md, "cart", "cart-0"), pcommon.NewTimestampFromTime(when))
+	f.m.Apply("otlp_metrics", 0, views.Record{Offset: f.offset, Timestamp: when.UnixMilli()}, md)
+	f.offset++
+	c := f.m.Collect(nil)
+	_, err := f.samples.Append(context.Background(), c.Samples)
+	require.NoError(f.t, err)
+	for _, part := range append(c.Before, c.Commit) {
+		require.NoError(f.t, f.kv.Commit(part))
+	}
+	f.m.Install(c)
+}
+
+func (f *metricsFeed) gauge(when time.Time, v float64) {
+	f.t.Helper()
+	f.commit(when, func(ms pmetric.MetricSlice, at pcommon.Timestamp) { metricstest.Gauge(ms, "depth", at, v) })
+}
+
+// TestSourcesAreOne: views, samples and an older Prometheus answer one query; a name of the views comes from the views alone.
+func TestSourcesAreOne(t *testing.T) {
+	r := &evaltest.Reader{}
+	r.Span(failing, evaltest.Observation{At: at(100), Duration: time.Millisecond, TraceID: 1})
+	f := newMetricsFeed(t, storage.NewMem(storage.MemOptions{}))
+	for i := range 10 {
+		f.commit(at(float64(100+i*10)), func(ms pmetric.MetricSlice, ts pcommon.Timestamp) {
+			metricstest.Gauge(ms, "depth", ts, float64(i))
+			metricstest.Sum(ms, "traces_span_metrics_calls", pmetric.AggregationTemporalityCumulative, ts, ts).SetIntValue(1000)
+			h := metricstest.Histogram(ms, "latency", pmetric.AggregationTemporalityCumulative, ts, ts)
+			h.ExplicitBounds().FromRaw([]float64{1})
+			h.BucketCounts().FromRaw([]uint64{uint64(i), 0})
+			h.SetCount(uint64(i))
+			e := h.Exemplars().AppendEmpty()
+			e.SetTimestamp(ts)
+			e.SetDoubleValue(0.5)
+			e.SetTraceID(pcommon.TraceID{9})
+		})
+	}
+	asked := 0
+	prom := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		asked++
+		q, err := remote.DecodeReadRequest(req)
+		require.NoError(t, err)
+		require.Less(t, q.Queries[0].EndTimestampMs, at(100).UnixMilli(), "only what is older is asked for")
+		out := &prompb.ReadResponse{Results: []*prompb.QueryResult{{Timeseries: []*prompb.TimeSeries{{
+			Labels:  []prompb.Label{{Name: labels.MetricName, Value: "depth_ratio"}, {Name: "instance", Value: "cart-0"}, {Name: "job", Value: "shop/cart"}, {Name: "service_name", Value: "cart"}},
+			Samples: []prompb.Sample{{Timestamp: at(50).UnixMilli(), Value: 50}, {Timestamp: at(90).UnixMilli(), Value: 90}},
+		}}}}}
+		if !strings.Contains(q.Queries[0].String(), "depth_ratio") {
+			out.Results[0].Timeseries = nil
+		}
+		w.Header().Set("Content-Type", "application/x-protobuf")
+		w.Header().Set("Content-Encoding", "snappy")
+		require.NoError(t, remote.EncodeReadResponse(out, w))
+	}))
+	start := func() (time.Time, bool) { from, _, ok := f.samples.Range(); return from, ok }
+	older, err := storage.OpenPrometheus(prom.URL, start)
+	require.NoError(t, err)
+	s := &Sources{Views: &Queryable{Reader: r}, Samples: f.samples, Older: older}
+	eng := NewEngine(EngineConfig{}, nil, nil)
+	query := func(text string, when time.Time) (string, []error) {
+		t.Helper()
+		q, err := eng.NewInstantQuery(context.Background(), s, nil, text, when)
+		require.NoError(t, err)
+		res := q.Exec(context.Background())
+		require.NoError(t, res.Err)
+		return res.String(), res.Warnings.AsErrors()
+	}
+	got, _ := query(`depth_ratio`, at(195))
+	require.Contains(t, got, "=> 9 @")
+	got, _ = query(`sum(traces_span_metrics_calls_total)`, at(110))
+	require.Contains(t, got, "=> 1 @", "not the 1000 that somebody exported under the same name")
+	got, _ = query(`count({__name__=~".+"}) by (__name__)`, at(195))
+	require.Contains(t, got, `{__name__="depth_ratio"}`)
+	require.Contains(t, got, `{__name__="traces_spanmetrics_calls_total"}`)
+	got, _ = query(`sum(traces_span_metrics_calls_total) + on() sum(latency_seconds_bucket{le="1.0"} or latency_seconds_bucket{le="1"})`, at(195))
+	require.Contains(t, got, "=> 10 @")
+	asked = 0
+	got, _ = query(`sum_over_time(depth_ratio[2m])`, at(160))
+	require.Contains(t, got, "=> 161 @", "50 + 90 of Prometheus, 0 to 6 of the samples")
+	require.Equal(t, 1, asked)
+	got, _ = query(`sum_over_time(depth_ratio[30s])`, at(180))
+	require.Contains(t, got, "=> 21 @")
+	require.Equal(t, 1, asked, "nothing old was needed")
+
+	q, err := s.Querier(0, at(300).UnixMilli())
+	require.NoError(t, err)
+	defer q.Close()
+	names, _, err := q.LabelValues(context.Background(), labels.MetricName, nil)
+	require.NoError(t, err)
+	require.Subset(t, names, []string{"depth_ratio", "target_info", "traces_span_metrics_calls_total"})
+	services, warnings, err := q.LabelValues(context.Background(), "service_name", nil)
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.Equal(t, []string{"cart"}, services)
+	eq, err := s.ExemplarQuerier(context.Background())
+	require.NoError(t, err)
+	found, err := eq.Select(0, at(300).UnixMilli(), []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "latency_seconds_bucket")})
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+
+	prom.Close()
+	got, warned := query(`sum_over_time(depth_ratio[2m])`, at(160))
+	require.Contains(t, got, "=> 21 @")
+	require.NotEmpty(t, warned, "a Prometheus that does not answer is a warning")
+	require.NotErrorIs(t, errors.Join(warned...), context.Canceled)
+}
+
+// TestRulesOverSamples: a rule over OTLP metrics is evaluated when they are committed, at the time up to which they are complete,
+// with or without spans; one that needs both waits for both.
+func TestRulesOverSamples(t *testing.T) {
+	for name, spans := range map[string]bool{"without spans": false, "with spans": true} {
+		t.Run(name, func(t *testing.T) {
+			kv, r := storage.NewMem(storage.MemOptions{}), &evaltest.Reader{}
+			f := newMetricsFeed(t, kv)
+			e, err := New(Config{Reader: r, KV: kv, Floor: time.Second, Metrics: f.m,
+				Queryable: &Sources{Views: &Queryable{Reader: r}, Samples: f.samples}})
+			require.NoError(t, err)
+			both := `depth_ratio > 5 and on(service_name) sum by (service_name) (traces_span_metrics_calls_total) > 0`
+			src, err := ParseSource("rules.yml", []byte("groups:\n- name: metrics\n  interval: 1h\n  rules:\n"+rule("Deep", "depth_ratio > 5", "")+
+				"- name: both\n  interval: 1h\n  rules:\n"+rule("Both", both, "")), nil)
+			require.NoError(t, err)
+			require.NoError(t, e.Load(context.Background(), []Source{src}, at(100)))
+			advance := func(now time.Time) map[string]time.Time {
+				t.Helper()
+				require.NoError(t, e.Advance(context.Background(), views.Change{Frontier: r.Frontier()}, now))
+				out := map[string]time.Time{}
+				for _, a := range e.Active() {
+					out[a.Labels.Get("alertname")] = a.ActiveAt
+				}
+				return out
+			}
+			if spans {
+				r.Span(failing, evaltest.Observation{At: at(104), Duration: time.Millisecond, TraceID: 1})
+				r.Commit(at(104))
+			}
+			f.gauge(at(100), 1)
+			require.Empty(t, advance(at(101)))
+			f.gauge(at(110), 9)
+			active := advance(at(112))
+			require.Equal(t, at(110), active["Deep"].UTC(), "the newest sample's time, not that of the spans")
+			require.NotContains(t, active, "Both")
+			if spans {
+				r.Span(failing, evaltest.Observation{At: at(120), Duration: time.Millisecond, TraceID: 2})
+				r.Commit(at(120))
+				f.gauge(at(121), 9)
+				require.Contains(t, advance(at(124)), "Both")
+			}
+			f.gauge(at(130), 1)
+			require.NotContains(t, advance(at(135)), "Deep")
+		})
+	}
+}
