@@ -49,6 +49,16 @@ type Alerts interface {
 
 var _ Alerts = (*evaluator.Evaluator)(nil)
 
+// Metrics is what the API needs of OTLP metrics beside querying them.
+type Metrics interface {
+	Families() []views.Family
+	Frontier() views.Frontier
+	// SeriesCounts returns how many series of each name had a sample lately.
+	SeriesCounts() map[string]int
+	// Range returns the times between which samples are held; false while there are none.
+	Range() (from, to time.Time, ok bool)
+}
+
 // Links are addresses of other programs that the page links to; empty means none.
 type Links struct{ Jaeger, Grafana, Prometheus, Kibana string }
 
@@ -60,6 +70,7 @@ type Config struct {
 	Queryable promstorage.SampleAndChunkQueryable // what /prometheus queries: evaluator's Queryable
 	Exemplars promstorage.ExemplarQueryable       // nil: an evaluator.Queryable over Views
 	Engine    promql.QueryEngine
+	Metrics   Metrics // OTLP metrics; nil: none are kept
 	// Alertmanager is mounted at /alertmanager when it is not nil; it sees paths from /api/v2 on.
 	Alertmanager http.Handler
 	// Registry gets the API's metrics and is served at /metrics; nil: a new one.

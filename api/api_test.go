@@ -28,6 +28,8 @@ type bench struct {
 	reg    *prometheus.Registry
 	now    time.Time
 	s      *Server
+
+	metrics *metricsBench // nil: none
 }
 
 // fakePipeline has read everything unless told otherwise.

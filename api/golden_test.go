@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,8 @@ import (
 var update = flag.Bool("update", false, "write what is answered into testdata")
 
 // TestGolden answers the requests of testdata/*.txtar. An archive holds "views" (span lines; a blank line ends a record, commit
-// and commit idle=DUR make a checkpoint, now=DUR moves the clock), perhaps "rules.yml", and answers named by their requests.
+// and commit idle=DUR make a checkpoint, now=DUR moves the clock), perhaps "metrics" (lines of time, name and value) and
+// "rules.yml", and answers named by their requests: method, target and perhaps a body.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	require.NoError(t, err)
@@ -36,11 +38,16 @@ func TestGolden(t *testing.T) {
 			a, err := txtar.ParseFile(file)
 			require.NoError(t, err)
 			b := newBench(t)
+			if slices.ContainsFunc(a.Files, func(f txtar.File) bool { return f.Name == "metrics" }) {
+				b = newMetricsBench(t)
+			}
 			for i, f := range a.Files {
 				method, target, isRequest := strings.Cut(f.Name, " ")
 				switch {
 				case f.Name == "views":
 					b.views(string(f.Data))
+				case f.Name == "metrics":
+					b.gauges(string(f.Data))
 				case f.Name == "rules.yml":
 					b.rules(string(f.Data))
 				case f.Name == "pipeline":
@@ -125,18 +132,23 @@ func (b *bench) pipeline(text string) {
 // answer is a status line and indented JSON; the document must allow it.
 func (b *bench) answer(method, target string) string {
 	b.t.Helper()
-	w := b.do(method, target, "")
+	target, body, hasBody := strings.Cut(target, " ")
+	var headers []string
+	if hasBody {
+		headers = []string{"Content-Type: application/json"}
+	}
+	w := b.do(method, target, body, headers...)
 	b.conforms(method, target, w)
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%d %s\n", w.Code, w.Header().Get("Content-Type"))
 	dec := json.NewDecoder(bytes.NewReader(w.Body.Bytes()))
 	dec.UseNumber()
-	var body any
-	require.NoError(b.t, dec.Decode(&body), "%s", w.Body)
+	var got any
+	require.NoError(b.t, dec.Decode(&got), "%s", w.Body)
 	enc := json.NewEncoder(&out)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	require.NoError(b.t, enc.Encode(body))
+	require.NoError(b.t, enc.Encode(got))
 	return lastEval.ReplaceAllString(out.String(), `"last_eval": "the wall clock"`)
 }
 

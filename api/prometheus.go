@@ -73,7 +73,7 @@ func (noTSDB) WALReplayStatus() (tsdb.WALReplayStatus, error) {
 }
 func (noTSDB) BlockMetas() ([]tsdb.BlockMeta, error) { return nil, errUnavailable }
 
-// promMetadata answers type, help and unit of the views' metrics; clients choose rate() for counters by it.
+// promMetadata answers type, help and unit of metrics; clients choose rate() for counters by it.
 func (s *Server) promMetadata(w http.ResponseWriter, r *http.Request) {
 	limit := -1
 	if v := r.FormValue("limit"); v != "" {
@@ -85,7 +85,7 @@ func (s *Server) promMetadata(w http.ResponseWriter, r *http.Request) {
 		limit = n
 	}
 	data := map[string][]evaluator.Metadata{}
-	for _, m := range evaluator.MetricMetadata() {
+	for _, m := range s.families() {
 		if limit >= 0 && len(data) >= limit {
 			break
 		}

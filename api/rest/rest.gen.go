@@ -139,25 +139,25 @@ func (e JaegerReferenceRefType) Valid() bool {
 
 // Defines values for JaegerTagType.
 const (
-	Binary  JaegerTagType = "binary"
-	Bool    JaegerTagType = "bool"
-	Float64 JaegerTagType = "float64"
-	Int64   JaegerTagType = "int64"
-	String  JaegerTagType = "string"
+	JaegerTagTypeBinary  JaegerTagType = "binary"
+	JaegerTagTypeBool    JaegerTagType = "bool"
+	JaegerTagTypeFloat64 JaegerTagType = "float64"
+	JaegerTagTypeInt64   JaegerTagType = "int64"
+	JaegerTagTypeString  JaegerTagType = "string"
 )
 
 // Valid indicates whether the value is a known member of the JaegerTagType enum.
 func (e JaegerTagType) Valid() bool {
 	switch e {
-	case Binary:
+	case JaegerTagTypeBinary:
 		return true
-	case Bool:
+	case JaegerTagTypeBool:
 		return true
-	case Float64:
+	case JaegerTagTypeFloat64:
 		return true
-	case Int64:
+	case JaegerTagTypeInt64:
 		return true
-	case String:
+	case JaegerTagTypeString:
 		return true
 	default:
 		return false
@@ -209,6 +209,30 @@ func (e MessagingClientKind) Valid() bool {
 	case MessagingClientKindProducer:
 		return true
 	case MessagingClientKindUnderscoreOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MetricQueryAnswerDataResultType.
+const (
+	MetricQueryAnswerDataResultTypeMatrix MetricQueryAnswerDataResultType = "matrix"
+	MetricQueryAnswerDataResultTypeScalar MetricQueryAnswerDataResultType = "scalar"
+	MetricQueryAnswerDataResultTypeString MetricQueryAnswerDataResultType = "string"
+	MetricQueryAnswerDataResultTypeVector MetricQueryAnswerDataResultType = "vector"
+)
+
+// Valid indicates whether the value is a known member of the MetricQueryAnswerDataResultType enum.
+func (e MetricQueryAnswerDataResultType) Valid() bool {
+	switch e {
+	case MetricQueryAnswerDataResultTypeMatrix:
+		return true
+	case MetricQueryAnswerDataResultTypeScalar:
+		return true
+	case MetricQueryAnswerDataResultTypeString:
+		return true
+	case MetricQueryAnswerDataResultTypeVector:
 		return true
 	default:
 		return false
@@ -932,6 +956,93 @@ type Meta struct {
 	Warnings    []string `json:"warnings"`
 }
 
+// Metric defines model for Metric.
+type Metric struct {
+	Help string `json:"help"`
+
+	// Name Examples: http_server_request_duration_seconds
+	Name string `json:"name"`
+
+	// Series Series with a sample lately. What was added in the last half minute may not be counted.
+	Series int64 `json:"series"`
+
+	// Type counter, gauge, histogram, summary, or unknown.
+	//
+	// Examples: histogram
+	Type string `json:"type"`
+
+	// Unit Empty when it is not known.
+	//
+	// Examples: seconds
+	Unit string `json:"unit"`
+}
+
+// MetricLabels defines model for MetricLabels.
+type MetricLabels struct {
+	// Meta For which times, from where and how complete an answer is.
+	Meta Meta `json:"meta"`
+
+	// Name The label asked for; null when values are names of labels.
+	Name *string `json:"name"`
+
+	// Next Where to go on; absent on the last page.
+	Next *string `json:"next,omitempty"`
+
+	// Total How many are in this answer.
+	Total  int      `json:"total"`
+	Values []string `json:"values"`
+}
+
+// MetricList defines model for MetricList.
+type MetricList struct {
+	// Meta For which times, from where and how complete an answer is.
+	Meta    Meta     `json:"meta"`
+	Metrics []Metric `json:"metrics"`
+
+	// Next Where to go on; absent on the last page.
+	Next *string `json:"next,omitempty"`
+
+	// Total How many are in this answer.
+	Total int `json:"total"`
+}
+
+// MetricQuery defines model for MetricQuery.
+type MetricQuery struct {
+	// End RFC 3339 or Unix seconds.
+	End *string `json:"end,omitempty"`
+
+	// Query PromQL.
+	//
+	// Examples: sum by (service_name) (rate(http_server_request_duration_seconds_count[1m]))
+	Query string `json:"query"`
+
+	// Start RFC 3339 or Unix seconds.
+	Start *string `json:"start,omitempty"`
+
+	// Step Duration.
+	//
+	// Examples: 15s
+	Step *string `json:"step,omitempty"`
+
+	// Time RFC 3339 or Unix seconds.
+	Time *string `json:"time,omitempty"`
+}
+
+// MetricQueryAnswer defines model for MetricQueryAnswer.
+type MetricQueryAnswer struct {
+	// Data As Prometheus' query API answers it.
+	Data struct {
+		Result     []interface{}                   `json:"result"`
+		ResultType MetricQueryAnswerDataResultType `json:"resultType"`
+	} `json:"data"`
+
+	// Meta For which times, from where and how complete an answer is.
+	Meta Meta `json:"meta"`
+}
+
+// MetricQueryAnswerDataResultType defines model for MetricQueryAnswer.Data.ResultType.
+type MetricQueryAnswerDataResultType string
+
 // Node defines model for Node.
 type Node struct {
 	Name string   `json:"name"`
@@ -1580,6 +1691,57 @@ type ListMessagingParams struct {
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
+// ListMetricsParams defines parameters for ListMetrics.
+type ListMetricsParams struct {
+	// Limit How many to answer at most; without it all.
+	Limit *ListLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Next The `next` of the answer before.
+	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// ListMetricLabelsParams defines parameters for ListMetricLabels.
+type ListMetricLabelsParams struct {
+	// Name Label whose values are asked for; without it the names of labels are answered.
+	Name *string `form:"name,omitempty" json:"name,omitempty"`
+
+	// Match Series selector, as http_server_request_duration_seconds_count{job="shop/cart"}.
+	Match *string `form:"match,omitempty" json:"match,omitempty"`
+
+	// Start Begin of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Limit How many to answer at most; without it all.
+	Limit *ListLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Next The `next` of the answer before.
+	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// QueryMetricsParams defines parameters for QueryMetrics.
+type QueryMetricsParams struct {
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
 // GetPipelineParams defines parameters for GetPipeline.
 type GetPipelineParams struct {
 	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
@@ -1763,6 +1925,9 @@ type GetTraceParams struct {
 // SearchLogsJSONRequestBody defines body for SearchLogs for application/json ContentType.
 type SearchLogsJSONRequestBody = LogSearch
 
+// QueryMetricsJSONRequestBody defines body for QueryMetrics for application/json ContentType.
+type QueryMetricsJSONRequestBody = MetricQuery
+
 // SearchTracesJSONRequestBody defines body for SearchTraces for application/json ContentType.
 type SearchTracesJSONRequestBody = TraceSearch
 
@@ -1807,6 +1972,15 @@ type ServerInterface interface {
 	// ListMessaging Producers and consumers of messages, and how long messages took between them.
 	// (GET /api/v1/messaging)
 	ListMessaging(w http.ResponseWriter, r *http.Request, params ListMessagingParams)
+	// ListMetrics Metric families that PromQL can be asked for, by name.
+	// (GET /api/v1/metrics)
+	ListMetrics(w http.ResponseWriter, r *http.Request, params ListMetricsParams)
+	// ListMetricLabels Names of labels, or the values of one.
+	// (GET /api/v1/metrics/labels)
+	ListMetricLabels(w http.ResponseWriter, r *http.Request, params ListMetricLabelsParams)
+	// QueryMetrics PromQL at one time, or over a range.
+	// (POST /api/v1/metrics/query)
+	QueryMetrics(w http.ResponseWriter, r *http.Request, params QueryMetricsParams)
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams)
@@ -1930,6 +2104,24 @@ func (_ Unimplemented) GetLogVolume(w http.ResponseWriter, r *http.Request, para
 // ListMessaging Producers and consumers of messages, and how long messages took between them.
 // (GET /api/v1/messaging)
 func (_ Unimplemented) ListMessaging(w http.ResponseWriter, r *http.Request, params ListMessagingParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListMetrics Metric families that PromQL can be asked for, by name.
+// (GET /api/v1/metrics)
+func (_ Unimplemented) ListMetrics(w http.ResponseWriter, r *http.Request, params ListMetricsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListMetricLabels Names of labels, or the values of one.
+// (GET /api/v1/metrics/labels)
+func (_ Unimplemented) ListMetricLabels(w http.ResponseWriter, r *http.Request, params ListMetricLabelsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// QueryMetrics PromQL at one time, or over a range.
+// (POST /api/v1/metrics/query)
+func (_ Unimplemented) QueryMetrics(w http.ResponseWriter, r *http.Request, params QueryMetricsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3177,6 +3369,248 @@ func (siw *ServerInterfaceWrapper) ListMessaging(w http.ResponseWriter, r *http.
 	handler.ServeHTTP(w, r)
 }
 
+// ListMetrics operation middleware
+func (siw *ServerInterfaceWrapper) ListMetrics(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMetricsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "next" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "next", r.URL.Query(), &params.Next, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "next"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "next", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListMetrics(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListMetricLabels operation middleware
+func (siw *ServerInterfaceWrapper) ListMetricLabels(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMetricLabelsParams
+
+	// ------------- Optional query parameter "name" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "name", r.URL.Query(), &params.Name, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "name"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "match" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "match", r.URL.Query(), &params.Match, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "match"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "match", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "next" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "next", r.URL.Query(), &params.Next, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "next"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "next", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListMetricLabels(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// QueryMetrics operation middleware
+func (siw *ServerInterfaceWrapper) QueryMetrics(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params QueryMetricsParams
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.QueryMetrics(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetPipeline operation middleware
 func (siw *ServerInterfaceWrapper) GetPipeline(w http.ResponseWriter, r *http.Request) {
 
@@ -4213,6 +4647,15 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/services/{name}/metrics", wrapper.GetServiceMetrics)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/metrics", wrapper.ListMetrics)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/metrics/labels", wrapper.ListMetricLabels)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/metrics/query", wrapper.QueryMetrics)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/servicemap", wrapper.GetServiceMap)
 	})
 	r.Group(func(r chi.Router) {
@@ -4798,6 +5241,124 @@ func (response ListMessagingdefaultApplicationProblemPlusJSONResponse) VisitList
 	return err
 }
 
+type ListMetricsRequestObject struct {
+	Params ListMetricsParams
+}
+
+type ListMetricsResponseObject interface {
+	VisitListMetricsResponse(w http.ResponseWriter) error
+}
+
+type ListMetrics200JSONResponse MetricList
+
+func (response ListMetrics200JSONResponse) VisitListMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMetricsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMetricsdefaultApplicationProblemPlusJSONResponse) VisitListMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMetricLabelsRequestObject struct {
+	Params ListMetricLabelsParams
+}
+
+type ListMetricLabelsResponseObject interface {
+	VisitListMetricLabelsResponse(w http.ResponseWriter) error
+}
+
+type ListMetricLabels200JSONResponse MetricLabels
+
+func (response ListMetricLabels200JSONResponse) VisitListMetricLabelsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMetricLabelsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMetricLabelsdefaultApplicationProblemPlusJSONResponse) VisitListMetricLabelsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryMetricsRequestObject struct {
+	Params QueryMetricsParams
+	Body   *QueryMetricsJSONRequestBody
+}
+
+type QueryMetricsResponseObject interface {
+	VisitQueryMetricsResponse(w http.ResponseWriter) error
+}
+
+type QueryMetrics200JSONResponse MetricQueryAnswer
+
+func (response QueryMetrics200JSONResponse) VisitQueryMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryMetricsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response QueryMetricsdefaultApplicationProblemPlusJSONResponse) VisitQueryMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetPipelineRequestObject struct {
 	Params GetPipelineParams
 }
@@ -5342,6 +5903,15 @@ type StrictServerInterface interface {
 	// ListMessaging Producers and consumers of messages, and how long messages took between them.
 	// (GET /api/v1/messaging)
 	ListMessaging(ctx context.Context, request ListMessagingRequestObject) (ListMessagingResponseObject, error)
+	// ListMetrics Metric families that PromQL can be asked for, by name.
+	// (GET /api/v1/metrics)
+	ListMetrics(ctx context.Context, request ListMetricsRequestObject) (ListMetricsResponseObject, error)
+	// ListMetricLabels Names of labels, or the values of one.
+	// (GET /api/v1/metrics/labels)
+	ListMetricLabels(ctx context.Context, request ListMetricLabelsRequestObject) (ListMetricLabelsResponseObject, error)
+	// QueryMetrics PromQL at one time, or over a range.
+	// (POST /api/v1/metrics/query)
+	QueryMetrics(ctx context.Context, request QueryMetricsRequestObject) (QueryMetricsResponseObject, error)
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(ctx context.Context, request GetPipelineRequestObject) (GetPipelineResponseObject, error)
@@ -5761,6 +6331,91 @@ func (sh *strictHandler) ListMessaging(w http.ResponseWriter, r *http.Request, p
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListMessagingResponseObject); ok {
 		if err := validResponse.VisitListMessagingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListMetrics operation middleware
+func (sh *strictHandler) ListMetrics(w http.ResponseWriter, r *http.Request, params ListMetricsParams) {
+	var request ListMetricsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMetrics(ctx, request.(ListMetricsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMetrics")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListMetricsResponseObject); ok {
+		if err := validResponse.VisitListMetricsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListMetricLabels operation middleware
+func (sh *strictHandler) ListMetricLabels(w http.ResponseWriter, r *http.Request, params ListMetricLabelsParams) {
+	var request ListMetricLabelsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMetricLabels(ctx, request.(ListMetricLabelsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMetricLabels")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListMetricLabelsResponseObject); ok {
+		if err := validResponse.VisitListMetricLabelsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// QueryMetrics operation middleware
+func (sh *strictHandler) QueryMetrics(w http.ResponseWriter, r *http.Request, params QueryMetricsParams) {
+	var request QueryMetricsRequestObject
+
+	request.Params = params
+
+	var body QueryMetricsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.QueryMetrics(ctx, request.(QueryMetricsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "QueryMetrics")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(QueryMetricsResponseObject); ok {
+		if err := validResponse.VisitQueryMetricsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -201,6 +201,7 @@ Try:
   curl -s http://%[2]s/api/v1/services
   curl -s http://%[2]s/api/v1/servicemap
   curl -s http://%[2]s/prometheus/api/v1/query --data-urlencode 'query=sum by (service_name) (rate(traces_span_metrics_calls_total[1m]))'
+  curl -s http://%[2]s/prometheus/api/v1/query --data-urlencode 'query=sum by (service_name) (rate(shop_orders_placed_total[1m]))'
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:%[4]s OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf  your-own-service
   Grafana: add a Prometheus data source with URL http://%[2]s/prometheus
   Edit %[5]s and send this process SIGHUP.

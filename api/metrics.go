@@ -1,0 +1,236 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	promstorage "github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+	webapi "github.com/prometheus/prometheus/web/api/v1"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/evaluator"
+)
+
+// lookback is how far back PromQL looks for a series' value at an instant.
+const lookback = 5 * time.Minute
+
+// families describes every metric family, those of the views first where a name is in both.
+func (s *Server) families() []evaluator.Metadata {
+	list := evaluator.MetricMetadata()
+	if s.cfg.Metrics != nil {
+		list = append(list, evaluator.FamilyMetadata(s.cfg.Metrics.Families())...)
+	}
+	slices.SortFunc(list, func(a, b evaluator.Metadata) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// metricsMeta is meta for answers from views and samples together.
+func (s *Server) metricsMeta(m moment, r timeRange, warnings annotations.Annotations) rest.Meta {
+	out := s.meta(m, r)
+	if s.cfg.Metrics != nil {
+		if from, to, ok := s.cfg.Metrics.Range(); ok {
+			from = later(from, r.start)
+			if out.Since == nil || from.Before(*out.Since) {
+				out.Since = &from
+			}
+			if out.UpTo == nil || to.After(*out.UpTo) {
+				out.UpTo = &to
+			}
+		}
+	}
+	texts, _ := warnings.AsStrings("", 10, 0)
+	out.Partial = out.Partial || len(texts) > 0
+	out.Warnings = append(out.Warnings, texts...)
+	return out
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// ListMetrics implements rest.StrictServerInterface.
+func (s *Server) ListMetrics(_ context.Context, q rest.ListMetricsRequestObject) (rest.ListMetricsResponseObject, error) {
+	m := s.moment()
+	counts, err := (&evaluator.Queryable{Reader: s.cfg.Views}).SeriesCounts()
+	if err != nil {
+		return nil, err
+	}
+	if s.cfg.Metrics != nil {
+		for name, n := range s.cfg.Metrics.SeriesCounts() {
+			if _, ofViews := counts[name]; !ofViews {
+				counts[name] = n
+			}
+		}
+	}
+	out := []rest.Metric{}
+	for _, f := range s.families() {
+		v := rest.Metric{Name: f.Name, Type: string(f.Type), Unit: f.Unit, Help: f.Help}
+		names := []string{f.Name}
+		if f.Type == model.MetricTypeHistogram || f.Type == model.MetricTypeSummary {
+			names = append(names, f.Name+"_bucket", f.Name+"_sum", f.Name+"_count")
+		}
+		for _, name := range names {
+			v.Series += int64(counts[name])
+		}
+		if v.Series > 0 {
+			out = append(out, v)
+		}
+	}
+	out, next, err := page(out, value(q.Params.Limit), q.Params.Next, func(v rest.Metric) string { return v.Name })
+	if err != nil {
+		return nil, err
+	}
+	return rest.ListMetrics200JSONResponse{Metrics: out, Total: len(out), Next: next, Meta: s.metricsMeta(m, timeRange{}, nil)}, nil
+}
+
+// ListMetricLabels implements rest.StrictServerInterface.
+func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRequestObject) (rest.ListMetricLabelsResponseObject, error) {
+	m := s.moment()
+	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	var ms []*labels.Matcher
+	if q.Params.Match != nil {
+		if ms, err = evaluator.NewParser().ParseMetricSelector(*q.Params.Match); err != nil {
+			return nil, advise(problemf(errBadRequest, "invalid_match", "match: %v", err), `Give a series selector, as up{job="shop/cart"}.`)
+		}
+	}
+	querier, err := s.cfg.Queryable.Querier(r.start.UnixMilli(), r.end.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	defer querier.Close()
+	list, warnings, err := labelsOf(ctx, querier, q.Params.Name, ms)
+	if err != nil {
+		return nil, err
+	}
+	list, next, err := page(list, value(q.Params.Limit), q.Params.Next, func(v string) string { return v })
+	if err != nil {
+		return nil, err
+	}
+	return rest.ListMetricLabels200JSONResponse{Name: q.Params.Name, Values: list, Total: len(list), Next: next, Meta: s.metricsMeta(m, r, warnings)}, nil
+}
+
+func labelsOf(ctx context.Context, q promstorage.Querier, name *string, ms []*labels.Matcher) ([]string, annotations.Annotations, error) {
+	var list []string
+	var warnings annotations.Annotations
+	var err error
+	if name != nil {
+		list, warnings, err = q.LabelValues(ctx, *name, nil, ms...)
+	} else {
+		list, warnings, err = q.LabelNames(ctx, nil, ms...)
+	}
+	if list == nil {
+		list = []string{}
+	}
+	return list, warnings, err
+}
+
+// QueryMetrics implements rest.StrictServerInterface.
+func (s *Server) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObject) (rest.QueryMetricsResponseObject, error) {
+	m := s.moment()
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
+	defer cancel()
+	query, r, err := s.promQuery(ctx, m, q.Body)
+	if err != nil {
+		return nil, err
+	}
+	defer query.Close()
+	res := query.Exec(ctx)
+	if res.Err != nil {
+		return nil, queryError(res.Err)
+	}
+	var out rest.QueryMetrics200JSONResponse
+	// Prometheus' own encoding, so that clients read it as they read Prometheus.
+	b, err := webapi.JSONCodec{}.Encode(&webapi.Response{Status: "success", Data: &webapi.QueryData{ResultType: res.Value.Type(), Result: res.Value}})
+	if err == nil {
+		err = json.Unmarshal(b, &out)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("api: encode the result of a query: %w", err)
+	}
+	warnings, _ := res.Warnings.AsStrings(q.Body.Query, 10, 0)
+	out.Meta = s.metricsMeta(m, r, nil)
+	out.Meta.Partial = out.Meta.Partial || len(warnings) > 0
+	out.Meta.Warnings = append(out.Meta.Warnings, warnings...)
+	return out, nil
+}
+
+// promQuery reads what is asked for: an instant, or a range.
+func (s *Server) promQuery(ctx context.Context, m moment, b *rest.MetricQuery) (promql.Query, timeRange, error) {
+	if b.Start == nil && b.End == nil && b.Step == nil {
+		at := s.newest(m)
+		var err error
+		if b.Time != nil {
+			if at, err = parseTime("time", *b.Time); err != nil {
+				return nil, timeRange{}, err
+			}
+		}
+		q, err := s.cfg.Engine.NewInstantQuery(ctx, s.cfg.Queryable, nil, b.Query, at)
+		return q, timeRange{start: at.Add(-lookback), end: at}, queryError(err)
+	}
+	if b.Time != nil {
+		return nil, timeRange{}, advise(problemf(errBadRequest, "invalid_range", "time and a range exclude each other"), "Give time, or start, end and step.")
+	}
+	r, err := m.rangeOf(b.Start, b.End, defaultRange)
+	if err != nil {
+		return nil, r, err
+	}
+	step := max(r.end.Sub(r.start)/defaultPoints, time.Second).Truncate(time.Second)
+	if b.Step != nil {
+		if step, err = parseDuration("step", *b.Step); err != nil {
+			return nil, r, err
+		}
+	}
+	if step < time.Millisecond || r.end.Sub(r.start)/step > maxPoints {
+		return nil, r, advise(problemf(errBadRequest, "too_many_points", "range and step make more than %d points", maxPoints), "Give a longer step or a shorter range.")
+	}
+	q, err := s.cfg.Engine.NewRangeQuery(ctx, s.cfg.Queryable, nil, b.Query, r.start, r.end, step)
+	return q, r, queryError(err)
+}
+
+// newest is the newest time that views or samples know.
+func (s *Server) newest(m moment) time.Time {
+	at := m.known()
+	if s.cfg.Metrics != nil {
+		at = later(at, s.cfg.Metrics.Frontier().Head)
+	}
+	if at.IsZero() {
+		return m.now
+	}
+	return at
+}
+
+// queryError tells what the client did wrong from what went wrong here.
+func queryError(err error) error {
+	var canceled promql.ErrQueryCanceled
+	var timeout promql.ErrQueryTimeout
+	var many promql.ErrTooManySamples
+	var stored promql.ErrStorage
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &canceled):
+		return fmt.Errorf("%w: %w", context.Canceled, err)
+	case errors.As(err, &timeout):
+		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	case errors.As(err, &stored):
+		return err
+	case errors.As(err, &many):
+		return advise(problemf(errBadRequest, "too_many_samples", "query: %v", err), "Ask for fewer series or a shorter range.")
+	}
+	return advise(problemf(errBadRequest, "invalid_query", "query: %v", err), "See https://prometheus.io/docs/prometheus/latest/querying/basics/ for PromQL.")
+}

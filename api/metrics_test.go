@@ -1,0 +1,79 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/metricstest"
+)
+
+// metricsBench holds OTLP metrics beside the views.
+type metricsBench struct {
+	*views.Metrics
+	*storage.Samples
+	kv     storage.KV
+	offset int64
+}
+
+func newMetricsBench(t testing.TB) *bench {
+	t.Helper()
+	kv := storage.NewMem(storage.MemOptions{})
+	m, err := views.OpenMetrics(kv, views.MetricsConfig{})
+	require.NoError(t, err)
+	mb := &metricsBench{Metrics: m, Samples: storage.OpenSamples(t.TempDir(), storage.SamplesOptions{}), kv: kv}
+	t.Cleanup(func() { require.NoError(t, mb.Samples.Close()) })
+	require.NoError(t, mb.Wait(context.Background()))
+	b := newBench(t, func(c *Config) {
+		sources := &evaluator.Sources{Views: &evaluator.Queryable{Reader: c.Views}, Samples: mb.Samples}
+		c.Metrics, c.Queryable, c.Exemplars = mb, sources, sources
+	})
+	b.metrics = mb
+	return b
+}
+
+// gauges commits lines of time, name and value.
+func (b *bench) gauges(script string) {
+	b.t.Helper()
+	m := b.metrics
+	for line := range strings.Lines(script) {
+		f := strings.Fields(line)
+		require.Len(b.t, f, 3, line)
+		when, err := time.ParseDuration(f[0])
+		require.NoError(b.t, err)
+		md := pmetric.NewMetrics()
+		v, err := strconv.ParseFloat(f[2], 64)
+		require.NoError(b.t, err)
+		metricstest.Gauge(metricstest.Resource(md, "cart", "cart-0"), f[1], pcommon.Timestamp(when), v)
+		m.Apply("otlp_metrics", 0, views.Record{Offset: m.offset, Timestamp: when.Milliseconds()}, md)
+		m.offset++
+		c := m.Collect(nil)
+		_, err = m.Append(context.Background(), c.Samples)
+		require.NoError(b.t, err)
+		require.NoError(b.t, m.kv.Commit(c.Commit))
+		m.Install(c)
+	}
+}
+
+// TestMetricsOverPrometheusAPI: what is known of OTLP metrics is there for Prometheus' clients too.
+func TestMetricsOverPrometheusAPI(t *testing.T) {
+	b := newMetricsBench(t)
+	b.gauges("40s depth 2\n50s depth 3")
+	w := b.get("/prometheus/api/v1/metadata?metric=depth_ratio")
+	require.Equal(t, http.StatusOK, w.Code)
+	require.JSONEq(t, `{"status":"success","data":{"depth_ratio":[{"type":"gauge","help":"The depth.","unit":""}]}}`, w.Body.String())
+	w = b.get("/prometheus/api/v1/query?query=depth_ratio&time=50")
+	require.Contains(t, w.Body.String(), `[50,"3"]`)
+	w = b.get("/prometheus/api/v1/label/__name__/values?start=0&end=60")
+	require.Contains(t, w.Body.String(), `"target_info"`)
+}
