@@ -189,8 +189,10 @@ func TestDropVersion(t *testing.T) {
 		}
 		return n
 	}
-	if err := db.DropVersion(context.Background(), 1); err != nil {
-		t.Fatal(err)
+	for shard := range uint16(3) {
+		if err := db.DropVersion(context.Background(), 1, shard); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if got, want := count(), 2*(3*901+1); got != want {
 		t.Fatalf("%d entries left, want %d", got, want)
@@ -203,7 +205,7 @@ func TestDropVersion(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := db.DropVersion(ctx, 2); !errors.Is(err, context.Canceled) {
+	if err := db.DropVersion(ctx, 2, 0); !errors.Is(err, context.Canceled) {
 		t.Fatalf("canceled drop: %v", err)
 	}
 }

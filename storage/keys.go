@@ -3,7 +3,9 @@ package storage
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 )
 
 // Table names one kind of entry. This is the key table: every key begins with
@@ -27,6 +29,7 @@ import (
 //	TableTraces      block uint32 BE                              views: summaries of traces
 //	TableRaw         signal byte, checkpoint uint64 BE, n uint32 BE views: raw records, OTLP compressed with zstd
 //	TableRuleSamples series hash uint64 BE, bucket uint32 BE      evaluator: samples written by rules
+//	TableReplay      'p', or 'r' and id uint64 BE                 pipeline: which versions are read, replays; JSON
 //	TableDelta       's', series hash 16 bytes                    views: running value of a series that is sent as deltas
 //	                 'h', time uint64 BE, partition uint32 BE,    views: deltas that wait for the other partitions
 //	                 offset uint64 BE, piece uint32 BE
@@ -53,7 +56,46 @@ const (
 	TableRaw         Table = 'B'
 	TableDelta       Table = 'D'
 	TableFamily      Table = 'F'
+	TableReplay      Table = 'V'
 )
+
+// versioned are the tables that belong to a view version. In version 0 they stand beside those that belong to none, so that
+// dropping the views of version 0 deletes these alone. A new table of the views belongs in this list.
+var versioned = []Table{TablePosition, TableMeta, TableSeries, TableJournal, TableCells, TableWaiting, TableDedup, TableTraces, TableRaw,
+	TableDelta, TableFamily}
+
+// ofViews reports whether a key belongs to a view version.
+func ofViews(key []byte) bool {
+	return len(key) >= KeyPrefixLen && (binary.BigEndian.Uint32(key) > 0 || slices.Contains(versioned, Table(key[KeyPrefixLen-1])))
+}
+
+// Versions returns the view versions that something is stored of, ascending.
+func Versions(kv KV) ([]uint32, error) {
+	var list []uint32
+	errFound := errors.New("found")
+	from := Key(0, 0, 0)
+	for {
+		var at []byte
+		err := kv.Scan(from, nil, func(k, _ []byte) error {
+			at = bytes.Clone(k)
+			return errFound
+		})
+		if err != nil && !errors.Is(err, errFound) {
+			return nil, fmt.Errorf("storage: list versions: %w", err)
+		}
+		switch {
+		case len(at) < KeyPrefixLen:
+			return list, nil
+		case ofViews(at):
+			list = append(list, binary.BigEndian.Uint32(at))
+			if from = PrefixEnd(at[:4]); from == nil {
+				return list, nil
+			}
+		default:
+			from = PrefixEnd(at[:KeyPrefixLen])
+		}
+	}
+}
 
 // KeyPrefixLen is the length of what every key begins with.
 const KeyPrefixLen = 4 + 2 + 1

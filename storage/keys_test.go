@@ -3,6 +3,8 @@ package storage
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"slices"
 	"testing"
 )
 
@@ -71,4 +73,51 @@ func FuzzParsePosition(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestVersionsAndDrop: dropping version 0 takes the views of it alone, and what is left says which versions there are.
+func TestVersionsAndDrop(t *testing.T) {
+	type store interface {
+		KV
+		DropVersion(ctx context.Context, version uint32, shard uint16) error
+	}
+	db, err := Open(t.TempDir(), Options{MinFreeBytes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for name, kv := range map[string]store{"mem": NewMem(MemOptions{}), "badger": db} {
+		put := func(version uint32, tables ...Table) {
+			c := Commit{Version: version, Shard: 3, Positions: []Position{{Topic: "t"}}}
+			for _, table := range tables {
+				c.Entries = append(c.Entries, Entry{Key: Key(version, 3, table, 'x'), Value: []byte{1}})
+			}
+			if err := kv.Commit(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(0, append([]Table{TableAlert, TableOutbox, TableNotify, TableRuleSamples, TableReplay}, versioned...)...)
+		put(2, versioned...)
+		put(7, TableMeta)
+		f := func(want ...uint32) {
+			t.Helper()
+			if got, err := Versions(kv); err != nil || !slices.Equal(got, want) {
+				t.Fatalf("%s: versions %v, %v; want %v", name, got, err, want)
+			}
+		}
+		f(0, 2, 7)
+		for _, v := range []uint32{0, 7} {
+			if err := kv.DropVersion(t.Context(), v, 3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f(2)
+		left := ""
+		if err := kv.Scan(nil, Key(1, 0, 0), func(k, _ []byte) error { left += string(k[KeyPrefixLen-1]); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if left != "ANORV" {
+			t.Fatalf("%s: tables %q are left of version 0", name, left)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"sync"
 
@@ -161,6 +162,22 @@ func (m *Mem) Scan(from, to []byte, fn func(key, value []byte) error) error {
 // Positions returns every position stored for a version and shard, ordered by topic and partition.
 func (m *Mem) Positions(version uint32, shard uint16) ([]Position, error) {
 	return positions(m, version, shard)
+}
+
+// DropVersion deletes the views of a version in a shard, as DB does.
+func (m *Mem) DropVersion(_ context.Context, version uint32, shard uint16) error {
+	var c Commit
+	from := Key(version, shard, 0)[:KeyPrefixLen-1]
+	err := m.Scan(from, PrefixEnd(from), func(k, _ []byte) error {
+		if ofViews(k) {
+			c.Entries = append(c.Entries, Entry{Key: bytes.Clone(k)})
+		}
+		return nil
+	})
+	if err != nil || len(c.Entries) == 0 {
+		return err
+	}
+	return m.Commit(c)
 }
 
 // Close makes every later call return ErrClosed.

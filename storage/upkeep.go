@@ -78,10 +78,10 @@ func (db *DB) load(r io.Reader) (err error) {
 // dropBatch keys are deleted by one transaction of DropVersion, so that commits wait for milliseconds only.
 const dropBatch = 1000
 
-// DropVersion deletes every entry of a view version. It is not atomic: called again after an interruption it goes on. Badger's
-// own DropPrefix would stop all writes until it has rewritten every table concerned.
-func (db *DB) DropVersion(ctx context.Context, version uint32) error {
-	from := Key(version, 0, 0)[:4]
+// DropVersion deletes the views of a version in a shard; the tables that belong to no version stay. It is not atomic: called again
+// after an interruption it goes on. Badger's own DropPrefix would stop all writes until it has rewritten every table concerned.
+func (db *DB) DropVersion(ctx context.Context, version uint32, shard uint16) error {
+	from := Key(version, shard, 0)[:KeyPrefixLen-1]
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -100,7 +100,7 @@ func (db *DB) DropVersion(ctx context.Context, version uint32) error {
 	}
 }
 
-// firstKeys returns the first keys with from <= key < to, at most n.
+// firstKeys returns the first keys of views with from <= key < to, at most n.
 func (db *DB) firstKeys(from, to []byte, n int) ([][]byte, error) {
 	var keys [][]byte
 	err := db.view(func(txn *badger.Txn) error {
@@ -114,7 +114,9 @@ func (db *DB) firstKeys(from, to []byte, n int) ([][]byte, error) {
 			if to != nil && string(k) >= string(to) {
 				break
 			}
-			keys = append(keys, k)
+			if ofViews(k) {
+				keys = append(keys, k)
+			}
 		}
 		return nil
 	})
