@@ -11,8 +11,9 @@ type Change struct {
 
 // Feed tells subscribers that commits happened. Publish never blocks: what a slow subscriber has not taken is merged.
 type Feed struct {
-	mu   sync.Mutex
-	subs map[*Subscription]struct{}
+	mu      sync.Mutex
+	subs    map[*Subscription]struct{}
+	forward func(fr Frontier, red, edges []uint32) // to the Live that shows the Set
 }
 
 // Subscription is one reader's place in a Feed.
@@ -45,6 +46,16 @@ func (f *Feed) Publish(fr Frontier, red, edges []uint32) {
 	for s := range f.subs {
 		s.add(fr, red, edges)
 	}
+	if f.forward != nil {
+		f.forward(fr, red, edges)
+	}
+}
+
+// forwardTo makes fn hear of every later Publish; nil ends that.
+func (f *Feed) forwardTo(fn func(fr Frontier, red, edges []uint32)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forward = fn
 }
 
 func (s *Subscription) add(fr Frontier, red, edges []uint32) {

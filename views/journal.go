@@ -355,8 +355,38 @@ func (s *Set) dedupBefore() int64 {
 	return s.dedup.windowStart(oldest)
 }
 
+func floorKey(ks keyspace) []byte { return ks.key(storage.TableMeta, 'f') }
+
+// FloorEntry makes the Set of a new version count nothing that ended before from, Unix seconds: an older version has it. It is to be
+// committed before the Set is opened for the first time.
+func FloorEntry(version uint32, shard uint16, from int64) storage.Entry {
+	return storage.Entry{Key: floorKey(keyspace{version, shard}), Value: binary.BigEndian.AppendUint64(nil, uint64(from))}
+}
+
+func (s *Set) restoreFloor() error {
+	v, err := s.kv.kv.Get(floorKey(s.kv.keyspace))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read floor: %w", err)
+	}
+	if len(v) != 8 {
+		return fmt.Errorf("floor: %w", errCorrupt)
+	}
+	floor := int64(binary.BigEndian.Uint64(v))
+	s.red.floor, s.edges.floor = floor, floor
+	for _, t := range s.tables {
+		t.floor = floor
+	}
+	return nil
+}
+
 // restore reads the last fold and replays the journal after it.
 func (s *Set) restore() error {
+	if err := s.restoreFloor(); err != nil {
+		return err
+	}
 	v, err := s.kv.kv.Get(stateKey(s.kv.keyspace))
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("read state: %w", err)

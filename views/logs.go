@@ -270,28 +270,44 @@ type LogPattern struct {
 
 // LogPatterns returns the patterns of a range, most frequent first; an empty service means all.
 func (s *Set) LogPatterns(from, to time.Time, service string) ([]LogPattern, error) {
-	rows, err := s.TableRows(TablePatterns, from, to, func(l []string) bool { return service == "" || l[0] == service })
-	if err != nil {
-		return nil, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return mergePatterns(rows, func(label string) string {
-		if id, ok := parseClusterID(label); ok {
-			if c := s.patterns.by[id]; c != nil {
-				return c.pattern()
-			}
-		}
-		return Other
-	}), nil
+	return logPatterns(s.one(from, to), service)
 }
 
-func mergePatterns(rows []TallyRow, pattern func(label string) string) []LogPattern {
+// logPatterns reads one by one: the ids of clusters mean something within their Set alone.
+func logPatterns(ps []stretch, service string) ([]LogPattern, error) {
+	var all []TallyRow
+	for _, p := range ps {
+		rows, err := tableRows([]stretch{p}, TablePatterns, func(l []string) bool { return service == "" || l[0] == service })
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p.set.patternRows(rows)...)
+	}
+	return mergePatterns(all), nil
+}
+
+// patternRows puts the pattern in the place of the cluster's id.
+func (s *Set) patternRows(rows []TallyRow) []TallyRow {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for i := range rows {
+		name := Other
+		if id, ok := parseClusterID(rows[i].Labels[1]); ok {
+			if c := s.patterns.by[id]; c != nil {
+				name = c.pattern()
+			}
+		}
+		rows[i].Labels[1] = name
+	}
+	return rows
+}
+
+func mergePatterns(rows []TallyRow) []LogPattern {
 	by := map[string]*LogPattern{}
 	tallies := map[string]*Tally{}
 	for i := range rows {
 		r := &rows[i]
-		name := pattern(r.Labels[1])
+		name := r.Labels[1]
 		p := by[name]
 		if p == nil {
 			p = &LogPattern{Pattern: name, FirstSeen: r.FirstSeen}

@@ -36,6 +36,29 @@ func rangeOf(from, to time.Time) span {
 	return r
 }
 
+// A stretch is a range and the Set to read it from. Readers add up stretches, so that a Live can join versions: what they add up are counts,
+// and quantiles are computed from the sums.
+type stretch struct {
+	set *Set
+	span
+}
+
+// one is a range that this Set alone answers.
+func (s *Set) one(from, to time.Time) []stretch { return []stretch{{s, rangeOf(from, to)}} }
+
+// eachStretch calls fn for each stretch under the read lock of its Set.
+func eachStretch(ps []stretch, fn func(s *Set, r span) error) error {
+	for _, p := range ps {
+		p.set.mu.RLock()
+		err := fn(p.set, p.span)
+		p.set.mu.RUnlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // sumsOf covers a range for sums: from wide buckets where they fit.
 func (s *Set) sumsOf(r span) []segment {
 	at := s.since()
@@ -87,25 +110,27 @@ func (t *sum) add(k REDKey, c *redCounts) {
 func (t *sum) red() RED { return RED{t.calls, t.errors, t.hist.Latency()} }
 
 // Services returns every service with spans in the range.
-func (s *Set) Services(from, to time.Time) ([]Service, error) {
+func (s *Set) Services(from, to time.Time) ([]Service, error) { return services(s.one(from, to)) }
+
+func services(ps []stretch) ([]Service, error) {
 	type sums struct {
 		all, entry sum
 		last       uint64
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	by := map[string]*sums{}
-	err := s.eachRED(s.sumsOf(rangeOf(from, to)), all, func(k REDKey, _ bucketAt, c *redCounts) {
-		t := by[k.Service]
-		if t == nil {
-			t = &sums{}
-			by[k.Service] = t
-		}
-		t.all.add(k, c)
-		if k.entry() {
-			t.entry.add(k, c)
-		}
-		t.last = max(t.last, c.Latest.End)
+	err := eachStretch(ps, func(s *Set, r span) error {
+		return s.eachRED(s.sumsOf(r), all, func(k REDKey, _ bucketAt, c *redCounts) {
+			t := by[k.Service]
+			if t == nil {
+				t = &sums{}
+				by[k.Service] = t
+			}
+			t.all.add(k, c)
+			if k.entry() {
+				t.entry.add(k, c)
+			}
+			t.last = max(t.last, c.Latest.End)
+		})
 	})
 	out := make([]Service, 0, len(by))
 	for _, name := range slices.Sorted(maps.Keys(by)) {
@@ -132,23 +157,29 @@ func (s *Set) known(service, operation string) bool {
 
 // Operations returns every (name, kind) of a service with spans in the range.
 func (s *Set) Operations(service string, from, to time.Time) ([]Operation, bool, error) {
+	return operations(s.one(from, to), service)
+}
+
+func operations(ps []stretch, service string) ([]Operation, bool, error) {
 	type opKey struct {
 		name string
 		kind Kind
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if !s.known(service, "") {
-		return nil, false, nil
-	}
+	known := false
 	by := map[opKey]*sum{}
-	err := s.eachRED(s.sumsOf(rangeOf(from, to)), func(_ uint32, k REDKey) bool { return k.Service == service }, func(k REDKey, _ bucketAt, c *redCounts) {
-		o := opKey{k.Operation, k.Kind}
-		if by[o] == nil {
-			by[o] = &sum{}
-		}
-		by[o].add(k, c)
+	err := eachStretch(ps, func(s *Set, r span) error {
+		known = known || s.known(service, "")
+		return s.eachRED(s.sumsOf(r), func(_ uint32, k REDKey) bool { return k.Service == service }, func(k REDKey, _ bucketAt, c *redCounts) {
+			o := opKey{k.Operation, k.Kind}
+			if by[o] == nil {
+				by[o] = &sum{}
+			}
+			by[o].add(k, c)
+		})
 	})
+	if !known {
+		return nil, false, err
+	}
 	out := make([]Operation, 0, len(by))
 	for k, t := range by {
 		out = append(out, Operation{k.name, k.kind, t.red()})
@@ -159,29 +190,42 @@ func (s *Set) Operations(service string, from, to time.Time) ([]Operation, bool,
 
 // ServicePoints returns a chart; step is rounded up to whole buckets.
 func (s *Set) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]Point, bool, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if !s.known(service, operation) {
-		return nil, false, nil
-	}
+	fr := s.Frontier()
+	width := stepWidth(&fr, from, step)
+	return servicePoints(func(r span) []stretch { return []stretch{{s, r}} }, service, operation, from, to, width)
+}
+
+// stepWidth is the width of a chart's steps in seconds.
+func stepWidth(fr *Frontier, from time.Time, step time.Duration) int64 {
 	width := max(BucketSeconds, int64((step+BucketSeconds*time.Second-1)/(BucketSeconds*time.Second))*BucketSeconds)
-	r := rangeOf(from, to)
-	if kept := int64(s.frontier.WidthAt(from) / time.Second); kept > width || width%kept != 0 {
+	if kept := int64(fr.WidthAt(from) / time.Second); kept > width || width%kept != 0 {
 		width = ceil(width, kept)
 	}
+	return width
+}
+
+func servicePoints(stretches func(r span) []stretch, service, operation string, from, to time.Time, width int64) ([]Point, bool, error) {
+	r := rangeOf(from, to)
 	r.from -= r.from % width
 	sums := make([]struct{ all, entry sum }, max(0, (r.to-r.from+width-1)/width))
 	match := func(_ uint32, k REDKey) bool {
 		return k.Service == service && (operation == "" || k.Operation == operation)
 	}
-	err := s.eachRED(s.stepsOf(r, width), match, func(k REDKey, at bucketAt, c *redCounts) {
-		i := max(0, at.start-r.from) / width // a wide bucket may begin before the range
-		t := &sums[i]
-		t.all.add(k, c)
-		if k.entry() {
-			t.entry.add(k, c)
-		}
+	known := false
+	err := eachStretch(stretches(r), func(s *Set, pr span) error {
+		known = known || s.known(service, operation)
+		return s.eachRED(s.stepsOf(pr, width), match, func(k REDKey, at bucketAt, c *redCounts) {
+			i := max(0, at.start-r.from) / width // a wide bucket may begin before the range
+			t := &sums[i]
+			t.all.add(k, c)
+			if k.entry() {
+				t.entry.add(k, c)
+			}
+		})
 	})
+	if !known {
+		return nil, false, err
+	}
 	out := make([]Point, len(sums))
 	for i := range sums {
 		out[i] = Point{time.Unix(r.from+int64(i)*width, 0).UTC(), sums[i].all.red(), sums[i].entry.red()}
@@ -214,31 +258,37 @@ func (s *Set) edgeKey(id uint32) EdgeKey {
 }
 
 // ServiceMap returns the edges of a range, the nodes they join, and the halves that made no edge.
-func (s *Set) ServiceMap(from, to time.Time) (Map, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	by := map[uint32]*EdgeCounts{}
-	err := s.edges.each(s.kv, s.sumsOf(rangeOf(from, to)), func(uint32) bool { return true }, func(_ bucketAt, id uint32, c *EdgeCounts) error {
-		if by[id] == nil {
-			by[id] = &EdgeCounts{}
-		}
-		by[id].merge(c)
-		return nil
+func (s *Set) ServiceMap(from, to time.Time) (Map, error) { return serviceMap(s.one(from, to)) }
+
+func serviceMap(ps []stretch) (Map, error) {
+	by, alone := map[EdgeKey]*EdgeCounts{}, map[uint32]uint64{}
+	err := eachStretch(ps, func(s *Set, r span) error {
+		return s.edges.each(s.kv, s.sumsOf(r), func(uint32) bool { return true }, func(_ bucketAt, id uint32, c *EdgeCounts) error {
+			if e := s.edgeList[id]; e.conn == unpaired {
+				alone[e.client] += c.Calls
+				return nil
+			}
+			k := s.edgeKey(id)
+			if by[k] == nil {
+				by[k] = &EdgeCounts{}
+			}
+			by[k].merge(c)
+			return nil
+		})
 	})
 	m := Map{Nodes: []Node{}, Edges: []Edge{}, Unpaired: []Unpaired{}}
 	types := map[string]string{}
-	for id, c := range by {
+	for reason, n := range alone {
+		if n != 0 {
+			m.Unpaired = append(m.Unpaired, Unpaired{unpairedReasons[reason], n})
+		}
+	}
+	for k, c := range by {
 		if c.zero() {
 			continue
 		}
-		e := s.edgeList[id]
-		if e.conn == unpaired {
-			m.Unpaired = append(m.Unpaired, Unpaired{unpairedReasons[e.client], c.Calls})
-			continue
-		}
-		k := s.edgeKey(id)
 		m.Edges = append(m.Edges, Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95), ServerP95: c.ServerHist.Quantile(0.95), Latency: c.latency(), Transit: c.Transit})
-		nodeTypes(types, k, e)
+		nodeTypes(types, k)
 	}
 	for name, typ := range types {
 		m.Nodes = append(m.Nodes, Node{name, typ})
@@ -254,17 +304,17 @@ func (k EdgeKey) compare(o EdgeKey) int {
 }
 
 // nodeTypes notes what an edge says of its ends: a name that sends spans is a service whatever else it is called.
-func nodeTypes(types map[string]string, k EdgeKey, e edgeID) {
+func nodeTypes(types map[string]string, k EdgeKey) {
 	note := func(name, typ string) {
 		if types[name] != "service" {
 			types[name] = typ
 		}
 	}
 	client, server := "service", "service"
-	switch e.conn {
-	case database:
+	switch k.Connection {
+	case connectionNames[database]:
 		server = "database"
-	case virtualNode:
+	case connectionNames[virtualNode]:
 		if k.Client == "user" {
 			client = "virtual_node"
 		} else {
@@ -284,9 +334,12 @@ func (c *EdgeCounts) latency() Histogram {
 
 // SelectRED returns the series that match accepts, those without spans in the range included.
 func (s *Set) SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error) {
+	return s.selectRED(rangeOf(from, to), match)
+}
+
+func (s *Set) selectRED(r span, match func(id uint32, k REDKey) bool) ([]REDTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	r := rangeOf(from, to)
 	at := map[uint32]*REDTimeline{}
 	for id, se := range s.red.series {
 		if k := s.names.redKey(id); match(id, k) {
@@ -327,9 +380,12 @@ func (c *Counts) clone() Counts {
 
 // SelectEdges returns the edges that match accepts.
 func (s *Set) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
+	return s.selectEdges(rangeOf(from, to), match)
+}
+
+func (s *Set) selectEdges(r span, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	r := rangeOf(from, to)
 	at := map[uint32]*EdgeTimeline{}
 	for id, se := range s.edges.series {
 		if s.edgeList[id].conn == unpaired || se.total.zero() {

@@ -356,7 +356,7 @@ func (s *Set) install(c *Checkpoint) error {
 				switch {
 				case late:
 					s.counters.TooLate += cell.c.Calls
-				case s.oldest == 0 || cell.start < s.oldest:
+				case cell.start >= s.red.floor && (s.oldest == 0 || cell.start < s.oldest):
 					s.oldest = cell.start
 				}
 			}

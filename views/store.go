@@ -32,6 +32,7 @@ type store[C any, P counts[C]] struct {
 	series map[uint32]*series[C]
 	levels [levels]tier[C]
 	dirty  map[uint32]struct{}
+	floor  int64 // what is older is not counted: another version has it
 }
 
 // tier is what a store holds of one level in memory.
@@ -83,6 +84,9 @@ func (s *store[C, P]) seriesKey(id keyspace, series uint32) []byte {
 // add counts what checkpoint seq adds to a series in a 10 s bucket, in every level that retains its time. It reports whether none
 // does: then it counts in the total alone.
 func (s *store[C, P]) add(kv reader, seq uint64, id uint32, start int64, delta *C, since sinces) (late bool, err error) {
+	if start < s.floor {
+		return false, nil
+	}
 	late = true
 	se := s.series[id]
 	if se == nil {

@@ -48,31 +48,50 @@ func (t *table) labelsOf(id uint32, match func(labels []string) bool) []string {
 	return nil
 }
 
+// seenOver widens the time over which the row was seen.
+func (r *TallyRow) seenOver(first, last time.Time) {
+	if r.FirstSeen.IsZero() || first.Before(r.FirstSeen) {
+		r.FirstSeen = first
+	}
+	if last.After(r.LastSeen) {
+		r.LastSeen = last
+	}
+}
+
 // TableRows returns the series of a table with anything in the range, those that match accepts, ordered by labels.
 func (s *Set) TableRows(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	tab := s.tables[t]
-	known, by := map[uint32][]string{}, map[uint32]*TallyRow{}
-	want := func(id uint32) bool {
-		l, ok := known[id]
-		if !ok {
-			l = tab.labelsOf(id, match)
-			known[id] = l
-		}
-		return l != nil
-	}
-	err := tab.each(s.kv, s.sumsOf(rangeOf(from, to)), want, func(_ bucketAt, id uint32, c *Tally) error {
-		r := by[id]
-		if r == nil {
-			r = &TallyRow{Labels: known[id]}
-			if se := tab.series[id]; se != nil {
-				r.FirstSeen, r.LastSeen = unixNano(se.total.First), unixNano(se.total.Last)
+	return tableRows(s.one(from, to), t, match)
+}
+
+func tableRows(ps []stretch, t Table, match func(labels []string) bool) ([]TallyRow, error) {
+	by := map[string]*TallyRow{}
+	err := eachStretch(ps, func(s *Set, r span) error {
+		tab := s.tables[t]
+		known, here := map[uint32][]string{}, map[uint32]*TallyRow{}
+		want := func(id uint32) bool {
+			l, ok := known[id]
+			if !ok {
+				l = tab.labelsOf(id, match)
+				known[id] = l
 			}
-			by[id] = r
+			return l != nil
 		}
-		r.merge(c)
-		return nil
+		return tab.each(s.kv, s.sumsOf(r), want, func(_ bucketAt, id uint32, c *Tally) error {
+			row := here[id]
+			if row == nil {
+				key := tab.dict.key(id)
+				if row = by[key]; row == nil {
+					row = &TallyRow{Labels: known[id]}
+					by[key] = row
+				}
+				if se := tab.series[id]; se != nil {
+					row.seenOver(unixNano(se.total.First), unixNano(se.total.Last))
+				}
+				here[id] = row
+			}
+			row.merge(c)
+			return nil
+		})
 	})
 	out := make([]TallyRow, 0, len(by))
 	for _, r := range by {
@@ -84,9 +103,13 @@ func (s *Set) TableRows(t Table, from, to time.Time, match func(labels []string)
 
 // SelectTable returns the series of a table that match accepts, those with nothing in the range included.
 func (s *Set) SelectTable(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
+	return s.selectTable(t, rangeOf(from, to), match)
+}
+
+func (s *Set) selectTable(t Table, r span, match func(labels []string) bool) ([]TallyTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	tab, r := s.tables[t], rangeOf(from, to)
+	tab := s.tables[t]
 	at := map[uint32]*TallyTimeline{}
 	for id, se := range tab.series {
 		if l := tab.labelsOf(id, match); l != nil {

@@ -1,0 +1,577 @@
+package views
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Live is the Reader that outlives swaps: it reads the versions that a Layout names, joined where one ends and the next begins.
+//
+// The simple version: with one version every call goes to its Set. With more, a reader's range is cut into stretches, one of each
+// version, and what they counted is added up before anything is derived from it (see stretch), so a splice is exact. Invariants:
+//
+//  1. A View is immutable. Whoever needs several reads that agree takes one View for all of them; a call on Live takes its own.
+//  2. A Set is let go when no View reads it any more: Swap says when.
+//  3. Versions count disjoint times for a view, so nothing counts twice.
+type Live struct {
+	mu   sync.Mutex
+	view *View
+	feed Feed
+}
+
+var (
+	_ Reader = (*Live)(nil)
+	_ Reader = (*View)(nil)
+)
+
+// View is what readers see between two swaps.
+type View struct {
+	layout  Layout
+	live    *Set
+	sets    map[uint32]*Set
+	seq     uint64 // added to the numbers of the live Set's checkpoints, so that they grow over swaps too
+	first   uint64 // number of the live Set's checkpoint at the swap
+	feed    *Feed
+	readers sync.WaitGroup
+
+	red    carries[REDKey, REDTimeline]
+	edges  carries[EdgeKey, EdgeTimeline]
+	tables [tables]carries[string, TallyTimeline]
+}
+
+// NewLive shows sets, by version, as layout says.
+func NewLive(layout Layout, sets map[uint32]*Set) (*Live, error) {
+	l := &Live{}
+	v, err := l.next(layout, sets)
+	if err != nil {
+		return nil, err
+	}
+	l.show(v)
+	return l, nil
+}
+
+func (l *Live) next(layout Layout, sets map[uint32]*Set) (*View, error) {
+	for _, n := range layout.Versions() {
+		if sets[n] == nil {
+			return nil, fmt.Errorf("views: version %d is to be read and not open", n)
+		}
+	}
+	return &View{layout: layout, live: sets[layout.Live], sets: sets, feed: &l.feed}, nil
+}
+
+func (l *Live) show(v *View) {
+	old := l.view
+	if old != nil {
+		old.live.feed.forwardTo(nil)
+		v.seq, v.first = old.seq, old.first
+		if old.live != v.live {
+			v.seq, v.first = 0, v.live.Frontier().Seq
+			if was := old.Frontier().Seq; was >= v.first {
+				v.seq = was + 1 - v.first
+			}
+		}
+	}
+	l.mu.Lock()
+	l.view = v
+	l.mu.Unlock()
+	v.live.feed.forwardTo(func(fr Frontier, red, edges []uint32) { l.feed.Publish(v.frontier(fr), red, edges) })
+}
+
+// Swap makes everybody who asks from now on read as layout says, and tells the feed. It is called while no checkpoint is installed
+// in the live Sets. The returned function waits until nobody reads what was shown before.
+func (l *Live) Swap(layout Layout, sets map[uint32]*Set) (wait func(), err error) {
+	v, err := l.next(layout, sets)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	old := l.view
+	l.mu.Unlock()
+	l.show(v)
+	l.feed.Publish(v.Frontier(), nil, nil) // another version makes every reader look at everything
+	return old.readers.Wait, nil
+}
+
+// View returns what is shown now. The caller must Release it.
+func (l *Live) View() *View {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.view.readers.Add(1)
+	return l.view
+}
+
+// Release ends the use of a View.
+func (v *View) Release() { v.readers.Done() }
+
+// Set is the version that goes on with the topic.
+func (v *View) Set() *Set { return v.live }
+
+// Layout says which versions are read.
+func (v *View) Layout() Layout { return v.layout }
+
+// Frontier says for which times the views speak.
+func (v *View) Frontier() Frontier { return v.frontier(v.live.Frontier()) }
+
+func (v *View) frontier(f Frontier) Frontier {
+	f.Version = v.layout.Version
+	f.Seq += v.seq
+	if len(v.sets) == 1 {
+		return f
+	}
+	for _, n := range v.layout.Versions() {
+		if s := v.sets[n]; s != v.live {
+			if since := s.Frontier().Since; !since.IsZero() && (f.Since.IsZero() || since.Before(f.Since)) {
+				f.Since = since
+			}
+		}
+	}
+	// What the live version would have dropped by now is not shown of others either.
+	if oldest := f.Levels[levels-1].Since; !oldest.IsZero() && f.Since.Before(oldest) {
+		f.Since = oldest
+	}
+	return f
+}
+
+// stretches cuts a range along the versions of a view.
+func (v *View) stretches(view string, r span) []stretch {
+	list := v.layout.Of(view)
+	out := make([]stretch, 0, len(list))
+	for _, s := range list {
+		c := r
+		c.from = max(c.from, s.From)
+		if s.To != 0 {
+			c.to = min(c.to, s.To)
+		}
+		if c.from < c.to || len(list) == 1 {
+			out = append(out, stretch{v.sets[s.Version], c})
+		}
+	}
+	if len(out) == 0 { // an empty range still asks what is known
+		out = append(out, stretch{v.live, r})
+	}
+	return out
+}
+
+// Services returns every service with spans in the range.
+func (v *View) Services(from, to time.Time) ([]Service, error) {
+	return services(v.stretches(ViewRED, rangeOf(from, to)))
+}
+
+// Operations returns every (name, kind) of a service with spans in the range.
+func (v *View) Operations(service string, from, to time.Time) ([]Operation, bool, error) {
+	ops, ok, err := operations(v.stretches(ViewRED, rangeOf(from, to)), service)
+	return ops, ok || v.known(service, ""), err
+}
+
+// known reports whether any version knows a service (and operation).
+func (v *View) known(service, operation string) bool {
+	for _, s := range v.layout.Of(ViewRED) {
+		set := v.sets[s.Version]
+		set.mu.RLock()
+		ok := set.known(service, operation)
+		set.mu.RUnlock()
+		if ok {
+			return true
+		}
+	}
+	return false
+}
+
+// ServicePoints returns a chart.
+func (v *View) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]Point, bool, error) {
+	fr := v.Frontier()
+	if !v.known(service, operation) {
+		return nil, false, nil
+	}
+	return servicePoints(func(r span) []stretch { return v.stretches(ViewRED, r) }, service, operation, from, to, stepWidth(&fr, from, step))
+}
+
+// ServiceMap returns the edges of a range.
+func (v *View) ServiceMap(from, to time.Time) (Map, error) {
+	return serviceMap(v.stretches(ViewServiceMap, rangeOf(from, to)))
+}
+
+// SelectRED returns the series that match accepts. Their ids are those of the live version; series that it does not have get ids
+// that it will not give.
+func (v *View) SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error) {
+	return selectSpliced(v, ViewRED, &v.red, rangeOf(from, to), match, (*Set).selectRED)
+}
+
+// SelectEdges returns the edges that match accepts, as SelectRED.
+func (v *View) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
+	return selectSpliced(v, ViewServiceMap, &v.edges, rangeOf(from, to), match, (*Set).selectEdges)
+}
+
+// SelectTable returns the series of a table that match accepts, as SelectRED.
+func (v *View) SelectTable(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
+	return selectSpliced(v, t.view(), &v.tables[t], rangeOf(from, to), func(_ uint32, key string) bool { return match(splitLabels(key)) },
+		func(s *Set, r span, match func(uint32, string) bool) ([]TallyTimeline, error) {
+			return s.selectTable(t, r, func(l []string) bool { return match(0, labelsKey(l)) })
+		})
+}
+
+// TableRows returns the series of a table with anything in the range.
+func (v *View) TableRows(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
+	rows, err := tableRows(v.stretches(t.view(), rangeOf(from, to)), t, match)
+	if list := v.layout.Of(t.view()); len(list) > 1 {
+		for i := range rows {
+			for _, s := range list {
+				v.sets[s.Version].seen(t, &rows[i])
+			}
+		}
+	}
+	return rows, err
+}
+
+// seen widens the time over which a row was seen by what this version knows of it.
+func (s *Set) seen(t Table, r *TallyRow) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	d := s.tables[t].dict
+	d.mu.Lock()
+	id, ok := d.ids[labelsKey(r.Labels)]
+	d.mu.Unlock()
+	if se := s.tables[t].series[id]; ok && se != nil {
+		r.seenOver(unixNano(se.total.First), unixNano(se.total.Last))
+	}
+}
+
+// LogPatterns returns the patterns of a range.
+func (v *View) LogPatterns(from, to time.Time, service string) ([]LogPattern, error) {
+	return logPatterns(v.stretches(TableLogs.view(), rangeOf(from, to)), service)
+}
+
+// view is the name under which a Layout has the table.
+func (t Table) view() string {
+	if t == TablePatterns {
+		t = TableLogs
+	}
+	return t.String()
+}
+
+// since is where a search begins: not before its stretch, nor before what the live version retains, because a version that is no longer
+// written forgets nothing.
+func (v *View) since(from time.Time, s Stretch, retention time.Duration) time.Time {
+	if edge := time.Unix(s.From, 0).UTC(); s.From != 0 && edge.After(from) {
+		from = edge
+	}
+	if s.Version == v.layout.Live {
+		return from
+	}
+	v.live.mu.RLock()
+	defer v.live.mu.RUnlock()
+	if oldest := unixNano(v.live.headLess(retention)); oldest.After(from) {
+		from = oldest
+	}
+	return from
+}
+
+// SearchTraces returns the traces that q selects: a trace is found in the version that holds its start.
+func (v *View) SearchTraces(q TraceQuery) (TraceResult, error) {
+	list := v.layout.Of(ViewTraces)
+	if len(list) == 1 {
+		return v.sets[list[0].Version].SearchTraces(q)
+	}
+	var out TraceResult
+	q.Limit = max(1, q.Limit)
+	for _, s := range slices.Backward(list) {
+		part := q
+		part.From = v.since(part.From, s, v.live.cfg.TraceRetention)
+		if to := time.Unix(s.To, 0); s.To != 0 && (part.To.IsZero() || to.Before(part.To)) {
+			part.To = to
+		}
+		if !part.To.IsZero() && !part.From.Before(part.To) {
+			continue
+		}
+		r, err := v.sets[s.Version].SearchTraces(part)
+		if err != nil {
+			return out, err
+		}
+		out.Traces = append(out.Traces, r.Traces...)
+		out.More, out.Exhausted = out.More || r.More, out.Exhausted || r.Exhausted
+	}
+	slices.SortFunc(out.Traces, func(a, b TraceSummary) int {
+		by := cmp.Compare(b.Start.UnixNano(), a.Start.UnixNano())
+		if q.Slowest {
+			by = cmp.Compare(b.Duration(), a.Duration())
+		}
+		return cmp.Or(by, slices.Compare(b.ID[:], a.ID[:]))
+	})
+	if len(out.Traces) > q.Limit {
+		out.Traces, out.More = out.Traces[:q.Limit], true
+	}
+	return out, nil
+}
+
+// Trace returns a trace from the version that holds most of it.
+func (v *View) Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok bool, err error) {
+	for _, s := range slices.Backward(v.layout.Of(ViewTraces)) {
+		t2, raw2, missing2, ok2, err := v.sets[s.Version].Trace(id)
+		if err != nil {
+			return t, nil, 0, false, err
+		}
+		if ok2 && (!ok || t2.Spans > t.Spans) {
+			t, raw, missing, ok = t2, raw2, missing2, true
+		}
+	}
+	return t, raw, missing, ok, nil
+}
+
+// SearchLogs returns the newest lines that q selects, version after version from the newest.
+func (v *View) SearchLogs(q LogQuery) (LogResult, error) {
+	list := v.layout.Of(TableLogs.view())
+	if len(list) == 1 {
+		return v.sets[list[0].Version].SearchLogs(q)
+	}
+	var out LogResult
+	q.Limit = max(1, q.Limit)
+	for i, s := range slices.Backward(list) {
+		part := q
+		part.Limit = q.Limit - len(out.Lines)
+		part.From = v.since(part.From, s, v.live.cfg.LogRetention)
+		if s.To != 0 {
+			edge := time.Unix(s.To, 0)
+			if part.To.IsZero() || edge.Before(part.To) {
+				part.To = edge
+			}
+			if q.Before != nil && q.Before.At >= uint64(edge.UnixNano()) {
+				part.Before = nil // the cursor lies in a later version
+			}
+		}
+		if s.From != 0 && q.Before != nil && q.Before.At <= uint64(time.Unix(s.From, 0).UnixNano()) {
+			continue
+		}
+		r, err := v.sets[s.Version].SearchLogs(part)
+		if err != nil {
+			return out, err
+		}
+		out.Lines = append(out.Lines, r.Lines...)
+		out.Since, out.Next, out.Exhausted = r.Since, r.Next, r.Exhausted
+		if r.Next != nil {
+			return out, nil
+		}
+		if len(out.Lines) == q.Limit && i > 0 {
+			out.Next = &LogCursor{At: uint64(time.Unix(s.From, 0).UnixNano())}
+			return out, nil
+		}
+	}
+	return out, nil
+}
+
+// TailLogs returns lines of new checkpoints. Those of before a swap are not told again.
+func (v *View) TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, dropped int, seq uint64, err error) {
+	if after >= v.seq {
+		after -= v.seq
+	} else {
+		after = 0
+	}
+	if v.seq > 0 {
+		after = max(after, v.first)
+	}
+	lines, dropped, seq, err = v.live.TailLogs(q, after, limit)
+	return lines, dropped, seq + v.seq, err
+}
+
+// Counters are those of the version that goes on with the topic.
+func (v *View) Counters() Counters { return v.live.Counters() }
+
+// Feed tells about checkpoints and swaps.
+func (v *View) Feed() *Feed { return v.feed }
+
+// A timeline is a REDTimeline or one of its kin.
+type timeline[K comparable, T any] interface {
+	*T
+	key() K
+	setID(id uint32)
+	order() uint32
+	reset()      // forgets Base and Cells
+	add(o *T)    // adds the Base of o and widens the time to its own
+	sub(o *T)    // takes the Base of o away
+	follow(o *T) // appends the cells of o and widens the time
+}
+
+// carries hold, for each stretch of a view but the first, what a counter had reached where it begins, less what the stretch's own
+// version counted before: the value of a counter at t is the carry of the stretch that t is in and what its version says. Versions
+// that are no longer written do not change, so carries are computed once. They may be less than nothing, modulo 2^64.
+type carries[K comparable, T any] struct {
+	mu   sync.Mutex
+	done bool
+	of   []map[K]*T
+}
+
+func carriesOf[K comparable, T any, P timeline[K, T]](v *View, list []Stretch, c *carries[K, T], read func(*Set, span, func(uint32, K) bool) ([]T, error)) ([]map[K]*T, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done {
+		return c.of, nil
+	}
+	of := make([]map[K]*T, len(list))
+	all := func(uint32, K) bool { return true }
+	for i := 1; i < len(list); i++ {
+		edge := span{list[i].From, list[i].From}
+		m := map[K]*T{}
+		at := func(t *T) *T { // the carry of a line, which begins with nothing
+			k := P(t).key()
+			if m[k] == nil {
+				c := *t
+				P(&c).reset()
+				m[k] = &c
+			}
+			return m[k]
+		}
+		for _, t := range of[i-1] {
+			P(at(t)).add(t)
+		}
+		before, err := read(v.sets[list[i-1].Version], edge, all)
+		if err != nil {
+			return nil, err
+		}
+		for j := range before {
+			P(at(&before[j])).add(&before[j])
+		}
+		own, err := read(v.sets[list[i].Version], edge, all)
+		if err != nil {
+			return nil, err
+		}
+		for j := range own {
+			P(at(&own[j])).sub(&own[j])
+		}
+		of[i] = m
+	}
+	c.of, c.done = of, true
+	return of, nil
+}
+
+// foreign begins the ids of series that the live version does not have.
+const foreign = 1 << 31
+
+func selectSpliced[K comparable, T any, P timeline[K, T]](v *View, view string, c *carries[K, T], r span, match func(uint32, K) bool,
+	read func(*Set, span, func(uint32, K) bool) ([]T, error)) ([]T, error) {
+	list := v.layout.Of(view)
+	if len(list) == 1 {
+		return read(v.sets[list[0].Version], r, match)
+	}
+	carry, err := carriesOf[K, T, P](v, list, c, read)
+	if err != nil {
+		return nil, err
+	}
+	first := 0
+	for first+1 < len(list) && list[first].To <= r.from {
+		first++
+	}
+	by := map[K]*T{}
+	for i := first; i < len(list) && (i == first || list[i].From < r.to); i++ {
+		s, cut := list[i], r
+		cut.from = max(cut.from, s.From)
+		if s.To != 0 {
+			cut.to = min(cut.to, s.To)
+		}
+		set, accept, mark := v.sets[s.Version], match, uint32(0)
+		if set != v.live {
+			mark = foreign | uint32(i&31)<<26
+			accept = func(id uint32, k K) bool { return match(mark|id, k) }
+		}
+		lines, err := read(set, cut, accept)
+		if err != nil {
+			return nil, err
+		}
+		for j := range lines {
+			line := &lines[j]
+			k := P(line).key()
+			t := by[k]
+			switch {
+			case t == nil:
+				if mark != 0 {
+					P(line).setID(mark | P(line).order())
+				}
+				if i > first { // what its version counted before is in the carry, or not to be counted
+					cells := *line
+					P(line).reset()
+					P(line).follow(&cells)
+				}
+				by[k] = line
+			default:
+				if mark == 0 {
+					P(t).setID(P(line).order())
+				}
+				P(t).follow(line)
+			}
+		}
+	}
+	n := uint32(foreign | 31<<26)
+	for k, t := range carry[first] {
+		if by[k] == nil {
+			n++
+			if !match(n, k) {
+				continue
+			}
+			line := *t
+			P(&line).reset()
+			P(&line).setID(n)
+			by[k] = &line
+		}
+		P(by[k]).add(t)
+	}
+	out := make([]T, 0, len(by))
+	for _, t := range by {
+		out = append(out, *t)
+	}
+	slices.SortFunc(out, func(a, b T) int { return cmp.Compare(P(&a).order(), P(&b).order()) })
+	return out, nil
+}
+
+// widen makes first and last hold the times of another line.
+func widen(first, last *int64, f, l int64) { *first, *last = min(*first, f), max(*last, l) }
+
+func (t *REDTimeline) key() REDKey        { return t.Key }
+func (t *REDTimeline) setID(id uint32)    { t.ID = id }
+func (t *REDTimeline) order() uint32      { return t.ID }
+func (t *REDTimeline) reset()             { t.Base, t.Cells = Counts{}, nil }
+func (t *REDTimeline) sub(o *REDTimeline) { t.Base.sub(&o.Base) }
+func (t *REDTimeline) add(o *REDTimeline) {
+	t.Base.merge(&o.Base)
+	widen(&t.First, &t.Last, o.First, o.Last)
+}
+func (t *REDTimeline) follow(o *REDTimeline) {
+	t.Cells = append(t.Cells, o.Cells...)
+	widen(&t.First, &t.Last, o.First, o.Last)
+}
+
+func (t *EdgeTimeline) key() EdgeKey        { return t.Key }
+func (t *EdgeTimeline) setID(id uint32)     { t.ID = id }
+func (t *EdgeTimeline) order() uint32       { return t.ID }
+func (t *EdgeTimeline) reset()              { t.Base, t.Cells = EdgeCounts{}, nil }
+func (t *EdgeTimeline) sub(o *EdgeTimeline) { t.Base.sub(&o.Base) }
+func (t *EdgeTimeline) add(o *EdgeTimeline) {
+	t.Base.merge(&o.Base)
+	widen(&t.First, &t.Last, o.First, o.Last)
+}
+func (t *EdgeTimeline) follow(o *EdgeTimeline) {
+	t.Cells = append(t.Cells, o.Cells...)
+	widen(&t.First, &t.Last, o.First, o.Last)
+}
+
+func (t *TallyTimeline) key() string          { return labelsKey(t.Labels) }
+func (t *TallyTimeline) setID(id uint32)      { t.ID = id }
+func (t *TallyTimeline) order() uint32        { return t.ID }
+func (t *TallyTimeline) reset()               { t.Base, t.Cells = Tally{}, nil }
+func (t *TallyTimeline) sub(o *TallyTimeline) { t.Base.sub(&o.Base) }
+func (t *TallyTimeline) add(o *TallyTimeline) {
+	t.Base.merge(&o.Base)
+	widen(&t.First, &t.Last, o.First, o.Last)
+}
+func (t *TallyTimeline) follow(o *TallyTimeline) {
+	t.Cells = append(t.Cells, o.Cells...)
+	widen(&t.First, &t.Last, o.First, o.Last)
+}
+
+func labelsKey(labels []string) string {
+	var key []byte
+	for _, l := range labels {
+		key = appendLabel(key, []byte(l))
+	}
+	return string(key)
+}

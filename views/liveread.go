@@ -1,0 +1,130 @@
+package views
+
+import (
+	"io"
+	"time"
+)
+
+// Each call on Live takes its own View; see View for what the methods do.
+
+// Frontier says for which times the views speak.
+func (l *Live) Frontier() Frontier {
+	v := l.View()
+	defer v.Release()
+	return v.Frontier()
+}
+
+// Services returns every service with spans in the range.
+func (l *Live) Services(from, to time.Time) ([]Service, error) {
+	v := l.View()
+	defer v.Release()
+	return v.Services(from, to)
+}
+
+// Operations returns every (name, kind) of a service with spans in the range.
+func (l *Live) Operations(service string, from, to time.Time) ([]Operation, bool, error) {
+	v := l.View()
+	defer v.Release()
+	return v.Operations(service, from, to)
+}
+
+// ServicePoints returns a chart.
+func (l *Live) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]Point, bool, error) {
+	v := l.View()
+	defer v.Release()
+	return v.ServicePoints(service, operation, from, to, step)
+}
+
+// ServiceMap returns the edges of a range.
+func (l *Live) ServiceMap(from, to time.Time) (Map, error) {
+	v := l.View()
+	defer v.Release()
+	return v.ServiceMap(from, to)
+}
+
+// SelectRED returns the series that match accepts.
+func (l *Live) SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error) {
+	v := l.View()
+	defer v.Release()
+	return v.SelectRED(from, to, match)
+}
+
+// SelectEdges returns the edges that match accepts.
+func (l *Live) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
+	v := l.View()
+	defer v.Release()
+	return v.SelectEdges(from, to, match)
+}
+
+// TableRows returns the series of a table with anything in the range.
+func (l *Live) TableRows(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
+	v := l.View()
+	defer v.Release()
+	return v.TableRows(t, from, to, match)
+}
+
+// SelectTable returns the series of a table that match accepts.
+func (l *Live) SelectTable(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
+	v := l.View()
+	defer v.Release()
+	return v.SelectTable(t, from, to, match)
+}
+
+// SearchTraces returns the traces that q selects.
+func (l *Live) SearchTraces(q TraceQuery) (TraceResult, error) {
+	v := l.View()
+	defer v.Release()
+	return v.SearchTraces(q)
+}
+
+// Trace returns a trace's summary and raw records.
+func (l *Live) Trace(id [16]byte) (TraceSummary, [][]byte, int, bool, error) {
+	v := l.View()
+	defer v.Release()
+	return v.Trace(id)
+}
+
+// LogPatterns returns the patterns of a range.
+func (l *Live) LogPatterns(from, to time.Time, service string) ([]LogPattern, error) {
+	v := l.View()
+	defer v.Release()
+	return v.LogPatterns(from, to, service)
+}
+
+// SearchLogs returns the newest lines that q selects.
+func (l *Live) SearchLogs(q LogQuery) (LogResult, error) {
+	v := l.View()
+	defer v.Release()
+	return v.SearchLogs(q)
+}
+
+// TailLogs returns lines of new checkpoints.
+func (l *Live) TailLogs(q LogQuery, after uint64, limit int) ([]LogLine, int, uint64, error) {
+	v := l.View()
+	defer v.Release()
+	return v.TailLogs(q, after, limit)
+}
+
+// Counters are those of the version that goes on with the topic.
+func (l *Live) Counters() Counters {
+	v := l.View()
+	defer v.Release()
+	return v.Counters()
+}
+
+// Progress is how far the version that goes on with the topic has read each partition.
+func (l *Live) Progress() []Progress {
+	v := l.View()
+	defer v.Release()
+	return v.live.Progress()
+}
+
+// Dump writes the canonical text of a view of the version that goes on with the topic.
+func (l *Live) Dump(w io.Writer, view string) error {
+	v := l.View()
+	defer v.Release()
+	return v.live.Dump(w, view)
+}
+
+// Feed tells about checkpoints and swaps.
+func (l *Live) Feed() *Feed { return &l.feed }
