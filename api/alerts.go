@@ -37,14 +37,14 @@ func rule(r evaluator.RuleInfo) rest.Rule {
 }
 
 // ListAlertRules implements rest.StrictServerInterface.
-func (s *Server) ListAlertRules(_ context.Context, q rest.ListAlertRulesRequestObject) (rest.ListAlertRulesResponseObject, error) {
+func (s *Server) ListAlertRules(ctx context.Context, q rest.ListAlertRulesRequestObject) (rest.ListAlertRulesResponseObject, error) {
 	out := []rest.Rule{}
 	for _, r := range s.cfg.Alerts.Rules() {
 		if q.Params.Type == nil || string(*q.Params.Type) == r.Type {
 			out = append(out, rule(r))
 		}
 	}
-	return rest.ListAlertRules200JSONResponse{Rules: out, Meta: s.meta(s.moment(), timeRange{})}, nil
+	return rest.ListAlertRules200JSONResponse{Rules: out, Meta: s.meta(s.moment(ctx), timeRange{})}, nil
 }
 
 // alerts reads the active alerts with their evidence; an empty state means all.
@@ -97,7 +97,7 @@ func (s *Server) evidence(m moment, active []evaluator.Alert) (map[string][]rest
 		return out, nil
 	}
 	end := m.frontier.Head.Add(1)
-	series, err := s.cfg.Views.SelectRED(end.Add(-evidenceRange), end, func(_ uint32, k views.REDKey) bool {
+	series, err := m.views.SelectRED(end.Add(-evidenceRange), end, func(_ uint32, k views.REDKey) bool {
 		_, ok := out[k.Service]
 		return ok
 	})
@@ -152,8 +152,8 @@ func tracesOf(traces map[string][]rest.EvidenceTrace, a evaluator.Alert) []rest.
 }
 
 // ListActiveAlerts implements rest.StrictServerInterface.
-func (s *Server) ListActiveAlerts(_ context.Context, q rest.ListActiveAlertsRequestObject) (rest.ListActiveAlertsResponseObject, error) {
-	m := s.moment()
+func (s *Server) ListActiveAlerts(ctx context.Context, q rest.ListActiveAlertsRequestObject) (rest.ListActiveAlertsResponseObject, error) {
+	m := s.moment(ctx)
 	list, err := s.alerts(m, string(value(q.Params.State)))
 	if err != nil {
 		return nil, err
@@ -162,8 +162,8 @@ func (s *Server) ListActiveAlerts(_ context.Context, q rest.ListActiveAlertsRequ
 }
 
 // ListAlertHistory implements rest.StrictServerInterface.
-func (s *Server) ListAlertHistory(_ context.Context, q rest.ListAlertHistoryRequestObject) (rest.ListAlertHistoryResponseObject, error) {
-	m := s.moment()
+func (s *Server) ListAlertHistory(ctx context.Context, q rest.ListAlertHistoryRequestObject) (rest.ListAlertHistoryResponseObject, error) {
+	m := s.moment(ctx)
 	within, err := historyRange(q.Params.Start, q.Params.End)
 	if err != nil {
 		return nil, err

@@ -14,8 +14,8 @@ import (
 // What is derived from spans and logs: exception groups, deployments, calls of databases, of messaging and of the outside.
 
 // ListErrors implements rest.StrictServerInterface.
-func (s *Server) ListErrors(_ context.Context, q rest.ListErrorsRequestObject) (rest.ListErrorsResponseObject, error) {
-	m, p := s.moment(), q.Params
+func (s *Server) ListErrors(ctx context.Context, q rest.ListErrorsRequestObject) (rest.ListErrorsResponseObject, error) {
+	m, p := s.moment(ctx), q.Params
 	r, err := m.rangeOf(p.Start, p.End, defaultRange)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (s *Server) ListErrors(_ context.Context, q rest.ListErrorsRequestObject) (
 	match := func(l []string) bool {
 		return (p.Service == nil || l[0] == *p.Service) && (p.Type == nil || l[2] == *p.Type)
 	}
-	rows, err := s.cfg.Views.TableRows(views.TableErrors, r.start, r.end, match)
+	rows, err := m.views.TableRows(views.TableErrors, r.start, r.end, match)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (s *Server) ListErrors(_ context.Context, q rest.ListErrorsRequestObject) (
 	}
 	width := int64(step / time.Second)
 	out.StepS = &width
-	return out, s.errorPoints(groups, r, width, match)
+	return out, s.errorPoints(m, groups, r, width, match)
 }
 
 // errorKey orders groups as their list: the most frequent first, then by name.
@@ -73,8 +73,8 @@ func errorGroup(v *views.TallyRow) rest.ErrorGroup {
 	return g
 }
 
-func (s *Server) errorPoints(groups []rest.ErrorGroup, r timeRange, width int64, match func([]string) bool) error {
-	lines, err := s.cfg.Views.SelectTable(views.TableErrors, r.start, r.end, match)
+func (s *Server) errorPoints(m moment, groups []rest.ErrorGroup, r timeRange, width int64, match func([]string) bool) error {
+	lines, err := m.views.SelectTable(views.TableErrors, r.start, r.end, match)
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,8 @@ func (s *Server) errorPoints(groups []rest.ErrorGroup, r timeRange, width int64,
 }
 
 // ListDeployments implements rest.StrictServerInterface.
-func (s *Server) ListDeployments(_ context.Context, q rest.ListDeploymentsRequestObject) (rest.ListDeploymentsResponseObject, error) {
-	m, p := s.moment(), q.Params
+func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequestObject) (rest.ListDeploymentsResponseObject, error) {
+	m, p := s.moment(ctx), q.Params
 	r, err := m.rangeOf(p.Start, p.End, 24*time.Hour)
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func (s *Server) ListDeployments(_ context.Context, q rest.ListDeploymentsReques
 			return nil, err
 		}
 	}
-	lines, err := s.cfg.Views.SelectTable(views.TableVersions, r.end, r.end, byService(p.Service))
+	lines, err := m.views.SelectTable(views.TableVersions, r.end, r.end, byService(p.Service))
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s *Server) ListDeployments(_ context.Context, q rest.ListDeploymentsReques
 }
 
 func (s *Server) serviceRED(m moment, name string, r timeRange) (rest.RED, error) {
-	list, err := s.cfg.Views.Services(r.start, r.end)
+	list, err := m.views.Services(r.start, r.end)
 	for _, v := range list {
 		if v.Name == name {
 			return red(v.RED, m.seconds(r)), err
@@ -149,13 +149,13 @@ func (s *Server) serviceRED(m moment, name string, r timeRange) (rest.RED, error
 }
 
 // ListDatabases implements rest.StrictServerInterface.
-func (s *Server) ListDatabases(_ context.Context, q rest.ListDatabasesRequestObject) (rest.ListDatabasesResponseObject, error) {
-	m := s.moment()
+func (s *Server) ListDatabases(ctx context.Context, q rest.ListDatabasesRequestObject) (rest.ListDatabasesResponseObject, error) {
+	m := s.moment(ctx)
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.cfg.Views.TableRows(views.TableDatabases, r.start, r.end, byService(q.Params.Service))
+	rows, err := m.views.TableRows(views.TableDatabases, r.start, r.end, byService(q.Params.Service))
 	if err != nil {
 		return nil, err
 	}
@@ -174,17 +174,17 @@ func tallyRED(t *views.Tally, seconds float64) rest.RED {
 }
 
 // ListMessaging implements rest.StrictServerInterface.
-func (s *Server) ListMessaging(_ context.Context, q rest.ListMessagingRequestObject) (rest.ListMessagingResponseObject, error) {
-	m, name := s.moment(), q.Params.Service
+func (s *Server) ListMessaging(ctx context.Context, q rest.ListMessagingRequestObject) (rest.ListMessagingResponseObject, error) {
+	m, name := s.moment(ctx), q.Params.Service
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.cfg.Views.TableRows(views.TableMessaging, r.start, r.end, byService(name))
+	rows, err := m.views.TableRows(views.TableMessaging, r.start, r.end, byService(name))
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.cfg.Views.ServiceMap(r.start, r.end)
+	v, err := m.views.ServiceMap(r.start, r.end)
 	if err != nil {
 		return nil, err
 	}
@@ -207,17 +207,17 @@ func (s *Server) ListMessaging(_ context.Context, q rest.ListMessagingRequestObj
 }
 
 // ListExternal implements rest.StrictServerInterface.
-func (s *Server) ListExternal(_ context.Context, q rest.ListExternalRequestObject) (rest.ListExternalResponseObject, error) {
-	m, name := s.moment(), q.Params.Service
+func (s *Server) ListExternal(ctx context.Context, q rest.ListExternalRequestObject) (rest.ListExternalResponseObject, error) {
+	m, name := s.moment(ctx), q.Params.Service
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.cfg.Views.ServiceMap(r.start, r.end)
+	v, err := m.views.ServiceMap(r.start, r.end)
 	if err != nil {
 		return nil, err
 	}
-	systems, err := s.cfg.Views.TableRows(views.TableDatabases, r.start, r.end, byService(nil))
+	systems, err := m.views.TableRows(views.TableDatabases, r.start, r.end, byService(nil))
 	if err != nil {
 		return nil, err
 	}

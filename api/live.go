@@ -115,7 +115,8 @@ func (st *state) finish(snapshot any, more ...any) (*state, error) {
 }
 
 func (s *Server) liveServices(f filter) (*state, error) {
-	m := s.moment()
+	m, release := s.hold()
+	defer release()
 	r, err := f.rangeOf(m)
 	if err != nil {
 		return nil, err
@@ -147,7 +148,8 @@ type edgeName struct {
 }
 
 func (s *Server) liveMap(f filter) (*state, error) {
-	m := s.moment()
+	m, release := s.hold()
+	defer release()
 	r, err := f.rangeOf(m)
 	if err != nil {
 		return nil, err
@@ -194,7 +196,8 @@ func around(v rest.ServiceMap, service string) rest.ServiceMap {
 }
 
 func (s *Server) liveAlerts(f filter) (*state, error) {
-	m := s.moment()
+	m, release := s.hold()
+	defer release()
 	list, err := s.alerts(m, f.State)
 	if err != nil {
 		return nil, err
@@ -212,7 +215,8 @@ func (s *Server) liveAlerts(f filter) (*state, error) {
 }
 
 func (s *Server) livePipeline(filter) (*state, error) {
-	m := s.moment()
+	m, release := s.hold()
+	defer release()
 	p := s.pipeline(m)
 	st := &state{meta: p.Meta}
 	st.delta = func([]json.RawMessage, []string) any { return p }

@@ -20,17 +20,17 @@ type logQuery struct {
 }
 
 // ListLogs implements rest.StrictServerInterface.
-func (s *Server) ListLogs(_ context.Context, q rest.ListLogsRequestObject) (rest.ListLogsResponseObject, error) {
+func (s *Server) ListLogs(ctx context.Context, q rest.ListLogsRequestObject) (rest.ListLogsResponseObject, error) {
 	p := q.Params
-	out, err := s.searchLogs(logQuery{service: p.Service, severity: (*string)(p.Severity), text: p.Text, pattern: p.Pattern, traceID: p.TraceId,
+	out, err := s.searchLogs(ctx, logQuery{service: p.Service, severity: (*string)(p.Severity), text: p.Text, pattern: p.Pattern, traceID: p.TraceId,
 		start: p.Start, end: p.End, next: p.Next, limit: p.Limit})
 	return rest.ListLogs200JSONResponse(out), err
 }
 
 // SearchLogs implements rest.StrictServerInterface.
-func (s *Server) SearchLogs(_ context.Context, q rest.SearchLogsRequestObject) (rest.SearchLogsResponseObject, error) {
+func (s *Server) SearchLogs(ctx context.Context, q rest.SearchLogsRequestObject) (rest.SearchLogsResponseObject, error) {
 	b := q.Body
-	out, err := s.searchLogs(logQuery{service: b.Service, severity: (*string)(b.Severity), text: b.Text, pattern: b.Pattern, traceID: b.TraceId,
+	out, err := s.searchLogs(ctx, logQuery{service: b.Service, severity: (*string)(b.Severity), text: b.Text, pattern: b.Pattern, traceID: b.TraceId,
 		start: b.Start, end: b.End, next: b.Next, limit: b.Limit})
 	return rest.SearchLogs200JSONResponse(out), err
 }
@@ -50,8 +50,8 @@ func (l *logQuery) filter() (q views.LogQuery, err error) {
 	return q, err
 }
 
-func (s *Server) searchLogs(l logQuery) (out rest.LogList, err error) {
-	m := s.moment()
+func (s *Server) searchLogs(ctx context.Context, l logQuery) (out rest.LogList, err error) {
+	m := s.moment(ctx)
 	r, err := m.rangeOf(l.start, l.end, defaultRange)
 	if err != nil {
 		return out, err
@@ -68,7 +68,7 @@ func (s *Server) searchLogs(l logQuery) (out rest.LogList, err error) {
 			return out, badToken(*l.next)
 		}
 	}
-	res, err := s.cfg.Views.SearchLogs(q)
+	res, err := m.views.SearchLogs(q)
 	if err != nil {
 		return out, err
 	}
@@ -107,8 +107,8 @@ func hexOrEmpty(id []byte) string {
 }
 
 // GetLogVolume implements rest.StrictServerInterface.
-func (s *Server) GetLogVolume(_ context.Context, q rest.GetLogVolumeRequestObject) (rest.GetLogVolumeResponseObject, error) {
-	m := s.moment()
+func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObject) (rest.GetLogVolumeResponseObject, error) {
+	m := s.moment(ctx)
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (s *Server) GetLogVolume(_ context.Context, q rest.GetLogVolumeRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	lines, err := s.cfg.Views.SelectTable(views.TableLogs, r.start, r.end, byService(q.Params.Service))
+	lines, err := m.views.SelectTable(views.TableLogs, r.start, r.end, byService(q.Params.Service))
 	if err != nil {
 		return nil, err
 	}
@@ -154,13 +154,13 @@ func stepsOf(cells []views.TallyCell, width int64) (out []views.TallyCell) {
 }
 
 // ListLogPatterns implements rest.StrictServerInterface.
-func (s *Server) ListLogPatterns(_ context.Context, q rest.ListLogPatternsRequestObject) (rest.ListLogPatternsResponseObject, error) {
-	m := s.moment()
+func (s *Server) ListLogPatterns(ctx context.Context, q rest.ListLogPatternsRequestObject) (rest.ListLogPatternsResponseObject, error) {
+	m := s.moment(ctx)
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.cfg.Views.LogPatterns(r.start, r.end, value(q.Params.Service))
+	list, err := m.views.LogPatterns(r.start, r.end, value(q.Params.Service))
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,10 @@
 package api
 
 import (
+	"context"
 	"fmt"
+	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gaurav/watchingcat/api/rest"
@@ -13,13 +16,46 @@ const defaultRange = 15 * time.Minute
 
 const bucket = views.BucketSeconds * time.Second
 
-// A moment is what was known when a request began; an answer is never older than it says.
+// A moment is what was known when a request began; an answer is never older than it says. Whatever a request reads it reads from the
+// moment's views: these are of one version, also when a replay swaps versions meanwhile.
 type moment struct {
 	now      time.Time
+	views    views.Reader
 	frontier views.Frontier
 }
 
-func (s *Server) moment() moment { return moment{s.cfg.Now(), s.cfg.Views.Frontier()} }
+// moment is that of a request, which ends it too.
+func (s *Server) moment(ctx context.Context) moment {
+	if h, ok := ctx.Value(heldKey{}).(*heldViews); ok {
+		h.once.Do(func() { h.views, h.release = views.Snapshot(s.cfg.Views) })
+		return moment{s.cfg.Now(), h.views, h.views.Frontier()}
+	}
+	return moment{s.cfg.Now(), s.cfg.Views, s.cfg.Views.Frontier()}
+}
+
+// hold is moment for what is no request; the caller ends it.
+func (s *Server) hold() (m moment, release func()) {
+	v, release := views.Snapshot(s.cfg.Views)
+	return moment{s.cfg.Now(), v, v.Frontier()}, release
+}
+
+// heldViews are what a request reads, from when it first asks. What goes on for long, as a stream, must not ask: an old version is
+// kept while somebody reads it.
+type heldViews struct {
+	once    sync.Once
+	views   views.Reader
+	release func()
+}
+
+type heldKey struct{}
+
+func (s *Server) holdViews(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := &heldViews{release: func() {}}
+		defer func() { h.release() }()
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), heldKey{}, h)))
+	})
+}
 
 // known is the end of what the views speak for. Quiet partitions are read on with the clock, so it is close to now unless
 // reading lags behind: then "the last 15 min" are those before the point that reading has reached.

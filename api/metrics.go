@@ -61,8 +61,8 @@ func later(a, b time.Time) time.Time {
 }
 
 // ListMetrics implements rest.StrictServerInterface.
-func (s *Server) ListMetrics(_ context.Context, q rest.ListMetricsRequestObject) (rest.ListMetricsResponseObject, error) {
-	m := s.moment()
+func (s *Server) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObject) (rest.ListMetricsResponseObject, error) {
+	m := s.moment(ctx)
 	counts, err := (&evaluator.Queryable{Reader: s.cfg.Views}).SeriesCounts()
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (s *Server) ListMetrics(_ context.Context, q rest.ListMetricsRequestObject)
 
 // ListMetricLabels implements rest.StrictServerInterface.
 func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRequestObject) (rest.ListMetricLabelsResponseObject, error) {
-	m := s.moment()
+	m := s.moment(ctx)
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func labelsOf(ctx context.Context, q promstorage.Querier, name *string, ms []*la
 
 // QueryMetrics implements rest.StrictServerInterface.
 func (s *Server) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObject) (rest.QueryMetricsResponseObject, error) {
-	m := s.moment()
+	m := s.moment(ctx)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
 	defer cancel()
 	query, r, err := s.promQuery(ctx, m, q.Body)

@@ -23,7 +23,7 @@ func service(v views.Service, seconds float64) rest.Service {
 
 // services reads all services of a range.
 func (s *Server) services(m moment, r timeRange) ([]rest.Service, error) {
-	list, err := s.cfg.Views.Services(r.start, r.end)
+	list, err := m.views.Services(r.start, r.end)
 	if err != nil {
 		return nil, err
 	}
@@ -36,8 +36,8 @@ func (s *Server) services(m moment, r timeRange) ([]rest.Service, error) {
 }
 
 // ListServices implements rest.StrictServerInterface.
-func (s *Server) ListServices(_ context.Context, q rest.ListServicesRequestObject) (rest.ListServicesResponseObject, error) {
-	m := s.moment()
+func (s *Server) ListServices(ctx context.Context, q rest.ListServicesRequestObject) (rest.ListServicesResponseObject, error) {
+	m := s.moment(ctx)
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
 		return nil, err
@@ -58,13 +58,13 @@ func unknownService(name string) error {
 }
 
 // GetService implements rest.StrictServerInterface.
-func (s *Server) GetService(_ context.Context, q rest.GetServiceRequestObject) (rest.GetServiceResponseObject, error) {
-	m := s.moment()
+func (s *Server) GetService(ctx context.Context, q rest.GetServiceRequestObject) (rest.GetServiceResponseObject, error) {
+	m := s.moment(ctx)
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.cfg.Views.Services(r.start, r.end)
+	list, err := m.views.Services(r.start, r.end)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (s *Server) GetService(_ context.Context, q rest.GetServiceRequestObject) (
 		}
 	}
 	// Without spans in the range it may still be known.
-	_, known, err := s.cfg.Views.Operations(q.Name, r.end, r.end)
+	_, known, err := m.views.Operations(q.Name, r.end, r.end)
 	if err != nil {
 		return nil, err
 	}
@@ -85,13 +85,13 @@ func (s *Server) GetService(_ context.Context, q rest.GetServiceRequestObject) (
 }
 
 // ListOperations implements rest.StrictServerInterface.
-func (s *Server) ListOperations(_ context.Context, q rest.ListOperationsRequestObject) (rest.ListOperationsResponseObject, error) {
-	m := s.moment()
+func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsRequestObject) (rest.ListOperationsResponseObject, error) {
+	m := s.moment(ctx)
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
 		return nil, err
 	}
-	list, known, err := s.cfg.Views.Operations(q.Name, r.start, r.end)
+	list, known, err := m.views.Operations(q.Name, r.start, r.end)
 	if err != nil {
 		return nil, err
 	}
@@ -138,8 +138,8 @@ func (m moment) stepOf(r timeRange, asked *string) (time.Duration, error) {
 }
 
 // GetServiceMetrics implements rest.StrictServerInterface.
-func (s *Server) GetServiceMetrics(_ context.Context, q rest.GetServiceMetricsRequestObject) (rest.GetServiceMetricsResponseObject, error) {
-	m := s.moment()
+func (s *Server) GetServiceMetrics(ctx context.Context, q rest.GetServiceMetricsRequestObject) (rest.GetServiceMetricsResponseObject, error) {
+	m := s.moment(ctx)
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func (s *Server) GetServiceMetrics(_ context.Context, q rest.GetServiceMetricsRe
 		return nil, err
 	}
 	operation := value(q.Params.Operation)
-	list, known, err := s.cfg.Views.ServicePoints(q.Name, operation, r.start, r.end, step)
+	list, known, err := m.views.ServicePoints(q.Name, operation, r.start, r.end, step)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ func (s *Server) GetServiceMetrics(_ context.Context, q rest.GetServiceMetricsRe
 
 // serviceMap reads the map of a range.
 func (s *Server) serviceMap(m moment, r timeRange) (rest.ServiceMap, error) {
-	v, err := s.cfg.Views.ServiceMap(r.start, r.end)
+	v, err := m.views.ServiceMap(r.start, r.end)
 	if err != nil {
 		return rest.ServiceMap{}, err
 	}
@@ -190,8 +190,8 @@ func (s *Server) serviceMap(m moment, r timeRange) (rest.ServiceMap, error) {
 }
 
 // GetServiceMap implements rest.StrictServerInterface.
-func (s *Server) GetServiceMap(_ context.Context, q rest.GetServiceMapRequestObject) (rest.GetServiceMapResponseObject, error) {
-	m := s.moment()
+func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestObject) (rest.GetServiceMapResponseObject, error) {
+	m := s.moment(ctx)
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
 		return nil, err
@@ -220,11 +220,11 @@ func (s *Server) GetServiceMap(_ context.Context, q rest.GetServiceMapRequestObj
 
 // compareMap puts on each edge of out how it differs from the range before, and adds those that are gone.
 func (s *Server) compareMap(m moment, out *rest.ServiceMap, r, before timeRange) error {
-	now, err := s.cfg.Views.ServiceMap(r.start, r.end)
+	now, err := m.views.ServiceMap(r.start, r.end)
 	if err != nil {
 		return err
 	}
-	then, err := s.cfg.Views.ServiceMap(before.start, before.end)
+	then, err := m.views.ServiceMap(before.start, before.end)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 // pipeline reads how far the topic has been read.
 func (s *Server) pipeline(m moment) rest.PipelineAnswer {
-	p, c := s.cfg.Pipeline, s.cfg.Views.Counters()
+	p, c := s.cfg.Pipeline, m.views.Counters()
 	last := p.Checkpoint()
 	out := rest.PipelineAnswer{
 		Partitions: []rest.Partition{}, Truncated: []rest.Truncation{}, Replays: []rest.Replay{}, Backends: []rest.Backend{},
@@ -34,8 +34,8 @@ func (s *Server) pipeline(m moment) rest.PipelineAnswer {
 }
 
 // GetPipeline implements rest.StrictServerInterface.
-func (s *Server) GetPipeline(context.Context, rest.GetPipelineRequestObject) (rest.GetPipelineResponseObject, error) {
-	return rest.GetPipeline200JSONResponse(s.pipeline(s.moment())), nil
+func (s *Server) GetPipeline(ctx context.Context, _ rest.GetPipelineRequestObject) (rest.GetPipelineResponseObject, error) {
+	return rest.GetPipeline200JSONResponse(s.pipeline(s.moment(ctx))), nil
 }
 
 // GetConfig implements rest.StrictServerInterface.

@@ -35,7 +35,7 @@ type traceQuery struct {
 }
 
 // ListTraces implements rest.StrictServerInterface.
-func (s *Server) ListTraces(_ context.Context, q rest.ListTracesRequestObject) (rest.ListTracesResponseObject, error) {
+func (s *Server) ListTraces(ctx context.Context, q rest.ListTracesRequestObject) (rest.ListTracesResponseObject, error) {
 	p := q.Params
 	t := traceQuery{service: p.Service, operation: p.Operation, status: (*string)(p.Status), order: (*string)(p.Order),
 		minDuration: p.MinDuration, maxDuration: p.MaxDuration, start: p.Start, end: p.End, limit: p.Limit, next: p.Next, attributes: map[string]string{}}
@@ -46,12 +46,12 @@ func (s *Server) ListTraces(_ context.Context, q rest.ListTracesRequestObject) (
 		}
 		t.attributes[k] = v
 	}
-	out, err := s.searchTraces(t)
+	out, err := s.searchTraces(ctx, t)
 	return rest.ListTraces200JSONResponse(out), err
 }
 
 // SearchTraces implements rest.StrictServerInterface.
-func (s *Server) SearchTraces(_ context.Context, q rest.SearchTracesRequestObject) (rest.SearchTracesResponseObject, error) {
+func (s *Server) SearchTraces(ctx context.Context, q rest.SearchTracesRequestObject) (rest.SearchTracesResponseObject, error) {
 	b := q.Body
 	t := traceQuery{service: b.Service, operation: b.Operation, status: (*string)(b.Status), order: (*string)(b.Order),
 		start: b.Start, end: b.End, limit: b.Limit, next: b.Next, attributes: value(b.Attributes)}
@@ -62,7 +62,7 @@ func (s *Server) SearchTraces(_ context.Context, q rest.SearchTracesRequestObjec
 	if t.maxDuration, err = durationText("maxDuration", b.MaxDuration); err != nil {
 		return nil, err
 	}
-	out, err := s.searchTraces(t)
+	out, err := s.searchTraces(ctx, t)
 	return rest.SearchTraces200JSONResponse(out), err
 }
 
@@ -80,8 +80,8 @@ func durationText(name string, raw *json.RawMessage) (*string, error) {
 	return &text, nil
 }
 
-func (s *Server) searchTraces(t traceQuery) (out rest.TraceList, err error) {
-	m := s.moment()
+func (s *Server) searchTraces(ctx context.Context, t traceQuery) (out rest.TraceList, err error) {
+	m := s.moment(ctx)
 	r, err := m.rangeOf(t.start, t.end, defaultRange)
 	if err != nil {
 		return out, err
@@ -108,7 +108,7 @@ func (s *Server) searchTraces(t traceQuery) (out rest.TraceList, err error) {
 	unread := 0
 	if len(t.attributes) > 0 {
 		q.Match = func(sum *views.TraceSummary) (bool, error) {
-			_, spans, missing, _, err := s.cfg.Views.Trace(sum.ID)
+			_, spans, missing, _, err := m.views.Trace(sum.ID)
 			if missing > 0 {
 				unread++
 			}
@@ -118,7 +118,7 @@ func (s *Server) searchTraces(t traceQuery) (out rest.TraceList, err error) {
 			return hasAttributes(spans, sum.ID, t.attributes)
 		}
 	}
-	res, err := s.cfg.Views.SearchTraces(q)
+	res, err := m.views.SearchTraces(q)
 	if err != nil {
 		return out, err
 	}
@@ -231,13 +231,13 @@ func eachSpan(blocks [][]byte, id [16]byte, fn func(res pcommon.Resource, sc ptr
 }
 
 // GetTrace implements rest.StrictServerInterface.
-func (s *Server) GetTrace(_ context.Context, q rest.GetTraceRequestObject) (rest.GetTraceResponseObject, error) {
+func (s *Server) GetTrace(ctx context.Context, q rest.GetTraceRequestObject) (rest.GetTraceResponseObject, error) {
 	id, err := parseTraceID(q.Id)
 	if err != nil {
 		return nil, err
 	}
-	m := s.moment()
-	sum, blocks, missing, ok, err := s.cfg.Views.Trace(id)
+	m := s.moment(ctx)
+	sum, blocks, missing, ok, err := m.views.Trace(id)
 	if err != nil {
 		return nil, err
 	}

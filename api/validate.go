@@ -29,7 +29,7 @@ func (s *Server) restRoutes(r chi.Router) {
 		RequestErrorHandlerFunc:  s.badRequest,
 		ResponseErrorHandlerFunc: s.fail,
 	})
-	rest.HandlerWithOptions(strict, rest.ChiServerOptions{BaseRouter: r.With(s.validate), ErrorHandlerFunc: s.badRequest})
+	rest.HandlerWithOptions(strict, rest.ChiServerOptions{BaseRouter: r.With(s.validate, s.holdViews), ErrorHandlerFunc: s.badRequest})
 }
 
 func (s *Server) badRequest(w http.ResponseWriter, r *http.Request, err error) {

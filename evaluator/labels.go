@@ -17,9 +17,9 @@ import (
 // only, never cells, so a name may be told of a series that has no sample in the querier's range.
 func (q *querier) eachSeries(ms []*labels.Matcher, fn func(m *metric, label func(string) string)) error {
 	red, edges := candidates(ms)
-	head := q.q.Reader.Frontier().Head
+	head := q.r.Frontier().Head
 	if len(red) > 0 {
-		_, err := q.q.Reader.SelectRED(head, head, func(_ uint32, k views.REDKey) bool {
+		_, err := q.r.SelectRED(head, head, func(_ uint32, k views.REDKey) bool {
 			for _, m := range red {
 				if m.matchRED(ms, k) {
 					fn(m, func(name string) string { return m.redLabel(k, name) })
@@ -32,7 +32,7 @@ func (q *querier) eachSeries(ms []*labels.Matcher, fn func(m *metric, label func
 		}
 	}
 	if len(edges) > 0 {
-		_, err := q.q.Reader.SelectEdges(head, head, func(_ uint32, k views.EdgeKey) bool {
+		_, err := q.r.SelectEdges(head, head, func(_ uint32, k views.EdgeKey) bool {
 			for _, m := range edges {
 				if m.matchEdge(ms, k) {
 					fn(m, func(name string) string { return m.edgeLabel(k, name) })
@@ -112,12 +112,14 @@ type exemplarQuerier struct {
 
 // Select returns exemplars with start <= time <= end, in Unix milliseconds.
 func (q *exemplarQuerier) Select(start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
+	r, release := views.Snapshot(q.q.Reader)
+	defer release()
 	var out []exemplar.QueryResult
 	seen := map[uint64]bool{}
 	for _, ms := range sets {
 		s := selection{ctx: q.ctx, ms: ms}
-		s.w = newWindow(start, end, q.q.Reader.Frontier(), q.q.lifetime())
-		if err := s.run(q.q.Reader); err != nil {
+		s.w = newWindow(start, end, r.Frontier(), q.q.lifetime())
+		if err := s.run(r); err != nil {
 			return nil, err
 		}
 		for _, x := range s.out {

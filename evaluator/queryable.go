@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -31,12 +32,18 @@ var (
 
 // Querier implements storage.Queryable; times are Unix milliseconds, both inclusive.
 func (q *Queryable) Querier(mint, maxt int64) (storage.Querier, error) {
-	return &querier{q, mint, maxt}, nil
+	return q.querier(mint, maxt), nil
+}
+
+// querier reads one version of the views until it is closed.
+func (q *Queryable) querier(mint, maxt int64) *querier {
+	r, release := views.Snapshot(q.Reader)
+	return &querier{q: q, r: r, release: sync.OnceFunc(release), mint: mint, maxt: maxt}
 }
 
 // ChunkQuerier implements storage.ChunkQueryable.
 func (q *Queryable) ChunkQuerier(mint, maxt int64) (storage.ChunkQuerier, error) {
-	return chunkQuerier{&querier{q, mint, maxt}}, nil
+	return chunkQuerier{q.querier(mint, maxt)}, nil
 }
 
 func (q *Queryable) lifetime() int64 {
@@ -48,10 +55,15 @@ func (q *Queryable) lifetime() int64 {
 
 type querier struct {
 	q          *Queryable
+	r          views.Reader
+	release    func()
 	mint, maxt int64
 }
 
-func (q *querier) Close() error { return nil }
+func (q *querier) Close() error {
+	q.release()
+	return nil
+}
 
 func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
 	mint, maxt, limit := q.mint, q.maxt, 0
@@ -59,8 +71,8 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 		mint, maxt, limit = max(mint, hints.Start), min(maxt, hints.End), hints.Limit
 	}
 	s := selection{ms: ms, limit: limit, ctx: ctx}
-	s.w = newWindow(mint, maxt, q.q.Reader.Frontier(), q.q.lifetime())
-	if err := s.run(q.q.Reader); err != nil {
+	s.w = newWindow(mint, maxt, q.r.Frontier(), q.q.lifetime())
+	if err := s.run(q.r); err != nil {
 		return storage.ErrSeriesSet(err)
 	}
 	if sorted {

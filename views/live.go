@@ -103,6 +103,16 @@ func (l *Live) View() *View {
 	return l.view
 }
 
+// Snapshot returns a Reader whose answers agree with each other, whatever is swapped meanwhile, and what ends its use.
+func Snapshot(r Reader) (Reader, func()) {
+	l, ok := r.(*Live)
+	if !ok {
+		return r, func() {}
+	}
+	v := l.View()
+	return v, v.Release
+}
+
 // Release ends the use of a View.
 func (v *View) Release() { v.readers.Done() }
 
