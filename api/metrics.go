@@ -63,7 +63,7 @@ func later(a, b time.Time) time.Time {
 // ListMetrics implements rest.StrictServerInterface.
 func (s *Server) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObject) (rest.ListMetricsResponseObject, error) {
 	m := s.moment(ctx)
-	counts, err := (&evaluator.Queryable{Reader: s.cfg.Views}).SeriesCounts()
+	counts, err := (&evaluator.Queryable{Reader: m.views}).SeriesCounts()
 	if err != nil {
 		return nil, err
 	}

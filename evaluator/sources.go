@@ -200,7 +200,9 @@ func (q othersChunks) LabelNames(ctx context.Context, hints *storage.LabelHints,
 // SeriesCounts returns how many series the views show under each name.
 func (q *Queryable) SeriesCounts() (map[string]int, error) {
 	out := map[string]int{}
-	err := (&querier{q: q}).eachSeries(nil, func(m *metric, _ func(string) string) { out[m.name] += max(len(m.les), 1) })
+	r := q.querier(0, 0)
+	defer r.release()
+	err := r.eachSeries(nil, func(m *metric, _ func(string) string) { out[m.name] += max(len(m.les), 1) })
 	return out, err
 }
 
