@@ -11,7 +11,7 @@ integration-servers:
 	deploy/servers/setup.sh kafka collector telemetrygen
 
 integration: integration-servers ## real Kafka, collectors and their connectors against watchingcat; latency from Kafka to webhook
-	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestCompose|TestLatency' $(INTEGRATION_LONG)
+	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestMetrics|TestCompose|TestLatency' $(INTEGRATION_LONG)
 
 faults: integration-servers ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle
 	$(INTEGRATION) -timeout 60m -run 'TestKill|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDiskFull' $(FAULTS_LONG)
