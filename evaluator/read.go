@@ -93,6 +93,11 @@ func (e *Evaluator) Outbox() *Outbox { return e.outbox }
 // Queryable is what rules query: the views, and the series that rules write.
 func (e *Evaluator) Queryable() promstorage.SampleAndChunkQueryable { return e.queryable }
 
+// QueryableOver shows the series that rules write beside q.
+func (e *Evaluator) QueryableOver(q promstorage.SampleAndChunkQueryable) promstorage.SampleAndChunkQueryable {
+	return joined{q, e.store}
+}
+
 // RuleGroups implements the rules retriever of Prometheus' web API.
 func (e *Evaluator) RuleGroups() []*rules.Group {
 	out := []*rules.Group{}

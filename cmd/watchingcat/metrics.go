@@ -73,9 +73,17 @@ func (a *App) openMetrics(context.Context) (err error) {
 	return nil
 }
 
-// sources is everything that PromQL sees but the series that rules write.
+// sources is what rules read: views and samples. An older range from a Prometheus is not in it: alerts must not wait for a server
+// that does not answer.
 func (a *App) sources() *evaluator.Sources {
-	return &evaluator.Sources{Views: &evaluator.Queryable{Reader: a.set}, Samples: a.metrics.samples, Older: a.metrics.older}
+	return &evaluator.Sources{Views: &evaluator.Queryable{Reader: a.set}, Samples: a.metrics.samples}
+}
+
+// allSources is what users query: older ranges too.
+func (a *App) allSources() *evaluator.Sources {
+	s := a.sources()
+	s.Older = a.metrics.older
+	return s
 }
 
 // metricAnswers tells the API about OTLP metrics.
