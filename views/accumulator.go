@@ -33,7 +33,7 @@ type Accumulator struct {
 	versions []versionSeen
 	logs     []stagedLog
 	drains   *drains // nil until the first log line
-	halves   int // staged halves are cur.halves[halves:]
+	halves   int     // staged halves are cur.halves[halves:]
 	counts   Counters
 	begin    uint64 // oldest time staged of a log line
 	end      uint64 // newest end staged

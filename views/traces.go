@@ -187,6 +187,7 @@ func (b *traceBatch) reset() {
 type traceStore struct {
 	recent map[[16]byte]*trace
 	home   traceIndex
+	slab   traceSlab
 	blocks []traceBlock // ascending by number
 	next   uint32       // number of the next block
 	first  uint32       // of the oldest stored block
@@ -227,15 +228,45 @@ func (s *traceStore) install(kv reader, p *trace) error {
 		return err
 	}
 	if t == nil {
-		t = &trace{id: p.id}
+		t = s.slab.copy(p)
+	} else {
+		t.merge(p)
 	}
 	s.recent[p.id] = t
 	if !t.unclean {
 		t.unclean = true
 		s.dirty++
 	}
-	t.merge(p)
 	return nil
+}
+
+// traceSlab hands out summaries from larger pieces of memory: they come and go together.
+type traceSlab struct {
+	traces []trace
+	spans  []seriesSpans
+	raw    []rawRef
+}
+
+func (s *traceSlab) copy(p *trace) *trace {
+	if len(s.traces) == 0 {
+		s.traces = make([]trace, 256)
+	}
+	t := &s.traces[0]
+	s.traces = s.traces[1:]
+	*t = *p
+	t.spans, s.spans = cutSlab(s.spans, p.spans)
+	t.raw, s.raw = cutSlab(s.raw, p.raw)
+	return t
+}
+
+// cutSlab copies src into the front of slab, which is made anew when it is too short.
+func cutSlab[T any](slab, src []T) (out, rest []T) {
+	n := len(src)
+	if n > len(slab) {
+		slab = make([]T, max(4096, n))
+	}
+	copy(slab, src)
+	return slab[:n:n], slab[n:]
 }
 
 // get returns the summary of a trace, nil when there is none. The summary belongs to the store.

@@ -35,7 +35,7 @@ func BenchmarkViews(b *testing.B) {
 	m, n := messages(b, 2, false)
 	for b.Loop() {
 		b.StopTimer()
-		in, err := newIngest(discard{storage.NewMem(storage.MemOptions{})})
+		in, err := newIngest(discard{storage.NewMem(storage.MemOptions{})}, summaries)
 		if err == nil {
 			err = in.apply(warm)
 		}
@@ -56,7 +56,7 @@ func BenchmarkWhole(b *testing.B) {
 	m, n := messages(b, 2, false)
 	for b.Loop() {
 		b.StopTimer()
-		work, end, err := prepWhole(warm, m)
+		work, end, err := prepWhole(summaries)(warm, m)
 		b.StartTimer()
 		if err == nil {
 			err = work()

@@ -71,7 +71,9 @@ func table(name string, perTrace bool) error {
 	for _, m := range messages {
 		bytes += len(m)
 	}
-	rows := []row{{"pdata unmarshal alone", prepPdata}, {"wire scan alone", prepScan}, {"scan + red + servicemap", prepViews}, {"scan + red + servicemap + checkpoint, SyncWrites", prepWhole}, {"spanmetrics connector, with unmarshal", prepConnector}}
+	rows := []row{{"pdata unmarshal alone", prepPdata}, {"wire scan alone", prepScan}, {"scan + red + servicemap", prepViews(noTraces)}, {"scan + all span views", prepViews(summaries)},
+		{"scan + red + servicemap + checkpoint, SyncWrites", prepWhole(noTraces)}, {"scan + all span views + checkpoint, SyncWrites", prepWhole(summaries)},
+		{"the same, raw spans kept", prepWhole(rawSpans)}, {"spanmetrics connector, with unmarshal", prepConnector}}
 	costs := make([][]cost, len(rows))
 	for rep := range *reps + 1 {
 		for i, r := range rows {
@@ -199,8 +201,15 @@ type ingest struct {
 	spans  int
 }
 
-func newIngest(kv storage.KV) (*ingest, error) {
-	set, err := views.Open(kv, views.Config{})
+// What is kept of traces.
+var (
+	noTraces  = views.Config{TraceRetention: -1}
+	summaries = views.Config{}
+	rawSpans  = views.Config{TraceBytes: 4 << 30}
+)
+
+func newIngest(kv storage.KV, cfg views.Config) (*ingest, error) {
+	set, err := views.Open(kv, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -249,37 +258,41 @@ type discard struct{ storage.KV }
 
 func (discard) Commit(storage.Commit) error { return nil }
 
-func prepViews(warm, messages [][]byte) (func() error, func(), error) {
-	in, err := newIngest(discard{storage.NewMem(storage.MemOptions{})})
-	if err != nil {
-		return nil, nil, err
+func prepViews(cfg views.Config) func(warm, messages [][]byte) (func() error, func(), error) {
+	return func(warm, messages [][]byte) (func() error, func(), error) {
+		in, err := newIngest(discard{storage.NewMem(storage.MemOptions{})}, cfg)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := in.apply(warm); err != nil {
+			return nil, nil, err
+		}
+		return func() error { return in.apply(messages) }, func() {}, nil
 	}
-	if err := in.apply(warm); err != nil {
-		return nil, nil, err
-	}
-	return func() error { return in.apply(messages) }, func() {}, nil
 }
 
-func prepWhole(warm, messages [][]byte) (func() error, func(), error) {
-	tmp, err := os.MkdirTemp(*dir, "watchingcat-bench-")
-	if err != nil {
-		return nil, nil, err
+func prepWhole(cfg views.Config) func(warm, messages [][]byte) (func() error, func(), error) {
+	return func(warm, messages [][]byte) (func() error, func(), error) {
+		tmp, err := os.MkdirTemp(*dir, "watchingcat-bench-")
+		if err != nil {
+			return nil, nil, err
+		}
+		db, err := storage.Open(tmp, storage.Options{Logger: zerolog.Nop()})
+		if err != nil {
+			return nil, nil, err
+		}
+		end := func() {
+			_ = db.Close()
+			_ = os.RemoveAll(tmp)
+		}
+		in, err := newIngest(db, cfg)
+		if err == nil {
+			err = in.apply(warm)
+		}
+		if err != nil {
+			end()
+			return nil, nil, err
+		}
+		return func() error { return in.apply(messages) }, end, nil
 	}
-	db, err := storage.Open(tmp, storage.Options{Logger: zerolog.Nop()})
-	if err != nil {
-		return nil, nil, err
-	}
-	end := func() {
-		_ = db.Close()
-		_ = os.RemoveAll(tmp)
-	}
-	in, err := newIngest(db)
-	if err == nil {
-		err = in.apply(warm)
-	}
-	if err != nil {
-		end()
-		return nil, nil, err
-	}
-	return func() error { return in.apply(messages) }, end, nil
 }
