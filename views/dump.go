@@ -80,7 +80,7 @@ func (s *Set) wider() (out []segment) {
 
 func (s *Set) dumpRED(r []segment) ([]string, error) {
 	var lines []string
-	err := s.eachRED(r, all, func(k REDKey, at bucketAt, c *redCounts) {
+	err := s.eachRED(r, all, func(_ uint32, k *REDKey, at bucketAt, c *redCounts) {
 		if !c.zero() {
 			lines = append(lines, fmt.Sprintf("%s %s calls=%d sum=%v size=%d hist=%s slowest=%s latest=%s",
 				at.text(), k, c.Calls, time.Duration(c.Sum), c.Size, c.Hist.text(), c.Slowest.text(), c.Latest.text()))
@@ -140,7 +140,7 @@ func (s *Set) dumpEdges(r []segment) ([]string, error) {
 		return fmt.Sprintf("calls=%d failed=%d client=%v server=%v client_hist=%s server_hist=%s", c.Calls, c.Failed,
 			time.Duration(c.ClientSum), time.Duration(c.ServerSum), c.ClientHist.text(), c.ServerHist.text())
 	}
-	err := s.edges.each(s.kv, r, func(uint32) bool { return true }, func(at bucketAt, id uint32, c *EdgeCounts) error {
+	err := s.edges.each(s.kv, r, everySeries, func(at bucketAt, id uint32, c *EdgeCounts) error {
 		if !c.zero() {
 			lines = append(lines, fmt.Sprintf("%s %s %s", at.text(), text(id), counts(c)))
 		}
@@ -191,7 +191,7 @@ func (s *Set) dumpTable(t *table) ([]string, error) {
 		return fmt.Sprintf("n=%d failed=%d size=%d sum=%v hist=%s first=%v last=%v slowest=%s latest=%s text=%q", c.Calls, c.Failed, c.Size,
 			time.Duration(c.Sum), c.Hist.text(), time.Duration(c.First), time.Duration(c.Last), c.Slowest.text(), c.Latest.text(), c.Text)
 	}
-	err := t.each(s.kv, append(s.finest(), s.wider()...), func(uint32) bool { return true }, func(at bucketAt, id uint32, c *Tally) error {
+	err := t.each(s.kv, append(s.finest(), s.wider()...), everySeries, func(at bucketAt, id uint32, c *Tally) error {
 		lines = append(lines, fmt.Sprintf("%s %q %s", at.text(), splitLabels(t.dict.key(id)), text(c)))
 		return nil
 	})
@@ -218,16 +218,16 @@ func (s *Set) dumpTraces() ([]string, error) {
 // searchAll returns every trace; the caller holds the lock.
 func (s *Set) searchAll() (out []TraceSummary, err error) {
 	since := s.tracesSince()
-	for _, t := range s.traces.recent {
+	for _, t := range s.traces.dirty {
 		if t.end >= since {
 			out = append(out, s.summary(t))
 		}
 	}
 	for i := range s.traces.blocks {
 		n := s.traces.blocks[i].n
-		err = s.traces.read(s.kv, n, func(t *trace) bool {
+		err = s.traces.read(s.kv, n, anyTime, func(t *trace) bool {
 			home, ok := s.traces.home.get(t.id)
-			if s.traces.recent[t.id] == nil && ok && home == n && t.end >= since {
+			if s.traces.dirty[t.id] == nil && ok && home == n && t.end >= since {
 				out = append(out, s.summary(t))
 			}
 			return true
@@ -249,7 +249,7 @@ func (s *Set) dumpPatterns() (lines []string, err error) {
 		}
 		return fmt.Sprintf("%q", l)
 	}
-	err = t.each(s.kv, s.finest(), func(uint32) bool { return true }, func(at bucketAt, id uint32, c *Tally) error {
+	err = t.each(s.kv, s.finest(), everySeries, func(at bucketAt, id uint32, c *Tally) error {
 		lines = append(lines, fmt.Sprintf("%s %s n=%d text=%q", at.text(), pattern(id), c.Calls, c.Text))
 		return nil
 	})

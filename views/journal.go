@@ -228,30 +228,30 @@ func (s *Set) foldDue() bool {
 // fold stores everything up to the last installed checkpoint and cuts the journal there. What would make one transaction too large
 // goes before it: cells and series say themselves what they count, and groups are read by the generation that the state names.
 func (s *Set) fold(c *Checkpoint) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	ks := s.kv.keyspace
 	h := horizon{since: s.since()}
 	for i, l := range s.levels {
 		h.hot[i] = s.back(l.hot, l.width)
 	}
 	h.forget = h.since[levels-1]
-	entries, err := s.red.fold(s.kv, s.seq, h, nil)
+	entries, err := s.red.fold(s.kv, s.seq, h, &c.then, nil)
 	if err != nil {
 		return err
 	}
-	if entries, err = s.edges.fold(s.kv, s.seq, h, entries); err != nil {
+	if entries, err = s.edges.fold(s.kv, s.seq, h, &c.then, entries); err != nil {
 		return err
 	}
 	for _, t := range s.tables {
-		if entries, err = t.fold(s.kv, s.seq, h, entries); err != nil {
+		if entries, err = t.fold(s.kv, s.seq, h, &c.then, entries); err != nil {
 			return err
 		}
 	}
-	entries = s.traces.fold(ks, s.seq, s.head, s.tracesSince(), entries)
-	entries = s.rawSpans.fold(ks, s.tracesSince(), entries)
-	entries = s.rawLogs.fold(ks, s.headLess(s.cfg.LogRetention), entries)
-	entries = s.patterns.fold(ks, s.tables[TablePatterns], entries)
+	entries = s.traces.fold(ks, s.seq, s.head, s.tracesSince(), &c.then, entries)
+	entries = s.rawSpans.fold(ks, s.tracesSince(), &c.then, entries)
+	entries = s.rawLogs.fold(ks, s.headLess(s.cfg.LogRetention), &c.then, entries)
+	entries = s.patterns.fold(ks, s.tables[TablePatterns], &c.then, entries)
 	old, oldChunks := s.journal.gen, s.journal.chunks
 	s.journal.gen++
 	entries, s.journal.chunks = s.pairing.fold(ks, s.journal.gen, entries)
@@ -271,7 +271,7 @@ func (s *Set) fold(c *Checkpoint) error {
 	*last = s.dedup.forget(ks, s.dedupBefore(), *last)
 	st := state{seq: s.seq, counters: s.counters, head: s.head, complete: s.complete}
 	b := s.appendState([]byte{formatVersion}, &st)
-	for _, v := range []uint32{s.journal.gen, uint32(s.journal.chunks), s.journal.defs, s.traces.first, s.traces.next} {
+	for _, v := range []uint32{s.journal.gen, uint32(s.journal.chunks), s.journal.defs, s.traces.stored.first, s.traces.stored.next} {
 		b = binary.AppendUvarint(b, uint64(v))
 	}
 	b = binary.AppendUvarint(b, uint64(s.oldest))

@@ -223,7 +223,7 @@ func (p *patterns) key(ks keyspace, id clusterID) []byte {
 }
 
 // fold stores the clusters that changed and drops those given up that nothing counts under any more.
-func (p *patterns) fold(ks keyspace, t *table, entries []storage.Entry) []storage.Entry {
+func (p *patterns) fold(ks keyspace, t *table, then *later, entries []storage.Entry) []storage.Entry {
 	for id, c := range p.by {
 		if !c.gone {
 			continue
@@ -232,7 +232,7 @@ func (p *patterns) fold(ks keyspace, t *table, entries []storage.Entry) []storag
 		_, counted := t.dict.ids[string(labelKey([]byte(c.service), id.label(nil)))]
 		t.dict.mu.Unlock()
 		if !counted {
-			delete(p.by, id)
+			then.do(func() { delete(p.by, id) })
 			delete(p.dirty, id)
 			entries = append(entries, storage.Entry{Key: p.key(ks, id)})
 		}

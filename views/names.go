@@ -137,6 +137,28 @@ func (n *names) redKey(id uint32) REDKey {
 	return REDKey{n.list[k.service], k.op, k.kind, k.status}
 }
 
+// redCount is how many red series there are.
+func (n *names) redCount() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.redList)
+}
+
+// redKeys returns the keys that match accepts, by series id; nil for the others.
+func (n *names) redKeys(match func(id uint32, k REDKey) bool) []*REDKey {
+	n.mu.Lock()
+	list, names := n.redList, n.list // both grow only
+	n.mu.Unlock()
+	keys := make([]*REDKey, len(list))
+	for id := range list {
+		r := &list[id]
+		if k := (REDKey{names[r.service], r.op, r.kind, r.status}); match(uint32(id), k) {
+			keys[id] = &k
+		}
+	}
+	return keys
+}
+
 // appendNew encodes every definition since the last call: the number of the first, how many, and each.
 func (n *names) appendNew(b []byte) []byte {
 	n.mu.Lock()

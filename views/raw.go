@@ -150,18 +150,18 @@ func (s *rawStore) install(m rawMeta) {
 }
 
 // fold drops what is older than since (Unix nanoseconds) or too much.
-func (s *rawStore) fold(ks keyspace, since uint64, entries []storage.Entry) []storage.Entry {
-	gone := 0
-	for gone < len(s.kept) && (s.kept[gone].end < since || s.bytes > s.maxBytes) {
+func (s *rawStore) fold(ks keyspace, since uint64, then *later, entries []storage.Entry) []storage.Entry {
+	gone, left := 0, s.bytes
+	for gone < len(s.kept) && (s.kept[gone].end < since || left > s.maxBytes) {
 		m := s.kept[gone]
 		for n := range m.blocks {
 			entries = append(entries, storage.Entry{Key: s.key(ks, rawRef{m.seq, n})})
 		}
 		entries = append(entries, storage.Entry{Key: s.metaKey(ks, m.seq)})
-		s.bytes -= m.bytes
+		left -= m.bytes
 		gone++
 	}
-	s.kept = slices.Delete(s.kept, 0, gone)
+	then.do(func() { s.kept, s.bytes = slices.Delete(s.kept, 0, gone), left })
 	return entries
 }
 

@@ -75,20 +75,11 @@ func (s *Set) cellsOf(r span) []segment {
 const end = 1<<32 - 1
 
 // eachRED calls fn for the cells of every series that match accepts.
-func (s *Set) eachRED(r []segment, match func(id uint32, k REDKey) bool, fn func(k REDKey, at bucketAt, c *redCounts)) error {
-	keys := map[uint32]*REDKey{}
-	want := func(id uint32) bool {
-		k, ok := keys[id]
-		if !ok {
-			if key := s.names.redKey(id); match(id, key) {
-				k = &key
-			}
-			keys[id] = k
-		}
-		return k != nil
-	}
-	return s.red.each(s.kv, r, want, func(at bucketAt, id uint32, c *redCounts) error {
-		fn(*keys[id], at, c)
+func (s *Set) eachRED(r []segment, match func(id uint32, k REDKey) bool, fn func(id uint32, k *REDKey, at bucketAt, c *redCounts)) error {
+	keys := s.names.redKeys(match)
+	want := func(id uint32) bool { return int(id) < len(keys) && keys[id] != nil }
+	return s.red.each(s.kv, r, pickOf(len(keys), want), func(at bucketAt, id uint32, c *redCounts) error {
+		fn(id, keys[id], at, c)
 		return nil
 	})
 }
@@ -99,7 +90,7 @@ type sum struct {
 	hist          Histogram
 }
 
-func (t *sum) add(k REDKey, c *redCounts) {
+func (t *sum) add(k *REDKey, c *redCounts) {
 	t.calls += c.Calls
 	if k.Status == StatusError {
 		t.errors += c.Calls
@@ -119,11 +110,15 @@ func services(ps []stretch) ([]Service, error) {
 	}
 	by := map[string]*sums{}
 	err := eachStretch(ps, func(s *Set, r span) error {
-		return s.eachRED(s.sumsOf(r), all, func(k REDKey, _ bucketAt, c *redCounts) {
-			t := by[k.Service]
+		at := make([]*sums, s.names.redCount())
+		return s.eachRED(s.sumsOf(r), all, func(id uint32, k *REDKey, _ bucketAt, c *redCounts) {
+			t := at[id]
 			if t == nil {
-				t = &sums{}
-				by[k.Service] = t
+				if t = by[k.Service]; t == nil {
+					t = &sums{}
+					by[k.Service] = t
+				}
+				at[id] = t
 			}
 			t.all.add(k, c)
 			if k.entry() {
@@ -169,7 +164,7 @@ func operations(ps []stretch, service string) ([]Operation, bool, error) {
 	by := map[opKey]*sum{}
 	err := eachStretch(ps, func(s *Set, r span) error {
 		known = known || s.known(service, "")
-		return s.eachRED(s.sumsOf(r), func(_ uint32, k REDKey) bool { return k.Service == service }, func(k REDKey, _ bucketAt, c *redCounts) {
+		return s.eachRED(s.sumsOf(r), func(_ uint32, k REDKey) bool { return k.Service == service }, func(_ uint32, k *REDKey, _ bucketAt, c *redCounts) {
 			o := opKey{k.Operation, k.Kind}
 			if by[o] == nil {
 				by[o] = &sum{}
@@ -214,7 +209,7 @@ func servicePoints(stretches func(r span) []stretch, service, operation string, 
 	known := false
 	err := eachStretch(stretches(r), func(s *Set, pr span) error {
 		known = known || s.known(service, operation)
-		return s.eachRED(s.stepsOf(pr, width), match, func(k REDKey, at bucketAt, c *redCounts) {
+		return s.eachRED(s.stepsOf(pr, width), match, func(_ uint32, k *REDKey, at bucketAt, c *redCounts) {
 			i := max(0, at.start-r.from) / width // a wide bucket may begin before the range
 			t := &sums[i]
 			t.all.add(k, c)
@@ -263,7 +258,7 @@ func (s *Set) ServiceMap(from, to time.Time) (Map, error) { return serviceMap(s.
 func serviceMap(ps []stretch) (Map, error) {
 	by, alone := map[EdgeKey]*EdgeCounts{}, map[uint32]uint64{}
 	err := eachStretch(ps, func(s *Set, r span) error {
-		return s.edges.each(s.kv, s.sumsOf(r), func(uint32) bool { return true }, func(_ bucketAt, id uint32, c *EdgeCounts) error {
+		return s.edges.each(s.kv, s.sumsOf(r), everySeries, func(_ bucketAt, id uint32, c *EdgeCounts) error {
 			if e := s.edgeList[id]; e.conn == unpaired {
 				alone[e.client] += c.Calls
 				return nil
@@ -348,7 +343,7 @@ func (s *Set) selectRED(r span, match func(id uint32, k REDKey) bool) ([]REDTime
 			at[id] = t
 		}
 	}
-	want := func(id uint32) bool { return at[id] != nil }
+	want := pickOf(s.names.redCount(), func(id uint32) bool { return at[id] != nil })
 	err := s.red.each(s.kv, s.sumsOf(span{r.to, end}), want, func(_ bucketAt, id uint32, c *redCounts) error {
 		at[id].Base.sub(&c.Counts)
 		return nil
@@ -397,7 +392,7 @@ func (s *Set) selectEdges(r span, match func(id uint32, k EdgeKey) bool) ([]Edge
 			at[id] = t
 		}
 	}
-	want := func(id uint32) bool { return at[id] != nil }
+	want := pickOf(len(s.edgeList), func(id uint32) bool { return at[id] != nil })
 	err := s.edges.each(s.kv, s.sumsOf(span{r.to, end}), want, func(_ bucketAt, id uint32, c *EdgeCounts) error {
 		at[id].Base.sub(c)
 		return nil

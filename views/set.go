@@ -175,6 +175,7 @@ type Checkpoint struct {
 	raw    [2]rawMeta // of spans and of logs
 	next   state
 	marks  map[partition]uint64
+	then   later // what a fold changes for readers once it is committed
 }
 
 // state is what a checkpoint derives from its inputs for readers.
@@ -340,6 +341,9 @@ func (s *Set) Install(c *Checkpoint) error {
 }
 
 func (s *Set) install(c *Checkpoint) error {
+	for _, f := range c.then {
+		f()
+	}
 	s.touchRED, s.touchMap = s.touchRED[:0], s.touchMap[:0]
 	s.head, s.complete, s.counters = c.next.head, c.next.complete, c.next.counters
 	since := s.since()

@@ -2,9 +2,11 @@ package views
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -39,6 +41,7 @@ type store[C any, P counts[C]] struct {
 type tier[C any] struct {
 	buckets map[int64]bucket[C]
 	hotFrom int64 // buckets from here on are in memory if they exist
+	nextHot int64 // what hotFrom is after the fold that is under way
 	oldest  int64 // buckets from here on may be stored; 0: none is
 }
 
@@ -52,7 +55,7 @@ type series[C any] struct {
 type bucket[C any] map[uint16]*chunk[C]
 
 // chunkSeries is how many series share a stored value.
-const chunkSeries = 2048
+const chunkSeries = 512
 
 // chunk is decoded while it changes (open), and kept as the stored bytes once a fold found it unchanged (packed).
 type chunk[C any] struct {
@@ -165,7 +168,7 @@ func (s *store[C, P]) decode(c *chunk[C]) error {
 		return nil
 	}
 	open := map[uint32]*C{}
-	err := s.unpack(c.packed, func(id uint32, cell []byte) (err error) {
+	err := s.unpack(c.packed, everySeries, func(id uint32, cell []byte) (err error) {
 		open[id], err = decodeCell[C, P](cell)
 		return err
 	})
@@ -182,43 +185,116 @@ func decodeCell[C any, P counts[C]](cell []byte) (*C, error) {
 	return c, d.err
 }
 
-// A stored chunk: stamp, then for each cell the series id less the one before, length, cell; ids ascend.
+// A stored chunk: stamp, id of its first possible series, number of cells, then for each its id less the first (uint16 BE) and
+// where it ends among the cells (uint32 BE), then the cells; ids ascend. The table lets a reader find a few of many at once.
 func stampOf(packed []byte) uint64 {
 	d := decoder{b: packed}
 	return d.uvarint()
 }
 
-// unpack calls fn for each cell of a stored chunk.
-func (s *store[C, P]) unpack(packed []byte, fn func(id uint32, cell []byte) error) error {
-	d := decoder{b: packed}
-	d.uvarint()
-	id := uint32(0)
-	for len(d.b) > 0 {
-		id += uint32(d.uvarint())
-		n := d.uvarint()
-		if d.err != nil || n > uint64(len(d.b)) {
-			return errCorrupt
-		}
-		if err := fn(id, d.bytes(int(n))); err != nil {
-			return err
+const packedRow = 2 + 4
+
+// pick says which series a reader wants.
+type pick struct {
+	has func(id uint32) bool
+	ids []uint32 // the same, ascending; nil: nearly all
+}
+
+var everySeries = pick{has: func(uint32) bool { return true }}
+
+// pickOf is a pick of the ids from 0 on that has accepts, of n.
+func pickOf(n int, has func(id uint32) bool) pick {
+	p := pick{has: has, ids: []uint32{}}
+	for id := range uint32(n) {
+		if has(id) {
+			p.ids = append(p.ids, id)
 		}
 	}
-	return d.err
+	return p
+}
+
+// chunks are the few chunks that hold what is wanted; nil: many do.
+func (p *pick) chunks() []uint16 {
+	if p.ids == nil {
+		return nil
+	}
+	out := []uint16{}
+	for _, id := range p.ids {
+		if n := uint16(id / chunkSeries); len(out) == 0 || out[len(out)-1] != n {
+			out = append(out, n)
+		}
+		if len(out) > 4 {
+			return nil
+		}
+	}
+	return out
+}
+
+// unpack calls fn for each cell of a stored chunk that is wanted.
+func (s *store[C, P]) unpack(packed []byte, want pick, fn func(id uint32, cell []byte) error) error {
+	d := decoder{b: packed}
+	d.uvarint()
+	first, n := uint32(d.uvarint()), int(d.uvarint())
+	if d.err != nil || n > chunkSeries || len(d.b) < n*packedRow {
+		return errCorrupt
+	}
+	rows, cells := d.b[:n*packedRow], d.b[n*packedRow:]
+	one := func(i int, id uint32) error {
+		from, to := uint32(0), binary.BigEndian.Uint32(rows[i*packedRow+2:])
+		if i > 0 {
+			from = binary.BigEndian.Uint32(rows[(i-1)*packedRow+2:])
+		}
+		if from > to || to > uint32(len(cells)) {
+			return errCorrupt
+		}
+		return fn(id, cells[from:to])
+	}
+	if want.ids != nil && len(want.ids)*8 < n {
+		at, _ := slices.BinarySearch(want.ids, first)
+		for _, id := range want.ids[at:] {
+			if id >= first+chunkSeries {
+				break
+			}
+			i := sort.Search(n, func(i int) bool { return uint32(binary.BigEndian.Uint16(rows[i*packedRow:])) >= id-first })
+			if i < n && uint32(binary.BigEndian.Uint16(rows[i*packedRow:])) == id-first {
+				if err := one(i, id); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	for i := range n {
+		if id := first + uint32(binary.BigEndian.Uint16(rows[i*packedRow:])); want.has(id) {
+			if err := one(i, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (s *store[C, P]) pack(c *chunk[C]) []byte {
-	packed := binary.AppendUvarint(nil, c.stamp)
-	last := uint32(0)
-	var cell []byte
-	for _, id := range slices.Sorted(maps.Keys(c.open)) {
-		cell = P(c.open[id]).append(cell[:0])
-		packed = binary.AppendUvarint(packed, uint64(id-last))
-		packed = binary.AppendUvarint(packed, uint64(len(cell)))
-		packed = append(packed, cell...)
-		last = id
+	ids := slices.Sorted(maps.Keys(c.open))
+	packed, first := binary.AppendUvarint(nil, c.stamp), uint32(0)
+	if len(ids) > 0 {
+		first = ids[0] - ids[0]%chunkSeries
 	}
-	return packed
+	packed = binary.AppendUvarint(packed, uint64(first))
+	packed = binary.AppendUvarint(packed, uint64(len(ids)))
+	var cells []byte
+	for _, id := range ids {
+		cells = P(c.open[id]).append(cells)
+		packed = binary.BigEndian.AppendUint16(packed, uint16(id-first))
+		packed = binary.BigEndian.AppendUint32(packed, uint32(len(cells)))
+	}
+	return append(packed, cells...)
 }
+
+// A fold reads while readers do; what they would notice is changed later, when what it stores can be read.
+type later []func()
+
+func (l *later) do(f func()) { *l = append(*l, f) }
 
 // horizon says what a fold keeps: buckets from hot on in memory, those from since on at all, series counted since forget.
 type horizon struct {
@@ -228,7 +304,7 @@ type horizon struct {
 
 // fold returns the entries that bring the stored state up to checkpoint seq. Each stands for itself. Cold and expired buckets leave
 // memory; stored ones that expired are deleted.
-func (s *store[C, P]) fold(kv reader, seq uint64, h horizon, entries []storage.Entry) ([]storage.Entry, error) {
+func (s *store[C, P]) fold(kv reader, seq uint64, h horizon, then *later, entries []storage.Entry) ([]storage.Entry, error) {
 	ks := kv.keyspace
 	for id := range s.dirty {
 		se := s.series[id]
@@ -241,12 +317,12 @@ func (s *store[C, P]) fold(kv reader, seq uint64, h horizon, entries []storage.E
 	clear(s.dirty)
 	for id, se := range s.series {
 		if se.last < h.forget {
-			delete(s.series, id)
+			then.do(func() { delete(s.series, id) })
 			entries = append(entries, storage.Entry{Key: s.seriesKey(ks, id)})
 		}
 	}
 	for l := range s.levels {
-		entries = s.foldLevel(ks, seq, l, h, entries)
+		entries = s.foldLevel(ks, seq, l, h, then, entries)
 		var err error
 		if entries, err = s.expire(kv, l, h.since[l], entries); err != nil {
 			return nil, err
@@ -255,11 +331,11 @@ func (s *store[C, P]) fold(kv reader, seq uint64, h horizon, entries []storage.E
 	return entries, nil
 }
 
-func (s *store[C, P]) foldLevel(ks keyspace, seq uint64, l int, h horizon, entries []storage.Entry) []storage.Entry {
+func (s *store[C, P]) foldLevel(ks keyspace, seq uint64, l int, h horizon, then *later, entries []storage.Entry) []storage.Entry {
 	t := &s.levels[l]
 	for start, b := range t.buckets {
 		if start < h.since[l] {
-			delete(t.buckets, start) // what is stored of it is deleted by expire
+			then.do(func() { delete(t.buckets, start) }) // what is stored of it is deleted by expire
 			continue
 		}
 		for n, c := range b {
@@ -268,16 +344,18 @@ func (s *store[C, P]) foldLevel(ks keyspace, seq uint64, l int, h horizon, entri
 				entries = append(entries, storage.Entry{Key: s.cellsKey(ks, l, start, n), Value: s.pack(c)})
 			} else if c.open != nil {
 				if c.resting {
-					c.packed, c.open = s.pack(c), nil
+					packed := s.pack(c)
+					then.do(func() { c.packed, c.open = packed, nil })
 				}
 				c.resting = true
 			}
 		}
 		if start < h.hot[l] {
-			delete(t.buckets, start)
+			then.do(func() { delete(t.buckets, start) })
 		}
 	}
-	t.hotFrom = max(t.hotFrom, h.hot[l])
+	t.nextHot = max(t.hotFrom, h.hot[l])
+	then.do(func() { t.hotFrom = t.nextHot })
 	return entries
 }
 
@@ -301,7 +379,7 @@ func (s *store[C, P]) expire(kv reader, l int, since int64, entries []storage.En
 // appendState and restoreState keep where the levels begin.
 func (s *store[C, P]) appendState(b []byte) []byte {
 	for l := range s.levels {
-		b = binary.AppendUvarint(b, uint64(s.levels[l].hotFrom))
+		b = binary.AppendUvarint(b, uint64(s.levels[l].nextHot))
 		b = binary.AppendUvarint(b, uint64(s.levels[l].oldest))
 	}
 	return b
@@ -349,10 +427,11 @@ func (s *store[C, P]) scanStored(kv reader, l int, from, to int64, fn func(start
 	})
 }
 
-// each calls fn for the cells of the series that want accepts in every segment. fn may keep c.
-func (s *store[C, P]) each(kv reader, segments []segment, want func(id uint32) bool, fn func(at bucketAt, id uint32, c *C) error) error {
+// each calls fn for the cells of the series that want accepts in every segment. What fn is given it may read until it returns.
+func (s *store[C, P]) each(kv reader, segments []segment, want pick, fn func(at bucketAt, id uint32, c *C) error) error {
+	scratch := new(C)
 	for _, g := range segments {
-		err := s.eachOf(kv, g, want, func(start int64, id uint32, c *C) error {
+		err := s.eachOf(kv, g, want, scratch, func(start int64, id uint32, c *C) error {
 			return fn(bucketAt{start, levelSeconds[g.level]}, id, c)
 		})
 		if err != nil {
@@ -365,22 +444,46 @@ func (s *store[C, P]) each(kv reader, segments []segment, want func(id uint32) b
 // bucketAt is a bucket's start and width in seconds.
 type bucketAt struct{ start, width int64 }
 
+// eachStored reads the stored chunks of a segment one by one, leaving out those that changed since.
+func (s *store[C, P]) eachStored(kv reader, g segment, chunks []uint16, fn func(start int64, v []byte) error) error {
+	t, width := &s.levels[g.level], levelSeconds[g.level]
+	for start := ceil(max(g.from, t.oldest-t.oldest%width), width); start < min(g.to, t.hotFrom); start += width {
+		for _, n := range chunks {
+			if t.buckets[start][n] != nil {
+				continue
+			}
+			v, err := kv.kv.Get(s.cellsKey(kv.keyspace, g.level, start, n))
+			if errors.Is(err, storage.ErrNotFound) {
+				continue
+			}
+			if err == nil {
+				err = fn(start, v)
+			}
+			if err != nil {
+				return fmt.Errorf("bucket %d of view %c: %w", start, s.view, err)
+			}
+		}
+	}
+	return nil
+}
+
 // eachOf reads one segment; buckets ascend, but stored ones come before those in memory.
-func (s *store[C, P]) eachOf(kv reader, g segment, want func(id uint32) bool, fn func(start int64, id uint32, c *C) error) error {
+func (s *store[C, P]) eachOf(kv reader, g segment, want pick, scratch *C, fn func(start int64, id uint32, c *C) error) error {
 	from, to, t := g.from, g.to, &s.levels[g.level]
 	packed := func(start int64, v []byte) error {
-		return s.unpack(v, func(id uint32, cell []byte) error {
-			if !want(id) {
-				return nil
+		return s.unpack(v, want, func(id uint32, cell []byte) error {
+			d := decoder{b: cell}
+			if P(scratch).decode(&d); d.err != nil {
+				return d.err
 			}
-			c, err := decodeCell[C, P](cell)
-			if err != nil {
-				return err
-			}
-			return fn(start, id, c)
+			return fn(start, id, scratch)
 		})
 	}
-	if from < t.hotFrom {
+	if chunks := want.chunks(); from < t.hotFrom && chunks != nil {
+		if err := s.eachStored(kv, g, chunks, packed); err != nil {
+			return err
+		}
+	} else if from < t.hotFrom {
 		err := s.scanStored(kv, g.level, max(from, 0), min(to, t.hotFrom), func(start int64, n uint16, v []byte) error {
 			if t.buckets[start][n] != nil {
 				return nil // changed since it was stored: below
@@ -403,7 +506,7 @@ func (s *store[C, P]) eachOf(kv reader, g segment, want func(id uint32) bool, fn
 				continue
 			}
 			for id, cell := range c.open {
-				if want(id) {
+				if want.has(id) {
 					if err := fn(start, id, cell); err != nil {
 						return err
 					}

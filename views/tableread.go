@@ -76,7 +76,7 @@ func tableRows(ps []stretch, t Table, match func(labels []string) bool) ([]Tally
 			}
 			return l != nil
 		}
-		return tab.each(s.kv, s.sumsOf(r), want, func(_ bucketAt, id uint32, c *Tally) error {
+		return tab.each(s.kv, s.sumsOf(r), pick{has: want}, func(_ bucketAt, id uint32, c *Tally) error {
 			row := here[id]
 			if row == nil {
 				key := tab.dict.key(id)
@@ -118,7 +118,7 @@ func (s *Set) selectTable(t Table, r span, match func(labels []string) bool) ([]
 			at[id] = x
 		}
 	}
-	want := func(id uint32) bool { return at[id] != nil }
+	want := pick{has: func(id uint32) bool { return at[id] != nil }, ids: slices.Sorted(maps.Keys(at))}
 	err := tab.each(s.kv, s.sumsOf(span{r.to, end}), want, func(_ bucketAt, id uint32, c *Tally) error {
 		at[id].Base.sub(c)
 		return nil

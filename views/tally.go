@@ -288,14 +288,14 @@ func (t *table) dictKey(ks keyspace, id uint32) []byte {
 }
 
 // fold stores what the last folds have not: definitions too, which go with their series.
-func (t *table) fold(kv reader, seq uint64, h horizon, entries []storage.Entry) ([]storage.Entry, error) {
+func (t *table) fold(kv reader, seq uint64, h horizon, then *later, entries []storage.Entry) ([]storage.Entry, error) {
 	for id, se := range t.series {
 		if se.last < h.forget {
-			t.dict.forget(id)
+			then.do(func() { t.dict.forget(id) })
 			entries = append(entries, storage.Entry{Key: t.dictKey(kv.keyspace, id)})
 		}
 	}
-	entries, err := t.store.fold(kv, seq, h, entries)
+	entries, err := t.store.fold(kv, seq, h, then, entries)
 	t.dict.mu.Lock()
 	defer t.dict.mu.Unlock()
 	for _, id := range t.dict.stored {

@@ -25,7 +25,6 @@ type trace struct {
 	root       rootSpan
 	spans      []seriesSpans // by series
 	raw        []rawRef      // by number; where the raw spans are
-	unclean    bool          // changed since the last fold
 }
 
 // rootSpan is the span without parent; of several the one that starts first, then the one with the smaller id.
@@ -188,10 +187,11 @@ type traceStore struct {
 	recent map[[16]byte]*trace
 	home   traceIndex
 	slab   traceSlab
-	blocks []traceBlock // ascending by number
-	next   uint32       // number of the next block
-	first  uint32       // of the oldest stored block
-	dirty  int
+	blocks []traceBlock                 // ascending by number
+	next   uint32                       // number of the next block
+	first  uint32                       // of the oldest stored block
+	stored struct{ first, next uint32 } // what first and next are after the fold that is under way
+	dirty  map[[16]byte]*trace          // those of recent that no block holds as they are
 }
 
 // traceBlock is what memory knows of a stored block.
@@ -210,11 +210,11 @@ type traceBlock struct {
 const (
 	tracesPerBlock = 1024
 	maxRecent      = 500_000
-	recentNanos    = 120e9
+	recentNanos    = 60e9
 )
 
 func newTraceStore() *traceStore {
-	return &traceStore{recent: map[[16]byte]*trace{}, next: 1, first: 1}
+	return &traceStore{recent: map[[16]byte]*trace{}, dirty: map[[16]byte]*trace{}, next: 1, first: 1}
 }
 
 func traceKey(ks keyspace, n uint32) []byte {
@@ -233,10 +233,7 @@ func (s *traceStore) install(kv reader, p *trace) error {
 		t.merge(p)
 	}
 	s.recent[p.id] = t
-	if !t.unclean {
-		t.unclean = true
-		s.dirty++
-	}
+	s.dirty[p.id] = t
 	return nil
 }
 
@@ -279,7 +276,7 @@ func (s *traceStore) get(kv reader, id [16]byte) (*trace, error) {
 		return nil, nil
 	}
 	var found *trace
-	err := s.read(kv, n, func(t *trace) bool {
+	err := s.read(kv, n, anyTime, func(t *trace) bool {
 		if t.id == id {
 			c := *t
 			c.spans, c.raw = slices.Clone(t.spans), slices.Clone(t.raw)
@@ -290,23 +287,32 @@ func (s *traceStore) get(kv reader, id [16]byte) (*trace, error) {
 	return found, err
 }
 
-// read calls fn for each trace of a block until it returns false; what fn is given is used again.
-func (s *traceStore) read(kv reader, n uint32, fn func(t *trace) bool) error {
+// read calls fn for each trace of a block that times accepts until it returns false; what fn is given is used again.
+func (s *traceStore) read(kv reader, n uint32, times func(start, end uint64) bool, fn func(t *trace) bool) error {
 	v, err := kv.kv.Get(traceKey(kv.keyspace, n))
 	if err != nil {
 		return fmt.Errorf("read block %d of traces: %w", n, err)
 	}
-	return decodeBlock(v, fn)
+	return decodeBlock(v, times, fn)
 }
 
-// A block: number of traces, base time, checkpoint, then each trace.
-func decodeBlock(v []byte, fn func(t *trace) bool) error {
+func anyTime(uint64, uint64) bool { return true }
+
+func decodeBlock(v []byte, times func(start, end uint64) bool, fn func(t *trace) bool) error {
 	d := decoder{b: v}
 	n, base, seq := d.uvarint(), d.uvarint(), d.uvarint()
 	var t trace
 	for range n {
-		if t.decode(&d, base, seq); d.err != nil {
-			return d.err
+		size := d.uvarint()
+		one := decoder{b: d.bytes(int(min(size, uint64(len(d.b)))))}
+		head := one
+		head.bytes(16)
+		start := base + uint64(head.varint())
+		if end := start + head.uvarint(); d.err == nil && head.err == nil && !times(start, end) {
+			continue
+		}
+		if t.decode(&one, base, seq); one.err != nil || d.err != nil {
+			return errCorrupt
 		}
 		if !fn(&t) {
 			return nil
@@ -316,57 +322,74 @@ func decodeBlock(v []byte, fn func(t *trace) bool) error {
 }
 
 // fold writes the summaries that changed in new blocks and deletes blocks that ended before since (Unix nanoseconds).
-func (s *traceStore) fold(ks keyspace, seq, head, since uint64, entries []storage.Entry) []storage.Entry {
-	list := make([]*trace, 0, s.dirty)
+func (s *traceStore) fold(ks keyspace, seq, head, since uint64, then *later, entries []storage.Entry) []storage.Entry {
+	list := make([]*trace, 0, len(s.dirty))
+	var leave [][16]byte
+	for id, t := range s.dirty {
+		if t.end < since { // came late: it would expire at once
+			leave = append(leave, id)
+			continue
+		}
+		list = append(list, t)
+	}
 	for id, t := range s.recent {
-		switch {
-		case t.unclean && t.end < since: // came late: it would expire at once
-			t.unclean = false
-			delete(s.recent, id)
-		case t.unclean:
-			list = append(list, t)
-			t.unclean = false
-		case t.end+recentNanos < head || len(s.recent) > maxRecent:
-			delete(s.recent, id)
+		if s.dirty[id] == nil && (t.end+recentNanos < head || len(s.recent)-len(leave) > maxRecent) {
+			leave = append(leave, id)
 		}
 	}
-	s.dirty = 0
 	slices.SortFunc(list, func(a, b *trace) int { return cmp.Or(cmp.Compare(a.start, b.start), bytes.Compare(a.id[:], b.id[:])) })
+	n, blocks := s.next, slices.Clip(s.blocks)
 	for part := range slices.Chunk(list, tracesPerBlock) {
-		b := binary.AppendUvarint(nil, uint64(len(part)))
-		b = binary.AppendUvarint(b, part[0].start)
-		b = binary.AppendUvarint(b, seq)
-		m := newMeta(s.next)
-		for _, t := range part {
-			b = t.append(b, part[0].start, seq)
-			m.add(t)
-			s.home.set(t.id, s.next)
-		}
-		m.done(len(b))
-		s.blocks = append(s.blocks, m.traceBlock)
-		entries = append(entries, storage.Entry{Key: traceKey(ks, s.next), Value: b})
-		s.next++
+		m, b := packBlock(n, part, seq)
+		blocks = append(blocks, m)
+		entries = append(entries, storage.Entry{Key: traceKey(ks, n), Value: b})
+		n++
 	}
-	return s.expire(ks, since, entries)
-}
-
-// expire deletes blocks that ended before since, the oldest first.
-func (s *traceStore) expire(ks keyspace, since uint64, entries []storage.Entry) []storage.Entry {
 	gone := 0
-	for gone < len(s.blocks) && s.blocks[gone].maxEnd < since {
-		entries = append(entries, storage.Entry{Key: traceKey(ks, s.blocks[gone].n)})
+	for gone < len(blocks) && blocks[gone].maxEnd < since {
+		entries = append(entries, storage.Entry{Key: traceKey(ks, blocks[gone].n)})
 		gone++
 	}
-	if gone == 0 {
-		return entries
+	blocks = blocks[gone:]
+	s.stored.first, s.stored.next = n, n
+	if len(blocks) > 0 {
+		s.stored.first = blocks[0].n
 	}
-	s.blocks = slices.Delete(s.blocks, 0, gone)
-	s.first = s.next
-	if len(s.blocks) > 0 {
-		s.first = s.blocks[0].n
-	}
-	s.home.forget(s.first)
+	then.do(func() { s.folded(list, leave, blocks) })
 	return entries
+}
+
+// folded makes what a fold wrote the state that readers see.
+func (s *traceStore) folded(list []*trace, leave [][16]byte, blocks []traceBlock) {
+	for i, t := range list {
+		s.home.set(t.id, s.next+uint32(i/tracesPerBlock))
+	}
+	for _, id := range leave {
+		delete(s.recent, id)
+	}
+	clear(s.dirty)
+	if s.stored.first != s.first {
+		s.home.forget(s.stored.first)
+	}
+	s.blocks, s.first, s.next = blocks, s.stored.first, s.stored.next
+}
+
+// A block: number of traces, base time, checkpoint, then each trace with its length before it.
+func packBlock(n uint32, part []*trace, seq uint64) (traceBlock, []byte) {
+	base := part[0].start
+	b := binary.AppendUvarint(nil, uint64(len(part)))
+	b = binary.AppendUvarint(b, base)
+	b = binary.AppendUvarint(b, seq)
+	m := newMeta(n)
+	var one []byte
+	for _, t := range part {
+		one = t.append(one[:0], base, seq)
+		b = binary.AppendUvarint(b, uint64(len(one)))
+		b = append(b, one...)
+		m.add(t)
+	}
+	m.done(len(b))
+	return m.traceBlock, b
 }
 
 // blockMeta gathers what memory knows of a block.
@@ -403,7 +426,7 @@ func (m *blockMeta) done(size int) {
 func (s *traceStore) restore(kv reader) error {
 	return kv.kv.Scan(traceKey(kv.keyspace, s.first), traceKey(kv.keyspace, s.next), func(k, v []byte) error {
 		m := newMeta(binary.BigEndian.Uint32(k[storage.KeyPrefixLen:]))
-		err := decodeBlock(v, func(t *trace) bool {
+		err := decodeBlock(v, anyTime, func(t *trace) bool {
 			m.add(t)
 			s.home.set(t.id, m.n)
 			return true

@@ -3,6 +3,7 @@ package views
 import (
 	"bytes"
 	"cmp"
+	"container/heap"
 	"errors"
 	"slices"
 	"time"
@@ -54,8 +55,9 @@ type TraceResult struct {
 type traceFilter struct {
 	q                     *TraceQuery
 	from, to, minD, maxD  uint64
-	want                  []bool // by red series; nil: any
-	failed                []bool // series that are errors (of the wanted)
+	want                  []bool   // by red series; nil: any
+	wanted                []uint32 // the same, ascending
+	failed                []bool   // series that are errors (of the wanted)
 	after                 *traceRank
 	needFailed, needClean bool
 }
@@ -103,7 +105,9 @@ func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
 	for id, k := range s.names.redList {
 		ok := (q.Service == "" || s.names.list[k.service] == q.Service) && (q.Operation == "" || k.op == q.Operation)
 		failed[id] = ok && k.status == StatusError
-		want[id] = ok && (!f.needFailed || failed[id])
+		if want[id] = ok && (!f.needFailed || failed[id]); want[id] {
+			f.wanted = append(f.wanted, uint32(id))
+		}
 	}
 	if named || f.needFailed {
 		f.want = want
@@ -119,16 +123,10 @@ func (f *traceFilter) block(m *traceBlock, worst *traceRank) bool {
 	}
 	longest := m.maxDuration
 	if f.want != nil {
-		longest = 0
-		found := false
-		for i, id := range m.series {
-			if int(id) < len(f.want) && f.want[id] && m.longest[i] >= f.minD {
-				found, longest = true, max(longest, m.longest[i])
-			}
-		}
-		if !found {
+		if longest = m.longestOf(f); longest == 0 || longest <= f.minD {
 			return false
 		}
+		longest--
 	}
 	if worst == nil {
 		return true
@@ -137,6 +135,41 @@ func (f *traceFilter) block(m *traceBlock, worst *traceRank) bool {
 		return longest >= worst.value
 	}
 	return m.maxStart >= worst.value
+}
+
+// times tells quickly which traces of a block to look at. A trace that changed since is not in the block as it is, so nothing may be
+// left out for being too short when it could have grown; what could have is looked at in dirty.
+func (f *traceFilter) times(worst *traceRank) func(start, end uint64) bool {
+	return func(start, end uint64) bool {
+		if start >= f.to || end-start < f.minD {
+			return false
+		}
+		if worst == nil {
+			return true
+		}
+		if f.q.Slowest {
+			return end-start >= worst.value
+		}
+		return start >= worst.value
+	}
+}
+
+// longestOf is the longest duration of the block's traces with a wanted series, plus one; 0: there is none.
+func (m *traceBlock) longestOf(f *traceFilter) (longest uint64) {
+	if len(f.wanted)*8 < len(m.series) {
+		for _, id := range f.wanted {
+			if i, ok := slices.BinarySearch(m.series, id); ok {
+				longest = max(longest, m.longest[i]+1)
+			}
+		}
+		return longest
+	}
+	for i, id := range m.series {
+		if int(id) < len(f.want) && f.want[id] {
+			longest = max(longest, m.longest[i]+1)
+		}
+	}
+	return longest
 }
 
 func (f *traceFilter) accepts(t *trace) bool {
@@ -168,7 +201,7 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 	var out TraceResult
 	q.Limit = max(1, q.Limit)
 	var found []ranked
-	f, recent, blocks := s.beginSearch(&q)
+	f, recent, blocks, next := s.beginSearch(&q)
 	consider := func(t *trace) error {
 		r := q.rank(t)
 		if !f.accepts(t) || f.after != nil && !f.after.before(&r) {
@@ -213,7 +246,7 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 		if out.Exhausted || !f.block(&blocks[i], worst) {
 			continue
 		}
-		list, err := s.readBlock(&blocks[i], f)
+		list, err := s.readBlock(&blocks[i], f.times(worst), f, next)
 		if err != nil {
 			return out, err
 		}
@@ -231,31 +264,75 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 }
 
 // beginSearch takes copies: matching reads raw spans, which is not done under the lock.
-func (s *Set) beginSearch(q *TraceQuery) (f *traceFilter, recent []trace, blocks []traceBlock) {
+func (s *Set) beginSearch(q *TraceQuery) (f *traceFilter, recent []trace, blocks []traceBlock, next uint32) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	f = s.traceFilter(q)
 	f.from = max(f.from, 1)
-	since := s.tracesSince()
-	for _, t := range s.traces.recent {
-		if t.end >= since && f.accepts(t) {
-			recent = append(recent, t.copy())
+	since, best := s.tracesSince(), topTraces{limit: q.Limit + 1}
+	if q.Match != nil {
+		best.limit = q.Budget + 1
+	}
+	for _, t := range s.traces.dirty {
+		if r := q.rank(t); best.takes(&r) && t.end >= since && f.accepts(t) && (f.after == nil || f.after.before(&r)) {
+			best.add(r, t)
 		}
 	}
+	for _, c := range best.sorted() {
+		recent = append(recent, c.t.copy())
+	}
 	blocks = slices.Clone(s.traces.blocks)
-	slices.SortFunc(recent, func(a, b trace) int {
-		if ra, rb := q.rank(&a), q.rank(&b); ra.before(&rb) {
-			return -1
-		}
-		return 1
-	})
 	slices.SortFunc(blocks, func(a, b traceBlock) int {
 		if q.Slowest {
 			return cmp.Compare(b.maxDuration, a.maxDuration)
 		}
 		return cmp.Compare(b.maxStart, a.maxStart)
 	})
-	return f, recent, blocks
+	return f, recent, blocks, s.traces.next
+}
+
+// topTraces keeps the best of many traces, in a heap with the worst of them on top.
+type topTraces struct {
+	limit int
+	heap  []topTrace
+}
+
+type topTrace struct {
+	traceRank
+	t *trace
+}
+
+func (h *topTraces) takes(r *traceRank) bool {
+	return len(h.heap) < h.limit || r.before(&h.heap[0].traceRank)
+}
+
+func (h *topTraces) add(r traceRank, t *trace) {
+	if len(h.heap) == h.limit {
+		heap.Pop(h)
+	}
+	heap.Push(h, topTrace{r, t})
+}
+
+// sorted empties the heap, best first.
+func (h *topTraces) sorted() []topTrace {
+	slices.SortFunc(h.heap, func(a, b topTrace) int {
+		if a.before(&b.traceRank) {
+			return -1
+		}
+		return 1
+	})
+	return h.heap
+}
+
+// Len, Less, Swap, Push and Pop implement heap.Interface.
+func (h *topTraces) Len() int           { return len(h.heap) }
+func (h *topTraces) Less(i, j int) bool { return h.heap[j].before(&h.heap[i].traceRank) }
+func (h *topTraces) Swap(i, j int)      { h.heap[i], h.heap[j] = h.heap[j], h.heap[i] }
+func (h *topTraces) Push(x any)         { h.heap = append(h.heap, x.(topTrace)) }
+func (h *topTraces) Pop() any {
+	last := h.heap[len(h.heap)-1]
+	h.heap = h.heap[:len(h.heap)-1]
+	return last
 }
 
 func (t *trace) copy() trace {
@@ -264,22 +341,24 @@ func (t *trace) copy() trace {
 	return c
 }
 
-// readBlock returns the traces of a block that f accepts and whose newest state it is, or that state.
-func (s *Set) readBlock(m *traceBlock, f *traceFilter) (list []trace, err error) {
+// readBlock returns the traces of a block that f accepts, in their newest state, unless an older block below next is their home.
+func (s *Set) readBlock(m *traceBlock, times func(start, end uint64) bool, f *traceFilter, next uint32) (list []trace, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	since := s.tracesSince()
-	err = s.traces.read(s.kv, m.n, func(t *trace) bool {
-		if newer := s.traces.recent[t.id]; newer != nil {
-			if newer.end >= since && f.accepts(newer) {
-				list = append(list, newer.copy())
-			}
+	err = s.traces.read(s.kv, m.n, times, func(t *trace) bool {
+		home, ok := s.traces.home.get(t.id)
+		newer := s.traces.dirty[t.id]
+		if newer == nil && ok && home >= next { // it changed since the search began
+			newer = s.traces.recent[t.id]
+		}
+		switch {
+		case newer != nil:
+			t = newer
+		case !ok || home != m.n && home < next:
 			return true
 		}
-		if t.end < since || !f.accepts(t) {
-			return true
-		}
-		if home, ok := s.traces.home.get(t.id); ok && home == m.n {
+		if t.end >= since && f.accepts(t) {
 			list = append(list, t.copy())
 		}
 		return true

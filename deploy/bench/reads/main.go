@@ -1,0 +1,233 @@
+// Command reads measures how long questions take that dashboards ask, on views of a given size, while spans go on coming in: the
+// services of the last hour with 1,000 series, a service's chart over 24 h, searches among ten million traces.
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+var (
+	traces   = flag.Int("traces", 10_000_000, "trace summaries to keep")
+	services = flag.Int("services", 100, "services; each has 5 operations, of two statuses")
+	rounds   = flag.Int("rounds", 300, "how often each question is asked")
+	dir      = flag.String("dir", "", "folder for Badger (default: a temporary folder)")
+	rate     = flag.Int("rate", 10_000, "spans a second that come in meanwhile")
+)
+
+func main() {
+	flag.Parse()
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "reads:", err)
+		os.Exit(1)
+	}
+}
+
+// world makes spans and applies them.
+type world struct {
+	db     *storage.DB
+	set    *views.Set
+	acc    *views.Accumulator
+	r      *rand.Rand
+	names  [][]byte
+	ops    [][]byte
+	offset int64
+	trace  uint64
+}
+
+// request applies one trace of three spans that begins at a time (Unix nanoseconds).
+func (w *world) request(at uint64) {
+	if !w.acc.Begin(views.Record{Offset: w.offset, LeaderEpoch: -1, Value: binary.BigEndian.AppendUint64(nil, uint64(w.offset))}) {
+		return
+	}
+	w.offset++
+	w.trace++
+	s := views.Span{Size: 500}
+	binary.BigEndian.PutUint64(s.TraceID[:], w.r.Uint64())
+	binary.BigEndian.PutUint64(s.TraceID[8:], w.trace)
+	res := views.Resource{HasService: true}
+	n := w.r.IntN(len(w.names))
+	for i := range 3 {
+		res.Service = w.names[(n+i)%len(w.names)]
+		s.Name = w.ops[w.r.IntN(len(w.ops))]
+		s.ParentID = s.SpanID
+		binary.BigEndian.PutUint64(s.SpanID[:], w.trace*4+uint64(i)+1)
+		s.Kind, s.Status = views.KindInternal, views.StatusUnset
+		if w.r.IntN(50) == 0 {
+			s.Status = views.StatusError
+		}
+		s.Start = at + uint64(i)*1e6
+		s.End = s.Start + uint64(w.r.ExpFloat64()*20e6)
+		w.acc.Span(&res, &s)
+	}
+	w.acc.End()
+}
+
+func (w *world) checkpoint() error {
+	c, err := w.set.Collect(nil)
+	if err != nil || c == nil {
+		return err
+	}
+	for _, part := range append(c.Before, c.Commit) {
+		if err := w.db.Commit(part); err != nil {
+			return err
+		}
+	}
+	return w.set.Install(c)
+}
+
+func run() error {
+	tmp, err := os.MkdirTemp(*dir, "watchingcat-reads-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	db, err := storage.Open(tmp, storage.Options{Logger: zerolog.Nop()})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	set, err := views.Open(db, views.Config{TraceRetention: 25 * time.Hour, DedupWindow: -1})
+	if err != nil {
+		return err
+	}
+	w := &world{db: db, set: set, acc: set.Partition("otlp_spans", 0), r: rand.New(rand.NewPCG(1, 2))}
+	for i := range *services {
+		w.names = append(w.names, fmt.Appendf(nil, "service-%03d", i))
+	}
+	for i := range 5 {
+		w.ops = append(w.ops, fmt.Appendf(nil, "operation %d", i))
+	}
+	end, err := w.fill()
+	if err != nil {
+		return err
+	}
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	disk := diskUse(tmp)
+	fmt.Printf("%d traces, %d spans: %d MB of heap, %d MB on disk\n", w.trace, 3*w.trace, m.HeapAlloc>>20, disk>>20)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.goOn(ctx, end) }()
+	if err := ask(set, end); err != nil {
+		cancel()
+		return err
+	}
+	cancel()
+	return <-done
+}
+
+// fill spreads the traces over a day, half of them over its last hour.
+func (w *world) fill() (end time.Time, err error) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	end = start.Add(24 * time.Hour)
+	began := time.Now()
+	for i := range *traces {
+		half := *traces / 2
+		at := start.Add(time.Duration(float64(23*time.Hour) * float64(i) / float64(half)))
+		if i >= half {
+			at = end.Add(-time.Duration(float64(time.Hour) * float64(*traces-i) / float64(*traces-half)))
+		}
+		w.request(uint64(at.UnixNano()))
+		if i%10_000 == 9_999 {
+			if err := w.checkpoint(); err != nil {
+				return end, err
+			}
+		}
+		if i%1_000_000 == 999_999 {
+			fmt.Fprintf(os.Stderr, "%d traces after %v\n", i+1, time.Since(began).Round(time.Second))
+		}
+	}
+	return end, w.checkpoint()
+}
+
+// goOn applies spans at the rate, with a checkpoint every 250 ms.
+func (w *world) goOn(ctx context.Context, at time.Time) error {
+	t := time.NewTicker(250 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		for range *rate / 4 / 3 {
+			at = at.Add(time.Second * 3 / time.Duration(*rate))
+			w.request(uint64(at.UnixNano()))
+		}
+		if err := w.checkpoint(); err != nil {
+			return err
+		}
+	}
+}
+
+func diskUse(dir string) (n int64) {
+	_ = filepath.Walk(dir, func(_ string, f os.FileInfo, err error) error {
+		if err == nil && !f.IsDir() {
+			n += f.Size()
+		}
+		return nil
+	})
+	return n
+}
+
+func ask(set *views.Set, end time.Time) error {
+	r := rand.New(rand.NewPCG(3, 4))
+	name := func() string { return fmt.Sprintf("service-%03d", r.IntN(*services)) }
+	search := func(q views.TraceQuery) error {
+		q.Limit = 20
+		_, err := set.SearchTraces(q)
+		return err
+	}
+	day, hour := end.Add(-24*time.Hour), end.Add(-time.Hour)
+	questions := []struct {
+		name string
+		ask  func() error
+	}{
+		{"services over 1 h", func() error { _, err := set.Services(hour, end); return err }},
+		{"services over 15 min", func() error { _, err := set.Services(end.Add(-15*time.Minute), end); return err }},
+		{"operations of a service over 1 h", func() error { _, _, err := set.Operations(name(), hour, end); return err }},
+		{"a service's chart over 24 h, 5 min steps", func() error { _, _, err := set.ServicePoints(name(), "", day, end, 5*time.Minute); return err }},
+		{"a service's chart over 1 h, 10 s steps", func() error { _, _, err := set.ServicePoints(name(), "", hour, end, 10*time.Second); return err }},
+		{"newest traces", func() error { return search(views.TraceQuery{From: hour, To: end}) }},
+		{"newest traces of a service with errors", func() error { return search(views.TraceQuery{Service: name(), Status: "error"}) }},
+		{"slowest traces of 24 h", func() error { return search(views.TraceQuery{Slowest: true}) }},
+		{"slowest traces of an operation, 1 h", func() error {
+			return search(views.TraceQuery{Service: name(), Operation: "operation 3", From: hour, To: end, Slowest: true})
+		}},
+		{"traces of a service over 150 ms, 24 h", func() error { return search(views.TraceQuery{Service: name(), MinDuration: 150 * time.Millisecond}) }},
+		{"traces of a service that does not exist", func() error { return search(views.TraceQuery{Service: "nobody"}) }},
+		{"traces longer than any, 24 h", func() error { return search(views.TraceQuery{MinDuration: time.Minute}) }},
+	}
+	t := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "p50 ms\tp99 ms\tmax ms\t  \t")
+	for _, q := range questions {
+		took := make([]time.Duration, *rounds)
+		for i := range took {
+			began := time.Now()
+			if err := q.ask(); err != nil {
+				return fmt.Errorf("%s: %w", q.name, err)
+			}
+			took[i] = time.Since(began)
+		}
+		slices.Sort(took)
+		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
+		fmt.Fprintf(t, "%.2f\t%.2f\t%.2f\t  %s\t\n", ms(took[len(took)/2]), ms(took[len(took)*99/100]), ms(took[len(took)-1]), q.name)
+	}
+	return t.Flush()
+}
