@@ -231,7 +231,7 @@ func (s *Set) fold(c *Checkpoint) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	ks := s.kv.keyspace
-	h := horizon{since: s.since()}
+	h := horizon{since: s.since(), bytes: s.cfg.HotBytes}
 	for i, l := range s.levels {
 		h.hot[i] = s.back(l.hot, l.width)
 	}

@@ -21,8 +21,9 @@ type Config struct {
 	// Retention is how long 10 s buckets are kept, in event time; Retention1m and Retention1h those of 1 min and 1 h. A wider level
 	// is kept at least as long as a finer one.
 	Retention, Retention1m, Retention1h time.Duration
-	// Hot is how much of that stays in memory.
-	Hot time.Duration
+	// Hot is how much of that stays in memory, HotBytes about how much memory that may take for each view.
+	Hot      time.Duration
+	HotBytes int
 	// PairingWindow is how long a span half waits for its other side before it is counted alone, in event time.
 	PairingWindow time.Duration
 	// Compensation is how long a half that was counted alone can still be paired, in event time.
@@ -58,7 +59,8 @@ func (c Config) withDefaults() Config {
 	set(&c.Retention, 6*time.Hour)
 	set(&c.Retention1m, 72*time.Hour)
 	set(&c.Retention1h, 400*24*time.Hour)
-	set(&c.Hot, 30*time.Minute)
+	set(&c.Hot, time.Hour)
+	set(&c.HotBytes, 128<<20)
 	set(&c.TraceRetention, time.Hour)
 	set(&c.LogRetention, time.Hour)
 	set(&c.PairingWindow, 10*time.Second)

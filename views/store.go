@@ -300,6 +300,7 @@ func (l *later) do(f func()) { *l = append(*l, f) }
 type horizon struct {
 	hot, since sinces
 	forget     int64
+	bytes      int // of packed buckets in memory, for each level
 }
 
 // fold returns the entries that bring the stored state up to checkpoint seq. Each stands for itself. Cold and expired buckets leave
@@ -333,6 +334,7 @@ func (s *store[C, P]) fold(kv reader, seq uint64, h horizon, then *later, entrie
 
 func (s *store[C, P]) foldLevel(ks keyspace, seq uint64, l int, h horizon, then *later, entries []storage.Entry) []storage.Entry {
 	t := &s.levels[l]
+	h.hot[l] = max(h.hot[l], t.fits(h.bytes))
 	for start, b := range t.buckets {
 		if start < h.since[l] {
 			then.do(func() { delete(t.buckets, start) }) // what is stored of it is deleted by expire
@@ -358,6 +360,23 @@ func (s *store[C, P]) foldLevel(ks keyspace, seq uint64, l int, h horizon, then 
 	then.do(func() { t.hotFrom = t.nextHot })
 	return entries
 }
+
+// fits is where the buckets begin that may stay in memory: as many of the newest as fit.
+func (t *tier[C]) fits(limit int) int64 {
+	starts := slices.Sorted(maps.Keys(t.buckets))
+	for i, size := len(starts)-1, 0; i >= 0; i-- {
+		for _, c := range t.buckets[starts[i]] {
+			size += len(c.packed) + len(c.open)*openCellBytes
+		}
+		if size > limit {
+			return starts[min(i+1, len(starts)-1)]
+		}
+	}
+	return 0
+}
+
+// openCellBytes is about what a decoded cell takes.
+const openCellBytes = 400
 
 // expire deletes stored buckets older than since.
 func (s *store[C, P]) expire(kv reader, l int, since int64, entries []storage.Entry) ([]storage.Entry, error) {

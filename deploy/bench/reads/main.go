@@ -134,7 +134,7 @@ func run() error {
 
 // fill spreads the traces over a day, half of them over its last hour.
 func (w *world) fill() (end time.Time, err error) {
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	start := time.Date(2026, 1, 1, 0, 47, 13, 0, time.UTC) // nothing ends with a wide bucket
 	end = start.Add(24 * time.Hour)
 	began := time.Now()
 	for i := range *traces {
