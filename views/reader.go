@@ -98,6 +98,12 @@ func (t *sum) add(k *REDKey, c *redCounts) {
 	t.hist.Merge(&c.Hist)
 }
 
+func (t *sum) merge(o *sum) {
+	t.calls += o.calls
+	t.errors += o.errors
+	t.hist.Merge(&o.hist)
+}
+
 func (t *sum) red() RED { return RED{t.calls, t.errors, t.hist.Latency()} }
 
 // Services returns every service with spans in the range.
@@ -120,9 +126,10 @@ func services(ps []stretch) ([]Service, error) {
 				}
 				at[id] = t
 			}
-			t.all.add(k, c)
 			if k.entry() {
 				t.entry.add(k, c)
+			} else {
+				t.all.add(k, c)
 			}
 			t.last = max(t.last, c.Latest.End)
 		})
@@ -130,6 +137,7 @@ func services(ps []stretch) ([]Service, error) {
 	out := make([]Service, 0, len(by))
 	for _, name := range slices.Sorted(maps.Keys(by)) {
 		t := by[name]
+		t.all.merge(&t.entry)
 		out = append(out, Service{Name: name, RED: t.all.red(), Entry: t.entry.red(), LastSeen: unixNano(t.last)})
 	}
 	return out, err
