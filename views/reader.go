@@ -110,35 +110,21 @@ func (t *sum) red() RED { return RED{t.calls, t.errors, t.hist.Latency()} }
 func (s *Set) Services(from, to time.Time) ([]Service, error) { return services(s.one(from, to)) }
 
 func services(ps []stretch) ([]Service, error) {
-	type sums struct {
-		all, entry sum
-		last       uint64
-	}
-	by := map[string]*sums{}
+	by := map[string]*serviceSum{}
 	err := eachStretch(ps, func(s *Set, r span) error {
-		at := make([]*sums, s.names.redCount())
-		return s.eachRED(s.sumsOf(r), all, func(id uint32, k *REDKey, _ bucketAt, c *redCounts) {
-			t := at[id]
-			if t == nil {
-				if t = by[k.Service]; t == nil {
-					t = &sums{}
-					by[k.Service] = t
-				}
-				at[id] = t
+		keys := s.names.redKeys(all)
+		for _, g := range s.sumsOf(r) {
+			if err := s.sumServices(g, keys, by); err != nil {
+				return err
 			}
-			if k.entry() {
-				t.entry.add(k, c)
-			} else {
-				t.all.add(k, c)
-			}
-			t.last = max(t.last, c.Latest.End)
-		})
+		}
+		return nil
 	})
 	out := make([]Service, 0, len(by))
 	for _, name := range slices.Sorted(maps.Keys(by)) {
 		t := by[name]
-		t.all.merge(&t.entry)
-		out = append(out, Service{Name: name, RED: t.all.red(), Entry: t.entry.red(), LastSeen: unixNano(t.last)})
+		t.rest.merge(&t.entry)
+		out = append(out, Service{Name: name, RED: t.rest.red(), Entry: t.entry.red(), LastSeen: unixNano(t.last)})
 	}
 	return out, err
 }

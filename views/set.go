@@ -54,6 +54,7 @@ type Set struct {
 	rawSpans *rawStore
 	rawLogs  *rawStore
 	patterns *patterns
+	sums     serviceSums
 	edgeIDs  map[edgeID]uint32
 	edgeList []edgeID
 	counters Counters

@@ -40,9 +40,10 @@ type store[C any, P counts[C]] struct {
 // tier is what a store holds of one level in memory.
 type tier[C any] struct {
 	buckets map[int64]bucket[C]
-	hotFrom int64 // buckets from here on are in memory if they exist
-	nextHot int64 // what hotFrom is after the fold that is under way
-	oldest  int64 // buckets from here on may be stored; 0: none is
+	hotFrom int64            // buckets from here on are in memory if they exist
+	nextHot int64            // what hotFrom is after the fold that is under way
+	oldest  int64            // buckets from here on may be stored; 0: none is
+	changed map[int64]uint64 // of wide buckets: the checkpoint that added to it last
 }
 
 type series[C any] struct {
@@ -69,7 +70,7 @@ type chunk[C any] struct {
 func newStore[C any, P counts[C]](view byte) *store[C, P] {
 	s := &store[C, P]{view: view, series: map[uint32]*series[C]{}, dirty: map[uint32]struct{}{}}
 	for l := range s.levels {
-		s.levels[l].buckets = map[int64]bucket[C]{}
+		s.levels[l].buckets, s.levels[l].changed = map[int64]bucket[C]{}, map[int64]uint64{}
 	}
 	return s
 }
@@ -119,6 +120,9 @@ func (s *store[C, P]) add(kv reader, seq uint64, id uint32, start int64, delta *
 func (s *store[C, P]) addCell(kv reader, seq uint64, l int, id uint32, start int64, delta *C) error {
 	if t := &s.levels[l]; t.oldest == 0 || start < t.oldest {
 		t.oldest = max(start, 1)
+	}
+	if l > 0 {
+		s.levels[l].changed[start] = seq
 	}
 	c, err := s.chunk(kv, l, id, start)
 	if err != nil || seq <= c.stamp {
@@ -354,6 +358,11 @@ func (s *store[C, P]) foldLevel(ks keyspace, seq uint64, l int, h horizon, then 
 		}
 		if start < h.hot[l] {
 			then.do(func() { delete(t.buckets, start) })
+		}
+	}
+	for start := range t.changed {
+		if start < h.since[l] {
+			then.do(func() { delete(t.changed, start) })
 		}
 	}
 	t.nextHot = max(t.hotFrom, h.hot[l])

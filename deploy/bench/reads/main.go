@@ -5,13 +5,16 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -26,6 +29,8 @@ var (
 	services = flag.Int("services", 100, "services; each has 5 operations, of two statuses")
 	rounds   = flag.Int("rounds", 300, "how often each question is asked")
 	dir      = flag.String("dir", "", "folder for Badger (default: a temporary folder)")
+	only     = flag.String("only", "", "ask only the questions with this in their name")
+	profile  = flag.String("cpuprofile", "", "write a CPU profile of the questions to this file")
 	rate     = flag.Int("rate", 10_000, "spans a second that come in meanwhile")
 )
 
@@ -101,7 +106,7 @@ func run() error {
 		return err
 	}
 	defer db.Close()
-	set, err := views.Open(db, views.Config{TraceRetention: 25 * time.Hour, DedupWindow: -1})
+	set, err := views.Open(db, views.Config{TraceRetention: 25 * time.Hour, DedupWindow: -1, FoldEvery: 4})
 	if err != nil {
 		return err
 	}
@@ -124,12 +129,21 @@ func run() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.goOn(ctx, end) }()
-	if err := ask(set, end); err != nil {
-		cancel()
-		return err
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			cancel()
+			return err
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			cancel()
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
+	err = ask(set, end)
 	cancel()
-	return <-done
+	return errors.Join(err, <-done)
 }
 
 // fill spreads the traces over a day, half of them over its last hour.
@@ -217,6 +231,9 @@ func ask(set *views.Set, end time.Time) error {
 	t := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "p50 ms\tp99 ms\tmax ms\t  \t")
 	for _, q := range questions {
+		if !strings.Contains(q.name, *only) {
+			continue
+		}
 		took := make([]time.Duration, *rounds)
 		for i := range took {
 			began := time.Now()

@@ -1,0 +1,121 @@
+package views
+
+import "sync"
+
+// serviceSums remembers what services did in single wide buckets, because lists of services are asked for again and again over
+// ranges that share most of their buckets. What it holds of a bucket is good until a checkpoint adds to the bucket.
+type serviceSums struct {
+	mu   sync.Mutex
+	by   map[wideBucket]*bucketSums
+	held int // sums of services in by
+}
+
+type wideBucket struct {
+	level int
+	start int64
+}
+
+type bucketSums struct {
+	seq  uint64 // of the state that was summed up
+	list []serviceSum
+}
+
+// serviceSum is what one service did: entry spans, and all others.
+type serviceSum struct {
+	service     string
+	entry, rest sum
+	last        uint64 // newest end, Unix nanoseconds
+}
+
+// maxServiceSums bounds how many sums are remembered; each takes about a kilobyte.
+const maxServiceSums = 60_000
+
+func (s *serviceSum) merge(o *serviceSum) {
+	s.entry.merge(&o.entry)
+	s.rest.merge(&o.rest)
+	s.last = max(s.last, o.last)
+}
+
+func (s *serviceSum) add(k *REDKey, c *redCounts) {
+	if k.entry() {
+		s.entry.add(k, c)
+	} else {
+		s.rest.add(k, c)
+	}
+	s.last = max(s.last, c.Latest.End)
+}
+
+// sumServices adds up the services of a segment.
+func (s *Set) sumServices(g segment, keys []*REDKey, into map[string]*serviceSum) error {
+	if g.level == 0 {
+		list, err := s.sumCells(g, keys)
+		addServices(into, list)
+		return err
+	}
+	width, t := levelSeconds[g.level], &s.red.levels[g.level]
+	for start := max(g.from, t.oldest-t.oldest%width); start < min(g.to, s.head1()); start += width {
+		list, err := s.sumBucket(wideBucket{g.level, start}, t.changed[start], keys)
+		if err != nil {
+			return err
+		}
+		addServices(into, list)
+	}
+	return nil
+}
+
+// head1 is a second after the newest event time.
+func (s *Set) head1() int64 { return int64(s.head/1e9) + 1 }
+
+func addServices(into map[string]*serviceSum, list []serviceSum) {
+	for i := range list {
+		t := into[list[i].service]
+		if t == nil {
+			t = &serviceSum{service: list[i].service}
+			into[t.service] = t
+		}
+		t.merge(&list[i])
+	}
+}
+
+// sumBucket returns the sums of a wide bucket that changed last at some checkpoint.
+func (s *Set) sumBucket(b wideBucket, changed uint64, keys []*REDKey) ([]serviceSum, error) {
+	c := &s.sums
+	c.mu.Lock()
+	known := c.by[b]
+	c.mu.Unlock()
+	if known != nil && changed <= known.seq {
+		return known.list, nil
+	}
+	list, err := s.sumCells(segment{b.level, span{b.start, b.start + levelSeconds[b.level]}}, keys)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held+len(list) > maxServiceSums || c.by == nil {
+		c.by, c.held = map[wideBucket]*bucketSums{}, 0
+	}
+	if old := c.by[b]; old != nil {
+		c.held -= len(old.list)
+	}
+	c.by[b] = &bucketSums{s.frontier.Seq, list}
+	c.held += len(list)
+	return list, nil
+}
+
+func (s *Set) sumCells(g segment, keys []*REDKey) (list []serviceSum, err error) {
+	place, at := map[string]int{}, make([]int, len(keys)) // place in list, plus one
+	err = s.red.each(s.kv, []segment{g}, pick{has: func(id uint32) bool { return int(id) < len(keys) }}, func(_ bucketAt, id uint32, c *redCounts) error {
+		if at[id] == 0 {
+			name := keys[id].Service
+			if place[name] == 0 {
+				list = append(list, serviceSum{service: name})
+				place[name] = len(list)
+			}
+			at[id] = place[name]
+		}
+		list[at[id]-1].add(keys[id], c)
+		return nil
+	})
+	return list, err
+}
