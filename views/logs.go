@@ -177,7 +177,7 @@ func (a *Accumulator) endLogs() {
 	if len(a.logs) == 0 {
 		return
 	}
-	if a.set.cfg.LogBytes > 0 {
+	if c := &a.set.cfg; c.LogBytes > 0 && c.LogRetention >= 0 {
 		a.cur.rawLogs.add(a.record.Value, a.begin, a.end)
 	}
 	if a.drains == nil {

@@ -372,7 +372,11 @@ func (s *Set) readBlock(m *traceBlock, times func(start, end uint64) bool, f *tr
 // tracesSince is the end that a trace must have to be shown, Unix nanoseconds.
 func (s *Set) tracesSince() uint64 { return s.headLess(s.cfg.TraceRetention) }
 
+// headLess is the time d before the newest; of a negative d, no time.
 func (s *Set) headLess(d time.Duration) uint64 {
+	if d < 0 {
+		return 1 << 63
+	}
 	if uint64(d) >= s.head {
 		return 0
 	}

@@ -52,7 +52,7 @@ type Config struct {
 	Retention10s   time.Duration `env:"RETENTION_10S" yaml:"retention_10s" help:"how long 10 s buckets are kept"`
 	Retention1m    time.Duration `env:"RETENTION_1M" yaml:"retention_1m" help:"how long 1 min buckets are kept, and a silent series is shown"`
 	Retention1h    days          `env:"RETENTION_1H" yaml:"retention_1h" help:"how long 1 h buckets are kept, as 400d or 9600h"`
-	RetTraces      retention     `env:"RETENTION_TRACES" yaml:"retention_traces" help:"how long traces are kept, and how many bytes of their spans: 1h,4GiB; 0 bytes keep summaries alone"`
+	RetTraces      retention     `env:"RETENTION_TRACES" yaml:"retention_traces" help:"how long traces are kept, and how many bytes of their spans: 1h,4GiB; 0B keeps summaries alone, 0s nothing"`
 	RetLogs        retention     `env:"RETENTION_LOGS" yaml:"retention_logs" help:"how long log lines are kept, and how many bytes of them: 1h,2GiB"`
 	RetMetrics     days          `env:"RETENTION_METRICS" yaml:"retention_metrics" help:"how long samples of OTLP metrics are kept"`
 

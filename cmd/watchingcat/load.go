@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,9 +25,11 @@ type loader struct {
 	logs     string // topic of log lines; none are written when empty
 	metrics  string // topic of metrics; none are written when empty
 	seed     uint64
-	rate     int // spans a second
-	spans    int // in all; 0: no end
-	requests int // export requests a step, at most
+	rate     int    // spans a second
+	spans    int    // in all; 0: no end
+	requests int    // export requests a step, at most
+	byTrace  bool   // one trace a record, its id as the key
+	codec    string // compression of batches
 	faults   func(since time.Duration) *shop.Fault
 
 	sent, acked atomic.Int64
@@ -86,6 +89,8 @@ func loadCommand() *cobra.Command {
 	c.Flags().DurationVar(&lasts, "duration", 0, "end after this time (0: no end)")
 	c.Flags().BoolVar(&logs, "logs", false, "write the log lines of the same requests too")
 	c.Flags().BoolVar(&metrics, "metrics", false, "write metrics of the same services too, every 5 s")
+	c.Flags().BoolVar(&l.byTrace, "partition-traces-by-id", false, "write one trace a record with its id as the key, as kafkaexporter does with this setting")
+	c.Flags().StringVar(&l.codec, "compression", "none", "compression of what is written: none, gzip, snappy, lz4 or zstd")
 	c.Flags().Uint64Var(&l.seed, "seed", 1, "seed of the generator")
 	return c
 }
@@ -96,8 +101,12 @@ func (l *loader) run(ctx context.Context) error {
 	if err != nil {
 		return usage("%v", err)
 	}
+	codec, ok := codecs[cmp.Or(l.codec, "none")]
+	if !ok {
+		return usage("--compression: %q is none of none, gzip, snappy, lz4, zstd", l.codec)
+	}
 	opts = append(opts, kgo.DefaultProduceTopic(l.topic), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.UnknownTopicRetries(10),
-		kgo.RecordPartitioner(kgo.StickyPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(10_000))
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerBatchCompression(codec), kgo.MaxBufferedRecords(10_000))
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
@@ -162,6 +171,34 @@ func (l *loader) ensureTopic(ctx context.Context, cl *kgo.Client) error {
 	return nil
 }
 
+var codecs = map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
+
+// oneTrace writes the spans of the last request as one record.
+func (l *loader) oneTrace(ctx context.Context, cl *kgo.Client, s *shop.Shop, failed *atomic.Pointer[error]) error {
+	n, id := int64(s.Spans()), s.TraceID()
+	if err := l.writeLogs(ctx, cl, s, failed); err != nil {
+		return err
+	}
+	requests, err := s.Take(1)
+	if err != nil {
+		return err
+	}
+	l.produce(ctx, cl, &kgo.Record{Key: id[:], Value: requests[0]}, n, failed)
+	l.sent.Add(n)
+	return nil
+}
+
+func (l *loader) produce(ctx context.Context, cl *kgo.Client, r *kgo.Record, spans int64, failed *atomic.Pointer[error]) {
+	cl.Produce(context.WithoutCancel(ctx), r, func(_ *kgo.Record, err error) {
+		if err != nil {
+			failed.CompareAndSwap(nil, &err)
+			return
+		}
+		l.acked.Add(spans)
+	})
+}
+
 // step writes the requests that bring what was sent to due spans, ending evenly between the step before and now.
 func (l *loader) step(ctx context.Context, cl *kgo.Client, s *shop.Shop, due int64, now time.Time, failed *atomic.Pointer[error]) error {
 	for at := now.Add(-loadStep); l.sent.Load() < due; {
@@ -171,6 +208,15 @@ func (l *loader) step(ctx context.Context, cl *kgo.Client, s *shop.Shop, due int
 				at = now
 			}
 			s.Request(at)
+			if l.byTrace {
+				break
+			}
+		}
+		if l.byTrace {
+			if err := l.oneTrace(ctx, cl, s, failed); err != nil {
+				return err
+			}
+			continue
 		}
 		n := int64(s.Spans())
 		if err := l.writeLogs(ctx, cl, s, failed); err != nil {
@@ -186,13 +232,7 @@ func (l *loader) step(ctx context.Context, cl *kgo.Client, s *shop.Shop, due int
 			if i == 0 {
 				count = n - share*int64(len(requests)-1)
 			}
-			cl.Produce(context.WithoutCancel(ctx), &kgo.Record{Value: b}, func(_ *kgo.Record, err error) {
-				if err != nil {
-					failed.CompareAndSwap(nil, &err)
-					return
-				}
-				l.acked.Add(count)
-			})
+			l.produce(ctx, cl, &kgo.Record{Value: b}, count, failed)
 		}
 		l.sent.Add(n)
 	}

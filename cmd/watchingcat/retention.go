@@ -64,3 +64,11 @@ func (r retention) String() string {
 
 // MarshalText writes what UnmarshalText reads.
 func (r retention) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// kept is the age as the views take it: negative for nothing.
+func (r retention) kept() time.Duration {
+	if r.age == 0 {
+		return -1
+	}
+	return r.age
+}

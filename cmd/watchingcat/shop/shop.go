@@ -260,6 +260,9 @@ func firstWord(s string) string {
 	return s
 }
 
+// TraceID is that of the last request.
+func (s *Shop) TraceID() [16]byte { return s.trace }
+
 // Spans is how many spans wait to be taken.
 func (s *Shop) Spans() int { return len(s.spans) }
 

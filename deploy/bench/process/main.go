@@ -71,25 +71,51 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var ours, theirs []usage
+	rows := []*row{{name: "watchingcat serve, RED and service map as the connectors", env: []string{"WATCHINGCAT_RETENTION_TRACES=0s"}},
+		{name: "watchingcat serve, traces without their spans", env: []string{"WATCHINGCAT_RETENTION_TRACES=1h,0B"}}, {name: "watchingcat serve, all kept"}}
+	var theirs row
+	theirs.name = "collector: kafkareceiver, spanmetrics, servicegraph"
 	for rep := range *reps {
-		u, err := drainWatchingcat(ctx, bin, broker, filepath.Join(dir, fmt.Sprint("ours-", rep)), n)
-		if err != nil {
-			return fmt.Errorf("watchingcat: %w", err)
+		for i, r := range rows {
+			u, err := drainWatchingcat(ctx, bin, broker, filepath.Join(dir, fmt.Sprint("ours-", i, "-", rep)), r.env, n)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			r.used = append(r.used, u)
 		}
-		ours = append(ours, u)
-		if u, err = drainCollector(ctx, filepath.Join(abs, "collector"), reference, broker, filepath.Join(dir, fmt.Sprint("theirs-", rep)), fmt.Sprint("reference-", rep), n); err != nil {
+		u, err := drainCollector(ctx, filepath.Join(abs, "collector"), reference, broker, filepath.Join(dir, fmt.Sprint("theirs-", rep)), fmt.Sprint("reference-", rep), n)
+		if err != nil {
 			return fmt.Errorf("collector: %w", err)
 		}
-		theirs = append(theirs, u)
+		theirs.used = append(theirs.used, u)
 	}
-	print(n, ours, theirs)
+	fmt.Printf("%d spans from Kafka (zstd, by trace id), start to last span counted; medians of %d\n", n, *reps)
+	for _, r := range append(rows, &theirs) {
+		m := r.median()
+		fmt.Printf("%-60s %8.2f s  %6.0f ns/span  %6.0f MiB  %6.1f s wall  %.1f x\n", r.name, m.cpu.Seconds(), float64(m.cpu)/float64(n), float64(m.peak)/(1<<20), m.wall.Seconds(),
+			float64(theirs.median().cpu)/float64(m.cpu))
+	}
 	return nil
+}
+
+// row is one way to drain the backlog and what it used.
+type row struct {
+	name string
+	env  []string
+	used []usage
+}
+
+// median is the run with the median CPU time.
+func (r *row) median() usage {
+	s := slices.Clone(r.used)
+	slices.SortFunc(s, func(a, b usage) int { return int(a.cpu - b.cpu) })
+	return s[len(s)/2]
 }
 
 // fill writes the backlog and returns how many spans the brokers acknowledged.
 func fill(ctx context.Context, bin, broker string) (int, error) {
-	cmd := exec.CommandContext(ctx, bin, "load", "--kafka-brokers", broker, "--rate", "100000000", "--spans", strconv.Itoa(*spans))
+	cmd := exec.CommandContext(ctx, bin, "load", "--kafka-brokers", broker, "--rate", "100000000", "--spans", strconv.Itoa(*spans),
+		"--compression", "zstd", "--partition-traces-by-id")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -111,14 +137,14 @@ type usage struct {
 	wall time.Duration
 }
 
-func drainWatchingcat(ctx context.Context, bin, broker, dir string, n int) (usage, error) {
+func drainWatchingcat(ctx context.Context, bin, broker, dir string, env []string, n int) (usage, error) {
 	port, err := servers.Port()
 	if err != nil {
 		return usage{}, err
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	return drain(ctx, servers.Spec{Name: "watchingcat", Path: bin, Args: []string{"serve"}, Dir: dir,
-		Env: []string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + addr, "WATCHINGCAT_DATA_DIR=" + filepath.Join(dir, "data")}},
+		Env: append([]string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + addr, "WATCHINGCAT_DATA_DIR=" + filepath.Join(dir, "data")}, env...)},
 		"http://"+addr+"/metrics", func(name string) bool { return strings.HasPrefix(name, "watchingcat_spans_total") }, n)
 }
 
@@ -233,20 +259,4 @@ func used(pid int) (u usage, err error) {
 		}
 	}
 	return u, errors.Join(err1, err2, err3)
-}
-
-func print(n int, ours, theirs []usage) {
-	by := func(us []usage) usage {
-		s := slices.Clone(us)
-		slices.SortFunc(s, func(a, b usage) int { return int(a.cpu - b.cpu) })
-		return s[len(s)/2]
-	}
-	o, t := by(ours), by(theirs)
-	row := func(name string, u usage) {
-		fmt.Printf("%-52s %8.2f s  %6.0f ns/span  %6.0f MiB  %6.1f s wall\n", name, u.cpu.Seconds(), float64(u.cpu)/float64(n), float64(u.peak)/(1<<20), u.wall.Seconds())
-	}
-	fmt.Printf("%d spans from Kafka, start to last span counted; medians of %d\n", n, len(ours))
-	row("watchingcat serve", o)
-	row("collector: kafkareceiver, spanmetrics, servicegraph", t)
-	fmt.Printf("CPU ratio %.1f\n", float64(t.cpu)/float64(o.cpu))
 }
