@@ -105,7 +105,7 @@ func (e *Evaluator) touch(gs []*group, c views.Change, now time.Time) {
 	}
 	for _, g := range gs {
 		for _, p := range g.passes {
-			if anyOf(c.RED, p.red, e.red, p.selectsRED) || anyOf(c.Edges, p.edges, e.edges, p.selectsEdge) {
+			if c.Tables&p.tables != 0 || anyOf(c.RED, p.red, e.red, p.selectsRED) || anyOf(c.Edges, p.edges, e.edges, p.selectsEdge) {
 				p.touch(c.Frontier.Head)
 			}
 		}

@@ -45,6 +45,13 @@ type metric struct {
 	les    []string      // bounds as label values, "+Inf" last
 	// service is the label that names the service, "" for metrics of edges.
 	service string
+	table   *tableFamily // nil: a metric of spans or edges
+}
+
+// tableFamily is the metrics of one table of the views.
+type tableFamily struct {
+	table  views.Table
+	labels []string // names, in the order of the table's labels
 }
 
 // Metadata describes a metric as /api/v1/metadata does. For histograms Name lacks the suffixes of their series.
@@ -88,10 +95,48 @@ func init() {
 		"Latency of calls between two services as the client sees it.")
 	histogramOf("traces_service_graph_request_server_seconds", fieldServer, time.Second, views.CollectorBounds, "", true,
 		"Latency of calls between two services as the server sees it.")
+	tableMetrics()
 	slices.SortFunc(metrics, func(a, b metric) int { return strings.Compare(a.name, b.name) })
 	slices.SortFunc(metadata, func(a, b Metadata) int { return strings.Compare(a.Name, b.Name) })
 	for _, m := range metrics {
 		counters[m.name] = true
+	}
+}
+
+// tableMetrics are those of the tables; Prometheus' naming, under the prefix of the signal they come from.
+func tableMetrics() {
+	for _, f := range []struct {
+		table         views.Table
+		labels        []string
+		total, failed string
+		bytes         string
+		duration      string
+		what          string
+	}{
+		{views.TableErrors, []string{"service_name", "span_name", "exception_type", "exception_message", "source"}, "exceptions_total", "", "", "", "Exceptions of span events and log records, by group"},
+		{views.TableDatabases, []string{"service_name", "db_system", "db_namespace", "db_operation", "db_collection"}, "traces_database_calls_total", "traces_database_failed_total", "",
+			"traces_database_duration_seconds", "Calls of databases"},
+		{views.TableMessaging, []string{"service_name", "messaging_system", "messaging_destination", "messaging_role"}, "traces_messaging_spans_total", "traces_messaging_failed_total", "",
+			"traces_messaging_duration_seconds", "Spans that send or take messages"},
+		{views.TableVersions, []string{"service_name", "service_version"}, "traces_version_spans_total", "traces_version_failed_total", "", "", "Spans of a version of a service"},
+		{views.TableLogs, []string{"service_name", "severity"}, "logs_records_total", "", "logs_bytes_total", "", "Log records"},
+	} {
+		t := &tableFamily{f.table, f.labels}
+		counterOf(metric{name: f.total, field: fieldCalls, service: "service_name", table: t}, f.what+".", "")
+		if f.failed != "" {
+			counterOf(metric{name: f.failed, field: fieldFailed, service: "service_name", table: t}, f.what+", with an error.", "")
+		}
+		if f.bytes != "" {
+			counterOf(metric{name: f.bytes, field: fieldSize, service: "service_name", table: t}, "Bytes of the bodies of log records.", "bytes")
+		}
+		if f.duration == "" {
+			continue
+		}
+		n := len(metrics)
+		histogramOf(f.duration, fieldDuration, time.Second, views.CollectorBounds, "service_name", true, f.what+": their duration.")
+		for i := range metrics[n:] {
+			metrics[n+i].table = t
+		}
 	}
 }
 
@@ -177,8 +222,22 @@ func (m *metric) edgeLabel(k views.EdgeKey, name string) string {
 	return ""
 }
 
-// labelNames are the labels a metric may carry, le left out, ordered.
+// tableLabel is the value of label name of a table's series, "" where it has none.
+func (m *metric) tableLabel(values []string, name string) string {
+	if name == labels.MetricName {
+		return m.name
+	}
+	if i := slices.Index(m.table.labels, name); i >= 0 && i < len(values) {
+		return values[i]
+	}
+	return ""
+}
+
+// labelNames are the labels a metric may carry, le left out.
 func (m *metric) labelNames() []string {
+	if m.table != nil {
+		return append([]string{labels.MetricName}, m.table.labels...)
+	}
 	if m.service != "" {
 		return []string{labels.MetricName, m.service, "span_kind", "span_name", "status_code"}
 	}

@@ -42,10 +42,11 @@ type pass struct {
 	// spans and samples say what it reads: views, or samples of OTLP metrics.
 	spans, samples bool
 
-	last  time.Time     // event time of the last evaluation
-	ran   time.Time     // wall clock of it
-	cost  time.Duration // of it
-	fresh bool          // touched since
+	last   time.Time      // event time of the last evaluation
+	ran    time.Time      // wall clock of it
+	cost   time.Duration  // of it
+	tables views.TableSet // that its selectors may select
+	fresh  bool           // touched since
 	// dirty is the head when it was touched last: only an evaluation at or after it has seen everything.
 	dirty      time.Time
 	red, edges map[uint32]bool // whether a series is selected, for those asked about
@@ -88,9 +89,12 @@ func (e *Evaluator) newGroup(src Source, rg rulefmt.RuleGroup, recorded map[stri
 		}
 		p.rules = append(p.rules, i)
 		for _, ms := range parser.ExtractSelectors(expr) {
-			red, edges := candidates(ms)
-			p.selectors = append(p.selectors, selector{ms, red, edges})
-			p.spans = p.spans || len(red)+len(edges) > 0
+			c := candidates(ms)
+			p.selectors = append(p.selectors, selector{ms, c.red, c.edges})
+			p.spans = p.spans || c.any()
+			for _, m := range c.tables {
+				p.tables = p.tables.With(m.table.table)
+			}
 			p.samples = p.samples || selectsSamples(ms, recorded)
 		}
 		if r.Record != "" {
@@ -143,7 +147,7 @@ func (e *Evaluator) readsSamplesOnly(text string, recorded map[string]bool) bool
 	}
 	selectors := parser.ExtractSelectors(expr)
 	for _, ms := range selectors {
-		if red, edges := candidates(ms); len(red)+len(edges) > 0 || !selectsSamples(ms, recorded) {
+		if c := candidates(ms); c.any() || !selectsSamples(ms, recorded) {
 			return false
 		}
 	}

@@ -16,7 +16,8 @@ import (
 // eachSeries calls fn for each metric and series that the matchers accept; label gives a series' labels but le. It reads names
 // only, never cells, so a name may be told of a series that has no sample in the querier's range.
 func (q *querier) eachSeries(ms []*labels.Matcher, fn func(m *metric, label func(string) string)) error {
-	red, edges := candidates(ms)
+	c := candidates(ms)
+	red, edges := c.red, c.edges
 	head := q.r.Frontier().Head
 	if len(red) > 0 {
 		_, err := q.r.SelectRED(head, head, func(_ uint32, k views.REDKey) bool {
@@ -40,9 +41,21 @@ func (q *querier) eachSeries(ms []*labels.Matcher, fn func(m *metric, label func
 			}
 			return false
 		})
-		return err
+		if err != nil {
+			return err
+		}
 	}
-	return nil
+	return byTable(c.tables, func(t views.Table, of []*metric) error {
+		_, err := q.q.Reader.SelectTable(t, head, head, func(values []string) bool {
+			for _, m := range of {
+				if m.matchTable(ms, values) {
+					fn(m, func(name string) string { return m.tableLabel(values, name) })
+				}
+			}
+			return false
+		})
+		return err
+	})
 }
 
 // LabelValues implements storage.LabelQuerier.

@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -104,8 +105,13 @@ type selection struct {
 	out     []*series
 }
 
-// candidates returns the metrics that the matchers on the name accept, split by view.
-func candidates(ms []*labels.Matcher) (red, edges []*metric) {
+// metricsOf are metrics, split by the view that they show.
+type metricsOf struct{ red, edges, tables []*metric }
+
+func (c *metricsOf) any() bool { return len(c.red)+len(c.edges)+len(c.tables) > 0 }
+
+// candidates returns the metrics that the matchers on the name accept.
+func candidates(ms []*labels.Matcher) (c metricsOf) {
 next:
 	for i := range metrics {
 		m := &metrics[i]
@@ -114,13 +120,16 @@ next:
 				continue next
 			}
 		}
-		if m.service != "" {
-			red = append(red, m)
-		} else {
-			edges = append(edges, m)
+		switch {
+		case m.table != nil:
+			c.tables = append(c.tables, m)
+		case m.service != "":
+			c.red = append(c.red, m)
+		default:
+			c.edges = append(c.edges, m)
 		}
 	}
-	return red, edges
+	return c
 }
 
 // accepts reports whether the matchers but those on the name and on le accept a series with these labels.
@@ -141,10 +150,29 @@ func (m *metric) matchEdge(ms []*labels.Matcher, k views.EdgeKey) bool {
 	return isEdge(k) && accepts(ms, func(name string) string { return m.edgeLabel(k, name) })
 }
 
+func (m *metric) matchTable(ms []*labels.Matcher, values []string) bool {
+	return accepts(ms, func(name string) string { return m.tableLabel(values, name) })
+}
+
+// byTable calls fn for each table that metrics show, with those metrics.
+func byTable(ms []*metric, fn func(t views.Table, of []*metric) error) error {
+	of := map[views.Table][]*metric{}
+	for _, m := range ms {
+		of[m.table.table] = append(of[m.table.table], m)
+	}
+	for t, list := range of {
+		if err := fn(t, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // run reads the views for the window. The range begins at the bucket edge at or before mint, so that whatever ended before the
 // first sample is in the timelines' base.
 func (s *selection) run(r views.Reader) error {
-	red, edges := candidates(s.ms)
+	c := candidates(s.ms)
+	red, edges := c.red, c.edges
 	from, to := s.cells()
 	if len(red) > 0 {
 		lines, err := r.SelectRED(from, to, func(_ uint32, k views.REDKey) bool {
@@ -176,7 +204,20 @@ func (s *selection) run(r views.Reader) error {
 			}
 		}
 	}
-	return s.ctx.Err()
+	err := byTable(c.tables, func(t views.Table, of []*metric) error {
+		lines, err := r.SelectTable(t, from, to, func(values []string) bool {
+			return slices.ContainsFunc(of, func(m *metric) bool { return m.matchTable(s.ms, values) })
+		})
+		for i := range lines {
+			for _, m := range of {
+				if m.matchTable(s.ms, lines[i].Labels) {
+					s.add(m, tallyTimeline{&lines[i]}, func(name string) string { return m.tableLabel(lines[i].Labels, name) })
+				}
+			}
+		}
+		return err
+	})
+	return errors.Join(err, s.ctx.Err())
 }
 
 // cells is the range of buckets that the samples of the window need, to exclusive.

@@ -78,6 +78,31 @@ func (t edgeTimeline) hist(i int, f field) *views.Histogram {
 	return &t.counts(i).ServerHist
 }
 
+type tallyTimeline struct{ *views.TallyTimeline }
+
+func (t tallyTimeline) span() (int64, int64) { return t.First, t.Last }
+func (t tallyTimeline) cells() int           { return len(t.Cells) }
+func (t tallyTimeline) bucket(i int) (start, width int64) {
+	return t.Cells[i].Bucket, t.Cells[i].Width
+}
+func (t tallyTimeline) counts(i int) *views.Tally {
+	if i < 0 {
+		return &t.Base
+	}
+	return &t.Cells[i].Tally
+}
+func (t tallyTimeline) total(i int, f field) uint64 {
+	switch f {
+	case fieldSize:
+		return t.counts(i).Size
+	case fieldFailed:
+		return t.counts(i).Failed
+	}
+	return t.counts(i).Calls
+}
+func (t tallyTimeline) sum(i int, _ field) uint64            { return t.counts(i).Sum }
+func (t tallyTimeline) hist(i int, _ field) *views.Histogram { return &t.counts(i).Hist }
+
 // A window says at which times a query's series have samples, Unix milliseconds.
 type window struct {
 	mint, maxt int64

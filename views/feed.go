@@ -7,13 +7,23 @@ type Change struct {
 	Frontier Frontier
 	RED      map[uint32]struct{} // ids of red series
 	Edges    map[uint32]struct{} // ids of servicemap series
+	Tables   TableSet
 }
+
+// TableSet is a set of tables, a bit each.
+type TableSet uint16
+
+// Has reports whether t is in the set.
+func (s TableSet) Has(t Table) bool { return s&(1<<t) != 0 }
+
+// With is the set with t in it.
+func (s TableSet) With(t Table) TableSet { return s | 1<<t }
 
 // Feed tells subscribers that commits happened. Publish never blocks: what a slow subscriber has not taken is merged.
 type Feed struct {
 	mu      sync.Mutex
 	subs    map[*Subscription]struct{}
-	forward func(fr Frontier, red, edges []uint32) // to the Live that shows the Set
+	forward func(fr Frontier, red, edges []uint32, tables TableSet) // to the Live that shows the Set
 }
 
 // Subscription is one reader's place in a Feed.
@@ -40,29 +50,30 @@ func (f *Feed) Subscribe() *Subscription {
 }
 
 // Publish hands a change to every subscription. It keeps no reference to the slices.
-func (f *Feed) Publish(fr Frontier, red, edges []uint32) {
+func (f *Feed) Publish(fr Frontier, red, edges []uint32, tables TableSet) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for s := range f.subs {
-		s.add(fr, red, edges)
+		s.add(fr, red, edges, tables)
 	}
 	if f.forward != nil {
-		f.forward(fr, red, edges)
+		f.forward(fr, red, edges, tables)
 	}
 }
 
 // forwardTo makes fn hear of every later Publish; nil ends that.
-func (f *Feed) forwardTo(fn func(fr Frontier, red, edges []uint32)) {
+func (f *Feed) forwardTo(fn func(fr Frontier, red, edges []uint32, tables TableSet)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.forward = fn
 }
 
-func (s *Subscription) add(fr Frontier, red, edges []uint32) {
+func (s *Subscription) add(fr Frontier, red, edges []uint32, tables TableSet) {
 	s.mu.Lock()
 	s.next.Frontier = fr
 	s.next.RED = addAll(s.next.RED, red)
 	s.next.Edges = addAll(s.next.Edges, edges)
+	s.next.Tables |= tables
 	s.mu.Unlock()
 	select {
 	case s.c <- struct{}{}:

@@ -77,7 +77,9 @@ func (l *Live) show(v *View) {
 	l.mu.Lock()
 	l.view = v
 	l.mu.Unlock()
-	v.live.feed.forwardTo(func(fr Frontier, red, edges []uint32) { l.feed.Publish(v.frontier(fr), red, edges) })
+	v.live.feed.forwardTo(func(fr Frontier, red, edges []uint32, tables TableSet) {
+		l.feed.Publish(v.frontier(fr), red, edges, tables)
+	})
 }
 
 // Swap makes everybody who asks from now on read as layout says, and tells the feed. It is called while no checkpoint is installed
@@ -91,7 +93,7 @@ func (l *Live) Swap(layout Layout, sets map[uint32]*Set) (wait func(), err error
 	old := l.view
 	l.mu.Unlock()
 	l.show(v)
-	l.feed.Publish(v.Frontier(), nil, nil) // another version makes every reader look at everything
+	l.feed.Publish(v.Frontier(), nil, nil, 0) // another version makes every reader look at everything
 	return old.readers.Wait, nil
 }
 

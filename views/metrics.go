@@ -392,7 +392,7 @@ func (m *Metrics) Install(c *MetricsCheckpoint) {
 	m.counters.Samples += uint64(len(c.Samples))
 	fr := m.frontier
 	m.view.Unlock()
-	m.feed.Publish(fr, nil, nil)
+	m.feed.Publish(fr, nil, nil, 0)
 }
 
 func (c *MetricCounters) add(o *MetricCounters) {

@@ -65,6 +65,7 @@ type Set struct {
 	progress map[partition]Progress
 	touchRED []uint32
 	touchMap []uint32
+	touched  TableSet
 }
 
 type partition struct {
@@ -331,13 +332,13 @@ func (s *Set) release(c *Checkpoint) {
 func (s *Set) Install(c *Checkpoint) error {
 	s.mu.Lock()
 	err := s.install(c)
-	fr, red, edges := s.frontier, s.touchRED, s.touchMap
+	fr, red, edges, tables := s.frontier, s.touchRED, s.touchMap, s.touched
 	s.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("views: install checkpoint %d: %w", c.next.seq, err)
 	}
 	s.release(c)
-	s.feed.Publish(fr, red, edges)
+	s.feed.Publish(fr, red, edges, tables)
 	return nil
 }
 
@@ -345,7 +346,7 @@ func (s *Set) install(c *Checkpoint) error {
 	for _, f := range c.then {
 		f()
 	}
-	s.touchRED, s.touchMap = s.touchRED[:0], s.touchMap[:0]
+	s.touchRED, s.touchMap, s.touched = s.touchRED[:0], s.touchMap[:0], 0
 	s.head, s.complete, s.counters = c.next.head, c.next.complete, c.next.counters
 	since := s.since()
 	for _, b := range c.taken {
@@ -368,6 +369,9 @@ func (s *Set) install(c *Checkpoint) error {
 			s.touchRED = append(s.touchRED, se.id)
 		}
 		for t := range b.tables {
+			if len(b.tables[t].dirty) > 0 {
+				s.touched = s.touched.With(Table(t))
+			}
 			if err := s.tables[t].install(s.kv, c.next.seq, &b.tables[t], since); err != nil {
 				return err
 			}

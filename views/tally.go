@@ -271,8 +271,7 @@ func (d *dict) decodeNew(dec *decoder) {
 type table struct {
 	def *tableDef
 	*store[Tally, *Tally]
-	dict    *dict
-	touched []uint32
+	dict *dict
 }
 
 func newTables(l *Limits) (ts [tables]*table) {
@@ -425,7 +424,6 @@ func (t *table) install(kv reader, seq uint64, b *tallyBatch, since sinces) erro
 				return err
 			}
 		}
-		t.touched = append(t.touched, s.id)
 	}
 	return nil
 }

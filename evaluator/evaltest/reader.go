@@ -117,7 +117,7 @@ func (r *Reader) Commit(complete time.Time) {
 		edges = append(edges, t.ID)
 	}
 	r.mu.Unlock()
-	r.feed.Publish(fr, red, edges)
+	r.feed.Publish(fr, red, edges, 0)
 }
 
 // Complete moves the complete frontier alone, as idle partitions do.
@@ -189,6 +189,11 @@ func (r *Reader) Frontier() views.Frontier {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.fr
+}
+
+// SelectTable implements views.Reader: there are no tables.
+func (r *Reader) SelectTable(views.Table, time.Time, time.Time, func([]string) bool) ([]views.TallyTimeline, error) {
+	return nil, nil
 }
 
 // Feed implements views.Reader.
