@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -23,13 +24,16 @@ import (
 // (a full disk) handlers wait, so that what is uncommitted stays bounded.
 type Ingest struct {
 	c IngestConfig
-	m *Metrics
+	m atomic.Pointer[Metrics]
 	// scan is ScanSpans; a test puts in one that panics.
 	scan func(b []byte, maxSpans int, f func(*views.Resource, *views.Span)) error
+
+	hold chan struct{} // holds one: a checkpoint, or who must not have one
 
 	mu      sync.Mutex
 	room    *sync.Cond // signalled when a checkpoint took what was pending
 	closed  bool
+	given   bool // up: no more checkpoints
 	wake    chan struct{}
 	last    CheckpointState
 	blocked error
@@ -85,10 +89,28 @@ func NewIngest(c IngestConfig) *Ingest {
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)
 	}
-	g := &Ingest{c: c, m: c.Metrics, scan: ScanSpans, wake: make(chan struct{}, 1)}
+	g := &Ingest{c: c, scan: ScanSpans, hold: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+	g.m.Store(c.Metrics)
 	g.room = sync.NewCond(&g.mu)
 	return g
 }
+
+// Hold waits for a checkpoint that is under way and keeps the next from beginning until release is called.
+func (g *Ingest) Hold() (release func()) {
+	g.hold <- struct{}{}
+	return sync.OnceFunc(func() { <-g.hold })
+}
+
+// GiveUp makes this Ingest take no more checkpoints: another one goes on with the topic. It is called under Hold.
+func (g *Ingest) GiveUp() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.given, g.closed = true, true
+	g.room.Broadcast()
+}
+
+// Count makes what happens from now on count in m.
+func (g *Ingest) Count(m *Metrics) { g.m.Store(m) }
 
 // Handle applies the batch that a message of a Source carries. It returns an error, and the batch comes again, only when a dead
 // letter could not be delivered or the context ended.
@@ -124,7 +146,7 @@ func (g *Ingest) record(ctx context.Context, a *views.Accumulator, r *kgo.Record
 	if err := g.c.DeadLetter(ctx, r, reason); err != nil {
 		return fmt.Errorf("deliver dead letter of %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
 	}
-	g.m.DeadLetters.Inc()
+	g.m.Load().DeadLetters.Inc()
 	g.c.Logger.Warn().Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).Str("reason", reason).Msg("record moved to the dead-letter topic")
 	a.Skip(rec)
 	return nil
@@ -205,6 +227,13 @@ func (g *Ingest) Run(ctx context.Context) error {
 
 // Checkpoint stores what was applied and shows it to readers. A full disk is waited for; what was collected is never dropped.
 func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
+	defer g.Hold()()
+	g.mu.Lock()
+	given := g.given
+	g.mu.Unlock()
+	if given {
+		return nil
+	}
 	start := time.Now()
 	c, err := g.c.Set.Collect(g.marks(now))
 	if err != nil {
@@ -227,11 +256,12 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	g.mu.Lock()
 	g.last = CheckpointState{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: c.Bytes}
 	g.mu.Unlock()
-	g.m.Spans.Add(float64(c.Spans))
-	g.m.Logs.Add(float64(c.Logs))
-	g.m.Checkpoints.Inc()
-	g.m.CheckpointSeconds.Observe(time.Since(start).Seconds())
-	g.m.CheckpointBytes.Observe(float64(c.Bytes))
+	m := g.m.Load()
+	m.Spans.Add(float64(c.Spans))
+	m.Logs.Add(float64(c.Logs))
+	m.Checkpoints.Inc()
+	m.CheckpointSeconds.Observe(time.Since(start).Seconds())
+	m.CheckpointBytes.Observe(float64(c.Bytes))
 	return nil
 }
 

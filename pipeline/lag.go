@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 )
@@ -25,6 +26,28 @@ func EndOffsets(ctx context.Context, adm *kadm.Client, topics ...string) (map[Pa
 func StartOffsets(ctx context.Context, adm *kadm.Client, topics ...string) (map[PartitionID]int64, error) {
 	listed, err := adm.ListStartOffsets(ctx, topics...)
 	return offsets("start", listed, err)
+}
+
+// Placed is where records from some time on begin in a partition.
+type Placed struct {
+	Offset int64
+	// First is the timestamp of the record there; zero when there is none.
+	First time.Time
+}
+
+// OffsetsFrom asks the brokers where records with a timestamp from t on begin. Without such a record it is the end.
+func OffsetsFrom(ctx context.Context, adm *kadm.Client, t time.Time, topics ...string) (map[PartitionID]Placed, error) {
+	listed, err := adm.ListOffsetsAfterMilli(ctx, max(0, t.UnixMilli()), topics...)
+	at, err := offsets("placed", listed, err)
+	m := map[PartitionID]Placed{}
+	for id, offset := range at {
+		p := Placed{Offset: offset}
+		if o, ok := listed.Lookup(id.Topic, id.Partition); ok && o.Timestamp > 0 {
+			p.First = time.UnixMilli(o.Timestamp).UTC()
+		}
+		m[id] = p
+	}
+	return m, err
 }
 
 func offsets(what string, listed kadm.ListedOffsets, err error) (map[PartitionID]int64, error) {

@@ -269,8 +269,17 @@ func caughtUp(v *views.Set, ends map[int32]int64) bool {
 
 // plain is what the records say, without Kafka, commits or crashes.
 func (s *simulation) plain(records []*kgo.Record) string {
+	set, missing := s.plainSet(simViews, records)
+	if missing != "" {
+		return missing
+	}
+	return simDump(s.t, set)
+}
+
+// plainSet is a Set of the records; it says which of them should have become a dead letter and did not.
+func (s *simulation) plainSet(c views.Config, records []*kgo.Record) (set *views.Set, missing string) {
 	kv := storage.NewMem(storage.MemOptions{})
-	set, err := views.Open(kv, simViews)
+	set, err := views.Open(kv, c)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -286,23 +295,27 @@ func (s *simulation) plain(records []*kgo.Record) string {
 			a.Rollback()
 			a.Skip(rec)
 			if !s.letters[fmt.Sprintf("%d/%d", r.Partition, rec.Offset)] {
-				return fmt.Sprintf("no dead letter of %d/%d", r.Partition, rec.Offset)
+				missing = fmt.Sprintf("no dead letter of %d/%d", r.Partition, rec.Offset)
 			}
 			continue
 		}
 		a.End()
 	}
-	c, err := set.Collect(nil)
+	check, err := set.Collect(nil)
 	if err == nil {
-		err = kv.Commit(c.Commit)
+		for _, part := range append(check.Before, check.Commit) {
+			if err = kv.Commit(part); err != nil {
+				break
+			}
+		}
 	}
 	if err == nil {
-		err = set.Install(c)
+		err = set.Install(check)
 	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return simDump(s.t, set)
+	return set, missing
 }
 
 func simDump(t *testing.T, set *views.Set) string {

@@ -434,7 +434,7 @@ func (s *Set) restore() error {
 func (s *Set) restoreFold(v []byte) error {
 	d := decoder{b: v}
 	if f := d.uvarint(); d.err == nil && f != formatVersion {
-		return fmt.Errorf("%w: %d, this program writes %d; give it another data folder, it then reads the topic again", ErrFormat, f, formatVersion)
+		return fmt.Errorf("%w: %d, this program writes %d", ErrFormat, f, formatVersion)
 	}
 	st := s.decodeState(&d)
 	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.uvarint()), int(d.uvarint()), uint32(d.uvarint())

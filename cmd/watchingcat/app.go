@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -39,9 +38,8 @@ type App struct {
 
 	reg      *prometheus.Registry
 	db       *storage.DB
-	set      *views.Set
-	source   *pipeline.Source
-	ingest   *pipeline.Ingest
+	gens     *pipeline.Generations
+	live     *views.Live // what everybody reads
 	dead     *pipeline.DeadLetter
 	group    *pipeline.GroupCommitter
 	metrics  metricsTopic
@@ -49,9 +47,6 @@ type App struct {
 	notifier *notify.Notifier
 	server   *api.Server
 	listener net.Listener
-
-	gapsMu sync.Mutex
-	gaps   []pipeline.Gap
 }
 
 // NewApp opens everything that can be opened without the brokers. Its errors are one line that says what to do.
@@ -85,11 +80,7 @@ func (a *App) openState(context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
-	if a.set, err = views.Open(a.db, a.viewConfig()); err != nil {
-		return fmt.Errorf("read views: %w", err)
-	}
-	a.gaps, err = pipeline.LoadGaps(a.db, 0, 0)
-	return err
+	return nil
 }
 
 func (a *App) viewConfig() views.Config {
@@ -115,51 +106,29 @@ func (a *App) openPipeline(context.Context) (err error) {
 	if a.group, err = pipeline.NewGroupCommitter(kafka, a.cfg.KafkaGroup, a.log); err != nil {
 		return usage("%v", err)
 	}
-	positions, err := a.set.Positions()
+	a.gens, err = pipeline.OpenGenerations(a.generations(pipeline.NewMetrics(a.reg)))
 	if err != nil {
-		return err
+		return openError(err)
 	}
-	stored := map[pipeline.PartitionID]storage.Position{}
-	for _, p := range positions {
-		stored[pipeline.PartitionID{Topic: p.Topic, Partition: p.Partition}] = p
-	}
-	a.source, err = pipeline.NewSource(pipeline.SourceConfig{
-		Kafka: kafka, StartLatest: a.cfg.KafkaStart == "latest", OnTruncated: a.truncated, Logger: a.log,
-		Position: func(topic string, partition int32) (storage.Position, bool) {
-			p, ok := stored[pipeline.PartitionID{Topic: topic, Partition: partition}]
-			return p, ok
-		},
-		DeadLetter: a.dead.Write,
-	})
-	if err != nil {
-		return usage("%v", err)
-	}
-	a.ingest = pipeline.NewIngest(pipeline.IngestConfig{
-		Set: a.set, KV: a.db, DeadLetter: a.dead.Write, States: a.source.States, Lateness: a.cfg.Lateness, LogsTopic: a.cfg.KafkaLogsTopic,
-		Interval: a.cfg.CommitInterval, Logger: a.log, Metrics: pipeline.NewMetrics(a.reg),
-	})
+	a.live = a.gens.Live()
 	a.reg.MustRegister(&statusCollector{a})
 	return nil
 }
 
-// truncated notes that a topic lost records before they were read; every answer says so from then on.
-func (a *App) truncated(topic string, partition int32, from, to int64) {
-	g := pipeline.Gap{Topic: topic, Partition: partition, From: from, To: to, Found: time.Now().UTC()}
-	a.log.Error().Str("topic", topic).Int32("partition", partition).Int64("from", from).Int64("to", to).
-		Msg("the topic no longer has the position: records in between are missing from the views; reading goes on where the log begins")
-	switch {
-	case to >= from:
-	case topic == a.cfg.KafkaMetricsTopic:
-		a.metrics.state.Restart(topic, partition, to)
-	default:
-		a.set.Partition(topic, partition).Restart(to)
+// generations is how the views are opened, for the process and for commands that work on the data folder.
+func (a *App) generations(m *pipeline.Metrics) pipeline.GenerationsConfig {
+	return pipeline.GenerationsConfig{Store: a.db, Metrics: m, GenerationConfig: pipeline.GenerationConfig{
+		Kafka: a.cfg.kafka(), Views: a.viewConfig(), Topics: []string{a.cfg.KafkaTracesTopic, a.cfg.KafkaLogsTopic}, LogsTopic: a.cfg.KafkaLogsTopic,
+		StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write, Lateness: a.cfg.Lateness, Interval: a.cfg.CommitInterval, Logger: a.log,
+	}}
+}
+
+// openError says what to do about views that cannot be read.
+func openError(err error) error {
+	if errors.Is(err, views.ErrFormat) {
+		return fmt.Errorf("the stored views have another format than this program writes: run `watchingcat migrate` with the same settings; it says what is needed and does it (%w)", err)
 	}
-	if err := pipeline.SaveGap(a.db, 0, 0, g); err != nil {
-		a.log.Error().Err(err).Msg("the gap could not be stored and will be forgotten at the next start")
-	}
-	a.gapsMu.Lock()
-	defer a.gapsMu.Unlock()
-	a.gaps = append(a.gaps, g)
+	return fmt.Errorf("read views: %w", err)
 }
 
 func (a *App) openAlerts(ctx context.Context) error {
@@ -171,7 +140,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 		external = &url.URL{Scheme: "http", Host: a.Addr()}
 	}
 	a.eval, err = evaluator.New(evaluator.Config{
-		Reader: a.set, KV: a.db, Queryable: a.sources(), Metrics: a.metrics.state, ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
+		Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.metrics.state, ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("read alerts: %w", err)
@@ -222,7 +191,7 @@ func (a *App) Run(ctx context.Context) error {
 	run.phase(func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
 	run.phase(a.notifier.Run)
 	run.phase(a.eval.Run)
-	run.phase(a.ingest.Run, a.metrics.run, a.upkeep, func(ctx context.Context) error {
+	run.phase(a.gens.Run, a.metrics.run, a.upkeep, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil
 	})
@@ -230,7 +199,7 @@ func (a *App) Run(ctx context.Context) error {
 	return run.wait()
 }
 
-// router is watermill's: a handler for the topic, retried while dead letters cannot be delivered.
+// router is watermill's for the metrics topic; the generations of the views have their own.
 func (a *App) router() (*message.Router, error) {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 10 * time.Second}, watermill.NopLogger{})
 	if err != nil {
@@ -241,8 +210,6 @@ func (a *App) router() (*message.Router, error) {
 			a.log.Warn().Int("attempt", n).Msg("a batch could not be finished and is tried again")
 		}}
 	router.AddMiddleware(retry.Middleware, middleware.Recoverer)
-	router.AddConsumerHandler("spans", a.cfg.KafkaTracesTopic, a.source, a.ingest.Handle)
-	router.AddConsumerHandler("logs", a.cfg.KafkaLogsTopic, a.source, a.ingest.Handle)
 	router.AddConsumerHandler("metrics", a.cfg.KafkaMetricsTopic, a.metrics.source, a.metrics.ingest.Handle)
 	return router, nil
 }
@@ -266,7 +233,7 @@ func (a *App) upkeep(ctx context.Context) error {
 // committed is the positions that views hold, for lag tools.
 func (a *App) committed() []storage.Position {
 	var list []storage.Position
-	for _, p := range append(a.set.Progress(), a.metrics.state.Progress()...) {
+	for _, p := range append(a.live.Progress(), a.metrics.state.Progress()...) {
 		list = append(list, storage.Position{Topic: p.Topic, Partition: p.Partition, Offset: p.Position, LeaderEpoch: -1})
 	}
 	return list
@@ -275,8 +242,8 @@ func (a *App) committed() []storage.Position {
 // Close frees what NewApp opened; after Run it is called too.
 func (a *App) Close() error {
 	var errs []error
-	if a.source != nil {
-		errs = append(errs, a.source.Close())
+	if a.gens != nil {
+		errs = append(errs, a.gens.Close())
 	}
 	errs = append(errs, a.metrics.close())
 	if a.dead != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	promstorage "github.com/prometheus/prometheus/storage"
@@ -21,7 +23,10 @@ type metricsTopic struct {
 	samples *storage.Samples
 	source  *pipeline.Source
 	ingest  *pipeline.MetricIngest
-	older   promstorage.SampleAndChunkQueryable // a Prometheus; nil: none
+
+	mu    sync.Mutex
+	gaps  []pipeline.Gap
+	older promstorage.SampleAndChunkQueryable // a Prometheus; nil: none
 }
 
 // openMetrics opens what the metrics topic needs. The samples are opened in the background.
@@ -35,6 +40,9 @@ func (a *App) openMetrics(context.Context) (err error) {
 	if m.state, err = views.OpenMetrics(a.db, views.MetricsConfig{Retention: retention, DedupWindow: dedup, DeltaSeries: a.cfg.LimitSeries}); err != nil {
 		return fmt.Errorf("read the state of metrics: %w", err)
 	}
+	if m.gaps, err = pipeline.LoadGaps(a.db, 0, views.MetricsShard); err != nil {
+		return err
+	}
 	positions, err := m.state.Positions()
 	if err != nil {
 		return err
@@ -44,7 +52,7 @@ func (a *App) openMetrics(context.Context) (err error) {
 		stored[pipeline.PartitionID{Topic: p.Topic, Partition: p.Partition}] = p
 	}
 	m.source, err = pipeline.NewSource(pipeline.SourceConfig{
-		Kafka: a.cfg.kafka(), StartLatest: a.cfg.KafkaStart == "latest", OnTruncated: a.truncated, Logger: a.log,
+		Kafka: a.cfg.kafka(), StartLatest: a.cfg.KafkaStart == "latest", OnTruncated: m.truncated(a), Logger: a.log,
 		Position: func(topic string, partition int32) (storage.Position, bool) {
 			p, ok := stored[pipeline.PartitionID{Topic: topic, Partition: partition}]
 			return p, ok
@@ -73,10 +81,34 @@ func (a *App) openMetrics(context.Context) (err error) {
 	return nil
 }
 
+// truncated notes that the topic lost records before they were read; every answer says so from then on.
+func (m *metricsTopic) truncated(a *App) func(topic string, partition int32, from, to int64) {
+	return func(topic string, partition int32, from, to int64) {
+		g := pipeline.Gap{Topic: topic, Partition: partition, From: from, To: to, Found: time.Now().UTC()}
+		a.log.Error().Str("topic", topic).Int32("partition", partition).Int64("from", from).Int64("to", to).
+			Msg("the topic no longer has the position: records in between are missing from the samples; reading goes on where the log begins")
+		if to < from {
+			m.state.Restart(topic, partition, to)
+		}
+		if err := pipeline.SaveGap(a.db, 0, views.MetricsShard, g); err != nil {
+			a.log.Error().Err(err).Msg("the gap could not be stored and will be forgotten at the next start")
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.gaps = append(m.gaps, g)
+	}
+}
+
+func (m *metricsTopic) gapList() []pipeline.Gap {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.gaps)
+}
+
 // sources is what rules read: views and samples. An older range from a Prometheus is not in it: alerts must not wait for a server
 // that does not answer.
 func (a *App) sources() *evaluator.Sources {
-	return &evaluator.Sources{Views: &evaluator.Queryable{Reader: a.set}, Samples: a.metrics.samples}
+	return &evaluator.Sources{Views: &evaluator.Queryable{Reader: a.live}, Samples: a.metrics.samples}
 }
 
 // allSources is what users query: older ranges too.

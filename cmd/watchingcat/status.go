@@ -31,11 +31,11 @@ func (a *App) status(now time.Time) status {
 	s := status{checks: map[string]string{}}
 	watermarks := map[pipeline.PartitionID]time.Time{}
 	positions := map[pipeline.PartitionID]int64{}
-	for _, p := range append(a.set.Progress(), a.metrics.state.Progress()...) {
+	for _, p := range append(a.live.Progress(), a.metrics.state.Progress()...) {
 		id := pipeline.PartitionID{Topic: p.Topic, Partition: p.Partition}
 		watermarks[id], positions[id] = p.Watermark, p.Position
 	}
-	states := a.source.States()
+	states := a.gens.Current().Source.States()
 	if len(states) == 0 {
 		s.checks["kafka"] = "no partition of " + a.cfg.KafkaTracesTopic + " is known yet: the brokers do not answer or the topic does not exist"
 	}
@@ -66,7 +66,7 @@ func (a *App) status(now time.Time) status {
 			s.checks[name] = fmt.Sprintf("%v behind, %d records to go", behind.Round(time.Second), p.lag)
 		}
 	}
-	for name, err := range map[string]error{"checkpoint": a.ingest.Last().Err, "metrics checkpoint": a.metrics.ingest.Last().Err} {
+	for name, err := range map[string]error{"checkpoint": a.gens.Current().Ingest.Last().Err, "metrics checkpoint": a.metrics.ingest.Last().Err} {
 		if err != nil {
 			s.checks[name] = err.Error()
 		}
@@ -114,7 +114,7 @@ func (s statusCollector) Collect(ch chan<- prometheus.Metric) {
 		ready = 1
 	}
 	gauge(descReady, ready)
-	c := a.set.Counters()
+	c := a.live.Counters()
 	gauge(descHeld, float64(c.Waiting))
 	for reason, n := range map[string]uint64{"unattributed": c.Unattributed, "too_late": c.TooLate, "future": c.Future, "overflow": c.Overflowed} {
 		ch <- prometheus.MustNewConstMetric(descDropped, prometheus.CounterValue, float64(n), reason)
@@ -124,7 +124,7 @@ func (s statusCollector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (a *App) checkpointAge(now time.Time) time.Duration {
-	at := a.ingest.Last().At
+	at := a.gens.Current().Ingest.Last().At
 	if at.IsZero() {
 		at = a.start
 	}
@@ -132,7 +132,5 @@ func (a *App) checkpointAge(now time.Time) time.Duration {
 }
 
 func (a *App) gapList() []pipeline.Gap {
-	a.gapsMu.Lock()
-	defer a.gapsMu.Unlock()
-	return append([]pipeline.Gap(nil), a.gaps...)
+	return append(a.gens.Gaps(), a.metrics.gapList()...)
 }
