@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/views"
 )
 
 const maxLiveRange = 24 * time.Hour
@@ -17,6 +18,11 @@ type filter struct {
 	Range   string `json:"range,omitempty"`   // how far back, as 15m
 	Service string `json:"service,omitempty"` // this service alone; on the map, the edges it has a part in
 	State   string `json:"state,omitempty"`   // of alerts
+
+	Severity string `json:"severity,omitempty"` // of log lines, at least
+	Text     string `json:"text,omitempty"`     // in their body
+	Pattern  string `json:"pattern,omitempty"`
+	TraceID  string `json:"trace_id,omitempty"`
 }
 
 // liveView is a view that WebSockets can subscribe to. Its snapshot is the answer of the GET of the same name.
@@ -32,6 +38,7 @@ var liveViews = []*liveView{
 	{name: "servicemap", takes: []string{"range", "service"}, compute: (*Server).liveMap},
 	{name: "alerts", takes: []string{"state"}, alerts: true, compute: (*Server).liveAlerts},
 	{name: "pipeline", compute: (*Server).livePipeline},
+	{name: "logs", takes: []string{"service", "severity", "text", "pattern", "trace_id"}, compute: (*Server).liveLogs},
 }
 
 // parseFilter checks a filter and gives equal ones one form.
@@ -60,6 +67,14 @@ func (v *liveView) parseFilter(raw json.RawMessage) (f filter, err error) {
 	}
 	if f.State != "" && f.State != "pending" && f.State != "firing" {
 		return bad("state is pending or firing, not %q", f.State)
+	}
+	if _, ok := views.ParseSeverity(f.Severity); f.Severity != "" && !ok {
+		return bad("severity is TRACE, DEBUG, INFO, WARN, ERROR or FATAL, not %q", f.Severity)
+	}
+	if f.TraceID != "" {
+		if _, err := parseTraceID(f.TraceID); err != nil {
+			return f, err
+		}
 	}
 	if f.Range != "" {
 		d, err := parseDuration("range", f.Range)
@@ -212,6 +227,44 @@ func (s *Server) liveAlerts(f filter) (*state, error) {
 		return map[string]any{"alerts": changed, "removed": removed, "meta": st.meta}
 	}
 	return st.finish(rest.AlertList{Alerts: list, Meta: st.meta})
+}
+
+const (
+	liveLines     = 100      // that a client is shown at first
+	liveLogBudget = 16 << 20 // bytes looked through for them
+)
+
+// liveLogs is the newest lines. A delta has those that are new; how many a client keeps is its own affair.
+func (s *Server) liveLogs(f filter) (*state, error) {
+	m, release := s.hold()
+	defer release()
+	r, err := m.rangeOf(nil, nil, defaultRange)
+	if err != nil {
+		return nil, err
+	}
+	l := logQuery{service: textOrNil(f.Service), severity: textOrNil(f.Severity), text: textOrNil(f.Text), pattern: textOrNil(f.Pattern), traceID: textOrNil(f.TraceID)}
+	q, err := l.filter()
+	if err != nil {
+		return nil, err
+	}
+	q.From, q.Limit, q.Budget = r.start, liveLines, liveLogBudget
+	res, err := m.views.SearchLogs(q)
+	if err != nil {
+		return nil, err
+	}
+	st := &state{meta: s.meta(m, r), items: map[string][]byte{}}
+	out := rest.LogList{Logs: make([]rest.LogLine, 0, len(res.Lines)), Total: len(res.Lines), Meta: st.meta}
+	for i := range res.Lines {
+		line := logLine(&res.Lines[i])
+		out.Logs = append(out.Logs, line)
+		if err := st.add(res.Lines[i].Place(), line); err != nil {
+			return nil, err
+		}
+	}
+	st.delta = func(changed []json.RawMessage, _ []string) any {
+		return map[string]any{"logs": changed, "meta": st.meta}
+	}
+	return st.finish(out)
 }
 
 func (s *Server) livePipeline(filter) (*state, error) {

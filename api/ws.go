@@ -245,7 +245,7 @@ func (c *client) subscribe(m message) error {
 	}
 	i := slices.IndexFunc(liveViews, func(v *liveView) bool { return v.name == m.View })
 	if i < 0 {
-		return advise(problemf(errBadRequest, "unknown_view", "unknown view %q", m.View), "Views are services, servicemap, alerts and pipeline.")
+		return advise(problemf(errBadRequest, "unknown_view", "unknown view %q", m.View), "Views are services, servicemap, alerts, pipeline and logs.")
 	}
 	f, err := liveViews[i].parseFilter(m.Filter)
 	if err != nil {

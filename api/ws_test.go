@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -371,4 +372,68 @@ func TestWebSocketOrigins(t *testing.T) {
 	f("https://evil.example.org", http.StatusForbidden)
 	f("http://evil.example.org:8090", http.StatusForbidden)
 	require.Equal(t, http.StatusUpgradeRequired, b.get("/ws").Code)
+}
+
+func TestWebSocketLogs(t *testing.T) {
+	live(t, func(b *bench, connect func() *peer) {
+		b.record("10s cart INFO | first", "11s cart ERROR | second")
+		b.commit()
+		p := connect()
+		p.send(`{"type":"subscribe","id":"l","view":"logs","filter":{"service":"cart","severity":"error"}}`)
+		require.Equal(t, "second", names(p.want("snapshot", "l", 1)["logs"], "body"))
+		b.record("12s cart ERROR | third", "12s mail ERROR | of another service", "12s cart INFO | not bad enough")
+		b.commit()
+		time.Sleep(time.Second)
+		require.Equal(t, "third", names(p.want("delta", "l", 2)["logs"], "body"))
+		p.send(`{"type":"subscribe","id":"x","view":"logs","filter":{"severity":"LOUD"}}`)
+		require.Equal(t, "invalid_filter", p.read().Code)
+		require.NoError(t, p.conn.Close(websocket.StatusNormalClosure, ""))
+	})
+}
+
+func TestLogTail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		l := newPipes()
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- b.s.Serve(ctx, l) }()
+		client := &http.Client{Transport: &http.Transport{DialContext: l.dial}}
+		b.record("10s cart ERROR | before anybody looked")
+		b.commit()
+		res, err := client.Get("http://watchingcat/api/v1/logs/tail?service=cart")
+		require.NoError(t, err)
+		require.Equal(t, "text/event-stream", res.Header.Get("Content-Type"))
+		lines := bufio.NewScanner(res.Body)
+		next := func(prefix string) string {
+			t.Helper()
+			for lines.Scan() {
+				if text, ok := strings.CutPrefix(lines.Text(), prefix); ok {
+					return text
+				}
+			}
+			t.Fatalf("the tail ended before %q: %v", prefix, lines.Err())
+			return ""
+		}
+		require.Equal(t, "following", next(": "))
+		b.record("12s cart INFO id=t1/a | hello", "12s mail INFO | of another service")
+		b.commit()
+		require.Equal(t, "line", next("event: "))
+		require.Contains(t, next("data: "), `"body":"hello"`)
+		var many []string
+		for i := range tailLines + 5 {
+			many = append(many, fmt.Sprintf("13s cart INFO | line %d", i))
+		}
+		b.record(many...)
+		b.commit()
+		require.Equal(t, "dropped", next("event: "))
+		require.Equal(t, `{"dropped":5}`, next("data: "))
+		require.Contains(t, next("data: "), `"body":"line 5"`)
+		stop()
+		for lines.Scan() {
+		}
+		require.NoError(t, <-ended)
+		w := b.do(http.MethodGet, "/api/v1/logs/tail?sevice=cart", "")
+		require.Equal(t, http.StatusBadRequest, w.Code)
+	})
 }

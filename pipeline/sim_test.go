@@ -16,9 +16,11 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/storage"
@@ -47,12 +49,12 @@ func TestSimulation(t *testing.T) {
 
 // TestSimulationFindsPlantedBug moves positions in a transaction of their own.
 func TestSimulationFindsPlantedBug(t *testing.T) {
-	for seed := uint64(1); seed <= 40; seed++ {
+	for seed := uint64(1); seed <= 400; seed++ {
 		if simulate(t, seed, true) != "" {
 			return
 		}
 	}
-	t.Error("positions in another transaction were not found in 40 simulations")
+	t.Error("positions in another transaction were not found in 400 simulations")
 }
 
 // splitKV commits entries and positions apart.
@@ -66,6 +68,12 @@ func (s splitKV) Commit(c storage.Commit) error {
 	}
 	return s.Mem.Commit(c)
 }
+
+// Log records have a partition number of their own, so that a number alone names a partition.
+const (
+	logsTopic     = "logs"
+	logsPartition = 3
+)
 
 type simulation struct {
 	t   *testing.T
@@ -84,7 +92,7 @@ func simulate(t *testing.T, seed uint64, bug bool) (diff string) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{t: t, r: rand.New(rand.NewPCG(seed, 2)), bug: bug, letters: map[string]bool{}, luck: rand.New(rand.NewPCG(seed, 4)),
 			mem: storage.NewMem(storage.MemOptions{SyncEvery: -1})}
-		s.b = newBroker(t, 3)
+		s.b = newBroker(t, 3, kfake.SeedTopics(logsPartition+1, logsTopic))
 		records := s.records()
 		s.brokerErrors()
 		done := make(chan struct{})
@@ -118,6 +126,9 @@ func (s *simulation) live(stop func(*views.Set) bool) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	for p := range int32(logsPartition) {
+		set.Partition(topic, p) // as the source's states do: the frontier waits for what was not read yet
+	}
 	positions, err := set.Positions()
 	if err != nil {
 		s.t.Fatal(err)
@@ -133,7 +144,7 @@ func (s *simulation) live(stop func(*views.Set) bool) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	g := NewIngest(IngestConfig{Set: set, KV: kv, DeadLetter: s.deadLetter, MaxPending: uint64(5 + s.r.IntN(50))})
+	g := NewIngest(IngestConfig{Set: set, KV: kv, DeadLetter: s.deadLetter, LogsTopic: logsTopic, MaxPending: uint64(5 + s.r.IntN(50))})
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	if err != nil {
 		s.t.Fatal(err)
@@ -141,6 +152,7 @@ func (s *simulation) live(stop func(*views.Set) bool) {
 	retry := middleware.Retry{MaxRetries: 3, InitialInterval: 50 * time.Millisecond}
 	router.AddMiddleware(retry.Middleware, middleware.Recoverer)
 	router.AddConsumerHandler("spans", topic, src, g.Handle)
+	router.AddConsumerHandler("logs", logsTopic, src, g.Handle)
 	ctx, crash := context.WithCancel(s.t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -164,7 +176,7 @@ func (s *simulation) live(stop func(*views.Set) bool) {
 	}
 }
 
-var simViews = views.Config{FoldEvery: 3, MaxCommitBytes: 400, Hot: 10 * time.Second, PairingWindow: time.Second}
+var simViews = views.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20, FoldEvery: 3, MaxCommitBytes: 400, Hot: 10 * time.Second, PairingWindow: time.Second}
 
 func (s *simulation) deadLetter(_ context.Context, r *kgo.Record, _ string) error {
 	s.mu.Lock()
@@ -199,6 +211,9 @@ func (s *simulation) records() (out []*kgo.Record) {
 	for i := range 40 {
 		at := time.Duration(i) * 100 * time.Millisecond
 		client, server := s.call(uint32(i), start.Add(at))
+		if s.r.IntN(2) == 0 {
+			out = append(out, &kgo.Record{Topic: logsTopic, Partition: logsPartition, Value: s.log(uint32(i), start.Add(at)), Timestamp: start.Add(at + 100*time.Millisecond)})
+		}
 		switch s.r.IntN(8) {
 		case 0:
 			add(at, []byte("poison"))
@@ -218,6 +233,30 @@ func (s *simulation) records() (out []*kgo.Record) {
 	return out
 }
 
+// log is a request with a log line, or one that does not parse.
+func (s *simulation) log(n uint32, at time.Time) []byte {
+	if s.r.IntN(8) == 0 {
+		return []byte("poison")
+	}
+	ld := plog.NewLogs()
+	rl := ld.ResourceLogs().AppendEmpty()
+	rl.Resource().Attributes().PutStr("service.name", []string{"web", "cart"}[s.r.IntN(2)])
+	l := rl.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+	l.SetTimestamp(pcommon.NewTimestampFromTime(at))
+	l.SetSeverityNumber(plog.SeverityNumber(9 + 4*s.r.IntN(3)))
+	l.SetTraceID(pcommon.TraceID{1, byte(n >> 8), byte(n)})
+	l.Body().SetStr(fmt.Sprintf("%s of order %d by %s", []string{"payment", "parcel"}[s.r.IntN(2)], n, []string{"anna", "bert", "carl"}[s.r.IntN(3)]))
+	if s.r.IntN(3) == 0 {
+		l.Attributes().PutStr("exception.message", fmt.Sprintf("broken at %d", n))
+	}
+	var m plog.ProtoMarshaler
+	b, err := m.MarshalLogs(ld)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return b
+}
+
 // call is the two sides of a call as two requests.
 func (s *simulation) call(n uint32, at time.Time) (client, server []byte) {
 	names := []string{"web", "cart", "pay"}
@@ -225,6 +264,7 @@ func (s *simulation) call(n uint32, at time.Time) (client, server []byte) {
 		td := ptrace.NewTraces()
 		rs := td.ResourceSpans().AppendEmpty()
 		rs.Resource().Attributes().PutStr("service.name", service)
+		rs.Resource().Attributes().PutStr("service.version", fmt.Sprint("v", n/20))
 		sp := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
 		sp.SetTraceID(pcommon.TraceID{1, byte(n >> 8), byte(n)})
 		sp.SetSpanID(pcommon.SpanID{id})
@@ -234,6 +274,12 @@ func (s *simulation) call(n uint32, at time.Time) (client, server []byte) {
 		sp.Status().SetCode(ptrace.StatusCode(s.r.IntN(3)))
 		sp.SetStartTimestamp(pcommon.NewTimestampFromTime(at))
 		sp.SetEndTimestamp(pcommon.NewTimestampFromTime(at.Add(lasts)))
+		if kind == ptrace.SpanKindClient && n%4 == 0 {
+			sp.Attributes().PutStr("db.system.name", "pg")
+			e := sp.Events().AppendEmpty()
+			e.SetName("exception")
+			e.Attributes().PutStr("exception.message", fmt.Sprintf("no answer after %d ms", n))
+		}
 		var m ptrace.ProtoMarshaler
 		b, err := m.MarshalTraces(td)
 		if err != nil {
@@ -291,7 +337,13 @@ func (s *simulation) plainSet(c views.Config, records []*kgo.Record) (set *views
 		if !a.Begin(rec) {
 			continue
 		}
-		if err := ScanSpans(r.Value, 1000, a.Span); err != nil {
+		var err error
+		if r.Topic == logsTopic {
+			err = DecodeLogs(r.Value, 1000, a.Log)
+		} else {
+			err = ScanSpans(r.Value, 1000, a.Span)
+		}
+		if err != nil {
 			a.Rollback()
 			a.Skip(rec)
 			if !s.letters[fmt.Sprintf("%d/%d", r.Partition, rec.Offset)] {
@@ -320,7 +372,7 @@ func (s *simulation) plainSet(c views.Config, records []*kgo.Record) (set *views
 
 func simDump(t *testing.T, set *views.Set) string {
 	var b strings.Builder
-	for _, v := range []string{"red", "edges", "pending", "counters"} {
+	for _, v := range []string{"red", "edges", "levels", "pending", "counters", "traces", "errors", "databases", "messaging", "versions", "logs", "patterns"} {
 		if err := set.Dump(&b, v); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package views
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,11 @@ type LogLine struct {
 	SpanID               [8]byte
 	Attributes, Resource map[string]any
 	place                logPlace
+}
+
+// Place names a line among all that are kept.
+func (l *LogLine) Place() string {
+	return fmt.Sprintf("%d.%d.%d.%d", l.place.at, l.place.raw.seq, l.place.raw.n, l.place.index)
 }
 
 // logPlace orders lines: by time, then by where they are stored.
