@@ -75,6 +75,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metric families that PromQL can be asked for, by name.
+         * @description Those of the views and those of OTLP metrics, under their Prometheus names. A histogram is one family.
+         */
+        get: operations["listMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/metrics/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Names of labels, or the values of one. */
+        get: operations["listMetricLabels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/metrics/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * PromQL at one time, or over a range.
+         * @description At `time`, or from `start` to `end` both included in steps of `step`. Without any of them at the newest time known.
+         */
+        post: operations["queryMetrics"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/servicemap": {
         parameters: {
             query?: never;
@@ -82,8 +139,269 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who called whom in the range. */
+        /**
+         * Who called whom in the range.
+         * @description With `compare_start` and `compare_end` each edge says how it changed from that range to this one; edges that are gone are listed too.
+         *     A difference counts as a change when it is beyond noise: rates by a test of two Poisson counts (3 standard errors, and 20 %),
+         *     error rates by a test of two proportions (3 standard errors, and half a percent), the 95th percentile of latency when the
+         *     intervals in which it lies with 3 standard errors do not overlap, and it differs by 20 %.
+         */
         get: operations["getServiceMap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Summaries of traces, newest or slowest first.
+         * @description The range is of the start of a trace. Field names are those of trace summaries in Jaeger v3.
+         */
+        get: operations["listTraces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/traces/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Summaries of traces, newest or slowest first.
+         * @description As GET /api/v1/traces, with the query in the body.
+         */
+        post: operations["searchTraces"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/traces/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One trace with its spans, in the JSON of Jaeger.
+         * @description A trace whose raw spans are no longer kept is 404 with its own code; one of which a part is kept is partial.
+         */
+        get: operations["getTrace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Recent log lines, newest first.
+         * @description Lines are kept for the retention of logs. A search looks through a bounded number of bytes; where that ends before the range does, the answer is partial and `next` goes on from there.
+         */
+        get: operations["listLogs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Recent log lines, newest first.
+         * @description As GET /api/v1/logs, with the query in the body.
+         */
+        post: operations["searchLogs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/tail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * New log lines as they are committed, as server-sent events.
+         * @description Events are `line` (one LogLine), `dropped` ({"dropped": n}: lines that came faster than they are shown), and a comment every 15 s.
+         *     `id` is the checkpoint; a client that comes back with Last-Event-ID goes on after it.
+         */
+        get: operations["tailLogs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/volume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many log lines of each service and severity. */
+        get: operations["getLogVolume"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/patterns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Patterns of log lines, most frequent first.
+         * @description Lines are grouped by Drain: words that differ from line to line are shown as <*>.
+         */
+        get: operations["listLogPatterns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Exception groups, most frequent first.
+         * @description Exceptions of span events and of log records, grouped by service, operation, type and message pattern. With `step` each group has its points.
+         */
+        get: operations["listErrors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Versions of services and when they were first seen, newest first.
+         * @description The range is of the first span of a version. `before` and `after` are the whole service in the windows around that moment, in whole buckets.
+         */
+        get: operations["listDeployments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/databases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Calls of databases.
+         * @description From CLIENT spans with db.system.name or db.system.
+         */
+        get: operations["listDatabases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/messaging": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Producers and consumers of messages, and how long messages took between them. */
+        get: operations["listMessaging"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/external": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Calls of what sends no spans itself.
+         * @description From CLIENT spans that no server span answered, without databases.
+         */
+        get: operations["listExternal"];
         put?: never;
         post?: never;
         delete?: never;
@@ -622,6 +940,71 @@ export interface components {
              */
             view_version: number;
         };
+        Metric: {
+            /** @example http_server_request_duration_seconds */
+            name: string;
+            /**
+             * @description counter, gauge, histogram, summary, or unknown.
+             * @example histogram
+             */
+            type: string;
+            /**
+             * @description Empty when it is not known.
+             * @example seconds
+             */
+            unit: string;
+            help: string;
+            /**
+             * Format: int64
+             * @description Series with a sample lately. What was added in the last half minute may not be counted.
+             */
+            series: number;
+        };
+        MetricList: {
+            metrics: components["schemas"]["Metric"][];
+            /** @description How many are in this answer. */
+            total: number;
+            /** @description Where to go on; absent on the last page. */
+            next?: string;
+            meta: components["schemas"]["Meta"];
+        };
+        MetricLabels: {
+            /** @description The label asked for; null when values are names of labels. */
+            name: string | null;
+            values: string[];
+            /** @description How many are in this answer. */
+            total: number;
+            /** @description Where to go on; absent on the last page. */
+            next?: string;
+            meta: components["schemas"]["Meta"];
+        };
+        MetricQuery: {
+            /**
+             * @description PromQL.
+             * @example sum by (service_name) (rate(http_server_request_duration_seconds_count[1m]))
+             */
+            query: string;
+            /** @description RFC 3339 or Unix seconds. */
+            time?: string;
+            /** @description RFC 3339 or Unix seconds. */
+            start?: string;
+            /** @description RFC 3339 or Unix seconds. */
+            end?: string;
+            /**
+             * @description Duration.
+             * @example 15s
+             */
+            step?: string;
+        };
+        MetricQueryAnswer: {
+            /** @description As Prometheus' query API answers it. */
+            data: {
+                /** @enum {string} */
+                resultType: "matrix" | "vector" | "scalar" | "string";
+                result: unknown[];
+            };
+            meta: components["schemas"]["Meta"];
+        };
         Problem: {
             /** @example about:blank */
             type: string;
@@ -810,6 +1193,32 @@ export interface components {
             client_p95_ms: number;
             /** Format: double */
             server_p95_ms: number;
+            change?: components["schemas"]["EdgeChange"];
+        };
+        /** @description How an edge differs from the range compared with. `what` is empty where nothing changed beyond noise. */
+        EdgeChange: {
+            what: ("added" | "gone" | "rate" | "errors" | "latency")[];
+            before: components["schemas"]["EdgeCounts"];
+            now?: components["schemas"]["EdgeCounts"];
+        };
+        EdgeCounts: {
+            /** Format: int64 */
+            calls: number;
+            /** Format: int64 */
+            failed: number;
+            /** Format: double */
+            rate: number;
+            /** Format: double */
+            error_rate: number;
+            /**
+             * Format: double
+             * @description As the client sees it; as the server does, where no client did.
+             */
+            p95_ms: number;
+            /** Format: double */
+            p95_low_ms: number;
+            /** Format: double */
+            p95_high_ms: number;
         };
         Unpaired: {
             reason: string;
@@ -821,6 +1230,328 @@ export interface components {
             edges: components["schemas"]["Edge"][];
             /** @description Spans that made no edge. */
             unpaired: components["schemas"]["Unpaired"][];
+            meta: components["schemas"]["Meta"];
+        };
+        TraceSearch: {
+            service?: string;
+            operation?: string;
+            /** @enum {string} */
+            status?: "error" | "ok";
+            /** @description Go syntax (150ms), or microseconds as a number. */
+            minDuration?: unknown;
+            /** @description Go syntax (150ms), or microseconds as a number. */
+            maxDuration?: unknown;
+            attributes?: {
+                [key: string]: string;
+            };
+            /** @enum {string} */
+            order?: "newest" | "slowest";
+            start?: string;
+            end?: string;
+            limit?: number;
+            next?: string;
+        };
+        TraceSummary: {
+            traceId: string;
+            /** @description Empty while the root has not been seen. */
+            rootServiceName: string;
+            rootOperationName: string;
+            /** @description A decimal number, as Jaeger writes 64-bit integers. */
+            minStartTimeUnixNano: string;
+            maxEndTimeUnixNano: string;
+            spanCount: number;
+            errorSpanCount: number;
+            /** Format: double */
+            duration_ms: number;
+            services: components["schemas"]["TraceService"][];
+        };
+        TraceService: {
+            name: string;
+            spanCount: number;
+            errorSpanCount: number;
+        };
+        TraceList: {
+            traces: components["schemas"]["TraceSummary"][];
+            total: number;
+            next?: string;
+            meta: components["schemas"]["Meta"];
+        };
+        TraceAnswer: {
+            trace: components["schemas"]["JaegerTrace"];
+            meta: components["schemas"]["Meta"];
+        };
+        JaegerTrace: {
+            traceID: string;
+            spans: components["schemas"]["JaegerSpan"][];
+            processes: {
+                [key: string]: components["schemas"]["JaegerProcess"];
+            };
+            warnings: string[] | null;
+        };
+        JaegerSpan: {
+            traceID: string;
+            spanID: string;
+            operationName: string;
+            references: components["schemas"]["JaegerReference"][];
+            /**
+             * Format: int64
+             * @description Microseconds.
+             */
+            startTime: number;
+            /**
+             * Format: int64
+             * @description Microseconds.
+             */
+            duration: number;
+            tags: components["schemas"]["JaegerTag"][];
+            logs: components["schemas"]["JaegerLog"][];
+            processID: string;
+            warnings: string[] | null;
+        };
+        JaegerReference: {
+            /** @enum {string} */
+            refType: "CHILD_OF" | "FOLLOWS_FROM";
+            traceID: string;
+            spanID: string;
+        };
+        JaegerTag: {
+            key: string;
+            /** @enum {string} */
+            type: "string" | "bool" | "int64" | "float64" | "binary";
+            value: unknown;
+        };
+        JaegerLog: {
+            /** Format: int64 */
+            timestamp: number;
+            fields: components["schemas"]["JaegerTag"][];
+        };
+        JaegerProcess: {
+            serviceName: string;
+            tags: components["schemas"]["JaegerTag"][];
+        };
+        LogSearch: {
+            service?: string;
+            /** @enum {string} */
+            severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
+            text?: string;
+            pattern?: string;
+            trace_id?: string;
+            start?: string;
+            end?: string;
+            limit?: number;
+            next?: string;
+        };
+        LogLine: {
+            /** Format: date-time */
+            time: string;
+            service: string;
+            severity: string;
+            body: string;
+            /** @description Empty where the line belongs to no trace. */
+            trace_id: string;
+            span_id: string;
+            attributes: {
+                [key: string]: unknown;
+            };
+            resource: {
+                [key: string]: unknown;
+            };
+        };
+        LogList: {
+            logs: components["schemas"]["LogLine"][];
+            total: number;
+            next?: string;
+            meta: components["schemas"]["Meta"];
+        };
+        LogBucket: {
+            /**
+             * Format: date-time
+             * @description Start of the step.
+             */
+            time: string;
+            service: string;
+            severity: string;
+            /** Format: int64 */
+            count: number;
+            /**
+             * Format: int64
+             * @description Of the bodies.
+             */
+            bytes: number;
+        };
+        LogVolume: {
+            /** @description By time, service and severity; empty ones are left out. */
+            buckets: components["schemas"]["LogBucket"][];
+            /** Format: int64 */
+            step_s: number;
+            meta: components["schemas"]["Meta"];
+        };
+        LogPattern: {
+            pattern: string;
+            /** Format: int64 */
+            count: number;
+            services: string[];
+            /**
+             * Format: date-time
+             * @description Over all time, not the range.
+             */
+            first_seen: string | null;
+            /** Format: date-time */
+            last_seen: string | null;
+            /** @description The newest line. */
+            sample: string;
+            /** @description Of the newest line that has one; else empty. */
+            trace_id: string;
+        };
+        LogPatternList: {
+            patterns: components["schemas"]["LogPattern"][];
+            total: number;
+            meta: components["schemas"]["Meta"];
+        };
+        ErrorGroup: {
+            service: string;
+            /** @description Empty for log records. */
+            operation: string;
+            type: string;
+            /** @description The first line, with what differs as <*>. */
+            message: string;
+            /** @enum {string} */
+            source: "span" | "log" | "_other";
+            /** Format: int64 */
+            count: number;
+            /**
+             * Format: date-time
+             * @description Over all time, not the range.
+             */
+            first_seen: string | null;
+            /** Format: date-time */
+            last_seen: string | null;
+            /** @description The newest message. */
+            sample: string;
+            /** @description Traces with it. */
+            traces: string[];
+            points?: components["schemas"]["CountPoint"][];
+        };
+        CountPoint: {
+            /** Format: date-time */
+            time: string;
+            /** Format: int64 */
+            count: number;
+        };
+        ErrorList: {
+            errors: components["schemas"]["ErrorGroup"][];
+            total: number;
+            next?: string;
+            /** Format: int64 */
+            step_s?: number;
+            meta: components["schemas"]["Meta"];
+        };
+        Deployment: {
+            service: string;
+            version: string;
+            /** Format: date-time */
+            first_seen: string | null;
+            /** Format: date-time */
+            last_seen: string | null;
+            /**
+             * Format: int64
+             * @description Spans of this version, over all time.
+             */
+            calls: number;
+            /** Format: int64 */
+            errors: number;
+            before: components["schemas"]["RED"];
+            after: components["schemas"]["RED"];
+        };
+        DeploymentList: {
+            deployments: components["schemas"]["Deployment"][];
+            total: number;
+            meta: components["schemas"]["Meta"];
+        };
+        DatabaseCall: {
+            service: string;
+            system: string;
+            namespace: string;
+            operation: string;
+            collection: string;
+            /** Format: int64 */
+            calls: number;
+            /** Format: int64 */
+            errors: number;
+            /** Format: double */
+            rate: number;
+            /** Format: double */
+            error_rate: number;
+            /** Format: double */
+            p50_ms: number;
+            /** Format: double */
+            p95_ms: number;
+            /** Format: double */
+            p99_ms: number;
+        };
+        DatabaseList: {
+            databases: components["schemas"]["DatabaseCall"][];
+            total: number;
+            meta: components["schemas"]["Meta"];
+        };
+        MessagingClient: {
+            service: string;
+            system: string;
+            destination: string;
+            /** @enum {string} */
+            kind: "producer" | "consumer" | "_other";
+            /** Format: int64 */
+            calls: number;
+            /** Format: int64 */
+            errors: number;
+            /** Format: double */
+            rate: number;
+            /** Format: double */
+            error_rate: number;
+            /** Format: double */
+            p50_ms: number;
+            /** Format: double */
+            p95_ms: number;
+            /** Format: double */
+            p99_ms: number;
+        };
+        /** @description Messages from a producer to a consumer; latency is from the end of the producer span to the start of the consumer span. */
+        MessagingEdge: {
+            producer: string;
+            consumer: string;
+            /** Format: int64 */
+            messages: number;
+            /** Format: int64 */
+            failed: number;
+            /** Format: double */
+            latency_p50_ms: number;
+            /** Format: double */
+            latency_p95_ms: number;
+            /** Format: double */
+            latency_p99_ms: number;
+        };
+        MessagingAnswer: {
+            clients: components["schemas"]["MessagingClient"][];
+            edges: components["schemas"]["MessagingEdge"][];
+            meta: components["schemas"]["Meta"];
+        };
+        ExternalCall: {
+            service: string;
+            target: string;
+            /** Format: int64 */
+            calls: number;
+            /** Format: int64 */
+            errors: number;
+            /** Format: double */
+            rate: number;
+            /** Format: double */
+            error_rate: number;
+            /** Format: double */
+            p95_ms: number;
+        };
+        ExternalList: {
+            external: components["schemas"]["ExternalCall"][];
+            total: number;
             meta: components["schemas"]["Meta"];
         };
         Rule: {
@@ -1103,6 +1834,8 @@ export interface components {
         end: string;
         /** @description How many to answer at most; without it all. */
         listLimit: number;
+        /** @description How many to answer at most. */
+        pageLimit: number;
         /** @description The `next` of the answer before. */
         next: string;
         /** @description Only spans of this kind. */
@@ -1263,6 +1996,104 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listMetrics: {
+        parameters: {
+            query?: {
+                /** @description How many to answer at most; without it all. */
+                limit?: components["parameters"]["listLimit"];
+                /** @description The `next` of the answer before. */
+                next?: components["parameters"]["next"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The families. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listMetricLabels: {
+        parameters: {
+            query?: {
+                /** @description Label whose values are asked for; without it the names of labels are answered. */
+                name?: string;
+                /** @description Series selector, as http_server_request_duration_seconds_count{job="shop/cart"}. */
+                match?: string;
+                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description How many to answer at most; without it all. */
+                limit?: components["parameters"]["listLimit"];
+                /** @description The `next` of the answer before. */
+                next?: components["parameters"]["next"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The names or values. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricLabels"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    queryMetrics: {
+        parameters: {
+            query?: {
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MetricQuery"];
+            };
+        };
+        responses: {
+            /** @description The result. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricQueryAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     getServiceMap: {
         parameters: {
             query?: {
@@ -1270,6 +2101,10 @@ export interface operations {
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
+                /** @description Begin of the range to compare with. */
+                compare_start?: string;
+                /** @description End of the range to compare with; without it, where the range begins. */
+                compare_end?: string;
                 /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
                 /** @description How long to wait for min_position; 5s without it and 1m at most. */
@@ -1288,6 +2123,461 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ServiceMap"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listTraces: {
+        parameters: {
+            query?: {
+                /** @description Of this service alone. */
+                service?: string;
+                /** @description With a span of this name, of the service if one is given. */
+                operation?: string;
+                /** @description `error`: a span (of service and operation) has failed; `ok`: none has. */
+                status?: "error" | "ok";
+                /** @description At least so long; 150ms or microseconds. */
+                min_duration?: string;
+                /** @description At most so long. */
+                max_duration?: string;
+                /** @description Attributes that one span or its resource has, as `key=value`; several mean all of them. Looked up in the raw spans of the candidates. */
+                attributes?: string[];
+                /** @description Newest start first, or longest first. */
+                order?: "newest" | "slowest";
+                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["pageLimit"];
+                /** @description The `next` of the answer before. */
+                next?: components["parameters"]["next"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Summaries of traces, newest or slowest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    searchTraces: {
+        parameters: {
+            query?: {
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TraceSearch"];
+            };
+        };
+        responses: {
+            /** @description Summaries of traces, newest or slowest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getTrace: {
+        parameters: {
+            query?: {
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path: {
+                /** @description Trace id, 1 to 32 hex digits. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One trace with its spans, in the JSON of Jaeger. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listLogs: {
+        parameters: {
+            query?: {
+                /** @description Of this service alone. */
+                service?: string;
+                /** @description At least as severe. */
+                severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
+                /** @description Occurs in the body, whatever its case. */
+                text?: string;
+                /** @description The body is of this pattern, as /api/v1/logs/patterns gives it. */
+                pattern?: string;
+                /** @description Of this trace. */
+                trace_id?: string;
+                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["pageLimit"];
+                /** @description The `next` of the answer before. */
+                next?: components["parameters"]["next"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Recent log lines, newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    searchLogs: {
+        parameters: {
+            query?: {
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LogSearch"];
+            };
+        };
+        responses: {
+            /** @description Recent log lines, newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    tailLogs: {
+        parameters: {
+            query?: {
+                /** @description Of this service alone. */
+                service?: string;
+                /** @description At least as severe. */
+                severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
+                /** @description Occurs in the body, whatever its case. */
+                text?: string;
+                /** @description The body is of this pattern, as /api/v1/logs/patterns gives it. */
+                pattern?: string;
+                /** @description Of this trace. */
+                trace_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getLogVolume: {
+        parameters: {
+            query?: {
+                /** @description Of this service alone. */
+                service?: string;
+                /** @description Width of a point; rounded up to whole buckets. */
+                step?: string;
+                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many log lines of each service and severity. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogVolume"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listLogPatterns: {
+        parameters: {
+            query?: {
+                /** @description Of this service alone. */
+                service?: string;
+                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["pageLimit"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Patterns of log lines, most frequent first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPatternList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listErrors: {
+        parameters: {
+            query?: {
+                /** @description Of this service alone. */
+                service?: string;
+                /** @description Of this exception type. */
+                type?: string;
+                /** @description Only groups first seen at or after this time; RFC 3339 or Unix seconds. */
+                new_since?: string;
+                /** @description Width of a point; rounded up to whole buckets. */
+                step?: string;
+                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["pageLimit"];
+                /** @description The `next` of the answer before. */
+                next?: components["parameters"]["next"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Exception groups, most frequent first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listDeployments: {
+        parameters: {
+            query?: {
+                /** @description Of this service alone. */
+                service?: string;
+                /** @description How long before and after is compared; 15m. */
+                window?: string;
+                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["pageLimit"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Versions of services and when they were first seen, newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listDatabases: {
+        parameters: {
+            query?: {
+                /** @description Of this service alone. */
+                service?: string;
+                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Calls of databases. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatabaseList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listMessaging: {
+        parameters: {
+            query?: {
+                /** @description Of this service alone. */
+                service?: string;
+                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Producers and consumers of messages, and how long messages took between them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessagingAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listExternal: {
+        parameters: {
+            query?: {
+                /** @description Of this service alone. */
+                service?: string;
+                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Calls of what sends no spans itself. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExternalList"];
                 };
             };
             default: components["responses"]["Problem"];
