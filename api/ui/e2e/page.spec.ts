@@ -1,21 +1,6 @@
 import AxeBuilder from '@axe-core/playwright'
-import { test as base, expect, type Page } from '@playwright/test'
-
-/** Every test also fails on errors in the browser's console, which is where a violated content security policy shows. */
-const test = base.extend<{ quiet: string[] }>({
-  // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of fixtures from the pattern
-  baseURL: async ({}, use) => use(process.env.WATCHINGCAT_URL ?? ''),
-  quiet: [
-    async ({ page }, use) => {
-      const errors: string[] = []
-      page.on('console', (m) => m.type() === 'error' && errors.push(m.text()))
-      page.on('pageerror', (e) => errors.push(String(e)))
-      await use(errors)
-      expect(errors).toEqual([])
-    },
-    { auto: true },
-  ],
-})
+import type { Page } from '@playwright/test'
+import { expect, test } from './test'
 
 const services = (page: Page) => page.getByRole('table', { name: 'Services' }).locator('[data-row]')
 
@@ -118,7 +103,9 @@ test('the pipeline tells how far it has read', async ({ page }) => {
   await page.goto('/pipeline')
   const partitions = page.getByRole('table', { name: 'Partitions' }).locator('[data-row]')
   await expect.poll(() => partitions.count()).toBeGreaterThan(0)
-  await expect(partitions.first()).toContainText('otlp_spans')
+  for (const topic of ['otlp_spans', 'otlp_logs', 'otlp_metrics']) {
+    await expect(partitions.filter({ hasText: topic }).first()).toContainText(/reading|idle|at the end/)
+  }
   const spans = page.locator('.facts > div', { hasText: /^spans/ }).locator('dd')
   const before = await spans.getAttribute('title')
   await expect.poll(() => spans.getAttribute('title')).not.toBe(before)
@@ -130,6 +117,15 @@ test('everything can be reached by keyboard', async ({ page }) => {
   await page.keyboard.press('g')
   await page.keyboard.press('m')
   await expect(page).toHaveURL(/\/map$/)
+  for (const [key, path] of [
+    ['t', 'traces'],
+    ['l', 'logs'],
+    ['e', 'errors'],
+  ] as const) {
+    await page.keyboard.press('g')
+    await page.keyboard.press(key)
+    await expect(page).toHaveURL(new RegExp(`/${path}$`))
+  }
   await page.keyboard.press('g')
   await page.keyboard.press('a')
   await expect(page).toHaveURL(/\/alerts$/)
@@ -182,6 +178,10 @@ for (const colorScheme of ['light', 'dark'] as const) {
       ['/', '[data-row]'],
       ['/services/checkout', '[data-row]'],
       ['/map', '.react-flow__node'],
+      ['/traces', '[data-row]'],
+      ['/logs', '[data-row]'],
+      ['/logs?view=patterns', '[data-row]'],
+      ['/errors', '[data-row]'],
       ['/alerts', '[data-row]'],
       ['/pipeline', '[data-row]'],
     ] as const) {
@@ -199,7 +199,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
 
 test('a narrow screen does not scroll sideways', async ({ page }) => {
   await page.setViewportSize({ width: 390, height: 844 })
-  for (const path of ['/', '/services/checkout', '/map', '/alerts', '/pipeline']) {
+  for (const path of ['/', '/services/checkout', '/map', '/traces', '/logs', '/logs?view=patterns', '/errors', '/alerts', '/pipeline']) {
     await page.goto(path)
     await page.locator('[data-row]').first().waitFor()
     expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)

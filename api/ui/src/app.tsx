@@ -12,12 +12,19 @@ import { ServicesPage } from './pages/services'
 
 const ServicePage = lazy(() => import('./pages/service'))
 const MapPage = lazy(() => import('./pages/map'))
+const TracesPage = lazy(() => import('./pages/traces'))
+const TracePage = lazy(() => import('./pages/trace'))
+const LogsPage = lazy(() => import('./pages/logs'))
+const ErrorsPage = lazy(() => import('./pages/errors'))
 const AlertsPage = lazy(() => import('./pages/alerts'))
 const PipelinePage = lazy(() => import('./pages/pipeline'))
 
 const pages = [
   { path: '/', label: 'Services' },
   { path: '/map', label: 'Map' },
+  { path: '/traces', label: 'Traces' },
+  { path: '/logs', label: 'Logs' },
+  { path: '/errors', label: 'Errors' },
   { path: '/alerts', label: 'Alerts' },
   { path: '/pipeline', label: 'Pipeline' },
 ]
@@ -47,6 +54,12 @@ export function App() {
                 <ServicePage key={location} />
               </Route>
               <Route path="/map" component={MapPage} />
+              <Route path="/traces" component={TracesPage} />
+              <Route path="/traces/:id">
+                <TracePage key={location} />
+              </Route>
+              <Route path="/logs" component={LogsPage} />
+              <Route path="/errors" component={ErrorsPage} />
               <Route path="/alerts" component={AlertsPage} />
               <Route path="/pipeline" component={PipelinePage} />
               <Route>
@@ -81,7 +94,7 @@ function Bar({ onHelp }: { onHelp: () => void }) {
           <Link
             key={p.path}
             href={href(p.path)}
-            aria-current={location === p.path || (p.path === '/' && location.startsWith('/services/')) ? 'page' : undefined}
+            aria-current={location === p.path || location.startsWith(p.path === '/' ? '/services/' : `${p.path}/`) ? 'page' : undefined}
           >
             {p.label}
             {p.path === '/alerts' && firing > 0 && (
@@ -227,6 +240,9 @@ const keys: [string[], string][] = [
   [['Enter'], 'open the row'],
   [['g', 's'], 'services'],
   [['g', 'm'], 'map'],
+  [['g', 't'], 'traces'],
+  [['g', 'l'], 'logs'],
+  [['g', 'e'], 'errors'],
   [['g', 'a'], 'alerts'],
   [['g', 'p'], 'pipeline'],
   [['space'], 'pause, go on'],

@@ -14,11 +14,15 @@ export class ApiError extends Error {
   }
 }
 
-export type Query = Record<string, string | number | undefined>
+/** A list is sent as one parameter for each item. */
+export type Query = Record<string, string | number | readonly string[] | undefined>
 
 export function pathWith(path: string, query: Query = {}): string {
   const q = new URLSearchParams()
-  for (const [k, v] of Object.entries(query)) if (v !== undefined && v !== '') q.set(k, String(v))
+  for (const [k, v] of Object.entries(query)) {
+    if (typeof v === 'object') for (const one of v) q.append(k, one)
+    else if (v !== undefined && v !== '') q.set(k, String(v))
+  }
   const s = q.toString()
   return s ? `${path}?${s}` : path
 }

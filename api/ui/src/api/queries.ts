@@ -1,8 +1,26 @@
-import { keepPreviousData, useQuery } from '@tanstack/react-query'
-import { type Range, rangeSeconds, rangeStart } from '../lib/range'
+import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query'
+import { serverNow } from '../lib/clock'
+import { type Range, rangeSeconds, rangeStart, type Span, secondsOf, timesOf } from '../lib/range'
 import { useLiveStatus } from '../live/use-live'
-import { getJSON } from './client'
-import type { AlertHistory, Config, OperationList, RuleList, ServiceMetrics } from './types'
+import { getJSON, type Query } from './client'
+import type {
+  AlertHistory,
+  Config,
+  DatabaseList,
+  DeploymentList,
+  ErrorList,
+  ExternalList,
+  LogList,
+  LogPatternList,
+  LogVolume,
+  MessagingAnswer,
+  OperationList,
+  RuleList,
+  ServiceMap,
+  ServiceMetrics,
+  TraceAnswer,
+  TraceList,
+} from './types'
 
 /** What has no live view is asked for again every few seconds, more seldom after an error and not while the page is paused. */
 function useEvery(ms: number) {
@@ -18,13 +36,14 @@ export function useConfig() {
   })
 }
 
-export function useOperations(service: string, range: Range) {
+export function useOperations(service: string, range: Range, enabled = true) {
   return useQuery({
     queryKey: ['operations', service, range],
     queryFn: ({ signal }) =>
       getJSON<OperationList>(`/api/v1/services/${encodeURIComponent(service)}/operations`, { start: rangeStart(range) }, signal),
     refetchInterval: useEvery(3_000),
     placeholderData: keepPreviousData,
+    enabled,
   })
 }
 
@@ -51,6 +70,118 @@ export function useAlertHistory(limit: number) {
     queryKey: ['history', limit],
     queryFn: ({ signal }) => getJSON<AlertHistory>('/api/v1/alerts/history', { limit }, signal),
     refetchInterval: useEvery(5_000),
+  })
+}
+
+/** A list that is read page by page. It stays as it is until it is asked for again: rows that are read must not move away. */
+function usePages<T extends { next?: string }>(path: string, query: Query, span: Span, limit: number, enabled = true) {
+  return useInfiniteQuery({
+    queryKey: [path, query, span, limit],
+    queryFn: ({ pageParam, signal }) => getJSON<T>(path, { ...query, ...timesOf(span), limit, next: pageParam }, signal),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next,
+    refetchOnWindowFocus: false,
+    enabled,
+  })
+}
+
+export const useTraces = (query: Query, range: Range) => usePages<TraceList>('/api/v1/traces', query, { range }, 50)
+
+export const useLogs = (query: Query, span: Span, enabled: boolean) => usePages<LogList>('/api/v1/logs', query, span, 100, enabled)
+
+export function useTrace(id: string) {
+  return useQuery({
+    queryKey: ['trace', id],
+    queryFn: ({ signal }) => getJSON<TraceAnswer>(`/api/v1/traces/${encodeURIComponent(id)}`, {}, signal),
+    refetchOnWindowFocus: false,
+  })
+}
+
+/** Width of a step that cuts a span of time into about so many, in whole buckets. */
+export const stepFor = (seconds: number, steps: number): number => Math.max(10, Math.ceil(seconds / steps / 10) * 10)
+
+export function useLogVolume(service: string, span: Span) {
+  const step = stepFor(secondsOf(span), 90)
+  return useQuery({
+    queryKey: ['volume', service, span],
+    queryFn: ({ signal }) => getJSON<LogVolume>('/api/v1/logs/volume', { service, step: `${step}s`, ...timesOf(span) }, signal),
+    refetchInterval: useEvery(10_000),
+    placeholderData: keepPreviousData,
+  })
+}
+
+export function useLogPatterns(service: string, span: Span, enabled: boolean) {
+  return useQuery({
+    queryKey: ['patterns', service, span],
+    queryFn: ({ signal }) => getJSON<LogPatternList>('/api/v1/logs/patterns', { service, limit: 500, ...timesOf(span) }, signal),
+    refetchInterval: useEvery(10_000),
+    placeholderData: keepPreviousData,
+    enabled,
+  })
+}
+
+export const errorStep = (range: Range): number => stepFor(rangeSeconds(range), 48)
+
+export function useErrors(service: string, type: string, onlyNew: boolean, range: Range) {
+  return useInfiniteQuery({
+    queryKey: ['errors', service, type, onlyNew, range],
+    queryFn: ({ pageParam, signal }) => {
+      const start = rangeStart(range)
+      const query = {
+        service,
+        type,
+        start,
+        new_since: onlyNew ? start : undefined,
+        step: `${errorStep(range)}s`,
+        limit: 100,
+        next: pageParam,
+      }
+      return getJSON<ErrorList>('/api/v1/errors', query, signal)
+    },
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next,
+    refetchInterval: useEvery(10_000),
+    placeholderData: keepPreviousData,
+  })
+}
+
+/** Lists of the derived views that are answered whole. */
+function useDerived<T>(name: string, service: string, range: Range) {
+  return useQuery({
+    queryKey: [name, service, range],
+    queryFn: ({ signal }) => getJSON<T>(`/api/v1/${name}`, { service, start: rangeStart(range) }, signal),
+    refetchInterval: useEvery(10_000),
+    placeholderData: keepPreviousData,
+  })
+}
+
+export const useDatabases = (service: string, range: Range) => useDerived<DatabaseList>('databases', service, range)
+export const useMessaging = (service: string, range: Range) => useDerived<MessagingAnswer>('messaging', service, range)
+export const useExternal = (service: string, range: Range) => useDerived<ExternalList>('external', service, range)
+
+/** Versions first seen since `seconds` ago. */
+export function useDeployments(service: string, seconds: number, limit: number) {
+  return useQuery({
+    queryKey: ['deployments', service, seconds, limit],
+    queryFn: ({ signal }) =>
+      getJSON<DeploymentList>('/api/v1/deployments', { service, start: Math.floor(serverNow() / 1000) - seconds, limit }, signal),
+    refetchInterval: useEvery(10_000),
+    placeholderData: keepPreviousData,
+  })
+}
+
+/** The map, each edge with how it differs from the range of the same length that began `earlier` seconds before. */
+export function useMapDifference(range: Range, earlier: number) {
+  return useQuery({
+    queryKey: ['difference', range, earlier],
+    queryFn: ({ signal }) => {
+      const start = rangeStart(range)
+      const compare = { compare_start: start - earlier, compare_end: start - earlier + rangeSeconds(range) }
+      return getJSON<ServiceMap>('/api/v1/servicemap', { start, ...compare }, signal)
+    },
+    refetchInterval: useEvery(10_000),
+    placeholderData: keepPreviousData,
+    enabled: earlier > 0,
   })
 }
 

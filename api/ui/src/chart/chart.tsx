@@ -12,6 +12,12 @@ export interface Line {
   fill?: boolean
 }
 
+/** A moment to mark on a chart. */
+export interface Mark {
+  time: number // Unix seconds
+  label: string
+}
+
 interface Props {
   title: string
   unit: string
@@ -19,19 +25,38 @@ interface Props {
   lines: Line[]
   format: (v: number) => string
   span: [number, number]
+  /** Bars on one another, the first line at the bottom; each stands for the time before it. */
+  stacked?: boolean
+  height?: number
+  marks?: readonly Mark[]
+  /** Called with a stretch of time that was drawn with the pointer. */
+  onSelect?: (from: number, to: number) => void
 }
 
-const height = 172
+const usualHeight = 172
+const noMarks: readonly Mark[] = []
 
 /** One chart. All charts of a page share their cursor; their legends tell the values under it, else the newest. */
-export function Chart({ title, unit, times, lines, format, span }: Props) {
+export function Chart({
+  title,
+  unit,
+  times,
+  lines,
+  format,
+  span,
+  stacked = false,
+  height = usualHeight,
+  marks = noMarks,
+  onSelect,
+}: Props) {
   const box = useRef<HTMLDivElement>(null)
   const legend = useRef<HTMLSpanElement>(null)
   const plot = useRef<uPlot | null>(null)
   const scheme = useComputedColorScheme('light')
   const shape = JSON.stringify(lines.map((l) => [l.label, l.color, l.dash, l.fill]))
-  const latest = useRef({ times, lines, format, span })
-  latest.current = { times, lines, format, span }
+  const latest = useRef({ times, lines, format, span, marks, onSelect })
+  latest.current = { times, lines, format, span, marks, onSelect }
+  const selects = onSelect !== undefined
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: scheme and shape make a new plot; data goes in by setData below
   useEffect(() => {
@@ -46,11 +71,21 @@ export function Chart({ title, unit, times, lines, format, span }: Props) {
       ticks: { show: false },
     }
     const tell = (u: uPlot) => writeLegend(legend.current, latest.current, u.cursor.idx ?? null)
+    const drawn = latest.current.lines.map(
+      (l): uPlot.Series => ({
+        label: l.label,
+        stroke: color(l.color),
+        width: stacked ? 0 : 1.5,
+        points: { show: false },
+        ...(l.dash ? { dash: l.dash } : {}),
+        ...(stacked ? { fill: color(l.color), paths: bars } : l.fill ? { fill: `${color(l.color)}22` } : {}),
+      }),
+    )
     const u = new uPlot(
       {
         width: host.clientWidth,
         height,
-        cursor: { sync: { key: 'time' }, points: { size: 6 }, drag: { x: false, y: false } },
+        cursor: { sync: { key: 'time' }, points: { show: !stacked, size: 6 }, drag: { x: selects, y: false, setScale: false } },
         legend: { show: false },
         scales: {
           x: { range: () => latest.current.span },
@@ -60,22 +95,21 @@ export function Chart({ title, unit, times, lines, format, span }: Props) {
           { ...axis, space: 64, size: 24, values: '{HH}:{mm}', incrs: [60, 120, 300, 600, 900, 1800, 3600, 7200] },
           { ...axis, space: 36, size: 44, values: (_, ticks) => ticks.map((v) => latest.current.format(v).replace(/\.0+$/, '')) },
         ],
-        series: [
-          {},
-          ...latest.current.lines.map(
-            (l): uPlot.Series => ({
-              label: l.label,
-              stroke: color(l.color),
-              width: 1.5,
-              points: { show: false },
-              ...(l.dash ? { dash: l.dash } : {}),
-              ...(l.fill ? { fill: `${color(l.color)}22` } : {}),
-            }),
-          ),
-        ],
-        hooks: { setCursor: [tell], setData: [tell] },
+        series: [{}, ...(stacked ? drawn.reverse() : drawn)],
+        hooks: {
+          setCursor: [tell],
+          setData: [tell],
+          draw: [(p) => drawMarks(p, latest.current.marks, color('--dim'), axis.font as string)],
+          setSelect: [
+            (p) => {
+              if (p.select.width < 4) return
+              latest.current.onSelect?.(p.posToVal(p.select.left, 'x'), p.posToVal(p.select.left + p.select.width, 'x'))
+              p.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
+            },
+          ],
+        },
       },
-      [latest.current.times, ...latest.current.lines.map((l) => l.values)],
+      dataOf(latest.current.times, latest.current.lines, stacked),
       host,
     )
     plot.current = u
@@ -87,11 +121,16 @@ export function Chart({ title, unit, times, lines, format, span }: Props) {
       u.destroy()
       plot.current = null
     }
-  }, [scheme, shape])
+  }, [scheme, shape, stacked, height, selects])
 
   useEffect(() => {
-    plot.current?.setData([times, ...lines.map((l) => l.values)])
-  }, [times, lines])
+    plot.current?.setData(dataOf(times, lines, stacked))
+  }, [times, lines, stacked])
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: marks are read when it draws
+  useEffect(() => {
+    plot.current?.redraw(false)
+  }, [marks])
 
   return (
     <figure className="chart">
@@ -111,9 +150,51 @@ export function Chart({ title, unit, times, lines, format, span }: Props) {
           ))}
         </span>
       </figcaption>
-      <div ref={box} role="img" aria-label={`${title}, ${unit}: ${summary(lines, format)}`} />
+      <div
+        ref={box}
+        role="img"
+        style={height === usualHeight ? undefined : { minHeight: height }}
+        aria-label={`${title}, ${unit}: ${summary(lines, format)}`}
+      />
     </figure>
   )
+}
+
+const bars = uPlot.paths.bars?.({ size: [0.8, 24], align: -1 }) as uPlot.Series.PathBuilder
+
+/** What is drawn: values, or for bars sums from the bottom, the highest first so that lower ones cover it. */
+export function dataOf(times: number[], lines: Line[], stacked: boolean): uPlot.AlignedData {
+  if (!stacked) return [times, ...lines.map((l) => l.values)]
+  const sums: number[][] = []
+  let below = new Array<number>(times.length).fill(0)
+  for (const l of lines) {
+    below = below.map((v, i) => v + (l.values[i] ?? 0))
+    sums.unshift(below)
+  }
+  return [times, ...sums]
+}
+
+function drawMarks(u: uPlot, marks: readonly Mark[], color: string, font: string): void {
+  const { ctx, bbox } = u
+  const [min, max] = [u.scales.x?.min ?? 0, u.scales.x?.max ?? 0]
+  ctx.save()
+  ctx.strokeStyle = color
+  ctx.fillStyle = color
+  ctx.lineWidth = devicePixelRatio
+  ctx.font = font.replace('11px', `${11 * devicePixelRatio}px`)
+  ctx.textBaseline = 'top'
+  for (const m of marks) {
+    if (m.time < min || m.time > max) continue
+    const x = Math.round(u.valToPos(m.time, 'x', true))
+    ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio])
+    ctx.beginPath()
+    ctx.moveTo(x, bbox.top)
+    ctx.lineTo(x, bbox.top + bbox.height)
+    ctx.stroke()
+    ctx.textAlign = x > bbox.left + bbox.width * 0.75 ? 'right' : 'left'
+    ctx.fillText(m.label, x + (ctx.textAlign === 'right' ? -4 : 4) * devicePixelRatio, bbox.top)
+  }
+  ctx.restore()
 }
 
 /** Written past React: it follows the pointer. */

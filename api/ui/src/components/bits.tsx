@@ -1,10 +1,12 @@
-import { memo, type ReactNode, useSyncExternalStore } from 'react'
+import { memo, type ReactNode, useState, useSyncExternalStore } from 'react'
 import { Link } from 'wouter'
 import type { ApiError } from '../api/client'
+import type { Meta } from '../api/types'
 import { onTick, tickNow } from '../lib/clock'
 import { absolute, age, duration, none } from '../lib/format'
 import { type Health, healthWord } from '../lib/health'
 import { servicePath, useHref } from '../lib/url'
+import { colorOf } from '../trace/color'
 
 const shapes: Record<Health, ReactNode> = {
   firing: <path d="M8 1.2 15.4 14.4H.6z M7.3 5.8v4.4h1.4V5.8z M7.3 11.3v1.5h1.4v-1.5z" fillRule="evenodd" />,
@@ -115,4 +117,56 @@ export function Section({ title, note, children, id }: { title: string; note?: R
 
 function slug(s: string): string {
   return s.toLowerCase().replace(/[^a-z0-9]+/g, '-')
+}
+
+/** What an answer says about itself: that something is missing, and why. */
+export function MetaWarnings({ meta }: { meta: Meta | undefined }) {
+  if (meta === undefined || (meta.warnings.length === 0 && !meta.partial)) return null
+  return (
+    <ul className="said" role="status">
+      {(meta.warnings.length > 0 ? meta.warnings : ['This answer is not complete.']).map((w) => (
+        <li key={w}>
+          <Status health="pending" word={w} />
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+/** A summary that opens; what is inside is made only then. */
+export function Disclosure({ summary, children }: { summary: ReactNode; children: () => ReactNode }) {
+  const [open, setOpen] = useState(false)
+  return (
+    <details className="rule" onToggle={(e) => setOpen(e.currentTarget.open)}>
+      <summary className="name" data-row-link>
+        {summary}
+      </summary>
+      {open && children()}
+    </details>
+  )
+}
+
+/** A service's colour, beside its name. */
+export const Swatch = memo(function Swatch({ service }: { service: string }) {
+  return (
+    <svg className="swatch" width="8" height="8" viewBox="0 0 8 8" aria-hidden="true">
+      <rect width="8" height="8" rx="2" style={{ fill: colorOf(service) }} />
+    </svg>
+  )
+})
+
+/** Something that narrows the list, and how to undo it. */
+export function Chip({ label, children, onClear }: { label: string; children: ReactNode; onClear: () => void }) {
+  return (
+    <span className="chip">
+      <span className="dim">{label}</span> <span className="chip-text">{children}</span>
+      <button type="button" aria-label={`Without ${label}`} onClick={onClear}>
+        ×
+      </button>
+    </span>
+  )
+}
+
+export function NewBadge() {
+  return <span className="new">new</span>
 }

@@ -2,10 +2,10 @@ import { useEffect } from 'react'
 import { useLocation } from 'wouter'
 import { useHref } from '../lib/url'
 
-const places: Record<string, string> = { s: '/', m: '/map', a: '/alerts', p: '/pipeline' }
+const places: Record<string, string> = { s: '/', m: '/map', t: '/traces', l: '/logs', e: '/errors', a: '/alerts', p: '/pipeline' }
 const sequence = 1_500
 
-/** / search, g s|m|a|p go to, j/k rows, space pause, ? help, Escape out of a field. */
+/** / search, g and a letter go to a page, j/k rows, space pause, ? help, Escape out of a field. */
 export function useKeys(actions: { help: () => void; pause: () => void }): void {
   const [, navigate] = useLocation()
   const href = useHref()

@@ -20,7 +20,7 @@ interface Props<T> {
   rows: readonly T[]
   columns: readonly Column<T>[]
   rowKey: (row: T) => string
-  /** Column that sorts at first; a leading minus is descending. */
+  /** Column that sorts at first; a leading minus is descending. Empty leaves rows as they come. */
   sort: string
   /** Name of the URL's parameter that holds the sort. */
   param?: string
@@ -143,6 +143,7 @@ function useOrder<T>(
 ): readonly T[] {
   const kept = useRef<{ keys: Map<string, number>; at: number; by: unknown; descending: boolean } | null>(null)
   const ordered = useMemo(() => {
+    if (value === undefined) return rows
     const now = Date.now()
     const k = kept.current
     const same = k !== null && k.by === value && k.descending === descending && k.keys.size === rows.length
@@ -150,7 +151,7 @@ function useOrder<T>(
       return [...rows].sort((a, b) => (k.keys.get(rowKey(a)) ?? 0) - (k.keys.get(rowKey(b)) ?? 0))
     }
     const list = [...rows].sort((a, b) => {
-      const d = value ? compare(value(a), value(b)) : 0
+      const d = compare(value(a), value(b))
       return (descending ? -d : d) || compare(rowKey(a), rowKey(b))
     })
     kept.current = { keys: new Map(list.map((r, i) => [rowKey(r), i])), at: now, by: value, descending }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { age, alertValue, bytes, count, duration, millis, percent, rate, sig3, spanKind } from './format'
+import { age, alertValue, bytes, count, duration, millis, parseAttributes, percent, rate, sig3, spanKind, took, valueText } from './format'
 
 test.each([
   [0, '0'],
@@ -78,4 +78,39 @@ test('bytes and kinds', () => {
   expect(bytes(512)).toBe('512 B')
   expect(bytes(3 << 20)).toBe('3 MiB')
   expect(spanKind('SPAN_KIND_SERVER')).toBe('server')
+})
+
+test.each([
+  [0, '0 ms'],
+  [0.0005, '0.5 µs'],
+  [0.42, '0.42 ms'],
+  [12.34, '12.3 ms'],
+  [999.6, '1 s'],
+  [1234, '1.23 s'],
+  [89_000, '89 s'],
+  [120_000, '2 min'],
+])('%d ms took %s', (ms, want) => {
+  expect(took(ms)).toBe(want)
+})
+
+test.each([
+  ['http.route=/cart', ['http.route=/cart']],
+  ['a=1  b=2', ['a=1', 'b=2']],
+  ['env="a b" c=d', ['env=a b', 'c=d']],
+  ['url=http://x/?a=b', ['url=http://x/?a=b']],
+  ['nothing here', []],
+  ['a= b=2', ['b=2']],
+])('attributes of %s', (text, want) => {
+  expect(parseAttributes(text)).toEqual(want)
+})
+
+test('a value of an attribute as text', () => {
+  expect([valueText('a'), valueText(1), valueText(true), valueText([1, 'b']), valueText(undefined), valueText(null)]).toEqual([
+    'a',
+    '1',
+    'true',
+    '[1,"b"]',
+    '',
+    'null',
+  ])
 })

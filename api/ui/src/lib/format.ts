@@ -113,3 +113,36 @@ export function alertValue(v: unknown): string {
 export function spanKind(kind: string): string {
   return kind.replace(/^SPAN_KIND_/, '').toLowerCase()
 }
+
+/** How long a span or a trace took, with its unit: 0.42 ms, 12.3 ms, 1.20 s, 2 min. */
+export function took(ms: number): string {
+  if (!Number.isFinite(ms)) return none
+  if (ms > 0 && ms < 0.01) return `${plain.format(ms * 1000)} µs`
+  if (ms < 999.5) return `${millis(ms)} ms`
+  return ms < 90_000 ? `${sig3(ms / 1000)} s` : duration(ms)
+}
+
+/** The time of day with milliseconds: 10:42:07.123 */
+export function timeOfDay(iso: string): string {
+  const d = new Date(iso)
+  if (Number.isNaN(d.getTime())) return none
+  return `${d.toLocaleTimeString('sv')}.${String(d.getMilliseconds()).padStart(3, '0')}`
+}
+
+/** A value of an attribute as text. */
+export function valueText(v: unknown): string {
+  return typeof v === 'string' ? v : (JSON.stringify(v) ?? '')
+}
+
+/**
+ * Attributes as they are typed: `http.route=/cart env="a b"`. A value with blanks is put in quotes. Text without = is no attribute
+ * and is left out.
+ */
+export function parseAttributes(text: string): string[] {
+  const out: string[] = []
+  for (const m of text.matchAll(/([^\s=]+)=(?:"([^"]*)"|(\S*))/g)) {
+    const value = m[2] ?? m[3] ?? ''
+    if (value !== '') out.push(`${m[1]}=${value}`)
+  }
+  return out
+}

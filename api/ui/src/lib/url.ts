@@ -1,4 +1,4 @@
-import { useCallback } from 'react'
+import { useCallback, useMemo } from 'react'
 import { useSearchParams } from 'wouter'
 import { defaultRange, parseRange, type Range } from './range'
 
@@ -22,6 +22,26 @@ export function useParam(name: string, initial = ''): [string, (value: string, r
   return [params.get(name) ?? initial, set]
 }
 
+/** Several parameters of the URL, set together: what is empty is left out. Setting them adds to history. */
+export function useParams<K extends string>(names: readonly K[]): [Record<K, string>, (values: Partial<Record<K, string>>) => void] {
+  const [params, setParams] = useSearchParams()
+  const set = useCallback(
+    (values: Partial<Record<K, string>>) => {
+      setParams((prev) => {
+        const next = new URLSearchParams(prev)
+        for (const [k, v] of Object.entries(values) as [string, string][]) {
+          if (v === '') next.delete(k)
+          else next.set(k, v)
+        }
+        return next
+      })
+    },
+    [setParams],
+  )
+  const values = JSON.stringify(names.map((n) => [n, params.get(n) ?? '']))
+  return [useMemo(() => Object.fromEntries(JSON.parse(values)) as Record<K, string>, [values]), set]
+}
+
 export function useRange(): [Range, (r: Range) => void] {
   const [value, set] = useParam('range', defaultRange)
   return [parseRange(value), useCallback((r: Range) => set(r, false), [set])]
@@ -32,7 +52,7 @@ export function useHref(): (path: string, query?: Record<string, string>) => str
   const [range] = useRange()
   return useCallback(
     (path, query) => {
-      const q = new URLSearchParams(query)
+      const q = new URLSearchParams(Object.entries(query ?? {}).filter(([, v]) => v !== ''))
       if (range !== defaultRange) q.set('range', range)
       const s = q.toString()
       return s ? `${path}?${s}` : path
@@ -41,11 +61,12 @@ export function useHref(): (path: string, query?: Record<string, string>) => str
   )
 }
 
+export const tracePath = (id: string): string => `/traces/${encodeURIComponent(id)}`
 export const servicePath = (name: string): string => `/services/${encodeURIComponent(name)}`
 
 /** The service that a page's path names. The router decodes only in part, which loses names with a slash or a per cent sign. */
 export function serviceOfPath(path: string): string {
-  const part = path.replace(/^\/services\//, '')
+  const part = path.replace(/^\/(services|traces)\//, '')
   try {
     return decodeURIComponent(part)
   } catch {

@@ -1,1 +1,0 @@
-import{K as e,W as t}from"./index-C1gMFpZJ.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};

@@ -1,0 +1,112 @@
+import type { Span, Trace } from '../api/types'
+
+export interface SpanNode {
+  span: Span
+  service: string
+  depth: number
+  parent: SpanNode | undefined
+  children: SpanNode[]
+  /** How many spans are below it, at any depth. */
+  below: number
+  failed: boolean
+  /** Microseconds after the trace's begin. */
+  offset: number
+  /** It names a parent that is not among the spans. */
+  orphan: boolean
+}
+
+export interface SpanTree {
+  /** Every span, parents before their children, siblings by start. */
+  nodes: SpanNode[]
+  start: number // microseconds
+  duration: number
+  depth: number
+  services: { name: string; spans: number; failed: number }[]
+}
+
+export function tagOf(span: Span, key: string): unknown {
+  return span.tags.find((t) => t.key === key)?.value
+}
+
+const isError = (v: unknown): boolean => v === true || v === 'true'
+
+/**
+ * The spans of a trace as a tree. A trace need not be whole: a span whose parent is missing stands at the top, so does one whose
+ * parents go round in a circle; spans that share an id keep their own place.
+ */
+export function treeOf(trace: Trace): SpanTree {
+  const start = Math.min(...trace.spans.map((s) => s.startTime))
+  const end = Math.max(...trace.spans.map((s) => s.startTime + s.duration))
+  const all = trace.spans.map(
+    (span): SpanNode => ({
+      span,
+      service: trace.processes[span.processID]?.serviceName ?? '',
+      depth: 0,
+      parent: undefined,
+      children: [],
+      below: 0,
+      failed: isError(tagOf(span, 'error')) || tagOf(span, 'otel.status_code') === 'ERROR',
+      offset: span.startTime - start,
+      orphan: false,
+    }),
+  )
+  all.sort((a, b) => a.span.startTime - b.span.startTime || b.span.duration - a.span.duration)
+  const byID = new Map<string, SpanNode>()
+  for (const n of all) if (!byID.has(n.span.spanID)) byID.set(n.span.spanID, n)
+  for (const n of all) {
+    const ref = n.span.references.find((r) => r.traceID === n.span.traceID && r.refType === 'CHILD_OF')
+    if (ref === undefined) continue
+    const parent = byID.get(ref.spanID)
+    if (parent === undefined) n.orphan = true
+    else if (!reaches(parent, n)) n.parent = parent
+  }
+  const roots: SpanNode[] = []
+  for (const n of all) (n.parent?.children ?? roots).push(n)
+  const nodes: SpanNode[] = []
+  const stack = roots.reverse()
+  for (let n = stack.pop(); n !== undefined; n = stack.pop()) {
+    n.depth = n.parent === undefined ? 0 : n.parent.depth + 1
+    nodes.push(n)
+    for (let i = n.children.length - 1; i >= 0; i--) stack.push(n.children[i] as SpanNode)
+  }
+  const services = new Map<string, { name: string; spans: number; failed: number }>()
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    const n = nodes[i] as SpanNode
+    if (n.parent) n.parent.below += n.below + 1
+    const s = services.get(n.service) ?? { name: n.service, spans: 0, failed: 0 }
+    s.spans++
+    if (n.failed) s.failed++
+    services.set(n.service, s)
+  }
+  return {
+    nodes,
+    start: Number.isFinite(start) ? start : 0,
+    duration: Number.isFinite(end) ? end - start : 0,
+    depth: nodes.reduce((d, n) => Math.max(d, n.depth + 1), 0),
+    services: [...services.values()].sort((a, b) => b.spans - a.spans || (a.name < b.name ? -1 : 1)),
+  }
+}
+
+/** Whether the way up from a node meets another. */
+function reaches(from: SpanNode, to: SpanNode): boolean {
+  for (let n: SpanNode | undefined = from; n !== undefined; n = n.parent) if (n === to) return true
+  return false
+}
+
+/** The nodes to show when those below the closed ones are left out. */
+export function visible(nodes: readonly SpanNode[], closed: ReadonlySet<SpanNode>): SpanNode[] {
+  const out: SpanNode[] = []
+  for (let i = 0; i < nodes.length; i++) {
+    const n = nodes[i] as SpanNode
+    out.push(n)
+    if (closed.has(n)) i += n.below
+  }
+  return out
+}
+
+/** Where a bar lies, in per cent of the trace. What is short is still to be seen. */
+export function barOf(n: SpanNode, duration: number): { left: number; width: number } {
+  if (duration <= 0) return { left: 0, width: 100 }
+  const width = Math.min(100, Math.max(0.3, (100 * n.span.duration) / duration))
+  return { left: Math.min((100 * n.offset) / duration, 100 - width), width }
+}
