@@ -66,6 +66,7 @@ type Links struct{ Jaeger, Grafana, Prometheus, Kibana string }
 type Config struct {
 	Views     views.Reader
 	Pipeline  Pipeline
+	Replays   Replays // nil: there are none
 	Alerts    Alerts
 	Queryable promstorage.SampleAndChunkQueryable // what /prometheus queries: evaluator's Queryable
 	Exemplars promstorage.ExemplarQueryable       // nil: an evaluator.Queryable over Views
@@ -134,6 +135,9 @@ func New(c Config) (*Server, error) {
 	}
 	if c.Exemplars == nil {
 		c.Exemplars = &evaluator.Queryable{Reader: c.Views}
+	}
+	if c.Replays == nil {
+		c.Replays = noReplays{}
 	}
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()

@@ -72,7 +72,7 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	engine := evaluator.NewEngine(evaluator.EngineConfig{}, nil, nil)
 	b.alerts, err = evaluator.New(evaluator.Config{Reader: b.script.Set, KV: kv, Engine: engine})
 	require.NoError(t, err)
-	c := Config{Views: b.script.Set, Pipeline: b.pipe, Alerts: b.alerts, Queryable: b.alerts.Queryable(), Engine: engine, Registry: b.reg,
+	c := Config{Views: b.script.Set, Pipeline: b.pipe, Replays: &fakeReplays{}, Alerts: b.alerts, Queryable: b.alerts.Queryable(), Engine: engine, Registry: b.reg,
 		Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), Version: "1.2.3",
 		Links: Links{Jaeger: "http://jaeger:16686"}}
 	for _, f := range change {

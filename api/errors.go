@@ -18,6 +18,7 @@ var (
 	errNotFound         = errors.New("not found")
 	errMethodNotAllowed = errors.New("method not allowed")
 	errTooLarge         = errors.New("request body is too large")
+	errConflict         = errors.New("not in this state")
 	errUnavailable      = errors.New("not available")
 	errPositionTimeout  = errors.New("position not reached in time")
 )
@@ -31,6 +32,7 @@ var statuses = []struct {
 	{errBadRequest, http.StatusBadRequest, "bad_request", "See /api/openapi.yaml for what this path takes."},
 	{errNotFound, http.StatusNotFound, "not_found", "Check the path and the name; /api/openapi.yaml lists all paths."},
 	{errMethodNotAllowed, http.StatusMethodNotAllowed, "method_not_allowed", "The Allow header lists what this path takes."},
+	{errConflict, http.StatusConflict, "conflict", "Look at the state first."},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "Send less at once."},
 	{errPositionTimeout, http.StatusGatewayTimeout, "position_timeout", "Try again, or with a longer timeout; /api/v1/pipeline shows how far each partition has been read."},
 	{errUnavailable, http.StatusServiceUnavailable, "unavailable", "Try again later."},

@@ -140,6 +140,9 @@ func (b *bench) answer(method, target string) string {
 	w := b.do(method, target, body, headers...)
 	b.conforms(method, target, w)
 	var out bytes.Buffer
+	if w.Code == http.StatusNoContent {
+		return fmt.Sprintf("%d\n", w.Code)
+	}
 	fmt.Fprintf(&out, "%d %s\n", w.Code, w.Header().Get("Content-Type"))
 	dec := json.NewDecoder(bytes.NewReader(w.Body.Bytes()))
 	dec.UseNumber()

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -257,6 +258,33 @@ func (e NodeType) Valid() bool {
 	case NodeTypeService:
 		return true
 	case NodeTypeVirtualNode:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReplayState.
+const (
+	Canceled ReplayState = "canceled"
+	Failed   ReplayState = "failed"
+	Paused   ReplayState = "paused"
+	Running  ReplayState = "running"
+	Swapped  ReplayState = "swapped"
+)
+
+// Valid indicates whether the value is a known member of the ReplayState enum.
+func (e ReplayState) Valid() bool {
+	switch e {
+	case Canceled:
+		return true
+	case Failed:
+		return true
+	case Paused:
+		return true
+	case Running:
+		return true
+	case Swapped:
 		return true
 	default:
 		return false
@@ -1196,8 +1224,71 @@ type RED struct {
 
 // Replay defines model for Replay.
 type Replay struct {
-	Id    string `json:"id"`
-	State string `json:"state"`
+	Created time.Time `json:"created"`
+	Error   *string   `json:"error"`
+
+	// EtaS Seconds until it has caught up; null while not known.
+	EtaS       *float64          `json:"eta_s"`
+	From       *time.Time        `json:"from"`
+	Id         string            `json:"id"`
+	Keep       bool              `json:"keep"`
+	Partitions []ReplayPartition `json:"partitions"`
+	Progress   float64           `json:"progress"`
+
+	// Rate Records a second.
+	Rate float64 `json:"rate"`
+
+	// Records Records read.
+	Records int64       `json:"records"`
+	State   ReplayState `json:"state"`
+	To      *time.Time  `json:"to"`
+	Updated time.Time   `json:"updated"`
+
+	// Version View version that it builds; null until the brokers have said where to begin.
+	Version *int64 `json:"version"`
+
+	// Views Whose past is taken from the new version; empty: all.
+	Views []string `json:"views"`
+
+	// Waiting It waits because the live views lag.
+	Waiting bool `json:"waiting"`
+}
+
+// ReplayState defines model for Replay.State.
+type ReplayState string
+
+// ReplayList defines model for ReplayList.
+type ReplayList struct {
+	Replays []Replay `json:"replays"`
+}
+
+// ReplayPartition defines model for ReplayPartition.
+type ReplayPartition struct {
+	// End Offset that it has to reach at least.
+	End       int64 `json:"end"`
+	Partition int32 `json:"partition"`
+
+	// Position Offset of the next record.
+	Position int64 `json:"position"`
+
+	// Start Offset where the replay began.
+	Start int64  `json:"start"`
+	Topic string `json:"topic"`
+}
+
+// ReplayRequest defines model for ReplayRequest.
+type ReplayRequest struct {
+	// From Begin; RFC 3339 or Unix seconds.
+	From *string `json:"from,omitempty"`
+
+	// Keep Keep the version that is replaced.
+	Keep *bool `json:"keep,omitempty"`
+
+	// To End; RFC 3339 or Unix seconds.
+	To *string `json:"to,omitempty"`
+
+	// Views Whose past is taken from the new version; empty: all.
+	Views *[]string `json:"views,omitempty"`
 }
 
 // Rule defines model for Rule.
@@ -1423,6 +1514,9 @@ type Next = string
 
 // PageLimit defines model for pageLimit.
 type PageLimit = int
+
+// ReplayID Examples: 1
+type ReplayID = string
 
 // ServiceName Examples: checkout
 type ServiceName = string
@@ -1928,6 +2022,9 @@ type SearchLogsJSONRequestBody = LogSearch
 // QueryMetricsJSONRequestBody defines body for QueryMetrics for application/json ContentType.
 type QueryMetricsJSONRequestBody = MetricQuery
 
+// StartReplayJSONRequestBody defines body for StartReplay for application/json ContentType.
+type StartReplayJSONRequestBody = ReplayRequest
+
 // SearchTracesJSONRequestBody defines body for SearchTraces for application/json ContentType.
 type SearchTracesJSONRequestBody = TraceSearch
 
@@ -1984,6 +2081,24 @@ type ServerInterface interface {
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams)
+	// ListReplays Replays, the newest first.
+	// (GET /api/v1/replays)
+	ListReplays(w http.ResponseWriter, r *http.Request)
+	// StartReplay Rebuild the views from the topics into a new version, then swap.
+	// (POST /api/v1/replays)
+	StartReplay(w http.ResponseWriter, r *http.Request)
+	// CancelReplay Cancel a replay and drop what it has read; of one that has ended, drop the version that was kept.
+	// (DELETE /api/v1/replays/{id})
+	CancelReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
+	// GetReplay How far a replay is.
+	// (GET /api/v1/replays/{id})
+	GetReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
+	// PauseReplay Stop a replay; what it has read stays.
+	// (POST /api/v1/replays/{id}/pause)
+	PauseReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
+	// ResumeReplay Go on with a replay that was paused or has failed.
+	// (POST /api/v1/replays/{id}/resume)
+	ResumeReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
 	// GetServiceMap Who called whom in the range.
 	// (GET /api/v1/servicemap)
 	GetServiceMap(w http.ResponseWriter, r *http.Request, params GetServiceMapParams)
@@ -2128,6 +2243,42 @@ func (_ Unimplemented) QueryMetrics(w http.ResponseWriter, r *http.Request, para
 // GetPipeline How far each partition has been read, and what was counted beside the views.
 // (GET /api/v1/pipeline)
 func (_ Unimplemented) GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListReplays Replays, the newest first.
+// (GET /api/v1/replays)
+func (_ Unimplemented) ListReplays(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// StartReplay Rebuild the views from the topics into a new version, then swap.
+// (POST /api/v1/replays)
+func (_ Unimplemented) StartReplay(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CancelReplay Cancel a replay and drop what it has read; of one that has ended, drop the version that was kept.
+// (DELETE /api/v1/replays/{id})
+func (_ Unimplemented) CancelReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetReplay How far a replay is.
+// (GET /api/v1/replays/{id})
+func (_ Unimplemented) GetReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PauseReplay Stop a replay; what it has read stays.
+// (POST /api/v1/replays/{id}/pause)
+func (_ Unimplemented) PauseReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ResumeReplay Go on with a replay that was paused or has failed.
+// (POST /api/v1/replays/{id}/resume)
+func (_ Unimplemented) ResumeReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3657,6 +3808,138 @@ func (siw *ServerInterfaceWrapper) GetPipeline(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ListReplays operation middleware
+func (siw *ServerInterfaceWrapper) ListReplays(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListReplays(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StartReplay operation middleware
+func (siw *ServerInterfaceWrapper) StartReplay(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StartReplay(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelReplay operation middleware
+func (siw *ServerInterfaceWrapper) CancelReplay(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReplayID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelReplay(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetReplay operation middleware
+func (siw *ServerInterfaceWrapper) GetReplay(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReplayID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetReplay(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PauseReplay operation middleware
+func (siw *ServerInterfaceWrapper) PauseReplay(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReplayID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PauseReplay(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ResumeReplay operation middleware
+func (siw *ServerInterfaceWrapper) ResumeReplay(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ReplayID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ResumeReplay(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetServiceMap operation middleware
 func (siw *ServerInterfaceWrapper) GetServiceMap(w http.ResponseWriter, r *http.Request) {
 
@@ -4707,6 +4990,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/pipeline", wrapper.GetPipeline)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/replays", wrapper.ListReplays)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/replays", wrapper.StartReplay)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/api/v1/replays/{id}", wrapper.CancelReplay)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/replays/{id}", wrapper.GetReplay)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/replays/{id}/pause", wrapper.PauseReplay)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/replays/{id}/resume", wrapper.ResumeReplay)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/config", wrapper.GetConfig)
 	})
 	r.Group(func(r chi.Router) {
@@ -5398,6 +5699,233 @@ func (response GetPipelinedefaultApplicationProblemPlusJSONResponse) VisitGetPip
 	return err
 }
 
+type ListReplaysRequestObject struct {
+}
+
+type ListReplaysResponseObject interface {
+	VisitListReplaysResponse(w http.ResponseWriter) error
+}
+
+type ListReplays200JSONResponse ReplayList
+
+func (response ListReplays200JSONResponse) VisitListReplaysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReplaysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListReplaysdefaultApplicationProblemPlusJSONResponse) VisitListReplaysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartReplayRequestObject struct {
+	Body *StartReplayJSONRequestBody
+}
+
+type StartReplayResponseObject interface {
+	VisitStartReplayResponse(w http.ResponseWriter) error
+}
+
+type StartReplay202JSONResponse Replay
+
+func (response StartReplay202JSONResponse) VisitStartReplayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartReplaydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StartReplaydefaultApplicationProblemPlusJSONResponse) VisitStartReplayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelReplayRequestObject struct {
+	Id ReplayID `json:"id"`
+}
+
+type CancelReplayResponseObject interface {
+	VisitCancelReplayResponse(w http.ResponseWriter) error
+}
+
+type CancelReplay204Response struct {
+}
+
+func (response CancelReplay204Response) VisitCancelReplayResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CancelReplaydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelReplaydefaultApplicationProblemPlusJSONResponse) VisitCancelReplayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReplayRequestObject struct {
+	Id ReplayID `json:"id"`
+}
+
+type GetReplayResponseObject interface {
+	VisitGetReplayResponse(w http.ResponseWriter) error
+}
+
+type GetReplay200JSONResponse Replay
+
+func (response GetReplay200JSONResponse) VisitGetReplayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReplaydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetReplaydefaultApplicationProblemPlusJSONResponse) VisitGetReplayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseReplayRequestObject struct {
+	Id ReplayID `json:"id"`
+}
+
+type PauseReplayResponseObject interface {
+	VisitPauseReplayResponse(w http.ResponseWriter) error
+}
+
+type PauseReplay200JSONResponse Replay
+
+func (response PauseReplay200JSONResponse) VisitPauseReplayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseReplaydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PauseReplaydefaultApplicationProblemPlusJSONResponse) VisitPauseReplayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeReplayRequestObject struct {
+	Id ReplayID `json:"id"`
+}
+
+type ResumeReplayResponseObject interface {
+	VisitResumeReplayResponse(w http.ResponseWriter) error
+}
+
+type ResumeReplay200JSONResponse Replay
+
+func (response ResumeReplay200JSONResponse) VisitResumeReplayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeReplaydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResumeReplaydefaultApplicationProblemPlusJSONResponse) VisitResumeReplayResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetServiceMapRequestObject struct {
 	Params GetServiceMapParams
 }
@@ -5915,6 +6443,24 @@ type StrictServerInterface interface {
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(ctx context.Context, request GetPipelineRequestObject) (GetPipelineResponseObject, error)
+	// ListReplays Replays, the newest first.
+	// (GET /api/v1/replays)
+	ListReplays(ctx context.Context, request ListReplaysRequestObject) (ListReplaysResponseObject, error)
+	// StartReplay Rebuild the views from the topics into a new version, then swap.
+	// (POST /api/v1/replays)
+	StartReplay(ctx context.Context, request StartReplayRequestObject) (StartReplayResponseObject, error)
+	// CancelReplay Cancel a replay and drop what it has read; of one that has ended, drop the version that was kept.
+	// (DELETE /api/v1/replays/{id})
+	CancelReplay(ctx context.Context, request CancelReplayRequestObject) (CancelReplayResponseObject, error)
+	// GetReplay How far a replay is.
+	// (GET /api/v1/replays/{id})
+	GetReplay(ctx context.Context, request GetReplayRequestObject) (GetReplayResponseObject, error)
+	// PauseReplay Stop a replay; what it has read stays.
+	// (POST /api/v1/replays/{id}/pause)
+	PauseReplay(ctx context.Context, request PauseReplayRequestObject) (PauseReplayResponseObject, error)
+	// ResumeReplay Go on with a replay that was paused or has failed.
+	// (POST /api/v1/replays/{id}/resume)
+	ResumeReplay(ctx context.Context, request ResumeReplayRequestObject) (ResumeReplayResponseObject, error)
 	// GetServiceMap Who called whom in the range.
 	// (GET /api/v1/servicemap)
 	GetServiceMap(ctx context.Context, request GetServiceMapRequestObject) (GetServiceMapResponseObject, error)
@@ -6442,6 +6988,168 @@ func (sh *strictHandler) GetPipeline(w http.ResponseWriter, r *http.Request, par
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetPipelineResponseObject); ok {
 		if err := validResponse.VisitGetPipelineResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListReplays operation middleware
+func (sh *strictHandler) ListReplays(w http.ResponseWriter, r *http.Request) {
+	var request ListReplaysRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListReplays(ctx, request.(ListReplaysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListReplays")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListReplaysResponseObject); ok {
+		if err := validResponse.VisitListReplaysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StartReplay operation middleware
+func (sh *strictHandler) StartReplay(w http.ResponseWriter, r *http.Request) {
+	var request StartReplayRequestObject
+
+	var body StartReplayJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StartReplay(ctx, request.(StartReplayRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartReplay")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StartReplayResponseObject); ok {
+		if err := validResponse.VisitStartReplayResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelReplay operation middleware
+func (sh *strictHandler) CancelReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
+	var request CancelReplayRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelReplay(ctx, request.(CancelReplayRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelReplay")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelReplayResponseObject); ok {
+		if err := validResponse.VisitCancelReplayResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetReplay operation middleware
+func (sh *strictHandler) GetReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
+	var request GetReplayRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReplay(ctx, request.(GetReplayRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReplay")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetReplayResponseObject); ok {
+		if err := validResponse.VisitGetReplayResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PauseReplay operation middleware
+func (sh *strictHandler) PauseReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
+	var request PauseReplayRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PauseReplay(ctx, request.(PauseReplayRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PauseReplay")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PauseReplayResponseObject); ok {
+		if err := validResponse.VisitPauseReplayResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ResumeReplay operation middleware
+func (sh *strictHandler) ResumeReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
+	var request ResumeReplayRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeReplay(ctx, request.(ResumeReplayRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeReplay")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ResumeReplayResponseObject); ok {
+		if err := validResponse.VisitResumeReplayResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
