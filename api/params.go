@@ -20,6 +20,9 @@ const (
 )
 
 // parseTime reads RFC 3339 or Unix seconds; the latter exactly to the nanosecond, which a float64 could not hold.
+// ParseTime reads a time as the API does: RFC 3339 or Unix seconds.
+func ParseTime(v string) (time.Time, error) { return parseTime("time", v) }
+
 func parseTime(name, v string) (time.Time, error) {
 	bad := func() (time.Time, error) {
 		return time.Time{}, advise(problemf(errBadRequest, "invalid_time", "%s: %q is no time", name, v), timeAdvice)

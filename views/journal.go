@@ -545,3 +545,17 @@ func (s *Set) replay(v []byte) error {
 	s.pair(c)
 	return s.install(c)
 }
+
+// StoredFormat is the format in which a version is stored, and that of this program; known is false while nothing says so.
+func StoredFormat(kv storage.KV, version uint32, shard uint16) (stored, current uint64, known bool, err error) {
+	v, err := kv.Get(stateKey(keyspace{version, shard}))
+	if errors.Is(err, storage.ErrNotFound) {
+		return 0, formatVersion, false, nil
+	}
+	if err != nil {
+		return 0, formatVersion, false, fmt.Errorf("views: read state: %w", err)
+	}
+	d := decoder{b: v}
+	stored = d.uvarint()
+	return stored, formatVersion, d.err == nil, d.err
+}

@@ -16,7 +16,7 @@ import (
 // openAPI builds the server over what was opened before.
 func (a *App) openAPI(context.Context) (err error) {
 	a.server, err = api.New(api.Config{
-		Views: a.live, Pipeline: pipelineAnswers{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()),
+		Views: a.live, Pipeline: pipelineAnswers{a}, Replays: replayAnswers{a.gens}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()),
 		Exemplars: a.sources(), Metrics: metricAnswers{a.metrics.state, a.metrics.samples},
 		Engine:       evaluator.NewEngine(evaluator.EngineConfig{}, a.slog, a.reg),
 		Alertmanager: a.notifier.API(), Registry: a.reg, Logger: a.log, Slog: a.slog, Version: version(), Retention: time.Duration(a.cfg.Retention1h),

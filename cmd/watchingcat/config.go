@@ -90,7 +90,7 @@ type Config struct {
 	AuthJWKSURL      string          `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" later:"true" help:"keys of RS256 and ES256 tokens"`
 	AuthTokenLife    string          `env:"AUTH_TOKEN_DURATION" yaml:"auth_token_duration" later:"true" help:"lifetime of a login"`
 	CORSOrigins      []string        `env:"CORS_ALLOWED_ORIGINS" yaml:"cors_allowed_origins" help:"origins that browsers may call from"`
-	Token            pipeline.Secret `env:"TOKEN" yaml:"token" secret:"true" later:"true" help:"token for commands that call a running server"`
+	Token            pipeline.Secret `env:"TOKEN" yaml:"token" secret:"true" help:"token for commands that call a running server"`
 	OTLPGRPCAddr     string          `env:"OTLP_GRPC_ADDR" yaml:"otlp_grpc_addr" help:"address of the demo's OTLP gRPC receiver"`
 	OTLPHTTPAddr     string          `env:"OTLP_HTTP_ADDR" yaml:"otlp_http_addr" help:"address of the demo's OTLP HTTP receiver"`
 	LogLevel         string          `env:"LOG_LEVEL" yaml:"log_level" help:"debug, info, warn or error"`

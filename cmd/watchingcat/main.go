@@ -23,6 +23,8 @@ const (
 	exitFailure
 	exitUsage
 	exitLint
+
+	exitInterrupted = 130 // as shells tell of SIGINT
 )
 
 // usageError is a mistake in what the user said.
@@ -47,9 +49,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var u usageError
+	var stopped interruptedError
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &stopped):
+		fmt.Fprintln(stderr, "watchingcat:", err)
+		return exitInterrupted
 	case errors.As(err, &u):
 		fmt.Fprintln(stderr, "watchingcat:", err)
 		return exitUsage
@@ -75,7 +81,7 @@ func rootCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage("%v; see `%s --help`", err, c.CommandPath()) })
-	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), rulesCommand(), configCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), migrateCommand(), rulesCommand(), configCommand(), versionCommand())
 	return root
 }
 

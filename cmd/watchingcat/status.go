@@ -120,6 +120,7 @@ func (s statusCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(descDropped, prometheus.CounterValue, float64(n), reason)
 	}
 	ch <- prometheus.MustNewConstMetric(descDuplicates, prometheus.CounterValue, float64(c.Duplicates))
+	a.collectReplay(ch)
 	gauge(descGaps, float64(len(a.gapList())))
 }
 

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+func migrateCommand() *cobra.Command {
+	var dry bool
+	c := &cobra.Command{
+		Use:   "migrate",
+		Short: "Say whether the stored views fit this program, and rebuild them when they do not",
+		Long: "Views that were stored in another format are read anew from the topics into a new version, which then takes the place of the old one.\n" +
+			"What the topics no longer hold is lost with it; alerts, silences and notifications are kept. No server may hold the data folder. An\n" +
+			"interrupted migration goes on when the command is run again.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(c.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			return migrate(c.Context(), cfg, dry, c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	addFlags(c.Flags())
+	c.Flags().BoolVar(&dry, "dry-run", false, "say what is needed and do nothing")
+	return c
+}
+
+func migrate(ctx context.Context, cfg *loaded, dry bool, out, progress io.Writer) (err error) {
+	log := newLogger(cfg.Config, progress).Level(zerolog.WarnLevel)
+	needed, err := migrationNeeded(ctx, cfg, log, out)
+	if err != nil || !needed {
+		return err
+	}
+	if dry {
+		fmt.Fprintln(out, "needed: a replay from the topics; without --dry-run it is done now")
+		return nil
+	}
+	l, err := openLocalReplayer(ctx, cfg, log, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	id := ""
+	for _, r := range l.app.gens.Replays() {
+		switch r.State {
+		case pipeline.ReplayRunning, pipeline.ReplayPaused:
+			id = r.ID
+			if err := l.do(ctx, "resume", id); err != nil {
+				return err
+			}
+		}
+	}
+	if id == "" {
+		r, err := l.begin(ctx, rest.ReplayRequest{})
+		if err != nil {
+			return err
+		}
+		id = r.Id
+	}
+	return watchReplay(ctx, l, id, out, progress)
+}
+
+// migrationNeeded says what is stored and whether the live views cannot be read.
+func migrationNeeded(ctx context.Context, cfg *loaded, log zerolog.Logger, out io.Writer) (needed bool, err error) {
+	if _, err := os.Stat(cfg.DataDir); err != nil {
+		return false, fmt.Errorf("there is no data folder to look at: %w", err)
+	}
+	a := &App{cfg: cfg.Config, log: log}
+	if err := a.openState(ctx); err != nil {
+		if errors.Is(err, storage.ErrInUse) {
+			return false, fmt.Errorf("%w: stop the server first", err)
+		}
+		return false, err
+	}
+	defer func() { err = errors.Join(err, a.db.Close()) }()
+	layout, err := views.ReadLayout(a.db)
+	if err != nil {
+		return false, err
+	}
+	for _, v := range layout.Versions() {
+		stored, current, known, err := views.StoredFormat(a.db, v, 0)
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case !known:
+			fmt.Fprintf(out, "views, version %d: nothing folded yet; this program writes format %d\n", v, current)
+			continue
+		case stored == current:
+			fmt.Fprintf(out, "views, version %d: format %d, as this program writes\n", v, stored)
+			continue
+		}
+		fmt.Fprintf(out, "views, version %d: format %d; this program writes %d\n", v, stored, current)
+		needed = true
+	}
+	if !needed {
+		fmt.Fprintln(out, "nothing to do")
+	}
+	return needed, nil
+}

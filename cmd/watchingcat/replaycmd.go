@@ -1,0 +1,451 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/gaurav/watchingcat/api"
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/storage"
+)
+
+func replayCommand() *cobra.Command {
+	var q replayFlags
+	c := &cobra.Command{
+		Use:   "replay",
+		Short: "Rebuild the views from the topics into a new version, then swap",
+		Long: "Reads the records of the topics anew into a new version beside the live one, catches up and swaps; readers notice nothing. History older\n" +
+			"than the topics stays with the old version. With --to the new version answers for the whole hours between --from and --to, and the live\n" +
+			"one goes on. The running server does the work; when none holds the data folder, this command does.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(c.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			if err := q.check(); err != nil {
+				return err
+			}
+			return q.run(c.Context(), cfg, c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	addFlags(c.Flags())
+	f := c.Flags()
+	f.StringVar(&q.from, "from", "", "begin with records of this time (RFC 3339 or Unix seconds; default: all that the topics hold)")
+	f.StringVar(&q.to, "to", "", "end with records of this time; the live version goes on")
+	f.StringSliceVar(&q.views, "views", nil, "views whose past is taken from the new version (default: all)")
+	f.BoolVar(&q.keep, "keep", false, "keep the version that is replaced")
+	f.StringVar(&q.pause, "pause", "", "pause the replay with this id")
+	f.StringVar(&q.resume, "resume", "", "resume the replay with this id")
+	f.StringVar(&q.cancel, "cancel", "", "cancel the replay with this id, or drop what an ended one kept")
+	return c
+}
+
+type replayFlags struct {
+	from, to, pause, resume, cancel string
+	views                           []string
+	keep                            bool
+}
+
+func (q *replayFlags) check() error {
+	n := 0
+	for _, id := range []string{q.pause, q.resume, q.cancel} {
+		if id != "" {
+			n++
+		}
+	}
+	if n > 1 || n == 1 && (q.from != "" || q.to != "" || q.keep || len(q.views) > 0) {
+		return usage("--pause, --resume and --cancel stand alone")
+	}
+	return nil
+}
+
+func (q *replayFlags) request() rest.ReplayRequest {
+	r := rest.ReplayRequest{Keep: &q.keep}
+	if q.from != "" {
+		r.From = &q.from
+	}
+	if q.to != "" {
+		r.To = &q.to
+	}
+	if len(q.views) > 0 {
+		r.Views = &q.views
+	}
+	return r
+}
+
+// replayer does what the command asks for: the server, or this process on the data folder.
+type replayer interface {
+	begin(ctx context.Context, r rest.ReplayRequest) (rest.Replay, error)
+	get(ctx context.Context, id string) (rest.Replay, error)
+	do(ctx context.Context, what, id string) error // pause, resume or cancel
+	// interrupted says what an interrupt left behind.
+	interrupted(id string) string
+}
+
+func (q *replayFlags) run(ctx context.Context, cfg *loaded, out, progress io.Writer) (err error) {
+	var w replayer = &remoteReplayer{base: "http://" + cfg.HTTPAddr, token: string(cfg.Token)}
+	if !answers(ctx, cfg.HTTPAddr) {
+		local, err := openLocalReplayer(ctx, cfg, newLogger(cfg.Config, progress).Level(zerolog.WarnLevel), false)
+		if errors.Is(err, storage.ErrInUse) {
+			return fmt.Errorf("%w, by a process that does not answer at %s (%sHTTP_ADDR)", err, cfg.HTTPAddr, envPrefix)
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, local.close()) }()
+		fmt.Fprintln(progress, "no server answers at", cfg.HTTPAddr+": working on the data folder", cfg.DataDir)
+		w = local
+	}
+	switch {
+	case q.pause != "":
+		err = w.do(ctx, "pause", q.pause)
+	case q.cancel != "":
+		err = w.do(ctx, "cancel", q.cancel)
+	case q.resume != "":
+		if err = w.do(ctx, "resume", q.resume); err == nil {
+			return watchReplay(ctx, w, q.resume, out, progress)
+		}
+	default:
+		var r rest.Replay
+		if r, err = w.begin(ctx, q.request()); err == nil {
+			return watchReplay(ctx, w, r.Id, out, progress)
+		}
+	}
+	if err == nil {
+		fmt.Fprintf(out, "replay %s %sd\n", q.pause+q.cancel, map[bool]string{true: "pause", false: "cancele"}[q.pause != ""])
+	}
+	return err
+}
+
+// answers reports whether somebody listens at the address of the API.
+func answers(ctx context.Context, addr string) bool {
+	d := net.Dialer{Timeout: 2 * time.Second}
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+// watchReplay shows a replay until it has ended. An interrupt ends the watching.
+func watchReplay(ctx context.Context, w replayer, id string, out, progress io.Writer) error {
+	show := newReplayProgress(progress)
+	defer show.close()
+	begun := time.Now()
+	t := time.NewTicker(500 * time.Millisecond)
+	defer t.Stop()
+	for {
+		r, err := w.get(ctx, id)
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		if err == nil {
+			show.update(&r)
+			switch r.State {
+			case rest.Swapped:
+				show.close()
+				fmt.Fprintf(out, "replay %s swapped in: %d records in %v, view version %d\n", id, r.Records, time.Since(begun).Round(100*time.Millisecond), *r.Version)
+				return nil
+			case rest.Failed:
+				return fmt.Errorf("replay %s failed: %s", id, *r.Error)
+			case rest.Canceled:
+				return fmt.Errorf("replay %s was canceled", id)
+			case rest.Paused:
+				show.close()
+				fmt.Fprintf(out, "replay %s is paused; `watchingcat replay --resume %s` goes on\n", id, id)
+				return nil
+			}
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			show.close()
+			return interruptedError{w.interrupted(id)}
+		}
+	}
+}
+
+// interruptedError ends the process with 130, as a shell tells of SIGINT.
+type interruptedError struct{ msg string }
+
+func (e interruptedError) Error() string { return e.msg }
+
+// remoteReplayer asks the running server.
+type remoteReplayer struct{ base, token string }
+
+func (r *remoteReplayer) call(ctx context.Context, method, path string, body, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var b bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&b).Encode(body); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, r.base+"/api/v1/replays"+path, &b)
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the server: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		var p rest.Problem
+		if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p); err != nil || p.Error == "" {
+			return fmt.Errorf("the server at %s answers %s", r.base, resp.Status)
+		}
+		if resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusNotFound {
+			return usage("%s", p.Error)
+		}
+		return fmt.Errorf("%s; %s", p.Error, p.Advice)
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(answer); err != nil {
+		return fmt.Errorf("the server at %s answers something else: %w", r.base, err)
+	}
+	return nil
+}
+
+func (r *remoteReplayer) begin(ctx context.Context, q rest.ReplayRequest) (out rest.Replay, err error) {
+	return out, r.call(ctx, http.MethodPost, "", q, &out)
+}
+
+func (r *remoteReplayer) get(ctx context.Context, id string) (out rest.Replay, err error) {
+	return out, r.call(ctx, http.MethodGet, "/"+id, nil, &out)
+}
+
+func (r *remoteReplayer) do(ctx context.Context, what, id string) error {
+	if what == "cancel" {
+		return r.call(ctx, http.MethodDelete, "/"+id, nil, nil)
+	}
+	return r.call(ctx, http.MethodPost, "/"+id+"/"+what, nil, nil)
+}
+
+func (r *remoteReplayer) interrupted(id string) string {
+	return fmt.Sprintf("no longer watching; replay %[1]s goes on in the server (`watchingcat replay --pause %[1]s` pauses it, --cancel drops it)", id)
+}
+
+// localReplayer works on the data folder itself.
+type localReplayer struct {
+	app  *App
+	stop context.CancelFunc
+	done chan error
+}
+
+// openLocalReplayer opens the data folder; blank opens it although the stored views cannot be read.
+func openLocalReplayer(ctx context.Context, cfg *loaded, log zerolog.Logger, blank bool) (_ *localReplayer, err error) {
+	if len(cfg.KafkaBrokers) == 0 {
+		return nil, usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", envPrefix)
+	}
+	if _, err := os.Stat(cfg.DataDir); err != nil {
+		return nil, fmt.Errorf("there is no data folder to work on: %w", err)
+	}
+	a := &App{cfg: cfg.Config, log: log}
+	l := &localReplayer{app: a, done: make(chan error, 1)}
+	if err = a.openState(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.closeApp())
+		}
+	}()
+	if a.dead, err = pipeline.NewDeadLetter(cfg.kafka(), cfg.KafkaDeadLetterTopic, 0); err != nil {
+		return nil, usage("%v", err)
+	}
+	c := a.generations(nil)
+	c.Offline, c.Blank = true, blank
+	if a.gens, err = pipeline.OpenGenerations(c); err != nil {
+		return nil, openError(err)
+	}
+	// An interrupt pauses the replay first, so that it does not go on by itself in the next process.
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l.stop = stop
+	go func() { l.done <- a.gens.Run(run) }()
+	return l, nil
+}
+
+func (l *localReplayer) begin(_ context.Context, q rest.ReplayRequest) (rest.Replay, error) {
+	var r api.ReplayRequest
+	for text, to := range map[*string]*time.Time{q.From: &r.From, q.To: &r.To} {
+		if text == nil {
+			continue
+		}
+		t, err := api.ParseTime(*text)
+		if err != nil {
+			return rest.Replay{}, usage("%v", err)
+		}
+		*to = t
+	}
+	if q.Views != nil {
+		r.Views = *q.Views
+	}
+	r.Keep = q.Keep != nil && *q.Keep
+	got, err := replayAnswers{l.app.gens}.Start(r)
+	if errors.Is(err, api.ErrReplayInvalid) {
+		err = usage("%v", err)
+	}
+	return api.ReplayAnswer(got), err
+}
+
+func (l *localReplayer) get(_ context.Context, id string) (rest.Replay, error) {
+	select {
+	case err := <-l.done:
+		l.done <- err
+		return rest.Replay{}, cmpErr(err, "reading the topics ended")
+	default:
+	}
+	r, err := replayAnswers{l.app.gens}.Get(id)
+	return api.ReplayAnswer(r), err
+}
+
+func cmpErr(err error, otherwise string) error {
+	if err != nil {
+		return err
+	}
+	return errors.New(otherwise)
+}
+
+func (l *localReplayer) do(ctx context.Context, what, id string) error {
+	r := replayAnswers{l.app.gens}
+	switch what {
+	case "pause":
+		return r.Pause(id)
+	case "resume":
+		if p, err := r.Get(id); err == nil && p.State == string(pipeline.ReplayRunning) {
+			return nil // a kill left it running, and opening the folder went on with it
+		}
+		return r.Resume(id)
+	}
+	return r.Cancel(ctx, id)
+}
+
+func (l *localReplayer) interrupted(id string) string {
+	if err := l.app.gens.PauseReplay(id); err != nil {
+		return fmt.Sprintf("interrupted; `watchingcat replay --resume %s` goes on (%v)", id, err)
+	}
+	return fmt.Sprintf("replay %[1]s is paused; `watchingcat replay --resume %[1]s` goes on", id)
+}
+
+func (l *localReplayer) close() error {
+	l.stop()
+	return errors.Join(<-l.done, l.closeApp())
+}
+
+func (l *localReplayer) closeApp() error {
+	var errs []error
+	if l.app.gens != nil {
+		errs = append(errs, l.app.gens.Close())
+	}
+	if l.app.dead != nil {
+		errs = append(errs, l.app.dead.Close())
+	}
+	return errors.Join(append(errs, l.app.db.Close())...)
+}
+
+// replayProgress shows a replay: bars on a terminal, else a line now and then.
+type replayProgress struct {
+	w    io.Writer
+	bars *mpb.Progress
+	by   map[string]*mpb.Bar
+	line atomic.Pointer[string]
+	last time.Time
+	over bool
+}
+
+// lineEvery is how often a line is written where bars cannot be drawn.
+const lineEvery = 10 * time.Second
+
+func newReplayProgress(w io.Writer) *replayProgress {
+	p := &replayProgress{w: w, by: map[string]*mpb.Bar{}}
+	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(48), mpb.WithRefreshRate(250*time.Millisecond))
+	}
+	return p
+}
+
+func (p *replayProgress) update(r *rest.Replay) {
+	if p.over {
+		return
+	}
+	if p.bars == nil {
+		if now := time.Now(); now.Sub(p.last) >= lineEvery {
+			p.last = now
+			fmt.Fprintln(p.w, replayLine(r))
+		}
+		return
+	}
+	for i := range r.Partitions {
+		v := &r.Partitions[i]
+		name := fmt.Sprintf("%s/%d", v.Topic, v.Partition)
+		bar := p.by[name]
+		if bar == nil {
+			bar = p.bars.AddBar(max(1, v.End-v.Start), mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)), mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace)))
+			p.by[name] = bar
+		}
+		if v.End == v.Start {
+			bar.SetCurrent(1)
+			continue
+		}
+		bar.SetCurrent(min(v.Position, v.End) - v.Start)
+	}
+	line := replayLine(r)
+	p.line.Store(&line)
+	if p.by[""] == nil {
+		p.by[""] = p.bars.New(1, mpb.NopStyle(), mpb.BarPriority(1<<20), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return *p.line.Load() })))
+	}
+}
+
+func (p *replayProgress) close() {
+	if p.over || p.bars == nil {
+		p.over = true
+		return
+	}
+	p.over = true
+	for _, b := range p.by {
+		b.Abort(false)
+	}
+	p.bars.Wait()
+}
+
+// replayLine is how far a replay is, in one line.
+func replayLine(r *rest.Replay) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "replay %s %s: %.1f %%, %d records, %.0f a second", r.Id, r.State, 100*r.Progress, r.Records, r.Rate)
+	if r.EtaS != nil && r.State == rest.Running {
+		fmt.Fprintf(&b, ", %v to go", (time.Duration(*r.EtaS*1000) * time.Millisecond).Round(time.Second))
+	}
+	if r.Waiting {
+		b.WriteString(", waiting for the live views, which lag")
+	}
+	return b.String()
+}
