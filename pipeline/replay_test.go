@@ -43,11 +43,11 @@ func TestReplaySimulation(t *testing.T) {
 func TestReplaySimulationFindsPlantedBugs(t *testing.T) {
 	for _, bug := range []string{"early swap", "split"} {
 		found := false
-		for seed := uint64(1); seed <= 12 && !found; seed++ {
+		for seed := uint64(1); seed <= 40 && !found; seed++ {
 			found = simulateReplay(t, seed, bug) != ""
 		}
 		if !found {
-			t.Errorf("planted bug %q was not found in 12 replays", bug)
+			t.Errorf("planted bug %q was not found in 40 replays", bug)
 		}
 	}
 }
