@@ -126,7 +126,7 @@ func maskMessage(m []byte, limit int) []byte {
 			i++
 		case isWord(c):
 			end, digit := i, false
-			for end < len(m) && isWord(m[end]) {
+			for end < len(m) && (isWord(m[end]) || digit && isJoint(m[end:])) {
 				digit = digit || m[end] >= '0' && m[end] <= '9'
 				end++
 			}
@@ -142,6 +142,11 @@ func maskMessage(m []byte, limit int) []byte {
 		}
 	}
 	return out[:min(len(out), limit)]
+}
+
+// isJoint reports whether b begins with what holds numbers together: 3.14, 10:15, 1,000.
+func isJoint(b []byte) bool {
+	return len(b) > 1 && (b[0] == '.' || b[0] == ':' || b[0] == ',') && b[1] >= '0' && b[1] <= '9'
 }
 
 // isWord reports whether c belongs to a word; letters of other scripts do.
