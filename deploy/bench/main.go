@@ -55,7 +55,7 @@ func run() error {
 			return err
 		}
 	}
-	return nil
+	return logTable()
 }
 
 func table(name string, perTrace bool) error {
@@ -71,9 +71,27 @@ func table(name string, perTrace bool) error {
 	for _, m := range messages {
 		bytes += len(m)
 	}
-	rows := []row{{"pdata unmarshal alone", prepPdata}, {"wire scan alone", prepScan}, {"scan + red + servicemap", prepViews(noTraces)}, {"scan + all span views", prepViews(summaries)},
+	return compare(fmt.Sprintf("%s: %d messages, %d spans, %d bytes a span; a flush every %d spans", name, len(messages), n, bytes/n, *flush), "span", n, warm, messages, rows())
+}
+
+// logTable is the same for log lines.
+func logTable() error {
+	messages, n, err := logMessages(1, 20_000)
+	if err != nil {
+		return err
+	}
+	return compare(fmt.Sprintf("log lines: %d messages, %d lines", len(messages), n), "line", n, nil, messages,
+		[]row{{"pdata unmarshal alone", prepLogDecode}, {"decode, volume, patterns, lines kept, checkpoint, SyncWrites", prepLogs}})
+}
+
+func rows() []row {
+	return []row{{"pdata unmarshal alone", prepPdata}, {"wire scan alone", prepScan}, {"scan + red + servicemap", prepViews(noTraces)}, {"scan + all span views", prepViews(summaries)},
 		{"scan + red + servicemap + checkpoint, SyncWrites", prepWhole(noTraces)}, {"scan + all span views + checkpoint, SyncWrites", prepWhole(summaries)},
 		{"the same, raw spans kept", prepWhole(rawSpans)}, {"spanmetrics connector, with unmarshal", prepConnector}}
+}
+
+// compare runs the rows in turn and prints their costs a unit; the first row is what the others are compared with.
+func compare(title, unit string, n int, warm, messages [][]byte, rows []row) error {
 	costs := make([][]cost, len(rows))
 	for rep := range *reps + 1 {
 		for i, r := range rows {
@@ -91,9 +109,9 @@ func table(name string, perTrace bool) error {
 			}
 		}
 	}
-	fmt.Printf("\n%s: %d messages, %d spans, %d bytes a span; a flush every %d spans; median of %d\n", name, len(messages), n, bytes/n, *flush, *reps)
+	fmt.Printf("\n%s; median of %d\n", title, *reps)
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "cpu ns/span\tmin\tmax\tB/span\tallocs/span\tx pdata\t  \t")
+	fmt.Fprintf(w, "cpu ns/%[1]s\tmin\tmax\tB/%[1]s\tallocs/%[1]s\tx pdata\t  \t\n", unit)
 	base := median(costs[0], n, func(c cost) float64 { return float64(c.cpu) })
 	for i, r := range rows {
 		cpu := func(c cost) float64 { return float64(c.cpu) }

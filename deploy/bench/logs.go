@@ -1,0 +1,98 @@
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
+	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// logMessages are what the services of a shop log about n requests.
+func logMessages(seed uint64, requests int) (messages [][]byte, lines int, err error) {
+	s := shop.New(seed)
+	at := time.Date(2026, 1, 1, 0, int(seed), 0, 0, time.UTC)
+	for i := range requests {
+		at = at.Add(time.Duration(s.Request(at)) * time.Second / 10_000)
+		if i%100 != 99 {
+			continue
+		}
+		b, err := s.Logs()
+		if err != nil || b == nil {
+			return nil, 0, err
+		}
+		if _, err := s.Take(1); err != nil {
+			return nil, 0, err
+		}
+		var u plog.ProtoUnmarshaler
+		ld, err := u.UnmarshalLogs(b)
+		if err != nil {
+			return nil, 0, err
+		}
+		lines += ld.LogRecordCount()
+		messages = append(messages, b)
+	}
+	return messages, lines, nil
+}
+
+func prepLogDecode(_, messages [][]byte) (func() error, func(), error) {
+	return func() error {
+		var u plog.ProtoUnmarshaler
+		for _, m := range messages {
+			if _, err := u.UnmarshalLogs(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {}, nil
+}
+
+// prepLogs is the path of log lines from message bytes to Badger: volume, patterns, exceptions, the lines themselves.
+func prepLogs(_, messages [][]byte) (func() error, func(), error) {
+	tmp, err := os.MkdirTemp(*dir, "watchingcat-bench-")
+	if err != nil {
+		return nil, nil, err
+	}
+	end := func() { _ = os.RemoveAll(tmp) }
+	db, err := storage.Open(tmp, storage.Options{Logger: zerolog.Nop()})
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	end = func() {
+		_ = db.Close()
+		_ = os.RemoveAll(tmp)
+	}
+	in, err := newIngest(db, views.Config{LogBytes: 2 << 30})
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	return func() error {
+		for _, m := range messages {
+			if !in.acc.Begin(views.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
+				continue
+			}
+			err := pipeline.DecodeLogs(m, 100_000, func(r *views.Resource, l *views.LogRecord) {
+				in.spans++
+				in.acc.Log(r, l)
+			})
+			if err != nil {
+				return err
+			}
+			in.acc.End()
+			in.offset++
+			if in.spans >= *flush {
+				if err := in.checkpoint(); err != nil {
+					return err
+				}
+			}
+		}
+		return in.checkpoint()
+	}, end, nil
+}
