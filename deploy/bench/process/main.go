@@ -27,6 +27,8 @@ var (
 	spans  = flag.Int("spans", 1_000_000, "spans in the topic")
 	reps   = flag.Int("reps", 3, "runs of each")
 	runDir = flag.String("run", "../servers/run", "folder that setup.sh filled")
+	steady = flag.Duration("steady", 0, "instead of a backlog: how long spans, log lines and metrics come at -rate")
+	rate   = flag.Int("rate", 10_000, "spans a second with -steady; log lines are about a seventh of that")
 	root   = flag.String("root", "../..", "the repository")
 )
 
@@ -63,6 +65,9 @@ func run(ctx context.Context) error {
 		return err
 	}
 	broker := kafka.Brokers()[0]
+	if *steady > 0 {
+		return keepUp(ctx, bin, broker, dir)
+	}
 	n, err := fill(ctx, bin, broker)
 	if err != nil {
 		return err
@@ -96,6 +101,50 @@ func run(ctx context.Context) error {
 			float64(theirs.median().cpu)/float64(m.cpu))
 	}
 	return nil
+}
+
+// keepUp shows what a process with every view uses while everything comes at a rate.
+func keepUp(ctx context.Context, bin, broker, dir string) error {
+	port, err := servers.Port()
+	if err != nil {
+		return err
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	data := filepath.Join(dir, "data")
+	p, err := servers.Start(servers.Spec{Name: "watchingcat", Path: bin, Args: []string{"serve"}, Dir: filepath.Join(dir, "steady"),
+		Env: []string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + addr, "WATCHINGCAT_DATA_DIR=" + data, "GOMAXPROCS=1"}})
+	if err != nil {
+		return err
+	}
+	defer p.Kill()
+	cmd := exec.CommandContext(ctx, bin, "load", "--kafka-brokers", broker, "--rate", strconv.Itoa(*rate), "--duration", steady.String(),
+		"--logs", "--metrics", "--compression", "zstd", "--partition-traces-by-id")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	u, err := used(p.Pid)
+	if err != nil {
+		return err
+	}
+	fmt.Print(string(out))
+	for what, name := range map[string]string{"spans": "watchingcat_spans_total", "log lines": "watchingcat_log_records_total", "points": "watchingcat_metric_points_total"} {
+		n, err := sum(ctx, "http://"+addr+"/metrics", func(s string) bool { return strings.HasPrefix(s, name) })
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%-10s %9d  %7.0f a second\n", what, n, float64(n)/steady.Seconds())
+	}
+	var disk int64
+	err = filepath.Walk(data, func(_ string, f os.FileInfo, err error) error {
+		if err == nil && !f.IsDir() {
+			disk += f.Size()
+		}
+		return nil
+	})
+	fmt.Printf("CPU %.1f s of %.0f s: %.0f %% of a core; peak memory %d MiB; %d MiB on disk\n", u.cpu.Seconds(), steady.Seconds(), 100*u.cpu.Seconds()/steady.Seconds(), u.peak>>20, disk>>20)
+	return err
 }
 
 // row is one way to drain the backlog and what it used.
