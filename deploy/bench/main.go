@@ -28,6 +28,7 @@ var (
 	spans = flag.Int("spans", 200_000, "spans a run")
 	flush = flag.Int("flush", 20_000, "spans between checkpoints, and between the connector's flushes")
 	reps  = flag.Int("reps", 5, "counted runs of each row")
+	grow  = flag.Bool("growth", false, "instead show how the cost grows with services and partitions")
 	dir   = flag.String("dir", "", "folder for Badger; on a real disk (default: a temporary folder)")
 )
 
@@ -47,6 +48,9 @@ func main() {
 }
 
 func run() error {
+	if *grow {
+		return growth()
+	}
 	for _, set := range []struct {
 		name     string
 		perTrace bool
