@@ -298,7 +298,11 @@ func held(t *testing.T, dir string) cells {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	set, err := views.Open(db, views.Config{})
+	layout, err := views.ReadLayout(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := views.Open(db, views.Config{Version: layout.Live})
 	if err != nil {
 		t.Fatal(err)
 	}
