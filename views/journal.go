@@ -384,6 +384,13 @@ func (s *Set) restoreFloor() error {
 
 // restore reads the last fold and replays the journal after it.
 func (s *Set) restore() error {
+	stored, current, known, err := StoredFormat(s.kv.kv, s.kv.version, s.kv.shard)
+	if err == nil && known && stored != current {
+		err = fmt.Errorf("%w: %d, this program writes %d", ErrFormat, stored, current)
+	}
+	if err != nil {
+		return err
+	}
 	if err := s.restoreFloor(); err != nil {
 		return err
 	}
@@ -433,9 +440,7 @@ func (s *Set) restore() error {
 
 func (s *Set) restoreFold(v []byte) error {
 	d := decoder{b: v}
-	if f := d.uvarint(); d.err == nil && f != formatVersion {
-		return fmt.Errorf("%w: %d, this program writes %d", ErrFormat, f, formatVersion)
-	}
+	d.uvarint() // the format
 	st := s.decodeState(&d)
 	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.uvarint()), int(d.uvarint()), uint32(d.uvarint())
 	s.traces.first, s.traces.next = uint32(d.uvarint()), uint32(d.uvarint())
@@ -546,16 +551,22 @@ func (s *Set) replay(v []byte) error {
 	return s.install(c)
 }
 
-// StoredFormat is the format in which a version is stored, and that of this program; known is false while nothing says so.
+// formatKey is where the first checkpoint says the format, because the journal alone does not.
+func formatKey(ks keyspace) []byte { return ks.key(storage.TableMeta, 'v') }
+
+// StoredFormat is the format in which a version is stored, and that of this program; known is false while nothing is stored.
 func StoredFormat(kv storage.KV, version uint32, shard uint16) (stored, current uint64, known bool, err error) {
-	v, err := kv.Get(stateKey(keyspace{version, shard}))
-	if errors.Is(err, storage.ErrNotFound) {
-		return 0, formatVersion, false, nil
+	for _, key := range [][]byte{stateKey(keyspace{version, shard}), formatKey(keyspace{version, shard})} {
+		v, err := kv.Get(key)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return 0, formatVersion, false, fmt.Errorf("views: read format: %w", err)
+		}
+		d := decoder{b: v}
+		stored = d.uvarint()
+		return stored, formatVersion, d.err == nil, d.err
 	}
-	if err != nil {
-		return 0, formatVersion, false, fmt.Errorf("views: read state: %w", err)
-	}
-	d := decoder{b: v}
-	stored = d.uvarint()
-	return stored, formatVersion, d.err == nil, d.err
+	return 0, formatVersion, false, nil
 }

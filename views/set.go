@@ -228,6 +228,9 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 	s.journal.count++
 	s.journal.bytes += len(entry)
 	c.Commit.Entries = append(c.Commit.Entries, storage.Entry{Key: journalKey(s.kv.keyspace, s.seq), Value: entry})
+	if s.seq == 1 {
+		c.Commit.Entries = append(c.Commit.Entries, storage.Entry{Key: formatKey(s.kv.keyspace), Value: []byte{formatVersion}})
+	}
 	var hashes []seen
 	for _, b := range c.taken {
 		hashes = append(hashes, b.hashes...)

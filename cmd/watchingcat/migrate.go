@@ -97,7 +97,7 @@ func migrationNeeded(ctx context.Context, cfg *loaded, log zerolog.Logger, out i
 		}
 		switch {
 		case !known:
-			fmt.Fprintf(out, "views, version %d: nothing folded yet; this program writes format %d\n", v, current)
+			fmt.Fprintf(out, "views, version %d: nothing stored yet; this program writes format %d\n", v, current)
 			continue
 		case stored == current:
 			fmt.Fprintf(out, "views, version %d: format %d, as this program writes\n", v, stored)
