@@ -55,10 +55,25 @@ type oracle struct {
 	edges    map[edgeKey]*edgeCount
 	unpaired uint64
 
+	traces    map[pcommon.TraceID]*traceCount
+	databases map[dbKey]*dbCount
+
 	spans, unattributed, duplicates, dead uint64
 	seen                                  map[[32]byte]bool // nil: every record counts
 	clients, servers                      map[pairKey][]half
 }
+
+type traceCount struct {
+	spans, errors uint64
+	start, end    uint64
+}
+
+type dbKey struct {
+	service, system, namespace, operation, collection string
+	bucket                                            int64
+}
+
+type dbCount struct{ calls, failed, sum uint64 }
 
 type pairKey struct {
 	trace pcommon.TraceID
@@ -72,7 +87,8 @@ type half struct {
 }
 
 func newOracle(dedup bool) *oracle {
-	o := &oracle{red: map[redKey]*redCount{}, edges: map[edgeKey]*edgeCount{}, clients: map[pairKey][]half{}, servers: map[pairKey][]half{}}
+	o := &oracle{red: map[redKey]*redCount{}, edges: map[edgeKey]*edgeCount{}, clients: map[pairKey][]half{}, servers: map[pairKey][]half{},
+		traces: map[pcommon.TraceID]*traceCount{}, databases: map[dbKey]*dbCount{}}
 	if dedup {
 		o.seen = map[[32]byte]bool{}
 	}
@@ -109,6 +125,7 @@ func (o *oracle) fold(records []*kgo.Record) {
 
 func (o *oracle) span(res pcommon.Resource, s ptrace.Span) {
 	o.spans++
+	o.summary(res, s)
 	name, ok := res.Attributes().Get("service.name")
 	if !ok { // rule 1
 		o.unattributed++
@@ -139,6 +156,47 @@ func (o *oracle) span(res pcommon.Resource, s ptrace.Span) {
 		}
 		k := pairKey{s.TraceID(), s.ParentSpanID()}
 		o.servers[k] = append(o.servers[k], h)
+	}
+}
+
+// summary counts a span in its trace, and if it is one, as a database call.
+func (o *oracle) summary(res pcommon.Resource, s ptrace.Span) {
+	start, end := uint64(s.StartTimestamp()), uint64(s.EndTimestamp())
+	t := o.traces[s.TraceID()]
+	if t == nil {
+		t = &traceCount{start: math.MaxUint64}
+		o.traces[s.TraceID()] = t
+	}
+	t.spans++
+	t.start, t.end = min(t.start, start, end), max(t.end, end)
+	service, named := res.Attributes().Get("service.name")
+	failed := s.Status().Code() == ptrace.StatusCodeError
+	if named && failed {
+		t.errors++
+	}
+	attr := func(keys ...string) string {
+		for _, k := range keys {
+			if v, ok := s.Attributes().Get(k); ok && v.AsString() != "" {
+				return v.AsString()
+			}
+		}
+		return ""
+	}
+	system := attr("db.system.name", "db.system")
+	if !named || s.Kind() != ptrace.SpanKindClient || system == "" {
+		return
+	}
+	k := dbKey{service.AsString(), system, attr("db.namespace", "db.name"), attr("db.operation.name", "db.operation"), attr("db.collection.name"), bucketOf(end)}
+	c := o.databases[k]
+	if c == nil {
+		c = &dbCount{}
+		o.databases[k] = c
+	}
+	n := adjusted(s.TraceState().AsRaw())
+	c.calls += n
+	c.sum += n * lasted(start, end)
+	if failed {
+		c.failed += n
 	}
 }
 
@@ -285,6 +343,12 @@ func (o *oracle) cells() cells {
 	for k, c := range o.edges {
 		out[fmt.Sprintf("edge %+v", k)] = fmt.Sprint(c.calls, c.failed, c.clientDurations, c.serverDurations)
 	}
+	for id, t := range o.traces {
+		out[fmt.Sprintf("trace %x", id[:])] = fmt.Sprint(t.spans, t.errors, t.start, t.end)
+	}
+	for k, c := range o.databases {
+		out[fmt.Sprintf("database %+v", k)] = fmt.Sprint(c.calls, c.failed, c.sum)
+	}
 	out["counters"] = fmt.Sprintf("spans=%d unattributed=%d duplicates=%d dead_letters=%d unpaired=%d too_late=0 overflowed=0 waiting=0",
 		o.spans, o.unattributed, o.duplicates, o.dead, o.unpaired)
 	return out
@@ -335,6 +399,17 @@ func held(t *testing.T, dir string) cells {
 			}
 		}
 	}
+	heldTraces(t, set, out)
+	calls, err := set.SelectTable(views.TableDatabases, from, to, func([]string) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range calls {
+		for _, c := range s.Cells {
+			k := dbKey{s.Labels[0], s.Labels[1], s.Labels[2], s.Labels[3], s.Labels[4], c.Bucket}
+			out[fmt.Sprintf("database %+v", k)] = fmt.Sprint(c.Calls, c.Failed, c.Sum)
+		}
+	}
 	m, err := set.ServiceMap(from, to)
 	if err != nil {
 		t.Fatal(err)
@@ -347,6 +422,54 @@ func held(t *testing.T, dir string) cells {
 	out["counters"] = fmt.Sprintf("spans=%d unattributed=%d duplicates=%d dead_letters=%d unpaired=%d too_late=%d overflowed=%d waiting=%d",
 		c.Spans, c.Unattributed, c.Duplicates, c.DeadLetters, unpaired, c.TooLate, c.Overflowed, c.Waiting)
 	return out
+}
+
+// heldTraces reads every summary, page by page, and of some traces all spans.
+func heldTraces(t *testing.T, set *views.Set, out cells) {
+	t.Helper()
+	q := views.TraceQuery{Limit: 1000}
+	for page := 0; ; page++ {
+		r, err := set.SearchTraces(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range r.Traces {
+			s := &r.Traces[i]
+			out[fmt.Sprintf("trace %x", s.ID[:])] = fmt.Sprint(s.Spans, s.Errors, s.Start.UnixNano(), s.End.UnixNano())
+			if i%100 == 0 {
+				wholeTrace(t, set, s)
+			}
+		}
+		if !r.More {
+			return
+		}
+		q.After = &r.Traces[len(r.Traces)-1]
+	}
+}
+
+// wholeTrace fails the test unless the raw spans of a trace are all kept.
+func wholeTrace(t *testing.T, set *views.Set, s *views.TraceSummary) {
+	t.Helper()
+	_, blocks, missing, ok, err := set.Trace(s.ID)
+	if err != nil || !ok || missing > 0 {
+		t.Fatalf("trace %x: %v, found %v, %d blocks missing", s.ID[:], err, ok, missing)
+	}
+	var u ptrace.ProtoUnmarshaler
+	n := uint64(0)
+	for _, b := range blocks {
+		td, err := u.UnmarshalTraces(b)
+		if err != nil {
+			t.Fatalf("trace %x: %v", s.ID[:], err)
+		}
+		eachSpan(td, func(sp ptrace.Span) {
+			if sp.TraceID() == s.ID {
+				n++
+			}
+		})
+	}
+	if n != s.Spans {
+		t.Fatalf("trace %x has %d spans and %d are kept", s.ID[:], s.Spans, n)
+	}
 }
 
 // between are the counts between the oracle's bounds, by the families' own answers.
