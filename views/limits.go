@@ -32,6 +32,8 @@ type Config struct {
 	// them; 0 keeps none.
 	TraceRetention time.Duration
 	TraceBytes     int64
+	// TraceKeep thins out the raw spans of traces that have settled; nil keeps all.
+	TraceKeep *Keep
 	// LogRetention and LogBytes are the same for log lines; 0 bytes keep none.
 	LogRetention time.Duration
 	LogBytes     int64

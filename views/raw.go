@@ -2,6 +2,7 @@ package views
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -35,6 +36,7 @@ type rawMeta struct {
 	bytes  int64
 	begin  uint64 // oldest and newest event time in it
 	end    uint64
+	sifted bool // what need not be kept was taken out
 }
 
 // rawBlockBytes is how much a block holds before the next is begun.
@@ -135,11 +137,25 @@ func (m *rawMeta) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(m.blocks))
 	b = binary.AppendUvarint(b, uint64(m.bytes))
 	b = binary.AppendUvarint(b, m.begin)
-	return binary.AppendUvarint(b, m.end)
+	b = binary.AppendUvarint(b, m.end)
+	if m.sifted {
+		return append(b, 1)
+	}
+	return append(b, 0)
 }
 
 func (m *rawMeta) decode(d *decoder) {
 	m.blocks, m.bytes, m.begin, m.end = uint32(d.uvarint()), int64(d.uvarint()), d.uvarint(), d.uvarint()
+	m.sifted = d.byte() == 1
+}
+
+// replace notes what sifting left of a checkpoint's blocks.
+func (s *rawStore) replace(m rawMeta) {
+	i, ok := slices.BinarySearchFunc(s.kept, m.seq, func(k rawMeta, seq uint64) int { return cmp.Compare(k.seq, seq) })
+	if ok {
+		s.bytes += m.bytes - s.kept[i].bytes
+		s.kept[i] = m
+	}
 }
 
 func (s *rawStore) install(m rawMeta) {
@@ -161,7 +177,12 @@ func (s *rawStore) fold(ks keyspace, since uint64, then *later, entries []storag
 		left -= m.bytes
 		gone++
 	}
-	then.do(func() { s.kept, s.bytes = slices.Delete(s.kept, 0, gone), left })
+	then.do(func() {
+		for _, m := range s.kept[:gone] {
+			s.bytes -= m.bytes
+		}
+		s.kept = slices.Delete(s.kept, 0, gone)
+	})
 	return entries
 }
 

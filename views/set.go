@@ -177,6 +177,7 @@ type Checkpoint struct {
 	raw    [2]rawMeta // of spans and of logs
 	next   state
 	marks  map[partition]uint64
+	sifted int   // checkpoints whose raw blocks were sifted
 	then   later // what a fold changes for readers once it is committed
 }
 
@@ -222,6 +223,9 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 	s.seq++
 	c.next.seq = s.seq
 	s.collectTaken(c)
+	if err := s.sift(c); err != nil {
+		return nil, fmt.Errorf("sift raw spans: %w", err)
+	}
 	entry := s.appendJournal(make([]byte, 0, s.journal.last+s.journal.last/8+1024), c)
 	s.journal.last = len(entry)
 	c.Bytes = len(entry)

@@ -53,6 +53,9 @@ type Config struct {
 	Retention1m    time.Duration `env:"RETENTION_1M" yaml:"retention_1m" help:"how long 1 min buckets are kept, and a silent series is shown"`
 	Retention1h    days          `env:"RETENTION_1H" yaml:"retention_1h" help:"how long 1 h buckets are kept, as 400d or 9600h"`
 	RetTraces      retention     `env:"RETENTION_TRACES" yaml:"retention_traces" help:"how long traces are kept, and how many bytes of their spans: 1h,4GiB; 0B keeps summaries alone, 0s nothing"`
+	TracesKeep     string        `env:"TRACES_KEEP" yaml:"traces_keep" help:"whose raw spans are kept: all, or notable (traces with errors, slow ones, and a sample; the others for two minutes)"`
+	TracesSlow     time.Duration `env:"TRACES_SLOW" yaml:"traces_slow" help:"from which duration on a trace is slow"`
+	TracesSample   float64       `env:"TRACES_SAMPLE" yaml:"traces_sample" help:"share of the other traces that is kept, 0 to 1"`
 	RetLogs        retention     `env:"RETENTION_LOGS" yaml:"retention_logs" help:"how long log lines are kept, and how many bytes of them: 1h,2GiB"`
 	RetMetrics     days          `env:"RETENTION_METRICS" yaml:"retention_metrics" help:"how long samples of OTLP metrics are kept"`
 
@@ -105,7 +108,7 @@ func defaultConfig() Config {
 		KafkaDeadLetterTopic: "watchingcat_dead_letter", KafkaConfigTopic: "watchingcat_config",
 		KafkaGroup: "watchingcat", KafkaStart: "earliest",
 		CommitInterval: 250 * time.Millisecond,
-		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: days(400 * 24 * time.Hour), RetTraces: retention{time.Hour, 4 << 30}, RetLogs: retention{time.Hour, 2 << 30}, RetMetrics: days(6 * time.Hour),
+		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: days(400 * 24 * time.Hour), RetTraces: retention{time.Hour, 4 << 30}, TracesKeep: "all", TracesSlow: 500 * time.Millisecond, TracesSample: 0.05, RetLogs: retention{time.Hour, 2 << 30}, RetMetrics: days(6 * time.Hour),
 		LimitServices: 10_000, LimitOperations: 500, LimitEdges: 50_000, LimitSeries: 200_000, LimitPatterns: 1000, LimitErrorGroups: 10_000,
 		PairingWindow: 10 * time.Second, PairingCompensation: 15 * time.Minute, Lateness: 2 * time.Second, DedupWindow: 5 * time.Minute,
 		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthTokenLife: "24h",
@@ -289,6 +292,9 @@ func (c *Config) check() error {
 		"LIMIT_PATTERNS": c.LimitPatterns, "LIMIT_ERROR_GROUPS": c.LimitErrorGroups} {
 		bad(n > 0, name, "%d is not positive", n)
 	}
+	bad(c.TracesKeep == "all" || c.TracesKeep == "notable", "TRACES_KEEP", "%q is neither all nor notable", c.TracesKeep)
+	bad(c.TracesSample >= 0 && c.TracesSample <= 1, "TRACES_SAMPLE", "%v is not between 0 and 1", c.TracesSample)
+	bad(c.TracesSlow >= 0, "TRACES_SLOW", "%v is negative", c.TracesSlow)
 	bad(c.Lateness >= 0 && c.DedupWindow >= 0 && c.PairingCompensation >= 0, "LATENESS, DEDUP_WINDOW or PAIRING_COMPENSATION", "negative")
 	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "GRAFANA_URL": c.GrafanaURL, "KIBANA_URL": c.KibanaURL} {
 		u, err := url.Parse(v)

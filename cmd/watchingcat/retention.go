@@ -7,6 +7,8 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/prometheus/common/model"
+
+	"github.com/gaurav/watchingcat/views"
 )
 
 // days is a duration that may be written in days, as Prometheus writes them: 400d.
@@ -71,4 +73,12 @@ func (r retention) kept() time.Duration {
 		return -1
 	}
 	return r.age
+}
+
+// traceKeep says whose raw spans are kept; nil: everybody's.
+func (c *Config) traceKeep() *views.Keep {
+	if c.TracesKeep == "all" {
+		return nil
+	}
+	return &views.Keep{Slow: c.TracesSlow, Sample: c.TracesSample}
 }

@@ -1,0 +1,90 @@
+package views_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/viewstest"
+)
+
+// TestSift thins out raw spans of traces that have settled, also when a crash comes in between.
+func TestSift(t *testing.T) {
+	mem := storage.NewMem(storage.MemOptions{})
+	cfg := views.Config{TraceBytes: 1 << 20, TraceKeep: &views.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1}
+	s, err := viewstest.New(mem, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply := func(lines ...string) {
+		t.Helper()
+		var rec viewstest.Record
+		for _, text := range lines {
+			l, err := viewstest.ParseLine(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec.Spans = append(rec.Spans, l)
+		}
+		s.Topic[0] = append(s.Topic[0], rec)
+		s.Apply(0, int64(len(s.Topic[0])-1))
+		if _, err := s.Checkpoint(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := func(trace string) (n int) {
+		t.Helper()
+		var id [16]byte
+		copy(id[:], trace)
+		_, blocks, _, ok, err := s.Set.Trace(id)
+		if err != nil || !ok {
+			t.Fatalf("%s: %v %v", trace, ok, err)
+		}
+		for _, b := range blocks {
+			var u ptrace.ProtoUnmarshaler
+			td, err := u.UnmarshalTraces(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, rs := range td.ResourceSpans().All() {
+				for _, ss := range rs.ScopeSpans().All() {
+					for _, sp := range ss.Spans().All() {
+						if sp.TraceID() == id {
+							n++
+						}
+					}
+				}
+			}
+		}
+		return n
+	}
+	// the error and the length of a trace are known only with its second record
+	apply("1s 10ms web server ok id=fine/a", "1s 10ms web server ok id=bad/a", "1s 10ms web server ok id=slow/a")
+	apply("1s 10ms cart server ok id=fine/b<a", "1s 10ms cart server ok id=bad/b<a error", "1s 150ms cart server ok id=slow/b<a")
+	for i := range 5 {
+		apply(fmt.Sprintf("%ds 1ms web server ok id=later%d/a", 2+i, i))
+	}
+	for _, trace := range []string{"fine", "bad", "slow"} {
+		if n := kept(trace); n != 2 {
+			t.Errorf("%s: %d spans kept before it has settled", trace, n)
+		}
+	}
+	apply("200s 1ms web server ok id=now/a")
+	apply("201s 1ms web server ok id=now/b<a")
+	s.KV = mem.Crash(nil)
+	if s.Set, err = views.Open(s.KV, cfg); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		apply(fmt.Sprintf("%ds 1ms web server ok id=now/c%d<a", 202+i, i))
+	}
+	for trace, want := range map[string]int{"fine": 0, "bad": 2, "slow": 2, "later3": 0, "now": 6} {
+		if n := kept(trace); n != want {
+			t.Errorf("%s: %d spans kept, want %d", trace, n, want)
+		}
+	}
+}
