@@ -1,5 +1,5 @@
 import { ActionIcon, Kbd, Modal, SegmentedControl, Tooltip, useMantineColorScheme } from '@mantine/core'
-import { Component, lazy, type ReactNode, Suspense, useEffect, useMemo, useState } from 'react'
+import { Component, lazy, type ReactNode, Suspense, useEffect, useMemo, useRef, useState } from 'react'
 import { Link, Route, Switch, useLocation } from 'wouter'
 import { useConfig } from './api/queries'
 import { Problem, Status, useNow, Waiting } from './components/bits'
@@ -11,6 +11,7 @@ import { useLive, useLiveClient, useLiveStatus } from './live/use-live'
 import { ServicesPage } from './pages/services'
 
 const ServicePage = lazy(() => import('./pages/service'))
+const DeploymentsPage = lazy(() => import('./pages/deployments'))
 const MapPage = lazy(() => import('./pages/map'))
 const TracesPage = lazy(() => import('./pages/traces'))
 const TracePage = lazy(() => import('./pages/trace'))
@@ -35,7 +36,10 @@ export function App() {
   const [location] = useLocation()
   useKeys(useMemo(() => ({ help: () => setHelp(true), pause: () => client.setPaused(!client.getStatus().paused) }), [client]))
   useEffect(() => {
-    const page = pages.find((p) => p.path === location)?.label ?? decodeURIComponent(location.split('/').at(-1) ?? '')
+    const page =
+      location === '/deployments'
+        ? 'Deployments'
+        : (pages.find((p) => p.path === location)?.label ?? decodeURIComponent(location.split('/').at(-1) ?? ''))
     document.title = `${page} · WatchingCat`
   }, [location])
   return (
@@ -53,6 +57,7 @@ export function App() {
               <Route path="/services/:name">
                 <ServicePage key={location} />
               </Route>
+              <Route path="/deployments" component={DeploymentsPage} />
               <Route path="/map" component={MapPage} />
               <Route path="/traces" component={TracesPage} />
               <Route path="/traces/:id">
@@ -77,25 +82,33 @@ export function App() {
   )
 }
 
+function isCurrent(path: string, location: string): boolean {
+  if (path === '/') return location === '/' || location.startsWith('/services/') || location === '/deployments'
+  return location === path || location.startsWith(`${path}/`)
+}
+
 function Bar({ onHelp }: { onHelp: () => void }) {
   const [location] = useLocation()
   const [range, setRange] = useRange()
   const href = useHref()
   const alerts = useLive('alerts').data?.alerts ?? []
   const firing = alerts.filter((a) => a.state === 'firing').length
+  const nav = useRef<HTMLElement>(null)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: on narrow screens the pages scroll sideways
+  useEffect(() => {
+    const current = nav.current?.querySelector<HTMLElement>('[aria-current]')
+    if (nav.current && current)
+      nav.current.scrollLeft = current.offsetLeft + current.offsetWidth - nav.current.offsetLeft - nav.current.clientWidth
+  }, [location])
   return (
     <header className="bar">
       <Link href={href('/')} className="brand">
         <img src="/favicon.svg" alt="" width="20" height="20" />
         WatchingCat
       </Link>
-      <nav aria-label="Pages">
+      <nav aria-label="Pages" ref={nav}>
         {pages.map((p) => (
-          <Link
-            key={p.path}
-            href={href(p.path)}
-            aria-current={location === p.path || location.startsWith(p.path === '/' ? '/services/' : `${p.path}/`) ? 'page' : undefined}
-          >
+          <Link key={p.path} href={href(p.path)} aria-current={isCurrent(p.path, location) ? 'page' : undefined}>
             {p.label}
             {p.path === '/alerts' && firing > 0 && (
               <span className="badge">
@@ -239,6 +252,7 @@ const keys: [string[], string][] = [
   [['k'], 'row before'],
   [['Enter'], 'open the row'],
   [['g', 's'], 'services'],
+  [['g', 'd'], 'deployments'],
   [['g', 'm'], 'map'],
   [['g', 't'], 'traces'],
   [['g', 'l'], 'logs'],

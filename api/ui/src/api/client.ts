@@ -27,16 +27,26 @@ export function pathWith(path: string, query: Query = {}): string {
   return s ? `${path}?${s}` : path
 }
 
-export async function getJSON<T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> {
+export function getJSON<T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> {
+  return ask<T>(pathWith(path, query), { signal: signal ?? null })
+}
+
+/** Asks for something to be done. An answer without content is undefined. */
+export function sendJSON<T>(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> {
+  if (body === undefined) return ask<T>(path, { method })
+  return ask<T>(path, { method, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } })
+}
+
+async function ask<T>(url: string, init: RequestInit): Promise<T> {
   let res: Response
   try {
-    res = await fetch(pathWith(path, query), { signal: signal ?? null, headers: { Accept: 'application/json' } })
+    res = await fetch(url, { ...init, headers: { Accept: 'application/json', ...init.headers } })
   } catch (err) {
     if (err instanceof DOMException && err.name === 'AbortError') throw err
     throw new ApiError(0, 'unreachable', 'WatchingCat does not answer', 'The page keeps trying.')
   }
   syncClock(res.headers.get('Date'))
-  if (res.ok) return (await res.json()) as T
+  if (res.ok) return (res.status === 204 ? undefined : await res.json()) as T
   let problem: Partial<Problem> = {}
   try {
     problem = (await res.json()) as Partial<Problem>

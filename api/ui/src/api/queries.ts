@@ -1,8 +1,8 @@
-import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query'
+import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { serverNow } from '../lib/clock'
 import { type Range, rangeSeconds, rangeStart, type Span, secondsOf, timesOf } from '../lib/range'
 import { useLiveStatus } from '../live/use-live'
-import { getJSON, type Query } from './client'
+import { getJSON, type Query, sendJSON } from './client'
 import type {
   AlertHistory,
   Config,
@@ -15,6 +15,9 @@ import type {
   LogVolume,
   MessagingAnswer,
   OperationList,
+  Replay,
+  ReplayList,
+  ReplayRequest,
   RuleList,
   ServiceMap,
   ServiceMetrics,
@@ -182,6 +185,28 @@ export function useMapDifference(range: Range, earlier: number) {
     refetchInterval: useEvery(10_000),
     placeholderData: keepPreviousData,
     enabled: earlier > 0,
+  })
+}
+
+export function useReplays() {
+  return useQuery({
+    queryKey: ['replays'],
+    queryFn: ({ signal }) => getJSON<ReplayList>('/api/v1/replays', {}, signal),
+    refetchInterval: useEvery(2_000),
+  })
+}
+
+export type ReplayAction = { do: 'start'; request: ReplayRequest } | { do: 'pause' | 'resume' | 'cancel'; id: string }
+
+export function useReplayAction() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: (a: ReplayAction) => {
+      if (a.do === 'start') return sendJSON<Replay>('POST', '/api/v1/replays', a.request)
+      const path = `/api/v1/replays/${encodeURIComponent(a.id)}`
+      return a.do === 'cancel' ? sendJSON<undefined>('DELETE', path) : sendJSON<Replay>('POST', `${path}/${a.do}`)
+    },
+    onSettled: () => queries.invalidateQueries({ queryKey: ['replays'] }),
   })
 }
 

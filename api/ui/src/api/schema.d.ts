@@ -481,6 +481,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/replays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Replays, the newest first. */
+        get: operations["listReplays"];
+        put?: never;
+        /**
+         * Rebuild the views from the topics into a new version, then swap.
+         * @description Reads every view anew from the records from `from` on (without it: all that the topics hold), beside the live views. Without
+         *     `to` it catches up with them; then readers see the new version in one step and the old one is dropped, or kept with `keep`.
+         *     History older than what was read stays with the old version, joined at the edge of a bucket. With `to` the new version
+         *     answers for the whole hours between `from` and `to`, and the live one goes on for the rest.
+         *     `views` says whose past is taken from the new version (default: all). A replay goes on after a restart.
+         */
+        post: operations["startReplay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replays/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the replay. */
+                id: components["parameters"]["replayID"];
+            };
+            cookie?: never;
+        };
+        /** How far a replay is. */
+        get: operations["getReplay"];
+        put?: never;
+        post?: never;
+        /** Cancel a replay and drop what it has read; of one that has ended, drop the version that was kept. */
+        delete: operations["cancelReplay"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replays/{id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the replay. */
+                id: components["parameters"]["replayID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stop a replay; what it has read stays. */
+        post: operations["pauseReplay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replays/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the replay. */
+                id: components["parameters"]["replayID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on with a replay that was paused or has failed. */
+        post: operations["resumeReplay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/config": {
         parameters: {
             query?: never;
@@ -1708,9 +1794,80 @@ export interface components {
              */
             time: string;
         };
+        ReplayRequest: {
+            /** @description Whose past is taken from the new version; empty: all. */
+            views?: string[];
+            /** @description Begin; RFC 3339 or Unix seconds. */
+            from?: string;
+            /** @description End; RFC 3339 or Unix seconds. */
+            to?: string;
+            /** @description Keep the version that is replaced. */
+            keep?: boolean;
+        };
+        ReplayPartition: {
+            topic: string;
+            /** Format: int32 */
+            partition: number;
+            /**
+             * Format: int64
+             * @description Offset where the replay began.
+             */
+            start: number;
+            /**
+             * Format: int64
+             * @description Offset of the next record.
+             */
+            position: number;
+            /**
+             * Format: int64
+             * @description Offset that it has to reach at least.
+             */
+            end: number;
+        };
         Replay: {
             id: string;
-            state: string;
+            /** @enum {string} */
+            state: "running" | "paused" | "swapped" | "canceled" | "failed";
+            /** Format: double */
+            progress: number;
+            /**
+             * Format: double
+             * @description Records a second.
+             */
+            rate: number;
+            /**
+             * Format: double
+             * @description Seconds until it has caught up; null while not known.
+             */
+            eta_s: number | null;
+            /**
+             * Format: int64
+             * @description Records read.
+             */
+            records: number;
+            /** @description It waits because the live views lag. */
+            waiting: boolean;
+            /** @description Whose past is taken from the new version; empty: all. */
+            views: string[];
+            /** Format: date-time */
+            from: string | null;
+            /** Format: date-time */
+            to: string | null;
+            keep: boolean;
+            /**
+             * Format: int64
+             * @description View version that it builds; null until the brokers have said where to begin.
+             */
+            version: number | null;
+            partitions: components["schemas"]["ReplayPartition"][];
+            error: string | null;
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            updated: string;
+        };
+        ReplayList: {
+            replays: components["schemas"]["Replay"][];
         };
         Backend: {
             name: string;
@@ -1840,6 +1997,8 @@ export interface components {
         next: string;
         /** @description Only spans of this kind. */
         kind: "SPAN_KIND_UNSPECIFIED" | "SPAN_KIND_INTERNAL" | "SPAN_KIND_SERVER" | "SPAN_KIND_CLIENT" | "SPAN_KIND_PRODUCER" | "SPAN_KIND_CONSUMER";
+        /** @description Id of the replay. */
+        replayID: string;
         /** @description Name of the service. */
         serviceName: string;
         /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
@@ -2694,6 +2853,146 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PipelineAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listReplays: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The replays. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    startReplay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ReplayRequest"];
+            };
+        };
+        responses: {
+            /** @description The replay has begun. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replay"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getReplay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the replay. */
+                id: components["parameters"]["replayID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The replay. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replay"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    cancelReplay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the replay. */
+                id: components["parameters"]["replayID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The replay is canceled. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    pauseReplay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the replay. */
+                id: components["parameters"]["replayID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The replay. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replay"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    resumeReplay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the replay. */
+                id: components["parameters"]["replayID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The replay. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replay"];
                 };
             };
             default: components["responses"]["Problem"];

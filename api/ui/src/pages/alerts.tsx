@@ -1,12 +1,13 @@
 import { useMemo } from 'react'
-import { useAlertHistory, useConfig, useRules } from '../api/queries'
+import { Link } from 'wouter'
+import { useAlertHistory, useRules } from '../api/queries'
 import type { Alert, Rule, Transition } from '../api/types'
 import { Ago, Labels, Problem, Section, ServiceLink, Since, Status, Waiting } from '../components/bits'
 import { FilterBox } from '../components/filter'
 import { type Column, Table } from '../components/table'
 import { alertValue, duration, millis } from '../lib/format'
 import { byUrgency, type Health, serviceOf, summaryOf } from '../lib/health'
-import { external, useParam } from '../lib/url'
+import { tracePath, useHref, useParam } from '../lib/url'
 import { useLive } from '../live/use-live'
 
 const named = ['alertname']
@@ -192,7 +193,7 @@ export default function AlertsPage() {
 
 function ActiveAlert({ alert }: { alert: Alert }) {
   const service = serviceOf(alert)
-  const jaeger = useConfig().data?.links.jaeger
+  const href = useHref()
   const { summary: _summary, description, runbook_url, ...others } = alert.annotations
   return (
     <li className={`alert strip-${alert.state}`} data-row>
@@ -220,7 +221,7 @@ function ActiveAlert({ alert }: { alert: Alert }) {
           <ul className="traces" aria-label="Traces from its last minutes">
             {alert.evidence.traces.map((t) => (
               <li key={t.trace_id + t.span_id}>
-                {jaeger ? <a href={external(jaeger, `/trace/${t.trace_id}`)}>{t.trace_id.slice(0, 16)}</a> : <code>{t.trace_id}</code>}
+                <Link href={href(tracePath(t.trace_id), { span: t.span_id })}>{t.trace_id.slice(0, 16)}</Link>
                 <span>{t.operation}</span>
                 <span className={t.status === 'STATUS_CODE_ERROR' ? 'bad' : 'dim'}>
                   {t.status.replace('STATUS_CODE_', '').toLowerCase()}

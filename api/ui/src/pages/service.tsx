@@ -1,10 +1,11 @@
 import { useMemo } from 'react'
 import { Link } from 'wouter'
 import type { ApiError } from '../api/client'
-import { useConfig, useOperations, useServiceMetrics } from '../api/queries'
+import { useConfig, useDeployments, useOperations, useServiceMetrics } from '../api/queries'
 import type { Alert, Edge, Operation, Service, ServiceMetrics } from '../api/types'
-import { Chart, type Line } from '../chart/chart'
+import { Chart, type Line, type Mark } from '../chart/chart'
 import { Ago, Problem, Section, Since, Status, Waiting } from '../components/bits'
+import { CallsOf, Deployments, isChange } from '../components/calls'
 import { ConnectionType, EdgeEnd, Failed, ServiceNames, useServiceNames, virtualEnd } from '../components/edge'
 import { type Column, Table } from '../components/table'
 import { count, millis, none, percent, rate, spanKind } from '../lib/format'
@@ -14,6 +15,9 @@ import { external, serviceOfPath, useHref, useParam, useRange } from '../lib/url
 import { useLive } from '../live/use-live'
 import { edgeKey } from '../live/views'
 
+/** Versions first seen in the last 30 days are told. */
+const deploymentsOf = 30 * 86_400
+
 export default function ServicePage() {
   const name = serviceOfPath(window.location.pathname)
   const [range] = useRange()
@@ -22,7 +26,15 @@ export default function ServicePage() {
   const alerts = useLive('alerts').data?.alerts.filter((a) => serviceOf(a) === name) ?? []
   const operations = useOperations(name, range)
   const service = live.data?.services[0]
+  const deployments = useDeployments(name, deploymentsOf, 20)
   const unknown = operations.error as ApiError | null
+  const marks = useMemo(
+    () =>
+      deployments.data?.deployments.flatMap((d): Mark[] =>
+        isChange(d) && d.first_seen ? [{ time: Date.parse(d.first_seen) / 1000, label: d.version }] : [],
+      ) ?? [],
+    [deployments.data],
+  )
   return (
     <>
       <Head name={name} service={service} alerts={alerts} upTo={live.data?.meta.up_to ?? null} />
@@ -43,9 +55,11 @@ export default function ServicePage() {
         <Problem error={unknown} />
       ) : (
         <>
-          <Charts name={name} op={op} range={range} clear={() => setOp('', false)} />
+          <Charts name={name} op={op} range={range} marks={marks} clear={() => setOp('', false)} />
           <Operations query={operations} op={op} choose={(o) => setOp(o === op ? '' : o, false)} service={name} />
           <Neighbours name={name} range={range} />
+          <CallsOf service={name} range={range} />
+          <Deployments query={deployments} service={name} empty="No version of it is known: its spans have no service.version." />
         </>
       )}
     </>
@@ -76,6 +90,9 @@ function Head({ name, service, alerts, upTo }: { name: string; service: Service 
           last seen <Ago time={service?.last_seen} />
         </span>
         <span className="links">
+          <Link href={href('/traces', { service: name })}>Traces</Link>
+          <Link href={href('/logs', { service: name })}>Logs</Link>
+          <Link href={href('/errors', { service: name })}>Errors</Link>
           {links?.jaeger && <a href={external(links.jaeger, '/search', { service: name })}>Traces in Jaeger</a>}
           {links?.prometheus && (
             <a
@@ -113,7 +130,7 @@ function kuery(service: string): string {
   return encodeURIComponent(`'${text.replace(/[!']/g, (c) => `!${c}`)}'`)
 }
 
-function Charts({ name, op, range, clear }: { name: string; op: string; range: Range; clear: () => void }) {
+function Charts({ name, op, range, marks, clear }: { name: string; op: string; range: Range; marks: Mark[]; clear: () => void }) {
   const metrics = useServiceMetrics(name, op, range)
   const charts = useMemo(() => (metrics.data ? chartsOf(metrics.data, range) : undefined), [metrics.data, range])
   return (
@@ -138,9 +155,9 @@ function Charts({ name, op, range, clear }: { name: string; op: string; range: R
         </div>
       ) : (
         <div className="charts">
-          <Chart title="Rate" unit="spans/s" format={rate} {...charts} lines={charts.rate} />
-          <Chart title="Errors" unit="%" format={(v) => percent(v / 100)} {...charts} lines={charts.errors} />
-          <Chart title="Duration" unit="ms" format={millis} {...charts} lines={charts.latency} />
+          <Chart title="Rate" unit="spans/s" format={rate} {...charts} lines={charts.rate} marks={marks} />
+          <Chart title="Errors" unit="%" format={(v) => percent(v / 100)} {...charts} lines={charts.errors} marks={marks} />
+          <Chart title="Duration" unit="ms" format={millis} {...charts} lines={charts.latency} marks={marks} />
         </div>
       )}
     </Section>
@@ -184,7 +201,7 @@ function Operations({
   choose: (op: string) => void
   service: string
 }) {
-  const jaeger = useConfig().data?.links.jaeger
+  const href = useHref()
   const columns = useMemo<Column<Operation>[]>(
     () => [
       {
@@ -218,18 +235,18 @@ function Operations({
       { id: 'p95', label: 'p95', unit: 'ms', numeric: true, sort: (o) => o.p95_ms, cell: (o) => millis(o.p95_ms) },
       { id: 'p99', label: 'p99', unit: 'ms', numeric: true, wide: true, sort: (o) => o.p99_ms, cell: (o) => millis(o.p99_ms) },
       { id: 'calls', label: 'Calls', numeric: true, wide: true, sort: (o) => o.calls, cell: (o) => count(o.calls) },
-      ...(jaeger
-        ? [
-            {
-              id: 'traces',
-              label: 'Traces',
-              wide: true,
-              cell: (o: Operation) => <a href={external(jaeger, '/search', { service, operation: o.name })}>Jaeger</a>,
-            },
-          ]
-        : []),
+      {
+        id: 'traces',
+        label: 'Traces',
+        wide: true,
+        cell: (o) => (
+          <Link href={href('/traces', { service, operation: o.name })} aria-label={`Traces with ${o.name}`}>
+            traces
+          </Link>
+        ),
+      },
     ],
-    [choose, jaeger, service],
+    [choose, href, service],
   )
   return (
     <Section title="Operations" note={query.data && `${query.data.total}`}>

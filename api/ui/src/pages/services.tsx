@@ -134,6 +134,9 @@ export function ServicesPage() {
         <span className="note">
           {live.data && (rows.length === all.length ? `${all.length} services` : `${rows.length} of ${all.length} services`)}
         </span>
+        <Link href={href('/deployments')} className="end">
+          Deployments
+        </Link>
       </div>
       {live.data === undefined ? (
         <Waiting what="services" error={live.error} />
