@@ -19,6 +19,7 @@ import { count, millis, percent } from '../lib/format'
 import { failing } from '../lib/health'
 import { servicePath, useHref } from '../lib/url'
 import { edgeKey } from '../live/views'
+import { type Kind, kindOf, wordsOf } from './difference'
 import { type GraphLine, type GraphNode, graphOf } from './graph'
 import { nodeHeight, nodeWidth, type Positions, type Topology } from './layout'
 
@@ -53,8 +54,8 @@ const NodeBox = memo(function NodeBox({ data }: NodeProps<ServiceNode>) {
 const nodeTypes = { service: NodeBox }
 
 /** The map as a drawing. It is laid out again only when nodes or edges come or go; what is counted changes lines alone. */
-export default function Drawing(props: { nodes: MapNode[]; edges: Edge[] }) {
-  const { nodes, edges } = useThrottledValue(props, 1_000) // lines need not follow each commit
+export default function Drawing(props: { nodes: MapNode[]; edges: Edge[]; compare?: boolean }) {
+  const { nodes, edges, compare = false } = useThrottledValue(props, 1_000) // lines need not follow each commit
   const href = useHref()
   const scheme = useComputedColorScheme('light')
   const [over, setOver] = useState<string | null>(null)
@@ -92,32 +93,30 @@ export default function Drawing(props: { nodes: MapNode[]; edges: Edge[] }) {
 
   const flowEdges = useMemo(() => {
     const css = getComputedStyle(document.querySelector(`[data-mantine-color-scheme=${scheme}]`) ?? document.documentElement)
-    const color = (bad: boolean) => css.getPropertyValue(bad ? '--c-error' : '--edge').trim()
+    const color = (name: string) => css.getPropertyValue(name).trim()
     return lines.map(({ edge: e, from, to }): FlowEdge => {
       const share = e.calls === 0 ? 0 : e.failed / e.calls
-      const bad = failing(share)
+      const kind = compare ? kindOf(e) : undefined
+      const bad = kind === undefined && failing(share)
       const far = over !== null && from !== over && to !== over
       const named = over !== null && !far
+      const stroke = color(kind === undefined ? (bad ? '--c-error' : '--edge') : kindColors[kind])
       return {
         id: edgeKey(e),
         source: from,
         target: to,
         style: {
-          stroke: color(bad),
-          strokeWidth: Math.min(4, 1 + Math.log10(1 + e.calls) / 2),
-          opacity: far ? 0.12 : 1,
-          ...(bad ? { strokeDasharray: '6 3' } : {}),
+          stroke,
+          strokeWidth: kind && kind !== 'same' ? 2.5 : Math.min(4, 1 + Math.log10(1 + e.calls) / 2),
+          opacity: far ? 0.12 : kind === 'same' && !named ? 0.4 : 1,
+          ...(bad || kind === 'gone' ? { strokeDasharray: '6 3' } : {}),
         },
-        markerEnd: { type: MarkerType.ArrowClosed, width: 12, height: 12, color: color(bad), markerUnits: 'userSpaceOnUse' },
-        label: named
-          ? `${count(e.calls)} · p95 ${millis(e.server_p95_ms || e.client_p95_ms)} ms`
-          : bad
-            ? `${percent(share)} % failed`
-            : undefined,
-        zIndex: bad || named ? 1 : 0,
+        markerEnd: { type: MarkerType.ArrowClosed, width: 12, height: 12, color: stroke, markerUnits: 'userSpaceOnUse' },
+        label: labelOf(e, kind, named, bad, share),
+        zIndex: bad || named || (kind !== undefined && kind !== 'same') ? 1 : 0,
       }
     })
-  }, [lines, over, scheme])
+  }, [lines, over, scheme, compare])
 
   if (tooMany) {
     return (
@@ -155,6 +154,21 @@ export default function Drawing(props: { nodes: MapNode[]; edges: Edge[] }) {
       )}
     </section>
   )
+}
+
+const kindColors: Record<Kind, string> = { added: '--c-green', gone: '--dim', changed: '--c-orange', same: '--edge' }
+
+/** One change is written beside its edge, failures before latency; changes of the rate are many. All are read on hover. */
+function labelOf(e: Edge, kind: Kind | undefined, named: boolean, bad: boolean, share: number): string | undefined {
+  if (kind === undefined || (kind === 'same' && named)) {
+    return named
+      ? `${count(e.calls)} · p95 ${millis(e.server_p95_ms || e.client_p95_ms)} ms`
+      : bad
+        ? `${percent(share)} % failed`
+        : undefined
+  }
+  const words = wordsOf(e)
+  return named ? words.join(', ') : words.find((w) => !w.startsWith('rate'))
 }
 
 /** Positions of the newest topology that the worker has laid out; those before are kept while it works. */

@@ -1,14 +1,16 @@
 import { useMediaQuery } from '@mantine/hooks'
 import { lazy, Suspense, useMemo } from 'react'
-import type { Edge } from '../api/types'
-import { Section, Waiting } from '../components/bits'
+import { useMapDifference } from '../api/queries'
+import type { Edge, EdgeChange } from '../api/types'
+import { MetaWarnings, Problem, Section, Waiting } from '../components/bits'
 import { ConnectionType, EdgeEnd, Failed, ServiceNames, useServiceNames } from '../components/edge'
 import { FilterBox } from '../components/filter'
 import { type Column, Table } from '../components/table'
-import { count, exact, millis } from '../lib/format'
+import { count, exact, millis, none, percent, rate } from '../lib/format'
 import { useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 import { edgeKey } from '../live/views'
+import { type Comparison, comparisons, earlierBy, type Kind, kindOf, kinds, wordsOf, worse } from '../map/difference'
 
 const Drawing = lazy(() => import('../map/drawing'))
 
@@ -37,22 +39,112 @@ const columns: Column<Edge>[] = [
   { id: 'sp95', label: 'Server p95', unit: 'ms', numeric: true, sort: (e) => e.server_p95_ms, cell: (e) => millis(e.server_p95_ms) },
 ]
 
+const kindWords: Record<Kind, string> = { added: 'added', gone: 'gone', changed: 'changed', same: 'as before' }
+
+function KindMark({ kind, word }: { kind: Kind; word?: string }) {
+  return (
+    <span className={`kind kind-${kind}`}>
+      <svg width="18" height="8" viewBox="0 0 18 8" aria-hidden="true">
+        <path d="M0 4h18" strokeDasharray={kind === 'gone' ? '4 3' : undefined} />
+      </svg>
+      {word ?? kindWords[kind]}
+    </span>
+  )
+}
+
+type Counts = EdgeChange['before']
+
+/** A number before and now, told loudly when it is what changed. */
+function Shift({ edge, what, show }: { edge: Edge; what: 'rate' | 'errors' | 'latency'; show: (c: Counts) => string }) {
+  const { before, now } = edge.change ?? {}
+  const kind = kindOf(edge)
+  const changed = edge.change?.what.includes(what)
+  return (
+    <span className={changed ? (what !== 'rate' && worse(edge) ? 'shift bad' : 'shift changed') : 'shift dim'}>
+      {before === undefined || kind === 'added' ? none : show(before)}
+      <span className="hidden"> to </span>
+      <span aria-hidden="true"> → </span>
+      {now === undefined || kind === 'gone' ? none : show(now)}
+    </span>
+  )
+}
+
+const differenceColumns: Column<Edge>[] = [
+  {
+    id: 'kind',
+    label: 'Difference',
+    wide: true,
+    className: 'c-kind',
+    sort: (e) => kinds.indexOf(kindOf(e)) * 2 - (worse(e) ? 1 : 0),
+    cell: (e) => <KindMark kind={kindOf(e)} />,
+  },
+  { id: 'client', label: 'Client', className: 'c-end', sort: (e) => e.client, cell: (e) => <EdgeEnd edge={e} end="client" row /> },
+  { id: 'server', label: 'Server', className: 'c-end', sort: (e) => e.server, cell: (e) => <EdgeEnd edge={e} end="server" /> },
+  { id: 'type', label: 'Type', wide: true, sort: (e) => e.connection_type, cell: (e) => <ConnectionType type={e.connection_type} /> },
+  {
+    id: 'rate',
+    label: 'Rate',
+    unit: '/s',
+    numeric: true,
+    wide: true,
+    sort: (e) => Math.abs((e.change?.now?.rate ?? 0) - (e.change?.before.rate ?? 0)),
+    cell: (e) => <Shift edge={e} what="rate" show={(c) => rate(c.rate)} />,
+  },
+  {
+    id: 'errors',
+    label: 'Failed',
+    unit: '%',
+    numeric: true,
+    wide: true,
+    sort: (e) => (e.change?.now?.error_rate ?? 0) - (e.change?.before.error_rate ?? 0),
+    cell: (e) => <Shift edge={e} what="errors" show={(c) => (c.calls === 0 ? none : percent(c.error_rate))} />,
+  },
+  {
+    id: 'p95',
+    label: 'p95',
+    unit: 'ms',
+    numeric: true,
+    wide: true,
+    sort: (e) => (e.change?.now?.p95_ms ?? 0) - (e.change?.before.p95_ms ?? 0),
+    cell: (e) => <Shift edge={e} what="latency" show={(c) => millis(c.p95_ms)} />,
+  },
+  {
+    id: 'what',
+    label: 'Difference',
+    className: 'c-what narrow',
+    cell: (e) => (
+      <span className={worse(e) ? 'bad' : kindOf(e) === 'same' ? 'dim' : undefined}>{wordsOf(e).join(', ') || kindWords.same}</span>
+    ),
+  },
+]
+
 export default function MapPage() {
   const [range] = useRange()
   const [filter, setFilter] = useParam('q')
   const [only, setOnly] = useParam('only')
+  const [compare, setCompare] = useParam('compare')
+  const [changed, setChanged] = useParam('changed')
   const roomy = useMediaQuery('(min-width: 700px)', true, { getInitialValueInEffect: false })
+  const earlier = earlierBy(compare, range)
   const live = useLive('servicemap', { range })
-  const map = live.data
+  const difference = useMapDifference(range, earlier)
+  const map = earlier > 0 ? difference.data : live.data
   const names = useServiceNames(map?.nodes)
   const edges = useMemo(() => {
     const words = filter.toLowerCase().split(/\s+/).filter(Boolean)
     return map?.edges.filter((e) => {
       const text = `${e.client} ${e.server}`.toLowerCase()
-      return (only !== 'failing' || e.failed > 0) && words.every((w) => text.includes(w))
+      if (only === 'failing' && e.failed === 0) return false
+      if (earlier > 0 && changed === '1' && kindOf(e) === 'same') return false
+      return words.every((w) => text.includes(w))
     })
-  }, [map?.edges, filter, only])
-  if (map === undefined || edges === undefined) return <Waiting what="the map" error={live.error} />
+  }, [map?.edges, filter, only, earlier, changed])
+  const present = useMemo(() => edges?.filter((e) => kindOf(e) !== 'gone'), [edges])
+  const comparisonWords: Record<Comparison, string> = {
+    before: `the ${range} before`,
+    hour: `the same ${range} an hour before`,
+    day: `the same ${range} a day before`,
+  }
   return (
     <ServiceNames value={names}>
       <h1 className="hidden">Service map</h1>
@@ -62,38 +154,100 @@ export default function MapPage() {
           <input type="checkbox" checked={only === 'failing'} onChange={(e) => setOnly(e.target.checked ? 'failing' : '')} />
           only failing
         </label>
-        <span className="note">
-          {edges.length === map.edges.length ? '' : `${edges.length} of `}
-          {map.edges.length} edges, {map.nodes.length} nodes
-        </span>
+        <label className="check compare">
+          compare with
+          <select value={earlier > 0 ? compare : ''} onChange={(e) => setCompare(e.target.value, false)}>
+            <option value="">nothing</option>
+            {comparisons
+              .filter((c) => earlierBy(c, range) > 0 && (c === 'before' || earlierBy(c, range) !== earlierBy('before', range)))
+              .map((c) => (
+                <option key={c} value={c}>
+                  {comparisonWords[c]}
+                </option>
+              ))}
+          </select>
+        </label>
+        {earlier > 0 && (
+          <label className="check">
+            <input type="checkbox" checked={changed === '1'} onChange={(e) => setChanged(e.target.checked ? '1' : '')} />
+            only changed
+          </label>
+        )}
+        {map && edges && (
+          <span className="note">
+            {edges.length === map.edges.length ? '' : `${edges.length} of `}
+            {map.edges.length} edges, {map.nodes.length} nodes
+          </span>
+        )}
       </div>
-      {roomy && (
-        <Suspense fallback={<div className="drawing" />}>
-          <Drawing edges={edges} nodes={map.nodes} />
-        </Suspense>
-      )}
-      <Section title="Edges" note="who called whom in the range">
-        <Table
-          label="Edges"
-          rows={edges}
-          columns={columns}
-          rowKey={edgeKey}
-          sort="client"
-          empty={map.edges.length > 0 ? 'No edge matches the filter.' : 'No calls in this range yet.'}
-        />
-      </Section>
-      {map.unpaired.length > 0 && (
-        <Section title="Spans without an edge">
-          <dl className="facts">
-            {map.unpaired.map((u) => (
-              <div key={u.reason}>
-                <dt>{u.reason.replaceAll('_', ' ')}</dt>
-                <dd title={exact(u.count)}>{count(u.count)}</dd>
-              </div>
-            ))}
-          </dl>
-        </Section>
+      {earlier > 0 && difference.error && map && <Problem error={difference.error} />}
+      {map === undefined || edges === undefined || present === undefined ? (
+        <Waiting what="the map" error={earlier > 0 ? difference.error : live.error} />
+      ) : (
+        <>
+          {earlier > 0 && <MetaWarnings meta={map.meta} />}
+          {earlier > 0 && <Legend edges={map.edges} />}
+          {roomy && (
+            <Suspense fallback={<div className="drawing" />}>
+              <Drawing edges={edges} nodes={map.nodes} compare={earlier > 0} />
+            </Suspense>
+          )}
+          {earlier > 0 && (
+            <Section title="Differences" note={`${comparisonWords[compare as Comparison]} and now; beyond noise`}>
+              <Table
+                label="Differences"
+                rows={edges}
+                columns={differenceColumns}
+                rowKey={edgeKey}
+                sort="kind"
+                param="ds"
+                empty={
+                  changed === '1' && map.edges.every((e) => kindOf(e) === 'same')
+                    ? 'Nothing has changed beyond noise.'
+                    : 'No edge matches the filter.'
+                }
+              />
+            </Section>
+          )}
+          <Section title="Edges" note="who called whom in the range">
+            <Table
+              label="Edges"
+              rows={present}
+              columns={columns}
+              rowKey={edgeKey}
+              sort="client"
+              empty={map.edges.length > 0 ? 'No edge matches the filter.' : 'No calls in this range yet.'}
+            />
+          </Section>
+          {map.unpaired.length > 0 && (
+            <Section title="Spans without an edge">
+              <dl className="facts">
+                {map.unpaired.map((u) => (
+                  <div key={u.reason}>
+                    <dt>{u.reason.replaceAll('_', ' ')}</dt>
+                    <dd title={exact(u.count)}>{count(u.count)}</dd>
+                  </div>
+                ))}
+              </dl>
+            </Section>
+          )}
+        </>
       )}
     </ServiceNames>
+  )
+}
+
+function Legend({ edges }: { edges: Edge[] }) {
+  if (edges.length > 0 && edges.every((e) => kindOf(e) === 'added')) {
+    return <p className="said">No call was counted in the time compared with, so every edge is new.</p>
+  }
+  return (
+    <ul className="kinds" aria-label="How many edges differ">
+      {kinds.map((k) => (
+        <li key={k}>
+          <KindMark kind={k} word={`${edges.filter((e) => kindOf(e) === k).length} ${kindWords[k]}`} />
+        </li>
+      ))}
+    </ul>
   )
 }
