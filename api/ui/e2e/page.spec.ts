@@ -177,7 +177,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
     for (const [path, wait] of [
       ['/', '[data-row]'],
       ['/services/checkout', '[data-row]'],
+      ['/deployments', '[data-row]'],
       ['/map', '.react-flow__node'],
+      ['/map?compare=before', '[data-row]'],
       ['/traces', '[data-row]'],
       ['/logs', '[data-row]'],
       ['/logs?view=patterns', '[data-row]'],
@@ -199,7 +201,19 @@ for (const colorScheme of ['light', 'dark'] as const) {
 
 test('a narrow screen does not scroll sideways', async ({ page }) => {
   await page.setViewportSize({ width: 390, height: 844 })
-  for (const path of ['/', '/services/checkout', '/map', '/traces', '/logs', '/logs?view=patterns', '/errors', '/alerts', '/pipeline']) {
+  for (const path of [
+    '/',
+    '/services/checkout',
+    '/deployments',
+    '/map',
+    '/map?compare=before',
+    '/traces',
+    '/logs',
+    '/logs?view=patterns',
+    '/errors',
+    '/alerts',
+    '/pipeline',
+  ]) {
     await page.goto(path)
     await page.locator('[data-row]').first().waitFor()
     expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)

@@ -130,3 +130,150 @@ test('exceptions are groups that lead to traces', async ({ page }) => {
   await page.goto('/errors?type=NoSuchError')
   await expect(page.getByText('No exception of this range matches the filter.')).toBeVisible()
 })
+
+test('a service leads to its traces, logs, errors, calls and versions', async ({ page }) => {
+  await page.goto('/services/checkout')
+  await expect(rows(page, 'Database calls').first()).toContainText('postgresql')
+  await expect(rows(page, 'Messaging').first()).toContainText('orders')
+  await expect.poll(() => rows(page, 'Messages').count()).toBe(3)
+  await expect(rows(page, 'Deployments').first()).toContainText(/\d+\.\d+\.\d+/)
+  await page.getByRole('link', { name: 'Traces with PlaceOrder' }).click()
+  await expect(page).toHaveURL(/\/traces\?service=checkout&operation=PlaceOrder$/)
+  await expect(rows(page, 'Traces').first()).toContainText('checkout')
+  await page.goto('/services/payment?range=5m')
+  await expect(rows(page, 'External calls').first()).toContainText('api.bank.example')
+  await page.getByRole('link', { name: 'Logs', exact: true }).last().click()
+  await expect(page).toHaveURL(/\/logs\?service=payment&range=5m$/)
+  await page.goBack()
+  await page.getByRole('link', { name: 'Errors', exact: true }).last().click()
+  await expect(page).toHaveURL(/\/errors\?service=payment&range=5m$/)
+})
+
+test('deployments of all services are listed', async ({ page }) => {
+  await page.goto('/?range=1h')
+  await page.getByRole('link', { name: 'Deployments' }).click()
+  await expect(page).toHaveURL(/\/deployments\?range=1h$/)
+  await expect.poll(() => rows(page, 'Deployments').count()).toBeGreaterThan(10)
+})
+
+test('the map tells what differs from the time before', async ({ page }) => {
+  const red = (calls: number, error_rate: number, p95_ms: number) => ({
+    calls,
+    failed: calls * error_rate,
+    rate: calls / 900,
+    error_rate,
+    p95_ms,
+    p95_low_ms: p95_ms * 0.9,
+    p95_high_ms: p95_ms * 1.1,
+  })
+  const edge = (client: string, server: string, change: object) => ({
+    client,
+    server,
+    connection_type: '',
+    calls: 900,
+    failed: 0,
+    client_p95_ms: 10,
+    server_p95_ms: 10,
+    change,
+  })
+  const asked: URL[] = []
+  await page.route('**/api/v1/servicemap?*compare_start*', async (route) => {
+    asked.push(new URL(route.request().url()))
+    const service = (name: string) => ({ name, type: 'service' })
+    await route.fulfill({
+      json: {
+        nodes: ['shop', 'bank', 'mail', 'fax', 'stock'].map(service),
+        edges: [
+          edge('shop', 'bank', { what: ['errors', 'latency'], before: red(900, 0, 40), now: red(900, 0.12, 900) }),
+          edge('shop', 'mail', { what: ['added'], before: red(0, 0, 0), now: red(900, 0, 10) }),
+          edge('shop', 'fax', { what: ['gone'], before: red(90, 0, 10), now: red(0, 0, 0) }),
+          edge('shop', 'stock', { what: [], before: red(900, 0, 10), now: red(901, 0, 10) }),
+        ],
+        unpaired: [],
+        meta: { source: 'view', since: null, up_to: null, lag_ms: 0, partial: false, warnings: [], view_version: 0 },
+      },
+    })
+  })
+  await page.goto('/map')
+  await page.getByLabel('compare with').selectOption('before')
+  await expect(page).toHaveURL(/compare=before/)
+  const differences = rows(page, 'Differences')
+  await expect(differences).toHaveCount(4)
+  const of = (name: string) => differences.filter({ has: page.getByRole('link', { name, exact: true }) })
+  await expect(of('bank')).toContainText('changed')
+  await expect(of('bank')).toContainText('0 to → 12.0')
+  await expect(of('bank')).toContainText('40.0 to → 900')
+  await expect(of('mail')).toContainText('added')
+  await expect(of('fax')).toContainText('gone')
+  await expect(of('stock')).toContainText('as before')
+  await expect(page.getByRole('list', { name: 'How many edges differ' })).toContainText('1 added')
+  await expect(page.locator('.react-flow__node')).toHaveCount(5)
+  await expect(rows(page, 'Edges')).toHaveCount(3)
+  await page.getByLabel('only changed').check()
+  await expect(differences).toHaveCount(3)
+  const { searchParams: q } = asked[0] as URL
+  expect(Number(q.get('compare_end'))).toBe(Number(q.get('start')))
+  expect(Number(q.get('compare_start'))).toBe(Number(q.get('start')) - 900)
+  await page.getByLabel('compare with').selectOption('')
+  await expect(differences).toHaveCount(0)
+})
+
+test('the demo answers what differs', async ({ page }) => {
+  await page.goto('/map?compare=before&range=5m')
+  await expect.poll(() => rows(page, 'Differences').count()).toBeGreaterThan(20)
+})
+
+test('replays are paused, resumed and canceled', async ({ page }) => {
+  const replay = {
+    id: 'r1',
+    state: 'running',
+    progress: 0.42,
+    rate: 1234,
+    eta_s: 95,
+    records: 500_000,
+    waiting: false,
+    views: [],
+    from: null,
+    to: null,
+    keep: false,
+    version: 2,
+    partitions: [{ topic: 'otlp_spans', partition: 0, start: 0, position: 42, end: 100 }],
+    error: null,
+    created: new Date().toISOString(),
+    updated: new Date().toISOString(),
+  }
+  const done: string[] = []
+  await page.route('**/api/v1/replays', (route) => route.fulfill({ json: { replays: [replay] } }))
+  await page.route('**/api/v1/replays/r1**', (route) => {
+    const action = `${route.request().method()} ${new URL(route.request().url()).pathname.split('/').at(-1)}`
+    done.push(action)
+    replay.state = action.endsWith('pause') ? 'paused' : action.endsWith('resume') ? 'running' : 'canceled'
+    return action.startsWith('DELETE') ? route.fulfill({ status: 204 }) : route.fulfill({ json: replay })
+  })
+  await page.goto('/pipeline')
+  const row = rows(page, 'Replays').first()
+  await expect(row).toContainText('running')
+  await expect(row).toContainText('42')
+  await expect(row).toContainText('2 min')
+  await row.locator('summary').click()
+  await expect(row).toContainText('otlp_spans/0')
+  await row.getByRole('button', { name: 'Pause' }).click()
+  await expect(row).toContainText('paused')
+  await row.getByRole('button', { name: 'Resume' }).click()
+  await expect(row).toContainText('running')
+  await row.getByRole('button', { name: 'Cancel', exact: true }).click()
+  await row.getByRole('button', { name: 'Really cancel' }).click()
+  await expect(row).toContainText('canceled')
+  expect(done).toEqual(['POST pause', 'POST resume', 'DELETE r1'])
+})
+
+test('a replay is started and takes the place of the views', async ({ page }) => {
+  await page.goto('/pipeline')
+  await expect(page.getByText('No replay has been started.')).toBeVisible()
+  await page.getByRole('button', { name: 'Start a replay' }).click()
+  const row = rows(page, 'Replays').first()
+  await expect(row).toContainText('all that the topics hold')
+  await expect(row).toContainText('swapped', { timeout: 45_000 })
+  await page.goto('/')
+  await expect.poll(() => rows(page, 'Services').count()).toBeGreaterThan(10)
+})

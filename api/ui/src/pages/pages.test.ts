@@ -3,6 +3,7 @@ import type { LogVolume } from '../api/types'
 import { dataOf } from '../chart/chart'
 import { sparkOf } from './errors'
 import { volumeOf } from './logs'
+import { etaWords, spanWords } from './replays'
 
 const at = (seconds: number) => new Date(seconds * 1000).toISOString()
 
@@ -54,4 +55,14 @@ test('stacked bars are sums, the highest first', () => {
     [1, null],
     [2, 3],
   ])
+})
+
+test('a replay in words', () => {
+  expect(etaWords({ state: 'running', eta_s: 12 })).toBe('12 s')
+  expect(etaWords({ state: 'running', eta_s: 0.2 })).toBe('1.0 s')
+  expect(etaWords({ state: 'running', eta_s: null })).toBe('–')
+  expect(etaWords({ state: 'paused', eta_s: 12 })).toBe('–')
+  expect(spanWords({ from: null, to: null, views: [] })).toBe('all that the topics hold')
+  expect(spanWords({ from: null, to: null, views: ['red'] })).toBe('red, all that the topics hold')
+  expect(spanWords({ from: at(0), to: null, views: [] })).toMatch(/^\d{4}-\d\d-\d\d .* to now$/)
 })

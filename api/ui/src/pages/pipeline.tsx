@@ -3,9 +3,10 @@ import { Ago, Section, Status, Waiting } from '../components/bits'
 import { type Column, Table } from '../components/table'
 import { bytes, count, duration, exact } from '../lib/format'
 import { useLive } from '../live/use-live'
+import { Replays } from './replays'
 
 const columns: Column<Partition>[] = [
-  { id: 'topic', label: 'Topic', className: 'c-name', sort: (p) => p.topic, cell: (p) => <span className="name">{p.topic}</span> },
+  { id: 'topic', label: 'Topic', className: 'c-main', sort: (p) => p.topic, cell: (p) => <span className="name">{p.topic}</span> },
   { id: 'partition', label: 'Partition', numeric: true, sort: (p) => p.partition, cell: (p) => p.partition },
   {
     id: 'state',
@@ -29,6 +30,7 @@ const columns: Column<Partition>[] = [
     label: 'Watermark',
     title: 'Event time up to which the partition has been read',
     numeric: true,
+    wide: true,
     className: 'c-ago',
     sort: (p) => p.watermark ?? '',
     cell: (p) => <Ago time={p.watermark} />,
@@ -129,18 +131,7 @@ export default function PipelinePage() {
           </dl>
         </Section>
       )}
-      {data.replays.length > 0 && (
-        <Section title="Replays">
-          <dl className="facts">
-            {data.replays.map((r) => (
-              <div key={r.id}>
-                <dt>{r.id}</dt>
-                <dd>{r.state}</dd>
-              </div>
-            ))}
-          </dl>
-        </Section>
-      )}
+      <Replays />
     </>
   )
 }
