@@ -49,6 +49,10 @@ sim: ## SEEDS simulations of the views and of the whole ingest path
 bench: ## what a span costs, beside its peers
 	cd deploy/bench && $(GO) run .
 
+.PHONY: bench-reads
+bench-reads: ## how long questions take on millions of traces while spans come in
+	cd deploy/bench && $(GO) run ./reads
+
 .PHONY: bench-process
 bench-process: integration-servers ## CPU and memory of whole processes that drain one Kafka backlog, beside a Collector
 	cd deploy/bench && $(GO) run ./process
