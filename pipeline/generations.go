@@ -748,7 +748,10 @@ func (g *Generations) askPlaces(ctx context.Context, r *Replay) (parts []ReplayP
 	adm := kadm.NewClient(cl)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	held, err := g.c.KV.Positions(g.layout.Live, g.c.Views.Shard)
+	g.mu.Lock()
+	live := g.layout.Live
+	g.mu.Unlock()
+	held, err := g.c.KV.Positions(live, g.c.Views.Shard)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -931,8 +934,11 @@ func (g *Generations) swap(ctx context.Context, a *replaying, run *runner) (bool
 	if err != nil {
 		return false, err
 	}
+	was := g.sets
+	g.sets = maps.Clone(was) // the old one belongs to a View
 	g.sets[next.Version] = run.Set
 	if a.gone, err = g.show(layout, storage.Commit{Entries: []storage.Entry{entry}}); err != nil {
+		g.sets = was
 		return false, err
 	}
 	*a.replay = next
