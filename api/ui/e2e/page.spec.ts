@@ -219,3 +219,12 @@ test('a narrow screen does not scroll sideways', async ({ page }) => {
     expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
   }
 })
+
+test('no width makes the page scroll sideways', async ({ page }) => {
+  await page.goto('/traces')
+  await page.locator('[data-row]').first().waitFor()
+  for (const width of [480, 700, 861, 1000, 1121, 1200, 1261, 1440]) {
+    await page.setViewportSize({ width, height: 800 })
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth), `${width} px`).toBeLessThanOrEqual(0)
+  }
+})
