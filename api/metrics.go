@@ -112,7 +112,11 @@ func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRe
 	if err != nil {
 		return nil, err
 	}
-	defer querier.Close()
+	defer func() {
+		if err := querier.Close(); err != nil {
+			s.cfg.Logger.Debug().Err(err).Msg("closing a querier failed")
+		}
+	}()
 	list, warnings, err := labelsOf(ctx, querier, q.Params.Name, ms)
 	if err != nil {
 		return nil, err

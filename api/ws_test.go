@@ -433,7 +433,7 @@ func TestLogTail(t *testing.T) {
 		for lines.Scan() {
 		}
 		require.NoError(t, <-ended)
-		w := b.do(http.MethodGet, "/api/v1/logs/tail?sevice=cart", "")
+		w := b.do(http.MethodGet, "/api/v1/logs/tail?colour=cart", "")
 		require.Equal(t, http.StatusBadRequest, w.Code)
 	})
 }

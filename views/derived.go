@@ -60,7 +60,7 @@ func (a *Accumulator) tallyCall(t Table, s *Span, o *observation) {
 
 // tally stages an observation under a.key.
 func (a *Accumulator) tally(t Table, o tallied) {
-	over := false
+	var over bool
 	o.cell, over = a.cur.tables[t].cell(a.set.tables[t].dict, a.key, bucketStart(o.at))
 	if over {
 		a.counts.Overflowed++

@@ -60,9 +60,9 @@ type segment struct {
 }
 
 // cover splits a range into the segments that hold it: what is older than a level's retention comes from the next, whose wider
-// buckets widen the range at its start. With coarse set the inner part of a long range comes from wide buckets too, which are fewer
-// and sum up to the same.
-func (at *sinces) cover(r span, coarse bool) (out []segment) {
+// buckets widen the range at its start. The inner part of a long range comes from buckets up to the widest level that is allowed, which
+// are fewer and sum up to the same.
+func (at *sinces) cover(r span, widest int) (out []segment) {
 	end := r.to
 	for k := 0; k < levels && r.from < end; k++ {
 		from := max(r.from, at[k])
@@ -76,11 +76,7 @@ func (at *sinces) cover(r span, coarse bool) (out []segment) {
 		if from >= end {
 			continue
 		}
-		if coarse {
-			out = append(out, at.inner(k, span{from, end})...)
-		} else {
-			out = append(out, segment{k, span{from, end}})
-		}
+		out = append(out, at.inner(k, span{from, end}, widest)...)
 		end = from
 	}
 	slices.SortFunc(out, func(a, b segment) int { return cmp.Compare(a.from, b.from) })
@@ -88,8 +84,8 @@ func (at *sinces) cover(r span, coarse bool) (out []segment) {
 }
 
 // inner covers a range that level k holds with the widest buckets that fit.
-func (at *sinces) inner(k int, r span) []segment {
-	if k+1 == levels {
+func (at *sinces) inner(k int, r span, widest int) []segment {
+	if k >= widest {
 		return []segment{{k, r}}
 	}
 	w := levelSeconds[k+1]
@@ -97,7 +93,7 @@ func (at *sinces) inner(k int, r span) []segment {
 	if from >= to {
 		return []segment{{k, r}}
 	}
-	out := at.inner(k+1, span{from, to})
+	out := at.inner(k+1, span{from, to}, widest)
 	if r.from < from {
 		out = append(out, segment{k, span{r.from, from}})
 	}

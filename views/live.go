@@ -494,8 +494,8 @@ func selectSpliced[K comparable, T any, P timeline[K, T]](v *View, view string, 
 			line := &lines[j]
 			k := P(line).key()
 			t := by[k]
-			switch {
-			case t == nil:
+			switch t {
+			case nil:
 				if mark != 0 {
 					P(line).setID(mark | P(line).order())
 				}

@@ -281,7 +281,9 @@ func (m *Metrics) watermarks(b *metricBatch, marks []Mark) bool {
 		m.head = max(m.head, k.end)
 	}
 	for p := range b.positions { // only dead letters so far: nothing is known of its time
-		m.marks[p] = m.marks[p]
+		if _, known := m.marks[p]; !known {
+			m.marks[p] = mark{}
+		}
 	}
 	for _, k := range marks {
 		p := partition{k.Topic, k.Partition}

@@ -160,7 +160,8 @@ func (p *pruner) prune(md pmetric.Metrics) pmetric.Metrics {
 
 // metric drops points and reports whether the metric is to be kept and whether it had delta temporality.
 func (p *pruner) metric(m pmetric.Metric) (keep, delta bool) {
-	temporality, left := pmetric.AggregationTemporalityCumulative, 0
+	temporality := pmetric.AggregationTemporalityCumulative
+	var left int
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
 		left = p.numbers(m.Gauge().DataPoints())
@@ -219,7 +220,7 @@ func valueless(e pmetric.ExemplarSlice) {
 // drop counts a point and reports whether it is to be left out.
 func (p *pruner) drop(at pcommon.Timestamp, invalid bool) bool {
 	p.c.Points++
-	reason := ""
+	var reason string
 	switch {
 	case at == 0:
 		reason = DropNoTime

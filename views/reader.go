@@ -62,13 +62,13 @@ func eachStretch(ps []stretch, fn func(s *Set, r span) error) error {
 // sumsOf covers a range for sums: from wide buckets where they fit.
 func (s *Set) sumsOf(r span) []segment {
 	at := s.since()
-	return at.cover(r, true)
+	return at.cover(r, levels-1)
 }
 
 // cellsOf covers a range with the finest buckets that are kept.
 func (s *Set) cellsOf(r span) []segment {
 	at := s.since()
-	return at.cover(r, false)
+	return at.cover(r, 0)
 }
 
 // end is later than every bucket.
@@ -223,21 +223,13 @@ func servicePoints(stretches func(r span) []stretch, service, operation string, 
 }
 
 // stepsOf covers a chart whose steps begin at multiples of width: from the widest buckets that fall into one step each.
-func (s *Set) stepsOf(r span, width int64) (out []segment) {
-	at := s.since()
+func (s *Set) stepsOf(r span, width int64) []segment {
 	k := 0
 	for k+1 < levels && width%levelSeconds[k+1] == 0 {
 		k++
 	}
-	if k == 0 {
-		return at.cover(r, false)
-	}
-	// the last step may be cut short by the end of the range
-	whole := span{r.from, r.to - r.to%levelSeconds[k]}
-	if whole.from < whole.to {
-		out = at.cover(whole, true)
-	}
-	return append(out, at.cover(span{max(whole.to, r.from), r.to}, true)...)
+	at := s.since()
+	return at.cover(r, k)
 }
 
 // edgeKey is an edge with its names.

@@ -1,11 +1,57 @@
 package views_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
 func TestScripts(t *testing.T) { datadriven.Walk(t, "testdata", viewstest.Run) }
+
+// TestChartsFallIntoTheirSteps holds every point of a chart to the spans of its step, whatever width of buckets it was read from.
+func TestChartsFallIntoTheirSteps(t *testing.T) {
+	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), views.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(7, 7))
+	var ends []time.Duration
+	for i := range 2000 {
+		at := time.Duration(r.Int64N(int64(5 * time.Hour)))
+		l, err := viewstest.ParseLine(fmt.Sprintf("%v 0s web internal op id=t%d/a", at, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, at)
+		s.Topic[0] = append(s.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}})
+		s.Apply(0, int64(i))
+	}
+	if _, err := s.Checkpoint(nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 90 * time.Second, time.Hour, 2 * time.Hour} {
+		from, to := time.Unix(0, int64(17*time.Minute+13*time.Second)), time.Unix(0, int64(4*time.Hour+41*time.Minute+7*time.Second))
+		points, ok, err := s.Set.ServicePoints("web", "", from, to, step)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		for _, p := range points {
+			want := uint64(0)
+			for _, at := range ends {
+				if end := time.Unix(0, int64(at)); !end.Before(p.Time) && end.Before(p.Time.Add(step)) && end.Before(to.Truncate(10*time.Second).Add(10*time.Second)) {
+					want++
+				}
+			}
+			if p.Calls != want {
+				t.Errorf("step %v, point %v: %d calls, want %d", step, p.Time.UTC(), p.Calls, want)
+			}
+		}
+	}
+}
