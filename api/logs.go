@@ -87,7 +87,7 @@ func (s *Server) searchLogs(ctx context.Context, l logQuery) (out rest.LogList, 
 	if res.Exhausted {
 		warn(&out.Meta, "the search ended at %s; next goes on from there", time.Unix(0, int64(res.Next.At)).UTC().Format(time.RFC3339Nano))
 	}
-	if r.asked && !res.Since.IsZero() && r.start.Before(res.Since) {
+	if r.asked && r.start.Before(res.Since) && m.frontier.Since.Before(res.Since) {
 		warn(&out.Meta, "lines older than %s are no longer kept", res.Since.Format(time.RFC3339))
 	}
 	return out, nil
