@@ -14,5 +14,5 @@ integration: integration-servers ## real Kafka, collectors and their connectors 
 	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestMetrics|TestCompose|TestLatency' $(INTEGRATION_LONG)
 
 faults: integration-servers ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle
-	$(INTEGRATION) -timeout 60m -run 'TestKill|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDiskFull' $(FAULTS_LONG)
+	$(INTEGRATION) -timeout 60m -run 'TestKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDiskFull' $(FAULTS_LONG)
 	$(if $(LONG),$(INTEGRATION) -timeout 60m -run 'TestKill$$' -real-kafka -kills=20)
