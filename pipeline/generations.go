@@ -537,6 +537,23 @@ func (g *Generations) drop(ctx context.Context) error {
 	return nil
 }
 
+// thin drops the raw records of versions that only hold the past, once they are too old to be shown.
+func (g *Generations) thin() error {
+	g.mu.Lock()
+	head, past := g.live.Frontier().Head, []*views.Set{}
+	for _, v := range g.layout.Versions() {
+		if v != g.layout.Live && g.sets[v] != nil {
+			past = append(past, g.sets[v])
+		}
+	}
+	g.mu.Unlock()
+	var errs []error
+	for _, s := range past {
+		errs = append(errs, s.ForgetRaw(head, g.c.KV.Commit))
+	}
+	return errors.Join(errs...)
+}
+
 // tidy drops what a kill left behind, and versions whose time has passed.
 func (g *Generations) tidy(ctx context.Context) {
 	if g.c.Blank {
@@ -545,7 +562,7 @@ func (g *Generations) tidy(ctx context.Context) {
 	t := time.NewTicker(time.Minute)
 	defer t.Stop()
 	for {
-		if err := errors.Join(g.retire(ctx), g.drop(ctx)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(g.retire(ctx), g.drop(ctx), g.thin()); err != nil && ctx.Err() == nil {
 			g.c.Logger.Warn().Err(err).Msg("dropping old versions of the views failed, will be tried again")
 		}
 		select {

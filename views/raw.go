@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -224,3 +225,29 @@ func (s *rawStore) get(kv reader, r rawRef) (b []byte, ok bool, err error) {
 	}
 	return b, true, nil
 }
+
+// ForgetRaw drops the raw records of a Set that takes nothing more, those that are older than retention at a time: what replaced it
+// no longer shows them.
+func (s *Set) ForgetRaw(now time.Time, commit func(storage.Commit) error) error {
+	var then later
+	at := nanos(now, 0)
+	before := func(retention time.Duration) uint64 { return at - min(at, uint64(max(0, retention))) }
+	s.mu.RLock()
+	entries := s.rawSpans.fold(s.kv.keyspace, before(s.cfg.TraceRetention), &then, nil)
+	entries = s.rawLogs.fold(s.kv.keyspace, before(s.cfg.LogRetention), &then, entries)
+	s.mu.RUnlock()
+	for part := range slices.Chunk(entries, forgetBatch) {
+		if err := commit(storage.Commit{Version: s.cfg.Version, Shard: s.cfg.Shard, Entries: part}); err != nil {
+			return fmt.Errorf("views: drop raw records of version %d: %w", s.cfg.Version, err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range then {
+		f()
+	}
+	return nil
+}
+
+// forgetBatch keys are deleted by one transaction.
+const forgetBatch = 10_000

@@ -87,4 +87,11 @@ func TestSift(t *testing.T) {
 			t.Errorf("%s: %d spans kept, want %d", trace, n, want)
 		}
 	}
+	// a Set that takes nothing more forgets them by somebody else's time
+	if err := s.Set.ForgetRaw(time.Unix(3700, 0), s.KV.Commit); err != nil {
+		t.Fatal(err)
+	}
+	if kept("bad") != 0 || kept("now") != 6 {
+		t.Errorf("%d and %d spans kept after an hour", kept("bad"), kept("now"))
+	}
 }
