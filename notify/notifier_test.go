@@ -248,6 +248,10 @@ func TestKilledBeforeResolvedIsFlushed(t *testing.T) {
 	w := newWorld(t, strings.ReplaceAll(config(b, ""), "group_interval: 100ms", "group_interval: 1h"))
 	w.fail("cart")
 	b.await(t, "web: firing cart")
+	require.Eventually(t, func() bool {
+		log, err := w.n.keeper.snapshot(kindLog)
+		return err == nil && len(log) > 0
+	}, 20*time.Second, time.Millisecond, "that it was told is in the log; else it may be told twice")
 	w.calm()
 	require.Eventually(t, func() bool {
 		list := httptest.NewRecorder()
