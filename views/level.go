@@ -25,7 +25,7 @@ var levelSeconds = [levels]int64{BucketSeconds, 60, 3600}
 func (c *Config) levels() [levels]level {
 	l := [levels]level{
 		{levelSeconds[0], c.Retention, c.Hot},
-		{levelSeconds[1], c.Retention1m, 2 * time.Hour},
+		{levelSeconds[1], c.Retention1m, 25 * time.Hour},
 		{levelSeconds[2], c.Retention1h, 24 * time.Hour},
 	}
 	for i := range l {
