@@ -30,13 +30,8 @@ type Ingest struct {
 
 	hold chan struct{} // holds one: a checkpoint, or who must not have one
 
-	mu      sync.Mutex
-	room    *sync.Cond // signalled when a checkpoint took what was pending
-	closed  bool
-	given   bool // up: no more checkpoints
-	wake    chan struct{}
-	last    CheckpointState
-	blocked error
+	checkpointer
+	given bool // up: no more checkpoints
 }
 
 // IngestConfig is what NewIngest needs.
@@ -64,14 +59,6 @@ type IngestConfig struct {
 	Metrics   *Metrics
 }
 
-// CheckpointState describes the last checkpoint.
-type CheckpointState struct {
-	At      time.Time // when it was committed; zero before the first
-	Entries int
-	Bytes   int
-	Err     error // why checkpoints do not get through at present
-}
-
 // NewIngest returns an Ingest; Run must be called for checkpoints to happen.
 func NewIngest(c IngestConfig) *Ingest {
 	if c.MaxPending == 0 {
@@ -89,9 +76,9 @@ func NewIngest(c IngestConfig) *Ingest {
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)
 	}
-	g := &Ingest{c: c, scan: ScanSpans, hold: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+	g := &Ingest{c: c, scan: ScanSpans, hold: make(chan struct{}, 1)}
 	g.m.Store(c.Metrics)
-	g.room = sync.NewCond(&g.mu)
+	g.init()
 	return g
 }
 
@@ -125,7 +112,7 @@ func (g *Ingest) Handle(msg *message.Message) error {
 		if r.Attrs.IsControl() {
 			continue
 		}
-		if err := g.wait(msg.Context()); err != nil {
+		if err := g.wait(msg.Context(), g.c.Set.Pending, g.c.MaxPending); err != nil {
 			return err
 		}
 		if err := g.record(msg.Context(), a, r); err != nil {
@@ -142,12 +129,10 @@ func (g *Ingest) record(ctx context.Context, a *views.Accumulator, r *kgo.Record
 	if err == nil {
 		return nil
 	}
-	reason := err.Error()
-	if err := g.c.DeadLetter(ctx, r, reason); err != nil {
-		return fmt.Errorf("deliver dead letter of %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
+	if err := bury(ctx, g.c.DeadLetter, g.c.Logger, r, err); err != nil {
+		return err
 	}
 	g.m.Load().DeadLetters.Inc()
-	g.c.Logger.Warn().Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).Str("reason", reason).Msg("record moved to the dead-letter topic")
 	a.Skip(rec)
 	return nil
 }
@@ -176,53 +161,9 @@ func (g *Ingest) apply(a *views.Accumulator, topic string, rec views.Record) (er
 	return g.scan(rec.Value, g.c.MaxSpans, a.Span)
 }
 
-// wait asks for an early checkpoint when much is uncommitted, and blocks while too much is.
-func (g *Ingest) wait(ctx context.Context) error {
-	if g.c.Set.Pending() < g.c.MaxPending {
-		return nil
-	}
-	select {
-	case g.wake <- struct{}{}:
-	default:
-	}
-	stop := context.AfterFunc(ctx, func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.room.Broadcast()
-	})
-	defer stop()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for ctx.Err() == nil && !g.closed && g.blocked != nil && g.c.Set.Pending() >= g.c.MaxPending {
-		g.room.Wait()
-	}
-	for ctx.Err() == nil && !g.closed && g.c.Set.Pending() >= 2*g.c.MaxPending {
-		g.room.Wait()
-	}
-	return ctx.Err()
-}
-
 // Run checkpoints until ctx ends, then once more. It returns an error when the views cannot go on: they must be opened again.
 func (g *Ingest) Run(ctx context.Context) error {
-	t := time.NewTicker(g.c.Interval)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			g.mu.Lock()
-			g.closed = true
-			g.room.Broadcast()
-			g.mu.Unlock()
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			return g.Checkpoint(last, time.Now())
-		case <-t.C:
-		case <-g.wake:
-		}
-		if err := g.Checkpoint(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			return err
-		}
-	}
+	return g.run(ctx, g.c.Interval, g.Checkpoint)
 }
 
 // Checkpoint stores what was applied and shows it to readers. A full disk is waited for; what was collected is never dropped.
@@ -239,23 +180,19 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	g.mu.Lock()
-	g.room.Broadcast()
-	g.mu.Unlock()
+	g.makeRoom()
 	if c == nil {
 		return nil
 	}
 	for _, part := range append(c.Before, c.Commit) {
-		if err := g.commit(ctx, part); err != nil {
+		if err := g.whileFull(ctx, g.c.Logger, func() error { return g.c.KV.Commit(part) }); err != nil {
 			return fmt.Errorf("checkpoint: commit: %w", err)
 		}
 	}
 	if err := g.c.Set.Install(c); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	g.mu.Lock()
-	g.last = CheckpointState{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: c.Bytes}
-	g.mu.Unlock()
+	g.took(CheckpointState{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: c.Bytes})
 	m := g.m.Load()
 	m.Spans.Add(float64(c.Spans))
 	m.Logs.Add(float64(c.Logs))
@@ -263,38 +200,6 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	m.CheckpointSeconds.Observe(time.Since(start).Seconds())
 	m.CheckpointBytes.Observe(float64(c.Bytes))
 	return nil
-}
-
-// commit tries again while the disk is full.
-func (g *Ingest) commit(ctx context.Context, c storage.Commit) error {
-	err := g.c.KV.Commit(c)
-	if !errors.Is(err, storage.ErrDiskFull) {
-		return err
-	}
-	g.setBlocked(err)
-	g.c.Logger.Error().Err(err).Msg("disk is full: reading from Kafka is paused until there is space again; the API goes on answering")
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for errors.Is(err, storage.ErrDiskFull) {
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-t.C:
-		}
-		err = g.c.KV.Commit(c)
-	}
-	g.setBlocked(nil)
-	if err == nil {
-		g.c.Logger.Info().Msg("disk has space again: reading goes on")
-	}
-	return err
-}
-
-func (g *Ingest) setBlocked(err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.blocked, g.last.Err = err, err
-	g.room.Broadcast()
 }
 
 // marks lets the watermark of idle partitions follow the clock, and makes the views wait for partitions of which nothing was read yet.
@@ -313,11 +218,4 @@ func (g *Ingest) marks(now time.Time) []views.Mark {
 		}
 	}
 	return marks
-}
-
-// Last describes the last checkpoint.
-func (g *Ingest) Last() CheckpointState {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.last
 }

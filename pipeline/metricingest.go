@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -22,12 +21,7 @@ import (
 type MetricIngest struct {
 	c MetricIngestConfig
 
-	mu      sync.Mutex
-	room    *sync.Cond // signalled when a checkpoint took what was pending
-	closed  bool
-	wake    chan struct{}
-	last    CheckpointState
-	blocked error
+	checkpointer
 }
 
 // SampleStore is where samples go. *storage.Samples is one.
@@ -50,7 +44,7 @@ type MetricIngestConfig struct {
 	// Interval is how often to checkpoint (0: 250 ms).
 	Interval time.Duration
 	// MaxPending is how many samples may wait for a checkpoint before one is taken early (0: 50,000); at twice as many handlers wait.
-	MaxPending int
+	MaxPending uint64
 	MaxPoints  int // that a record may hold (0: 100,000)
 	MaxRecord  int // bytes that a record may have (0: 16 MiB)
 	Logger     zerolog.Logger
@@ -71,8 +65,8 @@ func NewMetricIngest(c MetricIngestConfig) *MetricIngest {
 	if c.Interval == 0 {
 		c.Interval = 250 * time.Millisecond
 	}
-	g := &MetricIngest{c: c, wake: make(chan struct{}, 1)}
-	g.room = sync.NewCond(&g.mu)
+	g := &MetricIngest{c: c}
+	g.init()
 	if c.Registerer != nil {
 		c.Registerer.MustRegister(metricCollector{g})
 	}
@@ -92,7 +86,7 @@ func (g *MetricIngest) Handle(msg *message.Message) error {
 		if r.Attrs.IsControl() {
 			continue
 		}
-		if err := g.wait(msg.Context()); err != nil {
+		if err := g.wait(msg.Context(), m.Pending, g.c.MaxPending); err != nil {
 			return err
 		}
 		if err := g.record(msg.Context(), r); err != nil {
@@ -109,11 +103,9 @@ func (g *MetricIngest) record(ctx context.Context, r *kgo.Record) error {
 	if err == nil {
 		return nil
 	}
-	reason := err.Error()
-	if err := g.c.DeadLetter(ctx, r, reason); err != nil {
-		return fmt.Errorf("deliver dead letter of %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
+	if err := bury(ctx, g.c.DeadLetter, g.c.Logger, r, err); err != nil {
+		return err
 	}
-	g.c.Logger.Warn().Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).Str("reason", reason).Msg("record moved to the dead-letter topic")
 	g.c.Metrics.Skip(r.Topic, r.Partition, rec)
 	return nil
 }
@@ -137,63 +129,20 @@ func (g *MetricIngest) apply(topic string, partition int32, rec views.Record) (e
 	return nil
 }
 
-// wait asks for an early checkpoint when much is uncommitted, and blocks while too much is.
-func (g *MetricIngest) wait(ctx context.Context) error {
-	if g.c.Metrics.Pending() < g.c.MaxPending {
-		return nil
-	}
-	select {
-	case g.wake <- struct{}{}:
-	default:
-	}
-	stop := context.AfterFunc(ctx, func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.room.Broadcast()
-	})
-	defer stop()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for ctx.Err() == nil && !g.closed && (g.blocked != nil || g.c.Metrics.Pending() >= 2*g.c.MaxPending) && g.c.Metrics.Pending() >= g.c.MaxPending {
-		g.room.Wait()
-	}
-	return ctx.Err()
-}
-
 // Run checkpoints until ctx ends, then once more. It returns an error when the metrics cannot go on: they must be opened again.
 func (g *MetricIngest) Run(ctx context.Context) error {
-	t := time.NewTicker(g.c.Interval)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			g.mu.Lock()
-			g.closed = true
-			g.room.Broadcast()
-			g.mu.Unlock()
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			return g.Checkpoint(last, time.Now())
-		case <-t.C:
-		case <-g.wake:
-		}
-		if err := g.Checkpoint(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			return err
-		}
-	}
+	return g.run(ctx, g.c.Interval, g.Checkpoint)
 }
 
 // Checkpoint stores what was applied and shows it to readers. A full disk is waited for; what was collected is never dropped.
 func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 	c := g.c.Metrics.Collect(g.marks(now))
-	g.mu.Lock()
-	g.room.Broadcast()
-	g.mu.Unlock()
+	g.makeRoom()
 	if c == nil {
 		return nil
 	}
 	var appended storage.Appended
-	err := g.whileFull(ctx, func() (err error) {
+	err := g.whileFull(ctx, g.c.Logger, func() (err error) {
 		if len(c.Samples) > 0 {
 			appended, err = g.c.Samples.Append(ctx, c.Samples)
 		}
@@ -207,45 +156,14 @@ func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 		for _, e := range part.Entries {
 			bytes += len(e.Key) + len(e.Value)
 		}
-		if err := g.whileFull(ctx, func() error { return g.c.KV.Commit(part) }); err != nil {
+		if err := g.whileFull(ctx, g.c.Logger, func() error { return g.c.KV.Commit(part) }); err != nil {
 			return fmt.Errorf("metrics checkpoint: commit: %w", err)
 		}
 	}
 	g.c.Metrics.Dropped(appended.Dropped)
 	g.c.Metrics.Install(c)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.last = CheckpointState{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: bytes}
+	g.took(CheckpointState{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: bytes})
 	return nil
-}
-
-// whileFull tries again while the disk is full.
-func (g *MetricIngest) whileFull(ctx context.Context, write func() error) error {
-	err := write()
-	if !errors.Is(err, storage.ErrDiskFull) {
-		return err
-	}
-	g.setBlocked(err)
-	g.c.Logger.Error().Err(err).Msg("disk is full: reading metrics from Kafka is paused until there is space again")
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for errors.Is(err, storage.ErrDiskFull) {
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-t.C:
-		}
-		err = write()
-	}
-	g.setBlocked(nil)
-	return err
-}
-
-func (g *MetricIngest) setBlocked(err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.blocked, g.last.Err = err, err
-	g.room.Broadcast()
 }
 
 // marks lets the watermark of idle partitions follow the clock, and makes deltas wait for partitions of which nothing was read yet.
@@ -265,13 +183,6 @@ func (g *MetricIngest) marks(now time.Time) []views.Mark {
 		marks = append(marks, k)
 	}
 	return marks
-}
-
-// Last describes the last checkpoint.
-func (g *MetricIngest) Last() CheckpointState {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.last
 }
 
 // metricCollector shows what was counted as metrics.

@@ -220,10 +220,10 @@ func (m *Metrics) SetTopicID(topic string, n int32, id [16]byte) {
 }
 
 // Pending is how many samples wait for a checkpoint.
-func (m *Metrics) Pending() int {
+func (m *Metrics) Pending() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.batch.pending
+	return uint64(m.batch.pending)
 }
 
 // A MetricsCheckpoint is what was taken between two commits.

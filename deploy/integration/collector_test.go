@@ -128,6 +128,11 @@ func post(ctx context.Context, url string, td ptrace.Traces) error {
 	if err != nil {
 		return err
 	}
+	return postOTLP(ctx, url, b)
+}
+
+// postOTLP sends an encoded export request.
+func postOTLP(ctx context.Context, url string, b []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(b))
 	if err != nil {
 		return err
