@@ -178,11 +178,7 @@ func (s *Server) ListAlertHistory(ctx context.Context, q rest.ListAlertHistoryRe
 	slices.SortStableFunc(all, func(a, b rest.Transition) int {
 		return strings.Compare(transitionKey(a), transitionKey(b))
 	})
-	limit := defaultLimit
-	if q.Params.Limit != nil {
-		limit = *q.Params.Limit
-	}
-	list, next, err := page(all, limit, q.Params.Next, transitionKey)
+	list, next, err := page(all, limitOf(q.Params.Limit), q.Params.Next, transitionKey)
 	if err != nil {
 		return nil, err
 	}

@@ -37,10 +37,7 @@ func (s *Server) SearchLogs(ctx context.Context, q rest.SearchLogsRequestObject)
 
 // filter is the query without its range.
 func (l *logQuery) filter() (q views.LogQuery, err error) {
-	q = views.LogQuery{Service: value(l.service), Text: value(l.text), Pattern: value(l.pattern), Limit: defaultLimit}
-	if l.limit != nil {
-		q.Limit = *l.limit
-	}
+	q = views.LogQuery{Service: value(l.service), Text: value(l.text), Pattern: value(l.pattern), Limit: limitOf(l.limit)}
 	if l.severity != nil {
 		q.MinSeverity, _ = views.ParseSeverity(*l.severity)
 	}

@@ -114,6 +114,12 @@ func (m moment) seconds(r timeRange) float64 {
 	return max(to.Add(bucket-1).Truncate(bucket).Sub(from), bucket).Seconds()
 }
 
+// warn marks an answer as partial and says why.
+func warn(m *rest.Meta, format string, args ...any) {
+	m.Partial = true
+	m.Warnings = append(m.Warnings, fmt.Sprintf(format, args...))
+}
+
 // meta describes an answer over r; the zero range means all that the views hold.
 func (s *Server) meta(m moment, r timeRange) rest.Meta {
 	f := m.frontier
@@ -123,21 +129,17 @@ func (s *Server) meta(m moment, r timeRange) rest.Meta {
 		since = r.start
 	}
 	out.Since = orNil(since)
-	warn := func(format string, args ...any) {
-		out.Partial = true
-		out.Warnings = append(out.Warnings, fmt.Sprintf(format, args...))
-	}
 	// Views that are younger than their retention have dropped nothing: then there is nothing before since.
 	dropped := f.Head.Sub(f.Since) >= s.cfg.Retention-bucket
 	if r.asked && dropped && r.start.Before(f.Since.Truncate(bucket)) {
-		warn("the views keep what is younger than %s; nothing older is in this answer", f.Since.UTC().Format(time.RFC3339))
+		warn(&out, "the views keep what is younger than %s; nothing older is in this answer", f.Since.UTC().Format(time.RFC3339))
 	}
 	partitions := s.cfg.Pipeline.Partitions()
 	caughtUp := len(partitions) > 0
 	for _, p := range partitions {
 		caughtUp = caughtUp && p.Lag == 0 && p.Err == nil
 		if p.Err != nil {
-			warn("%s/%d is not being read: %v", p.Topic, p.Partition, p.Err)
+			warn(&out, "%s/%d is not being read: %v", p.Topic, p.Partition, p.Err)
 		}
 	}
 	from := r.start
@@ -148,13 +150,13 @@ func (s *Server) meta(m moment, r timeRange) rest.Meta {
 		if !from.Before(t.At) {
 			continue // whatever was in those records ended before
 		}
-		warn("%s/%d: records %d to %d were dropped by the broker before they were read", t.Topic, t.Partition, t.From, t.To-1)
+		warn(&out, "%s/%d: records %d to %d were dropped by the broker before they were read", t.Topic, t.Partition, t.From, t.To-1)
 	}
 	if !caughtUp && !f.Complete.IsZero() {
 		out.LagMs = max(0, m.now.Sub(f.Complete).Milliseconds())
 	}
 	if !caughtUp && f.Complete.IsZero() {
-		warn("not every partition has been read yet; how far the views lag is not known")
+		warn(&out, "not every partition has been read yet; how far the views lag is not known")
 	}
 	return out
 }

@@ -87,10 +87,7 @@ func (s *Server) searchTraces(ctx context.Context, t traceQuery) (out rest.Trace
 		return out, err
 	}
 	q := views.TraceQuery{From: r.start, To: r.end, Service: value(t.service), Operation: value(t.operation), Status: value(t.status),
-		Slowest: value(t.order) == "slowest", Limit: defaultLimit, Budget: maxLookups}
-	if t.limit != nil {
-		q.Limit = *t.limit
-	}
+		Slowest: value(t.order) == "slowest", Limit: limitOf(t.limit), Budget: maxLookups}
 	for name, f := range map[string]struct {
 		from *string
 		to   *time.Duration
@@ -137,12 +134,6 @@ func (s *Server) searchTraces(ctx context.Context, t traceQuery) (out rest.Trace
 		warn(&out.Meta, "%d candidates are no longer kept with all their spans; their attributes are not known", unread)
 	}
 	return out, nil
-}
-
-// warn marks an answer as partial and says why.
-func warn(m *rest.Meta, format string, args ...any) {
-	m.Partial = true
-	m.Warnings = append(m.Warnings, fmt.Sprintf(format, args...))
 }
 
 func traceSummary(t *views.TraceSummary) rest.TraceSummary {

@@ -59,6 +59,12 @@ const (
 	wildcard        = "<*>"
 )
 
+func (ds *drains) newDrain(service string) *drain {
+	d := &drain{clusters: map[uint32]*cluster{}, leaves: map[string][]uint32{}, nodes: map[string]int{}, children: map[string]int{}}
+	ds.by[service] = d
+	return d
+}
+
 // drainSplit splits a line into words; words with digits, and quoted parts, are wildcards from the start, as the paper's preprocessing has it.
 func drainSplit(line []byte) []string {
 	masked := maskMessage(line[:min(len(line), drainBytes)], drainBytes)
@@ -74,8 +80,7 @@ func (ds *drains) add(service string, line []byte) *cluster {
 	ds.clock++
 	d := ds.by[service]
 	if d == nil {
-		d = &drain{clusters: map[uint32]*cluster{}, leaves: map[string][]uint32{}, nodes: map[string]int{}, children: map[string]int{}}
-		ds.by[service] = d
+		d = ds.newDrain(service)
 	}
 	words := drainSplit(line)
 	path := d.path(words)
@@ -204,8 +209,7 @@ func (ds *drains) restore(c *cluster) {
 	}
 	d := ds.by[c.service]
 	if d == nil {
-		d = &drain{clusters: map[uint32]*cluster{}, leaves: map[string][]uint32{}, nodes: map[string]int{}, children: map[string]int{}}
-		ds.by[c.service] = d
+		d = ds.newDrain(c.service)
 	}
 	own := *c
 	ds.put(d, &own)

@@ -36,7 +36,7 @@ func (s *Set) sift(c *Checkpoint) error {
 		if m.sifted {
 			continue
 		}
-		if len(verdicts) > 0 && len(entries) > 64 || m.end+uint64(settle) > s.head || c.sifted >= siftBlocks {
+		if len(entries) > 64 || m.end+uint64(settle) > s.head || c.sifted >= siftBlocks {
 			break
 		}
 		list, size, err := s.siftOne(*m, verdicts)
