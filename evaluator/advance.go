@@ -3,6 +3,7 @@ package evaluator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
@@ -80,6 +81,32 @@ func (e *Evaluator) run(ctx context.Context, gs []*group, g *group, p *pass, ts,
 		}
 	}
 	e.changed.send() // values moved, even when no state did
+}
+
+// evaluateAll evaluates every rule as of ts, at which all data is there. It is how time passes in a backtest.
+func (e *Evaluator) evaluateAll(ctx context.Context, ts time.Time) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	gs := *e.groups.Load()
+	e.complete, e.ready = ts, true
+	for _, g := range gs {
+		for _, p := range g.passes {
+			e.run(ctx, gs, g, p, ts, ts)
+		}
+	}
+	return e.saved(e.settle(gs, true, ts))
+}
+
+// failed is the error of a rule that could not be evaluated last time.
+func (e *Evaluator) failed() error {
+	for _, g := range *e.groups.Load() {
+		for _, r := range g.Rules() {
+			if err := r.LastError(); err != nil {
+				return fmt.Errorf("%s: %w", r.Name(), err)
+			}
+		}
+	}
+	return nil
 }
 
 // touch marks the passes that select a changed series.

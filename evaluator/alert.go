@@ -20,6 +20,7 @@ const (
 	StatePending  = "pending"
 	StateFiring   = "firing"
 	StateResolved = "resolved"
+	StateInactive = "inactive" // of a pending alert whose condition no longer holds
 )
 
 // Alert is one alert of one rule. Its times are event times.
@@ -41,9 +42,11 @@ type Transition struct {
 	Time   time.Time     `json:"time"` // event time
 	RuleID string        `json:"rule_id"`
 	Labels labels.Labels `json:"labels"`
-	From   string        `json:"from"`
-	To     string        `json:"to"`
-	Value  Number        `json:"value"`
+	// Annotations are those of the alert then.
+	Annotations labels.Labels `json:"annotations"`
+	From        string        `json:"from"`
+	To          string        `json:"to"`
+	Value       Number        `json:"value"`
 }
 
 // Number is a float64 that JSON can hold: NaN and infinities become strings.
@@ -140,7 +143,7 @@ func stateName(s rules.AlertState) string {
 
 // transition is how n differs from old, which may be nil; ok is false when the state is the same.
 func transition(old, n *record) (t Transition, ok bool) {
-	t = Transition{Time: n.ActiveAt, RuleID: n.RuleID, Labels: n.Labels, To: n.State, Value: n.Value}
+	t = Transition{Time: n.ActiveAt, RuleID: n.RuleID, Labels: n.Labels, Annotations: n.Annotations, To: n.State, Value: n.Value}
 	if old != nil {
 		t.From = old.State
 	}

@@ -36,3 +36,11 @@ func NewEngine(c EngineConfig, log *slog.Logger, reg prometheus.Registerer) *pro
 		EnableAtModifier:         true, EnableNegativeOffset: true, Parser: NewParser(),
 	})
 }
+
+// orEngine is e, or an engine with the defaults.
+func orEngine(e promql.QueryEngine) promql.QueryEngine {
+	if e == nil {
+		return NewEngine(EngineConfig{}, slog.New(slog.DiscardHandler), nil)
+	}
+	return e
+}

@@ -30,6 +30,8 @@ type Config struct {
 	// Queryable is what rules query beside the series they write; nil means a Queryable over Reader.
 	Queryable promstorage.SampleAndChunkQueryable
 	Engine    promql.QueryEngine // nil: NewEngine with defaults
+	// Query wraps how rules query, nil: as they are. A backtest reads ahead by it.
+	Query func(rules.QueryFunc) rules.QueryFunc
 	// Metrics tells how far the samples of OTLP metrics reach, if Queryable shows any; nil: it does not.
 	Metrics MetricsReader
 	// Interval is that of groups without one (15 s). Floor is the least time between two evaluations of a group, however often
@@ -81,6 +83,8 @@ type Evaluator struct {
 	records map[string]*record
 	byRule  map[string]map[string]struct{}
 	history []Transition
+	// maxHistory is how many transitions are kept.
+	maxHistory int
 }
 
 type evalMetrics struct {
@@ -95,16 +99,15 @@ func New(c Config) (*Evaluator, error) {
 	c.RuleRetention, c.MaxRuleSeries = cmp.Or(c.RuleRetention, 6*time.Hour), cmp.Or(c.MaxRuleSeries, 100_000)
 	c.ExternalURL = cmp.Or(c.ExternalURL, &url.URL{})
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
-	if c.Engine == nil {
-		c.Engine = NewEngine(EngineConfig{}, c.Logger, nil)
-	}
+	c.Engine = orEngine(c.Engine)
 	if c.Queryable == nil {
 		c.Queryable = &Queryable{Reader: c.Reader}
 	}
 	if c.Ready == nil {
 		c.Ready = func() bool { return true }
 	}
-	e := &Evaluator{cfg: c, parser: NewParser(), store: newRuleStore(c.RuleRetention, c.MaxRuleSeries), byRule: map[string]map[string]struct{}{}}
+	e := &Evaluator{cfg: c, parser: NewParser(), store: newRuleStore(c.RuleRetention, c.MaxRuleSeries), byRule: map[string]map[string]struct{}{},
+		maxHistory: maxHistory}
 	e.queryable = joined{c.Queryable, e.store}
 	e.groups.Store(&[]*group{})
 	f := promauto.With(c.Registerer)
@@ -114,9 +117,13 @@ func New(c Config) (*Evaluator, error) {
 		lag: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_rule_evaluation_delay_seconds",
 			Help: "Wall clock less event time when a group is evaluated.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}),
 	}
+	query := rules.EngineQueryFunc(c.Engine, e.queryable)
+	if c.Query != nil {
+		query = c.Query(query)
+	}
 	e.options = rules.ManagerOptions{
 		ExternalURL: c.ExternalURL, Context: context.Background(), AppendableV2: e.store, Queryable: e.queryable, Logger: c.Logger,
-		QueryFunc:   e.capture(rules.EngineQueryFunc(c.Engine, e.queryable)),
+		QueryFunc:   e.capture(query),
 		NotifyFunc:  func(context.Context, string, ...*rules.Alert) {}, // what is told goes through the outbox
 		ResendDelay: time.Minute, Metrics: rules.NewGroupMetrics(c.Registerer), Parser: e.parser,
 	}
@@ -234,7 +241,7 @@ func (e *Evaluator) settleAll(now time.Time) error {
 	var changes []change
 	for _, r := range e.records {
 		if !rulesNow[r.Group+"\xff"+r.Rule] {
-			changes = append(changes, e.gone(r, ready, now)...)
+			changes = append(changes, e.gone(r, now, ready, now)...)
 		}
 	}
 	return e.saved(errors.Join(e.apply(changes, now), e.settle(gs, ready, now)))

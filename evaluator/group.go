@@ -251,6 +251,16 @@ func (g *group) deadline(p *pass) time.Time {
 	return first.Add(-time.Millisecond)
 }
 
+// evaluated is the event time of the last evaluation at f.
+func (g *group) evaluated(f Frontier) time.Time {
+	for _, p := range g.passes {
+		if p.frontier == f {
+			return p.last
+		}
+	}
+	return time.Time{}
+}
+
 func (p *pass) touch(head time.Time) {
 	p.fresh = true
 	if head.After(p.dirty) {

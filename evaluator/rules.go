@@ -3,6 +3,7 @@ package evaluator
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -54,4 +55,19 @@ func ParseSource(name string, text []byte, log *slog.Logger) (Source, error) {
 		return Source{}, errors.Join(fails...)
 	}
 	return Source{name, groups.Groups}, nil
+}
+
+// rulesOf are all rules of the sources.
+func rulesOf(sources []Source) iter.Seq[rulefmt.Rule] {
+	return func(yield func(rulefmt.Rule) bool) {
+		for _, s := range sources {
+			for _, g := range s.Groups {
+				for _, r := range g.Rules {
+					if !yield(r) {
+						return
+					}
+				}
+			}
+		}
+	}
 }

@@ -29,7 +29,8 @@ const (
 
 // change is one difference between rules and records.
 type change struct {
-	old, new *record // new is nil for an alert that is gone
+	old, new *record   // new is nil for an alert that is gone
+	gone     time.Time // event time of that
 	tell     *Alert
 }
 
@@ -72,16 +73,16 @@ func (e *Evaluator) diff(g *group, r *alertRule, ready bool, now time.Time) []ch
 	})
 	for key := range e.byRule[g.key+"\xff"+r.ident] {
 		if !seen[key] {
-			out = append(out, e.gone(e.records[key], ready, now)...)
+			out = append(out, e.gone(e.records[key], g.evaluated(r.frontier), ready, now)...)
 		}
 	}
 	return out
 }
 
-// gone is the change for an alert that its rule has no more, or whose rule is no more.
-func (e *Evaluator) gone(old *record, ready bool, now time.Time) []change {
+// gone is the change for an alert that its rule has no more at the event time at, or whose rule is no more.
+func (e *Evaluator) gone(old *record, at time.Time, ready bool, now time.Time) []change {
 	if !old.Told {
-		return []change{{old: old}}
+		return []change{{old: old, gone: at}}
 	}
 	if !ready {
 		return nil // stays until it may be told
@@ -174,7 +175,9 @@ func (e *Evaluator) follow(batch []change) {
 		if c.new == nil {
 			e.forget(c.old)
 			if c.tell != nil {
-				e.remember(Transition{c.tell.ResolvedAt, c.tell.RuleID, c.tell.Labels, c.old.State, StateResolved, c.tell.Value}, c.old.State != StateResolved)
+				e.remember(Transition{c.tell.ResolvedAt, c.tell.RuleID, c.tell.Labels, c.tell.Annotations, c.old.State, StateResolved, c.tell.Value}, c.old.State != StateResolved)
+			} else if c.old.State == StatePending {
+				e.remember(Transition{c.gone, c.old.RuleID, c.old.Labels, c.old.Annotations, c.old.State, StateInactive, c.old.Value}, true)
 			}
 			continue
 		}
@@ -207,10 +210,19 @@ func (e *Evaluator) remember(t Transition, ok bool) {
 	if !ok {
 		return
 	}
-	if len(e.history) >= maxHistory {
-		e.history = slices.Clone(e.history[maxHistory/10:])
+	if len(e.history) >= e.maxHistory {
+		e.history = slices.Clone(e.history[e.maxHistory/10:])
 	}
 	e.history = append(e.history, t)
+}
+
+// takeHistory returns the changes since it was called last.
+func (e *Evaluator) takeHistory() []Transition {
+	e.stateMu.Lock()
+	defer e.stateMu.Unlock()
+	out := e.history
+	e.history = nil
+	return out
 }
 
 // restore gives a rule the alerts that its records describe.
