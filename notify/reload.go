@@ -30,13 +30,6 @@ func (n *Notifier) Reload(am *amconfig.Config) error {
 	if err != nil {
 		return err
 	}
-	intervals := map[string][]timeinterval.TimeInterval{}
-	for _, t := range am.MuteTimeIntervals {
-		intervals[t.Name] = t.TimeIntervals
-	}
-	for _, t := range am.TimeIntervals {
-		intervals[t.Name] = t.TimeIntervals
-	}
 	if old := n.inhibitor.Load(); old != nil {
 		old.Stop()
 	}
@@ -45,7 +38,7 @@ func (n *Notifier) Reload(am *amconfig.Config) error {
 	}
 	inhibitor := inhibit.NewInhibitor(n.alerts, am.InhibitRules, n.cfg.Logger, n.recorder)
 	noWait := func() time.Duration { return 0 }
-	pipeline := n.pipeline.New(receivers, noWait, inhibitor, n.silencer, timeinterval.NewIntervener(intervals), n.marker, n.log, nil)
+	pipeline := n.pipeline.New(receivers, noWait, inhibitor, n.silencer, timeinterval.NewIntervener(intervalsOf(am)), n.marker, n.log, nil)
 	n.api.Update(am, func(ctx context.Context, l model.LabelSet) {
 		n.inhibitor.Load().Mutes(ctx, l)
 		n.silencer.Mutes(ctx, l)
