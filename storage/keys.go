@@ -34,6 +34,7 @@ import (
 //	                 'h', time uint64 BE, partition uint32 BE,    views: deltas that wait for the other partitions
 //	                 offset uint64 BE, piece uint32 BE
 //	TableFamily      name                                         views: type, unit and help of a metric family
+//	TableObject      kind, 0x00, id                               what users made, JSON; kind "" is the position in its topic
 //
 // The positions of the metrics topic and the last two tables live in shard views.MetricsShard: what is read of one topic must not
 // move with what is read of another. The samples themselves are in Prometheus' TSDB, see Samples.
@@ -57,6 +58,7 @@ const (
 	TableDelta       Table = 'D'
 	TableFamily      Table = 'F'
 	TableReplay      Table = 'V'
+	TableObject      Table = 'U'
 )
 
 // versioned are the tables that belong to a view version. In version 0 they stand beside those that belong to none, so that

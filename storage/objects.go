@@ -1,0 +1,73 @@
+package storage
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// An Object is something that a user made: a group of rules, an SLO, a user, a token. Its value is JSON of whoever owns the kind;
+// a nil value deletes.
+//
+// The source of truth is a compacted topic, so that every replica has the same objects; the store holds what the topic says, see
+// pipeline.ConfigTopic.
+type Object struct {
+	Kind, ID string
+	Value    []byte
+}
+
+// The kinds of objects. A value is part of the format of the topic.
+const (
+	KindRuleGroup  = "rule_group"
+	KindRuleSwitch = "rule_switch" // a rule of a file that is switched off
+	KindSLO        = "slo"
+	KindUser       = "user"
+	KindToken      = "token"
+	KindAudit      = "audit"
+)
+
+// Entry is the write that keeps o.
+func (o Object) Entry() Entry { return Entry{Key: objectKey(o.Kind, o.ID), Value: o.Value} }
+
+func objectKey(kind, id string) []byte {
+	return append(Key(0, 0, TableObject, append([]byte(kind), 0)...), id...)
+}
+
+// Objects returns the objects of a kind, ordered by id.
+func Objects(kv KV, kind string) ([]Object, error) {
+	var out []Object
+	prefix := objectKey(kind, "")
+	err := kv.Scan(prefix, PrefixEnd(prefix), func(key, value []byte) error {
+		out = append(out, Object{kind, string(key[len(prefix):]), bytes.Clone(value)})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("storage: objects of kind %s: %w", kind, err)
+	}
+	return out, nil
+}
+
+// GetObject returns the value of one object, or ErrNotFound.
+func GetObject(kv KV, kind, id string) ([]byte, error) { return kv.Get(objectKey(kind, id)) }
+
+// An Edit is what one action of a user changes, told in the audit trail.
+type Edit struct {
+	By      string // the principal
+	Action  string // as create, update, delete, login
+	Objects []Object
+	// Secret leaves the values out of the audit trail.
+	Secret bool
+}
+
+// An AuditEntry says who changed what. It is an object itself; ids grow with time.
+type AuditEntry struct {
+	ID     string          `json:"id"`
+	Time   time.Time       `json:"time"`
+	By     string          `json:"by"`
+	Action string          `json:"action"`
+	Kind   string          `json:"kind"`
+	Object string          `json:"object"`
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
+}
