@@ -158,8 +158,8 @@ func (e *Evaluator) Load(ctx context.Context, sources []Source, now time.Time) e
 	seen := map[string]bool{}
 	recorded := e.recordedNames(sources)
 	for _, src := range sources {
-		for _, rg := range src.Groups {
-			g, err := e.newGroup(src, rg, recorded)
+		for i := range src.Groups {
+			g, err := e.newGroup(src, i, recorded)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -25,6 +26,7 @@ type group struct {
 	alerting []*alertRule
 	subset   *subset
 	infos    []RuleInfo // what is fixed of each rule, in order
+	disabled []RuleInfo // rules that are switched off
 }
 
 type alertRule struct {
@@ -68,7 +70,9 @@ func (s *subset) SplitGroupIntoBatches(context.Context, *rules.Group) []rules.Co
 func (*subset) Allow(context.Context, *rules.Group, rules.Rule) bool { return false }
 func (*subset) Done(context.Context)                                 {}
 
-func (e *Evaluator) newGroup(src Source, rg rulefmt.RuleGroup, recorded map[string]bool) (*group, error) {
+// newGroup makes the group number n of a source.
+func (e *Evaluator) newGroup(src Source, n int, recorded map[string]bool) (*group, error) {
+	rg := src.Groups[n]
 	g := &group{key: rules.GroupKey(src.Name, rg.Name), source: src.Name, subset: &subset{}}
 	passes := map[Frontier]*pass{}
 	var list []rules.Rule
@@ -78,7 +82,20 @@ func (e *Evaluator) newGroup(src Source, rg rulefmt.RuleGroup, recorded map[stri
 		if err != nil {
 			return nil, fmt.Errorf("%s: group %q, rule %d: %w", src.Name, rg.Name, i+1, err)
 		}
-		rule, info := e.newRule(g, src, rg, r, expr, ids)
+		id := ""
+		if src.IDs != nil {
+			id = src.IDs[n][i]
+		}
+		rule, info := e.newRule(g, src, rg, r, expr, ids, id)
+		if src.Disabled[info.ID] {
+			info.Enabled, info.State, info.Health = false, "inactive", "unknown"
+			g.disabled = append(g.disabled, info)
+			continue
+		}
+		if ar, ok := rule.(*alertRule); ok {
+			g.alerting = append(g.alerting, ar)
+			rule = ar.AlertingRule
+		}
 		list = append(list, rule)
 		g.infos = append(g.infos, info)
 		p := passes[info.Class.Frontier]
@@ -87,7 +104,7 @@ func (e *Evaluator) newGroup(src Source, rg rulefmt.RuleGroup, recorded map[stri
 			passes[info.Class.Frontier] = p
 			g.passes = append(g.passes, p)
 		}
-		p.rules = append(p.rules, i)
+		p.rules = append(p.rules, len(list)-1)
 		for _, ms := range parser.ExtractSelectors(expr) {
 			c := candidates(ms)
 			p.selectors = append(p.selectors, selector{ms, c.red, c.edges})
@@ -165,17 +182,18 @@ func selectsSamples(ms []*labels.Matcher, recorded map[string]bool) bool {
 	return true
 }
 
-// newRule makes Prometheus' rule. ids counts rules of the same name and labels within the group.
-func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefmt.Rule, expr parser.Expr, ids map[string]int) (rules.Rule, RuleInfo) {
+// newRule makes Prometheus' rule, for an alert within an *alertRule. ids counts rules of the same name and labels within the group;
+// id is empty where it follows from these.
+func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefmt.Rule, expr parser.Expr, ids map[string]int, id string) (rules.Rule, RuleInfo) {
 	l := rules.FromMaps(rg.Labels, r.Labels)
 	ident := r.Alert + r.Record + l.String()
 	if ids[ident]++; ids[ident] > 1 {
 		ident = fmt.Sprintf("%s#%d", ident, ids[ident])
 	}
 	info := RuleInfo{
-		ID: fmt.Sprintf("%016x", xxhash.Sum64String(g.key+"\xff"+ident)), Name: r.Alert + r.Record, Type: "recording", Expr: r.Expr,
+		ID: cmp.Or(id, fmt.Sprintf("%016x", xxhash.Sum64String(g.key+"\xff"+ident))), Name: r.Alert + r.Record, Type: "recording", Expr: r.Expr,
 		For: time.Duration(r.For), KeepFiringFor: time.Duration(r.KeepFiringFor), Labels: l, Annotations: labels.FromMap(r.Annotations),
-		Enabled: true, Source: src.Name, Group: rg.Name,
+		Enabled: true, Source: src.Name, Editable: src.Editable, Group: rg.Name,
 		Class: Class{Complete, "a recorded sample is never written again"},
 	}
 	if r.Alert == "" {
@@ -184,8 +202,7 @@ func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefm
 	info.Type, info.Class = "alerting", Classify(expr)
 	ar := rules.NewAlertingRule(r.Alert, expr, info.For, info.KeepFiringFor, l, info.Annotations, e.cfg.ExternalLabels,
 		e.cfg.ExternalURL.String(), true, e.cfg.Logger.With("alert", r.Alert))
-	g.alerting = append(g.alerting, &alertRule{ar, info.ID, ident, e.cfg.ExternalURL.String() + strutil.TableLinkForExpression(expr.String()), info.Class.Frontier})
-	return ar, info
+	return &alertRule{ar, info.ID, ident, e.cfg.ExternalURL.String() + strutil.TableLinkForExpression(expr.String()), info.Class.Frontier}, info
 }
 
 // target is the event time at which p may be evaluated, zero while unknown. The head follows the complete frontier, which moves

@@ -22,6 +22,7 @@ type RuleInfo struct {
 	Annotations   labels.Labels `json:"annotations"`
 	Enabled       bool          `json:"enabled"`
 	Source        string        `json:"source"` // name of the Source
+	Editable      bool          `json:"editable"`
 	Group         string        `json:"group"`
 	State         string        `json:"state"`  // of its strongest alert: unknown, inactive, pending or firing
 	Health        string        `json:"health"` // unknown, ok or err
@@ -45,6 +46,7 @@ func (e *Evaluator) Rules() []RuleInfo {
 			}
 			out = append(out, info)
 		}
+		out = append(out, g.disabled...)
 	}
 	return out
 }

@@ -16,6 +16,11 @@ import (
 type Source struct {
 	Name   string // path of the file; it names the groups in the API and their state in the store
 	Groups []rulefmt.RuleGroup
+	// IDs are those of the rules of each group where somebody gave them any; nil: they follow from group, name and labels.
+	IDs [][]string
+	// Disabled are ids of rules that are not evaluated.
+	Disabled map[string]bool
+	Editable bool // users made it over HTTP and may change it there
 }
 
 // LoadFiles reads Prometheus rule files by globs. All errors are reported together, each with file, line and rule; a pattern
@@ -38,7 +43,7 @@ func LoadFiles(patterns []string, log *slog.Logger) ([]Source, error) {
 			groups, fails := rulefmt.ParseFile(f, false, model.UTF8Validation, NewParser(), log)
 			errs = append(errs, fails...)
 			if len(fails) == 0 {
-				out = append(out, Source{f, groups.Groups})
+				out = append(out, Source{Name: f, Groups: groups.Groups})
 			}
 		}
 	}
@@ -54,7 +59,7 @@ func ParseSource(name string, text []byte, log *slog.Logger) (Source, error) {
 		}
 		return Source{}, errors.Join(fails...)
 	}
-	return Source{name, groups.Groups}, nil
+	return Source{Name: name, Groups: groups.Groups}, nil
 }
 
 // rulesOf are all rules of the sources.

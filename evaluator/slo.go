@@ -1,0 +1,4 @@
+package evaluator
+
+// SLONamespace is where the rules are that follow from SLOs.
+const SLONamespace = "slo"
