@@ -35,7 +35,7 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 			if ts.IsZero() || !p.due(g, ts, now) {
 				continue
 			}
-			if next := p.ran.Add(e.pause(p)); now.Before(next) {
+			if next := p.ran.Add(g.pause(p)); now.Before(next) {
 				if next.Before(e.wake) {
 					e.wake = next
 				}
@@ -58,11 +58,11 @@ const (
 )
 
 // pause is the least time between two evaluations of a pass.
-func (e *Evaluator) pause(p *pass) time.Duration {
+func (g *group) pause(p *pass) time.Duration {
 	if p.cost < costly {
-		return e.cfg.Floor
+		return g.floor
 	}
-	return max(e.cfg.Floor, costFactor*p.cost)
+	return max(g.floor, costFactor*p.cost)
 }
 
 func (e *Evaluator) run(ctx context.Context, gs []*group, g *group, p *pass, ts, now time.Time) {

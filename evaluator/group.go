@@ -21,7 +21,7 @@ import (
 type group struct {
 	*rules.Group
 	key      string
-	source   string
+	floor    time.Duration // least time between two evaluations
 	passes   []*pass
 	alerting []*alertRule
 	subset   *subset
@@ -73,7 +73,7 @@ func (*subset) Done(context.Context)                                 {}
 // newGroup makes the group number n of a source.
 func (e *Evaluator) newGroup(src Source, n int, recorded map[string]bool) (*group, error) {
 	rg := src.Groups[n]
-	g := &group{key: rules.GroupKey(src.Name, rg.Name), source: src.Name, subset: &subset{}}
+	g := &group{key: rules.GroupKey(src.Name, rg.Name), floor: max(src.Floor, e.cfg.Floor), subset: &subset{}}
 	passes := map[Frontier]*pass{}
 	var list []rules.Rule
 	ids := map[string]int{}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
@@ -21,6 +22,8 @@ type Source struct {
 	// Disabled are ids of rules that are not evaluated.
 	Disabled map[string]bool
 	Editable bool // users made it over HTTP and may change it there
+	// Floor is the least time between two evaluations of its groups, where that is more than the evaluator's.
+	Floor time.Duration
 }
 
 // LoadFiles reads Prometheus rule files by globs. All errors are reported together, each with file, line and rule; a pattern
