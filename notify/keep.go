@@ -23,6 +23,7 @@ import (
 const (
 	kindLog     byte = 'L' // id: group key, receiver: a nflogpb.MeshEntry
 	kindSilence byte = 'S' // id: the silence's: a silencepb.MeshSilence
+	kindNotice  byte = 'H' // id: number uint64 BE: a Notice as JSON
 )
 
 // keeper writes what Alertmanager broadcasts to the store. Alertmanager gives no way to report an error there, so a write that
@@ -92,10 +93,15 @@ func (k *keeper) silenced(b []byte) {
 }
 
 func (k *keeper) put(key, value []byte) {
-	k.mu.Lock()
-	k.unsent[string(key)] = bytes.Clone(value)
-	k.mu.Unlock()
+	k.stage(key, value)
 	k.retry()
+}
+
+// stage is put with the next write; a nil value deletes.
+func (k *keeper) stage(key, value []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.unsent[string(key)] = bytes.Clone(value)
 }
 
 // retry writes what is not written yet.

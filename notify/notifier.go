@@ -72,6 +72,8 @@ type Notifier struct {
 	dispatcher atomic.Pointer[dispatch.Dispatcher]
 	inhibitor  atomic.Pointer[inhibit.Inhibitor]
 	config     atomic.Pointer[amconfig.Config]
+	// integrations are set once the dispatcher runs.
+	integrations atomic.Pointer[integrations]
 }
 
 // initMatchers sets how Alertmanager parses matchers, which is global there.
@@ -106,6 +108,9 @@ func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 	f := promauto.With(c.Registerer)
 	n.keeper = newKeeper(c.KV, c.Logger, f.NewCounter(prometheus.CounterOpts{
 		Name: "watchingcat_notify_write_failures_total", Help: "Failed writes of silences and the notification log."}))
+	if err := n.notices.load(n.keeper); err != nil {
+		return nil, err
+	}
 	told, err := n.restore()
 	if err != nil {
 		return nil, err

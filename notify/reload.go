@@ -26,7 +26,7 @@ func (n *Notifier) Reload(am *amconfig.Config) error {
 	}
 	tmpl.ExternalURL = n.cfg.ExternalURL
 	routes := dispatch.NewRoute(am.Route, nil)
-	receivers, err := n.receivers(am, routes, tmpl)
+	built, err := n.build(am, routes, tmpl)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (n *Notifier) Reload(am *amconfig.Config) error {
 	}
 	inhibitor := inhibit.NewInhibitor(n.alerts, am.InhibitRules, n.cfg.Logger, n.recorder)
 	noWait := func() time.Duration { return 0 }
-	pipeline := n.pipeline.New(receivers, noWait, inhibitor, n.silencer, timeinterval.NewIntervener(intervalsOf(am)), n.marker, n.log, nil)
+	pipeline := n.pipeline.New(built.noted(&n.notices), noWait, inhibitor, n.silencer, timeinterval.NewIntervener(intervalsOf(am)), n.marker, n.log, nil)
 	n.api.Update(am, func(ctx context.Context, l model.LabelSet) {
 		n.inhibitor.Load().Mutes(ctx, l)
 		n.silencer.Mutes(ctx, l)
@@ -52,31 +52,40 @@ func (n *Notifier) Reload(am *amconfig.Config) error {
 	d.WaitForLoading()
 	n.dispatcher.Store(d)
 	n.config.Store(am)
+	n.integrations.Store(built)
 	return nil
 }
 
 // sendTimeout bounds one flush: until the group's next, but at least Alertmanager's minimum.
 func sendTimeout(interval time.Duration) time.Duration { return max(interval, amnotify.MinTimeout) }
 
-// receivers builds the integrations of every receiver that a route uses.
-func (n *Notifier) receivers(am *amconfig.Config, routes *dispatch.Route, tmpl *template.Template) (map[string][]amnotify.Integration, error) {
-	used := map[string]bool{}
-	routes.Walk(func(r *dispatch.Route) { used[r.RouteOpts.Receiver] = true })
-	out := map[string][]amnotify.Integration{}
+// build makes the integrations of every receiver.
+func (n *Notifier) build(am *amconfig.Config, routes *dispatch.Route, tmpl *template.Template) (*integrations, error) {
+	out := &integrations{of: map[string][]amnotify.Integration{}, used: map[string]bool{}}
+	routes.Walk(func(r *dispatch.Route) { out.used[r.RouteOpts.Receiver] = true })
 	for _, rc := range am.Receivers {
-		if !used[rc.Name] {
-			continue
-		}
 		list, err := receiver.BuildReceiverIntegrations(rc, tmpl, n.cfg.Logger)
 		if err != nil {
 			return nil, fmt.Errorf("notify: receiver %q: %w", rc.Name, err)
 		}
-		for i := range list {
-			list[i] = n.notices.note(list[i], rc.Name)
-		}
-		out[rc.Name] = list
+		out.of[rc.Name] = list
 	}
 	return out, nil
+}
+
+// noted are the integrations of the receivers that routes lead to, with their notifications noted.
+func (i *integrations) noted(n *notices) map[string][]amnotify.Integration {
+	out := map[string][]amnotify.Integration{}
+	for name, list := range i.of {
+		if !i.used[name] {
+			continue
+		}
+		out[name] = make([]amnotify.Integration, len(list))
+		for k := range list {
+			out[name][k] = n.note(list[k], name)
+		}
+	}
+	return out
 }
 
 // groups are those of the running dispatcher.
