@@ -35,6 +35,8 @@ type Alert struct {
 	ResolvedAt      time.Time     `json:"resolved_at,omitzero"`
 	Value           Number        `json:"value"`
 	GeneratorURL    string        `json:"generator_url"`
+	// Evidence is why it fires, as of when it began to; nil before that.
+	Evidence *Evidence `json:"evidence,omitempty"`
 }
 
 // Transition is one change of an alert's state. From is empty for an alert that was not there before.

@@ -40,7 +40,9 @@ type Config struct {
 	ExternalURL     *url.URL
 	ExternalLabels  labels.Labels
 	// Ready reports whether the pipeline has caught up; while it has not, rules are evaluated and nothing is told. nil: always.
-	Ready         func() bool
+	Ready func() bool
+	// Evidence is the clock that bounds how long an evaluation looks for why alerts fire; nil: it does not look.
+	Evidence      func() time.Time
 	RuleRetention time.Duration // of series that rules write (6 h)
 	MaxRuleSeries int           // that rules write (100,000)
 	Logger        *slog.Logger
@@ -77,6 +79,10 @@ type Evaluator struct {
 	early    bool      // a resolved alert waits for complete before it is told
 	wake     time.Time
 	captured map[string]promql.Vector // results of this evaluation's conditions
+	query    rules.QueryFunc
+	// inquiry and explained are of the evidence of this evaluation.
+	inquiry   *inquiry
+	explained time.Duration
 
 	// records and history are written with both mutexes held and read with either.
 	stateMu sync.RWMutex
@@ -91,6 +97,7 @@ type evalMetrics struct {
 	told      prometheus.Counter
 	lag       prometheus.Histogram
 	saveFails prometheus.Counter
+	evidence  prometheus.Histogram
 }
 
 // New opens the alerts and the outbox that KV holds. Rules come with Load.
@@ -114,6 +121,8 @@ func New(c Config) (*Evaluator, error) {
 	e.metrics = evalMetrics{
 		told:      f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total", Help: "Alert changes handed to notify."}),
 		saveFails: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alert_save_failures_total", Help: "Failed writes of alert state."}),
+		evidence: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_alert_evidence_seconds",
+			Help: "Time to gather why an alert fires.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5}}),
 		lag: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_rule_evaluation_delay_seconds",
 			Help: "Wall clock less event time when a group is evaluated.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}),
 	}
@@ -121,6 +130,7 @@ func New(c Config) (*Evaluator, error) {
 	if c.Query != nil {
 		query = c.Query(query)
 	}
+	e.query = query
 	e.options = rules.ManagerOptions{
 		ExternalURL: c.ExternalURL, Context: context.Background(), AppendableV2: e.store, Queryable: e.queryable, Logger: c.Logger,
 		QueryFunc:   e.capture(query),

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/rules"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
 )
 
 // What is kept of alerts, and how it comes back.
@@ -39,6 +40,7 @@ type change struct {
 // partition: that it has resolved is told when all data up to then is there.
 func (e *Evaluator) settle(gs []*group, ready bool, now time.Time) error {
 	var changes []change
+	e.inquiry, e.explained = nil, 0
 	for _, g := range gs {
 		for _, r := range g.alerting {
 			changes = append(changes, e.diff(g, r, ready, now)...)
@@ -50,11 +52,15 @@ func (e *Evaluator) settle(gs []*group, ready bool, now time.Time) error {
 func (e *Evaluator) diff(g *group, r *alertRule, ready bool, now time.Time) []change {
 	var out []change
 	seen := map[string]bool{}
+	at := g.evaluated(r.frontier)
 	r.ForEachActiveAlert(func(a *rules.Alert) {
 		key := alertKey(g.key, r.ident, a.Labels)
 		seen[key] = true
 		old := e.records[key]
 		n := e.recordOf(g, r, a, old)
+		if n.State == StateFiring && n.Evidence == nil {
+			n.Evidence = e.explain(r, n, at)
+		}
 		c := change{old: old, new: n}
 		early := r.frontier == Head && n.State == StateResolved && n.ResolvedAt.After(e.complete)
 		e.early = e.early || early && n.Told
@@ -68,12 +74,12 @@ func (e *Evaluator) diff(g *group, r *alertRule, ready bool, now time.Time) []ch
 			return
 		}
 		e.stateMu.Lock()
-		old.Value, old.Annotations = n.Value, n.Annotations
+		old.Value, old.Annotations, old.Evidence = n.Value, n.Annotations, n.Evidence
 		e.stateMu.Unlock()
 	})
 	for key := range e.byRule[g.key+"\xff"+r.ident] {
 		if !seen[key] {
-			out = append(out, e.gone(e.records[key], g.evaluated(r.frontier), ready, now)...)
+			out = append(out, e.gone(e.records[key], at, ready, now)...)
 		}
 	}
 	return out
@@ -104,10 +110,29 @@ func (e *Evaluator) recordOf(g *group, r *alertRule, a *rules.Alert, old *record
 	}
 	if old != nil {
 		n.Input, n.Told, n.ToldAt = old.Input, old.Told, old.ToldAt
+		if old.State == StateFiring || n.State == StateResolved {
+			n.Evidence = old.Evidence
+		}
 	} else {
 		n.Input = r.inputOf(e.captured[r.Query().String()], a.Labels)
 	}
 	return n
+}
+
+// explain gathers evidence for an alert that begins to fire, within the time that one evaluation may spend on it.
+func (e *Evaluator) explain(r *alertRule, n *record, at time.Time) *Evidence {
+	if e.cfg.Evidence == nil || e.explained > evidenceBudget {
+		return nil
+	}
+	began := e.cfg.Evidence()
+	if e.inquiry == nil {
+		e.inquiry = &inquiry{e: e, ctx: context.Background(), maps: map[[2]int64]views.Map{}}
+	}
+	out := e.inquiry.gather(r, n, at)
+	took := e.cfg.Evidence().Sub(began)
+	e.explained += took
+	e.metrics.evidence.Observe(took.Seconds())
+	return out
 }
 
 // inputOf finds the element of the condition's result that made the alert: the one that agrees in all labels which the rule

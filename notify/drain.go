@@ -243,6 +243,11 @@ func (n *Notifier) resolveTimeout() time.Duration {
 func (n *Notifier) alertOf(a evaluator.Alert, now time.Time) *alert.Alert {
 	out := &alert.Alert{Alert: model.Alert{Labels: labelSet(a.Labels), Annotations: labelSet(a.Annotations), StartsAt: a.FiredAt,
 		GeneratorURL: a.GeneratorURL}, UpdatedAt: now}
+	if a.Evidence != nil {
+		if text := a.Evidence.Text(); text != "" {
+			out.Annotations[EvidenceAnnotation] = model.LabelValue(text)
+		}
+	}
 	if out.StartsAt.IsZero() || out.StartsAt.After(now) {
 		out.StartsAt = now
 	}
@@ -256,6 +261,9 @@ func (n *Notifier) alertOf(a evaluator.Alert, now time.Time) *alert.Alert {
 	}
 	return out
 }
+
+// EvidenceAnnotation is the annotation that holds, shortened, why an alert fires; templates may show it.
+const EvidenceAnnotation = "evidence"
 
 func labelSet(l labels.Labels) model.LabelSet {
 	out := make(model.LabelSet, l.Len())

@@ -142,6 +142,7 @@ type Edge struct {
 	Calls, Failed        uint64
 	ClientP95, ServerP95 time.Duration
 	Latency              Histogram // as the client sees it; as the server does, where no client did
+	LatencySum           time.Duration
 	Transit              Histogram
 }
 

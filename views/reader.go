@@ -268,7 +268,9 @@ func serviceMap(ps []stretch) (Map, error) {
 		if c.zero() {
 			continue
 		}
-		m.Edges = append(m.Edges, Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95), ServerP95: c.ServerHist.Quantile(0.95), Latency: c.latency(), Transit: c.Transit})
+		latency, sum := c.latency()
+		m.Edges = append(m.Edges, Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95), ServerP95: c.ServerHist.Quantile(0.95),
+			Latency: latency, LatencySum: time.Duration(sum), Transit: c.Transit})
 		nodeTypes(types, k)
 	}
 	for name, typ := range types {
@@ -306,11 +308,11 @@ func nodeTypes(types map[string]string, k EdgeKey) {
 	note(k.Server, server)
 }
 
-func (c *EdgeCounts) latency() Histogram {
+func (c *EdgeCounts) latency() (h Histogram, sum uint64) {
 	if c.ClientSum == 0 { // a side that was not seen is observed as 0
-		return c.ServerHist
+		return c.ServerHist, c.ServerSum
 	}
-	return c.ClientHist
+	return c.ClientHist, c.ClientSum
 }
 
 // SelectRED returns the series that match accepts, those without spans in the range included.

@@ -3,6 +3,7 @@
 package shop
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -14,9 +15,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// Fault is something that goes wrong while it lasts: a service answers slowly and fails often.
+// Fault is something that goes wrong while it lasts: a service or a database answers slowly and fails often.
 type Fault struct {
 	Service   string
+	Database  string  // name, or system where it has none; in place of Service
 	ErrorRate float64 // share of its calls that fail
 	Slower    float64 // factor on its own time
 	Version   string  // that the service runs meanwhile; empty: as before
@@ -187,7 +189,12 @@ func (s *Shop) call(o *operation, c call, parent pcommon.SpanID, from time.Durat
 	switch {
 	case c.db != nil:
 		db := c.db
-		sp.name, sp.end = db.query, from+s.lasts(db.ms)
+		lasts := s.lasts(db.ms)
+		if f := s.fault; f != nil && f.Database != "" && f.Database == cmp.Or(db.name, db.system) {
+			lasts = time.Duration(float64(lasts) * max(1, f.Slower))
+			sp.failed = s.r.Float64() < f.ErrorRate
+		}
+		sp.name, sp.end = db.query, from+lasts
 		sp.attrs = func(m pcommon.Map) {
 			m.PutStr("db.system.name", db.system)
 			if db.name != "" {

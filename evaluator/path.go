@@ -1,0 +1,210 @@
+package evaluator
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Where errors and slowness come from.
+//
+// The simple version: what goes wrong far down shows on every edge above it, so the edge that changed most is not the culprit. Each
+// edge is compared with its own baseline; what it has too much (failed calls, time spent) is its excess, and what the calls that its
+// server makes have too much is taken away from it in proportion. What is left is the excess that begins there. Edges are ranked by
+// the share that their own excess has in what arrives at the service that the alert is about.
+//
+// Calls through a broker end nobody's waiting, so their excess is their own and not taken away from who published.
+
+// PathEdge is one edge on the way down from the service of an alert, with the arithmetic of its rank. Client is "" for all calls
+// that arrive at that service.
+type PathEdge struct {
+	Client     string `json:"client"`
+	Server     string `json:"server"`
+	Connection string `json:"connection_type"`
+	Hops       int    `json:"hops"` // from the service of the alert; 0 are the calls to it
+
+	Calls             uint64   `json:"calls"`
+	Failed            uint64   `json:"failed"`
+	ErrorRate         float64  `json:"error_rate"`
+	BaselineErrorRate float64  `json:"baseline_error_rate"`
+	MeanMs            float64  `json:"mean_ms"`
+	BaselineMeanMs    float64  `json:"baseline_mean_ms"`
+	ExcessFailed      float64  `json:"excess_failed"`      // failed - calls x baseline error rate
+	OwnExcessFailed   float64  `json:"own_excess_failed"`  // without what its server's own calls have too much
+	ExcessSeconds     float64  `json:"excess_seconds"`     // calls x (mean - baseline mean)
+	OwnExcessSeconds  float64  `json:"own_excess_seconds"` // without what its server's own calls have too much
+	Score             float64  `json:"score"`              // 0 to 1: the larger share of its own excess in that of the alert's service
+	Changed           []string `json:"changed"`            // beyond noise: errors, latency, added; see views.CompareEdges
+	NewVersions       []string `json:"new_versions"`       // of the server, first seen shortly before
+}
+
+// flow is an edge while it is ranked.
+type flow struct {
+	PathEdge
+	excess, own        [2]float64 // by signal
+	significant, async bool
+}
+
+// signals of an excess.
+const (
+	signalErrors = iota
+	signalTime
+)
+
+// maxPath is how many edges evidence shows.
+const maxPath = 10
+
+// rankPath ranks the edges below root, the best first. An empty root means all that is called from outside. weights says how much
+// errors and time count, 0 to 1: an alert on errors asks for errors first.
+func rankPath(now, before []views.Edge, nowSpan, beforeSpan time.Duration, root string, weights [2]float64) []PathEdge {
+	edges := map[views.EdgeKey]*flow{}
+	for _, c := range views.CompareEdges(now, before, nowSpan, beforeSpan) {
+		if c.Now != nil {
+			edges[c.EdgeKey] = excessOf(&c)
+		}
+	}
+	in, out := map[string][2]float64{}, map[string][2]float64{}
+	next := map[string][]*flow{}
+	for _, e := range edges {
+		next[e.Client] = append(next[e.Client], e)
+		for s := range 2 {
+			in[e.Server] = add(in[e.Server], s, e.excess[s])
+			if !e.async {
+				out[e.Client] = add(out[e.Client], s, e.excess[s])
+			}
+		}
+	}
+	for _, e := range edges {
+		for s := range 2 {
+			if i := in[e.Server][s]; i > 0 {
+				e.own[s] = e.excess[s] * (1 - min(1, out[e.Server][s]/i))
+			}
+		}
+	}
+	list := below(next, root)
+	entry := entryOf(edges, root)
+	total := entry.excess
+	if root != "" && entry.Calls > 0 {
+		list = append(list, &entry)
+	}
+	for _, e := range list {
+		e.finish(total, weights)
+	}
+	list = slices.DeleteFunc(list, func(e *flow) bool { return e.Score <= 0 || !e.significant })
+	slices.SortFunc(list, func(a, b *flow) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Hops, a.Hops), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server))
+	})
+	ranked := []PathEdge{}
+	for _, e := range list[:min(len(list), maxPath)] {
+		ranked = append(ranked, e.PathEdge)
+	}
+	return ranked
+}
+
+func add(v [2]float64, s int, x float64) [2]float64 {
+	v[s] += x
+	return v
+}
+
+// excessOf compares one edge with its baseline.
+func excessOf(c *views.EdgeChange) *flow {
+	e := &flow{async: c.Connection == "messaging_system", PathEdge: PathEdge{Client: c.Client, Server: c.Server, Connection: c.Connection, Calls: c.Now.Calls,
+		Failed: c.Now.Failed, Changed: c.What, NewVersions: []string{}}}
+	calls := float64(e.Calls)
+	if calls == 0 {
+		return e
+	}
+	e.ErrorRate, e.MeanMs = float64(e.Failed)/calls, c.Now.LatencySum.Seconds()*1e3/calls
+	if b := c.Before; b != nil && b.Calls > 0 {
+		e.BaselineErrorRate, e.BaselineMeanMs = float64(b.Failed)/float64(b.Calls), b.LatencySum.Seconds()*1e3/float64(b.Calls)
+	}
+	e.ExcessFailed = max(0, float64(e.Failed)-calls*e.BaselineErrorRate)
+	e.ExcessSeconds = max(0, calls*(e.MeanMs-e.BaselineMeanMs)/1e3)
+	if e.async {
+		e.ExcessSeconds = 0 // it is waiting in the broker, see messaging
+	}
+	e.excess = [2]float64{e.ExcessFailed, e.ExcessSeconds}
+	e.significant = slices.ContainsFunc(c.What, func(w string) bool {
+		return w == views.ChangeErrors || w == views.ChangeLatency || w == views.ChangeAdded
+	})
+	return e
+}
+
+// below are the edges that can be reached from root, with their distance.
+func below(next map[string][]*flow, root string) []*flow {
+	var list []*flow
+	seen := map[string]bool{root: true}
+	at := []string{root}
+	if root == "" {
+		at = []string{"user"}
+	}
+	for hop := 1; len(at) > 0; hop++ {
+		var then []string
+		for _, name := range at {
+			for _, e := range next[name] {
+				e.Hops = hop
+				list = append(list, e)
+				if !seen[e.Server] {
+					seen[e.Server] = true
+					then = append(then, e.Server)
+				}
+			}
+		}
+		at = then
+	}
+	return list
+}
+
+// entryOf adds up all calls to root, or without one all from outside.
+func entryOf(edges map[views.EdgeKey]*flow, root string) flow {
+	sum := flow{PathEdge: PathEdge{Server: root, Changed: []string{}, NewVersions: []string{}}}
+	for _, e := range edges {
+		if e.async || root != "" && e.Server != root || root == "" && e.Client != "user" {
+			continue
+		}
+		calls, was := float64(e.Calls), float64(sum.Calls)
+		mean := func(a, b float64) float64 { return (a*was + b*calls) / max(1, was+calls) }
+		sum.BaselineErrorRate, sum.BaselineMeanMs = mean(sum.BaselineErrorRate, e.BaselineErrorRate), mean(sum.BaselineMeanMs, e.BaselineMeanMs)
+		sum.ErrorRate, sum.MeanMs = mean(sum.ErrorRate, e.ErrorRate), mean(sum.MeanMs, e.MeanMs)
+		sum.Calls += e.Calls
+		sum.Failed += e.Failed
+		sum.significant = sum.significant || e.significant
+		for _, w := range e.Changed {
+			if !slices.Contains(sum.Changed, w) {
+				sum.Changed = append(sum.Changed, w)
+			}
+		}
+		for s := range 2 {
+			sum.excess = add(sum.excess, s, e.excess[s])
+			sum.own = add(sum.own, s, e.own[s])
+		}
+	}
+	slices.Sort(sum.Changed)
+	sum.ExcessFailed, sum.ExcessSeconds = sum.excess[signalErrors], sum.excess[signalTime]
+	return sum
+}
+
+// finish computes the score from what arrives at the alert's service.
+func (e *flow) finish(total, weights [2]float64) {
+	e.OwnExcessFailed, e.OwnExcessSeconds = e.own[signalErrors], e.own[signalTime]
+	for s := range 2 {
+		if total[s] > 0 {
+			e.Score = max(e.Score, weights[s]*min(1, e.own[s]/total[s]))
+		}
+	}
+	for _, f := range []*float64{&e.ErrorRate, &e.BaselineErrorRate, &e.MeanMs, &e.BaselineMeanMs, &e.ExcessFailed, &e.OwnExcessFailed, &e.ExcessSeconds, &e.OwnExcessSeconds, &e.Score} {
+		*f = rounded(*f)
+	}
+}
+
+// rounded keeps six significant digits: what is shown is not the noise of additions.
+func rounded(f float64) float64 {
+	if f == 0 || math.IsNaN(f) || math.IsInf(f, 0) {
+		return f
+	}
+	m := math.Pow(10, 5-math.Floor(math.Log10(math.Abs(f))))
+	return math.Round(f*m) / m
+}
