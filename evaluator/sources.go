@@ -16,18 +16,23 @@ import (
 	"github.com/gaurav/watchingcat/views"
 )
 
-// SampleReader holds the samples of OTLP metrics. *storage.Samples of this module is one.
-type SampleReader interface {
-	storage.SampleAndChunkQueryable
-	storage.ExemplarQueryable
-}
-
 // Sources is everything that PromQL sees, as one: the names of the views' families come from the views, all other names from the
 // samples of OTLP metrics, and what is older than those from a Prometheus.
 type Sources struct {
 	Views   *Queryable
-	Samples SampleReader                    // nil: none
+	Samples views.SampleReader              // nil: those that are shown with the views, if any
 	Older   storage.SampleAndChunkQueryable // nil: none; its errors are warnings
+}
+
+// samples are those that a reader of the views sees at the same moment; nil: none.
+func (s *Sources) samples(r views.Reader) views.SampleReader {
+	if s.Samples != nil {
+		return s.Samples
+	}
+	if v, ok := r.(*views.View); ok {
+		return v.Samples()
+	}
+	return nil
 }
 
 var (
@@ -37,19 +42,18 @@ var (
 
 // Querier implements storage.Queryable.
 func (s *Sources) Querier(mint, maxt int64) (storage.Querier, error) {
-	q, err := s.Views.Querier(mint, maxt)
-	if err != nil {
-		return nil, err
-	}
-	first, second := []storage.Querier{q}, []storage.Querier(nil)
-	if s.Samples != nil {
-		if q, err = s.Samples.Querier(mint, maxt); err != nil {
-			return nil, err
+	v := s.Views.querier(mint, maxt)
+	first, second := []storage.Querier{v}, []storage.Querier(nil)
+	if samples := s.samples(v.r); samples != nil {
+		q, err := samples.Querier(mint, maxt)
+		if err != nil {
+			return nil, errors.Join(err, closeAll(first))
 		}
 		first = append(first, othersQuerier{q})
 	}
 	if s.Older != nil {
-		if q, err = s.Older.Querier(mint, maxt); err != nil {
+		q, err := s.Older.Querier(mint, maxt)
+		if err != nil {
 			return nil, errors.Join(err, closeAll(first))
 		}
 		second = append(second, othersQuerier{q})
@@ -59,19 +63,18 @@ func (s *Sources) Querier(mint, maxt int64) (storage.Querier, error) {
 
 // ChunkQuerier implements storage.ChunkQueryable.
 func (s *Sources) ChunkQuerier(mint, maxt int64) (storage.ChunkQuerier, error) {
-	q, err := s.Views.ChunkQuerier(mint, maxt)
-	if err != nil {
-		return nil, err
-	}
-	first, second := []storage.ChunkQuerier{q}, []storage.ChunkQuerier(nil)
-	if s.Samples != nil {
-		if q, err = s.Samples.ChunkQuerier(mint, maxt); err != nil {
-			return nil, err
+	v := s.Views.querier(mint, maxt)
+	first, second := []storage.ChunkQuerier{chunkQuerier{v}}, []storage.ChunkQuerier(nil)
+	if samples := s.samples(v.r); samples != nil {
+		q, err := samples.ChunkQuerier(mint, maxt)
+		if err != nil {
+			return nil, errors.Join(err, closeAll(first))
 		}
 		first = append(first, othersChunks{q})
 	}
 	if s.Older != nil {
-		if q, err = s.Older.ChunkQuerier(mint, maxt); err != nil {
+		q, err := s.Older.ChunkQuerier(mint, maxt)
+		if err != nil {
 			return nil, errors.Join(err, closeAll(first))
 		}
 		second = append(second, othersChunks{q})
@@ -89,18 +92,20 @@ func closeAll[C interface{ Close() error }](list []C) error {
 
 // ExemplarQuerier implements storage.ExemplarQueryable.
 func (s *Sources) ExemplarQuerier(ctx context.Context) (storage.ExemplarQuerier, error) {
-	v, err := s.Views.ExemplarQuerier(ctx)
-	if err != nil || s.Samples == nil {
-		return v, err
-	}
-	q, err := s.Samples.ExemplarQuerier(ctx)
-	return exemplarSources{v, q}, err
+	return exemplarSources{ctx, s}, nil
 }
 
-type exemplarSources struct{ views, samples storage.ExemplarQuerier }
+type exemplarSources struct {
+	ctx context.Context
+	s   *Sources
+}
 
+// Select reads one moment of views and samples.
 func (e exemplarSources) Select(start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
-	out, err := e.views.Select(start, end, sets...)
+	r, release := views.Snapshot(e.s.Views.Reader)
+	defer release()
+	v := exemplarQuerier{e.ctx, &Queryable{Reader: r, Lifetime: e.s.Views.Lifetime}}
+	out, err := v.Select(start, end, sets...)
 	if err != nil {
 		return nil, err
 	}
@@ -110,10 +115,15 @@ func (e exemplarSources) Select(start, end int64, sets ...[]*labels.Matcher) ([]
 			others = append(others, ms)
 		}
 	}
-	if len(others) == 0 {
+	samples := e.s.samples(r)
+	if len(others) == 0 || samples == nil {
 		return out, nil
 	}
-	more, err := e.samples.Select(start, end, others...)
+	q, err := samples.ExemplarQuerier(e.ctx)
+	if err != nil {
+		return nil, err
+	}
+	more, err := q.Select(start, end, others...)
 	if err != nil {
 		return nil, err
 	}

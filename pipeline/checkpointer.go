@@ -16,12 +16,15 @@ import (
 // checkpointer is what Ingest and MetricIngest have in common: when checkpoints are taken, who waits for them, and what happens
 // while they do not get through.
 type checkpointer struct {
+	hold chan struct{} // holds one: a checkpoint, or who must not have one
+
 	mu      sync.Mutex
 	room    *sync.Cond // signalled when a checkpoint took what was pending
 	closed  bool
 	wake    chan struct{}
 	last    CheckpointState
 	blocked error
+	given   bool // up: no more checkpoints
 }
 
 // CheckpointState describes the last checkpoint.
@@ -33,8 +36,29 @@ type CheckpointState struct {
 }
 
 func (k *checkpointer) init() {
+	k.hold = make(chan struct{}, 1)
 	k.wake = make(chan struct{}, 1)
 	k.room = sync.NewCond(&k.mu)
+}
+
+// Hold waits for a checkpoint that is under way and keeps the next from beginning until release is called.
+func (k *checkpointer) Hold() (release func()) {
+	k.hold <- struct{}{}
+	return sync.OnceFunc(func() { <-k.hold })
+}
+
+// GiveUp makes no more checkpoints be taken: another one goes on with the topic. It is called under Hold.
+func (k *checkpointer) GiveUp() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.given, k.closed = true, true
+	k.room.Broadcast()
+}
+
+func (k *checkpointer) gaveUp() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.given
 }
 
 // Last describes the last checkpoint.

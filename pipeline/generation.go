@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
-	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -26,6 +22,8 @@ type GenerationConfig struct {
 	// Topics are read into the views; LogsTopic says which of them holds logs.
 	Topics    []string
 	LogsTopic string
+	// Metrics is how the topic of OTLP metrics is read.
+	Metrics MetricsTopic
 	// StartLatest makes the first generation begin at the end of the topics.
 	StartLatest bool
 	DeadLetter  func(ctx context.Context, r *kgo.Record, reason string) error
@@ -37,162 +35,111 @@ type GenerationConfig struct {
 	Logger       zerolog.Logger
 }
 
+// MetricsTopic says how OTLP metrics are read. Without a Topic none are.
+type MetricsTopic struct {
+	Topic string
+	// State is the configuration of the metrics' state but for its version.
+	State views.MetricsConfig
+	// Open opens the samples of a version, Versions lists those that there are, Drop deletes them once they are closed.
+	Open     func(version uint32) SampleStore
+	Versions func() ([]uint32, error)
+	Drop     func(version uint32) error
+}
+
 // A Generation is one version of the views and what reads the topics into it.
 type Generation struct {
+	intake
 	Set    *views.Set
-	Source *Source
 	Ingest *Ingest
-
-	c       GenerationConfig
-	version uint32
-	gate    func(ctx context.Context) error // called before each batch
-
-	mu   sync.Mutex
-	gaps []Gap
 }
 
 // openGeneration opens a version over its Set. gate holds batches back while it does not return; nil: none does.
 func openGeneration(c GenerationConfig, version uint32, set *views.Set, m *Metrics, gate func(context.Context) error) (*Generation, error) {
-	g := &Generation{Set: set, c: c, version: version, gate: gate}
 	positions, err := set.Positions()
 	if err != nil {
 		return nil, err
 	}
-	stored := map[PartitionID]storage.Position{}
-	for _, p := range positions {
-		stored[PartitionID{p.Topic, p.Partition}] = p
-	}
-	if g.gaps, err = LoadGaps(c.KV, version, c.Views.Shard); err != nil {
-		return nil, err
-	}
-	g.Source, err = NewSource(SourceConfig{
-		Kafka: c.Kafka, StartLatest: c.StartLatest && version == 0, OnTruncated: g.truncated, Logger: c.Logger, DeadLetter: c.DeadLetter, BatchRecords: c.BatchRecords,
-		Position: func(topic string, partition int32) (storage.Position, bool) {
-			p, ok := stored[PartitionID{topic, partition}]
-			return p, ok
-		},
-	})
-	if err != nil {
+	g := &Generation{Set: set}
+	g.intake = intake{topics: c.Topics, gate: gate, log: c.Logger, kv: c.KV, version: version, shard: c.Views.Shard,
+		lost: func(topic string, partition int32, to int64) { set.Partition(topic, partition).Restart(to) }}
+	if err := g.open(c.source(), positions); err != nil {
 		return nil, err
 	}
 	g.Ingest = NewIngest(IngestConfig{
 		Set: set, KV: c.KV, DeadLetter: c.DeadLetter, States: g.Source.States, Lateness: c.Lateness, LogsTopic: c.LogsTopic,
 		Interval: c.Interval, MaxPending: c.MaxPending, Logger: c.Logger, Metrics: m,
 	})
+	g.take, g.commit = g.Ingest.Handle, g.Ingest.Run
 	return g, nil
 }
 
-// truncated notes that a topic lost records before they were read; every answer says so from then on.
-func (g *Generation) truncated(topic string, partition int32, from, to int64) {
-	gap := Gap{Topic: topic, Partition: partition, From: from, To: to, Found: time.Now().UTC()}
-	g.c.Logger.Error().Str("topic", topic).Int32("partition", partition).Int64("from", from).Int64("to", to).Uint32("version", g.version).
-		Msg("the topic no longer has the position: records in between are missing from the views; reading goes on where the log begins")
-	if to < from {
-		g.Set.Partition(topic, partition).Restart(to)
-	}
-	if err := SaveGap(g.c.KV, g.version, g.c.Views.Shard, gap); err != nil {
-		g.c.Logger.Error().Err(err).Msg("the gap could not be stored and will be forgotten at the next start")
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.gaps = append(g.gaps, gap)
-}
-
-// Gaps are the stretches that were gone when they were to be read.
-func (g *Generation) Gaps() []Gap {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return append([]Gap(nil), g.gaps...)
-}
-
-// run reads until ctx ends or a part fails. It drains: reading stops, then what was read is committed.
-func (g *Generation) run(ctx context.Context) error {
-	router, err := g.router()
-	if err != nil {
-		return errors.Join(err, g.Source.Close())
-	}
-	base := context.WithoutCancel(ctx)
-	reading, stopReading := context.WithCancel(base)
-	defer stopReading()
-	committing, stopCommitting := context.WithCancel(base)
-	defer stopCommitting()
-	read, commit := make(chan error, 1), make(chan error, 1)
-	go func() { read <- router.Run(reading) }()
-	go func() { commit <- g.Ingest.Run(committing) }()
-	var errs []error
-	select {
-	case <-ctx.Done():
-	case err := <-read:
-		errs = append(errs, err)
-		read <- nil
-	case err := <-commit:
-		errs = append(errs, err)
-		commit <- nil
-	}
-	if len(errs) == 1 && errs[0] == nil {
-		errs[0] = errors.New("pipeline: a part of the generation ended by itself")
-	}
-	stopReading()
-	errs = append(errs, <-read, g.Source.Close())
-	stopCommitting()
-	return errors.Join(append(errs, <-commit)...)
-}
-
-// router is watermill's: a handler for each topic, retried while dead letters cannot be delivered.
-func (g *Generation) router() (*message.Router, error) {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 10 * time.Second}, watermill.NopLogger{})
-	if err != nil {
-		return nil, fmt.Errorf("pipeline: router: %w", err)
-	}
-	retry := middleware.Retry{MaxRetries: 8, InitialInterval: 100 * time.Millisecond, MaxInterval: 5 * time.Second, Multiplier: 2,
-		OnRetryHook: func(n int, _ time.Duration) {
-			g.c.Logger.Warn().Int("attempt", n).Msg("a batch could not be finished and is tried again")
-		}}
-	router.AddMiddleware(retry.Middleware, middleware.Recoverer)
-	for _, topic := range g.c.Topics {
-		router.AddConsumerHandler(topic, topic, g.Source, g.handle)
-	}
-	return router, nil
-}
-
-func (g *Generation) handle(msg *message.Message) error {
-	if g.gate != nil {
-		if err := g.gate(msg.Context()); err != nil {
-			return err
-		}
-	}
-	return g.Ingest.Handle(msg)
+func (c *GenerationConfig) source() SourceConfig {
+	return SourceConfig{Kafka: c.Kafka, StartLatest: c.StartLatest, DeadLetter: c.DeadLetter, BatchRecords: c.BatchRecords}
 }
 
 // positions are where the views are read on, by partition, as readers see them.
-func (g *Generation) positions() map[PartitionID]int64 {
+func (g *Generation) positions() map[PartitionID]int64 { return positionsOf(g.Set.Progress()) }
+
+func positionsOf(list []views.Progress) map[PartitionID]int64 {
 	m := map[PartitionID]int64{}
-	for _, p := range g.Set.Progress() {
+	for _, p := range list {
 		m[PartitionID{p.Topic, p.Partition}] = p.Position
 	}
 	return m
 }
 
-// runner is a generation that runs.
-type runner struct {
-	*Generation
-	stop context.CancelFunc
-	done chan struct{} // closed when it has ended, with err
-	err  error
+// A MetricGeneration is one version of the OTLP metrics and what reads their topic into it.
+type MetricGeneration struct {
+	intake
+	State   *views.Metrics
+	Samples SampleStore
+	Ingest  *MetricIngest
 }
 
-func (g *Generation) start(ctx context.Context) *runner {
-	ctx, stop := context.WithCancel(ctx)
-	r := &runner{Generation: g, stop: stop, done: make(chan struct{})}
-	go func() {
-		defer close(r.done)
-		r.err = g.run(ctx)
-	}()
-	return r
+// openMetricGeneration opens a version of the metrics over its samples, which are opened in the background: the batches wait for them.
+func openMetricGeneration(c GenerationConfig, version uint32, samples SampleStore, gate func(context.Context) error) (*MetricGeneration, error) {
+	config := c.Metrics.State
+	config.Version = version
+	state, err := views.OpenMetrics(c.KV, config)
+	if err != nil {
+		return nil, fmt.Errorf("pipeline: read the state of metrics: %w", err)
+	}
+	positions, err := state.Positions()
+	if err != nil {
+		return nil, err
+	}
+	g := &MetricGeneration{State: state, Samples: samples}
+	g.intake = intake{topics: []string{c.Metrics.Topic}, gate: gate, log: c.Logger, kv: c.KV, version: version, shard: views.MetricsShard,
+		lost: state.Restart}
+	if err := g.open(c.source(), positions); err != nil {
+		return nil, err
+	}
+	g.Ingest = NewMetricIngest(MetricIngestConfig{
+		Metrics: state, KV: c.KV, Samples: samples, DeadLetter: c.DeadLetter, States: g.Source.States, Lateness: c.Lateness,
+		Interval: c.Interval, MaxPending: c.MaxPending, Logger: c.Logger,
+	})
+	g.take, g.commit = g.Ingest.Handle, g.checkpoints
+	return g, nil
 }
 
-func (r *runner) end() error {
-	r.stop()
-	<-r.done
-	return r.err
+// checkpoints waits for the samples first: why they cannot be opened must be said although nothing comes in.
+func (g *MetricGeneration) checkpoints(ctx context.Context) error {
+	err := g.Samples.Wait(ctx)
+	if ctx.Err() != nil && !g.Opened() {
+		return nil // nothing is committed yet: what was read comes again
+	}
+	if err != nil {
+		return err
+	}
+	return g.Ingest.Run(ctx)
 }
+
+// Opened reports whether the samples are open, or could not be opened.
+func (g *MetricGeneration) Opened() bool {
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	return !errors.Is(g.Samples.Wait(done), context.Canceled)
+}
+
+// positions are where the metrics are read on, by partition, as committed.
+func (g *MetricGeneration) positions() map[PartitionID]int64 { return positionsOf(g.State.Progress()) }

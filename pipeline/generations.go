@@ -10,10 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -40,20 +36,88 @@ type Generations struct {
 	mu      sync.Mutex
 	layout  views.Layout
 	sets    map[uint32]*views.Set
-	current *runner     // goes on with the topics; not running before Run
-	first   *Generation // what Run starts
-	replays []*Replay   // oldest first
+	samples map[uint32]SampleStore // that are open
+	line    line                   // goes on with the topics
+	leaving map[uint32]int         // versions that are not in the layout any more and may still be read
+	replays []*Replay              // oldest first
 	active  *replaying
 	base    context.Context // of Run; nil before
 	wake    chan struct{}   // the live generation changed
 	wg      sync.WaitGroup
 }
 
+// line is a generation of the views and one of the metrics, and how each runs. What a replay leaves out is nil.
+type line struct {
+	views      *Generation
+	metrics    *MetricGeneration
+	runViews   *running // nil: it does not run
+	runMetrics *running
+}
+
+// start begins to read with what is there.
+func (l *line) start(ctx context.Context) {
+	if l.views != nil {
+		l.runViews = l.views.start(ctx)
+	}
+	if l.metrics != nil {
+		l.runMetrics = l.metrics.start(ctx)
+	}
+}
+
+// end stops what runs and waits for it.
+func (l *line) end() error {
+	var errs []error
+	for _, r := range []*running{l.runViews, l.runMetrics} {
+		if r != nil {
+			r.stop()
+		}
+	}
+	for _, r := range []*running{l.runViews, l.runMetrics} {
+		if r != nil {
+			errs = append(errs, r.end())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// done are closed when the views or the metrics end by themselves; a nil channel never is.
+func (l *line) done() (views, metrics <-chan struct{}) {
+	if l.runViews != nil {
+		views = l.runViews.done
+	}
+	if l.runMetrics != nil {
+		metrics = l.runMetrics.done
+	}
+	return views, metrics
+}
+
+// positions are where the topics are read on, by partition, as committed.
+func (l *line) positions() map[PartitionID]int64 {
+	m := map[PartitionID]int64{}
+	if l.views != nil {
+		maps.Copy(m, l.views.positions())
+	}
+	if l.metrics != nil {
+		maps.Copy(m, l.metrics.positions())
+	}
+	return m
+}
+
+func (l *line) states() (list []PartitionState) {
+	if l.views != nil {
+		list = l.views.Source.States()
+	}
+	if l.metrics != nil {
+		list = append(list, l.metrics.Source.States()...)
+	}
+	return list
+}
+
 // GenerationsConfig is what OpenGenerations needs.
 type GenerationsConfig struct {
 	GenerationConfig
-	Store   Store
-	Metrics *Metrics // of the live generation
+	Store    Store
+	Counters *Metrics // of the live generation
 	// Offline makes Run read nothing into the live version: nobody else writes the views, and a replay ends where the topics did when it
 	// began.
 	Offline bool
@@ -63,23 +127,6 @@ type GenerationsConfig struct {
 	Behind time.Duration
 	// Tick is how often a replay looks how far it is (0: 250 ms).
 	Tick time.Duration
-}
-
-// replaying is a replay that runs.
-type replaying struct {
-	replay  *Replay
-	stop    context.CancelCauseFunc
-	done    chan struct{}
-	version *runner // nil until it is placed
-
-	// after a swap: what is to be ended, and what waits until nobody reads what was shown before
-	old  *runner
-	gone func()
-
-	mu      sync.Mutex
-	rate    float64
-	waiting bool
-	live    bool // swapped in: it waits for nobody any more
 }
 
 // keptReplays is how many ended replays are remembered.
@@ -93,11 +140,11 @@ func OpenGenerations(c GenerationsConfig) (*Generations, error) {
 	if c.Tick == 0 {
 		c.Tick = 250 * time.Millisecond
 	}
-	if c.Metrics == nil {
-		c.Metrics = NewMetrics(nil)
+	if c.Counters == nil {
+		c.Counters = NewMetrics(nil)
 	}
 	c.KV = c.Store
-	g := &Generations{c: c, sets: map[uint32]*views.Set{}, wake: make(chan struct{}, 1)}
+	g := &Generations{c: c, sets: map[uint32]*views.Set{}, samples: map[uint32]SampleStore{}, leaving: map[uint32]int{}, wake: make(chan struct{}, 1)}
 	var err error
 	if g.layout, err = views.ReadLayout(c.KV); err != nil {
 		return nil, err
@@ -113,11 +160,40 @@ func OpenGenerations(c GenerationsConfig) (*Generations, error) {
 			return nil, err
 		}
 	}
-	if g.live, err = views.NewLive(g.layout, g.sets); err != nil {
+	if g.line.views, err = openGeneration(c.GenerationConfig, g.layout.Live, g.sets[g.layout.Live], c.Counters, nil); err != nil {
 		return nil, err
 	}
-	g.first, err = openGeneration(c.GenerationConfig, g.layout.Live, g.sets[g.layout.Live], c.Metrics, nil)
-	return g, err
+	if err := g.openMetrics(); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	if g.live, err = views.NewLive(g.layout, g.sets, g.metricVersions(g.layout, g.line.metrics)); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+func (g *Generations) openMetrics() (err error) {
+	if g.c.Metrics.Topic == "" {
+		return nil
+	}
+	for _, v := range g.layout.SampleVersions() {
+		g.samples[v] = g.c.Metrics.Open(v)
+	}
+	v := g.layout.LiveSamples()
+	g.line.metrics, err = openMetricGeneration(g.c.GenerationConfig, v, g.samples[v], nil)
+	return err
+}
+
+// metricVersions are the metrics of a layout, of which live goes on with the topic.
+func (g *Generations) metricVersions(l views.Layout, live *MetricGeneration) views.MetricVersions {
+	if live == nil {
+		return views.MetricVersions{}
+	}
+	m := views.MetricVersions{Live: live.State, Samples: map[uint32]views.SampleReader{}}
+	for _, v := range l.SampleVersions() {
+		m.Samples[v] = g.samples[v]
+	}
+	return m
 }
 
 func (g *Generations) openSet(version uint32) (*views.Set, error) {
@@ -133,10 +209,21 @@ func (g *Generations) Live() *views.Live { return g.live }
 func (g *Generations) Current() *Generation {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.current != nil {
-		return g.current.Generation
-	}
-	return g.first
+	return g.line.views
+}
+
+// CurrentMetrics is the generation that goes on with the metrics topic; nil: none is read.
+func (g *Generations) CurrentMetrics() *MetricGeneration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.line.metrics
+}
+
+// currentLine is what goes on with the topics.
+func (g *Generations) currentLine() line {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.line
 }
 
 // Run reads until ctx ends or reading fails, with the replay that was running when the process ended.
@@ -145,8 +232,8 @@ func (g *Generations) Run(ctx context.Context) error {
 	defer g.wg.Wait()
 	defer cancel()
 	g.mu.Lock()
-	if !g.c.Offline && g.first != nil {
-		g.current = g.first.start(context.WithoutCancel(ctx))
+	if !g.c.Offline {
+		g.line.start(context.WithoutCancel(ctx))
 	}
 	g.base = ctx
 	for _, r := range g.replays {
@@ -157,67 +244,70 @@ func (g *Generations) Run(ctx context.Context) error {
 	g.mu.Unlock()
 	g.wg.Go(func() { g.tidy(ctx) })
 	for {
-		g.mu.Lock()
-		current := g.current
-		g.mu.Unlock()
-		var ended <-chan struct{}
-		if current != nil {
-			ended = current.done
-		}
+		current := g.currentLine()
+		viewsEnded, metricsEnded := current.done()
+		var ended *running
 		select {
 		case <-ctx.Done():
 			cancel()
 			g.wg.Wait() // a swap may be under way
-			g.mu.Lock()
-			current = g.current
-			g.mu.Unlock()
-			if current == nil {
-				return nil
-			}
+			current = g.currentLine()
 			return current.end()
 		case <-g.wake:
-		case <-ended:
-			g.mu.Lock()
-			same := g.current == current
-			g.mu.Unlock()
-			if same {
-				return current.err
-			}
+			continue
+		case <-viewsEnded:
+			ended = current.runViews
+		case <-metricsEnded:
+			ended = current.runMetrics
+		}
+		if now := g.currentLine(); ended == now.runViews || ended == now.runMetrics {
+			cancel()
+			g.wg.Wait()
+			now = g.currentLine()
+			return now.end()
 		}
 	}
 }
 
-// Close frees what was opened and never run.
+// Close frees what was opened; after Run it is called too.
 func (g *Generations) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.first == nil || g.current != nil {
-		return nil
+	var errs []error
+	if g.line.views != nil {
+		errs = append(errs, g.line.views.Source.Close())
 	}
-	return g.first.Source.Close()
+	if g.line.metrics != nil {
+		errs = append(errs, g.line.metrics.Source.Close())
+	}
+	for _, s := range g.samples {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Gaps are the stretches of topics that were gone when a version that is read was to read them.
 func (g *Generations) Gaps() []Gap {
 	g.mu.Lock()
-	versions := g.layout.Versions()
-	live, first := g.current, g.first
-	liveVersion := g.layout.Live
+	layout, current := g.layout, g.line
 	g.mu.Unlock()
 	var out []Gap
-	for _, v := range versions {
-		switch {
-		case v == liveVersion && live != nil:
-			out = append(out, live.Gaps()...)
-		case v == liveVersion:
-			out = append(out, first.Gaps()...)
-		default:
-			list, err := LoadGaps(g.c.KV, v, g.c.Views.Shard)
+	add := func(versions []uint32, shard uint16, live uint32, running func() []Gap) {
+		for _, v := range versions {
+			if v == live {
+				out = append(out, running()...)
+				continue
+			}
+			list, err := LoadGaps(g.c.KV, v, shard)
 			if err != nil {
 				g.c.Logger.Warn().Err(err).Msg("gaps of an older version could not be read")
 			}
 			out = append(out, list...)
 		}
+	}
+	add(layout.Versions(), g.c.Views.Shard, layout.Live, current.views.Gaps)
+	if current.metrics != nil {
+		add(layout.SampleVersions(), views.MetricsShard, layout.LiveSamples(), current.metrics.Gaps)
 	}
 	return out
 }
@@ -260,19 +350,21 @@ func (g *Generations) progress(r *Replay) ReplayProgress {
 		a = nil
 	}
 	switch {
-	case a != nil && a.version != nil:
-		at = a.version.positions()
+	case a != nil && a.line != nil:
+		at = a.line.positions()
 	case r.State == ReplaySwapped:
 		for _, p := range r.Parts {
 			at[PartitionID{p.Topic, p.Partition}] = p.End
 		}
 	case r.Version != 0:
-		list, err := g.c.KV.Positions(r.Version, g.c.Views.Shard)
-		if err != nil {
-			g.c.Logger.Warn().Err(err).Msg("positions of a replay could not be read")
-		}
-		for _, p := range list {
-			at[PartitionID{p.Topic, p.Partition}] = p.Offset
+		for _, shard := range []uint16{g.c.Views.Shard, views.MetricsShard} {
+			list, err := g.c.KV.Positions(r.Version, shard)
+			if err != nil {
+				g.c.Logger.Warn().Err(err).Msg("positions of a replay could not be read")
+			}
+			for _, p := range list {
+				at[PartitionID{p.Topic, p.Partition}] = p.Offset
+			}
 		}
 	}
 	p := progressOf(r, at)
@@ -328,7 +420,8 @@ func (g *Generations) StartReplay(q ReplayRequest) (ReplayProgress, error) {
 		}
 		n = last + 1
 	}
-	r := &Replay{ID: strconv.FormatUint(n, 10), State: ReplayRunning, Views: q.Views, From: q.From.UTC(), To: q.To.UTC(), Keep: q.Keep, Created: now}
+	r := &Replay{ID: strconv.FormatUint(n, 10), State: ReplayRunning, Views: q.Views, From: q.From.UTC(), To: q.To.UTC(), Keep: q.Keep, Created: now,
+		Metrics: g.line.metrics != nil && (len(q.Views) == 0 || slices.Contains(q.Views, views.ViewMetrics))}
 	var c storage.Commit
 	forget := 0
 	for ; len(g.replays)-forget >= keptReplays && len(g.replays[forget].Kept) == 0; forget++ {
@@ -456,83 +549,75 @@ func (g *Generations) ResumeReplay(id string) error {
 	return nil
 }
 
-// replay runs a replay until it is swapped in, fails or ctx ends.
-func (g *Generations) replay(ctx context.Context, a *replaying) error {
-	if a.replay.Version == 0 {
-		if err := g.placeReplay(ctx, a.replay); err != nil {
+// drop deletes the versions that nothing is read from, but those that are kept or being built.
+func (g *Generations) drop(ctx context.Context) error {
+	unused, samples, err := g.unused()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, v := range samples {
+		errs = append(errs, g.dropSamples(ctx, v))
+	}
+	for _, v := range unused {
+		if err := g.c.Store.DropVersion(ctx, v, g.c.Views.Shard); err != nil {
+			errs = append(errs, fmt.Errorf("pipeline: drop version %d of the views: %w", v, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unused lists the versions of views and of samples that may be dropped.
+func (g *Generations) unused() (ofViews, ofSamples []uint32, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	inUse, samplesInUse := g.layout.Versions(), g.layout.SampleVersions()
+	for v := range g.leaving {
+		inUse, samplesInUse = append(inUse, v), append(samplesInUse, v)
+	}
+	for i, r := range g.replays {
+		if r.State.active() || r.State == ReplayFailed && i == len(g.replays)-1 {
+			inUse, samplesInUse = append(inUse, r.Version), append(samplesInUse, r.Version)
+		}
+		inUse, samplesInUse = append(inUse, r.Kept...), append(samplesInUse, r.Kept...)
+	}
+	all, err := storage.Versions(g.c.KV)
+	if err != nil {
+		return nil, nil, err
+	}
+	folders := slices.Clone(all)
+	if g.c.Metrics.Topic != "" {
+		list, err := g.c.Metrics.Versions()
+		if err != nil {
+			return nil, nil, err
+		}
+		folders = append(folders, list...)
+		slices.Sort(folders)
+		folders = slices.Compact(folders)
+	}
+	ofViews = slices.DeleteFunc(all, func(v uint32) bool { return slices.Contains(inUse, v) })
+	ofSamples = slices.DeleteFunc(folders, func(v uint32) bool { return slices.Contains(samplesInUse, v) })
+	return ofViews, ofSamples, nil
+}
+
+// dropSamples closes and deletes the samples of a version, then their state: what is left of an interrupted drop is found again by either.
+func (g *Generations) dropSamples(ctx context.Context, version uint32) error {
+	g.mu.Lock()
+	s := g.samples[version]
+	delete(g.samples, version)
+	g.mu.Unlock()
+	if s != nil {
+		if err := s.Close(); err != nil {
 			return err
 		}
 	}
-	set, err := g.openSet(a.replay.Version)
-	if err != nil {
-		return err
-	}
-	behind := g.watchLive()
-	c := g.c.GenerationConfig
-	c.DeadLetter = g.deadLetter
-	gen, err := openGeneration(c, a.replay.Version, set, nil, func(ctx context.Context) error {
-		return a.giveWay(ctx, behind, g.c.Tick)
-	})
-	if err != nil {
-		return err
-	}
-	run := gen.start(context.WithoutCancel(ctx))
-	g.mu.Lock()
-	a.version = run
-	g.mu.Unlock()
-	swapped, err := g.catchUp(ctx, a, run)
-	if !swapped || !a.replay.To.IsZero() {
-		err = errors.Join(err, run.end())
-	}
-	if !swapped || err != nil {
-		return err
-	}
-	if a.old != nil {
-		err = a.old.end()
-	}
-	if a.gone != nil && !unread(ctx, a.gone) {
-		return err // dropped at the next start
-	}
-	return errors.Join(err, g.drop(ctx))
-}
-
-// unread waits until wait returns; false means that ctx ended before.
-func unread(ctx context.Context, wait func()) bool {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		wait()
-	}()
-	select {
-	case <-done:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// drop deletes the versions that nothing is read from, but those that are kept or being built.
-func (g *Generations) drop(ctx context.Context) error {
-	g.mu.Lock()
-	versions, err := storage.Versions(g.c.KV)
-	used := g.layout.Versions()
-	for i, r := range g.replays {
-		if r.State.active() || r.State == ReplayFailed && i == len(g.replays)-1 {
-			used = append(used, r.Version)
+	if g.c.Metrics.Drop != nil {
+		if err := g.c.Metrics.Drop(version); err != nil {
+			return err
 		}
-		used = append(used, r.Kept...)
 	}
-	g.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	for _, v := range versions {
-		if slices.Contains(used, v) {
-			continue
-		}
-		if err := g.c.Store.DropVersion(ctx, v, g.c.Views.Shard); err != nil {
-			return fmt.Errorf("pipeline: drop version %d of the views: %w", v, err)
-		}
+	if err := g.c.Store.DropVersion(ctx, version, views.MetricsShard); err != nil {
+		return fmt.Errorf("pipeline: drop version %d of the metrics: %w", version, err)
 	}
 	return nil
 }
@@ -589,11 +674,20 @@ func (g *Generations) retire(ctx context.Context) error {
 			layout = layout.Without(v)
 		}
 	}
-	if len(layout.Versions()) == len(g.layout.Versions()) {
+	if m := g.line.metrics; m != nil {
+		if since, ok := m.Samples.Since(); ok {
+			for _, p := range layout.OfSamples() {
+				if p.Version != layout.LiveSamples() && p.To <= since.Unix() {
+					layout = layout.WithoutSamples(p.Version)
+				}
+			}
+		}
+	}
+	if len(layout.Versions()) == len(g.layout.Versions()) && len(layout.SampleVersions()) == len(g.layout.SampleVersions()) {
 		g.mu.Unlock()
 		return nil
 	}
-	gone, err := g.show(layout, storage.Commit{})
+	gone, err := g.show(layout, g.line.metrics, storage.Commit{})
 	g.mu.Unlock()
 	if err == nil {
 		unread(ctx, gone)
@@ -601,8 +695,8 @@ func (g *Generations) retire(ctx context.Context) error {
 	return err
 }
 
-// show stores a layout and makes readers read so; the caller holds the lock.
-func (g *Generations) show(layout views.Layout, c storage.Commit) (gone func(), err error) {
+// show stores a layout and makes readers read so; the caller holds the lock. What gone does must be done without it.
+func (g *Generations) show(layout views.Layout, metrics *MetricGeneration, c storage.Commit) (gone func(), err error) {
 	pointer, err := layout.Entry()
 	if err != nil {
 		return nil, err
@@ -611,6 +705,7 @@ func (g *Generations) show(layout views.Layout, c storage.Commit) (gone func(), 
 	if err := g.c.KV.Commit(c); err != nil {
 		return nil, fmt.Errorf("pipeline: store which version is live: %w", err)
 	}
+	before := append(g.layout.Versions(), g.layout.SampleVersions()...)
 	g.layout = layout
 	sets := map[uint32]*views.Set{}
 	for _, v := range layout.Versions() {
@@ -620,360 +715,21 @@ func (g *Generations) show(layout views.Layout, c storage.Commit) (gone func(), 
 	if g.live == nil {
 		return func() {}, nil
 	}
-	return g.live.Swap(layout, sets)
-}
-
-// giveWay waits while the live generation lags.
-func (a *replaying) giveWay(ctx context.Context, behind func() bool, tick time.Duration) error {
-	for !a.isLive() && behind() {
-		a.wait(true)
-		t := time.NewTimer(tick)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
-		}
-	}
-	a.wait(false)
-	return nil
-}
-
-func (a *replaying) isLive() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.live
-}
-
-func (a *replaying) wait(w bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.waiting = w
-}
-
-// watchLive returns what tells whether the live generation lags: whether it does not hold yet what the brokers had some time ago.
-func (g *Generations) watchLive() func() bool {
-	if g.c.Offline {
-		return func() bool { return false }
-	}
-	var mu sync.Mutex
-	var taken time.Time
-	var ends, target map[PartitionID]int64
-	return func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		live := g.Current()
-		if now := time.Now(); now.Sub(taken) >= g.c.Behind {
-			target, ends, taken = ends, map[PartitionID]int64{}, now
-			for _, s := range live.Source.States() {
-				if s.Partition >= 0 {
-					ends[PartitionID{s.Topic, s.Partition}] = s.HighWatermark
-				}
-			}
-		}
-		at := live.positions()
-		for id, end := range target {
-			if at[id] < end {
-				return true
-			}
-		}
-		return false
-	}
-}
-
-// deadLetter leaves out what the live generation has delivered before.
-func (g *Generations) deadLetter(ctx context.Context, r *kgo.Record, reason string) error {
-	if live := g.Current(); live != nil {
-		if live.positions()[PartitionID{r.Topic, r.Partition}] > r.Offset {
-			return nil
-		}
-	}
-	return g.c.DeadLetter(ctx, r, reason)
-}
-
-// margin is how much earlier and later than asked for records are read: the other halves of calls, and what was exported late.
-func (g *Generations) margin() time.Duration { return g.c.Views.PairingWindow + time.Minute }
-
-// placeReplay asks the brokers where to begin, and stores that.
-func (g *Generations) placeReplay(ctx context.Context, r *Replay) error {
-	pause := 500 * time.Millisecond
-	for {
-		parts, floor, err := g.askPlaces(ctx, r)
-		if err == nil {
-			return g.storePlaces(r, parts, floor)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		g.c.Logger.Warn().Err(err).Str("replay", r.ID).Msg("the brokers do not say where the replay begins, asking again")
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
-		}
-		pause = min(2*pause, 10*time.Second)
-	}
-}
-
-func (g *Generations) storePlaces(r *Replay, parts []ReplayPartition, floor int64) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	layout, next := g.layout, *r
-	if g.c.Blank {
-		floor = 0 // no other version has what is older
-	}
-	versions, err := storage.Versions(g.c.KV)
+	wait, err := g.live.Swap(layout, sets, g.metricVersions(layout, metrics))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	next.Version, next.Parts, next.Floor = max(1, layout.Next), parts, floor
-	if n := len(versions); n > 0 {
-		next.Version = max(next.Version, versions[n-1]+1)
+	for _, v := range before {
+		g.leaving[v]++
 	}
-	layout.Next = next.Version + 1
-	pointer, err := layout.Entry()
-	if err != nil {
-		return err
-	}
-	c := storage.Commit{Version: next.Version, Shard: g.c.Views.Shard, Entries: []storage.Entry{pointer}}
-	if floor > 0 {
-		c.Entries = append(c.Entries, views.FloorEntry(next.Version, g.c.Views.Shard, floor))
-	}
-	for _, p := range parts {
-		c.Positions = append(c.Positions, storage.Position{Topic: p.Topic, Partition: p.Partition, Offset: p.Start, LeaderEpoch: -1})
-	}
-	if err := g.save(&next, c); err != nil {
-		return err
-	}
-	*r, g.layout = next, layout
-	return nil
-}
-
-// askPlaces finds where each partition begins and ends, and from when on the topics are whole.
-func (g *Generations) askPlaces(ctx context.Context, r *Replay) (parts []ReplayPartition, floor int64, err error) {
-	opts, err := g.c.Kafka.Opts()
-	if err != nil {
-		return nil, 0, err
-	}
-	cl, err := kgo.NewClient(opts...)
-	if err != nil {
-		return nil, 0, fmt.Errorf("pipeline: kafka client: %w", err)
-	}
-	defer cl.Close()
-	adm := kadm.NewClient(cl)
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	g.mu.Lock()
-	live := g.layout.Live
-	g.mu.Unlock()
-	held, err := g.c.KV.Positions(live, g.c.Views.Shard)
-	if err != nil {
-		return nil, 0, err
-	}
-	var whole time.Time // the topics hold every record from here on
-	for _, topic := range g.c.Topics {
-		starts, err := StartOffsets(ctx, adm, topic)
-		if errors.Is(err, kerr.UnknownTopicOrPartition) {
-			continue
-		}
-		if err != nil {
-			return nil, 0, err
-		}
-		begin := time.Unix(0, 0)
-		if !r.From.IsZero() {
-			begin = r.From.Add(-g.margin())
-		}
-		from, err := OffsetsFrom(ctx, adm, begin, topic)
-		if err != nil {
-			return nil, 0, err
-		}
-		ends, err := EndOffsets(ctx, adm, topic)
-		if err != nil {
-			return nil, 0, err
-		}
-		until := ends
-		if !r.To.IsZero() {
-			placed, err := OffsetsFrom(ctx, adm, r.To.Add(g.margin()), topic)
-			if err != nil {
-				return nil, 0, err
-			}
-			until = map[PartitionID]int64{}
-			for id, p := range placed {
-				until[id] = p.Offset
-			}
-		}
-		topics, err := adm.ListTopics(ctx, topic)
-		if err != nil {
-			return nil, 0, fmt.Errorf("pipeline: describe topic %s: %w", topic, err)
-		}
-		for _, id := range slices.SortedFunc(maps.Keys(starts), func(a, b PartitionID) int { return int(a.Partition - b.Partition) }) {
-			start := max(starts[id], from[id].Offset)
-			if r.From.IsZero() {
-				start = starts[id]
-			}
-			parts = append(parts, ReplayPartition{Topic: topic, Partition: id.Partition, Start: start, End: max(start, until[id])})
-			known := slices.IndexFunc(held, func(p storage.Position) bool { return p.Topic == topic && p.Partition == id.Partition })
-			// a log made anew begins at 0 too, but what came before it is not in there
-			same := known < 0 || held[known].Offset <= ends[id] && (held[known].TopicID == [16]byte{} || held[known].TopicID == topics[topic].ID)
-			cut := starts[id] > 0 || !same
-			if first := from[id].First; cut && start == starts[id] && first.After(whole) {
-				whole = first
-			}
-		}
-	}
-	if !whole.IsZero() {
-		whole = whole.Add(g.c.Views.PairingWindow)
-	}
-	if r.From.After(whole) {
-		whole = r.From
-	}
-	if !whole.IsZero() {
-		floor = ceilTo(whole.Unix()+1, views.BucketSeconds)
-		if !r.From.IsZero() && whole.Equal(r.From) {
-			floor = ceilTo(r.From.Unix(), views.BucketSeconds)
-		}
-	}
-	return parts, floor, nil
-}
-
-// catchUp watches a replay until it can be swapped in, and does that.
-func (g *Generations) catchUp(ctx context.Context, a *replaying, run *runner) (swapped bool, err error) {
-	tick := time.NewTicker(g.c.Tick)
-	defer tick.Stop()
-	type sample struct {
-		at        time.Time
-		records   int64
-		positions map[PartitionID]int64 // of the live views
-	}
-	var old, young sample
-	for {
-		select {
-		case <-ctx.Done():
-			return false, nil
-		case <-run.done:
-			return false, run.err
-		case <-tick.C:
-		}
-		now := time.Now()
+	return func() {
+		wait()
 		g.mu.Lock()
-		p := progressOf(a.replay, run.positions())
-		g.mu.Unlock()
-		if now.Sub(young.at) >= g.c.Behind/2 {
-			old, young = young, sample{now, p.Records, g.livePositions()}
-		}
-		if !old.at.IsZero() {
-			a.mu.Lock()
-			a.rate = float64(p.Records-old.records) / now.Sub(old.at).Seconds()
-			a.mu.Unlock()
-		}
-		if p.left() > 0 || a.replay.To.IsZero() && (old.at.IsZero() || !reached(run.positions(), old.positions)) {
-			continue
-		}
-		swapped, err := g.swap(ctx, a, run)
-		if swapped || err != nil && !errors.Is(err, storage.ErrDiskFull) {
-			return swapped, err
-		}
-	}
-}
-
-// livePositions are those of the live views, which offline nobody moves.
-func (g *Generations) livePositions() map[PartitionID]int64 {
-	if live := g.Current(); live != nil {
-		return live.positions()
-	}
-	return map[PartitionID]int64{}
-}
-
-func reached(at, want map[PartitionID]int64) bool {
-	for id, offset := range want {
-		if at[id] < offset {
-			return false
-		}
-	}
-	return true
-}
-
-// swapWait is how long the live views may stand still for a swap.
-const swapWait = 5 * time.Second
-
-// swap makes readers look at the new version. Without To the live generation stands still until the new one holds as much.
-func (g *Generations) swap(ctx context.Context, a *replaying, run *runner) (bool, error) {
-	old := g.Current()
-	if a.replay.To.IsZero() && old != nil {
-		release := old.Ingest.Hold()
-		defer release()
-		want := old.positions()
-		for deadline := time.Now().Add(swapWait); !reached(run.positions(), want); {
-			if time.Now().After(deadline) || ctx.Err() != nil {
-				return false, nil
-			}
-			select {
-			case <-run.done:
-				return false, run.err
-			case <-ctx.Done():
-				return false, nil
-			case <-time.After(5 * time.Millisecond):
+		defer g.mu.Unlock()
+		for _, v := range before {
+			if g.leaving[v]--; g.leaving[v] == 0 {
+				delete(g.leaving, v)
 			}
 		}
-	}
-	release := run.Ingest.Hold()
-	defer release()
-	if !a.replay.To.IsZero() && old != nil {
-		release := old.Ingest.Hold()
-		defer release()
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if a.replay.State != ReplayRunning {
-		return false, nil
-	}
-	live := views.Frontier{}
-	if g.live != nil {
-		live = g.live.Frontier()
-	}
-	layout, err := a.replay.next(g.layout, live, run.Set.Frontier().Head)
-	if err != nil {
-		return false, err
-	}
-	if g.c.Blank {
-		layout.Views = nil
-	}
-	next := *a.replay
-	next.State, next.Updated = ReplaySwapped, time.Now().UTC()
-	for _, v := range g.layout.Versions() {
-		if next.Keep && !slices.Contains(layout.Versions(), v) {
-			next.Kept = append(next.Kept, v)
-		}
-	}
-	entry, err := next.entry()
-	if err != nil {
-		return false, err
-	}
-	was := g.sets
-	g.sets = maps.Clone(was) // the old one belongs to a View
-	g.sets[next.Version] = run.Set
-	if a.gone, err = g.show(layout, storage.Commit{Entries: []storage.Entry{entry}}); err != nil {
-		g.sets = was
-		return false, err
-	}
-	*a.replay = next
-	g.c.Logger.Info().Str("replay", next.ID).Uint32("version", next.Version).Msg("replay swapped in")
-	if !next.To.IsZero() {
-		return true, nil
-	}
-	run.Ingest.Count(g.c.Metrics)
-	if old != nil {
-		old.Ingest.GiveUp()
-	}
-	a.old, g.current, g.first = g.current, run, run.Generation
-	a.mu.Lock()
-	a.live = true
-	a.mu.Unlock()
-	select {
-	case g.wake <- struct{}{}:
-	default:
-	}
-	return true, nil
+	}, nil
 }

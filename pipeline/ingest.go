@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,10 +27,7 @@ type Ingest struct {
 	// scan is ScanSpans; a test puts in one that panics.
 	scan func(b []byte, maxSpans int, f func(*views.Resource, *views.Span)) error
 
-	hold chan struct{} // holds one: a checkpoint, or who must not have one
-
 	checkpointer
-	given bool // up: no more checkpoints
 }
 
 // IngestConfig is what NewIngest needs.
@@ -76,24 +72,10 @@ func NewIngest(c IngestConfig) *Ingest {
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)
 	}
-	g := &Ingest{c: c, scan: ScanSpans, hold: make(chan struct{}, 1)}
+	g := &Ingest{c: c, scan: ScanSpans}
 	g.m.Store(c.Metrics)
 	g.init()
 	return g
-}
-
-// Hold waits for a checkpoint that is under way and keeps the next from beginning until release is called.
-func (g *Ingest) Hold() (release func()) {
-	g.hold <- struct{}{}
-	return sync.OnceFunc(func() { <-g.hold })
-}
-
-// GiveUp makes this Ingest take no more checkpoints: another one goes on with the topic. It is called under Hold.
-func (g *Ingest) GiveUp() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.given, g.closed = true, true
-	g.room.Broadcast()
 }
 
 // Count makes what happens from now on count in m.
@@ -169,10 +151,7 @@ func (g *Ingest) Run(ctx context.Context) error {
 // Checkpoint stores what was applied and shows it to readers. A full disk is waited for; what was collected is never dropped.
 func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	defer g.Hold()()
-	g.mu.Lock()
-	given := g.given
-	g.mu.Unlock()
-	if given {
+	if g.gaveUp() {
 		return nil
 	}
 	start := time.Now()

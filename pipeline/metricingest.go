@@ -24,8 +24,17 @@ type MetricIngest struct {
 	checkpointer
 }
 
-// SampleStore is where samples go. *storage.Samples is one.
+// SampleStore is where the samples of one version go, and where they are read. *storage.Samples is one.
 type SampleStore interface {
+	views.SampleReader
+	SampleAppender
+	// Wait returns when the samples are open, or why they are not.
+	Wait(ctx context.Context) error
+	Close() error
+}
+
+// SampleAppender is what a MetricIngest writes to.
+type SampleAppender interface {
 	// Append returns when the samples are on disk; it may be tried again with the same ones.
 	Append(ctx context.Context, list []storage.Sample) (storage.Appended, error)
 }
@@ -34,7 +43,7 @@ type SampleStore interface {
 type MetricIngestConfig struct {
 	Metrics *views.Metrics
 	KV      storage.KV
-	Samples SampleStore
+	Samples SampleAppender
 	// DeadLetter delivers a record that cannot be applied; it returns nil only when the broker acknowledged it.
 	DeadLetter func(ctx context.Context, r *kgo.Record, reason string) error
 	// States tells which partitions are idle.
@@ -48,7 +57,6 @@ type MetricIngestConfig struct {
 	MaxPoints  int // that a record may hold (0: 100,000)
 	MaxRecord  int // bytes that a record may have (0: 16 MiB)
 	Logger     zerolog.Logger
-	Registerer prometheus.Registerer // nil: metrics go nowhere
 }
 
 // NewMetricIngest returns a MetricIngest; Run must be called for checkpoints to happen.
@@ -67,9 +75,6 @@ func NewMetricIngest(c MetricIngestConfig) *MetricIngest {
 	}
 	g := &MetricIngest{c: c}
 	g.init()
-	if c.Registerer != nil {
-		c.Registerer.MustRegister(metricCollector{g})
-	}
 	return g
 }
 
@@ -136,6 +141,10 @@ func (g *MetricIngest) Run(ctx context.Context) error {
 
 // Checkpoint stores what was applied and shows it to readers. A full disk is waited for; what was collected is never dropped.
 func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
+	defer g.Hold()()
+	if g.gaveUp() {
+		return nil
+	}
 	c := g.c.Metrics.Collect(g.marks(now))
 	g.makeRoom()
 	if c == nil {
@@ -185,8 +194,10 @@ func (g *MetricIngest) marks(now time.Time) []views.Mark {
 	return marks
 }
 
-// metricCollector shows what was counted as metrics.
-type metricCollector struct{ g *MetricIngest }
+// MetricCollector shows what Counters tells of OTLP metrics as metrics.
+type MetricCollector struct{ Counters func() views.MetricCounters }
+
+var _ prometheus.Collector = MetricCollector{}
 
 var (
 	descPoints     = prometheus.NewDesc("watchingcat_metric_points_total", "Metric data points applied and committed.", nil, nil)
@@ -201,11 +212,11 @@ var (
 )
 
 // Describe sends nothing: which reasons there are is not known beforehand.
-func (metricCollector) Describe(chan<- *prometheus.Desc) {}
+func (MetricCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect reads the counters.
-func (m metricCollector) Collect(ch chan<- prometheus.Metric) {
-	c := m.g.c.Metrics.Counters()
+func (m MetricCollector) Collect(ch chan<- prometheus.Metric) {
+	c := m.Counters()
 	for d, v := range map[*prometheus.Desc]uint64{descPoints: c.Points, descSamples: c.Samples, descMetricDup: c.Duplicates,
 		descMetricDead: c.DeadLetters, descEarly: c.Early, descFamilies: c.Overflowed} {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))

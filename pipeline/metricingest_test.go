@@ -62,7 +62,7 @@ func newMetricIngestTest(t *testing.T) *metricIngestTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	it.MetricIngest = NewMetricIngest(MetricIngestConfig{Metrics: m, KV: it.kv, Samples: it, MaxPoints: 20, MaxRecord: 10_000, Registerer: it.reg,
+	it.MetricIngest = NewMetricIngest(MetricIngestConfig{Metrics: m, KV: it.kv, Samples: it, MaxPoints: 20, MaxRecord: 10_000,
 		DeadLetter: func(_ context.Context, _ *kgo.Record, reason string) error {
 			if it.refuse > 0 {
 				it.refuse--
@@ -71,6 +71,7 @@ func newMetricIngestTest(t *testing.T) *metricIngestTest {
 			it.letters = append(it.letters, reason)
 			return nil
 		}})
+	it.reg.MustRegister(MetricCollector{m.Counters})
 	return it
 }
 

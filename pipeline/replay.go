@@ -54,10 +54,13 @@ type Replay struct {
 	Version uint32            `json:"version"`         // that it builds; 0: not placed yet
 	Floor   int64             `json:"floor,omitempty"` // the new version holds what ended from here on, Unix seconds; 0: all
 	Parts   []ReplayPartition `json:"partitions,omitempty"`
-	Kept    []uint32          `json:"kept,omitempty"` // versions that are not read and were not dropped
-	Error   string            `json:"error,omitempty"`
-	Created time.Time         `json:"created"`
-	Updated time.Time         `json:"updated"`
+	Kept    []uint32          `json:"kept,omitempty"`    // versions that are not read and were not dropped
+	Metrics bool              `json:"metrics,omitempty"` // it rebuilds the samples of OTLP metrics too
+	// SamplesFloor is the floor of the samples, Unix seconds; 0: all that the topic held is in the new version.
+	SamplesFloor int64     `json:"samples_floor,omitempty"`
+	Error        string    `json:"error,omitempty"`
+	Created      time.Time `json:"created"`
+	Updated      time.Time `json:"updated"`
 }
 
 // ReplayPartition is where a replay begins and what it has to reach.
@@ -123,7 +126,7 @@ func ceilTo(t, width int64) int64 { return (t + width - 1) / width * width }
 
 func (q *ReplayRequest) check(now time.Time) error {
 	for _, v := range q.Views {
-		if !slices.Contains(views.ViewNames(), v) {
+		if v != views.ViewMetrics && !slices.Contains(views.ViewNames(), v) {
 			return fmt.Errorf("%w: there is no view %q", ErrReplayBad, v)
 		}
 	}
@@ -174,6 +177,15 @@ func (r *Replay) next(l views.Layout, live views.Frontier, head time.Time) (view
 		// what a view was read from is looked up in the layout of before: there Live was another
 		before := views.Layout{Live: l.Live, Views: out.Views}
 		out.Views = before.With(view, r.Version, at, to).Views
+	}
+	if r.Metrics {
+		start := r.SamplesFloor
+		if to != 0 {
+			start = max(from, ceilTo(start, hour))
+		}
+		if to == 0 || start < to {
+			out = out.WithSamples(r.Version, start, to)
+		}
 	}
 	return out, nil
 }

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/storage"
@@ -40,9 +43,10 @@ func TestReplaySimulation(t *testing.T) {
 	}
 }
 
-// TestReplaySimulationFindsPlantedBugs: a swap that does not wait for the new version, and positions in another transaction.
+// TestReplaySimulationFindsPlantedBugs: a swap that does not wait for the new version of the views or of the metrics, and positions in
+// another transaction, of either.
 func TestReplaySimulationFindsPlantedBugs(t *testing.T) {
-	for _, bug := range []string{"early swap", "split"} {
+	for _, bug := range []string{"early swap", "split", "early metrics", "split metrics"} {
 		found := false
 		for seed := uint64(1); seed <= 40 && !found; seed++ {
 			found = simulateReplay(t, seed, bug) != ""
@@ -56,18 +60,22 @@ func TestReplaySimulationFindsPlantedBugs(t *testing.T) {
 // simStore is a store that dies with its process.
 type simStore struct {
 	*storage.Mem
-	split bool
+	split string // the planted bug, if it is one of these
 	r     *rand.Rand
 }
 
 func (s simStore) Commit(c storage.Commit) error {
-	if !s.split || len(c.Positions) == 0 || s.r.IntN(3) > 0 {
+	metrics := c.Shard == views.MetricsShard
+	if s.split != "split" && (s.split != "split metrics" || !metrics) || len(c.Positions) == 0 || s.r.IntN(3) > 0 {
 		return s.Mem.Commit(c)
 	}
 	p := c.Positions
 	c.Positions = nil
 	if err := s.Mem.Commit(storage.Commit{Version: c.Version, Shard: c.Shard, Positions: p}); err != nil {
 		return err
+	}
+	if metrics {
+		time.Sleep(100 * time.Millisecond) // there are fewer of them
 	}
 	time.Sleep(5 * time.Millisecond)
 	return s.Mem.Commit(c)
@@ -78,21 +86,33 @@ type replaySim struct {
 	bug     string
 	mem     *storage.Mem
 	records []*kgo.Record
+	metrics []*kgo.Record
+	folders *simFolders
 	failed  string
 	version uint32 // newest that was read
 	reads   int
+	sampled map[PartitionID]int64 // positions of the metrics that were read
 }
 
 func simulateReplay(t *testing.T, seed uint64, bug string) (diff string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &replaySim{bug: bug, mem: storage.NewMem(storage.MemOptions{}), simulation: &simulation{t: t, r: rand.New(rand.NewPCG(seed, 21)),
+		s := &replaySim{bug: bug, folders: &simFolders{of: map[uint32]simFolder{}}, sampled: map[PartitionID]int64{}, mem: storage.NewMem(storage.MemOptions{}), simulation: &simulation{t: t, r: rand.New(rand.NewPCG(seed, 21)),
 			letters: map[string]bool{}, luck: rand.New(rand.NewPCG(seed, 22))}}
-		s.b = newBroker(t, 3)
+		s.b = newBroker(t, 3, kfake.SeedTopics(metricPartitions, metricsTopic))
 		s.stream()
+		s.metrics = metricRecords(t, rand.New(rand.NewPCG(seed, 23)), 120)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
+			var wg sync.WaitGroup
+			defer wg.Wait()
+			wg.Go(func() {
+				for _, r := range s.metrics {
+					s.produce([]*kgo.Record{r})
+					time.Sleep(15 * time.Millisecond)
+				}
+			})
 			s.produce(s.records)
 		}()
 		cut := s.r.IntN(2) == 0
@@ -129,12 +149,14 @@ func (s *replaySim) stream() {
 
 // process is one life of the process; all but the last end by a kill.
 func (s *replaySim) process(life int, cut bool, produced chan struct{}) string {
-	store := simStore{s.mem, s.bug == "split", rand.New(rand.NewPCG(s.r.Uint64(), 1))}
+	alive := &simProcess{}
+	store := simStore{s.mem, s.bug, rand.New(rand.NewPCG(s.r.Uint64(), 1))}
 	c := simViews
 	c.PairingWindow = 2 * time.Second
 	g, err := OpenGenerations(GenerationsConfig{Store: store, GenerationConfig: GenerationConfig{
 		Kafka: s.b.c, Views: c, Topics: []string{topic}, DeadLetter: s.deadLetter, Lateness: time.Second, Interval: time.Duration(20+s.r.IntN(200)) * time.Millisecond,
 		MaxPending: uint64(5 + s.r.IntN(50)), BatchRecords: 1 + s.r.IntN(8), Logger: zerolog.Nop(),
+		Metrics: s.folders.topicOf(alive),
 	}, Behind: time.Second, Tick: 100 * time.Millisecond})
 	if err != nil {
 		return err.Error()
@@ -156,8 +178,8 @@ func (s *replaySim) process(life int, cut bool, produced chan struct{}) string {
 			return err.Error()
 		}
 	}
-	if s.bug == "early swap" && life == 3 {
-		s.swapEarly(g)
+	if strings.HasPrefix(s.bug, "early") && life == 3 {
+		s.swapEarly(g, s.bug == "early metrics")
 	}
 	if life < 4 {
 		if s.r.IntN(3) == 0 {
@@ -172,6 +194,7 @@ func (s *replaySim) process(life int, cut bool, produced chan struct{}) string {
 			}
 		}
 		pause([]int{300, 2500}[s.r.IntN(2)])
+		alive.kill()
 		s.mem = s.mem.Crash(nil) // what was not committed is gone
 		return ""
 	}
@@ -185,21 +208,31 @@ func (s *replaySim) process(life int, cut bool, produced chan struct{}) string {
 		if p.State == ReplayFailed {
 			return "the replay failed: " + p.Error
 		}
-		if p.State == ReplaySwapped && caughtUp(g.Current().Set, s.ends()) {
+		if p.State == ReplaySwapped && caughtUp(g.Current().Set, s.ends()) && s.metricsRead(g) && (cut || s.dropped()) {
 			diff := s.compare(g, cut)
+			if diff == "" {
+				diff = s.compareSamples(g, cut)
+			}
 			cancel()
 			wg.Wait()
 			if diff == "" && end != nil {
 				diff = end.Error()
 			}
-			if versions, err := storage.Versions(s.mem); diff == "" && !cut && (err != nil || !reflect.DeepEqual(versions, []uint32{1})) {
-				diff = fmt.Sprintf("versions %v are left, %v", versions, err)
-			}
 			return diff
 		}
 	}
 	p, _ := g.Replay("1")
-	return fmt.Sprintf("the replay does not end: %+v", p)
+	versions, _ := storage.Versions(s.mem)
+	folders, _ := s.folders.versions()
+	return fmt.Sprintf("the replay does not end: %+v; versions %v and samples %v are left", p, versions, folders)
+}
+
+// dropped reports whether nothing is left of the old version.
+func (s *replaySim) dropped() bool {
+	versions, err := storage.Versions(s.mem)
+	folders, _ := s.folders.versions()
+	only := []uint32{1}
+	return err == nil && slices.Equal(versions, only) && slices.Equal(folders, only)
 }
 
 func (s *replaySim) ends() map[int32]int64 {
@@ -210,10 +243,19 @@ func (s *replaySim) ends() map[int32]int64 {
 	return ends
 }
 
+// metricsRead reports whether all metrics have been read, as committed.
+func (s *replaySim) metricsRead(g *Generations) bool {
+	want := map[PartitionID]int64{}
+	for _, r := range s.metrics {
+		want[PartitionID{r.Topic, r.Partition}]++
+	}
+	return reached(g.CurrentMetrics().positions(), want)
+}
+
 // deleteRead makes the broker forget some of what the views hold.
 func (s *replaySim) deleteRead(g *Generations) {
 	o := kadm.Offsets{}
-	for id, at := range g.Current().positions() {
+	for id, at := range g.line.positions() {
 		o.AddOffset(id.Topic, id.Partition, at*2/3, -1)
 	}
 	if len(o) == 0 {
@@ -225,14 +267,28 @@ func (s *replaySim) deleteRead(g *Generations) {
 }
 
 // swapEarly puts a version in place that has not caught up.
-func (s *replaySim) swapEarly(g *Generations) {
+func (s *replaySim) swapEarly(g *Generations, metrics bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.replays[0]
 	if r.State != ReplayRunning || r.Version == 0 {
 		return
 	}
-	layout := views.Layout{Version: r.Version, Live: 0, Next: r.Version + 1}.With(views.ViewRED, r.Version, 0, 0)
+	layout := views.Layout{Version: r.Version, Live: 0, Next: r.Version + 1}
+	live := g.line.metrics
+	if metrics {
+		layout = layout.WithSamples(r.Version, 0, 0)
+		if g.samples[r.Version] == nil {
+			g.samples[r.Version] = g.c.Metrics.Open(r.Version)
+		}
+		var err error
+		if live, err = openMetricGeneration(g.c.GenerationConfig, r.Version, g.samples[r.Version], nil); err != nil {
+			s.t.Error(err)
+			return
+		}
+	} else {
+		layout = layout.With(views.ViewRED, r.Version, 0, 0)
+	}
 	set, err := g.openSet(r.Version)
 	if err != nil {
 		s.t.Error(err)
@@ -240,7 +296,7 @@ func (s *replaySim) swapEarly(g *Generations) {
 	}
 	g.sets = maps.Clone(g.sets)
 	g.sets[r.Version] = set
-	if _, err := g.show(layout, storage.Commit{}); err != nil {
+	if _, err := g.show(layout, live, storage.Commit{}); err != nil {
 		s.t.Error(err)
 	}
 }
@@ -253,6 +309,9 @@ func (s *replaySim) reader(ctx context.Context, l *views.Live) {
 		v := l.View()
 		err := s.readOnce(v, &before)
 		v.Release()
+		if err == nil {
+			err = s.readMetrics(l)
+		}
 		s.mu.Lock()
 		if err != nil && !errors.Is(err, storage.ErrClosed) && s.failed == "" {
 			s.failed = err.Error()
@@ -292,6 +351,17 @@ func (s *replaySim) readOnce(v *views.View, before *uint64) error {
 		return fmt.Errorf("%d calls in cells and %d in counters: version %d", calls, counted, first.Version)
 	}
 	*before, s.version = calls, first.Version
+	return nil
+}
+
+// readMetrics: what was read of the metrics topic never becomes less.
+func (s *replaySim) readMetrics(l *views.Live) error {
+	for id, at := range positionsOf(l.Metrics().Progress()) {
+		if at < s.sampled[id] {
+			return fmt.Errorf("metrics read up to %d after %d", at, s.sampled[id])
+		}
+		s.sampled[id] = at
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,7 @@ type Samples struct {
 
 	db  *tsdb.DB
 	err error
+	reg *registered // nil: none
 
 	mu     sync.Mutex // one Append at a time
 	space  spaceProbe
@@ -87,9 +89,76 @@ var errSeriesLimit = errors.New("storage: limit of metric series")
 // ErrOpening is the warning of queries while the samples are being opened.
 var ErrOpening = errors.New("metric samples are still being read from disk and are missing from this answer")
 
-// SamplesDir is the folder of a view version's samples in a data folder.
-func SamplesDir(dataDir string, version uint32) string {
-	return filepath.Join(dataDir, "metrics", strconv.FormatUint(uint64(version), 10))
+// SampleFolders are the folders of samples, one for each version of the views that has any.
+type SampleFolders struct {
+	DataDir string
+	// Options are those of every version but for the Registerer, which gets a label for the version.
+	Options SamplesOptions
+}
+
+func (f *SampleFolders) dir(version uint32) string {
+	return filepath.Join(f.DataDir, "metrics", strconv.FormatUint(uint64(version), 10))
+}
+
+// Open begins to open the samples of a version, as OpenSamples does.
+func (f *SampleFolders) Open(version uint32) *Samples {
+	o := f.Options
+	if o.Registerer != nil {
+		o.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"view_version": strconv.FormatUint(uint64(version), 10)}, o.Registerer)
+	}
+	return OpenSamples(f.dir(version), o)
+}
+
+// Versions are those that have a folder, ascending.
+func (f *SampleFolders) Versions() ([]uint32, error) {
+	entries, err := os.ReadDir(filepath.Join(f.DataDir, "metrics"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("storage: list samples: %w", err)
+	}
+	var list []uint32
+	for _, e := range entries {
+		if v, err := strconv.ParseUint(e.Name(), 10, 32); err == nil && e.IsDir() {
+			list = append(list, uint32(v))
+		}
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+// Drop deletes the samples of a version, which must be closed. Called again after an interruption it goes on.
+func (f *SampleFolders) Drop(version uint32) error {
+	if err := os.RemoveAll(f.dir(version)); err != nil {
+		return fmt.Errorf("storage: drop samples of version %d: %w", version, err)
+	}
+	return nil
+}
+
+// registered remembers what was registered, so that a version that is dropped takes its metrics with it.
+type registered struct {
+	prometheus.Registerer
+	list []prometheus.Collector
+}
+
+func (r *registered) Register(c prometheus.Collector) error {
+	err := r.Registerer.Register(c)
+	if err == nil {
+		r.list = append(r.list, c)
+	}
+	return err
+}
+
+func (r *registered) MustRegister(list ...prometheus.Collector) {
+	for _, c := range list {
+		if err := r.Register(c); err != nil {
+			panic(err) // as every Registerer does
+		}
+	}
+}
+
+func (r *registered) forget() {
+	for _, c := range r.list {
+		r.Unregister(c)
+	}
 }
 
 // OpenSamples begins to open the samples in dir, creating it if need be. The data folder must be held by a DB: its lock is the
@@ -139,7 +208,12 @@ func (s *Samples) open() error {
 	o.MaxBlockDuration = o.MinBlockDuration
 	o.EnableExemplarStorage, o.MaxExemplars = true, int64(s.o.MaxExemplars)
 	o.SeriesLifecycleCallback = seriesLimit{s}
-	db, err := tsdb.Open(s.dir, s.o.Logger, s.o.Registerer, o, nil)
+	reg := s.o.Registerer
+	if reg != nil {
+		s.reg = &registered{Registerer: reg}
+		reg = s.reg
+	}
+	db, err := tsdb.Open(s.dir, s.o.Logger, reg, o, nil)
 	if err != nil {
 		return err
 	}
@@ -186,6 +260,9 @@ func (seriesLimit) PostDeletion(map[chunks.HeadSeriesRef]labels.Labels) {}
 
 // Wait returns when the samples are open, or why they are not.
 func (s *Samples) Wait(ctx context.Context) error {
+	if open, err := s.opened(); open || err != nil {
+		return err // also when ctx has ended
+	}
 	select {
 	case <-s.done:
 		return s.err
@@ -335,6 +412,14 @@ func (s *Samples) since() int64 {
 	return newest - s.o.Retention.Milliseconds()
 }
 
+// Since is the oldest time that is retained; false while there are no samples.
+func (s *Samples) Since() (time.Time, bool) {
+	if open, _ := s.opened(); !open || s.newest.Load() == math.MinInt64 {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(s.since()).UTC(), true
+}
+
 // Range returns the times between which samples are held; false while there are none.
 func (s *Samples) Range() (from, to time.Time, ok bool) {
 	if open, _ := s.opened(); !open || s.newest.Load() == math.MinInt64 {
@@ -414,6 +499,9 @@ func (s *Samples) Close() error {
 	defer s.mu.Unlock()
 	if s.closed.Swap(true) || s.db == nil {
 		return nil
+	}
+	if s.reg != nil {
+		s.reg.forget()
 	}
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("storage: close metric samples: %w", err)

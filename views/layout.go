@@ -23,6 +23,9 @@ type Layout struct {
 	// Views are the stretches of each view by its name, ascending and without gaps between the first and the last. A view that is not
 	// here is read from Live alone.
 	Views map[string][]Stretch `json:"views,omitempty"`
+	// Samples are the stretches of the samples of OTLP metrics; the version of the last goes on with the topic. Empty: it is version 0,
+	// for all time.
+	Samples []Stretch `json:"samples,omitempty"`
 }
 
 // Stretch is the time that a version answers for: From inclusive, To exclusive, Unix seconds; 0 is open.
@@ -37,6 +40,7 @@ const (
 	ViewRED        = "red"
 	ViewServiceMap = "servicemap"
 	ViewTraces     = "traces"
+	ViewMetrics    = "metrics" // the samples of OTLP metrics; not among ViewNames, see Layout.Samples
 )
 
 // ViewNames are the views that a Layout tells apart. Log lines and patterns go with "logs".
@@ -60,14 +64,7 @@ func (l *Layout) Of(view string) []Stretch {
 
 // With returns the layout in which version answers for the view from from to to, and what answered before for the rest.
 func (l Layout) With(view string, version uint32, from, to int64) Layout {
-	list := clip(l.Of(view), 0, from)
-	if from == 0 {
-		list = nil
-	}
-	list = append(list, Stretch{version, from, to})
-	if to != 0 {
-		list = append(list, clip(l.Of(view), to, 0)...)
-	}
+	list := replace(l.Of(view), version, from, to)
 	l.Views = maps.Clone(l.Views)
 	if l.Views == nil {
 		l.Views = map[string][]Stretch{}
@@ -87,6 +84,53 @@ func (l Layout) Without(version uint32) Layout {
 		}
 	}
 	return l
+}
+
+// OfSamples returns the stretches of the samples of OTLP metrics.
+func (l *Layout) OfSamples() []Stretch {
+	if len(l.Samples) > 0 {
+		return l.Samples
+	}
+	return []Stretch{{}}
+}
+
+// LiveSamples is the version that goes on with the metrics topic.
+func (l *Layout) LiveSamples() uint32 {
+	list := l.OfSamples()
+	return list[len(list)-1].Version
+}
+
+// WithSamples is With for the samples.
+func (l Layout) WithSamples(version uint32, from, to int64) Layout {
+	l.Samples = replace(l.OfSamples(), version, from, to)
+	return l
+}
+
+// WithoutSamples is Without for the samples; version must not be LiveSamples.
+func (l Layout) WithoutSamples(version uint32) Layout {
+	l.Samples = slices.DeleteFunc(slices.Clone(l.Samples), func(s Stretch) bool { return s.Version == version })
+	return l
+}
+
+// SampleVersions are all versions that samples are read from, ascending.
+func (l *Layout) SampleVersions() (list []uint32) {
+	for _, s := range l.OfSamples() {
+		list = append(list, s.Version)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// replace puts version in the place of what was read between from and to.
+func replace(was []Stretch, version uint32, from, to int64) (list []Stretch) {
+	if from != 0 {
+		list = clip(was, 0, from)
+	}
+	list = append(list, Stretch{version, from, to})
+	if to != 0 {
+		list = append(list, clip(was, to, 0)...)
+	}
+	return list
 }
 
 // clip keeps what of the stretches lies between from and to; 0 is open.

@@ -17,9 +17,10 @@ import (
 //  2. A Set is let go when no View reads it any more: Swap says when.
 //  3. Versions count disjoint times for a view, so nothing counts twice.
 type Live struct {
-	mu   sync.Mutex
-	view *View
-	feed Feed
+	mu      sync.Mutex
+	view    *View
+	feed    Feed
+	metrics Feed // of OTLP metrics
 }
 
 var (
@@ -36,16 +37,18 @@ type View struct {
 	first   uint64 // number of the live Set's checkpoint at the swap
 	feed    *Feed
 	readers sync.WaitGroup
+	metrics MetricVersions
+	counted MetricCounters // by the metrics of earlier versions, less what the live one had counted when it became live
 
 	red    carries[REDKey, REDTimeline]
 	edges  carries[EdgeKey, EdgeTimeline]
 	tables [tables]carries[string, TallyTimeline]
 }
 
-// NewLive shows sets, by version, as layout says.
-func NewLive(layout Layout, sets map[uint32]*Set) (*Live, error) {
+// NewLive shows sets, by version, and OTLP metrics as layout says.
+func NewLive(layout Layout, sets map[uint32]*Set, m MetricVersions) (*Live, error) {
 	l := &Live{}
-	v, err := l.next(layout, sets)
+	v, err := l.next(layout, sets, m)
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +56,16 @@ func NewLive(layout Layout, sets map[uint32]*Set) (*Live, error) {
 	return l, nil
 }
 
-func (l *Live) next(layout Layout, sets map[uint32]*Set) (*View, error) {
+func (l *Live) next(layout Layout, sets map[uint32]*Set, m MetricVersions) (*View, error) {
 	for _, n := range layout.Versions() {
 		if sets[n] == nil {
 			return nil, fmt.Errorf("views: version %d is to be read and not open", n)
 		}
 	}
-	return &View{layout: layout, live: sets[layout.Live], sets: sets, feed: &l.feed}, nil
+	if err := m.check(&layout); err != nil {
+		return nil, err
+	}
+	return &View{layout: layout, live: sets[layout.Live], sets: sets, feed: &l.feed, metrics: m}, nil
 }
 
 func (l *Live) show(v *View) {
@@ -74,6 +80,7 @@ func (l *Live) show(v *View) {
 			}
 		}
 	}
+	l.follow(old, v)
 	l.mu.Lock()
 	l.view = v
 	l.mu.Unlock()
@@ -83,9 +90,9 @@ func (l *Live) show(v *View) {
 }
 
 // Swap makes everybody who asks from now on read as layout says, and tells the feed. It is called while no checkpoint is installed
-// in the live Sets. The returned function waits until nobody reads what was shown before.
-func (l *Live) Swap(layout Layout, sets map[uint32]*Set) (wait func(), err error) {
-	v, err := l.next(layout, sets)
+// in the live Sets or Metrics. The returned function waits until nobody reads what was shown before.
+func (l *Live) Swap(layout Layout, sets map[uint32]*Set, m MetricVersions) (wait func(), err error) {
+	v, err := l.next(layout, sets, m)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +101,9 @@ func (l *Live) Swap(layout Layout, sets map[uint32]*Set) (wait func(), err error
 	l.mu.Unlock()
 	l.show(v)
 	l.feed.Publish(v.Frontier(), nil, nil, 0) // another version makes every reader look at everything
+	if m.Live != nil {
+		l.metrics.Publish(m.Live.Frontier(), nil, nil, 0)
+	}
 	return old.readers.Wait, nil
 }
 

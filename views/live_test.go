@@ -142,7 +142,7 @@ func splice(t *testing.T, seed uint64, bug string) string {
 	}
 	c.read(old, 0, swap)
 	c.read(next, cut, swap)
-	live, err := views.NewLive(views.Layout{Next: 1}, map[uint32]*views.Set{0: old.Set})
+	live, err := views.NewLive(views.Layout{Next: 1}, map[uint32]*views.Set{0: old.Set}, views.MetricVersions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func splice(t *testing.T, seed uint64, bug string) string {
 	if d := c.compare(before, old.Set, grain); d != "" {
 		return "one version: " + d
 	}
-	wait, err := live.Swap(layout, map[uint32]*views.Set{0: old.Set, 1: next.Set})
+	wait, err := live.Swap(layout, map[uint32]*views.Set{0: old.Set, 1: next.Set}, views.MetricVersions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,11 +9,9 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
-	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -42,7 +40,7 @@ type App struct {
 	live     *views.Live // what everybody reads
 	dead     *pipeline.DeadLetter
 	group    *pipeline.GroupCommitter
-	metrics  metricsTopic
+	older    promstorage.SampleAndChunkQueryable // a Prometheus; nil: none
 	eval     *evaluator.Evaluator
 	notifier *notify.Notifier
 	server   *api.Server
@@ -56,7 +54,7 @@ func NewApp(ctx context.Context, cfg Config, log zerolog.Logger) (*App, error) {
 	}
 	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry()}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openMetrics, a.openAlerts, a.openAPI} {
+	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openAlerts, a.openAPI} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -85,14 +83,10 @@ func (a *App) openState(context.Context) (err error) {
 
 func (a *App) viewConfig() views.Config {
 	c := a.cfg
-	dedup := c.DedupWindow
-	if dedup == 0 {
-		dedup = -1
-	}
 	return views.Config{
 		Retention: c.Retention10s, Retention1m: c.Retention1m, Retention1h: time.Duration(c.Retention1h),
 		TraceRetention: c.RetTraces.kept(), TraceBytes: c.RetTraces.bytes, TraceKeep: c.traceKeep(), LogRetention: c.RetLogs.kept(), LogBytes: c.RetLogs.bytes,
-		PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: dedup,
+		PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: c.dedupWindow(),
 		Limits: views.Limits{Services: c.LimitServices, OperationsPerService: c.LimitOperations, Edges: c.LimitEdges, Series: c.LimitSeries,
 			ErrorGroups: c.LimitErrorGroups, Patterns: c.LimitPatterns},
 	}
@@ -111,15 +105,16 @@ func (a *App) openPipeline(context.Context) (err error) {
 		return openError(err)
 	}
 	a.live = a.gens.Live()
-	a.reg.MustRegister(&statusCollector{a})
-	return nil
+	a.reg.MustRegister(&statusCollector{a}, pipeline.MetricCollector{Counters: a.live.Metrics().Counters})
+	return a.openOlder()
 }
 
 // generations is how the views are opened, for the process and for commands that work on the data folder.
 func (a *App) generations(m *pipeline.Metrics) pipeline.GenerationsConfig {
-	return pipeline.GenerationsConfig{Store: a.db, Metrics: m, GenerationConfig: pipeline.GenerationConfig{
+	return pipeline.GenerationsConfig{Store: a.db, Counters: m, GenerationConfig: pipeline.GenerationConfig{
 		Kafka: a.cfg.kafka(), Views: a.viewConfig(), Topics: []string{a.cfg.KafkaTracesTopic, a.cfg.KafkaLogsTopic}, LogsTopic: a.cfg.KafkaLogsTopic,
 		StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write, Lateness: a.cfg.Lateness, Interval: a.cfg.CommitInterval, Logger: a.log,
+		Metrics: a.metricsTopic(),
 	}}
 }
 
@@ -140,7 +135,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 		external = &url.URL{Scheme: "http", Host: a.Addr()}
 	}
 	a.eval, err = evaluator.New(evaluator.Config{
-		Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.metrics.state, ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
+		Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.live.Metrics(), ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("read alerts: %w", err)
@@ -183,35 +178,15 @@ func (a *App) Reload(ctx context.Context) error {
 
 // Run runs until ctx ends or a part fails. It drains: reading stops, what was read is committed, what was decided is told.
 func (a *App) Run(ctx context.Context) error {
-	router, err := a.router()
-	if err != nil {
-		return err
-	}
 	run := newPhases(ctx)
 	run.phase(func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
 	run.phase(a.notifier.Run)
 	run.phase(a.eval.Run)
-	run.phase(a.gens.Run, a.metrics.run, a.upkeep, func(ctx context.Context) error {
+	run.phase(a.gens.Run, a.upkeep, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil
 	})
-	run.phase(func(ctx context.Context) error { return router.Run(ctx) })
 	return run.wait()
-}
-
-// router is watermill's for the metrics topic; the generations of the views have their own.
-func (a *App) router() (*message.Router, error) {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 10 * time.Second}, watermill.NopLogger{})
-	if err != nil {
-		return nil, fmt.Errorf("router: %w", err)
-	}
-	retry := middleware.Retry{MaxRetries: 8, InitialInterval: 100 * time.Millisecond, MaxInterval: 5 * time.Second, Multiplier: 2,
-		OnRetryHook: func(n int, _ time.Duration) {
-			a.log.Warn().Int("attempt", n).Msg("a batch could not be finished and is tried again")
-		}}
-	router.AddMiddleware(retry.Middleware, middleware.Recoverer)
-	router.AddConsumerHandler("metrics", a.cfg.KafkaMetricsTopic, a.metrics.source, a.metrics.ingest.Handle)
-	return router, nil
 }
 
 // upkeep frees disk space now and then.
@@ -233,7 +208,7 @@ func (a *App) upkeep(ctx context.Context) error {
 // committed is the positions that views hold, for lag tools.
 func (a *App) committed() []storage.Position {
 	var list []storage.Position
-	for _, p := range append(a.live.Progress(), a.metrics.state.Progress()...) {
+	for _, p := range append(a.live.Progress(), a.live.Metrics().Progress()...) {
 		list = append(list, storage.Position{Topic: p.Topic, Partition: p.Partition, Offset: p.Position, LeaderEpoch: -1})
 	}
 	return list
@@ -245,7 +220,6 @@ func (a *App) Close() error {
 	if a.gens != nil {
 		errs = append(errs, a.gens.Close())
 	}
-	errs = append(errs, a.metrics.close())
 	if a.dead != nil {
 		errs = append(errs, a.dead.Close())
 	}

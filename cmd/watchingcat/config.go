@@ -331,3 +331,11 @@ func (c *Config) kafka() pipeline.KafkaConfig {
 	return pipeline.KafkaConfig{Brokers: c.KafkaBrokers, TLS: c.KafkaTLS, TLSCA: c.KafkaTLSCA, TLSCert: c.KafkaTLSCert, TLSKey: c.KafkaTLSKey,
 		SASLMechanism: c.KafkaSASLMechanism, SASLUsername: c.KafkaSASLUsername, SASLPassword: c.KafkaSASLPassword}
 }
+
+// dedupWindow is the window as views want it: negative is off.
+func (c *Config) dedupWindow() time.Duration {
+	if c.DedupWindow == 0 {
+		return -1
+	}
+	return c.DedupWindow
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 
 // TestReplayAndMigrate replays with a running server and without one, and rebuilds views of another format.
 func TestReplayAndMigrate(t *testing.T) {
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "otlp_spans", "otlp_logs", "watchingcat_dead_letter"))
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func TestReplayAndMigrate(t *testing.T) {
 			t.Fatalf("%q is not in:\n%s", want, got)
 		}
 	}
-	watchingcat(t.Context(), exitOK, "load", "--rate", "4000", "--spans", "4000", "--duration", "3s")
+	watchingcat(t.Context(), exitOK, "load", "--metrics", "--rate", "4000", "--spans", "4000", "--duration", "3s")
 
 	serving, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
@@ -66,6 +67,10 @@ func TestReplayAndMigrate(t *testing.T) {
 	watchingcat(t.Context(), exitUsage, "replay", "--pause", "1", "--keep")
 	says(watchingcat(t.Context(), exitOK, "replay", "--keep"), "replay 1 swapped in")
 	says(watchingcat(t.Context(), exitOK, "replay", "--cancel", "1"), "replay 1 canceled")
+	folders := storage.SampleFolders{DataDir: dir}
+	if left, err := folders.Versions(); err != nil || !slices.Equal(left, []uint32{1}) {
+		t.Fatalf("samples of versions %v are left, %v", left, err)
+	}
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	says(watchingcat(short, exitInterrupted, "replay"), "goes on in the server")

@@ -31,7 +31,7 @@ func (a *App) status(now time.Time) status {
 	s := status{checks: map[string]string{}}
 	watermarks := map[pipeline.PartitionID]time.Time{}
 	positions := map[pipeline.PartitionID]int64{}
-	for _, p := range append(a.live.Progress(), a.metrics.state.Progress()...) {
+	for _, p := range append(a.live.Progress(), a.live.Metrics().Progress()...) {
 		id := pipeline.PartitionID{Topic: p.Topic, Partition: p.Partition}
 		watermarks[id], positions[id] = p.Watermark, p.Position
 	}
@@ -39,9 +39,10 @@ func (a *App) status(now time.Time) status {
 	if len(states) == 0 {
 		s.checks["kafka"] = "no partition of " + a.cfg.KafkaTracesTopic + " is known yet: the brokers do not answer or the topic does not exist"
 	}
-	states = append(states, a.metrics.source.States()...)
+	metrics := a.gens.CurrentMetrics()
+	states = append(states, metrics.Source.States()...)
 	slices.SortStableFunc(states, func(a, b pipeline.PartitionState) int { return strings.Compare(a.Topic, b.Topic) })
-	reading := a.metrics.opened()
+	reading := metrics.Opened()
 	for _, st := range states {
 		if st.Partition < 0 { // the topic as a whole
 			// a team without logs or metrics in Kafka has no topic for them, and is ready
@@ -66,7 +67,7 @@ func (a *App) status(now time.Time) status {
 			s.checks[name] = fmt.Sprintf("%v behind, %d records to go", behind.Round(time.Second), p.lag)
 		}
 	}
-	for name, err := range map[string]error{"checkpoint": a.gens.Current().Ingest.Last().Err, "metrics checkpoint": a.metrics.ingest.Last().Err} {
+	for name, err := range map[string]error{"checkpoint": a.gens.Current().Ingest.Last().Err, "metrics checkpoint": metrics.Ingest.Last().Err} {
 		if err != nil {
 			s.checks[name] = err.Error()
 		}
@@ -133,5 +134,5 @@ func (a *App) checkpointAge(now time.Time) time.Duration {
 }
 
 func (a *App) gapList() []pipeline.Gap {
-	return append(a.gens.Gaps(), a.metrics.gapList()...)
+	return a.gens.Gaps()
 }

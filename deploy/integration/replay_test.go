@@ -14,16 +14,22 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/metricstest"
 )
 
 // TestReplayKill replays a live stream, kills the process three times on the way and reads all the while. In the end the new
-// version equals the fold of the topic, the old one is gone, and no answer was an error, older than the one before or of an
-// earlier version.
+// version equals the fold of the topic, counters that were sent as deltas have the sum of all increments, the old version is gone,
+// and no answer was an error, older than the one before or of an earlier version.
 func TestReplayKill(t *testing.T) {
 	a := newApp(t, broker(t), "WATCHINGCAT_DEDUP_WINDOW=0s")
+	createTopics(t, a.brokers, metricsTopic)
 	w := startTraffic(t, a.brokers, topic, 4000)
+	d := startDeltas(t, a.brokers)
 	a.start()
 	a.ready(30 * time.Second)
 	time.Sleep(20 * time.Second)
@@ -61,7 +67,17 @@ func TestReplayKill(t *testing.T) {
 	})
 	took := time.Since(begun)
 	sent := w.stop(t)
+	hits := d.stop(t)
 	a.settled(time.Minute, sent)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		got := a.query("hits_total")
+		if len(got) == 1 && got[0].value == hits {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the counter is %v, the increments that were sent sum up to %v", got, hits)
+		}
+	}
 	n := reads.stop(t)
 	if reads.version != done.Version {
 		t.Errorf("answers of version %d after the swap to %d", reads.version, done.Version)
@@ -71,13 +87,80 @@ func TestReplayKill(t *testing.T) {
 	if running == 0 {
 		t.Error("no kill came while the replay ran")
 	}
-	t.Logf("3 kills, %d of them while the replay ran, %d records, %d spans: 0 of %d cells differ; %d reads, none failed; swapped %v after the last kill",
-		running, records, spans, cells, n, took.Round(100*time.Millisecond))
+	t.Logf("3 kills, %d of them while the replay ran, %d records, %d spans: 0 of %d cells differ; a counter of deltas has all %v; %d reads, none failed; swapped %v after the last kill",
+		running, records, spans, cells, hits, n, took.Round(100*time.Millisecond))
 	db := openData(t, a)
 	defer db.Close()
 	if ps, err := db.Positions(0, 0); err != nil || len(ps) != 0 {
 		t.Errorf("version 0 is still there: %v, %v", ps, err)
 	}
+	folders := storage.SampleFolders{DataDir: a.data()}
+	if left, err := folders.Versions(); err != nil || len(left) != 1 || left[0] != 1 {
+		t.Errorf("samples of versions %v are left, %v", left, err)
+	}
+}
+
+// deltas writes a counter's increments to the metrics topic, dealt out to partitions.
+type deltas struct {
+	cl     *kgo.Client
+	sum    float64
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func startDeltas(t *testing.T, brokers []string) *deltas {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.UniformBytesPartitioner(1, false, false, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	d := &deltas{cl: cl, cancel: cancel, done: make(chan error, 1)}
+	go func() { d.done <- d.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		cl.Close()
+	})
+	return d
+}
+
+func (d *deltas) run(ctx context.Context) error {
+	r := rand.New(rand.NewPCG(*seed, 17))
+	before := time.Now()
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return nil
+		case <-tick.C:
+		}
+		now, n := time.Now(), r.IntN(10)
+		if now.UnixMilli() == before.UnixMilli() {
+			continue // samples are told apart by the millisecond
+		}
+		md := pmetric.NewMetrics()
+		ms := metricstest.Resource(md, "cart", "cart-0")
+		metricstest.Sum(ms, "hits", pmetric.AggregationTemporalityDelta, pcommon.NewTimestampFromTime(before), pcommon.NewTimestampFromTime(now)).SetIntValue(int64(n))
+		var m pmetric.ProtoMarshaler
+		b, err := m.MarshalMetrics(md)
+		if err != nil {
+			return err
+		}
+		if err := d.cl.ProduceSync(context.WithoutCancel(ctx), &kgo.Record{Topic: metricsTopic, Value: b}).FirstErr(); err != nil {
+			return err
+		}
+		d.sum, before = d.sum+float64(n), now
+	}
+}
+
+// stop ends the writing and returns the sum of what was acknowledged.
+func (d *deltas) stop(t *testing.T) float64 {
+	t.Helper()
+	d.cancel()
+	if err := <-d.done; err != nil {
+		t.Fatal(err)
+	}
+	return d.sum
 }
 
 func openData(t *testing.T, a *app) *storage.DB {

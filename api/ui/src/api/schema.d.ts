@@ -497,7 +497,8 @@ export interface paths {
          *     `to` it catches up with them; then readers see the new version in one step and the old one is dropped, or kept with `keep`.
          *     History older than what was read stays with the old version, joined at the edge of a bucket. With `to` the new version
          *     answers for the whole hours between `from` and `to`, and the live one goes on for the rest.
-         *     `views` says whose past is taken from the new version (default: all). A replay goes on after a restart.
+         *     `views` says whose past is taken from the new version (default: all); `metrics` are the samples of OTLP metrics. A replay goes on
+         *     after a restart.
          */
         post: operations["startReplay"];
         delete?: never;
