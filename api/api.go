@@ -72,6 +72,7 @@ type Config struct {
 	Exemplars promstorage.ExemplarQueryable       // nil: an evaluator.Queryable over Views
 	Engine    promql.QueryEngine
 	Metrics   Metrics // OTLP metrics; nil: none are kept
+	Stores    Stores  // of what the views do not hold
 	// Alertmanager is mounted at /alertmanager when it is not nil; it sees paths from /api/v2 on.
 	Alertmanager http.Handler
 	// Registry gets the API's metrics and is served at /metrics; nil: a new one.

@@ -15,11 +15,11 @@ import (
 )
 
 // jaegerTrace turns OTLP spans into the JSON of Jaeger's query service, by the rules of
-// https://opentelemetry.io/docs/specs/otel/trace/sdk_exporters/jaeger/ and as Jaeger's own translation does. n is how many spans.
-func jaegerTrace(blocks [][]byte, id [16]byte) (t rest.JaegerTrace, n int, err error) {
-	t = rest.JaegerTrace{TraceID: hex.EncodeToString(id[:]), Spans: []rest.JaegerSpan{}, Processes: map[string]rest.JaegerProcess{}}
+// https://opentelemetry.io/docs/specs/otel/trace/sdk_exporters/jaeger/ and as Jaeger's own translation does.
+func jaegerTrace(data []ptrace.Traces, id [16]byte) rest.JaegerTrace {
+	t := rest.JaegerTrace{TraceID: hex.EncodeToString(id[:]), Spans: []rest.JaegerSpan{}, Processes: map[string]rest.JaegerProcess{}}
 	processes := map[string]string{} // of what a process is made of
-	err = eachSpan(blocks, id, func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) {
+	eachSpan(data, id, func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) {
 		p := jaegerProcess(res)
 		key := p.ServiceName
 		for _, tag := range p.Tags {
@@ -39,7 +39,7 @@ func jaegerTrace(blocks [][]byte, id [16]byte) (t rest.JaegerTrace, n int, err e
 		}
 		return strings.Compare(a.SpanID, b.SpanID)
 	})
-	return t, len(t.Spans), err
+	return t
 }
 
 func tagText(v any) string {

@@ -3,9 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -22,7 +20,7 @@ type logQuery struct {
 // ListLogs implements rest.StrictServerInterface.
 func (s *Server) ListLogs(ctx context.Context, q rest.ListLogsRequestObject) (rest.ListLogsResponseObject, error) {
 	p := q.Params
-	out, err := s.searchLogs(ctx, logQuery{service: p.Service, severity: (*string)(p.Severity), text: p.Text, pattern: p.Pattern, traceID: p.TraceId,
+	out, err := s.listLogLines(ctx, logQuery{service: p.Service, severity: (*string)(p.Severity), text: p.Text, pattern: p.Pattern, traceID: p.TraceId,
 		start: p.Start, end: p.End, next: p.Next, limit: p.Limit})
 	return rest.ListLogs200JSONResponse(out), err
 }
@@ -30,7 +28,7 @@ func (s *Server) ListLogs(ctx context.Context, q rest.ListLogsRequestObject) (re
 // SearchLogs implements rest.StrictServerInterface.
 func (s *Server) SearchLogs(ctx context.Context, q rest.SearchLogsRequestObject) (rest.SearchLogsResponseObject, error) {
 	b := q.Body
-	out, err := s.searchLogs(ctx, logQuery{service: b.Service, severity: (*string)(b.Severity), text: b.Text, pattern: b.Pattern, traceID: b.TraceId,
+	out, err := s.listLogLines(ctx, logQuery{service: b.Service, severity: (*string)(b.Severity), text: b.Text, pattern: b.Pattern, traceID: b.TraceId,
 		start: b.Start, end: b.End, next: b.Next, limit: b.Limit})
 	return rest.SearchLogs200JSONResponse(out), err
 }
@@ -47,7 +45,7 @@ func (l *logQuery) filter() (q views.LogQuery, err error) {
 	return q, err
 }
 
-func (s *Server) searchLogs(ctx context.Context, l logQuery) (out rest.LogList, err error) {
+func (s *Server) listLogLines(ctx context.Context, l logQuery) (out rest.LogList, err error) {
 	m := s.moment(ctx)
 	r, err := m.rangeOf(l.start, l.end, defaultRange)
 	if err != nil {
@@ -58,34 +56,25 @@ func (s *Server) searchLogs(ctx context.Context, l logQuery) (out rest.LogList, 
 		return out, err
 	}
 	q.From, q.To = r.start, r.end
-	if l.next != nil {
-		b, err := base64.RawURLEncoding.DecodeString(*l.next)
-		q.Before = &views.LogCursor{}
-		if err != nil || json.Unmarshal(b, q.Before) != nil {
-			return out, badToken(*l.next)
-		}
-	}
-	res, err := m.views.SearchLogs(q)
+	at, err := parseLogToken(l.next)
 	if err != nil {
 		return out, err
 	}
-	out = rest.LogList{Logs: make([]rest.LogLine, 0, len(res.Lines)), Total: len(res.Lines), Meta: s.meta(m, r)}
-	for i := range res.Lines {
-		out.Logs = append(out.Logs, logLine(&res.Lines[i]))
+	found, err := s.searchLogs(ctx, m, q, at)
+	if err != nil {
+		return out, err
 	}
-	if res.Next != nil {
-		b, err := json.Marshal(res.Next)
-		if err != nil {
+	out = rest.LogList{Logs: make([]rest.LogLine, 0, len(found.lines)), Total: len(found.lines), Meta: found.meta(s, m, r)}
+	for i := range found.lines {
+		out.Logs = append(out.Logs, logLine(&found.lines[i]))
+	}
+	if found.next != nil {
+		if out.Next, err = found.next.token(); err != nil {
 			return out, err
 		}
-		token := base64.RawURLEncoding.EncodeToString(b)
-		out.Next = &token
 	}
-	if res.Exhausted {
-		warn(&out.Meta, "the search ended at %s; next goes on from there", time.Unix(0, int64(res.Next.At)).UTC().Format(time.RFC3339Nano))
-	}
-	if r.asked && r.start.Before(res.Since) && m.frontier.Since.Before(res.Since) {
-		warn(&out.Meta, "lines older than %s are no longer kept", res.Since.Format(time.RFC3339))
+	if since := m.views.Kept().Logs; s.cfg.Stores.Logs == nil && r.asked && r.start.Before(since) && m.frontier.Since.Before(since) {
+		warn(&out.Meta, "lines older than %s are no longer kept", since.UTC().Format(time.RFC3339))
 	}
 	return out, nil
 }
@@ -118,12 +107,32 @@ func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObj
 	if err != nil {
 		return nil, err
 	}
-	out := rest.GetLogVolume200JSONResponse{Buckets: []rest.LogBucket{}, StepS: int64(step / time.Second), Meta: s.meta(m, r)}
-	for i := range lines {
-		for _, c := range stepsOf(lines[i].Cells, out.StepS) {
-			out.Buckets = append(out.Buckets, rest.LogBucket{Time: time.Unix(c.Bucket, 0).UTC(), Service: lines[i].Labels[0], Severity: lines[i].Labels[1],
-				Count: int64(c.Calls), Bytes: int64(c.Size)})
+	type key struct {
+		at                int64
+		service, severity string
+	}
+	by := map[key]*rest.LogBucket{}
+	add := func(at int64, service, severity string, count, bytes int64) {
+		k := key{at, service, severity}
+		if by[k] == nil {
+			by[k] = &rest.LogBucket{Time: time.Unix(at, 0).UTC(), Service: service, Severity: severity}
 		}
+		by[k].Count += count
+		by[k].Bytes += bytes
+	}
+	for i := range lines {
+		for _, c := range stepsOf(lines[i].Cells, int64(step/time.Second)) {
+			add(c.Bucket, lines[i].Labels[0], lines[i].Labels[1], int64(c.Calls), int64(c.Size))
+		}
+	}
+	var from provenance
+	err = s.rawVolume(ctx, m, r, value(q.Params.Service), step, &from, func(at int64, service, severity string, count int64) { add(at, service, severity, count, 0) })
+	if err != nil {
+		return nil, err
+	}
+	out := rest.GetLogVolume200JSONResponse{Buckets: make([]rest.LogBucket, 0, len(by)), StepS: int64(step / time.Second), Meta: from.meta(s, m, r)}
+	for _, b := range by {
+		out.Buckets = append(out.Buckets, *b)
 	}
 	slices.SortFunc(out.Buckets, func(a, b rest.LogBucket) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Severity, b.Severity))

@@ -123,7 +123,7 @@ func warn(m *rest.Meta, format string, args ...any) {
 // meta describes an answer over r; the zero range means all that the views hold.
 func (s *Server) meta(m moment, r timeRange) rest.Meta {
 	f := m.frontier
-	out := rest.Meta{Source: "view", UpTo: orNil(f.Head), ViewVersion: int64(f.Version), Warnings: []string{}}
+	out := rest.Meta{Source: rest.Source{sourceView}, UpTo: orNil(f.Head), ViewVersion: int64(f.Version), Warnings: []string{}}
 	since := f.Since
 	if !since.IsZero() && r.start.After(since) {
 		since = r.start

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/storage/raw"
 )
 
 // lookback is how far back PromQL looks for a series' value at an instant.
@@ -34,7 +35,7 @@ func (s *Server) families() []evaluator.Metadata {
 }
 
 // metricsMeta is meta for answers from views and samples together.
-func (s *Server) metricsMeta(m moment, r timeRange, warnings annotations.Annotations) rest.Meta {
+func (s *Server) metricsMeta(m moment, r timeRange, stores []string, warnings annotations.Annotations) rest.Meta {
 	out := s.meta(m, r)
 	if s.cfg.Metrics != nil {
 		if from, to, ok := s.cfg.Metrics.Range(); ok {
@@ -46,6 +47,9 @@ func (s *Server) metricsMeta(m moment, r timeRange, warnings annotations.Annotat
 				out.UpTo = &to
 			}
 		}
+	}
+	if out.Source = append(out.Source, stores...); len(stores) > 0 && !r.start.IsZero() {
+		out.Since = orNil(r.start)
 	}
 	texts, _ := warnings.AsStrings("", 10, 0)
 	out.Partial = out.Partial || len(texts) > 0
@@ -92,7 +96,7 @@ func (s *Server) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListMetrics200JSONResponse{Metrics: out, Total: len(out), Next: next, Meta: s.metricsMeta(m, timeRange{}, nil)}, nil
+	return rest.ListMetrics200JSONResponse{Metrics: out, Total: len(out), Next: next, Meta: s.metricsMeta(m, timeRange{}, nil, nil)}, nil
 }
 
 // ListMetricLabels implements rest.StrictServerInterface.
@@ -117,6 +121,7 @@ func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRe
 			s.cfg.Logger.Debug().Err(err).Msg("closing a querier failed")
 		}
 	}()
+	ctx, answered := raw.WithAnswered(ctx)
 	list, warnings, err := labelsOf(ctx, querier, q.Params.Name, ms)
 	if err != nil {
 		return nil, err
@@ -125,7 +130,7 @@ func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRe
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListMetricLabels200JSONResponse{Name: q.Params.Name, Values: list, Total: len(list), Next: next, Meta: s.metricsMeta(m, r, warnings)}, nil
+	return rest.ListMetricLabels200JSONResponse{Name: q.Params.Name, Values: list, Total: len(list), Next: next, Meta: s.metricsMeta(m, r, answered.Names(), warnings)}, nil
 }
 
 func labelsOf(ctx context.Context, q promstorage.Querier, name *string, ms []*labels.Matcher) ([]string, annotations.Annotations, error) {
@@ -153,6 +158,7 @@ func (s *Server) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObj
 		return nil, err
 	}
 	defer query.Close()
+	ctx, answered := raw.WithAnswered(ctx)
 	res := query.Exec(ctx)
 	if res.Err != nil {
 		return nil, queryError(res.Err)
@@ -167,7 +173,7 @@ func (s *Server) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObj
 		return nil, fmt.Errorf("api: encode the result of a query: %w", err)
 	}
 	warnings, _ := res.Warnings.AsStrings(q.Body.Query, 10, 0)
-	out.Meta = s.metricsMeta(m, r, nil)
+	out.Meta = s.metricsMeta(m, r, answered.Names(), nil)
 	out.Meta.Partial = out.Meta.Partial || len(warnings) > 0
 	out.Meta.Warnings = append(out.Meta.Warnings, warnings...)
 	return out, nil

@@ -11,7 +11,7 @@ func (s *Server) pipeline(m moment) rest.PipelineAnswer {
 	p, c := s.cfg.Pipeline, m.views.Counters()
 	last := p.Checkpoint()
 	out := rest.PipelineAnswer{
-		Partitions: []rest.Partition{}, Truncated: []rest.Truncation{}, Replays: s.replays(), Backends: []rest.Backend{},
+		Partitions: []rest.Partition{}, Truncated: []rest.Truncation{}, Replays: s.replays(), Backends: s.backends(),
 		Checkpoint: rest.Checkpoint{Entries: int64(last.Entries), Bytes: last.Bytes},
 		Records:    int64(c.Records), Spans: int64(c.Spans), DeadLetters: int64(c.DeadLetters), UnattributedSpans: int64(c.Unattributed),
 		Late: int64(c.TooLate), Future: int64(c.Future), Duplicates: int64(c.Duplicates), Overflowed: int64(c.Overflowed), Waiting: int64(c.Waiting),

@@ -6,23 +6,12 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
-)
-
-const (
-	// maxLookups is how many traces are decoded for one search by attributes.
-	maxLookups = 500
 )
 
 // traceQuery is what both ways of searching ask for.
@@ -46,7 +35,7 @@ func (s *Server) ListTraces(ctx context.Context, q rest.ListTracesRequestObject)
 		}
 		t.attributes[k] = v
 	}
-	out, err := s.searchTraces(ctx, t)
+	out, err := s.listTraces(ctx, t)
 	return rest.ListTraces200JSONResponse(out), err
 }
 
@@ -62,7 +51,7 @@ func (s *Server) SearchTraces(ctx context.Context, q rest.SearchTracesRequestObj
 	if t.maxDuration, err = durationText("maxDuration", b.MaxDuration); err != nil {
 		return nil, err
 	}
-	out, err := s.searchTraces(ctx, t)
+	out, err := s.listTraces(ctx, t)
 	return rest.SearchTraces200JSONResponse(out), err
 }
 
@@ -80,14 +69,14 @@ func durationText(name string, raw *json.RawMessage) (*string, error) {
 	return &text, nil
 }
 
-func (s *Server) searchTraces(ctx context.Context, t traceQuery) (out rest.TraceList, err error) {
+func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceList, err error) {
 	m := s.moment(ctx)
 	r, err := m.rangeOf(t.start, t.end, defaultRange)
 	if err != nil {
 		return out, err
 	}
-	q := views.TraceQuery{From: r.start, To: r.end, Service: value(t.service), Operation: value(t.operation), Status: value(t.status),
-		Slowest: value(t.order) == "slowest", Limit: limitOf(t.limit), Budget: maxLookups}
+	q := traceSearch{attributes: t.attributes, TraceQuery: views.TraceQuery{From: r.start, To: r.end, Service: value(t.service), Operation: value(t.operation),
+		Status: value(t.status), Slowest: value(t.order) == "slowest", Limit: limitOf(t.limit)}}
 	for name, f := range map[string]struct {
 		from *string
 		to   *time.Duration
@@ -102,36 +91,17 @@ func (s *Server) searchTraces(ctx context.Context, t traceQuery) (out rest.Trace
 	if q.After, err = parseTraceToken(t.next); err != nil {
 		return out, err
 	}
-	unread := 0
-	if len(t.attributes) > 0 {
-		q.Match = func(sum *views.TraceSummary) (bool, error) {
-			_, spans, missing, _, err := m.views.Trace(sum.ID)
-			if missing > 0 {
-				unread++
-			}
-			if err != nil {
-				return false, err
-			}
-			return hasAttributes(spans, sum.ID, t.attributes)
-		}
-	}
-	res, err := m.views.SearchTraces(q)
+	found, err := s.searchTraces(ctx, m, q)
 	if err != nil {
 		return out, err
 	}
-	out = rest.TraceList{Traces: make([]rest.TraceSummary, 0, len(res.Traces)), Total: len(res.Traces), Meta: s.meta(m, r)}
-	for i := range res.Traces {
-		out.Traces = append(out.Traces, traceSummary(&res.Traces[i]))
+	out = rest.TraceList{Traces: make([]rest.TraceSummary, 0, len(found.list)), Total: len(found.list), Meta: found.meta(s, m, r)}
+	for i := range found.list {
+		out.Traces = append(out.Traces, traceSummary(&found.list[i]))
 	}
-	if n := len(res.Traces); res.More && n > 0 {
-		token := traceToken(&res.Traces[n-1])
+	if n := len(found.list); found.more && n > 0 {
+		token := traceToken(&found.list[n-1])
 		out.Next = &token
-	}
-	if res.Exhausted {
-		warn(&out.Meta, "attributes were looked up in %d traces; there are more candidates: give a shorter range, a service or a duration", maxLookups)
-	}
-	if unread > 0 {
-		warn(&out.Meta, "%d candidates are no longer kept with all their spans; their attributes are not known", unread)
 	}
 	return out, nil
 }
@@ -176,51 +146,6 @@ func parseTraceID(v string) (id [16]byte, err error) {
 	return [16]byte(b), nil
 }
 
-// hasAttributes reports whether one span of the trace, with its resource, has every attribute.
-func hasAttributes(blocks [][]byte, id [16]byte, want map[string]string) (bool, error) {
-	found := false
-	err := eachSpan(blocks, id, func(res pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
-		if found {
-			return
-		}
-		for _, k := range slices.Sorted(maps.Keys(want)) {
-			v, ok := sp.Attributes().Get(k)
-			if !ok {
-				v, ok = res.Attributes().Get(k)
-			}
-			if !ok || v.AsString() != want[k] {
-				return
-			}
-		}
-		found = true
-	})
-	return found, err
-}
-
-// eachSpan calls fn for each span of one trace in raw blocks; a span that was sent twice comes once.
-func eachSpan(blocks [][]byte, id [16]byte, fn func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span)) error {
-	seen := map[pcommon.SpanID]bool{}
-	for _, b := range blocks {
-		var u ptrace.ProtoUnmarshaler
-		td, err := u.UnmarshalTraces(b)
-		if err != nil {
-			return fmt.Errorf("decode kept spans: %w", err)
-		}
-		for _, rs := range td.ResourceSpans().All() {
-			for _, ss := range rs.ScopeSpans().All() {
-				for _, sp := range ss.Spans().All() {
-					if sp.TraceID() != id || seen[sp.SpanID()] {
-						continue
-					}
-					seen[sp.SpanID()] = true
-					fn(rs.Resource(), ss, sp)
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // GetTrace implements rest.StrictServerInterface.
 func (s *Server) GetTrace(ctx context.Context, q rest.GetTraceRequestObject) (rest.GetTraceResponseObject, error) {
 	id, err := parseTraceID(q.Id)
@@ -228,23 +153,9 @@ func (s *Server) GetTrace(ctx context.Context, q rest.GetTraceRequestObject) (re
 		return nil, err
 	}
 	m := s.moment(ctx)
-	sum, blocks, missing, ok, err := m.views.Trace(id)
+	found, err := s.findTrace(ctx, m, id)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, advise(problemf(errNotFound, "trace_not_found", "no trace %x is known", id[:]), "GET /api/v1/traces lists traces; they are kept for the retention of traces.")
-	}
-	tr, n, err := jaegerTrace(blocks, id)
-	if err != nil {
-		return nil, err
-	}
-	if n == 0 {
-		return nil, advise(problemf(errNotFound, "trace_spans_not_kept", "the spans of trace %x are no longer kept", id[:]), "Its summary is in GET /api/v1/traces; keep spans longer with WATCHINGCAT_RETENTION_TRACES.")
-	}
-	out := rest.GetTrace200JSONResponse{Trace: tr, Meta: s.meta(m, timeRange{start: sum.Start, end: sum.End})}
-	if missing > 0 {
-		warn(&out.Meta, "of %d spans %d are still kept", sum.Spans, n)
-	}
-	return out, nil
+	return rest.GetTrace200JSONResponse{Trace: jaegerTrace(found.data, id), Meta: found.meta(s, m, found.r)}, nil
 }

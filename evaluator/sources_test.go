@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/prometheus/prometheus/storage/remote"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 )
@@ -81,6 +83,11 @@ func TestSourcesAreOne(t *testing.T) {
 	}
 	asked := 0
 	prom := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasPrefix(req.URL.Path, "/api/v1/label") {
+			_, err := w.Write([]byte(`{"status":"success","data":["cart","gone"]}`))
+			require.NoError(t, err)
+			return
+		}
 		asked++
 		q, err := remote.DecodeReadRequest(req)
 		require.NoError(t, err)
@@ -97,7 +104,7 @@ func TestSourcesAreOne(t *testing.T) {
 		require.NoError(t, remote.EncodeReadResponse(out, w))
 	}))
 	start := func() (time.Time, bool) { from, _, ok := f.samples.Range(); return from, ok }
-	older, err := storage.OpenPrometheus(prom.URL, start)
+	older, err := raw.OpenPrometheus(prom.URL, start, raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry())})
 	require.NoError(t, err)
 	s := &Sources{Views: &Queryable{Reader: r}, Samples: f.samples, Older: older}
 	eng := NewEngine(EngineConfig{}, nil, nil)
@@ -135,7 +142,7 @@ func TestSourcesAreOne(t *testing.T) {
 	services, warnings, err := q.LabelValues(context.Background(), "service_name", nil)
 	require.NoError(t, err)
 	require.Empty(t, warnings)
-	require.Equal(t, []string{"cart"}, services)
+	require.Equal(t, []string{"cart", "gone"}, services, "Prometheus knows of one that is gone")
 	eq, err := s.ExemplarQuerier(context.Background())
 	require.NoError(t, err)
 	found, err := eq.Select(0, at(300).UnixMilli(), []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "latency_seconds_bucket")})

@@ -58,6 +58,9 @@ func ParseSeverity(s string) (Severity, bool) {
 	return Severity(max(0, i)), i >= 0
 }
 
+// SeverityOf reads the severity of a record that is kept elsewhere, as that of one from the topic.
+func SeverityOf(number int32, text string) Severity { return severityOf(number, text) }
+
 // severityOf takes the number, and where there is none the text, as logging libraries write it.
 func severityOf(number int32, text string) Severity {
 	if number > 0 {

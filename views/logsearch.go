@@ -123,6 +123,16 @@ func (f *logFilter) accepts(r *Resource, l plog.LogRecord, p logPlace) bool {
 	return f.pattern == nil || matchesPattern(f.pattern, drainSplit([]byte(l.Body().AsString())))
 }
 
+// MatchesPattern reports whether a body is of a pattern as LogPatterns gives it.
+func MatchesPattern(pattern, body string) bool {
+	return matchesPattern(strings.Fields(pattern), drainSplit([]byte(body)))
+}
+
+// PatternWords are the words that every body of a pattern has.
+func PatternWords(pattern string) []string {
+	return slices.DeleteFunc(strings.Fields(pattern), func(w string) bool { return w == wildcard })
+}
+
 func matchesPattern(pattern, words []string) bool {
 	if len(pattern) != len(words) {
 		return false

@@ -25,6 +25,7 @@ type rawStore struct {
 	maxBytes int64
 	kept     []rawMeta // ascending by checkpoint
 	bytes    int64
+	dropped  uint64 // newest event time among what was dropped
 	enc      *zstd.Encoder
 	dec      *zstd.Decoder
 	stray    [][]byte
@@ -181,6 +182,7 @@ func (s *rawStore) fold(ks keyspace, since uint64, then *later, entries []storag
 	then.do(func() {
 		for _, m := range s.kept[:gone] {
 			s.bytes -= m.bytes
+			s.dropped = max(s.dropped, m.end)
 		}
 		s.kept = slices.Delete(s.kept, 0, gone)
 	})
@@ -202,6 +204,9 @@ func (s *rawStore) restore(kv reader, seq uint64) error {
 	})
 	if err != nil {
 		return fmt.Errorf("read what raw blocks there are: %w", err)
+	}
+	if len(s.kept) > 0 {
+		s.dropped = s.kept[0].begin // what was dropped before is not known any more
 	}
 	blocks := kv.key(storage.TableRaw, s.signal)
 	return kv.kv.Scan(s.key(kv.keyspace, rawRef{seq: seq + 1}), storage.PrefixEnd(blocks), func(k, _ []byte) error {

@@ -185,6 +185,8 @@ type Reader interface {
 	LogPatterns(from, to time.Time, service string) ([]LogPattern, error)
 	SearchLogs(q LogQuery) (LogResult, error)
 	TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, dropped int, seq uint64, err error)
+	// Kept says from when on all traces and log lines are held.
+	Kept() Kept
 	// Counters returns what the views counted beside series, over all time.
 	Counters() Counters
 	Feed() *Feed

@@ -36,6 +36,57 @@ func (e AlertState) Valid() bool {
 	}
 }
 
+// Defines values for BackendName.
+const (
+	BackendNameElasticsearch BackendName = "elasticsearch"
+	BackendNameJaeger        BackendName = "jaeger"
+	BackendNamePrometheus    BackendName = "prometheus"
+	BackendNameRedis         BackendName = "redis"
+)
+
+// Valid indicates whether the value is a known member of the BackendName enum.
+func (e BackendName) Valid() bool {
+	switch e {
+	case BackendNameElasticsearch:
+		return true
+	case BackendNameJaeger:
+		return true
+	case BackendNamePrometheus:
+		return true
+	case BackendNameRedis:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for BackendState.
+const (
+	BackendStateDown    BackendState = "down"
+	BackendStateFailing BackendState = "failing"
+	BackendStateOk      BackendState = "ok"
+	BackendStateProbing BackendState = "probing"
+	BackendStateUnknown BackendState = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the BackendState enum.
+func (e BackendState) Valid() bool {
+	switch e {
+	case BackendStateDown:
+		return true
+	case BackendStateFailing:
+		return true
+	case BackendStateOk:
+		return true
+	case BackendStateProbing:
+		return true
+	case BackendStateUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CheckStatus.
 const (
 	CheckStatusFail CheckStatus = "fail"
@@ -309,6 +360,30 @@ func (e RuleType) Valid() bool {
 	}
 }
 
+// Defines values for SourceName.
+const (
+	SourceNameElasticsearch SourceName = "elasticsearch"
+	SourceNameJaeger        SourceName = "jaeger"
+	SourceNamePrometheus    SourceName = "prometheus"
+	SourceNameView          SourceName = "view"
+)
+
+// Valid indicates whether the value is a known member of the SourceName enum.
+func (e SourceName) Valid() bool {
+	switch e {
+	case SourceNameElasticsearch:
+		return true
+	case SourceNameJaeger:
+		return true
+	case SourceNamePrometheus:
+		return true
+	case SourceNameView:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TraceSearchOrder.
 const (
 	TraceSearchOrderNewest  TraceSearchOrder = "newest"
@@ -548,11 +623,21 @@ type AlertList struct {
 	Meta Meta `json:"meta"`
 }
 
-// Backend defines model for Backend.
+// Backend A store that is asked for what the views do not hold, or the cache of its answers.
 type Backend struct {
-	Name  string `json:"name"`
-	State string `json:"state"`
+	// Error Why the last request failed.
+	Error *string     `json:"error"`
+	Name  BackendName `json:"name"`
+
+	// State `unknown`: not asked yet; `failing`: the last request failed; `down`: several did, it is not asked for a moment; `probing`: the next request finds out whether it is back.
+	State BackendState `json:"state"`
 }
+
+// BackendName defines model for Backend.Name.
+type BackendName string
+
+// BackendState `unknown`: not asked yet; `failing`: the last request failed; `down`: several did, it is not asked for a moment; `probing`: the next request finds out whether it is back.
+type BackendState string
 
 // Check defines model for Check.
 type Check struct {
@@ -971,10 +1056,10 @@ type Meta struct {
 	// Since The answer speaks for times from here on: the start asked for, or where the views begin if that is later. Null while nothing was counted.
 	Since *time.Time `json:"since"`
 
-	// Source Where the answer comes from.
+	// Source Who gave the answer; a list when several did.
 	//
-	// Examples: view
-	Source string `json:"source"`
+	// Examples: view, ["view","jaeger"]
+	Source Source `json:"source"`
 
 	// UpTo Newest event time counted. Null while nothing was counted.
 	UpTo *time.Time `json:"up_to"`
@@ -1397,6 +1482,9 @@ type ServiceMetrics struct {
 	// StepS Width of a point in seconds.
 	StepS int64 `json:"step_s"`
 }
+
+// SourceName defines model for SourceName.
+type SourceName string
 
 // TraceAnswer defines model for TraceAnswer.
 type TraceAnswer struct {

@@ -17,10 +17,10 @@ import (
 func (a *App) openAPI(context.Context) (err error) {
 	a.server, err = api.New(api.Config{
 		Views: a.live, Pipeline: pipelineAnswers{a}, Replays: replayAnswers{a.gens}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()),
-		Exemplars: a.sources(), Metrics: a.live.Metrics(),
+		Exemplars: a.sources(), Metrics: a.live.Metrics(), Stores: a.stores.answers(),
 		Engine:       evaluator.NewEngine(evaluator.EngineConfig{}, a.slog, a.reg),
 		Alertmanager: a.notifier.API(), Registry: a.reg, Logger: a.log, Slog: a.slog, Version: version(), Retention: time.Duration(a.cfg.Retention1h),
-		Links:       api.Links{Jaeger: a.cfg.JaegerURL, Grafana: a.cfg.GrafanaURL, Prometheus: a.cfg.PrometheusURL, Kibana: a.cfg.KibanaURL},
+		Links:       api.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL), Kibana: link(a.cfg.KibanaURL)},
 		ExternalURL: cmp.Or(a.cfg.ExternalURL, "http://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins,
 	})
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -40,7 +39,7 @@ type App struct {
 	live     *views.Live // what everybody reads
 	dead     *pipeline.DeadLetter
 	group    *pipeline.GroupCommitter
-	older    promstorage.SampleAndChunkQueryable // a Prometheus; nil: none
+	stores   rawStores
 	eval     *evaluator.Evaluator
 	notifier *notify.Notifier
 	server   *api.Server
@@ -54,7 +53,7 @@ func NewApp(ctx context.Context, cfg Config, log zerolog.Logger) (*App, error) {
 	}
 	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry()}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openAlerts, a.openAPI} {
+	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openStores, a.openAlerts, a.openAPI} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -106,7 +105,7 @@ func (a *App) openPipeline(context.Context) (err error) {
 	}
 	a.live = a.gens.Live()
 	a.reg.MustRegister(&statusCollector{a}, pipeline.MetricCollector{Counters: a.live.Metrics().Counters})
-	return a.openOlder()
+	return nil
 }
 
 // generations is how the views are opened, for the process and for commands that work on the data folder.
@@ -220,6 +219,7 @@ func (a *App) Close() error {
 	if a.gens != nil {
 		errs = append(errs, a.gens.Close())
 	}
+	errs = append(errs, a.stores.cache.Close())
 	if a.dead != nil {
 		errs = append(errs, a.dead.Close())
 	}

@@ -81,13 +81,13 @@ type Config struct {
 	RuleFiles          []string `env:"RULE_FILES" yaml:"rule_files" help:"Prometheus rule files, comma list of globs"`
 	AlertmanagerConfig string   `env:"ALERTMANAGER_CONFIG" yaml:"alertmanager_config" help:"an alertmanager.yml; without it alerts are shown and none are sent"`
 
-	JaegerURL        string          `env:"JAEGER_URL" yaml:"jaeger_url" help:"Jaeger, for links"`
-	PrometheusURL    string          `env:"PROMETHEUS_URL" yaml:"prometheus_url" help:"Prometheus, for links and for metrics older than those kept here, by remote read"`
-	ElasticURL       string          `env:"ELASTICSEARCH_URL" yaml:"elasticsearch_url" later:"true" help:"Elasticsearch"`
-	ElasticIndex     string          `env:"ELASTICSEARCH_INDEX" yaml:"elasticsearch_index" later:"true" help:"index pattern of logs"`
+	JaegerURL        string          `env:"JAEGER_URL" yaml:"jaeger_url" help:"Jaeger, for links and for traces older than those kept here"`
+	PrometheusURL    string          `env:"PROMETHEUS_URL" yaml:"prometheus_url" help:"Prometheus, for links and for metrics older than those kept here, by remote read and the HTTP API"`
+	ElasticURL       string          `env:"ELASTICSEARCH_URL" yaml:"elasticsearch_url" help:"Elasticsearch, for log lines older than those kept here; http://user:password@host:9200"`
+	ElasticIndex     string          `env:"ELASTICSEARCH_INDEX" yaml:"elasticsearch_index" help:"its indices of logs, comma list of patterns; ECS and OpenTelemetry layouts"`
 	GrafanaURL       string          `env:"GRAFANA_URL" yaml:"grafana_url" help:"Grafana, for links"`
 	KibanaURL        string          `env:"KIBANA_URL" yaml:"kibana_url" help:"Kibana, for links"`
-	RedisURL         string          `env:"REDIS_URL" yaml:"redis_url" later:"true" help:"Redis"`
+	RedisURL         pipeline.Secret `env:"REDIS_URL" yaml:"redis_url" secret:"true" help:"Redis, to keep answers of the raw stores: redis://user:password@host:6379/0"`
 	AuthEnabled      *bool           `env:"AUTH_ENABLED" yaml:"auth_enabled" help:"set to false to listen on other than loopback without authentication"`
 	AuthJWTSecret    pipeline.Secret `env:"AUTH_JWT_SECRET" yaml:"auth_jwt_secret" secret:"true" later:"true" help:"key of HS256 tokens"`
 	AuthJWKSURL      string          `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" later:"true" help:"keys of RS256 and ES256 tokens"`
@@ -296,7 +296,7 @@ func (c *Config) check() error {
 	bad(c.TracesSample >= 0 && c.TracesSample <= 1, "TRACES_SAMPLE", "%v is not between 0 and 1", c.TracesSample)
 	bad(c.TracesSlow >= 0, "TRACES_SLOW", "%v is negative", c.TracesSlow)
 	bad(c.Lateness >= 0 && c.DedupWindow >= 0 && c.PairingCompensation >= 0, "LATENESS, DEDUP_WINDOW or PAIRING_COMPENSATION", "negative")
-	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "GRAFANA_URL": c.GrafanaURL, "KIBANA_URL": c.KibanaURL} {
+	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "ELASTICSEARCH_URL": c.ElasticURL, "GRAFANA_URL": c.GrafanaURL, "KIBANA_URL": c.KibanaURL} {
 		u, err := url.Parse(v)
 		bad(v == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", name, "%q is not an http or https URL", v)
 	}

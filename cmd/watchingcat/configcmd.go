@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"os"
 	"reflect"
 	"text/tabwriter"
@@ -59,5 +60,9 @@ func shown(c Config, s setting) string {
 		}
 		v = v.Elem()
 	}
-	return fmt.Sprint(v.Interface())
+	text := fmt.Sprint(v.Interface())
+	if u, err := url.Parse(text); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return text
 }

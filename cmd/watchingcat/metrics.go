@@ -30,21 +30,6 @@ func (a *App) metricsTopic() pipeline.MetricsTopic {
 	}
 }
 
-// openOlder opens the Prometheus that has older samples, if one is set.
-func (a *App) openOlder() (err error) {
-	if a.cfg.PrometheusURL == "" {
-		return nil
-	}
-	a.older, err = storage.OpenPrometheus(a.cfg.PrometheusURL, func() (time.Time, bool) {
-		from, _, ok := a.live.Metrics().Range()
-		return from, ok
-	})
-	if err != nil {
-		return usage("%sPROMETHEUS_URL: %v", envPrefix, err)
-	}
-	return nil
-}
-
 // sources is what rules read: views and samples. An older range from a Prometheus is not in it: alerts must not wait for a server
 // that does not answer.
 func (a *App) sources() *evaluator.Sources {
@@ -54,6 +39,8 @@ func (a *App) sources() *evaluator.Sources {
 // allSources is what users query: older ranges too.
 func (a *App) allSources() *evaluator.Sources {
 	s := a.sources()
-	s.Older = a.older
+	if p := a.stores.prometheus; p != nil {
+		s.Older = p
+	}
 	return s
 }

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # setup.sh PART... : fetches and builds real servers into deploy/servers/run, each once. Parts:
-#   kafka collector telemetrygen      what `make integration` needs
-#   hotrod                            Jaeger's HotROD (about 5 minutes of CPU)
-#   mailpit prometheus alertmanager   an SMTP sink with an API; the servers that ours is compatible with
-# Go must be there; Java and Maven are installed with apt-get when they are missing and this runs as root.
+#   kafka collector telemetrygen                  what `make integration` needs
+#   jaeger prometheus elasticsearch redis         raw stores behind the API, and its cache (Jaeger: about 5 minutes of CPU)
+#   promtool amtool                               clients that must work with the API unchanged
+#   hotrod                                        Jaeger's HotROD (about 5 minutes of CPU)
+#   mailpit alertmanager                          an SMTP sink with an API; the server that ours is compatible with
+# Go must be there; Java, Maven and Redis are installed with apt-get when they are missing and this runs as root.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 run=$here/run
@@ -42,6 +44,29 @@ kafka() {
   touch "$run/kafka/ready"
 }
 
+# elasticsearch makes a node from the server's own jars: Maven Central has no distribution.
+elasticsearch() {
+  local es=$run/elasticsearch here_es=$here/elasticsearch version
+  need javac default-jdk-headless
+  stale "$es/ready" "$here_es/pom.xml" "$here_es"/src/*.java || return 0
+  need mvn maven
+  say "fetching Elasticsearch"
+  rm -rf "$es"
+  mkdir -p "$es/modules/transport-netty4" "$es/modules/rest-root" "$es/classes" "$es/root"
+  mvn -B -q -f "$here_es/pom.xml" dependency:copy-dependencies -DoutputDirectory="$es/lib" -DincludeScope=runtime >&2
+  version=$(basename "$es"/lib/elasticsearch-[0-9]*.jar .jar)
+  version=${version#elasticsearch-}
+  mv "$es"/lib/netty-* "$es"/lib/transport-netty4-* "$es/modules/transport-netty4/"
+  javac -nowarn -cp "$es/lib/*" -d "$es/classes" "$here_es/src/Node.java" >&2
+  javac -nowarn -cp "$es/lib/*" -d "$es/root" "$here_es/src/RootPlugin.java" >&2
+  jar -cf "$es/modules/rest-root/rest-root.jar" -C "$es/root" .
+  printf 'description=netty4\nversion=%s\nname=transport-netty4\nclassname=org.elasticsearch.transport.netty4.Netty4Plugin\njava.version=17\nelasticsearch.version=%s\nhas.native.controller=false\n' \
+    "$version" "$version" >"$es/modules/transport-netty4/plugin-descriptor.properties"
+  printf 'description=GET /\nversion=%s\nname=rest-root\nclassname=RootPlugin\njava.version=17\nelasticsearch.version=%s\nhas.native.controller=false\n' \
+    "$version" "$version" >"$es/modules/rest-root/plugin-descriptor.properties"
+  touch "$es/ready"
+}
+
 # module NAME PACKAGE : builds a package of the module in the folder NAME
 module() {
   stale "$run/$1" "$here/$1/go.mod" "$here/$1"/*.go || return 0
@@ -64,10 +89,15 @@ for part in "$@"; do
   case $part in
     kafka) kafka ;;
     collector) module collector . ;;
+    jaeger) module jaeger github.com/jaegertracing/jaeger/cmd/jaeger ;;
+    elasticsearch) elasticsearch ;;
+    redis) need redis-server redis-server ;;
     hotrod) module hotrod github.com/jaegertracing/jaeger/examples/hotrod ;;
     telemetrygen) tool telemetrygen github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.155.0 ;;
     mailpit) tool mailpit github.com/axllent/mailpit@v1.27.11 ;;
     prometheus) tool prometheus github.com/prometheus/prometheus/cmd/prometheus@v0.316.0 -tags remove_all_sd ;;
+    promtool) tool promtool github.com/prometheus/prometheus/cmd/promtool@v0.316.0 -tags remove_all_sd ;;
+    amtool) tool amtool github.com/prometheus/alertmanager/cmd/amtool@v0.34.2 ;;
     alertmanager) tool alertmanager github.com/prometheus/alertmanager/cmd/alertmanager@v0.34.2 ;;
     *) say "there is no part $part"; exit 2 ;;
   esac

@@ -155,7 +155,7 @@ function Fresh() {
           <>
             fresh <b>{old < 1000 ? '<1 s' : age(old).replace(' ago', '')}</b> ago
             <span className="fresh-more">
-              {' · '}lag <b>{lag(meta.lag_ms)}</b> · from {meta.source}
+              {' · '}lag <b>{lag(meta.lag_ms)}</b> · from {[meta.source].flat().join(' + ')}
             </span>
           </>
         )}

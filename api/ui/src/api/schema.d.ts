@@ -999,10 +999,14 @@ export interface components {
         /** @description For which times, from where and how complete an answer is. */
         Meta: {
             /**
-             * @description Where the answer comes from.
+             * @description Who gave the answer; a list when several did.
              * @example view
+             * @example [
+             *       "view",
+             *       "jaeger"
+             *     ]
              */
-            source: string;
+            source: components["schemas"]["SourceName"] | components["schemas"]["SourceName"][];
             /**
              * Format: date-time
              * @description The answer speaks for times from here on: the start asked for, or where the views begin if that is later. Null while nothing was counted.
@@ -1027,6 +1031,8 @@ export interface components {
              */
             view_version: number;
         };
+        /** @enum {string} */
+        SourceName: "view" | "jaeger" | "prometheus" | "elasticsearch";
         Metric: {
             /** @example http_server_request_duration_seconds */
             name: string;
@@ -1870,9 +1876,17 @@ export interface components {
         ReplayList: {
             replays: components["schemas"]["Replay"][];
         };
+        /** @description A store that is asked for what the views do not hold, or the cache of its answers. */
         Backend: {
-            name: string;
-            state: string;
+            /** @enum {string} */
+            name: "jaeger" | "prometheus" | "elasticsearch" | "redis";
+            /**
+             * @description `unknown`: not asked yet; `failing`: the last request failed; `down`: several did, it is not asked for a moment; `probing`: the next request finds out whether it is back.
+             * @enum {string}
+             */
+            state: "unknown" | "ok" | "failing" | "down" | "probing";
+            /** @description Why the last request failed. */
+            error: string | null;
         };
         PipelineAnswer: {
             partitions: components["schemas"]["Partition"][];

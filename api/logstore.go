@@ -1,0 +1,217 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gaurav/watchingcat/storage/raw"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Lines are searched newest first: in the views back to where they hold all, then in the store of raw lines. A token says in which
+// of the two a page ended.
+
+// logCursor is a place in the order of lines, in the views or in the store.
+type logCursor struct {
+	View *views.LogCursor `json:"view,omitempty"`
+	// Of the store: what is older than Edge is there, After is where the page before ended.
+	Edge  int64         `json:"edge,omitempty"` // Unix nanoseconds
+	After *raw.LogPlace `json:"after,omitempty"`
+}
+
+func parseLogToken(token *string) (c logCursor, err error) {
+	if token == nil {
+		return c, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(*token)
+	if err != nil || json.Unmarshal(b, &c) != nil || c.View == nil && c.Edge <= 0 {
+		return c, badToken(*token)
+	}
+	return c, nil
+}
+
+func (c *logCursor) token() (*string, error) {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	t := base64.RawURLEncoding.EncodeToString(b)
+	return &t, nil
+}
+
+// foundLogs is a page of lines.
+type foundLogs struct {
+	lines []views.LogLine
+	next  *logCursor
+	provenance
+}
+
+// searchLogs finds lines in the views and in the store.
+func (s *Server) searchLogs(ctx context.Context, m moment, q views.LogQuery, at logCursor) (out foundLogs, err error) {
+	store := s.cfg.Stores.Logs
+	kept := m.views.Kept().Logs
+	if kept.IsZero() {
+		kept = q.To
+	}
+	edge := kept
+	if at.Edge > 0 {
+		edge = time.Unix(0, at.Edge)
+	} else {
+		part := q
+		part.Before = at.View
+		if store != nil {
+			part.From = later(q.From, kept)
+		}
+		done, err := s.searchKept(m, part, &out)
+		if err != nil || done {
+			return out, err
+		}
+	}
+	if store == nil || !q.From.Before(edge) {
+		return out, nil
+	}
+	older := q
+	older.To, older.Limit = earlier(q.To, edge), q.Limit-len(out.lines)
+	if older.Limit <= 0 {
+		out.next = &logCursor{Edge: edge.UnixNano()}
+		return out, nil
+	}
+	lines, next, note, err := s.searchRawLogs(ctx, older, at.After)
+	if err != nil {
+		if ctx.Err() != nil {
+			return out, err
+		}
+		out.warn(unanswered(err, fmt.Sprintf("lines from before %s are missing", edge.UTC().Format(time.RFC3339))))
+		if len(out.sources) == 0 {
+			out.sources = []string{sourceView}
+		}
+		return out, nil
+	}
+	out.answered(store.Name(), q.From)
+	out.lines = append(out.lines, lines...)
+	if note != "" {
+		out.warn(note)
+	}
+	if next != nil {
+		out.next = &logCursor{Edge: edge.UnixNano(), After: next}
+	}
+	return out, nil
+}
+
+// searchKept finds lines in the views; done says that there is more of them than the page holds.
+func (s *Server) searchKept(m moment, q views.LogQuery, out *foundLogs) (done bool, err error) {
+	if !q.From.Before(q.To) {
+		return false, nil
+	}
+	out.sources = []string{sourceView}
+	res, err := m.views.SearchLogs(q)
+	if err != nil {
+		return false, err
+	}
+	out.lines = res.Lines
+	if res.Exhausted {
+		out.warn(fmt.Sprintf("the search ended at %s; next goes on from there", time.Unix(0, int64(res.Next.At)).UTC().Format(time.RFC3339Nano)))
+	}
+	if res.Next != nil {
+		out.next = &logCursor{View: res.Next}
+	}
+	return res.Next != nil, nil
+}
+
+// rawLogQuery asks the store for what q selects, or for more: what it cannot decide exactly is decided here.
+func rawLogQuery(q *views.LogQuery) raw.LogQuery {
+	out := raw.LogQuery{From: q.From, To: q.To, Service: q.Service, Text: q.Text, Words: views.PatternWords(q.Pattern)}
+	if q.MinSeverity > 0 {
+		out.MinSeverity = (int(q.MinSeverity)-1)*4 + 1
+	}
+	if q.TraceID != ([16]byte{}) {
+		out.TraceID = hex.EncodeToString(q.TraceID[:])
+	}
+	return out
+}
+
+// searchRawLogs finds a page of lines in the store.
+func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery, after *raw.LogPlace) (lines []views.LogLine, next *raw.LogPlace, note string, err error) {
+	rq := rawLogQuery(&q)
+	rq.Limit, rq.After = q.Limit, after
+	if q.Text != "" || q.Pattern != "" || q.MinSeverity > 0 {
+		rq.Limit = max(rq.Limit, defaultLimit*5)
+	}
+	for range rawPages {
+		res, err := s.cfg.Stores.Logs.Search(ctx, rq)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		note = cmp.Or(note, res.Incomplete)
+		for i := range res.Lines {
+			line := lineOf(&res.Lines[i])
+			if !acceptsLine(&q, &line) {
+				continue
+			}
+			if lines = append(lines, line); len(lines) == q.Limit {
+				if i+1 < len(res.Lines) {
+					res.Next = raw.PlaceAfter(res.Lines[:i+1], rq.After)
+				}
+				return lines, res.Next, note, nil
+			}
+		}
+		if rq.After = res.Next; rq.After == nil {
+			return lines, nil, note, nil
+		}
+	}
+	return lines, rq.After, cmp.Or(note, fmt.Sprintf("%s was searched back to %s; next goes on from there", s.cfg.Stores.Logs.Name(), time.Unix(0, rq.After.At).UTC().Format(time.RFC3339Nano))), nil
+}
+
+func lineOf(l *raw.LogLine) views.LogLine {
+	out := views.LogLine{Time: l.Time, Service: l.Service, HasService: l.Service != "", Severity: views.SeverityOf(l.SeverityNumber, l.SeverityText), Body: l.Body,
+		Attributes: l.Attributes, Resource: l.Resource}
+	if id, err := parseTraceID(l.TraceID); err == nil {
+		out.TraceID = id
+	}
+	if b, err := hex.DecodeString(l.SpanID); err == nil && len(b) == 8 {
+		out.SpanID = [8]byte(b)
+	}
+	return out
+}
+
+func acceptsLine(q *views.LogQuery, l *views.LogLine) bool {
+	return l.Severity >= q.MinSeverity && (q.Text == "" || strings.Contains(strings.ToLower(l.Body), strings.ToLower(q.Text))) &&
+		(q.Pattern == "" || views.MatchesPattern(q.Pattern, l.Body))
+}
+
+// rawVolume counts lines in the store from before the views, by the names that the views give severities.
+func (s *Server) rawVolume(ctx context.Context, m moment, r timeRange, service string, step time.Duration, p *provenance, add func(at int64, service, severity string, count int64)) error {
+	store, edge := s.cfg.Stores.Logs, m.frontier.Since
+	if edge.IsZero() {
+		edge = r.end
+	}
+	if r.end.After(edge) || store == nil {
+		p.sources = []string{sourceView}
+	}
+	if store == nil || !r.start.Before(edge) {
+		return nil
+	}
+	list, incomplete, err := store.Volume(ctx, raw.LogQuery{From: r.start, To: earlier(r.end, edge), Service: service}, step)
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		p.warn(unanswered(err, fmt.Sprintf("lines from before %s are not counted", edge.UTC().Format(time.RFC3339))))
+		p.sources = []string{sourceView}
+		return nil
+	}
+	p.answered(store.Name(), r.start)
+	if incomplete != "" {
+		p.warn(incomplete)
+	}
+	for _, b := range list {
+		add(b.Time.Unix(), b.Service, views.SeverityOf(b.SeverityNumber, b.Level).String(), b.Count)
+	}
+	return nil
+}

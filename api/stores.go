@@ -1,0 +1,88 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/storage/raw"
+)
+
+// RawTraces is a store of the traces that the views do not hold any more. *raw.Jaeger is one.
+type RawTraces interface {
+	Name() string
+	Search(ctx context.Context, q raw.TraceQuery) (list []raw.Trace, more bool, err error)
+	Trace(ctx context.Context, id [16]byte) (ptrace.Traces, error)
+}
+
+// RawLogs is a store of the log lines that the views do not hold any more. *raw.Elasticsearch is one.
+type RawLogs interface {
+	Name() string
+	Search(ctx context.Context, q raw.LogQuery) (raw.LogResult, error)
+	Volume(ctx context.Context, q raw.LogQuery, step time.Duration) (list []raw.LogBucket, incomplete string, err error)
+}
+
+// Stores are what is asked for what the views do not hold; each may be nil. Samples of metrics are read through the Queryable.
+type Stores struct {
+	Traces RawTraces
+	Logs   RawLogs
+	// States says how each store and the cache is doing; nil: there are none.
+	States func() []raw.Status
+}
+
+const sourceView = "view"
+
+// provenance is who gave an answer, and what is missing of it.
+type provenance struct {
+	sources  []string
+	since    time.Time // from when on a store has answered; zero: none has
+	warnings []string
+}
+
+// answered notes that a store has answered for the time from since on.
+func (p *provenance) answered(name string, since time.Time) {
+	if !slices.Contains(p.sources, name) {
+		p.sources = append(p.sources, name)
+	}
+	p.since = since
+}
+
+func (p *provenance) warn(text string) { p.warnings = append(p.warnings, text) }
+
+// meta describes an answer over r that stores may have had a part in.
+func (p *provenance) meta(s *Server, m moment, r timeRange) rest.Meta {
+	asked := r
+	if !p.since.IsZero() {
+		asked.asked = false // what the views have dropped is in the answer
+	}
+	out := s.meta(m, asked)
+	if len(p.sources) > 0 {
+		out.Source = p.sources
+	}
+	if !p.since.IsZero() {
+		out.Since = orNil(p.since)
+	}
+	if len(p.warnings) > 0 {
+		out.Partial = true
+		out.Warnings = append(out.Warnings, p.warnings...)
+	}
+	return out
+}
+
+// unanswered is the warning about a store that did not answer.
+func unanswered(err error, what string) string { return err.Error() + "; " + what }
+
+// backends is how the stores are doing.
+func (s *Server) backends() []rest.Backend {
+	out := []rest.Backend{}
+	if s.cfg.Stores.States == nil {
+		return out
+	}
+	for _, b := range s.cfg.Stores.States() {
+		out = append(out, rest.Backend{Name: rest.BackendName(b.Name), State: rest.BackendState(b.State), Error: textOrNil(valid(b.Error))})
+	}
+	return out
+}

@@ -1,0 +1,359 @@
+package api
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/storage/raw"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Traces are searched by start: those from views.Kept on in the views, older ones in the store of raw traces. Both are asked with
+// the same place in the order, and what they find is put into one order; a trace that both know is the views'.
+
+// traceSearch is what every API that finds traces asks for.
+type traceSearch struct {
+	views.TraceQuery
+	attributes map[string]string
+}
+
+// foundTraces is a page of traces.
+type foundTraces struct {
+	list []views.TraceSummary
+	more bool
+	provenance
+}
+
+const (
+	maxLookups  = 500 // traces whose spans are decoded for one search by attributes
+	rawPages    = 5   // requests to the store for one search
+	rawTraces   = 100 // traces that it is asked for at once when it cannot filter as is asked
+	maxSlowest  = 1000
+	maxRawDepth = 1000
+)
+
+// searchTraces finds traces in the views and in the store.
+func (s *Server) searchTraces(ctx context.Context, m moment, t traceSearch) (foundTraces, error) {
+	var out foundTraces
+	q := t.TraceQuery
+	unread := 0
+	if len(t.attributes) > 0 {
+		q.Budget = maxLookups
+		q.Match = func(sum *views.TraceSummary) (bool, error) {
+			_, blocks, missing, _, err := m.views.Trace(sum.ID)
+			if missing > 0 {
+				unread++
+			}
+			if err != nil {
+				return false, err
+			}
+			data, err := decodeSpans(blocks)
+			return hasAttributes(data, sum.ID, t.attributes), err
+		}
+	}
+	res, err := m.views.SearchTraces(q)
+	if err != nil {
+		return out, err
+	}
+	if res.Exhausted {
+		out.warn(fmt.Sprintf("attributes were looked up in %d traces; there are more candidates: give a shorter range, a service or a duration", maxLookups))
+	}
+	if unread > 0 {
+		out.warn(fmt.Sprintf("%d candidates are no longer kept with all their spans; their attributes are not known", unread))
+	}
+	out.list, out.more = res.Traces, res.More
+	kept := m.keptTraces(q.To)
+	if q.To.After(kept) || s.cfg.Stores.Traces == nil {
+		out.sources = []string{sourceView}
+	}
+	// A full page of newer traces needs no older ones.
+	full := res.More && !q.Slowest && !res.Traces[len(res.Traces)-1].Start.Before(kept)
+	if s.cfg.Stores.Traces == nil || !q.From.Before(kept) || full {
+		return out, nil
+	}
+	q.To = earlier(q.To, kept)
+	older, more, note, err := s.searchRaw(ctx, q, t.attributes)
+	if err != nil {
+		if ctx.Err() != nil {
+			return out, err
+		}
+		out.warn(unanswered(err, fmt.Sprintf("traces from before %s are missing", kept.UTC().Format(time.RFC3339))))
+		out.sources = []string{sourceView}
+		return out, nil
+	}
+	if note != "" {
+		out.warn(note)
+	}
+	out.answered(s.cfg.Stores.Traces.Name(), q.From)
+	out.merge(older, &q)
+	out.more = out.more || more
+	return out, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// keptTraces is from when on the views hold all traces; otherwise while they hold none.
+func (m moment) keptTraces(otherwise time.Time) time.Time {
+	if t := m.views.Kept().Traces; !t.IsZero() {
+		return t
+	}
+	return otherwise
+}
+
+// compareTraces orders traces as a query wants them.
+func compareTraces(a, b *views.TraceSummary, slowest bool) int {
+	by := b.Start.Compare(a.Start)
+	if slowest {
+		by = cmp.Compare(b.Duration(), a.Duration())
+	}
+	return cmp.Or(by, bytes.Compare(b.ID[:], a.ID[:]))
+}
+
+// merge puts older traces in their places and keeps the page.
+func (f *foundTraces) merge(older []views.TraceSummary, q *views.TraceQuery) {
+	have := map[[16]byte]bool{}
+	for i := range f.list {
+		have[f.list[i].ID] = true
+	}
+	for i := range older {
+		if !have[older[i].ID] {
+			f.list = append(f.list, older[i])
+		}
+	}
+	slices.SortStableFunc(f.list, func(a, b views.TraceSummary) int { return compareTraces(&a, &b, q.Slowest) })
+	if limit := max(1, q.Limit); len(f.list) > limit {
+		f.list, f.more = f.list[:limit], true
+	}
+}
+
+// searchRaw finds at least a page of what q selects in the store, if there is as much. Stores order by start alone and do not take
+// every filter, so pages are read, newest first, until enough is found.
+func (s *Server) searchRaw(ctx context.Context, q views.TraceQuery, attributes map[string]string) (found []views.TraceSummary, more bool, note string, err error) {
+	limit := max(1, q.Limit)
+	rq := raw.TraceQuery{From: q.From, To: q.To, Service: q.Service, Operation: q.Operation, MinDuration: q.MinDuration, MaxDuration: q.MaxDuration,
+		Attributes: attributes, Limit: min(limit+1, maxRawDepth)}
+	if q.Status != "" || len(attributes) > 0 || q.MinDuration > 0 || q.MaxDuration > 0 {
+		rq.Limit = max(rq.Limit, rawTraces)
+	}
+	pages := rawPages
+	if q.Slowest {
+		rq.Limit, pages = maxSlowest, 1
+	} else if q.After != nil {
+		rq.To = earlier(rq.To, q.After.Start.Add(time.Microsecond))
+	}
+	seen := map[[16]byte]bool{}
+	for range pages {
+		list, full, err := s.cfg.Stores.Traces.Search(ctx, rq)
+		if err != nil {
+			return nil, false, "", err
+		}
+		for i := range list {
+			sum := summaryOf(&list[i])
+			if seen[sum.ID] || !acceptsTrace(&q, &list[i], attributes) || q.After != nil && compareTraces(q.After, &sum, q.Slowest) >= 0 {
+				continue
+			}
+			seen[sum.ID] = true
+			found = append(found, sum)
+		}
+		switch {
+		case !full:
+			return found, false, "", nil
+		case q.Slowest:
+			return found, len(found) > limit, fmt.Sprintf("the slowest of the %d newest traces that %s has in the range: give a shorter range for others", len(list), s.cfg.Stores.Traces.Name()), nil
+		case len(found) > limit:
+			return found, true, "", nil
+		}
+		oldest := list[len(list)-1].Start
+		if !oldest.Before(rq.To) {
+			oldest = rq.To.Add(-time.Microsecond)
+		}
+		if rq.To = oldest; !rq.To.After(rq.From) {
+			return found, false, "", nil
+		}
+	}
+	return found, false, fmt.Sprintf("%s was searched back to %s: give a shorter range or fewer conditions for what is older", s.cfg.Stores.Traces.Name(), rq.To.UTC().Format(time.RFC3339Nano)), nil
+}
+
+func summaryOf(t *raw.Trace) views.TraceSummary {
+	out := views.TraceSummary{ID: t.ID, RootService: t.RootService, RootOperation: t.RootOperation, Start: t.Start, End: t.End, Spans: t.Spans, Errors: t.Errors}
+	for _, v := range t.Services {
+		out.Services = append(out.Services, views.TraceService(v))
+	}
+	return out
+}
+
+// acceptsTrace decides as the views do, as far as the store's answer tells.
+func acceptsTrace(q *views.TraceQuery, t *raw.Trace, attributes map[string]string) bool {
+	d := t.End.Sub(t.Start)
+	if t.Start.Before(q.From) || !t.Start.Before(q.To) || d < q.MinDuration || q.MaxDuration > 0 && d > q.MaxDuration {
+		return false
+	}
+	of, failed := uint64(0), t.Errors // spans of the service and operation, and those that failed
+	if t.HasData {
+		of, failed = countSpans(t, q)
+	} else {
+		for _, v := range t.Services {
+			if q.Service == "" || v.Name == q.Service {
+				of += v.Spans
+			}
+			if v.Name == q.Service {
+				failed = v.Errors
+			}
+		}
+	}
+	if of == 0 || q.Status == "error" && failed == 0 || q.Status == "ok" && failed > 0 {
+		return false
+	}
+	return !t.HasData || len(attributes) == 0 || hasAttributes([]ptrace.Traces{t.Data}, t.ID, attributes)
+}
+
+func countSpans(t *raw.Trace, q *views.TraceQuery) (of, failed uint64) {
+	eachSpan([]ptrace.Traces{t.Data}, t.ID, func(res pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
+		service, _ := res.Attributes().Get("service.name")
+		if q.Service != "" && service.AsString() != q.Service || q.Operation != "" && sp.Name() != q.Operation {
+			return
+		}
+		of++
+		if sp.Status().Code() == ptrace.StatusCodeError {
+			failed++
+		}
+	})
+	return of, failed
+}
+
+// A foundTrace is all that is known of the spans of one trace.
+type foundTrace struct {
+	id    [16]byte
+	data  []ptrace.Traces // perhaps with spans of others, and with the same span more than once
+	spans int
+	r     timeRange // in which it was
+	provenance
+}
+
+// findTrace reads a trace from the views, and from the store what they do not hold.
+func (s *Server) findTrace(ctx context.Context, m moment, id [16]byte) (foundTrace, error) {
+	out := foundTrace{id: id}
+	sum, blocks, missing, ok, err := m.views.Trace(id)
+	if err != nil {
+		return out, err
+	}
+	if out.data, err = decodeSpans(blocks); err != nil {
+		return out, err
+	}
+	out.count()
+	if ok && out.spans > 0 {
+		out.sources = []string{sourceView}
+	}
+	out.r = timeRange{start: sum.Start, end: sum.End}
+	if ok && missing == 0 && out.spans > 0 {
+		return out, nil
+	}
+	var failure error
+	if store := s.cfg.Stores.Traces; store != nil {
+		older, err := store.Trace(ctx, id)
+		switch {
+		case err == nil:
+			out.data = append(out.data, older)
+			out.count()
+			out.answered(store.Name(), out.r.start)
+			missing = 0
+		case ctx.Err() != nil:
+			return out, err
+		case !errors.Is(err, raw.ErrNotFound):
+			failure = err
+			out.warn(unanswered(err, "it may hold more of this trace"))
+		}
+	}
+	switch {
+	case out.spans == 0 && failure != nil:
+		return out, advise(problemf(errNotFound, "trace_not_found", "no trace %x is in the views; %v", id[:], failure), "Try again when GET /api/v1/pipeline shows that the backend answers.")
+	case out.spans == 0 && ok:
+		return out, advise(problemf(errNotFound, "trace_spans_not_kept", "the spans of trace %x are no longer kept", id[:]), "Its summary is in GET /api/v1/traces; keep spans longer with WATCHINGCAT_RETENTION_TRACES.")
+	case out.spans == 0:
+		return out, advise(problemf(errNotFound, "trace_not_found", "no trace %x is known", id[:]), "GET /api/v1/traces lists traces; they are kept for the retention of traces.")
+	case missing > 0:
+		out.warn(fmt.Sprintf("of %d spans %d are still kept", sum.Spans, out.spans))
+	}
+	return out, nil
+}
+
+// count counts the spans, and finds when the trace was.
+func (f *foundTrace) count() {
+	f.spans = 0
+	eachSpan(f.data, f.id, func(_ pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
+		start, end := sp.StartTimestamp().AsTime(), sp.EndTimestamp().AsTime()
+		if f.spans == 0 || start.Before(f.r.start) {
+			f.r.start = start
+		}
+		f.r.end = later(f.r.end, end)
+		f.spans++
+	})
+}
+
+// decodeSpans reads raw records.
+func decodeSpans(blocks [][]byte) ([]ptrace.Traces, error) {
+	var out []ptrace.Traces
+	for _, b := range blocks {
+		var u ptrace.ProtoUnmarshaler
+		td, err := u.UnmarshalTraces(b)
+		if err != nil {
+			return nil, fmt.Errorf("decode kept spans: %w", err)
+		}
+		out = append(out, td)
+	}
+	return out, nil
+}
+
+// eachSpan calls fn for each span of one trace; a span that was sent twice comes once.
+func eachSpan(data []ptrace.Traces, id [16]byte, fn func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span)) {
+	seen := map[pcommon.SpanID]bool{}
+	for _, td := range data {
+		for _, rs := range td.ResourceSpans().All() {
+			for _, ss := range rs.ScopeSpans().All() {
+				for _, sp := range ss.Spans().All() {
+					if sp.TraceID() != id || seen[sp.SpanID()] {
+						continue
+					}
+					seen[sp.SpanID()] = true
+					fn(rs.Resource(), ss, sp)
+				}
+			}
+		}
+	}
+}
+
+// hasAttributes reports whether one span of the trace, with its resource, has every attribute.
+func hasAttributes(data []ptrace.Traces, id [16]byte, want map[string]string) bool {
+	found := false
+	keys := slices.Sorted(maps.Keys(want))
+	eachSpan(data, id, func(res pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
+		if found {
+			return
+		}
+		for _, k := range keys {
+			v, ok := sp.Attributes().Get(k)
+			if !ok {
+				v, ok = res.Attributes().Get(k)
+			}
+			if !ok || v.AsString() != want[k] {
+				return
+			}
+		}
+		found = true
+	})
+	return found
+}

@@ -1,0 +1,107 @@
+package raw
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	cacheBytes   = 64 << 20  // held in memory
+	maxCached    = 4 << 20   // larger answers are not kept
+	cacheFor     = time.Hour // then a store is asked again: late data does come, very late
+	redisPrefix  = "watchingcat:raw:1:"
+	redisTimeout = 150 * time.Millisecond
+)
+
+// Cache keeps answers about times that are over: in memory, and in Redis where there is one, so that replicas share them and a
+// restart begins with them. What Redis does wrong costs speed alone.
+type Cache struct {
+	memory *otter.Cache[string, []byte]
+	redis  *redis.Client
+	guard  *guard
+}
+
+// NewCache makes a cache; redisURL may be empty. Nothing is connected before it is used.
+func NewCache(redisURL string, m *Metrics) (*Cache, error) {
+	memory, err := otter.New(&otter.Options[string, []byte]{
+		MaximumWeight: cacheBytes, Weigher: func(k string, v []byte) uint32 { return uint32(len(k) + len(v)) },
+		ExpiryCalculator: otter.ExpiryWriting[string, []byte](cacheFor),
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{memory: memory}
+	if redisURL == "" {
+		return c, nil
+	}
+	o, err := redis.ParseURL(redisURL)
+	if err != nil {
+		return nil, errors.New("raw: the address of Redis is not redis://user:password@host:port/database") // err may hold the password
+	}
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = redisTimeout, redisTimeout, redisTimeout, redisTimeout
+	o.ContextTimeoutEnabled, o.MaxRetries, o.DisableIdentity = true, -1, true
+	redis.SetLogger(silent{})
+	c.redis = redis.NewClient(o)
+	c.guard = newGuard("redis", Policy{Timeout: redisTimeout, Retries: -1, Concurrent: 64, Wait: redisTimeout}, m)
+	return c, nil
+}
+
+// silent drops what the client of Redis logs: its failures are counted, and shown as the state of the backend.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+// get returns what is kept and where it was; "" for nowhere.
+func (c *Cache) get(ctx context.Context, key string) (body []byte, found string) {
+	if v, ok := c.memory.GetIfPresent(key); ok {
+		return v, "memory"
+	}
+	if c.redis == nil {
+		return nil, ""
+	}
+	missing := false
+	err := c.guard.run(ctx, func(ctx context.Context) (err error) {
+		body, err = c.redis.Get(ctx, redisPrefix+key).Bytes()
+		if errors.Is(err, redis.Nil) {
+			missing, err = true, nil
+		}
+		return err
+	})
+	if err != nil || missing {
+		return nil, ""
+	}
+	c.memory.Set(key, body)
+	return body, "redis"
+}
+
+func (c *Cache) put(ctx context.Context, key string, body []byte) {
+	if len(body) > maxCached {
+		return
+	}
+	c.memory.Set(key, body)
+	if c.redis == nil {
+		return
+	}
+	// An error is counted and shown as Redis' state; the answer goes out without it.
+	_ = c.guard.run(ctx, func(ctx context.Context) error { return c.redis.Set(ctx, redisPrefix+key, body, cacheFor).Err() })
+}
+
+// Status is that of Redis; false without one.
+func (c *Cache) Status() (Status, bool) {
+	if c == nil || c.redis == nil {
+		return Status{}, false
+	}
+	return c.guard.status(), true
+}
+
+// Close lets go of Redis.
+func (c *Cache) Close() error {
+	if c == nil || c.redis == nil {
+		return nil
+	}
+	return c.redis.Close()
+}

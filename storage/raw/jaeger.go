@@ -1,0 +1,385 @@
+package raw
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// ErrNotFound says that a store has no such thing.
+var ErrNotFound = errors.New("not found")
+
+// Jaeger reads traces from Jaeger's query service: by /api/v3, and by the older JSON API where that is not served.
+type Jaeger struct {
+	*Backend
+	noSummaries, noV3 atomic.Int64 // Unix seconds until which the API is taken for missing
+}
+
+// absentFor is how long an API that is not served is not asked for again.
+const absentFor = 10 * time.Minute
+
+// OpenJaeger returns the reader of the Jaeger at an address, as http://jaeger:16686.
+func OpenJaeger(base string, o Options) (*Jaeger, error) {
+	b, err := open("jaeger", base, o)
+	return &Jaeger{Backend: b}, err
+}
+
+// TraceQuery selects traces; zero fields select everything. Jaeger's storages differ in what they can filter by, so callers look at
+// the summaries themselves too.
+type TraceQuery struct {
+	From, To                 time.Time // of a span's start
+	Service, Operation       string
+	MinDuration, MaxDuration time.Duration // of a span
+	Attributes               map[string]string
+	Limit                    int // at least 1
+}
+
+// Trace is what Jaeger knows of one trace. Spans is set where it told them; else the attributes have been looked at by Jaeger.
+type Trace struct {
+	ID                         [16]byte
+	RootService, RootOperation string // empty without a root
+	Start, End                 time.Time
+	Spans, Errors              uint64
+	Services                   []TraceService // by name
+	Data                       ptrace.Traces  // its spans; the zero value when only the summary was told
+	HasData                    bool
+}
+
+// TraceService is a service's part in a trace.
+type TraceService struct {
+	Name          string
+	Spans, Errors uint64
+}
+
+// Search returns traces with a span that q selects, newest first, and whether there may be more than Limit.
+func (j *Jaeger) Search(ctx context.Context, q TraceQuery) (list []Trace, more bool, err error) {
+	list, err = j.summaries(ctx, q)
+	if errors.Is(err, errAbsent) {
+		list, err = j.search(ctx, q)
+	}
+	if errors.Is(err, errAbsent) {
+		list, err = j.searchV1(ctx, q)
+	}
+	slices.SortFunc(list, func(a, b Trace) int {
+		if c := b.Start.Compare(a.Start); c != 0 {
+			return c
+		}
+		return bytes.Compare(b.ID[:], a.ID[:])
+	})
+	return list, len(list) >= q.Limit, err
+}
+
+// Trace returns the spans of a trace; ErrNotFound when there are none.
+func (j *Jaeger) Trace(ctx context.Context, id [16]byte) (ptrace.Traces, error) {
+	name := hex.EncodeToString(id[:])
+	key := j.key(http.MethodGet, "trace/"+name, nil)
+	if j.cache != nil {
+		if body, found := j.cache.get(ctx, key); found != "" {
+			j.metrics.cache.WithLabelValues(j.name, found).Inc()
+			var u ptrace.ProtoUnmarshaler
+			return u.UnmarshalTraces(body)
+		}
+		j.metrics.cache.WithLabelValues(j.name, "none").Inc()
+	}
+	td, err := j.trace(ctx, name)
+	if err != nil {
+		return td, err
+	}
+	if list := groupTraces(td); len(list) == 1 && j.settled(list[0].End) {
+		var m ptrace.ProtoMarshaler
+		if body, err := m.MarshalTraces(td); err == nil {
+			j.cache.put(ctx, key, body)
+		}
+	}
+	return td, nil
+}
+
+func (j *Jaeger) trace(ctx context.Context, id string) (ptrace.Traces, error) {
+	td, err := j.v3(ctx, "api/v3/traces/"+id, nil, time.Time{})
+	if errors.Is(err, errAbsent) {
+		return j.traceV1(ctx, id)
+	}
+	if err == nil && td.SpanCount() == 0 {
+		err = ErrNotFound
+	}
+	return td, err
+}
+
+// errAbsent says that this Jaeger does not serve an API.
+var errAbsent = errors.New("this version of Jaeger does not serve it")
+
+// absent tells an API that is not there from one that has nothing to say. Jaeger answers unknown paths with its page, or with text.
+func absent(a answer) bool {
+	body := bytes.TrimSpace(a.Body)
+	return len(body) == 0 || body[0] != '{'
+}
+
+// v3Problem reads the error of an answer of /api/v3.
+func v3Problem(a answer) error {
+	if absent(a) {
+		return errAbsent
+	}
+	if a.Status == http.StatusOK {
+		return nil
+	}
+	if a.Status == http.StatusNotFound {
+		return ErrNotFound
+	}
+	return fmt.Errorf("jaeger %w: %d %s", ErrUnavailable, a.Status, excerpt(a.Body))
+}
+
+// missing remembers for a while that an API is not served.
+func (j *Jaeger) missing(flag *atomic.Int64) bool { return j.now().Unix() < flag.Load() }
+func (j *Jaeger) remember(flag *atomic.Int64)     { flag.Store(j.now().Add(absentFor).Unix()) }
+
+// params are those of a search. Their names were camel case in some versions of Jaeger and all take snake case; the number of
+// traces has had two names.
+func (q *TraceQuery) params() url.Values {
+	v := url.Values{}
+	set := func(name, value string) {
+		if value != "" {
+			v.Set("query."+name, value)
+		}
+	}
+	set("service_name", q.Service)
+	set("operation_name", q.Operation)
+	set("start_time_min", q.From.UTC().Format(time.RFC3339Nano))
+	set("start_time_max", q.To.UTC().Format(time.RFC3339Nano))
+	set("num_traces", strconv.Itoa(q.Limit))
+	set("search_depth", strconv.Itoa(q.Limit))
+	if q.MinDuration > 0 {
+		set("duration_min", q.MinDuration.String())
+	}
+	if q.MaxDuration > 0 {
+		set("duration_max", q.MaxDuration.String())
+	}
+	if len(q.Attributes) > 0 {
+		b, _ := json.Marshal(q.Attributes) // a map of strings always can be
+		set("attributes", string(b))
+	}
+	return v
+}
+
+func (j *Jaeger) search(ctx context.Context, q TraceQuery) ([]Trace, error) {
+	if j.missing(&j.noV3) {
+		return nil, errAbsent
+	}
+	td, err := j.v3(ctx, "api/v3/traces", q.params(), q.To)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return groupTraces(td), nil
+}
+
+// v3 reads an answer of {"result": OTLP} objects, one or several.
+func (j *Jaeger) v3(ctx context.Context, path string, q url.Values, until time.Time) (ptrace.Traces, error) {
+	td := ptrace.NewTraces()
+	if j.missing(&j.noV3) {
+		return td, errAbsent
+	}
+	a, err := j.get(ctx, path, q, until)
+	if err == nil {
+		err = v3Problem(a)
+	}
+	if err != nil {
+		if errors.Is(err, errAbsent) {
+			j.remember(&j.noV3)
+		}
+		return td, err
+	}
+	for dec := json.NewDecoder(bytes.NewReader(a.Body)); ; {
+		var part struct {
+			Result json.RawMessage `json:"result"`
+		}
+		if err := dec.Decode(&part); errors.Is(err, io.EOF) {
+			return td, nil
+		} else if err != nil {
+			return td, fmt.Errorf("jaeger %w: %w", ErrUnavailable, err)
+		}
+		if len(part.Result) == 0 {
+			continue
+		}
+		var u ptrace.JSONUnmarshaler
+		more, err := u.UnmarshalTraces(part.Result)
+		if err != nil {
+			return td, fmt.Errorf("jaeger %w: %w", ErrUnavailable, err)
+		}
+		more.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
+	}
+}
+
+// summaries asks for summaries alone, which Jaeger has since 2.19.
+func (j *Jaeger) summaries(ctx context.Context, q TraceQuery) ([]Trace, error) {
+	if j.missing(&j.noSummaries) {
+		return nil, errAbsent
+	}
+	a, err := j.get(ctx, "api/v3/trace-summaries", q.params(), q.To)
+	if err == nil {
+		err = v3Problem(a)
+	}
+	switch {
+	case errors.Is(err, errAbsent):
+		j.remember(&j.noSummaries)
+		return nil, err
+	case errors.Is(err, ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	var body struct {
+		Summaries []summaryJSON `json:"summaries"`
+	}
+	if err := json.Unmarshal(a.Body, &body); err != nil {
+		return nil, fmt.Errorf("jaeger %w: %w", ErrUnavailable, err)
+	}
+	list := make([]Trace, 0, len(body.Summaries))
+	for _, s := range body.Summaries {
+		t, err := s.trace()
+		if err != nil {
+			return nil, fmt.Errorf("jaeger %w: %w", ErrUnavailable, err)
+		}
+		list = append(list, t)
+	}
+	return list, nil
+}
+
+// summaryJSON is a trace summary as proto3's JSON writes it.
+type summaryJSON struct {
+	TraceID       string    `json:"traceId"`
+	RootService   string    `json:"rootServiceName"`
+	RootOperation string    `json:"rootOperationName"`
+	Start         jsonInt64 `json:"minStartTimeUnixNano"`
+	End           jsonInt64 `json:"maxEndTimeUnixNano"`
+	Spans         jsonInt64 `json:"spanCount"`
+	Errors        jsonInt64 `json:"errorSpanCount"`
+	Services      []struct {
+		Name   string    `json:"name"`
+		Spans  jsonInt64 `json:"spanCount"`
+		Errors jsonInt64 `json:"errorSpanCount"`
+	} `json:"services"`
+}
+
+// jsonInt64 is a number that may come as a string.
+type jsonInt64 int64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *jsonInt64) UnmarshalJSON(b []byte) error {
+	v, err := strconv.ParseInt(string(bytes.Trim(b, `"`)), 10, 64)
+	*n = jsonInt64(v)
+	return err
+}
+
+func (s *summaryJSON) trace() (Trace, error) {
+	t := Trace{RootService: s.RootService, RootOperation: s.RootOperation, Start: time.Unix(0, int64(s.Start)).UTC(), End: time.Unix(0, int64(s.End)).UTC(),
+		Spans: uint64(s.Spans), Errors: uint64(s.Errors)}
+	for _, v := range s.Services {
+		t.Services = append(t.Services, TraceService{v.Name, uint64(v.Spans), uint64(v.Errors)})
+	}
+	slices.SortFunc(t.Services, func(a, b TraceService) int { return cmpText(a.Name, b.Name) })
+	var err error
+	t.ID, err = traceID(s.TraceID)
+	return t, err
+}
+
+func cmpText(a, b string) int { return bytes.Compare([]byte(a), []byte(b)) }
+
+// traceID reads up to 32 hex digits; shorter ones are the low part.
+func traceID(s string) (id [16]byte, err error) {
+	if len(s) > 32 {
+		return id, fmt.Errorf("%q is no trace id", s)
+	}
+	b, err := hex.DecodeString(strings.Repeat("0", 32-len(s)) + s)
+	copy(id[:], b)
+	return id, err
+}
+
+// groupTraces tells traces apart and summarizes each.
+func groupTraces(td ptrace.Traces) []Trace {
+	by := map[[16]byte]*grouped{}
+	for _, rs := range td.ResourceSpans().All() {
+		service := ""
+		if v, ok := rs.Resource().Attributes().Get("service.name"); ok {
+			service = v.AsString()
+		}
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, sp := range ss.Spans().All() {
+				id := [16]byte(sp.TraceID())
+				g := by[id]
+				if g == nil {
+					g = &grouped{Trace: Trace{ID: id, Data: ptrace.NewTraces(), HasData: true}, services: map[string]*TraceService{}}
+					by[id] = g
+				}
+				g.add(service, rs, ss, sp)
+			}
+		}
+	}
+	out := make([]Trace, 0, len(by))
+	for _, g := range by {
+		for _, name := range slices.Sorted(maps.Keys(g.services)) {
+			g.Services = append(g.Services, *g.services[name])
+		}
+		out = append(out, g.Trace)
+	}
+	return out
+}
+
+type grouped struct {
+	Trace
+	services map[string]*TraceService
+	rootAt   time.Time
+	resource ptrace.ResourceSpans // that the last span was of
+	scope    ptrace.ScopeSpans
+	from     [2]any // where these came from
+}
+
+func (g *grouped) add(service string, rs ptrace.ResourceSpans, ss ptrace.ScopeSpans, sp ptrace.Span) {
+	if g.from[0] != rs || g.from[1] != ss {
+		g.from = [2]any{rs, ss}
+		g.resource = g.Data.ResourceSpans().AppendEmpty()
+		rs.Resource().CopyTo(g.resource.Resource())
+		g.scope = g.resource.ScopeSpans().AppendEmpty()
+		ss.Scope().CopyTo(g.scope.Scope())
+	}
+	sp.CopyTo(g.scope.Spans().AppendEmpty())
+	start, end := sp.StartTimestamp().AsTime(), sp.EndTimestamp().AsTime()
+	if end.Before(start) {
+		end = start
+	}
+	if g.Spans == 0 || start.Before(g.Start) {
+		g.Start = start
+	}
+	if end.After(g.End) {
+		g.End = end
+	}
+	if sp.ParentSpanID().IsEmpty() && (g.rootAt.IsZero() || start.Before(g.rootAt)) {
+		g.RootService, g.RootOperation, g.rootAt = service, sp.Name(), start
+	}
+	s := g.services[service]
+	if s == nil {
+		s = &TraceService{Name: service}
+		g.services[service] = s
+	}
+	g.Spans++
+	s.Spans++
+	if sp.Status().Code() == ptrace.StatusCodeError {
+		g.Errors++
+		s.Errors++
+	}
+}
