@@ -1,9 +1,7 @@
 package api
 
 import (
-	"cmp"
 	"context"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,13 +12,12 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator"
-	"github.com/gaurav/watchingcat/views"
 )
 
 const (
-	defaultLimit   = 20
-	evidenceTraces = 5 // shown with an alert
-	evidenceRange  = 5 * time.Minute
+	defaultLimit = 20
+	// maxExplained is how many pending alerts of one answer are explained: what fires carries its evidence, these are asked about now.
+	maxExplained = 20
 )
 
 // fingerprint is that of Alertmanager for the same labels.
@@ -32,7 +29,7 @@ func fingerprint(l labels.Labels) string {
 
 func rule(r evaluator.RuleInfo) rest.Rule {
 	return rest.Rule{Id: r.ID, Name: r.Name, Type: rest.RuleType(r.Type), Expr: r.Expr, For: r.For.String(), KeepFiringFor: r.KeepFiringFor.String(),
-		Labels: r.Labels.Map(), Annotations: r.Annotations.Map(), Enabled: r.Enabled, Source: r.Source, Group: r.Group, State: r.State,
+		Labels: r.Labels.Map(), Annotations: r.Annotations.Map(), Enabled: r.Enabled, Source: r.Source, Editable: r.Editable, Group: r.Group, State: r.State,
 		Health: r.Health, LastError: r.LastError, LastEval: orNil(r.LastEval), Frontier: fmt.Sprint(r.Class.Frontier), FrontierReason: r.Class.Reason}
 }
 
@@ -47,8 +44,8 @@ func (s *Server) ListAlertRules(ctx context.Context, q rest.ListAlertRulesReques
 	return rest.ListAlertRules200JSONResponse{Rules: out, Meta: s.meta(s.moment(ctx), timeRange{})}, nil
 }
 
-// alerts reads the active alerts with their evidence; an empty state means all.
-func (s *Server) alerts(m moment, state string) ([]rest.Alert, error) {
+// alerts reads the active alerts with their evidence; an empty state means all. explain asks for that of pending ones too.
+func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest.Alert, error) {
 	active := s.cfg.Alerts.Active()
 	if state != "" {
 		active = slices.DeleteFunc(active, func(a evaluator.Alert) bool { return a.State != state })
@@ -59,102 +56,34 @@ func (s *Server) alerts(m moment, state string) ([]rest.Alert, error) {
 			rules[r.ID] = r
 		}
 	}
-	traces, err := s.evidence(m, active)
+	fates, err := s.deliveries(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]rest.Alert, 0, len(active))
-	for _, a := range active {
-		r := rules[a.RuleID]
-		out = append(out, rest.Alert{Fingerprint: fingerprint(a.Labels), RuleId: a.RuleID, Labels: a.Labels.Map(), Annotations: a.Annotations.Map(),
+	out, explained := make([]rest.Alert, 0, len(active)), 0
+	for i := range active {
+		a, r := &active[i], rules[active[i].RuleID]
+		why := a.Evidence
+		if why == nil && explain && a.State == evaluator.StatePending && explained < maxExplained {
+			why = s.cfg.Alerts.Explain(ctx, a)
+			explained++
+		}
+		e := rest.Evidence{Expr: r.Expr, For: r.For.String(), Frontier: fmt.Sprint(r.Class.Frontier), Why: why, Traces: []rest.EvidenceTrace{}}
+		if why != nil {
+			e.Traces = why.Traces
+		}
+		print := fingerprint(a.Labels)
+		out = append(out, rest.Alert{Fingerprint: print, RuleId: a.RuleID, Labels: a.Labels.Map(), Annotations: a.Annotations.Map(),
 			State: rest.AlertState(a.State), ActiveAt: a.ActiveAt.UTC(), FiredAt: orNil(a.FiredAt), Value: a.Value, GeneratorUrl: a.GeneratorURL,
-			Evidence: rest.Evidence{Expr: r.Expr, For: r.For.String(), Frontier: fmt.Sprint(r.Class.Frontier), Traces: tracesOf(traces, a)}})
+			Evidence: e, Deliveries: deliveriesOf(fates[print])})
 	}
 	return out, nil
-}
-
-// evidenceLabels name the service that an alert is about.
-var evidenceLabels = []string{"service_name", "service", "server", "client"}
-
-func serviceOf(l labels.Labels) string {
-	for _, name := range evidenceLabels {
-		if v := l.Get(name); v != "" {
-			return v
-		}
-	}
-	return ""
-}
-
-// evidence reads the exemplars of all services that alerts name, in one pass over the views.
-func (s *Server) evidence(m moment, active []evaluator.Alert) (map[string][]rest.EvidenceTrace, error) {
-	out := map[string][]rest.EvidenceTrace{}
-	for _, a := range active {
-		if name := serviceOf(a.Labels); name != "" {
-			out[name] = []rest.EvidenceTrace{}
-		}
-	}
-	if len(out) == 0 {
-		return out, nil
-	}
-	end := m.frontier.Head.Add(1)
-	series, err := m.views.SelectRED(end.Add(-evidenceRange), end, func(_ uint32, k views.REDKey) bool {
-		_, ok := out[k.Service]
-		return ok
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range series {
-		for _, c := range t.Cells {
-			for _, e := range []views.Exemplar{c.Slowest, c.Latest} {
-				if e.TraceID != ([16]byte{}) {
-					out[t.Key.Service] = append(out[t.Key.Service], evidenceTrace(t.Key, e))
-				}
-			}
-		}
-	}
-	for name, list := range out {
-		out[name] = strongest(list)
-	}
-	return out, nil
-}
-
-func evidenceTrace(k views.REDKey, e views.Exemplar) rest.EvidenceTrace {
-	return rest.EvidenceTrace{TraceId: hex.EncodeToString(e.TraceID[:]), SpanId: hex.EncodeToString(e.SpanID[:]), Service: k.Service,
-		Operation: k.Operation, Status: k.Status.String(), DurationMs: millis(time.Duration(e.Duration)), Time: time.Unix(0, int64(e.End)).UTC()}
-}
-
-// strongest keeps one span of each trace: failed ones first, then the slowest.
-func strongest(list []rest.EvidenceTrace) []rest.EvidenceTrace {
-	failed := func(t rest.EvidenceTrace) int {
-		if t.Status == views.StatusError.String() {
-			return 0
-		}
-		return 1
-	}
-	slices.SortFunc(list, func(a, b rest.EvidenceTrace) int {
-		return cmp.Or(cmp.Compare(failed(a), failed(b)), cmp.Compare(b.DurationMs, a.DurationMs), b.Time.Compare(a.Time), cmp.Compare(a.TraceId, b.TraceId))
-	})
-	seen := map[string]bool{}
-	list = slices.DeleteFunc(list, func(t rest.EvidenceTrace) bool {
-		again := seen[t.TraceId]
-		seen[t.TraceId] = true
-		return again
-	})
-	return list[:min(len(list), evidenceTraces)]
-}
-
-func tracesOf(traces map[string][]rest.EvidenceTrace, a evaluator.Alert) []rest.EvidenceTrace {
-	if list := traces[serviceOf(a.Labels)]; list != nil {
-		return list
-	}
-	return []rest.EvidenceTrace{}
 }
 
 // ListActiveAlerts implements rest.StrictServerInterface.
 func (s *Server) ListActiveAlerts(ctx context.Context, q rest.ListActiveAlertsRequestObject) (rest.ListActiveAlertsResponseObject, error) {
 	m := s.moment(ctx)
-	list, err := s.alerts(m, string(value(q.Params.State)))
+	list, err := s.alerts(ctx, string(value(q.Params.State)), true)
 	if err != nil {
 		return nil, err
 	}

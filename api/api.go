@@ -31,6 +31,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -45,6 +46,8 @@ type Alerts interface {
 	Changed() *evaluator.Signal
 	RuleGroups() []*rules.Group
 	AlertingRules() []*rules.AlertingRule
+	// Explain gathers why an alert is pending, as of now; nil where its rule is gone.
+	Explain(ctx context.Context, a *evaluator.Alert) *evaluator.Evidence
 }
 
 var _ Alerts = (*evaluator.Evaluator)(nil)
@@ -64,15 +67,21 @@ type Links struct{ Jaeger, Grafana, Prometheus, Kibana string }
 
 // Config is what New needs. Views, Pipeline, Alerts, Queryable and Engine are required.
 type Config struct {
-	Views     views.Reader
-	Pipeline  Pipeline
-	Replays   Replays // nil: there are none
-	Alerts    Alerts
-	Queryable promstorage.SampleAndChunkQueryable // what /prometheus queries: evaluator's Queryable
-	Exemplars promstorage.ExemplarQueryable       // nil: an evaluator.Queryable over Views
-	Engine    promql.QueryEngine
-	Metrics   Metrics // OTLP metrics; nil: none are kept
-	Stores    Stores  // of what the views do not hold
+	Views    views.Reader
+	Pipeline Pipeline
+	Replays  Replays // nil: there are none
+	Alerts   Alerts
+	// Rules and SLOs are those that users make; nil: they cannot.
+	Rules *evaluator.RuleBook
+	SLOs  *evaluator.SLOBook
+	Store storage.KV // what users made, for the audit trail; nil: none
+	// Notifications is beside Alertmanager what is known of receivers and what they were sent; nil: nothing.
+	Notifications Notifications
+	Queryable     promstorage.SampleAndChunkQueryable // what /prometheus queries: evaluator's Queryable
+	Exemplars     promstorage.ExemplarQueryable       // nil: an evaluator.Queryable over Views
+	Engine        promql.QueryEngine
+	Metrics       Metrics // OTLP metrics; nil: none are kept
+	Stores        Stores  // of what the views do not hold
 	// Alertmanager is mounted at /alertmanager when it is not nil; it sees paths from /api/v2 on.
 	Alertmanager http.Handler
 	// Registry gets the API's metrics and is served at /metrics; nil: a new one.

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -30,6 +32,53 @@ type bench struct {
 	s      *Server
 
 	metrics *metricsBench // nil: none
+	made    *fakeObjects
+	files   []evaluator.Source // rules of files
+}
+
+// fakeObjects keeps what users make in the store and loads rules, as the topic of settings does.
+type fakeObjects struct {
+	b    *bench
+	kv   storage.KV
+	n    int
+	fail error
+}
+
+func (f *fakeObjects) Sync(context.Context) error { return f.fail }
+func (f *fakeObjects) Write(_ context.Context, e storage.Edit, now time.Time) error {
+	for _, o := range e.Objects {
+		f.n++
+		a, err := json.Marshal(storage.AuditEntry{ID: fmt.Sprintf("%04d", f.n), Time: now, By: e.By, Action: e.Action, Kind: o.Kind, Object: o.ID, After: o.Value})
+		if err != nil {
+			return err
+		}
+		if err := f.kv.Commit(storage.Commit{Entries: []storage.Entry{o.Entry(), storage.Object{Kind: storage.KindAudit, ID: fmt.Sprintf("%04d", f.n), Value: a}.Entry()}}); err != nil {
+			return err
+		}
+	}
+	return f.b.load()
+}
+
+// load puts the rules of files, of users and of objectives into force.
+func (b *bench) load() error {
+	off, err := b.s.cfg.Rules.SwitchedOff()
+	if err != nil {
+		return err
+	}
+	made, err := b.s.cfg.Rules.Sources()
+	if err != nil {
+		return err
+	}
+	slos, err := b.s.cfg.SLOs.List()
+	if err != nil {
+		return err
+	}
+	sources := append(made, evaluator.SLOSource(slos))
+	for _, s := range b.files {
+		s.Disabled = off
+		sources = append(sources, s)
+	}
+	return b.alerts.Load(context.Background(), sources, b.now)
 }
 
 // fakePipeline has read everything unless told otherwise.
@@ -70,9 +119,11 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	require.NoError(t, err)
 	b.pipe = &fakePipeline{set: b.script.Set}
 	engine := evaluator.NewEngine(evaluator.EngineConfig{}, nil, nil)
-	b.alerts, err = evaluator.New(evaluator.Config{Reader: b.script.Set, KV: kv, Engine: engine})
+	b.alerts, err = evaluator.New(evaluator.Config{Reader: b.script.Set, KV: kv, Engine: engine, Evidence: func() time.Time { return b.now }})
 	require.NoError(t, err)
+	b.made = &fakeObjects{b: b, kv: kv}
 	c := Config{Views: b.script.Set, Pipeline: b.pipe, Replays: &fakeReplays{}, Alerts: b.alerts, Queryable: b.alerts.Queryable(), Engine: engine, Registry: b.reg,
+		Rules: &evaluator.RuleBook{KV: kv, Objects: b.made}, SLOs: &evaluator.SLOBook{KV: kv, Objects: b.made}, Store: kv,
 		Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), Version: "1.2.3",
 		Links: Links{Jaeger: "http://jaeger:16686"}}
 	for _, f := range change {
@@ -116,7 +167,8 @@ func (b *bench) rules(text string) {
 	b.t.Helper()
 	src, err := evaluator.ParseSource("rules.yml", []byte(text), nil)
 	require.NoError(b.t, err)
-	require.NoError(b.t, b.alerts.Load(context.Background(), []evaluator.Source{src}, b.now))
+	b.files = []evaluator.Source{src}
+	require.NoError(b.t, b.load())
 	b.evaluate()
 }
 

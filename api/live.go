@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -213,7 +214,7 @@ func around(v rest.ServiceMap, service string) rest.ServiceMap {
 func (s *Server) liveAlerts(f filter) (*state, error) {
 	m, release := s.hold()
 	defer release()
-	list, err := s.alerts(m, f.State)
+	list, err := s.alerts(context.Background(), f.State, false)
 	if err != nil {
 		return nil, err
 	}

@@ -65,6 +65,7 @@ func (s *Server) routes() (http.Handler, error) {
 		r.Use(func(h http.Handler) http.Handler { return compress(h) })
 		s.restRoutes(r)
 		s.promRoutes(r)
+		s.rulerRoutes(r)
 		if s.cfg.Alertmanager != nil {
 			h := http.StripPrefix("/alertmanager", s.cfg.Alertmanager)
 			for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {

@@ -14,6 +14,8 @@ type EngineConfig struct {
 	MaxSamples int           // held in memory by one query; 50 million
 	Timeout    time.Duration // of one query; 2 min
 	Lookback   time.Duration // after which a series without a sample is gone; 5 min
+	// SubqueryInterval is the step of subqueries that give none; 1 min.
+	SubqueryInterval time.Duration
 }
 
 // NewParser returns the PromQL parser that the engine and the rules share.
@@ -30,9 +32,12 @@ func NewEngine(c EngineConfig, log *slog.Logger, reg prometheus.Registerer) *pro
 	if c.Lookback == 0 {
 		c.Lookback = 5 * time.Minute
 	}
+	if c.SubqueryInterval == 0 {
+		c.SubqueryInterval = time.Minute
+	}
 	return promql.NewEngine(promql.EngineOpts{
 		Logger: log, Reg: reg, MaxSamples: c.MaxSamples, Timeout: c.Timeout, LookbackDelta: c.Lookback,
-		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+		NoStepSubqueryIntervalFn: func(int64) int64 { return c.SubqueryInterval.Milliseconds() },
 		EnableAtModifier:         true, EnableNegativeOffset: true, Parser: NewParser(),
 	})
 }

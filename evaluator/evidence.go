@@ -114,6 +114,20 @@ type inquiry struct {
 	maps map[[2]int64]views.Map
 }
 
+// Explain gathers evidence for an alert as of now: for one that is pending, whose evidence is not fixed yet. It returns nil for an
+// alert whose rule is gone.
+func (e *Evaluator) Explain(ctx context.Context, a *Alert) *Evidence {
+	for _, g := range *e.groups.Load() {
+		for _, r := range g.alerting {
+			if r.id == a.RuleID {
+				q := inquiry{e: e, ctx: ctx, maps: map[[2]int64]views.Map{}}
+				return q.gather(r, &record{Alert: *a, Input: a.Labels}, e.cfg.Reader.Frontier().Head)
+			}
+		}
+	}
+	return nil
+}
+
 // gather reads the evidence for an alert that fires at ts. Parts that cannot be read are named in Missing.
 func (q *inquiry) gather(r *alertRule, a *record, ts time.Time) *Evidence {
 	expr := r.Query()

@@ -222,9 +222,8 @@ func (s *RuleSpec) stored(id string) storedRule {
 
 // Source is the rule alone, for a backtest.
 func (s *RuleSpec) Source() (Source, error) {
-	r := s.stored(newRuleID())
-	g := storedGroup{Namespace: PageNamespace, Name: PageNamespace, Rules: []storedRule{r}}
-	return Source{Name: PageNamespace, Groups: []rulefmt.RuleGroup{g.group()}, IDs: [][]string{{r.ID}}}, g.check()
+	g := storedGroup{Namespace: PageNamespace, Name: PageNamespace, Rules: []storedRule{s.stored("")}}
+	return Source{Name: PageNamespace, Groups: []rulefmt.RuleGroup{g.group()}}, g.check()
 }
 
 // Create adds a rule and returns its id.

@@ -21,7 +21,7 @@ func (w *world) fates() []string {
 	require.NoError(w.t, err)
 	var out []string
 	for _, a := range w.n.cfg.Alerts.Told() {
-		for _, d := range all[labelSet(a.Labels).Fingerprint()] {
+		for _, d := range all[LabelSet(a.Labels).Fingerprint()] {
 			out = append(out, fmt.Sprintf("%s %s %s %s", a.Labels.Get("service_name"), d.Receiver, d.State, strings.Join(d.By, ",")))
 		}
 	}
@@ -55,7 +55,7 @@ func TestEachAlertSaysWhatBecameOfIt(t *testing.T) {
 	db := ""
 	for _, a := range w.n.cfg.Alerts.Told() {
 		if a.Labels.Get("service_name") == "db" {
-			db = labelSet(a.Labels).Fingerprint().String()
+			db = LabelSet(a.Labels).Fingerprint().String()
 		}
 	}
 	require.EventuallyWithT(t, func(c *assert.CollectT) {

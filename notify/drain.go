@@ -241,7 +241,7 @@ func (n *Notifier) resolveTimeout() time.Duration {
 
 // alertOf translates an alert. Its start is event time, no later than now; its end is wall time: in a while when it fires.
 func (n *Notifier) alertOf(a evaluator.Alert, now time.Time) *alert.Alert {
-	out := &alert.Alert{Alert: model.Alert{Labels: labelSet(a.Labels), Annotations: labelSet(a.Annotations), StartsAt: a.FiredAt,
+	out := &alert.Alert{Alert: model.Alert{Labels: LabelSet(a.Labels), Annotations: LabelSet(a.Annotations), StartsAt: a.FiredAt,
 		GeneratorURL: a.GeneratorURL}, UpdatedAt: now}
 	if a.Evidence != nil {
 		if text := a.Evidence.Text(); text != "" {
@@ -265,7 +265,8 @@ func (n *Notifier) alertOf(a evaluator.Alert, now time.Time) *alert.Alert {
 // EvidenceAnnotation is the annotation that holds, shortened, why an alert fires; templates may show it.
 const EvidenceAnnotation = "evidence"
 
-func labelSet(l labels.Labels) model.LabelSet {
+// LabelSet is l in Alertmanager's form.
+func LabelSet(l labels.Labels) model.LabelSet {
 	out := make(model.LabelSet, l.Len())
 	l.Range(func(x labels.Label) { out[model.LabelName(x.Name)] = model.LabelValue(x.Value) })
 	return out

@@ -71,6 +71,11 @@ func Simulate(am *amconfig.Config, changes []AlertChange, end time.Time) ([]Simu
 	return s.out, nil
 }
 
+// Simulate is Simulate under the configuration in force.
+func (n *Notifier) Simulate(changes []AlertChange, end time.Time) ([]SimulatedNotice, error) {
+	return Simulate(n.config.Load(), changes, end)
+}
+
 type simulation struct {
 	routes       *dispatch.Route
 	integrations map[string][]amnotify.Integration

@@ -87,6 +87,30 @@ func (e BackendState) Valid() bool {
 	}
 }
 
+// Defines values for BacktestTransitionTo.
+const (
+	BacktestTransitionToFiring   BacktestTransitionTo = "firing"
+	BacktestTransitionToInactive BacktestTransitionTo = "inactive"
+	BacktestTransitionToPending  BacktestTransitionTo = "pending"
+	BacktestTransitionToResolved BacktestTransitionTo = "resolved"
+)
+
+// Valid indicates whether the value is a known member of the BacktestTransitionTo enum.
+func (e BacktestTransitionTo) Valid() bool {
+	switch e {
+	case BacktestTransitionToFiring:
+		return true
+	case BacktestTransitionToInactive:
+		return true
+	case BacktestTransitionToPending:
+		return true
+	case BacktestTransitionToResolved:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CheckStatus.
 const (
 	CheckStatusFail CheckStatus = "fail"
@@ -99,6 +123,33 @@ func (e CheckStatus) Valid() bool {
 	case CheckStatusFail:
 		return true
 	case CheckStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeliveryState.
+const (
+	Grouped   DeliveryState = "grouped"
+	Inhibited DeliveryState = "inhibited"
+	Muted     DeliveryState = "muted"
+	Sent      DeliveryState = "sent"
+	Silenced  DeliveryState = "silenced"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case Grouped:
+		return true
+	case Inhibited:
+		return true
+	case Muted:
+		return true
+	case Sent:
+		return true
+	case Silenced:
 		return true
 	default:
 		return false
@@ -360,6 +411,42 @@ func (e RuleType) Valid() bool {
 	}
 }
 
+// Defines values for RuleAnswerType.
+const (
+	RuleAnswerTypeAlerting  RuleAnswerType = "alerting"
+	RuleAnswerTypeRecording RuleAnswerType = "recording"
+)
+
+// Valid indicates whether the value is a known member of the RuleAnswerType enum.
+func (e RuleAnswerType) Valid() bool {
+	switch e {
+	case RuleAnswerTypeAlerting:
+		return true
+	case RuleAnswerTypeRecording:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleInputType.
+const (
+	RuleInputTypeAlerting  RuleInputType = "alerting"
+	RuleInputTypeRecording RuleInputType = "recording"
+)
+
+// Valid indicates whether the value is a known member of the RuleInputType enum.
+func (e RuleInputType) Valid() bool {
+	switch e {
+	case RuleInputTypeAlerting:
+		return true
+	case RuleInputTypeRecording:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SourceName.
 const (
 	SourceNameElasticsearch SourceName = "elasticsearch"
@@ -378,6 +465,24 @@ func (e SourceName) Valid() bool {
 	case SourceNamePrometheus:
 		return true
 	case SourceNameView:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TemplateRequestKind.
+const (
+	Baseline TemplateRequestKind = "baseline"
+	NoData   TemplateRequestKind = "no_data"
+)
+
+// Valid indicates whether the value is a known member of the TemplateRequestKind enum.
+func (e TemplateRequestKind) Valid() bool {
+	switch e {
+	case Baseline:
+		return true
+	case NoData:
 		return true
 	default:
 		return false
@@ -486,6 +591,33 @@ func (e ListActiveAlertsParamsState) Valid() bool {
 	}
 }
 
+// Defines values for ListAuditParamsKind.
+const (
+	RuleGroup  ListAuditParamsKind = "rule_group"
+	RuleSwitch ListAuditParamsKind = "rule_switch"
+	Slo        ListAuditParamsKind = "slo"
+	Token      ListAuditParamsKind = "token"
+	User       ListAuditParamsKind = "user"
+)
+
+// Valid indicates whether the value is a known member of the ListAuditParamsKind enum.
+func (e ListAuditParamsKind) Valid() bool {
+	switch e {
+	case RuleGroup:
+		return true
+	case RuleSwitch:
+		return true
+	case Slo:
+		return true
+	case Token:
+		return true
+	case User:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListLogsParamsSeverity.
 const (
 	ListLogsParamsSeverityDEBUG ListLogsParamsSeverity = "DEBUG"
@@ -587,6 +719,9 @@ type Alert struct {
 	ActiveAt    time.Time `json:"active_at"`
 	Annotations Labels    `json:"annotations"`
 
+	// Deliveries What became of it at each receiver; empty while it is pending.
+	Deliveries []Delivery `json:"deliveries"`
+
 	// Evidence Why the alert is there.
 	Evidence Evidence `json:"evidence"`
 
@@ -623,6 +758,29 @@ type AlertList struct {
 	Meta Meta `json:"meta"`
 }
 
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	Action string `json:"action"`
+
+	// After Its value after.
+	After interface{} `json:"after,omitempty"`
+
+	// Before Its value before.
+	Before interface{} `json:"before,omitempty"`
+	By     string      `json:"by"`
+	Id     string      `json:"id"`
+	Kind   string      `json:"kind"`
+	Object string      `json:"object"`
+	Time   time.Time   `json:"time"`
+}
+
+// AuditList defines model for AuditList.
+type AuditList struct {
+	Audit []AuditEntry `json:"audit"`
+	Next  *string      `json:"next,omitempty"`
+	Total int          `json:"total"`
+}
+
 // Backend A store that is asked for what the views do not hold, or the cache of its answers.
 type Backend struct {
 	// Error Why the last request failed.
@@ -638,6 +796,121 @@ type BackendName string
 
 // BackendState `unknown`: not asked yet; `failing`: the last request failed; `down`: several did, it is not asked for a moment; `probing`: the next request finds out whether it is back.
 type BackendState string
+
+// BacktestAnswer defines model for BacktestAnswer.
+type BacktestAnswer struct {
+	// End Cut to what is known.
+	End time.Time `json:"end"`
+
+	// Evaluations Of each rule.
+	Evaluations int `json:"evaluations"`
+
+	// Meta For which times, from where and how complete an answer is.
+	Meta          Meta                    `json:"meta"`
+	Notifications []BacktestNotification  `json:"notifications"`
+	Series        []BacktestSeries        `json:"series"`
+	Start         time.Time               `json:"start"`
+	StepS         float64                 `json:"step_s"`
+	Summary       BacktestSummary         `json:"summary"`
+	Variants      []BacktestVariantAnswer `json:"variants"`
+}
+
+// BacktestNotification defines model for BacktestNotification.
+type BacktestNotification struct {
+	Firing      []Labels `json:"firing"`
+	Integration string   `json:"integration"`
+
+	// Reason In Alertmanager's words.
+	Reason   string    `json:"reason"`
+	Receiver string    `json:"receiver"`
+	Resolved []Labels  `json:"resolved"`
+	Time     time.Time `json:"time"`
+}
+
+// BacktestRange defines model for BacktestRange.
+type BacktestRange struct {
+	// End RFC 3339 or Unix seconds; now without it.
+	End *string `json:"end,omitempty"`
+
+	// Start RFC 3339 or Unix seconds; six hours before end without it.
+	Start *string `json:"start,omitempty"`
+
+	// Step Duration between evaluations; the width of the buckets kept of start without it.
+	Step     *string            `json:"step,omitempty"`
+	Variants *[]BacktestVariant `json:"variants,omitempty"`
+}
+
+// BacktestRequest One of rule, rules and yaml.
+type BacktestRequest struct {
+	End      *string            `json:"end,omitempty"`
+	Rule     *RuleInput         `json:"rule,omitempty"`
+	Rules    *[]RuleInput       `json:"rules,omitempty"`
+	Start    *string            `json:"start,omitempty"`
+	Step     *string            `json:"step,omitempty"`
+	Variants *[]BacktestVariant `json:"variants,omitempty"`
+
+	// Yaml A Prometheus rule file.
+	Yaml *string `json:"yaml,omitempty"`
+}
+
+// BacktestSeries defines model for BacktestSeries.
+type BacktestSeries struct {
+	Labels Labels `json:"labels"`
+
+	// Rule Name of the rule.
+	Rule        string               `json:"rule"`
+	RuleId      string               `json:"rule_id"`
+	Summary     BacktestSummary      `json:"summary"`
+	Transitions []BacktestTransition `json:"transitions"`
+}
+
+// BacktestSummary defines model for BacktestSummary.
+type BacktestSummary struct {
+	// Fired Times an alert began to fire.
+	Fired int `json:"fired"`
+
+	// FiringS Seconds of firing.
+	FiringS float64 `json:"firing_s"`
+
+	// Flaps Times an alert fired again within ten minutes after it had resolved.
+	Flaps int `json:"flaps"`
+
+	// LongestS Seconds without a break.
+	LongestS float64 `json:"longest_s"`
+	PendingS float64 `json:"pending_s"`
+}
+
+// BacktestTransition defines model for BacktestTransition.
+type BacktestTransition struct {
+	// From Empty for an alert that was not there before.
+	From string               `json:"from"`
+	Time time.Time            `json:"time"`
+	To   BacktestTransitionTo `json:"to"`
+
+	// Value A number, or the string NaN, +Inf or -Inf.
+	Value evaluator.Number `json:"value"`
+}
+
+// BacktestTransitionTo defines model for BacktestTransition.To.
+type BacktestTransitionTo string
+
+// BacktestVariant The same rules with another threshold or other times.
+type BacktestVariant struct {
+	For           *string `json:"for,omitempty"`
+	KeepFiringFor *string `json:"keep_firing_for,omitempty"`
+
+	// Threshold In place of the number that the condition compares with.
+	Threshold *float64 `json:"threshold,omitempty"`
+}
+
+// BacktestVariantAnswer defines model for BacktestVariantAnswer.
+type BacktestVariantAnswer struct {
+	For           *string         `json:"for"`
+	KeepFiringFor *string         `json:"keep_firing_for"`
+	Notifications int             `json:"notifications"`
+	Summary       BacktestSummary `json:"summary"`
+	Threshold     *float64        `json:"threshold"`
+}
 
 // Check defines model for Check.
 type Check struct {
@@ -694,6 +967,23 @@ type DatabaseList struct {
 	Meta  Meta `json:"meta"`
 	Total int  `json:"total"`
 }
+
+// Delivery defines model for Delivery.
+type Delivery struct {
+	// By Ids of silences, fingerprints of inhibiting alerts, names of time intervals.
+	By []string `json:"by"`
+
+	// Integration Empty where it is the same for all of the receiver.
+	Integration string        `json:"integration"`
+	Receiver    string        `json:"receiver"`
+	State       DeliveryState `json:"state"`
+
+	// Time When it was sent; when its group is flushed next.
+	Time *time.Time `json:"time"`
+}
+
+// DeliveryState defines model for Delivery.State.
+type DeliveryState string
 
 // Deployment defines model for Deployment.
 type Deployment struct {
@@ -810,18 +1100,13 @@ type Evidence struct {
 
 	// Traces Traces of the service that the labels name, from the alert's last 5 min: slowest and latest, failed ones first.
 	Traces []EvidenceTrace `json:"traces"`
+
+	// Why Why it fires, fixed when it began to. Absent before, and where there was no time to look.
+	Why *Why `json:"why,omitempty"`
 }
 
 // EvidenceTrace defines model for EvidenceTrace.
-type EvidenceTrace struct {
-	DurationMs float64   `json:"duration_ms"`
-	Operation  string    `json:"operation"`
-	Service    string    `json:"service"`
-	SpanId     string    `json:"span_id"`
-	Status     string    `json:"status"`
-	Time       time.Time `json:"time"`
-	TraceId    string    `json:"trace_id"`
-}
+type EvidenceTrace = evaluator.EvidenceTrace
 
 // ExternalCall defines model for ExternalCall.
 type ExternalCall struct {
@@ -1165,6 +1450,39 @@ type Node struct {
 // NodeType defines model for Node.Type.
 type NodeType string
 
+// Notification defines model for Notification.
+type Notification struct {
+	// Attempt 1, or more when it was tried again.
+	Attempt    int     `json:"attempt"`
+	DurationMs float64 `json:"duration_ms"`
+
+	// Error Null when it was accepted.
+	Error    *string  `json:"error"`
+	Firing   []Labels `json:"firing"`
+	GroupKey string   `json:"group_key"`
+
+	// Integration Examples: webhook
+	Integration string `json:"integration"`
+
+	// Reason In Alertmanager's words.
+	Reason   string   `json:"reason"`
+	Receiver string   `json:"receiver"`
+	Resolved []Labels `json:"resolved"`
+
+	// Retry It is tried again.
+	Retry bool      `json:"retry"`
+	Time  time.Time `json:"time"`
+}
+
+// NotificationList defines model for NotificationList.
+type NotificationList struct {
+	// Meta For which times, from where and how complete an answer is.
+	Meta          Meta           `json:"meta"`
+	Next          *string        `json:"next,omitempty"`
+	Notifications []Notification `json:"notifications"`
+	Total         int            `json:"total"`
+}
+
 // Operation defines model for Operation.
 type Operation struct {
 	Calls     int64   `json:"calls"`
@@ -1211,6 +1529,9 @@ type Partition struct {
 	// Watermark Event time up to which it has been read.
 	Watermark *time.Time `json:"watermark"`
 }
+
+// PathEdge defines model for PathEdge.
+type PathEdge = evaluator.PathEdge
 
 // PipelineAnswer defines model for PipelineAnswer.
 type PipelineAnswer struct {
@@ -1307,6 +1628,34 @@ type RED struct {
 	Rate      float64 `json:"rate"`
 }
 
+// Receiver defines model for Receiver.
+type Receiver struct {
+	Integrations []ReceiverIntegration `json:"integrations"`
+	Name         string                `json:"name"`
+
+	// Used A route leads to it.
+	Used bool `json:"used"`
+}
+
+// ReceiverIntegration defines model for ReceiverIntegration.
+type ReceiverIntegration struct {
+	Last *Notification `json:"last,omitempty"`
+
+	// Name Examples: webhook
+	Name         string `json:"name"`
+	SendResolved bool   `json:"send_resolved"`
+}
+
+// ReceiverList defines model for ReceiverList.
+type ReceiverList struct {
+	Receivers []Receiver `json:"receivers"`
+}
+
+// ReceiverTest defines model for ReceiverTest.
+type ReceiverTest struct {
+	Results []Notification `json:"results"`
+}
+
 // Replay defines model for Replay.
 type Replay struct {
 	Created time.Time `json:"created"`
@@ -1379,8 +1728,11 @@ type ReplayRequest struct {
 // Rule defines model for Rule.
 type Rule struct {
 	Annotations Labels `json:"annotations"`
-	Enabled     bool   `json:"enabled"`
-	Expr        string `json:"expr"`
+
+	// Editable It was made over HTTP and can be changed there.
+	Editable bool   `json:"editable"`
+	Enabled  bool   `json:"enabled"`
+	Expr     string `json:"expr"`
 
 	// For Go duration.
 	//
@@ -1404,7 +1756,9 @@ type Rule struct {
 	LastError     string     `json:"last_error"`
 	LastEval      *time.Time `json:"last_eval"`
 	Name          string     `json:"name"`
-	Source        string     `json:"source"`
+
+	// Source A file or a namespace.
+	Source string `json:"source"`
 
 	// State Of its strongest alert: unknown, inactive, pending or firing.
 	State string   `json:"state"`
@@ -1414,11 +1768,161 @@ type Rule struct {
 // RuleType defines model for Rule.Type.
 type RuleType string
 
+// RuleAnswer defines model for RuleAnswer.
+type RuleAnswer struct {
+	Annotations Labels `json:"annotations"`
+
+	// Editable It was made over HTTP and can be changed there.
+	Editable bool   `json:"editable"`
+	Enabled  bool   `json:"enabled"`
+	Expr     string `json:"expr"`
+
+	// For Go duration.
+	//
+	// Examples: 1m0s
+	For string `json:"for"`
+
+	// Frontier When it is told: `head` as soon as a commit shows it, `complete` once all partitions are read that far.
+	Frontier       string `json:"frontier"`
+	FrontierReason string `json:"frontier_reason"`
+	Group          string `json:"group"`
+
+	// Health unknown, ok or err
+	Health string `json:"health"`
+
+	// Id Stable while group, name and labels are.
+	Id string `json:"id"`
+
+	// KeepFiringFor Examples: 0s
+	KeepFiringFor string     `json:"keep_firing_for"`
+	Labels        Labels     `json:"labels"`
+	LastError     string     `json:"last_error"`
+	LastEval      *time.Time `json:"last_eval"`
+
+	// Meta For which times, from where and how complete an answer is.
+	Meta Meta   `json:"meta"`
+	Name string `json:"name"`
+
+	// Source A file or a namespace.
+	Source string `json:"source"`
+
+	// State Of its strongest alert: unknown, inactive, pending or firing.
+	State string         `json:"state"`
+	Type  RuleAnswerType `json:"type"`
+}
+
+// RuleAnswerType defines model for RuleAnswer.Type.
+type RuleAnswerType string
+
+// RuleInput defines model for RuleInput.
+type RuleInput struct {
+	Annotations *Labels `json:"annotations,omitempty"`
+	Enabled     *bool   `json:"enabled,omitempty"`
+
+	// Expr PromQL.
+	Expr string `json:"expr"`
+
+	// For Duration, as 5m.
+	For *string `json:"for,omitempty"`
+
+	// Group Group within the namespace page; page without it.
+	Group *string `json:"group,omitempty"`
+
+	// KeepFiringFor Duration, as 5m.
+	KeepFiringFor *string `json:"keep_firing_for,omitempty"`
+	Labels        *Labels `json:"labels,omitempty"`
+
+	// Name Of the alert, or of the series that it records.
+	Name string         `json:"name"`
+	Type *RuleInputType `json:"type,omitempty"`
+}
+
+// RuleInputType defines model for RuleInput.Type.
+type RuleInputType string
+
 // RuleList defines model for RuleList.
 type RuleList struct {
 	// Meta For which times, from where and how complete an answer is.
 	Meta  Meta   `json:"meta"`
 	Rules []Rule `json:"rules"`
+}
+
+// SLO defines model for SLO.
+type SLO struct {
+	Description *string `json:"description,omitempty"`
+
+	// Good PromQL in place of service, with $window: sum(rate(x[$window])).
+	Good   *string `json:"good,omitempty"`
+	Id     string  `json:"id"`
+	Labels *Labels `json:"labels,omitempty"`
+
+	// LatencyMs Good is what takes no longer, one of the bounds of the collector's histogram; without it, what did not fail.
+	LatencyMs *float64 `json:"latency_ms,omitempty"`
+	Name      string   `json:"name"`
+
+	// Objective Percent of good events, as 99.9.
+	Objective float64 `json:"objective"`
+
+	// Operation Only those of this name.
+	Operation *string `json:"operation,omitempty"`
+
+	// Service Whose server spans are counted.
+	Service *string `json:"service,omitempty"`
+
+	// Status As its series say; null where nothing was counted yet.
+	Status SLOStatus `json:"status"`
+	Total  *string   `json:"total,omitempty"`
+
+	// Window As 30d.
+	Window string `json:"window"`
+}
+
+// SLOInput defines model for SLOInput.
+type SLOInput struct {
+	Description *string `json:"description,omitempty"`
+
+	// Good PromQL in place of service, with $window: sum(rate(x[$window])).
+	Good   *string `json:"good,omitempty"`
+	Labels *Labels `json:"labels,omitempty"`
+
+	// LatencyMs Good is what takes no longer, one of the bounds of the collector's histogram; without it, what did not fail.
+	LatencyMs *float64 `json:"latency_ms,omitempty"`
+	Name      string   `json:"name"`
+
+	// Objective Percent of good events, as 99.9.
+	Objective float64 `json:"objective"`
+
+	// Operation Only those of this name.
+	Operation *string `json:"operation,omitempty"`
+
+	// Service Whose server spans are counted.
+	Service *string `json:"service,omitempty"`
+	Total   *string `json:"total,omitempty"`
+
+	// Window As 30d.
+	Window string `json:"window"`
+}
+
+// SLOList defines model for SLOList.
+type SLOList struct {
+	// Meta For which times, from where and how complete an answer is.
+	Meta Meta  `json:"meta"`
+	Slos []SLO `json:"slos"`
+}
+
+// SLOStatus As its series say; null where nothing was counted yet.
+type SLOStatus struct {
+	// Alerts Severities of its alerts that fire.
+	Alerts []string `json:"alerts"`
+
+	// BudgetRemaining 1 untouched, 0 used up, below overdrawn.
+	BudgetRemaining *float64 `json:"budget_remaining"`
+
+	// BurnRate Over the last hour; 1 uses the budget up in just the window.
+	BurnRate *float64 `json:"burn_rate"`
+
+	// ErrorRatio Share of bad events over the window.
+	ErrorRatio *float64 `json:"error_ratio"`
 }
 
 // Service The numbers of all spans of the service; those of `entry` are of its SERVER and CONSUMER spans alone, what was asked of it.
@@ -1485,6 +1989,45 @@ type ServiceMetrics struct {
 
 // SourceName defines model for SourceName.
 type SourceName string
+
+// TemplateAnswer defines model for TemplateAnswer.
+type TemplateAnswer struct {
+	// Rules As POST /api/v1/alerts takes them.
+	Rules []RuleInput `json:"rules"`
+
+	// Yaml The same as a rule file.
+	Yaml string `json:"yaml"`
+}
+
+// TemplateRequest defines model for TemplateRequest.
+type TemplateRequest struct {
+	// Days baseline: how many days back to look (1 to 7).
+	Days *[]int `json:"days,omitempty"`
+
+	// Expr baseline: the value, as a rate over an hour.
+	Expr *string `json:"expr,omitempty"`
+
+	// Factor baseline: how many deviations are unusual (4).
+	Factor *float64 `json:"factor,omitempty"`
+
+	// Kind no_data: a series has stopped. baseline: a value is unlike the same time of other days.
+	Kind TemplateRequestKind `json:"kind"`
+
+	// Name Of the alert.
+	Name string `json:"name"`
+
+	// Seen no_data: within which there was something (1h).
+	Seen *string `json:"seen,omitempty"`
+
+	// Selector no_data: a plain selector.
+	Selector *string `json:"selector,omitempty"`
+
+	// Within no_data: for how long there has been nothing (5m).
+	Within *string `json:"within,omitempty"`
+}
+
+// TemplateRequestKind no_data: a series has stopped. baseline: a value is unlike the same time of other days.
+type TemplateRequestKind string
 
 // TraceAnswer defines model for TraceAnswer.
 type TraceAnswer struct {
@@ -1585,6 +2128,9 @@ type Unpaired struct {
 	Reason string `json:"reason"`
 }
 
+// Why Why it fires, fixed when it began to. Absent before, and where there was no time to look.
+type Why = evaluator.Evidence
+
 // End Examples: 1795428000.5
 type End = string
 
@@ -1605,6 +2151,9 @@ type PageLimit = int
 
 // ReplayID Examples: 1
 type ReplayID = string
+
+// RuleID defines model for ruleID.
+type RuleID = string
 
 // ServiceName Examples: checkout
 type ServiceName = string
@@ -1671,6 +2220,39 @@ type ListAlertHistoryParams struct {
 	// Timeout How long to wait for min_position; 5s without it and 1m at most.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
+
+// ListNotificationsParams defines parameters for ListNotifications.
+type ListNotificationsParams struct {
+	// Receiver Only those of this receiver.
+	Receiver *string `form:"receiver,omitempty" json:"receiver,omitempty"`
+
+	// Start Begin of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Limit How many to answer at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Next The `next` of the answer before.
+	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+}
+
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Kind Only changes of objects of this kind.
+	Kind *ListAuditParamsKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Limit How many to answer at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Next The `next` of the answer before.
+	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+}
+
+// ListAuditParamsKind defines parameters for ListAudit.
+type ListAuditParamsKind string
 
 // ListDatabasesParams defines parameters for ListDatabases.
 type ListDatabasesParams struct {
@@ -2104,6 +2686,21 @@ type GetTraceParams struct {
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
+// CreateAlertRuleJSONRequestBody defines body for CreateAlertRule for application/json ContentType.
+type CreateAlertRuleJSONRequestBody = RuleInput
+
+// BacktestRulesJSONRequestBody defines body for BacktestRules for application/json ContentType.
+type BacktestRulesJSONRequestBody = BacktestRequest
+
+// MakeAlertRulesJSONRequestBody defines body for MakeAlertRules for application/json ContentType.
+type MakeAlertRulesJSONRequestBody = TemplateRequest
+
+// UpdateAlertRuleJSONRequestBody defines body for UpdateAlertRule for application/json ContentType.
+type UpdateAlertRuleJSONRequestBody = RuleInput
+
+// BacktestAlertRuleJSONRequestBody defines body for BacktestAlertRule for application/json ContentType.
+type BacktestAlertRuleJSONRequestBody = BacktestRange
+
 // SearchLogsJSONRequestBody defines body for SearchLogs for application/json ContentType.
 type SearchLogsJSONRequestBody = LogSearch
 
@@ -2113,6 +2710,12 @@ type QueryMetricsJSONRequestBody = MetricQuery
 // StartReplayJSONRequestBody defines body for StartReplay for application/json ContentType.
 type StartReplayJSONRequestBody = ReplayRequest
 
+// CreateSLOJSONRequestBody defines body for CreateSLO for application/json ContentType.
+type CreateSLOJSONRequestBody = SLOInput
+
+// UpdateSLOJSONRequestBody defines body for UpdateSLO for application/json ContentType.
+type UpdateSLOJSONRequestBody = SLOInput
+
 // SearchTracesJSONRequestBody defines body for SearchTraces for application/json ContentType.
 type SearchTracesJSONRequestBody = TraceSearch
 
@@ -2121,12 +2724,39 @@ type ServerInterface interface {
 	// ListAlertRules Alerting and recording rules, by source and group.
 	// (GET /api/v1/alerts)
 	ListAlertRules(w http.ResponseWriter, r *http.Request, params ListAlertRulesParams)
+	// CreateAlertRule Make a rule.
+	// (POST /api/v1/alerts)
+	CreateAlertRule(w http.ResponseWriter, r *http.Request)
 	// ListActiveAlerts Alerts that are pending or firing.
 	// (GET /api/v1/alerts/active)
 	ListActiveAlerts(w http.ResponseWriter, r *http.Request, params ListActiveAlertsParams)
+	// BacktestRules What rules would have done over a past range.
+	// (POST /api/v1/alerts/backtest)
+	BacktestRules(w http.ResponseWriter, r *http.Request)
 	// ListAlertHistory Changes of alerts, newest first.
 	// (GET /api/v1/alerts/history)
 	ListAlertHistory(w http.ResponseWriter, r *http.Request, params ListAlertHistoryParams)
+	// ListNotifications Attempts to notify receivers, newest first.
+	// (GET /api/v1/alerts/notifications)
+	ListNotifications(w http.ResponseWriter, r *http.Request, params ListNotificationsParams)
+	// MakeAlertRules Rules for what is easy to get wrong by hand, written out as PromQL; nothing is stored.
+	// (POST /api/v1/alerts/templates)
+	MakeAlertRules(w http.ResponseWriter, r *http.Request)
+	// DeleteAlertRule Delete a rule that was made over HTTP. Its alerts are told resolved.
+	// (DELETE /api/v1/alerts/{id})
+	DeleteAlertRule(w http.ResponseWriter, r *http.Request, id RuleID)
+	// GetAlertRule One rule.
+	// (GET /api/v1/alerts/{id})
+	GetAlertRule(w http.ResponseWriter, r *http.Request, id RuleID)
+	// UpdateAlertRule Replace a rule, or switch it on or off.
+	// (PUT /api/v1/alerts/{id})
+	UpdateAlertRule(w http.ResponseWriter, r *http.Request, id RuleID)
+	// BacktestAlertRule What a rule would have done over a past range.
+	// (POST /api/v1/alerts/{id}/backtest)
+	BacktestAlertRule(w http.ResponseWriter, r *http.Request, id RuleID)
+	// ListAudit Who changed what, newest first.
+	// (GET /api/v1/audit)
+	ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams)
 	// GetConfig What the page needs to know of this installation.
 	// (GET /api/v1/config)
 	GetConfig(w http.ResponseWriter, r *http.Request)
@@ -2169,6 +2799,12 @@ type ServerInterface interface {
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams)
+	// ListReceivers Receivers of the Alertmanager configuration in force.
+	// (GET /api/v1/receivers)
+	ListReceivers(w http.ResponseWriter, r *http.Request)
+	// TestReceiver Send a made-up alert to every integration of a receiver, past routes, groups and silences.
+	// (POST /api/v1/receivers/{name}/test)
+	TestReceiver(w http.ResponseWriter, r *http.Request, name string)
 	// ListReplays Replays, the newest first.
 	// (GET /api/v1/replays)
 	ListReplays(w http.ResponseWriter, r *http.Request)
@@ -2202,6 +2838,21 @@ type ServerInterface interface {
 	// ListOperations Operations of a service with spans in the range, by name and kind.
 	// (GET /api/v1/services/{name}/operations)
 	ListOperations(w http.ResponseWriter, r *http.Request, name ServiceName, params ListOperationsParams)
+	// ListSLOs Service level objectives and how they stand.
+	// (GET /api/v1/slos)
+	ListSLOs(w http.ResponseWriter, r *http.Request)
+	// CreateSLO Make an objective. Rules follow from it.
+	// (POST /api/v1/slos)
+	CreateSLO(w http.ResponseWriter, r *http.Request)
+	// DeleteSLO Delete an objective and its rules.
+	// (DELETE /api/v1/slos/{id})
+	DeleteSLO(w http.ResponseWriter, r *http.Request, id string)
+	// GetSLO One objective.
+	// (GET /api/v1/slos/{id})
+	GetSLO(w http.ResponseWriter, r *http.Request, id string)
+	// UpdateSLO Replace an objective.
+	// (PUT /api/v1/slos/{id})
+	UpdateSLO(w http.ResponseWriter, r *http.Request, id string)
 	// ListTraces Summaries of traces, newest or slowest first.
 	// (GET /api/v1/traces)
 	ListTraces(w http.ResponseWriter, r *http.Request, params ListTracesParams)
@@ -2238,15 +2889,69 @@ func (_ Unimplemented) ListAlertRules(w http.ResponseWriter, r *http.Request, pa
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// CreateAlertRule Make a rule.
+// (POST /api/v1/alerts)
+func (_ Unimplemented) CreateAlertRule(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListActiveAlerts Alerts that are pending or firing.
 // (GET /api/v1/alerts/active)
 func (_ Unimplemented) ListActiveAlerts(w http.ResponseWriter, r *http.Request, params ListActiveAlertsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// BacktestRules What rules would have done over a past range.
+// (POST /api/v1/alerts/backtest)
+func (_ Unimplemented) BacktestRules(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListAlertHistory Changes of alerts, newest first.
 // (GET /api/v1/alerts/history)
 func (_ Unimplemented) ListAlertHistory(w http.ResponseWriter, r *http.Request, params ListAlertHistoryParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListNotifications Attempts to notify receivers, newest first.
+// (GET /api/v1/alerts/notifications)
+func (_ Unimplemented) ListNotifications(w http.ResponseWriter, r *http.Request, params ListNotificationsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// MakeAlertRules Rules for what is easy to get wrong by hand, written out as PromQL; nothing is stored.
+// (POST /api/v1/alerts/templates)
+func (_ Unimplemented) MakeAlertRules(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteAlertRule Delete a rule that was made over HTTP. Its alerts are told resolved.
+// (DELETE /api/v1/alerts/{id})
+func (_ Unimplemented) DeleteAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetAlertRule One rule.
+// (GET /api/v1/alerts/{id})
+func (_ Unimplemented) GetAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UpdateAlertRule Replace a rule, or switch it on or off.
+// (PUT /api/v1/alerts/{id})
+func (_ Unimplemented) UpdateAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// BacktestAlertRule What a rule would have done over a past range.
+// (POST /api/v1/alerts/{id}/backtest)
+func (_ Unimplemented) BacktestAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListAudit Who changed what, newest first.
+// (GET /api/v1/audit)
+func (_ Unimplemented) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2334,6 +3039,18 @@ func (_ Unimplemented) GetPipeline(w http.ResponseWriter, r *http.Request, param
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListReceivers Receivers of the Alertmanager configuration in force.
+// (GET /api/v1/receivers)
+func (_ Unimplemented) ListReceivers(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// TestReceiver Send a made-up alert to every integration of a receiver, past routes, groups and silences.
+// (POST /api/v1/receivers/{name}/test)
+func (_ Unimplemented) TestReceiver(w http.ResponseWriter, r *http.Request, name string) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListReplays Replays, the newest first.
 // (GET /api/v1/replays)
 func (_ Unimplemented) ListReplays(w http.ResponseWriter, r *http.Request) {
@@ -2397,6 +3114,36 @@ func (_ Unimplemented) GetServiceMetrics(w http.ResponseWriter, r *http.Request,
 // ListOperations Operations of a service with spans in the range, by name and kind.
 // (GET /api/v1/services/{name}/operations)
 func (_ Unimplemented) ListOperations(w http.ResponseWriter, r *http.Request, name ServiceName, params ListOperationsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListSLOs Service level objectives and how they stand.
+// (GET /api/v1/slos)
+func (_ Unimplemented) ListSLOs(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateSLO Make an objective. Rules follow from it.
+// (POST /api/v1/slos)
+func (_ Unimplemented) CreateSLO(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteSLO Delete an objective and its rules.
+// (DELETE /api/v1/slos/{id})
+func (_ Unimplemented) DeleteSLO(w http.ResponseWriter, r *http.Request, id string) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetSLO One objective.
+// (GET /api/v1/slos/{id})
+func (_ Unimplemented) GetSLO(w http.ResponseWriter, r *http.Request, id string) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UpdateSLO Replace an objective.
+// (PUT /api/v1/slos/{id})
+func (_ Unimplemented) UpdateSLO(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2516,6 +3263,20 @@ func (siw *ServerInterfaceWrapper) ListAlertRules(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// CreateAlertRule operation middleware
+func (siw *ServerInterfaceWrapper) CreateAlertRule(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateAlertRule(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListActiveAlerts operation middleware
 func (siw *ServerInterfaceWrapper) ListActiveAlerts(w http.ResponseWriter, r *http.Request) {
 
@@ -2566,6 +3327,20 @@ func (siw *ServerInterfaceWrapper) ListActiveAlerts(w http.ResponseWriter, r *ht
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListActiveAlerts(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// BacktestRules operation middleware
+func (siw *ServerInterfaceWrapper) BacktestRules(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.BacktestRules(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2664,6 +3439,268 @@ func (siw *ServerInterfaceWrapper) ListAlertHistory(w http.ResponseWriter, r *ht
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListAlertHistory(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListNotifications operation middleware
+func (siw *ServerInterfaceWrapper) ListNotifications(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListNotificationsParams
+
+	// ------------- Optional query parameter "receiver" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "receiver", r.URL.Query(), &params.Receiver, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "receiver"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "receiver", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "next" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "next", r.URL.Query(), &params.Next, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "next"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "next", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListNotifications(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// MakeAlertRules operation middleware
+func (siw *ServerInterfaceWrapper) MakeAlertRules(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.MakeAlertRules(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteAlertRule operation middleware
+func (siw *ServerInterfaceWrapper) DeleteAlertRule(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteAlertRule(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetAlertRule operation middleware
+func (siw *ServerInterfaceWrapper) GetAlertRule(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAlertRule(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UpdateAlertRule operation middleware
+func (siw *ServerInterfaceWrapper) UpdateAlertRule(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UpdateAlertRule(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// BacktestAlertRule operation middleware
+func (siw *ServerInterfaceWrapper) BacktestAlertRule(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.BacktestAlertRule(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListAudit operation middleware
+func (siw *ServerInterfaceWrapper) ListAudit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "next" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "next", r.URL.Query(), &params.Next, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "next"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "next", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAudit(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3896,6 +4933,46 @@ func (siw *ServerInterfaceWrapper) GetPipeline(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ListReceivers operation middleware
+func (siw *ServerInterfaceWrapper) ListReceivers(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListReceivers(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TestReceiver operation middleware
+func (siw *ServerInterfaceWrapper) TestReceiver(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TestReceiver(w, r, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListReplays operation middleware
 func (siw *ServerInterfaceWrapper) ListReplays(w http.ResponseWriter, r *http.Request) {
 
@@ -4532,6 +5609,112 @@ func (siw *ServerInterfaceWrapper) ListOperations(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ListSLOs operation middleware
+func (siw *ServerInterfaceWrapper) ListSLOs(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSLOs(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateSLO operation middleware
+func (siw *ServerInterfaceWrapper) CreateSLO(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateSLO(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteSLO operation middleware
+func (siw *ServerInterfaceWrapper) DeleteSLO(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteSLO(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetSLO operation middleware
+func (siw *ServerInterfaceWrapper) GetSLO(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSLO(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UpdateSLO operation middleware
+func (siw *ServerInterfaceWrapper) UpdateSLO(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UpdateSLO(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListTraces operation middleware
 func (siw *ServerInterfaceWrapper) ListTraces(w http.ResponseWriter, r *http.Request) {
 
@@ -5069,6 +6252,54 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/alerts", wrapper.ListAlertRules)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/alerts", wrapper.CreateAlertRule)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/api/v1/alerts/{id}", wrapper.DeleteAlertRule)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/alerts/{id}", wrapper.GetAlertRule)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/api/v1/alerts/{id}", wrapper.UpdateAlertRule)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/alerts/{id}/backtest", wrapper.BacktestAlertRule)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/alerts/backtest", wrapper.BacktestRules)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/alerts/templates", wrapper.MakeAlertRules)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/alerts/notifications", wrapper.ListNotifications)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/receivers", wrapper.ListReceivers)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/receivers/{name}/test", wrapper.TestReceiver)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/slos", wrapper.ListSLOs)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/slos", wrapper.CreateSLO)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/api/v1/slos/{id}", wrapper.DeleteSLO)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/slos/{id}", wrapper.GetSLO)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/api/v1/slos/{id}", wrapper.UpdateSLO)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/audit", wrapper.ListAudit)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/alerts/active", wrapper.ListActiveAlerts)
 	})
 	r.Group(func(r chi.Router) {
@@ -5162,6 +6393,45 @@ func (response ListAlertRulesdefaultApplicationProblemPlusJSONResponse) VisitLis
 	return err
 }
 
+type CreateAlertRuleRequestObject struct {
+	Body *CreateAlertRuleJSONRequestBody
+}
+
+type CreateAlertRuleResponseObject interface {
+	VisitCreateAlertRuleResponse(w http.ResponseWriter) error
+}
+
+type CreateAlertRule201JSONResponse RuleAnswer
+
+func (response CreateAlertRule201JSONResponse) VisitCreateAlertRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAlertRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateAlertRuledefaultApplicationProblemPlusJSONResponse) VisitCreateAlertRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListActiveAlertsRequestObject struct {
 	Params ListActiveAlertsParams
 }
@@ -5201,6 +6471,45 @@ func (response ListActiveAlertsdefaultApplicationProblemPlusJSONResponse) VisitL
 	return err
 }
 
+type BacktestRulesRequestObject struct {
+	Body *BacktestRulesJSONRequestBody
+}
+
+type BacktestRulesResponseObject interface {
+	VisitBacktestRulesResponse(w http.ResponseWriter) error
+}
+
+type BacktestRules200JSONResponse BacktestAnswer
+
+func (response BacktestRules200JSONResponse) VisitBacktestRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BacktestRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BacktestRulesdefaultApplicationProblemPlusJSONResponse) VisitBacktestRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListAlertHistoryRequestObject struct {
 	Params ListAlertHistoryParams
 }
@@ -5229,6 +6538,275 @@ type ListAlertHistorydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListAlertHistorydefaultApplicationProblemPlusJSONResponse) VisitListAlertHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotificationsRequestObject struct {
+	Params ListNotificationsParams
+}
+
+type ListNotificationsResponseObject interface {
+	VisitListNotificationsResponse(w http.ResponseWriter) error
+}
+
+type ListNotifications200JSONResponse NotificationList
+
+func (response ListNotifications200JSONResponse) VisitListNotificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotificationsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListNotificationsdefaultApplicationProblemPlusJSONResponse) VisitListNotificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAlertRulesRequestObject struct {
+	Body *MakeAlertRulesJSONRequestBody
+}
+
+type MakeAlertRulesResponseObject interface {
+	VisitMakeAlertRulesResponse(w http.ResponseWriter) error
+}
+
+type MakeAlertRules200JSONResponse TemplateAnswer
+
+func (response MakeAlertRules200JSONResponse) VisitMakeAlertRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAlertRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MakeAlertRulesdefaultApplicationProblemPlusJSONResponse) VisitMakeAlertRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAlertRuleRequestObject struct {
+	Id RuleID `json:"id"`
+}
+
+type DeleteAlertRuleResponseObject interface {
+	VisitDeleteAlertRuleResponse(w http.ResponseWriter) error
+}
+
+type DeleteAlertRule204Response struct {
+}
+
+func (response DeleteAlertRule204Response) VisitDeleteAlertRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteAlertRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteAlertRuledefaultApplicationProblemPlusJSONResponse) VisitDeleteAlertRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAlertRuleRequestObject struct {
+	Id RuleID `json:"id"`
+}
+
+type GetAlertRuleResponseObject interface {
+	VisitGetAlertRuleResponse(w http.ResponseWriter) error
+}
+
+type GetAlertRule200JSONResponse RuleAnswer
+
+func (response GetAlertRule200JSONResponse) VisitGetAlertRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAlertRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetAlertRuledefaultApplicationProblemPlusJSONResponse) VisitGetAlertRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAlertRuleRequestObject struct {
+	Id   RuleID `json:"id"`
+	Body *UpdateAlertRuleJSONRequestBody
+}
+
+type UpdateAlertRuleResponseObject interface {
+	VisitUpdateAlertRuleResponse(w http.ResponseWriter) error
+}
+
+type UpdateAlertRule200JSONResponse RuleAnswer
+
+func (response UpdateAlertRule200JSONResponse) VisitUpdateAlertRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAlertRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateAlertRuledefaultApplicationProblemPlusJSONResponse) VisitUpdateAlertRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BacktestAlertRuleRequestObject struct {
+	Id   RuleID `json:"id"`
+	Body *BacktestAlertRuleJSONRequestBody
+}
+
+type BacktestAlertRuleResponseObject interface {
+	VisitBacktestAlertRuleResponse(w http.ResponseWriter) error
+}
+
+type BacktestAlertRule200JSONResponse BacktestAnswer
+
+func (response BacktestAlertRule200JSONResponse) VisitBacktestAlertRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BacktestAlertRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BacktestAlertRuledefaultApplicationProblemPlusJSONResponse) VisitBacktestAlertRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditRequestObject struct {
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200JSONResponse AuditList
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAuditdefaultApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5787,6 +7365,83 @@ func (response GetPipelinedefaultApplicationProblemPlusJSONResponse) VisitGetPip
 	return err
 }
 
+type ListReceiversRequestObject struct {
+}
+
+type ListReceiversResponseObject interface {
+	VisitListReceiversResponse(w http.ResponseWriter) error
+}
+
+type ListReceivers200JSONResponse ReceiverList
+
+func (response ListReceivers200JSONResponse) VisitListReceiversResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReceiversdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListReceiversdefaultApplicationProblemPlusJSONResponse) VisitListReceiversResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestReceiverRequestObject struct {
+	Name string `json:"name"`
+}
+
+type TestReceiverResponseObject interface {
+	VisitTestReceiverResponse(w http.ResponseWriter) error
+}
+
+type TestReceiver200JSONResponse ReceiverTest
+
+func (response TestReceiver200JSONResponse) VisitTestReceiverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestReceiverdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TestReceiverdefaultApplicationProblemPlusJSONResponse) VisitTestReceiverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListReplaysRequestObject struct {
 }
 
@@ -6212,6 +7867,195 @@ func (response ListOperationsdefaultApplicationProblemPlusJSONResponse) VisitLis
 	return err
 }
 
+type ListSLOsRequestObject struct {
+}
+
+type ListSLOsResponseObject interface {
+	VisitListSLOsResponse(w http.ResponseWriter) error
+}
+
+type ListSLOs200JSONResponse SLOList
+
+func (response ListSLOs200JSONResponse) VisitListSLOsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSLOsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSLOsdefaultApplicationProblemPlusJSONResponse) VisitListSLOsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSLORequestObject struct {
+	Body *CreateSLOJSONRequestBody
+}
+
+type CreateSLOResponseObject interface {
+	VisitCreateSLOResponse(w http.ResponseWriter) error
+}
+
+type CreateSLO201JSONResponse SLO
+
+func (response CreateSLO201JSONResponse) VisitCreateSLOResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSLOdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateSLOdefaultApplicationProblemPlusJSONResponse) VisitCreateSLOResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSLORequestObject struct {
+	Id string `json:"id"`
+}
+
+type DeleteSLOResponseObject interface {
+	VisitDeleteSLOResponse(w http.ResponseWriter) error
+}
+
+type DeleteSLO204Response struct {
+}
+
+func (response DeleteSLO204Response) VisitDeleteSLOResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteSLOdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteSLOdefaultApplicationProblemPlusJSONResponse) VisitDeleteSLOResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSLORequestObject struct {
+	Id string `json:"id"`
+}
+
+type GetSLOResponseObject interface {
+	VisitGetSLOResponse(w http.ResponseWriter) error
+}
+
+type GetSLO200JSONResponse SLO
+
+func (response GetSLO200JSONResponse) VisitGetSLOResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSLOdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSLOdefaultApplicationProblemPlusJSONResponse) VisitGetSLOResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateSLORequestObject struct {
+	Id   string `json:"id"`
+	Body *UpdateSLOJSONRequestBody
+}
+
+type UpdateSLOResponseObject interface {
+	VisitUpdateSLOResponse(w http.ResponseWriter) error
+}
+
+type UpdateSLO200JSONResponse SLO
+
+func (response UpdateSLO200JSONResponse) VisitUpdateSLOResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateSLOdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateSLOdefaultApplicationProblemPlusJSONResponse) VisitUpdateSLOResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTracesRequestObject struct {
 	Params ListTracesParams
 }
@@ -6483,12 +8327,39 @@ type StrictServerInterface interface {
 	// ListAlertRules Alerting and recording rules, by source and group.
 	// (GET /api/v1/alerts)
 	ListAlertRules(ctx context.Context, request ListAlertRulesRequestObject) (ListAlertRulesResponseObject, error)
+	// CreateAlertRule Make a rule.
+	// (POST /api/v1/alerts)
+	CreateAlertRule(ctx context.Context, request CreateAlertRuleRequestObject) (CreateAlertRuleResponseObject, error)
 	// ListActiveAlerts Alerts that are pending or firing.
 	// (GET /api/v1/alerts/active)
 	ListActiveAlerts(ctx context.Context, request ListActiveAlertsRequestObject) (ListActiveAlertsResponseObject, error)
+	// BacktestRules What rules would have done over a past range.
+	// (POST /api/v1/alerts/backtest)
+	BacktestRules(ctx context.Context, request BacktestRulesRequestObject) (BacktestRulesResponseObject, error)
 	// ListAlertHistory Changes of alerts, newest first.
 	// (GET /api/v1/alerts/history)
 	ListAlertHistory(ctx context.Context, request ListAlertHistoryRequestObject) (ListAlertHistoryResponseObject, error)
+	// ListNotifications Attempts to notify receivers, newest first.
+	// (GET /api/v1/alerts/notifications)
+	ListNotifications(ctx context.Context, request ListNotificationsRequestObject) (ListNotificationsResponseObject, error)
+	// MakeAlertRules Rules for what is easy to get wrong by hand, written out as PromQL; nothing is stored.
+	// (POST /api/v1/alerts/templates)
+	MakeAlertRules(ctx context.Context, request MakeAlertRulesRequestObject) (MakeAlertRulesResponseObject, error)
+	// DeleteAlertRule Delete a rule that was made over HTTP. Its alerts are told resolved.
+	// (DELETE /api/v1/alerts/{id})
+	DeleteAlertRule(ctx context.Context, request DeleteAlertRuleRequestObject) (DeleteAlertRuleResponseObject, error)
+	// GetAlertRule One rule.
+	// (GET /api/v1/alerts/{id})
+	GetAlertRule(ctx context.Context, request GetAlertRuleRequestObject) (GetAlertRuleResponseObject, error)
+	// UpdateAlertRule Replace a rule, or switch it on or off.
+	// (PUT /api/v1/alerts/{id})
+	UpdateAlertRule(ctx context.Context, request UpdateAlertRuleRequestObject) (UpdateAlertRuleResponseObject, error)
+	// BacktestAlertRule What a rule would have done over a past range.
+	// (POST /api/v1/alerts/{id}/backtest)
+	BacktestAlertRule(ctx context.Context, request BacktestAlertRuleRequestObject) (BacktestAlertRuleResponseObject, error)
+	// ListAudit Who changed what, newest first.
+	// (GET /api/v1/audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
 	// GetConfig What the page needs to know of this installation.
 	// (GET /api/v1/config)
 	GetConfig(ctx context.Context, request GetConfigRequestObject) (GetConfigResponseObject, error)
@@ -6531,6 +8402,12 @@ type StrictServerInterface interface {
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(ctx context.Context, request GetPipelineRequestObject) (GetPipelineResponseObject, error)
+	// ListReceivers Receivers of the Alertmanager configuration in force.
+	// (GET /api/v1/receivers)
+	ListReceivers(ctx context.Context, request ListReceiversRequestObject) (ListReceiversResponseObject, error)
+	// TestReceiver Send a made-up alert to every integration of a receiver, past routes, groups and silences.
+	// (POST /api/v1/receivers/{name}/test)
+	TestReceiver(ctx context.Context, request TestReceiverRequestObject) (TestReceiverResponseObject, error)
 	// ListReplays Replays, the newest first.
 	// (GET /api/v1/replays)
 	ListReplays(ctx context.Context, request ListReplaysRequestObject) (ListReplaysResponseObject, error)
@@ -6564,6 +8441,21 @@ type StrictServerInterface interface {
 	// ListOperations Operations of a service with spans in the range, by name and kind.
 	// (GET /api/v1/services/{name}/operations)
 	ListOperations(ctx context.Context, request ListOperationsRequestObject) (ListOperationsResponseObject, error)
+	// ListSLOs Service level objectives and how they stand.
+	// (GET /api/v1/slos)
+	ListSLOs(ctx context.Context, request ListSLOsRequestObject) (ListSLOsResponseObject, error)
+	// CreateSLO Make an objective. Rules follow from it.
+	// (POST /api/v1/slos)
+	CreateSLO(ctx context.Context, request CreateSLORequestObject) (CreateSLOResponseObject, error)
+	// DeleteSLO Delete an objective and its rules.
+	// (DELETE /api/v1/slos/{id})
+	DeleteSLO(ctx context.Context, request DeleteSLORequestObject) (DeleteSLOResponseObject, error)
+	// GetSLO One objective.
+	// (GET /api/v1/slos/{id})
+	GetSLO(ctx context.Context, request GetSLORequestObject) (GetSLOResponseObject, error)
+	// UpdateSLO Replace an objective.
+	// (PUT /api/v1/slos/{id})
+	UpdateSLO(ctx context.Context, request UpdateSLORequestObject) (UpdateSLOResponseObject, error)
 	// ListTraces Summaries of traces, newest or slowest first.
 	// (GET /api/v1/traces)
 	ListTraces(ctx context.Context, request ListTracesRequestObject) (ListTracesResponseObject, error)
@@ -6655,6 +8547,37 @@ func (sh *strictHandler) ListAlertRules(w http.ResponseWriter, r *http.Request, 
 	}
 }
 
+// CreateAlertRule operation middleware
+func (sh *strictHandler) CreateAlertRule(w http.ResponseWriter, r *http.Request) {
+	var request CreateAlertRuleRequestObject
+
+	var body CreateAlertRuleJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateAlertRule(ctx, request.(CreateAlertRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateAlertRule")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateAlertRuleResponseObject); ok {
+		if err := validResponse.VisitCreateAlertRuleResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListActiveAlerts operation middleware
 func (sh *strictHandler) ListActiveAlerts(w http.ResponseWriter, r *http.Request, params ListActiveAlertsParams) {
 	var request ListActiveAlertsRequestObject
@@ -6681,6 +8604,37 @@ func (sh *strictHandler) ListActiveAlerts(w http.ResponseWriter, r *http.Request
 	}
 }
 
+// BacktestRules operation middleware
+func (sh *strictHandler) BacktestRules(w http.ResponseWriter, r *http.Request) {
+	var request BacktestRulesRequestObject
+
+	var body BacktestRulesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.BacktestRules(ctx, request.(BacktestRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BacktestRules")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(BacktestRulesResponseObject); ok {
+		if err := validResponse.VisitBacktestRulesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListAlertHistory operation middleware
 func (sh *strictHandler) ListAlertHistory(w http.ResponseWriter, r *http.Request, params ListAlertHistoryParams) {
 	var request ListAlertHistoryRequestObject
@@ -6700,6 +8654,207 @@ func (sh *strictHandler) ListAlertHistory(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListAlertHistoryResponseObject); ok {
 		if err := validResponse.VisitListAlertHistoryResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListNotifications operation middleware
+func (sh *strictHandler) ListNotifications(w http.ResponseWriter, r *http.Request, params ListNotificationsParams) {
+	var request ListNotificationsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListNotifications(ctx, request.(ListNotificationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListNotifications")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListNotificationsResponseObject); ok {
+		if err := validResponse.VisitListNotificationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// MakeAlertRules operation middleware
+func (sh *strictHandler) MakeAlertRules(w http.ResponseWriter, r *http.Request) {
+	var request MakeAlertRulesRequestObject
+
+	var body MakeAlertRulesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.MakeAlertRules(ctx, request.(MakeAlertRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MakeAlertRules")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(MakeAlertRulesResponseObject); ok {
+		if err := validResponse.VisitMakeAlertRulesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteAlertRule operation middleware
+func (sh *strictHandler) DeleteAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+	var request DeleteAlertRuleRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteAlertRule(ctx, request.(DeleteAlertRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteAlertRule")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteAlertRuleResponseObject); ok {
+		if err := validResponse.VisitDeleteAlertRuleResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetAlertRule operation middleware
+func (sh *strictHandler) GetAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+	var request GetAlertRuleRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAlertRule(ctx, request.(GetAlertRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAlertRule")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAlertRuleResponseObject); ok {
+		if err := validResponse.VisitGetAlertRuleResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UpdateAlertRule operation middleware
+func (sh *strictHandler) UpdateAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+	var request UpdateAlertRuleRequestObject
+
+	request.Id = id
+
+	var body UpdateAlertRuleJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateAlertRule(ctx, request.(UpdateAlertRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateAlertRule")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UpdateAlertRuleResponseObject); ok {
+		if err := validResponse.VisitUpdateAlertRuleResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// BacktestAlertRule operation middleware
+func (sh *strictHandler) BacktestAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+	var request BacktestAlertRuleRequestObject
+
+	request.Id = id
+
+	var body BacktestAlertRuleJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.BacktestAlertRule(ctx, request.(BacktestAlertRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BacktestAlertRule")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(BacktestAlertRuleResponseObject); ok {
+		if err := validResponse.VisitBacktestAlertRuleResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
+	var request ListAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx, request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		if err := validResponse.VisitListAuditResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -7083,6 +9238,56 @@ func (sh *strictHandler) GetPipeline(w http.ResponseWriter, r *http.Request, par
 	}
 }
 
+// ListReceivers operation middleware
+func (sh *strictHandler) ListReceivers(w http.ResponseWriter, r *http.Request) {
+	var request ListReceiversRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListReceivers(ctx, request.(ListReceiversRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListReceivers")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListReceiversResponseObject); ok {
+		if err := validResponse.VisitListReceiversResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TestReceiver operation middleware
+func (sh *strictHandler) TestReceiver(w http.ResponseWriter, r *http.Request, name string) {
+	var request TestReceiverRequestObject
+
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TestReceiver(ctx, request.(TestReceiverRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestReceiver")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TestReceiverResponseObject); ok {
+		if err := validResponse.VisitTestReceiverResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListReplays operation middleware
 func (sh *strictHandler) ListReplays(w http.ResponseWriter, r *http.Request) {
 	var request ListReplaysRequestObject
@@ -7371,6 +9576,146 @@ func (sh *strictHandler) ListOperations(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListOperationsResponseObject); ok {
 		if err := validResponse.VisitListOperationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSLOs operation middleware
+func (sh *strictHandler) ListSLOs(w http.ResponseWriter, r *http.Request) {
+	var request ListSLOsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSLOs(ctx, request.(ListSLOsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSLOs")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSLOsResponseObject); ok {
+		if err := validResponse.VisitListSLOsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateSLO operation middleware
+func (sh *strictHandler) CreateSLO(w http.ResponseWriter, r *http.Request) {
+	var request CreateSLORequestObject
+
+	var body CreateSLOJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSLO(ctx, request.(CreateSLORequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSLO")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateSLOResponseObject); ok {
+		if err := validResponse.VisitCreateSLOResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteSLO operation middleware
+func (sh *strictHandler) DeleteSLO(w http.ResponseWriter, r *http.Request, id string) {
+	var request DeleteSLORequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSLO(ctx, request.(DeleteSLORequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSLO")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteSLOResponseObject); ok {
+		if err := validResponse.VisitDeleteSLOResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSLO operation middleware
+func (sh *strictHandler) GetSLO(w http.ResponseWriter, r *http.Request, id string) {
+	var request GetSLORequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSLO(ctx, request.(GetSLORequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSLO")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSLOResponseObject); ok {
+		if err := validResponse.VisitGetSLOResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UpdateSLO operation middleware
+func (sh *strictHandler) UpdateSLO(w http.ResponseWriter, r *http.Request, id string) {
+	var request UpdateSLORequestObject
+
+	request.Id = id
+
+	var body UpdateSLOJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateSLO(ctx, request.(UpdateSLORequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateSLO")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UpdateSLOResponseObject); ok {
+		if err := validResponse.VisitUpdateSLOResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,17 +35,22 @@ type App struct {
 	slog  *slog.Logger // the same, for the packages of Prometheus and Alertmanager
 	start time.Time
 
-	reg      *prometheus.Registry
-	db       *storage.DB
-	gens     *pipeline.Generations
-	live     *views.Live // what everybody reads
-	dead     *pipeline.DeadLetter
-	group    *pipeline.GroupCommitter
-	stores   rawStores
-	eval     *evaluator.Evaluator
-	notifier *notify.Notifier
-	server   *api.Server
-	listener net.Listener
+	reg     *prometheus.Registry
+	db      *storage.DB
+	gens    *pipeline.Generations
+	live    *views.Live // what everybody reads
+	dead    *pipeline.DeadLetter
+	group   *pipeline.GroupCommitter
+	stores  rawStores
+	objects *pipeline.ConfigTopic // what users made
+	rules   *evaluator.RuleBook
+	// ruleFiles are the rules of files as they were read last; loading lets one change at a time into force.
+	ruleFiles atomic.Pointer[[]evaluator.Source]
+	loading   sync.Mutex
+	eval      *evaluator.Evaluator
+	notifier  *notify.Notifier
+	server    *api.Server
+	listener  net.Listener
 }
 
 // NewApp opens everything that can be opened without the brokers. Its errors are one line that says what to do.
@@ -133,8 +140,13 @@ func (a *App) openAlerts(ctx context.Context) error {
 	if external.Host == "" {
 		external = &url.URL{Scheme: "http", Host: a.Addr()}
 	}
+	a.objects, err = pipeline.OpenConfigTopic(a.cfg.kafka(), a.cfg.KafkaConfigTopic, a.db, a.log, a.objectsChanged)
+	if err != nil {
+		return usage("%v", err)
+	}
+	a.rules = &evaluator.RuleBook{KV: a.db, Objects: a.objects}
 	a.eval, err = evaluator.New(evaluator.Config{
-		Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.live.Metrics(), ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
+		Evidence: time.Now, Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.live.Metrics(), ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("read alerts: %w", err)
@@ -152,14 +164,6 @@ func (a *App) openAlerts(ctx context.Context) error {
 		return fmt.Errorf("start notifications: %w", err)
 	}
 	return nil
-}
-
-func (a *App) loadRules(ctx context.Context) error {
-	sources, err := evaluator.LoadFiles(a.cfg.RuleFiles, a.slog)
-	if err != nil {
-		return usage("%sRULE_FILES: %v", envPrefix, err)
-	}
-	return a.eval.Load(ctx, sources, time.Now())
 }
 
 // Reload reads rule files and alertmanager.yml again; on an error what was loaded before stays.
@@ -180,7 +184,7 @@ func (a *App) Run(ctx context.Context) error {
 	run := newPhases(ctx)
 	run.phase(func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
 	run.phase(a.notifier.Run)
-	run.phase(a.eval.Run)
+	run.phase(a.eval.Run, a.objects.Run)
 	run.phase(a.gens.Run, a.upkeep, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil
@@ -225,6 +229,9 @@ func (a *App) Close() error {
 	}
 	if a.notifier != nil {
 		a.notifier.Close()
+	}
+	if a.objects != nil {
+		errs = append(errs, a.objects.Close())
 	}
 	if a.listener != nil {
 		_ = a.listener.Close() // the server closes it too

@@ -46,7 +46,7 @@ type Config struct {
 	KafkaSASLMechanism   string          `env:"KAFKA_SASL_MECHANISM" yaml:"kafka_sasl_mechanism" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"`
 	KafkaSASLUsername    string          `env:"KAFKA_SASL_USERNAME" yaml:"kafka_sasl_username" help:"SASL user"`
 	KafkaSASLPassword    pipeline.Secret `env:"KAFKA_SASL_PASSWORD" yaml:"kafka_sasl_password" secret:"true" help:"SASL password"`
-	KafkaConfigTopic     string          `env:"KAFKA_CONFIG_TOPIC" yaml:"kafka_config_topic" later:"true" help:"compacted topic of what users make"`
+	KafkaConfigTopic     string          `env:"KAFKA_CONFIG_TOPIC" yaml:"kafka_config_topic" help:"compacted topic of what users make: rules of the page, SLOs, users, tokens, the audit trail"`
 
 	CommitInterval time.Duration `env:"COMMIT_INTERVAL" yaml:"commit_interval" help:"how often to checkpoint"`
 	Retention10s   time.Duration `env:"RETENTION_10S" yaml:"retention_10s" help:"how long 10 s buckets are kept"`

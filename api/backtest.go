@@ -1,0 +1,217 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/notify"
+)
+
+// Rules over the past.
+
+const defaultBacktest = 6 * time.Hour
+
+// BacktestAlertRule implements rest.StrictServerInterface.
+func (s *Server) BacktestAlertRule(ctx context.Context, q rest.BacktestAlertRuleRequestObject) (rest.BacktestAlertRuleResponseObject, error) {
+	r, err := s.find(q.Id)
+	if err != nil {
+		return nil, err
+	}
+	spec := evaluator.RuleSpec{Name: r.Name, Recording: r.Type == "recording", Expr: r.Expr, For: r.For, KeepFiringFor: r.KeepFiringFor, Labels: r.Labels.Map(), Annotations: r.Annotations.Map()}
+	src, err := spec.Source()
+	if err != nil {
+		return nil, edited(err)
+	}
+	out, err := s.backtest(ctx, []evaluator.Source{src}, q.Body)
+	return rest.BacktestAlertRule200JSONResponse(out), err
+}
+
+// BacktestRules implements rest.StrictServerInterface.
+func (s *Server) BacktestRules(ctx context.Context, q rest.BacktestRulesRequestObject) (rest.BacktestRulesResponseObject, error) {
+	in := q.Body
+	sources, err := sourcesOf(in)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.backtest(ctx, sources, &rest.BacktestRange{Start: in.Start, End: in.End, Step: in.Step, Variants: in.Variants})
+	return rest.BacktestRules200JSONResponse(out), err
+}
+
+func sourcesOf(in *rest.BacktestRequest) ([]evaluator.Source, error) {
+	given := 0
+	for _, is := range []bool{in.Rule != nil, in.Rules != nil, in.Yaml != nil} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return nil, problemf(errBadRequest, "invalid_rule", "give one of rule, rules and yaml")
+	}
+	if in.Yaml != nil {
+		src, err := evaluator.ParseSource("backtest", []byte(*in.Yaml), nil)
+		if err != nil {
+			return nil, problemf(errBadRequest, "invalid_rule", "%v", err)
+		}
+		return []evaluator.Source{src}, nil
+	}
+	list := value(in.Rules)
+	if in.Rule != nil {
+		list = []rest.RuleInput{*in.Rule}
+	}
+	all := evaluator.Source{Name: evaluator.PageNamespace}
+	for i := range list {
+		spec, err := specOf(&list[i])
+		if err != nil {
+			return nil, err
+		}
+		src, err := spec.Source()
+		if err != nil {
+			return nil, edited(err)
+		}
+		if i == 0 {
+			all = src
+			continue
+		}
+		all.Groups[0].Rules = append(all.Groups[0].Rules, src.Groups[0].Rules...)
+	}
+	return []evaluator.Source{all}, nil
+}
+
+func (s *Server) backtest(ctx context.Context, sources []evaluator.Source, in *rest.BacktestRange) (out rest.BacktestAnswer, err error) {
+	if in == nil {
+		in = &rest.BacktestRange{}
+	}
+	m := s.moment(ctx)
+	r, err := m.rangeOf(in.Start, in.End, defaultBacktest)
+	if err != nil {
+		return out, err
+	}
+	b := evaluator.Backtest{Sources: sources, Start: r.start, End: r.end, Reader: m.views, Queryable: s.cfg.Queryable, Engine: s.cfg.Engine}
+	if in.Step != nil {
+		if b.Step, err = ruleDuration("step", in.Step); err != nil {
+			return out, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
+	defer cancel()
+	res, notices, err := s.trial(ctx, b)
+	if err != nil {
+		return out, err
+	}
+	out = rest.BacktestAnswer{Start: res.Start.UTC(), End: res.End.UTC(), StepS: res.Step.Seconds(), Evaluations: res.Evaluations,
+		Series: []rest.BacktestSeries{}, Notifications: []rest.BacktestNotification{}, Summary: trialSummary(res), Variants: []rest.BacktestVariantAnswer{}, Meta: s.meta(m, r)}
+	names := map[string]string{}
+	for _, x := range res.Rules {
+		names[x.ID] = x.Name
+		if x.LastError != "" {
+			warn(&out.Meta, "%s: %s", x.Name, x.LastError)
+		}
+	}
+	for i := range res.Series {
+		out.Series = append(out.Series, backtestSeries(&res.Series[i], names))
+	}
+	for _, n := range notices {
+		out.Notifications = append(out.Notifications, rest.BacktestNotification{Time: n.Time.UTC(), Receiver: n.Receiver, Integration: n.Integration, Reason: n.Reason,
+			Firing: labelSets(n.Firing), Resolved: labelSets(n.Resolved)})
+	}
+	for _, v := range value(in.Variants) {
+		a, err := s.variant(ctx, b, v)
+		if err != nil {
+			return out, err
+		}
+		out.Variants = append(out.Variants, a)
+	}
+	return out, nil
+}
+
+// trial runs a backtest and what would have been told of it.
+func (s *Server) trial(ctx context.Context, b evaluator.Backtest) (*evaluator.BacktestResult, []notify.SimulatedNotice, error) {
+	res, err := b.Run(ctx)
+	if errors.Is(err, evaluator.ErrBacktest) {
+		err = problemf(errBadRequest, "invalid_backtest", "%v", err)
+	}
+	if err != nil || s.cfg.Notifications == nil {
+		return res, nil, err
+	}
+	notices, err := s.cfg.Notifications.Simulate(AlertChanges(res), res.End)
+	if err != nil {
+		err = problemf(errBadRequest, "invalid_backtest", "%v", err)
+	}
+	return res, notices, err
+}
+
+// AlertChanges are the moments of a backtest at which alerts began or ceased to fire.
+func AlertChanges(res *evaluator.BacktestResult) []notify.AlertChange {
+	var out []notify.AlertChange
+	for _, t := range res.Transitions {
+		if t.To == evaluator.StateFiring || t.From == evaluator.StateFiring {
+			out = append(out, notify.AlertChange{Time: t.Time, Labels: notify.LabelSet(t.Labels), Firing: t.To == evaluator.StateFiring})
+		}
+	}
+	return out
+}
+
+func (s *Server) variant(ctx context.Context, b evaluator.Backtest, v rest.BacktestVariant) (out rest.BacktestVariantAnswer, err error) {
+	var change evaluator.Variation
+	if v.Threshold != nil {
+		change.Threshold = v.Threshold
+	}
+	for _, d := range []struct {
+		name string
+		in   *string
+		to   **time.Duration
+	}{{"for", v.For, &change.For}, {"keep_firing_for", v.KeepFiringFor, &change.KeepFiringFor}} {
+		if d.in != nil {
+			x, err := ruleDuration(d.name, d.in)
+			if err != nil {
+				return out, err
+			}
+			*d.to = &x
+		}
+	}
+	if b.Sources, err = change.Apply(b.Sources); err != nil {
+		return out, problemf(errBadRequest, "invalid_backtest", "%v", err)
+	}
+	res, notices, err := s.trial(ctx, b)
+	if err != nil {
+		return out, err
+	}
+	return rest.BacktestVariantAnswer{Threshold: v.Threshold, For: v.For, KeepFiringFor: v.KeepFiringFor, Summary: trialSummary(res), Notifications: len(notices)}, nil
+}
+
+func trialSummary(res *evaluator.BacktestResult) rest.BacktestSummary {
+	var sum evaluator.Summary
+	for i := range res.Series {
+		sum = sum.Add(res.Series[i].Summary)
+	}
+	return summary(sum)
+}
+
+func summary(s evaluator.Summary) rest.BacktestSummary {
+	return rest.BacktestSummary{Fired: s.Fired, FiringS: s.Firing.Seconds(), LongestS: s.Longest.Seconds(), PendingS: s.Pending.Seconds(), Flaps: s.Flaps}
+}
+
+func backtestSeries(x *evaluator.BacktestSeries, names map[string]string) rest.BacktestSeries {
+	out := rest.BacktestSeries{RuleId: x.RuleID, Rule: names[x.RuleID], Labels: x.Labels.Map(), Transitions: []rest.BacktestTransition{}, Summary: summary(x.Summary)}
+	for _, t := range x.Transitions {
+		out.Transitions = append(out.Transitions, rest.BacktestTransition{Time: t.Time.UTC(), From: t.From, To: rest.BacktestTransitionTo(t.To), Value: t.Value})
+	}
+	return out
+}
+
+func labelSets(list []model.LabelSet) []rest.Labels {
+	out := []rest.Labels{}
+	for _, l := range list {
+		m := rest.Labels{}
+		for name, v := range l {
+			m[string(name)] = string(v)
+		}
+		out = append(out, m)
+	}
+	return out
+}

@@ -1,0 +1,114 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gaurav/watchingcat/evaluator"
+)
+
+// Mimir's ruler API over the rules that users make, so that Grafana's rule editor, mimirtool and what loads PrometheusRule resources
+// work: https://grafana.com/docs/mimir/latest/references/http-api/#ruler. Bodies are YAML; 202 says that a change is stored.
+
+// rulerRoutes mounts it.
+func (s *Server) rulerRoutes(r chi.Router) {
+	const all = "/prometheus/config/v1/rules"
+	r.Get(all, s.ruler(func(b *evaluator.RuleBook, _ *http.Request, _, _ string) (any, error) {
+		return b.Namespaces()
+	}))
+	r.Get(all+"/{namespace}", s.ruler(func(b *evaluator.RuleBook, _ *http.Request, namespace, _ string) (any, error) {
+		byName, err := b.Namespaces()
+		if err == nil && byName[namespace] == nil {
+			err = errNoGroups
+		}
+		return map[string][]rulefmt.RuleGroup{namespace: byName[namespace]}, err
+	}))
+	r.Get(all+"/{namespace}/{group}", s.ruler(func(b *evaluator.RuleBook, _ *http.Request, namespace, group string) (any, error) {
+		byName, err := b.Namespaces()
+		for _, g := range byName[namespace] {
+			if g.Name == group {
+				return g, err
+			}
+		}
+		if err == nil {
+			err = errNoGroup
+		}
+		return nil, err
+	}))
+	r.Post(all+"/{namespace}", s.ruler(func(b *evaluator.RuleBook, r *http.Request, namespace, _ string) (any, error) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		var g rulefmt.RuleGroup
+		if err := yaml.Unmarshal(body, &g); err != nil {
+			return nil, problemf(errBadRequest, "invalid_rule", "%v", err)
+		}
+		return nil, b.SetGroup(r.Context(), principal(r.Context()), namespace, g, s.cfg.Now())
+	}))
+	r.Delete(all+"/{namespace}", s.ruler(func(b *evaluator.RuleBook, r *http.Request, namespace, _ string) (any, error) {
+		return nil, b.DeleteGroups(r.Context(), principal(r.Context()), namespace, "", s.cfg.Now())
+	}))
+	r.Delete(all+"/{namespace}/{group}", s.ruler(func(b *evaluator.RuleBook, r *http.Request, namespace, group string) (any, error) {
+		return nil, b.DeleteGroups(r.Context(), principal(r.Context()), namespace, group, s.cfg.Now())
+	}))
+}
+
+// What Mimir's clients look for in a 404.
+var (
+	errNoGroups = problemf(errNotFound, "", "no rule groups found")
+	errNoGroup  = problemf(errNotFound, "", "group does not exist")
+)
+
+type rulerFunc func(b *evaluator.RuleBook, r *http.Request, namespace, group string) (any, error)
+
+// ruler answers with YAML what fn returns, or 202 for nothing.
+func (s *Server) ruler(fn rulerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		b, err := s.book()
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		out, err := fn(b, r, param(r, "namespace"), param(r, "group"))
+		switch {
+		case errors.Is(err, evaluator.ErrRuleUnknown):
+			err = errNoGroup
+		case err != nil && !errors.Is(err, errNotFound) && !errors.Is(err, errBadRequest):
+			err = edited(err)
+		}
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if out == nil {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusAccepted)
+			_, _ = io.WriteString(w, `{"status":"success","data":null,"errorType":"","error":""}`) // a client that is gone needs no answer
+			return
+		}
+		text, err := yaml.Marshal(out)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		s.text(w, "application/yaml", text)
+	}
+}
+
+// param is a part of the path, unescaped.
+func param(r *http.Request, name string) string {
+	v := chi.URLParam(r, name)
+	if r.URL.RawPath != "" { // chi has matched the path as it was sent
+		if u, err := url.PathUnescape(v); err == nil {
+			return u
+		}
+	}
+	return v
+}

@@ -1,0 +1,222 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/evaluator"
+)
+
+// Rules made over HTTP, one by one.
+
+const rulesAdvice = "Rules are kept in a topic of the brokers (kafka_config_topic); see whether they answer and the topic may be written."
+
+// book is the rules that users make; an error where they cannot be kept.
+func (s *Server) book() (*evaluator.RuleBook, error) {
+	if s.cfg.Rules == nil {
+		return nil, advise(problemf(errUnavailable, "", "this installation keeps no rules made over HTTP"), rulesAdvice)
+	}
+	return s.cfg.Rules, nil
+}
+
+// edited says what became of an edit.
+func edited(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, evaluator.ErrRuleUnknown):
+		return errNotFound
+	case errors.Is(err, evaluator.ErrRuleInvalid), errors.Is(err, evaluator.ErrSLOInvalid), errors.Is(err, evaluator.ErrTemplate):
+		return problemf(errBadRequest, "invalid_rule", "%v", err)
+	case errors.Is(err, evaluator.ErrRuleOfFile):
+		return advise(problemf(errConflict, "rule_of_file", "the rule comes from a file"), "Change the file and reload; here it can only be switched on and off.")
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	return advise(problemf(errUnavailable, "", "it could not be stored: %v", err), rulesAdvice)
+}
+
+// ruleDuration reads the durations of rules: Prometheus' (1d, 5m) and Go's.
+func ruleDuration(name string, v *string) (time.Duration, error) {
+	if v == nil || *v == "" {
+		return 0, nil
+	}
+	if d, err := model.ParseDuration(*v); err == nil {
+		return time.Duration(d), nil
+	}
+	d, err := time.ParseDuration(*v)
+	if err != nil || d < 0 {
+		return 0, advise(problemf(errBadRequest, "invalid_duration", "%s: %q is no duration", name, *v), "Give a duration, as 30s, 5m or 1d.")
+	}
+	return d, nil
+}
+
+func specOf(in *rest.RuleInput) (s evaluator.RuleSpec, err error) {
+	s = evaluator.RuleSpec{Name: in.Name, Recording: value(in.Type) == rest.RuleInputTypeRecording, Expr: in.Expr, Labels: value(in.Labels), Annotations: value(in.Annotations),
+		Disabled: in.Enabled != nil && !*in.Enabled, Group: value(in.Group)}
+	if s.For, err = ruleDuration("for", in.For); err != nil {
+		return s, err
+	}
+	s.KeepFiringFor, err = ruleDuration("keep_firing_for", in.KeepFiringFor)
+	return s, err
+}
+
+// find returns the rule with an id.
+func (s *Server) find(id string) (*evaluator.RuleInfo, error) {
+	list := s.cfg.Alerts.Rules()
+	if i := slices.IndexFunc(list, func(r evaluator.RuleInfo) bool { return r.ID == id }); i >= 0 {
+		return &list[i], nil
+	}
+	return nil, problemf(errNotFound, "", "there is no rule %q", id)
+}
+
+func (s *Server) ruleAnswer(ctx context.Context, id string) (rest.RuleAnswer, error) {
+	r, err := s.find(id)
+	if err != nil {
+		return rest.RuleAnswer{}, err
+	}
+	x := rule(*r)
+	return rest.RuleAnswer{Id: x.Id, Name: x.Name, Type: rest.RuleAnswerType(x.Type), Expr: x.Expr, For: x.For, KeepFiringFor: x.KeepFiringFor, Labels: x.Labels,
+		Annotations: x.Annotations, Enabled: x.Enabled, Source: x.Source, Editable: x.Editable, Group: x.Group, State: x.State, Health: x.Health,
+		LastError: x.LastError, LastEval: x.LastEval, Frontier: x.Frontier, FrontierReason: x.FrontierReason, Meta: s.meta(s.moment(ctx), timeRange{})}, nil
+}
+
+// CreateAlertRule implements rest.StrictServerInterface.
+func (s *Server) CreateAlertRule(ctx context.Context, q rest.CreateAlertRuleRequestObject) (rest.CreateAlertRuleResponseObject, error) {
+	b, err := s.book()
+	if err != nil {
+		return nil, err
+	}
+	spec, err := specOf(q.Body)
+	if err != nil {
+		return nil, err
+	}
+	id, err := b.Create(ctx, principal(ctx), spec, s.cfg.Now())
+	if err != nil {
+		return nil, edited(err)
+	}
+	r, err := s.ruleAnswer(ctx, id)
+	return rest.CreateAlertRule201JSONResponse(r), err
+}
+
+// GetAlertRule implements rest.StrictServerInterface.
+func (s *Server) GetAlertRule(ctx context.Context, q rest.GetAlertRuleRequestObject) (rest.GetAlertRuleResponseObject, error) {
+	r, err := s.ruleAnswer(ctx, q.Id)
+	return rest.GetAlertRule200JSONResponse(r), err
+}
+
+// UpdateAlertRule implements rest.StrictServerInterface.
+func (s *Server) UpdateAlertRule(ctx context.Context, q rest.UpdateAlertRuleRequestObject) (rest.UpdateAlertRuleResponseObject, error) {
+	b, err := s.book()
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.find(q.Id)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := specOf(q.Body)
+	if err != nil {
+		return nil, err
+	}
+	var ofFile *evaluator.RuleInfo
+	if !r.Editable {
+		ofFile = r
+	}
+	if err := b.Update(ctx, principal(ctx), q.Id, spec, ofFile, s.cfg.Now()); err != nil {
+		return nil, edited(err)
+	}
+	answer, err := s.ruleAnswer(ctx, q.Id)
+	return rest.UpdateAlertRule200JSONResponse(answer), err
+}
+
+// DeleteAlertRule implements rest.StrictServerInterface.
+func (s *Server) DeleteAlertRule(ctx context.Context, q rest.DeleteAlertRuleRequestObject) (rest.DeleteAlertRuleResponseObject, error) {
+	b, err := s.book()
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.find(q.Id)
+	if err != nil {
+		return nil, err
+	}
+	if !r.Editable {
+		return nil, edited(evaluator.ErrRuleOfFile)
+	}
+	return rest.DeleteAlertRule204Response{}, edited(b.Delete(ctx, principal(ctx), q.Id, s.cfg.Now()))
+}
+
+// MakeAlertRules implements rest.StrictServerInterface.
+func (s *Server) MakeAlertRules(_ context.Context, q rest.MakeAlertRulesRequestObject) (rest.MakeAlertRulesResponseObject, error) {
+	in := q.Body
+	g, err := templateOf(in)
+	if err != nil {
+		return nil, err
+	}
+	text, err := yaml.Marshal(rulefmt.RuleGroups{Groups: []rulefmt.RuleGroup{g}})
+	if err != nil {
+		return nil, fmt.Errorf("api: template: %w", err)
+	}
+	out := rest.MakeAlertRules200JSONResponse{Rules: []rest.RuleInput{}, Yaml: string(text)}
+	for _, r := range g.Rules {
+		out.Rules = append(out.Rules, inputOf(g.Name, r))
+	}
+	return out, nil
+}
+
+func templateOf(in *rest.TemplateRequest) (g rulefmt.RuleGroup, err error) {
+	if in.Kind == rest.NoData {
+		within, seen := 5*time.Minute, time.Hour
+		if in.Within != nil {
+			if within, err = ruleDuration("within", in.Within); err != nil {
+				return g, err
+			}
+		}
+		if in.Seen != nil {
+			if seen, err = ruleDuration("seen", in.Seen); err != nil {
+				return g, err
+			}
+		}
+		g, err = evaluator.NoData(in.Name, value(in.Selector), within, seen)
+		return g, edited(err)
+	}
+	days, factor := evaluator.BaselineDays, 4.0
+	if in.Days != nil {
+		days = *in.Days
+	}
+	if in.Factor != nil {
+		factor = *in.Factor
+	}
+	g, err = evaluator.Baseline(in.Name, value(in.Expr), days, factor)
+	return g, edited(err)
+}
+
+func inputOf(group string, r rulefmt.Rule) rest.RuleInput {
+	kind := rest.RuleInputTypeAlerting
+	if r.Record != "" {
+		kind = rest.RuleInputTypeRecording
+	}
+	out := rest.RuleInput{Name: r.Alert + r.Record, Type: &kind, Expr: r.Expr, Group: &group}
+	if r.For > 0 {
+		d := r.For.String()
+		out.For = &d
+	}
+	if len(r.Annotations) > 0 {
+		a := rest.Labels(maps.Clone(r.Annotations))
+		out.Annotations = &a
+	}
+	if len(r.Labels) > 0 {
+		l := rest.Labels(maps.Clone(r.Labels))
+		out.Labels = &l
+	}
+	return out
+}

@@ -1,0 +1,167 @@
+package api
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/evaluator"
+)
+
+// Service level objectives.
+
+func (s *Server) sloBook() (*evaluator.SLOBook, error) {
+	if s.cfg.SLOs == nil {
+		return nil, advise(problemf(errUnavailable, "", "this installation keeps no objectives"), rulesAdvice)
+	}
+	return s.cfg.SLOs, nil
+}
+
+func sloOf(in *rest.SLOInput) (o evaluator.SLO, err error) {
+	window, err := ruleDuration("window", &in.Window)
+	if err != nil {
+		return o, err
+	}
+	return evaluator.SLO{Name: in.Name, Description: value(in.Description), Objective: in.Objective, Window: model.Duration(window), Service: value(in.Service),
+		Operation: value(in.Operation), LatencyMs: value(in.LatencyMs), Good: value(in.Good), Total: value(in.Total), Labels: value(in.Labels)}, nil
+}
+
+func (s *Server) sloAnswer(o *evaluator.SLO, st sloStatus) rest.SLO {
+	out := rest.SLO{Id: o.ID, Name: o.Name, Objective: o.Objective, Window: o.Window.String(), Description: textOrNil(o.Description), Service: textOrNil(o.Service),
+		Operation: textOrNil(o.Operation), Good: textOrNil(o.Good), Total: textOrNil(o.Total), Status: rest.SLOStatus{Alerts: []string{}}}
+	if o.LatencyMs != 0 {
+		out.LatencyMs = &o.LatencyMs
+	}
+	if len(o.Labels) > 0 {
+		l := rest.Labels(o.Labels)
+		out.Labels = &l
+	}
+	set := func(to **float64, name string) {
+		if v, ok := st.values[name+"\xff"+o.Name]; ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
+			*to = &v
+		}
+	}
+	set(&out.Status.ErrorRatio, evaluator.SLOErrorRatio+o.Window.String())
+	set(&out.Status.BudgetRemaining, evaluator.SLOBudgetRemaining)
+	set(&out.Status.BurnRate, evaluator.SLOBurnRate)
+	out.Status.Alerts = append(out.Status.Alerts, st.firing[o.Name]...)
+	return out
+}
+
+// sloStatus is what the series and alerts of all objectives say.
+type sloStatus struct {
+	values map[string]float64 // by series and objective
+	firing map[string][]string
+}
+
+func (s *Server) sloStatus(ctx context.Context, now time.Time) (sloStatus, error) {
+	out := sloStatus{map[string]float64{}, map[string][]string{}}
+	q, err := s.cfg.Engine.NewInstantQuery(ctx, s.cfg.Queryable, nil, `{__name__=~"slo:.+"}`, now)
+	if err != nil {
+		return out, err
+	}
+	defer q.Close()
+	res := q.Exec(ctx)
+	v, err := res.Vector()
+	if err != nil {
+		return out, err
+	}
+	for _, x := range v {
+		out.values[x.Metric.Get(labels.MetricName)+"\xff"+x.Metric.Get("slo")] = x.F
+	}
+	for _, a := range s.cfg.Alerts.Active() {
+		if name := a.Labels.Get("slo"); name != "" && a.State == evaluator.StateFiring {
+			out.firing[name] = append(out.firing[name], a.Labels.Get("severity"))
+		}
+	}
+	return out, nil
+}
+
+// ListSLOs implements rest.StrictServerInterface.
+func (s *Server) ListSLOs(ctx context.Context, _ rest.ListSLOsRequestObject) (rest.ListSLOsResponseObject, error) {
+	m := s.moment(ctx)
+	out := rest.ListSLOs200JSONResponse{Slos: []rest.SLO{}, Meta: s.meta(m, timeRange{})}
+	if s.cfg.SLOs == nil {
+		return out, nil
+	}
+	list, err := s.cfg.SLOs.List()
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.sloStatus(ctx, m.known())
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		out.Slos = append(out.Slos, s.sloAnswer(&list[i], st))
+	}
+	return out, nil
+}
+
+// one is an objective as it stands.
+func (s *Server) slo(ctx context.Context, id string) (out rest.SLO, err error) {
+	b, err := s.sloBook()
+	if err != nil {
+		return out, err
+	}
+	o, err := b.Get(id)
+	if err != nil {
+		return out, edited(err)
+	}
+	st, err := s.sloStatus(ctx, s.moment(ctx).known())
+	return s.sloAnswer(o, st), err
+}
+
+// GetSLO implements rest.StrictServerInterface.
+func (s *Server) GetSLO(ctx context.Context, q rest.GetSLORequestObject) (rest.GetSLOResponseObject, error) {
+	o, err := s.slo(ctx, q.Id)
+	return rest.GetSLO200JSONResponse(o), err
+}
+
+// CreateSLO implements rest.StrictServerInterface.
+func (s *Server) CreateSLO(ctx context.Context, q rest.CreateSLORequestObject) (rest.CreateSLOResponseObject, error) {
+	b, err := s.sloBook()
+	if err != nil {
+		return nil, err
+	}
+	o, err := sloOf(q.Body)
+	if err != nil {
+		return nil, err
+	}
+	id, err := b.Create(ctx, principal(ctx), o, s.cfg.Now())
+	if err != nil {
+		return nil, edited(err)
+	}
+	answer, err := s.slo(ctx, id)
+	return rest.CreateSLO201JSONResponse(answer), err
+}
+
+// UpdateSLO implements rest.StrictServerInterface.
+func (s *Server) UpdateSLO(ctx context.Context, q rest.UpdateSLORequestObject) (rest.UpdateSLOResponseObject, error) {
+	b, err := s.sloBook()
+	if err != nil {
+		return nil, err
+	}
+	o, err := sloOf(q.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.Update(ctx, principal(ctx), q.Id, o, s.cfg.Now()); err != nil {
+		return nil, edited(err)
+	}
+	answer, err := s.slo(ctx, q.Id)
+	return rest.UpdateSLO200JSONResponse(answer), err
+}
+
+// DeleteSLO implements rest.StrictServerInterface.
+func (s *Server) DeleteSLO(ctx context.Context, q rest.DeleteSLORequestObject) (rest.DeleteSLOResponseObject, error) {
+	b, err := s.sloBook()
+	if err != nil {
+		return nil, err
+	}
+	return rest.DeleteSLO204Response{}, edited(b.Delete(ctx, principal(ctx), q.Id, s.cfg.Now()))
+}
