@@ -140,7 +140,10 @@ func (g *Ingest) apply(a *views.Accumulator, topic string, rec views.Record) (er
 	if topic == g.c.LogsTopic {
 		return DecodeLogs(rec.Value, g.c.MaxSpans, a.Log)
 	}
-	return g.scan(rec.Value, g.c.MaxSpans, a.Span)
+	if err := g.scan(rec.Value, g.c.MaxSpans, a.Span); err != nil || !a.Again() {
+		return err
+	}
+	return g.scan(rec.Value, g.c.MaxSpans, a.Span) // without the spans that were seen before
 }
 
 // Run checkpoints until ctx ends, then once more. It returns an error when the views cannot go on: they must be opened again.

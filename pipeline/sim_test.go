@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +82,8 @@ type simulation struct {
 	b   *broker
 	bug bool
 	mem *storage.Mem
+	// views is the configuration of the views
+	views views.Config
 
 	mu      sync.Mutex
 	luck    *rand.Rand
@@ -91,7 +94,8 @@ func simulate(t *testing.T, seed uint64, bug bool) (diff string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{t: t, r: rand.New(rand.NewPCG(seed, 2)), bug: bug, letters: map[string]bool{}, luck: rand.New(rand.NewPCG(seed, 4)),
-			mem: storage.NewMem(storage.MemOptions{SyncEvery: -1})}
+			mem: storage.NewMem(storage.MemOptions{SyncEvery: -1}), views: simViews}
+		s.views.DedupSpans = s.r.IntN(2) == 0
 		s.b = newBroker(t, 3, kfake.SeedTopics(logsPartition+1, logsTopic))
 		records := s.records()
 		s.brokerErrors()
@@ -122,7 +126,7 @@ func (s *simulation) live(stop func(*views.Set) bool) {
 	if s.bug {
 		kv = splitKV{s.mem}
 	}
-	set, err := views.Open(kv, simViews)
+	set, err := views.Open(kv, s.views)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -214,7 +218,7 @@ func (s *simulation) records() (out []*kgo.Record) {
 		if s.r.IntN(2) == 0 {
 			out = append(out, &kgo.Record{Topic: logsTopic, Partition: logsPartition, Value: s.log(uint32(i), start.Add(at)), Timestamp: start.Add(at + 100*time.Millisecond)})
 		}
-		switch s.r.IntN(8) {
+		switch s.r.IntN(9) {
 		case 0:
 			add(at, []byte("poison"))
 			add(at, client)
@@ -225,6 +229,9 @@ func (s *simulation) records() (out []*kgo.Record) {
 		case 2:
 			add(at, server)
 			add(at, client)
+		case 3: // sent again in another batch: requests one after the other are one request
+			add(at, client)
+			add(at, slices.Concat(server, client))
 		default:
 			add(at, client)
 			add(at, server)
@@ -315,7 +322,7 @@ func caughtUp(v *views.Set, ends map[int32]int64) bool {
 
 // plain is what the records say, without Kafka, commits or crashes.
 func (s *simulation) plain(records []*kgo.Record) string {
-	set, missing := s.plainSet(simViews, records)
+	set, missing := s.plainSet(s.views, records)
 	if missing != "" {
 		return missing
 	}
@@ -341,6 +348,9 @@ func (s *simulation) plainSet(c views.Config, records []*kgo.Record) (set *views
 		if r.Topic == logsTopic {
 			err = DecodeLogs(r.Value, 1000, a.Log)
 		} else {
+			err = ScanSpans(r.Value, 1000, a.Span)
+		}
+		if err == nil && a.Again() {
 			err = ScanSpans(r.Value, 1000, a.Span)
 		}
 		if err != nil {

@@ -23,6 +23,7 @@ import (
 //	TableCells       view byte, level, bucket uint32 BE, chunk uint16 BE views: all cells of a bucket
 //	TableWaiting     generation uint32 BE, chunk uint32 BE        views: span halves that wait or may be compensated
 //	TableDedup       time uint32 BE, sequence uint64 BE           views: hashes of records seen by one checkpoint
+//	TableSpans       time uint32 BE, sequence uint64 BE           views: hashes of spans seen by one checkpoint
 //	TableAlert       group key, 0x00, fingerprint uint64 BE       evaluator: one alert's whole state
 //	TableOutbox      sequence uint64 BE                           evaluator: notifications to be handed to notify
 //	TableNotify      kind byte, id                                notify: silences, notification log
@@ -58,13 +59,14 @@ const (
 	TableDelta       Table = 'D'
 	TableFamily      Table = 'F'
 	TableReplay      Table = 'V'
+	TableSpans       Table = 'I'
 	TableObject      Table = 'U'
 )
 
 // versioned are the tables that belong to a view version. In version 0 they stand beside those that belong to none, so that
 // dropping the views of version 0 deletes these alone. A new table of the views belongs in this list.
 var versioned = []Table{TablePosition, TableMeta, TableSeries, TableJournal, TableCells, TableWaiting, TableDedup, TableTraces, TableRaw,
-	TableDelta, TableFamily}
+	TableDelta, TableFamily, TableSpans}
 
 // ofViews reports whether a key belongs to a view version.
 func ofViews(key []byte) bool {

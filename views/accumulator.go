@@ -2,6 +2,7 @@ package views
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"sync"
 
@@ -35,9 +36,13 @@ type Accumulator struct {
 	drains   *drains // nil until the first log line
 	halves   int     // staged halves are cur.halves[halves:]
 	counts   Counters
-	begin    uint64 // oldest time staged of a log line
-	end      uint64 // newest end staged
-	key      []byte // scratch
+	begin    uint64    // oldest time staged of a log line
+	end      uint64    // newest end staged
+	key      []byte    // scratch
+	spanKeys []spanKey // of the staged spans, if spans are de-duplicated
+	span     int       // number of the next span
+	again    []uint32  // which spans of the record were seen before, ascending; they are left out by a second pass
+	second   bool      // it is that pass
 
 	trace sampled
 }
@@ -76,6 +81,7 @@ type batch struct {
 	clusters []cluster // that log lines joined
 	halves   []half
 	hashes   []seen
+	spanKeys []spanKey
 	counts   Counters
 	mark     uint64 // newest end, Unix nanoseconds
 	ts       int64  // newest record timestamp
@@ -135,7 +141,7 @@ func (b *batch) reset() {
 	if len(b.peers) > maxLocalSeries {
 		clear(b.peers)
 	}
-	b.dirty, b.halves, b.hashes = b.dirty[:0], b.halves[:0], b.hashes[:0]
+	b.dirty, b.halves, b.hashes, b.spanKeys = b.dirty[:0], b.halves[:0], b.hashes[:0], b.spanKeys[:0]
 	b.counts, b.mark, b.ts, b.moved = Counters{}, 0, 0, false
 }
 
@@ -158,14 +164,52 @@ func (a *Accumulator) Begin(r Record) bool {
 			return false
 		}
 	}
-	a.staged, a.tallied, a.versions = a.staged[:0], a.tallied[:0], a.versions[:0]
-	a.logs, a.begin = a.logs[:0], 0
-	a.halves, a.counts, a.end = len(a.cur.halves), Counters{Records: 1}, 0
+	a.halves, a.end, a.spanKeys, a.again, a.second = len(a.cur.halves), 0, a.spanKeys[:0], a.again[:0], false
+	a.restage()
 	return true
+}
+
+// restage begins to stage a record, whatever was staged of it.
+func (a *Accumulator) restage() {
+	a.cur.halves = a.cur.halves[:a.halves]
+	a.staged, a.tallied, a.versions = a.staged[:0], a.tallied[:0], a.versions[:0]
+	a.logs, a.begin, a.span = a.logs[:0], 0, 0
+	a.counts = Counters{Records: 1, DuplicateSpans: uint64(len(a.again))}
+}
+
+// Again is called when a record was staged to its end, before End. It returns true when some of its spans were seen before: then they
+// must all be given again, and those are left out.
+func (a *Accumulator) Again() bool {
+	if a.set.spans == nil || len(a.spanKeys) == 0 {
+		return false
+	}
+	a.again = a.set.spans.take(a.spanKeys, a.again)
+	a.second = true
+	if len(a.again) == 0 {
+		return false
+	}
+	a.restage()
+	return true
+}
+
+// seenBefore tells in the second pass whether the span is to be left out, and notes its key in the first.
+func (a *Accumulator) seenBefore(r *Resource, s *Span) bool {
+	if !a.second {
+		var k spanKey
+		k, a.key = s.key(r, secondOf(a.record.Timestamp), a.key)
+		a.spanKeys = append(a.spanKeys, k)
+		return false
+	}
+	_, found := slices.BinarySearch(a.again, uint32(a.span))
+	a.span++
+	return found
 }
 
 // Span stages one span of the record.
 func (a *Accumulator) Span(r *Resource, s *Span) {
+	if a.set.spans != nil && a.seenBefore(r, s) {
+		return
+	}
 	a.counts.Spans++
 	if !r.HasService {
 		a.counts.Unattributed++
@@ -384,6 +428,7 @@ func (a *Accumulator) End() {
 	a.set.pending.Add(int64(a.counts.applied()))
 	b.mark = max(b.mark, a.end)
 	b.ts = max(b.ts, a.record.Timestamp)
+	a.keepKeys()
 	if a.set.dedup.window >= 0 {
 		s := seen{a.hash, record{ts: a.record.Timestamp, end: a.end}}
 		a.set.dedup.applied(s)
@@ -391,6 +436,21 @@ func (a *Accumulator) End() {
 	}
 	a.advance()
 	a.mu.Unlock()
+}
+
+// keepKeys hands the keys of the spans that were not seen before to the checkpoint.
+func (a *Accumulator) keepKeys() {
+	if a.set.spans == nil {
+		return
+	}
+	again := a.again
+	for i, k := range a.spanKeys {
+		if len(again) > 0 && again[0] == uint32(i) {
+			again = again[1:]
+			continue
+		}
+		a.cur.spanKeys = append(a.cur.spanKeys, k)
+	}
 }
 
 // endTraces adds the staged spans to the summaries of their traces, and keeps the record for those who want to see the spans.
@@ -420,10 +480,22 @@ func (a *Accumulator) endTraces() {
 func (a *Accumulator) Rollback() {
 	a.cur.halves = a.cur.halves[:a.halves]
 	a.staged = a.staged[:0]
+	if a.second {
+		a.forgetKeys()
+	}
 	if a.set.dedup.window >= 0 {
 		a.set.dedup.release(seen{a.hash, record{ts: a.record.Timestamp}})
 	}
 	a.mu.Unlock()
+}
+
+// forgetKeys takes back what Again remembered of a record that fails after all.
+func (a *Accumulator) forgetKeys() {
+	kept := a.cur.spanKeys
+	a.cur.spanKeys = nil
+	a.keepKeys()
+	a.set.spans.remove(a.cur.spanKeys)
+	a.cur.spanKeys = kept
 }
 
 // Skip moves the position past a record that went to the dead-letter topic.
@@ -504,4 +576,6 @@ func (c *Counters) add(o *Counters) {
 	c.Duplicates += o.Duplicates
 	c.DeadLetters += o.DeadLetters
 	c.Overflowed += o.Overflowed
+	c.DuplicateSpans += o.DuplicateSpans
+	c.DedupLost += o.DedupLost
 }

@@ -37,6 +37,9 @@ func (s *Set) Dump(w io.Writer, view string) error {
 		c := s.counters
 		lines = []string{fmt.Sprintf("records=%d spans=%d logs=%d unattributed=%d too_late=%d future=%d duplicates=%d dead_letters=%d overflowed=%d waiting=%d",
 			c.Records, c.Spans, c.Logs, c.Unattributed, c.TooLate, c.Future, c.Duplicates, c.DeadLetters, c.Overflowed, c.Waiting)}
+		if s.spans != nil {
+			lines = append(lines, fmt.Sprintf("duplicate_spans=%d dedup_lost=%d", c.DuplicateSpans, c.DedupLost))
+		}
 	default:
 		t := slices.IndexFunc(tableDefs[:], func(d tableDef) bool { return d.name == view })
 		if t < 0 {

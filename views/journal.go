@@ -269,6 +269,7 @@ func (s *Set) fold(c *Checkpoint) error {
 	s.journal.stray = nil
 	*last = s.foldNames(*last)
 	*last = s.dedup.forget(ks, s.dedupBefore(), *last)
+	*last = s.spans.forget(ks, s.dedupBefore()+s.cfg.DedupWindow.Milliseconds(), *last)
 	st := state{seq: s.seq, counters: s.counters, head: s.head, complete: s.complete}
 	b := s.appendState([]byte{formatVersion}, &st)
 	for _, v := range []uint32{s.journal.gen, uint32(s.journal.chunks), s.journal.defs, s.traces.stored.first, s.traces.stored.next} {
@@ -416,6 +417,9 @@ func (s *Set) restore() error {
 	})
 	if err != nil {
 		return fmt.Errorf("replay journal: %w", err)
+	}
+	if err := s.spans.restore(s.kv, &s.counters); err != nil {
+		return fmt.Errorf("read spans seen: %w", err)
 	}
 	for _, raw := range []*rawStore{s.rawSpans, s.rawLogs} {
 		if err := raw.restore(s.kv, s.seq); err != nil {

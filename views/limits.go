@@ -11,6 +11,8 @@ type Limits struct {
 	Waiting int
 	// DedupRecords bounds the record hashes held; above it the oldest are forgotten early.
 	DedupRecords int
+	// DedupSpans bounds the spans held by DedupSpans of Config, about 26 bytes each; above it the oldest are forgotten early and counted.
+	DedupSpans int
 }
 
 // Config is what a Set needs to know. The zero value of a field means its default.
@@ -39,6 +41,8 @@ type Config struct {
 	LogBytes     int64
 	// DedupWindow is how far apart, by record timestamp, equal records are one sent twice; negative turns it off.
 	DedupWindow time.Duration
+	// DedupSpans recognises spans that are sent again in other records too, within the same window.
+	DedupSpans bool
 	// FutureTolerance is how far after its record's timestamp a span may end; later ends are clamped and counted.
 	FutureTolerance time.Duration
 	// FoldEvery and FoldBytes say when the journal is cut: after so many checkpoints or bytes.
@@ -58,6 +62,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Limits.Patterns, 1_000)
 	set(&c.Limits.Waiting, 4_000_000)
 	set(&c.Limits.DedupRecords, 4_000_000)
+	set(&c.Limits.DedupSpans, 10_000_000)
 	set(&c.Retention, 6*time.Hour)
 	set(&c.Retention1m, 72*time.Hour)
 	set(&c.Retention1h, 400*24*time.Hour)

@@ -202,5 +202,7 @@ type Counters struct {
 	Duplicates     uint64 // records recognised as sent again
 	DeadLetters    uint64
 	Overflowed     uint64 // spans counted in an overflow series
+	DuplicateSpans uint64 // spans recognised as sent again, beside those of duplicate records
+	DedupLost      uint64 // spans forgotten before the de-duplication window had passed, because too many were held
 	Waiting        uint64 // span halves waiting for their other side, now
 }

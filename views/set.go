@@ -30,6 +30,7 @@ type Set struct {
 	kv    reader
 	names *names
 	dedup *dedup
+	spans *spanDedup // nil: spans are not de-duplicated
 	feed  Feed
 
 	pending atomic.Int64 // spans applied and not collected
@@ -106,7 +107,7 @@ func Open(kv storage.KV, cfg Config) (*Set, error) {
 	cfg = cfg.withDefaults()
 	s := &Set{
 		cfg: cfg, kv: reader{keyspace{cfg.Version, cfg.Shard}, kv},
-		names: newNames(cfg.Limits), dedup: newDedup(cfg),
+		names: newNames(cfg.Limits), dedup: newDedup(cfg), spans: newSpanDedup(cfg),
 		parts: map[partition]*Accumulator{}, marks: map[partition]mark{}, progress: map[partition]Progress{},
 		red: newStore[redCounts]('r'), edges: newStore[EdgeCounts]('e'), edgeIDs: map[edgeID]uint32{},
 		tables: newTables(&cfg.Limits), traces: newTraceStore(), patterns: newPatterns(), levels: cfg.levels(),
@@ -240,6 +241,7 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 		hashes = append(hashes, b.hashes...)
 	}
 	c.Commit.Entries = s.dedup.store(s.kv.keyspace, s.seq, hashes, c.Commit.Entries)
+	c.Commit.Entries = s.spans.store(s.kv.keyspace, s.seq, c.taken, &c.next.counters, c.Commit.Entries)
 	s.pair(c)
 	return c, nil
 }

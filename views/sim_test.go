@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,9 +33,10 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// TestSimulationFindsPlantedBugs breaks the rule that positions move in the transaction that moves the views, in two ways.
+// TestSimulationFindsPlantedBugs breaks the rule that positions move in the transaction that moves the views, in two ways, and leaves
+// the spans that were seen out of it.
 func TestSimulationFindsPlantedBugs(t *testing.T) {
-	for _, bug := range []string{"split", "skip"} {
+	for _, bug := range []string{"split", "skip", "unseen"} {
 		found := false
 		for s := uint64(1); s <= 50 && !found; s++ {
 			found = simulate(t, s, bug) != ""
@@ -115,8 +117,11 @@ func simulate(t *testing.T, seed uint64, bug string) string {
 	topic := workload(r, 60)
 	window := []time.Duration{time.Second, 3 * time.Second, 100 * time.Second}[r.IntN(3)]
 	cfg := views.Config{FoldEvery: 1 + r.IntN(6), MaxCommitBytes: []int{300, 4 << 20}[r.IntN(2)], Hot: 10 * time.Second, PairingWindow: window,
-		LogBytes: 1 << 20, Limits: views.Limits{Patterns: 3}}
-	want := plain(t, topic, window)
+		LogBytes: 1 << 20, Limits: views.Limits{Patterns: 3}, DedupSpans: r.IntN(2) == 0}
+	if cfg.DedupSpans {
+		rebatch(r, topic)
+	}
+	want := plain(t, topic, window, cfg.DedupSpans)
 	mem := storage.NewMem(storage.MemOptions{SyncEvery: -1})
 	s := openScript(t, mem, cfg, topic)
 	next := positions(t, s)
@@ -146,14 +151,60 @@ func simulate(t *testing.T, seed uint64, bug string) string {
 	return diff(dump(t, s), want)
 }
 
-func plain(t *testing.T, topic map[int32][]viewstest.Record, window time.Duration) string {
-	s := openScript(t, storage.NewMem(storage.MemOptions{}), views.Config{PairingWindow: window, LogBytes: 1 << 20, Limits: views.Limits{Patterns: 3}}, topic)
+// rebatch sends some spans again, later, in other records and with others.
+func rebatch(r *rand.Rand, topic map[int32][]viewstest.Record) {
+	for p := range int32(simPartitions) {
+		for i := len(topic[p]) - 1; i > 0; i-- {
+			a, q := topic[p][i], int32(r.IntN(simPartitions))
+			b := topic[q]
+			from := slices.IndexFunc(b, func(x viewstest.Record) bool { return x.TS > a.TS })
+			if a.Logs != nil || from < 0 || r.IntN(3) > 0 {
+				continue
+			}
+			at := from + 1 + r.IntN(len(b)-from)
+			again := viewstest.Record{TS: b[at-1].TS, Spans: slices.Clone(a.Spans)}
+			if o := b[r.IntN(at)]; o.Logs == nil {
+				again.Spans = append(again.Spans, o.Spans...)
+			}
+			if r.IntN(4) == 0 {
+				again.Spans = append(again.Spans, again.Spans[0])
+			}
+			topic[q] = slices.Insert(b, at, again)
+		}
+	}
+}
+
+// plain is one run without crashes. With spans it also holds the number of calls against that of different spans.
+func plain(t *testing.T, topic map[int32][]viewstest.Record, window time.Duration, spans bool) string {
+	s := openScript(t, storage.NewMem(storage.MemOptions{}), views.Config{DedupSpans: spans, PairingWindow: window, LogBytes: 1 << 20, Limits: views.Limits{Patterns: 3}}, topic)
 	for p := range int32(simPartitions) {
 		for o := range topic[p] {
 			s.Apply(p, int64(o))
 		}
 	}
 	commit(t, s, nil, "")
+	if spans {
+		different, counted := map[string]bool{}, uint64(0)
+		for _, records := range topic {
+			for i := range records {
+				for j := range records[i].Spans {
+					if l := &records[i].Spans[j]; l.Resource.HasService {
+						different[string(l.Span.TraceID[:])+string(l.Span.SpanID[:])] = true
+					}
+				}
+			}
+		}
+		list, err := s.Set.Services(time.Unix(0, 0), time.Unix(1000, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range list {
+			counted += list[i].Calls
+		}
+		if counted != uint64(len(different)) {
+			t.Fatalf("%d calls of %d different spans", counted, len(different))
+		}
+	}
 	return dump(t, s)
 }
 
@@ -205,6 +256,9 @@ func commit(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string) {
 		for i := range c.Commit.Positions {
 			c.Commit.Positions[i].Offset++
 		}
+	}
+	if bug == "unseen" {
+		c.Commit.Entries = slices.DeleteFunc(c.Commit.Entries, func(e storage.Entry) bool { return storage.Table(e.Key[storage.KeyPrefixLen-1]) == storage.TableSpans })
 	}
 	if bug == "split" {
 		entries := c.Commit.Entries

@@ -92,7 +92,7 @@ func (a *App) viewConfig() views.Config {
 	return views.Config{
 		Retention: c.Retention10s, Retention1m: c.Retention1m, Retention1h: time.Duration(c.Retention1h),
 		TraceRetention: c.RetTraces.kept(), TraceBytes: c.RetTraces.bytes, TraceKeep: c.traceKeep(), LogRetention: c.RetLogs.kept(), LogBytes: c.RetLogs.bytes,
-		PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: c.dedupWindow(),
+		PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: c.dedupWindow(), DedupSpans: c.DedupSpans,
 		Limits: views.Limits{Services: c.LimitServices, OperationsPerService: c.LimitOperations, Edges: c.LimitEdges, Series: c.LimitSeries,
 			ErrorGroups: c.LimitErrorGroups, Patterns: c.LimitPatterns},
 	}

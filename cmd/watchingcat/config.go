@@ -70,7 +70,7 @@ type Config struct {
 	PairingCompensation time.Duration `env:"PAIRING_COMPENSATION" yaml:"pairing_compensation" help:"how long a half counted alone can still be paired"`
 	Lateness            time.Duration `env:"LATENESS" yaml:"lateness" help:"how far behind the clock an idle partition is taken to be"`
 	DedupWindow         time.Duration `env:"DEDUP_WINDOW" yaml:"dedup_window" help:"within which equal records are one sent twice; 0: off"`
-	DedupSpans          bool          `env:"DEDUP_SPANS" yaml:"dedup_spans" later:"true" help:"recognise re-sent spans by their ids too"`
+	DedupSpans          bool          `env:"DEDUP_SPANS" yaml:"dedup_spans" help:"recognise re-sent spans by their ids too, within DEDUP_WINDOW (about 26 bytes a span, 10 million at most)"`
 	ReadyMaxLag         time.Duration `env:"READY_MAX_LAG" yaml:"ready_max_lag" help:"how far behind a partition may be for the process to be ready"`
 
 	ExternalURL  string   `env:"EXTERNAL_URL" yaml:"external_url" help:"URL under which users reach WatchingCat; in notifications"`
@@ -295,6 +295,7 @@ func (c *Config) check() error {
 	bad(c.TracesKeep == "all" || c.TracesKeep == "notable", "TRACES_KEEP", "%q is neither all nor notable", c.TracesKeep)
 	bad(c.TracesSample >= 0 && c.TracesSample <= 1, "TRACES_SAMPLE", "%v is not between 0 and 1", c.TracesSample)
 	bad(c.TracesSlow >= 0, "TRACES_SLOW", "%v is negative", c.TracesSlow)
+	bad(!c.DedupSpans || c.DedupWindow > 0, "DEDUP_SPANS", "is on and DEDUP_WINDOW is off: set DEDUP_WINDOW to how far apart a span may be sent again")
 	bad(c.Lateness >= 0 && c.DedupWindow >= 0 && c.PairingCompensation >= 0, "LATENESS, DEDUP_WINDOW or PAIRING_COMPENSATION", "negative")
 	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "ELASTICSEARCH_URL": c.ElasticURL, "GRAFANA_URL": c.GrafanaURL, "KIBANA_URL": c.KibanaURL} {
 		u, err := url.Parse(v)

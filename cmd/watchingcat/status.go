@@ -88,6 +88,8 @@ var (
 	descHeld       = prometheus.NewDesc("watchingcat_span_halves_waiting", "Span halves that wait for their other side.", nil, nil)
 	descDropped    = prometheus.NewDesc("watchingcat_spans_set_aside_total", "Spans not counted in the usual place, by reason.", []string{"reason"}, nil)
 	descDuplicates = prometheus.NewDesc("watchingcat_duplicate_records_total", "Records recognised as sent again.", nil, nil)
+	descDupSpans   = prometheus.NewDesc("watchingcat_duplicate_spans_total", "Spans recognised as sent again, beside those of duplicate records.", nil, nil)
+	descDedupLost  = prometheus.NewDesc("watchingcat_dedup_spans_forgotten_total", "Spans forgotten before the de-duplication window had passed, because too many were held.", nil, nil)
 	descGaps       = prometheus.NewDesc("watchingcat_topic_gaps", "Stretches of topics that were gone before they were read.", nil, nil)
 )
 
@@ -121,6 +123,8 @@ func (s statusCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(descDropped, prometheus.CounterValue, float64(n), reason)
 	}
 	ch <- prometheus.MustNewConstMetric(descDuplicates, prometheus.CounterValue, float64(c.Duplicates))
+	ch <- prometheus.MustNewConstMetric(descDupSpans, prometheus.CounterValue, float64(c.DuplicateSpans))
+	ch <- prometheus.MustNewConstMetric(descDedupLost, prometheus.CounterValue, float64(c.DedupLost))
 	a.collectReplay(ch)
 	gauge(descGaps, float64(len(a.gapList())))
 }

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -91,7 +92,7 @@ func logTable() error {
 func rows() []row {
 	return []row{{"pdata unmarshal alone", prepPdata}, {"wire scan alone", prepScan}, {"scan + red + servicemap", prepViews(noTraces)}, {"scan + all span views", prepViews(summaries)},
 		{"scan + red + servicemap + checkpoint, SyncWrites", prepWhole(noTraces)}, {"scan + all span views + checkpoint, SyncWrites", prepWhole(summaries)},
-		{"the same, raw spans kept", prepWhole(rawSpans)}, {"spanmetrics connector, with unmarshal", prepConnector}}
+		{"the same, spans de-duplicated", prepWhole(dedupSpans)}, {"all span views, raw spans kept + checkpoint, SyncWrites", prepWhole(rawSpans)}, {"spanmetrics connector, with unmarshal", prepConnector}}
 }
 
 // compare runs the rows in turn and prints their costs a unit; the first row is what the others are compared with.
@@ -225,9 +226,10 @@ type ingest struct {
 
 // What is kept of traces.
 var (
-	noTraces  = views.Config{TraceRetention: -1}
-	summaries = views.Config{}
-	rawSpans  = views.Config{TraceBytes: 4 << 30}
+	noTraces   = views.Config{TraceRetention: -1}
+	summaries  = views.Config{}
+	rawSpans   = views.Config{TraceBytes: 4 << 30}
+	dedupSpans = views.Config{DedupSpans: true}
 )
 
 func newIngest(kv storage.KV, cfg views.Config) (*ingest, error) {
@@ -248,6 +250,9 @@ func (in *ingest) apply(messages [][]byte) error {
 		if in.acc.Begin(views.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
 			if err := pipeline.ScanSpans(m, 100_000, in.span); err != nil {
 				return err
+			}
+			if in.acc.Again() {
+				return errors.New("spans of the benchmark were seen before")
 			}
 			in.acc.End()
 		}

@@ -10,7 +10,7 @@
 //	commit [idle=N@DUR]            checkpoint; partition N is idle with a watermark of DUR
 //	crash                          drop memory, reopen from the store, read each partition again from its position
 //	fold                           checkpoint that also cuts the journal
-//	limits name=N ...              reopen with other limits (services, operations, edges, series, waiting)
+//	limits name=N ...              reopen with other limits (services, operations, edges, series, waiting; spans de-duplicates spans)
 //	dump VIEW                      see views.Set.Dump
 //	services|operations SERVICE|map from=DUR to=DUR     what readers are told
 //	lines [service=S] [severity=S] [text=T] [pattern=P] [trace=ID] [limit=N]     all pages of log lines
@@ -168,8 +168,14 @@ func (s *Script) Apply(p int32, offset int64) {
 	if !a.Begin(rec) {
 		return
 	}
-	for i := range r.Spans {
-		a.Span(&r.Spans[i].Resource, &r.Spans[i].Span)
+	stage := func() {
+		for i := range r.Spans {
+			a.Span(&r.Spans[i].Resource, &r.Spans[i].Span)
+		}
+	}
+	stage()
+	if !r.Bad && a.Again() {
+		stage()
 	}
 	for i := range r.Logs {
 		a.Log(&r.Logs[i].Resource, &r.Logs[i].Log)
@@ -325,9 +331,11 @@ func clock(t time.Time) time.Duration {
 
 func (s *Script) limits(d *datadriven.TestData) error {
 	l := &s.Cfg.Limits
-	for name, to := range map[string]*int{"services": &l.Services, "operations": &l.OperationsPerService, "edges": &l.Edges, "series": &l.Series, "errors": &l.ErrorGroups, "patterns": &l.Patterns, "waiting": &l.Waiting} {
+	for name, to := range map[string]*int{"services": &l.Services, "operations": &l.OperationsPerService, "edges": &l.Edges, "series": &l.Series, "errors": &l.ErrorGroups, "patterns": &l.Patterns, "waiting": &l.Waiting,
+		"spans": &l.DedupSpans} {
 		*to = arg(d, name, *to)
 	}
+	s.Cfg.DedupSpans = s.Cfg.DedupSpans || l.DedupSpans > 0
 	return s.open()
 }
 

@@ -1,0 +1,101 @@
+package views
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+func testSpanDedup(limit int) *spanDedup {
+	c := Config{DedupSpans: true, Limits: Limits{DedupSpans: limit}}
+	return newSpanDedup(c.withDefaults())
+}
+
+// TestSpanDedupAgrees holds the table against a map while it grows, forgets and takes back.
+func TestSpanDedupAgrees(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	d, model := testSpanDedup(0), map[uint64]uint32{}
+	for i := range 300_000 {
+		now := uint32(1000 + i/100)
+		k := spanKey{hash: uint64(r.IntN(100_000)) * 0x9e3779b97f4a7c15, more: 7, second: now - uint32(r.IntN(20))}
+		at, known := model[k.hash]
+		known = known && at >= d.since
+		dup := known && max(at, k.second)-min(at, k.second) < d.window
+		if d.put(k) == dup {
+			t.Fatalf("step %d: key %v, seen at %d (%v): said to be new: %v", i, k, at, known, dup)
+		}
+		switch {
+		case !dup && r.IntN(10) == 0 && (!known || k.second >= at):
+			d.remove([]spanKey{k})
+			delete(model, k.hash)
+		case !dup && (!known || k.second >= at):
+			model[k.hash] = k.second
+		}
+		if i%5000 == 0 {
+			d.forget(keyspace{}, int64(now-400)*1000, nil)
+		}
+	}
+	live := 0
+	for _, at := range model {
+		if at >= d.since {
+			live++
+		}
+	}
+	if d.count != live || d.lost != 0 {
+		t.Errorf("%d are remembered and %d lost, want %d and none", d.count, d.lost, live)
+	}
+}
+
+// TestSpanDedupIsBounded: above the limit the oldest are forgotten, and counted.
+func TestSpanDedupIsBounded(t *testing.T) {
+	const limit, n = 20_000, 200_000
+	d := testSpanDedup(limit)
+	key := func(i int) uint64 { return uint64(i) * 0x9e3779b97f4a7c15 }
+	for i := range n {
+		d.put(spanKey{hash: key(i), second: uint32(100 + i/1000)})
+	}
+	places := 0
+	for i := range d.tables {
+		places += len(d.tables[i].at)
+	}
+	if d.count > limit || uint64(d.count)+d.lost != n || places > 3*limit {
+		t.Errorf("%d remembered, %d lost, %d places", d.count, d.lost, places)
+	}
+	if d.put(spanKey{hash: key(n - 1), second: 300}) {
+		t.Error("the newest was forgotten")
+	}
+}
+
+// TestSpanDedupRestores: what checkpoints stored is known again.
+func TestSpanDedupRestores(t *testing.T) {
+	kv := storage.NewMem(storage.MemOptions{})
+	d, keys := testSpanDedup(0), []spanKey{}
+	for seq := range uint64(20) {
+		b := &batch{}
+		for range 50 {
+			k := spanKey{hash: rand.Uint64(), more: rand.Uint32(), second: 100 + uint32(seq)}
+			d.put(k)
+			b.spanKeys, keys = append(b.spanKeys, k), append(keys, k)
+		}
+		c := Counters{DuplicateSpans: seq}
+		if err := kv.Commit(storage.Commit{Entries: d.store(keyspace{}, seq, []*batch{b}, &c, nil)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := kv.Commit(storage.Commit{Entries: d.forget(keyspace{}, 108_000, nil)}); err != nil { // second 110 is the first that is kept
+		t.Fatal(err)
+	}
+	again, c := testSpanDedup(0), Counters{}
+	if err := again.restore(reader{kv: kv}, &c); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys {
+		if known := !again.put(k); known != (k.second >= 110) {
+			t.Errorf("key of second %d is known: %v", k.second, known)
+		}
+	}
+	if c.DuplicateSpans != 19 {
+		t.Errorf("%d duplicates", c.DuplicateSpans)
+	}
+}
