@@ -143,7 +143,7 @@ func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery, after *raw
 	if q.Text != "" || q.Pattern != "" || q.MinSeverity > 0 {
 		rq.Limit = max(rq.Limit, defaultLimit*5)
 	}
-	for range rawPages {
+	for range rawRequests {
 		res, err := s.cfg.Stores.Logs.Search(ctx, rq)
 		if err != nil {
 			return nil, nil, "", err

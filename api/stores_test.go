@@ -21,12 +21,13 @@ import (
 	"github.com/gaurav/watchingcat/views"
 )
 
-// archive is a store that holds what the views of a bench hold, and answers as Jaeger and Elasticsearch do: newest first, by few
-// conditions, at most so many.
+// archive is a store that holds what the views of a bench hold, and answers as Jaeger and Elasticsearch do: by few conditions, at most
+// so many; of traces it gives any, as Jaeger's memory does.
 type archive struct {
 	*bench
 	err   error
 	asked int
+	all   bool // it gives all at once
 }
 
 func (a *archive) Name() string { return "jaeger" }
@@ -35,7 +36,13 @@ func (a *archive) Search(_ context.Context, q raw.TraceQuery) (list []raw.Trace,
 	if a.asked++; a.err != nil {
 		return nil, false, a.err
 	}
-	res, err := a.script.Set.SearchTraces(views.TraceQuery{From: q.From, To: q.To.Add(1), Service: q.Service, Operation: q.Operation, Limit: q.Limit})
+	q.Limit = min(q.Limit, 15)
+	res, err := a.script.Set.SearchTraces(views.TraceQuery{From: q.From, To: q.To.Add(1), Service: q.Service, Operation: q.Operation, Limit: 1000})
+	if !a.all && len(res.Traces) > q.Limit {
+		rand.New(rand.NewPCG(uint64(a.asked), 1)).Shuffle(len(res.Traces), func(i, j int) { res.Traces[i], res.Traces[j] = res.Traces[j], res.Traces[i] })
+		res.Traces = res.Traces[:q.Limit]
+		slices.SortFunc(res.Traces, func(a, b views.TraceSummary) int { return compareTraces(&a, &b, false) })
+	}
 	for _, t := range res.Traces {
 		found, err := a.s.findTrace(context.Background(), moment{views: a.script.Set}, t.ID)
 		require.NoError(a.t, err)
@@ -45,7 +52,7 @@ func (a *archive) Search(_ context.Context, q raw.TraceQuery) (list []raw.Trace,
 		}
 		list = append(list, one)
 	}
-	return list, len(list) == q.Limit, err
+	return list, !a.all && len(list) == q.Limit, err
 }
 
 func (a *archive) Trace(_ context.Context, id [16]byte) (ptrace.Traces, error) {
@@ -172,6 +179,7 @@ func TestOlderTracesComeFromTheStore(t *testing.T) {
 		q, err := url.ParseQuery(text)
 		require.NoError(t, err)
 		q.Set("start", "0")
+		store.all = strings.Contains(text, "slowest") || text == "limit=50&status=ok"
 		want, _ := all.pages("/api/v1/traces", q)
 		q.Del("next")
 		got, _ := later.pages("/api/v1/traces", q)

@@ -35,9 +35,8 @@ type foundTraces struct {
 
 const (
 	maxLookups  = 500 // traces whose spans are decoded for one search by attributes
-	rawPages    = 5   // requests to the store for one search
-	rawTraces   = 100 // traces that it is asked for at once when it cannot filter as is asked
-	maxSlowest  = 1000
+	rawRequests = 16  // to the store for one search
+	rawTraces   = 100 // that it is asked for at once, at least
 	maxRawDepth = 1000
 )
 
@@ -140,52 +139,63 @@ func (f *foundTraces) merge(older []views.TraceSummary, q *views.TraceQuery) {
 	}
 }
 
-// searchRaw finds at least a page of what q selects in the store, if there is as much. Stores order by start alone and do not take
-// every filter, so pages are read, newest first, until enough is found.
+// searchRaw finds at least a page of what q selects in the store, if there is as much. What a store leaves out when there is more than
+// it was asked for is its own choice (some keep the newest, some those that came last), and stores do not take every filter. So the
+// range is cut into windows, newest first, none of which holds more than is asked for.
+//
+// Stores look at the starts of spans: with a service, a trace whose span of that service starts in a later window than the trace
+// itself is not found.
 func (s *Server) searchRaw(ctx context.Context, q views.TraceQuery, attributes map[string]string) (found []views.TraceSummary, more bool, note string, err error) {
-	limit := max(1, q.Limit)
+	limit, name := max(1, q.Limit), s.cfg.Stores.Traces.Name()
 	rq := raw.TraceQuery{From: q.From, To: q.To, Service: q.Service, Operation: q.Operation, MinDuration: q.MinDuration, MaxDuration: q.MaxDuration,
-		Attributes: attributes, Limit: min(limit+1, maxRawDepth)}
-	if q.Status != "" || len(attributes) > 0 || q.MinDuration > 0 || q.MaxDuration > 0 {
-		rq.Limit = max(rq.Limit, rawTraces)
-	}
-	pages := rawPages
+		Attributes: attributes, Limit: min(max(limit+1, rawTraces), maxRawDepth)}
 	if q.Slowest {
-		rq.Limit, pages = maxSlowest, 1
+		rq.Limit = maxRawDepth
 	} else if q.After != nil {
 		rq.To = earlier(rq.To, q.After.Start.Add(time.Microsecond))
 	}
 	seen := map[[16]byte]bool{}
-	for range pages {
+	for range rawRequests {
 		list, full, err := s.cfg.Stores.Traces.Search(ctx, rq)
 		if err != nil {
 			return nil, false, "", err
 		}
+		if full && !q.Slowest && rq.To.Sub(rq.From) > time.Microsecond {
+			rq.From = narrower(rq, list)
+			continue
+		}
 		for i := range list {
 			sum := summaryOf(&list[i])
-			if seen[sum.ID] || !acceptsTrace(&q, &list[i], attributes) || q.After != nil && compareTraces(q.After, &sum, q.Slowest) >= 0 {
+			if seen[sum.ID] || sum.Start.Before(rq.From) || !acceptsTrace(&q, &list[i], attributes) || q.After != nil && compareTraces(q.After, &sum, q.Slowest) >= 0 {
 				continue
 			}
 			seen[sum.ID] = true
 			found = append(found, sum)
 		}
 		switch {
-		case !full:
-			return found, false, "", nil
-		case q.Slowest:
-			return found, len(found) > limit, fmt.Sprintf("the slowest of the %d newest traces that %s has in the range: give a shorter range for others", len(list), s.cfg.Stores.Traces.Name()), nil
+		case full && q.Slowest:
+			return found, len(found) > limit, fmt.Sprintf("the slowest of %d traces that %s gave of the range: give a shorter range for others", len(list), name), nil
 		case len(found) > limit:
-			return found, true, "", nil
+			return found, true, note, nil
+		case full:
+			note = fmt.Sprintf("%s has more traces at %s than can be shown", name, rq.From.UTC().Format(time.RFC3339Nano))
 		}
-		oldest := list[len(list)-1].Start
-		if !oldest.Before(rq.To) {
-			oldest = rq.To.Add(-time.Microsecond)
+		if !rq.From.After(q.From) {
+			return found, false, note, nil
 		}
-		if rq.To = oldest; !rq.To.After(rq.From) {
-			return found, false, "", nil
-		}
+		width := rq.To.Sub(rq.From)
+		rq.To, rq.From = rq.From, later(q.From, rq.From.Add(-2*width))
 	}
-	return found, false, fmt.Sprintf("%s was searched back to %s: give a shorter range or fewer conditions for what is older", s.cfg.Stores.Traces.Name(), rq.To.UTC().Format(time.RFC3339Nano)), nil
+	return found, len(found) > 0, fmt.Sprintf("%s was searched back to %s: give a shorter range or fewer conditions for what is older", name, rq.To.UTC().Format(time.RFC3339Nano)), nil
+}
+
+// narrower is where a window begins that holds fewer traces than one that gave a full list.
+func narrower(rq raw.TraceQuery, list []raw.Trace) time.Time {
+	mid := list[len(list)/2].Start // a store that gave the newest will now give half of them, one that gave any about half of all
+	if !mid.After(rq.From) || !mid.Before(rq.To) {
+		mid = rq.From.Add(rq.To.Sub(rq.From) / 2)
+	}
+	return mid
 }
 
 func summaryOf(t *raw.Trace) views.TraceSummary {

@@ -10,8 +10,12 @@ FAULTS_LONG      = $(if $(LONG),-kills=100 -broker-kills=10)
 integration-servers:
 	deploy/servers/setup.sh kafka collector telemetrygen
 
-integration: integration-servers ## real Kafka, collectors and their connectors against watchingcat; latency from Kafka to webhook
-	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestMetrics|TestCompose|TestLatency' $(INTEGRATION_LONG)
+.PHONY: integration-stores
+integration-stores: integration-servers
+	deploy/servers/setup.sh jaeger prometheus elasticsearch redis
+
+integration: integration-stores ## real Kafka, collectors, Jaeger, Prometheus, Elasticsearch and Redis against watchingcat; latency from Kafka to webhook
+	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestMetrics|TestCompose|TestLatency|TestRawStores' $(INTEGRATION_LONG)
 
 faults: integration-servers ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle
 	$(INTEGRATION) -timeout 60m -run 'TestKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDiskFull' $(FAULTS_LONG)

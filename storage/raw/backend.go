@@ -2,6 +2,7 @@ package raw
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -141,18 +142,23 @@ func (b *Backend) settled(until time.Time) bool {
 	return b.cache != nil && !until.IsZero() && until.Before(b.now().Add(-settledAfter))
 }
 
-func (b *Backend) cached(ctx context.Context, key string, until time.Time, ask func() (answer, error)) (answer, error) {
+// kept returns what is kept of an answer about what happened before until.
+func (b *Backend) kept(ctx context.Context, key string, until time.Time) ([]byte, bool) {
 	if !b.settled(until) {
-		return ask()
+		return nil, false
 	}
-	if kept, found := b.cache.get(ctx, key); found != "" {
-		b.metrics.cache.WithLabelValues(b.name, found).Inc()
+	body, found := b.cache.get(ctx, key)
+	b.metrics.cache.WithLabelValues(b.name, cmp.Or(found, "none")).Inc()
+	return body, found != ""
+}
+
+func (b *Backend) cached(ctx context.Context, key string, until time.Time, ask func() (answer, error)) (answer, error) {
+	if kept, ok := b.kept(ctx, key, until); ok {
 		typ, body, _ := bytes.Cut(kept, []byte{'\n'})
 		return answer{Status: http.StatusOK, Type: string(typ), Body: body}, nil
 	}
-	b.metrics.cache.WithLabelValues(b.name, "none").Inc()
 	a, err := ask()
-	if err == nil && a.Status == http.StatusOK {
+	if err == nil && a.Status == http.StatusOK && b.settled(until) {
 		b.cache.put(ctx, key, slices.Concat([]byte(a.Type), []byte{'\n'}, a.Body))
 	}
 	return a, err

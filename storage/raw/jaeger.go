@@ -2,6 +2,7 @@ package raw
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -55,7 +56,7 @@ type Trace struct {
 	Start, End                 time.Time
 	Spans, Errors              uint64
 	Services                   []TraceService // by name
-	Data                       ptrace.Traces  // its spans; the zero value when only the summary was told
+	Data                       ptrace.Traces  `json:"-"` // its spans; the zero value when only the summary was told
 	HasData                    bool
 }
 
@@ -67,6 +68,12 @@ type TraceService struct {
 
 // Search returns traces with a span that q selects, newest first, and whether there may be more than Limit.
 func (j *Jaeger) Search(ctx context.Context, q TraceQuery) (list []Trace, more bool, err error) {
+	// Kept whole, not request by request: which API answers is found out by asking, which a Jaeger that is down cannot be.
+	key := j.key("search", q.params().Encode(), nil)
+	if body, ok := j.kept(ctx, key, q.To); ok {
+		list, err = decodeTraces(body)
+		return list, len(list) >= q.Limit, err
+	}
 	list, err = j.summaries(ctx, q)
 	if errors.Is(err, errAbsent) {
 		list, err = j.search(ctx, q)
@@ -74,26 +81,68 @@ func (j *Jaeger) Search(ctx context.Context, q TraceQuery) (list []Trace, more b
 	if errors.Is(err, errAbsent) {
 		list, err = j.searchV1(ctx, q)
 	}
+	if err != nil {
+		return nil, false, err
+	}
 	slices.SortFunc(list, func(a, b Trace) int {
-		if c := b.Start.Compare(a.Start); c != 0 {
-			return c
-		}
-		return bytes.Compare(b.ID[:], a.ID[:])
+		return cmp.Or(b.Start.Compare(a.Start), bytes.Compare(b.ID[:], a.ID[:]))
 	})
-	return list, len(list) >= q.Limit, err
+	if j.settled(q.To) {
+		if body, err := encodeTraces(list); err == nil {
+			j.cache.put(ctx, key, body)
+		}
+	}
+	return list, len(list) >= q.Limit, nil
+}
+
+// storedTrace is a Trace in the cache.
+type storedTrace struct {
+	Trace
+	Proto []byte
+}
+
+func encodeTraces(list []Trace) ([]byte, error) {
+	out := make([]storedTrace, len(list))
+	for i, t := range list {
+		out[i].Trace = t
+		if !t.HasData {
+			continue
+		}
+		var m ptrace.ProtoMarshaler
+		var err error
+		if out[i].Proto, err = m.MarshalTraces(t.Data); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(out)
+}
+
+func decodeTraces(body []byte) ([]Trace, error) {
+	var stored []storedTrace
+	if err := json.Unmarshal(body, &stored); err != nil {
+		return nil, fmt.Errorf("raw: jaeger: a kept answer: %w", err)
+	}
+	list := make([]Trace, len(stored))
+	for i := range stored {
+		if list[i] = stored[i].Trace; !list[i].HasData {
+			continue
+		}
+		var u ptrace.ProtoUnmarshaler
+		var err error
+		if list[i].Data, err = u.UnmarshalTraces(stored[i].Proto); err != nil {
+			return nil, fmt.Errorf("raw: jaeger: a kept answer: %w", err)
+		}
+	}
+	return list, nil
 }
 
 // Trace returns the spans of a trace; ErrNotFound when there are none.
 func (j *Jaeger) Trace(ctx context.Context, id [16]byte) (ptrace.Traces, error) {
 	name := hex.EncodeToString(id[:])
-	key := j.key(http.MethodGet, "trace/"+name, nil)
-	if j.cache != nil {
-		if body, found := j.cache.get(ctx, key); found != "" {
-			j.metrics.cache.WithLabelValues(j.name, found).Inc()
-			var u ptrace.ProtoUnmarshaler
-			return u.UnmarshalTraces(body)
-		}
-		j.metrics.cache.WithLabelValues(j.name, "none").Inc()
+	key := j.key("trace", name, nil)
+	if body, ok := j.kept(ctx, key, time.Unix(1, 0)); ok { // of old traces alone
+		var u ptrace.ProtoUnmarshaler
+		return u.UnmarshalTraces(body)
 	}
 	td, err := j.trace(ctx, name)
 	if err != nil {
@@ -109,7 +158,7 @@ func (j *Jaeger) Trace(ctx context.Context, id [16]byte) (ptrace.Traces, error) 
 }
 
 func (j *Jaeger) trace(ctx context.Context, id string) (ptrace.Traces, error) {
-	td, err := j.v3(ctx, "api/v3/traces/"+id, nil, time.Time{})
+	td, err := j.v3(ctx, "api/v3/traces/"+id, nil)
 	if errors.Is(err, errAbsent) {
 		return j.traceV1(ctx, id)
 	}
@@ -178,7 +227,7 @@ func (j *Jaeger) search(ctx context.Context, q TraceQuery) ([]Trace, error) {
 	if j.missing(&j.noV3) {
 		return nil, errAbsent
 	}
-	td, err := j.v3(ctx, "api/v3/traces", q.params(), q.To)
+	td, err := j.v3(ctx, "api/v3/traces", q.params())
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
@@ -189,12 +238,12 @@ func (j *Jaeger) search(ctx context.Context, q TraceQuery) ([]Trace, error) {
 }
 
 // v3 reads an answer of {"result": OTLP} objects, one or several.
-func (j *Jaeger) v3(ctx context.Context, path string, q url.Values, until time.Time) (ptrace.Traces, error) {
+func (j *Jaeger) v3(ctx context.Context, path string, q url.Values) (ptrace.Traces, error) {
 	td := ptrace.NewTraces()
 	if j.missing(&j.noV3) {
 		return td, errAbsent
 	}
-	a, err := j.get(ctx, path, q, until)
+	a, err := j.get(ctx, path, q, time.Time{})
 	if err == nil {
 		err = v3Problem(a)
 	}
@@ -230,7 +279,7 @@ func (j *Jaeger) summaries(ctx context.Context, q TraceQuery) ([]Trace, error) {
 	if j.missing(&j.noSummaries) {
 		return nil, errAbsent
 	}
-	a, err := j.get(ctx, "api/v3/trace-summaries", q.params(), q.To)
+	a, err := j.get(ctx, "api/v3/trace-summaries", q.params(), time.Time{})
 	if err == nil {
 		err = v3Problem(a)
 	}
@@ -292,13 +341,11 @@ func (s *summaryJSON) trace() (Trace, error) {
 	for _, v := range s.Services {
 		t.Services = append(t.Services, TraceService{v.Name, uint64(v.Spans), uint64(v.Errors)})
 	}
-	slices.SortFunc(t.Services, func(a, b TraceService) int { return cmpText(a.Name, b.Name) })
+	slices.SortFunc(t.Services, func(a, b TraceService) int { return cmp.Compare(a.Name, b.Name) })
 	var err error
 	t.ID, err = traceID(s.TraceID)
 	return t, err
 }
-
-func cmpText(a, b string) int { return bytes.Compare([]byte(a), []byte(b)) }
 
 // traceID reads up to 32 hex digits; shorter ones are the low part.
 func traceID(s string) (id [16]byte, err error) {

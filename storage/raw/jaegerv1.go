@@ -57,8 +57,8 @@ type v1Span struct {
 }
 
 // v1 reads the data of an answer.
-func (j *Jaeger) v1(ctx context.Context, path string, q url.Values, until time.Time, into any) error {
-	a, err := j.get(ctx, path, q, until)
+func (j *Jaeger) v1(ctx context.Context, path string, q url.Values, into any) error {
+	a, err := j.get(ctx, path, q, time.Time{})
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (j *Jaeger) v1(ctx context.Context, path string, q url.Values, until time.T
 func (j *Jaeger) traceV1(ctx context.Context, id string) (ptrace.Traces, error) {
 	var data []v1Trace
 	td := ptrace.NewTraces()
-	err := j.v1(ctx, "api/traces/"+id, nil, time.Time{}, &data)
+	err := j.v1(ctx, "api/traces/"+id, nil, &data)
 	for i := range data {
 		err = errors.Join(err, data[i].appendTo(td))
 	}
@@ -102,7 +102,7 @@ const maxServices = 50
 func (j *Jaeger) searchV1(ctx context.Context, q TraceQuery) ([]Trace, error) {
 	services := []string{q.Service}
 	if q.Service == "" {
-		if err := j.v1(ctx, "api/services", nil, time.Time{}, &services); err != nil {
+		if err := j.v1(ctx, "api/services", nil, &services); err != nil {
 			return nil, err
 		}
 		if len(services) > maxServices {
@@ -128,7 +128,7 @@ func (j *Jaeger) searchV1(ctx context.Context, q TraceQuery) ([]Trace, error) {
 	for _, service := range services {
 		v.Set("service", service)
 		var data []v1Trace
-		if err := j.v1(ctx, "api/traces", v, q.To, &data); err != nil {
+		if err := j.v1(ctx, "api/traces", v, &data); err != nil {
 			return nil, err
 		}
 		td := ptrace.NewTraces()
