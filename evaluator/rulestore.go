@@ -47,11 +47,14 @@ type ruleAppender struct{ s *ruleStore }
 func (ruleAppender) Commit() error   { return nil }
 func (ruleAppender) Rollback() error { return nil }
 
-func (a ruleAppender) Append(_ storage.SeriesRef, l labels.Labels, _, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, _ storage.AppendV2Options) (storage.SeriesRef, error) {
-	if h != nil {
+func (a ruleAppender) Append(_ storage.SeriesRef, l labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, _ storage.AppendV2Options) (storage.SeriesRef, error) {
+	switch {
+	case h != nil:
 		fh = h.ToFloat(nil)
+	case fh != nil:
+		fh = fh.Copy() // the query that made it uses its memory again
 	}
-	return 0, a.s.append(l, ruleSample{t, v, fh})
+	return 0, a.s.append(l, ruleSample{t, v, fh, st})
 }
 
 // append adds a sample; one at the time of the newest replaces it, since a rule may be evaluated again at the same frontier.
@@ -66,6 +69,13 @@ func (s *ruleStore) append(l labels.Labels, p ruleSample) error {
 		}
 		r = &ruleSeries{lset: l.Copy()}
 		s.series[key] = r
+	}
+	if p.h != nil {
+		var before *histogram.FloatHistogram
+		if n := len(r.samples); n > 0 {
+			before = r.samples[n-1].h
+		}
+		p.hint(before)
 	}
 	switch n := len(r.samples); {
 	case n > 0 && p.t < r.samples[n-1].t:
@@ -95,10 +105,26 @@ func (s *ruleStore) drop() bool {
 	return len(s.series) < n
 }
 
+// hint says of a counter's histogram that it was not reset since the one before, where that is so, as Prometheus' TSDB does; whoever
+// reads looks for himself at one that was.
+func (p *ruleSample) hint(before *histogram.FloatHistogram) {
+	if p.h.CounterResetHint == histogram.GaugeType {
+		return
+	}
+	hint := histogram.UnknownCounterReset
+	if before != nil && before.CounterResetHint != histogram.GaugeType && p.h.CounterResetHint != histogram.CounterReset && !p.h.DetectReset(before) {
+		hint = histogram.NotCounterReset
+	}
+	p.h = p.h.Copy()
+	p.h.CounterResetHint = hint
+}
+
 type ruleSample struct {
 	t int64
 	v float64
 	h *histogram.FloatHistogram
+	// st is when the counter began, 0 where that is not known.
+	st int64
 }
 
 func (p ruleSample) compare(t int64) int {
@@ -111,12 +137,19 @@ func (p ruleSample) compare(t int64) int {
 	return 0
 }
 
-func (p ruleSample) ST() int64                     { return 0 }
-func (p ruleSample) T() int64                      { return p.t }
-func (p ruleSample) F() float64                    { return p.v }
-func (p ruleSample) H() *histogram.Histogram       { return nil }
-func (p ruleSample) FH() *histogram.FloatHistogram { return p.h }
-func (p ruleSample) Copy() chunks.Sample           { return p }
+func (p ruleSample) ST() int64               { return p.st }
+func (p ruleSample) T() int64                { return p.t }
+func (p ruleSample) F() float64              { return p.v }
+func (p ruleSample) H() *histogram.Histogram { return nil }
+
+// FH returns a copy: the engine changes what it is given in place.
+func (p ruleSample) FH() *histogram.FloatHistogram {
+	if p.h == nil {
+		return nil
+	}
+	return p.h.Copy()
+}
+func (p ruleSample) Copy() chunks.Sample { return p }
 func (p ruleSample) Type() chunkenc.ValueType {
 	if p.h != nil {
 		return chunkenc.ValFloatHistogram
