@@ -150,6 +150,13 @@ func (q *inquiry) gather(r *alertRule, a *record, ts time.Time) *Evidence {
 	missing("operands", err)
 	missing("path", q.path(reader, v, weightsOf(expr)))
 	around := v.around()
+	if fr := reader.Frontier(); !fr.Since.Before(v.From) {
+		// Everything is new to views that have just begun: that is no evidence.
+		missing("baseline", fmt.Errorf("the views hold nothing from before %s", v.From.UTC().Format(time.RFC3339)))
+		missing("operations", v.operations(reader))
+		missing("traces", v.traces(reader))
+		return v
+	}
 	missing("operations", v.operations(reader))
 	missing("traces", v.traces(reader))
 	missing("patterns", v.patterns(reader, around))

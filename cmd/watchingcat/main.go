@@ -50,12 +50,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := root.ExecuteContext(ctx)
 	var u usageError
 	var stopped interruptedError
+	var lint lintError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &stopped):
 		fmt.Fprintln(stderr, "watchingcat:", err)
 		return exitInterrupted
+	case errors.As(err, &lint):
+		fmt.Fprintln(stderr, "watchingcat:", err)
+		return exitLint
 	case errors.As(err, &u):
 		fmt.Fprintln(stderr, "watchingcat:", err)
 		return exitUsage

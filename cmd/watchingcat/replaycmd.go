@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -101,7 +98,7 @@ type replayer interface {
 }
 
 func (q *replayFlags) run(ctx context.Context, cfg *loaded, out, progress io.Writer) (err error) {
-	var w replayer = &remoteReplayer{base: "http://" + cfg.HTTPAddr, token: string(cfg.Token)}
+	var w replayer = &remoteReplayer{remoteOf(cfg)}
 	if !answers(ctx, cfg.HTTPAddr) {
 		local, err := openLocalReplayer(ctx, cfg, newLogger(cfg.Config, progress).Level(zerolog.WarnLevel), false)
 		if errors.Is(err, storage.ErrInUse) {
@@ -133,17 +130,6 @@ func (q *replayFlags) run(ctx context.Context, cfg *loaded, out, progress io.Wri
 		fmt.Fprintf(out, "replay %s %sd\n", q.pause+q.cancel, map[bool]string{true: "pause", false: "cancele"}[q.pause != ""])
 	}
 	return err
-}
-
-// answers reports whether somebody listens at the address of the API.
-func answers(ctx context.Context, addr string) bool {
-	d := net.Dialer{Timeout: 2 * time.Second}
-	c, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return false
-	}
-	_ = c.Close()
-	return true
 }
 
 // watchReplay shows a replay until it has ended. An interrupt ends the watching.
@@ -190,64 +176,23 @@ type interruptedError struct{ msg string }
 func (e interruptedError) Error() string { return e.msg }
 
 // remoteReplayer asks the running server.
-type remoteReplayer struct{ base, token string }
+type remoteReplayer struct{ remote }
 
-func (r *remoteReplayer) call(ctx context.Context, method, path string, body, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	var b bytes.Buffer
-	if body != nil {
-		if err := json.NewEncoder(&b).Encode(body); err != nil {
-			return err
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, r.base+"/api/v1/replays"+path, &b)
-	if err != nil {
-		return err
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if r.token != "" {
-		req.Header.Set("Authorization", "Bearer "+r.token)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("ask the server: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		var p rest.Problem
-		if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p); err != nil || p.Error == "" {
-			return fmt.Errorf("the server at %s answers %s", r.base, resp.Status)
-		}
-		if resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusNotFound {
-			return usage("%s", p.Error)
-		}
-		return fmt.Errorf("%s; %s", p.Error, p.Advice)
-	}
-	if answer == nil {
-		return nil
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(answer); err != nil {
-		return fmt.Errorf("the server at %s answers something else: %w", r.base, err)
-	}
-	return nil
-}
+const replaysPath = "/api/v1/replays"
 
 func (r *remoteReplayer) begin(ctx context.Context, q rest.ReplayRequest) (out rest.Replay, err error) {
-	return out, r.call(ctx, http.MethodPost, "", q, &out)
+	return out, r.call(ctx, http.MethodPost, replaysPath, q, &out)
 }
 
 func (r *remoteReplayer) get(ctx context.Context, id string) (out rest.Replay, err error) {
-	return out, r.call(ctx, http.MethodGet, "/"+id, nil, &out)
+	return out, r.call(ctx, http.MethodGet, replaysPath+"/"+id, nil, &out)
 }
 
 func (r *remoteReplayer) do(ctx context.Context, what, id string) error {
 	if what == "cancel" {
-		return r.call(ctx, http.MethodDelete, "/"+id, nil, nil)
+		return r.call(ctx, http.MethodDelete, replaysPath+"/"+id, nil, nil)
 	}
-	return r.call(ctx, http.MethodPost, "/"+id+"/"+what, nil, nil)
+	return r.call(ctx, http.MethodPost, replaysPath+"/"+id+"/"+what, nil, nil)
 }
 
 func (r *remoteReplayer) interrupted(id string) string {

@@ -28,7 +28,7 @@ func rulesCommand() *cobra.Command {
 			}
 			return nil
 		},
-	})
+	}, rulesTestCommand(), rulesBacktestCommand(), rulesDiffCommand())
 	return c
 }
 

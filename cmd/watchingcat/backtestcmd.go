@@ -1,0 +1,309 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/evaluator"
+)
+
+// rulesTestCommand runs promtool's unit tests of rules.
+func rulesTestCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "test FILE...", Short: "Run unit tests of rules, in promtool's format", Args: cobra.MinimumNArgs(1),
+		Long: "Runs files of unit tests as `promtool test rules` does, by the evaluator of live rules with a virtual clock.",
+		RunE: func(c *cobra.Command, args []string) error {
+			failed := 0
+			for _, f := range args {
+				err := evaluator.UnitTest(c.Context(), f)
+				if err == nil {
+					fmt.Fprintln(c.OutOrStdout(), f+": SUCCESS")
+					continue
+				}
+				failed++
+				fmt.Fprintf(c.OutOrStdout(), "%s: FAILED\n  %s\n", f, strings.ReplaceAll(err.Error(), "\n", "\n  "))
+			}
+			if failed > 0 {
+				return fmt.Errorf("%d of %d files of tests failed", failed, len(args))
+			}
+			return nil
+		},
+	}
+}
+
+// trialFlags say over which past rules are evaluated.
+type trialFlags struct {
+	from, to, step, output string
+	thresholds             []float64
+	fors                   []string
+}
+
+func (t *trialFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&t.from, "from", "", "begin of the past (RFC 3339 or Unix seconds; default: six hours before --to)")
+	f.StringVar(&t.to, "to", "", "end of it (default: now)")
+	f.StringVar(&t.step, "step", "", "between evaluations (default: the width of the buckets kept of --from)")
+	f.StringVarP(&t.output, "output", "o", "table", "table or json")
+}
+
+func (t *trialFlags) check() error {
+	if t.output != "table" && t.output != "json" {
+		return usage("--output: %q is neither table nor json", t.output)
+	}
+	return nil
+}
+
+func (t *trialFlags) variants() *[]rest.BacktestVariant {
+	var out []rest.BacktestVariant
+	for _, x := range t.thresholds {
+		out = append(out, rest.BacktestVariant{Threshold: &x})
+	}
+	for _, x := range t.fors {
+		out = append(out, rest.BacktestVariant{For: &x})
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return &out
+}
+
+func (t *trialFlags) run(ctx context.Context, r *remote, file string) (*rest.BacktestAnswer, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := evaluator.ParseSource(file, text, nil); err != nil {
+		return nil, err
+	}
+	rules := string(text)
+	in := rest.BacktestRequest{Yaml: &rules, Variants: t.variants()}
+	for _, x := range []struct {
+		text string
+		to   **string
+	}{{t.from, &in.Start}, {t.to, &in.End}, {t.step, &in.Step}} {
+		if x.text != "" {
+			*x.to = &x.text
+		}
+	}
+	out := &rest.BacktestAnswer{}
+	return out, r.call(ctx, http.MethodPost, "/api/v1/alerts/backtest", in, out)
+}
+
+// trialRemote is the server that holds the views; only it can read them.
+func trialRemote(c *cobra.Command) (*remote, error) {
+	cfg, err := loadConfig(c.Flags(), os.Environ())
+	if err != nil {
+		return nil, err
+	}
+	r := remoteOf(cfg)
+	if !answers(c.Context(), cfg.HTTPAddr) {
+		return nil, fmt.Errorf("no server answers at %s (%sHTTP_ADDR): rules are evaluated over the views of a running `watchingcat serve` or `watchingcat demo`", cfg.HTTPAddr, envPrefix)
+	}
+	return &r, nil
+}
+
+func rulesBacktestCommand() *cobra.Command {
+	var t trialFlags
+	c := &cobra.Command{
+		Use: "backtest FILE", Short: "Say what the rules of a file would have done over the past", Args: cobra.ExactArgs(1),
+		Long: "Evaluates a Prometheus rule file over the views that the running server keeps of the past, by the evaluator of live rules, and says when\n" +
+			"alerts would have been pending and firing and which notifications would have gone out. --threshold and --for ask for other values.",
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := t.check(); err != nil {
+				return err
+			}
+			r, err := trialRemote(c)
+			if err != nil {
+				return err
+			}
+			a, err := t.run(c.Context(), r, args[0])
+			if err != nil {
+				return err
+			}
+			if t.output == "json" {
+				return writeJSON(c.OutOrStdout(), a)
+			}
+			return showBacktest(c.OutOrStdout(), a)
+		},
+	}
+	addFlags(c.Flags())
+	t.add(c)
+	c.Flags().Float64SliceVar(&t.thresholds, "threshold", nil, "also with this number in place of the one that the condition of each alert compares with; may be given again")
+	c.Flags().StringSliceVar(&t.fors, "for", nil, "also with every alert waiting this long; may be given again")
+	return c
+}
+
+func rulesDiffCommand() *cobra.Command {
+	var t trialFlags
+	c := &cobra.Command{
+		Use: "diff OLD NEW", Short: "Say how two versions of a rule file would have differed over the past", Args: cobra.ExactArgs(2),
+		Long: "Evaluates both files over the same past, as backtest does, and lists the alerts that would have fired differently. Exit code 3 says that\n" +
+			"there are differences.",
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := t.check(); err != nil {
+				return err
+			}
+			r, err := trialRemote(c)
+			if err != nil {
+				return err
+			}
+			before, err := t.run(c.Context(), r, args[0])
+			if err != nil {
+				return err
+			}
+			if t.to == "" { // the same past for both, though time goes on
+				t.to = before.End.Format(time.RFC3339Nano)
+			}
+			if t.from == "" {
+				t.from = before.Start.Format(time.RFC3339Nano)
+			}
+			after, err := t.run(c.Context(), r, args[1])
+			if err != nil {
+				return err
+			}
+			rows := diffBacktests(before, after)
+			if t.output == "json" {
+				err = writeJSON(c.OutOrStdout(), rows)
+			} else {
+				err = showDiff(c.OutOrStdout(), rows, before, after)
+			}
+			if err == nil && len(rows) > 0 {
+				err = lintError{fmt.Sprintf("%d alerts differ", len(rows))}
+			}
+			return err
+		},
+	}
+	addFlags(c.Flags())
+	t.add(c)
+	return c
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(time.Second)
+}
+
+func labelText(l map[string]string) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(l)) {
+		if name != "alertname" {
+			out = append(out, fmt.Sprintf("%s=%q", name, l[name]))
+		}
+	}
+	return "{" + strings.Join(out, ", ") + "}"
+}
+
+func showBacktest(out io.Writer, a *rest.BacktestAnswer) error {
+	fmt.Fprintf(out, "%s to %s, %d evaluations every %v\n", a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.Evaluations, seconds(a.StepS))
+	fmt.Fprintf(out, "fired %d times for %v in total, longest %v; pending %v; flaps %d; notifications %d\n", a.Summary.Fired, seconds(a.Summary.FiringS), seconds(a.Summary.LongestS),
+		seconds(a.Summary.PendingS), a.Summary.Flaps, len(a.Notifications))
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	for i := range a.Series {
+		s := &a.Series[i]
+		fmt.Fprintf(w, "\n%s %s\n", s.Rule, labelText(s.Labels))
+		for _, t := range s.Transitions {
+			fmt.Fprintf(w, "  %s\t%s\t%.4g\n", t.Time.Format(time.RFC3339), t.To, float64(t.Value))
+		}
+	}
+	if len(a.Notifications) > 0 {
+		fmt.Fprintln(w, "\nNotifications")
+	}
+	for _, n := range a.Notifications {
+		fmt.Fprintf(w, "  %s\t%s/%s\t%d firing, %d resolved\t%s\n", n.Time.Format(time.RFC3339), n.Receiver, n.Integration, len(n.Firing), len(n.Resolved), n.Reason)
+	}
+	if len(a.Variants) > 0 {
+		fmt.Fprintln(w, "\nVariant\tfired\tfiring\tpending\tflaps\tnotifications")
+	}
+	for _, v := range a.Variants {
+		name := "for " + value(v.For)
+		if v.Threshold != nil {
+			name = fmt.Sprintf("threshold %v", *v.Threshold)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%v\t%v\t%d\t%d\n", name, v.Summary.Fired, seconds(v.Summary.FiringS), seconds(v.Summary.PendingS), v.Summary.Flaps, v.Notifications)
+	}
+	for _, x := range a.Meta.Warnings {
+		fmt.Fprintln(w, "warning:", x)
+	}
+	return w.Flush()
+}
+
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// ruleDifference is one alert that two versions of rules would have treated differently. nil: it would not have been.
+type ruleDifference struct {
+	Rule   string                `json:"rule"`
+	Labels map[string]string     `json:"labels"`
+	Before *rest.BacktestSummary `json:"before"`
+	After  *rest.BacktestSummary `json:"after"`
+}
+
+// diffBacktests compares by rule and labels.
+func diffBacktests(before, after *rest.BacktestAnswer) []ruleDifference {
+	by := map[string]*ruleDifference{}
+	at := func(s *rest.BacktestSeries) *ruleDifference {
+		key := s.Rule + labelText(s.Labels)
+		if by[key] == nil {
+			by[key] = &ruleDifference{Rule: s.Rule, Labels: s.Labels}
+		}
+		return by[key]
+	}
+	for i := range before.Series {
+		at(&before.Series[i]).Before = &before.Series[i].Summary
+	}
+	for i := range after.Series {
+		at(&after.Series[i]).After = &after.Series[i].Summary
+	}
+	out := []ruleDifference{}
+	for _, d := range by {
+		if d.Before == nil || d.After == nil || *d.Before != *d.After {
+			out = append(out, *d)
+		}
+	}
+	slices.SortFunc(out, func(a, b ruleDifference) int {
+		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(labelText(a.Labels), labelText(b.Labels)))
+	})
+	return out
+}
+
+func showDiff(out io.Writer, rows []ruleDifference, before, after *rest.BacktestAnswer) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	text := func(s *rest.BacktestSummary) string {
+		if s == nil {
+			return "-"
+		}
+		return fmt.Sprintf("%d times, %v firing, %v pending", s.Fired, seconds(s.FiringS), seconds(s.PendingS))
+	}
+	for _, d := range rows {
+		fmt.Fprintf(w, "%s %s\t%s\t->\t%s\n", d.Rule, labelText(d.Labels), text(d.Before), text(d.After))
+	}
+	fmt.Fprintf(w, "notifications\t%d\t->\t%d\n", len(before.Notifications), len(after.Notifications))
+	return w.Flush()
+}
+
+// lintError ends the process with 3, as promtool's.
+type lintError struct{ msg string }
+
+func (e lintError) Error() string { return e.msg }

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gaurav/watchingcat/api/rest"
+)
+
+// remoteTimeout bounds one request.
+const remoteTimeout = 3 * time.Minute
+
+// remote is the running server's API.
+type remote struct{ base, token string }
+
+func remoteOf(cfg *loaded) remote {
+	return remote{base: "http://" + cfg.HTTPAddr, token: string(cfg.Token)}
+}
+
+// call sends and reads JSON. A mistake of the caller is a usageError.
+func (r *remote) call(ctx context.Context, method, path string, body, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
+	defer cancel()
+	var b bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&b).Encode(body); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, r.base+path, &b)
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the server: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		var p rest.Problem
+		if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p); err != nil || p.Error == "" {
+			return fmt.Errorf("the server at %s answers %s", r.base, resp.Status)
+		}
+		if resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusNotFound {
+			return usage("%s", p.Error)
+		}
+		return fmt.Errorf("%s; %s", p.Error, p.Advice)
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(answer); err != nil {
+		return fmt.Errorf("the server at %s answers something else: %w", r.base, err)
+	}
+	return nil
+}
+
+// answers reports whether somebody listens at the address of the API.
+func answers(ctx context.Context, addr string) bool {
+	d := net.Dialer{Timeout: 2 * time.Second}
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
