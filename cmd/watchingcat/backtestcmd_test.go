@@ -66,7 +66,7 @@ func server(t *testing.T) {
 
 func TestRulesBacktestAndDiff(t *testing.T) {
 	server(t)
-	old, other := writeFile(t, "old.yml", downRule), writeFile(t, "new.yml", strings.Replace(downRule, "up", "up + up", 1))
+	old, other := writeFile(t, "old.yml", downRule), writeFile(t, "new.yml", strings.Replace(downRule, "up ==", "up + up ==", 1))
 	code, out, progress := command(t, "rules", "backtest", old, "--threshold", "2", "--for", "5m")
 	require.Zero(t, code, progress)
 	for _, want := range []string{"360 evaluations every 10s", "fired 1 times for 1m0s", `Down {job="a"}`, "firing  0.3333", "threshold 2", "for 5m"} {
