@@ -96,13 +96,7 @@ func jaegerSpan(traceID, process string, sc ptrace.ScopeSpans, sp ptrace.Span) r
 	for k, v := range sp.Attributes().All() {
 		out.Tags = append(out.Tags, jaegerTag(k, v))
 	}
-	out.Tags = append(out.Tags, statusTags(sp)...)
-	if name := sc.Scope().Name(); name != "" {
-		out.Tags = append(out.Tags, stringTag("otel.scope.name", name))
-	}
-	if version := sc.Scope().Version(); version != "" {
-		out.Tags = append(out.Tags, stringTag("otel.scope.version", version))
-	}
+	out.Tags = append(out.Tags, spanTags(sc, sp)...)
 	for _, e := range sp.Events().All() {
 		log := rest.JaegerLog{Timestamp: micros(e.Timestamp()), Fields: []rest.JaegerTag{}}
 		if e.Name() != "" {
@@ -116,8 +110,8 @@ func jaegerSpan(traceID, process string, sc ptrace.ScopeSpans, sp ptrace.Span) r
 	return out
 }
 
-// statusTags are kind, status and tracestate, which Jaeger has as tags.
-func statusTags(sp ptrace.Span) (tags []rest.JaegerTag) {
+// spanTags are kind, status, tracestate and scope, which Jaeger has as tags.
+func spanTags(sc ptrace.ScopeSpans, sp ptrace.Span) (tags []rest.JaegerTag) {
 	if k := sp.Kind(); k != ptrace.SpanKindUnspecified {
 		tags = append(tags, stringTag("span.kind", strings.ToLower(k.String())))
 	}
@@ -132,6 +126,12 @@ func statusTags(sp ptrace.Span) (tags []rest.JaegerTag) {
 	}
 	if st := sp.TraceState().AsRaw(); st != "" {
 		tags = append(tags, stringTag("w3c.tracestate", st))
+	}
+	if name := sc.Scope().Name(); name != "" {
+		tags = append(tags, stringTag("otel.scope.name", name))
+	}
+	if version := sc.Scope().Version(); version != "" {
+		tags = append(tags, stringTag("otel.scope.version", version))
 	}
 	return tags
 }

@@ -66,6 +66,7 @@ func (s *Server) routes() (http.Handler, error) {
 		s.restRoutes(r)
 		s.promRoutes(r)
 		s.rulerRoutes(r)
+		s.jaegerRoutes(r.With(s.holdViews))
 		if s.cfg.Alertmanager != nil {
 			h := http.StripPrefix("/alertmanager", s.cfg.Alertmanager)
 			for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {

@@ -67,7 +67,7 @@ func TestThePageIsServedToBrowsersOutsideTheAPIAlone(t *testing.T) {
 	f("/services/cart", whatever, 404, problem)
 	f("/assets/gone-1234.js", html, 404, problem)
 	for _, p := range []string{"/api", "/api/v2/x", "/prometheus", "/prometheus/api/v1/unknown", "/prometheus/config/v2/rules", "/alertmanager/api/v2/status",
-		"/jaeger/api/services", "/tempo/api/search", "/loki/api/v1/labels", "/debug/pprof", "/health/odd"} {
+		"/tempo/api/search", "/loki/api/v1/labels", "/debug/pprof", "/health/odd"} {
 		f(p, html, 404, problem)
 	}
 	w := b.get("/")

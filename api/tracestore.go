@@ -30,6 +30,7 @@ type traceSearch struct {
 type foundTraces struct {
 	list []views.TraceSummary
 	more bool
+	data map[[16]byte]ptrace.Traces // spans of those that the store sent whole
 	provenance
 }
 
@@ -80,7 +81,7 @@ func (s *Server) searchTraces(ctx context.Context, m moment, t traceSearch) (fou
 		return out, nil
 	}
 	q.To = earlier(q.To, kept)
-	older, more, note, err := s.searchRaw(ctx, q, t.attributes)
+	older, err := s.searchRaw(ctx, q, t.attributes)
 	if err != nil {
 		if ctx.Err() != nil {
 			return out, err
@@ -89,12 +90,9 @@ func (s *Server) searchTraces(ctx context.Context, m moment, t traceSearch) (fou
 		out.sources = []string{sourceView}
 		return out, nil
 	}
-	if note != "" {
-		out.warn(note)
-	}
+	out.warnings = append(out.warnings, older.warnings...)
 	out.answered(s.cfg.Stores.Traces.Name(), q.From)
-	out.merge(older, &q)
-	out.more = out.more || more
+	out.merge(&older, &q)
 	return out, nil
 }
 
@@ -123,14 +121,17 @@ func compareTraces(a, b *views.TraceSummary, slowest bool) int {
 }
 
 // merge puts older traces in their places and keeps the page.
-func (f *foundTraces) merge(older []views.TraceSummary, q *views.TraceQuery) {
+func (f *foundTraces) merge(older *foundTraces, q *views.TraceQuery) {
 	have := map[[16]byte]bool{}
 	for i := range f.list {
 		have[f.list[i].ID] = true
 	}
-	for i := range older {
-		if !have[older[i].ID] {
-			f.list = append(f.list, older[i])
+	f.more, f.data = f.more || older.more, older.data
+	for i := range older.list {
+		if id := older.list[i].ID; have[id] {
+			delete(f.data, id)
+		} else {
+			f.list = append(f.list, older.list[i])
 		}
 	}
 	slices.SortStableFunc(f.list, func(a, b views.TraceSummary) int { return compareTraces(&a, &b, q.Slowest) })
@@ -145,7 +146,7 @@ func (f *foundTraces) merge(older []views.TraceSummary, q *views.TraceQuery) {
 //
 // Stores look at the starts of spans: with a service, a trace whose span of that service starts in a later window than the trace
 // itself is not found.
-func (s *Server) searchRaw(ctx context.Context, q views.TraceQuery, attributes map[string]string) (found []views.TraceSummary, more bool, note string, err error) {
+func (s *Server) searchRaw(ctx context.Context, q views.TraceQuery, attributes map[string]string) (out foundTraces, err error) {
 	limit, name := max(1, q.Limit), s.cfg.Stores.Traces.Name()
 	rq := raw.TraceQuery{From: q.From, To: q.To, Service: q.Service, Operation: q.Operation, MinDuration: q.MinDuration, MaxDuration: q.MaxDuration,
 		Attributes: attributes, Limit: min(max(limit+1, rawTraces), maxRawDepth)}
@@ -155,10 +156,11 @@ func (s *Server) searchRaw(ctx context.Context, q views.TraceQuery, attributes m
 		rq.To = earlier(rq.To, q.After.Start.Add(time.Microsecond))
 	}
 	seen := map[[16]byte]bool{}
+	out.data = map[[16]byte]ptrace.Traces{}
 	for range rawRequests {
 		list, full, err := s.cfg.Stores.Traces.Search(ctx, rq)
 		if err != nil {
-			return nil, false, "", err
+			return out, err
 		}
 		if full && !q.Slowest && rq.To.Sub(rq.From) > time.Microsecond {
 			rq.From = narrower(rq, list)
@@ -170,23 +172,30 @@ func (s *Server) searchRaw(ctx context.Context, q views.TraceQuery, attributes m
 				continue
 			}
 			seen[sum.ID] = true
-			found = append(found, sum)
+			out.list = append(out.list, sum)
+			if list[i].HasData {
+				out.data[sum.ID] = list[i].Data
+			}
 		}
+		out.more = len(out.list) > limit
 		switch {
 		case full && q.Slowest:
-			return found, len(found) > limit, fmt.Sprintf("the slowest of %d traces that %s gave of the range: give a shorter range for others", len(list), name), nil
-		case len(found) > limit:
-			return found, true, note, nil
+			out.warn(fmt.Sprintf("the slowest of %d traces that %s gave of the range: give a shorter range for others", len(list), name))
+			return out, nil
+		case out.more:
+			return out, nil
 		case full:
-			note = fmt.Sprintf("%s has more traces at %s than can be shown", name, rq.From.UTC().Format(time.RFC3339Nano))
+			out.warn(fmt.Sprintf("%s has more traces at %s than can be shown", name, rq.From.UTC().Format(time.RFC3339Nano)))
 		}
 		if !rq.From.After(q.From) {
-			return found, false, note, nil
+			return out, nil
 		}
 		width := rq.To.Sub(rq.From)
 		rq.To, rq.From = rq.From, later(q.From, rq.From.Add(-2*width))
 	}
-	return found, len(found) > 0, fmt.Sprintf("%s was searched back to %s: give a shorter range or fewer conditions for what is older", name, rq.To.UTC().Format(time.RFC3339Nano)), nil
+	out.more = len(out.list) > 0
+	out.warn(fmt.Sprintf("%s was searched back to %s: give a shorter range or fewer conditions for what is older", name, rq.To.UTC().Format(time.RFC3339Nano)))
+	return out, nil
 }
 
 // narrower is where a window begins that holds fewer traces than one that gave a full list.
@@ -350,20 +359,32 @@ func eachSpan(data []ptrace.Traces, id [16]byte, fn func(res pcommon.Resource, s
 func hasAttributes(data []ptrace.Traces, id [16]byte, want map[string]string) bool {
 	found := false
 	keys := slices.Sorted(maps.Keys(want))
-	eachSpan(data, id, func(res pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
+	eachSpan(data, id, func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) {
 		if found {
 			return
 		}
 		for _, k := range keys {
-			v, ok := sp.Attributes().Get(k)
-			if !ok {
-				v, ok = res.Attributes().Get(k)
-			}
-			if !ok || v.AsString() != want[k] {
+			if v, ok := attribute(k, res, sc, sp); !ok || v != want[k] {
 				return
 			}
 		}
 		found = true
 	})
 	return found
+}
+
+// attribute is what a span or its resource has under a key, as text; what OTLP has as fields counts under the names that Jaeger gives it.
+func attribute(key string, res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) (string, bool) {
+	if v, ok := sp.Attributes().Get(key); ok {
+		return v.AsString(), true
+	}
+	if v, ok := res.Attributes().Get(key); ok {
+		return v.AsString(), true
+	}
+	for _, t := range spanTags(sc, sp) {
+		if t.Key == key {
+			return fmt.Sprint(t.Value), true
+		}
+	}
+	return "", false
 }

@@ -1,0 +1,379 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Jaeger's query service as its page and Grafana's data source ask it: the JSON API without a version, and /api/v3 (jaegerv3.go). Both
+// answer from searchTraces and findTrace, so from the store of raw traces too.
+
+const (
+	jaegerPrefix  = "/jaeger/api"
+	jaegerLimit   = 100 // traces, where a search names no limit
+	jaegerMax     = 1500
+	jaegerHistory = 2 * 24 * time.Hour // that is searched where a search names no start, as Jaeger does
+	knownFor      = 24 * time.Hour     // how far back services and operations are listed
+)
+
+func (s *Server) jaegerRoutes(r chi.Router) {
+	for path, h := range map[string]func(context.Context, *http.Request, moment) (any, error){
+		"/services":                      s.jaegerServices,
+		"/services/{service}/operations": s.jaegerOperationNames,
+		"/operations":                    s.jaegerOperations,
+		"/traces":                        s.jaegerSearch,
+		"/traces/{id}":                   s.jaegerGet,
+		"/dependencies":                  s.jaegerDependencies,
+	} {
+		r.Get(jaegerPrefix+path, s.jaegerV1(h))
+	}
+	for path, h := range map[string]func(context.Context, *http.Request, moment) (any, error){
+		"/services": s.v3Services, "/operations": s.v3Operations, "/traces": s.v3Search, "/traces/{id}": s.v3Get, "/trace-summaries": s.v3Summaries,
+	} {
+		r.Get(jaegerPrefix+"/v3"+path, s.jaegerV3(h))
+	}
+	for _, kind := range []string{"latencies", "calls", "errors"} {
+		r.Get(jaegerPrefix+"/metrics/"+kind, s.jaegerMetrics(kind))
+	}
+	r.Get(jaegerPrefix+"/metrics/minstep", s.jaegerV1(func(context.Context, *http.Request, moment) (any, error) {
+		return int64(bucket / time.Millisecond), nil
+	}))
+}
+
+// jaegerAnswer is what every answer of the API without a version is in.
+type jaegerAnswer struct {
+	Data   any           `json:"data"`
+	Total  int           `json:"total"`
+	Limit  int           `json:"limit"`
+	Offset int           `json:"offset"`
+	Errors []jaegerError `json:"errors"`
+}
+
+type jaegerError struct {
+	Code int    `json:"code"`
+	Msg  string `json:"msg"`
+}
+
+func (s *Server) jaegerV1(h func(context.Context, *http.Request, moment) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		data, err := h(r.Context(), r, s.moment(r.Context()))
+		if err != nil {
+			p := s.told(r, err)
+			s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{p.Status, p.Detail}}})
+			return
+		}
+		out := jaegerAnswer{Data: data}
+		if list, ok := data.([]string); ok {
+			out.Total = len(list)
+		}
+		s.json(w, http.StatusOK, out)
+	}
+}
+
+// told is what is told of an error; those of our own are logged.
+func (s *Server) told(r *http.Request, err error) rest.Problem {
+	p := problemOf(err)
+	if p.Status == http.StatusInternalServerError {
+		s.cfg.Logger.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")
+	}
+	return p
+}
+
+func (s *Server) json(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		s.cfg.Logger.Debug().Err(err).Msg("client went away")
+	}
+}
+
+func (s *Server) jaegerServices(_ context.Context, _ *http.Request, m moment) (any, error) {
+	return m.serviceNames()
+}
+
+func (m moment) serviceNames() ([]string, error) {
+	end := later(m.known(), m.now)
+	list, err := m.views.Services(end.Add(-knownFor), end.Add(bucket))
+	names := []string{}
+	for _, v := range list {
+		names = append(names, v.Name)
+	}
+	return names, err
+}
+
+// jaegerOperation is an operation with its kind, as Jaeger names kinds.
+type jaegerOperation struct {
+	Name     string `json:"name"`
+	SpanKind string `json:"spanKind"`
+}
+
+func (m moment) operations(service, kind string) ([]jaegerOperation, error) {
+	end := later(m.known(), m.now)
+	list, _, err := m.views.Operations(service, end.Add(-knownFor), end.Add(bucket))
+	out := []jaegerOperation{}
+	for _, o := range list {
+		op := jaegerOperation{o.Name, kindName(o.Kind)}
+		if kind == "" || kind == op.SpanKind {
+			out = append(out, op)
+		}
+	}
+	return out, err
+}
+
+func kindName(k views.Kind) string {
+	return strings.ToLower(strings.TrimPrefix(k.String(), "SPAN_KIND_"))
+}
+
+func (s *Server) jaegerOperationNames(_ context.Context, r *http.Request, m moment) (any, error) {
+	list, err := m.operations(pathParam(r, "service"), "")
+	names := []string{}
+	for _, o := range list {
+		if !slices.Contains(names, o.Name) {
+			names = append(names, o.Name)
+		}
+	}
+	return names, err
+}
+
+func pathParam(r *http.Request, name string) string {
+	v := chi.URLParam(r, name)
+	if r.URL.RawPath != "" { // chi has matched the path as it was sent
+		if u, err := url.PathUnescape(v); err == nil {
+			return u
+		}
+	}
+	return v
+}
+
+func (s *Server) jaegerOperations(_ context.Context, r *http.Request, m moment) (any, error) {
+	q := r.URL.Query()
+	if q.Get("service") == "" {
+		return nil, problemf(errBadRequest, "", "parameter 'service' is required")
+	}
+	return m.operations(q.Get("service"), q.Get("spanKind"))
+}
+
+// jaegerSearch is GET /traces: all that is kept of each trace, or what its summary tells. A trace without a span is never sent: clients
+// take the first span for the trace.
+func (s *Server) jaegerSearch(ctx context.Context, r *http.Request, m moment) (any, error) {
+	q := r.URL.Query()
+	if ids := q["traceID"]; len(ids) > 0 {
+		return s.jaegerByID(ctx, m, ids)
+	}
+	t, err := jaegerQuery(q, m)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.searchTraces(ctx, m, t)
+	if err != nil {
+		return nil, err
+	}
+	out := []rest.JaegerTrace{}
+	for i := range found.list {
+		one, err := s.wholeTrace(ctx, m, &found, i)
+		if err != nil {
+			return nil, err
+		}
+		one.Warnings = warningsOf(one.Warnings, found.warnings)
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+func warningsOf(p *[]string, more []string) *[]string {
+	list := append(slices.Clone(value(p)), more...)
+	if len(list) == 0 {
+		return nil
+	}
+	return &list
+}
+
+// wholeTrace is trace i of what was found, with the spans that are at hand.
+func (s *Server) wholeTrace(_ context.Context, m moment, found *foundTraces, i int) (rest.JaegerTrace, error) {
+	sum := &found.list[i]
+	data, err := found.spansOf(m, sum.ID)
+	if err != nil {
+		return rest.JaegerTrace{}, err
+	}
+	if t := jaegerTrace(data, sum.ID); len(t.Spans) > 0 {
+		return t, nil
+	}
+	return jaegerTrace([]ptrace.Traces{summarySpan(sum)}, sum.ID), nil
+}
+
+// spansOf is what is at hand of a trace's spans: what the store sent with its summary, or what the views keep.
+func (f *foundTraces) spansOf(m moment, id [16]byte) ([]ptrace.Traces, error) {
+	if td, ok := f.data[id]; ok {
+		return []ptrace.Traces{td}, nil
+	}
+	_, blocks, _, _, err := m.views.Trace(id)
+	if err != nil {
+		return nil, err
+	}
+	return decodeSpans(blocks)
+}
+
+func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, error) {
+	out := []rest.JaegerTrace{}
+	for _, v := range ids[:min(len(ids), jaegerMax)] {
+		id, err := parseTraceID(v)
+		if err != nil {
+			return nil, err
+		}
+		found, err := s.findTrace(ctx, m, id)
+		if errors.Is(err, errNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		t := jaegerTrace(found.data, id)
+		t.Warnings = warningsOf(t.Warnings, found.warnings)
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+func (s *Server) jaegerGet(ctx context.Context, r *http.Request, m moment) (any, error) {
+	id, err := parseTraceID(chi.URLParam(r, "id"))
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.findTrace(ctx, m, id)
+	if err != nil {
+		return nil, err
+	}
+	t := jaegerTrace(found.data, id)
+	t.Warnings = warningsOf(t.Warnings, found.warnings)
+	return []rest.JaegerTrace{t}, nil
+}
+
+// jaegerQuery reads the parameters of a search: times in microseconds, durations of Go, attributes as tags={"k":"v"} or tag=k:v.
+func jaegerQuery(q url.Values, m moment) (t traceSearch, err error) {
+	bad := func(name string) error { return problemf(errBadRequest, "", "unable to parse param '%s'", name) }
+	at := func(name string, otherwise time.Time) (time.Time, error) {
+		v := q.Get(name)
+		if v == "" {
+			return otherwise, nil
+		}
+		us, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || us < 0 || us > maxUnixSeconds*1e6 {
+			return otherwise, bad(name)
+		}
+		return time.UnixMicro(us).UTC(), nil
+	}
+	t.attributes = map[string]string{}
+	t.Service, t.Operation, t.Limit = q.Get("service"), q.Get("operation"), jaegerLimit
+	if t.To, err = at("end", later(m.known(), m.now).Add(1)); err != nil {
+		return t, err
+	}
+	if t.From, err = at("start", t.To.Add(-jaegerHistory)); err != nil {
+		return t, err
+	}
+	t.To = t.To.Add(1) // Jaeger's range includes its end
+	for name, to := range map[string]*time.Duration{"minDuration": &t.MinDuration, "maxDuration": &t.MaxDuration} {
+		if v := q.Get(name); v != "" {
+			if *to, err = time.ParseDuration(v); err != nil || *to < 0 {
+				return t, bad(name)
+			}
+		}
+	}
+	if v := q.Get("limit"); v != "" {
+		if t.Limit, err = strconv.Atoi(v); err != nil || t.Limit < 0 {
+			return t, bad("limit")
+		}
+	}
+	for _, v := range q["tags"] {
+		if json.Unmarshal([]byte(v), &t.attributes) != nil {
+			return t, problemf(errBadRequest, "", "malformed 'tags' parameter, cannot unmarshal JSON: %q", v)
+		}
+	}
+	for _, v := range q["tag"] {
+		k, value, ok := strings.Cut(v, ":")
+		if !ok {
+			return t, problemf(errBadRequest, "", "malformed 'tag' parameter, expecting key:value, received: %s", v)
+		}
+		t.attributes[k] = value
+	}
+	return t, t.settle()
+}
+
+// settle bounds a search, and makes a condition of what Jaeger has as the tag error.
+func (t *traceSearch) settle() error {
+	t.Limit = min(max(t.Limit, 1), jaegerMax)
+	if v, ok := t.attributes["error"]; ok {
+		delete(t.attributes, "error")
+		t.Status = "error"
+		if v == "false" {
+			t.Status = "ok"
+		}
+	}
+	if t.To.Before(t.From) {
+		return problemf(errBadRequest, "", "the end of the range lies before its start")
+	}
+	return nil
+}
+
+// jaegerDependency is one edge between services.
+type jaegerDependency struct {
+	Parent    string `json:"parent"`
+	Child     string `json:"child"`
+	CallCount uint64 `json:"callCount"`
+}
+
+func (s *Server) jaegerDependencies(_ context.Context, r *http.Request, m moment) (any, error) {
+	q := r.URL.Query()
+	millis := func(name string, otherwise int64) (int64, error) {
+		v := q.Get(name)
+		if v == "" {
+			return otherwise, nil
+		}
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < 0 || n > maxUnixSeconds*1e3 {
+			return 0, problemf(errBadRequest, "", "unable to parse param '%s'", name)
+		}
+		return n, nil
+	}
+	end, err := millis("endTs", m.now.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	back, err := millis("lookback", (24 * time.Hour).Milliseconds())
+	if err != nil {
+		return nil, err
+	}
+	found, err := m.views.ServiceMap(time.UnixMilli(max(0, end-back)), time.UnixMilli(end))
+	if err != nil {
+		return nil, err
+	}
+	services := map[string]bool{}
+	for _, n := range found.Nodes {
+		services[n.Name] = n.Type == "service"
+	}
+	out := []jaegerDependency{}
+	for _, e := range found.Edges {
+		if !services[e.Client] || !services[e.Server] || q.Get("service") != "" && e.Client != q.Get("service") && e.Server != q.Get("service") {
+			continue
+		}
+		i := slices.IndexFunc(out, func(d jaegerDependency) bool { return d.Parent == e.Client && d.Child == e.Server })
+		if i < 0 {
+			out, i = append(out, jaegerDependency{Parent: e.Client, Child: e.Server}), len(out)
+		}
+		out[i].CallCount += e.Calls
+	}
+	return out, nil
+}

@@ -1,0 +1,190 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+)
+
+// What Jaeger's Monitor tab asks: the same queries that Jaeger sends a Prometheus with span metrics, over the views.
+
+// metricFamily is proto/metrics/openmetrics.proto of jaeger-idl in JSON.
+type metricFamily struct {
+	Name    string         `json:"name"`
+	Type    string         `json:"type"`
+	Help    string         `json:"help"`
+	Metrics []familyMetric `json:"metrics"`
+}
+
+type familyMetric struct {
+	Labels []familyLabel `json:"labels"`
+	Points []familyPoint `json:"metricPoints"`
+}
+
+type familyLabel struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+type familyPoint struct {
+	Gauge struct {
+		Value any `json:"doubleValue"` // a number, or the string NaN
+	} `json:"gaugeValue"`
+	Timestamp time.Time `json:"timestamp"`
+}
+
+// spanMetricsQuery is what one request asks.
+type spanMetricsQuery struct {
+	matchers, by            string
+	byOperation             bool
+	quantile                float64
+	end                     time.Time
+	lookback, step, ratePer time.Duration
+}
+
+func parseSpanMetrics(q url.Values, now time.Time, kind string) (out spanMetricsQuery, err error) {
+	millis := func(name string, otherwise int64) time.Duration {
+		v := q.Get(name)
+		if v == "" {
+			return time.Duration(otherwise) * time.Millisecond
+		}
+		n, e := strconv.ParseInt(v, 10, 64)
+		if e != nil || n <= 0 || n > maxUnixSeconds*1e3 {
+			err = problemf(errBadRequest, "", "unable to parse param '%s': %q", name, v)
+		}
+		return time.Duration(min(n, int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
+	}
+	out.end = now
+	if v := q.Get("endTs"); v != "" {
+		out.end = time.UnixMilli(int64(millis("endTs", 0) / time.Millisecond)).UTC()
+	}
+	out.lookback, out.step, out.ratePer = millis("lookback", 3_600_000), millis("step", 5000), millis("ratePer", 600_000)
+	if err != nil {
+		return out, err
+	}
+	if len(q["service"]) == 0 {
+		return out, problemf(errBadRequest, "", "please provide at least one service name")
+	}
+	if v := q.Get("groupByOperation"); v != "" {
+		if out.byOperation, err = strconv.ParseBool(v); err != nil {
+			return out, problemf(errBadRequest, "", "unable to parse param 'groupByOperation': %q", v)
+		}
+	}
+	if kind == "latencies" {
+		if out.quantile, err = strconv.ParseFloat(q.Get("quantile"), 64); err != nil || !(out.quantile >= 0 && out.quantile <= 1) {
+			return out, problemf(errBadRequest, "", "unable to parse param 'quantile': %q", q.Get("quantile"))
+		}
+	}
+	kinds := q["spanKind"]
+	if len(kinds) == 0 {
+		kinds = []string{"server"}
+	}
+	var values []string
+	for _, k := range kinds {
+		switch k {
+		case "unspecified", "internal", "server", "client", "producer", "consumer":
+			values = append(values, "SPAN_KIND_"+strings.ToUpper(k))
+		default:
+			return out, problemf(errBadRequest, "", "unsupported span kind: '%s'", k)
+		}
+	}
+	var services []string
+	for _, v := range q["service"] {
+		services = append(services, regexp.QuoteMeta(v))
+	}
+	out.matchers = fmt.Sprintf("service_name=~%q, span_kind=~%q", strings.Join(services, "|"), strings.Join(values, "|"))
+	out.by = "service_name"
+	if out.byOperation {
+		out.by = "service_name, span_name"
+	}
+	if out.lookback/max(out.step, time.Millisecond) > maxPoints {
+		return out, problemf(errBadRequest, "", "range and step make more than %d points", maxPoints)
+	}
+	return out, nil
+}
+
+// expr is the query in PromQL, and what its answer is called.
+func (q *spanMetricsQuery) expr(kind string) (expr, name, help string) {
+	window := fmt.Sprintf("[%dms]", q.ratePer.Milliseconds())
+	what, grouped := "service", "grouped by service"
+	if q.byOperation {
+		what, grouped = "service_operation", "grouped by service & operation"
+	}
+	calls := fmt.Sprintf("sum(rate(traces_span_metrics_calls_total{%s}%s)) by (%s)", q.matchers, window, q.by)
+	failed := fmt.Sprintf("sum(rate(traces_span_metrics_calls_total{%s, status_code=\"STATUS_CODE_ERROR\"}%s)) by (%s)", q.matchers, window, q.by)
+	switch kind {
+	case "latencies":
+		return fmt.Sprintf("histogram_quantile(%g, sum(rate(traces_span_metrics_duration_milliseconds_bucket{%s}%s)) by (%s, le))", q.quantile, q.matchers, window, q.by),
+			what + "_latencies", fmt.Sprintf("%.2fth quantile latency, %s", q.quantile, grouped)
+	case "calls":
+		return calls, what + "_call_rate", "calls/sec, " + grouped
+	}
+	// Services without a failed call have no such series; theirs is 0.
+	return fmt.Sprintf("(%s) / (%s) or 0 * (%s)", failed, calls, calls), what + "_error_rate", "error rate, computed as a fraction of errors/sec over calls/sec, " + grouped
+}
+
+func (s *Server) jaegerMetrics(kind string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		out, err := s.spanMetrics(r.Context(), r.URL.Query(), kind)
+		if err != nil {
+			p := s.told(r, err)
+			s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{p.Status, p.Detail}}})
+			return
+		}
+		s.json(w, http.StatusOK, out)
+	}
+}
+
+func (s *Server) spanMetrics(ctx context.Context, v url.Values, kind string) (out metricFamily, err error) {
+	m := s.moment(ctx)
+	q, err := parseSpanMetrics(v, later(m.known(), m.now), kind)
+	if err != nil {
+		return out, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
+	defer cancel()
+	expr, name, help := q.expr(kind)
+	query, err := s.cfg.Engine.NewRangeQuery(ctx, s.cfg.Queryable, nil, expr, q.end.Add(-q.lookback), q.end, q.step)
+	if err != nil {
+		return out, queryError(err)
+	}
+	defer query.Close()
+	res := query.Exec(ctx)
+	if res.Err != nil {
+		return out, queryError(res.Err)
+	}
+	matrix, err := res.Matrix()
+	if err != nil {
+		return out, err
+	}
+	out = metricFamily{Name: name, Type: "GAUGE", Help: help, Metrics: []familyMetric{}}
+	for _, series := range matrix {
+		out.Metrics = append(out.Metrics, familyOf(series))
+	}
+	return out, nil
+}
+
+func familyOf(series promql.Series) familyMetric {
+	f := familyMetric{Labels: []familyLabel{}, Points: make([]familyPoint, 0, len(series.Floats))}
+	if v := series.Metric.Get("span_name"); v != "" {
+		f.Labels = append(f.Labels, familyLabel{"operation", v})
+	}
+	f.Labels = append(f.Labels, familyLabel{"service_name", series.Metric.Get("service_name")})
+	for _, p := range series.Floats {
+		point := familyPoint{Timestamp: time.UnixMilli(p.T).UTC()}
+		point.Gauge.Value = p.F
+		if math.IsNaN(p.F) || math.IsInf(p.F, 0) {
+			point.Gauge.Value = strings.TrimPrefix(strconv.FormatFloat(p.F, 'g', -1, 64), "+")
+		}
+		f.Points = append(f.Points, point)
+	}
+	return f
+}

@@ -1,0 +1,237 @@
+package api
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Jaeger's /api/v3 (api_v3.proto of jaeger-idl): names of parameters in camel or snake case, errors as {"error": {...}}.
+
+func (s *Server) jaegerV3(h func(context.Context, *http.Request, moment) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := h(r.Context(), r, s.moment(r.Context()))
+		if err != nil {
+			p := s.told(r, err)
+			s.json(w, p.Status, map[string]any{"error": map[string]any{"httpCode": p.Status, "message": p.Detail}})
+			return
+		}
+		s.json(w, http.StatusOK, body)
+	}
+}
+
+// v3Param is a parameter by its name in snake case, or in camel case.
+func v3Param(q url.Values, prefix, name string) string {
+	if v := q.Get(prefix + name); v != "" {
+		return v
+	}
+	parts := strings.Split(name, "_")
+	for i, p := range parts[1:] {
+		parts[i+1] = strings.ToUpper(p[:1]) + p[1:]
+	}
+	return q.Get(prefix + strings.Join(parts, ""))
+}
+
+func (s *Server) v3Services(_ context.Context, _ *http.Request, m moment) (any, error) {
+	names, err := m.serviceNames()
+	return map[string]any{"services": names}, err
+}
+
+func (s *Server) v3Operations(_ context.Context, r *http.Request, m moment) (any, error) {
+	q := r.URL.Query()
+	if q.Get("service") == "" {
+		return nil, problemf(errBadRequest, "", "service is required")
+	}
+	list, err := m.operations(q.Get("service"), strings.ToLower(v3Param(q, "", "span_kind")))
+	return map[string]any{"operations": list}, err
+}
+
+// v3Query reads the parameters of a search.
+func v3Query(q url.Values) (t traceSearch, err error) {
+	get := func(name string) string { return v3Param(q, "query.", name) }
+	bad := func(name string, err error) error {
+		return problemf(errBadRequest, "", "malformed parameter query.%s: %v", name, err)
+	}
+	t.attributes = map[string]string{}
+	t.Service, t.Operation, t.Limit = get("service_name"), get("operation_name"), jaegerLimit
+	if get("start_time_min") == "" || get("start_time_max") == "" {
+		return t, problemf(errBadRequest, "", "query.start_time_min and query.start_time_max are required")
+	}
+	for name, to := range map[string]*time.Time{"start_time_min": &t.From, "start_time_max": &t.To} {
+		// The + of an offset comes as a blank from clients that do not escape it.
+		if *to, err = time.Parse(time.RFC3339Nano, strings.ReplaceAll(get(name), " ", "+")); err != nil {
+			return t, bad(name, err)
+		}
+		if to.Unix() < 0 || to.Unix() > maxUnixSeconds {
+			return t, problemf(errBadRequest, "", "malformed parameter query.%s: out of range", name)
+		}
+	}
+	for name, to := range map[string]*time.Duration{"duration_min": &t.MinDuration, "duration_max": &t.MaxDuration} {
+		if v := get(name); v != "" {
+			if *to, err = time.ParseDuration(v); err != nil {
+				return t, bad(name, err)
+			}
+		}
+	}
+	for _, name := range []string{"search_depth", "num_traces"} {
+		if v := get(name); v != "" {
+			if t.Limit, err = strconv.Atoi(v); err != nil {
+				return t, bad(name, err)
+			}
+		}
+	}
+	if v := get("attributes"); v != "" {
+		if err = json.Unmarshal([]byte(v), &t.attributes); err != nil {
+			return t, bad("attributes", err)
+		}
+	}
+	t.To = t.To.Add(1) // Jaeger's range includes its end
+	return t, t.settle()
+}
+
+func (s *Server) v3Search(ctx context.Context, r *http.Request, m moment) (any, error) {
+	t, err := v3Query(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.searchTraces(ctx, m, t)
+	if err != nil {
+		return nil, err
+	}
+	if len(found.list) == 0 {
+		return nil, problemf(errNotFound, "", "No traces found")
+	}
+	out := ptrace.NewTraces()
+	for i := range found.list {
+		data, err := found.spansOf(m, found.list[i].ID)
+		if err != nil {
+			return nil, err
+		}
+		before := out.SpanCount()
+		appendTrace(out, data, found.list[i].ID)
+		if out.SpanCount() == before {
+			summarySpan(&found.list[i]).ResourceSpans().MoveAndAppendTo(out.ResourceSpans())
+		}
+	}
+	return v3Result(out)
+}
+
+func (s *Server) v3Get(ctx context.Context, r *http.Request, m moment) (any, error) {
+	id, err := parseTraceID(chi.URLParam(r, "id"))
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.findTrace(ctx, m, id)
+	if err != nil {
+		return nil, err
+	}
+	out := ptrace.NewTraces()
+	appendTrace(out, found.data, id)
+	return v3Result(out)
+}
+
+func v3Result(td ptrace.Traces) (any, error) {
+	var m ptrace.JSONMarshaler
+	b, err := m.MarshalTraces(td)
+	return map[string]json.RawMessage{"result": b}, err
+}
+
+// appendTrace writes the spans of one trace, each once.
+func appendTrace(out ptrace.Traces, data []ptrace.Traces, id [16]byte) {
+	var from pcommon.Resource
+	var rs ptrace.ResourceSpans
+	var of ptrace.ScopeSpans
+	var ss ptrace.ScopeSpans
+	first := true
+	eachSpan(data, id, func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) {
+		if first || res != from {
+			rs = out.ResourceSpans().AppendEmpty()
+			res.CopyTo(rs.Resource())
+		}
+		if first || res != from || sc != of {
+			ss = rs.ScopeSpans().AppendEmpty()
+			sc.Scope().CopyTo(ss.Scope())
+		}
+		first, from, of = false, res, sc
+		sp.CopyTo(ss.Spans().AppendEmpty())
+	})
+}
+
+// summarySpan stands for a trace whose spans are no longer kept: its root, as the summary has it.
+func summarySpan(t *views.TraceSummary) ptrace.Traces {
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	service := t.RootService
+	if service == "" && len(t.Services) > 0 {
+		service = t.Services[0].Name
+	}
+	rs.Resource().Attributes().PutStr("service.name", service)
+	sp := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	sp.SetTraceID(t.ID)
+	sp.SetSpanID([8]byte(t.ID[8:]))
+	if sp.SpanID().IsEmpty() {
+		sp.SetSpanID([8]byte(t.ID[:8]))
+	}
+	sp.SetName(t.RootOperation)
+	if t.RootOperation == "" {
+		sp.SetName("(root not seen)")
+	}
+	sp.SetStartTimestamp(pcommon.NewTimestampFromTime(t.Start))
+	sp.SetEndTimestamp(pcommon.NewTimestampFromTime(t.End))
+	sp.Attributes().PutStr("watchingcat.note", "the spans of this trace are no longer kept")
+	sp.Attributes().PutInt("watchingcat.spans", int64(t.Spans))
+	if t.Errors > 0 {
+		sp.Status().SetCode(ptrace.StatusCodeError)
+	}
+	return td
+}
+
+type v3Summary struct {
+	TraceID       string      `json:"traceId"`
+	RootService   string      `json:"rootServiceName"`
+	RootOperation string      `json:"rootOperationName"`
+	Start         string      `json:"minStartTimeUnixNano"`
+	End           string      `json:"maxEndTimeUnixNano"`
+	Spans         uint64      `json:"spanCount"`
+	Errors        uint64      `json:"errorSpanCount"`
+	Services      []v3Service `json:"services"`
+}
+
+type v3Service struct {
+	Name   string `json:"name"`
+	Spans  uint64 `json:"spanCount"`
+	Errors uint64 `json:"errorSpanCount"`
+}
+
+func (s *Server) v3Summaries(ctx context.Context, r *http.Request, m moment) (any, error) {
+	t, err := v3Query(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.searchTraces(ctx, m, t)
+	if err != nil {
+		return nil, err
+	}
+	out := []v3Summary{}
+	for i := range found.list {
+		f := &found.list[i]
+		one := v3Summary{TraceID: hex.EncodeToString(f.ID[:]), RootService: f.RootService, RootOperation: f.RootOperation, Start: strconv.FormatInt(f.Start.UnixNano(), 10),
+			End: strconv.FormatInt(f.End.UnixNano(), 10), Spans: f.Spans, Errors: f.Errors, Services: []v3Service{}}
+		for _, v := range f.Services {
+			one.Services = append(one.Services, v3Service{v.Name, v.Spans, v.Errors})
+		}
+		out = append(out, one)
+	}
+	return map[string]any{"summaries": out}, nil
+}
