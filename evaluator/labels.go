@@ -127,7 +127,7 @@ type exemplarQuerier struct {
 func (q *exemplarQuerier) Select(start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
 	r, release := views.Snapshot(q.q.Reader)
 	defer release()
-	var out []exemplar.QueryResult
+	out := []exemplar.QueryResult{} // clients tell an empty list from null
 	seen := map[uint64]bool{}
 	for _, ms := range sets {
 		s := selection{ctx: q.ctx, ms: ms}
