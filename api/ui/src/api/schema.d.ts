@@ -420,6 +420,205 @@ export interface paths {
         /** Alerting and recording rules, by source and group. */
         get: operations["listAlertRules"];
         put?: never;
+        /**
+         * Make a rule.
+         * @description Rules made here stand beside those of files, in the namespace `page` of the ruler API, and are the same in all replicas.
+         */
+        post: operations["createAlertRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a rule. */
+                id: components["parameters"]["ruleID"];
+            };
+            cookie?: never;
+        };
+        /** One rule. */
+        get: operations["getAlertRule"];
+        /**
+         * Replace a rule, or switch it on or off.
+         * @description A rule of a file can only be switched on and off; everything else must be as it is.
+         */
+        put: operations["updateAlertRule"];
+        post?: never;
+        /** Delete a rule that was made over HTTP. Its alerts are told resolved. */
+        delete: operations["deleteAlertRule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/{id}/backtest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a rule. */
+                id: components["parameters"]["ruleID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a rule would have done over a past range. */
+        post: operations["backtestAlertRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/backtest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What rules would have done over a past range.
+         * @description The rules are evaluated by the evaluator of live rules, at the ends of the buckets that the views keep of the range, so the
+         *     result agrees with what a live rule did within one bucket. Notifications are those that the configuration in force would have
+         *     sent, by its routes, groups, inhibitions and time intervals, without silences.
+         */
+        post: operations["backtestRules"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Rules for what is easy to get wrong by hand, written out as PromQL; nothing is stored. */
+        post: operations["makeAlertRules"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Attempts to notify receivers, newest first. */
+        get: operations["listNotifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/receivers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Receivers of the Alertmanager configuration in force. */
+        get: operations["listReceivers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/receivers/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of a receiver. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a made-up alert to every integration of a receiver, past routes, groups and silences. */
+        post: operations["testReceiver"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/slos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Service level objectives and how they stand. */
+        get: operations["listSLOs"];
+        put?: never;
+        /** Make an objective. Rules follow from it. */
+        post: operations["createSLO"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/slos/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of an objective. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** One objective. */
+        get: operations["getSLO"];
+        /** Replace an objective. */
+        put: operations["updateSLO"];
+        post?: never;
+        /** Delete an objective and its rules. */
+        delete: operations["deleteSLO"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who changed what, newest first. */
+        get: operations["listAudit"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -954,6 +1153,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/prometheus/config/v1/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Rules made over HTTP, by namespace (Mimir's ruler API; YAML). */
+        get: operations["rulerGetRules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/config/v1/rules/{namespace}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A namespace. */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        /** The groups of a namespace. */
+        get: operations["rulerGetNamespace"];
+        put?: never;
+        /** Make or replace a group. */
+        post: operations["rulerSetGroup"];
+        /** Delete a namespace. */
+        delete: operations["rulerDeleteNamespace"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prometheus/config/v1/rules/{namespace}/{group}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A namespace. */
+                namespace: string;
+                /** @description Name of a group. */
+                group: string;
+            };
+            cookie?: never;
+        };
+        /** One group. */
+        get: operations["rulerGetGroup"];
+        put?: never;
+        post?: never;
+        /** Delete a group. */
+        delete: operations["rulerDeleteGroup"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/alertmanager/api/v2/{path}": {
         parameters: {
             query?: never;
@@ -970,6 +1231,267 @@ export interface paths {
         post: operations["amPost"];
         /** Alertmanager API v2: silence. */
         delete: operations["amDelete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Names of services. */
+        get: operations["jaegerServices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/services/{service}/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                service: string;
+            };
+            cookie?: never;
+        };
+        /** Names of the operations of a service. */
+        get: operations["jaegerOperationNames"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Operations of a service with their kinds. */
+        get: operations["jaegerOperations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Traces with their spans; times in microseconds. */
+        get: operations["jaegerSearch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/traces/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** One trace. */
+        get: operations["jaegerGet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/dependencies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Calls between services. */
+        get: operations["jaegerDependencies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/metrics/latencies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Latency quantiles of services. */
+        get: operations["jaegerLatencies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/metrics/calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Call rates of services. */
+        get: operations["jaegerCalls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/metrics/errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Error rates of services. */
+        get: operations["jaegerErrors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/metrics/minstep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The least step of metrics in milliseconds. */
+        get: operations["jaegerMinStep"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/v3/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Names of services. */
+        get: operations["jaegerV3Services"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/v3/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Operations of a service with their kinds. */
+        get: operations["jaegerV3Operations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/v3/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Traces as OTLP. */
+        get: operations["jaegerV3Search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/v3/traces/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** One trace as OTLP. */
+        get: operations["jaegerV3Get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/v3/trace-summaries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Summaries of traces. */
+        get: operations["jaegerV3Summaries"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1664,7 +2186,10 @@ export interface components {
             labels: components["schemas"]["Labels"];
             annotations: components["schemas"]["Labels"];
             enabled: boolean;
+            /** @description A file or a namespace. */
             source: string;
+            /** @description It was made over HTTP and can be changed there. */
+            editable: boolean;
             group: string;
             /** @description Of its strongest alert: unknown, inactive, pending or firing. */
             state: string;
@@ -1691,8 +2216,428 @@ export interface components {
             /** @description How long it has to hold. */
             for: string;
             frontier: string;
+            why?: components["schemas"]["Why"];
             /** @description Traces of the service that the labels name, from the alert's last 5 min: slowest and latest, failed ones first. */
             traces: components["schemas"]["EvidenceTrace"][];
+        };
+        /** @description Why it fires, fixed when it began to. Absent before, and where there was no time to look. */
+        Why: {
+            /**
+             * Format: date-time
+             * @description Begin of what it is compared with.
+             */
+            baseline: string;
+            /**
+             * Format: date-time
+             * @description End of that and begin of what is looked at.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description When it began to fire.
+             */
+            at: string;
+            /** @description That the alert is about; empty for all. */
+            service: string;
+            operands: {
+                expr: string;
+                values: {
+                    labels: components["schemas"]["Labels"];
+                    /** @description A number or its name. */
+                    value: unknown;
+                }[];
+            }[];
+            operations: {
+                name: string;
+                kind: string;
+                calls: number;
+                errors: number;
+                /** Format: double */
+                error_rate: number;
+                /** Format: double */
+                baseline_error_rate: number;
+                /** Format: double */
+                p95_ms: number;
+                /** Format: double */
+                baseline_p95_ms: number;
+            }[];
+            traces: components["schemas"]["EvidenceTrace"][];
+            /** @description Log patterns first seen since from. */
+            patterns: {
+                pattern: string;
+                services: string[];
+                count: number;
+                /** Format: date-time */
+                first_seen: string;
+                sample: string;
+            }[];
+            /** @description Exception groups first seen since from. */
+            errors: {
+                service: string;
+                operation: string;
+                type: string;
+                message: string;
+                count: number;
+                /** Format: date-time */
+                first_seen: string;
+            }[];
+            deployments: {
+                service: string;
+                version: string;
+                /** Format: date-time */
+                first_seen: string;
+            }[];
+            /** @description Edges at and below the service, by the share that the excess which begins there has in what arrives at the service. */
+            path: components["schemas"]["PathEdge"][];
+            /** @description What could not be read, and why. */
+            missing: string[];
+        };
+        PathEdge: {
+            /** @description Empty for all calls to the service of the alert. */
+            client: string;
+            server: string;
+            connection_type: string;
+            hops: number;
+            calls: number;
+            failed: number;
+            /** Format: double */
+            error_rate: number;
+            /** Format: double */
+            baseline_error_rate: number;
+            /** Format: double */
+            mean_ms: number;
+            /** Format: double */
+            baseline_mean_ms: number;
+            /**
+             * Format: double
+             * @description failed less calls x baseline_error_rate.
+             */
+            excess_failed: number;
+            /**
+             * Format: double
+             * @description Without what the calls of its server have too much.
+             */
+            own_excess_failed: number;
+            /**
+             * Format: double
+             * @description calls x (mean less baseline mean).
+             */
+            excess_seconds: number;
+            /** Format: double */
+            own_excess_seconds: number;
+            /**
+             * Format: double
+             * @description 0 to 1.
+             */
+            score: number;
+            changed: string[];
+            new_versions: string[];
+        };
+        Delivery: {
+            receiver: string;
+            /** @description Empty where it is the same for all of the receiver. */
+            integration: string;
+            /** @enum {string} */
+            state: "sent" | "grouped" | "silenced" | "inhibited" | "muted";
+            /**
+             * Format: date-time
+             * @description When it was sent; when its group is flushed next.
+             */
+            time: string | null;
+            /** @description Ids of silences, fingerprints of inhibiting alerts, names of time intervals. */
+            by: string[];
+        };
+        RuleInput: {
+            /** @description Of the alert, or of the series that it records. */
+            name: string;
+            /**
+             * @default alerting
+             * @enum {string}
+             */
+            type: "alerting" | "recording";
+            /** @description PromQL. */
+            expr: string;
+            /** @description Duration, as 5m. */
+            for?: string;
+            /** @description Duration, as 5m. */
+            keep_firing_for?: string;
+            labels?: components["schemas"]["Labels"];
+            annotations?: components["schemas"]["Labels"];
+            /** @default true */
+            enabled: boolean;
+            /** @description Group within the namespace page; page without it. */
+            group?: string;
+        };
+        RuleAnswer: components["schemas"]["Rule"] & {
+            meta: components["schemas"]["Meta"];
+        };
+        /** @description The same rules with another threshold or other times. */
+        BacktestVariant: {
+            /**
+             * Format: double
+             * @description In place of the number that the condition compares with.
+             */
+            threshold?: number;
+            for?: string;
+            keep_firing_for?: string;
+        };
+        BacktestRange: {
+            /** @description RFC 3339 or Unix seconds; six hours before end without it. */
+            start?: string;
+            /** @description RFC 3339 or Unix seconds; now without it. */
+            end?: string;
+            /** @description Duration between evaluations; the width of the buckets kept of start without it. */
+            step?: string;
+            variants?: components["schemas"]["BacktestVariant"][];
+        };
+        /** @description One of rule, rules and yaml. */
+        BacktestRequest: {
+            rule?: components["schemas"]["RuleInput"];
+            rules?: components["schemas"]["RuleInput"][];
+            /** @description A Prometheus rule file. */
+            yaml?: string;
+            start?: string;
+            end?: string;
+            step?: string;
+            variants?: components["schemas"]["BacktestVariant"][];
+        };
+        BacktestSummary: {
+            /** @description Times an alert began to fire. */
+            fired: number;
+            /**
+             * Format: double
+             * @description Seconds of firing.
+             */
+            firing_s: number;
+            /**
+             * Format: double
+             * @description Seconds without a break.
+             */
+            longest_s: number;
+            /** Format: double */
+            pending_s: number;
+            /** @description Times an alert fired again within ten minutes after it had resolved. */
+            flaps: number;
+        };
+        BacktestTransition: {
+            /** Format: date-time */
+            time: string;
+            /** @description Empty for an alert that was not there before. */
+            from: string;
+            /** @enum {string} */
+            to: "pending" | "firing" | "resolved" | "inactive";
+            /** @description A number, or the string NaN, +Inf or -Inf. */
+            value: unknown;
+        };
+        BacktestSeries: {
+            rule_id: string;
+            /** @description Name of the rule. */
+            rule: string;
+            labels: components["schemas"]["Labels"];
+            transitions: components["schemas"]["BacktestTransition"][];
+            summary: components["schemas"]["BacktestSummary"];
+        };
+        BacktestNotification: {
+            /** Format: date-time */
+            time: string;
+            receiver: string;
+            integration: string;
+            /** @description In Alertmanager's words. */
+            reason: string;
+            firing: components["schemas"]["Labels"][];
+            resolved: components["schemas"]["Labels"][];
+        };
+        BacktestVariantAnswer: {
+            /** Format: double */
+            threshold: number | null;
+            for: string | null;
+            keep_firing_for: string | null;
+            summary: components["schemas"]["BacktestSummary"];
+            notifications: number;
+        };
+        BacktestAnswer: {
+            /** Format: date-time */
+            start: string;
+            /**
+             * Format: date-time
+             * @description Cut to what is known.
+             */
+            end: string;
+            /** Format: double */
+            step_s: number;
+            /** @description Of each rule. */
+            evaluations: number;
+            series: components["schemas"]["BacktestSeries"][];
+            notifications: components["schemas"]["BacktestNotification"][];
+            summary: components["schemas"]["BacktestSummary"];
+            variants: components["schemas"]["BacktestVariantAnswer"][];
+            meta: components["schemas"]["Meta"];
+        };
+        TemplateRequest: {
+            /**
+             * @description no_data: a series has stopped. baseline: a value is unlike the same time of other days.
+             * @enum {string}
+             */
+            kind: "no_data" | "baseline";
+            /** @description Of the alert. */
+            name: string;
+            /** @description no_data: a plain selector. */
+            selector?: string;
+            /** @description no_data: for how long there has been nothing (5m). */
+            within?: string;
+            /** @description no_data: within which there was something (1h). */
+            seen?: string;
+            /** @description baseline: the value, as a rate over an hour. */
+            expr?: string;
+            /** @description baseline: how many days back to look (1 to 7). */
+            days?: number[];
+            /**
+             * Format: double
+             * @description baseline: how many deviations are unusual (4).
+             */
+            factor?: number;
+        };
+        TemplateAnswer: {
+            /** @description As POST /api/v1/alerts takes them. */
+            rules: components["schemas"]["RuleInput"][];
+            /** @description The same as a rule file. */
+            yaml: string;
+        };
+        Notification: {
+            /** Format: date-time */
+            time: string;
+            /** Format: double */
+            duration_ms: number;
+            receiver: string;
+            /** @example webhook */
+            integration: string;
+            group_key: string;
+            /** @description In Alertmanager's words. */
+            reason: string;
+            /** @description 1, or more when it was tried again. */
+            attempt: number;
+            firing: components["schemas"]["Labels"][];
+            resolved: components["schemas"]["Labels"][];
+            /** @description Null when it was accepted. */
+            error: string | null;
+            /** @description It is tried again. */
+            retry: boolean;
+        };
+        NotificationList: {
+            notifications: components["schemas"]["Notification"][];
+            total: number;
+            next?: string;
+            meta: components["schemas"]["Meta"];
+        };
+        ReceiverIntegration: {
+            /** @example webhook */
+            name: string;
+            send_resolved: boolean;
+            last?: components["schemas"]["Notification"];
+        };
+        Receiver: {
+            name: string;
+            /** @description A route leads to it. */
+            used: boolean;
+            integrations: components["schemas"]["ReceiverIntegration"][];
+        };
+        ReceiverList: {
+            receivers: components["schemas"]["Receiver"][];
+        };
+        ReceiverTest: {
+            results: components["schemas"]["Notification"][];
+        };
+        SLOInput: {
+            name: string;
+            description?: string;
+            /**
+             * Format: double
+             * @description Percent of good events, as 99.9.
+             */
+            objective: number;
+            /** @description As 30d. */
+            window: string;
+            /** @description Whose server spans are counted. */
+            service?: string;
+            /** @description Only those of this name. */
+            operation?: string;
+            /**
+             * Format: double
+             * @description Good is what takes no longer, one of the bounds of the collector's histogram; without it, what did not fail.
+             */
+            latency_ms?: number;
+            /** @description PromQL in place of service, with $window: sum(rate(x[$window])). */
+            good?: string;
+            total?: string;
+            labels?: components["schemas"]["Labels"];
+        };
+        SLO: {
+            id: string;
+            status: components["schemas"]["SLOStatus"];
+            name: string;
+            description?: string;
+            /**
+             * Format: double
+             * @description Percent of good events, as 99.9.
+             */
+            objective: number;
+            /** @description As 30d. */
+            window: string;
+            /** @description Whose server spans are counted. */
+            service?: string;
+            /** @description Only those of this name. */
+            operation?: string;
+            /**
+             * Format: double
+             * @description Good is what takes no longer, one of the bounds of the collector's histogram; without it, what did not fail.
+             */
+            latency_ms?: number;
+            /** @description PromQL in place of service, with $window: sum(rate(x[$window])). */
+            good?: string;
+            total?: string;
+            labels?: components["schemas"]["Labels"];
+        };
+        /** @description As its series say; null where nothing was counted yet. */
+        SLOStatus: {
+            /**
+             * Format: double
+             * @description Share of bad events over the window.
+             */
+            error_ratio: number | null;
+            /**
+             * Format: double
+             * @description 1 untouched, 0 used up, below overdrawn.
+             */
+            budget_remaining: number | null;
+            /**
+             * Format: double
+             * @description Over the last hour; 1 uses the budget up in just the window.
+             */
+            burn_rate: number | null;
+            /** @description Severities of its alerts that fire. */
+            alerts: string[];
+        };
+        SLOList: {
+            slos: components["schemas"]["SLO"][];
+            meta: components["schemas"]["Meta"];
+        };
+        AuditEntry: {
+            id: string;
+            /** Format: date-time */
+            time: string;
+            by: string;
+            action: string;
+            kind: string;
+            object: string;
+            /** @description Its value before. */
+            before?: unknown;
+            /** @description Its value after. */
+            after?: unknown;
+        };
+        AuditList: {
+            audit: components["schemas"]["AuditEntry"][];
+            total: number;
+            next?: string;
         };
         EvidenceTrace: {
             trace_id: string;
@@ -1721,6 +2666,8 @@ export interface components {
             value: unknown;
             generator_url: string;
             evidence: components["schemas"]["Evidence"];
+            /** @description What became of it at each receiver; empty while it is pending. */
+            deliveries: components["schemas"]["Delivery"][];
         };
         AlertList: {
             alerts: components["schemas"]["Alert"][];
@@ -2012,6 +2959,8 @@ export interface components {
         next: string;
         /** @description Only spans of this kind. */
         kind: "SPAN_KIND_UNSPECIFIED" | "SPAN_KIND_INTERNAL" | "SPAN_KIND_SERVER" | "SPAN_KIND_CLIENT" | "SPAN_KIND_PRODUCER" | "SPAN_KIND_CONSUMER";
+        /** @description Id of a rule. */
+        ruleID: string;
         /** @description Id of the replay. */
         replayID: string;
         /** @description Name of the service. */
@@ -2785,6 +3734,408 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    createAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleInput"];
+            };
+        };
+        responses: {
+            /** @description The rule. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a rule. */
+                id: components["parameters"]["ruleID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rule. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a rule. */
+                id: components["parameters"]["ruleID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleInput"];
+            };
+        };
+        responses: {
+            /** @description The rule as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a rule. */
+                id: components["parameters"]["ruleID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    backtestAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a rule. */
+                id: components["parameters"]["ruleID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BacktestRange"];
+            };
+        };
+        responses: {
+            /** @description Its alerts and notifications. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    backtestRules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BacktestRequest"];
+            };
+        };
+        responses: {
+            /** @description Their alerts and notifications. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    makeAlertRules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateRequest"];
+            };
+        };
+        responses: {
+            /** @description The rules. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listNotifications: {
+        parameters: {
+            query?: {
+                /** @description Only those of this receiver. */
+                receiver?: string;
+                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["pageLimit"];
+                /** @description The `next` of the answer before. */
+                next?: components["parameters"]["next"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The attempts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listReceivers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The receivers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceiverList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    testReceiver: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of a receiver. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What became of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceiverTest"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSLOs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The objectives. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SLOList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createSLO: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SLOInput"];
+            };
+        };
+        responses: {
+            /** @description The objective. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SLO"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSLO: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of an objective. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The objective. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SLO"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateSLO: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of an objective. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SLOInput"];
+            };
+        };
+        responses: {
+            /** @description The objective as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SLO"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteSLO: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of an objective. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description Only changes of objects of this kind. */
+                kind?: "rule_group" | "rule_switch" | "slo" | "user" | "token";
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["pageLimit"];
+                /** @description The `next` of the answer before. */
+                next?: components["parameters"]["next"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The changes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     listActiveAlerts: {
         parameters: {
             query?: {
@@ -3411,6 +4762,133 @@ export interface operations {
             default: components["responses"]["Prometheus"];
         };
     };
+    rulerGetRules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Mimir answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    rulerGetNamespace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A namespace. */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Mimir answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    rulerSetGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A namespace. */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Mimir answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    rulerDeleteNamespace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A namespace. */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Mimir answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    rulerGetGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A namespace. */
+                namespace: string;
+                /** @description Name of a group. */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Mimir answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    rulerDeleteGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A namespace. */
+                namespace: string;
+                /** @description Name of a group. */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Mimir answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     amGet: {
         parameters: {
             query?: never;
@@ -3468,6 +4946,312 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    jaegerServices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerOperationNames: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                service: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerOperations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerSearch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerGet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerDependencies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerLatencies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerCalls: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerErrors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerMinStep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerV3Services: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerV3Operations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerV3Search: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerV3Get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    jaegerV3Summaries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As Jaeger answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
             };
         };
     };
