@@ -19,6 +19,8 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 	defer e.mu.Unlock()
 	gs := *e.groups.Load()
 	e.touch(gs, c, now)
+	e.pending.Merge(c)
+	ctx = withRecent(ctx, e.recent)
 	metrics := e.touchSamples(gs)
 	var errs []error
 	ready := e.cfg.Ready()
@@ -29,13 +31,14 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 		errs = append(errs, e.settleAll(now))
 	}
 	e.wake = now.Add(e.cfg.Floor)
+	floor := crowded(gs, now)
 	for _, g := range gs {
 		for _, p := range g.passes {
 			ts := p.target(c.Frontier, metrics)
 			if ts.IsZero() || !p.due(g, ts, now) {
 				continue
 			}
-			if next := p.ran.Add(g.pause(p)); now.Before(next) {
+			if next := p.ran.Add(max(floor, g.pause(p))); now.Before(next) {
 				if next.Before(e.wake) {
 					e.wake = next
 				}
@@ -44,11 +47,40 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+			e.catchUp()
 			e.run(ctx, gs, g, p, ts, now)
 			errs = append(errs, e.saved(e.settle([]*group{g}, ready, now)))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// catchUp reads what has changed of the series that rules select, once somebody asks.
+func (e *Evaluator) catchUp() {
+	if e.pending.Frontier.Head.IsZero() {
+		return
+	}
+	if err := e.recent.refresh(e.cfg.Reader, e.pending, e.red, e.edges); err != nil {
+		e.cfg.Logger.Warn("reading changed series failed, rules read the views", "err", err)
+	}
+	e.pending = views.Change{}
+}
+
+// share is how much of a core the evaluation of all rules may take, with what is read for them beside it some 8 %.
+const share = 0.06
+
+// crowded is the least time between two evaluations of a pass such that all that are evaluated again and again stay within share. A pass
+// that was quiet for longer is evaluated at once.
+func crowded(gs []*group, now time.Time) time.Duration {
+	var sum time.Duration
+	for _, g := range gs {
+		for _, p := range g.passes {
+			if now.Sub(p.ran) < 2*time.Second {
+				sum += p.cost
+			}
+		}
+	}
+	return time.Duration(float64(sum) / share)
 }
 
 // A group that takes long to evaluate is kept from taking more than about a tenth of a core, however often its inputs change.
@@ -111,28 +143,43 @@ func (e *Evaluator) failed() error {
 
 // touch marks the passes that select a changed series.
 func (e *Evaluator) touch(gs []*group, c views.Change, now time.Time) {
-	if c.Frontier.Version != e.version || e.red == nil {
-		e.version, e.red, e.edges = c.Frontier.Version, map[uint32]views.REDKey{}, map[uint32]views.EdgeKey{}
-		e.unnamed = map[uint32]time.Time{}
+	all := func() {
 		for _, g := range gs {
 			for _, p := range g.passes {
-				clear(p.red)
-				clear(p.edges)
 				p.touch(c.Frontier.Head)
 			}
 		}
+	}
+	if c.Frontier.Version != e.version || e.red == nil {
+		e.version, e.red, e.edges = c.Frontier.Version, map[uint32]views.REDKey{}, map[uint32]views.EdgeKey{}
+		e.unnamed, e.named = map[uint32]time.Time{}, false
+		e.audience.forget()
+		all()
 	}
 	if err := e.learn(c, now); err != nil {
 		e.cfg.Logger.Warn("reading names of changed series failed, every group is evaluated", "err", err)
-		for _, g := range gs {
-			for _, p := range g.passes {
+		all()
+	}
+	for id := range c.RED {
+		if k, ok := e.red[id]; ok {
+			for _, p := range e.audience.ofRED(id, k) {
 				p.touch(c.Frontier.Head)
 			}
 		}
 	}
+	for id := range c.Edges {
+		if k, ok := e.edges[id]; ok {
+			for _, p := range e.audience.ofEdge(id, k) {
+				p.touch(c.Frontier.Head)
+			}
+		}
+	}
+	if c.Tables == 0 {
+		return
+	}
 	for _, g := range gs {
 		for _, p := range g.passes {
-			if c.Tables&p.tables != 0 || anyOf(c.RED, p.red, e.red, p.selectsRED) || anyOf(c.Edges, p.edges, e.edges, p.selectsEdge) {
+			if c.Tables&p.tables != 0 {
 				p.touch(c.Frontier.Head)
 			}
 		}
@@ -159,27 +206,10 @@ func (e *Evaluator) touchSamples(gs []*group) views.Frontier {
 	return fr
 }
 
-// anyOf reports whether one of the ids is of a series that selects accepts; what was decided is kept in known.
-func anyOf[K any](ids map[uint32]struct{}, known map[uint32]bool, keys map[uint32]K, selects func(K) bool) bool {
-	found := false
-	for id := range ids {
-		yes, asked := known[id]
-		if !asked {
-			k, ok := keys[id]
-			if !ok {
-				continue
-			}
-			yes = selects(k)
-			known[id] = yes
-		}
-		found = found || yes
-	}
-	return found
-}
-
-// learn reads the names of all series when one of the changed is not known yet: new series are rare.
+// learn reads the names of all series at first, and when one of the changed is not known yet: new series are rare.
 func (e *Evaluator) learn(c views.Change, now time.Time) error {
-	if unknown(c.RED, e.red, nil, now) {
+	all := !e.named && !c.Frontier.Head.IsZero()
+	if all || unknown(c.RED, e.red, nil, now) {
 		_, err := e.cfg.Reader.SelectRED(c.Frontier.Head, c.Frontier.Head, func(id uint32, k views.REDKey) bool {
 			e.red[id] = k
 			return false
@@ -188,7 +218,7 @@ func (e *Evaluator) learn(c views.Change, now time.Time) error {
 			return err
 		}
 	}
-	if unknown(c.Edges, e.edges, e.unnamed, now) {
+	if all || unknown(c.Edges, e.edges, e.unnamed, now) {
 		_, err := e.cfg.Reader.SelectEdges(c.Frontier.Head, c.Frontier.Head, func(id uint32, k views.EdgeKey) bool {
 			e.edges[id] = k
 			return false
@@ -203,10 +233,11 @@ func (e *Evaluator) learn(c views.Change, now time.Time) error {
 			}
 		}
 	}
+	e.named = e.named || all
 	return nil
 }
 
-func unknown[K any](ids map[uint32]struct{}, keys map[uint32]K, unnamed map[uint32]time.Time, now time.Time) bool {
+func unknown[K any](ids map[uint32]int64, keys map[uint32]K, unnamed map[uint32]time.Time, now time.Time) bool {
 	for id := range ids {
 		if _, ok := keys[id]; !ok && !now.Before(unnamed[id]) {
 			return true

@@ -72,12 +72,16 @@ type Evaluator struct {
 	edges    map[uint32]views.EdgeKey
 	unnamed  map[uint32]time.Time // edges that the reader does not name, and when to ask again
 	version  uint32
+	named    bool // names of all series have been read
 	ready    bool
 	unsaved  bool // the last write of alerts failed
 	complete time.Time
 	sampled  time.Time // newest sample of OTLP metrics that passes were told of
 	early    bool      // a resolved alert waits for complete before it is told
 	wake     time.Time
+	recent   *recent
+	audience *audience
+	pending  views.Change             // what changed since recent was refreshed
 	captured map[string]promql.Vector // results of this evaluation's conditions
 	query    rules.QueryFunc
 	// inquiry and explained are of the evidence of this evaluation.
@@ -117,6 +121,7 @@ func New(c Config) (*Evaluator, error) {
 		maxHistory: maxHistory}
 	e.queryable = joined{c.Queryable, e.store}
 	e.groups.Store(&[]*group{})
+	e.recent, e.audience = newRecent(nil), newAudience(nil)
 	f := promauto.With(c.Registerer)
 	e.metrics = evalMetrics{
 		told:      f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total", Help: "Alert changes handed to notify."}),
@@ -188,6 +193,7 @@ func (e *Evaluator) Load(ctx context.Context, sources []Source, now time.Time) e
 		}
 	}
 	e.groups.Store(&next)
+	e.recent, e.audience = newRecent(next), newAudience(next)
 	e.dropMetrics(old, seen)
 	return e.settleAll(now)
 }

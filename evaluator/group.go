@@ -50,8 +50,7 @@ type pass struct {
 	tables views.TableSet // that its selectors may select
 	fresh  bool           // touched since
 	// dirty is the head when it was touched last: only an evaluation at or after it has seen everything.
-	dirty      time.Time
-	red, edges map[uint32]bool // whether a series is selected, for those asked about
+	dirty time.Time
 }
 
 // A selector is one selector of a rule and the metrics that its matchers on the name accept.
@@ -100,7 +99,7 @@ func (e *Evaluator) newGroup(src Source, n int, recorded map[string]bool) (*grou
 		g.infos = append(g.infos, info)
 		p := passes[info.Class.Frontier]
 		if p == nil {
-			p = &pass{frontier: info.Class.Frontier, red: map[uint32]bool{}, edges: map[uint32]bool{}, fresh: true}
+			p = &pass{frontier: info.Class.Frontier, fresh: true}
 			passes[info.Class.Frontier] = p
 			g.passes = append(g.passes, p)
 		}
@@ -283,28 +282,6 @@ func (p *pass) touch(head time.Time) {
 	if head.After(p.dirty) {
 		p.dirty = head
 	}
-}
-
-func (p *pass) selectsRED(k views.REDKey) bool {
-	for _, s := range p.selectors {
-		for _, m := range s.red {
-			if m.matchRED(s.ms, k) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (p *pass) selectsEdge(k views.EdgeKey) bool {
-	for _, s := range p.selectors {
-		for _, m := range s.edges {
-			if m.matchEdge(s.ms, k) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // reads reports whether p selects a series of this name.

@@ -73,7 +73,10 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 	}
 	s := selection{ms: ms, limit: limit, ctx: ctx}
 	s.w = newWindow(mint, maxt, q.r.Frontier(), q.q.lifetime())
-	if err := s.run(q.r); err != nil {
+	if parts, ok := recentOf(ctx).series(ms, mint-mint%bucketMillis); ok {
+		s.take(parts)
+		sorted = false
+	} else if err := s.run(q.r); err != nil {
 		return storage.ErrSeriesSet(err)
 	}
 	if sorted {
@@ -233,10 +236,33 @@ func (s *selection) add(m *metric, t timeline, label func(string) string) {
 	if from, to := s.w.bounds(t); from > to {
 		return
 	}
+	for _, p := range m.shown(s.ms, label) {
+		s.out = append(s.out, &series{lset: p.lset, m: m, t: t, le: p.le, w: &s.w, ladders: &s.ladders})
+	}
+}
+
+// take appends the series of parts that have samples in the window.
+func (s *selection) take(parts []recentPart) {
+	for i := range parts {
+		p := &parts[i]
+		if from, to := s.w.bounds(p.t); from <= to {
+			s.out = append(s.out, &series{lset: p.lset, m: p.m, t: p.t, le: p.le, w: &s.w, ladders: &s.ladders})
+		}
+	}
+}
+
+// shownSeries is one series that a metric shows of a timeline.
+type shownSeries struct {
+	lset labels.Labels
+	le   int
+}
+
+// shown are the series that m shows of a timeline with these labels, those that the matchers on le accept.
+func (m *metric) shown(ms []*labels.Matcher, label func(string) string) (out []shownSeries) {
 	b := labels.NewScratchBuilder(6)
 	names := m.labelNames()
 	for le := range max(len(m.les), 1) {
-		if len(m.les) > 0 && !matchLE(s.ms, m.les[le]) || len(m.les) == 0 && !matchLE(s.ms, "") {
+		if len(m.les) > 0 && !matchLE(ms, m.les[le]) || len(m.les) == 0 && !matchLE(ms, "") {
 			continue
 		}
 		b.Reset()
@@ -249,8 +275,9 @@ func (s *selection) add(m *metric, t timeline, label func(string) string) {
 			b.Add(labels.BucketLabel, m.les[le])
 		}
 		b.Sort()
-		s.out = append(s.out, &series{lset: b.Labels(), m: m, t: t, le: le, w: &s.w, ladders: &s.ladders})
+		out = append(out, shownSeries{b.Labels(), le})
 	}
+	return out
 }
 
 func matchLE(ms []*labels.Matcher, le string) bool {

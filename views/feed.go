@@ -5,9 +5,34 @@ import "sync"
 // Change says what commits since the last Take touched. It is level-triggered: it names series, the reader reads them again.
 type Change struct {
 	Frontier Frontier
-	RED      map[uint32]struct{} // ids of red series
-	Edges    map[uint32]struct{} // ids of servicemap series
+	RED      map[uint32]int64 // red series, and the start of the oldest bucket of each that changed, Unix seconds
+	Edges    map[uint32]int64 // servicemap series, likewise
 	Tables   TableSet
+}
+
+// Merge adds what o says to c; o is the later one.
+func (c *Change) Merge(o Change) {
+	c.Frontier = o.Frontier
+	c.RED, c.Edges = merged(c.RED, o.RED), merged(c.Edges, o.Edges)
+	c.Tables |= o.Tables
+}
+
+func merged(a, b map[uint32]int64) map[uint32]int64 {
+	if len(a) == 0 {
+		return b
+	}
+	for id, bucket := range b {
+		if at, ok := a[id]; !ok || bucket < at {
+			a[id] = bucket
+		}
+	}
+	return a
+}
+
+// Touch is a series and the start of a bucket of it that changed, Unix seconds.
+type Touch struct {
+	ID     uint32
+	Bucket int64
 }
 
 // TableSet is a set of tables, a bit each.
@@ -23,7 +48,7 @@ func (s TableSet) With(t Table) TableSet { return s | 1<<t }
 type Feed struct {
 	mu      sync.Mutex
 	subs    map[*Subscription]struct{}
-	forward func(fr Frontier, red, edges []uint32, tables TableSet) // to the Live that shows the Set
+	forward func(fr Frontier, red, edges []Touch, tables TableSet) // to the Live that shows the Set
 }
 
 // Subscription is one reader's place in a Feed.
@@ -50,7 +75,7 @@ func (f *Feed) Subscribe() *Subscription {
 }
 
 // Publish hands a change to every subscription. It keeps no reference to the slices.
-func (f *Feed) Publish(fr Frontier, red, edges []uint32, tables TableSet) {
+func (f *Feed) Publish(fr Frontier, red, edges []Touch, tables TableSet) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for s := range f.subs {
@@ -62,13 +87,13 @@ func (f *Feed) Publish(fr Frontier, red, edges []uint32, tables TableSet) {
 }
 
 // forwardTo makes fn hear of every later Publish; nil ends that.
-func (f *Feed) forwardTo(fn func(fr Frontier, red, edges []uint32, tables TableSet)) {
+func (f *Feed) forwardTo(fn func(fr Frontier, red, edges []Touch, tables TableSet)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.forward = fn
 }
 
-func (s *Subscription) add(fr Frontier, red, edges []uint32, tables TableSet) {
+func (s *Subscription) add(fr Frontier, red, edges []Touch, tables TableSet) {
 	s.mu.Lock()
 	s.next.Frontier = fr
 	s.next.RED = addAll(s.next.RED, red)
@@ -81,12 +106,14 @@ func (s *Subscription) add(fr Frontier, red, edges []uint32, tables TableSet) {
 	}
 }
 
-func addAll(set map[uint32]struct{}, ids []uint32) map[uint32]struct{} {
-	if set == nil && len(ids) > 0 {
-		set = make(map[uint32]struct{}, len(ids))
+func addAll(set map[uint32]int64, list []Touch) map[uint32]int64 {
+	if set == nil && len(list) > 0 {
+		set = make(map[uint32]int64, len(list))
 	}
-	for _, id := range ids {
-		set[id] = struct{}{}
+	for _, t := range list {
+		if at, ok := set[t.ID]; !ok || t.Bucket < at {
+			set[t.ID] = t.Bucket
+		}
 	}
 	return set
 }

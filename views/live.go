@@ -84,7 +84,7 @@ func (l *Live) show(v *View) {
 	l.mu.Lock()
 	l.view = v
 	l.mu.Unlock()
-	v.live.feed.forwardTo(func(fr Frontier, red, edges []uint32, tables TableSet) {
+	v.live.feed.forwardTo(func(fr Frontier, red, edges []Touch, tables TableSet) {
 		l.feed.Publish(v.frontier(fr), red, edges, tables)
 	})
 }

@@ -61,7 +61,7 @@ func (l *Live) follow(old, v *View) {
 		c := now.Counters()
 		v.counted = v.counted.minus(&c)
 	}
-	now.feed.forwardTo(func(fr Frontier, _, _ []uint32, _ TableSet) { l.metrics.Publish(fr, nil, nil, 0) })
+	now.feed.forwardTo(func(fr Frontier, _, _ []Touch, _ TableSet) { l.metrics.Publish(fr, nil, nil, 0) })
 }
 
 // Samples are those of a View: of several versions as one. nil: there are none.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -64,8 +65,8 @@ type Set struct {
 	head     uint64
 	oldest   int64 // start of the first 10 s bucket that was counted; 0: none was
 	progress map[partition]Progress
-	touchRED []uint32
-	touchMap []uint32
+	touchRED []Touch
+	touchMap []Touch
 	touched  TableSet
 }
 
@@ -360,10 +361,12 @@ func (s *Set) install(c *Checkpoint) error {
 	since := s.since()
 	for _, b := range c.taken {
 		for _, se := range b.dirty {
+			oldest := int64(math.MaxInt64)
 			for _, cell := range se.cells {
 				if cell.c.Calls == 0 {
 					continue
 				}
+				oldest = min(oldest, cell.start)
 				late, err := s.red.add(s.kv, c.next.seq, se.id, cell.start, cell.c, since)
 				if err != nil {
 					return err
@@ -375,7 +378,7 @@ func (s *Set) install(c *Checkpoint) error {
 					s.oldest = cell.start
 				}
 			}
-			s.touchRED = append(s.touchRED, se.id)
+			s.touchRED = append(s.touchRED, Touch{se.id, oldest})
 		}
 		for t := range b.tables {
 			if len(b.tables[t].dirty) > 0 {
@@ -404,7 +407,7 @@ func (s *Set) install(c *Checkpoint) error {
 		if _, err := s.edges.add(s.kv, c.next.seq, id, k.start, e, since); err != nil {
 			return err
 		}
-		s.touchMap = append(s.touchMap, id)
+		s.touchMap = append(s.touchMap, Touch{id, k.start})
 	}
 	s.pairing.forget()
 	s.progressed(c)

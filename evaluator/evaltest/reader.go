@@ -109,12 +109,12 @@ func (r *Reader) Commit(complete time.Time) {
 	r.mu.Lock()
 	r.fr.Seq++
 	r.fr.Complete = complete
-	fr, red, edges := r.fr, []uint32{}, []uint32{}
+	fr, red, edges := r.fr, []views.Touch{}, []views.Touch{}
 	for _, t := range r.red {
-		red = append(red, t.ID)
+		red = append(red, views.Touch{ID: t.ID, Bucket: t.First})
 	}
 	for _, t := range r.edges {
-		edges = append(edges, t.ID)
+		edges = append(edges, views.Touch{ID: t.ID, Bucket: t.First})
 	}
 	r.mu.Unlock()
 	r.feed.Publish(fr, red, edges, 0)

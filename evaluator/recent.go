@@ -1,0 +1,445 @@
+package evaluator
+
+import (
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+// recent is the newest part of the series that rules select, kept between evaluations.
+//
+// The simple version: a thousand rules that each ask the views for ten of ten thousand series look through all of them a thousand
+// times. So what rules select is read once when it changed: a commit says which series changed and from which bucket on, and that is
+// read again, for all of them together. Rules then find their series by the text of their selectors.
+//
+// What it does not hold (longer windows, tables, selectors of templates) is read from the views as ever. It belongs to one evaluation at
+// a time.
+type recent struct {
+	keep      int64 // seconds before the head that are held
+	from      int64 // start of the oldest bucket held, 0: nothing is
+	version   uint32
+	selectors map[string]*resolved // by the text of their matchers
+	// ofRED and ofEdges find the selectors that may take a series.
+	ofRED, ofEdges keyed[*resolved]
+	red            map[uint32]*recentSeries
+	edges          map[uint32]*recentSeries
+	cells          int // held
+}
+
+const (
+	maxRecent      = 16 * time.Minute // longest window that is held
+	maxRecentCells = 3_000_000        // some 200 MB; beyond that rules ask the views
+	recentSlack    = 60               // seconds by which cells may be older than asked before they are dropped
+)
+
+// resolved is a selector of a rule and its series, ordered by labels.
+type resolved struct {
+	ms         []*labels.Matcher
+	red, edges []*metric
+	list       []recentPart
+}
+
+// recentPart is one series that a metric shows of a timeline.
+type recentPart struct {
+	lset labels.Labels
+	m    *metric
+	le   int
+	t    *recentSeries
+}
+
+// recentSeries is a timeline that holds what metrics show of it, without exemplars.
+type recentSeries struct {
+	first, last int64
+	base        recentCell
+	list        []recentCell
+	hists       bool // a metric shows its histograms
+	edge        bool
+}
+
+// recentCell is a bucket: the counts that fields name, and histograms where they are shown.
+type recentCell struct {
+	start, width int64
+	calls, other uint64 // other: size of spans, failed calls of an edge
+	sums         [2]uint64
+	hists        [2]*views.Histogram
+}
+
+func (t *recentSeries) span() (int64, int64) { return t.first, t.last }
+func (t *recentSeries) cells() int           { return len(t.list) }
+func (t *recentSeries) bucket(i int) (start, width int64) {
+	return t.list[i].start, t.list[i].width
+}
+func (t *recentSeries) at(i int) *recentCell {
+	if i < 0 {
+		return &t.base
+	}
+	return &t.list[i]
+}
+
+func (t *recentSeries) total(i int, f field) uint64 {
+	if f == fieldCalls {
+		return t.at(i).calls
+	}
+	return t.at(i).other
+}
+
+// side is which of the two latencies of an edge a field names.
+func side(f field) int {
+	if f == fieldServer {
+		return 1
+	}
+	return 0
+}
+
+func (t *recentSeries) sum(i int, f field) uint64 { return t.at(i).sums[side(f)] }
+
+func (t *recentSeries) hist(i int, f field) *views.Histogram {
+	if h := t.at(i).hists[side(f)]; h != nil {
+		return h
+	}
+	return &views.Histogram{}
+}
+
+func (c *recentCell) add(o *recentCell) {
+	c.calls += o.calls
+	c.other += o.other
+	for i := range c.sums {
+		c.sums[i] += o.sums[i]
+		if o.hists[i] == nil {
+			continue
+		}
+		h := &views.Histogram{}
+		if c.hists[i] != nil {
+			h.Merge(c.hists[i])
+		}
+		h.Merge(o.hists[i])
+		c.hists[i] = h
+	}
+}
+
+func selectorText(ms []*labels.Matcher) string {
+	var b strings.Builder
+	for _, m := range ms {
+		b.WriteString(m.Name)
+		b.WriteString(m.Type.String())
+		b.WriteString(m.Value)
+		b.WriteByte(0xff)
+	}
+	return b.String()
+}
+
+// newRecent holds for the rules of groups what fits.
+func newRecent(gs []*group) *recent {
+	r := &recent{selectors: map[string]*resolved{}, red: map[uint32]*recentSeries{}, edges: map[uint32]*recentSeries{}}
+	longest := 5 * time.Minute // the lookback
+	for _, g := range gs {
+		for _, rule := range g.Rules() {
+			longest = max(longest, longestLook(rule.Query()))
+		}
+		for _, p := range g.passes {
+			for _, s := range p.selectors {
+				if len(s.red)+len(s.edges) > 0 && !selectsTables(s.ms) {
+					r.hold(s)
+				}
+			}
+		}
+	}
+	r.keep = int64(min(longest, maxRecent)/time.Second) + 2*views.BucketSeconds
+	return r
+}
+
+// hold adds a selector.
+func (r *recent) hold(s selector) {
+	text := selectorText(s.ms)
+	if r.selectors[text] != nil {
+		return
+	}
+	x := &resolved{ms: s.ms, red: s.red, edges: s.edges}
+	r.selectors[text] = x
+	if len(s.red) > 0 {
+		r.ofRED.put(s.ms, x, "service_name", "service")
+	}
+	if len(s.edges) > 0 {
+		r.ofEdges.put(s.ms, x, "client", "server")
+	}
+}
+
+func selectsTables(ms []*labels.Matcher) bool {
+	c := candidates(ms)
+	return len(c.tables) > 0
+}
+
+// longestLook is how far an expression looks back, up to what is held; subqueries are not held.
+func longestLook(e parser.Expr) (longest time.Duration) {
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		switch n := n.(type) {
+		case *parser.MatrixSelector:
+			if d := n.Range + n.VectorSelector.(*parser.VectorSelector).OriginalOffset; d <= maxRecent {
+				longest = max(longest, d)
+			}
+		case *parser.VectorSelector:
+			if d := 5*time.Minute + n.OriginalOffset; d <= maxRecent {
+				longest = max(longest, d)
+			}
+		}
+		return nil
+	})
+	return longest
+}
+
+// refresh reads what c says has changed. red and edges name all series.
+func (r *recent) refresh(reader views.Reader, c views.Change, red map[uint32]views.REDKey, edges map[uint32]views.EdgeKey) error {
+	if len(r.selectors) == 0 || c.Frontier.Head.IsZero() {
+		return nil
+	}
+	if c.Frontier.Version != r.version || r.from == 0 {
+		r.reset(c.Frontier)
+		c.RED, c.Edges = nil, nil // all are new
+	}
+	r.advance(c.Frontier.Head.Unix())
+	if r.from == 0 {
+		return nil // too much to hold
+	}
+	if err := r.refreshRED(reader, c.RED, red); err != nil {
+		r.from = 0
+		return err
+	}
+	if err := r.refreshEdges(reader, c.Edges, edges); err != nil {
+		r.from = 0
+		return err
+	}
+	if r.cells > maxRecentCells {
+		r.reset(c.Frontier)
+		r.from = 0
+	}
+	return nil
+}
+
+func (r *recent) reset(fr views.Frontier) {
+	clear(r.red)
+	clear(r.edges)
+	for _, s := range r.selectors {
+		s.list = nil
+	}
+	r.version, r.cells = fr.Version, 0
+	r.from = bucketOf(fr.Head.Unix() - r.keep)
+}
+
+func bucketOf(t int64) int64 { return max(1, t-t%views.BucketSeconds) }
+
+// advance drops cells that no window reaches any more.
+func (r *recent) advance(head int64) {
+	from := bucketOf(head - r.keep)
+	if from-r.from < recentSlack {
+		return
+	}
+	r.from = from
+	for _, by := range []map[uint32]*recentSeries{r.red, r.edges} {
+		for _, t := range by {
+			n := 0
+			for t != nil && n < len(t.list) && t.list[n].start+t.list[n].width <= from {
+				t.base.add(&t.list[n])
+				n++
+			}
+			if n > 0 {
+				t.list = slices.Delete(t.list, 0, n)
+				r.cells -= n
+			}
+		}
+	}
+}
+
+// batches splits the series that changed by where they have to be read from: those that changed lately, and those with late data. Series
+// that no selector takes are left out.
+func (r *recent) batches(changed map[uint32]int64, have map[uint32]*recentSeries) map[int64]map[uint32]*recentSeries {
+	newest := int64(0)
+	for _, b := range changed {
+		newest = max(newest, b)
+	}
+	near := max(r.from, newest-views.BucketSeconds)
+	out := map[int64]map[uint32]*recentSeries{}
+	for id, bucket := range changed {
+		t := have[id]
+		if t == nil {
+			continue // no selector takes it, or it has no name yet
+		}
+		from := r.from
+		if bucket >= near {
+			from = near
+		}
+		if out[from] == nil {
+			out[from] = map[uint32]*recentSeries{}
+		}
+		out[from][id] = t
+	}
+	return out
+}
+
+// adoptNew adds the series that were named since the last refresh to have, nil where no selector takes one, and lets them be read as far
+// back as is held.
+func adoptNew[K any](changed map[uint32]int64, keys map[uint32]K, have map[uint32]*recentSeries, adopt func(K) *recentSeries) map[uint32]int64 {
+	if len(have) == len(keys) {
+		return changed
+	}
+	changed = maps.Clone(changed)
+	if changed == nil {
+		changed = map[uint32]int64{}
+	}
+	for id, k := range keys {
+		if _, ok := have[id]; !ok {
+			have[id] = adopt(k)
+			changed[id] = 0
+		}
+	}
+	return changed
+}
+
+func (r *recent) refreshRED(reader views.Reader, changed map[uint32]int64, keys map[uint32]views.REDKey) error {
+	changed = adoptNew(changed, keys, r.red, func(k views.REDKey) *recentSeries {
+		var t *recentSeries
+		r.ofRED.each(func(s *resolved) {
+			t = s.adopt(t, false, s.red, func(m *metric) bool { return m.matchRED(s.ms, k) }, func(m *metric, name string) string { return m.redLabel(k, name) })
+		}, k.Service)
+		return t
+	})
+	for from, batch := range r.batches(changed, r.red) {
+		lines, err := reader.SelectRED(time.Unix(from, 0), farFuture, func(id uint32, _ views.REDKey) bool { return batch[id] != nil })
+		if err != nil {
+			return err
+		}
+		for i := range lines {
+			l, t := &lines[i], batch[lines[i].ID]
+			t.first, t.last = l.First, l.Last
+			r.replace(t, from, cellOf(&l.Base, t.hists), len(l.Cells), func(i int) recentCell {
+				c := cellOf(&l.Cells[i].Counts, t.hists)
+				c.start, c.width = l.Cells[i].Bucket, l.Cells[i].Width
+				return c
+			})
+		}
+	}
+	return nil
+}
+
+var farFuture = time.Unix(math.MaxInt32*100, 0)
+
+func cellOf(c *views.Counts, hists bool) recentCell {
+	out := recentCell{calls: c.Calls, other: c.Size, sums: [2]uint64{c.Sum}}
+	if hists {
+		h := c.Hist
+		out.hists[0] = &h
+	}
+	return out
+}
+
+func edgeCellOf(c *views.EdgeCounts, hists bool) recentCell {
+	out := recentCell{calls: c.Calls, other: c.Failed, sums: [2]uint64{c.ClientSum, c.ServerSum}}
+	if hists {
+		client, server := c.ClientHist, c.ServerHist
+		out.hists = [2]*views.Histogram{&client, &server}
+	}
+	return out
+}
+
+func (r *recent) refreshEdges(reader views.Reader, changed map[uint32]int64, keys map[uint32]views.EdgeKey) error {
+	changed = adoptNew(changed, keys, r.edges, func(k views.EdgeKey) *recentSeries {
+		var t *recentSeries
+		r.ofEdges.each(func(s *resolved) {
+			t = s.adopt(t, true, s.edges, func(m *metric) bool { return m.matchEdge(s.ms, k) }, func(m *metric, name string) string { return m.edgeLabel(k, name) })
+		}, k.Client, k.Server)
+		return t
+	})
+	for from, batch := range r.batches(changed, r.edges) {
+		lines, err := reader.SelectEdges(time.Unix(from, 0), farFuture, func(id uint32, _ views.EdgeKey) bool { return batch[id] != nil })
+		if err != nil {
+			return err
+		}
+		seen := map[uint32]bool{}
+		for i := range lines {
+			l, t := &lines[i], batch[lines[i].ID]
+			seen[l.ID] = true
+			t.first, t.last = l.First, l.Last
+			r.replace(t, from, edgeCellOf(&l.Base, t.hists), len(l.Cells), func(i int) recentCell {
+				c := edgeCellOf(&l.Cells[i].EdgeCounts, t.hists)
+				c.start, c.width = l.Cells[i].Bucket, l.Cells[i].Width
+				return c
+			})
+		}
+		for id, t := range batch {
+			if !seen[id] { // all its calls were taken back: such an edge is not shown
+				r.replace(t, 0, recentCell{}, 0, nil)
+				t.first, t.last = math.MaxInt32, math.MinInt32
+			}
+		}
+	}
+	return nil
+}
+
+// adopt adds a series to the selector if it takes it, and makes its timeline if t is nil.
+func (s *resolved) adopt(t *recentSeries, edge bool, metrics []*metric, match func(*metric) bool, label func(*metric, string) string) *recentSeries {
+	grown := false
+	for _, m := range metrics {
+		if !match(m) {
+			continue
+		}
+		if t == nil {
+			t = &recentSeries{edge: edge}
+		}
+		t.hists = t.hists || m.part != partCounter && m.part != partSum
+		for _, p := range m.shown(s.ms, func(name string) string { return label(m, name) }) {
+			s.list = append(s.list, recentPart{p.lset, m, p.le, t})
+			grown = true
+		}
+	}
+	if grown {
+		slices.SortFunc(s.list, func(a, b recentPart) int { return labels.Compare(a.lset, b.lset) })
+	}
+	return t
+}
+
+// replace puts cells in place of those from a bucket on; base is all that was counted before it.
+func (r *recent) replace(t *recentSeries, from int64, base recentCell, n int, cell func(int) recentCell) {
+	keep := 0
+	for keep < len(t.list) && t.list[keep].start < from {
+		keep++
+	}
+	r.cells += n - (len(t.list) - keep)
+	t.list = t.list[:keep]
+	if keep == 0 {
+		t.base = base
+	}
+	for i := range n {
+		t.list = append(t.list, cell(i))
+	}
+}
+
+// series returns those of a selector from a time on, Unix milliseconds; false when the views have to be asked.
+func (r *recent) series(ms []*labels.Matcher, mint int64) ([]recentPart, bool) {
+	if r == nil || r.from == 0 || mint < r.from*1000 {
+		return nil, false
+	}
+	s := r.selectors[selectorText(ms)]
+	if s == nil {
+		return nil, false
+	}
+	return s.list, true
+}
+
+type recentKey struct{}
+
+// withRecent lets queries under ctx find what is held. Only an evaluation may do so.
+func withRecent(ctx context.Context, r *recent) context.Context {
+	return context.WithValue(ctx, recentKey{}, r)
+}
+
+func recentOf(ctx context.Context) *recent {
+	r, _ := ctx.Value(recentKey{}).(*recent)
+	return r
+}
