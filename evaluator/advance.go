@@ -80,6 +80,9 @@ func crowded(gs []*group, now time.Time) time.Duration {
 			}
 		}
 	}
+	if sum < costly {
+		return 0 // few rules: their floor is enough
+	}
 	return time.Duration(float64(sum) / share)
 }
 
