@@ -83,7 +83,7 @@ func (s *Set) wider() (out []segment) {
 
 func (s *Set) dumpRED(r []segment) ([]string, error) {
 	var lines []string
-	err := s.eachRED(r, all, func(_ uint32, k *REDKey, at bucketAt, c *redCounts) {
+	err := s.eachRED(r, false, all, func(_ uint32, k *REDKey, at bucketAt, c *redCounts) {
 		if !c.zero() {
 			lines = append(lines, fmt.Sprintf("%s %s calls=%d sum=%v size=%d hist=%s slowest=%s latest=%s",
 				at.text(), k, c.Calls, time.Duration(c.Sum), c.Size, c.Hist.text(), c.Slowest.text(), c.Latest.text()))

@@ -74,11 +74,13 @@ func (s *Set) cellsOf(r span) []segment {
 // end is later than every bucket.
 const end = 1<<32 - 1
 
-// eachRED calls fn for the cells of every series that match accepts.
-func (s *Set) eachRED(r []segment, match func(id uint32, k REDKey) bool, fn func(id uint32, k *REDKey, at bucketAt, c *redCounts)) error {
+// eachRED calls fn for the cells of every series that match accepts; where counts alone are wanted, exemplars may be missing.
+func (s *Set) eachRED(r []segment, counts bool, match func(id uint32, k REDKey) bool, fn func(id uint32, k *REDKey, at bucketAt, c *redCounts)) error {
 	keys := s.names.redKeys(match)
 	want := func(id uint32) bool { return int(id) < len(keys) && keys[id] != nil }
-	return s.red.each(s.kv, r, pickOf(len(keys), want), func(at bucketAt, id uint32, c *redCounts) error {
+	p := pickOf(len(keys), want)
+	p.counts = counts
+	return s.red.each(s.kv, r, p, func(at bucketAt, id uint32, c *redCounts) error {
 		fn(id, keys[id], at, c)
 		return nil
 	})
@@ -158,7 +160,7 @@ func operations(ps []stretch, service string) ([]Operation, bool, error) {
 	by := map[opKey]*sum{}
 	err := eachStretch(ps, func(s *Set, r span) error {
 		known = known || s.known(service, "")
-		return s.eachRED(s.sumsOf(r), func(_ uint32, k REDKey) bool { return k.Service == service }, func(_ uint32, k *REDKey, _ bucketAt, c *redCounts) {
+		return s.eachRED(s.sumsOf(r), true, func(_ uint32, k REDKey) bool { return k.Service == service }, func(_ uint32, k *REDKey, _ bucketAt, c *redCounts) {
 			o := opKey{k.Operation, k.Kind}
 			if by[o] == nil {
 				by[o] = &sum{}
@@ -203,7 +205,7 @@ func servicePoints(stretches func(r span) []stretch, service, operation string, 
 	known := false
 	err := eachStretch(stretches(r), func(s *Set, pr span) error {
 		known = known || s.known(service, operation)
-		return s.eachRED(s.stepsOf(pr, width), match, func(_ uint32, k *REDKey, at bucketAt, c *redCounts) {
+		return s.eachRED(s.stepsOf(pr, width), true, match, func(_ uint32, k *REDKey, at bucketAt, c *redCounts) {
 			i := max(0, at.start-r.from) / width // a wide bucket may begin before the range
 			t := &sums[i]
 			t.all.add(k, c)

@@ -82,6 +82,8 @@ func (c *redCounts) append(b []byte) []byte {
 	return c.Latest.append(c.Slowest.append(c.Counts.append(b)))
 }
 
+func (c *redCounts) decodeCounts(d *decoder) { c.Counts.decode(d) }
+
 func (c *redCounts) decode(d *decoder) {
 	c.Counts.decode(d)
 	c.Slowest.decode(d)

@@ -80,6 +80,8 @@ func (c *EdgeCounts) append(b []byte) []byte {
 	return c.Transit.append(c.ServerHist.append(c.ClientHist.append(b)))
 }
 
+func (c *EdgeCounts) decodeCounts(d *decoder) { c.decode(d) }
+
 func (c *EdgeCounts) decode(d *decoder) {
 	c.Calls, c.Failed, c.ClientSum, c.ServerSum = d.uvarint(), d.uvarint(), d.uvarint(), d.uvarint()
 	c.ClientHist.decode(d)

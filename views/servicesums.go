@@ -2,15 +2,15 @@ package views
 
 import "sync"
 
-// serviceSums remembers what services did in single wide buckets, because lists of services are asked for again and again over
-// ranges that share most of their buckets. What it holds of a bucket is good until a checkpoint adds to the bucket.
+// serviceSums remembers what services did in single buckets, because lists of services are asked for again and again over ranges that
+// share most of their buckets. What it holds of a bucket is good until a checkpoint adds to the bucket.
 type serviceSums struct {
 	mu   sync.Mutex
-	by   map[wideBucket]*bucketSums
+	by   map[bucketOfLevel]*bucketSums
 	held int // sums of services in by
 }
 
-type wideBucket struct {
+type bucketOfLevel struct {
 	level int
 	start int64
 }
@@ -47,14 +47,9 @@ func (s *serviceSum) add(k *REDKey, c *redCounts) {
 
 // sumServices adds up the services of a segment.
 func (s *Set) sumServices(g segment, keys []*REDKey, into map[string]*serviceSum) error {
-	if g.level == 0 {
-		list, err := s.sumCells(g, keys)
-		addServices(into, list)
-		return err
-	}
 	width, t := levelSeconds[g.level], &s.red.levels[g.level]
-	for start := max(g.from, t.oldest-t.oldest%width); start < min(g.to, s.head1()); start += width {
-		list, err := s.sumBucket(wideBucket{g.level, start}, t.changed[start], keys)
+	for start := max(ceil(g.from, width), t.oldest-t.oldest%width); start < min(g.to, s.head1()); start += width {
+		list, err := s.sumBucket(bucketOfLevel{g.level, start}, t.changed[start], keys)
 		if err != nil {
 			return err
 		}
@@ -77,8 +72,8 @@ func addServices(into map[string]*serviceSum, list []serviceSum) {
 	}
 }
 
-// sumBucket returns the sums of a wide bucket that changed last at some checkpoint.
-func (s *Set) sumBucket(b wideBucket, changed uint64, keys []*REDKey) ([]serviceSum, error) {
+// sumBucket returns the sums of a bucket that changed last at some checkpoint.
+func (s *Set) sumBucket(b bucketOfLevel, changed uint64, keys []*REDKey) ([]serviceSum, error) {
 	c := &s.sums
 	c.mu.Lock()
 	known := c.by[b]
@@ -90,10 +85,13 @@ func (s *Set) sumBucket(b wideBucket, changed uint64, keys []*REDKey) ([]service
 	if err != nil {
 		return nil, err
 	}
+	if b.level == 0 && len(list) > maxServiceSums/100 {
+		return list, nil // narrow ones would push out the others
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held+len(list) > maxServiceSums || c.by == nil {
-		c.by, c.held = map[wideBucket]*bucketSums{}, 0
+		c.by, c.held = map[bucketOfLevel]*bucketSums{}, 0
 	}
 	if old := c.by[b]; old != nil {
 		c.held -= len(old.list)

@@ -17,6 +17,7 @@ type counts[C any] interface {
 	merge(o *C)
 	append(b []byte) []byte
 	decode(d *decoder)
+	decodeCounts(d *decoder) // the same without exemplars, which stay as they are
 }
 
 // store is one view's committed state: for each series its total over all time, and for each bucket the cells of all series.
@@ -43,7 +44,7 @@ type tier[C any] struct {
 	hotFrom int64            // buckets from here on are in memory if they exist
 	nextHot int64            // what hotFrom is after the fold that is under way
 	oldest  int64            // buckets from here on may be stored; 0: none is
-	changed map[int64]uint64 // of wide buckets: the checkpoint that added to it last
+	changed map[int64]uint64 // the checkpoint that added to a bucket last
 }
 
 type series[C any] struct {
@@ -121,9 +122,7 @@ func (s *store[C, P]) addCell(kv reader, seq uint64, l int, id uint32, start int
 	if t := &s.levels[l]; t.oldest == 0 || start < t.oldest {
 		t.oldest = max(start, 1)
 	}
-	if l > 0 {
-		s.levels[l].changed[start] = seq
-	}
+	s.levels[l].changed[start] = seq
 	c, err := s.chunk(kv, l, id, start)
 	if err != nil || seq <= c.stamp {
 		return err
@@ -202,6 +201,9 @@ const packedRow = 2 + 4
 type pick struct {
 	has func(id uint32) bool
 	ids []uint32 // the same, ascending; nil: nearly all
+	// counts alone are wanted: what a chart adds up lies at the beginning of a cell, and most of the time that it takes is that of
+	// getting at memory.
+	counts bool
 }
 
 var everySeries = pick{has: func(uint32) bool { return true }}
@@ -259,7 +261,10 @@ func (s *store[C, P]) unpack(packed []byte, want pick, fn func(id uint32, cell [
 			if id >= first+chunkSeries {
 				break
 			}
-			i := sort.Search(n, func(i int) bool { return uint32(binary.BigEndian.Uint16(rows[i*packedRow:])) >= id-first })
+			i := int(id - first) // where it is when no series before is missing
+			if i >= n || uint32(binary.BigEndian.Uint16(rows[i*packedRow:])) != id-first {
+				i = sort.Search(min(i, n), func(i int) bool { return uint32(binary.BigEndian.Uint16(rows[i*packedRow:])) >= id-first })
+			}
 			if i < n && uint32(binary.BigEndian.Uint16(rows[i*packedRow:])) == id-first {
 				if err := one(i, id); err != nil {
 					return err
@@ -501,13 +506,19 @@ func (s *store[C, P]) eachOf(kv reader, g segment, want pick, scratch *C, fn fun
 	packed := func(start int64, v []byte) error {
 		return s.unpack(v, want, func(id uint32, cell []byte) error {
 			d := decoder{b: cell}
-			if P(scratch).decode(&d); d.err != nil {
+			if want.counts {
+				P(scratch).decodeCounts(&d)
+			} else {
+				P(scratch).decode(&d)
+			}
+			if d.err != nil {
 				return d.err
 			}
 			return fn(start, id, scratch)
 		})
 	}
-	if chunks := want.chunks(); from < t.hotFrom && chunks != nil {
+	chunks := want.chunks()
+	if from < t.hotFrom && chunks != nil {
 		if err := s.eachStored(kv, g, chunks, packed); err != nil {
 			return err
 		}
@@ -522,23 +533,55 @@ func (s *store[C, P]) eachOf(kv reader, g segment, want pick, scratch *C, fn fun
 			return err
 		}
 	}
-	for _, start := range slices.Sorted(maps.Keys(t.buckets)) {
-		if start < from || start >= to {
-			continue
+	chunk := func(start int64, c *chunk[C]) error {
+		if c.open == nil {
+			return packed(start, c.packed)
 		}
-		for _, c := range t.buckets[start] {
-			if c.open == nil {
-				if err := packed(start, c.packed); err != nil {
+		for id, cell := range c.open {
+			if want.has(id) {
+				if err := fn(start, id, cell); err != nil {
 					return err
 				}
-				continue
 			}
-			for id, cell := range c.open {
-				if want.has(id) {
-					if err := fn(start, id, cell); err != nil {
+		}
+		return nil
+	}
+	return t.each(from, to, levelSeconds[g.level], func(start int64, b bucket[C]) error {
+		if chunks != nil {
+			for _, n := range chunks {
+				if c := b[n]; c != nil {
+					if err := chunk(start, c); err != nil {
 						return err
 					}
 				}
+			}
+			return nil
+		}
+		for _, c := range b {
+			if err := chunk(start, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// each calls fn for the buckets in memory that begin from from on and before to, ascending.
+func (t *tier[C]) each(from, to, width int64, fn func(start int64, b bucket[C]) error) error {
+	if from = ceil(from, width); (to-from)/width <= 2*int64(len(t.buckets)) {
+		for start := from; start < to; start += width {
+			if b := t.buckets[start]; b != nil {
+				if err := fn(start, b); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	for _, start := range slices.Sorted(maps.Keys(t.buckets)) {
+		if start >= from && start < to {
+			if err := fn(start, t.buckets[start]); err != nil {
+				return err
 			}
 		}
 	}

@@ -137,6 +137,8 @@ func (c *Tally) append(b []byte) []byte {
 	return appendString(b, c.Text)
 }
 
+func (c *Tally) decodeCounts(d *decoder) { c.decode(d) }
+
 func (c *Tally) decode(d *decoder) {
 	c.Counts.decode(d)
 	c.Failed, c.First = d.uvarint(), d.uvarint()

@@ -52,6 +52,7 @@ type world struct {
 	ops    [][]byte
 	offset int64
 	trace  uint64
+	parts  [3][]time.Duration // of checkpoints: collecting, committing, installing
 }
 
 // request applies one trace of three spans that begins at a time (Unix nanoseconds).
@@ -83,16 +84,26 @@ func (w *world) request(at uint64) {
 }
 
 func (w *world) checkpoint() error {
+	began := time.Now()
+	took := func(part int) {
+		now := time.Now()
+		w.parts[part] = append(w.parts[part], now.Sub(began))
+		began = now
+	}
 	c, err := w.set.Collect(nil)
 	if err != nil || c == nil {
 		return err
 	}
+	took(0)
 	for _, part := range append(c.Before, c.Commit) {
 		if err := w.db.Commit(part); err != nil {
 			return err
 		}
 	}
-	return w.set.Install(c)
+	took(1)
+	err = w.set.Install(c)
+	took(2)
+	return err
 }
 
 func run() error {
@@ -127,6 +138,7 @@ func run() error {
 	runtime.ReadMemStats(&m)
 	disk := diskUse(tmp)
 	fmt.Printf("%d traces, %d spans: %d MB of heap, %d MB on disk\n", w.trace, 3*w.trace, m.HeapAlloc>>20, disk>>20)
+	w.parts = [3][]time.Duration{}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.goOn(ctx, end) }()
@@ -146,6 +158,10 @@ func run() error {
 	cancel()
 	if err := errors.Join(err, <-done); err != nil {
 		return err
+	}
+	for i, name := range []string{"collecting", "committing", "installing"} {
+		p50, p99, most := quantiles(w.parts[i])
+		fmt.Printf("%s %d checkpoints meanwhile: p50 %.2f ms, p99 %.2f ms, max %.2f ms\n", name, len(w.parts[i]), p50, p99, most)
 	}
 	began := time.Now()
 	if _, err := views.Open(db, cfg); err != nil {
@@ -251,9 +267,15 @@ func ask(set *views.Set, end time.Time) error {
 			}
 			took[i] = time.Since(began)
 		}
-		slices.Sort(took)
-		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
-		fmt.Fprintf(t, "%.2f\t%.2f\t%.2f\t  %s\t\n", ms(took[len(took)/2]), ms(took[len(took)*99/100]), ms(took[len(took)-1]), q.name)
+		p50, p99, most := quantiles(took)
+		fmt.Fprintf(t, "%.2f\t%.2f\t%.2f\t  %s\t\n", p50, p99, most, q.name)
 	}
 	return t.Flush()
+}
+
+// quantiles are in milliseconds.
+func quantiles(took []time.Duration) (p50, p99, most float64) {
+	slices.Sort(took)
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
+	return ms(took[len(took)/2]), ms(took[len(took)*99/100]), ms(took[len(took)-1])
 }
