@@ -67,7 +67,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Retention1m, 72*time.Hour)
 	set(&c.Retention1h, 400*24*time.Hour)
 	set(&c.Hot, time.Hour)
-	set(&c.HotBytes, 128<<20)
+	set(&c.HotBytes, 256<<20)
 	set(&c.TraceRetention, time.Hour)
 	set(&c.LogRetention, time.Hour)
 	set(&c.PairingWindow, 10*time.Second)

@@ -198,21 +198,27 @@ func stepWidth(fr *Frontier, from time.Time, step time.Duration) int64 {
 func servicePoints(stretches func(r span) []stretch, service, operation string, from, to time.Time, width int64) ([]Point, bool, error) {
 	r := rangeOf(from, to)
 	r.from -= r.from % width
-	sums := make([]struct{ all, entry sum }, max(0, (r.to-r.from+width-1)/width))
+	sums := make([]step, max(0, (r.to-r.from+width-1)/width))
+	step := func(start int64) *step { return &sums[max(0, start-r.from)/width] } // a wide bucket may begin before the range
 	match := func(_ uint32, k REDKey) bool {
 		return k.Service == service && (operation == "" || k.Operation == operation)
 	}
 	known := false
 	err := eachStretch(stretches(r), func(s *Set, pr span) error {
 		known = known || s.known(service, operation)
-		return s.eachRED(s.stepsOf(pr, width), true, match, func(_ uint32, k *REDKey, at bucketAt, c *redCounts) {
-			i := max(0, at.start-r.from) / width // a wide bucket may begin before the range
-			t := &sums[i]
-			t.all.add(k, c)
-			if k.entry() {
-				t.entry.add(k, c)
+		for _, g := range s.stepsOf(pr, width) {
+			if g.level == 1 && operation == "" {
+				if err := s.addMinutes(service, g, step); err != nil {
+					return err
+				}
+				continue
 			}
-		})
+			err := s.eachRED([]segment{g}, true, match, func(_ uint32, k *REDKey, at bucketAt, c *redCounts) { step(at.start).add(k, c) })
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if !known {
 		return nil, false, err

@@ -57,6 +57,7 @@ type Set struct {
 	rawLogs  *rawStore
 	patterns *patterns
 	sums     serviceSums
+	hours    serviceHours
 	edgeIDs  map[edgeID]uint32
 	edgeList []edgeID
 	counters Counters

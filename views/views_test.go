@@ -36,22 +36,40 @@ func TestChartsFallIntoTheirSteps(t *testing.T) {
 	if _, err := s.Checkpoint(nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 90 * time.Second, time.Hour, 2 * time.Hour} {
-		from, to := time.Unix(0, int64(17*time.Minute+13*time.Second)), time.Unix(0, int64(4*time.Hour+41*time.Minute+7*time.Second))
-		points, ok, err := s.Set.ServicePoints("web", "", from, to, step)
-		if err != nil || !ok {
-			t.Fatal(ok, err)
-		}
-		for _, p := range points {
-			want := uint64(0)
-			for _, at := range ends {
-				if end := time.Unix(0, int64(at)); !end.Before(p.Time) && end.Before(p.Time.Add(step)) && end.Before(to.Truncate(10*time.Second).Add(10*time.Second)) {
-					want++
+	check := func() {
+		t.Helper()
+		for _, step := range []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 90 * time.Second, time.Hour, 2 * time.Hour} {
+			from, to := time.Unix(0, int64(17*time.Minute+13*time.Second)), time.Unix(0, int64(4*time.Hour+41*time.Minute+7*time.Second))
+			points, ok, err := s.Set.ServicePoints("web", "", from, to, step)
+			if err != nil || !ok {
+				t.Fatal(ok, err)
+			}
+			for _, p := range points {
+				want := uint64(0)
+				for _, at := range ends {
+					if end := time.Unix(0, int64(at)); !end.Before(p.Time) && end.Before(p.Time.Add(step)) && end.Before(to.Truncate(10*time.Second).Add(10*time.Second)) {
+						want++
+					}
+				}
+				if p.Calls != want {
+					t.Errorf("step %v, point %v: %d calls, want %d", step, p.Time.UTC(), p.Calls, want)
 				}
 			}
-			if p.Calls != want {
-				t.Errorf("step %v, point %v: %d calls, want %d", step, p.Time.UTC(), p.Calls, want)
-			}
 		}
+	}
+	check()
+	// what is remembered of past hours is not good any more once something came late
+	for _, at := range []time.Duration{time.Hour + 20*time.Minute, 3*time.Hour + time.Minute} {
+		l, err := viewstest.ParseLine(fmt.Sprintf("%v 0s web internal op id=late/a", at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, at)
+		s.Topic[0] = append(s.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}})
+		s.Apply(0, int64(len(s.Topic[0])-1))
+		if _, err := s.Checkpoint(nil); err != nil {
+			t.Fatal(err)
+		}
+		check()
 	}
 }

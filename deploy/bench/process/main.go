@@ -20,6 +20,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/gaurav/watchingcat/deploy/servers"
 )
 
@@ -27,8 +29,11 @@ var (
 	spans  = flag.Int("spans", 1_000_000, "spans in the topic")
 	reps   = flag.Int("reps", 3, "runs of each")
 	runDir = flag.String("run", "../servers/run", "folder that setup.sh filled")
-	steady = flag.Duration("steady", 0, "instead of a backlog: how long spans, log lines and metrics come at -rate")
-	rate   = flag.Int("rate", 10_000, "spans a second with -steady; log lines are about a seventh of that")
+	steady = flag.Duration("steady", 0, "instead of a backlog: how long spans, log lines and points of metrics come at -rate, -logs and -points")
+	rate   = flag.Int("rate", 10_000, "spans a second with -steady")
+	logs   = flag.Int("logs", 5_000, "log lines a second with -steady")
+	points = flag.Int("points", 20_000, "points of metrics a second with -steady")
+	series = flag.Int("series", 50_000, "series that the points are of")
 	root   = flag.String("root", "../..", "the repository")
 )
 
@@ -117,25 +122,30 @@ func keepUp(ctx context.Context, bin, broker, dir string) error {
 		return err
 	}
 	defer p.Kill()
-	cmd := exec.CommandContext(ctx, bin, "load", "--kafka-brokers", broker, "--rate", strconv.Itoa(*rate), "--duration", steady.String(),
-		"--logs", "--metrics", "--compression", "zstd", "--partition-traces-by-id")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
+	acked, err := write(ctx, bin, broker)
 	if err != nil {
-		return fmt.Errorf("load: %w", err)
+		return err
 	}
 	u, err := used(p.Pid)
 	if err != nil {
 		return err
 	}
-	fmt.Print(string(out))
-	for what, name := range map[string]string{"spans": "watchingcat_spans_total", "log lines": "watchingcat_log_records_total", "points": "watchingcat_metric_points_total"} {
-		n, err := sum(ctx, "http://"+addr+"/metrics", func(s string) bool { return strings.HasPrefix(s, name) })
-		if err != nil {
-			return err
+	began, total := time.Now(), 0
+	for _, k := range [][2]string{{"spans", "watchingcat_spans_total"}, {"log lines", "watchingcat_log_records_total"}, {"points", "watchingcat_metric_points_total"}} {
+		what, name := k[0], k[1]
+		n, err := 0, error(nil)
+		for n < acked[what] && time.Since(began) < time.Minute {
+			if n, err = sum(ctx, "http://"+addr+"/metrics", func(s string) bool { return strings.HasPrefix(s, name) }); err != nil {
+				return err
+			}
+			time.Sleep(20 * time.Millisecond)
 		}
-		fmt.Printf("%-10s %9d  %7.0f a second\n", what, n, float64(n)/steady.Seconds())
+		fmt.Printf("%-10s %9d of %d acknowledged  %7.0f a second\n", what, n, acked[what], float64(n)/steady.Seconds())
+		if what == "spans" {
+			total = n
+		}
 	}
+	fmt.Printf("all shown %.1f s after the last was written\n", time.Since(began).Seconds())
 	var disk int64
 	err = filepath.Walk(data, func(_ string, f os.FileInfo, err error) error {
 		if err == nil && !f.IsDir() {
@@ -143,8 +153,34 @@ func keepUp(ctx context.Context, bin, broker, dir string) error {
 		}
 		return nil
 	})
-	fmt.Printf("CPU %.1f s of %.0f s: %.0f %% of a core; peak memory %d MiB; %d MiB on disk\n", u.cpu.Seconds(), steady.Seconds(), 100*u.cpu.Seconds()/steady.Seconds(), u.peak>>20, disk>>20)
+	fmt.Printf("CPU %.1f s of %.0f s: %.0f %% of a core; peak memory %d MiB; %d MiB on disk, %.0f MiB a million spans\n", u.cpu.Seconds(), steady.Seconds(),
+		100*u.cpu.Seconds()/steady.Seconds(), u.peak>>20, disk>>20, float64(disk)/float64(total)*1e6/(1<<20))
 	return err
+}
+
+// write writes spans, log lines and points at their rates, and returns how many of each were acknowledged.
+func write(ctx context.Context, bin, broker string) (map[string]int, error) {
+	lines, err := logWriter("otlp_logs", *logs)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := pointWriter("otlp_metrics", *points, *series)
+	if err != nil {
+		return nil, err
+	}
+	writing, cancel := context.WithTimeout(ctx, *steady)
+	defer cancel()
+	var g errgroup.Group
+	g.Go(func() error { return lines.run(writing, broker) })
+	g.Go(func() error { return metrics.run(writing, broker) })
+	acked := map[string]int{}
+	g.Go(func() (err error) {
+		acked["spans"], err = load(ctx, bin, broker, "--rate", strconv.Itoa(*rate), "--duration", steady.String())
+		return err
+	})
+	err = g.Wait()
+	acked["log lines"], acked["points"] = int(lines.acked.Load()), int(metrics.acked.Load())
+	return acked, err
 }
 
 // row is one way to drain the backlog and what it used.
@@ -163,8 +199,12 @@ func (r *row) median() usage {
 
 // fill writes the backlog and returns how many spans the brokers acknowledged.
 func fill(ctx context.Context, bin, broker string) (int, error) {
-	cmd := exec.CommandContext(ctx, bin, "load", "--kafka-brokers", broker, "--rate", "100000000", "--spans", strconv.Itoa(*spans),
-		"--compression", "zstd", "--partition-traces-by-id")
+	return load(ctx, bin, broker, "--rate", "100000000", "--spans", strconv.Itoa(*spans))
+}
+
+// load writes spans by `watchingcat load`.
+func load(ctx context.Context, bin, broker string, args ...string) (int, error) {
+	cmd := exec.CommandContext(ctx, bin, append([]string{"load", "--kafka-brokers", broker, "--compression", "zstd", "--partition-traces-by-id"}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
