@@ -46,6 +46,8 @@ type metric struct {
 	// service is the label that names the service, "" for metrics of edges.
 	service string
 	table   *tableFamily // nil: a metric of spans or edges
+	// unpaired says that it shows the halves that made no edge.
+	unpaired bool
 }
 
 // tableFamily is the metrics of one table of the views.
@@ -61,9 +63,6 @@ type Metadata struct {
 	Help string           `json:"help"`
 	Unit string           `json:"unit"`
 }
-
-// unpairedPrefix begins the connection type under which a reader may keep halves that made no edge.
-const unpairedPrefix = "unpaired:"
 
 var (
 	metrics  []metric // ordered by name
@@ -91,6 +90,7 @@ func init() {
 	counterOf(metric{name: "traces_spanmetrics_size_total", field: fieldSize, service: "service"}, "Encoded size of spans.", "bytes")
 	counterOf(metric{name: "traces_service_graph_request_total", field: fieldCalls}, "Calls between two services.", "")
 	counterOf(metric{name: "traces_service_graph_request_failed_total", field: fieldFailed}, "Failed calls between two services.", "")
+	counterOf(metric{name: "traces_service_graph_unpaired_spans_total", field: fieldCalls, unpaired: true}, "Spans of calls that made no edge, by reason.", "")
 	histogramOf("traces_service_graph_request_client_seconds", fieldClient, time.Second, views.CollectorBounds, "", true,
 		"Latency of calls between two services as the client sees it.")
 	histogramOf("traces_service_graph_request_server_seconds", fieldServer, time.Second, views.CollectorBounds, "", true,
@@ -209,9 +209,17 @@ func (m *metric) redLabel(k views.REDKey, name string) string {
 
 // edgeLabel is the value of label name of an edge, "" where it has none.
 func (m *metric) edgeLabel(k views.EdgeKey, name string) string {
+	reason, unpaired := k.Unpaired()
 	switch name {
 	case labels.MetricName:
 		return m.name
+	case "reason":
+		return reason
+	}
+	if unpaired {
+		return ""
+	}
+	switch name {
 	case "client":
 		return k.Client
 	case "server":
@@ -241,8 +249,8 @@ func (m *metric) labelNames() []string {
 	if m.service != "" {
 		return []string{labels.MetricName, m.service, "span_kind", "span_name", "status_code"}
 	}
+	if m.unpaired {
+		return []string{labels.MetricName, "reason"}
+	}
 	return []string{labels.MetricName, "client", "connection_type", "server"}
 }
-
-// isEdge tells edges from the halves that made none.
-func isEdge(k views.EdgeKey) bool { return !strings.HasPrefix(k.Connection, unpairedPrefix) }

@@ -150,7 +150,8 @@ func (m *metric) matchRED(ms []*labels.Matcher, k views.REDKey) bool {
 }
 
 func (m *metric) matchEdge(ms []*labels.Matcher, k views.EdgeKey) bool {
-	return isEdge(k) && accepts(ms, func(name string) string { return m.edgeLabel(k, name) })
+	_, unpaired := k.Unpaired()
+	return unpaired == m.unpaired && accepts(ms, func(name string) string { return m.edgeLabel(k, name) })
 }
 
 func (m *metric) matchTable(ms []*labels.Matcher, values []string) bool {

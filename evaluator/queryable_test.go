@@ -247,6 +247,7 @@ func TestLabels(t *testing.T) {
 	require.Equal(t, []string{"traces_spanmetrics_latency_bucket"}, values("__name__", eq("le", "0.002"), eq("service", "cart")))
 	require.Len(t, values("__name__"), len(slices.DeleteFunc(slices.Clone(metrics), func(m metric) bool { return m.table != nil })))
 	require.Empty(t, values("client", eq("connection_type", "unpaired:no_parent")))
+	require.Equal(t, []string{"no_parent"}, values("reason"))
 	names, _, err := q.LabelNames(ctx, nil, eq("__name__", "traces_service_graph_request_total"))
 	require.NoError(t, err)
 	require.Equal(t, []string{"__name__", "client", "connection_type", "server"}, names)

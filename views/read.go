@@ -1,6 +1,7 @@
 package views
 
 import (
+	"strings"
 	"time"
 )
 
@@ -11,9 +12,21 @@ type REDKey struct {
 	Status             Status
 }
 
-// EdgeKey names one series of the servicemap view. Connection is "", "messaging_system", "database" or "virtual_node".
+// EdgeKey names one series of the servicemap view. Connection is "", "messaging_system", "database" or "virtual_node", or says why a
+// half made no edge.
 type EdgeKey struct {
 	Client, Server, Connection string
+}
+
+// unpairedPrefix begins the Connection of what counts halves that made no edge; the reason follows.
+const unpairedPrefix = "unpaired:"
+
+// Unpaired reports whether the key is no edge's, but that of halves that made none, and why they did not.
+func (k EdgeKey) Unpaired() (reason string, ok bool) {
+	if reason, ok = strings.CutPrefix(k.Connection, unpairedPrefix); !ok {
+		return "", false
+	}
+	return reason, true
 }
 
 // Exemplar is one span worth looking at. The zero TraceID means none.

@@ -243,6 +243,9 @@ func (s *Set) stepsOf(r span, width int64) []segment {
 // edgeKey is an edge with its names.
 func (s *Set) edgeKey(id uint32) EdgeKey {
 	e := s.edgeList[id]
+	if e.conn == unpaired {
+		return EdgeKey{Connection: unpairedPrefix + unpairedReasons[e.client]}
+	}
 	return EdgeKey{s.names.name(e.client), s.names.name(e.server), connectionNames[e.conn]}
 }
 
@@ -369,7 +372,7 @@ func (c *Counts) clone() Counts {
 	return n
 }
 
-// SelectEdges returns the edges that match accepts.
+// SelectEdges returns the edges that match accepts, and among them what counts the halves that made none, see EdgeKey.Unpaired.
 func (s *Set) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
 	return s.selectEdges(rangeOf(from, to), match)
 }
@@ -379,7 +382,7 @@ func (s *Set) selectEdges(r span, match func(id uint32, k EdgeKey) bool) ([]Edge
 	defer s.mu.RUnlock()
 	at := map[uint32]*EdgeTimeline{}
 	for id, se := range s.edges.series {
-		if s.edgeList[id].conn == unpaired || se.total.zero() {
+		if se.total.zero() {
 			continue
 		}
 		if k := s.edgeKey(id); match(id, k) {

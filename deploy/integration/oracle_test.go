@@ -387,7 +387,10 @@ func held(t *testing.T, dir string) cells {
 			}
 		}
 	}
-	edges, err := set.SelectEdges(from, to, func(uint32, views.EdgeKey) bool { return true })
+	edges, err := set.SelectEdges(from, to, func(_ uint32, k views.EdgeKey) bool {
+		_, unpaired := k.Unpaired()
+		return !unpaired
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
