@@ -1,11 +1,16 @@
 package api
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -74,10 +79,24 @@ func (s *Server) routes() (http.Handler, error) {
 			}
 		}
 		r.Get("/tempo/api/echo", func(w http.ResponseWriter, _ *http.Request) { s.text(w, "text/plain; charset=utf-8", []byte("echo")) })
-		r.Get("/api/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) { s.text(w, "application/yaml", document) })
+		r.Get("/api/openapi.yaml", serveDocument)
 		r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{DisableCompression: true}))
 	})
 	return r, nil
+}
+
+// documentTag changes with the document.
+var documentTag = sync.OnceValue(func() string {
+	sum := sha256.Sum256(document)
+	return `"` + hex.EncodeToString(sum[:8]) + `"`
+})
+
+func serveDocument(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "application/yaml")
+	h.Set("Cache-Control", "no-cache") // asked for again each time, and sent when it has changed
+	h.Set("ETag", documentTag())
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(document))
 }
 
 func (s *Server) text(w http.ResponseWriter, contentType string, body []byte) {

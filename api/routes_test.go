@@ -49,6 +49,7 @@ func TestTheDocumentIsValidAndServed(t *testing.T) {
 	w := b.get("/api/openapi.yaml")
 	require.Equal(t, http.StatusOK, w.Code)
 	require.Equal(t, readFile(t, "openapi.yaml"), w.Body.String())
+	require.Equal(t, http.StatusNotModified, b.get("/api/openapi.yaml", "If-None-Match: "+w.Header().Get("ETag")).Code)
 }
 
 func TestThePageIsServedToBrowsersOutsideTheAPIAlone(t *testing.T) {
@@ -103,6 +104,7 @@ func TestHeaders(t *testing.T) {
 	require.Equal(t, "https://grafana.example.org", h.Get("Access-Control-Allow-Origin"))
 	require.Empty(t, b.get("/api/v1/services", "Origin: https://evil.example.org").Header().Get("Access-Control-Allow-Origin"))
 	require.Equal(t, "gzip", b.get("/api/openapi.yaml", "Accept-Encoding: gzip").Header().Get("Content-Encoding"))
+	require.Equal(t, "zstd", b.get("/api/openapi.yaml", "Accept-Encoding: zstd").Header().Get("Content-Encoding"))
 	require.Equal(t, "GET, HEAD", b.do("POST", "/api/v1/services", "").Header().Get("Allow"))
 	require.Equal(t, http.StatusOK, b.do("HEAD", "/api/v1/services", "").Code)
 }

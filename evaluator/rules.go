@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -53,8 +54,9 @@ func LoadFiles(patterns []string, log *slog.Logger) ([]Source, error) {
 	return out, errors.Join(errs...)
 }
 
-// ParseSource reads one Prometheus rule file from memory.
+// ParseSource reads one Prometheus rule file from memory; log may be nil.
 func ParseSource(name string, text []byte, log *slog.Logger) (Source, error) {
+	log = cmp.Or(log, slog.New(slog.DiscardHandler)) // Prometheus logs some mistakes
 	groups, fails := rulefmt.Parse(text, false, model.UTF8Validation, NewParser(), log)
 	if len(fails) > 0 {
 		for i, err := range fails {

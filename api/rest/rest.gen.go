@@ -2140,7 +2140,7 @@ type Kind string
 // ListLimit defines model for listLimit.
 type ListLimit = int
 
-// MinPosition Examples: otlp_spans/0/4711,otlp_spans/1/4650
+// MinPosition Examples: otlp_spans/0/0
 type MinPosition = string
 
 // Next defines model for next.

@@ -3,6 +3,7 @@
 #   kafka collector telemetrygen                  what `make integration` needs
 #   jaeger prometheus elasticsearch redis         raw stores behind the API, and its cache (Jaeger: about 5 minutes of CPU)
 #   promtool amtool                               clients that must work with the API unchanged
+#   schemathesis kosoku                           suites that test HTTP APIs by their document, and WebSockets (Python 3)
 #   hotrod                                        Jaeger's HotROD (about 5 minutes of CPU)
 #   mailpit alertmanager                          an SMTP sink with an API; the server that ours is compatible with
 # Go must be there; Java, Maven and Redis are installed with apt-get when they are missing and this runs as root.
@@ -42,6 +43,17 @@ kafka() {
   rm -rf "$run/kafka"
   mvn -B -q -f "$here/kafka/pom.xml" dependency:copy-dependencies -DoutputDirectory="$run/kafka/lib" -DincludeScope=runtime >&2
   touch "$run/kafka/ready"
+}
+
+# suite NAME VERSION : a command of PyPI, in a Python environment of its own
+suite() {
+  [ -e "$run/$1/ready.$2" ] && return
+  need python3 python3-venv
+  say "fetching $1 $2"
+  rm -rf "${run:?}/$1"
+  python3 -m venv "$run/$1"
+  "$run/$1/bin/pip" install -q --disable-pip-version-check "$1==$2" >&2
+  touch "$run/$1/ready.$2"
 }
 
 # elasticsearch makes a node from the server's own jars: Maven Central has no distribution.
@@ -91,6 +103,8 @@ for part in "$@"; do
     collector) module collector . ;;
     jaeger) module jaeger github.com/jaegertracing/jaeger/cmd/jaeger ;;
     elasticsearch) elasticsearch ;;
+    schemathesis) suite schemathesis 4.32.5 ;;
+    kosoku) suite kosoku 0.1.0 ;;
     redis) need redis-server redis-server ;;
     hotrod) module hotrod github.com/jaegertracing/jaeger/examples/hotrod ;;
     telemetrygen) tool telemetrygen github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.155.0 ;;
