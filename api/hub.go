@@ -20,7 +20,7 @@ const (
 	costShare = 4
 )
 
-// The hub computes what WebSockets look at.
+// The hub computes what WebSockets and event streams look at.
 //
 // The simple version: clients that look at the same view through the same filter share one topic. A topic is a goroutine that
 // computes the view when a commit arrives, encodes what changed once, and puts it into the queue of each subscription. It lives
@@ -96,9 +96,15 @@ type topic struct {
 	current *state
 }
 
+// receiver is a client of either kind. It is never waited for: one whose queue is full is cut off.
+type receiver interface {
+	queueFrame(frame)
+	cut()
+}
+
 // subscription is one client's place in a topic.
 type subscription struct {
-	client *client
+	client receiver
 	topic  *topic
 	id     string
 	seq    uint64 // of the frame before
@@ -106,7 +112,7 @@ type subscription struct {
 }
 
 // subscribe joins the topic of a view and filter, and starts it when it is the first to.
-func (h *hub) subscribe(c *client, id string, v *liveView, f filter, cursor uint64) (*subscription, error) {
+func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, cursor uint64) (*subscription, error) {
 	key, err := json.Marshal(f)
 	if err != nil {
 		return nil, fmt.Errorf("api: filter: %w", err)
@@ -244,5 +250,5 @@ func (sub *subscription) send(typ string, st *state, data json.RawMessage) {
 		return
 	}
 	head = append(head[:len(head)-1], `,"data":`...)
-	sub.client.queueFrame(frame{head: head, data: data})
+	sub.client.queueFrame(frame{typ: typ, seq: sub.seq, head: head, data: data})
 }

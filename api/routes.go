@@ -66,6 +66,7 @@ func (s *Server) routes() (http.Handler, error) {
 	r.MethodNotAllowed(s.methodNotAllowed(r))
 	r.Get("/ws", s.hub.serve)
 	r.With(s.validate).Get("/api/v1/logs/tail", s.tailLogs)
+	r.With(s.validate).Get("/api/v1/live", s.hub.stream)
 	r.Group(func(r chi.Router) {
 		r.Use(func(h http.Handler) http.Handler { return compress(h) })
 		s.restRoutes(r)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"unicode/utf8"
 
 	"nhooyr.io/websocket"
 )
@@ -38,7 +39,11 @@ type reply struct {
 }
 
 // frame is one message to a client: head, then data and the closing brace unless data is nil. data is shared by clients.
-type frame struct{ head, data []byte }
+type frame struct {
+	typ        string // snapshot or delta, and its number: for event streams
+	seq        uint64
+	head, data []byte
+}
 
 // client is one WebSocket. One goroutine reads, one writes, one checks that the other side is there.
 type client struct {
@@ -192,11 +197,7 @@ func (c *client) heartbeat(ctx context.Context) {
 // reason, and reading must go on for the other side's answer to that.
 func (c *client) read(ctx context.Context) {
 	for ctx.Err() == nil {
-		typ, r, err := c.conn.Reader(context.WithoutCancel(ctx))
-		if err != nil {
-			return
-		}
-		data, err := io.ReadAll(r)
+		typ, data, err := readMessage(context.WithoutCancel(ctx), c.conn)
 		if err != nil {
 			return
 		}
@@ -204,6 +205,22 @@ func (c *client) read(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// readMessage reads a whole message. The library does not look whether text is UTF-8, as RFC 6455 (8.1) asks.
+func readMessage(ctx context.Context, conn *websocket.Conn) (typ websocket.MessageType, data []byte, err error) {
+	typ, r, err := conn.Reader(ctx)
+	if err != nil {
+		return typ, nil, err
+	}
+	if data, err = io.ReadAll(r); err != nil {
+		return typ, nil, err
+	}
+	if typ == websocket.MessageText && !utf8.Valid(data) {
+		err = errors.New("text is not UTF-8")
+		return typ, nil, errors.Join(err, conn.Close(websocket.StatusInvalidFramePayloadData, err.Error()))
+	}
+	return typ, data, nil
 }
 
 func (c *client) handle(typ websocket.MessageType, data []byte) error {
@@ -239,15 +256,21 @@ func (c *client) handle(typ websocket.MessageType, data []byte) error {
 	return nil
 }
 
+// lookAt finds a view, and checks the filter for it.
+func lookAt(view string, raw json.RawMessage) (*liveView, filter, error) {
+	i := slices.IndexFunc(liveViews, func(v *liveView) bool { return v.name == view })
+	if i < 0 {
+		return nil, filter{}, advise(problemf(errBadRequest, "unknown_view", "unknown view %q", view), "Views are services, servicemap, alerts, pipeline and logs.")
+	}
+	f, err := liveViews[i].parseFilter(raw)
+	return liveViews[i], f, err
+}
+
 func (c *client) subscribe(m message) error {
 	if m.ID == "" || len(m.ID) > maxIDLength {
 		return problemf(errBadRequest, "invalid_id", "an id has 1 to %d bytes", maxIDLength)
 	}
-	i := slices.IndexFunc(liveViews, func(v *liveView) bool { return v.name == m.View })
-	if i < 0 {
-		return advise(problemf(errBadRequest, "unknown_view", "unknown view %q", m.View), "Views are services, servicemap, alerts, pipeline and logs.")
-	}
-	f, err := liveViews[i].parseFilter(m.Filter)
+	v, f, err := lookAt(m.View, m.Filter)
 	if err != nil {
 		return err
 	}
@@ -258,7 +281,7 @@ func (c *client) subscribe(m message) error {
 	if limit := c.hub.s.cfg.Limits.Subscriptions; len(c.subs) >= limit {
 		return advise(problemf(errBadRequest, "too_many_subscriptions", "a connection has at most %d subscriptions", limit), "Unsubscribe from one first.")
 	}
-	sub, err := c.hub.subscribe(c, m.ID, liveViews[i], f, value(m.Cursor))
+	sub, err := c.hub.subscribe(c, m.ID, v, f, value(m.Cursor))
 	if err != nil {
 		return err
 	}

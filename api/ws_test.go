@@ -47,6 +47,11 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 
 // live runs f in a bubble with a server that listens on pipes.
 func live(t *testing.T, f func(b *bench, connect func() *peer), change ...func(*Config)) {
+	liveHTTP(t, func(b *bench, connect func() *peer, _ *http.Client) { f(b, connect) }, change...)
+}
+
+// liveHTTP is live with a client for what is no WebSocket.
+func liveHTTP(t *testing.T, f func(b *bench, connect func() *peer, client *http.Client), change ...func(*Config)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, change...)
 		l := newPipes()
@@ -57,6 +62,7 @@ func live(t *testing.T, f func(b *bench, connect func() *peer), change ...func(*
 		defer func() { // also when f has failed: nothing may be left in the bubble
 			stop()
 			require.NoError(t, <-ended)
+			client.CloseIdleConnections()
 		}()
 		f(b, func() *peer {
 			conn, _, err := websocket.Dial(ctx, "http://watchingcat/ws", &websocket.DialOptions{HTTPClient: client})
@@ -65,7 +71,7 @@ func live(t *testing.T, f func(b *bench, connect func() *peer), change ...func(*
 			p := &peer{t: t, conn: conn}
 			t.Cleanup(func() { _ = conn.CloseNow() }) // most tests have closed it
 			return p
-		})
+		}, client)
 	})
 }
 
@@ -435,5 +441,14 @@ func TestLogTail(t *testing.T) {
 		require.NoError(t, <-ended)
 		w := b.do(http.MethodGet, "/api/v1/logs/tail?colour=cart", "")
 		require.Equal(t, http.StatusBadRequest, w.Code)
+	})
+}
+
+func TestWebSocketTextIsUTF8(t *testing.T) {
+	live(t, func(_ *bench, connect func() *peer) {
+		p := connect()
+		require.NoError(t, p.conn.Write(context.Background(), websocket.MessageText, []byte{'{', 0xff, '}'}))
+		_, _, err := p.conn.Read(context.Background())
+		require.Equal(t, websocket.StatusInvalidFramePayloadData, websocket.CloseStatus(err))
 	})
 }

@@ -276,6 +276,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A view as it changes, as server-sent events; what /ws sends, for one subscription.
+         * @description Events are `snapshot` and `delta`, with the frames of the WebSocket as their data (websocket.md), `closed` ({"code", "reason"}, codes of the WebSocket)
+         *     before the server ends the stream, and a comment every 20 s. `id` is the number of a frame: a client that comes back with Last-Event-ID gets a
+         *     snapshot that makes good what it missed, and the numbers go on. Each view takes the filters that it takes over the WebSocket.
+         */
+        get: operations["live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/logs/volume": {
         parameters: {
             query?: never;
@@ -3464,6 +3486,44 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    live: {
+        parameters: {
+            query: {
+                /** @description What to look at. */
+                view: "services" | "servicemap" | "alerts" | "pipeline" | "logs";
+                /** @description How far back, up to 24h; slides. */
+                range?: string;
+                /** @description This service alone; on the map, the edges it has a part in. */
+                service?: string;
+                /** @description Of alerts. */
+                state?: "pending" | "firing";
+                /** @description Of log lines, at least. */
+                severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
+                /** @description In the body of log lines. */
+                text?: string;
+                /** @description Of log lines. */
+                pattern?: string;
+                /** @description Of log lines. */
+                trace_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The frames. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     getLogVolume: {
         parameters: {
             query?: {
@@ -4759,7 +4819,17 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            default: components["responses"]["Prometheus"];
+            /** @description As Prometheus answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-protobuf": unknown;
+                    "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse": unknown;
+                    "text/plain": unknown;
+                };
+            };
         };
     };
     rulerGetRules: {

@@ -1,0 +1,100 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"nhooyr.io/websocket"
+)
+
+// stream is one subscription as server-sent events. It takes what a WebSocket takes, by the same rules: frames wait in a queue, and a
+// client that lets it fill is cut off with a reason.
+type stream struct {
+	queue chan frame
+	slow  chan struct{}
+	once  sync.Once
+}
+
+func (s *stream) queueFrame(f frame) {
+	select {
+	case s.queue <- f:
+	default:
+		s.cut()
+	}
+}
+
+func (s *stream) cut() { s.once.Do(func() { close(s.slow) }) }
+
+// stream is GET /api/v1/live.
+func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
+	v, f, err := lookAt(r.URL.Query().Get("view"), filterOf(r))
+	if err != nil {
+		h.s.fail(w, r, err)
+		return
+	}
+	if !h.admit() {
+		h.s.fail(w, r, problemf(errUnavailable, "too_many_clients", "there are %d live connections already, or WatchingCat is stopping", h.s.cfg.Limits.Clients))
+		return
+	}
+	defer h.leave()
+	cursor, _ := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64) // what is no number is no cursor
+	st := &stream{queue: make(chan frame, h.s.cfg.Limits.Queue), slow: make(chan struct{})}
+	sub, err := h.subscribe(st, v.name, v, f, cursor)
+	if err != nil {
+		h.s.fail(w, r, err)
+		return
+	}
+	defer h.unsubscribe(sub)
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	out := &events{w: w, flush: http.NewResponseController(w)}
+	out.comment("following")
+	beat := time.NewTicker(h.s.cfg.Limits.Heartbeat)
+	defer beat.Stop()
+	for out.err == nil {
+		select {
+		case <-st.slow:
+			h.s.metrics.slow.Inc()
+			out.closed(closeSlow, "too slow: connect again with Last-Event-ID")
+			return
+		default:
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-h.ctx.Done():
+			out.closed(websocket.StatusGoingAway, "WatchingCat is stopping")
+			return
+		case <-st.slow:
+		case <-beat.C:
+			out.comment("still here")
+		case f := <-st.queue:
+			out.event(f.typ, f.seq, json.RawMessage(bytes.Join([][]byte{f.head, f.data, {'}'}}, nil)))
+		}
+	}
+}
+
+func (e *events) closed(code websocket.StatusCode, reason string) {
+	b, err := json.Marshal(map[string]any{"code": code, "reason": reason})
+	if err != nil {
+		e.err = err
+		return
+	}
+	e.write("event: closed\ndata: %s\n\n", b) // without an id: the cursor stays
+}
+
+// filterOf is the filter of a request, as a WebSocket's message would have it.
+func filterOf(r *http.Request) json.RawMessage {
+	fields := map[string]string{}
+	for name, v := range r.URL.Query() {
+		if name != "view" {
+			fields[name] = v[0]
+		}
+	}
+	b, _ := json.Marshal(fields) // a map of strings always can be
+	return b
+}
