@@ -162,12 +162,12 @@ func (s *Set) dumpEdges(r []segment) ([]string, error) {
 
 func (s *Set) dumpPending() (lines []string) {
 	p := s.pairing
-	for i := range p.groups {
-		g := &p.groups[i]
+	for i := range p.groups.n {
+		g := p.groups.at(i)
 		if g.has&live == 0 || g.paired() {
 			continue
 		}
-		parts := append([]part(nil), p.more[uint32(i)]...)
+		parts := append([]part(nil), p.more[i]...)
 		if g.has&hasClient != 0 {
 			parts = append(parts, g.client)
 		}

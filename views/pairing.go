@@ -18,7 +18,7 @@ type pairing struct {
 	limit                int
 	name                 func(id uint32) string
 	index                *halfIndex
-	groups               []group
+	groups               groupPages
 	free                 []uint32
 	more                 map[uint32][]part  // further halves of a group; rare
 	due                  map[int64][]uint32 // by second of event time, groups to look at then
@@ -54,7 +54,7 @@ type edgeBucket struct {
 func newPairing(c Config, name func(id uint32) string) *pairing {
 	p := &pairing{name: name, window: uint64(c.PairingWindow), compensation: uint64(c.Compensation), limit: c.Limits.Waiting,
 		more: map[uint32][]part{}, due: map[int64][]uint32{}, edges: map[edgeBucket]*EdgeCounts{}}
-	p.index = newHalfIndex(func(i uint32) *[24]byte { return &p.groups[i].key })
+	p.index = newHalfIndex(func(i uint32) *[24]byte { return &p.groups.at(i).key })
 	return p
 }
 
@@ -70,7 +70,7 @@ func (p *pairing) take(h *half) {
 		p.start(h)
 		return
 	}
-	g := &p.groups[i]
+	g := p.groups.at(i)
 	p.contribution(i, ^uint64(0))
 	switch {
 	case !h.is(halfServer) && g.has&hasClient == 0:
@@ -89,10 +89,9 @@ func (p *pairing) start(h *half) {
 	if n := len(p.free); n > 0 {
 		i, p.free = p.free[n-1], p.free[:n-1]
 	} else {
-		i = uint32(len(p.groups))
-		p.groups = append(p.groups, group{})
+		i = p.groups.add()
 	}
-	g := &p.groups[i]
+	g := p.groups.at(i)
 	*g = group{key: h.key, has: live}
 	if h.is(halfServer) {
 		g.server, g.has = h.part, g.has|hasServer
@@ -122,7 +121,7 @@ func (g *group) paired() bool { return g.has&(hasClient|hasServer) == hasClient|
 
 // contribution adds what group i means now, or with sign -1 takes it away.
 func (p *pairing) contribution(i uint32, sign uint64) {
-	g := &p.groups[i]
+	g := p.groups.at(i)
 	if g.has&hasMore == 0 && !g.paired() {
 		if !g.expired && !g.atOnce() {
 			p.waiting += int(int64(sign))
@@ -196,7 +195,7 @@ func (p *pairing) expire(complete uint64) {
 
 // look decides what becomes of a group whose time has come.
 func (p *pairing) look(i uint32, complete uint64) {
-	g := &p.groups[i]
+	g := p.groups.at(i)
 	if g.has&live == 0 {
 		return
 	}
@@ -216,7 +215,7 @@ func (p *pairing) look(i uint32, complete uint64) {
 
 // until is the event time up to which a group stays as it is.
 func (p *pairing) until(i uint32) uint64 {
-	g := &p.groups[i]
+	g := p.groups.at(i)
 	end := max(g.client.end, g.server.end)
 	for _, m := range p.more[i] {
 		end = max(end, m.end)
@@ -228,7 +227,7 @@ func (p *pairing) until(i uint32) uint64 {
 }
 
 func (p *pairing) drop(i uint32) {
-	g := &p.groups[i]
+	g := p.groups.at(i)
 	p.index.remove(&g.key, i)
 	delete(p.more, i)
 	*g = group{}
@@ -257,7 +256,7 @@ func (p *pairing) bound() {
 }
 
 func (p *pairing) giveUp(i uint32) {
-	g := &p.groups[i]
+	g := p.groups.at(i)
 	if g.has&live == 0 {
 		return
 	}
@@ -295,11 +294,11 @@ func (p *pairing) fold(ks keyspace, gen uint32, entries []storage.Entry) (_ []st
 		chunks++
 		buf = make([]byte, 0, maxChunk)
 	}
-	for i := range p.groups {
-		if p.groups[i].has&live == 0 {
+	for i := range p.groups.n {
+		if p.groups.at(i).has&live == 0 {
 			continue
 		}
-		if buf = p.appendGroup(buf, uint32(i)); len(buf) >= maxChunk-4096 {
+		if buf = p.appendGroup(buf, i); len(buf) >= maxChunk-4096 {
 			flush()
 		}
 	}
@@ -311,7 +310,7 @@ func (p *pairing) fold(ks keyspace, gen uint32, entries []storage.Entry) (_ []st
 
 // A group: key, flags, client, server, further parts.
 func (p *pairing) appendGroup(b []byte, i uint32) []byte {
-	g := &p.groups[i]
+	g := p.groups.at(i)
 	b = append(b, g.key[:]...)
 	flags := g.has
 	if g.expired {
@@ -353,8 +352,8 @@ func (p *part) decode(d *decoder, base uint64) {
 func (p *pairing) restore(v []byte) error {
 	d := decoder{b: v}
 	for len(d.b) > 0 && d.err == nil {
-		i := uint32(len(p.groups))
-		g := group{}
+		i := p.groups.add()
+		g := p.groups.at(i)
 		copy(g.key[:], d.bytes(24))
 		flags := d.byte()
 		g.has, g.expired = flags&^(1<<7), flags&(1<<7) != 0
@@ -373,7 +372,6 @@ func (p *pairing) restore(v []byte) error {
 				p.more[i] = append(p.more[i], m)
 			}
 		}
-		p.groups = append(p.groups, g)
 		p.index.add(&g.key, i)
 		p.schedule(i, p.until(i))
 		if !g.paired() && !g.expired && !g.atOnce() {

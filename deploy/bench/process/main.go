@@ -29,6 +29,7 @@ var (
 	spans  = flag.Int("spans", 1_000_000, "spans in the topic")
 	reps   = flag.Int("reps", 3, "runs of each")
 	runDir = flag.String("run", "../servers/run", "folder that setup.sh filled")
+	peer   = flag.Bool("collector", true, "compare with the Collector")
 	steady = flag.Duration("steady", 0, "instead of a backlog: how long spans, log lines and points of metrics come at -rate, -logs and -points")
 	rate   = flag.Int("rate", 10_000, "spans a second with -steady")
 	logs   = flag.Int("logs", 5_000, "log lines a second with -steady")
@@ -93,6 +94,9 @@ func run(ctx context.Context) error {
 			}
 			r.used = append(r.used, u)
 		}
+		if !*peer {
+			continue
+		}
 		u, err := drainCollector(ctx, filepath.Join(abs, "collector"), reference, broker, filepath.Join(dir, fmt.Sprint("theirs-", rep)), fmt.Sprint("reference-", rep), n)
 		if err != nil {
 			return fmt.Errorf("collector: %w", err)
@@ -100,8 +104,14 @@ func run(ctx context.Context) error {
 		theirs.used = append(theirs.used, u)
 	}
 	fmt.Printf("%d spans from Kafka (zstd, by trace id), start to last span counted; medians of %d\n", n, *reps)
-	for _, r := range append(rows, &theirs) {
+	if *peer {
+		rows = append(rows, &theirs)
+	}
+	for _, r := range rows {
 		m := r.median()
+		if !*peer {
+			theirs.used = r.used // 1.0 x
+		}
 		fmt.Printf("%-60s %8.2f s  %6.0f ns/span  %6.0f MiB  %6.1f s wall  %.1f x\n", r.name, m.cpu.Seconds(), float64(m.cpu)/float64(n), float64(m.peak)/(1<<20), m.wall.Seconds(),
 			float64(theirs.median().cpu)/float64(m.cpu))
 	}
