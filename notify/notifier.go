@@ -13,6 +13,7 @@ import (
 	"time"
 
 	apiv2 "github.com/prometheus/alertmanager/api/v2"
+	"github.com/prometheus/alertmanager/cluster"
 	amconfig "github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/alertmanager/eventrecorder"
@@ -49,6 +50,8 @@ type Config struct {
 	Logger       *slog.Logger
 	// Registerer gets Alertmanager's metrics, alertmanager_*; it must not be shared with another Notifier.
 	Registerer prometheus.Registerer
+	// Cluster are other replicas that must not tell the same again; nil: there are none.
+	Cluster *Cluster
 }
 
 // Notifier is an embedded Alertmanager. Its methods may be called concurrently.
@@ -67,6 +70,7 @@ type Notifier struct {
 	metrics  *dispatch.DispatcherMetrics
 	api      *apiv2.API
 	drain    drain
+	gossip   *gossip // nil: no other replicas
 
 	reload     sync.Mutex // one Reload at a time
 	dispatcher atomic.Pointer[dispatch.Dispatcher]
@@ -115,6 +119,18 @@ func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := n.join(); err != nil {
+		return nil, err
+	}
+	if n.gossip != nil { // others know more by now
+		log, err := n.log.MarshalBinary()
+		if err != nil {
+			return nil, fmt.Errorf("notify: notification log: %w", err)
+		}
+		if told, err = readLog(log); err != nil {
+			return nil, err
+		}
+	}
 	n.silencer = silence.NewSilencer(n.silences, c.Logger, n.recorder)
 	n.alerts, err = mem.NewAlerts(ctx, 30*time.Minute, 0, n.silencer, c.Logger, n.recorder, c.Registerer, n.flags)
 	if err != nil {
@@ -122,7 +138,11 @@ func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 	}
 	n.pipeline = amnotify.NewPipelineBuilder(c.Registerer, n.flags, n.recorder)
 	n.metrics = dispatch.NewDispatcherMetrics(false, c.Registerer, n.flags)
-	n.api, err = apiv2.NewAPI(n.alerts, n.groups, n.marker.Muted, n.silences, nil, c.Logger, c.Registerer)
+	var peers cluster.ClusterPeer // an interface with nothing in it where there are none
+	if n.gossip != nil {
+		peers = n.gossip
+	}
+	n.api, err = apiv2.NewAPI(n.alerts, n.groups, n.marker.Muted, n.silences, peers, c.Logger, c.Registerer)
 	if err != nil {
 		return nil, err
 	}
@@ -210,6 +230,9 @@ func (n *Notifier) Close() {
 		d.Stop()
 	}
 	n.alerts.Close()
+	if err := n.gossip.leave(); err != nil {
+		n.cfg.Logger.Warn("leaving the other replicas failed; they find out by themselves", "err", err)
+	}
 }
 
 // API serves Alertmanager's /api/v2/*.

@@ -92,6 +92,7 @@ type world struct {
 	n        *Notifier
 	config   string
 	external *url.URL
+	cluster  *Cluster
 	stop     func()
 }
 
@@ -124,7 +125,7 @@ func (w *world) notifier() {
 	am, err := ParseConfig(w.config)
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	w.n, err = New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, ExternalURL: w.external}, time.Now())
+	w.n, err = New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, ExternalURL: w.external, Cluster: w.cluster}, time.Now())
 	require.NoError(w.t, err)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = w.n.Run(ctx) }()

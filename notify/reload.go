@@ -37,13 +37,12 @@ func (n *Notifier) Reload(am *amconfig.Config) error {
 		old.Stop()
 	}
 	inhibitor := inhibit.NewInhibitor(n.alerts, am.InhibitRules, n.cfg.Logger, n.recorder)
-	noWait := func() time.Duration { return 0 }
-	pipeline := n.pipeline.New(built.noted(&n.notices), noWait, inhibitor, n.silencer, timeinterval.NewIntervener(intervalsOf(am)), n.marker, n.log, nil)
+	pipeline := n.pipeline.New(built.noted(&n.notices), n.gossip.wait, inhibitor, n.silencer, timeinterval.NewIntervener(intervalsOf(am)), n.marker, n.log, n.gossip.peer())
 	n.api.Update(am, func(ctx context.Context, l model.LabelSet) {
 		n.inhibitor.Load().Mutes(ctx, l)
 		n.silencer.Mutes(ctx, l)
 	})
-	d := dispatch.NewDispatcher(n.alerts, routes, pipeline, n.marker, sendTimeout, 30*time.Second, nil, n.cfg.Logger, n.recorder, n.metrics, tmpl)
+	d := dispatch.NewDispatcher(n.alerts, routes, pipeline, n.marker, n.gossip.sendTimeout, 30*time.Second, nil, n.cfg.Logger, n.recorder, n.metrics, tmpl)
 	// The inhibitor knows all alerts before the dispatcher runs, or what is inhibited would be sent.
 	go inhibitor.Run()
 	inhibitor.WaitForLoading()
@@ -56,8 +55,10 @@ func (n *Notifier) Reload(am *amconfig.Config) error {
 	return nil
 }
 
-// sendTimeout bounds one flush: until the group's next, but at least Alertmanager's minimum.
-func sendTimeout(interval time.Duration) time.Duration { return max(interval, amnotify.MinTimeout) }
+// sendTimeout bounds one flush: until the group's next, but at least Alertmanager's minimum, and what others are waited for.
+func (g *gossip) sendTimeout(interval time.Duration) time.Duration {
+	return max(interval, amnotify.MinTimeout) + g.wait()
+}
 
 // build makes the integrations of every receiver.
 func (n *Notifier) build(am *amconfig.Config, routes *dispatch.Route, tmpl *template.Template) (*integrations, error) {

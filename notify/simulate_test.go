@@ -90,7 +90,7 @@ func dispatched(t *testing.T, am *amconfig.Config, changes []AlertChange, end ti
 			timeinterval.NewIntervener(intervalsOf(am)), marks, nlog, nil)
 		tmpl, err := template.FromGlobs(nil)
 		require.NoError(t, err)
-		d := dispatch.NewDispatcher(alerts, dispatch.NewRoute(am.Route, nil), pipeline, marks, sendTimeout, 30*time.Second, nil, log, rec,
+		d := dispatch.NewDispatcher(alerts, dispatch.NewRoute(am.Route, nil), pipeline, marks, (*gossip)(nil).sendTimeout, 30*time.Second, nil, log, rec,
 			dispatch.NewDispatcherMetrics(false, reg, featurecontrol.NoopFlags{}), tmpl)
 		go ih.Run()
 		ih.WaitForLoading()

@@ -155,6 +155,9 @@ func (a *App) openAlerts(ctx context.Context) error {
 		return err
 	}
 	c := notify.Config{KV: a.db, Alerts: a.eval, ExternalURL: external, Logger: a.slog, Registerer: a.reg}
+	if a.cfg.ClusterAddr != "" {
+		c.Cluster = &notify.Cluster{Addr: a.cfg.ClusterAddr, Peers: a.cfg.ClusterPeers}
+	}
 	if a.cfg.AlertmanagerConfig != "" {
 		if c.Alertmanager, err = notify.LoadConfig(a.cfg.AlertmanagerConfig); err != nil {
 			return usage("%sALERTMANAGER_CONFIG: %v", envPrefix, err)

@@ -74,8 +74,8 @@ type Config struct {
 	ReadyMaxLag         time.Duration `env:"READY_MAX_LAG" yaml:"ready_max_lag" help:"how far behind a partition may be for the process to be ready"`
 
 	ExternalURL  string   `env:"EXTERNAL_URL" yaml:"external_url" help:"URL under which users reach WatchingCat; in notifications"`
-	ClusterAddr  string   `env:"CLUSTER_ADDR" yaml:"cluster_addr" later:"true" help:"gossip address"`
-	ClusterPeers []string `env:"CLUSTER_PEERS" yaml:"cluster_peers" later:"true" help:"gossip peers"`
+	ClusterAddr  string   `env:"CLUSTER_ADDR" yaml:"cluster_addr" help:"where replicas gossip about what was told and silenced, host:port; empty: there is one replica"`
+	ClusterPeers []string `env:"CLUSTER_PEERS" yaml:"cluster_peers" help:"cluster_addr of other replicas"`
 	Mode         string   `env:"MODE" yaml:"mode" help:"replicated (each replica reads everything)"`
 
 	RuleFiles          []string `env:"RULE_FILES" yaml:"rule_files" help:"Prometheus rule files, comma list of globs"`
