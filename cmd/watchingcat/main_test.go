@@ -99,8 +99,8 @@ func TestMisspelledSetting(t *testing.T) {
 }
 
 func TestSettingsWithoutEffectAreSaid(t *testing.T) {
-	c, err := load(t, nil, "WATCHINGCAT_CLUSTER_ADDR=redis://127.0.0.1")
-	if err != nil || len(c.warnings) != 1 || !strings.Contains(c.warnings[0], "WATCHINGCAT_CLUSTER_ADDR has no effect") {
+	c, err := load(t, nil, "WATCHINGCAT_AUTH_JWKS_URL=http://127.0.0.1")
+	if err != nil || len(c.warnings) != 1 || !strings.Contains(c.warnings[0], "WATCHINGCAT_AUTH_JWKS_URL has no effect") {
 		t.Errorf("warnings %v, error %v", c.warnings, err)
 	}
 }

@@ -21,3 +21,8 @@ integration: integration-stores ## real Kafka, collectors, Jaeger, Prometheus, E
 faults: integration-servers ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle
 	$(INTEGRATION) -timeout 60m -run 'TestKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDiskFull' $(FAULTS_LONG)
 	$(if $(LONG),$(INTEGRATION) -timeout 60m -run 'TestKill$$' -real-kafka -kills=20)
+
+.PHONY: bench-latency
+bench-latency: integration-servers ## Kafka's acknowledgement to webhook under 10K spans/s and 1,000 rules, beside Collector, Prometheus and Alertmanager
+	deploy/servers/setup.sh prometheus alertmanager
+	$(INTEGRATION) -timeout 30m -run 'TestLatencyUnderLoad' $(INTEGRATION_LONG)
