@@ -136,7 +136,7 @@ func (b Backtest) open(ctx context.Context) (*trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.maxHistory = 2 * MaxBacktestTransitions // of one moment; more than the bound is refused after it
+	e.history.limit = 2 * MaxBacktestTransitions // of one moment; more than the bound is refused after it
 	past.recorded = e.recordedNames(b.Sources)
 	if err := e.Load(ctx, b.Sources, t.from); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBacktest, err)
@@ -170,7 +170,7 @@ func (t *trial) run(ctx context.Context) (*BacktestResult, error) {
 		if err := t.e.failed(); err != nil {
 			return nil, fmt.Errorf("%w: at %s: %w", ErrBacktest, ts.UTC().Format(time.RFC3339), err)
 		}
-		if changed := t.e.takeHistory(); begun {
+		if changed := t.e.history.take(); begun {
 			t.out.Transitions = append(t.out.Transitions, changed...)
 		}
 		if len(t.out.Transitions) > MaxBacktestTransitions {

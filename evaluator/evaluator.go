@@ -92,9 +92,7 @@ type Evaluator struct {
 	stateMu sync.RWMutex
 	records map[string]*record
 	byRule  map[string]map[string]struct{}
-	history []Transition
-	// maxHistory is how many transitions are kept.
-	maxHistory int
+	history *history
 }
 
 type evalMetrics struct {
@@ -117,8 +115,7 @@ func New(c Config) (*Evaluator, error) {
 	if c.Ready == nil {
 		c.Ready = func() bool { return true }
 	}
-	e := &Evaluator{cfg: c, parser: NewParser(), store: newRuleStore(c.RuleRetention, c.MaxRuleSeries), byRule: map[string]map[string]struct{}{},
-		maxHistory: maxHistory}
+	e := &Evaluator{cfg: c, parser: NewParser(), store: newRuleStore(c.RuleRetention, c.MaxRuleSeries), byRule: map[string]map[string]struct{}{}}
 	e.queryable = joined{c.Queryable, e.store}
 	e.groups.Store(&[]*group{})
 	e.recent, e.audience = newRecent(nil), newAudience(nil)
@@ -149,6 +146,9 @@ func New(c Config) (*Evaluator, error) {
 	e.records = map[string]*record{}
 	for _, r := range records {
 		e.keep(r)
+	}
+	if e.history, err = openHistory(c.KV, maxHistory); err != nil {
+		return nil, err
 	}
 	e.outbox, err = openOutbox(c.KV)
 	return e, err

@@ -74,16 +74,11 @@ func (e *Evaluator) alerts(want func(*record) bool) []Alert {
 	return out
 }
 
-// History returns up to limit transitions since the process began, newest first; 0 means all that are kept.
+// History returns up to limit transitions, newest first; 0 means all that are kept.
 func (e *Evaluator) History(limit int) []Transition {
 	e.stateMu.RLock()
 	defer e.stateMu.RUnlock()
-	if limit <= 0 || limit > len(e.history) {
-		limit = len(e.history)
-	}
-	out := slices.Clone(e.history[len(e.history)-limit:])
-	slices.Reverse(out)
-	return out
+	return e.history.newest(limit)
 }
 
 // Changed is sent when alerts have changed or rules were evaluated.

@@ -23,9 +23,8 @@ import (
 // evaluated on the stored inputs of its alerts, which makes the same alerts again, whose times are then set.
 
 const (
-	maxBatch   = 500         // alerts in one transaction
-	saveEvery  = time.Minute // values and annotations, which change with every evaluation
-	maxHistory = 10_000      // transitions kept in memory
+	maxBatch  = 500         // alerts in one transaction
+	saveEvery = time.Minute // values and annotations, which change with every evaluation
 )
 
 // change is one difference between rules and records.
@@ -173,6 +172,12 @@ func (e *Evaluator) apply(changes []change, now time.Time) error {
 			}
 			entries = append(entries, entry)
 		}
+		happened := transitionsOf(batch)
+		more, err := e.history.entries(happened)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, more...)
 		if len(tell) > 0 {
 			entry, err := e.outbox.entry(now, tell)
 			if err != nil {
@@ -183,7 +188,7 @@ func (e *Evaluator) apply(changes []change, now time.Time) error {
 		if err := e.cfg.KV.Commit(storage.Commit{Entries: entries}); err != nil {
 			return err
 		}
-		e.follow(batch)
+		e.follow(batch, happened)
 		if len(tell) > 0 {
 			e.metrics.told.Add(float64(len(tell)))
 			e.outbox.Changed.send()
@@ -193,24 +198,35 @@ func (e *Evaluator) apply(changes []change, now time.Time) error {
 }
 
 // follow makes memory equal to what was committed.
-func (e *Evaluator) follow(batch []change) {
+func (e *Evaluator) follow(batch []change, happened []Transition) {
 	e.stateMu.Lock()
 	defer e.stateMu.Unlock()
 	for _, c := range batch {
 		if c.new == nil {
 			e.forget(c.old)
-			if c.tell != nil {
-				e.remember(Transition{c.tell.ResolvedAt, c.tell.RuleID, c.tell.Labels, c.tell.Annotations, c.old.State, StateResolved, c.tell.Value}, c.old.State != StateResolved)
-			} else if c.old.State == StatePending {
-				e.remember(Transition{c.gone, c.old.RuleID, c.old.Labels, c.old.Annotations, c.old.State, StateInactive, c.old.Value}, true)
-			}
-			continue
+		} else {
+			e.keep(c.new)
 		}
-		t, ok := transition(c.old, c.new)
-		e.remember(t, ok)
-		e.keep(c.new)
 	}
+	e.history.add(happened)
 	e.changed.send()
+}
+
+// transitionsOf are the changes of state among changes of records.
+func transitionsOf(batch []change) (out []Transition) {
+	for _, c := range batch {
+		switch {
+		case c.new != nil:
+			if t, ok := transition(c.old, c.new); ok {
+				out = append(out, t)
+			}
+		case c.tell != nil && c.old.State != StateResolved:
+			out = append(out, Transition{c.tell.ResolvedAt, c.tell.RuleID, c.tell.Labels, c.tell.Annotations, c.old.State, StateResolved, c.tell.Value})
+		case c.tell == nil && c.old.State == StatePending:
+			out = append(out, Transition{c.gone, c.old.RuleID, c.old.Labels, c.old.Annotations, c.old.State, StateInactive, c.old.Value})
+		}
+	}
+	return out
 }
 
 func (e *Evaluator) keep(r *record) {
@@ -229,25 +245,6 @@ func (e *Evaluator) forget(r *record) {
 	if len(e.byRule[rule]) == 0 {
 		delete(e.byRule, rule)
 	}
-}
-
-func (e *Evaluator) remember(t Transition, ok bool) {
-	if !ok {
-		return
-	}
-	if len(e.history) >= e.maxHistory {
-		e.history = slices.Clone(e.history[e.maxHistory/10:])
-	}
-	e.history = append(e.history, t)
-}
-
-// takeHistory returns the changes since it was called last.
-func (e *Evaluator) takeHistory() []Transition {
-	e.stateMu.Lock()
-	defer e.stateMu.Unlock()
-	out := e.history
-	e.history = nil
-	return out
 }
 
 // restore gives a rule the alerts that its records describe.

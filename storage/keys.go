@@ -35,6 +35,7 @@ import (
 //	                 'h', time uint64 BE, partition uint32 BE,    views: deltas that wait for the other partitions
 //	                 offset uint64 BE, piece uint32 BE
 //	TableFamily      name                                         views: type, unit and help of a metric family
+//	TableHistory     sequence uint64 BE                           evaluator: one transition of an alert, JSON
 //	TableObject      kind, 0x00, id                               what users made, JSON; kind "" is the position in its topic
 //
 // The positions of the metrics topic and the last two tables live in shard views.MetricsShard: what is read of one topic must not
@@ -61,6 +62,7 @@ const (
 	TableReplay      Table = 'V'
 	TableSpans       Table = 'I'
 	TableObject      Table = 'U'
+	TableHistory     Table = 'I'
 )
 
 // versioned are the tables that belong to a view version. In version 0 they stand beside those that belong to none, so that
