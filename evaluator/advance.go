@@ -1,9 +1,11 @@
 package evaluator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
@@ -31,59 +33,116 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 		errs = append(errs, e.settleAll(now))
 	}
 	e.wake = now.Add(e.cfg.Floor)
-	floor := crowded(gs, now)
+	due := e.due(gs, c.Frontier, metrics, now)
+	if len(due) > 0 {
+		e.catchUp(due)
+	}
+	for _, d := range due {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		e.run(ctx, gs, d.g, d.p, d.ts, now)
+		errs = append(errs, e.saved(e.settle([]*group{d.g}, ready, now)))
+	}
+	return errors.Join(errs...)
+}
+
+// duePass is a pass to be evaluated as of ts.
+type duePass struct {
+	g  *group
+	p  *pass
+	ts time.Time
+}
+
+// due are the passes to be evaluated now, the cheap ones first: nobody waits long for them.
+func (e *Evaluator) due(gs []*group, fr, metrics views.Frontier, now time.Time) []duePass {
+	var out []duePass
+	turn := turnsOf(gs, now)
 	for _, g := range gs {
 		for _, p := range g.passes {
-			ts := p.target(c.Frontier, metrics)
+			ts := p.target(fr, metrics)
 			if ts.IsZero() || !p.due(g, ts, now) {
 				continue
 			}
-			if next := p.ran.Add(max(floor, g.pause(p))); now.Before(next) {
+			next := p.ran.Add(g.pause(p))
+			if t := turn(p); t > g.pause(p) {
+				next = p.ran.Add(t + together).Truncate(together)
+			}
+			if now.Before(next) {
 				if next.Before(e.wake) {
 					e.wake = next
 				}
 				continue
 			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			e.catchUp()
-			e.run(ctx, gs, g, p, ts, now)
-			errs = append(errs, e.saved(e.settle([]*group{g}, ready, now)))
+			out = append(out, duePass{g, p, ts})
 		}
 	}
-	return errors.Join(errs...)
+	slices.SortStableFunc(out, func(a, b duePass) int { return cmp.Compare(a.p.cost, b.p.cost) })
+	return out
 }
 
-// catchUp reads what has changed of the series that rules select, once somebody asks.
-func (e *Evaluator) catchUp() {
+// catchUp reads what has changed of the series that the passes select; what others select stays pending.
+func (e *Evaluator) catchUp(due []duePass) {
 	if e.pending.Frontier.Head.IsZero() {
 		return
 	}
-	if err := e.recent.refresh(e.cfg.Reader, e.pending, e.red, e.edges); err != nil {
+	now := e.pending
+	now.RED, e.pending.RED = split(now.RED, due, e.audience.redOf)
+	now.Edges, e.pending.Edges = split(now.Edges, due, e.audience.edgesOf)
+	if err := e.recent.refresh(e.cfg.Reader, now, e.red, e.edges); err != nil {
 		e.cfg.Logger.Warn("reading changed series failed, rules read the views", "err", err)
 	}
-	e.pending = views.Change{}
 }
 
-// share is how much of a core the evaluation of all rules may take, with what is read for them beside it some 8 %.
-const share = 0.06
+// split parts what one of the passes reads from the rest.
+func split(changed map[uint32]int64, due []duePass, audience map[uint32][]*pass) (read, rest map[uint32]int64) {
+	running := map[*pass]bool{}
+	for _, d := range due {
+		running[d.p] = true
+	}
+	read, rest = map[uint32]int64{}, map[uint32]int64{}
+	for id, bucket := range changed {
+		if len(audience[id]) == 0 {
+			continue // nobody reads it
+		}
+		to := rest
+		for _, p := range audience[id] {
+			if running[p] {
+				to = read
+				break
+			}
+		}
+		to[id] = bucket
+	}
+	return read, rest
+}
 
-// crowded is the least time between two evaluations of a pass such that all that are evaluated again and again stay within share. A pass
-// that was quiet for longer is evaluated at once.
-func crowded(gs []*group, now time.Time) time.Duration {
+// share is how much of a core the evaluation of all rules may take; what is read for them comes on top.
+const share = 0.05
+
+// together is the raster on which passes that wait for their turn are evaluated: what they read is read for all of them at once.
+const together = 500 * time.Millisecond
+
+// active is how lately a pass was evaluated that counts as evaluated again and again.
+const active = 5 * time.Second
+
+// turnsOf says how long each pass waits between two evaluations so that all together stay within share: every pass gets the same part of
+// the time, so that a small one is evaluated often and a large one seldom. One that was quiet for longer is evaluated at once.
+func turnsOf(gs []*group, now time.Time) func(*pass) time.Duration {
 	var sum time.Duration
+	n := 0
 	for _, g := range gs {
 		for _, p := range g.passes {
-			if now.Sub(p.ran) < 2*time.Second {
+			if now.Sub(p.ran) < active {
 				sum += p.cost
+				n++
 			}
 		}
 	}
 	if sum < costly {
-		return 0 // few rules: their floor is enough
+		return func(*pass) time.Duration { return 0 } // few rules: their floor is enough
 	}
-	return time.Duration(float64(sum) / share)
+	return func(p *pass) time.Duration { return time.Duration(float64(p.cost) * float64(n) / share) }
 }
 
 // A group that takes long to evaluate is kept from taking more than about a tenth of a core, however often its inputs change.
@@ -100,12 +159,20 @@ func (g *group) pause(p *pass) time.Duration {
 	return max(g.floor, costFactor*p.cost)
 }
 
+// costs is what an evaluation takes, given what the last one took: a single one that was kept waiting by a busy machine counts little.
+func (p *pass) costs(took time.Duration) time.Duration {
+	if p.cost == 0 || took < p.cost {
+		return took
+	}
+	return min(took, p.cost+p.cost/4+50*time.Microsecond)
+}
+
 func (e *Evaluator) run(ctx context.Context, gs []*group, g *group, p *pass, ts, now time.Time) {
 	e.captured = make(map[string]promql.Vector, len(p.rules))
 	g.subset.rules = p.rules
 	rules.DefaultEvalIterationFunc(ctx, g.Group, ts)
 	e.metrics.lag.Observe(now.Sub(ts).Seconds())
-	p.last, p.ran, p.fresh, p.cost = ts, now, false, g.GetEvaluationTime()
+	p.last, p.ran, p.fresh, p.cost = ts, now, false, p.costs(g.GetEvaluationTime())
 	for _, name := range p.records {
 		for _, other := range gs {
 			for _, q := range other.passes {
