@@ -1,4 +1,4 @@
-// Package api serves the views over HTTP: REST, WebSocket, Prometheus' and Alertmanager's APIs, and the page.
+// Package api serves the views over HTTP: REST, WebSocket and event streams, the APIs of Prometheus, Jaeger and Alertmanager, and the page.
 //
 // openapi.yaml comes first: requests are validated from it, and rest, generated from it, holds the interface that Server
 // implements. A handler reads its parameters, asks the views once and builds the answer; it returns errors, and errors.go alone
