@@ -252,7 +252,7 @@ func (n *Notifier) alertOf(a evaluator.Alert, now time.Time) *alert.Alert {
 		out.StartsAt = now
 	}
 	if a.State == evaluator.StateFiring {
-		out.EndsAt, out.Timeout = now.Add(n.resolveTimeout()), true
+		out.EndsAt, out.Timeout = now.Add(max(n.resolveTimeout(), endsAfter)), true
 		return out
 	}
 	out.EndsAt = a.ResolvedAt
@@ -261,6 +261,11 @@ func (n *Notifier) alertOf(a evaluator.Alert, now time.Time) *alert.Alert {
 	}
 	return out
 }
+
+// endsAfter is when an alert that fires ends by itself, at the earliest. Alertmanager lives in wall time: were it shorter, a machine whose
+// clock is set an hour ahead would tell everything resolved. Nobody has to wait for it: rules and notifications live and die together,
+// and what resolves is said.
+const endsAfter = 24 * time.Hour
 
 // EvidenceAnnotation is the annotation that holds, shortened, why an alert fires; templates may show it.
 const EvidenceAnnotation = "evidence"

@@ -102,7 +102,11 @@ func (k *checkpointer) wait(ctx context.Context, pending func() uint64, half uin
 }
 
 // run takes checkpoints until ctx ends, then once more.
-func (k *checkpointer) run(ctx context.Context, interval time.Duration, checkpoint func(ctx context.Context, now time.Time) error) error {
+// now is by a clock without jumps.
+func (k *checkpointer) run(ctx context.Context, interval time.Duration, newest func() time.Time, checkpoint func(ctx context.Context, now time.Time) error) error {
+	begun := time.Now()
+	var clock steadyClock
+	now := func() time.Time { return clock.at(time.Now(), time.Since(begun), newest()) }
 	t := time.NewTicker(interval)
 	defer t.Stop()
 	for {
@@ -114,11 +118,11 @@ func (k *checkpointer) run(ctx context.Context, interval time.Duration, checkpoi
 			k.mu.Unlock()
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			return checkpoint(last, time.Now())
+			return checkpoint(last, now())
 		case <-t.C:
 		case <-k.wake:
 		}
-		if err := checkpoint(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		if err := checkpoint(ctx, now()); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}

@@ -148,7 +148,7 @@ func (g *Ingest) apply(a *views.Accumulator, topic string, rec views.Record) (er
 
 // Run checkpoints until ctx ends, then once more. It returns an error when the views cannot go on: they must be opened again.
 func (g *Ingest) Run(ctx context.Context) error {
-	return g.run(ctx, g.c.Interval, g.Checkpoint)
+	return g.run(ctx, g.c.Interval, func() time.Time { return g.c.Set.Frontier().Head }, g.Checkpoint)
 }
 
 // Checkpoint stores what was applied and shows it to readers. A full disk is waited for; what was collected is never dropped.

@@ -136,7 +136,7 @@ func (g *MetricIngest) apply(topic string, partition int32, rec views.Record) (e
 
 // Run checkpoints until ctx ends, then once more. It returns an error when the metrics cannot go on: they must be opened again.
 func (g *MetricIngest) Run(ctx context.Context) error {
-	return g.run(ctx, g.c.Interval, g.Checkpoint)
+	return g.run(ctx, g.c.Interval, func() time.Time { return g.c.Metrics.Frontier().Head }, g.Checkpoint)
 }
 
 // Checkpoint stores what was applied and shows it to readers. A full disk is waited for; what was collected is never dropped.

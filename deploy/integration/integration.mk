@@ -15,11 +15,11 @@ integration-stores: integration-servers
 	deploy/servers/setup.sh jaeger prometheus elasticsearch redis promtool amtool schemathesis kosoku
 
 integration: integration-stores ## real Kafka, collectors, Jaeger, Prometheus, Elasticsearch and Redis against watchingcat; latency from Kafka to webhook
-	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestMetrics|TestCompose|TestLatency|TestRawStores|TestClients|TestDocument' $(INTEGRATION_LONG)
+	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestMetrics|TestCompose|TestLatency$$|TestRulesAPI|TestRawStores|TestClients|TestDocument' $(INTEGRATION_LONG)
 	go test -tags integration -count=1 -v ./api -run TestAutobahn
 
 faults: integration-servers ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle
-	$(INTEGRATION) -timeout 60m -run 'TestKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDiskFull' $(FAULTS_LONG)
+	$(INTEGRATION) -timeout 60m -run 'TestKill|TestAlertKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDiskFull' $(FAULTS_LONG)
 	$(if $(LONG),$(INTEGRATION) -timeout 60m -run 'TestKill$$' -real-kafka -kills=20)
 
 .PHONY: bench-latency

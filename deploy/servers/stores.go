@@ -119,8 +119,8 @@ func NewJaeger(run, dir string) (*Jaeger, error) {
 	return j, files(dir, map[string]string{"jaeger.yaml": fmt.Sprintf(jaegerConfig, ports[0], ports[1], ports[2])})
 }
 
-// NewPrometheus prepares a Prometheus in dir that takes OTLP metrics of the last day, in any order.
-func NewPrometheus(run, dir string) (*Store, error) {
+// NewPrometheus prepares a Prometheus in dir that takes OTLP metrics of the last day, in any order; more is added to its configuration.
+func NewPrometheus(run, dir, more string) (*Store, error) {
 	port, err := Port()
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func NewPrometheus(run, dir string) (*Store, error) {
 	s.spec = Spec{Name: "prometheus", Path: filepath.Join(run, "prometheus"), Dir: dir, Args: []string{"--config.file", filepath.Join(dir, "prometheus.yml"),
 		"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", fmt.Sprintf("127.0.0.1:%d", port), "--web.enable-otlp-receiver", "--log.level", "warn"}}
 	s.ready = answers(s.URL + "/-/ready")
-	return s, files(dir, map[string]string{"prometheus.yml": "storage: {tsdb: {out_of_order_time_window: 24h}}\notlp: {promote_resource_attributes: [service.name]}\n"})
+	return s, files(dir, map[string]string{"prometheus.yml": "storage: {tsdb: {out_of_order_time_window: 24h}}\notlp: {promote_resource_attributes: [service.name]}\n" + more})
 }
 
 // NewElasticsearch prepares one node in dir.
