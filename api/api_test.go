@@ -73,12 +73,12 @@ func (b *bench) load() error {
 	if err != nil {
 		return err
 	}
-	sources := append(made, evaluator.SLOSource(slos))
+	made = append(made, evaluator.SLOSource(slos))
 	for _, s := range b.files {
 		s.Disabled = off
-		sources = append(sources, s)
+		made = append(made, s)
 	}
-	return b.alerts.Load(context.Background(), sources, b.now)
+	return b.alerts.Load(context.Background(), made, b.now)
 }
 
 // fakePipeline has read everything unless told otherwise.

@@ -214,7 +214,7 @@ func (q *inquiry) path(r views.Reader, v *Evidence, weights [2]float64) error {
 	if err != nil {
 		return err
 	}
-	v.Path = rankPath(now.Edges, before.Edges, v.At.Sub(v.From), evidenceBaseline, v.Service, weights)
+	v.Path = rankPath(now.Edges, before.Edges, v.At.Sub(v.From), v.Service, weights)
 	return nil
 }
 

@@ -44,19 +44,19 @@ func TestPathLeadsToWhereItBegins(t *testing.T) {
 		edge("cart", "db", "database", 2000, 300, 4*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 0, time.Second),
 		edge("other", "far", "", 100, 90, time.Second),
 	}
-	require.Equal(t, "cart>db 1.00 hops=2 own=300/0.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
+	require.Equal(t, "cart>db 1.00 hops=2 own=300/0.0s", pathText(rankPath(now, before, 5*time.Minute, "web", both)))
 	// Half of what fails in the cart begins there.
 	now[3] = edge("cart", "db", "database", 2000, 150, 4*time.Millisecond)
-	require.Equal(t, "cart>db 0.50 hops=2 own=150/0.0s; web>cart 0.50 hops=1 own=150/0.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
+	require.Equal(t, "cart>db 0.50 hops=2 own=150/0.0s; web>cart 0.50 hops=1 own=150/0.0s", pathText(rankPath(now, before, 5*time.Minute, "web", both)))
 	// The service itself is slow: what arrives there is not explained by anything below.
 	now = []views.Edge{edge("user", "web", "virtual_node", 1000, 1, 150*time.Millisecond), edge("web", "cart", "", 1000, 1, 20*time.Millisecond), edge("cart", "db", "database", 2000, 0, 4*time.Millisecond)}
-	require.Equal(t, ">web 1.00 hops=0 own=0/100.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
+	require.Equal(t, ">web 1.00 hops=0 own=0/100.0s", pathText(rankPath(now, before, 5*time.Minute, "web", both)))
 	// A consumer that fails is not subtracted from its producer, and is found.
 	now = []views.Edge{edge("user", "web", "virtual_node", 1000, 1, 50*time.Millisecond), edge("web", "cart", "", 1000, 301, 20*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 500, time.Second)}
-	got := pathText(rankPath(now, before, 5*time.Minute, time.Hour, "cart", both))
+	got := pathText(rankPath(now, before, 5*time.Minute, "cart", both))
 	require.Equal(t, "cart>mail 1.00 hops=1 own=500/0.0s; >cart 1.00 hops=0 own=300/0.0s", got)
-	require.Empty(t, rankPath(before, before, time.Hour, time.Hour, "web", both), "nothing changed")
-	require.Empty(t, rankPath(nil, nil, time.Hour, time.Hour, "web", both))
+	require.Empty(t, rankPath(before, before, time.Hour, "web", both), "nothing changed")
+	require.Empty(t, rankPath(nil, nil, time.Hour, "web", both))
 }
 
 func TestOperandsOfAnExpression(t *testing.T) {

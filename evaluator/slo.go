@@ -18,7 +18,7 @@ import (
 	"github.com/gaurav/watchingcat/views"
 )
 
-// Service level objectives become ordinary rules, which anybody can read.
+// SLO is a service level objective. It becomes ordinary rules, which anybody can read.
 //
 // The arithmetic is that of the SRE workbook, chapter 5, "Multiwindow, Multi-Burn-Rate Alerts": an alert holds while the error ratio
 // over a long window and over one of a twelfth of it are both above burn rate x (1 - objective), where
