@@ -102,10 +102,13 @@ func (n *Notifier) step(ctx context.Context, now time.Time) error {
 	return n.settle(ctx, now)
 }
 
-// resend puts every firing alert again, so that it does not time out, with its annotations as they are now.
+// resend puts every alert that receivers hold as firing again, so that it does not time out, with its annotations as they are
+// now. One whose resolution is decided but not yet in the outbox is still put as firing: only the outbox resolves, otherwise its
+// entry would come after the notification log's last word and be told a second time by the next start.
 func (n *Notifier) resend(ctx context.Context, now time.Time) error {
 	n.drain.resent = now
 	for _, a := range n.cfg.Alerts.Told() {
+		a.State = evaluator.StateFiring
 		if err := n.alerts.Put(ctx, n.alertOf(a, now)); err != nil {
 			return err
 		}
