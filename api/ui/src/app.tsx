@@ -18,6 +18,7 @@ const TracePage = lazy(() => import('./pages/trace'))
 const LogsPage = lazy(() => import('./pages/logs'))
 const ErrorsPage = lazy(() => import('./pages/errors'))
 const AlertsPage = lazy(() => import('./pages/alerts'))
+const RulePage = lazy(() => import('./pages/rule'))
 const PipelinePage = lazy(() => import('./pages/pipeline'))
 
 const pages = [
@@ -30,6 +31,9 @@ const pages = [
   { path: '/pipeline', label: 'Pipeline' },
 ]
 
+/** Titles of pages that the bar does not name. */
+const others: Record<string, string> = { '/deployments': 'Deployments', '/alerts/new': 'New rule' }
+
 export function App() {
   const [help, setHelp] = useState(false)
   const client = useLiveClient()
@@ -37,9 +41,9 @@ export function App() {
   useKeys(useMemo(() => ({ help: () => setHelp(true), pause: () => client.setPaused(!client.getStatus().paused) }), [client]))
   useEffect(() => {
     const page =
-      location === '/deployments'
-        ? 'Deployments'
-        : (pages.find((p) => p.path === location)?.label ?? decodeURIComponent(location.split('/').at(-1) ?? ''))
+      others[location] ??
+      pages.find((p) => p.path === location)?.label ??
+      (location.startsWith('/alerts/rules/') ? 'Rule' : decodeURIComponent(location.split('/').at(-1) ?? ''))
     document.title = `${page} · WatchingCat`
   }, [location])
   return (
@@ -66,6 +70,10 @@ export function App() {
               <Route path="/logs" component={LogsPage} />
               <Route path="/errors" component={ErrorsPage} />
               <Route path="/alerts" component={AlertsPage} />
+              <Route path="/alerts/new" component={RulePage} />
+              <Route path="/alerts/rules/:id">
+                <RulePage key={location} />
+              </Route>
               <Route path="/pipeline" component={PipelinePage} />
               <Route>
                 <p className="quiet">

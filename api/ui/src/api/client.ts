@@ -32,9 +32,10 @@ export function getJSON<T>(path: string, query?: Query, signal?: AbortSignal): P
 }
 
 /** Asks for something to be done. An answer without content is undefined. */
-export function sendJSON<T>(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> {
-  if (body === undefined) return ask<T>(path, { method })
-  return ask<T>(path, { method, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } })
+export function sendJSON<T>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const init: RequestInit = { method, signal: signal ?? null }
+  if (body === undefined) return ask<T>(path, init)
+  return ask<T>(path, { ...init, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } })
 }
 
 async function ask<T>(url: string, init: RequestInit): Promise<T> {

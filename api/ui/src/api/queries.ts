@@ -5,6 +5,9 @@ import { useLiveStatus } from '../live/use-live'
 import { getJSON, type Query, sendJSON } from './client'
 import type {
   AlertHistory,
+  AuditList,
+  BacktestAnswer,
+  BacktestRequest,
   Config,
   DatabaseList,
   DeploymentList,
@@ -14,13 +17,21 @@ import type {
   LogPatternList,
   LogVolume,
   MessagingAnswer,
+  NotificationList,
   OperationList,
+  ReceiverList,
+  ReceiverTest,
   Replay,
   ReplayList,
   ReplayRequest,
+  RuleAnswer,
+  RuleInput,
   RuleList,
   ServiceMap,
   ServiceMetrics,
+  SLO,
+  SLOInput,
+  SLOList,
   TraceAnswer,
   TraceList,
 } from './types'
@@ -73,6 +84,91 @@ export function useAlertHistory(limit: number) {
     queryKey: ['history', limit],
     queryFn: ({ signal }) => getJSON<AlertHistory>('/api/v1/alerts/history', { limit }, signal),
     refetchInterval: useEvery(5_000),
+    placeholderData: keepPreviousData,
+  })
+}
+
+const ofRule = (id: string) => `/api/v1/alerts/${encodeURIComponent(id)}`
+
+export type RuleAction = { do: 'create'; rule: RuleInput } | { do: 'update'; id: string; rule: RuleInput } | { do: 'delete'; id: string }
+
+export function useRuleAction() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: (a: RuleAction) => {
+      if (a.do === 'create') return sendJSON<RuleAnswer>('POST', '/api/v1/alerts', a.rule)
+      return a.do === 'update' ? sendJSON<RuleAnswer>('PUT', ofRule(a.id), a.rule) : sendJSON<undefined>('DELETE', ofRule(a.id))
+    },
+    onSettled: () => queries.invalidateQueries({ queryKey: ['rules'] }),
+  })
+}
+
+/** What rules would have done. An answer is kept: the same question over the same past has the same answer. */
+export function useBacktest(request: BacktestRequest | undefined) {
+  return useQuery({
+    queryKey: ['backtest', request],
+    queryFn: ({ signal }) => sendJSON<BacktestAnswer>('POST', '/api/v1/alerts/backtest', request, signal),
+    placeholderData: keepPreviousData,
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchOnWindowFocus: false,
+    enabled: request !== undefined,
+  })
+}
+
+/** Lists that are read on page by page and go on changing. */
+function useGrowing<T extends { next?: string }>(name: string, path: string, query: Query, limit: number) {
+  return useInfiniteQuery({
+    queryKey: [name, query, limit],
+    queryFn: ({ pageParam, signal }) => getJSON<T>(path, { ...query, limit, next: pageParam }, signal),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next,
+    refetchInterval: useEvery(5_000),
+    placeholderData: keepPreviousData,
+  })
+}
+
+export const useNotifications = (receiver: string) =>
+  useGrowing<NotificationList>('notifications', '/api/v1/alerts/notifications', { receiver }, 20)
+
+export const useAudit = (kind: string) => useGrowing<AuditList>('audit', '/api/v1/audit', { kind }, 20)
+
+export function useReceivers() {
+  return useQuery({
+    queryKey: ['receivers'],
+    queryFn: ({ signal }) => getJSON<ReceiverList>('/api/v1/receivers', {}, signal),
+    refetchInterval: useEvery(10_000),
+  })
+}
+
+export function useReceiverTest() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: (name: string) => sendJSON<ReceiverTest>('POST', `/api/v1/receivers/${encodeURIComponent(name)}/test`),
+    onSettled: () => {
+      void queries.invalidateQueries({ queryKey: ['receivers'] })
+      return queries.invalidateQueries({ queryKey: ['notifications'] })
+    },
+  })
+}
+
+export function useSLOs() {
+  return useQuery({
+    queryKey: ['slos'],
+    queryFn: ({ signal }) => getJSON<SLOList>('/api/v1/slos', {}, signal),
+    refetchInterval: useEvery(5_000),
+  })
+}
+
+export type SLOAction = { do: 'create'; slo: SLOInput } | { do: 'delete'; id: string }
+
+export function useSLOAction() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: (a: SLOAction) =>
+      a.do === 'create'
+        ? sendJSON<SLO>('POST', '/api/v1/slos', a.slo)
+        : sendJSON<undefined>('DELETE', `/api/v1/slos/${encodeURIComponent(a.id)}`),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['slos'] }),
   })
 }
 

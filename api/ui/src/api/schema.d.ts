@@ -674,7 +674,7 @@ export interface paths {
         };
         /**
          * Changes of alerts, newest first.
-         * @description Kept in memory, so it begins when the process did. `start` and `end` select by the event time of the change.
+         * @description The newest 10,000 are kept, over restarts too. `start` and `end` select by the event time of the change.
          */
         get: operations["listAlertHistory"];
         put?: never;

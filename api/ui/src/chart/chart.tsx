@@ -1,5 +1,5 @@
 import { useComputedColorScheme } from '@mantine/core'
-import { useEffect, useRef } from 'react'
+import { type ReactNode, useEffect, useRef } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 
@@ -31,6 +31,8 @@ interface Props {
   marks?: readonly Mark[]
   /** Called with a stretch of time that was drawn with the pointer. */
   onSelect?: (from: number, to: number) => void
+  /** What can be done with it, beside the title. */
+  action?: ReactNode
 }
 
 const usualHeight = 172
@@ -48,6 +50,7 @@ export function Chart({
   height = usualHeight,
   marks = noMarks,
   onSelect,
+  action,
 }: Props) {
   const box = useRef<HTMLDivElement>(null)
   const legend = useRef<HTMLSpanElement>(null)
@@ -136,7 +139,7 @@ export function Chart({
     <figure className="chart">
       <figcaption>
         <span>
-          {title} <span className="unit">{unit}</span>
+          {title} <span className="unit">{unit}</span> {action}
         </span>
         <span className="legend" ref={legend} aria-hidden="true">
           <span className="legend-time" />

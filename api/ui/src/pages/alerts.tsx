@@ -1,84 +1,19 @@
-import { useMemo } from 'react'
-import { Link } from 'wouter'
-import { useAlertHistory, useRules } from '../api/queries'
-import type { Alert, Rule, Transition } from '../api/types'
-import { Ago, Labels, Problem, Section, ServiceLink, Since, Status, Waiting } from '../components/bits'
+import { useMemo, useState } from 'react'
+import { causeOf } from '../alert/cause'
+import { Notifications, Receivers } from '../alert/notifications'
+import { Rules } from '../alert/rules'
+import { Deliveries, WhyDetails } from '../alert/why'
+import { useAlertHistory } from '../api/queries'
+import type { Alert, Transition } from '../api/types'
+import { Ago, Labels, Section, ServiceLink, Since, Status, Waiting } from '../components/bits'
 import { FilterBox } from '../components/filter'
 import { type Column, Table } from '../components/table'
-import { alertValue, duration, millis } from '../lib/format'
-import { byUrgency, type Health, serviceOf, summaryOf } from '../lib/health'
-import { tracePath, useHref, useParam } from '../lib/url'
+import { alertValue } from '../lib/format'
+import { byUrgency, serviceOf, summaryOf } from '../lib/health'
+import { useParam } from '../lib/url'
 import { useLive } from '../live/use-live'
 
 const named = ['alertname']
-
-const ruleHealth = (r: Rule): Health => (r.state === 'firing' || r.state === 'pending' ? r.state : r.state === 'inactive' ? 'ok' : 'nodata')
-
-const ruleColumns: Column<Rule>[] = [
-  {
-    id: 'state',
-    label: 'State',
-    className: 'c-status',
-    sort: (r) => ['firing', 'pending', 'unknown', 'inactive'].indexOf(r.state),
-    cell: (r) => (r.type === 'recording' ? <span className="dim">recording</span> : <Status health={ruleHealth(r)} word={r.state} />),
-  },
-  {
-    id: 'rule',
-    label: 'Rule',
-    className: 'c-name',
-    sort: (r) => r.name,
-    cell: (r) => (
-      <details className="rule">
-        <summary className="name" data-row-link>
-          {r.name}
-        </summary>
-        <code>{r.expr}</code>
-        {r.labels && Object.keys(r.labels).length > 0 && <Labels labels={r.labels} />}
-      </details>
-    ),
-  },
-  {
-    id: 'health',
-    label: 'Health',
-    sort: (r) => r.health,
-    cell: (r) =>
-      r.health === 'err' ? (
-        <span title={r.last_error}>
-          <Status health="firing" word="error" /> <span className="dim">{r.last_error}</span>
-        </span>
-      ) : (
-        <Status health={r.health === 'ok' ? 'ok' : 'nodata'} word={r.health} />
-      ),
-  },
-  { id: 'for', label: 'For', numeric: true, wide: true, cell: (r) => <span className={r.for === '0s' ? 'dim' : undefined}>{r.for}</span> },
-  {
-    id: 'told',
-    label: 'Told',
-    wide: true,
-    title: 'head: as soon as a commit shows it. complete: once all partitions have been read that far.',
-    sort: (r) => r.frontier,
-    cell: (r) => (
-      <span title={r.frontier_reason}>
-        {r.frontier === 'head' ? 'at once' : r.frontier === 'complete' ? 'when complete' : r.frontier}{' '}
-        <span className="dim">{r.frontier}</span>
-      </span>
-    ),
-  },
-  { id: 'group', label: 'Group', wide: true, sort: (r) => `${r.source} ${r.group}`, cell: (r) => <span title={r.source}>{r.group}</span> },
-  {
-    id: 'eval',
-    label: 'Evaluated',
-    numeric: true,
-    wide: true,
-    className: 'c-ago',
-    cell: (r) => (
-      <span className="dim">
-        <Ago time={r.last_eval} />
-      </span>
-    ),
-  },
-]
-const ruleKey = (r: Rule) => r.id
 
 const historyColumns: Column<Transition & { key: string }>[] = [
   {
@@ -112,10 +47,13 @@ const historyColumns: Column<Transition & { key: string }>[] = [
 ]
 const historyKey = (t: { key: string }) => t.key
 
+const fewChanges = 15
+const manyChanges = 1000
+
 export default function AlertsPage() {
   const live = useLive('alerts')
-  const rules = useRules()
-  const history = useAlertHistory(50)
+  const [changesShown, setChangesShown] = useState(fewChanges)
+  const history = useAlertHistory(changesShown)
   const [filter, setFilter] = useParam('q')
   const matches = useMemo(() => {
     const words = filter.toLowerCase().split(/\s+/).filter(Boolean)
@@ -125,7 +63,6 @@ export default function AlertsPage() {
     () => live.data?.alerts.filter((a) => matches(`${summaryOf(a)} ${Object.values(a.labels).join(' ')}`)).sort(byUrgency),
     [live.data?.alerts, matches],
   )
-  const shownRules = useMemo(() => rules.data?.rules.filter((r) => matches(`${r.name} ${r.expr} ${r.group}`)), [rules.data, matches])
   const changes = useMemo(
     () =>
       history.data?.history
@@ -157,21 +94,8 @@ export default function AlertsPage() {
           </ul>
         )}
       </Section>
-      <Section title="Rules" note={shownRules && `${shownRules.length}`}>
-        {shownRules === undefined ? (
-          <Waiting what="rules" error={rules.error} />
-        ) : (
-          <Table
-            label="Rules"
-            rows={shownRules}
-            columns={ruleColumns}
-            rowKey={ruleKey}
-            sort="state"
-            empty={rules.data?.rules.length === 0 ? 'No rule files are configured.' : 'No rule matches the filter.'}
-          />
-        )}
-      </Section>
-      <Section title="Changes" note="since this process began, newest first">
+      <Rules matches={matches} />
+      <Section title="Changes" note="newest first">
         {changes === undefined ? (
           <Waiting what="changes" error={history.error} />
         ) : (
@@ -182,19 +106,25 @@ export default function AlertsPage() {
             rowKey={historyKey}
             sort="-time"
             param="hs"
-            empty="No alert has changed since then."
+            empty="No alert has changed yet."
           />
         )}
+        {changesShown === fewChanges && (history.data?.history.length ?? 0) >= fewChanges && (
+          <button type="button" className="more" onClick={() => setChangesShown(manyChanges)}>
+            Show more changes
+          </button>
+        )}
       </Section>
-      {rules.error && rules.data && <Problem error={rules.error} />}
+      <Notifications />
+      <Receivers />
     </>
   )
 }
 
 function ActiveAlert({ alert }: { alert: Alert }) {
   const service = serviceOf(alert)
-  const href = useHref()
   const { summary: _summary, description, runbook_url, ...others } = alert.annotations
+  const cause = alert.evidence.why && causeOf(alert.evidence.why)
   return (
     <li className={`alert strip-${alert.state}`} data-row>
       <div className="alert-line">
@@ -208,33 +138,18 @@ function ActiveAlert({ alert }: { alert: Alert }) {
           value <b className="value">{alertValue(alert.value)}</b>
         </span>
         {runbook_url && /^https?:/.test(runbook_url) && <a href={runbook_url}>Runbook</a>}
+        <Deliveries deliveries={alert.deliveries} />
       </div>
       <p className="alert-text">{summaryOf(alert)}</p>
+      {cause !== undefined && (
+        <p>
+          <span className="dim">begins at</span> {cause}
+        </p>
+      )}
       {description && description !== summaryOf(alert) && <p className="dim">{description}</p>}
       <Labels labels={alert.labels} without={named} />
       {Object.keys(others).length > 0 && <Labels labels={others} />}
-      <details>
-        <summary>Why</summary>
-        <code>{alert.evidence.expr}</code>
-        {alert.evidence.for !== '0s' && <p className="dim">has to hold for {alert.evidence.for}</p>}
-        {alert.evidence.traces.length > 0 && (
-          <ul className="traces" aria-label="Traces from its last minutes">
-            {alert.evidence.traces.map((t) => (
-              <li key={t.trace_id + t.span_id}>
-                <Link href={href(tracePath(t.trace_id), { span: t.span_id })}>{t.trace_id.slice(0, 16)}</Link>
-                <span>{t.operation}</span>
-                <span className={t.status === 'STATUS_CODE_ERROR' ? 'bad' : 'dim'}>
-                  {t.status.replace('STATUS_CODE_', '').toLowerCase()}
-                </span>
-                <span className="num">{t.duration_ms < 1000 ? `${millis(t.duration_ms)} ms` : duration(t.duration_ms)}</span>
-                <span className="dim">
-                  <Ago time={t.time} />
-                </span>
-              </li>
-            ))}
-          </ul>
-        )}
-      </details>
+      <WhyDetails alert={alert} />
     </li>
   )
 }

@@ -1,8 +1,9 @@
-import { useEffect, useMemo, useState } from 'react'
+import { useMemo } from 'react'
 import { type ReplayAction, useReplayAction, useReplays } from '../api/queries'
 import type { Replay } from '../api/types'
 import { Ago, Disclosure, Problem, Section, Status, Waiting } from '../components/bits'
 import { Choice } from '../components/form'
+import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
 import { serverNow } from '../lib/clock'
 import { absolute, count, duration, exact, none, percent, rate } from '../lib/format'
@@ -148,29 +149,6 @@ function Detail({ replay: r }: { replay: Replay }) {
         ))}
       </dl>
     </div>
-  )
-}
-
-/** A button that asks once more before it acts; it forgets the question after a while. */
-function Sure({ word, sure, disabled, onSure }: { word: string; sure: string; disabled: boolean; onSure: () => void }) {
-  const [asked, setAsked] = useState(false)
-  useEffect(() => {
-    if (!asked) return
-    const t = setTimeout(() => setAsked(false), 5_000)
-    return () => clearTimeout(t)
-  }, [asked])
-  return (
-    <button
-      type="button"
-      className="plain danger"
-      disabled={disabled}
-      onClick={() => {
-        if (asked) onSure()
-        setAsked(!asked)
-      }}
-    >
-      {asked ? sure : word}
-    </button>
   )
 }
 

@@ -1,5 +1,6 @@
 import { useMemo } from 'react'
 import { Link } from 'wouter'
+import { type ChartKind, usualOf } from '../alert/from-chart'
 import type { ApiError } from '../api/client'
 import { useConfig, useDeployments, useOperations, useServiceMetrics } from '../api/queries'
 import type { Alert, Edge, Operation, Service, ServiceMetrics } from '../api/types'
@@ -133,6 +134,18 @@ function kuery(service: string): string {
 function Charts({ name, op, range, marks, clear }: { name: string; op: string; range: Range; marks: Mark[]; clear: () => void }) {
   const metrics = useServiceMetrics(name, op, range)
   const charts = useMemo(() => (metrics.data ? chartsOf(metrics.data, range) : undefined), [metrics.data, range])
+  const href = useHref()
+  const alertOn = (chart: ChartKind) =>
+    metrics.data && (
+      <Link
+        className="chart-action"
+        href={href('/alerts/new', { chart, service: name, op, threshold: String(usualOf(chart, metrics.data)) })}
+        aria-label={`Create alert from this chart: ${chart}`}
+        title="Create alert from this chart"
+      >
+        create alert
+      </Link>
+    )
   return (
     <Section
       title="Over time"
@@ -155,9 +168,17 @@ function Charts({ name, op, range, marks, clear }: { name: string; op: string; r
         </div>
       ) : (
         <div className="charts">
-          <Chart title="Rate" unit="spans/s" format={rate} {...charts} lines={charts.rate} marks={marks} />
-          <Chart title="Errors" unit="%" format={(v) => percent(v / 100)} {...charts} lines={charts.errors} marks={marks} />
-          <Chart title="Duration" unit="ms" format={millis} {...charts} lines={charts.latency} marks={marks} />
+          <Chart title="Rate" unit="spans/s" format={rate} {...charts} lines={charts.rate} marks={marks} action={alertOn('rate')} />
+          <Chart
+            title="Errors"
+            unit="%"
+            format={(v) => percent(v / 100)}
+            {...charts}
+            lines={charts.errors}
+            marks={marks}
+            action={alertOn('errors')}
+          />
+          <Chart title="Duration" unit="ms" format={millis} {...charts} lines={charts.latency} marks={marks} action={alertOn('duration')} />
         </div>
       )}
     </Section>

@@ -1,1 +1,0 @@
-import{At as e,Ot as t}from"./index-CgPcmp-R.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};

@@ -1,0 +1,296 @@
+import AxeBuilder from '@axe-core/playwright'
+import type { Page } from '@playwright/test'
+import { expect, test } from './test'
+
+const rows = (page: Page, name: string) => page.getByRole('table', { name, exact: true }).locator('[data-row]')
+
+async function accessible(page: Page) {
+  const { violations } = await new AxeBuilder({ page }).analyze()
+  const serious = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+  expect(serious.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join('\n')}`)).toEqual([])
+}
+
+const at = (secondsAgo: number) => new Date(Date.now() - secondsAgo * 1000).toISOString()
+
+const meta = { source: 'view', since: at(3600), up_to: at(0), lag_ms: 0, partial: false, warnings: [], view_version: 0 }
+
+const trace = {
+  trace_id: '0123456789abcdef0123456789abcdef',
+  span_id: '0123456789abcdef',
+  service: 'checkout',
+  operation: 'PlaceOrder',
+  status: 'STATUS_CODE_ERROR',
+  duration_ms: 137,
+  time: at(70),
+}
+
+const edge = (client: string, server: string, over: object) => ({
+  client,
+  server,
+  connection_type: '',
+  hops: 1,
+  calls: 121,
+  failed: 0,
+  error_rate: 0,
+  baseline_error_rate: 0,
+  mean_ms: 9,
+  baseline_mean_ms: 9,
+  excess_failed: 0,
+  own_excess_failed: 0,
+  excess_seconds: 0,
+  own_excess_seconds: 0,
+  score: 0.02,
+  changed: [],
+  new_versions: [],
+  ...over,
+})
+
+const alert = {
+  fingerprint: 'f1',
+  rule_id: 'r1',
+  labels: { alertname: 'ErrorsInService', service_name: 'checkout', severity: 'page' },
+  annotations: { summary: 'checkout failed 49 times within a minute' },
+  state: 'firing',
+  active_at: at(60),
+  fired_at: at(60),
+  value: 49,
+  generator_url: '',
+  deliveries: [
+    { receiver: 'inbox', integration: 'webhook', state: 'sent', time: at(55), by: [] },
+    { receiver: 'night', integration: '', state: 'silenced', time: null, by: ['s-42'] },
+  ],
+  evidence: {
+    expr: 'sum by (service_name) (increase(x[1m])) > 15',
+    for: '1m0s',
+    frontier: 'head',
+    traces: [],
+    why: {
+      baseline: at(3720),
+      from: at(120),
+      at: at(60),
+      service: 'checkout',
+      operands: [{ expr: 'sum by (service_name) (increase(x[1m]))', values: [{ labels: { service_name: 'checkout' }, value: 16.25 }] }],
+      operations: [
+        {
+          name: 'PlaceOrder',
+          kind: 'SPAN_KIND_SERVER',
+          calls: 122,
+          errors: 16,
+          error_rate: 0.131,
+          baseline_error_rate: 0.002,
+          p95_ms: 140,
+          baseline_p95_ms: 95,
+        },
+      ],
+      traces: [trace],
+      patterns: [{ pattern: 'bank says <*>', services: ['payment'], count: 14, first_seen: at(70), sample: 'bank says no' }],
+      errors: [{ service: 'payment', operation: 'Charge', type: 'shop.Error', message: 'card refused', count: 15, first_seen: at(71) }],
+      deployments: [{ service: 'payment', version: '1.5.0', first_seen: at(90) }],
+      path: [
+        edge('checkout', 'payment', {
+          failed: 15,
+          error_rate: 0.124,
+          baseline_error_rate: 0.001,
+          mean_ms: 61,
+          baseline_mean_ms: 30,
+          own_excess_failed: 15,
+          own_excess_seconds: 3,
+          score: 0.94,
+          changed: ['errors', 'latency'],
+          new_versions: ['1.5.0'],
+        }),
+        edge('payment', 'api.bank.example', { connection_type: 'virtual_node', hops: 2, score: 0.1, changed: ['added'] }),
+        edge('', 'checkout', { hops: 0 }),
+      ],
+      missing: ['traces of fraud: timeout'],
+    },
+  },
+}
+
+test('a firing alert tells why, and what became of it', async ({ page, quiet }) => {
+  await page.routeWebSocket('**/ws', (ws) => ws.close())
+  await page.route('**/api/v1/alerts/active*', (route) => route.fulfill({ json: { alerts: [alert], meta } }))
+  await page.goto('/alerts')
+  const one = page.locator('.alert')
+  await expect(one).toContainText(
+    'begins at checkout → payment: 12.4 % fail, 0.10 % before; 61.0 ms on average, 30.0 ms before; new version 1.5.0',
+  )
+  const deliveries = page.getByRole('list', { name: 'Notifications of it' })
+  await expect(deliveries).toContainText('sent inbox webhook')
+  await expect(deliveries).toContainText('silenced night by silence s-42')
+  await one.locator('summary').click()
+  await expect(one.locator('.operands')).toContainText('16.3')
+  const path = rows(page, 'Where ErrorsInService checkout begins')
+  await expect(path).toHaveCount(3)
+  await expect(path.first()).toContainText(/checkout.*payment.*94\.0.*12\.4.*0\.10.*61\.0.*30\.0.*121.*1\.5\.0.*1/s)
+  await expect(path.nth(1)).toContainText('api.bank.example not instrumented')
+  await expect(path.nth(2)).toContainText('all calls to checkout')
+  await expect(rows(page, 'Worst operations of ErrorsInService checkout')).toContainText(['PlaceOrder server'])
+  await expect(one).toContainText('payment 1.5.0')
+  await expect(one).toContainText('14× bank says <*>')
+  await expect(one).toContainText('card refused')
+  await expect(one).toContainText('not looked at: traces of fraud: timeout')
+  await expect(one.getByRole('link', { name: 'shop.Error' })).toHaveAttribute('href', '/errors?service=payment&type=shop.Error')
+  await expect(one.getByRole('link', { name: trace.trace_id.slice(0, 16) })).toHaveAttribute(
+    'href',
+    `/traces/${trace.trace_id}?span=${trace.span_id}`,
+  )
+  await accessible(page)
+  await page.setViewportSize({ width: 390, height: 844 })
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
+  quiet.splice(0, quiet.length, ...quiet.filter((e) => !e.includes('WebSocket')))
+})
+
+test('the alert of the demo leads to a trace', async ({ page }) => {
+  test.setTimeout(300_000)
+  await page.goto('/alerts')
+  const firing = page.locator('.alert.strip-firing').first()
+  await expect(firing).toBeVisible({ timeout: 240_000 })
+  await firing.locator('summary').click()
+  await expect(firing.locator('.operands')).toContainText('service_name=')
+  await firing.locator('.traces a').first().click()
+  await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}\?span=/)
+  await expect.poll(() => rows(page, 'Spans').count()).toBeGreaterThan(1)
+  await page.goto('/alerts')
+  await expect(rows(page, 'Notifications').first()).toContainText('inbox')
+  await expect(rows(page, 'Changes').first()).toContainText('ErrorsInService')
+})
+
+test('a receiver is tested', async ({ page }) => {
+  await page.goto('/alerts')
+  await page.getByRole('button', { name: 'Send test to inbox' }).click()
+  await expect(page.getByRole('status', { name: 'Result of the test' })).toContainText(/accepted\s*webhook/)
+  await page.getByRole('table', { name: 'Receivers' }).getByRole('button', { name: 'inbox', exact: true }).click()
+  await expect(page).toHaveURL(/receiver=inbox/)
+  await page.getByRole('button', { name: 'Without receiver' }).click()
+  await expect(page).not.toHaveURL(/receiver=/)
+})
+
+test('notifications tell what failed', async ({ page }) => {
+  const sent = (over: object) => ({
+    time: at(30),
+    duration_ms: 12,
+    receiver: 'inbox',
+    integration: 'webhook',
+    group_key: '{}:{alertname="A"}',
+    reason: 'first notification',
+    attempt: 1,
+    firing: [{ alertname: 'A', service_name: 'cart' }],
+    resolved: [],
+    error: null,
+    retry: false,
+    ...over,
+  })
+  await page.route('**/api/v1/alerts/notifications*', (route) =>
+    route.fulfill({
+      json: {
+        notifications: [sent({}), sent({ attempt: 2, error: 'status 503', retry: true }), sent({ attempt: 3, error: 'status 400' })],
+        total: 3,
+        meta,
+      },
+    }),
+  )
+  await page.goto('/alerts')
+  const list = rows(page, 'Notifications')
+  await expect(list).toHaveCount(3)
+  await expect(list.nth(0)).toContainText('accepted')
+  await expect(list.nth(1)).toContainText('failed, tried again status 503')
+  await expect(list.nth(2)).toContainText(/failed\s*status 400/)
+  await list.nth(0).locator('summary').click()
+  await expect(list.nth(0)).toContainText('service_name=cart')
+})
+
+test('a rule is made, changed, switched and deleted', async ({ page, quiet }) => {
+  await page.goto('/alerts')
+  await page.getByRole('link', { name: 'New rule' }).click()
+  await expect(page).toHaveURL(/\/alerts\/new$/)
+  await page.getByLabel('Name', { exact: true }).fill('MadeHere')
+  await page.getByLabel('Condition').fill('sum((')
+  await page.getByRole('button', { name: 'Create rule' }).click()
+  await expect(page.locator('.field', { hasText: 'Condition' }).getByRole('alert')).toContainText('unclosed left parenthesis')
+  await expect(page.getByLabel('Condition')).toHaveAttribute('aria-invalid', 'true')
+  await page.getByLabel('Condition').fill('sum by (service_name) (rate(traces_span_metrics_calls_total[1m])) > 1e9')
+  await page.getByLabel('For', { exact: true }).fill('5x')
+  await expect(page.locator('.field', { hasText: 'it has to hold' }).getByRole('alert')).toContainText('"5x" is no duration')
+  await page.getByLabel('For', { exact: true }).fill('5m')
+  await page.getByLabel('Value of summary').fill('{{ $x ')
+  await page.getByRole('button', { name: 'Create rule' }).click()
+  await expect(page.getByRole('group', { name: 'Annotations' }).getByRole('alert')).toContainText('summary')
+  await page.getByLabel('Value of summary').fill('{{ $labels.service_name }} is busy')
+  await page.getByRole('button', { name: 'Add label' }).click()
+  await page.getByLabel('Name of label 2').fill('team')
+  await page.getByLabel('Value of team').fill('shop')
+  await accessible(page)
+  await page.getByRole('button', { name: 'Create rule' }).click()
+  await expect(page).toHaveURL(/\/alerts$/)
+  const row = rows(page, 'Rules').filter({ hasText: 'MadeHere' })
+  await expect(row).toContainText('page')
+
+  await row.getByRole('link', { name: 'Edit MadeHere' }).click()
+  await expect(page.getByRole('heading', { level: 1, name: 'MadeHere' })).toBeVisible()
+  await expect(page.getByLabel('Value of team')).toHaveValue('shop')
+  await expect(page.getByRole('button', { name: 'Save' })).toBeDisabled()
+  await page.getByLabel('For', { exact: true }).fill('10m')
+  await page.getByRole('button', { name: 'Save' }).click()
+  await expect(page).toHaveURL(/\/alerts$/)
+  await expect(row).toContainText('10m')
+
+  await row.getByRole('button', { name: 'Switch MadeHere off' }).click()
+  await expect(row).toContainText('off')
+  await row.getByRole('button', { name: 'Switch MadeHere on' }).click()
+  await expect(row.getByRole('button', { name: 'Switch MadeHere off' })).toBeVisible()
+  await row.getByRole('button', { name: 'Delete', exact: true }).click()
+  await row.getByRole('button', { name: 'Really delete' }).click()
+  await expect(row).toHaveCount(0)
+  quiet.splice(0, quiet.length, ...quiet.filter((e) => !e.includes('400')))
+})
+
+test('a rule of a file is switched, not changed', async ({ page }) => {
+  await page.goto('/alerts')
+  const row = rows(page, 'Rules').filter({ hasText: 'ServiceIsSlow' })
+  await row.getByRole('button', { name: 'Switch ServiceIsSlow off' }).click()
+  await expect(row).toContainText('off')
+  await row.getByRole('link', { name: 'Open ServiceIsSlow' }).click()
+  await expect(page.getByText('change it there')).toBeVisible()
+  await expect(page.getByLabel('Condition')).toHaveAttribute('readonly', '')
+  await expect(page.getByRole('button', { name: 'Save' })).toHaveCount(0)
+  await page.getByLabel('switched on').check()
+  await page.getByRole('link', { name: 'Copy it into a new rule' }).click()
+  await expect(page.getByLabel('Name', { exact: true })).toHaveValue('ServiceIsSlowCopy')
+  await page.goto('/alerts')
+  await expect(row.getByRole('button', { name: 'Switch ServiceIsSlow off' })).toBeVisible()
+})
+
+test('from a chart to a rule and what it would have done', async ({ page }) => {
+  await page.goto('/services/checkout?range=5m')
+  await page.getByRole('link', { name: 'Create alert from this chart: duration' }).click()
+  await expect(page).toHaveURL(/\/alerts\/new\?chart=duration&service=checkout&threshold=[\d.]+&range=5m$/)
+  await expect(page.getByLabel('Name', { exact: true })).toHaveValue('CheckoutSlow')
+  const condition = page.getByLabel('Condition')
+  await expect(condition).toHaveValue(/^histogram_quantile.*service_name="checkout".* > [\d.]+$/)
+  await expect(page.locator('.bt-words')).toContainText(/Over the last 6h it would (not )?have fired/)
+  await condition.fill((await condition.inputValue()).replace(/> [\d.]+$/, '> 1'))
+  await page.getByLabel('For', { exact: true }).fill('')
+  await expect(page.locator('.bt-words')).toContainText(/would have fired|was firing/)
+  await page.getByText('1h', { exact: true }).last().click()
+  await expect(page.locator('.bt-words')).toContainText('Over the last 1h')
+  const strips = page.getByRole('list', { name: 'Alerts that there would have been' })
+  await expect(strips.getByRole('img', { name: /firing \d{4}-\d\d-\d\d/ }).first()).toBeVisible()
+  await expect(strips).toContainText('service_name=checkout')
+  const variants = rows(page, 'Variants')
+  await expect(variants.first()).toContainText('as it is here')
+  await accessible(page)
+
+  await variants.filter({ hasText: 'threshold 2' }).getByRole('button', { name: 'use' }).click()
+  await expect(condition).toHaveValue(/> 2$/)
+  await variants.filter({ hasText: 'for 15m' }).getByRole('button', { name: 'use' }).click()
+  await expect(page.getByLabel('For', { exact: true })).toHaveValue('15m')
+  const threshold = page.getByRole('slider', { name: /^Threshold/ })
+  await threshold.focus()
+  await page.keyboard.press('ArrowRight')
+  await expect(condition).not.toHaveValue(/> 2$/)
+  await page.keyboard.press('Home')
+  await expect(condition).toHaveValue(/> 0$/)
+  await page.setViewportSize({ width: 390, height: 844 })
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
+})

@@ -1,0 +1,297 @@
+import { type ReactNode, useDeferredValue, useEffect, useMemo, useState } from 'react'
+import { useBacktest } from '../api/queries'
+import type { BacktestAnswer, BacktestRequest, BacktestSeries, BacktestSummary, BacktestVariant, RuleInput } from '../api/types'
+import { Labels, MetaWarnings, Status, Waiting } from '../components/bits'
+import { type Column, Table } from '../components/table'
+import { serverNow } from '../lib/clock'
+import { absolute, alertValue, duration, none } from '../lib/format'
+import { promDuration, secondsOfDuration, thresholdOf } from './draft'
+import { byTrouble, holdsAround, stretchesOf, stripWords, thresholdsAround, ticksOf, wouldWords } from './strips'
+
+const pasts = { '1h': 3600, '6h': 21_600, '24h': 86_400, '7d': 604_800 } as const
+type Past = keyof typeof pasts
+const strips = 50
+
+const timeText = (ms: number): string => absolute(new Date(ms).toISOString()).slice(0, 19)
+
+function Strip({ series, start, end, known }: { series: BacktestSeries; start: number; end: number; known: number }) {
+  const stretches = useMemo(() => stretchesOf(series.transitions, start, end), [series, start, end])
+  return (
+    <svg className="bt-strip" role="img" aria-label={stripWords(stretches, timeText)} preserveAspectRatio="none" viewBox="0 0 1000 16">
+      {known > 0 && <rect className="bt-unknown" x="0" y="0" width={known * 1000} height="16" />}
+      {stretches.map((s) => (
+        <rect
+          key={`${s.state}${s.begin}`}
+          className={`bt-${s.state}`}
+          x={s.from * 1000}
+          width={Math.max(1.5, (s.to - s.from) * 1000)}
+          y={s.state === 'firing' ? 0 : 10}
+          height={s.state === 'firing' ? 16 : 6}
+        >
+          <title>{`${s.state} ${duration(s.end - s.begin)}: ${timeText(s.begin)} to ${timeText(s.end)}`}</title>
+        </rect>
+      ))}
+    </svg>
+  )
+}
+
+function Told({ answer, start, end }: { answer: BacktestAnswer; start: number; end: number }) {
+  return (
+    <svg
+      className="bt-strip bt-told"
+      role="img"
+      aria-label={`${answer.notifications.length} notifications`}
+      preserveAspectRatio="none"
+      viewBox="0 0 1000 16"
+    >
+      {answer.notifications.map((n) => (
+        <rect
+          key={n.time + n.receiver + n.integration + n.reason}
+          x={((Date.parse(n.time) - start) / Math.max(1, end - start)) * 1000 - 1}
+          y="4"
+          width="2"
+          height="8"
+        >
+          <title>{`${n.receiver} ${n.integration}: ${n.reason}, ${n.firing.length} firing, ${n.resolved.length} resolved, ${timeText(Date.parse(n.time))}`}</title>
+        </rect>
+      ))}
+    </svg>
+  )
+}
+
+/** A strip for each label set, over one axis of time. */
+function Strips({ answer }: { answer: BacktestAnswer }) {
+  const [start, end] = [Date.parse(answer.start), Date.parse(answer.end)]
+  const series = useMemo(() => [...answer.series].sort(byTrouble), [answer.series])
+  const since = answer.meta.since ? Date.parse(answer.meta.since) : start
+  const known = Math.min(1, Math.max(0, (since - start) / Math.max(1, end - start)))
+  return (
+    <div className="bt">
+      <ul className="bt-rows" aria-label="Alerts that there would have been">
+        {series.slice(0, strips).map((s) => (
+          <li key={JSON.stringify([s.rule_id, s.labels])}>
+            <span className="bt-labels">
+              <Labels labels={s.labels} without={['alertname']} />
+              <span className="dim">
+                {s.summary.fired}× {duration(s.summary.firing_s * 1000)}
+              </span>
+            </span>
+            <Strip series={s} start={start} end={end} known={known} />
+          </li>
+        ))}
+        {series.length > 0 && (
+          <li>
+            <span className="bt-labels dim">notifications</span>
+            <Told answer={answer} start={start} end={end} />
+          </li>
+        )}
+      </ul>
+      <div className="bt-axis" aria-hidden="true">
+        <span className="bt-labels">
+          <svg width="14" height="10" viewBox="0 0 14 10" aria-hidden="true">
+            <rect className="bt-firing" width="14" height="10" />
+          </svg>{' '}
+          firing{' '}
+          <svg width="14" height="10" viewBox="0 0 14 10" aria-hidden="true">
+            <rect className="bt-pending" y="6" width="14" height="4" />
+          </svg>{' '}
+          pending
+          {known > 0.02 && (
+            <>
+              {' '}
+              <svg width="14" height="10" viewBox="0 0 14 10" aria-hidden="true">
+                <rect className="bt-unknown" width="14" height="10" />
+              </svg>{' '}
+              not known
+            </>
+          )}
+        </span>
+        <span className="bt-ticks">
+          {ticksOf(start, end).map((t) => (
+            <span key={t.at}>{t.label}</span>
+          ))}
+        </span>
+      </div>
+      {series.length > strips && <p className="dim">{series.length - strips} more label sets are not drawn.</p>}
+      {known > 0.02 && <p className="dim">Nothing is known from before {absolute(answer.meta.since as string)}.</p>}
+    </div>
+  )
+}
+
+interface Trial {
+  key: string
+  what: ReactNode
+  summary: BacktestSummary
+  notifications: number
+  use?: () => void
+  now?: boolean
+}
+
+const trialColumns: Column<Trial>[] = [
+  { id: 'what', label: 'With', className: 'c-with', cell: (t) => (t.now ? <b>{t.what}</b> : t.what) },
+  { id: 'fired', label: 'Fired', numeric: true, cell: (t) => t.summary.fired },
+  {
+    id: 'total',
+    label: 'In total',
+    numeric: true,
+    cell: (t) => (t.summary.firing_s === 0 ? none : duration(t.summary.firing_s * 1000)),
+  },
+  {
+    id: 'longest',
+    label: 'Longest',
+    numeric: true,
+    wide: true,
+    cell: (t) => (t.summary.longest_s === 0 ? none : duration(t.summary.longest_s * 1000)),
+  },
+  { id: 'flaps', label: 'Flaps', numeric: true, wide: true, cell: (t) => t.summary.flaps },
+  { id: 'notifications', label: 'Notified', numeric: true, cell: (t) => t.notifications },
+  {
+    id: 'use',
+    label: 'Use',
+    cell: (t) =>
+      t.use ? (
+        <button type="button" className="plain" onClick={t.use}>
+          use
+        </button>
+      ) : (
+        <span className="dim">{t.now ? 'this' : ''}</span>
+      ),
+  },
+]
+const trialKey = (t: Trial) => t.key
+
+/** The value once it has not changed for a while: a slider that is drawn asks once. */
+export function useSettled<T>(value: T, ms: number): T {
+  const [settled, setSettled] = useState(value)
+  useEffect(() => {
+    const t = setTimeout(() => setSettled(value), ms)
+    return () => clearTimeout(t)
+  }, [value, ms])
+  return settled
+}
+
+function variantsOf(rule: RuleInput): BacktestVariant[] {
+  const threshold = thresholdOf(rule.expr)
+  return [
+    ...(threshold === undefined ? [] : thresholdsAround(threshold).map((t) => ({ threshold: t }))),
+    ...holdsAround(secondsOfDuration(rule.for ?? '') ?? 0).map((s) => ({ for: `${s}s` })),
+  ]
+}
+
+interface Props {
+  rule: RuleInput
+  /** As it is stored, to compare with. */
+  saved?: RuleInput | undefined
+  /** Absent: nothing can be changed. */
+  onThreshold?: ((threshold: number) => void) | undefined
+  onFor?: ((text: string) => void) | undefined
+  children?: ReactNode
+  onError: (error: Error | null) => void
+}
+
+/** What a rule would have done, anew with each change of it. */
+export function Backtest({ rule, saved, onThreshold, onFor, children, onError }: Props) {
+  const [past, setPast] = useState<Past>('6h')
+  const [until, setUntil] = useState(() => Math.floor(serverNow() / 1000))
+  const rules = useSettled(JSON.stringify(tried(rule)), 350)
+  const request = useMemo<BacktestRequest | undefined>(() => {
+    const r = JSON.parse(rules) as RuleInput
+    if (r.expr === '' || secondsOfDuration(r.for ?? '') === undefined || secondsOfDuration(r.keep_firing_for ?? '') === undefined)
+      return undefined
+    return { rule: r, start: String(until - pasts[past]), end: String(until), variants: variantsOf(r) }
+  }, [rules, until, past])
+  const result = useBacktest(request)
+  const before = saved && JSON.stringify(tried(saved))
+  const compared = useBacktest(
+    before !== undefined && before !== rules && request ? { ...request, rule: JSON.parse(before) as RuleInput, variants: [] } : undefined,
+  )
+  const error = result.error
+  useEffect(() => onError(error), [error, onError])
+  const answer = useDeferredValue(error ? undefined : result.data)
+  const trials = useMemo(() => {
+    if (answer === undefined || request?.rule === undefined) return []
+    const r = request.rule
+    const out: Trial[] = [
+      { key: 'now', what: 'as it is here', summary: answer.summary, notifications: answer.notifications.length, now: true },
+    ]
+    if (compared.data && before !== rules)
+      out.push({ key: 'saved', what: 'as it is stored', summary: compared.data.summary, notifications: compared.data.notifications.length })
+    for (const v of answer.variants) {
+      const { threshold, for: hold } = v
+      if (threshold !== null)
+        out.push({
+          key: `t${threshold}`,
+          what: `threshold ${alertValue(threshold)}`,
+          summary: v.summary,
+          notifications: v.notifications,
+          ...(onThreshold ? { use: () => onThreshold(threshold) } : {}),
+        })
+      else if (hold !== null) {
+        const text = promDuration(secondsOfDuration(hold) ?? 0)
+        out.push({
+          key: `f${text}`,
+          what: text === '0s' ? 'no for' : `for ${text}`,
+          summary: v.summary,
+          notifications: v.notifications,
+          ...(onFor ? { use: () => onFor(text === '0s' ? '' : text) } : {}),
+        })
+      }
+    }
+    return r.expr === '' ? [] : out
+  }, [answer, compared.data, before, rules, request, onThreshold, onFor])
+  return (
+    <>
+      <div className="tools tabs bt-tools">
+        <fieldset>
+          <legend className="hidden">How far back</legend>
+          {(Object.keys(pasts) as Past[]).map((p) => (
+            <label key={p} className="tab">
+              <input type="radio" name="past" checked={past === p} onChange={() => setPast(p)} />
+              {p}
+            </label>
+          ))}
+        </fieldset>
+        <button type="button" className="plain" onClick={() => setUntil(Math.floor(serverNow() / 1000))}>
+          up to now
+        </button>
+        <span className="dim" aria-live="polite">
+          {result.isFetching ? 'evaluating …' : answer ? `${answer.evaluations} evaluations, ${duration(answer.step_s * 1000)} apart` : ''}
+        </span>
+      </div>
+      {children}
+      {request === undefined ? (
+        <p className="quiet dim">Give a condition to see what it would have done.</p>
+      ) : error ? (
+        <p className="quiet dim">There is no answer: see what is said at the condition.</p>
+      ) : answer === undefined ? (
+        <Waiting what="the backtest" />
+      ) : (
+        <div className={result.isPlaceholderData ? 'stale' : undefined}>
+          <p className="bt-words" role="status">
+            <Status
+              health={answer.summary.firing_s > 0 ? 'firing' : answer.summary.pending_s > 0 ? 'pending' : 'ok'}
+              word={`Over the last ${past} it ${wouldWords(answer.summary, answer.notifications.length)}.`}
+            />
+          </p>
+          <MetaWarnings meta={answer.meta} />
+          <Strips answer={answer} />
+          <h3>What else it would have been</h3>
+          <Table label="Variants" rows={trials} columns={trialColumns} rowKey={trialKey} sort="" empty="" />
+        </div>
+      )}
+    </>
+  )
+}
+
+/** What a backtest looks at: neither a name that is still missing nor the annotations change it. */
+function tried(r: RuleInput): RuleInput {
+  return {
+    name: r.name || 'unnamed',
+    type: 'alerting',
+    expr: r.expr,
+    enabled: true,
+    ...(r.for ? { for: r.for } : {}),
+    ...(r.keep_firing_for ? { keep_firing_for: r.keep_firing_for } : {}),
+    ...(r.labels ? { labels: r.labels } : {}),
+  }
+}

@@ -1,0 +1,201 @@
+import { useMemo } from 'react'
+import { useNotifications, useReceivers, useReceiverTest } from '../api/queries'
+import type { Notification, Receiver, ReceiverTest } from '../api/types'
+import { Ago, Chip, Disclosure, Labels, Problem, Section, Status, Waiting } from '../components/bits'
+import { type Column, Table } from '../components/table'
+import { took } from '../lib/format'
+import { useParam } from '../lib/url'
+
+/** accepted, will be tried again, or given up: in this order of comfort. */
+function Result({ of: n }: { of: Pick<Notification, 'error' | 'retry'> }) {
+  if (n.error === null) return <Status health="ok" word="accepted" />
+  return <Status health={n.retry ? 'pending' : 'firing'} word={n.retry ? 'failed, tried again' : 'failed'} />
+}
+
+export function alertsOf(n: Pick<Notification, 'firing' | 'resolved'>): string {
+  const said = [n.firing.length > 0 && `${n.firing.length} firing`, n.resolved.length > 0 && `${n.resolved.length} resolved`]
+  return said.filter(Boolean).join(', ') || 'none'
+}
+
+const columns: Column<Notification>[] = [
+  { id: 'time', label: 'When', className: 'c-ago', cell: (n) => <Ago time={n.time} /> },
+  {
+    id: 'result',
+    label: 'Result',
+    className: 'c-result',
+    cell: (n) => (
+      <>
+        <Result of={n} />
+        {n.error !== null && <span className="dim said-why"> {n.error}</span>}
+      </>
+    ),
+  },
+  {
+    id: 'receiver',
+    label: 'Receiver',
+    cell: (n) => (
+      <>
+        {n.receiver} <span className="dim wide-inline">{n.integration}</span>
+      </>
+    ),
+  },
+  {
+    id: 'alerts',
+    label: 'Alerts',
+    className: 'c-name',
+    cell: (n) => (
+      <Disclosure summary={alertsOf(n)}>
+        {() => (
+          <ul className="detail">
+            {n.firing.map((l) => (
+              <li key={JSON.stringify(l)}>
+                <Status health="firing" /> <Labels labels={l} />
+              </li>
+            ))}
+            {n.resolved.map((l) => (
+              <li key={JSON.stringify(l)}>
+                <Status health="ok" word="resolved" /> <Labels labels={l} />
+              </li>
+            ))}
+            {n.group_key !== '' && (
+              <li className="dim">
+                group <code>{n.group_key}</code>
+              </li>
+            )}
+          </ul>
+        )}
+      </Disclosure>
+    ),
+  },
+  { id: 'reason', label: 'Reason', wide: true, cell: (n) => <span className="dim">{n.reason}</span> },
+  { id: 'attempt', label: 'Attempt', numeric: true, wide: true, cell: (n) => n.attempt },
+  { id: 'took', label: 'Took', numeric: true, wide: true, cell: (n) => took(n.duration_ms) },
+]
+const keyOf = (n: Notification) => `${n.time} ${n.receiver} ${n.integration} ${n.attempt} ${n.group_key}`
+
+export function Notifications() {
+  const [receiver, setReceiver] = useParam('receiver')
+  const list = useNotifications(receiver)
+  const rows = useMemo(() => list.data?.pages.flatMap((p) => p.notifications), [list.data])
+  return (
+    <Section title="Notifications" note={list.data && `${list.data.pages[0]?.total ?? 0}, newest first`}>
+      {receiver !== '' && (
+        <div className="tools">
+          <Chip label="receiver" onClear={() => setReceiver('')}>
+            {receiver}
+          </Chip>
+        </div>
+      )}
+      {rows === undefined ? (
+        <Waiting what="notifications" error={list.error} />
+      ) : (
+        <>
+          <Table label="Notifications" rows={rows} columns={columns} rowKey={keyOf} sort="" empty="Nothing has been sent." />
+          {list.hasNextPage && (
+            <button type="button" className="more" disabled={list.isFetchingNextPage} onClick={() => list.fetchNextPage()}>
+              Show more
+            </button>
+          )}
+        </>
+      )}
+    </Section>
+  )
+}
+
+/** What became of a test, in one line. */
+function TestResult({ result }: { result: ReceiverTest }) {
+  return (
+    <ul role="status" aria-label="Result of the test">
+      {result.results.map((n) => (
+        <li key={n.integration}>
+          <Result of={n} /> <span>{n.integration}</span> <span className="dim">in {took(n.duration_ms)}</span>
+          {n.error !== null && <span className="dim"> {n.error}</span>}
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+export function Receivers() {
+  const list = useReceivers()
+  const test = useReceiverTest()
+  const [, setReceiver] = useParam('receiver')
+  const { mutate, isPending, variables, data, error } = test
+  const cols = useMemo<Column<Receiver>[]>(
+    () => [
+      {
+        id: 'name',
+        label: 'Receiver',
+        className: 'c-name',
+        cell: (r) => (
+          <button type="button" className="name" data-row-link title="Show its notifications" onClick={() => setReceiver(r.name)}>
+            {r.name}
+          </button>
+        ),
+      },
+      {
+        id: 'integrations',
+        label: 'Sends to',
+        wide: true,
+        cell: (r) => r.integrations.map((i) => i.name).join(', ') || <span className="dim">nobody</span>,
+      },
+      { id: 'used', label: 'Routed', wide: true, cell: (r) => (r.used ? 'yes' : <span className="dim">no route leads to it</span>) },
+      {
+        id: 'last',
+        label: 'Last',
+        cell: (r) =>
+          r.integrations.some((i) => i.last) ? (
+            r.integrations.map(
+              (i) =>
+                i.last && (
+                  <div key={i.name} title={i.last.error ?? undefined}>
+                    <Result of={i.last} />{' '}
+                    <span className="dim">
+                      <Ago time={i.last.time} />
+                    </span>
+                  </div>
+                ),
+            )
+          ) : (
+            <span className="dim">nothing sent yet</span>
+          ),
+      },
+      {
+        id: 'test',
+        label: 'Test',
+        cell: (r) => (
+          <>
+            <button
+              type="button"
+              className="plain"
+              aria-label={`Send test to ${r.name}`}
+              disabled={isPending || r.integrations.length === 0}
+              onClick={() => mutate(r.name)}
+            >
+              {isPending && variables === r.name ? 'Sending …' : 'Send test'}
+            </button>
+            {variables === r.name && data && <TestResult result={data} />}
+            {variables === r.name && error && <Problem error={error} />}
+          </>
+        ),
+      },
+    ],
+    [mutate, isPending, variables, data, error, setReceiver],
+  )
+  return (
+    <Section title="Receivers" note="of the Alertmanager configuration in force">
+      {list.data === undefined ? (
+        <Waiting what="receivers" error={list.error} />
+      ) : (
+        <Table
+          label="Receivers"
+          rows={list.data.receivers}
+          columns={cols}
+          rowKey={(r) => r.name}
+          sort=""
+          empty="No receiver is configured."
+        />
+      )}
+    </Section>
+  )
+}

@@ -1,0 +1,351 @@
+import { type ReactNode, useCallback, useEffect, useId, useMemo, useState } from 'react'
+import { Link, useLocation } from 'wouter'
+import { Backtest } from '../alert/backtest'
+import {
+  type Draft,
+  draftOf,
+  emptyDraft,
+  type FieldName,
+  fieldOf,
+  inputOf,
+  type Pair,
+  pair,
+  ruleOf,
+  secondsOfDuration,
+  thresholdOf,
+  withThreshold,
+} from '../alert/draft'
+import { draftOfChart, isChartKind } from '../alert/from-chart'
+import { sliderOf } from '../alert/strips'
+import type { ApiError } from '../api/client'
+import { useRuleAction, useRules } from '../api/queries'
+import type { Rule } from '../api/types'
+import { Problem, Section, Status, Waiting } from '../components/bits'
+import { Sure } from '../components/sure'
+import { alertValue } from '../lib/format'
+import { useHref } from '../lib/url'
+
+/** /alerts/new makes a rule, /alerts/rules/ID looks at one and changes it. */
+export default function RulePage() {
+  const [path] = useLocation()
+  const query = new URLSearchParams(window.location.search)
+  const id = /^\/alerts\/rules\/(.+)$/.exec(path)?.[1]
+  const from = id ?? query.get('from')
+  const rules = useRules()
+  if (from === null) return <Editor key={window.location.search} initial={newDraft(query)} rule={undefined} />
+  const rule = rules.data?.rules.find((r) => r.id === decodeURIComponent(from))
+  if (rules.data === undefined) return <Waiting what="the rule" error={rules.error} />
+  if (rule === undefined) return <Problem error="There is no such rule: it may have been deleted." />
+  return id === undefined ? (
+    <Editor key="copy" initial={{ ...draftOf(inputOf(rule)), name: `${rule.name}Copy`, group: '' }} rule={undefined} />
+  ) : (
+    <Editor key={id} initial={draftOf(inputOf(rule))} rule={rule} />
+  )
+}
+
+/** A new rule as the link that led here wants it. */
+function newDraft(query: URLSearchParams): Draft {
+  const [kind, service, threshold] = [query.get('chart') ?? '', query.get('service') ?? '', Number(query.get('threshold'))]
+  if (!isChartKind(kind) || service === '' || !Number.isFinite(threshold)) return { ...emptyDraft(), expr: query.get('expr') ?? '' }
+  return draftOfChart(kind, service, query.get('op') ?? '', threshold)
+}
+
+function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
+  const [draft, setDraft] = useState(initial)
+  const href = useHref()
+  const [, navigate] = useLocation()
+  const action = useRuleAction()
+  const { mutate, isPending } = action
+  const [trial, setTrial] = useState<Error | null>(null)
+  const fixed = rule !== undefined && !rule.editable
+  const recording = rule?.type === 'recording'
+  const set = useCallback((change: Partial<Draft>) => setDraft((d) => ({ ...d, ...change })), [])
+  const input = useMemo(() => ruleOf(draft), [draft])
+  const stored = rule && ruleOf(draftOf(inputOf(rule)))
+  const changed = JSON.stringify(input) !== JSON.stringify(stored)
+  const error = (action.error ?? trial) as ApiError | null
+  const wrong = error === null ? undefined : fieldOf(error)
+  const wrongAt = (f: FieldName) => (wrong?.field === f ? wrong.text : undefined)
+  const toList = () => navigate(href('/alerts'))
+  return (
+    <div className="editor">
+      <p className="crumb">
+        <Link href={href('/alerts')}>Alerts</Link>
+      </p>
+      <div className="head-line">
+        <h1>{rule === undefined ? 'New rule' : rule.name}</h1>
+        {rule && (
+          <Status
+            health={rule.enabled ? (rule.state === 'firing' || rule.state === 'pending' ? rule.state : 'ok') : 'nodata'}
+            word={rule.enabled ? rule.state : 'off'}
+          />
+        )}
+        {rule?.last_error && <Problem error={rule.last_error} />}
+      </div>
+      {fixed && (
+        <p className="said">
+          It comes from <code>{rule.source}</code>, group {rule.group}: change it there. Here it is switched on and off, and tried over the
+          past. <Link href={href('/alerts/new', { from: rule.id })}>Copy it into a new rule</Link>
+        </p>
+      )}
+      <form
+        aria-label="Rule"
+        className="rule-form"
+        onSubmit={(e) => {
+          e.preventDefault()
+          const done = { onSuccess: toList }
+          if (rule === undefined) mutate({ do: 'create', rule: input }, done)
+          else mutate({ do: 'update', id: rule.id, rule: input }, done)
+        }}
+      >
+        <Text
+          label="Name"
+          value={draft.name}
+          onChange={(name) => set({ name })}
+          error={wrongAt('name')}
+          readOnly={fixed}
+          required
+          placeholder="CheckoutManyErrors"
+        />
+        <Text
+          label="Condition"
+          hint="PromQL; an alert for each series that it answers"
+          value={draft.expr}
+          onChange={(expr) => set({ expr })}
+          error={wrongAt('expr')}
+          readOnly={fixed}
+          required
+          area
+        />
+        <div className="row">
+          <Text
+            label="For"
+            hint="it has to hold so long"
+            value={draft.for}
+            onChange={(v) => set({ for: v })}
+            error={wrongAt('for') ?? durationError(draft.for)}
+            readOnly={fixed}
+            placeholder="5m"
+          />
+          <Text
+            label="Keep firing for"
+            hint="after it held last"
+            value={draft.keep}
+            onChange={(keep) => set({ keep })}
+            error={wrongAt('keep') ?? durationError(draft.keep)}
+            readOnly={fixed}
+            placeholder="5m"
+          />
+        </div>
+        <Pairs title="Labels" of={draft.labels} onChange={(labels) => set({ labels })} error={wrongAt('labels')} readOnly={fixed} />
+        <Pairs
+          title="Annotations"
+          of={draft.annotations}
+          onChange={(annotations) => set({ annotations })}
+          error={wrongAt('annotations')}
+          readOnly={fixed}
+          wide
+        />
+        {action.error && wrong && wrong.field === undefined && <Problem error={action.error} />}
+        <div className="tools">
+          <label className="check">
+            <input
+              type="checkbox"
+              checked={draft.enabled}
+              onChange={(e) => {
+                set({ enabled: e.target.checked })
+                if (fixed) mutate({ do: 'update', id: rule.id, rule: { ...inputOf(rule), enabled: e.target.checked } })
+              }}
+            />
+            switched on
+          </label>
+          {!fixed && (
+            <button type="submit" className="button primary" disabled={isPending || (rule !== undefined && !changed) || recording}>
+              {rule === undefined ? 'Create rule' : 'Save'}
+            </button>
+          )}
+          <Link href={href('/alerts')}>{rule === undefined || changed ? 'Discard' : 'Back'}</Link>
+          {rule?.editable && (
+            <Sure
+              word="Delete"
+              sure="Really delete"
+              disabled={isPending}
+              onSure={() => mutate({ do: 'delete', id: rule.id }, { onSuccess: toList })}
+            />
+          )}
+        </div>
+      </form>
+      {!recording && (
+        <Section title="Backtest" note="what the rule would have done">
+          <Backtest
+            rule={input}
+            saved={stored}
+            onThreshold={fixed ? undefined : (t) => setDraft((d) => ({ ...d, expr: withThreshold(d.expr, t) }))}
+            onFor={fixed ? undefined : (text) => set({ for: text })}
+            onError={setTrial}
+          >
+            {!fixed && <Sliders draft={draft} set={set} />}
+          </Backtest>
+        </Section>
+      )}
+    </div>
+  )
+}
+
+function durationError(text: string): string | undefined {
+  return secondsOfDuration(text) === undefined ? `"${text}" is no duration. Give one as 30s, 5m or 1d.` : undefined
+}
+
+const holds = [0, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600]
+const holdTexts = ['', '10s', '15s', '30s', '1m', '2m', '3m', '5m', '10m', '15m', '30m', '1h']
+
+/** Threshold and `for` as sliders: what they say is written into the fields, and the backtest follows. */
+function Sliders({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) => void }) {
+  const threshold = thresholdOf(draft.expr)
+  // The bounds follow what was typed, not what the slider itself writes.
+  const [bounds, setBounds] = useState(() => sliderOf(threshold ?? 1))
+  const outside =
+    threshold !== undefined && (threshold < bounds.min || threshold > bounds.max || bounds.max > 40 * (Math.abs(threshold) || bounds.max))
+  useEffect(() => {
+    if (outside && threshold !== undefined) setBounds(sliderOf(threshold))
+  }, [outside, threshold])
+  const hold = secondsOfDuration(draft.for) ?? 0
+  const at = holds.findLastIndex((h) => h <= hold)
+  return (
+    <div className="sliders">
+      {threshold === undefined ? (
+        <p className="dim">The condition does not end with a comparison with a number: no threshold to try.</p>
+      ) : (
+        <label className="slider">
+          <span>
+            Threshold <b>{alertValue(threshold)}</b>
+          </span>
+          <input
+            type="range"
+            {...bounds}
+            value={threshold}
+            aria-valuetext={alertValue(threshold)}
+            onChange={(e) => set({ expr: withThreshold(draft.expr, Number(e.target.value)) })}
+          />
+        </label>
+      )}
+      <label className="slider">
+        <span>
+          For <b>{draft.for || '0s'}</b>
+        </span>
+        <input
+          type="range"
+          min={0}
+          max={holds.length - 1}
+          step={1}
+          value={at}
+          aria-valuetext={draft.for || '0s'}
+          onChange={(e) => set({ for: holdTexts[Number(e.target.value)] ?? '' })}
+        />
+      </label>
+    </div>
+  )
+}
+
+interface TextProps {
+  label: string
+  hint?: string
+  value: string
+  onChange: (value: string) => void
+  error?: string | undefined
+  readOnly?: boolean
+  required?: boolean
+  area?: boolean
+  placeholder?: string
+}
+
+function Text({ label, hint, value, onChange, error, readOnly = false, required = false, area = false, placeholder }: TextProps) {
+  const id = useId()
+  const common = {
+    id,
+    value,
+    readOnly,
+    required,
+    placeholder,
+    spellCheck: false,
+    autoComplete: 'off',
+    'aria-invalid': error !== undefined || undefined,
+    'aria-describedby': error === undefined ? undefined : `${id}-error`,
+  }
+  return (
+    <div className="field">
+      <span>
+        <label htmlFor={id}>{label}</label> {hint && <span className="hint">{hint}</span>}
+      </span>
+      {area ? (
+        <textarea {...common} rows={Math.min(8, Math.max(3, Math.ceil(value.length / 90)))} onChange={(e) => onChange(e.target.value)} />
+      ) : (
+        <input type="text" {...common} onChange={(e) => onChange(e.target.value)} />
+      )}
+      <Wrong id={`${id}-error`} text={error} />
+    </div>
+  )
+}
+
+function Wrong({ id, text }: { id?: string; text: string | undefined }): ReactNode {
+  if (text === undefined) return null
+  return (
+    <span className="wrong" id={id} role="alert">
+      <Status health="firing" word={text} />
+    </span>
+  )
+}
+
+interface PairsProps {
+  title: string
+  of: Pair[]
+  onChange: (pairs: Pair[]) => void
+  error: string | undefined
+  readOnly: boolean
+  wide?: boolean
+}
+
+function Pairs({ title, of, onChange, error, readOnly, wide = false }: PairsProps) {
+  const put = (id: number, change: Partial<Pair>) => onChange(of.map((p) => (p.id === id ? { ...p, ...change } : p)))
+  const one = title.toLowerCase().replace(/s$/, '')
+  return (
+    <fieldset className={wide ? 'pair-fields pair-wide' : 'pair-fields'}>
+      <legend>{title}</legend>
+      {of.map((p, i) => (
+        <div key={p.id} className="pair">
+          <input
+            aria-label={`Name of ${one} ${i + 1}`}
+            value={p.key}
+            readOnly={readOnly}
+            placeholder="name"
+            spellCheck={false}
+            onChange={(e) => put(p.id, { key: e.target.value })}
+          />
+          <input
+            aria-label={`Value of ${p.key || `${one} ${i + 1}`}`}
+            value={p.value}
+            readOnly={readOnly}
+            placeholder="value"
+            onChange={(e) => put(p.id, { value: e.target.value })}
+          />
+          {!readOnly && (
+            <button
+              type="button"
+              className="plain"
+              aria-label={`Remove ${p.key || `${one} ${i + 1}`}`}
+              onClick={() => onChange(of.filter((x) => x.id !== p.id))}
+            >
+              ×
+            </button>
+          )}
+        </div>
+      ))}
+      {!readOnly && (
+        <button type="button" className="plain" onClick={() => onChange([...of, pair()])}>
+          Add {one}
+        </button>
+      )}
+      <Wrong text={error} />
+    </fieldset>
+  )
+}
