@@ -121,6 +121,7 @@ test('everything can be reached by keyboard', async ({ page }) => {
     ['t', 'traces'],
     ['l', 'logs'],
     ['e', 'errors'],
+    ['o', 'slos'],
   ] as const) {
     await page.keyboard.press('g')
     await page.keyboard.press(key)
@@ -185,6 +186,8 @@ for (const colorScheme of ['light', 'dark'] as const) {
       ['/logs?view=patterns', '[data-row]'],
       ['/errors', '[data-row]'],
       ['/alerts', '[data-row]'],
+      ['/alerts/new?chart=errors&service=payment&threshold=0.05', '.bt-words'],
+      ['/slos', '.section'],
       ['/pipeline', '[data-row]'],
     ] as const) {
       test(`${path} is accessible`, async ({ page }) => {
@@ -212,6 +215,7 @@ test('a narrow screen does not scroll sideways', async ({ page }) => {
     '/logs?view=patterns',
     '/errors',
     '/alerts',
+    '/alerts/new?chart=errors&service=payment&threshold=0.05',
     '/pipeline',
   ]) {
     await page.goto(path)

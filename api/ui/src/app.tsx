@@ -19,6 +19,7 @@ const LogsPage = lazy(() => import('./pages/logs'))
 const ErrorsPage = lazy(() => import('./pages/errors'))
 const AlertsPage = lazy(() => import('./pages/alerts'))
 const RulePage = lazy(() => import('./pages/rule'))
+const SLOsPage = lazy(() => import('./pages/slos'))
 const PipelinePage = lazy(() => import('./pages/pipeline'))
 
 const pages = [
@@ -28,6 +29,7 @@ const pages = [
   { path: '/logs', label: 'Logs' },
   { path: '/errors', label: 'Errors' },
   { path: '/alerts', label: 'Alerts' },
+  { path: '/slos', label: 'SLOs' },
   { path: '/pipeline', label: 'Pipeline' },
 ]
 
@@ -74,6 +76,7 @@ export function App() {
               <Route path="/alerts/rules/:id">
                 <RulePage key={location} />
               </Route>
+              <Route path="/slos" component={SLOsPage} />
               <Route path="/pipeline" component={PipelinePage} />
               <Route>
                 <p className="quiet">
@@ -266,6 +269,7 @@ const keys: [string[], string][] = [
   [['g', 'l'], 'logs'],
   [['g', 'e'], 'errors'],
   [['g', 'a'], 'alerts'],
+  [['g', 'o'], 'objectives'],
   [['g', 'p'], 'pipeline'],
   [['space'], 'pause, go on'],
   [['?'], 'this help'],

@@ -266,7 +266,7 @@ export function Backtest({ rule, saved, onThreshold, onFor, children, onError }:
       ) : answer === undefined ? (
         <Waiting what="the backtest" />
       ) : (
-        <div className={result.isPlaceholderData ? 'stale' : undefined}>
+        <div aria-busy={result.isPlaceholderData}>
           <p className="bt-words" role="status">
             <Status
               health={answer.summary.firing_s > 0 ? 'firing' : answer.summary.pending_s > 0 ? 'pending' : 'ok'}

@@ -10,6 +10,7 @@ const places: Record<string, string> = {
   l: '/logs',
   e: '/errors',
   a: '/alerts',
+  o: '/slos',
   p: '/pipeline',
 }
 const sequence = 1_500

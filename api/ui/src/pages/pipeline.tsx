@@ -3,6 +3,7 @@ import { Ago, Section, Status, Waiting } from '../components/bits'
 import { type Column, Table } from '../components/table'
 import { bytes, count, duration, exact } from '../lib/format'
 import { useLive } from '../live/use-live'
+import { Audit } from './audit'
 import { Replays } from './replays'
 
 const columns: Column<Partition>[] = [
@@ -132,6 +133,7 @@ export default function PipelinePage() {
         </Section>
       )}
       <Replays />
+      <Audit />
     </>
   )
 }

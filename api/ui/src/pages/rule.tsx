@@ -1,4 +1,4 @@
-import { type ReactNode, useCallback, useEffect, useId, useMemo, useState } from 'react'
+import { useCallback, useEffect, useMemo, useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import { Backtest } from '../alert/backtest'
 import {
@@ -22,6 +22,7 @@ import { useRuleAction, useRules } from '../api/queries'
 import type { Rule } from '../api/types'
 import { Problem, Section, Status, Waiting } from '../components/bits'
 import { Sure } from '../components/sure'
+import { Text, Wrong } from '../components/text'
 import { alertValue } from '../lib/format'
 import { useHref } from '../lib/url'
 
@@ -244,55 +245,6 @@ function Sliders({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) =
         />
       </label>
     </div>
-  )
-}
-
-interface TextProps {
-  label: string
-  hint?: string
-  value: string
-  onChange: (value: string) => void
-  error?: string | undefined
-  readOnly?: boolean
-  required?: boolean
-  area?: boolean
-  placeholder?: string
-}
-
-function Text({ label, hint, value, onChange, error, readOnly = false, required = false, area = false, placeholder }: TextProps) {
-  const id = useId()
-  const common = {
-    id,
-    value,
-    readOnly,
-    required,
-    placeholder,
-    spellCheck: false,
-    autoComplete: 'off',
-    'aria-invalid': error !== undefined || undefined,
-    'aria-describedby': error === undefined ? undefined : `${id}-error`,
-  }
-  return (
-    <div className="field">
-      <span>
-        <label htmlFor={id}>{label}</label> {hint && <span className="hint">{hint}</span>}
-      </span>
-      {area ? (
-        <textarea {...common} rows={Math.min(8, Math.max(3, Math.ceil(value.length / 90)))} onChange={(e) => onChange(e.target.value)} />
-      ) : (
-        <input type="text" {...common} onChange={(e) => onChange(e.target.value)} />
-      )}
-      <Wrong id={`${id}-error`} text={error} />
-    </div>
-  )
-}
-
-function Wrong({ id, text }: { id?: string; text: string | undefined }): ReactNode {
-  if (text === undefined) return null
-  return (
-    <span className="wrong" id={id} role="alert">
-      <Status health="firing" word={text} />
-    </span>
   )
 }
 

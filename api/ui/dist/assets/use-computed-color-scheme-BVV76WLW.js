@@ -1,1 +1,0 @@
-import{Ft as e,Nt as t}from"./index-BsO7tPmY.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};

@@ -1,0 +1,208 @@
+import { useMemo, useState } from 'react'
+import { budgetText, budgetWidth, emptySLO, goodWords, latencyBounds, type SLODraft, sloField, sloOf, standingOf } from '../alert/budget'
+import type { ApiError } from '../api/client'
+import { type SLOAction, useSLOAction, useSLOs } from '../api/queries'
+import type { SLO } from '../api/types'
+import { MetaWarnings, Problem, Section, ServiceLink, Status, Waiting } from '../components/bits'
+import { Sure } from '../components/sure'
+import { type Column, Table } from '../components/table'
+import { Text } from '../components/text'
+import { none, percent, sig3 } from '../lib/format'
+import { useLive } from '../live/use-live'
+
+const columns = (act: (a: SLOAction) => void, busy: boolean): Column<SLO>[] => [
+  {
+    id: 'state',
+    label: 'State',
+    className: 'c-standing',
+    sort: (s) => ['firing', 'pending', 'nodata', 'ok'].indexOf(standingOf(s).health),
+    cell: (s) => <Status {...standingOf(s)} />,
+  },
+  {
+    id: 'name',
+    label: 'Objective',
+    className: 'c-call c-slo',
+    sort: (s) => s.name,
+    cell: (s) => (
+      <>
+        <b title={s.description}>{s.name}</b>{' '}
+        <span className="dim">
+          {s.objective} % of {goodWords(s)}, over {s.window}
+        </span>
+      </>
+    ),
+  },
+  {
+    id: 'service',
+    label: 'Service',
+    wide: true,
+    sort: (s) => s.service ?? '',
+    cell: (s) => (s.service ? <ServiceLink name={s.service} row /> : none),
+  },
+  {
+    id: 'budget',
+    label: 'Budget left',
+    unit: '%',
+    title: 'What may still go wrong in the window; below zero it is overdrawn',
+    numeric: true,
+    sort: (s) => s.status.budget_remaining ?? Number.POSITIVE_INFINITY,
+    cell: (s) => {
+      const left = s.status.budget_remaining
+      if (left === null) return <span className="dim">{none}</span>
+      return (
+        <span className="share">
+          <span className={left <= 0 ? 'share-bar budget overdrawn' : 'share-bar budget'} aria-hidden="true">
+            <span style={{ width: `${100 * budgetWidth(left)}%` }} />
+          </span>
+          <span className={left <= 0 ? 'budget-text bad' : 'budget-text'}>{budgetText(left)}</span>
+        </span>
+      )
+    },
+  },
+  {
+    id: 'burn',
+    label: 'Burn rate',
+    title: 'Over the last hour; 1 uses the budget up in just the window',
+    numeric: true,
+    sort: (s) => s.status.burn_rate ?? -1,
+    cell: (s) =>
+      s.status.burn_rate === null ? (
+        <span className="dim">{none}</span>
+      ) : (
+        <span className={s.status.burn_rate > 1 ? 'bad' : undefined}>{sig3(s.status.burn_rate)}</span>
+      ),
+  },
+  {
+    id: 'bad',
+    label: 'Bad',
+    unit: '%',
+    title: 'Share of bad events over the window',
+    numeric: true,
+    wide: true,
+    sort: (s) => s.status.error_ratio ?? -1,
+    cell: (s) => (s.status.error_ratio === null ? <span className="dim">{none}</span> : percent(s.status.error_ratio)),
+  },
+  {
+    id: 'do',
+    label: 'Change',
+    className: 'c-do',
+    cell: (s) => <Sure word="Delete" sure="Really delete" disabled={busy} onSure={() => act({ do: 'delete', id: s.id })} />,
+  },
+]
+const keyOf = (s: SLO) => s.id
+
+export default function SLOsPage() {
+  const slos = useSLOs()
+  const { mutate, isPending, error } = useSLOAction()
+  const cols = useMemo(() => columns(mutate, isPending), [mutate, isPending])
+  const [making, setMaking] = useState(false)
+  return (
+    <>
+      <h1 className="hidden">SLOs</h1>
+      <Section
+        title="Service level objectives"
+        note={
+          <>
+            {slos.data && `${slos.data.slos.length} · `}
+            <button type="button" className="plain" aria-expanded={making} onClick={() => setMaking(!making)}>
+              {making ? 'Discard' : 'New objective'}
+            </button>
+          </>
+        }
+      >
+        {making && <Make done={() => setMaking(false)} />}
+        {error && <Problem error={error} />}
+        {slos.data === undefined ? (
+          <Waiting what="objectives" error={slos.error} />
+        ) : (
+          <>
+            <MetaWarnings meta={slos.data.meta} />
+            <div className="slos">
+              <Table
+                label="Objectives"
+                rows={slos.data.slos}
+                columns={cols}
+                rowKey={keyOf}
+                sort="state"
+                empty="There is no objective yet. One says which share of requests has to be good; its budget and its alerts follow."
+              />
+            </div>
+          </>
+        )}
+      </Section>
+    </>
+  )
+}
+
+function Make({ done }: { done: () => void }) {
+  const [draft, setDraft] = useState(emptySLO)
+  const services = useLive('services', { range: '1h' }).data?.services
+  const { mutate, isPending, error } = useSLOAction()
+  const set = (change: Partial<SLODraft>) => setDraft((d) => ({ ...d, ...change }))
+  const wrong = error === null ? undefined : sloField(error as ApiError)
+  const at = (f: keyof SLODraft) => (wrong?.field === f ? wrong.text : undefined)
+  const field = (f: 'name' | 'objective' | 'window' | 'service' | 'operation' | 'good' | 'total' | 'description') => ({
+    value: draft[f],
+    onChange: (v: string) => set({ [f]: v }),
+    error: at(f),
+  })
+  const promql = draft.by === 'promql'
+  return (
+    <form
+      aria-label="New objective"
+      className="rule-form making"
+      onSubmit={(e) => {
+        e.preventDefault()
+        mutate({ do: 'create', slo: sloOf(draft) }, { onSuccess: done })
+      }}
+    >
+      <div className="row">
+        <Text label="Name" {...field('name')} required placeholder="checkout answers" />
+        <Text label="Good, %" {...field('objective')} required options={['99', '99.5', '99.9', '99.95', '99.99']} />
+        <Text label="Window" {...field('window')} required options={['7d', '28d', '30d', '90d']} />
+        <label className="field">
+          <span>What is counted</span>
+          <select value={draft.by} onChange={(e) => set({ by: e.target.value as SLODraft['by'] })}>
+            <option value="service">requests to a service</option>
+            <option value="promql">what PromQL says</option>
+          </select>
+        </label>
+      </div>
+      {promql ? (
+        <>
+          <Text label="Good events" hint="with $window: sum(rate(good_total[$window]))" {...field('good')} required area />
+          <Text label="All events" {...field('total')} required area />
+        </>
+      ) : (
+        <div className="row">
+          <Text label="Service" {...field('service')} required options={services?.map((s) => s.name) ?? []} />
+          <Text label="Operation" hint="all without it" {...field('operation')} />
+          <label className="field">
+            <span>Good is</span>
+            <select
+              value={draft.latency}
+              aria-invalid={at('latency') !== undefined || undefined}
+              onChange={(e) => set({ latency: e.target.value })}
+            >
+              <option value="">what does not fail</option>
+              {latencyBounds.map((b) => (
+                <option key={b} value={b}>
+                  what takes no longer than {b} ms
+                </option>
+              ))}
+            </select>
+          </label>
+        </div>
+      )}
+      <Text label="Description" {...field('description')} />
+      {error && wrong && (wrong.field === undefined || (promql && wrong.field === 'service') || wrong.field === 'latency') && (
+        <Problem error={error} />
+      )}
+      <div className="tools">
+        <button type="submit" className="button primary" disabled={isPending}>
+          Create objective
+        </button>
+      </div>
+    </form>
+  )
+}
