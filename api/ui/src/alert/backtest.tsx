@@ -4,7 +4,7 @@ import type { BacktestAnswer, BacktestRequest, BacktestSeries, BacktestSummary, 
 import { Labels, MetaWarnings, Status, Waiting } from '../components/bits'
 import { type Column, Table } from '../components/table'
 import { serverNow } from '../lib/clock'
-import { absolute, alertValue, duration, none } from '../lib/format'
+import { absolute, alertValue, duration, moment, none } from '../lib/format'
 import { promDuration, secondsOfDuration, thresholdOf } from './draft'
 import { byTrouble, holdsAround, stretchesOf, stripWords, thresholdsAround, ticksOf, wouldWords } from './strips'
 
@@ -12,12 +12,10 @@ const pasts = { '1h': 3600, '6h': 21_600, '24h': 86_400, '7d': 604_800 } as cons
 type Past = keyof typeof pasts
 const strips = 50
 
-const timeText = (ms: number): string => absolute(new Date(ms).toISOString()).slice(0, 19)
-
 function Strip({ series, start, end, known }: { series: BacktestSeries; start: number; end: number; known: number }) {
   const stretches = useMemo(() => stretchesOf(series.transitions, start, end), [series, start, end])
   return (
-    <svg className="bt-strip" role="img" aria-label={stripWords(stretches, timeText)} preserveAspectRatio="none" viewBox="0 0 1000 16">
+    <svg className="bt-strip" role="img" aria-label={stripWords(stretches, moment)} preserveAspectRatio="none" viewBox="0 0 1000 16">
       {known > 0 && <rect className="bt-unknown" x="0" y="0" width={known * 1000} height="16" />}
       {stretches.map((s) => (
         <rect
@@ -28,7 +26,7 @@ function Strip({ series, start, end, known }: { series: BacktestSeries; start: n
           y={s.state === 'firing' ? 0 : 10}
           height={s.state === 'firing' ? 16 : 6}
         >
-          <title>{`${s.state} ${duration(s.end - s.begin)}: ${timeText(s.begin)} to ${timeText(s.end)}`}</title>
+          <title>{`${s.state} ${duration(s.end - s.begin)}: ${moment(s.begin)} to ${moment(s.end)}`}</title>
         </rect>
       ))}
     </svg>
@@ -52,7 +50,7 @@ function Told({ answer, start, end }: { answer: BacktestAnswer; start: number; e
           width="2"
           height="8"
         >
-          <title>{`${n.receiver} ${n.integration}: ${n.reason}, ${n.firing.length} firing, ${n.resolved.length} resolved, ${timeText(Date.parse(n.time))}`}</title>
+          <title>{`${n.receiver} ${n.integration}: ${n.reason}, ${n.firing.length} firing, ${n.resolved.length} resolved, ${moment(Date.parse(n.time))}`}</title>
         </rect>
       ))}
     </svg>
@@ -158,6 +156,8 @@ const trialColumns: Column<Trial>[] = [
       ),
   },
 ]
+/** Where nothing can be changed. */
+const fixedColumns = trialColumns.filter((c) => c.id !== 'use')
 const trialKey = (t: Trial) => t.key
 
 /** The value once it has not changed for a while: a slider that is drawn asks once. */
@@ -276,7 +276,7 @@ export function Backtest({ rule, saved, onThreshold, onFor, children, onError }:
           <MetaWarnings meta={answer.meta} />
           <Strips answer={answer} />
           <h3>What else it would have been</h3>
-          <Table label="Variants" rows={trials} columns={trialColumns} rowKey={trialKey} sort="" empty="" />
+          <Table label="Variants" rows={trials} columns={onThreshold ? trialColumns : fixedColumns} rowKey={trialKey} sort="" empty="" />
         </div>
       )}
     </>

@@ -6,7 +6,7 @@ import { Ago, Labels, Problem, Section, Status, Waiting } from '../components/bi
 import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
 import type { Health } from '../lib/health'
-import { useHref } from '../lib/url'
+import { useHref, useParam } from '../lib/url'
 import { inputOf, plainDuration } from './draft'
 
 const ruleHealth = (r: Rule): Health => (r.state === 'firing' || r.state === 'pending' ? r.state : r.state === 'inactive' ? 'ok' : 'nodata')
@@ -122,7 +122,12 @@ export function Rules({ matches }: { matches: (text: string) => boolean }) {
   const href = useHref()
   const { mutate, isPending, error } = useRuleAction()
   const cols = useMemo(() => columns(mutate, isPending), [mutate, isPending])
-  const shown = useMemo(() => rules.data?.rules.filter((r) => matches(`${r.name} ${r.expr} ${r.group}`)), [rules.data, matches])
+  const [recording, setRecording] = useParam('recording')
+  const recorded = rules.data?.rules.filter((r) => r.type === 'recording').length ?? 0
+  const shown = useMemo(
+    () => rules.data?.rules.filter((r) => (recording === '1' || r.type === 'alerting') && matches(`${r.name} ${r.expr} ${r.group}`)),
+    [rules.data, matches, recording],
+  )
   return (
     <Section
       title="Rules"
@@ -133,6 +138,12 @@ export function Rules({ matches }: { matches: (text: string) => boolean }) {
         </>
       }
     >
+      {recorded > 0 && (
+        <label className="check">
+          <input type="checkbox" checked={recording === '1'} onChange={(e) => setRecording(e.target.checked ? '1' : '')} />
+          {recorded} recording rules too
+        </label>
+      )}
       {error && <Problem error={error} />}
       {rules.error && rules.data && <Problem error={rules.error} />}
       {shown === undefined ? (

@@ -3,10 +3,11 @@ import { Link } from 'wouter'
 import type { Alert, Delivery, EvidenceTrace, PathEdge, Why } from '../api/types'
 import { Ago, Labels, ServiceLink, Status } from '../components/bits'
 import { type Column, Table } from '../components/table'
-import { absolute, alertValue, count, millis, none, percent, spanKind, took } from '../lib/format'
+import { absolute, alertValue, clock, count, millis, none, percent, spanKind, took } from '../lib/format'
 import { type Health, shareClass } from '../lib/health'
 import { tracePath, useHref } from '../lib/url'
 import { hadBaseline } from './cause'
+import { plainDuration } from './draft'
 
 const pathColumns: Column<PathEdge>[] = [
   {
@@ -21,7 +22,7 @@ const pathColumns: Column<PathEdge>[] = [
       ) : (
         <>
           <ServiceLink name={e.client} /> <span aria-hidden="true">→</span>
-          <span className="hidden"> calls </span>
+          <span className="hidden"> calls</span>{' '}
           {e.connection_type === '' ? (
             <ServiceLink name={e.server} />
           ) : (
@@ -67,6 +68,7 @@ const pathColumns: Column<PathEdge>[] = [
     label: 'before',
     unit: 'ms',
     numeric: true,
+    wide: true,
     cell: (e) => <span className="dim">{hadBaseline(e) ? millis(e.baseline_mean_ms) : none}</span>,
   },
   { id: 'calls', label: 'Calls', numeric: true, wide: true, cell: (e) => count(e.calls) },
@@ -125,7 +127,7 @@ export const WhyOf = memo(function WhyOf({ alert }: { alert: Alert }) {
   return (
     <div className="why">
       <code>{expr}</code>
-      {holds !== '0s' && <p className="dim">has to hold for {holds}</p>}
+      {holds !== '0s' && <p className="dim">has to hold for {plainDuration(holds)}</p>}
       {why === undefined ? (
         <p className="dim">
           {alert.state === 'pending'
@@ -167,7 +169,7 @@ export const WhyOf = memo(function WhyOf({ alert }: { alert: Alert }) {
 })
 
 function compared(why: Why): string {
-  return `${absolute(why.from).slice(11, 19)} to ${absolute(why.at).slice(11, 19)} against the time since ${absolute(why.baseline).slice(11, 16)}`
+  return `${clock(why.from)} to ${clock(why.at)} against the time since ${clock(why.baseline)}`
 }
 
 function Operands({ why }: { why: Why }) {
@@ -315,7 +317,7 @@ export function Deliveries({ deliveries }: { deliveries: readonly Delivery[] }) 
             <span className="dim">
               {d.state === 'grouped' ? (
                 <time dateTime={d.time} title={absolute(d.time)}>
-                  due {absolute(d.time).slice(11, 19)}
+                  due {clock(d.time)}
                 </time>
               ) : (
                 <Ago time={d.time} />

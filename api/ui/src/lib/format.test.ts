@@ -1,5 +1,21 @@
 import { expect, test } from 'vitest'
-import { age, alertValue, bytes, count, duration, millis, parseAttributes, percent, rate, sig3, spanKind, took, valueText } from './format'
+import {
+  age,
+  alertValue,
+  bytes,
+  clock,
+  count,
+  duration,
+  millis,
+  moment,
+  parseAttributes,
+  percent,
+  rate,
+  sig3,
+  spanKind,
+  took,
+  valueText,
+} from './format'
 
 test.each([
   [0, '0'],
@@ -113,4 +129,10 @@ test('a value of an attribute as text', () => {
     '',
     'null',
   ])
+})
+
+test('moments have two digits for each part', () => {
+  const t = new Date(2026, 10, 6, 1, 2, 3)
+  expect(moment(t.getTime())).toBe('2026-11-06 01:02:03')
+  expect(clock(t.toISOString())).toBe('01:02:03')
 })

@@ -103,6 +103,17 @@ export function absolute(iso: string): string {
   return d.toLocaleString('sv', { timeZoneName: 'short' })
 }
 
+/** A moment without its zone: 2026-11-26 10:42:07 */
+export function moment(ms: number): string {
+  const d = new Date(ms)
+  return `${d.toLocaleDateString('sv')} ${d.toLocaleTimeString('sv')}`
+}
+
+/** The time of day, to the second: 10:42:07 */
+export function clock(iso: string): string {
+  return new Date(iso).toLocaleTimeString('sv')
+}
+
 /** A value of an alert: a number, or the words NaN, +Inf, -Inf. */
 export function alertValue(v: unknown): string {
   if (typeof v === 'number') return Math.abs(v) >= 1e5 ? count(v) : sig3(v)

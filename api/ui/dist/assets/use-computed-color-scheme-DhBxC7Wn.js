@@ -1,1 +1,0 @@
-import{Lt as e,zt as t}from"./index-CBTHaXJc.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
