@@ -137,7 +137,7 @@ test('everything can be reached by keyboard', async ({ page }) => {
   await page.keyboard.press('s')
   await expect.poll(() => services(page).count()).toBeGreaterThan(10)
   await page.getByRole('button', { name: 'Service', exact: true }).click()
-  await page.locator('body').click({ position: { x: 700, y: 4 } })
+  await page.locator('body').click({ position: { x: 780, y: 4 } })
   await page.keyboard.press('j')
   await page.keyboard.press('j')
   await expect(services(page).nth(1).getByRole('link')).toBeFocused()
