@@ -320,7 +320,7 @@ test('an objective is made, stands and is deleted, and the audit tells so', asyn
   await row.getByRole('button', { name: 'Really delete' }).click()
   await expect(row).toHaveCount(0)
   await page.goto('/pipeline')
-  await page.getByLabel('Of', { exact: true }).selectOption('slo')
+  await page.getByRole('region', { name: 'Audit' }).getByRole('combobox').selectOption('slo')
   await expect(page).toHaveURL(/audit=slo/)
   const audit = rows(page, 'Audit')
   await expect(audit.nth(0)).toContainText(/delete\s*slo/)
