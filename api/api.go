@@ -30,6 +30,7 @@ import (
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/rs/zerolog"
 
+	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -93,6 +94,10 @@ type Config struct {
 	Links       Links
 	ExternalURL string
 	Version     string
+	// Auth says who may; nil: everybody everything.
+	Auth *auth.Auth
+	// RateLimit is how many requests a second a principal may make, or an address where nobody is known; 0: no limit.
+	RateLimit int
 	// CORSOrigins may read the API and open the WebSocket from other sites, as https://grafana.example.org.
 	CORSOrigins []string
 	// Middleware runs around every route, after recovery and logging.
@@ -129,6 +134,8 @@ func (l *Limits) setDefaults() {
 type Server struct {
 	cfg     Config
 	doc     *openapi3.T
+	roles   map[string]auth.Role // by "METHOD path" of the document
+	limits  limiters
 	metrics *serverMetrics
 	hub     *hub
 	handler http.Handler
@@ -163,7 +170,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: openapi.yaml: %w", err)
 	}
-	s := &Server{cfg: c, doc: doc, metrics: newServerMetrics(c.Registry), stopping: make(chan struct{})}
+	s := &Server{cfg: c, doc: doc, roles: rolesOf(doc), limits: newLimiters(c.RateLimit), metrics: newServerMetrics(c.Registry), stopping: make(chan struct{})}
 	s.hub = newHub(s)
 	s.handler, err = s.routes()
 	return s, err

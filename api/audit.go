@@ -9,16 +9,6 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
-type principalKey struct{}
-
-// principal is who makes a request, for the audit trail.
-func principal(ctx context.Context) string {
-	if name, ok := ctx.Value(principalKey{}).(string); ok {
-		return name
-	}
-	return "anonymous"
-}
-
 // ListAudit implements rest.StrictServerInterface.
 func (s *Server) ListAudit(_ context.Context, q rest.ListAuditRequestObject) (rest.ListAuditResponseObject, error) {
 	out := []rest.AuditEntry{}

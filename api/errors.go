@@ -14,6 +14,9 @@ import (
 
 // The ways in which a request fails; what else goes wrong is an internal error, logged and not shown.
 var (
+	errUnauthenticated  = errors.New("who asks is not known")
+	errForbidden        = errors.New("not allowed")
+	errTooMany          = errors.New("too many requests")
 	errBadRequest       = errors.New("bad request")
 	errNotFound         = errors.New("not found")
 	errMethodNotAllowed = errors.New("method not allowed")
@@ -30,6 +33,9 @@ var statuses = []struct {
 	code, advice string
 }{
 	{errBadRequest, http.StatusBadRequest, "bad_request", "See /api/openapi.yaml for what this path takes."},
+	{errUnauthenticated, http.StatusUnauthorized, "unauthenticated", "Send an API token or a login as `Authorization: Bearer`, or an API token as the password of basic authentication."},
+	{errForbidden, http.StatusForbidden, "forbidden", "Ask an admin for a larger role."},
+	{errTooMany, http.StatusTooManyRequests, "too_many_requests", "Wait for as long as Retry-After says."},
 	{errNotFound, http.StatusNotFound, "not_found", "Check the path and the name; /api/openapi.yaml lists all paths."},
 	{errMethodNotAllowed, http.StatusMethodNotAllowed, "method_not_allowed", "The Allow header lists what this path takes."},
 	{errConflict, http.StatusConflict, "conflict", "Look at the state first."},

@@ -2,6 +2,8 @@ package api
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -64,10 +66,11 @@ func (s *Server) routes() (http.Handler, error) {
 	r.Use(s.limitBody, middleware.GetHead)
 	r.NotFound(compress(s.servePage(page)))
 	r.MethodNotAllowed(s.methodNotAllowed(r))
-	r.Get("/ws", s.hub.serve)
-	r.With(s.validate).Get("/api/v1/logs/tail", s.tailLogs)
-	r.With(s.validate).Get("/api/v1/live", s.hub.stream)
+	r.With(s.authorize).Get("/ws", s.hub.serve)
+	r.With(s.authorize, s.validate).Get("/api/v1/logs/tail", s.tailLogs)
+	r.With(s.authorize, s.validate).Get("/api/v1/live", s.hub.stream)
 	r.Group(func(r chi.Router) {
+		r.Use(s.authorize)
 		r.Use(func(h http.Handler) http.Handler { return compress(h) })
 		s.restRoutes(r)
 		s.promRoutes(r)
@@ -130,7 +133,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := s.cfg.Now()
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		next.ServeHTTP(ww, r)
+		who := &caller{}
+		next.ServeHTTP(ww, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 		took := s.cfg.Now().Sub(began)
 		pattern, method, status := "none", "other", ww.Status()
 		if p := chi.RouteContext(r.Context()).RoutePattern(); p != "" && p != "/*" {
@@ -154,8 +158,16 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			level = zerolog.DebugLevel
 		}
 		s.cfg.Logger.WithLevel(level).Str("method", r.Method).Str("path", r.URL.Path).Str("route", pattern).Int("status", status).
-			Int("bytes", ww.BytesWritten()).Dur("took_ms", took).Str("remote", r.RemoteAddr).Msg("request")
+			Int("bytes", ww.BytesWritten()).Dur("took_ms", took).Str("remote", r.RemoteAddr).
+			Str("principal", who.Name).Str("outcome", cmp.Or(who.outcome, outcome(status))).Msg("request")
 	})
+}
+
+func outcome(status int) string {
+	if status >= 400 {
+		return "failure"
+	}
+	return "success"
 }
 
 // recoverer makes a panic one failed request.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gaurav/watchingcat/api"
+	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/pipeline"
@@ -49,6 +50,8 @@ type App struct {
 	loading   sync.Mutex
 	eval      *evaluator.Evaluator
 	notifier  *notify.Notifier
+	auth      *auth.Auth         // nil: authentication is off
+	endAuth   context.CancelFunc // ends the fetching of keys
 	server    *api.Server
 	listener  net.Listener
 }
@@ -60,7 +63,7 @@ func NewApp(ctx context.Context, cfg Config, log zerolog.Logger) (*App, error) {
 	}
 	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry()}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openStores, a.openAlerts, a.openAPI} {
+	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openStores, a.openAlerts, a.openAuth, a.openAPI} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -73,6 +76,11 @@ func (a *App) listen(ctx context.Context) (err error) {
 	if a.listener, err = lc.Listen(ctx, "tcp", a.cfg.HTTPAddr); err != nil {
 		return fmt.Errorf("listen for the API: %w (%sHTTP_ADDR chooses another address)", err, envPrefix)
 	}
+	l, err := a.cfg.secured(a.listener)
+	if err != nil {
+		return err
+	}
+	a.listener = l
 	return nil
 }
 
@@ -138,7 +146,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 		return usage("%sEXTERNAL_URL: %v", envPrefix, err)
 	}
 	if external.Host == "" {
-		external = &url.URL{Scheme: "http", Host: a.Addr()}
+		external = &url.URL{Scheme: a.cfg.scheme(), Host: a.Addr()}
 	}
 	a.objects, err = pipeline.OpenConfigTopic(a.cfg.kafka(), a.cfg.KafkaConfigTopic, a.db, a.log, a.objectsChanged)
 	if err != nil {
@@ -187,7 +195,7 @@ func (a *App) Run(ctx context.Context) error {
 	run := newPhases(ctx)
 	run.phase(func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
 	run.phase(a.notifier.Run)
-	run.phase(a.eval.Run, a.objects.Run)
+	run.phase(a.eval.Run, a.objects.Run, a.adviseFirstAdmin, a.profiles)
 	run.phase(a.gens.Run, a.upkeep, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil
@@ -232,6 +240,9 @@ func (a *App) Close() error {
 	}
 	if a.notifier != nil {
 		a.notifier.Close()
+	}
+	if a.endAuth != nil {
+		a.endAuth()
 	}
 	if a.objects != nil {
 		errs = append(errs, a.objects.Close())

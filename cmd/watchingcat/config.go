@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/pipeline"
 )
 
@@ -88,10 +89,14 @@ type Config struct {
 	GrafanaURL       string          `env:"GRAFANA_URL" yaml:"grafana_url" help:"Grafana, for links"`
 	KibanaURL        string          `env:"KIBANA_URL" yaml:"kibana_url" help:"Kibana, for links"`
 	RedisURL         pipeline.Secret `env:"REDIS_URL" yaml:"redis_url" secret:"true" help:"Redis, to keep answers of the raw stores: redis://user:password@host:6379/0"`
-	AuthEnabled      *bool           `env:"AUTH_ENABLED" yaml:"auth_enabled" help:"set to false to listen on other than loopback without authentication"`
-	AuthJWTSecret    pipeline.Secret `env:"AUTH_JWT_SECRET" yaml:"auth_jwt_secret" secret:"true" later:"true" help:"key of HS256 tokens"`
-	AuthJWKSURL      string          `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" later:"true" help:"keys of RS256 and ES256 tokens"`
-	AuthTokenLife    string          `env:"AUTH_TOKEN_DURATION" yaml:"auth_token_duration" later:"true" help:"lifetime of a login"`
+	AuthEnabled      *bool           `env:"AUTH_ENABLED" yaml:"auth_enabled" help:"ask for users and tokens; false listens on other than loopback without"`
+	AuthJWTSecret    pipeline.Secret `env:"AUTH_JWT_SECRET" yaml:"auth_jwt_secret" secret:"true" help:"signs logins and verifies HS256 tokens, at least 32 bytes; without it logins end with the process"`
+	AuthJWKSURL      string          `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" help:"URL of the keys of RS256 and ES256 tokens"`
+	AuthTokenLife    time.Duration   `env:"AUTH_TOKEN_DURATION" yaml:"auth_token_duration" help:"lifetime of a login"`
+	RateLimit        int             `env:"RATE_LIMIT" yaml:"rate_limit" help:"requests a second of one principal, or of one address where nobody is known; 0: no limit"`
+	TLSCert          string          `env:"TLS_CERT" yaml:"tls_cert" help:"file of the certificate of the API, read again when it changes; empty: plain HTTP"`
+	TLSKey           string          `env:"TLS_KEY" yaml:"tls_key" help:"file of its key"`
+	PprofAddr        string          `env:"PPROF_ADDR" yaml:"pprof_addr" help:"loopback address of Go profiles; empty: none"`
 	CORSOrigins      []string        `env:"CORS_ALLOWED_ORIGINS" yaml:"cors_allowed_origins" help:"origins that browsers may call from"`
 	Token            pipeline.Secret `env:"TOKEN" yaml:"token" secret:"true" help:"token for commands that call a running server"`
 	OTLPGRPCAddr     string          `env:"OTLP_GRPC_ADDR" yaml:"otlp_grpc_addr" help:"address of the demo's OTLP gRPC receiver"`
@@ -111,7 +116,7 @@ func defaultConfig() Config {
 		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: days(400 * 24 * time.Hour), RetTraces: retention{time.Hour, 4 << 30}, TracesKeep: "all", TracesSlow: 500 * time.Millisecond, TracesSample: 0.05, RetLogs: retention{time.Hour, 2 << 30}, RetMetrics: days(6 * time.Hour),
 		LimitServices: 10_000, LimitOperations: 500, LimitEdges: 50_000, LimitSeries: 200_000, LimitPatterns: 1000, LimitErrorGroups: 10_000,
 		PairingWindow: 10 * time.Second, PairingCompensation: 15 * time.Minute, Lateness: 2 * time.Second, DedupWindow: 5 * time.Minute,
-		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthTokenLife: "24h",
+		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthTokenLife: 24 * time.Hour, RateLimit: 5000,
 		OTLPGRPCAddr: "127.0.0.1:4317", OTLPHTTPAddr: "127.0.0.1:4318",
 		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20,
 	}
@@ -297,7 +302,7 @@ func (c *Config) check() error {
 	bad(c.TracesSlow >= 0, "TRACES_SLOW", "%v is negative", c.TracesSlow)
 	bad(!c.DedupSpans || c.DedupWindow > 0, "DEDUP_SPANS", "is on and DEDUP_WINDOW is off: set DEDUP_WINDOW to how far apart a span may be sent again")
 	bad(c.Lateness >= 0 && c.DedupWindow >= 0 && c.PairingCompensation >= 0, "LATENESS, DEDUP_WINDOW or PAIRING_COMPENSATION", "negative")
-	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "ELASTICSEARCH_URL": c.ElasticURL, "GRAFANA_URL": c.GrafanaURL, "KIBANA_URL": c.KibanaURL} {
+	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "ELASTICSEARCH_URL": c.ElasticURL, "GRAFANA_URL": c.GrafanaURL, "AUTH_JWKS_URL": c.AuthJWKSURL, "KIBANA_URL": c.KibanaURL} {
 		u, err := url.Parse(v)
 		bad(v == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", name, "%q is not an http or https URL", v)
 	}
@@ -305,7 +310,7 @@ func (c *Config) check() error {
 		_, err := filepath.Match(g, "x")
 		bad(err == nil, "RULE_FILES", "%q is not a valid pattern", g)
 	}
-	errs = append(errs, c.checkListen())
+	errs = append(errs, c.checkListen(), c.checkAuth())
 	if err := errors.Join(errs...); err != nil {
 		return usage("%v", err)
 	}
@@ -314,18 +319,45 @@ func (c *Config) check() error {
 
 // checkListen keeps an open door from being opened by accident.
 func (c *Config) checkListen() error {
-	if c.AuthEnabled != nil && *c.AuthEnabled {
-		return errors.New(envPrefix + "AUTH_ENABLED: this version has no authentication yet; put a proxy that has it in front, or set it to false to listen without")
-	}
 	host, _, err := net.SplitHostPort(c.HTTPAddr)
 	if err != nil {
 		return fmt.Errorf("%sHTTP_ADDR: %q is not host:port", envPrefix, c.HTTPAddr)
 	}
-	ip := net.ParseIP(host)
-	if host == "localhost" || ip != nil && ip.IsLoopback() || c.AuthEnabled != nil {
+	if loopback(host) || c.AuthEnabled != nil {
 		return nil
 	}
 	return fmt.Errorf("%sHTTP_ADDR: %s is reachable from other machines; set %sAUTH_ENABLED explicitly (false: anyone who reaches it may read everything)", envPrefix, c.HTTPAddr, envPrefix)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// authOn reports whether users and tokens are asked for.
+func (c *Config) authOn() bool { return c.AuthEnabled != nil && *c.AuthEnabled }
+
+// checkAuth refuses what would be less safe than it looks.
+func (c *Config) checkAuth() error {
+	var errs []error
+	if n := len(c.AuthJWTSecret); n > 0 && n < auth.MinSecret {
+		errs = append(errs, fmt.Errorf("%sAUTH_JWT_SECRET has %d bytes, at least %d are needed; `openssl rand -base64 32` makes one", envPrefix, n, auth.MinSecret))
+	}
+	if c.AuthTokenLife < time.Minute {
+		errs = append(errs, fmt.Errorf("%sAUTH_TOKEN_DURATION: %v is less than a minute", envPrefix, c.AuthTokenLife))
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		errs = append(errs, fmt.Errorf("%sTLS_CERT and %sTLS_KEY go together", envPrefix, envPrefix))
+	}
+	if c.RateLimit < 0 {
+		errs = append(errs, fmt.Errorf("%sRATE_LIMIT: %d is negative", envPrefix, c.RateLimit))
+	}
+	if c.PprofAddr != "" {
+		if host, _, err := net.SplitHostPort(c.PprofAddr); err != nil || !loopback(host) {
+			errs = append(errs, fmt.Errorf("%sPPROF_ADDR: %q is no loopback address with port", envPrefix, c.PprofAddr))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Config) kafka() pipeline.KafkaConfig {

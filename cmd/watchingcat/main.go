@@ -85,7 +85,7 @@ func rootCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage("%v; see `%s --help`", err, c.CommandPath()) })
-	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), migrateCommand(), rulesCommand(), configCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), migrateCommand(), rulesCommand(), tokenCommand(), userCommand(), configCommand(), versionCommand())
 	return root
 }
 
@@ -148,7 +148,7 @@ func serve(ctx context.Context, cfg *loaded, log zerolog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, app.Close()) }()
-	log.Info().Str("url", "http://"+app.Addr()).Str("data", cfg.DataDir).Str("version", version()).Msg("listening")
+	log.Info().Str("url", cfg.scheme()+"://"+app.Addr()).Str("data", cfg.DataDir).Str("version", version()).Msg("listening")
 	stop := onHangup(func() {
 		if err := app.Reload(ctx); err != nil {
 			log.Error().Err(err).Msg("reload failed; what was loaded before stays")

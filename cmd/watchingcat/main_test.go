@@ -37,7 +37,9 @@ func TestCommandLine(t *testing.T) {
 		{"config check --commit-interval=soon", exitUsage, "COMMIT_INTERVAL"},
 		{"config check --http-addr=0.0.0.0:8090", exitUsage, "set WATCHINGCAT_AUTH_ENABLED explicitly"},
 		{"config check --http-addr=0.0.0.0:8090 --auth-enabled=false", exitOK, "settings are valid"},
-		{"config check --auth-enabled=true", exitUsage, "no authentication yet"},
+		{"config check --http-addr=0.0.0.0:8090 --auth-enabled=true", exitOK, "settings are valid"},
+		{"config check --pprof-addr=0.0.0.0:6060", exitUsage, "is no loopback address"},
+		{"config check --tls-cert=a.pem", exitUsage, "go together"},
 		{"config check --config=" + bad, exitUsage, "kafka_brokrs"},
 		{"config check --rule-files=" + rules, exitUsage, rules},
 		{"config check --alertmanager-config=" + rules, exitUsage, "WATCHINGCAT_ALERTMANAGER_CONFIG"},
@@ -95,12 +97,5 @@ func TestMisspelledSetting(t *testing.T) {
 	_, err := load(t, nil, "WATCHINGCAT_KAFKA_BROKER=a:1")
 	if err == nil || !strings.Contains(err.Error(), "WATCHINGCAT_KAFKA_BROKER is not a setting (did you mean WATCHINGCAT_KAFKA_") {
 		t.Errorf("error %v", err)
-	}
-}
-
-func TestSettingsWithoutEffectAreSaid(t *testing.T) {
-	c, err := load(t, nil, "WATCHINGCAT_AUTH_JWKS_URL=http://127.0.0.1")
-	if err != nil || len(c.warnings) != 1 || !strings.Contains(c.warnings[0], "WATCHINGCAT_AUTH_JWKS_URL has no effect") {
-		t.Errorf("warnings %v, error %v", c.warnings, err)
 	}
 }

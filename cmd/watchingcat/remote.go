@@ -20,7 +20,7 @@ const remoteTimeout = 3 * time.Minute
 type remote struct{ base, token string }
 
 func remoteOf(cfg *loaded) remote {
-	return remote{base: "http://" + cfg.HTTPAddr, token: string(cfg.Token)}
+	return remote{base: cfg.scheme() + "://" + cfg.HTTPAddr, token: string(cfg.Token)}
 }
 
 // call sends and reads JSON. A mistake of the caller is a usageError.

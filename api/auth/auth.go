@@ -1,0 +1,209 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Name is the issuer and the audience of JSON Web Tokens.
+const Name = "watchingcat"
+
+// Cookie holds a browser's login.
+const Cookie = "watchingcat_session"
+
+// MinSecret is how many bytes a secret of HS256 has at least (RFC 7518, 3.2).
+const MinSecret = 32
+
+const maxCredential = 8 << 10
+
+// Config is what New needs.
+type Config struct {
+	Accounts *Accounts
+	// Secret signs logins and verifies HS256; nil: a random one, so that logins end with the process.
+	Secret []byte
+	// JWKSURL is where the keys of RS256 and ES256 are; they are fetched again now and then and for an unknown key id.
+	JWKSURL string
+	// Duration is how long a login lasts (24 h).
+	Duration time.Duration
+	// Secure keeps the cookie from plain HTTP.
+	Secure bool
+	Now    func() time.Time // nil: time.Now
+}
+
+// Auth decides who makes a request.
+type Auth struct {
+	*Accounts
+	cfg    Config
+	parser *jwt.Parser
+	jwks   keyfunc.Keyfunc // nil: none
+}
+
+// New fetches the keys of JWKSURL until ctx ends; a server that does not answer yet is no error.
+func New(ctx context.Context, c Config) (*Auth, error) {
+	if c.Secret == nil {
+		c.Secret = make([]byte, MinSecret)
+		_, _ = rand.Read(c.Secret) // never fails
+	}
+	if len(c.Secret) < MinSecret {
+		return nil, fmt.Errorf("auth: the secret has %d bytes, at least %d are needed", len(c.Secret), MinSecret)
+	}
+	if c.Duration == 0 {
+		c.Duration = 24 * time.Hour
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	a := &Auth{Accounts: c.Accounts, cfg: c}
+	methods := []string{jwt.SigningMethodHS256.Alg()}
+	if c.JWKSURL != "" {
+		var err error
+		if a.jwks, err = keyfunc.NewDefaultCtx(ctx, []string{c.JWKSURL}); err != nil {
+			return nil, fmt.Errorf("auth: keys of %s: %w", c.JWKSURL, err)
+		}
+		methods = append(methods, jwt.SigningMethodRS256.Alg(), jwt.SigningMethodES256.Alg())
+	}
+	a.parser = jwt.NewParser(jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuer(Name), jwt.WithAudience(Name),
+		jwt.WithTimeFunc(c.Now), jwt.WithStrictDecoding())
+	return a, nil
+}
+
+// claims of a token. Version is that of the local user in tokens that Login gave.
+type claims struct {
+	jwt.RegisteredClaims
+	Role    string `json:"role"`
+	Version string `json:"user_version,omitempty"`
+}
+
+// key chooses keys by the family of the algorithm, so that a public key is never taken for a shared secret.
+func (a *Auth) key(t *jwt.Token) (any, error) {
+	switch t.Method {
+	case jwt.SigningMethodHS256:
+		return a.cfg.Secret, nil
+	case jwt.SigningMethodRS256, jwt.SigningMethodES256:
+		if a.jwks != nil {
+			return a.jwks.Keyfunc(t)
+		}
+	}
+	return nil, jwt.ErrTokenUnverifiable
+}
+
+// Session is a login.
+type Session struct {
+	Token   string
+	Expires time.Time
+	Role    Role
+}
+
+// Login gives a session to who knows a user's password.
+func (a *Auth) Login(username, password string) (*Session, error) {
+	u, err := a.checkLogin(username, password)
+	if err != nil {
+		return nil, err
+	}
+	return a.session(u)
+}
+
+// Refresh gives a new session to a user who is logged in.
+func (a *Auth) Refresh(username string) (*Session, error) {
+	u, err := a.User(username)
+	if errors.Is(err, ErrUnknown) {
+		return nil, ErrCredentials
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.session(u)
+}
+
+func (a *Auth) session(u *User) (*Session, error) {
+	now := a.cfg.Now()
+	expires := now.Add(a.cfg.Duration).Truncate(time.Second)
+	c := claims{RegisteredClaims: jwt.RegisteredClaims{Issuer: Name, Audience: jwt.ClaimStrings{Name}, Subject: u.Name, ExpiresAt: jwt.NewNumericDate(expires),
+		NotBefore: jwt.NewNumericDate(now), IssuedAt: jwt.NewNumericDate(now)}, Role: u.Role.String(), Version: u.version()}
+	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(a.cfg.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("auth: sign: %w", err)
+	}
+	return &Session{Token: text, Expires: expires.UTC(), Role: u.Role}, nil
+}
+
+// SessionCookie is the cookie of a session; nil ends the one that the browser has.
+func (a *Auth) SessionCookie(s *Session) string {
+	c := http.Cookie{Name: Cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: a.cfg.Secure, MaxAge: -1}
+	if s != nil {
+		c.Value, c.Expires, c.MaxAge = s.Token, s.Expires, int(s.Expires.Sub(a.cfg.Now()).Seconds())
+	}
+	return c.String()
+}
+
+// Verify returns whose credential it is: an API token's or a JSON Web Token's.
+func (a *Auth) Verify(credential string) (Principal, error) {
+	if len(credential) > maxCredential {
+		return Principal{}, ErrCredentials
+	}
+	if strings.HasPrefix(credential, tokenPrefix) {
+		t, err := a.checkToken(credential, a.cfg.Now())
+		if err != nil {
+			return Principal{}, err
+		}
+		return Principal{Name: "token:" + t.Name, Role: t.Role}, nil
+	}
+	var c claims
+	if _, err := a.parser.ParseWithClaims(credential, &c, a.key); err != nil || c.Subject == "" {
+		return Principal{}, ErrCredentials
+	}
+	role, err := ParseRole(c.Role)
+	if err != nil {
+		return Principal{}, ErrCredentials
+	}
+	p := Principal{Name: c.Subject, Role: role}
+	if c.Version == "" {
+		return p, nil // of another issuer that has the key
+	}
+	u, err := a.User(c.Subject)
+	if errors.Is(err, ErrUnknown) || err == nil && u.version() != c.Version {
+		return Principal{}, ErrCredentials
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	p.User, p.Role = u.Name, u.Role
+	return p, nil
+}
+
+// crossOrigin refuses changes that a page of another site makes with what the browser sends by itself.
+var crossOrigin = http.NewCrossOriginProtection()
+
+// Authenticate returns who makes a request; the zero Principal where it has no credential. A credential that is not valid is an
+// error even where none is needed.
+func (a *Auth) Authenticate(r *http.Request) (Principal, error) {
+	if h := r.Header.Get("Authorization"); h != "" {
+		scheme, value, _ := strings.Cut(h, " ")
+		if strings.EqualFold(scheme, "Bearer") {
+			return a.Verify(strings.TrimSpace(value))
+		}
+		if _, password, ok := r.BasicAuth(); ok { // the name says nothing: Grafana asks for one
+			return a.ambient(r, password)
+		}
+		return Principal{}, ErrCredentials
+	}
+	if c, err := r.Cookie(Cookie); err == nil && c.Value != "" {
+		return a.ambient(r, c.Value)
+	}
+	return Principal{}, nil
+}
+
+func (a *Auth) ambient(r *http.Request, credential string) (Principal, error) {
+	if err := crossOrigin.Check(r); err != nil {
+		return Principal{}, fmt.Errorf("%w: the request comes from a page of another site", ErrCredentials)
+	}
+	return a.Verify(credential)
+}

@@ -1,0 +1,61 @@
+// Package auth says who makes a request and what they may do: local users, API tokens and JSON Web Tokens, and three roles of
+// which each may what the one before may.
+//
+// Invariants:
+//   - A secret is never stored: passwords as argon2id, tokens as SHA-256 of 256 random bits. None is logged or told in the audit trail.
+//   - A token is signed by one family of algorithms and verified by keys of that family alone.
+//   - What cannot be decided is refused.
+package auth
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Role is what a principal may do. The zero value may nothing that is not public.
+type Role int
+
+// The roles. Viewers read, editors change what is observed, admins decide who may.
+const (
+	Public Role = iota
+	Viewer
+	Editor
+	Admin
+)
+
+var roleNames = [...]string{"public", "viewer", "editor", "admin"}
+
+func (r Role) String() string {
+	if r < Public || r > Admin {
+		return "unknown"
+	}
+	return roleNames[r]
+}
+
+// ParseRole reads the role of a principal: viewer, editor or admin.
+func ParseRole(s string) (Role, error) {
+	for r := Viewer; r <= Admin; r++ {
+		if roleNames[r] == s {
+			return r, nil
+		}
+	}
+	return Public, fmt.Errorf("%w: role %q is none of viewer, editor, admin", ErrInvalid, s)
+}
+
+// Principal is who makes a request.
+type Principal struct {
+	Name string
+	Role Role
+	// User is the local user who logged in; "" for tokens.
+	User string
+}
+
+// Errors of this package.
+var (
+	// ErrCredentials is one for all reasons, so that an answer does not tell which half was right.
+	ErrCredentials = errors.New("the credentials are not valid")
+	ErrInvalid     = errors.New("not valid")
+	ErrUnknown     = errors.New("there is no such user or token")
+	ErrExists      = errors.New("there is a user of this name")
+	ErrLastAdmin   = errors.New("the last admin cannot be removed")
+)

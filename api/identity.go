@@ -1,0 +1,370 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/httprate"
+
+	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/rest"
+)
+
+// Who may do what: x-role of an operation in openapi.yaml is the one table. authorize holds every route against it.
+
+const (
+	loginAttempts = 20 // of one address in a minute
+	loginFailures = 10 // of one name in a minute
+)
+
+// caller is what becomes known of who makes a request, for the request log outside.
+type caller struct {
+	auth.Principal
+	outcome string
+}
+
+type callerKey struct{}
+
+func callerOf(ctx context.Context) *caller {
+	c, _ := ctx.Value(callerKey{}).(*caller)
+	return c
+}
+
+// principal is who makes a request, for the audit trail.
+func principal(ctx context.Context) string {
+	if c := callerOf(ctx); c != nil && c.Name != "" {
+		return c.Name
+	}
+	return "anonymous"
+}
+
+// limiters bound how often somebody may ask.
+type limiters struct {
+	requests *httprate.RateLimiter // by principal, else by address; nil: no limit
+	logins   *httprate.RateLimiter // by address
+	failures *httprate.RateLimiter // by name
+}
+
+// nowhere takes what a limiter would say of itself.
+type nowhere struct{ http.ResponseWriter }
+
+func (nowhere) Header() http.Header { return http.Header{} }
+
+func newLimiters(perSecond int) limiters {
+	l := limiters{logins: httprate.NewRateLimiter(loginAttempts, time.Minute), failures: httprate.NewRateLimiter(loginFailures, time.Minute)}
+	if perSecond > 0 {
+		l.requests = httprate.NewRateLimiter(perSecond, time.Second)
+	}
+	return l
+}
+
+// rolesOf reads the table of the document, by "METHOD path". An operation without a role is an admin's.
+func rolesOf(doc *openapi3.T) map[string]auth.Role {
+	out := map[string]auth.Role{}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			role := auth.Admin
+			switch name, _ := op.Extensions["x-role"].(string); name {
+			case "public":
+				role = auth.Public
+			case "viewer":
+				role = auth.Viewer
+			case "editor":
+				role = auth.Editor
+			}
+			out[method+" "+path] = role
+		}
+	}
+	return out
+}
+
+// needed is the role that a matched route asks for.
+func (s *Server) needed(r *http.Request) auth.Role {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet // served by the same handler
+	}
+	role, ok := s.roles[method+" "+strings.Replace(chi.RouteContext(r.Context()).RoutePattern(), "/*", "/{path}", 1)]
+	if !ok {
+		return auth.Admin
+	}
+	return role
+}
+
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return httprate.CanonicalizeIP(host)
+}
+
+// authorize runs after chi has found the route, so that what is checked is what runs.
+func (s *Server) authorize(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.admitCaller(w, r); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
+	c := callerOf(r.Context())
+	key := "address:" + address(r)
+	if s.cfg.Auth != nil {
+		need := s.needed(r)
+		p, err := s.cfg.Auth.Authenticate(r)
+		if need == auth.Public {
+			p, err = auth.Principal{}, nil // an old cookie must not keep anybody from logging in
+		}
+		c.Principal = p
+		if err == nil && p.Role < need && p.Role == auth.Public {
+			err = auth.ErrCredentials
+		}
+		switch {
+		case errors.Is(err, auth.ErrCredentials):
+			c.outcome = "unauthenticated"
+			if s.limits.requests != nil && s.limits.requests.OnLimit(w, r, key) {
+				return errTooMany
+			}
+			// Basic, so that a browser asks: an API token is the password
+			w.Header().Add("WWW-Authenticate", `Basic realm="WatchingCat", charset="UTF-8"`)
+			w.Header().Add("WWW-Authenticate", `Bearer realm="WatchingCat"`)
+			return errUnauthenticated
+		case err != nil:
+			return err
+		case p.Role < need:
+			c.outcome = "forbidden"
+			return problemf(errForbidden, "", "this needs the role %s, and %s has %s", need, p.Name, p.Role)
+		}
+		if p.Name != "" {
+			key = "principal:" + p.Name
+		}
+	}
+	if s.limits.requests != nil && s.limits.requests.OnLimit(w, r, key) {
+		c.outcome = "limited"
+		return errTooMany
+	}
+	if chi.RouteContext(r.Context()).RoutePattern() == "/api/v1/auth/login" && s.limits.logins.OnLimit(w, r, address(r)) {
+		c.outcome = "limited"
+		return advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in"), "Wait a minute.")
+	}
+	return nil
+}
+
+// accounts are the users and tokens; an error where authentication is off.
+func (s *Server) accounts() (*auth.Auth, error) {
+	if s.cfg.Auth == nil {
+		return nil, advise(problemf(errConflict, "auth_off", "authentication is off"), "Set WATCHINGCAT_AUTH_ENABLED to true.")
+	}
+	return s.cfg.Auth, nil
+}
+
+// accountError says what became of a change of users and tokens.
+func accountError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, auth.ErrUnknown):
+		return problemf(errNotFound, "", "%v", auth.ErrUnknown)
+	case errors.Is(err, auth.ErrInvalid):
+		return problemf(errBadRequest, "invalid_account", "%v", err)
+	case errors.Is(err, auth.ErrExists):
+		return problemf(errConflict, "exists", "%v", auth.ErrExists)
+	case errors.Is(err, auth.ErrLastAdmin):
+		return advise(problemf(errConflict, "last_admin", "%v", err), "Make another admin first.")
+	}
+	return edited(err)
+}
+
+func loginOf(x *auth.Session) rest.Login {
+	return rest.Login{Token: x.Token, ExpiresAt: x.Expires, Role: rest.Role(x.Role.String())}
+}
+
+// LoginUser implements rest.StrictServerInterface.
+func (s *Server) LoginUser(ctx context.Context, q rest.LoginUserRequestObject) (rest.LoginUserResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	key := "login:" + q.Body.Username
+	if _, rate, err := s.limits.failures.Status(key); err != nil || rate >= loginFailures {
+		return nil, advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in under this name"), "Wait a minute.")
+	}
+	x, err := a.Login(q.Body.Username, q.Body.Password)
+	if errors.Is(err, auth.ErrCredentials) {
+		callerOf(ctx).outcome = "unauthenticated"
+		s.limits.failures.OnLimit(nowhere{}, (&http.Request{}).WithContext(ctx), key)
+		return nil, advise(problemf(errUnauthenticated, "login_failed", "name or password is wrong"), "Check both; an admin can set a new password.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	callerOf(ctx).Name = q.Body.Username
+	return rest.LoginUser200JSONResponse{Body: loginOf(x), Headers: rest.LoginUser200ResponseHeaders{SetCookie: new(a.SessionCookie(x))}}, nil
+}
+
+// RefreshLogin implements rest.StrictServerInterface.
+func (s *Server) RefreshLogin(ctx context.Context, _ rest.RefreshLoginRequestObject) (rest.RefreshLoginResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	user := callerOf(ctx).User
+	if user == "" {
+		return nil, advise(problemf(errConflict, "no_login", "this credential is no login"), "Log in with POST /api/v1/auth/login.")
+	}
+	x, err := a.Refresh(user)
+	if errors.Is(err, auth.ErrCredentials) {
+		return nil, errUnauthenticated
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rest.RefreshLogin200JSONResponse{Body: loginOf(x), Headers: rest.RefreshLogin200ResponseHeaders{SetCookie: new(a.SessionCookie(x))}}, nil
+}
+
+// LogoutUser implements rest.StrictServerInterface.
+func (s *Server) LogoutUser(context.Context, rest.LogoutUserRequestObject) (rest.LogoutUserResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	return rest.LogoutUser204Response{Headers: rest.LogoutUser204ResponseHeaders{SetCookie: new(a.SessionCookie(nil))}}, nil
+}
+
+func userAnswer(u *auth.User) rest.User {
+	return rest.User{Name: u.Name, Role: rest.Role(u.Role.String()), CreatedAt: u.Created}
+}
+
+// ListUsers implements rest.StrictServerInterface.
+func (s *Server) ListUsers(context.Context, rest.ListUsersRequestObject) (rest.ListUsersResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.Users()
+	if err != nil {
+		return nil, err
+	}
+	out := []rest.User{}
+	for _, u := range list {
+		out = append(out, userAnswer(u))
+	}
+	return rest.ListUsers200JSONResponse{Users: out, Total: len(out)}, nil
+}
+
+// CreateUser implements rest.StrictServerInterface.
+func (s *Server) CreateUser(ctx context.Context, q rest.CreateUserRequestObject) (rest.CreateUserResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	role, err := auth.ParseRole(string(q.Body.Role))
+	if err != nil {
+		return nil, accountError(err)
+	}
+	u, err := a.CreateUser(ctx, principal(ctx), q.Body.Name, q.Body.Password, role, s.cfg.Now())
+	if err != nil {
+		return nil, accountError(err)
+	}
+	return rest.CreateUser201JSONResponse(userAnswer(u)), nil
+}
+
+// GetUser implements rest.StrictServerInterface.
+func (s *Server) GetUser(_ context.Context, q rest.GetUserRequestObject) (rest.GetUserResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.User(q.Name)
+	if err != nil {
+		return nil, accountError(err)
+	}
+	return rest.GetUser200JSONResponse(userAnswer(u)), nil
+}
+
+// UpdateUser implements rest.StrictServerInterface.
+func (s *Server) UpdateUser(ctx context.Context, q rest.UpdateUserRequestObject) (rest.UpdateUserResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	role, err := auth.ParseRole(string(q.Body.Role))
+	if err != nil {
+		return nil, accountError(err)
+	}
+	u, err := a.UpdateUser(ctx, principal(ctx), q.Name, value(q.Body.Password), role, s.cfg.Now())
+	if err != nil {
+		return nil, accountError(err)
+	}
+	return rest.UpdateUser200JSONResponse(userAnswer(u)), nil
+}
+
+// DeleteUser implements rest.StrictServerInterface.
+func (s *Server) DeleteUser(ctx context.Context, q rest.DeleteUserRequestObject) (rest.DeleteUserResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	return rest.DeleteUser204Response{}, accountError(a.DeleteUser(ctx, principal(ctx), q.Name, s.cfg.Now()))
+}
+
+func tokenAnswer(t *auth.Token) rest.Token {
+	out := rest.Token{Id: t.ID, Name: t.Name, Role: rest.Role(t.Role.String()), CreatedAt: t.Created, CreatedBy: t.CreatedBy}
+	if !t.Expires.IsZero() {
+		out.ExpiresAt = &t.Expires
+	}
+	return out
+}
+
+// ListTokens implements rest.StrictServerInterface.
+func (s *Server) ListTokens(context.Context, rest.ListTokensRequestObject) (rest.ListTokensResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.Tokens()
+	if err != nil {
+		return nil, err
+	}
+	out := []rest.Token{}
+	for _, t := range list {
+		out = append(out, tokenAnswer(t))
+	}
+	return rest.ListTokens200JSONResponse{Tokens: out, Total: len(out)}, nil
+}
+
+// CreateToken implements rest.StrictServerInterface.
+func (s *Server) CreateToken(ctx context.Context, q rest.CreateTokenRequestObject) (rest.CreateTokenResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	role, err := auth.ParseRole(string(q.Body.Role))
+	if err != nil {
+		return nil, accountError(err)
+	}
+	t, secret, err := a.CreateToken(ctx, principal(ctx), q.Body.Name, role, value(q.Body.ExpiresAt), s.cfg.Now())
+	if err != nil {
+		return nil, accountError(err)
+	}
+	return rest.CreateToken201JSONResponse{Token: secret, Info: tokenAnswer(t)}, nil
+}
+
+// RevokeToken implements rest.StrictServerInterface.
+func (s *Server) RevokeToken(ctx context.Context, q rest.RevokeTokenRequestObject) (rest.RevokeTokenResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	return rest.RevokeToken204Response{}, accountError(a.RevokeToken(ctx, principal(ctx), q.Id, s.cfg.Now()))
+}

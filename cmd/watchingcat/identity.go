@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// openAuth decides who may; without authentication it stays nil.
+func (a *App) openAuth(ctx context.Context) (err error) {
+	if !a.cfg.authOn() {
+		return nil
+	}
+	c := auth.Config{Accounts: &auth.Accounts{KV: a.db, Objects: a.objects}, JWKSURL: a.cfg.AuthJWKSURL, Duration: a.cfg.AuthTokenLife,
+		Secure: a.cfg.TLSCert != "" || strings.HasPrefix(a.cfg.ExternalURL, "https:")}
+	if a.cfg.AuthJWTSecret != "" {
+		c.Secret = []byte(a.cfg.AuthJWTSecret)
+	}
+	ctx, a.endAuth = context.WithCancel(context.WithoutCancel(ctx))
+	a.auth, err = auth.New(ctx, c)
+	return err
+}
+
+// adviseFirstAdmin says how to make the first admin, once it is known that there is none.
+func (a *App) adviseFirstAdmin(ctx context.Context) error {
+	if a.auth != nil && a.objects.Sync(ctx) == nil {
+		if has, err := a.auth.HasAdmin(); err == nil && !has {
+			a.log.Warn().Msg("authentication is on and there is no admin yet: run `watchingcat user add --role admin NAME` with the same settings and give the password on its standard input")
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// accountsTimeout bounds work on the topic of what users make.
+const accountsTimeout = time.Minute
+
+// onTopic runs fn on the accounts that the config topic holds; who may write there may decide who may.
+func onTopic(ctx context.Context, cfg *loaded, stderr io.Writer, fn func(ctx context.Context, a *auth.Accounts, by string) error) (err error) {
+	if len(cfg.KafkaBrokers) == 0 {
+		return usage("give %sTOKEN of an admin to ask the running server, or %sKAFKA_BROKERS to work on the topic %s", envPrefix, envPrefix, cfg.KafkaConfigTopic)
+	}
+	ctx, cancel := context.WithTimeout(ctx, accountsTimeout)
+	defer cancel()
+	kv := storage.NewMem(storage.MemOptions{})
+	defer func() { err = errors.Join(err, kv.Close()) }()
+	topic, err := pipeline.OpenConfigTopic(cfg.kafka(), cfg.KafkaConfigTopic, kv, zerolog.New(stderr).Level(zerolog.WarnLevel), nil)
+	if err != nil {
+		return usage("%v", err)
+	}
+	defer func() { err = errors.Join(err, topic.Close()) }()
+	run, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- topic.Run(run) }()
+	defer func() {
+		stop()
+		err = errors.Join(err, <-ended)
+	}()
+	by := "command line"
+	if u, err := user.Current(); err == nil {
+		by += " (" + u.Username + ")"
+	}
+	return fn(ctx, &auth.Accounts{KV: kv, Objects: topic}, by)
+}
+
+func settingsCommand(use, short string, args cobra.PositionalArgs, run func(c *cobra.Command, cfg *loaded, args []string) error) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
+		cfg, err := loadConfig(c.Flags(), os.Environ())
+		if err != nil {
+			return err
+		}
+		return accountUsage(run(c, cfg, args))
+	}}
+	addFlags(c.Flags())
+	return c
+}
+
+// accountUsage makes what the user said wrong a usageError.
+func accountUsage(err error) error {
+	if errors.Is(err, auth.ErrInvalid) || errors.Is(err, auth.ErrUnknown) || errors.Is(err, auth.ErrExists) {
+		return usage("%v", err)
+	}
+	return err
+}
+
+const accountsHelp = "With WATCHINGCAT_TOKEN of an admin it asks the running server; else it works on the topic of what users make, with the settings of\nthe brokers."
+
+func tokenCommand() *cobra.Command {
+	c := &cobra.Command{Use: "token", Short: "Make, list and revoke API tokens", Long: accountsHelp, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	var role, name string
+	var life time.Duration
+	create := settingsCommand("create", "Make an API token and print it; it is never shown again", cobra.NoArgs, func(c *cobra.Command, cfg *loaded, _ []string) error {
+		r, err := auth.ParseRole(role)
+		if err != nil {
+			return err
+		}
+		in := rest.TokenInput{Name: name, Role: rest.Role(role)}
+		var expires time.Time
+		if life > 0 {
+			expires = time.Now().Add(life).UTC().Truncate(time.Second)
+			in.ExpiresAt = &expires
+		}
+		var out rest.NewToken
+		if cfg.Token != "" {
+			server := remoteOf(cfg)
+			err = server.call(c.Context(), "POST", "/api/v1/tokens", in, &out)
+		} else {
+			err = onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) (err error) {
+				_, out.Token, err = a.CreateToken(ctx, by, name, r, expires, time.Now())
+				return err
+			})
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(c.OutOrStdout(), out.Token)
+		return nil
+	})
+	create.Flags().StringVar(&role, "role", "viewer", "viewer, editor or admin")
+	create.Flags().StringVar(&name, "name", "", "what the token is for; told in the audit trail")
+	create.Flags().DurationVar(&life, "expires", 0, "how long it is valid, as 720h; without it until it is revoked")
+	list := settingsCommand("list", "List API tokens", cobra.NoArgs, func(c *cobra.Command, cfg *loaded, _ []string) error {
+		var out rest.TokenList
+		if cfg.Token != "" {
+			server := remoteOf(cfg)
+			if err := server.call(c.Context(), "GET", "/api/v1/tokens", nil, &out); err != nil {
+				return err
+			}
+		} else if err := onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, _ string) error {
+			if err := a.Objects.Sync(ctx); err != nil {
+				return err
+			}
+			tokens, err := a.Tokens()
+			for _, t := range tokens {
+				x := rest.Token{Id: t.ID, Name: t.Name, Role: rest.Role(t.Role.String()), CreatedAt: t.Created, CreatedBy: t.CreatedBy}
+				if !t.Expires.IsZero() {
+					x.ExpiresAt = &t.Expires
+				}
+				out.Tokens = append(out.Tokens, x)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 4, 2, ' ', 0)
+		fmt.Fprintln(w, "ID\tNAME\tROLE\tCREATED\tBY\tEXPIRES")
+		for _, t := range out.Tokens {
+			expires := "never"
+			if t.ExpiresAt != nil {
+				expires = t.ExpiresAt.Format(time.RFC3339)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.Id, t.Name, t.Role, t.CreatedAt.Format(time.RFC3339), t.CreatedBy, expires)
+		}
+		return w.Flush()
+	})
+	revoke := settingsCommand("revoke ID", "Revoke an API token", cobra.ExactArgs(1), func(c *cobra.Command, cfg *loaded, args []string) error {
+		if cfg.Token != "" {
+			server := remoteOf(cfg)
+			return server.call(c.Context(), "DELETE", "/api/v1/tokens/"+args[0], nil, nil)
+		}
+		return onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) error {
+			return a.RevokeToken(ctx, by, args[0], time.Now())
+		})
+	})
+	c.AddCommand(create, list, revoke)
+	return c
+}
+
+func userCommand() *cobra.Command {
+	c := &cobra.Command{Use: "user", Short: "Add local users", Long: accountsHelp, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	var role string
+	add := settingsCommand("add NAME", "Add a user; the password is the first line of standard input", cobra.ExactArgs(1), func(c *cobra.Command, cfg *loaded, args []string) error {
+		r, err := auth.ParseRole(role)
+		if err != nil {
+			return err
+		}
+		line, err := bufio.NewReader(io.LimitReader(c.InOrStdin(), 4096)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		password := strings.TrimRight(line, "\r\n")
+		if password == "" {
+			return usage("give the password on standard input, as `watchingcat user add %s < password.txt`", args[0])
+		}
+		if cfg.Token != "" {
+			server := remoteOf(cfg)
+			return server.call(c.Context(), "POST", "/api/v1/users", rest.UserInput{Name: args[0], Role: rest.Role(role), Password: password}, nil)
+		}
+		return onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) error {
+			_, err := a.CreateUser(ctx, by, args[0], password, r, time.Now())
+			return err
+		})
+	})
+	add.Flags().StringVar(&role, "role", "viewer", "viewer, editor or admin")
+	c.AddCommand(add)
+	return c
+}
