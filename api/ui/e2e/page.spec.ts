@@ -227,7 +227,7 @@ test('a narrow screen does not scroll sideways', async ({ page }) => {
 test('no width makes the page scroll sideways', async ({ page }) => {
   await page.goto('/traces')
   await page.locator('[data-row]').first().waitFor()
-  for (const width of [480, 700, 861, 1000, 1121, 1200, 1261, 1440]) {
+  for (const width of [480, 700, 861, 1000, 1121, 1161, 1200, 1321, 1440]) {
     await page.setViewportSize({ width, height: 800 })
     expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth), `${width} px`).toBeLessThanOrEqual(0)
   }
