@@ -102,8 +102,11 @@ func (t *trialFlags) run(ctx context.Context, r *remote, file string) (*rest.Bac
 	return out, r.call(ctx, http.MethodPost, "/api/v1/alerts/backtest", in, out)
 }
 
-// trialRemote is the server that holds the views; only it can read them.
-func trialRemote(c *cobra.Command) (*remote, error) {
+// remote checks the flags and is the server that holds the views; only it can read them.
+func (t *trialFlags) remote(c *cobra.Command) (*remote, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
 	cfg, err := loadConfig(c.Flags(), os.Environ())
 	if err != nil {
 		return nil, err
@@ -122,10 +125,7 @@ func rulesBacktestCommand() *cobra.Command {
 		Long: "Evaluates a Prometheus rule file over the views that the running server keeps of the past, by the evaluator of live rules, and says when\n" +
 			"alerts would have been pending and firing and which notifications would have gone out. --threshold and --for ask for other values.",
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := t.check(); err != nil {
-				return err
-			}
-			r, err := trialRemote(c)
+			r, err := t.remote(c)
 			if err != nil {
 				return err
 			}
@@ -153,10 +153,7 @@ func rulesDiffCommand() *cobra.Command {
 		Long: "Evaluates both files over the same past, as backtest does, and lists the alerts that would have fired differently. Exit code 3 says that\n" +
 			"there are differences.",
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := t.check(); err != nil {
-				return err
-			}
-			r, err := trialRemote(c)
+			r, err := t.remote(c)
 			if err != nil {
 				return err
 			}

@@ -26,9 +26,6 @@ const envPrefix = "WATCHINGCAT_"
 
 // Config is every setting. A field's env tag is its name in the environment after WATCHINGCAT_; in lower case it is the name in
 // the file, and with dashes the name of the flag. Defaults < file < environment < flags.
-//
-// later marks settings that are fixed names of a coming part: they are accepted, so that one file serves several versions, and
-// said to have no effect.
 type Config struct {
 	HTTPAddr string `env:"HTTP_ADDR" yaml:"http_addr" help:"address of the API and the page; other than loopback needs auth_enabled to be set"`
 	DataDir  string `env:"DATA_DIR" yaml:"data_dir" help:"folder of the state; one process at a time"`
@@ -124,10 +121,9 @@ func defaultConfig() Config {
 
 // setting is one field of Config as the outside names it.
 type setting struct {
-	name, help    string // name as in the file
-	secret, later bool
-	boolean       bool
-	index         int
+	name, help      string // name as in the file
+	secret, boolean bool
+	index           int
 }
 
 func (s setting) env() string  { return envPrefix + strings.ToUpper(s.name) }
@@ -143,7 +139,7 @@ func settings() []setting {
 			kind = kind.Elem()
 		}
 		list[i] = setting{name: strings.ToLower(f.Tag.Get("env")), help: f.Tag.Get("help"), secret: f.Tag.Get("secret") != "",
-			later: f.Tag.Get("later") != "", boolean: kind.Kind() == reflect.Bool, index: i}
+			boolean: kind.Kind() == reflect.Bool, index: i}
 	}
 	return list
 }
@@ -165,8 +161,7 @@ func addFlags(flags *pflag.FlagSet) {
 // loaded is a Config with where each setting came from.
 type loaded struct {
 	Config
-	origin   map[string]string
-	warnings []string
+	origin map[string]string
 }
 
 // loadConfig puts the layers together: defaults, file, environment, flags.
@@ -189,11 +184,6 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (*loaded, error) {
 	}
 	if err := env.ParseWithOptions(&l.Config, env.Options{Environment: values, Prefix: envPrefix}); err != nil {
 		return nil, usage("%s", envError(err))
-	}
-	for _, s := range settings() {
-		if s.later && l.origin[s.name] != "" {
-			l.warnings = append(l.warnings, s.env()+" has no effect in this version")
-		}
 	}
 	return l, l.check()
 }

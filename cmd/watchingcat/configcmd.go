@@ -38,9 +38,6 @@ func configCommand() *cobra.Command {
 			if err := checkFiles(cfg.Config); err != nil {
 				return err
 			}
-			for _, w := range cfg.warnings {
-				fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
-			}
 			fmt.Fprintln(c.OutOrStdout(), "settings are valid")
 			return nil
 		},

@@ -140,9 +140,6 @@ func serveCommand() *cobra.Command {
 }
 
 func serve(ctx context.Context, cfg *loaded, log zerolog.Logger) (err error) {
-	for _, w := range cfg.warnings {
-		log.Warn().Msg(w)
-	}
 	app, err := NewApp(ctx, cfg.Config, log)
 	if err != nil {
 		return err
