@@ -60,13 +60,21 @@ func TestReplaySimulationFindsPlantedBugs(t *testing.T) {
 // simStore is a store that dies with its process.
 type simStore struct {
 	*storage.Mem
-	split string // the planted bug, if it is one of these
+	split string     // the planted bug, if it is one of these
+	mu    sync.Mutex // spans and metrics commit side by side
 	r     *rand.Rand
 }
 
-func (s simStore) Commit(c storage.Commit) error {
+// chance is true once in three times.
+func (s *simStore) chance() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.r.IntN(3) == 0
+}
+
+func (s *simStore) Commit(c storage.Commit) error {
 	metrics := c.Shard == views.MetricsShard
-	if s.split != "split" && (s.split != "split metrics" || !metrics) || len(c.Positions) == 0 || s.r.IntN(3) > 0 {
+	if s.split != "split" && (s.split != "split metrics" || !metrics) || len(c.Positions) == 0 || !s.chance() {
 		return s.Mem.Commit(c)
 	}
 	p := c.Positions
@@ -150,7 +158,7 @@ func (s *replaySim) stream() {
 // process is one life of the process; all but the last end by a kill.
 func (s *replaySim) process(life int, cut bool, produced chan struct{}) string {
 	alive := &simProcess{}
-	store := simStore{s.mem, s.bug, rand.New(rand.NewPCG(s.r.Uint64(), 1))}
+	store := &simStore{Mem: s.mem, split: s.bug, r: rand.New(rand.NewPCG(s.r.Uint64(), 1))}
 	c := simViews
 	c.PairingWindow = 2 * time.Second
 	g, err := OpenGenerations(GenerationsConfig{Store: store, GenerationConfig: GenerationConfig{
