@@ -337,17 +337,24 @@ func decodeSpans(blocks [][]byte) ([]ptrace.Traces, error) {
 	return out, nil
 }
 
+// spanOf is what makes a span of a trace itself: client and server may share an id, as Zipkin's do.
+type spanOf struct {
+	id   pcommon.SpanID
+	kind ptrace.SpanKind
+}
+
 // eachSpan calls fn for each span of one trace; a span that was sent twice comes once.
 func eachSpan(data []ptrace.Traces, id [16]byte, fn func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span)) {
-	seen := map[pcommon.SpanID]bool{}
+	seen := map[spanOf]bool{}
 	for _, td := range data {
 		for _, rs := range td.ResourceSpans().All() {
 			for _, ss := range rs.ScopeSpans().All() {
 				for _, sp := range ss.Spans().All() {
-					if sp.TraceID() != id || seen[sp.SpanID()] {
+					of := spanOf{sp.SpanID(), sp.Kind()}
+					if sp.TraceID() != id || seen[of] {
 						continue
 					}
-					seen[sp.SpanID()] = true
+					seen[of] = true
 					fn(rs.Resource(), ss, sp)
 				}
 			}
