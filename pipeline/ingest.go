@@ -164,7 +164,7 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	}
 	g.makeRoom()
 	if c == nil {
-		return nil
+		return g.c.Set.Prepare()
 	}
 	for _, part := range append(c.Before, c.Commit) {
 		if err := g.whileFull(ctx, g.c.Logger, func() error { return g.c.KV.Commit(part) }); err != nil {
@@ -181,7 +181,7 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	m.Checkpoints.Inc()
 	m.CheckpointSeconds.Observe(time.Since(start).Seconds())
 	m.CheckpointBytes.Observe(float64(c.Bytes))
-	return nil
+	return g.c.Set.Prepare()
 }
 
 // marks lets the watermark of idle partitions follow the clock, and makes the views wait for partitions of which nothing was read yet.

@@ -153,7 +153,8 @@ func (n *names) redKeys(match func(id uint32, k REDKey) bool) []*REDKey {
 	for id := range list {
 		r := &list[id]
 		if k := (REDKey{names[r.service], r.op, r.kind, r.status}); match(uint32(id), k) {
-			keys[id] = &k
+			accepted := k // k itself would be allocated for each series
+			keys[id] = &accepted
 		}
 	}
 	return keys

@@ -2,6 +2,8 @@ package views
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -11,6 +13,11 @@ type serviceHours struct {
 	mu   sync.Mutex
 	by   map[serviceHour]hourMinutes
 	held int // bytes in by
+
+	// used by Prepare alone: the hours from oldest to newest are done but for the services that are left of one
+	newest, oldest, at int64
+	left               []serviceSize
+	batch              int // series
 }
 
 type serviceHour struct {
@@ -89,38 +96,167 @@ func (s *Set) addMinutes(service string, g segment, at func(start int64) *step) 
 
 // minutesOf returns the minutes of a service's hour.
 func (s *Set) minutesOf(h serviceHour, match func(uint32, REDKey) bool) ([]byte, error) {
-	c, changed := &s.hours, s.red.levels[levels-1].changed[h.start]
-	c.mu.Lock()
-	known, ok := c.by[h]
-	c.mu.Unlock()
-	if ok && changed <= known.seq {
+	changed := s.red.levels[levels-1].changed[h.start]
+	if known, ok := s.hours.get(h); ok && changed <= known.seq {
 		return known.packed, nil
 	}
-	minutes := make([]step, levelSeconds[levels-1]/levelSeconds[1])
-	g := segment{1, span{h.start, h.start + levelSeconds[levels-1]}}
-	err := s.eachRED([]segment{g}, true, match, func(_ uint32, k *REDKey, b bucketAt, c *redCounts) {
-		minutes[(b.start-h.start)/levelSeconds[1]].add(k, c)
-	})
+	var minutes hourSum
+	err := s.eachRED([]segment{hourSegment(h.start)}, true, match, func(_ uint32, k *REDKey, b bucketAt, c *redCounts) { minutes.add(h.start, k, b, c) })
 	if err != nil {
 		return nil, err
 	}
-	var packed []byte
-	for i := range minutes {
-		if t := &minutes[i]; t.all.calls > 0 {
+	packed := minutes.pack()
+	s.hours.put(h, hourMinutes{s.frontier.Seq, packed})
+	return packed, nil
+}
+
+// hourSum adds up the minutes of an hour.
+type hourSum [60]step
+
+func hourSegment(start int64) segment {
+	return segment{1, span{start, start + levelSeconds[levels-1]}}
+}
+
+func (t *hourSum) add(hour int64, k *REDKey, b bucketAt, c *redCounts) {
+	t[(b.start-hour)/levelSeconds[1]].add(k, c)
+}
+
+func (t *hourSum) pack() (packed []byte) {
+	for i := range t {
+		if m := &t[i]; m.all.calls > 0 {
 			packed = binary.AppendUvarint(packed, uint64(i))
-			packed = t.entry.append(t.all.append(packed))
+			packed = m.entry.append(m.all.append(packed))
 		}
 	}
+	return packed
+}
+
+func (c *serviceHours) get(h serviceHour) (hourMinutes, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	size := len(packed) + len(h.service) + 96
-	if c.held+size > maxServiceHours || c.by == nil {
-		c.by, c.held = map[serviceHour]hourMinutes{}, 0
+	known, ok := c.by[h]
+	return known, ok
+}
+
+// size is about what an hour takes.
+func (h *hourMinutes) size(of serviceHour) int { return len(h.packed) + len(of.service) + 96 }
+
+// put remembers an hour; of more than fit, any others are forgotten.
+func (c *serviceHours) put(h serviceHour, m hourMinutes) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by == nil {
+		c.by = map[serviceHour]hourMinutes{}
 	}
+	c.drop(h)
+	for other := range c.by {
+		if c.held+m.size(h) <= maxServiceHours {
+			break
+		}
+		c.drop(other)
+	}
+	c.by[h] = m
+	c.held += m.size(h)
+}
+
+func (c *serviceHours) drop(h serviceHour) {
 	if old, ok := c.by[h]; ok {
-		c.held -= len(old.packed) + len(h.service) + 96
+		c.held -= old.size(h)
+		delete(c.by, h)
 	}
-	c.by[h] = hourMinutes{s.frontier.Seq, packed}
-	c.held += size
-	return packed, nil
+}
+
+// expire forgets hours before since.
+func (c *serviceHours) expire(since int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for h := range c.by {
+		if h.start < since {
+			c.drop(h)
+		}
+	}
+}
+
+func (c *serviceHours) full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held > maxServiceHours*9/10
+}
+
+// preparedHours is how far back Prepare goes, preparedSeries how many series it sums up at least in one call, preparedCalls in how many calls
+// it gets through an hour at most.
+const (
+	preparedHours  = 25
+	preparedSeries = 256
+	preparedCalls  = 64
+)
+
+// serviceSize is a service and how many series it has.
+type serviceSize struct {
+	name   string
+	series int
+}
+
+// Prepare sums up a piece of what charts of a day will ask for, hours that every partition has passed, newest first, so that the first who
+// asks need not wait for it. It is called after each checkpoint, by who takes them; a piece takes some milliseconds.
+func (s *Set) Prepare() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	c := &s.hours
+	if len(c.left) == 0 && !s.nextHour() {
+		return nil
+	}
+	want := map[string]*hourSum{}
+	for n := 0; len(c.left) > 0 && n < c.batch; c.left = c.left[1:] {
+		if _, ok := c.get(serviceHour{c.left[0].name, c.at}); !ok {
+			want[c.left[0].name] = &hourSum{}
+			n += c.left[0].series
+		}
+	}
+	err := s.eachRED([]segment{hourSegment(c.at)}, true, func(_ uint32, k REDKey) bool { return want[k.Service] != nil },
+		func(_ uint32, k *REDKey, b bucketAt, counts *redCounts) { want[k.Service].add(c.at, k, b, counts) })
+	if err != nil {
+		return err
+	}
+	for service, sum := range want {
+		c.put(serviceHour{service, c.at}, hourMinutes{s.frontier.Seq, sum.pack()})
+	}
+	return nil
+}
+
+// nextHour chooses what Prepare does next; false: there is nothing to do, or no room.
+func (s *Set) nextHour() bool {
+	c, hour := &s.hours, levelSeconds[levels-1]
+	passed := min(s.head1(), int64(s.complete/1e9))
+	passed -= passed%hour + hour // the newest hour that has passed
+	since := max(s.since()[1], passed-(preparedHours-1)*hour)
+	switch {
+	case passed <= 0:
+		return false
+	case c.newest == 0:
+		c.newest, c.oldest, c.at = passed, passed, passed
+	case passed > c.newest:
+		c.newest = max(c.newest+hour, since)
+		c.at = c.newest
+		c.expire(s.since()[1])
+	case c.oldest-hour >= since:
+		c.oldest -= hour
+		c.at = c.oldest
+	default:
+		return false
+	}
+	if c.full() {
+		return false
+	}
+	sizes := map[string]int{}
+	for _, k := range s.names.redKeys(all) {
+		sizes[k.Service]++
+	}
+	n := 0
+	for _, name := range slices.Sorted(maps.Keys(sizes)) {
+		c.left = append(c.left, serviceSize{name, sizes[name]})
+		n += sizes[name]
+	}
+	c.batch = max(preparedSeries, n/preparedCalls)
+	return true
 }

@@ -15,8 +15,15 @@ import (
 
 func TestScripts(t *testing.T) { datadriven.Walk(t, "testdata", viewstest.Run) }
 
-// TestChartsFallIntoTheirSteps holds every point of a chart to the spans of its step, whatever width of buckets it was read from.
+// TestChartsFallIntoTheirSteps holds every point of a chart to the spans of its step, whatever width of buckets it was read from, and
+// whether past hours were summed up before it was asked for or then.
 func TestChartsFallIntoTheirSteps(t *testing.T) {
+	t.Run("asked", func(t *testing.T) { chartsFallIntoTheirSteps(t, 0) })
+	t.Run("prepared", func(t *testing.T) { chartsFallIntoTheirSteps(t, 50) })
+	t.Run("half prepared", func(t *testing.T) { chartsFallIntoTheirSteps(t, 2) })
+}
+
+func chartsFallIntoTheirSteps(t *testing.T, prepare int) {
 	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), views.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -38,6 +45,11 @@ func TestChartsFallIntoTheirSteps(t *testing.T) {
 	}
 	check := func() {
 		t.Helper()
+		for range prepare {
+			if err := s.Set.Prepare(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		for _, step := range []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 90 * time.Second, time.Hour, 2 * time.Hour} {
 			from, to := time.Unix(0, int64(17*time.Minute+13*time.Second)), time.Unix(0, int64(4*time.Hour+41*time.Minute+7*time.Second))
 			points, ok, err := s.Set.ServicePoints("web", "", from, to, step)

@@ -31,6 +31,7 @@ var (
 	dir      = flag.String("dir", "", "folder for Badger (default: a temporary folder)")
 	only     = flag.String("only", "", "ask only the questions with this in their name")
 	profile  = flag.String("cpuprofile", "", "write a CPU profile of the questions to this file")
+	settle   = flag.Duration("settle", 40*time.Second, "how long spans come in before the first question: past hours are summed up meanwhile")
 	rate     = flag.Int("rate", 10_000, "spans a second that come in meanwhile")
 )
 
@@ -52,7 +53,7 @@ type world struct {
 	ops    [][]byte
 	offset int64
 	trace  uint64
-	parts  [3][]time.Duration // of checkpoints: collecting, committing, installing
+	parts  [4][]time.Duration // of checkpoints: collecting, committing, installing, preparing what charts will ask for
 }
 
 // request applies one trace of three spans that begins at a time (Unix nanoseconds).
@@ -138,7 +139,7 @@ func run() error {
 	runtime.ReadMemStats(&m)
 	disk := diskUse(tmp)
 	fmt.Printf("%d traces, %d spans: %d MB of heap, %d MB on disk\n", w.trace, 3*w.trace, m.HeapAlloc>>20, disk>>20)
-	w.parts = [3][]time.Duration{}
+	w.parts = [4][]time.Duration{}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.goOn(ctx, end) }()
@@ -154,12 +155,18 @@ func run() error {
 		}
 		defer pprof.StopCPUProfile()
 	}
+	select {
+	case <-time.After(*settle):
+	case err := <-done:
+		cancel()
+		return err
+	}
 	err = ask(set, end)
 	cancel()
 	if err := errors.Join(err, <-done); err != nil {
 		return err
 	}
-	for i, name := range []string{"collecting", "committing", "installing"} {
+	for i, name := range []string{"collecting", "committing", "installing", "preparing for"} {
 		p50, p99, most := quantiles(w.parts[i])
 		fmt.Printf("%s %d checkpoints meanwhile: p50 %.2f ms, p99 %.2f ms, max %.2f ms\n", name, len(w.parts[i]), p50, p99, most)
 	}
@@ -212,6 +219,11 @@ func (w *world) goOn(ctx context.Context, at time.Time) error {
 		if err := w.checkpoint(); err != nil {
 			return err
 		}
+		began := time.Now()
+		if err := w.set.Prepare(); err != nil {
+			return err
+		}
+		w.parts[3] = append(w.parts[3], time.Since(began))
 	}
 }
 
