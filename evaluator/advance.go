@@ -95,24 +95,24 @@ func (e *Evaluator) catchUp(due []duePass) {
 }
 
 // split parts what one of the passes reads from the rest.
-func split(changed map[uint32]int64, due []duePass, audience map[uint32][]*pass) (read, rest map[uint32]int64) {
+func split(changed map[uint32]views.Touched, due []duePass, audience map[uint32][]listener) (read, rest map[uint32]views.Touched) {
 	running := map[*pass]bool{}
 	for _, d := range due {
 		running[d.p] = true
 	}
-	read, rest = map[uint32]int64{}, map[uint32]int64{}
-	for id, bucket := range changed {
+	read, rest = map[uint32]views.Touched{}, map[uint32]views.Touched{}
+	for id, t := range changed {
 		if len(audience[id]) == 0 {
 			continue // nobody reads it
 		}
 		to := rest
-		for _, p := range audience[id] {
-			if running[p] {
+		for _, l := range audience[id] {
+			if running[l.p] {
 				to = read
 				break
 			}
 		}
-		to[id] = bucket
+		to[id] = t
 	}
 	return read, rest
 }
@@ -133,7 +133,7 @@ func turnsOf(gs []*group, now time.Time) func(*pass) time.Duration {
 	n := 0
 	for _, g := range gs {
 		for _, p := range g.passes {
-			if now.Sub(p.ran) < active {
+			if now.Sub(p.ran) < active && p.gap < active {
 				sum += p.cost
 				n++
 			}
@@ -172,7 +172,9 @@ func (e *Evaluator) run(ctx context.Context, gs []*group, g *group, p *pass, ts,
 	g.subset.rules = p.rules
 	rules.DefaultEvalIterationFunc(ctx, g.Group, ts)
 	e.metrics.lag.Observe(now.Sub(ts).Seconds())
+	p.gap = now.Sub(p.ran)
 	p.last, p.ran, p.fresh, p.cost = ts, now, false, p.costs(g.GetEvaluationTime())
+	e.measure(g, p, ts)
 	for _, name := range p.records {
 		for _, other := range gs {
 			for _, q := range other.passes {
@@ -215,6 +217,9 @@ func (e *Evaluator) failed() error {
 func (e *Evaluator) touch(gs []*group, c views.Change, now time.Time) {
 	all := func() {
 		for _, g := range gs {
+			for _, r := range g.reaches {
+				r.lose()
+			}
 			for _, p := range g.passes {
 				p.touch(c.Frontier.Head)
 			}
@@ -230,18 +235,14 @@ func (e *Evaluator) touch(gs []*group, c views.Change, now time.Time) {
 		e.cfg.Logger.Warn("reading names of changed series failed, every group is evaluated", "err", err)
 		all()
 	}
-	for id := range c.RED {
+	for id, t := range c.RED {
 		if k, ok := e.red[id]; ok {
-			for _, p := range e.audience.ofRED(id, k) {
-				p.touch(c.Frontier.Head)
-			}
+			hear(e.audience.ofRED(id, k), t, c.Frontier.Head)
 		}
 	}
-	for id := range c.Edges {
+	for id, t := range c.Edges {
 		if k, ok := e.edges[id]; ok {
-			for _, p := range e.audience.ofEdge(id, k) {
-				p.touch(c.Frontier.Head)
-			}
+			hear(e.audience.ofEdge(id, k), t, c.Frontier.Head)
 		}
 	}
 	if c.Tables == 0 {
@@ -307,7 +308,7 @@ func (e *Evaluator) learn(c views.Change, now time.Time) error {
 	return nil
 }
 
-func unknown[K any](ids map[uint32]int64, keys map[uint32]K, unnamed map[uint32]time.Time, now time.Time) bool {
+func unknown[K any](ids map[uint32]views.Touched, keys map[uint32]K, unnamed map[uint32]time.Time, now time.Time) bool {
 	for id := range ids {
 		if _, ok := keys[id]; !ok && !now.Before(unnamed[id]) {
 			return true

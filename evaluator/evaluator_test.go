@@ -176,7 +176,7 @@ func TestResolvedWaitsForASlowPartition(t *testing.T) {
 	for s := 10.0; s < 100; s += 10 { // others move the head on, one partition stands at 5
 		b.r.Span(ok, evaltest.Observation{At: at(s)})
 		b.r.Commit(at(5))
-		b.advance(views.Change{RED: map[uint32]int64{2: 0}}, s)
+		b.advance(views.Change{RED: map[uint32]views.Touched{2: {}}}, s)
 	}
 	require.Empty(t, b.told())
 	b.idle(110)

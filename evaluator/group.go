@@ -24,6 +24,7 @@ type group struct {
 	floor    time.Duration // least time between two evaluations
 	passes   []*pass
 	alerting []*alertRule
+	reaches  []*reach // of the group's rules; nil where a rule has none
 	subset   *subset
 	infos    []RuleInfo // what is fixed of each rule, in order
 	disabled []RuleInfo // rules that are switched off
@@ -46,6 +47,7 @@ type pass struct {
 
 	last   time.Time      // event time of the last evaluation
 	ran    time.Time      // wall clock of it
+	gap    time.Duration  // by the wall clock, since the evaluation before
 	cost   time.Duration  // of it
 	tables views.TableSet // that its selectors may select
 	fresh  bool           // touched since
@@ -57,6 +59,10 @@ type pass struct {
 type selector struct {
 	ms         []*labels.Matcher
 	red, edges []*metric
+	// reach is that of its rule, which is evaluated only when it may hold; nil: whenever something it selects changes. counts says that it
+	// is the selector whose calls the reach counts.
+	reach  *reach
+	counts bool
 }
 
 // subset lets Prometheus' Group evaluate some of its rules only: its seam for splitting a group into concurrent batches. It
@@ -104,9 +110,14 @@ func (e *Evaluator) newGroup(src Source, n int, recorded map[string]bool) (*grou
 			g.passes = append(g.passes, p)
 		}
 		p.rules = append(p.rules, len(list)-1)
+		var within *reach
+		if info.Type == "alerting" && info.Class.Frontier == Head && rg.QueryOffset == nil {
+			within = reachOf(expr)
+		}
+		g.reaches = append(g.reaches, within)
 		for _, ms := range parser.ExtractSelectors(expr) {
 			c := candidates(ms)
-			p.selectors = append(p.selectors, selector{ms, c.red, c.edges})
+			p.selectors = append(p.selectors, selector{ms, c.red, c.edges, within, within != nil && within.selector == selectorText(ms)})
 			p.spans = p.spans || c.any()
 			for _, m := range c.tables {
 				p.tables = p.tables.With(m.table.table)

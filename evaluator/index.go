@@ -1,6 +1,8 @@
 package evaluator
 
 import (
+	"time"
+
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/gaurav/watchingcat/views"
@@ -48,8 +50,8 @@ type audience struct {
 	red   keyed[listener]
 	edges keyed[listener]
 	// redOf and edgesOf are what was found for each series.
-	redOf   map[uint32][]*pass
-	edgesOf map[uint32][]*pass
+	redOf   map[uint32][]listener
+	edgesOf map[uint32][]listener
 }
 
 // listener is one selector of a pass.
@@ -58,8 +60,17 @@ type listener struct {
 	s *selector
 }
 
+// hear tells listeners what happened to a series that they read.
+func hear(list []listener, t views.Touched, head time.Time) {
+	for _, l := range list {
+		if l.s.reach.within(l.s, t.Calls) {
+			l.p.touch(head)
+		}
+	}
+}
+
 func newAudience(gs []*group) *audience {
-	a := &audience{redOf: map[uint32][]*pass{}, edgesOf: map[uint32][]*pass{}}
+	a := &audience{redOf: map[uint32][]listener{}, edgesOf: map[uint32][]listener{}}
 	for _, g := range gs {
 		for _, p := range g.passes {
 			for i := range p.selectors {
@@ -82,16 +93,16 @@ func (a *audience) forget() {
 	clear(a.edgesOf)
 }
 
-// ofRED are the passes that read a series, found once.
-func (a *audience) ofRED(id uint32, k views.REDKey) []*pass {
+// ofRED are those who read a series, found once.
+func (a *audience) ofRED(id uint32, k views.REDKey) []listener {
 	if list, ok := a.redOf[id]; ok {
 		return list
 	}
-	var list []*pass
+	var list []listener
 	a.red.each(func(l listener) {
 		for _, m := range l.s.red {
 			if m.matchRED(l.s.ms, k) {
-				list = withPass(list, l.p)
+				list = withListener(list, l)
 				return
 			}
 		}
@@ -100,16 +111,16 @@ func (a *audience) ofRED(id uint32, k views.REDKey) []*pass {
 	return list
 }
 
-// ofEdge are the passes that read an edge, found once.
-func (a *audience) ofEdge(id uint32, k views.EdgeKey) []*pass {
+// ofEdge are those who read an edge, found once.
+func (a *audience) ofEdge(id uint32, k views.EdgeKey) []listener {
 	if list, ok := a.edgesOf[id]; ok {
 		return list
 	}
-	var list []*pass
+	var list []listener
 	a.edges.each(func(l listener) {
 		for _, m := range l.s.edges {
 			if m.matchEdge(l.s.ms, k) {
-				list = withPass(list, l.p)
+				list = withListener(list, l)
 				return
 			}
 		}
@@ -118,11 +129,14 @@ func (a *audience) ofEdge(id uint32, k views.EdgeKey) []*pass {
 	return list
 }
 
-func withPass(list []*pass, p *pass) []*pass {
+// withListener adds a listener who is new to a series: it did not count on this one, so its reach is lost. A pass is told once of what
+// its rules without a reach read.
+func withListener(list []listener, l listener) []listener {
+	l.s.reach.lose()
 	for _, o := range list {
-		if o == p {
+		if l.s.reach == nil && o.p == l.p && o.s.reach == nil {
 			return list
 		}
 	}
-	return append(list, p)
+	return append(list, l)
 }

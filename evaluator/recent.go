@@ -259,21 +259,24 @@ func (r *recent) advance(head int64) {
 
 // batches splits the series that changed by where they have to be read from: those that changed lately, and those with late data. Series
 // that no selector takes are left out.
-func (r *recent) batches(changed map[uint32]int64, have map[uint32]*recentSeries) map[int64]map[uint32]*recentSeries {
+func (r *recent) batches(changed map[uint32]views.Touched, have map[uint32]*recentSeries) map[int64]map[uint32]*recentSeries {
 	newest := int64(0)
-	for _, b := range changed {
-		newest = max(newest, b)
+	for _, c := range changed {
+		newest = max(newest, c.Bucket)
 	}
-	near := max(r.from, newest-views.BucketSeconds)
+	near, nearly := max(r.from, newest-views.BucketSeconds), max(r.from, newest-6*views.BucketSeconds)
 	out := map[int64]map[uint32]*recentSeries{}
-	for id, bucket := range changed {
+	for id, c := range changed {
 		t := have[id]
 		if t == nil {
 			continue // no selector takes it, or it has no name yet
 		}
 		from := r.from
-		if bucket >= near {
+		switch {
+		case c.Bucket >= near:
 			from = near
+		case c.Bucket >= nearly: // of rules that are evaluated at their interval
+			from = nearly
 		}
 		if out[from] == nil {
 			out[from] = map[uint32]*recentSeries{}
@@ -285,24 +288,24 @@ func (r *recent) batches(changed map[uint32]int64, have map[uint32]*recentSeries
 
 // adoptNew adds the series that were named since the last refresh to have, nil where no selector takes one, and lets them be read as far
 // back as is held.
-func adoptNew[K any](changed map[uint32]int64, keys map[uint32]K, have map[uint32]*recentSeries, adopt func(K) *recentSeries) map[uint32]int64 {
+func adoptNew[K any](changed map[uint32]views.Touched, keys map[uint32]K, have map[uint32]*recentSeries, adopt func(K) *recentSeries) map[uint32]views.Touched {
 	if len(have) == len(keys) {
 		return changed
 	}
 	changed = maps.Clone(changed)
 	if changed == nil {
-		changed = map[uint32]int64{}
+		changed = map[uint32]views.Touched{}
 	}
 	for id, k := range keys {
 		if _, ok := have[id]; !ok {
 			have[id] = adopt(k)
-			changed[id] = 0
+			changed[id] = views.Touched{}
 		}
 	}
 	return changed
 }
 
-func (r *recent) refreshRED(reader views.Reader, changed map[uint32]int64, keys map[uint32]views.REDKey) error {
+func (r *recent) refreshRED(reader views.Reader, changed map[uint32]views.Touched, keys map[uint32]views.REDKey) error {
 	changed = adoptNew(changed, keys, r.red, func(k views.REDKey) *recentSeries {
 		var t *recentSeries
 		r.ofRED.each(func(s *resolved) {
@@ -348,7 +351,7 @@ func edgeCellOf(c *views.EdgeCounts, hists bool) recentCell {
 	return out
 }
 
-func (r *recent) refreshEdges(reader views.Reader, changed map[uint32]int64, keys map[uint32]views.EdgeKey) error {
+func (r *recent) refreshEdges(reader views.Reader, changed map[uint32]views.Touched, keys map[uint32]views.EdgeKey) error {
 	changed = adoptNew(changed, keys, r.edges, func(k views.EdgeKey) *recentSeries {
 		var t *recentSeries
 		r.ofEdges.each(func(s *resolved) {
@@ -430,6 +433,20 @@ func (r *recent) series(ms []*labels.Matcher, mint int64) ([]recentPart, bool) {
 		return nil, false
 	}
 	return s.list, true
+}
+
+// counted is how many calls the series of a selector counted from a time on, and in the bucket before; false when that is not held.
+func (r *recent) counted(selector string, from time.Time) (calls uint64, ok bool) {
+	since := from.Unix() - views.BucketSeconds
+	if r == nil || r.from == 0 || since < r.from || r.selectors[selector] == nil {
+		return 0, false
+	}
+	for _, p := range r.selectors[selector].list {
+		for i := len(p.t.list) - 1; i >= 0 && p.t.list[i].start+p.t.list[i].width > since; i-- {
+			calls += p.t.list[i].calls
+		}
+	}
+	return calls, true
 }
 
 type recentKey struct{}

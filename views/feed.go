@@ -5,9 +5,23 @@ import "sync"
 // Change says what commits since the last Take touched. It is level-triggered: it names series, the reader reads them again.
 type Change struct {
 	Frontier Frontier
-	RED      map[uint32]int64 // red series, and the start of the oldest bucket of each that changed, Unix seconds
-	Edges    map[uint32]int64 // servicemap series, likewise
+	RED      map[uint32]Touched // red series
+	Edges    map[uint32]Touched // servicemap series
 	Tables   TableSet
+}
+
+// Touched is what commits did to a series.
+type Touched struct {
+	Bucket int64  // start of the oldest bucket that changed, Unix seconds
+	Calls  uint64 // that were added; 0: not told, or taken back
+}
+
+func (t Touched) and(o Touched) Touched {
+	both := Touched{Bucket: min(t.Bucket, o.Bucket)}
+	if t.Calls > 0 && o.Calls > 0 {
+		both.Calls = t.Calls + o.Calls
+	}
+	return both
 }
 
 // Merge adds what o says to c; o is the later one.
@@ -17,22 +31,27 @@ func (c *Change) Merge(o Change) {
 	c.Tables |= o.Tables
 }
 
-func merged(a, b map[uint32]int64) map[uint32]int64 {
+func merged(a, b map[uint32]Touched) map[uint32]Touched {
 	if len(a) == 0 {
 		return b
 	}
-	for id, bucket := range b {
-		if at, ok := a[id]; !ok || bucket < at {
-			a[id] = bucket
-		}
+	for id, t := range b {
+		add(a, id, t)
 	}
 	return a
 }
 
-// Touch is a series and the start of a bucket of it that changed, Unix seconds.
+func add(set map[uint32]Touched, id uint32, t Touched) {
+	if known, ok := set[id]; ok {
+		t = t.and(known)
+	}
+	set[id] = t
+}
+
+// Touch is a series that one commit changed.
 type Touch struct {
-	ID     uint32
-	Bucket int64
+	ID uint32
+	Touched
 }
 
 // TableSet is a set of tables, a bit each.
@@ -106,14 +125,12 @@ func (s *Subscription) add(fr Frontier, red, edges []Touch, tables TableSet) {
 	}
 }
 
-func addAll(set map[uint32]int64, list []Touch) map[uint32]int64 {
+func addAll(set map[uint32]Touched, list []Touch) map[uint32]Touched {
 	if set == nil && len(list) > 0 {
-		set = make(map[uint32]int64, len(list))
+		set = make(map[uint32]Touched, len(list))
 	}
 	for _, t := range list {
-		if at, ok := set[t.ID]; !ok || t.Bucket < at {
-			set[t.ID] = t.Bucket
-		}
+		add(set, t.ID, t.Touched)
 	}
 	return set
 }

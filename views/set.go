@@ -362,12 +362,12 @@ func (s *Set) install(c *Checkpoint) error {
 	since := s.since()
 	for _, b := range c.taken {
 		for _, se := range b.dirty {
-			oldest := int64(math.MaxInt64)
+			touched := Touched{Bucket: math.MaxInt64}
 			for _, cell := range se.cells {
 				if cell.c.Calls == 0 {
 					continue
 				}
-				oldest = min(oldest, cell.start)
+				touched.Bucket, touched.Calls = min(touched.Bucket, cell.start), touched.Calls+cell.c.Calls
 				late, err := s.red.add(s.kv, c.next.seq, se.id, cell.start, cell.c, since)
 				if err != nil {
 					return err
@@ -379,7 +379,7 @@ func (s *Set) install(c *Checkpoint) error {
 					s.oldest = cell.start
 				}
 			}
-			s.touchRED = append(s.touchRED, Touch{se.id, oldest})
+			s.touchRED = append(s.touchRED, Touch{se.id, touched})
 		}
 		for t := range b.tables {
 			if len(b.tables[t].dirty) > 0 {
@@ -408,7 +408,7 @@ func (s *Set) install(c *Checkpoint) error {
 		if _, err := s.edges.add(s.kv, c.next.seq, id, k.start, e, since); err != nil {
 			return err
 		}
-		s.touchMap = append(s.touchMap, Touch{id, k.start})
+		s.touchMap = append(s.touchMap, Touch{ID: id, Touched: Touched{Bucket: k.start}})
 	}
 	s.pairing.forget()
 	s.progressed(c)

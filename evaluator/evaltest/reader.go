@@ -111,10 +111,10 @@ func (r *Reader) Commit(complete time.Time) {
 	r.fr.Complete = complete
 	fr, red, edges := r.fr, []views.Touch{}, []views.Touch{}
 	for _, t := range r.red {
-		red = append(red, views.Touch{ID: t.ID, Bucket: t.First})
+		red = append(red, views.Touch{ID: t.ID, Touched: views.Touched{Bucket: t.First}})
 	}
 	for _, t := range r.edges {
-		edges = append(edges, views.Touch{ID: t.ID, Bucket: t.First})
+		edges = append(edges, views.Touch{ID: t.ID, Touched: views.Touched{Bucket: t.First}})
 	}
 	r.mu.Unlock()
 	r.feed.Publish(fr, red, edges, 0)
