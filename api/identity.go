@@ -138,6 +138,9 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 			// Basic, so that a browser asks: an API token is the password
 			w.Header().Add("WWW-Authenticate", `Basic realm="WatchingCat", charset="UTF-8"`)
 			w.Header().Add("WWW-Authenticate", `Bearer realm="WatchingCat"`)
+			if errors.Is(err, auth.ErrUnknownKey) {
+				return advise(problemf(errUnauthenticated, "unknown_key", "%v", err), "Try again in some seconds; then get a new token of the identity provider.")
+			}
 			return errUnauthenticated
 		case err != nil:
 			return err

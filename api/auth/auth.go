@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -9,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/rs/zerolog"
 )
 
 // Name is the issuer and the audience of JSON Web Tokens.
@@ -29,21 +30,23 @@ type Config struct {
 	Accounts *Accounts
 	// Secret signs logins and verifies HS256; nil: a random one, so that logins end with the process.
 	Secret []byte
-	// JWKSURL is where the keys of RS256 and ES256 are; they are fetched again now and then and for an unknown key id.
-	JWKSURL string
+	// JWKSURL is where the keys of RS256 and ES256 are; they are fetched again now and then and for an unknown key id. Tokens signed
+	// by them have this issuer and audience (Name).
+	JWKSURL, JWKSIssuer, JWKSAudience string
+	Transport                         http.RoundTripper // to the provider; nil: http.DefaultTransport
 	// Duration is how long a login lasts (24 h).
 	Duration time.Duration
 	// Secure keeps the cookie from plain HTTP.
 	Secure bool
 	Now    func() time.Time // nil: time.Now
+	Logger zerolog.Logger
 }
 
 // Auth decides who makes a request.
 type Auth struct {
 	*Accounts
-	cfg    Config
-	parser *jwt.Parser
-	jwks   keyfunc.Keyfunc // nil: none
+	cfg  Config
+	keys *keySet // nil: none
 }
 
 // New fetches the keys of JWKSURL until ctx ends; a server that does not answer yet is no error.
@@ -61,38 +64,15 @@ func New(ctx context.Context, c Config) (*Auth, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.JWKSIssuer, c.JWKSAudience = cmp.Or(c.JWKSIssuer, Name), cmp.Or(c.JWKSAudience, Name)
 	a := &Auth{Accounts: c.Accounts, cfg: c}
-	methods := []string{jwt.SigningMethodHS256.Alg()}
 	if c.JWKSURL != "" {
 		var err error
-		if a.jwks, err = keyfunc.NewDefaultCtx(ctx, []string{c.JWKSURL}); err != nil {
-			return nil, fmt.Errorf("auth: keys of %s: %w", c.JWKSURL, err)
+		if a.keys, err = openKeys(ctx, c.JWKSURL, cmp.Or(c.Transport, http.DefaultTransport), c.Logger); err != nil {
+			return nil, err
 		}
-		methods = append(methods, jwt.SigningMethodRS256.Alg(), jwt.SigningMethodES256.Alg())
 	}
-	a.parser = jwt.NewParser(jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuer(Name), jwt.WithAudience(Name),
-		jwt.WithTimeFunc(c.Now), jwt.WithStrictDecoding())
 	return a, nil
-}
-
-// claims of a token. Version is that of the local user in tokens that Login gave.
-type claims struct {
-	jwt.RegisteredClaims
-	Role    string `json:"role"`
-	Version string `json:"user_version,omitempty"`
-}
-
-// key chooses keys by the family of the algorithm, so that a public key is never taken for a shared secret.
-func (a *Auth) key(t *jwt.Token) (any, error) {
-	switch t.Method {
-	case jwt.SigningMethodHS256:
-		return a.cfg.Secret, nil
-	case jwt.SigningMethodRS256, jwt.SigningMethodES256:
-		if a.jwks != nil {
-			return a.jwks.Keyfunc(t)
-		}
-	}
-	return nil, jwt.ErrTokenUnverifiable
 }
 
 // Session is a login.
@@ -145,7 +125,7 @@ func (a *Auth) SessionCookie(s *Session) string {
 }
 
 // Verify returns whose credential it is: an API token's or a JSON Web Token's.
-func (a *Auth) Verify(credential string) (Principal, error) {
+func (a *Auth) Verify(ctx context.Context, credential string) (Principal, error) {
 	if len(credential) > maxCredential {
 		return Principal{}, ErrCredentials
 	}
@@ -156,9 +136,9 @@ func (a *Auth) Verify(credential string) (Principal, error) {
 		}
 		return Principal{Name: "token:" + t.Name, Role: t.Role}, nil
 	}
-	var c claims
-	if _, err := a.parser.ParseWithClaims(credential, &c, a.key); err != nil || c.Subject == "" {
-		return Principal{}, ErrCredentials
+	c, err := a.verify(ctx, credential)
+	if err != nil {
+		return Principal{}, err
 	}
 	role, err := ParseRole(c.Role)
 	if err != nil {
@@ -188,7 +168,7 @@ func (a *Auth) Authenticate(r *http.Request) (Principal, error) {
 	if h := r.Header.Get("Authorization"); h != "" {
 		scheme, value, _ := strings.Cut(h, " ")
 		if strings.EqualFold(scheme, "Bearer") {
-			return a.Verify(strings.TrimSpace(value))
+			return a.Verify(r.Context(), strings.TrimSpace(value))
 		}
 		if _, password, ok := r.BasicAuth(); ok { // the name says nothing: Grafana asks for one
 			return a.ambient(r, password)
@@ -205,5 +185,5 @@ func (a *Auth) ambient(r *http.Request, credential string) (Principal, error) {
 	if err := crossOrigin.Check(r); err != nil {
 		return Principal{}, fmt.Errorf("%w: the request comes from a page of another site", ErrCredentials)
 	}
-	return a.Verify(credential)
+	return a.Verify(r.Context(), credential)
 }

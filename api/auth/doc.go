@@ -54,8 +54,10 @@ type Principal struct {
 var (
 	// ErrCredentials is one for all reasons, so that an answer does not tell which half was right.
 	ErrCredentials = errors.New("the credentials are not valid")
-	ErrInvalid     = errors.New("not valid")
-	ErrUnknown     = errors.New("there is no such user or token")
-	ErrExists      = errors.New("there is a user of this name")
-	ErrLastAdmin   = errors.New("the last admin cannot be removed")
+	// ErrUnknownKey is ErrCredentials of a token whose key cannot be looked up; that gives nothing away.
+	ErrUnknownKey = fmt.Errorf("%w: the key that signed the token is not known", ErrCredentials)
+	ErrInvalid    = errors.New("not valid")
+	ErrUnknown    = errors.New("there is no such user or token")
+	ErrExists     = errors.New("there is a user of this name")
+	ErrLastAdmin  = errors.New("the last admin cannot be removed")
 )

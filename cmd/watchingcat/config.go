@@ -89,6 +89,8 @@ type Config struct {
 	AuthEnabled      *bool           `env:"AUTH_ENABLED" yaml:"auth_enabled" help:"ask for users and tokens; false listens on other than loopback without"`
 	AuthJWTSecret    pipeline.Secret `env:"AUTH_JWT_SECRET" yaml:"auth_jwt_secret" secret:"true" help:"signs logins and verifies HS256 tokens, at least 32 bytes; without it logins end with the process"`
 	AuthJWKSURL      string          `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" help:"URL of the keys of RS256 and ES256 tokens"`
+	AuthJWKSIssuer   string          `env:"AUTH_JWKS_ISSUER" yaml:"auth_jwks_issuer" help:"issuer (iss) of those tokens"`
+	AuthJWKSAudience string          `env:"AUTH_JWKS_AUDIENCE" yaml:"auth_jwks_audience" help:"audience (aud) of those tokens"`
 	AuthTokenLife    time.Duration   `env:"AUTH_TOKEN_DURATION" yaml:"auth_token_duration" help:"lifetime of a login"`
 	RateLimit        int             `env:"RATE_LIMIT" yaml:"rate_limit" help:"requests a second of one principal, or of one address where nobody is known; 0: no limit"`
 	TLSCert          string          `env:"TLS_CERT" yaml:"tls_cert" help:"file of the certificate of the API, read again when it changes; empty: plain HTTP"`
@@ -113,7 +115,7 @@ func defaultConfig() Config {
 		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: days(400 * 24 * time.Hour), RetTraces: retention{time.Hour, 4 << 30}, TracesKeep: "all", TracesSlow: 500 * time.Millisecond, TracesSample: 0.05, RetLogs: retention{time.Hour, 2 << 30}, RetMetrics: days(6 * time.Hour),
 		LimitServices: 10_000, LimitOperations: 500, LimitEdges: 50_000, LimitSeries: 200_000, LimitPatterns: 1000, LimitErrorGroups: 10_000,
 		PairingWindow: 10 * time.Second, PairingCompensation: 15 * time.Minute, Lateness: 2 * time.Second, DedupWindow: 5 * time.Minute,
-		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthTokenLife: 24 * time.Hour, RateLimit: 5000,
+		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthJWKSIssuer: auth.Name, AuthJWKSAudience: auth.Name, AuthTokenLife: 24 * time.Hour, RateLimit: 5000,
 		OTLPGRPCAddr: "127.0.0.1:4317", OTLPHTTPAddr: "127.0.0.1:4318",
 		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20,
 	}

@@ -26,8 +26,8 @@ func (a *App) openAuth(ctx context.Context) (err error) {
 	if !a.cfg.authOn() {
 		return nil
 	}
-	c := auth.Config{Accounts: &auth.Accounts{KV: a.db, Objects: a.objects}, JWKSURL: a.cfg.AuthJWKSURL, Duration: a.cfg.AuthTokenLife,
-		Secure: a.cfg.TLSCert != "" || strings.HasPrefix(a.cfg.ExternalURL, "https:")}
+	c := auth.Config{Accounts: &auth.Accounts{KV: a.db, Objects: a.objects}, JWKSURL: a.cfg.AuthJWKSURL, JWKSIssuer: a.cfg.AuthJWKSIssuer,
+		JWKSAudience: a.cfg.AuthJWKSAudience, Duration: a.cfg.AuthTokenLife, Logger: a.log, Secure: a.cfg.TLSCert != "" || strings.HasPrefix(a.cfg.ExternalURL, "https:")}
 	if a.cfg.AuthJWTSecret != "" {
 		c.Secret = []byte(a.cfg.AuthJWTSecret)
 	}
