@@ -56,6 +56,9 @@ func (f *fakeObjects) Write(_ context.Context, e storage.Edit, now time.Time) er
 			return err
 		}
 	}
+	if f.b.s.cfg.Auth != nil {
+		f.b.s.cfg.Auth.Changed()
+	}
 	return f.b.load()
 }
 

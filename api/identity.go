@@ -44,6 +44,14 @@ func principal(ctx context.Context) string {
 	return "anonymous"
 }
 
+// watch tells when the credential of a request that stays open ends; never where authentication is off.
+func (s *Server) watch(r *http.Request) (ended <-chan struct{}, stop func()) {
+	if s.cfg.Auth == nil {
+		return nil, func() {}
+	}
+	return s.cfg.Auth.Watch(callerOf(r.Context()).Principal)
+}
+
 // limiters bound how often somebody may ask.
 type limiters struct {
 	requests *httprate.RateLimiter // by principal, else by address; nil: no limit

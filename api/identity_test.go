@@ -1,7 +1,9 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
+	"nhooyr.io/websocket"
 
 	"github.com/gaurav/watchingcat/api/auth"
 )
@@ -17,11 +20,15 @@ var testSecret = []byte("0123456789abcdef0123456789abcdef")
 
 func newAuthBench(t *testing.T, change ...func(*Config)) *bench {
 	t.Helper()
-	return newBench(t, append([]func(*Config){withAlertmanager, func(c *Config) {
-		a, err := auth.New(t.Context(), auth.Config{Accounts: &auth.Accounts{KV: c.Store, Objects: c.Rules.Objects}, Secret: testSecret, Now: c.Now})
+	return newBench(t, append([]func(*Config){withAlertmanager, withAuth(t)}, change...)...)
+}
+
+func withAuth(t *testing.T) func(*Config) {
+	return func(c *Config) {
+		a, err := auth.New(context.Background(), auth.Config{Accounts: &auth.Accounts{KV: c.Store, Objects: c.Rules.Objects}, Secret: testSecret, Now: c.Now})
 		require.NoError(t, err)
 		c.Auth = a
-	}}, change...)...)
+	}
 }
 
 func (b *bench) token(role auth.Role) string {
@@ -158,4 +165,122 @@ func TestRequestsAreLimited(t *testing.T) {
 		limited = limited || b.get("/health/live").Code == http.StatusTooManyRequests
 	}
 	require.True(t, limited)
+}
+
+// TestOpenConnectionsEndWithTheirCredential: WebSockets and event streams do not outlive what they were opened with.
+func TestOpenConnectionsEndWithTheirCredential(t *testing.T) {
+	admin := func(b *bench, method, path, body string) {
+		b.t.Helper()
+		w := b.do(method, path, body, "Authorization: Bearer "+b.token(auth.Admin), "Content-Type: application/json")
+		require.Less(b.t, w.Code, 300, "%s", w.Body)
+	}
+	login := func(b *bench) string {
+		b.t.Helper()
+		admin(b, "POST", "/api/v1/users", `{"name":"ann","role":"editor","password":"correct horse"}`)
+		x, err := b.s.cfg.Auth.Login("ann", "correct horse")
+		require.NoError(b.t, err)
+		return x.Token
+	}
+	made := func(b *bench, expires time.Time) (id, secret string) {
+		b.t.Helper()
+		tok, secret, err := b.s.cfg.Auth.CreateToken(b.t.Context(), "test", "x", auth.Viewer, expires, b.now)
+		require.NoError(b.t, err)
+		return tok.ID, secret
+	}
+	for name, f := range map[string]func(b *bench) (credential string, end func()){
+		"token revoked": func(b *bench) (string, func()) {
+			id, secret := made(b, time.Time{})
+			return secret, func() { admin(b, "DELETE", "/api/v1/tokens/"+id, "") }
+		},
+		"token expires": func(b *bench) (string, func()) {
+			_, secret := made(b, b.now.Add(time.Hour))
+			return secret, func() { time.Sleep(time.Hour) }
+		},
+		"user deleted": func(b *bench) (string, func()) {
+			return login(b), func() { admin(b, "DELETE", "/api/v1/users/ann", "") }
+		},
+		"role changed": func(b *bench) (string, func()) {
+			return login(b), func() { admin(b, "PUT", "/api/v1/users/ann", `{"role":"viewer"}`) }
+		},
+		"password changed": func(b *bench) (string, func()) {
+			return login(b), func() { admin(b, "PUT", "/api/v1/users/ann", `{"role":"editor","password":"another horse"}`) }
+		},
+		"login expires": func(b *bench) (string, func()) {
+			return login(b), func() { time.Sleep(24 * time.Hour) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			liveHTTP(t, func(b *bench, _ func() *peer, client *http.Client) {
+				b.record("1s 1ms cart server GET id=t1/a")
+				b.commit()
+				credential, end := f(b)
+				_, other := made(b, time.Time{})
+				ws, lives, tail := b.open(client, credential)
+				otherWS, otherLive, otherTail := b.open(client, other)
+				admin(b, "POST", "/api/v1/users", `{"name":"bob","role":"viewer","password":"correct horse"}`)
+				b.record("2s 1ms pay server GET id=t2/a", "3s cart INFO | hello")
+				b.commit()
+				next := func(l *listener, want string) {
+					t.Helper()
+					name, _, _ := l.next()
+					require.Equal(t, want, name)
+				}
+				for _, p := range []*peer{ws, otherWS} {
+					require.Equal(t, "pay", names(p.want("delta", "s", 2)["services"], "name"), "nobody is cut off by a change of others")
+				}
+				for _, l := range []*listener{lives, otherLive} {
+					next(l, "delta")
+				}
+				for _, l := range []*listener{tail, otherTail} {
+					next(l, "line")
+				}
+
+				gone := make(chan error, 1)
+				go func() {
+					_, _, err := ws.conn.Read(context.Background()) // reads on for the pings on the way too
+					gone <- err
+				}()
+				kept := make(chan received, 1)
+				go func() { kept <- otherWS.read() }()
+				last := map[*listener]chan []string{lives: make(chan []string, 1), tail: make(chan []string, 1)}
+				for l, events := range last {
+					go func() {
+						name, _, data := l.next()
+						after, _, _ := l.next()
+						events <- []string{name, fmt.Sprint(data["code"]), after}
+					}()
+				}
+				end()
+				err := <-gone
+				require.Equal(t, closeEnded, websocket.CloseStatus(err), "%v", err)
+				require.ErrorContains(t, err, "log in again")
+				for _, events := range last {
+					require.Equal(t, []string{"closed", "4401", ""}, <-events)
+				}
+				b.record("4s 1ms mail server GET id=t3/a")
+				b.commit()
+				require.Equal(t, "delta", (<-kept).Type)
+				for _, l := range []*listener{lives, tail, otherLive, otherTail} {
+					require.NoError(t, l.body.Close())
+				}
+				require.NoError(t, otherWS.conn.Close(websocket.StatusNormalClosure, ""))
+			}, withAuth(t))
+		})
+	}
+}
+
+// open opens a WebSocket, an event stream of a view and a log tail, and reads what comes first.
+func (b *bench) open(client *http.Client, credential string) (*peer, *listener, *listener) {
+	b.t.Helper()
+	h := http.Header{"Authorization": {"Bearer " + credential}}
+	conn, _, err := websocket.Dial(b.t.Context(), "http://watchingcat/ws", &websocket.DialOptions{HTTPClient: client, HTTPHeader: h})
+	require.NoError(b.t, err)
+	conn.SetReadLimit(-1)
+	p := &peer{t: b.t, conn: conn}
+	p.send(`{"type":"subscribe","id":"s","view":"services"}`)
+	p.want("snapshot", "s", 1)
+	live := listenAt(b.t, client, "/api/v1/live?view=services", h)
+	name, _, _ := live.next()
+	require.Equal(b.t, "snapshot", name)
+	return p, live, listenAt(b.t, client, "/api/v1/logs/tail", h)
 }

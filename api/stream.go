@@ -49,6 +49,8 @@ func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.unsubscribe(sub)
+	ended, forget := h.s.watch(r)
+	defer forget()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	out := &events{w: w, flush: http.NewResponseController(w)}
@@ -61,6 +63,9 @@ func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
 			h.s.metrics.slow.Inc()
 			out.closed(closeSlow, "too slow: connect again with Last-Event-ID")
 			return
+		case <-ended:
+			out.closed(closeEnded, endedReason)
+			return
 		default:
 		}
 		select {
@@ -70,6 +75,7 @@ func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
 			out.closed(websocket.StatusGoingAway, "WatchingCat is stopping")
 			return
 		case <-st.slow:
+		case <-ended:
 		case <-beat.C:
 			out.comment("still here")
 		case f := <-st.queue:

@@ -16,18 +16,25 @@ import (
 
 // listener reads an event stream.
 type listener struct {
-	t    *testing.T
+	t    testing.TB
 	body io.ReadCloser
 	in   *bufio.Scanner
 }
 
 func listen(t *testing.T, client *http.Client, query, cursor string) *listener {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodGet, "http://watchingcat/api/v1/live?"+query, nil)
-	require.NoError(t, err)
+	h := http.Header{}
 	if cursor != "" {
-		req.Header.Set("Last-Event-ID", cursor)
+		h.Set("Last-Event-ID", cursor)
 	}
+	return listenAt(t, client, "/api/v1/live?"+query, h)
+}
+
+func listenAt(t testing.TB, client *http.Client, target string, h http.Header) *listener {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://watchingcat"+target, nil)
+	require.NoError(t, err)
+	req.Header = h
 	resp, err := client.Do(req)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, resp.StatusCode)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"nhooyr.io/websocket"
+
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -36,6 +38,8 @@ func (s *Server) tailLogs(w http.ResponseWriter, r *http.Request) {
 	}
 	sub := s.cfg.Views.Feed().Subscribe()
 	defer sub.Close()
+	ended, forget := s.watch(r)
+	defer forget()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	out := &events{w: w, flush: http.NewResponseController(w)}
@@ -56,19 +60,23 @@ func (s *Server) tailLogs(w http.ResponseWriter, r *http.Request) {
 		for i := range lines {
 			out.event("line", after, logLine(&lines[i]))
 		}
-		if !s.waitForLogs(r, sub, out, beat.C, pace.C) {
+		if !s.waitForLogs(r, sub, out, ended, beat.C, pace.C) {
 			return
 		}
 	}
 }
 
 // waitForLogs waits for a commit, but not less than tailEvery; false means that the tail is over.
-func (s *Server) waitForLogs(r *http.Request, sub *views.Subscription, out *events, beat, pace <-chan time.Time) bool {
+func (s *Server) waitForLogs(r *http.Request, sub *views.Subscription, out *events, ended <-chan struct{}, beat, pace <-chan time.Time) bool {
 	for {
 		select {
 		case <-r.Context().Done():
 			return false
 		case <-s.stopping:
+			out.closed(websocket.StatusGoingAway, "WatchingCat is stopping")
+			return false
+		case <-ended:
+			out.closed(closeEnded, endedReason)
 			return false
 		case <-beat:
 			if out.comment("still here"); out.err != nil {

@@ -18,6 +18,11 @@ import (
 // closeSlow tells a client that it did not keep up; it may connect again and go on from its cursor.
 const closeSlow websocket.StatusCode = 4008
 
+// closeEnded tells a client that its credential has ended: it expired or was revoked, or its user was changed or removed.
+const closeEnded websocket.StatusCode = 4401
+
+const endedReason = "the credential has ended: log in again, or use another token"
+
 const maxIDLength = 128
 
 // message is what a client sends.
@@ -52,6 +57,7 @@ type client struct {
 	queue chan frame
 	slow  chan struct{}
 	once  sync.Once
+	ended <-chan struct{}          // the credential
 	subs  map[string]*subscription // of the reading goroutine
 }
 
@@ -69,7 +75,9 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn.SetReadLimit(h.s.cfg.Limits.Message)
-	c := &client{hub: h, conn: conn, queue: make(chan frame, h.s.cfg.Limits.Queue), slow: make(chan struct{}), subs: map[string]*subscription{}}
+	ended, forget := h.s.watch(r)
+	defer forget()
+	c := &client{hub: h, conn: conn, queue: make(chan frame, h.s.cfg.Limits.Queue), slow: make(chan struct{}), ended: ended, subs: map[string]*subscription{}}
 	ctx, cancel := context.WithCancel(h.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.write(ctx); cancel() })
@@ -131,6 +139,9 @@ func (c *client) write(ctx context.Context) {
 			c.hub.s.metrics.slow.Inc()
 			c.close(closeSlow, "too slow: connect again and give the last seq as cursor")
 			return
+		case <-c.ended:
+			c.close(closeEnded, endedReason)
+			return
 		default:
 		}
 		select {
@@ -138,6 +149,7 @@ func (c *client) write(ctx context.Context) {
 			c.close(websocket.StatusGoingAway, "WatchingCat is stopping")
 			return
 		case <-c.slow:
+		case <-c.ended:
 		case f := <-c.queue:
 			if err := c.writeFrame(f); err != nil {
 				c.close(websocket.StatusAbnormalClosure, "")

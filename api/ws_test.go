@@ -77,7 +77,7 @@ func liveHTTP(t *testing.T, f func(b *bench, connect func() *peer, client *http.
 
 // peer is the other side of a WebSocket.
 type peer struct {
-	t    *testing.T
+	t    testing.TB
 	conn *websocket.Conn
 }
 

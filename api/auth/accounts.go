@@ -294,6 +294,18 @@ func (a *Accounts) Tokens() ([]*Token, error) {
 	return out, nil
 }
 
+// token returns one token, or ErrUnknown.
+func (a *Accounts) token(id string) (*Token, error) {
+	b, err := storage.GetObject(a.KV, storage.KindToken, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, ErrUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tokenOf(storage.Object{ID: id, Value: b})
+}
+
 // CreateToken makes a token and returns its secret, which is never seen again. A zero expires means never.
 func (a *Accounts) CreateToken(ctx context.Context, by, name string, role Role, expires, now time.Time) (t *Token, secret string, err error) {
 	if err := checkName(name); err != nil {
@@ -333,10 +345,7 @@ func (a *Accounts) RevokeToken(ctx context.Context, by, id string, now time.Time
 		return err
 	}
 	defer done()
-	if _, err := storage.GetObject(a.KV, storage.KindToken, id); err != nil {
-		if errors.Is(err, storage.ErrNotFound) {
-			return ErrUnknown
-		}
+	if _, err := a.token(id); err != nil {
 		return err
 	}
 	return a.write(ctx, by, "delete", storage.Object{Kind: storage.KindToken, ID: id}, now)
@@ -348,14 +357,10 @@ func (a *Accounts) checkToken(secret string, now time.Time) (*Token, error) {
 	if !ok {
 		return nil, ErrCredentials
 	}
-	b, err := storage.GetObject(a.KV, storage.KindToken, id)
-	if errors.Is(err, storage.ErrNotFound) {
+	t, err := a.token(id)
+	if errors.Is(err, ErrUnknown) {
 		return nil, ErrCredentials
 	}
-	if err != nil {
-		return nil, err
-	}
-	t, err := tokenOf(storage.Object{ID: id, Value: b})
 	if err != nil {
 		return nil, err
 	}

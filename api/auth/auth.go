@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -47,6 +48,9 @@ type Auth struct {
 	*Accounts
 	cfg  Config
 	keys *keySet // nil: none
+
+	watching sync.Mutex
+	watchers map[*watcher]struct{}
 }
 
 // New fetches the keys of JWKSURL until ctx ends; a server that does not answer yet is no error.
@@ -65,7 +69,7 @@ func New(ctx context.Context, c Config) (*Auth, error) {
 		c.Now = time.Now
 	}
 	c.JWKSIssuer, c.JWKSAudience = cmp.Or(c.JWKSIssuer, Name), cmp.Or(c.JWKSAudience, Name)
-	a := &Auth{Accounts: c.Accounts, cfg: c}
+	a := &Auth{Accounts: c.Accounts, cfg: c, watchers: map[*watcher]struct{}{}}
 	if c.JWKSURL != "" {
 		var err error
 		if a.keys, err = openKeys(ctx, c.JWKSURL, cmp.Or(c.Transport, http.DefaultTransport), c.Logger); err != nil {
@@ -134,7 +138,7 @@ func (a *Auth) Verify(ctx context.Context, credential string) (Principal, error)
 		if err != nil {
 			return Principal{}, err
 		}
-		return Principal{Name: "token:" + t.Name, Role: t.Role}, nil
+		return Principal{Name: "token:" + t.Name, Role: t.Role, expires: t.Expires, token: t.ID}, nil
 	}
 	c, err := a.verify(ctx, credential)
 	if err != nil {
@@ -144,7 +148,7 @@ func (a *Auth) Verify(ctx context.Context, credential string) (Principal, error)
 	if err != nil {
 		return Principal{}, ErrCredentials
 	}
-	p := Principal{Name: c.Subject, Role: role}
+	p := Principal{Name: c.Subject, Role: role, expires: c.ExpiresAt.Time}
 	if c.Version == "" {
 		return p, nil // of another issuer that has the key
 	}
@@ -155,7 +159,7 @@ func (a *Auth) Verify(ctx context.Context, credential string) (Principal, error)
 	if err != nil {
 		return Principal{}, err
 	}
-	p.User, p.Role = u.Name, u.Role
+	p.User, p.Role, p.version = u.Name, u.Role, c.Version
 	return p, nil
 }
 

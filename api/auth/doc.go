@@ -10,6 +10,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Role is what a principal may do. The zero value may nothing that is not public.
@@ -48,6 +49,10 @@ type Principal struct {
 	Role Role
 	// User is the local user who logged in; "" for tokens.
 	User string
+
+	expires time.Time // of the credential; zero: never
+	token   string    // id of the API token
+	version string    // of User
 }
 
 // Errors of this package.
