@@ -166,6 +166,6 @@ func bury(ctx context.Context, deliver func(ctx context.Context, r *kgo.Record, 
 	if err := deliver(ctx, r, reason); err != nil {
 		return fmt.Errorf("deliver dead letter of %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
 	}
-	log.Warn().Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).Str("reason", reason).Msg("record moved to the dead-letter topic")
+	log.Warn().Ctx(ctx).Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).Str("reason", reason).Msg("record moved to the dead-letter topic")
 	return nil
 }

@@ -52,7 +52,7 @@ func OpenConfigTopic(c KafkaConfig, topic string, kv storage.KV, log zerolog.Log
 	if err != nil {
 		return nil, err
 	}
-	cl, err := kgo.NewClient(append(opts, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.UnknownTopicRetries(0), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	cl, err := kgo.NewClient(append(append(opts, c.counted(topic+" writes")...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.UnknownTopicRetries(0), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
 	}
@@ -118,7 +118,7 @@ func (t *ConfigTopic) read(ctx context.Context, connected func()) error {
 	if err != nil {
 		return err
 	}
-	cl, err := kgo.NewClient(append(opts, kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(time.Second), kgo.ConsumePartitions(
+	cl, err := kgo.NewClient(append(append(opts, t.cfg.counted(t.topic)...), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(time.Second), kgo.ConsumePartitions(
 		map[string]map[int32]kgo.Offset{t.topic: {0: kgo.NewOffset().At(next)}}))...)
 	if err != nil {
 		return err

@@ -63,7 +63,7 @@ func NewDeadLetter(c KafkaConfig, topic string, maxBytes int) (*DeadLetter, erro
 	if err != nil {
 		return nil, err
 	}
-	cl, err := kgo.NewClient(append(opts, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.UnknownTopicRetries(0))...)
+	cl, err := kgo.NewClient(append(append(opts, c.counted("dead letters")...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.UnknownTopicRetries(0))...)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
 	}

@@ -33,6 +33,7 @@ type GenerationConfig struct {
 	// BatchRecords is how many records a batch has at most (0: see SourceConfig).
 	BatchRecords int
 	Logger       zerolog.Logger
+	Telemetry    Telemetry
 }
 
 // MetricsTopic says how OTLP metrics are read. Without a Topic none are.
@@ -62,7 +63,7 @@ func openGeneration(c GenerationConfig, version uint32, set *views.Set, m *Metri
 	g := &Generation{Set: set}
 	g.intake = intake{topics: c.Topics, gate: gate, log: c.Logger, kv: c.KV, version: version, shard: c.Views.Shard,
 		lost: func(topic string, partition int32, to int64) { set.Partition(topic, partition).Restart(to) }}
-	if err := g.open(c.source(), positions); err != nil {
+	if err := g.open(c.source(), positions, c.Telemetry); err != nil {
 		return nil, err
 	}
 	g.Ingest = NewIngest(IngestConfig{
@@ -111,7 +112,7 @@ func openMetricGeneration(c GenerationConfig, version uint32, samples SampleStor
 	g := &MetricGeneration{State: state, Samples: samples}
 	g.intake = intake{topics: []string{c.Metrics.Topic}, gate: gate, log: c.Logger, kv: c.KV, version: version, shard: views.MetricsShard,
 		lost: state.Restart}
-	if err := g.open(c.source(), positions); err != nil {
+	if err := g.open(c.source(), positions, c.Telemetry); err != nil {
 		return nil, err
 	}
 	g.Ingest = NewMetricIngest(MetricIngestConfig{

@@ -29,7 +29,7 @@ func NewGroupCommitter(c KafkaConfig, group string, log zerolog.Logger) (*GroupC
 	if err != nil {
 		return nil, err
 	}
-	cl, err := kgo.NewClient(opts...)
+	cl, err := kgo.NewClient(append(opts, c.counted("group offsets")...)...)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
 	}

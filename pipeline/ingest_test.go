@@ -73,7 +73,7 @@ func batch(offset int64, values ...[]byte) *message.Message {
 	for i, v := range values {
 		b.Records = append(b.Records, &kgo.Record{Topic: topic, Offset: offset + int64(i), Value: v, Timestamp: time.UnixMilli(1000)})
 	}
-	return message.NewMessageWithContext(context.WithValue(context.Background(), batchKey{}, b), "", nil)
+	return message.NewMessageWithContext(contextWithBatch(context.Background(), b), "", nil)
 }
 
 func (it *ingestTest) counters() views.Counters {

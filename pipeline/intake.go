@@ -25,6 +25,7 @@ type intake struct {
 	gate   func(ctx context.Context) error // holds a batch back while it does not return; nil: none is held back
 	log    zerolog.Logger
 	lost   func(topic string, partition int32, to int64) // the log begins anew at to
+	told   batchTelemetry
 
 	kv      storage.KV
 	version uint32
@@ -34,7 +35,10 @@ type intake struct {
 }
 
 // open reads positions and gaps; c is completed.
-func (n *intake) open(c SourceConfig, positions []storage.Position) (err error) {
+func (n *intake) open(c SourceConfig, positions []storage.Position, t Telemetry) (err error) {
+	if n.told, err = newBatchTelemetry(t, n.topics); err != nil {
+		return err
+	}
 	if n.gaps, err = LoadGaps(n.kv, n.version, n.shard); err != nil {
 		return err
 	}
@@ -42,7 +46,7 @@ func (n *intake) open(c SourceConfig, positions []storage.Position) (err error) 
 	for _, p := range positions {
 		stored[PartitionID{p.Topic, p.Partition}] = p
 	}
-	c.StartLatest, c.OnTruncated, c.Logger = c.StartLatest && n.version == 0, n.truncated, n.log
+	c.StartLatest, c.OnTruncated, c.Logger, c.Version = c.StartLatest && n.version == 0, n.truncated, n.log, n.version
 	c.Position = func(topic string, partition int32) (storage.Position, bool) {
 		p, ok := stored[PartitionID{topic, partition}]
 		return p, ok
@@ -130,7 +134,7 @@ func (n *intake) handle(msg *message.Message) error {
 			return err
 		}
 	}
-	return n.take(msg)
+	return n.told.take(msg, n.take)
 }
 
 // running is an intake that runs.

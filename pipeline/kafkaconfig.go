@@ -30,6 +30,9 @@ type KafkaConfig struct {
 	SASLUsername  string
 	SASLPassword  Secret
 
+	// Clients shows what the clients count of themselves; nil: nobody does.
+	Clients *ClientMetrics
+
 	// Dialer replaces the network, for tests.
 	Dialer func(ctx context.Context, network, host string) (net.Conn, error)
 }

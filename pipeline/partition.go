@@ -172,7 +172,7 @@ func (p *partition) deliver(b Batch, moved chan struct{}) bool {
 		p.mu.Unlock()
 	}()
 	for try := 0; ; try++ {
-		ctx, cancel := context.WithCancel(context.WithValue(p.s.ctx, batchKey{}, b))
+		ctx, cancel := context.WithCancel(contextWithBatch(p.s.ctx, b))
 		m := newMessage(ctx, b)
 		select {
 		case p.s.out <- m:

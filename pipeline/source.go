@@ -63,6 +63,16 @@ type SourceConfig struct {
 	// RedeliverMax bounds how long a message that is Nacked again and again waits to come back (0: 1 s).
 	RedeliverMax time.Duration
 	Logger       zerolog.Logger
+	// Version is that of the views that are read into; it keeps the metrics of two clients for one topic apart.
+	Version uint32
+}
+
+// clientName is the client of a topic as metrics show it.
+func (c SourceConfig) clientName(topic string) string {
+	if c.Version == 0 {
+		return topic
+	}
+	return fmt.Sprintf("%s v%d", topic, c.Version)
 }
 
 func (c SourceConfig) withDefaults() SourceConfig {
@@ -101,6 +111,10 @@ func (b Batch) Position() storage.Position {
 }
 
 type batchKey struct{}
+
+func contextWithBatch(ctx context.Context, b Batch) context.Context {
+	return context.WithValue(ctx, batchKey{}, b)
+}
 
 // BatchFrom returns the batch that a message's context carries.
 func BatchFrom(ctx context.Context) (Batch, bool) {
@@ -153,7 +167,7 @@ func (s *Source) Subscribe(ctx context.Context, topic string) (<-chan *message.M
 	if s.closed {
 		return nil, errSourceClosed
 	}
-	cl, err := kgo.NewClient(s.opts...)
+	cl, err := kgo.NewClient(append(s.opts[:len(s.opts):len(s.opts)], s.c.Kafka.counted(s.c.clientName(topic))...)...)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
 	}
