@@ -29,6 +29,8 @@ import (
 	"github.com/prometheus/prometheus/rules"
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/evaluator"
@@ -87,8 +89,11 @@ type Config struct {
 	Alertmanager http.Handler
 	// Registry gets the API's metrics and is served at /metrics; nil: a new one.
 	Registry *prometheus.Registry
-	Now      func() time.Time // nil: time.Now
-	Logger   zerolog.Logger
+	// Meter and Tracer get OpenTelemetry's metrics and a span of each request; nil: there are none.
+	Meter  metric.Meter
+	Tracer trace.Tracer
+	Now    func() time.Time // nil: time.Now
+	Logger zerolog.Logger
 	// Slog is for Prometheus' packages; nil: they are silent.
 	Slog        *slog.Logger
 	Links       Links
@@ -170,7 +175,11 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: openapi.yaml: %w", err)
 	}
-	s := &Server{cfg: c, doc: doc, roles: rolesOf(doc), limits: newLimiters(c.RateLimit), metrics: newServerMetrics(c.Registry), stopping: make(chan struct{})}
+	metrics, err := newServerMetrics(c.Registry, c.Meter)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: c, doc: doc, roles: rolesOf(doc), limits: newLimiters(c.RateLimit), metrics: metrics, stopping: make(chan struct{})}
 	s.hub = newHub(s)
 	s.handler, err = s.routes()
 	return s, err

@@ -93,8 +93,11 @@ func problemOf(err error) rest.Problem {
 // fail answers a request with an error.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
+	if c := callerOf(r.Context()); c != nil {
+		c.code = p.Code
+	}
 	if p.Status == http.StatusInternalServerError {
-		s.cfg.Logger.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")
+		s.cfg.Logger.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Msg("request failed")
 	}
 	h := w.Header()
 	h.Del("Content-Length")

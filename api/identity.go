@@ -27,6 +27,7 @@ const (
 type caller struct {
 	auth.Principal
 	outcome string
+	code    string // of the error that answered
 }
 
 type callerKey struct{}

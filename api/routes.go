@@ -2,14 +2,11 @@ package api
 
 import (
 	"bytes"
-	"cmp"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,33 +15,8 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/go-chi/cors"
 	"github.com/klauspost/compress/gzhttp"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/rs/zerolog"
 )
-
-type serverMetrics struct {
-	requests      *prometheus.CounterVec
-	duration      *prometheus.HistogramVec
-	clients       prometheus.Gauge
-	subscriptions *prometheus.GaugeVec
-	computed      *prometheus.CounterVec
-	slow          prometheus.Counter
-}
-
-func newServerMetrics(reg prometheus.Registerer) *serverMetrics {
-	f := promauto.With(reg)
-	return &serverMetrics{
-		requests: f.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total", Help: "HTTP requests answered."}, []string{"method", "route", "status"}),
-		duration: f.NewHistogramVec(prometheus.HistogramOpts{Name: "http_request_duration_seconds", Help: "Time to answer HTTP requests.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"method", "route"}),
-		clients:       f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_ws_clients", Help: "WebSockets open."}),
-		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{Name: "watchingcat_ws_subscriptions", Help: "Subscriptions of WebSockets."}, []string{"view"}),
-		computed:      f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_computations_total", Help: "Computations of a view for WebSockets, each shared by all that look at it."}, []string{"view"}),
-		slow:          f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_ws_slow_clients_total", Help: "WebSockets closed because the client did not keep up."}),
-	}
-}
 
 // routes puts everything in its place.
 func (s *Server) routes() (http.Handler, error) {
@@ -128,48 +100,6 @@ func (s *Server) methodNotAllowed(routes chi.Routes) http.HandlerFunc {
 	}
 }
 
-// observe counts and logs requests by route, so that names in paths make no series.
-func (s *Server) observe(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := s.cfg.Now()
-		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		who := &caller{}
-		next.ServeHTTP(ww, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
-		took := s.cfg.Now().Sub(began)
-		pattern, method, status := "none", "other", ww.Status()
-		if p := chi.RouteContext(r.Context()).RoutePattern(); p != "" && p != "/*" {
-			pattern = p
-		}
-		for _, m := range methods {
-			if r.Method == m {
-				method = m
-			}
-		}
-		if status == 0 {
-			status = http.StatusOK // nothing was written, or the connection was taken over
-		}
-		s.metrics.requests.WithLabelValues(method, pattern, strconv.Itoa(status)).Inc()
-		s.metrics.duration.WithLabelValues(method, pattern).Observe(took.Seconds())
-		level := zerolog.InfoLevel
-		switch {
-		case status >= 500 && status != http.StatusServiceUnavailable:
-			level = zerolog.ErrorLevel
-		case strings.HasPrefix(pattern, "/health"), pattern == "/livez", pattern == "/readyz", pattern == "/metrics":
-			level = zerolog.DebugLevel
-		}
-		s.cfg.Logger.WithLevel(level).Str("method", r.Method).Str("path", r.URL.Path).Str("route", pattern).Int("status", status).
-			Int("bytes", ww.BytesWritten()).Dur("took_ms", took).Str("remote", r.RemoteAddr).
-			Str("principal", who.Name).Str("outcome", cmp.Or(who.outcome, outcome(status))).Msg("request")
-	})
-}
-
-func outcome(status int) string {
-	if status >= 400 {
-		return "failure"
-	}
-	return "success"
-}
-
 // recoverer makes a panic one failed request.
 func (s *Server) recoverer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -181,7 +111,7 @@ func (s *Server) recoverer(next http.Handler) http.Handler {
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v) // how a handler ends a connection on purpose
 			}
-			s.cfg.Logger.Error().Interface("panic", v).Bytes("stack", debug.Stack()).Str("path", r.URL.Path).Msg("handler panicked")
+			s.cfg.Logger.Error().Ctx(r.Context()).Interface("panic", v).Bytes("stack", debug.Stack()).Str("path", r.URL.Path).Msg("handler panicked")
 			s.fail(w, r, errors.New("handler panicked"))
 		}()
 		next.ServeHTTP(w, r)

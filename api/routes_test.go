@@ -177,19 +177,6 @@ func TestRemoteRead(t *testing.T) {
 	require.Equal(t, 2.0, samples[len(samples)-1].Value)
 }
 
-func TestMetricsAreByRoute(t *testing.T) {
-	b := newBench(t)
-	b.get("/api/v1/services/cart")
-	b.get("/api/v1/services/web")
-	b.get("/some/page", "Accept: text/html")
-	b.do("BREW", "/api/v1/services", "")
-	text := b.get("/metrics").Body.String()
-	require.Contains(t, text, `http_requests_total{method="GET",route="/api/v1/services/{name}",status="404"} 2`)
-	require.Contains(t, text, `http_requests_total{method="GET",route="none",status="200"} 1`)
-	require.Contains(t, text, `http_requests_total{method="other",route="none",status="405"} 1`)
-	require.Contains(t, text, `http_request_duration_seconds_count{method="GET",route="/api/v1/services/{name}"} 2`)
-}
-
 func TestMountedPrograms(t *testing.T) {
 	b := newBench(t, withAlertmanager)
 	require.Equal(t, "/api/v2/status", b.get("/alertmanager/api/v2/status").Body.String())
