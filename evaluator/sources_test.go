@@ -104,7 +104,7 @@ func TestSourcesAreOne(t *testing.T) {
 		require.NoError(t, remote.EncodeReadResponse(out, w))
 	}))
 	start := func() (time.Time, bool) { from, _, ok := f.samples.Range(); return from, ok }
-	older, err := raw.OpenPrometheus(prom.URL, start, raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry())})
+	older, err := raw.OpenPrometheus(prom.URL, start, raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry(), nil)})
 	require.NoError(t, err)
 	s := &Sources{Views: &Queryable{Reader: r}, Samples: f.samples, Older: older}
 	eng := NewEngine(EngineConfig{}, nil, nil)

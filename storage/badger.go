@@ -10,6 +10,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/semconv/v1.43.0/dbconv"
 )
 
 // DefaultMemTableBytes makes room for MaxCommitBytes: Badger refuses a transaction over 15 % of the memtable.
@@ -34,6 +36,8 @@ type Options struct {
 	Now func() time.Time
 	// Logger gets Badger's warnings and errors.
 	Logger zerolog.Logger
+	// Meter gets the durations of commits; nil: nobody does.
+	Meter metric.Meter
 }
 
 func (o Options) withDefaults() Options {
@@ -66,6 +70,7 @@ type DB struct {
 	lock *folderLock
 	dir  string
 	o    Options
+	took dbconv.ClientOperationDuration
 
 	mu      sync.Mutex // held by Commit and whatever else writes
 	closed  bool
@@ -93,6 +98,10 @@ func Open(dir string, o Options) (*DB, error) {
 }
 
 func (db *DB) open() error {
+	var err error
+	if db.took, err = NewOperationDuration(db.o.Meter); err != nil {
+		return err
+	}
 	if err := removeEmptyMemtables(db.dir); err != nil {
 		return err
 	}
@@ -122,7 +131,7 @@ func badgerOptions(dir string, o Options) badger.Options {
 		WithValueLogFileSize(16 << 20). // stays empty; Badger maps twice this size
 		WithBlockCacheSize(64 << 20).
 		WithChecksumVerificationMode(options.OnBlockRead).
-		WithMetricsEnabled(false) // its expvar names are global to the process
+		WithMetricsEnabled(true) // shown by Collect; they are global to the process
 }
 
 // openBadger turns a panic over damaged files into an error.
@@ -148,10 +157,12 @@ func (db *DB) Commit(c Commit) (err error) {
 	if err := db.space.check(commitBytes(c)); err != nil {
 		return err
 	}
+	began := time.Now() // for the metric alone
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("storage: badger panicked in a commit: %v", p)
 		}
+		db.timeCommit(began, err)
 	}()
 	return db.commit(c)
 }

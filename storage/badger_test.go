@@ -11,6 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/storagetest"
 )
@@ -272,5 +277,35 @@ func TestGCAndSize(t *testing.T) {
 	}
 	if n, err := db.Size(); err != nil || n < 100<<10 || n > 4<<20 {
 		t.Fatalf("size %d, %v", n, err)
+	}
+}
+
+// TestCollect shows Badger, the disk and the durations of commits, and nothing once the database is closed.
+func TestCollect(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	reader, err := otelprom.New(otelprom.WithRegisterer(reg), otelprom.WithoutScopeInfo(), otelprom.WithoutTargetInfo())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := storage.Open(t.TempDir(), storage.Options{MinFreeBytes: 1000, FreeBytes: func(string) (uint64, error) { return 1 << 40, nil },
+		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg.MustRegister(db)
+	if err := db.Commit(storage.Commit{Entries: []storage.Entry{{Key: storage.Key(0, 0, storage.TableMeta, 'x'), Value: []byte("1")}}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"watchingcat_disk_free_bytes": 1, "watchingcat_disk_floor_bytes": 1, "watchingcat_state_bytes": 1, "badger_level_tables": 7,
+		"badger_put_num_user": 1, "badger_block_cache_requests_total": 2, "db_client_operation_duration_seconds": 1} {
+		if n, err := testutil.GatherAndCount(reg, name); err != nil || n != want {
+			t.Errorf("%s: %d series, want %d, %v", name, n, want, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := testutil.GatherAndCount(reg, "badger_level_tables"); err != nil || n != 0 {
+		t.Errorf("closed: %d series, %v", n, err)
 	}
 }

@@ -20,7 +20,7 @@ func (a *App) openAPI(context.Context) (err error) {
 		Exemplars: a.sources(), Metrics: a.live.Metrics(), Stores: a.stores.answers(),
 		Engine: evaluator.NewEngine(evaluator.EngineConfig{}, a.slog, a.reg),
 		Rules:  a.rules, SLOs: &evaluator.SLOBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,
-		Alertmanager: a.notifier.API(), Registry: a.reg, Logger: a.log, Slog: a.slog, Version: version(), Retention: time.Duration(a.cfg.Retention1h),
+		Alertmanager: a.notifier.API(), Registry: a.reg, Meter: a.tell.meter("api"), Tracer: a.tell.tracer("api"), Logger: a.log, Slog: a.slog, Version: version(), Retention: time.Duration(a.cfg.Retention1h),
 		Links:       api.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL), Kibana: link(a.cfg.KibanaURL)},
 		ExternalURL: cmp.Or(a.cfg.ExternalURL, a.cfg.scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins, Auth: a.auth, RateLimit: a.cfg.RateLimit,
 	})

@@ -37,6 +37,8 @@ type App struct {
 	start time.Time
 
 	reg     *prometheus.Registry
+	tell    telemetry
+	clients *pipeline.ClientMetrics
 	db      *storage.DB
 	gens    *pipeline.Generations
 	live    *views.Live // what everybody reads
@@ -61,8 +63,12 @@ func NewApp(ctx context.Context, cfg Config, log zerolog.Logger) (*App, error) {
 	if len(cfg.KafkaBrokers) == 0 {
 		return nil, usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", envPrefix)
 	}
-	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry()}
-	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry(), clients: &pipeline.ClientMetrics{}}
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(), a.clients)
+	var err error
+	if a.tell, err = openTelemetry(ctx, a.reg, log); err != nil {
+		return nil, err
+	}
 	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openStores, a.openAlerts, a.openAuth, a.openAPI} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
@@ -88,7 +94,7 @@ func (a *App) listen(ctx context.Context) (err error) {
 func (a *App) Addr() string { return a.listener.Addr().String() }
 
 func (a *App) openState(context.Context) (err error) {
-	a.db, err = storage.Open(a.cfg.DataDir, storage.Options{MinFreeBytes: a.cfg.MinFreeDiskBytes, Logger: a.log})
+	a.db, err = storage.Open(a.cfg.DataDir, storage.Options{MinFreeBytes: a.cfg.MinFreeDiskBytes, Logger: a.log, Meter: a.tell.meter("storage")})
 	if err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
@@ -107,7 +113,7 @@ func (a *App) viewConfig() views.Config {
 }
 
 func (a *App) openPipeline(context.Context) (err error) {
-	kafka := a.cfg.kafka()
+	kafka := a.kafka()
 	if a.dead, err = pipeline.NewDeadLetter(kafka, a.cfg.KafkaDeadLetterTopic, 0); err != nil {
 		return usage("%v", err)
 	}
@@ -119,16 +125,23 @@ func (a *App) openPipeline(context.Context) (err error) {
 		return openError(err)
 	}
 	a.live = a.gens.Live()
-	a.reg.MustRegister(&statusCollector{a}, pipeline.MetricCollector{Counters: a.live.Metrics().Counters})
+	a.reg.MustRegister(a.db, &statusCollector{a}, pipeline.MetricCollector{Counters: a.live.Metrics().Counters})
 	return nil
+}
+
+// kafka is how the process reaches the brokers; its clients are counted.
+func (a *App) kafka() pipeline.KafkaConfig {
+	c := a.cfg.kafka()
+	c.Clients = a.clients
+	return c
 }
 
 // generations is how the views are opened, for the process and for commands that work on the data folder.
 func (a *App) generations(m *pipeline.Metrics) pipeline.GenerationsConfig {
 	return pipeline.GenerationsConfig{Store: a.db, Counters: m, GenerationConfig: pipeline.GenerationConfig{
-		Kafka: a.cfg.kafka(), Views: a.viewConfig(), Topics: []string{a.cfg.KafkaTracesTopic, a.cfg.KafkaLogsTopic}, LogsTopic: a.cfg.KafkaLogsTopic,
+		Kafka: a.kafka(), Views: a.viewConfig(), Topics: []string{a.cfg.KafkaTracesTopic, a.cfg.KafkaLogsTopic}, LogsTopic: a.cfg.KafkaLogsTopic,
 		StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write, Lateness: a.cfg.Lateness, Interval: a.cfg.CommitInterval, Logger: a.log,
-		Metrics: a.metricsTopic(),
+		Metrics: a.metricsTopic(), Telemetry: pipeline.Telemetry{Meter: a.tell.meter("pipeline"), Tracer: a.tell.tracer("pipeline")},
 	}}
 }
 
@@ -148,7 +161,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 	if external.Host == "" {
 		external = &url.URL{Scheme: a.cfg.scheme(), Host: a.Addr()}
 	}
-	a.objects, err = pipeline.OpenConfigTopic(a.cfg.kafka(), a.cfg.KafkaConfigTopic, a.db, a.log, a.objectsChanged)
+	a.objects, err = pipeline.OpenConfigTopic(a.kafka(), a.cfg.KafkaConfigTopic, a.db, a.log, a.objectsChanged)
 	if err != nil {
 		return usage("%v", err)
 	}
@@ -253,6 +266,7 @@ func (a *App) Close() error {
 	if a.db != nil {
 		errs = append(errs, a.db.Close())
 	}
+	errs = append(errs, a.tell.close())
 	return errors.Join(errs...)
 }
 

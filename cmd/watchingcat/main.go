@@ -118,7 +118,7 @@ func newLogger(c Config, w io.Writer) zerolog.Logger {
 	if c.LogFormat == "console" {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000"}
 	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+	return zerolog.New(w).Level(level).With().Timestamp().Logger().Hook(traceHook{})
 }
 
 func serveCommand() *cobra.Command {

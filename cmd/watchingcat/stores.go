@@ -23,7 +23,7 @@ func (a *App) openStores(context.Context) (err error) {
 	if c.JaegerURL+c.PrometheusURL+c.ElasticURL == "" {
 		return nil
 	}
-	o := raw.Options{Metrics: raw.NewMetrics(a.reg)}
+	o := raw.Options{Metrics: raw.NewMetrics(a.reg, a.tell.meter("storage"))}
 	if o.Cache, err = raw.NewCache(string(c.RedisURL), o.Metrics); err != nil {
 		return usage("%sREDIS_URL: %v", envPrefix, err)
 	}

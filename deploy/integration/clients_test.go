@@ -124,7 +124,7 @@ func clientGolang(t *testing.T, a *app) {
 
 // jaegerReader asks watchingcat as it asks Jaeger itself.
 func jaegerReader(t *testing.T, a *app) {
-	j, err := raw.OpenJaeger("http://"+a.addr+"/jaeger", raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry())})
+	j, err := raw.OpenJaeger("http://"+a.addr+"/jaeger", raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry(), nil)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,13 @@ import (
 	"github.com/failsafe-go/failsafe-go/timeout"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/semconv/v1.43.0/dbconv"
+
+	"github.com/gaurav/watchingcat/storage"
 )
 
 // ErrUnavailable is what every failure of a store is: it did not answer, in time, with something usable.
@@ -59,14 +66,19 @@ type Metrics struct {
 	retries  *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	cache    *prometheus.CounterVec
+	took     dbconv.ClientOperationDuration
 	reg      prometheus.Registerer
 }
 
-// NewMetrics registers the metrics of stores.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
+// NewMetrics registers the metrics of stores. meter gets the durations under their name of the semantic conventions; nil: nobody does.
+func NewMetrics(reg prometheus.Registerer, meter metric.Meter) *Metrics {
 	f := promauto.With(reg)
+	took, err := storage.NewOperationDuration(meter)
+	if err != nil {
+		otel.Handle(err) // it records nothing then
+	}
 	return &Metrics{
-		reg: reg,
+		reg: reg, took: took,
 		requests: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_requests_total",
 			Help: "Requests to raw stores and to the cache, by outcome: ok, error, timeout, refused (the store is down or busy)."}, []string{"backend", "outcome"}),
 		retries: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_retries_total", Help: "Attempts after the first."}, []string{"backend"}),
@@ -124,8 +136,7 @@ func (g *guard) run(ctx context.Context, fn func(context.Context) error) error {
 	if errors.Is(err, circuitbreaker.ErrOpen) && tried != nil {
 		err = tried // it went down on the way
 	}
-	g.metrics.duration.WithLabelValues(g.name).Observe(time.Since(began).Seconds())
-	g.metrics.requests.WithLabelValues(g.name, outcome(err)).Inc()
+	g.record(ctx, time.Since(began), outcome(err))
 	if err == nil || !errors.Is(err, errCaller) && !errors.Is(err, bulkhead.ErrFull) && ctx.Err() == nil {
 		g.mu.Lock()
 		g.asked = true
@@ -149,6 +160,16 @@ func (g *guard) run(ctx context.Context, fn func(context.Context) error) error {
 		return err
 	}
 	return fmt.Errorf("%s %w: %w", g.name, ErrUnavailable, err)
+}
+
+func (g *guard) record(ctx context.Context, took time.Duration, outcome string) {
+	g.metrics.duration.WithLabelValues(g.name).Observe(took.Seconds())
+	g.metrics.requests.WithLabelValues(g.name, outcome).Inc()
+	attrs := []attribute.KeyValue{semconv.DBSystemNameKey.String(g.name)}
+	if outcome != "ok" {
+		attrs = append(attrs, semconv.ErrorTypeKey.String(outcome))
+	}
+	g.metrics.took.RecordSet(ctx, took.Seconds(), attribute.NewSet(attrs...))
 }
 
 func outcome(err error) string {

@@ -79,7 +79,7 @@ func (r *recorded) asked() (paths []string) {
 }
 
 func options(change ...func(*Options)) Options {
-	o := Options{Metrics: NewMetrics(prometheus.NewRegistry()), Policy: Policy{Retries: -1}, Now: func() time.Time { return traceTime.Add(time.Hour) }}
+	o := Options{Metrics: NewMetrics(prometheus.NewRegistry(), nil), Policy: Policy{Retries: -1}, Now: func() time.Time { return traceTime.Add(time.Hour) }}
 	for _, f := range change {
 		f(&o)
 	}
@@ -251,7 +251,7 @@ func TestAStoreThatIsGoneOrHangs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				asked, broken := 0, true
-				g := newGuard("jaeger", Policy{Failures: 2}, NewMetrics(prometheus.NewRegistry()))
+				g := newGuard("jaeger", Policy{Failures: 2}, NewMetrics(prometheus.NewRegistry(), nil))
 				ask := func() error {
 					return g.run(t.Context(), func(ctx context.Context) error {
 						asked++
@@ -284,7 +284,7 @@ func TestAStoreThatIsGoneOrHangs(t *testing.T) {
 }
 
 func TestWhoGoesAwayIsNotTheStoresFailure(t *testing.T) {
-	g := newGuard("jaeger", Policy{Failures: 1, Retries: -1}, NewMetrics(prometheus.NewRegistry()))
+	g := newGuard("jaeger", Policy{Failures: 1, Retries: -1}, NewMetrics(prometheus.NewRegistry(), nil))
 	ctx, cancel := context.WithCancel(t.Context())
 	err := g.run(ctx, func(ctx context.Context) error { cancel(); <-ctx.Done(); return ctx.Err() })
 	require.ErrorIs(t, err, context.Canceled)
@@ -293,7 +293,7 @@ func TestWhoGoesAwayIsNotTheStoresFailure(t *testing.T) {
 
 func TestFailuresAreRepeatedTimeoutsAreNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewMetrics(prometheus.NewRegistry())
+		m := NewMetrics(prometheus.NewRegistry(), nil)
 		g := newGuard("jaeger", Policy{Failures: 10}, m)
 		n := 0
 		require.NoError(t, g.run(t.Context(), func(context.Context) error {
@@ -311,7 +311,7 @@ func TestFailuresAreRepeatedTimeoutsAreNot(t *testing.T) {
 
 func TestConcurrencyIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGuard("jaeger", Policy{Concurrent: 2}, NewMetrics(prometheus.NewRegistry()))
+		g := newGuard("jaeger", Policy{Concurrent: 2}, NewMetrics(prometheus.NewRegistry(), nil))
 		var running, most atomic.Int64
 		var refused atomic.Int64
 		var wg sync.WaitGroup
@@ -419,7 +419,7 @@ func TestAddressesAreNotShown(t *testing.T) {
 	_, err := OpenJaeger("http://u:secret@ bad", options())
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "secret")
-	_, err = NewCache("http://u:secret@x", NewMetrics(prometheus.NewRegistry()))
+	_, err = NewCache("http://u:secret@x", NewMetrics(prometheus.NewRegistry(), nil))
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "secret")
 	j, err := OpenJaeger("http://u:secret@127.0.0.1:1", options())

@@ -1,0 +1,109 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/semconv/v1.43.0/dbconv"
+)
+
+// OperationBuckets are those of db.client.operation.duration, in seconds, as the semantic conventions advise.
+var OperationBuckets = []float64{.001, .005, .01, .05, .1, .5, 1, 5, 10}
+
+// NewOperationDuration makes db.client.operation.duration; a nil meter records nothing.
+func NewOperationDuration(m metric.Meter) (dbconv.ClientOperationDuration, error) {
+	h, err := dbconv.NewClientOperationDuration(m, metric.WithExplicitBucketBoundaries(OperationBuckets...))
+	if err != nil {
+		return h, fmt.Errorf("storage: metrics: %w", err)
+	}
+	return h, nil
+}
+
+var commitSet = attribute.NewSet(semconv.DBSystemNameKey.String("badger"), semconv.DBOperationName("commit"))
+
+// timeCommit records how long a commit took that began at began.
+func (db *DB) timeCommit(began time.Time, err error) {
+	set := commitSet
+	if err != nil {
+		set = attribute.NewSet(append(commitSet.ToSlice(), semconv.ErrorType(err))...)
+	}
+	db.took.RecordSet(context.Background(), time.Since(began).Seconds(), set)
+}
+
+var (
+	descDiskFree   = prometheus.NewDesc("watchingcat_disk_free_bytes", "Free space where the state is.", nil, nil)
+	descDiskFloor  = prometheus.NewDesc("watchingcat_disk_floor_bytes", "Free space under which nothing is written and reading from Kafka pauses.", nil, nil)
+	descStateSize  = prometheus.NewDesc("watchingcat_state_bytes", "What the state takes on disk, without samples of metrics.", nil, nil)
+	descLevelSize  = prometheus.NewDesc("badger_level_bytes", "Size of a level of Badger's tree.", []string{"level"}, nil)
+	descLevelStale = prometheus.NewDesc("badger_level_stale_bytes", "Of that, what is overwritten or deleted.", []string{"level"}, nil)
+	descTables     = prometheus.NewDesc("badger_level_tables", "Tables of a level of Badger's tree.", []string{"level"}, nil)
+	descCache      = prometheus.NewDesc("badger_block_cache_requests_total", "Blocks looked for in Badger's cache, by whether they were there.", []string{"found"}, nil)
+)
+
+// Describe sends nothing: which levels there are is not known beforehand.
+func (*DB) Describe(chan<- *prometheus.Desc) {}
+
+// Collect shows Badger's own metrics under its own names, and the disk.
+func (db *DB) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	if free, err := db.o.FreeBytes(db.dir); err == nil {
+		gauge(descDiskFree, float64(free))
+	}
+	gauge(descDiskFloor, float64(db.o.MinFreeBytes))
+	if size, err := db.Size(); err == nil {
+		gauge(descStateSize, float64(size))
+	}
+	expvars.Collect(ch)
+	db.mu.Lock() // Close waits
+	defer db.mu.Unlock()
+	if db.closed {
+		return
+	}
+	for _, l := range db.b.Levels() {
+		n := strconv.Itoa(l.Level)
+		gauge(descLevelSize, float64(l.Size), n)
+		gauge(descLevelStale, float64(l.StaleDatSize), n)
+		gauge(descTables, float64(l.NumTables), n)
+	}
+	if c := db.b.BlockCacheMetrics(); c != nil {
+		ch <- prometheus.MustNewConstMetric(descCache, prometheus.CounterValue, float64(c.Hits()), "true")
+		ch <- prometheus.MustNewConstMetric(descCache, prometheus.CounterValue, float64(c.Misses()), "false")
+	}
+}
+
+// expvars are the counters that Badger publishes for all databases of the process.
+var expvars = func() prometheus.Collector {
+	m := map[string]*prometheus.Desc{}
+	for _, x := range []struct{ name, help, label string }{
+		{"badger_get_num_user", "Reads of a key.", ""},
+		{"badger_get_with_result_num_user", "Reads of a key that was there.", ""},
+		{"badger_iterator_num_user", "Iterators made.", ""},
+		{"badger_put_num_user", "Entries written.", ""},
+		{"badger_write_bytes_user", "Bytes written.", ""},
+		{"badger_get_num_memtable", "Reads of a key in memtables.", ""},
+		{"badger_get_num_lsm", "Reads of a key in tables.", "level"},
+		{"badger_hit_num_lsm_bloom_filter", "Reads that a bloom filter answered.", "level"},
+		{"badger_read_bytes_lsm", "Bytes read from tables.", ""},
+		{"badger_write_bytes_l0", "Bytes of memtables written as tables.", ""},
+		{"badger_write_bytes_compaction", "Bytes written by compaction.", "level"},
+		{"badger_compaction_current_num_lsm", "Tables being compacted.", ""},
+		{"badger_write_num_vlog", "Values written to the value log, where none belongs.", ""},
+		{"badger_write_bytes_vlog", "Bytes written to the value log.", ""},
+	} {
+		var labels []string
+		if x.label != "" {
+			labels = []string{x.label}
+		}
+		m[x.name] = prometheus.NewDesc(x.name, x.help+" Counted by Badger.", labels, nil)
+	}
+	return collectors.NewExpvarCollector(m)
+}()
