@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -42,6 +43,7 @@ var statuses = []struct {
 	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "Send less at once."},
 	{errPositionTimeout, http.StatusGatewayTimeout, "position_timeout", "Try again, or with a longer timeout; /api/v1/pipeline shows how far each partition has been read."},
 	{errUnavailable, http.StatusServiceUnavailable, "unavailable", "Try again later."},
+	{auth.ErrNotRead, http.StatusServiceUnavailable, "not_read_yet", "WatchingCat has just started; try again in a moment."},
 	{storage.ErrClosed, http.StatusServiceUnavailable, "unavailable", "WatchingCat is stopping; try again later."},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout", "Ask for less, or try again."},
 	{context.Canceled, http.StatusServiceUnavailable, "canceled", "The request was given up; try again."},

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/txtar"
 
+	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -28,7 +29,8 @@ var update = flag.Bool("update", false, "write what is answered into testdata")
 
 // TestGolden answers the requests of testdata/*.txtar. An archive holds "views" (span lines; a blank line ends a record, commit
 // and commit idle=DUR make a checkpoint, now=DUR moves the clock), perhaps "metrics" (lines of time, name and value) and
-// "rules.yml", and answers named by their requests: method, target and perhaps a body.
+// "rules.yml", and answers named by their requests: method, target and perhaps a body. With "auth" it is asked who one is, and a request
+// may end with "as viewer", "as editor", "as admin" or "as stranger", whose token is not valid.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	require.NoError(t, err)
@@ -41,9 +43,13 @@ func TestGolden(t *testing.T) {
 			if slices.ContainsFunc(a.Files, func(f txtar.File) bool { return f.Name == "metrics" }) {
 				b = newMetricsBench(t)
 			}
+			if slices.ContainsFunc(a.Files, func(f txtar.File) bool { return f.Name == "auth" }) {
+				b = newAuthBench(t)
+			}
 			for i, f := range a.Files {
 				method, target, isRequest := strings.Cut(f.Name, " ")
 				switch {
+				case f.Name == "auth":
 				case f.Name == "views":
 					b.views(string(f.Data))
 				case f.Name == "metrics":
@@ -132,10 +138,14 @@ func (b *bench) pipeline(text string) {
 // answer is a status line and indented JSON; the document must allow it.
 func (b *bench) answer(method, target string) string {
 	b.t.Helper()
-	target, body, hasBody := strings.Cut(target, " ")
 	var headers []string
+	if m := asWhom.FindStringSubmatch(target); m != nil {
+		target = strings.TrimSuffix(target, m[0])
+		headers = append(headers, "Authorization: Bearer "+b.as(m[1]))
+	}
+	target, body, hasBody := strings.Cut(target, " ")
 	if hasBody && strings.HasPrefix(body, "{") { // else a form
-		headers = []string{"Content-Type: application/json"}
+		headers = append(headers, "Content-Type: application/json")
 	}
 	w := b.do(method, target, body, headers...)
 	b.conforms(method, target, w)
@@ -144,6 +154,9 @@ func (b *bench) answer(method, target string) string {
 		return fmt.Sprintf("%d\n", w.Code)
 	}
 	fmt.Fprintf(&out, "%d %s\n", w.Code, w.Header().Get("Content-Type"))
+	for _, h := range w.Header().Values("WWW-Authenticate") {
+		fmt.Fprintf(&out, "WWW-Authenticate: %s\n", h)
+	}
 	dec := json.NewDecoder(bytes.NewReader(w.Body.Bytes()))
 	dec.UseNumber()
 	var got any
@@ -153,6 +166,16 @@ func (b *bench) answer(method, target string) string {
 	enc.SetEscapeHTML(false)
 	require.NoError(b.t, enc.Encode(got))
 	return lastEval.ReplaceAllString(out.String(), `"last_eval": "the wall clock"`)
+}
+
+var asWhom = regexp.MustCompile(` as (viewer|editor|admin|stranger)$`)
+
+// as is a token of a role; strangers have none that is valid.
+func (b *bench) as(who string) string {
+	if role, err := auth.ParseRole(who); err == nil {
+		return b.token(role)
+	}
+	return "wc_0123456789abcdef_of_a_stranger"
 }
 
 // lastEval is what Prometheus' rules take from the clock.
@@ -167,9 +190,10 @@ func (b *bench) conforms(method, target string, w *httptest.ResponseRecorder) {
 		require.Contains(b.t, []int{http.StatusNotFound, http.StatusMethodNotAllowed}, w.Code)
 		return
 	}
-	item := b.s.doc.Paths.Value(ctx.RoutePattern())
-	require.NotNil(b.t, item, ctx.RoutePattern())
-	in := &openapi3filter.RequestValidationInput{Request: r, Route: &routers.Route{Spec: b.s.doc, Path: ctx.RoutePattern(), PathItem: item, Method: method, Operation: item.GetOperation(method)}}
+	path := documented(ctx.RoutePattern())
+	item := b.s.doc.Paths.Value(path)
+	require.NotNil(b.t, item, path)
+	in := &openapi3filter.RequestValidationInput{Request: r, Route: &routers.Route{Spec: b.s.doc, Path: path, PathItem: item, Method: method, Operation: item.GetOperation(method)}}
 	err := openapi3filter.ValidateResponse(b.t.Context(), (&openapi3filter.ResponseValidationInput{
 		RequestValidationInput: in, Status: w.Code, Header: w.Header(), Options: &openapi3filter.Options{IncludeResponseStatus: true},
 	}).SetBodyBytes(w.Body.Bytes()))

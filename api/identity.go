@@ -93,13 +93,16 @@ func rolesOf(doc *openapi3.T) map[string]auth.Role {
 	return out
 }
 
+// documented is the path of the document for a pattern of the router.
+func documented(pattern string) string { return strings.Replace(pattern, "/*", "/{path}", 1) }
+
 // needed is the role that a matched route asks for.
 func (s *Server) needed(r *http.Request) auth.Role {
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet // served by the same handler
 	}
-	role, ok := s.roles[method+" "+strings.Replace(chi.RouteContext(r.Context()).RoutePattern(), "/*", "/{path}", 1)]
+	role, ok := s.roles[method+" "+documented(chi.RouteContext(r.Context()).RoutePattern())]
 	if !ok {
 		return auth.Admin
 	}
@@ -112,6 +115,14 @@ func address(r *http.Request) string {
 		host = r.RemoteAddr
 	}
 	return httprate.CanonicalizeIP(host)
+}
+
+// ofAPage tells requests that a page makes, whose own form asks for a name: a browser's must not come before it. Only trusted addresses
+// get Sec-Fetch-Mode, so what pages send besides is looked at too.
+func ofAPage(r *http.Request) bool {
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	return mode != "" && mode != "navigate" || r.Header.Get("X-Requested-With") != "" || r.Header.Get("Accept") == "text/event-stream" ||
+		r.Header.Get("Upgrade") != "" && r.Header.Get("Origin") != ""
 }
 
 // authorize runs after chi has found the route, so that what is checked is what runs.
@@ -144,8 +155,9 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 			if s.limits.requests != nil && s.limits.requests.OnLimit(w, r, key) {
 				return errTooMany
 			}
-			// Basic, so that a browser asks: an API token is the password
-			w.Header().Add("WWW-Authenticate", `Basic realm="WatchingCat", charset="UTF-8"`)
+			if !ofAPage(r) { // Basic, so that a browser asks: an API token is the password
+				w.Header().Add("WWW-Authenticate", `Basic realm="WatchingCat", charset="UTF-8"`)
+			}
 			w.Header().Add("WWW-Authenticate", `Bearer realm="WatchingCat"`)
 			if errors.Is(err, auth.ErrUnknownKey) {
 				return advise(problemf(errUnauthenticated, "unknown_key", "%v", err), "Try again in some seconds; then get a new token of the identity provider.")
@@ -190,7 +202,7 @@ func accountError(err error) error {
 	case errors.Is(err, auth.ErrInvalid):
 		return problemf(errBadRequest, "invalid_account", "%v", err)
 	case errors.Is(err, auth.ErrExists):
-		return problemf(errConflict, "exists", "%v", auth.ErrExists)
+		return advise(problemf(errConflict, "exists", "%v", auth.ErrExists), "Choose another name, or change that user.")
 	case errors.Is(err, auth.ErrLastAdmin):
 		return advise(problemf(errConflict, "last_admin", "%v", err), "Make another admin first.")
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +118,46 @@ func TestLoginUsersAndTokens(t *testing.T) {
 		require.Equal(t, 401, b.do("POST", "/api/v1/auth/login", `{"username":"bob","password":"wrong wrong"}`, js).Code)
 	}
 	require.Equal(t, 429, b.do("POST", "/api/v1/auth/login", `{"username":"bob","password":"wrong wrong"}`, js).Code)
+}
+
+// TestBrowsersAskWhereNoPageDoes: a challenge of basic authentication makes a browser ask by itself, also before the page's form.
+func TestBrowsersAskWhereNoPageDoes(t *testing.T) {
+	b := newAuthBench(t)
+	for header, asks := range map[string]bool{
+		"Accept: text/html": true, "Accept: */*": true, "Sec-Fetch-Mode: navigate": true,
+		"Sec-Fetch-Mode: cors": false, "Sec-Fetch-Mode: websocket": false, "X-Requested-With: page": false, "Accept: text/event-stream": false,
+	} {
+		w := b.get("/api/v1/services", header)
+		require.Equal(t, 401, w.Code)
+		require.Equal(t, asks, strings.Contains(strings.Join(w.Header().Values("WWW-Authenticate"), ","), "Basic"), header)
+		require.Contains(t, strings.Join(w.Header().Values("WWW-Authenticate"), ","), "Bearer")
+	}
+	w := b.get("/ws", "Upgrade: websocket", "Origin: http://example.com")
+	require.Equal(t, []string{`Bearer realm="WatchingCat"`}, w.Header().Values("WWW-Authenticate"))
+}
+
+// TestNobodyIsUnknownBeforeUsersAreRead: a replica that has just started must not send away whom it does not know yet.
+func TestNobodyIsUnknownBeforeUsersAreRead(t *testing.T) {
+	read := false
+	b := newAuthBench(t, func(c *Config) { c.Auth.Read = func() bool { return read } })
+	js := "Content-Type: application/json"
+	bearer := func(claims jwt.MapClaims) string {
+		text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(testSecret)
+		require.NoError(t, err)
+		return "Authorization: Bearer " + text
+	}
+	token := "Authorization: Bearer wc_0123456789abcdef_x"
+	gone := bearer(jwt.MapClaims{"iss": "watchingcat", "aud": "watchingcat", "sub": "ann", "role": "admin", "user_version": "0", "exp": b.now.Add(time.Hour).Unix()})
+	for _, want := range []int{503, 401} {
+		for name, w := range map[string]*httptest.ResponseRecorder{
+			"token": b.get("/api/v1/services", token), "login": b.get("/api/v1/services", gone), "password": b.do("POST", "/api/v1/auth/login", `{"username":"ann","password":"correct horse"}`, js),
+		} {
+			require.Equal(t, want, w.Code, "%s: %s", name, w.Body)
+		}
+		require.Equal(t, 401, b.get("/api/v1/services", "Authorization: Bearer x").Code, "what is no credential is none of anybody")
+		require.Equal(t, 200, b.get("/health/live", token).Code)
+		read = true
+	}
 }
 
 func TestForgedTokensAreRefused(t *testing.T) {

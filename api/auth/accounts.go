@@ -28,6 +28,8 @@ type Objects interface {
 type Accounts struct {
 	KV      storage.KV
 	Objects Objects
+	// Read tells whether the store has been brought up to date since the start; nil: it has. Until then nobody is unknown.
+	Read func() bool
 
 	mu sync.Mutex // one change at a time
 }
@@ -241,8 +243,17 @@ func (a *Accounts) DeleteUser(ctx context.Context, by, name string, now time.Tim
 	return a.write(ctx, by, "delete", storage.Object{Kind: storage.KindUser, ID: name}, now)
 }
 
+// nobody is the error for a user or a token that is not there. It is to be asked for before one looks.
+func (a *Accounts) nobody() error {
+	if a.Read != nil && !a.Read() {
+		return ErrNotRead
+	}
+	return ErrCredentials
+}
+
 // checkLogin returns the user whose password it is. One that does not exist takes as long as a wrong password.
 func (a *Accounts) checkLogin(name, password string) (*User, error) {
+	nobody := a.nobody()
 	u, err := a.User(name)
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return nil, err
@@ -251,7 +262,10 @@ func (a *Accounts) checkLogin(name, password string) (*User, error) {
 	if u != nil {
 		hash = u.hash
 	}
-	if !checkPassword(hash, password) || u == nil {
+	switch right := checkPassword(hash, password); {
+	case u == nil:
+		return nil, nobody
+	case !right:
 		return nil, ErrCredentials
 	}
 	return u, nil
@@ -357,9 +371,10 @@ func (a *Accounts) checkToken(secret string, now time.Time) (*Token, error) {
 	if !ok {
 		return nil, ErrCredentials
 	}
+	nobody := a.nobody()
 	t, err := a.token(id)
 	if errors.Is(err, ErrUnknown) {
-		return nil, ErrCredentials
+		return nil, nobody
 	}
 	if err != nil {
 		return nil, err

@@ -152,8 +152,12 @@ func (a *Auth) Verify(ctx context.Context, credential string) (Principal, error)
 	if c.Version == "" {
 		return p, nil // of another issuer that has the key
 	}
+	nobody := a.nobody()
 	u, err := a.User(c.Subject)
-	if errors.Is(err, ErrUnknown) || err == nil && u.version() != c.Version {
+	if errors.Is(err, ErrUnknown) {
+		return Principal{}, nobody
+	}
+	if err == nil && u.version() != c.Version {
 		return Principal{}, ErrCredentials
 	}
 	if err != nil {

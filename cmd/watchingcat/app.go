@@ -46,7 +46,9 @@ type App struct {
 	group   *pipeline.GroupCommitter
 	stores  rawStores
 	objects *pipeline.ConfigTopic // what users made
-	rules   *evaluator.RuleBook
+	// objectsRead: all of it, since the start
+	objectsRead atomic.Bool
+	rules       *evaluator.RuleBook
 	// ruleFiles are the rules of files as they were read last; loading lets one change at a time into force.
 	ruleFiles atomic.Pointer[[]evaluator.Source]
 	loading   sync.Mutex
@@ -208,7 +210,7 @@ func (a *App) Run(ctx context.Context) error {
 	run := newPhases(ctx)
 	run.phase(func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
 	run.phase(a.notifier.Run)
-	run.phase(a.eval.Run, a.objects.Run, a.adviseFirstAdmin, a.profiles)
+	run.phase(a.eval.Run, a.objects.Run, a.readObjects, a.profiles)
 	run.phase(a.gens.Run, a.upkeep, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil

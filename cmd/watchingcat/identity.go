@@ -26,7 +26,7 @@ func (a *App) openAuth(ctx context.Context) (err error) {
 	if !a.cfg.authOn() {
 		return nil
 	}
-	c := auth.Config{Accounts: &auth.Accounts{KV: a.db, Objects: a.objects}, JWKSURL: a.cfg.AuthJWKSURL, JWKSIssuer: a.cfg.AuthJWKSIssuer,
+	c := auth.Config{Accounts: &auth.Accounts{KV: a.db, Objects: a.objects, Read: a.objectsRead.Load}, JWKSURL: a.cfg.AuthJWKSURL, JWKSIssuer: a.cfg.AuthJWKSIssuer,
 		JWKSAudience: a.cfg.AuthJWKSAudience, Duration: a.cfg.AuthTokenLife, Logger: a.log, Secure: a.cfg.TLSCert != "" || strings.HasPrefix(a.cfg.ExternalURL, "https:")}
 	if a.cfg.AuthJWTSecret != "" {
 		c.Secret = []byte(a.cfg.AuthJWTSecret)
@@ -36,9 +36,17 @@ func (a *App) openAuth(ctx context.Context) (err error) {
 	return err
 }
 
-// adviseFirstAdmin says how to make the first admin, once it is known that there is none.
-func (a *App) adviseFirstAdmin(ctx context.Context) error {
-	if a.auth != nil && a.objects.Sync(ctx) == nil {
+// readObjects waits until what users made is read, and says how to make the first admin where it is known that there is none.
+func (a *App) readObjects(ctx context.Context) error {
+	for a.objects.Sync(ctx) != nil { // the topic's own reading says why
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+	a.objectsRead.Store(true)
+	if a.auth != nil {
 		if has, err := a.auth.HasAdmin(); err == nil && !has {
 			a.log.Warn().Msg("authentication is on and there is no admin yet: run `watchingcat user add --role admin NAME` with the same settings and give the password on its standard input")
 		}
