@@ -34,6 +34,8 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 	}
 	e.wake = now.Add(e.cfg.Floor)
 	due := e.due(gs, c.Frontier, metrics, now)
+	e.tellWaiting(gs)
+	defer e.tellWaiting(gs)
 	if len(due) > 0 {
 		e.catchUp(due)
 	}
@@ -62,7 +64,11 @@ func (e *Evaluator) due(gs []*group, fr, metrics views.Frontier, now time.Time) 
 		for _, p := range g.passes {
 			ts := p.target(fr, metrics)
 			if ts.IsZero() || !p.due(g, ts, now) {
+				p.since = time.Time{}
 				continue
+			}
+			if p.since.IsZero() {
+				p.since = now
 			}
 			next := p.ran.Add(g.pause(p))
 			if t := turn(p); t > g.pause(p) {
@@ -79,6 +85,28 @@ func (e *Evaluator) due(gs []*group, fr, metrics views.Frontier, now time.Time) 
 	}
 	slices.SortStableFunc(out, func(a, b duePass) int { return cmp.Compare(a.p.cost, b.p.cost) })
 	return out
+}
+
+// tellWaiting notes since when the pass that waits longest is due. A scrape must not wait for an evaluation to read it.
+func (e *Evaluator) tellWaiting(gs []*group) {
+	oldest := int64(0)
+	for _, g := range gs {
+		for _, p := range g.passes {
+			if t := p.since.UnixNano(); !p.since.IsZero() && (oldest == 0 || t < oldest) {
+				oldest = t
+			}
+		}
+	}
+	e.waiting.Store(oldest)
+}
+
+// behind is how long the pass that waits longest has been due.
+func (e *Evaluator) behind(now time.Time) time.Duration {
+	t := e.waiting.Load()
+	if t == 0 {
+		return 0
+	}
+	return max(0, now.Sub(time.Unix(0, t)))
 }
 
 // catchUp reads what has changed of the series that the passes select; what others select stays pending.
@@ -173,7 +201,7 @@ func (e *Evaluator) run(ctx context.Context, gs []*group, g *group, p *pass, ts,
 	rules.DefaultEvalIterationFunc(ctx, g.Group, ts)
 	e.metrics.lag.Observe(now.Sub(ts).Seconds())
 	p.gap = now.Sub(p.ran)
-	p.last, p.ran, p.fresh, p.cost = ts, now, false, p.costs(g.GetEvaluationTime())
+	p.last, p.ran, p.fresh, p.since, p.cost = ts, now, false, time.Time{}, p.costs(g.GetEvaluationTime())
 	e.measure(g, p, ts)
 	for _, name := range p.records {
 		for _, other := range gs {

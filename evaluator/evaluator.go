@@ -66,6 +66,7 @@ type Evaluator struct {
 	changed   Signal
 	metrics   evalMetrics
 	groups    atomic.Pointer[[]*group]
+	waiting   atomic.Int64 // since when the pass that waits longest is due, Unix nanoseconds; 0: none waits
 
 	mu       sync.Mutex // one evaluation at a time; guards what follows
 	red      map[uint32]views.REDKey
@@ -128,6 +129,9 @@ func New(c Config) (*Evaluator, error) {
 		lag: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_rule_evaluation_delay_seconds",
 			Help: "Wall clock less event time when a group is evaluated.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}),
 	}
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "watchingcat_rule_evaluation_lag_seconds",
+		Help: "How long the rule group that waits longest has been due: its inputs are committed, its evaluation has not ended."},
+		func() float64 { return e.behind(time.Now()).Seconds() })
 	query := rules.EngineQueryFunc(c.Engine, e.queryable)
 	if c.Query != nil {
 		query = c.Query(query)
@@ -150,7 +154,9 @@ func New(c Config) (*Evaluator, error) {
 	if e.history, err = openHistory(c.KV, maxHistory); err != nil {
 		return nil, err
 	}
-	e.outbox, err = openOutbox(c.KV)
+	if e.outbox, err = openOutbox(c.KV); err == nil && c.Registerer != nil {
+		err = c.Registerer.Register(e.outbox)
+	}
 	return e, err
 }
 

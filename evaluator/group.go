@@ -51,6 +51,7 @@ type pass struct {
 	cost   time.Duration  // of it
 	tables views.TableSet // that its selectors may select
 	fresh  bool           // touched since
+	since  time.Time      // wall clock when it became due, zero while it is not
 	// dirty is the head when it was touched last: only an evaluation at or after it has seen everything.
 	dirty time.Time
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -82,4 +84,27 @@ func (o *Outbox) entry(at time.Time, alerts []Alert) (storage.Entry, error) {
 	e := storage.Entry{Key: outboxKey(o.next), Value: value}
 	o.next++
 	return e, nil
+}
+
+var (
+	descOutbox    = prometheus.NewDesc("watchingcat_outbox_entries", "Evaluations whose alerts are not told yet, or whose resolved alerts are not through.", nil, nil)
+	descOutboxAge = prometheus.NewDesc("watchingcat_outbox_oldest_age_seconds", "Age of the oldest of them; resolved alerts stay for their group_interval.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (*Outbox) Describe(ch chan<- *prometheus.Desc) { ch <- descOutbox; ch <- descOutboxAge }
+
+// Collect tells what waits.
+func (o *Outbox) Collect(ch chan<- prometheus.Metric) {
+	pending, err := o.Pending()
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(descOutbox, err)
+		return
+	}
+	age := time.Duration(0)
+	if len(pending) > 0 {
+		age = max(0, time.Since(pending[0].At))
+	}
+	ch <- prometheus.MustNewConstMetric(descOutbox, prometheus.GaugeValue, float64(len(pending)))
+	ch <- prometheus.MustNewConstMetric(descOutboxAge, prometheus.GaugeValue, age.Seconds())
 }
