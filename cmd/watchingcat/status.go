@@ -84,6 +84,7 @@ var (
 	descWatermark  = prometheus.NewDesc("watchingcat_partition_watermark_timestamp_seconds", "Newest event time of a partition.", []string{"topic", "partition"}, nil)
 	descGroupLag   = prometheus.NewDesc("kafka_consumergroup_lag", "Lag under the name that alerts on kafka_exporter use.", []string{"consumergroup", "topic", "partition"}, nil)
 	descCheckpoint = prometheus.NewDesc("watchingcat_checkpoint_age_seconds", "Time since the last checkpoint, or since the start.", nil, nil)
+	descPending    = prometheus.NewDesc("watchingcat_checkpoint_pending_records", "Spans and log lines that are applied and wait for a checkpoint.", nil, nil)
 	descReady      = prometheus.NewDesc("watchingcat_ready", "1 when every partition is caught up.", nil, nil)
 	descHeld       = prometheus.NewDesc("watchingcat_span_halves_waiting", "Span halves that wait for their other side.", nil, nil)
 	descDropped    = prometheus.NewDesc("watchingcat_spans_set_aside_total", "Spans not counted in the usual place, by reason.", []string{"reason"}, nil)
@@ -112,6 +113,7 @@ func (s statusCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	gauge(descCheckpoint, a.checkpointAge(now).Seconds())
+	gauge(descPending, float64(a.gens.Current().Set.Pending()))
 	ready := 0.0
 	if st.ready {
 		ready = 1

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"golang.org/x/sync/errgroup"
 
@@ -42,10 +43,11 @@ func startApp(t *testing.T, log zerolog.Logger, settings ...string) *testApp {
 		t.Fatal(err)
 	}
 	t.Cleanup(broker.Close)
-	environ := []string{envPrefix + "KAFKA_BROKERS=" + strings.Join(broker.ListenAddrs(), ","), envPrefix + "DATA_DIR=" + t.TempDir(), envPrefix + "HTTP_ADDR=127.0.0.1:0",
+	brokers := strings.Join(broker.ListenAddrs(), ",")
+	environ := []string{envPrefix + "KAFKA_BROKERS=" + brokers, envPrefix + "DATA_DIR=" + t.TempDir(), envPrefix + "HTTP_ADDR=127.0.0.1:0",
 		envPrefix + "COMMIT_INTERVAL=10ms", envPrefix + "MIN_FREE_DISK_BYTES=1"}
 	for _, s := range settings {
-		environ = append(environ, envPrefix+s)
+		environ = append(environ, envPrefix+strings.ReplaceAll(s, "BROKERS_THAT_ANSWER", brokers))
 	}
 	cfg, err := load(t, nil, environ...)
 	if err != nil {
@@ -120,6 +122,8 @@ func (a *testApp) span(service string) {
 	s.SetSpanID([8]byte{byte(time.Now().UnixNano())})
 	s.SetName("GET")
 	s.SetKind(ptrace.SpanKindServer)
+	s.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+	s.SetEndTimestamp(s.StartTimestamp())
 	b, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 	if err != nil {
 		a.t.Fatal(err)
