@@ -201,7 +201,10 @@ func (e *Evaluator) run(ctx context.Context, gs []*group, g *group, p *pass, ts,
 	rules.DefaultEvalIterationFunc(ctx, g.Group, ts)
 	e.metrics.lag.Observe(now.Sub(ts).Seconds())
 	p.gap = now.Sub(p.ran)
-	p.last, p.ran, p.fresh, p.since, p.cost = ts, now, false, time.Time{}, p.costs(g.GetEvaluationTime())
+	p.last, p.ran, p.fresh, p.since = ts, now, false, time.Time{}
+	if !e.cfg.Unpaced {
+		p.cost = p.costs(g.GetEvaluationTime())
+	}
 	e.measure(g, p, ts)
 	for _, name := range p.records {
 		for _, other := range gs {

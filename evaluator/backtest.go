@@ -131,19 +131,27 @@ func (b Backtest) open(ctx context.Context) (*trial, error) {
 		return nil, fmt.Errorf("%w: %d evaluations of each rule are more than %d; take a longer step or a shorter range", ErrBacktest, n, MaxBacktestSteps)
 	}
 	past := &pastQueries{engine: b.Engine, queryable: b.Queryable, step: b.Step, end: b.End, ahead: map[string]*ahead{}}
-	e, err := New(Config{Reader: b.Reader, KV: storage.NewMem(storage.MemOptions{}), Queryable: b.Queryable, Engine: b.Engine, ExternalURL: b.ExternalURL,
-		ExternalLabels: b.ExternalLabels, RuleRetention: max(6*time.Hour, b.End.Sub(t.from)), Query: past.wrap, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	past.recorded = recordedNames(NewParser(), b.Sources)
+	if err := t.load(ctx, Config{Query: past.wrap}); err != nil {
 		return nil, err
 	}
-	e.history.limit = 2 * MaxBacktestTransitions // of one moment; more than the bound is refused after it
-	past.recorded = e.recordedNames(b.Sources)
-	if err := e.Load(ctx, b.Sources, t.from); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBacktest, err)
-	}
-	t.e, t.past = e, past
-	t.out = BacktestResult{Start: b.Start, End: b.End, Step: b.Step}
+	t.past = past
 	return t, nil
+}
+
+// load makes the evaluator.
+func (t *trial) load(ctx context.Context, c Config) (err error) {
+	c.Reader, c.KV, c.Queryable, c.Engine = t.Reader, storage.NewMem(storage.MemOptions{}), t.Queryable, t.Engine
+	c.ExternalURL, c.ExternalLabels, c.RuleRetention, c.Logger = t.ExternalURL, t.ExternalLabels, max(6*time.Hour, t.End.Sub(t.from)), slog.New(slog.DiscardHandler)
+	if t.e, err = New(c); err != nil {
+		return err
+	}
+	t.e.history.limit = 2 * MaxBacktestTransitions // of one moment; more than the bound is refused after it
+	if err := t.e.Load(ctx, t.Sources, t.from); err != nil {
+		return fmt.Errorf("%w: %w", ErrBacktest, err)
+	}
+	t.out = BacktestResult{Start: t.Start, End: t.End, Step: t.Step}
+	return nil
 }
 
 // ceilTo is t rounded up to whole steps since the epoch: ends of buckets.
@@ -164,29 +172,40 @@ func (t *trial) run(ctx context.Context) (*BacktestResult, error) {
 		if err := t.e.evaluateAll(ctx, ts); err != nil {
 			return nil, err
 		}
-		if err := ctx.Err(); err != nil {
+		if err := t.note(ctx, ts, begun, t.e.history.take()); err != nil {
 			return nil, err
-		}
-		if err := t.e.failed(); err != nil {
-			return nil, fmt.Errorf("%w: at %s: %w", ErrBacktest, ts.UTC().Format(time.RFC3339), err)
-		}
-		if changed := t.e.history.take(); begun {
-			t.out.Transitions = append(t.out.Transitions, changed...)
-		}
-		if len(t.out.Transitions) > MaxBacktestTransitions {
-			return nil, fmt.Errorf("%w: more than %d changes of alerts; take a shorter range or a calmer rule", ErrBacktest, MaxBacktestTransitions)
-		}
-		if begun {
-			t.out.Evaluations++
 		}
 		if t.Progress != nil {
 			t.Progress(ts)
 		}
 	}
+	return t.result(), nil
+}
+
+// note adds what changed at a moment.
+func (t *trial) note(ctx context.Context, at time.Time, begun bool, changed []Transition) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := t.e.failed(); err != nil {
+		return fmt.Errorf("%w: at %s: %w", ErrBacktest, at.UTC().Format(time.RFC3339), err)
+	}
+	if !begun {
+		return nil
+	}
+	t.out.Evaluations++
+	t.out.Transitions = append(t.out.Transitions, changed...)
+	if len(t.out.Transitions) > MaxBacktestTransitions {
+		return fmt.Errorf("%w: more than %d changes of alerts; take a shorter range or a calmer rule", ErrBacktest, MaxBacktestTransitions)
+	}
+	return nil
+}
+
+func (t *trial) result() *BacktestResult {
 	slices.SortStableFunc(t.out.Transitions, func(a, b Transition) int { return a.Time.Compare(b.Time) })
 	t.out.Series = seriesOf(t.out.Transitions, t.End)
 	t.out.Rules = t.e.Rules()
-	return &t.out, nil
+	return &t.out
 }
 
 // inherit tells what was active when the range begins, as transitions at its start.

@@ -42,7 +42,9 @@ type Config struct {
 	// Ready reports whether the pipeline has caught up; while it has not, rules are evaluated and nothing is told. nil: always.
 	Ready func() bool
 	// Evidence is the clock that bounds how long an evaluation looks for why alerts fire; nil: it does not look.
-	Evidence      func() time.Time
+	Evidence func() time.Time
+	// Unpaced lets evaluations cost what they cost: nothing waits for its turn.
+	Unpaced       bool
 	RuleRetention time.Duration // of series that rules write (6 h)
 	MaxRuleSeries int           // that rules write (100,000)
 	Logger        *slog.Logger
@@ -177,7 +179,7 @@ func (e *Evaluator) Load(ctx context.Context, sources []Source, now time.Time) e
 	defer e.mu.Unlock()
 	var next []*group
 	seen := map[string]bool{}
-	recorded := e.recordedNames(sources)
+	recorded := recordedNames(e.parser, sources)
 	for _, src := range sources {
 		for i := range src.Groups {
 			g, err := e.newGroup(src, i, recorded)

@@ -144,7 +144,7 @@ func (e *Evaluator) newGroup(src Source, n int, recorded map[string]bool) (*grou
 
 // recordedNames are the names of series that rules write, and whether those are made of samples of OTLP metrics alone: then they
 // are as complete as the samples are.
-func (e *Evaluator) recordedNames(sources []Source) map[string]bool {
+func recordedNames(p parser.Parser, sources []Source) map[string]bool {
 	names := map[string]bool{"ALERTS": false, "ALERTS_FOR_STATE": false}
 	var records []rulefmt.Rule
 	for _, src := range sources {
@@ -160,7 +160,7 @@ func (e *Evaluator) recordedNames(sources []Source) map[string]bool {
 	for changed := true; changed; { // a rule may read what another one writes
 		changed = false
 		for _, r := range records {
-			if !names[r.Record] && e.readsSamplesOnly(r.Expr, names) {
+			if !names[r.Record] && readsSamplesOnly(p, r.Expr, names) {
 				names[r.Record], changed = true, true
 			}
 		}
@@ -168,8 +168,8 @@ func (e *Evaluator) recordedNames(sources []Source) map[string]bool {
 	return names
 }
 
-func (e *Evaluator) readsSamplesOnly(text string, recorded map[string]bool) bool {
-	expr, err := e.parser.ParseExpr(text)
+func readsSamplesOnly(p parser.Parser, text string, recorded map[string]bool) bool {
+	expr, err := p.ParseExpr(text)
 	if err != nil {
 		return false // newGroup tells
 	}
