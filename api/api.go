@@ -72,7 +72,8 @@ type Links struct{ Jaeger, Grafana, Prometheus, Kibana string }
 type Config struct {
 	Views    views.Reader
 	Pipeline Pipeline
-	Replays  Replays // nil: there are none
+	Replays  Replays         // nil: there are none
+	Topics   TopicBacktester // nil: rules cannot be evaluated over topics
 	Alerts   Alerts
 	// Rules and SLOs are those that users make; nil: they cannot.
 	Rules *evaluator.RuleBook
@@ -145,6 +146,7 @@ type Server struct {
 	hub     *hub
 	handler http.Handler
 	tails   atomic.Int64 // log tails open
+	trials  topicTrials
 
 	stop     sync.Once
 	stopping chan struct{}
@@ -227,5 +229,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // Close ends the log tails and the WebSockets, and waits for these; other requests are not touched. Serve calls it.
 func (s *Server) Close() {
 	s.stop.Do(func() { close(s.stopping) })
+	s.trials.close()
 	s.hub.close()
 }

@@ -99,12 +99,39 @@ func (s *Server) backtest(ctx context.Context, sources []evaluator.Source, in *r
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
 	defer cancel()
-	res, notices, err := s.trial(ctx, b)
+	res, err := run(ctx, b)
 	if err != nil {
 		return out, err
 	}
+	out, err = s.backtested(res, s.meta(m, r))
+	if err != nil {
+		return out, err
+	}
+	for _, v := range value(in.Variants) {
+		x, err := varied(b, v)
+		if err != nil {
+			return out, err
+		}
+		if res, err = run(ctx, x); err != nil {
+			return out, err
+		}
+		a, err := s.variant(v, res)
+		if err != nil {
+			return out, err
+		}
+		out.Variants = append(out.Variants, a)
+	}
+	return out, nil
+}
+
+// backtested is the answer of a backtest, with what would have been told.
+func (s *Server) backtested(res *evaluator.BacktestResult, meta rest.Meta) (out rest.BacktestAnswer, err error) {
 	out = rest.BacktestAnswer{Start: res.Start.UTC(), End: res.End.UTC(), StepS: res.Step.Seconds(), Evaluations: res.Evaluations,
-		Series: []rest.BacktestSeries{}, Notifications: []rest.BacktestNotification{}, Summary: trialSummary(res), Variants: []rest.BacktestVariantAnswer{}, Meta: s.meta(m, r)}
+		Series: []rest.BacktestSeries{}, Notifications: []rest.BacktestNotification{}, Summary: trialSummary(res), Variants: []rest.BacktestVariantAnswer{}, Meta: meta}
+	notices, err := s.notices(res)
+	if err != nil {
+		return out, err
+	}
 	names := map[string]string{}
 	for _, x := range res.Rules {
 		names[x.ID] = x.Name
@@ -119,30 +146,27 @@ func (s *Server) backtest(ctx context.Context, sources []evaluator.Source, in *r
 		out.Notifications = append(out.Notifications, rest.BacktestNotification{Time: n.Time.UTC(), Receiver: n.Receiver, Integration: n.Integration, Reason: n.Reason,
 			Firing: labelSets(n.Firing), Resolved: labelSets(n.Resolved)})
 	}
-	for _, v := range value(in.Variants) {
-		a, err := s.variant(ctx, b, v)
-		if err != nil {
-			return out, err
-		}
-		out.Variants = append(out.Variants, a)
-	}
 	return out, nil
 }
 
-// trial runs a backtest and what would have been told of it.
-func (s *Server) trial(ctx context.Context, b evaluator.Backtest) (*evaluator.BacktestResult, []notify.SimulatedNotice, error) {
+func run(ctx context.Context, b evaluator.Backtest) (*evaluator.BacktestResult, error) {
 	res, err := b.Run(ctx)
 	if errors.Is(err, evaluator.ErrBacktest) {
 		err = problemf(errBadRequest, "invalid_backtest", "%v", err)
 	}
-	if err != nil || s.cfg.Notifications == nil {
-		return res, nil, err
+	return res, err
+}
+
+// notices are what would have been told of a backtest.
+func (s *Server) notices(res *evaluator.BacktestResult) ([]notify.SimulatedNotice, error) {
+	if s.cfg.Notifications == nil {
+		return nil, nil
 	}
-	notices, err := s.cfg.Notifications.Simulate(AlertChanges(res), res.End)
+	list, err := s.cfg.Notifications.Simulate(AlertChanges(res), res.End)
 	if err != nil {
 		err = problemf(errBadRequest, "invalid_backtest", "%v", err)
 	}
-	return res, notices, err
+	return list, err
 }
 
 // AlertChanges are the moments of a backtest at which alerts began or ceased to fire.
@@ -156,7 +180,8 @@ func AlertChanges(res *evaluator.BacktestResult) []notify.AlertChange {
 	return out
 }
 
-func (s *Server) variant(ctx context.Context, b evaluator.Backtest, v rest.BacktestVariant) (out rest.BacktestVariantAnswer, err error) {
+// varied is a backtest with other values.
+func varied(b evaluator.Backtest, v rest.BacktestVariant) (evaluator.Backtest, error) {
 	var change evaluator.Variation
 	if v.Threshold != nil {
 		change.Threshold = v.Threshold
@@ -169,19 +194,21 @@ func (s *Server) variant(ctx context.Context, b evaluator.Backtest, v rest.Backt
 		if d.in != nil {
 			x, err := ruleDuration(d.name, d.in)
 			if err != nil {
-				return out, err
+				return b, err
 			}
 			*d.to = &x
 		}
 	}
+	var err error
 	if b.Sources, err = change.Apply(b.Sources); err != nil {
-		return out, problemf(errBadRequest, "invalid_backtest", "%v", err)
+		return b, problemf(errBadRequest, "invalid_backtest", "%v", err)
 	}
-	res, notices, err := s.trial(ctx, b)
-	if err != nil {
-		return out, err
-	}
-	return rest.BacktestVariantAnswer{Threshold: v.Threshold, For: v.For, KeepFiringFor: v.KeepFiringFor, Summary: trialSummary(res), Notifications: len(notices)}, nil
+	return b, nil
+}
+
+func (s *Server) variant(v rest.BacktestVariant, res *evaluator.BacktestResult) (rest.BacktestVariantAnswer, error) {
+	notices, err := s.notices(res)
+	return rest.BacktestVariantAnswer{Threshold: v.Threshold, For: v.For, KeepFiringFor: v.KeepFiringFor, Summary: trialSummary(res), Notifications: len(notices)}, err
 }
 
 func trialSummary(res *evaluator.BacktestResult) rest.BacktestSummary {

@@ -33,7 +33,10 @@ type Stores struct {
 	States func() []raw.Status
 }
 
-const sourceView = "view"
+const (
+	sourceView  = "view"
+	sourceKafka = "kafka"
+)
 
 // provenance is who gave an answer, and what is missing of it.
 type provenance struct {

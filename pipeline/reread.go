@@ -58,6 +58,7 @@ type RereadConfig struct {
 	// MaxRecords is how many records are read at most (0: 20,000,000); more are refused at once.
 	MaxRecords int64
 	Stop       func(ctx context.Context, now time.Time) error
+	Opened     func(r *Reread)      // once it is known where the topics begin; nil: nobody asks
 	Progress   func(RereadProgress) // now and then; nil: nobody asks
 	Logger     zerolog.Logger
 }
@@ -119,8 +120,13 @@ func OpenReread(ctx context.Context, c RereadConfig) (*Reread, error) {
 		DeadLetter: func(context.Context, *kgo.Record, string) error { return nil }, // the live views delivered it
 		Logger:     zerolog.Nop()})
 	r.intake = intake{topics: c.topics(r.parts), kv: kv, log: c.Logger, take: r.handle, commit: r.moments, lost: func(string, int32, int64) {}}
-	err = r.open(SourceConfig{Kafka: c.Kafka, DeadLetter: r.ingest.c.DeadLetter}, positions)
-	return r, err
+	if err := r.open(SourceConfig{Kafka: c.Kafka, DeadLetter: r.ingest.c.DeadLetter}, positions, Telemetry{}); err != nil {
+		return nil, err
+	}
+	if c.Opened != nil {
+		c.Opened(r)
+	}
+	return r, nil
 }
 
 func (c *RereadConfig) topics(parts map[PartitionID]*rereadPart) (list []string) {

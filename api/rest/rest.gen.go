@@ -368,25 +368,25 @@ func (e NodeType) Valid() bool {
 
 // Defines values for ReplayState.
 const (
-	Canceled ReplayState = "canceled"
-	Failed   ReplayState = "failed"
-	Paused   ReplayState = "paused"
-	Running  ReplayState = "running"
-	Swapped  ReplayState = "swapped"
+	ReplayStateCanceled ReplayState = "canceled"
+	ReplayStateFailed   ReplayState = "failed"
+	ReplayStatePaused   ReplayState = "paused"
+	ReplayStateRunning  ReplayState = "running"
+	ReplayStateSwapped  ReplayState = "swapped"
 )
 
 // Valid indicates whether the value is a known member of the ReplayState enum.
 func (e ReplayState) Valid() bool {
 	switch e {
-	case Canceled:
+	case ReplayStateCanceled:
 		return true
-	case Failed:
+	case ReplayStateFailed:
 		return true
-	case Paused:
+	case ReplayStatePaused:
 		return true
-	case Running:
+	case ReplayStateRunning:
 		return true
-	case Swapped:
+	case ReplayStateSwapped:
 		return true
 	default:
 		return false
@@ -472,6 +472,7 @@ func (e RuleInputType) Valid() bool {
 const (
 	SourceNameElasticsearch SourceName = "elasticsearch"
 	SourceNameJaeger        SourceName = "jaeger"
+	SourceNameKafka         SourceName = "kafka"
 	SourceNamePrometheus    SourceName = "prometheus"
 	SourceNameView          SourceName = "view"
 )
@@ -482,6 +483,8 @@ func (e SourceName) Valid() bool {
 	case SourceNameElasticsearch:
 		return true
 	case SourceNameJaeger:
+		return true
+	case SourceNameKafka:
 		return true
 	case SourceNamePrometheus:
 		return true
@@ -504,6 +507,27 @@ func (e TemplateRequestKind) Valid() bool {
 	case Baseline:
 		return true
 	case NoData:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TopicBacktestState.
+const (
+	TopicBacktestStateDone    TopicBacktestState = "done"
+	TopicBacktestStateFailed  TopicBacktestState = "failed"
+	TopicBacktestStateRunning TopicBacktestState = "running"
+)
+
+// Valid indicates whether the value is a known member of the TopicBacktestState enum.
+func (e TopicBacktestState) Valid() bool {
+	switch e {
+	case TopicBacktestStateDone:
+		return true
+	case TopicBacktestStateFailed:
+		return true
+	case TopicBacktestStateRunning:
 		return true
 	default:
 		return false
@@ -2105,6 +2129,42 @@ type TokenList struct {
 	Total  int     `json:"total"`
 }
 
+// TopicBacktest defines model for TopicBacktest.
+type TopicBacktest struct {
+	// At The time it has reached.
+	At      *time.Time `json:"at"`
+	Created time.Time  `json:"created"`
+
+	// Error Why it failed.
+	Error *string `json:"error"`
+
+	// EtaS Seconds to go; null while not known.
+	EtaS     *float64 `json:"eta_s"`
+	Id       string   `json:"id"`
+	Progress float64  `json:"progress"`
+
+	// Rate Records a second.
+	Rate float64 `json:"rate"`
+
+	// Records Read so far.
+	Records int64 `json:"records"`
+
+	// Result Once it is done. step_s is the time between two looks at the views.
+	Result *BacktestAnswer    `json:"result"`
+	State  TopicBacktestState `json:"state"`
+
+	// Total To be read; 0 while not known.
+	Total int64 `json:"total"`
+}
+
+// TopicBacktestState defines model for TopicBacktest.State.
+type TopicBacktestState string
+
+// TopicBacktestList defines model for TopicBacktestList.
+type TopicBacktestList struct {
+	Backtests []TopicBacktest `json:"backtests"`
+}
+
 // TraceAnswer defines model for TraceAnswer.
 type TraceAnswer struct {
 	// Meta For which times, from where and how complete an answer is.
@@ -2801,6 +2861,9 @@ type CreateAlertRuleJSONRequestBody = RuleInput
 // BacktestRulesJSONRequestBody defines body for BacktestRules for application/json ContentType.
 type BacktestRulesJSONRequestBody = BacktestRequest
 
+// StartTopicBacktestJSONRequestBody defines body for StartTopicBacktest for application/json ContentType.
+type StartTopicBacktestJSONRequestBody = BacktestRequest
+
 // MakeAlertRulesJSONRequestBody defines body for MakeAlertRules for application/json ContentType.
 type MakeAlertRulesJSONRequestBody = TemplateRequest
 
@@ -2854,6 +2917,18 @@ type ServerInterface interface {
 	// BacktestRules What rules would have done over a past range.
 	// (POST /api/v1/alerts/backtest)
 	BacktestRules(w http.ResponseWriter, r *http.Request)
+	// ListTopicBacktests Backtests over what the topics hold, newest first; the last ten are remembered.
+	// (GET /api/v1/alerts/backtests)
+	ListTopicBacktests(w http.ResponseWriter, r *http.Request)
+	// StartTopicBacktest Evaluate rules over what the topics hold of a past range, as they would have been evaluated live.
+	// (POST /api/v1/alerts/backtests)
+	StartTopicBacktest(w http.ResponseWriter, r *http.Request)
+	// CancelTopicBacktest Cancel a backtest over topics, or forget one that has ended.
+	// (DELETE /api/v1/alerts/backtests/{id})
+	CancelTopicBacktest(w http.ResponseWriter, r *http.Request, id string)
+	// GetTopicBacktest How far a backtest over topics is, and its result.
+	// (GET /api/v1/alerts/backtests/{id})
+	GetTopicBacktest(w http.ResponseWriter, r *http.Request, id string)
 	// ListAlertHistory Changes of alerts, newest first.
 	// (GET /api/v1/alerts/history)
 	ListAlertHistory(w http.ResponseWriter, r *http.Request, params ListAlertHistoryParams)
@@ -3058,6 +3133,30 @@ func (_ Unimplemented) ListActiveAlerts(w http.ResponseWriter, r *http.Request, 
 // BacktestRules What rules would have done over a past range.
 // (POST /api/v1/alerts/backtest)
 func (_ Unimplemented) BacktestRules(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListTopicBacktests Backtests over what the topics hold, newest first; the last ten are remembered.
+// (GET /api/v1/alerts/backtests)
+func (_ Unimplemented) ListTopicBacktests(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// StartTopicBacktest Evaluate rules over what the topics hold of a past range, as they would have been evaluated live.
+// (POST /api/v1/alerts/backtests)
+func (_ Unimplemented) StartTopicBacktest(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CancelTopicBacktest Cancel a backtest over topics, or forget one that has ended.
+// (DELETE /api/v1/alerts/backtests/{id})
+func (_ Unimplemented) CancelTopicBacktest(w http.ResponseWriter, r *http.Request, id string) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetTopicBacktest How far a backtest over topics is, and its result.
+// (GET /api/v1/alerts/backtests/{id})
+func (_ Unimplemented) GetTopicBacktest(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3561,6 +3660,86 @@ func (siw *ServerInterfaceWrapper) BacktestRules(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.BacktestRules(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListTopicBacktests operation middleware
+func (siw *ServerInterfaceWrapper) ListTopicBacktests(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListTopicBacktests(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StartTopicBacktest operation middleware
+func (siw *ServerInterfaceWrapper) StartTopicBacktest(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StartTopicBacktest(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelTopicBacktest operation middleware
+func (siw *ServerInterfaceWrapper) CancelTopicBacktest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelTopicBacktest(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetTopicBacktest operation middleware
+func (siw *ServerInterfaceWrapper) GetTopicBacktest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTopicBacktest(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6692,6 +6871,18 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/api/v1/alerts/backtest", wrapper.BacktestRules)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/alerts/backtests", wrapper.ListTopicBacktests)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/alerts/backtests", wrapper.StartTopicBacktest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/api/v1/alerts/backtests/{id}", wrapper.CancelTopicBacktest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/alerts/backtests/{id}", wrapper.GetTopicBacktest)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/alerts/templates", wrapper.MakeAlertRules)
 	})
 	r.Group(func(r chi.Router) {
@@ -6954,6 +7145,155 @@ type BacktestRulesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response BacktestRulesdefaultApplicationProblemPlusJSONResponse) VisitBacktestRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTopicBacktestsRequestObject struct {
+}
+
+type ListTopicBacktestsResponseObject interface {
+	VisitListTopicBacktestsResponse(w http.ResponseWriter) error
+}
+
+type ListTopicBacktests200JSONResponse TopicBacktestList
+
+func (response ListTopicBacktests200JSONResponse) VisitListTopicBacktestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTopicBacktestsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListTopicBacktestsdefaultApplicationProblemPlusJSONResponse) VisitListTopicBacktestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTopicBacktestRequestObject struct {
+	Body *StartTopicBacktestJSONRequestBody
+}
+
+type StartTopicBacktestResponseObject interface {
+	VisitStartTopicBacktestResponse(w http.ResponseWriter) error
+}
+
+type StartTopicBacktest202JSONResponse TopicBacktest
+
+func (response StartTopicBacktest202JSONResponse) VisitStartTopicBacktestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTopicBacktestdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StartTopicBacktestdefaultApplicationProblemPlusJSONResponse) VisitStartTopicBacktestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelTopicBacktestRequestObject struct {
+	Id string `json:"id"`
+}
+
+type CancelTopicBacktestResponseObject interface {
+	VisitCancelTopicBacktestResponse(w http.ResponseWriter) error
+}
+
+type CancelTopicBacktest204Response struct {
+}
+
+func (response CancelTopicBacktest204Response) VisitCancelTopicBacktestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CancelTopicBacktestdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelTopicBacktestdefaultApplicationProblemPlusJSONResponse) VisitCancelTopicBacktestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTopicBacktestRequestObject struct {
+	Id string `json:"id"`
+}
+
+type GetTopicBacktestResponseObject interface {
+	VisitGetTopicBacktestResponse(w http.ResponseWriter) error
+}
+
+type GetTopicBacktest200JSONResponse TopicBacktest
+
+func (response GetTopicBacktest200JSONResponse) VisitGetTopicBacktestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTopicBacktestdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTopicBacktestdefaultApplicationProblemPlusJSONResponse) VisitGetTopicBacktestResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9312,6 +9652,18 @@ type StrictServerInterface interface {
 	// BacktestRules What rules would have done over a past range.
 	// (POST /api/v1/alerts/backtest)
 	BacktestRules(ctx context.Context, request BacktestRulesRequestObject) (BacktestRulesResponseObject, error)
+	// ListTopicBacktests Backtests over what the topics hold, newest first; the last ten are remembered.
+	// (GET /api/v1/alerts/backtests)
+	ListTopicBacktests(ctx context.Context, request ListTopicBacktestsRequestObject) (ListTopicBacktestsResponseObject, error)
+	// StartTopicBacktest Evaluate rules over what the topics hold of a past range, as they would have been evaluated live.
+	// (POST /api/v1/alerts/backtests)
+	StartTopicBacktest(ctx context.Context, request StartTopicBacktestRequestObject) (StartTopicBacktestResponseObject, error)
+	// CancelTopicBacktest Cancel a backtest over topics, or forget one that has ended.
+	// (DELETE /api/v1/alerts/backtests/{id})
+	CancelTopicBacktest(ctx context.Context, request CancelTopicBacktestRequestObject) (CancelTopicBacktestResponseObject, error)
+	// GetTopicBacktest How far a backtest over topics is, and its result.
+	// (GET /api/v1/alerts/backtests/{id})
+	GetTopicBacktest(ctx context.Context, request GetTopicBacktestRequestObject) (GetTopicBacktestResponseObject, error)
 	// ListAlertHistory Changes of alerts, newest first.
 	// (GET /api/v1/alerts/history)
 	ListAlertHistory(ctx context.Context, request ListAlertHistoryRequestObject) (ListAlertHistoryResponseObject, error)
@@ -9637,6 +9989,113 @@ func (sh *strictHandler) BacktestRules(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(BacktestRulesResponseObject); ok {
 		if err := validResponse.VisitBacktestRulesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListTopicBacktests operation middleware
+func (sh *strictHandler) ListTopicBacktests(w http.ResponseWriter, r *http.Request) {
+	var request ListTopicBacktestsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTopicBacktests(ctx, request.(ListTopicBacktestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTopicBacktests")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListTopicBacktestsResponseObject); ok {
+		if err := validResponse.VisitListTopicBacktestsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StartTopicBacktest operation middleware
+func (sh *strictHandler) StartTopicBacktest(w http.ResponseWriter, r *http.Request) {
+	var request StartTopicBacktestRequestObject
+
+	var body StartTopicBacktestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StartTopicBacktest(ctx, request.(StartTopicBacktestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartTopicBacktest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StartTopicBacktestResponseObject); ok {
+		if err := validResponse.VisitStartTopicBacktestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelTopicBacktest operation middleware
+func (sh *strictHandler) CancelTopicBacktest(w http.ResponseWriter, r *http.Request, id string) {
+	var request CancelTopicBacktestRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelTopicBacktest(ctx, request.(CancelTopicBacktestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelTopicBacktest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelTopicBacktestResponseObject); ok {
+		if err := validResponse.VisitCancelTopicBacktestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetTopicBacktest operation middleware
+func (sh *strictHandler) GetTopicBacktest(w http.ResponseWriter, r *http.Request, id string) {
+	var request GetTopicBacktestRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTopicBacktest(ctx, request.(GetTopicBacktestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTopicBacktest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetTopicBacktestResponseObject); ok {
+		if err := validResponse.VisitGetTopicBacktestResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

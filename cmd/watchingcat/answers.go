@@ -16,7 +16,7 @@ import (
 // openAPI builds the server over what was opened before.
 func (a *App) openAPI(context.Context) (err error) {
 	a.server, err = api.New(api.Config{
-		Views: a.live, Pipeline: pipelineAnswers{a}, Replays: replayAnswers{a.gens}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()),
+		Views: a.live, Pipeline: pipelineAnswers{a}, Replays: replayAnswers{a.gens}, Topics: topicBacktests{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()),
 		Exemplars: a.sources(), Metrics: a.live.Metrics(), Stores: a.stores.answers(),
 		Engine: evaluator.NewEngine(evaluator.EngineConfig{}, a.slog, a.reg),
 		Rules:  a.rules, SLOs: &evaluator.SLOBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,

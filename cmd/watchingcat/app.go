@@ -62,6 +62,10 @@ type App struct {
 
 // NewApp opens everything that can be opened without the brokers. Its errors are one line that says what to do.
 func NewApp(ctx context.Context, cfg Config, log zerolog.Logger) (*App, error) {
+	return newApp(ctx, cfg, log, func(ctx context.Context, a *App) error { return a.listen(ctx) })
+}
+
+func newApp(ctx context.Context, cfg Config, log zerolog.Logger, listen func(context.Context, *App) error) (*App, error) {
 	if len(cfg.KafkaBrokers) == 0 {
 		return nil, usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", envPrefix)
 	}
@@ -71,7 +75,7 @@ func NewApp(ctx context.Context, cfg Config, log zerolog.Logger) (*App, error) {
 	if a.tell, err = openTelemetry(ctx, a.reg, log); err != nil {
 		return nil, err
 	}
-	for _, open := range []func(context.Context) error{a.listen, a.openState, a.openPipeline, a.openStores, a.openAlerts, a.openAuth, a.openAPI} {
+	for _, open := range []func(context.Context) error{func(ctx context.Context) error { return listen(ctx, a) }, a.openState, a.openPipeline, a.openStores, a.openAlerts, a.openAuth, a.openAPI} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}

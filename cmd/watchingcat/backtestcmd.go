@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -47,21 +48,26 @@ func rulesTestCommand() *cobra.Command {
 // trialFlags say over which past rules are evaluated.
 type trialFlags struct {
 	from, to, step, output string
+	topics                 bool
 	thresholds             []float64
 	fors                   []string
 }
 
 func (t *trialFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&t.from, "from", "", "begin of the past (RFC 3339 or Unix seconds; default: six hours before --to)")
-	f.StringVar(&t.to, "to", "", "end of it (default: now)")
+	f.StringVar(&t.from, "from", "", "begin of the past (RFC 3339, Unix seconds, or -6h for six hours ago; default: six hours before --to)")
+	f.StringVar(&t.to, "to", "", "end of it, likewise (default: now)")
 	f.StringVar(&t.step, "step", "", "between evaluations (default: the width of the buckets kept of --from)")
+	f.BoolVar(&t.topics, "topics", false, "evaluate over the records that the topics hold, as live rules are, instead of the buckets of the views; takes longer")
 	f.StringVarP(&t.output, "output", "o", "table", "table or json")
 }
 
 func (t *trialFlags) check() error {
 	if t.output != "table" && t.output != "json" {
 		return usage("--output: %q is neither table nor json", t.output)
+	}
+	if t.topics && t.step != "" {
+		return usage("--step has no meaning with --topics: rules are evaluated as records come")
 	}
 	return nil
 }
@@ -80,7 +86,7 @@ func (t *trialFlags) variants() *[]rest.BacktestVariant {
 	return &out
 }
 
-func (t *trialFlags) run(ctx context.Context, r *remote, file string) (*rest.BacktestAnswer, error) {
+func (t *trialFlags) run(ctx context.Context, r *remote, file string, progress io.Writer) (*rest.BacktestAnswer, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -90,32 +96,87 @@ func (t *trialFlags) run(ctx context.Context, r *remote, file string) (*rest.Bac
 	}
 	rules := string(text)
 	in := rest.BacktestRequest{Yaml: &rules, Variants: t.variants()}
+	from, to := timeAgo(t.from, time.Now()), timeAgo(t.to, time.Now())
 	for _, x := range []struct {
 		text string
 		to   **string
-	}{{t.from, &in.Start}, {t.to, &in.End}, {t.step, &in.Step}} {
+	}{{from, &in.Start}, {to, &in.End}, {t.step, &in.Step}} {
 		if x.text != "" {
 			*x.to = &x.text
 		}
+	}
+	if t.topics {
+		return backtestTopics(ctx, r, in, progress)
 	}
 	out := &rest.BacktestAnswer{}
 	return out, r.call(ctx, http.MethodPost, "/api/v1/alerts/backtest", in, out)
 }
 
-// remote checks the flags and is the server that holds the views; only it can read them.
-func (t *trialFlags) remote(c *cobra.Command) (*remote, error) {
+// timeAgo makes a time of a negative duration; everything else stays as it is.
+func timeAgo(text string, now time.Time) string {
+	if d, err := time.ParseDuration(text); err == nil && d < 0 {
+		return now.Add(d).UTC().Format(time.RFC3339Nano)
+	}
+	return text
+}
+
+// remote checks the flags and is the server that holds the views: the running one, else this process on the data folder, until closed.
+func (t *trialFlags) remote(c *cobra.Command) (*remote, func() error, error) {
 	if err := t.check(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cfg, err := loadConfig(c.Flags(), os.Environ())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if !answers(c.Context(), cfg.HTTPAddr) {
+		return openLocalServer(c.Context(), cfg, c.ErrOrStderr())
 	}
 	r := remoteOf(cfg)
-	if !answers(c.Context(), cfg.HTTPAddr) {
-		return nil, fmt.Errorf("no server answers at %s (%sHTTP_ADDR): rules are evaluated over the views of a running `watchingcat serve` or `watchingcat demo`", cfg.HTTPAddr, envPrefix)
+	return &r, func() error { return nil }, nil
+}
+
+// backtestTopics starts a backtest over topics and waits for it. An interrupt cancels it.
+func backtestTopics(ctx context.Context, r *remote, in rest.BacktestRequest, progress io.Writer) (*rest.BacktestAnswer, error) {
+	const path = "/api/v1/alerts/backtests"
+	var b rest.TopicBacktest
+	if err := r.call(ctx, http.MethodPost, path, in, &b); err != nil {
+		return nil, err
 	}
-	return &r, nil
+	show := newReplayProgress(progress)
+	defer show.close()
+	t := time.NewTicker(300 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			show.close()
+			err := r.call(context.WithoutCancel(ctx), http.MethodDelete, path+"/"+b.Id, nil, nil)
+			return nil, errors.Join(interruptedError{"the backtest is canceled"}, err)
+		}
+		if err := r.call(ctx, http.MethodGet, path+"/"+b.Id, nil, &b); err != nil {
+			if ctx.Err() != nil {
+				continue
+			}
+			return nil, err
+		}
+		switch b.State {
+		case rest.TopicBacktestStateDone:
+			return b.Result, nil
+		case rest.TopicBacktestStateFailed:
+			return nil, fmt.Errorf("the backtest over the topics failed: %s", value(b.Error))
+		}
+		show.one("records", b.Records, b.Total, topicLine(&b))
+	}
+}
+
+func topicLine(b *rest.TopicBacktest) string {
+	line := fmt.Sprintf("backtest over the topics: %.1f %%, %d of %d records, %.0f a second", 100*b.Progress, b.Records, b.Total, b.Rate)
+	if b.EtaS != nil {
+		line += fmt.Sprintf(", %v to go", seconds(*b.EtaS))
+	}
+	return line
 }
 
 func rulesBacktestCommand() *cobra.Command {
@@ -123,13 +184,15 @@ func rulesBacktestCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "backtest FILE", Short: "Say what the rules of a file would have done over the past", Args: cobra.ExactArgs(1),
 		Long: "Evaluates a Prometheus rule file over the views that the running server keeps of the past, by the evaluator of live rules, and says when\n" +
-			"alerts would have been pending and firing and which notifications would have gone out. --threshold and --for ask for other values.",
-		RunE: func(c *cobra.Command, args []string) error {
-			r, err := t.remote(c)
+			"alerts would have been pending and firing and which notifications would have gone out. --threshold and --for ask for other values. With\n" +
+			"--topics the records themselves are read again. When no server answers, this command works on the data folder.",
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			r, closed, err := t.remote(c)
 			if err != nil {
 				return err
 			}
-			a, err := t.run(c.Context(), r, args[0])
+			defer func() { err = errors.Join(err, closed()) }()
+			a, err := t.run(c.Context(), r, args[0], c.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -152,12 +215,13 @@ func rulesDiffCommand() *cobra.Command {
 		Use: "diff OLD NEW", Short: "Say how two versions of a rule file would have differed over the past", Args: cobra.ExactArgs(2),
 		Long: "Evaluates both files over the same past, as backtest does, and lists the alerts that would have fired differently. Exit code 3 says that\n" +
 			"there are differences.",
-		RunE: func(c *cobra.Command, args []string) error {
-			r, err := t.remote(c)
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			r, closed, err := t.remote(c)
 			if err != nil {
 				return err
 			}
-			before, err := t.run(c.Context(), r, args[0])
+			defer func() { err = errors.Join(err, closed()) }()
+			before, err := t.run(c.Context(), r, args[0], c.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -167,7 +231,7 @@ func rulesDiffCommand() *cobra.Command {
 			if t.from == "" {
 				t.from = before.Start.Format(time.RFC3339Nano)
 			}
-			after, err := t.run(c.Context(), r, args[1])
+			after, err := t.run(c.Context(), r, args[1], c.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -209,7 +273,7 @@ func labelText(l map[string]string) string {
 }
 
 func showBacktest(out io.Writer, a *rest.BacktestAnswer) error {
-	fmt.Fprintf(out, "%s to %s, %d evaluations every %v\n", a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.Evaluations, seconds(a.StepS))
+	fmt.Fprintf(out, "%s to %s, %d evaluations every %v\n", a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.Evaluations, time.Duration(a.StepS*float64(time.Second)).Round(time.Millisecond))
 	fmt.Fprintf(out, "fired %d times for %v in total, longest %v; pending %v; flaps %d; notifications %d\n", a.Summary.Fired, seconds(a.Summary.FiringS), seconds(a.Summary.LongestS),
 		seconds(a.Summary.PendingS), a.Summary.Flaps, len(a.Notifications))
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)

@@ -17,10 +17,13 @@ import (
 const remoteTimeout = 3 * time.Minute
 
 // remote is the running server's API.
-type remote struct{ base, token string }
+type remote struct {
+	base, token string
+	client      *http.Client
+}
 
 func remoteOf(cfg *loaded) remote {
-	return remote{base: cfg.scheme() + "://" + cfg.HTTPAddr, token: string(cfg.Token)}
+	return remote{base: cfg.scheme() + "://" + cfg.HTTPAddr, token: string(cfg.Token), client: http.DefaultClient}
 }
 
 // call sends and reads JSON. A mistake of the caller is a usageError.
@@ -43,7 +46,7 @@ func (r *remote) call(ctx context.Context, method, path string, body, answer any
 	if r.token != "" {
 		req.Header.Set("Authorization", "Bearer "+r.token)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := r.client.Do(req)
 	if err != nil {
 		return fmt.Errorf("ask the server: %w", err)
 	}

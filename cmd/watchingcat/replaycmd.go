@@ -45,8 +45,8 @@ func replayCommand() *cobra.Command {
 	}
 	addFlags(c.Flags())
 	f := c.Flags()
-	f.StringVar(&q.from, "from", "", "begin with records of this time (RFC 3339 or Unix seconds; default: all that the topics hold)")
-	f.StringVar(&q.to, "to", "", "end with records of this time; the live version goes on")
+	f.StringVar(&q.from, "from", "", "begin with records of this time (RFC 3339, Unix seconds, or -6h for six hours ago; default: all that the topics hold)")
+	f.StringVar(&q.to, "to", "", "end with records of this time, likewise; the live version goes on")
 	f.StringSliceVar(&q.views, "views", nil, "views whose past is taken from the new version (default: all)")
 	f.BoolVar(&q.keep, "keep", false, "keep the version that is replaced")
 	f.StringVar(&q.pause, "pause", "", "pause the replay with this id")
@@ -76,11 +76,11 @@ func (q *replayFlags) check() error {
 
 func (q *replayFlags) request() rest.ReplayRequest {
 	r := rest.ReplayRequest{Keep: &q.keep}
-	if q.from != "" {
-		r.From = &q.from
+	if from := timeAgo(q.from, time.Now()); from != "" {
+		r.From = &from
 	}
-	if q.to != "" {
-		r.To = &q.to
+	if to := timeAgo(q.to, time.Now()); to != "" {
+		r.To = &to
 	}
 	if len(q.views) > 0 {
 		r.Views = &q.views
@@ -147,15 +147,15 @@ func watchReplay(ctx context.Context, w replayer, id string, out, progress io.Wr
 		if err == nil {
 			show.update(&r)
 			switch r.State {
-			case rest.Swapped:
+			case rest.ReplayStateSwapped:
 				show.close()
 				fmt.Fprintf(out, "replay %s swapped in: %d records in %v, view version %d\n", id, r.Records, time.Since(begun).Round(100*time.Millisecond), *r.Version)
 				return nil
-			case rest.Failed:
+			case rest.ReplayStateFailed:
 				return fmt.Errorf("replay %s failed: %s", id, *r.Error)
-			case rest.Canceled:
+			case rest.ReplayStateCanceled:
 				return fmt.Errorf("replay %s was canceled", id)
-			case rest.Paused:
+			case rest.ReplayStatePaused:
 				show.close()
 				fmt.Fprintf(out, "replay %s is paused; `watchingcat replay --resume %s` goes on\n", id, id)
 				return nil
@@ -343,27 +343,52 @@ func (p *replayProgress) update(r *rest.Replay) {
 		return
 	}
 	if p.bars == nil {
-		if now := time.Now(); now.Sub(p.last) >= lineEvery {
-			p.last = now
-			fmt.Fprintln(p.w, replayLine(r))
-		}
+		p.plain(replayLine(r))
 		return
 	}
 	for i := range r.Partitions {
 		v := &r.Partitions[i]
-		name := fmt.Sprintf("%s/%d", v.Topic, v.Partition)
-		bar := p.by[name]
-		if bar == nil {
-			bar = p.bars.AddBar(max(1, v.End-v.Start), mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)), mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace)))
-			p.by[name] = bar
-		}
-		if v.End == v.Start {
-			bar.SetCurrent(1)
-			continue
-		}
-		bar.SetCurrent(min(v.Position, v.End) - v.Start)
+		p.bar(fmt.Sprintf("%s/%d", v.Topic, v.Partition), min(v.Position, v.End)-v.Start, v.End-v.Start)
 	}
-	line := replayLine(r)
+	p.below(replayLine(r))
+}
+
+// one shows a single bar and a line below it; off a terminal the line alone.
+func (p *replayProgress) one(name string, done, all int64, line string) {
+	if p.over {
+		return
+	}
+	if p.bars == nil {
+		p.plain(line)
+		return
+	}
+	if all > 0 {
+		p.bar(name, min(done, all), all)
+	}
+	p.below(line)
+}
+
+// plain writes a line now and then.
+func (p *replayProgress) plain(line string) {
+	if now := time.Now(); now.Sub(p.last) >= lineEvery {
+		p.last = now
+		fmt.Fprintln(p.w, line)
+	}
+}
+
+func (p *replayProgress) bar(name string, done, all int64) {
+	bar := p.by[name]
+	if bar == nil {
+		bar = p.bars.AddBar(max(1, all), mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)), mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace)))
+		p.by[name] = bar
+	}
+	if all == 0 {
+		done = 1
+	}
+	bar.SetCurrent(done)
+}
+
+func (p *replayProgress) below(line string) {
 	p.line.Store(&line)
 	if p.by[""] == nil {
 		p.by[""] = p.bars.New(1, mpb.NopStyle(), mpb.BarPriority(1<<20), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return *p.line.Load() })))
@@ -386,7 +411,7 @@ func (p *replayProgress) close() {
 func replayLine(r *rest.Replay) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "replay %s %s: %.1f %%, %d records, %.0f a second", r.Id, r.State, 100*r.Progress, r.Records, r.Rate)
-	if r.EtaS != nil && r.State == rest.Running {
+	if r.EtaS != nil && r.State == rest.ReplayStateRunning {
 		fmt.Fprintf(&b, ", %v to go", (time.Duration(*r.EtaS*1000) * time.Millisecond).Round(time.Second))
 	}
 	if r.Waiting {

@@ -67,6 +67,16 @@ func TestReplayAndMigrate(t *testing.T) {
 	watchingcat(t.Context(), exitUsage, "replay", "--pause", "1", "--keep")
 	says(watchingcat(t.Context(), exitOK, "replay", "--keep"), "replay 1 swapped in")
 	says(watchingcat(t.Context(), exitOK, "replay", "--cancel", "1"), "replay 1 canceled")
+	busy := writeFile(t, "busy.yml", "groups: [{name: g, rules: [{alert: Busy, expr: 'sum(increase(calls_total[1m])) > 10'}]}]")
+	backtests := func(says func(got, want string)) {
+		t.Helper()
+		says(watchingcat(t.Context(), exitOK, "rules", "backtest", "--from", "-10m", busy), "evaluations every 10s")
+		says(watchingcat(t.Context(), exitOK, "rules", "backtest", "--topics", "--from", "-10m", busy), "fired 1 times")
+		says(watchingcat(t.Context(), exitOK, "rules", "diff", "--topics", "--from", "-10m", busy, busy), "notifications")
+	}
+	backtests(says)
+	watchingcat(t.Context(), exitUsage, "rules", "backtest", "--topics", "--step", "1m", busy)
+	says(watchingcat(t.Context(), exitFailure, "rules", "backtest", "--topics", "--from", "2020-01-01T00:00:00Z", "--to", "2020-01-01T01:00:00Z", busy), "hold no record of that time")
 	folders := storage.SampleFolders{DataDir: dir}
 	if left, err := folders.Versions(); err != nil || !slices.Equal(left, []uint32{1}) {
 		t.Fatalf("samples of versions %v are left, %v", left, err)
@@ -80,6 +90,12 @@ func TestReplayAndMigrate(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	openFolder(t, dir).Close() // the process has closed it
+	backtests(func(got, want string) {
+		t.Helper()
+		says(got, want)
+		says(got, "working on the data folder")
+	})
 	before := liveDump(t, dir)
 	short, cancel = context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()

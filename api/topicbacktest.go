@@ -1,0 +1,212 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/evaluator"
+)
+
+// TopicBacktester evaluates rules over what the topics hold of a past.
+type TopicBacktester interface {
+	// Backtest runs all backtests in one reading; their Reader and Queryable are set by it. since is from when on the topics hold every
+	// record, zero where they never lost any.
+	Backtest(ctx context.Context, list []evaluator.Backtest, progress func(TopicProgress)) (results []*evaluator.BacktestResult, since time.Time, err error)
+}
+
+// TopicProgress is how far a backtest over topics is.
+type TopicProgress struct {
+	At             time.Time
+	Records, Total int64
+	Rate           float64 // records a second
+}
+
+// rememberedTrials is how many backtests over topics are remembered once they have ended.
+const rememberedTrials = 10
+
+// topicTrials are the backtests over topics, oldest first; at most one runs.
+type topicTrials struct {
+	mu   sync.Mutex
+	list []*topicTrial
+	next int
+	wg   sync.WaitGroup
+	over bool
+}
+
+type topicTrial struct {
+	id       string
+	created  time.Time
+	cancel   context.CancelFunc
+	state    rest.TopicBacktestState
+	progress TopicProgress
+	err      string
+	result   *rest.BacktestAnswer
+}
+
+// ListTopicBacktests implements rest.StrictServerInterface.
+func (s *Server) ListTopicBacktests(context.Context, rest.ListTopicBacktestsRequestObject) (rest.ListTopicBacktestsResponseObject, error) {
+	s.trials.mu.Lock()
+	defer s.trials.mu.Unlock()
+	out := rest.ListTopicBacktests200JSONResponse{Backtests: []rest.TopicBacktest{}}
+	for _, t := range slices.Backward(s.trials.list) {
+		out.Backtests = append(out.Backtests, t.answer())
+	}
+	return out, nil
+}
+
+// GetTopicBacktest implements rest.StrictServerInterface.
+func (s *Server) GetTopicBacktest(_ context.Context, q rest.GetTopicBacktestRequestObject) (rest.GetTopicBacktestResponseObject, error) {
+	s.trials.mu.Lock()
+	defer s.trials.mu.Unlock()
+	i, err := s.trials.find(q.Id)
+	if err != nil {
+		return nil, err
+	}
+	return rest.GetTopicBacktest200JSONResponse(s.trials.list[i].answer()), nil
+}
+
+// CancelTopicBacktest implements rest.StrictServerInterface.
+func (s *Server) CancelTopicBacktest(_ context.Context, q rest.CancelTopicBacktestRequestObject) (rest.CancelTopicBacktestResponseObject, error) {
+	s.trials.mu.Lock()
+	defer s.trials.mu.Unlock()
+	i, err := s.trials.find(q.Id)
+	if err != nil {
+		return nil, err
+	}
+	s.trials.list[i].cancel()
+	s.trials.list = slices.Delete(s.trials.list, i, i+1)
+	return rest.CancelTopicBacktest204Response{}, nil
+}
+
+// StartTopicBacktest implements rest.StrictServerInterface.
+func (s *Server) StartTopicBacktest(ctx context.Context, q rest.StartTopicBacktestRequestObject) (rest.StartTopicBacktestResponseObject, error) {
+	if s.cfg.Topics == nil {
+		return nil, problemf(errUnavailable, "no_topics", "there are no topics to read")
+	}
+	sources, err := sourcesOf(q.Body)
+	if err != nil {
+		return nil, err
+	}
+	m := s.moment(ctx)
+	r, err := m.rangeOf(q.Body.Start, q.Body.End, defaultBacktest)
+	if err != nil {
+		return nil, err
+	}
+	if q.Body.Step != nil {
+		return nil, advise(problemf(errBadRequest, "invalid_backtest", "a backtest over topics has no step"), "Leave step out: rules are evaluated as records come.")
+	}
+	first := evaluator.Backtest{Sources: sources, Start: r.start, End: r.end, Engine: s.cfg.Engine}
+	list, variants := []evaluator.Backtest{first}, value(q.Body.Variants)
+	for _, v := range variants {
+		b, err := varied(first, v)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, b)
+	}
+	t, err := s.trials.begin(m.now)
+	if err != nil {
+		return nil, err
+	}
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.trials.mu.Lock()
+	defer s.trials.mu.Unlock()
+	t.cancel = cancel
+	s.trials.wg.Go(func() {
+		defer cancel()
+		results, since, err := s.cfg.Topics.Backtest(run, list, func(p TopicProgress) {
+			s.trials.mu.Lock()
+			defer s.trials.mu.Unlock()
+			t.progress = p
+		})
+		var answer rest.BacktestAnswer
+		if err == nil {
+			answer, err = s.topicAnswer(results, variants, since)
+		}
+		s.trials.mu.Lock()
+		defer s.trials.mu.Unlock()
+		if err != nil {
+			t.state, t.err = rest.TopicBacktestStateFailed, err.Error()
+			return
+		}
+		t.state, t.result = rest.TopicBacktestStateDone, &answer
+	})
+	return rest.StartTopicBacktest202JSONResponse(t.answer()), nil
+}
+
+func (s *Server) topicAnswer(results []*evaluator.BacktestResult, variants []rest.BacktestVariant, since time.Time) (rest.BacktestAnswer, error) {
+	res := results[0]
+	meta := rest.Meta{Source: rest.Source{sourceKafka}, Since: orNil(res.Start), UpTo: orNil(res.End), ViewVersion: int64(s.cfg.Views.Frontier().Version), Warnings: []string{}}
+	if since.After(res.Start) {
+		meta.Since = orNil(since)
+		warn(&meta, "the topics hold no records of before %s; nothing is known of the time before", since.UTC().Format(time.RFC3339))
+	}
+	out, err := s.backtested(res, meta)
+	for i, v := range variants {
+		if err != nil {
+			break
+		}
+		var a rest.BacktestVariantAnswer
+		a, err = s.variant(v, results[i+1])
+		out.Variants = append(out.Variants, a)
+	}
+	return out, err
+}
+
+// begin adds a trial, unless one runs.
+func (l *topicTrials) begin(now time.Time) (*topicTrial, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return nil, problemf(errUnavailable, "stopping", "WatchingCat is stopping")
+	}
+	for _, t := range l.list {
+		if t.state == rest.TopicBacktestStateRunning {
+			return nil, advise(problemf(errConflict, "backtest_active", "backtest %s over the topics runs", t.id), "Wait for it, or cancel it with DELETE /api/v1/alerts/backtests/"+t.id+".")
+		}
+	}
+	l.list = l.list[max(0, len(l.list)-rememberedTrials+1):]
+	l.next++
+	t := &topicTrial{id: strconv.Itoa(l.next), created: now, cancel: func() {}, state: rest.TopicBacktestStateRunning}
+	l.list = append(l.list, t)
+	return t, nil
+}
+
+func (l *topicTrials) find(id string) (int, error) {
+	i := slices.IndexFunc(l.list, func(t *topicTrial) bool { return t.id == id })
+	if i < 0 {
+		return i, advise(problemf(errNotFound, "backtest_not_found", "no backtest %q over the topics is remembered", id), "GET /api/v1/alerts/backtests lists them.")
+	}
+	return i, nil
+}
+
+// close cancels what runs and waits for it.
+func (l *topicTrials) close() {
+	l.mu.Lock()
+	l.over = true
+	for _, t := range l.list {
+		t.cancel()
+	}
+	l.mu.Unlock()
+	l.wg.Wait()
+}
+
+func (t *topicTrial) answer() rest.TopicBacktest {
+	p := t.progress
+	out := rest.TopicBacktest{Id: t.id, State: t.state, Records: p.Records, Total: p.Total, Rate: p.Rate, At: orNil(p.At), Error: textOrNil(t.err), Created: t.created.UTC()}
+	if p.Total > 0 {
+		out.Progress = min(1, float64(p.Records)/float64(p.Total))
+	}
+	if t.state == rest.TopicBacktestStateDone {
+		out.Progress, out.Result = 1, t.result
+	}
+	if p.Rate > 0 && t.state == rest.TopicBacktestStateRunning {
+		eta := float64(p.Total-p.Records) / p.Rate
+		out.EtaS = &eta
+	}
+	return out
+}
