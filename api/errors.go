@@ -43,6 +43,7 @@ var statuses = []struct {
 	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "Send less at once."},
 	{errPositionTimeout, http.StatusGatewayTimeout, "position_timeout", "Try again, or with a longer timeout; /api/v1/pipeline shows how far each partition has been read."},
 	{errUnavailable, http.StatusServiceUnavailable, "unavailable", "Try again later."},
+	{auth.ErrCrossSite, http.StatusForbidden, "cross_site", "Send an API token as `Authorization: Bearer`; what browsers send by themselves counts on WatchingCat's own pages alone."},
 	{auth.ErrNotRead, http.StatusServiceUnavailable, "not_read_yet", "WatchingCat has just started; try again in a moment."},
 	{storage.ErrClosed, http.StatusServiceUnavailable, "unavailable", "WatchingCat is stopping; try again later."},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout", "Ask for less, or try again."},

@@ -143,7 +143,10 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 		need := s.needed(r)
 		p, err := s.cfg.Auth.Authenticate(r)
 		if need == auth.Public {
-			p, err = auth.Principal{}, nil // an old cookie must not keep anybody from logging in
+			if err != nil {
+				p = auth.Principal{} // an old cookie must not keep anybody from logging in
+			}
+			err = auth.SameSite(r) // no other site logs anybody in or out
 		}
 		c.Principal = p
 		if err == nil && p.Role < need && p.Role == auth.Public {
@@ -163,6 +166,9 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 				return advise(problemf(errUnauthenticated, "unknown_key", "%v", err), "Try again in some seconds; then get a new token of the identity provider.")
 			}
 			return errUnauthenticated
+		case errors.Is(err, auth.ErrCrossSite):
+			c.outcome = "forbidden"
+			return err
 		case err != nil:
 			return err
 		case p.Role < need:
@@ -207,6 +213,18 @@ func accountError(err error) error {
 		return advise(problemf(errConflict, "last_admin", "%v", err), "Make another admin first.")
 	}
 	return edited(err)
+}
+
+// WhoAmI implements rest.StrictServerInterface.
+func (s *Server) WhoAmI(ctx context.Context, _ rest.WhoAmIRequestObject) (rest.WhoAmIResponseObject, error) {
+	if s.cfg.Auth == nil {
+		return rest.WhoAmI200JSONResponse{Name: new(principal(ctx)), Role: new(rest.Admin)}, nil
+	}
+	out := rest.WhoAmI200JSONResponse{Authentication: true}
+	if p := callerOf(ctx).Principal; p.Role != auth.Public {
+		out.Name, out.Role, out.Login = &p.Name, new(rest.Role(p.Role.String())), p.User != ""
+	}
+	return out, nil
 }
 
 func loginOf(x *auth.Session) rest.Login {

@@ -92,7 +92,18 @@ func TestLoginUsersAndTokens(t *testing.T) {
 	require.Contains(t, cookie, "SameSite=Strict")
 	cookie = "Cookie: " + strings.Split(cookie, ";")[0]
 	require.Equal(t, 200, b.get("/api/v1/services", cookie).Code)
-	require.Equal(t, 401, b.do("POST", "/api/v1/auth/refresh", "", cookie, "Sec-Fetch-Site: cross-site").Code, "a page of another site")
+	for _, elsewhere := range []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: https://evil.example.org", "Origin: null"} {
+		for _, path := range []string{"/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/auth/login"} {
+			w := b.do("POST", path, `{"username":"ann","password":"correct horse"}`, cookie, elsewhere, js)
+			require.Equal(t, 403, w.Code, "%s of %s", path, elsewhere)
+			require.Contains(t, w.Body.String(), "cross_site")
+			require.Empty(t, w.Header().Get("Set-Cookie"))
+		}
+		require.Equal(t, 200, b.get("/api/v1/services", cookie, elsewhere).Code, "reading changes nothing, and the browser keeps the answer from the page")
+	}
+	for _, here := range []string{"Sec-Fetch-Site: same-origin", "Origin: http://example.com"} {
+		require.Equal(t, 200, b.do("POST", "/api/v1/auth/refresh", "", cookie, here).Code)
+	}
 	require.Equal(t, 200, b.do("POST", "/api/v1/auth/refresh", "", cookie).Code)
 	require.Equal(t, 403, b.get("/api/v1/users", cookie).Code)
 	require.Equal(t, 200, b.do("PUT", "/api/v1/users/ann", `{"role":"viewer"}`, admin, js).Code)
@@ -113,6 +124,13 @@ func TestLoginUsersAndTokens(t *testing.T) {
 	require.NotContains(t, b.get("/api/v1/tokens", admin).Body.String(), made.Token)
 	require.Equal(t, 204, b.do("DELETE", "/api/v1/tokens/"+made.Info.ID, "", admin).Code)
 	require.Equal(t, 401, b.get("/api/v1/services", basic).Code)
+
+	me := func(headers ...string) string { return b.get("/api/v1/auth/me", headers...).Body.String() }
+	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false}`, me())
+	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false}`, me(cookie), "that login has ended")
+	require.JSONEq(t, `{"authentication":true,"name":"token:admin","role":"admin","login":false}`, me(admin))
+	w = b.do("POST", "/api/v1/auth/login", `{"username":"ann","password":"correct horse"}`, js)
+	require.JSONEq(t, `{"authentication":true,"name":"ann","role":"viewer","login":true}`, me("Cookie: "+strings.Split(w.Header().Get("Set-Cookie"), ";")[0]))
 
 	for range loginFailures {
 		require.Equal(t, 401, b.do("POST", "/api/v1/auth/login", `{"username":"bob","password":"wrong wrong"}`, js).Code)

@@ -189,9 +189,17 @@ func (a *Auth) Authenticate(r *http.Request) (Principal, error) {
 	return Principal{}, nil
 }
 
+// SameSite is ErrCrossSite for a change that a page of another site asks for.
+func SameSite(r *http.Request) error {
+	if crossOrigin.Check(r) != nil {
+		return ErrCrossSite
+	}
+	return nil
+}
+
 func (a *Auth) ambient(r *http.Request, credential string) (Principal, error) {
-	if err := crossOrigin.Check(r); err != nil {
-		return Principal{}, fmt.Errorf("%w: the request comes from a page of another site", ErrCredentials)
+	if err := SameSite(r); err != nil {
+		return Principal{}, err
 	}
 	return a.Verify(r.Context(), credential)
 }

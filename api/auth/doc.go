@@ -62,6 +62,7 @@ var (
 	// ErrUnknownKey is ErrCredentials of a token whose key cannot be looked up; that gives nothing away.
 	ErrUnknownKey = fmt.Errorf("%w: the key that signed the token is not known", ErrCredentials)
 	ErrNotRead    = errors.New("users and tokens have not been read yet")
+	ErrCrossSite   = errors.New("the request comes from a page of another site")
 	ErrInvalid    = errors.New("not valid")
 	ErrUnknown    = errors.New("there is no such user or token")
 	ErrExists     = errors.New("there is a user of this name")

@@ -1352,6 +1352,19 @@ type LoginInput struct {
 	Username string `json:"username"`
 }
 
+// Me defines model for Me.
+type Me struct {
+	// Authentication Whether it is asked who one is; everybody may everything where it is not.
+	Authentication bool `json:"authentication"`
+
+	// Login Who asks has logged in, and can log out.
+	Login bool `json:"login"`
+
+	// Name The user, or the token as token:NAME; null while that is not known.
+	Name *string `json:"name"`
+	Role *Role   `json:"role"`
+}
+
 // MessagingAnswer defines model for MessagingAnswer.
 type MessagingAnswer struct {
 	Clients []MessagingClient `json:"clients"`
@@ -2959,6 +2972,9 @@ type ServerInterface interface {
 	// LogoutUser Take the cookie away. A token that was copied is valid until it expires.
 	// (POST /api/v1/auth/logout)
 	LogoutUser(w http.ResponseWriter, r *http.Request)
+	// WhoAmI Who asks, and what they may.
+	// (GET /api/v1/auth/me)
+	WhoAmI(w http.ResponseWriter, r *http.Request)
 	// RefreshLogin Prolong a login that is still valid.
 	// (POST /api/v1/auth/refresh)
 	RefreshLogin(w http.ResponseWriter, r *http.Request)
@@ -3217,6 +3233,12 @@ func (_ Unimplemented) LoginUser(w http.ResponseWriter, r *http.Request) {
 // LogoutUser Take the cookie away. A token that was copied is valid until it expires.
 // (POST /api/v1/auth/logout)
 func (_ Unimplemented) LogoutUser(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// WhoAmI Who asks, and what they may.
+// (GET /api/v1/auth/me)
+func (_ Unimplemented) WhoAmI(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4128,6 +4150,20 @@ func (siw *ServerInterfaceWrapper) LogoutUser(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.LogoutUser(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WhoAmI operation middleware
+func (siw *ServerInterfaceWrapper) WhoAmI(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WhoAmI(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6913,6 +6949,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/api/v1/auth/login", wrapper.LoginUser)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/auth/me", wrapper.WhoAmI)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/auth/refresh", wrapper.RefreshLogin)
 	})
 	r.Group(func(r chi.Router) {
@@ -7691,6 +7730,44 @@ type LogoutUserdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response LogoutUserdefaultApplicationProblemPlusJSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhoAmIRequestObject struct {
+}
+
+type WhoAmIResponseObject interface {
+	VisitWhoAmIResponse(w http.ResponseWriter) error
+}
+
+type WhoAmI200JSONResponse Me
+
+func (response WhoAmI200JSONResponse) VisitWhoAmIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhoAmIdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WhoAmIdefaultApplicationProblemPlusJSONResponse) VisitWhoAmIResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9694,6 +9771,9 @@ type StrictServerInterface interface {
 	// LogoutUser Take the cookie away. A token that was copied is valid until it expires.
 	// (POST /api/v1/auth/logout)
 	LogoutUser(ctx context.Context, request LogoutUserRequestObject) (LogoutUserResponseObject, error)
+	// WhoAmI Who asks, and what they may.
+	// (GET /api/v1/auth/me)
+	WhoAmI(ctx context.Context, request WhoAmIRequestObject) (WhoAmIResponseObject, error)
 	// RefreshLogin Prolong a login that is still valid.
 	// (POST /api/v1/auth/refresh)
 	RefreshLogin(ctx context.Context, request RefreshLoginRequestObject) (RefreshLoginResponseObject, error)
@@ -10378,6 +10458,30 @@ func (sh *strictHandler) LogoutUser(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(LogoutUserResponseObject); ok {
 		if err := validResponse.VisitLogoutUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WhoAmI operation middleware
+func (sh *strictHandler) WhoAmI(w http.ResponseWriter, r *http.Request) {
+	var request WhoAmIRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WhoAmI(ctx, request.(WhoAmIRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WhoAmI")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WhoAmIResponseObject); ok {
+		if err := validResponse.VisitWhoAmIResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
