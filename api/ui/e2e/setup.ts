@@ -16,17 +16,22 @@ async function freePort(): Promise<number> {
   })
 }
 
-async function answers(url: string): Promise<boolean> {
+async function answers(url: string, headers: Record<string, string>): Promise<boolean> {
   try {
-    const res = await fetch(`${url}/api/v1/services`)
+    const res = await fetch(`${url}/api/v1/services`, { headers })
     return res.ok && ((await res.json()) as { total: number }).total > 0
   } catch {
     return false
   }
 }
 
-/** Starts the demo on free ports and a new data folder, and ends it after the tests. */
-export default async function setup(): Promise<() => Promise<void>> {
+export interface Demo {
+  url: string
+  end: () => Promise<void>
+}
+
+/** Starts the demo on free ports and a new data folder. Headers are what it takes to ask it something. */
+export async function demo(settings: Record<string, string>, headers: Record<string, string> = {}): Promise<Demo> {
   const bin = process.env.WATCHINGCAT_BIN
   if (!bin) throw new Error('WATCHINGCAT_BIN is not set: give the path of the watchingcat program')
   const data = mkdtempSync(join(tmpdir(), 'watchingcat-e2e-'))
@@ -34,8 +39,9 @@ export default async function setup(): Promise<() => Promise<void>> {
   const url = `http://127.0.0.1:${http}`
   const args = ['demo', '--data-dir', data, '--http-addr', `127.0.0.1:${http}`]
   args.push('--otlp-grpc-addr', `127.0.0.1:${grpc}`, '--otlp-http-addr', `127.0.0.1:${otlp}`)
-  const env = { ...process.env, WATCHINGCAT_JAEGER_URL: 'http://jaeger.example:16686/ui' }
-  delete (env as Record<string, string | undefined>).WATCHINGCAT_BIN
+  const env: Record<string, string | undefined> = { ...process.env, ...settings }
+  delete env.WATCHINGCAT_BIN
+  delete env.WATCHINGCAT_URL
   const child: ChildProcess = spawn(bin, args, { env, stdio: ['ignore', 'ignore', 'pipe'] })
   let log = ''
   child.stderr?.on('data', (d: Buffer) => {
@@ -45,15 +51,14 @@ export default async function setup(): Promise<() => Promise<void>> {
   child.on('exit', () => {
     ended = true
   })
-  for (let i = 0; !(await answers(url)); i++) {
+  for (let i = 0; !(await answers(url, headers)); i++) {
     if (ended || i > 240) {
       child.kill('SIGKILL')
       throw new Error(`the demo does not answer:\n${log}`)
     }
     await new Promise((r) => setTimeout(r, 250))
   }
-  process.env.WATCHINGCAT_URL = url
-  return async () => {
+  const end = async () => {
     if (!ended) {
       const gone = new Promise((r) => child.once('exit', r))
       child.kill('SIGTERM')
@@ -63,4 +68,12 @@ export default async function setup(): Promise<() => Promise<void>> {
     }
     rmSync(data, { recursive: true, force: true })
   }
+  return { url, end }
+}
+
+/** The demo that most tests look at; it ends after them. */
+export default async function setup(): Promise<() => Promise<void>> {
+  const { url, end } = await demo({ WATCHINGCAT_JAEGER_URL: 'http://jaeger.example:16686/ui' })
+  process.env.WATCHINGCAT_URL = url
+  return end
 }

@@ -1,9 +1,12 @@
 import { ActionIcon, Kbd, Modal, SegmentedControl, Tooltip, useMantineColorScheme } from '@mantine/core'
+import { useQueryClient } from '@tanstack/react-query'
 import { Component, lazy, type ReactNode, Suspense, useEffect, useMemo, useRef, useState } from 'react'
 import { Link, Route, Switch, useLocation } from 'wouter'
-import { useConfig } from './api/queries'
+import { strangers } from './api/client'
+import { useConfig, useMe } from './api/queries'
 import { Problem, Status, useNow, Waiting } from './components/bits'
 import { useKeys } from './components/keys'
+import { Login } from './identity/login'
 import { absolute, age, duration } from './lib/format'
 import { type Range, ranges } from './lib/range'
 import { useHref, useRange } from './lib/url'
@@ -20,6 +23,7 @@ const ErrorsPage = lazy(() => import('./pages/errors'))
 const AlertsPage = lazy(() => import('./pages/alerts'))
 const RulePage = lazy(() => import('./pages/rule'))
 const SLOsPage = lazy(() => import('./pages/slos'))
+const AccountPage = lazy(() => import('./pages/account'))
 const PipelinePage = lazy(() => import('./pages/pipeline'))
 
 const pages = [
@@ -34,12 +38,30 @@ const pages = [
 ]
 
 /** Titles of pages that the bar does not name. */
-const others: Record<string, string> = { '/deployments': 'Deployments', '/alerts/new': 'New rule' }
+const others: Record<string, string> = { '/deployments': 'Deployments', '/alerts/new': 'New rule', '/account': 'Account' }
 
+/** The pages for whom the server knows, a form to log in for whom it does not. */
 export function App() {
+  const me = useMe()
+  const queries = useQueryClient()
+  useEffect(() => {
+    const again = () => void queries.invalidateQueries({ queryKey: ['me'] })
+    strangers.addEventListener('met', again)
+    return () => strangers.removeEventListener('met', again)
+  }, [queries])
+  if (me.isPending) return <Waiting what="WatchingCat" />
+  if (me.data?.authentication && me.data.name === null) return <Login />
+  return <Pages />
+}
+
+function Pages() {
   const [help, setHelp] = useState(false)
   const client = useLiveClient()
   const [location] = useLocation()
+  useEffect(() => {
+    client.start()
+    return () => client.stop()
+  }, [client])
   useKeys(useMemo(() => ({ help: () => setHelp(true), pause: () => client.setPaused(!client.getStatus().paused) }), [client]))
   useEffect(() => {
     const page =
@@ -78,6 +100,7 @@ export function App() {
               </Route>
               <Route path="/slos" component={SLOsPage} />
               <Route path="/pipeline" component={PipelinePage} />
+              <Route path="/account" component={AccountPage} />
               <Route>
                 <p className="quiet">
                   There is no page here. <Link href="/">Services</Link>
@@ -140,6 +163,7 @@ function Bar({ onHelp }: { onHelp: () => void }) {
         data={ranges.map((r) => ({ value: r, label: r }))}
         transitionDuration={0}
       />
+      <Who />
       <SchemeButton />
       <Tooltip label="Keyboard (?)">
         <ActionIcon variant="subtle" color="gray" size="md" aria-label="Keyboard help" onClick={onHelp}>
@@ -147,6 +171,28 @@ function Bar({ onHelp }: { onHelp: () => void }) {
         </ActionIcon>
       </Tooltip>
     </header>
+  )
+}
+
+/** Who looks, where that is asked. */
+function Who() {
+  const me = useMe().data
+  const href = useHref()
+  const [location] = useLocation()
+  if (!me?.authentication || me.name === null) return null
+  return (
+    <Link
+      href={href('/account')}
+      className="who"
+      aria-current={location === '/account' ? 'page' : undefined}
+      title={`${me.name}, ${me.role}`}
+      aria-label={`Account: ${me.name}, ${me.role}`}
+    >
+      <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
+        <path d="M8 1.5a3.2 3.2 0 1 1 0 6.4 3.2 3.2 0 0 1 0-6.4zM1.8 14.5c0-3.2 2.6-5.2 6.2-5.2s6.2 2 6.2 5.2z" />
+      </svg>
+      <span className="who-name">{me.name}</span>
+    </Link>
   )
 }
 

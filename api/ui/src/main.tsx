@@ -3,7 +3,7 @@ import { createTheme, MantineProvider } from '@mantine/core'
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
-import { type ApiError, getJSON } from './api/client'
+import { type ApiError, getJSON, strangers } from './api/client'
 import { App } from './app'
 import { LiveClient } from './live/client'
 import { LiveContext } from './live/use-live'
@@ -16,8 +16,11 @@ const queries = new QueryClient({
     },
   },
 })
-const live = new LiveClient({ url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}/ws`, get: getJSON })
-live.start()
+const live = new LiveClient({
+  url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}/ws`,
+  get: getJSON,
+  ended: () => strangers.dispatchEvent(new Event('met')),
+})
 
 // The look is in styles.css. Mantine's variables come from its stylesheet, not from style elements made at run time, so that the
 // content security policy can be style-src 'self'.

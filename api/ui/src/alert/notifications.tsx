@@ -3,6 +3,7 @@ import { useNotifications, useReceivers, useReceiverTest } from '../api/queries'
 import type { Notification, Receiver, ReceiverTest } from '../api/types'
 import { Ago, Chip, Disclosure, Labels, Problem, Section, Status, Waiting } from '../components/bits'
 import { type Column, Table } from '../components/table'
+import { useDenied } from '../identity/may'
 import { took } from '../lib/format'
 import { useParam } from '../lib/url'
 
@@ -121,6 +122,7 @@ export function Receivers() {
   const test = useReceiverTest()
   const [, setReceiver] = useParam('receiver')
   const { mutate, isPending, variables, data, error } = test
+  const reason = useDenied('editor')
   const cols = useMemo<Column<Receiver>[]>(
     () => [
       {
@@ -169,7 +171,8 @@ export function Receivers() {
               type="button"
               className="plain"
               aria-label={`Send test to ${r.name}`}
-              disabled={isPending || r.integrations.length === 0}
+              disabled={isPending || r.integrations.length === 0 || reason !== undefined}
+              title={reason}
               onClick={() => mutate(r.name)}
             >
               {isPending && variables === r.name ? 'Sending …' : 'Send test'}
@@ -180,7 +183,7 @@ export function Receivers() {
         ),
       },
     ],
-    [mutate, isPending, variables, data, error, setReceiver],
+    [mutate, isPending, variables, data, error, reason, setReceiver],
   )
   return (
     <Section title="Receivers" note="of the Alertmanager configuration in force">

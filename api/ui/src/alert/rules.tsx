@@ -5,6 +5,7 @@ import type { Rule } from '../api/types'
 import { Ago, Labels, Problem, Section, Status, Waiting } from '../components/bits'
 import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
+import { useDenied } from '../identity/may'
 import type { Health } from '../lib/health'
 import { useHref, useParam } from '../lib/url'
 import { inputOf, plainDuration } from './draft'
@@ -98,21 +99,26 @@ const ruleKey = (r: Rule) => r.id
 
 function Actions({ rule: r, act, busy }: { rule: Rule; act: (a: RuleAction) => void; busy: boolean }) {
   const href = useHref()
+  const reason = useDenied('editor')
+  const open = r.editable && reason === undefined ? 'Edit' : 'Open'
   return (
     <span className="actions">
-      <Link href={href(`/alerts/rules/${encodeURIComponent(r.id)}`)} aria-label={`${r.editable ? 'Edit' : 'Open'} ${r.name}`}>
-        {r.editable ? 'Edit' : 'Open'}
+      <Link href={href(`/alerts/rules/${encodeURIComponent(r.id)}`)} aria-label={`${open} ${r.name}`}>
+        {open}
       </Link>
       <button
         type="button"
         className="plain"
         aria-label={`Switch ${r.name} ${r.enabled ? 'off' : 'on'}`}
-        disabled={busy}
+        disabled={busy || reason !== undefined}
+        title={reason}
         onClick={() => act({ do: 'update', id: r.id, rule: { ...inputOf(r), enabled: !r.enabled } })}
       >
         {r.enabled ? 'Switch off' : 'Switch on'}
       </button>
-      {r.editable && <Sure word="Delete" sure="Really delete" disabled={busy} onSure={() => act({ do: 'delete', id: r.id })} />}
+      {r.editable && (
+        <Sure word="Delete" sure="Really delete" disabled={busy} denied={reason} onSure={() => act({ do: 'delete', id: r.id })} />
+      )}
     </span>
   )
 }

@@ -14,6 +14,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Tells that the server does not know, or no longer knows, who asks. */
+export const strangers = new EventTarget()
+
 /** A list is sent as one parameter for each item. */
 export type Query = Record<string, string | number | readonly string[] | undefined>
 
@@ -41,12 +44,13 @@ export function sendJSON<T>(method: 'POST' | 'PUT' | 'DELETE', path: string, bod
 async function ask<T>(url: string, init: RequestInit): Promise<T> {
   let res: Response
   try {
-    res = await fetch(url, { ...init, headers: { Accept: 'application/json', ...init.headers } })
+    res = await fetch(url, { ...init, headers: { Accept: 'application/json', 'X-Requested-With': 'page', ...init.headers } })
   } catch (err) {
     if (err instanceof DOMException && err.name === 'AbortError') throw err
     throw new ApiError(0, 'unreachable', 'WatchingCat does not answer', 'The page keeps trying.')
   }
   syncClock(res.headers.get('Date'))
+  if (res.status === 401) strangers.dispatchEvent(new Event('met'))
   if (res.ok) return (res.status === 204 ? undefined : await res.json()) as T
   let problem: Partial<Problem> = {}
   try {

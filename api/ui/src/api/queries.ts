@@ -16,7 +16,9 @@ import type {
   LogList,
   LogPatternList,
   LogVolume,
+  Me,
   MessagingAnswer,
+  NewToken,
   NotificationList,
   OperationList,
   ReceiverList,
@@ -24,6 +26,7 @@ import type {
   Replay,
   ReplayList,
   ReplayRequest,
+  Role,
   RuleAnswer,
   RuleInput,
   RuleList,
@@ -32,14 +35,85 @@ import type {
   SLO,
   SLOInput,
   SLOList,
+  TokenInput,
+  TokenList,
   TraceAnswer,
   TraceList,
+  UserInput,
+  UserList,
 } from './types'
 
 /** What has no live view is asked for again every few seconds, more seldom after an error and not while the page is paused. */
 function useEvery(ms: number) {
   const { paused } = useLiveStatus()
   return (query: { state: { error: Error | null } }): number | false => (paused ? false : query.state.error ? Math.max(ms, 15_000) : ms)
+}
+
+/** Who asks, and what they may. */
+export function useMe() {
+  return useQuery({
+    queryKey: ['me'],
+    queryFn: ({ signal }) => getJSON<Me>('/api/v1/auth/me', {}, signal),
+    staleTime: Number.POSITIVE_INFINITY,
+  })
+}
+
+export type Entrance = { do: 'login'; username: string; password: string } | { do: 'logout' }
+
+/** Logs in or out. What was read before is forgotten: the next one may not be allowed to see it. */
+export function useEntrance() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: (e: Entrance) =>
+      e.do === 'logout'
+        ? sendJSON<unknown>('POST', '/api/v1/auth/logout')
+        : sendJSON<unknown>('POST', '/api/v1/auth/login', { username: e.username, password: e.password }),
+    onSuccess: async () => {
+      await queries.fetchQuery({ queryKey: ['me'], queryFn: () => getJSON<Me>('/api/v1/auth/me'), staleTime: 0 })
+      queries.removeQueries({ predicate: (q) => q.queryKey[0] !== 'me' })
+    },
+  })
+}
+
+export function useUsers() {
+  return useQuery({ queryKey: ['users'], queryFn: ({ signal }) => getJSON<UserList>('/api/v1/users', {}, signal) })
+}
+
+export type UserAction =
+  | { do: 'create'; user: UserInput }
+  | { do: 'update'; name: string; change: { role: Role; password?: string } }
+  | { do: 'delete'; name: string }
+
+export function useUserAction() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: (a: UserAction) => {
+      if (a.do === 'create') return sendJSON<unknown>('POST', '/api/v1/users', a.user)
+      const path = `/api/v1/users/${encodeURIComponent(a.name)}`
+      return a.do === 'update' ? sendJSON<unknown>('PUT', path, a.change) : sendJSON<unknown>('DELETE', path)
+    },
+    onSettled: () => queries.invalidateQueries({ queryKey: ['users'] }),
+  })
+}
+
+export function useTokens() {
+  return useQuery({ queryKey: ['tokens'], queryFn: ({ signal }) => getJSON<TokenList>('/api/v1/tokens', {}, signal) })
+}
+
+export function useNewToken() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: (token: TokenInput) => sendJSON<NewToken>('POST', '/api/v1/tokens', token),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['tokens'] }),
+  })
+}
+
+export function useRevoke() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: (id: string) => sendJSON<undefined>('DELETE', `/api/v1/tokens/${encodeURIComponent(id)}`),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['tokens'] }),
+  })
 }
 
 export function useConfig() {

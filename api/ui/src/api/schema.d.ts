@@ -264,8 +264,8 @@ export interface paths {
         };
         /**
          * New log lines as they are committed, as server-sent events.
-         * @description Events are `line` (one LogLine), `dropped` ({"dropped": n}: lines that came faster than they are shown), and a comment every 15 s.
-         *     `id` is the checkpoint; a client that comes back with Last-Event-ID goes on after it.
+         * @description Events are `line` (one LogLine), `dropped` ({"dropped": n}: lines that came faster than they are shown), a comment every 15 s,
+         *     and `closed` ({"code", "reason"}, the codes of websocket.md) before the server ends the stream. `id` is the checkpoint; a client that comes back with Last-Event-ID goes on after it.
          */
         get: operations["tailLogs"];
         put?: never;
@@ -645,6 +645,26 @@ export interface paths {
          * @description The token is a Bearer credential; browsers get it as a cookie too. Attempts are limited by address and by name.
          */
         post: operations["loginUser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who asks, and what they may.
+         * @description Answers everybody, so that a page knows whether to show a form. A credential that is not valid is that of nobody.
+         */
+        get: operations["whoAmI"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2783,6 +2803,15 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "editor" | "admin";
+        Me: {
+            /** @description Whether it is asked who one is; everybody may everything where it is not. */
+            authentication: boolean;
+            /** @description The user, or the token as token:NAME; null while that is not known. */
+            name: string | null;
+            role: components["schemas"]["Role"] | null;
+            /** @description Who asks has logged in, and can log out. */
+            login: boolean;
+        };
         LoginInput: {
             username: string;
             password: string;
@@ -3154,7 +3183,7 @@ export interface components {
                 "application/json": components["schemas"]["Health"];
             };
         };
-        /** @description As Prometheus answers. */
+        /** @description As Prometheus answers; a Problem to who may not ask. */
         Prometheus: {
             headers: {
                 [name: string]: unknown;
@@ -3163,6 +3192,17 @@ export interface components {
                 "application/json": {
                     [key: string]: unknown;
                 };
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description As Jaeger answers; a Problem to who may not ask. */
+        Jaeger: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": unknown;
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
     };
@@ -4393,6 +4433,27 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    whoAmI: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who asks. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     refreshLogin: {
         parameters: {
             query?: never;
@@ -4913,6 +4974,7 @@ export interface operations {
         responses: {
             200: components["responses"]["Healthy"];
             503: components["responses"]["Unhealthy"];
+            default: components["responses"]["Problem"];
         };
     };
     getHealthLive: {
@@ -4925,6 +4987,7 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["Healthy"];
+            default: components["responses"]["Problem"];
         };
     };
     getHealthReady: {
@@ -4938,6 +5001,7 @@ export interface operations {
         responses: {
             200: components["responses"]["Healthy"];
             503: components["responses"]["Unhealthy"];
+            default: components["responses"]["Problem"];
         };
     };
     getLivez: {
@@ -4950,6 +5014,7 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["Healthy"];
+            default: components["responses"]["Problem"];
         };
     };
     getReadyz: {
@@ -4963,6 +5028,7 @@ export interface operations {
         responses: {
             200: components["responses"]["Healthy"];
             503: components["responses"]["Unhealthy"];
+            default: components["responses"]["Problem"];
         };
     };
     webSocket: {
@@ -4995,6 +5061,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            default: components["responses"]["Problem"];
         };
     };
     selfMetrics: {
@@ -5015,6 +5082,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
+            default: components["responses"]["Problem"];
         };
     };
     openAPI: {
@@ -5035,6 +5103,7 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
+            default: components["responses"]["Problem"];
         };
     };
     promQuery: {
@@ -5285,6 +5354,7 @@ export interface operations {
                     "application/x-protobuf": unknown;
                     "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse": unknown;
                     "text/plain": unknown;
+                    "application/problem+json": unknown;
                 };
             };
         };
@@ -5485,15 +5555,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerOperationNames: {
@@ -5507,15 +5569,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerOperations: {
@@ -5527,15 +5581,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerSearch: {
@@ -5547,15 +5593,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerGet: {
@@ -5569,15 +5607,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerDependencies: {
@@ -5589,15 +5619,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerLatencies: {
@@ -5609,15 +5631,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerCalls: {
@@ -5629,15 +5643,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerErrors: {
@@ -5649,15 +5655,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerMinStep: {
@@ -5669,15 +5667,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerV3Services: {
@@ -5689,15 +5679,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerV3Operations: {
@@ -5709,15 +5691,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerV3Search: {
@@ -5729,15 +5703,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerV3Get: {
@@ -5751,15 +5717,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     jaegerV3Summaries: {
@@ -5771,15 +5729,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Jaeger answers. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
+            default: components["responses"]["Jaeger"];
         };
     };
     tempoEcho: {
@@ -5800,6 +5750,7 @@ export interface operations {
                     "text/plain": "echo";
                 };
             };
+            default: components["responses"]["Problem"];
         };
     };
 }

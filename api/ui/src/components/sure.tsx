@@ -1,7 +1,16 @@
 import { useEffect, useState } from 'react'
 
+interface Props {
+  word: string
+  sure: string
+  disabled: boolean
+  /** Why one may not. */
+  denied?: string | undefined
+  onSure: () => void
+}
+
 /** A button that asks once more before it acts; it forgets the question after a while. */
-export function Sure({ word, sure, disabled, onSure }: { word: string; sure: string; disabled: boolean; onSure: () => void }) {
+export function Sure({ word, sure, disabled, denied, onSure }: Props) {
   const [asked, setAsked] = useState(false)
   useEffect(() => {
     if (!asked) return
@@ -12,7 +21,8 @@ export function Sure({ word, sure, disabled, onSure }: { word: string; sure: str
     <button
       type="button"
       className="plain danger"
-      disabled={disabled}
+      disabled={disabled || denied !== undefined}
+      title={denied}
       onClick={() => {
         if (asked) onSure()
         setAsked(!asked)

@@ -12,6 +12,9 @@ interface TextProps {
   area?: boolean
   placeholder?: string
   options?: readonly string[]
+  type?: 'text' | 'password'
+  autoComplete?: string
+  autoFocus?: boolean
 }
 
 /** A text field that says at itself what is wrong with it. */
@@ -26,6 +29,9 @@ export function Text({
   area = false,
   placeholder,
   options,
+  type = 'text',
+  autoComplete = 'off',
+  autoFocus = false,
 }: TextProps) {
   const id = useId()
   const common = {
@@ -35,7 +41,8 @@ export function Text({
     required,
     placeholder,
     spellCheck: false,
-    autoComplete: 'off',
+    autoComplete,
+    autoFocus,
     'aria-invalid': error !== undefined || undefined,
     'aria-describedby': error === undefined ? undefined : `${id}-error`,
   }
@@ -47,7 +54,7 @@ export function Text({
       {area ? (
         <textarea {...common} rows={Math.min(8, Math.max(3, Math.ceil(value.length / 90)))} onChange={(e) => onChange(e.target.value)} />
       ) : (
-        <input type="text" {...common} list={options && `${id}-options`} onChange={(e) => onChange(e.target.value)} />
+        <input type={type} {...common} list={options && `${id}-options`} onChange={(e) => onChange(e.target.value)} />
       )}
       {options && (
         <datalist id={`${id}-options`}>

@@ -23,7 +23,7 @@ class FakeSocket {
   sent: { type: string; id: string; view?: string; filter?: unknown }[] = []
   onopen?: () => void
   onmessage?: (e: { data: string }) => void
-  onclose?: () => void
+  onclose?: (e: { code: number }) => void
   constructor() {
     FakeSocket.all.push(this)
   }
@@ -37,10 +37,10 @@ class FakeSocket {
     this.readyState = 1
     this.onopen?.()
   }
-  drop() {
+  drop(code = 1006) {
     if (this.readyState === 3) return
     this.readyState = 3
-    this.onclose?.()
+    this.onclose?.({ code })
   }
   say(frame: unknown) {
     this.onmessage?.({ data: JSON.stringify(frame) })
@@ -51,6 +51,7 @@ class FakeSocket {
   }
 }
 
+const ended = vi.fn()
 const get = vi.fn<(path: string, query: unknown) => Promise<unknown>>()
 let client: LiveClient
 const filter = { range: '15m' }
@@ -60,8 +61,9 @@ const socket = () => FakeSocket.all.at(-1) as FakeSocket
 beforeEach(() => {
   vi.useFakeTimers()
   FakeSocket.all = []
+  ended.mockReset()
   get.mockReset().mockRejectedValue(new Error('down'))
-  client = new LiveClient({ url: 'ws://test/ws', open: () => new FakeSocket() as unknown as WebSocket, get })
+  client = new LiveClient({ url: 'ws://test/ws', open: () => new FakeSocket() as unknown as WebSocket, get, ended })
   client.start()
 })
 
@@ -239,4 +241,14 @@ test('edges and alerts are merged by what tells them apart', () => {
   const shown = client.shown('servicemap', {}).data
   expect(shown?.edges).toEqual([edge('a', 2)])
   expect(shown?.nodes).toEqual([{ name: 'a', type: 'service' }])
+})
+
+test('it is told when the server no longer knows who looks, and only then', () => {
+  primed()
+  socket().drop(1001)
+  expect(ended).not.toHaveBeenCalled()
+  vi.advanceTimersByTime(1_000)
+  socket().accept()
+  socket().drop(4401)
+  expect(ended).toHaveBeenCalledOnce()
 })

@@ -33,6 +33,8 @@ export interface Options {
   url: string
   open?: (url: string) => WebSocket
   get: (path: string, query: Query) => Promise<unknown>
+  /** The server has ended the connection because it no longer knows who looks. */
+  ended?: () => void
 }
 
 const backoffMin = 500
@@ -40,6 +42,7 @@ const backoffMax = 15_000
 const pollEvery = 5_000
 const silentFor = 25_000 // the server says something at least this often when asked by ping
 const pollAfterFailures = 2
+const credentialEnded = 4401
 
 /** One view through one filter, shared by all that show it. */
 class Subscription<V extends ViewName> {
@@ -178,8 +181,9 @@ export class LiveClient {
       this.heard = Date.now()
       this.receive(String(event.data))
     }
-    s.onclose = () => {
+    s.onclose = (event) => {
       if (s !== this.socket) return
+      if (event?.code === credentialEnded) this.options.ended?.()
       this.socket = undefined
       this.lost()
     }

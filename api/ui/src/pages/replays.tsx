@@ -5,6 +5,7 @@ import { Ago, Disclosure, Problem, Section, Status, Waiting } from '../component
 import { Choice } from '../components/form'
 import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
+import { useDenied } from '../identity/may'
 import { serverNow } from '../lib/clock'
 import { absolute, count, duration, exact, none, percent, rate } from '../lib/format'
 import type { Health } from '../lib/health'
@@ -21,7 +22,7 @@ const underway = (r: Replay): boolean => r.state === 'running' || r.state === 'p
 
 type Act = (a: ReplayAction) => void
 
-const columns = (act: Act, busy: boolean): Column<Replay>[] => [
+const columns = (act: Act, busy: boolean, denied: string | undefined): Column<Replay>[] => [
   {
     id: 'state',
     label: 'State',
@@ -86,18 +87,32 @@ const columns = (act: Act, busy: boolean): Column<Replay>[] => [
     cell: (r) => (
       <span className="actions">
         {r.state === 'running' && (
-          <button type="button" className="plain" disabled={busy} onClick={() => act({ do: 'pause', id: r.id })}>
+          <button
+            type="button"
+            className="plain"
+            disabled={busy || denied !== undefined}
+            title={denied}
+            onClick={() => act({ do: 'pause', id: r.id })}
+          >
             Pause
           </button>
         )}
         {(r.state === 'paused' || r.state === 'failed') && (
-          <button type="button" className="plain" disabled={busy} onClick={() => act({ do: 'resume', id: r.id })}>
+          <button
+            type="button"
+            className="plain"
+            disabled={busy || denied !== undefined}
+            title={denied}
+            onClick={() => act({ do: 'resume', id: r.id })}
+          >
             Resume
           </button>
         )}
-        {underway(r) && <Sure word="Cancel" sure="Really cancel" disabled={busy} onSure={() => act({ do: 'cancel', id: r.id })} />}
+        {underway(r) && (
+          <Sure word="Cancel" sure="Really cancel" disabled={busy} denied={denied} onSure={() => act({ do: 'cancel', id: r.id })} />
+        )}
         {r.state === 'swapped' && r.keep && (
-          <Sure word="Drop kept" sure="Really drop" disabled={busy} onSure={() => act({ do: 'cancel', id: r.id })} />
+          <Sure word="Drop kept" sure="Really drop" disabled={busy} denied={denied} onSure={() => act({ do: 'cancel', id: r.id })} />
         )}
       </span>
     ),
@@ -163,7 +178,8 @@ export function Replays() {
   const replays = useReplays()
   const action = useReplayAction()
   const { mutate, isPending } = action
-  const cols = useMemo(() => columns(mutate, isPending), [mutate, isPending])
+  const reason = useDenied('editor')
+  const cols = useMemo(() => columns(mutate, isPending, reason), [mutate, isPending, reason])
   const running = replays.data?.replays.some((r) => r.state === 'running' || r.state === 'paused') ?? false
   return (
     <Section title="Replays" note="the views are built anew from the topics beside the live ones, then take their place">
@@ -183,7 +199,12 @@ export function Replays() {
           <input type="checkbox" name="keep" />
           keep the old version
         </label>
-        <button type="submit" className="button" disabled={isPending || running} title={running ? 'One replay goes on already' : undefined}>
+        <button
+          type="submit"
+          className="button"
+          disabled={isPending || running || reason !== undefined}
+          title={reason ?? (running ? 'One replay goes on already' : undefined)}
+        >
           Start a replay
         </button>
       </form>

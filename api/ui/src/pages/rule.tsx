@@ -23,6 +23,7 @@ import type { Rule } from '../api/types'
 import { Problem, Section, Status, Waiting } from '../components/bits'
 import { Sure } from '../components/sure'
 import { Text, Wrong } from '../components/text'
+import { useDenied } from '../identity/may'
 import { alertValue } from '../lib/format'
 import { useHref } from '../lib/url'
 
@@ -58,7 +59,8 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
   const action = useRuleAction()
   const { mutate, isPending } = action
   const [trial, setTrial] = useState<Error | null>(null)
-  const fixed = rule !== undefined && !rule.editable
+  const reason = useDenied('editor')
+  const fixed = rule !== undefined && (!rule.editable || reason !== undefined)
   const recording = rule?.type === 'recording'
   const set = useCallback((change: Partial<Draft>) => setDraft((d) => ({ ...d, ...change })), [])
   const input = useMemo(() => ruleOf(draft), [draft])
@@ -83,7 +85,8 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
         )}
         {rule?.last_error && <Problem error={rule.last_error} />}
       </div>
-      {fixed && (
+      {reason !== undefined && <p className="said">What is written here can be tried over the past, not kept. {reason}</p>}
+      {rule !== undefined && !rule.editable && (
         <p className="said">
           It comes from <code>{rule.source}</code>, group {rule.group}: change it there. Here it is switched on and off, and tried over the
           past. <Link href={href('/alerts/new', { from: rule.id })}>Copy it into a new rule</Link>
@@ -153,6 +156,7 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
             <input
               type="checkbox"
               checked={draft.enabled}
+              disabled={reason !== undefined}
               onChange={(e) => {
                 set({ enabled: e.target.checked })
                 if (fixed) mutate({ do: 'update', id: rule.id, rule: { ...inputOf(rule), enabled: e.target.checked } })
@@ -161,7 +165,12 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
             switched on
           </label>
           {!fixed && (
-            <button type="submit" className="button primary" disabled={isPending || (rule !== undefined && !changed) || recording}>
+            <button
+              type="submit"
+              className="button primary"
+              disabled={isPending || (rule !== undefined && !changed) || recording || reason !== undefined}
+              title={reason}
+            >
               {rule === undefined ? 'Create rule' : 'Save'}
             </button>
           )}
@@ -171,6 +180,7 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
               word="Delete"
               sure="Really delete"
               disabled={isPending}
+              denied={reason}
               onSure={() => mutate({ do: 'delete', id: rule.id }, { onSuccess: toList })}
             />
           )}

@@ -7,10 +7,11 @@ import { MetaWarnings, Problem, Section, ServiceLink, Status, Waiting } from '..
 import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
 import { Text } from '../components/text'
+import { useDenied } from '../identity/may'
 import { none, percent, sig3 } from '../lib/format'
 import { useLive } from '../live/use-live'
 
-const columns = (act: (a: SLOAction) => void, busy: boolean): Column<SLO>[] => [
+const columns = (act: (a: SLOAction) => void, busy: boolean, denied: string | undefined): Column<SLO>[] => [
   {
     id: 'state',
     label: 'State',
@@ -86,7 +87,7 @@ const columns = (act: (a: SLOAction) => void, busy: boolean): Column<SLO>[] => [
     id: 'do',
     label: 'Change',
     className: 'c-do',
-    cell: (s) => <Sure word="Delete" sure="Really delete" disabled={busy} onSure={() => act({ do: 'delete', id: s.id })} />,
+    cell: (s) => <Sure word="Delete" sure="Really delete" disabled={busy} denied={denied} onSure={() => act({ do: 'delete', id: s.id })} />,
   },
 ]
 const keyOf = (s: SLO) => s.id
@@ -94,7 +95,8 @@ const keyOf = (s: SLO) => s.id
 export default function SLOsPage() {
   const slos = useSLOs()
   const { mutate, isPending, error } = useSLOAction()
-  const cols = useMemo(() => columns(mutate, isPending), [mutate, isPending])
+  const reason = useDenied('editor')
+  const cols = useMemo(() => columns(mutate, isPending, reason), [mutate, isPending, reason])
   const [making, setMaking] = useState(false)
   return (
     <>
@@ -104,7 +106,14 @@ export default function SLOsPage() {
         note={
           <>
             {slos.data && `${slos.data.slos.length} · `}
-            <button type="button" className="plain" aria-expanded={making} onClick={() => setMaking(!making)}>
+            <button
+              type="button"
+              className="plain"
+              aria-expanded={making}
+              disabled={reason !== undefined}
+              title={reason}
+              onClick={() => setMaking(!making)}
+            >
               {making ? 'Discard' : 'New objective'}
             </button>
           </>

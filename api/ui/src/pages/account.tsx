@@ -1,0 +1,303 @@
+import { useMemo, useState } from 'react'
+import { type UserAction, useEntrance, useMe, useNewToken, useRevoke, useTokens, useUserAction, useUsers } from '../api/queries'
+import type { Me, Role, Token, User } from '../api/types'
+import { Ago, Problem, Section, Waiting } from '../components/bits'
+import { Sure } from '../components/sure'
+import { type Column, Table } from '../components/table'
+import { Text } from '../components/text'
+import { useDenied } from '../identity/may'
+import { absolute } from '../lib/format'
+
+const roles: Role[] = ['viewer', 'editor', 'admin']
+
+const mayDo: Record<Role, string> = {
+  viewer: 'reads everything',
+  editor: 'reads everything, changes rules, objectives, silences and replays',
+  admin: 'everything, users and tokens too',
+}
+
+function RoleChoice({ value, onChange, label }: { value: Role; onChange: (role: Role) => void; label: string }) {
+  return (
+    <select aria-label={label} value={value} onChange={(e) => onChange(e.target.value as Role)}>
+      {roles.map((r) => (
+        <option key={r} value={r} title={mayDo[r]}>
+          {r}
+        </option>
+      ))}
+    </select>
+  )
+}
+
+/** Who looks; for admins who else may, and with which tokens. */
+export default function AccountPage() {
+  const me = useMe().data
+  const reason = useDenied('admin')
+  if (me === undefined) return <Waiting what="the account" />
+  return (
+    <>
+      <h1 className="hidden">Account</h1>
+      <You me={me} />
+      {!me.authentication ? null : reason !== undefined ? (
+        <p className="said">Users and tokens: {reason}</p>
+      ) : (
+        <>
+          <Users me={me} />
+          <Tokens />
+        </>
+      )}
+    </>
+  )
+}
+
+function You({ me }: { me: Me }) {
+  const { mutate, isPending, error } = useEntrance()
+  if (!me.authentication || me.role === null) {
+    return (
+      <Section title="You">
+        <p className="said">
+          Authentication is off: everybody may everything. <code>WATCHINGCAT_AUTH_ENABLED=true</code> asks for users and tokens.
+        </p>
+      </Section>
+    )
+  }
+  return (
+    <Section title="You">
+      <dl className="pairs you">
+        <div>
+          <dt>name</dt>
+          <dd>{me.name}</dd>
+        </div>
+        <div>
+          <dt>role</dt>
+          <dd>
+            {me.role} <span className="dim">{mayDo[me.role]}</span>
+          </dd>
+        </div>
+      </dl>
+      {error && <Problem error={error} />}
+      {me.login ? (
+        <button type="button" className="button" disabled={isPending} onClick={() => mutate({ do: 'logout' })}>
+          Log out
+        </button>
+      ) : (
+        <p className="dim">This is no login: the browser sends the token, until it is closed.</p>
+      )}
+    </Section>
+  )
+}
+
+const userColumns = (act: (a: UserAction) => void, busy: boolean, me: Me): Column<User>[] => [
+  { id: 'name', label: 'Name', className: 'c-name', sort: (u) => u.name, cell: (u) => <b>{u.name}</b> },
+  {
+    id: 'role',
+    label: 'Role',
+    sort: (u) => roles.indexOf(u.role),
+    cell: (u) => (
+      <RoleChoice label={`Role of ${u.name}`} value={u.role} onChange={(role) => act({ do: 'update', name: u.name, change: { role } })} />
+    ),
+  },
+  { id: 'created', label: 'Added', wide: true, className: 'c-ago', sort: (u) => u.created_at, cell: (u) => <Ago time={u.created_at} /> },
+  {
+    id: 'do',
+    label: 'Change',
+    className: 'c-do',
+    cell: (u) => (
+      <Sure
+        word="Delete"
+        sure={u.name === me.name ? 'Really delete yourself' : 'Really delete'}
+        disabled={busy}
+        onSure={() => act({ do: 'delete', name: u.name })}
+      />
+    ),
+  },
+]
+const userKey = (u: User) => u.name
+
+function Users({ me }: { me: Me }) {
+  const users = useUsers()
+  const { mutate, isPending, error } = useUserAction()
+  const cols = useMemo(() => userColumns(mutate, isPending, me), [mutate, isPending, me])
+  const [making, setMaking] = useState(false)
+  return (
+    <Section
+      title="Users"
+      note={
+        <>
+          {users.data && `${users.data.users.length} · `}
+          <button type="button" className="plain" aria-expanded={making} onClick={() => setMaking(!making)}>
+            {making ? 'Discard' : 'New user'}
+          </button>
+        </>
+      }
+    >
+      {making && <NewUser done={() => setMaking(false)} />}
+      {error && <Problem error={error} />}
+      {users.data === undefined ? (
+        <Waiting what="users" error={users.error} />
+      ) : (
+        <Table
+          label="Users"
+          rows={users.data.users}
+          columns={cols}
+          rowKey={userKey}
+          sort="name"
+          param="users"
+          empty="There is no user. Tokens do without."
+        />
+      )}
+    </Section>
+  )
+}
+
+function NewUser({ done }: { done: () => void }) {
+  const [name, setName] = useState('')
+  const [password, setPassword] = useState('')
+  const [role, setRole] = useState<Role>('viewer')
+  const { mutate, isPending, error } = useUserAction()
+  return (
+    <form
+      aria-label="New user"
+      className="rule-form making"
+      onSubmit={(e) => {
+        e.preventDefault()
+        mutate({ do: 'create', user: { name, password, role } }, { onSuccess: done })
+      }}
+    >
+      <div className="row">
+        <Text label="Name" value={name} onChange={setName} required />
+        <Text
+          label="Password"
+          hint="8 bytes at least"
+          type="password"
+          value={password}
+          onChange={setPassword}
+          required
+          autoComplete="new-password"
+        />
+        <div className="field">
+          <span>Role</span>
+          <RoleChoice label="Role" value={role} onChange={setRole} />
+        </div>
+      </div>
+      {error && <Problem error={error} />}
+      <div className="tools">
+        <button type="submit" className="button primary" disabled={isPending}>
+          Add user
+        </button>
+      </div>
+    </form>
+  )
+}
+
+const tokenColumns = (revoke: (id: string) => void, busy: boolean): Column<Token>[] => [
+  { id: 'name', label: 'Name', className: 'c-name', sort: (t) => t.name, cell: (t) => <b>{t.name}</b> },
+  { id: 'role', label: 'Role', sort: (t) => roles.indexOf(t.role), cell: (t) => t.role },
+  { id: 'by', label: 'Made by', wide: true, sort: (t) => t.created_by, cell: (t) => t.created_by },
+  { id: 'created', label: 'Made', wide: true, className: 'c-ago', sort: (t) => t.created_at, cell: (t) => <Ago time={t.created_at} /> },
+  {
+    id: 'expires',
+    label: 'Expires',
+    sort: (t) => t.expires_at ?? '9',
+    cell: (t) => (t.expires_at ? absolute(t.expires_at) : <span className="dim">never</span>),
+  },
+  {
+    id: 'do',
+    label: 'Change',
+    className: 'c-do',
+    cell: (t) => <Sure word="Revoke" sure="Really revoke" disabled={busy} onSure={() => revoke(t.id)} />,
+  },
+]
+const tokenKey = (t: Token) => t.id
+
+function Tokens() {
+  const tokens = useTokens()
+  const { mutate, isPending, error } = useRevoke()
+  const cols = useMemo(() => tokenColumns(mutate, isPending), [mutate, isPending])
+  const [making, setMaking] = useState(false)
+  return (
+    <Section
+      title="API tokens"
+      note={
+        <>
+          {tokens.data && `${tokens.data.tokens.length} · `}
+          <button type="button" className="plain" aria-expanded={making} onClick={() => setMaking(!making)}>
+            {making ? 'Close' : 'New token'}
+          </button>
+        </>
+      }
+    >
+      {making && <MakeToken />}
+      {error && <Problem error={error} />}
+      {tokens.data === undefined ? (
+        <Waiting what="tokens" error={tokens.error} />
+      ) : (
+        <Table
+          label="API tokens"
+          rows={tokens.data.tokens}
+          columns={cols}
+          rowKey={tokenKey}
+          sort="name"
+          param="tokens"
+          empty="There is no token. Grafana, scripts and other programs need one each."
+        />
+      )}
+    </Section>
+  )
+}
+
+const lives: [string, string][] = [
+  ['', 'until it is revoked'],
+  ['30', '30 days'],
+  ['90', '90 days'],
+  ['365', 'a year'],
+]
+
+function MakeToken() {
+  const [name, setName] = useState('')
+  const [role, setRole] = useState<Role>('viewer')
+  const [days, setDays] = useState('')
+  const { mutate, isPending, error, data } = useNewToken()
+  return (
+    <form
+      aria-label="New token"
+      className="rule-form making"
+      onSubmit={(e) => {
+        e.preventDefault()
+        const expires = days === '' ? {} : { expires_at: new Date(Date.now() + Number(days) * 86_400_000).toISOString() }
+        mutate({ name, role, ...expires }, { onSuccess: () => setName('') })
+      }}
+    >
+      <div className="row">
+        <Text label="Name" hint="what it is for" value={name} onChange={setName} required placeholder="grafana" />
+        <div className="field">
+          <span>Role</span>
+          <RoleChoice label="Role" value={role} onChange={setRole} />
+        </div>
+        <label className="field">
+          <span>Valid</span>
+          <select value={days} onChange={(e) => setDays(e.target.value)}>
+            {lives.map(([v, text]) => (
+              <option key={v} value={v}>
+                {text}
+              </option>
+            ))}
+          </select>
+        </label>
+      </div>
+      {error && <Problem error={error} />}
+      <div className="tools">
+        <button type="submit" className="button primary" disabled={isPending}>
+          Make token
+        </button>
+      </div>
+      {data && (
+        <div className="secret" role="status">
+          <p>
+            The token <b>{data.info.name}</b>. It is shown this once: copy it now.
+          </p>
+          <code>{data.token}</code>
+        </div>
+      )}
+    </form>
+  )
+}
