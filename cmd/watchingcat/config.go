@@ -71,10 +71,11 @@ type Config struct {
 	DedupSpans          bool          `env:"DEDUP_SPANS" yaml:"dedup_spans" help:"recognise re-sent spans by their ids too, within DEDUP_WINDOW (about 26 bytes a span, 10 million at most)"`
 	ReadyMaxLag         time.Duration `env:"READY_MAX_LAG" yaml:"ready_max_lag" help:"how far behind a partition may be for the process to be ready"`
 
-	ExternalURL  string   `env:"EXTERNAL_URL" yaml:"external_url" help:"URL under which users reach WatchingCat; in notifications"`
-	ClusterAddr  string   `env:"CLUSTER_ADDR" yaml:"cluster_addr" help:"where replicas gossip about what was told and silenced, host:port; empty: there is one replica"`
-	ClusterPeers []string `env:"CLUSTER_PEERS" yaml:"cluster_peers" help:"cluster_addr of other replicas"`
-	Mode         string   `env:"MODE" yaml:"mode" help:"replicated (each replica reads everything)"`
+	ExternalURL      string   `env:"EXTERNAL_URL" yaml:"external_url" help:"URL under which users reach WatchingCat; in notifications"`
+	ClusterAddr      string   `env:"CLUSTER_ADDR" yaml:"cluster_addr" help:"where replicas gossip about what was told and silenced, host:port; empty: there is one replica"`
+	ClusterAdvertise string   `env:"CLUSTER_ADVERTISE_ADDR" yaml:"cluster_advertise_addr" help:"host:port at which other replicas reach this one; empty: cluster_addr"`
+	ClusterPeers     []string `env:"CLUSTER_PEERS" yaml:"cluster_peers" help:"cluster_addr of other replicas"`
+	Mode             string   `env:"MODE" yaml:"mode" help:"replicated (each replica reads everything)"`
 
 	RuleFiles          []string `env:"RULE_FILES" yaml:"rule_files" help:"Prometheus rule files, comma list of globs"`
 	AlertmanagerConfig string   `env:"ALERTMANAGER_CONFIG" yaml:"alertmanager_config" help:"an alertmanager.yml; without it alerts are shown and none are sent"`
