@@ -714,6 +714,49 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/oidc/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Log in at the identity provider; for browsers.
+         * @description Sends the browser to the provider of WATCHINGCAT_AUTH_OIDC_ISSUER (authorization code flow with state, nonce and PKCE). It comes back to
+         *     /api/v1/auth/oidc/callback, which has to be registered there under WATCHINGCAT_EXTERNAL_URL.
+         */
+        get: operations["oidcLogin"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the identity provider sends browsers back to.
+         * @description Sends the browser on to the page where it began, logged in by a cookie as loginUser's, as oidc:NAME. When that fails the page's parameter `login`
+         *     says why: refused (by the provider), expired (begun too long ago, or in another browser), failed (the provider's answer is not right),
+         *     no_role (the provider gives none that counts here), unreachable.
+         */
+        get: operations["oidcCallback"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/refresh": {
         parameters: {
             query?: never;
@@ -2900,6 +2943,8 @@ export interface components {
             role: components["schemas"]["Role"] | null;
             /** @description Who asks has logged in, and can log out. */
             login: boolean;
+            /** @description One can log in at an identity provider: /api/v1/auth/oidc/login. */
+            oidc: boolean;
         };
         LoginInput: {
             username: string;
@@ -4629,6 +4674,64 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Me"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    oidcLogin: {
+        parameters: {
+            query?: {
+                /** @description The page to go to afterwards, as /alerts. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the provider. */
+            303: {
+                headers: {
+                    /** @description Of the provider. */
+                    Location?: string;
+                    /** @description What the browser brings back. */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    oidcCallback: {
+        parameters: {
+            query?: {
+                /** @description Of the flow. */
+                state?: string;
+                /** @description Of the provider. */
+                code?: string;
+                /** @description Of the provider instead. */
+                error?: string;
+                /** @description Of the provider instead. */
+                error_description?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the page. */
+            303: {
+                headers: {
+                    /** @description Of the page. */
+                    Location?: string;
+                    /** @description The login. */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };
