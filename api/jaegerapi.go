@@ -224,7 +224,7 @@ func (f *foundTraces) spansOf(m moment, id [16]byte) ([]ptrace.Traces, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeSpans(blocks)
+	return decodeSpans(blocks, id)
 }
 
 func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, error) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/api/rest"
@@ -279,4 +280,44 @@ func TestBackendsAreShown(t *testing.T) {
 	w := b.get("/api/v1/pipeline")
 	b.conforms("GET", "/api/v1/pipeline", w)
 	require.Contains(t, w.Body.String(), `"backends":[{"error":"connection refused","name":"jaeger","state":"down"},{"error":null,"name":"redis","state":"ok"}]`)
+}
+
+// TestResourcesWith: what is cut out before decoding is what decoding everything would not show either.
+func TestResourcesWith(t *testing.T) {
+	wanted := [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+	block := []byte{}
+	for i := range 6 {
+		td := ptrace.NewTraces()
+		for r := range 3 {
+			rs := td.ResourceSpans().AppendEmpty()
+			rs.Resource().Attributes().PutInt("n", int64(10*i+r))
+			for s := range 4 {
+				sp := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+				sp.SetSpanID([8]byte{byte(i), byte(r), byte(s), 1})
+				sp.SetTraceID([16]byte{byte(i), 99})
+				if r == 1 && s == i%4 {
+					sp.SetTraceID(wanted)
+				}
+			}
+		}
+		b, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+		require.NoError(t, err)
+		block = append(block, b...)
+	}
+	spans := func(td ptrace.Traces) (out []string) {
+		eachSpan([]ptrace.Traces{td}, wanted, func(res pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
+			n, _ := res.Attributes().Get("n")
+			out = append(out, n.AsString()+" "+sp.SpanID().String())
+		})
+		return out
+	}
+	all, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(block)
+	require.NoError(t, err)
+	cut, err := decodeSpans([][]byte{block}, wanted)
+	require.NoError(t, err)
+	require.Len(t, spans(all), 6)
+	require.Equal(t, spans(all), spans(cut[0]))
+	require.Equal(t, 6, cut[0].ResourceSpans().Len(), "of 18")
+	_, err = decodeSpans([][]byte{block[:len(block)-1]}, wanted)
+	require.Error(t, err, "a block that is cut off is said to be")
 }

@@ -12,6 +12,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
@@ -56,7 +57,7 @@ func (s *Server) searchTraces(ctx context.Context, m moment, t traceSearch) (fou
 			if err != nil {
 				return false, err
 			}
-			data, err := decodeSpans(blocks)
+			data, err := decodeSpans(blocks, sum.ID)
 			return hasAttributes(data, sum.ID, t.attributes), err
 		}
 	}
@@ -270,7 +271,7 @@ func (s *Server) findTrace(ctx context.Context, m moment, id [16]byte) (foundTra
 	if err != nil {
 		return out, err
 	}
-	if out.data, err = decodeSpans(blocks); err != nil {
+	if out.data, err = decodeSpans(blocks, id); err != nil {
 		return out, err
 	}
 	out.count()
@@ -323,18 +324,35 @@ func (f *foundTrace) count() {
 	})
 }
 
-// decodeSpans reads raw records.
-func decodeSpans(blocks [][]byte) ([]ptrace.Traces, error) {
+// decodeSpans reads what the blocks hold of a trace: of the resources, those with a span of it, whole.
+func decodeSpans(blocks [][]byte, id [16]byte) ([]ptrace.Traces, error) {
 	var out []ptrace.Traces
 	for _, b := range blocks {
 		var u ptrace.ProtoUnmarshaler
-		td, err := u.UnmarshalTraces(b)
+		td, err := u.UnmarshalTraces(resourcesWith(b, id))
 		if err != nil {
 			return nil, fmt.Errorf("decode kept spans: %w", err)
 		}
 		out = append(out, td)
 	}
 	return out, nil
+}
+
+// resourcesWith is b, OTLP records one after the other, without the resources in which an id does not stand. A block holds the spans of
+// a quarter of a second, of which a trace is a few: most need not be decoded.
+func resourcesWith(b []byte, id [16]byte) []byte {
+	var out []byte
+	for rest := b; len(rest) > 0; {
+		_, _, size := protowire.ConsumeField(rest)
+		if size < 0 {
+			return b // whoever decodes it says what is wrong
+		}
+		if bytes.Contains(rest[:size], id[:]) {
+			out = append(out, rest[:size]...)
+		}
+		rest = rest[size:]
+	}
+	return out
 }
 
 // spanOf is what makes a span of a trace itself: client and server may share an id, as Zipkin's do.

@@ -165,17 +165,18 @@ func (c *client) writeFrame(f frame) error {
 	if f.data == nil {
 		return c.conn.Write(ctx, websocket.MessageText, f.head)
 	}
-	w, err := c.conn.Writer(ctx, websocket.MessageText)
-	if err != nil {
-		return err
-	}
+	// One write: the library makes a frame of each, with its own locks and timers.
+	b := messages.Get().(*bytes.Buffer)
+	defer messages.Put(b)
+	b.Reset()
 	for _, part := range [][]byte{f.head, f.data, {'}'}} {
-		if _, err := w.Write(part); err != nil {
-			return err
-		}
+		b.Write(part)
 	}
-	return w.Close()
+	return c.conn.Write(ctx, websocket.MessageText, b.Bytes())
 }
+
+// messages are buffers for frames that are being written.
+var messages = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // close ends the connection; abnormal closure is one without a word, for a client that is gone.
 func (c *client) close(code websocket.StatusCode, reason string) {

@@ -35,8 +35,6 @@ type Config struct {
 	// by them have this issuer and audience (Name).
 	JWKSURL, JWKSIssuer, JWKSAudience string
 	Transport                         http.RoundTripper // to the provider; nil: http.DefaultTransport
-	// OIDC is a login at an identity provider; nil: none.
-	OIDC *OIDC
 	// Duration is how long a login lasts (24 h).
 	Duration time.Duration
 	// Secure keeps the cookie from plain HTTP.
@@ -49,8 +47,7 @@ type Config struct {
 type Auth struct {
 	*Accounts
 	cfg  Config
-	keys *keySet   // nil: none
-	oidc *provider // nil: none
+	keys *keySet // nil: none
 
 	watching sync.Mutex
 	watchers map[*watcher]struct{}
@@ -73,15 +70,9 @@ func New(ctx context.Context, c Config) (*Auth, error) {
 	}
 	c.JWKSIssuer, c.JWKSAudience = cmp.Or(c.JWKSIssuer, Name), cmp.Or(c.JWKSAudience, Name)
 	a := &Auth{Accounts: c.Accounts, cfg: c, watchers: map[*watcher]struct{}{}}
-	c.Transport = cmp.Or(c.Transport, http.DefaultTransport)
-	var err error
 	if c.JWKSURL != "" {
-		if a.keys, err = openKeys(ctx, c.JWKSURL, c.Transport, c.Logger); err != nil {
-			return nil, err
-		}
-	}
-	if c.OIDC != nil {
-		if a.oidc, err = newProvider(*c.OIDC, c.Transport); err != nil {
+		var err error
+		if a.keys, err = openKeys(ctx, c.JWKSURL, cmp.Or(c.Transport, http.DefaultTransport), c.Logger); err != nil {
 			return nil, err
 		}
 	}
@@ -101,7 +92,7 @@ func (a *Auth) Login(username, password string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.sessionOf(u)
+	return a.session(u)
 }
 
 // Refresh gives a new session to a user who is logged in.
@@ -113,28 +104,19 @@ func (a *Auth) Refresh(username string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.sessionOf(u)
+	return a.session(u)
 }
 
-func (a *Auth) sessionOf(u *User) (*Session, error) {
-	return a.session(claims{RegisteredClaims: jwt.RegisteredClaims{Subject: u.Name}, Role: u.Role.String(), Version: u.version()})
-}
-
-// session signs claims, in force from now on.
-func (a *Auth) session(c claims) (*Session, error) {
+func (a *Auth) session(u *User) (*Session, error) {
 	now := a.cfg.Now()
 	expires := now.Add(a.cfg.Duration).Truncate(time.Second)
-	c.Issuer, c.Audience = Name, jwt.ClaimStrings{Name}
-	c.ExpiresAt, c.NotBefore, c.IssuedAt = jwt.NewNumericDate(expires), jwt.NewNumericDate(now), jwt.NewNumericDate(now)
-	role, err := ParseRole(c.Role)
-	if err != nil {
-		return nil, err
-	}
+	c := claims{RegisteredClaims: jwt.RegisteredClaims{Issuer: Name, Audience: jwt.ClaimStrings{Name}, Subject: u.Name, ExpiresAt: jwt.NewNumericDate(expires),
+		NotBefore: jwt.NewNumericDate(now), IssuedAt: jwt.NewNumericDate(now)}, Role: u.Role.String(), Version: u.version()}
 	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(a.cfg.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("auth: sign: %w", err)
 	}
-	return &Session{Token: text, Expires: expires.UTC(), Role: role}, nil
+	return &Session{Token: text, Expires: expires.UTC(), Role: u.Role}, nil
 }
 
 // SessionCookie is the cookie of a session; nil ends the one that the browser has.
@@ -166,7 +148,7 @@ func (a *Auth) Verify(ctx context.Context, credential string) (Principal, error)
 	if err != nil {
 		return Principal{}, ErrCredentials
 	}
-	p := Principal{Name: c.Subject, Role: role, Login: c.Version != "" || c.Login != "", expires: c.ExpiresAt.Time}
+	p := Principal{Name: c.Subject, Role: role, expires: c.ExpiresAt.Time}
 	if c.Version == "" {
 		return p, nil // of another issuer that has the key
 	}

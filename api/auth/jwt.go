@@ -13,12 +13,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// claims of a token. Version is that of the local user in tokens that Login gave, Login how somebody else logged in.
+// claims of a token. Version is that of the local user in tokens that Login gave.
 type claims struct {
 	jwt.RegisteredClaims
 	Role    string `json:"role"`
 	Version string `json:"user_version,omitempty"`
-	Login   string `json:"login,omitempty"`
 }
 
 // verify returns the claims of a token that is signed, meant for us and in force. Two families of algorithms have a key and an issuer
@@ -38,7 +37,7 @@ func (a *Auth) verify(ctx context.Context, token string) (*claims, error) {
 	issuer, audience := Name, Name
 	if method != jwt.SigningMethodHS256 {
 		issuer, audience = a.cfg.JWKSIssuer, a.cfg.JWKSAudience
-		c.Version, c.Login = "", "" // the provider knows nothing of our logins
+		c.Version = "" // the provider knows nothing of local users
 	}
 	v := jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithIssuer(issuer), jwt.WithAudience(audience), jwt.WithTimeFunc(a.cfg.Now))
 	if v.Validate(c) != nil || c.Subject == "" {
@@ -91,7 +90,7 @@ func (a *Auth) payload(ctx context.Context, token string) ([]byte, jwt.SigningMe
 func claimsOf(payload []byte) (*claims, error) {
 	c := &claims{}
 	_, err := object(payload, map[string]any{"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "exp": &c.ExpiresAt, "nbf": &c.NotBefore,
-		"iat": &c.IssuedAt, "role": &c.Role, "user_version": &c.Version, "login": &c.Login})
+		"iat": &c.IssuedAt, "role": &c.Role, "user_version": &c.Version})
 	return c, err
 }
 
