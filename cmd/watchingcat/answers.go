@@ -66,6 +66,10 @@ func (p pipelineAnswers) Truncated() []api.Truncation {
 func (p pipelineAnswers) Ready() (bool, []api.Check) {
 	s := p.app.status(time.Now())
 	checks := []api.Check{{Name: "state", OK: true, Detail: "open"}}
+	if p.app.stopping.Load() {
+		checks = append(checks, api.Check{Name: "process", Detail: "told to end; ask another replica"})
+		s.ready = false
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.checks)) {
 		checks = append(checks, api.Check{Name: name, Detail: s.checks[name]})
 	}

@@ -58,6 +58,9 @@ type App struct {
 	endAuth   context.CancelFunc // ends the fetching of keys
 	server    *api.Server
 	listener  net.Listener
+	cert      *certificate // nil: plain HTTP
+	reloads   *reloads
+	stopping  atomic.Bool // told to end; readiness says so
 }
 
 // NewApp opens everything that can be opened without the brokers. Its errors are one line that says what to do.
@@ -88,11 +91,11 @@ func (a *App) listen(ctx context.Context) (err error) {
 	if a.listener, err = lc.Listen(ctx, "tcp", a.cfg.HTTPAddr); err != nil {
 		return fmt.Errorf("listen for the API: %w (%sHTTP_ADDR chooses another address)", err, envPrefix)
 	}
-	l, err := a.cfg.secured(a.listener)
+	l, cert, err := a.cfg.secured(a.listener)
 	if err != nil {
 		return err
 	}
-	a.listener = l
+	a.listener, a.cert = l, cert
 	return nil
 }
 
@@ -131,6 +134,7 @@ func (a *App) openPipeline(context.Context) (err error) {
 		return openError(err)
 	}
 	a.live = a.gens.Live()
+	a.reloads = newReloads(a.reg, a.start)
 	a.reg.MustRegister(a.db, &statusCollector{a}, pipeline.MetricCollector{Counters: a.live.Metrics().Counters})
 	return nil
 }
@@ -183,11 +187,11 @@ func (a *App) openAlerts(ctx context.Context) error {
 	}
 	c := notify.Config{KV: a.db, Alerts: a.eval, ExternalURL: external, Logger: a.slog, Registerer: a.reg}
 	if a.cfg.ClusterAddr != "" {
-		c.Cluster = &notify.Cluster{Addr: a.cfg.ClusterAddr, Advertise: a.cfg.ClusterAdvertise, Peers: a.cfg.ClusterPeers}
+		c.Cluster = &notify.Cluster{Addr: a.cfg.ClusterAddr, Peers: a.cfg.ClusterPeers}
 	}
 	if a.cfg.AlertmanagerConfig != "" {
 		if c.Alertmanager, err = notify.LoadConfig(a.cfg.AlertmanagerConfig); err != nil {
-			return usage("%sALERTMANAGER_CONFIG: %v", envPrefix, err)
+			return usage("%sALERTMANAGER_CONFIG: %s: %v", envPrefix, a.cfg.AlertmanagerConfig, err)
 		}
 	}
 	if a.notifier, err = notify.New(ctx, c, time.Now()); err != nil {
@@ -196,21 +200,34 @@ func (a *App) openAlerts(ctx context.Context) error {
 	return nil
 }
 
-// Reload reads rule files and alertmanager.yml again; on an error what was loaded before stays.
-func (a *App) Reload(ctx context.Context) error {
-	err := a.loadRules(ctx)
+// Reload reads rule files, alertmanager.yml and the certificate again. Each is on its own: of what has an error, what was loaded before
+// stays.
+func (a *App) Reload(ctx context.Context) (err error) {
+	defer func() { a.reloads.note(err == nil, time.Now()) }()
+	err = a.loadRules(ctx)
 	if a.cfg.AlertmanagerConfig != "" {
 		c, e := notify.LoadConfig(a.cfg.AlertmanagerConfig)
 		if e == nil {
 			e = a.notifier.Reload(c)
 		}
+		if e != nil {
+			e = fmt.Errorf("%sALERTMANAGER_CONFIG: %s: %w", envPrefix, a.cfg.AlertmanagerConfig, e)
+		}
 		err = errors.Join(err, e)
+	}
+	if a.cert != nil {
+		if e := a.cert.load(); e != nil {
+			err = errors.Join(err, certificateError(e))
+		}
 	}
 	return err
 }
 
-// Run runs until ctx ends or a part fails. It drains: reading stops, what was read is committed, what was decided is told.
+// Run runs until ctx ends or a part fails. It drains: readiness ends, for as long as is set requests come and data is read as before, then
+// reading stops, what was read is committed, what was decided is told, and requests under way end.
 func (a *App) Run(ctx context.Context) error {
+	ctx, stop := a.delayed(ctx)
+	defer stop()
 	run := newPhases(ctx)
 	run.phase(func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
 	run.phase(a.notifier.Run)

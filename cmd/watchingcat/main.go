@@ -36,6 +36,7 @@ func usage(format string, args ...any) error { return usageError{fmt.Sprintf(for
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once, as a kill would: nothing is lost by it
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -130,7 +131,7 @@ func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Read Kafka, keep the views, evaluate rules, answer over HTTP",
-		Long:  "Every setting can be given in a file (--config), in the environment or as a flag; a later one wins. SIGHUP reads rule files and\nalertmanager.yml again.",
+		Long:  "Every setting can be given in a file (--config), in the environment or as a flag; a later one wins. SIGHUP reads rule files,\nalertmanager.yml and the certificate again; SIGTERM drains.",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(c.Flags(), os.Environ())
@@ -151,12 +152,17 @@ func serve(ctx context.Context, cfg *loaded, log zerolog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, app.Close()) }()
 	log.Info().Str("url", cfg.scheme()+"://"+app.Addr()).Str("data", cfg.DataDir).Str("version", version()).Msg("listening")
+	giveUp := giveUpAfter(ctx, cfg.ShutdownDelay+shutdownTimeout, func() {
+		log.Error().Dur("timeout", shutdownTimeout).Msg("ending takes too long and is broken off; what was committed stays, the rest is read again")
+		os.Exit(exitFailure)
+	})
+	defer giveUp()
 	stop := onHangup(func() {
 		if err := app.Reload(ctx); err != nil {
 			log.Error().Err(err).Msg("reload failed; what was loaded before stays")
 			return
 		}
-		log.Info().Msg("rules and notification settings reloaded")
+		log.Info().Msg("rules, notification settings and certificate reloaded")
 	})
 	defer stop()
 	if err := app.Run(ctx); err != nil {

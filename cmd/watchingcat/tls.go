@@ -60,16 +60,20 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-// secured puts TLS over the listener where it is set.
-func (c *Config) secured(l net.Listener) (net.Listener, error) {
+// secured puts TLS over the listener where it is set; the certificate is nil where it is not.
+func (c *Config) secured(l net.Listener) (net.Listener, *certificate, error) {
 	if c.TLSCert == "" {
-		return l, nil
+		return l, nil, nil
 	}
 	cert, err := openCertificate(c.TLSCert, c.TLSKey)
 	if err != nil {
-		return nil, usage("%sTLS_CERT, %sTLS_KEY: %v", envPrefix, envPrefix, err)
+		return nil, nil, certificateError(err)
 	}
-	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get, NextProtos: []string{"http/1.1"}}), nil
+	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get, NextProtos: []string{"http/1.1"}}), cert, nil
+}
+
+func certificateError(err error) error {
+	return usage("%sTLS_CERT, %sTLS_KEY: %v", envPrefix, envPrefix, err)
 }
 
 // scheme is how the API is reached.

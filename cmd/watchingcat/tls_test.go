@@ -39,13 +39,13 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := cfg.secured(l); err == nil {
+	if _, _, err := cfg.secured(l); err == nil {
 		t.Fatal("there are no files yet")
 	}
 	cert1, key1 := newPair(t, 1)
 	write(cfg.TLSCert, cert1)
 	write(cfg.TLSKey, key1)
-	secured, err := cfg.secured(l)
+	secured, _, err := cfg.secured(l)
 	if err != nil {
 		t.Fatal(err)
 	}
