@@ -57,12 +57,17 @@ bench-reads: ## how long questions take on millions of traces while spans come i
 bench-process: integration-servers ## CPU and memory of whole processes that drain one Kafka backlog, beside a Collector
 	cd deploy/bench && $(GO) run ./process
 
+.PHONY: bench-clients
+bench-clients: integration-servers ## how long 1,000 users wait, with 1,000 WebSockets open, while 10K spans/s come in
+	cd deploy/bench && $(GO) run ./process -clients 1000
+
 .PHONY: ui
 ui: ## build the page into api/ui/dist (needs Node)
 	cd api/ui && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && npm run build
 
 .PHONY: e2e
 e2e: build ## the page's own tests, then a real browser against the demo (needs Node and Chromium)
+	node --check deploy/k6/clients.mjs
 	cd api/ui && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && npm run check && WATCHINGCAT_BIN=$(CURDIR)/$(BIN) npx playwright test
 
 .PHONY: generate

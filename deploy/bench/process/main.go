@@ -36,6 +36,12 @@ var (
 	points = flag.Int("points", 20_000, "points of metrics a second with -steady")
 	series = flag.Int("series", 50_000, "series that the points are of")
 	root   = flag.String("root", "../..", "the repository")
+
+	clients  = flag.Int("clients", 0, "instead of log lines and points with -steady: how many users ask what deploy/k6/mix.json says, while spans come at -rate")
+	sockets  = flag.Int("sockets", 1000, "WebSockets that are open beside -clients")
+	warm     = flag.Duration("warm", 30*time.Second, "how long spans come before -clients do")
+	ramp     = flag.Duration("ramp", 20*time.Second, "how long -clients ask before it counts")
+	profiles = flag.String("profiles", "", "folder for CPU, heap and goroutine profiles of watchingcat under -clients")
 )
 
 func main() {
@@ -71,6 +77,12 @@ func run(ctx context.Context) error {
 		return err
 	}
 	broker := kafka.Brokers()[0]
+	if *clients > 0 {
+		if *steady == 0 {
+			*steady = 2 * time.Minute
+		}
+		return serveClients(ctx, bin, broker, dir)
+	}
 	if *steady > 0 {
 		return keepUp(ctx, bin, broker, dir)
 	}
