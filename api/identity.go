@@ -183,7 +183,7 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 		c.outcome = "limited"
 		return errTooMany
 	}
-	if chi.RouteContext(r.Context()).RoutePattern() == "/api/v1/auth/login" && s.limits.logins.OnLimit(w, r, address(r)) {
+	if pattern := chi.RouteContext(r.Context()).RoutePattern(); (pattern == "/api/v1/auth/login" || pattern == auth.OIDCPath+"callback") && s.limits.logins.OnLimit(w, r, address(r)) {
 		c.outcome = "limited"
 		return advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in"), "Wait a minute.")
 	}
@@ -220,9 +220,9 @@ func (s *Server) WhoAmI(ctx context.Context, _ rest.WhoAmIRequestObject) (rest.W
 	if s.cfg.Auth == nil {
 		return rest.WhoAmI200JSONResponse{Name: new(principal(ctx)), Role: new(rest.Admin)}, nil
 	}
-	out := rest.WhoAmI200JSONResponse{Authentication: true}
+	out := rest.WhoAmI200JSONResponse{Authentication: true, Oidc: s.cfg.Auth.HasOIDC()}
 	if p := callerOf(ctx).Principal; p.Role != auth.Public {
-		out.Name, out.Role, out.Login = &p.Name, new(rest.Role(p.Role.String())), p.User != ""
+		out.Name, out.Role, out.Login = &p.Name, new(rest.Role(p.Role.String())), p.Login
 	}
 	return out, nil
 }
@@ -262,7 +262,7 @@ func (s *Server) RefreshLogin(ctx context.Context, _ rest.RefreshLoginRequestObj
 	}
 	user := callerOf(ctx).User
 	if user == "" {
-		return nil, advise(problemf(errConflict, "no_login", "this credential is no login"), "Log in with POST /api/v1/auth/login.")
+		return nil, advise(problemf(errConflict, "no_login", "this credential is no login with a password"), "Log in again.")
 	}
 	x, err := a.Refresh(user)
 	if errors.Is(err, auth.ErrCredentials) {

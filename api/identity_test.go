@@ -126,11 +126,11 @@ func TestLoginUsersAndTokens(t *testing.T) {
 	require.Equal(t, 401, b.get("/api/v1/services", basic).Code)
 
 	me := func(headers ...string) string { return b.get("/api/v1/auth/me", headers...).Body.String() }
-	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false}`, me())
-	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false}`, me(cookie), "that login has ended")
-	require.JSONEq(t, `{"authentication":true,"name":"token:admin","role":"admin","login":false}`, me(admin))
+	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false,"oidc":false}`, me())
+	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false,"oidc":false}`, me(cookie), "that login has ended")
+	require.JSONEq(t, `{"authentication":true,"name":"token:admin","role":"admin","login":false,"oidc":false}`, me(admin))
 	w = b.do("POST", "/api/v1/auth/login", `{"username":"ann","password":"correct horse"}`, js)
-	require.JSONEq(t, `{"authentication":true,"name":"ann","role":"viewer","login":true}`, me("Cookie: "+strings.Split(w.Header().Get("Set-Cookie"), ";")[0]))
+	require.JSONEq(t, `{"authentication":true,"name":"ann","role":"viewer","login":true,"oidc":false}`, me("Cookie: "+strings.Split(w.Header().Get("Set-Cookie"), ";")[0]))
 
 	for range loginFailures {
 		require.Equal(t, 401, b.do("POST", "/api/v1/auth/login", `{"username":"bob","password":"wrong wrong"}`, js).Code)

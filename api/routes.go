@@ -16,6 +16,8 @@ import (
 	"github.com/go-chi/cors"
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gaurav/watchingcat/api/auth"
 )
 
 // routes puts everything in its place.
@@ -39,6 +41,8 @@ func (s *Server) routes() (http.Handler, error) {
 	r.NotFound(compress(s.servePage(page)))
 	r.MethodNotAllowed(s.methodNotAllowed(r))
 	r.With(s.authorize).Get("/ws", s.hub.serve)
+	r.With(s.authorize).Get(auth.OIDCPath+"login", s.oidcLogin)
+	r.With(s.authorize).Get(auth.OIDCPath+"callback", s.oidcCallback)
 	r.With(s.authorize, s.validate).Get("/api/v1/logs/tail", s.tailLogs)
 	r.With(s.authorize, s.validate).Get("/api/v1/live", s.hub.stream)
 	r.Group(func(r chi.Router) {

@@ -18,10 +18,12 @@ import (
 // Evidence is why an alert fired, as the views were when it did. It is stored with the alert and does not change while it fires.
 // Times are event times.
 type Evidence struct {
-	// From and At bound what is looked at: the alert's own window. Baseline begins what it is compared with, which ends at From.
-	Baseline time.Time `json:"baseline"`
-	From     time.Time `json:"from"`
-	At       time.Time `json:"at"`
+	// From and At bound what is looked at: the alert's own window. Baseline and BaselineEnd bound what it is compared with: within the hour
+	// before, the longest stretch in which the rule had nothing to fire about.
+	Baseline    time.Time `json:"baseline"`
+	BaselineEnd time.Time `json:"baseline_end,omitzero"`
+	From        time.Time `json:"from"`
+	At          time.Time `json:"at"`
 
 	Service     string               `json:"service"` // that the alert is about; empty: all
 	Operands    []Operand            `json:"operands"`
@@ -136,7 +138,8 @@ func (q *inquiry) gather(r *alertRule, a *record, ts time.Time) *Evidence {
 		from = a.ActiveAt
 	}
 	from = from.Add(-windowOf(expr))
-	v := &Evidence{At: ts, From: from, Baseline: from.Add(-evidenceBaseline), Service: ServiceOf(a.Labels), Operations: []EvidenceOperation{}, Traces: []EvidenceTrace{},
+	begin, end := q.e.quiet(r.id, from.Add(-evidenceBaseline), from, windowOf(expr))
+	v := &Evidence{At: ts, From: from, Baseline: begin, BaselineEnd: end, Service: ServiceOf(a.Labels), Operations: []EvidenceOperation{}, Traces: []EvidenceTrace{},
 		Patterns: []EvidencePattern{}, Errors: []EvidenceError{}, Deployments: []EvidenceDeployment{}, Path: []PathEdge{}, Missing: []string{}}
 	reader, release := views.Snapshot(q.e.cfg.Reader)
 	defer release()
@@ -163,6 +166,48 @@ func (q *inquiry) gather(r *alertRule, a *record, ts time.Time) *Evidence {
 	missing("errors", v.exceptions(reader, around))
 	missing("deployments", v.deployments(reader, around))
 	return v
+}
+
+// quiet is the longest stretch of a time in which a rule had nothing to fire about; the whole time where it always had. What made it fire
+// began and ended about one window before the rule noticed.
+func (e *Evaluator) quiet(ruleID string, from, to time.Time, window time.Duration) (time.Time, time.Time) {
+	e.stateMu.RLock()
+	defer e.stateMu.RUnlock()
+	begin, end, busy, since := from, from, 0, from
+	free := func(until time.Time) {
+		if until = earlier(until, to); busy == 0 && until.Sub(since) > end.Sub(begin) {
+			begin, end = since, until
+		}
+	}
+	for _, t := range e.history.list {
+		at := t.Time.Add(-window)
+		switch {
+		case t.RuleID != ruleID || at.After(to):
+		case !atWork(t.From) && atWork(t.To):
+			free(at)
+			busy++
+		case atWork(t.From) && !atWork(t.To) && busy > 0:
+			if busy--; busy == 0 {
+				since = latest(from, at)
+			}
+		case atWork(t.From) && !atWork(t.To): // began before what is remembered
+			begin, end, since = from, from, latest(from, at)
+		}
+	}
+	free(to)
+	if end.Sub(begin) < views.BucketSeconds*time.Second {
+		return from, to
+	}
+	return begin, end
+}
+
+func atWork(state string) bool { return state == StatePending || state == StateFiring }
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // windowOf is the longest range that an expression looks at, within bounds.
@@ -210,11 +255,12 @@ func (q *inquiry) path(r views.Reader, v *Evidence, weights [2]float64) error {
 	if err != nil {
 		return err
 	}
-	before, err := q.serviceMap(r, v.Baseline, v.From)
+	before, err := q.serviceMap(r, v.Baseline, v.BaselineEnd)
 	if err != nil {
 		return err
 	}
-	v.Path = rankPath(now.Edges, before.Edges, v.At.Sub(v.From), v.Service, weights)
+	known := v.BaselineEnd.Sub(latest(v.Baseline, r.Frontier().Since))
+	v.Path = rankPath(now.Edges, before.Edges, v.At.Sub(v.From), max(known, views.BucketSeconds*time.Second), v.Service, weights)
 	return nil
 }
 
@@ -240,7 +286,7 @@ func (v *Evidence) operations(r views.Reader) error {
 	if err != nil {
 		return err
 	}
-	before, _, err := r.Operations(v.Service, v.Baseline, v.From)
+	before, _, err := r.Operations(v.Service, v.Baseline, v.BaselineEnd)
 	if err != nil {
 		return err
 	}

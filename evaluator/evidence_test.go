@@ -3,6 +3,7 @@ package evaluator
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,19 +45,19 @@ func TestPathLeadsToWhereItBegins(t *testing.T) {
 		edge("cart", "db", "database", 2000, 300, 4*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 0, time.Second),
 		edge("other", "far", "", 100, 90, time.Second),
 	}
-	require.Equal(t, "cart>db 1.00 hops=2 own=300/0.0s", pathText(rankPath(now, before, 5*time.Minute, "web", both)))
+	require.Equal(t, "cart>db 1.00 hops=2 own=300/0.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
 	// Half of what fails in the cart begins there.
 	now[3] = edge("cart", "db", "database", 2000, 150, 4*time.Millisecond)
-	require.Equal(t, "cart>db 0.50 hops=2 own=150/0.0s; web>cart 0.50 hops=1 own=150/0.0s", pathText(rankPath(now, before, 5*time.Minute, "web", both)))
+	require.Equal(t, "cart>db 0.50 hops=2 own=150/0.0s; web>cart 0.50 hops=1 own=150/0.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
 	// The service itself is slow: what arrives there is not explained by anything below.
 	now = []views.Edge{edge("user", "web", "virtual_node", 1000, 1, 150*time.Millisecond), edge("web", "cart", "", 1000, 1, 20*time.Millisecond), edge("cart", "db", "database", 2000, 0, 4*time.Millisecond)}
-	require.Equal(t, ">web 1.00 hops=0 own=0/100.0s", pathText(rankPath(now, before, 5*time.Minute, "web", both)))
+	require.Equal(t, ">web 1.00 hops=0 own=0/100.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
 	// A consumer that fails is not subtracted from its producer, and is found.
 	now = []views.Edge{edge("user", "web", "virtual_node", 1000, 1, 50*time.Millisecond), edge("web", "cart", "", 1000, 301, 20*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 500, time.Second)}
-	got := pathText(rankPath(now, before, 5*time.Minute, "cart", both))
+	got := pathText(rankPath(now, before, 5*time.Minute, time.Hour, "cart", both))
 	require.Equal(t, "cart>mail 1.00 hops=1 own=500/0.0s; >cart 1.00 hops=0 own=300/0.0s", got)
-	require.Empty(t, rankPath(before, before, time.Hour, "web", both), "nothing changed")
-	require.Empty(t, rankPath(nil, nil, time.Hour, "web", both))
+	require.Empty(t, rankPath(before, before, time.Hour, time.Hour, "web", both), "nothing changed")
+	require.Empty(t, rankPath(nil, nil, time.Hour, time.Hour, "web", both))
 }
 
 func TestOperandsOfAnExpression(t *testing.T) {
@@ -139,4 +140,39 @@ func TestEvidenceIsFixedWhenTheAlertFires(t *testing.T) {
 	require.Equal(t, v.Path, again.Active()[0].Evidence.Path)
 	require.NoError(t, again.Load(context.Background(), src, time.Unix(322, 0)))
 	require.Equal(t, v.At.UTC(), again.Active()[0].Evidence.At.UTC())
+}
+
+// What an alert is compared with leaves out when its rule had fired before.
+func TestBaselineIsQuiet(t *testing.T) {
+	minute := func(m int) time.Time { return time.Unix(int64(60*m), 0) }
+	type span [2]int
+	for name, c := range map[string]struct {
+		fired []span // minutes; a negative begin is not remembered
+		want  span
+	}{
+		"never":                        {nil, span{0, 60}},
+		"once":                         {[]span{{11, 21}}, span{20, 60}}, // a window of a minute earlier
+		"every ten minutes":            {[]span{{6, 8}, {16, 18}, {26, 28}, {36, 48}, {56, 58}}, span{7, 15}},
+		"two at once":                  {[]span{{11, 31}, {21, 26}}, span{30, 60}},
+		"since before what is known":   {[]span{{-1, 41}}, span{40, 60}},
+		"all the time":                 {[]span{{-5, 61}}, span{0, 60}},
+		"another hour":                 {[]span{{-100, -90}, {70, 80}}, span{0, 60}},
+		"still, from before the range": {[]span{{31, 99}}, span{0, 30}},
+	} {
+		var list []Transition
+		for i, f := range c.fired {
+			l := labels.FromStrings("n", fmt.Sprint(i))
+			if f[0] != -1 {
+				list = append(list, Transition{Time: minute(f[0]), RuleID: "r", Labels: l, To: StateFiring})
+			}
+			if f[1] != 99 {
+				list = append(list, Transition{Time: minute(f[1]), RuleID: "r", Labels: l, From: StateFiring, To: StateResolved})
+			}
+			list = append(list, Transition{Time: minute(f[0]), RuleID: "other", To: StateFiring})
+		}
+		slices.SortStableFunc(list, func(a, b Transition) int { return a.Time.Compare(b.Time) })
+		e := &Evaluator{history: &history{list: list}}
+		begin, end := e.quiet("r", minute(0), minute(60), time.Minute)
+		require.Equal(t, c.want, span{int(begin.Unix() / 60), int(end.Unix() / 60)}, name)
+	}
 }

@@ -57,11 +57,11 @@ const (
 // maxPath is how many edges evidence shows.
 const maxPath = 10
 
-// rankPath ranks the edges below root, the best first, by what they did in span against what they did in evidenceBaseline before it. An empty root means all that is called from outside. weights says how much
-// errors and time count, 0 to 1: an alert on errors asks for errors first.
-func rankPath(now, before []views.Edge, span time.Duration, root string, weights [2]float64) []PathEdge {
+// rankPath ranks the edges below root, the best first, by what they did in span against what they did in the baseline before it. An empty
+// root means all that is called from outside. weights says how much errors and time count, 0 to 1: an alert on errors asks for errors first.
+func rankPath(now, before []views.Edge, span, baseline time.Duration, root string, weights [2]float64) []PathEdge {
 	edges := map[views.EdgeKey]*flow{}
-	for _, c := range views.CompareEdges(now, before, span, evidenceBaseline) {
+	for _, c := range views.CompareEdges(now, before, span, baseline) {
 		if c.Now != nil {
 			edges[c.EdgeKey] = excessOf(&c)
 		}

@@ -16,8 +16,12 @@ import (
 type Cluster struct {
 	Addr  string   // host:port to listen on, TCP and UDP
 	Peers []string // host:port of others; those that do not answer are tried again
+	// Advertise is the host:port at which others reach this replica, where that is not Addr: behind a proxy or in a container.
+	Advertise string
 	// Timeout is how long a replica waits for each one before it (5 s).
 	Timeout time.Duration
+
+	probe, reconnect time.Duration // between pings, and attempts to reach who is gone; 0: Alertmanager's
 }
 
 // gossip is a running Cluster.
@@ -33,8 +37,8 @@ func (n *Notifier) join() error {
 	if c == nil {
 		return nil
 	}
-	p, err := cluster.Create(n.cfg.Logger, n.cfg.Registerer, c.Addr, "", c.Peers, true, cluster.DefaultPushPullInterval, cluster.DefaultGossipInterval,
-		cluster.DefaultTCPTimeout, cluster.DefaultResolvePeersTimeout, cluster.DefaultProbeTimeout, cluster.DefaultProbeInterval, nil, false, "", "")
+	p, err := cluster.Create(n.cfg.Logger, n.cfg.Registerer, c.Addr, c.Advertise, c.Peers, true, cluster.DefaultPushPullInterval, cluster.DefaultGossipInterval,
+		cluster.DefaultTCPTimeout, cluster.DefaultResolvePeersTimeout, cluster.DefaultProbeTimeout, cmp.Or(c.probe, cluster.DefaultProbeInterval), nil, false, "", "")
 	if err != nil {
 		return fmt.Errorf("notify: cluster at %s: %w", c.Addr, err)
 	}
@@ -50,7 +54,7 @@ func (n *Notifier) join() error {
 		n.keeper.silenced(b)
 		silenced.Broadcast(b)
 	})
-	if err := p.Join(cluster.DefaultReconnectInterval, cluster.DefaultReconnectTimeout); err != nil && len(c.Peers) > 0 {
+	if err := p.Join(cmp.Or(c.reconnect, cluster.DefaultReconnectInterval), cluster.DefaultReconnectTimeout); err != nil && len(c.Peers) > 0 {
 		n.cfg.Logger.Warn("no other replica answers yet; it is tried again", "peers", c.Peers, "err", err)
 	}
 	if len(c.Peers) == 0 {

@@ -35,6 +35,8 @@ type Config struct {
 	// by them have this issuer and audience (Name).
 	JWKSURL, JWKSIssuer, JWKSAudience string
 	Transport                         http.RoundTripper // to the provider; nil: http.DefaultTransport
+	// OIDC is a login at an identity provider; nil: none.
+	OIDC *OIDC
 	// Duration is how long a login lasts (24 h).
 	Duration time.Duration
 	// Secure keeps the cookie from plain HTTP.
@@ -47,7 +49,8 @@ type Config struct {
 type Auth struct {
 	*Accounts
 	cfg  Config
-	keys *keySet // nil: none
+	keys *keySet   // nil: none
+	oidc *provider // nil: none
 
 	watching sync.Mutex
 	watchers map[*watcher]struct{}
@@ -70,9 +73,15 @@ func New(ctx context.Context, c Config) (*Auth, error) {
 	}
 	c.JWKSIssuer, c.JWKSAudience = cmp.Or(c.JWKSIssuer, Name), cmp.Or(c.JWKSAudience, Name)
 	a := &Auth{Accounts: c.Accounts, cfg: c, watchers: map[*watcher]struct{}{}}
+	c.Transport = cmp.Or(c.Transport, http.DefaultTransport)
+	var err error
 	if c.JWKSURL != "" {
-		var err error
-		if a.keys, err = openKeys(ctx, c.JWKSURL, cmp.Or(c.Transport, http.DefaultTransport), c.Logger); err != nil {
+		if a.keys, err = openKeys(ctx, c.JWKSURL, c.Transport, c.Logger); err != nil {
+			return nil, err
+		}
+	}
+	if c.OIDC != nil {
+		if a.oidc, err = newProvider(*c.OIDC, c.Transport); err != nil {
 			return nil, err
 		}
 	}
@@ -92,7 +101,7 @@ func (a *Auth) Login(username, password string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.session(u)
+	return a.sessionOf(u)
 }
 
 // Refresh gives a new session to a user who is logged in.
@@ -104,19 +113,28 @@ func (a *Auth) Refresh(username string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.session(u)
+	return a.sessionOf(u)
 }
 
-func (a *Auth) session(u *User) (*Session, error) {
+func (a *Auth) sessionOf(u *User) (*Session, error) {
+	return a.session(claims{RegisteredClaims: jwt.RegisteredClaims{Subject: u.Name}, Role: u.Role.String(), Version: u.version()})
+}
+
+// session signs claims, in force from now on.
+func (a *Auth) session(c claims) (*Session, error) {
 	now := a.cfg.Now()
 	expires := now.Add(a.cfg.Duration).Truncate(time.Second)
-	c := claims{RegisteredClaims: jwt.RegisteredClaims{Issuer: Name, Audience: jwt.ClaimStrings{Name}, Subject: u.Name, ExpiresAt: jwt.NewNumericDate(expires),
-		NotBefore: jwt.NewNumericDate(now), IssuedAt: jwt.NewNumericDate(now)}, Role: u.Role.String(), Version: u.version()}
+	c.Issuer, c.Audience = Name, jwt.ClaimStrings{Name}
+	c.ExpiresAt, c.NotBefore, c.IssuedAt = jwt.NewNumericDate(expires), jwt.NewNumericDate(now), jwt.NewNumericDate(now)
+	role, err := ParseRole(c.Role)
+	if err != nil {
+		return nil, err
+	}
 	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(a.cfg.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("auth: sign: %w", err)
 	}
-	return &Session{Token: text, Expires: expires.UTC(), Role: u.Role}, nil
+	return &Session{Token: text, Expires: expires.UTC(), Role: role}, nil
 }
 
 // SessionCookie is the cookie of a session; nil ends the one that the browser has.
@@ -148,7 +166,7 @@ func (a *Auth) Verify(ctx context.Context, credential string) (Principal, error)
 	if err != nil {
 		return Principal{}, ErrCredentials
 	}
-	p := Principal{Name: c.Subject, Role: role, expires: c.ExpiresAt.Time}
+	p := Principal{Name: c.Subject, Role: role, Login: c.Version != "" || c.Login != "", expires: c.ExpiresAt.Time}
 	if c.Version == "" {
 		return p, nil // of another issuer that has the key
 	}

@@ -47,8 +47,10 @@ func ParseRole(s string) (Role, error) {
 type Principal struct {
 	Name string
 	Role Role
-	// User is the local user who logged in; "" for tokens.
+	// User is the local user who logged in; "" for tokens and logins elsewhere.
 	User string
+	// Login: what is verified is a login, and can be ended by its holder.
+	Login bool
 
 	expires time.Time // of the credential; zero: never
 	token   string    // id of the API token
@@ -62,7 +64,7 @@ var (
 	// ErrUnknownKey is ErrCredentials of a token whose key cannot be looked up; that gives nothing away.
 	ErrUnknownKey = fmt.Errorf("%w: the key that signed the token is not known", ErrCredentials)
 	ErrNotRead    = errors.New("users and tokens have not been read yet")
-	ErrCrossSite   = errors.New("the request comes from a page of another site")
+	ErrCrossSite  = errors.New("the request comes from a page of another site")
 	ErrInvalid    = errors.New("not valid")
 	ErrUnknown    = errors.New("there is no such user or token")
 	ErrExists     = errors.New("there is a user of this name")

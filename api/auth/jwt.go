@@ -13,11 +13,12 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// claims of a token. Version is that of the local user in tokens that Login gave.
+// claims of a token. Version is that of the local user in tokens that Login gave, Login how somebody else logged in.
 type claims struct {
 	jwt.RegisteredClaims
 	Role    string `json:"role"`
 	Version string `json:"user_version,omitempty"`
+	Login   string `json:"login,omitempty"`
 }
 
 // verify returns the claims of a token that is signed, meant for us and in force. Two families of algorithms have a key and an issuer
@@ -37,7 +38,7 @@ func (a *Auth) verify(ctx context.Context, token string) (*claims, error) {
 	issuer, audience := Name, Name
 	if method != jwt.SigningMethodHS256 {
 		issuer, audience = a.cfg.JWKSIssuer, a.cfg.JWKSAudience
-		c.Version = "" // the provider knows nothing of local users
+		c.Version, c.Login = "", "" // the provider knows nothing of our logins
 	}
 	v := jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithIssuer(issuer), jwt.WithAudience(audience), jwt.WithTimeFunc(a.cfg.Now))
 	if v.Validate(c) != nil || c.Subject == "" {
@@ -90,7 +91,7 @@ func (a *Auth) payload(ctx context.Context, token string) ([]byte, jwt.SigningMe
 func claimsOf(payload []byte) (*claims, error) {
 	c := &claims{}
 	_, err := object(payload, map[string]any{"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "exp": &c.ExpiresAt, "nbf": &c.NotBefore,
-		"iat": &c.IssuedAt, "role": &c.Role, "user_version": &c.Version})
+		"iat": &c.IssuedAt, "role": &c.Role, "user_version": &c.Version, "login": &c.Login})
 	return c, err
 }
 

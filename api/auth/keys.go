@@ -25,7 +25,7 @@ const (
 	keysTimeout  = 5 * time.Second  // of a fetch; start-up waits for the first
 	keysEvery    = 5 * time.Minute  // between fetches: a key that the provider took away is refused by then
 	unknownEvery = 10 * time.Second // between fetches for key ids that are not known, whoever sends them
-	maxKeys      = 1 << 20          // bytes of an answer
+	maxAnswer    = 1 << 20          // bytes of an answer
 	minRSA       = 2048             // bits (RFC 7518, 3.3)
 )
 
@@ -40,7 +40,7 @@ type keySet struct {
 
 // openKeys fetches the keys until ctx ends. A provider that does not answer yet is no error.
 func openKeys(ctx context.Context, url string, transport http.RoundTripper, log zerolog.Logger) (*keySet, error) {
-	k := &keySet{url: url, transport: transport, log: log}
+	k := &keySet{url: url, transport: bounded{transport}, log: log}
 	var err error
 	k.keys, err = keyfunc.NewDefaultOverrideCtx(ctx, []string{url}, keyfunc.Override{
 		Client: &http.Client{Transport: k}, HTTPTimeout: keysTimeout, RefreshInterval: keysEvery,
@@ -53,15 +53,22 @@ func openKeys(ctx context.Context, url string, transport http.RoundTripper, log 
 	return k, nil
 }
 
-// RoundTrip fetches the keys, bounded in size.
+// RoundTrip fetches the keys.
 func (k *keySet) RoundTrip(r *http.Request) (*http.Response, error) {
 	k.failed.Store(nil)
-	resp, err := k.transport.RoundTrip(r)
+	return k.transport.RoundTrip(r)
+}
+
+// bounded cuts off answers that are too large for a provider's.
+type bounded struct{ http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.RoundTripper.RoundTrip(r)
 	if err == nil {
 		resp.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.LimitReader(resp.Body, maxKeys), resp.Body}
+		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
 	}
 	return resp, err
 }

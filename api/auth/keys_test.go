@@ -29,9 +29,9 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
-// provider serves keys as an identity provider does, and counts how often it was asked. As a RoundTripper it needs no network, so that
+// idp serves keys as an identity provider does, and counts how often it was asked. As a RoundTripper it needs no network, so that
 // it works in a bubble.
-type provider struct {
+type idp struct {
 	t *testing.T
 
 	mu          sync.Mutex
@@ -55,12 +55,12 @@ var (
 	secret = []byte("0123456789abcdef0123456789abcdef")
 )
 
-func newProvider(t *testing.T) *provider {
-	return &provider{t: t, public: map[string]json.RawMessage{}}
+func newIDP(t *testing.T) *idp {
+	return &idp{t: t, public: map[string]json.RawMessage{}}
 }
 
 // publish adds the public half of a key, as a provider's document has it.
-func (p *provider) publish(kid string, key crypto.PublicKey, o jwkset.JWKMetadataOptions) {
+func (p *idp) publish(kid string, key crypto.PublicKey, o jwkset.JWKMetadataOptions) {
 	p.t.Helper()
 	o.KID = kid
 	jwk, err := jwkset.NewJWKFromKey(key, jwkset.JWKOptions{Metadata: o, Marshal: jwkset.JWKMarshalOptions{Private: true}})
@@ -72,25 +72,25 @@ func (p *provider) publish(kid string, key crypto.PublicKey, o jwkset.JWKMetadat
 	p.public[kid] = b
 }
 
-func (p *provider) remove(kid string) {
+func (p *idp) remove(kid string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.public, kid)
 }
 
-func (p *provider) set(down, hangs bool) {
+func (p *idp) set(down, hangs bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.down, p.hangs = down, hangs
 }
 
-func (p *provider) fetches() int {
+func (p *idp) fetches() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.asked
 }
 
-func (p *provider) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (p *idp) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked++
@@ -107,7 +107,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
+func (p *idp) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.mu.Lock()
 	down, hangs := p.down, p.hangs
 	p.mu.Unlock()
@@ -124,7 +124,7 @@ func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // open is an Auth that knows the provider; it ends with the test's context.
-func (p *provider) open(ctx context.Context, change ...func(*Config)) *Auth {
+func (p *idp) open(ctx context.Context, change ...func(*Config)) *Auth {
 	p.t.Helper()
 	c := Config{Accounts: &Accounts{KV: storage.NewMem(storage.MemOptions{})}, Secret: secret, JWKSURL: "http://provider/keys", JWKSIssuer: "https://provider", Transport: p}
 	for _, f := range change {
@@ -183,11 +183,11 @@ func publicForms(t *testing.T, key *rsa.PublicKey) (der, text []byte) {
 func kid(id string) map[string]any { return map[string]any{"kid": id} }
 
 // inBubble runs f with a provider of two keys; time is the bubble's.
-func inBubble(t *testing.T, f func(t *testing.T, p *provider, ctx context.Context)) {
+func inBubble(t *testing.T, f func(t *testing.T, p *idp, ctx context.Context)) {
 	rsaKeys() // outside: making one takes long
 	ecKey()
 	synctest.Test(t, func(t *testing.T) {
-		p := newProvider(t)
+		p := newIDP(t)
 		p.publish("rsa", &rsaKeys()[0].PublicKey, jwkset.JWKMetadataOptions{ALG: jwkset.AlgRS256, USE: jwkset.UseSig})
 		p.publish("ec", &ecKey().PublicKey, jwkset.JWKMetadataOptions{})
 		ctx, end := context.WithCancel(t.Context())
@@ -197,7 +197,7 @@ func inBubble(t *testing.T, f func(t *testing.T, p *provider, ctx context.Contex
 }
 
 func TestTokensOfAProvider(t *testing.T) {
-	inBubble(t, func(t *testing.T, p *provider, ctx context.Context) {
+	inBubble(t, func(t *testing.T, p *idp, ctx context.Context) {
 		a := p.open(ctx)
 		rs, es := jwt.SigningMethodRS256, jwt.SigningMethodES256
 		key := rsaKeys()[0]
@@ -262,7 +262,7 @@ func refused(t *testing.T, a *Auth, name, token string) error {
 
 // TestForgedTokens is the attacks on JSON Web Tokens that are known: by algorithm, by key id, by keys in the header, by size.
 func TestForgedTokens(t *testing.T) {
-	inBubble(t, func(t *testing.T, p *provider, ctx context.Context) {
+	inBubble(t, func(t *testing.T, p *idp, ctx context.Context) {
 		p.publish("enc", &rsaKeys()[0].PublicKey, jwkset.JWKMetadataOptions{USE: jwkset.UseEnc})
 		p.publish("ops", &rsaKeys()[0].PublicKey, jwkset.JWKMetadataOptions{KEYOPS: []jwkset.KEYOPS{jwkset.KeyOpsEncrypt}})
 		p.publish("512", &rsaKeys()[0].PublicKey, jwkset.JWKMetadataOptions{ALG: jwkset.AlgRS512})
@@ -344,7 +344,7 @@ func TestForgedTokens(t *testing.T) {
 }
 
 func TestKeysRotate(t *testing.T) {
-	inBubble(t, func(t *testing.T, p *provider, ctx context.Context) {
+	inBubble(t, func(t *testing.T, p *idp, ctx context.Context) {
 		a := p.open(ctx)
 		token := func(id string, i int) string { return sign(t, jwt.SigningMethodRS256, rsaKeys()[i], kid(id), good()) }
 		_, err := a.Verify(ctx, token("rsa", 0))
@@ -383,7 +383,7 @@ func TestKeysRotate(t *testing.T) {
 func TestProviderDoesNotAnswer(t *testing.T) {
 	for name, hangs := range map[string]bool{"down": false, "hangs": true} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, p *provider, ctx context.Context) {
+			inBubble(t, func(t *testing.T, p *idp, ctx context.Context) {
 				a := p.open(ctx)
 				known := func() string {
 					return sign(t, jwt.SigningMethodES256, ecKey(), kid("ec"), with("exp", time.Now().Add(time.Hour).Unix()))
@@ -411,7 +411,7 @@ func TestProviderDoesNotAnswer(t *testing.T) {
 
 // TestProviderSaysNonsense: answers that are no keys, or too many, leave those known in force.
 func TestProviderSaysNonsense(t *testing.T) {
-	p := newProvider(t)
+	p := newIDP(t)
 	p.publish("ec", &ecKey().PublicKey, jwkset.JWKMetadataOptions{})
 	srv := httptest.NewServer(p)
 	defer srv.Close()
@@ -420,7 +420,7 @@ func TestProviderSaysNonsense(t *testing.T) {
 		"status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 		"page":   func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, // the client may have gone
 		"too much": func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write([]byte(`{"keys":[],"x":"` + strings.Repeat("x", maxKeys) + `"}`))
+			_, _ = w.Write([]byte(`{"keys":[],"x":"` + strings.Repeat("x", maxAnswer) + `"}`))
 		},
 		"bad key": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"keys":[{"kty":"RSA","n":"!","e":"AQAB"}]}`))
@@ -464,7 +464,7 @@ func TestWycheproof(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, end := context.WithCancel(t.Context())
 			defer end()
-			p := newProvider(t)
+			p := newIDP(t)
 			p.public[key.Kid] = g.Key
 			a := p.open(ctx, func(c *Config) {
 				if k, err := base64.RawURLEncoding.DecodeString(key.K); err == nil && key.K != "" {

@@ -1362,7 +1362,10 @@ type Me struct {
 
 	// Name The user, or the token as token:NAME; null while that is not known.
 	Name *string `json:"name"`
-	Role *Role   `json:"role"`
+
+	// Oidc One can log in at an identity provider: /api/v1/auth/oidc/login.
+	Oidc bool  `json:"oidc"`
+	Role *Role `json:"role"`
 }
 
 // MessagingAnswer defines model for MessagingAnswer.

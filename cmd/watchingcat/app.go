@@ -187,7 +187,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 	}
 	c := notify.Config{KV: a.db, Alerts: a.eval, ExternalURL: external, Logger: a.slog, Registerer: a.reg}
 	if a.cfg.ClusterAddr != "" {
-		c.Cluster = &notify.Cluster{Addr: a.cfg.ClusterAddr, Peers: a.cfg.ClusterPeers}
+		c.Cluster = &notify.Cluster{Addr: a.cfg.ClusterAddr, Advertise: a.cfg.ClusterAdvertise, Peers: a.cfg.ClusterPeers}
 	}
 	if a.cfg.AlertmanagerConfig != "" {
 		if c.Alertmanager, err = notify.LoadConfig(a.cfg.AlertmanagerConfig); err != nil {

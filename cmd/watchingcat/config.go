@@ -71,10 +71,11 @@ type Config struct {
 	DedupSpans          bool          `env:"DEDUP_SPANS" yaml:"dedup_spans" help:"recognise re-sent spans by their ids too, within DEDUP_WINDOW (about 26 bytes a span, 10 million at most)"`
 	ReadyMaxLag         time.Duration `env:"READY_MAX_LAG" yaml:"ready_max_lag" help:"how far behind a partition may be for the process to be ready"`
 
-	ExternalURL  string   `env:"EXTERNAL_URL" yaml:"external_url" help:"URL under which users reach WatchingCat; in notifications"`
-	ClusterAddr  string   `env:"CLUSTER_ADDR" yaml:"cluster_addr" help:"where replicas gossip about what was told and silenced, host:port; empty: there is one replica"`
-	ClusterPeers []string `env:"CLUSTER_PEERS" yaml:"cluster_peers" help:"cluster_addr of other replicas"`
-	Mode         string   `env:"MODE" yaml:"mode" help:"replicated (each replica reads everything)"`
+	ExternalURL      string   `env:"EXTERNAL_URL" yaml:"external_url" help:"URL under which users reach WatchingCat; in notifications"`
+	ClusterAddr      string   `env:"CLUSTER_ADDR" yaml:"cluster_addr" help:"where replicas gossip about what was told and silenced, host:port; empty: there is one replica"`
+	ClusterAdvertise string   `env:"CLUSTER_ADVERTISE_ADDR" yaml:"cluster_advertise_addr" help:"host:port at which other replicas reach this one; empty: cluster_addr"`
+	ClusterPeers     []string `env:"CLUSTER_PEERS" yaml:"cluster_peers" help:"cluster_addr of other replicas"`
+	Mode             string   `env:"MODE" yaml:"mode" help:"replicated (each replica reads everything)"`
 
 	RuleFiles          []string `env:"RULE_FILES" yaml:"rule_files" help:"Prometheus rule files, comma list of globs"`
 	AlertmanagerConfig string   `env:"ALERTMANAGER_CONFIG" yaml:"alertmanager_config" help:"an alertmanager.yml; without it alerts are shown and none are sent"`
@@ -91,6 +92,13 @@ type Config struct {
 	AuthJWKSURL      string          `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" help:"URL of the keys of RS256 and ES256 tokens"`
 	AuthJWKSIssuer   string          `env:"AUTH_JWKS_ISSUER" yaml:"auth_jwks_issuer" help:"issuer (iss) of those tokens"`
 	AuthJWKSAudience string          `env:"AUTH_JWKS_AUDIENCE" yaml:"auth_jwks_audience" help:"audience (aud) of those tokens"`
+	OIDCIssuer       string          `env:"AUTH_OIDC_ISSUER" yaml:"auth_oidc_issuer" help:"identity provider to log in at by OpenID Connect; needs external_url, under which /api/v1/auth/oidc/callback is registered there"`
+	OIDCClientID     string          `env:"AUTH_OIDC_CLIENT_ID" yaml:"auth_oidc_client_id" help:"client id of WatchingCat there"`
+	OIDCClientSecret pipeline.Secret `env:"AUTH_OIDC_CLIENT_SECRET" yaml:"auth_oidc_client_secret" secret:"true" help:"its secret; empty for a public client"`
+	OIDCScopes       []string        `env:"AUTH_OIDC_SCOPES" yaml:"auth_oidc_scopes" help:"what is asked for, comma list"`
+	OIDCRoleClaim    string          `env:"AUTH_OIDC_ROLE_CLAIM" yaml:"auth_oidc_role_claim" help:"claim of the ID token that holds roles or groups, a text or a list"`
+	OIDCRoles        []string        `env:"AUTH_OIDC_ROLES" yaml:"auth_oidc_roles" help:"which role a value of the claim means, comma list of value=role; viewer, editor and admin mean themselves"`
+	OIDCDefaultRole  string          `env:"AUTH_OIDC_DEFAULT_ROLE" yaml:"auth_oidc_default_role" help:"role of who has none by the claim: viewer, editor, admin, or none, who may not log in"`
 	AuthTokenLife    time.Duration   `env:"AUTH_TOKEN_DURATION" yaml:"auth_token_duration" help:"lifetime of a login"`
 	RateLimit        int             `env:"RATE_LIMIT" yaml:"rate_limit" help:"requests a second of one principal, or of one address where nobody is known; 0: no limit"`
 	TLSCert          string          `env:"TLS_CERT" yaml:"tls_cert" help:"file of the certificate of the API, read again when it changes; empty: plain HTTP"`
@@ -116,7 +124,7 @@ func defaultConfig() Config {
 		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: days(400 * 24 * time.Hour), RetTraces: retention{time.Hour, 4 << 30}, TracesKeep: "all", TracesSlow: 500 * time.Millisecond, TracesSample: 0.05, RetLogs: retention{time.Hour, 2 << 30}, RetMetrics: days(6 * time.Hour),
 		LimitServices: 10_000, LimitOperations: 500, LimitEdges: 50_000, LimitSeries: 200_000, LimitPatterns: 1000, LimitErrorGroups: 10_000,
 		PairingWindow: 10 * time.Second, PairingCompensation: 15 * time.Minute, Lateness: 2 * time.Second, DedupWindow: 5 * time.Minute,
-		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthJWKSIssuer: auth.Name, AuthJWKSAudience: auth.Name, AuthTokenLife: 24 * time.Hour, RateLimit: 5000,
+		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthJWKSIssuer: auth.Name, AuthJWKSAudience: auth.Name, OIDCScopes: []string{"openid", "profile", "email"}, OIDCRoleClaim: "role", OIDCDefaultRole: "viewer", AuthTokenLife: 24 * time.Hour, RateLimit: 5000,
 		OTLPGRPCAddr: "127.0.0.1:4317", OTLPHTTPAddr: "127.0.0.1:4318",
 		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20,
 	}
@@ -295,7 +303,7 @@ func (c *Config) check() error {
 	bad(c.TracesSlow >= 0, "TRACES_SLOW", "%v is negative", c.TracesSlow)
 	bad(!c.DedupSpans || c.DedupWindow > 0, "DEDUP_SPANS", "is on and DEDUP_WINDOW is off: set DEDUP_WINDOW to how far apart a span may be sent again")
 	bad(c.Lateness >= 0 && c.DedupWindow >= 0 && c.PairingCompensation >= 0, "LATENESS, DEDUP_WINDOW or PAIRING_COMPENSATION", "negative")
-	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "ELASTICSEARCH_URL": c.ElasticURL, "GRAFANA_URL": c.GrafanaURL, "AUTH_JWKS_URL": c.AuthJWKSURL, "KIBANA_URL": c.KibanaURL} {
+	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "ELASTICSEARCH_URL": c.ElasticURL, "GRAFANA_URL": c.GrafanaURL, "AUTH_JWKS_URL": c.AuthJWKSURL, "AUTH_OIDC_ISSUER": c.OIDCIssuer, "KIBANA_URL": c.KibanaURL} {
 		u, err := url.Parse(v)
 		bad(v == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", name, "%q is not an http or https URL", v)
 	}
@@ -341,6 +349,9 @@ func (c *Config) checkAuth() error {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		errs = append(errs, fmt.Errorf("%sTLS_CERT and %sTLS_KEY go together", envPrefix, envPrefix))
+	}
+	if _, err := c.oidc(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.ShutdownDelay < 0 {
 		errs = append(errs, fmt.Errorf("%sSHUTDOWN_DELAY: %v is negative", envPrefix, c.ShutdownDelay))

@@ -31,9 +31,40 @@ func (a *App) openAuth(ctx context.Context) (err error) {
 	if a.cfg.AuthJWTSecret != "" {
 		c.Secret = []byte(a.cfg.AuthJWTSecret)
 	}
+	if c.OIDC, err = a.cfg.oidc(); err != nil {
+		return err
+	}
 	ctx, a.endAuth = context.WithCancel(context.WithoutCancel(ctx))
 	a.auth, err = auth.New(ctx, c)
 	return err
+}
+
+// oidc is the identity provider that is set; nil: none.
+func (c *Config) oidc() (*auth.OIDC, error) {
+	if c.OIDCIssuer == "" {
+		return nil, nil
+	}
+	if c.OIDCClientID == "" || c.ExternalURL == "" {
+		return nil, fmt.Errorf("%sAUTH_OIDC_ISSUER needs %sAUTH_OIDC_CLIENT_ID and %sEXTERNAL_URL", envPrefix, envPrefix, envPrefix)
+	}
+	o := &auth.OIDC{Issuer: c.OIDCIssuer, ClientID: c.OIDCClientID, ClientSecret: string(c.OIDCClientSecret), Scopes: c.OIDCScopes,
+		RedirectURL: strings.TrimSuffix(c.ExternalURL, "/") + auth.OIDCPath + "callback", RoleClaim: c.OIDCRoleClaim, Roles: map[string]auth.Role{}}
+	var err error
+	if c.OIDCDefaultRole != "none" {
+		if o.Default, err = auth.ParseRole(c.OIDCDefaultRole); err != nil {
+			return nil, fmt.Errorf("%sAUTH_OIDC_DEFAULT_ROLE: %w", envPrefix, err)
+		}
+	}
+	for _, m := range c.OIDCRoles {
+		i := strings.LastIndex(m, "=") // the value may have one too; commas it may have in the file alone
+		if i < 0 {
+			return nil, fmt.Errorf("%sAUTH_OIDC_ROLES: %q is not value=role", envPrefix, m)
+		}
+		if o.Roles[m[:i]], err = auth.ParseRole(m[i+1:]); err != nil {
+			return nil, fmt.Errorf("%sAUTH_OIDC_ROLES: %w", envPrefix, err)
+		}
+	}
+	return o, nil
 }
 
 // readObjects waits until what users made is read, and says how to make the first admin where it is known that there is none.

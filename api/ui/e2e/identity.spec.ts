@@ -92,6 +92,19 @@ test('who is not known logs in, and stays so', async ({ page, context, quiet }) 
   expect((await page.request.get('/api/v1/services')).status()).toBe(401)
 })
 
+test('who comes from an identity provider goes there, and reads why it came to nothing', async ({ page }) => {
+  await page.route('**/api/v1/auth/me', async (route) => {
+    const res = await route.fetch()
+    await route.fulfill({ response: res, json: { ...(await res.json()), oidc: true } })
+  })
+  await page.goto('/alerts?q=pay&login=no_role')
+  await expect(page.getByRole('alert')).toContainText('gives you no role here')
+  const there = page.getByRole('link', { name: 'Log in at the identity provider' })
+  await expect(there).toHaveAttribute('href', '/api/v1/auth/oidc/login?to=%2Falerts%3Fq%3Dpay')
+  await expect(page.getByRole('button', { name: 'Log in with a password' })).toBeVisible()
+  await accessible(page)
+})
+
 test('a viewer sees what others may change, and why they may not', async ({ page }) => {
   const reason = 'This needs the role editor, and vic is a viewer: ask an admin.'
   await login(page, 'vic', '/alerts')

@@ -7,6 +7,7 @@ import { serverNow } from '../lib/clock'
 import { absolute, alertValue, duration, moment, none } from '../lib/format'
 import { promDuration, secondsOfDuration, thresholdOf } from './draft'
 import { byTrouble, holdsAround, stretchesOf, stripWords, thresholdsAround, ticksOf, wouldWords } from './strips'
+import { OverTopics } from './topics'
 
 const pasts = { '1h': 3600, '6h': 21_600, '24h': 86_400, '7d': 604_800 } as const
 type Past = keyof typeof pasts
@@ -207,7 +208,8 @@ export function Backtest({ rule, saved, onThreshold, onFor, children, onError }:
   )
   const error = result.error
   useEffect(() => onError(error), [error, onError])
-  const answer = useDeferredValue(error ? undefined : result.data)
+  const [records, setRecords] = useState<BacktestAnswer>()
+  const answer = useDeferredValue(error ? undefined : (records ?? result.data))
   const trials = useMemo(() => {
     if (answer === undefined || request?.rule === undefined) return []
     const r = request.rule
@@ -274,6 +276,7 @@ export function Backtest({ rule, saved, onThreshold, onFor, children, onError }:
             />
           </p>
           <MetaWarnings meta={answer.meta} />
+          {request && <OverTopics request={request} onAnswer={setRecords} />}
           <Strips answer={answer} />
           <h3>What else it would have been</h3>
           <Table label="Variants" rows={trials} columns={onThreshold ? trialColumns : fixedColumns} rowKey={trialKey} sort="" empty="" />

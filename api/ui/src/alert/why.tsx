@@ -169,7 +169,7 @@ export const WhyOf = memo(function WhyOf({ alert }: { alert: Alert }) {
 })
 
 function compared(why: Why): string {
-  return `${clock(why.from)} to ${clock(why.at)} against the time since ${clock(why.baseline)}`
+  return `${clock(why.from)} to ${clock(why.at)} against ${clock(why.baseline)} to ${clock(why.baseline_end ?? why.from)}`
 }
 
 function Operands({ why }: { why: Why }) {

@@ -37,6 +37,7 @@ import type {
   SLOList,
   TokenInput,
   TokenList,
+  TopicBacktest,
   TraceAnswer,
   TraceList,
   UserInput,
@@ -186,6 +187,29 @@ export function useBacktest(request: BacktestRequest | undefined) {
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
     enabled: request !== undefined,
+  })
+}
+
+const topicBacktests = '/api/v1/alerts/backtests'
+
+/** Begins a backtest over what the topics hold, and cancels it. */
+export function useTopicBacktestAction() {
+  return useMutation({
+    mutationFn: (a: { do: 'start'; request: BacktestRequest } | { do: 'cancel'; id: string }) =>
+      a.do === 'start'
+        ? sendJSON<TopicBacktest>('POST', topicBacktests, a.request)
+        : sendJSON<undefined>('DELETE', `${topicBacktests}/${encodeURIComponent(a.id)}`),
+  })
+}
+
+/** How far it is, and its result once it is done. */
+export function useTopicBacktest(id: string | undefined) {
+  return useQuery({
+    queryKey: ['topic-backtest', id],
+    queryFn: ({ signal }) => getJSON<TopicBacktest>(`${topicBacktests}/${encodeURIComponent(id ?? '')}`, {}, signal),
+    refetchInterval: (q) => (q.state.data === undefined || q.state.data.state === 'running' ? 500 : false),
+    refetchOnWindowFocus: false,
+    enabled: id !== undefined,
   })
 }
 

@@ -520,6 +520,49 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/alerts/backtests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Backtests over what the topics hold, newest first; the last ten are remembered. */
+        get: operations["listTopicBacktests"];
+        put?: never;
+        /**
+         * Evaluate rules over what the topics hold of a past range, as they would have been evaluated live.
+         * @description The records are read once more into views of their own, in the order of their timestamps, and the rules are evaluated after each
+         *     commit interval of that time: at the newest record, as live rules are, not at the ends of buckets. Series that were silent for longer
+         *     than the rules look back count as new. One runs at a time. Samples of OTLP metrics are read where they are kept.
+         */
+        post: operations["startTopicBacktest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/backtests/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** How far a backtest over topics is, and its result. */
+        get: operations["getTopicBacktest"];
+        put?: never;
+        post?: never;
+        /** Cancel a backtest over topics, or forget one that has ended. */
+        delete: operations["cancelTopicBacktest"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alerts/templates": {
         parameters: {
             query?: never;
@@ -663,6 +706,49 @@ export interface paths {
          * @description Answers everybody, so that a page knows whether to show a form. A credential that is not valid is that of nobody.
          */
         get: operations["whoAmI"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/oidc/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Log in at the identity provider; for browsers.
+         * @description Sends the browser to the provider of WATCHINGCAT_AUTH_OIDC_ISSUER (authorization code flow with state, nonce and PKCE). It comes back to
+         *     /api/v1/auth/oidc/callback, which has to be registered there under WATCHINGCAT_EXTERNAL_URL.
+         */
+        get: operations["oidcLogin"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the identity provider sends browsers back to.
+         * @description Sends the browser on to the page where it began, logged in by a cookie as loginUser's, as oidc:NAME. When that fails the page's parameter `login`
+         *     says why: refused (by the provider), expired (begun too long ago, or in another browser), failed (the provider's answer is not right),
+         *     no_role (the provider gives none that counts here), unreachable.
+         */
+        get: operations["oidcCallback"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1731,7 +1817,7 @@ export interface components {
             view_version: number;
         };
         /** @enum {string} */
-        SourceName: "view" | "jaeger" | "prometheus" | "elasticsearch";
+        SourceName: "view" | "jaeger" | "prometheus" | "elasticsearch" | "kafka";
         Metric: {
             /** @example http_server_request_duration_seconds */
             name: string;
@@ -2406,6 +2492,11 @@ export interface components {
             baseline: string;
             /**
              * Format: date-time
+             * @description End of it: the longest stretch of the hour before in which the rule had nothing to fire about.
+             */
+            baseline_end?: string;
+            /**
+             * Format: date-time
              * @description End of that and begin of what is looked at.
              */
             from: string;
@@ -2650,6 +2741,47 @@ export interface components {
             variants: components["schemas"]["BacktestVariantAnswer"][];
             meta: components["schemas"]["Meta"];
         };
+        TopicBacktest: {
+            id: string;
+            /** @enum {string} */
+            state: "running" | "done" | "failed";
+            /** Format: double */
+            progress: number;
+            /**
+             * Format: int64
+             * @description Read so far.
+             */
+            records: number;
+            /**
+             * Format: int64
+             * @description To be read; 0 while not known.
+             */
+            total: number;
+            /**
+             * Format: double
+             * @description Records a second.
+             */
+            rate: number;
+            /**
+             * Format: double
+             * @description Seconds to go; null while not known.
+             */
+            eta_s: number | null;
+            /**
+             * Format: date-time
+             * @description The time it has reached.
+             */
+            at: string | null;
+            /** @description Why it failed. */
+            error: string | null;
+            /** @description Once it is done. step_s is the time between two looks at the views. */
+            result: components["schemas"]["BacktestAnswer"] | null;
+            /** Format: date-time */
+            created: string;
+        };
+        TopicBacktestList: {
+            backtests: components["schemas"]["TopicBacktest"][];
+        };
         TemplateRequest: {
             /**
              * @description no_data: a series has stopped. baseline: a value is unlike the same time of other days.
@@ -2811,6 +2943,8 @@ export interface components {
             role: components["schemas"]["Role"] | null;
             /** @description Who asks has logged in, and can log out. */
             login: boolean;
+            /** @description One can log in at an identity provider: /api/v1/auth/oidc/login. */
+            oidc: boolean;
         };
         LoginInput: {
             username: string;
@@ -4184,6 +4318,96 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listTopicBacktests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The backtests. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicBacktestList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    startTopicBacktest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BacktestRequest"];
+            };
+        };
+        responses: {
+            /** @description It runs. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicBacktest"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getTopicBacktest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The backtest. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicBacktest"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    cancelTopicBacktest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     makeAlertRules: {
         parameters: {
             query?: never;
@@ -4450,6 +4674,64 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Me"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    oidcLogin: {
+        parameters: {
+            query?: {
+                /** @description The page to go to afterwards, as /alerts. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the provider. */
+            303: {
+                headers: {
+                    /** @description Of the provider. */
+                    Location?: string;
+                    /** @description What the browser brings back. */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    oidcCallback: {
+        parameters: {
+            query?: {
+                /** @description Of the flow. */
+                state?: string;
+                /** @description Of the provider. */
+                code?: string;
+                /** @description Of the provider instead. */
+                error?: string;
+                /** @description Of the provider instead. */
+                error_description?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the page. */
+            303: {
+                headers: {
+                    /** @description Of the page. */
+                    Location?: string;
+                    /** @description The login. */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };

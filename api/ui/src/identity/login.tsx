@@ -1,19 +1,44 @@
 import { useState } from 'react'
-import { useEntrance } from '../api/queries'
+import { useEntrance, useMe } from '../api/queries'
 import { Problem } from '../components/bits'
 import { Text } from '../components/text'
+
+/** Why the identity provider's login came to nothing; the server's log has more. */
+const failures: Record<string, string> = {
+  refused: 'The identity provider did not log you in.',
+  expired: 'That login began too long ago, or in another browser. Begin again.',
+  failed: 'The answer of the identity provider is not right. Begin again, or tell an admin.',
+  no_role: 'The identity provider knows you, but gives you no role here. Ask an admin.',
+  unreachable: 'The identity provider does not answer. Try again later.',
+}
+
+/** Where to go on after a login elsewhere: the page that was asked for. */
+export function loginAt(path: string, search: string): string {
+  const query = new URLSearchParams(search)
+  query.delete('login')
+  const rest = query.toString()
+  return `/api/v1/auth/oidc/login?to=${encodeURIComponent(rest ? `${path}?${rest}` : path)}`
+}
 
 /** What is shown to whom the server does not know. */
 export function Login() {
   const [username, setUsername] = useState('')
   const [password, setPassword] = useState('')
   const { mutate, isPending, error } = useEntrance()
+  const oidc = useMe().data?.oidc ?? false
+  const failure = failures[new URLSearchParams(window.location.search).get('login') ?? '']
   return (
     <main id="main" className="login">
       <h1>
         <img src="/favicon.svg" alt="" width="24" height="24" />
         WatchingCat
       </h1>
+      {failure && <Problem error={failure} />}
+      {oidc && (
+        <a className="button primary" href={loginAt(window.location.pathname, window.location.search)}>
+          Log in at the identity provider
+        </a>
+      )}
       <form
         aria-label="Log in"
         onSubmit={(e) => {
@@ -21,11 +46,11 @@ export function Login() {
           mutate({ do: 'login', username, password }, { onError: () => setPassword('') })
         }}
       >
-        <Text label="Name" value={username} onChange={setUsername} required autoComplete="username" autoFocus />
+        <Text label="Name" value={username} onChange={setUsername} required autoComplete="username" autoFocus={!oidc} />
         <Text label="Password" type="password" value={password} onChange={setPassword} required autoComplete="current-password" />
         {error && <Problem error={error} />}
-        <button type="submit" className="button primary" disabled={isPending}>
-          Log in
+        <button type="submit" className={oidc ? 'button' : 'button primary'} disabled={isPending}>
+          {oidc ? 'Log in with a password' : 'Log in'}
         </button>
       </form>
     </main>

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/gaurav/watchingcat/api/auth"
+)
+
+// provider is the accounts where one can log in at an identity provider.
+func (s *Server) provider() (*auth.Auth, error) {
+	a, err := s.accounts()
+	if err == nil && !a.HasOIDC() {
+		err = advise(problemf(errNotFound, "oidc_off", "there is no identity provider"), "Set WATCHINGCAT_AUTH_OIDC_ISSUER, or log in with a password.")
+	}
+	return a, err
+}
+
+// oidcLogin is GET /api/v1/auth/oidc/login.
+func (s *Server) oidcLogin(w http.ResponseWriter, r *http.Request) {
+	a, err := s.provider()
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	location, cookie, err := a.BeginOIDC(r.Context(), r.URL.Query().Get("to"))
+	if err != nil {
+		s.oidcFailed(w, r, "/", err)
+		return
+	}
+	w.Header().Set("Set-Cookie", cookie)
+	seeOther(w, location)
+}
+
+// oidcCallback is GET /api/v1/auth/oidc/callback.
+func (s *Server) oidcCallback(w http.ResponseWriter, r *http.Request) {
+	a, err := s.provider()
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	x, to, cookie, err := a.EndOIDC(r)
+	w.Header().Add("Set-Cookie", cookie)
+	if err != nil {
+		s.oidcFailed(w, r, to, err)
+		return
+	}
+	w.Header().Add("Set-Cookie", a.SessionCookie(x))
+	seeOther(w, to)
+}
+
+// oidcFailed sends the browser to the page, which says why; what happened is in the log.
+func (s *Server) oidcFailed(w http.ResponseWriter, r *http.Request, to string, err error) {
+	failed, ok := errors.AsType[*auth.LoginError](err)
+	if !ok {
+		s.fail(w, r, err)
+		return
+	}
+	callerOf(r.Context()).outcome = "unauthenticated"
+	s.cfg.Logger.Warn().Err(failed).Str("remote", r.RemoteAddr).Msg("nobody was logged in")
+	u, err := url.Parse(to)
+	if err != nil {
+		u = &url.URL{Path: "/"}
+	}
+	q := u.Query()
+	q.Set("login", failed.Code)
+	u.RawQuery = q.Encode()
+	seeOther(w, u.String())
+}
+
+func seeOther(w http.ResponseWriter, location string) {
+	w.Header().Set("Location", location)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusSeeOther)
+}

@@ -1,1 +1,0 @@
-import{Jt as e,Xt as t}from"./index-BA9TEfZp.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
