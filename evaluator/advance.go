@@ -43,8 +43,14 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		e.run(ctx, gs, d.g, d.p, d.ts, now)
+		e.run(ctx, d.g, d.p, d.ts, now)
+		before := e.history.next
 		errs = append(errs, e.saved(e.settle([]*group{d.g}, ready, now)))
+		if e.history.next != before {
+			for _, q := range d.p.watchers {
+				q.touch(d.ts)
+			}
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -195,7 +201,7 @@ func (p *pass) costs(took time.Duration) time.Duration {
 	return min(took, p.cost+p.cost/4+50*time.Microsecond)
 }
 
-func (e *Evaluator) run(ctx context.Context, gs []*group, g *group, p *pass, ts, now time.Time) {
+func (e *Evaluator) run(ctx context.Context, g *group, p *pass, ts, now time.Time) {
 	e.captured = make(map[string]promql.Vector, len(p.rules))
 	g.subset.rules = p.rules
 	rules.DefaultEvalIterationFunc(ctx, g.Group, ts)
@@ -206,14 +212,8 @@ func (e *Evaluator) run(ctx context.Context, gs []*group, g *group, p *pass, ts,
 		p.cost = p.costs(g.GetEvaluationTime())
 	}
 	e.measure(g, p, ts)
-	for _, name := range p.records {
-		for _, other := range gs {
-			for _, q := range other.passes {
-				if q != p && q.reads(name) {
-					q.touch(ts)
-				}
-			}
-		}
+	for _, q := range p.readers {
+		q.touch(ts)
 	}
 	e.changed.send() // values moved, even when no state did
 }
@@ -226,7 +226,7 @@ func (e *Evaluator) evaluateAll(ctx context.Context, ts time.Time) error {
 	e.complete, e.ready = ts, true
 	for _, g := range gs {
 		for _, p := range g.passes {
-			e.run(ctx, gs, g, p, ts, ts)
+			e.run(ctx, g, p, ts, ts)
 		}
 	}
 	return e.saved(e.settle(gs, true, ts))

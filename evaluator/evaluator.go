@@ -200,6 +200,7 @@ func (e *Evaluator) Load(ctx context.Context, sources []Source, now time.Time) e
 			return err
 		}
 	}
+	findReaders(next)
 	e.groups.Store(&next)
 	e.recent, e.audience = newRecent(next), newAudience(next)
 	e.dropMetrics(old, seen)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -42,6 +43,8 @@ type pass struct {
 	rules     []int
 	selectors []selector
 	records   []string // names of series it writes
+	readers   []*pass  // other passes that read those
+	watchers  []*pass  // other passes that read ALERTS
 	// spans and samples say what it reads: views, or samples of OTLP metrics.
 	spans, samples bool
 
@@ -294,6 +297,58 @@ func (p *pass) touch(head time.Time) {
 	if head.After(p.dirty) {
 		p.dirty = head
 	}
+}
+
+// findReaders tells every pass who reads what it writes.
+func findReaders(gs []*group) {
+	writers := map[string][]*pass{}
+	for _, g := range gs {
+		for _, p := range g.passes {
+			for _, name := range p.records {
+				writers[name] = append(writers[name], p)
+			}
+		}
+	}
+	for _, g := range gs {
+		for _, q := range g.passes {
+			if !q.names("ALERTS") && !q.names("ALERTS_FOR_STATE") {
+				continue
+			}
+			for _, w := range gs {
+				for _, p := range w.passes {
+					if p != q {
+						p.watchers = append(p.watchers, q)
+					}
+				}
+			}
+		}
+	}
+	for name, list := range writers {
+		for _, g := range gs {
+			for _, q := range g.passes {
+				if !q.reads(name) {
+					continue
+				}
+				for _, p := range list {
+					if p != q && !slices.Contains(p.readers, q) {
+						p.readers = append(p.readers, q)
+					}
+				}
+			}
+		}
+	}
+}
+
+// names reports whether a selector of p says that it wants series of this name.
+func (p *pass) names(name string) bool {
+	for _, s := range p.selectors {
+		for _, m := range s.ms {
+			if m.Name == labels.MetricName && m.Matches(name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // reads reports whether p selects a series of this name.
