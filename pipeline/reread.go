@@ -266,8 +266,10 @@ func (r *Reread) wait(ctx context.Context, id PartitionID, rec *kgo.Record) erro
 			p.at = nil
 			return nil
 		}
-		p.at = rec
-		r.turn.Broadcast()
+		if p.at != rec { // else those who wait would wake each other up for ever
+			p.at = rec
+			r.turn.Broadcast()
+		}
 		r.turn.Wait()
 	}
 }
