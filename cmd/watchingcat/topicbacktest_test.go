@@ -192,9 +192,8 @@ func watch(t *testing.T, live *views.Live, src evaluator.Source, until time.Time
 		require.Equal(t, c.Frontier.Seq, live.Frontier().Seq, "a commit came in between")
 	}
 	list = e.History(0)
-	for i, k := 0, len(list)-1; i < k; i, k = i+1, k-1 {
-		list[i], list[k] = list[k], list[i]
-	}
+	slices.Reverse(list)
+	slices.SortStableFunc(list, func(a, b evaluator.Transition) int { return a.Time.Compare(b.Time) }) // what waits for all data comes later
 	return moments, list
 }
 
