@@ -3,8 +3,13 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +21,13 @@ const (
 	pushEvery = 250 * time.Millisecond
 	// refreshEvery is when a view is computed without a commit: ranges slide, and reading that stands still shows.
 	refreshEvery = 5 * time.Second
+	// resumeFor is how long a client that was cut off finds what it missed; resumeDeltas and the size of a snapshot, which would serve
+	// it as well, bound how much that is.
+	resumeFor    = time.Minute
+	resumeDeltas = 240
+	// Topics that nobody looks at rest so long; so many, and so many bytes of snapshots, at most.
+	maxResting      = 64
+	maxRestingBytes = 16 << 20
 	// costShare keeps computing a view below this share of the time, whatever it costs.
 	costShare = 4
 )
@@ -24,11 +36,14 @@ const (
 //
 // The simple version: clients that look at the same view through the same filter share one topic. A topic is a goroutine that
 // computes the view when a commit arrives, encodes what changed once, and puts it into the queue of each subscription. It lives
-// while somebody looks.
+// while somebody looks, and rests for a while after that: a client that comes back gets what it missed, and the difference to what is
+// computed then.
 //
 // Invariants:
-//   - A subscription's first frame is a snapshot; each later delta is the difference to the frame before.
-//   - A topic never waits for a client.
+//   - A subscription's first frame is a snapshot, or the delta after the last one that the client has; each later delta is the
+//     difference to the frame before.
+//   - A cursor counts with the stream that it was given with: of this topic of this process, so of this view and filter.
+//   - A topic never waits for a client, and a resting one computes nothing.
 type hub struct {
 	s   *Server
 	ctx context.Context
@@ -38,6 +53,7 @@ type hub struct {
 	mu      sync.Mutex
 	closed  bool
 	topics  map[string]*topic
+	resting []*topic // the longest first
 	clients int
 }
 
@@ -49,6 +65,10 @@ func newHub(s *Server) *hub {
 func (h *hub) close() {
 	h.mu.Lock()
 	h.closed = true
+	for _, t := range h.resting {
+		t.expire.Stop()
+	}
+	h.resting = nil
 	h.mu.Unlock()
 	h.end()
 	h.wg.Wait()
@@ -86,19 +106,33 @@ func (st *state) deltaTo(old *state) (json.RawMessage, error) {
 
 // topic is one view through one filter.
 type topic struct {
-	hub     *hub
-	key     string
-	view    *liveView
-	filter  filter
-	stop    context.CancelFunc
+	hub    *hub
+	id     string // of no other topic, here or in another process
+	key    string
+	view   *liveView
+	filter filter
+	stop   context.CancelFunc
+	expire *time.Timer // ends the rest
+
 	mu      sync.Mutex
 	subs    map[*subscription]struct{}
 	current *state
+	stale   bool  // current is from before a rest
+	at      int64 // how many deltas there were
+	log     []missed
+	logged  int // bytes of log
+}
+
+// missed is a delta for those who come back.
+type missed struct {
+	made time.Time
+	st   rest.Meta
+	data json.RawMessage
 }
 
 // receiver is a client of either kind. It is never waited for: one whose queue is full is cut off.
 type receiver interface {
-	queueFrame(frame)
+	queueFrames(...frame)
 	cut()
 }
 
@@ -108,16 +142,28 @@ type subscription struct {
 	topic  *topic
 	id     string
 	seq    uint64 // of the frame before
+	base   int64  // what seq is ahead of topic.at, the other way round
 	primed bool   // has its snapshot
 }
 
+// place is where a client was: the number of the last frame that it has, and of which stream.
+type place struct {
+	cursor uint64
+	stream string // "": not known
+}
+
+// stream names the numbering of a subscription.
+func (sub *subscription) stream() string {
+	return sub.topic.id + "." + strconv.FormatInt(sub.base, 10)
+}
+
 // subscribe joins the topic of a view and filter, and starts it when it is the first to.
-func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, cursor uint64) (*subscription, error) {
+func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, from place) (*subscription, error) {
 	key, err := json.Marshal(f)
 	if err != nil {
 		return nil, fmt.Errorf("api: filter: %w", err)
 	}
-	sub := &subscription{client: c, id: id, seq: cursor}
+	sub := &subscription{client: c, id: id, seq: from.cursor}
 	name := v.name + string(key)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -127,7 +173,10 @@ func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, cursor uin
 			return nil, problemf(errUnavailable, "", "WatchingCat is stopping")
 		}
 		ctx, stop := context.WithCancel(h.ctx)
-		t = &topic{hub: h, key: name, view: v, filter: f, stop: stop, subs: map[*subscription]struct{}{}}
+		if t = h.wake(name); t == nil {
+			t = &topic{hub: h, id: rand.Text(), key: name, view: v, filter: f, subs: map[*subscription]struct{}{}}
+		}
+		t.stop = stop
 		h.topics[name] = t
 		h.wg.Go(func() { t.run(ctx) })
 	}
@@ -136,10 +185,77 @@ func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, cursor uin
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.subs[sub] = struct{}{}
-	if t.current != nil {
+	if outcome := sub.resume(from); outcome != "" {
+		h.s.metrics.resumes.WithLabelValues(outcome).Inc()
+	}
+	if !sub.primed && t.current != nil && !t.stale {
 		sub.snapshot(t.current)
 	}
 	return sub, nil
+}
+
+// resume sends what was missed since from, if the topic has all of that. What became of it is told for counting; "" of a client that
+// has no place.
+func (sub *subscription) resume(from place) (outcome string) {
+	t := sub.topic
+	id, base, ok := strings.Cut(from.stream, ".")
+	if from.stream == "" {
+		return ""
+	}
+	n, err := strconv.ParseInt(base, 10, 64)
+	has := n + int64(min(from.cursor, math.MaxInt64/2)) //nolint:gosec // it fits
+	switch {
+	case !ok || err != nil || id != t.id || n < -math.MaxInt64/2 || n > math.MaxInt64/2 || has < 0 || has > t.at:
+		return "unknown"
+	case has < t.at-int64(len(t.log)):
+		return "too_old"
+	}
+	sub.primed, sub.base = true, n
+	frames := []frame{sub.frame("resumed", t.current.meta, json.RawMessage("null"))}
+	for _, m := range t.log[len(t.log)-int(t.at-has):] {
+		sub.seq++
+		frames = append(frames, sub.frame("delta", m.st, m.data))
+	}
+	sub.client.queueFrames(frames...)
+	return "resumed"
+}
+
+// wake takes a topic out of its rest; nil: there is none.
+func (h *hub) wake(key string) *topic {
+	i := slices.IndexFunc(h.resting, func(t *topic) bool { return t.key == key })
+	if i < 0 {
+		return nil
+	}
+	t := h.resting[i]
+	t.expire.Stop()
+	t.stale = true
+	h.resting = slices.Delete(h.resting, i, i+1)
+	return t
+}
+
+// rest keeps a topic that nobody looks at any more, and forgets the oldest ones where there are too many.
+func (h *hub) rest(t *topic) {
+	if t.current == nil || h.closed {
+		return
+	}
+	t.expire = time.AfterFunc(resumeFor, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if i := slices.Index(h.resting, t); i >= 0 {
+			h.resting = slices.Delete(h.resting, i, i+1)
+		}
+	})
+	h.resting = append(h.resting, t)
+	size := 0
+	for i := len(h.resting) - 1; i >= 0; i-- {
+		if size += len(h.resting[i].current.snapshot); size > maxRestingBytes || len(h.resting)-i > maxResting {
+			for _, old := range h.resting[:i+1] {
+				old.expire.Stop()
+			}
+			h.resting = slices.Delete(h.resting, 0, i+1)
+			break
+		}
+	}
 }
 
 func (h *hub) unsubscribe(sub *subscription) {
@@ -156,6 +272,7 @@ func (h *hub) unsubscribe(sub *subscription) {
 	if len(t.subs) == 0 {
 		t.stop()
 		delete(h.topics, t.key)
+		h.rest(t)
 	}
 }
 
@@ -174,7 +291,7 @@ func (t *topic) run(ctx context.Context) {
 	for {
 		feed.Take()
 		began := time.Now() // for pacing alone
-		t.update()
+		t.update(ctx)
 		if !sleep(ctx, max(pushEvery, costShare*time.Since(began))) {
 			return
 		}
@@ -200,8 +317,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// update computes the view and queues it for every subscription.
-func (t *topic) update() {
+// update computes the view and queues it for every subscription, unless ctx has ended.
+func (t *topic) update(ctx context.Context) {
 	s := t.hub.s
 	s.metrics.computed.WithLabelValues(t.view.name).Inc()
 	st, err := t.view.compute(s, t.filter)
@@ -211,6 +328,9 @@ func (t *topic) update() {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if ctx.Err() != nil {
+		return // it rests, or somebody else computes by now
+	}
 	var delta json.RawMessage
 	if t.current != nil {
 		if delta, err = st.deltaTo(t.current); err != nil {
@@ -218,37 +338,51 @@ func (t *topic) update() {
 			return
 		}
 	}
-	t.current = st
+	t.current, t.stale = st, false
+	if delta != nil {
+		t.remember(missed{time.Now(), st.meta, delta})
+	}
 	for sub := range t.subs {
 		switch {
 		case !sub.primed:
 			sub.snapshot(st)
 		case delta != nil:
-			sub.send("delta", st, delta)
+			sub.seq++
+			sub.client.queueFrames(sub.frame("delta", st.meta, delta))
 		}
+	}
+}
+
+// remember keeps a delta for those who come back, and forgets what is old or more than a snapshot.
+func (t *topic) remember(m missed) {
+	t.at++
+	t.log, t.logged = append(t.log, m), t.logged+len(m.data)
+	for len(t.log) > 0 && (len(t.log) > resumeDeltas || t.logged > len(t.current.snapshot) || m.made.Sub(t.log[0].made) > resumeFor) {
+		t.logged -= len(t.log[0].data)
+		t.log = t.log[1:]
 	}
 }
 
 func (sub *subscription) snapshot(st *state) {
 	sub.primed = true
-	sub.send("snapshot", st, st.snapshot)
+	sub.seq++
+	sub.base = sub.topic.at - int64(sub.seq) //nolint:gosec // cursors that do not fit have no stream
+	sub.client.queueFrames(sub.frame("snapshot", st.meta, st.snapshot))
 }
 
 // frameHead is a frame but for its data, which is encoded once for all clients.
 type frameHead struct {
-	Type string     `json:"type"`
-	ID   string     `json:"id"`
-	Seq  uint64     `json:"seq"`
-	UpTo *time.Time `json:"up_to"`
+	Type   string     `json:"type"`
+	ID     string     `json:"id"`
+	Seq    uint64     `json:"seq"`
+	Stream string     `json:"stream"`
+	UpTo   *time.Time `json:"up_to"`
 }
 
-func (sub *subscription) send(typ string, st *state, data json.RawMessage) {
-	sub.seq++
-	head, err := json.Marshal(frameHead{typ, sub.id, sub.seq, st.meta.UpTo})
-	if err != nil {
-		sub.client.cut()
-		return
-	}
+// frame is the frame of the number that the subscription has reached.
+func (sub *subscription) frame(typ string, meta rest.Meta, data json.RawMessage) frame {
+	stream := sub.stream()
+	head, _ := json.Marshal(frameHead{typ, sub.id, sub.seq, stream, meta.UpTo}) // texts, numbers and times always can be
 	head = append(head[:len(head)-1], `,"data":`...)
-	sub.client.queueFrame(frame{typ: typ, seq: sub.seq, head: head, data: data})
+	return frame{typ: typ, seq: sub.seq, stream: stream, head: head, data: data}
 }

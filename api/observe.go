@@ -34,6 +34,7 @@ type serverMetrics struct {
 	subscriptions *prometheus.GaugeVec
 	computed      *prometheus.CounterVec
 	slow          prometheus.Counter
+	resumes       *prometheus.CounterVec
 
 	otelDuration httpconv.ServerRequestDuration
 	otelActive   httpconv.ServerActiveRequests
@@ -50,6 +51,7 @@ func newServerMetrics(reg prometheus.Registerer, meter metric.Meter) (*serverMet
 		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{Name: "watchingcat_ws_subscriptions", Help: "Subscriptions of WebSockets."}, []string{"view"}),
 		computed:      f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_computations_total", Help: "Computations of a view for WebSockets, each shared by all that look at it."}, []string{"view"}),
 		slow:          f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_ws_slow_clients_total", Help: "WebSockets closed because the client did not keep up."}),
+		resumes:       f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_resumes_total", Help: "Live connections that came back with a cursor: resumed, or sent a snapshot because their stream is unknown or too old."}, []string{"outcome"}),
 	}
 	var err error
 	if m.otelDuration, err = httpconv.NewServerRequestDuration(meter); err != nil {

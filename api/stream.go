@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,12 +15,12 @@ import (
 // stream is one subscription as server-sent events. It takes what a WebSocket takes, by the same rules: frames wait in a queue, and a
 // client that lets it fill is cut off with a reason.
 type stream struct {
-	queue chan frame
+	queue chan []frame
 	slow  chan struct{}
 	once  sync.Once
 }
 
-func (s *stream) queueFrame(f frame) {
+func (s *stream) queueFrames(f ...frame) {
 	select {
 	case s.queue <- f:
 	default:
@@ -41,9 +42,8 @@ func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.leave()
-	cursor, _ := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64) // what is no number is no cursor
-	st := &stream{queue: make(chan frame, h.s.cfg.Limits.Queue), slow: make(chan struct{})}
-	sub, err := h.subscribe(st, v.name, v, f, cursor)
+	st := &stream{queue: make(chan []frame, h.s.cfg.Limits.Queue), slow: make(chan struct{})}
+	sub, err := h.subscribe(st, v.name, v, f, placeOf(r.Header.Get("Last-Event-ID")))
 	if err != nil {
 		h.s.fail(w, r, err)
 		return
@@ -78,10 +78,22 @@ func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
 		case <-ended:
 		case <-beat.C:
 			out.comment("still here")
-		case f := <-st.queue:
-			out.event(f.typ, f.seq, json.RawMessage(bytes.Join([][]byte{f.head, f.data, {'}'}}, nil)))
+		case frames := <-st.queue:
+			for _, f := range frames {
+				out.event(f.typ, strconv.FormatUint(f.seq, 10)+"@"+f.stream, json.RawMessage(bytes.Join([][]byte{f.head, f.data, {'}'}}, nil)))
+			}
 		}
 	}
+}
+
+// placeOf reads the id of an event, seq@stream. What is no number is no cursor.
+func placeOf(id string) place {
+	seq, stream, _ := strings.Cut(id, "@")
+	cursor, err := strconv.ParseUint(seq, 10, 64)
+	if err != nil {
+		return place{}
+	}
+	return place{cursor, stream}
 }
 
 func (e *events) closed(code websocket.StatusCode, reason string) {

@@ -55,10 +55,10 @@ func (s *Server) tailLogs(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if dropped > 0 {
-			out.event("dropped", after, map[string]int{"dropped": dropped})
+			out.event("dropped", strconv.FormatUint(after, 10), map[string]int{"dropped": dropped})
 		}
 		for i := range lines {
-			out.event("line", after, logLine(&lines[i]))
+			out.event("line", strconv.FormatUint(after, 10), logLine(&lines[i]))
 		}
 		if !s.waitForLogs(r, sub, out, ended, beat.C, pace.C) {
 			return
@@ -113,13 +113,13 @@ type events struct {
 	err   error
 }
 
-func (e *events) event(name string, id uint64, data any) {
+func (e *events) event(name, id string, data any) {
 	b, err := json.Marshal(data)
 	if err != nil {
 		e.err = err
 		return
 	}
-	e.write("event: %s\nid: %d\ndata: %s\n\n", name, id, b)
+	e.write("event: %s\nid: %s\ndata: %s\n\n", name, id, b)
 }
 
 func (e *events) comment(text string) { e.write(": %s\n\n", text) }

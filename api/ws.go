@@ -32,6 +32,7 @@ type message struct {
 	View   string          `json:"view"`
 	Filter json.RawMessage `json:"filter"`
 	Cursor *uint64         `json:"cursor"`
+	Stream string          `json:"stream"` // of the frame that cursor is the seq of
 }
 
 // reply is an error or pong frame.
@@ -45,8 +46,9 @@ type reply struct {
 
 // frame is one message to a client: head, then data and the closing brace unless data is nil. data is shared by clients.
 type frame struct {
-	typ        string // snapshot or delta, and its number: for event streams
+	typ        string // snapshot, delta or resumed, and its number: for event streams
 	seq        uint64
+	stream     string
 	head, data []byte
 }
 
@@ -54,7 +56,7 @@ type frame struct {
 type client struct {
 	hub   *hub
 	conn  *websocket.Conn
-	queue chan frame
+	queue chan []frame
 	slow  chan struct{}
 	once  sync.Once
 	ended <-chan struct{}          // the credential
@@ -77,7 +79,7 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 	conn.SetReadLimit(h.s.cfg.Limits.Message)
 	ended, forget := h.s.watch(r)
 	defer forget()
-	c := &client{hub: h, conn: conn, queue: make(chan frame, h.s.cfg.Limits.Queue), slow: make(chan struct{}), ended: ended, subs: map[string]*subscription{}}
+	c := &client{hub: h, conn: conn, queue: make(chan []frame, h.s.cfg.Limits.Queue), slow: make(chan struct{}), ended: ended, subs: map[string]*subscription{}}
 	ctx, cancel := context.WithCancel(h.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.write(ctx); cancel() })
@@ -120,8 +122,8 @@ func originHosts(origins []string) (hosts []string) {
 	return hosts
 }
 
-// queueFrame never waits: a full queue means that the client is slow.
-func (c *client) queueFrame(f frame) {
+// queueFrames never waits: a full queue means that the client is slow.
+func (c *client) queueFrames(f ...frame) {
 	select {
 	case c.queue <- f:
 	default:
@@ -150,10 +152,12 @@ func (c *client) write(ctx context.Context) {
 			return
 		case <-c.slow:
 		case <-c.ended:
-		case f := <-c.queue:
-			if err := c.writeFrame(f); err != nil {
-				c.close(websocket.StatusAbnormalClosure, "")
-				return
+		case frames := <-c.queue:
+			for _, f := range frames {
+				if err := c.writeFrame(f); err != nil {
+					c.close(websocket.StatusAbnormalClosure, "")
+					return
+				}
 			}
 		}
 	}
@@ -294,7 +298,7 @@ func (c *client) subscribe(m message) error {
 	if limit := c.hub.s.cfg.Limits.Subscriptions; len(c.subs) >= limit {
 		return advise(problemf(errBadRequest, "too_many_subscriptions", "a connection has at most %d subscriptions", limit), "Unsubscribe from one first.")
 	}
-	sub, err := c.hub.subscribe(c, m.ID, v, f, value(m.Cursor))
+	sub, err := c.hub.subscribe(c, m.ID, v, f, place{value(m.Cursor), m.Stream})
 	if err != nil {
 		return err
 	}
@@ -312,6 +316,6 @@ func (c *client) reply(r reply) error {
 	if err != nil {
 		return err
 	}
-	c.queueFrame(frame{head: b})
+	c.queueFrames(frame{head: b})
 	return nil
 }

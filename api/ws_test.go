@@ -85,6 +85,7 @@ type received struct {
 	Type   string          `json:"type"`
 	ID     string          `json:"id"`
 	Seq    uint64          `json:"seq"`
+	Stream string          `json:"stream"`
 	UpTo   *time.Time      `json:"up_to"`
 	Data   json.RawMessage `json:"data"`
 	Code   string          `json:"code"`

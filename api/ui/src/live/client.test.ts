@@ -252,3 +252,36 @@ test('it is told when the server no longer knows who looks, and only then', () =
   socket().drop(4401)
   expect(ended).toHaveBeenCalledOnce()
 })
+
+test('after a short break it goes on from where it was', () => {
+  primed()
+  socket().say({ type: 'snapshot', id: socket().id(), seq: 1, stream: 'x.-1', data: { services: [service('cart', 1)], meta: meta() } })
+  socket().drop()
+  vi.advanceTimersByTime(1_000)
+  socket().accept()
+  expect(socket().sent.at(-1)).toMatchObject({ type: 'subscribe', cursor: 1, stream: 'x.-1' })
+  socket().say({ type: 'resumed', id: socket().id(), seq: 1, stream: 'x.-1', data: null })
+  expect(client.getStatus().mode).toBe('live')
+  socket().say({
+    type: 'delta',
+    id: socket().id(),
+    seq: 2,
+    stream: 'x.-1',
+    data: { services: [service('cart', 2)], removed: [], meta: meta() },
+  })
+  expect(names()).toEqual(['cart=2'])
+})
+
+test('what was polled is no place to go on from', async () => {
+  primed()
+  socket().say({ type: 'snapshot', id: socket().id(), seq: 1, stream: 'x.-1', data: { services: [service('cart', 1)], meta: meta() } })
+  get.mockResolvedValue({ services: [service('cart', 5)], meta: meta() })
+  socket().drop()
+  await vi.advanceTimersByTimeAsync(1_000)
+  socket().drop() // the second failure: polling begins
+  await vi.advanceTimersByTimeAsync(6_000)
+  expect(names()).toEqual(['cart=5'])
+  socket().accept()
+  expect(socket().sent.at(-1)).toMatchObject({ type: 'subscribe' })
+  expect(socket().sent.at(-1)).not.toHaveProperty('cursor')
+})

@@ -25,6 +25,7 @@ interface Frame {
   type: string
   id: string
   seq?: number
+  stream?: string
   data?: unknown
   error?: string
 }
@@ -49,6 +50,8 @@ class Subscription<V extends ViewName> {
   latest: Views[V] | undefined
   shown: Shown<V> = { data: undefined, error: undefined }
   seq = 0
+  /** What seq counts, while latest is what frames made of it. */
+  stream: string | undefined
   primed = false
   generation = 0
   polling = false
@@ -216,7 +219,8 @@ export class LiveClient {
   private sendSubscribe(sub: Subscription<ViewName>): void {
     sub.generation++
     sub.primed = false
-    this.send({ type: 'subscribe', id: sub.id, view: sub.view, filter: sub.filter })
+    const place = sub.stream === undefined ? {} : { cursor: sub.seq, stream: sub.stream }
+    this.send({ type: 'subscribe', id: sub.id, view: sub.view, filter: sub.filter, ...place })
   }
 
   private receive(text: string): void {
@@ -228,14 +232,19 @@ export class LiveClient {
     }
     const sub = this.subs.get(frame.id?.slice(0, frame.id.lastIndexOf('#')) ?? '')
     if (sub === undefined || frame.id !== sub.id) return
-    if (frame.type === 'snapshot') {
+    if (frame.type === 'resumed') {
+      sub.primed = true
+      this.connected()
+    } else if (frame.type === 'snapshot') {
       sub.primed = true
       sub.seq = frame.seq ?? 0
+      sub.stream = frame.stream
       this.connected()
       this.take(sub, frame.data as Views[ViewName])
     } else if (frame.type === 'delta' && sub.primed && sub.latest !== undefined) {
       if (frame.seq !== sub.seq + 1) {
         this.send({ type: 'unsubscribe', id: sub.id })
+        sub.stream = undefined
         this.sendSubscribe(sub)
         return
       }
@@ -286,6 +295,7 @@ export class LiveClient {
       const data = (await this.options.get(path, query)) as Views[ViewName]
       if (sub.primed || this.poller === undefined) return // the WebSocket was faster
       if (this.status.mode !== 'polling') this.setStatus({ mode: 'polling' })
+      sub.stream = undefined // deltas are no more to what is shown
       this.take(sub, narrow(sub.view, sub.filter, data))
     } catch (err) {
       if (sub.primed || this.poller === undefined) return
