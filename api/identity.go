@@ -283,6 +283,25 @@ func (s *Server) LogoutUser(context.Context, rest.LogoutUserRequestObject) (rest
 	return rest.LogoutUser204Response{Headers: rest.LogoutUser204ResponseHeaders{SetCookie: new(a.SessionCookie(nil))}}, nil
 }
 
+// each makes answers of what was found; never nil, which would be null.
+func each[T, U any](list []T, answer func(T) U) []U {
+	out := make([]U, 0, len(list))
+	for _, x := range list {
+		out = append(out, answer(x))
+	}
+	return out
+}
+
+// accountsFor are the accounts, and a role that is to be given.
+func (s *Server) accountsFor(role rest.Role) (*auth.Auth, auth.Role, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, auth.Public, err
+	}
+	r, err := auth.ParseRole(string(role))
+	return a, r, accountError(err)
+}
+
 func userAnswer(u *auth.User) rest.User {
 	return rest.User{Name: u.Name, Role: rest.Role(u.Role.String()), CreatedAt: u.Created}
 }
@@ -297,22 +316,15 @@ func (s *Server) ListUsers(context.Context, rest.ListUsersRequestObject) (rest.L
 	if err != nil {
 		return nil, err
 	}
-	out := []rest.User{}
-	for _, u := range list {
-		out = append(out, userAnswer(u))
-	}
+	out := each(list, userAnswer)
 	return rest.ListUsers200JSONResponse{Users: out, Total: len(out)}, nil
 }
 
 // CreateUser implements rest.StrictServerInterface.
 func (s *Server) CreateUser(ctx context.Context, q rest.CreateUserRequestObject) (rest.CreateUserResponseObject, error) {
-	a, err := s.accounts()
+	a, role, err := s.accountsFor(q.Body.Role)
 	if err != nil {
 		return nil, err
-	}
-	role, err := auth.ParseRole(string(q.Body.Role))
-	if err != nil {
-		return nil, accountError(err)
 	}
 	u, err := a.CreateUser(ctx, principal(ctx), q.Body.Name, q.Body.Password, role, s.cfg.Now())
 	if err != nil {
@@ -336,13 +348,9 @@ func (s *Server) GetUser(_ context.Context, q rest.GetUserRequestObject) (rest.G
 
 // UpdateUser implements rest.StrictServerInterface.
 func (s *Server) UpdateUser(ctx context.Context, q rest.UpdateUserRequestObject) (rest.UpdateUserResponseObject, error) {
-	a, err := s.accounts()
+	a, role, err := s.accountsFor(q.Body.Role)
 	if err != nil {
 		return nil, err
-	}
-	role, err := auth.ParseRole(string(q.Body.Role))
-	if err != nil {
-		return nil, accountError(err)
 	}
 	u, err := a.UpdateUser(ctx, principal(ctx), q.Name, value(q.Body.Password), role, s.cfg.Now())
 	if err != nil {
@@ -360,7 +368,8 @@ func (s *Server) DeleteUser(ctx context.Context, q rest.DeleteUserRequestObject)
 	return rest.DeleteUser204Response{}, accountError(a.DeleteUser(ctx, principal(ctx), q.Name, s.cfg.Now()))
 }
 
-func tokenAnswer(t *auth.Token) rest.Token {
+// TokenAnswer is a token as the API answers it.
+func TokenAnswer(t *auth.Token) rest.Token {
 	out := rest.Token{Id: t.ID, Name: t.Name, Role: rest.Role(t.Role.String()), CreatedAt: t.Created, CreatedBy: t.CreatedBy}
 	if !t.Expires.IsZero() {
 		out.ExpiresAt = &t.Expires
@@ -378,28 +387,21 @@ func (s *Server) ListTokens(context.Context, rest.ListTokensRequestObject) (rest
 	if err != nil {
 		return nil, err
 	}
-	out := []rest.Token{}
-	for _, t := range list {
-		out = append(out, tokenAnswer(t))
-	}
+	out := each(list, TokenAnswer)
 	return rest.ListTokens200JSONResponse{Tokens: out, Total: len(out)}, nil
 }
 
 // CreateToken implements rest.StrictServerInterface.
 func (s *Server) CreateToken(ctx context.Context, q rest.CreateTokenRequestObject) (rest.CreateTokenResponseObject, error) {
-	a, err := s.accounts()
+	a, role, err := s.accountsFor(q.Body.Role)
 	if err != nil {
 		return nil, err
-	}
-	role, err := auth.ParseRole(string(q.Body.Role))
-	if err != nil {
-		return nil, accountError(err)
 	}
 	t, secret, err := a.CreateToken(ctx, principal(ctx), q.Body.Name, role, value(q.Body.ExpiresAt), s.cfg.Now())
 	if err != nil {
 		return nil, accountError(err)
 	}
-	return rest.CreateToken201JSONResponse{Token: secret, Info: tokenAnswer(t)}, nil
+	return rest.CreateToken201JSONResponse{Token: secret, Info: TokenAnswer(t)}, nil
 }
 
 // RevokeToken implements rest.StrictServerInterface.

@@ -20,19 +20,11 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
-// Objects changes what users make, for all replicas. *pipeline.ConfigTopic is one.
-type Objects interface {
-	// Sync returns once the store has what all replicas wrote.
-	Sync(ctx context.Context) error
-	// Write returns once the store has what e says, and rules made of it are loaded. now is the wall clock.
-	Write(ctx context.Context, e storage.Edit, now time.Time) error
-}
-
 // RuleBook is the rules that users make: over REST one by one, over the ruler API in groups. They stand beside those of files, whose
 // rules it can only switch off.
 type RuleBook struct {
 	KV      storage.KV
-	Objects Objects
+	Objects storage.Editor
 
 	mu sync.Mutex // one change at a time: each is made of what is stored
 }

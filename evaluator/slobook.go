@@ -14,7 +14,7 @@ import (
 // SLOBook is the SLOs that users make.
 type SLOBook struct {
 	KV      storage.KV
-	Objects Objects
+	Objects storage.Editor
 }
 
 // List returns them, ordered by id.

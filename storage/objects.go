@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -25,6 +26,11 @@ const (
 	KindUser       = "user"
 	KindToken      = "token"
 	KindAudit      = "audit"
+
+	// Of these the audit trail tells alone: their objects have no value.
+	KindReplay   = "replay"
+	KindReceiver = "receiver"
+	KindSilence  = "silence"
 )
 
 // Entry is the write that keeps o.
@@ -58,6 +64,14 @@ type Edit struct {
 	Objects []Object
 	// Secret leaves the values out of the audit trail.
 	Secret bool
+}
+
+// An Editor changes objects, for all replicas. *pipeline.ConfigTopic is one.
+type Editor interface {
+	// Sync returns once the store has what all replicas wrote.
+	Sync(ctx context.Context) error
+	// Write returns once the store has what e says, and what is made of it is in force. now is the wall clock.
+	Write(ctx context.Context, e Edit, now time.Time) error
 }
 
 // An AuditEntry says who changed what. It is an object itself; ids grow with time.

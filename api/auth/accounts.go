@@ -18,16 +18,10 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
-// Objects changes what users make, for all replicas. *pipeline.ConfigTopic is one.
-type Objects interface {
-	Sync(ctx context.Context) error
-	Write(ctx context.Context, e storage.Edit, now time.Time) error
-}
-
 // Accounts are the local users and the API tokens.
 type Accounts struct {
 	KV      storage.KV
-	Objects Objects
+	Objects storage.Editor
 	// Read tells whether the store has been brought up to date since the start; nil: it has. Until then nobody is unknown.
 	Read func() bool
 

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/pipeline"
@@ -186,11 +187,7 @@ func tokenCommand() *cobra.Command {
 			}
 			tokens, err := a.Tokens()
 			for _, t := range tokens {
-				x := rest.Token{Id: t.ID, Name: t.Name, Role: rest.Role(t.Role.String()), CreatedAt: t.Created, CreatedBy: t.CreatedBy}
-				if !t.Expires.IsZero() {
-					x.ExpiresAt = &t.Expires
-				}
-				out.Tokens = append(out.Tokens, x)
+				out.Tokens = append(out.Tokens, api.TokenAnswer(t))
 			}
 			return err
 		}); err != nil {
