@@ -1,9 +1,15 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
 	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage"
@@ -49,4 +55,47 @@ func falling(id string) string {
 		b[i] = 0xff - b[i]
 	}
 	return string(b)
+}
+
+// auditTimeout bounds the writing of an entry about something that has happened already.
+const auditTimeout = 10 * time.Second
+
+// tell writes what has been done to something that is no stored object into the audit trail. It has been done: where that cannot be
+// written down, the log has it.
+func (s *Server) tell(ctx context.Context, action, kind, id string) {
+	if s.cfg.Rules == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
+	defer cancel()
+	e := storage.Edit{By: principal(ctx), Action: action, Objects: []storage.Object{{Kind: kind, ID: id}}}
+	if err := s.cfg.Rules.Objects.Write(ctx, e, s.cfg.Now()); err != nil {
+		s.cfg.Logger.Error().Err(err).Str("by", e.By).Str("action", action).Str("kind", kind).Str("object", id).Msg("the audit trail lacks an entry")
+	}
+}
+
+// silences tells of silences that are made, changed and ended through Alertmanager's API.
+func (s *Server) silences(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, ends := strings.CutPrefix(r.URL.Path, "/alertmanager/api/v2/silence/")
+		makes := r.URL.Path == "/alertmanager/api/v2/silences" && r.Method == http.MethodPost
+		if !makes && (!ends || r.Method != http.MethodDelete) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		var answer bytes.Buffer
+		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		ww.Tee(&answer)
+		next.ServeHTTP(ww, r)
+		if ww.Status() >= 300 {
+			return
+		}
+		if ends {
+			s.tell(r.Context(), "delete", storage.KindSilence, id)
+			return
+		}
+		var made struct{ SilenceID string }
+		_ = json.Unmarshal(answer.Bytes(), &made) // an answer of another form leaves the id empty
+		s.tell(r.Context(), "create", storage.KindSilence, made.SilenceID)
+	})
 }

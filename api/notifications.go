@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/notify"
 )
 
@@ -108,6 +109,7 @@ func (s *Server) TestReceiver(ctx context.Context, q rest.TestReceiverRequestObj
 	if errors.Is(err, notify.ErrNoReceiver) {
 		return nil, advise(problemf(errNotFound, "", "there is no receiver %q", q.Name), "GET /api/v1/receivers lists them.")
 	}
+	s.tell(ctx, "test", storage.KindReceiver, q.Name)
 	out := rest.TestReceiver200JSONResponse{Results: []rest.Notification{}}
 	for i := range list {
 		out.Results = append(out.Results, notification(&list[i]))

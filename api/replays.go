@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/storage"
 )
 
 // Replays is what the API needs to rebuild views. Its errors are ErrReplayUnknown, ErrReplayConflict and ErrReplayInvalid, or wrap
@@ -113,7 +114,7 @@ func (s *Server) ListReplays(context.Context, rest.ListReplaysRequestObject) (re
 }
 
 // StartReplay implements rest.StrictServerInterface.
-func (s *Server) StartReplay(_ context.Context, q rest.StartReplayRequestObject) (rest.StartReplayResponseObject, error) {
+func (s *Server) StartReplay(ctx context.Context, q rest.StartReplayRequestObject) (rest.StartReplayResponseObject, error) {
 	var r ReplayRequest
 	if b := q.Body; b != nil {
 		var err error
@@ -136,6 +137,7 @@ func (s *Server) StartReplay(_ context.Context, q rest.StartReplayRequestObject)
 	if err != nil {
 		return nil, replayError(err)
 	}
+	s.tell(ctx, "start", storage.KindReplay, started.ID)
 	return rest.StartReplay202JSONResponse(ReplayAnswer(started)), nil
 }
 
@@ -147,23 +149,29 @@ func (s *Server) GetReplay(_ context.Context, q rest.GetReplayRequestObject) (re
 
 // CancelReplay implements rest.StrictServerInterface.
 func (s *Server) CancelReplay(ctx context.Context, q rest.CancelReplayRequestObject) (rest.CancelReplayResponseObject, error) {
-	return rest.CancelReplay204Response{}, replayError(s.cfg.Replays.Cancel(context.WithoutCancel(ctx), q.Id))
+	if err := s.cfg.Replays.Cancel(context.WithoutCancel(ctx), q.Id); err != nil {
+		return nil, replayError(err)
+	}
+	s.tell(ctx, "cancel", storage.KindReplay, q.Id)
+	return rest.CancelReplay204Response{}, nil
 }
 
 // PauseReplay implements rest.StrictServerInterface.
-func (s *Server) PauseReplay(_ context.Context, q rest.PauseReplayRequestObject) (rest.PauseReplayResponseObject, error) {
+func (s *Server) PauseReplay(ctx context.Context, q rest.PauseReplayRequestObject) (rest.PauseReplayResponseObject, error) {
 	if err := s.cfg.Replays.Pause(q.Id); err != nil {
 		return nil, replayError(err)
 	}
+	s.tell(ctx, "pause", storage.KindReplay, q.Id)
 	r, err := s.cfg.Replays.Get(q.Id)
 	return rest.PauseReplay200JSONResponse(ReplayAnswer(r)), replayError(err)
 }
 
 // ResumeReplay implements rest.StrictServerInterface.
-func (s *Server) ResumeReplay(_ context.Context, q rest.ResumeReplayRequestObject) (rest.ResumeReplayResponseObject, error) {
+func (s *Server) ResumeReplay(ctx context.Context, q rest.ResumeReplayRequestObject) (rest.ResumeReplayResponseObject, error) {
 	if err := s.cfg.Replays.Resume(q.Id); err != nil {
 		return nil, replayError(err)
 	}
+	s.tell(ctx, "resume", storage.KindReplay, q.Id)
 	r, err := s.cfg.Replays.Get(q.Id)
 	return rest.ResumeReplay200JSONResponse(ReplayAnswer(r)), replayError(err)
 }

@@ -638,8 +638,11 @@ func (e ListActiveAlertsParamsState) Valid() bool {
 
 // Defines values for ListAuditParamsKind.
 const (
+	ListAuditParamsKindReceiver   ListAuditParamsKind = "receiver"
+	ListAuditParamsKindReplay     ListAuditParamsKind = "replay"
 	ListAuditParamsKindRuleGroup  ListAuditParamsKind = "rule_group"
 	ListAuditParamsKindRuleSwitch ListAuditParamsKind = "rule_switch"
+	ListAuditParamsKindSilence    ListAuditParamsKind = "silence"
 	ListAuditParamsKindSlo        ListAuditParamsKind = "slo"
 	ListAuditParamsKindToken      ListAuditParamsKind = "token"
 	ListAuditParamsKindUser       ListAuditParamsKind = "user"
@@ -648,9 +651,15 @@ const (
 // Valid indicates whether the value is a known member of the ListAuditParamsKind enum.
 func (e ListAuditParamsKind) Valid() bool {
 	switch e {
+	case ListAuditParamsKindReceiver:
+		return true
+	case ListAuditParamsKindReplay:
+		return true
 	case ListAuditParamsKindRuleGroup:
 		return true
 	case ListAuditParamsKindRuleSwitch:
+		return true
+	case ListAuditParamsKindSilence:
 		return true
 	case ListAuditParamsKindSlo:
 		return true

@@ -13,6 +13,9 @@ const kinds: [string, string][] = [
   ['slo', 'objectives'],
   ['user', 'users'],
   ['token', 'tokens'],
+  ['silence', 'silences'],
+  ['replay', 'replays'],
+  ['receiver', 'tests of receivers'],
 ]
 
 const kindWord = (kind: string): string => kind.replaceAll('_', ' ')

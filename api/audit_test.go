@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/notify"
+)
+
+// oneReceiver is notifications with a receiver that takes everything.
+type oneReceiver struct{}
+
+func (oneReceiver) Notices(int) []notify.Notice { return nil }
+func (oneReceiver) Deliveries(context.Context, time.Time) (map[model.Fingerprint][]notify.Delivery, error) {
+	return nil, nil
+}
+func (oneReceiver) Receivers() []notify.Receiver { return nil }
+func (oneReceiver) TestReceiver(_ context.Context, name string, _ time.Time) ([]notify.Notice, error) {
+	if name != "night" {
+		return nil, notify.ErrNoReceiver
+	}
+	return []notify.Notice{}, nil
+}
+func (oneReceiver) Simulate([]notify.AlertChange, time.Time) ([]notify.SimulatedNotice, error) {
+	return nil, nil
+}
+
+// silencer is Alertmanager's API of silences.
+func silencer(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/silences"):
+		fmt.Fprint(w, `{"silenceID":"7f"}`)
+	case r.Method == http.MethodDelete && !strings.HasSuffix(r.URL.Path, "/7f"):
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+// changes are requests that change something, in an order in which each succeeds, and what the audit trail says of them: action, kind and
+// object. NEW is what the request before has made.
+var changes = []struct{ operation, request, entry string }{
+	{"createAlertRule", `POST /api/v1/alerts {"name":"A","expr":"vector(1) > 0"}`, "create rule_group page/page"},
+	{"updateAlertRule", `PUT /api/v1/alerts/NEW {"name":"A","expr":"vector(1) > 1"}`, "update rule_group page/page"},
+	{"deleteAlertRule", `DELETE /api/v1/alerts/NEW`, "delete rule_group page/page"},
+	{"rulerSetGroup", "POST /prometheus/config/v1/rules/ns name: g\nrules:\n- alert: B\n  expr: vector(1) > 0\n", "set rule_group ns/g"},
+	{"rulerDeleteGroup", `DELETE /prometheus/config/v1/rules/ns/g`, "delete rule_group ns/g"},
+	{"rulerSetGroup", "POST /prometheus/config/v1/rules/ns name: h\nrules:\n- alert: B\n  expr: vector(1) > 0\n", "set rule_group ns/h"},
+	{"rulerDeleteNamespace", `DELETE /prometheus/config/v1/rules/ns`, "delete rule_group ns/h"},
+	{"createSLO", `POST /api/v1/slos {"name":"pay","service":"pay","objective":99,"window":"30d"}`, "create slo NEW"},
+	{"updateSLO", `PUT /api/v1/slos/NEW {"name":"pay","service":"pay","objective":98,"window":"30d"}`, "update slo NEW"},
+	{"deleteSLO", `DELETE /api/v1/slos/NEW`, "delete slo NEW"},
+	{"createUser", `POST /api/v1/users {"name":"ann","role":"viewer","password":"correct horse"}`, "create user ann"},
+	{"updateUser", `PUT /api/v1/users/ann {"role":"editor"}`, "update user ann"},
+	{"deleteUser", `DELETE /api/v1/users/ann`, "delete user ann"},
+	{"createToken", `POST /api/v1/tokens {"name":"x","role":"viewer"}`, "create token NEW"},
+	{"revokeToken", `DELETE /api/v1/tokens/NEW`, "delete token NEW"},
+	{"startReplay", `POST /api/v1/replays {}`, "start replay 1"},
+	{"pauseReplay", `POST /api/v1/replays/1/pause`, "pause replay 1"},
+	{"resumeReplay", `POST /api/v1/replays/1/resume`, "resume replay 1"},
+	{"cancelReplay", `DELETE /api/v1/replays/1`, "cancel replay 1"},
+	{"testReceiver", `POST /api/v1/receivers/night/test`, "test receiver night"},
+	{"amPost", `POST /alertmanager/api/v2/silences {"matchers":[]}`, "create silence 7f"},
+	{"amDelete", `DELETE /alertmanager/api/v2/silence/7f`, "delete silence 7f"},
+}
+
+// readers are the operations that send something and change nothing that others see.
+var readers = map[string]bool{
+	"queryMetrics": true, "searchTraces": true, "searchLogs": true, "backtestAlertRule": true, "backtestRules": true, "makeAlertRules": true,
+	"startTopicBacktest": true, "cancelTopicBacktest": true, "loginUser": true, "refreshLogin": true, "logoutUser": true,
+	"promQueryForm": true, "promQueryRangeForm": true, "promExemplarsForm": true, "promFormatForm": true, "promParseForm": true, "promLabelsForm": true, "promSeriesForm": true, "promRead": true,
+}
+
+// TestEveryChangeIsInTheAuditTrail walks the operations of the document that are no GET: each is known to read, or is told with who did it.
+func TestEveryChangeIsInTheAuditTrail(t *testing.T) {
+	b := newAuthBench(t, func(c *Config) {
+		c.Notifications, c.Alertmanager = oneReceiver{}, http.HandlerFunc(silencer)
+	})
+	admin := "Authorization: Bearer " + b.token(auth.Admin)
+	type entry struct{ By, Action, Kind, Object string }
+	trail := func() []entry {
+		t.Helper()
+		var list struct{ Audit []entry }
+		require.NoError(t, json.Unmarshal(b.get("/api/v1/audit?limit=1000", admin).Body.Bytes(), &list))
+		return list.Audit
+	}
+	told := map[string]bool{}
+	made := ""
+	for _, c := range changes {
+		told[c.operation] = true
+		method, rest, _ := strings.Cut(strings.ReplaceAll(c.request, "NEW", made), " ")
+		target, body, _ := strings.Cut(rest, " ")
+		before := len(trail())
+		w := b.do(method, target, body, admin, "Content-Type: application/json")
+		require.Less(t, w.Code, 300, "%s: %s", c.request, w.Body)
+		var answer struct {
+			ID   string
+			Info struct{ ID string }
+			Rule struct{ ID string }
+		}
+		if json.Unmarshal(w.Body.Bytes(), &answer) == nil && strings.HasPrefix(c.operation, "create") {
+			made = answer.ID + answer.Info.ID + answer.Rule.ID
+		}
+		now := trail()
+		require.Len(t, now, before+1, c.request)
+		require.Equal(t, "token:admin "+strings.ReplaceAll(c.entry, "NEW", made), strings.Join([]string{now[0].By, now[0].Action, now[0].Kind, now[0].Object}, " "), c.request)
+	}
+	for path, item := range b.s.doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			if method != http.MethodGet {
+				require.True(t, told[op.OperationID] != readers[op.OperationID], "%s %s (%s): a change that is not told?", method, path, op.OperationID)
+			}
+		}
+	}
+	before := len(trail())
+	for _, failed := range []string{"DELETE /alertmanager/api/v2/silence/odd", "POST /api/v1/receivers/odd/test", "DELETE /api/v1/replays/9", "POST /api/v1/replays/9/pause", "DELETE /api/v1/users/odd", "GET /alertmanager/api/v2/silences"} {
+		method, target, _ := strings.Cut(failed, " ")
+		b.do(method, target, "", admin)
+	}
+	require.Len(t, trail(), before, "what failed is no change")
+	for _, e := range trail() {
+		require.NotContains(t, e.By, "anonymous")
+	}
+}
