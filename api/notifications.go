@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/notify"
+	"github.com/gaurav/watchingcat/storage"
 )
 
 // Notifications is what the API needs of notifications beside Alertmanager's API. *notify.Notifier implements it.

@@ -4972,7 +4972,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only changes of objects of this kind. */
-                kind?: "rule_group" | "rule_switch" | "slo" | "user" | "token";
+                kind?: "rule_group" | "rule_switch" | "slo" | "user" | "token" | "silence" | "replay" | "receiver";
                 /** @description How many to answer at most. */
                 limit?: components["parameters"]["pageLimit"];
                 /** @description The `next` of the answer before. */
