@@ -3,12 +3,14 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/codes"
@@ -82,6 +84,22 @@ func TestStreamsAreNoDurations(t *testing.T) {
 	}, metered(t), func(c *Config) {
 		c.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(made)).Tracer("test")
 	})
+}
+
+// TestMetricsInPart: a collector that fails keeps the others from nobody.
+func TestMetricsInPart(t *testing.T) {
+	b := newBench(t)
+	b.reg.MustRegister(failingCollector{})
+	w := b.get("/metrics")
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Contains(t, w.Body.String(), "watchingcat_ws_clients 0\n")
+}
+
+type failingCollector struct{}
+
+func (failingCollector) Describe(chan<- *prometheus.Desc) {}
+func (failingCollector) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(errors.New("planted")), errors.New("planted"))
 }
 
 // logged is what the server wrote about requests.

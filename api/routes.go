@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -60,7 +61,9 @@ func (s *Server) routes() (http.Handler, error) {
 		}
 		r.Get("/tempo/api/echo", func(w http.ResponseWriter, _ *http.Request) { s.text(w, "text/plain; charset=utf-8", []byte("echo")) })
 		r.Get("/api/openapi.yaml", serveDocument)
-		r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{DisableCompression: true}))
+		r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{DisableCompression: true,
+			// of a part that cannot be read the others are shown: they may say why
+			ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(s.cfg.Slog.Handler(), slog.LevelWarn)}))
 	})
 	return r, nil
 }

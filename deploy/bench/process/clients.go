@@ -44,8 +44,7 @@ type clientBench struct {
 	pprof    string
 	mix      clientMix
 	client   *http.Client
-	services []string
-	traces   []string
+	known    atomic.Pointer[knowledge]
 	counting atomic.Bool // after the warm-up
 
 	mu     sync.Mutex
@@ -55,6 +54,9 @@ type clientBench struct {
 
 	open, frames, early atomic.Int64
 }
+
+// knowledge is what there is to ask about.
+type knowledge struct{ services, traces []string }
 
 // serveClients starts watchingcat on the broker, lets spans come in, then the clients, and shows what they saw.
 func serveClients(ctx context.Context, bin, broker, dir string) error {
@@ -79,9 +81,12 @@ func serveClients(ctx context.Context, bin, broker, dir string) error {
 	if err != nil {
 		return err
 	}
-	p, err := servers.Start(servers.Spec{Name: "watchingcat", Path: bin, Args: []string{"serve"}, Dir: filepath.Join(dir, "clients"),
-		Env: []string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + ports[0], "WATCHINGCAT_PPROF_ADDR=" + ports[1],
-			"WATCHINGCAT_DATA_DIR=" + filepath.Join(dir, "data"), "WATCHINGCAT_RULE_FILES=" + rules}})
+	env := []string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + ports[0], "WATCHINGCAT_PPROF_ADDR=" + ports[1],
+		"WATCHINGCAT_DATA_DIR=" + filepath.Join(dir, "data"), "WATCHINGCAT_RULE_FILES=" + rules}
+	if w := windows.String(); *windows > 0 {
+		env = append(env, "WATCHINGCAT_DEDUP_WINDOW="+w, "WATCHINGCAT_PAIRING_COMPENSATION="+w, "WATCHINGCAT_RETENTION_TRACES="+w+",4GiB", "WATCHINGCAT_RETENTION_LOGS="+w+",2GiB")
+	}
+	p, err := servers.Start(servers.Spec{Name: "watchingcat", Path: bin, Args: []string{"serve"}, Dir: filepath.Join(dir, "clients"), Env: env})
 	if err != nil {
 		return err
 	}
@@ -103,6 +108,15 @@ func serveClients(ctx context.Context, bin, broker, dir string) error {
 		return err
 	}
 	asking, enough := context.WithCancel(all)
+	g.Go(func() error { return b.probe(asking) })
+	g.Go(func() error {
+		for sleepFor(asking, 10*time.Second) == nil {
+			if err := b.learn(asking); err != nil && asking.Err() == nil {
+				return err
+			}
+		}
+		return nil
+	})
 	var waiting sync.WaitGroup
 	for i := range *sockets {
 		waiting.Go(func() { b.watch(asking, rand.New(rand.NewPCG(2, uint64(i)))) })
@@ -114,7 +128,7 @@ func serveClients(ctx context.Context, bin, broker, dir string) error {
 	if err := sleepFor(all, *ramp); err != nil {
 		return err
 	}
-	before, err := b.state(all, p.Pid)
+	before, err := b.state(all, p.Pid, "heap-before.pprof")
 	if err != nil {
 		return err
 	}
@@ -126,7 +140,7 @@ func serveClients(ctx context.Context, bin, broker, dir string) error {
 	if err := sleepFor(all, *steady); err != nil {
 		return err
 	}
-	after, err := b.state(all, p.Pid)
+	after, err := b.state(all, p.Pid, "heap-after.pprof")
 	if err != nil {
 		return err
 	}
@@ -151,7 +165,7 @@ func sleepFor(ctx context.Context, d time.Duration) error {
 }
 
 func fetchProfiles(ctx context.Context, base, dir string, of time.Duration) error {
-	for name, path := range map[string]string{"cpu.pprof": fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(of.Seconds())), "heap.pprof": "/debug/pprof/heap?gc=1", "goroutine.pprof": "/debug/pprof/goroutine"} {
+	for name, path := range map[string]string{"cpu.pprof": fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(of.Seconds())), "goroutine.pprof": "/debug/pprof/goroutine"} {
 		body, err := fetch(ctx, http.DefaultClient, base+path)
 		if err != nil {
 			return err
@@ -180,7 +194,7 @@ func fetch(ctx context.Context, c *http.Client, url string) ([]byte, error) {
 	return body, err
 }
 
-// learn asks what there is to ask about.
+// learn asks what there is to ask about: traces come and go.
 func (b *clientBench) learn(ctx context.Context) error {
 	var services struct{ Services []struct{ Name string } }
 	var traces struct{ Traces []struct{ TraceID string } }
@@ -193,15 +207,17 @@ func (b *clientBench) learn(ctx context.Context) error {
 			return err
 		}
 	}
+	var k knowledge
 	for _, s := range services.Services {
-		b.services = append(b.services, s.Name)
+		k.services = append(k.services, s.Name)
 	}
 	for _, t := range traces.Traces {
-		b.traces = append(b.traces, t.TraceID)
+		k.traces = append(k.traces, t.TraceID)
 	}
-	if len(b.services) == 0 || len(b.traces) == 0 {
+	if len(k.services) == 0 || len(k.traces) == 0 {
 		return errors.New("nothing was read yet: a longer -warm is needed")
 	}
+	b.known.Store(&k)
 	return nil
 }
 
@@ -235,7 +251,8 @@ func (b *clientBench) read(ctx context.Context, r *rand.Rand) {
 		}
 		ask := b.mix.Requests[pick(r, len(b.mix.Requests), func(i int) int { return b.mix.Requests[i].Weight })]
 		now := time.Now()
-		path := strings.NewReplacer("{service}", url.PathEscape(b.services[r.IntN(len(b.services))]), "{trace}", b.traces[r.IntN(len(b.traces))],
+		k := b.known.Load()
+		path := strings.NewReplacer("{service}", url.PathEscape(k.services[r.IntN(len(k.services))]), "{trace}", k.traces[r.IntN(len(k.traces))],
 			"{hour_ago}", strconv.FormatInt(now.Unix()-3600, 10), "{now}", strconv.FormatInt(now.Unix(), 10)).Replace(ask.Path)
 		_, err := fetch(ctx, b.client, b.base+path)
 		if ctx.Err() != nil {
@@ -249,6 +266,34 @@ func (b *clientBench) read(ctx context.Context, r *rand.Rand) {
 		}
 	}
 }
+
+// probe tells what of the waiting is the machine's: how late its own timer is, and how long a request takes that reads no view.
+func (b *clientBench) probe(ctx context.Context) error {
+	for due := time.Now(); ; {
+		due = due.Add(20 * time.Millisecond)
+		if sleepFor(ctx, time.Until(due)) != nil {
+			return nil
+		}
+		now := time.Now()
+		late := now.Sub(due)
+		_, err := fetch(ctx, b.client, b.base+"/livez")
+		if ctx.Err() != nil {
+			return nil
+		}
+		if b.counting.Load() {
+			b.count(timerRow, late, nil)
+			b.count(livezRow, time.Since(now), err)
+		}
+		if due = due.Add(time.Since(now)); time.Since(due) > 0 {
+			due = time.Now()
+		}
+	}
+}
+
+const (
+	timerRow = "a timer of the generator is late"
+	livezRow = "/livez, which reads no view"
+)
 
 func (b *clientBench) count(name string, took time.Duration, err error) {
 	b.mu.Lock()
@@ -305,8 +350,12 @@ type clientState struct {
 	slow     int64
 }
 
-func (b *clientBench) state(ctx context.Context, pid int) (s clientState, err error) {
-	if _, err := fetch(ctx, http.DefaultClient, b.pprof+"/debug/pprof/heap?gc=1"); err != nil {
+func (b *clientBench) state(ctx context.Context, pid int, name string) (s clientState, err error) {
+	heap, err := fetch(ctx, http.DefaultClient, b.pprof+"/debug/pprof/heap?gc=1")
+	if err == nil && *profiles != "" {
+		err = os.WriteFile(filepath.Join(*profiles, name), heap, 0o600)
+	}
+	if err != nil {
 		return s, err
 	}
 	u, err := used(pid)
@@ -343,6 +392,9 @@ func (b *clientBench) print(before, after clientState, open int64) {
 		row(q.Name, b.took[q.Name], b.failed[q.Name])
 	}
 	row("all", all, failed)
+	for _, name := range []string{livezRow, timerRow} {
+		row(name, b.took[name], b.failed[name])
+	}
 	_ = t.Flush() // to standard output
 	fmt.Printf("%d users, %.0f requests a second; %d of %d WebSockets open, %.0f frames a second, %d closed early, %d told that they are too slow\n", *clients, float64(len(all))/seconds, open, *sockets,
 		float64(b.frames.Load())/seconds, b.early.Load(), after.slow)

@@ -41,6 +41,7 @@ var (
 	sockets  = flag.Int("sockets", 1000, "WebSockets that are open beside -clients")
 	warm     = flag.Duration("warm", 30*time.Second, "how long spans come before -clients do")
 	ramp     = flag.Duration("ramp", 20*time.Second, "how long -clients ask before it counts")
+	windows  = flag.Duration("windows", 0, "under -clients: de-duplication, compensation and retention of raw data, so that they are full before it counts; 0: the defaults")
 	profiles = flag.String("profiles", "", "folder for CPU, heap and goroutine profiles of watchingcat under -clients")
 )
 
