@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -309,25 +310,25 @@ func TestSIGHUP(t *testing.T) {
 func TestGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		gaveUp := 0
-		ended := giveUpAfter(ctx, time.Minute, func() { gaveUp++ })
+		var gaveUp atomic.Int32
+		ended := giveUpAfter(ctx, time.Minute, func() { gaveUp.Add(1) })
 		time.Sleep(time.Hour)
 		stop()
 		time.Sleep(59 * time.Second)
-		if gaveUp != 0 {
+		if gaveUp.Load() != 0 {
 			t.Error("too early")
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if gaveUp != 1 {
-			t.Errorf("gave up %d times", gaveUp)
+		if gaveUp.Load() != 1 {
+			t.Errorf("gave up %d times", gaveUp.Load())
 		}
 		ended()
-		again := giveUpAfter(ctx, time.Minute, func() { gaveUp++ })
+		again := giveUpAfter(ctx, time.Minute, func() { gaveUp.Add(1) })
 		time.Sleep(30 * time.Second)
 		again()
 		time.Sleep(time.Hour)
-		if gaveUp != 1 {
+		if gaveUp.Load() != 1 {
 			t.Error("although it had ended")
 		}
 	})
