@@ -51,7 +51,10 @@ async function ask<T>(url: string, init: RequestInit): Promise<T> {
   }
   syncClock(res.headers.get('Date'))
   if (res.status === 401) strangers.dispatchEvent(new Event('met'))
-  if (res.ok) return (res.status === 204 ? undefined : await res.json()) as T
+  if (res.ok) {
+    const text = await res.text()
+    return (text === '' ? undefined : JSON.parse(text)) as T
+  }
   let problem: Partial<Problem> = {}
   try {
     problem = (await res.json()) as Partial<Problem>

@@ -32,6 +32,8 @@ import type {
   RuleList,
   ServiceMap,
   ServiceMetrics,
+  Silence,
+  SilenceInput,
   SLO,
   SLOInput,
   SLOList,
@@ -187,6 +189,31 @@ export function useBacktest(request: BacktestRequest | undefined) {
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
     enabled: request !== undefined,
+  })
+}
+
+const alertmanager = '/alertmanager/api/v2'
+
+/** Alertmanager's silences; an error where nobody is notified. */
+export function useSilences() {
+  return useQuery({
+    queryKey: ['silences'],
+    queryFn: ({ signal }) => getJSON<Silence[]>(`${alertmanager}/silences`, {}, signal),
+    refetchInterval: useEvery(10_000),
+    retry: false,
+  })
+}
+
+export type SilenceAction = { do: 'make'; silence: SilenceInput } | { do: 'end'; id: string }
+
+export function useSilenceAction() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: (a: SilenceAction) =>
+      a.do === 'make'
+        ? sendJSON<{ silenceID: string } | undefined>('POST', `${alertmanager}/silences`, a.silence)
+        : sendJSON<undefined>('DELETE', `${alertmanager}/silence/${encodeURIComponent(a.id)}`),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['silences'] }),
   })
 }
 

@@ -81,3 +81,22 @@ export type TokenInput = Schemas['TokenInput']
 export type NewToken = Schemas['NewToken']
 export type AuditEntry = Schemas['AuditEntry']
 export type AuditList = Schemas['AuditList']
+
+/** Silences are Alertmanager's, whose API is not in our document. */
+export interface Matcher {
+  name: string
+  value: string
+  isRegex: boolean
+  isEqual: boolean
+}
+export interface SilenceInput {
+  matchers: Matcher[]
+  startsAt: string
+  endsAt: string
+  createdBy: string
+  comment: string
+}
+export interface Silence extends SilenceInput {
+  id: string
+  status: { state: 'active' | 'pending' | 'expired' }
+}

@@ -2,6 +2,7 @@ import { useMemo, useState } from 'react'
 import { causeOf } from '../alert/cause'
 import { Notifications, Receivers } from '../alert/notifications'
 import { Rules } from '../alert/rules'
+import { SilenceDetails, Silences } from '../alert/silence'
 import { Deliveries, WhyDetails } from '../alert/why'
 import { useAlertHistory } from '../api/queries'
 import type { Alert, Transition } from '../api/types'
@@ -89,11 +90,12 @@ export default function AlertsPage() {
         ) : (
           <ul className="alerts">
             {active.map((a) => (
-              <ActiveAlert key={a.fingerprint} alert={a} />
+              <ActiveAlert key={a.fingerprint} alert={a} all={live.data?.alerts ?? active} />
             ))}
           </ul>
         )}
       </Section>
+      <Silences />
       <Rules matches={matches} />
       <Section title="Changes" note="newest first">
         {changes === undefined ? (
@@ -121,7 +123,7 @@ export default function AlertsPage() {
   )
 }
 
-function ActiveAlert({ alert }: { alert: Alert }) {
+function ActiveAlert({ alert, all }: { alert: Alert; all: readonly Alert[] }) {
   const service = serviceOf(alert)
   const { summary: _summary, description, runbook_url, ...others } = alert.annotations
   const cause = alert.evidence.why && causeOf(alert.evidence.why)
@@ -150,6 +152,7 @@ function ActiveAlert({ alert }: { alert: Alert }) {
       <Labels labels={alert.labels} without={named} />
       {Object.keys(others).length > 0 && <Labels labels={others} />}
       <WhyDetails alert={alert} />
+      <SilenceDetails alert={alert} all={all} />
     </li>
   )
 }

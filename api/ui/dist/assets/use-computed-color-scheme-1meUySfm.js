@@ -1,1 +1,0 @@
-import{Qt as e,Xt as t}from"./index-DlyQAwpV.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};
