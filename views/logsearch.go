@@ -236,7 +236,11 @@ func (s *Set) searchLogBlocks(m rawMeta, f *logFilter) (lines []LogLine, size in
 
 func (s *Set) logBlock(ref rawRef) ([]byte, bool, error) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
+	held := s.rawLogs.holds(ref)
+	s.mu.RUnlock()
+	if !held {
+		return nil, false, nil
+	}
 	return s.rawLogs.get(s.kv, ref)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -215,12 +216,16 @@ func (s *rawStore) restore(kv reader, seq uint64) error {
 	})
 }
 
-// get returns the OTLP bytes of a block; ok is false when it is no longer kept.
+// holds reports whether a block is kept.
+func (s *rawStore) holds(r rawRef) bool { return len(s.kept) > 0 && r.seq >= s.kept[0].seq }
+
+// get returns the OTLP bytes of a block that was held; ok is false when it has been dropped since. It needs no lock: to read and to
+// decompress takes long, and a checkpoint would wait for it, and all other readers for the checkpoint.
 func (s *rawStore) get(kv reader, r rawRef) (b []byte, ok bool, err error) {
-	if len(s.kept) == 0 || r.seq < s.kept[0].seq {
+	v, err := kv.kv.Get(s.key(kv.keyspace, r))
+	if errors.Is(err, storage.ErrNotFound) {
 		return nil, false, nil
 	}
-	v, err := kv.kv.Get(s.key(kv.keyspace, r))
 	if err != nil {
 		return nil, false, fmt.Errorf("read raw block %d/%d: %w", r.seq, r.n, err)
 	}

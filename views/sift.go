@@ -59,8 +59,14 @@ func (s *Set) siftOne(m rawMeta, verdicts map[uint32]map[[16]byte]bool) (entries
 	var ma ptrace.ProtoMarshaler
 	for n := range m.blocks {
 		ref := rawRef{m.seq, n}
+		if !s.rawSpans.holds(ref) {
+			return nil, 0, nil
+		}
 		b, ok, err := s.rawSpans.get(s.kv, ref)
-		if err != nil || !ok {
+		if err == nil && !ok {
+			err = fmt.Errorf("raw block %d/%d is missing", ref.seq, ref.n)
+		}
+		if err != nil {
 			return nil, 0, err
 		}
 		td, err := um.UnmarshalTraces(b)

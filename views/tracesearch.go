@@ -418,13 +418,8 @@ func (s *Set) summary(t *trace) TraceSummary {
 // Trace returns the summary of a trace and its raw records: OTLP TracesData, which may hold spans of other traces too. missing is
 // how many blocks with spans of it are no longer kept.
 func (s *Set) Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok bool, err error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	found, err := s.traces.get(s.kv, id)
-	if err != nil || found == nil || found.end < s.tracesSince() {
-		return t, nil, 0, false, err
-	}
-	for _, r := range found.raw {
+	t, blocks, missing, ok, err := s.findTrace(id)
+	for _, r := range blocks {
 		b, kept, err := s.rawSpans.get(s.kv, r)
 		if err != nil {
 			return t, nil, 0, false, err
@@ -435,8 +430,26 @@ func (s *Set) Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok 
 		}
 		raw = append(raw, b)
 	}
+	return t, raw, missing, ok, err
+}
+
+// findTrace returns a trace's summary and the blocks that are held of it; missing is how many are not.
+func (s *Set) findTrace(id [16]byte) (t TraceSummary, blocks []rawRef, missing int, ok bool, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	found, err := s.traces.get(s.kv, id)
+	if err != nil || found == nil || found.end < s.tracesSince() {
+		return t, nil, 0, false, err
+	}
+	for _, r := range found.raw {
+		if s.rawSpans.holds(r) {
+			blocks = append(blocks, r)
+		} else {
+			missing++
+		}
+	}
 	if len(found.raw) == 0 {
 		missing = 1
 	}
-	return s.summary(found), raw, missing, true, nil
+	return s.summary(found), blocks, missing, true, nil
 }
