@@ -108,14 +108,14 @@ func (s *Server) StartTopicBacktest(ctx context.Context, q rest.StartTopicBackte
 		}
 		list = append(list, b)
 	}
-	t, err := s.trials.begin(m.now)
-	if err != nil {
-		return nil, err
-	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.trials.mu.Lock()
 	defer s.trials.mu.Unlock()
-	t.cancel = cancel
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	t, err := s.trials.begin(m.now, cancel)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
 	s.trials.wg.Go(func() {
 		defer cancel()
 		results, since, err := s.cfg.Topics.Backtest(run, list, func(p TopicProgress) {
@@ -157,10 +157,8 @@ func (s *Server) topicAnswer(results []*evaluator.BacktestResult, variants []res
 	return out, err
 }
 
-// begin adds a trial, unless one runs.
-func (l *topicTrials) begin(now time.Time) (*topicTrial, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// begin adds a trial, unless one runs. It is called with the lock held until the trial runs: close must find it or refuse it.
+func (l *topicTrials) begin(now time.Time, cancel context.CancelFunc) (*topicTrial, error) {
 	if l.over {
 		return nil, problemf(errUnavailable, "stopping", "WatchingCat is stopping")
 	}
@@ -171,7 +169,7 @@ func (l *topicTrials) begin(now time.Time) (*topicTrial, error) {
 	}
 	l.list = l.list[max(0, len(l.list)-rememberedTrials+1):]
 	l.next++
-	t := &topicTrial{id: strconv.Itoa(l.next), created: now, cancel: func() {}, state: rest.TopicBacktestStateRunning}
+	t := &topicTrial{id: strconv.Itoa(l.next), created: now, cancel: cancel, state: rest.TopicBacktestStateRunning}
 	l.list = append(l.list, t)
 	return t, nil
 }
