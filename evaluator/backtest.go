@@ -93,15 +93,19 @@ func (b Backtest) Run(ctx context.Context) (*BacktestResult, error) {
 		b.Step = fr.WidthAt(b.Start)
 	}
 	b.Step = max(b.Step, views.BucketSeconds*time.Second)
-	b.Engine = orEngine(b.Engine)
-	if b.Queryable == nil {
-		b.Queryable = &Queryable{Reader: b.Reader}
-	}
+	b.setDefaults()
 	t, err := b.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return t.run(ctx)
+}
+
+func (b *Backtest) setDefaults() {
+	b.Engine = orEngine(b.Engine)
+	if b.Queryable == nil {
+		b.Queryable = &Queryable{Reader: b.Reader}
+	}
 }
 
 func latest(a, b time.Time) time.Time {

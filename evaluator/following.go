@@ -21,10 +21,7 @@ type Following struct {
 // Follow begins. Start and End are event times; what the Reader holds of before Start must reach back by WarmUp.
 func (b Backtest) Follow(ctx context.Context) (*Following, error) {
 	f := &Following{trial: trial{Backtest: b, from: b.Start}, metrics: &pastMetrics{}}
-	f.Engine = orEngine(f.Engine)
-	if f.Queryable == nil {
-		f.Queryable = &Queryable{Reader: f.Reader}
-	}
+	f.setDefaults()
 	if err := f.load(ctx, Config{Unpaced: true, Metrics: f.metrics}); err != nil {
 		return nil, err
 	}

@@ -394,21 +394,29 @@ func (s *replaySim) compare(g *Generations, cut bool) string {
 	for range 20 {
 		a, b := s.r.IntN(26), s.r.IntN(26)
 		from, to := head.Add(-time.Duration(max(a, b))*10*time.Second), head.Add(-time.Duration(min(a, b))*10*time.Second)
-		for _, ask := range []func(r views.Reader) (any, error){
-			func(r views.Reader) (any, error) { return r.Services(from, to) },
-			func(r views.Reader) (any, error) { return r.ServiceMap(from, to) },
-		} {
-			got, err := ask(g.Live())
-			if err != nil {
-				return err.Error()
-			}
-			wanted, err := ask(want)
-			if err != nil {
-				return err.Error()
-			}
-			if !reflect.DeepEqual(got, wanted) {
-				return fmt.Sprintf("%v to %v (%+v)\n got %+v\nwant %+v", from, to, g.layout.Of(views.ViewRED), got, wanted)
-			}
+		if diff := differs(g, want, from, to); diff != "" {
+			return diff
+		}
+	}
+	return ""
+}
+
+// differs holds what the generations show of a time against what a Set does.
+func differs(g *Generations, want *views.Set, from, to time.Time) string {
+	for _, ask := range []func(r views.Reader) (any, error){
+		func(r views.Reader) (any, error) { return r.Services(from, to) },
+		func(r views.Reader) (any, error) { return r.ServiceMap(from, to) },
+	} {
+		got, err := ask(g.Live())
+		if err != nil {
+			return err.Error()
+		}
+		wanted, err := ask(want)
+		if err != nil {
+			return err.Error()
+		}
+		if !reflect.DeepEqual(got, wanted) {
+			return fmt.Sprintf("%v to %v (%+v)\n got %+v\nwant %+v", from, to, g.layout.Of(views.ViewRED), got, wanted)
 		}
 	}
 	return ""

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -136,22 +135,8 @@ func (s *replaySim) compareHours(g *Generations, hours func(float64) time.Time) 
 		return text
 	}
 	for n := 0.0; n < 6; n += .5 {
-		from, to := hours(n), hours(n+.5)
-		for _, ask := range []func(r views.Reader) (any, error){
-			func(r views.Reader) (any, error) { return r.Services(from, to) },
-			func(r views.Reader) (any, error) { return r.ServiceMap(from, to) },
-		} {
-			got, err := ask(g.Live())
-			if err != nil {
-				return err.Error()
-			}
-			wanted, err := ask(want)
-			if err != nil {
-				return err.Error()
-			}
-			if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", wanted); g != w {
-				return fmt.Sprintf("%v to %v\n got %s\nwant %s", from, to, g, w)
-			}
+		if diff := differs(g, want, hours(n), hours(n+.5)); diff != "" {
+			return diff
 		}
 	}
 	splice := s.folders.splice(&g.layout)

@@ -218,6 +218,13 @@ func (r *Reread) end() {
 	r.turn.Broadcast()
 }
 
+// wake lets those who wait look again.
+func (r *Reread) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn.Broadcast()
+}
+
 // Close ends a Reread that is not run.
 func (r *Reread) Close() error { return r.Source.Close() }
 
@@ -229,6 +236,8 @@ func (r *Reread) handle(msg *message.Message) error {
 	}
 	id := PartitionID{b.Topic, b.Partition}
 	a := r.Set.Partition(b.Topic, b.Partition)
+	stop := context.AfterFunc(msg.Context(), r.wake)
+	defer stop()
 	for _, rec := range b.Records {
 		if rec.Attrs.IsControl() {
 			continue
@@ -248,12 +257,6 @@ func (r *Reread) handle(msg *message.Message) error {
 
 // wait returns when the moment includes a record; what lies behind the end is never applied.
 func (r *Reread) wait(ctx context.Context, id PartitionID, rec *kgo.Record) error {
-	stop := context.AfterFunc(ctx, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.turn.Broadcast()
-	})
-	defer stop()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.parts[id]
@@ -302,6 +305,11 @@ func (r *Reread) idle() (list []PartitionState) {
 // moments goes from moment to moment.
 func (r *Reread) moments(ctx context.Context) error {
 	defer r.end()
+	stop := context.AfterFunc(ctx, r.end)
+	defer stop()
+	looking, ended := context.WithCancel(ctx)
+	defer ended()
+	go r.look(looking)
 	told := time.Time{}
 	for m, ok := r.next(0); ok; m, ok = r.next(1) {
 		if err := r.reach(ctx, m); err != nil {
@@ -354,23 +362,6 @@ func (r *Reread) next(by int) (Moment, bool) {
 
 // reach waits until every partition has been read up to the moment.
 func (r *Reread) reach(ctx context.Context, m Moment) error {
-	stop := context.AfterFunc(ctx, r.end)
-	defer stop()
-	// a log may end in offsets that bring no record: then the source knows that nothing comes
-	look := time.NewTicker(200 * time.Millisecond)
-	defer look.Stop()
-	ended := make(chan struct{})
-	defer close(ended)
-	go func() {
-		for {
-			select {
-			case <-ended:
-				return
-			case <-look.C:
-				r.skipEmpty()
-			}
-		}
-	}()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
@@ -392,6 +383,20 @@ func (r *Reread) there(m Moment) bool {
 		}
 	}
 	return true
+}
+
+// look asks the source about partitions that bring nothing until ctx ends: a log may end in offsets without records.
+func (r *Reread) look(ctx context.Context) {
+	t := time.NewTicker(200 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			r.skipEmpty()
+		}
+	}
 }
 
 func (r *Reread) skipEmpty() {
