@@ -31,6 +31,10 @@ type bench struct {
 	now    time.Time
 	s      *Server
 
+	alertmanager bool   // a real one is mounted
+	lastID       string // that it gave
+	lastToken    string // of pages of rule groups
+
 	metrics *metricsBench // nil: none
 	made    *fakeObjects
 	files   []evaluator.Source // rules of files

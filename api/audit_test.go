@@ -75,7 +75,7 @@ var changes = []struct{ operation, request, entry string }{
 var readers = map[string]bool{
 	"queryMetrics": true, "searchTraces": true, "searchLogs": true, "backtestAlertRule": true, "backtestRules": true, "makeAlertRules": true,
 	"startTopicBacktest": true, "cancelTopicBacktest": true, "loginUser": true, "refreshLogin": true, "logoutUser": true,
-	"promQueryForm": true, "promQueryRangeForm": true, "promExemplarsForm": true, "promFormatForm": true, "promParseForm": true, "promLabelsForm": true, "promSeriesForm": true, "promRead": true,
+	"promQueryForm": true, "promQueryRangeForm": true, "promExemplarsForm": true, "promFormatForm": true, "promParseForm": true, "promLabelsForm": true, "promSeriesForm": true, "promRead": true, "jaegerTransform": true,
 }
 
 // TestEveryChangeIsInTheAuditTrail walks the operations of the document that are no GET: each is known to read, or is told with who did it.

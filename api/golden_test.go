@@ -2,6 +2,8 @@ package api
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -22,6 +24,8 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -30,7 +34,8 @@ var update = flag.Bool("update", false, "write what is answered into testdata")
 // TestGolden answers the requests of testdata/*.txtar. An archive holds "views" (span lines; a blank line ends a record, commit
 // and commit idle=DUR make a checkpoint, now=DUR moves the clock), perhaps "metrics" (lines of time, name and value) and
 // "rules.yml", and answers named by their requests: method, target and perhaps a body. With "auth" it is asked who one is, and a request
-// may end with "as viewer", "as editor", "as admin" or "as stranger", whose token is not valid.
+// may end with "as viewer", "as editor", "as admin" or "as stranger", whose token is not valid. With "alertmanager.yml" there is an
+// Alertmanager; what it takes from the clock and from chance is not in the answers, and ID stands for the last id that it gave. TOKEN is the last groupNextToken.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	require.NoError(t, err)
@@ -46,10 +51,13 @@ func TestGolden(t *testing.T) {
 			if slices.ContainsFunc(a.Files, func(f txtar.File) bool { return f.Name == "auth" }) {
 				b = newAuthBench(t)
 			}
+			if i := slices.IndexFunc(a.Files, func(f txtar.File) bool { return f.Name == "alertmanager.yml" }); i >= 0 {
+				b = newAlertmanagerBench(t, string(a.Files[i].Data))
+			}
 			for i, f := range a.Files {
 				method, target, isRequest := strings.Cut(f.Name, " ")
 				switch {
-				case f.Name == "auth":
+				case f.Name == "auth", f.Name == "alertmanager.yml":
 				case f.Name == "views":
 					b.views(string(f.Data))
 				case f.Name == "metrics":
@@ -144,7 +152,8 @@ func (b *bench) answer(method, target string) string {
 		headers = append(headers, "Authorization: Bearer "+b.as(m[1]))
 	}
 	target, body, hasBody := strings.Cut(target, " ")
-	if hasBody && strings.HasPrefix(body, "{") { // else a form
+	target = strings.NewReplacer("/ID", "/"+b.lastID, "TOKEN", b.lastToken).Replace(target)
+	if hasBody && (body[:1] == "{" || body[:1] == "[") { // else a form
 		headers = append(headers, "Content-Type: application/json")
 	}
 	w := b.do(method, target, body, headers...)
@@ -157,6 +166,20 @@ func (b *bench) answer(method, target string) string {
 	for _, h := range w.Header().Values("WWW-Authenticate") {
 		fmt.Fprintf(&out, "WWW-Authenticate: %s\n", h)
 	}
+	if id := amID.FindString(w.Body.String()); id != "" {
+		b.lastID = id
+	}
+	if m := nextToken.FindStringSubmatch(w.Body.String()); m != nil {
+		b.lastToken = m[1]
+	}
+	if b.alertmanager && method == http.MethodPost && target == "/alertmanager/api/v2/alerts" && w.Code == http.StatusOK { // groups are made of alerts beside requests
+		require.Eventually(b.t, func() bool {
+			return strings.Contains(b.get("/alertmanager/api/v2/alerts/groups").Body.String(), "Slow")
+		}, 10*time.Second, time.Millisecond)
+	}
+	if !strings.Contains(w.Header().Get("Content-Type"), "json") || w.Body.Len() == 0 {
+		return out.String() + strings.TrimSuffix(w.Body.String(), "\n") + "\n"
+	}
 	dec := json.NewDecoder(bytes.NewReader(w.Body.Bytes()))
 	dec.UseNumber()
 	var got any
@@ -165,7 +188,13 @@ func (b *bench) answer(method, target string) string {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	require.NoError(b.t, enc.Encode(got))
-	return lastEval.ReplaceAllString(out.String(), `"last_eval": "the wall clock"`)
+	text := evalTime.ReplaceAllString(lastEval.ReplaceAllString(out.String(), `"${1}": "the wall clock"`), `"evaluationTime": "the wall clock"`)
+	text = goVersion.ReplaceAllString(text, `"goVersion": "of this build"`)
+	if b.alertmanager {
+		text = amID.ReplaceAllString(amClock.ReplaceAllString(text, `"${1}": "the wall clock"`), "ID")
+		text = amVersion.ReplaceAllString(text, `"${1}": "of this build"`)
+	}
+	return text
 }
 
 var asWhom = regexp.MustCompile(` as (viewer|editor|admin|stranger)$`)
@@ -178,15 +207,45 @@ func (b *bench) as(who string) string {
 	return "wc_0123456789abcdef_of_a_stranger"
 }
 
+// nextToken is that of Prometheus' rules.
+var nextToken = regexp.MustCompile(`"groupNextToken":"([^"]*)"`)
+
 // lastEval is what Prometheus' rules take from the clock.
-var lastEval = regexp.MustCompile(`"last_eval": "[^"]*"`)
+var (
+	lastEval  = regexp.MustCompile(`"(last_eval|lastEvaluation)": "[^"]*"`)
+	evalTime  = regexp.MustCompile(`"evaluationTime": [0-9.e-]+`)
+	goVersion = regexp.MustCompile(`"goVersion": "[^"]*"`)
+)
+
+// What Alertmanager takes from the clock, from chance and from its build.
+var (
+	amClock   = regexp.MustCompile(`"(updatedAt|endsAt|startsAt|uptime)": "[^"]*"`)
+	amID      = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	amVersion = regexp.MustCompile(`"(branch|buildDate|buildUser|goVersion|revision|version)": "[^"]*"`)
+)
+
+// newAlertmanagerBench has a real Alertmanager behind its API.
+func newAlertmanagerBench(t testing.TB, config string) *bench {
+	am, err := notify.ParseConfig(config)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var n *notify.Notifier
+	b := newBench(t, func(c *Config) {
+		n, err = notify.New(ctx, notify.Config{KV: c.Store, Alerts: c.Alerts.(*evaluator.Evaluator), Alertmanager: am}, time.Now())
+		require.NoError(t, err)
+		c.Alertmanager, c.Notifications = n.API(), n
+	})
+	t.Cleanup(func() { cancel(); n.Close() })
+	b.alertmanager = true
+	return b
+}
 
 // conforms holds an answer against openapi.yaml.
 func (b *bench) conforms(method, target string, w *httptest.ResponseRecorder) {
 	b.t.Helper()
 	r := httptest.NewRequest(method, target, nil)
 	ctx := chi.NewRouteContext()
-	if !b.s.handler.(chi.Routes).Match(ctx, method, r.URL.Path) {
+	if !b.s.handler.(chi.Routes).Match(ctx, method, cmp.Or(r.URL.RawPath, r.URL.Path)) {
 		require.Contains(b.t, []int{http.StatusNotFound, http.StatusMethodNotAllowed}, w.Code)
 		return
 	}

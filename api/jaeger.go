@@ -1,8 +1,10 @@
 package api
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,37 +19,61 @@ import (
 // jaegerTrace turns OTLP spans into the JSON of Jaeger's query service, by the rules of
 // https://opentelemetry.io/docs/specs/otel/trace/sdk_exporters/jaeger/ and as Jaeger's own translation does.
 func jaegerTrace(data []ptrace.Traces, id [16]byte) rest.JaegerTrace {
-	t := rest.JaegerTrace{TraceID: hex.EncodeToString(id[:]), Spans: []rest.JaegerSpan{}, Processes: map[string]rest.JaegerProcess{}}
-	processes := map[string]string{} // of what a process is made of
+	t := newJaegerBuilder(id)
+	var from pcommon.Resource
+	var p jaegerResource
 	eachSpan(data, id, func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) {
-		p := jaegerProcess(res)
-		key := p.ServiceName
-		for _, tag := range p.Tags {
-			key += "\x00" + tag.Key + "\x00" + tagText(tag.Value)
+		if len(t.Spans) == 0 || res != from {
+			from, p = res, jaegerResourceOf(res)
 		}
-		name, ok := processes[key]
-		if !ok {
-			name = "p" + strconv.Itoa(len(processes)+1)
-			processes[key] = name
-			t.Processes[name] = p
-		}
-		t.Spans = append(t.Spans, jaegerSpan(t.TraceID, name, sc, sp))
+		t.add(&p, sc, sp)
 	})
-	slices.SortStableFunc(t.Spans, func(a, b rest.JaegerSpan) int {
-		if a.StartTime != b.StartTime {
-			return int(max(-1, min(1, a.StartTime-b.StartTime)))
-		}
-		return strings.Compare(a.SpanID, b.SpanID)
-	})
-	return t
+	return t.trace()
 }
 
-func tagText(v any) string {
-	s, ok := v.(string)
-	if ok {
-		return s
+// jaegerResource is a process, and a text that tells it from others.
+type jaegerResource struct {
+	rest.JaegerProcess
+	key string
+}
+
+func jaegerResourceOf(res pcommon.Resource) jaegerResource {
+	p := jaegerResource{JaegerProcess: jaegerProcess(res)}
+	var key strings.Builder
+	key.WriteString(p.ServiceName)
+	for _, tag := range p.Tags {
+		fmt.Fprintf(&key, "\x00%s\x00%s\x00%v", tag.Key, tag.Type, tag.Value) // writing to a Builder never fails
 	}
-	return "?"
+	p.key = key.String()
+	return p
+}
+
+// jaegerBuilder makes a trace span by span.
+type jaegerBuilder struct {
+	rest.JaegerTrace
+	names map[string]string // of processes, by key
+}
+
+func newJaegerBuilder(id [16]byte) *jaegerBuilder {
+	return &jaegerBuilder{rest.JaegerTrace{TraceID: hex.EncodeToString(id[:]), Spans: []rest.JaegerSpan{}, Processes: map[string]rest.JaegerProcess{}}, map[string]string{}}
+}
+
+func (t *jaegerBuilder) add(p *jaegerResource, sc ptrace.ScopeSpans, sp ptrace.Span) {
+	name, ok := t.names[p.key]
+	if !ok {
+		name = "p" + strconv.Itoa(len(t.names)+1)
+		t.names[p.key] = name
+		t.Processes[name] = p.JaegerProcess
+	}
+	t.Spans = append(t.Spans, jaegerSpan(t.TraceID, name, sc, sp))
+}
+
+// trace is the trace with its spans by start.
+func (t *jaegerBuilder) trace() rest.JaegerTrace {
+	slices.SortStableFunc(t.Spans, func(a, b rest.JaegerSpan) int {
+		return cmp.Or(cmp.Compare(a.StartTime, b.StartTime), strings.Compare(a.SpanID, b.SpanID))
+	})
+	return t.JaegerTrace
 }
 
 func jaegerProcess(res pcommon.Resource) rest.JaegerProcess {

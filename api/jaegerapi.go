@@ -2,8 +2,11 @@ package api
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -40,6 +43,7 @@ func (s *Server) jaegerRoutes(r chi.Router) {
 	} {
 		r.Get(jaegerPrefix+path, s.jaegerV1(h))
 	}
+	r.Post(jaegerPrefix+"/transform", s.jaegerV1(s.jaegerTransform))
 	for path, h := range map[string]func(context.Context, *http.Request, moment) (any, error){
 		"/services": s.v3Services, "/operations": s.v3Operations, "/traces": s.v3Search, "/traces/{id}": s.v3Get, "/trace-summaries": s.v3Summaries,
 	} {
@@ -65,6 +69,8 @@ type jaegerAnswer struct {
 type jaegerError struct {
 	Code int    `json:"code"`
 	Msg  string `json:"msg"`
+	// TraceID says which of the traces asked for the error is about.
+	TraceID string `json:"traceID,omitempty"`
 }
 
 func (s *Server) jaegerV1(h func(context.Context, *http.Request, moment) (any, error)) http.HandlerFunc {
@@ -72,11 +78,17 @@ func (s *Server) jaegerV1(h func(context.Context, *http.Request, moment) (any, e
 		data, err := h(r.Context(), r, s.moment(r.Context()))
 		if err != nil {
 			p := s.told(r, err)
-			s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{p.Status, p.Detail}}})
+			s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{Code: p.Status, Msg: p.Detail}}})
 			return
 		}
-		out := jaegerAnswer{Data: data}
-		if list, ok := data.([]string); ok {
+		out, whole := data.(jaegerAnswer)
+		if !whole {
+			out.Data = data
+		}
+		switch list := data.(type) { // the only lists that Jaeger counts
+		case []string:
+			out.Total = len(list)
+		case []jaegerOperation:
 			out.Total = len(list)
 		}
 		s.json(w, http.StatusOK, out)
@@ -228,7 +240,7 @@ func (f *foundTraces) spansOf(m moment, id [16]byte) ([]ptrace.Traces, error) {
 }
 
 func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, error) {
-	out := []rest.JaegerTrace{}
+	out, missing := []rest.JaegerTrace{}, []jaegerError(nil)
 	for _, v := range ids[:min(len(ids), jaegerMax)] {
 		id, err := parseTraceID(v)
 		if err != nil {
@@ -236,6 +248,7 @@ func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, e
 		}
 		found, err := s.findTrace(ctx, m, id)
 		if errors.Is(err, errNotFound) {
+			missing = append(missing, jaegerError{Code: http.StatusNotFound, Msg: problemOf(err).Detail, TraceID: hex.EncodeToString(id[:])})
 			continue
 		}
 		if err != nil {
@@ -245,7 +258,7 @@ func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, e
 		t.Warnings = warningsOf(t.Warnings, found.warnings)
 		out = append(out, t)
 	}
-	return out, nil
+	return jaegerAnswer{Data: out, Errors: missing}, nil
 }
 
 func (s *Server) jaegerGet(ctx context.Context, r *http.Request, m moment) (any, error) {
@@ -260,6 +273,49 @@ func (s *Server) jaegerGet(ctx context.Context, r *http.Request, m moment) (any,
 	t := jaegerTrace(found.data, id)
 	t.Warnings = warningsOf(t.Warnings, found.warnings)
 	return []rest.JaegerTrace{t}, nil
+}
+
+// maxTransformed bounds what POST /transform answers: a resource comes again in each trace, so that a small file may become a large answer.
+const maxTransformed = 32 << 20
+
+// jaegerTransform is POST /transform, by which Jaeger's page shows traces from a file: OTLP's JSON becomes Jaeger's.
+func (s *Server) jaegerTransform(_ context.Context, r *http.Request, _ moment) (any, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	var u ptrace.JSONUnmarshaler
+	td, err := u.UnmarshalTraces(body)
+	if err != nil {
+		return nil, problemf(errBadRequest, "", "cannot unmarshal OTLP: %v", err)
+	}
+	byID, size := map[[16]byte]*jaegerBuilder{}, 0
+	var ids [][16]byte
+	for _, rs := range td.ResourceSpans().All() {
+		p := jaegerResourceOf(rs.Resource())
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, sp := range ss.Spans().All() {
+				id := [16]byte(sp.TraceID())
+				t := byID[id]
+				if t == nil {
+					t = newJaegerBuilder(id)
+					byID[id], ids = t, append(ids, id)
+				}
+				if t.names[p.key] == "" {
+					size += len(p.key)
+				}
+				if size += len(ss.Scope().Name()) + len(ss.Scope().Version()); size > maxTransformed {
+					return nil, errTooLarge
+				}
+				t.add(&p, ss, sp)
+			}
+		}
+	}
+	out := []rest.JaegerTrace{}
+	for _, id := range ids {
+		out = append(out, byID[id].trace())
+	}
+	return out, nil
 }
 
 // jaegerQuery reads the parameters of a search: times in microseconds, durations of Go, attributes as tags={"k":"v"} or tag=k:v.
@@ -298,9 +354,11 @@ func jaegerQuery(q url.Values, m moment) (t traceSearch, err error) {
 		}
 	}
 	for _, v := range q["tags"] {
-		if json.Unmarshal([]byte(v), &t.attributes) != nil {
+		var tags map[string]string // of null, none
+		if json.Unmarshal([]byte(v), &tags) != nil {
 			return t, problemf(errBadRequest, "", "malformed 'tags' parameter, cannot unmarshal JSON: %q", v)
 		}
+		maps.Copy(t.attributes, tags)
 	}
 	for _, v := range q["tag"] {
 		k, value, ok := strings.Cut(v, ":")

@@ -136,7 +136,7 @@ func (s *Server) jaegerMetrics(kind string) http.HandlerFunc {
 		out, err := s.spanMetrics(r.Context(), r.URL.Query(), kind)
 		if err != nil {
 			p := s.told(r, err)
-			s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{p.Status, p.Detail}}})
+			s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{Code: p.Status, Msg: p.Detail}}})
 			return
 		}
 		s.json(w, http.StatusOK, out)

@@ -65,6 +65,9 @@ func v3Query(q url.Values) (t traceSearch, err error) {
 	}
 	t.attributes = map[string]string{}
 	t.Service, t.Operation, t.Limit = get("service_name"), get("operation_name"), jaegerLimit
+	if get("filter") != "" { // to ignore it would be to find what was not asked for
+		return t, problemf(errBadRequest, "", "query.filter is not supported: give query.attributes, a JSON object of strings")
+	}
 	if get("start_time_min") == "" || get("start_time_max") == "" {
 		return t, problemf(errBadRequest, "", "query.start_time_min and query.start_time_max are required")
 	}

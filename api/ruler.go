@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/prometheus/model/rulefmt"
@@ -42,13 +43,9 @@ func (s *Server) rulerRoutes(r chi.Router) {
 		return nil, err
 	}))
 	r.Post(all+"/{namespace}", s.ruler(func(b *evaluator.RuleBook, r *http.Request, namespace, _ string) (any, error) {
-		body, err := io.ReadAll(r.Body)
+		g, err := rulerGroup(r.Body)
 		if err != nil {
 			return nil, err
-		}
-		var g rulefmt.RuleGroup
-		if err := yaml.Unmarshal(body, &g); err != nil {
-			return nil, problemf(errBadRequest, "invalid_rule", "%v", err)
 		}
 		return nil, b.SetGroup(r.Context(), principal(r.Context()), namespace, g, s.cfg.Now())
 	}))
@@ -58,6 +55,26 @@ func (s *Server) rulerRoutes(r chi.Router) {
 	r.Delete(all+"/{namespace}/{group}", s.ruler(func(b *evaluator.RuleBook, r *http.Request, namespace, group string) (any, error) {
 		return nil, b.DeleteGroups(r.Context(), principal(r.Context()), namespace, group, s.cfg.Now())
 	}))
+}
+
+// rulerGroup reads the body of a change: one group. Misspelled fields are refused, as in rule files, and so are those of Mimir that would
+// change what a rule means, as source_tenants.
+func rulerGroup(body io.Reader) (g rulefmt.RuleGroup, err error) {
+	dec := yaml.NewDecoder(body)
+	dec.KnownFields(true)
+	err = dec.Decode(&g)
+	if err == nil && !errors.Is(dec.Decode(&yaml.Node{}), io.EOF) {
+		err = errors.New("more than one document")
+	}
+	if large := (*http.MaxBytesError)(nil); err == nil || errors.As(err, &large) {
+		return g, err
+	}
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the body is empty")
+	}
+	text := strings.NewReplacer(" in type rulefmt.RuleGroup", "", " in type rulefmt.Rule", "").Replace(err.Error())
+	return g, advise(problemf(errBadRequest, "invalid_rule", "%s", text), "Send one rule group in YAML: name, interval, query_offset, limit, labels, rules; see "+
+		"https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/.")
 }
 
 // What Mimir's clients look for in a 404.

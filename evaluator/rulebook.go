@@ -343,6 +343,9 @@ func (b *RuleBook) Namespaces() (map[string][]rulefmt.RuleGroup, error) {
 
 // SetGroup replaces a whole group. A rule that keeps its name and labels keeps its id, and stays switched off if it was.
 func (b *RuleBook) SetGroup(ctx context.Context, by, namespace string, rg rulefmt.RuleGroup, now time.Time) error {
+	if len(rg.Rules) == 0 {
+		return fmt.Errorf("%w: the group %q has no rules; delete it to be without", ErrRuleInvalid, rg.Name)
+	}
 	done, err := b.begin(ctx)
 	if err != nil {
 		return err
