@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -317,11 +318,21 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// compute makes a panic one failed computation: there is no request here that would be the one to fail.
+func (t *topic) compute() (st *state, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("api: computing a live view panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return t.view.compute(t.hub.s, t.filter)
+}
+
 // update computes the view and queues it for every subscription, unless ctx has ended.
 func (t *topic) update(ctx context.Context) {
 	s := t.hub.s
 	s.metrics.computed.WithLabelValues(t.view.name).Inc()
-	st, err := t.view.compute(s, t.filter)
+	st, err := t.compute()
 	if err != nil {
 		s.cfg.Logger.Error().Err(err).Str("view", t.view.name).Msg("computing a live view failed, clients keep what they have")
 		return

@@ -64,6 +64,17 @@ type jaegerAnswer struct {
 	Limit  int           `json:"limit"`
 	Offset int           `json:"offset"`
 	Errors []jaegerError `json:"errors"`
+
+	warnings []string // what is missing
+}
+
+// warningHeader says what is missing of an answer whose format has no place for it.
+const warningHeader = "WatchingCat-Warning"
+
+func warnHeader(w http.ResponseWriter, warnings []string) {
+	for _, text := range warnings {
+		w.Header().Add(warningHeader, strings.Join(strings.Fields(text), " "))
+	}
 }
 
 type jaegerError struct {
@@ -85,6 +96,7 @@ func (s *Server) jaegerV1(h func(context.Context, *http.Request, moment) (any, e
 		if !whole {
 			out.Data = data
 		}
+		warnHeader(w, out.warnings)
 		switch list := data.(type) { // the only lists that Jaeger counts
 		case []string:
 			out.Total = len(list)
@@ -203,7 +215,13 @@ func (s *Server) jaegerSearch(ctx context.Context, r *http.Request, m moment) (a
 		one.Warnings = warningsOf(one.Warnings, found.warnings)
 		out = append(out, one)
 	}
-	return out, nil
+	answer := jaegerAnswer{Data: out, warnings: found.warnings}
+	if len(out) == 0 { // there is no trace to say it
+		for _, text := range found.warnings {
+			answer.Errors = append(answer.Errors, jaegerError{Code: http.StatusServiceUnavailable, Msg: text})
+		}
+	}
+	return answer, nil
 }
 
 func warningsOf(p *[]string, more []string) *[]string {
@@ -240,7 +258,7 @@ func (f *foundTraces) spansOf(m moment, id [16]byte) ([]ptrace.Traces, error) {
 }
 
 func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, error) {
-	out, missing := []rest.JaegerTrace{}, []jaegerError(nil)
+	out, answer := []rest.JaegerTrace{}, jaegerAnswer{}
 	for _, v := range ids[:min(len(ids), jaegerMax)] {
 		id, err := parseTraceID(v)
 		if err != nil {
@@ -248,7 +266,7 @@ func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, e
 		}
 		found, err := s.findTrace(ctx, m, id)
 		if errors.Is(err, errNotFound) {
-			missing = append(missing, jaegerError{Code: http.StatusNotFound, Msg: problemOf(err).Detail, TraceID: hex.EncodeToString(id[:])})
+			answer.Errors = append(answer.Errors, jaegerError{Code: http.StatusNotFound, Msg: problemOf(err).Detail, TraceID: hex.EncodeToString(id[:])})
 			continue
 		}
 		if err != nil {
@@ -256,9 +274,11 @@ func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, e
 		}
 		t := jaegerTrace(found.data, id)
 		t.Warnings = warningsOf(t.Warnings, found.warnings)
+		answer.warnings = append(answer.warnings, found.warnings...)
 		out = append(out, t)
 	}
-	return jaegerAnswer{Data: out, Errors: missing}, nil
+	answer.Data = out
+	return answer, nil
 }
 
 func (s *Server) jaegerGet(ctx context.Context, r *http.Request, m moment) (any, error) {
@@ -272,7 +292,7 @@ func (s *Server) jaegerGet(ctx context.Context, r *http.Request, m moment) (any,
 	}
 	t := jaegerTrace(found.data, id)
 	t.Warnings = warningsOf(t.Warnings, found.warnings)
-	return []rest.JaegerTrace{t}, nil
+	return jaegerAnswer{Data: []rest.JaegerTrace{t}, warnings: found.warnings}, nil
 }
 
 // maxTransformed bounds what POST /transform answers: a resource comes again in each trace, so that a small file may become a large answer.

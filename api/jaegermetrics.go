@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/prometheus/promql"
 )
@@ -98,6 +99,9 @@ func parseSpanMetrics(q url.Values, now time.Time, kind string) (out spanMetrics
 	}
 	var services []string
 	for _, v := range q["service"] {
+		if !utf8.ValidString(v) {
+			return out, problemf(errBadRequest, "", "parameter 'service' is not UTF-8: %q", v)
+		}
 		services = append(services, regexp.QuoteMeta(v))
 	}
 	out.matchers = fmt.Sprintf("service_name=~%q, span_kind=~%q", strings.Join(services, "|"), strings.Join(values, "|"))

@@ -27,8 +27,18 @@ func (s *Server) jaegerV3(h func(context.Context, *http.Request, moment) (any, e
 			s.json(w, p.Status, map[string]any{"error": map[string]any{"httpCode": p.Status, "message": p.Detail}})
 			return
 		}
+		if v, ok := body.(v3Answer); ok {
+			warnHeader(w, v.warnings)
+			body = v.body
+		}
 		s.json(w, http.StatusOK, body)
 	}
+}
+
+// v3Answer is an answer of which something may be missing.
+type v3Answer struct {
+	body     any
+	warnings []string
 }
 
 // v3Param is a parameter by its name in snake case, or in camel case.
@@ -113,7 +123,7 @@ func (s *Server) v3Search(ctx context.Context, r *http.Request, m moment) (any, 
 		return nil, err
 	}
 	if len(found.list) == 0 {
-		return nil, problemf(errNotFound, "", "No traces found")
+		return nil, problemf(errNotFound, "", "%s", strings.Join(append([]string{"No traces found"}, found.warnings...), "; "))
 	}
 	out := ptrace.NewTraces()
 	for i := range found.list {
@@ -127,7 +137,7 @@ func (s *Server) v3Search(ctx context.Context, r *http.Request, m moment) (any, 
 			summarySpan(&found.list[i]).ResourceSpans().MoveAndAppendTo(out.ResourceSpans())
 		}
 	}
-	return v3Result(out)
+	return v3Result(out, found.warnings)
 }
 
 func (s *Server) v3Get(ctx context.Context, r *http.Request, m moment) (any, error) {
@@ -141,13 +151,13 @@ func (s *Server) v3Get(ctx context.Context, r *http.Request, m moment) (any, err
 	}
 	out := ptrace.NewTraces()
 	appendTrace(out, found.data, id)
-	return v3Result(out)
+	return v3Result(out, found.warnings)
 }
 
-func v3Result(td ptrace.Traces) (any, error) {
+func v3Result(td ptrace.Traces, warnings []string) (any, error) {
 	var m ptrace.JSONMarshaler
 	b, err := m.MarshalTraces(td)
-	return map[string]json.RawMessage{"result": b}, err
+	return v3Answer{map[string]json.RawMessage{"result": b}, warnings}, err
 }
 
 // appendTrace writes the spans of one trace, each once.
@@ -236,5 +246,5 @@ func (s *Server) v3Summaries(ctx context.Context, r *http.Request, m moment) (an
 		}
 		out = append(out, one)
 	}
-	return map[string]any{"summaries": out}, nil
+	return v3Answer{map[string]any{"summaries": out}, found.warnings}, nil
 }

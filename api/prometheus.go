@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/grafana/regexp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/route"
 	promconfig "github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/model/labels"
@@ -32,9 +34,17 @@ func (s *Server) promRoutes(r chi.Router) {
 		r.Method(http.MethodGet, promPrefix+path, h)
 		r.Method(http.MethodPost, promPrefix+path, h)
 	}
-	for _, path := range []string{"/label/{name}/values", "/rules", "/alerts"} {
+	for _, path := range []string{"/rules", "/alerts"} {
 		r.Method(http.MethodGet, promPrefix+path, h)
 	}
+	r.Get(promPrefix+"/label/{name}/values", func(w http.ResponseWriter, r *http.Request) {
+		// The package's router takes no slash in a name, however it is escaped, but this form, which says the same.
+		if name := pathParam(r, "name"); strings.Contains(name, "/") {
+			r = r.Clone(r.Context())
+			r.URL.Path, r.URL.RawPath = promPrefix+"/label/"+model.EscapeName(name, model.ValueEncodingEscaping)+"/values", ""
+		}
+		h.ServeHTTP(w, r)
+	})
 	r.Method(http.MethodPost, promPrefix+"/read", h)
 	// Replaced: the package's own metadata is that of scrape targets.
 	r.Get(promPrefix+"/metadata", s.promMetadata)

@@ -305,3 +305,11 @@ func TestWhatWasMissedIsBounded(t *testing.T) {
 		require.NoError(t, p.conn.Close(websocket.StatusNormalClosure, ""))
 	})
 }
+
+// TestAViewThatPanics: there is no request that it would be the failure of, and the process goes on.
+func TestAViewThatPanics(t *testing.T) {
+	b := newBench(t)
+	broken := &topic{hub: b.s.hub, view: &liveView{name: "services", compute: func(*Server, filter) (*state, error) { panic("planted") }}}
+	_, err := broken.compute()
+	require.ErrorContains(t, err, "planted")
+}

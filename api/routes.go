@@ -35,7 +35,7 @@ func (s *Server) routes() (http.Handler, error) {
 	r.Use(s.observe, s.recoverer, secure)
 	if len(s.cfg.CORSOrigins) > 0 {
 		r.Use(cors.Handler(cors.Options{AllowedOrigins: s.cfg.CORSOrigins, AllowCredentials: true, MaxAge: 600,
-			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"}, AllowedHeaders: []string{"Accept", "Authorization", "Content-Type"}}))
+			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"}, AllowedHeaders: []string{"Accept", "Authorization", "Content-Type"}, ExposedHeaders: []string{warningHeader}}))
 	}
 	r.Use(s.cfg.Middleware...)
 	r.Use(s.limitBody, middleware.GetHead)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -93,7 +92,7 @@ func (s *Server) ruler(fn rulerFunc) http.HandlerFunc {
 			s.fail(w, r, err)
 			return
 		}
-		out, err := fn(b, r, param(r, "namespace"), param(r, "group"))
+		out, err := fn(b, r, pathParam(r, "namespace"), pathParam(r, "group"))
 		switch {
 		case errors.Is(err, evaluator.ErrRuleUnknown):
 			err = errNoGroup
@@ -117,15 +116,4 @@ func (s *Server) ruler(fn rulerFunc) http.HandlerFunc {
 		}
 		s.text(w, "application/yaml", text)
 	}
-}
-
-// param is a part of the path, unescaped.
-func param(r *http.Request, name string) string {
-	v := chi.URLParam(r, name)
-	if r.URL.RawPath != "" { // chi has matched the path as it was sent
-		if u, err := url.PathUnescape(v); err == nil {
-			return u
-		}
-	}
-	return v
 }

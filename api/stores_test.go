@@ -241,6 +241,33 @@ func TestATraceComesFromTheStore(t *testing.T) {
 	require.Contains(t, later.get("/api/v1/traces/"+id).Body.String(), "jaeger did not answer")
 }
 
+// TestJaegersClientsLearnWhatIsMissing: their formats have no place for it beside traces.
+func TestJaegersClientsLearnWhatIsMissing(t *testing.T) {
+	_, later, store := twoBenches(t)
+	const v3 = "query.startTimeMin=1970-01-01T00:00:00Z&query.startTimeMax=1970-01-01T00:02:00Z"
+	for _, target := range []string{"traces?start=0&end=120000000", "v3/trace-summaries?" + v3, "v3/traces?" + v3} {
+		w := later.get(jaegerPrefix + "/" + target)
+		require.Equal(t, 200, w.Code, "%s", w.Body)
+		require.Contains(t, w.Body.String(), "web", target)
+		require.Empty(t, w.Header().Values(warningHeader))
+	}
+	store.err = fmt.Errorf("jaeger %w", raw.ErrUnavailable)
+	const missing = "jaeger did not answer; traces from before 1970-01-01T00:05:00Z are missing"
+	w := later.get(jaegerPrefix + "/traces?start=0&end=120000000")
+	require.Equal(t, 200, w.Code)
+	require.JSONEq(t, `{"data":[],"total":0,"limit":0,"offset":0,"errors":[{"code":503,"msg":"`+missing+`"}]}`, w.Body.String())
+	require.Equal(t, []string{missing}, w.Header().Values(warningHeader))
+	w = later.get(jaegerPrefix + "/v3/trace-summaries?" + v3)
+	require.Equal(t, 200, w.Code)
+	require.Equal(t, []string{missing}, w.Header().Values(warningHeader))
+	w = later.get(jaegerPrefix + "/v3/traces?" + v3)
+	require.Equal(t, 404, w.Code)
+	require.Contains(t, w.Body.String(), "No traces found; "+missing)
+	w = later.get(jaegerPrefix + "/traces?start=0&limit=1500")
+	require.NotContains(t, w.Body.String(), `"code":503`)
+	require.Contains(t, w.Body.String(), `"warnings":["`+missing+`"]`)
+}
+
 func TestOlderLinesComeFromTheStore(t *testing.T) {
 	all, later, store := twoBenches(t)
 	for _, text := range []string{"limit=1000", "limit=3", "limit=1", "limit=2&service=cart", "limit=4&severity=ERROR", "limit=3&text=LINE+2", "limit=3&pattern=line+1+of+<*>"} {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
@@ -105,6 +106,9 @@ func (g *storedGroup) object() (storage.Object, error) {
 func (g *storedGroup) check() error {
 	if g.Name == "" || g.Namespace == "" {
 		return fmt.Errorf("%w: namespace and group need a name", ErrRuleInvalid)
+	}
+	if !utf8.ValidString(g.Namespace) || !utf8.ValidString(g.Name) {
+		return fmt.Errorf("%w: the names of namespace and group are not UTF-8", ErrRuleInvalid)
 	}
 	if g.Namespace == SLONamespace {
 		return fmt.Errorf("%w: the namespace %s belongs to SLOs, whose rules follow from them", ErrRuleInvalid, SLONamespace)

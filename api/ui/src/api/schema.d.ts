@@ -3349,6 +3349,8 @@ export interface components {
         /** @description As Jaeger answers; a Problem to who may not ask. */
         Jaeger: {
             headers: {
+                /** @description What is missing of the answer, as a store that did not answer; once for each. */
+                "WatchingCat-Warning"?: string;
                 [name: string]: unknown;
             };
             content: {
