@@ -1,29 +1,39 @@
 package api
 
 import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+	"nhooyr.io/websocket"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/storage/raw"
+	"github.com/gaurav/watchingcat/views"
 )
 
-// FuzzQueryStrings asks every path that reads its own parameters with made-up ones: whatever is asked, nothing breaks.
-func FuzzQueryStrings(f *testing.F) {
-	paths := []string{"/jaeger/api/operations", "/jaeger/api/traces", "/jaeger/api/traces/1", "/jaeger/api/dependencies", "/jaeger/api/metrics/latencies", "/jaeger/api/metrics/calls",
-		"/jaeger/api/metrics/errors", "/jaeger/api/v3/operations", "/jaeger/api/v3/traces", "/jaeger/api/v3/trace-summaries", "/prometheus/api/v1/metadata", "/api/v1/traces",
-		"/api/v1/logs", "/api/v1/logs/volume", "/api/v1/services", "/api/v1/servicemap", "/api/v1/metrics/labels", "/api/v1/errors"}
-	for i, q := range []string{"service=web&spanKind=server", "service=web&tags={\"error\":\"true\"}&minDuration=1ms&limit=3&start=0&end=60000000", "", "endTs=60000&lookback=60000",
-		"service=web&quantile=0.9&endTs=60000&lookback=60000&step=1000&ratePer=60000&groupByOperation=true", "service=web&endTs=9e18", "service=a&service=b&spanKind=client", "service=web",
-		"query.start_time_min=1970-01-01T00:00:00Z&query.start_time_max=1970-01-01T00:01:00Z&query.attributes={}", "query.startTimeMin=1970-01-01T02:00:00+02:00&query.startTimeMax=2262-04-11T23:47:16Z&query.searchDepth=-1",
-		"limit=2", "start=0&end=1e3&attributes=a=b&order=slowest", "start=0&text=a&next=eyJlZGdlIjoxfQ", "start=0&step=1us", "start=253402300799&end=253402300799", "start=0&compare_start=1&compare_end=2", "name=x&match=up", "step=1s"} {
-		f.Add(uint8(i), q)
-	}
-	b := newBench(f)
+// fuzzBench is a server with something of everything, before stores that hold the same.
+func fuzzBench(f *testing.F) *bench {
+	b := newAlertmanagerBench(f, "route: {receiver: team}\nreceivers: [{name: team}]\n")
+	b.alertmanager = false // its answers are not compared
 	store := &archive{bench: newBench(f)}
 	b.s.cfg.Stores = Stores{Traces: store, Logs: archiveLogs{store}}
 	for _, one := range []*bench{b, store.bench} {
@@ -33,14 +43,463 @@ func FuzzQueryStrings(f *testing.F) {
 		one.s.cfg.Logger = zerolog.Nop()
 	}
 	b.s.cfg.QueryTimeout = time.Second
-	f.Fuzz(func(t *testing.T, path uint8, query string) {
+	b.rules("groups:\n- name: g\n  rules:\n  - {alert: Errors, expr: 'calls_total > 0', labels: {severity: page}}\n")
+	return b
+}
+
+// answers sends a request and holds the answer: no failure of ours, errors as their API has them, and all as the document says.
+func (b *bench) answers(t *testing.T, method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	b.t = t
+	if a, ok := b.s.cfg.Stores.Traces.(*archive); ok {
+		a.t = t
+	}
+	if _, err := http.NewRequest(method, target, nil); err != nil {
+		return nil // no client can send it
+	}
+	w := b.do(method, target, body, headers...)
+	said := fmt.Sprintf("%s %s %q: %d %s", method, target, body, w.Code, w.Body)
+	require.NotContains(t, []int{http.StatusInternalServerError, http.StatusNotImplemented, http.StatusBadGateway}, w.Code, said)
+	if w.Header().Get("Content-Encoding") != "" || strings.HasPrefix(target, "/api/openapi.yaml") {
+		return w // the decoder is another's, and the document does not describe itself
+	}
+	typ := w.Header().Get("Content-Type")
+	if strings.Contains(typ, "json") && w.Body.Len() > 0 && method != http.MethodHead {
+		require.True(t, json.Valid(w.Body.Bytes()), said)
+	}
+	if w.Code >= 400 && strings.Contains(typ, "problem") {
+		var p rest.Problem
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &p), said)
+		require.Equal(t, w.Code, p.Status, said)
+		require.NotEmpty(t, p.Code, said)
+		require.NotEmpty(t, p.Error, said)
+		require.NotEmpty(t, p.Advice, said)
+		require.Equal(t, p.Detail, p.Error, said)
+	} else if w.Code >= 400 {
+		b.failsAsIts(t, target, w, said)
+	}
+	b.conforms(method, target, w)
+	return w
+}
+
+// failsAsIts holds an error of a compatible API against what its clients look for.
+func (b *bench) failsAsIts(t *testing.T, target string, w *httptest.ResponseRecorder, said string) {
+	t.Helper()
+	switch {
+	case strings.HasPrefix(target, "/api/"):
+		require.Fail(t, "no problem", said)
+	case strings.HasPrefix(target, "/jaeger/api/v3"):
+		var e struct {
+			Error struct {
+				HTTPCode int
+				Message  string
+			}
+		}
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &e), said)
+		require.Equal(t, w.Code, e.Error.HTTPCode, said)
+		require.NotEmpty(t, e.Error.Message, said)
+	case strings.HasPrefix(target, "/jaeger"):
+		var e jaegerAnswer
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &e), said)
+		require.NotEmpty(t, e.Errors, said)
+		require.Equal(t, w.Code, e.Errors[0].Code, said)
+		require.NotEmpty(t, e.Errors[0].Msg, said)
+	case strings.HasPrefix(target, promPrefix) && !strings.HasPrefix(target, promPrefix+"/read"):
+		var e struct{ Status, ErrorType, Error string }
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &e), said)
+		require.Equal(t, "error", e.Status, said)
+		require.NotEmpty(t, e.ErrorType, said)
+		require.NotEmpty(t, e.Error, said)
+	}
+}
+
+// fuzzed are the operations of the document with a method; streams are no answers.
+func fuzzed(b *bench, get bool) (out []string) {
+	for path, item := range b.s.doc.Paths.Map() {
+		for method := range item.Operations() {
+			stream := slices.Contains([]string{"/ws", "/api/v1/live", "/api/v1/logs/tail", "/metrics"}, path) || strings.Contains(path, "oidc") || strings.HasPrefix(path, "/api/v1/receivers")
+			if !stream && (method == http.MethodGet) == get {
+				out = append(out, method+" "+path)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// FuzzRequests asks every path that reads with made-up parameters, names in the path and headers.
+func FuzzRequests(f *testing.F) {
+	b := fuzzBench(f)
+	list := fuzzed(b, true)
+	for _, seed := range []struct{ path, part, query string }{
+		{"/jaeger/api/traces", "", "service=web&tags={\"error\":\"true\"}&minDuration=1ms&limit=3&start=0&end=60000000"}, {"/jaeger/api/traces", "", "service=cart&tags=null&tag=a:b"},
+		{"/jaeger/api/traces", "", "traceID=1&traceID=74310000000000000000000000000000"}, {"/jaeger/api/traces/{id}", "74310000000000000000000000000000", "start=0&end=60000"},
+		{"/jaeger/api/operations", "", "service=web&spanKind=server"}, {"/jaeger/api/services/{service}/operations", "web", ""}, {"/jaeger/api/dependencies", "", "endTs=60000&lookback=60000&service=web"},
+		{"/jaeger/api/metrics/latencies", "", "service=web&quantile=0.9&endTs=60000&lookback=60000&step=1000&ratePer=60000&groupByOperation=true"}, {"/jaeger/api/metrics/calls", "", "service=web&endTs=9e18"},
+		{"/jaeger/api/metrics/errors", "", "service=a.*&service=b&spanKind=client"}, {"/jaeger/api/v3/operations", "", "service=web&span_kind=server"},
+		{"/jaeger/api/v3/traces", "", "query.start_time_min=1970-01-01T00:00:00Z&query.start_time_max=1970-01-01T00:01:00Z&query.attributes={}"},
+		{"/jaeger/api/v3/trace-summaries", "", "query.startTimeMin=1970-01-01T02:00:00+02:00&query.startTimeMax=2262-04-11T23:47:16Z&query.searchDepth=-1"},
+		{"/jaeger/api/v3/traces/{id}", "74310000000000000000000000000000", "start_time=x"},
+		{"/prometheus/api/v1/metadata", "", "limit=2"}, {"/prometheus/api/v1/query", "", "query=sum(calls_total)&time=20"}, {"/prometheus/api/v1/query_range", "", "query=rate(calls_total[30s])&start=0&end=60&step=5&timeout=1s"},
+		{"/prometheus/api/v1/query_exemplars", "", "query=test&start=0&end=60"}, {"/prometheus/api/v1/label/{name}/values", "U__service_2e_name", "match[]={a=~\"b\"}&limit=1"}, {"/prometheus/api/v1/label/{name}/values", "a/b", ""}, {"/prometheus/api/v1/series", "", "match[]=calls_total&start=0&end=60"},
+		{"/prometheus/api/v1/rules", "", "file[]=x&rule_group[]=g&exclude_alerts=true&group_limit=1&group_next_token=x"}, {"/prometheus/api/v1/labels", "", "match[]=x&start=-1&end=1e3"},
+		{"/prometheus/config/v1/rules/{namespace}/{group}", "test", ""}, {"/alertmanager/api/v2/{path}", "alerts", "filter=alertname=~\"E.*\"&active=true&receiver=team"},
+		{"/alertmanager/api/v2/{path}", "alerts/groups", "filter=severity!=\"page\""}, {"/alertmanager/api/v2/{path}", "silences", "filter=a=b"}, {"/alertmanager/api/v2/{path}", "silence/1", ""},
+		{"/api/v1/traces", "", "start=0&end=1e3&attributes=a=b&order=slowest"}, {"/api/v1/traces/{id}", "7431", ""}, {"/api/v1/logs", "", "start=0&text=a&next=eyJlZGdlIjoxfQ"}, {"/api/v1/logs/volume", "", "start=0&step=1us"},
+		{"/api/v1/services", "", "start=253402300799&end=253402300799"}, {"/api/v1/services/{name}", "web", ""}, {"/api/v1/services/{name}/metrics", "web", "step=10s"}, {"/api/v1/servicemap", "", "start=0&compare_start=1&compare_end=2"},
+		{"/api/v1/metrics/labels", "", "name=x&match=up"}, {"/api/v1/errors", "", "step=1s"}, {"/api/v1/audit", "", "limit=1&next=_w"}, {"/api/v1/alerts/history", "", "start=0&limit=1"}, {"/api/v1/alerts/{id}", "x", ""},
+		{"/api/v1/metrics", "", "limit=1&next=YQ"}, {"/api/v1/logs/patterns", "", "service=cart&limit=2"}, {"/api/v1/deployments", "", ""}, {"/api/v1/pipeline", "", ""}, {"/api/openapi.yaml", "", ""},
+	} {
+		i := slices.Index(list, "GET "+seed.path)
+		require.GreaterOrEqual(f, i, 0, seed.path)
+		f.Add(uint8(i), seed.part, seed.query, uint8(0), "")
+	}
+	headers := []string{"Accept", "Accept-Encoding", "If-None-Match", "If-Modified-Since", "Range", "Origin", "Content-Type", "Last-Event-ID"}
+	for i, v := range []string{"text/html;q=0", "zstd;q=1.0, gzip;q=x", `W/"x", *`, "Thu, 01 Jan 1970 00:00:00 GMT", "bytes=1-,-5", "null", "a/b; c=d"} {
+		f.Add(uint8(i), "web", "", uint8(i), v)
+	}
+	f.Fuzz(func(t *testing.T, op uint8, part, query string, header uint8, v string) {
 		q, err := url.ParseQuery(query)
-		if err != nil || strings.Contains(query, "min_position") { // which waits
+		if err != nil || q.Has("min_position") || strings.ContainsAny(v, "\r\n\x00") { // the first waits; the last no server gets to see
 			return
 		}
-		store.t = t
-		w := httptest.NewRecorder()
-		b.s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, paths[int(path)%len(paths)]+"?"+q.Encode(), nil))
-		require.NotEqual(t, 500, w.Code, "%s", w.Body)
+		b.answers(t, http.MethodGet, filled(list[int(op)%len(list)], part)+"?"+q.Encode(), "", headers[int(header)%len(headers)]+": "+v)
+	})
+}
+
+// filled is the target of an operation with its names put in; of the only path that is a path itself the slashes stay.
+func filled(operation, part string) string {
+	_, path, _ := strings.Cut(operation, " ")
+	if before, ok := strings.CutSuffix(path, "{path}"); ok {
+		var out []string
+		for p := range strings.SplitSeq(part, "/") {
+			out = append(out, url.PathEscape(p))
+		}
+		return before + strings.Join(out, "/")
+	}
+	for strings.Contains(path, "{") {
+		before, after, _ := strings.Cut(path, "{")
+		_, after, _ = strings.Cut(after, "}")
+		path = before + url.PathEscape(cmp.Or(part, "x")) + after
+	}
+	return path
+}
+
+// FuzzBodies sends every path that takes a body made-up ones.
+func FuzzBodies(f *testing.F) {
+	var b *bench
+	fresh := func() {
+		b = newAuthless(f)
+	}
+	fresh()
+	list := fuzzed(b, false)
+	for _, seed := range []struct{ op, part, body string }{
+		{"POST /api/v1/alerts", "", `{"name":"Many","expr":"sum(calls_total) > 5","for":"5m","keep_firing_for":"1m","labels":{"severity":"page"},"annotations":{"a":"{{ $value }}"},"enabled":false,"group":"g","type":"alerting"}`},
+		{"PUT /api/v1/alerts/{id}", "first", `{"name":"Few","expr":"sum(calls_total) < 5"}`}, {"POST /api/v1/alerts/{id}/backtest", "first", `{"start":"0","end":"60","step":"10s"}`},
+		{"POST /api/v1/alerts/backtest", "", `{"rule":{"name":"A","expr":"calls_total > 0"},"start":"0","end":"60","step":"10s","variants":[{"threshold":2,"for":"1m"}]}`},
+		{"POST /api/v1/alerts/backtest", "", `{"yaml":"groups: [{name: g, rules: [{alert: A, expr: up}]}]","start":"0","end":"60"}`}, {"POST /api/v1/alerts/templates", "", `{"kind":"no_data","name":"x","selector":"up","within":"5m","seen":"1h"}`},
+		{"POST /api/v1/alerts/templates", "", `{"kind":"baseline","name":"x","expr":"sum(rate(calls_total[1m]))","days":3,"factor":2}`}, {"POST /api/v1/slos", "", `{"name":"Cart works","objective":99.9,"window":"30d","service":"cart","latency_ms":50,"labels":{"team":"x"}}`},
+		{"PUT /api/v1/slos/{id}", "cart-works", `{"name":"Cart works","objective":90,"window":"7d","service":"cart"}`}, {"POST /api/v1/traces/search", "", `{"service":"web","minDuration":"1ms","maxDuration":5000,"status":"error","attributes":{"a":"b"},"limit":3,"start":"0","end":"60"}`},
+		{"POST /api/v1/logs/search", "", `{"service":"cart","severity":"INFO","text":"h","start":"0","end":"60","limit":1,"trace_id":"7431"}`}, {"POST /api/v1/metrics/query", "", `{"query":"sum(calls_total)","start":"0","end":"60","step":"5s"}`},
+		{"POST /api/v1/replays", "", `{"views":["red"],"from":"0","to":"60","keep":true}`}, {"POST /jaeger/api/transform", "", `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"a"}}]},"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000001","spanId":"0000000000000001","name":"x"}]}]}]}`},
+		{"POST /prometheus/config/v1/rules/{namespace}", "ns", "name: g\nrules: [{alert: A, expr: up > 0, for: 5m}]"}, {"POST /prometheus/config/v1/rules/{namespace}", "\xe7", "name: g\nrules: [{alert: A, expr: up}]"}, {"POST /prometheus/api/v1/query", "", "query=1%2B1&time=4"}, {"POST /prometheus/api/v1/query_range", "", "query=sum(calls_total)&start=0&end=60&step=1s"},
+		{"POST /prometheus/api/v1/series", "", "match[]=calls_total"}, {"POST /alertmanager/api/v2/{path}", "silences", `{"matchers":[{"name":"a","value":"b","isRegex":false}],"startsAt":"2026-11-23T10:00:00Z","endsAt":"2099-11-23T10:00:00Z","createdBy":"a","comment":"c"}`},
+		{"POST /alertmanager/api/v2/{path}", "alerts", `[{"labels":{"alertname":"A"},"annotations":{},"endsAt":"2099-11-23T10:00:00Z"}]`}, {"DELETE /prometheus/config/v1/rules/{namespace}/{group}", "ns", ""}, {"DELETE /alertmanager/api/v2/{path}", "silence/x", ""},
+		{"POST /api/v1/auth/login", "", `{"username":"a","password":"b"}`}, {"POST /api/v1/tokens", "", `{"name":"x","role":"viewer","expires":"2099-01-01T00:00:00Z"}`}, {"POST /api/v1/users", "", `{"name":"x","role":"viewer","password":"0123456789ab"}`},
+	} {
+		i := slices.Index(list, seed.op)
+		require.GreaterOrEqual(f, i, 0, seed.op)
+		f.Add(uint8(i), seed.part, seed.body)
+	}
+	n := 0
+	f.Fuzz(func(t *testing.T, op uint8, part, body string) {
+		if n++; n%200 == 0 {
+			fresh() // what was made is gone
+		}
+		operation := list[int(op)%len(list)]
+		method, _, _ := strings.Cut(operation, " ")
+		target, typ := filled(operation, part), "application/json"
+		if strings.HasPrefix(target, "/prometheus/api") {
+			typ = "application/x-www-form-urlencoded"
+		}
+		w := b.answers(t, method, target, body, "Content-Type: "+typ)
+		if w == nil || w.Code >= 300 {
+			return
+		}
+		if ns, ok := strings.CutPrefix(target, "/prometheus/config/v1/rules/"); ok && method == http.MethodPost {
+			sameGroup(t, b, ns, body)
+		}
+	})
+}
+
+// newAuthless is fuzzBench for bodies: what is made in it is soon gone.
+func newAuthless(f *testing.F) *bench {
+	b := newAlertmanagerBench(f, "route: {receiver: team}\nreceivers: [{name: team}]\n")
+	b.alertmanager = false
+	b.s.cfg.Logger, b.s.cfg.QueryTimeout = zerolog.Nop(), time.Second
+	b.record("10s 40ms web server GET/cart id=t1/a", "10.005s 30ms cart server get id=t1/b<a error")
+	b.commit()
+	return b
+}
+
+// sameGroup: a group that was taken is given back as it was sent.
+func sameGroup(t *testing.T, b *bench, namespace, body string) {
+	t.Helper()
+	sent, err := rulerGroup(strings.NewReader(body))
+	require.NoError(t, err)
+	w := b.get("/prometheus/config/v1/rules/" + namespace + "/" + url.PathEscape(sent.Name))
+	require.Equal(t, http.StatusOK, w.Code, "%q: %s", body, w.Body)
+	got, err := rulerGroup(bytes.NewReader(w.Body.Bytes()))
+	require.NoError(t, err)
+	text := func(g rulefmt.RuleGroup) string {
+		out, err := yaml.Marshal(g)
+		require.NoError(t, err)
+		return string(out)
+	}
+	require.Equal(t, text(sent), text(got))
+}
+
+// refused is an error that says what is wrong with a request, and what to do.
+func refused(t *testing.T, err error, code string) {
+	t.Helper()
+	p := problemOf(err)
+	require.Equal(t, http.StatusBadRequest, p.Status, "%v", err)
+	require.Equal(t, code, p.Code)
+	require.NotEmpty(t, p.Advice)
+}
+
+// FuzzTimes: a time or a duration that is understood is understood again as it is written, and means the same.
+func FuzzTimes(f *testing.F) {
+	for _, v := range []string{"2026-11-23T10:00:00.123456789Z", "1795428000.5", "0", "253402300799.999999999", "1e3", "-1", "150ms", "1.5", "9223372036854775", "1µs", "NaN", "0x1p4", "1970-01-01T00:00:00-00:01"} {
+		f.Add(v)
+	}
+	f.Fuzz(func(t *testing.T, v string) {
+		if at, err := parseTime("start", v); err != nil {
+			refused(t, err, "invalid_time")
+		} else {
+			require.Equal(t, time.UTC, at.Location())
+			again, err := parseTime("start", at.Format(time.RFC3339Nano))
+			require.NoError(t, err)
+			require.True(t, at.Equal(again))
+			again, err = parseTime("start", fmt.Sprintf("%d.%09d", at.Unix(), at.Nanosecond()))
+			require.NoError(t, err)
+			require.True(t, at.Equal(again), "%q: %v %v", v, at, again)
+		}
+		d, err := parseDuration("step", v)
+		if err != nil {
+			refused(t, err, "invalid_duration")
+			return
+		}
+		require.Positive(t, d)
+		again, err := parseDuration("step", d.String())
+		require.NoError(t, err)
+		require.Equal(t, d, again)
+	})
+}
+
+// FuzzPlaces: positions, ids of traces, tokens of pages and ids of events that are understood mean the same when they are written again.
+func FuzzPlaces(f *testing.F) {
+	sum := views.TraceSummary{ID: [16]byte{1}, Start: at(time.Second), End: at(time.Minute)}
+	line, err := (&logCursor{Edge: 5, After: &raw.LogPlace{At: 3, Seen: []string{"a"}}}).token()
+	require.NoError(f, err)
+	for _, v := range []string{"otlp_spans/0/5,b/2147483647/9223372036854775807", "a/b/0/1", ",", traceToken(&sum), *line, "eyJ2aWV3Ijp7fX0", "74310000000000000000000000000000", "A", "5@x.3", "18446744073709551615@.-1", "YQ"} {
+		f.Add(v)
+	}
+	f.Fuzz(func(t *testing.T, v string) {
+		if list, err := parsePositions(v); err != nil {
+			refused(t, err, "invalid_position")
+		} else {
+			var out []string
+			for _, p := range list {
+				require.GreaterOrEqual(t, p.Offset, int64(0))
+				out = append(out, fmt.Sprintf("%s/%d/%d", p.Topic, p.Partition, p.Offset))
+			}
+			again, err := parsePositions(strings.Join(out, ","))
+			require.NoError(t, err)
+			require.Equal(t, list, again)
+		}
+		if id, err := parseTraceID(v); err != nil {
+			refused(t, err, "invalid_trace_id")
+		} else {
+			again, err := parseTraceID(fmt.Sprintf("%x", id))
+			require.NoError(t, err)
+			require.Equal(t, id, again)
+		}
+		if place, err := parseTraceToken(&v); err != nil {
+			refused(t, err, "invalid_next")
+		} else {
+			token := traceToken(place)
+			again, err := parseTraceToken(&token)
+			require.NoError(t, err)
+			require.Equal(t, place, again)
+		}
+		if place, err := parseLogToken(&v); err != nil {
+			refused(t, err, "invalid_next")
+		} else {
+			token, err := place.token()
+			require.NoError(t, err)
+			again, err := parseLogToken(token)
+			require.NoError(t, err)
+			require.Equal(t, place, again)
+		}
+		items := []string{"a", "b", v}
+		slices.Sort(items)
+		if rest, _, err := page(items, 0, &v, func(s string) string { return s }); err != nil {
+			refused(t, err, "invalid_next")
+		} else {
+			key, err := base64.RawURLEncoding.DecodeString(v)
+			require.NoError(t, err)
+			for _, s := range rest {
+				require.Greater(t, s, string(key))
+			}
+		}
+		one, token, err := page(items, 1, nil, func(s string) string { return s })
+		require.NoError(t, err)
+		two, _, err := page(items, 0, token, func(s string) string { return s })
+		require.NoError(t, err)
+		require.NotContains(t, two, one[0])
+		at := placeOf(v)
+		require.Equal(t, at, placeOf(fmt.Sprintf("%d@%s", at.cursor, at.stream)))
+	})
+}
+
+// FuzzSearches: what Jaeger's parameters are read as is within bounds, whatever they are.
+func FuzzSearches(f *testing.F) {
+	for _, q := range []string{"service=web&tags={\"a\":\"b\"}&tag=c:d:e&minDuration=1ms&maxDuration=2s&limit=3&start=1&end=60000000", "tags=null&tag=a:b", "limit=-1", "start=9223372036854775807", "start=5&end=4",
+		"query.start_time_min=1970-01-01T00:00:00 02:00&query.startTimeMax=9999-12-31T23:59:59Z&query.attributes=null&query.num_traces=99999&query.durationMin=1s",
+		"service=a.b%22%5C&service=%ff&spanKind=client&spanKind=server&endTs=60000&lookback=60000&step=1&ratePer=1&quantile=0.5&groupByOperation=true", "service=%ff", "service=a&quantile=NaN", "service=a&endTs=253402300799000&lookback=9999999"} {
+		f.Add(q)
+	}
+	b := newBench(f)
+	m := b.s.moment(context.Background())
+	parse := evaluator.NewParser()
+	f.Fuzz(func(t *testing.T, query string) {
+		q, err := url.ParseQuery(query)
+		if err != nil {
+			return
+		}
+		check := func(s traceSearch, err error) {
+			if err != nil {
+				refused(t, err, "bad_request")
+				return
+			}
+			require.False(t, s.To.Before(s.From), "%v to %v", s.From, s.To)
+			require.GreaterOrEqual(t, s.Limit, 1)
+			require.LessOrEqual(t, s.Limit, jaegerMax)
+			require.GreaterOrEqual(t, s.From.Unix(), -int64(jaegerHistory/time.Second))
+			require.LessOrEqual(t, s.To.Unix(), int64(maxUnixSeconds)+1)
+			require.Contains(t, []string{"", "ok", "error"}, s.Status)
+			require.NotContains(t, s.attributes, "error")
+		}
+		check(jaegerQuery(q, m))
+		check(v3Query(q))
+		for _, kind := range []string{"latencies", "calls", "errors"} {
+			s, err := parseSpanMetrics(q, b.now, kind)
+			if err != nil {
+				refused(t, err, "bad_request")
+				continue
+			}
+			require.LessOrEqual(t, int64(s.lookback/s.step), int64(maxPoints))
+			text, _, _ := s.expr(kind)
+			expr, err := parse.ParseExpr(text)
+			require.NoError(t, err, text)
+			onlyServices(t, expr, q["service"])
+		}
+	})
+}
+
+// onlyServices: each selector of an expression takes the services that were asked for and no other.
+func onlyServices(t *testing.T, expr parser.Expr, services []string) {
+	t.Helper()
+	selectors := 0
+	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
+		s, ok := n.(*parser.VectorSelector)
+		if !ok {
+			return nil
+		}
+		selectors++
+		i := slices.IndexFunc(s.LabelMatchers, func(m *labels.Matcher) bool { return m.Name == "service_name" })
+		require.GreaterOrEqual(t, i, 0)
+		for _, name := range services {
+			require.True(t, s.LabelMatchers[i].Matches(name), "%q", name)
+		}
+		require.False(t, s.LabelMatchers[i].Matches(strings.Join(services, "")+"another"))
+		return nil
+	})
+	require.Positive(t, selectors)
+}
+
+// FuzzRuleGroups: a rule group is refused with a reason, or stays the same when it is written and read again.
+func FuzzRuleGroups(f *testing.F) {
+	for _, v := range []string{"name: g\ninterval: 30s\nquery_offset: 1m\nlimit: 5\nlabels: {a: b}\nrules:\n- alert: A\n  expr: up > 0\n  for: 5m\n  labels: {x: y}\n- record: r:r\n  expr: sum(up)\n", "", "{", "name: g\n---\nname: h", "a: &a [*a]",
+		"name: g\nrules: [{alert: A, expr: up, forr: 5m}]", "name: [1]\nrules: 3"} {
+		f.Add("ns", v)
+	}
+	b := newBench(f)
+	book := &evaluator.RuleBook{KV: b.made.kv, Objects: b.made}
+	f.Fuzz(func(t *testing.T, namespace, v string) {
+		g, err := rulerGroup(strings.NewReader(v))
+		if err != nil {
+			refused(t, err, "invalid_rule")
+			return
+		}
+		b.t = t
+		if err := book.SetGroup(t.Context(), "fuzz", namespace, g, b.now); err != nil {
+			require.ErrorIs(t, err, evaluator.ErrRuleInvalid)
+			return
+		}
+		all, err := book.Namespaces()
+		require.NoError(t, err)
+		require.Len(t, all[namespace], 1)
+		want, err := yaml.Marshal(g)
+		require.NoError(t, err)
+		got, err := yaml.Marshal(all[namespace][0])
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(got))
+		require.NoError(t, book.DeleteGroups(t.Context(), "fuzz", namespace, "", b.now))
+	})
+}
+
+// FuzzMessages: whatever comes over a WebSocket is answered by a frame of the protocol or makes a subscription, and a filter means the
+// same when it is written again.
+func FuzzMessages(f *testing.F) {
+	for _, v := range []string{`{"type":"subscribe","id":"1","view":"services","filter":{"range":"15m","service":"web"},"cursor":3,"stream":"x.1"}`, `{"type":"unsubscribe","id":"1"}`, `{"type":"ping","id":"x"}`, `{"type":"odd"}`, `[1`, `{}`,
+		`{"type":"subscribe","id":"2","view":"logs","filter":{"severity":"WARN","trace_id":"1"}}`, `{"type":"subscribe","id":"3","view":"alerts","filter":{"state":"firing"}}`, `{"type":"subscribe","id":"4","view":"servicemap","filter":null}`} {
+		f.Add(true, []byte(v))
+	}
+	f.Add(false, []byte("{}"))
+	b := newBench(f)
+	h := b.s.hub
+	h.close() // no topic starts: what is asked for is looked at
+	f.Fuzz(func(t *testing.T, text bool, data []byte) {
+		c := &client{hub: h, queue: make(chan []frame, 4), slow: make(chan struct{}), subs: map[string]*subscription{}}
+		typ := websocket.MessageBinary
+		if text {
+			typ = websocket.MessageText
+		}
+		require.NoError(t, c.handle(typ, data))
+		require.Empty(t, c.subs)
+		require.Len(t, c.queue, 1)
+		var r reply
+		require.NoError(t, json.Unmarshal((<-c.queue)[0].head, &r))
+		if r.Type != "pong" {
+			require.Equal(t, "error", r.Type)
+			require.NotEmpty(t, r.Code)
+			require.NotEmpty(t, r.Error)
+			require.NotEmpty(t, r.Advice)
+			require.NotEqual(t, "internal", r.Code, "%s", data)
+		}
+		for _, v := range liveViews {
+			got, err := v.parseFilter(data)
+			if err != nil {
+				require.True(t, errors.Is(err, errBadRequest), "%v", err)
+				continue
+			}
+			again, err := json.Marshal(got)
+			require.NoError(t, err)
+			same, err := v.parseFilter(again)
+			require.NoError(t, err, "%s", again)
+			require.Equal(t, got, same)
+		}
 	})
 }
