@@ -190,32 +190,38 @@ func (a *app) partitions() []float64 {
 
 // get reads a JSON answer; other than 200 is an error with the body.
 func get(ctx context.Context, url string, into any) error {
+	_, err := getWith(ctx, url, into)
+	return err
+}
+
+// getWith is get with the headers of the answer.
+func getWith(ctx context.Context, url string, into any) (http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s: %s", url, resp.Status, b)
+		return nil, fmt.Errorf("%s: %s: %s", url, resp.Status, b)
 	}
 	if into == nil {
-		return nil
+		return resp.Header, nil
 	}
 	if text, ok := into.(*string); ok {
 		*text = string(b)
-		return nil
+		return resp.Header, nil
 	}
-	return json.Unmarshal(b, into)
+	return resp.Header, json.Unmarshal(b, into)
 }
 
 // sample is one series with its value.

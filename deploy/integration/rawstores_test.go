@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,14 +73,14 @@ func TestRawStores(t *testing.T) {
 		})
 	}
 
-	for kind, store := range map[string]string{"traces": "jaeger", "logs": "elasticsearch", "volume": "elasticsearch", "metrics": "prometheus"} {
-		s.expect(kind, s.edge.Add(time.Minute), s.to, 2*(youngMinutes-1), "view")
-		s.expect(kind, s.from, s.to, 2*historyMinutes, "view", store)
-		old := []string{store}
-		if kind == "metrics" {
+	for _, k := range rawKinds {
+		s.expect(k.name, s.edge.Add(time.Minute), s.to, 2*(youngMinutes-1), "view")
+		s.expect(k.name, s.from, s.to, 2*historyMinutes, "view", k.store)
+		old := []string{k.store}
+		if k.store == "prometheus" {
 			old = append(old, "view") // PromQL always asks both
 		}
-		s.expect(kind, s.from, s.edge.Add(-time.Minute), 2*(historyMinutes-youngMinutes-1), old...)
+		s.expect(k.name, s.from, s.edge.Add(-time.Minute), 2*(historyMinutes-youngMinutes-1), old...)
 	}
 	s.oneTrace(0, "jaeger")
 	s.oneTrace(historyMinutes-1, "view")
@@ -89,37 +90,52 @@ func TestRawStores(t *testing.T) {
 	for _, b := range []struct {
 		name  string
 		store *servers.Store
-		kinds []string
 		fill  func()
 	}{
-		{"jaeger", &s.jaeger.Store, []string{"traces"}, s.fillJaeger},
-		{"elasticsearch", s.elastic, []string{"logs", "volume"}, nil},
-		{"prometheus", s.prometheus, []string{"metrics"}, nil},
-		{"redis", s.redis, nil, nil},
+		{"jaeger", &s.jaeger.Store, s.fillJaeger},
+		{"elasticsearch", s.elastic, nil},
+		{"prometheus", s.prometheus, nil},
+		{"redis", s.redis, nil},
 	} {
 		load := s.load()
 		b.store.Kill()
-		s.without(b.name, b.kinds)
+		s.without(b.name)
 		if err := b.store.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if b.fill != nil {
 			b.fill()
 		}
-		s.back(b.name, b.kinds)
+		s.back(b.name)
 		if err := b.store.Hang(); err != nil {
 			t.Fatal(err)
 		}
-		s.without(b.name, b.kinds)
+		s.without(b.name)
 		if err := b.store.Resume(); err != nil {
 			t.Fatal(err)
 		}
-		s.back(b.name, b.kinds)
+		s.back(b.name)
 		t.Logf("%s was stopped, started, hung and resumed under %d requests: none failed", b.name, load())
 	}
 }
 
 const logsTopic = "otlp_logs"
+
+// rawKinds are the ways to ask for what a store has, each counted in the same unit: one for each service and minute.
+var rawKinds = []struct {
+	name, store string
+	ask         func(*rawStores, context.Context, time.Time, time.Time) (rawCount, error)
+}{
+	{"traces", "jaeger", (*rawStores).askPages},
+	{"jaeger v1", "jaeger", (*rawStores).askJaeger},
+	{"jaeger v3", "jaeger", (*rawStores).askJaegerV3},
+	{"jaeger summaries", "jaeger", (*rawStores).askSummaries},
+	{"logs", "elasticsearch", (*rawStores).askPages},
+	{"volume", "elasticsearch", (*rawStores).askVolume},
+	{"metrics", "prometheus", (*rawStores).askMetrics},
+	{"prometheus range", "prometheus", (*rawStores).askPrometheus},
+	{"prometheus instant", "prometheus", (*rawStores).askInstant},
+}
 
 func (s *rawStores) startStores() {
 	s.t.Helper()
@@ -269,10 +285,10 @@ func (s *rawStores) fillElastic() {
 	}
 }
 
-// counted is what an answer has, however many pages it took.
+// rawCount is what an answer has, however many pages it took.
 type rawCount struct {
 	n        int
-	sources  []string
+	sources  []string // nil: the format does not say
 	partial  bool
 	warnings []string
 }
@@ -297,6 +313,12 @@ func (c *rawCount) add(m rawMeta) {
 	c.warnings = append(c.warnings, m.Warnings...)
 }
 
+// warn takes the warnings of a format without meta: with one it is partial.
+func (c *rawCount) warn(texts ...string) {
+	c.partial = c.partial || len(texts) > 0
+	c.warnings = append(c.warnings, texts...)
+}
+
 // count asks a question and counts what the answer has.
 func (s *rawStores) count(kind string, from, to time.Time) rawCount {
 	s.t.Helper()
@@ -307,46 +329,22 @@ func (s *rawStores) count(kind string, from, to time.Time) rawCount {
 	return out
 }
 
-func (s *rawStores) ask(ctx context.Context, kind string, from, to time.Time) (out rawCount, err error) {
-	base := "http://" + s.addr + "/api/v1/"
-	q := url.Values{"start": {from.UTC().Format(time.RFC3339Nano)}, "end": {to.UTC().Format(time.RFC3339Nano)}}
-	switch kind {
-	case "metrics":
-		var body struct {
-			Data struct {
-				Result []struct{ Values []any }
-			}
-			Meta rawMeta
+type rawKindKey struct{}
+
+func (s *rawStores) ask(ctx context.Context, kind string, from, to time.Time) (rawCount, error) {
+	for _, k := range rawKinds {
+		if k.name == kind {
+			return k.ask(s, context.WithValue(ctx, rawKindKey{}, kind), from, to)
 		}
-		// In the middle of each minute.
-		b, err := json.Marshal(map[string]any{"query": `last_over_time(depth_ratio[59s])`, "start": from.Add(30 * time.Second).UTC().Format(time.RFC3339Nano), "end": q.Get("end"), "step": "1m"})
-		if err != nil {
-			return out, err
-		}
-		if err := postJSON(ctx, base+"metrics/query", b, &body); err != nil {
-			return out, err
-		}
-		for _, r := range body.Data.Result {
-			out.n += len(r.Values)
-		}
-		out.add(body.Meta)
-		return out, nil
-	case "volume":
-		var body struct {
-			Buckets []struct{ Count int }
-			Meta    rawMeta
-		}
-		q.Set("step", "60s")
-		if err := get(ctx, base+"logs/volume?"+q.Encode(), &body); err != nil {
-			return out, err
-		}
-		for _, b := range body.Buckets {
-			out.n += b.Count
-		}
-		out.add(body.Meta)
-		return out, nil
 	}
-	q.Set("limit", "17")
+	return rawCount{}, fmt.Errorf("no kind %q", kind)
+}
+
+func rfc(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// askPages reads a list of the REST API to its end.
+func (s *rawStores) askPages(ctx context.Context, from, to time.Time) (out rawCount, err error) {
+	q := url.Values{"start": {rfc(from)}, "end": {rfc(to)}, "limit": {"17"}}
 	seen := map[string]bool{}
 	for {
 		var body struct {
@@ -355,7 +353,7 @@ func (s *rawStores) ask(ctx context.Context, kind string, from, to time.Time) (o
 			Next   *string
 			Meta   rawMeta
 		}
-		if err := get(ctx, base+kind+"?"+q.Encode(), &body); err != nil {
+		if err := get(ctx, "http://"+s.addr+"/api/v1/"+ctx.Value(rawKindKey{}).(string)+"?"+q.Encode(), &body); err != nil {
 			return out, err
 		}
 		for _, t := range body.Traces {
@@ -375,6 +373,135 @@ func (s *rawStores) ask(ctx context.Context, kind string, from, to time.Time) (o
 		return out, fmt.Errorf("%d of %d answers came twice", out.n-len(seen), out.n)
 	}
 	return out, nil
+}
+
+func (s *rawStores) askVolume(ctx context.Context, from, to time.Time) (out rawCount, err error) {
+	var body struct {
+		Buckets []struct{ Count int }
+		Meta    rawMeta
+	}
+	err = get(ctx, "http://"+s.addr+"/api/v1/logs/volume?"+url.Values{"start": {rfc(from)}, "end": {rfc(to)}, "step": {"60s"}}.Encode(), &body)
+	for _, b := range body.Buckets {
+		out.n += b.Count
+	}
+	out.add(body.Meta)
+	return out, err
+}
+
+// depthInMinutes has a value in the middle of each minute.
+const depthInMinutes = `last_over_time(depth_ratio[59s])`
+
+func (s *rawStores) askMetrics(ctx context.Context, from, to time.Time) (out rawCount, err error) {
+	var body struct {
+		Data struct {
+			Result []struct{ Values []any }
+		}
+		Meta rawMeta
+	}
+	b, err := json.Marshal(map[string]any{"query": depthInMinutes, "start": rfc(from.Add(30 * time.Second)), "end": rfc(to), "step": "1m"})
+	if err != nil {
+		return out, err
+	}
+	err = postJSON(ctx, "http://"+s.addr+"/api/v1/metrics/query", b, &body)
+	for _, r := range body.Data.Result {
+		out.n += len(r.Values)
+	}
+	out.add(body.Meta)
+	return out, err
+}
+
+func (s *rawStores) askPrometheus(ctx context.Context, from, to time.Time) (out rawCount, err error) {
+	var body struct {
+		Data struct {
+			Result []struct{ Values []any }
+		}
+		Warnings []string
+	}
+	err = get(ctx, "http://"+s.addr+"/prometheus/api/v1/query_range?"+url.Values{"query": {depthInMinutes}, "start": {rfc(from.Add(30 * time.Second))}, "end": {rfc(to)}, "step": {"60"}}.Encode(), &body)
+	for _, r := range body.Data.Result {
+		out.n += len(r.Values)
+	}
+	out.warn(body.Warnings...)
+	return out, err
+}
+
+// askInstant counts the samples of the range at its end.
+func (s *rawStores) askInstant(ctx context.Context, from, to time.Time) (out rawCount, err error) {
+	var body struct {
+		Data struct {
+			Result []struct{ Value []any }
+		}
+		Warnings []string
+	}
+	query := fmt.Sprintf("sum(count_over_time(depth_ratio[%dms]))", to.Sub(from).Milliseconds())
+	// A window is open at its start, where there is a sample.
+	err = get(ctx, "http://"+s.addr+"/prometheus/api/v1/query?"+url.Values{"query": {query}, "time": {rfc(to.Add(-time.Millisecond))}}.Encode(), &body)
+	for _, r := range body.Data.Result {
+		if len(r.Value) == 2 {
+			if out.n, err = strconv.Atoi(fmt.Sprint(r.Value[1])); err != nil {
+				return out, err
+			}
+		}
+	}
+	out.warn(body.Warnings...)
+	return out, err
+}
+
+// askJaeger is the search of Grafana's data source.
+func (s *rawStores) askJaeger(ctx context.Context, from, to time.Time) (out rawCount, err error) {
+	var body struct {
+		Data []struct {
+			TraceID  string
+			Spans    []any
+			Warnings []string
+		}
+		Errors []struct{ Msg string }
+	}
+	q := url.Values{"start": {fmt.Sprint(from.UnixMicro())}, "end": {fmt.Sprint(to.UnixMicro() - 1)}, "limit": {"1500"}}
+	err = get(ctx, "http://"+s.addr+"/jaeger/api/traces?"+q.Encode(), &body)
+	for _, t := range body.Data {
+		if len(t.Spans) == 0 {
+			return out, fmt.Errorf("trace %s without a span", t.TraceID)
+		}
+		out.warn(t.Warnings...)
+	}
+	for _, e := range body.Errors {
+		out.warn(e.Msg)
+	}
+	out.n = len(body.Data)
+	return out, err
+}
+
+// v3Range is the range of a search of /api/v3.
+func v3Range(from, to time.Time) string {
+	return url.Values{"query.startTimeMin": {rfc(from)}, "query.startTimeMax": {rfc(to.Add(-1))}, "query.searchDepth": {"1500"}}.Encode()
+}
+
+func (s *rawStores) askJaegerV3(ctx context.Context, from, to time.Time) (out rawCount, err error) {
+	var body struct {
+		Result struct {
+			ResourceSpans []struct {
+				ScopeSpans []struct{ Spans []any }
+			}
+		}
+	}
+	header, err := getWith(ctx, "http://"+s.addr+"/jaeger/api/v3/traces?"+v3Range(from, to), &body)
+	for _, rs := range body.Result.ResourceSpans {
+		for _, ss := range rs.ScopeSpans {
+			out.n += len(ss.Spans)
+		}
+	}
+	out.warn(header.Values("WatchingCat-Warning")...)
+	return out, err
+}
+
+// askSummaries is the search of Jaeger's page.
+func (s *rawStores) askSummaries(ctx context.Context, from, to time.Time) (out rawCount, err error) {
+	var body struct{ Summaries []any }
+	header, err := getWith(ctx, "http://"+s.addr+"/jaeger/api/v3/trace-summaries?"+v3Range(from, to), &body)
+	out.n = len(body.Summaries)
+	out.warn(header.Values("WatchingCat-Warning")...)
+	return out, err
 }
 
 func postJSON(ctx context.Context, target string, b []byte, into any) error {
@@ -401,7 +528,7 @@ func (s *rawStores) expect(kind string, from, to time.Time, n int, sources ...st
 	got := s.count(kind, from, to)
 	slices.Sort(sources)
 	slices.Sort(got.sources)
-	if got.n != n || !slices.Equal(got.sources, sources) || got.partial {
+	if got.n != n || got.sources != nil && !slices.Equal(got.sources, sources) || got.partial {
 		s.t.Fatalf("%s from %v to %v: %+v, want %d from %v", kind, from, to, got, n, sources)
 	}
 }
@@ -448,32 +575,65 @@ func (s *rawStores) fresh() (from, to time.Time) {
 	return s.from.Add(-time.Duration(s.shift.Add(1)) * time.Millisecond), s.to
 }
 
-// without: while a store does not answer, what needs it is partial and says so, and has what the views hold.
-func (s *rawStores) without(name string, kinds []string) {
+// without: while a store does not answer, what needs it is partial and says so, and has what the views hold; the page of the pipeline
+// shows it.
+func (s *rawStores) without(name string) {
 	s.t.Helper()
-	for _, kind := range []string{"traces", "logs", "volume", "metrics"} {
+	for _, k := range rawKinds {
 		from, to := s.fresh()
-		got := s.count(kind, from, to)
-		if !slices.Contains(kinds, kind) {
+		got := s.count(k.name, from, to)
+		if k.store != name {
 			if got.n != 2*historyMinutes || got.partial {
-				s.t.Fatalf("without %s, %s: %+v", name, kind, got)
+				s.t.Fatalf("without %s, %s: %+v", name, k.name, got)
 			}
 			continue
 		}
 		said := slices.ContainsFunc(got.warnings, func(w string) bool { return strings.Contains(w, name) })
-		if got.n != 2*youngMinutes || !got.partial || !said || !slices.Equal(got.sources, []string{"view"}) {
-			s.t.Fatalf("without %s, %s: %+v", name, kind, got)
+		if got.n != 2*youngMinutes || !got.partial || !said || got.sources != nil && !slices.Equal(got.sources, []string{"view"}) {
+			s.t.Fatalf("without %s, %s: %+v", name, k.name, got)
+		}
+	}
+	waitFor(s.t, time.Minute, func() bool { // Redis is asked by the load
+		state := s.state(name)
+		return state == "failing" || state == "down" || state == "probing"
+	})
+	// One trace: what the views hold is there, what they do not know is not found and says why that may be.
+	s.oneTrace(historyMinutes-1, "view")
+	if name == "jaeger" {
+		target := fmt.Sprintf("http://%s/api/v1/traces/%x", s.addr, s.shift.Add(1))
+		if err := get(s.t.Context(), target, nil); err == nil || !strings.Contains(err.Error(), "404") || !strings.Contains(err.Error(), "jaeger did not answer") {
+			s.t.Fatal(target, err)
 		}
 	}
 }
 
-// back: a store that answers again is found out, and its part of the answers is back.
-func (s *rawStores) back(name string, kinds []string) {
+// state is how a store is said to be doing.
+func (s *rawStores) state(name string) string {
 	s.t.Helper()
-	for _, kind := range kinds {
+	var body struct {
+		Backends []struct{ Name, State string }
+	}
+	if err := get(s.t.Context(), "http://"+s.addr+"/api/v1/pipeline", &body); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, b := range body.Backends {
+		if b.Name == name {
+			return b.State
+		}
+	}
+	return "absent"
+}
+
+// back: a store that answers again is found out, and its part of the answers is back.
+func (s *rawStores) back(name string) {
+	s.t.Helper()
+	for _, k := range rawKinds {
+		if k.store != name {
+			continue
+		}
 		waitFor(s.t, 2*time.Minute, func() bool {
 			from, to := s.fresh()
-			got := s.count(kind, from, to)
+			got := s.count(k.name, from, to)
 			return got.n == 2*historyMinutes && !got.partial
 		})
 	}
@@ -481,13 +641,7 @@ func (s *rawStores) back(name string, kinds []string) {
 		from, to := s.fresh()
 		s.count("traces", from, to) // something that may use the cache
 		s.count("logs", from, s.edge.Add(-time.Minute))
-		var body struct {
-			Backends []struct{ Name, State string }
-		}
-		if err := get(s.t.Context(), "http://"+s.addr+"/api/v1/pipeline", &body); err != nil {
-			s.t.Fatal(err)
-		}
-		return slices.ContainsFunc(body.Backends, func(b struct{ Name, State string }) bool { return b.Name == name && b.State == "ok" })
+		return s.state(name) == "ok"
 	})
 }
 
@@ -497,13 +651,17 @@ func (s *rawStores) load() func() int {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	n := 0
-	for _, kind := range []string{"traces", "logs", "volume", "metrics"} {
+	for _, k := range rawKinds {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				from, to := s.fresh()
-				_, err := s.ask(ctx, kind, from, to)
+				got, err := s.ask(ctx, k.name, from, to)
+				// Whatever happens to a store: what the views hold is there, and what is missing is told.
+				if err == nil && (got.n < 2*youngMinutes || got.n < 2*historyMinutes && !got.partial) {
+					err = fmt.Errorf("silently too little: %+v", got)
+				}
 				if err != nil && ctx.Err() == nil {
-					s.t.Errorf("%s under load: %v", kind, err)
+					s.t.Errorf("%s under load: %v", k.name, err)
 					return
 				}
 				mu.Lock()
