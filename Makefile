@@ -62,6 +62,11 @@ bench-process: integration-servers ## CPU and memory of whole processes that dra
 bench-clients: integration-servers ## how long 1,000 users wait, with 1,000 WebSockets open, while 10K spans/s come in
 	cd deploy/bench && $(GO) run ./process -clients 1000
 
+.PHONY: bench-k6
+bench-k6: integration-servers ## the same, with k6 as the users: fails over 200 ms at p95, or with an error
+	deploy/servers/setup.sh k6
+	cd deploy/bench && $(GO) run ./process -clients 1000 -k6 ../servers/run/k6
+
 .PHONY: ui
 ui: ## build the page into api/ui/dist (needs Node)
 	cd api/ui && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && npm run build

@@ -140,6 +140,7 @@ func (l *Limits) setDefaults() {
 type Server struct {
 	cfg     Config
 	doc     *openapi3.T
+	params  *openapi3.T          // the same, as parameters are checked by
 	roles   map[string]auth.Role // by "METHOD path" of the document
 	limits  limiters
 	metrics *serverMetrics
@@ -181,7 +182,9 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: c, doc: doc, roles: rolesOf(doc), limits: newLimiters(c.RateLimit), metrics: metrics, stopping: make(chan struct{})}
+	params := *doc
+	params.OpenAPI = "3.0.3"
+	s := &Server{cfg: c, doc: doc, params: &params, roles: rolesOf(doc), limits: newLimiters(c.RateLimit), metrics: metrics, stopping: make(chan struct{})}
 	s.hub = newHub(s)
 	s.handler, err = s.routes()
 	return s, err

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // LogLine is one line as it came.
@@ -145,9 +147,25 @@ func matchesPattern(pattern, words []string) bool {
 	return true
 }
 
-func newLine(r *Resource, rl plog.ResourceLogs, l plog.LogRecord, p logPlace) LogLine {
-	return LogLine{Time: unixNano(p.at), Service: string(r.Service), HasService: r.HasService, Severity: severityOf(int32(l.SeverityNumber()), l.SeverityText()),
-		Body: l.Body().AsString(), TraceID: l.TraceID(), SpanID: l.SpanID(), Attributes: l.Attributes().AsRaw(), Resource: rl.Resource().Attributes().AsRaw(), place: p}
+// logHit is a line that was found: most are not shown in the end, so only the others are built.
+type logHit struct {
+	place logPlace
+	r     Resource
+	rl    plog.ResourceLogs
+	l     plog.LogRecord
+}
+
+func (h *logHit) line() LogLine {
+	return LogLine{Time: unixNano(h.place.at), Service: string(h.r.Service), HasService: h.r.HasService, Severity: severityOf(int32(h.l.SeverityNumber()), h.l.SeverityText()),
+		Body: h.l.Body().AsString(), TraceID: h.l.TraceID(), SpanID: h.l.SpanID(), Attributes: h.l.Attributes().AsRaw(), Resource: h.rl.Resource().Attributes().AsRaw(), place: h.place}
+}
+
+func linesOf(hits []logHit) []LogLine {
+	lines := make([]LogLine, len(hits))
+	for i := range hits {
+		lines[i] = hits[i].line()
+	}
+	return lines
 }
 
 // SearchLogs returns the newest lines that q selects.
@@ -164,7 +182,7 @@ func (s *Set) SearchLogs(q LogQuery) (LogResult, error) {
 	for i, m := range kept {
 		older[i+1] = max(older[i], m.end)
 	}
-	var found []LogLine
+	var found []logHit
 	for i := len(kept) - 1; i >= 0; i-- {
 		m := kept[i]
 		if older[i+1] < f.from || len(found) > q.Limit && found[q.Limit].place.at > older[i+1] {
@@ -175,17 +193,17 @@ func (s *Set) SearchLogs(q LogQuery) (LogResult, error) {
 		}
 		if q.Budget <= 0 {
 			out.Exhausted = true
-			found = slices.DeleteFunc(found, func(l LogLine) bool { return l.place.at <= older[i+1] })
+			found = slices.DeleteFunc(found, func(h logHit) bool { return h.place.at <= older[i+1] })
 			out.Next = &LogCursor{At: older[i+1] + 1}
 			break
 		}
-		lines, size, err := s.searchLogBlocks(m, f)
+		hits, size, err := s.searchLogBlocks(m, f)
 		if err != nil {
 			return out, err
 		}
 		q.Budget -= size
-		found = append(found, lines...)
-		slices.SortFunc(found, func(a, b LogLine) int { return b.place.compare(a.place) })
+		found = append(found, hits...)
+		slices.SortFunc(found, func(a, b logHit) int { return b.place.compare(a.place) })
 		found = found[:min(len(found), q.Limit+1)]
 	}
 	if len(found) > q.Limit {
@@ -193,7 +211,7 @@ func (s *Set) SearchLogs(q LogQuery) (LogResult, error) {
 		p := found[q.Limit-1].place
 		out.Next = &LogCursor{p.at, p.raw.seq, p.raw.n, p.index}
 	}
-	out.Lines = found
+	out.Lines = linesOf(found)
 	return out, nil
 }
 
@@ -204,34 +222,83 @@ func (s *Set) keptLogs() ([]rawMeta, uint64) {
 	return slices.Clone(s.rawLogs.kept), s.headLess(s.cfg.LogRetention)
 }
 
-func (s *Set) searchLogBlocks(m rawMeta, f *logFilter) (lines []LogLine, size int, err error) {
+func (s *Set) searchLogBlocks(m rawMeta, f *logFilter) (hits []logHit, size int, err error) {
 	for n := range m.blocks {
 		ref := rawRef{m.seq, n}
 		b, ok, err := s.logBlock(ref)
 		if err != nil || !ok {
-			return lines, size, err
+			return hits, size, err
 		}
 		size += len(b)
 		if !f.block(b) {
 			continue
 		}
 		i := 0
-		err = eachLog(b, func(r *Resource, rl plog.ResourceLogs, _ plog.ScopeLogs, l plog.LogRecord) bool {
-			p := logPlace{logTime(l), ref, i}
-			if p.at == 0 {
-				p.at = m.begin
+		for part := range logParts(b) {
+			if !f.block(part) {
+				i += countLines(part)
+				continue
 			}
-			i++
-			if f.accepts(r, l, p) {
-				lines = append(lines, newLine(r, rl, l, p))
+			err = eachLog(part, func(r *Resource, rl plog.ResourceLogs, _ plog.ScopeLogs, l plog.LogRecord) bool {
+				p := logPlace{logTime(l), ref, i}
+				if p.at == 0 {
+					p.at = m.begin
+				}
+				i++
+				if f.accepts(r, l, p) {
+					hits = append(hits, logHit{p, *r, rl, l})
+				}
+				return true
+			})
+			if err != nil {
+				return hits, size, err
 			}
-			return true
-		})
-		if err != nil {
-			return lines, size, err
 		}
 	}
-	return lines, size, nil
+	return hits, size, nil
+}
+
+// logParts cuts OTLP LogsData into its fields: each is LogsData too, mostly with one ResourceLogs. What cannot be cut comes as it is.
+func logParts(b []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for len(b) > 0 {
+			_, _, n := protowire.ConsumeField(b)
+			if n < 0 {
+				n = len(b)
+			}
+			if !yield(b[:n]) {
+				return
+			}
+			b = b[n:]
+		}
+	}
+}
+
+// countLines is how many log records a part has; lines are numbered whether they are decoded or not.
+func countLines(part []byte) (n int) {
+	for resource := range nested(part, 1) { // LogsData.resource_logs
+		for scope := range nested(resource, 2) { // ResourceLogs.scope_logs
+			for range nested(scope, 2) { // ScopeLogs.log_records
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// nested are the messages that stand in field num of a message.
+func nested(b []byte, num protowire.Number) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for field := range logParts(b) {
+			got, typ, tag := protowire.ConsumeTag(field)
+			if tag < 0 || got != num || typ != protowire.BytesType {
+				continue
+			}
+			if v, size := protowire.ConsumeBytes(field[tag:]); size >= 0 && !yield(v) {
+				return
+			}
+		}
+	}
 }
 
 func (s *Set) logBlock(ref rawRef) ([]byte, bool, error) {
@@ -249,20 +316,21 @@ func (s *Set) logBlock(ref rawRef) ([]byte, bool, error) {
 func (s *Set) TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, dropped int, seq uint64, err error) {
 	q.From, q.To, q.Before = time.Time{}, time.Time{}, nil
 	f := newLogFilter(&q)
+	var hits []logHit
 	kept, _ := s.keptLogs()
 	seq = max(after, s.Frontier().Seq)
 	first, _ := slices.BinarySearchFunc(kept, after+1, func(m rawMeta, seq uint64) int { return cmp.Compare(m.seq, seq) })
 	for _, m := range kept[first:] {
-		found, _, err := s.searchLogBlocks(m, f)
+		more, _, err := s.searchLogBlocks(m, f)
 		if err != nil {
-			return lines, dropped, seq, err
+			return linesOf(hits), dropped, seq, err
 		}
 		seq = max(seq, m.seq)
-		lines = append(lines, found...)
+		hits = append(hits, more...)
 	}
-	slices.SortFunc(lines, func(a, b LogLine) int { return a.place.compare(b.place) })
-	if n := len(lines) - limit; n > 0 {
-		lines, dropped = lines[n:], n
+	slices.SortFunc(hits, func(a, b logHit) int { return a.place.compare(b.place) })
+	if n := len(hits) - limit; n > 0 {
+		hits, dropped = hits[n:], n
 	}
-	return lines, dropped, seq, nil
+	return linesOf(hits), dropped, seq, nil
 }

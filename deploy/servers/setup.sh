@@ -4,6 +4,7 @@
 #   jaeger prometheus elasticsearch redis         raw stores behind the API, and its cache (Jaeger: about 5 minutes of CPU)
 #   promtool amtool                               clients that must work with the API unchanged
 #   schemathesis kosoku                           suites that test HTTP APIs by their document, and WebSockets (Python 3)
+#   k6                                            generates load, for `make bench-k6`
 #   hotrod                                        Jaeger's HotROD (about 5 minutes of CPU)
 #   mailpit alertmanager                          an SMTP sink with an API; the server that ours is compatible with
 # Go must be there; Java, Maven and Redis are installed with apt-get when they are missing and this runs as root.
@@ -108,6 +109,7 @@ for part in "$@"; do
     redis) need redis-server redis-server ;;
     hotrod) module hotrod github.com/jaegertracing/jaeger/examples/hotrod ;;
     telemetrygen) tool telemetrygen github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.155.0 ;;
+    k6) tool k6 go.k6.io/k6@v1.8.1 ;;
     mailpit) tool mailpit github.com/axllent/mailpit@v1.27.11 ;;
     prometheus) tool prometheus github.com/prometheus/prometheus/cmd/prometheus@v0.316.0 -tags remove_all_sd ;;
     promtool) tool promtool github.com/prometheus/prometheus/cmd/promtool@v0.316.0 -tags remove_all_sd ;;

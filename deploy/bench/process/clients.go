@@ -95,6 +95,9 @@ func serveClients(ctx context.Context, bin, broker, dir string) error {
 	defer stop()
 	var g errgroup.Group
 	total := *warm + *steady + *ramp
+	if *k6 != "" {
+		total += k6Leave
+	}
 	acked := 0
 	g.Go(func() (err error) {
 		acked, err = load(all, bin, broker, "--logs", "--rate", strconv.Itoa(*rate), "--duration", (total + 5*time.Second).String())
@@ -106,6 +109,15 @@ func serveClients(ctx context.Context, bin, broker, dir string) error {
 	b.client = &http.Client{Transport: &http.Transport{MaxIdleConns: *clients, MaxIdleConnsPerHost: *clients}, Timeout: 30 * time.Second}
 	if err := b.learn(all); err != nil {
 		return err
+	}
+	if *k6 != "" {
+		if err := b.runK6(all, p.Pid); err != nil {
+			return err
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		return b.exact(ctx, acked)
 	}
 	asking, enough := context.WithCancel(all)
 	g.Go(func() error { return b.probe(asking) })
@@ -373,8 +385,15 @@ func (b *clientBench) state(ctx context.Context, pid int, name string) (s client
 	return s, nil
 }
 
-func (b *clientBench) print(before, after clientState, open int64) {
-	seconds := after.at.Sub(before.at).Seconds()
+// print shows what was used since a moment before.
+func (s clientState) print(before clientState) {
+	seconds := s.at.Sub(before.at).Seconds()
+	fmt.Printf("watchingcat: %.0f %% of a core; resident %d MiB at the start, %d MiB after %.0f s; heap in use %d and %d MiB\n", 100*(s.cpu-before.cpu).Seconds()/seconds,
+		before.resident>>20, s.resident>>20, seconds, before.heap>>20, s.heap>>20)
+}
+
+// printTook shows how long requests took, and says how many there were.
+func (b *clientBench) printTook() int {
 	t := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "requests\tfailed\tp50 ms\tp95 ms\tp99 ms\tmax ms\t  \t")
 	row := func(name string, took []time.Duration, failed int) {
@@ -396,13 +415,18 @@ func (b *clientBench) print(before, after clientState, open int64) {
 		row(name, b.took[name], b.failed[name])
 	}
 	_ = t.Flush() // to standard output
-	fmt.Printf("%d users, %.0f requests a second; %d of %d WebSockets open, %.0f frames a second, %d closed early, %d told that they are too slow\n", *clients, float64(len(all))/seconds, open, *sockets,
-		float64(b.frames.Load())/seconds, b.early.Load(), after.slow)
-	fmt.Printf("watchingcat: %.0f %% of a core; resident %d MiB at the start, %d MiB after %.0f s; heap in use %d and %d MiB\n", 100*(after.cpu-before.cpu).Seconds()/seconds,
-		before.resident>>20, after.resident>>20, seconds, before.heap>>20, after.heap>>20)
 	if b.first != nil {
 		fmt.Println("the first failure:", b.first)
 	}
+	return len(all)
+}
+
+func (b *clientBench) print(before, after clientState, open int64) {
+	asked := b.printTook()
+	seconds := after.at.Sub(before.at).Seconds()
+	fmt.Printf("%d users, %.0f requests a second; %d of %d WebSockets open, %.0f frames a second, %d closed early, %d told that they are too slow\n", *clients, float64(asked)/seconds, open, *sockets,
+		float64(b.frames.Load())/seconds, b.early.Load(), after.slow)
+	after.print(before)
 }
 
 // exact waits until every acknowledged span is counted.

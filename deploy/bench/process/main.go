@@ -39,6 +39,7 @@ var (
 
 	clients  = flag.Int("clients", 0, "instead of log lines and points with -steady: how many users ask what deploy/k6/mix.json says, while spans come at -rate")
 	sockets  = flag.Int("sockets", 1000, "WebSockets that are open beside -clients")
+	k6       = flag.String("k6", "", "the program k6, which then is the -clients and -sockets")
 	warm     = flag.Duration("warm", 30*time.Second, "how long spans come before -clients do")
 	ramp     = flag.Duration("ramp", 20*time.Second, "how long -clients ask before it counts")
 	windows  = flag.Duration("windows", 0, "under -clients: de-duplication, compensation and retention of raw data, so that they are full before it counts; 0: the defaults")
