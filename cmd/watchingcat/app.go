@@ -73,7 +73,7 @@ func newApp(ctx context.Context, cfg Config, log zerolog.Logger, listen func(con
 		return nil, usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", envPrefix)
 	}
 	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry(), clients: &pipeline.ClientMetrics{}}
-	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(), a.clients)
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(), a.clients, linesDropped)
 	var err error
 	if a.tell, err = openTelemetry(ctx, a.reg, log); err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func runDemo(ctx context.Context, cfg *loaded, out, logs io.Writer) (err error) 
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
-	log := newLogger(cfg.Config, logs)
+	log := newLogger(cfg.Config, logFormat(cfg.Config, logs))
 	cfg.DataDir = filepath.Join(dir, "state")
 	in := newInbox(out)
 	inAddr, err := in.listen("127.0.0.1:8091")

@@ -32,7 +32,7 @@ func openLocalServer(ctx context.Context, cfg *loaded, progress io.Writer) (_ *r
 		return nil, nil, err
 	}
 	socket := filepath.Join(dir, "api")
-	a, err := newApp(ctx, c, newLogger(c, progress).Level(zerolog.WarnLevel), func(ctx context.Context, a *App) (err error) {
+	a, err := newApp(ctx, c, newLogger(c, logFormat(c, progress)).Level(zerolog.WarnLevel), func(ctx context.Context, a *App) (err error) {
 		var lc net.ListenConfig
 		a.listener, err = lc.Listen(ctx, "unix", socket)
 		return err

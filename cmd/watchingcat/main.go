@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
-	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -115,18 +114,6 @@ func version() string {
 	return "(devel)"
 }
 
-func newLogger(c Config, w io.Writer) zerolog.Logger {
-	zerolog.TimeFieldFormat = time.RFC3339Nano
-	level, err := zerolog.ParseLevel(c.LogLevel)
-	if err != nil {
-		level = zerolog.InfoLevel
-	}
-	if c.LogFormat == "console" {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000"}
-	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger().Hook(traceHook{})
-}
-
 func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
@@ -138,7 +125,8 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return serve(c.Context(), cfg, newLogger(cfg.Config, c.ErrOrStderr()))
+			lines := newQueuedLog(logFormat(cfg.Config, c.ErrOrStderr()))
+			return errors.Join(serve(c.Context(), cfg, newLogger(cfg.Config, lines)), lines.Close())
 		},
 	}
 	addFlags(c.Flags())

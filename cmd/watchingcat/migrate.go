@@ -39,7 +39,7 @@ func migrateCommand() *cobra.Command {
 }
 
 func migrate(ctx context.Context, cfg *loaded, dry bool, out, progress io.Writer) (err error) {
-	log := newLogger(cfg.Config, progress).Level(zerolog.WarnLevel)
+	log := newLogger(cfg.Config, logFormat(cfg.Config, progress)).Level(zerolog.WarnLevel)
 	needed, err := migrationNeeded(ctx, cfg, log, out)
 	if err != nil || !needed {
 		return err

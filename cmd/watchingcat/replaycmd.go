@@ -100,7 +100,7 @@ type replayer interface {
 func (q *replayFlags) run(ctx context.Context, cfg *loaded, out, progress io.Writer) (err error) {
 	var w replayer = &remoteReplayer{remoteOf(cfg)}
 	if !answers(ctx, cfg.HTTPAddr) {
-		local, err := openLocalReplayer(ctx, cfg, newLogger(cfg.Config, progress).Level(zerolog.WarnLevel), false)
+		local, err := openLocalReplayer(ctx, cfg, newLogger(cfg.Config, logFormat(cfg.Config, progress)).Level(zerolog.WarnLevel), false)
 		if errors.Is(err, storage.ErrInUse) {
 			return fmt.Errorf("%w, by a process that does not answer at %s (%sHTTP_ADDR)", err, cfg.HTTPAddr, envPrefix)
 		}
