@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -72,6 +73,8 @@ type DB struct {
 	o    Options
 	took dbconv.ClientOperationDuration
 
+	newest atomic.Pointer[snapshot] // nil: closed
+
 	mu      sync.Mutex // held by Commit and whatever else writes
 	closed  bool
 	space   spaceProbe
@@ -114,7 +117,9 @@ func (db *DB) open() error {
 	}
 	db.b = b
 	db.space = spaceProbe{dir: db.dir, floor: db.o.MinFreeBytes, free: db.o.FreeBytes, now: db.o.Now}
+	db.renew()
 	if err := db.loadChunked(); err != nil {
+		db.show(nil)
 		return errors.Join(err, b.Close())
 	}
 	return nil
@@ -186,6 +191,7 @@ func (db *DB) commit(c Commit) error {
 		return commitError(err)
 	}
 	w.done()
+	db.renew()
 	return nil
 }
 
@@ -255,15 +261,6 @@ func commonPrefix(a, b []byte) []byte {
 	return a[:n]
 }
 
-// view runs fn in one read transaction.
-func (db *DB) view(fn func(*badger.Txn) error) (err error) {
-	err = db.b.View(fn)
-	if errors.Is(err, badger.ErrDBClosed) {
-		return ErrClosed
-	}
-	return err
-}
-
 // Positions returns every position stored for a version and shard, ordered by topic and partition.
 func (db *DB) Positions(version uint32, shard uint16) ([]Position, error) {
 	return positions(db, version, shard)
@@ -293,6 +290,7 @@ func (db *DB) Close() error {
 		return nil
 	}
 	db.closed = true
+	db.show(nil)
 	err := db.b.Close()
 	if err != nil {
 		err = fmt.Errorf("storage: close: %w", err)

@@ -72,7 +72,11 @@ func (db *DB) load(r io.Reader) (err error) {
 			err = fmt.Errorf("the backup is damaged: %v", p)
 		}
 	}()
-	return db.b.Load(r, 16)
+	if err := db.b.Load(r, 16); err != nil {
+		return err
+	}
+	db.renew()
+	return nil
 }
 
 // dropBatch keys are deleted by one transaction of DropVersion, so that commits wait for milliseconds only.

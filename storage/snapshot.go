@@ -1,0 +1,63 @@
+package storage
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// snapshot is a read transaction that all readers between two commits share. One of Badger's own would wait for the commit that is
+// being synced: readers would be as slow as the disk. A read transaction takes gets and iterators of many goroutines.
+//
+// It counts its readers, and itself while it is the newest one; who takes the count to 0 ends the transaction.
+type snapshot struct {
+	txn  *badger.Txn
+	refs atomic.Int64
+}
+
+// renew shows what has been committed. The caller holds mu, and no commit is under way.
+func (db *DB) renew() {
+	s := &snapshot{txn: db.b.NewTransaction(false)}
+	s.refs.Store(1)
+	db.show(s)
+}
+
+func (db *DB) show(s *snapshot) {
+	if old := db.newest.Swap(s); old != nil {
+		old.release()
+	}
+}
+
+// snapshot returns the newest; nil: the database is closed. The caller must release it.
+func (db *DB) snapshot() *snapshot {
+	for {
+		s := db.newest.Load()
+		if s == nil {
+			return nil
+		}
+		if n := s.refs.Load(); n > 0 && s.refs.CompareAndSwap(n, n+1) {
+			return s
+		}
+	}
+}
+
+func (s *snapshot) release() {
+	if s.refs.Add(-1) == 0 {
+		s.txn.Discard()
+	}
+}
+
+// view runs fn on what has been committed.
+func (db *DB) view(fn func(*badger.Txn) error) error {
+	s := db.snapshot()
+	if s == nil {
+		return ErrClosed
+	}
+	defer s.release()
+	err := fn(s.txn)
+	if errors.Is(err, badger.ErrDBClosed) {
+		return ErrClosed
+	}
+	return err
+}
