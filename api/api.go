@@ -147,6 +147,7 @@ type Server struct {
 	hub     *hub
 	handler http.Handler
 	tails   atomic.Int64 // log tails open
+	trail   *trail       // nil: nothing is kept
 	trials  topicTrials
 
 	stop     sync.Once
@@ -186,6 +187,9 @@ func New(c Config) (*Server, error) {
 	params.OpenAPI = "3.0.3"
 	s := &Server{cfg: c, doc: doc, params: &params, roles: rolesOf(doc), limits: newLimiters(c.RateLimit), metrics: metrics, stopping: make(chan struct{})}
 	s.hub = newHub(s)
+	if c.Rules != nil {
+		s.trail = newTrail(c.Rules.Objects, c.Now, c.Logger)
+	}
 	s.handler, err = s.routes()
 	return s, err
 }
@@ -217,20 +221,27 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	s.Close()
+	s.end()
 	err := srv.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.cfg.Logger.Warn().Msg("requests did not end in time and were cut off")
 		err = srv.Close()
 	}
+	s.Close()
 	if err := <-ended; err != nil && !errors.Is(err, http.ErrServerClosed) {
 		s.cfg.Logger.Warn().Err(err).Msg("the HTTP server ended with an error")
 	}
 	return err
 }
 
-// Close ends the log tails and the WebSockets, and waits for these; other requests are not touched. Serve calls it.
+// Close ends what is open, and writes what is left of the audit trail. Serve calls it.
 func (s *Server) Close() {
+	s.end()
+	s.trail.close()
+}
+
+// end ends the log tails and the WebSockets, and waits for these; other requests are not touched.
+func (s *Server) end() {
 	s.stop.Do(func() { close(s.stopping) })
 	s.trials.close()
 	s.hub.close()

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -49,6 +50,13 @@ type fakeObjects struct {
 }
 
 func (f *fakeObjects) Sync(context.Context) error { return f.fail }
+func (f *fakeObjects) Put(_ context.Context, list []storage.Object) error {
+	c := storage.Commit{}
+	for _, o := range list {
+		c.Entries = append(c.Entries, o.Entry())
+	}
+	return errors.Join(f.fail, f.kv.Commit(c))
+}
 func (f *fakeObjects) Write(_ context.Context, e storage.Edit, now time.Time) error {
 	for _, o := range e.Objects {
 		f.n++

@@ -19,26 +19,38 @@ import (
 func (s *Server) ListAudit(_ context.Context, q rest.ListAuditRequestObject) (rest.ListAuditResponseObject, error) {
 	out := []rest.AuditEntry{}
 	if s.cfg.Store != nil {
-		list, err := storage.Objects(s.cfg.Store, storage.KindAudit)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range slices.Backward(list) {
-			var a storage.AuditEntry
-			if err := json.Unmarshal(o.Value, &a); err != nil {
-				continue // of a version that wrote another form
+		for part := range storage.Trails {
+			list, err := storage.Objects(s.cfg.Store, part)
+			if err != nil {
+				return nil, err
 			}
-			if q.Params.Kind != nil && string(*q.Params.Kind) != a.Kind {
-				continue
+			for _, o := range list {
+				var a storage.AuditEntry
+				if err := json.Unmarshal(o.Value, &a); err != nil {
+					continue // of a version that wrote another form
+				}
+				if q.Params.Kind != nil && string(*q.Params.Kind) != a.Kind {
+					continue
+				}
+				out = append(out, auditAnswer(&a))
 			}
-			out = append(out, rest.AuditEntry{Id: a.ID, Time: a.Time, By: a.By, Action: a.Action, Kind: a.Kind, Object: a.Object, Before: rawOrNil(a.Before), After: rawOrNil(a.After)})
 		}
 	}
+	slices.SortFunc(out, func(a, b rest.AuditEntry) int { return strings.Compare(b.Id, a.Id) })
 	list, next, err := page(out, limitOf(q.Params.Limit), q.Params.Next, func(a rest.AuditEntry) string { return falling(a.Id) })
 	if err != nil {
 		return nil, err
 	}
 	return rest.ListAudit200JSONResponse{Audit: list, Total: len(list), Next: next}, nil
+}
+
+func auditAnswer(a *storage.AuditEntry) rest.AuditEntry {
+	out := rest.AuditEntry{Id: a.ID, Time: a.Time, By: a.By, Action: a.Action, Kind: a.Kind, Object: a.Object, Before: rawOrNil(a.Before), After: rawOrNil(a.After),
+		Address: textOrNil(a.Address), Last: a.Last}
+	if a.Count > 0 {
+		out.Count = &a.Count
+	}
+	return out
 }
 
 func rawOrNil(b json.RawMessage) any {
@@ -74,12 +86,13 @@ func (s *Server) tell(ctx context.Context, action, kind, id string) {
 	}
 }
 
-// silences tells of silences that are made, changed and ended through Alertmanager's API.
-func (s *Server) silences(next http.Handler) http.Handler {
+// fromOutside tells of silences that are made, changed and ended through Alertmanager's API, and of alerts that others send to it.
+func (s *Server) fromOutside(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, ends := strings.CutPrefix(r.URL.Path, "/alertmanager/api/v2/silence/")
 		makes := r.URL.Path == "/alertmanager/api/v2/silences" && r.Method == http.MethodPost
-		if !makes && (!ends || r.Method != http.MethodDelete) {
+		sends := r.URL.Path == "/alertmanager/api/v2/alerts" && r.Method == http.MethodPost
+		if !makes && !sends && (!ends || r.Method != http.MethodDelete) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -87,15 +100,19 @@ func (s *Server) silences(next http.Handler) http.Handler {
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		ww.Tee(&answer)
 		next.ServeHTTP(ww, r)
-		if ww.Status() >= 300 {
-			return
-		}
-		if ends {
+		switch {
+		case ww.Status() >= 300:
+		case sends: // again and again as long as they fire: who does so is told once an hour
+			s.trail.happened(event{action: "send", kind: storage.KindAlert, object: "alerts", by: principal(r.Context()), address: callerOf(r.Context()).address}, alertRounds)
+		case ends:
 			s.tell(r.Context(), "delete", storage.KindSilence, id)
-			return
+		default:
+			var made struct{ SilenceID string }
+			_ = json.Unmarshal(answer.Bytes(), &made) // an answer of another form leaves the id empty
+			s.tell(r.Context(), "create", storage.KindSilence, made.SilenceID)
 		}
-		var made struct{ SilenceID string }
-		_ = json.Unmarshal(answer.Bytes(), &made) // an answer of another form leaves the id empty
-		s.tell(r.Context(), "create", storage.KindSilence, made.SilenceID)
 	})
 }
+
+// alertRounds is for how long alerts that somebody sends are one entry.
+const alertRounds = 60

@@ -3,17 +3,24 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/notify"
+	"github.com/gaurav/watchingcat/storage"
 )
 
 // oneReceiver is notifications with a receiver that takes everything.
@@ -39,6 +46,8 @@ func silencer(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/silences"):
 		fmt.Fprint(w, `{"silenceID":"7f"}`)
+	case r.Method == http.MethodPost && strings.Contains(r.Header.Get("Content-Type"), "odd"):
+		w.WriteHeader(http.StatusBadRequest)
 	case r.Method == http.MethodDelete && !strings.HasSuffix(r.URL.Path, "/7f"):
 		w.WriteHeader(http.StatusNotFound)
 	}
@@ -67,6 +76,8 @@ var changes = []struct{ operation, request, entry string }{
 	{"resumeReplay", `POST /api/v1/replays/1/resume`, "resume replay 1"},
 	{"cancelReplay", `DELETE /api/v1/replays/1`, "cancel replay 1"},
 	{"testReceiver", `POST /api/v1/receivers/night/test`, "test receiver night"},
+	{"startTopicBacktest", "POST /api/v1/alerts/backtests " + topicBody, "start backtest 1"},
+	{"cancelTopicBacktest", `DELETE /api/v1/alerts/backtests/1`, "cancel backtest 1"},
 	{"amPost", `POST /alertmanager/api/v2/silences {"matchers":[]}`, "create silence 7f"},
 	{"amDelete", `DELETE /alertmanager/api/v2/silence/7f`, "delete silence 7f"},
 }
@@ -74,14 +85,14 @@ var changes = []struct{ operation, request, entry string }{
 // readers are the operations that send something and change nothing that others see.
 var readers = map[string]bool{
 	"queryMetrics": true, "searchTraces": true, "searchLogs": true, "backtestAlertRule": true, "backtestRules": true, "makeAlertRules": true,
-	"startTopicBacktest": true, "cancelTopicBacktest": true, "loginUser": true, "refreshLogin": true, "logoutUser": true,
+	"refreshLogin":  true,
 	"promQueryForm": true, "promQueryRangeForm": true, "promExemplarsForm": true, "promFormatForm": true, "promParseForm": true, "promLabelsForm": true, "promSeriesForm": true, "promRead": true, "jaegerTransform": true,
 }
 
 // TestEveryChangeIsInTheAuditTrail walks the operations of the document that are no GET: each is known to read, or is told with who did it.
 func TestEveryChangeIsInTheAuditTrail(t *testing.T) {
 	b := newAuthBench(t, func(c *Config) {
-		c.Notifications, c.Alertmanager = oneReceiver{}, http.HandlerFunc(silencer)
+		c.Notifications, c.Alertmanager, c.Topics = oneReceiver{}, http.HandlerFunc(silencer), topicDouble{}
 	})
 	admin := "Authorization: Bearer " + b.token(auth.Admin)
 	type entry struct{ By, Action, Kind, Object string }
@@ -91,7 +102,7 @@ func TestEveryChangeIsInTheAuditTrail(t *testing.T) {
 		require.NoError(t, json.Unmarshal(b.get("/api/v1/audit?limit=1000", admin).Body.Bytes(), &list))
 		return list.Audit
 	}
-	told := map[string]bool{}
+	told := map[string]bool{"loginUser": true, "logoutUser": true} // TestLoginsAreInTheAuditTrail
 	made := ""
 	for _, c := range changes {
 		told[c.operation] = true
@@ -128,4 +139,114 @@ func TestEveryChangeIsInTheAuditTrail(t *testing.T) {
 	for _, e := range trail() {
 		require.NotContains(t, e.By, "anonymous")
 	}
+}
+
+// trailOf is the audit trail as "by action kind object address count", oldest first.
+func trailOf(t *testing.T, b *bench, admin string) (out []string) {
+	t.Helper()
+	var list struct {
+		Audit []struct {
+			By, Action, Kind, Object, Address string
+			Count                             int
+		}
+	}
+	require.NoError(t, json.Unmarshal(b.get("/api/v1/audit?limit=1000", admin).Body.Bytes(), &list))
+	for _, e := range slices.Backward(list.Audit) {
+		if e.Count > 0 {
+			out = append(out, fmt.Sprintf("%s %s %s %s from %s: %d", e.By, e.Action, e.Kind, e.Object, e.Address, e.Count))
+		}
+	}
+	return out
+}
+
+func TestLoginsAreInTheAuditTrail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newAuthBench(t, func(c *Config) { c.Alertmanager = http.HandlerFunc(silencer) })
+		admin, js := "Authorization: Bearer "+b.token(auth.Admin), "Content-Type: application/json"
+		require.Equal(t, 201, b.do("POST", "/api/v1/users", `{"name":"ann","role":"viewer","password":"correct horse"}`, admin, js).Code)
+		step := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			require.Equal(t, want, trailOf(t, b, admin))
+		}
+		try := func(name, password string) *httptest.ResponseRecorder {
+			return b.do("POST", "/api/v1/auth/login", `{"username":"`+name+`","password":"`+password+`"}`, js)
+		}
+		w := try("ann", "correct horse")
+		require.Equal(t, 200, w.Code)
+		in := "ann login login ann from 192.0.2.1: 1"
+		step(in) // at once
+		b.do("POST", "/api/v1/auth/logout", "", js)
+		step(in) // nobody was logged in
+		b.do("POST", "/api/v1/auth/logout", "", js, "Cookie: "+strings.Split(w.Header().Get("Set-Cookie"), ";")[0])
+		out := "ann logout login ann from 192.0.2.1: 1"
+		step(in, out)
+		for range 3 {
+			require.Equal(t, 401, try("ann", "wrong horse").Code)
+		}
+		require.Equal(t, 401, try("correct horse", "typed into the wrong field").Code)
+		b.now = b.now.Add(time.Second)
+		require.Equal(t, 401, b.get("/api/v1/services", "Authorization: Bearer wc_0_nobody").Code)
+		require.Equal(t, 401, b.get("/api/v1/services", "Cookie: "+auth.Cookie+"=old").Code) // a browser whose login has ended
+		for range 2 {
+			require.Equal(t, 200, b.do("POST", "/alertmanager/api/v2/alerts", "[]", admin).Code)
+			synctest.Wait()
+		}
+		b.do("POST", "/alertmanager/api/v2/alerts", "[]", admin, "Content-Type: odd")
+		synctest.Wait()
+		require.Contains(t, trailOf(t, b, admin)[2], "anonymous refuse login ann from 192.0.2.1")
+		time.Sleep(trailRound) // what was counted since is written
+		rest := []string{"anonymous refuse login ann from 192.0.2.1: 3", "anonymous refuse login a name that nobody has from 192.0.2.1: 1", "anonymous refuse login a token from 192.0.2.1: 1"}
+		step(append([]string{in, out}, append(rest, "token:admin send alert alerts from 192.0.2.1: 1")...)...)
+		time.Sleep(time.Hour) // alerts come as long as they fire, and are one entry
+		step(append([]string{in, out}, append(rest, "token:admin send alert alerts from 192.0.2.1: 2")...)...)
+		require.NotContains(t, b.get("/api/v1/audit?limit=1000", admin).Body.String(), "horse")
+		require.Equal(t, 1, strings.Count(b.get("/api/v1/audit?kind=alert", admin).Body.String(), `"count"`))
+		b.s.Close()
+	})
+}
+
+// Whoever asks with wrong passwords from many addresses fills nothing, hides no login of others, and is told with the true number.
+func TestFloodOfRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var puts []int
+		b := newAuthBench(t, func(c *Config) { c.Logger = zerolog.Nop() })
+		b.s.trail.put = func(ctx context.Context, list []storage.Object) error {
+			if len(puts) == 1 {
+				puts = append(puts, 0)
+				return errors.New("the brokers do not answer")
+			}
+			puts = append(puts, len(list))
+			return b.made.Put(ctx, list)
+		}
+		const addresses = 20_000
+		for i := range addresses {
+			r := httptest.NewRequest("GET", "/api/v1/services", nil)
+			r.RemoteAddr = fmt.Sprintf("10.1.%d.%d:999", i/256, i%256)
+			r.Header.Set("Authorization", "Bearer wc_0_"+strconv.Itoa(i))
+			b.s.Handler().ServeHTTP(httptest.NewRecorder(), r)
+		}
+		b.s.trail.happened(event{action: "login", kind: storage.KindLogin, object: "ann", by: "ann", address: "192.0.2.1"}, 1)
+		time.Sleep(3 * trailRound)
+		synctest.Wait()
+		list, total := 0, 0
+		for _, part := range []string{storage.KindAuditRefusal, storage.KindAuditLogin} {
+			stored, err := storage.Objects(b.s.cfg.Store, part)
+			require.NoError(t, err)
+			for _, o := range stored {
+				var a storage.AuditEntry
+				require.NoError(t, json.Unmarshal(o.Value, &a))
+				list, total = list+1, total+a.Count
+			}
+		}
+		require.Equal(t, trailApart+2, list)
+		require.Equal(t, addresses+1, total)
+		written := 0
+		for _, n := range puts {
+			written += n
+		}
+		require.LessOrEqual(t, written, 2*(trailApart+2), "%v", puts)
+		require.False(t, b.s.trail.running, "nothing waits any more")
+		b.s.Close()
+	})
 }

@@ -26,6 +26,7 @@ const (
 // caller is what becomes known of who makes a request, for the request log outside.
 type caller struct {
 	auth.Principal
+	address string
 	outcome string
 	code    string // of the error that answered
 }
@@ -138,7 +139,7 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 
 func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 	c := callerOf(r.Context())
-	key := "address:" + address(r)
+	key := "address:" + c.address
 	if s.cfg.Auth != nil {
 		need := s.needed(r)
 		p, err := s.cfg.Auth.Authenticate(r)
@@ -155,6 +156,9 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 		switch {
 		case errors.Is(err, auth.ErrCredentials):
 			c.outcome = "unauthenticated"
+			if r.Header.Get("Authorization") != "" { // not a browser whose login has ended
+				s.refused(r.Context(), "a token")
+			}
 			if s.limits.requests != nil && s.limits.requests.OnLimit(w, r, key) {
 				return errTooMany
 			}
@@ -183,8 +187,9 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 		c.outcome = "limited"
 		return errTooMany
 	}
-	if pattern := chi.RouteContext(r.Context()).RoutePattern(); (pattern == "/api/v1/auth/login" || pattern == auth.OIDCPath+"callback") && s.limits.logins.OnLimit(w, r, address(r)) {
+	if pattern := chi.RouteContext(r.Context()).RoutePattern(); (pattern == "/api/v1/auth/login" || pattern == auth.OIDCPath+"callback") && s.limits.logins.OnLimit(w, r, c.address) {
 		c.outcome = "limited"
+		s.refused(r.Context(), "too many attempts")
 		return advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in"), "Wait a minute.")
 	}
 	return nil
@@ -237,13 +242,18 @@ func (s *Server) LoginUser(ctx context.Context, q rest.LoginUserRequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	key := "login:" + q.Body.Username
+	key, name := "login:"+q.Body.Username, "a name that nobody has"
+	if _, err := a.User(q.Body.Username); err == nil {
+		name = q.Body.Username
+	}
 	if _, rate, err := s.limits.failures.Status(key); err != nil || rate >= loginFailures {
+		s.refused(ctx, name)
 		return nil, advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in under this name"), "Wait a minute.")
 	}
 	x, err := a.Login(q.Body.Username, q.Body.Password)
 	if errors.Is(err, auth.ErrCredentials) {
 		callerOf(ctx).outcome = "unauthenticated"
+		s.refused(ctx, name)
 		s.limits.failures.OnLimit(nowhere{}, (&http.Request{}).WithContext(ctx), key)
 		return nil, advise(problemf(errUnauthenticated, "login_failed", "name or password is wrong"), "Check both; an admin can set a new password.")
 	}
@@ -251,6 +261,7 @@ func (s *Server) LoginUser(ctx context.Context, q rest.LoginUserRequestObject) (
 		return nil, err
 	}
 	callerOf(ctx).Name = q.Body.Username
+	s.logged(ctx, "login", q.Body.Username)
 	return rest.LoginUser200JSONResponse{Body: loginOf(x), Headers: rest.LoginUser200ResponseHeaders{SetCookie: new(a.SessionCookie(x))}}, nil
 }
 
@@ -275,10 +286,13 @@ func (s *Server) RefreshLogin(ctx context.Context, _ rest.RefreshLoginRequestObj
 }
 
 // LogoutUser implements rest.StrictServerInterface.
-func (s *Server) LogoutUser(context.Context, rest.LogoutUserRequestObject) (rest.LogoutUserResponseObject, error) {
+func (s *Server) LogoutUser(ctx context.Context, _ rest.LogoutUserRequestObject) (rest.LogoutUserResponseObject, error) {
 	a, err := s.accounts()
 	if err != nil {
 		return nil, err
+	}
+	if c := callerOf(ctx); c.Login {
+		s.logged(ctx, "logout", c.Name)
 	}
 	return rest.LogoutUser204Response{Headers: rest.LogoutUser204ResponseHeaders{SetCookie: new(a.SessionCookie(nil))}}, nil
 }

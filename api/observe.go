@@ -84,7 +84,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		if r.TLS != nil {
 			a.scheme = "https"
 		}
-		who := &caller{}
+		who := &caller{address: address(r)}
 		ctx := context.WithValue(r.Context(), callerKey{}, who)
 		var span trace.Span
 		if s.cfg.Tracer != nil {

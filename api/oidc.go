@@ -46,6 +46,8 @@ func (s *Server) oidcCallback(w http.ResponseWriter, r *http.Request) {
 		s.oidcFailed(w, r, to, err)
 		return
 	}
+	callerOf(r.Context()).Name = x.Name
+	s.logged(r.Context(), "login", x.Name)
 	w.Header().Add("Set-Cookie", a.SessionCookie(x))
 	seeOther(w, to)
 }
@@ -58,6 +60,7 @@ func (s *Server) oidcFailed(w http.ResponseWriter, r *http.Request, to string, e
 		return
 	}
 	callerOf(r.Context()).outcome = "unauthenticated"
+	s.refused(r.Context(), "at the identity provider ("+failed.Code+")")
 	s.cfg.Logger.Warn().Err(failed).Str("remote", r.RemoteAddr).Msg("nobody was logged in")
 	u, err := url.Parse(to)
 	if err != nil {

@@ -54,7 +54,7 @@ func (s *Server) routes() (http.Handler, error) {
 		s.rulerRoutes(r)
 		s.jaegerRoutes(r.With(s.holdViews))
 		if s.cfg.Alertmanager != nil {
-			h := s.silences(http.StripPrefix("/alertmanager", s.cfg.Alertmanager))
+			h := s.fromOutside(http.StripPrefix("/alertmanager", s.cfg.Alertmanager))
 			for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 				r.Method(m, "/alertmanager/api/v2/*", h)
 			}

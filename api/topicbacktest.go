@@ -9,6 +9,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/storage"
 )
 
 // TopicBacktester evaluates rules over what the topics hold of a past.
@@ -70,15 +71,11 @@ func (s *Server) GetTopicBacktest(_ context.Context, q rest.GetTopicBacktestRequ
 }
 
 // CancelTopicBacktest implements rest.StrictServerInterface.
-func (s *Server) CancelTopicBacktest(_ context.Context, q rest.CancelTopicBacktestRequestObject) (rest.CancelTopicBacktestResponseObject, error) {
-	s.trials.mu.Lock()
-	defer s.trials.mu.Unlock()
-	i, err := s.trials.find(q.Id)
-	if err != nil {
+func (s *Server) CancelTopicBacktest(ctx context.Context, q rest.CancelTopicBacktestRequestObject) (rest.CancelTopicBacktestResponseObject, error) {
+	if err := s.trials.remove(q.Id); err != nil {
 		return nil, err
 	}
-	s.trials.list[i].cancel()
-	s.trials.list = slices.Delete(s.trials.list, i, i+1)
+	s.tell(ctx, "cancel", storage.KindBacktest, q.Id)
 	return rest.CancelTopicBacktest204Response{}, nil
 }
 
@@ -108,13 +105,23 @@ func (s *Server) StartTopicBacktest(ctx context.Context, q rest.StartTopicBackte
 		}
 		list = append(list, b)
 	}
+	begun, err := s.try(context.WithoutCancel(ctx), list, variants, m.now)
+	if err != nil {
+		return nil, err
+	}
+	s.tell(ctx, "start", storage.KindBacktest, begun.Id)
+	return rest.StartTopicBacktest202JSONResponse(begun), nil
+}
+
+// try begins a trial: of the first of list, and of its variants.
+func (s *Server) try(ctx context.Context, list []evaluator.Backtest, variants []rest.BacktestVariant, now time.Time) (rest.TopicBacktest, error) {
 	s.trials.mu.Lock()
 	defer s.trials.mu.Unlock()
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	t, err := s.trials.begin(m.now, cancel)
+	run, cancel := context.WithCancel(ctx)
+	t, err := s.trials.begin(now, cancel)
 	if err != nil {
 		cancel()
-		return nil, err
+		return rest.TopicBacktest{}, err
 	}
 	s.trials.wg.Go(func() {
 		defer cancel()
@@ -135,7 +142,7 @@ func (s *Server) StartTopicBacktest(ctx context.Context, q rest.StartTopicBackte
 		}
 		t.state, t.result = rest.TopicBacktestStateDone, &answer
 	})
-	return rest.StartTopicBacktest202JSONResponse(t.answer()), nil
+	return t.answer(), nil
 }
 
 func (s *Server) topicAnswer(results []*evaluator.BacktestResult, variants []rest.BacktestVariant, since time.Time) (rest.BacktestAnswer, error) {
@@ -180,6 +187,18 @@ func (l *topicTrials) find(id string) (int, error) {
 		return i, advise(problemf(errNotFound, "backtest_not_found", "no backtest %q over the topics is remembered", id), "GET /api/v1/alerts/backtests lists them.")
 	}
 	return i, nil
+}
+
+// remove forgets a trial, and cancels it where it runs.
+func (l *topicTrials) remove(id string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, err := l.find(id)
+	if err == nil {
+		l.list[i].cancel()
+		l.list = slices.Delete(l.list, i, i+1)
+	}
+	return err
 }
 
 // close cancels what runs and waits for it.

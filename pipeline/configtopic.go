@@ -7,11 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/oklog/ulid/v2"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -41,9 +41,6 @@ type ConfigTopic struct {
 	placed bool  // next is known to lie within the topic as it is now
 	folded chan struct{}
 }
-
-// maxAudit is how many entries of the audit trail are kept.
-const maxAudit = 10_000
 
 // OpenConfigTopic opens the topic on what kv holds of it. changed is called after each fold with the kinds of objects that changed,
 // and before Write returns.
@@ -227,36 +224,51 @@ func (t *ConfigTopic) Write(ctx context.Context, e storage.Edit, now time.Time) 
 	if err := t.Sync(ctx); err != nil {
 		return err
 	}
-	var records []*kgo.Record
-	record := func(o storage.Object) {
-		records = append(records, &kgo.Record{Topic: t.topic, Partition: 0, Key: []byte(o.Kind + "/" + o.ID), Value: o.Value})
-	}
-	for _, o := range e.Objects {
-		record(o)
-	}
+	list := slices.Clone(e.Objects)
 	for _, o := range e.Objects {
 		a, err := t.audit(e, o, now)
 		if err != nil {
 			return err
 		}
-		record(a)
+		list = append(list, a)
 	}
-	old, err := t.expired(len(e.Objects))
+	next, err := t.produce(ctx, list)
 	if err != nil {
 		return err
 	}
-	for _, o := range old {
-		record(o)
+	return t.wait(ctx, next)
+}
+
+// Put makes objects durable in the topic; they are folded a little later. Unlike Write it may be called after Run has ended.
+func (t *ConfigTopic) Put(ctx context.Context, list []storage.Object) error {
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	if err := t.ensure(ctx); err != nil {
+		return err
 	}
-	last := int64(-1)
+	_, err := t.produce(ctx, list)
+	return err
+}
+
+// produce writes objects, and takes out the oldest entries of the audit trail where new ones among them need room. next is the offset
+// after the last record.
+func (t *ConfigTopic) produce(ctx context.Context, list []storage.Object) (next int64, err error) {
+	old, err := t.expired(list)
+	if err != nil {
+		return 0, err
+	}
+	var records []*kgo.Record
+	for _, o := range slices.Concat(list, old) {
+		records = append(records, &kgo.Record{Topic: t.topic, Partition: 0, Key: []byte(o.Kind + "/" + o.ID), Value: o.Value})
+	}
 	for _, r := range t.cl.ProduceSync(ctx, records...) {
 		if r.Err != nil {
 			t.cl.PurgeTopicsFromProducing(t.topic)
-			return fmt.Errorf("pipeline: write to %s: %w", t.topic, r.Err)
+			return 0, fmt.Errorf("pipeline: write to %s: %w", t.topic, r.Err)
 		}
-		last = max(last, r.Record.Offset)
+		next = max(next, r.Record.Offset+1)
 	}
-	return t.wait(ctx, last+1)
+	return next, nil
 }
 
 // Sync returns once this replica has folded all that the topic holds now: what other replicas wrote too.
@@ -297,7 +309,7 @@ func (t *ConfigTopic) wait(ctx context.Context, next int64) error {
 
 // audit is the entry of the audit trail for one object of an edit.
 func (t *ConfigTopic) audit(e storage.Edit, o storage.Object, now time.Time) (storage.Object, error) {
-	a := storage.AuditEntry{ID: ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String(), Time: now.UTC(), By: e.By, Action: e.Action, Kind: o.Kind, Object: o.ID}
+	a := storage.AuditEntry{ID: storage.NewAuditID(now), Time: now.UTC(), By: e.By, Action: e.Action, Kind: o.Kind, Object: o.ID}
 	if !e.Secret {
 		before, err := storage.GetObject(t.kv, o.Kind, o.ID)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
@@ -305,22 +317,29 @@ func (t *ConfigTopic) audit(e storage.Edit, o storage.Object, now time.Time) (st
 		}
 		a.Before, a.After = before, o.Value
 	}
-	value, err := json.Marshal(a)
-	if err != nil {
-		return storage.Object{}, fmt.Errorf("pipeline: audit entry: %w", err)
-	}
-	return storage.Object{Kind: storage.KindAudit, ID: a.ID, Value: value}, nil
+	return a.Stored()
 }
 
-// expired are deletions of the oldest audit entries, so that n more fit.
-func (t *ConfigTopic) expired(n int) ([]storage.Object, error) {
-	list, err := storage.Objects(t.kv, storage.KindAudit)
-	if err != nil || len(list)+n <= maxAudit {
-		return nil, err
+// expired are deletions of the oldest entries of the audit trail, so that those of list fit.
+func (t *ConfigTopic) expired(list []storage.Object) ([]storage.Object, error) {
+	added := map[string]int{}
+	for _, o := range list {
+		if o.Value != nil {
+			added[o.Kind]++
+		}
 	}
 	var out []storage.Object
-	for _, o := range list[:len(list)+n-maxAudit] {
-		out = append(out, storage.Object{Kind: o.Kind, ID: o.ID})
+	for kind, limit := range storage.Trails {
+		if added[kind] == 0 {
+			continue
+		}
+		kept, err := storage.Objects(t.kv, kind)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range kept[:max(0, len(kept)+added[kind]-limit)] {
+			out = append(out, storage.Object{Kind: o.Kind, ID: o.ID})
+		}
 	}
 	return out, nil
 }

@@ -132,16 +132,27 @@ func TestConfigTopicMadeAnew(t *testing.T) {
 func TestConfigTopicForgetsOldAudit(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
 	c := storage.Commit{}
-	for i := range maxAudit {
+	for i := range storage.Trails[storage.KindAudit] {
 		c.Entries = append(c.Entries, storage.Object{Kind: storage.KindAudit, ID: string(rune('a'+i%26)) + time.Unix(int64(i), 0).UTC().Format(time.RFC3339), Value: []byte(`{}`)}.Entry())
 	}
 	require.NoError(t, kv.Commit(c))
 	ct := &ConfigTopic{kv: kv}
-	old, err := ct.expired(3)
-	require.NoError(t, err)
+	add := func(kind string, n int) []storage.Object {
+		t.Helper()
+		list := make([]storage.Object, n)
+		for i := range list {
+			list[i] = storage.Object{Kind: kind, ID: "new", Value: []byte(`{}`)}
+		}
+		old, err := ct.expired(list)
+		require.NoError(t, err)
+		return old
+	}
+	old := add(storage.KindAudit, 3)
 	require.Len(t, old, 3)
 	require.Nil(t, old[0].Value)
-	_, err = storage.GetObject(kv, "slo", "none")
+	require.Empty(t, add(storage.KindAuditRefusal, 3), "what comes in numbers has room of its own")
+	require.Empty(t, add(storage.KindSLO, 3))
+	_, err := storage.GetObject(kv, "slo", "none")
 	require.True(t, errors.Is(err, storage.ErrNotFound))
 }
 

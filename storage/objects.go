@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 )
 
 // An Object is something that a user made: a group of rules, an SLO, a user, a token. Its value is JSON of whoever owns the kind;
@@ -25,13 +27,28 @@ const (
 	KindSLO        = "slo"
 	KindUser       = "user"
 	KindToken      = "token"
-	KindAudit      = "audit"
+	KindTokenUse   = "token_use" // when a token was used, by its id
+
+	// The audit trail: changes, and beside them what comes in numbers, so that a flood of one pushes nothing else out.
+	KindAudit        = "audit"
+	KindAuditLogin   = "audit_login"
+	KindAuditRefusal = "audit_refusal"
+	KindAuditAlert   = "audit_alert"
 
 	// Of these the audit trail tells alone: their objects have no value.
 	KindReplay   = "replay"
 	KindReceiver = "receiver"
 	KindSilence  = "silence"
+	KindBacktest = "backtest"
+	KindLogin    = "login"
+	KindAlert    = "alert"
 )
+
+// Trails is how many entries are kept of each part of the audit trail.
+var Trails = map[string]int{KindAudit: 10_000, KindAuditLogin: 5_000, KindAuditRefusal: 2_000, KindAuditAlert: 2_000}
+
+// ActionRefuse is the action of an entry about somebody who was not let in.
+const ActionRefuse = "refuse"
 
 // Entry is the write that keeps o.
 func (o Object) Entry() Entry { return Entry{Key: objectKey(o.Kind, o.ID), Value: o.Value} }
@@ -72,9 +89,11 @@ type Editor interface {
 	Sync(ctx context.Context) error
 	// Write returns once the store has what e says, and what is made of it is in force. now is the wall clock.
 	Write(ctx context.Context, e Edit, now time.Time) error
+	// Put writes objects that are nobody's edit and are not told: entries of the audit trail, notes. They are in the store a little later.
+	Put(ctx context.Context, list []Object) error
 }
 
-// An AuditEntry says who changed what. It is an object itself; ids grow with time.
+// An AuditEntry says who changed what, or did what. It is an object itself; ids grow with time.
 type AuditEntry struct {
 	ID     string          `json:"id"`
 	Time   time.Time       `json:"time"`
@@ -84,4 +103,31 @@ type AuditEntry struct {
 	Object string          `json:"object"`
 	Before json.RawMessage `json:"before,omitempty"`
 	After  json.RawMessage `json:"after,omitempty"`
+	// Of what comes in numbers: from where, how often since Time, and when last.
+	Address string     `json:"address,omitempty"`
+	Count   int        `json:"count,omitempty"`
+	Last    *time.Time `json:"last,omitempty"`
+}
+
+// NewAuditID is an id that comes after all earlier ones.
+func NewAuditID(now time.Time) string {
+	return ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String()
+}
+
+// Stored is the entry in its part of the trail.
+func (a *AuditEntry) Stored() (Object, error) {
+	o := Object{Kind: KindAudit, ID: a.ID}
+	switch {
+	case a.Kind == KindLogin && a.Action == ActionRefuse:
+		o.Kind = KindAuditRefusal
+	case a.Kind == KindLogin:
+		o.Kind = KindAuditLogin
+	case a.Kind == KindAlert:
+		o.Kind = KindAuditAlert
+	}
+	var err error
+	if o.Value, err = json.Marshal(a); err != nil {
+		return o, fmt.Errorf("storage: audit entry: %w", err)
+	}
+	return o, nil
 }

@@ -90,6 +90,7 @@ func New(ctx context.Context, c Config) (*Auth, error) {
 
 // Session is a login.
 type Session struct {
+	Name    string
 	Token   string
 	Expires time.Time
 	Role    Role
@@ -134,7 +135,7 @@ func (a *Auth) session(c claims) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("auth: sign: %w", err)
 	}
-	return &Session{Token: text, Expires: expires.UTC(), Role: role}, nil
+	return &Session{Name: c.Subject, Token: text, Expires: expires.UTC(), Role: role}, nil
 }
 
 // SessionCookie is the cookie of a session; nil ends the one that the browser has.

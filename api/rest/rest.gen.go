@@ -638,6 +638,9 @@ func (e ListActiveAlertsParamsState) Valid() bool {
 
 // Defines values for ListAuditParamsKind.
 const (
+	ListAuditParamsKindAlert      ListAuditParamsKind = "alert"
+	ListAuditParamsKindBacktest   ListAuditParamsKind = "backtest"
+	ListAuditParamsKindLogin      ListAuditParamsKind = "login"
 	ListAuditParamsKindReceiver   ListAuditParamsKind = "receiver"
 	ListAuditParamsKindReplay     ListAuditParamsKind = "replay"
 	ListAuditParamsKindRuleGroup  ListAuditParamsKind = "rule_group"
@@ -651,6 +654,12 @@ const (
 // Valid indicates whether the value is a known member of the ListAuditParamsKind enum.
 func (e ListAuditParamsKind) Valid() bool {
 	switch e {
+	case ListAuditParamsKindAlert:
+		return true
+	case ListAuditParamsKindBacktest:
+		return true
+	case ListAuditParamsKindLogin:
+		return true
 	case ListAuditParamsKindReceiver:
 		return true
 	case ListAuditParamsKindReplay:
@@ -814,7 +823,11 @@ type AlertList struct {
 
 // AuditEntry defines model for AuditEntry.
 type AuditEntry struct {
+	// Action As create, update, delete, start, cancel, test, send, login, logout, refuse.
 	Action string `json:"action"`
+
+	// Address From where.
+	Address *string `json:"address,omitempty"`
 
 	// After Its value after.
 	After interface{} `json:"after,omitempty"`
@@ -822,10 +835,18 @@ type AuditEntry struct {
 	// Before Its value before.
 	Before interface{} `json:"before,omitempty"`
 	By     string      `json:"by"`
-	Id     string      `json:"id"`
-	Kind   string      `json:"kind"`
-	Object string      `json:"object"`
-	Time   time.Time   `json:"time"`
+
+	// Count How often since time.
+	Count *int   `json:"count,omitempty"`
+	Id    string `json:"id"`
+	Kind  string `json:"kind"`
+
+	// Last When last.
+	Last *time.Time `json:"last,omitempty"`
+
+	// Object For `refuse` the user, or what was refused: names that nobody has are not kept.
+	Object string    `json:"object"`
+	Time   time.Time `json:"time"`
 }
 
 // AuditList defines model for AuditList.
@@ -2435,7 +2456,7 @@ type ListNotificationsParams struct {
 
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
-	// Kind Only changes of objects of this kind.
+	// Kind Only of objects of this kind.
 	Kind *ListAuditParamsKind `form:"kind,omitempty" json:"kind,omitempty"`
 
 	// Limit How many to answer at most.
@@ -2975,7 +2996,7 @@ type ServerInterface interface {
 	// BacktestAlertRule What a rule would have done over a past range.
 	// (POST /api/v1/alerts/{id}/backtest)
 	BacktestAlertRule(w http.ResponseWriter, r *http.Request, id RuleID)
-	// ListAudit Who changed what, newest first.
+	// ListAudit Who changed what, and who logged in, newest first.
 	// (GET /api/v1/audit)
 	ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams)
 	// LoginUser Log in as a local user.
@@ -3230,7 +3251,7 @@ func (_ Unimplemented) BacktestAlertRule(w http.ResponseWriter, r *http.Request,
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListAudit Who changed what, newest first.
+// ListAudit Who changed what, and who logged in, newest first.
 // (GET /api/v1/audit)
 func (_ Unimplemented) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -9774,7 +9795,7 @@ type StrictServerInterface interface {
 	// BacktestAlertRule What a rule would have done over a past range.
 	// (POST /api/v1/alerts/{id}/backtest)
 	BacktestAlertRule(ctx context.Context, request BacktestAlertRuleRequestObject) (BacktestAlertRuleResponseObject, error)
-	// ListAudit Who changed what, newest first.
+	// ListAudit Who changed what, and who logged in, newest first.
 	// (GET /api/v1/audit)
 	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
 	// LoginUser Log in as a local user.

@@ -1,7 +1,8 @@
 import { useMemo } from 'react'
 import { useNotifications, useReceivers, useReceiverTest } from '../api/queries'
-import type { Notification, Receiver, ReceiverTest } from '../api/types'
+import type { Notification, NotificationList, Receiver, ReceiverTest } from '../api/types'
 import { Ago, Chip, Disclosure, Labels, Problem, Section, Status, Waiting } from '../components/bits'
+import { Growing } from '../components/growing'
 import { type Column, Table } from '../components/table'
 import { useDenied } from '../identity/may'
 import { took } from '../lib/format'
@@ -72,12 +73,12 @@ const columns: Column<Notification>[] = [
   { id: 'attempt', label: 'Attempt', numeric: true, wide: true, cell: (n) => n.attempt },
   { id: 'took', label: 'Took', numeric: true, wide: true, cell: (n) => took(n.duration_ms) },
 ]
+const noticesOf = (page: NotificationList) => page.notifications
 const keyOf = (n: Notification) => `${n.time} ${n.receiver} ${n.integration} ${n.attempt} ${n.group_key}`
 
 export function Notifications() {
   const [receiver, setReceiver] = useParam('receiver')
   const list = useNotifications(receiver)
-  const rows = useMemo(() => list.data?.pages.flatMap((p) => p.notifications), [list.data])
   return (
     <Section title="Notifications" note={list.data && `${list.data.pages[0]?.total ?? 0}, newest first`}>
       {receiver !== '' && (
@@ -87,18 +88,15 @@ export function Notifications() {
           </Chip>
         </div>
       )}
-      {rows === undefined ? (
-        <Waiting what="notifications" error={list.error} />
-      ) : (
-        <>
-          <Table label="Notifications" rows={rows} columns={columns} rowKey={keyOf} sort="" empty="Nothing has been sent." />
-          {list.hasNextPage && (
-            <button type="button" className="more" disabled={list.isFetchingNextPage} onClick={() => list.fetchNextPage()}>
-              Show more
-            </button>
-          )}
-        </>
-      )}
+      <Growing
+        label="Notifications"
+        what="notifications"
+        list={list}
+        rowsOf={noticesOf}
+        columns={columns}
+        rowKey={keyOf}
+        empty="Nothing has been sent."
+      />
     </Section>
   )
 }

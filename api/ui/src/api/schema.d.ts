@@ -879,7 +879,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who changed what, newest first. */
+        /**
+         * Who changed what, and who logged in, newest first.
+         * @description 10,000 changes are kept, and beside them 5,000 logins and logouts, 2,000 refusals and 2,000 notes of alerts sent from outside. What
+         *     comes in numbers is one entry: of the same by the same from the same address within a minute (alerts: an hour), `count` of them.
+         */
         get: operations["listAudit"];
         put?: never;
         post?: never;
@@ -3026,13 +3030,24 @@ export interface components {
             /** Format: date-time */
             time: string;
             by: string;
+            /** @description As create, update, delete, start, cancel, test, send, login, logout, refuse. */
             action: string;
             kind: string;
+            /** @description For `refuse` the user, or what was refused: names that nobody has are not kept. */
             object: string;
             /** @description Its value before. */
             before?: unknown;
             /** @description Its value after. */
             after?: unknown;
+            /** @description From where. */
+            address?: string;
+            /** @description How often since time. */
+            count?: number;
+            /**
+             * Format: date-time
+             * @description When last.
+             */
+            last?: string;
         };
         AuditList: {
             audit: components["schemas"]["AuditEntry"][];
@@ -4990,8 +5005,8 @@ export interface operations {
     listAudit: {
         parameters: {
             query?: {
-                /** @description Only changes of objects of this kind. */
-                kind?: "rule_group" | "rule_switch" | "slo" | "user" | "token" | "silence" | "replay" | "receiver";
+                /** @description Only of objects of this kind. */
+                kind?: "rule_group" | "rule_switch" | "slo" | "user" | "token" | "silence" | "replay" | "receiver" | "backtest" | "login" | "alert";
                 /** @description How many to answer at most. */
                 limit?: components["parameters"]["pageLimit"];
                 /** @description The `next` of the answer before. */

@@ -1,8 +1,8 @@
-import { useMemo } from 'react'
 import { useAudit } from '../api/queries'
-import type { AuditEntry } from '../api/types'
-import { Ago, Disclosure, Section, Waiting } from '../components/bits'
-import { type Column, Table } from '../components/table'
+import type { AuditEntry, AuditList } from '../api/types'
+import { Ago, Disclosure, Section } from '../components/bits'
+import { Growing } from '../components/growing'
+import type { Column } from '../components/table'
 import { useDenied } from '../identity/may'
 import { useParam } from '../lib/url'
 
@@ -16,6 +16,9 @@ const kinds: [string, string][] = [
   ['silence', 'silences'],
   ['replay', 'replays'],
   ['receiver', 'tests of receivers'],
+  ['backtest', 'backtests over topics'],
+  ['login', 'logins'],
+  ['alert', 'alerts sent from outside'],
 ]
 
 const kindWord = (kind: string): string => kind.replaceAll('_', ' ')
@@ -31,7 +34,10 @@ const columns: Column<AuditEntry>[] = [
     className: 'c-name',
     cell: (e) =>
       e.before === undefined && e.after === undefined ? (
-        <span className="name">{e.object}</span>
+        <span className="name">
+          {e.object}
+          <Often of={e} />
+        </span>
       ) : (
         <Disclosure summary={e.object}>
           {() => (
@@ -45,6 +51,21 @@ const columns: Column<AuditEntry>[] = [
   },
 ]
 const keyOf = (e: AuditEntry) => e.id
+const entriesOf = (page: AuditList) => page.audit
+
+/** From where, and how often, where that is told. */
+function Often({ of: e }: { of: AuditEntry }) {
+  return (
+    <span className="dim">
+      {e.address && ` from ${e.address}`}
+      {e.count !== undefined && e.count > 1 && e.last && (
+        <>
+          , {e.count} times, last <Ago time={e.last} />
+        </>
+      )}
+    </span>
+  )
+}
 
 function Value({ title, value }: { title: string; value: unknown }) {
   if (value === undefined || value === null) return null
@@ -56,7 +77,7 @@ function Value({ title, value }: { title: string; value: unknown }) {
   )
 }
 
-/** Who changed what. */
+/** Who changed what, and who logged in. */
 export function Audit() {
   const reason = useDenied('admin')
   if (reason === undefined) return <Trail />
@@ -70,9 +91,8 @@ export function Audit() {
 function Trail() {
   const [kind, setKind] = useParam('audit')
   const list = useAudit(kind)
-  const rows = useMemo(() => list.data?.pages.flatMap((p) => p.audit), [list.data])
   return (
-    <Section title="Audit" note={list.data ? `${list.data.pages[0]?.total ?? 0} changes, newest first` : 'who changed what'}>
+    <Section title="Audit" note="who changed what, and who logged in; newest first">
       <div className="tools form">
         <label className="field">
           <span>Of</span>
@@ -85,18 +105,15 @@ function Trail() {
           </select>
         </label>
       </div>
-      {rows === undefined ? (
-        <Waiting what="changes" error={list.error} />
-      ) : (
-        <>
-          <Table label="Audit" rows={rows} columns={columns} rowKey={keyOf} sort="" empty="Nothing has been changed." />
-          {list.hasNextPage && (
-            <button type="button" className="more" disabled={list.isFetchingNextPage} onClick={() => list.fetchNextPage()}>
-              Show more
-            </button>
-          )}
-        </>
-      )}
+      <Growing
+        label="Audit"
+        what="the audit trail"
+        list={list}
+        rowsOf={entriesOf}
+        columns={columns}
+        rowKey={keyOf}
+        empty="Nothing has been changed."
+      />
     </Section>
   )
 }

@@ -4,6 +4,7 @@ import { errorStep, useErrors } from '../api/queries'
 import type { ErrorGroup } from '../api/types'
 import { Ago, Disclosure, MetaWarnings, NewBadge, Problem, Section, ServiceLink, Waiting } from '../components/bits'
 import { Field, SearchForm } from '../components/form'
+import { More } from '../components/growing'
 import { Spark } from '../components/spark'
 import { type Column, Table } from '../components/table'
 import { count, exact } from '../lib/format'
@@ -185,11 +186,7 @@ export default function ErrorsPage() {
             }
           />
         )}
-        {errors.hasNextPage && (
-          <button type="button" className="more" disabled={errors.isFetchingNextPage} onClick={() => void errors.fetchNextPage()}>
-            Show more
-          </button>
-        )}
+        <More list={errors} />
       </Section>
     </>
   )

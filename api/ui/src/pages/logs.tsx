@@ -7,6 +7,7 @@ import { Chart, type Line as ChartLine } from '../chart/chart'
 import { Ago, Chip, MetaWarnings, NewBadge, Problem, Section, Status, Waiting } from '../components/bits'
 import { FilterBox } from '../components/filter'
 import { Choice, Field, SearchForm } from '../components/form'
+import { More } from '../components/growing'
 import { keyLines, LogLines, type Severity, severities, severityOf } from '../components/lines'
 import { type Column, Table } from '../components/table'
 import { absolute, count, exact } from '../lib/format'
@@ -194,11 +195,7 @@ function Lines({ values, span }: { values: Values; span: Span }) {
         ) : (
           <LogLines lines={lines} empty="No line of this range is as asked for. Take a longer range, or ask for less." />
         )}
-        {logs.hasNextPage && (
-          <button type="button" className="more" disabled={logs.isFetchingNextPage} onClick={() => void logs.fetchNextPage()}>
-            {logs.isFetchingNextPage ? 'Reading …' : 'Show more'}
-          </button>
-        )}
+        <More list={logs} />
       </Section>
     </>
   )

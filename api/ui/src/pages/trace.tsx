@@ -3,6 +3,7 @@ import { Link } from 'wouter'
 import { useConfig, useLogs, useTrace } from '../api/queries'
 import type { Trace } from '../api/types'
 import { Ago, MetaWarnings, Problem, Section, ServiceLink, Status, Swatch, Waiting } from '../components/bits'
+import { More } from '../components/growing'
 import { keyLines, LogLines, Pairs } from '../components/lines'
 import { absolute, took } from '../lib/format'
 import { external, serviceOfPath, tracePath, useHref, useParam } from '../lib/url'
@@ -354,11 +355,7 @@ function TraceLogs({ id, tree }: { id: string; tree: SpanTree }) {
       ) : (
         <LogLines lines={lines} empty="No log line of this trace is kept." label="Log lines of this trace" />
       )}
-      {logs.hasNextPage && (
-        <button type="button" className="more" disabled={logs.isFetchingNextPage} onClick={() => void logs.fetchNextPage()}>
-          Show more
-        </button>
-      )}
+      <More list={logs} />
     </Section>
   )
 }

@@ -4,6 +4,7 @@ import { useOperations, useTraces } from '../api/queries'
 import type { TraceSummary } from '../api/types'
 import { Ago, MetaWarnings, Problem, Section, Swatch, Waiting } from '../components/bits'
 import { Choice, Field, SearchForm } from '../components/form'
+import { More } from '../components/growing'
 import { type Column, Table } from '../components/table'
 import { parseAttributes, took } from '../lib/format'
 import { tracePath, useHref, useParams, useRange } from '../lib/url'
@@ -182,11 +183,7 @@ export default function TracesPage() {
             empty="No trace of this range is as asked for. Take a longer range, or ask for less."
           />
         )}
-        {traces.hasNextPage && (
-          <button type="button" className="more" disabled={traces.isFetchingNextPage} onClick={() => void traces.fetchNextPage()}>
-            {traces.isFetchingNextPage ? 'Reading …' : 'Show more'}
-          </button>
-        )}
+        <More list={traces} />
       </Section>
     </>
   )
