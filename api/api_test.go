@@ -60,7 +60,11 @@ func (f *fakeObjects) Put(_ context.Context, list []storage.Object) error {
 func (f *fakeObjects) Write(_ context.Context, e storage.Edit, now time.Time) error {
 	for _, o := range e.Objects {
 		f.n++
-		a, err := json.Marshal(storage.AuditEntry{ID: fmt.Sprintf("%04d", f.n), Time: now, By: e.By, Action: e.Action, Kind: o.Kind, Object: o.ID, After: o.Value})
+		entry := storage.AuditEntry{ID: fmt.Sprintf("%04d", f.n), Time: now, By: e.By, Action: e.Action, Kind: o.Kind, Object: o.ID}
+		if !e.Secret {
+			entry.After = o.Value
+		}
+		a, err := json.Marshal(entry)
 		if err != nil {
 			return err
 		}

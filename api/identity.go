@@ -182,6 +182,9 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 		if p.Name != "" {
 			key = "principal:" + p.Name
 		}
+		if o, due := s.cfg.Auth.Used(p, s.cfg.Now()); due {
+			s.trail.note(o)
+		}
 	}
 	if s.limits.requests != nil && s.limits.requests.OnLimit(w, r, key) {
 		c.outcome = "limited"
@@ -227,9 +230,28 @@ func (s *Server) WhoAmI(ctx context.Context, _ rest.WhoAmIRequestObject) (rest.W
 	}
 	out := rest.WhoAmI200JSONResponse{Authentication: true, Oidc: s.cfg.Auth.HasOIDC()}
 	if p := callerOf(ctx).Principal; p.Role != auth.Public {
-		out.Name, out.Role, out.Login = &p.Name, new(rest.Role(p.Role.String())), p.Login
+		out.Name, out.Role, out.Login, out.Local = &p.Name, new(rest.Role(p.Role.String())), p.Login, p.User != ""
+		out.ExpiresAt = orNil(p.Expires())
 	}
 	return out, nil
+}
+
+// mayTry reports whether one more password of a user may be tried; shown is what the audit trail shows of the name. The key is for failed.
+func (s *Server) mayTry(ctx context.Context, user, shown string) (key string, err error) {
+	key = "login:" + user
+	if _, rate, err := s.limits.failures.Status(key); err != nil || rate >= loginFailures {
+		callerOf(ctx).outcome = "limited"
+		s.refused(ctx, shown)
+		return key, advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in under this name"), "Wait a minute.")
+	}
+	return key, nil
+}
+
+// failed counts a wrong password.
+func (s *Server) failed(ctx context.Context, key, shown string) {
+	callerOf(ctx).outcome = "unauthenticated"
+	s.refused(ctx, shown)
+	s.limits.failures.OnLimit(nowhere{}, (&http.Request{}).WithContext(ctx), key)
 }
 
 func loginOf(x *auth.Session) rest.Login {
@@ -242,19 +264,17 @@ func (s *Server) LoginUser(ctx context.Context, q rest.LoginUserRequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	key, name := "login:"+q.Body.Username, "a name that nobody has"
+	name := "a name that nobody has"
 	if _, err := a.User(q.Body.Username); err == nil {
 		name = q.Body.Username
 	}
-	if _, rate, err := s.limits.failures.Status(key); err != nil || rate >= loginFailures {
-		s.refused(ctx, name)
-		return nil, advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in under this name"), "Wait a minute.")
+	key, err := s.mayTry(ctx, q.Body.Username, name)
+	if err != nil {
+		return nil, err
 	}
 	x, err := a.Login(q.Body.Username, q.Body.Password)
 	if errors.Is(err, auth.ErrCredentials) {
-		callerOf(ctx).outcome = "unauthenticated"
-		s.refused(ctx, name)
-		s.limits.failures.OnLimit(nowhere{}, (&http.Request{}).WithContext(ctx), key)
+		s.failed(ctx, key, name)
 		return nil, advise(problemf(errUnauthenticated, "login_failed", "name or password is wrong"), "Check both; an admin can set a new password.")
 	}
 	if err != nil {
@@ -271,11 +291,11 @@ func (s *Server) RefreshLogin(ctx context.Context, _ rest.RefreshLoginRequestObj
 	if err != nil {
 		return nil, err
 	}
-	user := callerOf(ctx).User
-	if user == "" {
-		return nil, advise(problemf(errConflict, "no_login", "this credential is no login with a password"), "Log in again.")
+	p := callerOf(ctx).Principal
+	if p.User == "" {
+		return nil, errNoLogin()
 	}
-	x, err := a.Refresh(user)
+	x, err := a.Refresh(p)
 	if errors.Is(err, auth.ErrCredentials) {
 		return nil, errUnauthenticated
 	}
@@ -283,6 +303,39 @@ func (s *Server) RefreshLogin(ctx context.Context, _ rest.RefreshLoginRequestObj
 		return nil, err
 	}
 	return rest.RefreshLogin200JSONResponse{Body: loginOf(x), Headers: rest.RefreshLogin200ResponseHeaders{SetCookie: new(a.SessionCookie(x))}}, nil
+}
+
+func errNoLogin() error {
+	return advise(problemf(errConflict, "no_login", "this credential is no login with a password"), "Log in again.")
+}
+
+// ChangePassword implements rest.StrictServerInterface. Other logins of the user end; this one goes on.
+func (s *Server) ChangePassword(ctx context.Context, q rest.ChangePasswordRequestObject) (rest.ChangePasswordResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	name := callerOf(ctx).User
+	if name == "" {
+		return nil, errNoLogin()
+	}
+	key, err := s.mayTry(ctx, name, name)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.ChangePassword(ctx, name, q.Body.Password, q.Body.NewPassword, s.cfg.Now())
+	if errors.Is(err, auth.ErrCredentials) {
+		s.failed(ctx, key, name)
+		return nil, advise(problemf(errForbidden, "wrong_password", "the password is not the one that you have"), "Give the password that you logged in with; an admin can set a new one.")
+	}
+	if err != nil {
+		return nil, accountError(err)
+	}
+	x, err := a.NewLogin(u)
+	if err != nil {
+		return nil, err
+	}
+	return rest.ChangePassword200JSONResponse{Body: loginOf(x), Headers: rest.ChangePassword200ResponseHeaders{SetCookie: new(a.SessionCookie(x))}}, nil
 }
 
 // LogoutUser implements rest.StrictServerInterface.
@@ -293,6 +346,14 @@ func (s *Server) LogoutUser(ctx context.Context, _ rest.LogoutUserRequestObject)
 	}
 	if c := callerOf(ctx); c.Login {
 		s.logged(ctx, "logout", c.Name)
+		notes, err := a.EndLogin(c.Principal)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range notes {
+			s.trail.note(o)
+		}
+		a.Changed()
 	}
 	return rest.LogoutUser204Response{Headers: rest.LogoutUser204ResponseHeaders{SetCookie: new(a.SessionCookie(nil))}}, nil
 }
@@ -387,6 +448,9 @@ func TokenAnswer(t *auth.Token) rest.Token {
 	out := rest.Token{Id: t.ID, Name: t.Name, Role: rest.Role(t.Role.String()), CreatedAt: t.Created, CreatedBy: t.CreatedBy}
 	if !t.Expires.IsZero() {
 		out.ExpiresAt = &t.Expires
+	}
+	if !t.Used.IsZero() {
+		out.LastUsedAt = &t.Used
 	}
 	return out
 }

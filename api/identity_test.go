@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -15,6 +17,7 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/storage"
 )
 
 var testSecret = []byte("0123456789abcdef0123456789abcdef")
@@ -126,11 +129,11 @@ func TestLoginUsersAndTokens(t *testing.T) {
 	require.Equal(t, 401, b.get("/api/v1/services", basic).Code)
 
 	me := func(headers ...string) string { return b.get("/api/v1/auth/me", headers...).Body.String() }
-	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false,"oidc":false}`, me())
-	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false,"oidc":false}`, me(cookie), "that login has ended")
-	require.JSONEq(t, `{"authentication":true,"name":"token:admin","role":"admin","login":false,"oidc":false}`, me(admin))
+	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false,"local":false,"expires_at":null,"oidc":false}`, me())
+	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false,"local":false,"expires_at":null,"oidc":false}`, me(cookie), "that login has ended")
+	require.JSONEq(t, `{"authentication":true,"name":"token:admin","role":"admin","login":false,"local":false,"expires_at":null,"oidc":false}`, me(admin))
 	w = b.do("POST", "/api/v1/auth/login", `{"username":"ann","password":"correct horse"}`, js)
-	require.JSONEq(t, `{"authentication":true,"name":"ann","role":"viewer","login":true,"oidc":false}`, me("Cookie: "+strings.Split(w.Header().Get("Set-Cookie"), ";")[0]))
+	require.JSONEq(t, `{"authentication":true,"name":"ann","role":"viewer","login":true,"local":true,"expires_at":"1970-01-02T00:01:00Z","oidc":false}`, me("Cookie: "+strings.Split(w.Header().Get("Set-Cookie"), ";")[0]))
 
 	for range loginFailures {
 		require.Equal(t, 401, b.do("POST", "/api/v1/auth/login", `{"username":"bob","password":"wrong wrong"}`, js).Code)
@@ -217,6 +220,119 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	}
 }
 
+// TestLogoutEndsALogin: what was copied is of no use either, nor what was made of it by renewing.
+func TestLogoutEndsALogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newAuthBench(t)
+		_, err := b.s.cfg.Auth.CreateUser(t.Context(), "test", "ann", "correct horse", auth.Editor, b.now)
+		require.NoError(t, err)
+		bearer := func(w *httptest.ResponseRecorder) string {
+			t.Helper()
+			var login struct{ Token string }
+			require.Equal(t, 200, w.Code, "%s", w.Body)
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &login))
+			return "Authorization: Bearer " + login.Token
+		}
+		login := func() string {
+			return bearer(b.do("POST", "/api/v1/auth/login", `{"username":"ann","password":"correct horse"}`, "Content-Type: application/json"))
+		}
+		status := func(credential string) int { return b.get("/api/v1/services", credential).Code }
+		first, other := login(), login()
+		b.now = b.now.Add(23 * time.Hour)
+		renewed := bearer(b.do("POST", "/api/v1/auth/refresh", "", first))
+		require.Equal(t, []int{200, 200, 200}, []int{status(first), status(renewed), status(other)})
+		require.Equal(t, 204, b.do("POST", "/api/v1/auth/logout", "", first).Code)
+		require.Equal(t, []int{401, 401, 200}, []int{status(first), status(renewed), status(other)})
+		b.now = b.now.Add(2 * time.Hour) // first would have expired
+		require.Equal(t, 401, status(renewed))
+		synctest.Wait()
+		notes, err := storage.Objects(b.s.cfg.Store, storage.KindEnded)
+		require.NoError(t, err)
+		require.Len(t, notes, 1)
+		require.NotContains(t, string(notes[0].Value)+notes[0].ID, "ey")
+		b.now = b.now.Add(25 * time.Hour)
+		require.Equal(t, 204, b.do("POST", "/api/v1/auth/logout", "", login()).Code)
+		synctest.Wait()
+		after, err := storage.Objects(b.s.cfg.Store, storage.KindEnded)
+		require.NoError(t, err)
+		require.Len(t, after, 1, "what has expired is forgotten")
+		require.NotEqual(t, notes[0].ID, after[0].ID)
+		b.s.Close()
+	})
+}
+
+func TestChangeOwnPassword(t *testing.T) {
+	b := newAuthBench(t)
+	js := "Content-Type: application/json"
+	admin := "Authorization: Bearer " + b.token(auth.Admin)
+	_, err := b.s.cfg.Auth.CreateUser(t.Context(), "test", "ann", "correct horse", auth.Viewer, b.now)
+	require.NoError(t, err)
+	x, err := b.s.cfg.Auth.Login("ann", "correct horse")
+	require.NoError(t, err)
+	mine := "Authorization: Bearer " + x.Token
+	change := func(old, next string, credential string) *httptest.ResponseRecorder {
+		return b.do("POST", "/api/v1/auth/password", `{"password":"`+old+`","new_password":"`+next+`"}`, js, credential)
+	}
+	w := change("correct horse", "another horse", admin)
+	require.Equal(t, 409, w.Code)
+	require.Contains(t, w.Body.String(), "no_login")
+	w = change("wrong horse", "another horse", mine)
+	require.Equal(t, 403, w.Code, "%s", w.Body)
+	require.Contains(t, w.Body.String(), "wrong_password")
+	require.Equal(t, 400, change("correct horse", "short", mine).Code)
+	w = change("correct horse", "another horse", mine)
+	require.Equal(t, 200, w.Code, "%s", w.Body)
+	require.Equal(t, 401, b.get("/api/v1/services", mine).Code, "logins made before end")
+	cookie := "Cookie: " + strings.Split(w.Header().Get("Set-Cookie"), ";")[0]
+	require.Contains(t, b.get("/api/v1/auth/me", cookie).Body.String(), `"role":"viewer"`)
+	_, err = b.s.cfg.Auth.Login("ann", "correct horse")
+	require.ErrorIs(t, err, auth.ErrCredentials)
+	require.Contains(t, b.get("/api/v1/audit?kind=user", admin).Body.String(), `"action":"update","by":"ann"`)
+	require.NotContains(t, b.get("/api/v1/audit", admin).Body.String(), "horse")
+	for range loginFailures - 1 {
+		require.Equal(t, 403, change("wrong horse", "yet another", cookie).Code)
+	}
+	require.Equal(t, 429, change("another horse", "yet another", cookie).Code, "who has a login and not the password must not try passwords")
+}
+
+func TestTokensSayWhenTheyWereUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newAuthBench(t)
+		admin := "Authorization: Bearer " + b.token(auth.Admin)
+		tok, secret, err := b.s.cfg.Auth.CreateToken(t.Context(), "test", "grafana", auth.Viewer, time.Time{}, b.now)
+		require.NoError(t, err)
+		used := func(a *auth.Accounts) time.Time {
+			t.Helper()
+			list, err := a.Tokens()
+			require.NoError(t, err)
+			i := slices.IndexFunc(list, func(x *auth.Token) bool { return x.ID == tok.ID })
+			return list[i].Used
+		}
+		another := &auth.Accounts{KV: b.s.cfg.Store, Objects: b.made} // knows what the topic says
+		require.Zero(t, used(b.s.cfg.Auth.Accounts))
+		writes := 0
+		put := b.s.trail.put
+		b.s.trail.put = func(ctx context.Context, list []storage.Object) error { writes++; return put(ctx, list) }
+		began := b.now
+		for range 119 {
+			require.Equal(t, 200, b.get("/api/v1/services", "Authorization: Bearer "+secret).Code)
+			synctest.Wait()
+			require.Equal(t, b.now, used(b.s.cfg.Auth.Accounts), "here it is known exactly")
+			b.now = b.now.Add(time.Minute)
+		}
+		require.Equal(t, began.Add(time.Hour), used(another), "elsewhere to the hour")
+		require.Equal(t, 2, writes)
+		require.Contains(t, b.get("/api/v1/tokens", admin).Body.String(), `"last_used_at":"1970-01-01T01:59:00Z"`)
+		require.Equal(t, 204, b.do("DELETE", "/api/v1/tokens/"+tok.ID, "", admin).Code)
+		notes, err := storage.Objects(b.s.cfg.Store, storage.KindTokenUse)
+		require.NoError(t, err)
+		for _, o := range notes {
+			require.NotEqual(t, tok.ID, o.ID, "nothing stays of a token that is gone")
+		}
+		b.s.Close()
+	})
+}
+
 func TestRequestsAreLimited(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.RateLimit = 1 })
 	limited := false
@@ -263,6 +379,31 @@ func TestOpenConnectionsEndWithTheirCredential(t *testing.T) {
 		},
 		"password changed": func(b *bench) (string, func()) {
 			return login(b), func() { admin(b, "PUT", "/api/v1/users/ann", `{"role":"editor","password":"another horse"}`) }
+		},
+		"own password changed": func(b *bench) (string, func()) {
+			credential := login(b)
+			return credential, func() {
+				w := b.do("POST", "/api/v1/auth/password", `{"password":"correct horse","new_password":"another horse"}`, "Authorization: Bearer "+credential, "Content-Type: application/json")
+				require.Equal(b.t, 200, w.Code, "%s", w.Body)
+			}
+		},
+		"logged out": func(b *bench) (string, func()) {
+			credential := login(b)
+			return credential, func() {
+				require.Equal(b.t, 204, b.do("POST", "/api/v1/auth/logout", "", "Authorization: Bearer "+credential).Code)
+			}
+		},
+		"logged out at another replica": func(b *bench) (string, func()) {
+			credential := login(b)
+			return credential, func() {
+				p, err := b.s.cfg.Auth.Verify(b.t.Context(), credential)
+				require.NoError(b.t, err)
+				there := newBench(b.t, withAuth(b.t.(*testing.T))).s.cfg.Auth // shares the topic alone
+				notes, err := there.EndLogin(p)
+				require.NoError(b.t, err)
+				require.NoError(b.t, b.made.Put(b.t.Context(), notes))
+				b.s.cfg.Auth.Changed()
+			}
 		},
 		"login expires": func(b *bench) (string, func()) {
 			return login(b), func() { time.Sleep(24 * time.Hour) }

@@ -28,6 +28,7 @@ const (
 	KindUser       = "user"
 	KindToken      = "token"
 	KindTokenUse   = "token_use" // when a token was used, by its id
+	KindEnded      = "ended"     // until when a login that its holder ended would have been valid, by its id
 
 	// The audit trail: changes, and beside them what comes in numbers, so that a flood of one pushes nothing else out.
 	KindAudit        = "audit"

@@ -25,7 +25,9 @@ type Accounts struct {
 	// Read tells whether the store has been brought up to date since the start; nil: it has. Until then nobody is unknown.
 	Read func() bool
 
-	mu sync.Mutex // one change at a time
+	mu    sync.Mutex // one change at a time
+	uses  uses
+	ended endings
 }
 
 // User is a local user.
@@ -43,6 +45,7 @@ type Token struct {
 	Created   time.Time
 	CreatedBy string
 	Expires   time.Time // zero: never
+	Used      time.Time // last, to the hour; zero: never, or not since that is noted
 	hash      []byte
 }
 
@@ -206,6 +209,15 @@ func (a *Accounts) UpdateUser(ctx context.Context, by, name, password string, ro
 	return u, a.write(ctx, by, "update", o, now)
 }
 
+// ChangePassword sets the password of a user who gives the old one too. Logins made before end.
+func (a *Accounts) ChangePassword(ctx context.Context, name, old, password string, now time.Time) (*User, error) {
+	u, err := a.checkLogin(name, old)
+	if err != nil {
+		return nil, err
+	}
+	return a.UpdateUser(ctx, name, name, password, u.Role, now)
+}
+
 // keepsAdmin is an error where u is the last admin.
 func (a *Accounts) keepsAdmin(u *User) error {
 	users, err := a.Users()
@@ -297,6 +309,9 @@ func (a *Accounts) Tokens() ([]*Token, error) {
 		if err != nil {
 			return nil, err
 		}
+		if t.Used, err = a.lastUse(t.ID); err != nil {
+			return nil, err
+		}
 		out = append(out, t)
 	}
 	return out, nil
@@ -356,7 +371,11 @@ func (a *Accounts) RevokeToken(ctx context.Context, by, id string, now time.Time
 	if _, err := a.token(id); err != nil {
 		return err
 	}
-	return a.write(ctx, by, "delete", storage.Object{Kind: storage.KindToken, ID: id}, now)
+	if err := a.write(ctx, by, "delete", storage.Object{Kind: storage.KindToken, ID: id}, now); err != nil {
+		return err
+	}
+	a.forgetUse(id)
+	return a.Objects.Put(ctx, []storage.Object{{Kind: storage.KindTokenUse, ID: id}})
 }
 
 // checkToken returns the token whose secret it is.

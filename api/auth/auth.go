@@ -102,29 +102,33 @@ func (a *Auth) Login(username, password string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.sessionOf(u)
+	return a.sessionOf(u, "")
 }
 
 // Refresh gives a new session to a user who is logged in.
-func (a *Auth) Refresh(username string) (*Session, error) {
-	u, err := a.User(username)
+func (a *Auth) Refresh(p Principal) (*Session, error) {
+	u, err := a.User(p.User)
 	if errors.Is(err, ErrUnknown) {
 		return nil, ErrCredentials
 	}
 	if err != nil {
 		return nil, err
 	}
-	return a.sessionOf(u)
+	return a.sessionOf(u, p.session)
 }
 
-func (a *Auth) sessionOf(u *User) (*Session, error) {
-	return a.session(claims{RegisteredClaims: jwt.RegisteredClaims{Subject: u.Name}, Role: u.Role.String(), Version: u.version()})
+// NewLogin gives a session to a user who has just shown who they are.
+func (a *Auth) NewLogin(u *User) (*Session, error) { return a.sessionOf(u, "") }
+
+func (a *Auth) sessionOf(u *User, id string) (*Session, error) {
+	return a.session(claims{RegisteredClaims: jwt.RegisteredClaims{Subject: u.Name, ID: id}, Role: u.Role.String(), Version: u.version()})
 }
 
 // session signs claims, in force from now on.
 func (a *Auth) session(c claims) (*Session, error) {
 	now := a.cfg.Now()
 	expires := now.Add(a.cfg.Duration).Truncate(time.Second)
+	c.ID = cmp.Or(c.ID, rand.Text())
 	c.Issuer, c.Audience = Name, jwt.ClaimStrings{Name}
 	c.ExpiresAt, c.NotBefore, c.IssuedAt = jwt.NewNumericDate(expires), jwt.NewNumericDate(now), jwt.NewNumericDate(now)
 	role, err := ParseRole(c.Role)
@@ -168,8 +172,13 @@ func (a *Auth) Verify(ctx context.Context, credential string) (Principal, error)
 		return Principal{}, ErrCredentials
 	}
 	p := Principal{Name: c.Subject, Role: role, Login: c.Version != "" || c.Login != "", expires: c.ExpiresAt.Time}
+	if p.Login {
+		if p.session = c.ID; a.isEnded(p.session) {
+			return Principal{}, ErrCredentials
+		}
+	}
 	if c.Version == "" {
-		return p, nil // of another issuer that has the key
+		return p, nil // of the identity provider, or of another issuer that has the key
 	}
 	nobody := a.nobody()
 	u, err := a.User(c.Subject)

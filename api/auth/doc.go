@@ -54,8 +54,12 @@ type Principal struct {
 
 	expires time.Time // of the credential; zero: never
 	token   string    // id of the API token
+	session string    // id of the login, the same through renewals
 	version string    // of User
 }
+
+// Expires is when the credential ends by itself; zero: never.
+func (p Principal) Expires() time.Time { return p.expires }
 
 // Errors of this package.
 var (

@@ -64,6 +64,8 @@ func (a *Auth) stands(p Principal) bool {
 		return false
 	}
 	switch {
+	case a.isEnded(p.session):
+		return false
 	case p.token != "":
 		_, err := a.token(p.token)
 		return err == nil

@@ -1387,6 +1387,12 @@ type Me struct {
 	// Authentication Whether it is asked who one is; everybody may everything where it is not.
 	Authentication bool `json:"authentication"`
 
+	// ExpiresAt When the credential ends by itself; null where it does not.
+	ExpiresAt *time.Time `json:"expires_at"`
+
+	// Local They logged in with a password, so that the login can be renewed and the password changed.
+	Local bool `json:"local"`
+
 	// Login Who asks has logged in, and can log out.
 	Login bool `json:"login"`
 
@@ -1642,6 +1648,14 @@ type Partition struct {
 
 	// Watermark Event time up to which it has been read.
 	Watermark *time.Time `json:"watermark"`
+}
+
+// PasswordInput defines model for PasswordInput.
+type PasswordInput struct {
+	NewPassword string `json:"new_password"`
+
+	// Password The one that one has.
+	Password string `json:"password"`
 }
 
 // PathEdge defines model for PathEdge.
@@ -2154,7 +2168,10 @@ type Token struct {
 	// ExpiresAt Without it never.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Id        string     `json:"id"`
-	Name      string     `json:"name"`
+
+	// LastUsedAt When it was used last, at any replica, to the hour; without it never.
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+	Name       string     `json:"name"`
 
 	// Role viewer reads, editor changes rules, objectives, silences and replays, admin decides who may.
 	Role Role `json:"role"`
@@ -2922,6 +2939,9 @@ type BacktestAlertRuleJSONRequestBody = BacktestRange
 // LoginUserJSONRequestBody defines body for LoginUser for application/json ContentType.
 type LoginUserJSONRequestBody = LoginInput
 
+// ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
+type ChangePasswordJSONRequestBody = PasswordInput
+
 // SearchLogsJSONRequestBody defines body for SearchLogs for application/json ContentType.
 type SearchLogsJSONRequestBody = LogSearch
 
@@ -3002,12 +3022,15 @@ type ServerInterface interface {
 	// LoginUser Log in as a local user.
 	// (POST /api/v1/auth/login)
 	LoginUser(w http.ResponseWriter, r *http.Request)
-	// LogoutUser Take the cookie away. A token that was copied is valid until it expires.
+	// LogoutUser End a login.
 	// (POST /api/v1/auth/logout)
 	LogoutUser(w http.ResponseWriter, r *http.Request)
 	// WhoAmI Who asks, and what they may.
 	// (GET /api/v1/auth/me)
 	WhoAmI(w http.ResponseWriter, r *http.Request)
+	// ChangePassword Change one's own password. Other logins end, this one is renewed.
+	// (POST /api/v1/auth/password)
+	ChangePassword(w http.ResponseWriter, r *http.Request)
 	// RefreshLogin Prolong a login that is still valid.
 	// (POST /api/v1/auth/refresh)
 	RefreshLogin(w http.ResponseWriter, r *http.Request)
@@ -3263,7 +3286,7 @@ func (_ Unimplemented) LoginUser(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// LogoutUser Take the cookie away. A token that was copied is valid until it expires.
+// LogoutUser End a login.
 // (POST /api/v1/auth/logout)
 func (_ Unimplemented) LogoutUser(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3272,6 +3295,12 @@ func (_ Unimplemented) LogoutUser(w http.ResponseWriter, r *http.Request) {
 // WhoAmI Who asks, and what they may.
 // (GET /api/v1/auth/me)
 func (_ Unimplemented) WhoAmI(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ChangePassword Change one's own password. Other logins end, this one is renewed.
+// (POST /api/v1/auth/password)
+func (_ Unimplemented) ChangePassword(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4197,6 +4226,20 @@ func (siw *ServerInterfaceWrapper) WhoAmI(w http.ResponseWriter, r *http.Request
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.WhoAmI(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ChangePassword operation middleware
+func (siw *ServerInterfaceWrapper) ChangePassword(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ChangePassword(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6988,6 +7031,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/api/v1/auth/refresh", wrapper.RefreshLogin)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/auth/password", wrapper.ChangePassword)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/auth/logout", wrapper.LogoutUser)
 	})
 	r.Group(func(r chi.Router) {
@@ -7801,6 +7847,55 @@ type WhoAmIdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response WhoAmIdefaultApplicationProblemPlusJSONResponse) VisitWhoAmIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePasswordRequestObject struct {
+	Body *ChangePasswordJSONRequestBody
+}
+
+type ChangePasswordResponseObject interface {
+	VisitChangePasswordResponse(w http.ResponseWriter) error
+}
+
+type ChangePassword200ResponseHeaders struct {
+	SetCookie *string
+}
+
+type ChangePassword200JSONResponse struct {
+	Body    Login
+	Headers ChangePassword200ResponseHeaders
+}
+
+func (response ChangePassword200JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePassworddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangePassworddefaultApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9801,12 +9896,15 @@ type StrictServerInterface interface {
 	// LoginUser Log in as a local user.
 	// (POST /api/v1/auth/login)
 	LoginUser(ctx context.Context, request LoginUserRequestObject) (LoginUserResponseObject, error)
-	// LogoutUser Take the cookie away. A token that was copied is valid until it expires.
+	// LogoutUser End a login.
 	// (POST /api/v1/auth/logout)
 	LogoutUser(ctx context.Context, request LogoutUserRequestObject) (LogoutUserResponseObject, error)
 	// WhoAmI Who asks, and what they may.
 	// (GET /api/v1/auth/me)
 	WhoAmI(ctx context.Context, request WhoAmIRequestObject) (WhoAmIResponseObject, error)
+	// ChangePassword Change one's own password. Other logins end, this one is renewed.
+	// (POST /api/v1/auth/password)
+	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
 	// RefreshLogin Prolong a login that is still valid.
 	// (POST /api/v1/auth/refresh)
 	RefreshLogin(ctx context.Context, request RefreshLoginRequestObject) (RefreshLoginResponseObject, error)
@@ -10515,6 +10613,37 @@ func (sh *strictHandler) WhoAmI(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(WhoAmIResponseObject); ok {
 		if err := validResponse.VisitWhoAmIResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ChangePassword operation middleware
+func (sh *strictHandler) ChangePassword(w http.ResponseWriter, r *http.Request) {
+	var request ChangePasswordRequestObject
+
+	var body ChangePasswordJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangePassword(ctx, request.(ChangePasswordRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangePassword")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ChangePasswordResponseObject); ok {
+		if err := validResponse.VisitChangePasswordResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -58,7 +58,7 @@ func (a *App) putRules(ctx context.Context) error {
 
 // objectsChanged follows what users made, here or at another replica.
 func (a *App) objectsChanged(kinds map[string]bool) {
-	if a.auth != nil && (kinds[storage.KindUser] || kinds[storage.KindToken]) {
+	if a.auth != nil && (kinds[storage.KindUser] || kinds[storage.KindToken] || kinds[storage.KindEnded]) {
 		a.auth.Changed()
 	}
 	if a.eval == nil || !kinds[storage.KindRuleGroup] && !kinds[storage.KindRuleSwitch] && !kinds[storage.KindSLO] {

@@ -774,6 +774,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change one's own password. Other logins end, this one is renewed.
+         * @description For local users. Wrong passwords count as attempts to log in.
+         */
+        post: operations["changePassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/logout": {
         parameters: {
             query?: never;
@@ -783,7 +803,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Take the cookie away. A token that was copied is valid until it expires. */
+        /**
+         * End a login.
+         * @description Its token and those that it was renewed by are refused from now on, here and on other replicas; what is open with it is closed.
+         */
         post: operations["logoutUser"];
         delete?: never;
         options?: never;
@@ -2964,12 +2987,24 @@ export interface components {
             role: components["schemas"]["Role"] | null;
             /** @description Who asks has logged in, and can log out. */
             login: boolean;
+            /** @description They logged in with a password, so that the login can be renewed and the password changed. */
+            local: boolean;
+            /**
+             * Format: date-time
+             * @description When the credential ends by itself; null where it does not.
+             */
+            expires_at: string | null;
             /** @description One can log in at an identity provider: /api/v1/auth/oidc/login. */
             oidc: boolean;
         };
         LoginInput: {
             username: string;
             password: string;
+        };
+        PasswordInput: {
+            /** @description The one that one has. */
+            password: string;
+            new_password: string;
         };
         Login: {
             token: string;
@@ -3009,6 +3044,11 @@ export interface components {
              * @description Without it never.
              */
             expires_at?: string;
+            /**
+             * Format: date-time
+             * @description When it was used last, at any replica, to the hour; without it never.
+             */
+            last_used_at?: string;
         };
         TokenInput: {
             name: string;
@@ -4778,6 +4818,33 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description The new login. */
+            200: {
+                headers: {
+                    /** @description The login for browsers. */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Login"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    changePassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordInput"];
+            };
+        };
         responses: {
             /** @description The new login. */
             200: {
