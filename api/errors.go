@@ -23,6 +23,7 @@ var (
 	errMethodNotAllowed = errors.New("method not allowed")
 	errTooLarge         = errors.New("request body is too large")
 	errConflict         = errors.New("not in this state")
+	errChanged          = errors.New("somebody else has changed it meanwhile")
 	errUnavailable      = errors.New("not available")
 	errPositionTimeout  = errors.New("position not reached in time")
 )
@@ -40,6 +41,7 @@ var statuses = []struct {
 	{errNotFound, http.StatusNotFound, "not_found", "Check the path and the name; /api/openapi.yaml lists all paths."},
 	{errMethodNotAllowed, http.StatusMethodNotAllowed, "method_not_allowed", "The Allow header lists what this path takes."},
 	{errConflict, http.StatusConflict, "conflict", "Look at the state first."},
+	{errChanged, http.StatusPreconditionFailed, "changed_meanwhile", "Read it again, and send the change with the ETag of that answer as If-Match."},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "Send less at once."},
 	{errPositionTimeout, http.StatusGatewayTimeout, "position_timeout", "Try again, or with a longer timeout; /api/v1/pipeline shows how far each partition has been read."},
 	{errUnavailable, http.StatusServiceUnavailable, "unavailable", "Try again later."},

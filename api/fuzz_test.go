@@ -26,6 +26,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -187,11 +188,11 @@ func filled(operation, part string) string {
 
 // FuzzBodies sends every path that takes a body made-up ones.
 func FuzzBodies(f *testing.F) {
-	var b *bench
-	fresh := func() {
-		b = newAuthless(f)
-	}
-	fresh()
+	b := newAlertmanagerBench(f, "route: {receiver: team}\nreceivers: [{name: team}]\n")
+	b.alertmanager = false // its answers are not compared
+	b.s.cfg.Logger, b.s.cfg.QueryTimeout = zerolog.Nop(), time.Second
+	b.record("10s 40ms web server GET/cart id=t1/a", "10.005s 30ms cart server get id=t1/b<a error")
+	b.commit()
 	list := fuzzed(b, false)
 	for _, seed := range []struct{ op, part, body string }{
 		{"POST /api/v1/alerts", "", `{"name":"Many","expr":"sum(calls_total) > 5","for":"5m","keep_firing_for":"1m","labels":{"severity":"page"},"annotations":{"a":"{{ $value }}"},"enabled":false,"group":"g","type":"alerting"}`},
@@ -199,7 +200,7 @@ func FuzzBodies(f *testing.F) {
 		{"POST /api/v1/alerts/backtest", "", `{"rule":{"name":"A","expr":"calls_total > 0"},"start":"0","end":"60","step":"10s","variants":[{"threshold":2,"for":"1m"}]}`},
 		{"POST /api/v1/alerts/backtest", "", `{"yaml":"groups: [{name: g, rules: [{alert: A, expr: up}]}]","start":"0","end":"60"}`}, {"POST /api/v1/alerts/templates", "", `{"kind":"no_data","name":"x","selector":"up","within":"5m","seen":"1h"}`},
 		{"POST /api/v1/alerts/templates", "", `{"kind":"baseline","name":"x","expr":"sum(rate(calls_total[1m]))","days":3,"factor":2}`}, {"POST /api/v1/slos", "", `{"name":"Cart works","objective":99.9,"window":"30d","service":"cart","latency_ms":50,"labels":{"team":"x"}}`},
-		{"PUT /api/v1/slos/{id}", "cart-works", `{"name":"Cart works","objective":90,"window":"7d","service":"cart"}`}, {"POST /api/v1/traces/search", "", `{"service":"web","minDuration":"1ms","maxDuration":5000,"status":"error","attributes":{"a":"b"},"limit":3,"start":"0","end":"60"}`},
+		{"POST /prometheus/config/v1/rules/{namespace}", "0", "c"}, {"PUT /api/v1/slos/{id}", "cart-works", `{"name":"Cart works","objective":90,"window":"7d","service":"cart"}`}, {"POST /api/v1/traces/search", "", `{"service":"web","minDuration":"1ms","maxDuration":5000,"status":"error","attributes":{"a":"b"},"limit":3,"start":"0","end":"60"}`},
 		{"POST /api/v1/logs/search", "", `{"service":"cart","severity":"INFO","text":"h","start":"0","end":"60","limit":1,"trace_id":"7431"}`}, {"POST /api/v1/metrics/query", "", `{"query":"sum(calls_total)","start":"0","end":"60","step":"5s"}`},
 		{"POST /api/v1/replays", "", `{"views":["red"],"from":"0","to":"60","keep":true}`}, {"POST /jaeger/api/transform", "", `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"a"}}]},"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000001","spanId":"0000000000000001","name":"x"}]}]}]}`},
 		{"POST /prometheus/config/v1/rules/{namespace}", "ns", "name: g\nrules: [{alert: A, expr: up > 0, for: 5m}]"}, {"POST /prometheus/config/v1/rules/{namespace}", "\xe7", "name: g\nrules: [{alert: A, expr: up}]"}, {"POST /prometheus/api/v1/query", "", "query=1%2B1&time=4"}, {"POST /prometheus/api/v1/query_range", "", "query=sum(calls_total)&start=0&end=60&step=1s"},
@@ -213,9 +214,10 @@ func FuzzBodies(f *testing.F) {
 	}
 	n := 0
 	f.Fuzz(func(t *testing.T, op uint8, part, body string) {
-		if n++; n%200 == 0 {
-			fresh() // what was made is gone
+		if b.t = t; n%100 == 99 {
+			b.forget()
 		}
+		n++
 		operation := list[int(op)%len(list)]
 		method, _, _ := strings.Cut(operation, " ")
 		target, typ := filled(operation, part), "application/json"
@@ -232,14 +234,17 @@ func FuzzBodies(f *testing.F) {
 	})
 }
 
-// newAuthless is fuzzBench for bodies: what is made in it is soon gone.
-func newAuthless(f *testing.F) *bench {
-	b := newAlertmanagerBench(f, "route: {receiver: team}\nreceivers: [{name: team}]\n")
-	b.alertmanager = false
-	b.s.cfg.Logger, b.s.cfg.QueryTimeout = zerolog.Nop(), time.Second
-	b.record("10s 40ms web server GET/cart id=t1/a", "10.005s 30ms cart server get id=t1/b<a error")
-	b.commit()
-	return b
+// forget deletes what users made.
+func (b *bench) forget() {
+	b.t.Helper()
+	for _, kind := range []string{storage.KindRuleGroup, storage.KindRuleSwitch, storage.KindSLO} {
+		list, err := storage.Objects(b.made.kv, kind)
+		require.NoError(b.t, err)
+		for i := range list {
+			list[i].Value = nil
+		}
+		require.NoError(b.t, b.made.Write(b.t.Context(), storage.Edit{By: "fuzz", Action: "delete", Objects: list}, b.now))
+	}
 }
 
 // sameGroup: a group that was taken is given back as it was sent.

@@ -2,8 +2,6 @@ package api
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"mime"
@@ -40,8 +38,7 @@ func newPageFiles() (*pageFiles, error) {
 	if p.index, err = fs.ReadFile(p.fsys, "index.html"); err != nil {
 		return nil, fmt.Errorf("api: the built page: %w", err)
 	}
-	sum := sha256.Sum256(p.index)
-	p.etag = `"` + hex.EncodeToString(sum[:8]) + `"`
+	p.etag = weakTag(p.index)
 	return p, nil
 }
 

@@ -2,8 +2,6 @@ package api
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -35,7 +33,7 @@ func (s *Server) routes() (http.Handler, error) {
 	r.Use(s.observe, s.recoverer, secure)
 	if len(s.cfg.CORSOrigins) > 0 {
 		r.Use(cors.Handler(cors.Options{AllowedOrigins: s.cfg.CORSOrigins, AllowCredentials: true, MaxAge: 600,
-			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"}, AllowedHeaders: []string{"Accept", "Authorization", "Content-Type"}, ExposedHeaders: []string{warningHeader}}))
+			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"}, AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "If-Match", "If-None-Match"}, ExposedHeaders: []string{"ETag", warningHeader}}))
 	}
 	r.Use(s.cfg.Middleware...)
 	r.Use(s.limitBody, middleware.GetHead)
@@ -49,6 +47,7 @@ func (s *Server) routes() (http.Handler, error) {
 	r.Group(func(r chi.Router) {
 		r.Use(s.authorize)
 		r.Use(func(h http.Handler) http.Handler { return compress(h) })
+		r.Use(conditional)
 		s.restRoutes(r)
 		s.promRoutes(r)
 		s.rulerRoutes(r)
@@ -69,10 +68,7 @@ func (s *Server) routes() (http.Handler, error) {
 }
 
 // documentTag changes with the document.
-var documentTag = sync.OnceValue(func() string {
-	sum := sha256.Sum256(document)
-	return `"` + hex.EncodeToString(sum[:8]) + `"`
-})
+var documentTag = sync.OnceValue(func() string { return weakTag(document) })
 
 func serveDocument(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
@@ -135,6 +131,7 @@ func secure(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store") // but for what says otherwise
 		next.ServeHTTP(w, r)
 	})
 }

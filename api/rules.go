@@ -37,6 +37,8 @@ func edited(err error) error {
 		return errNotFound
 	case errors.Is(err, evaluator.ErrRuleInvalid), errors.Is(err, evaluator.ErrSLOInvalid), errors.Is(err, evaluator.ErrTemplate):
 		return problemf(errBadRequest, "invalid_rule", "%v", err)
+	case errors.Is(err, evaluator.ErrChanged):
+		return errChanged
 	case errors.Is(err, evaluator.ErrRuleOfFile):
 		return advise(problemf(errConflict, "rule_of_file", "the rule comes from a file"), "Change the file and reload; here it can only be switched on and off.")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -79,15 +81,23 @@ func (s *Server) find(id string) (*evaluator.RuleInfo, error) {
 	return nil, problemf(errNotFound, "", "there is no rule %q", id)
 }
 
-func (s *Server) ruleAnswer(ctx context.Context, id string) (rest.RuleAnswer, error) {
+// ruleAnswer is a rule as it stands, and the tag of what was written.
+func (s *Server) ruleAnswer(ctx context.Context, id string) (out rest.RuleAnswer, tag *string, err error) {
 	r, err := s.find(id)
 	if err != nil {
-		return rest.RuleAnswer{}, err
+		return out, nil, err
+	}
+	var ofFile *evaluator.RuleInfo
+	if !r.Editable {
+		ofFile = r
+	}
+	if tag, err = etag(s.cfg.Rules.Tag(id, ofFile)); err != nil {
+		return out, nil, edited(err)
 	}
 	x := rule(*r)
 	return rest.RuleAnswer{Id: x.Id, Name: x.Name, Type: rest.RuleAnswerType(x.Type), Expr: x.Expr, For: x.For, KeepFiringFor: x.KeepFiringFor, Labels: x.Labels,
 		Annotations: x.Annotations, Enabled: x.Enabled, Source: x.Source, Editable: x.Editable, Group: x.Group, State: x.State, Health: x.Health,
-		LastError: x.LastError, LastEval: x.LastEval, Frontier: x.Frontier, FrontierReason: x.FrontierReason, Meta: s.meta(s.moment(ctx), timeRange{})}, nil
+		LastError: x.LastError, LastEval: x.LastEval, Frontier: x.Frontier, FrontierReason: x.FrontierReason, Meta: s.meta(s.moment(ctx), timeRange{})}, tag, nil
 }
 
 // CreateAlertRule implements rest.StrictServerInterface.
@@ -104,14 +114,14 @@ func (s *Server) CreateAlertRule(ctx context.Context, q rest.CreateAlertRuleRequ
 	if err != nil {
 		return nil, edited(err)
 	}
-	r, err := s.ruleAnswer(ctx, id)
+	r, _, err := s.ruleAnswer(ctx, id)
 	return rest.CreateAlertRule201JSONResponse(r), err
 }
 
 // GetAlertRule implements rest.StrictServerInterface.
 func (s *Server) GetAlertRule(ctx context.Context, q rest.GetAlertRuleRequestObject) (rest.GetAlertRuleResponseObject, error) {
-	r, err := s.ruleAnswer(ctx, q.Id)
-	return rest.GetAlertRule200JSONResponse(r), err
+	r, tag, err := s.ruleAnswer(ctx, q.Id)
+	return rest.GetAlertRule200JSONResponse{Body: r, Headers: rest.GetAlertRule200ResponseHeaders{ETag: tag}}, err
 }
 
 // UpdateAlertRule implements rest.StrictServerInterface.
@@ -132,11 +142,11 @@ func (s *Server) UpdateAlertRule(ctx context.Context, q rest.UpdateAlertRuleRequ
 	if !r.Editable {
 		ofFile = r
 	}
-	if err := b.Update(ctx, principal(ctx), q.Id, spec, ofFile, s.cfg.Now()); err != nil {
+	if err := b.Update(ctx, principal(ctx), q.Id, spec, ofFile, ifMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
 		return nil, edited(err)
 	}
-	answer, err := s.ruleAnswer(ctx, q.Id)
-	return rest.UpdateAlertRule200JSONResponse(answer), err
+	answer, tag, err := s.ruleAnswer(ctx, q.Id)
+	return rest.UpdateAlertRule200JSONResponse{Body: answer, Headers: rest.UpdateAlertRule200ResponseHeaders{ETag: tag}}, err
 }
 
 // DeleteAlertRule implements rest.StrictServerInterface.
@@ -152,7 +162,7 @@ func (s *Server) DeleteAlertRule(ctx context.Context, q rest.DeleteAlertRuleRequ
 	if !r.Editable {
 		return nil, edited(evaluator.ErrRuleOfFile)
 	}
-	return rest.DeleteAlertRule204Response{}, edited(b.Delete(ctx, principal(ctx), q.Id, s.cfg.Now()))
+	return rest.DeleteAlertRule204Response{}, edited(b.Delete(ctx, principal(ctx), q.Id, ifMatch(q.Params.IfMatch), s.cfg.Now()))
 }
 
 // MakeAlertRules implements rest.StrictServerInterface.

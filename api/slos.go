@@ -102,24 +102,27 @@ func (s *Server) ListSLOs(ctx context.Context, _ rest.ListSLOsRequestObject) (re
 	return out, nil
 }
 
-// one is an objective as it stands.
-func (s *Server) slo(ctx context.Context, id string) (out rest.SLO, err error) {
+// slo is an objective as it stands, and the tag of what was written.
+func (s *Server) slo(ctx context.Context, id string) (out rest.SLO, tag *string, err error) {
 	b, err := s.sloBook()
 	if err != nil {
-		return out, err
+		return out, nil, err
 	}
 	o, err := b.Get(id)
 	if err != nil {
-		return out, edited(err)
+		return out, nil, edited(err)
+	}
+	if tag, err = etag(o.Tag()); err != nil {
+		return out, nil, err
 	}
 	st, err := s.sloStatus(ctx, s.moment(ctx).known())
-	return s.sloAnswer(o, st), err
+	return s.sloAnswer(o, st), tag, err
 }
 
 // GetSLO implements rest.StrictServerInterface.
 func (s *Server) GetSLO(ctx context.Context, q rest.GetSLORequestObject) (rest.GetSLOResponseObject, error) {
-	o, err := s.slo(ctx, q.Id)
-	return rest.GetSLO200JSONResponse(o), err
+	o, tag, err := s.slo(ctx, q.Id)
+	return rest.GetSLO200JSONResponse{Body: o, Headers: rest.GetSLO200ResponseHeaders{ETag: tag}}, err
 }
 
 // CreateSLO implements rest.StrictServerInterface.
@@ -136,7 +139,7 @@ func (s *Server) CreateSLO(ctx context.Context, q rest.CreateSLORequestObject) (
 	if err != nil {
 		return nil, edited(err)
 	}
-	answer, err := s.slo(ctx, id)
+	answer, _, err := s.slo(ctx, id)
 	return rest.CreateSLO201JSONResponse(answer), err
 }
 
@@ -150,11 +153,11 @@ func (s *Server) UpdateSLO(ctx context.Context, q rest.UpdateSLORequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	if err := b.Update(ctx, principal(ctx), q.Id, o, s.cfg.Now()); err != nil {
+	if err := b.Update(ctx, principal(ctx), q.Id, o, ifMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
 		return nil, edited(err)
 	}
-	answer, err := s.slo(ctx, q.Id)
-	return rest.UpdateSLO200JSONResponse(answer), err
+	answer, tag, err := s.slo(ctx, q.Id)
+	return rest.UpdateSLO200JSONResponse{Body: answer, Headers: rest.UpdateSLO200ResponseHeaders{ETag: tag}}, err
 }
 
 // DeleteSLO implements rest.StrictServerInterface.
@@ -163,5 +166,5 @@ func (s *Server) DeleteSLO(ctx context.Context, q rest.DeleteSLORequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	return rest.DeleteSLO204Response{}, edited(b.Delete(ctx, principal(ctx), q.Id, s.cfg.Now()))
+	return rest.DeleteSLO204Response{}, edited(b.Delete(ctx, principal(ctx), q.Id, ifMatch(q.Params.IfMatch), s.cfg.Now()))
 }

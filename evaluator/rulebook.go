@@ -3,6 +3,7 @@ package evaluator
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,7 @@ var (
 	ErrRuleUnknown = errors.New("there is no such rule")
 	ErrRuleInvalid = errors.New("the rule is not valid")
 	ErrRuleOfFile  = errors.New("the rule comes from a file")
+	ErrChanged     = errors.New("it was changed meanwhile")
 )
 
 // PageNamespace is where rules are that are made one by one.
@@ -51,6 +53,46 @@ type RuleSpec struct {
 	Annotations   map[string]string
 	Disabled      bool
 	Group         string // "" means page
+}
+
+// IfMatch are the tags of what a change was made of, or "*"; nil: it may be of anything.
+type IfMatch []string
+
+func (m IfMatch) check(tag string) error {
+	if m == nil || slices.Contains(m, "*") || slices.Contains(m, tag) {
+		return nil
+	}
+	return ErrChanged
+}
+
+// tagOf names what was written: it is another where something else was.
+func tagOf(v any) (string, error) {
+	b, err := json.Marshal(v)
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8]), err
+}
+
+// Tag is that of a rule as it is stored. A rule of a file, which ofFile is, has that of what can be seen of it.
+func (b *RuleBook) Tag(id string, ofFile *RuleInfo) (string, error) {
+	if ofFile != nil {
+		return ofFile.tag()
+	}
+	g, i, err := b.find(id)
+	if err == nil && g == nil {
+		err = ErrRuleUnknown
+	}
+	if err != nil {
+		return "", err
+	}
+	return g.tag(i)
+}
+
+func (g *storedGroup) tag(i int) (string, error) {
+	return tagOf([]any{g.Namespace, g.Name, g.Rules[i]})
+}
+
+func (r *RuleInfo) tag() (string, error) {
+	return tagOf([]any{r.Source, r.Group, r.ID, r.Name, r.Type, r.Expr, r.For, r.KeepFiringFor, r.Labels.Map(), r.Annotations.Map(), r.Enabled})
 }
 
 // storedGroup is the value of an object of KindRuleGroup; its id is namespace/name.
@@ -268,7 +310,7 @@ func (b *RuleBook) find(id string) (*storedGroup, int, error) {
 
 // Update replaces a rule. One of another namespace than the page's stays in its group whatever s.Group says. A rule of a file, which
 // ofFile is, can only be switched on and off: everything else must be as it is.
-func (b *RuleBook) Update(ctx context.Context, by, id string, s RuleSpec, ofFile *RuleInfo, now time.Time) error {
+func (b *RuleBook) Update(ctx context.Context, by, id string, s RuleSpec, ofFile *RuleInfo, match IfMatch, now time.Time) error {
 	done, err := b.begin(ctx)
 	if err != nil {
 		return err
@@ -281,7 +323,15 @@ func (b *RuleBook) Update(ctx context.Context, by, id string, s RuleSpec, ofFile
 	case g == nil && ofFile == nil:
 		return ErrRuleUnknown
 	case g == nil:
+		tag, err := ofFile.tag()
+		if err = errors.Join(err, match.check(tag)); err != nil {
+			return err
+		}
 		return b.turn(ctx, by, s, ofFile, now)
+	}
+	tag, err := g.tag(i)
+	if err = errors.Join(err, match.check(tag)); err != nil {
+		return err
 	}
 	changed := []*storedGroup{g}
 	if g.Namespace == PageNamespace && s.Group != "" && s.Group != g.Name {
@@ -318,7 +368,7 @@ func (b *RuleBook) turn(ctx context.Context, by string, s RuleSpec, r *RuleInfo,
 }
 
 // Delete removes a rule that a user made.
-func (b *RuleBook) Delete(ctx context.Context, by, id string, now time.Time) error {
+func (b *RuleBook) Delete(ctx context.Context, by, id string, match IfMatch, now time.Time) error {
 	done, err := b.begin(ctx)
 	if err != nil {
 		return err
@@ -330,6 +380,10 @@ func (b *RuleBook) Delete(ctx context.Context, by, id string, now time.Time) err
 	}
 	if g == nil {
 		return ErrRuleUnknown
+	}
+	tag, err := g.tag(i)
+	if err = errors.Join(err, match.check(tag)); err != nil {
+		return err
 	}
 	g.Rules = slices.Delete(g.Rules, i, i+1)
 	return b.write(ctx, by, "delete", now, g)

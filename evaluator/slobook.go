@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
@@ -15,6 +16,8 @@ import (
 type SLOBook struct {
 	KV      storage.KV
 	Objects storage.Editor
+
+	mu sync.Mutex // one change at a time: each is made of what is stored
 }
 
 // List returns them, ordered by id.
@@ -36,8 +39,23 @@ func (b *SLOBook) Get(id string) (*SLO, error) {
 	return &s, nil
 }
 
+// Tag is that of an SLO as it is stored.
+func (s *SLO) Tag() (string, error) { return tagOf(s) }
+
+// matches reads one that is to be changed.
+func (b *SLOBook) matches(id string, match IfMatch) error {
+	s, err := b.Get(id)
+	if err != nil {
+		return err
+	}
+	tag, err := s.Tag()
+	return errors.Join(err, match.check(tag))
+}
+
 // Create stores a new one under an id that follows from its name.
 func (b *SLOBook) Create(ctx context.Context, by string, s SLO, now time.Time) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	s.ID = NewSLOID(s.Name)
 	if s.ID == "" {
 		s.ID = newRuleID() // of a name in other letters
@@ -49,12 +67,14 @@ func (b *SLOBook) Create(ctx context.Context, by string, s SLO, now time.Time) (
 }
 
 // Update replaces one.
-func (b *SLOBook) Update(ctx context.Context, by, id string, s SLO, now time.Time) error {
+func (b *SLOBook) Update(ctx context.Context, by, id string, s SLO, match IfMatch, now time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	s.ID = id
 	if err := b.free(ctx, s, id); err != nil {
 		return err
 	}
-	if _, err := b.Get(id); err != nil {
+	if err := b.matches(id, match); err != nil {
 		return err
 	}
 	return b.write(ctx, by, "update", s, now)
@@ -87,11 +107,13 @@ func (b *SLOBook) write(ctx context.Context, by, action string, s SLO, now time.
 }
 
 // Delete removes one.
-func (b *SLOBook) Delete(ctx context.Context, by, id string, now time.Time) error {
+func (b *SLOBook) Delete(ctx context.Context, by, id string, match IfMatch, now time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if err := b.Objects.Sync(ctx); err != nil {
 		return err
 	}
-	if _, err := b.Get(id); err != nil {
+	if err := b.matches(id, match); err != nil {
 		return err
 	}
 	return b.Objects.Write(ctx, storage.Edit{By: by, Action: "delete", Objects: []storage.Object{{Kind: storage.KindSLO, ID: id}}}, now)

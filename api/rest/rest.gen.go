@@ -2366,6 +2366,9 @@ type Why = evaluator.Evidence
 // End Examples: 1795428000.5
 type End = string
 
+// IfMatch defines model for ifMatch.
+type IfMatch = string
+
 // Kind defines model for kind.
 type Kind string
 
@@ -2469,6 +2472,18 @@ type ListNotificationsParams struct {
 
 	// Next The `next` of the answer before.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+}
+
+// DeleteAlertRuleParams defines parameters for DeleteAlertRule.
+type DeleteAlertRuleParams struct {
+	// IfMatch The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// UpdateAlertRuleParams defines parameters for UpdateAlertRule.
+type UpdateAlertRuleParams struct {
+	// IfMatch The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListAuditParams defines parameters for ListAudit.
@@ -2852,6 +2867,18 @@ type ListOperationsParams struct {
 // ListOperationsParamsKind defines parameters for ListOperations.
 type ListOperationsParamsKind string
 
+// DeleteSLOParams defines parameters for DeleteSLO.
+type DeleteSLOParams struct {
+	// IfMatch The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// UpdateSLOParams defines parameters for UpdateSLO.
+type UpdateSLOParams struct {
+	// IfMatch The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListTracesParams defines parameters for ListTraces.
 type ListTracesParams struct {
 	// Service Of this service alone.
@@ -3006,13 +3033,13 @@ type ServerInterface interface {
 	MakeAlertRules(w http.ResponseWriter, r *http.Request)
 	// DeleteAlertRule Delete a rule that was made over HTTP. Its alerts are told resolved.
 	// (DELETE /api/v1/alerts/{id})
-	DeleteAlertRule(w http.ResponseWriter, r *http.Request, id RuleID)
+	DeleteAlertRule(w http.ResponseWriter, r *http.Request, id RuleID, params DeleteAlertRuleParams)
 	// GetAlertRule One rule.
 	// (GET /api/v1/alerts/{id})
 	GetAlertRule(w http.ResponseWriter, r *http.Request, id RuleID)
 	// UpdateAlertRule Replace a rule, or switch it on or off.
 	// (PUT /api/v1/alerts/{id})
-	UpdateAlertRule(w http.ResponseWriter, r *http.Request, id RuleID)
+	UpdateAlertRule(w http.ResponseWriter, r *http.Request, id RuleID, params UpdateAlertRuleParams)
 	// BacktestAlertRule What a rule would have done over a past range.
 	// (POST /api/v1/alerts/{id}/backtest)
 	BacktestAlertRule(w http.ResponseWriter, r *http.Request, id RuleID)
@@ -3123,13 +3150,13 @@ type ServerInterface interface {
 	CreateSLO(w http.ResponseWriter, r *http.Request)
 	// DeleteSLO Delete an objective and its rules.
 	// (DELETE /api/v1/slos/{id})
-	DeleteSLO(w http.ResponseWriter, r *http.Request, id string)
+	DeleteSLO(w http.ResponseWriter, r *http.Request, id string, params DeleteSLOParams)
 	// GetSLO One objective.
 	// (GET /api/v1/slos/{id})
 	GetSLO(w http.ResponseWriter, r *http.Request, id string)
 	// UpdateSLO Replace an objective.
 	// (PUT /api/v1/slos/{id})
-	UpdateSLO(w http.ResponseWriter, r *http.Request, id string)
+	UpdateSLO(w http.ResponseWriter, r *http.Request, id string, params UpdateSLOParams)
 	// ListTokens API tokens, without their secrets.
 	// (GET /api/v1/tokens)
 	ListTokens(w http.ResponseWriter, r *http.Request)
@@ -3252,7 +3279,7 @@ func (_ Unimplemented) MakeAlertRules(w http.ResponseWriter, r *http.Request) {
 
 // DeleteAlertRule Delete a rule that was made over HTTP. Its alerts are told resolved.
 // (DELETE /api/v1/alerts/{id})
-func (_ Unimplemented) DeleteAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+func (_ Unimplemented) DeleteAlertRule(w http.ResponseWriter, r *http.Request, id RuleID, params DeleteAlertRuleParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3264,7 +3291,7 @@ func (_ Unimplemented) GetAlertRule(w http.ResponseWriter, r *http.Request, id R
 
 // UpdateAlertRule Replace a rule, or switch it on or off.
 // (PUT /api/v1/alerts/{id})
-func (_ Unimplemented) UpdateAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+func (_ Unimplemented) UpdateAlertRule(w http.ResponseWriter, r *http.Request, id RuleID, params UpdateAlertRuleParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3486,7 +3513,7 @@ func (_ Unimplemented) CreateSLO(w http.ResponseWriter, r *http.Request) {
 
 // DeleteSLO Delete an objective and its rules.
 // (DELETE /api/v1/slos/{id})
-func (_ Unimplemented) DeleteSLO(w http.ResponseWriter, r *http.Request, id string) {
+func (_ Unimplemented) DeleteSLO(w http.ResponseWriter, r *http.Request, id string, params DeleteSLOParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3498,7 +3525,7 @@ func (_ Unimplemented) GetSLO(w http.ResponseWriter, r *http.Request, id string)
 
 // UpdateSLO Replace an objective.
 // (PUT /api/v1/slos/{id})
-func (_ Unimplemented) UpdateSLO(w http.ResponseWriter, r *http.Request, id string) {
+func (_ Unimplemented) UpdateSLO(w http.ResponseWriter, r *http.Request, id string, params UpdateSLOParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4045,8 +4072,32 @@ func (siw *ServerInterfaceWrapper) DeleteAlertRule(w http.ResponseWriter, r *htt
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteAlertRuleParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.DeleteAlertRule(w, r, id)
+		siw.Handler.DeleteAlertRule(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4097,8 +4148,32 @@ func (siw *ServerInterfaceWrapper) UpdateAlertRule(w http.ResponseWriter, r *htt
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateAlertRuleParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.UpdateAlertRule(w, r, id)
+		siw.Handler.UpdateAlertRule(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6205,8 +6280,32 @@ func (siw *ServerInterfaceWrapper) DeleteSLO(w http.ResponseWriter, r *http.Requ
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteSLOParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.DeleteSLO(w, r, id)
+		siw.Handler.DeleteSLO(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6257,8 +6356,32 @@ func (siw *ServerInterfaceWrapper) UpdateSLO(w http.ResponseWriter, r *http.Requ
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateSLOParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.UpdateSLO(w, r, id)
+		siw.Handler.UpdateSLO(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -7541,7 +7664,8 @@ func (response MakeAlertRulesdefaultApplicationProblemPlusJSONResponse) VisitMak
 }
 
 type DeleteAlertRuleRequestObject struct {
-	Id RuleID `json:"id"`
+	Id     RuleID `json:"id"`
+	Params DeleteAlertRuleParams
 }
 
 type DeleteAlertRuleResponseObject interface {
@@ -7581,15 +7705,25 @@ type GetAlertRuleResponseObject interface {
 	VisitGetAlertRuleResponse(w http.ResponseWriter) error
 }
 
-type GetAlertRule200JSONResponse RuleAnswer
+type GetAlertRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetAlertRule200JSONResponse struct {
+	Body    RuleAnswer
+	Headers GetAlertRule200ResponseHeaders
+}
 
 func (response GetAlertRule200JSONResponse) VisitGetAlertRuleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7613,23 +7747,34 @@ func (response GetAlertRuledefaultApplicationProblemPlusJSONResponse) VisitGetAl
 }
 
 type UpdateAlertRuleRequestObject struct {
-	Id   RuleID `json:"id"`
-	Body *UpdateAlertRuleJSONRequestBody
+	Id     RuleID `json:"id"`
+	Params UpdateAlertRuleParams
+	Body   *UpdateAlertRuleJSONRequestBody
 }
 
 type UpdateAlertRuleResponseObject interface {
 	VisitUpdateAlertRuleResponse(w http.ResponseWriter) error
 }
 
-type UpdateAlertRule200JSONResponse RuleAnswer
+type UpdateAlertRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateAlertRule200JSONResponse struct {
+	Body    RuleAnswer
+	Headers UpdateAlertRule200ResponseHeaders
+}
 
 func (response UpdateAlertRule200JSONResponse) VisitUpdateAlertRuleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -9082,7 +9227,8 @@ func (response CreateSLOdefaultApplicationProblemPlusJSONResponse) VisitCreateSL
 }
 
 type DeleteSLORequestObject struct {
-	Id string `json:"id"`
+	Id     string `json:"id"`
+	Params DeleteSLOParams
 }
 
 type DeleteSLOResponseObject interface {
@@ -9122,15 +9268,25 @@ type GetSLOResponseObject interface {
 	VisitGetSLOResponse(w http.ResponseWriter) error
 }
 
-type GetSLO200JSONResponse SLO
+type GetSLO200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetSLO200JSONResponse struct {
+	Body    SLO
+	Headers GetSLO200ResponseHeaders
+}
 
 func (response GetSLO200JSONResponse) VisitGetSLOResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -9154,23 +9310,34 @@ func (response GetSLOdefaultApplicationProblemPlusJSONResponse) VisitGetSLORespo
 }
 
 type UpdateSLORequestObject struct {
-	Id   string `json:"id"`
-	Body *UpdateSLOJSONRequestBody
+	Id     string `json:"id"`
+	Params UpdateSLOParams
+	Body   *UpdateSLOJSONRequestBody
 }
 
 type UpdateSLOResponseObject interface {
 	VisitUpdateSLOResponse(w http.ResponseWriter) error
 }
 
-type UpdateSLO200JSONResponse SLO
+type UpdateSLO200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateSLO200JSONResponse struct {
+	Body    SLO
+	Headers UpdateSLO200ResponseHeaders
+}
 
 func (response UpdateSLO200JSONResponse) VisitUpdateSLOResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -10398,10 +10565,11 @@ func (sh *strictHandler) MakeAlertRules(w http.ResponseWriter, r *http.Request) 
 }
 
 // DeleteAlertRule operation middleware
-func (sh *strictHandler) DeleteAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+func (sh *strictHandler) DeleteAlertRule(w http.ResponseWriter, r *http.Request, id RuleID, params DeleteAlertRuleParams) {
 	var request DeleteAlertRuleRequestObject
 
 	request.Id = id
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.DeleteAlertRule(ctx, request.(DeleteAlertRuleRequestObject))
@@ -10450,10 +10618,11 @@ func (sh *strictHandler) GetAlertRule(w http.ResponseWriter, r *http.Request, id
 }
 
 // UpdateAlertRule operation middleware
-func (sh *strictHandler) UpdateAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
+func (sh *strictHandler) UpdateAlertRule(w http.ResponseWriter, r *http.Request, id RuleID, params UpdateAlertRuleParams) {
 	var request UpdateAlertRuleRequestObject
 
 	request.Id = id
+	request.Params = params
 
 	var body UpdateAlertRuleJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {
@@ -11452,10 +11621,11 @@ func (sh *strictHandler) CreateSLO(w http.ResponseWriter, r *http.Request) {
 }
 
 // DeleteSLO operation middleware
-func (sh *strictHandler) DeleteSLO(w http.ResponseWriter, r *http.Request, id string) {
+func (sh *strictHandler) DeleteSLO(w http.ResponseWriter, r *http.Request, id string, params DeleteSLOParams) {
 	var request DeleteSLORequestObject
 
 	request.Id = id
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.DeleteSLO(ctx, request.(DeleteSLORequestObject))
@@ -11504,10 +11674,11 @@ func (sh *strictHandler) GetSLO(w http.ResponseWriter, r *http.Request, id strin
 }
 
 // UpdateSLO operation middleware
-func (sh *strictHandler) UpdateSLO(w http.ResponseWriter, r *http.Request, id string) {
+func (sh *strictHandler) UpdateSLO(w http.ResponseWriter, r *http.Request, id string, params UpdateSLOParams) {
 	var request UpdateSLORequestObject
 
 	request.Id = id
+	request.Params = params
 
 	var body UpdateSLOJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {

@@ -3362,7 +3362,7 @@ export interface components {
         };
     };
     responses: {
-        /** @description What is wrong: 400 the request, 401 who asks is not known, 403 the role is too small, 404 not known, 429 too many requests, 503 not now, 504 min_position not reached. */
+        /** @description What is wrong: 400 the request, 401 who asks is not known, 403 the role is too small, 404 not known, 412 changed by somebody else, 429 too many requests, 503 not now, 504 min_position not reached. */
         Problem: {
             headers: {
                 [name: string]: unknown;
@@ -3429,6 +3429,8 @@ export interface components {
         kind: "SPAN_KIND_UNSPECIFIED" | "SPAN_KIND_INTERNAL" | "SPAN_KIND_SERVER" | "SPAN_KIND_CLIENT" | "SPAN_KIND_PRODUCER" | "SPAN_KIND_CONSUMER";
         /** @description Id of a rule. */
         ruleID: string;
+        /** @description The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts. */
+        ifMatch: string;
         /** @description Id of the replay. */
         replayID: string;
         /** @description Name of the service. */
@@ -3439,7 +3441,10 @@ export interface components {
         timeout: string;
     };
     requestBodies: never;
-    headers: never;
+    headers: {
+        /** @description Names what was written, without its state: it changes when somebody changes it. For If-Match. */
+        ETag: string;
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
@@ -4280,6 +4285,7 @@ export interface operations {
             /** @description The rule. */
             200: {
                 headers: {
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4292,7 +4298,10 @@ export interface operations {
     updateAlertRule: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts. */
+                "If-Match"?: components["parameters"]["ifMatch"];
+            };
             path: {
                 /** @description Id of a rule. */
                 id: components["parameters"]["ruleID"];
@@ -4308,6 +4317,7 @@ export interface operations {
             /** @description The rule as it is now. */
             200: {
                 headers: {
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4320,7 +4330,10 @@ export interface operations {
     deleteAlertRule: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts. */
+                "If-Match"?: components["parameters"]["ifMatch"];
+            };
             path: {
                 /** @description Id of a rule. */
                 id: components["parameters"]["ruleID"];
@@ -4645,6 +4658,7 @@ export interface operations {
             /** @description The objective. */
             200: {
                 headers: {
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4657,7 +4671,10 @@ export interface operations {
     updateSLO: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts. */
+                "If-Match"?: components["parameters"]["ifMatch"];
+            };
             path: {
                 /** @description Id of an objective. */
                 id: string;
@@ -4673,6 +4690,7 @@ export interface operations {
             /** @description The objective as it is now. */
             200: {
                 headers: {
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4685,7 +4703,10 @@ export interface operations {
     deleteSLO: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts. */
+                "If-Match"?: components["parameters"]["ifMatch"];
+            };
             path: {
                 /** @description Id of an objective. */
                 id: string;
