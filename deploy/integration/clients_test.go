@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,11 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/api"
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
+	"github.com/gaurav/watchingcat/deploy/servers"
 	"github.com/gaurav/watchingcat/storage/raw"
 )
 
@@ -55,6 +58,8 @@ func TestClients(t *testing.T) {
 		says(t, amtool, "Cluster Status", url, "cluster", "show")
 	})
 	t.Run("jaeger", func(t *testing.T) { jaegerReader(t, a) })
+	t.Run("jaeger monitor", func(t *testing.T) { jaegerMonitor(t, a) })
+	t.Run("prometheus", func(t *testing.T) { prometheusServer(t, a) })
 	traffic.stop(t)
 }
 
@@ -137,4 +142,104 @@ func jaegerReader(t *testing.T, a *app) {
 	if err != nil || uint64(td.SpanCount()) < list[9].Spans {
 		t.Fatalf("%d of %d spans, error %v", td.SpanCount(), list[9].Spans, err)
 	}
+}
+
+// jaegerMonitor: a real Jaeger that takes watchingcat for the Prometheus of its Monitor tab says what watchingcat says itself.
+func jaegerMonitor(t *testing.T, a *app) {
+	fetched(t, "jaeger")
+	j, err := servers.NewJaeger(*runDir, t.TempDir(), "http://"+a.addr+"/prometheus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(j.Close)
+	if err := j.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var services struct{ Data []string }
+	if err := get(t.Context(), "http://"+a.addr+"/jaeger/api/services", &services); err != nil || len(services.Data) < 2 {
+		t.Fatal(services, err)
+	}
+	end := time.Now().Add(-20 * time.Second).Truncate(10 * time.Second)
+	q := url.Values{"service": services.Data[:2], "endTs": {fmt.Sprint(end.UnixMilli())}, "lookback": {"30000"}, "step": {"10000"}, "ratePer": {"60000"}, "spanKind": {"server"}, "quantile": {"0.95"}}
+	for _, kind := range []string{"calls", "latencies", "errors"} {
+		for _, by := range []string{"false", "true"} {
+			q.Set("groupByOperation", by)
+			waitFor(t, time.Minute, func() bool {
+				theirs, points := monitored(t, j.URL+"/api/metrics/"+kind+"?"+q.Encode())
+				ours, _ := monitored(t, "http://"+a.addr+"/jaeger/api/metrics/"+kind+"?"+q.Encode())
+				return points > 0 && ours == theirs
+			})
+		}
+	}
+}
+
+// monitored is an answer about metrics as text, without what has no value, and how many points it has.
+func monitored(t *testing.T, target string) (text string, points int) {
+	t.Helper()
+	var body struct {
+		Name, Type, Help string
+		Metrics          []struct {
+			Labels       []struct{ Name, Value string }
+			MetricPoints []struct {
+				GaugeValue struct{ DoubleValue any }
+				Timestamp  string
+			}
+		}
+	}
+	if err := get(t.Context(), target, &body); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, m := range body.Metrics {
+		slices.SortFunc(m.Labels, func(a, b struct{ Name, Value string }) int { return strings.Compare(a.Name, b.Name) })
+		for _, p := range m.MetricPoints {
+			// Beside services that fail Jaeger leaves those out that do not.
+			if v, ok := p.GaugeValue.DoubleValue.(float64); ok && (v != 0 || !strings.HasSuffix(body.Name, "error_rate")) {
+				lines = append(lines, fmt.Sprintf("%v %s %.9g", m.Labels, p.Timestamp, v))
+			}
+		}
+	}
+	slices.Sort(lines)
+	return fmt.Sprintln(body.Name, body.Type, body.Help, strings.Join(lines, "\n")), len(lines)
+}
+
+// prometheusServer: a real Prometheus reads watchingcat's series by remote read, and sends its alerts to watchingcat as its Alertmanager.
+func prometheusServer(t *testing.T, a *app) {
+	fetched(t, "prometheus")
+	dir := t.TempDir()
+	rules := filepath.Join(dir, "sent.yml")
+	if err := os.WriteFile(rules, []byte("groups: [{name: g, interval: 1s, rules: [{alert: SentByPrometheus, expr: vector(1)}]}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := servers.NewPrometheus(*runDir, filepath.Join(dir, "prometheus"), fmt.Sprintf("remote_read: [{url: %q, read_recent: true}]\nrule_files: [%q]\n"+
+		"alerting: {alertmanagers: [{path_prefix: /alertmanager, static_configs: [{targets: [%q]}]}]}\n", "http://"+a.addr+"/prometheus/api/v1/read", rules, a.addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().Add(-20 * time.Second).Truncate(10 * time.Second)
+	for _, query := range []string{`sum by (service_name) (traces_span_metrics_calls_total)`, `sum by (client, server) (rate(traces_service_graph_request_total[1m]))`,
+		`histogram_quantile(0.9, sum by (service, le) (rate(traces_spanmetrics_latency_bucket[1m])))`, `histogram_count(sum(traces_spanmetrics_latency))`} {
+		waitFor(t, time.Minute, func() bool {
+			theirs, _, _, err := promClient(t, p.URL).Query(t.Context(), query, at)
+			if err != nil {
+				t.Fatal(query, err)
+			}
+			ours, _, _, err := promClient(t, "http://"+a.addr+"/prometheus").Query(t.Context(), query, at)
+			if err != nil {
+				t.Fatal(query, err)
+			}
+			return theirs.String() != "" && cmp.Diff(inOrder(theirs), inOrder(ours), sameValues) == ""
+		})
+	}
+	waitFor(t, time.Minute, func() bool {
+		var alerts []struct{ Labels map[string]string }
+		if err := get(t.Context(), "http://"+a.addr+"/alertmanager/api/v2/alerts?filter="+url.QueryEscape(`alertname="SentByPrometheus"`), &alerts); err != nil {
+			t.Fatal(err)
+		}
+		return len(alerts) == 1
+	})
 }

@@ -140,7 +140,7 @@ var rawKinds = []struct {
 func (s *rawStores) startStores() {
 	s.t.Helper()
 	var errs [4]error
-	s.jaeger, errs[0] = servers.NewJaeger(*runDir, s.t.TempDir())
+	s.jaeger, errs[0] = servers.NewJaeger(*runDir, s.t.TempDir(), "")
 	s.prometheus, errs[1] = servers.NewPrometheus(*runDir, s.t.TempDir(), "")
 	s.elastic, errs[2] = servers.NewElasticsearch(*runDir, s.t.TempDir())
 	s.redis, errs[3] = servers.NewRedis(s.t.TempDir())

@@ -90,13 +90,14 @@ const jaegerConfig = `service:
     metrics: {level: none}
 extensions:
   jaeger_query:
-    storage: {traces: memory}
+    storage: {traces: memory%s}
     enable_tracing: false
     http: {endpoint: "127.0.0.1:%d"}
     grpc: {endpoint: "127.0.0.1:%d"}
   jaeger_storage:
     backends:
       memory: {memory: {max_traces: 100000}}
+%s
 receivers:
   otlp: {protocols: {http: {endpoint: "127.0.0.1:%d"}}}
 processors: {batch: {timeout: 50ms}}
@@ -104,8 +105,8 @@ exporters:
   jaeger_storage_exporter: {trace_storage: memory}
 `
 
-// NewJaeger prepares a Jaeger in dir; run is setup.sh's folder.
-func NewJaeger(run, dir string) (*Jaeger, error) {
+// NewJaeger prepares a Jaeger in dir; run is setup.sh's folder. Its Monitor tab asks the Prometheus at metrics, if that is not empty.
+func NewJaeger(run, dir, metrics string) (*Jaeger, error) {
 	var ports [3]int
 	var err error
 	for i := range ports {
@@ -116,7 +117,12 @@ func NewJaeger(run, dir string) (*Jaeger, error) {
 	j := &Jaeger{Store: Store{URL: fmt.Sprintf("http://127.0.0.1:%d", ports[0])}, OTLP: fmt.Sprintf("http://127.0.0.1:%d/v1/traces", ports[2])}
 	j.spec = Spec{Name: "jaeger", Path: filepath.Join(run, "jaeger"), Args: []string{"--config", filepath.Join(dir, "jaeger.yaml")}, Dir: dir}
 	j.ready = answers(j.URL + "/api/v3/services")
-	return j, files(dir, map[string]string{"jaeger.yaml": fmt.Sprintf(jaegerConfig, ports[0], ports[1], ports[2])})
+	storage, backend := "", ""
+	if metrics != "" {
+		storage = ", metrics: prometheus"
+		backend = fmt.Sprintf("    metric_backends: {prometheus: {prometheus: {endpoint: %q, normalize_calls: true, normalize_duration: true}}}", metrics)
+	}
+	return j, files(dir, map[string]string{"jaeger.yaml": fmt.Sprintf(jaegerConfig, storage, ports[0], ports[1], backend, ports[2])})
 }
 
 // NewPrometheus prepares a Prometheus in dir that takes OTLP metrics of the last day, in any order; more is added to its configuration.
