@@ -27,6 +27,7 @@ const (
 type caller struct {
 	auth.Principal
 	address string
+	hint    string // for the identity provider, of who logs out
 	outcome string
 	code    string // of the error that answered
 }
@@ -141,6 +142,7 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 	c := callerOf(r.Context())
 	key := "address:" + c.address
 	if s.cfg.Auth != nil {
+		c.hint = auth.Hint(r)
 		need := s.needed(r)
 		p, err := s.cfg.Auth.Authenticate(r)
 		if need == auth.Public {
@@ -355,7 +357,29 @@ func (s *Server) LogoutUser(ctx context.Context, _ rest.LogoutUserRequestObject)
 		}
 		a.Changed()
 	}
-	return rest.LogoutUser204Response{Headers: rest.LogoutUser204ResponseHeaders{SetCookie: new(a.SessionCookie(nil))}}, nil
+	out := loggedOut{cookies: []string{a.SessionCookie(nil), a.HintCookie(nil)}}
+	if out.location, err = a.LogoutOIDC(ctx, callerOf(ctx).Principal, callerOf(ctx).hint); err != nil {
+		s.cfg.Logger.Warn().Err(err).Msg("somebody logged out here and not at the identity provider")
+	}
+	return out, nil
+}
+
+// loggedOut is the answer to LogoutUser: of two cookies, which the generated ones cannot say.
+type loggedOut struct {
+	cookies  []string
+	location string // where to log out too; "": nowhere
+}
+
+// VisitLogoutUserResponse implements rest.LogoutUserResponseObject.
+func (l loggedOut) VisitLogoutUserResponse(w http.ResponseWriter) error {
+	for _, c := range l.cookies {
+		w.Header().Add("Set-Cookie", c)
+	}
+	if l.location == "" {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return rest.LogoutUser200JSONResponse{Location: l.location}.VisitLogoutUserResponse(w)
 }
 
 // each makes answers of what was found; never nil, which would be null.

@@ -49,6 +49,7 @@ func (s *Server) oidcCallback(w http.ResponseWriter, r *http.Request) {
 	callerOf(r.Context()).Name = x.Name
 	s.logged(r.Context(), "login", x.Name)
 	w.Header().Add("Set-Cookie", a.SessionCookie(x))
+	w.Header().Add("Set-Cookie", a.HintCookie(x))
 	seeOther(w, to)
 }
 

@@ -37,6 +37,7 @@ type identityProvider struct {
 	sign  func(jwt.MapClaims) string
 	deny  string
 	down  bool
+	bye   string // end_session_endpoint
 }
 
 var providerKey = sync.OnceValue(func() *rsa.PrivateKey {
@@ -54,8 +55,12 @@ func newIdentityProvider(t *testing.T) *identityProvider {
 		}
 	}
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{"issuer": p.url, "authorization_endpoint": p.url + "/authorize", "token_endpoint": p.url + "/token", "jwks_uri": p.url + "/keys",
-			"id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"}})
+		about := map[string]any{"issuer": p.url, "authorization_endpoint": p.url + "/authorize", "token_endpoint": p.url + "/token", "jwks_uri": p.url + "/keys",
+			"id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"}}
+		if p.bye != "" {
+			about["end_session_endpoint"] = p.bye
+		}
+		answer(w, about)
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, map[string]any{"keys": []any{map[string]any{"kty": "RSA", "kid": "k", "use": "sig", "alg": "RS256",
@@ -243,6 +248,59 @@ func TestLoginAtAProviderIsNoLocalUser(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	_, who = me.visit(me.url + "/")
 	require.Equal(t, "nobody", who)
+}
+
+// TestLogoutAtAProvider: who logs out is sent to the provider's own logout where it has one, with the ID token that it gave.
+func TestLogoutAtAProvider(t *testing.T) {
+	_, p, me := oidcBench(t)
+	logout := func(me *browser) (int, url.Values) {
+		t.Helper()
+		resp, err := me.Post(me.url+"/api/v1/auth/logout", "", nil)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		var out struct{ Location string }
+		if resp.StatusCode == http.StatusOK {
+			require.NoError(t, json.NewDecoder(resp.Body).Decode(&out))
+			require.True(t, strings.HasPrefix(out.Location, p.url+"/bye?") && strings.Contains(out.Location, "keep=1"), out.Location)
+		}
+		u, err := url.Parse(out.Location)
+		require.NoError(t, err)
+		return resp.StatusCode, u.Query()
+	}
+	me.visit(me.url + "/api/v1/auth/oidc/login")
+	status, _ := logout(me)
+	require.Equal(t, http.StatusNoContent, status, "this provider has none")
+
+	b, another, me := oidcBench(t)
+	p = another
+	p.set(func() { p.bye = p.url + "/bye?keep=1" })
+	_, who := me.visit(me.url + "/api/v1/auth/oidc/login")
+	require.Equal(t, "oidc:ann@example.org viewer", who)
+	status, q := logout(me)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, me.url+"/", q.Get("post_logout_redirect_uri"))
+	require.Equal(t, "watchingcat", q.Get("client_id"))
+	require.Equal(t, 3, len(strings.Split(q.Get("id_token_hint"), ".")))
+	_, who = me.visit(me.url + "/")
+	require.Equal(t, "nobody", who)
+	status, _ = logout(me)
+	require.Equal(t, http.StatusNoContent, status, "nobody is logged in any more")
+
+	for _, bad := range []string{"javascript:alert(1)", "/relative", "ftp://x/"} {
+		_, p, me := oidcBench(t)
+		p.set(func() { p.bye = bad })
+		me.visit(me.url + "/api/v1/auth/oidc/login")
+		resp, err := me.Post(me.url+"/api/v1/auth/logout", "", nil)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusNoContent, resp.StatusCode, bad)
+	}
+	// a local user has nothing to do with the provider
+	_, err := b.s.cfg.Auth.CreateUser(t.Context(), "test", "bob", "correct horse", auth.Viewer, b.now)
+	require.NoError(t, err)
+	x, err := b.s.cfg.Auth.Login("bob", "correct horse")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNoContent, b.do("POST", "/api/v1/auth/logout", "", "Authorization: Bearer "+x.Token).Code)
 }
 
 func TestLoginAtAProviderIsRefused(t *testing.T) {

@@ -94,6 +94,7 @@ type Session struct {
 	Token   string
 	Expires time.Time
 	Role    Role
+	hint    string // the ID token that it comes from
 }
 
 // Login gives a session to who knows a user's password.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -36,6 +37,8 @@ const OIDCPath = "/api/v1/auth/oidc/"
 
 const (
 	flowCookie   = "watchingcat_oidc"
+	hintCookie   = "watchingcat_oidc_hint"
+	maxHint      = 3800           // bytes that browsers keep of a cookie, and its name
 	flowAudience = Name + "/oidc" // so that a flow is no login
 	flowTime     = 10 * time.Minute
 	oidcTimeout  = 10 * time.Second // of a request to the provider
@@ -130,7 +133,7 @@ func (a *Auth) EndOIDC(r *http.Request) (s *Session, to, cookie string, err erro
 	if q.Has("error") {
 		return nil, f.To, cookie, &LoginError{"refused", fmt.Errorf("the provider says %q: %q", q.Get("error"), q.Get("error_description"))}
 	}
-	id, err := a.oidc.redeem(ctx, q.Get("code"), f, a.cfg.Now)
+	id, raw, err := a.oidc.redeem(ctx, q.Get("code"), f, a.cfg.Now)
 	if err != nil {
 		return nil, f.To, cookie, err
 	}
@@ -138,8 +141,60 @@ func (a *Auth) EndOIDC(r *http.Request) (s *Session, to, cookie string, err erro
 	if err != nil {
 		return nil, f.To, cookie, err
 	}
-	s, err = a.session(claims{RegisteredClaims: jwt.RegisteredClaims{Subject: name}, Role: role.String(), Login: "oidc"})
+	if s, err = a.session(claims{RegisteredClaims: jwt.RegisteredClaims{Subject: name}, Role: role.String(), Login: "oidc"}); err == nil {
+		s.hint = raw
+	}
 	return s, f.To, cookie, err
+}
+
+// HintCookie keeps the ID token of a session with the browser until that logs out: the provider wants to see it again. nil takes it away.
+func (a *Auth) HintCookie(s *Session) string {
+	c := http.Cookie{Name: hintCookie, Path: "/api/v1/auth/logout", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: a.cfg.Secure, MaxAge: -1}
+	if s != nil && len(s.hint) <= maxHint {
+		c.Value, c.MaxAge = s.hint, int(a.cfg.Duration.Seconds())
+	}
+	return c.String()
+}
+
+// Hint is what the browser kept for logging out at the provider.
+func Hint(r *http.Request) string {
+	c, err := r.Cookie(hintCookie)
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// LogoutOIDC returns where the browser of p is to go to log out at the provider too (OpenID Connect RP-Initiated Logout 1.0); "" where it
+// did not log in there, or the provider has no such place. Where the provider does not answer, the login ended here alone.
+func (a *Auth) LogoutOIDC(ctx context.Context, p Principal, hint string) (string, error) {
+	if a.oidc == nil || !p.Login || p.User != "" {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, oidcTimeout)
+	defer cancel()
+	found, err := a.oidc.find(ctx)
+	if err != nil {
+		return "", err
+	}
+	var c struct {
+		EndSession string `json:"end_session_endpoint"`
+	}
+	if err := found.Claims(&c); err != nil || c.EndSession == "" {
+		return "", err
+	}
+	u, err := url.Parse(c.EndSession)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return "", fmt.Errorf("auth: the identity provider's end_session_endpoint %q is no URL", c.EndSession)
+	}
+	q := u.Query()
+	q.Set("client_id", a.oidc.ClientID)
+	q.Set("post_logout_redirect_uri", strings.TrimSuffix(a.oidc.RedirectURL, strings.TrimPrefix(OIDCPath, "/")+"callback"))
+	if hint != "" {
+		q.Set("id_token_hint", hint)
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
 }
 
 // flow returns what the browser kept, if it is the one that began.
@@ -165,26 +220,26 @@ func (a *Auth) flow(ctx context.Context, r *http.Request) (*flow, error) {
 	return f, nil
 }
 
-// redeem exchanges the code for an ID token and verifies it.
-func (p *provider) redeem(ctx context.Context, code string, f *flow, now func() time.Time) (*oidc.IDToken, error) {
+// redeem exchanges the code for an ID token and verifies it; raw is its text.
+func (p *provider) redeem(ctx context.Context, code string, f *flow, now func() time.Time) (id *oidc.IDToken, raw string, err error) {
 	found, err := p.find(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	ctx = oidc.ClientContext(ctx, p.client)
 	t, err := p.oauth(found).Exchange(ctx, code, oauth2.VerifierOption(f.Verifier))
 	if err != nil {
-		return nil, &LoginError{"failed", err}
+		return nil, "", &LoginError{"failed", err}
 	}
-	raw, _ := t.Extra("id_token").(string)
-	id, err := found.VerifierContext(ctx, &oidc.Config{ClientID: p.ClientID, SupportedSigningAlgs: []string{oidc.RS256, oidc.ES256}, Now: now}).Verify(ctx, raw)
+	raw, _ = t.Extra("id_token").(string)
+	id, err = found.VerifierContext(ctx, &oidc.Config{ClientID: p.ClientID, SupportedSigningAlgs: []string{oidc.RS256, oidc.ES256}, Now: now}).Verify(ctx, raw)
 	if err != nil {
-		return nil, &LoginError{"failed", err}
+		return nil, "", &LoginError{"failed", err}
 	}
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(f.Nonce)) != 1 {
-		return nil, &LoginError{"failed", errors.New("the nonce is that of another login")}
+		return nil, "", &LoginError{"failed", errors.New("the nonce is that of another login")}
 	}
-	return id, nil
+	return id, raw, nil
 }
 
 // whoIs reads name and role of an ID token. The name says where it comes from, so that it is no local user's.

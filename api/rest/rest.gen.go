@@ -1367,6 +1367,12 @@ type LogVolume struct {
 	StepS int64 `json:"step_s"`
 }
 
+// LoggedOut defines model for LoggedOut.
+type LoggedOut struct {
+	// Location At the identity provider; it comes back to the page at WATCHINGCAT_EXTERNAL_URL, to be registered there for that.
+	Location string `json:"location"`
+}
+
 // Login defines model for Login.
 type Login struct {
 	ExpiresAt time.Time `json:"expires_at"`
@@ -7930,6 +7936,20 @@ type LogoutUserRequestObject struct {
 
 type LogoutUserResponseObject interface {
 	VisitLogoutUserResponse(w http.ResponseWriter) error
+}
+
+type LogoutUser200JSONResponse LoggedOut
+
+func (response LogoutUser200JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type LogoutUser204ResponseHeaders struct {

@@ -70,6 +70,14 @@ func (p pipelineAnswers) Ready() (bool, []api.Check) {
 		checks = append(checks, api.Check{Name: "process", Detail: "told to end; ask another replica"})
 		s.ready = false
 	}
+	if !p.app.objectsRead.Load() {
+		check := api.Check{Name: p.app.cfg.KafkaConfigTopic, Detail: "users, tokens, rules and objectives have not been read yet; those known from before are in force"}
+		if err := p.app.objectsErr.Load(); err != nil {
+			check.Detail += ": " + (*err).Error()
+		}
+		checks = append(checks, check)
+		s.ready = false
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.checks)) {
 		checks = append(checks, api.Check{Name: name, Detail: s.checks[name]})
 	}

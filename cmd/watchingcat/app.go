@@ -48,6 +48,7 @@ type App struct {
 	objects *pipeline.ConfigTopic // what users made
 	// objectsRead: all of it, since the start
 	objectsRead atomic.Bool
+	objectsErr  atomic.Pointer[error] // of the last attempt to read it
 	rules       *evaluator.RuleBook
 	// ruleFiles are the rules of files as they were read last; loading lets one change at a time into force.
 	ruleFiles atomic.Pointer[[]evaluator.Source]

@@ -129,11 +129,11 @@ func (t *trialFlags) remote(c *cobra.Command) (*remote, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if !answers(c.Context(), cfg.HTTPAddr) {
+	if !cfg.serverAnswers(c.Context()) {
 		return openLocalServer(c.Context(), cfg, c.ErrOrStderr())
 	}
-	r := remoteOf(cfg)
-	return &r, func() error { return nil }, nil
+	r, err := remoteOf(cfg)
+	return &r, func() error { return nil }, err
 }
 
 // backtestTopics starts a backtest over topics and waits for it. An interrupt cancels it.

@@ -105,6 +105,8 @@ type Config struct {
 	TLSKey           string          `env:"TLS_KEY" yaml:"tls_key" help:"file of its key"`
 	PprofAddr        string          `env:"PPROF_ADDR" yaml:"pprof_addr" help:"loopback address of Go profiles; empty: none"`
 	CORSOrigins      []string        `env:"CORS_ALLOWED_ORIGINS" yaml:"cors_allowed_origins" help:"origins that browsers may call from"`
+	CAFile           string          `env:"CA_FILE" yaml:"ca_file" help:"PEM file of CAs that are trusted beside the system's: by commands of the server, by the server of identity provider, Jaeger, Prometheus and Elasticsearch"`
+	ServerURL        string          `env:"SERVER_URL" yaml:"server_url" help:"where commands reach the running server, as https://watchingcat.example.org; empty: at http_addr"`
 	Token            pipeline.Secret `env:"TOKEN" yaml:"token" secret:"true" help:"token for commands that call a running server"`
 	OTLPGRPCAddr     string          `env:"OTLP_GRPC_ADDR" yaml:"otlp_grpc_addr" help:"address of the demo's OTLP gRPC receiver"`
 	OTLPHTTPAddr     string          `env:"OTLP_HTTP_ADDR" yaml:"otlp_http_addr" help:"address of the demo's OTLP HTTP receiver"`
@@ -303,7 +305,7 @@ func (c *Config) check() error {
 	bad(c.TracesSlow >= 0, "TRACES_SLOW", "%v is negative", c.TracesSlow)
 	bad(!c.DedupSpans || c.DedupWindow > 0, "DEDUP_SPANS", "is on and DEDUP_WINDOW is off: set DEDUP_WINDOW to how far apart a span may be sent again")
 	bad(c.Lateness >= 0 && c.DedupWindow >= 0 && c.PairingCompensation >= 0, "LATENESS, DEDUP_WINDOW or PAIRING_COMPENSATION", "negative")
-	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "ELASTICSEARCH_URL": c.ElasticURL, "GRAFANA_URL": c.GrafanaURL, "AUTH_JWKS_URL": c.AuthJWKSURL, "AUTH_OIDC_ISSUER": c.OIDCIssuer, "KIBANA_URL": c.KibanaURL} {
+	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "ELASTICSEARCH_URL": c.ElasticURL, "GRAFANA_URL": c.GrafanaURL, "AUTH_JWKS_URL": c.AuthJWKSURL, "AUTH_OIDC_ISSUER": c.OIDCIssuer, "SERVER_URL": c.ServerURL, "KIBANA_URL": c.KibanaURL} {
 		u, err := url.Parse(v)
 		bad(v == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", name, "%q is not an http or https URL", v)
 	}
@@ -349,6 +351,9 @@ func (c *Config) checkAuth() error {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		errs = append(errs, fmt.Errorf("%sTLS_CERT and %sTLS_KEY go together", envPrefix, envPrefix))
+	}
+	if _, err := c.transport(); err != nil {
+		errs = append(errs, err)
 	}
 	if _, err := c.oidc(); err != nil {
 		errs = append(errs, err)

@@ -35,6 +35,9 @@ func (a *App) openAuth(ctx context.Context) (err error) {
 	if c.OIDC, err = a.cfg.oidc(); err != nil {
 		return err
 	}
+	if c.Transport, err = a.cfg.transport(); err != nil {
+		return err
+	}
 	ctx, a.endAuth = context.WithCancel(context.WithoutCancel(ctx))
 	a.auth, err = auth.New(ctx, c)
 	return err
@@ -70,7 +73,12 @@ func (c *Config) oidc() (*auth.OIDC, error) {
 
 // readObjects waits until what users made is read, and says how to make the first admin where it is known that there is none.
 func (a *App) readObjects(ctx context.Context) error {
-	for a.objects.Sync(ctx) != nil { // the topic's own reading says why
+	for {
+		err := a.objects.Sync(ctx)
+		if err == nil {
+			break
+		}
+		a.objectsErr.Store(&err)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -118,6 +126,15 @@ func onTopic(ctx context.Context, cfg *loaded, stderr io.Writer, fn func(ctx con
 	return fn(ctx, &auth.Accounts{KV: kv, Objects: topic}, by)
 }
 
+// askServer asks the running server once.
+func askServer(ctx context.Context, cfg *loaded, method, path string, body, answer any) error {
+	server, err := remoteOf(cfg)
+	if err != nil {
+		return err
+	}
+	return server.call(ctx, method, path, body, answer)
+}
+
 func settingsCommand(use, short string, args cobra.PositionalArgs, run func(c *cobra.Command, cfg *loaded, args []string) error) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
 		cfg, err := loadConfig(c.Flags(), os.Environ())
@@ -157,8 +174,7 @@ func tokenCommand() *cobra.Command {
 		}
 		var out rest.NewToken
 		if cfg.Token != "" {
-			server := remoteOf(cfg)
-			err = server.call(c.Context(), "POST", "/api/v1/tokens", in, &out)
+			err = askServer(c.Context(), cfg, "POST", "/api/v1/tokens", in, &out)
 		} else {
 			err = onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) (err error) {
 				_, out.Token, err = a.CreateToken(ctx, by, name, r, expires, time.Now())
@@ -177,8 +193,7 @@ func tokenCommand() *cobra.Command {
 	list := settingsCommand("list", "List API tokens", cobra.NoArgs, func(c *cobra.Command, cfg *loaded, _ []string) error {
 		var out rest.TokenList
 		if cfg.Token != "" {
-			server := remoteOf(cfg)
-			if err := server.call(c.Context(), "GET", "/api/v1/tokens", nil, &out); err != nil {
+			if err := askServer(c.Context(), cfg, "GET", "/api/v1/tokens", nil, &out); err != nil {
 				return err
 			}
 		} else if err := onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, _ string) error {
@@ -206,8 +221,7 @@ func tokenCommand() *cobra.Command {
 	})
 	revoke := settingsCommand("revoke ID", "Revoke an API token", cobra.ExactArgs(1), func(c *cobra.Command, cfg *loaded, args []string) error {
 		if cfg.Token != "" {
-			server := remoteOf(cfg)
-			return server.call(c.Context(), "DELETE", "/api/v1/tokens/"+args[0], nil, nil)
+			return askServer(c.Context(), cfg, "DELETE", "/api/v1/tokens/"+args[0], nil, nil)
 		}
 		return onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) error {
 			return a.RevokeToken(ctx, by, args[0], time.Now())
@@ -234,8 +248,7 @@ func userCommand() *cobra.Command {
 			return usage("give the password on standard input, as `watchingcat user add %s < password.txt`", args[0])
 		}
 		if cfg.Token != "" {
-			server := remoteOf(cfg)
-			return server.call(c.Context(), "POST", "/api/v1/users", rest.UserInput{Name: args[0], Role: rest.Role(role), Password: password}, nil)
+			return askServer(c.Context(), cfg, "POST", "/api/v1/users", rest.UserInput{Name: args[0], Role: rest.Role(role), Password: password}, nil)
 		}
 		return onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) error {
 			_, err := a.CreateUser(ctx, by, args[0], password, r, time.Now())

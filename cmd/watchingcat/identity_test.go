@@ -4,19 +4,26 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/gaurav/watchingcat/api/rest"
 )
@@ -24,6 +31,7 @@ import (
 // identityBench is a server that asks who one is, in front of an in-process broker.
 type identityBench struct {
 	t          *testing.T
+	broker     *kfake.Cluster
 	url, pprof string
 	settings   []string // of the environment
 }
@@ -41,7 +49,7 @@ func newIdentityBench(t *testing.T) *identityBench {
 			t.Fatal(err)
 		}
 	}
-	b := &identityBench{t: t, url: fmt.Sprintf("http://127.0.0.1:%d", ports[0]), pprof: fmt.Sprintf("http://127.0.0.1:%d", ports[1])}
+	b := &identityBench{t: t, broker: broker, url: fmt.Sprintf("http://127.0.0.1:%d", ports[0]), pprof: fmt.Sprintf("http://127.0.0.1:%d", ports[1])}
 	for name, v := range map[string]string{"KAFKA_BROKERS": strings.Join(broker.ListenAddrs(), ","), "DATA_DIR": filepath.Join(t.TempDir(), "data"),
 		"HTTP_ADDR": strings.TrimPrefix(b.url, "http://"), "PPROF_ADDR": strings.TrimPrefix(b.pprof, "http://"), "MIN_FREE_DISK_BYTES": "1", "AUTH_ENABLED": "true"} {
 		b.settings = append(b.settings, envPrefix+name+"="+v)
@@ -228,6 +236,78 @@ func TestIdentityCommands(t *testing.T) {
 		t.Fatal(status, text)
 	}
 	b.ends(events)
+}
+
+// TestNotReadyBeforeSettingsAreRead: whoever asks a replica that has not read users and rules yet would be sent away, or miss rules.
+func TestNotReadyBeforeSettingsAreRead(t *testing.T) {
+	b := newIdentityBench(t)
+	var allowed atomic.Bool
+	b.broker.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.broker.KeepControl()
+		if allowed.Load() {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+		resp.Topics = []kmsg.CreateTopicsResponseTopic{{Topic: "watchingcat_config", ErrorCode: kerr.TopicAuthorizationFailed.Code}}
+		return resp, nil, true
+	})
+	b.serve()
+	wait := func(what string, ok func(status int, checks string) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			status, text := b.get("GET", b.url+"/health/ready", "", "")
+			if ok(status, text) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("never %s: %d %s", what, status, text)
+			}
+		}
+	}
+	wait("not ready for the settings alone", func(status int, checks string) bool {
+		return status == http.StatusServiceUnavailable && strings.Contains(checks, "watchingcat_config") && strings.Contains(checks, "have not been read yet") &&
+			strings.Contains(checks, "UNKNOWN_TOPIC") && !strings.Contains(checks, "otlp_")
+	})
+	allowed.Store(true)
+	wait("ready", func(status int, checks string) bool {
+		return status == http.StatusOK && !strings.Contains(checks, "watchingcat_config")
+	})
+}
+
+// TestCommandsTrustAPrivateCA: a server whose certificate is of a company's own CA is asked once that is named, and not before.
+func TestCommandsTrustAPrivateCA(t *testing.T) {
+	cert, key := newPair(t, 1)
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v1/tokens" || r.Header.Get("Authorization") != "Bearer wc_x" {
+			t.Errorf("asked for %s by %s", r.URL.Path, r.Header.Get("Authorization"))
+		}
+		fmt.Fprint(w, `{"tokens":[{"id":"1","name":"grafana","role":"viewer","created_at":"2026-01-01T00:00:00Z","created_by":"ann"}],"total":1}`)
+	}))
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	b := &identityBench{t: t}
+	if out := b.run(exitFailure, "", "wc_x", "token", "list", "--server-url", srv.URL); !strings.Contains(out, "WATCHINGCAT_CA_FILE names the CA of its certificate") {
+		t.Fatal(out)
+	}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if out := b.run(exitUsage, "", "wc_x", "token", "list", "--server-url", srv.URL, "--ca-file", ca); !strings.Contains(out, "WATCHINGCAT_CA_FILE: open ") {
+		t.Fatal(out)
+	}
+	for text, code := range map[string]int{"no certificate": exitUsage, string(cert): exitOK} {
+		if err := os.WriteFile(ca, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out := b.run(code, "", "wc_x", "token", "list", "--server-url", srv.URL+"/", "--ca-file", ca)
+		if want := map[int]string{exitUsage: "holds no PEM certificate", exitOK: "grafana"}[code]; !strings.Contains(out, want) {
+			t.Fatal(out)
+		}
+	}
 }
 
 // TestProfilesHaveTheirOwnPort: the API serves no profiles, and their port serves nothing else.

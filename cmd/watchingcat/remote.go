@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gaurav/watchingcat/api/rest"
@@ -22,8 +26,19 @@ type remote struct {
 	client      *http.Client
 }
 
-func remoteOf(cfg *loaded) remote {
-	return remote{base: cfg.scheme() + "://" + cfg.HTTPAddr, token: string(cfg.Token), client: http.DefaultClient}
+func remoteOf(cfg *loaded) (remote, error) {
+	t, err := cfg.transport()
+	return remote{base: cfg.serverURL(), token: string(cfg.Token), client: &http.Client{Transport: t}}, err
+}
+
+// serverURL is where commands reach the server.
+func (c *Config) serverURL() string {
+	return cmp.Or(strings.TrimSuffix(c.ServerURL, "/"), c.scheme()+"://"+c.HTTPAddr)
+}
+
+// serverAnswers reports whether somebody listens there. Where an address is given for commands it is taken at its word.
+func (c *Config) serverAnswers(ctx context.Context) bool {
+	return c.ServerURL != "" || answers(ctx, c.HTTPAddr)
 }
 
 // call sends and reads JSON. A mistake of the caller is a usageError.
@@ -48,6 +63,9 @@ func (r *remote) call(ctx context.Context, method, path string, body, answer any
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
+		if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+			return fmt.Errorf("ask the server: %w (%sCA_FILE names the CA of its certificate)", unknown, envPrefix)
+		}
 		return fmt.Errorf("ask the server: %w", err)
 	}
 	defer resp.Body.Close()

@@ -98,8 +98,12 @@ type replayer interface {
 }
 
 func (q *replayFlags) run(ctx context.Context, cfg *loaded, out, progress io.Writer) (err error) {
-	var w replayer = &remoteReplayer{remoteOf(cfg)}
-	if !answers(ctx, cfg.HTTPAddr) {
+	server, err := remoteOf(cfg)
+	if err != nil {
+		return err
+	}
+	var w replayer = &remoteReplayer{server}
+	if !cfg.serverAnswers(ctx) {
 		local, err := openLocalReplayer(ctx, cfg, newLogger(cfg.Config, logFormat(cfg.Config, progress)).Level(zerolog.WarnLevel), false)
 		if errors.Is(err, storage.ErrInUse) {
 			return fmt.Errorf("%w, by a process that does not answer at %s (%sHTTP_ADDR)", err, cfg.HTTPAddr, envPrefix)

@@ -24,6 +24,9 @@ func (a *App) openStores(context.Context) (err error) {
 		return nil
 	}
 	o := raw.Options{Metrics: raw.NewMetrics(a.reg, a.tell.meter("storage"))}
+	if o.Transport, err = c.transport(); err != nil {
+		return err
+	}
 	if o.Cache, err = raw.NewCache(string(c.RedisURL), o.Metrics); err != nil {
 		return usage("%sREDIS_URL: %v", envPrefix, err)
 	}

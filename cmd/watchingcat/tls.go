@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -74,6 +75,27 @@ func (c *Config) secured(l net.Listener) (net.Listener, *certificate, error) {
 
 func certificateError(err error) error {
 	return usage("%sTLS_CERT, %sTLS_KEY: %v", envPrefix, envPrefix, err)
+}
+
+// transport is for requests to others: it trusts the CAs of the system and of the file that is set.
+func (c *Config) transport() (*http.Transport, error) {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	if c.CAFile == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("%sCA_FILE: %w", envPrefix, err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil { // a machine without any
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%sCA_FILE: %s holds no PEM certificate", envPrefix, c.CAFile)
+	}
+	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	return t, nil
 }
 
 // scheme is how the API is reached.

@@ -37,6 +37,8 @@ type Options struct {
 	Metrics *Metrics         // required
 	Cache   *Cache           // nil: answers are not kept
 	Now     func() time.Time // nil: time.Now
+	// Transport is how stores are reached, each by a copy; nil: http.DefaultTransport.
+	Transport *http.Transport
 }
 
 // open makes the Backend of the store at an address; user and password in it are sent as basic authentication.
@@ -45,7 +47,11 @@ func open(name, base string, o Options) (*Backend, error) {
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("raw: %s: the address is no URL", name) // without the address: it may hold a password
 	}
-	t := http.DefaultTransport.(*http.Transport).Clone()
+	t := o.Transport
+	if t == nil {
+		t = http.DefaultTransport.(*http.Transport)
+	}
+	t = t.Clone()
 	t.MaxIdleConnsPerHost = 16
 	b := &Backend{guard: newGuard(name, o.Policy, o.Metrics), base: u, transport: t, cache: o.Cache, now: o.Now}
 	if b.now == nil {

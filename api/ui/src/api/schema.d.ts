@@ -3001,6 +3001,10 @@ export interface components {
             username: string;
             password: string;
         };
+        LoggedOut: {
+            /** @description At the identity provider; it comes back to the page at WATCHINGCAT_EXTERNAL_URL, to be registered there for that. */
+            location: string;
+        };
         PasswordInput: {
             /** @description The one that one has. */
             password: string;
@@ -4890,6 +4894,15 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description It has ended here, and can be ended at the identity provider: a browser goes there (RP-initiated logout). */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoggedOut"];
+                };
+            };
             /** @description The cookie is gone. */
             204: {
                 headers: {
