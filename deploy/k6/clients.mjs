@@ -12,11 +12,12 @@ const users = Number(__ENV.USERS || 1000);
 const sockets = Number(__ENV.SOCKETS || 1000);
 const headers = __ENV.TOKEN ? { Authorization: `Bearer ${__ENV.TOKEN}` } : {};
 const mix = JSON.parse(open('./mix.json'));
-const frames = new Counter('ws_frames');
+const frames = new Counter('ws_frames_looked_at');
 const strange = new Counter('ws_neither_snapshot_nor_delta');
 const cut = new Counter('ws_closed_early');
 
-// One machine is server and generator: what k6 need not do, it does not. Bodies are thrown away, frames are known by how they begin.
+// Where one machine is server and generator, k6 must not do what it need not: bodies are thrown away, and one socket of twenty looks at its
+// frames (k6 counts all of them in ws_msgs_received).
 export const options = {
   discardResponseBodies: true,
   scenarios: {
@@ -28,6 +29,7 @@ export const options = {
     http_req_duration: ['p(95)<200'],
     ws_closed_early: ['count==0'],
     ws_neither_snapshot_nor_delta: ['count==0'],
+    ws_frames_looked_at: ['count>0'],
     checks: ['rate==1'],
   },
 };
@@ -66,18 +68,22 @@ export function read({ services, traces }) {
   sleep((least + Math.random() * (most - least)) / 1000);
 }
 
+function look(text) {
+  frames.add(1);
+  if (!text.startsWith('{"type":"snapshot"') && !text.startsWith('{"type":"delta"')) {
+    strange.add(1);
+  }
+}
+
 export function watch() {
   const { view } = pick(mix.subscriptions);
   sleep(Math.random() * 8);
   let asked = false;
   const res = ws.connect(`${base.replace(/^http/, 'ws')}/ws`, { headers }, (socket) => {
     socket.on('open', () => socket.send(JSON.stringify({ type: 'subscribe', id: 'a', view })));
-    socket.on('message', (text) => {
-      frames.add(1);
-      if (!text.startsWith('{"type":"snapshot"') && !text.startsWith('{"type":"delta"')) {
-        strange.add(1);
-      }
-    });
+    if (exec.scenario.iterationInTest % 20 === 0) {
+      socket.on('message', look);
+    }
     socket.on('close', () => asked || cut.add(1));
     socket.setTimeout(() => {
       asked = true;
