@@ -71,7 +71,7 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	defer h.leave()
 	// A page of another site must not read with its visitor's access: Accept refuses origins but its own and these.
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: originHosts(h.s.cfg.CORSOrigins), CompressionMode: websocket.CompressionDisabled})
+	conn, err := websocket.Accept(closesOnce{w}, r, &websocket.AcceptOptions{OriginPatterns: originHosts(h.s.cfg.CORSOrigins), CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		h.s.cfg.Logger.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("WebSocket refused")
 		return
