@@ -88,6 +88,7 @@ test('who is not known logs in, and stays so', async ({ page, context, quiet }) 
   await page.getByRole('link', { name: 'Account: ann' }).click()
   await page.getByRole('button', { name: 'Log out' }).click()
   await expect(form).toBeVisible()
+  await expect(page.getByText('Your login has ended')).toHaveCount(0)
   expect(await context.cookies()).toEqual([])
   expect((await page.request.get('/api/v1/services')).status()).toBe(401)
 })
@@ -183,6 +184,7 @@ test('an admin makes users and tokens, and takes them away', async ({ page, serv
   await accessible(page)
   await page.reload()
   await expect(rows(page, 'API tokens')).toHaveCount(1)
+  await expect(rows(page, 'API tokens')).toContainText('ago') // last used
   await expect(page.locator('body')).not.toContainText(text)
   await page.getByRole('button', { name: 'Revoke' }).click()
   await page.getByRole('button', { name: 'Really revoke' }).click()
@@ -195,10 +197,89 @@ test('the form comes back when the login ends', async ({ page, quiet, server }) 
   await expect(page.getByRole('button', { name: 'Live' })).toBeVisible()
   expect(await server.api('PUT', '/api/v1/users/vic', { role: 'editor' })).toBe(200)
   await expect(page.getByRole('form', { name: 'Log in' })).toBeVisible()
+  await expect(page.getByRole('status')).toHaveText('Your login has ended. Log in again to go on where you were.')
+  await accessible(page)
   quiet.length = 0 // what was under way was refused
   await login(page, 'vic', '/alerts')
   await expect(page.getByRole('button', { name: /^Switch .* off/ }).first()).toBeEnabled()
   expect(await server.api('DELETE', '/api/v1/users/vic')).toBe(204)
   await expect(page.getByRole('form', { name: 'Log in' })).toBeVisible()
   quiet.length = 0
+})
+
+test('a page that stays open stays logged in', async ({ page }) => {
+  await login(page, 'ed')
+  let soon = true
+  await page.route('**/api/v1/auth/me', async (route) => {
+    const res = await route.fetch()
+    const me = (await res.json()) as { expires_at: string }
+    if (soon) me.expires_at = new Date(Date.now() + 8_000).toISOString() // as it is after most of a day
+    await route.fulfill({ response: res, json: me })
+  })
+  const renewed = page.waitForResponse((r) => r.url().endsWith('/api/v1/auth/refresh'))
+  await page.reload()
+  expect((await renewed).status()).toBe(200)
+  soon = false
+  await page.goto('/account')
+  await expect(page.getByText('prolonged while a page is open')).toBeVisible()
+})
+
+test('a login that cannot be renewed says that it ends', async ({ page }) => {
+  await login(page, 'ed')
+  await page.route('**/api/v1/auth/me', async (route) => {
+    const res = await route.fetch()
+    const me = { ...(await res.json()), local: false, oidc: true, expires_at: new Date(Date.now() + 290_000).toISOString() }
+    await route.fulfill({ response: res, json: me })
+  })
+  await page.goto('/alerts')
+  await expect(page.getByText('Your login ends in 5 min')).toBeVisible()
+  await expect(page.getByRole('link', { name: 'Log in again now' })).toHaveAttribute('href', '/api/v1/auth/oidc/login?to=%2Falerts')
+  await expect(page.getByRole('heading', { name: 'Rules' })).toBeVisible()
+  await accessible(page)
+})
+
+test('passwords are changed by who has them, and by an admin', async ({ page, server, quiet }) => {
+  expect(await server.api('POST', '/api/v1/users', { name: 'pat', role: 'viewer', password })).toBe(201)
+  await login(page, 'pat', '/account')
+  await page.getByRole('button', { name: 'Change password' }).click()
+  const form = page.getByRole('form', { name: 'Change password' })
+  const fill = async (now: string, next: string, again: string) => {
+    await form.getByLabel('Password now').fill(now)
+    await form.getByLabel('New password').fill(next)
+    await form.getByLabel('Again').fill(again)
+    await form.getByRole('button', { name: 'Set new password' }).click()
+  }
+  await fill(password, 'another horse', 'other horse')
+  await expect(form.getByRole('alert')).toContainText('not the same')
+  await fill('wrong horse', 'another horse', 'another horse')
+  await expect(form.getByRole('alert')).toContainText('the password is not the one that you have')
+  expect(quiet.splice(0)).toEqual([expect.stringContaining('403')])
+  await accessible(page)
+  await fill(password, 'another horse', 'another horse')
+  await expect(page.getByText('The password is changed. Your logins elsewhere have ended.')).toBeVisible()
+  await page.getByRole('button', { name: 'Good' }).click()
+  await page.reload()
+  await expect(page.getByRole('link', { name: 'Account: pat, viewer' })).toBeVisible() // this one goes on
+  const enter = (secret: string) =>
+    fetch(`${server.url}/api/v1/auth/login`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ username: 'pat', password: secret }),
+    }).then((r) => r.status)
+  expect(await enter(password)).toBe(401)
+  expect(await enter('another horse')).toBe(200)
+
+  await page.getByRole('button', { name: 'Log out' }).click()
+  await login(page, 'ann', '/account')
+  await page.getByRole('button', { name: 'Set password of pat' }).click()
+  const reset = page.getByRole('form', { name: 'New password of pat' })
+  await reset.getByLabel('New password').fill('a third horse')
+  await reset.getByLabel('Again').fill('a third horse')
+  await reset.getByRole('button', { name: 'Set password' }).click()
+  await expect(reset).toHaveCount(0)
+  expect(await enter('a third horse')).toBe(200)
+  await page.goto('/pipeline')
+  await page.getByLabel('Of').selectOption('login')
+  await expect(rows(page, 'Audit').filter({ hasText: 'refuse' }).filter({ hasText: 'pat' }).first()).toContainText('from 127.0.0.1')
+  expect(await server.api('DELETE', '/api/v1/users/pat')).toBe(204)
 })

@@ -6,7 +6,8 @@ import { strangers } from './api/client'
 import { useConfig, useMe } from './api/queries'
 import { Problem, Status, useNow, Waiting } from './components/bits'
 import { useKeys } from './components/keys'
-import { Login } from './identity/login'
+import { endsIn, useKeepLogin } from './identity/keep'
+import { Login, loginAt } from './identity/login'
 import { absolute, age, duration } from './lib/format'
 import { type Range, ranges } from './lib/range'
 import { useHref, useRange } from './lib/url'
@@ -49,8 +50,13 @@ export function App() {
     strangers.addEventListener('met', again)
     return () => strangers.removeEventListener('met', again)
   }, [queries])
+  const known = useRef(false)
   if (me.isPending) return <Waiting what="WatchingCat" />
-  if (me.data?.authentication && me.data.name === null) return <Login />
+  if (me.data?.authentication && me.data.name === null) {
+    if (queries.getQueryData(['me', 'left']) === true) known.current = false
+    return <Login ended={known.current} />
+  }
+  known.current = true
   return <Pages />
 }
 
@@ -58,6 +64,7 @@ function Pages() {
   const [help, setHelp] = useState(false)
   const client = useLiveClient()
   const [location] = useLocation()
+  useKeepLogin()
   useEffect(() => {
     client.start()
     return () => client.stop()
@@ -247,17 +254,27 @@ function lag(ms: number): string {
 
 function Warnings() {
   const { mode, meta } = useLiveStatus()
+  const me = useMe().data
+  const left = endsIn(me, useNow())
   const warnings = [...(meta?.warnings ?? [])]
   if (mode === 'offline') warnings.unshift('WatchingCat does not answer; what is shown is old. The page keeps trying.')
-  if (warnings.length === 0) return null
+  if (warnings.length === 0 && left === undefined) return null
   return (
-    <ul className="warnings" role="status">
-      {warnings.map((w) => (
-        <li key={w}>
-          <Status health="pending" word={w} />
-        </li>
-      ))}
-    </ul>
+    <div className="warnings" role="status">
+      <ul>
+        {left !== undefined && (
+          <li>
+            <Status health="pending" word={`Your login ends in ${duration(Math.ceil(left / 60_000) * 60_000)}.`} />{' '}
+            {me?.oidc && !me.local && <a href={loginAt(window.location.pathname, window.location.search)}>Log in again now</a>}
+          </li>
+        )}
+        {warnings.map((w) => (
+          <li key={w}>
+            <Status health="pending" word={w} />
+          </li>
+        ))}
+      </ul>
+    </div>
   )
 }
 

@@ -104,14 +104,16 @@ export function Notifications() {
 /** What became of a test, in one line. */
 function TestResult({ result }: { result: ReceiverTest }) {
   return (
-    <ul role="status" aria-label="Result of the test">
-      {result.results.map((n) => (
-        <li key={n.integration}>
-          <Result of={n} /> <span>{n.integration}</span> <span className="dim">in {took(n.duration_ms)}</span>
-          {n.error !== null && <span className="dim"> {n.error}</span>}
-        </li>
-      ))}
-    </ul>
+    <div role="status" aria-label="Result of the test">
+      <ul>
+        {result.results.map((n) => (
+          <li key={n.integration}>
+            <Result of={n} /> <span>{n.integration}</span> <span className="dim">in {took(n.duration_ms)}</span>
+            {n.error !== null && <span className="dim"> {n.error}</span>}
+          </li>
+        ))}
+      </ul>
+    </div>
   )
 }
 

@@ -13,6 +13,7 @@ import type {
   DeploymentList,
   ErrorList,
   ExternalList,
+  LoggedOut,
   LogList,
   LogPatternList,
   LogVolume,
@@ -21,6 +22,7 @@ import type {
   NewToken,
   NotificationList,
   OperationList,
+  PasswordInput,
   ReceiverList,
   ReceiverTest,
   Replay,
@@ -69,12 +71,27 @@ export function useEntrance() {
   return useMutation({
     mutationFn: (e: Entrance) =>
       e.do === 'logout'
-        ? sendJSON<unknown>('POST', '/api/v1/auth/logout')
+        ? sendJSON<LoggedOut | undefined>('POST', '/api/v1/auth/logout')
         : sendJSON<unknown>('POST', '/api/v1/auth/login', { username: e.username, password: e.password }),
-    onSuccess: async () => {
+    onSuccess: async (answer, e) => {
+      queries.setQueryData<boolean>(['me', 'left'], e.do === 'logout')
+      const { location } = (e.do === 'logout' && (answer as LoggedOut | undefined)) || {}
+      if (location) {
+        window.location.assign(location) // out of the identity provider too
+        return
+      }
       await queries.fetchQuery({ queryKey: ['me'], queryFn: () => getJSON<Me>('/api/v1/auth/me'), staleTime: 0 })
       queries.removeQueries({ predicate: (q) => q.queryKey[0] !== 'me' })
     },
+  })
+}
+
+/** Changes one's own password. The server renews this login and ends the others. */
+export function usePassword() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: (p: PasswordInput) => sendJSON<unknown>('POST', '/api/v1/auth/password', p),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['me'], exact: true }),
   })
 }
 

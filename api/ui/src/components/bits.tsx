@@ -123,13 +123,15 @@ function slug(s: string): string {
 export function MetaWarnings({ meta }: { meta: Meta | undefined }) {
   if (meta === undefined || (meta.warnings.length === 0 && !meta.partial)) return null
   return (
-    <ul className="said" role="status">
-      {(meta.warnings.length > 0 ? meta.warnings : ['This answer is not complete.']).map((w) => (
-        <li key={w}>
-          <Status health="pending" word={w} />
-        </li>
-      ))}
-    </ul>
+    <div className="said" role="status">
+      <ul>
+        {(meta.warnings.length > 0 ? meta.warnings : ['This answer is not complete.']).map((w) => (
+          <li key={w}>
+            <Status health="pending" word={w} />
+          </li>
+        ))}
+      </ul>
+    </div>
   )
 }
 

@@ -21,7 +21,7 @@ export function loginAt(path: string, search: string): string {
 }
 
 /** What is shown to whom the server does not know. */
-export function Login() {
+export function Login({ ended = false }: { ended?: boolean }) {
   const [username, setUsername] = useState('')
   const [password, setPassword] = useState('')
   const { mutate, isPending, error } = useEntrance()
@@ -33,6 +33,11 @@ export function Login() {
         <img src="/favicon.svg" alt="" width="24" height="24" />
         WatchingCat
       </h1>
+      {ended && (
+        <p className="quiet" role="status">
+          Your login has ended. Log in again to go on where you were.
+        </p>
+      )}
       {failure && <Problem error={failure} />}
       {oidc && (
         <a className="button primary" href={loginAt(window.location.pathname, window.location.search)}>

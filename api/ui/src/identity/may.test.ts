@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Me } from '../api/types'
 import { denied } from './may'
 
-const me = (role: Me['role']): Me => ({ authentication: true, name: 'ann', role, login: true, oidc: false })
+const me = (role: Me['role']): Me => ({ authentication: true, name: 'ann', role, login: true, local: true, expires_at: null, oidc: false })
 
 test('a role may what the ones before it may', () => {
   expect(denied(me('viewer'), 'viewer')).toBeUndefined()

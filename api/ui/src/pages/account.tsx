@@ -1,7 +1,17 @@
 import { useMemo, useState } from 'react'
-import { type UserAction, useEntrance, useMe, useNewToken, useRevoke, useTokens, useUserAction, useUsers } from '../api/queries'
+import {
+  type UserAction,
+  useEntrance,
+  useMe,
+  useNewToken,
+  usePassword,
+  useRevoke,
+  useTokens,
+  useUserAction,
+  useUsers,
+} from '../api/queries'
 import type { Me, Role, Token, User } from '../api/types'
-import { Ago, Problem, Section, Waiting } from '../components/bits'
+import { Ago, Problem, Section, Status, useNow, Waiting } from '../components/bits'
 import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
 import { Text } from '../components/text'
@@ -51,6 +61,7 @@ export default function AccountPage() {
 
 function You({ me }: { me: Me }) {
   const { mutate, isPending, error } = useEntrance()
+  const [changing, setChanging] = useState(false)
   if (!me.authentication || me.role === null) {
     return (
       <Section title="You">
@@ -73,12 +84,28 @@ function You({ me }: { me: Me }) {
             {me.role} <span className="dim">{mayDo[me.role]}</span>
           </dd>
         </div>
+        {me.expires_at && (
+          <div>
+            <dt>until</dt>
+            <dd>
+              {absolute(me.expires_at)} {me.local && <span className="dim">prolonged while a page is open</span>}
+            </dd>
+          </div>
+        )}
       </dl>
       {error && <Problem error={error} />}
+      {changing && <NewPassword done={() => setChanging(false)} />}
       {me.login ? (
-        <button type="button" className="button" disabled={isPending} onClick={() => mutate({ do: 'logout' })}>
-          Log out
-        </button>
+        <div className="tools">
+          {me.local && (
+            <button type="button" className="button" aria-expanded={changing} onClick={() => setChanging(!changing)}>
+              {changing ? 'Close' : 'Change password'}
+            </button>
+          )}
+          <button type="button" className="button" disabled={isPending} onClick={() => mutate({ do: 'logout' })}>
+            Log out
+          </button>
+        </div>
       ) : (
         <p className="dim">This is no login: the browser sends the token, until it is closed.</p>
       )}
@@ -86,8 +113,125 @@ function You({ me }: { me: Me }) {
   )
 }
 
-const userColumns = (act: (a: UserAction) => void, busy: boolean, me: Me): Column<User>[] => [
-  { id: 'name', label: 'Name', className: 'c-name', sort: (u) => u.name, cell: (u) => <b>{u.name}</b> },
+/** A password is typed twice, because nobody sees it. */
+function Twice({ first, second, onFirst, onSecond, tried }: Record<'first' | 'second', string> & Twiced) {
+  return (
+    <>
+      <Text
+        label="New password"
+        hint="8 bytes at least"
+        type="password"
+        value={first}
+        onChange={onFirst}
+        required
+        autoComplete="new-password"
+      />
+      <Text
+        label="Again"
+        type="password"
+        value={second}
+        onChange={onSecond}
+        required
+        autoComplete="new-password"
+        error={tried && first !== second ? 'not the same' : undefined}
+      />
+    </>
+  )
+}
+
+interface Twiced {
+  onFirst: (v: string) => void
+  onSecond: (v: string) => void
+  tried: boolean
+}
+
+function NewPassword({ done }: { done: () => void }) {
+  const [old, setOld] = useState('')
+  const [first, setFirst] = useState('')
+  const [second, setSecond] = useState('')
+  const [tried, setTried] = useState(false)
+  const { mutate, isPending, error, isSuccess } = usePassword()
+  if (isSuccess) {
+    return (
+      <p className="said" role="status">
+        The password is changed. Your logins elsewhere have ended.{' '}
+        <button type="button" className="plain" onClick={done}>
+          Good
+        </button>
+      </p>
+    )
+  }
+  return (
+    <form
+      aria-label="Change password"
+      className="rule-form making"
+      onSubmit={(e) => {
+        e.preventDefault()
+        setTried(true)
+        if (first === second) mutate({ password: old, new_password: first })
+      }}
+    >
+      <div className="row">
+        <Text label="Password now" type="password" value={old} onChange={setOld} required autoComplete="current-password" autoFocus />
+        <Twice first={first} second={second} onFirst={setFirst} onSecond={setSecond} tried={tried} />
+      </div>
+      {error && <Problem error={error} />}
+      <div className="tools">
+        <button type="submit" className="button primary" disabled={isPending}>
+          Set new password
+        </button>
+      </div>
+    </form>
+  )
+}
+
+/** An admin sets the password of somebody who has forgotten theirs. */
+function ResetPassword({ user, done }: { user: User; done: () => void }) {
+  const [first, setFirst] = useState('')
+  const [second, setSecond] = useState('')
+  const [tried, setTried] = useState(false)
+  const { mutate, isPending, error } = useUserAction()
+  return (
+    <form
+      aria-label={`New password of ${user.name}`}
+      className="rule-form making"
+      onSubmit={(e) => {
+        e.preventDefault()
+        setTried(true)
+        if (first === second) mutate({ do: 'update', name: user.name, change: { role: user.role, password: first } }, { onSuccess: done })
+      }}
+    >
+      <p>
+        A new password for <b>{user.name}</b>: tell them, they can change it themselves. Their logins end.
+      </p>
+      <div className="row">
+        <Twice first={first} second={second} onFirst={setFirst} onSecond={setSecond} tried={tried} />
+      </div>
+      {error && <Problem error={error} />}
+      <div className="tools">
+        <button type="submit" className="button primary" disabled={isPending}>
+          Set password
+        </button>
+        <button type="button" className="plain" onClick={done}>
+          Discard
+        </button>
+      </div>
+    </form>
+  )
+}
+
+const userColumns = (act: (a: UserAction) => void, busy: boolean, me: Me, reset: (name: string) => void): Column<User>[] => [
+  {
+    id: 'name',
+    label: 'Name',
+    className: 'c-name',
+    sort: (u) => u.name,
+    cell: (u) => (
+      <b className="name" title={u.name}>
+        {u.name}
+      </b>
+    ),
+  },
   {
     id: 'role',
     label: 'Role',
@@ -102,12 +246,19 @@ const userColumns = (act: (a: UserAction) => void, busy: boolean, me: Me): Colum
     label: 'Change',
     className: 'c-do',
     cell: (u) => (
-      <Sure
-        word="Delete"
-        sure={u.name === me.name ? 'Really delete yourself' : 'Really delete'}
-        disabled={busy}
-        onSure={() => act({ do: 'delete', name: u.name })}
-      />
+      <span className="actions">
+        {u.name !== me.name && (
+          <button type="button" className="plain" aria-label={`Set password of ${u.name}`} onClick={() => reset(u.name)}>
+            Set password
+          </button>
+        )}
+        <Sure
+          word="Delete"
+          sure={u.name === me.name ? 'Really delete yourself' : 'Really delete'}
+          disabled={busy}
+          onSure={() => act({ do: 'delete', name: u.name })}
+        />
+      </span>
     ),
   },
 ]
@@ -116,8 +267,10 @@ const userKey = (u: User) => u.name
 function Users({ me }: { me: Me }) {
   const users = useUsers()
   const { mutate, isPending, error } = useUserAction()
-  const cols = useMemo(() => userColumns(mutate, isPending, me), [mutate, isPending, me])
+  const [forgot, setForgot] = useState('')
+  const cols = useMemo(() => userColumns(mutate, isPending, me, setForgot), [mutate, isPending, me])
   const [making, setMaking] = useState(false)
+  const forgetful = users.data?.users.find((u) => u.name === forgot)
   return (
     <Section
       title="Users"
@@ -131,6 +284,7 @@ function Users({ me }: { me: Me }) {
       }
     >
       {making && <NewUser done={() => setMaking(false)} />}
+      {forgetful && <ResetPassword key={forgot} user={forgetful} done={() => setForgot('')} />}
       {error && <Problem error={error} />}
       {users.data === undefined ? (
         <Waiting what="users" error={users.error} />
@@ -189,17 +343,35 @@ function NewUser({ done }: { done: () => void }) {
   )
 }
 
+function Expiry({ at }: { at: string | undefined }) {
+  const now = useNow()
+  if (at === undefined) return <span className="dim">never</span>
+  return Date.parse(at) > now ? absolute(at) : <Status health="nodata" word="expired" />
+}
+
 const tokenColumns = (revoke: (id: string) => void, busy: boolean): Column<Token>[] => [
-  { id: 'name', label: 'Name', className: 'c-name', sort: (t) => t.name, cell: (t) => <b>{t.name}</b> },
+  {
+    id: 'name',
+    label: 'Name',
+    className: 'c-name',
+    sort: (t) => t.name,
+    cell: (t) => (
+      <b className="name" title={t.name}>
+        {t.name}
+      </b>
+    ),
+  },
   { id: 'role', label: 'Role', sort: (t) => roles.indexOf(t.role), cell: (t) => t.role },
   { id: 'by', label: 'Made by', wide: true, sort: (t) => t.created_by, cell: (t) => t.created_by },
   { id: 'created', label: 'Made', wide: true, className: 'c-ago', sort: (t) => t.created_at, cell: (t) => <Ago time={t.created_at} /> },
   {
-    id: 'expires',
-    label: 'Expires',
-    sort: (t) => t.expires_at ?? '9',
-    cell: (t) => (t.expires_at ? absolute(t.expires_at) : <span className="dim">never</span>),
+    id: 'used',
+    label: 'Last used',
+    className: 'c-ago',
+    sort: (t) => t.last_used_at ?? '',
+    cell: (t) => (t.last_used_at ? <Ago time={t.last_used_at} /> : <span className="dim">never</span>),
   },
+  { id: 'expires', label: 'Expires', sort: (t) => t.expires_at ?? '9', cell: (t) => <Expiry at={t.expires_at} /> },
   {
     id: 'do',
     label: 'Change',

@@ -34,10 +34,10 @@ const columns: Column<AuditEntry>[] = [
     className: 'c-name',
     cell: (e) =>
       e.before === undefined && e.after === undefined ? (
-        <span className="name">
-          {e.object}
+        <>
+          <span className="name">{e.object}</span>
           <Often of={e} />
-        </span>
+        </>
       ) : (
         <Disclosure summary={e.object}>
           {() => (
@@ -57,7 +57,7 @@ const entriesOf = (page: AuditList) => page.audit
 function Often({ of: e }: { of: AuditEntry }) {
   return (
     <span className="dim">
-      {e.address && ` from ${e.address}`}
+      {e.address && `from ${e.address}`}
       {e.count !== undefined && e.count > 1 && e.last && (
         <>
           , {e.count} times, last <Ago time={e.last} />
