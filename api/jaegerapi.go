@@ -403,6 +403,9 @@ func (t *traceSearch) settle() error {
 	if t.To.Before(t.From) {
 		return problemf(errBadRequest, "", "the end of the range lies before its start")
 	}
+	if t.MaxDuration > 0 && t.MinDuration > t.MaxDuration {
+		return problemf(errBadRequest, "", "'maxDuration' should be greater than 'minDuration'")
+	}
 	return nil
 }
 

@@ -88,6 +88,9 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 			return out, err
 		}
 	}
+	if q.MaxDuration > 0 && q.MinDuration > q.MaxDuration {
+		return out, advise(problemf(errBadRequest, "invalid_range", "min_duration is longer than max_duration"), "Give a max_duration that is not shorter than min_duration.")
+	}
 	if q.After, err = parseTraceToken(t.next); err != nil {
 		return out, err
 	}
