@@ -241,6 +241,26 @@ func TestATraceComesFromTheStore(t *testing.T) {
 	require.Contains(t, later.get("/api/v1/traces/"+id).Body.String(), "jaeger did not answer")
 }
 
+// TestAttributesOfNoTrace: a search that gives up before it has found any says so.
+func TestAttributesOfNoTrace(t *testing.T) {
+	b := newBench(t)
+	var lines []string
+	for i := range maxLookups + 1 {
+		lines = append(lines, fmt.Sprintf("10s 40ms web server GET id=t%d/a", i))
+	}
+	b.record(lines...)
+	b.commit()
+	var got listAnswer
+	w := b.get("/api/v1/traces?start=0&attributes=http.route=/nothing")
+	require.Equal(t, 200, w.Code, "%s", w.Body)
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
+	require.Empty(t, got.Traces)
+	require.True(t, got.Meta.Partial)
+	require.Len(t, got.Meta.Warnings, 1)
+	require.Contains(t, got.Meta.Warnings[0], "attributes were looked up in 500 traces")
+	require.Equal(t, 200, b.get("/jaeger/api/traces?start=0&tags=%7B%22http.route%22%3A%22%2Fnothing%22%7D").Code)
+}
+
 // TestJaegersClientsLearnWhatIsMissing: their formats have no place for it beside traces.
 func TestJaegersClientsLearnWhatIsMissing(t *testing.T) {
 	_, later, store := twoBenches(t)

@@ -77,7 +77,7 @@ func (s *Server) searchTraces(ctx context.Context, m moment, t traceSearch) (fou
 		out.sources = []string{sourceView}
 	}
 	// A full page of newer traces needs no older ones.
-	full := res.More && !q.Slowest && !res.Traces[len(res.Traces)-1].Start.Before(kept)
+	full := res.More && len(res.Traces) > 0 && !q.Slowest && !res.Traces[len(res.Traces)-1].Start.Before(kept)
 	if s.cfg.Stores.Traces == nil || !q.From.Before(kept) || full {
 		return out, nil
 	}

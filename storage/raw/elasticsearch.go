@@ -450,7 +450,10 @@ func plainNumber(n json.Number) any {
 	if i, err := n.Int64(); err == nil {
 		return i
 	}
-	f, _ := n.Float64() // JSON has no other numbers
+	f, err := n.Float64()
+	if err != nil {
+		return n.String() // too large for one
+	}
 	return f
 }
 

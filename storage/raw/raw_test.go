@@ -1,12 +1,17 @@
 package raw
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -446,6 +451,82 @@ func FuzzJaegerV1(f *testing.F) {
 		if td, err := j.Trace(t.Context(), list16("5")); err == nil {
 			require.Positive(t, td.SpanCount())
 			groupTraces(td)
+		}
+	})
+}
+
+// canned gives every request the same answer.
+type canned struct {
+	status int
+	body   []byte
+}
+
+func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: c.status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(c.body)), Request: r}, nil
+}
+
+// FuzzAnswers: whatever a store answers is read as what was asked for, within its bounds, or is an error that every caller knows.
+func FuzzAnswers(f *testing.F) {
+	files, err := filepath.Glob("testdata/*")
+	require.NoError(f, err)
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		require.NoError(f, err)
+		f.Add(uint16(0), b)
+	}
+	for _, body := range []string{`{"summaries":[{"traceId":"5","minStartTimeUnixNano":"1764000000000000000","maxEndTimeUnixNano":1764000001000000000,"spanCount":3,"services":[{"name":"a","spanCount":"2"}]}]}`,
+		`{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000005","spanId":"0000000000000001","name":"x","startTimeUnixNano":"5"}]}]}]}}{"result":{}}`,
+		`{"error":{"httpCode":404,"message":"trace not found"}}`, `{"data":["a","b"]}`, `{"status":"success","data":["a"],"warnings":["w"]}`, `{"error":{"reason":"r","root_cause":[{"reason":"c"}]}}`,
+		`{"hits":{"hits":[{"_index":"i","_id":"1","_source":{"message":"m","log.level":"info","service":{"name":"s"},"trace.id":"AB","n":1e400,"body":{"a":[1]}},"sort":[1764000000000000000]}]},"timed_out":true,"_shards":{"failed":1}}`,
+		`{"fields":{"service.name":{"keyword":{"aggregatable":true}}},"aggregations":{"by":{"after_key":{"0":"a"},"buckets":[{"key":{"time":1764000000000,"0":"s","1":null,"2":9},"doc_count":3}]}}}`} {
+		f.Add(uint16(0), []byte(body))
+		f.Add(uint16(200), []byte(body))
+	}
+	f.Add(uint16(204), []byte("page not found"))
+	f.Add(uint16(303), []byte(""))
+	f.Fuzz(func(t *testing.T, status uint16, body []byte) {
+		answer := canned{200 + int(status)%400, body}
+		// No pause after a failure: every reader is to see the answer.
+		o := options(func(o *Options) { o.Policy = Policy{Retries: -1, Failures: 1000} })
+		known := func(err error) {
+			if err != nil {
+				require.True(t, errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNotFound), "%v", err)
+			}
+		}
+		j, err := OpenJaeger("http://store", o)
+		require.NoError(t, err)
+		j.transport = answer
+		list, _, err := j.Search(t.Context(), hourAround(TraceQuery{Limit: 3}))
+		known(err)
+		for _, tr := range list {
+			require.False(t, tr.End.Before(tr.Start) && tr.HasData)
+			require.True(t, !tr.HasData || uint64(tr.Data.SpanCount()) == tr.Spans)
+		}
+		td, err := j.Trace(t.Context(), list16("5"))
+		known(err)
+		require.True(t, err != nil || td.SpanCount() > 0)
+		e, err := OpenElasticsearch("http://store", "logs-*", o)
+		require.NoError(t, err)
+		e.Backend.transport = answer
+		found, err := e.Search(t.Context(), LogQuery{From: traceTime, To: traceTime.Add(time.Hour), Limit: 2})
+		known(err)
+		require.LessOrEqual(t, len(found.Lines), 2)
+		for _, l := range found.Lines {
+			_, err := json.Marshal(l)
+			require.NoError(t, err, "it can be answered")
+		}
+		_, _, err = e.Volume(t.Context(), LogQuery{From: traceTime, To: traceTime.Add(time.Hour)}, time.Minute)
+		known(err)
+		p, err := OpenPrometheus("http://store", func() (time.Time, bool) { return time.Time{}, false }, o)
+		require.NoError(t, err)
+		p.Backend.transport = answer
+		q, err := p.Querier(0, traceTime.UnixMilli())
+		require.NoError(t, err)
+		_, _, err = q.LabelNames(t.Context(), nil)
+		known(err)
+		set := q.Select(t.Context(), true, nil, labels.MustNewMatcher(labels.MatchEqual, "__name__", "up"))
+		for set.Next() {
+			require.NotNil(t, set.At())
 		}
 	})
 }

@@ -3443,6 +3443,102 @@ export interface components {
         minPosition: string;
         /** @description How long to wait for min_position; 5s without it and 1m at most. */
         timeout: string;
+        /** @description Name of a service. */
+        jaegerService: string;
+        /** @description Name of a service. */
+        jaegerOneService: string;
+        /** @description Names of services. */
+        jaegerServices: string[];
+        /** @description Name of an operation. */
+        jaegerOperation: string;
+        /** @description Attributes as a JSON object of strings. */
+        jaegerTags: string;
+        /** @description Attributes as key:value. */
+        jaegerTag: string[];
+        /** @description Least duration of a trace, as 100ms. */
+        jaegerMinDuration: string;
+        /** @description Longest duration of a trace, as 2s. */
+        jaegerMaxDuration: string;
+        /** @description How many to answer at most; 100 without it, 1500 at most. */
+        jaegerLimit: number;
+        /** @description Begin of the range in Unix microseconds; two days before the end without it. */
+        jaegerStart: number;
+        /** @description End of the range in Unix microseconds. */
+        jaegerEnd: number;
+        /** @description Ids of traces; everything else is then of no account. */
+        jaegerTraceIDs: string[];
+        /** @description Only operations of this kind, as server. */
+        jaegerSpanKind: string;
+        /** @description End of the range in Unix milliseconds. */
+        jaegerEndTs: number;
+        /** @description Length of the range in milliseconds. */
+        jaegerLookback: number;
+        /** @description Which quantile. */
+        jaegerQuantile: number;
+        /** @description A series for each operation. */
+        jaegerByOperation: boolean;
+        /** @description Milliseconds between two points. */
+        jaegerStep: number;
+        /** @description Milliseconds over which rates are taken. */
+        jaegerRatePer: number;
+        /** @description Kinds of spans; server without it. */
+        jaegerSpanKinds: ("unspecified" | "internal" | "server" | "client" | "producer" | "consumer")[];
+        /** @description Only operations of this kind, as server. */
+        jaegerV3SpanKind: string;
+        /** @description Name of a service. This and the names below are taken in camel case too. */
+        jaegerV3Service: string;
+        /** @description Name of an operation. */
+        jaegerV3Operation: string;
+        /** @description Begin of the range; RFC 3339. */
+        jaegerV3Start: string;
+        /** @description End of the range; RFC 3339. */
+        jaegerV3End: string;
+        /** @description Least duration of a trace, as 100ms. */
+        jaegerV3MinDuration: string;
+        /** @description Longest duration of a trace, as 2s. */
+        jaegerV3MaxDuration: string;
+        /** @description How many to answer at most; query.num_traces says the same. */
+        jaegerV3Depth: number;
+        /** @description Attributes as a JSON object of strings. */
+        jaegerV3Attributes: string;
+        /** @description PromQL. */
+        promQL: string;
+        /** @description Unix seconds or RFC 3339; now without it. */
+        promTime: string;
+        /** @description How long the query may take, as 30s. */
+        promTimeout: string;
+        /** @description Begin of the range; Unix seconds or RFC 3339. */
+        promStart: string;
+        /** @description End of the range; Unix seconds or RFC 3339. */
+        promEnd: string;
+        /** @description Begin of the range; Unix seconds or RFC 3339. */
+        promRangeStart: string;
+        /** @description End of the range; Unix seconds or RFC 3339. */
+        promRangeEnd: string;
+        /** @description Seconds or a duration between two points. */
+        promStep: string;
+        /** @description Series selectors. */
+        promMatch: string[];
+        /** @description Series selectors. */
+        promMatches: string[];
+        /** @description How many to answer at most. */
+        promLimit: number;
+        /** @description Name of a metric. */
+        promMetric: string;
+        /** @description Only rules of this kind. */
+        promRuleType: "alert" | "record";
+        /** @description Files, or namespaces of the ruler API. */
+        promFiles: string[];
+        /** @description Names of groups. */
+        promGroups: string[];
+        /** @description Names of rules. */
+        promRuleNames: string[];
+        /** @description Leave alerts out. */
+        promWithoutAlerts: boolean;
+        /** @description How many groups to answer at most. */
+        promGroupLimit: number;
+        /** @description The groupNextToken of the answer before. */
+        promGroupToken: string;
     };
     requestBodies: never;
     headers: {
@@ -5525,7 +5621,16 @@ export interface operations {
     };
     promQuery: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description PromQL. */
+                query: components["parameters"]["promQL"];
+                /** @description Unix seconds or RFC 3339; now without it. */
+                time?: components["parameters"]["promTime"];
+                /** @description How long the query may take, as 30s. */
+                timeout?: components["parameters"]["promTimeout"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["promLimit"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5542,14 +5647,35 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": {
+                    query: string;
+                } & {
+                    [key: string]: unknown;
+                };
+            };
+        };
         responses: {
             default: components["responses"]["Prometheus"];
         };
     };
     promQueryRange: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description PromQL. */
+                query: components["parameters"]["promQL"];
+                /** @description Begin of the range; Unix seconds or RFC 3339. */
+                start: components["parameters"]["promRangeStart"];
+                /** @description End of the range; Unix seconds or RFC 3339. */
+                end: components["parameters"]["promRangeEnd"];
+                /** @description Seconds or a duration between two points. */
+                step: components["parameters"]["promStep"];
+                /** @description How long the query may take, as 30s. */
+                timeout?: components["parameters"]["promTimeout"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["promLimit"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5566,14 +5692,32 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": {
+                    query: string;
+                    start: string;
+                    end: string;
+                    step: string;
+                } & {
+                    [key: string]: unknown;
+                };
+            };
+        };
         responses: {
             default: components["responses"]["Prometheus"];
         };
     };
     promExemplars: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description PromQL. */
+                query: components["parameters"]["promQL"];
+                /** @description Begin of the range; Unix seconds or RFC 3339. */
+                start?: components["parameters"]["promStart"];
+                /** @description End of the range; Unix seconds or RFC 3339. */
+                end?: components["parameters"]["promEnd"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5590,14 +5734,25 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": {
+                    query: string;
+                } & {
+                    [key: string]: unknown;
+                };
+            };
+        };
         responses: {
             default: components["responses"]["Prometheus"];
         };
     };
     promFormat: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description PromQL. */
+                query: components["parameters"]["promQL"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5614,14 +5769,25 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": {
+                    query: string;
+                } & {
+                    [key: string]: unknown;
+                };
+            };
+        };
         responses: {
             default: components["responses"]["Prometheus"];
         };
     };
     promParse: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description PromQL. */
+                query: components["parameters"]["promQL"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5638,14 +5804,31 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": {
+                    query: string;
+                } & {
+                    [key: string]: unknown;
+                };
+            };
+        };
         responses: {
             default: components["responses"]["Prometheus"];
         };
     };
     promLabels: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Begin of the range; Unix seconds or RFC 3339. */
+                start?: components["parameters"]["promStart"];
+                /** @description End of the range; Unix seconds or RFC 3339. */
+                end?: components["parameters"]["promEnd"];
+                /** @description Series selectors. */
+                "match[]"?: components["parameters"]["promMatch"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["promLimit"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5662,14 +5845,29 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": {
+                    [key: string]: unknown;
+                };
+            };
+        };
         responses: {
             default: components["responses"]["Prometheus"];
         };
     };
     promLabelValues: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Begin of the range; Unix seconds or RFC 3339. */
+                start?: components["parameters"]["promStart"];
+                /** @description End of the range; Unix seconds or RFC 3339. */
+                end?: components["parameters"]["promEnd"];
+                /** @description Series selectors. */
+                "match[]"?: components["parameters"]["promMatch"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["promLimit"];
+            };
             header?: never;
             path: {
                 name: string;
@@ -5683,7 +5881,16 @@ export interface operations {
     };
     promSeries: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description Series selectors. */
+                "match[]": components["parameters"]["promMatches"];
+                /** @description Begin of the range; Unix seconds or RFC 3339. */
+                start?: components["parameters"]["promStart"];
+                /** @description End of the range; Unix seconds or RFC 3339. */
+                end?: components["parameters"]["promEnd"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["promLimit"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5700,14 +5907,27 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": {
+                    "match[]": string[];
+                } & {
+                    [key: string]: unknown;
+                };
+            };
+        };
         responses: {
             default: components["responses"]["Prometheus"];
         };
     };
     promMetadata: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Name of a metric. */
+                metric?: components["parameters"]["promMetric"];
+                /** @description How many to answer at most. */
+                limit?: components["parameters"]["promLimit"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5719,7 +5939,24 @@ export interface operations {
     };
     promRules: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only rules of this kind. */
+                type?: components["parameters"]["promRuleType"];
+                /** @description Files, or namespaces of the ruler API. */
+                "file[]"?: components["parameters"]["promFiles"];
+                /** @description Names of groups. */
+                "rule_group[]"?: components["parameters"]["promGroups"];
+                /** @description Names of rules. */
+                "rule_name[]"?: components["parameters"]["promRuleNames"];
+                /** @description Series selectors. */
+                "match[]"?: components["parameters"]["promMatch"];
+                /** @description Leave alerts out. */
+                exclude_alerts?: components["parameters"]["promWithoutAlerts"];
+                /** @description How many groups to answer at most. */
+                group_limit?: components["parameters"]["promGroupLimit"];
+                /** @description The groupNextToken of the answer before. */
+                group_next_token?: components["parameters"]["promGroupToken"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5825,7 +6062,23 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        /** @description One rule group, as in a rule file of Prometheus. */
+        requestBody: {
+            content: {
+                "application/yaml": {
+                    name: string;
+                    interval?: string;
+                    query_offset?: string;
+                    limit?: number;
+                    labels?: {
+                        [key: string]: string;
+                    };
+                    rules: {
+                        [key: string]: unknown;
+                    }[];
+                };
+            };
+        };
         responses: {
             /** @description As Mimir answers. */
             default: {
@@ -5991,7 +6244,12 @@ export interface operations {
     };
     jaegerOperations: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description Name of a service. */
+                service: components["parameters"]["jaegerOneService"];
+                /** @description Only operations of this kind, as server. */
+                spanKind?: components["parameters"]["jaegerSpanKind"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6003,7 +6261,28 @@ export interface operations {
     };
     jaegerSearch: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Name of a service. */
+                service?: components["parameters"]["jaegerService"];
+                /** @description Name of an operation. */
+                operation?: components["parameters"]["jaegerOperation"];
+                /** @description Attributes as a JSON object of strings. */
+                tags?: components["parameters"]["jaegerTags"];
+                /** @description Attributes as key:value. */
+                tag?: components["parameters"]["jaegerTag"];
+                /** @description Least duration of a trace, as 100ms. */
+                minDuration?: components["parameters"]["jaegerMinDuration"];
+                /** @description Longest duration of a trace, as 2s. */
+                maxDuration?: components["parameters"]["jaegerMaxDuration"];
+                /** @description How many to answer at most; 100 without it, 1500 at most. */
+                limit?: components["parameters"]["jaegerLimit"];
+                /** @description Begin of the range in Unix microseconds; two days before the end without it. */
+                start?: components["parameters"]["jaegerStart"];
+                /** @description End of the range in Unix microseconds. */
+                end?: components["parameters"]["jaegerEnd"];
+                /** @description Ids of traces; everything else is then of no account. */
+                traceID?: components["parameters"]["jaegerTraceIDs"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6034,14 +6313,27 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": {
+                    [key: string]: unknown;
+                };
+            };
+        };
         responses: {
             default: components["responses"]["Jaeger"];
         };
     };
     jaegerDependencies: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description End of the range in Unix milliseconds. */
+                endTs?: components["parameters"]["jaegerEndTs"];
+                /** @description Length of the range in milliseconds. */
+                lookback?: components["parameters"]["jaegerLookback"];
+                /** @description Name of a service. */
+                service?: components["parameters"]["jaegerService"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6053,7 +6345,24 @@ export interface operations {
     };
     jaegerLatencies: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description Names of services. */
+                service: components["parameters"]["jaegerServices"];
+                /** @description A series for each operation. */
+                groupByOperation?: components["parameters"]["jaegerByOperation"];
+                /** @description End of the range in Unix milliseconds. */
+                endTs?: components["parameters"]["jaegerEndTs"];
+                /** @description Length of the range in milliseconds. */
+                lookback?: components["parameters"]["jaegerLookback"];
+                /** @description Milliseconds between two points. */
+                step?: components["parameters"]["jaegerStep"];
+                /** @description Milliseconds over which rates are taken. */
+                ratePer?: components["parameters"]["jaegerRatePer"];
+                /** @description Kinds of spans; server without it. */
+                spanKind?: components["parameters"]["jaegerSpanKinds"];
+                /** @description Which quantile. */
+                quantile: components["parameters"]["jaegerQuantile"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6065,7 +6374,22 @@ export interface operations {
     };
     jaegerCalls: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description Names of services. */
+                service: components["parameters"]["jaegerServices"];
+                /** @description A series for each operation. */
+                groupByOperation?: components["parameters"]["jaegerByOperation"];
+                /** @description End of the range in Unix milliseconds. */
+                endTs?: components["parameters"]["jaegerEndTs"];
+                /** @description Length of the range in milliseconds. */
+                lookback?: components["parameters"]["jaegerLookback"];
+                /** @description Milliseconds between two points. */
+                step?: components["parameters"]["jaegerStep"];
+                /** @description Milliseconds over which rates are taken. */
+                ratePer?: components["parameters"]["jaegerRatePer"];
+                /** @description Kinds of spans; server without it. */
+                spanKind?: components["parameters"]["jaegerSpanKinds"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6077,7 +6401,22 @@ export interface operations {
     };
     jaegerErrors: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description Names of services. */
+                service: components["parameters"]["jaegerServices"];
+                /** @description A series for each operation. */
+                groupByOperation?: components["parameters"]["jaegerByOperation"];
+                /** @description End of the range in Unix milliseconds. */
+                endTs?: components["parameters"]["jaegerEndTs"];
+                /** @description Length of the range in milliseconds. */
+                lookback?: components["parameters"]["jaegerLookback"];
+                /** @description Milliseconds between two points. */
+                step?: components["parameters"]["jaegerStep"];
+                /** @description Milliseconds over which rates are taken. */
+                ratePer?: components["parameters"]["jaegerRatePer"];
+                /** @description Kinds of spans; server without it. */
+                spanKind?: components["parameters"]["jaegerSpanKinds"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6113,7 +6452,12 @@ export interface operations {
     };
     jaegerV3Operations: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description Name of a service. */
+                service: components["parameters"]["jaegerOneService"];
+                /** @description Only operations of this kind, as server. */
+                span_kind?: components["parameters"]["jaegerV3SpanKind"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6125,7 +6469,24 @@ export interface operations {
     };
     jaegerV3Search: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description Name of a service. This and the names below are taken in camel case too. */
+                "query.service_name"?: components["parameters"]["jaegerV3Service"];
+                /** @description Name of an operation. */
+                "query.operation_name"?: components["parameters"]["jaegerV3Operation"];
+                /** @description Begin of the range; RFC 3339. */
+                "query.start_time_min": components["parameters"]["jaegerV3Start"];
+                /** @description End of the range; RFC 3339. */
+                "query.start_time_max": components["parameters"]["jaegerV3End"];
+                /** @description Least duration of a trace, as 100ms. */
+                "query.duration_min"?: components["parameters"]["jaegerV3MinDuration"];
+                /** @description Longest duration of a trace, as 2s. */
+                "query.duration_max"?: components["parameters"]["jaegerV3MaxDuration"];
+                /** @description How many to answer at most; query.num_traces says the same. */
+                "query.search_depth"?: components["parameters"]["jaegerV3Depth"];
+                /** @description Attributes as a JSON object of strings. */
+                "query.attributes"?: components["parameters"]["jaegerV3Attributes"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6151,7 +6512,24 @@ export interface operations {
     };
     jaegerV3Summaries: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description Name of a service. This and the names below are taken in camel case too. */
+                "query.service_name"?: components["parameters"]["jaegerV3Service"];
+                /** @description Name of an operation. */
+                "query.operation_name"?: components["parameters"]["jaegerV3Operation"];
+                /** @description Begin of the range; RFC 3339. */
+                "query.start_time_min": components["parameters"]["jaegerV3Start"];
+                /** @description End of the range; RFC 3339. */
+                "query.start_time_max": components["parameters"]["jaegerV3End"];
+                /** @description Least duration of a trace, as 100ms. */
+                "query.duration_min"?: components["parameters"]["jaegerV3MinDuration"];
+                /** @description Longest duration of a trace, as 2s. */
+                "query.duration_max"?: components["parameters"]["jaegerV3MaxDuration"];
+                /** @description How many to answer at most; query.num_traces says the same. */
+                "query.search_depth"?: components["parameters"]["jaegerV3Depth"];
+                /** @description Attributes as a JSON object of strings. */
+                "query.attributes"?: components["parameters"]["jaegerV3Attributes"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
