@@ -103,10 +103,6 @@ func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObj
 	if err != nil {
 		return nil, err
 	}
-	lines, err := m.views.SelectTable(views.TableLogs, r.start, r.end, byService(q.Params.Service))
-	if err != nil {
-		return nil, err
-	}
 	type key struct {
 		at                int64
 		service, severity string
@@ -120,15 +116,23 @@ func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObj
 		by[k].Count += count
 		by[k].Bytes += bytes
 	}
-	for i := range lines {
-		for _, c := range stepsOf(lines[i].Cells, int64(step/time.Second)) {
-			add(c.Bucket, lines[i].Labels[0], lines[i].Labels[1], int64(c.Calls), int64(c.Size))
-		}
-	}
 	var from provenance
 	err = s.rawVolume(ctx, m, r, value(q.Params.Service), step, &from, func(at int64, service, severity string, count int64) { add(at, service, severity, count, 0) })
 	if err != nil {
 		return nil, err
+	}
+	counted := r.start // what the store has counted the views do not count again
+	if !from.since.IsZero() {
+		counted = earlier(later(r.start, m.frontier.Since), r.end)
+	}
+	lines, err := m.views.SelectTable(views.TableLogs, counted, r.end, byService(q.Params.Service))
+	if err != nil {
+		return nil, err
+	}
+	for i := range lines {
+		for _, c := range stepsOf(lines[i].Cells, int64(step/time.Second)) {
+			add(c.Bucket, lines[i].Labels[0], lines[i].Labels[1], int64(c.Calls), int64(c.Size))
+		}
 	}
 	out := rest.GetLogVolume200JSONResponse{Buckets: make([]rest.LogBucket, 0, len(by)), StepS: int64(step / time.Second), Meta: from.meta(s, m, r)}
 	for _, b := range by {

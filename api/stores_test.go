@@ -241,6 +241,36 @@ func TestATraceComesFromTheStore(t *testing.T) {
 	require.Contains(t, later.get("/api/v1/traces/"+id).Body.String(), "jaeger did not answer")
 }
 
+// TestLinesAreCountedOnce: where no span was counted the views begin with their first line; where lines came before the first span, the
+// store counts what lies before it and the views do not.
+func TestLinesAreCountedOnce(t *testing.T) {
+	store := &archive{bench: newBench(t)}
+	with := func(c *Config) { c.Stores = Stores{Traces: store, Logs: archiveLogs{store}} }
+	for i := range 10 {
+		store.record(fmt.Sprintf("%ds cart INFO | hello", 5+100*i))
+	}
+	store.commit()
+	for name, records := range map[string][]string{"lines alone": {"905s cart INFO | hello"}, "a span later": {"805s cart INFO | hello", "905s cart INFO | hello", "900s 5ms cart server GET id=t1/a"}} {
+		b := newBench(t, with)
+		for _, r := range records {
+			b.record(r)
+			b.commit()
+		}
+		b.now = at(910 * time.Second)
+		require.Equal(t, at(900*time.Second), b.script.Set.Frontier().Since, name)
+		got, _ := b.pages("/api/v1/logs/volume", url.Values{"start": {"0"}, "end": {"1000"}})
+		n := int64(0)
+		for _, v := range got.Buckets {
+			n += v.Count
+		}
+		require.Equal(t, int64(10), n, name)
+		require.ElementsMatch(t, []string{"view", "elasticsearch"}, got.Meta.Source, name)
+		require.False(t, got.Meta.Partial)
+		lines, _ := b.pages("/api/v1/logs", url.Values{"start": {"0"}, "end": {"1000"}, "limit": {"3"}})
+		require.Len(t, lines.Logs, 10, name)
+	}
+}
+
 // TestAttributesOfNoTrace: a search that gives up before it has found any says so.
 func TestAttributesOfNoTrace(t *testing.T) {
 	b := newBench(t)

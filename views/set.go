@@ -509,5 +509,9 @@ func (s *Set) sinceTime() time.Time {
 	if s.head == 0 {
 		return time.Time{}
 	}
-	return time.Unix(max(s.since()[levels-1], s.oldest), 0).UTC()
+	oldest := s.oldest
+	if oldest == 0 { // no span was counted: what there is are log lines
+		oldest = s.tables[TableLogs].first(s.since())
+	}
+	return time.Unix(max(s.since()[levels-1], oldest), 0).UTC()
 }

@@ -409,6 +409,16 @@ func (s *store[C, P]) expire(kv reader, l int, since int64, entries []storage.En
 	return entries, nil
 }
 
+// first is the start of the oldest bucket, from the finest level that has dropped none; 0: there is none.
+func (s *store[C, P]) first(since sinces) int64 {
+	for l := range s.levels {
+		if at := s.levels[l].oldest; at > since[l] || l == len(s.levels)-1 {
+			return at
+		}
+	}
+	return 0
+}
+
 // appendState and restoreState keep where the levels begin.
 func (s *store[C, P]) appendState(b []byte) []byte {
 	for l := range s.levels {
