@@ -223,9 +223,12 @@ func traceKey(ks keyspace, n uint32) []byte {
 
 // install adds a part.
 func (s *traceStore) install(kv reader, p *trace) error {
-	t, err := s.get(kv, p.id)
-	if err != nil {
-		return err
+	t := s.recent[p.id]
+	if n, stored := s.blockOf(p.id); t == nil && stored {
+		var err error
+		if t, err = s.inBlock(kv, n, p.id); err != nil {
+			return err
+		}
 	}
 	if t == nil {
 		t = s.slab.copy(p)
@@ -266,21 +269,17 @@ func cutSlab[T any](slab, src []T) (out, rest []T) {
 	return slab[:n:n], slab[n:]
 }
 
-// get returns the summary of a trace, nil when there is none. The summary belongs to the store.
-func (s *traceStore) get(kv reader, id [16]byte) (*trace, error) {
-	if t := s.recent[id]; t != nil {
-		return t, nil
-	}
-	n, ok := s.home.get(id)
-	if !ok || n < s.first {
-		return nil, nil
-	}
-	var found *trace
-	err := s.read(kv, n, anyTime, func(t *trace) bool {
+// blockOf is the block that a trace is in, unless it changed lately.
+func (s *traceStore) blockOf(id [16]byte) (n uint32, ok bool) {
+	n, ok = s.home.get(id)
+	return n, ok && n >= s.first
+}
+
+// inBlock returns a trace that a block holds, nil when it does not.
+func (s *traceStore) inBlock(kv reader, n uint32, id [16]byte) (found *trace, err error) {
+	err = s.read(kv, n, anyTime, func(t *trace) bool {
 		if t.id == id {
-			c := *t
-			c.spans, c.raw = slices.Clone(t.spans), slices.Clone(t.raw)
-			found = &c
+			found = new(t.copy())
 		}
 		return found == nil
 	})

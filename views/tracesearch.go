@@ -341,32 +341,48 @@ func (t *trace) copy() trace {
 	return c
 }
 
-// readBlock returns the traces of a block that f accepts, in their newest state, unless an older block below next is their home.
+// readBlock returns the traces of a block that f accepts, in their newest state, unless an older block below next is their home. The block
+// itself, which never changes, is read without the lock.
 func (s *Set) readBlock(m *traceBlock, times func(start, end uint64) bool, f *traceFilter, next uint32) (list []trace, err error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	since := s.tracesSince()
+	type stored struct {
+		id [16]byte
+		t  *trace // nil: not accepted as it is stored
+	}
+	var all []stored
 	err = s.traces.read(s.kv, m.n, times, func(t *trace) bool {
-		home, ok := s.traces.home.get(t.id)
-		newer := s.traces.dirty[t.id]
-		if newer == nil && ok && home >= next { // it changed since the search began
-			newer = s.traces.recent[t.id]
+		one := stored{id: t.id}
+		if f.accepts(t) {
+			one.t = new(t.copy())
 		}
-		switch {
-		case newer != nil:
-			t = newer
-		case !ok || home != m.n && home < next:
-			return true
-		}
-		if t.end >= since && f.accepts(t) {
-			list = append(list, t.copy())
-		}
+		all = append(all, one)
 		return true
 	})
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, nil // it expired meanwhile
 	}
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	since := s.tracesSince()
+	for _, one := range all {
+		home, ok := s.traces.home.get(one.id)
+		newer := s.traces.dirty[one.id]
+		if newer == nil && ok && home >= next { // it changed since the search began
+			newer = s.traces.recent[one.id]
+		}
+		switch t := one.t; {
+		case newer != nil:
+			if newer.end >= since && f.accepts(newer) {
+				list = append(list, newer.copy())
+			}
+		case !ok || home != m.n && home < next:
+		case t != nil && t.end >= since:
+			list = append(list, *t)
+		}
+	}
+	return list, nil
 }
 
 // tracesSince is the end that a trace must have to be shown, Unix nanoseconds.
@@ -435,11 +451,14 @@ func (s *Set) Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok 
 
 // findTrace returns a trace's summary and the blocks that are held of it; missing is how many are not.
 func (s *Set) findTrace(id [16]byte) (t TraceSummary, blocks []rawRef, missing int, ok bool, err error) {
+	found, err := s.readTrace(id)
+	if err != nil || found == nil {
+		return t, nil, 0, false, err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	found, err := s.traces.get(s.kv, id)
-	if err != nil || found == nil || found.end < s.tracesSince() {
-		return t, nil, 0, false, err
+	if found.end < s.tracesSince() {
+		return t, nil, 0, false, nil
 	}
 	for _, r := range found.raw {
 		if s.rawSpans.holds(r) {
@@ -452,4 +471,26 @@ func (s *Set) findTrace(id [16]byte) (t TraceSummary, blocks []rawRef, missing i
 		missing = 1
 	}
 	return s.summary(found), blocks, missing, true, nil
+}
+
+// readTrace returns a copy of a trace, nil when there is none. Its block is read without the lock, and where the trace has moved meanwhile,
+// its new one.
+func (s *Set) readTrace(id [16]byte) (*trace, error) {
+	for last := uint32(0); ; {
+		s.mu.RLock()
+		if t := s.traces.recent[id]; t != nil {
+			defer s.mu.RUnlock()
+			return new(t.copy()), nil
+		}
+		n, ok := s.traces.blockOf(id)
+		s.mu.RUnlock()
+		if !ok {
+			return nil, nil
+		}
+		t, err := s.traces.inBlock(s.kv, n, id)
+		if t != nil || n == last { // blocks are numbered from 1
+			return t, err
+		}
+		last = n
+	}
 }

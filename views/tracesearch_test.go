@@ -1,0 +1,92 @@
+package views_test
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/viewstest"
+)
+
+// TestSearchesBesideCheckpoints: blocks are read without the lock while folds write new ones and late spans take traces out of theirs.
+// Each committed trace is found, once, by search and by id.
+func TestSearchesBesideCheckpoints(t *testing.T) {
+	script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), views.Config{FoldEvery: 2, TraceRetention: 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const commits, each, late = 250, 6, 40
+	id := func(n int) (id [16]byte) {
+		binary.BigEndian.PutUint64(id[8:], uint64(n)+1)
+		return id
+	}
+	span := func(n, at int, sp byte) viewstest.Line {
+		l := viewstest.Line{Resource: views.Resource{Service: []byte("cart"), HasService: true}}
+		l.Span = views.Span{TraceID: id(n), SpanID: [8]byte{sp}, Name: []byte("op"), Kind: views.KindServer, Start: uint64(at) * 1e9, End: uint64(at)*1e9 + 1e6}
+		return l
+	}
+	var committed atomic.Int64
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for seed := range uint64(2) {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(3, seed))
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				least := int(committed.Load())
+				res, err := script.Set.SearchTraces(views.TraceQuery{Service: "cart", Limit: 10_000})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				found := map[[16]byte]bool{}
+				for _, s := range res.Traces {
+					if found[s.ID] {
+						t.Errorf("%x is found twice", s.ID)
+					}
+					found[s.ID] = true
+				}
+				for n := range least {
+					if !found[id(n)] {
+						t.Errorf("trace %d of %d is not found", n, least)
+						return
+					}
+				}
+				if least == 0 {
+					continue
+				}
+				n := r.IntN(least)
+				if s, _, _, ok, err := script.Set.Trace(id(n)); err != nil || !ok || s.Spans == 0 {
+					t.Errorf("trace %d of %d by its id: %v %v %d spans", n, least, ok, err, s.Spans)
+					return
+				}
+			}
+		})
+	}
+	for c := range commits {
+		var r viewstest.Record
+		for i := range each {
+			r.Spans = append(r.Spans, span(c*each+i, 1000+10*c, 1))
+			if c >= late {
+				r.Spans = append(r.Spans, span((c-late)*each+i, 1000+10*c, 2))
+			}
+		}
+		script.Topic[0] = append(script.Topic[0], r)
+		script.Apply(0, int64(c))
+		if _, err := script.Checkpoint(nil); err != nil {
+			t.Fatal(err)
+		}
+		committed.Store(int64(c+1) * each)
+	}
+	close(done)
+	wg.Wait()
+}
