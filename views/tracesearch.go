@@ -201,22 +201,23 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 	var out TraceResult
 	q.Limit = max(1, q.Limit)
 	var found []ranked
+	has := map[[16]byte]bool{} // those in found
 	f, recent, blocks, next := s.beginSearch(&q)
 	consider := func(t *trace) error {
 		r := q.rank(t)
 		if !f.accepts(t) || f.after != nil && !f.after.before(&r) {
 			return nil
 		}
-		at, dup := slices.BinarySearchFunc(found, r, func(a ranked, b traceRank) int {
-			switch {
-			case a.traceRank == b:
-				return 0
-			case a.before(&b):
+		if has[r.id] { // with another rank: it changed since the search began
+			return nil
+		}
+		at, _ := slices.BinarySearchFunc(found, r, func(a ranked, b traceRank) int {
+			if a.before(&b) {
 				return -1
 			}
 			return 1
 		})
-		if dup || at > q.Limit { // one more than the limit tells whether there are more
+		if at > q.Limit { // one more than the limit tells whether there are more
 			return nil
 		}
 		sum := s.summary(t)
@@ -229,8 +230,11 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 				return err
 			}
 		}
-		found = slices.Insert(found, at, ranked{r, sum})
-		found = found[:min(len(found), q.Limit+1)]
+		found, has[r.id] = slices.Insert(found, at, ranked{r, sum}), true
+		if last := len(found) - 1; last > q.Limit {
+			delete(has, found[last].id)
+			found = found[:last]
+		}
 		return nil
 	}
 	for i := range recent {

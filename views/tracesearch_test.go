@@ -49,7 +49,7 @@ func TestSearchesBesideCheckpoints(t *testing.T) {
 				default:
 				}
 				least := int(committed.Load())
-				res, err := script.Set.SearchTraces(views.TraceQuery{Service: "cart", Limit: 10_000})
+				res, err := script.Set.SearchTraces(views.TraceQuery{Service: "cart", Limit: 10_000, Slowest: seed == 1})
 				if err != nil {
 					t.Error(err)
 					return
