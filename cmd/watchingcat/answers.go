@@ -13,12 +13,15 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
+// queriesAtOnce is how many PromQL queries of the API run at once, as in Prometheus; those of rules do not wait for them.
+const queriesAtOnce = 20
+
 // openAPI builds the server over what was opened before.
 func (a *App) openAPI(context.Context) (err error) {
 	a.server, err = api.New(api.Config{
 		Views: a.live, Pipeline: pipelineAnswers{a}, Replays: replayAnswers{a.gens}, Topics: topicBacktests{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()),
 		Exemplars: a.sources(), Metrics: a.live.Metrics(), Stores: a.stores.answers(),
-		Engine: evaluator.NewEngine(evaluator.EngineConfig{}, a.slog, a.reg),
+		Engine: evaluator.NewEngine(evaluator.EngineConfig{Concurrency: queriesAtOnce}, a.slog, a.reg),
 		Rules:  a.rules, SLOs: &evaluator.SLOBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,
 		Alertmanager: a.notifier.API(), Registry: a.reg, Meter: a.tell.meter("api"), Tracer: a.tell.tracer("api"), Logger: a.log, Slog: a.slog, Version: version(), Retention: time.Duration(a.cfg.Retention1h),
 		Links:       api.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL), Kibana: link(a.cfg.KibanaURL)},
