@@ -32,6 +32,9 @@ const maxSubquerySteps = 1_000_000
 // NewParser returns the PromQL parser that the engine and the rules share.
 func NewParser() parser.Parser { return parser.NewParser(parser.Options{}) }
 
+// maxQuery bounds the text of a query in bytes: the longer, the more than proportionally long the engine prepares it.
+const maxQuery = 64 << 10
+
 // NewEngine builds a PromQL engine. Its metrics, prometheus_engine_*, go to reg, which may be nil.
 func NewEngine(c EngineConfig, log *slog.Logger, reg prometheus.Registerer) promql.QueryEngine {
 	if c.MaxSamples == 0 {
@@ -65,14 +68,27 @@ type boundedEngine struct {
 
 // NewInstantQuery implements promql.QueryEngine.
 func (e *boundedEngine) NewInstantQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (promql.Query, error) {
+	if err := checkLength(qs); err != nil {
+		return nil, err
+	}
 	query, err := e.Engine.NewInstantQuery(ctx, q, opts, qs, ts)
 	return e.bounded(query, err)
 }
 
 // NewRangeQuery implements promql.QueryEngine.
 func (e *boundedEngine) NewRangeQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration) (promql.Query, error) {
+	if err := checkLength(qs); err != nil {
+		return nil, err
+	}
 	query, err := e.Engine.NewRangeQuery(ctx, q, opts, qs, start, end, interval)
 	return e.bounded(query, err)
+}
+
+func checkLength(qs string) error {
+	if len(qs) > maxQuery {
+		return fmt.Errorf("the query has %d bytes, at most %d are evaluated: shorten it, or ask in parts", len(qs), maxQuery)
+	}
+	return nil
 }
 
 func (e *boundedEngine) bounded(q promql.Query, err error) (promql.Query, error) {
