@@ -19,8 +19,9 @@ import (
 // Who may do what: x-role of an operation in openapi.yaml is the one table. authorize holds every route against it.
 
 const (
-	loginAttempts = 20 // of one address in a minute
-	loginFailures = 10 // of one name in a minute
+	loginAttempts   = 20  // of one address in a minute
+	loginFailures   = 10  // of one name from one address in a minute: who guesses locks out nobody else
+	loginFailuresOf = 100 // of one name from all addresses
 )
 
 // caller is what becomes known of who makes a request, for the request log outside.
@@ -59,7 +60,8 @@ func (s *Server) watch(r *http.Request) (ended <-chan struct{}, stop func()) {
 type limiters struct {
 	requests *httprate.RateLimiter // by principal, else by address; nil: no limit
 	logins   *httprate.RateLimiter // by address
-	failures *httprate.RateLimiter // by name
+	failures *httprate.RateLimiter // by name and address
+	guessed  *httprate.RateLimiter // by name
 }
 
 // nowhere takes what a limiter would say of itself.
@@ -68,7 +70,8 @@ type nowhere struct{ http.ResponseWriter }
 func (nowhere) Header() http.Header { return http.Header{} }
 
 func newLimiters(perSecond int) limiters {
-	l := limiters{logins: httprate.NewRateLimiter(loginAttempts, time.Minute), failures: httprate.NewRateLimiter(loginFailures, time.Minute)}
+	l := limiters{logins: httprate.NewRateLimiter(loginAttempts, time.Minute), failures: httprate.NewRateLimiter(loginFailures, time.Minute),
+		guessed: httprate.NewRateLimiter(loginFailuresOf, time.Minute)}
 	if perSecond > 0 {
 		l.requests = httprate.NewRateLimiter(perSecond, time.Second)
 	}
@@ -238,22 +241,38 @@ func (s *Server) WhoAmI(ctx context.Context, _ rest.WhoAmIRequestObject) (rest.W
 	return out, nil
 }
 
-// mayTry reports whether one more password of a user may be tried; shown is what the audit trail shows of the name. The key is for failed.
-func (s *Server) mayTry(ctx context.Context, user, shown string) (key string, err error) {
-	key = "login:" + user
-	if _, rate, err := s.limits.failures.Status(key); err != nil || rate >= loginFailures {
-		callerOf(ctx).outcome = "limited"
-		s.refused(ctx, shown)
-		return key, advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in under this name"), "Wait a minute.")
+// mayTry reports whether one more password of a user may be tried; shown is what the audit trail shows of the name.
+func (s *Server) mayTry(ctx context.Context, user, shown string) error {
+	for key, l := range s.guesses(ctx, user) {
+		if _, rate, err := l.limiter.Status(key); err != nil || rate >= l.most {
+			callerOf(ctx).outcome = "limited"
+			s.refused(ctx, shown)
+			return advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in under this name"), "Wait a minute.")
+		}
 	}
-	return key, nil
+	return nil
 }
 
 // failed counts a wrong password.
-func (s *Server) failed(ctx context.Context, key, shown string) {
+func (s *Server) failed(ctx context.Context, user, shown string) {
 	callerOf(ctx).outcome = "unauthenticated"
 	s.refused(ctx, shown)
-	s.limits.failures.OnLimit(nowhere{}, (&http.Request{}).WithContext(ctx), key)
+	for key, l := range s.guesses(ctx, user) {
+		l.limiter.OnLimit(nowhere{}, (&http.Request{}).WithContext(ctx), key)
+	}
+}
+
+type guessLimit struct {
+	limiter *httprate.RateLimiter
+	most    float64 // wrong passwords in a minute
+}
+
+// guesses are the limits of wrong passwords, by their keys.
+func (s *Server) guesses(ctx context.Context, user string) map[string]guessLimit {
+	return map[string]guessLimit{
+		"login:" + user: {s.limits.guessed, loginFailuresOf},
+		"login:" + user + " from " + callerOf(ctx).address: {s.limits.failures, loginFailures},
+	}
 }
 
 func loginOf(x *auth.Session) rest.Login {
@@ -270,13 +289,12 @@ func (s *Server) LoginUser(ctx context.Context, q rest.LoginUserRequestObject) (
 	if _, err := a.User(q.Body.Username); err == nil {
 		name = q.Body.Username
 	}
-	key, err := s.mayTry(ctx, q.Body.Username, name)
-	if err != nil {
+	if err := s.mayTry(ctx, q.Body.Username, name); err != nil {
 		return nil, err
 	}
 	x, err := a.Login(q.Body.Username, q.Body.Password)
 	if errors.Is(err, auth.ErrCredentials) {
-		s.failed(ctx, key, name)
+		s.failed(ctx, q.Body.Username, name)
 		return nil, advise(problemf(errUnauthenticated, "login_failed", "name or password is wrong"), "Check both; an admin can set a new password.")
 	}
 	if err != nil {
@@ -321,13 +339,12 @@ func (s *Server) ChangePassword(ctx context.Context, q rest.ChangePasswordReques
 	if name == "" {
 		return nil, errNoLogin()
 	}
-	key, err := s.mayTry(ctx, name, name)
-	if err != nil {
+	if err := s.mayTry(ctx, name, name); err != nil {
 		return nil, err
 	}
 	u, err := a.ChangePassword(ctx, name, q.Body.Password, q.Body.NewPassword, s.cfg.Now())
 	if errors.Is(err, auth.ErrCredentials) {
-		s.failed(ctx, key, name)
+		s.failed(ctx, name, name)
 		return nil, advise(problemf(errForbidden, "wrong_password", "the password is not the one that you have"), "Give the password that you logged in with; an admin can set a new one.")
 	}
 	if err != nil {

@@ -134,11 +134,34 @@ func TestLoginUsersAndTokens(t *testing.T) {
 	require.JSONEq(t, `{"authentication":true,"name":"token:admin","role":"admin","login":false,"local":false,"expires_at":null,"oidc":false}`, me(admin))
 	w = b.do("POST", "/api/v1/auth/login", `{"username":"ann","password":"correct horse"}`, js)
 	require.JSONEq(t, `{"authentication":true,"name":"ann","role":"viewer","login":true,"local":true,"expires_at":"1970-01-02T00:01:00Z","oidc":false}`, me("Cookie: "+strings.Split(w.Header().Get("Set-Cookie"), ";")[0]))
+}
 
-	for range loginFailures {
-		require.Equal(t, 401, b.do("POST", "/api/v1/auth/login", `{"username":"bob","password":"wrong wrong"}`, js).Code)
-	}
-	require.Equal(t, 429, b.do("POST", "/api/v1/auth/login", `{"username":"bob","password":"wrong wrong"}`, js).Code)
+// TestWhoGuessesLocksOutNobodyElse: wrong passwords count by name and address, and many more by name alone. The minute that they count
+// for is that of a clock which stands still.
+func TestWhoGuessesLocksOutNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, withAuth(t))
+		_, err := b.s.cfg.Auth.CreateUser(t.Context(), "test", "ann", "correct horse", auth.Viewer, time.Unix(60, 0))
+		require.NoError(t, err)
+		login := func(address int, password string) int {
+			r := httptest.NewRequest(http.MethodPost, "/api/v1/auth/login", strings.NewReader(`{"username":"ann","password":"`+password+`"}`))
+			r.RemoteAddr = fmt.Sprintf("192.0.2.%d:1234", address)
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			b.s.Handler().ServeHTTP(w, r)
+			return w.Code
+		}
+		for range loginFailures {
+			require.Equal(t, 401, login(1, "wrong wrong"))
+		}
+		require.Equal(t, 429, login(1, "correct horse"))
+		require.Equal(t, 200, login(2, "correct horse"))
+		for range loginFailuresOf - loginFailures - 1 { // as from other addresses, without working out so many passwords
+			b.s.limits.guessed.OnLimit(nowhere{}, httptest.NewRequest(http.MethodPost, "/", nil), "login:ann")
+		}
+		require.Equal(t, 401, login(3, "wrong wrong"))
+		require.Equal(t, 429, login(2, "correct horse"))
+	})
 }
 
 // TestBrowsersAskWhereNoPageDoes: a challenge of basic authentication makes a browser ask by itself, also before the page's form.
@@ -262,37 +285,40 @@ func TestLogoutEndsALogin(t *testing.T) {
 }
 
 func TestChangeOwnPassword(t *testing.T) {
-	b := newAuthBench(t)
-	js := "Content-Type: application/json"
-	admin := "Authorization: Bearer " + b.token(auth.Admin)
-	_, err := b.s.cfg.Auth.CreateUser(t.Context(), "test", "ann", "correct horse", auth.Viewer, b.now)
-	require.NoError(t, err)
-	x, err := b.s.cfg.Auth.Login("ann", "correct horse")
-	require.NoError(t, err)
-	mine := "Authorization: Bearer " + x.Token
-	change := func(old, next string, credential string) *httptest.ResponseRecorder {
-		return b.do("POST", "/api/v1/auth/password", `{"password":"`+old+`","new_password":"`+next+`"}`, js, credential)
-	}
-	w := change("correct horse", "another horse", admin)
-	require.Equal(t, 409, w.Code)
-	require.Contains(t, w.Body.String(), "no_login")
-	w = change("wrong horse", "another horse", mine)
-	require.Equal(t, 403, w.Code, "%s", w.Body)
-	require.Contains(t, w.Body.String(), "wrong_password")
-	require.Equal(t, 400, change("correct horse", "short", mine).Code)
-	w = change("correct horse", "another horse", mine)
-	require.Equal(t, 200, w.Code, "%s", w.Body)
-	require.Equal(t, 401, b.get("/api/v1/services", mine).Code, "logins made before end")
-	cookie := "Cookie: " + strings.Split(w.Header().Get("Set-Cookie"), ";")[0]
-	require.Contains(t, b.get("/api/v1/auth/me", cookie).Body.String(), `"role":"viewer"`)
-	_, err = b.s.cfg.Auth.Login("ann", "correct horse")
-	require.ErrorIs(t, err, auth.ErrCredentials)
-	require.Contains(t, b.get("/api/v1/audit?kind=user", admin).Body.String(), `"action":"update","by":"ann"`)
-	require.NotContains(t, b.get("/api/v1/audit", admin).Body.String(), "horse")
-	for range loginFailures - 1 {
-		require.Equal(t, 403, change("wrong horse", "yet another", cookie).Code)
-	}
-	require.Equal(t, 429, change("another horse", "yet another", cookie).Code, "who has a login and not the password must not try passwords")
+	synctest.Test(t, func(t *testing.T) { // the minute that wrong passwords count for must not end
+		b := newAuthBench(t)
+		js := "Content-Type: application/json"
+		admin := "Authorization: Bearer " + b.token(auth.Admin)
+		_, err := b.s.cfg.Auth.CreateUser(t.Context(), "test", "ann", "correct horse", auth.Viewer, b.now)
+		require.NoError(t, err)
+		x, err := b.s.cfg.Auth.Login("ann", "correct horse")
+		require.NoError(t, err)
+		mine := "Authorization: Bearer " + x.Token
+		change := func(old, next string, credential string) *httptest.ResponseRecorder {
+			return b.do("POST", "/api/v1/auth/password", `{"password":"`+old+`","new_password":"`+next+`"}`, js, credential)
+		}
+		w := change("correct horse", "another horse", admin)
+		require.Equal(t, 409, w.Code)
+		require.Contains(t, w.Body.String(), "no_login")
+		w = change("wrong horse", "another horse", mine)
+		require.Equal(t, 403, w.Code, "%s", w.Body)
+		require.Contains(t, w.Body.String(), "wrong_password")
+		require.Equal(t, 400, change("correct horse", "short", mine).Code)
+		w = change("correct horse", "another horse", mine)
+		require.Equal(t, 200, w.Code, "%s", w.Body)
+		require.Equal(t, 401, b.get("/api/v1/services", mine).Code, "logins made before end")
+		cookie := "Cookie: " + strings.Split(w.Header().Get("Set-Cookie"), ";")[0]
+		require.Contains(t, b.get("/api/v1/auth/me", cookie).Body.String(), `"role":"viewer"`)
+		_, err = b.s.cfg.Auth.Login("ann", "correct horse")
+		require.ErrorIs(t, err, auth.ErrCredentials)
+		require.Contains(t, b.get("/api/v1/audit?kind=user", admin).Body.String(), `"action":"update","by":"ann"`)
+		require.NotContains(t, b.get("/api/v1/audit", admin).Body.String(), "horse")
+		for range loginFailures - 1 {
+			require.Equal(t, 403, change("wrong horse", "yet another", cookie).Code)
+		}
+		require.Equal(t, 429, change("another horse", "yet another", cookie).Code, "who has a login and not the password must not try passwords")
+		b.s.Close()
+	})
 }
 
 func TestTokensSayWhenTheyWereUsed(t *testing.T) {

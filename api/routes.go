@@ -34,7 +34,7 @@ func (s *Server) routes() (http.Handler, error) {
 	r.Use(s.observe, s.recoverer, secure)
 	if len(s.cfg.CORSOrigins) > 0 {
 		r.Use(cors.Handler(cors.Options{AllowedOrigins: s.cfg.CORSOrigins, AllowCredentials: true, MaxAge: 600,
-			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"}, AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "If-Match", "If-None-Match"}, ExposedHeaders: []string{"ETag", warningHeader}}))
+			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"}, AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "If-Match", "If-None-Match"}, ExposedHeaders: []string{"ETag", "Retry-After", warningHeader}}))
 	}
 	r.Use(s.cfg.Middleware...)
 	r.Use(s.limitBody, middleware.GetHead)

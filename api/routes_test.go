@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,6 +114,13 @@ func TestHeaders(t *testing.T) {
 func TestBodiesAreBounded(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Limits.Body = 100 })
 	w := b.do("POST", "/prometheus/api/v1/query", "query="+strings.Repeat("1", 200))
+	require.Equal(t, http.StatusRequestEntityTooLarge, w.Code)
+	require.Contains(t, w.Body.String(), `"code":"too_large"`)
+	// a body of unknown length is found to be too large while it is read
+	r := httptest.NewRequest(http.MethodPost, "/api/v1/traces/search", io.MultiReader(strings.NewReader(`{"service":"`+strings.Repeat("x", 200)+`"}`)))
+	r.Header.Set("Content-Type", "application/json")
+	w = httptest.NewRecorder()
+	b.s.Handler().ServeHTTP(w, r)
 	require.Equal(t, http.StatusRequestEntityTooLarge, w.Code)
 	require.Contains(t, w.Body.String(), `"code":"too_large"`)
 }

@@ -124,6 +124,9 @@ func knownOnly(op *openapi3.Operation, query url.Values) error {
 
 // validationError keeps of the validator's message what a client can use.
 func validationError(err error) error {
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return large
+	}
 	name, reason := "request", err.Error()
 	if re, ok := errors.AsType[*openapi3filter.RequestError](err); ok {
 		if re.Parameter != nil {

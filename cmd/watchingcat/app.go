@@ -57,11 +57,13 @@ type App struct {
 	notifier  *notify.Notifier
 	auth      *auth.Auth         // nil: authentication is off
 	endAuth   context.CancelFunc // ends the fetching of keys
-	server    *api.Server
-	listener  net.Listener
-	cert      *certificate // nil: plain HTTP
-	reloads   *reloads
-	stopping  atomic.Bool // told to end; readiness says so
+	// noAdmin is called where authentication is on, users have been read and none is an admin.
+	noAdmin  func(context.Context) error
+	server   *api.Server
+	listener net.Listener
+	cert     *certificate // nil: plain HTTP
+	reloads  *reloads
+	stopping atomic.Bool // told to end; readiness says so
 }
 
 // NewApp opens everything that can be opened without the brokers. Its errors are one line that says what to do.
@@ -74,6 +76,7 @@ func newApp(ctx context.Context, cfg Config, log zerolog.Logger, listen func(con
 		return nil, usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", envPrefix)
 	}
 	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry(), clients: &pipeline.ClientMetrics{}}
+	a.noAdmin = a.sayHowToBegin
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(), a.clients, linesDropped)
 	var err error
 	if a.tell, err = openTelemetry(ctx, a.reg, log); err != nil {

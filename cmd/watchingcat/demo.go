@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
 	"github.com/gaurav/watchingcat/pipeline"
 )
@@ -94,6 +96,14 @@ func runDemo(ctx context.Context, cfg *loaded, out, logs io.Writer) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, app.Close()) }()
+	app.noAdmin = func(ctx context.Context) error { // nobody else reaches the broker of this process
+		password := rand.Text()
+		if _, err := app.auth.CreateUser(ctx, "demo", "admin", password, auth.Admin, time.Now()); err != nil {
+			return fmt.Errorf("make the demo's first admin: %w", err)
+		}
+		fmt.Fprintf(out, "\nAuthentication is on: log in as admin with the password %s\n", password)
+		return nil
+	}
 	broker, err := demoBroker(filepath.Join(dir, "broker"), port, cfg.Config)
 	if err != nil {
 		return err

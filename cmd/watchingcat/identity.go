@@ -88,10 +88,18 @@ func (a *App) readObjects(ctx context.Context) error {
 	a.objectsRead.Store(true)
 	if a.auth != nil {
 		if has, err := a.auth.HasAdmin(); err == nil && !has {
-			a.log.Warn().Msg("authentication is on and there is no admin yet: run `watchingcat user add --role admin NAME` with the same settings and give the password on its standard input")
+			if err := a.noAdmin(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	<-ctx.Done()
+	return nil
+}
+
+// sayHowToBegin is what to do where authentication is on and nobody may do anything.
+func (a *App) sayHowToBegin(context.Context) error {
+	a.log.Warn().Msg("authentication is on and there is no admin yet: run `watchingcat user add --role admin NAME` with the same settings and give the password on its standard input")
 	return nil
 }
 
