@@ -41,6 +41,7 @@ type rawStores struct {
 	from, edge time.Time // of the history, and of what the topics have
 	to         time.Time
 	shift      atomic.Int64 // makes each question one that was not asked before
+	instants   atomic.Int64 // the same for PromQL, whose instants must stay within their minutes
 }
 
 const historyMinutes, youngMinutes = 60, 20
@@ -388,8 +389,9 @@ func (s *rawStores) askVolume(ctx context.Context, from, to time.Time) (out rawC
 	return out, err
 }
 
-// depthInMinutes has a value in the middle of each minute.
-const depthInMinutes = `last_over_time(depth_ratio[59s])`
+// depthInMinutes has a value between the second and the last second of each minute, that from is asked for in until 55,000 questions have
+// moved it to its beginning.
+const depthInMinutes, inMinute = `last_over_time(depth_ratio[59s])`, 58 * time.Second
 
 func (s *rawStores) askMetrics(ctx context.Context, from, to time.Time) (out rawCount, err error) {
 	var body struct {
@@ -398,7 +400,7 @@ func (s *rawStores) askMetrics(ctx context.Context, from, to time.Time) (out raw
 		}
 		Meta rawMeta
 	}
-	b, err := json.Marshal(map[string]any{"query": depthInMinutes, "start": rfc(from.Add(30 * time.Second)), "end": rfc(to), "step": "1m"})
+	b, err := json.Marshal(map[string]any{"query": depthInMinutes, "start": rfc(from.Add(inMinute)), "end": rfc(to), "step": "1m"})
 	if err != nil {
 		return out, err
 	}
@@ -417,7 +419,7 @@ func (s *rawStores) askPrometheus(ctx context.Context, from, to time.Time) (out 
 		}
 		Warnings []string
 	}
-	err = get(ctx, "http://"+s.addr+"/prometheus/api/v1/query_range?"+url.Values{"query": {depthInMinutes}, "start": {rfc(from.Add(30 * time.Second))}, "end": {rfc(to)}, "step": {"60"}}.Encode(), &body)
+	err = get(ctx, "http://"+s.addr+"/prometheus/api/v1/query_range?"+url.Values{"query": {depthInMinutes}, "start": {rfc(from.Add(inMinute))}, "end": {rfc(to)}, "step": {"60"}}.Encode(), &body)
 	for _, r := range body.Data.Result {
 		out.n += len(r.Values)
 	}
@@ -570,9 +572,13 @@ func (s *rawStores) remembered() {
 	s.t.Log("answered from Redis while Jaeger was down, after a restart")
 }
 
-// fresh is a range that was not asked for before, over all of history.
-func (s *rawStores) fresh() (from, to time.Time) {
-	return s.from.Add(-time.Duration(s.shift.Add(1)) * time.Millisecond), s.to
+// fresh is a range that a store was not asked for before, over all of history.
+func (s *rawStores) fresh(store string) (from, to time.Time) {
+	n := &s.shift
+	if store == "prometheus" {
+		n = &s.instants
+	}
+	return s.from.Add(-time.Duration(n.Add(1)) * time.Millisecond), s.to
 }
 
 // without: while a store does not answer, what needs it is partial and says so, and has what the views hold; the page of the pipeline
@@ -580,7 +586,7 @@ func (s *rawStores) fresh() (from, to time.Time) {
 func (s *rawStores) without(name string) {
 	s.t.Helper()
 	for _, k := range rawKinds {
-		from, to := s.fresh()
+		from, to := s.fresh(k.store)
 		got := s.count(k.name, from, to)
 		if k.store != name {
 			if got.n != 2*historyMinutes || got.partial {
@@ -632,13 +638,13 @@ func (s *rawStores) back(name string) {
 			continue
 		}
 		waitFor(s.t, 2*time.Minute, func() bool {
-			from, to := s.fresh()
+			from, to := s.fresh(k.store)
 			got := s.count(k.name, from, to)
 			return got.n == 2*historyMinutes && !got.partial
 		})
 	}
 	waitFor(s.t, 2*time.Minute, func() bool {
-		from, to := s.fresh()
+		from, to := s.fresh("jaeger")
 		s.count("traces", from, to) // something that may use the cache
 		s.count("logs", from, s.edge.Add(-time.Minute))
 		return s.state(name) == "ok"
@@ -654,7 +660,7 @@ func (s *rawStores) load() func() int {
 	for _, k := range rawKinds {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				from, to := s.fresh()
+				from, to := s.fresh(k.store)
 				got, err := s.ask(ctx, k.name, from, to)
 				// Whatever happens to a store: what the views hold is there, and what is missing is told.
 				if err == nil && (got.n < 2*youngMinutes || got.n < 2*historyMinutes && !got.partial) {
