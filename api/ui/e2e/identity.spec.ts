@@ -30,6 +30,7 @@ async function guarded(): Promise<Guarded> {
   }
   for (const [name, role] of Object.entries({ ann: 'admin', ed: 'editor', vic: 'viewer' }))
     expect(await api('POST', '/api/v1/users', { name, role, password })).toBe(201)
+  await expect.poll(() => api('DELETE', '/api/v1/users/admin')).toBe(204) // whom the demo made, or nobody could log in
   return { ...server, api }
 }
 
