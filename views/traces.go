@@ -224,10 +224,12 @@ func traceKey(ks keyspace, n uint32) []byte {
 // install adds a part.
 func (s *traceStore) install(kv reader, p *trace) error {
 	t := s.recent[p.id]
-	if n, stored := s.blockOf(p.id); t == nil && stored {
-		var err error
-		if t, err = s.inBlock(kv, n, p.id); err != nil {
-			return err
+	if t == nil {
+		if n, stored := s.blockOf(p.id); stored {
+			var err error
+			if t, err = s.inBlock(kv, n, p.id); err != nil {
+				return err
+			}
 		}
 	}
 	if t == nil {
