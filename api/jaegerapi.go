@@ -173,6 +173,7 @@ func (s *Server) jaegerOperationNames(_ context.Context, r *http.Request, m mome
 	return names, err
 }
 
+// pathParam is a part of the path, unescaped.
 func pathParam(r *http.Request, name string) string {
 	v := chi.URLParam(r, name)
 	if r.URL.RawPath != "" { // chi has matched the path as it was sent

@@ -69,14 +69,8 @@ func (s *Server) check(r *http.Request) error {
 		return err
 	}
 	params := map[string]string{}
-	for i, name := range ctx.URLParams.Keys {
-		v := ctx.URLParams.Values[i]
-		if r.URL.RawPath != "" { // chi has matched the path as it was sent
-			if u, err := url.PathUnescape(v); err == nil {
-				v = u
-			}
-		}
-		params[name] = v
+	for _, name := range ctx.URLParams.Keys {
+		params[name] = pathParam(r, name)
 	}
 	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 		Request: r, PathParams: params, QueryParams: query,
