@@ -4,7 +4,6 @@ GO ?= go
 BIN := build/watchingcat
 FUZZTIME ?= 20s
 SEEDS ?= 1000
-KILLS ?= 100
 
 .DEFAULT_GOAL := help
 
@@ -53,6 +52,10 @@ bench: ## what a span costs, beside its peers
 .PHONY: bench-reads
 bench-reads: ## how long questions take on millions of traces while spans come in
 	cd deploy/bench && $(GO) run ./reads
+
+.PHONY: bench-search
+bench-search: ## how long a search by a rare attribute takes among ten million traces whose spans are kept
+	cd deploy/bench && $(GO) run ./reads -spans -rounds 50 -only attribute
 
 .PHONY: bench-process
 bench-process: integration-servers ## CPU and memory of whole processes that drain one Kafka backlog, beside a Collector

@@ -30,7 +30,7 @@ func fingerprint(l labels.Labels) string {
 func rule(r evaluator.RuleInfo) rest.Rule {
 	return rest.Rule{Id: r.ID, Name: r.Name, Type: rest.RuleType(r.Type), Expr: r.Expr, For: r.For.String(), KeepFiringFor: r.KeepFiringFor.String(),
 		Labels: r.Labels.Map(), Annotations: r.Annotations.Map(), Enabled: r.Enabled, Source: r.Source, Editable: r.Editable, Group: r.Group, State: r.State,
-		Health: r.Health, LastError: r.LastError, LastEval: orNil(r.LastEval), Frontier: fmt.Sprint(r.Class.Frontier), FrontierReason: r.Class.Reason}
+		Health: r.Health, LastError: r.LastError, LastEval: orNil(r.LastEval), Frontier: fmt.Sprint(r.Class.Frontier), FrontierReason: r.Class.Reason, GeneratorUrl: r.GeneratorURL}
 }
 
 // ListAlertRules implements rest.StrictServerInterface.
@@ -72,10 +72,13 @@ func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest
 		if why != nil {
 			e.Traces = why.Traces
 		}
-		print := fingerprint(a.Labels)
+		print, sent := fingerprint(a.Labels), a.Labels
+		if s.cfg.Notifications != nil {
+			sent = s.cfg.Notifications.Sent(a.Labels)
+		}
 		out = append(out, rest.Alert{Fingerprint: print, RuleId: a.RuleID, Labels: a.Labels.Map(), Annotations: a.Annotations.Map(),
 			State: rest.AlertState(a.State), ActiveAt: a.ActiveAt.UTC(), FiredAt: orNil(a.FiredAt), Value: a.Value, GeneratorUrl: a.GeneratorURL,
-			Evidence: e, Deliveries: deliveriesOf(fates[print])})
+			Evidence: e, Deliveries: deliveriesOf(fates[fingerprint(sent)])})
 	}
 	return out, nil
 }

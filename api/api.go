@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/rules"
 	promstorage "github.com/prometheus/prometheus/storage"
@@ -57,6 +59,8 @@ var _ Alerts = (*evaluator.Evaluator)(nil)
 
 // Metrics is what the API needs of OTLP metrics beside querying them.
 type Metrics interface {
+	// Counters tell what became of records and points.
+	Counters() views.MetricCounters
 	Families() []views.Family
 	Frontier() views.Frontier
 	// SeriesCounts returns how many series of each name had a sample lately.
@@ -70,11 +74,13 @@ type Links struct{ Jaeger, Grafana, Prometheus, Kibana string }
 
 // Config is what New needs. Views, Pipeline, Alerts, Queryable and Engine are required.
 type Config struct {
-	Views    views.Reader
-	Pipeline Pipeline
-	Replays  Replays         // nil: there are none
-	Topics   TopicBacktester // nil: rules cannot be evaluated over topics
-	Alerts   Alerts
+	Views views.Reader
+	// Dimensions are the configured ones; the views may have others, until a replay.
+	Dimensions []string
+	Pipeline   Pipeline
+	Replays    Replays         // nil: there are none
+	Topics     TopicBacktester // nil: rules cannot be evaluated over topics
+	Alerts     Alerts
 	// Rules and SLOs are those that users make; nil: they cannot.
 	Rules *evaluator.RuleBook
 	SLOs  *evaluator.SLOBook
@@ -96,23 +102,31 @@ type Config struct {
 	Now    func() time.Time // nil: time.Now
 	Logger zerolog.Logger
 	// Slog is for Prometheus' packages; nil: they are silent.
-	Slog        *slog.Logger
-	Links       Links
-	ExternalURL string
-	Version     string
+	Slog *slog.Logger
+	// ExternalLabels are those of alerts, for the templates of backtests.
+	ExternalLabels labels.Labels
+	Links          Links
+	ExternalURL    string
+	Version        string
 	// Auth says who may; nil: everybody everything.
 	Auth *auth.Auth
 	// RateLimit is how many requests a second a principal may make, or an address where nobody is known; 0: no limit.
 	RateLimit int
 	// CORSOrigins may read the API and open the WebSocket from other sites, as https://grafana.example.org.
 	CORSOrigins []string
+	// AllowedHosts are further names under which the server is reached, as watchingcat.example.org, *.example.org or *.
+	AllowedHosts []string
+	// Connections says how many connections of clients may be open now, of which there are so many; nil: as many as the system allows.
+	Connections func(open int) int
 	// Middleware runs around every route, after recovery and logging.
 	Middleware []func(http.Handler) http.Handler
 	// Retention is how long the views keep their widest buckets (views' default, 400 days); an answer that reaches further back is partial.
 	Retention time.Duration
 	// QueryTimeout bounds a PromQL query (2 min).
 	QueryTimeout time.Duration
-	Limits       Limits
+	// SearchTime bounds how long raw spans are read for one search of traces (5 s).
+	SearchTime time.Duration
+	Limits     Limits
 }
 
 // Limits bound what clients may cost. Zero values mean the defaults.
@@ -120,7 +134,10 @@ type Limits struct {
 	Body          int64         // bytes of a request (1 MiB)
 	Clients       int           // WebSockets open at once, and log tails (1,000)
 	Subscriptions int           // of one WebSocket (32)
+	LiveViews     int           // different views and filters that are computed for WebSockets and event streams (2,000)
 	Message       int64         // bytes of a WebSocket message from a client (32 KiB)
+	TraceBytes    int64         // bytes of spans, as OTLP, in an answer about one trace (32 MiB)
+	TracesBytes   int64         // and in all of those that are large (64 MiB)
 	Queue         int           // frames that wait for one client (64)
 	WriteTimeout  time.Duration // of one WebSocket frame (10 s)
 	Heartbeat     time.Duration // between WebSocket pings (20 s)
@@ -130,7 +147,10 @@ func (l *Limits) setDefaults() {
 	l.Body = cmp.Or(l.Body, 1<<20)
 	l.Clients = cmp.Or(l.Clients, 1000)
 	l.Subscriptions = cmp.Or(l.Subscriptions, 32)
+	l.LiveViews = cmp.Or(l.LiveViews, 2000)
 	l.Message = cmp.Or(l.Message, 32<<10)
+	l.TraceBytes = cmp.Or(l.TraceBytes, 32<<20)
+	l.TracesBytes = cmp.Or(l.TracesBytes, 64<<20)
 	l.Queue = cmp.Or(l.Queue, 64)
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, 10*time.Second)
 	l.Heartbeat = cmp.Or(l.Heartbeat, 20*time.Second)
@@ -138,17 +158,19 @@ func (l *Limits) setDefaults() {
 
 // Server answers HTTP requests.
 type Server struct {
-	cfg     Config
-	doc     *openapi3.T
-	params  *openapi3.T          // the same, as parameters are checked by
-	roles   map[string]auth.Role // by "METHOD path" of the document
-	limits  limiters
-	metrics *serverMetrics
-	hub     *hub
-	handler http.Handler
-	tails   atomic.Int64 // log tails open
-	trail   *trail       // nil: nothing is kept
-	trials  topicTrials
+	cfg         Config
+	doc         *openapi3.T
+	params      *openapi3.T          // the same, as parameters are checked by
+	roles       map[string]auth.Role // by "METHOD path" of the document
+	limits      limiters
+	connections *connections
+	traceBudget *traceBudget
+	metrics     *serverMetrics
+	hub         *hub
+	handler     http.Handler
+	tails       atomic.Int64 // log tails open
+	trail       *trail       // nil: nothing is kept
+	trials      topicTrials
 
 	stop     sync.Once
 	stopping chan struct{}
@@ -171,9 +193,13 @@ func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Connections == nil {
+		c.Connections = func(int) int { return math.MaxInt }
+	}
 	c.Slog = cmp.Or(c.Slog, slog.New(slog.DiscardHandler))
 	c.Retention = cmp.Or(c.Retention, 400*24*time.Hour)
 	c.QueryTimeout = cmp.Or(c.QueryTimeout, 2*time.Minute)
+	c.SearchTime = cmp.Or(c.SearchTime, 5*time.Second)
 	c.Limits.setDefaults()
 	doc, err := openapi3.NewLoader().LoadFromData(document)
 	if err != nil {
@@ -186,6 +212,8 @@ func New(c Config) (*Server, error) {
 	params := *doc
 	params.OpenAPI = "3.0.3"
 	s := &Server{cfg: c, doc: doc, params: &params, roles: rolesOf(doc), limits: newLimiters(c.RateLimit), metrics: metrics, stopping: make(chan struct{})}
+	s.connections = newConnections(c.Connections, c.Registry, c.Logger, c.Now)
+	s.traceBudget = newTraceBudget(c.Limits.TraceBytes, c.Limits.TracesBytes, c.Registry)
 	s.hub = newHub(s)
 	if c.Rules != nil {
 		s.trail = newTrail(c.Rules.Objects, c.Now, c.Logger)
@@ -202,8 +230,14 @@ const drainTimeout = 10 * time.Second
 
 // Serve answers requests until ctx ends, then lets those under way finish. WebSockets are closed as going away.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	conns := s.connections
 	srv := &http.Server{
-		Handler:           s.handler,
+		Handler: conns.Handler(s.handler, func(w http.ResponseWriter, r *http.Request) {
+			s.fail(w, r, advise(problemf(errUnavailable, "too_many_connections", "as many connections are open as the limit of open files allows"),
+				"Close connections that are not used, or raise the limit of open files of the server (ulimit -n, LimitNOFILE)."))
+		}),
+		ConnState:         conns.State,
+		ConnContext:       conns.Context,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		WriteTimeout:      s.cfg.QueryTimeout + time.Minute, // a query may take its whole timeout before the first byte
@@ -212,7 +246,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.cfg.Slog.Handler(), slog.LevelWarn),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
+	go func() { ended <- srv.Serve(conns.Listen(l)) }()
 	select {
 	case err := <-ended:
 		s.Close()

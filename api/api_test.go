@@ -36,6 +36,7 @@ type bench struct {
 	lastID       string // that it gave
 	lastToken    string // of pages of rule groups
 
+	offset  int64         // of records that are given as they are
 	metrics *metricsBench // nil: none
 	made    *fakeObjects
 	files   []evaluator.Source // rules of files
@@ -105,6 +106,7 @@ type fakePipeline struct {
 	set        *views.Set
 	partitions []Partition
 	truncated  []Truncation
+	began      Beginning
 	checkpoint Checkpoint
 	behind     bool
 }
@@ -122,6 +124,7 @@ func (p *fakePipeline) Partitions() []Partition {
 }
 func (p *fakePipeline) Checkpoint() Checkpoint  { return p.checkpoint }
 func (p *fakePipeline) Truncated() []Truncation { return p.truncated }
+func (p *fakePipeline) Began() Beginning        { return p.began }
 func (p *fakePipeline) Ready() (bool, []Check) {
 	if p.behind {
 		return false, []Check{{Name: "otlp_spans/0", Detail: "1200 records behind"}}
@@ -134,7 +137,7 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	b := &bench{t: t, reg: prometheus.NewRegistry(), now: at(60 * time.Second)}
 	kv := storage.NewMem(storage.MemOptions{})
 	var err error
-	b.script, err = viewstest.New(kv, views.Config{FoldEvery: 1, TraceBytes: 1 << 20, LogBytes: 1 << 20}) // where the views begin is known after a fold
+	b.script, err = viewstest.New(kv, views.Config{FoldEvery: 1, TraceBytes: 8 << 20, LogBytes: 1 << 20}) // where the views begin is known after a fold
 	require.NoError(t, err)
 	b.pipe = &fakePipeline{set: b.script.Set}
 	engine := evaluator.NewEngine(evaluator.EngineConfig{}, nil, nil)
@@ -144,7 +147,7 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	c := Config{Views: b.script.Set, Pipeline: b.pipe, Replays: &fakeReplays{}, Alerts: b.alerts, Queryable: b.alerts.Queryable(), Engine: engine, Registry: b.reg,
 		Rules: &evaluator.RuleBook{KV: kv, Objects: b.made}, SLOs: &evaluator.SLOBook{KV: kv, Objects: b.made}, Store: kv,
 		Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), Version: "1.2.3",
-		Links: Links{Jaeger: "http://jaeger:16686"}}
+		Links: Links{Jaeger: "http://jaeger:16686"}, AllowedHosts: []string{"example.com"}} // the host of httptest's requests
 	for _, f := range change {
 		f(&c)
 	}

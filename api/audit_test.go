@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
@@ -30,7 +31,9 @@ func (oneReceiver) Notices(int) []notify.Notice { return nil }
 func (oneReceiver) Deliveries(context.Context, time.Time) (map[model.Fingerprint][]notify.Delivery, error) {
 	return nil, nil
 }
-func (oneReceiver) Receivers() []notify.Receiver { return nil }
+func (oneReceiver) Sent(l labels.Labels) labels.Labels        { return l }
+func (oneReceiver) Alertmanagers() []notify.AlertmanagerState { return nil }
+func (oneReceiver) Receivers() []notify.Receiver              { return nil }
 func (oneReceiver) TestReceiver(_ context.Context, name string, _ time.Time) ([]notify.Notice, error) {
 	if name != "night" {
 		return nil, notify.ErrNoReceiver

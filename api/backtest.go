@@ -91,7 +91,7 @@ func (s *Server) backtest(ctx context.Context, sources []evaluator.Source, in *r
 	if err != nil {
 		return out, err
 	}
-	b := evaluator.Backtest{Sources: sources, Start: r.start, End: r.end, Reader: m.views, Queryable: s.cfg.Queryable, Engine: s.cfg.Engine}
+	b := evaluator.Backtest{Sources: sources, Start: r.start, End: r.end, Reader: m.views, Queryable: s.cfg.Queryable, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
 	if in.Step != nil {
 		if b.Step, err = ruleDuration("step", in.Step); err != nil {
 			return out, err

@@ -59,11 +59,11 @@ func (s *Server) ListErrors(ctx context.Context, q rest.ListErrorsRequestObject)
 
 // errorKey orders groups as their list: the most frequent first, then by name.
 func errorKey(g rest.ErrorGroup) string {
-	return fmt.Sprintf("%020d\x00%s\x00%s\x00%s\x00%s\x00%s", ^uint64(g.Count), g.Service, g.Operation, g.Type, g.Message, g.Source)
+	return fmt.Sprintf("%020d\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s", ^uint64(g.Count), g.Service, g.Operation, g.Type, g.Message, g.Source, dimensionText(value(g.Dimensions)))
 }
 
 func errorGroup(v *views.TallyRow) rest.ErrorGroup {
-	g := rest.ErrorGroup{Service: v.Labels[0], Operation: v.Labels[1], Type: v.Labels[2], Message: v.Labels[3], Source: rest.ErrorGroupSource(v.Labels[4]),
+	g := rest.ErrorGroup{Service: v.Labels[0], Dimensions: dims(v.Dims()), Operation: v.Labels[1], Type: v.Labels[2], Message: v.Labels[3], Source: rest.ErrorGroupSource(v.Labels[4]),
 		Count: int64(v.Calls), FirstSeen: orNil(v.FirstSeen), LastSeen: orNil(v.LastSeen), Sample: valid(v.Text), Traces: []string{}}
 	for _, e := range []views.Exemplar{v.Latest, v.Slowest} {
 		if id := hexOrEmpty(e.TraceID[:]); id != "" && !slices.Contains(g.Traces, id) {
@@ -78,13 +78,15 @@ func (s *Server) errorPoints(m moment, groups []rest.ErrorGroup, r timeRange, wi
 	if err != nil {
 		return err
 	}
-	at := map[[5]string]*views.TallyTimeline{}
+	at := map[[6]string]*views.TallyTimeline{}
 	for i := range lines {
-		at[[5]string(lines[i].Labels)] = &lines[i]
+		key := [6]string(lines[i].Labels)
+		key[5] = dimensionText(lines[i].Dims().Map())
+		at[key] = &lines[i]
 	}
 	for i := range groups {
 		g, points := &groups[i], []rest.CountPoint{}
-		if l := at[[5]string{g.Service, g.Operation, g.Type, g.Message, string(g.Source)}]; l != nil {
+		if l := at[[6]string{g.Service, g.Operation, g.Type, g.Message, string(g.Source), dimensionText(value(g.Dimensions))}]; l != nil {
 			for _, c := range stepsOf(l.Cells, width) {
 				points = append(points, rest.CountPoint{Time: time.Unix(c.Bucket, 0).UTC(), Count: int64(c.Calls)})
 			}
@@ -118,7 +120,7 @@ func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequ
 		if first.Before(r.start) || !first.Before(r.end) {
 			continue
 		}
-		list = append(list, rest.Deployment{Service: l.Labels[0], Version: l.Labels[1], FirstSeen: orNil(first), LastSeen: orNil(time.Unix(0, int64(l.Base.Last))),
+		list = append(list, rest.Deployment{Service: l.Labels[0], Dimensions: dims(l.Dims()), Version: l.Labels[1], FirstSeen: orNil(first), LastSeen: orNil(time.Unix(0, int64(l.Base.Last))),
 			Calls: int64(l.Base.Calls), Errors: int64(l.Base.Failed)})
 	}
 	slices.SortFunc(list, func(a, b rest.Deployment) int {
@@ -128,10 +130,12 @@ func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequ
 	for i := range list {
 		d := &list[i]
 		edge := d.FirstSeen.Truncate(bucket)
-		if d.Before, err = s.serviceRED(m, d.Service, timeRange{start: edge.Add(-window), end: edge}); err != nil {
+		of := m
+		of.views = views.Narrow(m.views, views.DimFilter(value(d.Dimensions)))
+		if d.Before, err = s.serviceRED(of, d.Service, timeRange{start: edge.Add(-window), end: edge}); err != nil {
 			return nil, err
 		}
-		if d.After, err = s.serviceRED(m, d.Service, timeRange{start: edge, end: edge.Add(window)}); err != nil {
+		if d.After, err = s.serviceRED(of, d.Service, timeRange{start: edge, end: edge.Add(window)}); err != nil {
 			return nil, err
 		}
 	}
@@ -139,13 +143,11 @@ func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequ
 }
 
 func (s *Server) serviceRED(m moment, name string, r timeRange) (rest.RED, error) {
-	list, err := m.views.Services(r.start, r.end)
-	for _, v := range list {
-		if v.Name == name {
-			return red(v.RED, m.seconds(r)), err
-		}
+	v, ok, err := m.views.Service(name, r.start, r.end)
+	if err != nil || !ok {
+		return rest.RED{}, err
 	}
-	return rest.RED{}, err
+	return red(v.RED, m.seconds(r)), nil
 }
 
 // ListDatabases implements rest.StrictServerInterface.
@@ -163,7 +165,7 @@ func (s *Server) ListDatabases(ctx context.Context, q rest.ListDatabasesRequestO
 	seconds := m.seconds(r)
 	for i := range rows {
 		l, c := rows[i].Labels, tallyRED(&rows[i].Tally, seconds)
-		out.Databases = append(out.Databases, rest.DatabaseCall{Service: l[0], System: l[1], Namespace: l[2], Operation: l[3], Collection: l[4],
+		out.Databases = append(out.Databases, rest.DatabaseCall{Service: l[0], Dimensions: dims(rows[i].Dims()), System: l[1], Namespace: l[2], Operation: l[3], Collection: l[4],
 			Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
 	}
 	return out, nil
@@ -192,7 +194,7 @@ func (s *Server) ListMessaging(ctx context.Context, q rest.ListMessagingRequestO
 	seconds := m.seconds(r)
 	for i := range rows {
 		l, c := rows[i].Labels, tallyRED(&rows[i].Tally, seconds)
-		out.Clients = append(out.Clients, rest.MessagingClient{Service: l[0], System: l[1], Destination: l[2], Kind: rest.MessagingClientKind(l[3]),
+		out.Clients = append(out.Clients, rest.MessagingClient{Service: l[0], Dimensions: dims(rows[i].Dims()), System: l[1], Destination: l[2], Kind: rest.MessagingClientKind(l[3]),
 			Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
 	}
 	for _, e := range v.Edges {
@@ -228,11 +230,11 @@ func (s *Server) ListExternal(ctx context.Context, q rest.ListExternalRequestObj
 	out := rest.ListExternal200JSONResponse{External: []rest.ExternalCall{}, Meta: s.meta(m, r)}
 	seconds := m.seconds(r)
 	for _, e := range v.Edges {
-		if e.Connection != "virtual_node" || e.Client == "user" || database[e.Server] || name != nil && e.Client != *name {
+		if e.Connection != "virtual_node" || e.Entry || database[e.Server] || name != nil && e.Client != *name {
 			continue
 		}
 		c := red(views.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
-		out.External = append(out.External, rest.ExternalCall{Service: e.Client, Target: e.Server, Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(e.ClientP95)})
+		out.External = append(out.External, rest.ExternalCall{Service: e.Client, Dimensions: dims(e.ClientDims), Target: e.Server, Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(e.ClientP95)})
 	}
 	out.Total = len(out.External)
 	return out, nil

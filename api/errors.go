@@ -48,6 +48,7 @@ var statuses = []struct {
 	{auth.ErrCrossSite, http.StatusForbidden, "cross_site", "Send an API token as `Authorization: Bearer`; what browsers send by themselves counts on WatchingCat's own pages alone."},
 	{auth.ErrNotRead, http.StatusServiceUnavailable, "not_read_yet", "WatchingCat has just started; try again in a moment."},
 	{storage.ErrClosed, http.StatusServiceUnavailable, "unavailable", "WatchingCat is stopping; try again later."},
+	{storage.ErrUnwritable, http.StatusServiceUnavailable, "storage_unwritable", "See /readyz for the reason; the same request succeeds once the data folder can be written."},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout", "Ask for less, or try again."},
 	{context.Canceled, http.StatusServiceUnavailable, "canceled", "The request was given up; try again."},
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -29,7 +30,7 @@ const (
 	// Topics that nobody looks at rest so long; so many, and so many bytes of snapshots, at most.
 	maxResting      = 64
 	maxRestingBytes = 16 << 20
-	// costShare keeps computing a view below this share of the time, whatever it costs.
+	// costShare keeps computing a view below this share of the time, whatever it costs; all together have half of the cores.
 	costShare = 4
 )
 
@@ -50,6 +51,8 @@ type hub struct {
 	ctx context.Context
 	end context.CancelFunc
 	wg  sync.WaitGroup // topics and clients
+	// turn is taken by a topic while it computes. Thousands of different ranges make updates come later, and leave cores to others.
+	turn chan struct{}
 
 	mu      sync.Mutex
 	closed  bool
@@ -60,7 +63,7 @@ type hub struct {
 
 func newHub(s *Server) *hub {
 	ctx, end := context.WithCancel(context.Background())
-	return &hub{s: s, ctx: ctx, end: end, topics: map[string]*topic{}}
+	return &hub{s: s, ctx: ctx, end: end, topics: map[string]*topic{}, turn: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 func (h *hub) close() {
@@ -172,6 +175,11 @@ func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, from place
 	if t == nil {
 		if h.closed {
 			return nil, problemf(errUnavailable, "", "WatchingCat is stopping")
+		}
+		if limit := h.s.cfg.Limits.LiveViews; len(h.topics) >= limit {
+			h.s.metrics.refused.WithLabelValues(v.name).Inc()
+			return nil, advise(problemf(errUnavailable, "too_many_live_views", "%d different live views are open, which is the limit; equal ones are computed once", limit),
+				"Subscribe with a view, range and filter that others use (range 15m), or read the view by GET.")
 		}
 		ctx, stop := context.WithCancel(h.ctx)
 		if t = h.wake(name); t == nil {
@@ -290,9 +298,13 @@ func (t *topic) run(ctx context.Context) {
 	refresh := time.NewTimer(refreshEvery)
 	defer refresh.Stop()
 	for {
+		if !t.hub.takeTurn(ctx) {
+			return
+		}
 		feed.Take()
 		began := time.Now() // for pacing alone
 		t.update(ctx)
+		<-t.hub.turn
 		if !sleep(ctx, max(pushEvery, costShare*time.Since(began))) {
 			return
 		}
@@ -304,6 +316,15 @@ func (t *topic) run(ctx context.Context) {
 		case <-alerts:
 		case <-refresh.C:
 		}
+	}
+}
+
+func (h *hub) takeTurn(ctx context.Context) bool {
+	select {
+	case h.turn <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -322,6 +343,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (t *topic) compute() (st *state, err error) {
 	defer func() {
 		if v := recover(); v != nil {
+			t.hub.s.metrics.panics.WithLabelValues("live view").Inc()
 			err = fmt.Errorf("api: computing a live view panicked: %v\n%s", v, debug.Stack())
 		}
 	}()

@@ -489,7 +489,7 @@ func TestOpenConnectionsEndWithTheirCredential(t *testing.T) {
 				for _, l := range []*listener{lives, tail, otherLive, otherTail} {
 					require.NoError(t, l.body.Close())
 				}
-				require.NoError(t, otherWS.conn.Close(websocket.StatusNormalClosure, ""))
+				otherWS.leave()
 			}, withAuth(t))
 		})
 	}

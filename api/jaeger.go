@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/storage/attr"
 )
 
 // jaegerTrace turns OTLP spans into the JSON of Jaeger's query service, by the rules of
@@ -78,36 +79,44 @@ func (t *jaegerBuilder) trace() rest.JaegerTrace {
 
 func jaegerProcess(res pcommon.Resource) rest.JaegerProcess {
 	p := rest.JaegerProcess{ServiceName: "OTLPResourceNoServiceName", Tags: []rest.JaegerTag{}}
+	if v, ok := res.Attributes().Get(serviceName); ok { // the first, as everywhere
+		p.ServiceName = attr.Text(v)
+	}
 	for k, v := range res.Attributes().All() {
-		if k == "service.name" {
-			p.ServiceName = v.AsString()
-			continue
+		if k != serviceName {
+			p.Tags = append(p.Tags, jaegerTag(k, v))
 		}
-		p.Tags = append(p.Tags, jaegerTag(k, v))
 	}
 	slices.SortStableFunc(p.Tags, func(a, b rest.JaegerTag) int { return strings.Compare(a.Key, b.Key) })
 	return p
 }
 
+// serviceName is the resource attribute that names the service.
+const serviceName = "service.name"
+
+// jaegerTag is an attribute as a tag. As in Jaeger, an integer that JavaScript would change is a tag of integers whose value is a string.
 func jaegerTag(k string, v pcommon.Value) rest.JaegerTag {
+	k = attr.ValidUTF8(k)
 	switch v.Type() {
 	case pcommon.ValueTypeBool:
 		return rest.JaegerTag{Key: k, Type: "bool", Value: v.Bool()}
 	case pcommon.ValueTypeInt:
-		return rest.JaegerTag{Key: k, Type: "int64", Value: v.Int()}
+		return rest.JaegerTag{Key: k, Type: "int64", Value: attr.Int(v.Int())}
 	case pcommon.ValueTypeDouble:
-		return rest.JaegerTag{Key: k, Type: "float64", Value: v.Double()}
+		return rest.JaegerTag{Key: k, Type: "float64", Value: attr.Double(v.Double())}
 	case pcommon.ValueTypeBytes:
 		return rest.JaegerTag{Key: k, Type: "binary", Value: base64.StdEncoding.EncodeToString(v.Bytes().AsRaw())}
 	}
-	return stringTag(k, v.AsString())
+	return stringTag(k, attr.Text(v))
 }
 
-func stringTag(k, v string) rest.JaegerTag { return rest.JaegerTag{Key: k, Type: "string", Value: v} }
+func stringTag(k, v string) rest.JaegerTag {
+	return rest.JaegerTag{Key: k, Type: "string", Value: attr.ValidUTF8(v)}
+}
 
 func jaegerSpan(traceID, process string, sc ptrace.ScopeSpans, sp ptrace.Span) rest.JaegerSpan {
 	id := sp.SpanID()
-	out := rest.JaegerSpan{TraceID: traceID, SpanID: hex.EncodeToString(id[:]), OperationName: sp.Name(), ProcessID: process,
+	out := rest.JaegerSpan{TraceID: traceID, SpanID: hex.EncodeToString(id[:]), OperationName: attr.ValidUTF8(sp.Name()), ProcessID: process,
 		StartTime: micros(sp.StartTimestamp()), References: []rest.JaegerReference{}, Tags: []rest.JaegerTag{}, Logs: []rest.JaegerLog{}}
 	if sp.EndTimestamp() > sp.StartTimestamp() {
 		out.Duration = int64(sp.EndTimestamp()-sp.StartTimestamp()) / int64(time.Microsecond)

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -88,8 +90,7 @@ func (s *Server) jaegerV1(h func(context.Context, *http.Request, moment) (any, e
 	return func(w http.ResponseWriter, r *http.Request) {
 		data, err := h(r.Context(), r, s.moment(r.Context()))
 		if err != nil {
-			p := s.told(r, err)
-			s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{Code: p.Status, Msg: p.Detail}}})
+			s.jaegerFail(w, r, err)
 			return
 		}
 		out, whole := data.(jaegerAnswer)
@@ -97,14 +98,16 @@ func (s *Server) jaegerV1(h func(context.Context, *http.Request, moment) (any, e
 			out.Data = data
 		}
 		warnHeader(w, out.warnings)
-		switch list := data.(type) { // the only lists that Jaeger counts
-		case []string:
-			out.Total = len(list)
-		case []jaegerOperation:
-			out.Total = len(list)
+		if err := s.json(w, http.StatusOK, out); err != nil {
+			s.jaegerFail(w, r, err)
 		}
-		s.json(w, http.StatusOK, out)
 	}
+}
+
+// jaegerFail answers with an error as Jaeger does.
+func (s *Server) jaegerFail(w http.ResponseWriter, r *http.Request, err error) {
+	p := s.told(r, err)
+	_ = s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{Code: p.Status, Msg: p.Detail}}}) // a number and text: they can be encoded
 }
 
 // told is what is told of an error; those of our own are logged.
@@ -116,27 +119,25 @@ func (s *Server) told(r *http.Request, err error) rest.Problem {
 	return p
 }
 
-func (s *Server) json(w http.ResponseWriter, status int, body any) {
+// json writes an answer. It is encoded before its status is written: after an error nothing has been written, and the caller answers
+// with that.
+func (s *Server) json(w http.ResponseWriter, status int, body any) error {
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(body); err != nil {
+		return fmt.Errorf("api: encode an answer: %w", err)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(body); err != nil {
+	if _, err := b.WriteTo(w); err != nil {
 		s.cfg.Logger.Debug().Err(err).Msg("client went away")
 	}
+	return nil
 }
 
-func (s *Server) jaegerServices(_ context.Context, _ *http.Request, m moment) (any, error) {
-	return m.serviceNames()
-}
-
-func (m moment) serviceNames() ([]string, error) {
-	end := later(m.known(), m.now)
-	list, err := m.views.Services(end.Add(-knownFor), end.Add(bucket))
-	names := []string{}
-	for _, v := range list {
-		names = append(names, v.Name)
-	}
-	return names, err
+func (s *Server) jaegerServices(ctx context.Context, _ *http.Request, m moment) (any, error) {
+	names, warnings, err := s.serviceNames(ctx, m)
+	return jaegerAnswer{Data: names, Total: len(names), warnings: warnings}, err
 }
 
 // jaegerOperation is an operation with its kind, as Jaeger names kinds.
@@ -145,32 +146,19 @@ type jaegerOperation struct {
 	SpanKind string `json:"spanKind"`
 }
 
-func (m moment) operations(service, kind string) ([]jaegerOperation, error) {
-	end := later(m.known(), m.now)
-	list, _, err := m.views.Operations(service, end.Add(-knownFor), end.Add(bucket))
-	out := []jaegerOperation{}
-	for _, o := range list {
-		op := jaegerOperation{o.Name, kindName(o.Kind)}
-		if kind == "" || kind == op.SpanKind {
-			out = append(out, op)
-		}
-	}
-	return out, err
-}
-
 func kindName(k views.Kind) string {
 	return strings.ToLower(strings.TrimPrefix(k.String(), "SPAN_KIND_"))
 }
 
-func (s *Server) jaegerOperationNames(_ context.Context, r *http.Request, m moment) (any, error) {
-	list, err := m.operations(pathParam(r, "service"), "")
+func (s *Server) jaegerOperationNames(ctx context.Context, r *http.Request, m moment) (any, error) {
+	list, warnings, err := s.operationNames(ctx, m, pathParam(r, "service"), "")
 	names := []string{}
 	for _, o := range list {
 		if !slices.Contains(names, o.Name) {
 			names = append(names, o.Name)
 		}
 	}
-	return names, err
+	return jaegerAnswer{Data: names, Total: len(names), warnings: warnings}, err
 }
 
 // pathParam is a part of the path, unescaped.
@@ -184,12 +172,13 @@ func pathParam(r *http.Request, name string) string {
 	return v
 }
 
-func (s *Server) jaegerOperations(_ context.Context, r *http.Request, m moment) (any, error) {
+func (s *Server) jaegerOperations(ctx context.Context, r *http.Request, m moment) (any, error) {
 	q := r.URL.Query()
 	if q.Get("service") == "" {
 		return nil, problemf(errBadRequest, "", "parameter 'service' is required")
 	}
-	return m.operations(q.Get("service"), q.Get("spanKind"))
+	list, warnings, err := s.operationNames(ctx, m, q.Get("service"), q.Get("spanKind"))
+	return jaegerAnswer{Data: list, Total: len(list), warnings: warnings}, err
 }
 
 // jaegerSearch is GET /traces: all that is kept of each trace, or what its summary tells. A trace without a span is never sent: clients
@@ -216,6 +205,7 @@ func (s *Server) jaegerSearch(ctx context.Context, r *http.Request, m moment) (a
 		one.Warnings = warningsOf(one.Warnings, found.warnings)
 		out = append(out, one)
 	}
+	found.warnings = found.missing(s, m, timeRange{start: t.From, end: t.To, asked: true})
 	answer := jaegerAnswer{Data: out, warnings: found.warnings}
 	if len(out) == 0 { // there is no trace to say it
 		for _, text := range found.warnings {
@@ -234,9 +224,9 @@ func warningsOf(p *[]string, more []string) *[]string {
 }
 
 // wholeTrace is trace i of what was found, with the spans that are at hand.
-func (s *Server) wholeTrace(_ context.Context, m moment, found *foundTraces, i int) (rest.JaegerTrace, error) {
+func (s *Server) wholeTrace(ctx context.Context, m moment, found *foundTraces, i int) (rest.JaegerTrace, error) {
 	sum := &found.list[i]
-	data, err := found.spansOf(m, sum.ID)
+	data, err := s.spansOf(ctx, found, m, sum.ID)
 	if err != nil {
 		return rest.JaegerTrace{}, err
 	}
@@ -247,15 +237,16 @@ func (s *Server) wholeTrace(_ context.Context, m moment, found *foundTraces, i i
 }
 
 // spansOf is what is at hand of a trace's spans: what the store sent with its summary, or what the views keep.
-func (f *foundTraces) spansOf(m moment, id [16]byte) ([]ptrace.Traces, error) {
+func (s *Server) spansOf(ctx context.Context, f *foundTraces, m moment, id [16]byte) ([]ptrace.Traces, error) {
 	if td, ok := f.data[id]; ok {
 		return []ptrace.Traces{td}, nil
 	}
-	_, blocks, _, _, err := m.views.Trace(id)
-	if err != nil {
-		return nil, err
+	data, _, _, _, cut, err := s.traceBudget.spans(ctx, m.views, id, &f.room)
+	if cut && !f.cut {
+		f.cut = true
+		f.warn(fmt.Sprintf("not all spans of the traces are in this answer: it holds at most %d bytes of them", s.traceBudget.one))
 	}
-	return decodeSpans(blocks, id)
+	return data, err
 }
 
 func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, error) {
@@ -362,7 +353,7 @@ func jaegerQuery(q url.Values, m moment) (t traceSearch, err error) {
 		return t, err
 	}
 	t.To = t.To.Add(1) // Jaeger's range includes its end
-	for name, to := range map[string]*time.Duration{"minDuration": &t.MinDuration, "maxDuration": &t.MaxDuration} {
+	for name, to := range map[string]*time.Duration{"minDuration": &t.minSpan, "maxDuration": &t.maxSpan} {
 		if v := q.Get(name); v != "" {
 			if *to, err = time.ParseDuration(v); err != nil || *to < 0 {
 				return t, bad(name)
@@ -391,20 +382,25 @@ func jaegerQuery(q url.Values, m moment) (t traceSearch, err error) {
 	return t, t.settle()
 }
 
-// settle bounds a search, and makes a condition of what Jaeger has as the tag error.
+// settle bounds a search, and makes a condition of what Jaeger has as the tag error: true for spans that failed, false for those whose
+// status is OK.
 func (t *traceSearch) settle() error {
 	t.Limit = min(max(t.Limit, 1), jaegerMax)
 	if v, ok := t.attributes["error"]; ok {
 		delete(t.attributes, "error")
-		t.Status = "error"
-		if v == "false" {
-			t.Status = "ok"
+		switch failed, err := strconv.ParseBool(v); {
+		case err != nil:
+			t.noSpan = true
+		case failed:
+			t.Status = "error"
+		default:
+			t.spanStatus = new(ptrace.StatusCodeOk)
 		}
 	}
 	if t.To.Before(t.From) {
 		return problemf(errBadRequest, "", "the end of the range lies before its start")
 	}
-	if t.MaxDuration > 0 && t.MinDuration > t.MaxDuration {
+	if t.maxSpan > 0 && t.minSpan > t.maxSpan {
 		return problemf(errBadRequest, "", "'maxDuration' should be greater than 'minDuration'")
 	}
 	return nil
@@ -417,7 +413,7 @@ type jaegerDependency struct {
 	CallCount uint64 `json:"callCount"`
 }
 
-func (s *Server) jaegerDependencies(_ context.Context, r *http.Request, m moment) (any, error) {
+func (s *Server) jaegerDependencies(ctx context.Context, r *http.Request, m moment) (any, error) {
 	q := r.URL.Query()
 	millis := func(name string, otherwise int64) (int64, error) {
 		v := q.Get(name)
@@ -442,13 +438,21 @@ func (s *Server) jaegerDependencies(_ context.Context, r *http.Request, m moment
 	if err != nil {
 		return nil, err
 	}
-	services := map[string]bool{}
-	for _, n := range found.Nodes {
-		services[n.Name] = n.Type == "service"
+	// What the views count and what they do not has its edge where they begin, so neither is counted twice.
+	period, from := timeRange{start: time.UnixMilli(max(0, end-back)), end: time.UnixMilli(end), asked: true}, provenance{}
+	old, err := s.olderCalls(ctx, m, period, &from)
+	if err != nil {
+		return nil, err
 	}
 	out := []jaegerDependency{}
+	for _, d := range old {
+		if of := q.Get("service"); of == "" || d.Parent == of || d.Child == of {
+			out = append(out, jaegerDependency(d))
+		}
+	}
 	for _, e := range found.Edges {
-		if !services[e.Client] || !services[e.Server] || q.Get("service") != "" && e.Client != q.Get("service") && e.Server != q.Get("service") {
+		// Jaeger counts spans whose parent is of another service
+		if e.ClientNode().Type != views.NodeService || e.ServerNode().Type != views.NodeService || e.Client == e.Server || q.Get("service") != "" && e.Client != q.Get("service") && e.Server != q.Get("service") {
 			continue
 		}
 		i := slices.IndexFunc(out, func(d jaegerDependency) bool { return d.Parent == e.Client && d.Child == e.Server })
@@ -457,5 +461,5 @@ func (s *Server) jaegerDependencies(_ context.Context, r *http.Request, m moment
 		}
 		out[i].CallCount += e.Calls
 	}
-	return out, nil
+	return jaegerAnswer{Data: out, warnings: from.missing(s, m, period)}, nil
 }

@@ -115,65 +115,80 @@ func parseSpanMetrics(q url.Values, now time.Time, kind string) (out spanMetrics
 	return out, nil
 }
 
-// expr is the query in PromQL, and what its answer is called.
+// expr is the query in PromQL, and what its answer is called. A metric of an application that is named like the views' has a job. So have
+// the series that a collector counted before the views began: they answer where the views do not.
 func (q *spanMetricsQuery) expr(kind string) (expr, name, help string) {
-	window := fmt.Sprintf("[%dms]", q.ratePer.Milliseconds())
 	what, grouped := "service", "grouped by service"
 	if q.byOperation {
 		what, grouped = "service_operation", "grouped by service & operation"
 	}
-	calls := fmt.Sprintf("sum(rate(traces_span_metrics_calls_total{%s}%s)) by (%s)", q.matchers, window, q.by)
-	failed := fmt.Sprintf("sum(rate(traces_span_metrics_calls_total{%s, status_code=\"STATUS_CODE_ERROR\"}%s)) by (%s)", q.matchers, window, q.by)
+	expr = fmt.Sprintf("(%s) or (%s)", q.over(kind, q.matchers+`, job=""`), q.over(kind, q.matchers))
 	switch kind {
 	case "latencies":
-		return fmt.Sprintf("histogram_quantile(%g, sum(rate(traces_span_metrics_duration_milliseconds_bucket{%s}%s)) by (%s, le))", q.quantile, q.matchers, window, q.by),
-			what + "_latencies", fmt.Sprintf("%.2fth quantile latency, %s", q.quantile, grouped)
+		return expr, what + "_latencies", fmt.Sprintf("%.2fth quantile latency, %s", q.quantile, grouped)
 	case "calls":
-		return calls, what + "_call_rate", "calls/sec, " + grouped
+		return expr, what + "_call_rate", "calls/sec, " + grouped
 	}
+	return expr, what + "_error_rate", "error rate, computed as a fraction of errors/sec over calls/sec, " + grouped
+}
+
+// over is the query over the series that matchers select.
+func (q *spanMetricsQuery) over(kind, matchers string) string {
+	window := fmt.Sprintf("[%dms]", q.ratePer.Milliseconds())
+	calls := fmt.Sprintf("sum(rate(traces_span_metrics_calls_total{%s}%s)) by (%s)", matchers, window, q.by)
+	switch kind {
+	case "latencies":
+		return fmt.Sprintf("histogram_quantile(%g, sum(rate(traces_span_metrics_duration_milliseconds_bucket{%s}%s)) by (%s, le))", q.quantile, matchers, window, q.by)
+	case "calls":
+		return calls
+	}
+	failed := fmt.Sprintf("sum(rate(traces_span_metrics_calls_total{%s, status_code=\"STATUS_CODE_ERROR\"}%s)) by (%s)", matchers, window, q.by)
 	// Services without a failed call have no such series; theirs is 0.
-	return fmt.Sprintf("(%s) / (%s) or 0 * (%s)", failed, calls, calls), what + "_error_rate", "error rate, computed as a fraction of errors/sec over calls/sec, " + grouped
+	return fmt.Sprintf("(%s) / (%s) or 0 * (%s)", failed, calls, calls)
 }
 
 func (s *Server) jaegerMetrics(kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		out, err := s.spanMetrics(r.Context(), r.URL.Query(), kind)
+		out, warnings, err := s.spanMetrics(r.Context(), r.URL.Query(), kind)
 		if err != nil {
-			p := s.told(r, err)
-			s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{Code: p.Status, Msg: p.Detail}}})
+			s.jaegerFail(w, r, err)
 			return
 		}
-		s.json(w, http.StatusOK, out)
+		warnHeader(w, warnings)
+		if err := s.json(w, http.StatusOK, out); err != nil {
+			s.jaegerFail(w, r, err)
+		}
 	}
 }
 
-func (s *Server) spanMetrics(ctx context.Context, v url.Values, kind string) (out metricFamily, err error) {
+func (s *Server) spanMetrics(ctx context.Context, v url.Values, kind string) (out metricFamily, warnings []string, err error) {
 	m := s.moment(ctx)
 	q, err := parseSpanMetrics(v, later(m.known(), m.now), kind)
 	if err != nil {
-		return out, err
+		return out, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
 	defer cancel()
 	expr, name, help := q.expr(kind)
 	query, err := s.cfg.Engine.NewRangeQuery(ctx, s.cfg.Queryable, nil, expr, q.end.Add(-q.lookback), q.end, q.step)
 	if err != nil {
-		return out, queryError(err)
+		return out, nil, queryError(err)
 	}
 	defer query.Close()
 	res := query.Exec(ctx)
 	if res.Err != nil {
-		return out, queryError(res.Err)
+		return out, nil, queryError(res.Err)
 	}
 	matrix, err := res.Matrix()
 	if err != nil {
-		return out, err
+		return out, nil, err
 	}
+	warnings, _ = res.Warnings.AsStrings(expr, 10, 0)
 	out = metricFamily{Name: name, Type: "GAUGE", Help: help, Metrics: []familyMetric{}}
 	for _, series := range matrix {
 		out.Metrics = append(out.Metrics, familyOf(series))
 	}
-	return out, nil
+	return out, warnings, nil
 }
 
 func familyOf(series promql.Series) familyMetric {

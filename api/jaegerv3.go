@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -23,16 +24,22 @@ func (s *Server) jaegerV3(h func(context.Context, *http.Request, moment) (any, e
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := h(r.Context(), r, s.moment(r.Context()))
 		if err != nil {
-			p := s.told(r, err)
-			s.json(w, p.Status, map[string]any{"error": map[string]any{"httpCode": p.Status, "message": p.Detail}})
+			s.v3Fail(w, r, err)
 			return
 		}
 		if v, ok := body.(v3Answer); ok {
 			warnHeader(w, v.warnings)
 			body = v.body
 		}
-		s.json(w, http.StatusOK, body)
+		if err := s.json(w, http.StatusOK, body); err != nil {
+			s.v3Fail(w, r, err)
+		}
 	}
+}
+
+func (s *Server) v3Fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := s.told(r, err)
+	_ = s.json(w, p.Status, map[string]any{"error": map[string]any{"httpCode": p.Status, "message": p.Detail}}) // a number and text: they can be encoded
 }
 
 // v3Answer is an answer of which something may be missing.
@@ -53,18 +60,18 @@ func v3Param(q url.Values, prefix, name string) string {
 	return q.Get(prefix + strings.Join(parts, ""))
 }
 
-func (s *Server) v3Services(_ context.Context, _ *http.Request, m moment) (any, error) {
-	names, err := m.serviceNames()
-	return map[string]any{"services": names}, err
+func (s *Server) v3Services(ctx context.Context, _ *http.Request, m moment) (any, error) {
+	names, warnings, err := s.serviceNames(ctx, m)
+	return v3Answer{map[string]any{"services": names}, warnings}, err
 }
 
-func (s *Server) v3Operations(_ context.Context, r *http.Request, m moment) (any, error) {
+func (s *Server) v3Operations(ctx context.Context, r *http.Request, m moment) (any, error) {
 	q := r.URL.Query()
 	if q.Get("service") == "" {
 		return nil, problemf(errBadRequest, "", "service is required")
 	}
-	list, err := m.operations(q.Get("service"), strings.ToLower(v3Param(q, "", "span_kind")))
-	return map[string]any{"operations": list}, err
+	list, warnings, err := s.operationNames(ctx, m, q.Get("service"), strings.ToLower(v3Param(q, "", "span_kind")))
+	return v3Answer{map[string]any{"operations": list}, warnings}, err
 }
 
 // v3Query reads the parameters of a search.
@@ -90,7 +97,7 @@ func v3Query(q url.Values) (t traceSearch, err error) {
 			return t, problemf(errBadRequest, "", "malformed parameter query.%s: out of range", name)
 		}
 	}
-	for name, to := range map[string]*time.Duration{"duration_min": &t.MinDuration, "duration_max": &t.MaxDuration} {
+	for name, to := range map[string]*time.Duration{"duration_min": &t.minSpan, "duration_max": &t.maxSpan} {
 		if v := get(name); v != "" {
 			if *to, err = time.ParseDuration(v); err != nil {
 				return t, bad(name, err)
@@ -122,12 +129,13 @@ func (s *Server) v3Search(ctx context.Context, r *http.Request, m moment) (any, 
 	if err != nil {
 		return nil, err
 	}
+	found.warnings = found.missing(s, m, timeRange{start: t.From, end: t.To, asked: true})
 	if len(found.list) == 0 {
 		return nil, problemf(errNotFound, "", "%s", strings.Join(append([]string{"No traces found"}, found.warnings...), "; "))
 	}
 	out := ptrace.NewTraces()
 	for i := range found.list {
-		data, err := found.spansOf(m, found.list[i].ID)
+		data, err := s.spansOf(ctx, &found, m, found.list[i].ID)
 		if err != nil {
 			return nil, err
 		}
@@ -157,6 +165,7 @@ func (s *Server) v3Get(ctx context.Context, r *http.Request, m moment) (any, err
 func v3Result(td ptrace.Traces, warnings []string) (any, error) {
 	var m ptrace.JSONMarshaler
 	b, err := m.MarshalTraces(td)
+	b = bytes.ToValidUTF8(b, []byte("\uFFFD")) // pdata copies the bytes of strings as they are
 	return v3Answer{map[string]json.RawMessage{"result": b}, warnings}, err
 }
 
@@ -218,6 +227,7 @@ type v3Summary struct {
 	End           string      `json:"maxEndTimeUnixNano"`
 	Spans         uint64      `json:"spanCount"`
 	Errors        uint64      `json:"errorSpanCount"`
+	Orphans       *uint64     `json:"orphanSpanCount,omitempty"` // nil: not all spans are kept, or the search took its time
 	Services      []v3Service `json:"services"`
 }
 
@@ -236,7 +246,7 @@ func (s *Server) v3Summaries(ctx context.Context, r *http.Request, m moment) (an
 	if err != nil {
 		return nil, err
 	}
-	out := []v3Summary{}
+	out, proceed := []v3Summary{}, s.proceed(ctx)
 	for i := range found.list {
 		f := &found.list[i]
 		one := v3Summary{TraceID: hex.EncodeToString(f.ID[:]), RootService: f.RootService, RootOperation: f.RootOperation, Start: strconv.FormatInt(f.Start.UnixNano(), 10),
@@ -244,7 +254,38 @@ func (s *Server) v3Summaries(ctx context.Context, r *http.Request, m moment) (an
 		for _, v := range f.Services {
 			one.Services = append(one.Services, v3Service{v.Name, v.Spans, v.Errors})
 		}
+		if proceed() {
+			if one.Orphans, err = s.orphans(ctx, &found, m, f.ID); err != nil {
+				return nil, err
+			}
+		}
 		out = append(out, one)
 	}
-	return v3Answer{map[string]any{"summaries": out}, found.warnings}, nil
+	return v3Answer{map[string]any{"summaries": out}, found.missing(s, m, timeRange{start: t.From, end: t.To, asked: true})}, nil
+}
+
+// orphans counts the spans whose parent is not in the trace; nil when not all of its spans are at hand.
+func (s *Server) orphans(ctx context.Context, f *foundTraces, m moment, id [16]byte) (*uint64, error) {
+	data := []ptrace.Traces{f.data[id]}
+	if _, sent := f.data[id]; !sent {
+		kept, _, missing, ok, cut, err := s.traceBudget.spans(ctx, m.views, id, &f.room)
+		if err != nil || !ok || missing > 0 || cut {
+			return nil, err
+		}
+		data = kept
+	}
+	var parents []pcommon.SpanID
+	has, n := map[pcommon.SpanID]bool{}, uint64(0)
+	eachSpan(data, id, func(_ pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
+		has[sp.SpanID()] = true
+		if !sp.ParentSpanID().IsEmpty() {
+			parents = append(parents, sp.ParentSpanID())
+		}
+	})
+	for _, p := range parents {
+		if !has[p] {
+			n++
+		}
+	}
+	return &n, nil
 }

@@ -24,6 +24,8 @@ type filter struct {
 	Text     string `json:"text,omitempty"`     // in their body
 	Pattern  string `json:"pattern,omitempty"`
 	TraceID  string `json:"trace_id,omitempty"`
+
+	Dimensions map[string]string `json:"dimensions,omitempty"` // values of dimensions, as filter[NAME] of a GET
 }
 
 // liveView is a view that WebSockets can subscribe to. Its snapshot is the answer of the GET of the same name.
@@ -35,11 +37,11 @@ type liveView struct {
 }
 
 var liveViews = []*liveView{
-	{name: "services", takes: []string{"range", "service"}, compute: (*Server).liveServices},
-	{name: "servicemap", takes: []string{"range", "service"}, compute: (*Server).liveMap},
+	{name: "services", takes: []string{"range", "service", "dimensions"}, compute: (*Server).liveServices},
+	{name: "servicemap", takes: []string{"range", "service", "dimensions"}, compute: (*Server).liveMap},
 	{name: "alerts", takes: []string{"state"}, alerts: true, compute: (*Server).liveAlerts},
 	{name: "pipeline", compute: (*Server).livePipeline},
-	{name: "logs", takes: []string{"service", "severity", "text", "pattern", "trace_id"}, compute: (*Server).liveLogs},
+	{name: "logs", takes: []string{"service", "severity", "text", "pattern", "trace_id", "dimensions"}, compute: (*Server).liveLogs},
 }
 
 // parseFilter checks a filter and gives equal ones one form.
@@ -64,7 +66,7 @@ func (v *liveView) parseFilter(raw json.RawMessage) (f filter, err error) {
 		}
 	}
 	if json.Unmarshal(raw, &f) != nil {
-		return bad("the values of a filter are strings")
+		return bad("the values of a filter are strings, those of dimensions an object of strings")
 	}
 	if f.State != "" && f.State != "pending" && f.State != "firing" {
 		return bad("state is pending or firing, not %q", f.State)
@@ -131,7 +133,7 @@ func (st *state) finish(snapshot any, more ...any) (*state, error) {
 }
 
 func (s *Server) liveServices(f filter) (*state, error) {
-	m, release := s.hold()
+	m, release := s.hold(f.Dimensions)
 	defer release()
 	r, err := f.rangeOf(m)
 	if err != nil {
@@ -146,7 +148,7 @@ func (s *Server) liveServices(f filter) (*state, error) {
 	}
 	st := &state{meta: s.meta(m, r), items: map[string][]byte{}}
 	for _, v := range list {
-		if err := st.add(v.Name, v); err != nil {
+		if err := st.add(serviceRow(v), v); err != nil {
 			return nil, err
 		}
 	}
@@ -156,15 +158,28 @@ func (s *Server) liveServices(f filter) (*state, error) {
 	return st.finish(rest.ServiceList{Services: list, Total: len(list), Meta: st.meta})
 }
 
+// serviceRow is what tells services apart, ordered as their list: the name, and the dimensions where it has any.
+func serviceRow(v rest.Service) string {
+	if v.Dimensions == nil {
+		return v.Name
+	}
+	return v.Name + "\x00" + dimensionText(*v.Dimensions)
+}
+
 // edgeName is what tells edges apart.
 type edgeName struct {
-	Client         string `json:"client"`
-	Server         string `json:"server"`
-	ConnectionType string `json:"connection_type"`
+	Client           string           `json:"client"`
+	Server           string           `json:"server"`
+	ConnectionType   string           `json:"connection_type"`
+	ClientType       string           `json:"client_type"`
+	ServerType       string           `json:"server_type"`
+	ClientDimensions *rest.Dimensions `json:"client_dimensions,omitempty"`
+	ServerDimensions *rest.Dimensions `json:"server_dimensions,omitempty"`
+	ServerSystem     *string          `json:"server_system,omitempty"`
 }
 
 func (s *Server) liveMap(f filter) (*state, error) {
-	m, release := s.hold()
+	m, release := s.hold(f.Dimensions)
 	defer release()
 	r, err := f.rangeOf(m)
 	if err != nil {
@@ -179,7 +194,7 @@ func (s *Server) liveMap(f filter) (*state, error) {
 	}
 	st := &state{meta: v.Meta, items: map[string][]byte{}}
 	for _, e := range v.Edges {
-		key, err := json.Marshal(edgeName{e.Client, e.Server, e.ConnectionType})
+		key, err := json.Marshal(edgeName{e.Client, e.Server, e.ConnectionType, string(e.ClientType), string(e.ServerType), e.ClientDimensions, e.ServerDimensions, e.ServerSystem})
 		if err != nil {
 			return nil, err
 		}
@@ -212,7 +227,7 @@ func around(v rest.ServiceMap, service string) rest.ServiceMap {
 }
 
 func (s *Server) liveAlerts(f filter) (*state, error) {
-	m, release := s.hold()
+	m, release := s.hold(nil)
 	defer release()
 	list, err := s.alerts(context.Background(), f.State, false)
 	if err != nil {
@@ -237,7 +252,7 @@ const (
 
 // liveLogs is the newest lines. A delta has those that are new; how many a client keeps is its own affair.
 func (s *Server) liveLogs(f filter) (*state, error) {
-	m, release := s.hold()
+	m, release := s.hold(f.Dimensions)
 	defer release()
 	r, err := m.rangeOf(nil, nil, defaultRange)
 	if err != nil {
@@ -269,7 +284,7 @@ func (s *Server) liveLogs(f filter) (*state, error) {
 }
 
 func (s *Server) livePipeline(filter) (*state, error) {
-	m, release := s.hold()
+	m, release := s.hold(nil)
 	defer release()
 	p := s.pipeline(m)
 	st := &state{meta: p.Meta}

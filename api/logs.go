@@ -14,13 +14,18 @@ import (
 // logQuery is what the ways of searching log lines ask for.
 type logQuery struct {
 	service, severity, text, pattern, traceID, start, end, next *string
+	attributes                                                  map[string]string
 	limit                                                       *int
 }
 
 // ListLogs implements rest.StrictServerInterface.
 func (s *Server) ListLogs(ctx context.Context, q rest.ListLogsRequestObject) (rest.ListLogsResponseObject, error) {
 	p := q.Params
-	out, err := s.listLogLines(ctx, logQuery{service: p.Service, severity: (*string)(p.Severity), text: p.Text, pattern: p.Pattern, traceID: p.TraceId,
+	attributes, err := parseAttributes(value(p.Attributes))
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.listLogLines(ctx, logQuery{attributes: attributes, service: p.Service, severity: (*string)(p.Severity), text: p.Text, pattern: p.Pattern, traceID: p.TraceId,
 		start: p.Start, end: p.End, next: p.Next, limit: p.Limit})
 	return rest.ListLogs200JSONResponse(out), err
 }
@@ -28,14 +33,14 @@ func (s *Server) ListLogs(ctx context.Context, q rest.ListLogsRequestObject) (re
 // SearchLogs implements rest.StrictServerInterface.
 func (s *Server) SearchLogs(ctx context.Context, q rest.SearchLogsRequestObject) (rest.SearchLogsResponseObject, error) {
 	b := q.Body
-	out, err := s.listLogLines(ctx, logQuery{service: b.Service, severity: (*string)(b.Severity), text: b.Text, pattern: b.Pattern, traceID: b.TraceId,
+	out, err := s.listLogLines(ctx, logQuery{attributes: value(b.Attributes), service: b.Service, severity: (*string)(b.Severity), text: b.Text, pattern: b.Pattern, traceID: b.TraceId,
 		start: b.Start, end: b.End, next: b.Next, limit: b.Limit})
 	return rest.SearchLogs200JSONResponse(out), err
 }
 
 // filter is the query without its range.
 func (l *logQuery) filter() (q views.LogQuery, err error) {
-	q = views.LogQuery{Service: value(l.service), Text: value(l.text), Pattern: value(l.pattern), Limit: limitOf(l.limit)}
+	q = views.LogQuery{Service: value(l.service), Text: value(l.text), Pattern: value(l.pattern), Attributes: l.attributes, Limit: limitOf(l.limit)}
 	if l.severity != nil {
 		q.MinSeverity, _ = views.ParseSeverity(*l.severity)
 	}
@@ -80,7 +85,8 @@ func (s *Server) listLogLines(ctx context.Context, l logQuery) (out rest.LogList
 }
 
 func logLine(l *views.LogLine) rest.LogLine {
-	return rest.LogLine{Time: l.Time, Service: l.Service, Severity: l.Severity.String(), Body: l.Body, TraceId: hexOrEmpty(l.TraceID[:]), SpanId: hexOrEmpty(l.SpanID[:]),
+	return rest.LogLine{Time: l.Time, Service: l.Service, Severity: l.Severity.String(), SeverityText: l.SeverityText, SeverityNumber: int(l.SeverityNumber), Body: l.Body,
+		EventName: l.Event, Scope: rest.LogScope{Name: l.Scope, Version: l.ScopeVersion}, TraceId: hexOrEmpty(l.TraceID[:]), SpanId: hexOrEmpty(l.SpanID[:]),
 		Attributes: l.Attributes, Resource: l.Resource}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -55,6 +56,7 @@ type foundLogs struct {
 // searchLogs finds lines in the views and in the store.
 func (s *Server) searchLogs(ctx context.Context, m moment, q views.LogQuery, at logCursor) (out foundLogs, err error) {
 	store := s.cfg.Stores.Logs
+	out.covered = store != nil
 	kept := m.views.Kept().Logs
 	if kept.IsZero() {
 		kept = q.To
@@ -87,7 +89,7 @@ func (s *Server) searchLogs(ctx context.Context, m moment, q views.LogQuery, at 
 		if ctx.Err() != nil {
 			return out, err
 		}
-		out.warn(unanswered(err, fmt.Sprintf("lines from before %s are missing", edge.UTC().Format(time.RFC3339))))
+		out.fail(err, fmt.Sprintf("lines from before %s are missing", edge.UTC().Format(time.RFC3339)))
 		if len(out.sources) == 0 {
 			out.sources = []string{sourceView}
 		}
@@ -140,7 +142,7 @@ func rawLogQuery(q *views.LogQuery) raw.LogQuery {
 func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery, after *raw.LogPlace) (lines []views.LogLine, next *raw.LogPlace, note string, err error) {
 	rq := rawLogQuery(&q)
 	rq.Limit, rq.After = q.Limit, after
-	if q.Text != "" || q.Pattern != "" || q.MinSeverity > 0 {
+	if q.Text != "" || q.Pattern != "" || q.MinSeverity > 0 || len(q.Attributes) > 0 {
 		rq.Limit = max(rq.Limit, defaultLimit*5)
 	}
 	for range rawRequests {
@@ -170,6 +172,7 @@ func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery, after *raw
 
 func lineOf(l *raw.LogLine) views.LogLine {
 	out := views.LogLine{Time: l.Time, Service: l.Service, HasService: l.Service != "", Severity: views.SeverityOf(l.SeverityNumber, l.SeverityText), Body: l.Body,
+		SeverityText: l.SeverityText, SeverityNumber: attr.Severity(l.SeverityNumber, l.SeverityText), Event: l.Event, Scope: l.Scope, ScopeVersion: l.ScopeVersion,
 		Attributes: l.Attributes, Resource: l.Resource}
 	if id, err := parseTraceID(l.TraceID); err == nil {
 		out.TraceID = id
@@ -181,8 +184,18 @@ func lineOf(l *raw.LogLine) views.LogLine {
 }
 
 func acceptsLine(q *views.LogQuery, l *views.LogLine) bool {
-	return l.Severity >= q.MinSeverity && (q.Text == "" || strings.Contains(strings.ToLower(l.Body), strings.ToLower(q.Text))) &&
-		(q.Pattern == "" || views.MatchesPattern(q.Pattern, l.Body))
+	for k, want := range q.Attributes {
+		v, ok := l.Attributes[k]
+		if !ok {
+			v, ok = l.Resource[k]
+		}
+		if !ok || fmt.Sprint(v) != want {
+			return false
+		}
+	}
+	text := strings.ToLower(q.Text)
+	return l.Severity >= q.MinSeverity && (text == "" || strings.Contains(strings.ToLower(l.Body), text) || strings.Contains(strings.ToLower(l.Event), text)) &&
+		(q.Pattern == "" || views.MatchesPattern(q.Pattern, cmp.Or(l.Body, l.Event)))
 }
 
 // rawVolume counts lines in the store from before the views, by the names that the views give severities.
@@ -202,7 +215,7 @@ func (s *Server) rawVolume(ctx context.Context, m moment, r timeRange, service s
 		if ctx.Err() != nil {
 			return err
 		}
-		p.warn(unanswered(err, fmt.Sprintf("lines from before %s are not counted", edge.UTC().Format(time.RFC3339))))
+		p.fail(err, fmt.Sprintf("lines from before %s are not counted", edge.UTC().Format(time.RFC3339)))
 		p.sources = []string{sourceView}
 		return nil
 	}

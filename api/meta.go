@@ -27,15 +27,19 @@ type moment struct {
 // moment is that of a request, which ends it too.
 func (s *Server) moment(ctx context.Context) moment {
 	if h, ok := ctx.Value(heldKey{}).(*heldViews); ok {
-		h.once.Do(func() { h.views, h.release = views.Snapshot(s.cfg.Views) })
+		h.once.Do(func() {
+			h.views, h.release = views.Snapshot(s.cfg.Views)
+			h.views = views.Narrow(h.views, h.filter)
+		})
 		return moment{s.cfg.Now(), h.views, h.views.Frontier()}
 	}
 	return moment{s.cfg.Now(), s.cfg.Views, s.cfg.Views.Frontier()}
 }
 
 // hold is moment for what is no request; the caller ends it.
-func (s *Server) hold() (m moment, release func()) {
+func (s *Server) hold(f views.DimFilter) (m moment, release func()) {
 	v, release := views.Snapshot(s.cfg.Views)
+	v = views.Narrow(v, f)
 	return moment{s.cfg.Now(), v, v.Frontier()}, release
 }
 
@@ -43,6 +47,7 @@ func (s *Server) hold() (m moment, release func()) {
 // kept while somebody reads it.
 type heldViews struct {
 	once    sync.Once
+	filter  views.DimFilter
 	views   views.Reader
 	release func()
 }
@@ -51,7 +56,7 @@ type heldKey struct{}
 
 func (s *Server) holdViews(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := &heldViews{release: func() {}}
+		h := &heldViews{release: func() {}, filter: dimFilter(r.URL.Query())}
 		defer func() { h.release() }()
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), heldKey{}, h)))
 	})
@@ -70,6 +75,25 @@ func (m moment) known() time.Time {
 type timeRange struct {
 	start, end time.Time
 	asked      bool // start was given, not assumed
+	covered    bool // what is older than the views is in the answer, or a warning says why not
+}
+
+// unread says why the beginning of a range was never read; "" where nothing is missing.
+func (s *Server) unread(m moment, r timeRange) string {
+	if r.covered || r.start.IsZero() && !r.asked { // the latter: whatever the views hold
+		return ""
+	}
+	since := m.frontier.Since
+	if since.IsZero() {
+		since = r.end
+	}
+	if at, why := s.cfg.Pipeline.Began().Since(since); r.start.Before(at.Truncate(bucket)) {
+		return why
+	}
+	if r.asked && r.start.Before(since.Truncate(bucket)) && (s.cfg.Stores.Traces != nil || s.cfg.Stores.Logs != nil || s.cfg.Stores.Metrics) {
+		return fmt.Sprintf("the views begin at %s: what happened before is not in this answer", since.UTC().Format(time.RFC3339))
+	}
+	return ""
 }
 
 // rangeOf reads start and end. An absent end is just after the newest time known, an absent start length before the end.
@@ -131,8 +155,10 @@ func (s *Server) meta(m moment, r timeRange) rest.Meta {
 	out.Since = orNil(since)
 	// Views that are younger than their retention have dropped nothing: then there is nothing before since.
 	dropped := f.Head.Sub(f.Since) >= s.cfg.Retention-bucket
-	if r.asked && dropped && r.start.Before(f.Since.Truncate(bucket)) {
+	if r.asked && !r.covered && dropped && r.start.Before(f.Since.Truncate(bucket)) {
 		warn(&out, "the views keep what is younger than %s; nothing older is in this answer", f.Since.UTC().Format(time.RFC3339))
+	} else if why := s.unread(m, r); why != "" {
+		warn(&out, "%s", why)
 	}
 	partitions := s.cfg.Pipeline.Partitions()
 	caughtUp := len(partitions) > 0

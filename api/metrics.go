@@ -35,7 +35,9 @@ func (s *Server) families() []evaluator.Metadata {
 }
 
 // metricsMeta is meta for answers from views and samples together.
-func (s *Server) metricsMeta(m moment, r timeRange, stores []string, warnings annotations.Annotations) rest.Meta {
+func (s *Server) metricsMeta(m moment, r timeRange, query string, stores []string, warnings annotations.Annotations) rest.Meta {
+	texts, _ := warnings.AsStrings(query, 10, 0)
+	r.covered = len(stores)+len(texts) > 0 // a query's own warnings say what is missing of it
 	out := s.meta(m, r)
 	if s.cfg.Metrics != nil {
 		if from, to, ok := s.cfg.Metrics.Range(); ok {
@@ -51,7 +53,6 @@ func (s *Server) metricsMeta(m moment, r timeRange, stores []string, warnings an
 	if out.Source = append(out.Source, stores...); len(stores) > 0 && !r.start.IsZero() {
 		out.Since = orNil(r.start)
 	}
-	texts, _ := warnings.AsStrings("", 10, 0)
 	out.Partial = out.Partial || len(texts) > 0
 	out.Warnings = append(out.Warnings, texts...)
 	return out
@@ -73,9 +74,7 @@ func (s *Server) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObjec
 	}
 	if s.cfg.Metrics != nil {
 		for name, n := range s.cfg.Metrics.SeriesCounts() {
-			if _, ofViews := counts[name]; !ofViews {
-				counts[name] = n
-			}
+			counts[name] += n
 		}
 	}
 	out := []rest.Metric{}
@@ -96,7 +95,7 @@ func (s *Server) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListMetrics200JSONResponse{Metrics: out, Total: len(out), Next: next, Meta: s.metricsMeta(m, timeRange{}, nil, nil)}, nil
+	return rest.ListMetrics200JSONResponse{Metrics: out, Total: len(out), Next: next, Meta: s.metricsMeta(m, timeRange{}, "", nil, nil)}, nil
 }
 
 // ListMetricLabels implements rest.StrictServerInterface.
@@ -130,7 +129,7 @@ func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRe
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListMetricLabels200JSONResponse{Name: q.Params.Name, Values: list, Total: len(list), Next: next, Meta: s.metricsMeta(m, r, answered.Names(), warnings)}, nil
+	return rest.ListMetricLabels200JSONResponse{Name: q.Params.Name, Values: list, Total: len(list), Next: next, Meta: s.metricsMeta(m, r, "", answered.Names(), warnings)}, nil
 }
 
 func labelsOf(ctx context.Context, q promstorage.Querier, name *string, ms []*labels.Matcher) ([]string, annotations.Annotations, error) {
@@ -172,10 +171,7 @@ func (s *Server) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObj
 	if err != nil {
 		return nil, fmt.Errorf("api: encode the result of a query: %w", err)
 	}
-	warnings, _ := res.Warnings.AsStrings(q.Body.Query, 10, 0)
-	out.Meta = s.metricsMeta(m, r, answered.Names(), nil)
-	out.Meta.Partial = out.Meta.Partial || len(warnings) > 0
-	out.Meta.Warnings = append(out.Meta.Warnings, warnings...)
+	out.Meta = s.metricsMeta(m, r, q.Body.Query, answered.Names(), res.Warnings)
 	return out, nil
 }
 
@@ -190,7 +186,7 @@ func (s *Server) promQuery(ctx context.Context, m moment, b *rest.MetricQuery) (
 			}
 		}
 		q, err := s.cfg.Engine.NewInstantQuery(ctx, s.cfg.Queryable, nil, b.Query, at)
-		return q, timeRange{start: at.Add(-lookback), end: at}, queryError(err)
+		return q, timeRange{start: at.Add(-lookback), end: at, asked: b.Time != nil}, queryError(err)
 	}
 	if b.Time != nil {
 		return nil, timeRange{}, advise(problemf(errBadRequest, "invalid_range", "time and a range exclude each other"), "Give time, or start, end and step.")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -61,7 +62,7 @@ func (b *bench) gauges(script string) {
 		_, err = m.Append(context.Background(), c.Samples)
 		require.NoError(b.t, err)
 		require.NoError(b.t, m.kv.Commit(c.Commit))
-		m.Install(c)
+		m.Install(c, storage.Appended{})
 	}
 }
 
@@ -76,4 +77,39 @@ func TestMetricsOverPrometheusAPI(t *testing.T) {
 	require.Contains(t, w.Body.String(), `[50,"3"]`)
 	w = b.get("/prometheus/api/v1/label/__name__/values?start=0&end=60")
 	require.Contains(t, w.Body.String(), `"target_info"`)
+}
+
+// TestDeadLettersOfMetrics count with those of spans and logs.
+func TestDeadLettersOfMetrics(t *testing.T) {
+	b := newMetricsBench(t)
+	b.gauges("40s depth 2")
+	b.metrics.Skip("otlp_metrics", 0, views.Record{Offset: b.metrics.offset})
+	c := b.metrics.Collect(nil)
+	require.NoError(t, b.metrics.kv.Commit(c.Commit))
+	b.metrics.Install(c, storage.Appended{})
+	require.Contains(t, b.get("/api/v1/pipeline").Body.String(), `"dead_letters":1`)
+}
+
+// TestMetricsNamedAsTheViews are listed and answered beside the views'.
+func TestMetricsNamedAsTheViews(t *testing.T) {
+	b := newMetricsBench(t)
+	b.record("10s 40ms web server GET/cart id=t1/a")
+	b.commit()
+	md := pmetric.NewMetrics()
+	ms := metricstest.Resource(md, "shop", "shop-0")
+	for i, name := range []string{"calls", "exceptions", "logs.records", "traces_span_metrics_calls", "other"} {
+		metricstest.Sum(ms, name, pmetric.AggregationTemporalityCumulative, 0, pcommon.Timestamp(50e9)).SetIntValue(int64(17 + i))
+	}
+	b.metrics.Apply("otlp_metrics", 0, views.Record{Timestamp: 50_000}, md)
+	c := b.metrics.Collect(nil)
+	took, err := b.metrics.Append(context.Background(), c.Samples)
+	require.NoError(t, err)
+	require.NoError(t, b.metrics.kv.Commit(c.Commit))
+	b.metrics.Install(c, took)
+	for i, name := range []string{"calls_total", "exceptions_total", "logs_records_total", "traces_span_metrics_calls_total", "other_total"} {
+		w := b.get("/prometheus/api/v1/query?time=50&query=" + name + `%7Bjob="shop/shop"%7D`)
+		require.Contains(t, w.Body.String(), fmt.Sprintf(`[50,"%d"]`, 17+i), name)
+	}
+	require.Contains(t, b.get(`/prometheus/api/v1/query?time=50&query=calls_total%7Bjob=""%7D`).Body.String(), `"service_name":"web"`)
+	require.Contains(t, b.get("/prometheus/api/v1/query?time=50&query=count(calls_total)").Body.String(), `[50,"2"]`)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/notify"
@@ -19,6 +20,9 @@ type Notifications interface {
 	Deliveries(ctx context.Context, now time.Time) (map[model.Fingerprint][]notify.Delivery, error)
 	Receivers() []notify.Receiver
 	TestReceiver(ctx context.Context, name string, now time.Time) ([]notify.Notice, error)
+	// Sent are the labels of an alert as it is routed and sent.
+	Sent(l labels.Labels) labels.Labels
+	Alertmanagers() []notify.AlertmanagerState
 	Simulate(changes []notify.AlertChange, end time.Time) ([]notify.SimulatedNotice, error)
 }
 
@@ -79,7 +83,7 @@ func (s *Server) ListNotifications(ctx context.Context, q rest.ListNotifications
 
 // ListReceivers implements rest.StrictServerInterface.
 func (s *Server) ListReceivers(context.Context, rest.ListReceiversRequestObject) (rest.ListReceiversResponseObject, error) {
-	out := rest.ListReceivers200JSONResponse{Receivers: []rest.Receiver{}}
+	out := rest.ListReceivers200JSONResponse{Receivers: []rest.Receiver{}, Alertmanagers: []rest.Alertmanager{}}
 	if s.cfg.Notifications == nil {
 		return out, nil
 	}
@@ -94,6 +98,9 @@ func (s *Server) ListReceivers(context.Context, rest.ListReceiversRequestObject)
 			x.Integrations = append(x.Integrations, y)
 		}
 		out.Receivers = append(out.Receivers, x)
+	}
+	for _, a := range s.cfg.Notifications.Alertmanagers() {
+		out.Alertmanagers = append(out.Alertmanagers, rest.Alertmanager{Url: a.URL, LastSuccess: orNil(a.LastSuccess), LastFailure: orNil(a.LastFailure), Error: textOrNil(a.LastError)})
 	}
 	return out, nil
 }

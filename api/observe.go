@@ -27,6 +27,7 @@ import (
 // serverMetrics are what the API counts of itself: under the names that dashboards of HTTP services know, and under those of
 // OpenTelemetry's semantic conventions. Labels are routes of the document, never paths.
 type serverMetrics struct {
+	panics        *prometheus.CounterVec
 	requests      *prometheus.CounterVec
 	duration      *prometheus.HistogramVec
 	errors        *prometheus.CounterVec
@@ -34,6 +35,7 @@ type serverMetrics struct {
 	subscriptions *prometheus.GaugeVec
 	computed      *prometheus.CounterVec
 	slow          prometheus.Counter
+	refused       *prometheus.CounterVec
 	resumes       *prometheus.CounterVec
 
 	otelDuration httpconv.ServerRequestDuration
@@ -47,10 +49,12 @@ func newServerMetrics(reg prometheus.Registerer, meter metric.Meter) (*serverMet
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{Name: "http_request_duration_seconds", Help: "Time to answer HTTP requests, without WebSockets and event streams.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"method", "route"}),
 		errors:        f.NewCounterVec(prometheus.CounterOpts{Name: "api_errors_total", Help: "Requests that failed, by the code of the error."}, []string{"code"}),
+		panics:        f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_api_panics_total", Help: "Panics in requests, backtests over topics and live views, each of which failed alone."}, []string{"in"}),
 		clients:       f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_ws_clients", Help: "WebSockets open."}),
 		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{Name: "watchingcat_ws_subscriptions", Help: "Subscriptions of WebSockets."}, []string{"view"}),
 		computed:      f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_computations_total", Help: "Computations of a view for WebSockets, each shared by all that look at it."}, []string{"view"}),
 		slow:          f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_ws_slow_clients_total", Help: "WebSockets closed because the client did not keep up."}),
+		refused:       f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_refused_subscriptions_total", Help: "Subscriptions refused because too many different views and filters are looked at."}, []string{"view"}),
 		resumes:       f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_resumes_total", Help: "Live connections that came back with a cursor: resumed, or sent a snapshot because their stream is unknown or too old."}, []string{"outcome"}),
 	}
 	var err error
@@ -145,7 +149,7 @@ func (a *answered) otelMethod() string {
 
 // probe reports whether the request is one of those that come every few seconds from who looks after the process.
 func (a *answered) probe() bool {
-	return strings.HasPrefix(a.route, "/health") || a.route == "/livez" || a.route == "/readyz" || a.route == "/metrics"
+	return probePath(a.route) || a.route == "/metrics"
 }
 
 // end names the span by its route. Query strings are left out: they may hold what is not for everybody.

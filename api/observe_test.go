@@ -19,7 +19,6 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
-	"nhooyr.io/websocket"
 )
 
 // metered makes the server tell by OpenTelemetry, to its own /metrics.
@@ -41,6 +40,8 @@ func TestMetricsAreByRoute(t *testing.T) {
 	b.do("BREW", "/api/v1/services", "")
 	b.pipe.behind = true
 	require.Equal(t, http.StatusServiceUnavailable, b.get("/readyz").Code)
+	require.Equal(t, http.StatusServiceUnavailable, b.get("/-/ready").Code)
+	require.Equal(t, http.StatusOK, b.get("/-/healthy").Code)
 	text := b.get("/metrics").Body.String()
 	for _, line := range []string{
 		`http_requests_total{method="GET",route="/api/v1/services/{name}",status="404"} 2`,
@@ -66,7 +67,7 @@ func TestStreamsAreNoDurations(t *testing.T) {
 		p := connect()
 		p.send(`{"type":"ping","id":"x"}`)
 		require.Equal(t, "pong", p.read().Type)
-		require.NoError(t, p.conn.Close(websocket.StatusNormalClosure, ""))
+		p.leave()
 		res, err := client.Get("http://watchingcat/api/v1/live?view=services")
 		require.NoError(t, err)
 		require.NoError(t, res.Body.Close())

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
@@ -17,8 +18,27 @@ type Pipeline interface {
 	Checkpoint() Checkpoint
 	// Truncated lists records that the broker had dropped before they were read.
 	Truncated() []Truncation
+	// Began says what was never read because reading began later.
+	Began() Beginning
 	// Ready reports whether the views have caught up within the configured bound, and why not.
 	Ready() (ok bool, checks []Check)
+}
+
+// Beginning is what was written before reading began.
+type Beginning struct {
+	Latest  time.Time // when reading began at the end of the topics; zero: it began where they do
+	Trimmed bool      // the topics had lost their oldest records by then
+}
+
+// Since is from when on the views that begin at a time hold what happened, and why not what happened before; zero: they hold all.
+func (b Beginning) Since(views time.Time) (at time.Time, why string) {
+	switch {
+	case !b.Latest.IsZero():
+		return b.Latest, fmt.Sprintf("reading began at the end of the topics at %s: what was written before is not in this answer", b.Latest.UTC().Format(time.RFC3339))
+	case b.Trimmed && !views.IsZero():
+		return views, fmt.Sprintf("the topics had lost their oldest records when reading began: what happened before %s is not in this answer", views.UTC().Format(time.RFC3339))
+	}
+	return time.Time{}, ""
 }
 
 // Partition is how far one partition has been read.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	webapi "github.com/prometheus/prometheus/web/api/v1"
 
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/storage/raw"
 )
 
 const promPrefix = "/prometheus/api/v1"
@@ -30,7 +32,10 @@ func (s *Server) promRoutes(r chi.Router) {
 	inner := route.New()
 	s.promAPI().Register(inner)
 	h := http.StripPrefix(promPrefix, inner)
-	for _, path := range []string{"/query", "/query_range", "/query_exemplars", "/format_query", "/parse_query", "/labels", "/series"} {
+	exemplars := s.withWarnings(h)
+	r.Method(http.MethodGet, promPrefix+"/query_exemplars", exemplars)
+	r.Method(http.MethodPost, promPrefix+"/query_exemplars", exemplars)
+	for _, path := range []string{"/query", "/query_range", "/format_query", "/parse_query", "/labels", "/series"} {
 		r.Method(http.MethodGet, promPrefix+path, h)
 		r.Method(http.MethodPost, promPrefix+path, h)
 	}
@@ -50,6 +55,48 @@ func (s *Server) promRoutes(r chi.Router) {
 	r.Get(promPrefix+"/metadata", s.promMetadata)
 	r.Get(promPrefix+"/status/buildinfo", s.promBuildInfo)
 }
+
+// withWarnings adds the warnings that an answer's source noted in the context: Prometheus' package gives exemplars none.
+func (s *Server) withWarnings(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, answered := raw.WithAnswered(r.Context())
+		r = r.Clone(ctx)
+		r.Header.Del("Accept-Encoding") // the package would compress what is read here
+		kept := &keptAnswer{header: http.Header{}, status: http.StatusOK}
+		next.ServeHTTP(kept, r)
+		body := kept.body.Bytes()
+		if warnings := answered.Warnings(); len(warnings) > 0 {
+			var fields map[string]json.RawMessage
+			if list, err := json.Marshal(warnings); err == nil && json.Unmarshal(body, &fields) == nil && fields != nil {
+				fields["warnings"] = list
+				if with, err := json.Marshal(fields); err == nil {
+					body = with
+				}
+			}
+			warnHeader(w, warnings)
+		}
+		for k, v := range kept.header {
+			if k != "Content-Length" {
+				w.Header()[k] = v
+			}
+		}
+		w.WriteHeader(kept.status)
+		if _, err := w.Write(body); err != nil {
+			s.cfg.Logger.Debug().Err(err).Msg("client went away")
+		}
+	})
+}
+
+// keptAnswer is an answer that is not sent yet.
+type keptAnswer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (k *keptAnswer) Header() http.Header         { return k.header }
+func (k *keptAnswer) WriteHeader(status int)      { k.status = status }
+func (k *keptAnswer) Write(b []byte) (int, error) { return k.body.Write(b) }
 
 // promAPI makes Prometheus' API. Its signature changes between releases: this is the only call, and the compiler checks it.
 func (s *Server) promAPI() *webapi.API {
@@ -113,9 +160,8 @@ func (s *Server) promBuildInfo(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) promAnswer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(body); err != nil {
-		s.cfg.Logger.Debug().Err(err).Msg("client went away")
+	if err := s.json(w, status, body); err != nil {
+		s.cfg.Logger.Error().Err(err).Msg("request failed")
+		_ = s.json(w, http.StatusInternalServerError, map[string]any{"status": "error", "errorType": "internal", "error": "the answer could not be encoded"}) // text
 	}
 }

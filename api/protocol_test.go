@@ -87,6 +87,6 @@ func TestTheProtocolIsAsDocumented(t *testing.T) {
 			got = append(got, typ)
 		}
 		require.Contains(t, got, "error")
-		require.NoError(t, p.conn.Close(websocket.StatusNormalClosure, ""))
+		p.leave()
 	})
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
-	"nhooyr.io/websocket"
 )
 
 // follower keeps the services as a client does, from snapshots and deltas.
@@ -203,7 +202,7 @@ func TestResumeOfAnother(t *testing.T) {
 		p := connect()
 		p.send(`{"type":"subscribe","id":"s","view":"services"}`)
 		elsewhere = p.read()
-		require.NoError(t, p.conn.Close(websocket.StatusNormalClosure, ""))
+		p.leave()
 	})
 	live(t, func(b *bench, connect func() *peer) {
 		call := b.shop()
@@ -249,7 +248,7 @@ func TestResumeOfAnother(t *testing.T) {
 		p.send(fmt.Sprintf(`{"type":"subscribe","id":"z","view":"services","cursor":71,"stream":%q}`, late.Stream))
 		require.Equal(t, "resumed", p.read().Type)
 		require.Equal(t, uint64(72), p.read().Seq)
-		require.NoError(t, p.conn.Close(websocket.StatusNormalClosure, ""))
+		p.leave()
 	})
 }
 
@@ -271,7 +270,7 @@ func TestRestingViewsAreBounded(t *testing.T) {
 		}
 		require.Equal(t, maxResting, resting())
 		require.False(t, slices.ContainsFunc(b.s.hub.resting, func(t *topic) bool { return t.filter.Service == "s4" }), "the oldest are gone")
-		require.NoError(t, p.conn.Close(websocket.StatusNormalClosure, ""))
+		p.leave()
 		before := testutil.ToFloat64(b.s.metrics.computed.WithLabelValues("services"))
 		call("s01")
 		time.Sleep(10 * time.Second)
@@ -302,7 +301,7 @@ func TestWhatWasMissedIsBounded(t *testing.T) {
 		p.send(fmt.Sprintf(`{"type":"subscribe","id":"x","view":"services","cursor":1,"stream":%q}`, first.Stream))
 		require.Equal(t, "snapshot", p.read().Type)
 		require.Equal(t, 1.0, testutil.ToFloat64(b.s.metrics.resumes.WithLabelValues("too_old")))
-		require.NoError(t, p.conn.Close(websocket.StatusNormalClosure, ""))
+		p.leave()
 	})
 }
 

@@ -36,6 +36,7 @@ func (s *Server) routes() (http.Handler, error) {
 		r.Use(cors.Handler(cors.Options{AllowedOrigins: s.cfg.CORSOrigins, AllowCredentials: true, MaxAge: 600,
 			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"}, AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "If-Match", "If-None-Match"}, ExposedHeaders: []string{"ETag", "Retry-After", warningHeader}}))
 	}
+	r.Use(s.guard)
 	r.Use(s.cfg.Middleware...)
 	r.Use(s.limitBody, middleware.GetHead)
 	r.NotFound(compress(s.servePage(page)))
@@ -115,6 +116,7 @@ func (s *Server) recoverer(next http.Handler) http.Handler {
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v) // how a handler ends a connection on purpose
 			}
+			s.metrics.panics.WithLabelValues("request").Inc()
 			s.cfg.Logger.Error().Ctx(r.Context()).Interface("panic", v).Bytes("stack", debug.Stack()).Str("path", r.URL.Path).Msg("handler panicked")
 			s.fail(w, r, errors.New("handler panicked"))
 		}()

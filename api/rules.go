@@ -97,7 +97,7 @@ func (s *Server) ruleAnswer(ctx context.Context, id string) (out rest.RuleAnswer
 	x := rule(*r)
 	return rest.RuleAnswer{Id: x.Id, Name: x.Name, Type: rest.RuleAnswerType(x.Type), Expr: x.Expr, For: x.For, KeepFiringFor: x.KeepFiringFor, Labels: x.Labels,
 		Annotations: x.Annotations, Enabled: x.Enabled, Source: x.Source, Editable: x.Editable, Group: x.Group, State: x.State, Health: x.Health,
-		LastError: x.LastError, LastEval: x.LastEval, Frontier: x.Frontier, FrontierReason: x.FrontierReason, Meta: s.meta(s.moment(ctx), timeRange{})}, tag, nil
+		LastError: x.LastError, LastEval: x.LastEval, Frontier: x.Frontier, FrontierReason: x.FrontierReason, GeneratorUrl: x.GeneratorUrl, Meta: s.meta(s.moment(ctx), timeRange{})}, tag, nil
 }
 
 // CreateAlertRule implements rest.StrictServerInterface.

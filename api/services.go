@@ -3,10 +3,13 @@ package api
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -17,7 +20,7 @@ const (
 
 func service(v views.Service, seconds float64) rest.Service {
 	r := red(v.RED, seconds)
-	return rest.Service{Name: v.Name, Calls: r.Calls, Errors: r.Errors, Rate: r.Rate, ErrorRate: r.ErrorRate,
+	return rest.Service{Name: v.Name, Dimensions: dims(v.Dims), Calls: r.Calls, Errors: r.Errors, Rate: r.Rate, ErrorRate: r.ErrorRate,
 		P50Ms: r.P50Ms, P95Ms: r.P95Ms, P99Ms: r.P99Ms, LastSeen: orNil(v.LastSeen), Entry: red(v.Entry, seconds)}
 }
 
@@ -46,11 +49,28 @@ func (s *Server) ListServices(ctx context.Context, q rest.ListServicesRequestObj
 	if err != nil {
 		return nil, err
 	}
-	list, next, err := page(list, value(q.Params.Limit), q.Params.Next, func(v rest.Service) string { return v.Name })
+	var from provenance
+	if r.asked {
+		names, err := s.olderServices(ctx, m, r, &from)
+		if err != nil {
+			return nil, err
+		}
+		list = withOlderServices(list, names)
+	}
+	list, next, err := page(list, value(q.Params.Limit), q.Params.Next, serviceRow)
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListServices200JSONResponse{Services: list, Total: len(list), Next: next, Meta: s.meta(m, r)}, nil
+	return rest.ListServices200JSONResponse{Services: list, Total: len(list), Next: next, Meta: from.meta(s, m, r)}, nil
+}
+
+// dimensionText is dimensions as one text, ordered by name.
+func dimensionText(d rest.Dimensions) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(d)) {
+		b.WriteString(name + "=" + d[name] + ",")
+	}
+	return b.String()
 }
 
 func unknownService(name string) error {
@@ -64,24 +84,31 @@ func (s *Server) GetService(ctx context.Context, q rest.GetServiceRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	list, err := m.views.Services(r.start, r.end)
+	v, ok, err := m.views.Service(q.Name, r.start, r.end)
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range list {
-		if v.Name == q.Name {
-			return rest.GetService200JSONResponse{Service: service(v, m.seconds(r)), Meta: s.meta(m, r)}, nil
-		}
+	if ok {
+		return rest.GetService200JSONResponse{Service: service(v, m.seconds(r)), Meta: s.meta(m, r)}, nil
 	}
 	// Without spans in the range it may still be known.
 	_, known, err := m.views.Operations(q.Name, r.end, r.end)
 	if err != nil {
 		return nil, err
 	}
+	var from provenance
+	if !known && r.asked {
+		names, err := s.olderServices(ctx, m, r, &from)
+		if err != nil {
+			return nil, err
+		}
+		known = slices.Contains(names, q.Name)
+	}
 	if !known {
 		return nil, unknownService(q.Name)
 	}
-	return rest.GetService200JSONResponse{Service: service(views.Service{Name: q.Name}, m.seconds(r)), Meta: s.meta(m, r)}, nil
+	out := rest.GetService200JSONResponse{Service: service(views.Service{Name: q.Name}, m.seconds(r)), Meta: from.meta(s, m, r)}
+	return out, nil
 }
 
 // ListOperations implements rest.StrictServerInterface.
@@ -95,9 +122,25 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 	if err != nil {
 		return nil, err
 	}
-	if !known {
+	var from provenance
+	var old []raw.Operation
+	if r.asked {
+		if old, err = s.olderOperations(ctx, m, r, q.Name, &from); err != nil {
+			return nil, err
+		}
+	}
+	if !known && len(old) == 0 {
 		return nil, unknownService(q.Name)
 	}
+	for _, o := range old { // the store alone knows them, and counts no calls
+		kind := spanKinds[o.Kind]
+		if !slices.ContainsFunc(list, func(v views.Operation) bool { return v.Name == o.Name && (v.Kind == kind || o.Kind == "") }) {
+			list = append(list, views.Operation{Name: o.Name, Kind: kind})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b views.Operation) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+	})
 	seconds := m.seconds(r)
 	out := make([]rest.Operation, 0, len(list))
 	for _, v := range list {
@@ -117,7 +160,7 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListOperations200JSONResponse{Operations: out, Total: len(out), Next: next, Meta: s.meta(m, r)}, nil
+	return rest.ListOperations200JSONResponse{Operations: out, Total: len(out), Next: next, Meta: from.meta(s, m, r)}, nil
 }
 
 // stepOf is the width of points: whole buckets, as wide as those kept of the time where the range begins.
@@ -174,19 +217,35 @@ func (s *Server) serviceMap(m moment, r timeRange) (rest.ServiceMap, error) {
 	if err != nil {
 		return rest.ServiceMap{}, err
 	}
+	return s.showMap(m, r, &v), nil
+}
+
+func (s *Server) showMap(m moment, r timeRange, v *views.Map) rest.ServiceMap {
 	out := rest.ServiceMap{Nodes: make([]rest.Node, 0, len(v.Nodes)), Edges: make([]rest.Edge, 0, len(v.Edges)), Unpaired: make([]rest.Unpaired, 0, len(v.Unpaired))}
 	for _, n := range v.Nodes {
-		out.Nodes = append(out.Nodes, rest.Node{Name: n.Name, Type: rest.NodeType(n.Type)})
+		out.Nodes = append(out.Nodes, node(n))
 	}
 	for _, e := range v.Edges {
-		out.Edges = append(out.Edges, rest.Edge{Client: e.Client, Server: e.Server, ConnectionType: e.Connection, Calls: int64(e.Calls),
-			Failed: int64(e.Failed), ClientP95Ms: millis(e.ClientP95), ServerP95Ms: millis(e.ServerP95)})
+		x := edge(e.EdgeKey)
+		x.Calls, x.Failed, x.ClientP95Ms, x.ServerP95Ms = int64(e.Calls), int64(e.Failed), millis(e.ClientP95), millis(e.ServerP95)
+		out.Edges = append(out.Edges, x)
 	}
 	for _, u := range v.Unpaired {
 		out.Unpaired = append(out.Unpaired, rest.Unpaired{Reason: u.Reason, Count: int64(u.Count)})
 	}
 	out.Meta = s.meta(m, r)
-	return out, nil
+	return out
+}
+
+func node(n views.Node) rest.Node {
+	return rest.Node{Name: n.Name, Type: rest.NodeType(n.Type), System: textOrNil(n.System), Dimensions: dims(n.Dims)}
+}
+
+// edge is an edge without its numbers.
+func edge(k views.EdgeKey) rest.Edge {
+	client, server := k.ClientNode(), k.ServerNode()
+	return rest.Edge{Client: k.Client, Server: k.Server, ConnectionType: k.Connection, ClientType: rest.EdgeClientType(client.Type), ServerType: rest.EdgeServerType(server.Type),
+		ClientDimensions: dims(client.Dims), ServerDimensions: dims(server.Dims), ServerSystem: textOrNil(server.System)}
 }
 
 // GetServiceMap implements rest.StrictServerInterface.
@@ -199,9 +258,27 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 	if q.Params.CompareEnd != nil && q.Params.CompareStart == nil {
 		return nil, advise(problemf(errBadRequest, "invalid_range", "compare_end is given without compare_start"), "Give compare_start too.")
 	}
-	out, err := s.serviceMap(m, r)
-	if err != nil || q.Params.CompareStart == nil {
-		return rest.GetServiceMap200JSONResponse(out), err
+	now, err := m.views.ServiceMap(r.start, r.end)
+	if err != nil {
+		return nil, err
+	}
+	var from provenance
+	var old []raw.Dependency
+	if r.asked {
+		if old, err = s.olderCalls(ctx, m, r, &from); err != nil {
+			return nil, err
+		}
+	}
+	out := s.showMap(m, r, &now)
+	out.Meta = from.meta(s, m, r)
+	add := func() {
+		if to, ok := m.before(r); ok && len(old) > 0 {
+			withOlderCalls(&out, old, to, s.cfg.Stores.Traces.Name())
+		}
+	}
+	if q.Params.CompareStart == nil {
+		add()
+		return rest.GetServiceMap200JSONResponse(out), nil
 	}
 	c := timeRange{end: r.start, asked: true}
 	if c.start, err = parseTime("compare_start", *q.Params.CompareStart); err != nil {
@@ -215,23 +292,20 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 	if !c.start.Before(c.end) {
 		return nil, advise(problemf(errBadRequest, "invalid_range", "the range to compare with is empty"), "Give a compare_start before compare_end.")
 	}
-	return rest.GetServiceMap200JSONResponse(out), s.compareMap(m, &out, r, c)
+	err = s.compareMap(m, &out, &now, r, c)
+	add()
+	return rest.GetServiceMap200JSONResponse(out), err
 }
 
 // compareMap puts on each edge of out how it differs from the range before, and adds those that are gone.
-func (s *Server) compareMap(m moment, out *rest.ServiceMap, r, before timeRange) error {
-	now, err := m.views.ServiceMap(r.start, r.end)
-	if err != nil {
-		return err
-	}
+func (s *Server) compareMap(m moment, out *rest.ServiceMap, now *views.Map, r, before timeRange) error {
 	then, err := m.views.ServiceMap(before.start, before.end)
 	if err != nil {
 		return err
 	}
 	at := map[views.EdgeKey]*rest.Edge{}
-	for i := range out.Edges {
-		e := &out.Edges[i]
-		at[views.EdgeKey{Client: e.Client, Server: e.Server, Connection: e.ConnectionType}] = e
+	for i, e := range now.Edges { // out was made of them
+		at[e.EdgeKey] = &out.Edges[i]
 	}
 	t1, t2 := m.seconds(r), m.seconds(before)
 	var gone []rest.Edge
@@ -242,7 +316,9 @@ func (s *Server) compareMap(m moment, out *rest.ServiceMap, r, before timeRange)
 		}
 		e := at[c.EdgeKey]
 		if e == nil {
-			gone = append(gone, rest.Edge{Client: c.Client, Server: c.Server, ConnectionType: c.Connection, Change: &change})
+			x := edge(c.EdgeKey)
+			x.Change = &change
+			gone = append(gone, x)
 			continue
 		}
 		counts := edgeCounts(c.Now, t1)
@@ -253,13 +329,13 @@ func (s *Server) compareMap(m moment, out *rest.ServiceMap, r, before timeRange)
 	slices.SortFunc(out.Edges, func(a, b rest.Edge) int {
 		return cmp.Or(cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server), cmp.Compare(a.ConnectionType, b.ConnectionType))
 	})
-	known := map[string]bool{}
-	for _, n := range out.Nodes {
-		known[n.Name] = true
+	still := make(map[views.Node]bool, len(now.Nodes))
+	for _, n := range now.Nodes {
+		still[n] = true
 	}
 	for _, n := range then.Nodes {
-		if !known[n.Name] {
-			out.Nodes = append(out.Nodes, rest.Node{Name: n.Name, Type: rest.NodeType(n.Type)})
+		if !still[n] {
+			out.Nodes = append(out.Nodes, node(n))
 		}
 	}
 	if since := m.frontier.Since; before.start.Before(since.Truncate(bucket)) {

@@ -17,6 +17,9 @@ func (s *Server) pipeline(m moment) rest.PipelineAnswer {
 		Late: int64(c.TooLate), Future: int64(c.Future), Duplicates: int64(c.Duplicates), Overflowed: int64(c.Overflowed), Waiting: int64(c.Waiting),
 		Meta: s.meta(m, timeRange{}),
 	}
+	if s.cfg.Metrics != nil {
+		out.DeadLetters += int64(s.cfg.Metrics.Counters().DeadLetters)
+	}
 	if !last.At.IsZero() {
 		out.Checkpoint.AgeMs = max(0, m.now.Sub(last.At).Milliseconds())
 	}
@@ -101,4 +104,18 @@ func (s *Server) GetHealthLive(context.Context, rest.GetHealthLiveRequestObject)
 // GetLivez implements rest.StrictServerInterface.
 func (s *Server) GetLivez(context.Context, rest.GetLivezRequestObject) (rest.GetLivezResponseObject, error) {
 	return rest.GetLivez200JSONResponse{HealthyJSONResponse: alive()}, nil
+}
+
+// GetPrometheusHealthy implements rest.StrictServerInterface.
+func (s *Server) GetPrometheusHealthy(context.Context, rest.GetPrometheusHealthyRequestObject) (rest.GetPrometheusHealthyResponseObject, error) {
+	return rest.GetPrometheusHealthy200JSONResponse{HealthyJSONResponse: alive()}, nil
+}
+
+// GetPrometheusReady implements rest.StrictServerInterface.
+func (s *Server) GetPrometheusReady(context.Context, rest.GetPrometheusReadyRequestObject) (rest.GetPrometheusReadyResponseObject, error) {
+	h, ok := s.ready()
+	if !ok {
+		return rest.GetPrometheusReady503JSONResponse{UnhealthyJSONResponse: rest.UnhealthyJSONResponse(h)}, nil
+	}
+	return rest.GetPrometheusReady200JSONResponse{HealthyJSONResponse: rest.HealthyJSONResponse(h)}, nil
 }

@@ -16,6 +16,10 @@ type RawTraces interface {
 	Name() string
 	Search(ctx context.Context, q raw.TraceQuery) (list []raw.Trace, more bool, err error)
 	Trace(ctx context.Context, id [16]byte) (ptrace.Traces, error)
+	// Services, Operations and Dependencies name what was ever seen; the last counts calls within a time.
+	Services(ctx context.Context) ([]string, error)
+	Operations(ctx context.Context, service string) ([]raw.Operation, error)
+	Dependencies(ctx context.Context, from, to time.Time) ([]raw.Dependency, error)
 }
 
 // RawLogs is a store of the log lines that the views do not hold any more. *raw.Elasticsearch is one.
@@ -29,6 +33,8 @@ type RawLogs interface {
 type Stores struct {
 	Traces RawTraces
 	Logs   RawLogs
+	// Metrics says that the Queryable reads a store.
+	Metrics bool
 	// States says how each store and the cache is doing; nil: there are none.
 	States func() []raw.Status
 }
@@ -42,6 +48,7 @@ const (
 type provenance struct {
 	sources  []string
 	since    time.Time // from when on a store has answered; zero: none has
+	covered  bool      // a store is asked for what lies before the views; that it did not answer is a warning
 	warnings []string
 }
 
@@ -53,14 +60,18 @@ func (p *provenance) answered(name string, since time.Time) {
 	p.since = since
 }
 
+// fail notes that a store did not answer: what is missing then.
+func (p *provenance) fail(err error, what string) {
+	p.covered = true
+	p.warn(unanswered(err, what))
+}
+
 func (p *provenance) warn(text string) { p.warnings = append(p.warnings, text) }
 
 // meta describes an answer over r that stores may have had a part in.
 func (p *provenance) meta(s *Server, m moment, r timeRange) rest.Meta {
 	asked := r
-	if !p.since.IsZero() {
-		asked.asked = false // what the views have dropped is in the answer
-	}
+	asked.covered = asked.covered || p.covered || !p.since.IsZero()
 	out := s.meta(m, asked)
 	if len(p.sources) > 0 {
 		out.Source = p.sources

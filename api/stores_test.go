@@ -47,7 +47,7 @@ func (a *archive) Search(_ context.Context, q raw.TraceQuery) (list []raw.Trace,
 	for _, t := range res.Traces {
 		found, err := a.s.findTrace(context.Background(), moment{views: a.script.Set}, t.ID)
 		require.NoError(a.t, err)
-		one := raw.Trace{ID: t.ID, RootService: t.RootService, RootOperation: t.RootOperation, Start: t.Start, End: t.End, Spans: t.Spans, Errors: t.Errors, Data: found.data[0], HasData: true}
+		one := raw.Trace{ID: t.ID, RootService: t.RootService, RootOperation: t.RootOperation, Start: t.Start, End: t.End, Spans: t.Spans, Errors: t.Errors, Data: together(found.data), HasData: true}
 		for _, s := range t.Services {
 			one.Services = append(one.Services, raw.TraceService(s))
 		}
@@ -64,7 +64,53 @@ func (a *archive) Trace(_ context.Context, id [16]byte) (ptrace.Traces, error) {
 	if err != nil {
 		return ptrace.Traces{}, raw.ErrNotFound
 	}
-	return found.data[0], nil
+	return together(found.data), nil
+}
+
+func together(list []ptrace.Traces) ptrace.Traces {
+	out := ptrace.NewTraces()
+	for _, td := range list {
+		td.ResourceSpans().MoveAndAppendTo(out.ResourceSpans())
+	}
+	return out
+}
+
+func (a *archive) Services(context.Context) (names []string, err error) {
+	if a.asked++; a.err != nil {
+		return nil, a.err
+	}
+	list, err := a.script.Set.Services(time.Unix(0, 0), at(time.Hour))
+	for _, v := range list {
+		names = append(names, v.Name)
+	}
+	return names, err
+}
+
+func (a *archive) Operations(_ context.Context, service string) (out []raw.Operation, err error) {
+	if a.asked++; a.err != nil {
+		return nil, a.err
+	}
+	list, _, err := a.script.Set.Operations(service, time.Unix(0, 0), at(time.Hour))
+	for _, o := range list {
+		out = append(out, raw.Operation{Name: o.Name, Kind: kindName(o.Kind)})
+	}
+	return out, err
+}
+
+func (a *archive) Dependencies(_ context.Context, from, to time.Time) (out []raw.Dependency, err error) {
+	if a.asked++; a.err != nil {
+		return nil, a.err
+	}
+	found, err := a.script.Set.ServiceMap(from, to)
+	for _, e := range found.Edges {
+		if e.ClientNode().Type == views.NodeService && e.ServerNode().Type == views.NodeService && e.Client != e.Server {
+			out = append(out, raw.Dependency{Parent: e.Client, Child: e.Server, CallCount: e.Calls})
+		}
+	}
+	if len(out) > 0 { // the parents of its client spans
+		out = append(out, raw.Dependency{Parent: out[0].Parent, Child: out[0].Parent, CallCount: 2})
+	}
+	return out, err
 }
 
 // archiveLogs is an archive of lines.
@@ -79,7 +125,7 @@ func (a archiveLogs) Search(_ context.Context, q raw.LogQuery) (out raw.LogResul
 	res, err := a.script.Set.SearchLogs(views.LogQuery{From: q.From, To: q.To, Service: q.Service, Limit: 10_000})
 	for i := range res.Lines {
 		l := &res.Lines[i]
-		line := raw.LogLine{ID: l.Place(), Time: l.Time, Service: l.Service, SeverityText: strings.ToLower(l.Severity.String()), Body: l.Body,
+		line := raw.LogLine{ID: l.Place(), Time: l.Time, Service: l.Service, SeverityText: l.SeverityText, SeverityNumber: l.SeverityNumber, Body: l.Body,
 			TraceID: hexOrEmpty(l.TraceID[:]), SpanID: hexOrEmpty(l.SpanID[:]), Attributes: l.Attributes, Resource: l.Resource}
 		if at := l.Time.UnixNano(); q.After != nil && (at > q.After.At || at == q.After.At && slices.Contains(q.After.Seen, line.ID)) {
 			continue
@@ -208,6 +254,17 @@ func TestOlderTracesComeFromTheStore(t *testing.T) {
 	require.NotEmpty(t, got.Traces)
 }
 
+// TestATraceTooLargeForTheStoresAnswer: what to do about it is not to wait until the store answers.
+func TestATraceTooLargeForTheStoresAnswer(t *testing.T) {
+	_, later, store := twoBenches(t)
+	store.err = fmt.Errorf("jaeger %w: its answer is larger than 10 bytes", raw.ErrTooLarge)
+	w := later.get("/api/v1/traces/" + strings.Repeat("9", 32))
+	require.Equal(t, 404, w.Code)
+	require.Contains(t, w.Body.String(), `"code":"trace_too_large"`)
+	require.Contains(t, w.Body.String(), "its answer is larger than 10 bytes")
+	require.NotContains(t, w.Body.String(), "Try again")
+}
+
 func TestATraceComesFromTheStore(t *testing.T) {
 	_, later, store := twoBenches(t)
 	id := hex.EncodeToString(append([]byte("3a"), make([]byte, 14)...))
@@ -269,26 +326,6 @@ func TestLinesAreCountedOnce(t *testing.T) {
 		lines, _ := b.pages("/api/v1/logs", url.Values{"start": {"0"}, "end": {"1000"}, "limit": {"3"}})
 		require.Len(t, lines.Logs, 10, name)
 	}
-}
-
-// TestAttributesOfNoTrace: a search that gives up before it has found any says so.
-func TestAttributesOfNoTrace(t *testing.T) {
-	b := newBench(t)
-	var lines []string
-	for i := range maxLookups + 1 {
-		lines = append(lines, fmt.Sprintf("10s 40ms web server GET id=t%d/a", i))
-	}
-	b.record(lines...)
-	b.commit()
-	var got listAnswer
-	w := b.get("/api/v1/traces?start=0&attributes=http.route=/nothing")
-	require.Equal(t, 200, w.Code, "%s", w.Body)
-	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
-	require.Empty(t, got.Traces)
-	require.True(t, got.Meta.Partial)
-	require.Len(t, got.Meta.Warnings, 1)
-	require.Contains(t, got.Meta.Warnings[0], "attributes were looked up in 500 traces")
-	require.Equal(t, 200, b.get("/jaeger/api/traces?start=0&tags=%7B%22http.route%22%3A%22%2Fnothing%22%7D").Code)
 }
 
 // TestJaegersClientsLearnWhatIsMissing: their formats have no place for it beside traces.
@@ -390,11 +427,11 @@ func TestResourcesWith(t *testing.T) {
 	}
 	all, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(block)
 	require.NoError(t, err)
-	cut, err := decodeSpans([][]byte{block}, wanted)
+	cut, err := decodeBlock(resourcesWith(block, wanted))
 	require.NoError(t, err)
 	require.Len(t, spans(all), 6)
-	require.Equal(t, spans(all), spans(cut[0]))
-	require.Equal(t, 6, cut[0].ResourceSpans().Len(), "of 18")
-	_, err = decodeSpans([][]byte{block[:len(block)-1]}, wanted)
+	require.Equal(t, spans(all), spans(cut))
+	require.Equal(t, 6, cut.ResourceSpans().Len(), "of 18")
+	_, err = decodeBlock(resourcesWith(block[:len(block)-1], wanted))
 	require.Error(t, err, "a block that is cut off is said to be")
 }

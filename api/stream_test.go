@@ -96,7 +96,7 @@ func TestStreamSendsWhatTheWebSocketSends(t *testing.T) {
 		require.Regexp(t, `^42@`, id)
 		require.Len(t, got["data"].(map[string]any)["services"], 1)
 		require.NoError(t, l.body.Close())
-		require.NoError(t, p.conn.Close(websocket.StatusNormalClosure, ""))
+		p.leave()
 	})
 }
 

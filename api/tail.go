@@ -102,7 +102,11 @@ func tailQuery(r *http.Request) (views.LogQuery, error) {
 		t := v.Get(name)
 		return &t
 	}
-	l := logQuery{service: text("service"), severity: text("severity"), text: text("text"), pattern: text("pattern"), traceID: text("trace_id")}
+	attributes, err := parseAttributes(v["attributes"])
+	if err != nil {
+		return views.LogQuery{}, err
+	}
+	l := logQuery{attributes: attributes, service: text("service"), severity: text("severity"), text: text("text"), pattern: text("pattern"), traceID: text("trace_id")}
 	return l.filter()
 }
 
@@ -115,8 +119,8 @@ type events struct {
 
 func (e *events) event(name, id string, data any) {
 	b, err := json.Marshal(data)
-	if err != nil {
-		e.err = err
+	if err != nil { // of this event alone: the others come
+		e.comment("an event could not be encoded")
 		return
 	}
 	e.write("event: %s\nid: %s\ndata: %s\n\n", name, id, b)

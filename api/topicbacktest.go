@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -96,7 +97,7 @@ func (s *Server) StartTopicBacktest(ctx context.Context, q rest.StartTopicBackte
 	if q.Body.Step != nil {
 		return nil, advise(problemf(errBadRequest, "invalid_backtest", "a backtest over topics has no step"), "Leave step out: rules are evaluated as records come.")
 	}
-	first := evaluator.Backtest{Sources: sources, Start: r.start, End: r.end, Engine: s.cfg.Engine}
+	first := evaluator.Backtest{Sources: sources, Start: r.start, End: r.end, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
 	list, variants := []evaluator.Backtest{first}, value(q.Body.Variants)
 	for _, v := range variants {
 		b, err := varied(first, v)
@@ -125,6 +126,17 @@ func (s *Server) try(ctx context.Context, list []evaluator.Backtest, variants []
 	}
 	s.trials.wg.Go(func() {
 		defer cancel()
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			s.metrics.panics.WithLabelValues("backtest").Inc()
+			s.cfg.Logger.Error().Interface("panic", v).Bytes("stack", debug.Stack()).Msg("backtest over topics panicked")
+			s.trials.mu.Lock()
+			defer s.trials.mu.Unlock()
+			t.state, t.err = rest.TopicBacktestStateFailed, "the backtest panicked: report this as a bug with the log of the server"
+		}()
 		results, since, err := s.cfg.Topics.Backtest(run, list, func(p TopicProgress) {
 			s.trials.mu.Lock()
 			defer s.trials.mu.Unlock()

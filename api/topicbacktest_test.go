@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/rest"
@@ -77,17 +78,26 @@ func TestTopicBacktests(t *testing.T) {
 	require.Equal(t, "the broker is away", state("2", "failed")["error"])
 
 	b.ask("POST", path, topicBody, 202)
-	b.ask("DELETE", path+"/3", "", 204)
-	b.ask("GET", path+"/3", "", 404)
+	go func() {
+		d.tell <- func(context.Context, []evaluator.Backtest, func(TopicProgress)) ([]*evaluator.BacktestResult, time.Time, error) {
+			panic("planted")
+		}
+	}()
+	require.Contains(t, state("3", "failed")["error"], "the backtest panicked")
+	require.InDelta(t, 1, testutil.ToFloat64(b.s.metrics.panics.WithLabelValues("backtest")), 0)
+
+	b.ask("POST", path, topicBody, 202)
+	b.ask("DELETE", path+"/4", "", 204)
+	b.ask("GET", path+"/4", "", 404)
 	for _, bad := range []string{`{}`, `{"rule": {"name": "A", "expr": "sum("}}`, `{"rule": {"name": "A", "expr": "vector(1) > 0"}, "step": "1m"}`} {
 		b.ask("POST", path, bad, 400)
 	}
 	list := b.ask("GET", path, "", 200)["backtests"].([]any)
-	require.Len(t, list, 2)
-	require.Equal(t, "2", list[0].(map[string]any)["id"])
+	require.Len(t, list, 3)
+	require.Equal(t, "3", list[0].(map[string]any)["id"])
 
 	b.ask("POST", path, topicBody, 202)
 	b.s.Close() // ends what runs
-	require.Equal(t, string(rest.TopicBacktestStateFailed), state("4", "failed")["state"])
+	require.Equal(t, string(rest.TopicBacktestStateFailed), state("5", "failed")["state"])
 	require.Equal(t, "stopping", b.ask("POST", path, topicBody, 503)["code"])
 }

@@ -16,27 +16,56 @@ import (
 
 // traceQuery is what both ways of searching ask for.
 type traceQuery struct {
-	service, operation, status, order    *string
-	minDuration, maxDuration, start, end *string
-	attributes                           map[string]string
-	limit                                *int
-	next                                 *string
+	service, operation, status, order *string
+	minDuration, maxDuration          *string // of the trace
+	minSpan, maxSpan                  *string // of a span
+	start, end                        *string
+	attributes                        map[string]string
+	limit                             *int
+	next                              *string
 }
 
 // ListTraces implements rest.StrictServerInterface.
 func (s *Server) ListTraces(ctx context.Context, q rest.ListTracesRequestObject) (rest.ListTracesResponseObject, error) {
 	p := q.Params
 	t := traceQuery{service: p.Service, operation: p.Operation, status: (*string)(p.Status), order: (*string)(p.Order),
-		minDuration: p.MinDuration, maxDuration: p.MaxDuration, start: p.Start, end: p.End, limit: p.Limit, next: p.Next, attributes: map[string]string{}}
-	for _, a := range value(p.Attributes) {
+		minSpan: p.MinSpanDuration, maxSpan: p.MaxSpanDuration, start: p.Start, end: p.End, limit: p.Limit, next: p.Next}
+	var err error
+	if t.minDuration, err = oneOf("min_duration", p.MinDuration, "minDuration", p.MinDurationAlias); err != nil {
+		return nil, err
+	}
+	if t.maxDuration, err = oneOf("max_duration", p.MaxDuration, "maxDuration", p.MaxDurationAlias); err != nil {
+		return nil, err
+	}
+	if t.attributes, err = parseAttributes(value(p.Attributes)); err != nil {
+		return nil, err
+	}
+	out, err := s.listTraces(ctx, t)
+	return rest.ListTraces200JSONResponse(out), err
+}
+
+// oneOf is a parameter that has two names.
+func oneOf(name string, v *string, other string, w *string) (*string, error) {
+	if v != nil && w != nil && *v != *w {
+		return nil, advise(problemf(errBadRequest, "invalid_parameter", "%s and %s are the same parameter and have different values", name, other), "Give one of them.")
+	}
+	if v == nil {
+		return w, nil
+	}
+	return v, nil
+}
+
+// parseAttributes reads a list of key=value.
+func parseAttributes(list []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, a := range list {
 		k, v, ok := strings.Cut(a, "=")
 		if !ok || k == "" {
 			return nil, advise(problemf(errBadRequest, "invalid_attribute", "attributes: %q is not key=value", a), "Give attributes=http.route=/cart.")
 		}
-		t.attributes[k] = v
+		out[k] = v
 	}
-	out, err := s.listTraces(ctx, t)
-	return rest.ListTraces200JSONResponse(out), err
+	return out, nil
 }
 
 // SearchTraces implements rest.StrictServerInterface.
@@ -45,11 +74,14 @@ func (s *Server) SearchTraces(ctx context.Context, q rest.SearchTracesRequestObj
 	t := traceQuery{service: b.Service, operation: b.Operation, status: (*string)(b.Status), order: (*string)(b.Order),
 		start: b.Start, end: b.End, limit: b.Limit, next: b.Next, attributes: value(b.Attributes)}
 	var err error
-	if t.minDuration, err = durationText("minDuration", b.MinDuration); err != nil {
-		return nil, err
-	}
-	if t.maxDuration, err = durationText("maxDuration", b.MaxDuration); err != nil {
-		return nil, err
+	for _, d := range []struct {
+		name string
+		raw  *json.RawMessage
+		to   **string
+	}{{"minDuration", b.MinDuration, &t.minDuration}, {"maxDuration", b.MaxDuration, &t.maxDuration}, {"minSpanDuration", b.MinSpanDuration, &t.minSpan}, {"maxSpanDuration", b.MaxSpanDuration, &t.maxSpan}} {
+		if *d.to, err = durationText(d.name, d.raw); err != nil {
+			return nil, err
+		}
 	}
 	out, err := s.listTraces(ctx, t)
 	return rest.SearchTraces200JSONResponse(out), err
@@ -80,7 +112,7 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 	for name, f := range map[string]struct {
 		from *string
 		to   *time.Duration
-	}{"min_duration": {t.minDuration, &q.MinDuration}, "max_duration": {t.maxDuration, &q.MaxDuration}} {
+	}{"min_duration": {t.minDuration, &q.MinDuration}, "max_duration": {t.maxDuration, &q.MaxDuration}, "min_span_duration": {t.minSpan, &q.minSpan}, "max_span_duration": {t.maxSpan, &q.maxSpan}} {
 		if f.from == nil {
 			continue
 		}
@@ -90,6 +122,9 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 	}
 	if q.MaxDuration > 0 && q.MinDuration > q.MaxDuration {
 		return out, advise(problemf(errBadRequest, "invalid_range", "min_duration is longer than max_duration"), "Give a max_duration that is not shorter than min_duration.")
+	}
+	if q.maxSpan > 0 && q.minSpan > q.maxSpan {
+		return out, advise(problemf(errBadRequest, "invalid_range", "min_span_duration is longer than max_span_duration"), "Give a max_span_duration that is not shorter than min_span_duration.")
 	}
 	if q.After, err = parseTraceToken(t.next); err != nil {
 		return out, err

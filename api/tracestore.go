@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -18,13 +17,17 @@ import (
 	"github.com/gaurav/watchingcat/views"
 )
 
-// Traces are searched by start: those from views.Kept on in the views, older ones in the store of raw traces. Both are asked with
-// the same place in the order, and what they find is put into one order; a trace that both know is the views'.
+// Traces are searched by the starts of their spans: in the views from views.Kept on, before that in the store of raw traces. Both are
+// asked with the same place in the order, and what they find is put into one order; a trace that both know is the views'.
 
-// traceSearch is what every API that finds traces asks for.
+// traceSearch is what every API that finds traces asks for. Conditions are on a trace or on a span, as in views.TraceQuery; these
+// are on the span.
 type traceSearch struct {
 	views.TraceQuery
-	attributes map[string]string
+	minSpan, maxSpan time.Duration // how long the span took
+	spanStatus       *ptrace.StatusCode
+	noSpan           bool // no span can fulfil it
+	attributes       map[string]string
 }
 
 // foundTraces is a page of traces.
@@ -32,62 +35,58 @@ type foundTraces struct {
 	list []views.TraceSummary
 	more bool
 	data map[[16]byte]ptrace.Traces // spans of those that the store sent whole
+	room answerRoom                 // what the spans of the others take
+	cut  bool                       // not all of their spans are in the answer
 	provenance
 }
 
 const (
-	maxLookups  = 500 // traces whose spans are decoded for one search by attributes
 	rawRequests = 16  // to the store for one search
 	rawTraces   = 100 // that it is asked for at once, at least
 	maxRawDepth = 1000
+	// startSlack is how long after the start of its trace a span is still found on a further page from the store.
+	startSlack = time.Minute
 )
 
 // searchTraces finds traces in the views and in the store.
 func (s *Server) searchTraces(ctx context.Context, m moment, t traceSearch) (foundTraces, error) {
 	var out foundTraces
+	match := newSpanMatch(&t)
 	q := t.TraceQuery
-	unread := 0
-	if len(t.attributes) > 0 {
-		q.Budget = maxLookups
-		q.Match = func(sum *views.TraceSummary) (bool, error) {
-			_, blocks, missing, _, err := m.views.Trace(sum.ID)
-			if missing > 0 {
-				unread++
-			}
-			if err != nil {
-				return false, err
-			}
-			data, err := decodeSpans(blocks, sum.ID)
-			return hasAttributes(data, sum.ID, t.attributes), err
-		}
-	}
+	q.Find, q.Each, q.Tokens, q.Proceed = match.find, !match.summaries(t.Status), match.tokens, s.proceed(ctx)
 	res, err := m.views.SearchTraces(q)
+	if err == nil {
+		err = ctx.Err() // the request has ended
+	}
 	if err != nil {
 		return out, err
 	}
-	if res.Exhausted {
-		out.warn(fmt.Sprintf("attributes were looked up in %d traces; there are more candidates: give a shorter range, a service or a duration", maxLookups))
+	if res.Ended {
+		out.warn(s.searchEnded(res.SearchedTo))
 	}
-	if unread > 0 {
-		out.warn(fmt.Sprintf("%d candidates are no longer kept with all their spans; their attributes are not known", unread))
+	if !res.SpansSince.IsZero() {
+		out.warn(fmt.Sprintf("attributes, durations and times of spans from before %s are not kept: traces may be missing", res.SpansSince.UTC().Format(time.RFC3339)))
 	}
-	out.list, out.more = res.Traces, res.More
+	if res.Sifted {
+		out.warn("only slow and failed traces and a sample of the others keep their spans: of the rest, attributes and durations of spans are not known")
+	}
+	out.list, out.more, out.covered = res.Traces, res.More, s.cfg.Stores.Traces != nil
 	kept := m.keptTraces(q.To)
 	if q.To.After(kept) || s.cfg.Stores.Traces == nil {
 		out.sources = []string{sourceView}
 	}
 	// A full page of newer traces needs no older ones.
-	full := res.More && len(res.Traces) > 0 && !q.Slowest && !res.Traces[len(res.Traces)-1].Start.Before(kept)
+	full := res.More && len(res.Traces) > 0 && !q.Slowest && !res.Traces[len(res.Traces)-1].Start.Before(kept.Add(startSlack))
 	if s.cfg.Stores.Traces == nil || !q.From.Before(kept) || full {
 		return out, nil
 	}
-	q.To = earlier(q.To, kept)
-	older, err := s.searchRaw(ctx, q, t.attributes)
+	t.To = earlier(q.To, kept)
+	older, err := s.searchRaw(ctx, m, kept, t)
 	if err != nil {
 		if ctx.Err() != nil {
 			return out, err
 		}
-		out.warn(unanswered(err, fmt.Sprintf("traces from before %s are missing", kept.UTC().Format(time.RFC3339))))
+		out.fail(err, fmt.Sprintf("traces from before %s are missing", kept.UTC().Format(time.RFC3339)))
 		out.sources = []string{sourceView}
 		return out, nil
 	}
@@ -95,6 +94,19 @@ func (s *Server) searchTraces(ctx context.Context, m moment, t traceSearch) (fou
 	out.answered(s.cfg.Stores.Traces.Name(), q.From)
 	out.merge(&older, &q)
 	return out, nil
+}
+
+// proceed ends a search after SearchTime, or when its request has ended.
+func (s *Server) proceed(ctx context.Context) func() bool {
+	begun := time.Now()
+	return func() bool { return ctx.Err() == nil && time.Since(begun) < s.cfg.SearchTime }
+}
+
+func (s *Server) searchEnded(to time.Time) string {
+	if to.IsZero() {
+		return fmt.Sprintf("the search ended after %v: give a shorter range, a service or an operation", s.cfg.SearchTime)
+	}
+	return fmt.Sprintf("the search ended after %v, with the spans from %s on: set end to that to search on, or give a shorter range, a service or an operation", s.cfg.SearchTime, to.UTC().Format(time.RFC3339Nano))
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -141,22 +153,23 @@ func (f *foundTraces) merge(older *foundTraces, q *views.TraceQuery) {
 	}
 }
 
-// searchRaw finds at least a page of what q selects in the store, if there is as much. What a store leaves out when there is more than
+// searchRaw finds at least a page of what t selects in the store, if there is as much. What a store leaves out when there is more than
 // it was asked for is its own choice (some keep the newest, some those that came last), and stores do not take every filter. So the
-// range is cut into windows, newest first, none of which holds more than is asked for.
+// range is cut into windows, newest first, none of which holds more than is asked for. A trace with a span in a window may have begun
+// before it: a page is full when as many have begun within the windows.
 //
-// Stores look at the starts of spans: with a service, a trace whose span of that service starts in a later window than the trace
-// itself is not found.
-func (s *Server) searchRaw(ctx context.Context, q views.TraceQuery, attributes map[string]string) (out foundTraces, err error) {
-	limit, name := max(1, q.Limit), s.cfg.Stores.Traces.Name()
-	rq := raw.TraceQuery{From: q.From, To: q.To, Service: q.Service, Operation: q.Operation, MinDuration: q.MinDuration, MaxDuration: q.MaxDuration,
-		Attributes: attributes, Limit: min(max(limit+1, rawTraces), maxRawDepth)}
+// Stores know durations of spans only. A longest duration of a trace is one of its spans too; a least one is not, and is looked at in
+// what the store sends.
+func (s *Server) searchRaw(ctx context.Context, m moment, kept time.Time, t traceSearch) (out foundTraces, err error) {
+	q, limit, name := t.TraceQuery, max(1, t.Limit), s.cfg.Stores.Traces.Name()
+	rq := raw.TraceQuery{From: q.From, To: q.To, Service: q.Service, Operation: q.Operation, MinDuration: t.minSpan, MaxDuration: shorter(t.maxSpan, q.MaxDuration),
+		Attributes: t.attributes, Limit: min(max(limit+1, rawTraces), maxRawDepth)}
 	if q.Slowest {
 		rq.Limit = maxRawDepth
 	} else if q.After != nil {
-		rq.To = earlier(rq.To, q.After.Start.Add(time.Microsecond))
+		rq.To = earlier(rq.To, q.After.Start.Add(startSlack))
 	}
-	seen := map[[16]byte]bool{}
+	match, seen := newSpanMatch(&t), map[[16]byte]bool{}
 	out.data = map[[16]byte]ptrace.Traces{}
 	for range rawRequests {
 		list, full, err := s.cfg.Stores.Traces.Search(ctx, rq)
@@ -169,7 +182,16 @@ func (s *Server) searchRaw(ctx context.Context, q views.TraceQuery, attributes m
 		}
 		for i := range list {
 			sum := summaryOf(&list[i])
-			if seen[sum.ID] || sum.Start.Before(rq.From) || !acceptsTrace(&q, &list[i], attributes) || q.After != nil && compareTraces(q.After, &sum, q.Slowest) >= 0 {
+			if !sum.End.Before(kept) { // the views may know a part of it, which has its own place in their order
+				known, _, ok, err := m.views.EachTraceBlock(sum.ID, func(views.TraceSummary, []byte) bool { return false })
+				if err != nil {
+					return out, err
+				}
+				if ok {
+					sum = known
+				}
+			}
+			if seen[sum.ID] || !acceptsTrace(&q, &list[i], match) || q.After != nil && compareTraces(q.After, &sum, q.Slowest) >= 0 {
 				continue
 			}
 			seen[sum.ID] = true
@@ -178,7 +200,13 @@ func (s *Server) searchRaw(ctx context.Context, q views.TraceQuery, attributes m
 				out.data[sum.ID] = list[i].Data
 			}
 		}
-		out.more = len(out.list) > limit
+		begun := 0
+		for i := range out.list {
+			if !out.list[i].Start.Before(rq.From) {
+				begun++
+			}
+		}
+		out.more = begun > limit
 		switch {
 		case full && q.Slowest:
 			out.warn(fmt.Sprintf("the slowest of %d traces that %s gave of the range: give a shorter range for others", len(list), name))
@@ -189,6 +217,7 @@ func (s *Server) searchRaw(ctx context.Context, q views.TraceQuery, attributes m
 			out.warn(fmt.Sprintf("%s has more traces at %s than can be shown", name, rq.From.UTC().Format(time.RFC3339Nano)))
 		}
 		if !rq.From.After(q.From) {
+			out.more = len(out.list) > limit
 			return out, nil
 		}
 		width := rq.To.Sub(rq.From)
@@ -197,6 +226,14 @@ func (s *Server) searchRaw(ctx context.Context, q views.TraceQuery, attributes m
 	out.more = len(out.list) > 0
 	out.warn(fmt.Sprintf("%s was searched back to %s: give a shorter range or fewer conditions for what is older", name, rq.To.UTC().Format(time.RFC3339Nano)))
 	return out, nil
+}
+
+// shorter is the shorter of two durations of which 0 is none.
+func shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // narrower is where a window begins that holds fewer traces than one that gave a full list.
@@ -217,42 +254,25 @@ func summaryOf(t *raw.Trace) views.TraceSummary {
 }
 
 // acceptsTrace decides as the views do, as far as the store's answer tells.
-func acceptsTrace(q *views.TraceQuery, t *raw.Trace, attributes map[string]string) bool {
+func acceptsTrace(q *views.TraceQuery, t *raw.Trace, match *spanMatch) bool {
 	d := t.End.Sub(t.Start)
-	if t.Start.Before(q.From) || !t.Start.Before(q.To) || d < q.MinDuration || q.MaxDuration > 0 && d > q.MaxDuration {
+	if t.End.Before(q.From) || !t.Start.Before(q.To) || d < q.MinDuration || q.MaxDuration > 0 && d > q.MaxDuration {
 		return false
 	}
-	of, failed := uint64(0), t.Errors // spans of the service and operation, and those that failed
 	if t.HasData {
-		of, failed = countSpans(t, q)
-	} else {
-		for _, v := range t.Services {
-			if q.Service == "" || v.Name == q.Service {
-				of += v.Spans
-			}
-			if v.Name == q.Service {
-				failed = v.Errors
-			}
+		data := []ptrace.Traces{t.Data}
+		return match.inTrace(data, t.ID) && (q.Status != "ok" || !match.failed().inTrace(data, t.ID))
+	}
+	of, failed := uint64(0), t.Errors // spans of the service, and those that failed
+	for _, v := range t.Services {
+		if q.Service == "" || v.Name == q.Service {
+			of += v.Spans
+		}
+		if v.Name == q.Service {
+			failed = v.Errors
 		}
 	}
-	if of == 0 || q.Status == "error" && failed == 0 || q.Status == "ok" && failed > 0 {
-		return false
-	}
-	return !t.HasData || len(attributes) == 0 || hasAttributes([]ptrace.Traces{t.Data}, t.ID, attributes)
-}
-
-func countSpans(t *raw.Trace, q *views.TraceQuery) (of, failed uint64) {
-	eachSpan([]ptrace.Traces{t.Data}, t.ID, func(res pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
-		service, _ := res.Attributes().Get("service.name")
-		if q.Service != "" && service.AsString() != q.Service || q.Operation != "" && sp.Name() != q.Operation {
-			return
-		}
-		of++
-		if sp.Status().Code() == ptrace.StatusCodeError {
-			failed++
-		}
-	})
-	return of, failed
+	return of > 0 && (q.Status != "error" || failed > 0) && (q.Status != "ok" || failed == 0)
 }
 
 // A foundTrace is all that is known of the spans of one trace.
@@ -267,19 +287,19 @@ type foundTrace struct {
 // findTrace reads a trace from the views, and from the store what they do not hold.
 func (s *Server) findTrace(ctx context.Context, m moment, id [16]byte) (foundTrace, error) {
 	out := foundTrace{id: id}
-	sum, blocks, missing, ok, err := m.views.Trace(id)
+	data, sum, missing, ok, cut, err := s.traceBudget.spans(ctx, m.views, id, &answerRoom{})
 	if err != nil {
 		return out, err
 	}
-	if out.data, err = decodeSpans(blocks, id); err != nil {
-		return out, err
+	out.data = data
+	if out.count(); cut {
+		out.warn(s.traceBudget.cutWarning(out.spans, sum))
 	}
-	out.count()
 	if ok && out.spans > 0 {
 		out.sources = []string{sourceView}
 	}
 	out.r = timeRange{start: sum.Start, end: sum.End}
-	if ok && missing == 0 && out.spans > 0 {
+	if ok && (missing == 0 || cut) && out.spans > 0 {
 		return out, nil
 	}
 	var failure error
@@ -299,6 +319,8 @@ func (s *Server) findTrace(ctx context.Context, m moment, id [16]byte) (foundTra
 		}
 	}
 	switch {
+	case out.spans == 0 && errors.Is(failure, raw.ErrTooLarge):
+		return out, advise(problemf(errNotFound, "trace_too_large", "no trace %x is in the views; %v", id[:], failure), "Open the trace in the store, or raise the memory limit: an answer of a store may have a part of it.")
 	case out.spans == 0 && failure != nil:
 		return out, advise(problemf(errNotFound, "trace_not_found", "no trace %x is in the views; %v", id[:], failure), "Try again when GET /api/v1/pipeline shows that the backend answers.")
 	case out.spans == 0 && ok:
@@ -324,30 +346,21 @@ func (f *foundTrace) count() {
 	})
 }
 
-// decodeSpans reads what the blocks hold of a trace: of the resources, those with a span of it, whole.
-func decodeSpans(blocks [][]byte, id [16]byte) ([]ptrace.Traces, error) {
-	var out []ptrace.Traces
-	for _, b := range blocks {
-		var u ptrace.ProtoUnmarshaler
-		td, err := u.UnmarshalTraces(resourcesWith(b, id))
-		if err != nil {
-			return nil, fmt.Errorf("decode kept spans: %w", err)
-		}
-		out = append(out, td)
-	}
-	return out, nil
-}
-
 // resourcesWith is b, OTLP records one after the other, without the resources in which an id does not stand. A block holds the spans of
 // a quarter of a second, of which a trace is a few: most need not be decoded.
 func resourcesWith(b []byte, id [16]byte) []byte {
+	return resourcesWhere(b, func(one []byte) bool { return bytes.Contains(one, id[:]) })
+}
+
+// resourcesWhere is b without the resources that keep refuses.
+func resourcesWhere(b []byte, keep func(one []byte) bool) []byte {
 	var out []byte
 	for rest := b; len(rest) > 0; {
 		_, _, size := protowire.ConsumeField(rest)
 		if size < 0 {
 			return b // whoever decodes it says what is wrong
 		}
-		if bytes.Contains(rest[:size], id[:]) {
+		if keep(rest[:size]) {
 			out = append(out, rest[:size]...)
 		}
 		rest = rest[size:]
@@ -378,38 +391,4 @@ func eachSpan(data []ptrace.Traces, id [16]byte, fn func(res pcommon.Resource, s
 			}
 		}
 	}
-}
-
-// hasAttributes reports whether one span of the trace, with its resource, has every attribute.
-func hasAttributes(data []ptrace.Traces, id [16]byte, want map[string]string) bool {
-	found := false
-	keys := slices.Sorted(maps.Keys(want))
-	eachSpan(data, id, func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) {
-		if found {
-			return
-		}
-		for _, k := range keys {
-			if v, ok := attribute(k, res, sc, sp); !ok || v != want[k] {
-				return
-			}
-		}
-		found = true
-	})
-	return found
-}
-
-// attribute is what a span or its resource has under a key, as text; what OTLP has as fields counts under the names that Jaeger gives it.
-func attribute(key string, res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) (string, bool) {
-	if v, ok := sp.Attributes().Get(key); ok {
-		return v.AsString(), true
-	}
-	if v, ok := res.Attributes().Get(key); ok {
-		return v.AsString(), true
-	}
-	for _, t := range spanTags(sc, sp) {
-		if t.Key == key {
-			return fmt.Sprint(t.Value), true
-		}
-	}
-	return "", false
 }

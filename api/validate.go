@@ -68,6 +68,9 @@ func (s *Server) check(r *http.Request) error {
 	if err := knownOnly(op, query); err != nil {
 		return err
 	}
+	if err := s.checkFilter(dimFilter(query)); err != nil {
+		return err
+	}
 	params := map[string]string{}
 	for _, name := range ctx.URLParams.Keys {
 		params[name] = pathParam(r, name)
@@ -94,14 +97,18 @@ func (s *Server) validator(op *openapi3.Operation) *openapi3.T {
 
 // knownOnly refuses what a typing error would otherwise silently ignore.
 func knownOnly(op *openapi3.Operation, query url.Values) error {
-	known := map[string]bool{}
+	known, lists := map[string]bool{}, map[string]bool{}
 	for _, p := range op.Parameters {
 		if p.Value.In == openapi3.ParameterInQuery {
 			known[p.Value.Name] = true
+			lists[p.Value.Name] = p.Value.Schema != nil && p.Value.Schema.Value.Type.Is(openapi3.TypeArray)
 		}
 	}
 	names := slices.Sorted(maps.Keys(known))
 	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if _, ok := filterParam(name); ok && known["filter"] {
+			continue
+		}
 		if !known[name] {
 			advice := "This path takes no parameters."
 			if len(names) > 0 {
@@ -109,7 +116,7 @@ func knownOnly(op *openapi3.Operation, query url.Values) error {
 			}
 			return advise(problemf(errBadRequest, "unknown_parameter", "unknown query parameter %q", name), advice)
 		}
-		if len(query[name]) > 1 {
+		if len(query[name]) > 1 && !lists[name] {
 			return problemf(errBadRequest, "invalid_parameter", "%s is given more than once", name)
 		}
 	}

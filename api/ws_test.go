@@ -106,6 +106,10 @@ func (p *peer) read() (r received) {
 	return r
 }
 
+// leave closes the connection as a browser does. A ping at that very moment makes it an error: the answer to it has no buffer to go to,
+// and the other side has stopped to read.
+func (p *peer) leave() { _ = p.conn.Close(websocket.StatusNormalClosure, "") }
+
 // want reads a frame and checks its head; the data is decoded into the value returned.
 func (p *peer) want(typ, id string, seq uint64) map[string]any {
 	p.t.Helper()
@@ -235,7 +239,7 @@ func TestWebSocketUnsubscribeAndResume(t *testing.T) {
 		b.commit()
 		p.quiet(time.Second)
 		require.Empty(t, b.s.hub.topics, "nobody looks, nothing is computed")
-		require.NoError(t, p.conn.Close(websocket.StatusNormalClosure, ""))
+		p.leave()
 		// A connection lost after frame 41: the snapshot makes good what was missed, and numbers go on.
 		p = connect()
 		p.send(`{"type":"subscribe","id":"s","view":"services","cursor":41}`)
@@ -346,6 +350,39 @@ func TestWebSocketErrors(t *testing.T) {
 	}, func(c *Config) { c.Limits.Subscriptions = 2 })
 }
 
+// TestWebSocketsWithManyRanges: so many different views are computed and no more; one that is looked at already is open to everyone, also
+// while others wait for their turn to be computed.
+func TestWebSocketsWithManyRanges(t *testing.T) {
+	live(t, func(b *bench, connect func() *peer) {
+		first, second := connect(), connect()
+		for i := range 5 {
+			id := fmt.Sprint(i)
+			first.send(`{"type":"subscribe","id":"` + id + `","view":"services","filter":{"range":"` + fmt.Sprint(i+1) + `m"}}`)
+			first.want("snapshot", id, 1)
+		}
+		second.send(`{"type":"subscribe","id":"a","view":"services","filter":{"range":"77m"}}`)
+		r := second.read()
+		require.Equal(t, []string{"error", "a", "too_many_live_views"}, []string{r.Type, r.ID, r.Code}, "%+v", r)
+		require.NotEmpty(t, r.Advice)
+		second.send(`{"type":"subscribe","id":"b","view":"services","filter":{"range":"3m"}}`)
+		second.want("snapshot", "b", 1)
+		first.send(`{"type":"unsubscribe","id":"0"}`)
+		second.send(`{"type":"subscribe","id":"c","view":"services","filter":{"range":"78m"}}`)
+		if r = second.read(); r.Type == "error" { // the place is free when the first has left it
+			synctest.Wait()
+			second.send(`{"type":"subscribe","id":"c","view":"services","filter":{"range":"78m"}}`)
+			r = second.read()
+		}
+		require.Equal(t, []string{"snapshot", "c"}, []string{r.Type, r.ID})
+		b.record("60s 1ms web server get id=new/a")
+		b.commit()
+		for range 4 {
+			require.Equal(t, "delta", first.read().Type)
+		}
+		require.Contains(t, b.get("/metrics").Body.String(), `watchingcat_ws_refused_subscriptions_total{view="services"}`)
+	}, func(c *Config) { c.Limits.LiveViews = 5 })
+}
+
 func TestWebSocketsAreBoundedAndEndWithTheServer(t *testing.T) {
 	live(t, func(b *bench, connect func() *peer) {
 		p := connect()
@@ -394,7 +431,7 @@ func TestWebSocketLogs(t *testing.T) {
 		require.Equal(t, "third", names(p.want("delta", "l", 2)["logs"], "body"))
 		p.send(`{"type":"subscribe","id":"x","view":"logs","filter":{"severity":"LOUD"}}`)
 		require.Equal(t, "invalid_filter", p.read().Code)
-		require.NoError(t, p.conn.Close(websocket.StatusNormalClosure, ""))
+		p.leave()
 	})
 }
 

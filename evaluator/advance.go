@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/rules"
 
 	"github.com/gaurav/watchingcat/views"
 )
@@ -124,7 +123,7 @@ func (e *Evaluator) catchUp(due []duePass) {
 	now.RED, e.pending.RED = split(now.RED, due, e.audience.redOf)
 	now.Edges, e.pending.Edges = split(now.Edges, due, e.audience.edgesOf)
 	if err := e.recent.refresh(e.cfg.Reader, now, e.red, e.edges); err != nil {
-		e.cfg.Logger.Warn("reading changed series failed, rules read the views", "err", err)
+		e.ruleLogger.Warn("reading changed series failed, rules read the views", "err", err)
 	}
 }
 
@@ -203,8 +202,8 @@ func (p *pass) costs(took time.Duration) time.Duration {
 
 func (e *Evaluator) run(ctx context.Context, g *group, p *pass, ts, now time.Time) {
 	e.captured = make(map[string]promql.Vector, len(p.rules))
-	g.subset.rules = p.rules
-	rules.DefaultEvalIterationFunc(ctx, g.Group, ts)
+	e.offset = g.QueryOffset()
+	e.evaluate(ctx, g, p.rules, ts)
 	e.metrics.lag.Observe(now.Sub(ts).Seconds())
 	p.gap = now.Sub(p.ran)
 	p.last, p.ran, p.fresh, p.since = ts, now, false, time.Time{}
@@ -263,7 +262,7 @@ func (e *Evaluator) touch(gs []*group, c views.Change, now time.Time) {
 		all()
 	}
 	if err := e.learn(c, now); err != nil {
-		e.cfg.Logger.Warn("reading names of changed series failed, every group is evaluated", "err", err)
+		e.ruleLogger.Warn("reading names of changed series failed, every group is evaluated", "err", err)
 		all()
 	}
 	for id, t := range c.RED {
@@ -348,6 +347,15 @@ func unknown[K any](ids map[uint32]views.Touched, keys map[uint32]K, unnamed map
 	return false
 }
 
+// advance makes a panic an error of this advance.
+func (e *Evaluator) advance(ctx context.Context, c views.Change, now time.Time) error {
+	err := caught("evaluating rules", func() error { return e.Advance(ctx, c, now) })
+	if errors.Is(err, errPanicked) {
+		e.metrics.panics.Inc()
+	}
+	return err
+}
+
 // Run evaluates as commits arrive until ctx ends. It is the only loop with a clock.
 func (e *Evaluator) Run(ctx context.Context) error {
 	sub := e.cfg.Reader.Feed().Subscribe()
@@ -371,8 +379,8 @@ func (e *Evaluator) Run(ctx context.Context) error {
 		c := sub.Take()
 		// The complete frontier of idle partitions moves without a commit.
 		c.Frontier = e.cfg.Reader.Frontier()
-		if err := e.Advance(ctx, c, time.Now()); err != nil && ctx.Err() == nil {
-			e.cfg.Logger.Error("storing alerts failed, will be tried again", "err", err)
+		if err := e.advance(ctx, c, time.Now()); err != nil && ctx.Err() == nil {
+			e.ruleLogger.Error("storing alerts failed, will be tried again", "err", err)
 		}
 		timer.Reset(e.untilWake(time.Now()))
 	}

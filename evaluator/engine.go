@@ -1,14 +1,12 @@
 package evaluator
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
@@ -24,16 +22,6 @@ type EngineConfig struct {
 	// Concurrency is how many queries run at once, others wait; 0: no limit.
 	Concurrency int
 }
-
-// maxSubquerySteps bounds the steps of one subquery: the engine makes lists of as many numbers before it reads the first sample, and a
-// query of a few letters would take all memory that there is.
-const maxSubquerySteps = 1_000_000
-
-// NewParser returns the PromQL parser that the engine and the rules share.
-func NewParser() parser.Parser { return parser.NewParser(parser.Options{}) }
-
-// maxQuery bounds the text of a query in bytes: the longer, the more than proportionally long the engine prepares it.
-const maxQuery = 64 << 10
 
 // NewEngine builds a PromQL engine. Its metrics, prometheus_engine_*, go to reg, which may be nil.
 func NewEngine(c EngineConfig, log *slog.Logger, reg prometheus.Registerer) promql.QueryEngine {
@@ -57,77 +45,42 @@ func NewEngine(c EngineConfig, log *slog.Logger, reg prometheus.Registerer) prom
 	if c.Concurrency > 0 {
 		o.ActiveQueryTracker = places(make(chan struct{}, c.Concurrency))
 	}
-	return &boundedEngine{promql.NewEngine(o), c.SubqueryInterval}
+	return &boundedEngine{promql.NewEngine(o), c.SubqueryInterval, c.Timeout}
 }
 
 // boundedEngine refuses queries that would cost more than the engine itself bounds.
 type boundedEngine struct {
 	*promql.Engine
 	subqueryInterval time.Duration
+	timeout          time.Duration
 }
 
 // NewInstantQuery implements promql.QueryEngine.
 func (e *boundedEngine) NewInstantQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (promql.Query, error) {
-	if err := checkLength(qs); err != nil {
-		return nil, err
-	}
 	query, err := e.Engine.NewInstantQuery(ctx, q, opts, qs, ts)
 	return e.bounded(query, err)
 }
 
 // NewRangeQuery implements promql.QueryEngine.
 func (e *boundedEngine) NewRangeQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration) (promql.Query, error) {
-	if err := checkLength(qs); err != nil {
-		return nil, err
+	if steps := end.Sub(start).Seconds() / max(interval, time.Millisecond).Seconds(); steps > maxSubquerySteps {
+		return nil, fmt.Errorf("the query has %.0f steps, at most %d are evaluated: take a wider step or a shorter range", steps, maxSubquerySteps)
 	}
 	query, err := e.Engine.NewRangeQuery(ctx, q, opts, qs, start, end, interval)
 	return e.bounded(query, err)
-}
-
-func checkLength(qs string) error {
-	if len(qs) > maxQuery {
-		return fmt.Errorf("the query has %d bytes, at most %d are evaluated: shorten it, or ask in parts", len(qs), maxQuery)
-	}
-	return nil
 }
 
 func (e *boundedEngine) bounded(q promql.Query, err error) (promql.Query, error) {
 	if err != nil {
 		return q, err
 	}
-	if err := e.check(q); err != nil {
-		q.Close()
-		return nil, err
+	if stmt, ok := q.Statement().(*parser.EvalStmt); ok {
+		if err := checkExpr(stmt.Expr, stmt.Start, stmt.End, stmt.Interval, e.subqueryInterval); err != nil {
+			q.Close()
+			return nil, err
+		}
 	}
-	return q, nil
-}
-
-// check counts the steps of subqueries: each is evaluated once, over all that those around it look at.
-func (e *boundedEngine) check(q promql.Query) error {
-	stmt, ok := q.Statement().(*parser.EvalStmt)
-	if !ok {
-		return nil
-	}
-	var err error
-	parser.Inspect(stmt.Expr, func(n parser.Node, path []parser.Node) error {
-		sub, ok := n.(*parser.SubqueryExpr)
-		if !ok || err != nil {
-			return err
-		}
-		covers := stmt.End.Sub(stmt.Start).Seconds() + sub.Range.Seconds() // durations end at 292 years
-		for _, p := range path {
-			if outer, ok := p.(*parser.SubqueryExpr); ok {
-				covers += outer.Range.Seconds()
-			}
-		}
-		step := cmp.Or(sub.Step, e.subqueryInterval)
-		if steps := covers / step.Seconds(); steps > maxSubquerySteps {
-			err = fmt.Errorf("the subquery [%s:%s] has %.0f steps, at most %d are evaluated: give it a wider step or a shorter range",
-				model.Duration(sub.Range), model.Duration(step), steps, maxSubquerySteps)
-		}
-		return err
-	})
-	return err
+	return &watchedQuery{Query: q, timeout: e.timeout}, nil
 }
 
 // places is a promql.QueryTracker that keeps nothing but how many run.

@@ -51,6 +51,9 @@ type Config struct {
 	Registerer    prometheus.Registerer
 }
 
+// ruleTimeout bounds one query of a rule: the other rules wait for it.
+const ruleTimeout = 30 * time.Second
+
 // MetricsReader tells about commits of OTLP metrics. *views.Metrics is one.
 type MetricsReader interface {
 	Frontier() views.Frontier
@@ -59,16 +62,18 @@ type MetricsReader interface {
 
 // Evaluator evaluates rules. Its methods may be called concurrently.
 type Evaluator struct {
-	cfg       Config
-	parser    parser.Parser
-	options   rules.ManagerOptions
-	store     *ruleStore
-	queryable joined
-	outbox    *Outbox
-	changed   Signal
-	metrics   evalMetrics
-	groups    atomic.Pointer[[]*group]
-	waiting   atomic.Int64 // since when the pass that waits longest is due, Unix nanoseconds; 0: none waits
+	cfg     Config
+	parser  parser.Parser
+	options rules.ManagerOptions
+	// ruleLogger limits the lines of what fails at each evaluation.
+	ruleLogger *slog.Logger
+	store      *ruleStore
+	queryable  joined
+	outbox     *Outbox
+	changed    Signal
+	metrics    evalMetrics
+	groups     atomic.Pointer[[]*group]
+	waiting    atomic.Int64 // since when the pass that waits longest is due, Unix nanoseconds; 0: none waits
 
 	mu       sync.Mutex // one evaluation at a time; guards what follows
 	red      map[uint32]views.REDKey
@@ -86,6 +91,8 @@ type Evaluator struct {
 	audience *audience
 	pending  views.Change             // what changed since recent was refreshed
 	captured map[string]promql.Vector // results of this evaluation's conditions
+	guard    guard
+	offset   time.Duration // of the group that is evaluated
 	query    rules.QueryFunc
 	// inquiry and explained are of the evidence of this evaluation.
 	inquiry   *inquiry
@@ -102,6 +109,7 @@ type evalMetrics struct {
 	told      prometheus.Counter
 	lag       prometheus.Histogram
 	saveFails prometheus.Counter
+	panics    prometheus.Counter
 	evidence  prometheus.Histogram
 }
 
@@ -111,7 +119,9 @@ func New(c Config) (*Evaluator, error) {
 	c.RuleRetention, c.MaxRuleSeries = cmp.Or(c.RuleRetention, 6*time.Hour), cmp.Or(c.MaxRuleSeries, 100_000)
 	c.ExternalURL = cmp.Or(c.ExternalURL, &url.URL{})
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
-	c.Engine = orEngine(c.Engine)
+	if c.Engine == nil {
+		c.Engine = NewEngine(EngineConfig{Timeout: ruleTimeout}, c.Logger, nil)
+	}
 	if c.Queryable == nil {
 		c.Queryable = &Queryable{Reader: c.Reader}
 	}
@@ -119,6 +129,7 @@ func New(c Config) (*Evaluator, error) {
 		c.Ready = func() bool { return true }
 	}
 	e := &Evaluator{cfg: c, parser: NewParser(), store: newRuleStore(c.RuleRetention, c.MaxRuleSeries), byRule: map[string]map[string]struct{}{}}
+	e.ruleLogger = slog.New(newQuiet(c.Logger.Handler()))
 	e.queryable = joined{c.Queryable, e.store}
 	e.groups.Store(&[]*group{})
 	e.recent, e.audience = newRecent(nil), newAudience(nil)
@@ -126,6 +137,7 @@ func New(c Config) (*Evaluator, error) {
 	e.metrics = evalMetrics{
 		told:      f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total", Help: "Alert changes handed to notify."}),
 		saveFails: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alert_save_failures_total", Help: "Failed writes of alert state."}),
+		panics:    f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_rule_panics_total", Help: "Panics while a rule was evaluated or explained; the rule failed, the others were evaluated."}),
 		evidence: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_alert_evidence_seconds",
 			Help: "Time to gather why an alert fires.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5}}),
 		lag: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_rule_evaluation_delay_seconds",
@@ -140,8 +152,8 @@ func New(c Config) (*Evaluator, error) {
 	}
 	e.query = query
 	e.options = rules.ManagerOptions{
-		ExternalURL: c.ExternalURL, Context: context.Background(), AppendableV2: e.store, Queryable: e.queryable, Logger: c.Logger,
-		QueryFunc:   e.capture(query),
+		ExternalURL: c.ExternalURL, Context: context.Background(), AppendableV2: e.store, Queryable: e.queryable, Logger: e.ruleLogger,
+		QueryFunc:   e.guarded(query),
 		NotifyFunc:  func(context.Context, string, ...*rules.Alert) {}, // what is told goes through the outbox
 		ResendDelay: time.Minute, Metrics: rules.NewGroupMetrics(c.Registerer), Parser: e.parser,
 	}
@@ -160,16 +172,6 @@ func New(c Config) (*Evaluator, error) {
 		err = c.Registerer.Register(e.outbox)
 	}
 	return e, err
-}
-
-// capture remembers the results of queries during an evaluation, so that an alert's input can be stored with it. The elements
-// are copied because recording rules rename them in place.
-func (e *Evaluator) capture(query rules.QueryFunc) rules.QueryFunc {
-	return func(ctx context.Context, q string, t time.Time) (promql.Vector, error) {
-		v, err := query(ctx, q, t)
-		e.captured[q] = slices.Clone(v)
-		return v, err
-	}
 }
 
 // Load replaces the rules. Alerts of rules that stay keep their state; those of rules that are gone are told resolved. On an

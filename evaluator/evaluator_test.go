@@ -368,3 +368,14 @@ func TestLoadFilesNamesTheRule(t *testing.T) {
 	require.ErrorContains(t, err, "bad.yml")
 	require.ErrorContains(t, err, `group "g", rule 1, "B"`)
 }
+
+// The page finds the rule of an alert by its link, also when the alert is over and however the rule's expression is written.
+func TestRulesHaveTheLinkOfTheirAlerts(t *testing.T) {
+	b := newBench(t, "groups:\n- {name: g, rules: [{alert: A, expr: 'vector( 1 )   >0'}, {record: r, expr: 'vector(1)'}]}\n")
+	b.errors(1, 1)
+	active, list := b.e.Active(), b.e.Rules()
+	require.Len(t, active, 1)
+	require.Contains(t, active[0].GeneratorURL, "/graph?g0.expr=vector%281%29+%3E+0&g0.tab=1")
+	require.Equal(t, active[0].GeneratorURL, list[0].GeneratorURL)
+	require.Empty(t, list[1].GeneratorURL)
+}

@@ -18,12 +18,13 @@ import (
 // Evidence is why an alert fired, as the views were when it did. It is stored with the alert and does not change while it fires.
 // Times are event times.
 type Evidence struct {
-	// From and At bound what is looked at: the alert's own window. Baseline and BaselineEnd bound what it is compared with: within the hour
-	// before, the longest stretch in which the rule had nothing to fire about.
-	Baseline    time.Time `json:"baseline"`
-	BaselineEnd time.Time `json:"baseline_end,omitzero"`
-	From        time.Time `json:"from"`
-	At          time.Time `json:"at"`
+	// From and At bound what is looked at: the alert's own window. Baseline and BaselineEnd bound what it is compared with, BaselineReason
+	// is how that was chosen: one of the Baseline constants.
+	Baseline       time.Time `json:"baseline"`
+	BaselineEnd    time.Time `json:"baseline_end,omitzero"`
+	BaselineReason string    `json:"baseline_reason,omitempty"`
+	From           time.Time `json:"from"`
+	At             time.Time `json:"at"`
 
 	Service     string               `json:"service"` // that the alert is about; empty: all
 	Operands    []Operand            `json:"operands"`
@@ -87,6 +88,8 @@ type EvidenceDeployment struct {
 
 const (
 	evidenceBaseline = time.Hour
+	maxBaselines     = 6 // that are looked at
+	leastBaseline    = 3 * views.BucketSeconds * time.Second
 	evidenceDeploys  = 30 * time.Minute // before From
 	evidenceRows     = 5                // of each kind
 	minWindow        = time.Minute
@@ -123,11 +126,26 @@ func (e *Evaluator) Explain(ctx context.Context, a *Alert) *Evidence {
 		for _, r := range g.alerting {
 			if r.id == a.RuleID {
 				q := inquiry{e: e, ctx: ctx, maps: map[[2]int64]views.Map{}}
-				return q.gather(r, &record{Alert: *a, Input: a.Labels}, e.cfg.Reader.Frontier().Head)
+				return q.safely(r, &record{Alert: *a, Input: a.Labels}, e.cfg.Reader.Frontier().Head)
 			}
 		}
 	}
 	return nil
+}
+
+// safely makes a panic an alert without evidence.
+func (q *inquiry) safely(r *alertRule, a *record, ts time.Time) *Evidence {
+	var v *Evidence
+	err := caught("gathering evidence", func() error {
+		v = q.gather(r, a, ts)
+		return nil
+	})
+	if err != nil {
+		q.e.metrics.panics.Inc()
+		q.e.cfg.Logger.Error("gathering evidence failed, the alert has none", "rule", r.Name(), "err", err)
+		return nil
+	}
+	return v
 }
 
 // gather reads the evidence for an alert that fires at ts. Parts that cannot be read are named in Missing.
@@ -138,19 +156,24 @@ func (q *inquiry) gather(r *alertRule, a *record, ts time.Time) *Evidence {
 		from = a.ActiveAt
 	}
 	from = from.Add(-windowOf(expr))
-	begin, end := q.e.quiet(r.id, from.Add(-evidenceBaseline), from, windowOf(expr))
-	v := &Evidence{At: ts, From: from, Baseline: begin, BaselineEnd: end, Service: ServiceOf(a.Labels), Operations: []EvidenceOperation{}, Traces: []EvidenceTrace{},
-		Patterns: []EvidencePattern{}, Errors: []EvidenceError{}, Deployments: []EvidenceDeployment{}, Path: []PathEdge{}, Missing: []string{}}
 	reader, release := views.Snapshot(q.e.cfg.Reader)
 	defer release()
+	list, reason := q.e.baselines(r.id, from, from.Add(windowOf(expr)), reader.Frontier().Since, windowOf(expr))
+	base, unread := q.calmest(reader, list, ServiceOf(a.Labels), weightsOf(expr))
+	v := &Evidence{At: ts, From: from, Baseline: base.begin, BaselineEnd: base.end, BaselineReason: reason, Service: ServiceOf(a.Labels), Operations: []EvidenceOperation{}, Traces: []EvidenceTrace{},
+		Patterns: []EvidencePattern{}, Errors: []EvidenceError{}, Deployments: []EvidenceDeployment{}, Path: []PathEdge{}, Missing: []string{}}
 	missing := func(what string, err error) {
 		if err != nil {
 			v.Missing = append(v.Missing, fmt.Sprintf("%s: %v", what, err))
 		}
 	}
+	missing("baseline", unread)
 	var err error
 	v.Operands, err = operands(q.ctx, q.e.query, expr, a.Input, ts)
 	missing("operands", err)
+	if !r.selects || v.Service == "" && !r.calls {
+		return v // the condition looks at no calls: whatever went on meanwhile is no reason
+	}
 	missing("path", q.path(reader, v, weightsOf(expr)))
 	around := v.around()
 	if fr := reader.Frontier(); !fr.Since.Before(v.From) {
@@ -168,38 +191,125 @@ func (q *inquiry) gather(r *alertRule, a *record, ts time.Time) *Evidence {
 	return v
 }
 
-// quiet is the longest stretch of a time in which a rule had nothing to fire about; the whole time where it always had. What made it fire
-// began and ended about one window before the rule noticed.
-func (e *Evaluator) quiet(ruleID string, from, to time.Time, window time.Duration) (time.Time, time.Time) {
+// stretch is a part of the past.
+type stretch struct{ begin, end time.Time }
+
+func (s stretch) length() time.Duration { return s.end.Sub(s.begin) }
+
+// quiet are the stretches of a time in which a rule had nothing to fire about, the longest first; none where none is long enough to compare
+// with.
+//
+// A rule over a window notices what is wrong up to a window after it began, and that it has ended up to a window after: both lie before the
+// moment at which the rule changes. So a stretch begins when the rule was at rest again, and ends a window before it was at work; half the
+// time before where the rule rested for less than two windows, because what begins at once is noticed soon.
+func (e *Evaluator) quiet(ruleID string, from, to time.Time, window time.Duration) (out []stretch) {
 	e.stateMu.RLock()
 	defer e.stateMu.RUnlock()
-	begin, end, busy, since := from, from, 0, from
-	free := func(until time.Time) {
-		if until = earlier(until, to); busy == 0 && until.Sub(since) > end.Sub(begin) {
-			begin, end = since, until
+	busy, since := 0, from
+	free := func(until time.Time, trim bool) {
+		if busy > 0 {
+			return
+		}
+		if until = earlier(until, to); trim {
+			until = until.Add(-min(window, max(0, until.Sub(since)/2)))
+		}
+		if s := (stretch{since, earlier(until, to.Add(-window))}); s.length() >= leastBaseline {
+			out = append(out, s)
 		}
 	}
 	for _, t := range e.history.list {
-		at := t.Time.Add(-window)
 		switch {
-		case t.RuleID != ruleID || at.After(to):
+		case t.RuleID != ruleID || t.Time.After(to):
 		case !atWork(t.From) && atWork(t.To):
-			free(at)
+			free(t.Time, true)
 			busy++
 		case atWork(t.From) && !atWork(t.To) && busy > 0:
 			if busy--; busy == 0 {
-				since = latest(from, at)
+				since = latest(from, t.Time)
 			}
 		case atWork(t.From) && !atWork(t.To): // began before what is remembered
-			begin, end, since = from, from, latest(from, at)
+			out, since = nil, latest(from, t.Time)
 		}
 	}
-	free(to)
-	if end.Sub(begin) < views.BucketSeconds*time.Second {
-		return from, to
-	}
-	return begin, end
+	free(to, false)
+	slices.SortStableFunc(out, func(a, b stretch) int { return cmp.Compare(b.length(), a.length()) })
+	return out
 }
+
+// baselines are what an alert may be compared with that is looked at from a moment on, the longest first: quiet stretches of the hour
+// before, else of the day before; where the rule was at work all the time, the same time a day before, else the hour before. reason says
+// which.
+func (e *Evaluator) baselines(ruleID string, from, active, known time.Time, window time.Duration) (list []stretch, reason string) {
+	for _, back := range []time.Duration{evidenceBaseline, 6 * evidenceBaseline, 24 * evidenceBaseline} {
+		least := from.Add(-back)
+		if least.Before(known) {
+			least = known
+		}
+		if list = e.quiet(ruleID, least, active, window); len(list) > 0 {
+			return list[:min(len(list), maxBaselines)], BaselineQuiet
+		}
+		if least.Equal(known) {
+			break
+		}
+	}
+	if day := from.Add(-24 * time.Hour); !day.Add(-evidenceBaseline).Before(known) {
+		return []stretch{{day.Add(-evidenceBaseline), day}}, BaselineDayBefore
+	}
+	return []stretch{{from.Add(-evidenceBaseline), from}}, BaselineHourBefore
+}
+
+// calmest is the longest of the stretches in which little more failed or took long than in the best: a rule is quiet too while something
+// is wrong that is not enough for it to fire.
+func (q *inquiry) calmest(r views.Reader, list []stretch, service string, weights [2]float64) (stretch, error) {
+	if len(list) == 1 {
+		return list[0], nil
+	}
+	rates, means := make([]float64, len(list)), make([]float64, len(list))
+	slowest := 0.0
+	for i, s := range list {
+		m, err := q.serviceMap(r, s.begin, s.end)
+		if err != nil {
+			return list[0], err
+		}
+		rates[i], means[i] = arriving(m.Edges, service)
+		slowest = max(slowest, means[i])
+	}
+	bad := make([]float64, len(list))
+	for i := range list {
+		bad[i] = weights[signalErrors] * rates[i]
+		if slowest > 0 {
+			bad[i] += weights[signalTime] * means[i] / slowest * 0.1 // ten times slower is as bad as a tenth that fails
+		}
+	}
+	if i := slices.IndexFunc(list, func(s stretch) bool {
+		i := slices.Index(list, s)
+		return rates[i] <= 1.25*slices.Min(rates)+0.001 && means[i] <= 1.25*slices.Min(means)
+	}); i >= 0 {
+		return list[i], nil
+	}
+	return list[slices.Index(bad, slices.Min(bad))], nil
+}
+
+// arriving is which share of the calls to a service failed, and their mean time; without one, of those from outside.
+func arriving(edges []views.Edge, service string) (rate, mean float64) {
+	var calls, failed, seconds float64
+	for i := range edges {
+		e := &edges[i]
+		if e.Connection != "messaging_system" && (service != "" && e.Server == service || service == "" && e.Entry) {
+			calls += float64(e.Calls)
+			failed += float64(e.Failed)
+			seconds += e.LatencySum.Seconds()
+		}
+	}
+	return failed / max(1, calls), seconds / max(1, calls)
+}
+
+// How the time that an alert is compared with was chosen.
+const (
+	BaselineQuiet      = "quiet"       // its rule had nothing to fire about
+	BaselineDayBefore  = "day_before"  // the same time of the day before: the rule was at work all the time since
+	BaselineHourBefore = "hour_before" // the rule was at work all the time, and the views hold no day before
+)
 
 func atWork(state string) bool { return state == StatePending || state == StateFiring }
 

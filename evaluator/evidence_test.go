@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
@@ -17,7 +18,7 @@ import (
 )
 
 func edge(client, server, connection string, calls, failed uint64, mean time.Duration) views.Edge {
-	e := views.Edge{EdgeKey: views.EdgeKey{Client: client, Server: server, Connection: connection}, Calls: calls, Failed: failed, LatencySum: mean * time.Duration(calls)}
+	e := views.Edge{EdgeKey: views.EdgeKey{Client: client, Server: server, Connection: connection, Entry: client == "user"}, Calls: calls, Failed: failed, LatencySum: views.NanosOf(mean * time.Duration(calls))}
 	e.Latency.Add(uint64(mean), calls)
 	return e
 }
@@ -56,6 +57,14 @@ func TestPathLeadsToWhereItBegins(t *testing.T) {
 	now = []views.Edge{edge("user", "web", "virtual_node", 1000, 1, 50*time.Millisecond), edge("web", "cart", "", 1000, 301, 20*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 500, time.Second)}
 	got := pathText(rankPath(now, before, 5*time.Minute, time.Hour, "cart", both))
 	require.Equal(t, "cart>mail 1.00 hops=1 own=500/0.0s; >cart 1.00 hops=0 own=300/0.0s", got)
+	// Few calls of the database are slow and all others faster, so that no mean has an excess: the edge below is named all the same.
+	slow := edge("cart", "db", "database", 2000, 0, 4*time.Millisecond)
+	slow.Latency = views.Histogram{}
+	slow.Latency.Add(uint64(2*time.Millisecond), 1700)
+	slow.Latency.Add(uint64(12*time.Millisecond), 300)
+	slow.LatencySum = views.NanosOf(2000 * 35 * time.Millisecond / 10)
+	now = []views.Edge{edge("user", "web", "virtual_node", 1000, 1, 49*time.Millisecond), edge("web", "cart", "", 1000, 1, 19*time.Millisecond), slow}
+	require.Equal(t, "cart>db 1.00 hops=2 own=0/0.8s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
 	require.Empty(t, rankPath(before, before, time.Hour, time.Hour, "web", both), "nothing changed")
 	require.Empty(t, rankPath(nil, nil, time.Hour, time.Hour, "web", both))
 }
@@ -75,6 +84,49 @@ func TestOperandsOfAnExpression(t *testing.T) {
 	f("(a > 1) and (b < 2)", "a > 1", "a", "b < 2", "b")
 	f("histogram_quantile(0.9, sum by (le) (rate(x_bucket[1m]))) > scalar(y)", "histogram_quantile(0.9, sum by (le) (rate(x_bucket[1m])))", "scalar(y)")
 	f("a", "a")
+}
+
+// A condition that looks at no calls is explained by none.
+func TestNoCallsNoCause(t *testing.T) {
+	for expr, explained := range map[string]bool{
+		"vector(1)": false, "vector(time()) > 0": false, `label_replace(vector(1), "service_name", "cart", "", "")`: false, "absent(vector(1) > 2)": false, "up == 0 or vector(1)": false,
+		`sum(queue_length) >= 0 or vector(1)`: false, `sum(traces_span_metrics_calls_total) > 0`: true, `sum by (service_name) (traces_span_metrics_calls_total) > 0`: true, "calls:sum > 0": true, `absent(no_such{service_name="cart"})`: true,
+	} {
+		kv := storage.NewMem(storage.MemOptions{})
+		s, err := viewstest.New(kv, views.Config{FoldEvery: 1})
+		require.NoError(t, err)
+		var rec viewstest.Record
+		for i := range 8 {
+			for _, l := range []string{fmt.Sprintf("310.%02ds 20ms cart server GET/cart id=t%d/a error", i, i+1), fmt.Sprintf("310.%02ds 10ms cart client SELECT id=t%d/b<a db.name=orders error", i, i+1)} {
+				span, err := viewstest.ParseLine(l)
+				require.NoError(t, err)
+				rec.Spans = append(rec.Spans, span)
+			}
+		}
+		s.Topic[0] = append(s.Topic[0], rec)
+		s.Apply(0, 0)
+		_, err = s.Checkpoint(nil)
+		require.NoError(t, err)
+		e, err := New(Config{Reader: s.Set, KV: kv, Floor: 1, Evidence: func() time.Time { return time.Unix(0, 0) }})
+		require.NoError(t, err)
+		require.NoError(t, e.Load(t.Context(), source(t, "groups:\n- name: g\n  interval: 10s\n  rules:\n  - {record: 'calls:sum', expr: sum(traces_span_metrics_calls_total)}\n"+rule("A", expr, "")), time.Unix(0, 0)))
+		for at := int64(311); at < 400 && len(e.Active()) == 0; at += 20 {
+			fr := s.Set.Frontier()
+			fr.Complete = time.Unix(at, 0)
+			require.NoError(t, e.Advance(t.Context(), views.Change{Frontier: fr}, time.Unix(at, 0)))
+		}
+		a := e.Active()
+		require.NotEmpty(t, a, expr)
+		v := a[0].Evidence
+		require.NotNil(t, v, expr)
+		if explained {
+			require.NotEmpty(t, v.Traces, expr)
+			continue
+		}
+		require.Empty(t, v.Path, expr)
+		require.Empty(t, v.Traces, expr)
+		require.Empty(t, v.Text(), expr)
+	}
 }
 
 // An alert explains itself from real views, keeps what it said while it fires and over a restart.
@@ -142,37 +194,96 @@ func TestEvidenceIsFixedWhenTheAlertFires(t *testing.T) {
 	require.Equal(t, v.At.UTC(), again.Active()[0].Evidence.At.UTC())
 }
 
-// What an alert is compared with leaves out when its rule had fired before.
+// What an alert is compared with leaves out when its rule had fired before, and when what made it fire may have begun.
 func TestBaselineIsQuiet(t *testing.T) {
-	minute := func(m int) time.Time { return time.Unix(int64(60*m), 0) }
-	type span [2]int
+	seconds := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	type span = [2]int
 	for name, c := range map[string]struct {
-		fired []span // minutes; a negative begin is not remembered
+		fired []span // seconds; a negative begin is not remembered
 		want  span
 	}{
-		"never":                        {nil, span{0, 60}},
-		"once":                         {[]span{{11, 21}}, span{20, 60}}, // a window of a minute earlier
-		"every ten minutes":            {[]span{{6, 8}, {16, 18}, {26, 28}, {36, 48}, {56, 58}}, span{7, 15}},
-		"two at once":                  {[]span{{11, 31}, {21, 26}}, span{30, 60}},
-		"since before what is known":   {[]span{{-1, 41}}, span{40, 60}},
-		"all the time":                 {[]span{{-5, 61}}, span{0, 60}},
-		"another hour":                 {[]span{{-100, -90}, {70, 80}}, span{0, 60}},
-		"still, from before the range": {[]span{{31, 99}}, span{0, 30}},
+		"never":                      {nil, span{0, 3600}},
+		"once":                       {[]span{{660, 1260}}, span{1260, 3600}},
+		"every ten minutes":          {[]span{{360, 480}, {960, 1080}, {1560, 1680}, {2160, 2880}, {3360, 3480}}, span{480, 900}}, // a window before 960
+		"every three minutes":        {faults(180, 34, 145)[:19], span{3385, 3600}},                                               // half of the rest
+		"hardly ever at rest":        {faults(60, 10, 50), span{}},
+		"two at once":                {[]span{{660, 1860}, {1260, 1560}}, span{1860, 3600}},
+		"since before what is known": {[]span{{-1, 2460}}, span{2460, 3600}},
+		"all the time":               {[]span{{-5, 3660}}, span{}},
+		"another hour":               {[]span{{-6000, -5400}, {4200, 4800}}, span{0, 3600}},
+		"still, from before":         {[]span{{1860, 9999}}, span{0, 1800}},
 	} {
-		var list []Transition
+		var changes []Transition
 		for i, f := range c.fired {
 			l := labels.FromStrings("n", fmt.Sprint(i))
 			if f[0] != -1 {
-				list = append(list, Transition{Time: minute(f[0]), RuleID: "r", Labels: l, To: StateFiring})
+				changes = append(changes, Transition{Time: seconds(f[0]), RuleID: "r", Labels: l, To: StateFiring})
 			}
-			if f[1] != 99 {
-				list = append(list, Transition{Time: minute(f[1]), RuleID: "r", Labels: l, From: StateFiring, To: StateResolved})
+			if f[1] != 9999 {
+				changes = append(changes, Transition{Time: seconds(f[1]), RuleID: "r", Labels: l, From: StateFiring, To: StateResolved})
 			}
-			list = append(list, Transition{Time: minute(f[0]), RuleID: "other", To: StateFiring})
+			changes = append(changes, Transition{Time: seconds(f[0]), RuleID: "other", To: StateFiring})
 		}
-		slices.SortStableFunc(list, func(a, b Transition) int { return a.Time.Compare(b.Time) })
-		e := &Evaluator{history: &history{list: list}}
-		begin, end := e.quiet("r", minute(0), minute(60), time.Minute)
-		require.Equal(t, c.want, span{int(begin.Unix() / 60), int(end.Unix() / 60)}, name)
+		slices.SortStableFunc(changes, func(a, b Transition) int { return a.Time.Compare(b.Time) })
+		e := &Evaluator{history: &history{list: changes}}
+		list := e.quiet("r", seconds(0), seconds(3660), time.Minute) // active a minute after what is looked at begins
+		require.Equal(t, c.want != span{}, len(list) > 0, name)
+		if len(list) > 0 {
+			require.Equal(t, c.want, span{int(list[0].begin.Unix()), int(list[0].end.Unix())}, name)
+		}
 	}
+}
+
+// faults are those of an hour that come again every so many seconds.
+func faults(every, from, to int) (out [][2]int) {
+	for at := 0; at < 3600; at += every {
+		out = append(out, [2]int{at + from, at + to})
+	}
+	return out
+}
+
+// Where the hour before has no quiet stretch, an older one is taken; a rule that never rests is compared with the day before.
+func TestBaselineFallsBack(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	restless := func(since time.Duration) *Evaluator {
+		return &Evaluator{history: &history{list: []Transition{{Time: now.Add(-since), RuleID: "r", To: StateFiring}}}}
+	}
+	list, why := restless(3*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-100*time.Hour), time.Minute)
+	require.Equal(t, []any{now.Add(-6*time.Hour - time.Minute), now.Add(-3*time.Hour - time.Minute), BaselineQuiet}, []any{list[0].begin, list[0].end, why})
+	list, why = restless(3*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-4*time.Hour), time.Minute)
+	require.Equal(t, []any{now.Add(-4 * time.Hour), now.Add(-3*time.Hour - time.Minute), BaselineQuiet}, []any{list[0].begin, list[0].end, why})
+	list, why = restless(90*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-100*time.Hour), time.Minute)
+	require.Equal(t, []any{now.Add(-25*time.Hour - time.Minute), now.Add(-24*time.Hour - time.Minute), BaselineDayBefore}, []any{list[0].begin, list[0].end, why})
+	list, why = restless(9*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-9*time.Hour), time.Minute)
+	require.Equal(t, []any{now.Add(-time.Hour - time.Minute), now.Add(-time.Minute), BaselineHourBefore}, []any{list[0].begin, list[0].end, why})
+}
+
+// brokenReader panics where evidence is read, as a reader with a fault would.
+type brokenReader struct {
+	views.Reader
+	broken *bool
+}
+
+func (r brokenReader) ServiceMap(start, end time.Time) (views.Map, error) {
+	if *r.broken {
+		panic("planted")
+	}
+	return r.Reader.ServiceMap(start, end)
+}
+
+// A panic while evidence is gathered costs the alert its evidence: it fires, the others too, and the panic is counted.
+func TestPanicInEvidence(t *testing.T) {
+	b := newBench(t, alertRules(rule("A", errorsRule, "")+rule("B", "vector(1)", "")))
+	broken := true
+	b.e.cfg.Reader = brokenReader{b.e.cfg.Reader, &broken}
+	b.e.cfg.Evidence = func() time.Time { return time.Unix(0, 0) }
+	b.errors(3, 5)
+	require.Len(t, b.e.Active(), 2)
+	for _, a := range b.e.Active() {
+		if a.Labels.Get("alertname") == "A" {
+			require.Nil(t, a.Evidence)
+		}
+	}
+	require.Positive(t, testutil.ToFloat64(b.e.metrics.panics))
+	require.Equal(t, "ok", b.e.Rules()[0].Health)
 }

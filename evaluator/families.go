@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -204,7 +205,7 @@ func (m *metric) redLabel(k views.REDKey, name string) string {
 	case "status_code":
 		return nameOf(statusNames[:], int(k.Status))
 	}
-	return ""
+	return dimension(k.Dims, "", name)
 }
 
 // edgeLabel is the value of label name of an edge, "" where it has none.
@@ -227,7 +228,10 @@ func (m *metric) edgeLabel(k views.EdgeKey, name string) string {
 	case "connection_type":
 		return k.Connection
 	}
-	return ""
+	if v := dimension(k.ClientDims, clientPrefix, name); v != "" {
+		return v
+	}
+	return dimension(k.ServerDims, serverPrefix, name)
 }
 
 // tableLabel is the value of label name of a table's series, "" where it has none.
@@ -238,10 +242,84 @@ func (m *metric) tableLabel(values []string, name string) string {
 	if i := slices.Index(m.table.labels, name); i >= 0 && i < len(values) {
 		return values[i]
 	}
+	return dimension(tableDims(m, values), "", name)
+}
+
+// tableDims are the dimensions of a table's series: its last value.
+func tableDims(m *metric, values []string) views.Dims {
+	if n := len(m.table.labels); n < len(values) {
+		return views.Dims(values[n])
+	}
 	return ""
 }
 
-// labelNames are the labels a metric may carry, le left out.
+// The labels of the dimensions of an edge's ends begin as the servicegraph connector's do.
+const (
+	clientPrefix = "client_"
+	serverPrefix = "server_"
+)
+
+// dimLabel is a dimension as a label.
+type dimLabel struct{ name, value string }
+
+// dimLabels remembers the labels of dimensions. There are as many as combinations of values, which the views bound.
+var dimLabels sync.Map // views.Dims to []dimLabel
+
+func labelsOf(d views.Dims) []dimLabel {
+	if known, ok := dimLabels.Load(d); ok {
+		return known.([]dimLabel)
+	}
+	var out []dimLabel
+	d.Each(func(name, value string) { out = append(out, dimLabel{views.LabelOf(name), value}) })
+	dimLabels.Store(d, out)
+	return out
+}
+
+// dimension is the value of the label that a dimension has under a prefix, "" where there is none.
+func dimension(d views.Dims, prefix, name string) string {
+	if d == "" {
+		return ""
+	}
+	if name, ok := strings.CutPrefix(name, prefix); ok {
+		for _, l := range labelsOf(d) {
+			if l.name == name {
+				return l.value
+			}
+		}
+	}
+	return ""
+}
+
+func appendDimNames(names []string, d views.Dims, prefix string) []string {
+	if d == "" {
+		return names
+	}
+	for _, l := range labelsOf(d) {
+		names = append(names, prefix+l.name)
+	}
+	return names
+}
+
+// seriesLabels are the labels of one series that a metric shows, le left out.
+type seriesLabels struct {
+	get   func(name string) string // "" where the series has none
+	names []string                 // those that it may have
+}
+
+func (m *metric) redLabels(k views.REDKey) seriesLabels {
+	return seriesLabels{func(name string) string { return m.redLabel(k, name) }, appendDimNames(m.labelNames(), k.Dims, "")}
+}
+
+func (m *metric) edgeLabels(k views.EdgeKey) seriesLabels {
+	names := appendDimNames(m.labelNames(), k.ClientDims, clientPrefix)
+	return seriesLabels{func(name string) string { return m.edgeLabel(k, name) }, appendDimNames(names, k.ServerDims, serverPrefix)}
+}
+
+func (m *metric) tableLabels(values []string) seriesLabels {
+	return seriesLabels{func(name string) string { return m.tableLabel(values, name) }, appendDimNames(m.labelNames(), tableDims(m, values), "")}
+}
+
+// labelNames are the labels a metric may carry, le and dimensions left out.
 func (m *metric) labelNames() []string {
 	if m.table != nil {
 		return append([]string{labels.MetricName}, m.table.labels...)

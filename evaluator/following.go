@@ -31,6 +31,10 @@ func (b Backtest) Follow(ctx context.Context) (*Following, error) {
 
 // Advance evaluates what a commit gives reason to, as of now.
 func (f *Following) Advance(ctx context.Context, now time.Time) error {
+	return caught("the backtest", func() error { return f.advance(ctx, now) })
+}
+
+func (f *Following) advance(ctx context.Context, now time.Time) error {
 	c := f.sub.Take()
 	c.Frontier = f.Reader.Frontier()
 	f.metrics.fr = views.Frontier{Head: c.Frontier.Complete, Complete: c.Frontier.Complete}

@@ -35,6 +35,8 @@ type alertRule struct {
 	*rules.AlertingRule
 	id, ident, url string
 	frontier       Frontier
+	// selects says that the condition selects series, calls that these may count calls: of the views, or recorded from them.
+	selects, calls bool
 }
 
 // A pass is the rules of a group that are evaluated at the same frontier.
@@ -101,7 +103,8 @@ func (e *Evaluator) newGroup(src Source, n int, recorded map[string]bool) (*grou
 			g.disabled = append(g.disabled, info)
 			continue
 		}
-		if ar, ok := rule.(*alertRule); ok {
+		about, _ := rule.(*alertRule)
+		if ar := about; ar != nil {
 			g.alerting = append(g.alerting, ar)
 			rule = ar.AlertingRule
 		}
@@ -121,6 +124,9 @@ func (e *Evaluator) newGroup(src Source, n int, recorded map[string]bool) (*grou
 		g.reaches = append(g.reaches, within)
 		for _, ms := range parser.ExtractSelectors(expr) {
 			c := candidates(ms)
+			if about != nil {
+				about.selects, about.calls = true, about.calls || c.any() || !selectsSamples(ms, recorded)
+			}
 			p.selectors = append(p.selectors, selector{ms, c.red, c.edges, within, within != nil && within.selector == selectorText(ms)})
 			p.spans = p.spans || c.any()
 			for _, m := range c.tables {
@@ -190,7 +196,7 @@ func selectsSamples(ms []*labels.Matcher, recorded map[string]bool) bool {
 	for _, m := range ms {
 		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
 			samples, written := recorded[m.Value]
-			return samples || !written && !isView(m.Value)
+			return samples || !written && (!isView(m.Value) || notOfViews(ms))
 		}
 	}
 	return true
@@ -215,8 +221,9 @@ func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefm
 	}
 	info.Type, info.Class = "alerting", Classify(expr)
 	ar := rules.NewAlertingRule(r.Alert, expr, info.For, info.KeepFiringFor, l, info.Annotations, e.cfg.ExternalLabels,
-		e.cfg.ExternalURL.String(), true, e.cfg.Logger.With("alert", r.Alert))
-	return &alertRule{ar, info.ID, ident, e.cfg.ExternalURL.String() + strutil.TableLinkForExpression(expr.String()), info.Class.Frontier}, info
+		e.cfg.ExternalURL.String(), true, e.ruleLogger.With("alert", r.Alert))
+	info.GeneratorURL = e.cfg.ExternalURL.String() + strutil.TableLinkForExpression(expr.String())
+	return &alertRule{AlertingRule: ar, id: info.ID, ident: ident, url: info.GeneratorURL, frontier: info.Class.Frontier}, info
 }
 
 // target is the event time at which p may be evaluated, zero while unknown. The head follows the complete frontier, which moves

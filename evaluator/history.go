@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -26,16 +27,24 @@ func historyKey(n uint64) []byte {
 
 func openHistory(kv storage.KV, limit int) (*history, error) {
 	h := &history{limit: limit}
+	var foreign []storage.Entry
 	prefix := storage.Key(0, 0, storage.TableHistory)
 	err := kv.Scan(prefix, storage.PrefixEnd(prefix), func(key, value []byte) error {
+		if len(key) != storage.KeyPrefixLen+8 { // hashes of spans, which format 2 kept in the same table
+			foreign = append(foreign, storage.Entry{Key: bytes.Clone(key)})
+			return nil
+		}
 		var t Transition
-		if err := json.Unmarshal(value, &t); err != nil || len(key) != storage.KeyPrefixLen+8 {
+		if err := json.Unmarshal(value, &t); err != nil {
 			return fmt.Errorf("evaluator: history entry %x: %w", key, err)
 		}
 		h.list = append(h.list, t)
 		h.next = binary.BigEndian.Uint64(key[storage.KeyPrefixLen:]) + 1
 		return nil
 	})
+	if err == nil && len(foreign) > 0 {
+		err = kv.Commit(storage.Commit{Entries: foreign})
+	}
 	return h, err
 }
 

@@ -3,6 +3,7 @@ package evaluator
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/exemplar"
@@ -14,16 +15,24 @@ import (
 )
 
 // eachSeries calls fn for each metric and series that the matchers accept; label gives a series' labels but le. It reads names
-// only, never cells, so a name may be told of a series that has no sample in the querier's range.
-func (q *querier) eachSeries(ms []*labels.Matcher, fn func(m *metric, label func(string) string)) error {
+// only, never cells, so a series may have no sample in the querier's range; a range that ends before the views begin has no series.
+func (q *querier) eachSeries(ctx context.Context, ms []*labels.Matcher, fn func(m *metric, l seriesLabels)) error {
 	c := candidates(ms)
 	red, edges := c.red, c.edges
-	head := q.r.Frontier().Head
+	f := q.r.Frontier()
+	if !f.Since.IsZero() && q.maxt < f.Since.UnixMilli()-bucketMillis { // a series' first sample is a zero, a bucket before
+		return nil
+	}
+	head := f.Head
+	query := matching{ctx: ctx}
 	if len(red) > 0 {
 		_, err := q.r.SelectRED(head, head, func(_ uint32, k views.REDKey) bool {
+			if query.over() {
+				return false
+			}
 			for _, m := range red {
 				if m.matchRED(ms, k) {
-					fn(m, func(name string) string { return m.redLabel(k, name) })
+					fn(m, m.redLabels(k))
 				}
 			}
 			return false
@@ -34,9 +43,12 @@ func (q *querier) eachSeries(ms []*labels.Matcher, fn func(m *metric, label func
 	}
 	if len(edges) > 0 {
 		_, err := q.r.SelectEdges(head, head, func(_ uint32, k views.EdgeKey) bool {
+			if query.over() {
+				return false
+			}
 			for _, m := range edges {
 				if m.matchEdge(ms, k) {
-					fn(m, func(name string) string { return m.edgeLabel(k, name) })
+					fn(m, m.edgeLabels(k))
 				}
 			}
 			return false
@@ -47,27 +59,30 @@ func (q *querier) eachSeries(ms []*labels.Matcher, fn func(m *metric, label func
 	}
 	return byTable(c.tables, func(t views.Table, of []*metric) error {
 		_, err := q.q.Reader.SelectTable(t, head, head, func(values []string) bool {
+			if query.over() {
+				return false
+			}
 			for _, m := range of {
 				if m.matchTable(ms, values) {
-					fn(m, func(name string) string { return m.tableLabel(values, name) })
+					fn(m, m.tableLabels(values))
 				}
 			}
 			return false
 		})
-		return err
+		return errors.Join(err, ctx.Err())
 	})
 }
 
 // LabelValues implements storage.LabelQuerier.
-func (q *querier) LabelValues(_ context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q *querier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	seen := map[string]struct{}{}
-	err := q.eachSeries(ms, func(m *metric, label func(string) string) {
+	err := q.eachSeries(ctx, ms, func(m *metric, l seriesLabels) {
 		for _, le := range m.les {
 			if name == labels.BucketLabel && matchLE(ms, le) {
 				seen[le] = struct{}{}
 			}
 		}
-		if v := label(name); v != "" && m.anyLE(ms) {
+		if v := l.get(name); v != "" && m.anyLE(ms) {
 			seen[v] = struct{}{}
 		}
 	})
@@ -75,14 +90,14 @@ func (q *querier) LabelValues(_ context.Context, name string, hints *storage.Lab
 }
 
 // LabelNames implements storage.LabelQuerier.
-func (q *querier) LabelNames(_ context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q *querier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	seen := map[string]struct{}{}
-	err := q.eachSeries(ms, func(m *metric, label func(string) string) {
+	err := q.eachSeries(ctx, ms, func(m *metric, l seriesLabels) {
 		if !m.anyLE(ms) {
 			return
 		}
-		for _, n := range m.labelNames() {
-			if label(n) != "" {
+		for _, n := range l.names {
+			if l.get(n) != "" {
 				seen[n] = struct{}{}
 			}
 		}
@@ -130,7 +145,7 @@ func (q *exemplarQuerier) Select(start, end int64, sets ...[]*labels.Matcher) ([
 	out := []exemplar.QueryResult{} // clients tell an empty list from null
 	seen := map[uint64]bool{}
 	for _, ms := range sets {
-		s := selection{ctx: q.ctx, ms: ms}
+		s := selection{matching: matching{ctx: q.ctx}, ms: ms}
 		s.w = newWindow(start, end, r.Frontier(), q.q.lifetime())
 		if err := s.run(r); err != nil {
 			return nil, err

@@ -44,7 +44,9 @@ type PathEdge struct {
 // flow is an edge while it is ranked.
 type flow struct {
 	PathEdge
+	from, to           views.Node
 	excess, own        [2]float64 // by signal
+	tail               float64    // seconds that its slowest twentieth has too much, where its mean has none
 	significant, async bool
 }
 
@@ -66,21 +68,21 @@ func rankPath(now, before []views.Edge, span, baseline time.Duration, root strin
 			edges[c.EdgeKey] = excessOf(&c)
 		}
 	}
-	in, out := map[string][2]float64{}, map[string][2]float64{}
-	next := map[string][]*flow{}
+	in, out := map[views.Node][2]float64{}, map[views.Node][2]float64{}
+	next := map[views.Node][]*flow{}
 	for _, e := range edges {
-		next[e.Client] = append(next[e.Client], e)
+		next[e.from] = append(next[e.from], e)
 		for s := range 2 {
-			in[e.Server] = add(in[e.Server], s, e.excess[s])
+			in[e.to] = add(in[e.to], s, e.excess[s])
 			if !e.async {
-				out[e.Client] = add(out[e.Client], s, e.excess[s])
+				out[e.from] = add(out[e.from], s, e.excess[s])
 			}
 		}
 	}
 	for _, e := range edges {
 		for s := range 2 {
-			if i := in[e.Server][s]; i > 0 {
-				e.own[s] = e.excess[s] * (1 - min(1, out[e.Server][s]/i))
+			if i := in[e.to][s]; i > 0 {
+				e.own[s] = e.excess[s] * (1 - min(1, out[e.to][s]/i))
 			}
 		}
 	}
@@ -90,10 +92,21 @@ func rankPath(now, before []views.Edge, span, baseline time.Duration, root strin
 	if root != "" && entry.Calls > 0 {
 		list = append(list, &entry)
 	}
+	list = slices.DeleteFunc(list, func(e *flow) bool { return !e.significant })
+	if !scored(list, total) {
+		// What arrives at the service has no excess, as when few calls are slow and the others faster: the edges below are ranked among themselves.
+		total = [2]float64{}
+		for _, e := range list {
+			e.own[signalTime] = max(e.own[signalTime], e.tail)
+			for s := range 2 {
+				total[s] += e.own[s]
+			}
+		}
+	}
 	for _, e := range list {
 		e.finish(total, weights)
 	}
-	list = slices.DeleteFunc(list, func(e *flow) bool { return e.Score <= 0 || !e.significant })
+	list = slices.DeleteFunc(list, func(e *flow) bool { return e.Score <= 0 })
 	slices.SortFunc(list, func(a, b *flow) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Hops, a.Hops), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server))
 	})
@@ -104,6 +117,13 @@ func rankPath(now, before []views.Edge, span, baseline time.Duration, root strin
 	return ranked
 }
 
+// scored reports whether an edge has a share in what arrives.
+func scored(list []*flow, total [2]float64) bool {
+	return slices.ContainsFunc(list, func(e *flow) bool {
+		return e.own[signalErrors] > 0 && total[signalErrors] > 0 || e.own[signalTime] > 0 && total[signalTime] > 0
+	})
+}
+
 func add(v [2]float64, s int, x float64) [2]float64 {
 	v[s] += x
 	return v
@@ -111,7 +131,7 @@ func add(v [2]float64, s int, x float64) [2]float64 {
 
 // excessOf compares one edge with its baseline.
 func excessOf(c *views.EdgeChange) *flow {
-	e := &flow{async: c.Connection == "messaging_system", PathEdge: PathEdge{Client: c.Client, Server: c.Server, Connection: c.Connection, Calls: c.Now.Calls,
+	e := &flow{from: c.ClientNode(), to: c.ServerNode(), async: c.Connection == "messaging_system", PathEdge: PathEdge{Client: c.Client, Server: c.Server, Connection: c.Connection, Calls: c.Now.Calls,
 		Failed: c.Now.Failed, Changed: c.What, NewVersions: []string{}}}
 	calls := float64(e.Calls)
 	if calls == 0 {
@@ -123,8 +143,13 @@ func excessOf(c *views.EdgeChange) *flow {
 	}
 	e.ExcessFailed = max(0, float64(e.Failed)-calls*e.BaselineErrorRate)
 	e.ExcessSeconds = max(0, calls*(e.MeanMs-e.BaselineMeanMs)/1e3)
+	if slices.Contains(c.What, views.ChangeLatency) && e.ExcessSeconds == 0 {
+		_, now, _ := c.Now.Latency.QuantileBounds(0.95, 0)
+		_, was, _ := c.Before.Latency.QuantileBounds(0.95, 0)
+		e.tail = max(0, calls/20*(now-was).Seconds())
+	}
 	if e.async {
-		e.ExcessSeconds = 0 // it is waiting in the broker, see messaging
+		e.ExcessSeconds, e.tail = 0, 0 // it is waiting in the broker, see messaging
 	}
 	e.excess = [2]float64{e.ExcessFailed, e.ExcessSeconds}
 	e.significant = slices.ContainsFunc(c.What, func(w string) bool {
@@ -134,22 +159,25 @@ func excessOf(c *views.EdgeChange) *flow {
 }
 
 // below are the edges that can be reached from root, with their distance.
-func below(next map[string][]*flow, root string) []*flow {
+func below(next map[views.Node][]*flow, root string) []*flow {
 	var list []*flow
-	seen := map[string]bool{root: true}
-	at := []string{root}
-	if root == "" {
-		at = []string{"user"}
+	seen := map[views.Node]bool{}
+	var at []views.Node
+	for n := range next {
+		if isRoot(n, root) {
+			at = append(at, n)
+			seen[n] = true
+		}
 	}
 	for hop := 1; len(at) > 0; hop++ {
-		var then []string
-		for _, name := range at {
-			for _, e := range next[name] {
+		var then []views.Node
+		for _, n := range at {
+			for _, e := range next[n] {
 				e.Hops = hop
 				list = append(list, e)
-				if !seen[e.Server] {
-					seen[e.Server] = true
-					then = append(then, e.Server)
+				if !seen[e.to] {
+					seen[e.to] = true
+					then = append(then, e.to)
 				}
 			}
 		}
@@ -158,11 +186,19 @@ func below(next map[string][]*flow, root string) []*flow {
 	return list
 }
 
+// isRoot reports whether a node is where a path begins: the service of that name in each environment, or without one what calls from outside.
+func isRoot(n views.Node, root string) bool {
+	if root == "" {
+		return n.Type == views.NodeVirtual
+	}
+	return n.Name == root && n.Type == views.NodeService
+}
+
 // entryOf adds up all calls to root, or without one all from outside.
 func entryOf(edges map[views.EdgeKey]*flow, root string) flow {
 	sum := flow{PathEdge: PathEdge{Server: root, Changed: []string{}, NewVersions: []string{}}}
 	for _, e := range edges {
-		if e.async || root != "" && e.Server != root || root == "" && e.Client != "user" {
+		if e.async || root != "" && !isRoot(e.to, root) || root == "" && !isRoot(e.from, root) {
 			continue
 		}
 		calls, was := float64(e.Calls), float64(sum.Calls)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
@@ -71,7 +72,7 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 	if hints != nil {
 		mint, maxt, limit = max(mint, hints.Start), min(maxt, hints.End), hints.Limit
 	}
-	s := selection{ms: ms, limit: limit, ctx: ctx}
+	s := selection{matching: matching{ctx: ctx}, ms: ms, limit: limit}
 	s.w = newWindow(mint, maxt, q.r.Frontier(), q.q.lifetime())
 	if parts, ok := recentOf(ctx).series(ms, mint-mint%bucketMillis); ok {
 		s.take(parts)
@@ -100,7 +101,7 @@ func (s *seriesSet) Warnings() annotations.Annotations { return nil }
 
 // A selection is one Select while it runs.
 type selection struct {
-	ctx     context.Context
+	matching
 	ms      []*labels.Matcher
 	w       window
 	limit   int
@@ -108,13 +109,38 @@ type selection struct {
 	out     []*series
 }
 
+// matching ends with its query: regular expressions of matchers may take long.
+type matching struct {
+	ctx  context.Context
+	seen int // series
+}
+
+// matchEvery is after how many series the context is looked at.
+const matchEvery = 64
+
+// over counts one more series and reports whether the query has ended; matching then selects nothing more.
+func (m *matching) over() bool {
+	m.seen++
+	return m.seen%matchEvery == 0 && m.ctx.Err() != nil
+}
+
 // metricsOf are metrics, split by the view that they show.
 type metricsOf struct{ red, edges, tables []*metric }
 
 func (c *metricsOf) any() bool { return len(c.red)+len(c.edges)+len(c.tables) > 0 }
 
+// notOfViews reports whether matchers ask for a label that series of the views never have: those of an application's metrics have it.
+func notOfViews(ms []*labels.Matcher) bool {
+	return slices.ContainsFunc(ms, func(m *labels.Matcher) bool {
+		return (m.Name == model.JobLabel || m.Name == model.InstanceLabel) && !m.Matches("")
+	})
+}
+
 // candidates returns the metrics that the matchers on the name accept.
 func candidates(ms []*labels.Matcher) (c metricsOf) {
+	if notOfViews(ms) {
+		return c
+	}
 next:
 	for i := range metrics {
 		m := &metrics[i]
@@ -180,7 +206,7 @@ func (s *selection) run(r views.Reader) error {
 	from, to := s.cells()
 	if len(red) > 0 {
 		lines, err := r.SelectRED(from, to, func(_ uint32, k views.REDKey) bool {
-			return slices.ContainsFunc(red, func(m *metric) bool { return m.matchRED(s.ms, k) })
+			return !s.over() && slices.ContainsFunc(red, func(m *metric) bool { return m.matchRED(s.ms, k) })
 		})
 		if err != nil {
 			return err
@@ -188,14 +214,14 @@ func (s *selection) run(r views.Reader) error {
 		for i := range lines {
 			for _, m := range red {
 				if m.matchRED(s.ms, lines[i].Key) {
-					s.add(m, redTimeline{&lines[i]}, func(name string) string { return m.redLabel(lines[i].Key, name) })
+					s.add(m, redTimeline{&lines[i]}, m.redLabels(lines[i].Key))
 				}
 			}
 		}
 	}
 	if len(edges) > 0 {
 		lines, err := r.SelectEdges(from, to, func(_ uint32, k views.EdgeKey) bool {
-			return slices.ContainsFunc(edges, func(m *metric) bool { return m.matchEdge(s.ms, k) })
+			return !s.over() && slices.ContainsFunc(edges, func(m *metric) bool { return m.matchEdge(s.ms, k) })
 		})
 		if err != nil {
 			return err
@@ -203,19 +229,19 @@ func (s *selection) run(r views.Reader) error {
 		for i := range lines {
 			for _, m := range edges {
 				if m.matchEdge(s.ms, lines[i].Key) {
-					s.add(m, edgeTimeline{&lines[i]}, func(name string) string { return m.edgeLabel(lines[i].Key, name) })
+					s.add(m, edgeTimeline{&lines[i]}, m.edgeLabels(lines[i].Key))
 				}
 			}
 		}
 	}
 	err := byTable(c.tables, func(t views.Table, of []*metric) error {
 		lines, err := r.SelectTable(t, from, to, func(values []string) bool {
-			return slices.ContainsFunc(of, func(m *metric) bool { return m.matchTable(s.ms, values) })
+			return !s.over() && slices.ContainsFunc(of, func(m *metric) bool { return m.matchTable(s.ms, values) })
 		})
 		for i := range lines {
 			for _, m := range of {
 				if m.matchTable(s.ms, lines[i].Labels) {
-					s.add(m, tallyTimeline{&lines[i]}, func(name string) string { return m.tableLabel(lines[i].Labels, name) })
+					s.add(m, tallyTimeline{&lines[i]}, m.tableLabels(lines[i].Labels))
 				}
 			}
 		}
@@ -233,11 +259,11 @@ func (s *selection) cells() (from, to time.Time) {
 }
 
 // add appends the series of one timeline that m shows, unless it has no sample in the window.
-func (s *selection) add(m *metric, t timeline, label func(string) string) {
+func (s *selection) add(m *metric, t timeline, l seriesLabels) {
 	if from, to := s.w.bounds(t); from > to {
 		return
 	}
-	for _, p := range m.shown(s.ms, label) {
+	for _, p := range m.shown(s.ms, l) {
 		s.out = append(s.out, &series{lset: p.lset, m: m, t: t, le: p.le, w: &s.w, ladders: &s.ladders})
 	}
 }
@@ -259,16 +285,15 @@ type shownSeries struct {
 }
 
 // shown are the series that m shows of a timeline with these labels, those that the matchers on le accept.
-func (m *metric) shown(ms []*labels.Matcher, label func(string) string) (out []shownSeries) {
+func (m *metric) shown(ms []*labels.Matcher, l seriesLabels) (out []shownSeries) {
 	b := labels.NewScratchBuilder(6)
-	names := m.labelNames()
 	for le := range max(len(m.les), 1) {
 		if len(m.les) > 0 && !matchLE(ms, m.les[le]) || len(m.les) == 0 && !matchLE(ms, "") {
 			continue
 		}
 		b.Reset()
-		for _, n := range names {
-			if v := label(n); v != "" {
+		for _, n := range l.names {
+			if v := l.get(n); v != "" {
 				b.Add(n, v)
 			}
 		}
@@ -293,5 +318,12 @@ func matchLE(ms []*labels.Matcher, le string) bool {
 type chunkQuerier struct{ *querier }
 
 func (q chunkQuerier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.ChunkSeriesSet {
-	return storage.NewSeriesSetToChunkSet(q.querier.Select(ctx, sorted, hints, ms...))
+	return viewChunkSet{storage.NewSeriesSetToChunkSet(q.querier.Select(ctx, sorted, hints, ms...))}
 }
+
+// viewChunkSet marks its series as those of the views.
+type viewChunkSet struct{ storage.ChunkSeriesSet }
+
+func (s viewChunkSet) At() storage.ChunkSeries { return viewChunks{s.ChunkSeriesSet.At()} }
+
+type viewChunks struct{ storage.ChunkSeries }

@@ -29,6 +29,7 @@ type RuleInfo struct {
 	LastError     string        `json:"last_error"`
 	LastEval      time.Time     `json:"last_eval,omitzero"` // wall clock
 	Class         Class         `json:"class"`
+	GeneratorURL  string        `json:"generator_url"` // that its alerts carry
 }
 
 // Rules returns every rule, ordered by source and group.

@@ -68,7 +68,7 @@ type recentSeries struct {
 type recentCell struct {
 	start, width int64
 	calls, other uint64 // other: size of spans, failed calls of an edge
-	sums         [2]uint64
+	sums         [2]views.Nanos
 	hists        [2]*views.Histogram
 }
 
@@ -99,7 +99,7 @@ func side(f field) int {
 	return 0
 }
 
-func (t *recentSeries) sum(i int, f field) uint64 { return t.at(i).sums[side(f)] }
+func (t *recentSeries) sum(i int, f field) views.Nanos { return t.at(i).sums[side(f)] }
 
 func (t *recentSeries) hist(i int, f field) *views.Histogram {
 	if h := t.at(i).hists[side(f)]; h != nil {
@@ -112,7 +112,7 @@ func (c *recentCell) add(o *recentCell) {
 	c.calls += o.calls
 	c.other += o.other
 	for i := range c.sums {
-		c.sums[i] += o.sums[i]
+		c.sums[i].Add(o.sums[i])
 		if o.hists[i] == nil {
 			continue
 		}
@@ -309,7 +309,7 @@ func (r *recent) refreshRED(reader views.Reader, changed map[uint32]views.Touche
 	changed = adoptNew(changed, keys, r.red, func(k views.REDKey) *recentSeries {
 		var t *recentSeries
 		r.ofRED.each(func(s *resolved) {
-			t = s.adopt(t, false, s.red, func(m *metric) bool { return m.matchRED(s.ms, k) }, func(m *metric, name string) string { return m.redLabel(k, name) })
+			t = s.adopt(t, false, s.red, func(m *metric) bool { return m.matchRED(s.ms, k) }, func(m *metric) seriesLabels { return m.redLabels(k) })
 		}, k.Service)
 		return t
 	})
@@ -334,7 +334,7 @@ func (r *recent) refreshRED(reader views.Reader, changed map[uint32]views.Touche
 var farFuture = time.Unix(math.MaxInt32*100, 0)
 
 func cellOf(c *views.Counts, hists bool) recentCell {
-	out := recentCell{calls: c.Calls, other: c.Size, sums: [2]uint64{c.Sum}}
+	out := recentCell{calls: c.Calls, other: c.Size, sums: [2]views.Nanos{c.Sum}}
 	if hists {
 		h := c.Hist
 		out.hists[0] = &h
@@ -343,7 +343,7 @@ func cellOf(c *views.Counts, hists bool) recentCell {
 }
 
 func edgeCellOf(c *views.EdgeCounts, hists bool) recentCell {
-	out := recentCell{calls: c.Calls, other: c.Failed, sums: [2]uint64{c.ClientSum, c.ServerSum}}
+	out := recentCell{calls: c.Calls, other: c.Failed, sums: [2]views.Nanos{c.ClientSum, c.ServerSum}}
 	if hists {
 		client, server := c.ClientHist, c.ServerHist
 		out.hists = [2]*views.Histogram{&client, &server}
@@ -355,7 +355,7 @@ func (r *recent) refreshEdges(reader views.Reader, changed map[uint32]views.Touc
 	changed = adoptNew(changed, keys, r.edges, func(k views.EdgeKey) *recentSeries {
 		var t *recentSeries
 		r.ofEdges.each(func(s *resolved) {
-			t = s.adopt(t, true, s.edges, func(m *metric) bool { return m.matchEdge(s.ms, k) }, func(m *metric, name string) string { return m.edgeLabel(k, name) })
+			t = s.adopt(t, true, s.edges, func(m *metric) bool { return m.matchEdge(s.ms, k) }, func(m *metric) seriesLabels { return m.edgeLabels(k) })
 		}, k.Client, k.Server)
 		return t
 	})
@@ -386,7 +386,7 @@ func (r *recent) refreshEdges(reader views.Reader, changed map[uint32]views.Touc
 }
 
 // adopt adds a series to the selector if it takes it, and makes its timeline if t is nil.
-func (s *resolved) adopt(t *recentSeries, edge bool, metrics []*metric, match func(*metric) bool, label func(*metric, string) string) *recentSeries {
+func (s *resolved) adopt(t *recentSeries, edge bool, metrics []*metric, match func(*metric) bool, labelsOf func(*metric) seriesLabels) *recentSeries {
 	grown := false
 	for _, m := range metrics {
 		if !match(m) {
@@ -396,7 +396,7 @@ func (s *resolved) adopt(t *recentSeries, edge bool, metrics []*metric, match fu
 			t = &recentSeries{edge: edge}
 		}
 		t.hists = t.hists || m.part != partCounter && m.part != partSum
-		for _, p := range m.shown(s.ms, func(name string) string { return label(m, name) }) {
+		for _, p := range m.shown(s.ms, labelsOf(m)) {
 			s.list = append(s.list, recentPart{p.lset, m, p.le, t})
 			grown = true
 		}

@@ -162,6 +162,9 @@ func (g *storedGroup) check() error {
 	if _, errs := rulefmt.Parse(text, false, model.UTF8Validation, NewParser(), slog.New(slog.DiscardHandler)); len(errs) > 0 {
 		return fmt.Errorf("%w: %w", ErrRuleInvalid, errors.Join(errs...))
 	}
+	if err := checkRules([]rulefmt.RuleGroup{g.group()}); err != nil {
+		return fmt.Errorf("%w: %w", ErrRuleInvalid, err)
+	}
 	return nil
 }
 

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/rules"
 )
 
 // Source is where rule groups come from: a file, or the page.
@@ -64,7 +66,41 @@ func ParseSource(name string, text []byte, log *slog.Logger) (Source, error) {
 		}
 		return Source{}, errors.Join(fails...)
 	}
+	if err := checkRules(groups.Groups); err != nil {
+		return Source{}, fmt.Errorf("%s: %w", name, err)
+	}
 	return Source{Name: name, Groups: groups.Groups}, nil
+}
+
+// CheckRules refuses rules that checkRules does.
+func CheckRules(sources []Source) error {
+	var errs []error
+	for _, s := range sources {
+		if err := checkRules(s.Groups); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkRules refuses expressions and templates that go beyond a bound at every evaluation. What goes beyond one only at some is refused then.
+func checkRules(groups []rulefmt.RuleGroup) error {
+	for _, g := range groups {
+		for i, r := range g.Rules {
+			expr, err := NewParser().ParseExpr(r.Expr)
+			if err == nil {
+				err = checkExpr(expr, time.Time{}, time.Time{}, 0, time.Minute)
+			}
+			if err == nil && r.Alert != "" {
+				l := rules.FromMaps(g.Labels, r.Labels)
+				err = checkWritten(rules.NewAlertingRule(r.Alert, expr, 0, 0, l, labels.FromMap(r.Annotations), labels.EmptyLabels(), "", true, slog.New(slog.DiscardHandler)))
+			}
+			if err != nil {
+				return fmt.Errorf("group %q, rule %d, %q: %w", g.Name, i+1, r.Alert+r.Record, err)
+			}
+		}
+	}
+	return nil
 }
 
 // rulesOf are all rules of the sources.

@@ -3,6 +3,7 @@ package evaluator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -59,6 +60,9 @@ func (a ruleAppender) Append(_ storage.SeriesRef, l labels.Labels, st, t int64, 
 
 // append adds a sample; one at the time of the newest replaces it, since a rule may be evaluated again at the same frontier.
 func (s *ruleStore) append(l labels.Labels, p ruleSample) error {
+	if n := l.ByteSize(); n > maxSeriesLabels+maxTemplate {
+		return fmt.Errorf("%w: the series has %d bytes of labels", errBound, n)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := string(l.Bytes(nil))
@@ -168,11 +172,15 @@ type ruleQuerier struct {
 func (q *ruleQuerier) Close() error { return nil }
 
 // each calls fn for every series that matches and has samples in the range.
-func (q *ruleQuerier) each(ms []*labels.Matcher, fn func(l labels.Labels, samples []ruleSample)) {
+func (q *ruleQuerier) each(ctx context.Context, ms []*labels.Matcher, fn func(l labels.Labels, samples []ruleSample)) {
 	q.s.mu.RLock()
 	defer q.s.mu.RUnlock()
+	query := matching{ctx: ctx}
 next:
 	for _, r := range q.s.series {
+		if query.over() {
+			return
+		}
 		for _, m := range ms {
 			if !m.Matches(r.lset.Get(m.Name)) {
 				continue next
@@ -186,15 +194,18 @@ next:
 	}
 }
 
-func (q *ruleQuerier) Select(_ context.Context, _ bool, _ *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
+func (q *ruleQuerier) Select(ctx context.Context, _ bool, _ *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
 	var out []storage.Series
-	q.each(ms, func(l labels.Labels, samples []ruleSample) {
+	q.each(ctx, ms, func(l labels.Labels, samples []ruleSample) {
 		list := make([]chunks.Sample, len(samples))
 		for i, p := range samples {
 			list[i] = p
 		}
 		out = append(out, storage.NewListSeries(l, list))
 	})
+	if err := ctx.Err(); err != nil {
+		return storage.ErrSeriesSet(err)
+	}
 	slices.SortFunc(out, func(a, b storage.Series) int { return labels.Compare(a.Labels(), b.Labels()) })
 	return &listSet{out, -1}
 }
@@ -209,22 +220,22 @@ func (s *listSet) At() storage.Series                { return s.series[s.at] }
 func (s *listSet) Err() error                        { return nil }
 func (s *listSet) Warnings() annotations.Annotations { return nil }
 
-func (q *ruleQuerier) LabelValues(_ context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q *ruleQuerier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	seen := map[string]struct{}{}
-	q.each(ms, func(l labels.Labels, _ []ruleSample) {
+	q.each(ctx, ms, func(l labels.Labels, _ []ruleSample) {
 		if v := l.Get(name); v != "" {
 			seen[v] = struct{}{}
 		}
 	})
-	return limited(seen, hints), nil, nil
+	return limited(seen, hints), nil, ctx.Err()
 }
 
-func (q *ruleQuerier) LabelNames(_ context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q *ruleQuerier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	seen := map[string]struct{}{}
-	q.each(ms, func(l labels.Labels, _ []ruleSample) {
+	q.each(ctx, ms, func(l labels.Labels, _ []ruleSample) {
 		l.Range(func(x labels.Label) { seen[x.Name] = struct{}{} })
 	})
-	return limited(seen, hints), nil, nil
+	return limited(seen, hints), nil, ctx.Err()
 }
 
 // joined is a queryable beside which the rules' own series are seen.

@@ -20,7 +20,7 @@ type timeline interface {
 	cells() int
 	bucket(i int) (start, width int64) // Unix seconds, seconds
 	total(i int, f field) uint64
-	sum(i int, f field) uint64 // nanoseconds
+	sum(i int, f field) views.Nanos
 	hist(i int, f field) *views.Histogram
 }
 
@@ -43,7 +43,7 @@ func (t redTimeline) total(i int, f field) uint64 {
 	}
 	return t.counts(i).Calls
 }
-func (t redTimeline) sum(i int, _ field) uint64            { return t.counts(i).Sum }
+func (t redTimeline) sum(i int, _ field) views.Nanos       { return t.counts(i).Sum }
 func (t redTimeline) hist(i int, _ field) *views.Histogram { return &t.counts(i).Hist }
 
 type edgeTimeline struct{ *views.EdgeTimeline }
@@ -65,7 +65,7 @@ func (t edgeTimeline) total(i int, f field) uint64 {
 	}
 	return t.counts(i).Calls
 }
-func (t edgeTimeline) sum(i int, f field) uint64 {
+func (t edgeTimeline) sum(i int, f field) views.Nanos {
 	if f == fieldClient {
 		return t.counts(i).ClientSum
 	}
@@ -100,7 +100,7 @@ func (t tallyTimeline) total(i int, f field) uint64 {
 	}
 	return t.counts(i).Calls
 }
-func (t tallyTimeline) sum(i int, _ field) uint64            { return t.counts(i).Sum }
+func (t tallyTimeline) sum(i int, _ field) views.Nanos       { return t.counts(i).Sum }
 func (t tallyTimeline) hist(i int, _ field) *views.Histogram { return &t.counts(i).Hist }
 
 // A window says at which times a query's series have samples, Unix milliseconds.
@@ -207,7 +207,8 @@ type iterator struct {
 	t        int64 // of the current sample
 	started  bool
 	next     int // first cell not added yet
-	sum      uint64
+	n        uint64
+	sum      views.Nanos
 	hist     views.Histogram
 	fh       *histogram.FloatHistogram // of hist, nil when it has changed since
 }
@@ -280,15 +281,15 @@ func (i *iterator) addCell(c int) {
 	t, m := i.s.t, i.s.m
 	switch m.part {
 	case partCounter:
-		i.sum += t.total(c, m.field)
+		i.n += t.total(c, m.field)
 	case partSum:
-		i.sum += t.sum(c, m.field)
+		i.sum.Add(t.sum(c, m.field))
 	case partCount:
-		i.sum += t.hist(c, m.field).Count()
+		i.n += t.hist(c, m.field).Count()
 	case partBucket:
-		i.sum += i.ladder.rows[c+1][i.s.le]
+		i.n += i.ladder.rows[c+1][i.s.le]
 	case partNative:
-		i.sum += t.sum(c, m.field)
+		i.sum.Add(t.sum(c, m.field))
 		i.hist.Merge(t.hist(c, m.field))
 		i.fh = nil
 	}
@@ -296,16 +297,16 @@ func (i *iterator) addCell(c int) {
 
 func (i *iterator) At() (int64, float64) {
 	if i.s.m.part == partSum {
-		return i.t, float64(i.sum) / float64(i.s.m.unit)
+		return i.t, i.sum.Float() / float64(i.s.m.unit)
 	}
-	return i.t, float64(i.sum)
+	return i.t, float64(i.n)
 }
 
 func (i *iterator) AtHistogram(*histogram.Histogram) (int64, *histogram.Histogram) { return i.t, nil }
 
 func (i *iterator) AtFloatHistogram(fh *histogram.FloatHistogram) (int64, *histogram.FloatHistogram) {
 	if i.fh == nil {
-		i.fh = floatHistogram(&i.hist, float64(i.sum)/float64(i.s.m.unit))
+		i.fh = floatHistogram(&i.hist, i.sum.Float()/float64(i.s.m.unit))
 	}
 	if fh == nil {
 		return i.t, i.fh.Copy()

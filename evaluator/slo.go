@@ -140,7 +140,7 @@ func (s *SLO) errorRatio(window string) string {
 		in := func(text string) string { return strings.ReplaceAll(text, "$window", window) }
 		return fmt.Sprintf("1 - (%s) / ((%s) > 0)", in(s.Good), in(s.Total))
 	}
-	of := fmt.Sprintf(`service_name=%q,span_kind="SPAN_KIND_SERVER"`, s.Service)
+	of := fmt.Sprintf(`service_name=%q,span_kind="SPAN_KIND_SERVER",job=""`, s.Service) // an application's metric of that name has a job
 	if s.Operation != "" {
 		of += fmt.Sprintf(",span_name=%q", s.Operation)
 	}

@@ -9,10 +9,14 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/metricstest"
 )
 
 const day = 24 * time.Hour
@@ -108,4 +112,58 @@ func TestSLOFiresAndEndsAsTheWorkbookSays(t *testing.T) {
 	require.InDelta(t, 300, page[1], 15, "reset")
 	// 6 h at burn rate 6 would take 0.001 x 6 x 21600 s = 130 s, here of the three hours that there are: half of it.
 	require.InDelta(t, 65, fired["6h"][0], 15)
+}
+
+// A metric of an application that has the name and the labels of span metrics, as a collector's connector exports them, is not counted with
+// the spans: it has a job.
+func TestSLOCountsNoMetricOfAnApplication(t *testing.T) {
+	r := &evaltest.Reader{}
+	ok := views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer}
+	bad := ok
+	bad.Status = views.StatusError
+	f := newMetricsFeed(t, storage.NewMem(storage.MemOptions{}))
+	for i := range 30 {
+		when := at(float64(100 + i*10))
+		for n := range 4 {
+			k := ok
+			if n == 0 {
+				k = bad
+			}
+			r.Span(k, evaltest.Observation{At: when, Duration: 300 * time.Millisecond, TraceID: byte(i)})
+		}
+		f.commit(when, func(ms pmetric.MetricSlice, ts pcommon.Timestamp) {
+			put := func(m pcommon.Map, status string) {
+				m.PutStr("span.name", "GET")
+				m.PutStr("span.kind", "SPAN_KIND_SERVER")
+				m.PutStr("status.code", status)
+			}
+			for _, status := range []string{"STATUS_CODE_UNSET", "STATUS_CODE_ERROR"} {
+				d := metricstest.Sum(ms, "traces.span.metrics.calls", pmetric.AggregationTemporalityCumulative, ts, ts)
+				d.SetIntValue(int64(i * 100))
+				put(d.Attributes(), status)
+			}
+			h := metricstest.Histogram(ms, "traces.span.metrics.duration", pmetric.AggregationTemporalityCumulative, ts, ts)
+			ms.At(ms.Len() - 1).SetUnit("ms")
+			h.ExplicitBounds().FromRaw([]float64{200})
+			h.BucketCounts().FromRaw([]uint64{uint64(i * 100), 0})
+			h.SetCount(uint64(i * 100))
+			put(h.Attributes(), "STATUS_CODE_UNSET")
+		})
+	}
+	s := &Sources{Views: &Queryable{Reader: r}, Samples: f.samples}
+	eng := NewEngine(EngineConfig{}, nil, nil)
+	value := func(expr string) float64 {
+		t.Helper()
+		q, err := eng.NewInstantQuery(context.Background(), s, nil, expr, at(390))
+		require.NoError(t, err)
+		defer q.Close()
+		v, err := q.Exec(context.Background()).Vector()
+		require.NoError(t, err)
+		require.Len(t, v, 1, expr)
+		return v[0].F
+	}
+	require.Greater(t, value(`sum(rate(traces_span_metrics_calls_total{span_kind="SPAN_KIND_SERVER"}[1m]))`), 10.0, "the application's are there")
+	require.InDelta(t, 0.25, value((&SLO{Service: "cart"}).errorRatio("1m")), 1e-9)
+	require.InDelta(t, 0.25, value((&SLO{Service: "cart", Operation: "GET"}).errorRatio("1m")), 1e-9)
+	require.InDelta(t, 1, value((&SLO{Service: "cart", LatencyMs: 200}).errorRatio("1m")), 1e-9)
 }

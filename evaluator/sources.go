@@ -3,25 +3,32 @@ package evaluator
 import (
 	"context"
 	"errors"
-	"regexp"
+	"math"
 	"slices"
-	"strings"
-	"sync"
+	"time"
 
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
-	"github.com/prometheus/prometheus/util/annotations"
 
+	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 )
 
-// Sources is everything that PromQL sees, as one: the names of the views' families come from the views, all other names from the
-// samples of OTLP metrics, and what is older than those from a Prometheus.
+// Sources is everything that PromQL sees, as one: the views, the samples of OTLP metrics, and what is older than those from a Prometheus.
+//
+// An application may name its metrics as the views name theirs (calls, exceptions, logs.records): both are shown, and differ in their labels,
+// job above all. Where even the labels are the same, the series is the view's.
+//
+// The Prometheus answers for the names of the views up to where these begin (a collector's connectors counted the same spans there), and for
+// all other names up to the first sample. Each sample of an answer comes from one of them, by its time: older.go.
 type Sources struct {
 	Views   *Queryable
-	Samples views.SampleReader              // nil: those that are shown with the views, if any
-	Older   storage.SampleAndChunkQueryable // nil: none; its errors are warnings
+	Samples views.SampleReader // nil: those that are shown with the views, if any
+	Older   Store              // nil: none; its errors are warnings
+	// Unread says from when on the topics were read, where something before was not, and why; nil, or zero: nothing is missing. It is a
+	// warning of queries that begin before, where there is no Older.
+	Unread func() (at time.Time, why string)
 }
 
 // samples are those that a reader of the views sees at the same moment; nil: none.
@@ -49,16 +56,15 @@ func (s *Sources) Querier(mint, maxt int64) (storage.Querier, error) {
 		if err != nil {
 			return nil, errors.Join(err, closeAll(first))
 		}
-		first = append(first, othersQuerier{q})
+		first = append(first, q)
 	}
 	if s.Older != nil {
-		q, err := s.Older.Querier(mint, maxt)
-		if err != nil {
-			return nil, errors.Join(err, closeAll(first))
-		}
-		second = append(second, othersQuerier{q})
+		o := s.older(v.r, mint, maxt)
+		second = append(second, olderNames{o}, olderViews{o})
+	} else if u, ok := s.unread(mint, maxt); ok {
+		second = append(second, u)
 	}
-	return storage.NewMergeQuerier(first, second, storage.ChainedSeriesMerge), nil
+	return storage.NewMergeQuerier(first, second, viewsFirst), nil
 }
 
 // ChunkQuerier implements storage.ChunkQueryable.
@@ -70,16 +76,39 @@ func (s *Sources) ChunkQuerier(mint, maxt int64) (storage.ChunkQuerier, error) {
 		if err != nil {
 			return nil, errors.Join(err, closeAll(first))
 		}
-		first = append(first, othersChunks{q})
+		first = append(first, q)
 	}
 	if s.Older != nil {
-		q, err := s.Older.ChunkQuerier(mint, maxt)
-		if err != nil {
-			return nil, errors.Join(err, closeAll(first))
-		}
-		second = append(second, othersChunks{q})
+		o := s.older(v.r, mint, maxt)
+		second = append(second, olderChunks{olderNames{o}}, olderChunks{olderViews{o}})
 	}
-	return storage.NewMergeChunkQuerier(first, second, storage.NewCompactingChunkSeriesMerger(storage.ChainedSeriesMerge)), nil
+	return storage.NewMergeChunkQuerier(first, second, viewChunksFirst(storage.NewCompactingChunkSeriesMerger(storage.ChainedSeriesMerge))), nil
+}
+
+// viewsFirst merges series of the same labels: the view's is whole, but for what is older.
+func viewsFirst(list ...storage.Series) storage.Series {
+	for _, s := range list {
+		if v, ok := s.(*series); ok {
+			return v.after(list)
+		}
+	}
+	return storage.ChainedSeriesMerge(list...)
+}
+
+func viewChunksFirst(merge storage.VerticalChunkSeriesMergeFunc) storage.VerticalChunkSeriesMergeFunc {
+	return func(list ...storage.ChunkSeries) storage.ChunkSeries {
+		for _, s := range list {
+			if v, ok := s.(viewChunks); ok {
+				for _, o := range list {
+					if _, ok := o.(olderViewChunks); ok {
+						return merge(o, v)
+					}
+				}
+				return s
+			}
+		}
+		return merge(list...)
+	}
 }
 
 func closeAll[C interface{ Close() error }](list []C) error {
@@ -109,25 +138,35 @@ func (e exemplarSources) Select(start, end int64, sets ...[]*labels.Matcher) ([]
 	if err != nil {
 		return nil, err
 	}
-	var others [][]*labels.Matcher
-	for _, ms := range sets {
-		if ms, any := otherNames(ms); any {
-			others = append(others, ms)
+	if samples := e.s.samples(r); samples != nil {
+		q, err := samples.ExemplarQuerier(e.ctx)
+		if err != nil {
+			return nil, err
+		}
+		more, err := q.Select(start, end, sets...)
+		if err != nil {
+			return nil, err
+		}
+		known := map[string]bool{}
+		for _, x := range out {
+			known[x.SeriesLabels.String()] = true
+		}
+		for _, x := range more {
+			if !known[x.SeriesLabels.String()] {
+				out = append(out, x)
+			}
 		}
 	}
-	samples := e.s.samples(r)
-	if len(others) == 0 || samples == nil {
-		return out, nil
+	if e.s.Older != nil {
+		old, err := e.s.older(r, start, end).exemplars(e.ctx, sets)
+		if err != nil {
+			if e.ctx.Err() != nil {
+				return nil, err
+			}
+			raw.Warn(e.ctx, err.Error())
+		}
+		out = addExemplars(out, old)
 	}
-	q, err := samples.ExemplarQuerier(e.ctx)
-	if err != nil {
-		return nil, err
-	}
-	more, err := q.Select(start, end, others...)
-	if err != nil {
-		return nil, err
-	}
-	out = append(out, more...)
 	slices.SortFunc(out, func(a, b exemplar.QueryResult) int { return labels.Compare(a.SeriesLabels, b.SeriesLabels) })
 	return out, nil
 }
@@ -135,84 +174,12 @@ func (e exemplarSources) Select(start, end int64, sets ...[]*labels.Matcher) ([]
 // isView says whether the views have a metric of this name.
 func isView(name string) bool { return counters[name] }
 
-// notViews accepts every name that is none of the views' metrics.
-var notViews = sync.OnceValue(func() *labels.Matcher {
-	var names []string
-	for i := range metrics {
-		names = append(names, regexp.QuoteMeta(metrics[i].name))
-	}
-	return labels.MustNewMatcher(labels.MatchNotRegexp, labels.MetricName, strings.Join(names, "|"))
-})
-
-// otherNames narrows matchers to names that are not the views'; false when there are none.
-func otherNames(ms []*labels.Matcher) ([]*labels.Matcher, bool) {
-	for _, m := range ms {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
-			return ms, !isView(m.Value)
-		}
-	}
-	return append(slices.Clip(ms), notViews()), true
-}
-
-// othersQuerier sees all but the views' metrics, which somebody may have exported as OTLP metrics too.
-type othersQuerier struct{ storage.Querier }
-
-func (q othersQuerier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
-	ms, any := otherNames(ms)
-	if !any {
-		return storage.EmptySeriesSet()
-	}
-	return q.Querier.Select(ctx, sorted, hints, ms...)
-}
-
-func (q othersQuerier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	ms, any := otherNames(ms)
-	if !any {
-		return nil, nil, nil
-	}
-	return q.Querier.LabelValues(ctx, name, hints, ms...)
-}
-
-func (q othersQuerier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	ms, any := otherNames(ms)
-	if !any {
-		return nil, nil, nil
-	}
-	return q.Querier.LabelNames(ctx, hints, ms...)
-}
-
-type othersChunks struct{ storage.ChunkQuerier }
-
-func (q othersChunks) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.ChunkSeriesSet {
-	ms, any := otherNames(ms)
-	if !any {
-		return storage.EmptyChunkSeriesSet()
-	}
-	return q.ChunkQuerier.Select(ctx, sorted, hints, ms...)
-}
-
-func (q othersChunks) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	ms, any := otherNames(ms)
-	if !any {
-		return nil, nil, nil
-	}
-	return q.ChunkQuerier.LabelValues(ctx, name, hints, ms...)
-}
-
-func (q othersChunks) LabelNames(ctx context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	ms, any := otherNames(ms)
-	if !any {
-		return nil, nil, nil
-	}
-	return q.ChunkQuerier.LabelNames(ctx, hints, ms...)
-}
-
 // SeriesCounts returns how many series the views show under each name.
 func (q *Queryable) SeriesCounts() (map[string]int, error) {
 	out := map[string]int{}
-	r := q.querier(0, 0)
+	r := q.querier(0, math.MaxInt64)
 	defer r.release()
-	err := r.eachSeries(nil, func(m *metric, _ func(string) string) { out[m.name] += max(len(m.les), 1) })
+	err := r.eachSeries(context.Background(), nil, func(m *metric, _ seriesLabels) { out[m.name] += max(len(m.les), 1) })
 	return out, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/prometheus/prometheus/storage/remote"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -54,7 +55,7 @@ func (f *metricsFeed) commit(when time.Time, fill func(ms pmetric.MetricSlice, a
 	for _, part := range append(c.Before, c.Commit) {
 		require.NoError(f.t, f.kv.Commit(part))
 	}
-	f.m.Install(c)
+	f.m.Install(c, storage.Appended{})
 }
 
 func (f *metricsFeed) gauge(when time.Time, v float64) {
@@ -62,7 +63,7 @@ func (f *metricsFeed) gauge(when time.Time, v float64) {
 	f.commit(when, func(ms pmetric.MetricSlice, at pcommon.Timestamp) { metricstest.Gauge(ms, "depth", at, v) })
 }
 
-// TestSourcesAreOne: views, samples and an older Prometheus answer one query; a name of the views comes from the views alone.
+// TestSourcesAreOne: views, samples and an older Prometheus answer one query; an application may name metrics as the views do.
 func TestSourcesAreOne(t *testing.T) {
 	r := &evaltest.Reader{}
 	r.Span(failing, evaltest.Observation{At: at(100), Duration: time.Millisecond, TraceID: 1})
@@ -88,6 +89,11 @@ func TestSourcesAreOne(t *testing.T) {
 			require.NoError(t, err)
 			return
 		}
+		if strings.HasSuffix(req.URL.Path, "/query_exemplars") {
+			_, err := w.Write([]byte(`{"status":"success","data":[]}`))
+			require.NoError(t, err)
+			return
+		}
 		asked++
 		q, err := remote.DecodeReadRequest(req)
 		require.NoError(t, err)
@@ -103,8 +109,7 @@ func TestSourcesAreOne(t *testing.T) {
 		w.Header().Set("Content-Encoding", "snappy")
 		require.NoError(t, remote.EncodeReadResponse(out, w))
 	}))
-	start := func() (time.Time, bool) { from, _, ok := f.samples.Range(); return from, ok }
-	older, err := raw.OpenPrometheus(prom.URL, start, raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry(), nil)})
+	older, err := raw.OpenPrometheus(prom.URL, raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry(), nil)})
 	require.NoError(t, err)
 	s := &Sources{Views: &Queryable{Reader: r}, Samples: f.samples, Older: older}
 	eng := NewEngine(EngineConfig{}, nil, nil)
@@ -119,11 +124,15 @@ func TestSourcesAreOne(t *testing.T) {
 	got, _ := query(`depth_ratio`, at(195))
 	require.Contains(t, got, "=> 9 @")
 	got, _ = query(`sum(traces_span_metrics_calls_total)`, at(110))
-	require.Contains(t, got, "=> 1 @", "not the 1000 that somebody exported under the same name")
+	require.Contains(t, got, "=> 1001 @", "the 1000 that an application exported under the same name are shown too")
+	got, _ = query(`sum(traces_span_metrics_calls_total{job="shop/cart"})`, at(110))
+	require.Contains(t, got, "=> 1000 @")
+	got, _ = query(`sum(traces_span_metrics_calls_total{job=""})`, at(110))
+	require.Contains(t, got, "=> 1 @")
 	got, _ = query(`count({__name__=~".+"}) by (__name__)`, at(195))
 	require.Contains(t, got, `{__name__="depth_ratio"}`)
 	require.Contains(t, got, `{__name__="traces_spanmetrics_calls_total"}`)
-	got, _ = query(`sum(traces_span_metrics_calls_total) + on() sum(latency_seconds_bucket{le="1.0"} or latency_seconds_bucket{le="1"})`, at(195))
+	got, _ = query(`sum(traces_span_metrics_calls_total{job=""}) + on() sum(latency_seconds_bucket{le="1.0"} or latency_seconds_bucket{le="1"})`, at(195))
 	require.Contains(t, got, "=> 10 @")
 	asked = 0
 	got, _ = query(`sum_over_time(depth_ratio[2m])`, at(160))
@@ -154,6 +163,50 @@ func TestSourcesAreOne(t *testing.T) {
 	require.Contains(t, got, "=> 21 @")
 	require.NotEmpty(t, warned, "a Prometheus that does not answer is a warning")
 	require.NotErrorIs(t, errors.Join(warned...), context.Canceled)
+}
+
+// TestSameLabelsAreTheViews: an exported series whose labels are those of a series of the views is never shown beside it or mixed with it.
+func TestSameLabelsAreTheViews(t *testing.T) {
+	r := &evaltest.Reader{}
+	r.Span(failing, evaltest.Observation{At: at(100), Duration: time.Millisecond, TraceID: 1})
+	f := newMetricsFeed(t, storage.NewMem(storage.MemOptions{}))
+	s := &Sources{Views: &Queryable{Reader: r}, Samples: f.samples}
+	q, err := s.Querier(0, at(300).UnixMilli())
+	require.NoError(t, err)
+	name := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "calls_total")
+	set := q.Select(context.Background(), true, nil, name)
+	require.True(t, set.Next())
+	same := set.At().Labels()
+	require.NoError(t, q.Close())
+	other := labels.NewBuilder(same).Set("job", "application").Labels()
+	_, err = f.samples.Append(context.Background(), []storage.Sample{{Labels: same, T: at(105).UnixMilli(), V: 1000}, {Labels: other, T: at(105).UnixMilli(), V: 500}})
+	require.NoError(t, err)
+	q, err = s.Querier(0, at(300).UnixMilli())
+	require.NoError(t, err)
+	defer q.Close()
+	found := map[string]float64{}
+	for set := q.Select(context.Background(), true, nil, name); set.Next(); {
+		l := set.At().Labels().String()
+		require.NotContains(t, found, l)
+		for it := set.At().Iterator(nil); it.Next() != chunkenc.ValNone; {
+			_, v := it.At()
+			found[l] = max(found[l], v)
+		}
+	}
+	require.Equal(t, map[string]float64{same.String(): 1, other.String(): 500}, found)
+	cq, err := s.ChunkQuerier(0, at(300).UnixMilli())
+	require.NoError(t, err)
+	defer cq.Close()
+	n := 0
+	for set := cq.Select(context.Background(), true, nil, name); set.Next(); n++ {
+		for it := set.At().Iterator(nil); it.Next(); {
+			for c := it.At().Chunk.Iterator(nil); c.Next() != chunkenc.ValNone; {
+				_, v := c.At()
+				require.NotEqual(t, 1000.0, v)
+			}
+		}
+	}
+	require.Equal(t, 2, n)
 }
 
 // TestRulesOverSamples: a rule over OTLP metrics is evaluated when they are committed, at the time up to which they are complete,

@@ -127,7 +127,7 @@ func (e *Evaluator) explain(r *alertRule, n *record, at time.Time) *Evidence {
 	if e.inquiry == nil {
 		e.inquiry = &inquiry{e: e, ctx: context.Background(), maps: map[[2]int64]views.Map{}}
 	}
-	out := e.inquiry.gather(r, n, at)
+	out := e.inquiry.safely(r, n, at)
 	took := e.cfg.Evidence().Sub(began)
 	e.explained += took
 	e.metrics.evidence.Observe(took.Seconds())
@@ -260,8 +260,21 @@ func (e *Evaluator) restore(ctx context.Context, g *group, r *alertRule) error {
 		return nil
 	}
 	query := func(_ context.Context, _ string, _ time.Time) (promql.Vector, error) { return input, nil }
-	if _, err := r.Eval(ctx, 0, time.Unix(0, 0), query, e.cfg.ExternalURL, 0); err != nil {
+	begun := r.AlertingRule
+	if err := e.checkTemplates(ctx, r.AlertingRule, input, time.Unix(0, 0), query); err != nil {
+		// The alerts come back without annotations, and get those that are stored.
+		begun = rules.NewAlertingRule(r.Name(), r.Query(), r.HoldDuration(), r.KeepFiringFor(), r.Labels(), labels.EmptyLabels(), e.cfg.ExternalLabels,
+			e.cfg.ExternalURL.String(), true, e.cfg.Logger)
+		if err := e.checkTemplates(ctx, begun, input, time.Unix(0, 0), query); err != nil {
+			e.cfg.Logger.Error("the alerts of a rule are not taken over", "rule", r.Name(), "group", g.key, "err", err)
+			return nil
+		}
+	}
+	if _, err := begun.Eval(ctx, 0, time.Unix(0, 0), query, e.cfg.ExternalURL, 0); err != nil {
 		return err
+	}
+	if begun != r.AlertingRule {
+		g.CopyState(rules.NewGroup(rules.GroupOptions{Name: g.Name(), File: g.File(), Interval: g.Interval(), Rules: []rules.Rule{begun}, Opts: &e.options}))
 	}
 	r.ForEachActiveAlert(func(a *rules.Alert) {
 		rec := byHash[a.Labels.Hash()]

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -28,6 +29,7 @@ type drain struct {
 	// unlogged are alerts that fired before the start and of which the notification log knows nothing, to when that may matter: put
 	// as resolved before their firing is told once more, they would end as those in held.
 	unlogged map[uint64]time.Time
+	looked   time.Time // when suppressed alerts were noted last
 }
 
 // settling is an entry that waits for its resolved alerts to be flushed.
@@ -35,11 +37,12 @@ type settling struct {
 	seq    uint64
 	put    time.Time
 	alerts map[model.Fingerprint]bool
+	hashes []uint64 // of these alerts
 }
 
-// held is a resolved alert from before the start, of whose firing the notification log knows nothing: either nobody was told, or
-// the process died between a receiver's answer and the log's write. Put as resolved, Alertmanager would say nothing, so it is put
-// as firing first and this waits until that is told.
+// held is a resolved alert from before the start, of whose firing the notification log knows nothing although it was not suppressed: either
+// it was not notified yet, or the process died between a receiver's answer and the log's write. Put as resolved, Alertmanager would not
+// notify it, so it is put as firing first and this waits until that is notified.
 type held struct {
 	alert evaluator.Alert
 	seq   uint64
@@ -52,14 +55,35 @@ func (n *Notifier) recover(ctx context.Context, told logState, now time.Time) er
 	if err := n.resend(ctx, now); err != nil {
 		return err
 	}
-	entries, err := n.cfg.Alerts.Outbox().Pending()
+	entries, err := n.pending()
 	if err != nil {
 		return err
 	}
+	if err := n.forward.recover(entries, now); err != nil {
+		return err
+	}
+	noted, err := n.keeper.readSuppressed()
+	if err != nil {
+		return err
+	}
+	around := n.told()
+	for _, e := range entries {
+		around = append(around, e.Alerts...)
+	}
+	before, err := n.newPast(ctx, noted, around, now)
+	if err != nil {
+		return err
+	}
+	defer before.close()
 	until := now.Add(longestGroupWait(n.config.Load().Route, 0) + 2*settleAfter)
 	n.drain.unlogged = map[uint64]time.Time{}
-	for _, a := range n.cfg.Alerts.Told() {
-		if h := hashOf(a.Labels); !told.knows(h, now) {
+	for _, a := range n.told() {
+		h := hashOf(a.Labels)
+		if told.knows(h, now) {
+			continue
+		}
+		n.keeper.open(h, LabelSet(a.Labels), noted[h])
+		if !before.suppressed(ctx, a, h) {
 			n.keeper.await(h)
 			n.drain.unlogged[h] = until
 		}
@@ -70,6 +94,10 @@ func (n *Notifier) recover(ctx context.Context, told logState, now time.Time) er
 			if a.State == evaluator.StateFiring || told.knows(h, e.At) {
 				continue
 			}
+			if before.suppressed(ctx, a, h) {
+				n.keeper.open(h, LabelSet(a.Labels), noted[h])
+				continue
+			}
 			n.keeper.await(h)
 			n.drain.held = append(n.drain.held, held{a, e.Seq, h, until})
 			a.State = evaluator.StateFiring
@@ -78,16 +106,21 @@ func (n *Notifier) recover(ctx context.Context, told logState, now time.Time) er
 			}
 		}
 	}
-	return n.put(ctx, entries, now)
+	err = n.put(ctx, entries, now)
+	n.keeper.forgetNotes(noted)
+	return err
 }
 
 // step hands over what is new, resends what fires, and forgets entries that are through.
 func (n *Notifier) step(ctx context.Context, now time.Time) error {
-	entries, err := n.cfg.Alerts.Outbox().Pending()
+	entries, err := n.pending()
 	if err != nil {
 		return err
 	}
 	entries = slices.DeleteFunc(entries, func(e evaluator.OutboxEntry) bool { return e.Seq <= n.drain.seq })
+	if err := errors.Join(n.forward.take(entries, now), n.forward.step(now)); err != nil {
+		return err
+	}
 	if now.Sub(n.drain.resent) >= n.resolveTimeout()/4 {
 		if err := n.resend(ctx, now); err != nil {
 			return err
@@ -99,6 +132,7 @@ func (n *Notifier) step(ctx context.Context, now time.Time) error {
 	if err := n.release(ctx, now); err != nil {
 		return err
 	}
+	n.noteSuppressed(ctx, now)
 	return n.settle(ctx, now)
 }
 
@@ -107,7 +141,7 @@ func (n *Notifier) step(ctx context.Context, now time.Time) error {
 // entry would come after the notification log's last word and be told a second time by the next start.
 func (n *Notifier) resend(ctx context.Context, now time.Time) error {
 	n.drain.resent = now
-	for _, a := range n.cfg.Alerts.Told() {
+	for _, a := range n.told() {
 		a.State = evaluator.StateFiring
 		if err := n.alerts.Put(ctx, n.alertOf(a, now)); err != nil {
 			return err
@@ -126,6 +160,8 @@ func (n *Notifier) put(ctx context.Context, entries []evaluator.OutboxEntry, now
 			if a.State != evaluator.StateFiring {
 				s.alerts[am.Fingerprint()] = true
 				h := hashOf(a.Labels)
+				s.hashes = append(s.hashes, h)
+				n.keeper.ended(h)
 				if until, ok := n.drain.unlogged[h]; ok {
 					delete(n.drain.unlogged, h)
 					n.drain.held = append(n.drain.held, held{a, e.Seq, h, until})
@@ -133,6 +169,8 @@ func (n *Notifier) put(ctx context.Context, entries []evaluator.OutboxEntry, now
 				if n.isHeld(e.Seq, h) {
 					continue
 				}
+			} else {
+				n.keeper.open(hashOf(a.Labels), am.Labels, false)
 			}
 			if err := n.alerts.Put(ctx, am); err != nil {
 				return err
@@ -158,7 +196,7 @@ func (n *Notifier) release(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	firing := map[uint64]bool{}
-	for _, a := range n.cfg.Alerts.Told() {
+	for _, a := range n.told() {
 		firing[hashOf(a.Labels)] = true
 	}
 	var keep []held
@@ -207,6 +245,7 @@ func (n *Notifier) settle(ctx context.Context, now time.Time) error {
 			}
 		}
 		done = append(done, s.seq)
+		n.keeper.forgotten(s.hashes)
 		return true
 	})
 	return n.cfg.Alerts.Outbox().Done(done...)

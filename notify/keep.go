@@ -24,6 +24,9 @@ const (
 	kindLog     byte = 'L' // id: group key, receiver: a nflogpb.MeshEntry
 	kindSilence byte = 'S' // id: the silence's: a silencepb.MeshSilence
 	kindNotice  byte = 'H' // id: number uint64 BE: a Notice as JSON
+	// kindSuppressed: id: hash uint64 BE of an alert that fires, of which the notification log knows nothing because it is suppressed.
+	kindSuppressed byte = 'M'
+	kindForwarded  byte = 'F' // id: hash uint64 BE of an alert that was sent to Alertmanagers elsewhere: a forwarded as JSON
 )
 
 // keeper writes what Alertmanager broadcasts to the store. Alertmanager gives no way to report an error there, so a write that
@@ -37,10 +40,12 @@ type keeper struct {
 	unsent map[string][]byte
 	// awaited are hashes of alerts that somebody waits for to be told.
 	awaited map[uint64]bool // true once it was
+	// unlogged are alerts that fire and are not in the notification log, by hash.
+	unlogged map[uint64]*unlogged
 }
 
 func newKeeper(kv storage.KV, log *slog.Logger, fails prometheus.Counter) *keeper {
-	return &keeper{kv: kv, log: log, fails: fails, unsent: map[string][]byte{}, awaited: map[uint64]bool{}}
+	return &keeper{kv: kv, log: log, fails: fails, unsent: map[string][]byte{}, awaited: map[uint64]bool{}, unlogged: map[uint64]*unlogged{}}
 }
 
 // snapshot is everything kept of a kind.
@@ -63,6 +68,7 @@ func (k *keeper) logged(b []byte) {
 	}
 	k.mu.Lock()
 	for _, h := range e.Entry.FiringAlerts {
+		k.close(h)
 		if _, ok := k.awaited[h]; ok {
 			k.awaited[h] = true
 		}

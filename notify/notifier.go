@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/alertmanager/silence"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/storage"
@@ -52,15 +53,21 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Cluster are other replicas that must not tell the same again; nil: there are none.
 	Cluster *Cluster
+	// ExternalLabels are added to every alert that does not have them, before it is routed and sent.
+	ExternalLabels labels.Labels
+	// Forward are Alertmanagers elsewhere that get the alerts too; nil: none.
+	Forward *Forward
 }
 
 // Notifier is an embedded Alertmanager. Its methods may be called concurrently.
 type Notifier struct {
+	quiet    *slog.Logger // for what fails each second while it fails
 	cfg      Config
 	flags    featurecontrol.Flagger
 	recorder eventrecorder.Recorder
 	keeper   *keeper
 	notices  notices
+	failed   *prometheus.CounterVec // notifications that were not tried, or panicked
 	alerts   *mem.Alerts
 	silences *silence.Silences
 	silencer *silence.Silencer
@@ -70,6 +77,7 @@ type Notifier struct {
 	metrics  *dispatch.DispatcherMetrics
 	api      *apiv2.API
 	drain    drain
+	forward  *forwarder
 	gossip   *gossip // nil: no other replicas
 
 	reload     sync.Mutex // one Reload at a time
@@ -110,7 +118,13 @@ func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 	initCompat(c.Logger)
 	n := &Notifier{cfg: c, flags: featurecontrol.NoopFlags{}, recorder: eventrecorder.NopRecorder(), marker: marker.NewGroupMarker()}
 	f := promauto.With(c.Registerer)
-	n.keeper = newKeeper(c.KV, c.Logger, f.NewCounter(prometheus.CounterOpts{
+	n.failed = f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_notifications_failed_here_total",
+		Help: "Notifications that failed before they were sent, by reason: template (beyond a bound), panic."}, []string{"reason"})
+	for _, reason := range []string{"template", "panic"} {
+		n.failed.WithLabelValues(reason)
+	}
+	n.quiet = slog.New(evaluator.NewQuiet(c.Logger.Handler()))
+	n.keeper = newKeeper(c.KV, n.quiet, f.NewCounter(prometheus.CounterOpts{
 		Name: "watchingcat_notify_write_failures_total", Help: "Failed writes of silences and the notification log."}))
 	if err := n.notices.load(n.keeper); err != nil {
 		return nil, err
@@ -153,10 +167,22 @@ func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 		}
 	}
 	n.config.Store(am)
-	if err := n.recover(ctx, told, now); err != nil {
+	p, err := n.prepare(am)
+	if err != nil {
 		return nil, err
 	}
-	return n, n.Reload(am)
+	n.integrations.Store(p.built) // what was suppressed before the start depends on them
+	if n.forward, err = n.newForwarder(c.Forward, c.Registerer); err != nil {
+		return nil, err
+	}
+	if err := n.recover(ctx, told, now); err != nil {
+		n.forward.close()
+		return nil, err
+	}
+	n.reload.Lock()
+	defer n.reload.Unlock()
+	n.install(p)
+	return n, nil
 }
 
 // restore loads what the keeper has kept.
@@ -197,7 +223,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	for {
 		now := time.Now()
 		if err := n.step(ctx, now); err != nil && ctx.Err() == nil {
-			n.cfg.Logger.Error("handing over alerts failed, will be tried again", "err", err)
+			n.quiet.Error("handing over alerts failed, will be tried again", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -230,6 +256,7 @@ func (n *Notifier) Close() {
 		d.Stop()
 	}
 	n.alerts.Close()
+	n.forward.close()
 	if err := n.gossip.leave(); err != nil {
 		n.cfg.Logger.Warn("leaving the other replicas failed; they find out by themselves", "err", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 	"github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -94,6 +96,8 @@ type world struct {
 	config   string
 	external *url.URL
 	cluster  *Cluster
+	forward  *Forward
+	labels   labels.Labels
 	behind   atomic.Bool // the pipeline has not caught up
 	stop     func()
 }
@@ -127,7 +131,7 @@ func (w *world) notifier() {
 	am, err := ParseConfig(w.config)
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	w.n, err = New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, ExternalURL: w.external, Cluster: w.cluster}, time.Now())
+	w.n, err = New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, ExternalURL: w.external, Cluster: w.cluster, Forward: w.forward, ExternalLabels: w.labels}, time.Now())
 	require.NoError(w.t, err)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = w.n.Run(ctx) }()
@@ -170,6 +174,23 @@ func (w *world) fail(services ...string) {
 	w.r.Commit(now)
 	require.NoError(w.t, w.e.Advance(context.Background(), sub.Take(), time.Now()))
 }
+
+// tryFail is fail where a failure to store is one of the things that happen.
+func (w *world) tryFail(services ...string) {
+	now := time.Now()
+	for _, s := range services {
+		o := evaltest.Observation{At: now}
+		w.r.Span(key(s), o, o, o, o)
+	}
+	w.r.Commit(now)
+	_ = w.tryAdvance()
+}
+
+func (w *world) tryAdvance() error {
+	return w.e.Advance(context.Background(), views.Change{Frontier: w.r.Frontier()}, time.Now())
+}
+
+func writeFile(name, text string) error { return os.WriteFile(name, []byte(text), 0o600) }
 
 // calm lets event time pass until nothing fails.
 func (w *world) calm() {

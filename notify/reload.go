@@ -20,16 +20,25 @@ import (
 func (n *Notifier) Reload(am *amconfig.Config) error {
 	n.reload.Lock()
 	defer n.reload.Unlock()
-	tmpl, err := template.FromGlobs(am.Templates)
-	if err != nil {
-		return fmt.Errorf("notify: templates: %w", err)
-	}
-	tmpl.ExternalURL = n.cfg.ExternalURL
-	routes := dispatch.NewRoute(am.Route, nil)
-	built, err := n.build(am, routes, tmpl)
+	p, err := n.prepare(am)
 	if err != nil {
 		return err
 	}
+	n.install(p)
+	return nil
+}
+
+// prepared is what a configuration needs.
+type prepared struct {
+	am     *amconfig.Config
+	built  *integrations
+	routes *dispatch.Route
+	tmpl   *template.Template
+}
+
+// install puts what was prepared into force.
+func (n *Notifier) install(p *prepared) {
+	am, built, routes, tmpl := p.am, p.built, p.routes, p.tmpl
 	if old := n.inhibitor.Load(); old != nil {
 		old.Stop()
 	}
@@ -52,7 +61,6 @@ func (n *Notifier) Reload(am *amconfig.Config) error {
 	n.dispatcher.Store(d)
 	n.config.Store(am)
 	n.integrations.Store(built)
-	return nil
 }
 
 // sendTimeout bounds one flush: until the group's next, but at least Alertmanager's minimum, and what others are waited for.
@@ -60,8 +68,24 @@ func (g *gossip) sendTimeout(interval time.Duration) time.Duration {
 	return max(interval, amnotify.MinTimeout) + g.wait()
 }
 
+// prepare makes what a configuration needs.
+func (n *Notifier) prepare(am *amconfig.Config) (*prepared, error) {
+	tmpl, err := template.FromGlobs(am.Templates)
+	if err != nil {
+		return nil, fmt.Errorf("notify: templates: %w", err)
+	}
+	d, err := newDrafts(am.Templates, n.cfg.ExternalURL)
+	if err != nil {
+		return nil, fmt.Errorf("notify: templates: %w", err)
+	}
+	tmpl.ExternalURL = n.cfg.ExternalURL
+	routes := dispatch.NewRoute(am.Route, nil)
+	built, err := n.build(am, routes, tmpl, d)
+	return &prepared{am, built, routes, tmpl}, err
+}
+
 // build makes the integrations of every receiver.
-func (n *Notifier) build(am *amconfig.Config, routes *dispatch.Route, tmpl *template.Template) (*integrations, error) {
+func (n *Notifier) build(am *amconfig.Config, routes *dispatch.Route, tmpl *template.Template, d *drafts) (*integrations, error) {
 	out := &integrations{of: map[string][]amnotify.Integration{}, used: map[string]bool{}}
 	routes.Walk(func(r *dispatch.Route) { out.used[r.RouteOpts.Receiver] = true })
 	for _, rc := range am.Receivers {
@@ -69,7 +93,7 @@ func (n *Notifier) build(am *amconfig.Config, routes *dispatch.Route, tmpl *temp
 		if err != nil {
 			return nil, fmt.Errorf("notify: receiver %q: %w", rc.Name, err)
 		}
-		out.of[rc.Name] = list
+		out.of[rc.Name] = n.safely(rc, list, d)
 	}
 	return out, nil
 }

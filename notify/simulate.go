@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/alertmanager/timeinterval"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -73,7 +74,15 @@ func Simulate(am *amconfig.Config, changes []AlertChange, end time.Time) ([]Simu
 
 // Simulate is Simulate under the configuration in force.
 func (n *Notifier) Simulate(changes []AlertChange, end time.Time) ([]SimulatedNotice, error) {
-	return Simulate(n.config.Load(), changes, end)
+	sent := slices.Clone(changes)
+	for i := range sent {
+		l := make(map[string]string, len(sent[i].Labels))
+		for name, v := range sent[i].Labels {
+			l[string(name)] = string(v)
+		}
+		sent[i].Labels = LabelSet(n.Sent(labels.FromMap(l)))
+	}
+	return Simulate(n.config.Load(), sent, end)
 }
 
 type simulation struct {

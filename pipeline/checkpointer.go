@@ -122,33 +122,36 @@ func (k *checkpointer) run(ctx context.Context, interval time.Duration, newest f
 		case <-t.C:
 		case <-k.wake:
 		}
-		if err := checkpoint(ctx, now()); err != nil && ctx.Err() == nil {
-			return err
+		if err := checkpoint(ctx, now()); err != nil && (ctx.Err() == nil || errors.Is(err, storage.ErrUnwritable)) {
+			return err // what was collected is not stored: nothing more can be collected
 		}
 	}
 }
 
-// whileFull tries again while the disk is full.
-func (k *checkpointer) whileFull(ctx context.Context, log zerolog.Logger, write func() error) error {
+// whileUnwritable tries a write again while the data folder takes none: a full or read-only disk, no file descriptors. The reason is logged
+// when it changes.
+func (k *checkpointer) whileUnwritable(ctx context.Context, log zerolog.Logger, write func() error) error {
 	err := write()
-	if !errors.Is(err, storage.ErrDiskFull) {
+	if !errors.Is(err, storage.ErrUnwritable) {
 		return err
 	}
-	k.setBlocked(err)
-	log.Error().Err(err).Msg("disk is full: reading from Kafka is paused until there is space again; the API goes on answering")
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
-	for errors.Is(err, storage.ErrDiskFull) {
+	for logged := "-"; errors.Is(err, storage.ErrUnwritable); err = write() {
+		k.setBlocked(err)
+		if reason := storage.UnwritableReason(err); reason != logged {
+			logged = reason
+			log.Error().Err(err).Msg("the data folder cannot be written: reading from Kafka is paused until it can; the API answers from the views as they are")
+		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
+			return err // not that of ctx: whoever ends the process must learn that not all is stored
 		case <-t.C:
 		}
-		err = write()
 	}
 	k.setBlocked(nil)
 	if err == nil {
-		log.Info().Msg("disk has space again: reading goes on")
+		log.Info().Msg("the data folder can be written again: reading continues")
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
 )
 
 // A Gap is a stretch of a partition that the brokers no longer had when it was to be read. What it held is missing from the views,
@@ -23,15 +24,13 @@ func (g Gap) String() string {
 	return fmt.Sprintf("records %d to %d of %s/%d were gone before they were read", g.From, g.To, g.Topic, g.Partition)
 }
 
-const gapTag = 'g'
-
 // SaveGap remembers a gap of a view version.
 func SaveGap(kv storage.KV, version uint32, shard uint16, g Gap) error {
 	v, err := json.Marshal(g)
 	if err != nil {
 		return err
 	}
-	key := storage.Key(version, shard, storage.TableMeta, gapTag)
+	key := storage.Key(version, shard, storage.TableMeta, views.MetaGaps)
 	key = binary.BigEndian.AppendUint64(key, uint64(g.Found.UnixNano()))
 	return kv.Commit(storage.Commit{Entries: []storage.Entry{{Key: key, Value: v}}})
 }
@@ -39,7 +38,7 @@ func SaveGap(kv storage.KV, version uint32, shard uint16, g Gap) error {
 // LoadGaps returns the gaps of a view version, oldest first.
 func LoadGaps(kv storage.KV, version uint32, shard uint16) ([]Gap, error) {
 	var gaps []Gap
-	prefix := storage.Key(version, shard, storage.TableMeta, gapTag)
+	prefix := storage.Key(version, shard, storage.TableMeta, views.MetaGaps)
 	err := kv.Scan(prefix, storage.PrefixEnd(prefix), func(_, v []byte) error {
 		var g Gap
 		if err := json.Unmarshal(v, &g); err != nil {

@@ -30,6 +30,14 @@ type GenerationConfig struct {
 	Lateness    time.Duration
 	Interval    time.Duration // of checkpoints
 	MaxPending  uint64        // see IngestConfig
+	// MaxPendingBytes, MaxApplying: see IngestConfig; BufferBytes, FetchBytes: see SourceConfig.
+	MaxPendingBytes         uint64
+	MaxApplying             int64
+	BufferBytes, FetchBytes int
+	// DecompressBytes, OversizeBytes: see SourceConfig.
+	DecompressBytes, OversizeBytes int
+	// SlowDown is how long to wait before a batch is applied, because memory runs short; nil: never.
+	SlowDown func() time.Duration
 	// BatchRecords is how many records a batch has at most (0: see SourceConfig).
 	BatchRecords int
 	Logger       zerolog.Logger
@@ -61,21 +69,22 @@ func openGeneration(c GenerationConfig, version uint32, set *views.Set, m *Metri
 		return nil, err
 	}
 	g := &Generation{Set: set}
-	g.intake = intake{topics: c.Topics, gate: gate, log: c.Logger, kv: c.KV, version: version, shard: c.Views.Shard,
+	g.intake = intake{topics: c.Topics, gate: gate, slowDown: c.SlowDown, log: c.Logger, kv: c.KV, version: version, shard: c.Views.Shard,
 		lost: func(topic string, partition int32, to int64) { set.Partition(topic, partition).Restart(to) }}
 	if err := g.open(c.source(), positions, c.Telemetry); err != nil {
 		return nil, err
 	}
 	g.Ingest = NewIngest(IngestConfig{
 		Set: set, KV: c.KV, DeadLetter: c.DeadLetter, States: g.Source.States, Lateness: c.Lateness, LogsTopic: c.LogsTopic,
-		Interval: c.Interval, MaxPending: c.MaxPending, Logger: c.Logger, Metrics: m,
+		Interval: c.Interval, MaxPending: c.MaxPending, MaxPendingBytes: c.MaxPendingBytes, MaxApplying: c.MaxApplying, Logger: c.Logger, Metrics: m,
 	})
 	g.take, g.commit = g.Ingest.Handle, g.Ingest.Run
 	return g, nil
 }
 
 func (c *GenerationConfig) source() SourceConfig {
-	return SourceConfig{Kafka: c.Kafka, StartLatest: c.StartLatest, DeadLetter: c.DeadLetter, BatchRecords: c.BatchRecords}
+	return SourceConfig{Kafka: c.Kafka, StartLatest: c.StartLatest, DeadLetter: c.DeadLetter, BatchRecords: c.BatchRecords, BufferBytes: c.BufferBytes, FetchBytes: c.FetchBytes,
+		DecompressBytes: c.DecompressBytes, OversizeBytes: c.OversizeBytes}
 }
 
 // positions are where the views are read on, by partition, as readers see them.
@@ -110,7 +119,7 @@ func openMetricGeneration(c GenerationConfig, version uint32, samples SampleStor
 		return nil, err
 	}
 	g := &MetricGeneration{State: state, Samples: samples}
-	g.intake = intake{topics: []string{c.Metrics.Topic}, gate: gate, log: c.Logger, kv: c.KV, version: version, shard: views.MetricsShard,
+	g.intake = intake{topics: []string{c.Metrics.Topic}, gate: gate, slowDown: c.SlowDown, log: c.Logger, kv: c.KV, version: version, shard: views.MetricsShard,
 		lost: state.Restart}
 	if err := g.open(c.source(), positions, c.Telemetry); err != nil {
 		return nil, err

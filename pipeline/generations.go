@@ -286,6 +286,28 @@ func (g *Generations) Close() error {
 	return errors.Join(errs...)
 }
 
+// Began says what was never read of the topics by the oldest versions that are read.
+func (g *Generations) Began() Beginning {
+	g.mu.Lock()
+	layout, current := g.layout, g.line
+	g.mu.Unlock()
+	of := func(versions []uint32, shard uint16, live uint32, running func() Beginning) Beginning {
+		if len(versions) == 0 || slices.Min(versions) == live {
+			return running()
+		}
+		b, err := loadBeginning(g.c.KV, slices.Min(versions), shard)
+		if err != nil {
+			g.c.Logger.Warn().Err(err).Msg("the beginning of an older version could not be read")
+		}
+		return b
+	}
+	out := of(layout.Versions(), g.c.Views.Shard, layout.Live, current.views.Began)
+	if current.metrics != nil {
+		out = out.later(of(layout.SampleVersions(), views.MetricsShard, layout.LiveSamples(), current.metrics.Began))
+	}
+	return out
+}
+
 // Gaps are the stretches of topics that were gone when a version that is read was to read them.
 func (g *Generations) Gaps() []Gap {
 	g.mu.Lock()

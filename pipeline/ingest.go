@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -27,8 +28,13 @@ type Ingest struct {
 	// scan is ScanSpans; a test puts in one that panics.
 	scan func(b []byte, maxSpans int, f func(*views.Resource, *views.Span)) error
 
+	applying *semaphore.Weighted // bytes of large records
+
 	checkpointer
 }
+
+// largeRecord is the size from which on a record waits for its turn.
+const largeRecord = 64 << 10
 
 // IngestConfig is what NewIngest needs.
 type IngestConfig struct {
@@ -45,6 +51,10 @@ type IngestConfig struct {
 	// MaxPending is how many spans may wait for a checkpoint before one is taken early (0: 50,000); at twice as many handlers
 	// wait.
 	MaxPending uint64
+	// MaxPendingBytes is the same in bytes of records (0: 32 MiB).
+	MaxPendingBytes uint64
+	// MaxApplying bounds the bytes of the large records that are applied at the same time (0: 64 MiB).
+	MaxApplying int64
 	// MaxSpans is how many spans or log lines a record may hold (0: 100,000).
 	MaxSpans int
 	// LogsTopic is the topic of OTLP logs; records of all other topics are spans.
@@ -60,6 +70,12 @@ func NewIngest(c IngestConfig) *Ingest {
 	if c.MaxPending == 0 {
 		c.MaxPending = 50_000
 	}
+	if c.MaxPendingBytes == 0 {
+		c.MaxPendingBytes = 32 << 20
+	}
+	if c.MaxApplying == 0 {
+		c.MaxApplying = 64 << 20
+	}
 	if c.MaxSpans == 0 {
 		c.MaxSpans = 100_000
 	}
@@ -72,8 +88,11 @@ func NewIngest(c IngestConfig) *Ingest {
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)
 	}
-	g := &Ingest{c: c, scan: ScanSpans}
+	g := &Ingest{c: c, scan: func(b []byte, maxSpans int, f func(*views.Resource, *views.Span)) error {
+		return scanSpans(c.Set.Dimensions(), b, maxSpans, f)
+	}}
 	g.m.Store(c.Metrics)
+	g.applying = semaphore.NewWeighted(c.MaxApplying)
 	g.init()
 	return g
 }
@@ -90,14 +109,15 @@ func (g *Ingest) Handle(msg *message.Message) error {
 	}
 	a := g.c.Set.Partition(b.Topic, b.Partition)
 	a.SetTopicID(b.TopicID)
+	received := time.Now().UnixMilli()
 	for _, r := range b.Records {
 		if r.Attrs.IsControl() {
 			continue
 		}
-		if err := g.wait(msg.Context(), g.c.Set.Pending, g.c.MaxPending); err != nil {
+		if err := g.wait(msg.Context(), g.pending, g.c.MaxPending); err != nil {
 			return err
 		}
-		if err := g.record(msg.Context(), a, r); err != nil {
+		if err := g.record(msg.Context(), a, r, received); err != nil {
 			return err
 		}
 	}
@@ -105,8 +125,20 @@ func (g *Ingest) Handle(msg *message.Message) error {
 	return nil
 }
 
-func (g *Ingest) record(ctx context.Context, a *views.Accumulator, r *kgo.Record) error {
-	rec := views.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Value: r.Value}
+// pending is how much waits for a checkpoint, in spans; bytes count as so many spans as have the same part of their bound.
+func (g *Ingest) pending() uint64 {
+	bytes := float64(g.c.Set.PendingBytes()) / float64(g.c.MaxPendingBytes)
+	return max(g.c.Set.Pending(), uint64(bytes*float64(g.c.MaxPending)))
+}
+
+func (g *Ingest) record(ctx context.Context, a *views.Accumulator, r *kgo.Record, received int64) error {
+	rec := views.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Received: received, Value: r.Value}
+	if n := min(int64(len(r.Value)), g.c.MaxApplying); n >= largeRecord {
+		if err := g.applying.Acquire(ctx, n); err != nil {
+			return err
+		}
+		defer g.applying.Release(n)
+	}
 	err := g.apply(a, r.Topic, rec)
 	if err == nil {
 		return nil
@@ -119,11 +151,24 @@ func (g *Ingest) record(ctx context.Context, a *views.Accumulator, r *kgo.Record
 	return nil
 }
 
-// apply applies one record or nothing of it. A panic is an error of this record alone.
-func (g *Ingest) apply(a *views.Accumulator, topic string, rec views.Record) (err error) {
+// apply applies one record, protobuf or JSON, or nothing of it.
+func (g *Ingest) apply(a *views.Accumulator, topic string, rec views.Record) error {
 	if len(rec.Value) > g.c.MaxRecord {
 		return fmt.Errorf("record of %d bytes is over the limit of %d", len(rec.Value), g.c.MaxRecord)
 	}
+	of := &spanSignal
+	if topic == g.c.LogsTopic {
+		of = &logSignal
+	}
+	return of.applyEither(rec.Value, func(proto []byte) error {
+		rec.Value = proto
+		return g.applyProto(a, topic, rec)
+	})
+}
+
+// applyProto applies one record or nothing of it. A panic is an error of this record alone.
+func (g *Ingest) applyProto(a *views.Accumulator, topic string, rec views.Record) (err error) {
+	rec.Anonymous = topic == g.c.LogsTopic && !views.UniqueLogs(rec.Value)
 	if !a.Begin(rec) {
 		return nil
 	}
@@ -138,7 +183,7 @@ func (g *Ingest) apply(a *views.Accumulator, topic string, rec views.Record) (er
 		a.End()
 	}()
 	if topic == g.c.LogsTopic {
-		return DecodeLogs(rec.Value, g.c.MaxSpans, a.Log)
+		return DecodeLogs(rec.Value, g.c.Set.Dimensions(), g.c.MaxSpans, a.Log)
 	}
 	if err := g.scan(rec.Value, g.c.MaxSpans, a.Span); err != nil || !a.Again() {
 		return err
@@ -151,7 +196,7 @@ func (g *Ingest) Run(ctx context.Context) error {
 	return g.run(ctx, g.c.Interval, func() time.Time { return g.c.Set.Frontier().Head }, g.Checkpoint)
 }
 
-// Checkpoint stores what was applied and shows it to readers. A full disk is waited for; what was collected is never dropped.
+// Checkpoint stores what was applied and shows it to readers. A data folder that cannot be written is waited for; what was collected is never dropped.
 func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	defer g.Hold()()
 	if g.gaveUp() {
@@ -167,7 +212,7 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 		return g.c.Set.Prepare()
 	}
 	for _, part := range append(c.Before, c.Commit) {
-		if err := g.whileFull(ctx, g.c.Logger, func() error { return g.c.KV.Commit(part) }); err != nil {
+		if err := g.whileUnwritable(ctx, g.c.Logger, func() error { return g.c.KV.Commit(part) }); err != nil {
 			return fmt.Errorf("checkpoint: commit: %w", err)
 		}
 	}

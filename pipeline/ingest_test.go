@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -53,7 +56,7 @@ func newIngestTest(t *testing.T) *ingestTest {
 	t.Helper()
 	it := &ingestTest{t: t, kv: storage.NewMem(storage.MemOptions{})}
 	var err error
-	if it.set, err = views.Open(it.kv, views.Config{}); err != nil {
+	if it.set, err = views.Open(it.kv, views.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	it.Ingest = NewIngest(IngestConfig{Set: it.set, KV: it.kv, MaxSpans: 10, MaxRecord: 10_000, DeadLetter: func(_ context.Context, _ *kgo.Record, reason string) error {
@@ -141,13 +144,15 @@ func TestRedeliveryAppliesTheRest(t *testing.T) {
 	}
 }
 
-// TestDiskFullPausesReading: handlers wait, nothing is dropped, and it goes on by itself.
-func TestDiskFullPausesReading(t *testing.T) {
+// TestUnwritableFolderPausesReading: handlers wait, nothing is dropped, each reason is logged once, and it goes on by itself.
+func TestUnwritableFolderPausesReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		it := newIngestTest(t)
-		it.c.MaxPending = 4
-		for range 30 {
-			it.kv.FailNext(storage.ErrDiskFull)
+		it, log := newIngestTest(t), &bytes.Buffer{}
+		it.c.MaxPending, it.c.Logger = 4, zerolog.New(log)
+		for _, reason := range []error{storage.ErrDiskFull, storage.ErrReadOnly, storage.ErrDescriptors, storage.ErrReopening, storage.ErrFolderGone} {
+			for range 6 {
+				it.kv.FailNext(fmt.Errorf("commit: %w (because)", reason))
+			}
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -163,16 +168,41 @@ func TestDiskFullPausesReading(t *testing.T) {
 		}()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if it.Last().Err == nil || handled.Load() > 20 {
-			t.Errorf("%d batches were taken while the disk was full; state %+v", handled.Load(), it.Last())
+		if !errors.Is(it.Last().Err, storage.ErrReadOnly) || handled.Load() > 20 {
+			t.Errorf("%d batches were taken while nothing could be written; state %+v", handled.Load(), it.Last())
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if c := it.set.Counters(); handled.Load() != 50 || c.Spans != 100 || it.Last().Err != nil {
-			t.Errorf("after there was space: %d batches, %+v, state %+v", handled.Load(), c, it.Last())
+			t.Errorf("after it could be written: %d batches, %+v, state %+v", handled.Load(), c, it.Last())
 		}
 		stop()
 		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if paused, on := strings.Count(log.String(), `"the data folder cannot be written`), strings.Count(log.String(), `"the data folder can be written again`); paused != 5 || on != 1 {
+			t.Errorf("%d and %d lines:\n%s", paused, on, log)
+		}
+	})
+}
+
+// TestStopWhileUnwritable: the end says that not all is stored, once.
+func TestStopWhileUnwritable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		it := newIngestTest(t)
+		for range 1000 {
+			it.kv.FailNext(storage.ErrReadOnly)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- it.Run(ctx) }()
+		if err := it.Handle(batch(0, request(t, "web", 1))); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		stop()
+		if err := <-done; !errors.Is(err, storage.ErrReadOnly) || errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})

@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
 )
 
 // intake is a Source with what takes its batches and commits them: what a generation of views and one of metrics have in common.
@@ -23,15 +26,72 @@ type intake struct {
 	take   message.NoPublishHandlerFunc    // of a batch
 	commit func(ctx context.Context) error // takes checkpoints until ctx ends, then once more
 	gate   func(ctx context.Context) error // holds a batch back while it does not return; nil: none is held back
-	log    zerolog.Logger
-	lost   func(topic string, partition int32, to int64) // the log begins anew at to
-	told   batchTelemetry
+	// slowDown is how long to wait before a batch; nil: not at all.
+	slowDown func() time.Duration
+	log      zerolog.Logger
+	lost     func(topic string, partition int32, to int64) // the log begins anew at to
+	told     batchTelemetry
 
 	kv      storage.KV
 	version uint32
 	shard   uint16
 	mu      sync.Mutex
 	gaps    []Gap
+	began   Beginning
+}
+
+// Beginning says what was written before reading began, and was never read.
+type Beginning struct {
+	Latest  time.Time // when reading began at the end of a topic; zero: it began where the topics do
+	Trimmed bool      // the topics had lost their oldest records by then
+}
+
+// later joins what is known of two topics or versions.
+func (b Beginning) later(o Beginning) Beginning {
+	if o.Latest.After(b.Latest) {
+		b.Latest = o.Latest
+	}
+	b.Trimmed = b.Trimmed || o.Trimmed
+	return b
+}
+
+// trimmed ends the keys of topics that had lost their oldest records.
+const trimmed = "\x00trimmed"
+
+// loadBeginning reads what a version noted when it began.
+func loadBeginning(kv storage.KV, version uint32, shard uint16) (out Beginning, err error) {
+	prefix := storage.Key(version, shard, storage.TableMeta, views.MetaBegun)
+	err = kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		switch {
+		case strings.HasSuffix(string(k), trimmed):
+			out.Trimmed = true
+		case len(v) == 8:
+			out = out.later(Beginning{Latest: time.Unix(0, int64(binary.BigEndian.Uint64(v))).UTC()})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Began says what was never read.
+func (n *intake) Began() Beginning {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.began
+}
+
+// lacks notes that a partition that is read from its beginning had lost its oldest records.
+func (n *intake) lacks(topic string) {
+	n.mu.Lock()
+	known := n.began.Trimmed
+	n.began.Trimmed = true
+	n.mu.Unlock()
+	if known {
+		return
+	}
+	if err := n.kv.Commit(storage.Commit{Entries: []storage.Entry{{Key: append(n.begunKey(topic), trimmed...), Value: []byte{1}}}}); err != nil {
+		n.log.Warn().Err(err).Msg("it could not be stored that a topic had lost its oldest records; answers about that time will not say so after the next start")
+	}
 }
 
 // open reads positions and gaps; c is completed.
@@ -42,17 +102,47 @@ func (n *intake) open(c SourceConfig, positions []storage.Position, t Telemetry)
 	if n.gaps, err = LoadGaps(n.kv, n.version, n.shard); err != nil {
 		return err
 	}
+	if n.began, err = loadBeginning(n.kv, n.version, n.shard); err != nil {
+		return err
+	}
 	stored := map[PartitionID]storage.Position{}
 	for _, p := range positions {
 		stored[PartitionID{p.Topic, p.Partition}] = p
 	}
 	c.StartLatest, c.OnTruncated, c.Logger, c.Version = c.StartLatest && n.version == 0, n.truncated, n.log, n.version
+	c.Begin, c.Begun, c.Lacks = n.begin, n.begun, n.lacks
 	c.Position = func(topic string, partition int32) (storage.Position, bool) {
 		p, ok := stored[PartitionID{topic, partition}]
 		return p, ok
 	}
 	n.Source, err = NewSource(c)
 	return err
+}
+
+func (n *intake) begunKey(topic string) []byte {
+	return append(storage.Key(n.version, n.shard, storage.TableMeta, views.MetaBegun), topic...)
+}
+
+// begin stores when reading begins at the end of a topic, and where its partitions do; with none that the topic does not exist.
+func (n *intake) begin(topic string, list []storage.Position) error {
+	now := time.Now().UTC()
+	c := storage.Commit{Version: n.version, Shard: n.shard, Positions: list,
+		Entries: []storage.Entry{{Key: n.begunKey(topic), Value: binary.BigEndian.AppendUint64(nil, uint64(now.UnixNano()))}}}
+	if err := n.kv.Commit(c); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.began = n.began.later(Beginning{Latest: now})
+	n.mu.Unlock()
+	for _, p := range list {
+		n.lost(p.Topic, p.Partition, p.Offset)
+	}
+	return nil
+}
+
+func (n *intake) begun(topic string) bool {
+	_, err := n.kv.Get(n.begunKey(topic))
+	return err == nil
 }
 
 // truncated notes that a topic lost records before they were read; every answer says so from then on.
@@ -132,6 +222,17 @@ func (n *intake) handle(msg *message.Message) error {
 	if n.gate != nil {
 		if err := n.gate(msg.Context()); err != nil {
 			return err
+		}
+	}
+	if n.slowDown != nil {
+		if d := n.slowDown(); d > 0 {
+			t := time.NewTimer(d)
+			defer t.Stop()
+			select {
+			case <-t.C:
+			case <-msg.Context().Done():
+				return msg.Context().Err()
+			}
 		}
 	}
 	return n.told.take(msg, n.take)

@@ -155,3 +155,24 @@ func (c KafkaConfig) sasl() (sasl.Mechanism, error) {
 	}
 	return nil, fmt.Errorf("SASL mechanism %q is not known: use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.SASLMechanism)
 }
+
+// maxTopic is how long the name of a topic may be.
+const maxTopic = 249
+
+// CheckTopic reports why Kafka refuses a name of a topic, or nil. Patterns and lists are no names: each setting takes one topic.
+func CheckTopic(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the name of the topic is empty: give one")
+	case name == "." || name == "..":
+		return fmt.Errorf("%q is not a name that Kafka takes: use another", name)
+	case len(name) > maxTopic:
+		return fmt.Errorf("a name of %d characters is too long: Kafka takes at most %d", len(name), maxTopic)
+	}
+	for _, c := range name {
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", c) {
+			return fmt.Errorf("%q has the character %q: Kafka takes letters, digits, dot, underscore and hyphen, and WatchingCat one topic, no list or pattern", name, c)
+		}
+	}
+	return nil
+}

@@ -120,3 +120,16 @@ func selfSigned(t *testing.T) (tls.Certificate, string) {
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
 }
+
+func TestCheckTopic(t *testing.T) {
+	for _, name := range []string{"otlp_spans", "A.b-c_9", "...", strings.Repeat("a", 249)} {
+		if err := CheckTopic(name); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range []string{"", ".", "..", "a,b", "otlp.*", "^a", "a b", "\u0430", "a/b", strings.Repeat("a", 250)} {
+		if CheckTopic(name) == nil {
+			t.Errorf("%q was taken", name)
+		}
+	}
+}

@@ -11,7 +11,7 @@ var ErrTooManyLogs = errors.New("too many log records in one record")
 
 // DecodeLogs reads an OTLP ExportLogsServiceRequest (or LogsData) and calls f for each log record. Lines are counted on the wire
 // before anything is built: a megabyte of empty ones would become a hundred.
-func DecodeLogs(b []byte, maxLogs int, f func(r *views.Resource, l *views.LogRecord)) error {
+func DecodeLogs(b []byte, d *views.Dimensions, maxLogs int, f func(r *views.Resource, l *views.LogRecord)) error {
 	n, err := countNested(b, 1, 2, 2)
 	if err != nil {
 		return err
@@ -19,7 +19,7 @@ func DecodeLogs(b []byte, maxLogs int, f func(r *views.Resource, l *views.LogRec
 	if n > maxLogs {
 		return ErrTooManyLogs
 	}
-	return views.DecodeLogs(b, f)
+	return views.DecodeLogs(b, d, f)
 }
 
 // countNested counts the messages that a path of field numbers leads to.

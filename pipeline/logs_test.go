@@ -33,7 +33,7 @@ func logsOf(t testing.TB, lines int) []byte {
 
 func TestDecodeLogs(t *testing.T) {
 	n := 0
-	err := DecodeLogs(logsOf(t, 3), 3, func(r *views.Resource, l *views.LogRecord) {
+	err := DecodeLogs(logsOf(t, 3), nil, 3, func(r *views.Resource, l *views.LogRecord) {
 		n++
 		if string(r.Service) != "cart" || l.Time != 17 || l.Severity != views.SeverityWarn || string(l.Body) != `{"n":3}` ||
 			l.Exception == nil || string(l.Exception.Message) != "broken" {
@@ -43,10 +43,10 @@ func TestDecodeLogs(t *testing.T) {
 	if err != nil || n != 3 {
 		t.Fatalf("%d lines, %v", n, err)
 	}
-	if err := DecodeLogs(logsOf(t, 4), 3, nil); !errors.Is(err, ErrTooManyLogs) {
+	if err := DecodeLogs(logsOf(t, 4), nil, 3, nil); !errors.Is(err, ErrTooManyLogs) {
 		t.Errorf("a record over the limit: %v", err)
 	}
-	if err := DecodeLogs(bytes.Repeat([]byte{10}, 30), 3, nil); err == nil {
+	if err := DecodeLogs(bytes.Repeat([]byte{10}, 30), nil, 3, nil); err == nil {
 		t.Error("malformed bytes were taken")
 	}
 }
@@ -57,7 +57,7 @@ func FuzzDecodeLogs(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n := 0
-		if err := DecodeLogs(b, 100, func(*views.Resource, *views.LogRecord) { n++ }); err == nil && n > 100 {
+		if err := DecodeLogs(b, nil, 100, func(*views.Resource, *views.LogRecord) { n++ }); err == nil && n > 100 {
 			t.Fatalf("%d lines of at most 100", n)
 		}
 	})

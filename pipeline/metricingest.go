@@ -87,6 +87,7 @@ func (g *MetricIngest) Handle(msg *message.Message) error {
 	}
 	m := g.c.Metrics
 	m.SetTopicID(b.Topic, b.Partition, b.TopicID)
+	received := time.Now().UnixMilli()
 	for _, r := range b.Records {
 		if r.Attrs.IsControl() {
 			continue
@@ -94,7 +95,7 @@ func (g *MetricIngest) Handle(msg *message.Message) error {
 		if err := g.wait(msg.Context(), m.Pending, g.c.MaxPending); err != nil {
 			return err
 		}
-		if err := g.record(msg.Context(), r); err != nil {
+		if err := g.record(msg.Context(), r, received); err != nil {
 			return err
 		}
 	}
@@ -102,8 +103,8 @@ func (g *MetricIngest) Handle(msg *message.Message) error {
 	return nil
 }
 
-func (g *MetricIngest) record(ctx context.Context, r *kgo.Record) error {
-	rec := views.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Value: r.Value}
+func (g *MetricIngest) record(ctx context.Context, r *kgo.Record, received int64) error {
+	rec := views.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Received: received, Value: r.Value}
 	err := g.apply(r.Topic, r.Partition, rec)
 	if err == nil {
 		return nil
@@ -126,12 +127,14 @@ func (g *MetricIngest) apply(topic string, partition int32, rec views.Record) (e
 			err = fmt.Errorf("panic while applying: %v", p)
 		}
 	}()
-	md, err := DecodeMetrics(rec.Value, g.c.MaxPoints)
-	if err != nil {
-		return err
-	}
-	g.c.Metrics.Apply(topic, partition, rec, md)
-	return nil
+	return metricSignal.applyEither(rec.Value, func(proto []byte) error {
+		md, err := DecodeMetrics(proto, g.c.MaxPoints)
+		if err != nil {
+			return err
+		}
+		g.c.Metrics.Apply(topic, partition, rec, md)
+		return nil
+	})
 }
 
 // Run checkpoints until ctx ends, then once more. It returns an error when the metrics cannot go on: they must be opened again.
@@ -139,7 +142,7 @@ func (g *MetricIngest) Run(ctx context.Context) error {
 	return g.run(ctx, g.c.Interval, func() time.Time { return g.c.Metrics.Frontier().Head }, g.Checkpoint)
 }
 
-// Checkpoint stores what was applied and shows it to readers. A full disk is waited for; what was collected is never dropped.
+// Checkpoint stores what was applied and shows it to readers. A data folder that cannot be written is waited for; what was collected is never dropped.
 func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 	defer g.Hold()()
 	if g.gaveUp() {
@@ -151,7 +154,7 @@ func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	var appended storage.Appended
-	err := g.whileFull(ctx, g.c.Logger, func() (err error) {
+	err := g.whileUnwritable(ctx, g.c.Logger, func() (err error) {
 		if len(c.Samples) > 0 {
 			appended, err = g.c.Samples.Append(ctx, c.Samples)
 		}
@@ -165,12 +168,11 @@ func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 		for _, e := range part.Entries {
 			bytes += len(e.Key) + len(e.Value)
 		}
-		if err := g.whileFull(ctx, g.c.Logger, func() error { return g.c.KV.Commit(part) }); err != nil {
+		if err := g.whileUnwritable(ctx, g.c.Logger, func() error { return g.c.KV.Commit(part) }); err != nil {
 			return fmt.Errorf("metrics checkpoint: commit: %w", err)
 		}
 	}
-	g.c.Metrics.Dropped(appended.Dropped)
-	g.c.Metrics.Install(c)
+	g.c.Metrics.Install(c, appended)
 	g.took(CheckpointState{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: bytes})
 	return nil
 }
@@ -201,8 +203,9 @@ var _ prometheus.Collector = MetricCollector{}
 
 var (
 	descPoints     = prometheus.NewDesc("watchingcat_metric_points_total", "Metric data points applied and committed.", nil, nil)
-	descSamples    = prometheus.NewDesc("watchingcat_metric_samples_total", "Samples that those points made.", nil, nil)
-	descNotKept    = prometheus.NewDesc("watchingcat_metric_points_dropped_total", "Metric data points and samples not kept, by reason.", []string{"reason"}, nil)
+	descKept       = prometheus.NewDesc("watchingcat_metric_points_kept_total", "Metric data points kept. Points are the sum of those kept, those dropped and those of deltas that wait.", nil, nil)
+	descSamples    = prometheus.NewDesc("watchingcat_metric_samples_total", "Samples that the kept points made: one for a number, several for a histogram or summary.", nil, nil)
+	descNotKept    = prometheus.NewDesc("watchingcat_metric_points_dropped_total", "Metric data points not kept, by reason.", []string{"reason"}, nil)
 	descMetricDup  = prometheus.NewDesc("watchingcat_metric_duplicate_records_total", "Records of deltas recognised as sent again.", nil, nil)
 	descMetricDead = prometheus.NewDesc("watchingcat_metric_dead_letters_total", "Records of metrics moved to the dead-letter topic.", nil, nil)
 	descDelta      = prometheus.NewDesc("watchingcat_metric_delta_series", "Series sent as deltas whose running value is kept.", nil, nil)
@@ -217,7 +220,7 @@ func (MetricCollector) Describe(chan<- *prometheus.Desc) {}
 // Collect reads the counters.
 func (m MetricCollector) Collect(ch chan<- prometheus.Metric) {
 	c := m.Counters()
-	for d, v := range map[*prometheus.Desc]uint64{descPoints: c.Points, descSamples: c.Samples, descMetricDup: c.Duplicates,
+	for d, v := range map[*prometheus.Desc]uint64{descPoints: c.Points, descKept: c.Kept, descSamples: c.Samples, descMetricDup: c.Duplicates,
 		descMetricDead: c.DeadLetters, descEarly: c.Early, descFamilies: c.Overflowed} {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
 	}

@@ -109,7 +109,7 @@ watchingcat_metric_points_total 5
 # HELP watchingcat_metric_dead_letters_total Records of metrics moved to the dead-letter topic.
 # TYPE watchingcat_metric_dead_letters_total counter
 watchingcat_metric_dead_letters_total 4
-# HELP watchingcat_metric_points_dropped_total Metric data points and samples not kept, by reason.
+# HELP watchingcat_metric_points_dropped_total Metric data points not kept, by reason.
 # TYPE watchingcat_metric_points_dropped_total counter
 watchingcat_metric_points_dropped_total{reason="series_limit"} 1
 `), "watchingcat_metric_points_total", "watchingcat_metric_dead_letters_total", "watchingcat_metric_points_dropped_total")

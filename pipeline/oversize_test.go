@@ -22,6 +22,10 @@ func (b *broker) produceZstd(values ...[]byte) {
 		b.t.Fatal(err)
 	}
 	defer cl.Close()
+	// The client must know the topic first: records that wait for that are handed on one by one, beside the flush, and may become two batches.
+	if err := cl.ProduceSync(b.t.Context(), &kgo.Record{Topic: topic, Partition: 1 << 20}).FirstErr(); err == nil {
+		b.t.Fatal("a partition that does not exist was written to")
+	}
 	for _, v := range values {
 		cl.Produce(b.t.Context(), &kgo.Record{Topic: topic, Value: v}, func(_ *kgo.Record, err error) {
 			if err != nil {

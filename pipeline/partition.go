@@ -57,7 +57,7 @@ func newPartition(s *subscription, id int32) *partition {
 
 // full is the bound of pending at which the client is told to pause: as much again may be on its way.
 func (p *partition) full() bool {
-	return p.bytes >= 2*p.s.c.BatchBytes || len(p.pending) >= max(2*p.s.c.BatchRecords, 1000)
+	return p.bytes >= min(2*p.s.c.BatchBytes, p.s.share()) || len(p.pending) >= max(2*p.s.c.BatchRecords, 1000)
 }
 
 // push takes what was fetched.
@@ -150,7 +150,7 @@ func (p *partition) next() (b Batch, moved chan struct{}, ok bool) {
 		p.pending = nil // lets go of the array
 	}
 	p.bytes -= size
-	if p.paused && p.bytes < p.s.c.BatchBytes && len(p.pending) < p.s.c.BatchRecords {
+	if p.paused && p.bytes < min(p.s.c.BatchBytes, p.s.share()/2+1) && len(p.pending) < p.s.c.BatchRecords {
 		p.paused = false
 		p.s.cl.ResumeFetchPartitions(p.ids())
 	}
@@ -277,6 +277,9 @@ func (p *partition) startAt(id [16]byte, start, end int64, latest bool) (int64, 
 			want = end
 		default:
 			want = start
+			if start > 0 && p.s.c.Lacks != nil {
+				p.s.c.Lacks(p.s.topic)
+			}
 		}
 	}
 	none := [16]byte{}

@@ -140,7 +140,7 @@ func simulateReplay(t *testing.T, seed uint64, bug string) (diff string) {
 
 // stream makes calls over some minutes of event time, and poison.
 func (s *replaySim) stream() {
-	start := time.Now().Truncate(10 * time.Second)
+	start := time.Now().Truncate(10 * time.Second).Add(-10 * time.Minute) // nothing is ahead of the clock
 	add := func(at time.Time, value []byte) {
 		s.records = append(s.records, &kgo.Record{Topic: topic, Partition: int32(s.r.IntN(3)), Value: value, Timestamp: at.Add(100 * time.Millisecond)})
 	}
@@ -251,13 +251,14 @@ func (s *replaySim) ends() map[int32]int64 {
 	return ends
 }
 
-// metricsRead reports whether all metrics have been read, as committed.
+// metricsRead reports whether all metrics have been read, as committed, and no increment waits for older ones.
 func (s *replaySim) metricsRead(g *Generations) bool {
 	want := map[PartitionID]int64{}
 	for _, r := range s.metrics {
 		want[PartitionID{r.Topic, r.Partition}]++
 	}
-	return reached(g.CurrentMetrics().positions(), want)
+	m, newest := g.CurrentMetrics(), s.metrics[len(s.metrics)-1].Timestamp
+	return reached(m.positions(), want) && m.State.Frontier().Complete.After(newest)
 }
 
 // deleteRead makes the broker forget some of what the views hold.

@@ -215,7 +215,7 @@ func (g *Generations) catchUp(ctx context.Context, a *replaying, run *line) (swa
 			continue
 		}
 		swapped, err := g.swap(ctx, a, run)
-		if swapped || err != nil && !errors.Is(err, storage.ErrDiskFull) {
+		if swapped || err != nil && !errors.Is(err, storage.ErrUnwritable) {
 			return swapped, err
 		}
 	}

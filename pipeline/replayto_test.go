@@ -25,7 +25,7 @@ func TestReplayTo(t *testing.T) {
 		s := &replaySim{folders: &simFolders{of: map[uint32]simFolder{}}, sampled: map[PartitionID]int64{}, mem: storage.NewMem(storage.MemOptions{}),
 			simulation: &simulation{t: t, r: rand.New(rand.NewPCG(5, 21)), letters: map[string]bool{}, luck: rand.New(rand.NewPCG(5, 22))}}
 		s.b = newBroker(t, 3, kfake.SeedTopics(metricPartitions, metricsTopic))
-		begin := time.Now().Truncate(time.Hour).Add(-5 * time.Hour)
+		begin := time.Now().Truncate(time.Hour).Add(-6 * time.Hour)
 		hours := func(n float64) time.Time { return begin.Add(time.Duration(n * float64(time.Hour))) }
 		for i := range 300 {
 			s.minute(uint32(i), begin)

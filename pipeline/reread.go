@@ -238,6 +238,7 @@ func (r *Reread) handle(msg *message.Message) error {
 	a := r.Set.Partition(b.Topic, b.Partition)
 	stop := context.AfterFunc(msg.Context(), r.wake)
 	defer stop()
+	received := time.Now().UnixMilli()
 	for _, rec := range b.Records {
 		if rec.Attrs.IsControl() {
 			continue
@@ -245,7 +246,7 @@ func (r *Reread) handle(msg *message.Message) error {
 		if err := r.wait(msg.Context(), id, rec); err != nil {
 			return err
 		}
-		if err := r.ingest.record(msg.Context(), a, rec); err != nil {
+		if err := r.ingest.record(msg.Context(), a, rec, min(rec.Timestamp.UnixMilli(), received)); err != nil {
 			return err
 		}
 		r.read(id, rec.Offset+1, 1)

@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"sync"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -14,12 +16,17 @@ import (
 // finds the same fields there (the first of attributes with the same key, the last of repeated plain fields), but refuses values
 // nested deeper than 64 and more than maxSpans spans. On an error f may have been called for spans before the bad byte.
 func ScanSpans(b []byte, maxSpans int, f func(r *views.Resource, s *views.Span)) error {
+	return scanSpans(nil, b, maxSpans, f)
+}
+
+// scanSpans is ScanSpans that reads the attributes which are dimensions too; nil: there are none.
+func scanSpans(d *views.Dimensions, b []byte, maxSpans int, f func(r *views.Resource, s *views.Span)) error {
 	sc := scanners.Get().(*scanner)
 	defer func() {
 		sc.f = nil
 		scanners.Put(sc)
 	}()
-	sc.f, sc.left = f, maxSpans
+	sc.f, sc.left, sc.dims, sc.seq = f, maxSpans, d, 0
 	for i := 0; i < len(b); {
 		fd, ok := nextField(b, i)
 		if !ok {
@@ -45,13 +52,17 @@ var scanners = sync.Pool{New: func() any { return new(scanner) }}
 type scanner struct {
 	f    func(r *views.Resource, s *views.Span)
 	left int
+	seq  uint64 // resources so far
+	dims *views.Dimensions
+	ranks
 	res  views.Resource
 	span views.Span
 }
 
 // resourceSpans reads the resource first, wherever it stands.
 func (sc *scanner) resourceSpans(b []byte) error {
-	sc.res = views.Resource{}
+	sc.seq++
+	sc.res = views.Resource{Seq: sc.seq, Dims: sc.res.Dims[:0]}
 	for i := 0; i < len(b); {
 		fd, ok := nextField(b, i)
 		if !ok {
@@ -136,6 +147,9 @@ func (sc *scanner) resourceAttribute(d []byte) error {
 	case "service.version":
 		err = keep(&sc.res.Version, d, val)
 	}
+	if sc.dims.Is(len(key)) && err == nil {
+		sc.res.Dims, err = sc.dims.Collect(sc.res.Dims, key, func() ([]byte, error) { return text(d, val) })
+	}
 	return err
 }
 
@@ -173,7 +187,8 @@ func (sc *scanner) scopeSpans(b []byte) error {
 // oneSpan reads the usual fields in their usual form here, everything else in rareField.
 func (sc *scanner) oneSpan(b []byte) error {
 	s := &sc.span
-	*s = views.Span{Size: uint32(len(b)), Exceptions: s.Exceptions[:0]}
+	*s = views.Span{Size: uint32(len(b)), Exceptions: s.Exceptions[:0], Dims: s.Dims[:0]}
+	sc.ranks = ranks{}
 	for i := 0; i < len(b); {
 		if len(b)-i > 9 {
 			n, j := int(b[i+1]), i+2
@@ -328,31 +343,59 @@ func (sc *scanner) spanAttribute(d []byte) error {
 	s := &sc.span
 	switch string(key) {
 	case "peer.service":
-		return keep(&s.PeerService, d, val)
+		err = keep(&s.PeerService, d, val)
 	case "db.name":
-		return keep(&s.DBName, d, val)
+		err = keep(&s.DBName, d, val)
 	case "db.namespace":
-		return keep(&s.DBNamespace, d, val)
+		err = keep(&s.DBNamespace, d, val)
 	case "db.system.name":
-		return keep(&s.DBSystemName, d, val)
+		err = keep(&s.DBSystemName, d, val)
 	case "db.system":
-		return keep(&s.DBSystem, d, val)
+		err = keep(&s.DBSystem, d, val)
 	case "server.address":
-		return keep(&s.ServerAddress, d, val)
+		err = keep(&s.ServerAddress, d, val)
 	case "net.peer.name":
-		return keep(&s.NetPeerName, d, val)
+		err = keep(&s.NetPeerName, d, val)
 	case "messaging.destination.name":
-		return keep(&s.Destination, d, val)
+		err = sc.destination.prefer(&s.Destination, 1, d, val)
+	case "messaging.destination":
+		err = sc.destination.prefer(&s.Destination, 2, d, val)
 	case "messaging.system":
-		return keep(&s.MessagingSystem, d, val)
+		err = keep(&s.MessagingSystem, d, val)
 	case "db.operation.name":
-		return keep(&s.DBOperation, d, val)
+		err = sc.operation.prefer(&s.DBOperation, 1, d, val)
 	case "db.operation":
-		return keep(&s.DBOperation, d, val)
+		err = sc.operation.prefer(&s.DBOperation, 2, d, val)
 	case "db.collection.name":
-		return keep(&s.DBCollection, d, val)
+		err = sc.collection.prefer(&s.DBCollection, 1, d, val)
+	case "db.sql.table":
+		err = sc.collection.prefer(&s.DBCollection, 2, d, val)
+	case "db.mongodb.collection":
+		err = sc.collection.prefer(&s.DBCollection, 3, d, val)
+	case "db.cassandra.table":
+		err = sc.collection.prefer(&s.DBCollection, 4, d, val)
+	case "db.cosmosdb.container":
+		err = sc.collection.prefer(&s.DBCollection, 5, d, val)
 	}
-	return nil
+	if sc.dims.Is(len(key)) && err == nil {
+		s.Dims, err = sc.dims.Collect(s.Dims, key, func() ([]byte, error) { return text(d, val) })
+	}
+	return err
+}
+
+// ranks say under which of an attribute's names its value was found: semantic conventions have renamed some, and a span may have both.
+type ranks struct{ destination, operation, collection rank }
+
+// rank is the place of a name in the order of preference, the current one is 1; 0: none was found.
+type rank uint8
+
+// prefer keeps the text of an attribute unless one with the same or a better name did.
+func (r *rank) prefer(to *[]byte, name rank, attr, val []byte) (err error) {
+	if *r == 0 || name < *r {
+		*r = name
+		*to, err = text(attr, val)
+	}
+	return err
 }
 
 // event reads a checked event; exceptions are kept.
@@ -458,14 +501,14 @@ func keep(to *[]byte, attr, val []byte) (err error) {
 	return err
 }
 
-// text is an attribute's value as pdata's AsString gives it, never nil. Strings come without a copy; the others are rare for the
+// text is an attribute's value as attr.Text gives it, but for bytes that are not UTF-8, never nil. Strings come without a copy; the others are rare for the
 // attributes that views want, so pdata converts them.
-func text(attr, val []byte) ([]byte, error) {
+func text(pair, val []byte) ([]byte, error) {
 	if len(val) > 1 && val[0] == 1<<3|wireLen && val[1] < 0x80 && int(val[1]) == len(val)-2 {
 		return val[2:len(val):len(val)], nil
 	}
 	// an ExportTraceServiceRequest of one ResourceSpans with a resource of this one attribute
-	m := attr
+	m := pair
 	for range 3 {
 		m = append(binary.AppendUvarint([]byte{1<<3 | wireLen}, uint64(len(m))), m...)
 	}
@@ -476,7 +519,11 @@ func text(attr, val []byte) ([]byte, error) {
 	}
 	out := []byte{}
 	for _, v := range td.ResourceSpans().At(0).Resource().Attributes().All() {
-		out = append(out, v.AsString()...)
+		if v.Type() == pcommon.ValueTypeStr {
+			out = append(out, v.Str()...)
+			continue
+		}
+		out = append(out, attr.Text(v)...)
 	}
 	return out, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -11,21 +12,32 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/views"
 )
 
 // text lists what a scan found, a span a line.
 func scanText(b []byte) (string, error) {
 	var out bytes.Buffer
-	err := ScanSpans(b, 1<<20, func(r *views.Resource, s *views.Span) {
+	dims, err := views.NewDimensions([]string{"deployment.environment.name"})
+	if err != nil {
+		return "", err
+	}
+	dim := func(list []views.DimensionValue) []byte {
+		if len(list) == 0 {
+			return nil
+		}
+		return list[0].Value
+	}
+	err = scanSpans(dims, b, 1<<20, func(r *views.Resource, s *views.Span) {
 		var exceptions strings.Builder
 		for _, e := range s.Exceptions {
 			fmt.Fprintf(&exceptions, "%q %q;", e.Type, e.Message)
 		}
-		fmt.Fprintf(&out, "%q %v %q %q | %x %x %x %q %d %d %d %d %q | %q %q %q %q %q %q %q %q %q %q %q %q %q\n",
+		fmt.Fprintf(&out, "%q %v %q %q | %x %x %x %q %d %d %d %d %q | %q %q %q %q %q %q %q %q %q %q %q %q %q %q %q\n",
 			r.Service, r.HasService, r.DBName, r.DBNamespace, s.TraceID, s.SpanID, s.ParentID, s.Name, s.Start, s.End, s.Kind, s.Status, s.TraceState,
 			s.PeerService, s.DBName, s.DBNamespace, s.DBSystemName, s.DBSystem, s.ServerAddress, s.NetPeerName, s.Destination,
-			r.Version, s.MessagingSystem, s.DBOperation, s.DBCollection, exceptions.String())
+			r.Version, s.MessagingSystem, s.DBOperation, s.DBCollection, exceptions.String(), dim(r.Dims), dim(s.Dims))
 	})
 	return out.String(), err
 }
@@ -43,7 +55,7 @@ func pdataText(b []byte) (string, error) {
 		if !ok {
 			return ""
 		}
-		return v.AsString()
+		return textOfValue(v)
 	}
 	for _, rs := range td.ResourceSpans().All() {
 		ra := rs.Resource().Attributes()
@@ -58,23 +70,34 @@ func pdataText(b []byte) (string, error) {
 						fmt.Fprintf(&exceptions, "%q %q;", get(e.Attributes(), "exception.type"), get(e.Attributes(), "exception.message"))
 					}
 				}
-				op := ""
-				for k, v := range a.All() {
-					if k == "db.operation" || k == "db.operation.name" {
-						op = v.AsString()
-						break
+				best := func(m pcommon.Map, names ...string) string { // of the names that it had, the current one first
+					for _, n := range names {
+						if v, ok := m.Get(n); ok {
+							return textOfValue(v)
+						}
 					}
+					return ""
 				}
-				fmt.Fprintf(&out, "%q %v %q %q | %x %x %x %q %d %d %d %d %q | %q %q %q %q %q %q %q %q %q %q %q %q %q\n",
+				env := []string{"deployment.environment.name", "deployment.environment"}
+				fmt.Fprintf(&out, "%q %v %q %q | %x %x %x %q %d %d %d %d %q | %q %q %q %q %q %q %q %q %q %q %q %q %q %q %q\n",
 					get(ra, "service.name"), has, get(ra, "db.name"), get(ra, "db.namespace"), tid[:], sid[:], pid[:], s.Name(),
 					uint64(s.StartTimestamp()), uint64(s.EndTimestamp()), min(uint32(s.Kind()), 255), min(uint32(s.Status().Code()), 255), s.TraceState().AsRaw(),
 					get(a, "peer.service"), get(a, "db.name"), get(a, "db.namespace"), get(a, "db.system.name"), get(a, "db.system"),
-					get(a, "server.address"), get(a, "net.peer.name"), get(a, "messaging.destination.name"),
-					get(ra, "service.version"), get(a, "messaging.system"), op, get(a, "db.collection.name"), exceptions.String())
+					get(a, "server.address"), get(a, "net.peer.name"), best(a, "messaging.destination.name", "messaging.destination"),
+					get(ra, "service.version"), get(a, "messaging.system"), best(a, "db.operation.name", "db.operation"),
+					best(a, "db.collection.name", "db.sql.table", "db.mongodb.collection", "db.cassandra.table", "db.cosmosdb.container"), exceptions.String(),
+					best(ra, env...), best(a, env...))
 			}
 		}
 	}
 	return out.String(), nil
+}
+
+func textOfValue(v pcommon.Value) string {
+	if v.Type() == pcommon.ValueTypeStr {
+		return v.Str()
+	}
+	return attr.Text(v)
 }
 
 // compare holds the scan to pdata: the same fields for every input pdata takes, an error for the rest.
@@ -95,7 +118,8 @@ func compare(t *testing.T, b []byte) {
 
 func randomTraces(r *rand.Rand) []byte {
 	keys := []string{"service.name", "peer.service", "db.name", "db.namespace", "db.system.name", "db.system", "server.address", "net.peer.name", "messaging.destination.name", "http.route", "k",
-		"service.version", "messaging.system", "db.operation", "db.operation.name", "db.collection.name", "exception.type", "exception.message"}
+		"service.version", "messaging.system", "db.operation", "db.operation.name", "db.collection.name", "exception.type", "exception.message",
+		"db.sql.table", "db.mongodb.collection", "messaging.destination", "deployment.environment", "deployment.environment.name"}
 	td := ptrace.NewTraces()
 	value := func(v pcommon.Value) {
 		switch r.IntN(9) {
@@ -104,7 +128,7 @@ func randomTraces(r *rand.Rand) []byte {
 		case 1:
 			v.SetBool(r.IntN(2) == 0)
 		case 2:
-			v.SetDouble(r.NormFloat64())
+			v.SetDouble([]float64{r.NormFloat64(), math.NaN(), math.Inf(-1)}[r.IntN(3)])
 		case 3:
 			v.SetEmptySlice().AppendEmpty().SetStr("x")
 		case 4:

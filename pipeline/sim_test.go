@@ -346,7 +346,7 @@ func (s *simulation) plainSet(c views.Config, records []*kgo.Record) (set *views
 		}
 		var err error
 		if r.Topic == logsTopic {
-			err = DecodeLogs(r.Value, 1000, a.Log)
+			err = DecodeLogs(r.Value, nil, 1000, a.Log)
 		} else {
 			err = ScanSpans(r.Value, 1000, a.Span)
 		}

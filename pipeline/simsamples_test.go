@@ -135,10 +135,10 @@ func (*simSamples) Since() (time.Time, bool)             { return time.Time{}, f
 func (*simSamples) Range() (from, to time.Time, ok bool) { return from, to, false }
 func (*simSamples) SeriesCounts() map[string]int         { return nil }
 
-// metricRecords are what collectors write to the metrics topic.
+// metricRecords are what collectors wrote to the metrics topic in the minutes before now: nothing is ahead of the clock.
 func metricRecords(t *testing.T, r *rand.Rand, n int) (out []*kgo.Record) {
 	t.Helper()
-	dealt, err := metricstest.Topic(r, n)
+	dealt, err := metricstest.TopicFrom(time.Now().Add(-10*time.Minute).UnixMilli(), r, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,6 +168,11 @@ func plainSamples(t *testing.T, records []*kgo.Record) simFolder {
 	for p := range int32(metricPartitions) {
 		marks = append(marks, views.Mark{Topic: metricsTopic, Partition: p})
 	}
+	over := func() { // partitions that have nothing more follow the clock
+		for i := range marks {
+			marks[i].Watermark = time.Now()
+		}
+	}
 	folder := simFolder{}
 	collect := func() {
 		for {
@@ -178,7 +183,7 @@ func plainSamples(t *testing.T, records []*kgo.Record) simFolder {
 			for i := range c.Samples {
 				folder.put(&c.Samples[i])
 			}
-			m.Install(c)
+			m.Install(c, storage.Appended{})
 			if len(c.Samples) == 0 {
 				return
 			}
@@ -192,6 +197,7 @@ func plainSamples(t *testing.T, records []*kgo.Record) simFolder {
 		m.Apply(r.Topic, r.Partition, views.Record{Offset: next[r.Partition], LeaderEpoch: -1, Timestamp: r.Timestamp.UnixMilli(), Value: r.Value}, md)
 		next[r.Partition]++
 	}
+	over()
 	collect()
 	return folder
 }

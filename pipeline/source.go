@@ -45,8 +45,14 @@ type SourceConfig struct {
 	Kafka KafkaConfig
 	// Position returns the stored position of a partition (nil: none is stored).
 	Position func(topic string, partition int32) (storage.Position, bool)
-	// StartLatest makes partitions without a position start at their end; those that appear later always start at 0.
+	// StartLatest makes the partitions of a topic of which no position is stored start at their end; those that appear later always start
+	// at their beginning. Begin is called with where they start before anything of them is read (nil: not called).
 	StartLatest bool
+	Begin       func(topic string, list []storage.Position) error
+	// Begun reports whether Begin was called for a topic that did not exist, with no positions: whatever it holds came later.
+	Begun func(topic string) bool
+	// Lacks is called for a topic of which a partition without a stored position is read from its beginning, and had lost its oldest records.
+	Lacks func(topic string)
 	// OnTruncated hears, before any record after it is handed out, that the records from..to-1 are gone (to < from: the log is
 	// shorter than what was read, as after an unclean leader election, or the topic was made anew).
 	OnTruncated func(topic string, partition int32, from, to int64)
@@ -55,6 +61,9 @@ type SourceConfig struct {
 
 	BatchRecords int // records in one message at most (0: 10,000)
 	BatchBytes   int // bytes of values in one message, but for a single larger record (0: 4 MiB)
+	// BufferBytes is what all partitions of a topic together may have fetched ahead (0: 256 MiB), FetchBytes what one request to a broker may
+	// bring, compressed (0: 32 MiB).
+	BufferBytes, FetchBytes int
 	// DecompressBytes is what a record batch may decompress to (0: 64 MiB). A larger one is fetched again alone under
 	// OversizeBytes (0: 512 MiB); its records over RecordBytes (0: 16 MiB) become dead letters.
 	DecompressBytes, OversizeBytes, RecordBytes int
@@ -78,6 +87,8 @@ func (c SourceConfig) clientName(topic string) string {
 func (c SourceConfig) withDefaults() SourceConfig {
 	c.BatchRecords = cmp.Or(c.BatchRecords, 10_000)
 	c.BatchBytes = cmp.Or(c.BatchBytes, 4<<20)
+	c.BufferBytes = cmp.Or(c.BufferBytes, 256<<20)
+	c.FetchBytes = cmp.Or(c.FetchBytes, 32<<20)
 	c.DecompressBytes = cmp.Or(c.DecompressBytes, 64<<20)
 	c.OversizeBytes = cmp.Or(c.OversizeBytes, 512<<20)
 	c.RecordBytes = cmp.Or(c.RecordBytes, 16<<20)
@@ -149,8 +160,8 @@ func NewSource(c SourceConfig) (*Source, error) {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),               // or the position could not reach the end of a topic with transactions
 		kgo.FetchMaxWait(500*time.Millisecond), // bounds how long a new partition waits behind a fetch of the others
-		kgo.FetchMaxBytes(32<<20),
-		kgo.FetchMaxPartitionBytes(1<<20),
+		kgo.FetchMaxBytes(int32(c.FetchBytes)),
+		kgo.FetchMaxPartitionBytes(int32(min(1<<20, c.FetchBytes))),
 		kgo.MaxDecompressBatchBytes(c.DecompressBytes),
 		kgo.MetadataMinAge(250*time.Millisecond),
 		kgo.MetadataMaxAge(30*time.Second),

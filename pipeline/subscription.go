@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -13,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gaurav/watchingcat/storage"
 )
 
 // subscription is one Subscribe: a client, a goroutine that polls it, one that looks after partitions, and one per partition
@@ -33,6 +36,8 @@ type subscription struct {
 	kick   chan struct{} // tend looks now
 	big    chan struct{} // held by the one that fetches an oversized batch
 	wg     sync.WaitGroup
+
+	count atomic.Int32 // of parts
 
 	mu       sync.Mutex
 	parts    map[int32]*partition
@@ -213,9 +218,15 @@ func (s *subscription) look() error {
 		}
 	}
 	first := !s.seen && !errors.Is(err, ErrNoTopic)
+	absent := !s.seen && errors.Is(err, ErrNoTopic)
 	s.mu.Unlock()
+	if absent && s.c.StartLatest && s.c.Begin != nil {
+		if berr := s.c.Begin(s.topic, nil); berr != nil {
+			return fmt.Errorf("pipeline: store that topic %s does not exist yet: %w", s.topic, berr)
+		}
+	}
 	if len(ends) > 0 {
-		if perr := s.place(ctx, ends, first && s.c.StartLatest); perr != nil && err == nil {
+		if perr := s.place(ctx, ends, first && s.c.StartLatest && !s.known(ends)); perr != nil && err == nil {
 			err = perr
 		}
 	}
@@ -236,6 +247,7 @@ func (s *subscription) place(ctx context.Context, ends map[PartitionID]int64, la
 		if p == nil {
 			p = newPartition(s, id.Partition)
 			s.parts[id.Partition] = p
+			s.count.Store(int32(len(s.parts)))
 			s.wg.Go(p.work)
 		}
 		if p.waits() {
@@ -256,6 +268,11 @@ func (s *subscription) place(ctx context.Context, ends map[PartitionID]int64, la
 		return fmt.Errorf("pipeline: describe topic %s: %w", s.topic, err)
 	}
 	id := [16]byte(topics[s.topic].ID)
+	if latest {
+		if err := s.begin(waiting, id, ends); err != nil {
+			return err
+		}
+	}
 	for _, p := range waiting {
 		start, ok := starts[PartitionID{s.topic, p.id}]
 		if !ok {
@@ -265,6 +282,37 @@ func (s *subscription) place(ctx context.Context, ends map[PartitionID]int64, la
 		s.do(func() { p.start(at, epoch) })
 	}
 	return nil
+}
+
+// share is what one partition may have fetched ahead, in bytes.
+func (s *subscription) share() int { return s.c.BufferBytes / int(max(1, s.count.Load())) }
+
+// begin stores that partitions start at their end. Resolved anew at the next start, the end would lie after records that came meanwhile.
+func (s *subscription) begin(waiting []*partition, id [16]byte, ends map[PartitionID]int64) error {
+	if s.c.Begin == nil {
+		return nil
+	}
+	var list []storage.Position
+	for _, p := range waiting {
+		list = append(list, storage.Position{Topic: s.topic, Partition: p.id, Offset: ends[PartitionID{s.topic, p.id}], LeaderEpoch: -1, TopicID: id})
+	}
+	if err := s.c.Begin(s.topic, list); err != nil {
+		return fmt.Errorf("pipeline: store where topic %s begins: %w", s.topic, err)
+	}
+	return nil
+}
+
+// known reports whether a position of the topic is stored: then a partition without one is new.
+func (s *subscription) known(ends map[PartitionID]int64) bool {
+	if s.c.Begun != nil && s.c.Begun(s.topic) {
+		return true
+	}
+	for id := range ends {
+		if _, ok := s.c.Position(s.topic, id.Partition); ok {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *subscription) seek(id int32, offset int64) {

@@ -112,6 +112,11 @@ func ownBatch(b *Batch) bool {
 // ownSpans reports whether all spans of an OTLP record are our own. Of a record that does not parse they are not: it becomes a dead
 // letter, once.
 func ownSpans(record []byte) bool {
+	if isJSON(record) || isPaddedJSON(record) {
+		if b, err := spanSignal.fromJSON(record); err == nil {
+			record = b
+		}
+	}
 	return eachField(record, 1, func(resourceSpans []byte) bool {
 		return eachField(resourceSpans, 2, func(scopeSpans []byte) bool {
 			own, spans := false, false

@@ -15,20 +15,24 @@ import (
 	"go.opentelemetry.io/otel/semconv/v1.43.0/dbconv"
 )
 
-// DefaultMemTableBytes makes room for MaxCommitBytes: Badger refuses a transaction over 15 % of the memtable.
+// DefaultMemTableBytes makes most commits fit into one transaction: Badger refuses one over 15 % of the memtable.
 const DefaultMemTableBytes = 64 << 20
 
-// MaxCommitBytes is what one Commit may hold with the default memtable: keys, values and 12 bytes for each entry. A DB's own
-// bound is DB.Limits.
-const MaxCommitBytes = DefaultMemTableBytes * 15 / 100
+// MinMemTableBytes is the smallest memtable whose transactions hold a chunk of a value.
+const MinMemTableBytes = 1 << 20
 
 // DefaultMinFreeBytes is the free-space floor: above what one full memtable and its flush may still write.
 const DefaultMinFreeBytes = 512 << 20
 
 // Options are what Open can be told. The zero value is right for production.
 type Options struct {
-	// MemTableBytes is the size of Badger's memtable, and by it of the largest Commit (0: DefaultMemTableBytes).
+	// MemTableBytes is the size of Badger's memtable (0: DefaultMemTableBytes; at least MinMemTableBytes). By it the largest Commit
+	// that takes one transaction, see DB.Limits.
 	MemTableBytes int64
+	// Uncompressed keeps Badger from compressing its tables.
+	Uncompressed bool
+	// BlockCacheBytes is what decompressed blocks of tables may take (0: 64 MiB).
+	BlockCacheBytes int64
 	// MinFreeBytes is the floor under which Commit returns ErrDiskFull (0: DefaultMinFreeBytes).
 	MinFreeBytes uint64
 	// FreeBytes says how much space is free for dir (nil: asks the file system).
@@ -37,14 +41,21 @@ type Options struct {
 	Now func() time.Time
 	// Logger gets Badger's warnings and errors.
 	Logger zerolog.Logger
-	// Meter gets the durations of commits; nil: nobody does.
+	// Meter gets the durations of commits; nil: they are not measured.
 	Meter metric.Meter
+
+	create    func(name string) (*os.File, error) // makes the files of probes; nil: os.OpenFile
+	afterPart func(n int)                         // called between the transactions of a large commit, by tests
 }
 
 func (o Options) withDefaults() Options {
 	if o.MemTableBytes == 0 {
 		o.MemTableBytes = DefaultMemTableBytes
 	}
+	if o.BlockCacheBytes == 0 {
+		o.BlockCacheBytes = 64 << 20
+	}
+	o.MemTableBytes = max(o.MemTableBytes, MinMemTableBytes)
 	if o.MinFreeBytes == 0 {
 		o.MinFreeBytes = DefaultMinFreeBytes
 	}
@@ -53,6 +64,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.create == nil {
+		o.create = createFile
 	}
 	return o
 }
@@ -65,20 +79,35 @@ func (o Options) withDefaults() Options {
 //  1. Everything lives in one kind of log, the memtable's: large values are cut into chunks, so Badger's value log stays empty
 //     and a torn tail is always a prefix of the commits, never a key that points at a lost value.
 //  2. Commits are serial.
-//  3. Under the free-space floor nothing is written: Badger writes through memory maps, and a full disk would kill the process.
+//  3. A commit that one transaction cannot hold is written ahead (redo.go), so it is all or nothing too.
+//  4. Under the free-space floor nothing is written: Badger writes through memory maps, and a full disk would kill the process.
+//  5. Nothing is written where files cannot be made (guard): Badger ends the process when it is used after its log could not go on to a new
+//     file. Where that happens all the same, the next commit opens the state again first (reopen.go).
 type DB struct {
+	use  sync.RWMutex // held for writing while b is replaced or closed, for reading by what uses it beside commits and snapshots
 	b    *badger.DB
 	lock *folderLock
 	dir  string
 	o    Options
 	took dbconv.ClientOperationDuration
 
-	newest atomic.Pointer[snapshot] // nil: closed
+	newest    atomic.Pointer[snapshot] // nil: closed, or being opened again
+	alive     atomic.Int64             // snapshots that somebody reads
+	reopening atomic.Bool
+	writing   atomic.Bool // a commit is under way
+	failed    atomic.Bool // broken is set: reads may find Badger without its log
 
-	mu      sync.Mutex // held by Commit and whatever else writes
-	closed  bool
-	space   spaceProbe
-	chunked map[string]uint32 // keys whose value is stored in chunks, to the number of chunks
+	mu       sync.Mutex // held by Commit and whatever else writes
+	closed   atomic.Bool
+	space    spaceProbe
+	guard    *folderGuard
+	broken   error         // of a commit that failed midway: the state is opened again before the next one
+	large    atomic.Uint64 // commits that took more than one transaction
+	closing  chan error    // of Badger, while it is being closed
+	refused  refusals
+	reopened atomic.Uint64 // how often the state was opened again
+
+	maxBytes, maxEntries int64 // of a transaction
 }
 
 var _ KV = (*DB)(nil)
@@ -94,7 +123,12 @@ func Open(dir string, o Options) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{dir: dir, o: o.withDefaults(), lock: lock}
-	if err := db.open(); err != nil {
+	db.guard, err = newFolderGuard(dir, lock.f.Name())
+	if err == nil {
+		db.guard.create = db.o.create
+		err = db.open()
+	}
+	if err != nil {
 		return nil, errors.Join(err, lock.release())
 	}
 	return db, nil
@@ -105,6 +139,12 @@ func (db *DB) open() error {
 	if db.took, err = NewOperationDuration(db.o.Meter); err != nil {
 		return err
 	}
+	db.space = spaceProbe{dir: db.dir, floor: db.o.MinFreeBytes, free: db.o.FreeBytes, now: db.o.Now}
+	return db.begin()
+}
+
+// begin opens Badger and finishes what the last run began.
+func (db *DB) begin() error {
 	if err := removeEmptyMemtables(db.dir); err != nil {
 		return err
 	}
@@ -115,10 +155,9 @@ func (db *DB) open() error {
 	if err != nil {
 		return fmt.Errorf("storage: open state in %s: %w", db.dir, err)
 	}
-	db.b = b
-	db.space = spaceProbe{dir: db.dir, floor: db.o.MinFreeBytes, free: db.o.FreeBytes, now: db.o.Now}
+	db.b, db.maxBytes, db.maxEntries = b, b.MaxBatchSize(), b.MaxBatchCount()
 	db.renew()
-	if err := db.loadChunked(); err != nil {
+	if err = db.recoverLarge(); err != nil {
 		db.show(nil)
 		return errors.Join(err, b.Close())
 	}
@@ -127,16 +166,29 @@ func (db *DB) open() error {
 
 func badgerOptions(dir string, o Options) badger.Options {
 	return badger.DefaultOptions(dir).
-		WithLogger(badgerLog{o.Logger}).
+		WithLogger(badgerLog{o.Logger, &repeated{}}).
 		WithSyncWrites(true).
 		WithDetectConflicts(false). // one writer
 		WithMemTableSize(o.MemTableBytes).
-		WithNumMemtables(2). // each costs its size in memory
+		WithNumMemtables(2).                                        // each costs its size in memory
+		WithNumCompactors(2).                                       // the least; each builds several tables in memory
+		WithNumLevelZeroTables(10).WithNumLevelZeroTablesStall(24). // so that the rest is rewritten less often
 		WithValueThreshold(min(1<<20, o.MemTableBytes*15/100)).
 		WithValueLogFileSize(16 << 20). // stays empty; Badger maps twice this size
-		WithBlockCacheSize(64 << 20).
+		WithCompression(o.compression()).
+		WithBlockSize(blockBytes).
+		WithBlockCacheSize(o.BlockCacheBytes).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMetricsEnabled(true) // shown by Collect; they are global to the process
+}
+
+// compression is Badger's own. A table that it compresses is built of buffers for the worst case, which takes several times the memory
+// that the table has, so it can be left out: raw records are compressed before they come here.
+func (o Options) compression() options.CompressionType {
+	if o.Uncompressed {
+		return options.None
+	}
+	return options.Snappy
 }
 
 // openBadger turns a panic over damaged files into an error.
@@ -149,56 +201,81 @@ func openBadger(o badger.Options) (b *badger.DB, err error) {
 	return badger.Open(o)
 }
 
-// Limits returns how many bytes and entries one Commit may hold. A commit of exactly these is already too large.
-func (db *DB) Limits() (bytes, entries int64) { return db.b.MaxBatchSize(), db.b.MaxBatchCount() }
+// Limits returns how many bytes and entries one transaction may hold. A Commit of these or more is written twice, see redo.go.
+func (db *DB) Limits() (bytes, entries int64) { return db.maxBytes, db.maxEntries }
 
-// Commit applies c in one transaction and returns when it has been synced.
+// Commit applies c, all of it or nothing, and returns when it has been synced. An ErrUnwritable is of a commit that may be tried again: each
+// entry sets a whole value, so it does not matter how far the one before came.
 func (db *DB) Commit(c Commit) (err error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if db.closed {
+	defer func() { db.refused.note(err) }()
+	if db.closed.Load() {
 		return ErrClosed
 	}
-	if err := db.space.check(commitBytes(c)); err != nil {
+	if err := db.writable(c); err != nil {
 		return err
 	}
-	began := time.Now() // for the metric alone
+	began := time.Now() // for the metric only
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("storage: badger panicked in a commit: %v", p)
+			err = db.breaks(fmt.Errorf("storage: badger panicked in a commit: %v", p))
 		}
 		db.timeCommit(began, err)
 	}()
-	return db.commit(c)
+	db.writing.Store(true)
+	defer db.writing.Store(false)
+	if err = db.commit(c.all(), 0); errors.Is(err, badger.ErrTxnTooBig) {
+		err = db.commitLarge(c)
+	}
+	if _, ok := errors.AsType[midway](err); ok {
+		return db.breaks(err)
+	}
+	if err != nil {
+		return err
+	}
+	return db.guard.same() // deleted meanwhile: what was written went with it
 }
 
-func (db *DB) commit(c Commit) error {
+// writable returns why c cannot be written now. It opens the state again where a commit before failed midway.
+func (db *DB) writable(c Commit) error {
+	size := commitBytes(c)
+	if limit, _ := db.Limits(); size > uint64(limit) {
+		size *= 2 // written ahead first
+	}
+	if err := db.guard.check(); err != nil {
+		return err
+	}
+	if err := db.space.check(size); err != nil {
+		return err
+	}
+	if db.broken != nil {
+		return db.reopen()
+	}
+	return nil
+}
+
+// commit writes entries by one transaction, and deletes the list of what was written ahead of them. It is ErrTxnTooBig if it takes more.
+func (db *DB) commit(entries []Entry, parts uint32) error {
 	txn := db.b.NewTransaction(true)
 	defer txn.Discard()
-	w := chunkWriter{txn: txn, chunked: db.chunked}
-	for _, e := range c.Entries {
+	w := chunkWriter{txn: txn, before: txn}
+	for _, e := range entries {
 		if err := w.set(e); err != nil {
 			return commitError(err)
 		}
 	}
-	for _, p := range c.Positions {
-		e := Entry{Key: positionKey(c.Version, c.Shard, p.Topic, p.Partition), Value: encodePosition(p)}
-		if err := w.set(e); err != nil {
-			return commitError(err)
-		}
+	if err := deleteKeys(txn, redoAheadKey, parts); err != nil {
+		return err
 	}
 	if err := txn.Commit(); err != nil {
-		return commitError(err)
+		return midway{commitError(err)}
 	}
-	w.done()
 	db.renew()
 	return nil
 }
 
 func commitError(err error) error {
-	if errors.Is(err, badger.ErrTxnTooBig) {
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
-	}
 	return fmt.Errorf("storage: commit: %w", err)
 }
 
@@ -286,22 +363,61 @@ func positions(kv interface {
 func (db *DB) Close() error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if db.closed {
+	if db.closed.Swap(true) {
 		return nil
 	}
-	db.closed = true
 	db.show(nil)
-	err := db.b.Close()
+	db.use.Lock()
+	defer db.use.Unlock()
+	err := db.closeBadger()
+	if errors.Is(err, errCloseTimeout) && errors.Is(db.guard.same(), ErrFolderGone) {
+		err = nil // there is nothing to be flushed to
+	}
 	if err != nil {
 		err = fmt.Errorf("storage: close: %w", err)
 	}
 	return errors.Join(err, db.lock.release())
 }
 
-// badgerLog passes warnings and errors on; Badger's information lines are of no use to our users.
-type badgerLog struct{ log zerolog.Logger }
+// badgerLog passes warnings and errors on; Badger's information lines are of no use to our users. A line that comes again, as of a flush
+// that Badger retries each second, is logged once a minute.
+type badgerLog struct {
+	log  zerolog.Logger
+	seen *repeated
+}
 
-func (l badgerLog) Errorf(f string, v ...any)   { l.log.Error().Msg(logLine(f, v)) }
-func (l badgerLog) Warningf(f string, v ...any) { l.log.Warn().Msg(logLine(f, v)) }
-func (l badgerLog) Infof(string, ...any)        {}
-func (l badgerLog) Debugf(string, ...any)       {}
+type repeated struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+// maxRepeated bounds the lines that are remembered.
+const maxRepeated = 64
+
+func (l badgerLog) again(line string) bool {
+	l.seen.mu.Lock()
+	defer l.seen.mu.Unlock()
+	now := time.Now()
+	if at, ok := l.seen.last[line]; ok && now.Sub(at) < time.Minute {
+		return true
+	}
+	if len(l.seen.last) >= maxRepeated || l.seen.last == nil {
+		l.seen.last = map[string]time.Time{}
+	}
+	l.seen.last[line] = now
+	return false
+}
+
+func (l badgerLog) Errorf(f string, v ...any) {
+	if line := logLine(f, v); !l.again(f) {
+		l.log.Error().Msg(line)
+	}
+}
+
+func (l badgerLog) Warningf(f string, v ...any) {
+	if line := logLine(f, v); !l.again(f) {
+		l.log.Warn().Msg(line)
+	}
+}
+func (l badgerLog) Infof(string, ...any)  {}
+func (l badgerLog) Debugf(string, ...any) {}

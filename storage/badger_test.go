@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -60,23 +62,141 @@ func TestReopen(t *testing.T) {
 	h.Check(t, open(t, dir))
 }
 
-func TestTooLarge(t *testing.T) {
-	db := open(t, t.TempDir())
-	maxBytes, maxEntries := db.Limits()
-	storagetest.Commit(t, db, storagetest.Set("a", "1"))
-	for name, c := range map[string]storage.Commit{
-		"bytes":     {Entries: []storage.Entry{storagetest.Set("a", "2"), {Key: storagetest.Key("b"), Value: make([]byte, maxBytes)}}},
-		"entries":   {Entries: manyEntries(int(maxEntries))},
-		"positions": {Entries: manyEntries(int(maxEntries) - 1), Positions: []storage.Position{{Topic: "t"}}},
-	} {
-		if err := db.Commit(c); !errors.Is(err, storage.ErrTooLarge) {
-			t.Errorf("%s: %v", name, err)
+// TestLargeCommits: a commit of any size is applied whole, around what one transaction may hold and far beyond it, whatever the
+// memtable.
+func TestLargeCommits(t *testing.T) {
+	for _, memtable := range []int64{storage.MinMemTableBytes, 8 << 20} {
+		o := small()
+		o.MemTableBytes = memtable
+		db, err := storage.Open(t.TempDir(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		maxBytes, maxEntries := db.Limits()
+		n := 0
+		for _, size := range []int64{maxBytes / 2, maxBytes - 200, maxBytes - 1, maxBytes, maxBytes + 1, 3*maxBytes + 7, 20 * maxBytes} {
+			n++
+			value := bytes.Repeat([]byte{byte(n)}, int(size))
+			last := storagetest.Key("last")
+			c := storage.Commit{Version: 1, Positions: []storage.Position{{Topic: "t", Offset: int64(n)}}, Entries: []storage.Entry{
+				{Key: storagetest.Key("value"), Value: value}, {Key: storagetest.Key(fmt.Sprint(n - 1))}, storagetest.Set(fmt.Sprint(n), "v"), {Key: last, Value: []byte{byte(n)}}}}
+			if err := db.Commit(c); err != nil {
+				t.Fatalf("memtable of %d, value of %d: %v", memtable, size, err)
+			}
+			got, err := db.Get(storagetest.Key("value"))
+			if err != nil || !bytes.Equal(got, value) {
+				t.Fatalf("value of %d came back with %d bytes, %v", size, len(got), err)
+			}
+			if _, err := db.Get(storagetest.Key(fmt.Sprint(n - 1))); !errors.Is(err, storage.ErrNotFound) {
+				t.Fatalf("a deleted key: %v", err)
+			}
+			if ps, err := db.Positions(1, 0); err != nil || len(ps) != 1 || ps[0].Offset != int64(n) {
+				t.Fatalf("positions %v, %v", ps, err)
+			}
+		}
+		for _, many := range []int64{maxEntries - 1, maxEntries, 3 * maxEntries} {
+			storagetest.Commit(t, db, manyEntries(int(many))...)
+			if got := storagetest.Dump(t, db, nil, nil); int64(len(got)) < many {
+				t.Fatalf("%d of %d entries", len(got), many)
+			}
+		}
+		if db.LargeCommits() == 0 {
+			t.Error("no commit took more than one transaction")
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if got := storagetest.Dump(t, db, nil, nil); len(got) != 1 || got[0] != "a=1" {
-		t.Fatalf("a refused commit wrote: %.100q", got)
+}
+
+// TestLargeCommitCrash: whenever a large commit is interrupted, it has happened or it has not, and nothing is left of one that has not.
+// It replaces values, or adds them beside some that it replaces: too many for one transaction, or few.
+func TestLargeCommitCrash(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		replaced, made int
+	}{{"replaced", 12, 0}, {"made", 0, 12}, {"made, few replaced", 2, 12}, {"both", 12, 12}} {
+		t.Run(c.name, func(t *testing.T) { largeCommitCrash(t, c.replaced, c.made) })
 	}
-	storagetest.Commit(t, db, manyEntries(int(maxEntries)-10)...)
+}
+
+func largeCommitCrash(t *testing.T, replaced, made int) {
+	dir := t.TempDir()
+	var copies []string
+	o := small()
+	o.MemTableBytes = storage.MinMemTableBytes
+	db, err := storage.Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	maxBytes, _ := db.Limits()
+	commit := func(db *storage.DB, n byte) {
+		t.Helper()
+		c := storage.Commit{Version: 1, Positions: []storage.Position{{Topic: "t", Offset: int64(n)}}}
+		for i := range replaced {
+			c.Entries = append(c.Entries, storage.Entry{Key: storagetest.Key(fmt.Sprint(i)), Value: bytes.Repeat([]byte{n}, int(maxBytes)/4+i)})
+		}
+		for i := range made {
+			c.Entries = append(c.Entries, storage.Entry{Key: storagetest.Key(fmt.Sprint("made", n, i)), Value: bytes.Repeat([]byte{n}, int(maxBytes)/4+i)},
+				storage.Entry{Key: storagetest.Key(fmt.Sprint("made", n-1, i))})
+		}
+		if err := db.Commit(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// state is the number of the commit that the folder shows; every value and the position must be of the same.
+	state := func(dir string) byte {
+		t.Helper()
+		db, err := storage.Open(dir, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		ps, err := db.Positions(1, 0)
+		if err != nil || len(ps) != 1 {
+			t.Fatalf("positions %v, %v", ps, err)
+		}
+		n, values := byte(ps[0].Offset), 0
+		err = db.Scan(nil, nil, func(k, v []byte) error {
+			if k[storage.KeyPrefixLen-1] == byte(storage.TableMeta) {
+				values++
+				if !bytes.Equal(v, bytes.Repeat([]byte{n}, len(v))) {
+					t.Fatalf("value of commit %d beside the position of %d", v[0], n)
+				}
+			}
+			return nil
+		})
+		if err != nil || values != replaced+made {
+			t.Fatalf("%d values, %v", values, err)
+		}
+		if n := storage.Orphans(db); n > 0 {
+			t.Fatalf("%d chunks of no value", n)
+		}
+		commit(db, n+1) // and it goes on
+		if n := storage.Orphans(db); n > 0 {
+			t.Fatalf("%d chunks of no value after the next commit", n)
+		}
+		return n
+	}
+	commit(db, 1)
+	storage.AfterPart(&o, func(int) { copies = append(copies, copyFolder(t, dir)) })
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = storage.Open(dir, o); err != nil {
+		t.Fatal(err)
+	}
+	commit(db, 2)
+	taken := copies
+	storage.AfterPart(&o, nil)
+	seen := map[byte]int{}
+	for _, c := range taken {
+		seen[state(c)]++
+	}
+	if seen[1] < 2 || seen[2] < 1 || len(seen) != 2 {
+		t.Fatalf("states after an interruption, by commit: %v", seen)
+	}
 }
 
 func manyEntries(n int) []storage.Entry {
@@ -307,5 +427,37 @@ func TestCollect(t *testing.T) {
 	}
 	if n, err := testutil.GatherAndCount(reg, "badger_level_tables"); err != nil || n != 0 {
 		t.Errorf("closed: %d series, %v", n, err)
+	}
+}
+
+// TestMemoryOfTables: what Badger keeps of the memory in which it builds tables is a small multiple of a memtable, also where values are
+// large and do not compress.
+func TestMemoryOfTables(t *testing.T) {
+	o := small()
+	o.MemTableBytes, o.Uncompressed = 8<<20, true
+	db, err := storage.Open(t.TempDir(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	rng := rand.NewChaCha8([32]byte{})
+	value := make([]byte, 500<<10)
+	for i := range 250 {
+		_, _ = rng.Read(value)
+		storagetest.Commit(t, db, storage.Entry{Key: storagetest.Key(fmt.Sprintf("%04d", i)), Value: value})
+	}
+	grown := heap() - before
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d memtables", grown/uint64(o.MemTableBytes))
+	if grown > 22*uint64(o.MemTableBytes) {
+		t.Fatalf("%d MiB of heap for memtables of %d MiB", grown>>20, o.MemTableBytes>>20)
 	}
 }

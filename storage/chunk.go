@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,11 +16,16 @@ import (
 //	the entry's                                 number of chunks uint32 BE metaChunked
 //	0xffffffff, the entry's, chunk uint32 BE    the chunk
 //
-// No version is 0xffffffff, so scans end before the chunks.
+// No version is 0xffffffff, so scans end before the chunks. Behind them, where a chunk's key would name that version, is the redo
+// area (redo.go).
 const (
-	chunkBytes  = 64 << 10
+	chunkBytes  = blockBytes - 512
 	metaChunked = 1
 )
+
+// blockBytes is the size of a block of Badger's tables. A chunk, its key and the block's trailer fit one: what is larger Badger builds in
+// memory by doubling, and keeps the memory of several tables for the next ones.
+const blockBytes = 32 << 10
 
 var chunkPrefix = []byte{0xff, 0xff, 0xff, 0xff}
 
@@ -29,26 +35,61 @@ func chunkKey(key []byte, i uint32) []byte {
 	return binary.BigEndian.AppendUint32(k, i)
 }
 
-// chunkWriter puts entries into a transaction and keeps account of the chunks.
-type chunkWriter struct {
-	txn     *badger.Txn
-	chunked map[string]uint32
-	changed map[string]uint32 // what chunked will be told once the transaction is in; 0: no chunks
+// writer is a transaction, or many in a row.
+type writer interface {
+	SetEntry(e *badger.Entry) error
+	Delete(key []byte) error
 }
 
-func (w *chunkWriter) chunksOf(key []byte) uint32 {
+// chunkWriter writes entries; chunks of the values that they replace are deleted.
+type chunkWriter struct {
+	txn     writer
+	before  *badger.Txn       // reads what there was
+	changed map[string]uint32 // chunks of what has been written
+}
+
+// chunksOf returns how many chunks the value at key has.
+func (w *chunkWriter) chunksOf(key []byte) (uint32, error) {
 	if n, ok := w.changed[string(key)]; ok {
-		return n
+		return n, nil
 	}
-	return w.chunked[string(key)]
+	item, err := w.before.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("storage: get %x: %w", key, err)
+	}
+	return chunkCount(item)
+}
+
+// chunkCount returns in how many chunks the item's value is stored; 0: it is not.
+func chunkCount(item *badger.Item) (n uint32, err error) {
+	if item.UserMeta() != metaChunked {
+		return 0, nil
+	}
+	err = item.Value(func(v []byte) error {
+		if len(v) != 4 {
+			return fmt.Errorf("%d bytes where the number of chunks is expected", len(v))
+		}
+		n = binary.BigEndian.Uint32(v)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("storage: read %x: %w", item.Key(), err)
+	}
+	return n, nil
 }
 
 func (w *chunkWriter) set(e Entry) error {
-	n := uint32(0)
+	n := e.chunks
 	if len(e.Value) > chunkBytes {
-		n = uint32((len(e.Value) + chunkBytes - 1) / chunkBytes)
+		n = chunksFor(e.Value)
 	}
-	old := w.chunksOf(e.Key)
+	old, err := w.chunksOf(e.Key)
+	if err != nil {
+		return err
+	}
 	if n != old {
 		if w.changed == nil {
 			w.changed = map[string]uint32{}
@@ -60,32 +101,17 @@ func (w *chunkWriter) set(e Entry) error {
 			return err
 		}
 	}
-	if e.Value == nil {
+	if e.Value == nil && n == 0 {
 		return w.txn.Delete(e.Key)
 	}
 	if n == 0 {
 		return w.txn.SetEntry(&badger.Entry{Key: e.Key, Value: e.Value, ExpiresAt: e.ExpiresAt})
 	}
-	for i := range n {
-		part := e.Value[int(i)*chunkBytes:]
-		part = part[:min(len(part), chunkBytes)]
-		if err := w.txn.SetEntry(&badger.Entry{Key: chunkKey(e.Key, i), Value: part, ExpiresAt: e.ExpiresAt}); err != nil {
-			return err
-		}
+	if err := writeChunks(w.txn, e); err != nil {
+		return err
 	}
 	head := &badger.Entry{Key: e.Key, Value: binary.BigEndian.AppendUint32(nil, n), ExpiresAt: e.ExpiresAt}
 	return w.txn.SetEntry(head.WithMeta(metaChunked))
-}
-
-// done is called when the transaction is in.
-func (w *chunkWriter) done() {
-	for k, n := range w.changed {
-		if n == 0 {
-			delete(w.chunked, k)
-		} else {
-			w.chunked[k] = n
-		}
-	}
 }
 
 // readValue calls fn with the item's key and whole value.
@@ -101,9 +127,9 @@ func readValue(txn *badger.Txn, item *badger.Item, fn func(key, value []byte) er
 		}
 		return failed
 	}
-	n := uint32(0)
-	if err := item.Value(func(v []byte) error { n = binary.BigEndian.Uint32(v); return nil }); err != nil {
-		return fmt.Errorf("storage: read %x: %w", item.Key(), err)
+	n, err := chunkCount(item)
+	if err != nil {
+		return err
 	}
 	key := item.KeyCopy(nil)
 	whole := make([]byte, 0, int(n)*chunkBytes)
@@ -117,29 +143,6 @@ func readValue(txn *badger.Txn, item *badger.Item, fn func(key, value []byte) er
 		}
 	}
 	return fn(key, whole)
-}
-
-// loadChunked finds the keys that have chunks.
-func (db *DB) loadChunked() error {
-	db.chunked = map[string]uint32{}
-	return db.view(func(txn *badger.Txn) error {
-		o := badger.DefaultIteratorOptions
-		o.PrefetchValues = false
-		o.Prefix = chunkPrefix
-		it := txn.NewIterator(o)
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			k := it.Item().Key()
-			if len(k) < len(chunkPrefix)+4 {
-				return fmt.Errorf("storage: chunk key %x has an unknown form", k)
-			}
-			key := k[len(chunkPrefix) : len(k)-4]
-			if n := binary.BigEndian.Uint32(k[len(k)-4:]) + 1; n > db.chunked[string(key)] {
-				db.chunked[string(key)] = n
-			}
-		}
-		return nil
-	})
 }
 
 // logLine formats one of Badger's lines, which end in a newline sometimes.

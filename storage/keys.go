@@ -5,44 +5,20 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 )
 
-// Table names one kind of entry. This is the key table: every key begins with
+// Table names one kind of entry. Every key begins with
 //
 //	version uint32 BE | shard uint16 BE | table byte
 //
 // so that one view version in one shard is one contiguous range: a replay writes beside the live version, a dropped version is
 // one range delete, a shard moves alone. State that is not versioned (alerts, silences, settings) has version 0.
 //
-//	table            rest of the key                              value
-//	TablePosition    topic, 0x00, partition uint32 BE             codec below
-//	TableMeta        name                                         views: frontiers, counters, journal bounds
-//	TableSeries      view byte, series id uint32 BE               views: names, first bucket, counts before the hot window
-//	TableJournal     sequence uint64 BE                           views: what one checkpoint added
-//	TableCells       view byte, level, bucket uint32 BE, chunk uint16 BE views: all cells of a bucket
-//	TableWaiting     generation uint32 BE, chunk uint32 BE        views: span halves that wait or may be compensated
-//	TableDedup       time uint32 BE, sequence uint64 BE           views: hashes of records seen by one checkpoint
-//	TableSpans       time uint32 BE, sequence uint64 BE           views: hashes of spans seen by one checkpoint
-//	TableAlert       group key, 0x00, fingerprint uint64 BE       evaluator: one alert's whole state
-//	TableOutbox      sequence uint64 BE                           evaluator: notifications to be handed to notify
-//	TableNotify      kind byte, id                                notify: silences, notification log
-//	TableTraces      block uint32 BE                              views: summaries of traces
-//	TableRaw         signal byte, checkpoint uint64 BE, n uint32 BE views: raw records, OTLP compressed with zstd
-//	TableRuleSamples series hash uint64 BE, bucket uint32 BE      evaluator: samples written by rules
-//	TableReplay      'p', or 'r' and id uint64 BE                 pipeline: which versions are read, replays; JSON
-//	TableDelta       's', series hash 16 bytes                    views: running value of a series that is sent as deltas
-//	                 'h', time uint64 BE, partition uint32 BE,    views: deltas that wait for the other partitions
-//	                 offset uint64 BE, piece uint32 BE
-//	TableFamily      name                                         views: type, unit and help of a metric family
-//	TableHistory     sequence uint64 BE                           evaluator: one transition of an alert, JSON
-//	TableObject      kind, 0x00, id                               what users made, JSON; kind "" is the position in its topic
-//
-// The positions of the metrics topic and the last two tables live in shard views.MetricsShard: what is read of one topic must not
-// move with what is read of another. The samples themselves are in Prometheus' TSDB, see Samples.
+// The positions of the metrics topic, TableDelta and TableFamily live in shard views.MetricsShard: what is read of one topic must
+// not move with what is read of another. The samples themselves are in Prometheus' TSDB, see Samples.
 type Table byte
 
-// The tables. A value is part of the file format: never reuse one.
+// The tables. A letter is part of the file format: never reuse one.
 const (
 	TablePosition    Table = 'P'
 	TableMeta        Table = 'M'
@@ -51,28 +27,55 @@ const (
 	TableCells       Table = 'C'
 	TableWaiting     Table = 'W'
 	TableDedup       Table = 'H'
-	TableAlert       Table = 'A'
-	TableOutbox      Table = 'O'
-	TableNotify      Table = 'N'
-	TableRuleSamples Table = 'R'
+	TableSpans       Table = 'K' // 'I' until format 2, where it collided with TableHistory
 	TableTraces      Table = 'T'
 	TableRaw         Table = 'B'
 	TableDelta       Table = 'D'
 	TableFamily      Table = 'F'
+	TableAlert       Table = 'A'
+	TableOutbox      Table = 'O'
+	TableNotify      Table = 'N'
+	TableRuleSamples Table = 'R'
 	TableReplay      Table = 'V'
-	TableSpans       Table = 'I'
-	TableObject      Table = 'U'
 	TableHistory     Table = 'I'
+	TableObject      Table = 'U'
 )
 
-// versioned are the tables that belong to a view version. In version 0 they stand beside those that belong to none, so that
-// dropping the views of version 0 deletes these alone. A new table of the views belongs in this list.
-var versioned = []Table{TablePosition, TableMeta, TableSeries, TableJournal, TableCells, TableWaiting, TableDedup, TableTraces, TableRaw,
-	TableDelta, TableFamily, TableSpans}
+// tableDef describes a table.
+type tableDef struct {
+	owner string // package that reads and writes it
+	// views: its entries belong to a view version and go with it. In version 0 they stand beside tables that belong to no version.
+	views bool
+	key   string // what follows the prefix
+	value string
+}
+
+// tables is the key table: everything that depends on which tables exist reads it. Two tables with one letter do not compile.
+var tables = [256]tableDef{
+	TablePosition:    {"storage", true, "topic, 0x00, partition uint32 BE", "codec below"},
+	TableMeta:        {"views", true, "name", "frontiers, counters, journal bounds, definitions; gaps of pipeline"},
+	TableSeries:      {"views", true, "view byte, series id uint32 BE", "first and last bucket, totals"},
+	TableJournal:     {"views", true, "sequence uint64 BE", "what one checkpoint added"},
+	TableCells:       {"views", true, "view byte, level, bucket uint32 BE, chunk uint16 BE", "cells of a bucket"},
+	TableWaiting:     {"views", true, "generation uint32 BE, chunk uint32 BE", "span halves that wait or may be compensated"},
+	TableDedup:       {"views", true, "time uint32 BE, sequence uint64 BE", "hashes of records seen by one checkpoint"},
+	TableSpans:       {"views", true, "time uint32 BE, sequence uint64 BE", "hashes of spans seen by one checkpoint"},
+	TableTraces:      {"views", true, "block uint32 BE", "summaries of traces"},
+	TableRaw:         {"views", true, "signal byte, checkpoint uint64 BE, n uint32 BE", "raw records, OTLP compressed with zstd"},
+	TableDelta:       {"views", true, "'s', series hash 16 bytes; or 'h', time uint64 BE, partition uint32 BE, offset uint64 BE, piece uint32 BE", "running value of a series that is sent as deltas; deltas that wait for other partitions"},
+	TableFamily:      {"views", true, "name", "type, unit and help of a metric family"},
+	TableAlert:       {"evaluator", false, "group key, 0x00, fingerprint uint64 BE", "one alert's whole state"},
+	TableOutbox:      {"evaluator", false, "sequence uint64 BE", "notifications for notify"},
+	TableRuleSamples: {"evaluator", false, "series hash uint64 BE, bucket uint32 BE", "samples written by rules"},
+	TableHistory:     {"evaluator", false, "sequence uint64 BE", "one transition of an alert, JSON"},
+	TableNotify:      {"notify", false, "kind byte, id", "silences, notification log, notices"},
+	TableReplay:      {"pipeline", false, "'p', or 'r' and id uint64 BE", "which versions are read, replays; JSON"},
+	TableObject:      {"storage", false, "kind, 0x00, id", "what users made, JSON; kind \"\" is the position in its topic"},
+}
 
 // ofViews reports whether a key belongs to a view version.
 func ofViews(key []byte) bool {
-	return len(key) >= KeyPrefixLen && (binary.BigEndian.Uint32(key) > 0 || slices.Contains(versioned, Table(key[KeyPrefixLen-1])))
+	return len(key) >= KeyPrefixLen && (binary.BigEndian.Uint32(key) > 0 || tables[key[KeyPrefixLen-1]].views)
 }
 
 // Versions returns the view versions that something is stored of, ascending.

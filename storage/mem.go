@@ -29,8 +29,6 @@ type MemOptions struct {
 	// SyncEvery makes every nth commit durable with those before it. 0 and 1 sync each commit as DB does; a negative value leaves
 	// it to Sync and to the bound of maxPending.
 	SyncEvery int
-	// MaxCommitBytes makes larger commits ErrTooLarge (0: no bound).
-	MaxCommitBytes int64
 }
 
 // maxPending bounds the list of unsynced commits.
@@ -66,9 +64,6 @@ func (m *Mem) Commit(c Commit) error {
 		err := m.fail[0]
 		m.fail = m.fail[1:]
 		return err
-	}
-	if m.o.MaxCommitBytes > 0 && commitBytes(c) > uint64(m.o.MaxCommitBytes) {
-		return ErrTooLarge
 	}
 	c.apply(m.tree)
 	m.pending = append(m.pending, c)

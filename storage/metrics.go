@@ -44,6 +44,9 @@ var (
 	descLevelSize  = prometheus.NewDesc("badger_level_bytes", "Size of a level of Badger's tree.", []string{"level"}, nil)
 	descLevelStale = prometheus.NewDesc("badger_level_stale_bytes", "Of that, what is overwritten or deleted.", []string{"level"}, nil)
 	descTables     = prometheus.NewDesc("badger_level_tables", "Tables of a level of Badger's tree.", []string{"level"}, nil)
+	descWritable   = prometheus.NewDesc("watchingcat_state_writable", "1 while the data folder can be written, 0 while writes to it are refused.", nil, nil)
+	descRefused    = prometheus.NewDesc("watchingcat_state_writes_refused_total", "Writes that were refused and are retried, by reason: disk_full, read_only, descriptors, folder_gone, reopening, other.", []string{"reason"}, nil)
+	descReopened   = prometheus.NewDesc("watchingcat_state_reopened_total", "How often the state was opened again in the running process after a write that failed midway.", nil, nil)
 	descCache      = prometheus.NewDesc("badger_block_cache_requests_total", "Blocks looked for in Badger's cache, by whether they were there.", []string{"found"}, nil)
 )
 
@@ -63,9 +66,20 @@ func (db *DB) Collect(ch chan<- prometheus.Metric) {
 		gauge(descStateSize, float64(size))
 	}
 	expvars.Collect(ch)
-	db.mu.Lock() // Close waits
-	defer db.mu.Unlock()
-	if db.closed {
+	writable := 0.0
+	if db.Unwritable() == nil {
+		writable = 1
+	}
+	gauge(descWritable, writable)
+	for reason := range db.refused.n {
+		ch <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(db.refused.n[reason].Load()), refusalReasons[reason])
+	}
+	ch <- prometheus.MustNewConstMetric(descReopened, prometheus.CounterValue, float64(db.reopened.Load()))
+	if !db.use.TryRLock() { // it is being closed, or opened again
+		return
+	}
+	defer db.use.RUnlock()
+	if db.newest.Load() == nil {
 		return
 	}
 	for _, l := range db.b.Levels() {

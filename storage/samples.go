@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math"
 	"os"
@@ -34,6 +36,26 @@ type Sample struct {
 	H         *histogram.Histogram
 	FH        *histogram.FloatHistogram
 	Exemplars []exemplar.Exemplar // ordered by time
+	// More says that the next sample is of the same data point: a histogram makes several.
+	More bool
+	// NoPoint is set for samples that stand for no data point: those of target_info.
+	NoPoint bool
+}
+
+// PointsOf cuts samples into those of one data point each.
+func PointsOf(list []Sample) iter.Seq[[]Sample] {
+	return func(yield func([]Sample) bool) {
+		for len(list) > 0 {
+			n := 1
+			for n < len(list) && list[n-1].More {
+				n++
+			}
+			if !yield(list[:n:n]) {
+				return
+			}
+			list = list[n:]
+		}
+	}
 }
 
 // Samples keeps metric samples of a recent range in Prometheus' TSDB.
@@ -55,11 +77,16 @@ type Samples struct {
 	err error
 	reg *registered // nil: none
 
-	mu     sync.Mutex // one Append at a time
-	space  spaceProbe
-	synced map[string]int // newest segment of each log that has been synced
-	newest atomic.Int64
-	closed atomic.Bool
+	mu      sync.Mutex // one Append at a time
+	spaceMu sync.Mutex
+	space   spaceProbe
+	guard   *folderGuard
+	tend    chan struct{} // holds one where maintenance is due
+	stop    chan struct{}
+	tended  sync.WaitGroup
+	synced  map[string]int // newest segment of each log that has been synced
+	newest  atomic.Int64
+	closed  atomic.Bool
 }
 
 // SamplesOptions are what OpenSamples can be told.
@@ -182,7 +209,7 @@ func OpenSamples(dir string, o SamplesOptions) *Samples {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Samples{dir: dir, o: o, done: make(chan struct{}), synced: map[string]int{},
+	s := &Samples{dir: dir, o: o, done: make(chan struct{}), synced: map[string]int{}, tend: make(chan struct{}, 1), stop: make(chan struct{}),
 		space: spaceProbe{dir: dir, floor: o.MinFreeBytes, free: o.FreeBytes, now: time.Now}}
 	s.newest.Store(math.MinInt64)
 	go func() {
@@ -200,7 +227,8 @@ func (s *Samples) open() error {
 	}
 	o := tsdb.DefaultOptions()
 	o.NoLockfile = true
-	o.RetentionDuration = 0 // BlocksToDelete decides
+	o.BlockReloadInterval = never // see maintain
+	o.RetentionDuration = 0       // BlocksToDelete decides
 	o.BlocksToDelete = s.expired
 	// Everything that is retained may still be added to: partitions are read at different speeds, and a replayed record comes again.
 	o.OutOfOrderTimeWindow = s.window()
@@ -217,13 +245,78 @@ func (s *Samples) open() error {
 	if err != nil {
 		return err
 	}
+	db.DisableCompactions() // see maintain
 	s.db = db
+	if s.guard, err = newFolderGuard(s.dir, s.dir); err != nil {
+		return errors.Join(err, db.Close())
+	}
 	newest := db.Head().MaxTime()
 	for _, b := range db.Blocks() {
 		newest = max(newest, b.MaxTime()-1)
 	}
 	s.newest.Store(newest)
+	s.tended.Go(s.maintain)
 	return nil
+}
+
+const (
+	never       = 100 * 365 * 24 * time.Hour
+	tendSamples = time.Minute
+)
+
+// maintain writes full chunks and blocks, as the TSDB does by itself: that panics in a goroutine of its own, and so ends the process, where a
+// file cannot be made. Here it waits until the folder can be written, and a panic is an error that is logged.
+func (s *Samples) maintain() {
+	t := time.NewTicker(tendSamples)
+	defer t.Stop()
+	failed := ""
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-t.C:
+		case <-s.tend:
+		}
+		err := s.tendOnce()
+		switch {
+		case err == nil:
+			failed = ""
+		case cmp.Or(UnwritableReason(err), err.Error()) != failed:
+			failed = cmp.Or(UnwritableReason(err), err.Error())
+			s.o.Logger.Error("writing blocks of metric samples failed, it is tried again every minute; the samples stay in memory and in the log", "err", err)
+		}
+	}
+}
+
+func (s *Samples) tendOnce() (err error) {
+	if err := s.writable(0); err != nil {
+		return err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = asUnwritable(panicked(p))
+		}
+	}()
+	s.db.ForceHeadMMap()
+	return s.db.Compact(context.Background())
+}
+
+// panicked makes a panic an error; that of the TSDB is one already.
+func panicked(p any) error {
+	if err, ok := p.(error); ok {
+		return fmt.Errorf("storage: the TSDB panicked: %w", err)
+	}
+	return fmt.Errorf("storage: the TSDB panicked: %v", p)
+}
+
+// writable returns why so many bytes cannot be written now.
+func (s *Samples) writable(bytes uint64) error {
+	if err := s.guard.check(); err != nil {
+		return err
+	}
+	s.spaceMu.Lock()
+	defer s.spaceMu.Unlock()
+	return s.space.check(bytes)
 }
 
 // window is how late a sample may come, in milliseconds: the retention, and a little because the TSDB counts from the newest
@@ -283,8 +376,9 @@ func (s *Samples) opened() (bool, error) {
 
 // Appended says what became of samples.
 type Appended struct {
-	Samples int
-	Dropped map[string]int // by reason
+	Samples int            // of data points
+	Points  int            // of which every sample was taken
+	Dropped map[string]int // points of which a sample was refused, by the reason of the first
 }
 
 // Reasons why samples are dropped.
@@ -305,43 +399,113 @@ func (s *Samples) Append(ctx context.Context, list []Sample) (Appended, error) {
 	if s.closed.Load() {
 		return Appended{}, ErrClosed
 	}
-	if err := s.space.check(uint64(len(list)) * 64); err != nil {
+	if err := s.writable(uint64(len(list)) * 64); err != nil {
 		return Appended{}, err
 	}
 	out, err := s.append(list)
 	if err != nil {
-		return Appended{}, fmt.Errorf("storage: append samples: %w", err)
+		return Appended{}, fmt.Errorf("storage: append samples: %w", asUnwritable(err))
 	}
 	if err := s.sync(); err != nil {
-		return Appended{}, fmt.Errorf("storage: sync samples: %w", err)
+		return Appended{}, fmt.Errorf("storage: sync samples: %w", asUnwritable(err))
+	}
+	if err := s.guard.same(); err != nil {
+		return Appended{}, err // deleted meanwhile: what was written went with it
+	}
+	if h := s.db.Head(); h.MaxTime()-h.MinTime() > s.blocks().Milliseconds()/2*3 { // as the TSDB itself has it
+		select {
+		case s.tend <- struct{}{}:
+		default:
+		}
 	}
 	return out, nil
 }
 
-func (s *Samples) append(list []Sample) (Appended, error) {
-	out := Appended{Dropped: map[string]int{}}
+func (s *Samples) append(list []Sample) (out Appended, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	out = Appended{Dropped: map[string]int{}}
 	newest := s.newest.Load()
 	app := s.db.AppenderV2(context.Background())
-	for i := range list {
-		p := &list[i]
-		_, err := app.Append(0, p.Labels, p.Start, p.T, p.V, p.H, p.FH, promstorage.AOptions{Exemplars: p.Exemplars})
-		var partial *promstorage.AppendPartialError
-		if err != nil && !errors.As(err, &partial) {
-			reason := dropReason(err)
-			if reason == "" {
+	first := make(map[sampleKey]*Sample, len(list))
+	for point := range PointsOf(list) {
+		refused := ""
+		for i := range point {
+			p := &point[i]
+			reason, err := appendSample(app, first, p)
+			switch {
+			case err != nil:
 				return out, errors.Join(err, app.Rollback())
+			case reason != "":
+				refused = cmp.Or(refused, reason)
+				continue
 			}
-			out.Dropped[reason]++
-			continue
+			if !p.NoPoint {
+				out.Samples++
+			}
+			newest = max(newest, p.T)
 		}
-		out.Samples++
-		newest = max(newest, p.T)
+		switch {
+		case point[0].NoPoint:
+		case refused != "":
+			out.Dropped[refused]++
+		default:
+			out.Points++
+		}
 	}
 	if err := app.Commit(); err != nil {
 		return out, err
 	}
 	s.newest.Store(newest)
 	return out, nil
+}
+
+// sampleKey is the place of a sample in an append. Series are told apart by their hash, then by their labels.
+type sampleKey struct {
+	labels uint64
+	t      int64
+}
+
+// appendSample appends one sample, or says why not. Two samples of one append for one series and time are compared here: the TSDB notices
+// them when it commits, and says nothing.
+func appendSample(app promstorage.AppenderV2, first map[sampleKey]*Sample, p *Sample) (reason string, err error) {
+	key := sampleKey{p.Labels.Hash(), p.T}
+	if o := first[key]; o != nil && labels.Equal(o.Labels, p.Labels) {
+		if !o.equals(p) {
+			return DropConflict, nil
+		}
+		return "", nil
+	}
+	_, err = app.Append(0, p.Labels, p.Start, p.T, p.V, p.H, p.FH, promstorage.AOptions{Exemplars: p.Exemplars})
+	var partial *promstorage.AppendPartialError
+	if err != nil && !errors.As(err, &partial) {
+		if reason = dropReason(err); reason == "" {
+			return "", err
+		}
+		return reason, nil
+	}
+	first[key] = p
+	return "", nil
+}
+
+// equals reports whether two samples have the same value.
+func (p *Sample) equals(o *Sample) bool {
+	a, b := p.Float(), o.Float()
+	if a == nil || b == nil {
+		return a == nil && b == nil && math.Float64bits(p.V) == math.Float64bits(o.V)
+	}
+	return a.Equals(b)
+}
+
+// Float is the sample's histogram with float counts; nil: its value is a number.
+func (p *Sample) Float() *histogram.FloatHistogram {
+	if p.H != nil {
+		return p.H.ToFloat(nil)
+	}
+	return p.FH
 }
 
 // dropReason tells errors of one sample from those of the disk, for which it returns "".
@@ -500,6 +664,8 @@ func (s *Samples) Close() error {
 	if s.closed.Swap(true) || s.db == nil {
 		return nil
 	}
+	close(s.stop)
+	s.tended.Wait()
 	if s.reg != nil {
 		s.reg.forget()
 	}

@@ -130,9 +130,26 @@ func TestSamplesDropped(t *testing.T) {
 		{Labels: labels.FromStrings(labels.MetricName, "a", "job", "test"), T: sampleTime + 1, H: &histogram.Histogram{Count: 1, Schema: 99}},
 		sampleOf("b", sampleTime+1, 2)})
 	require.NoError(t, err)
-	require.Equal(t, Appended{1, map[string]int{DropConflict: 1, DropSeriesLimit: 1, DropInvalid: 2}}, got)
+	require.Equal(t, Appended{1, 1, map[string]int{DropConflict: 1, DropSeriesLimit: 1, DropInvalid: 2}}, got)
 	require.Equal(t, 2, s.NumSeries())
 	require.Equal(t, map[string]int{"a": 1, "b": 1}, s.SeriesCounts())
+}
+
+// TestSamplesOfOneAppendConflict: of several values of one series and time the first stays and each other one counts, as if they had come one
+// by one; a point counts once, however many samples it has.
+func TestSamplesOfOneAppendConflict(t *testing.T) {
+	s := openSamples(t, t.TempDir(), SamplesOptions{})
+	point := func(v float64) []Sample {
+		list := []Sample{sampleOf("sum", sampleTime, v), sampleOf("count", sampleTime, v), sampleOf("bucket", sampleTime, v)}
+		list[0].More, list[1].More = true, true
+		return list
+	}
+	info := sampleOf("info", sampleTime, 1)
+	info.NoPoint = true
+	got, err := s.Append(context.Background(), slices.Concat([]Sample{sampleOf("a", sampleTime, 1), sampleOf("a", sampleTime, 2), sampleOf("a", sampleTime, 3), sampleOf("a", sampleTime, 1)},
+		point(1), point(2), []Sample{info, info}))
+	require.NoError(t, err)
+	require.Equal(t, Appended{5, 3, map[string]int{DropConflict: 3}}, got)
 }
 
 func TestSamplesExemplars(t *testing.T) {

@@ -12,14 +12,16 @@ import (
 //
 // It counts its readers, and itself while it is the newest one; who takes the count to 0 ends the transaction.
 type snapshot struct {
+	db   *DB
 	txn  *badger.Txn
 	refs atomic.Int64
 }
 
 // renew shows what has been committed. The caller holds mu, and no commit is under way.
 func (db *DB) renew() {
-	s := &snapshot{txn: db.b.NewTransaction(false)}
+	s := &snapshot{db: db, txn: db.b.NewTransaction(false)}
 	s.refs.Store(1)
+	db.alive.Add(1)
 	db.show(s)
 }
 
@@ -29,7 +31,7 @@ func (db *DB) show(s *snapshot) {
 	}
 }
 
-// snapshot returns the newest; nil: the database is closed. The caller must release it.
+// snapshot returns the newest; nil: see absent. The caller must release it.
 func (db *DB) snapshot() *snapshot {
 	for {
 		s := db.newest.Load()
@@ -42,20 +44,34 @@ func (db *DB) snapshot() *snapshot {
 	}
 }
 
+// absent is why there is no snapshot. Only closed says that there will be none: reopening may have ended since the caller looked.
+func (db *DB) absent() error {
+	if db.closed.Load() {
+		return ErrClosed
+	}
+	return ErrReopening
+}
+
 func (s *snapshot) release() {
 	if s.refs.Add(-1) == 0 {
-		s.txn.Discard()
+		s.discard()
 	}
 }
 
-// view runs fn on what has been committed.
-func (db *DB) view(fn func(*badger.Txn) error) error {
+// view runs fn on what has been committed. It is ErrReopening while the state is being opened again: there may be a part of an interrupted
+// commit.
+func (db *DB) view(fn func(*badger.Txn) error) (err error) {
 	s := db.snapshot()
 	if s == nil {
-		return ErrClosed
+		return db.absent()
+	}
+	if db.reopening.Load() {
+		s.release()
+		return ErrReopening
 	}
 	defer s.release()
-	err := fn(s.txn)
+	defer db.brokenRead(&err)
+	err = fn(s.txn)
 	if errors.Is(err, badger.ErrDBClosed) {
 		return ErrClosed
 	}

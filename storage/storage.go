@@ -17,7 +17,7 @@ import (
 // Keys are made by the functions of keys.go only. Slices handed to a callback are valid during the call; slices handed to
 // Commit belong to the store from then on.
 type KV interface {
-	// Commit applies c in one durable transaction: all of it or nothing. When it returns nil the data has been synced.
+	// Commit applies c, of whatever size, all of it or nothing. When it returns nil the data has been synced.
 	Commit(c Commit) error
 	// Get returns a copy of the value at key, or ErrNotFound.
 	Get(key []byte) ([]byte, error)
@@ -43,6 +43,8 @@ type Entry struct {
 	// ExpiresAt, in Unix seconds, lets the store drop the entry on its own clock some time later (0: never). It is computed from
 	// event time plus twice the retention; readers filter by their own `since` and never rely on it.
 	ExpiresAt uint64
+
+	chunks uint32 // that have been written ahead; 0: Value is to be written
 }
 
 // Position is the next record to read of one partition.
@@ -64,10 +66,6 @@ var (
 	ErrNotFound = errors.New("storage: key not found")
 	// ErrInUse is returned by Open when another process holds the data folder.
 	ErrInUse = errors.New("storage: data folder is in use")
-	// ErrDiskFull is returned by Commit while free space is under the floor; nothing was written, the same Commit may be tried again.
-	ErrDiskFull = errors.New("storage: free disk space is under the floor")
-	// ErrTooLarge is returned by Commit for a transaction over MaxCommitBytes; nothing was written.
-	ErrTooLarge = errors.New("storage: commit is larger than one transaction may be")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("storage: closed")
 )

@@ -12,6 +12,11 @@ import (
 // GC frees space of dropped values in Badger's value log; the caller runs it every few minutes. Space of overwritten, deleted and
 // expired entries is freed by compaction, which Badger runs by itself.
 func (db *DB) GC() error {
+	db.use.RLock()
+	defer db.use.RUnlock()
+	if db.newest.Load() == nil {
+		return db.absent()
+	}
 	err := db.b.RunValueLogGC(0.5)
 	switch {
 	case err == nil, errors.Is(err, badger.ErrNoRewrite), errors.Is(err, badger.ErrRejected):
@@ -27,6 +32,11 @@ func (db *DB) GC() error {
 func (db *DB) Backup(w io.Writer, since uint64) (uint64, error) {
 	if _, err := io.WriteString(w, backupMagic); err != nil {
 		return 0, fmt.Errorf("storage: backup: %w", err)
+	}
+	db.use.RLock()
+	defer db.use.RUnlock()
+	if db.newest.Load() == nil {
+		return 0, db.absent()
 	}
 	upTo, err := db.b.Backup(w, since)
 	if err != nil {
@@ -45,7 +55,7 @@ var ErrNotEmpty = errors.New("storage: restore needs an empty data folder")
 func (db *DB) Restore(parts ...io.Reader) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if db.closed {
+	if db.closed.Load() {
 		return ErrClosed
 	}
 	errFound := errors.New("found")
@@ -59,7 +69,7 @@ func (db *DB) Restore(parts ...io.Reader) error {
 			return fmt.Errorf("storage: restore: %w", err)
 		}
 	}
-	return db.loadChunked()
+	return db.recoverLarge() // a backup may have been made in the midst of one
 }
 
 func (db *DB) load(r io.Reader) (err error) {

@@ -29,6 +29,7 @@ type Accumulator struct {
 	next     int64 // offset that the next record must have at least
 	record   Record
 	hash     hash
+	hashed   bool // the record is looked up by its hash, and remembered
 	staged   []observation
 	tallied  []tallied
 	versions []versionSeen
@@ -36,13 +37,17 @@ type Accumulator struct {
 	drains   *drains // nil until the first log line
 	halves   int     // staged halves are cur.halves[halves:]
 	counts   Counters
-	begin    uint64    // oldest time staged of a log line
-	end      uint64    // newest end staged
-	key      []byte    // scratch
-	spanKeys []spanKey // of the staged spans, if spans are de-duplicated
-	span     int       // number of the next span
-	again    []uint32  // which spans of the record were seen before, ascending; they are left out by a second pass
-	second   bool      // it is that pass
+	begin    uint64 // oldest time staged of a log line
+	end      uint64 // newest end staged
+	key      []byte // scratch
+	excs     []stagedException
+	excKeys  []byte       // their keys
+	shifted  []timeShift  // spans and lines whose time was clamped
+	resource resourceSeen // the last one
+	spanKeys []spanKey    // of the staged spans, if spans are de-duplicated
+	span     int          // number of the next span
+	again    []uint32     // which spans of the record were seen before, ascending; they are left out by a second pass
+	second   bool         // it is that pass
 
 	trace sampled
 }
@@ -52,7 +57,18 @@ type Record struct {
 	Offset      int64
 	LeaderEpoch int32
 	Timestamp   int64 // Unix milliseconds; <= 0 when unknown
-	Value       []byte
+	// Received is the receiver's clock when the record was read, Unix milliseconds; 0 when unknown, then Timestamp stands for it.
+	Received int64
+	// Anonymous says that nothing tells the record from others that say the same (no id, no time finer than a second): equal bytes are then no
+	// repetition.
+	Anonymous bool
+	Value     []byte
+}
+
+// resourceSeen is a resource of the record and what it was found to be.
+type resourceSeen struct {
+	seq uint64
+	sv  *service
 }
 
 // observation is one staged span of the red and the traces view. A span of a resource without service.name has no cell.
@@ -69,9 +85,10 @@ type observation struct {
 
 // batch is what one partition applied between two checkpoints.
 type batch struct {
-	services map[string]*service
+	services map[serviceKey]*service
 	last     *service
-	peers    map[string]uint32
+	dims     map[string]seenDims // by their values as they came
+	peers    map[peerKey]uint32
 	dirty    []*redSeries
 	known    int
 	tables   [tables]tallyBatch
@@ -83,6 +100,7 @@ type batch struct {
 	hashes   []seen
 	spanKeys []spanKey
 	counts   Counters
+	bytes    uint64 // of the records
 	mark     uint64 // newest end, Unix nanoseconds
 	ts       int64  // newest record timestamp
 	position storage.Position
@@ -90,8 +108,21 @@ type batch struct {
 	free     []*redCounts
 }
 
-type service struct {
+// serviceKey is a service as it came: its name may have to be cleaned.
+type serviceKey struct {
 	name string
+	dims Dims
+}
+
+type peerKey struct{ name, system string }
+
+type seenDims struct {
+	dims Dims
+	over bool
+}
+
+type service struct {
+	serviceKey
 	id   uint32
 	over bool
 	ops  map[string]*operation
@@ -115,11 +146,11 @@ type redCell struct {
 const maxLocalSeries = 20_000
 
 func newBatch() *batch {
-	return &batch{services: map[string]*service{}, peers: map[string]uint32{}, traces: traceBatch{at: map[[16]byte]uint32{}}}
+	return &batch{services: map[serviceKey]*service{}, dims: map[string]seenDims{}, peers: map[peerKey]uint32{}, traces: traceBatch{at: map[[16]byte]uint32{}}}
 }
 
 // reset empties a batch after its checkpoint; series stay known.
-func (b *batch) reset() {
+func (b *batch) reset(spare *rawSpare) {
 	for _, s := range b.dirty {
 		for i := range s.cells {
 			s.cells[i].c.reset()
@@ -131,8 +162,8 @@ func (b *batch) reset() {
 		b.tables[i].reset()
 	}
 	b.traces.reset()
-	b.rawSpans.reset()
-	b.rawLogs.reset()
+	b.rawSpans.reset(spare)
+	b.rawLogs.reset(spare)
 	b.clusters = nil
 	if b.known > maxLocalSeries {
 		*b = *newBatch()
@@ -141,8 +172,11 @@ func (b *batch) reset() {
 	if len(b.peers) > maxLocalSeries {
 		clear(b.peers)
 	}
+	if len(b.dims) > maxLocalSeries {
+		clear(b.dims)
+	}
 	b.dirty, b.halves, b.hashes, b.spanKeys = b.dirty[:0], b.halves[:0], b.hashes[:0], b.spanKeys[:0]
-	b.counts, b.mark, b.ts, b.moved = Counters{}, 0, 0, false
+	b.counts, b.bytes, b.mark, b.ts, b.moved = Counters{}, 0, 0, 0, false
 }
 
 // Begin starts a record. It returns false, and the record is done, when the record was applied before or is a duplicate of one
@@ -154,11 +188,16 @@ func (a *Accumulator) Begin(r Record) bool {
 		return false
 	}
 	a.record = r
-	if a.set.dedup.window >= 0 {
+	if r.Received > 0 {
+		a.record.Timestamp = min(r.Timestamp, r.Received) // a producer whose clock is ahead
+	}
+	a.resource = resourceSeen{}
+	a.hashed = a.set.dedup.window >= 0 && !r.Anonymous
+	if a.hashed {
 		a.hash = hashOf(r.Value)
-		if earlier, ok := a.set.dedup.reserve(seen{a.hash, record{ts: r.Timestamp}}); !ok {
+		if earlier, ok := a.set.dedup.reserve(seen{a.hash, record{ts: a.record.Timestamp}}); !ok {
 			a.cur.counts.Duplicates++
-			a.cur.mark, a.cur.ts = max(a.cur.mark, earlier.end), max(a.cur.ts, r.Timestamp)
+			a.cur.mark, a.cur.ts = max(a.cur.mark, earlier.end), max(a.cur.ts, a.record.Timestamp)
 			a.advance()
 			a.mu.Unlock()
 			return false
@@ -173,6 +212,7 @@ func (a *Accumulator) Begin(r Record) bool {
 func (a *Accumulator) restage() {
 	a.cur.halves = a.cur.halves[:a.halves]
 	a.staged, a.tallied, a.versions = a.staged[:0], a.tallied[:0], a.versions[:0]
+	a.excs, a.excKeys, a.shifted = a.excs[:0], a.excKeys[:0], a.shifted[:0]
 	a.logs, a.begin, a.span = a.logs[:0], 0, 0
 	a.counts = Counters{Records: 1, DuplicateSpans: uint64(len(a.again))}
 }
@@ -211,15 +251,15 @@ func (a *Accumulator) Span(r *Resource, s *Span) {
 		return
 	}
 	a.counts.Spans++
+	start, end := a.times(s)
+	dur := end - start
 	if !r.HasService {
 		a.counts.Unattributed++
-		end := a.clamp(s.End)
-		a.staged = append(a.staged, observation{series: noSeries, start: s.startBefore(end), parent: s.ParentID, ex: Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end}})
+		a.staged = append(a.staged, observation{series: noSeries, start: start, parent: s.ParentID, ex: Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end}})
 		return
 	}
-	end := a.clamp(s.End)
 	a.end = max(a.end, end)
-	sv := a.cur.service(a.set.names, r.Service)
+	sv := a.service(r, s)
 	kind, status := s.Kind, s.Status
 	if kind >= kinds {
 		kind = KindUnspecified
@@ -231,30 +271,16 @@ func (a *Accumulator) Span(r *Resource, s *Span) {
 	if se.over {
 		a.counts.Overflowed++
 	}
-	dur := s.Duration()
 	a.staged = append(a.staged, observation{
 		cell: a.cur.cell(se, bucketStart(end)), n: a.adjustedCount(s), size: s.Size, hist: uint16(bucketOf(dur)),
-		start: s.startBefore(end), series: se.id, parent: s.ParentID,
+		start: start, series: se.id, parent: s.ParentID,
 		ex: Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end, Duration: dur},
 	})
 	o := &a.staged[len(a.staged)-1]
-	a.derive(r, s, o)
+	a.derive(r, s, sv, o)
 	if kind == KindServer || kind == KindClient || kind == KindProducer || kind == KindConsumer {
 		a.half(r, s, sv, kind, status, end, dur)
 	}
-}
-
-// clamp keeps an end in the future, by the record's own timestamp, from moving the watermark.
-func (a *Accumulator) clamp(end uint64) uint64 {
-	if a.record.Timestamp <= 0 {
-		return end
-	}
-	ts := uint64(a.record.Timestamp) * 1e6
-	if end > ts+uint64(a.set.cfg.FutureTolerance) {
-		a.counts.Future++
-		return ts
-	}
-	return end
 }
 
 // half stages the span's side of a call.
@@ -273,21 +299,21 @@ func (a *Accumulator) half(r *Resource, s *Span, sv *service, kind Kind, status 
 		copy(h.key[16:], s.ParentID[:])
 		if s.ParentID == [8]byte{} {
 			h.flags |= halfSettled
-			h.peer = a.peer([]byte("user"))
+			h.peer = a.peer([]byte("user"), nil)
 		}
 		return
 	}
 	copy(h.key[16:], s.SpanID[:])
-	system := first(s.DBSystemName, s.DBSystem)
-	switch db := first(r.DBName, s.DBName, r.DBNamespace, s.DBNamespace); {
+	system := s.dbSystem()
+	switch db := r.dbNamespace(s); {
 	case kind == KindClient && len(db) > 0:
 		h.flags |= halfSettled
-		h.peer = a.peer(db)
+		h.peer = a.database(db, system, s)
 	case kind == KindClient && len(system) > 0:
 		h.flags |= halfAtOnce
-		h.peer = a.peer(system)
+		h.peer = a.peer(system, nil)
 	default:
-		h.peer = a.peer(first(s.PeerService, s.ServerAddress, s.NetPeerName, system, s.Destination, []byte("unknown")))
+		h.peer = a.peer(first(s.PeerService, s.ServerAddress, s.NetPeerName, system, s.Destination, []byte("unknown")), nil)
 	}
 }
 
@@ -300,27 +326,84 @@ func first(names ...[]byte) []byte {
 	return nil
 }
 
-func (a *Accumulator) peer(name []byte) uint32 {
-	if id, ok := a.cur.peers[string(name)]; ok {
+// database is the node of a named database. A number is the index of a database within a server (Redis), not a name: then the system and
+// the server's address name it.
+func (a *Accumulator) database(name, system []byte, s *Span) uint32 {
+	if !isNumber(name) {
+		return a.peer(name, system)
+	}
+	host := first(s.ServerAddress, s.NetPeerName, s.PeerService)
+	if len(system) == 0 {
+		system = []byte("database")
+	}
+	a.key = append(a.key[:0], system...)
+	if len(host) > 0 {
+		a.key = append(append(a.key, ':'), host...)
+	}
+	return a.peer(a.key, system)
+}
+
+func isNumber(b []byte) bool {
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// peer interns what is called; system is that of a named database.
+func (a *Accumulator) peer(name, system []byte) uint32 {
+	if id, ok := a.cur.peers[peerKey{string(name), string(system)}]; ok {
 		return id
 	}
-	id, ok := a.set.names.peer(name)
+	id, ok := a.set.names.peer(node{name: clean(name, maxName), system: clean(system, maxName)})
 	if !ok {
 		a.counts.Overflowed++
 	}
-	a.cur.peers[string(name)] = id
+	a.cur.peers[peerKey{string(name), string(system)}] = id
 	return id
 }
 
-func (b *batch) service(n *names, name []byte) *service {
-	if b.last != nil && b.last.name == string(name) {
+// service finds the service of a resource; spans may have dimensions of their own.
+func (a *Accumulator) service(r *Resource, s *Span) *service {
+	if r.Seq != 0 && r.Seq == a.resource.seq && len(s.Dims) == 0 {
+		return a.resource.sv
+	}
+	sv := a.cur.service(a.set.names, r.Service, a.dims(r.Dims, s.Dims))
+	if len(s.Dims) == 0 {
+		a.resource = resourceSeen{r.Seq, sv}
+	}
+	return sv
+}
+
+// dims are the dimensions of a resource, or of a span of it.
+func (a *Accumulator) dims(resource, span []DimensionValue) Dims {
+	if len(resource)+len(span) == 0 {
+		return ""
+	}
+	a.key = rawDims(append(rawDims(a.key[:0], resource), 0xff), span)
+	d, ok := a.cur.dims[string(a.key)]
+	if !ok {
+		dims, known := a.set.names.dims(resource, span)
+		d = seenDims{dims, !known}
+		a.cur.dims[string(a.key)] = d
+	}
+	if d.over {
+		a.counts.Overflowed++
+	}
+	return d.dims
+}
+
+func (b *batch) service(n *names, name []byte, dims Dims) *service {
+	if b.last != nil && b.last.name == string(name) && b.last.dims == dims {
 		return b.last
 	}
-	s := b.services[string(name)]
+	s := b.services[serviceKey{string(name), dims}]
 	if s == nil {
-		id, ok := n.service(name)
-		s = &service{name: string(name), id: id, over: !ok, ops: map[string]*operation{}}
-		b.services[s.name] = s
+		id, ok := n.service(clean(name, maxName), dims)
+		s = &service{serviceKey: serviceKey{string(name), dims}, id: id, over: !ok, ops: map[string]*operation{}}
+		b.services[s.serviceKey] = s
 		b.known++
 	}
 	b.last = s
@@ -335,7 +418,7 @@ func (b *batch) series(n *names, sv *service, name []byte, kind Kind, status Sta
 	}
 	se := op.series[kind][status]
 	if se == nil {
-		id, ok := n.series(sv.id, name, kind, status)
+		id, ok := n.series(sv.id, clean(name, maxName), kind, status)
 		se = &redSeries{id: id, over: !ok || sv.over}
 		op.series[kind][status] = se
 		b.known++
@@ -411,6 +494,7 @@ func parseSampled(state string) sampled {
 // End applies what was staged and moves the position past the record.
 func (a *Accumulator) End() {
 	b := a.cur
+	a.endExceptions()
 	for i := range a.staged {
 		if o := &a.staged[i]; o.cell != nil {
 			o.cell.observe(o)
@@ -426,10 +510,12 @@ func (a *Accumulator) End() {
 	}
 	b.counts.add(&a.counts)
 	a.set.pending.Add(int64(a.counts.applied()))
+	b.bytes += uint64(len(a.record.Value))
+	a.set.pendingBytes.Add(int64(len(a.record.Value)))
 	b.mark = max(b.mark, a.end)
 	b.ts = max(b.ts, a.record.Timestamp)
 	a.keepKeys()
-	if a.set.dedup.window >= 0 {
+	if a.hashed {
 		s := seen{a.hash, record{ts: a.record.Timestamp, end: a.end}}
 		a.set.dedup.applied(s)
 		b.hashes = append(b.hashes, s)
@@ -461,7 +547,8 @@ func (a *Accumulator) endTraces() {
 	}
 	b, raw, keep := a.cur, rawRef{}, c.TraceBytes > 0
 	if keep {
-		raw.n = b.rawSpans.add(a.record.Value, a.end, a.end)
+		begin, end := a.stagedOver()
+		raw.n = b.rawSpans.add(a.set.spare, nil, a.spansAsCounted(), begin, end)
 	}
 	for i := range a.staged {
 		o := &a.staged[i]
@@ -476,6 +563,21 @@ func (a *Accumulator) endTraces() {
 	}
 }
 
+// stagedOver returns the first start and the last end of the staged spans, of all services and of none. A span without a start is at its end.
+func (a *Accumulator) stagedOver() (begin, end uint64) {
+	begin = 1<<64 - 1
+	for i := range a.staged {
+		o := &a.staged[i]
+		if o.start == 0 {
+			begin = min(begin, o.ex.End)
+		} else {
+			begin = min(begin, o.start)
+		}
+		end = max(end, o.ex.End)
+	}
+	return begin, end
+}
+
 // Rollback drops what was staged; the position stays.
 func (a *Accumulator) Rollback() {
 	a.cur.halves = a.cur.halves[:a.halves]
@@ -483,7 +585,7 @@ func (a *Accumulator) Rollback() {
 	if a.second {
 		a.forgetKeys()
 	}
-	if a.set.dedup.window >= 0 {
+	if a.hashed {
 		a.set.dedup.release(seen{a.hash, record{ts: a.record.Timestamp}})
 	}
 	a.mu.Unlock()
@@ -557,7 +659,7 @@ func (a *Accumulator) take() *batch {
 
 // giveBack returns a batch whose checkpoint is committed.
 func (a *Accumulator) giveBack(b *batch) {
-	b.reset()
+	b.reset(a.set.spare)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.spare = b

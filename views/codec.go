@@ -134,12 +134,12 @@ func (h *Histogram) decode(d *decoder) {
 func (c *Counts) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, c.Calls)
 	b = binary.AppendUvarint(b, c.Size)
-	b = binary.AppendUvarint(b, c.Sum)
-	return c.Hist.append(b)
+	return c.Hist.append(c.Sum.append(b))
 }
 
 func (c *Counts) decode(d *decoder) {
-	c.Calls, c.Size, c.Sum = d.uvarint(), d.uvarint(), d.uvarint()
+	c.Calls, c.Size = d.uvarint(), d.uvarint()
+	c.Sum.decode(d)
 	c.Hist.decode(d)
 }
 

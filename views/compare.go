@@ -1,7 +1,6 @@
 package views
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -55,7 +54,7 @@ func CompareEdges(now, before []Edge, nowSpan, beforeSpan time.Duration) []EdgeC
 		out = append(out, *c)
 	}
 	slices.SortFunc(out, func(a, b EdgeChange) int {
-		return cmp.Or(cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server), cmp.Compare(a.Connection, b.Connection))
+		return a.EdgeKey.compare(b.EdgeKey)
 	})
 	return out
 }

@@ -3,7 +3,9 @@ package views
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -22,10 +24,12 @@ import (
 // The simple version: a running value for each series, to which increments are added in the order of their time. What makes it
 // hard is that a collector deals records out to partitions, which are read at different speeds: increments wait until every
 // partition has been read up to their time, so that the result does not depend on who was read first. They wait in pieces, parts
-// of one record, ordered by the newest point of the record.
+// of one record that have one time: what a host with a clock ahead sends in the same record delays nothing.
 //
-// A series follows the rules of the collector's deltatocumulative processor: an increment that is not after the last one, or that
-// began before the series did, is dropped and counted.
+// Increments of one series in one millisecond, which is as fine as the TSDB's time, are added up to one sample.
+//
+// A series follows the rules of the collector's deltatocumulative processor: an increment that is before the last one, or that
+// began before the series did, is dropped and counted. The samples of one data point are added or dropped together.
 type deltas struct {
 	limit    int
 	heldMax  int
@@ -35,6 +39,8 @@ type deltas struct {
 	queue  []*piece // ordered
 	held   int      // samples in queue
 	swept  int64    // up to when silent series were forgotten
+	// stray are stored pieces of records that a crash kept from being applied. The records come again, so the next commit deletes them.
+	stray map[string]bool
 }
 
 type deltaSeries struct {
@@ -45,14 +51,20 @@ type deltaSeries struct {
 
 // piece is some of the increments of one record.
 type piece struct {
-	at        int64 // newest point of the record, Unix milliseconds
+	at        int64 // of its samples, Unix milliseconds
 	topic     string
 	partition int32
 	offset    int64
 	n         uint32
 	samples   []storage.Sample
-	stored    bool
+	stored    byte // the table's part that holds it; 0: none does
 }
+
+// Parts of the table: the first held pieces of several times, whose samples were points of their own.
+const (
+	piecesOld = 'h'
+	piecesNow = 'p'
+)
 
 const (
 	// pieceSamples bounds a piece.
@@ -64,7 +76,7 @@ const (
 )
 
 func newDeltas(c MetricsConfig) *deltas {
-	return &deltas{limit: c.DeltaSeries, heldMax: c.HeldDeltas, lifetime: c.Retention.Milliseconds(), series: map[hash]*deltaSeries{}}
+	return &deltas{limit: c.DeltaSeries, heldMax: c.HeldDeltas, lifetime: c.Retention.Milliseconds(), series: map[hash]*deltaSeries{}, stray: map[string]bool{}}
 }
 
 func (p *piece) compare(q *piece) int {
@@ -72,17 +84,23 @@ func (p *piece) compare(q *piece) int {
 }
 
 func (p *piece) key(ks keyspace) []byte {
-	k := binary.BigEndian.AppendUint64(ks.key(storage.TableDelta, 'h'), uint64(p.at))
+	k := binary.BigEndian.AppendUint64(ks.key(storage.TableDelta, cmp.Or(p.stored, piecesNow)), uint64(p.at))
 	k = binary.BigEndian.AppendUint32(k, uint32(p.partition))
 	k = binary.BigEndian.AppendUint64(k, uint64(p.offset))
 	return binary.BigEndian.AppendUint32(k, p.n)
 }
 
-// pieces cuts the increments of a record.
-func pieces(topic string, partition int32, offset, at int64, list []storage.Sample) []*piece {
+// pieces cuts the increments of a record, by time.
+func pieces(topic string, partition int32, offset int64, list []storage.Sample) []*piece {
+	points := slices.SortedStableFunc(storage.PointsOf(list), func(a, b []storage.Sample) int { return cmp.Compare(a[0].T, b[0].T) })
 	var out []*piece
-	for s := range slices.Chunk(list, pieceSamples) {
-		out = append(out, &piece{at: at, topic: topic, partition: partition, offset: offset, n: uint32(len(out)), samples: s})
+	var last *piece
+	for _, point := range points {
+		if last == nil || last.at != point[0].T || len(last.samples)+len(point) > pieceSamples {
+			last = &piece{at: point[0].T, topic: topic, partition: partition, offset: offset, n: uint32(len(out))}
+			out = append(out, last)
+		}
+		last.samples = append(last.samples, point...)
 	}
 	return out
 }
@@ -108,91 +126,147 @@ func (d *deltas) ready(complete int64) bool {
 type released struct {
 	samples []storage.Sample
 	entries []storage.Entry
-	dropped map[string]int
-	early   int // increments that did not wait because too many do
+	dropped map[string]int // points, by reason
+	early   int            // increments that did not wait because too many do
+	// merged and mergedPoints were added to a sample that was there already.
+	merged, mergedPoints int
+
+	at    map[hash]int // where in samples the last one of a series is
+	dirty map[hash]*deltaSeries
+	bytes int
 }
 
 // release adds what need not wait to the running values, and returns the samples of those, what changed, and what was dropped.
 func (d *deltas) release(ks keyspace, complete int64) released {
-	r := released{dropped: map[string]int{}}
-	dirty := map[hash]*deltaSeries{}
-	bytes := 0
-	for d.ready(complete) && bytes < releaseBytes {
+	r := released{dropped: map[string]int{}, at: map[hash]int{}, dirty: map[hash]*deltaSeries{}}
+	var last int64
+	for d.ready(complete) && (r.bytes < releaseBytes || d.queue[0].at == last) {
 		p := d.queue[0]
+		last = p.at
 		d.queue[0] = nil
 		d.queue = d.queue[1:]
 		d.held -= len(p.samples)
 		if p.at > complete {
 			r.early += len(p.samples)
 		}
-		if p.stored {
+		if p.stored != 0 {
 			r.entries = append(r.entries, storage.Entry{Key: p.key(ks)})
 		}
-		for i := range p.samples {
-			id, s, reason := d.accumulate(&p.samples[i])
-			if reason != "" {
+		for point := range storage.PointsOf(p.samples) {
+			if reason := d.point(&r, point); reason != "" {
 				r.dropped[reason]++
-				continue
 			}
-			if _, seen := dirty[id]; !seen {
-				bytes += 64
-				if s.h != nil {
-					bytes += 16 * (len(s.h.PositiveBuckets) + len(s.h.NegativeBuckets))
-				}
-				dirty[id] = s
-			}
-			r.samples = append(r.samples, p.samples[i])
 		}
 	}
-	for id, s := range dirty {
+	for id, s := range r.dirty {
 		r.entries = append(r.entries, storage.Entry{Key: ks.key(storage.TableDelta, append([]byte{'s'}, id[:]...)...), Value: s.append(nil)})
 	}
 	return r
 }
 
-// accumulate adds an increment to its series and makes the sample carry the running value.
-func (d *deltas) accumulate(p *storage.Sample) (id hash, s *deltaSeries, dropped string) {
-	id = hashOf(p.Labels.Bytes(nil))
-	fh := p.FH
-	if p.H != nil {
-		fh = p.H.ToFloat(nil)
-	}
-	s = d.series[id]
-	switch {
-	case s == nil:
-		if len(d.series) >= d.limit {
-			return id, nil, DropDeltaSeries
+// point adds the increments of one data point to their series, all or none, and returns why none.
+func (d *deltas) point(r *released, point []storage.Sample) (dropped string) {
+	ids, added := make([]hash, len(point)), 0
+	for i := range point {
+		p := &point[i]
+		ids[i] = hashOf(p.Labels.Bytes(nil))
+		s := d.series[ids[i]]
+		switch {
+		case s == nil:
+			if added++; len(d.series)+added > d.limit {
+				return DropDeltaSeries
+			}
+		case p.T-s.last > d.lifetime: // begins anew
+		case p.T < s.last, p.Start != 0 && p.Start < s.start:
+			return DropOutOfOrder
 		}
-		s = &deltaSeries{start: p.Start}
+	}
+	kept := r.samples
+	for i := range point {
+		p := &point[i]
+		s := d.series[ids[i]]
+		same := s != nil && p.T == s.last
+		s, ok := d.accumulate(ids[i], s, p)
+		if !ok { // a native histogram is the only sample of its point
+			return DropInvalid
+		}
+		r.touch(ids[i], s)
+		n, have := r.at[ids[i]]
+		switch {
+		case !same:
+			r.at[ids[i]] = len(r.samples)
+			r.samples = append(r.samples, *p)
+		case have && r.samples[n].T == p.T:
+			p.Labels, p.More, p.NoPoint = r.samples[n].Labels, r.samples[n].More, r.samples[n].NoPoint
+			p.Exemplars = append(r.samples[n].Exemplars, p.Exemplars...)
+			r.samples[n] = *p
+			r.merged++
+		default: // the sample was written: what was added shows with the next one
+			r.merged++
+		}
+	}
+	if len(r.samples) == len(kept) {
+		r.mergedPoints++
+	} else {
+		r.samples[len(r.samples)-1].More = false
+	}
+	return ""
+}
+
+// touch notes that a running value is to be stored.
+func (r *released) touch(id hash, s *deltaSeries) {
+	if r.dirty[id] == s {
+		return
+	}
+	r.bytes += 64
+	if s.h != nil {
+		r.bytes += 16 * (len(s.h.PositiveBuckets) + len(s.h.NegativeBuckets))
+	}
+	r.dirty[id] = s
+}
+
+// accumulate adds an increment to its series, which may be nil, and makes the sample carry the running value.
+func (d *deltas) accumulate(id hash, s *deltaSeries, p *storage.Sample) (*deltaSeries, bool) {
+	fh := p.Float()
+	next := deltaSeries{start: p.Start}
+	if s != nil && p.T-s.last <= d.lifetime {
+		next = *s
+	}
+	next.last = p.T
+	switch {
+	case value.IsStaleNaN(p.V) || fh != nil && value.IsStaleNaN(fh.Sum): // says that nothing was recorded, and until when
+	case fh == nil:
+		p.Start = next.start
+		next.v += p.V
+		next.h, p.V = nil, next.v
+	default:
+		p.Start = next.start
+		sum, err := addHistogram(next.h, fh)
+		if err != nil {
+			return s, false
+		}
+		next.h, p.H, p.FH = sum, nil, sum.Copy()
+	}
+	if s == nil {
+		s = &deltaSeries{}
 		d.series[id] = s
-	case p.T-s.last > d.lifetime:
-		*s = deltaSeries{start: p.Start}
-	case p.T <= s.last, p.Start != 0 && p.Start < s.start:
-		return id, s, DropOutOfOrder
 	}
-	if value.IsStaleNaN(p.V) || fh != nil && value.IsStaleNaN(fh.Sum) { // says that nothing was recorded, and until when
-		s.last = p.T
-		return id, s, ""
-	}
-	p.Start = s.start
-	if fh == nil {
-		s.v += p.V
-		s.h, s.last, p.V = nil, p.T, s.v
-		return id, s, ""
-	}
-	sum, err := addHistogram(s.h, fh)
-	if err != nil {
-		return id, s, DropInvalid
-	}
-	s.h, s.last, p.H, p.FH = sum, p.T, nil, sum.Copy()
-	return id, s, ""
+	*s = next
+	return s, true
 }
 
 // addHistogram returns a + b; a may be nil and is not changed.
-func addHistogram(a, b *histogram.FloatHistogram) (*histogram.FloatHistogram, error) {
-	sum := b.Copy()
+func addHistogram(a, b *histogram.FloatHistogram) (sum *histogram.FloatHistogram, err error) {
+	defer func() { // the bounds are checked; if that ever misses something, it costs one point
+		if p := recover(); p != nil {
+			sum, err = nil, fmt.Errorf("views: add histograms: panic: %v", p)
+		}
+	}()
+	if err := boundedHistogram(b); err != nil {
+		return nil, err
+	}
+	sum = b.Copy()
 	if a != nil {
-		var err error
 		if sum, _, _, err = a.Copy().Add(b); err != nil {
 			return nil, fmt.Errorf("views: add histograms: %w", err)
 		}
@@ -241,9 +315,15 @@ func (d *deltas) restore(kv reader, next map[partition]int64) error {
 	if err != nil {
 		return err
 	}
-	prefix = kv.key(storage.TableDelta, 'h')
-	err = kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
-		p := &piece{stored: true}
+	err = errors.Join(d.restorePieces(kv, next, piecesOld), d.restorePieces(kv, next, piecesNow))
+	slices.SortFunc(d.queue, (*piece).compare)
+	return err
+}
+
+func (d *deltas) restorePieces(kv reader, next map[partition]int64, part byte) error {
+	prefix := kv.key(storage.TableDelta, part)
+	return kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		p := &piece{stored: part}
 		if len(k) != len(prefix)+24 {
 			return fmt.Errorf("waiting deltas: %w", errCorrupt)
 		}
@@ -255,11 +335,20 @@ func (d *deltas) restore(kv reader, next map[partition]int64) error {
 		if p.offset < next[partition{p.topic, p.partition}] {
 			d.queue = append(d.queue, p)
 			d.held += len(p.samples)
+		} else {
+			d.stray[string(k)] = true
 		}
 		return nil
 	})
-	slices.SortFunc(d.queue, (*piece).compare)
-	return err
+}
+
+// dropStray deletes what a crash left over, but for what is written again.
+func (d *deltas) dropStray(entries []storage.Entry) []storage.Entry {
+	for _, k := range slices.Sorted(maps.Keys(d.stray)) {
+		entries = append(entries, storage.Entry{Key: []byte(k)})
+	}
+	clear(d.stray)
+	return entries
 }
 
 // A running value: start, last; 0 and the value, or 1 and the histogram.
@@ -305,7 +394,8 @@ func decodeValue(d *decoder) (float64, *histogram.FloatHistogram) {
 	return 0, nil
 }
 
-// A piece: topic, number of samples, each: labels, start, time, value, exemplars.
+// A piece: topic, number of samples, each: labels, start, time, value, exemplars, 1 if the next is of the same data point. Old ones have
+// no last field.
 func (p *piece) encode() []byte {
 	b := appendString(nil, p.topic)
 	b = binary.AppendUvarint(b, uint64(len(p.samples)))
@@ -314,17 +404,18 @@ func (p *piece) encode() []byte {
 		b = appendLabels(b, s.Labels)
 		b = binary.AppendVarint(b, s.Start)
 		b = binary.AppendVarint(b, s.T)
-		h := s.FH
-		if s.H != nil {
-			h = s.H.ToFloat(nil)
-		}
-		b = appendValue(b, s.V, h)
+		b = appendValue(b, s.V, s.Float())
 		b = binary.AppendUvarint(b, uint64(len(s.Exemplars)))
 		for _, e := range s.Exemplars {
 			b = appendLabels(b, e.Labels)
 			b = binary.AppendVarint(b, e.Ts)
 			b = binary.BigEndian.AppendUint64(b, math.Float64bits(e.Value))
 		}
+		more := byte(0)
+		if s.More {
+			more = 1
+		}
+		b = append(b, more)
 	}
 	return b
 }
@@ -339,6 +430,9 @@ func (p *piece) decode(v []byte) error {
 			e := exemplar.Exemplar{Labels: decodeLabels(&d), Ts: d.varint(), Value: math.Float64frombits(binary.BigEndian.Uint64(d.bytes(8)))}
 			e.HasTs = e.Ts != 0
 			s.Exemplars = append(s.Exemplars, e)
+		}
+		if p.stored == piecesNow {
+			s.More = d.byte() == 1
 		}
 		p.samples = append(p.samples, s)
 	}

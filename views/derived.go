@@ -4,8 +4,9 @@ package views
 
 // versionSeen is a staged count of spans of one version of a service in one bucket.
 type versionSeen struct {
-	service, version []byte
-	bucket           int64
+	service *service
+	version []byte
+	bucket  int64
 	tallied
 	last uint64
 }
@@ -17,33 +18,104 @@ func (v *versionSeen) apply() {
 }
 
 // derive stages what a span means to the tables.
-func (a *Accumulator) derive(r *Resource, s *Span, o *observation) {
+func (a *Accumulator) derive(r *Resource, s *Span, sv *service, o *observation) {
 	if len(r.Version) > 0 {
-		a.version(r, s, o)
+		a.version(r, s, sv, o)
 	}
 	for i := range s.Exceptions {
-		e := &s.Exceptions[i]
-		key := appendLabel(a.key[:0], r.Service)
-		key = appendLabel(key, s.Name)
-		key = appendLabel(key, e.Type)
-		key = appendLabel(key, messagePattern(e.Message))
-		a.key = appendLabel(key, sourceSpan)
-		a.tally(TableErrors, tallied{n: o.n, failed: s.Status == StatusError, at: o.ex.End, ex: o.ex, text: cutText(e.Message)})
+		a.exception(r, s, sv, &s.Exceptions[i], o)
 	}
 	switch {
-	case s.Kind == KindClient && (len(s.DBSystemName) > 0 || len(s.DBSystem) > 0):
+	case s.Kind == KindClient && len(s.dbSystem()) > 0:
 		key := appendLabel(a.key[:0], r.Service)
-		key = appendLabel(key, first(s.DBSystemName, s.DBSystem))
-		key = appendLabel(key, first(s.DBNamespace, s.DBName))
+		key = appendLabel(key, s.dbSystem())
+		key = appendLabel(key, r.dbNamespace(s))
 		key = appendLabel(key, s.DBOperation)
-		a.key = appendLabel(key, s.DBCollection)
+		a.key = appendDims(appendLabel(key, s.DBCollection), sv.dims)
 		a.tallyCall(TableDatabases, s, o)
 	case s.Kind == KindProducer || s.Kind == KindConsumer:
 		key := appendLabel(a.key[:0], r.Service)
 		key = appendLabel(key, s.MessagingSystem)
 		key = appendLabel(key, s.Destination)
-		a.key = appendLabel(key, messagingKinds[s.Kind-KindProducer])
+		a.key = appendDims(appendLabel(key, messagingKinds[s.Kind-KindProducer]), sv.dims)
 		a.tallyCall(TableMessaging, s, o)
+	}
+}
+
+// stagedException is an exception of a span until the record ends.
+type stagedException struct {
+	tallied
+	from, to     int  // its key in excKeys
+	group        hash // service, type and message
+	span, parent [8]byte
+	again        bool
+}
+
+// exception stages an exception. It is counted when the record has ended: then it is known whether a span below recorded the same.
+func (a *Accumulator) exception(r *Resource, s *Span, sv *service, e *Exception, o *observation) {
+	from := len(a.excKeys)
+	key := appendLabel(a.excKeys, r.Service)
+	key = appendLabel(key, s.Name)
+	kind := len(key)
+	key = appendLabel(key, e.Type)
+	key = appendLabel(key, messagePattern(e.Message))
+	key = appendLabel(key, sourceSpan)
+	a.excKeys = appendDims(key, sv.dims)
+	x := stagedException{from: from, to: len(a.excKeys), span: o.ex.SpanID, parent: o.parent,
+		tallied: tallied{n: o.n, failed: s.Status == StatusError, at: o.ex.End, ex: o.ex, text: cutText(e.Message)}}
+	a.key = append(append(a.key[:0], a.excKeys[kind:]...), r.Service...)
+	x.group = hashOf(append(a.key, o.ex.TraceID[:]...))
+	a.excs = append(a.excs, x)
+}
+
+// endExceptions counts the staged exceptions. One that runs up through the spans of a service is recorded by each of them; it is one, of the
+// span where it began.
+func (a *Accumulator) endExceptions() {
+	if len(a.excs) > 1 {
+		a.findRepeated()
+	}
+	for i := range a.excs {
+		if x := &a.excs[i]; !x.again {
+			a.key = append(a.key[:0], a.excKeys[x.from:x.to]...)
+			a.tally(TableErrors, x.tallied)
+		}
+	}
+}
+
+// maxAncestors bounds how far up an exception is followed.
+const maxAncestors = 1000
+
+func (a *Accumulator) findRepeated() {
+	type place struct {
+		group hash
+		span  [8]byte
+	}
+	at := make(map[place][]*stagedException, len(a.excs))
+	groups := map[hash]int{}
+	for i := range a.excs {
+		x := &a.excs[i]
+		at[place{x.group, x.span}] = append(at[place{x.group, x.span}], x)
+		groups[x.group]++
+	}
+	if len(groups) == len(a.excs) {
+		return
+	}
+	parents := make(map[[8]byte][8]byte, len(a.staged))
+	for i := range a.staged {
+		parents[a.staged[i].ex.SpanID] = a.staged[i].parent
+	}
+	for i := range a.excs {
+		x := &a.excs[i]
+		if groups[x.group] == 1 {
+			continue
+		}
+		span, ok := x.parent, true
+		for n := 0; ok && n < maxAncestors && span != ([8]byte{}) && span != x.span; n++ {
+			for _, above := range at[place{x.group, span}] {
+				above.again = true
+			}
+			span, ok = parents[span]
+		}
 	}
 }
 
@@ -69,12 +141,12 @@ func (a *Accumulator) tally(t Table, o tallied) {
 }
 
 // version counts a span for its service's version. Spans of a resource come together, so the last count is nearly always the one.
-func (a *Accumulator) version(r *Resource, s *Span, o *observation) {
+func (a *Accumulator) version(r *Resource, s *Span, sv *service, o *observation) {
 	bucket := bucketStart(o.ex.End)
 	n := len(a.versions)
-	if n == 0 || !a.versions[n-1].is(r, bucket, s.Status == StatusError) {
-		a.key = appendLabel(appendLabel(a.key[:0], r.Service), r.Version)
-		v := versionSeen{service: r.Service, version: r.Version, bucket: bucket, tallied: tallied{failed: s.Status == StatusError, at: o.ex.End}}
+	if n == 0 || !a.versions[n-1].is(r, sv, bucket, s.Status == StatusError) {
+		a.key = appendDims(appendLabel(appendLabel(a.key[:0], r.Service), r.Version), sv.dims)
+		v := versionSeen{service: sv, version: r.Version, bucket: bucket, tallied: tallied{failed: s.Status == StatusError, at: o.ex.End}}
 		v.cell, _ = a.cur.tables[TableVersions].cell(a.set.tables[TableVersions].dict, a.key, bucket)
 		a.versions = append(a.versions, v)
 		n++
@@ -85,8 +157,8 @@ func (a *Accumulator) version(r *Resource, s *Span, o *observation) {
 	v.at, v.last = min(v.at, o.ex.End), max(v.last, o.ex.End)
 }
 
-func (v *versionSeen) is(r *Resource, bucket int64, failed bool) bool {
-	return v.bucket == bucket && v.failed == failed && string(v.version) == string(r.Version) && string(v.service) == string(r.Service)
+func (v *versionSeen) is(r *Resource, sv *service, bucket int64, failed bool) bool {
+	return v.bucket == bucket && v.failed == failed && v.service == sv && string(v.version) == string(r.Version)
 }
 
 // maxText bounds a sample text, in bytes.

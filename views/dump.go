@@ -86,14 +86,14 @@ func (s *Set) dumpRED(r []segment) ([]string, error) {
 	err := s.eachRED(r, false, all, func(_ uint32, k *REDKey, at bucketAt, c *redCounts) {
 		if !c.zero() {
 			lines = append(lines, fmt.Sprintf("%s %s calls=%d sum=%v size=%d hist=%s slowest=%s latest=%s",
-				at.text(), k, c.Calls, time.Duration(c.Sum), c.Size, c.Hist.text(), c.Slowest.text(), c.Latest.text()))
+				at.text(), k, c.Calls, c.Sum, c.Size, c.Hist.text(), c.Slowest.text(), c.Latest.text()))
 		}
 	})
 	if r[0].level > 0 {
 		return lines, err
 	}
 	for id, se := range s.red.series {
-		lines = append(lines, fmt.Sprintf("total %s calls=%d sum=%v size=%d hist=%s", s.names.redKey(id), se.total.Calls, time.Duration(se.total.Sum), se.total.Size, se.total.Hist.text()))
+		lines = append(lines, fmt.Sprintf("total %s calls=%d sum=%v size=%d hist=%s", s.names.redKey(id), se.total.Calls, se.total.Sum, se.total.Size, se.total.Hist.text()))
 	}
 	return lines, err
 }
@@ -137,11 +137,18 @@ func (s *Set) dumpEdges(r []segment) ([]string, error) {
 			return "unpaired " + unpairedReasons[e.client]
 		}
 		k := s.edgeKey(id)
-		return strings.TrimSpace(fmt.Sprintf("%s -> %s %s", k.Client, k.Server, k.Connection))
+		line := fmt.Sprintf("%s -> %s %s", k.Client, k.Server, k.Connection)
+		if k.System != "" {
+			line += " of " + k.System
+		}
+		if k.ClientDims+k.ServerDims != "" {
+			line += fmt.Sprintf(" [%s -> %s]", k.ClientDims, k.ServerDims)
+		}
+		return strings.TrimSpace(line)
 	}
 	counts := func(c *EdgeCounts) string {
 		return fmt.Sprintf("calls=%d failed=%d client=%v server=%v client_hist=%s server_hist=%s", c.Calls, c.Failed,
-			time.Duration(c.ClientSum), time.Duration(c.ServerSum), c.ClientHist.text(), c.ServerHist.text())
+			c.ClientSum, c.ServerSum, c.ClientHist.text(), c.ServerHist.text())
 	}
 	err := s.edges.each(s.kv, r, everySeries, func(at bucketAt, id uint32, c *EdgeCounts) error {
 		if !c.zero() {
@@ -182,7 +189,7 @@ func (s *Set) dumpPending() (lines []string) {
 			if g.expired {
 				state = "counted"
 			}
-			lines = append(lines, fmt.Sprintf("%s/%s %s %s %s", idText(g.key[:16]), idText(g.key[16:]), s.names.name(m.svc), side, state))
+			lines = append(lines, fmt.Sprintf("%s/%s %s %s %s", idText(g.key[:16]), idText(g.key[16:]), s.names.node(m.svc).name, side, state))
 		}
 	}
 	return lines
@@ -192,14 +199,14 @@ func (s *Set) dumpTable(t *table) ([]string, error) {
 	var lines []string
 	text := func(c *Tally) string {
 		return fmt.Sprintf("n=%d failed=%d size=%d sum=%v hist=%s first=%v last=%v slowest=%s latest=%s text=%q", c.Calls, c.Failed, c.Size,
-			time.Duration(c.Sum), c.Hist.text(), time.Duration(c.First), time.Duration(c.Last), c.Slowest.text(), c.Latest.text(), c.Text)
+			c.Sum, c.Hist.text(), time.Duration(c.First), time.Duration(c.Last), c.Slowest.text(), c.Latest.text(), c.Text)
 	}
 	err := t.each(s.kv, append(s.finest(), s.wider()...), everySeries, func(at bucketAt, id uint32, c *Tally) error {
-		lines = append(lines, fmt.Sprintf("%s %q %s", at.text(), splitLabels(t.dict.key(id)), text(c)))
+		lines = append(lines, fmt.Sprintf("%s %q %s", at.text(), shownLabels(t.dict.key(id)), text(c)))
 		return nil
 	})
 	for id, se := range t.series {
-		lines = append(lines, fmt.Sprintf("total %q %s", splitLabels(t.dict.key(id)), text(&se.total)))
+		lines = append(lines, fmt.Sprintf("total %q %s", shownLabels(t.dict.key(id)), text(&se.total)))
 	}
 	return lines, err
 }
@@ -242,15 +249,29 @@ func (s *Set) searchAll() (out []TraceSummary, err error) {
 	return out, nil
 }
 
+// shownLabels are the label values of a series, with its dimensions as text where it has any.
+func shownLabels(key string) []string {
+	l := splitLabels(key)
+	last := len(l) - 1
+	if last < 0 { // its definition is missing: the views are broken
+		return l
+	}
+	if l[last] == "" {
+		return l[:last]
+	}
+	l[last] = Dims(l[last]).String()
+	return l
+}
+
 // dumpPatterns leaves out ids, which tell nothing.
 func (s *Set) dumpPatterns() (lines []string, err error) {
 	t := s.tables[TablePatterns]
 	pattern := func(id uint32) string {
 		l := splitLabels(t.dict.key(id))
 		if c, ok := parseClusterID(l[1]); ok && s.patterns.by[c] != nil {
-			return fmt.Sprintf("%s p%d %q", l[0], c.partition, s.patterns.by[c].pattern())
+			return strings.TrimSpace(fmt.Sprintf("%s p%d %q %s", l[0], c.partition, s.patterns.by[c].pattern(), dimsOf(l)))
 		}
-		return fmt.Sprintf("%q", l)
+		return fmt.Sprintf("%q", shownLabels(t.dict.key(id)))
 	}
 	err = t.each(s.kv, s.finest(), everySeries, func(at bucketAt, id uint32, c *Tally) error {
 		lines = append(lines, fmt.Sprintf("%s %s n=%d text=%q", at.text(), pattern(id), c.Calls, c.Text))

@@ -29,12 +29,12 @@ func journalKey(ks keyspace, seq uint64) []byte {
 }
 
 // formatVersion is that of everything a Set stores; the state begins with it. Change it with any change of a key or a value.
-const formatVersion = 2
+const formatVersion = 3
 
 // ErrFormat says that the stored views were written in another format.
 var ErrFormat = errors.New("views: the stored views have another format")
 
-func stateKey(ks keyspace) []byte { return ks.key(storage.TableMeta, 's') }
+func stateKey(ks keyspace) []byte { return ks.key(storage.TableMeta, metaState) }
 
 func (s *Set) appendJournal(b []byte, c *Checkpoint) []byte {
 	b = s.names.appendNew(b)
@@ -356,7 +356,7 @@ func (s *Set) dedupBefore() int64 {
 	return s.dedup.windowStart(oldest)
 }
 
-func floorKey(ks keyspace) []byte { return ks.key(storage.TableMeta, 'f') }
+func floorKey(ks keyspace) []byte { return ks.key(storage.TableMeta, metaFloor) }
 
 // FloorEntry makes the Set of a new version count nothing that ended before from, Unix seconds: an older version has it. It is to be
 // committed before the Set is opened for the first time.
@@ -493,8 +493,8 @@ func (s *Set) restoreFold(v []byte) error {
 }
 
 func (s *Set) restoreNames() error {
-	prefix := s.kv.key(storage.TableMeta, 'n')
-	err := s.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(_, v []byte) error {
+	from, to := namesKey(s.kv.version, s.kv.shard, 0), namesKey(s.kv.version, s.kv.shard, s.journal.defs)
+	err := s.kv.kv.Scan(from, to, func(_, v []byte) error {
 		d := decoder{b: v}
 		s.names.decode(&d)
 		first := int(d.uvarint())
@@ -555,8 +555,42 @@ func (s *Set) replay(v []byte) error {
 	return s.install(c)
 }
 
+// formatEntry notes the format and the dimensions with the first checkpoint.
+func (s *Set) formatEntry() storage.Entry {
+	b := binary.AppendUvarint(nil, formatVersion)
+	list := s.names.dimensions.Names()
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, n := range list {
+		b = appendString(b, n)
+	}
+	return storage.Entry{Key: formatKey(s.kv.keyspace), Value: b}
+}
+
+// storedDimensions are those that a version was made with; those of the configuration for a new one.
+func storedDimensions(kv reader, configured []string) (*Dimensions, error) {
+	v, err := kv.kv.Get(formatKey(kv.keyspace))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return NewDimensions(configured)
+	case err != nil:
+		return nil, fmt.Errorf("read dimensions: %w", err)
+	}
+	d := decoder{b: v}
+	if d.uvarint() != formatVersion {
+		return NewDimensions(configured) // refused when the rest is read
+	}
+	list := make([]string, min(d.uvarint(), MaxDimensions))
+	for i := range list {
+		list[i] = d.string()
+	}
+	if d.err != nil {
+		return nil, fmt.Errorf("dimensions: %w", d.err)
+	}
+	return NewDimensions(list)
+}
+
 // formatKey is where the first checkpoint says the format, because the journal alone does not.
-func formatKey(ks keyspace) []byte { return ks.key(storage.TableMeta, 'v') }
+func formatKey(ks keyspace) []byte { return ks.key(storage.TableMeta, metaFormat) }
 
 // StoredFormat is the format in which a version is stored, and that of this program; known is false while nothing is stored.
 func StoredFormat(kv storage.KV, version uint32, shard uint16) (stored, current uint64, known bool, err error) {

@@ -38,6 +38,8 @@ type View struct {
 	feed    *Feed
 	readers sync.WaitGroup
 	metrics MetricVersions
+	dims    DimFilter      // narrows what this View shows
+	of      *View          // the View that this one narrows, whose readers count
 	counted MetricCounters // by the metrics of earlier versions, less what the live one had counted when it became live
 
 	red    carries[REDKey, REDTimeline]
@@ -126,7 +128,42 @@ func Snapshot(r Reader) (Reader, func()) {
 }
 
 // Release ends the use of a View.
-func (v *View) Release() { v.readers.Done() }
+func (v *View) Release() {
+	if v.of != nil {
+		v.of.Release()
+		return
+	}
+	v.readers.Done()
+}
+
+// Narrow returns a Reader that shows only what has the values of dimensions that f names. r is a View or a Set; releasing the View is
+// releasing what is returned.
+func Narrow(r Reader, f DimFilter) Reader {
+	if len(f) == 0 {
+		return r
+	}
+	switch r := r.(type) {
+	case *View:
+		return r.narrow(f)
+	case *Set:
+		version := r.cfg.Version
+		v := &View{layout: Layout{Version: version, Live: version}, live: r, sets: map[uint32]*Set{version: r}, feed: &r.feed}
+		return v.narrow(f)
+	}
+	return r
+}
+
+// whole is the View without its filter.
+func (v *View) whole() *View {
+	if v.of != nil {
+		return v.of
+	}
+	return v
+}
+
+func (v *View) narrow(f DimFilter) *View {
+	return &View{layout: v.layout, live: v.live, sets: v.sets, seq: v.seq, first: v.first, feed: v.feed, metrics: v.metrics, counted: v.counted, dims: f, of: v.whole()}
+}
 
 // Set is the version that goes on with the topic.
 func (v *View) Set() *Set { return v.live }
@@ -168,11 +205,11 @@ func (v *View) stretches(view string, r span) []stretch {
 			c.to = min(c.to, s.To)
 		}
 		if c.from < c.to || len(list) == 1 {
-			out = append(out, stretch{v.sets[s.Version], c})
+			out = append(out, stretch{v.sets[s.Version], c, v.dims})
 		}
 	}
 	if len(out) == 0 { // an empty range still asks what is known
-		out = append(out, stretch{v.live, r})
+		out = append(out, stretch{v.live, r, v.dims})
 	}
 	return out
 }
@@ -180,6 +217,11 @@ func (v *View) stretches(view string, r span) []stretch {
 // Services returns every service with spans in the range.
 func (v *View) Services(from, to time.Time) ([]Service, error) {
 	return services(v.stretches(ViewRED, rangeOf(from, to)))
+}
+
+// Service sums up a service over all its dimensions.
+func (v *View) Service(name string, from, to time.Time) (Service, bool, error) {
+	return oneService(v.stretches(ViewRED, rangeOf(from, to)), name)
 }
 
 // Operations returns every (name, kind) of a service with spans in the range.
@@ -193,7 +235,7 @@ func (v *View) known(service, operation string) bool {
 	for _, s := range v.layout.Of(ViewRED) {
 		set := v.sets[s.Version]
 		set.mu.RLock()
-		ok := set.known(service, operation)
+		ok := set.known(service, operation, v.dims)
 		set.mu.RUnlock()
 		if ok {
 			return true
@@ -219,17 +261,26 @@ func (v *View) ServiceMap(from, to time.Time) (Map, error) {
 // SelectRED returns the series that match accepts. Their ids are those of the live version; series that it does not have get ids
 // that it will not give.
 func (v *View) SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error) {
-	return selectSpliced(v, ViewRED, &v.red, rangeOf(from, to), match, (*Set).selectRED)
+	if f := v.dims; len(f) > 0 {
+		all := match
+		match = func(id uint32, k REDKey) bool { return f.Accepts(k.Dims) && all(id, k) }
+	}
+	return selectSpliced(v, ViewRED, &v.whole().red, rangeOf(from, to), match, (*Set).selectRED)
 }
 
 // SelectEdges returns the edges that match accepts, as SelectRED.
 func (v *View) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
-	return selectSpliced(v, ViewServiceMap, &v.edges, rangeOf(from, to), match, (*Set).selectEdges)
+	if f := v.dims; len(f) > 0 {
+		all := match
+		match = func(id uint32, k EdgeKey) bool { return f.AcceptsEdge(&k) && all(id, k) }
+	}
+	return selectSpliced(v, ViewServiceMap, &v.whole().edges, rangeOf(from, to), match, (*Set).selectEdges)
 }
 
 // SelectTable returns the series of a table that match accepts, as SelectRED.
 func (v *View) SelectTable(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
-	return selectSpliced(v, t.view(), &v.tables[t], rangeOf(from, to), func(_ uint32, key string) bool { return match(splitLabels(key)) },
+	match = v.dims.rows(match)
+	return selectSpliced(v, t.view(), &v.whole().tables[t], rangeOf(from, to), func(_ uint32, key string) bool { return match(splitLabels(key)) },
 		func(s *Set, r span, match func(uint32, string) bool) ([]TallyTimeline, error) {
 			return s.selectTable(t, r, func(l []string) bool { return match(0, labelsKey(l)) })
 		})
@@ -291,9 +342,13 @@ func (v *View) since(from time.Time, s Stretch, retention time.Duration) time.Ti
 	return from
 }
 
-// SearchTraces returns the traces that q selects: a trace is found in the version that holds its start.
+// SearchTraces returns the traces that q selects. Each version looks for spans in its part of the range; a trace on the edge between
+// two is the one of the version that holds more of it.
 func (v *View) SearchTraces(q TraceQuery) (TraceResult, error) {
 	list := v.layout.Of(ViewTraces)
+	if q.Dims == nil {
+		q.Dims = v.dims
+	}
 	if len(list) == 1 {
 		return v.sets[list[0].Version].SearchTraces(q)
 	}
@@ -312,8 +367,17 @@ func (v *View) SearchTraces(q TraceQuery) (TraceResult, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Traces = append(out.Traces, r.Traces...)
-		out.More, out.Exhausted = out.More || r.More, out.Exhausted || r.Exhausted
+		for _, t := range r.Traces {
+			i := slices.IndexFunc(out.Traces, func(o TraceSummary) bool { return o.ID == t.ID })
+			switch {
+			case i < 0:
+				out.Traces = append(out.Traces, t)
+			case t.Spans > out.Traces[i].Spans:
+				out.Traces[i] = t
+			}
+		}
+		out.More, out.Ended, out.Sifted = out.More || r.More, out.Ended || r.Ended, out.Sifted || r.Sifted
+		out.SearchedTo, out.SpansSince = laterOf(out.SearchedTo, r.SearchedTo), laterOf(out.SpansSince, r.SpansSince)
 	}
 	slices.SortFunc(out.Traces, func(a, b TraceSummary) int {
 		by := cmp.Compare(b.Start.UnixNano(), a.Start.UnixNano())
@@ -328,23 +392,24 @@ func (v *View) SearchTraces(q TraceQuery) (TraceResult, error) {
 	return out, nil
 }
 
+func laterOf(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // Trace returns a trace from the version that holds most of it.
 func (v *View) Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok bool, err error) {
-	for _, s := range slices.Backward(v.layout.Of(ViewTraces)) {
-		t2, raw2, missing2, ok2, err := v.sets[s.Version].Trace(id)
-		if err != nil {
-			return t, nil, 0, false, err
-		}
-		if ok2 && (!ok || t2.Spans > t.Spans) {
-			t, raw, missing, ok = t2, raw2, missing2, true
-		}
-	}
-	return t, raw, missing, ok, nil
+	return wholeTrace(id, v.EachTraceBlock)
 }
 
 // SearchLogs returns the newest lines that q selects, version after version from the newest.
 func (v *View) SearchLogs(q LogQuery) (LogResult, error) {
 	list := v.layout.Of(TableLogs.view())
+	if q.Dims == nil {
+		q.Dims = v.dims
+	}
 	if len(list) == 1 {
 		return v.sets[list[0].Version].SearchLogs(q)
 	}
@@ -392,6 +457,9 @@ func (v *View) TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, d
 	}
 	if v.seq > 0 {
 		after = max(after, v.first)
+	}
+	if q.Dims == nil {
+		q.Dims = v.dims
 	}
 	lines, dropped, seq, err = v.live.TailLogs(q, after, limit)
 	return lines, dropped, seq + v.seq, err
@@ -592,7 +660,10 @@ func (t *TallyTimeline) follow(o *TallyTimeline) {
 
 func labelsKey(labels []string) string {
 	var key []byte
-	for _, l := range labels {
+	for i, l := range labels {
+		if i == len(labels)-1 {
+			return string(appendDims(key, Dims(l)))
+		}
 		key = appendLabel(key, []byte(l))
 	}
 	return string(key)

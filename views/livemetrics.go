@@ -144,7 +144,7 @@ func (c MetricCounters) combine(o *MetricCounters, sign uint64) MetricCounters {
 	for _, f := range []struct {
 		to *uint64
 		v  uint64
-	}{{&c.Records, o.Records}, {&c.Points, o.Points}, {&c.Samples, o.Samples}, {&c.Duplicates, o.Duplicates},
+	}{{&c.Records, o.Records}, {&c.Points, o.Points}, {&c.Kept, o.Kept}, {&c.Samples, o.Samples}, {&c.Duplicates, o.Duplicates},
 		{&c.DeadLetters, o.DeadLetters}, {&c.Early, o.Early}, {&c.Overflowed, o.Overflowed}} {
 		*f.to += sign * f.v
 	}

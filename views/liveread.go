@@ -21,6 +21,13 @@ func (l *Live) Services(from, to time.Time) ([]Service, error) {
 	return v.Services(from, to)
 }
 
+// Service sums up a service over all its dimensions.
+func (l *Live) Service(name string, from, to time.Time) (Service, bool, error) {
+	v := l.View()
+	defer v.Release()
+	return v.Service(name, from, to)
+}
+
 // Operations returns every (name, kind) of a service with spans in the range.
 func (l *Live) Operations(service string, from, to time.Time) ([]Operation, bool, error) {
 	v := l.View()

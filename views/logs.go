@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/attr"
 )
 
 // The logs view: how many lines of each service and severity, their patterns, exceptions among the error groups, and recent lines
@@ -21,10 +22,19 @@ type LogRecord struct {
 	Time     uint64 // Unix nanoseconds: when it happened, else when it was seen
 	Severity Severity
 	Body     []byte
+	Event    []byte // name of the event; nil: it is none
 	TraceID  [16]byte
 	SpanID   [8]byte
 	// Exception is nil where the record has none of its attributes.
 	Exception *Exception
+}
+
+// text is what the line says: its body, else the name of its event.
+func (l *LogRecord) text() []byte {
+	if len(l.Body) > 0 {
+		return l.Body
+	}
+	return l.Event
 }
 
 // Severity is the range of a record's severity number (opentelemetry/proto/logs/v1/logs.proto, SeverityNumber).
@@ -58,40 +68,25 @@ func ParseSeverity(s string) (Severity, bool) {
 	return Severity(max(0, i)), i >= 0
 }
 
-// SeverityOf reads the severity of a record that is kept elsewhere, as that of one from the topic.
-func SeverityOf(number int32, text string) Severity { return severityOf(number, text) }
-
-// severityOf takes the number, and where there is none the text, as logging libraries write it.
-func severityOf(number int32, text string) Severity {
-	if number > 0 {
-		return Severity(min((number-1)/4+1, int32(SeverityFatal)))
+// SeverityOf is the range of a severity number, and where there is none of the text, as logging libraries write it.
+func SeverityOf(number int32, text string) Severity {
+	if number = attr.Severity(number, text); number == 0 {
+		return SeverityUnspecified
 	}
-	switch t := strings.ToUpper(text); {
-	case strings.HasPrefix(t, "WARN"):
-		return SeverityWarn
-	case strings.HasPrefix(t, "ERR"):
-		return SeverityError
-	case strings.HasPrefix(t, "CRIT"), t == "PANIC", t == "EMERGENCY", t == "ALERT":
-		return SeverityFatal
-	case t == "NOTICE", strings.HasPrefix(t, "INFO"):
-		return SeverityInfo
-	default:
-		s, _ := ParseSeverity(t)
-		return s
-	}
+	return Severity(min((number-1)/4+1, int32(SeverityFatal)))
 }
 
 // DecodeLogs reads an OTLP ExportLogsServiceRequest (or LogsData, the same bytes) and calls f for each record, in order. What f is
 // given is reused.
-func DecodeLogs(b []byte, f func(r *Resource, l *LogRecord)) error {
-	return eachLog(b, func(r *Resource, _ plog.ResourceLogs, _ plog.ScopeLogs, pl plog.LogRecord) bool {
+func DecodeLogs(b []byte, d *Dimensions, f func(r *Resource, l *LogRecord)) error {
+	return eachLog(b, d, func(r *Resource, _ plog.ResourceLogs, _ plog.ScopeLogs, pl plog.LogRecord) bool {
 		l := logRecord(pl)
 		f(r, &l)
 		return true
 	})
 }
 
-func eachLog(b []byte, f func(r *Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool) error {
+func eachLog(b []byte, d *Dimensions, f func(r *Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool) error {
 	var u plog.ProtoUnmarshaler
 	ld, err := u.UnmarshalLogs(b)
 	if err != nil {
@@ -100,8 +95,9 @@ func eachLog(b []byte, f func(r *Resource, rl plog.ResourceLogs, sl plog.ScopeLo
 	for _, rl := range ld.ResourceLogs().All() {
 		var r Resource
 		if v, ok := rl.Resource().Attributes().Get("service.name"); ok {
-			r.Service, r.HasService = []byte(v.AsString()), true
+			r.Service, r.HasService = []byte(attr.Text(v)), true
 		}
+		r.Dims = d.ofMap(rl.Resource().Attributes())
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, l := range sl.LogRecords().All() {
 				if !f(&r, rl, sl, l) {
@@ -114,8 +110,8 @@ func eachLog(b []byte, f func(r *Resource, rl plog.ResourceLogs, sl plog.ScopeLo
 }
 
 func logRecord(pl plog.LogRecord) LogRecord {
-	l := LogRecord{Time: logTime(pl), Severity: severityOf(int32(pl.SeverityNumber()), pl.SeverityText()),
-		Body: []byte(pl.Body().AsString()), TraceID: pl.TraceID(), SpanID: pl.SpanID()}
+	l := LogRecord{Time: logTime(pl), Severity: SeverityOf(int32(pl.SeverityNumber()), pl.SeverityText()),
+		Body: []byte(attr.Text(pl.Body())), Event: []byte(eventName(pl)), TraceID: pl.TraceID(), SpanID: pl.SpanID()}
 	typ, hasType := pl.Attributes().Get("exception.type")
 	msg, hasMessage := pl.Attributes().Get("exception.message")
 	if hasType || hasMessage {
@@ -128,9 +124,21 @@ func textOf(v pcommon.Value, ok bool) []byte {
 	if !ok {
 		return nil
 	}
-	return []byte(v.AsString())
+	return []byte(attr.Text(v))
 }
 
+// eventName is the name of an event, where the data model has it or where it was before.
+func eventName(l plog.LogRecord) string {
+	if name := l.EventName(); name != "" {
+		return attr.ValidUTF8(name)
+	}
+	if v, ok := l.Attributes().Get("event.name"); ok {
+		return attr.Text(v)
+	}
+	return ""
+}
+
+// logTime is the time that a line names; 0: none.
 func logTime(l plog.LogRecord) uint64 {
 	if t := l.Timestamp(); t != 0 {
 		return uint64(t)
@@ -141,6 +149,7 @@ func logTime(l plog.LogRecord) uint64 {
 // stagedLog is one staged line.
 type stagedLog struct {
 	service string
+	dims    Dims
 	body    []byte
 	at      uint64
 	ex      Exemplar
@@ -152,27 +161,27 @@ func (a *Accumulator) Log(r *Resource, l *LogRecord) {
 	if !r.HasService {
 		a.counts.Unattributed++
 	}
-	at := l.Time
-	if at == 0 {
-		at = uint64(max(0, a.record.Timestamp)) * 1e6 // it happened before it came here
+	at, shifted := a.lineClock().time(l.Time)
+	if shifted {
+		a.counts.Future++
 	}
-	at = a.clamp(at)
 	a.end = max(a.end, at)
 	if a.begin == 0 || at < a.begin {
 		a.begin = at
 	}
 	ex := Exemplar{TraceID: l.TraceID, SpanID: l.SpanID, End: at}
-	a.key = appendLabel(appendLabel(a.key[:0], r.Service), []byte(l.Severity.String()))
+	dims := a.dims(r.Dims, nil)
+	a.key = appendDims(appendLabel(appendLabel(a.key[:0], r.Service), []byte(l.Severity.String())), dims)
 	a.tally(TableLogs, tallied{n: 1, size: uint64(len(l.Body)), at: at, ex: ex})
 	if e := l.Exception; e != nil {
 		key := appendLabel(a.key[:0], r.Service)
 		key = appendLabel(key, nil)
 		key = appendLabel(key, e.Type)
 		key = appendLabel(key, messagePattern(e.Message))
-		a.key = appendLabel(key, sourceLog)
+		a.key = appendDims(appendLabel(key, sourceLog), dims)
 		a.tally(TableErrors, tallied{n: 1, failed: l.Severity >= SeverityError, at: at, ex: ex, text: cutText(e.Message)})
 	}
-	a.logs = append(a.logs, stagedLog{service: string(r.Service), body: l.Body, at: at, ex: ex})
+	a.logs = append(a.logs, stagedLog{service: string(r.Service), dims: dims, body: l.text(), at: at, ex: ex})
 }
 
 // endLogs finds the patterns of the staged lines and keeps the record.
@@ -181,7 +190,8 @@ func (a *Accumulator) endLogs() {
 		return
 	}
 	if c := &a.set.cfg; c.LogBytes > 0 && c.LogRetention >= 0 {
-		a.cur.rawLogs.add(a.record.Value, a.begin, a.end)
+		a.key = a.lineClock().append(a.key[:0], len(a.record.Value))
+		a.cur.rawLogs.add(a.set.spare, a.key, a.record.Value, a.begin, a.end)
 	}
 	if a.drains == nil {
 		a.drains = a.set.drainsOf(a.partition)
@@ -192,7 +202,7 @@ func (a *Accumulator) endLogs() {
 		if c := a.drains.add(l.service, l.body); c != nil {
 			name = clusterID{a.partition, c.id}.label(nil)
 		}
-		a.key = appendLabel(appendLabel(a.key[:0], []byte(l.service)), name)
+		a.key = appendDims(appendLabel(appendLabel(a.key[:0], []byte(l.service)), name), l.dims)
 		c, over := a.cur.tables[TablePatterns].cell(a.set.tables[TablePatterns].dict, a.key, bucketStart(l.at))
 		if over {
 			a.cur.counts.Overflowed++
@@ -221,20 +231,21 @@ func (p *patterns) install(partition int32, cs []cluster) {
 }
 
 func (p *patterns) key(ks keyspace, id clusterID) []byte {
-	k := binary.BigEndian.AppendUint32(ks.key(storage.TableMeta, 'p'), uint32(id.partition))
+	k := binary.BigEndian.AppendUint32(ks.key(storage.TableMeta, metaPatterns), uint32(id.partition))
 	return binary.BigEndian.AppendUint32(k, id.id)
 }
 
 // fold stores the clusters that changed and drops those given up that nothing counts under any more.
 func (p *patterns) fold(ks keyspace, t *table, then *later, entries []storage.Entry) []storage.Entry {
+	var counted map[clusterID]bool
 	for id, c := range p.by {
 		if !c.gone {
 			continue
 		}
-		t.dict.mu.Lock()
-		_, counted := t.dict.ids[string(labelKey([]byte(c.service), id.label(nil)))]
-		t.dict.mu.Unlock()
-		if !counted {
+		if counted == nil {
+			counted = clustersOf(t.dict)
+		}
+		if !counted[id] {
 			then.do(func() { delete(p.by, id) })
 			delete(p.dirty, id)
 			entries = append(entries, storage.Entry{Key: p.key(ks, id)})
@@ -247,8 +258,23 @@ func (p *patterns) fold(ks keyspace, t *table, then *later, entries []storage.En
 	return entries
 }
 
+// clustersOf are the clusters that a dictionary has.
+func clustersOf(d *dict) map[clusterID]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := map[clusterID]bool{}
+	for key := range d.ids {
+		if l := splitLabels(key); len(l) > 1 {
+			if id, ok := parseClusterID(l[1]); ok {
+				out[id] = true
+			}
+		}
+	}
+	return out
+}
+
 func (p *patterns) restore(kv reader) error {
-	prefix := kv.key(storage.TableMeta, 'p')
+	prefix := kv.key(storage.TableMeta, metaPatterns)
 	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		d, c := decoder{b: v}, &cluster{}
 		c.decode(&d)

@@ -8,9 +8,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/gaurav/watchingcat/storage/attr"
 )
 
 // LogLine is one line as it came.
@@ -19,7 +23,11 @@ type LogLine struct {
 	Service              string
 	HasService           bool
 	Severity             Severity
+	SeverityText         string // as it was sent
+	SeverityNumber       int32  // as it was sent, else what the text stands for; 0: not known
 	Body                 string
+	Event                string // name of the event; "": it is none
+	Scope, ScopeVersion  string // what wrote it
 	TraceID              [16]byte
 	SpanID               [8]byte
 	Attributes, Resource map[string]any
@@ -56,9 +64,11 @@ func (c *LogCursor) place() logPlace { return logPlace{c.At, rawRef{c.Seq, c.Blo
 type LogQuery struct {
 	From, To    time.Time
 	Service     string
+	Dims        DimFilter // of the line's resource
 	MinSeverity Severity
-	Text        string // occurs in the body, whatever its case
-	Pattern     string // the body's words match this pattern, as LogPatterns gives it
+	Text        string            // occurs in the body or the name of the event, whatever its case
+	Pattern     string            // the words of the body, or of the name where there is no body, match this pattern, as LogPatterns gives it
+	Attributes  map[string]string // that the line or its resource has, as text
 	TraceID     [16]byte
 	Limit       int
 	Before      *LogCursor // continue after an earlier answer
@@ -83,10 +93,12 @@ type logFilter struct {
 	text     []byte
 	pattern  []string
 	before   *logPlace
+
+	dimensions *Dimensions
 }
 
-func newLogFilter(q *LogQuery) *logFilter {
-	f := &logFilter{q: q, from: nanos(q.From, 0), to: nanos(q.To, 1<<63), text: []byte(strings.ToLower(q.Text))}
+func newLogFilter(q *LogQuery, d *Dimensions) *logFilter {
+	f := &logFilter{q: q, dimensions: d, from: nanos(q.From, 0), to: nanos(q.To, 1<<63), text: []byte(strings.ToLower(q.Text))}
 	if q.Pattern != "" {
 		f.pattern = strings.Fields(q.Pattern)
 	}
@@ -102,13 +114,26 @@ func (f *logFilter) block(b []byte) bool {
 	if f.q.TraceID != ([16]byte{}) && !bytes.Contains(b, f.q.TraceID[:]) {
 		return false
 	}
-	return bytes.Contains(b, []byte(f.q.Service)) && (len(f.text) == 0 || !plain(f.text) || hasFold(b, f.text))
+	for k := range f.q.Attributes {
+		if !replaced(k) && !bytes.Contains(b, []byte(k)) {
+			return false
+		}
+	}
+	return (replaced(f.q.Service) || bytes.Contains(b, []byte(f.q.Service))) && (len(f.text) == 0 || !plain(f.text) || hasFold(b, f.text))
 }
 
-// plain reports whether text stands in a block as it stands in a body: not in a value that is rendered as JSON.
-func plain(text []byte) bool { return !bytes.ContainsAny(text, "\"{}[]:,.0123456789\\") }
+// replaced reports whether a text may have had bytes that are not UTF-8, and stands in a block with those.
+func replaced(text string) bool { return strings.ContainsRune(text, utf8.RuneError) }
 
-func (f *logFilter) accepts(r *Resource, l plog.LogRecord, p logPlace) bool {
+// rendered are the words of JSON that stand in no block.
+const rendered = "true false null nan -infinity"
+
+// plain reports whether text, in lower case, stands in a block as it stands in a body: not in a value that is rendered as JSON.
+func plain(text []byte) bool {
+	return !bytes.ContainsAny(text, "\"{}[]:,.0123456789\\") && !strings.Contains(rendered, string(text)) && !replaced(string(text))
+}
+
+func (f *logFilter) accepts(r *Resource, resource pcommon.Map, l plog.LogRecord, p logPlace) bool {
 	q := f.q
 	if p.at < f.from || p.at >= f.to || q.Service != "" && string(r.Service) != q.Service || f.before != nil && p.compare(*f.before) >= 0 {
 		return false
@@ -116,13 +141,44 @@ func (f *logFilter) accepts(r *Resource, l plog.LogRecord, p logPlace) bool {
 	if q.TraceID != ([16]byte{}) && [16]byte(l.TraceID()) != q.TraceID {
 		return false
 	}
-	if q.MinSeverity > 0 && severityOf(int32(l.SeverityNumber()), l.SeverityText()) < q.MinSeverity {
+	if len(q.Dims) > 0 && !f.dims(r) {
 		return false
 	}
-	if len(f.text) > 0 && !hasFold([]byte(l.Body().AsString()), f.text) {
+	if q.MinSeverity > 0 && SeverityOf(int32(l.SeverityNumber()), l.SeverityText()) < q.MinSeverity {
 		return false
 	}
-	return f.pattern == nil || matchesPattern(f.pattern, drainSplit([]byte(l.Body().AsString())))
+	if !f.attributes(l.Attributes(), resource) {
+		return false
+	}
+	if len(f.text) > 0 && !hasFold([]byte(attr.Text(l.Body())), f.text) && !hasFold([]byte(eventName(l)), f.text) {
+		return false
+	}
+	return f.pattern == nil || matchesPattern(f.pattern, drainSplit([]byte(cmp.Or(attr.Text(l.Body()), eventName(l)))))
+}
+
+// attributes reports whether a line or its resource has the wanted attributes.
+func (f *logFilter) attributes(line, resource pcommon.Map) bool {
+	for k, want := range f.q.Attributes {
+		v, ok := line.Get(k)
+		if !ok {
+			v, ok = resource.Get(k)
+		}
+		if !ok || attr.Text(v) != want {
+			return false
+		}
+	}
+	return true
+}
+
+// dims reports whether the resource has the wanted dimensions.
+func (f *logFilter) dims(r *Resource) bool {
+	left := len(f.q.Dims)
+	for _, v := range r.Dims {
+		if want, ok := f.q.Dims[f.dimensions.names[v.Index]]; ok && clean(v.Value, maxDimension) == want {
+			left--
+		}
+	}
+	return left == 0
 }
 
 // MatchesPattern reports whether a body is of a pattern as LogPatterns gives it.
@@ -152,12 +208,15 @@ type logHit struct {
 	place logPlace
 	r     Resource
 	rl    plog.ResourceLogs
+	sl    plog.ScopeLogs
 	l     plog.LogRecord
 }
 
 func (h *logHit) line() LogLine {
-	return LogLine{Time: unixNano(h.place.at), Service: string(h.r.Service), HasService: h.r.HasService, Severity: severityOf(int32(h.l.SeverityNumber()), h.l.SeverityText()),
-		Body: h.l.Body().AsString(), TraceID: h.l.TraceID(), SpanID: h.l.SpanID(), Attributes: h.l.Attributes().AsRaw(), Resource: h.rl.Resource().Attributes().AsRaw(), place: h.place}
+	return LogLine{Time: unixNano(h.place.at), Service: string(h.r.Service), HasService: h.r.HasService, Severity: SeverityOf(int32(h.l.SeverityNumber()), h.l.SeverityText()),
+		SeverityText: attr.ValidUTF8(h.l.SeverityText()), SeverityNumber: attr.Severity(int32(h.l.SeverityNumber()), h.l.SeverityText()),
+		Event: eventName(h.l), Scope: attr.ValidUTF8(h.sl.Scope().Name()), ScopeVersion: attr.ValidUTF8(h.sl.Scope().Version()),
+		Body: attr.Text(h.l.Body()), TraceID: h.l.TraceID(), SpanID: h.l.SpanID(), Attributes: attr.Map(h.l.Attributes()), Resource: attr.Map(h.rl.Resource().Attributes()), place: h.place}
 }
 
 func linesOf(hits []logHit) []LogLine {
@@ -174,7 +233,7 @@ func (s *Set) SearchLogs(q LogQuery) (LogResult, error) {
 	if q.Budget <= 0 {
 		q.Budget = logBudget
 	}
-	f := newLogFilter(&q)
+	f := newLogFilter(&q, s.names.dimensions)
 	kept, since := s.keptLogs()
 	out := LogResult{Since: unixNano(since)}
 	f.from = max(f.from, since)
@@ -234,24 +293,23 @@ func (s *Set) searchLogBlocks(m rawMeta, f *logFilter) (hits []logHit, size int,
 			continue
 		}
 		i := 0
-		for part := range logParts(b) {
-			if !f.block(part) {
-				i += countLines(part)
-				continue
-			}
-			err = eachLog(part, func(r *Resource, rl plog.ResourceLogs, _ plog.ScopeLogs, l plog.LogRecord) bool {
-				p := logPlace{logTime(l), ref, i}
-				if p.at == 0 {
-					p.at = m.begin
+		for clock, record := range keptLogRecords(b, lineClock{arrived: m.begin}) {
+			for part := range logParts(record) {
+				if !f.block(part) {
+					i += countLines(part)
+					continue
 				}
-				i++
-				if f.accepts(r, l, p) {
-					hits = append(hits, logHit{p, *r, rl, l})
+				err = eachLog(part, f.dimensions, func(r *Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool {
+					p := logPlace{clock.lineTime(l), ref, i}
+					i++
+					if f.accepts(r, rl.Resource().Attributes(), l, p) {
+						hits = append(hits, logHit{p, *r, rl, sl, l})
+					}
+					return true
+				})
+				if err != nil {
+					return hits, size, err
 				}
-				return true
-			})
-			if err != nil {
-				return hits, size, err
 			}
 		}
 	}
@@ -315,7 +373,7 @@ func (s *Set) logBlock(ref rawRef) ([]byte, bool, error) {
 // were, and the last checkpoint looked at. Times in q are not looked at.
 func (s *Set) TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, dropped int, seq uint64, err error) {
 	q.From, q.To, q.Before = time.Time{}, time.Time{}, nil
-	f := newLogFilter(&q)
+	f := newLogFilter(&q, s.names.dimensions)
 	var hits []logHit
 	kept, _ := s.keptLogs()
 	seq = max(after, s.Frontier().Seq)

@@ -50,7 +50,7 @@ func TestLinesOfAServiceAreThoseOfAll(t *testing.T) {
 			}
 			a := set.Partition("otlp_logs", 0)
 			if a.Begin(views.Record{Offset: offset, LeaderEpoch: -1, Value: value}) {
-				if err := views.DecodeLogs(value, a.Log); err != nil {
+				if err := views.DecodeLogs(value, nil, a.Log); err != nil {
 					t.Fatal(err)
 				}
 				a.End()

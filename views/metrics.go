@@ -30,6 +30,8 @@ type MetricsConfig struct {
 	DeltaSeries  int // series of deltas whose running value is kept (200,000)
 	HeldDeltas   int // deltas that wait for other partitions (500,000); above it the oldest wait no longer
 	Families     int // metric families whose type, unit and help are kept (20,000)
+	// Translation says how names and labels are made.
+	Translation Translation
 }
 
 func (c MetricsConfig) withDefaults() MetricsConfig {
@@ -57,6 +59,7 @@ func (c MetricsConfig) withDefaults() MetricsConfig {
 // Collect, the writes and Install are called by one goroutine, in this order; Apply by one goroutine for each partition.
 type Metrics struct {
 	cfg   MetricsConfig
+	otlp  *translator
 	kv    reader
 	dedup *dedup
 	feed  Feed
@@ -82,13 +85,17 @@ type Metrics struct {
 
 // MetricCounters count what was committed since the process began.
 type MetricCounters struct {
-	Records, Points, Samples uint64
-	Duplicates               uint64 // records sent again
-	DeadLetters              uint64
-	Early                    uint64            // deltas that did not wait for other partitions because too many did
-	Overflowed               uint64            // metric families above the limit
-	Dropped                  map[string]uint64 // points, by reason
-	DeltaSeries, HeldDeltas  int               // now
+	Records uint64
+	// Points are data points: each becomes Kept, or is counted once in Dropped, or is of HeldDeltas.
+	Points, Kept uint64
+	// Samples are those that the kept points made; increments that one sample adds up count each.
+	Samples                 uint64
+	Duplicates              uint64 // records sent again
+	DeadLetters             uint64
+	Early                   uint64            // deltas that did not wait for other partitions because too many did
+	Overflowed              uint64            // metric families above the limit
+	Dropped                 map[string]uint64 // points, by reason
+	DeltaSeries, HeldDeltas int               // now
 }
 
 // metricBatch is what was applied since the last checkpoint.
@@ -111,8 +118,12 @@ func newMetricBatch() *metricBatch {
 // OpenMetrics reads what kv holds of the metrics topic.
 func OpenMetrics(kv storage.KV, cfg MetricsConfig) (*Metrics, error) {
 	cfg = cfg.withDefaults()
+	otlp, err := cfg.Translation.translator()
+	if err != nil {
+		return nil, err
+	}
 	m := &Metrics{
-		cfg: cfg, kv: reader{keyspace{cfg.Version, MetricsShard}, kv}, batch: newMetricBatch(),
+		cfg: cfg, otlp: otlp, kv: reader{keyspace{cfg.Version, MetricsShard}, kv}, batch: newMetricBatch(),
 		dedup: newDedup(Config{DedupWindow: cfg.DedupWindow, Limits: Limits{DedupRecords: cfg.DedupRecords}}),
 		next:  map[partition]int64{}, ids: map[partition][16]byte{}, deltas: newDeltas(cfg), marks: map[partition]mark{},
 		families: map[string]Family{}, progress: map[partition]Progress{}, counters: MetricCounters{Dropped: map[string]uint64{}},
@@ -131,15 +142,22 @@ func (m *Metrics) Apply(topic string, n int32, r Record, md pmetric.Metrics) {
 	if m.applied(p, r.Offset) {
 		return
 	}
-	c := ConvertMetrics(md, r.Timestamp, m.cfg.Retention)
+	if r.Received > 0 {
+		r.Timestamp = min(r.Timestamp, r.Received) // a producer whose clock is ahead
+	}
+	c := m.otlp.convert(md, r.Timestamp, m.cfg.Retention)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b := m.batch
 	b.counters.Records++
 	k := b.marks[p]
-	k.end, k.ts = max(k.end, uint64(c.Newest)*1e6), max(k.ts, r.Timestamp)
+	end := c.Newest
+	if r.Timestamp > 0 {
+		end = min(end, r.Timestamp) // a host whose clock is ahead says nothing about the others
+	}
+	k.end, k.ts = max(k.end, uint64(end)*1e6), max(k.ts, r.Timestamp)
 	b.marks[p] = k
-	if len(c.Deltas) > 0 && m.again(b, r, k.end) {
+	if len(c.Deltas) > 0 && c.Unique && m.again(b, r, k.end) {
 		b.counters.Duplicates++
 		m.advance(p, r.Offset+1, r.LeaderEpoch)
 		return
@@ -149,7 +167,7 @@ func (m *Metrics) Apply(topic string, n int32, r Record, md pmetric.Metrics) {
 		b.counters.Dropped[reason] += uint64(n)
 	}
 	b.samples = append(b.samples, c.Samples...)
-	b.pieces = append(b.pieces, pieces(topic, n, r.Offset, c.Newest, c.Deltas)...)
+	b.pieces = append(b.pieces, pieces(topic, n, r.Offset, c.Deltas)...)
 	b.pending += len(c.Samples) + len(c.Deltas)
 	for _, f := range c.Families {
 		f.Help = f.Help[:min(len(f.Help), maxHelp)]
@@ -239,6 +257,7 @@ type MetricsCheckpoint struct {
 	head     uint64
 	marks    map[partition]uint64
 	counters MetricCounters
+	merged   storage.Appended // what was added to samples that were there already
 }
 
 // metricsCommitBytes bounds the transactions of a checkpoint.
@@ -265,6 +284,7 @@ func (m *Metrics) Collect(marks []Mark) *MetricsCheckpoint {
 	rel := m.deltas.release(m.kv.keyspace, complete)
 	c.Samples = append(c.Samples, rel.samples...)
 	c.counters.Early += uint64(rel.early)
+	c.merged = storage.Appended{Samples: rel.merged, Points: rel.mergedPoints}
 	for reason, n := range rel.dropped {
 		c.counters.Dropped[reason] += uint64(n)
 	}
@@ -314,8 +334,10 @@ func (m *Metrics) store(c *MetricsCheckpoint, b *metricBatch, entries []storage.
 	var before []storage.Entry
 	for _, p := range b.pieces {
 		if _, waits := slices.BinarySearchFunc(m.deltas.queue, p, (*piece).compare); waits {
-			before = append(before, storage.Entry{Key: p.key(ks), Value: p.encode()})
-			p.stored = true
+			k := p.key(ks)
+			before = append(before, storage.Entry{Key: k, Value: p.encode()})
+			delete(m.deltas.stray, string(k))
+			p.stored = piecesNow
 		}
 	}
 	m.view.RLock()
@@ -346,6 +368,7 @@ func (m *Metrics) store(c *MetricsCheckpoint, b *metricBatch, entries []storage.
 		last := &c.Before[len(c.Before)-1]
 		last.Entries = append(last.Entries, e)
 	}
+	entries = m.deltas.dropStray(entries)
 	entries = m.deltas.sweep(ks, int64(m.complete/1e6), entries)
 	entries = m.dedup.store(ks, m.seq, b.hashes, entries)
 	entries = m.dedup.forget(ks, m.dedupBefore(), entries)
@@ -372,8 +395,8 @@ func (m *Metrics) dedupBefore() int64 {
 	return m.dedup.windowStart(oldest)
 }
 
-// Install makes a committed checkpoint visible and tells the feed.
-func (m *Metrics) Install(c *MetricsCheckpoint) {
+// Install makes a committed checkpoint visible and tells the feed. took is what became of its samples.
+func (m *Metrics) Install(c *MetricsCheckpoint, took storage.Appended) {
 	m.view.Lock()
 	for _, f := range c.families {
 		m.families[f.Name] = f
@@ -391,7 +414,11 @@ func (m *Metrics) Install(c *MetricsCheckpoint) {
 		m.progress[p] = at
 	}
 	m.counters.add(&c.counters)
-	m.counters.Samples += uint64(len(c.Samples))
+	m.counters.Samples += uint64(took.Samples + c.merged.Samples)
+	m.counters.Kept += uint64(took.Points + c.merged.Points)
+	for reason, n := range took.Dropped {
+		m.counters.Dropped[reason] += uint64(n)
+	}
 	fr := m.frontier
 	m.view.Unlock()
 	m.feed.Publish(fr, nil, nil, 0)
@@ -408,15 +435,6 @@ func (c *MetricCounters) add(o *MetricCounters) {
 		c.Dropped[reason] += n
 	}
 	c.DeltaSeries, c.HeldDeltas = o.DeltaSeries, o.HeldDeltas
-}
-
-// Dropped adds what the TSDB did not take to the counters.
-func (m *Metrics) Dropped(reasons map[string]int) {
-	m.view.Lock()
-	defer m.view.Unlock()
-	for reason, n := range reasons {
-		m.counters.Dropped[reason] += uint64(n)
-	}
 }
 
 // Counters returns what was counted.

@@ -245,7 +245,7 @@ func (s *metricsSim) write(c *views.MetricsCheckpoint, crash func(string) bool, 
 		}
 		commit(c.Commit)
 	}
-	s.m.Install(c)
+	s.m.Install(c, storage.Appended{Samples: len(c.Samples)})
 	return nil
 }
 
@@ -387,7 +387,7 @@ func TestDeltaLimits(t *testing.T) {
 	// Partition 1 has not been read, so they should wait.
 	c := m.Collect([]views.Mark{{Topic: "otlp_metrics", Partition: 1}})
 	require.NoError(t, kv.Commit(c.Commit))
-	m.Install(c)
+	m.Install(c, storage.Appended{})
 	got := m.Counters()
 	require.Equal(t, uint64(4), got.Early)
 	require.Equal(t, map[string]uint64{views.DropDeltaSeries: 2}, got.Dropped)

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"sync"
@@ -11,19 +12,30 @@ import (
 // Other is the name under which everything above a limit is counted: totals stay exact, and the overflow is visible.
 const Other = "_other"
 
-// names interns the names of services and of what they call, and gives red series their ids. Appliers of all partitions share it;
-// each remembers what it asked, so the lock is taken for new names only.
+// names interns nodes (services and what they call) and gives red series their ids. Appliers of all partitions share it; each
+// remembers what it looked up, so the lock is taken for new names only.
 //
-// A name or series that an applier asked for is defined in the next checkpoint, before anything refers to it.
+// A name or series that an applier looked up is defined in the next checkpoint, before anything refers to it.
 type names struct {
-	mu      sync.Mutex
-	limits  Limits
-	ids     map[string]uint32
-	list    []string
-	ops     map[uint32]int // operations of each service
-	red     map[redID]uint32
-	redList []redID
-	defined struct{ names, red int } // how many earlier checkpoints have written
+	mu         sync.Mutex
+	limits     Limits
+	dimensions *Dimensions
+	dimValues  [MaxDimensions]map[string]struct{} // seen, without Other
+	ids        map[node]uint32
+	list       []node
+	labelOf    []uint32 // the first node with the same labels: another may differ by its system
+	byLabels   map[node]uint32
+	ops        map[uint32]int // operations of each service
+	red        map[redID]uint32
+	redList    []redID
+	defined    struct{ names, red int } // how many earlier checkpoints have written
+}
+
+// node is something that calls or is called. What kind of thing it is says the connection that it stands in.
+type node struct {
+	name   string
+	system string // of a database: two databases of one name in two systems are two
+	dims   Dims   // of a service
 }
 
 // redID is a REDKey with its service interned.
@@ -34,39 +46,50 @@ type redID struct {
 	status  Status
 }
 
-const otherID = 0 // of the name Other
+const otherID = 0 // of the node Other
 
-func newNames(l Limits) *names {
-	n := &names{limits: l, ids: map[string]uint32{}, ops: map[uint32]int{}, red: map[redID]uint32{}}
-	n.addName(Other)
+func newNames(l Limits, d *Dimensions) *names {
+	n := &names{limits: l, dimensions: d, ids: map[node]uint32{}, byLabels: map[node]uint32{}, ops: map[uint32]int{}, red: map[redID]uint32{}}
+	for i := range n.dimValues {
+		n.dimValues[i] = map[string]struct{}{}
+	}
+	n.addName(node{name: Other})
 	return n
 }
 
-func (n *names) addName(s string) uint32 {
+func (n *names) addName(k node) uint32 {
 	id := uint32(len(n.list))
-	n.ids[s] = id
-	n.list = append(n.list, s)
+	n.ids[k] = id
+	n.list = append(n.list, k)
+	labels := node{name: k.name, dims: k.dims}
+	first, ok := n.byLabels[labels]
+	if !ok {
+		first = id
+		n.byLabels[labels] = id
+	}
+	n.labelOf = append(n.labelOf, first)
 	return id
 }
 
-// peer interns the name of something that is called. The bound is above that of services: what calls name is less trusted.
-func (n *names) peer(b []byte) (uint32, bool) {
+// peer interns something that is called. The bound is above that of services: what calls name is less trusted.
+func (n *names) peer(k node) (uint32, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if id, ok := n.ids[string(b)]; ok {
+	if id, ok := n.ids[k]; ok {
 		return id, true
 	}
 	if len(n.list) >= 2*n.limits.Services {
 		return otherID, false
 	}
-	return n.addName(string(b)), true
+	return n.addName(k), true
 }
 
-// service interns the name of a service that sends spans.
-func (n *names) service(b []byte) (uint32, bool) {
+// service interns a service that sends spans.
+func (n *names) service(name string, dims Dims) (uint32, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	id, ok := n.ids[string(b)]
+	k := node{name: name, dims: dims}
+	id, ok := n.ids[k]
 	if ok {
 		if _, known := n.ops[id]; known {
 			return id, true
@@ -77,17 +100,17 @@ func (n *names) service(b []byte) (uint32, bool) {
 		return otherID, false
 	}
 	if !ok {
-		id = n.addName(string(b))
+		id = n.addName(k)
 	}
 	n.ops[id] += 0
 	return id, true
 }
 
 // series gives a red series its id; ok is false when it is an overflow series.
-func (n *names) series(service uint32, op []byte, kind Kind, status Status) (id uint32, ok bool) {
+func (n *names) series(service uint32, op string, kind Kind, status Status) (id uint32, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	k := redID{service, string(op), kind, status}
+	k := redID{service, op, kind, status}
 	if id, ok := n.red[k]; ok {
 		return id, true
 	}
@@ -105,7 +128,7 @@ func (n *names) series(service uint32, op []byte, kind Kind, status Status) (id 
 	return n.addSeries(k), k.op != Other
 }
 
-// hasOperation says whether an operation of this name already has a series of another kind or status.
+// hasOperation reports whether an operation of this name already has a series of another kind or status.
 func (n *names) hasOperation(k redID) bool {
 	for kind := range kinds {
 		for st := range statuses {
@@ -124,17 +147,31 @@ func (n *names) addSeries(k redID) uint32 {
 	return id
 }
 
-func (n *names) name(id uint32) string {
+func (n *names) node(id uint32) node {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.list[id]
 }
 
+// compare orders nodes by what they are, not by their ids, which depend on which came first.
+func (n *names) compare(a, b uint32) int {
+	x, y := n.node(a), n.node(b)
+	return cmp.Or(cmp.Compare(x.name, y.name), cmp.Compare(x.system, y.system), cmp.Compare(x.dims, y.dims))
+}
+
+// labels is the first node with the same labels.
+func (n *names) labels(id uint32) uint32 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.labelOf[id]
+}
+
 func (n *names) redKey(id uint32) REDKey {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	k := n.redList[id]
-	return REDKey{n.list[k.service], k.op, k.kind, k.status}
+	k := &n.redList[id]
+	s := &n.list[k.service]
+	return REDKey{s.name, k.op, k.kind, k.status, s.dims}
 }
 
 // redCount is how many red series there are.
@@ -152,7 +189,8 @@ func (n *names) redKeys(match func(id uint32, k REDKey) bool) []*REDKey {
 	keys := make([]*REDKey, len(list))
 	for id := range list {
 		r := &list[id]
-		if k := (REDKey{names[r.service], r.op, r.kind, r.status}); match(uint32(id), k) {
+		s := &names[r.service]
+		if k := (REDKey{s.name, r.op, r.kind, r.status, s.dims}); match(uint32(id), k) {
 			accepted := k // k itself would be allocated for each series
 			keys[id] = &accepted
 		}
@@ -172,8 +210,8 @@ func (n *names) appendNew(b []byte) []byte {
 func (n *names) appendFrom(b []byte, names, red int) []byte {
 	b = binary.AppendUvarint(b, uint64(names))
 	b = binary.AppendUvarint(b, uint64(len(n.list)-names))
-	for _, s := range n.list[names:] {
-		b = appendString(b, s)
+	for _, k := range n.list[names:] {
+		b = appendString(appendString(appendString(b, k.name), k.system), string(k.dims))
 	}
 	b = binary.AppendUvarint(b, uint64(red))
 	b = binary.AppendUvarint(b, uint64(len(n.redList)-red))
@@ -196,9 +234,10 @@ func (n *names) decode(d *decoder) {
 	defer n.mu.Unlock()
 	first := int(d.uvarint())
 	for i := range int(d.uvarint()) {
-		s := d.string()
+		k := node{name: d.string(), system: d.string(), dims: Dims(d.string())}
 		if d.err == nil && first+i >= len(n.list) {
-			n.addName(s)
+			n.addName(k)
+			n.noteDims(k.dims)
 		}
 	}
 	first = int(d.uvarint())
@@ -217,9 +256,14 @@ func (n *names) decode(d *decoder) {
 // The definitions are also kept in chunks of their own, so that the journal can be cut: chunk k holds what was defined between
 // two cuts.
 func namesKey(version uint32, shard uint16, chunk uint32) []byte {
-	return binary.BigEndian.AppendUint32(storage.Key(version, shard, storage.TableMeta, 'n'), chunk)
+	return binary.BigEndian.AppendUint32(storage.Key(version, shard, storage.TableMeta, metaNames), chunk)
 }
 
+// String is the key as text.
 func (k REDKey) String() string {
-	return fmt.Sprintf("%s %q %s %s", k.Service, k.Operation, k.Kind, k.Status)
+	s := fmt.Sprintf("%s %q %s %s", k.Service, k.Operation, k.Kind, k.Status)
+	if k.Dims != "" {
+		s += " " + k.Dims.String()
+	}
+	return s
 }

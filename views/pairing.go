@@ -16,7 +16,8 @@ import (
 type pairing struct {
 	window, compensation uint64 // nanoseconds
 	limit                int
-	name                 func(id uint32) string
+	nodes                func(a, b uint32) int // orders nodes by what they are
+	complete             uint64                // as of the last checkpoint
 	index                *halfIndex
 	groups               groupPages
 	free                 []uint32
@@ -37,6 +38,8 @@ type group struct {
 	client, server part
 	has            uint8
 	expired        bool
+	// came is where the complete frontier was when the group began, Unix seconds: what is late waits as long as what is not.
+	came uint32
 }
 
 const (
@@ -51,8 +54,8 @@ type edgeBucket struct {
 	start int64
 }
 
-func newPairing(c Config, name func(id uint32) string) *pairing {
-	p := &pairing{name: name, window: uint64(c.PairingWindow), compensation: uint64(c.Compensation), limit: c.Limits.Waiting,
+func newPairing(c Config, nodes func(a, b uint32) int) *pairing {
+	p := &pairing{nodes: nodes, window: uint64(c.PairingWindow), compensation: uint64(c.Compensation), limit: c.Limits.Waiting,
 		more: map[uint32][]part{}, due: map[int64][]uint32{}, edges: map[edgeBucket]*EdgeCounts{}}
 	p.index = newHalfIndex(func(i uint32) *[24]byte { return &p.groups.at(i).key })
 	return p
@@ -92,14 +95,14 @@ func (p *pairing) start(h *half) {
 		i = p.groups.add()
 	}
 	g := p.groups.at(i)
-	*g = group{key: h.key, has: live}
+	*g = group{key: h.key, has: live, came: uint32(p.complete / uint64(time.Second))}
 	if h.is(halfServer) {
 		g.server, g.has = h.part, g.has|hasServer
 	} else {
 		g.client, g.has = h.part, g.has|hasClient
 	}
 	p.index.add(&h.key, i)
-	p.schedule(i, h.end+p.window)
+	p.schedule(i, p.until(i))
 	p.contribution(i, 1)
 }
 
@@ -152,7 +155,7 @@ func (p *pairing) contribution(i uint32, sign uint64) {
 			p.waiting += int(int64(sign)) * (len(cs) + len(ss))
 		}
 	}
-	contribute(cs, ss, g.expired, p.name, func(c call) { p.emit(&c, sign) })
+	contribute(cs, ss, g.expired, p.nodes, func(c call) { p.emit(&c, sign) })
 	p.scratch = [2][]part{cs, ss}
 }
 
@@ -172,6 +175,7 @@ func (p *pairing) emit(c *call, sign uint64) {
 
 // expire handles every group that is due up to complete (Unix nanoseconds; 0: nothing is known, so nothing expires).
 func (p *pairing) expire(complete uint64) {
+	p.complete = max(p.complete, complete)
 	to := int64(complete / uint64(time.Second))
 	var secs []int64
 	for sec := range p.due {
@@ -216,7 +220,7 @@ func (p *pairing) look(i uint32, complete uint64) {
 // until is the event time up to which a group stays as it is.
 func (p *pairing) until(i uint32) uint64 {
 	g := p.groups.at(i)
-	end := max(g.client.end, g.server.end)
+	end := max(g.client.end, g.server.end, uint64(g.came)*uint64(time.Second))
 	for _, m := range p.more[i] {
 		end = max(end, m.end)
 	}
@@ -308,7 +312,7 @@ func (p *pairing) fold(ks keyspace, gen uint32, entries []storage.Entry) (_ []st
 	return entries, chunks
 }
 
-// A group: key, flags, client, server, further parts.
+// A group: key, flags, when it came, client, server, further parts.
 func (p *pairing) appendGroup(b []byte, i uint32) []byte {
 	g := p.groups.at(i)
 	b = append(b, g.key[:]...)
@@ -317,6 +321,7 @@ func (p *pairing) appendGroup(b []byte, i uint32) []byte {
 		flags |= 1 << 7
 	}
 	b = append(b, flags)
+	b = binary.AppendUvarint(b, uint64(g.came))
 	if g.has&hasClient != 0 {
 		b = g.client.append(b, 0)
 	}
@@ -356,7 +361,7 @@ func (p *pairing) restore(v []byte) error {
 		g := p.groups.at(i)
 		copy(g.key[:], d.bytes(24))
 		flags := d.byte()
-		g.has, g.expired = flags&^(1<<7), flags&(1<<7) != 0
+		g.has, g.expired, g.came = flags&^(1<<7), flags&(1<<7) != 0, uint32(d.uvarint())
 		if g.has&hasClient != 0 {
 			g.client.decode(&d, 0)
 		}

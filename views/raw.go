@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -15,7 +16,8 @@ import (
 )
 
 // Raw blocks keep recent records as they came: the values of Kafka records, one after the other, compressed with zstd. OTLP's
-// messages are lists, and lists written one after the other are one list, so a block is itself an OTLP message.
+// messages are lists, and lists written one after the other are one list, so a block is itself an OTLP message. Before a record of logs
+// stands a field that OTLP does not have (see lineClock).
 //
 // Blocks are written with the checkpoint that took their records and named by its number. They are dropped, the oldest first, when
 // they are older than retention or more than may be kept.
@@ -27,6 +29,7 @@ type rawStore struct {
 	kept     []rawMeta // ascending by checkpoint
 	bytes    int64
 	dropped  uint64 // newest event time among what was dropped
+	guessed  bool   // dropped is where what is kept begins: what was dropped before the start is not known
 	enc      *zstd.Encoder
 	dec      *zstd.Decoder
 	stray    [][]byte
@@ -40,6 +43,7 @@ type rawMeta struct {
 	begin  uint64 // oldest and newest event time in it
 	end    uint64
 	sifted bool // what need not be kept was taken out
+	starts bool // begin is no later than the start of any span
 }
 
 // rawBlockBytes is how much a block holds before the next is begun.
@@ -66,56 +70,90 @@ func (s *rawStore) key(ks keyspace, r rawRef) []byte {
 }
 
 func (s *rawStore) metaKey(ks keyspace, seq uint64) []byte {
-	return binary.BigEndian.AppendUint64(ks.key(storage.TableMeta, 'r', s.signal), seq)
+	return binary.BigEndian.AppendUint64(ks.key(storage.TableMeta, metaRaw, s.signal), seq)
+}
+
+// rawSpare keeps the buffers of blocks between checkpoints, for all partitions together: each would keep what its largest burst needed.
+type rawSpare struct {
+	mu     sync.Mutex
+	most   int // bytes
+	blocks [][]byte
+	bytes  int
+}
+
+func (p *rawSpare) take() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.blocks)
+	if n == 0 {
+		return nil
+	}
+	b := p.blocks[n-1]
+	p.blocks, p.blocks[n-1] = p.blocks[:n-1], nil
+	p.bytes -= cap(b)
+	return b
+}
+
+func (p *rawSpare) give(b []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if cap(b) > 0 && p.bytes+cap(b) <= p.most {
+		p.blocks = append(p.blocks, b[:0])
+		p.bytes += cap(b)
+	}
 }
 
 // rawBatch is what one partition read of raw records between two checkpoints.
 type rawBatch struct {
 	blocks [][]byte
-	used   int
 	begin  uint64 // oldest and newest event time
 	end    uint64
 }
 
-// add keeps a record and returns the number of its block in the batch.
-func (b *rawBatch) add(value []byte, begin, end uint64) uint32 {
-	if b.used == 0 || len(b.blocks[b.used-1])+len(value) > rawBlockBytes {
-		if b.used == len(b.blocks) {
-			b.blocks = append(b.blocks, nil)
-		}
-		b.blocks[b.used] = b.blocks[b.used][:0]
-		b.used++
-	}
-	if b.used == 1 && len(b.blocks[0]) == 0 || begin < b.begin {
+// add keeps a record, with a head before it, and returns the number of its block in the batch.
+func (b *rawBatch) add(spare *rawSpare, head, value []byte, begin, end uint64) uint32 {
+	if len(b.blocks) == 0 || begin < b.begin {
 		b.begin = begin
 	}
+	if n := len(b.blocks); n == 0 || len(b.blocks[n-1])+len(value) > rawBlockBytes {
+		b.blocks = append(b.blocks, spare.take())
+	}
 	b.end = max(b.end, end)
-	last := &b.blocks[b.used-1]
-	*last = append(*last, value...)
-	return uint32(b.used - 1)
+	last := &b.blocks[len(b.blocks)-1]
+	*last = append(append(*last, head...), value...)
+	return uint32(len(b.blocks) - 1)
 }
 
-func (b *rawBatch) reset() {
-	if len(b.blocks) > 64 {
-		b.blocks = b.blocks[:64] // what a burst needed
+func (b *rawBatch) reset(spare *rawSpare) {
+	for i, block := range b.blocks {
+		spare.give(block)
+		b.blocks[i] = nil
 	}
-	b.used, b.begin, b.end = 0, 0, 0
+	b.blocks, b.begin, b.end = b.blocks[:0], 0, 0
 }
 
 // collect returns the entries that keep the blocks of a checkpoint. Block n of batch i becomes number base(i)+n.
 func (s *rawStore) collect(ks keyspace, seq uint64, batches []*rawBatch) (entries []storage.Entry, m rawMeta) {
-	m.seq = seq
+	m.seq, m.starts = seq, true
+	var filters []byte
 	for _, b := range batches {
-		for _, block := range b.blocks[:b.used] {
+		for _, block := range b.blocks {
+			if s.signal == rawSignalSpans {
+				filters = filterOf(block).append(filters)
+			}
 			v := s.enc.EncodeAll(block, make([]byte, 0, len(block)/3))
 			m.bytes += int64(len(v))
 			entries = append(entries, storage.Entry{Key: s.key(ks, rawRef{seq, m.blocks}), Value: v})
 			m.blocks++
 		}
-		if b.used > 0 && (m.begin == 0 || b.begin < m.begin) {
+		if len(b.blocks) > 0 && (m.begin == 0 || b.begin < m.begin) {
 			m.begin = b.begin
 		}
 		m.end = max(m.end, b.end)
+	}
+	if filters != nil {
+		m.bytes += int64(len(filters))
+		entries = append(entries, storage.Entry{Key: filterKey(ks, seq), Value: filters})
 	}
 	entries = s.dropStray(entries)
 	if m.blocks == 0 {
@@ -141,15 +179,23 @@ func (m *rawMeta) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(m.bytes))
 	b = binary.AppendUvarint(b, m.begin)
 	b = binary.AppendUvarint(b, m.end)
+	flags := byte(0)
 	if m.sifted {
-		return append(b, 1)
+		flags |= rawSifted
 	}
-	return append(b, 0)
+	if m.starts {
+		flags |= rawStarts
+	}
+	return append(b, flags)
 }
+
+// Flags of a rawMeta. Those written before there was rawStarts have the least of the records' ends as begin.
+const rawSifted, rawStarts = 1, 2
 
 func (m *rawMeta) decode(d *decoder) {
 	m.blocks, m.bytes, m.begin, m.end = uint32(d.uvarint()), int64(d.uvarint()), d.uvarint(), d.uvarint()
-	m.sifted = d.byte() == 1
+	flags := d.byte()
+	m.sifted, m.starts = flags&rawSifted != 0, flags&rawStarts != 0
 }
 
 // replace notes what sifting left of a checkpoint's blocks.
@@ -176,6 +222,9 @@ func (s *rawStore) fold(ks keyspace, since uint64, then *later, entries []storag
 		for n := range m.blocks {
 			entries = append(entries, storage.Entry{Key: s.key(ks, rawRef{m.seq, n})})
 		}
+		if s.signal == rawSignalSpans {
+			entries = append(entries, storage.Entry{Key: filterKey(ks, m.seq)})
+		}
 		entries = append(entries, storage.Entry{Key: s.metaKey(ks, m.seq)})
 		left -= m.bytes
 		gone++
@@ -183,7 +232,7 @@ func (s *rawStore) fold(ks keyspace, since uint64, then *later, entries []storag
 	then.do(func() {
 		for _, m := range s.kept[:gone] {
 			s.bytes -= m.bytes
-			s.dropped = max(s.dropped, m.end)
+			s.dropped, s.guessed = max(s.dropped, m.end), false
 		}
 		s.kept = slices.Delete(s.kept, 0, gone)
 	})
@@ -192,7 +241,7 @@ func (s *rawStore) fold(ks keyspace, since uint64, then *later, entries []storag
 
 // restore reads what is kept. Blocks of a checkpoint after seq were written before a crash and never committed.
 func (s *rawStore) restore(kv reader, seq uint64) error {
-	prefix := kv.key(storage.TableMeta, 'r', s.signal)
+	prefix := kv.key(storage.TableMeta, metaRaw, s.signal)
 	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		d := decoder{b: v}
 		m := rawMeta{seq: binary.BigEndian.Uint64(k[len(prefix):])}
@@ -207,13 +256,20 @@ func (s *rawStore) restore(kv reader, seq uint64) error {
 		return fmt.Errorf("read what raw blocks there are: %w", err)
 	}
 	if len(s.kept) > 0 {
-		s.dropped = s.kept[0].begin // what was dropped before is not known any more
+		s.dropped, s.guessed = s.kept[0].begin, true
 	}
-	blocks := kv.key(storage.TableRaw, s.signal)
-	return kv.kv.Scan(s.key(kv.keyspace, rawRef{seq: seq + 1}), storage.PrefixEnd(blocks), func(k, _ []byte) error {
-		s.stray = append(s.stray, slices.Clone(k))
-		return nil
-	})
+	stray := func(from, prefix []byte) error {
+		return kv.kv.Scan(from, storage.PrefixEnd(prefix), func(k, _ []byte) error {
+			s.stray = append(s.stray, slices.Clone(k))
+			return nil
+		})
+	}
+	if s.signal == rawSignalSpans {
+		if err := stray(filterKey(kv.keyspace, seq+1), kv.key(storage.TableRaw, rawSignalFilters)); err != nil {
+			return err
+		}
+	}
+	return stray(s.key(kv.keyspace, rawRef{seq: seq + 1}), kv.key(storage.TableRaw, s.signal))
 }
 
 // holds reports whether a block is kept.

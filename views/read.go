@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -10,12 +11,49 @@ type REDKey struct {
 	Service, Operation string
 	Kind               Kind
 	Status             Status
+	Dims               Dims // of the service
 }
 
-// EdgeKey names one series of the servicemap view. Connection is "", "messaging_system", "database" or "virtual_node", or says why a
-// half made no edge.
+// EdgeKey names one edge of the servicemap view. Connection is "", "messaging_system", "database" or "virtual_node", or says why a
+// half made no edge. The series of SelectEdges have neither System nor Entry, which no label shows.
 type EdgeKey struct {
 	Client, Server, Connection string
+	System                     string // database system of Server
+	ClientDims, ServerDims     Dims   // of the ends that are services
+	Entry                      bool   // the client is a virtual node, not the server
+}
+
+// Types of nodes.
+const (
+	NodeService  = "service"
+	NodeDatabase = "database"
+	NodeVirtual  = "virtual_node"
+)
+
+func (k *EdgeKey) clientVirtual() bool {
+	return k.Entry || k.Connection == connectionNames[virtualNode] && k.Client == "user" && k.ServerDims != ""
+}
+func (k *EdgeKey) serverVirtual() bool {
+	return k.Connection == connectionNames[database] || k.Connection == connectionNames[virtualNode] && !k.clientVirtual()
+}
+
+// ClientNode is the edge's client.
+func (k *EdgeKey) ClientNode() Node {
+	if k.Entry {
+		return Node{Name: k.Client, Type: NodeVirtual}
+	}
+	return Node{Name: k.Client, Type: NodeService, Dims: k.ClientDims}
+}
+
+// ServerNode is the edge's server.
+func (k *EdgeKey) ServerNode() Node {
+	switch {
+	case k.Connection == connectionNames[database]:
+		return Node{Name: k.Server, Type: NodeDatabase, System: k.System}
+	case k.Connection == connectionNames[virtualNode] && !k.Entry:
+		return Node{Name: k.Server, Type: NodeVirtual}
+	}
+	return Node{Name: k.Server, Type: NodeService, Dims: k.ServerDims}
 }
 
 // unpairedPrefix begins the Connection of what counts halves that made no edge; the reason follows.
@@ -41,7 +79,7 @@ type Exemplar struct {
 type Counts struct {
 	Calls uint64 // adjusted for sampling
 	Size  uint64 // encoded bytes of the spans
-	Sum   uint64 // of durations, nanoseconds
+	Sum   Nanos  // of durations
 	Hist  Histogram
 }
 
@@ -67,7 +105,7 @@ type REDTimeline struct {
 // EdgeCounts is what is kept of the calls over one edge.
 type EdgeCounts struct {
 	Calls, Failed          uint64
-	ClientSum, ServerSum   uint64 // nanoseconds
+	ClientSum, ServerSum   Nanos
 	ClientHist, ServerHist Histogram
 	Transit                Histogram // of messages, from the end of the producer span to the start of the consumer span
 }
@@ -127,6 +165,7 @@ type RED struct {
 // Service is one service in a range.
 type Service struct {
 	Name     string
+	Dims     Dims
 	RED          // of all its spans, as calls_total counts them
 	Entry    RED // of its SERVER and CONSUMER spans alone: what was asked of it
 	LastSeen time.Time
@@ -146,8 +185,17 @@ type Point struct {
 	Entry RED       // of SERVER and CONSUMER spans alone
 }
 
-// Node is one place on the service map. Type is "service", "database", "messaging_system" or "virtual_node".
-type Node struct{ Name, Type string }
+// Node is one place on the service map. It is known by all of its fields: a database is never a service of the same name.
+type Node struct {
+	Name, Type string
+	System     string // of a database
+	Dims       Dims   // of a service
+}
+
+// Compare orders nodes.
+func (n Node) Compare(o Node) int {
+	return cmp.Or(cmp.Compare(n.Name, o.Name), cmp.Compare(n.Type, o.Type), cmp.Compare(n.System, o.System), n.Dims.Compare(o.Dims))
+}
 
 // Edge is one edge of the service map in a range.
 type Edge struct {
@@ -155,7 +203,7 @@ type Edge struct {
 	Calls, Failed        uint64
 	ClientP95, ServerP95 time.Duration
 	Latency              Histogram // as the client sees it; as the server does, where no client did
-	LatencySum           time.Duration
+	LatencySum           Nanos
 	Transit              Histogram
 }
 
@@ -177,6 +225,8 @@ type Map struct {
 type Reader interface {
 	Frontier() Frontier
 	Services(from, to time.Time) ([]Service, error)
+	// Service sums up a service over all its dimensions; ok=false: it has no spans in the range.
+	Service(name string, from, to time.Time) (s Service, ok bool, err error)
 	// Operations reports ok=false for a service the views do not know at all.
 	Operations(service string, from, to time.Time) (ops []Operation, ok bool, err error)
 	// ServicePoints has a point for each step, empty ones included. An empty operation means all. A step is at least as wide as the
@@ -194,6 +244,8 @@ type Reader interface {
 	SearchTraces(q TraceQuery) (TraceResult, error)
 	// Trace returns a trace's summary and the raw records with its spans, see Set.Trace. It reports ok=false for one not known.
 	Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok bool, err error)
+	// EachTraceBlock is Trace with one block in memory at a time; fn returns false for no more.
+	EachTraceBlock(id [16]byte, fn func(t TraceSummary, block []byte) bool) (t TraceSummary, missing int, ok bool, err error)
 	// LogPatterns returns patterns, most frequent first; SearchLogs recent lines, newest first; TailLogs those of new checkpoints.
 	LogPatterns(from, to time.Time, service string) ([]LogPattern, error)
 	SearchLogs(q LogQuery) (LogResult, error)

@@ -41,16 +41,17 @@ func rangeOf(from, to time.Time) span {
 type stretch struct {
 	set *Set
 	span
+	dims DimFilter
 }
 
-// one is a range that this Set alone answers.
-func (s *Set) one(from, to time.Time) []stretch { return []stretch{{s, rangeOf(from, to)}} }
+// one is a range that only this Set answers.
+func (s *Set) one(from, to time.Time) []stretch { return []stretch{{set: s, span: rangeOf(from, to)}} }
 
 // eachStretch calls fn for each stretch under the read lock of its Set.
-func eachStretch(ps []stretch, fn func(s *Set, r span) error) error {
+func eachStretch(ps []stretch, fn func(s *Set, p stretch) error) error {
 	for _, p := range ps {
 		p.set.mu.RLock()
-		err := fn(p.set, p.span)
+		err := fn(p.set, p)
 		p.set.mu.RUnlock()
 		if err != nil {
 			return err
@@ -65,10 +66,22 @@ func (s *Set) sumsOf(r span) []segment {
 	return at.cover(r, levels-1)
 }
 
-// cellsOf covers a range with the finest buckets that are kept.
-func (s *Set) cellsOf(r span) []segment {
+// cellsAndAfter covers a range with the finest buckets that are kept, and separately all time after it, for sums. No bucket is in
+// both: where the range ends within a wide bucket, that one belongs to the range. Under floor nothing is counted.
+func (s *Set) cellsAndAfter(r span, floor int64) (cells, after []segment) {
 	at := s.since()
-	return at.cover(r, 0)
+	if r.to <= floor {
+		return nil, at.cover(span{r.to, end}, levels-1)
+	}
+	cells = at.cover(r, 0)
+	k := 0
+	for k < levels-1 && r.to < at[k] {
+		k++
+	}
+	if n := len(cells); n > 0 {
+		k = cells[n-1].level
+	}
+	return cells, at.cover(span{ceil(r.to, levelSeconds[k]), end}, levels-1)
 }
 
 // end is later than every bucket.
@@ -111,24 +124,50 @@ func (t *sum) red() RED { return RED{t.calls, t.errors, t.hist.Latency()} }
 // Services returns every service with spans in the range.
 func (s *Set) Services(from, to time.Time) ([]Service, error) { return services(s.one(from, to)) }
 
+// Service sums up a service over all its dimensions.
+func (s *Set) Service(name string, from, to time.Time) (Service, bool, error) {
+	return oneService(s.one(from, to), name)
+}
+
 func services(ps []stretch) ([]Service, error) {
-	by := map[string]*serviceSum{}
-	err := eachStretch(ps, func(s *Set, r span) error {
+	by, err := sumsOfServices(ps)
+	out := make([]Service, 0, len(by))
+	for _, t := range by {
+		out = append(out, t.service())
+	}
+	slices.SortFunc(out, func(a, b Service) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.Dims.Compare(b.Dims)) })
+	return out, err
+}
+
+func oneService(ps []stretch, name string) (Service, bool, error) {
+	by, err := sumsOfServices(ps)
+	all, ok := serviceSum{of: serviceKey{name: name}}, false
+	for k, t := range by {
+		if k.name == name {
+			all.merge(t)
+			ok = true
+		}
+	}
+	return all.service(), ok, err
+}
+
+func sumsOfServices(ps []stretch) (map[serviceKey]*serviceSum, error) {
+	by := map[serviceKey]*serviceSum{}
+	err := eachStretch(ps, func(s *Set, p stretch) error {
 		keys := s.names.redKeys(all)
-		for _, g := range s.sumsOf(r) {
-			if err := s.sumServices(g, keys, by); err != nil {
+		for _, g := range s.sumsOf(p.span) {
+			if err := s.sumServices(g, keys, p.dims, by); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	out := make([]Service, 0, len(by))
-	for _, name := range slices.Sorted(maps.Keys(by)) {
-		t := by[name]
-		t.rest.merge(&t.entry)
-		out = append(out, Service{Name: name, RED: t.rest.red(), Entry: t.entry.red(), LastSeen: unixNano(t.last)})
-	}
-	return out, err
+	return by, err
+}
+
+func (t *serviceSum) service() Service {
+	t.rest.merge(&t.entry)
+	return Service{Name: t.of.name, Dims: t.of.dims, RED: t.rest.red(), Entry: t.entry.red(), LastSeen: unixNano(t.last)}
 }
 
 // entry reports whether spans of the series are what was asked of their service.
@@ -137,9 +176,9 @@ func (k REDKey) entry() bool { return k.Kind == KindServer || k.Kind == KindCons
 func all(uint32, REDKey) bool { return true }
 
 // known reports whether any series, in or out of the range, is of this service (and operation, unless empty).
-func (s *Set) known(service, operation string) bool {
+func (s *Set) known(service, operation string, f DimFilter) bool {
 	for id := range s.red.series {
-		if k := s.names.redKey(id); k.Service == service && (operation == "" || k.Operation == operation) {
+		if k := s.names.redKey(id); k.Service == service && (operation == "" || k.Operation == operation) && f.Accepts(k.Dims) {
 			return true
 		}
 	}
@@ -158,9 +197,9 @@ func operations(ps []stretch, service string) ([]Operation, bool, error) {
 	}
 	known := false
 	by := map[opKey]*sum{}
-	err := eachStretch(ps, func(s *Set, r span) error {
-		known = known || s.known(service, "")
-		return s.eachRED(s.sumsOf(r), true, func(_ uint32, k REDKey) bool { return k.Service == service }, func(_ uint32, k *REDKey, _ bucketAt, c *redCounts) {
+	err := eachStretch(ps, func(s *Set, p stretch) error {
+		known = known || s.known(service, "", p.dims)
+		return s.eachRED(s.sumsOf(p.span), true, func(_ uint32, k REDKey) bool { return k.Service == service && p.dims.Accepts(k.Dims) }, func(_ uint32, k *REDKey, _ bucketAt, c *redCounts) {
 			o := opKey{k.Operation, k.Kind}
 			if by[o] == nil {
 				by[o] = &sum{}
@@ -183,7 +222,7 @@ func operations(ps []stretch, service string) ([]Operation, bool, error) {
 func (s *Set) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]Point, bool, error) {
 	fr := s.Frontier()
 	width := stepWidth(&fr, from, step)
-	return servicePoints(func(r span) []stretch { return []stretch{{s, r}} }, service, operation, from, to, width)
+	return servicePoints(func(r span) []stretch { return []stretch{{set: s, span: r}} }, service, operation, from, to, width)
 }
 
 // stepWidth is the width of a chart's steps in seconds.
@@ -200,14 +239,14 @@ func servicePoints(stretches func(r span) []stretch, service, operation string, 
 	r.from -= r.from % width
 	sums := make([]step, max(0, (r.to-r.from+width-1)/width))
 	step := func(start int64) *step { return &sums[max(0, start-r.from)/width] } // a wide bucket may begin before the range
-	match := func(_ uint32, k REDKey) bool {
-		return k.Service == service && (operation == "" || k.Operation == operation)
-	}
 	known := false
-	err := eachStretch(stretches(r), func(s *Set, pr span) error {
-		known = known || s.known(service, operation)
-		for _, g := range s.stepsOf(pr, width) {
-			if g.level == 1 && operation == "" {
+	err := eachStretch(stretches(r), func(s *Set, p stretch) error {
+		match := func(_ uint32, k REDKey) bool {
+			return k.Service == service && (operation == "" || k.Operation == operation) && p.dims.Accepts(k.Dims)
+		}
+		known = known || s.known(service, operation, p.dims)
+		for _, g := range s.stepsOf(p.span, width) {
+			if g.level == 1 && operation == "" && len(p.dims) == 0 {
 				if err := s.addMinutes(service, g, step); err != nil {
 					return err
 				}
@@ -240,13 +279,21 @@ func (s *Set) stepsOf(r span, width int64) []segment {
 	return at.cover(r, k)
 }
 
-// edgeKey is an edge with its names.
+// edgeKey is an edge with its nodes.
 func (s *Set) edgeKey(id uint32) EdgeKey {
 	e := s.edgeList[id]
 	if e.conn == unpaired {
 		return EdgeKey{Connection: unpairedPrefix + unpairedReasons[e.client]}
 	}
-	return EdgeKey{s.names.name(e.client), s.names.name(e.server), connectionNames[e.conn]}
+	client, server := s.names.node(e.client), s.names.node(e.server)
+	return EdgeKey{Client: client.name, Server: server.name, Connection: connectionNames[e.conn], System: server.system,
+		ClientDims: client.dims, ServerDims: server.dims, Entry: e.conn == virtualClient}
+}
+
+// labels is the key as the labels of series show it.
+func (k EdgeKey) labels() EdgeKey {
+	k.System, k.Entry = "", false
+	return k
 }
 
 // ServiceMap returns the edges of a range, the nodes they join, and the halves that made no edge.
@@ -254,13 +301,16 @@ func (s *Set) ServiceMap(from, to time.Time) (Map, error) { return serviceMap(s.
 
 func serviceMap(ps []stretch) (Map, error) {
 	by, alone := map[EdgeKey]*EdgeCounts{}, map[uint32]uint64{}
-	err := eachStretch(ps, func(s *Set, r span) error {
-		return s.edges.each(s.kv, s.sumsOf(r), everySeries, func(_ bucketAt, id uint32, c *EdgeCounts) error {
+	err := eachStretch(ps, func(s *Set, p stretch) error {
+		return s.edges.each(s.kv, s.sumsOf(p.span), everySeries, func(_ bucketAt, id uint32, c *EdgeCounts) error {
 			if e := s.edgeList[id]; e.conn == unpaired {
 				alone[e.client] += c.Calls
 				return nil
 			}
 			k := s.edgeKey(id)
+			if !p.dims.AcceptsEdge(&k) {
+				return nil
+			}
 			if by[k] == nil {
 				by[k] = &EdgeCounts{}
 			}
@@ -269,7 +319,7 @@ func serviceMap(ps []stretch) (Map, error) {
 		})
 	})
 	m := Map{Nodes: []Node{}, Edges: []Edge{}, Unpaired: []Unpaired{}}
-	types := map[string]string{}
+	nodes := map[Node]struct{}{}
 	for reason, n := range alone {
 		if n != 0 {
 			m.Unpaired = append(m.Unpaired, Unpaired{unpairedReasons[reason], n})
@@ -281,46 +331,30 @@ func serviceMap(ps []stretch) (Map, error) {
 		}
 		latency, sum := c.latency()
 		m.Edges = append(m.Edges, Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95), ServerP95: c.ServerHist.Quantile(0.95),
-			Latency: latency, LatencySum: time.Duration(sum), Transit: c.Transit})
-		nodeTypes(types, k)
+			Latency: latency, LatencySum: sum, Transit: c.Transit})
+		nodes[k.ClientNode()], nodes[k.ServerNode()] = struct{}{}, struct{}{}
 	}
-	for name, typ := range types {
-		m.Nodes = append(m.Nodes, Node{name, typ})
-	}
-	slices.SortFunc(m.Nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	m.Nodes = slices.AppendSeq(m.Nodes, maps.Keys(nodes))
+	slices.SortFunc(m.Nodes, Node.Compare)
 	slices.SortFunc(m.Edges, func(a, b Edge) int { return a.compare(b.EdgeKey) })
 	slices.SortFunc(m.Unpaired, func(a, b Unpaired) int { return cmp.Compare(a.Reason, b.Reason) })
 	return m, err
 }
 
 func (k EdgeKey) compare(o EdgeKey) int {
-	return cmp.Or(cmp.Compare(k.Client, o.Client), cmp.Compare(k.Server, o.Server), cmp.Compare(k.Connection, o.Connection))
+	return cmp.Or(cmp.Compare(k.Client, o.Client), cmp.Compare(k.Server, o.Server), cmp.Compare(k.Connection, o.Connection), cmp.Compare(k.System, o.System),
+		k.ClientDims.Compare(o.ClientDims), k.ServerDims.Compare(o.ServerDims), bool2int(k.Entry)-bool2int(o.Entry))
 }
 
-// nodeTypes notes what an edge says of its ends: a name that sends spans is a service whatever else it is called.
-func nodeTypes(types map[string]string, k EdgeKey) {
-	note := func(name, typ string) {
-		if types[name] != "service" {
-			types[name] = typ
-		}
+func bool2int(b bool) int {
+	if b {
+		return 1
 	}
-	client, server := "service", "service"
-	switch k.Connection {
-	case connectionNames[database]:
-		server = "database"
-	case connectionNames[virtualNode]:
-		if k.Client == "user" {
-			client = "virtual_node"
-		} else {
-			server = "virtual_node"
-		}
-	}
-	note(k.Client, client)
-	note(k.Server, server)
+	return 0
 }
 
-func (c *EdgeCounts) latency() (h Histogram, sum uint64) {
-	if c.ClientSum == 0 { // a side that was not seen is observed as 0
+func (c *EdgeCounts) latency() (h Histogram, sum Nanos) {
+	if c.ClientSum.Zero() { // a side that was not seen is observed as 0
 		return c.ServerHist, c.ServerSum
 	}
 	return c.ClientHist, c.ClientSum
@@ -343,14 +377,15 @@ func (s *Set) selectRED(r span, match func(id uint32, k REDKey) bool) ([]REDTime
 		}
 	}
 	want := pickOf(s.names.redCount(), func(id uint32) bool { return at[id] != nil })
-	err := s.red.each(s.kv, s.sumsOf(span{r.to, end}), want, func(_ bucketAt, id uint32, c *redCounts) error {
+	cells, after := s.cellsAndAfter(r, s.red.floor)
+	err := s.red.each(s.kv, after, want, func(_ bucketAt, id uint32, c *redCounts) error {
 		at[id].Base.sub(&c.Counts)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = s.red.each(s.kv, s.cellsOf(r), want, func(b bucketAt, id uint32, c *redCounts) error {
+	err = s.red.each(s.kv, cells, want, func(b bucketAt, id uint32, c *redCounts) error {
 		t := at[id]
 		t.Base.sub(&c.Counts)
 		t.Cells = append(t.Cells, REDCell{b.start, b.width, c.Counts.clone(), c.Slowest, c.Latest})
@@ -380,27 +415,32 @@ func (s *Set) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) b
 func (s *Set) selectEdges(r span, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	at := map[uint32]*EdgeTimeline{}
+	at := map[uint32]*EdgeTimeline{} // by the first edge with the same labels
 	for id, se := range s.edges.series {
 		if se.total.zero() {
 			continue
 		}
-		if k := s.edgeKey(id); match(id, k) {
-			t := &EdgeTimeline{ID: id, Key: k, First: se.first, Last: se.last}
+		k, first := s.edgeKey(id).labels(), s.edgeLabel[id]
+		if t := at[first]; t != nil {
 			t.Base.merge(&se.total)
-			at[id] = t
+			widen(&t.First, &t.Last, se.first, se.last)
+		} else if match(first, k) {
+			t := &EdgeTimeline{ID: first, Key: k, First: se.first, Last: se.last}
+			t.Base.merge(&se.total)
+			at[first] = t
 		}
 	}
-	want := pickOf(len(s.edgeList), func(id uint32) bool { return at[id] != nil })
-	err := s.edges.each(s.kv, s.sumsOf(span{r.to, end}), want, func(_ bucketAt, id uint32, c *EdgeCounts) error {
-		at[id].Base.sub(c)
+	want := pickOf(len(s.edgeList), func(id uint32) bool { return at[s.edgeLabel[id]] != nil })
+	cells, after := s.cellsAndAfter(r, s.edges.floor)
+	err := s.edges.each(s.kv, after, want, func(_ bucketAt, id uint32, c *EdgeCounts) error {
+		at[s.edgeLabel[id]].Base.sub(c)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = s.edges.each(s.kv, s.cellsOf(r), want, func(b bucketAt, id uint32, c *EdgeCounts) error {
-		t := at[id]
+	err = s.edges.each(s.kv, cells, want, func(b bucketAt, id uint32, c *EdgeCounts) error {
+		t := at[s.edgeLabel[id]]
 		t.Base.sub(c)
 		cell := EdgeCell{b.start, b.width, *c}
 		cell.ClientHist.Counts, cell.ServerHist.Counts, cell.Transit.Counts = slices.Clone(c.ClientHist.Counts), slices.Clone(c.ServerHist.Counts), slices.Clone(c.Transit.Counts)
@@ -409,8 +449,23 @@ func (s *Set) selectEdges(r span, match func(id uint32, k EdgeKey) bool) ([]Edge
 	})
 	out := make([]EdgeTimeline, 0, len(at))
 	for _, id := range slices.Sorted(maps.Keys(at)) {
-		slices.SortStableFunc(at[id].Cells, func(a, b EdgeCell) int { return cmp.Compare(a.Bucket, b.Bucket) })
-		out = append(out, *at[id])
+		t := at[id]
+		slices.SortStableFunc(t.Cells, func(a, b EdgeCell) int { return cmp.Or(cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Width, b.Width)) })
+		t.Cells = joinCells(t.Cells)
+		out = append(out, *t)
 	}
 	return out, err
+}
+
+// joinCells adds up the cells of one bucket: they are of edges with the same labels.
+func joinCells(cells []EdgeCell) []EdgeCell {
+	out := cells[:0]
+	for i := range cells {
+		if n := len(out); n > 0 && out[n-1].Bucket == cells[i].Bucket && out[n-1].Width == cells[i].Width {
+			out[n-1].merge(&cells[i].EdgeCounts)
+			continue
+		}
+		out = append(out, cells[i])
+	}
+	return out
 }

@@ -17,7 +17,7 @@ type redCounts struct {
 func (c *redCounts) observe(o *observation) {
 	c.Calls += o.n
 	c.Size += uint64(o.size)
-	c.Sum += o.ex.Duration * o.n
+	c.Sum.AddTimes(o.ex.Duration, o.n)
 	c.Hist.addBucket(int(o.hist), o.n)
 	if o.ex.TraceID == ([16]byte{}) {
 		return
@@ -57,7 +57,7 @@ func (c *redCounts) merge(o *redCounts) {
 func (c *Counts) merge(o *Counts) {
 	c.Calls += o.Calls
 	c.Size += o.Size
-	c.Sum += o.Sum
+	c.Sum.Add(o.Sum)
 	c.Hist.Merge(&o.Hist)
 }
 
@@ -65,7 +65,7 @@ func (c *Counts) merge(o *Counts) {
 func (c *Counts) sub(o *Counts) {
 	c.Calls -= o.Calls
 	c.Size -= o.Size
-	c.Sum -= o.Sum
+	c.Sum.Sub(o.Sum)
 	c.Hist.Sub(&o.Hist)
 }
 

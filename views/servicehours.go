@@ -13,6 +13,7 @@ type serviceHours struct {
 	mu   sync.Mutex
 	by   map[serviceHour]hourMinutes
 	held int // bytes in by
+	most int // of held
 
 	// used by Prepare alone: the hours from oldest to newest are done but for the services that are left of one
 	newest, oldest, at int64
@@ -30,9 +31,6 @@ type hourMinutes struct {
 	seq    uint64 // of the state that was summed up
 	packed []byte
 }
-
-// maxServiceHours bounds the bytes that are remembered.
-const maxServiceHours = 48 << 20
 
 // step is what a chart adds up in one of its steps.
 type step struct{ all, entry sum }
@@ -150,7 +148,7 @@ func (c *serviceHours) put(h serviceHour, m hourMinutes) {
 	}
 	c.drop(h)
 	for other := range c.by {
-		if c.held+m.size(h) <= maxServiceHours {
+		if c.held+m.size(h) <= c.most {
 			break
 		}
 		c.drop(other)
@@ -180,7 +178,7 @@ func (c *serviceHours) expire(since int64) {
 func (c *serviceHours) full() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.held > maxServiceHours*9/10
+	return c.held > c.most*9/10
 }
 
 // preparedHours is how far back Prepare goes, preparedSeries how many series it sums up at least in one call, preparedCalls in how many calls

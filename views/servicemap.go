@@ -23,10 +23,11 @@ const (
 	messagingSystem
 	database
 	virtualNode
-	unpaired // not an edge: edgeID.client is an unpaired reason
+	unpaired      // not an edge: edgeID.client is an unpaired reason
+	virtualClient // a virtual node calls a service
 )
 
-var connectionNames = [...]string{"", "messaging_system", "database", "virtual_node", "unpaired"}
+var connectionNames = [...]string{"", "messaging_system", "database", "virtual_node", "unpaired", "virtual_node"}
 
 // Reasons for which a half makes no edge.
 const (
@@ -37,7 +38,7 @@ const (
 
 var unpairedReasons = [...]string{"no_client_span", "duplicate_client_span", "given_up"}
 
-// edgeID is an EdgeKey with its names interned.
+// edgeID is an EdgeKey with its nodes interned.
 type edgeID struct {
 	client, server uint32
 	conn           connection
@@ -46,8 +47,8 @@ type edgeID struct {
 func (c *EdgeCounts) merge(o *EdgeCounts) {
 	c.Calls += o.Calls
 	c.Failed += o.Failed
-	c.ClientSum += o.ClientSum
-	c.ServerSum += o.ServerSum
+	c.ClientSum.Add(o.ClientSum)
+	c.ServerSum.Add(o.ServerSum)
 	c.ClientHist.Merge(&o.ClientHist)
 	c.ServerHist.Merge(&o.ServerHist)
 	c.Transit.Merge(&o.Transit)
@@ -56,8 +57,8 @@ func (c *EdgeCounts) merge(o *EdgeCounts) {
 func (c *EdgeCounts) sub(o *EdgeCounts) {
 	c.Calls -= o.Calls
 	c.Failed -= o.Failed
-	c.ClientSum -= o.ClientSum
-	c.ServerSum -= o.ServerSum
+	c.ClientSum.Sub(o.ClientSum)
+	c.ServerSum.Sub(o.ServerSum)
 	c.ClientHist.Sub(&o.ClientHist)
 	c.ServerHist.Sub(&o.ServerHist)
 	c.Transit.Sub(&o.Transit)
@@ -74,16 +75,17 @@ func (c *EdgeCounts) reset() {
 }
 
 func (c *EdgeCounts) append(b []byte) []byte {
-	for _, v := range [...]uint64{c.Calls, c.Failed, c.ClientSum, c.ServerSum} {
-		b = appendUvarint(b, v)
-	}
+	b = appendUvarint(appendUvarint(b, c.Calls), c.Failed)
+	b = c.ServerSum.append(c.ClientSum.append(b))
 	return c.Transit.append(c.ServerHist.append(c.ClientHist.append(b)))
 }
 
 func (c *EdgeCounts) decodeCounts(d *decoder) { c.decode(d) }
 
 func (c *EdgeCounts) decode(d *decoder) {
-	c.Calls, c.Failed, c.ClientSum, c.ServerSum = d.uvarint(), d.uvarint(), d.uvarint(), d.uvarint()
+	c.Calls, c.Failed = d.uvarint(), d.uvarint()
+	c.ClientSum.decode(d)
+	c.ServerSum.decode(d)
 	c.ClientHist.decode(d)
 	c.ServerHist.decode(d)
 	c.Transit.decode(d)
@@ -115,13 +117,13 @@ func (p *part) is(flag uint8) bool { return p.flags&flag != 0 }
 
 // before is a total order of parts that differ; which comes first decides who observes the client's latency. Services compare by
 // name, because their ids depend on which came first.
-func (p *part) before(o *part, name func(id uint32) string) bool {
+func (p *part) before(o *part, nodes func(a, b uint32) int) bool {
 	c := cmp.Or(cmp.Compare(p.end, o.end), cmp.Compare(p.dur, o.dur), cmp.Compare(p.flags, o.flags))
 	if c == 0 && p.svc != o.svc {
-		c = cmp.Compare(name(p.svc), name(o.svc))
+		c = nodes(p.svc, o.svc)
 	}
 	if c == 0 && p.peer != o.peer {
-		c = cmp.Compare(name(p.peer), name(o.peer))
+		c = nodes(p.peer, o.peer)
 	}
 	return c < 0
 }
@@ -140,11 +142,11 @@ type call struct {
 }
 
 // contribute calls add with everything that clients and servers with one key mean, given whether the pairing window has passed.
-func contribute(clients, servers []part, expired bool, name func(id uint32) string, add func(c call)) {
+func contribute(clients, servers []part, expired bool, nodes func(a, b uint32) int, add func(c call)) {
 	first := func(ps []part) int {
 		m := 0
 		for i := range ps {
-			if ps[i].before(&ps[m], name) {
+			if ps[i].before(&ps[m], nodes) {
 				m = i
 			}
 		}
@@ -198,7 +200,7 @@ func paired(c, s *part) call {
 // settled is what a half that needs no other means.
 func settled(p *part) call {
 	if p.is(halfServer) {
-		return call{edge: edgeID{p.peer, p.svc, virtualNode}, end: p.end, failed: p.is(halfFailed), server: p.dur, observe: true}
+		return call{edge: edgeID{p.peer, p.svc, virtualClient}, end: p.end, failed: p.is(halfFailed), server: p.dur, observe: true}
 	}
 	return call{edge: edgeID{p.svc, p.peer, database}, end: p.end, failed: p.is(halfFailed), server: p.dur, client: p.dur, observe: true}
 }
@@ -212,13 +214,13 @@ func (c *EdgeCounts) count(e *call, sign uint64) {
 	if e.noServer {
 		return
 	}
-	c.ServerSum += sign * e.server
+	c.ServerSum.signed(e.server, sign)
 	c.ServerHist.Add(e.server, sign)
 	if e.message {
 		c.Transit.Add(e.transit, sign)
 	}
 	if e.observe {
-		c.ClientSum += sign * e.client
+		c.ClientSum.signed(e.client, sign)
 		c.ClientHist.Add(e.client, sign)
 	}
 }

@@ -8,6 +8,7 @@ type serviceSums struct {
 	mu   sync.Mutex
 	by   map[bucketOfLevel]*bucketSums
 	held int // sums of services in by
+	most int // of held
 }
 
 type bucketOfLevel struct {
@@ -22,13 +23,13 @@ type bucketSums struct {
 
 // serviceSum is what one service did: entry spans, and all others.
 type serviceSum struct {
-	service     string
+	of          serviceKey
 	entry, rest sum
 	last        uint64 // newest end, Unix nanoseconds
 }
 
-// maxServiceSums bounds how many sums are remembered; each takes about a kilobyte.
-const maxServiceSums = 60_000
+// serviceSumBytes is about what a sum takes.
+const serviceSumBytes = 1 << 10
 
 func (s *serviceSum) merge(o *serviceSum) {
 	s.entry.merge(&o.entry)
@@ -46,14 +47,14 @@ func (s *serviceSum) add(k *REDKey, c *redCounts) {
 }
 
 // sumServices adds up the services of a segment.
-func (s *Set) sumServices(g segment, keys []*REDKey, into map[string]*serviceSum) error {
+func (s *Set) sumServices(g segment, keys []*REDKey, f DimFilter, into map[serviceKey]*serviceSum) error {
 	width, t := levelSeconds[g.level], &s.red.levels[g.level]
 	for start := max(ceil(g.from, width), t.oldest-t.oldest%width); start < min(g.to, s.head1()); start += width {
 		list, err := s.sumBucket(bucketOfLevel{g.level, start}, t.changed[start], keys)
 		if err != nil {
 			return err
 		}
-		addServices(into, list)
+		addServices(into, list, f)
 	}
 	return nil
 }
@@ -61,12 +62,15 @@ func (s *Set) sumServices(g segment, keys []*REDKey, into map[string]*serviceSum
 // head1 is a second after the newest event time.
 func (s *Set) head1() int64 { return int64(s.head/1e9) + 1 }
 
-func addServices(into map[string]*serviceSum, list []serviceSum) {
+func addServices(into map[serviceKey]*serviceSum, list []serviceSum, f DimFilter) {
 	for i := range list {
-		t := into[list[i].service]
+		if !f.Accepts(list[i].of.dims) {
+			continue
+		}
+		t := into[list[i].of]
 		if t == nil {
-			t = &serviceSum{service: list[i].service}
-			into[t.service] = t
+			t = &serviceSum{of: list[i].of}
+			into[t.of] = t
 		}
 		t.merge(&list[i])
 	}
@@ -85,12 +89,12 @@ func (s *Set) sumBucket(b bucketOfLevel, changed uint64, keys []*REDKey) ([]serv
 	if err != nil {
 		return nil, err
 	}
-	if b.level == 0 && len(list) > maxServiceSums/100 {
+	if b.level == 0 && len(list) > c.most/100 {
 		return list, nil // narrow ones would push out the others
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held+len(list) > maxServiceSums || c.by == nil {
+	if c.held+len(list) > c.most || c.by == nil {
 		c.by, c.held = map[bucketOfLevel]*bucketSums{}, 0
 	}
 	if old := c.by[b]; old != nil {
@@ -102,12 +106,12 @@ func (s *Set) sumBucket(b bucketOfLevel, changed uint64, keys []*REDKey) ([]serv
 }
 
 func (s *Set) sumCells(g segment, keys []*REDKey) (list []serviceSum, err error) {
-	place, at := map[string]int{}, make([]int, len(keys)) // place in list, plus one
+	place, at := map[serviceKey]int{}, make([]int, len(keys)) // place in list, plus one
 	err = s.red.each(s.kv, []segment{g}, pick{has: func(id uint32) bool { return int(id) < len(keys) }}, func(_ bucketAt, id uint32, c *redCounts) error {
 		if at[id] == 0 {
-			name := keys[id].Service
+			name := serviceKey{keys[id].Service, keys[id].Dims}
 			if place[name] == 0 {
-				list = append(list, serviceSum{service: name})
+				list = append(list, serviceSum{of: name})
 				place[name] = len(list)
 			}
 			at[id] = place[name]

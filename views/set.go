@@ -34,7 +34,8 @@ type Set struct {
 	spans *spanDedup // nil: spans are not de-duplicated
 	feed  Feed
 
-	pending atomic.Int64 // spans applied and not collected
+	pending      atomic.Int64 // spans applied and not collected
+	pendingBytes atomic.Int64 // bytes of their records
 
 	partsMu sync.Mutex
 	parts   map[partition]*Accumulator
@@ -53,6 +54,7 @@ type Set struct {
 	edges    *store[EdgeCounts, *EdgeCounts]
 	tables   [tables]*table
 	traces   *traceStore
+	spare    *rawSpare // buffers of raw records
 	rawSpans *rawStore
 	rawLogs  *rawStore
 	patterns *patterns
@@ -60,15 +62,18 @@ type Set struct {
 	hours    serviceHours
 	edgeIDs  map[edgeID]uint32
 	edgeList []edgeID
-	counters Counters
-	frontier Frontier
-	complete uint64
-	head     uint64
-	oldest   int64 // start of the first 10 s bucket that was counted; 0: none was
-	progress map[partition]Progress
-	touchRED []Touch
-	touchMap []Touch
-	touched  TableSet
+	// edgeLabel is, for each edge, the first with the same labels: nodes that differ by type or system are one in the labels of series.
+	edgeLabel   []uint32
+	edgeByLabel map[edgeID]uint32
+	counters    Counters
+	frontier    Frontier
+	complete    uint64
+	head        uint64
+	oldest      int64 // start of the first 10 s bucket that was counted; 0: none was
+	progress    map[partition]Progress
+	touchRED    []Touch
+	touchMap    []Touch
+	touched     TableSet
 }
 
 type partition struct {
@@ -107,21 +112,27 @@ type Mark struct {
 // Open reads a Set from kv and brings it up to the last commit.
 func Open(kv storage.KV, cfg Config) (*Set, error) {
 	cfg = cfg.withDefaults()
+	ks := keyspace{cfg.Version, cfg.Shard}
+	dimensions, err := storedDimensions(reader{ks, kv}, cfg.Dimensions)
+	if err != nil {
+		return nil, fmt.Errorf("views: open version %d: %w", cfg.Version, err)
+	}
 	s := &Set{
-		cfg: cfg, kv: reader{keyspace{cfg.Version, cfg.Shard}, kv},
-		names: newNames(cfg.Limits), dedup: newDedup(cfg), spans: newSpanDedup(cfg),
+		cfg: cfg, kv: reader{ks, kv},
+		names: newNames(cfg.Limits, dimensions), dedup: newDedup(cfg), spans: newSpanDedup(cfg),
 		parts: map[partition]*Accumulator{}, marks: map[partition]mark{}, progress: map[partition]Progress{},
-		red: newStore[redCounts]('r'), edges: newStore[EdgeCounts]('e'), edgeIDs: map[edgeID]uint32{},
-		tables: newTables(&cfg.Limits), traces: newTraceStore(), patterns: newPatterns(), levels: cfg.levels(),
+		red: newStore[redCounts](viewRED), edges: newStore[EdgeCounts](viewEdges), edgeIDs: map[edgeID]uint32{}, edgeByLabel: map[edgeID]uint32{},
+		tables: newTables(&cfg.Limits), traces: newTraceStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.levels(),
 	}
-	var err error
-	if s.rawSpans, err = newRawStore('t', cfg.TraceBytes); err != nil {
+	if s.rawSpans, err = newRawStore(rawSignalSpans, cfg.TraceBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)
 	}
-	if s.rawLogs, err = newRawStore('l', cfg.LogBytes); err != nil {
+	if s.rawLogs, err = newRawStore(rawSignalLogs, cfg.LogBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)
 	}
-	s.pairing = newPairing(cfg, s.names.name)
+	s.sums.most, s.hours.most = cfg.CacheBytes/2/serviceSumBytes, cfg.CacheBytes/2
+	s.spare = &rawSpare{most: cfg.SpareBytes}
+	s.pairing = newPairing(cfg, s.names.compare)
 	s.frontier.Version = cfg.Version
 	if err := s.restore(); err != nil {
 		return nil, fmt.Errorf("views: open version %d: %w", cfg.Version, err)
@@ -157,6 +168,9 @@ func (s *Set) Feed() *Feed { return &s.feed }
 // Pending is how many spans wait for a checkpoint.
 func (s *Set) Pending() uint64 { return uint64(max(0, s.pending.Load())) }
 
+// PendingBytes is how many bytes the records have that wait for a checkpoint.
+func (s *Set) PendingBytes() uint64 { return uint64(max(0, s.pendingBytes.Load())) }
+
 func (s *Set) accumulators() []*Accumulator {
 	s.partsMu.Lock()
 	defer s.partsMu.Unlock()
@@ -175,14 +189,19 @@ type Checkpoint struct {
 	Spans  uint64
 	Logs   uint64
 	Bytes  int // of the journal entry
-	from   []*Accumulator
-	taken  []*batch
-	raw    [2]rawMeta // of spans and of logs
-	next   state
-	marks  map[partition]uint64
-	sifted int   // checkpoints whose raw blocks were sifted
-	then   later // what a fold changes for readers once it is committed
+
+	records uint64 // bytes of the records
+	from    []*Accumulator
+	taken   []*batch
+	raw     [2]rawMeta // of spans and of logs
+	next    state
+	marks   map[partition]uint64
+	sifted  int   // checkpoints whose raw blocks were sifted
+	then    later // what a fold changes for readers once it is committed
 }
+
+// maxCheckpointPositions is how many partitions one checkpoint moves.
+const maxCheckpointPositions = 5000
 
 // state is what a checkpoint derives from its inputs for readers.
 type state struct {
@@ -198,7 +217,7 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 	moved := false
 	list := s.accumulators()
 	for i := range list {
-		if c.Spans+c.Logs >= s.cfg.MaxCheckpointSpans {
+		if c.Spans+c.Logs >= s.cfg.MaxCheckpointSpans || c.records >= s.cfg.MaxCheckpointBytes || len(c.Commit.Positions) >= maxCheckpointPositions {
 			s.turn += i // the others are first next time
 			break
 		}
@@ -211,6 +230,8 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 			c.Spans += b.counts.Spans
 			c.Logs += b.counts.Logs
 			s.pending.Add(-int64(b.counts.applied()))
+			s.pendingBytes.Add(-int64(b.bytes))
+			c.records += b.bytes
 		}
 	}
 	idle := s.advance(c, marks)
@@ -236,7 +257,7 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 	s.journal.bytes += len(entry)
 	c.Commit.Entries = append(c.Commit.Entries, storage.Entry{Key: journalKey(s.kv.keyspace, s.seq), Value: entry})
 	if s.seq == 1 {
-		c.Commit.Entries = append(c.Commit.Entries, storage.Entry{Key: formatKey(s.kv.keyspace), Value: []byte{formatVersion}})
+		c.Commit.Entries = append(c.Commit.Entries, s.formatEntry())
 	}
 	var hashes []seen
 	for _, b := range c.taken {
@@ -260,7 +281,7 @@ func (s *Set) collectTaken(c *Checkpoint) {
 				r.seq, r.n = s.seq, r.n+base
 			}
 		}
-		base += uint32(b.rawSpans.used)
+		base += uint32(len(b.rawSpans.blocks))
 		raws[0][i], raws[1][i] = &b.rawSpans, &b.rawLogs
 		for t := range b.tables {
 			for _, se := range b.tables[t].dirty {
@@ -408,7 +429,7 @@ func (s *Set) install(c *Checkpoint) error {
 		if _, err := s.edges.add(s.kv, c.next.seq, id, k.start, e, since); err != nil {
 			return err
 		}
-		s.touchMap = append(s.touchMap, Touch{ID: id, Touched: Touched{Bucket: k.start}})
+		s.touchMap = append(s.touchMap, Touch{ID: s.edgeLabel[id], Touched: Touched{Bucket: k.start}})
 	}
 	s.pairing.forget()
 	s.progressed(c)
@@ -502,6 +523,19 @@ func (s *Set) addEdge(e edgeID) uint32 {
 	id := uint32(len(s.edgeList))
 	s.edgeIDs[e] = id
 	s.edgeList = append(s.edgeList, e)
+	k := e
+	if k.conn != unpaired {
+		k.client, k.server = s.names.labels(e.client), s.names.labels(e.server)
+	}
+	if k.conn == virtualClient {
+		k.conn = virtualNode
+	}
+	first, ok := s.edgeByLabel[k]
+	if !ok {
+		first = id
+		s.edgeByLabel[k] = id
+	}
+	s.edgeLabel = append(s.edgeLabel, first)
 	return id
 }
 

@@ -100,10 +100,14 @@ func (s *Set) siftOne(m rawMeta, verdicts map[uint32]map[[16]byte]bool) (entries
 	return entries, size, nil
 }
 
+// samples reports whether a trace is in the sample, whatever it is.
+func (k *Keep) samples(id [16]byte) bool {
+	return float64(binary.BigEndian.Uint64(id[8:])>>11)/(1<<53) < k.Sample
+}
+
 // keeps tells whether the spans of a trace are kept. Summaries are read by the block: the traces of a raw block share a few.
 func (s *Set) keeps(id pcommon.TraceID, verdicts map[uint32]map[[16]byte]bool) (bool, error) {
-	k := s.cfg.TraceKeep
-	if float64(binary.BigEndian.Uint64(id[8:])>>11)/(1<<53) < k.Sample {
+	if s.cfg.TraceKeep.samples(id) {
 		return true, nil
 	}
 	if t := s.traces.recent[id]; t != nil {

@@ -27,8 +27,11 @@ const (
 
 // Resource is what the views need of an OTLP resource. Its slices point into the scanned record.
 type Resource struct {
+	// Seq tells the resources of one record apart, from 1 on; 0: they are told apart by what they hold.
+	Seq        uint64
 	Service    []byte // service.name; empty is a name, see HasService
 	HasService bool
+	Dims       []DimensionValue
 	// DBName and DBNamespace stand on the resource of some database clients; nil where absent.
 	DBName, DBNamespace []byte
 	Version             []byte // service.version; nil where absent
@@ -54,6 +57,15 @@ type Span struct {
 	DBOperation, DBCollection, MessagingSystem []byte
 	// Exceptions are the span's events named "exception".
 	Exceptions []Exception
+	Dims       []DimensionValue // where they differ from the resource's
+}
+
+// dbSystem is the database system, by its current name first.
+func (s *Span) dbSystem() []byte { return first(s.DBSystemName, s.DBSystem) }
+
+// dbNamespace is the name of the database, by its current name first; some clients put it on the resource.
+func (r *Resource) dbNamespace(s *Span) []byte {
+	return first(r.DBNamespace, s.DBNamespace, r.DBName, s.DBName)
 }
 
 // Exception is one recorded exception, with OpenTelemetry's exception.type and exception.message.
@@ -66,9 +78,6 @@ func (s *Span) Duration() uint64 {
 	}
 	return s.End - s.Start
 }
-
-// startBefore is the start, or end when the span claims to start after that.
-func (s *Span) startBefore(end uint64) uint64 { return min(s.Start, end) }
 
 var kindNames = [kinds]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
 

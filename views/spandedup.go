@@ -197,7 +197,7 @@ func spanDedupKey(ks keyspace, s storedHashes) []byte {
 	return binary.BigEndian.AppendUint64(k, s.seq)
 }
 
-func spanDedupState(ks keyspace) []byte { return ks.key(storage.TableMeta, 'd') }
+func spanDedupState(ks keyspace) []byte { return ks.key(storage.TableMeta, metaSpansSeen) }
 
 // store returns the entries that keep what the batches of a checkpoint brought, and what was counted: for each second, how many, and each
 // key's 12 bytes.

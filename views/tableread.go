@@ -9,10 +9,23 @@ import (
 
 // TallyRow is one series of a table, summed over a range.
 type TallyRow struct {
-	Labels []string // values, in the order of Table.Labels
+	Labels []string // values, in the order of Table.Labels, then Dims
 	Tally
 	// FirstSeen and LastSeen are over all time, not the range.
 	FirstSeen, LastSeen time.Time
+}
+
+// Dims are the dimensions of the row.
+func (r *TallyRow) Dims() Dims { return dimsOf(r.Labels) }
+
+// Dims are the dimensions of the series.
+func (t *TallyTimeline) Dims() Dims { return dimsOf(t.Labels) }
+
+func dimsOf(labels []string) Dims {
+	if len(labels) == 0 {
+		return ""
+	}
+	return Dims(labels[len(labels)-1])
 }
 
 // TallyCell is one series in one bucket.
@@ -42,7 +55,7 @@ func (t *table) labelsOf(id uint32, match func(labels []string) bool) []string {
 	if key == "" {
 		return nil
 	}
-	if l := splitLabels(key); len(l) == len(t.def.labels) && match(l) {
+	if l := splitLabels(key); len(l) == len(t.def.labels)+1 && match(l) {
 		return l
 	}
 	return nil
@@ -65,8 +78,9 @@ func (s *Set) TableRows(t Table, from, to time.Time, match func(labels []string)
 
 func tableRows(ps []stretch, t Table, match func(labels []string) bool) ([]TallyRow, error) {
 	by := map[string]*TallyRow{}
-	err := eachStretch(ps, func(s *Set, r span) error {
+	err := eachStretch(ps, func(s *Set, p stretch) error {
 		tab := s.tables[t]
+		match := p.dims.rows(match)
 		known, here := map[uint32][]string{}, map[uint32]*TallyRow{}
 		want := func(id uint32) bool {
 			l, ok := known[id]
@@ -76,7 +90,7 @@ func tableRows(ps []stretch, t Table, match func(labels []string) bool) ([]Tally
 			}
 			return l != nil
 		}
-		return tab.each(s.kv, s.sumsOf(r), pick{has: want}, func(_ bucketAt, id uint32, c *Tally) error {
+		return tab.each(s.kv, s.sumsOf(p.span), pick{has: want}, func(_ bucketAt, id uint32, c *Tally) error {
 			row := here[id]
 			if row == nil {
 				key := tab.dict.key(id)
@@ -119,14 +133,15 @@ func (s *Set) selectTable(t Table, r span, match func(labels []string) bool) ([]
 		}
 	}
 	want := pick{has: func(id uint32) bool { return at[id] != nil }, ids: slices.Sorted(maps.Keys(at))}
-	err := tab.each(s.kv, s.sumsOf(span{r.to, end}), want, func(_ bucketAt, id uint32, c *Tally) error {
+	cells, after := s.cellsAndAfter(r, tab.floor)
+	err := tab.each(s.kv, after, want, func(_ bucketAt, id uint32, c *Tally) error {
 		at[id].Base.sub(c)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = tab.each(s.kv, s.cellsOf(r), want, func(b bucketAt, id uint32, c *Tally) error {
+	err = tab.each(s.kv, cells, want, func(b bucketAt, id uint32, c *Tally) error {
 		x := at[id]
 		x.Base.sub(c)
 		cell := TallyCell{b.start, b.width, *c}

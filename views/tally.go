@@ -3,9 +3,10 @@ package views
 import (
 	"cmp"
 	"encoding/binary"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -35,12 +36,12 @@ type tableDef struct {
 }
 
 var tableDefs = [tables]tableDef{
-	TableErrors:    {"errors", 'x', []string{"service", "operation", "type", "message", "source"}, func(l *Limits) int { return l.ErrorGroups }},
-	TableDatabases: {"databases", 'd', []string{"service", "system", "namespace", "operation", "collection"}, func(l *Limits) int { return l.Series }},
-	TableMessaging: {"messaging", 'm', []string{"service", "system", "destination", "kind"}, func(l *Limits) int { return l.Series }},
-	TableVersions:  {"versions", 'v', []string{"service", "version"}, func(l *Limits) int { return l.Series }},
-	TableLogs:      {"logs", 'l', []string{"service", "severity"}, func(l *Limits) int { return l.Series }},
-	TablePatterns:  {"patterns", 'p', []string{"service", "cluster"}, func(l *Limits) int { return l.Patterns * 100 }},
+	TableErrors:    {"errors", viewErrors, []string{"service", "operation", "type", "message", "source"}, func(l *Limits) int { return l.ErrorGroups }},
+	TableDatabases: {"databases", viewDatabases, []string{"service", "system", "namespace", "operation", "collection"}, func(l *Limits) int { return l.Series }},
+	TableMessaging: {"messaging", viewMessaging, []string{"service", "system", "destination", "kind"}, func(l *Limits) int { return l.Series }},
+	TableVersions:  {"versions", viewVersions, []string{"service", "version"}, func(l *Limits) int { return l.Series }},
+	TableLogs:      {"logs", viewLogs, []string{"service", "severity"}, func(l *Limits) int { return l.Series }},
+	TablePatterns:  {"patterns", viewPatterns, []string{"service", "cluster"}, func(l *Limits) int { return l.Patterns * 100 }},
 }
 
 // String is the table's name.
@@ -81,7 +82,7 @@ func (c *Tally) observe(o *tallied) {
 		c.Failed += o.n
 	}
 	if o.timed {
-		c.Sum += o.ex.Duration * o.n
+		c.Sum.AddTimes(o.ex.Duration, o.n)
 		c.Hist.addBucket(int(o.hist), o.n)
 	}
 	c.seen(o.at, o.at)
@@ -157,17 +158,33 @@ func appendLabel(key, v []byte) []byte {
 	return append(binary.AppendUvarint(key, uint64(len(v))), v...)
 }
 
+// appendDims ends the key of a series: dimensions are its last value, and are never cut.
+func appendDims(key []byte, d Dims) []byte { return appendString(key, string(d)) }
+
+// labelKey is the key of a series without dimensions.
 func labelKey(values ...[]byte) (key []byte) {
 	for _, v := range values {
 		key = appendLabel(key, v)
 	}
-	return key
+	return appendDims(key, "")
+}
+
+// cleanKey is a key whose values are valid UTF-8.
+func cleanKey(key []byte) string {
+	if !slices.ContainsFunc(key, func(c byte) bool { return c >= utf8.RuneSelf }) {
+		return string(key)
+	}
+	out := make([]byte, 0, len(key)+16)
+	for d := (decoder{b: key}); len(d.b) > 0 && d.err == nil; {
+		out = appendString(out, clean(d.bytes(int(d.uvarint())), 1<<20))
+	}
+	return string(out)
 }
 
 func splitLabels(key string) (values []string) {
 	d := decoder{b: []byte(key)}
 	for len(d.b) > 0 && d.err == nil {
-		values = append(values, strings.ToValidUTF8(d.string(), "\uFFFD")) // a cut may have split a character
+		values = append(values, d.string())
 	}
 	return values
 }
@@ -194,13 +211,13 @@ func newDict(def *tableDef, l *Limits) *dict {
 }
 
 // id returns the id of a key; above the limit that of the overflow series, and false.
-func (d *dict) id(key []byte) (uint32, bool) {
+func (d *dict) id(key string) (uint32, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if id, ok := d.ids[string(key)]; ok {
-		return id, string(key) != d.over
+	if id, ok := d.ids[key]; ok {
+		return id, key != d.over
 	}
-	k, ok := string(key), true
+	k, ok := key, true
 	if len(d.ids) >= d.limit {
 		k, ok = d.over, false
 		if id, known := d.ids[k]; known {
@@ -285,7 +302,7 @@ func newTables(l *Limits) (ts [tables]*table) {
 }
 
 func (t *table) dictKey(ks keyspace, id uint32) []byte {
-	return binary.BigEndian.AppendUint32(ks.key(storage.TableMeta, 'd', t.def.view), id)
+	return binary.BigEndian.AppendUint32(ks.key(storage.TableMeta, metaDict, t.def.view), id)
 }
 
 // fold stores what the last folds have not: definitions too, which go with their series.
@@ -309,7 +326,7 @@ func (t *table) fold(kv reader, seq uint64, h horizon, then *later, entries []st
 }
 
 func (t *table) restore(kv reader) error {
-	prefix := kv.key(storage.TableMeta, 'd', t.def.view)
+	prefix := kv.key(storage.TableMeta, metaDict, t.def.view)
 	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		t.dict.add(binary.BigEndian.Uint32(k[len(prefix):]), string(v))
 		return nil
@@ -352,9 +369,10 @@ func (b *tallyBatch) cell(d *dict, key []byte, start int64) (c *Tally, over bool
 	}
 	s := b.known[string(key)]
 	if s == nil {
-		id, ok := d.id(key)
-		s = &tallySeries{id: id, over: !ok, key: string(key)}
-		b.known[s.key] = s
+		name := cleanKey(key)
+		id, ok := d.id(name)
+		s = &tallySeries{id: id, over: !ok, key: name}
+		b.known[string(key)] = s
 	}
 	for i := range s.cells {
 		if s.cells[i].start == start {

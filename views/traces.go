@@ -27,12 +27,14 @@ type trace struct {
 	raw        []rawRef      // by number; where the raw spans are
 }
 
-// rootSpan is the span without parent; of several the one that starts first, then the one with the smaller id.
+// rootSpan is the span without parent; of several the one that starts first, then the one with the smaller id. While none has been seen
+// (it may never come: the caller is not traced) it is the first span of all.
 type rootSpan struct {
 	start  uint64
 	span   [8]byte
 	series uint32
-	known  bool
+	known  bool // it has no parent
+	some   bool // there is one
 }
 
 // seriesSpans counts a trace's spans of one red series.
@@ -48,10 +50,10 @@ type rawRef struct {
 }
 
 func (r *rootSpan) take(o *rootSpan) {
-	if !o.known {
+	if !o.some || r.known && !o.known {
 		return
 	}
-	if !r.known || cmp.Or(cmp.Compare(o.start, r.start), bytes.Compare(o.span[:], r.span[:])) < 0 {
+	if !r.some || o.known && !r.known || cmp.Or(cmp.Compare(o.start, r.start), bytes.Compare(o.span[:], r.span[:])) < 0 {
 		*r = *o
 	}
 }
@@ -75,14 +77,17 @@ func (t *trace) refer(r rawRef) {
 // maxRawRefs bounds how many raw blocks one trace refers to.
 const maxRawRefs = 1000
 
-// observe adds one span to a part. start and end in Unix nanoseconds.
+// observe adds one span to a part. start and end in Unix nanoseconds; a span without a start is at its end.
 func (t *trace) observe(start, end uint64, series uint32, span, parent [8]byte) {
+	if start == 0 {
+		start = end
+	}
 	if t.start == 0 || start < t.start {
 		t.start = start
 	}
 	t.end = max(t.end, end)
-	if parent == ([8]byte{}) {
-		t.root.take(&rootSpan{start, span, series, true})
+	if parent == ([8]byte{}) || !t.root.known {
+		t.root.take(&rootSpan{start, span, series, parent == [8]byte{}, true})
 	}
 	t.count(series, 1)
 }
@@ -101,14 +106,18 @@ func (t *trace) merge(o *trace) {
 	}
 }
 
-// A trace in a journal entry or a block: id, start and end relative to base, root (0, or 1, start relative to the trace's, span id,
+// A trace in a journal entry or a block: id, start and end relative to base, root (0, or 1, or 2 for the first span where no root is known, start relative to the trace's, span id,
 // series), number of series, each series and count, number of raw blocks, each checkpoint relative to seq and number.
 func (t *trace) append(b []byte, base, seq uint64) []byte {
 	b = append(b, t.id[:]...)
 	b = binary.AppendVarint(b, int64(t.start-base))
 	b = binary.AppendUvarint(b, t.end-t.start)
-	if t.root.known {
-		b = append(b, 1)
+	if t.root.some {
+		known := byte(1)
+		if !t.root.known {
+			known = 2
+		}
+		b = append(b, known)
 		b = binary.AppendUvarint(b, t.root.start-t.start)
 		b = append(b, t.root.span[:]...)
 		b = binary.AppendUvarint(b, uint64(t.root.series))
@@ -134,8 +143,8 @@ func (t *trace) decode(d *decoder, base, seq uint64) {
 	t.start = base + uint64(d.varint())
 	t.end = t.start + d.uvarint()
 	t.root = rootSpan{}
-	if d.byte() == 1 {
-		t.root.known, t.root.start = true, t.start+d.uvarint()
+	if k := d.byte(); k != 0 {
+		t.root.some, t.root.known, t.root.start = true, k == 1, t.start+d.uvarint()
 		copy(t.root.span[:], d.bytes(8))
 		t.root.series = uint32(d.uvarint())
 	}
@@ -184,14 +193,15 @@ func (b *traceBatch) reset() {
 
 // traceStore is the committed state of the view. It is guarded by its Set.
 type traceStore struct {
-	recent map[[16]byte]*trace
-	home   traceIndex
-	slab   traceSlab
-	blocks []traceBlock                 // ascending by number
-	next   uint32                       // number of the next block
-	first  uint32                       // of the oldest stored block
-	stored struct{ first, next uint32 } // what first and next are after the fold that is under way
-	dirty  map[[16]byte]*trace          // those of recent that no block holds as they are
+	maxRecent int
+	recent    map[[16]byte]*trace
+	home      traceIndex
+	slab      traceSlab
+	blocks    []traceBlock                 // ascending by number
+	next      uint32                       // number of the next block
+	first     uint32                       // of the oldest stored block
+	stored    struct{ first, next uint32 } // what first and next are after the fold that is under way
+	dirty     map[[16]byte]*trace          // those of recent that no block holds as they are
 }
 
 // traceBlock is what memory knows of a stored block.
@@ -209,12 +219,11 @@ type traceBlock struct {
 
 const (
 	tracesPerBlock = 1024
-	maxRecent      = 500_000
 	recentNanos    = 60e9
 )
 
-func newTraceStore() *traceStore {
-	return &traceStore{recent: map[[16]byte]*trace{}, dirty: map[[16]byte]*trace{}, next: 1, first: 1}
+func newTraceStore(maxRecent int) *traceStore {
+	return &traceStore{maxRecent: maxRecent, recent: map[[16]byte]*trace{}, dirty: map[[16]byte]*trace{}, next: 1, first: 1}
 }
 
 func traceKey(ks keyspace, n uint32) []byte {
@@ -334,7 +343,7 @@ func (s *traceStore) fold(ks keyspace, seq, head, since uint64, then *later, ent
 		list = append(list, t)
 	}
 	for id, t := range s.recent {
-		if s.dirty[id] == nil && (t.end+recentNanos < head || len(s.recent)-len(leave) > maxRecent) {
+		if s.dirty[id] == nil && (t.end+recentNanos < head || len(s.recent)-len(leave) > s.maxRecent) {
 			leave = append(leave, id)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // TraceSummary is what is known of a trace without its spans.
 type TraceSummary struct {
 	ID                         [16]byte
-	RootService, RootOperation string // empty while the root has not been seen
+	RootService, RootOperation string // of the first span, while the root has not been seen
 	Start, End                 time.Time
 	Spans, Errors              uint64
 	Services                   []TraceService // by name
@@ -30,25 +30,41 @@ type TraceService struct {
 func (t *TraceSummary) Duration() time.Duration { return t.End.Sub(t.Start) }
 
 // TraceQuery selects traces. Zero fields select everything.
+//
+// Conditions are of two kinds. Those of the trace: MinDuration, MaxDuration, Status "ok". Those of a span, which one span must fulfil
+// together: Service, Operation, Dims, Status "error", a start in [From, To), and whatever Find looks at.
 type TraceQuery struct {
-	From, To                 time.Time // of the trace's start
-	Service, Operation       string    // some span is of both
-	Status                   string    // "error": some span (of Service and Operation) has failed; "ok": none has
-	MinDuration, MaxDuration time.Duration
-	Slowest                  bool // order by duration, longest first; else by start, newest first
-	Limit                    int  // at least 1
+	From, To                 time.Time // a span starts in it
+	Service, Operation       string
+	Dims                     DimFilter
+	Status                   string        // "error": the span has failed; "ok": no span of Service, Operation and Dims has
+	MinDuration, MaxDuration time.Duration // from the trace's first start to its last end
+	Slowest                  bool          // order by duration, longest first; else by start, newest first
+	Limit                    int           // at least 1
 	// After continues after a trace of an earlier answer with the same order.
 	After *TraceSummary
-	// Match is asked, for at most Budget traces, about what summaries do not hold: attributes.
-	Match  func(t *TraceSummary) (bool, error)
-	Budget int
+	// Find returns the traces with a span in a block of raw records, OTLP TracesData, that fulfils all conditions of a span. Summaries
+	// do not hold the times of spans: it decides about traces that reach beyond the range, and with Each about all, because it has
+	// conditions that summaries know nothing of. Without it, a trace that overlaps the range is in the range.
+	Find func(block []byte, dims DimFilter) ([][16]byte, error)
+	Each bool
+	// Tokens are what a block has in which Find finds anything; others are not read. Nothing here may stand for a value of another type.
+	Tokens []SpanToken
+	// Proceed is called before each block that is read for Find; false ends the search. nil: it is read to its end.
+	Proceed func() bool
 }
 
-// TraceResult is a page of traces. Exhausted says that Budget ended before the range did.
+// TraceResult is a page of traces.
 type TraceResult struct {
-	Traces    []TraceSummary
-	More      bool
-	Exhausted bool
+	Traces []TraceSummary
+	More   bool
+	// Ended is set when Proceed ended the search; spans from SearchedTo on were looked at, zero where that is not known.
+	Ended      bool
+	SearchedTo time.Time
+	// SpansSince is from when on all spans are kept for Find; zero: no conditions needed them, or all are.
+	SpansSince time.Time
+	// Sifted is set when spans of traces that are neither slow nor failed were taken out of what Find looked at.
+	Sifted bool
 }
 
 // traceFilter is a TraceQuery with names as series.
@@ -98,12 +114,12 @@ func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
 			f.after.value = uint64(a.Duration())
 		}
 	}
-	named := q.Service != "" || q.Operation != ""
+	named := q.Service != "" || q.Operation != "" || len(q.Dims) > 0
 	s.names.mu.Lock()
 	defer s.names.mu.Unlock()
 	want, failed := make([]bool, len(s.names.redList)), make([]bool, len(s.names.redList))
 	for id, k := range s.names.redList {
-		ok := (q.Service == "" || s.names.list[k.service] == q.Service) && (q.Operation == "" || k.op == q.Operation)
+		ok := (q.Service == "" || s.names.list[k.service].name == q.Service) && (q.Operation == "" || k.op == q.Operation) && q.Dims.Accepts(s.names.list[k.service].dims)
 		failed[id] = ok && k.status == StatusError
 		if want[id] = ok && (!f.needFailed || failed[id]); want[id] {
 			f.wanted = append(f.wanted, uint32(id))
@@ -118,7 +134,7 @@ func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
 
 // block reports whether a block may hold traces that are accepted and rank before the worst of a full page.
 func (f *traceFilter) block(m *traceBlock, worst *traceRank) bool {
-	if m.maxStart < f.from || m.minStart >= f.to || m.maxDuration < f.minD {
+	if m.maxEnd < f.from || m.minStart >= f.to || m.maxDuration < f.minD {
 		return false
 	}
 	longest := m.maxDuration
@@ -172,9 +188,10 @@ func (m *traceBlock) longestOf(f *traceFilter) (longest uint64) {
 	return longest
 }
 
+// accepts reports whether a trace overlaps the range and its summary contradicts no condition.
 func (f *traceFilter) accepts(t *trace) bool {
 	d := t.end - t.start
-	if t.start < f.from || t.start >= f.to || d < f.minD || d > f.maxD {
+	if t.end < f.from || t.start >= f.to || d < f.minD || d > f.maxD {
 		return false
 	}
 	found := f.want == nil
@@ -190,51 +207,90 @@ func (f *traceFilter) accepts(t *trace) bool {
 	return found
 }
 
+// inRange reports whether a trace that is accepted has the span that it is accepted for within the range for certain.
+func (f *traceFilter) inRange(t *trace) bool {
+	if t.start == 0 || t.start < f.from {
+		return false
+	}
+	return f.want == nil || t.end < f.to // the first span starts in the range; so do all when the last ends in it
+}
+
 // ranked is a found trace in its place.
 type ranked struct {
 	traceRank
 	t TraceSummary
 }
 
+// tracePage holds the best traces of a search, one more than asked for: it tells whether there are more.
+type tracePage struct {
+	limit int
+	found []ranked // best first
+	has   map[[16]byte]bool
+}
+
+// place is where a trace belongs; ok is false when it is not among the best or, with another rank, there already: it changed since the
+// search began.
+func (p *tracePage) place(r traceRank) (at int, ok bool) {
+	if p.has[r.id] {
+		return 0, false
+	}
+	at, _ = slices.BinarySearchFunc(p.found, r, func(a ranked, b traceRank) int {
+		if a.before(&b) {
+			return -1
+		}
+		return 1
+	})
+	return at, at <= p.limit
+}
+
+func (p *tracePage) insert(at int, r ranked) {
+	p.found, p.has[r.id] = slices.Insert(p.found, at, r), true
+	if last := len(p.found) - 1; last > p.limit {
+		delete(p.has, p.found[last].id)
+		p.found = p.found[:last]
+	}
+}
+
+// worst is the trace that others must rank before; nil while there is room.
+func (p *tracePage) worst() *traceRank {
+	if len(p.found) <= p.limit {
+		return nil
+	}
+	return &p.found[p.limit].traceRank
+}
+
+func (p *tracePage) result(out *TraceResult) {
+	out.More = len(p.found) > p.limit
+	for _, r := range p.found[:min(len(p.found), p.limit)] {
+		out.Traces = append(out.Traces, r.t)
+	}
+}
+
 // SearchTraces returns the traces that q selects, best first.
 func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
-	var out TraceResult
 	q.Limit = max(1, q.Limit)
-	var found []ranked
-	has := map[[16]byte]bool{} // those in found
+	if q.Each && q.Find != nil {
+		return s.searchSpans(&q)
+	}
+	var out TraceResult
+	page := tracePage{limit: q.Limit, has: map[[16]byte]bool{}}
 	f, recent, blocks, next := s.beginSearch(&q)
+	finder := spanFinder{set: s, q: &q, out: &out}
 	consider := func(t *trace) error {
 		r := q.rank(t)
 		if !f.accepts(t) || f.after != nil && !f.after.before(&r) {
 			return nil
 		}
-		if has[r.id] { // with another rank: it changed since the search began
+		at, ok := page.place(r)
+		if !ok {
 			return nil
 		}
-		at, _ := slices.BinarySearchFunc(found, r, func(a ranked, b traceRank) int {
-			if a.before(&b) {
-				return -1
-			}
-			return 1
-		})
-		if at > q.Limit { // one more than the limit tells whether there are more
-			return nil
-		}
-		sum := s.summary(t)
-		if q.Match != nil {
-			if q.Budget--; q.Budget < 0 {
-				out.Exhausted = true
-				return nil
-			}
-			if ok, err := q.Match(&sum); err != nil || !ok {
+		if !f.inRange(t) {
+			if ok, err := finder.finds(t); err != nil || !ok {
 				return err
 			}
 		}
-		found, has[r.id] = slices.Insert(found, at, ranked{r, sum}), true
-		if last := len(found) - 1; last > q.Limit {
-			delete(has, found[last].id)
-			found = found[:last]
-		}
+		page.insert(at, ranked{r, s.summary(t)})
 		return nil
 	}
 	for i := range recent {
@@ -243,11 +299,8 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 		}
 	}
 	for i := range blocks {
-		var worst *traceRank
-		if len(found) > q.Limit {
-			worst = &found[q.Limit].traceRank
-		}
-		if out.Exhausted || !f.block(&blocks[i], worst) {
+		worst := page.worst()
+		if !f.block(&blocks[i], worst) {
 			continue
 		}
 		list, err := s.readBlock(&blocks[i], f.times(worst), f, next)
@@ -260,29 +313,26 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 			}
 		}
 	}
-	out.More = len(found) > q.Limit || out.Exhausted
-	for _, r := range found[:min(len(found), q.Limit)] {
-		out.Traces = append(out.Traces, r.t)
-	}
+	page.result(&out)
 	return out, nil
 }
 
-// beginSearch takes copies: matching reads raw spans, which is not done under the lock.
+// beginSearch takes copies: raw spans and blocks are not read under the lock.
 func (s *Set) beginSearch(q *TraceQuery) (f *traceFilter, recent []trace, blocks []traceBlock, next uint32) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	f = s.traceFilter(q)
-	f.from = max(f.from, 1)
-	since, best := s.tracesSince(), topTraces{limit: q.Limit + 1}
-	if q.Match != nil {
-		best.limit = q.Budget + 1
-	}
+	since, best, perhaps := s.tracesSince(), topTraces{limit: q.Limit + 1}, topTraces{limit: q.Limit + 1 + maxPerhaps}
 	for _, t := range s.traces.dirty {
-		if r := q.rank(t); best.takes(&r) && t.end >= since && f.accepts(t) && (f.after == nil || f.after.before(&r)) {
-			best.add(r, t)
+		r, to := q.rank(t), &best
+		if q.Find != nil && !f.inRange(t) {
+			to = &perhaps
+		}
+		if to.takes(&r) && t.end >= since && f.accepts(t) && (f.after == nil || f.after.before(&r)) {
+			to.add(r, t)
 		}
 	}
-	for _, c := range best.sorted() {
+	for _, c := range append(best.sorted(), perhaps.sorted()...) {
 		recent = append(recent, c.t.copy())
 	}
 	blocks = slices.Clone(s.traces.blocks)
@@ -294,6 +344,9 @@ func (s *Set) beginSearch(q *TraceQuery) (f *traceFilter, recent []trace, blocks
 	})
 	return f, recent, blocks, s.traces.next
 }
+
+// maxPerhaps bounds how many of the traces that changed lately and reach beyond the range are looked at.
+const maxPerhaps = 10_000
 
 // topTraces keeps the best of many traces, in a heap with the worst of them on top.
 type topTraces struct {
@@ -405,7 +458,7 @@ func (s *Set) headLess(d time.Duration) uint64 {
 
 func (s *Set) summary(t *trace) TraceSummary {
 	out := TraceSummary{ID: t.id, Start: unixNano(t.start), End: unixNano(t.end)}
-	if t.root.known && t.root.series != noSeries {
+	if t.root.some && t.root.series != noSeries {
 		k := s.names.redKey(t.root.series)
 		out.RootService, out.RootOperation = k.Service, k.Operation
 	}
@@ -438,19 +491,7 @@ func (s *Set) summary(t *trace) TraceSummary {
 // Trace returns the summary of a trace and its raw records: OTLP TracesData, which may hold spans of other traces too. missing is
 // how many blocks with spans of it are no longer kept.
 func (s *Set) Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok bool, err error) {
-	t, blocks, missing, ok, err := s.findTrace(id)
-	for _, r := range blocks {
-		b, kept, err := s.rawSpans.get(s.kv, r)
-		if err != nil {
-			return t, nil, 0, false, err
-		}
-		if !kept {
-			missing++
-			continue
-		}
-		raw = append(raw, b)
-	}
-	return t, raw, missing, ok, err
+	return wholeTrace(id, s.EachTraceBlock)
 }
 
 // findTrace returns a trace's summary and the blocks that are held of it; missing is how many are not.

@@ -156,6 +156,48 @@ func (e DeliveryState) Valid() bool {
 	}
 }
 
+// Defines values for EdgeClientType.
+const (
+	EdgeClientTypeDatabase    EdgeClientType = "database"
+	EdgeClientTypeService     EdgeClientType = "service"
+	EdgeClientTypeVirtualNode EdgeClientType = "virtual_node"
+)
+
+// Valid indicates whether the value is a known member of the EdgeClientType enum.
+func (e EdgeClientType) Valid() bool {
+	switch e {
+	case EdgeClientTypeDatabase:
+		return true
+	case EdgeClientTypeService:
+		return true
+	case EdgeClientTypeVirtualNode:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EdgeServerType.
+const (
+	EdgeServerTypeDatabase    EdgeServerType = "database"
+	EdgeServerTypeService     EdgeServerType = "service"
+	EdgeServerTypeVirtualNode EdgeServerType = "virtual_node"
+)
+
+// Valid indicates whether the value is a known member of the EdgeServerType enum.
+func (e EdgeServerType) Valid() bool {
+	switch e {
+	case EdgeServerTypeDatabase:
+		return true
+	case EdgeServerTypeService:
+		return true
+	case EdgeServerTypeVirtualNode:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EdgeChangeWhat.
 const (
 	Added   EdgeChangeWhat = "added"
@@ -344,18 +386,15 @@ func (e MetricQueryAnswerDataResultType) Valid() bool {
 
 // Defines values for NodeType.
 const (
-	NodeTypeDatabase        NodeType = "database"
-	NodeTypeMessagingSystem NodeType = "messaging_system"
-	NodeTypeService         NodeType = "service"
-	NodeTypeVirtualNode     NodeType = "virtual_node"
+	NodeTypeDatabase    NodeType = "database"
+	NodeTypeService     NodeType = "service"
+	NodeTypeVirtualNode NodeType = "virtual_node"
 )
 
 // Valid indicates whether the value is a known member of the NodeType enum.
 func (e NodeType) Valid() bool {
 	switch e {
 	case NodeTypeDatabase:
-		return true
-	case NodeTypeMessagingSystem:
 		return true
 	case NodeTypeService:
 		return true
@@ -821,6 +860,21 @@ type AlertList struct {
 	Meta Meta `json:"meta"`
 }
 
+// Alertmanager defines model for Alertmanager.
+type Alertmanager struct {
+	// Error Why the last request failed; absent where it was accepted.
+	Error *string `json:"error,omitempty"`
+
+	// LastFailure When it did not.
+	LastFailure *time.Time `json:"last_failure,omitempty"`
+
+	// LastSuccess When it accepted alerts last.
+	LastSuccess *time.Time `json:"last_success,omitempty"`
+
+	// Url Where alerts are posted.
+	Url string `json:"url"`
+}
+
 // AuditEntry defines model for AuditEntry.
 type AuditEntry struct {
 	// Action As create, update, delete, start, cancel, test, send, login, logout, refuse.
@@ -1020,18 +1074,21 @@ type CountPoint struct {
 
 // DatabaseCall defines model for DatabaseCall.
 type DatabaseCall struct {
-	Calls      int64   `json:"calls"`
-	Collection string  `json:"collection"`
-	ErrorRate  float64 `json:"error_rate"`
-	Errors     int64   `json:"errors"`
-	Namespace  string  `json:"namespace"`
-	Operation  string  `json:"operation"`
-	P50Ms      float64 `json:"p50_ms"`
-	P95Ms      float64 `json:"p95_ms"`
-	P99Ms      float64 `json:"p99_ms"`
-	Rate       float64 `json:"rate"`
-	Service    string  `json:"service"`
-	System     string  `json:"system"`
+	Calls      int64  `json:"calls"`
+	Collection string `json:"collection"`
+
+	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	Dimensions *Dimensions `json:"dimensions,omitempty"`
+	ErrorRate  float64     `json:"error_rate"`
+	Errors     int64       `json:"errors"`
+	Namespace  string      `json:"namespace"`
+	Operation  string      `json:"operation"`
+	P50Ms      float64     `json:"p50_ms"`
+	P95Ms      float64     `json:"p95_ms"`
+	P99Ms      float64     `json:"p99_ms"`
+	Rate       float64     `json:"rate"`
+	Service    string      `json:"service"`
+	System     string      `json:"system"`
 }
 
 // DatabaseList defines model for DatabaseList.
@@ -1069,12 +1126,15 @@ type Deployment struct {
 	Before RED `json:"before"`
 
 	// Calls Spans of this version, over all time.
-	Calls     int64      `json:"calls"`
-	Errors    int64      `json:"errors"`
-	FirstSeen *time.Time `json:"first_seen"`
-	LastSeen  *time.Time `json:"last_seen"`
-	Service   string     `json:"service"`
-	Version   string     `json:"version"`
+	Calls int64 `json:"calls"`
+
+	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	Dimensions *Dimensions `json:"dimensions,omitempty"`
+	Errors     int64       `json:"errors"`
+	FirstSeen  *time.Time  `json:"first_seen"`
+	LastSeen   *time.Time  `json:"last_seen"`
+	Service    string      `json:"service"`
+	Version    string      `json:"version"`
 }
 
 // DeploymentList defines model for DeploymentList.
@@ -1086,21 +1146,64 @@ type DeploymentList struct {
 	Total int  `json:"total"`
 }
 
+// Dimension defines model for Dimension.
+type Dimension struct {
+	// Label Label of the series.
+	Label string `json:"label"`
+
+	// Name Name of the attribute.
+	Name   string   `json:"name"`
+	Values []string `json:"values"`
+}
+
+// DimensionList defines model for DimensionList.
+type DimensionList struct {
+	Dimensions []Dimension `json:"dimensions"`
+
+	// Meta For which times, from where and how complete an answer is.
+	Meta Meta `json:"meta"`
+
+	// Pending Other dimensions are configured: a replay will bring them.
+	Pending bool `json:"pending"`
+}
+
+// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+type Dimensions map[string]string
+
 // Edge defines model for Edge.
 type Edge struct {
 	Calls int64 `json:"calls"`
 
 	// Change How an edge differs from the range compared with. `what` is empty where nothing changed beyond noise.
-	Change      *EdgeChange `json:"change,omitempty"`
-	Client      string      `json:"client"`
-	ClientP95Ms float64     `json:"client_p95_ms"`
+	Change *EdgeChange `json:"change,omitempty"`
+	Client string      `json:"client"`
+
+	// ClientDimensions Values of dimensions, by name of the attribute; absent where there is none.
+	ClientDimensions *Dimensions `json:"client_dimensions,omitempty"`
+	ClientP95Ms      float64     `json:"client_p95_ms"`
+
+	// ClientType With its name, dimensions and system this says which node it is.
+	ClientType EdgeClientType `json:"client_type"`
 
 	// ConnectionType Empty, messaging_system, database or virtual_node.
-	ConnectionType string  `json:"connection_type"`
-	Failed         int64   `json:"failed"`
-	Server         string  `json:"server"`
-	ServerP95Ms    float64 `json:"server_p95_ms"`
+	ConnectionType string `json:"connection_type"`
+	Failed         int64  `json:"failed"`
+	Server         string `json:"server"`
+
+	// ServerDimensions Values of dimensions, by name of the attribute; absent where there is none.
+	ServerDimensions *Dimensions `json:"server_dimensions,omitempty"`
+	ServerP95Ms      float64     `json:"server_p95_ms"`
+
+	// ServerSystem Database system of a database.
+	ServerSystem *string        `json:"server_system,omitempty"`
+	ServerType   EdgeServerType `json:"server_type"`
 }
+
+// EdgeClientType With its name, dimensions and system this says which node it is.
+type EdgeClientType string
+
+// EdgeServerType defines model for Edge.ServerType.
+type EdgeServerType string
 
 // EdgeChange How an edge differs from the range compared with. `what` is empty where nothing changed beyond noise.
 type EdgeChange struct {
@@ -1128,6 +1231,9 @@ type EdgeCounts struct {
 // ErrorGroup defines model for ErrorGroup.
 type ErrorGroup struct {
 	Count int64 `json:"count"`
+
+	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	Dimensions *Dimensions `json:"dimensions,omitempty"`
 
 	// FirstSeen Over all time, not the range.
 	FirstSeen *time.Time `json:"first_seen"`
@@ -1185,13 +1291,16 @@ type EvidenceTrace = evaluator.EvidenceTrace
 
 // ExternalCall defines model for ExternalCall.
 type ExternalCall struct {
-	Calls     int64   `json:"calls"`
-	ErrorRate float64 `json:"error_rate"`
-	Errors    int64   `json:"errors"`
-	P95Ms     float64 `json:"p95_ms"`
-	Rate      float64 `json:"rate"`
-	Service   string  `json:"service"`
-	Target    string  `json:"target"`
+	Calls int64 `json:"calls"`
+
+	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	Dimensions *Dimensions `json:"dimensions,omitempty"`
+	ErrorRate  float64     `json:"error_rate"`
+	Errors     int64       `json:"errors"`
+	P95Ms      float64     `json:"p95_ms"`
+	Rate       float64     `json:"rate"`
+	Service    string      `json:"service"`
+	Target     string      `json:"target"`
 }
 
 // ExternalList defines model for ExternalList.
@@ -1253,9 +1362,11 @@ type JaegerSpan struct {
 
 // JaegerTag defines model for JaegerTag.
 type JaegerTag struct {
-	Key   string        `json:"key"`
-	Type  JaegerTagType `json:"type"`
-	Value interface{}   `json:"value"`
+	Key  string        `json:"key"`
+	Type JaegerTagType `json:"type"`
+
+	// Value A value of that type. NaN, Infinity and -Infinity are strings, as in OTLP/JSON; integers beyond 2^53 are strings of digits, as in Jaeger; binary values are base64.
+	Value interface{} `json:"value"`
 }
 
 // JaegerTagType defines model for JaegerTag.Type.
@@ -1294,13 +1405,28 @@ type LogBucket struct {
 
 // LogLine defines model for LogLine.
 type LogLine struct {
+	// Attributes NaN, Infinity and -Infinity are strings, as in OTLP/JSON; integers beyond 2^53 are strings of digits; bytes are base64.
 	Attributes map[string]interface{} `json:"attributes"`
 	Body       string                 `json:"body"`
-	Resource   map[string]interface{} `json:"resource"`
-	Service    string                 `json:"service"`
-	Severity   string                 `json:"severity"`
-	SpanId     string                 `json:"span_id"`
-	Time       time.Time              `json:"time"`
+
+	// EventName Name of the event; empty where the line is no event.
+	EventName string                 `json:"event_name"`
+	Resource  map[string]interface{} `json:"resource"`
+
+	// Scope The instrumentation scope that wrote the line.
+	Scope   LogScope `json:"scope"`
+	Service string   `json:"service"`
+
+	// Severity TRACE, DEBUG, INFO, WARN, ERROR, FATAL or UNSPECIFIED.
+	Severity string `json:"severity"`
+
+	// SeverityNumber As it was sent, else what the text stands for by the log data model; 0: not known.
+	SeverityNumber int `json:"severity_number"`
+
+	// SeverityText As it was sent.
+	SeverityText string    `json:"severity_text"`
+	SpanId       string    `json:"span_id"`
+	Time         time.Time `json:"time"`
 
 	// TraceId Empty where the line belongs to no trace.
 	TraceId string `json:"trace_id"`
@@ -1341,17 +1467,25 @@ type LogPatternList struct {
 	Total    int          `json:"total"`
 }
 
+// LogScope The instrumentation scope that wrote the line.
+type LogScope struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
 // LogSearch defines model for LogSearch.
 type LogSearch struct {
-	End      *string            `json:"end,omitempty"`
-	Limit    *int               `json:"limit,omitempty"`
-	Next     *string            `json:"next,omitempty"`
-	Pattern  *string            `json:"pattern,omitempty"`
-	Service  *string            `json:"service,omitempty"`
-	Severity *LogSearchSeverity `json:"severity,omitempty"`
-	Start    *string            `json:"start,omitempty"`
-	Text     *string            `json:"text,omitempty"`
-	TraceId  *string            `json:"trace_id,omitempty"`
+	// Attributes Attributes that the line or its resource has, as text.
+	Attributes *map[string]string `json:"attributes,omitempty"`
+	End        *string            `json:"end,omitempty"`
+	Limit      *int               `json:"limit,omitempty"`
+	Next       *string            `json:"next,omitempty"`
+	Pattern    *string            `json:"pattern,omitempty"`
+	Service    *string            `json:"service,omitempty"`
+	Severity   *LogSearchSeverity `json:"severity,omitempty"`
+	Start      *string            `json:"start,omitempty"`
+	Text       *string            `json:"text,omitempty"`
+	TraceId    *string            `json:"trace_id,omitempty"`
 }
 
 // LogSearchSeverity defines model for LogSearch.Severity.
@@ -1421,17 +1555,20 @@ type MessagingAnswer struct {
 
 // MessagingClient defines model for MessagingClient.
 type MessagingClient struct {
-	Calls       int64               `json:"calls"`
-	Destination string              `json:"destination"`
-	ErrorRate   float64             `json:"error_rate"`
-	Errors      int64               `json:"errors"`
-	Kind        MessagingClientKind `json:"kind"`
-	P50Ms       float64             `json:"p50_ms"`
-	P95Ms       float64             `json:"p95_ms"`
-	P99Ms       float64             `json:"p99_ms"`
-	Rate        float64             `json:"rate"`
-	Service     string              `json:"service"`
-	System      string              `json:"system"`
+	Calls       int64  `json:"calls"`
+	Destination string `json:"destination"`
+
+	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	Dimensions *Dimensions         `json:"dimensions,omitempty"`
+	ErrorRate  float64             `json:"error_rate"`
+	Errors     int64               `json:"errors"`
+	Kind       MessagingClientKind `json:"kind"`
+	P50Ms      float64             `json:"p50_ms"`
+	P95Ms      float64             `json:"p95_ms"`
+	P99Ms      float64             `json:"p99_ms"`
+	Rate       float64             `json:"rate"`
+	Service    string              `json:"service"`
+	System     string              `json:"system"`
 }
 
 // MessagingClientKind defines model for MessagingClient.Kind.
@@ -1569,8 +1706,13 @@ type NewToken struct {
 
 // Node defines model for Node.
 type Node struct {
-	Name string   `json:"name"`
-	Type NodeType `json:"type"`
+	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	Dimensions *Dimensions `json:"dimensions,omitempty"`
+	Name       string      `json:"name"`
+
+	// System Database system of a database.
+	System *string  `json:"system,omitempty"`
+	Type   NodeType `json:"type"`
 }
 
 // NodeType defines model for Node.Type.
@@ -1672,7 +1814,7 @@ type PipelineAnswer struct {
 	Backends   []Backend  `json:"backends"`
 	Checkpoint Checkpoint `json:"checkpoint"`
 
-	// DeadLetters Records that could not be read.
+	// DeadLetters Records of spans, logs and metrics that could not be read.
 	DeadLetters int64 `json:"dead_letters"`
 
 	// Duplicates Records recognised as sent again.
@@ -1782,7 +1924,9 @@ type ReceiverIntegration struct {
 
 // ReceiverList defines model for ReceiverList.
 type ReceiverList struct {
-	Receivers []Receiver `json:"receivers"`
+	// Alertmanagers Alertmanagers elsewhere that alerts are sent to, as set by WATCHINGCAT_ALERTMANAGER_URLS and WATCHINGCAT_ALERTMANAGER_SEND_CONFIG.
+	Alertmanagers []Alertmanager `json:"alertmanagers"`
+	Receivers     []Receiver     `json:"receivers"`
 }
 
 // ReceiverTest defines model for ReceiverTest.
@@ -1879,7 +2023,10 @@ type Rule struct {
 	// Frontier When it is told: `head` as soon as a commit shows it, `complete` once all partitions are read that far.
 	Frontier       string `json:"frontier"`
 	FrontierReason string `json:"frontier_reason"`
-	Group          string `json:"group"`
+
+	// GeneratorUrl The link that its alerts carry; the page shows the rule there. Empty for recording rules.
+	GeneratorUrl string `json:"generator_url"`
+	Group        string `json:"group"`
 
 	// Health unknown, ok or err
 	Health string `json:"health"`
@@ -1922,7 +2069,10 @@ type RuleAnswer struct {
 	// Frontier When it is told: `head` as soon as a commit shows it, `complete` once all partitions are read that far.
 	Frontier       string `json:"frontier"`
 	FrontierReason string `json:"frontier_reason"`
-	Group          string `json:"group"`
+
+	// GeneratorUrl The link that its alerts carry; the page shows the rule there. Empty for recording rules.
+	GeneratorUrl string `json:"generator_url"`
+	Group        string `json:"group"`
 
 	// Health unknown, ok or err
 	Health string `json:"health"`
@@ -2065,6 +2215,9 @@ type SLOStatus struct {
 // Service The numbers of all spans of the service; those of `entry` are of its SERVER and CONSUMER spans alone, what was asked of it.
 type Service struct {
 	Calls int64 `json:"calls"`
+
+	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	Dimensions *Dimensions `json:"dimensions,omitempty"`
 
 	// Entry Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls.
 	Entry     RED     `json:"entry"`
@@ -2256,17 +2409,23 @@ type TraceSearch struct {
 	End        *string            `json:"end,omitempty"`
 	Limit      *int               `json:"limit,omitempty"`
 
-	// MaxDuration Go syntax (150ms), or microseconds as a number.
+	// MaxDuration The trace took at most so long: Go syntax (150ms), or microseconds as a number.
 	MaxDuration *json.RawMessage `json:"maxDuration,omitempty"`
 
-	// MinDuration Go syntax (150ms), or microseconds as a number.
-	MinDuration *json.RawMessage   `json:"minDuration,omitempty"`
-	Next        *string            `json:"next,omitempty"`
-	Operation   *string            `json:"operation,omitempty"`
-	Order       *TraceSearchOrder  `json:"order,omitempty"`
-	Service     *string            `json:"service,omitempty"`
-	Start       *string            `json:"start,omitempty"`
-	Status      *TraceSearchStatus `json:"status,omitempty"`
+	// MaxSpanDuration The span took at most so long: Go syntax (150ms), or microseconds as a number.
+	MaxSpanDuration *json.RawMessage `json:"maxSpanDuration,omitempty"`
+
+	// MinDuration The trace took at least so long: Go syntax (150ms), or microseconds as a number.
+	MinDuration *json.RawMessage `json:"minDuration,omitempty"`
+
+	// MinSpanDuration A span took at least so long: Go syntax (150ms), or microseconds as a number.
+	MinSpanDuration *json.RawMessage   `json:"minSpanDuration,omitempty"`
+	Next            *string            `json:"next,omitempty"`
+	Operation       *string            `json:"operation,omitempty"`
+	Order           *TraceSearchOrder  `json:"order,omitempty"`
+	Service         *string            `json:"service,omitempty"`
+	Start           *string            `json:"start,omitempty"`
+	Status          *TraceSearchStatus `json:"status,omitempty"`
 }
 
 // TraceSearchOrder defines model for TraceSearch.Order.
@@ -2292,7 +2451,7 @@ type TraceSummary struct {
 	MinStartTimeUnixNano string `json:"minStartTimeUnixNano"`
 	RootOperationName    string `json:"rootOperationName"`
 
-	// RootServiceName Empty while the root has not been seen.
+	// RootServiceName That of the first span, while no root has been seen.
 	RootServiceName string         `json:"rootServiceName"`
 	Services        []TraceService `json:"services"`
 	SpanCount       int            `json:"spanCount"`
@@ -2371,6 +2530,9 @@ type Why = evaluator.Evidence
 
 // End Examples: 1795428000.5
 type End = string
+
+// Filter defines model for filter.
+type Filter map[string]string
 
 // IfMatch defines model for ifMatch.
 type IfMatch = string
@@ -2509,6 +2671,9 @@ type ListAuditParamsKind string
 
 // ListDatabasesParams defines parameters for ListDatabases.
 type ListDatabasesParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Service Of this service alone.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
@@ -2527,6 +2692,9 @@ type ListDatabasesParams struct {
 
 // ListDeploymentsParams defines parameters for ListDeployments.
 type ListDeploymentsParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Service Of this service alone.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
@@ -2551,6 +2719,9 @@ type ListDeploymentsParams struct {
 
 // ListErrorsParams defines parameters for ListErrors.
 type ListErrorsParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Service Of this service alone.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
@@ -2584,6 +2755,9 @@ type ListErrorsParams struct {
 
 // ListExternalParams defines parameters for ListExternal.
 type ListExternalParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Service Of this service alone.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
@@ -2602,17 +2776,23 @@ type ListExternalParams struct {
 
 // ListLogsParams defines parameters for ListLogs.
 type ListLogsParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Service Of this service alone.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
 	// Severity At least as severe.
 	Severity *ListLogsParamsSeverity `form:"severity,omitempty" json:"severity,omitempty"`
 
-	// Text Occurs in the body, whatever its case.
+	// Text Occurs in the body or in the name of the event, whatever its case.
 	Text *string `form:"text,omitempty" json:"text,omitempty"`
 
 	// Pattern The body is of this pattern, as /api/v1/logs/patterns gives it.
 	Pattern *string `form:"pattern,omitempty" json:"pattern,omitempty"`
+
+	// Attributes Attributes that the line or its resource has, as `key=value`; several mean all of them. Values are compared as text.
+	Attributes *[]string `form:"attributes,omitempty" json:"attributes,omitempty"`
 
 	// TraceId Of this trace.
 	TraceId *string `form:"trace_id,omitempty" json:"trace_id,omitempty"`
@@ -2641,6 +2821,9 @@ type ListLogsParamsSeverity string
 
 // ListLogPatternsParams defines parameters for ListLogPatterns.
 type ListLogPatternsParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Service Of this service alone.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
@@ -2662,6 +2845,9 @@ type ListLogPatternsParams struct {
 
 // SearchLogsParams defines parameters for SearchLogs.
 type SearchLogsParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
@@ -2671,6 +2857,9 @@ type SearchLogsParams struct {
 
 // GetLogVolumeParams defines parameters for GetLogVolume.
 type GetLogVolumeParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Service Of this service alone.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
@@ -2692,6 +2881,9 @@ type GetLogVolumeParams struct {
 
 // ListMessagingParams defines parameters for ListMessaging.
 type ListMessagingParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Service Of this service alone.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
@@ -2770,6 +2962,9 @@ type GetPipelineParams struct {
 
 // GetServiceMapParams defines parameters for GetServiceMap.
 type GetServiceMapParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Start Begin of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
@@ -2791,6 +2986,9 @@ type GetServiceMapParams struct {
 
 // ListServicesParams defines parameters for ListServices.
 type ListServicesParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Start Begin of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
@@ -2812,6 +3010,9 @@ type ListServicesParams struct {
 
 // GetServiceParams defines parameters for GetService.
 type GetServiceParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Start Begin of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
@@ -2827,6 +3028,9 @@ type GetServiceParams struct {
 
 // GetServiceMetricsParams defines parameters for GetServiceMetrics.
 type GetServiceMetricsParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Start Begin of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
@@ -2848,6 +3052,9 @@ type GetServiceMetricsParams struct {
 
 // ListOperationsParams defines parameters for ListOperations.
 type ListOperationsParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Start Begin of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
@@ -2887,6 +3094,9 @@ type UpdateSLOParams struct {
 
 // ListTracesParams defines parameters for ListTraces.
 type ListTracesParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// Service Of this service alone.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
@@ -2896,13 +3106,25 @@ type ListTracesParams struct {
 	// Status `error`: a span (of service and operation) has failed; `ok`: none has.
 	Status *ListTracesParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// MinDuration At least so long; 150ms or microseconds.
+	// MinDuration The trace took at least so long, from its first start to its last end; 150ms or microseconds.
 	MinDuration *string `form:"min_duration,omitempty" json:"min_duration,omitempty"`
 
-	// MaxDuration At most so long.
+	// MaxDuration The trace took at most so long.
 	MaxDuration *string `form:"max_duration,omitempty" json:"max_duration,omitempty"`
 
-	// Attributes Attributes that one span or its resource has, as `key=value`; several mean all of them. Looked up in the raw spans of the candidates.
+	// MinDurationAlias The same as min_duration, by the name of POST /api/v1/traces/search.
+	MinDurationAlias *string `form:"minDuration,omitempty" json:"minDuration,omitempty"`
+
+	// MaxDurationAlias The same as max_duration, by the name of POST /api/v1/traces/search.
+	MaxDurationAlias *string `form:"maxDuration,omitempty" json:"maxDuration,omitempty"`
+
+	// MinSpanDuration A span took at least so long; 150ms or microseconds.
+	MinSpanDuration *string `form:"min_span_duration,omitempty" json:"min_span_duration,omitempty"`
+
+	// MaxSpanDuration The span took at most so long.
+	MaxSpanDuration *string `form:"max_span_duration,omitempty" json:"max_span_duration,omitempty"`
+
+	// Attributes Attributes of the span, its resource, its scope, one of its events or links, as `key=value`; several mean all of them. `resource.KEY` is of the resource only.
 	Attributes *[]string `form:"attributes,omitempty" json:"attributes,omitempty"`
 
 	// Order Newest start first, or longest first.
@@ -2935,6 +3157,9 @@ type ListTracesParamsOrder string
 
 // SearchTracesParams defines parameters for SearchTraces.
 type SearchTracesParams struct {
+	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	Filter *Filter `json:"filter,omitempty"`
+
 	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
@@ -3004,6 +3229,12 @@ type UpdateUserJSONRequestBody = UserChange
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetPrometheusHealthy The same as /health/live, where Prometheus and Alertmanager have it.
+	// (GET /-/healthy)
+	GetPrometheusHealthy(w http.ResponseWriter, r *http.Request)
+	// GetPrometheusReady The same as /health/ready, where Prometheus and Alertmanager have it.
+	// (GET /-/ready)
+	GetPrometheusReady(w http.ResponseWriter, r *http.Request)
 	// ListAlertRules Alerting and recording rules, by source and group.
 	// (GET /api/v1/alerts)
 	ListAlertRules(w http.ResponseWriter, r *http.Request, params ListAlertRulesParams)
@@ -3076,6 +3307,9 @@ type ServerInterface interface {
 	// ListDeployments Versions of services and when they were first seen, newest first.
 	// (GET /api/v1/deployments)
 	ListDeployments(w http.ResponseWriter, r *http.Request, params ListDeploymentsParams)
+	// ListDimensions Dimensions and their values.
+	// (GET /api/v1/dimensions)
+	ListDimensions(w http.ResponseWriter, r *http.Request)
 	// ListErrors Exception groups, most frequent first.
 	// (GET /api/v1/errors)
 	ListErrors(w http.ResponseWriter, r *http.Request, params ListErrorsParams)
@@ -3109,7 +3343,7 @@ type ServerInterface interface {
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams)
-	// ListReceivers Receivers of the Alertmanager configuration in force.
+	// ListReceivers Receivers of the Alertmanager configuration in force, and Alertmanagers elsewhere.
 	// (GET /api/v1/receivers)
 	ListReceivers(w http.ResponseWriter, r *http.Request)
 	// TestReceiver Send a made-up alert to every integration of a receiver, past routes, groups and silences.
@@ -3216,6 +3450,18 @@ type ServerInterface interface {
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
+
+// GetPrometheusHealthy The same as /health/live, where Prometheus and Alertmanager have it.
+// (GET /-/healthy)
+func (_ Unimplemented) GetPrometheusHealthy(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetPrometheusReady The same as /health/ready, where Prometheus and Alertmanager have it.
+// (GET /-/ready)
+func (_ Unimplemented) GetPrometheusReady(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
 
 // ListAlertRules Alerting and recording rules, by source and group.
 // (GET /api/v1/alerts)
@@ -3361,6 +3607,12 @@ func (_ Unimplemented) ListDeployments(w http.ResponseWriter, r *http.Request, p
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListDimensions Dimensions and their values.
+// (GET /api/v1/dimensions)
+func (_ Unimplemented) ListDimensions(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListErrors Exception groups, most frequent first.
 // (GET /api/v1/errors)
 func (_ Unimplemented) ListErrors(w http.ResponseWriter, r *http.Request, params ListErrorsParams) {
@@ -3427,7 +3679,7 @@ func (_ Unimplemented) GetPipeline(w http.ResponseWriter, r *http.Request, param
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListReceivers Receivers of the Alertmanager configuration in force.
+// ListReceivers Receivers of the Alertmanager configuration in force, and Alertmanagers elsewhere.
 // (GET /api/v1/receivers)
 func (_ Unimplemented) ListReceivers(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3639,6 +3891,34 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// GetPrometheusHealthy operation middleware
+func (siw *ServerInterfaceWrapper) GetPrometheusHealthy(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPrometheusHealthy(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetPrometheusReady operation middleware
+func (siw *ServerInterfaceWrapper) GetPrometheusReady(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPrometheusReady(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ListAlertRules operation middleware
 func (siw *ServerInterfaceWrapper) ListAlertRules(w http.ResponseWriter, r *http.Request) {
@@ -4367,6 +4647,19 @@ func (siw *ServerInterfaceWrapper) ListDatabases(w http.ResponseWriter, r *http.
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListDatabasesParams
 
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "service" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -4451,6 +4744,19 @@ func (siw *ServerInterfaceWrapper) ListDeployments(w http.ResponseWriter, r *htt
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListDeploymentsParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
 
 	// ------------- Optional query parameter "service" -------------
 
@@ -4554,6 +4860,20 @@ func (siw *ServerInterfaceWrapper) ListDeployments(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// ListDimensions operation middleware
+func (siw *ServerInterfaceWrapper) ListDimensions(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDimensions(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListErrors operation middleware
 func (siw *ServerInterfaceWrapper) ListErrors(w http.ResponseWriter, r *http.Request) {
 
@@ -4562,6 +4882,19 @@ func (siw *ServerInterfaceWrapper) ListErrors(w http.ResponseWriter, r *http.Req
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListErrorsParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
 
 	// ------------- Optional query parameter "service" -------------
 
@@ -4713,6 +5046,19 @@ func (siw *ServerInterfaceWrapper) ListExternal(w http.ResponseWriter, r *http.R
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListExternalParams
 
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "service" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -4798,6 +5144,19 @@ func (siw *ServerInterfaceWrapper) ListLogs(w http.ResponseWriter, r *http.Reque
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListLogsParams
 
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "service" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -4846,6 +5205,19 @@ func (siw *ServerInterfaceWrapper) ListLogs(w http.ResponseWriter, r *http.Reque
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "pattern"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "pattern", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", r.URL.Query(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "attributes"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attributes", Err: err})
 		}
 		return
 	}
@@ -4961,6 +5333,19 @@ func (siw *ServerInterfaceWrapper) ListLogPatterns(w http.ResponseWriter, r *htt
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListLogPatternsParams
 
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "service" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -5059,6 +5444,19 @@ func (siw *ServerInterfaceWrapper) SearchLogs(w http.ResponseWriter, r *http.Req
 	// Parameter object where we will unmarshal all parameters from the context
 	var params SearchLogsParams
 
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "min_position" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -5104,6 +5502,19 @@ func (siw *ServerInterfaceWrapper) GetLogVolume(w http.ResponseWriter, r *http.R
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetLogVolumeParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
 
 	// ------------- Optional query parameter "service" -------------
 
@@ -5202,6 +5613,19 @@ func (siw *ServerInterfaceWrapper) ListMessaging(w http.ResponseWriter, r *http.
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListMessagingParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
 
 	// ------------- Optional query parameter "service" -------------
 
@@ -5748,6 +6172,19 @@ func (siw *ServerInterfaceWrapper) GetServiceMap(w http.ResponseWriter, r *http.
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetServiceMapParams
 
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "start" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -5845,6 +6282,19 @@ func (siw *ServerInterfaceWrapper) ListServices(w http.ResponseWriter, r *http.R
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListServicesParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
 
 	// ------------- Optional query parameter "start" -------------
 
@@ -5953,6 +6403,19 @@ func (siw *ServerInterfaceWrapper) GetService(w http.ResponseWriter, r *http.Req
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetServiceParams
 
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "start" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -6033,6 +6496,19 @@ func (siw *ServerInterfaceWrapper) GetServiceMetrics(w http.ResponseWriter, r *h
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetServiceMetricsParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
 
 	// ------------- Optional query parameter "start" -------------
 
@@ -6140,6 +6616,19 @@ func (siw *ServerInterfaceWrapper) ListOperations(w http.ResponseWriter, r *http
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListOperationsParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
 
 	// ------------- Optional query parameter "start" -------------
 
@@ -6460,6 +6949,19 @@ func (siw *ServerInterfaceWrapper) ListTraces(w http.ResponseWriter, r *http.Req
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListTracesParams
 
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "service" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -6521,6 +7023,58 @@ func (siw *ServerInterfaceWrapper) ListTraces(w http.ResponseWriter, r *http.Req
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "max_duration"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "max_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "minDuration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "minDuration", r.URL.Query(), &params.MinDurationAlias, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "minDuration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "minDuration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "maxDuration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "maxDuration", r.URL.Query(), &params.MaxDurationAlias, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "maxDuration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "maxDuration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_span_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_span_duration", r.URL.Query(), &params.MinSpanDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_span_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_span_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "max_span_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "max_span_duration", r.URL.Query(), &params.MaxSpanDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "max_span_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "max_span_duration", Err: err})
 		}
 		return
 	}
@@ -6648,6 +7202,19 @@ func (siw *ServerInterfaceWrapper) SearchTraces(w http.ResponseWriter, r *http.R
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params SearchTracesParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
 
 	// ------------- Optional query parameter "min_position" -------------
 
@@ -7034,6 +7601,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/services", wrapper.ListServices)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/dimensions", wrapper.ListDimensions)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/services/{name}", wrapper.GetService)
 	})
 	r.Group(func(r chi.Router) {
@@ -7237,6 +7807,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/readyz", wrapper.GetReadyz)
 	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/-/healthy", wrapper.GetPrometheusHealthy)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/-/ready", wrapper.GetPrometheusReady)
+	})
 
 	return r
 }
@@ -7246,6 +7822,96 @@ type HealthyJSONResponse Health
 type ProblemApplicationProblemPlusJSONResponse Problem
 
 type UnhealthyJSONResponse Health
+
+type GetPrometheusHealthyRequestObject struct {
+}
+
+type GetPrometheusHealthyResponseObject interface {
+	VisitGetPrometheusHealthyResponse(w http.ResponseWriter) error
+}
+
+type GetPrometheusHealthy200JSONResponse struct{ HealthyJSONResponse }
+
+func (response GetPrometheusHealthy200JSONResponse) VisitGetPrometheusHealthyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPrometheusHealthydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPrometheusHealthydefaultApplicationProblemPlusJSONResponse) VisitGetPrometheusHealthyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPrometheusReadyRequestObject struct {
+}
+
+type GetPrometheusReadyResponseObject interface {
+	VisitGetPrometheusReadyResponse(w http.ResponseWriter) error
+}
+
+type GetPrometheusReady200JSONResponse struct{ HealthyJSONResponse }
+
+func (response GetPrometheusReady200JSONResponse) VisitGetPrometheusReadyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPrometheusReady503JSONResponse struct{ UnhealthyJSONResponse }
+
+func (response GetPrometheusReady503JSONResponse) VisitGetPrometheusReadyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPrometheusReadydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPrometheusReadydefaultApplicationProblemPlusJSONResponse) VisitGetPrometheusReadyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListAlertRulesRequestObject struct {
 	Params ListAlertRulesParams
@@ -8225,6 +8891,44 @@ type ListDeploymentsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListDeploymentsdefaultApplicationProblemPlusJSONResponse) VisitListDeploymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDimensionsRequestObject struct {
+}
+
+type ListDimensionsResponseObject interface {
+	VisitListDimensionsResponse(w http.ResponseWriter) error
+}
+
+type ListDimensions200JSONResponse DimensionList
+
+func (response ListDimensions200JSONResponse) VisitListDimensionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDimensionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDimensionsdefaultApplicationProblemPlusJSONResponse) VisitListDimensionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10032,6 +10736,12 @@ func (response GetReadyzdefaultApplicationProblemPlusJSONResponse) VisitGetReady
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetPrometheusHealthy The same as /health/live, where Prometheus and Alertmanager have it.
+	// (GET /-/healthy)
+	GetPrometheusHealthy(ctx context.Context, request GetPrometheusHealthyRequestObject) (GetPrometheusHealthyResponseObject, error)
+	// GetPrometheusReady The same as /health/ready, where Prometheus and Alertmanager have it.
+	// (GET /-/ready)
+	GetPrometheusReady(ctx context.Context, request GetPrometheusReadyRequestObject) (GetPrometheusReadyResponseObject, error)
 	// ListAlertRules Alerting and recording rules, by source and group.
 	// (GET /api/v1/alerts)
 	ListAlertRules(ctx context.Context, request ListAlertRulesRequestObject) (ListAlertRulesResponseObject, error)
@@ -10104,6 +10814,9 @@ type StrictServerInterface interface {
 	// ListDeployments Versions of services and when they were first seen, newest first.
 	// (GET /api/v1/deployments)
 	ListDeployments(ctx context.Context, request ListDeploymentsRequestObject) (ListDeploymentsResponseObject, error)
+	// ListDimensions Dimensions and their values.
+	// (GET /api/v1/dimensions)
+	ListDimensions(ctx context.Context, request ListDimensionsRequestObject) (ListDimensionsResponseObject, error)
 	// ListErrors Exception groups, most frequent first.
 	// (GET /api/v1/errors)
 	ListErrors(ctx context.Context, request ListErrorsRequestObject) (ListErrorsResponseObject, error)
@@ -10137,7 +10850,7 @@ type StrictServerInterface interface {
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(ctx context.Context, request GetPipelineRequestObject) (GetPipelineResponseObject, error)
-	// ListReceivers Receivers of the Alertmanager configuration in force.
+	// ListReceivers Receivers of the Alertmanager configuration in force, and Alertmanagers elsewhere.
 	// (GET /api/v1/receivers)
 	ListReceivers(ctx context.Context, request ListReceiversRequestObject) (ListReceiversResponseObject, error)
 	// TestReceiver Send a made-up alert to every integration of a receiver, past routes, groups and silences.
@@ -10278,6 +10991,54 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// GetPrometheusHealthy operation middleware
+func (sh *strictHandler) GetPrometheusHealthy(w http.ResponseWriter, r *http.Request) {
+	var request GetPrometheusHealthyRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPrometheusHealthy(ctx, request.(GetPrometheusHealthyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPrometheusHealthy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPrometheusHealthyResponseObject); ok {
+		if err := validResponse.VisitGetPrometheusHealthyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetPrometheusReady operation middleware
+func (sh *strictHandler) GetPrometheusReady(w http.ResponseWriter, r *http.Request) {
+	var request GetPrometheusReadyRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPrometheusReady(ctx, request.(GetPrometheusReadyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPrometheusReady")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPrometheusReadyResponseObject); ok {
+		if err := validResponse.VisitGetPrometheusReadyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListAlertRules operation middleware
@@ -10933,6 +11694,30 @@ func (sh *strictHandler) ListDeployments(w http.ResponseWriter, r *http.Request,
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListDeploymentsResponseObject); ok {
 		if err := validResponse.VisitListDeploymentsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDimensions operation middleware
+func (sh *strictHandler) ListDimensions(w http.ResponseWriter, r *http.Request) {
+	var request ListDimensionsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDimensions(ctx, request.(ListDimensionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDimensions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDimensionsResponseObject); ok {
+		if err := validResponse.VisitListDimensionsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

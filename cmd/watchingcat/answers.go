@@ -19,13 +19,14 @@ const queriesAtOnce = 20
 // openAPI builds the server over what was opened before.
 func (a *App) openAPI(context.Context) (err error) {
 	a.server, err = api.New(api.Config{
-		Views: a.live, Pipeline: pipelineAnswers{a}, Replays: replayAnswers{a.gens}, Topics: topicBacktests{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()),
-		Exemplars: a.sources(), Metrics: a.live.Metrics(), Stores: a.stores.answers(),
+		Views: a.live, Dimensions: a.cfg.Dimensions, Pipeline: pipelineAnswers{a}, Replays: replayAnswers{a.gens}, Topics: topicBacktests{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()),
+		Exemplars: a.allSources(), Metrics: a.live.Metrics(), Stores: a.stores.answers(),
 		Engine: evaluator.NewEngine(evaluator.EngineConfig{Concurrency: queriesAtOnce}, a.slog, a.reg),
 		Rules:  a.rules, SLOs: &evaluator.SLOBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,
-		Alertmanager: a.notifier.API(), Registry: a.reg, Meter: a.tell.meter("api"), Tracer: a.tell.tracer("api"), Logger: a.log, Slog: a.slog, Version: version(), Retention: time.Duration(a.cfg.Retention1h),
+		Alertmanager: a.notifier.API(), ExternalLabels: a.external, Registry: a.reg, Meter: a.tell.meter("api"), Tracer: a.tell.tracer("api"), Logger: a.log, Slog: a.slog, Version: version(), Retention: time.Duration(a.cfg.Retention1h),
 		Links:       api.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL), Kibana: link(a.cfg.KibanaURL)},
-		ExternalURL: cmp.Or(a.cfg.ExternalURL, a.cfg.scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins, Auth: a.auth, RateLimit: a.cfg.RateLimit,
+		ExternalURL: cmp.Or(a.cfg.ExternalURL, a.cfg.scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins, AllowedHosts: a.cfg.AllowedHosts, Auth: a.auth, RateLimit: a.cfg.RateLimit, Connections: (&descriptors{}).connections,
+		Limits: api.Limits{TraceBytes: a.memory().trace(), TracesBytes: 2 * a.memory().share(64, 32<<20)},
 	})
 	if err != nil {
 		return fmt.Errorf("build the API: %w", err)
@@ -65,6 +66,8 @@ func (p pipelineAnswers) Truncated() []api.Truncation {
 	}
 	return out
 }
+
+func (p pipelineAnswers) Began() api.Beginning { return api.Beginning(p.app.gens.Began()) }
 
 func (p pipelineAnswers) Ready() (bool, []api.Check) {
 	s := p.app.status(time.Now())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -59,6 +60,7 @@ type App struct {
 	endAuth   context.CancelFunc // ends the fetching of keys
 	// noAdmin is called where authentication is on, users have been read and none is an admin.
 	noAdmin  func(context.Context) error
+	external labels.Labels // of every alert
 	server   *api.Server
 	listener net.Listener
 	cert     *certificate // nil: plain HTTP
@@ -107,22 +109,27 @@ func (a *App) listen(ctx context.Context) (err error) {
 func (a *App) Addr() string { return a.listener.Addr().String() }
 
 func (a *App) openState(context.Context) (err error) {
-	a.db, err = storage.Open(a.cfg.DataDir, storage.Options{MinFreeBytes: a.cfg.MinFreeDiskBytes, Logger: a.log, Meter: a.tell.meter("storage")})
+	a.memory().apply()
+	a.db, err = storage.Open(a.cfg.DataDir, storage.Options{MemTableBytes: a.memory().memTable(), Uncompressed: a.memory() < roomy, BlockCacheBytes: a.memory().blockCache(), MinFreeBytes: a.cfg.MinFreeDiskBytes, Logger: a.log, Meter: a.tell.meter("storage")})
 	if err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
 	return nil
 }
 
+func (a *App) memory() memory { return a.cfg.memoryLimit() }
+
 func (a *App) viewConfig() views.Config {
 	c := a.cfg
-	return views.Config{
+	v := views.Config{
 		Retention: c.Retention10s, Retention1m: c.Retention1m, Retention1h: time.Duration(c.Retention1h),
 		TraceRetention: c.RetTraces.kept(), TraceBytes: c.RetTraces.bytes, TraceKeep: c.traceKeep(), LogRetention: c.RetLogs.kept(), LogBytes: c.RetLogs.bytes,
-		PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: c.dedupWindow(), DedupSpans: c.DedupSpans,
+		PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: c.dedupWindow(), DedupSpans: c.DedupSpans, Dimensions: c.Dimensions,
 		Limits: views.Limits{Services: c.LimitServices, OperationsPerService: c.LimitOperations, Edges: c.LimitEdges, Series: c.LimitSeries,
-			ErrorGroups: c.LimitErrorGroups, Patterns: c.LimitPatterns},
+			ErrorGroups: c.LimitErrorGroups, Patterns: c.LimitPatterns, DimensionValues: c.LimitDimensions},
 	}
+	a.memory().views(&v)
+	return v
 }
 
 func (a *App) openPipeline(context.Context) (err error) {
@@ -152,10 +159,13 @@ func (a *App) kafka() pipeline.KafkaConfig {
 
 // generations is how the views are opened, for the process and for commands that work on the data folder.
 func (a *App) generations(m *pipeline.Metrics) pipeline.GenerationsConfig {
+	mem := a.memory()
 	return pipeline.GenerationsConfig{Store: a.db, Counters: m, GenerationConfig: pipeline.GenerationConfig{
 		Kafka: a.kafka(), Views: a.viewConfig(), Topics: []string{a.cfg.KafkaTracesTopic, a.cfg.KafkaLogsTopic}, LogsTopic: a.cfg.KafkaLogsTopic,
 		StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write, Lateness: a.cfg.Lateness, Interval: a.cfg.CommitInterval, Logger: a.log,
-		Metrics: a.metricsTopic(), Telemetry: pipeline.Telemetry{Meter: a.tell.meter("pipeline"), Tracer: a.tell.tracer("pipeline")},
+		Metrics: a.metricsTopic(), MaxPendingBytes: mem.pending(), MaxApplying: mem.applying(), BufferBytes: int(mem.buffered()), FetchBytes: int(mem.fetch()), SlowDown: mem.slowDown,
+		DecompressBytes: mem.decompress(), OversizeBytes: mem.oversize(),
+		Telemetry: pipeline.Telemetry{Meter: a.tell.meter("pipeline"), Tracer: a.tell.tracer("pipeline")},
 	}}
 }
 
@@ -180,8 +190,11 @@ func (a *App) openAlerts(ctx context.Context) error {
 		return usage("%v", err)
 	}
 	a.rules = &evaluator.RuleBook{KV: a.db, Objects: a.objects}
+	if a.external, err = a.cfg.externalLabels(); err != nil {
+		return usage("%sEXTERNAL_LABELS: %v", envPrefix, err)
+	}
 	a.eval, err = evaluator.New(evaluator.Config{
-		Evidence: time.Now, Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.live.Metrics(), ExternalURL: external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
+		Evidence: time.Now, Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.live.Metrics(), ExternalURL: external, ExternalLabels: a.external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("read alerts: %w", err)
@@ -189,7 +202,10 @@ func (a *App) openAlerts(ctx context.Context) error {
 	if err := a.loadRules(ctx); err != nil {
 		return err
 	}
-	c := notify.Config{KV: a.db, Alerts: a.eval, ExternalURL: external, Logger: a.slog, Registerer: a.reg}
+	c := notify.Config{KV: a.db, Alerts: a.eval, ExternalURL: external, ExternalLabels: a.external, Logger: a.slog, Registerer: a.reg}
+	if c.Forward, err = a.cfg.forward(); err != nil {
+		return err
+	}
 	if a.cfg.ClusterAddr != "" {
 		c.Cluster = &notify.Cluster{Addr: a.cfg.ClusterAddr, Advertise: a.cfg.ClusterAdvertise, Peers: a.cfg.ClusterPeers}
 	}
@@ -219,6 +235,13 @@ func (a *App) Reload(ctx context.Context) (err error) {
 		}
 		err = errors.Join(err, e)
 	}
+	if a.cfg.AlertmanagerSend != "" {
+		f, e := a.cfg.forward()
+		if e == nil {
+			e = a.notifier.ReloadForward(f)
+		}
+		err = errors.Join(err, e)
+	}
 	if a.cert != nil {
 		if e := a.cert.load(); e != nil {
 			err = errors.Join(err, certificateError(e))
@@ -236,22 +259,32 @@ func (a *App) Run(ctx context.Context) error {
 	run.phase(func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
 	run.phase(a.notifier.Run)
 	run.phase(a.eval.Run, a.objects.Run, a.readObjects, a.profiles)
-	run.phase(a.gens.Run, a.upkeep, func(ctx context.Context) error {
+	run.phase(a.gens.Run, a.upkeep, a.pageOut, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil
 	})
 	return run.wait()
 }
 
-// upkeep frees disk space now and then.
+// upkeep frees disk space now and then, and finds out that the data folder cannot be written where nothing is to be written.
 func (a *App) upkeep(ctx context.Context) error {
-	t := time.NewTicker(5 * time.Minute)
-	defer t.Stop()
+	free, look := time.NewTicker(5*time.Minute), time.NewTicker(5*time.Second)
+	defer free.Stop()
+	defer look.Stop()
+	reason := ""
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-t.C:
+		case <-look.C:
+			err := a.db.Check()
+			if now := storage.UnwritableReason(err); err != nil && now != reason {
+				a.log.Error().Err(err).Msg("the data folder cannot be written: what is read and decided is not stored until it can")
+			} else if err == nil && reason != "" {
+				a.log.Info().Msg("the data folder takes files again")
+			}
+			reason = storage.UnwritableReason(err)
+		case <-free.C:
 			if err := a.db.GC(); err != nil {
 				a.log.Warn().Err(err).Msg("freeing disk space failed, will be tried again")
 			}

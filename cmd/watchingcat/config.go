@@ -12,13 +12,17 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caarlos0/env/v10"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/views"
 )
 
 // envPrefix begins the name of every setting in the environment.
@@ -57,12 +61,19 @@ type Config struct {
 	RetLogs        retention     `env:"RETENTION_LOGS" yaml:"retention_logs" help:"how long log lines are kept, and how many bytes of them: 1h,2GiB"`
 	RetMetrics     days          `env:"RETENTION_METRICS" yaml:"retention_metrics" help:"how long samples of OTLP metrics are kept"`
 
+	OTLPStrategy        string   `env:"OTLP_TRANSLATION_STRATEGY" yaml:"otlp_translation_strategy" help:"how names of OTLP metrics become Prometheus names: UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes, NoUTF8EscapingWithSuffixes or NoTranslation, as in Prometheus"`
+	OTLPPromote         []string `env:"OTLP_PROMOTE_RESOURCE_ATTRIBUTES" yaml:"otlp_promote_resource_attributes" help:"resource attributes that become labels of OTLP metrics, comma list; service.name always does"`
+	OTLPKeepIdentifying bool     `env:"OTLP_KEEP_IDENTIFYING_RESOURCE_ATTRIBUTES" yaml:"otlp_keep_identifying_resource_attributes" help:"keep service.name, service.namespace and service.instance.id as labels of target_info, beside job and instance"`
+
 	LimitServices    int `env:"LIMIT_SERVICES" yaml:"limit_services" help:"services kept apart; the rest count under _other"`
 	LimitOperations  int `env:"LIMIT_OPERATIONS_PER_SERVICE" yaml:"limit_operations_per_service" help:"operations of a service kept apart"`
 	LimitEdges       int `env:"LIMIT_EDGES" yaml:"limit_edges" help:"edges of the service map kept apart"`
 	LimitSeries      int `env:"LIMIT_SERIES" yaml:"limit_series" help:"series kept apart, of span metrics and as many of OTLP metrics"`
 	LimitPatterns    int `env:"LIMIT_PATTERNS" yaml:"limit_patterns" help:"log patterns of a service"`
 	LimitErrorGroups int `env:"LIMIT_ERROR_GROUPS" yaml:"limit_error_groups" help:"exception groups"`
+	LimitDimensions  int `env:"LIMIT_DIMENSION_VALUES" yaml:"limit_dimension_values" help:"values of each dimension; further values count under _other"`
+
+	Dimensions []string `env:"DIMENSIONS" yaml:"dimensions" help:"attributes of resources or spans that are part of every key and label of every series, comma list; existing views keep theirs until a replay"`
 
 	PairingWindow       time.Duration `env:"PAIRING_WINDOW" yaml:"pairing_window" help:"how long a span half waits for its other side, in event time"`
 	PairingCompensation time.Duration `env:"PAIRING_COMPENSATION" yaml:"pairing_compensation" help:"how long a half counted alone can still be paired"`
@@ -78,7 +89,10 @@ type Config struct {
 	Mode             string   `env:"MODE" yaml:"mode" help:"replicated (each replica reads everything)"`
 
 	RuleFiles          []string `env:"RULE_FILES" yaml:"rule_files" help:"Prometheus rule files, comma list of globs"`
-	AlertmanagerConfig string   `env:"ALERTMANAGER_CONFIG" yaml:"alertmanager_config" help:"an alertmanager.yml; without it alerts are shown and none are sent"`
+	AlertmanagerConfig string   `env:"ALERTMANAGER_CONFIG" yaml:"alertmanager_config" help:"an alertmanager.yml; without it no alert is routed here"`
+	AlertmanagerURLs   []string `env:"ALERTMANAGER_URLS" yaml:"alertmanager_urls" help:"Alertmanagers that alerts are sent to, comma list of URLs; instead of alertmanager_config or beside it"`
+	AlertmanagerSend   string   `env:"ALERTMANAGER_SEND_CONFIG" yaml:"alertmanager_send_config" help:"a file with the alerting section of Prometheus, for Alertmanagers that need TLS, tokens or relabeling; only static_configs"`
+	ExternalLabels     []string `env:"EXTERNAL_LABELS" yaml:"external_labels" help:"labels added to every alert that does not have them, comma list of name=value; $externalLabels in templates"`
 
 	JaegerURL        string          `env:"JAEGER_URL" yaml:"jaeger_url" help:"Jaeger, for links and for traces older than those kept here"`
 	PrometheusURL    string          `env:"PROMETHEUS_URL" yaml:"prometheus_url" help:"Prometheus, for links and for metrics older than those kept here, by remote read and the HTTP API"`
@@ -105,7 +119,8 @@ type Config struct {
 	TLSKey           string          `env:"TLS_KEY" yaml:"tls_key" help:"file of its key"`
 	PprofAddr        string          `env:"PPROF_ADDR" yaml:"pprof_addr" help:"loopback address of Go profiles; empty: none"`
 	CORSOrigins      []string        `env:"CORS_ALLOWED_ORIGINS" yaml:"cors_allowed_origins" help:"origins that browsers may call from"`
-	CAFile           string          `env:"CA_FILE" yaml:"ca_file" help:"PEM file of CAs that are trusted beside the system's: by commands of the server, by the server of identity provider, Jaeger, Prometheus and Elasticsearch"`
+	AllowedHosts     []string        `env:"ALLOWED_HOSTS" yaml:"allowed_hosts" help:"further host names under which the API is reached, comma list; *.example.org and * are possible; without authentication requests for other public names are rejected"`
+	CAFile           string          `env:"CA_FILE" yaml:"ca_file" help:"PEM file of CAs that are trusted beside the system's: by commands of the server, by the server of identity provider, Jaeger, Prometheus, Elasticsearch and alertmanager_urls"`
 	ServerURL        string          `env:"SERVER_URL" yaml:"server_url" help:"where commands reach the running server, as https://watchingcat.example.org; empty: at http_addr"`
 	Token            pipeline.Secret `env:"TOKEN" yaml:"token" secret:"true" help:"token for commands that call a running server"`
 	OTLPGRPCAddr     string          `env:"OTLP_GRPC_ADDR" yaml:"otlp_grpc_addr" help:"address of the demo's OTLP gRPC receiver"`
@@ -113,6 +128,7 @@ type Config struct {
 	ShutdownDelay    time.Duration   `env:"SHUTDOWN_DELAY" yaml:"shutdown_delay" help:"how long all goes on after SIGTERM while /readyz says 503, so that a load balancer sends nobody any more"`
 	LogLevel         string          `env:"LOG_LEVEL" yaml:"log_level" help:"debug, info, warn or error"`
 	LogFormat        string          `env:"LOG_FORMAT" yaml:"log_format" help:"json or console"`
+	MemoryLimit      byteSize        `env:"MEMORY_LIMIT" yaml:"memory_limit" help:"memory of the process, as 1GiB; buffers, caches and windows are sized from it and reading slows down before it is passed; 0: the control group's limit less 10 %, else 75 % of the machine's"`
 	MinFreeDiskBytes uint64          `env:"MIN_FREE_DISK_BYTES" yaml:"min_free_disk_bytes" help:"free space under which reading from Kafka pauses"`
 }
 
@@ -124,9 +140,11 @@ func defaultConfig() Config {
 		KafkaGroup: "watchingcat", KafkaStart: "earliest",
 		CommitInterval: 250 * time.Millisecond,
 		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: days(400 * 24 * time.Hour), RetTraces: retention{time.Hour, 4 << 30}, TracesKeep: "all", TracesSlow: 500 * time.Millisecond, TracesSample: 0.05, RetLogs: retention{time.Hour, 2 << 30}, RetMetrics: days(6 * time.Hour),
-		LimitServices: 10_000, LimitOperations: 500, LimitEdges: 50_000, LimitSeries: 200_000, LimitPatterns: 1000, LimitErrorGroups: 10_000,
+		LimitServices: 10_000, LimitOperations: 500, LimitEdges: 50_000, LimitSeries: 200_000, LimitPatterns: 1000, LimitErrorGroups: 10_000, LimitDimensions: 100,
+		Dimensions:    []string{"deployment.environment.name", "service.namespace"},
 		PairingWindow: 10 * time.Second, PairingCompensation: 15 * time.Minute, Lateness: 2 * time.Second, DedupWindow: 5 * time.Minute,
 		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthJWKSIssuer: auth.Name, AuthJWKSAudience: auth.Name, OIDCScopes: []string{"openid", "profile", "email"}, OIDCRoleClaim: "role", OIDCDefaultRole: "viewer", AuthTokenLife: 24 * time.Hour, RateLimit: 5000,
+		OTLPStrategy: views.Strategies()[0],
 		OTLPGRPCAddr: "127.0.0.1:4317", OTLPHTTPAddr: "127.0.0.1:4318",
 		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20,
 	}
@@ -286,6 +304,21 @@ func (c *Config) check() error {
 			errs = append(errs, fmt.Errorf("%s%s: %s", envPrefix, name, fmt.Sprintf(format, args...)))
 		}
 	}
+	topics := map[string]string{}
+	for _, t := range []struct{ name, topic string }{{"KAFKA_TRACES_TOPIC", c.KafkaTracesTopic}, {"KAFKA_METRICS_TOPIC", c.KafkaMetricsTopic}, {"KAFKA_LOGS_TOPIC", c.KafkaLogsTopic},
+		{"KAFKA_DEAD_LETTER_TOPIC", c.KafkaDeadLetterTopic}, {"KAFKA_CONFIG_TOPIC", c.KafkaConfigTopic}} {
+		if t.topic == "" && t.name == "KAFKA_METRICS_TOPIC" {
+			continue // OTLP metrics are not read
+		}
+		err := pipeline.CheckTopic(t.topic)
+		bad(err == nil, t.name, "%v", err)
+		// Kafka keeps names apart only if they differ by more than dots and underscores.
+		plain := strings.ReplaceAll(t.topic, ".", "_")
+		bad(topics[plain] == "" || err != nil, t.name, "%q is the topic of %s%s too, or a name that Kafka does not distinguish from it: give each its own", t.topic, envPrefix, topics[plain])
+		topics[plain] = t.name
+	}
+	err := c.translation().Check()
+	bad(err == nil, "OTLP_TRANSLATION_STRATEGY or OTLP_PROMOTE_RESOURCE_ATTRIBUTES", "%v", err)
 	bad(c.KafkaStart == "earliest" || c.KafkaStart == "latest", "KAFKA_START", "%q is neither earliest nor latest", c.KafkaStart)
 	bad(c.Mode == "replicated", "MODE", "%q: this version runs replicated only", c.Mode)
 	bad(c.LogFormat == "json" || c.LogFormat == "console", "LOG_FORMAT", "%q is neither json nor console", c.LogFormat)
@@ -297,7 +330,7 @@ func (c *Config) check() error {
 	bad(c.Retention1m >= c.Retention10s, "RETENTION_1M", "%v is less than the %v of RETENTION_10S", c.Retention1m, c.Retention10s)
 	bad(time.Duration(c.Retention1h) >= c.Retention1m, "RETENTION_1H", "%v is less than the %v of RETENTION_1M", c.Retention1h, c.Retention1m)
 	for name, n := range map[string]int{"LIMIT_SERVICES": c.LimitServices, "LIMIT_OPERATIONS_PER_SERVICE": c.LimitOperations, "LIMIT_EDGES": c.LimitEdges, "LIMIT_SERIES": c.LimitSeries,
-		"LIMIT_PATTERNS": c.LimitPatterns, "LIMIT_ERROR_GROUPS": c.LimitErrorGroups} {
+		"LIMIT_PATTERNS": c.LimitPatterns, "LIMIT_ERROR_GROUPS": c.LimitErrorGroups, "LIMIT_DIMENSION_VALUES": c.LimitDimensions} {
 		bad(n > 0, name, "%d is not positive", n)
 	}
 	bad(c.TracesKeep == "all" || c.TracesKeep == "notable", "TRACES_KEEP", "%q is neither all nor notable", c.TracesKeep)
@@ -309,6 +342,12 @@ func (c *Config) check() error {
 		u, err := url.Parse(v)
 		bad(v == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", name, "%q is not an http or https URL", v)
 	}
+	bad(c.MemoryLimit == 0 || c.MemoryLimit >= minMemory, "MEMORY_LIMIT", "%v is less than %v", c.MemoryLimit, byteSize(minMemory))
+	c.Dimensions = slices.DeleteFunc(c.Dimensions, func(d string) bool { return d == "" }) // DIMENSIONS= sets none
+	_, err = views.NewDimensions(c.Dimensions)
+	bad(err == nil, "DIMENSIONS", "%v", err)
+	_, err = c.externalLabels()
+	bad(err == nil, "EXTERNAL_LABELS", "%v", err)
 	for _, g := range c.RuleFiles {
 		_, err := filepath.Match(g, "x")
 		bad(err == nil, "RULE_FILES", "%q is not a valid pattern", g)
@@ -318,6 +357,27 @@ func (c *Config) check() error {
 		return usage("%v", err)
 	}
 	return nil
+}
+
+// externalLabels are those of Prometheus' external_labels.
+func (c *Config) externalLabels() (labels.Labels, error) {
+	out := map[string]string{}
+	for _, text := range c.ExternalLabels {
+		name, value, ok := strings.Cut(strings.TrimSpace(text), "=")
+		_, twice := out[name]
+		switch {
+		case !ok || !model.UTF8Validation.IsValidLabelName(name):
+			return labels.EmptyLabels(), fmt.Errorf("%q is not name=value", text)
+		case name == model.MetricNameLabel || name == labels.AlertName || name == "":
+			return labels.EmptyLabels(), fmt.Errorf("%q: alerts set this label themselves", name)
+		case twice:
+			return labels.EmptyLabels(), fmt.Errorf("%q is given twice", name)
+		case !utf8.ValidString(value):
+			return labels.EmptyLabels(), fmt.Errorf("the value of %q is not UTF-8", name)
+		}
+		out[name] = value
+	}
+	return labels.FromMap(out), nil
 }
 
 // checkListen keeps an open door from being opened by accident.
@@ -375,6 +435,11 @@ func (c *Config) checkAuth() error {
 func (c *Config) kafka() pipeline.KafkaConfig {
 	return pipeline.KafkaConfig{Brokers: c.KafkaBrokers, TLS: c.KafkaTLS, TLSCA: c.KafkaTLSCA, TLSCert: c.KafkaTLSCert, TLSKey: c.KafkaTLSKey,
 		SASLMechanism: c.KafkaSASLMechanism, SASLUsername: c.KafkaSASLUsername, SASLPassword: c.KafkaSASLPassword}
+}
+
+// translation is how OTLP metrics are named.
+func (c *Config) translation() views.Translation {
+	return views.Translation{Strategy: c.OTLPStrategy, Promote: c.OTLPPromote, KeepIdentifying: c.OTLPKeepIdentifying}
 }
 
 // dedupWindow is the window as views want it: negative is off.

@@ -1,4 +1,8 @@
+//go:build !race
+
 package main
+
+// Hours of the simulated shop in one goroutine, where the race detector has nothing to find and takes ten minutes.
 
 import (
 	"context"
@@ -118,4 +122,64 @@ func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *evaluator
 	require.Len(t, active, 1)
 	require.NotNil(t, active[0].Evidence)
 	return active[0].Evidence
+}
+
+// A fault that comes again every three minutes for three hours is named by the evidence of every alert: what the alerts are compared with
+// never is the fault itself.
+func TestRepeatedFaultIsNamed(t *testing.T) {
+	kv := storage.NewMem(storage.MemOptions{})
+	set, err := views.Open(kv, views.Config{Version: 1, DedupWindow: -1})
+	require.NoError(t, err)
+	begun := time.Unix(1_750_000_000, 0)
+	s, now := shop.New(7), begun
+	e, err := evaluator.New(evaluator.Config{Reader: set, KV: kv, Evidence: func() time.Time { return begun }})
+	require.NoError(t, err)
+	src, err := evaluator.ParseSource("r.yml", []byte(demoRules), nil)
+	require.NoError(t, err)
+	require.NoError(t, e.Load(t.Context(), []evaluator.Source{src}, now))
+	part, offset, above := set.Partition("otlp_spans", 0), int64(0), map[string]bool{"payment": true, "checkout": true, "frontend": true}
+	sub := set.Feed().Subscribe()
+	defer sub.Close()
+	named, all := 0, 0
+	for now.Sub(begun) < 3*time.Hour {
+		s.Break(demoFaults(now.Sub(begun)))
+		for range 12 {
+			s.Request(now)
+		}
+		out, err := s.Take(1)
+		require.NoError(t, err)
+		for _, b := range out {
+			require.True(t, part.Begin(views.Record{Offset: offset, Timestamp: now.UnixMilli(), Value: b}))
+			require.NoError(t, pipeline.ScanSpans(b, 1_000_000, part.Span))
+			part.End()
+			offset++
+		}
+		if now.Unix()%5 == 0 {
+			c, err := set.Collect(nil)
+			require.NoError(t, err)
+			require.NoError(t, kv.Commit(c.Commit))
+			require.NoError(t, set.Install(c))
+			change := sub.Take()
+			change.Frontier = set.Frontier()
+			require.NoError(t, e.Advance(t.Context(), change, now))
+		}
+		now = now.Add(time.Second)
+		if at := now.Sub(begun) % demoCycle; at != demoQuiet+demoFault || now.Sub(begun) < demoCycle {
+			continue
+		}
+		for _, a := range e.Active() {
+			if a.State != evaluator.StateFiring || !above[evaluator.ServiceOf(a.Labels)] || now.Sub(a.FiredAt) > demoFault {
+				continue
+			}
+			all++
+			if slices.ContainsFunc(a.Evidence.Path[:min(len(a.Evidence.Path), 3)], func(p evaluator.PathEdge) bool { return p.Server == "payment" }) {
+				named++
+			} else {
+				t.Logf("%v: %s, against %v to %v (%s): %s", now.Sub(begun), a.Labels, a.Evidence.Baseline.Sub(begun), a.Evidence.BaselineEnd.Sub(begun), a.Evidence.BaselineReason, a.Evidence.Text())
+			}
+		}
+	}
+	t.Logf("named in %d of %d", named, all)
+	require.Greater(t, all, 100)
+	require.GreaterOrEqual(t, float64(named), 0.95*float64(all))
 }

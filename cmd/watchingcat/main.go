@@ -118,7 +118,7 @@ func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Read Kafka, keep the views, evaluate rules, answer over HTTP",
-		Long:  "Every setting can be given in a file (--config), in the environment or as a flag; a later one wins. SIGHUP reads rule files,\nalertmanager.yml and the certificate again; SIGTERM drains.",
+		Long:  "Every setting can be given in a file (--config), in the environment or as a flag; a later one wins. SIGHUP reads rule files,\nalertmanager.yml, alertmanager_send_config and the certificate again; SIGTERM drains.",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(c.Flags(), os.Environ())

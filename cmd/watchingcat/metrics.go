@@ -24,7 +24,7 @@ func (a *App) metricsTopic() pipeline.MetricsTopic {
 	}
 	return pipeline.MetricsTopic{
 		Topic:    a.cfg.KafkaMetricsTopic,
-		State:    views.MetricsConfig{Retention: retention, DedupWindow: a.cfg.dedupWindow(), DeltaSeries: a.cfg.LimitSeries},
+		State:    views.MetricsConfig{Retention: retention, DedupWindow: a.cfg.dedupWindow(), DeltaSeries: a.cfg.LimitSeries, Translation: a.cfg.translation()},
 		Open:     func(version uint32) pipeline.SampleStore { return folders.Open(version) },
 		Versions: folders.Versions, Drop: folders.Drop,
 	}
@@ -39,8 +39,15 @@ func (a *App) sources() *evaluator.Sources {
 // allSources is what users query: older ranges too.
 func (a *App) allSources() *evaluator.Sources {
 	s := a.sources()
+	s.Unread = a.unread
 	if p := a.stores.prometheus; p != nil {
 		s.Older = p
 	}
 	return s
+}
+
+// unread says from when on the topics were read, and why not from before; zero: they were read from where they begin.
+func (a *App) unread() (time.Time, string) {
+	b := pipelineAnswers{a}.Began()
+	return b.Since(a.live.Frontier().Since)
 }

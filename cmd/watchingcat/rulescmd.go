@@ -21,6 +21,9 @@ func rulesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := evaluator.CheckRules(sources); err != nil {
+				return err
+			}
 			for _, s := range sources {
 				if err := describe(c.OutOrStdout(), s); err != nil {
 					return err
@@ -52,10 +55,27 @@ func describe(out io.Writer, s evaluator.Source) error {
 	return w.Flush()
 }
 
+// forward is where alerts are sent.
+func (c *Config) forward() (*notify.Forward, error) {
+	f, err := notify.LoadForward(c.AlertmanagerURLs, c.AlertmanagerSend)
+	if err != nil {
+		return nil, usage("%sALERTMANAGER_URLS, %sALERTMANAGER_SEND_CONFIG: %v", envPrefix, envPrefix, err)
+	}
+	if f != nil {
+		if f.Transport, err = c.transport(); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
 // checkFiles reads every file that the settings name.
 func checkFiles(c Config) error {
 	if _, err := evaluator.LoadFiles(c.RuleFiles, slog.New(slog.DiscardHandler)); err != nil {
 		return usage("%sRULE_FILES: %v", envPrefix, err)
+	}
+	if _, err := c.forward(); err != nil {
+		return err
 	}
 	if c.AlertmanagerConfig == "" {
 		return nil

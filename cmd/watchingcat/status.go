@@ -75,6 +75,9 @@ func (a *App) status(now time.Time) status {
 			s.checks[name] = err.Error()
 		}
 	}
+	if err := a.db.Unwritable(); err != nil {
+		s.checks["data folder"] = err.Error()
+	}
 	s.ready = len(s.checks) == 0
 	return s
 }

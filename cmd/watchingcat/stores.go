@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/url"
-	"time"
 
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/storage/raw"
@@ -23,7 +22,7 @@ func (a *App) openStores(context.Context) (err error) {
 	if c.JaegerURL+c.PrometheusURL+c.ElasticURL == "" {
 		return nil
 	}
-	o := raw.Options{Metrics: raw.NewMetrics(a.reg, a.tell.meter("storage"))}
+	o := raw.Options{Metrics: raw.NewMetrics(a.reg, a.tell.meter("storage")), Room: raw.NewRoom(a.memory().answers())}
 	if o.Transport, err = c.transport(); err != nil {
 		return err
 	}
@@ -37,10 +36,7 @@ func (a *App) openStores(context.Context) (err error) {
 		}
 	}
 	if c.PrometheusURL != "" {
-		if a.stores.prometheus, err = raw.OpenPrometheus(c.PrometheusURL, func() (time.Time, bool) {
-			from, _, ok := a.live.Metrics().Range()
-			return from, ok
-		}, o); err != nil {
+		if a.stores.prometheus, err = raw.OpenPrometheus(c.PrometheusURL, o); err != nil {
 			return usage("%sPROMETHEUS_URL: %v", envPrefix, err)
 		}
 	}
@@ -60,6 +56,7 @@ func (r *rawStores) answers() (s api.Stores) {
 	if r.elasticsearch != nil {
 		s.Logs = r.elasticsearch
 	}
+	s.Metrics = r.prometheus != nil
 	s.States = r.states
 	return s
 }

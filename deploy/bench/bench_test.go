@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
 )
 
 func messages(b *testing.B, seed uint64, perTrace bool) ([][]byte, int) {
@@ -30,12 +31,15 @@ func BenchmarkScan(b *testing.B) {
 }
 
 // BenchmarkViews runs on what a first set of messages left, so that nothing grows.
-func BenchmarkViews(b *testing.B) {
+func BenchmarkViews(b *testing.B) { benchViews(b, summaries) }
+
+func benchViews(b *testing.B, cfg views.Config) {
+	b.Helper()
 	warm, _ := messages(b, 1, false)
 	m, n := messages(b, 2, false)
 	for b.Loop() {
 		b.StopTimer()
-		in, err := newIngest(discard{storage.NewMem(storage.MemOptions{})}, summaries)
+		in, err := newIngest(discard{storage.NewMem(storage.MemOptions{})}, cfg)
 		if err == nil {
 			err = in.apply(warm)
 		}
@@ -69,4 +73,15 @@ func BenchmarkWhole(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/span")
+}
+
+// BenchmarkDimensions is BenchmarkViews with no, one and two dimensions, which every resource has.
+func BenchmarkDimensions(b *testing.B) {
+	for of, names := range map[string][]string{"none": nil, "one": {"deployment.environment.name"}, "two": {"deployment.environment.name", "service.namespace"}} {
+		b.Run(of, func(b *testing.B) {
+			cfg := summaries
+			cfg.Dimensions = names
+			benchViews(b, cfg)
+		})
+	}
 }

@@ -78,7 +78,7 @@ func prepLogs(_, messages [][]byte) (func() error, func(), error) {
 			if !in.acc.Begin(views.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
 				continue
 			}
-			err := pipeline.DecodeLogs(m, 100_000, func(r *views.Resource, l *views.LogRecord) {
+			err := pipeline.DecodeLogs(m, nil, 100_000, func(r *views.Resource, l *views.LogRecord) {
 				in.spans++
 				in.acc.Log(r, l)
 			})

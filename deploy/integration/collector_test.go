@@ -42,6 +42,7 @@ func compareWithConnectors(t *testing.T, config string) {
 	k := startKafka(t, 1)
 	a := newApp(t, k.Brokers())
 	a.start()
+	a.up(time.Minute)
 	otlpGRPC, otlpHTTP, metrics := port(t), port(t), port(t)
 	kafka := "KAFKA=" + k.Brokers()[0]
 	startCollector(t, "reference", kafka, fmt.Sprint("METRICS=", metrics))
@@ -328,14 +329,18 @@ type counted map[string]float64
 
 var compared = []string{"client", "server", "connection_type", "service_name", "span_name", "span_kind", "status_code", "le"}
 
-func counts(samples []sample) counted {
+// comparedDimensions are the labels that the two dimensions have, of a span and of the ends of an edge.
+var comparedDimensions = []string{"deployment_environment_name", "service_namespace", "client_deployment_environment_name", "client_service_namespace",
+	"server_deployment_environment_name", "server_service_namespace"}
+
+func counts(samples []sample, more ...string) counted {
 	c := counted{}
 	for _, s := range samples {
 		if !strings.HasPrefix(s.name, "traces_") || s.value == 0 {
 			continue
 		}
 		key := s.name
-		for _, l := range compared {
+		for _, l := range slices.Concat(compared, more) {
 			v := s.labels[l]
 			if l == "le" && v != "" {
 				bound, err := strconv.ParseFloat(v, 64)

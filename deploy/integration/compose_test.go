@@ -85,6 +85,7 @@ func TestCompose(t *testing.T) {
 	}
 	a := newApp(t, k.Brokers(), env...)
 	a.start()
+	a.up(time.Minute)
 
 	args := slices.Clone(c.Services["load"].Command)
 	for i, arg := range args {

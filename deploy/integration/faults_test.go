@@ -186,7 +186,7 @@ func TestDiskFull(t *testing.T) {
 	waitFor(t, 30*time.Second, func() bool { return w.count() > 200 })
 	filler := filepath.Join(a.data(), "filler")
 	fill(t, filler, a.data(), 48<<20) // under the floor of 64 MiB
-	a.says("disk is full: reading from Kafka is paused")
+	a.says("the data folder cannot be written: reading from Kafka is paused")
 	if err := get(t.Context(), "http://"+a.addr+"/api/v1/services", nil); err != nil {
 		t.Fatalf("the API must go on: %v", err)
 	}
@@ -199,7 +199,7 @@ func TestDiskFull(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	a.says("disk has space again: reading goes on")
+	a.says("the data folder can be written again: reading continues")
 	sent := w.stop(t)
 	a.settled(time.Minute, sent)
 	a.Kill()

@@ -3,12 +3,16 @@
 
 INTEGRATION      = go test -tags integration -count=1 -v ./deploy/integration
 INTEGRATION_LONG = $(if $(LONG),-rounds=200)
-FAULTS_LONG      = $(if $(LONG),-kills=100 -broker-kills=10)
+FAULTS_LONG      = $(if $(LONG),-kills=100 -broker-kills=10 -burst-seeds=20)
 
 .PHONY: integration-servers integration faults
 
 integration-servers:
 	deploy/servers/setup.sh kafka collector telemetrygen
+
+.PHONY: integration-alertmanager
+integration-alertmanager:
+	deploy/servers/setup.sh alertmanager
 
 .PHONY: integration-stores
 integration-stores: integration-servers
@@ -18,9 +22,9 @@ integration: integration-stores ## real Kafka, collectors, Jaeger, Prometheus, E
 	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestMetrics|TestCompose|TestLatency$$|TestRulesAPI|TestRawStores|TestPromQL|TestClients|TestDocument' $(INTEGRATION_LONG)
 	go test -tags integration -count=1 -v ./api -run TestAutobahn
 
-faults: integration-servers ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle
-	$(INTEGRATION) -timeout 60m -run 'TestKill|TestAlertKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDiskFull' $(FAULTS_LONG)
-	$(if $(LONG),$(INTEGRATION) -timeout 60m -run 'TestKill$$' -real-kafka -kills=20)
+faults: integration-servers integration-alertmanager ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle
+	$(INTEGRATION) -timeout 60m -run 'TestBurst|TestKill|TestAlertKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDisk|TestFewDescriptors|TestDataFolderDeleted|TestReadersOfALargeTrace' $(FAULTS_LONG)
+	$(if $(LONG),$(INTEGRATION) -timeout 60m -run 'TestKill$$|TestBurst' -real-kafka -kills=20 -burst-seeds=20)
 
 .PHONY: bench-latency
 bench-latency: integration-servers ## Kafka's acknowledgement to webhook under 10K spans/s and 1,000 rules, beside Collector, Prometheus and Alertmanager

@@ -120,12 +120,23 @@ func (a *app) start() {
 func (a *app) ready(within time.Duration) time.Duration {
 	a.t.Helper()
 	start := time.Now()
+	a.answers("/health/ready", within)
+	return time.Since(start)
+}
+
+// up waits until the process answers. It is not ready before the topics are there, which a collector makes.
+func (a *app) up(within time.Duration) {
+	a.t.Helper()
+	a.answers("/health/live", within)
+}
+
+func (a *app) answers(path string, within time.Duration) {
+	a.t.Helper()
 	ctx, cancel := context.WithTimeout(a.t.Context(), within)
 	defer cancel()
-	if err := a.WaitFor(ctx, func() error { return get(ctx, "http://"+a.addr+"/health/ready", nil) }); err != nil {
-		a.t.Fatalf("not ready within %v: %v", within, err)
+	if err := a.WaitFor(ctx, func() error { return get(ctx, "http://"+a.addr+path, nil) }); err != nil {
+		a.t.Fatalf("%s within %v: %v", path, within, err)
 	}
-	return time.Since(start)
 }
 
 // metric is the sum over a metric's series on /metrics.

@@ -25,6 +25,7 @@ func TestMetrics(t *testing.T) {
 	createTopics(t, k.Brokers(), metricsTopic)
 	a := newApp(t, k.Brokers())
 	a.start()
+	a.up(time.Minute)
 	otlpHTTP := port(t)
 	startCollector(t, "metrics", "KAFKA="+k.Brokers()[0], fmt.Sprint("OTLP_GRPC=", port(t)), fmt.Sprint("OTLP_HTTP=", otlpHTTP))
 	url := fmt.Sprintf("http://127.0.0.1:%d/v1/metrics", otlpHTTP)

@@ -383,7 +383,7 @@ func held(t *testing.T, dir string) cells {
 		for _, c := range s.Cells {
 			if c.Calls > 0 {
 				k := redKey{s.Key.Service, s.Key.Operation, s.Key.Kind.String(), s.Key.Status.String(), c.Bucket}
-				out[fmt.Sprintf("red %+v", k)] = fmt.Sprint(c.Calls, c.Sum, between(&c.Hist))
+				out[fmt.Sprintf("red %+v", k)] = fmt.Sprint(c.Calls, c.Sum.Lo, between(&c.Hist))
 			}
 		}
 	}
@@ -410,7 +410,7 @@ func held(t *testing.T, dir string) cells {
 	for _, s := range calls {
 		for _, c := range s.Cells {
 			k := dbKey{s.Labels[0], s.Labels[1], s.Labels[2], s.Labels[3], s.Labels[4], c.Bucket}
-			out[fmt.Sprintf("database %+v", k)] = fmt.Sprint(c.Calls, c.Failed, c.Sum)
+			out[fmt.Sprintf("database %+v", k)] = fmt.Sprint(c.Calls, c.Failed, c.Sum.Lo)
 		}
 	}
 	m, err := set.ServiceMap(from, to)

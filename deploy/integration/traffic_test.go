@@ -27,6 +27,7 @@ type traffic struct {
 	poison   float64
 	single   bool              // no client has two servers
 	each     func(*kgo.Record) // before a record is sent
+	fatten   func(ptrace.Span) // after a span is made
 	late     []lateRecord
 	stopping context.CancelFunc
 	done     chan struct{}
@@ -41,25 +42,35 @@ type lateRecord struct {
 	value []byte
 }
 
-// start begins to write about `rate` spans a second until stop.
+// startTraffic begins to write about `rate` spans a second until stop.
 func startTraffic(t *testing.T, brokers []string, topic string, rate int, opts ...func(*traffic)) *traffic {
+	t.Helper()
+	w := newTraffic(t, brokers, topic, opts...)
+	ctx, cancel := context.WithCancel(context.Background())
+	w.stopping, w.done = cancel, make(chan struct{})
+	go func() {
+		defer close(w.done)
+		w.run(ctx, rate)
+	}()
+	return w
+}
+
+// newTraffic writes what step is called for.
+func newTraffic(t *testing.T, brokers []string, topic string, opts ...func(*traffic)) *traffic {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(kgo.UniformBytesPartitioner(1, false, false, nil)),
 		kgo.RecordRetries(1<<30), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(1000))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &traffic{cl: cl, topic: topic, r: rand.New(rand.NewPCG(*seed, 7)), poison: 0.002, stopping: cancel, done: make(chan struct{})}
+	done := make(chan struct{})
+	close(done)
+	w := &traffic{cl: cl, topic: topic, r: rand.New(rand.NewPCG(*seed, 7)), poison: 0.002, stopping: func() {}, done: done}
 	for _, o := range opts {
 		o(w)
 	}
-	go func() {
-		defer close(w.done)
-		w.run(ctx, rate)
-	}()
 	t.Cleanup(func() {
-		cancel()
+		w.stopping()
 		<-w.done
 		cl.Close()
 	})
@@ -71,6 +82,10 @@ func (w *traffic) stop(t *testing.T) int64 {
 	t.Helper()
 	w.stopping()
 	<-w.done
+	for _, l := range w.late { // of step alone
+		w.send(l.value)
+	}
+	w.late = nil
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := w.cl.Flush(ctx); err != nil {
@@ -98,19 +113,21 @@ func (w *traffic) run(ctx context.Context, rate int) {
 	for {
 		select {
 		case <-ctx.Done():
-			for _, l := range w.late {
-				w.send(l.value)
-			}
 			return
 		case now := <-tick.C:
-			for len(w.late) > 0 && w.late[0].at.Before(now) {
-				w.send(w.late[0].value)
-				w.late = w.late[1:]
-			}
+			w.release(now)
 			for sent < int(now.Sub(start).Seconds()*float64(rate)) {
 				sent += w.step(now)
 			}
 		}
+	}
+}
+
+// release sends the late records whose time has come: later than the pairing window, their spans would no longer be paired.
+func (w *traffic) release(now time.Time) {
+	for len(w.late) > 0 && w.late[0].at.Before(now) {
+		w.send(w.late[0].value)
+		w.late = w.late[1:]
 	}
 }
 
@@ -197,6 +214,9 @@ func (w *traffic) trace(now time.Time, record func() ptrace.Traces, n *int) {
 		}
 		for i := 0; i+1 < len(attrs); i += 2 {
 			s.Attributes().PutStr(attrs[i], attrs[i+1])
+		}
+		if w.fatten != nil {
+			w.fatten(s)
 		}
 		return id
 	}

@@ -42,7 +42,7 @@ func (r *Reader) Span(k views.REDKey, obs ...Observation) {
 		c.Width = views.BucketSeconds
 		c.Calls++
 		c.Size += 100
-		c.Sum += uint64(o.Duration)
+		c.Sum.Add(views.NanosOf(o.Duration))
 		c.Hist.Add(uint64(o.Duration), 1)
 		e := views.Exemplar{TraceID: [16]byte{o.TraceID}, SpanID: [8]byte{o.TraceID}, End: uint64(o.At.UnixNano()), Duration: uint64(o.Duration)}
 		if e.Duration >= c.Slowest.Duration {
@@ -73,8 +73,8 @@ func (r *Reader) Call(k views.EdgeKey, failed bool, obs ...Observation) {
 		if failed {
 			c.Failed++
 		}
-		c.ClientSum += uint64(o.Duration)
-		c.ServerSum += uint64(o.Duration)
+		c.ClientSum.Add(views.NanosOf(o.Duration))
+		c.ServerSum.Add(views.NanosOf(o.Duration))
 		c.ClientHist.Add(uint64(o.Duration), 1)
 		c.ServerHist.Add(uint64(o.Duration), 1)
 		t.First, t.Last = min(t.First, c.Bucket), max(t.Last, c.Bucket)
@@ -142,7 +142,7 @@ func (r *Reader) SelectRED(from, to time.Time, match func(uint32, views.REDKey) 
 			case c.Bucket < from.Unix():
 				n.Base.Calls += c.Calls
 				n.Base.Size += c.Size
-				n.Base.Sum += c.Sum
+				n.Base.Sum.Add(c.Sum)
 				n.Base.Hist.Merge(&c.Hist)
 			case c.Bucket < to.Unix():
 				c.Hist.Counts = slices.Clone(c.Hist.Counts)
@@ -169,8 +169,8 @@ func (r *Reader) SelectEdges(from, to time.Time, match func(uint32, views.EdgeKe
 			case c.Bucket < from.Unix():
 				n.Base.Calls += c.Calls
 				n.Base.Failed += c.Failed
-				n.Base.ClientSum += c.ClientSum
-				n.Base.ServerSum += c.ServerSum
+				n.Base.ClientSum.Add(c.ClientSum)
+				n.Base.ServerSum.Add(c.ServerSum)
 				n.Base.ClientHist.Merge(&c.ClientHist)
 				n.Base.ServerHist.Merge(&c.ServerHist)
 			case c.Bucket < to.Unix():

@@ -16,9 +16,6 @@ import (
 	"time"
 )
 
-// maxAnswer is how many bytes of an answer are read.
-const maxAnswer = 64 << 20
-
 // settledAfter is how long after its time a store may still learn of something; what is older does not change any more.
 const settledAfter = 10 * time.Minute
 
@@ -28,6 +25,7 @@ type Backend struct {
 	base      *url.URL
 	transport http.RoundTripper
 	cache     *Cache
+	room      *Room
 	now       func() time.Time
 }
 
@@ -36,6 +34,7 @@ type Options struct {
 	Policy  Policy
 	Metrics *Metrics         // required
 	Cache   *Cache           // nil: answers are not kept
+	Room    *Room            // nil: one of its own
 	Now     func() time.Time // nil: time.Now
 	// Transport is how stores are reached, each by a copy; nil: http.DefaultTransport.
 	Transport *http.Transport
@@ -53,7 +52,10 @@ func open(name, base string, o Options) (*Backend, error) {
 	}
 	t = t.Clone()
 	t.MaxIdleConnsPerHost = 16
-	b := &Backend{guard: newGuard(name, o.Policy, o.Metrics), base: u, transport: t, cache: o.Cache, now: o.Now}
+	b := &Backend{guard: newGuard(name, o.Policy, o.Metrics), base: u, transport: t, cache: o.Cache, room: o.Room, now: o.Now}
+	if b.room == nil {
+		b.room = NewRoom(0, 0)
+	}
 	if b.now == nil {
 		b.now = time.Now
 	}
@@ -68,9 +70,17 @@ func (b *Backend) Status() Status { return b.status() }
 
 // answer is what a store said. Statuses of 500 and more, and 429, are errors instead.
 type answer struct {
-	Status int
-	Type   string
-	Body   []byte
+	Status  int
+	Type    string
+	Body    []byte
+	release func() // nil: nothing is reserved
+}
+
+// done gives back the answer's part of the room, when Body has been decoded.
+func (a answer) done() {
+	if a.release != nil {
+		a.release()
+	}
 }
 
 // statusError is an answer that says that the store could not do it.
@@ -83,7 +93,7 @@ func (e *statusError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s %s", e.status, http.StatusText(e.status), e.body))
 }
 
-// do sends a request under the policy and reads the whole answer. header, body may be nil.
+// do sends a request under the policy and reads the whole answer, within the room. header, body may be nil. The caller calls done.
 func (b *Backend) do(ctx context.Context, method, target string, header http.Header, body []byte) (a answer, err error) {
 	err = b.run(ctx, func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
@@ -102,20 +112,33 @@ func (b *Backend) do(ctx context.Context, method, target string, header http.Hea
 			return err
 		}
 		defer resp.Body.Close()
-		data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+		data, release, err := b.room.read(ctx, resp, b.wait)
 		if err != nil {
-			return fmt.Errorf("read the answer: %w", err)
-		}
-		if len(data) > maxAnswer {
-			return fmt.Errorf("%w: the answer is larger than %d MiB: ask for less", errCaller, maxAnswer>>20)
+			return err
 		}
 		if resp.StatusCode >= http.StatusInternalServerError || resp.StatusCode == http.StatusTooManyRequests {
+			release()
 			return &statusError{resp.StatusCode, excerpt(data)}
 		}
-		a = answer{resp.StatusCode, resp.Header.Get("Content-Type"), data}
+		a = answer{resp.StatusCode, resp.Header.Get("Content-Type"), data, release}
+		if err := b.room.inflated(a.Type, data); err != nil {
+			release()
+			return err
+		}
 		return nil
 	})
-	return a, err
+	if errors.Is(err, errTooLarge) {
+		b.metrics.tooLarge.WithLabelValues(b.name).Inc()
+	}
+	if err != nil {
+		a.done() // of an attempt that ended too late
+		return answer{}, b.room.explain(b.name, err)
+	}
+	if until := heldBy(ctx); until != nil {
+		context.AfterFunc(until, a.done)
+		a.release = nil
+	}
+	return a, nil
 }
 
 // excerpt is the beginning of an answer, for an error.
@@ -194,7 +217,18 @@ func (b *Backend) RoundTrip(r *http.Request) (*http.Response, error) {
 		h.Set("Content-Type", a.Type)
 	}
 	return &http.Response{Status: fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status)), StatusCode: a.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h, Body: io.NopCloser(bytes.NewReader(a.Body)), ContentLength: int64(len(a.Body)), Request: r}, nil
+		Header: h, Body: &answerBody{bytes.NewReader(a.Body), a}, ContentLength: int64(len(a.Body)), Request: r}, nil
+}
+
+// answerBody is the body of an answer for clients of others, who close it when they have decoded it.
+type answerBody struct {
+	*bytes.Reader
+	of answer
+}
+
+func (b *answerBody) Close() error {
+	b.of.done()
+	return nil
 }
 
 // untilKey is the end of what a request of RoundTrip is about, in its context.

@@ -15,6 +15,8 @@ import (
 
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 	"github.com/elastic/go-elasticsearch/v8/esapi"
+
+	"github.com/gaurav/watchingcat/storage/attr"
 )
 
 // Elasticsearch reads log lines of two layouts, which may be mixed in one index pattern: the Elastic Common Schema (message,
@@ -70,7 +72,8 @@ type LogLine struct {
 	Service              string
 	SeverityNumber       int32  // 0: not known
 	SeverityText         string // as it was written
-	Body                 string
+	Body, Event          string
+	Scope, ScopeVersion  string
 	TraceID, SpanID      string // hex digits, as they were written
 	Attributes, Resource map[string]any
 }
@@ -87,7 +90,7 @@ var (
 	serviceFields = []string{"service.name", "resource.attributes.service.name"}
 	traceFields   = []string{"trace.id", "trace_id"}
 	levelFields   = []string{"log.level", "severity_text"}
-	bodyFields    = []string{"message", "body.text", "body"}
+	bodyFields    = []string{"message", "body.text", "body", "event_name"}
 )
 
 type object = map[string]any
@@ -124,23 +127,10 @@ func (q *LogQuery) filter() object {
 	return object{"bool": object{"filter": all}}
 }
 
-// levels are names that programs give severities, by OpenTelemetry's number.
-var levels = []struct {
-	number int
-	names  []string
-}{
-	{1, []string{"trace"}}, {5, []string{"debug"}}, {9, []string{"info", "information", "informational", "notice"}}, {13, []string{"warn", "warning"}},
-	{17, []string{"error", "err", "severe"}}, {21, []string{"fatal", "critical", "crit", "alert", "emergency", "emerg", "panic"}},
-}
-
+// levelsFrom are the texts of severities, as programs write them.
 func levelsFrom(number int) (out []string) {
-	for _, l := range levels {
-		if l.number+3 < number {
-			continue
-		}
-		for _, n := range l.names {
-			out = append(out, n, strings.ToUpper(n), strings.ToUpper(n[:1])+n[1:])
-		}
+	for _, t := range attr.SeverityTexts(int32(number)) {
+		out = append(out, t, strings.ToLower(t), t[:1]+strings.ToLower(t[1:]))
 	}
 	return out
 }
@@ -416,6 +406,7 @@ func (h *hit) line() (LogLine, error) {
 	}
 	l.SeverityText = text("severity_text", "log.level")
 	l.TraceID, l.SpanID = strings.ToLower(text("trace_id", "trace.id")), strings.ToLower(text("span_id", "span.id"))
+	l.Event, l.Scope, l.ScopeVersion = text("event_name", "attributes.event.name"), text("scope.name", "log.logger"), text("scope.version")
 	if l.Body = text("body.text", "message"); l.Body == "" {
 		l.Body = text("body")
 	}

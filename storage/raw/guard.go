@@ -66,6 +66,7 @@ type Metrics struct {
 	retries  *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	cache    *prometheus.CounterVec
+	tooLarge *prometheus.CounterVec
 	took     dbconv.ClientOperationDuration
 	reg      prometheus.Registerer
 }
@@ -84,6 +85,8 @@ func NewMetrics(reg prometheus.Registerer, meter metric.Meter) *Metrics {
 		retries: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_retries_total", Help: "Attempts after the first."}, []string{"backend"}),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{Name: "watchingcat_backend_request_duration_seconds", Help: "Time that requests to raw stores took, with all attempts.",
 			Buckets: []float64{.001, .005, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 20}}, []string{"backend"}),
+		tooLarge: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_answers_too_large_total",
+			Help: "Answers of raw stores that were not read to their end because they are larger than an answer may be."}, []string{"backend"}),
 		cache: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_cache_total",
 			Help: "Answers of raw stores looked for in the cache, by where they were: memory, redis, none."}, []string{"backend", "found"}),
 	}
@@ -95,6 +98,7 @@ type guard struct {
 	exec    failsafe.Executor[any]
 	breaker circuitbreaker.CircuitBreaker[any]
 	metrics *Metrics
+	wait    time.Duration // of the Policy
 
 	mu    sync.Mutex
 	asked bool
@@ -108,7 +112,7 @@ func newGuard(name string, p Policy, m *Metrics) *guard {
 	p.Timeout, p.Backoff = cmp.Or(p.Timeout, 5*time.Second), cmp.Or(p.Backoff, 50*time.Millisecond)
 	p.Retries, p.Concurrent, p.Wait = cmp.Or(p.Retries, 2), cmp.Or(p.Concurrent, 16), cmp.Or(p.Wait, time.Second)
 	p.Failures, p.Pause = cmp.Or(p.Failures, 3), cmp.Or(p.Pause, 5*time.Second)
-	g := &guard{name: name, metrics: m}
+	g := &guard{name: name, metrics: m, wait: p.Wait}
 	failed := func(_ any, err error) bool { return err != nil && !errors.Is(err, errCaller) }
 	g.breaker = circuitbreaker.NewBuilder[any]().HandleIf(failed).WithFailureThreshold(p.Failures).WithSuccessThreshold(1).WithDelay(p.Pause).Build()
 	// A store that hangs is not asked again at once: that would only double the wait.
@@ -176,7 +180,7 @@ func outcome(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
-	case errors.Is(err, circuitbreaker.ErrOpen), errors.Is(err, bulkhead.ErrFull):
+	case errors.Is(err, circuitbreaker.ErrOpen), errors.Is(err, bulkhead.ErrFull), errors.Is(err, errBusy):
 		return "refused"
 	case errors.Is(err, timeout.ErrExceeded):
 		return "timeout"

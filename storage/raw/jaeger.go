@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/storage/attr"
 )
 
 // ErrNotFound says that a store has no such thing.
@@ -144,7 +146,7 @@ func (j *Jaeger) Trace(ctx context.Context, id [16]byte) (ptrace.Traces, error) 
 		var u ptrace.ProtoUnmarshaler
 		return u.UnmarshalTraces(body)
 	}
-	td, err := j.trace(ctx, name)
+	td, err := j.trace(holding(ctx), name)
 	if err != nil {
 		return td, err
 	}
@@ -244,6 +246,7 @@ func (j *Jaeger) v3(ctx context.Context, path string, q url.Values) (ptrace.Trac
 		return td, errAbsent
 	}
 	a, err := j.get(ctx, path, q, time.Time{})
+	defer a.done()
 	if err == nil {
 		err = v3Problem(a)
 	}
@@ -280,6 +283,7 @@ func (j *Jaeger) summaries(ctx context.Context, q TraceQuery) ([]Trace, error) {
 		return nil, errAbsent
 	}
 	a, err := j.get(ctx, "api/v3/trace-summaries", q.params(), time.Time{})
+	defer a.done()
 	if err == nil {
 		err = v3Problem(a)
 	}
@@ -363,7 +367,7 @@ func groupTraces(td ptrace.Traces) []Trace {
 	for _, rs := range td.ResourceSpans().All() {
 		service := ""
 		if v, ok := rs.Resource().Attributes().Get("service.name"); ok {
-			service = v.AsString()
+			service = attr.Text(v)
 		}
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, sp := range ss.Spans().All() {
@@ -429,4 +433,51 @@ func (g *grouped) add(service string, rs ptrace.ResourceSpans, ss ptrace.ScopeSp
 		g.Errors++
 		s.Errors++
 	}
+}
+
+// Operation is a name that spans of a service have, with their kind: lower case, "" where Jaeger does not know it.
+type Operation struct {
+	Name string `json:"name"`
+	Kind string `json:"spanKind"`
+}
+
+// Dependency is how often one service called another.
+type Dependency struct {
+	Parent    string `json:"parent"`
+	Child     string `json:"child"`
+	CallCount uint64 `json:"callCount"`
+}
+
+// maxNames bounds the names of one list.
+const maxNames = 10_000
+
+// Services names the services of all traces that Jaeger holds.
+func (j *Jaeger) Services(ctx context.Context) ([]string, error) {
+	var list []string
+	if err := j.v1(ctx, "api/services", nil, time.Time{}, &list); err != nil {
+		return nil, err
+	}
+	return list[:min(len(list), maxNames)], nil
+}
+
+// Operations names the operations of a service; none for one that Jaeger does not know.
+func (j *Jaeger) Operations(ctx context.Context, service string) ([]Operation, error) {
+	var list []Operation
+	err := j.v1(ctx, "api/operations", url.Values{"service": {service}}, time.Time{}, &list)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return list[:min(len(list), maxNames)], err
+}
+
+// Dependencies counts the calls between services. Some of Jaeger's storages count them at intervals only. Jaeger takes what comes after the
+// beginning of a range, so the lookback is a millisecond longer.
+func (j *Jaeger) Dependencies(ctx context.Context, from, to time.Time) ([]Dependency, error) {
+	q := url.Values{"endTs": {strconv.FormatInt(to.UnixMilli(), 10)}, "lookback": {strconv.FormatInt(to.Sub(from).Milliseconds()+1, 10)}}
+	var list []Dependency
+	err := j.v1(ctx, "api/dependencies", q, to, &list)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return list[:min(len(list), maxNames)], err
 }

@@ -56,12 +56,13 @@ type v1Span struct {
 	ProcessID string `json:"processID"`
 }
 
-// v1 reads the data of an answer.
-func (j *Jaeger) v1(ctx context.Context, path string, q url.Values, into any) error {
-	a, err := j.get(ctx, path, q, time.Time{})
+// v1 reads the data of an answer, which is kept if all it is about happened before until.
+func (j *Jaeger) v1(ctx context.Context, path string, q url.Values, until time.Time, into any) error {
+	a, err := j.get(ctx, path, q, until)
 	if err != nil {
 		return err
 	}
+	defer a.done()
 	var body struct {
 		Data   json.RawMessage `json:"data"`
 		Errors []struct {
@@ -86,7 +87,7 @@ func (j *Jaeger) v1(ctx context.Context, path string, q url.Values, into any) er
 func (j *Jaeger) traceV1(ctx context.Context, id string) (ptrace.Traces, error) {
 	var data []v1Trace
 	td := ptrace.NewTraces()
-	err := j.v1(ctx, "api/traces/"+id, nil, &data)
+	err := j.v1(ctx, "api/traces/"+id, nil, time.Time{}, &data)
 	for i := range data {
 		err = errors.Join(err, data[i].appendTo(td))
 	}
@@ -102,7 +103,7 @@ const maxServices = 50
 func (j *Jaeger) searchV1(ctx context.Context, q TraceQuery) ([]Trace, error) {
 	services := []string{q.Service}
 	if q.Service == "" {
-		if err := j.v1(ctx, "api/services", nil, &services); err != nil {
+		if err := j.v1(ctx, "api/services", nil, time.Time{}, &services); err != nil {
 			return nil, err
 		}
 		if len(services) > maxServices {
@@ -128,7 +129,7 @@ func (j *Jaeger) searchV1(ctx context.Context, q TraceQuery) ([]Trace, error) {
 	for _, service := range services {
 		v.Set("service", service)
 		var data []v1Trace
-		if err := j.v1(ctx, "api/traces", v, &data); err != nil {
+		if err := j.v1(ctx, "api/traces", v, time.Time{}, &data); err != nil {
 			return nil, err
 		}
 		td := ptrace.NewTraces()

@@ -1,6 +1,7 @@
 package raw
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,36 +11,39 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/storage/remote"
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// Prometheus reads samples by the remote read API, and names and values of labels by the HTTP API, both of
+// Prometheus reads samples by the remote read API, and names and values of labels and exemplars by the HTTP API, both of
 // https://prometheus.io/docs/prometheus/latest/querying/.
 type Prometheus struct {
 	*Backend
-	read  promstorage.SampleAndChunkQueryable
-	start func() (time.Time, bool)
+	read promstorage.SampleAndChunkQueryable
 }
 
-var _ promstorage.SampleAndChunkQueryable = (*Prometheus)(nil)
+var (
+	_ promstorage.SampleAndChunkQueryable = (*Prometheus)(nil)
+	_ promstorage.ExemplarQueryable       = (*Prometheus)(nil)
+)
 
-// OpenPrometheus returns what a Prometheus at an address holds from before the time that start gives; all of it while start gives
-// none. Nothing is asked before a query needs it.
-func OpenPrometheus(base string, start func() (time.Time, bool), o Options) (*Prometheus, error) {
+// OpenPrometheus returns what a Prometheus at an address holds. No request is sent before a query needs it.
+func OpenPrometheus(base string, o Options) (*Prometheus, error) {
 	b, err := open("prometheus", base, o)
 	if err != nil {
 		return nil, err
 	}
-	p := &Prometheus{Backend: b, start: start}
+	p := &Prometheus{Backend: b}
 	u := *b.base
 	u.User = nil // the Backend sends it
 	c, err := remote.NewReadClient("prometheus", &remote.ClientConfig{
@@ -54,16 +58,8 @@ func OpenPrometheus(base string, start func() (time.Time, bool), o Options) (*Pr
 		return nil, errors.New("raw: prometheus: the client of this release is of another type")
 	}
 	client.Client.Transport = b
-	p.read = remote.NewSampleAndChunkQueryableClient(c, labels.EmptyLabels(), nil, false, func() (int64, error) { return p.end(math.MaxInt64), nil })
+	p.read = remote.NewSampleAndChunkQueryableClient(c, labels.EmptyLabels(), nil, true, func() (int64, error) { return 0, nil })
 	return p, nil
-}
-
-// end is the last instant that Prometheus is asked for, at most maxt; Unix milliseconds.
-func (p *Prometheus) end(maxt int64) int64 {
-	if t, ok := p.start(); ok {
-		maxt = min(maxt, t.UnixMilli()-1)
-	}
-	return maxt
 }
 
 // Querier implements promstorage.Queryable.
@@ -80,8 +76,9 @@ func (p *Prometheus) ChunkQuerier(mint, maxt int64) (promstorage.ChunkQuerier, e
 
 // Answered is who gave part of an answer. Readers that a query finds on its way add their names to the one in its context.
 type Answered struct {
-	mu    sync.Mutex
-	names []string
+	mu       sync.Mutex
+	names    []string
+	warnings []string
 }
 
 type answeredKey struct{}
@@ -97,6 +94,26 @@ func (a *Answered) Names() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.names)
+}
+
+// Warnings lists what is missing, where the reader has no other way to report it.
+func (a *Answered) Warnings() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.warnings)
+}
+
+// Warn notes what is missing of the answer to the query of a context.
+func Warn(ctx context.Context, text string) {
+	a, ok := ctx.Value(answeredKey{}).(*Answered)
+	if !ok {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !slices.Contains(a.warnings, text) {
+		a.warnings = append(a.warnings, text)
+	}
 }
 
 func (b *Backend) answered(ctx context.Context, err error) {
@@ -117,9 +134,6 @@ type promQuerier struct {
 }
 
 func (q promQuerier) Select(ctx context.Context, sorted bool, hints *promstorage.SelectHints, ms ...*labels.Matcher) promstorage.SeriesSet {
-	if !q.labels.any() {
-		return promstorage.EmptySeriesSet()
-	}
 	return &answeringSet{q.Querier.Select(q.labels.ctx(ctx), sorted, hints, ms...), q.labels.p, ctx, false}
 }
 
@@ -146,9 +160,6 @@ type promChunks struct {
 }
 
 func (q promChunks) Select(ctx context.Context, sorted bool, hints *promstorage.SelectHints, ms ...*labels.Matcher) promstorage.ChunkSeriesSet {
-	if !q.labels.any() {
-		return promstorage.EmptyChunkSeriesSet()
-	}
 	return q.ChunkQuerier.Select(q.labels.ctx(ctx), sorted, hints, ms...)
 }
 
@@ -182,51 +193,129 @@ type promLabels struct {
 	mint, maxt int64
 }
 
-// any reports whether part of the range is older than what is held elsewhere.
-func (l promLabels) any() bool { return l.mint <= l.p.end(l.maxt) }
-
 func (l promLabels) ctx(ctx context.Context) context.Context {
-	return about(ctx, time.UnixMilli(l.p.end(l.maxt)))
+	return about(ctx, time.UnixMilli(l.maxt))
 }
 
+// Prometheus takes times as Unix seconds with a fraction, which hold milliseconds exactly for some thousands of years. What lies beyond is
+// no limit: the parameter is left out.
+const lastYear = 253402300799999 // the end of 9999, Unix milliseconds
+
+// setRange sets start and end, where they limit anything.
+func setRange(v url.Values, mint, maxt int64) {
+	seconds := func(ms int64) string { return strconv.FormatFloat(float64(ms)/1e3, 'f', 3, 64) }
+	if mint > 0 {
+		v.Set("start", seconds(min(mint, lastYear)))
+	}
+	if maxt < lastYear {
+		v.Set("end", seconds(max(maxt, 0)))
+	}
+}
+
+// selector writes matchers as a series selector that Prometheus accepts: one of the matchers must refuse the empty string. Every series has a
+// name, so one that asks for it changes nothing.
+func selector(ms []*labels.Matcher) string {
+	parts := make([]string, 0, len(ms)+1)
+	if !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return !m.Matches("") }) {
+		parts = append(parts, model.MetricNameLabel+`!=""`)
+	}
+	for _, m := range ms {
+		parts = append(parts, m.String())
+	}
+	return "{" + strings.Join(parts, ",") + "}"
+}
+
+// get reads a list of names or values. Without matchers Prometheus wants no match[] at all.
 func (l promLabels) get(ctx context.Context, path string, h *promstorage.LabelHints, ms []*labels.Matcher) ([]string, annotations.Annotations, error) {
-	if !l.any() {
-		return nil, nil, nil
-	}
-	end := l.p.end(l.maxt)
-	v := url.Values{"start": {strconv.FormatFloat(float64(l.mint)/1e3, 'f', 3, 64)}, "end": {strconv.FormatFloat(float64(end)/1e3, 'f', 3, 64)}}
-	if l.mint <= 0 {
-		v.Del("start")
-	}
+	v := url.Values{}
+	setRange(v, l.mint, l.maxt)
 	if len(ms) > 0 {
-		text := "{"
-		for i, m := range ms {
-			if i > 0 {
-				text += ","
-			}
-			text += m.String()
-		}
-		v.Set("match[]", text+"}")
+		v.Set("match[]", selector(ms))
 	}
 	if h != nil && h.Limit > 0 {
 		v.Set("limit", strconv.Itoa(h.Limit))
 	}
-	a, err := l.p.Backend.get(ctx, path, v, time.UnixMilli(end))
-	if err != nil {
-		return nil, nil, err
+	var list []string
+	warnings, err := l.p.ask(ctx, path, v, l.maxt, &list)
+	if err == nil {
+		l.p.answered(ctx, nil)
 	}
+	return list, warnings, err
+}
+
+// ask reads the data of an answer of the HTTP API about what happened until a time, Unix milliseconds.
+func (p *Prometheus) ask(ctx context.Context, path string, v url.Values, until int64, into any) (annotations.Annotations, error) {
+	a, err := p.Backend.get(ctx, path, v, time.UnixMilli(until))
+	if err != nil {
+		return nil, err
+	}
+	defer a.done()
 	var body struct {
 		Status, Error string
-		Data          []string
+		Data          json.RawMessage
 		Warnings      []string
 	}
 	if err := json.Unmarshal(a.Body, &body); err != nil || a.Status != http.StatusOK || body.Status != "success" {
-		return nil, nil, fmt.Errorf("prometheus %w: %d %s", ErrUnavailable, a.Status, excerpt([]byte(body.Error)))
+		return nil, fmt.Errorf("prometheus %w: %d %s", ErrUnavailable, a.Status, excerpt([]byte(cmp.Or(body.Error, string(a.Body)))))
+	}
+	if len(body.Data) > 0 {
+		if err := json.Unmarshal(body.Data, into); err != nil {
+			return nil, fmt.Errorf("prometheus %w: its answer cannot be read: %w", ErrUnavailable, err)
+		}
 	}
 	var warnings annotations.Annotations
 	for _, w := range body.Warnings {
 		warnings.Add(fmt.Errorf("prometheus: %s", w))
 	}
-	l.p.answered(ctx, nil)
-	return body.Data, warnings, nil
+	return warnings, nil
+}
+
+// ExemplarQuerier implements promstorage.ExemplarQueryable.
+func (p *Prometheus) ExemplarQuerier(ctx context.Context) (promstorage.ExemplarQuerier, error) {
+	return promExemplars{ctx, p}, nil
+}
+
+type promExemplars struct {
+	ctx context.Context
+	p   *Prometheus
+}
+
+// Select reads the exemplars of the series that one of the sets of matchers selects.
+func (q promExemplars) Select(start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
+	if len(sets) == 0 {
+		return nil, nil
+	}
+	parts := make([]string, 0, len(sets))
+	for _, ms := range sets {
+		parts = append(parts, selector(ms))
+	}
+	v := url.Values{"query": {strings.Join(parts, " or ")}}
+	setRange(v, start, end)
+	var list []struct {
+		SeriesLabels labels.Labels `json:"seriesLabels"`
+		Exemplars    []struct {
+			Labels    labels.Labels   `json:"labels"`
+			Value     json.RawMessage `json:"value"` // a string; NaN and infinities are no JSON numbers
+			Timestamp float64         `json:"timestamp"`
+		} `json:"exemplars"`
+	}
+	if _, err := q.p.ask(q.ctx, "api/v1/query_exemplars", v, end, &list); err != nil {
+		return nil, err
+	}
+	out := make([]exemplar.QueryResult, 0, len(list))
+	for _, s := range list {
+		one := exemplar.QueryResult{SeriesLabels: s.SeriesLabels}
+		for _, e := range s.Exemplars {
+			value, err := strconv.ParseFloat(strings.Trim(string(e.Value), `"`), 64)
+			if err != nil {
+				return nil, fmt.Errorf("prometheus %w: the value of an exemplar is no number: %w", ErrUnavailable, err)
+			}
+			one.Exemplars = append(one.Exemplars, exemplar.Exemplar{Labels: e.Labels, Value: value, Ts: int64(math.Round(e.Timestamp * 1e3)), HasTs: true})
+		}
+		out = append(out, one)
+	}
+	if len(out) > 0 {
+		q.p.answered(q.ctx, nil)
+	}
+	return out, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -23,9 +24,13 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
+	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/storage/raw/rawtest"
 )
 
 // The answers in testdata were recorded from Jaeger 2.13 (module v1.76.0) and Elasticsearch 8.19, but for jaeger_v3_summaries.json,
@@ -400,8 +405,7 @@ func TestPrometheusLabelsOfWhatIsOlder(t *testing.T) {
 		}
 	}))
 	defer s.Close()
-	start := traceTime
-	p, err := OpenPrometheus(strings.Replace(s.URL, "http://", "http://u:p@", 1), func() (time.Time, bool) { return start, true }, options())
+	p, err := OpenPrometheus(strings.Replace(s.URL, "http://", "http://u:p@", 1), options())
 	require.NoError(t, err)
 	ctx, answered := WithAnswered(t.Context())
 	q, err := p.Querier(traceTime.Add(-time.Minute).UnixMilli(), traceTime.Add(time.Minute).UnixMilli())
@@ -411,13 +415,63 @@ func TestPrometheusLabelsOfWhatIsOlder(t *testing.T) {
 	require.Equal(t, []string{"a", "b"}, names)
 	require.Len(t, warnings, 1)
 	require.Equal(t, []string{"prometheus"}, answered.Names())
-	require.Equal(t, url.Values{"start": {"1763999940.000"}, "end": {"1763999999.999"}, "match[]": {`{__name__="up"}`}}, asked[0])
-	q, err = p.Querier(traceTime.UnixMilli(), traceTime.Add(time.Minute).UnixMilli())
+	require.Equal(t, url.Values{"start": {"1763999940.000"}, "end": {"1764000060.000"}, "match[]": {`{__name__="up"}`}}, asked[0])
+}
+
+// TestPrometheusAcceptsEveryRequest: what a Prometheus refuses (match[] that selects everything, times out of its range) is not sent.
+func TestPrometheusAcceptsEveryRequest(t *testing.T) {
+	prom := rawtest.NewPrometheus(t)
+	series := labels.FromStrings("__name__", "up", "job", "shop", "größe", "xl")
+	prom.Append(series, traceTime, 1)
+	prom.Exemplar(series, exemplar.Exemplar{Labels: labels.FromStrings("trace_id", "0af7"), Value: math.Inf(1), Ts: traceTime.UnixMilli(), HasTs: true})
+	p, err := OpenPrometheus(prom.URL, options())
 	require.NoError(t, err)
-	names, _, err = q.LabelNames(ctx, nil)
+	m := labels.MustNewMatcher
+	sets := map[string][]*labels.Matcher{
+		"none": nil, "empty": {m(labels.MatchEqual, "a", "")}, "anything": {m(labels.MatchRegexp, "a", ".*")}, "not": {m(labels.MatchNotRegexp, "__name__", "calls_total")},
+		"two of them": {m(labels.MatchRegexp, "a", ".*"), m(labels.MatchNotEqual, "b", "c")}, "name": {m(labels.MatchEqual, "__name__", "up")}, "quoted": {m(labels.MatchEqual, "größe", "xl")},
+	}
+	const minTime, maxTime = -9223372036854775808/1000000 + 1, 9223372036854775807 / 1000 // beyond what Prometheus' own API reads
+	for what, ms := range sets {
+		for _, r := range [][2]int64{{traceTime.Add(-time.Hour).UnixMilli(), traceTime.UnixMilli()}, {minTime, maxTime}, {math.MinInt64, math.MaxInt64}, {-5000, traceTime.UnixMilli()}, {0, lastYear + 1}} {
+			q, err := p.Querier(r[0], r[1])
+			require.NoError(t, err)
+			for _, limit := range []int{0, 1} {
+				names, _, err := q.LabelNames(t.Context(), &promstorage.LabelHints{Limit: limit}, ms...)
+				require.NoError(t, err, "%s %v", what, r)
+				require.NotEmpty(t, names, "%s %v", what, r)
+				for _, name := range []string{"__name__", "größe", "job"} {
+					values, _, err := q.LabelValues(t.Context(), name, &promstorage.LabelHints{Limit: limit}, ms...)
+					require.NoError(t, err, "%s %v", what, r)
+					require.Len(t, values, 1, "%s %v %s", what, r, name)
+				}
+			}
+			eq, err := p.ExemplarQuerier(t.Context())
+			require.NoError(t, err)
+			found, err := eq.Select(r[0], r[1], ms, []*labels.Matcher{m(labels.MatchEqual, "a", "b")})
+			require.NoError(t, err, "%s %v", what, r)
+			require.Equal(t, []exemplar.QueryResult{{SeriesLabels: series, Exemplars: []exemplar.Exemplar{{Labels: labels.FromStrings("trace_id", "0af7"), Value: math.Inf(1), Ts: traceTime.UnixMilli(), HasTs: true}}}}, found)
+			if n := 0; len(ms) > 0 { // a selector has a matcher
+				set := q.Select(t.Context(), true, &promstorage.SelectHints{Start: r[0], End: r[1], Func: "series"}, ms...)
+				for ; set.Next(); n++ {
+					require.Equal(t, series, set.At().Labels())
+				}
+				require.NoError(t, set.Err(), "%s %v", what, r)
+				require.Equal(t, 1, n, "%s %v", what, r)
+			}
+		}
+	}
+	for _, r := range prom.Requests() {
+		require.Equal(t, 200, r.Status, "%s %v", r.Path, r.Query)
+		if len(r.Query["match[]"]) > 0 {
+			require.NotEqual(t, "{}", r.Query.Get("match[]"))
+		}
+	}
+	q, err := p.Querier(0, traceTime.UnixMilli())
 	require.NoError(t, err)
-	require.Empty(t, names)
-	require.Len(t, asked, 1, "nothing of the range is older")
+	_, _, err = q.LabelNames(t.Context(), nil)
+	require.NoError(t, err)
+	require.NotContains(t, prom.Requests()[0].Query, "match[]")
 }
 
 func TestAddressesAreNotShown(t *testing.T) {
@@ -517,7 +571,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 		_, _, err = e.Volume(t.Context(), LogQuery{From: traceTime, To: traceTime.Add(time.Hour)}, time.Minute)
 		known(err)
-		p, err := OpenPrometheus("http://store", func() (time.Time, bool) { return time.Time{}, false }, o)
+		p, err := OpenPrometheus("http://store", o)
 		require.NoError(t, err)
 		p.Backend.transport = answer
 		q, err := p.Querier(0, traceTime.UnixMilli())
@@ -529,4 +583,43 @@ func FuzzAnswers(f *testing.F) {
 			require.NotNil(t, set.At())
 		}
 	})
+}
+
+// TestJaegerNames reads services, operations and dependencies as Jaeger 2 answers.
+func TestJaegerNames(t *testing.T) {
+	var asked []*url.URL
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL)
+		body, ok := map[string]string{
+			"/api/services":     `{"data":["web","cart"],"total":2,"limit":0,"offset":0,"errors":null}`,
+			"/api/operations":   `{"data":[{"name":"GET","spanKind":"server"},{"name":"poll","spanKind":""}],"total":2,"limit":0,"offset":0,"errors":null}`,
+			"/api/dependencies": `{"data":[{"parent":"web","child":"cart","callCount":7}],"total":0,"limit":0,"offset":0,"errors":null}`,
+		}[r.URL.Path]
+		if r.URL.Query().Get("service") == "nobody" {
+			body = `{"data":null,"total":0,"limit":0,"offset":0,"errors":null}`
+		}
+		if !ok {
+			http.NotFound(w, r)
+		}
+		_, _ = w.Write([]byte(body))
+	}))
+	defer s.Close()
+	j, err := OpenJaeger(s.URL, options())
+	require.NoError(t, err)
+	services, err := j.Services(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"web", "cart"}, services)
+	operations, err := j.Operations(t.Context(), "web")
+	require.NoError(t, err)
+	require.Equal(t, []Operation{{"GET", "server"}, {"poll", ""}}, operations)
+	operations, err = j.Operations(t.Context(), "nobody")
+	require.NoError(t, err)
+	require.Empty(t, operations)
+	calls, err := j.Dependencies(t.Context(), traceTime.Add(-time.Hour), traceTime)
+	require.NoError(t, err)
+	require.Equal(t, []Dependency{{"web", "cart", 7}}, calls)
+	require.Equal(t, url.Values{"endTs": {"1764000000000"}, "lookback": {"3600001"}}, asked[len(asked)-1].Query())
+	s.Close()
+	_, err = j.Services(t.Context())
+	require.ErrorIs(t, err, ErrUnavailable)
 }

@@ -49,13 +49,16 @@ const Begin = 1_700_000_000_000
 // Partitions is how many partitions Topic deals records out to.
 const Partitions = 3
 
-// Topic makes n records in order of event time, a second apart, and deals them out to partitions, as collectors do: also the
+// Topic makes n records in order of event time from Begin on, a second apart, and deals them out to partitions, as collectors do: also the
 // deltas of one series. Some are sent twice.
-func Topic(r *rand.Rand, n int) (map[int32][]Record, error) {
+func Topic(r *rand.Rand, n int) (map[int32][]Record, error) { return TopicFrom(Begin, r, n) }
+
+// TopicFrom makes such records from another event time on, Unix milliseconds.
+func TopicFrom(begin int64, r *rand.Rand, n int) (map[int32][]Record, error) {
 	topic := map[int32][]Record{}
-	g := &generator{r: r}
-	for i := range n {
-		at := int64(Begin + i*1000)
+	g := &generator{r: r, begin: begin}
+	for i := range int64(n) {
+		at := begin + i*1000
 		b, err := g.record(at)
 		if err != nil {
 			return nil, err
@@ -74,6 +77,7 @@ func Topic(r *rand.Rand, n int) (map[int32][]Record, error) {
 // generator makes requests whose cumulative values go on from one to the next.
 type generator struct {
 	r     *rand.Rand
+	begin int64 // Unix milliseconds
 	total float64
 	hist  [4]uint64
 	count uint64
@@ -84,7 +88,7 @@ var marshaler pmetric.ProtoMarshaler
 func (g *generator) record(at int64) ([]byte, error) {
 	md := pmetric.NewMetrics()
 	ms := Resource(md, "cart", "cart-0")
-	ts, start := pcommon.Timestamp(at)*1e6, pcommon.Timestamp(Begin)*1e6
+	ts, start := pcommon.Timestamp(at)*1e6, pcommon.Timestamp(g.begin)*1e6
 	for _, kind := range g.r.Perm(7)[:1+g.r.IntN(4)] {
 		switch kind {
 		case 0:

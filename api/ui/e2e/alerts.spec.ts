@@ -366,3 +366,47 @@ test('an alert is silenced from the page, and the silence ended', async ({ page,
   await expect(silence).toHaveCount(0)
   quiet.splice(0, quiet.length, ...quiet.filter((e) => !e.includes('WebSocket')))
 })
+
+test('the links of a notification lead to its alert', async ({ page }) => {
+  await page.routeWebSocket('**/ws', (ws) => ws.close())
+  const { rules } = (await (await page.request.get('/api/v1/alerts')).json()) as {
+    rules: { id: string; name: string; generator_url: string }[]
+  }
+  const rule = rules.find((r) => r.name === 'ServiceIsSlow')
+  if (rule === undefined) throw new Error('the demo has no rule ServiceIsSlow')
+  const link = new URL(rule.generator_url)
+  const slow = {
+    ...alert,
+    fingerprint: 'f2',
+    rule_id: rule.id,
+    labels: { alertname: 'ServiceIsSlow', service_name: 'cart' },
+    deliveries: [],
+  }
+  let alerts = [alert, slow]
+  await page.route('**/api/v1/alerts/active*', (route) => route.fulfill({ json: { alerts, meta } }))
+
+  await page.goto(link.pathname + link.search)
+  await expect(page).toHaveURL(/\/alerts\?rule=/)
+  await expect(page.locator('.alert')).toHaveCount(1)
+  await expect(page.locator('.alert')).toContainText('ServiceIsSlow')
+  await expect(rows(page, 'Rules')).toHaveCount(1)
+  await accessible(page)
+  await page.getByRole('button', { name: 'Show all' }).click()
+  await expect(page.locator('.alert')).toHaveCount(2)
+
+  await page.goto('/#/alerts?receiver=night')
+  await expect(page).toHaveURL(/\/alerts\?receiver=night$/)
+  await expect(page.locator('.alert')).toHaveCount(1)
+  await expect(page.locator('.alert')).toContainText('ErrorsInService')
+  await expect(page.getByText('Alerts for the receiver night')).toBeVisible()
+
+  alerts = [alert]
+  await page.goto(link.pathname + link.search)
+  await expect(page).toHaveURL(`/alerts/rules/${rule.id}`)
+  await page.goto('/graph?g0.expr=nothing_like_it&g0.tab=1')
+  await expect(page.getByText('No alert rule has this expression.')).toBeVisible()
+  await expect(page.getByRole('link', { name: 'New rule with this expression' })).toHaveAttribute(
+    'href',
+    '/alerts/new?expr=nothing_like_it',
+  )
+})

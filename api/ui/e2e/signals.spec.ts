@@ -168,7 +168,9 @@ test('the map tells what differs from the time before', async ({ page }) => {
   })
   const edge = (client: string, server: string, change: object) => ({
     client,
+    client_type: 'service',
     server,
+    server_type: 'service',
     connection_type: '',
     calls: 900,
     failed: 0,

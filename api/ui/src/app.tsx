@@ -3,14 +3,16 @@ import { useQueryClient } from '@tanstack/react-query'
 import { Component, lazy, type ReactNode, Suspense, useEffect, useMemo, useRef, useState } from 'react'
 import { Link, Route, Switch, useLocation } from 'wouter'
 import { strangers } from './api/client'
-import { useConfig, useMe } from './api/queries'
+import { useConfig, useDimensionList, useMe } from './api/queries'
 import { Problem, Status, useNow, Waiting } from './components/bits'
 import { useKeys } from './components/keys'
 import { endsIn, useKeepLogin } from './identity/keep'
 import { Login, loginAt } from './identity/login'
+import { chooseDimensions, paramOf, useDimensions } from './lib/dimensions'
 import { absolute, age, duration } from './lib/format'
+import { pathOfHash } from './lib/links'
 import { type Range, ranges } from './lib/range'
-import { useHref, useRange } from './lib/url'
+import { useHref, useParam, useRange } from './lib/url'
 import { useLive, useLiveClient, useLiveStatus } from './live/use-live'
 import { ServicesPage } from './pages/services'
 
@@ -23,6 +25,7 @@ const LogsPage = lazy(() => import('./pages/logs'))
 const ErrorsPage = lazy(() => import('./pages/errors'))
 const AlertsPage = lazy(() => import('./pages/alerts'))
 const RulePage = lazy(() => import('./pages/rule'))
+const GraphPage = lazy(() => import('./pages/graph'))
 const SLOsPage = lazy(() => import('./pages/slos'))
 const AccountPage = lazy(() => import('./pages/account'))
 const PipelinePage = lazy(() => import('./pages/pipeline'))
@@ -39,10 +42,11 @@ const pages = [
 ]
 
 /** Titles of pages that the bar does not name. */
-const others: Record<string, string> = { '/deployments': 'Deployments', '/alerts/new': 'New rule', '/account': 'Account' }
+const others: Record<string, string> = { '/deployments': 'Deployments', '/alerts/new': 'New rule', '/graph': 'Rule', '/account': 'Account' }
 
 /** The pages for whom the server knows, a form to log in for whom it does not. */
 export function App() {
+  chooseDimensions(useDimensions()) // before anything below asks
   const me = useMe()
   const queries = useQueryClient()
   useEffect(() => {
@@ -60,7 +64,21 @@ export function App() {
   return <Pages />
 }
 
+/** Links to Alertmanager's page, which are in the hash, lead to ours. */
+function useAlertmanagerLinks() {
+  const [, navigate] = useLocation()
+  useEffect(() => {
+    const follow = () => {
+      const path = pathOfHash(window.location.hash)
+      if (path !== undefined) navigate(path, { replace: true })
+    }
+    window.addEventListener('hashchange', follow)
+    return () => window.removeEventListener('hashchange', follow)
+  }, [navigate])
+}
+
 function Pages() {
+  useAlertmanagerLinks()
   const [help, setHelp] = useState(false)
   const client = useLiveClient()
   const [location] = useLocation()
@@ -105,6 +123,7 @@ function Pages() {
               <Route path="/alerts/rules/:id">
                 <RulePage key={location} />
               </Route>
+              <Route path="/graph" component={GraphPage} />
               <Route path="/slos" component={SLOsPage} />
               <Route path="/pipeline" component={PipelinePage} />
               <Route path="/account" component={AccountPage} />
@@ -161,6 +180,7 @@ function Bar({ onHelp }: { onHelp: () => void }) {
         ))}
       </nav>
       <Fresh />
+      <DimensionSwitches />
       <SegmentedControl
         className="range"
         size="xs"
@@ -178,6 +198,30 @@ function Bar({ onHelp }: { onHelp: () => void }) {
         </ActionIcon>
       </Tooltip>
     </header>
+  )
+}
+
+/** For each dimension with several values, the one that the page is narrowed to. */
+function DimensionSwitches() {
+  const list = useDimensionList().data?.dimensions ?? []
+  const chosen = useDimensions()
+  return list
+    .filter((d) => d.values.length > 1 || chosen[d.name] !== undefined)
+    .map((d) => <DimensionSwitch key={d.name} name={d.name} values={d.values} />)
+}
+
+function DimensionSwitch({ name, values }: { name: string; values: string[] }) {
+  const [value, set] = useParam(paramOf(name))
+  const known = value === '' || values.includes(value) ? values : [value, ...values]
+  return (
+    <select className="dimension" aria-label={name} title={name} value={value} onChange={(e) => set(e.target.value, false)}>
+      <option value="">{`any ${name.replace(/^(deployment|service)\./, '').replace(/\.name$/, '')}`}</option>
+      {known.map((v) => (
+        <option key={v} value={v}>
+          {v}
+        </option>
+      ))}
+    </select>
   )
 }
 

@@ -1,18 +1,24 @@
 import './styles.css'
 import { createTheme, MantineProvider } from '@mantine/core'
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { hashKey, QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { type ApiError, getJSON, strangers } from './api/client'
 import { App } from './app'
+import { chosenDimensions } from './lib/dimensions'
+import { pathOfHash } from './lib/links'
 import { LiveClient } from './live/client'
 import { LiveContext } from './live/use-live'
 
+/** Keys of what is the same whatever the page is narrowed to. */
+const everywhere = new Set<unknown>(['me', 'config', 'dimensions'])
 const queries = new QueryClient({
   defaultOptions: {
     queries: {
       retry: (failures, error) => failures < 2 && !((error as ApiError).status >= 400 && (error as ApiError).status < 500),
       refetchOnWindowFocus: true,
+      // what is narrowed is something else than the whole
+      queryKeyHashFn: (key) => hashKey(everywhere.has(key[0]) ? key : [chosenDimensions(), ...key]),
     },
   },
 })
@@ -25,6 +31,10 @@ const live = new LiveClient({
 // The look is in styles.css. Mantine's variables come from its stylesheet, not from style elements made at run time, so that the
 // content security policy can be style-src 'self'.
 const theme = createTheme({ autoContrast: true, cursorType: 'pointer' })
+
+// Before anything reads the path: a login elsewhere keeps the path and the query, not the hash.
+const linked = pathOfHash(location.hash)
+if (linked !== undefined) history.replaceState(null, '', linked)
 
 const root = document.getElementById('root')
 if (root === null) throw new Error('index.html has no #root')

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -19,7 +20,11 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/gaurav/watchingcat/pipeline"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -29,6 +34,7 @@ var (
 	services = flag.Int("services", 100, "services; each has 5 operations, of two statuses")
 	rounds   = flag.Int("rounds", 300, "how often each question is asked")
 	dir      = flag.String("dir", "", "folder for Badger (default: a temporary folder)")
+	spans    = flag.Bool("spans", false, "keep the spans too, with attributes, and search by them")
 	only     = flag.String("only", "", "ask only the questions with this in their name")
 	profile  = flag.String("cpuprofile", "", "write a CPU profile of the questions to this file")
 	settle   = flag.Duration("settle", 40*time.Second, "how long spans come in before the first question: past hours are summed up meanwhile")
@@ -53,13 +59,17 @@ type world struct {
 	ops    [][]byte
 	offset int64
 	trace  uint64
+	orders []string           // some of the values that one trace has
 	parts  [4][]time.Duration // of checkpoints: collecting, committing, installing, preparing what charts will ask for
 }
 
 // request applies one trace of three spans that begins at a time (Unix nanoseconds).
-func (w *world) request(at uint64) {
+func (w *world) request(at uint64) error {
+	if *spans {
+		return w.whole(at)
+	}
 	if !w.acc.Begin(views.Record{Offset: w.offset, LeaderEpoch: -1, Value: binary.BigEndian.AppendUint64(nil, uint64(w.offset))}) {
-		return
+		return nil
 	}
 	w.offset++
 	w.trace++
@@ -82,6 +92,71 @@ func (w *world) request(at uint64) {
 		w.acc.Span(&res, &s)
 	}
 	w.acc.End()
+	return nil
+}
+
+// whole applies such a trace as OTLP, with an attribute that no other trace has.
+func (w *world) whole(at uint64) error {
+	w.trace++
+	var id pcommon.TraceID
+	binary.BigEndian.PutUint64(id[:], w.r.Uint64())
+	binary.BigEndian.PutUint64(id[8:], w.trace)
+	td, n, order := ptrace.NewTraces(), w.r.IntN(len(w.names)), fmt.Sprintf("order-%x", w.r.Uint64())
+	if w.trace%uint64(max(1, *traces/1000)) == 0 {
+		w.orders = append(w.orders, order)
+	}
+	for i := range 3 {
+		rs := td.ResourceSpans().AppendEmpty()
+		rs.Resource().Attributes().PutStr("service.name", string(w.names[(n+i)%len(w.names)]))
+		rs.Resource().Attributes().PutStr("host.name", fmt.Sprintf("host-%d", w.r.IntN(100)))
+		sp := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		sp.SetTraceID(id)
+		sp.SetSpanID(pcommon.SpanID(binary.BigEndian.AppendUint64(nil, w.trace*4+uint64(i)+1)))
+		sp.SetName(string(w.ops[w.r.IntN(len(w.ops))]))
+		sp.SetKind(ptrace.SpanKindInternal)
+		sp.SetStartTimestamp(pcommon.Timestamp(at + uint64(i)*1e6))
+		sp.SetEndTimestamp(sp.StartTimestamp() + pcommon.Timestamp(w.r.ExpFloat64()*20e6))
+		sp.Attributes().PutStr("order.id", order)
+		sp.Attributes().PutStr("http.route", "/orders/{id}")
+		sp.Attributes().PutStr("http.request.method", "GET")
+		sp.Attributes().PutInt("http.response.status_code", 200)
+		sp.Attributes().PutStr("client.address", fmt.Sprintf("10.0.%d.%d", w.r.IntN(256), w.r.IntN(256)))
+		sp.Attributes().PutStr("thread.name", fmt.Sprintf("worker-%d", w.r.IntN(16)))
+	}
+	var m ptrace.ProtoMarshaler
+	b, err := m.MarshalTraces(td)
+	if err != nil || !w.acc.Begin(views.Record{Offset: w.offset, LeaderEpoch: -1, Value: b}) {
+		return err
+	}
+	w.offset++
+	if err := pipeline.ScanSpans(b, 1000, w.acc.Span); err != nil {
+		return err
+	}
+	w.acc.End()
+	return nil
+}
+
+// byOrder searches the trace with an attribute.
+func byOrder(order string) views.TraceQuery {
+	return views.TraceQuery{Each: true, Tokens: []views.SpanToken{{Key: "order.id", Value: order}}, Find: func(block []byte, _ views.DimFilter) (ids [][16]byte, err error) {
+		for len(block) > 0 {
+			_, _, n := protowire.ConsumeField(block)
+			if n < 0 {
+				return nil, protowire.ParseError(n)
+			}
+			one := block[:n]
+			if block = block[n:]; !bytes.Contains(one, []byte(order)) {
+				continue
+			}
+			var u ptrace.ProtoUnmarshaler
+			td, err := u.UnmarshalTraces(one)
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).TraceID())
+		}
+		return ids, nil
+	}}
 }
 
 func (w *world) checkpoint() error {
@@ -119,6 +194,9 @@ func run() error {
 	}
 	defer db.Close()
 	cfg := views.Config{TraceRetention: 25 * time.Hour, DedupWindow: -1, FoldEvery: 4}
+	if *spans {
+		cfg.TraceBytes = 16 << 30
+	}
 	set, err := views.Open(db, cfg)
 	if err != nil {
 		return err
@@ -161,7 +239,7 @@ func run() error {
 		cancel()
 		return err
 	}
-	err = ask(set, end)
+	err = ask(set, end, w.orders)
 	cancel()
 	if err := errors.Join(err, <-done); err != nil {
 		return err
@@ -189,7 +267,9 @@ func (w *world) fill() (end time.Time, err error) {
 		if i >= half {
 			at = end.Add(-time.Duration(float64(time.Hour) * float64(*traces-i) / float64(*traces-half)))
 		}
-		w.request(uint64(at.UnixNano()))
+		if err := w.request(uint64(at.UnixNano())); err != nil {
+			return end, err
+		}
 		if i%10_000 == 9_999 {
 			if err := w.checkpoint(); err != nil {
 				return end, err
@@ -214,7 +294,9 @@ func (w *world) goOn(ctx context.Context, at time.Time) error {
 		}
 		for range *rate / 4 / 3 {
 			at = at.Add(time.Second * 3 / time.Duration(*rate))
-			w.request(uint64(at.UnixNano()))
+			if err := w.request(uint64(at.UnixNano())); err != nil {
+				return err
+			}
 		}
 		if err := w.checkpoint(); err != nil {
 			return err
@@ -237,7 +319,7 @@ func diskUse(dir string) (n int64) {
 	return n
 }
 
-func ask(set *views.Set, end time.Time) error {
+func ask(set *views.Set, end time.Time, orders []string) error {
 	r := rand.New(rand.NewPCG(3, 4))
 	name := func() string { return fmt.Sprintf("service-%03d", r.IntN(*services)) }
 	search := func(q views.TraceQuery) error {
@@ -264,6 +346,26 @@ func ask(set *views.Set, end time.Time) error {
 		{"traces of a service over 150 ms, 24 h", func() error { return search(views.TraceQuery{Service: name(), MinDuration: 150 * time.Millisecond}) }},
 		{"traces of a service that does not exist", func() error { return search(views.TraceQuery{Service: "nobody"}) }},
 		{"traces longer than any, 24 h", func() error { return search(views.TraceQuery{MinDuration: time.Minute}) }},
+	}
+	if *spans {
+		for _, q := range []struct{ name, order string }{{"the trace with an attribute that no other has, 24 h", ""}, {"an attribute that no trace has, 24 h", "nothing"}} {
+			questions = append(questions, struct {
+				name string
+				ask  func() error
+			}{q.name, func() error {
+				order, found := q.order, 0
+				if order == "" {
+					order, found = orders[r.IntN(len(orders))], 1
+				}
+				search := byOrder(order)
+				search.Limit = 20
+				res, err := set.SearchTraces(search)
+				if err == nil && len(res.Traces) != found {
+					err = fmt.Errorf("%d traces found with order.id %q", len(res.Traces), order)
+				}
+				return err
+			}})
+		}
 	}
 	t := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "p50 ms\tp99 ms\tmax ms\t  \t")

@@ -43,10 +43,10 @@ test('notifications tell how many alerts they are about', () => {
 
 test('a chart makes a condition', () => {
   expect(conditionOf('rate', 'a"b', '', 1.25)).toBe(
-    'sum by (service_name) (rate(traces_span_metrics_calls_total{service_name="a\\"b", span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"}[5m])) < 1.25',
+    'sum by (service_name) (rate(traces_span_metrics_calls_total{service_name="a\\"b", span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER", job=""}[5m])) < 1.25',
   )
   expect(conditionOf('errors', 'a', 'GET /', 0.05)).toBe(
-    'sum by (service_name) (rate(traces_span_metrics_calls_total{service_name="a", span_name="GET /", status_code="STATUS_CODE_ERROR"}[5m])) / sum by (service_name) (rate(traces_span_metrics_calls_total{service_name="a", span_name="GET /"}[5m])) > 0.05',
+    'sum by (service_name) (rate(traces_span_metrics_calls_total{service_name="a", span_name="GET /", job="", status_code="STATUS_CODE_ERROR"}[5m])) / sum by (service_name) (rate(traces_span_metrics_calls_total{service_name="a", span_name="GET /", job=""}[5m])) > 0.05',
   )
   expect(conditionOf('duration', 'a', '', 400)).toMatch(/^histogram_quantile\(0\.95, sum by \(service_name, le\) .*> 400$/)
   expect(draftOfChart('errors', 'cart-api', 'GET /', 0.05).name).toBe('CartApiGETManyErrors')

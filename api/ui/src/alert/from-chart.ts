@@ -9,7 +9,12 @@ const asked = 'span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"'
 
 /** The condition that what a chart shows is worse than `threshold`: requests per second, a share from 0 to 1, or milliseconds. */
 export function conditionOf(kind: ChartKind, service: string, operation: string, threshold: number): string {
-  const of = [`service_name=${JSON.stringify(service)}`, operation === '' ? asked : `span_name=${JSON.stringify(operation)}`].join(', ')
+  // A metric of an application may have the name of one of ours; it has a job.
+  const of = [
+    `service_name=${JSON.stringify(service)}`,
+    operation === '' ? asked : `span_name=${JSON.stringify(operation)}`,
+    'job=""',
+  ].join(', ')
   const rate = (more = '') => `sum by (service_name) (rate(${calls}{${of}${more}}[5m]))`
   switch (kind) {
     case 'rate':

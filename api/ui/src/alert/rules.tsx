@@ -123,7 +123,8 @@ function Actions({ rule: r, act, busy }: { rule: Rule; act: (a: RuleAction) => v
   )
 }
 
-export function Rules({ matches }: { matches: (text: string) => boolean }) {
+/** Rules shows those that match, or of ids, where that names any, only these. */
+export function Rules({ matches, ids }: { matches: (text: string) => boolean; ids: readonly string[] }) {
   const rules = useRules()
   const href = useHref()
   const { mutate, isPending, error } = useRuleAction()
@@ -131,8 +132,14 @@ export function Rules({ matches }: { matches: (text: string) => boolean }) {
   const [recording, setRecording] = useParam('recording')
   const recorded = rules.data?.rules.filter((r) => r.type === 'recording').length ?? 0
   const shown = useMemo(
-    () => rules.data?.rules.filter((r) => (recording === '1' || r.type === 'alerting') && matches(`${r.name} ${r.expr} ${r.group}`)),
-    [rules.data, matches, recording],
+    () =>
+      rules.data?.rules.filter(
+        (r) =>
+          (recording === '1' || r.type === 'alerting') &&
+          (ids.length === 0 || ids.includes(r.id)) &&
+          matches(`${r.name} ${r.expr} ${r.group}`),
+      ),
+    [rules.data, matches, recording, ids],
   )
   return (
     <Section

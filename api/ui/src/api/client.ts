@@ -1,4 +1,5 @@
 import { syncClock } from '../lib/clock'
+import { narrowing } from '../lib/dimensions'
 import type { Problem } from './types'
 
 /** What the server said when it did not answer: its own words, and what it advises. */
@@ -20,9 +21,10 @@ export const strangers = new EventTarget()
 /** A list is sent as one parameter for each item. */
 export type Query = Record<string, string | number | readonly string[] | undefined>
 
+/** A path with its parameters, and with those that narrow the whole page. */
 export function pathWith(path: string, query: Query = {}): string {
   const q = new URLSearchParams()
-  for (const [k, v] of Object.entries(query)) {
+  for (const [k, v] of Object.entries({ ...query, ...narrowing(path) })) {
     if (typeof v === 'object') for (const one of v) q.append(k, one)
     else if (v !== undefined && v !== '') q.set(k, String(v))
   }

@@ -11,6 +11,7 @@ import type {
   Config,
   DatabaseList,
   DeploymentList,
+  DimensionList,
   ErrorList,
   ExternalList,
   LoggedOut,
@@ -52,6 +53,15 @@ import type {
 function useEvery(ms: number) {
   const { paused } = useLiveStatus()
   return (query: { state: { error: Error | null } }): number | false => (paused ? false : query.state.error ? Math.max(ms, 15_000) : ms)
+}
+
+/** The dimensions and the values that they have. */
+export function useDimensionList() {
+  return useQuery({
+    queryKey: ['dimensions'],
+    queryFn: ({ signal }) => getJSON<DimensionList>('/api/v1/dimensions', {}, signal),
+    refetchInterval: useEvery(60_000),
+  })
 }
 
 /** Who asks, and what they may. */
@@ -462,7 +472,10 @@ export function useRates(range: Range) {
     queryFn: async ({ signal }) => {
       const end = Math.floor((rangeStart(range) + rangeSeconds(range)) / step) * step
       const start = end - sparkPoints * step
-      const query = `sum by (service_name) (rate(traces_span_metrics_calls_total{span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"}[${Math.max(60, step)}s]))`
+      // A metric of an application may have this name too, and a job; so do a collector's series of the time before the views.
+      const rate = (more: string) =>
+        `sum by (service_name) (rate(traces_span_metrics_calls_total{span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"${more}}[${Math.max(60, step)}s]))`
+      const query = `${rate(', job=""')} or ${rate('')}`
       return sparks(await getJSON<Matrix>('/prometheus/api/v1/query_range', { query, start, end, step }, signal), start, end, step)
     },
     refetchInterval: useEvery(Math.max(10_000, step * 500)),

@@ -21,6 +21,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/dimensions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dimensions and their values.
+         * @description Dimensions are attributes of resources or spans that are part of every key, as the environment. Adding one takes a replay.
+         */
+        get: operations["listDimensions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/services/{name}": {
         parameters: {
             query?: never;
@@ -164,7 +184,7 @@ export interface paths {
         };
         /**
          * Summaries of traces, newest or slowest first.
-         * @description The range is of the start of a trace. Field names are those of trace summaries in Jaeger v3.
+         * @description Conditions on a span (service, operation, status `error`, attributes, min_span_duration, max_span_duration, the range) are fulfilled by one span together; a trace is in the range when such a span starts in it. Field names are those of trace summaries in Jaeger v3.
          */
         get: operations["listTraces"];
         put?: never;
@@ -604,7 +624,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Receivers of the Alertmanager configuration in force. */
+        /** Receivers of the Alertmanager configuration in force, and Alertmanagers elsewhere. */
         get: operations["listReceivers"];
         put?: never;
         post?: never;
@@ -1151,6 +1171,40 @@ export interface paths {
         };
         /** The same as /health/ready. */
         get: operations["getReadyz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/-/healthy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same as /health/live, where Prometheus and Alertmanager have it. */
+        get: operations["getPrometheusHealthy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/-/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same as /health/ready, where Prometheus and Alertmanager have it. */
+        get: operations["getPrometheusReady"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1972,9 +2026,27 @@ export interface components {
             /** Format: double */
             p99_ms: number;
         };
+        /** @description Values of dimensions, by name of the attribute; absent where there is none. */
+        Dimensions: {
+            [key: string]: string;
+        };
+        Dimension: {
+            /** @description Name of the attribute. */
+            name: string;
+            /** @description Label of the series. */
+            label: string;
+            values: string[];
+        };
+        DimensionList: {
+            dimensions: components["schemas"]["Dimension"][];
+            /** @description Other dimensions are configured: a replay will bring them. */
+            pending: boolean;
+            meta: components["schemas"]["Meta"];
+        };
         /** @description The numbers of all spans of the service; those of `entry` are of its SERVER and CONSUMER spans alone, what was asked of it. */
         Service: {
             name: string;
+            dimensions?: components["schemas"]["Dimensions"];
             /** Format: int64 */
             calls: number;
             /** Format: int64 */
@@ -2099,14 +2171,28 @@ export interface components {
         };
         Node: {
             name: string;
+            dimensions?: components["schemas"]["Dimensions"];
+            /** @description Database system of a database. */
+            system?: string;
             /** @enum {string} */
-            type: "service" | "database" | "messaging_system" | "virtual_node";
+            type: "service" | "database" | "virtual_node";
         };
         Edge: {
             client: string;
             server: string;
             /** @description Empty, messaging_system, database or virtual_node. */
             connection_type: string;
+            /**
+             * @description With its name, dimensions and system this says which node it is.
+             * @enum {string}
+             */
+            client_type: "service" | "database" | "virtual_node";
+            /** @enum {string} */
+            server_type: "service" | "database" | "virtual_node";
+            client_dimensions?: components["schemas"]["Dimensions"];
+            server_dimensions?: components["schemas"]["Dimensions"];
+            /** @description Database system of a database. */
+            server_system?: string;
             /** Format: int64 */
             calls: number;
             /** Format: int64 */
@@ -2159,10 +2245,14 @@ export interface components {
             operation?: string;
             /** @enum {string} */
             status?: "error" | "ok";
-            /** @description Go syntax (150ms), or microseconds as a number. */
+            /** @description The trace took at least so long: Go syntax (150ms), or microseconds as a number. */
             minDuration?: unknown;
-            /** @description Go syntax (150ms), or microseconds as a number. */
+            /** @description The trace took at most so long: Go syntax (150ms), or microseconds as a number. */
             maxDuration?: unknown;
+            /** @description A span took at least so long: Go syntax (150ms), or microseconds as a number. */
+            minSpanDuration?: unknown;
+            /** @description The span took at most so long: Go syntax (150ms), or microseconds as a number. */
+            maxSpanDuration?: unknown;
             attributes?: {
                 [key: string]: string;
             };
@@ -2175,7 +2265,7 @@ export interface components {
         };
         TraceSummary: {
             traceId: string;
-            /** @description Empty while the root has not been seen. */
+            /** @description That of the first span, while no root has been seen. */
             rootServiceName: string;
             rootOperationName: string;
             /** @description A decimal number, as Jaeger writes 64-bit integers. */
@@ -2240,6 +2330,7 @@ export interface components {
             key: string;
             /** @enum {string} */
             type: "string" | "bool" | "int64" | "float64" | "binary";
+            /** @description A value of that type. NaN, Infinity and -Infinity are strings, as in OTLP/JSON; integers beyond 2^53 are strings of digits, as in Jaeger; binary values are base64. */
             value: unknown;
         };
         JaegerLog: {
@@ -2257,6 +2348,10 @@ export interface components {
             severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
             text?: string;
             pattern?: string;
+            /** @description Attributes that the line or its resource has, as text. */
+            attributes?: {
+                [key: string]: string;
+            };
             trace_id?: string;
             start?: string;
             end?: string;
@@ -2267,17 +2362,31 @@ export interface components {
             /** Format: date-time */
             time: string;
             service: string;
+            /** @description TRACE, DEBUG, INFO, WARN, ERROR, FATAL or UNSPECIFIED. */
             severity: string;
+            /** @description As it was sent. */
+            severity_text: string;
+            /** @description As it was sent, else what the text stands for by the log data model; 0: not known. */
+            severity_number: number;
             body: string;
+            /** @description Name of the event; empty where the line is no event. */
+            event_name: string;
+            scope: components["schemas"]["LogScope"];
             /** @description Empty where the line belongs to no trace. */
             trace_id: string;
             span_id: string;
+            /** @description NaN, Infinity and -Infinity are strings, as in OTLP/JSON; integers beyond 2^53 are strings of digits; bytes are base64. */
             attributes: {
                 [key: string]: unknown;
             };
             resource: {
                 [key: string]: unknown;
             };
+        };
+        /** @description The instrumentation scope that wrote the line. */
+        LogScope: {
+            name: string;
+            version: string;
         };
         LogList: {
             logs: components["schemas"]["LogLine"][];
@@ -2332,6 +2441,7 @@ export interface components {
         };
         ErrorGroup: {
             service: string;
+            dimensions?: components["schemas"]["Dimensions"];
             /** @description Empty for log records. */
             operation: string;
             type: string;
@@ -2370,6 +2480,7 @@ export interface components {
         };
         Deployment: {
             service: string;
+            dimensions?: components["schemas"]["Dimensions"];
             version: string;
             /** Format: date-time */
             first_seen: string | null;
@@ -2392,6 +2503,7 @@ export interface components {
         };
         DatabaseCall: {
             service: string;
+            dimensions?: components["schemas"]["Dimensions"];
             system: string;
             namespace: string;
             operation: string;
@@ -2418,6 +2530,7 @@ export interface components {
         };
         MessagingClient: {
             service: string;
+            dimensions?: components["schemas"]["Dimensions"];
             system: string;
             destination: string;
             /** @enum {string} */
@@ -2459,6 +2572,7 @@ export interface components {
         };
         ExternalCall: {
             service: string;
+            dimensions?: components["schemas"]["Dimensions"];
             target: string;
             /** Format: int64 */
             calls: number;
@@ -2508,6 +2622,8 @@ export interface components {
             /** @description When it is told: `head` as soon as a commit shows it, `complete` once all partitions are read that far. */
             frontier: string;
             frontier_reason: string;
+            /** @description The link that its alerts carry; the page shows the rule there. Empty for recording rules. */
+            generator_url: string;
         };
         RuleList: {
             rules: components["schemas"]["Rule"][];
@@ -2536,9 +2652,14 @@ export interface components {
             baseline: string;
             /**
              * Format: date-time
-             * @description End of it: the longest stretch of the hour before in which the rule had nothing to fire about.
+             * @description End of that time.
              */
             baseline_end?: string;
+            /**
+             * @description How it was chosen: the longest stretch in which the rule had nothing to fire about, of the hour before or else of the day before; the same time of the day before, where the rule never rested; the hour before, where the views hold no day.
+             * @enum {string}
+             */
+            baseline_reason?: "quiet" | "day_before" | "hour_before";
             /**
              * Format: date-time
              * @description End of that and begin of what is looked at.
@@ -2896,6 +3017,24 @@ export interface components {
         };
         ReceiverList: {
             receivers: components["schemas"]["Receiver"][];
+            /** @description Alertmanagers elsewhere that alerts are sent to, as set by WATCHINGCAT_ALERTMANAGER_URLS and WATCHINGCAT_ALERTMANAGER_SEND_CONFIG. */
+            alertmanagers: components["schemas"]["Alertmanager"][];
+        };
+        Alertmanager: {
+            /** @description Where alerts are posted. */
+            url: string;
+            /**
+             * Format: date-time
+             * @description When it accepted alerts last.
+             */
+            last_success?: string;
+            /**
+             * Format: date-time
+             * @description When it did not.
+             */
+            last_failure?: string;
+            /** @description Why the last request failed; absent where it was accepted. */
+            error?: string;
         };
         ReceiverTest: {
             results: components["schemas"]["Notification"][];
@@ -3303,7 +3442,7 @@ export interface components {
             spans: number;
             /**
              * Format: int64
-             * @description Records that could not be read.
+             * @description Records of spans, logs and metrics that could not be read.
              */
             dead_letters: number;
             /**
@@ -3423,6 +3562,10 @@ export interface components {
         start: string;
         /** @description End of the range; RFC 3339 or Unix seconds. */
         end: string;
+        /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+        filter: {
+            [key: string]: string;
+        };
         /** @description How many to answer at most; without it all. */
         listLimit: number;
         /** @description How many to answer at most. */
@@ -3455,9 +3598,9 @@ export interface components {
         jaegerTags: string;
         /** @description Attributes as key:value. */
         jaegerTag: string[];
-        /** @description Least duration of a trace, as 100ms. */
+        /** @description Least duration of a span of the service and operation, as 100ms. */
         jaegerMinDuration: string;
-        /** @description Longest duration of a trace, as 2s. */
+        /** @description Longest duration of the span, as 2s. */
         jaegerMaxDuration: string;
         /** @description How many to answer at most; 100 without it, 1500 at most. */
         jaegerLimit: number;
@@ -3493,9 +3636,9 @@ export interface components {
         jaegerV3Start: string;
         /** @description End of the range; RFC 3339. */
         jaegerV3End: string;
-        /** @description Least duration of a trace, as 100ms. */
+        /** @description Least duration of a span of the service and operation, as 100ms. */
         jaegerV3MinDuration: string;
-        /** @description Longest duration of a trace, as 2s. */
+        /** @description Longest duration of the span, as 2s. */
         jaegerV3MaxDuration: string;
         /** @description How many to answer at most; query.num_traces says the same. */
         jaegerV3Depth: number;
@@ -3552,6 +3695,8 @@ export interface operations {
     listServices: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
@@ -3583,9 +3728,32 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listDimensions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The dimensions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DimensionList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     getService: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
@@ -3619,6 +3787,8 @@ export interface operations {
     listOperations: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
@@ -3658,6 +3828,8 @@ export interface operations {
     getServiceMetrics: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
@@ -3793,6 +3965,8 @@ export interface operations {
     getServiceMap: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
@@ -3827,17 +4001,27 @@ export interface operations {
     listTraces: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Of this service alone. */
                 service?: string;
                 /** @description With a span of this name, of the service if one is given. */
                 operation?: string;
                 /** @description `error`: a span (of service and operation) has failed; `ok`: none has. */
                 status?: "error" | "ok";
-                /** @description At least so long; 150ms or microseconds. */
+                /** @description The trace took at least so long, from its first start to its last end; 150ms or microseconds. */
                 min_duration?: string;
-                /** @description At most so long. */
+                /** @description The trace took at most so long. */
                 max_duration?: string;
-                /** @description Attributes that one span or its resource has, as `key=value`; several mean all of them. Looked up in the raw spans of the candidates. */
+                /** @description The same as min_duration, by the name of POST /api/v1/traces/search. */
+                minDuration?: string;
+                /** @description The same as max_duration, by the name of POST /api/v1/traces/search. */
+                maxDuration?: string;
+                /** @description A span took at least so long; 150ms or microseconds. */
+                min_span_duration?: string;
+                /** @description The span took at most so long. */
+                max_span_duration?: string;
+                /** @description Attributes of the span, its resource, its scope, one of its events or links, as `key=value`; several mean all of them. `resource.KEY` is of the resource only. */
                 attributes?: string[];
                 /** @description Newest start first, or longest first. */
                 order?: "newest" | "slowest";
@@ -3875,6 +4059,8 @@ export interface operations {
     searchTraces: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
                 /** @description How long to wait for min_position; 5s without it and 1m at most. */
@@ -3934,14 +4120,18 @@ export interface operations {
     listLogs: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Of this service alone. */
                 service?: string;
                 /** @description At least as severe. */
                 severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
-                /** @description Occurs in the body, whatever its case. */
+                /** @description Occurs in the body or in the name of the event, whatever its case. */
                 text?: string;
                 /** @description The body is of this pattern, as /api/v1/logs/patterns gives it. */
                 pattern?: string;
+                /** @description Attributes that the line or its resource has, as `key=value`; several mean all of them. Values are compared as text. */
+                attributes?: string[];
                 /** @description Of this trace. */
                 trace_id?: string;
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
@@ -3978,6 +4168,8 @@ export interface operations {
     searchLogs: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
                 /** @description How long to wait for min_position; 5s without it and 1m at most. */
@@ -4008,14 +4200,18 @@ export interface operations {
     tailLogs: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Of this service alone. */
                 service?: string;
                 /** @description At least as severe. */
                 severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
-                /** @description Occurs in the body, whatever its case. */
+                /** @description Occurs in the body or in the name of the event, whatever its case. */
                 text?: string;
                 /** @description The body is of this pattern, as /api/v1/logs/patterns gives it. */
                 pattern?: string;
+                /** @description Attributes that the line or its resource has, as `key=value`; several mean all of them. Values are compared as text. */
+                attributes?: string[];
                 /** @description Of this trace. */
                 trace_id?: string;
             };
@@ -4078,6 +4274,8 @@ export interface operations {
     getLogVolume: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Of this service alone. */
                 service?: string;
                 /** @description Width of a point; rounded up to whole buckets. */
@@ -4112,6 +4310,8 @@ export interface operations {
     listLogPatterns: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Of this service alone. */
                 service?: string;
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
@@ -4146,6 +4346,8 @@ export interface operations {
     listErrors: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Of this service alone. */
                 service?: string;
                 /** @description Of this exception type. */
@@ -4188,6 +4390,8 @@ export interface operations {
     listDeployments: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Of this service alone. */
                 service?: string;
                 /** @description How long before and after is compared; 15m. */
@@ -4224,6 +4428,8 @@ export interface operations {
     listDatabases: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Of this service alone. */
                 service?: string;
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
@@ -4256,6 +4462,8 @@ export interface operations {
     listMessaging: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Of this service alone. */
                 service?: string;
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
@@ -4288,6 +4496,8 @@ export interface operations {
     listExternal: {
         parameters: {
             query?: {
+                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                filter?: components["parameters"]["filter"];
                 /** @description Of this service alone. */
                 service?: string;
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
@@ -5544,6 +5754,33 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    getPrometheusHealthy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Healthy"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getPrometheusReady: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Healthy"];
+            503: components["responses"]["Unhealthy"];
+            default: components["responses"]["Problem"];
+        };
+    };
     webSocket: {
         parameters: {
             query?: never;
@@ -6270,9 +6507,9 @@ export interface operations {
                 tags?: components["parameters"]["jaegerTags"];
                 /** @description Attributes as key:value. */
                 tag?: components["parameters"]["jaegerTag"];
-                /** @description Least duration of a trace, as 100ms. */
+                /** @description Least duration of a span of the service and operation, as 100ms. */
                 minDuration?: components["parameters"]["jaegerMinDuration"];
-                /** @description Longest duration of a trace, as 2s. */
+                /** @description Longest duration of the span, as 2s. */
                 maxDuration?: components["parameters"]["jaegerMaxDuration"];
                 /** @description How many to answer at most; 100 without it, 1500 at most. */
                 limit?: components["parameters"]["jaegerLimit"];
@@ -6478,9 +6715,9 @@ export interface operations {
                 "query.start_time_min": components["parameters"]["jaegerV3Start"];
                 /** @description End of the range; RFC 3339. */
                 "query.start_time_max": components["parameters"]["jaegerV3End"];
-                /** @description Least duration of a trace, as 100ms. */
+                /** @description Least duration of a span of the service and operation, as 100ms. */
                 "query.duration_min"?: components["parameters"]["jaegerV3MinDuration"];
-                /** @description Longest duration of a trace, as 2s. */
+                /** @description Longest duration of the span, as 2s. */
                 "query.duration_max"?: components["parameters"]["jaegerV3MaxDuration"];
                 /** @description How many to answer at most; query.num_traces says the same. */
                 "query.search_depth"?: components["parameters"]["jaegerV3Depth"];
@@ -6521,9 +6758,9 @@ export interface operations {
                 "query.start_time_min": components["parameters"]["jaegerV3Start"];
                 /** @description End of the range; RFC 3339. */
                 "query.start_time_max": components["parameters"]["jaegerV3End"];
-                /** @description Least duration of a trace, as 100ms. */
+                /** @description Least duration of a span of the service and operation, as 100ms. */
                 "query.duration_min"?: components["parameters"]["jaegerV3MinDuration"];
-                /** @description Longest duration of a trace, as 2s. */
+                /** @description Longest duration of the span, as 2s. */
                 "query.duration_max"?: components["parameters"]["jaegerV3MaxDuration"];
                 /** @description How many to answer at most; query.num_traces says the same. */
                 "query.search_depth"?: components["parameters"]["jaegerV3Depth"];

@@ -22,11 +22,12 @@ export function severityOf(text: string): Severity {
 const shortest = 500
 const longest = 10_000
 
+/** What a line says: its body, else the name of its event. */
+export const textOfLine = (line: LogLine) => line.body || line.event_name || '(no body)'
+
 const Body = memo(function Body({ line }: { line: LogLine }) {
   return (
-    <Disclosure
-      summary={<code className={`sev-${severityOf(line.severity)}`}>{line.body === '' ? '(no body)' : line.body.slice(0, shortest)}</code>}
-    >
+    <Disclosure summary={<code className={`sev-${severityOf(line.severity)}`}>{textOfLine(line).slice(0, shortest)}</code>}>
       {() => (
         <div className="detail">
           {(line.body.length > shortest || line.body.includes('\n')) && (
@@ -39,6 +40,7 @@ const Body = memo(function Body({ line }: { line: LogLine }) {
             <ServiceLink name={line.service} />
             {line.trace_id !== '' && <TraceLink line={line} whole />}
           </p>
+          <Pairs title="Log record" values={recordOf(line)} />
           <Pairs title="Attributes" values={line.attributes} />
           <Pairs title="Resource" values={line.resource} />
         </div>
@@ -46,6 +48,17 @@ const Body = memo(function Body({ line }: { line: LogLine }) {
     </Disclosure>
   )
 })
+
+/** The fields of the record beside body and attributes that it has. */
+function recordOf(line: LogLine): Record<string, unknown> {
+  const fields: [string, unknown][] = [
+    ['Event name', line.event_name],
+    ['Severity text', line.severity_text],
+    ['Severity number', line.severity_number || ''],
+    ['Scope', [line.scope.name, line.scope.version].filter(Boolean).join(' ')],
+  ]
+  return Object.fromEntries(fields.filter(([, v]) => v !== ''))
+}
 
 export function Pairs({ title, values }: { title: string; values: Record<string, unknown> }) {
   const keys = Object.keys(values).sort()
@@ -110,7 +123,7 @@ export function LogLines({ lines, empty, label = 'Log lines' }: { lines: readonl
 export function keyLines(lines: readonly LogLine[]): Line[] {
   const seen = new Map<string, number>()
   return lines.map((line) => {
-    const k = `${line.time} ${line.service} ${line.span_id} ${line.body}`
+    const k = `${line.time} ${line.service} ${line.span_id} ${line.event_name} ${line.body}`
     const n = seen.get(k) ?? 0
     seen.set(k, n + 1)
     return { key: `${k} ${n}`, line }

@@ -1,5 +1,6 @@
 import { useCallback, useMemo } from 'react'
 import { useSearchParams } from 'wouter'
+import { paramOf, useDimensions } from './dimensions'
 import { defaultRange, parseRange, type Range } from './range'
 
 /** One parameter of the URL as state. The default is left out of the URL; typing replaces history, choosing adds to it. */
@@ -47,17 +48,19 @@ export function useRange(): [Range, (r: Range) => void] {
   return [parseRange(value), useCallback((r: Range) => set(r, false), [set])]
 }
 
-/** A link to another page that keeps the range. */
+/** A link to another page that keeps the range, and what the page is narrowed to. */
 export function useHref(): (path: string, query?: Record<string, string>) => string {
   const [range] = useRange()
+  const chosen = useDimensions()
   return useCallback(
     (path, query) => {
       const q = new URLSearchParams(Object.entries(query ?? {}).filter(([, v]) => v !== ''))
       if (range !== defaultRange) q.set('range', range)
+      for (const [name, v] of Object.entries(chosen)) q.set(paramOf(name), v)
       const s = q.toString()
       return s ? `${path}?${s}` : path
     },
-    [range],
+    [range, chosen],
   )
 }
 

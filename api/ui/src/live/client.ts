@@ -310,5 +310,5 @@ export class LiveClient {
 const nothing: Shown<ViewName> = { data: undefined, error: undefined }
 
 function keyOf(view: ViewName, filter: Filter): string {
-  return view + JSON.stringify(filter, Object.keys(filter).sort())
+  return view + JSON.stringify(Object.entries(filter).sort())
 }

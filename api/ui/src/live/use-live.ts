@@ -1,4 +1,5 @@
 import { createContext, useCallback, useContext, useSyncExternalStore } from 'react'
+import { useDimensions } from '../lib/dimensions'
 import type { LiveClient, Shown, Status } from './client'
 import type { Filter, ViewName } from './views'
 
@@ -14,18 +15,17 @@ export function useLiveClient(): LiveClient {
 export function useLive<V extends ViewName>(view: V, filter: Filter = {}): Shown<V> {
   const client = useLiveClient()
   const { range, service, state } = filter
+  const chosen = useDimensions()
+  const narrowed = Object.keys(chosen).length > 0 && (view === 'services' || view === 'servicemap')
+  const text = JSON.stringify({ range, service, state, dimensions: narrowed ? chosen : undefined })
   const subscribe = useCallback(
-    (listener: () => void) => client.subscribe(view, defined({ range, service, state }), listener),
-    [client, view, range, service, state],
+    (listener: () => void) => client.subscribe(view, JSON.parse(text) as Filter, listener),
+    [client, view, text],
   )
-  return useSyncExternalStore(subscribe, () => client.shown(view, defined({ range, service, state })))
+  return useSyncExternalStore(subscribe, () => client.shown(view, JSON.parse(text) as Filter))
 }
 
 export function useLiveStatus(): Status {
   const client = useLiveClient()
   return useSyncExternalStore(client.onStatus, client.getStatus)
-}
-
-function defined(f: Filter): Filter {
-  return JSON.parse(JSON.stringify(f)) as Filter
 }

@@ -10,14 +10,14 @@ export interface Views {
   pipeline: Pipeline
 }
 export type ViewName = keyof Views
-export type Filter = { range?: string; service?: string; state?: string }
+export type Filter = { range?: string; service?: string; state?: string; dimensions?: Record<string, string> }
 
 export interface Deltas {
   services: { services: Service[]; removed: string[]; meta: Meta }
   servicemap: {
     nodes: MapNode[]
     edges: Edge[]
-    removed: Pick<Edge, 'client' | 'server' | 'connection_type'>[]
+    removed: EdgeName[]
     unpaired: ServiceMap['unpaired']
     meta: Meta
   }
@@ -46,12 +46,43 @@ export function mergeItems<T>(old: T[], changed: T[], removed: Set<string>, key:
   return out
 }
 
-export const edgeKey = (e: Pick<Edge, 'client' | 'server' | 'connection_type'>): string =>
-  JSON.stringify([e.client, e.server, e.connection_type])
+type EdgeName = Pick<
+  Edge,
+  'client' | 'server' | 'connection_type' | 'client_type' | 'server_type' | 'client_dimensions' | 'server_dimensions' | 'server_system'
+>
+
+/** Dimensions as one text, ordered by name, as the server writes it in the keys of what left. */
+export const dimensionText = (d: Record<string, string> | undefined): string =>
+  Object.keys(d ?? {})
+    .sort()
+    .map((name) => `${name}=${d?.[name]},`)
+    .join('')
+
+/** The values of dimensions, to show beside a name. */
+export const dimensionValues = (d: Record<string, string> | undefined): string =>
+  Object.keys(d ?? {})
+    .sort()
+    .map((name) => d?.[name])
+    .join(', ')
+
+export const serviceKey = (s: Pick<Service, 'name' | 'dimensions'>): string =>
+  s.dimensions ? `${s.name}\0${dimensionText(s.dimensions)}` : s.name
+
+export const edgeKey = (e: EdgeName): string =>
+  JSON.stringify([
+    e.client,
+    e.server,
+    e.connection_type,
+    e.client_type,
+    e.server_type,
+    dimensionText(e.client_dimensions),
+    dimensionText(e.server_dimensions),
+    e.server_system ?? '',
+  ])
 
 export const merge: { [V in ViewName]: (old: Views[V], delta: Deltas[V]) => Views[V] } = {
   services(old, d) {
-    const services = mergeItems(old.services, d.services, new Set(d.removed), (s) => s.name)
+    const services = mergeItems(old.services, d.services, new Set(d.removed), serviceKey)
     return { ...old, services, total: services.length, meta: d.meta }
   },
   servicemap(old, d) {

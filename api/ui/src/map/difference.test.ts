@@ -15,6 +15,8 @@ const edge = (change?: Edge['change']): Edge => ({
   client: 'a',
   server: 'b',
   connection_type: '',
+  client_type: 'service',
+  server_type: 'service',
   calls: 1,
   failed: 0,
   client_p95_ms: 1,

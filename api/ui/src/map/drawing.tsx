@@ -27,11 +27,10 @@ const most = 200
 
 type ServiceNode = FlowNode<{ name: string; type: MapNode['type']; href: string | undefined; dimmed: boolean }, 'service'>
 
-const glyphs: Record<MapNode['type'], string> = { service: '', database: '⛁', messaging_system: '✉', virtual_node: '◌' }
+const glyphs: Record<MapNode['type'], string> = { service: '', database: '⛁', virtual_node: '◌' }
 const words: Record<MapNode['type'], string> = {
   service: 'service',
   database: 'database',
-  messaging_system: 'messaging',
   virtual_node: 'not instrumented',
 }
 
@@ -54,12 +53,12 @@ const NodeBox = memo(function NodeBox({ data }: NodeProps<ServiceNode>) {
 const nodeTypes = { service: NodeBox }
 
 /** The map as a drawing. It is laid out again only when nodes or edges come or go; what is counted changes lines alone. */
-export default function Drawing(props: { nodes: MapNode[]; edges: Edge[]; compare?: boolean }) {
-  const { nodes, edges, compare = false } = useThrottledValue(props, 1_000) // lines need not follow each commit
+export default function Drawing(props: { edges: Edge[]; compare?: boolean }) {
+  const { edges, compare = false } = useThrottledValue(props, 1_000) // lines need not follow each commit
   const href = useHref()
   const scheme = useComputedColorScheme('light')
   const [over, setOver] = useState<string | null>(null)
-  const { shown, lines } = useMemo(() => graphOf(nodes, edges), [nodes, edges])
+  const { shown, lines } = useMemo(() => graphOf(edges), [edges])
   const tooMany = shown.length > most
   const positions = useLayout(tooMany ? [] : shown, lines)
   const near = useMemo(() => {
@@ -79,7 +78,7 @@ export default function Drawing(props: { nodes: MapNode[]; edges: Edge[]; compar
         // Where somebody dragged it, until the layout is made anew.
         const position = kept && kept.data.type === n.type && positions === lastLayout.current ? kept.position : at
         const data = {
-          name: n.name,
+          name: n.label,
           type: n.type,
           href: n.type === 'service' ? href(servicePath(n.name)) : undefined,
           dimmed: near !== null && !near.has(n.id),

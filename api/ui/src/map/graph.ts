@@ -1,9 +1,10 @@
 import type { Edge, MapNode } from '../api/types'
-import { virtualEnd } from '../components/edge'
+import { dimensionText, dimensionValues } from '../live/views'
 
 export interface GraphNode {
   id: string
   name: string
+  label: string
   type: MapNode['type']
 }
 export interface GraphLine {
@@ -12,20 +13,21 @@ export interface GraphLine {
   edge: Edge
 }
 
-/** The nodes that the edges touch. What is no service is a node of its own, though a service may have its name. */
-export function graphOf(nodes: MapNode[], edges: Edge[]): { shown: GraphNode[]; lines: GraphLine[] } {
-  const services = new Set(nodes.filter((n) => n.type === 'service').map((n) => n.name))
+/** The nodes that the edges touch. A node is its name, its type, the system of a database and the dimensions of a service. */
+export function graphOf(edges: Edge[]): { shown: GraphNode[]; lines: GraphLine[] } {
   const shown = new Map<string, GraphNode>()
-  const node = (name: string, virtual: boolean, edge: Edge): string => {
-    const kind = edge.connection_type === 'database' || edge.connection_type === 'messaging_system' ? edge.connection_type : 'virtual_node'
-    const type = virtual ? kind : 'service'
-    const id = virtual ? `${kind} ${name}` : `service ${name}`
-    if (!shown.has(id)) shown.set(id, { id, name, type })
+  const node = (name: string, type: MapNode['type'], dimensions?: Record<string, string>, system?: string): string => {
+    const id = [type, name, system, dimensionText(dimensions)].filter(Boolean).join(' ')
+    const values = dimensionValues(dimensions)
+    if (!shown.has(id)) shown.set(id, { id, name, label: values ? `${name} (${values})` : name, type })
     return id
   }
-  const lines = edges.map((edge): GraphLine => {
-    const virtual = virtualEnd(edge, services)
-    return { from: node(edge.client, virtual === 'client', edge), to: node(edge.server, virtual === 'server', edge), edge }
-  })
+  const lines = edges.map(
+    (edge): GraphLine => ({
+      from: node(edge.client, edge.client_type, edge.client_dimensions),
+      to: node(edge.server, edge.server_type, edge.server_dimensions, edge.server_system),
+      edge,
+    }),
+  )
   return { shown: [...shown.values()], lines }
 }

@@ -56,26 +56,37 @@ export default function AlertsPage() {
   const [changesShown, setChangesShown] = useState(fewChanges)
   const history = useAlertHistory(changesShown)
   const [filter, setFilter] = useParam('q')
+  const [receiver, setReceiver] = useParam('receiver')
+  const [ruleIDs, setRuleIDs] = useParam('rule')
+  const rules = useMemo(() => ruleIDs.split(',').filter(Boolean), [ruleIDs])
   const matches = useMemo(() => {
     const words = filter.toLowerCase().split(/\s+/).filter(Boolean)
     return (text: string) => words.every((w) => text.toLowerCase().includes(w))
   }, [filter])
   const active = useMemo(
-    () => live.data?.alerts.filter((a) => matches(`${summaryOf(a)} ${Object.values(a.labels).join(' ')}`)).sort(byUrgency),
-    [live.data?.alerts, matches],
+    () =>
+      live.data?.alerts
+        .filter((a) => rules.length === 0 || rules.includes(a.rule_id))
+        .filter((a) => receiver === '' || a.deliveries.some((d) => d.receiver === receiver))
+        .filter((a) => matches(`${summaryOf(a)} ${Object.values(a.labels).join(' ')}`))
+        .sort(byUrgency),
+    [live.data?.alerts, matches, receiver, rules],
   )
   const changes = useMemo(
     () =>
       history.data?.history
+        .filter((t) => rules.length === 0 || rules.includes(t.rule_id))
         .filter((t) => matches(Object.values(t.labels).join(' ')))
         .map((t) => ({ ...t, key: `${t.time} ${t.rule_id} ${t.fingerprint} ${t.to}` })),
-    [history.data, matches],
+    [history.data, matches, rules],
   )
   return (
     <>
       <h1 className="hidden">Alerts</h1>
       <div className="tools">
         <FilterBox value={filter} onChange={setFilter} label="Filter alerts and rules" />
+        {receiver !== '' && <Only word={`Alerts for the receiver ${receiver}`} onAll={() => setReceiver('', false)} />}
+        {rules.length > 0 && <Only word="Alerts of one rule" onAll={() => setRuleIDs('', false)} />}
       </div>
       <Section title="Active" note={active && `${active.length}`}>
         {active === undefined ? (
@@ -96,7 +107,7 @@ export default function AlertsPage() {
         )}
       </Section>
       <Silences />
-      <Rules matches={matches} />
+      <Rules matches={matches} ids={rules} />
       <Section title="Changes" note="newest first">
         {changes === undefined ? (
           <Waiting what="changes" error={history.error} />
@@ -120,6 +131,18 @@ export default function AlertsPage() {
       <Notifications />
       <Receivers />
     </>
+  )
+}
+
+/** What a link has narrowed the page to, and the way back. */
+function Only({ word, onAll }: { word: string; onAll: () => void }) {
+  return (
+    <span className="quiet">
+      {word}{' '}
+      <button type="button" className="plain" onClick={onAll}>
+        Show all
+      </button>
+    </span>
   )
 }
 

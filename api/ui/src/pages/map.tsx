@@ -3,7 +3,7 @@ import { lazy, Suspense, useMemo } from 'react'
 import { useMapDifference } from '../api/queries'
 import type { Edge, EdgeChange } from '../api/types'
 import { MetaWarnings, Problem, Section, Waiting } from '../components/bits'
-import { ConnectionType, EdgeEnd, Failed, ServiceNames, useServiceNames } from '../components/edge'
+import { ConnectionType, EdgeEnd, Failed } from '../components/edge'
 import { FilterBox } from '../components/filter'
 import { type Column, Table } from '../components/table'
 import { count, exact, millis, none, percent, rate } from '../lib/format'
@@ -129,7 +129,6 @@ export default function MapPage() {
   const live = useLive('servicemap', { range })
   const difference = useMapDifference(range, earlier)
   const map = earlier > 0 ? difference.data : live.data
-  const names = useServiceNames(map?.nodes)
   const edges = useMemo(() => {
     const words = filter.toLowerCase().split(/\s+/).filter(Boolean)
     return map?.edges.filter((e) => {
@@ -146,7 +145,7 @@ export default function MapPage() {
     day: `the same ${range} a day before`,
   }
   return (
-    <ServiceNames value={names}>
+    <>
       <h1 className="hidden">Service map</h1>
       <div className="tools">
         <FilterBox value={filter} onChange={setFilter} label="Filter edges" />
@@ -189,7 +188,7 @@ export default function MapPage() {
           {earlier > 0 && <Legend edges={map.edges} />}
           {roomy && (
             <Suspense fallback={<div className="drawing" />}>
-              <Drawing edges={edges} nodes={map.nodes} compare={earlier > 0} />
+              <Drawing edges={edges} compare={earlier > 0} />
             </Suspense>
           )}
           {earlier > 0 && (
@@ -233,7 +232,7 @@ export default function MapPage() {
           )}
         </>
       )}
-    </ServiceNames>
+    </>
   )
 }
 

@@ -7,7 +7,7 @@ import type { Alert, Edge, Operation, Service, ServiceMetrics } from '../api/typ
 import { Chart, type Line, type Mark } from '../chart/chart'
 import { Ago, Problem, Section, Since, Status, Waiting } from '../components/bits'
 import { CallsOf, Deployments, isChange } from '../components/calls'
-import { ConnectionType, EdgeEnd, Failed, ServiceNames, useServiceNames, virtualEnd } from '../components/edge'
+import { ConnectionType, EdgeEnd, Failed } from '../components/edge'
 import { type Column, Table } from '../components/table'
 import { count, millis, none, percent, rate, spanKind } from '../lib/format'
 import { byUrgency, failing, healthOf, serviceOf, shareClass, summaryOf } from '../lib/health'
@@ -318,43 +318,40 @@ const downstreamColumns = edgeColumns('server', 'Downstream')
 function Neighbours({ name, range }: { name: string; range: Range }) {
   const map = useLive('servicemap', { range, service: name })
   const edges = map.data?.edges
-  const names = useServiceNames(map.data?.nodes)
-  const upstream = useMemo(() => edges?.filter((e) => e.server === name && virtualEnd(e, names) !== 'server'), [edges, name, names])
-  const downstream = useMemo(() => edges?.filter((e) => e.client === name && virtualEnd(e, names) !== 'client'), [edges, name, names])
+  const upstream = useMemo(() => edges?.filter((e) => e.server === name && e.server_type === 'service'), [edges, name])
+  const downstream = useMemo(() => edges?.filter((e) => e.client === name && e.client_type === 'service'), [edges, name])
   return (
-    <ServiceNames value={names}>
-      <div className="columns">
-        <Section title="Upstream" note="who calls it">
-          {upstream === undefined ? (
-            <Waiting what="edges" error={map.error} />
-          ) : (
-            <Table
-              label="Upstream"
-              rows={upstream}
-              columns={upstreamColumns}
-              rowKey={edgeKey}
-              sort="-calls"
-              param="up"
-              empty="Nobody called it in this range."
-            />
-          )}
-        </Section>
-        <Section title="Downstream" note="whom it calls">
-          {downstream === undefined ? (
-            <Waiting what="edges" error={map.error} />
-          ) : (
-            <Table
-              label="Downstream"
-              rows={downstream}
-              columns={downstreamColumns}
-              rowKey={edgeKey}
-              sort="-calls"
-              param="down"
-              empty="It called nobody in this range."
-            />
-          )}
-        </Section>
-      </div>
-    </ServiceNames>
+    <div className="columns">
+      <Section title="Upstream" note="who calls it">
+        {upstream === undefined ? (
+          <Waiting what="edges" error={map.error} />
+        ) : (
+          <Table
+            label="Upstream"
+            rows={upstream}
+            columns={upstreamColumns}
+            rowKey={edgeKey}
+            sort="-calls"
+            param="up"
+            empty="Nobody called it in this range."
+          />
+        )}
+      </Section>
+      <Section title="Downstream" note="whom it calls">
+        {downstream === undefined ? (
+          <Waiting what="edges" error={map.error} />
+        ) : (
+          <Table
+            label="Downstream"
+            rows={downstream}
+            columns={downstreamColumns}
+            rowKey={edgeKey}
+            sort="-calls"
+            param="down"
+            empty="It called nobody in this range."
+          />
+        )}
+      </Section>
+    </div>
   )
 }

@@ -10,6 +10,7 @@ import { count, millis, none, percent, rate } from '../lib/format'
 import { alertsByService, byUrgency, failing, type Health, healthOf, healthOrder, serviceOf, shareClass, summaryOf } from '../lib/health'
 import { servicePath, useHref, useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
+import { dimensionValues, serviceKey } from '../live/views'
 
 interface ServiceRow {
   service: Service
@@ -35,7 +36,12 @@ const columns: Column<ServiceRow>[] = [
     label: 'Service',
     className: 'c-name',
     sort: (r) => r.service.name,
-    cell: (r) => <ServiceLink name={r.service.name} row />,
+    cell: (r) => (
+      <>
+        <ServiceLink name={r.service.name} row />
+        {r.service.dimensions && <span className="dim"> {dimensionValues(r.service.dimensions)}</span>}
+      </>
+    ),
   },
   {
     id: 'rate',
@@ -101,7 +107,7 @@ const columns: Column<ServiceRow>[] = [
     ),
   },
 ]
-const keyOf = (r: ServiceRow) => r.service.name
+const keyOf = (r: ServiceRow) => serviceKey(r.service)
 const noAlerts: Alert[] = []
 
 export function ServicesPage() {
@@ -168,12 +174,12 @@ function useRows(
     return (services ?? []).map((service) => {
       const health = healthOf(service, byService.get(service.name), upTo)
       const spark = sparks?.get(service.name)
-      const old = kept.current.get(service.name)
+      const old = kept.current.get(serviceKey(service))
       return old && old.service === service && old.health === health && old.spark === spark ? old : { service, health, spark }
     })
   }, [services, alerts, sparks, upTo])
   useEffect(() => {
-    kept.current = new Map(rows.map((r) => [r.service.name, r]))
+    kept.current = new Map(rows.map((r) => [serviceKey(r.service), r]))
   }, [rows])
   return rows
 }

@@ -35,8 +35,8 @@ const isError = (v: unknown): boolean => v === true || v === 'true'
  * parents go round in a circle; spans that share an id keep their own place.
  */
 export function treeOf(trace: Trace): SpanTree {
-  const start = Math.min(...trace.spans.map((s) => s.startTime))
-  const end = Math.max(...trace.spans.map((s) => s.startTime + s.duration))
+  const start = trace.spans.reduce((t, s) => Math.min(t, s.startTime), Number.POSITIVE_INFINITY)
+  const end = trace.spans.reduce((t, s) => Math.max(t, s.startTime + s.duration), Number.NEGATIVE_INFINITY)
   const all = trace.spans.map(
     (span): SpanNode => ({
       span,
@@ -53,12 +53,16 @@ export function treeOf(trace: Trace): SpanTree {
   all.sort((a, b) => a.span.startTime - b.span.startTime || b.span.duration - a.span.duration)
   const byID = new Map<string, SpanNode>()
   for (const n of all) if (!byID.has(n.span.spanID)) byID.set(n.span.spanID, n)
+  const tops = new Map<SpanNode, SpanNode>()
   for (const n of all) {
     const ref = n.span.references.find((r) => r.traceID === n.span.traceID && r.refType === 'CHILD_OF')
     if (ref === undefined) continue
     const parent = byID.get(ref.spanID)
     if (parent === undefined) n.orphan = true
-    else if (!reaches(parent, n)) n.parent = parent
+    else if (topOf(parent, tops) !== n) {
+      n.parent = parent
+      tops.set(n, parent)
+    }
   }
   const roots: SpanNode[] = []
   for (const n of all) (n.parent?.children ?? roots).push(n)
@@ -87,10 +91,18 @@ export function treeOf(trace: Trace): SpanTree {
   }
 }
 
-/** Whether the way up from a node meets another. */
-function reaches(from: SpanNode, to: SpanNode): boolean {
-  for (let n: SpanNode | undefined = from; n !== undefined; n = n.parent) if (n === to) return true
-  return false
+/**
+ * The span at the top of those that are linked so far: a span without a parent must not get one below itself. The ways to the top are
+ * made shorter while they are gone, or a chain of 90,000 spans would be walked for each of them.
+ */
+function topOf(n: SpanNode, tops: Map<SpanNode, SpanNode>): SpanNode {
+  for (let up = tops.get(n); up !== undefined; up = tops.get(n)) {
+    const above = tops.get(up)
+    if (above === undefined) return up
+    tops.set(n, above)
+    n = above
+  }
+  return n
 }
 
 /** The nodes to show when those below the closed ones are left out. */

@@ -1,0 +1,157 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+)
+
+// held is a connection that a client keeps.
+type held struct {
+	t *testing.T
+	net.Conn
+	r *bufio.Reader
+}
+
+func hold(t *testing.T, addr string) *held {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return &held{t, conn, bufio.NewReader(conn)}
+}
+
+// get returns the status of a request, 0 where the connection was closed.
+func (h *held) get(path string, headers ...string) int {
+	h.t.Helper()
+	_, err := h.Write([]byte("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + strings.Join(append(headers, ""), "\r\n") + "\r\n"))
+	if err != nil {
+		return 0
+	}
+	resp, err := http.ReadResponse(h.r, nil)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		_, err = bufio.NewReader(resp.Body).WriteTo(discard{})
+		require.NoError(h.t, err)
+	}
+	return resp.StatusCode
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// begun makes the server wait for the rest of a request, so that the connection is not idle.
+func (h *held) begun() {
+	_, err := h.Write([]byte("GET /livez HTTP/1.1\r\nHost:"))
+	require.NoError(h.t, err)
+}
+
+const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+
+func TestConnectionsAreBounded(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Connections = func(int) int { return 3 } })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.s.Serve(ctx, l) }()
+	addr, conns := l.Addr().String(), b.s.connections
+	idle := func(n int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			conns.mu.Lock()
+			defer conns.mu.Unlock()
+			got := 0
+			for _, c := range conns.open {
+				if !c.idleSince.IsZero() {
+					got++
+				}
+			}
+			return got == n
+		}, 5*time.Second, time.Millisecond)
+	}
+	refused := func(outcome string, n int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return testutil.ToFloat64(conns.refused.WithLabelValues(outcome)) == float64(n) }, 5*time.Second, time.Millisecond, outcome)
+	}
+
+	// a WebSocket and two others fill it
+	ws := hold(t, addr)
+	require.Equal(t, http.StatusSwitchingProtocols, ws.get("/ws", upgrade))
+	one, two := hold(t, addr), hold(t, addr)
+	require.Equal(t, 200, one.get("/api/v1/services"))
+	require.Equal(t, 200, two.get("/api/v1/services"))
+	idle(2)
+
+	// a new one takes the place of an idle one
+	three := hold(t, addr)
+	require.Equal(t, 200, three.get("/api/v1/services"))
+	refused("idle", 1)
+	require.Equal(t, 200, two.get("/livez")+one.get("/livez"), "one of both was closed")
+
+	// where none is idle, requests are answered with 503, those for the health of the process as ever
+	idle(2)
+	busy := []*held{hold(t, addr), hold(t, addr)}
+	for _, h := range busy {
+		h.begun()
+	}
+	refused("idle", 3)
+	for i := range extraConnections {
+		over := hold(t, addr)
+		if i == 0 {
+			require.Equal(t, http.StatusServiceUnavailable, over.get("/api/v1/services"))
+			require.Equal(t, 0, over.get("/livez"), "the connection ends with its answer")
+			continue
+		}
+		refused("unavailable", i+1)
+		if i == 1 {
+			require.Equal(t, 200, over.get("/livez"))
+		}
+	}
+	// those two are closed by now; fill up, and one more
+	for i := range 2 {
+		hold(t, addr)
+		refused("unavailable", extraConnections+1+i)
+	}
+	require.Equal(t, 0, hold(t, addr).get("/livez"))
+	refused("closed", 1)
+	require.Equal(t, float64(3), gaugeOf(t, b, "watchingcat_http_connections_limit"))
+
+	// when clients are gone there is room again
+	_ = ws.Close()
+	require.Eventually(t, func() bool { return hold(t, addr).get("/api/v1/services") == 200 }, 5*time.Second, 10*time.Millisecond)
+	stop()
+	for _, h := range busy {
+		_ = h.Close()
+	}
+	require.NoError(t, <-ended)
+	require.Eventually(t, func() bool {
+		conns.mu.Lock()
+		defer conns.mu.Unlock()
+		return len(conns.open) == 0 && conns.extra == 0
+	}, 5*time.Second, time.Millisecond)
+}
+
+func gaugeOf(t *testing.T, b *bench, name string) float64 {
+	t.Helper()
+	families, err := b.reg.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no %s", name)
+	return 0
+}

@@ -1,0 +1,214 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/storage/raw"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Names of services and operations, and the calls between services, of the time before the views: the store of raw traces lists them.
+
+// before reports whether a range begins before the views do, and up to when the store answers for it.
+func (m moment) before(r timeRange) (to time.Time, ok bool) {
+	since := m.frontier.Since
+	if since.IsZero() {
+		return r.end, r.start.Before(r.end)
+	}
+	return earlier(since, r.end), r.start.Before(since.Truncate(bucket))
+}
+
+// older asks the store of raw traces for what lies before the views; without one, and where the range does not begin before, ask is not called.
+func (s *Server) older(ctx context.Context, m moment, r timeRange, p *provenance, what string, ask func(from, to time.Time) error) error {
+	p.sources = []string{sourceView}
+	to, ok := m.before(r)
+	store := s.cfg.Stores.Traces
+	if !ok || store == nil {
+		return nil
+	}
+	if err := ask(r.start, to); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		p.fail(err, fmt.Sprintf("%s from before %s are missing", what, to.UTC().Format(time.RFC3339)))
+		return nil
+	}
+	p.answered(store.Name(), r.start)
+	return nil
+}
+
+// olderServices are the names of services that the store knows, where a range begins before the views.
+func (s *Server) olderServices(ctx context.Context, m moment, r timeRange, p *provenance) (list []string, err error) {
+	err = s.older(ctx, m, r, p, "services", func(time.Time, time.Time) (err error) {
+		list, err = s.cfg.Stores.Traces.Services(ctx)
+		for i := range list {
+			list[i] = valid(list[i])
+		}
+		return err
+	})
+	return list, err
+}
+
+// olderOperations are the operations of a service that the store knows, where a range begins before the views.
+func (s *Server) olderOperations(ctx context.Context, m moment, r timeRange, service string, p *provenance) (list []raw.Operation, err error) {
+	err = s.older(ctx, m, r, p, "operations", func(time.Time, time.Time) (err error) {
+		list, err = s.cfg.Stores.Traces.Operations(ctx, service)
+		for i := range list {
+			list[i] = raw.Operation{Name: valid(list[i].Name), Kind: valid(list[i].Kind)}
+		}
+		return err
+	})
+	return list, err
+}
+
+// olderCalls are the calls between services that the store counted in the part of a range before the views.
+func (s *Server) olderCalls(ctx context.Context, m moment, r timeRange, p *provenance) (list []raw.Dependency, err error) {
+	err = s.older(ctx, m, r, p, "calls between services", func(from, to time.Time) (err error) {
+		list, err = s.cfg.Stores.Traces.Dependencies(ctx, from, to)
+		for i := range list {
+			list[i].Parent, list[i].Child = valid(list[i].Parent), valid(list[i].Child)
+		}
+		return err
+	})
+	return list, err
+}
+
+// jaegerKnown is the time of which services and operations are listed to Jaeger's clients.
+func (m moment) jaegerKnown() timeRange {
+	end := later(m.known(), m.now)
+	return timeRange{start: end.Add(-knownFor), end: end.Add(bucket)}
+}
+
+// missing are the warnings of an answer whose format has no meta.
+func (p *provenance) missing(s *Server, m moment, r timeRange) []string {
+	r.covered = r.covered || p.covered || !p.since.IsZero()
+	if why := s.unread(m, r); why != "" {
+		return append(slices.Clip(p.warnings), why)
+	}
+	return p.warnings
+}
+
+// serviceNames are those of the views and of the store.
+func (s *Server) serviceNames(ctx context.Context, m moment) (names, warnings []string, err error) {
+	r := m.jaegerKnown()
+	list, err := m.views.Services(r.start, r.end)
+	if err != nil {
+		return nil, nil, err
+	}
+	var p provenance
+	names, err = s.olderServices(ctx, m, r, &p)
+	if err != nil {
+		return nil, nil, err
+	}
+	names = append([]string{}, names...)
+	for _, v := range list {
+		names = append(names, v.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), p.missing(s, m, r), nil // a service has a row for each combination of dimensions
+}
+
+// operationNames are those of the views and of the store.
+func (s *Server) operationNames(ctx context.Context, m moment, service, kind string) (out []jaegerOperation, warnings []string, err error) {
+	r := m.jaegerKnown()
+	list, _, err := m.views.Operations(service, r.start, r.end)
+	if err != nil {
+		return nil, nil, err
+	}
+	var p provenance
+	old, err := s.olderOperations(ctx, m, r, service, &p)
+	if err != nil {
+		return nil, nil, err
+	}
+	out = []jaegerOperation{}
+	for _, o := range list {
+		out = append(out, jaegerOperation{o.Name, kindName(o.Kind)})
+	}
+	for _, o := range old {
+		out = append(out, jaegerOperation{o.Name, cmp.Or(o.Kind, kindName(views.KindUnspecified))})
+	}
+	slices.SortStableFunc(out, func(a, b jaegerOperation) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.SpanKind, b.SpanKind))
+	})
+	out = slices.Compact(out)
+	out = slices.DeleteFunc(out, func(o jaegerOperation) bool { return kind != "" && kind != o.SpanKind })
+	return out, p.missing(s, m, r), nil
+}
+
+// withOlderServices adds the services that the store alone knows: it counts no calls.
+func withOlderServices(list []rest.Service, names []string) []rest.Service {
+	if len(names) == 0 {
+		return list
+	}
+	have := map[string]bool{}
+	for i := range list {
+		have[list[i].Name] = true
+	}
+	for _, name := range names {
+		if !have[name] {
+			have[name] = true
+			list = append(list, service(views.Service{Name: name}, 1))
+		}
+	}
+	slices.SortStableFunc(list, func(a, b rest.Service) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// spanKinds are the kinds of the views by the names that Jaeger gives them.
+var spanKinds = map[string]views.Kind{}
+
+func init() {
+	for k := views.KindUnspecified; k <= views.KindConsumer; k++ {
+		spanKinds[kindName(k)] = k
+	}
+}
+
+// withOlderCalls adds to a map the calls that the store counted before the views began.
+func withOlderCalls(out *rest.ServiceMap, list []raw.Dependency, since time.Time, name string) {
+	if len(list) == 0 {
+		return
+	}
+	warn(&out.Meta, "calls from before %s are those that %s counted, which knows neither failures nor latencies of calls between services", since.UTC().Format(time.RFC3339), name)
+	type ends struct{ client, server string }
+	at, nodes := map[ends]int{}, map[string]bool{}
+	for i := range out.Edges {
+		e := &out.Edges[i]
+		if k := (ends{e.Client, e.Server}); e.ClientType == rest.EdgeClientType(views.NodeService) && e.ServerType == rest.EdgeServerType(views.NodeService) && e.ConnectionType == "" {
+			if _, ok := at[k]; !ok {
+				at[k] = i
+			}
+		}
+	}
+	for _, n := range out.Nodes {
+		if n.Type == rest.NodeType(views.NodeService) {
+			nodes[n.Name] = true
+		}
+	}
+	for _, d := range list {
+		for _, n := range []string{d.Parent, d.Child} {
+			if !nodes[n] {
+				nodes[n] = true
+				out.Nodes = append(out.Nodes, node(views.Node{Name: n, Type: views.NodeService}))
+			}
+		}
+		if d.Parent == d.Child {
+			continue // Jaeger counts the spans within a service too
+		}
+		k := ends{d.Parent, d.Child}
+		i, ok := at[k]
+		if !ok {
+			i = len(out.Edges)
+			out.Edges, at[k] = append(out.Edges, edge(views.EdgeKey{Client: d.Parent, Server: d.Child})), i
+		}
+		out.Edges[i].Calls += int64(min(d.CallCount, 1<<62))
+	}
+	slices.SortStableFunc(out.Nodes, func(a, b rest.Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type)) })
+	slices.SortStableFunc(out.Edges, func(a, b rest.Edge) int {
+		return cmp.Or(cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server), cmp.Compare(a.ConnectionType, b.ConnectionType))
+	})
+}

@@ -1,1 +1,0 @@
-import{en as e,nn as t}from"./index-DJUj9PeY.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};

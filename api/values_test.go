@@ -1,0 +1,291 @@
+package api
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/storage/attr"
+	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/viewstest"
+)
+
+const logsTopic = "otlp_logs"
+
+// raw applies an OTLP record as it is.
+func (b *bench) raw(topic string, value []byte) {
+	b.t.Helper()
+	a := b.script.Set.Partition(topic, 0)
+	b.offset++
+	require.True(b.t, a.Begin(views.Record{Offset: b.offset + 1<<20, LeaderEpoch: -1, Timestamp: b.now.UnixMilli(), Value: value}))
+	var err error
+	if topic == logsTopic {
+		err = pipeline.DecodeLogs(value, nil, 1000, a.Log)
+	} else {
+		err = pipeline.ScanSpans(value, 100_000, a.Span)
+	}
+	if err != nil {
+		a.Rollback()
+		require.NoError(b.t, err)
+	}
+	a.End()
+}
+
+// oddValues puts what JSON has no number for, and what is often got wrong, into attributes.
+func oddValues(m pcommon.Map) {
+	m.PutDouble("ratio", math.NaN())
+	m.PutDouble("up", math.Inf(1))
+	m.PutDouble("down", math.Inf(-1))
+	m.PutInt("large", 1<<53+1)
+	m.PutEmptyBytes("bytes").FromRaw([]byte{0xff})
+	m.PutEmpty("nothing")
+	m.PutEmptySlice("list").AppendEmpty().SetDouble(math.NaN())
+	m.PutEmptyMap("map").PutEmptyMap("in").PutDouble("ratio", math.NaN())
+	v := m.PutEmpty("deep")
+	for range 30 {
+		v = v.SetEmptySlice().AppendEmpty()
+	}
+}
+
+func oddSpans(t testing.TB) []byte {
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr("service.name", "odd")
+	oddValues(rs.Resource().Attributes())
+	ss := rs.ScopeSpans().AppendEmpty()
+	for i := range byte(2) {
+		sp := ss.Spans().AppendEmpty()
+		sp.SetTraceID([16]byte{15: 1 + i})
+		sp.SetSpanID([8]byte{7: 1})
+		sp.SetName("rate")
+		sp.SetKind(ptrace.SpanKindServer)
+		sp.SetStartTimestamp(40e9)
+		sp.SetEndTimestamp(41e9)
+		if i == 0 {
+			oddValues(sp.Attributes())
+			oddValues(sp.Events().AppendEmpty().Attributes())
+		}
+	}
+	var m ptrace.ProtoMarshaler
+	b, err := m.MarshalTraces(td)
+	require.NoError(t, err)
+	return b
+}
+
+func oddLines(t testing.TB) []byte {
+	ld := plog.NewLogs()
+	rl := ld.ResourceLogs().AppendEmpty()
+	rl.Resource().Attributes().PutStr("service.name", "odd")
+	oddValues(rl.Resource().Attributes())
+	sl := rl.ScopeLogs().AppendEmpty()
+	l := sl.LogRecords().AppendEmpty()
+	l.SetTimestamp(40e9)
+	l.Body().SetEmptyMap().PutDouble("ratio", math.NaN())
+	oddValues(l.Attributes())
+	l = sl.LogRecords().AppendEmpty()
+	l.SetTimestamp(41e9)
+	l.Body().SetStr("the next line")
+	var m plog.ProtoMarshaler
+	b, err := m.MarshalLogs(ld)
+	require.NoError(t, err)
+	return b
+}
+
+// TestNumbersThatJSONDoesNotHave: one such number takes no answer with it, in any API.
+func TestNumbersThatJSONDoesNotHave(t *testing.T) {
+	b := newBench(t)
+	b.raw(viewstest.Topic, oddSpans(t))
+	b.raw(logsTopic, oddLines(t))
+	b.commit()
+	for _, path := range []string{
+		"/api/v1/traces/00000000000000000000000000000001", "/jaeger/api/traces/1", "/jaeger/api/traces?service=odd&start=0&end=60000000", "/jaeger/api/traces?traceID=1",
+		"/jaeger/api/v3/traces/1", "/jaeger/api/v3/traces?query.start_time_min=1970-01-01T00:00:00Z&query.start_time_max=1970-01-01T00:01:00Z", "/api/v1/logs?start=0&end=60",
+	} {
+		w := b.get(path)
+		require.Equal(t, http.StatusOK, w.Code, "%s: %s", path, w.Body)
+		require.True(t, json.Valid(w.Body.Bytes()), path)
+		for _, want := range []string{`"NaN"`, `"Infinity"`, `"-Infinity"`, `"9007199254740993"`, `"/w=="`} {
+			require.Contains(t, w.Body.String(), want, path)
+		}
+		b.conforms(http.MethodGet, path, w)
+	}
+	w := b.get("/jaeger/api/traces/1")
+	require.Contains(t, w.Body.String(), `{"key":"ratio","type":"float64","value":"NaN"}`)
+	require.Contains(t, w.Body.String(), `{"key":"large","type":"int64","value":"9007199254740993"}`)
+	require.Contains(t, w.Body.String(), `{"key":"map","type":"string","value":"{\"in\":{\"ratio\":\"NaN\"}}"}`)
+	w = b.get("/api/v1/logs?start=0&end=60")
+	require.Contains(t, w.Body.String(), `"body":"{\"ratio\":\"NaN\"}"`)
+	require.Contains(t, w.Body.String(), `"the next line"`)
+	w = b.do(http.MethodPost, "/api/v1/traces/search", `{"start":"0","end":"60","attributes":{"up":"Infinity","service.name":"odd","map":"{\"in\":{\"ratio\":\"NaN\"}}"}}`, "Content-Type: application/json")
+	require.Contains(t, w.Body.String(), `"total":2`, "searched as it is shown")
+}
+
+// TestLiveLinesWithOddNumbers: neither stream of lines ends at one.
+func TestLiveLinesWithOddNumbers(t *testing.T) {
+	liveHTTP(t, func(b *bench, connect func() *peer, client *http.Client) {
+		b.raw(logsTopic, oddLines(t))
+		b.commit()
+		tail := listenAt(t, client, "/api/v1/logs/tail", http.Header{})
+		p := connect()
+		p.send(`{"type":"subscribe","id":"l","view":"logs"}`)
+		require.Equal(t, "snapshot", p.read().Type)
+		for i := range byte(2) { // the second comes after a line that was odd
+			b.raw(logsTopic, append(oddLines(t), 0x50, i)) // an unknown field makes the record another
+			b.commit()
+			for _, body := range []string{`{"ratio":"NaN"}`, "the next line"} {
+				name, _, data := tail.next()
+				require.Equal(t, "line", name)
+				require.Equal(t, body, data["body"])
+				require.Equal(t, "Infinity", data["resource"].(map[string]any)["up"])
+			}
+			m := p.read()
+			require.Equal(t, "delta", m.Type)
+			require.Contains(t, string(m.Data), `"9007199254740993"`)
+		}
+		_ = tail.body.Close()
+	})
+}
+
+// TestAnswerThatCannotBeEncoded is an error, whatever it was to be, and never a 200.
+func TestAnswerThatCannotBeEncoded(t *testing.T) {
+	b := newBench(t)
+	w := httptest.NewRecorder()
+	require.Error(t, b.s.json(w, http.StatusOK, map[string]any{"x": math.NaN()}))
+	require.Zero(t, w.Body.Len())
+	b.s.promAnswer(w, http.StatusOK, map[string]any{"x": math.NaN()})
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+	require.Contains(t, w.Body.String(), `"status":"error"`)
+}
+
+// FuzzTraceEncoders shows traces of any OTLP bytes in every form.
+func FuzzTraceEncoders(f *testing.F) {
+	f.Add(oddSpans(f))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		var u ptrace.ProtoUnmarshaler
+		td, err := u.UnmarshalTraces(value)
+		if err != nil {
+			return
+		}
+		ids := map[[16]byte]bool{}
+		for _, rs := range td.ResourceSpans().All() {
+			for _, ss := range rs.ScopeSpans().All() {
+				for _, sp := range ss.Spans().All() {
+					ids[sp.TraceID()] = true
+				}
+			}
+		}
+		for id := range ids {
+			out, err := json.Marshal(jaegerTrace([]ptrace.Traces{td}, id))
+			require.NoError(t, err)
+			require.True(t, utf8.Valid(out))
+			all := ptrace.NewTraces()
+			appendTrace(all, []ptrace.Traces{td}, id)
+			v3, err := v3Result(all, nil)
+			require.NoError(t, err)
+			out, err = json.Marshal(v3.(v3Answer).body)
+			require.NoError(t, err)
+			require.True(t, utf8.Valid(out) && json.Valid(out), "%q", out)
+		}
+	})
+}
+
+// FuzzLineEncoders shows lines of any OTLP bytes.
+func FuzzLineEncoders(f *testing.F) {
+	f.Add(oddLines(f))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		var u plog.ProtoUnmarshaler
+		ld, err := u.UnmarshalLogs(value)
+		if err != nil {
+			return
+		}
+		for _, rl := range ld.ResourceLogs().All() {
+			for _, sl := range rl.ScopeLogs().All() {
+				for _, l := range sl.LogRecords().All() {
+					line := logLine(&views.LogLine{Body: attr.Text(l.Body()), Attributes: attr.Map(l.Attributes()), Resource: attr.Map(rl.Resource().Attributes())})
+					out, err := json.Marshal(line)
+					require.NoError(t, err)
+					require.True(t, utf8.Valid(out) && !strings.Contains(string(out), "\n"), "%q", out)
+				}
+			}
+		}
+	})
+}
+
+// TestEvents: the name of an event is a field that can be searched, stands where there is no body, and makes patterns.
+func TestEvents(t *testing.T) {
+	b := newBench(t)
+	ld := plog.NewLogs()
+	rl := ld.ResourceLogs().AppendEmpty()
+	rl.Resource().Attributes().PutStr("service.name", "login")
+	rl.Resource().Attributes().PutStr("host.name", "node-1")
+	sl := rl.ScopeLogs().AppendEmpty()
+	sl.Scope().SetName("auth")
+	sl.Scope().SetVersion("1.2")
+	for i, name := range []string{"user.login", "user.logout", ""} {
+		l := sl.LogRecords().AppendEmpty()
+		l.SetTimestamp(pcommon.Timestamp(40+i) * 1e9)
+		l.SetEventName(name)
+		l.SetSeverityText("Notice")
+		l.Attributes().PutStr("user.id", "u1")
+		l.Attributes().PutInt("attempt", int64(i))
+		if name == "" {
+			l.Attributes().PutStr("event.name", "old.name") // as it was before the data model had a field
+			l.Body().SetStr("said")
+			l.SetSeverityNumber(18)
+		}
+	}
+	var m plog.ProtoMarshaler
+	value, err := m.MarshalLogs(ld)
+	require.NoError(t, err)
+	b.raw(logsTopic, value)
+	b.commit()
+	found := func(query string) (list []map[string]any) {
+		w := b.get("/api/v1/logs?start=0&end=60&" + query)
+		require.Equal(t, http.StatusOK, w.Code, w.Body)
+		b.conforms(http.MethodGet, "/api/v1/logs", w)
+		var out struct{ Logs []map[string]any }
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &out))
+		return out.Logs
+	}
+	require.Len(t, found("text=USER.log"), 2)
+	line := found("text=user.login")[0]
+	require.Equal(t, "user.login", line["event_name"])
+	require.Equal(t, "", line["body"])
+	require.Equal(t, map[string]any{"name": "auth", "version": "1.2"}, line["scope"])
+	require.Equal(t, "INFO", line["severity"])
+	require.Equal(t, "Notice", line["severity_text"])
+	require.Equal(t, 10.0, line["severity_number"])
+	require.Equal(t, "old.name", found("text=said")[0]["event_name"])
+	require.Equal(t, 18.0, found("severity=ERROR")[0]["severity_number"])
+	require.Len(t, found("attributes=user.id=u1"), 3)
+	require.Len(t, found("attributes=attempt=1"), 1)
+	require.Len(t, found("attributes=host.name=node-1&attributes=attempt=2"), 1)
+	require.Empty(t, found("attributes=host.name=node-2"))
+	w := b.do(http.MethodPost, "/api/v1/logs/search", `{"start":"0","end":"60","attributes":{"attempt":"0","host.name":"node-1"}}`, "Content-Type: application/json")
+	require.Contains(t, w.Body.String(), `"total":1`)
+	w = b.get("/api/v1/logs?attributes=abcd")
+	require.Equal(t, http.StatusBadRequest, w.Code)
+	w = b.get("/api/v1/logs/patterns?start=0&end=60")
+	require.Contains(t, w.Body.String(), `"user.login"`)
+	require.Len(t, found("pattern=user.login"), 1)
+}
+
+// TestServiceNamedTwice: a trace names the service as its series do.
+func TestServiceNamedTwice(t *testing.T) {
+	var u ptrace.JSONUnmarshaler
+	td, err := u.UnmarshalTraces([]byte(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"first"}},{"key":"service.name","value":{"stringValue":"second"}}]}}]}`))
+	require.NoError(t, err)
+	p := jaegerProcess(td.ResourceSpans().At(0).Resource())
+	require.Equal(t, "first", p.ServiceName)
+	require.Empty(t, p.Tags)
+}

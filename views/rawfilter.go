@@ -1,0 +1,331 @@
+package views
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"math"
+	"math/bits"
+	"slices"
+	"strconv"
+
+	"github.com/cespare/xxhash/v2"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// A raw block of spans has a filter: a Bloom filter of the attributes and names of its spans, by which a search passes over blocks without
+// reading them. It is split in lines of 64 bytes; a token sets five bits of one line. A line for each 4 KiB of a block has some 43
+// different tokens, so that one block of two hundred is read in vain.
+//
+// The token of an attribute is the hash of its KeyValue message as it stands in the block. A search makes the messages that a text may
+// come from: of text, an integer, a double, a truth value, bytes. Lists, maps, long values and messages that are written in an unusual way
+// are tokens of their key only, which a search takes for equal to every value.
+type rawFilter []uint64
+
+const (
+	filterLine     = 8 // words
+	filterPer      = 4 << 10
+	maxFilterLines = 128
+	maxToken       = 256 // bytes of a KeyValue
+)
+
+// SpanToken is an attribute, with its value as text, that a span has, or its resource, scope, events or links; with the empty key, the
+// name of a span.
+type SpanToken struct{ Key, Value string }
+
+func newFilter(block int) rawFilter {
+	lines := 1 << bits.Len(uint(max(0, block-1)/filterPer))
+	return make(rawFilter, min(lines, maxFilterLines)*filterLine)
+}
+
+func (f rawFilter) line(h uint64) []uint64 {
+	n := int(h>>57) & (len(f)/filterLine - 1)
+	return f[n*filterLine:][:filterLine]
+}
+
+func (f rawFilter) set(h uint64) {
+	line := f.line(h)
+	for range 5 {
+		line[h>>6&7] |= 1 << (h & 63)
+		h >>= 9
+	}
+}
+
+func (f rawFilter) has(h uint64) bool {
+	line := f.line(h)
+	for range 5 {
+		if line[h>>6&7]&(1<<(h&63)) == 0 {
+			return false
+		}
+		h >>= 9
+	}
+	return true
+}
+
+// mayHave reports whether a block may have all tokens, of each by one of the hashes that it may have.
+func (f rawFilter) mayHave(tokens [][]uint64) bool {
+	for _, hashes := range tokens {
+		found := false
+		for _, h := range hashes {
+			found = found || f.has(h)
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
+
+// keyHash is the token of a key with a value that is no token itself. No KeyValue begins as it does.
+func keyHash(key []byte) uint64 { return xxhash.Sum64(append([]byte{0xff}, key...)) }
+
+func nameHash(name []byte) uint64 { return xxhash.Sum64(append([]byte{0xfe}, name...)) }
+
+// hashesOf are those that the tokens may have in filters.
+func hashesOf(tokens []SpanToken) (out [][]uint64) {
+	for _, t := range tokens {
+		if t.Key == "" {
+			out = append(out, []uint64{nameHash([]byte(t.Value)), nameHash(nil)})
+			continue
+		}
+		key := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), t.Key)
+		hashes := []uint64{keyHash([]byte(t.Key))}
+		add := func(value []byte) {
+			v := protowire.AppendBytes(protowire.AppendTag(nil, 2, protowire.BytesType), value)
+			hashes = append(hashes, xxhash.Sum64(slices.Concat(key, v)), xxhash.Sum64(slices.Concat(v, key)))
+		}
+		add(protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), t.Value))
+		if v, err := strconv.ParseBool(t.Value); err == nil {
+			add(protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.VarintType), protowire.EncodeBool(v)))
+		}
+		if v, err := strconv.ParseInt(t.Value, 10, 64); err == nil {
+			add(protowire.AppendVarint(protowire.AppendTag(nil, 3, protowire.VarintType), uint64(v)))
+		}
+		if v, err := strconv.ParseFloat(t.Value, 64); err == nil {
+			add(protowire.AppendFixed64(protowire.AppendTag(nil, 4, protowire.Fixed64Type), math.Float64bits(v)))
+		}
+		if v, err := base64.StdEncoding.DecodeString(t.Value); err == nil {
+			add(protowire.AppendBytes(protowire.AppendTag(nil, 7, protowire.BytesType), v))
+		}
+		out = append(out, hashes)
+	}
+	return out
+}
+
+// filterOf makes the filter of a block of OTLP TracesData. One that is not understood may have anything.
+func filterOf(block []byte) rawFilter {
+	f := newFilter(len(block))
+	if !f.traces(block) {
+		for i := range f {
+			f[i] = math.MaxUint64
+		}
+	}
+	return f
+}
+
+// wireField takes the next field of a message: its number, its bytes if it has any, and what follows; num is 0 at an error.
+func wireField(b []byte) (num protowire.Number, v, rest []byte) {
+	var typ protowire.Type
+	n := 1
+	if tag := b[0]; tag < 0x80 {
+		num, typ = protowire.Number(tag>>3), protowire.Type(tag&7)
+	} else if num, typ, n = protowire.ConsumeTag(b); n < 0 {
+		return 0, nil, nil
+	}
+	b = b[n:]
+	switch {
+	case typ == protowire.BytesType && len(b) > 0 && b[0] < 0x80 && int(b[0]) < len(b):
+		return num, b[1 : 1+b[0]], b[1+b[0]:]
+	case typ == protowire.BytesType:
+		if v, n = protowire.ConsumeBytes(b); n < 0 {
+			return 0, nil, nil
+		}
+		return num, v, b[n:]
+	case typ == protowire.Fixed64Type && len(b) >= 8:
+		return num, nil, b[8:]
+	}
+	if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
+		return 0, nil, nil
+	}
+	return num, nil, b[n:]
+}
+
+func (f rawFilter) traces(b []byte) bool {
+	for len(b) > 0 {
+		num, v, rest := wireField(b)
+		if num == 0 || num == 1 && !f.resourceSpans(v) {
+			return false
+		}
+		b = rest
+	}
+	return true
+}
+
+func (f rawFilter) resourceSpans(b []byte) bool {
+	for len(b) > 0 {
+		num, v, rest := wireField(b)
+		ok := num != 0
+		switch num {
+		case 1: // resource
+			ok = f.attributes(v, 1)
+		case 2:
+			ok = f.scopeSpans(v)
+		}
+		if !ok {
+			return false
+		}
+		b = rest
+	}
+	return true
+}
+
+func (f rawFilter) scopeSpans(b []byte) bool {
+	for len(b) > 0 {
+		num, v, rest := wireField(b)
+		ok := num != 0
+		switch num {
+		case 1: // scope
+			ok = f.attributes(v, 3)
+		case 2:
+			ok = f.span(v)
+		}
+		if !ok {
+			return false
+		}
+		b = rest
+	}
+	return true
+}
+
+func (f rawFilter) span(b []byte) bool {
+	for len(b) > 0 {
+		num, v, rest := wireField(b)
+		ok := num != 0
+		switch num {
+		case 5:
+			f.name(v)
+		case 9:
+			ok = f.attribute(v)
+		case 11: // event
+			ok = f.attributes(v, 3)
+		case 13: // link
+			ok = f.attributes(v, 4)
+		}
+		if !ok {
+			return false
+		}
+		b = rest
+	}
+	return true
+}
+
+func (f rawFilter) name(v []byte) {
+	if len(v) > maxToken-1 {
+		v = nil
+	}
+	var b [maxToken]byte
+	b[0] = 0xfe
+	f.set(xxhash.Sum64(b[:1+copy(b[1:], v)]))
+}
+
+// attributes takes the attributes of a message, which are its field of this number.
+func (f rawFilter) attributes(b []byte, of protowire.Number) bool {
+	for len(b) > 0 {
+		num, v, rest := wireField(b)
+		if num == 0 || num == of && !f.attribute(v) {
+			return false
+		}
+		b = rest
+	}
+	return true
+}
+
+// attribute takes a KeyValue, which is usually a key and a value with one field, in this order or, as the Collector writes it, the other.
+func (f rawFilter) attribute(kv []byte) bool {
+	if len(kv) > 2 && len(kv) <= maxToken {
+		first, one, rest := wireField(kv)
+		if len(rest) > 0 && len(one) < 0x80 { // its length is one byte
+			second, two, rest := wireField(rest)
+			if len(rest) == 0 && len(kv) == 2+len(one)+1+protowire.SizeVarint(uint64(len(two)))+len(two) && // nothing is written in more bytes than it takes
+				(first == 1 && second == 2 && usual(two) || first == 2 && second == 1 && usual(one)) {
+				f.set(xxhash.Sum64(kv))
+				return true
+			}
+		}
+	}
+	var key []byte
+	for b := kv; len(b) > 0; {
+		num, v, rest := wireField(b)
+		if num == 0 {
+			return false
+		}
+		if num == 1 {
+			key = v
+		}
+		b = rest
+	}
+	f.set(keyHash(key))
+	return true
+}
+
+// usual reports whether an AnyValue has one field, of a type with one way to be written: text, truth, integer, double or bytes.
+func usual(v []byte) bool {
+	if len(v) < 2 {
+		return false
+	}
+	switch v[0] {
+	case 0x0a, 0x3a: // text, bytes
+		size, n := protowire.ConsumeVarint(v[1:])
+		return n > 0 && n == protowire.SizeVarint(size) && uint64(len(v)-1-n) == size
+	case 0x10: // truth
+		return len(v) == 2 && v[1] <= 1
+	case 0x18: // integer
+		n, size := protowire.ConsumeVarint(v[1:])
+		return size > 0 && size == protowire.SizeVarint(n) && len(v) == 1+size
+	case 0x21: // double
+		return len(v) == 9 && !math.IsNaN(math.Float64frombits(binary.LittleEndian.Uint64(v[1:])))
+	}
+	return false
+}
+
+// filterKey is where the filters of a checkpoint's blocks are, one after the other.
+func filterKey(ks keyspace, seq uint64) []byte {
+	k := binary.BigEndian.AppendUint64(ks.key(storage.TableRaw, rawSignalFilters), seq)
+	return binary.BigEndian.AppendUint32(k, 0)
+}
+
+// A filter as it is stored: how many times its lines can be halved, and its words.
+func (f rawFilter) append(b []byte) []byte {
+	b = append(b, byte(bits.Len(uint(len(f)/filterLine))-1))
+	for _, w := range f {
+		b = binary.LittleEndian.AppendUint64(b, w)
+	}
+	return b
+}
+
+// next decodes the next of several filters and returns what follows it; ok is false when there is none.
+func (f rawFilter) next(b []byte) (_ rawFilter, rest []byte, ok bool) {
+	if len(b) == 0 || 1<<(b[0]&31) > maxFilterLines {
+		return nil, nil, false
+	}
+	n := filterLine << b[0]
+	if b = b[1:]; len(b) < n*8 {
+		return nil, nil, false
+	}
+	f = f[:0]
+	for i := range n {
+		f = append(f, binary.LittleEndian.Uint64(b[i*8:]))
+	}
+	return f, b[n*8:], true
+}
+
+// filters returns those of a checkpoint's blocks; nil when there are none, as of checkpoints that an earlier version wrote.
+func (s *rawStore) filters(kv reader, seq uint64) ([]byte, error) {
+	v, err := kv.kv.Get(filterKey(kv.keyspace, seq))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	return v, err
+}

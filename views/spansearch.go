@@ -1,0 +1,216 @@
+package views
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"github.com/gaurav/watchingcat/storage"
+)
+
+// Searches by what only spans hold, their attributes, durations and starts, read the raw blocks: one after the other, from the newest,
+// each once for all its traces. What a block holds of a trace is looked at together with the summary of the whole trace.
+
+// spanFinder looks for spans of single traces in their blocks.
+type spanFinder struct {
+	set  *Set
+	q    *TraceQuery
+	out  *TraceResult
+	read map[rawRef]map[[16]byte]bool // what Find found in blocks
+}
+
+// maxFound bounds the blocks of which a spanFinder remembers what was found.
+const maxFound = 256
+
+// finds reports whether a trace has a span that Find accepts. A trace whose spans are not all kept, or for which there is no time left,
+// counts by its summary: it may have one.
+func (f *spanFinder) finds(t *trace) (bool, error) {
+	if f.q.Find == nil || len(t.raw) == 0 {
+		return true, nil
+	}
+	whole := true
+	for _, r := range t.raw {
+		ids, ok := f.read[r]
+		if !ok {
+			if f.out.Ended = f.out.Ended || f.q.Proceed != nil && !f.q.Proceed(); f.out.Ended {
+				return true, nil
+			}
+			b, kept, err := f.set.rawSpans.get(f.set.kv, r)
+			if err != nil {
+				return false, err
+			}
+			if !kept {
+				whole = false
+				continue
+			}
+			list, err := f.q.Find(b, f.q.Dims)
+			if err != nil {
+				return false, err
+			}
+			ids = make(map[[16]byte]bool, len(list))
+			for _, id := range list {
+				ids[id] = true
+			}
+			if f.read == nil || len(f.read) >= maxFound {
+				f.read = map[rawRef]map[[16]byte]bool{}
+			}
+			f.read[r] = ids
+		}
+		if ids[t.id] {
+			return true, nil
+		}
+	}
+	return !whole || f.set.siftedOut(t), nil
+}
+
+// siftedOut reports whether the spans of a trace are among those that are taken out of settled blocks, and some were.
+func (s *Set) siftedOut(t *trace) bool {
+	k := s.cfg.TraceKeep
+	if k == nil || k.samples(t.id) || s.notable(t) {
+		return false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.ContainsFunc(t.raw, func(r rawRef) bool {
+		i, ok := slices.BinarySearchFunc(s.rawSpans.kept, r.seq, func(m rawMeta, seq uint64) int { return cmp.Compare(m.seq, seq) })
+		return ok && s.rawSpans.kept[i].sifted
+	})
+}
+
+// searchSpans finds traces by their spans.
+func (s *Set) searchSpans(q *TraceQuery) (out TraceResult, err error) {
+	s.mu.RLock()
+	f, since, metas, dropped := s.traceFilter(q), s.tracesSince(), slices.Clone(s.rawSpans.kept), s.droppedSpans()
+	s.mu.RUnlock()
+	if f.from <= dropped && dropped > since {
+		out.SpansSince = unixNano(dropped).Add(1)
+	}
+	slices.SortStableFunc(metas, func(a, b rawMeta) int { return cmp.Compare(b.end, a.end) })
+	page, tokens, filter := tracePage{limit: q.Limit, has: map[[16]byte]bool{}}, hashesOf(q.Tokens), rawFilter(nil)
+	for i := range metas {
+		m := &metas[i]
+		if w := page.worst(); m.end < f.from || w != nil && !q.Slowest && m.end < w.value {
+			break // no span of what follows starts in the range, or in time for the page
+		}
+		if m.starts && m.begin >= f.to {
+			continue
+		}
+		out.Sifted = out.Sifted || m.sifted
+		var filters []byte
+		if len(tokens) > 0 {
+			if filters, err = s.rawSpans.filters(s.kv, m.seq); err != nil {
+				return out, err
+			}
+		}
+		for n := range m.blocks {
+			if len(filters) > 0 {
+				var ok bool
+				if filter, filters, ok = filter.next(filters); ok && !filter.mayHave(tokens) {
+					continue
+				}
+			}
+			if q.Proceed != nil && !q.Proceed() {
+				out.Ended, out.SearchedTo = true, unixNano(m.end).Add(1)
+				break
+			}
+			if err := s.searchRawBlock(q, f, since, rawRef{m.seq, n}, &page); err != nil {
+				return out, err
+			}
+		}
+		if out.Ended {
+			break
+		}
+	}
+	page.result(&out)
+	return out, nil
+}
+
+// droppedSpans is the newest time of spans that are no longer kept though their traces are; 0: there are none. After a start that is not
+// known; it is taken to be where the kept spans begin when traces are older.
+func (s *Set) droppedSpans() uint64 {
+	r := s.rawSpans
+	if s.cfg.TraceBytes <= 0 || r.guessed && len(r.kept) == 0 {
+		return s.head
+	}
+	if !r.guessed {
+		return r.dropped
+	}
+	oldest := uint64(1<<64 - 1)
+	for i := range r.kept {
+		oldest = min(oldest, r.kept[i].begin)
+	}
+	if slices.ContainsFunc(s.traces.blocks, func(m traceBlock) bool { return m.minStart > 0 && m.minStart < oldest }) {
+		return max(r.dropped, oldest)
+	}
+	return 0
+}
+
+func (s *Set) searchRawBlock(q *TraceQuery, f *traceFilter, since uint64, r rawRef, page *tracePage) error {
+	b, kept, err := s.rawSpans.get(s.kv, r)
+	if err != nil || !kept {
+		return err
+	}
+	ids, err := q.Find(b, q.Dims)
+	if err != nil {
+		return err
+	}
+	ids = slices.DeleteFunc(ids, func(id [16]byte) bool { return page.has[id] })
+	list, err := s.readTraces(ids)
+	if err != nil {
+		return err
+	}
+	for _, t := range list {
+		r := q.rank(t)
+		if t.end < since || !f.accepts(t) || f.after != nil && !f.after.before(&r) {
+			continue
+		}
+		if at, ok := page.place(r); ok {
+			page.insert(at, ranked{r, s.summary(t)})
+		}
+	}
+	return nil
+}
+
+// readTraces returns copies of the traces that are held, in no order. The traces of a raw block share a few blocks of summaries, each of
+// which is read once.
+func (s *Set) readTraces(ids [][16]byte) (list []*trace, err error) {
+	at := map[uint32]map[[16]byte]bool{}
+	s.mu.RLock()
+	for _, id := range ids {
+		if t := s.traces.recent[id]; t != nil {
+			list = append(list, new(t.copy()))
+			continue
+		}
+		n, ok := s.traces.blockOf(id)
+		if !ok {
+			continue
+		}
+		if at[n] == nil {
+			at[n] = map[[16]byte]bool{}
+		}
+		at[n][id] = true
+	}
+	s.mu.RUnlock()
+	for n, in := range at {
+		err := s.traces.read(s.kv, n, anyTime, func(t *trace) bool {
+			if in[t.id] {
+				delete(in, t.id)
+				list = append(list, new(t.copy()))
+			}
+			return len(in) > 0
+		})
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return nil, err
+		}
+		for id := range in { // it has moved meanwhile
+			t, err := s.readTrace(id)
+			if err != nil {
+				return nil, err
+			}
+			if t != nil {
+				list = append(list, t)
+			}
+		}
+	}
+	return list, nil
+}
