@@ -175,7 +175,7 @@ func (b *bench) answer(method, target string) string {
 	if b.alertmanager && method == http.MethodPost && target == "/alertmanager/api/v2/alerts" && w.Code == http.StatusOK { // groups are made of alerts beside requests
 		require.Eventually(b.t, func() bool {
 			return strings.Contains(b.get("/alertmanager/api/v2/alerts/groups").Body.String(), "Slow")
-		}, 10*time.Second, time.Millisecond)
+		}, 2*time.Minute, time.Millisecond)
 	}
 	if !strings.Contains(w.Header().Get("Content-Type"), "json") || w.Body.Len() == 0 {
 		return out.String() + strings.TrimSuffix(w.Body.String(), "\n") + "\n"

@@ -39,7 +39,7 @@ func TestTopicBacktests(t *testing.T) {
 		require.Eventually(t, func() bool {
 			last = b.ask("GET", path+"/"+id, "", 200)
 			return last["state"] == want
-		}, 10*time.Second, time.Millisecond, "%v", last)
+		}, 2*time.Minute, time.Millisecond, "%v", last)
 		return last
 	}
 	require.Equal(t, "running", b.ask("POST", path, topicBody, 202)["state"])

@@ -100,7 +100,7 @@ func TestRunFollowsTheFeed(t *testing.T) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		return !e.wake.IsZero()
-	}, 20*time.Second, time.Millisecond)
+	}, 2*time.Minute, time.Millisecond)
 	began := time.Now()
 	f.span(failing, make5(began)...)
 	<-changed

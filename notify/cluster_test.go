@@ -23,7 +23,7 @@ func newReplica(t *testing.T, config string, peers ...string) *world {
 func together(t *testing.T, ws ...*world) {
 	t.Helper()
 	for _, w := range ws {
-		require.Eventually(t, func() bool { return w.n.ClusterSize() == len(ws) && w.n.gossip.Ready() }, 30*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return w.n.ClusterSize() == len(ws) && w.n.gossip.Ready() }, 2*time.Minute, 10*time.Millisecond)
 	}
 }
 
@@ -47,10 +47,10 @@ func TestReplicasTellOnce(t *testing.T) {
 	require.Eventually(t, func() bool {
 		log, err := second.n.keeper.snapshot(kindLog)
 		return err == nil && len(log) > 0
-	}, 20*time.Second, 5*time.Millisecond, "the other has written what was told")
+	}, 2*time.Minute, 5*time.Millisecond, "the other has written what was told")
 	// A silence of one holds for both, and outlives the one where it was made.
 	one.silence("web")
-	require.Eventually(t, func() bool { return two.n.silences.Version() > 0 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return two.n.silences.Version() > 0 }, 2*time.Minute, 5*time.Millisecond)
 	one.kill()
 	together(t, two)
 	two.fail("web")
@@ -59,7 +59,7 @@ func TestReplicasTellOnce(t *testing.T) {
 	two.calm()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.ElementsMatch(c, []string{"web: firing cart", "web: firing pay", "web: resolved cart", "web: resolved pay"}, b.text())
-	}, 30*time.Second, 10*time.Millisecond)
+	}, 2*time.Minute, 10*time.Millisecond)
 }
 
 // The replica that would tell dies with the alert in its outbox: the other tells.
@@ -71,7 +71,7 @@ func TestTheOtherReplicaTells(t *testing.T) {
 	teller, other := first(one, two)
 	b.down.Store(true) // it tries, and nothing arrives
 	teller.fail("cart")
-	require.Eventually(t, func() bool { return len(teller.n.Notices(0)) > 0 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(teller.n.Notices(0)) > 0 }, 2*time.Minute, 5*time.Millisecond)
 	other.fail("cart")
 	teller.kill()
 	b.down.Store(false)
@@ -91,7 +91,7 @@ func TestAReplicaComesBack(t *testing.T) {
 	require.Eventually(t, func() bool {
 		log, err := one.n.log.MarshalBinary()
 		return err == nil && len(log) > 0
-	}, 20*time.Second, 5*time.Millisecond)
+	}, 2*time.Minute, 5*time.Millisecond)
 	two.fail("cart") // its rules see the same
 	two.start()
 	two.fail("cart")

@@ -37,7 +37,7 @@ func TestCutGossip(t *testing.T) {
 	toOne.cut.Store(true)
 	toTwo.cut.Store(true)
 	for _, w := range []*world{one, two} {
-		require.Eventually(t, func() bool { return w.n.ClusterSize() == 1 }, 60*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return w.n.ClusterSize() == 1 }, 2*time.Minute, 10*time.Millisecond)
 	}
 	both("during")
 	b.await(t, "web: firing before", "web: firing during", "web: firing during")
@@ -46,17 +46,17 @@ func TestCutGossip(t *testing.T) {
 	toOne.cut.Store(false)
 	toTwo.cut.Store(false)
 	together(t, one, two)
-	require.Eventually(t, func() bool { return one.n.silences.Version() > 0 }, 60*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return one.n.silences.Version() > 0 }, 2*time.Minute, 5*time.Millisecond)
 	both("after")
 	both("quiet")
 	both("last")
 	all := []string{"web: firing before", "web: firing during", "web: firing during", "web: firing after", "web: firing last"}
-	require.EventuallyWithT(t, func(c *assert.CollectT) { require.ElementsMatch(c, all, b.text()) }, 30*time.Second, 5*time.Millisecond)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { require.ElementsMatch(c, all, b.text()) }, 2*time.Minute, 5*time.Millisecond)
 	// whoever waits for the other has had its turn for these when that of a later alert has come
 	_, second := first(one, two)
 	second.fail("final")
 	all = append(all, "web: firing final")
-	require.EventuallyWithT(t, func(c *assert.CollectT) { require.ElementsMatch(c, all, b.text()) }, 30*time.Second, 5*time.Millisecond)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { require.ElementsMatch(c, all, b.text()) }, 2*time.Minute, 5*time.Millisecond)
 }
 
 // newProxied is a replica that others reach through a proxy.

@@ -60,7 +60,7 @@ func TestEachAlertSaysWhatBecameOfIt(t *testing.T) {
 	}
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.Equal(c, []string{"cart web inhibited " + db, "db web sent ", "late pager grouped ", "noisy web silenced " + id, "tea web muted always"}, w.fates())
-	}, 20*time.Second, 5*time.Millisecond)
+	}, 2*time.Minute, 5*time.Millisecond)
 }
 
 func TestNoticesSurviveAndCountAttempts(t *testing.T) {
@@ -68,15 +68,15 @@ func TestNoticesSurviveAndCountAttempts(t *testing.T) {
 	w := newWorld(t, config(b, ""))
 	b.down.Store(true)
 	w.fail("cart")
-	require.Eventually(t, func() bool { list := w.n.Notices(0); return len(list) > 0 && list[0].Attempt > 1 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { list := w.n.Notices(0); return len(list) > 0 && list[0].Attempt > 1 }, 2*time.Minute, 5*time.Millisecond)
 	b.down.Store(false)
 	b.await(t, "web: firing cart")
-	require.Eventually(t, func() bool { return w.n.Notices(1)[0].Error == "" }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return w.n.Notices(1)[0].Error == "" }, 2*time.Minute, time.Millisecond)
 	was := w.n.Notices(0)
 	require.Eventually(t, func() bool {
 		log, err := w.n.keeper.snapshot(kindLog)
 		return err == nil && len(log) > 0
-	}, 20*time.Second, time.Millisecond, "written with the notification log")
+	}, 2*time.Minute, time.Millisecond, "written with the notification log")
 	w.kill()
 	w.start()
 	got := w.n.Notices(0)

@@ -48,5 +48,5 @@ func TestFromCommitToWebhook(t *testing.T) {
 	require.NoError(t, set.Install(c))
 	b.await(t, "web: firing cart")
 	t.Logf("record to webhook: %v", time.Since(began))
-	require.Eventually(t, func() bool { return len(n.Notices(0)) == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(n.Notices(0)) == 1 }, 2*time.Minute, time.Millisecond)
 }

@@ -66,7 +66,7 @@ func (e *elsewhere) last(now time.Time) map[string]string {
 
 func (e *elsewhere) await(t *testing.T, want map[string]string) {
 	t.Helper()
-	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, want, e.last(time.Now())) }, 30*time.Second, 5*time.Millisecond)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, want, e.last(time.Now())) }, 2*time.Minute, 5*time.Millisecond)
 }
 
 func forwardTo(t *testing.T, w *world, at ...*elsewhere) {
@@ -106,7 +106,7 @@ func TestForwards(t *testing.T) {
 	require.NotContains(t, states[0].URL, "secret")
 	require.Eventually(t, func() bool {
 		return !slices.ContainsFunc(w.n.Alertmanagers(), func(s AlertmanagerState) bool { return s.LastSuccess.IsZero() || s.LastError != "" })
-	}, 20*time.Second, time.Millisecond)
+	}, 2*time.Minute, time.Millisecond)
 	w.calm()
 	one.await(t, map[string]string{"cart": "resolved"})
 	two.await(t, map[string]string{"cart": "resolved"})
@@ -129,7 +129,7 @@ func TestForwardReloaded(t *testing.T) {
 	f.Transport = secure.Client().Transport
 	require.NoError(t, w.n.ReloadForward(f))
 	w.fail("web")
-	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, "firing", two.last(time.Now())["web"]) }, 30*time.Second, 5*time.Millisecond)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, "firing", two.last(time.Now())["web"]) }, 2*time.Minute, 5*time.Millisecond)
 	states := w.n.Alertmanagers()
 	require.Len(t, states, 1)
 	require.Contains(t, states[0].URL, secure.URL)
@@ -149,7 +149,7 @@ func TestForwardKilled(t *testing.T) {
 		w.tryFail("cart", "web")
 		if !kv.dead() {
 			w.r.Complete(time.Now().Add(10 * time.Minute))
-			require.Eventually(t, func() bool { return w.tryAdvance() != nil || kv.dead() || len(w.e.Active()) == 0 }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return w.tryAdvance() != nil || kv.dead() || len(w.e.Active()) == 0 }, 2*time.Minute, time.Millisecond)
 		}
 		w.kill()
 		w.kv = disk
@@ -202,7 +202,7 @@ func TestForwardDown(t *testing.T) {
 	require.Eventually(t, func() bool {
 		s := w.n.Alertmanagers()
 		return len(s) == 1 && strings.Contains(s[0].LastError, "503") && s[0].LastSuccess.IsZero()
-	}, 20*time.Second, time.Millisecond)
+	}, 2*time.Minute, time.Millisecond)
 	e.down.Store(false)
 	e.await(t, map[string]string{"cart": "firing"})
 	require.Empty(t, w.n.Alertmanagers()[0].LastError)

@@ -47,7 +47,7 @@ func TestKilledAtEachCommit(t *testing.T) {
 		w.r.Span(key("cart"), o, o, o, o)
 		w.r.Commit(now)
 		until := func(what string) {
-			require.Eventually(t, func() bool { return kv.dead() || slices.Contains(b.text(), what) }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return kv.dead() || slices.Contains(b.text(), what) }, 2*time.Minute, time.Millisecond)
 		}
 		advance := func() error {
 			return w.e.Advance(context.Background(), views.Change{Frontier: w.r.Frontier()}, time.Now())
@@ -56,7 +56,7 @@ func TestKilledAtEachCommit(t *testing.T) {
 		until("web: firing cart")
 		if !kv.dead() {
 			w.r.Complete(now.Add(10 * time.Minute))
-			require.Eventually(t, func() bool { return advance() != nil || kv.dead() || len(w.e.Active()) == 0 }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return advance() != nil || kv.dead() || len(w.e.Active()) == 0 }, 2*time.Minute, time.Millisecond)
 			until("web: resolved cart")
 		}
 		w.kill()
@@ -66,7 +66,7 @@ func TestKilledAtEachCommit(t *testing.T) {
 		require.NoError(t, advance())
 		seen := func(what string) {
 			t.Helper()
-			require.EventuallyWithT(t, func(c *assert.CollectT) { require.Contains(c, b.text(), what) }, 20*time.Second, time.Millisecond, "killed at %d", kill)
+			require.EventuallyWithT(t, func(c *assert.CollectT) { require.Contains(c, b.text(), what) }, 2*time.Minute, time.Millisecond, "killed at %d", kill)
 		}
 		seen("web: firing cart")
 		w.calm()

@@ -83,7 +83,7 @@ func (b *inbox) text() []string {
 // await waits until the inbox has these messages and no others.
 func (b *inbox) await(t *testing.T, want ...string) {
 	t.Helper()
-	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, want, b.text()) }, 20*time.Second, 5*time.Millisecond)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, want, b.text()) }, 2*time.Minute, 5*time.Millisecond)
 }
 
 // world is an evaluator and a notifier over one store.
@@ -154,7 +154,7 @@ func (w *world) logged(before []byte) []byte {
 		var err error
 		log, err = w.n.keeper.snapshot(kindLog)
 		return err == nil && !bytes.Equal(log, before)
-	}, 20*time.Second, time.Millisecond)
+	}, 2*time.Minute, time.Millisecond)
 	return log
 }
 
@@ -199,7 +199,7 @@ func (w *world) calm() {
 	require.Eventually(w.t, func() bool {
 		require.NoError(w.t, w.e.Advance(context.Background(), views.Change{Frontier: w.r.Frontier()}, time.Now()))
 		return len(w.e.Active()) == 0
-	}, 20*time.Second, time.Millisecond)
+	}, 2*time.Minute, time.Millisecond)
 }
 
 func config(b *inbox, route string) string {
@@ -214,7 +214,7 @@ func TestFiresAndResolves(t *testing.T) {
 	w.calm()
 	b.await(t, "web: firing cart", "web: resolved cart")
 	require.Equal(t, "cart fails", b.got[0].CommonAnnotations["summary"])
-	require.Eventually(t, func() bool { return len(w.n.Notices(0)) == 2 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(w.n.Notices(0)) == 2 }, 2*time.Minute, time.Millisecond)
 	notices := w.n.Notices(0)
 	require.Equal(t, "webhook", notices[1].Integration)
 	require.Equal(t, "first notification", notices[1].Reason)
@@ -228,7 +228,7 @@ func TestRoutesAndGroups(t *testing.T) {
 	w.fail("cart", "payment", "web")
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.ElementsMatch(c, []string{"pager: firing payment", "web: firing cart, firing web"}, b.text())
-	}, 20*time.Second, 5*time.Millisecond)
+	}, 2*time.Minute, 5*time.Millisecond)
 }
 
 func TestInhibition(t *testing.T) {
@@ -319,7 +319,7 @@ func TestKilledBeforeResolvedIsFlushed(t *testing.T) {
 		list := httptest.NewRecorder()
 		w.n.API().ServeHTTP(list, httptest.NewRequest("GET", "/api/v2/alerts", nil))
 		return strings.TrimSpace(list.Body.String()) == "[]"
-	}, 20*time.Second, 5*time.Millisecond, "the provider has it resolved")
+	}, 2*time.Minute, 5*time.Millisecond, "the provider has it resolved")
 	w.kill()
 	w.start()
 	b.await(t, "web: firing cart", "web: resolved cart")
@@ -330,7 +330,7 @@ func TestReceiverDown(t *testing.T) {
 	w := newWorld(t, config(b, ""))
 	b.down.Store(true)
 	w.fail("cart")
-	require.Eventually(t, func() bool { return len(w.n.Notices(0)) > 0 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(w.n.Notices(0)) > 0 }, 2*time.Minute, 5*time.Millisecond)
 	require.NotEmpty(t, w.n.Notices(1)[0].Error)
 	w.kill()
 	b.down.Store(false)
@@ -356,7 +356,7 @@ func TestOutboxEmpties(t *testing.T) {
 		require.NoError(t, n.step(ctx, now.Add(time.Minute)))
 		left, err := w.e.Outbox().Pending()
 		return err == nil && len(left) == 0
-	}, 20*time.Second, 5*time.Millisecond)
+	}, 2*time.Minute, 5*time.Millisecond)
 }
 
 func TestSilenceSurvives(t *testing.T) {
@@ -406,7 +406,7 @@ func TestReload(t *testing.T) {
 	broken.Templates = []string{"/dev/null/["}
 	require.Error(t, w.n.Reload(broken))
 	w.fail("web")
-	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Contains(c, other.text(), "pager: firing web") }, 20*time.Second, 5*time.Millisecond)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Contains(c, other.text(), "pager: firing web") }, 2*time.Minute, 5*time.Millisecond)
 }
 
 // mail is an SMTP sink.
@@ -452,7 +452,7 @@ receivers:
 `, l.Addr(), hook.URL))
 	w.fail("cart")
 	require.Contains(t, <-slack, "cart fails")
-	require.Eventually(t, func() bool { m.mu.Lock(); defer m.mu.Unlock(); return len(m.got) == 1 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { m.mu.Lock(); defer m.mu.Unlock(); return len(m.got) == 1 }, 2*time.Minute, 5*time.Millisecond)
 	require.Contains(t, m.got[0], "To: ops@example.org")
 	require.Contains(t, m.got[0], "FIRING:1")
 }
@@ -484,7 +484,7 @@ func TestUnwrittenStateIsTriedAgain(t *testing.T) {
 	require.Eventually(t, func() bool {
 		log, err := w.n.keeper.snapshot(kindLog)
 		return err == nil && len(log) > 0
-	}, 20*time.Second, 5*time.Millisecond)
+	}, 2*time.Minute, 5*time.Millisecond)
 	w.kill()
 	w.start()
 	w.fail("web")

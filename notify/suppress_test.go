@@ -19,7 +19,7 @@ func (w *world) noted(want int) {
 		got, err := w.n.keeper.readSuppressed()
 		assert.NoError(c, err)
 		assert.Len(c, got, want)
-	}, 20*time.Second, 5*time.Millisecond)
+	}, 2*time.Minute, 5*time.Millisecond)
 }
 
 // quiet waits until the notifier is through with what it was given.
@@ -28,7 +28,7 @@ func (w *world) quiet() {
 	require.Eventually(w.t, func() bool {
 		left, err := w.e.Outbox().Pending()
 		return err == nil && len(left) == 0
-	}, 40*time.Second, 10*time.Millisecond)
+	}, 2*time.Minute, 10*time.Millisecond)
 }
 
 func (w *world) silenceFor(d time.Duration) {
@@ -129,7 +129,7 @@ func TestSuppressedOverAndKilled(t *testing.T) {
 	w.fail("cart")
 	w.noted(1)
 	w.calm()
-	require.Eventually(t, func() bool { return w.n.keeper.over() == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return w.n.keeper.over() == 1 }, 2*time.Minute, time.Millisecond)
 	w.kill()
 	time.Sleep(2 * time.Second) // a silence ends by the wall clock
 	w.config = config(b, "")

@@ -102,7 +102,7 @@ func TestDeadLetterRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "the topic is made again", func() bool {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			return d.Write(ctx, r, "why") == nil
 		})

@@ -94,7 +94,7 @@ func TestOneInFlightAndRedelivery(t *testing.T) {
 		select {
 		case <-out:
 			t.Fatal("a second message before the first was acknowledged")
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 		}
 		b.produce(1, 100, 101) // another partition goes on
 		other, ob := receive(t, out)

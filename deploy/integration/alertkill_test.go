@@ -87,7 +87,7 @@ func TestAlertKill(t *testing.T) {
 	receivers := strings.ReplaceAll(strings.ReplaceAll(latencyReceivers, "URL", in.URL), "send_resolved: false", "send_resolved: true")
 	a := newApp(t, startKfake(t), "WATCHINGCAT_RULE_FILES="+file("rules.yml", killRules), "WATCHINGCAT_ALERTMANAGER_CONFIG="+file("alertmanager.yml", receivers))
 	a.start()
-	a.ready(time.Minute)
+	a.ready()
 	silence := silenceQuiet(t, a)
 
 	life := startLives(t, a.brokers)
@@ -104,16 +104,16 @@ func TestAlertKill(t *testing.T) {
 		}
 		a.start()
 		if r.IntN(3) > 0 { // sometimes it is killed while it starts
-			a.ready(10 * time.Second)
+			a.ready()
 			down, since = max(down, time.Since(since)), time.Time{}
 		}
 	}
 	lives := life.stop()
-	a.ready(10 * time.Second)
+	a.ready()
 	if !since.IsZero() {
 		down = max(down, time.Since(since))
 	}
-	waitFor(t, 2*time.Minute, func() bool {
+	waitFor(t, func() bool {
 		for service := range lives {
 			if list := in.of(service); !quiet(service) && (len(list) == 0 || list[len(list)-1].status != "resolved") {
 				return false

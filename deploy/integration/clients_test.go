@@ -30,8 +30,8 @@ func TestClients(t *testing.T) {
 	a := newApp(t, startKfake(t), "WATCHINGCAT_RULE_FILES="+alwaysFiring(t))
 	traffic := startTraffic(t, a.brokers, topic, 500)
 	a.start()
-	a.ready(time.Minute)
-	waitFor(t, time.Minute, func() bool { return len(a.query("count(traces_span_metrics_calls_total) > 5")) > 0 })
+	a.ready()
+	waitFor(t, func() bool { return len(a.query("count(traces_span_metrics_calls_total) > 5")) > 0 })
 	t.Run("client_golang", func(t *testing.T) { clientGolang(t, a) })
 	t.Run("promtool", func(t *testing.T) {
 		url := "http://" + a.addr + "/prometheus"
@@ -43,14 +43,14 @@ func TestClients(t *testing.T) {
 	})
 	t.Run("amtool", func(t *testing.T) {
 		url := "--alertmanager.url=http://" + a.addr + "/alertmanager"
-		waitFor(t, time.Minute, func() bool {
+		waitFor(t, func() bool {
 			out, err := exec.CommandContext(t.Context(), amtool, url, "alert", "query").CombinedOutput()
 			return err == nil && strings.Contains(string(out), "Always")
 		})
 		says(t, amtool, "Always", url, "alert", "query", "alertname=Always")
 		id := strings.TrimSpace(says(t, amtool, "", url, "silence", "add", "alertname=Always", "--comment=test", "--author=test", "--duration=1h"))
 		says(t, amtool, id, url, "silence", "query", "-q")
-		waitFor(t, time.Minute, func() bool {
+		waitFor(t, func() bool {
 			out, err := exec.CommandContext(t.Context(), amtool, url, "alert", "query", "--silenced", "alertname=Always").CombinedOutput()
 			return err == nil && strings.Contains(string(out), "Always")
 		})
@@ -164,7 +164,7 @@ func jaegerMonitor(t *testing.T, a *app) {
 	for _, kind := range []string{"calls", "latencies", "errors"} {
 		for _, by := range []string{"false", "true"} {
 			q.Set("groupByOperation", by)
-			waitFor(t, time.Minute, func() bool {
+			waitFor(t, func() bool {
 				theirs, points := monitored(t, j.URL+"/api/metrics/"+kind+"?"+q.Encode())
 				ours, _ := monitored(t, "http://"+a.addr+"/jaeger/api/metrics/"+kind+"?"+q.Encode())
 				return points > 0 && ours == theirs
@@ -223,7 +223,7 @@ func prometheusServer(t *testing.T, a *app) {
 	at := time.Now().Add(-20 * time.Second).Truncate(10 * time.Second)
 	for _, query := range []string{`sum by (service_name) (traces_span_metrics_calls_total)`, `sum by (client, server) (rate(traces_service_graph_request_total[1m]))`,
 		`histogram_quantile(0.9, sum by (service, le) (rate(traces_spanmetrics_latency_bucket[1m])))`, `histogram_count(sum(traces_spanmetrics_latency))`} {
-		waitFor(t, time.Minute, func() bool {
+		waitFor(t, func() bool {
 			theirs, _, _, err := promClient(t, p.URL).Query(t.Context(), query, at)
 			if err != nil {
 				t.Fatal(query, err)
@@ -235,7 +235,7 @@ func prometheusServer(t *testing.T, a *app) {
 			return theirs.String() != "" && cmp.Diff(inOrder(theirs), inOrder(ours), sameValues) == ""
 		})
 	}
-	waitFor(t, time.Minute, func() bool {
+	waitFor(t, func() bool {
 		var alerts []struct{ Labels map[string]string }
 		if err := get(t.Context(), "http://"+a.addr+"/alertmanager/api/v2/alerts?filter="+url.QueryEscape(`alertname="SentByPrometheus"`), &alerts); err != nil {
 			t.Fatal(err)

@@ -42,13 +42,13 @@ func compareWithConnectors(t *testing.T, config string) {
 	k := startKafka(t, 1)
 	a := newApp(t, k.Brokers())
 	a.start()
-	a.up(time.Minute)
+	a.up()
 	otlpGRPC, otlpHTTP, metrics := port(t), port(t), port(t)
 	kafka := "KAFKA=" + k.Brokers()[0]
 	startCollector(t, "reference", kafka, fmt.Sprint("METRICS=", metrics))
 	startCollector(t, config, kafka, fmt.Sprint("OTLP_GRPC=", otlpGRPC), fmt.Sprint("OTLP_HTTP=", otlpHTTP))
 	traces := fmt.Sprintf("http://127.0.0.1:%d/v1/traces", otlpHTTP)
-	waitFor(t, time.Minute, func() bool { return post(t.Context(), traces, ptrace.NewTraces()) == nil })
+	waitFor(t, func() bool { return post(t.Context(), traces, ptrace.NewTraces()) == nil })
 
 	late := ruleTraffic(t, traces)
 	hotrod := replayHotROD(t, traces)
@@ -77,7 +77,7 @@ func compareWithConnectors(t *testing.T, config string) {
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
-	a.settled(time.Minute, int64(len(topicRecords(t, a.brokers, topic))))
+	a.settled(int64(len(topicRecords(t, a.brokers, topic))))
 	time.Sleep(13 * time.Second) // nothing that waited on either side may change it any more
 	if diff := compare(); len(diff) > 0 {
 		t.Fatalf("equal at first, then %d differences:\n%s", len(diff), strings.Join(diff[:min(12, len(diff))], "\n"))
@@ -310,7 +310,7 @@ func sendAgain(t *testing.T, brokers []string) {
 	}
 	defer cl.Close()
 	var again []*kgo.Record
-	waitFor(t, 30*time.Second, func() bool {
+	waitFor(t, func() bool {
 		again = nil
 		for _, r := range topicRecords(t, brokers, topic) {
 			if bytes.Contains(r.Value, []byte("rule8")) {

@@ -85,7 +85,7 @@ func TestCompose(t *testing.T) {
 	}
 	a := newApp(t, k.Brokers(), env...)
 	a.start()
-	a.up(time.Minute)
+	a.up()
 
 	args := slices.Clone(c.Services["load"].Command)
 	for i, arg := range args {
@@ -96,13 +96,13 @@ func TestCompose(t *testing.T) {
 			args[i] = "--duration=3s"
 		}
 	}
-	waitFor(t, time.Minute, func() bool {
+	waitFor(t, func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		return exec.CommandContext(ctx, fetched(t, "telemetrygen"), args...).Run() == nil
 	})
 	query := `sum(traces_span_metrics_calls_total{service_name="telemetrygen"})`
-	waitFor(t, time.Minute, func() bool {
+	waitFor(t, func() bool {
 		var answer struct {
 			Data struct{ Result []struct{ Value []any } }
 		}

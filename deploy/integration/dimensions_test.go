@@ -22,13 +22,13 @@ func TestCollectorDimensions(t *testing.T) {
 	k := startKafka(t, 1)
 	a := newApp(t, k.Brokers())
 	a.start()
-	a.up(time.Minute)
+	a.up()
 	otlpGRPC, otlpHTTP, metrics := port(t), port(t), port(t)
 	kafka := "KAFKA=" + k.Brokers()[0]
 	startCollector(t, "reference-dimensions", kafka, fmt.Sprint("METRICS=", metrics))
 	startCollector(t, "defaults", kafka, fmt.Sprint("OTLP_GRPC=", otlpGRPC), fmt.Sprint("OTLP_HTTP=", otlpHTTP))
 	traces := fmt.Sprintf("http://127.0.0.1:%d/v1/traces", otlpHTTP)
-	waitFor(t, time.Minute, func() bool { return post(t.Context(), traces, ptrace.NewTraces()) == nil })
+	waitFor(t, func() bool { return post(t.Context(), traces, ptrace.NewTraces()) == nil })
 	if err := post(t.Context(), traces, dimensionTraffic()); err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func TestDocument(t *testing.T) {
 				a.env = append(a.env, "WATCHINGCAT_AUTH_ENABLED=true", "WATCHINGCAT_AUTH_JWT_SECRET="+documentSecret)
 			}
 			a.start()
-			a.ready(time.Minute)
+			a.ready()
 			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute)
 			defer cancel()
 			url := "http://" + a.addr

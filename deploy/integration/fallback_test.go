@@ -190,16 +190,16 @@ func TestRawStoresFallback(t *testing.T) {
 	f.fresh = newApp(t, brokers, "WATCHINGCAT_KAFKA_START=latest", "WATCHINGCAT_JAEGER_URL="+f.jaeger.URL, "WATCHINGCAT_PROMETHEUS_URL="+f.prometheus.URL)
 	for _, a := range []*app{f.full, f.fresh} {
 		a.start()
-		a.ready(time.Minute)
+		a.ready()
 	}
 	const young = 5
 	now := time.Now()
 	for n := range young {
 		f.send(fallbackMinutes+n, now.Add(time.Duration(n-young)*100*time.Millisecond))
 	}
-	f.full.settled(time.Minute, f.records)
-	waitFor(t, time.Minute, func() bool { return len(f.fresh.query(`traces_span_metrics_calls_total`)) >= 5 })
-	waitFor(t, time.Minute, func() bool { // Jaeger writes in batches
+	f.full.settled(f.records)
+	waitFor(t, func() bool { return len(f.fresh.query(`traces_span_metrics_calls_total`)) >= 5 })
+	waitFor(t, func() bool { // Jaeger writes in batches
 		var body struct{ Data []any }
 		f.ask(f.jaeger.URL, "/api/traces", url.Values{"service": {"mail"}, "limit": {"1000"}, "lookback": {"2h"}}, &body)
 		return len(body.Data) == fallbackMinutes+young

@@ -32,7 +32,7 @@ func (a *app) says(text string) {
 func (a *app) notReady(because string) {
 	a.t.Helper()
 	var err error
-	waitFor(a.t, 10*time.Second, func() bool {
+	waitFor(a.t, func() bool {
 		err = get(a.t.Context(), "http://"+a.addr+"/health/ready", nil)
 		return err != nil && strings.Contains(err.Error(), "503") && strings.Contains(err.Error(), because)
 	})
@@ -63,11 +63,11 @@ func create(t *testing.T, c *kfake.Cluster) {
 // recovered asserts that the process goes on without a restart: new records are counted, exactly.
 func recovered(t *testing.T, a *app) {
 	t.Helper()
-	a.ready(30 * time.Second)
+	a.ready()
 	w := startTraffic(t, a.brokers, topic, 1000)
-	waitFor(t, 30*time.Second, func() bool { return w.count() > 100 })
+	waitFor(t, func() bool { return w.count() > 100 })
 	sent := w.stop(t)
-	a.settled(time.Minute, sent)
+	a.settled(sent)
 	a.Kill()
 	exact(t, a, topic, true)
 }
@@ -127,7 +127,7 @@ func ends(t *testing.T, a *app, code int, says string) {
 	t.Helper()
 	select {
 	case <-a.Done():
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("goes on:\n%s", a.Tail(20))
 	}
 	if got := a.ExitCode(); got != code {
@@ -145,7 +145,7 @@ func TestDataFolderInUse(t *testing.T) {
 	brokers := startKfake(t)
 	a := newApp(t, brokers)
 	a.start()
-	a.ready(10 * time.Second)
+	a.ready()
 	b := newApp(t, brokers, "WATCHINGCAT_DATA_DIR="+a.data())
 	b.start()
 	ends(t, b, 1, "data folder is in use")
@@ -156,7 +156,7 @@ func TestAddressInUse(t *testing.T) {
 	brokers := startKfake(t)
 	a := newApp(t, brokers)
 	a.start()
-	a.ready(10 * time.Second)
+	a.ready()
 	b := newApp(t, brokers, "WATCHINGCAT_HTTP_ADDR="+a.addr)
 	b.start()
 	ends(t, b, 1, "WATCHINGCAT_HTTP_ADDR chooses another address")
@@ -181,9 +181,9 @@ func TestDiskFull(t *testing.T) {
 		}
 	})
 	a.start()
-	a.ready(10 * time.Second)
+	a.ready()
 	w := startTraffic(t, a.brokers, topic, 2000)
-	waitFor(t, 30*time.Second, func() bool { return w.count() > 200 })
+	waitFor(t, func() bool { return w.count() > 200 })
 	filler := filepath.Join(a.data(), "filler")
 	fill(t, filler, a.data(), 48<<20) // under the floor of 64 MiB
 	a.says("the data folder cannot be written: reading from Kafka is paused")
@@ -192,7 +192,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	a.notReady("free disk space is under the floor")
 	before := w.count()
-	waitFor(t, 30*time.Second, func() bool { return w.count() > before+500 })
+	waitFor(t, func() bool { return w.count() > before+500 })
 	if !a.Running() {
 		t.Fatalf("ended:\n%s", a.Tail(20))
 	}
@@ -201,7 +201,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	a.says("the data folder can be written again: reading continues")
 	sent := w.stop(t)
-	a.settled(time.Minute, sent)
+	a.settled(sent)
 	a.Kill()
 	records, n, _ := exact(t, a, topic, false)
 	t.Logf("%d records: 0 of %d cells differ", records, n)

@@ -40,11 +40,11 @@ func TestForwardKill(t *testing.T) {
 	alerts := func() (list []struct{ Labels map[string]string }, err error) {
 		return list, get(t.Context(), at+"/api/v2/alerts", &list)
 	}
-	waitFor(t, time.Minute, func() bool { _, err := alerts(); return err == nil })
+	waitFor(t, func() bool { _, err := alerts(); return err == nil })
 
 	a := newApp(t, startKfake(t), "WATCHINGCAT_RULE_FILES="+file("rules.yml", killRules), "WATCHINGCAT_ALERTMANAGER_URLS="+at, "WATCHINGCAT_EXTERNAL_LABELS=cluster=eu-1")
 	a.start()
-	a.ready(time.Minute)
+	a.ready()
 	life := startLives(t, a.brokers)
 	r := rand.New(rand.NewPCG(*seed, 29))
 	for range *kills {
@@ -52,12 +52,12 @@ func TestForwardKill(t *testing.T) {
 		a.Kill()
 		a.start()
 		if r.IntN(3) > 0 {
-			a.ready(10 * time.Second)
+			a.ready()
 		}
 	}
 	lives := life.stop()
-	a.ready(10 * time.Second)
-	waitFor(t, 3*time.Minute, func() bool {
+	a.ready()
+	waitFor(t, func() bool {
 		for service := range lives {
 			if list := in.of(service); len(list) == 0 || list[len(list)-1].status != "resolved" {
 				return false
@@ -70,5 +70,5 @@ func TestForwardKill(t *testing.T) {
 			t.Errorf("%s: the first that was notified is %v", service, list)
 		}
 	}
-	waitFor(t, time.Minute, func() bool { list, err := alerts(); return err == nil && len(list) == 0 })
+	waitFor(t, func() bool { list, err := alerts(); return err == nil && len(list) == 0 })
 }

@@ -43,7 +43,7 @@ func TestReadersOfALargeTraceOfJaeger(t *testing.T) {
 	defer jaeger.Close()
 	a := newApp(t, startKfake(t), "WATCHINGCAT_MEMORY_LIMIT="+*traceMemory, "WATCHINGCAT_JAEGER_URL="+jaeger.URL)
 	a.start()
-	a.ready(30 * time.Second)
+	a.ready()
 	idle := a.resident(t, "VmRSS")
 	client := http.Client{Timeout: 2 * time.Minute}
 	for _, n := range []int64{100_000, 0} {

@@ -33,7 +33,7 @@ var (
 func TestReadersOfALargeTrace(t *testing.T) {
 	a := newApp(t, startKfake(t), "WATCHINGCAT_MEMORY_LIMIT="+*traceMemory, "WATCHINGCAT_DEDUP_WINDOW=0s")
 	a.start()
-	a.ready(30 * time.Second)
+	a.ready()
 	idle := a.resident(t, "VmRSS")
 	id := pcommon.TraceID{1, 2, 3, 15: 9}
 	w := newTraffic(t, a.brokers, topic)
@@ -65,7 +65,7 @@ func TestReadersOfALargeTrace(t *testing.T) {
 		w.produce(value)
 	}
 	sent := w.stop(t)
-	a.settled(5*time.Minute, sent)
+	a.settled(sent)
 	ingested := a.resident(t, "VmHWM")
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", a.Pid), []byte("5"), 0); err != nil {
 		t.Fatal(err) // it resets VmHWM

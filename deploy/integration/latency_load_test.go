@@ -102,7 +102,7 @@ func TestLatencyUnderLoad(t *testing.T) {
 	a := newApp(t, k.Brokers(), "WATCHINGCAT_RULE_FILES="+file("rules.yml", underLoad()),
 		"WATCHINGCAT_ALERTMANAGER_CONFIG="+file("alertmanager.yml", strings.ReplaceAll(latencyReceivers, "URL", ours.URL)))
 	a.start()
-	a.ready(time.Minute)
+	a.ready()
 
 	metrics, web, am := port(t), port(t), port(t)
 	startCollector(t, "reference", "KAFKA="+k.Brokers()[0], fmt.Sprint("METRICS=", metrics))
@@ -146,7 +146,7 @@ func TestLatencyUnderLoad(t *testing.T) {
 		acked[name(i)] = send(name(i), 1001+2*i)
 		time.Sleep(time.Duration(400+i*37%700) * time.Millisecond)
 	}
-	waitFor(t, 3*time.Minute, func() bool {
+	waitFor(t, func() bool {
 		_, missing := ours.after("Errors", acked)
 		_, waiting := ours.after("ErrorsComplete", acked)
 		_, other := theirs.after("Errors", acked)

@@ -25,11 +25,11 @@ func TestMetrics(t *testing.T) {
 	createTopics(t, k.Brokers(), metricsTopic)
 	a := newApp(t, k.Brokers())
 	a.start()
-	a.up(time.Minute)
+	a.up()
 	otlpHTTP := port(t)
 	startCollector(t, "metrics", "KAFKA="+k.Brokers()[0], fmt.Sprint("OTLP_GRPC=", port(t)), fmt.Sprint("OTLP_HTTP=", otlpHTTP))
 	url := fmt.Sprintf("http://127.0.0.1:%d/v1/metrics", otlpHTTP)
-	waitFor(t, time.Minute, func() bool { return postMetrics(t.Context(), url, pmetric.NewMetrics()) == nil })
+	waitFor(t, func() bool { return postMetrics(t.Context(), url, pmetric.NewMetrics()) == nil })
 
 	r := rand.New(rand.NewPCG(*seed, 11))
 	hits, buckets, last := map[string]float64{}, map[string]float64{}, map[string]float64{}
@@ -60,11 +60,11 @@ func TestMetrics(t *testing.T) {
 		}
 		time.Sleep(time.Duration(20+r.IntN(60)) * time.Millisecond)
 	}
-	a.ready(time.Minute)
+	a.ready()
 	for query, want := range map[string]map[string]float64{
 		"hits_total": hits, `latency_seconds_bucket{le="1"}`: buckets, "depth_ratio": last,
 	} {
-		waitFor(t, time.Minute, func() bool {
+		waitFor(t, func() bool {
 			found := 0
 			for _, s := range a.query(query) {
 				if math.Abs(s.value-want[s.labels["service_name"]]) < 1e-9 {

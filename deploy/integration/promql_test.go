@@ -154,8 +154,8 @@ func TestPromQL(t *testing.T) {
 	end := time.Now().Truncate(demoStep)
 	records := sendDemo(t, brokers, p.URL+"/api/v1/otlp/v1/metrics", end.Add(-demoHistory), end)
 	a.start()
-	a.ready(time.Minute)
-	waitFor(t, time.Minute, func() bool {
+	a.ready()
+	waitFor(t, func() bool {
 		got := a.query("sum(count_over_time(demo_num_cpus[2h]))")
 		return len(got) == 1 && int(got[0].value) == 3*records
 	})

@@ -112,9 +112,9 @@ func TestRawStoresSearchAsJaeger(t *testing.T) {
 	views, fresh := newApp(t, brokers), newApp(t, brokers, "WATCHINGCAT_KAFKA_START=latest", "WATCHINGCAT_JAEGER_URL="+jaeger.URL)
 	for _, a := range []*app{views, fresh} {
 		a.start()
-		a.ready(time.Minute)
+		a.ready()
 	}
-	views.settled(time.Minute, searchedTraces)
+	views.settled(searchedTraces)
 
 	type ids []string
 	search := func(base, path string, q url.Values) ids {
@@ -139,7 +139,7 @@ func TestRawStoresSearchAsJaeger(t *testing.T) {
 		slices.Sort(out)
 		return out
 	}
-	waitFor(t, time.Minute, func() bool { // Jaeger has all
+	waitFor(t, func() bool { // Jaeger has all
 		has := map[string]bool{}
 		for _, service := range []string{"web", "cart", "mail"} {
 			q := url.Values{"service": {service}, "limit": {"1000"}, "start": {fmt.Sprint(from.UnixMicro())}, "end": {fmt.Sprint(time.Now().UnixMicro())}}

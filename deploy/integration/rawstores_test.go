@@ -66,9 +66,9 @@ func TestRawStores(t *testing.T) {
 	s.app = newApp(t, s.kafka.Brokers(), "WATCHINGCAT_JAEGER_URL="+s.jaeger.URL, "WATCHINGCAT_PROMETHEUS_URL="+s.prometheus.URL,
 		"WATCHINGCAT_ELASTICSEARCH_URL="+s.elastic.URL, "WATCHINGCAT_ELASTICSEARCH_INDEX=logs-*", "WATCHINGCAT_REDIS_URL="+s.redis.URL, "WATCHINGCAT_LOG_LEVEL=warn")
 	s.start()
-	s.ready(time.Minute)
+	s.ready()
 	for kind, from := range map[string]time.Time{"traces": s.edge, "logs": s.edge, "metrics": s.edge.Add(time.Minute)} {
-		waitFor(t, time.Minute, func() bool {
+		waitFor(t, func() bool {
 			got := s.count(kind, from, s.to)
 			return got.n == 2*int(s.to.Sub(from)/time.Minute) && !got.partial
 		})
@@ -241,7 +241,7 @@ func (s *rawStores) fillJaeger() {
 	if err := post(s.t.Context(), s.jaeger.OTLP, s.spans(0)); err != nil {
 		s.t.Fatal(err)
 	}
-	waitFor(s.t, time.Minute, func() bool {
+	waitFor(s.t, func() bool {
 		last := rawTraceID(historyMinutes-1, "cart")
 		return get(s.t.Context(), s.jaeger.URL+"/api/v3/traces/"+hex.EncodeToString(last[:]), nil) == nil
 	})
@@ -507,7 +507,7 @@ func (s *rawStores) askSummaries(ctx context.Context, from, to time.Time) (out r
 }
 
 func postJSON(ctx context.Context, target string, b []byte, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(b))
 	if err != nil {
@@ -563,7 +563,7 @@ func (s *rawStores) remembered() {
 		s.oneTrace(0, "jaeger")
 		s.Kill()
 		s.start()
-		s.ready(time.Minute)
+		s.ready()
 	}
 	if err := s.jaeger.Start(s.t.Context()); err != nil {
 		s.t.Fatal(err)
@@ -599,7 +599,7 @@ func (s *rawStores) without(name string) {
 			s.t.Fatalf("without %s, %s: %+v", name, k.name, got)
 		}
 	}
-	waitFor(s.t, time.Minute, func() bool { // Redis is asked by the load
+	waitFor(s.t, func() bool { // Redis is asked by the load
 		state := s.state(name)
 		return state == "failing" || state == "down" || state == "probing"
 	})
@@ -637,13 +637,13 @@ func (s *rawStores) back(name string) {
 		if k.store != name {
 			continue
 		}
-		waitFor(s.t, 2*time.Minute, func() bool {
+		waitFor(s.t, func() bool {
 			from, to := s.fresh(k.store)
 			got := s.count(k.name, from, to)
 			return got.n == 2*historyMinutes && !got.partial
 		})
 	}
-	waitFor(s.t, 2*time.Minute, func() bool {
+	waitFor(s.t, func() bool {
 		from, to := s.fresh("jaeger")
 		s.count("traces", from, to) // something that may use the cache
 		s.count("logs", from, s.edge.Add(-time.Minute))

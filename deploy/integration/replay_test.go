@@ -31,7 +31,7 @@ func TestReplayKill(t *testing.T) {
 	w := startTraffic(t, a.brokers, topic, 4000)
 	d := startDeltas(t, a.brokers)
 	a.start()
-	a.ready(30 * time.Second)
+	a.ready()
 	time.Sleep(20 * time.Second)
 	reads := startReads(t, a)
 	postReplay(t, a)
@@ -45,7 +45,7 @@ func TestReplayKill(t *testing.T) {
 				running++
 			}
 			a.start()
-			a.ready(10 * time.Second)
+			a.ready()
 		})
 	}
 	begun := time.Now()
@@ -56,7 +56,7 @@ func TestReplayKill(t *testing.T) {
 		Records int64
 		Rate    float64
 	}
-	waitFor(t, time.Minute, func() bool {
+	waitFor(t, func() bool {
 		if err := get(t.Context(), "http://"+a.addr+"/api/v1/replays/1", &done); err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestReplayKill(t *testing.T) {
 	took := time.Since(begun)
 	sent := w.stop(t)
 	hits := d.stop(t)
-	a.settled(time.Minute, sent)
+	a.settled(sent)
 	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		got := a.query("hits_total")
 		if len(got) == 1 && got[0].value == hits {

@@ -58,7 +58,7 @@ func TestRulesAPI(t *testing.T) {
 	t.Cleanup(p.Close)
 	a := newApp(t, startKfake(t), "WATCHINGCAT_RULE_FILES="+rules)
 	a.start()
-	a.ready(time.Minute)
+	a.ready()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(a.brokers...), kgo.DefaultProduceTopic(topic))
 	require.NoError(t, err)
 	defer cl.Close()

@@ -23,12 +23,12 @@ func TestFewDescriptors(t *testing.T) {
 	}
 	a := newApp(t, startKfake(t), "WATCHINGCAT_DEDUP_WINDOW=0s")
 	a.start()
-	a.ready(10 * time.Second)
+	a.ready()
 	if out, err := exec.Command(prlimit, fmt.Sprintf("--pid=%d", a.Pid), "--nofile=128:128").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	w := startTraffic(t, a.brokers, topic, 2000)
-	waitFor(t, 30*time.Second, func() bool { return w.count() > 100 })
+	waitFor(t, func() bool { return w.count() > 100 })
 	var held []net.Conn
 	for range 400 {
 		c, err := net.Dial("tcp", a.addr)
@@ -39,7 +39,7 @@ func TestFewDescriptors(t *testing.T) {
 		_, _ = fmt.Fprintf(c, "GET /api/v1/services HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	}
 	before := w.count()
-	waitFor(t, 30*time.Second, func() bool { return w.count() > before+1000 })
+	waitFor(t, func() bool { return w.count() > before+1000 })
 	if !a.Running() {
 		t.Fatalf("ended:\n%s", a.Tail(20))
 	}
@@ -54,7 +54,7 @@ func TestFewDescriptors(t *testing.T) {
 		_ = c.Close()
 	}
 	sent := w.stop(t)
-	a.settled(time.Minute, sent)
+	a.settled(sent)
 	a.Kill()
 	records, n, _ := exact(t, a, topic, false)
 	t.Logf("%d records: 0 of %d cells differ", records, n)
@@ -67,9 +67,9 @@ func TestDiskReadOnly(t *testing.T) {
 	}
 	a := newApp(t, startKfake(t), "WATCHINGCAT_DEDUP_WINDOW=0s")
 	a.start()
-	a.ready(10 * time.Second)
+	a.ready()
 	w := startTraffic(t, a.brokers, topic, 2000)
-	waitFor(t, 30*time.Second, func() bool { return w.count() > 200 })
+	waitFor(t, func() bool { return w.count() > 200 })
 	for round := range 2 {
 		if err := syscall.Mount(a.data(), a.data(), "", syscall.MS_BIND, ""); err != nil {
 			t.Skipf("cannot mount: %v", err)
@@ -82,7 +82,7 @@ func TestDiskReadOnly(t *testing.T) {
 		a.says("the data folder is read-only")
 		a.notReady("mount it writable")
 		before := w.count()
-		waitFor(t, 30*time.Second, func() bool { return w.count() > before+500 })
+		waitFor(t, func() bool { return w.count() > before+500 })
 		if err := get(t.Context(), "http://"+a.addr+"/api/v1/services", nil); err != nil {
 			t.Errorf("the API must go on: %v", err)
 		}
@@ -95,11 +95,11 @@ func TestDiskReadOnly(t *testing.T) {
 		if err := unmount(); err != nil {
 			t.Fatal(err)
 		}
-		a.ready(30 * time.Second)
+		a.ready()
 	}
 	a.says("the data folder can be written again: reading continues")
 	sent := w.stop(t)
-	a.settled(time.Minute, sent)
+	a.settled(sent)
 	a.Kill()
 	records, n, _ := exact(t, a, topic, false)
 	t.Logf("%d records: 0 of %d cells differ", records, n)
@@ -109,9 +109,9 @@ func TestDiskReadOnly(t *testing.T) {
 func TestDataFolderDeleted(t *testing.T) {
 	a := newApp(t, startKfake(t), "WATCHINGCAT_DEDUP_WINDOW=0s")
 	a.start()
-	a.ready(10 * time.Second)
+	a.ready()
 	w := startTraffic(t, a.brokers, topic, 2000)
-	waitFor(t, 30*time.Second, func() bool { return w.count() > 200 })
+	waitFor(t, func() bool { return w.count() > 200 })
 	if err := os.RemoveAll(a.data()); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestDataFolderDeleted(t *testing.T) {
 		return n
 	}
 	before, stands := w.count(), held()
-	waitFor(t, 30*time.Second, func() bool { return w.count() > before+500 })
+	waitFor(t, func() bool { return w.count() > before+500 })
 	if now := held(); now != stands {
 		t.Errorf("positions went from %v to %v although nothing is stored", stands, now)
 	}
@@ -140,7 +140,7 @@ func TestDataFolderDeleted(t *testing.T) {
 	}
 	a.start()
 	sent := w.stop(t)
-	a.settled(time.Minute, sent)
+	a.settled(sent)
 	a.Kill()
 	records, n, _ := exact(t, a, topic, false)
 	t.Logf("%d records: 0 of %d cells differ", records, n)

@@ -336,7 +336,7 @@ test('a rule is tried over the records themselves, with progress', async ({ page
   await page.getByLabel('Condition').fill('sum by (service_name) (increase(traces_span_metrics_calls_total[1m])) > 1')
   await expect(page.getByText('Over the buckets of the views.')).toBeVisible()
   await page.getByRole('button', { name: 'Evaluate over the records in Kafka' }).click()
-  await expect(page.getByText('Over the records themselves')).toBeVisible({ timeout: 60_000 })
+  await expect(page.getByText('Over the records themselves')).toBeVisible({ timeout: 180_000 })
   await expect(page.getByRole('list', { name: 'Alerts that there would have been' }).getByRole('listitem').first()).toBeVisible()
   await accessible(page)
   await page.getByRole('button', { name: 'Back to the views' }).click()

@@ -17,7 +17,7 @@ test('services are live', async ({ page }) => {
 
 test('the trend of a service is drawn', async ({ page }) => {
   await page.goto('/?range=5m')
-  await expect.poll(() => page.locator('.spark path[d*="L"]').count(), { timeout: 45_000 }).toBeGreaterThan(5)
+  await expect.poll(() => page.locator('.spark path[d*="L"]').count(), { timeout: 180_000 }).toBeGreaterThan(5)
 })
 
 test('paused, nothing moves; resumed, it is new again', async ({ page }) => {

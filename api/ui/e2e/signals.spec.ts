@@ -275,7 +275,7 @@ test('a replay is started and takes the place of the views', async ({ page }) =>
   await page.getByRole('button', { name: 'Start a replay' }).click()
   const row = rows(page, 'Replays').first()
   await expect(row).toContainText('all that the topics hold')
-  await expect(row).toContainText('swapped', { timeout: 45_000 })
+  await expect(row).toContainText('swapped', { timeout: 180_000 })
   await page.goto('/')
   await expect.poll(() => rows(page, 'Services').count()).toBeGreaterThan(10)
 })
