@@ -44,7 +44,7 @@ func suppressedKey(hash uint64) []byte {
 func (k *keeper) readSuppressed() (map[uint64]bool, error) {
 	out := map[uint64]bool{}
 	prefix := storage.Key(0, 0, storage.TableNotify, kindSuppressed)
-	err := k.kv.Scan(prefix, storage.PrefixEnd(prefix), func(key, _ []byte) error {
+	err := k.kv.Keys(prefix, storage.PrefixEnd(prefix), func(key []byte) error {
 		if len(key) != len(prefix)+8 {
 			return fmt.Errorf("notify: suppressed alert %x has an unknown form", key)
 		}

@@ -30,11 +30,11 @@ func (db *DB) writeAhead(entries []Entry) (rest []Entry, parts uint32, err error
 		if len(e.Value) <= chunkBytes || times[string(e.Key)] > 1 {
 			continue
 		}
-		old, err := cw.chunksOf(e.Key)
+		old, err := cw.storedAt(e.Key)
 		if err != nil {
 			return nil, 0, err
 		}
-		if old == 0 {
+		if old.chunks == 0 {
 			ahead = append(ahead, i)
 		}
 	}
@@ -93,9 +93,9 @@ func (db *DB) forgetAhead(lists [][]byte) error {
 				return errRedo
 			}
 			list = list[n:]
-			if now, err := cw.chunksOf(key); err != nil {
+			if now, err := cw.storedAt(key); err != nil {
 				return err
-			} else if now > 0 {
+			} else if now.chunks > 0 {
 				continue
 			}
 			for i := range uint32(count) {

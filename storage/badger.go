@@ -76,23 +76,27 @@ func (o Options) withDefaults() Options {
 // The simple version: Commit is one Badger transaction with a sync, Get and Scan are one read transaction. What makes it hard
 // is what a crash may leave; the invariants:
 //
-//  1. Everything lives in one kind of log, the memtable's: large values are cut into chunks, so Badger's value log stays empty
-//     and a torn tail is always a prefix of the commits, never a key that points at a lost value.
+//  1. Everything but raw records lives in one kind of log, the memtable's: large values are cut into chunks, so Badger's value log stays
+//     empty and a torn tail is always a prefix of the commits, never a key that points at a lost value. Raw records are in segments, which
+//     are synced before the commit that points to them.
 //  2. Commits are serial.
 //  3. A commit that one transaction cannot hold is written ahead (redo.go), so it is all or nothing too.
 //  4. Under the free-space floor nothing is written: Badger writes through memory maps, and a full disk would kill the process.
 //  5. Nothing is written where files cannot be made (guard): Badger ends the process when it is used after its log could not go on to a new
 //     file. Where that happens all the same, the next commit opens the state again first (reopen.go).
 type DB struct {
-	use  sync.RWMutex // held for writing while b is replaced or closed, for reading by what uses it beside commits and snapshots
-	b    *badger.DB
-	lock *folderLock
-	dir  string
-	o    Options
-	took dbconv.ClientOperationDuration
+	use      sync.RWMutex // held for writing while b is replaced or closed, for reading by what uses it beside commits and snapshots
+	b        *badger.DB
+	segments *segments // replaced with b
+	lock     *folderLock
+	dir      string
+	o        Options
+	took     dbconv.ClientOperationDuration
 
 	newest    atomic.Pointer[snapshot] // nil: closed, or being opened again
 	alive     atomic.Int64             // snapshots that somebody reads
+	epoch     atomic.Uint64            // of the newest
+	epochs    epochs                   // of those that are alive
 	reopening atomic.Bool
 	writing   atomic.Bool // a commit is under way
 	failed    atomic.Bool // broken is set: reads may find Badger without its log
@@ -161,6 +165,10 @@ func (db *DB) begin() error {
 		db.show(nil)
 		return errors.Join(err, b.Close())
 	}
+	if db.segments, err = openSegments(db.dir, db.o.Logger, b); err != nil {
+		db.show(nil)
+		return errors.Join(err, b.Close())
+	}
 	return nil
 }
 
@@ -206,9 +214,13 @@ func (db *DB) Limits() (bytes, entries int64) { return db.maxBytes, db.maxEntrie
 
 // Commit applies c, all of it or nothing, and returns when it has been synced. An ErrUnwritable is of a commit that may be tried again: each
 // entry sets a whole value, so it does not matter how far the one before came.
-func (db *DB) Commit(c Commit) (err error) {
+func (db *DB) Commit(c Commit) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	return db.commitLocked(c)
+}
+
+func (db *DB) commitLocked(c Commit) (err error) {
 	defer func() { db.refused.note(err) }()
 	if db.closed.Load() {
 		return ErrClosed
@@ -223,10 +235,14 @@ func (db *DB) Commit(c Commit) (err error) {
 		}
 		db.timeCommit(began, err)
 	}()
+	entries, err := db.segments.take(c.all())
+	if err != nil {
+		return err
+	}
 	db.writing.Store(true)
 	defer db.writing.Store(false)
-	if err = db.commit(c.all(), 0); errors.Is(err, badger.ErrTxnTooBig) {
-		err = db.commitLarge(c)
+	if err = db.commit(entries, 0); errors.Is(err, badger.ErrTxnTooBig) {
+		err = db.commitLarge(entries)
 	}
 	if _, ok := errors.AsType[midway](err); ok {
 		return db.breaks(err)
@@ -239,10 +255,11 @@ func (db *DB) Commit(c Commit) (err error) {
 
 // writable returns why c cannot be written now. It opens the state again where a commit before failed midway.
 func (db *DB) writable(c Commit) error {
-	size := commitBytes(c)
+	size, appended := commitBytes(c)
 	if limit, _ := db.Limits(); size > uint64(limit) {
 		size *= 2 // written ahead first
 	}
+	size += appended
 	if err := db.guard.check(); err != nil {
 		return err
 	}
@@ -271,19 +288,33 @@ func (db *DB) commit(entries []Entry, parts uint32) error {
 	if err := txn.Commit(); err != nil {
 		return midway{commitError(err)}
 	}
-	db.renew()
+	db.settle(w.live)
 	return nil
+}
+
+// settle shows what has been committed, and counts what that changed in the segments.
+func (db *DB) settle(live map[uint32]int64) {
+	if live != nil {
+		db.segments.settle(live, db.epoch.Load()+1)
+	}
+	db.renew()
+	db.segments.sweep(db.epochs.oldest())
 }
 
 func commitError(err error) error {
 	return fmt.Errorf("storage: commit: %w", err)
 }
 
-func commitBytes(c Commit) (n uint64) {
+// commitBytes returns how much of c goes to Badger, and how much to segments.
+func commitBytes(c Commit) (n, appended uint64) {
 	for _, e := range c.Entries {
-		n += uint64(len(e.Key) + len(e.Value))
+		if e.toSegment() {
+			appended += uint64(len(e.Value))
+		} else {
+			n += uint64(len(e.Key) + len(e.Value))
+		}
 	}
-	return n + uint64(len(c.Positions))*64
+	return n + uint64(len(c.Positions))*64, appended
 }
 
 // Get returns a copy of the value at key, or ErrNotFound.
@@ -297,7 +328,15 @@ func (db *DB) Get(key []byte) ([]byte, error) {
 		if err != nil {
 			return fmt.Errorf("storage: get %x: %w", key, err)
 		}
-		return readValue(txn, it, func(_, v []byte) error {
+		p, ok, err := pointerOf(it)
+		if err != nil {
+			return err
+		}
+		if ok {
+			value, err = db.segments.read(p)
+			return err
+		}
+		return db.readValue(txn, it, func(_, v []byte) error {
 			value = append([]byte{}, v...)
 			return nil
 		})
@@ -307,23 +346,32 @@ func (db *DB) Get(key []byte) ([]byte, error) {
 
 // Scan calls fn for each entry with from <= key < to, from one snapshot.
 func (db *DB) Scan(from, to []byte, fn func(key, value []byte) error) error {
-	return db.view(func(txn *badger.Txn) error { return scan(txn, from, to, fn) })
+	return db.view(func(txn *badger.Txn) error {
+		return eachItem(txn, from, to, true, func(item *badger.Item) error { return db.readValue(txn, item, fn) })
+	})
 }
 
-func scan(txn *badger.Txn, from, to []byte, fn func(key, value []byte) error) error {
+// Keys is Scan without the values.
+func (db *DB) Keys(from, to []byte, fn func(key []byte) error) error {
+	return db.view(func(txn *badger.Txn) error {
+		return eachItem(txn, from, to, false, func(item *badger.Item) error { return fn(item.Key()) })
+	})
+}
+
+func eachItem(txn *badger.Txn, from, to []byte, values bool, fn func(*badger.Item) error) error {
 	if len(to) == 0 || string(to) > string(chunkPrefix) {
 		to = chunkPrefix
 	}
 	o := badger.DefaultIteratorOptions
 	o.Prefix = commonPrefix(from, to) // lets Badger leave out tables
+	o.PrefetchValues = values
 	it := txn.NewIterator(o)
 	defer it.Close()
 	for it.Seek(from); it.Valid(); it.Next() {
-		item := it.Item()
-		if string(item.Key()) >= string(to) {
+		if string(it.Item().Key()) >= string(to) {
 			return nil
 		}
-		if err := readValue(txn, item, fn); err != nil {
+		if err := fn(it.Item()); err != nil {
 			return err
 		}
 	}
@@ -369,7 +417,7 @@ func (db *DB) Close() error {
 	db.show(nil)
 	db.use.Lock()
 	defer db.use.Unlock()
-	err := db.closeBadger()
+	err := errors.Join(db.closeBadger(), db.segments.close())
 	if errors.Is(err, errCloseTimeout) && errors.Is(db.guard.same(), ErrFolderGone) {
 		err = nil // there is nothing to be flushed to
 	}

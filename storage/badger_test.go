@@ -113,14 +113,14 @@ func TestLargeCommits(t *testing.T) {
 // It replaces values, or adds them beside some that it replaces: too many for one transaction, or few.
 func TestLargeCommitCrash(t *testing.T) {
 	for _, c := range []struct {
-		name           string
-		replaced, made int
-	}{{"replaced", 12, 0}, {"made", 0, 12}, {"made, few replaced", 2, 12}, {"both", 12, 12}} {
-		t.Run(c.name, func(t *testing.T) { largeCommitCrash(t, c.replaced, c.made) })
+		name                string
+		replaced, made, raw int
+	}{{"replaced", 12, 0, 0}, {"made", 0, 12, 0}, {"made, few replaced", 2, 12, 0}, {"both", 12, 12, 0}, {"raw records too", 12, 12, 4}} {
+		t.Run(c.name, func(t *testing.T) { largeCommitCrash(t, c.replaced, c.made, c.raw) })
 	}
 }
 
-func largeCommitCrash(t *testing.T, replaced, made int) {
+func largeCommitCrash(t *testing.T, replaced, made, raw int) {
 	dir := t.TempDir()
 	var copies []string
 	o := small()
@@ -141,6 +141,11 @@ func largeCommitCrash(t *testing.T, replaced, made int) {
 			c.Entries = append(c.Entries, storage.Entry{Key: storagetest.Key(fmt.Sprint("made", n, i)), Value: bytes.Repeat([]byte{n}, int(maxBytes)/4+i)},
 				storage.Entry{Key: storagetest.Key(fmt.Sprint("made", n-1, i))})
 		}
+		for i := range raw { // half of them replaced, half new
+			c.Entries = append(c.Entries, storage.Entry{Key: storagetest.RawKey(fmt.Sprint(i)), Value: bytes.Repeat([]byte{n}, 5000+i)},
+				storage.Entry{Key: storagetest.RawKey(fmt.Sprint("made", n, i)), Value: bytes.Repeat([]byte{n}, 5000+i)},
+				storage.Entry{Key: storagetest.RawKey(fmt.Sprint("made", n-1, i))})
+		}
 		if err := db.Commit(c); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +164,7 @@ func largeCommitCrash(t *testing.T, replaced, made int) {
 		}
 		n, values := byte(ps[0].Offset), 0
 		err = db.Scan(nil, nil, func(k, v []byte) error {
-			if k[storage.KeyPrefixLen-1] == byte(storage.TableMeta) {
+			if table := storage.Table(k[storage.KeyPrefixLen-1]); table == storage.TableMeta || table == storage.TableRaw {
 				values++
 				if !bytes.Equal(v, bytes.Repeat([]byte{n}, len(v))) {
 					t.Fatalf("value of commit %d beside the position of %d", v[0], n)
@@ -167,13 +172,17 @@ func largeCommitCrash(t *testing.T, replaced, made int) {
 			}
 			return nil
 		})
-		if err != nil || values != replaced+made {
+		if err != nil || values != replaced+made+2*raw {
 			t.Fatalf("%d values, %v", values, err)
 		}
 		if n := storage.Orphans(db); n > 0 {
 			t.Fatalf("%d chunks of no value", n)
 		}
+		_, _, before := db.Segments()
 		commit(db, n+1) // and it goes on
+		if _, _, live := db.Segments(); live != before {
+			t.Fatalf("%d bytes live in segments, %d before", live, before)
+		}
 		if n := storage.Orphans(db); n > 0 {
 			t.Fatalf("%d chunks of no value after the next commit", n)
 		}

@@ -16,8 +16,8 @@ import (
 //	the entry's                                 number of chunks uint32 BE metaChunked
 //	0xffffffff, the entry's, chunk uint32 BE    the chunk
 //
-// No version is 0xffffffff, so scans end before the chunks. Behind them, where a chunk's key would name that version, is the redo
-// area (redo.go).
+// No version is 0xffffffff, so scans end before the chunks. Behind them, where a chunk's key would name that version or the one before, are
+// the owners of segments (segments.go) and the redo area (redo.go).
 const (
 	chunkBytes  = blockBytes - 512
 	metaChunked = 1
@@ -45,22 +45,34 @@ type writer interface {
 type chunkWriter struct {
 	txn     writer
 	before  *badger.Txn       // reads what there was
-	changed map[string]uint32 // chunks of what has been written
+	changed map[string]stored // what has been written in another way than what there was
+	live    map[uint32]int64  // bytes that became live in a segment, less those that no longer are
 }
 
-// chunksOf returns how many chunks the value at key has.
-func (w *chunkWriter) chunksOf(key []byte) (uint32, error) {
-	if n, ok := w.changed[string(key)]; ok {
-		return n, nil
+// stored is where a value is apart from its entry.
+type stored struct {
+	chunks  uint32
+	pointed bool
+	at      pointer
+}
+
+// storedAt returns where the value at key is.
+func (w *chunkWriter) storedAt(key []byte) (s stored, err error) {
+	if s, ok := w.changed[string(key)]; ok {
+		return s, nil
 	}
 	item, err := w.before.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		return 0, nil
+		return s, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("storage: get %x: %w", key, err)
+		return s, fmt.Errorf("storage: get %x: %w", key, err)
 	}
-	return chunkCount(item)
+	if s.at, s.pointed, err = pointerOf(item); err != nil || s.pointed {
+		return s, err
+	}
+	s.chunks, err = chunkCount(item)
+	return s, err
 }
 
 // chunkCount returns in how many chunks the item's value is stored; 0: it is not.
@@ -86,20 +98,33 @@ func (w *chunkWriter) set(e Entry) error {
 	if len(e.Value) > chunkBytes {
 		n = chunksFor(e.Value)
 	}
-	old, err := w.chunksOf(e.Key)
+	now := stored{chunks: n, pointed: e.pointed}
+	if e.pointed {
+		var err error
+		if now.at, err = parsePointer(e.Value); err != nil {
+			return err
+		}
+	}
+	old, err := w.storedAt(e.Key)
 	if err != nil {
 		return err
 	}
-	if n != old {
+	if now != old {
 		if w.changed == nil {
-			w.changed = map[string]uint32{}
+			w.changed = map[string]stored{}
 		}
-		w.changed[string(e.Key)] = n
+		w.changed[string(e.Key)] = now
 	}
-	for i := n; i < old; i++ {
+	for i := n; i < old.chunks; i++ {
 		if err := w.txn.Delete(chunkKey(e.Key, i)); err != nil {
 			return err
 		}
+	}
+	if err := w.move(e.Key, old, now); err != nil {
+		return err
+	}
+	if e.pointed {
+		return w.txn.SetEntry((&badger.Entry{Key: e.Key, Value: e.Value}).WithMeta(metaPointer))
 	}
 	if e.Value == nil && n == 0 {
 		return w.txn.Delete(e.Key)
@@ -114,8 +139,41 @@ func (w *chunkWriter) set(e Entry) error {
 	return w.txn.SetEntry(head.WithMeta(metaChunked))
 }
 
+// move notes in which segment the value at key is, and no longer is.
+func (w *chunkWriter) move(key []byte, old, now stored) error {
+	if now == old {
+		return nil
+	}
+	if w.live == nil && (old.pointed || now.pointed) {
+		w.live = map[uint32]int64{}
+	}
+	if old.pointed {
+		w.live[old.at.segment] -= int64(old.at.length)
+		if err := w.txn.Delete(ownerKey(old.at.segment, key)); err != nil {
+			return err
+		}
+	}
+	if now.pointed {
+		w.live[now.at.segment] += int64(now.at.length)
+		return w.txn.SetEntry(&badger.Entry{Key: ownerKey(now.at.segment, key), Value: now.at.owner()})
+	}
+	return nil
+}
+
 // readValue calls fn with the item's key and whole value.
-func readValue(txn *badger.Txn, item *badger.Item, fn func(key, value []byte) error) error {
+func (db *DB) readValue(txn *badger.Txn, item *badger.Item, fn func(key, value []byte) error) error {
+	p, ok, err := pointerOf(item)
+	if err != nil {
+		return err
+	}
+	if ok {
+		key := item.KeyCopy(nil)
+		v, err := db.segments.read(p)
+		if err != nil {
+			return err
+		}
+		return fn(key, v)
+	}
 	if item.UserMeta() != metaChunked {
 		var failed error
 		err := item.Value(func(v []byte) error {

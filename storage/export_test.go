@@ -35,7 +35,30 @@ func VersionedTables() (list, others []Table) {
 	return list, others
 }
 
-// Orphans returns how many chunks in the state belong to no value.
+// Segments returns how many files of raw records there are, their bytes, and what of them is live.
+func (db *DB) Segments() (files int, size, live int64) { return db.segments.totals() }
+
+// SegmentPath is the path of a segment's file.
+func (db *DB) SegmentPath(n uint32) string { return db.segments.path(n) }
+
+// AppendOnly appends values of raw records to a segment and commits nothing, as a crash would leave them.
+func (db *DB) AppendOnly(entries ...Entry) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	_, err := db.segments.take(entries)
+	return err
+}
+
+// SealSegment makes the next value begin a segment.
+func (db *DB) SealSegment() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	err := db.segments.seal()
+	db.segments.settle(nil, db.epoch.Load()+1)
+	return err
+}
+
+// Orphans returns how many chunks in the state belong to no value, and how many owners in segments are no pointer's.
 func Orphans(db *DB) (n int) {
 	err := db.b.View(func(txn *badger.Txn) error {
 		o := badger.DefaultIteratorOptions
@@ -44,6 +67,20 @@ func Orphans(db *DB) (n int) {
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
 			k := it.Item().Key()
+			if bytes.HasPrefix(k, segmentPrefix) {
+				item, err := txn.Get(k[len(segmentPrefix)+4:])
+				if errors.Is(err, badger.ErrKeyNotFound) {
+					n++
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				if p, ok, err := pointerOf(item); err != nil || !ok || p.segment != binary.BigEndian.Uint32(k[len(segmentPrefix):]) {
+					n++
+				}
+				continue
+			}
 			if bytes.HasPrefix(k, redoPrefix) {
 				n++ // nothing is left there either
 				continue

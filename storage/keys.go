@@ -46,31 +46,38 @@ type tableDef struct {
 	owner string // package that reads and writes it
 	// views: its entries belong to a view version and go with it. In version 0 they stand beside tables that belong to no version.
 	views bool
-	key   string // what follows the prefix
-	value string
+	// segments: its large values stand in files of their own, see segments.go.
+	segments bool
+	key      string // what follows the prefix
+	value    string
 }
 
 // tables is the key table: everything that depends on which tables exist reads it. Two tables with one letter do not compile.
 var tables = [256]tableDef{
-	TablePosition:    {"storage", true, "topic, 0x00, partition uint32 BE", "codec below"},
-	TableMeta:        {"views", true, "name", "frontiers, counters, journal bounds, definitions; gaps of pipeline"},
-	TableSeries:      {"views", true, "view byte, series id uint32 BE", "first and last bucket, totals"},
-	TableJournal:     {"views", true, "sequence uint64 BE", "what one checkpoint added"},
-	TableCells:       {"views", true, "view byte, level, bucket uint32 BE, chunk uint16 BE", "cells of a bucket"},
-	TableWaiting:     {"views", true, "generation uint32 BE, chunk uint32 BE", "span halves that wait or may be compensated"},
-	TableDedup:       {"views", true, "time uint32 BE, sequence uint64 BE", "hashes of records seen by one checkpoint"},
-	TableSpans:       {"views", true, "time uint32 BE, sequence uint64 BE", "hashes of spans seen by one checkpoint"},
-	TableTraces:      {"views", true, "block uint32 BE", "summaries of traces"},
-	TableRaw:         {"views", true, "signal byte, checkpoint uint64 BE, n uint32 BE", "raw records, OTLP compressed with zstd"},
-	TableDelta:       {"views", true, "'s', series hash 16 bytes; or 'h', time uint64 BE, partition uint32 BE, offset uint64 BE, piece uint32 BE", "running value of a series that is sent as deltas; deltas that wait for other partitions"},
-	TableFamily:      {"views", true, "name", "type, unit and help of a metric family"},
-	TableAlert:       {"evaluator", false, "group key, 0x00, fingerprint uint64 BE", "one alert's whole state"},
-	TableOutbox:      {"evaluator", false, "sequence uint64 BE", "notifications for notify"},
-	TableRuleSamples: {"evaluator", false, "series hash uint64 BE, bucket uint32 BE", "samples written by rules"},
-	TableHistory:     {"evaluator", false, "sequence uint64 BE", "one transition of an alert, JSON"},
-	TableNotify:      {"notify", false, "kind byte, id", "silences, notification log, notices"},
-	TableReplay:      {"pipeline", false, "'p', or 'r' and id uint64 BE", "which versions are read, replays; JSON"},
-	TableObject:      {"storage", false, "kind, 0x00, id", "what users made, JSON; kind \"\" is the position in its topic"},
+	TablePosition:    {"storage", true, false, "topic, 0x00, partition uint32 BE", "codec below"},
+	TableMeta:        {"views", true, false, "name", "frontiers, counters, journal bounds, definitions; gaps of pipeline"},
+	TableSeries:      {"views", true, false, "view byte, series id uint32 BE", "first and last bucket, totals"},
+	TableJournal:     {"views", true, false, "sequence uint64 BE", "what one checkpoint added"},
+	TableCells:       {"views", true, false, "view byte, level, bucket uint32 BE, chunk uint16 BE", "cells of a bucket"},
+	TableWaiting:     {"views", true, false, "generation uint32 BE, chunk uint32 BE", "span halves that wait or may be compensated"},
+	TableDedup:       {"views", true, false, "time uint32 BE, sequence uint64 BE", "hashes of records seen by one checkpoint"},
+	TableSpans:       {"views", true, false, "time uint32 BE, sequence uint64 BE", "hashes of spans seen by one checkpoint"},
+	TableTraces:      {"views", true, false, "block uint32 BE", "summaries of traces"},
+	TableRaw:         {"views", true, true, "signal byte, checkpoint uint64 BE, n uint32 BE", "raw records, OTLP compressed with zstd"},
+	TableDelta:       {"views", true, false, "'s', series hash 16 bytes; or 'h', time uint64 BE, partition uint32 BE, offset uint64 BE, piece uint32 BE", "running value of a series that is sent as deltas; deltas that wait for other partitions"},
+	TableFamily:      {"views", true, false, "name", "type, unit and help of a metric family"},
+	TableAlert:       {"evaluator", false, false, "group key, 0x00, fingerprint uint64 BE", "one alert's whole state"},
+	TableOutbox:      {"evaluator", false, false, "sequence uint64 BE", "notifications for notify"},
+	TableRuleSamples: {"evaluator", false, false, "series hash uint64 BE, bucket uint32 BE", "samples written by rules"},
+	TableHistory:     {"evaluator", false, false, "sequence uint64 BE", "one transition of an alert, JSON"},
+	TableNotify:      {"notify", false, false, "kind byte, id", "silences, notification log, notices"},
+	TableReplay:      {"pipeline", false, false, "'p', or 'r' and id uint64 BE", "which versions are read, replays; JSON"},
+	TableObject:      {"storage", false, false, "kind, 0x00, id", "what users made, JSON; kind \"\" is the position in its topic"},
+}
+
+// inSegments reports whether the key's value may stand in a segment.
+func inSegments(key []byte) bool {
+	return len(key) >= KeyPrefixLen && tables[key[KeyPrefixLen-1]].segments
 }
 
 // ofViews reports whether a key belongs to a view version.
@@ -85,7 +92,7 @@ func Versions(kv KV) ([]uint32, error) {
 	from := Key(0, 0, 0)
 	for {
 		var at []byte
-		err := kv.Scan(from, nil, func(k, _ []byte) error {
+		err := kv.Keys(from, nil, func(k []byte) error {
 			at = bytes.Clone(k)
 			return errFound
 		})

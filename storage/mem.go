@@ -154,6 +154,11 @@ func (m *Mem) Scan(from, to []byte, fn func(key, value []byte) error) error {
 	return err
 }
 
+// Keys is Scan without the values.
+func (m *Mem) Keys(from, to []byte, fn func(key []byte) error) error {
+	return m.Scan(from, to, func(k, _ []byte) error { return fn(k) })
+}
+
 // Positions returns every position stored for a version and shard, ordered by topic and partition.
 func (m *Mem) Positions(version uint32, shard uint16) ([]Position, error) {
 	return positions(m, version, shard)
@@ -163,7 +168,7 @@ func (m *Mem) Positions(version uint32, shard uint16) ([]Position, error) {
 func (m *Mem) DropVersion(_ context.Context, version uint32, shard uint16) error {
 	var c Commit
 	from := Key(version, shard, 0)[:KeyPrefixLen-1]
-	err := m.Scan(from, PrefixEnd(from), func(k, _ []byte) error {
+	err := m.Keys(from, PrefixEnd(from), func(k []byte) error {
 		if ofViews(k) {
 			c.Entries = append(c.Entries, Entry{Key: bytes.Clone(k)})
 		}

@@ -41,6 +41,10 @@ var (
 	descDiskFree   = prometheus.NewDesc("watchingcat_disk_free_bytes", "Free space where the state is.", nil, nil)
 	descDiskFloor  = prometheus.NewDesc("watchingcat_disk_floor_bytes", "Free space under which nothing is written and reading from Kafka pauses.", nil, nil)
 	descStateSize  = prometheus.NewDesc("watchingcat_state_bytes", "What the state takes on disk, without samples of metrics.", nil, nil)
+	descSegments   = prometheus.NewDesc("watchingcat_state_segments", "Files of raw records.", nil, nil)
+	descSegment    = prometheus.NewDesc("watchingcat_state_segment_bytes", "Size of the files of raw records.", nil, nil)
+	descSegLive    = prometheus.NewDesc("watchingcat_state_segment_live_bytes", "Of that, raw records that are still kept.", nil, nil)
+	descLost       = prometheus.NewDesc("watchingcat_state_lost_reads_total", "Reads of raw records whose file is missing or damaged: what is shown lacks them, counts do not.", nil, nil)
 	descLevelSize  = prometheus.NewDesc("badger_level_bytes", "Size of a level of Badger's tree.", []string{"level"}, nil)
 	descLevelStale = prometheus.NewDesc("badger_level_stale_bytes", "Of that, what is overwritten or deleted.", []string{"level"}, nil)
 	descTables     = prometheus.NewDesc("badger_level_tables", "Tables of a level of Badger's tree.", []string{"level"}, nil)
@@ -82,6 +86,11 @@ func (db *DB) Collect(ch chan<- prometheus.Metric) {
 	if db.newest.Load() == nil {
 		return
 	}
+	files, size, live := db.segments.totals()
+	gauge(descSegments, float64(files))
+	gauge(descSegment, float64(size))
+	gauge(descSegLive, float64(live))
+	ch <- prometheus.MustNewConstMetric(descLost, prometheus.CounterValue, float64(db.segments.lost.Load()))
 	for _, l := range db.b.Levels() {
 		n := strconv.Itoa(l.Level)
 		gauge(descLevelSize, float64(l.Size), n)

@@ -89,8 +89,8 @@ func (w *splitWriter) flush() error {
 func (w *splitWriter) discard() { w.txn.Discard() }
 
 // commitLarge applies a commit that is too large for one transaction. The caller holds mu.
-func (db *DB) commitLarge(c Commit) error {
-	entries, parts, err := db.writeAhead(c.all())
+func (db *DB) commitLarge(all []Entry) error {
+	entries, parts, err := db.writeAhead(all)
 	if err == nil {
 		err = db.commit(entries, parts)
 		if err == nil {
@@ -118,10 +118,11 @@ func (db *DB) commitLarge(c Commit) error {
 		return midway{commitError(err)} // it may have happened
 	}
 	db.large.Add(1)
-	if err := db.redo(entries, pieces, parts); err != nil {
+	live, err := db.redo(entries, pieces, parts)
+	if err != nil {
 		return midway{err} // the commit has happened: reopening finishes it before anything else is written
 	}
-	db.renew()
+	db.settle(live)
 	return nil
 }
 
@@ -152,8 +153,8 @@ func (db *DB) writePieces(entries []Entry) (pieces uint32, err error) {
 	return pieces, w.flush()
 }
 
-// redo writes entries and deletes the head, the list of what was written ahead, and the pieces.
-func (db *DB) redo(entries []Entry, pieces, parts uint32) error {
+// redo writes entries and deletes the head, the list of what was written ahead, and the pieces. It returns what that changed in segments.
+func (db *DB) redo(entries []Entry, pieces, parts uint32) (map[uint32]int64, error) {
 	w := db.newSplitWriter()
 	defer w.discard()
 	before := db.b.NewTransaction(false)
@@ -161,19 +162,19 @@ func (db *DB) redo(entries []Entry, pieces, parts uint32) error {
 	cw := chunkWriter{txn: w, before: before}
 	for _, e := range entries {
 		if err := cw.set(e); err != nil {
-			return commitError(err)
+			return nil, commitError(err)
 		}
 	}
 	if err := w.Delete(redoHeadKey()); err != nil {
-		return commitError(err)
+		return nil, commitError(err)
 	}
 	if err := deleteKeys(w, redoAheadKey, parts); err != nil {
-		return err
+		return nil, err
 	}
 	if err := w.flush(); err != nil {
-		return commitError(err)
+		return nil, commitError(err)
 	}
-	return db.deletePieces(pieces)
+	return cw.live, db.deletePieces(pieces)
 }
 
 func (db *DB) deletePieces(pieces uint32) error {
@@ -236,7 +237,7 @@ func (db *DB) recoverLarge() error {
 	if err != nil {
 		return err
 	}
-	if err := db.redo(entries, pieces, uint32(len(ahead))); err != nil {
+	if _, err := db.redo(entries, pieces, uint32(len(ahead))); err != nil {
 		return err
 	}
 	db.renew()
@@ -253,8 +254,8 @@ func (c Commit) all() []Entry {
 	return out
 }
 
-// An entry in the redo area: key, then 0 for a delete; 1, expiry, value; or 2, expiry, number of chunks that have been written ahead. Lengths
-// before key and value.
+// An entry in the redo area: key, then 0 for a delete; 1, expiry, value; 2, expiry, number of chunks that have been written ahead; or 3,
+// expiry, pointer into a segment. Lengths before key, value and pointer.
 func appendEntry(b []byte, e Entry) []byte {
 	b = binary.AppendUvarint(b, uint64(len(e.Key)))
 	b = append(b, e.Key...)
@@ -264,7 +265,11 @@ func appendEntry(b []byte, e Entry) []byte {
 	if e.Value == nil {
 		return append(b, 0)
 	}
-	b = binary.AppendUvarint(append(b, 1), e.ExpiresAt)
+	kind := byte(1)
+	if e.pointed {
+		kind = 3
+	}
+	b = binary.AppendUvarint(append(b, kind), e.ExpiresAt)
 	b = binary.AppendUvarint(b, uint64(len(e.Value)))
 	return append(b, e.Value...)
 }
@@ -295,7 +300,7 @@ func decodeEntries(b []byte) (list []Entry, err error) {
 		e := Entry{Key: bytes()}
 		switch {
 		case err != nil:
-		case len(b) == 0 || b[0] > 2:
+		case len(b) == 0 || b[0] > 3:
 			err = errRedo
 		case b[0] == 0:
 			b = b[1:]
@@ -304,6 +309,7 @@ func decodeEntries(b []byte) (list []Entry, err error) {
 			e.ExpiresAt = uvarint()
 			e.chunks = uint32(uvarint())
 		default:
+			e.pointed = b[0] == 3
 			b = b[1:]
 			e.ExpiresAt = uvarint()
 			e.Value = bytes()

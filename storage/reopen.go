@@ -42,6 +42,9 @@ func (db *DB) reopen() error {
 		}
 		db.b = nil
 	}
+	if err := db.segments.close(); err != nil {
+		db.o.Logger.Warn().Err(err).Msg("closing a segment before the state is opened again")
+	}
 	if err := db.begin(); err != nil {
 		return fmt.Errorf("%w (%w)", ErrReopening, err)
 	}
@@ -111,6 +114,7 @@ func (db *DB) brokenRead(err *error) {
 // discard ends a read transaction. One whose reader panicked has an iterator that was never closed, at which Badger panics.
 func (s *snapshot) discard() {
 	defer s.db.alive.Add(-1)
+	defer s.db.epochs.remove(s.epoch)
 	defer func() {
 		if p := recover(); p != nil && !s.db.failed.Load() {
 			panic(p)

@@ -2,6 +2,9 @@ package storage
 
 import (
 	"errors"
+	"math"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
@@ -12,16 +15,48 @@ import (
 //
 // It counts its readers, and itself while it is the newest one; who takes the count to 0 ends the transaction.
 type snapshot struct {
-	db   *DB
-	txn  *badger.Txn
-	refs atomic.Int64
+	db    *DB
+	txn   *badger.Txn
+	epoch uint64
+	refs  atomic.Int64
+}
+
+// epochs are those of the snapshots that somebody may read. A snapshot's epoch is one more than that of the snapshot before it.
+type epochs struct {
+	mu    sync.Mutex
+	alive []uint64 // ascending
+}
+
+func (e *epochs) add(n uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.alive = append(e.alive, n)
+}
+
+func (e *epochs) remove(n uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i, ok := slices.BinarySearch(e.alive, n); ok {
+		e.alive = slices.Delete(e.alive, i, i+1)
+	}
+}
+
+// oldest returns the first that is alive, or the largest number there is.
+func (e *epochs) oldest() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.alive) == 0 {
+		return math.MaxUint64
+	}
+	return e.alive[0]
 }
 
 // renew shows what has been committed. The caller holds mu, and no commit is under way.
 func (db *DB) renew() {
-	s := &snapshot{db: db, txn: db.b.NewTransaction(false)}
+	s := &snapshot{db: db, txn: db.b.NewTransaction(false), epoch: db.epoch.Add(1)}
 	s.refs.Store(1)
 	db.alive.Add(1)
+	db.epochs.add(s.epoch)
 	db.show(s)
 }
 

@@ -24,6 +24,8 @@ type KV interface {
 	// Scan calls fn for each entry with from <= key < to in key order, from one snapshot; it ends at fn's first error and
 	// returns it. An empty to means no upper bound.
 	Scan(from, to []byte, fn func(key, value []byte) error) error
+	// Keys is Scan without the values, which need not be read.
+	Keys(from, to []byte, fn func(key []byte) error) error
 	// Positions returns every position stored for a view version and shard, ordered by topic and partition.
 	Positions(version uint32, shard uint16) ([]Position, error)
 	Close() error
@@ -44,7 +46,8 @@ type Entry struct {
 	// event time plus twice the retention; readers filter by their own `since` and never rely on it.
 	ExpiresAt uint64
 
-	chunks uint32 // that have been written ahead; 0: Value is to be written
+	chunks  uint32 // that have been written ahead; 0: Value is to be written
+	pointed bool   // Value is a pointer into a segment
 }
 
 // Position is the next record to read of one partition.
@@ -66,6 +69,8 @@ var (
 	ErrNotFound = errors.New("storage: key not found")
 	// ErrInUse is returned by Open when another process holds the data folder.
 	ErrInUse = errors.New("storage: data folder is in use")
+	// ErrLost is returned by Get and Scan for a value whose file is missing, cut or damaged. Other values are not affected.
+	ErrLost = errors.New("storage: a stored value is lost")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("storage: closed")
 )

@@ -259,7 +259,7 @@ func (s *rawStore) restore(kv reader, seq uint64) error {
 		s.dropped, s.guessed = s.kept[0].begin, true
 	}
 	stray := func(from, prefix []byte) error {
-		return kv.kv.Scan(from, storage.PrefixEnd(prefix), func(k, _ []byte) error {
+		return kv.kv.Keys(from, storage.PrefixEnd(prefix), func(k []byte) error {
 			s.stray = append(s.stray, slices.Clone(k))
 			return nil
 		})
@@ -275,11 +275,11 @@ func (s *rawStore) restore(kv reader, seq uint64) error {
 // holds reports whether a block is kept.
 func (s *rawStore) holds(r rawRef) bool { return len(s.kept) > 0 && r.seq >= s.kept[0].seq }
 
-// get returns the OTLP bytes of a block that was held; ok is false when it has been dropped since. It needs no lock: to read and to
+// get returns the OTLP bytes of a block that was held; ok is false when it has been dropped since, or is lost. It needs no lock: to read and to
 // decompress takes long, and a checkpoint would wait for it, and all other readers for the checkpoint.
 func (s *rawStore) get(kv reader, r rawRef) (b []byte, ok bool, err error) {
 	v, err := kv.kv.Get(s.key(kv.keyspace, r))
-	if errors.Is(err, storage.ErrNotFound) {
+	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrLost) {
 		return nil, false, nil
 	}
 	if err != nil {

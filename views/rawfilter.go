@@ -321,10 +321,10 @@ func (f rawFilter) next(b []byte) (_ rawFilter, rest []byte, ok bool) {
 	return f, b[n*8:], true
 }
 
-// filters returns those of a checkpoint's blocks; nil when there are none, as of checkpoints that an earlier version wrote.
+// filters returns those of a checkpoint's blocks; nil when there are none, as of checkpoints that an earlier version wrote, or when they are lost.
 func (s *rawStore) filters(kv reader, seq uint64) ([]byte, error) {
 	v, err := kv.kv.Get(filterKey(kv.keyspace, seq))
-	if errors.Is(err, storage.ErrNotFound) {
+	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrLost) {
 		return nil, nil
 	}
 	return v, err

@@ -63,11 +63,11 @@ func (s *Set) siftOne(m rawMeta, verdicts map[uint32]map[[16]byte]bool) (entries
 			return nil, 0, nil
 		}
 		b, ok, err := s.rawSpans.get(s.kv, ref)
-		if err == nil && !ok {
-			err = fmt.Errorf("raw block %d/%d is missing", ref.seq, ref.n)
-		}
 		if err != nil {
 			return nil, 0, err
+		}
+		if !ok {
+			continue // lost: there is nothing to take out
 		}
 		td, err := um.UnmarshalTraces(b)
 		if err != nil {

@@ -95,3 +95,71 @@ func TestSift(t *testing.T) {
 		t.Errorf("%d and %d spans kept after an hour", kept("bad"), kept("now"))
 	}
 }
+
+// losing is a store whose raw records are lost.
+type losing struct {
+	storage.KV
+	lost bool
+}
+
+func (l *losing) isLost(key []byte) bool {
+	return l.lost && storage.Table(key[storage.KeyPrefixLen-1]) == storage.TableRaw
+}
+
+func (l *losing) Get(key []byte) ([]byte, error) {
+	if l.isLost(key) {
+		return nil, storage.ErrLost
+	}
+	return l.KV.Get(key)
+}
+
+func (l *losing) Scan(from, to []byte, fn func(key, value []byte) error) error {
+	return l.KV.Scan(from, to, func(k, v []byte) error {
+		if l.isLost(k) {
+			return storage.ErrLost
+		}
+		return fn(k, v)
+	})
+}
+
+// TestLostRawRecords: where raw records are lost, checkpoints and sifting go on, the views open, and a trace says that spans are missing.
+func TestLostRawRecords(t *testing.T) {
+	kv := &losing{KV: storage.NewMem(storage.MemOptions{})}
+	s, err := viewstest.New(kv, views.Config{TraceBytes: 1 << 20, TraceKeep: &views.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply := func(text string) {
+		t.Helper()
+		l, err := viewstest.ParseLine(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Topic[0] = append(s.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}})
+		s.Apply(0, int64(len(s.Topic[0])-1))
+		if _, err := s.Checkpoint(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply("1s 10ms web server ok id=fine/a")
+	apply("1s 10ms web server ok id=bad/a error")
+	kv.lost = true
+	for i := range 4 {
+		apply(fmt.Sprintf("%ds 1ms web server ok id=later/%d", 200+i, i))
+	}
+	for range 2 {
+		id := [16]byte{'b', 'a', 'd'}
+		if _, blocks, missing, ok, err := s.Set.Trace(id); err != nil || !ok || missing != 1 || len(blocks) != 0 {
+			t.Fatalf("%d blocks, %d missing, %v, %v", len(blocks), missing, ok, err)
+		}
+		if r, err := s.Set.SearchTraces(views.TraceQuery{Limit: 10, Each: true, Find: func([]byte, views.DimFilter) ([][16]byte, error) { return nil, nil }}); err != nil {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if s.Set, err = views.Open(kv, s.Cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v, err := storage.Versions(kv); err != nil || len(v) != 1 {
+		t.Fatalf("versions %v, %v", v, err)
+	}
+}

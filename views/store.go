@@ -398,7 +398,7 @@ func (s *store[C, P]) expire(kv reader, l int, since int64, entries []storage.En
 	if t.oldest == 0 || t.oldest >= since {
 		return entries, nil
 	}
-	err := kv.kv.Scan(s.cellsKey(kv.keyspace, l, t.oldest-t.oldest%levelSeconds[l], 0), s.cellsKey(kv.keyspace, l, since, 0), func(k, _ []byte) error {
+	err := kv.kv.Keys(s.cellsKey(kv.keyspace, l, t.oldest-t.oldest%levelSeconds[l], 0), s.cellsKey(kv.keyspace, l, since, 0), func(k []byte) error {
 		entries = append(entries, storage.Entry{Key: slices.Clone(k)})
 		return nil
 	})

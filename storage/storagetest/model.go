@@ -26,12 +26,20 @@ func NewHistory(seed uint64, n int) *History {
 	for i := range n {
 		c := storage.Commit{Version: 1, Positions: []storage.Position{{Topic: "t", Offset: int64(i + 1)}}}
 		for range 1 + r.IntN(6) {
-			e := storage.Entry{Key: Key(fmt.Sprintf("%02d", r.IntN(30)))}
+			key := Key
+			raw := r.IntN(4) == 0
+			if raw {
+				key = RawKey
+			}
+			e := storage.Entry{Key: key(fmt.Sprintf("%02d", r.IntN(30)))}
 			delete(model, string(e.Key))
 			if r.IntN(4) > 0 {
 				size := 1 + r.IntN(200)
-				if r.IntN(20) == 0 {
+				switch {
+				case r.IntN(20) == 0:
 					size = 70 << 10 // stored in chunks
+				case raw && r.IntN(3) > 0:
+					size = 3<<10 + r.IntN(9<<10) // some in segments
 				}
 				e.Value = []byte(strings.Repeat(fmt.Sprint(i%10), size))
 				model[string(e.Key)] = string(e.Value)
@@ -63,8 +71,11 @@ func (h *History) Check(t testing.TB, kv storage.KV) int {
 	if len(ps) > 0 {
 		n = int(ps[0].Offset)
 	}
-	prefix := Key("")
-	if got := Dump(t, kv, prefix, storage.PrefixEnd(prefix)); !slices.Equal(got, h.states[n]) {
+	got := []string{}
+	for _, prefix := range [][]byte{RawKey(""), Key("")} { // in key order
+		got = append(got, Dump(t, kv, prefix, storage.PrefixEnd(prefix))...)
+	}
+	if !slices.Equal(got, h.states[n]) {
 		t.Fatalf("after %d commits: %d entries, want %d, or their values differ", n, len(got), len(h.states[n]))
 	}
 	return n

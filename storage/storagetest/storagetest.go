@@ -46,6 +46,9 @@ func Run(t *testing.T, open func(t *testing.T) storage.KV) {
 // Key is a key for tests.
 func Key(name string) []byte { return storage.Key(1, 0, storage.TableMeta, []byte(name)...) }
 
+// RawKey is a key whose large values stand in segments.
+func RawKey(name string) []byte { return storage.Key(1, 0, storage.TableRaw, []byte(name)...) }
+
 // Set is an entry for tests.
 func Set(name, value string) storage.Entry {
 	return storage.Entry{Key: Key(name), Value: []byte(value)}
@@ -62,13 +65,21 @@ func Commit(t testing.TB, kv storage.KV, entries ...storage.Entry) {
 // Dump returns every entry as key=value, keys without the prefix that Key gives them.
 func Dump(t testing.TB, kv storage.KV, from, to []byte) []string {
 	t.Helper()
+	var keys, alone [][]byte
 	list := []string{}
 	err := kv.Scan(from, to, func(k, v []byte) error {
+		keys = append(keys, bytes.Clone(k))
 		list = append(list, fmt.Sprintf("%s=%s", k[storage.KeyPrefixLen:], v))
 		return nil
 	})
 	if err != nil {
 		t.Fatalf("scan: %v", err)
+	}
+	if err := kv.Keys(from, to, func(k []byte) error { alone = append(alone, bytes.Clone(k)); return nil }); err != nil {
+		t.Fatalf("keys: %v", err)
+	}
+	if !slices.EqualFunc(keys, alone, bytes.Equal) {
+		t.Fatalf("keys with values %x, alone %x", keys, alone)
 	}
 	return list
 }

@@ -1,0 +1,495 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/rs/zerolog"
+)
+
+// Raw records are most of what is written, and are dropped in about the order in which they came. In Badger each would be rewritten by
+// every compaction on its way down. So their values are appended to files of their own, the segments, which are deleted whole once nothing in
+// them is stored any more. Badger holds a pointer under the entry's key, and a second key by which a segment's entries are found:
+//
+//	key                                                  value              user meta
+//	the entry's                                          pointer            metaPointer
+//	segmentPrefix, segment uint32 BE, the entry's        offset, length     none
+//
+// A segment is synced before the transaction that holds its pointers, so no pointer leads to bytes that a crash may lose. What a crash leaves
+// behind the last pointer is space that nobody reads.
+type segments struct {
+	dir string
+	log zerolog.Logger
+
+	lost atomic.Uint64 // reads of values that are not there
+
+	mu    sync.Mutex
+	files map[uint32]*segment
+	dying []dying
+	next  uint32
+
+	// of whoever holds DB.mu
+	f   *os.File // the one that is appended to; nil: the next value begins one
+	cur uint32
+}
+
+// segment is one file. Its size may be less than the file's: what is behind it was never committed.
+type segment struct {
+	size, live int64
+	stuck      bool // what is live in it could not be moved
+}
+
+// dying is a segment without live values, which snapshots older than epoch may still read.
+type dying struct {
+	number uint32
+	epoch  uint64
+}
+
+const (
+	metaPointer = 2
+	// segmentBytes is the size at which a segment is full.
+	segmentBytes = 64 << 20
+	// minSegmentValue is the smallest value that goes to a segment: smaller ones cost little where they are.
+	minSegmentValue = 4 << 10
+	// sparse is the part of a segment that must be live for it to be left as it is: 1 / sparse.
+	sparse = 2
+)
+
+var segmentPrefix = []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe}
+
+// pointer says where in the segments a value is.
+type pointer struct{ segment, offset, length, sum uint32 }
+
+const pointerLen = 16
+
+func (p pointer) append(b []byte) []byte {
+	for _, v := range []uint32{p.segment, p.offset, p.length, p.sum} {
+		b = binary.BigEndian.AppendUint32(b, v)
+	}
+	return b
+}
+
+func parsePointer(b []byte) (p pointer, err error) {
+	if len(b) != pointerLen {
+		return p, fmt.Errorf("%d bytes where a pointer into a segment is expected", len(b))
+	}
+	be := binary.BigEndian
+	return pointer{be.Uint32(b), be.Uint32(b[4:]), be.Uint32(b[8:]), be.Uint32(b[12:])}, nil
+}
+
+// pointerOf returns the item's pointer; ok is false if it has none.
+func pointerOf(item *badger.Item) (p pointer, ok bool, err error) {
+	if item.UserMeta() != metaPointer {
+		return p, false, nil
+	}
+	err = item.Value(func(v []byte) (err error) {
+		p, err = parsePointer(v)
+		return err
+	})
+	if err != nil {
+		return p, false, fmt.Errorf("storage: read %x: %w", item.Key(), err)
+	}
+	return p, true, nil
+}
+
+// ownerKey is the key by which a segment's entry is found.
+func ownerKey(segment uint32, key []byte) []byte {
+	k := make([]byte, 0, len(segmentPrefix)+4+len(key))
+	k = binary.BigEndian.AppendUint32(append(k, segmentPrefix...), segment)
+	return append(k, key...)
+}
+
+func (p pointer) owner() []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, p.offset), p.length)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+const segmentSuffix = ".segment"
+
+func (s *segments) path(number uint32) string {
+	return filepath.Join(s.dir, fmt.Sprintf("%08d%s", number, segmentSuffix))
+}
+
+// openSegments finds out which segments there are and what is live in them, and deletes those that hold nothing.
+func openSegments(dir string, log zerolog.Logger, b *badger.DB) (*segments, error) {
+	s := &segments{dir: dir, log: log}
+	return s, s.load(b)
+}
+
+// load reads what the files hold. It appends to none of them afterwards. The caller holds DB.mu.
+func (s *segments) load(b *badger.DB) error {
+	names, err := filepath.Glob(filepath.Join(s.dir, "*"+segmentSuffix))
+	if err != nil {
+		return fmt.Errorf("storage: list segments: %w", err)
+	}
+	files, next := map[uint32]*segment{}, uint32(1)
+	for _, name := range names {
+		var n uint32
+		if _, err := fmt.Sscanf(filepath.Base(name), "%08d"+segmentSuffix, &n); err != nil {
+			continue
+		}
+		fi, err := os.Stat(name)
+		if err != nil {
+			return fmt.Errorf("storage: look at segment: %w", err)
+		}
+		files[n] = &segment{size: fi.Size()}
+		next = max(next, n+1)
+	}
+	lost, err := countLive(b, files)
+	if err != nil {
+		return err
+	}
+	for _, n := range slices.Sorted(maps.Keys(lost)) {
+		next = max(next, n+1)
+		s.log.Error().Str("file", s.path(n)).Int("blocks", lost[n]).
+			Msg("a file of raw records is missing or too short: traces and log lines in it cannot be shown, counts are right; restore a backup, or leave it as it is")
+	}
+	s.mu.Lock()
+	s.files, s.next = files, next
+	s.mu.Unlock()
+	s.settle(nil, 0)
+	s.sweep(math.MaxUint64)
+	return nil
+}
+
+// countLive counts what is live in files. It returns, by segment, how many values lie beyond the end of their file.
+func countLive(b *badger.DB, files map[uint32]*segment) (lost map[uint32]int, err error) {
+	lost = map[uint32]int{}
+	return lost, b.View(func(txn *badger.Txn) error {
+		o := badger.DefaultIteratorOptions
+		o.Prefix = segmentPrefix
+		it := txn.NewIterator(o)
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			k := it.Item().Key()
+			err := it.Item().Value(func(v []byte) error {
+				if len(v) != 8 || len(k) < len(segmentPrefix)+4 {
+					return errors.New("it has an unknown form")
+				}
+				n := binary.BigEndian.Uint32(k[len(segmentPrefix):])
+				offset, length := binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
+				f := files[n]
+				if f == nil {
+					f = &segment{}
+					files[n] = f
+				}
+				f.live += int64(length)
+				if int64(offset)+int64(length) > f.size {
+					lost[n]++
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("storage: read %x: %w", k, err)
+			}
+		}
+		return nil
+	})
+}
+
+// toSegment reports whether the entry's value belongs in a segment.
+func (e *Entry) toSegment() bool {
+	return len(e.Value) >= minSegmentValue && e.ExpiresAt == 0 && inSegments(e.Key)
+}
+
+// take appends the values of raw records among entries to a segment, syncs it, and returns the entries with pointers in their place. After an
+// error nothing points to what was appended. The caller holds DB.mu.
+func (s *segments) take(entries []Entry) ([]Entry, error) {
+	var out []Entry
+	for i, e := range entries {
+		if !e.toSegment() {
+			continue
+		}
+		if out == nil {
+			out = slices.Clone(entries)
+		}
+		p, err := s.append(e.Value)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = Entry{Key: e.Key, Value: p.append(nil), pointed: true}
+	}
+	if out == nil {
+		return entries, nil
+	}
+	return out, s.sync()
+}
+
+func (s *segments) append(value []byte) (p pointer, err error) {
+	if s.f != nil && s.sizeOf(s.cur) >= segmentBytes {
+		if err := s.seal(); err != nil {
+			return p, err
+		}
+	}
+	if s.f == nil {
+		if err := s.begin(); err != nil {
+			return p, err
+		}
+	}
+	at := s.sizeOf(s.cur)
+	if _, err := s.f.WriteAt(value, at); err != nil {
+		return p, asUnwritable(fmt.Errorf("storage: write raw records: %w", err))
+	}
+	s.mu.Lock()
+	s.files[s.cur].size += int64(len(value))
+	s.mu.Unlock()
+	return pointer{s.cur, uint32(at), uint32(len(value)), crc32.Checksum(value, castagnoli)}, nil
+}
+
+func (s *segments) sizeOf(n uint32) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.files[n].size
+}
+
+func (s *segments) begin() error {
+	s.mu.Lock()
+	n := s.next
+	s.next++
+	s.mu.Unlock()
+	f, err := os.OpenFile(s.path(n), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return asUnwritable(fmt.Errorf("storage: make a segment: %w", err))
+	}
+	if err := syncFolder(s.dir); err != nil {
+		return errors.Join(asUnwritable(err), f.Close(), os.Remove(s.path(n)))
+	}
+	s.f, s.cur = f, n
+	s.mu.Lock()
+	s.files[n] = &segment{}
+	s.mu.Unlock()
+	return nil
+}
+
+// sync makes what was appended durable. After an error it is not known what a file holds, so nothing more is appended to it.
+func (s *segments) sync() error {
+	err := s.f.Sync()
+	if err != nil {
+		err = errors.Join(asUnwritable(fmt.Errorf("storage: sync raw records: %w", err)), s.f.Close())
+		s.f = nil
+	}
+	return err
+}
+
+// seal ends the segment that is appended to.
+func (s *segments) seal() error {
+	if s.f == nil {
+		return nil
+	}
+	if err := s.sync(); err != nil {
+		return err
+	}
+	err := s.f.Close()
+	s.f = nil
+	if err != nil {
+		return asUnwritable(fmt.Errorf("storage: close a segment: %w", err))
+	}
+	return nil
+}
+
+// close ends the file that is appended to; s may be nil.
+func (s *segments) close() error {
+	if s == nil || s.f == nil {
+		return nil
+	}
+	err := s.f.Close()
+	s.f = nil
+	return err
+}
+
+// read returns the value that p leads to, or ErrLost.
+func (s *segments) read(p pointer) ([]byte, error) {
+	f, err := os.Open(s.path(p.segment))
+	if err != nil {
+		return nil, s.unread(err)
+	}
+	defer f.Close()
+	b := make([]byte, p.length)
+	if _, err := f.ReadAt(b, int64(p.offset)); err != nil {
+		return nil, s.unread(fmt.Errorf("%s at %d: %w", f.Name(), p.offset, err))
+	}
+	if crc32.Checksum(b, castagnoli) != p.sum {
+		return nil, s.unread(fmt.Errorf("%s at %d: %w", f.Name(), p.offset, errChecksum))
+	}
+	return b, nil
+}
+
+var errChecksum = errors.New("the checksum differs")
+
+// unread is the error for a value that could not be read. That may pass, unless the value is not there.
+func (s *segments) unread(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) || errors.Is(err, errChecksum) {
+		s.lost.Add(1)
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	return fmt.Errorf("storage: read raw records: %w", err)
+}
+
+// settle adds what a commit wrote and deleted, by segment. Snapshots before epoch do not see it.
+func (s *segments) settle(changes map[uint32]int64, epoch uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n, bytes := range changes {
+		if f := s.files[n]; f != nil {
+			f.live += bytes
+		}
+	}
+	for n, f := range s.files {
+		if f.live <= 0 && (s.f == nil || n != s.cur) {
+			delete(s.files, n)
+			s.dying = append(s.dying, dying{n, epoch})
+		}
+	}
+}
+
+// sweep deletes the segments that no snapshot from epoch on sees.
+func (s *segments) sweep(epoch uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dying = slices.DeleteFunc(s.dying, func(d dying) bool {
+		if d.epoch > epoch {
+			return false
+		}
+		if err := os.Remove(s.path(d.number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn().Err(err).Msg("a segment that holds nothing could not be deleted; the next start tries again")
+		}
+		return true
+	})
+}
+
+// sparsest returns the sealed segment of which the least is live, if that is less than it should be. The caller holds DB.mu.
+func (s *segments) sparsest() (number uint32, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	least := 1.0 / sparse
+	for n, f := range s.files {
+		if s.f != nil && n == s.cur || f.size == 0 || f.stuck {
+			continue
+		}
+		if part := float64(f.live) / float64(f.size); part < least {
+			number, ok, least = n, true, part
+		}
+	}
+	return number, ok
+}
+
+// totals returns how many segments there are, their bytes, and those of values that are stored.
+func (s *segments) totals() (files int, size, live int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.files {
+		size += f.size
+		live += f.live
+	}
+	return len(s.files) + len(s.dying), size, live
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("storage: sync folder: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("storage: sync folder: %w", err)
+	}
+	return nil
+}
+
+// rewriteBytes of values are moved out of a sparse segment by one commit.
+const rewriteBytes = 4 << 20
+
+// rewriteSparse moves what is live in segments that are mostly dead to the newest one, so that they go.
+func (db *DB) rewriteSparse() error {
+	var failed error
+	for {
+		n, ok := db.sparsest()
+		if !ok {
+			return failed
+		}
+		for moved := true; moved; {
+			var err error
+			if moved, err = db.moveFrom(n); errors.Is(err, ErrClosed) || errors.Is(err, ErrUnwritable) {
+				return errors.Join(failed, err)
+			} else if err != nil {
+				failed = errors.Join(failed, err)
+				db.segments.giveUp(n)
+			}
+		}
+	}
+}
+
+func (db *DB) sparsest() (uint32, bool) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed.Load() || db.newest.Load() == nil {
+		return 0, false
+	}
+	return db.segments.sparsest()
+}
+
+// giveUp leaves a segment as it is until the next start.
+func (s *segments) giveUp(n uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.files[n]; f != nil {
+		f.stuck = true
+	}
+}
+
+// moveFrom moves some values of a segment. It returns false if there are none.
+func (db *DB) moveFrom(n uint32) (bool, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	var c Commit
+	err := db.view(func(txn *badger.Txn) error {
+		o := badger.DefaultIteratorOptions
+		o.Prefix = ownerKey(n, nil)
+		o.PrefetchValues = false
+		it := txn.NewIterator(o)
+		defer it.Close()
+		size := 0
+		for it.Rewind(); it.Valid() && size < rewriteBytes; it.Next() {
+			key := it.Item().KeyCopy(nil)[len(o.Prefix):]
+			item, err := txn.Get(key)
+			if err != nil {
+				return fmt.Errorf("storage: get %x: %w", key, err)
+			}
+			p, ok, err := pointerOf(item)
+			if err != nil {
+				return err
+			}
+			if !ok || p.segment != n {
+				return fmt.Errorf("storage: %x is not in segment %d", key, n)
+			}
+			v, err := db.segments.read(p)
+			if err != nil {
+				return err
+			}
+			size += len(v)
+			c.Entries = append(c.Entries, Entry{Key: key, Value: v})
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	if len(c.Entries) == 0 { // whatever was counted
+		db.segments.settle(map[uint32]int64{n: math.MinInt64 / 2}, db.epoch.Load()+1)
+		return false, nil
+	}
+	return true, db.commitLocked(c)
+}
