@@ -48,7 +48,10 @@ func (db *DB) Backup(w io.Writer, since uint64) (uint64, error) {
 	}()
 	upTo, err := db.b.Backup(pipe, since)
 	pipe.CloseWithError(err)
-	if err := errors.Join(<-ended, err); err != nil {
+	if cause := <-ended; cause != nil {
+		err = cause
+	}
+	if err != nil {
 		return 0, fmt.Errorf("storage: backup: %w", err)
 	}
 	return upTo, nil
@@ -192,15 +195,17 @@ func (db *DB) load(r io.Reader) (err error) {
 		}
 	}()
 	out, pipe := io.Pipe()
+	defer out.Close() // ends takeOut
 	ended := make(chan error, 1)
 	go func() {
 		err := db.takeOut(r, pipe)
 		pipe.CloseWithError(err)
 		ended <- err
 	}()
-	err = db.b.Load(out, 16)
-	out.CloseWithError(err)
-	if err := errors.Join(<-ended, err); err != nil {
+	if err := db.b.Load(out, 16); err != nil {
+		return err // takeOut's too
+	}
+	if err := <-ended; err != nil {
 		return err
 	}
 	if err := db.segments.seal(); err != nil {

@@ -235,8 +235,10 @@ func (db *DB) commitLocked(c Commit) (err error) {
 		}
 		db.timeCommit(began, err)
 	}()
+	mark := db.segments.mark()
 	entries, err := db.segments.take(c.all())
 	if err != nil {
+		db.segments.rewind(mark)
 		return err
 	}
 	db.writing.Store(true)
@@ -248,6 +250,7 @@ func (db *DB) commitLocked(c Commit) (err error) {
 		return db.breaks(err)
 	}
 	if err != nil {
+		db.segments.rewind(mark) // or each retry would take space
 		return err
 	}
 	return db.guard.same() // deleted meanwhile: what was written went with it

@@ -284,6 +284,33 @@ func (s *segments) sync() error {
 	return err
 }
 
+// segmentMark is how far a segment had been written.
+type segmentMark struct {
+	number uint32
+	size   int64
+}
+
+func (s *segments) mark() segmentMark {
+	if s.f == nil {
+		return segmentMark{}
+	}
+	return segmentMark{s.cur, s.sizeOf(s.cur)}
+}
+
+// rewind lets the next value overwrite what was appended to the current segment since the mark. Nothing may point to it.
+func (s *segments) rewind(m segmentMark) {
+	if s.f == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.files[s.cur]
+	f.size = 0
+	if s.cur == m.number {
+		f.size = m.size
+	}
+}
+
 // seal ends the segment that is appended to.
 func (s *segments) seal() error {
 	if s.f == nil {

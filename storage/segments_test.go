@@ -304,3 +304,23 @@ func TestSegmentsUnwritable(t *testing.T) {
 		t.Fatalf("%d bytes, %v", len(v), err)
 	}
 }
+
+// TestRefusedCommitTakesNoSpace: a commit that is tried again and again does not fill the disk with its raw records.
+func TestRefusedCommitTakesNoSpace(t *testing.T) {
+	db := open(t, t.TempDir())
+	storagetest.Commit(t, db, rawEntry("a", 9000))
+	for range 5 {
+		if err := db.Commit(storage.Commit{Entries: []storage.Entry{rawEntry("b", 7000), {Value: []byte("without a key")}}}); err == nil {
+			t.Fatal("committed")
+		}
+	}
+	storagetest.Commit(t, db, rawEntry("b", 8000))
+	if _, size, live := db.Segments(); size != 17000 || live != size {
+		t.Fatalf("%d bytes, %d live", size, live)
+	}
+	for name, n := range map[string]int{"a": 9000, "b": 8000} {
+		if v, err := db.Get(storagetest.RawKey(name)); err != nil || !bytes.Equal(v, bytes.Repeat([]byte(name), n)) {
+			t.Fatalf("%s: %d bytes, %v", name, len(v), err)
+		}
+	}
+}
