@@ -27,7 +27,8 @@ type rawFilter []uint64
 const (
 	filterLine     = 8 // words
 	filterPer      = 4 << 10
-	maxFilterLines = 128
+	maxFilterBits  = 7
+	maxFilterLines = 1 << maxFilterBits
 	maxToken       = 256 // bytes of a KeyValue
 )
 
@@ -53,10 +54,14 @@ func (f rawFilter) set(h uint64) {
 	}
 }
 
-func (f rawFilter) has(h uint64) bool {
-	line := f.line(h)
+// storedFilter is a filter as it is stored, without the byte before it. Only the lines that are asked for are decoded.
+type storedFilter []byte
+
+func (f storedFilter) has(h uint64) bool {
+	lines := len(f) / (filterLine * 8)
+	line := f[(int(h>>57)&(lines-1))*filterLine*8:][:filterLine*8]
 	for range 5 {
-		if line[h>>6&7]&(1<<(h&63)) == 0 {
+		if binary.LittleEndian.Uint64(line[(h>>6&7)*8:])&(1<<(h&63)) == 0 {
 			return false
 		}
 		h >>= 9
@@ -65,13 +70,9 @@ func (f rawFilter) has(h uint64) bool {
 }
 
 // mayHave reports whether a block may have all tokens, of each by one of the hashes that it may have.
-func (f rawFilter) mayHave(tokens [][]uint64) bool {
+func (f storedFilter) mayHave(tokens [][]uint64) bool {
 	for _, hashes := range tokens {
-		found := false
-		for _, h := range hashes {
-			found = found || f.has(h)
-		}
-		if !found {
+		if !slices.ContainsFunc(hashes, f.has) {
 			return false
 		}
 	}
@@ -305,20 +306,16 @@ func (f rawFilter) append(b []byte) []byte {
 	return b
 }
 
-// next decodes the next of several filters and returns what follows it; ok is false when there is none.
-func (f rawFilter) next(b []byte) (_ rawFilter, rest []byte, ok bool) {
-	if len(b) == 0 || 1<<(b[0]&31) > maxFilterLines {
+// nextFilter returns the first of several filters and what follows it; ok is false when there is none.
+func nextFilter(b []byte) (f storedFilter, rest []byte, ok bool) {
+	if len(b) == 0 || b[0] > maxFilterBits {
 		return nil, nil, false
 	}
-	n := filterLine << b[0]
-	if b = b[1:]; len(b) < n*8 {
+	n := filterLine * 8 << b[0]
+	if b = b[1:]; len(b) < n {
 		return nil, nil, false
 	}
-	f = f[:0]
-	for i := range n {
-		f = append(f, binary.LittleEndian.Uint64(b[i*8:]))
-	}
-	return f, b[n*8:], true
+	return b[:n], b[n:], true
 }
 
 // filters returns those of a checkpoint's blocks; nil when there are none, as of checkpoints that an earlier version wrote, or when they are lost.

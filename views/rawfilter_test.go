@@ -50,11 +50,20 @@ func filteredSpans(t testing.TB, r *rand.Rand, n int) (ptrace.Traces, []byte) {
 	return td, b
 }
 
+// storedFilterOf is the filter of a block as a search finds it.
+func storedFilterOf(block []byte) storedFilter {
+	f, rest, ok := nextFilter(filterOf(block).append(nil))
+	if !ok || len(rest) > 0 {
+		panic("not one filter")
+	}
+	return f
+}
+
 // TestFilterOfSpans: a filter has every attribute and name of its block, and few that others have.
 func TestFilterOfSpans(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	td, block := filteredSpans(t, r, 1000)
-	f := filterOf(block)
+	f := storedFilterOf(block)
 	n := 0
 	has := func(m pcommon.Map) {
 		for k, v := range m.All() {
@@ -85,11 +94,20 @@ func TestFilterOfSpans(t *testing.T) {
 	require.Less(t, wrong, 400)
 	require.False(t, f.mayHave(hashesOf([]SpanToken{{"ratio", "0.123"}})))
 	require.True(t, f.mayHave(hashesOf([]SpanToken{{"list", `["a"]`}})), "lists may be equal to every text")
-	one, rest, ok := rawFilter(nil).next(f.append(nil))
+	two := filterOf(block).append(filterOf(block[:0]).append(nil))
+	one, rest, ok := nextFilter(two)
 	require.True(t, ok)
-	require.Empty(t, rest)
+	require.Len(t, one, filterLine*8)
+	one, rest, ok = nextFilter(rest)
+	require.True(t, ok)
 	require.Equal(t, f, one)
-	require.True(t, filterOf(block[:len(block)-1]).mayHave(hashesOf([]SpanToken{{"a", "b"}})), "what is not understood may have everything")
+	_, _, ok = nextFilter(rest)
+	require.False(t, ok)
+	for n := range two[1+filterLine*8:] {
+		_, _, ok = nextFilter(two[1+filterLine*8:][:n])
+		require.False(t, ok, "cut at %d", n)
+	}
+	require.True(t, storedFilterOf(block[:len(block)-1]).mayHave(hashesOf([]SpanToken{{"a", "b"}})), "what is not understood may have everything")
 }
 
 // FuzzFilter: whatever pdata reads of a block, its filter has.
@@ -98,7 +116,7 @@ func FuzzFilter(f *testing.F) {
 	f.Add(b)
 	f.Add(b[:len(b)/2])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		filter := filterOf(b)
+		filter := storedFilterOf(b)
 		var u ptrace.ProtoUnmarshaler
 		td, err := u.UnmarshalTraces(b)
 		if err != nil {

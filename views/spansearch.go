@@ -86,7 +86,7 @@ func (s *Set) searchSpans(q *TraceQuery) (out TraceResult, err error) {
 		out.SpansSince = unixNano(dropped).Add(1)
 	}
 	slices.SortStableFunc(metas, func(a, b rawMeta) int { return cmp.Compare(b.end, a.end) })
-	page, tokens, filter := tracePage{limit: q.Limit, has: map[[16]byte]bool{}}, hashesOf(q.Tokens), rawFilter(nil)
+	page, tokens := tracePage{limit: q.Limit, has: map[[16]byte]bool{}}, hashesOf(q.Tokens)
 	for i := range metas {
 		m := &metas[i]
 		if w := page.worst(); m.end < f.from || w != nil && !q.Slowest && m.end < w.value {
@@ -104,8 +104,8 @@ func (s *Set) searchSpans(q *TraceQuery) (out TraceResult, err error) {
 		}
 		for n := range m.blocks {
 			if len(filters) > 0 {
-				var ok bool
-				if filter, filters, ok = filter.next(filters); ok && !filter.mayHave(tokens) {
+				filter, rest, ok := nextFilter(filters)
+				if filters = rest; ok && !filter.mayHave(tokens) {
 					continue
 				}
 			}
