@@ -231,4 +231,11 @@ func TestCompleteWaitsForEveryPartition(t *testing.T) {
 	if f := it.set.Frontier(); !f.Complete.Equal(time.Unix(98, 0)) {
 		t.Errorf("with all idle complete is %v, want the clock less the lateness", f.Complete)
 	}
+	states[2].Overdue = 5 * time.Second // the broker does not answer: what was written meanwhile is not known
+	if err := it.Checkpoint(t.Context(), now.Add(10*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if f := it.set.Frontier(); !f.Complete.Equal(time.Unix(103, 0)) {
+		t.Errorf("with an answer 5 s overdue complete is %v, want 103 s", f.Complete)
+	}
 }

@@ -362,11 +362,11 @@ func (p *partition) fail(err error) bool {
 	return first
 }
 
-// ended is told the high watermark by the broker, freshly.
-func (p *partition) ended(hw int64, now time.Time) {
+// ended is told the high watermark by the broker, which was asked at a time.
+func (p *partition) ended(hw int64, asked time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.hw, p.asked = hw, now
+	p.hw, p.asked = hw, asked
 	p.idle = p.running && !p.out && len(p.pending) == 0 && p.position == hw
 	if p.running {
 		p.err = nil
@@ -383,6 +383,7 @@ func (p *partition) state() PartitionState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return PartitionState{
-		Topic: p.s.topic, Partition: p.id, Position: p.position, HighWatermark: p.hw, LastFetch: p.asked, Idle: p.idle, Gaps: p.gaps, Err: p.err,
+		Topic: p.s.topic, Partition: p.id, Position: p.position, HighWatermark: p.hw, LastFetch: p.asked, Idle: p.idle,
+		Overdue: max(0, time.Since(p.asked)-p.s.c.Refresh), Gaps: p.gaps, Err: p.err,
 	}
 }

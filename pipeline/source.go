@@ -139,11 +139,13 @@ type PartitionState struct {
 	Partition     int32
 	Position      int64 // next record to be handed out; those before it are acknowledged
 	HighWatermark int64
-	LastFetch     time.Time // when the broker last told the high watermark
-	// Idle means that the broker, asked after everything was acknowledged, said there is no more.
-	Idle bool
-	Gaps int64 // offsets that the log left out: compacted, or of aborted transactions
-	Err  error // why the partition does not go on
+	LastFetch     time.Time // when the broker was last asked for the high watermark, or sent it
+	// Idle means that the broker, asked after everything was acknowledged, said there is no more. It answers each Refresh; Overdue is for how
+	// long its next answer has been.
+	Idle    bool
+	Overdue time.Duration
+	Gaps    int64 // offsets that the log left out: compacted, or of aborted transactions
+	Err     error // why the partition does not go on
 }
 
 var _ message.Subscriber = (*Source)(nil)

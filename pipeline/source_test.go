@@ -134,6 +134,30 @@ func TestNotIdleBeforeAck(t *testing.T) {
 	})
 }
 
+// TestIdleAsLongAsTheBrokerSays: what a broker says of a partition holds for when it was asked. One that takes 3 s to answer is 2 s behind the
+// second in which an answer is expected, also right after an answer.
+func TestIdleAsLongAsTheBrokerSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, 1)
+		b.produce(0, 0, 10)
+		s := b.source(func(c *SourceConfig) { c.Refresh = time.Second })
+		collect(t, subscribe(t, s), 10)
+		eventually(t, "idle", func() bool { st := s.States()[0]; return st.Idle && st.Overdue == 0 })
+		b.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+			b.KeepControl()
+			time.Sleep(3 * time.Second)
+			return nil, nil, false
+		})
+		time.Sleep(5 * time.Second)
+		for range 200 {
+			time.Sleep(50 * time.Millisecond)
+			if st := s.States()[0]; !st.Idle || st.Overdue < 1900*time.Millisecond || st.Overdue > 6*time.Second {
+				t.Fatalf("%+v", st)
+			}
+		}
+	})
+}
+
 func TestSeek(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t, 1)

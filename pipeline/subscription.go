@@ -202,17 +202,17 @@ var ErrNoTopic = errors.New("pipeline: topic does not exist yet")
 func (s *subscription) look() error {
 	ctx, cancel := context.WithTimeout(s.ctx, max(5*time.Second, 2*s.c.Refresh))
 	defer cancel()
+	asked := time.Now() // what is written from now on the answer may not count
 	ends, err := EndOffsets(ctx, s.adm, s.topic)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		err = ErrNoTopic
 	}
-	now := time.Now()
 	s.mu.Lock()
 	for id, p := range s.parts {
 		end, ok := ends[PartitionID{s.topic, id}]
 		switch {
 		case ok:
-			p.ended(end, now)
+			p.ended(end, asked)
 		case err != nil:
 			p.unreachable(err)
 		}
