@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
 
@@ -36,6 +37,7 @@ type Accumulator struct {
 	logs     []stagedLog
 	drains   *drains // nil until the first log line
 	halves   int     // staged halves are cur.halves[halves:]
+	mark     uint64  // the partition's watermark, Unix nanoseconds
 	counts   Counters
 	begin    uint64 // oldest time staged of a log line
 	end      uint64 // newest end staged
@@ -197,6 +199,7 @@ func (a *Accumulator) Begin(r Record) bool {
 		a.hash = hashOf(r.Value)
 		if earlier, ok := a.set.dedup.reserve(seen{a.hash, record{ts: a.record.Timestamp}}); !ok {
 			a.cur.counts.Duplicates++
+			a.mark = max(a.mark, earlier.end)
 			a.cur.mark, a.cur.ts = max(a.cur.mark, earlier.end), max(a.cur.ts, a.record.Timestamp)
 			a.advance()
 			a.mu.Unlock()
@@ -513,6 +516,12 @@ func (a *Accumulator) End() {
 	b.bytes += uint64(len(a.record.Value))
 	a.set.pendingBytes.Add(int64(len(a.record.Value)))
 	b.mark = max(b.mark, a.end)
+	a.mark = max(a.mark, a.end)
+	for i := range b.halves[a.halves:] {
+		if h := &b.halves[a.halves+i]; h.end+lateBy < a.mark {
+			h.came = uint32(a.mark / uint64(time.Second))
+		}
+	}
 	b.ts = max(b.ts, a.record.Timestamp)
 	a.keepKeys()
 	if a.hashed {

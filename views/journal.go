@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -122,13 +123,19 @@ func (s *Set) decodeViews(d *decoder, c *Checkpoint, b *batch) {
 	}
 }
 
-// halfSameTrace, in the stored flags, says that the trace id is that of the half before.
-const halfSameTrace = 1 << 7
+// Further flags of a stored half.
+const (
+	halfSameTrace = 1 << 7 // the trace id is that of the half before
+	halfLate      = 1 << 6 // came follows, in seconds after the end
+)
 
 // appendHalf encodes a half relative to the one before: the stored flags, the trace id unless it is the same, the span id unless
 // the half is settled, the rest of the part.
 func appendHalf(b []byte, h, last *half) []byte {
 	flags := h.flags
+	if h.came > 0 {
+		flags |= halfLate
+	}
 	if bytes.Equal(h.key[:16], last.key[:16]) {
 		flags |= halfSameTrace
 	}
@@ -143,7 +150,11 @@ func appendHalf(b []byte, h, last *half) []byte {
 	last.follow(h)
 	b = appendUvarint(b, h.dur)
 	b = appendUvarint(b, uint64(h.svc))
-	return appendUvarint(b, uint64(h.peer))
+	b = appendUvarint(b, uint64(h.peer))
+	if h.came > 0 {
+		b = appendUvarint(b, uint64(h.came)-h.end/uint64(time.Second))
+	}
+	return b
 }
 
 // follow makes h the half that the next is encoded relative to; the ids of a settled half are not stored.
@@ -156,7 +167,7 @@ func (last *half) follow(h *half) {
 
 func (h *half) decode(d *decoder, last *half) {
 	flags := d.byte()
-	h.flags = flags &^ halfSameTrace
+	h.flags, h.came = flags&^(halfSameTrace|halfLate), 0
 	h.key = [24]byte{}
 	if flags&halfSettled == 0 {
 		if flags&halfSameTrace == 0 {
@@ -170,6 +181,9 @@ func (h *half) decode(d *decoder, last *half) {
 	last.follow(h)
 	h.dur = d.uvarint()
 	h.svc, h.peer = uint32(d.uvarint()), uint32(d.uvarint())
+	if flags&halfLate != 0 {
+		h.came = uint32(h.end/uint64(time.Second) + d.uvarint())
+	}
 }
 
 func (s *Set) appendState(b []byte, st *state) []byte {
@@ -435,7 +449,8 @@ func (s *Set) restore() error {
 		a.next = p.Offset
 		at := s.progress[partition{p.Topic, p.Partition}]
 		at.Topic, at.Partition, at.Position = p.Topic, p.Partition, p.Offset
-		at.Watermark = unixNano(s.marks[partition{p.Topic, p.Partition}].end)
+		a.mark = s.marks[partition{p.Topic, p.Partition}].end
+		at.Watermark = unixNano(a.mark)
 		s.progress[partition{p.Topic, p.Partition}] = at
 		a.topicID = p.TopicID
 	}

@@ -38,7 +38,8 @@ type group struct {
 	client, server part
 	has            uint8
 	expired        bool
-	// came is where the complete frontier was when the group began, Unix seconds: what is late waits as long as what is not.
+	// came is the newest watermark, in Unix seconds, that a late half of the group met: that of its partition, or the complete frontier when
+	// the group began. A late half waits for its other side as long as one that is not.
 	came uint32
 }
 
@@ -74,6 +75,7 @@ func (p *pairing) take(h *half) {
 		return
 	}
 	g := p.groups.at(i)
+	g.came = max(g.came, h.came)
 	p.contribution(i, ^uint64(0))
 	switch {
 	case !h.is(halfServer) && g.has&hasClient == 0:
@@ -95,7 +97,7 @@ func (p *pairing) start(h *half) {
 		i = p.groups.add()
 	}
 	g := p.groups.at(i)
-	*g = group{key: h.key, has: live, came: uint32(p.complete / uint64(time.Second))}
+	*g = group{key: h.key, has: live, came: max(h.came, uint32(p.complete/uint64(time.Second)))}
 	if h.is(halfServer) {
 		g.server, g.has = h.part, g.has|hasServer
 	} else {

@@ -1,6 +1,9 @@
 package views
 
-import "cmp"
+import (
+	"cmp"
+	"time"
+)
 
 // The servicemap view: calls, failures and durations over every edge (client, server, connection type), in buckets of the later
 // end of the two spans that make a call.
@@ -110,8 +113,13 @@ type half struct {
 type part struct {
 	end, dur  uint64
 	svc, peer uint32 // peer names the other side of a client that stays alone; otherID: nothing does
-	flags     uint8
+	// came, of a half that is late, is its partition's watermark after its record, in Unix seconds; else 0. A group takes it over.
+	came  uint32
+	flags uint8
 }
+
+// lateBy is how far behind its partition's watermark a half is late.
+const lateBy = uint64(2 * time.Second)
 
 func (p *part) is(flag uint8) bool { return p.flags&flag != 0 }
 
