@@ -24,8 +24,9 @@ import (
 // rulesTestCommand runs promtool's unit tests of rules.
 func rulesTestCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "test FILE...", Short: "Run unit tests of rules, in promtool's format", Args: cobra.MinimumNArgs(1),
-		Long: "Runs files of unit tests as `promtool test rules` does, by the evaluator of live rules with a virtual clock.",
+		Use: "test FILE...", Short: "Run unit tests of rules in promtool's format", Args: needArgs("FILE..."),
+		Long:    "Run unit test files as `promtool test rules` does, with the evaluator of live rules and a virtual clock.",
+		Example: "  watchingcat rules test rules_test.yml",
 		RunE: func(c *cobra.Command, args []string) error {
 			failed := 0
 			for _, f := range args {
@@ -55,11 +56,11 @@ type trialFlags struct {
 
 func (t *trialFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&t.from, "from", "", "begin of the past (RFC 3339, Unix seconds, or -6h for six hours ago; default: six hours before --to)")
-	f.StringVar(&t.to, "to", "", "end of it, likewise (default: now)")
-	f.StringVar(&t.step, "step", "", "between evaluations (default: the width of the buckets kept of --from)")
-	f.BoolVar(&t.topics, "topics", false, "evaluate over the records that the topics hold, as live rules are, instead of the buckets of the views; takes longer")
-	f.StringVarP(&t.output, "output", "o", "table", "table or json")
+	f.StringVar(&t.from, "from", "", "start of the range: RFC 3339 `time`, Unix seconds, or -6h for six hours ago; default: six hours before --to")
+	f.StringVar(&t.to, "to", "", "`time` of the end of the range, in the same formats as --from; default: now")
+	f.StringVar(&t.step, "step", "", "`duration` between evaluations; default: the width of the buckets that are kept at --from")
+	f.BoolVar(&t.topics, "topics", false, "read the records of the topics again and evaluate on each, as live rules are, instead of on the buckets of the views; slower")
+	f.StringVarP(&t.output, "output", "o", "table", "output `format`: table or json")
 }
 
 func (t *trialFlags) check() error {
@@ -182,10 +183,12 @@ func topicLine(b *rest.TopicBacktest) string {
 func rulesBacktestCommand() *cobra.Command {
 	var t trialFlags
 	c := &cobra.Command{
-		Use: "backtest FILE", Short: "Say what the rules of a file would have done over the past", Args: cobra.ExactArgs(1),
-		Long: "Evaluates a Prometheus rule file over the views that the running server keeps of the past, by the evaluator of live rules, and says when\n" +
-			"alerts would have been pending and firing and which notifications would have gone out. --threshold and --for ask for other values. With\n" +
-			"--topics the records themselves are read again. When no server answers, this command works on the data folder.",
+		Use: "backtest FILE", Short: "Evaluate a rule file over the past and print the alerts and notifications it would have caused", Args: needArgs("FILE"),
+		Long: "Evaluate a Prometheus rule file over the past with the evaluator of live rules. The command prints when alerts would have been pending " +
+			"and firing, and which notifications would have been sent. --threshold and --for also try other values.\n\n" +
+			"The running server does the work over the views that it keeps. If no server answers, the command uses the data folder itself.",
+		Example: "  watchingcat rules backtest --from -6h rules.yml\n" +
+			"  watchingcat rules backtest --topics --from -1h --threshold 0.02 --threshold 0.1 rules.yml",
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			r, closed, err := t.remote(c)
 			if err != nil {
@@ -202,19 +205,20 @@ func rulesBacktestCommand() *cobra.Command {
 			return showBacktest(c.OutOrStdout(), a)
 		},
 	}
-	addFlags(c.Flags())
+	addSettings(c, localNote, slices.Concat(serverSettings, []string{"data_dir"})...)
 	t.add(c)
-	c.Flags().Float64SliceVar(&t.thresholds, "threshold", nil, "also with this number in place of the one that the condition of each alert compares with; may be given again")
-	c.Flags().StringSliceVar(&t.fors, "for", nil, "also with every alert waiting this long; may be given again")
+	c.Flags().Float64SliceVar(&t.thresholds, "threshold", nil, "also evaluate with this `number` as the threshold of each alert's condition; repeatable")
+	c.Flags().StringSliceVar(&t.fors, "for", nil, "also evaluate with this `duration` as the 'for' of each alert; repeatable")
 	return c
 }
 
 func rulesDiffCommand() *cobra.Command {
 	var t trialFlags
 	c := &cobra.Command{
-		Use: "diff OLD NEW", Short: "Say how two versions of a rule file would have differed over the past", Args: cobra.ExactArgs(2),
-		Long: "Evaluates both files over the same past, as backtest does, and lists the alerts that would have fired differently. Exit code 3 says that\n" +
-			"there are differences.",
+		Use: "diff OLD NEW", Short: "Compare the alerts of two versions of a rule file over the past", Args: needArgs("OLD", "NEW"),
+		Long: "Evaluate both files over the same past, as `watchingcat rules backtest` does, and list the alerts that would have fired differently. " +
+			"Exit code 3 reports differences.",
+		Example: "  watchingcat rules diff --from -6h old.yml new.yml",
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			r, closed, err := t.remote(c)
 			if err != nil {
@@ -247,7 +251,7 @@ func rulesDiffCommand() *cobra.Command {
 			return err
 		},
 	}
-	addFlags(c.Flags())
+	addSettings(c, localNote, slices.Concat(serverSettings, []string{"data_dir"})...)
 	t.add(c)
 	return c
 }

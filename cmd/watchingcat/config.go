@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -29,107 +31,111 @@ import (
 const envPrefix = "WATCHINGCAT_"
 
 // Config is every setting. A field's env tag is its name in the environment after WATCHINGCAT_; in lower case it is the name in
-// the file, and with dashes the name of the flag. Defaults < file < environment < flags.
+// the file, and with dashes the name of the flag. Defaults < file < environment < flags. Help and `config print` show the settings by
+// group, in the order of the groups in settings.go and of the fields here; arg names the kind or the unit of the value.
 type Config struct {
-	HTTPAddr string `env:"HTTP_ADDR" yaml:"http_addr" help:"address of the API and the page; other than loopback needs auth_enabled to be set"`
-	DataDir  string `env:"DATA_DIR" yaml:"data_dir" help:"folder of the state; one process at a time"`
+	KafkaBrokers         []string        `env:"KAFKA_BROKERS" yaml:"kafka_brokers" group:"kafka" arg:"host:port,..." help:"brokers to connect to first, comma-separated; serve requires them"`
+	KafkaTracesTopic     string          `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" group:"kafka" arg:"topic" help:"topic of OTLP spans"`
+	KafkaMetricsTopic    string          `env:"KAFKA_METRICS_TOPIC" yaml:"kafka_metrics_topic" group:"kafka" arg:"topic" help:"topic of OTLP metrics; empty: metrics are not read"`
+	KafkaLogsTopic       string          `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" group:"kafka" arg:"topic" help:"topic of OTLP logs"`
+	KafkaDeadLetterTopic string          `env:"KAFKA_DEAD_LETTER_TOPIC" yaml:"kafka_dead_letter_topic" group:"kafka" arg:"topic" help:"topic that receives records which cannot be decoded or applied"`
+	KafkaConfigTopic     string          `env:"KAFKA_CONFIG_TOPIC" yaml:"kafka_config_topic" group:"kafka" arg:"topic" help:"compacted configuration topic: rules and objectives made in the page or the API, users, API tokens, the audit trail"`
+	KafkaGroup           string          `env:"KAFKA_GROUP" yaml:"kafka_group" group:"kafka" arg:"name" help:"consumer group whose offsets are committed, so that lag tools can show them"`
+	KafkaStart           string          `env:"KAFKA_START" yaml:"kafka_start" group:"kafka" arg:"earliest|latest" help:"where to start reading if no position is stored"`
+	KafkaTLS             bool            `env:"KAFKA_TLS" yaml:"kafka_tls" group:"kafka" help:"connect to the brokers with TLS"`
+	KafkaTLSCA           string          `env:"KAFKA_TLS_CA" yaml:"kafka_tls_ca" group:"kafka" arg:"file" help:"PEM file of the CA that signed the brokers' certificates; empty: the CAs of the system"`
+	KafkaTLSCert         string          `env:"KAFKA_TLS_CERT" yaml:"kafka_tls_cert" group:"kafka" arg:"file" help:"PEM file of the client certificate"`
+	KafkaTLSKey          string          `env:"KAFKA_TLS_KEY" yaml:"kafka_tls_key" group:"kafka" arg:"file" help:"PEM file of the client certificate's key"`
+	KafkaSASLMechanism   string          `env:"KAFKA_SASL_MECHANISM" yaml:"kafka_sasl_mechanism" group:"kafka" arg:"mechanism" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no SASL"`
+	KafkaSASLUsername    string          `env:"KAFKA_SASL_USERNAME" yaml:"kafka_sasl_username" group:"kafka" arg:"name" help:"SASL user name"`
+	KafkaSASLPassword    pipeline.Secret `env:"KAFKA_SASL_PASSWORD" yaml:"kafka_sasl_password" group:"kafka" arg:"password" secret:"true" help:"SASL password"`
 
-	KafkaBrokers         []string        `env:"KAFKA_BROKERS" yaml:"kafka_brokers" help:"brokers to start from, host:port, comma list"`
-	KafkaTracesTopic     string          `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" help:"topic of OTLP spans"`
-	KafkaMetricsTopic    string          `env:"KAFKA_METRICS_TOPIC" yaml:"kafka_metrics_topic" help:"topic of OTLP metrics"`
-	KafkaLogsTopic       string          `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" help:"topic of OTLP logs"`
-	KafkaDeadLetterTopic string          `env:"KAFKA_DEAD_LETTER_TOPIC" yaml:"kafka_dead_letter_topic" help:"topic for records that cannot be applied"`
-	KafkaGroup           string          `env:"KAFKA_GROUP" yaml:"kafka_group" help:"group whose offsets are committed for lag tools"`
-	KafkaStart           string          `env:"KAFKA_START" yaml:"kafka_start" help:"where to begin when no position is stored: earliest or latest"`
-	KafkaTLS             bool            `env:"KAFKA_TLS" yaml:"kafka_tls" help:"use TLS"`
-	KafkaTLSCA           string          `env:"KAFKA_TLS_CA" yaml:"kafka_tls_ca" help:"file of the brokers' CA; empty: the system's"`
-	KafkaTLSCert         string          `env:"KAFKA_TLS_CERT" yaml:"kafka_tls_cert" help:"file of the client certificate"`
-	KafkaTLSKey          string          `env:"KAFKA_TLS_KEY" yaml:"kafka_tls_key" help:"file of its key"`
-	KafkaSASLMechanism   string          `env:"KAFKA_SASL_MECHANISM" yaml:"kafka_sasl_mechanism" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"`
-	KafkaSASLUsername    string          `env:"KAFKA_SASL_USERNAME" yaml:"kafka_sasl_username" help:"SASL user"`
-	KafkaSASLPassword    pipeline.Secret `env:"KAFKA_SASL_PASSWORD" yaml:"kafka_sasl_password" secret:"true" help:"SASL password"`
-	KafkaConfigTopic     string          `env:"KAFKA_CONFIG_TOPIC" yaml:"kafka_config_topic" help:"compacted topic of what users make: rules of the page, SLOs, users, tokens, the audit trail"`
+	HTTPAddr     string   `env:"HTTP_ADDR" yaml:"http_addr" group:"api" arg:"host:port" help:"address of the API and the page; any address other than loopback needs auth_enabled to be set"`
+	ExternalURL  string   `env:"EXTERNAL_URL" yaml:"external_url" group:"api" arg:"URL" help:"URL under which users reach WatchingCat; notifications link to it. Empty: http_addr"`
+	TLSCert      string   `env:"TLS_CERT" yaml:"tls_cert" group:"api" arg:"file" help:"PEM file of the API's certificate, reloaded when it changes; empty: plain HTTP"`
+	TLSKey       string   `env:"TLS_KEY" yaml:"tls_key" group:"api" arg:"file" help:"PEM file of that certificate's key"`
+	AllowedHosts []string `env:"ALLOWED_HOSTS" yaml:"allowed_hosts" group:"api" arg:"host,..." help:"further host names under which users reach the API, comma-separated; *.example.org and * are allowed. Without authentication, requests for other public host names are rejected"`
+	CORSOrigins  []string `env:"CORS_ALLOWED_ORIGINS" yaml:"cors_allowed_origins" group:"api" arg:"origin,..." help:"origins from which browsers may call the API, comma-separated"`
+	RateLimit    int      `env:"RATE_LIMIT" yaml:"rate_limit" group:"api" arg:"requests/s" help:"requests per second of one user or token, or of one address if the caller is not authenticated; 0: no limit"`
+	CAFile       string   `env:"CA_FILE" yaml:"ca_file" group:"api" arg:"file" help:"PEM file of CAs to trust in addition to the system's. Commands use it for the server; the server uses it for the identity provider, Jaeger, Prometheus, Elasticsearch and alertmanager_urls"`
 
-	CommitInterval time.Duration `env:"COMMIT_INTERVAL" yaml:"commit_interval" help:"how often to checkpoint"`
-	Retention10s   time.Duration `env:"RETENTION_10S" yaml:"retention_10s" help:"how long 10 s buckets are kept"`
-	Retention1m    time.Duration `env:"RETENTION_1M" yaml:"retention_1m" help:"how long 1 min buckets are kept, and a silent series is shown"`
-	Retention1h    days          `env:"RETENTION_1H" yaml:"retention_1h" help:"how long 1 h buckets are kept, as 400d or 9600h"`
-	RetTraces      retention     `env:"RETENTION_TRACES" yaml:"retention_traces" help:"how long traces are kept, and how many bytes of their spans: 1h,4GiB; 0B keeps summaries alone, 0s nothing"`
-	TracesKeep     string        `env:"TRACES_KEEP" yaml:"traces_keep" help:"whose raw spans are kept: all, or notable (traces with errors, slow ones, and a sample; the others for two minutes)"`
-	TracesSlow     time.Duration `env:"TRACES_SLOW" yaml:"traces_slow" help:"from which duration on a trace is slow"`
-	TracesSample   float64       `env:"TRACES_SAMPLE" yaml:"traces_sample" help:"share of the other traces that is kept, 0 to 1"`
-	RetLogs        retention     `env:"RETENTION_LOGS" yaml:"retention_logs" help:"how long log lines are kept, and how many bytes of them: 1h,2GiB"`
-	RetMetrics     days          `env:"RETENTION_METRICS" yaml:"retention_metrics" help:"how long samples of OTLP metrics are kept"`
+	AuthEnabled      *bool           `env:"AUTH_ENABLED" yaml:"auth_enabled" group:"auth" help:"require authentication; false also permits addresses other than loopback without it. Not set: no authentication, loopback only"`
+	AuthJWTSecret    pipeline.Secret `env:"AUTH_JWT_SECRET" yaml:"auth_jwt_secret" group:"auth" arg:"secret" secret:"true" help:"signs logins and verifies HS256 tokens, at least 32 bytes; empty: logins end when the process ends"`
+	AuthTokenLife    time.Duration   `env:"AUTH_TOKEN_DURATION" yaml:"auth_token_duration" group:"auth" help:"lifetime of a login"`
+	AuthJWKSURL      string          `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" group:"auth" arg:"URL" help:"URL of the keys that verify RS256 and ES256 tokens"`
+	AuthJWKSIssuer   string          `env:"AUTH_JWKS_ISSUER" yaml:"auth_jwks_issuer" group:"auth" arg:"issuer" help:"required issuer (iss) of those tokens"`
+	AuthJWKSAudience string          `env:"AUTH_JWKS_AUDIENCE" yaml:"auth_jwks_audience" group:"auth" arg:"audience" help:"required audience (aud) of those tokens"`
+	OIDCIssuer       string          `env:"AUTH_OIDC_ISSUER" yaml:"auth_oidc_issuer" group:"auth" arg:"URL" help:"OpenID Connect provider for logins; needs external_url. Register EXTERNAL_URL/api/v1/auth/oidc/callback at the provider"`
+	OIDCClientID     string          `env:"AUTH_OIDC_CLIENT_ID" yaml:"auth_oidc_client_id" group:"auth" arg:"ID" help:"WatchingCat's client ID at the provider"`
+	OIDCClientSecret pipeline.Secret `env:"AUTH_OIDC_CLIENT_SECRET" yaml:"auth_oidc_client_secret" group:"auth" arg:"secret" secret:"true" help:"WatchingCat's client secret at the provider; empty: public client"`
+	OIDCScopes       []string        `env:"AUTH_OIDC_SCOPES" yaml:"auth_oidc_scopes" group:"auth" arg:"scope,..." help:"scopes to request, comma-separated"`
+	OIDCRoleClaim    string          `env:"AUTH_OIDC_ROLE_CLAIM" yaml:"auth_oidc_role_claim" group:"auth" arg:"claim" help:"claim of the ID token that holds roles or groups, as a string or a list"`
+	OIDCRoles        []string        `env:"AUTH_OIDC_ROLES" yaml:"auth_oidc_roles" group:"auth" arg:"value=role,..." help:"role for each value of the claim, comma-separated; the values viewer, editor and admin need no entry"`
+	OIDCDefaultRole  string          `env:"AUTH_OIDC_DEFAULT_ROLE" yaml:"auth_oidc_default_role" group:"auth" arg:"role" help:"role of users whose token has no mapped role: viewer, editor, admin, or none (login denied)"`
 
-	OTLPStrategy        string   `env:"OTLP_TRANSLATION_STRATEGY" yaml:"otlp_translation_strategy" help:"how names of OTLP metrics become Prometheus names: UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes, NoUTF8EscapingWithSuffixes or NoTranslation, as in Prometheus"`
-	OTLPPromote         []string `env:"OTLP_PROMOTE_RESOURCE_ATTRIBUTES" yaml:"otlp_promote_resource_attributes" help:"resource attributes that become labels of OTLP metrics, comma list; service.name always does"`
-	OTLPKeepIdentifying bool     `env:"OTLP_KEEP_IDENTIFYING_RESOURCE_ATTRIBUTES" yaml:"otlp_keep_identifying_resource_attributes" help:"keep service.name, service.namespace and service.instance.id as labels of target_info, beside job and instance"`
+	DataDir          string        `env:"DATA_DIR" yaml:"data_dir" group:"storage" arg:"folder" help:"folder of the state; only one process can use it at a time"`
+	Retention10s     time.Duration `env:"RETENTION_10S" yaml:"retention_10s" group:"storage" help:"how long 10 s buckets are kept"`
+	Retention1m      time.Duration `env:"RETENTION_1M" yaml:"retention_1m" group:"storage" help:"how long 1 min buckets are kept, and how long a series without new data is shown"`
+	Retention1h      days          `env:"RETENTION_1H" yaml:"retention_1h" group:"storage" help:"how long 1 h buckets are kept"`
+	RetTraces        retention     `env:"RETENTION_TRACES" yaml:"retention_traces" group:"storage" help:"how long traces are kept, and the most bytes of raw spans: 1h,4GiB. 0B keeps only summaries, 0s keeps nothing"`
+	TracesKeep       string        `env:"TRACES_KEEP" yaml:"traces_keep" group:"storage" arg:"all|notable" help:"traces whose raw spans are kept: all, or notable (traces with errors, slow traces and a sample; the others for two minutes)"`
+	TracesSlow       time.Duration `env:"TRACES_SLOW" yaml:"traces_slow" group:"storage" help:"shortest duration of a slow trace, for traces_keep=notable"`
+	TracesSample     float64       `env:"TRACES_SAMPLE" yaml:"traces_sample" group:"storage" arg:"fraction" help:"fraction of the other traces to keep, 0 to 1, for traces_keep=notable"`
+	RetLogs          retention     `env:"RETENTION_LOGS" yaml:"retention_logs" group:"storage" help:"how long log lines are kept, and the most bytes of them: 1h,2GiB"`
+	RetMetrics       days          `env:"RETENTION_METRICS" yaml:"retention_metrics" group:"storage" help:"how long samples of OTLP metrics are kept"`
+	CommitInterval   time.Duration `env:"COMMIT_INTERVAL" yaml:"commit_interval" group:"storage" help:"time between checkpoints, 10ms to 10s"`
+	MinFreeDiskBytes uint64        `env:"MIN_FREE_DISK_BYTES" yaml:"min_free_disk_bytes" group:"storage" arg:"bytes" help:"reading from Kafka pauses while less disk space than this is free"`
 
-	LimitServices    int `env:"LIMIT_SERVICES" yaml:"limit_services" help:"services kept apart; the rest count under _other"`
-	LimitOperations  int `env:"LIMIT_OPERATIONS_PER_SERVICE" yaml:"limit_operations_per_service" help:"operations of a service kept apart"`
-	LimitEdges       int `env:"LIMIT_EDGES" yaml:"limit_edges" help:"edges of the service map kept apart"`
-	LimitSeries      int `env:"LIMIT_SERIES" yaml:"limit_series" help:"series kept apart, of span metrics and as many of OTLP metrics"`
-	LimitPatterns    int `env:"LIMIT_PATTERNS" yaml:"limit_patterns" help:"log patterns of a service"`
-	LimitErrorGroups int `env:"LIMIT_ERROR_GROUPS" yaml:"limit_error_groups" help:"exception groups"`
-	LimitDimensions  int `env:"LIMIT_DIMENSION_VALUES" yaml:"limit_dimension_values" help:"values of each dimension; further values count under _other"`
+	MemoryLimit      byteSize `env:"MEMORY_LIMIT" yaml:"memory_limit" group:"limits" help:"memory limit of the process, as 1GiB; sizes buffers, caches and windows, and slows down reading before it is exceeded. 0: the control group's limit less 10 %, or 75 % of the machine's memory"`
+	LimitServices    int      `env:"LIMIT_SERVICES" yaml:"limit_services" group:"limits" arg:"count" help:"services tracked separately; the rest count under _other"`
+	LimitOperations  int      `env:"LIMIT_OPERATIONS_PER_SERVICE" yaml:"limit_operations_per_service" group:"limits" arg:"count" help:"operations tracked separately for each service"`
+	LimitEdges       int      `env:"LIMIT_EDGES" yaml:"limit_edges" group:"limits" arg:"count" help:"edges of the service map tracked separately"`
+	LimitSeries      int      `env:"LIMIT_SERIES" yaml:"limit_series" group:"limits" arg:"count" help:"series of span metrics tracked separately, and as many series of OTLP metrics"`
+	LimitPatterns    int      `env:"LIMIT_PATTERNS" yaml:"limit_patterns" group:"limits" arg:"count" help:"log patterns for each service"`
+	LimitErrorGroups int      `env:"LIMIT_ERROR_GROUPS" yaml:"limit_error_groups" group:"limits" arg:"count" help:"exception groups"`
+	LimitDimensions  int      `env:"LIMIT_DIMENSION_VALUES" yaml:"limit_dimension_values" group:"limits" arg:"count" help:"values of each dimension; further values count under _other"`
 
-	Dimensions []string `env:"DIMENSIONS" yaml:"dimensions" help:"attributes of resources or spans that are part of every key and label of every series, comma list; existing views keep theirs until a replay"`
+	Dimensions          []string      `env:"DIMENSIONS" yaml:"dimensions" group:"views" arg:"attribute,..." help:"resource or span attributes that become part of every key and a label of every series, comma-separated; existing views keep theirs until a replay"`
+	PairingWindow       time.Duration `env:"PAIRING_WINDOW" yaml:"pairing_window" group:"views" help:"how long a span waits for the span of the other side of its call, in event time"`
+	PairingCompensation time.Duration `env:"PAIRING_COMPENSATION" yaml:"pairing_compensation" group:"views" help:"how long a span that was counted unpaired can still be paired"`
+	Lateness            time.Duration `env:"LATENESS" yaml:"lateness" group:"views" help:"assumed delay of an idle partition behind the clock"`
+	DedupWindow         time.Duration `env:"DEDUP_WINDOW" yaml:"dedup_window" group:"views" help:"identical records within this window are treated as duplicates; 0 disables"`
+	DedupSpans          bool          `env:"DEDUP_SPANS" yaml:"dedup_spans" group:"views" help:"also recognize spans that were sent again in another record, by their IDs, within dedup_window (about 26 bytes per span, 10 million spans at most)"`
 
-	PairingWindow       time.Duration `env:"PAIRING_WINDOW" yaml:"pairing_window" help:"how long a span half waits for its other side, in event time"`
-	PairingCompensation time.Duration `env:"PAIRING_COMPENSATION" yaml:"pairing_compensation" help:"how long a half counted alone can still be paired"`
-	Lateness            time.Duration `env:"LATENESS" yaml:"lateness" help:"how far behind the clock an idle partition is taken to be"`
-	DedupWindow         time.Duration `env:"DEDUP_WINDOW" yaml:"dedup_window" help:"within which equal records are one sent twice; 0: off"`
-	DedupSpans          bool          `env:"DEDUP_SPANS" yaml:"dedup_spans" help:"recognise re-sent spans by their ids too, within DEDUP_WINDOW (about 26 bytes a span, 10 million at most)"`
-	ReadyMaxLag         time.Duration `env:"READY_MAX_LAG" yaml:"ready_max_lag" help:"how far behind a partition may be for the process to be ready"`
+	OTLPStrategy        string   `env:"OTLP_TRANSLATION_STRATEGY" yaml:"otlp_translation_strategy" group:"otlp" arg:"strategy" help:"how names of OTLP metrics become Prometheus names, as in Prometheus: UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes, NoUTF8EscapingWithSuffixes or NoTranslation"`
+	OTLPPromote         []string `env:"OTLP_PROMOTE_RESOURCE_ATTRIBUTES" yaml:"otlp_promote_resource_attributes" group:"otlp" arg:"attribute,..." help:"resource attributes that become labels of OTLP metrics, comma-separated; service.name always does"`
+	OTLPKeepIdentifying bool     `env:"OTLP_KEEP_IDENTIFYING_RESOURCE_ATTRIBUTES" yaml:"otlp_keep_identifying_resource_attributes" group:"otlp" help:"keep service.name, service.namespace and service.instance.id as labels of target_info, in addition to job and instance"`
 
-	ExternalURL      string   `env:"EXTERNAL_URL" yaml:"external_url" help:"URL under which users reach WatchingCat; in notifications"`
-	ClusterAddr      string   `env:"CLUSTER_ADDR" yaml:"cluster_addr" help:"where replicas gossip about what was told and silenced, host:port; empty: there is one replica"`
-	ClusterAdvertise string   `env:"CLUSTER_ADVERTISE_ADDR" yaml:"cluster_advertise_addr" help:"host:port at which other replicas reach this one; empty: cluster_addr"`
-	ClusterPeers     []string `env:"CLUSTER_PEERS" yaml:"cluster_peers" help:"cluster_addr of other replicas"`
-	Mode             string   `env:"MODE" yaml:"mode" help:"replicated (each replica reads everything)"`
+	RuleFiles          []string `env:"RULE_FILES" yaml:"rule_files" group:"alerts" arg:"glob,..." help:"Prometheus rule files, comma-separated globs"`
+	AlertmanagerConfig string   `env:"ALERTMANAGER_CONFIG" yaml:"alertmanager_config" group:"alerts" arg:"file" help:"alertmanager.yml with which WatchingCat itself routes alerts and sends notifications; empty: it sends none"`
+	AlertmanagerURLs   []string `env:"ALERTMANAGER_URLS" yaml:"alertmanager_urls" group:"alerts" arg:"URL,..." help:"Alertmanagers that receive the alerts, comma-separated; instead of alertmanager_config or in addition to it"`
+	AlertmanagerSend   string   `env:"ALERTMANAGER_SEND_CONFIG" yaml:"alertmanager_send_config" group:"alerts" arg:"file" help:"file with the alerting section of a prometheus.yml, for Alertmanagers that need TLS, tokens or relabeling; only static_configs"`
+	ExternalLabels     []string `env:"EXTERNAL_LABELS" yaml:"external_labels" group:"alerts" arg:"name=value,..." help:"labels added to every alert that lacks them, comma-separated; $externalLabels in templates"`
 
-	RuleFiles          []string `env:"RULE_FILES" yaml:"rule_files" help:"Prometheus rule files, comma list of globs"`
-	AlertmanagerConfig string   `env:"ALERTMANAGER_CONFIG" yaml:"alertmanager_config" help:"an alertmanager.yml; without it no alert is routed here"`
-	AlertmanagerURLs   []string `env:"ALERTMANAGER_URLS" yaml:"alertmanager_urls" help:"Alertmanagers that alerts are sent to, comma list of URLs; instead of alertmanager_config or beside it"`
-	AlertmanagerSend   string   `env:"ALERTMANAGER_SEND_CONFIG" yaml:"alertmanager_send_config" help:"a file with the alerting section of Prometheus, for Alertmanagers that need TLS, tokens or relabeling; only static_configs"`
-	ExternalLabels     []string `env:"EXTERNAL_LABELS" yaml:"external_labels" help:"labels added to every alert that does not have them, comma list of name=value; $externalLabels in templates"`
+	Mode             string   `env:"MODE" yaml:"mode" group:"replicas" arg:"replicated" help:"replicated: each replica reads all topics and evaluates all rules"`
+	ClusterAddr      string   `env:"CLUSTER_ADDR" yaml:"cluster_addr" group:"replicas" arg:"host:port" help:"address on which replicas exchange silences and the log of sent notifications; empty: there is only one replica"`
+	ClusterAdvertise string   `env:"CLUSTER_ADVERTISE_ADDR" yaml:"cluster_advertise_addr" group:"replicas" arg:"host:port" help:"address under which other replicas reach this one; empty: cluster_addr"`
+	ClusterPeers     []string `env:"CLUSTER_PEERS" yaml:"cluster_peers" group:"replicas" arg:"host:port,..." help:"cluster_addr of the other replicas, comma-separated"`
 
-	JaegerURL        string          `env:"JAEGER_URL" yaml:"jaeger_url" help:"Jaeger, for links and for traces older than those kept here"`
-	PrometheusURL    string          `env:"PROMETHEUS_URL" yaml:"prometheus_url" help:"Prometheus, for links and for metrics older than those kept here, by remote read and the HTTP API"`
-	ElasticURL       string          `env:"ELASTICSEARCH_URL" yaml:"elasticsearch_url" help:"Elasticsearch, for log lines older than those kept here; http://user:password@host:9200"`
-	ElasticIndex     string          `env:"ELASTICSEARCH_INDEX" yaml:"elasticsearch_index" help:"its indices of logs, comma list of patterns; ECS and OpenTelemetry layouts"`
-	GrafanaURL       string          `env:"GRAFANA_URL" yaml:"grafana_url" help:"Grafana, for links"`
-	KibanaURL        string          `env:"KIBANA_URL" yaml:"kibana_url" help:"Kibana, for links"`
-	RedisURL         pipeline.Secret `env:"REDIS_URL" yaml:"redis_url" secret:"true" help:"Redis, to keep answers of the raw stores: redis://user:password@host:6379/0"`
-	AuthEnabled      *bool           `env:"AUTH_ENABLED" yaml:"auth_enabled" help:"ask for users and tokens; false listens on other than loopback without"`
-	AuthJWTSecret    pipeline.Secret `env:"AUTH_JWT_SECRET" yaml:"auth_jwt_secret" secret:"true" help:"signs logins and verifies HS256 tokens, at least 32 bytes; without it logins end with the process"`
-	AuthJWKSURL      string          `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" help:"URL of the keys of RS256 and ES256 tokens"`
-	AuthJWKSIssuer   string          `env:"AUTH_JWKS_ISSUER" yaml:"auth_jwks_issuer" help:"issuer (iss) of those tokens"`
-	AuthJWKSAudience string          `env:"AUTH_JWKS_AUDIENCE" yaml:"auth_jwks_audience" help:"audience (aud) of those tokens"`
-	OIDCIssuer       string          `env:"AUTH_OIDC_ISSUER" yaml:"auth_oidc_issuer" help:"identity provider to log in at by OpenID Connect; needs external_url, under which /api/v1/auth/oidc/callback is registered there"`
-	OIDCClientID     string          `env:"AUTH_OIDC_CLIENT_ID" yaml:"auth_oidc_client_id" help:"client id of WatchingCat there"`
-	OIDCClientSecret pipeline.Secret `env:"AUTH_OIDC_CLIENT_SECRET" yaml:"auth_oidc_client_secret" secret:"true" help:"its secret; empty for a public client"`
-	OIDCScopes       []string        `env:"AUTH_OIDC_SCOPES" yaml:"auth_oidc_scopes" help:"what is asked for, comma list"`
-	OIDCRoleClaim    string          `env:"AUTH_OIDC_ROLE_CLAIM" yaml:"auth_oidc_role_claim" help:"claim of the ID token that holds roles or groups, a text or a list"`
-	OIDCRoles        []string        `env:"AUTH_OIDC_ROLES" yaml:"auth_oidc_roles" help:"which role a value of the claim means, comma list of value=role; viewer, editor and admin mean themselves"`
-	OIDCDefaultRole  string          `env:"AUTH_OIDC_DEFAULT_ROLE" yaml:"auth_oidc_default_role" help:"role of who has none by the claim: viewer, editor, admin, or none, who may not log in"`
-	AuthTokenLife    time.Duration   `env:"AUTH_TOKEN_DURATION" yaml:"auth_token_duration" help:"lifetime of a login"`
-	RateLimit        int             `env:"RATE_LIMIT" yaml:"rate_limit" help:"requests a second of one principal, or of one address where nobody is known; 0: no limit"`
-	TLSCert          string          `env:"TLS_CERT" yaml:"tls_cert" help:"file of the certificate of the API, read again when it changes; empty: plain HTTP"`
-	TLSKey           string          `env:"TLS_KEY" yaml:"tls_key" help:"file of its key"`
-	PprofAddr        string          `env:"PPROF_ADDR" yaml:"pprof_addr" help:"loopback address of Go profiles; empty: none"`
-	CORSOrigins      []string        `env:"CORS_ALLOWED_ORIGINS" yaml:"cors_allowed_origins" help:"origins that browsers may call from"`
-	AllowedHosts     []string        `env:"ALLOWED_HOSTS" yaml:"allowed_hosts" help:"further host names under which the API is reached, comma list; *.example.org and * are possible; without authentication requests for other public names are rejected"`
-	CAFile           string          `env:"CA_FILE" yaml:"ca_file" help:"PEM file of CAs that are trusted beside the system's: by commands of the server, by the server of identity provider, Jaeger, Prometheus, Elasticsearch and alertmanager_urls"`
-	ServerURL        string          `env:"SERVER_URL" yaml:"server_url" help:"where commands reach the running server, as https://watchingcat.example.org; empty: at http_addr"`
-	Token            pipeline.Secret `env:"TOKEN" yaml:"token" secret:"true" help:"token for commands that call a running server"`
-	OTLPGRPCAddr     string          `env:"OTLP_GRPC_ADDR" yaml:"otlp_grpc_addr" help:"address of the demo's OTLP gRPC receiver"`
-	OTLPHTTPAddr     string          `env:"OTLP_HTTP_ADDR" yaml:"otlp_http_addr" help:"address of the demo's OTLP HTTP receiver"`
-	ShutdownDelay    time.Duration   `env:"SHUTDOWN_DELAY" yaml:"shutdown_delay" help:"how long all goes on after SIGTERM while /readyz says 503, so that a load balancer sends nobody any more"`
-	LogLevel         string          `env:"LOG_LEVEL" yaml:"log_level" help:"debug, info, warn or error"`
-	LogFormat        string          `env:"LOG_FORMAT" yaml:"log_format" help:"json or console"`
-	MemoryLimit      byteSize        `env:"MEMORY_LIMIT" yaml:"memory_limit" help:"memory of the process, as 1GiB; buffers, caches and windows are sized from it and reading slows down before it is passed; 0: the control group's limit less 10 %, else 75 % of the machine's"`
-	MinFreeDiskBytes uint64          `env:"MIN_FREE_DISK_BYTES" yaml:"min_free_disk_bytes" help:"free space under which reading from Kafka pauses"`
+	JaegerURL     string          `env:"JAEGER_URL" yaml:"jaeger_url" group:"stores" arg:"URL" help:"Jaeger, for links and for traces older than those kept here"`
+	PrometheusURL string          `env:"PROMETHEUS_URL" yaml:"prometheus_url" group:"stores" arg:"URL" help:"Prometheus, for links and for metrics older than those kept here, by remote read and the HTTP API"`
+	ElasticURL    string          `env:"ELASTICSEARCH_URL" yaml:"elasticsearch_url" group:"stores" arg:"URL" help:"Elasticsearch, for log lines older than those kept here: http://user:password@host:9200"`
+	ElasticIndex  string          `env:"ELASTICSEARCH_INDEX" yaml:"elasticsearch_index" group:"stores" arg:"pattern,..." help:"Elasticsearch indices with logs in ECS or OpenTelemetry layout, comma-separated patterns"`
+	RedisURL      pipeline.Secret `env:"REDIS_URL" yaml:"redis_url" group:"stores" arg:"URL" secret:"true" help:"Redis that caches answers of the raw stores: redis://user:password@host:6379/0"`
+	GrafanaURL    string          `env:"GRAFANA_URL" yaml:"grafana_url" group:"stores" arg:"URL" help:"Grafana, for links"`
+	KibanaURL     string          `env:"KIBANA_URL" yaml:"kibana_url" group:"stores" arg:"URL" help:"Kibana, for links"`
+
+	LogLevel      string        `env:"LOG_LEVEL" yaml:"log_level" group:"process" arg:"level" help:"debug, info, warn or error"`
+	LogFormat     string        `env:"LOG_FORMAT" yaml:"log_format" group:"process" arg:"json|console" help:"format of log lines"`
+	ReadyMaxLag   time.Duration `env:"READY_MAX_LAG" yaml:"ready_max_lag" group:"process" help:"/readyz answers 503 while a partition is further behind than this"`
+	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" yaml:"shutdown_delay" group:"process" help:"after SIGTERM the server keeps working this long while /readyz answers 503, so that load balancers stop sending requests"`
+	PprofAddr     string        `env:"PPROF_ADDR" yaml:"pprof_addr" group:"process" arg:"host:port" help:"loopback address that serves Go profiles (pprof); empty: disabled"`
+
+	ServerURL string          `env:"SERVER_URL" yaml:"server_url" group:"client" arg:"URL" help:"URL at which commands reach the running server, as https://watchingcat.example.org; empty: http_addr"`
+	Token     pipeline.Secret `env:"TOKEN" yaml:"token" group:"client" arg:"token" secret:"true" help:"API token with which commands call the running server"`
+
+	OTLPGRPCAddr string `env:"OTLP_GRPC_ADDR" yaml:"otlp_grpc_addr" group:"demo" arg:"host:port" help:"address of the demo's OTLP gRPC receiver"`
+	OTLPHTTPAddr string `env:"OTLP_HTTP_ADDR" yaml:"otlp_http_addr" group:"demo" arg:"host:port" help:"address of the demo's OTLP HTTP receiver"`
 }
 
 func defaultConfig() Config {
@@ -147,45 +153,6 @@ func defaultConfig() Config {
 		OTLPStrategy: views.Strategies()[0],
 		OTLPGRPCAddr: "127.0.0.1:4317", OTLPHTTPAddr: "127.0.0.1:4318",
 		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20,
-	}
-}
-
-// setting is one field of Config as the outside names it.
-type setting struct {
-	name, help      string // name as in the file
-	secret, boolean bool
-	index           int
-}
-
-func (s setting) env() string  { return envPrefix + strings.ToUpper(s.name) }
-func (s setting) flag() string { return strings.ReplaceAll(s.name, "_", "-") }
-
-func settings() []setting {
-	t := reflect.TypeFor[Config]()
-	list := make([]setting, t.NumField())
-	for i := range list {
-		f := t.Field(i)
-		kind := f.Type
-		if kind.Kind() == reflect.Pointer {
-			kind = kind.Elem()
-		}
-		list[i] = setting{name: strings.ToLower(f.Tag.Get("env")), help: f.Tag.Get("help"), secret: f.Tag.Get("secret") != "",
-			boolean: kind.Kind() == reflect.Bool, index: i}
-	}
-	return list
-}
-
-// addFlags gives flags a flag for each setting.
-func addFlags(flags *pflag.FlagSet) {
-	flags.String("config", "", "YAML file of settings")
-	for _, s := range settings() {
-		if s.secret {
-			continue // never on a command line, where others can read it
-		}
-		flags.String(s.flag(), "", s.help+" ["+s.env()+"]")
-		if s.boolean {
-			flags.Lookup(s.flag()).NoOptDefVal = "true"
-		}
 	}
 }
 
@@ -213,15 +180,21 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (*loaded, error) {
 			l.origin[s.name] = "flag"
 		}
 	}
+	file := l.AuthEnabled
+	l.AuthEnabled = nil // the parser takes a pointer that is set for one to a struct
 	if err := env.ParseWithOptions(&l.Config, env.Options{Environment: values, Prefix: envPrefix}); err != nil {
 		return nil, usage("%s", envError(err))
 	}
+	l.AuthEnabled = cmp.Or(l.AuthEnabled, file)
 	return l, l.check()
 }
 
+// parseError is how the parser of the environment begins an error about a field.
+var parseError = regexp.MustCompile(`parse error on (field "\w+") of type "[^"]*": (unable to parse duration: time: )?`)
+
 // envError names the variable rather than the field.
 func envError(err error) string {
-	text := err.Error()
+	text := parseError.ReplaceAllString(err.Error(), "$1: ")
 	for _, s := range settings() {
 		field := reflect.TypeFor[Config]().Field(s.index).Name
 		text = strings.ReplaceAll(text, `field "`+field+`"`, s.env())
@@ -270,7 +243,7 @@ func (l *loaded) readEnviron(environ []string) (map[string]string, error) {
 			s, value, ok = known[base], strings.TrimRight(string(b), "\r\n"), true
 		}
 		if !ok {
-			return nil, usage("%s is not a setting%s; `watchingcat config print` lists them", name, suggest(name, known))
+			return nil, usage("%s is not a setting%s; `watchingcat serve --help` lists them", name, suggest(name, known))
 		}
 		values[s.env()] = value
 		l.origin[s.name] = "environment"

@@ -46,9 +46,11 @@ var demoAlertmanager string
 func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Everything in one process: a broker, a simulated shop, views, alerts, the page",
-		Long:  "Starts an in-process Kafka broker, a simulated shop that writes to it, OTLP receivers that do so too, and WatchingCat itself.\nThe state is kept under the data folder; started again the demo goes on where it was.",
-		Args:  cobra.NoArgs,
+		Short: "Run a broker, a simulated shop and WatchingCat in one process; needs no Kafka",
+		Long: "Run an in-process Kafka broker, a simulated shop and OTLP receivers that write to it, and WatchingCat itself. The state is kept in the " +
+			"folder demo of data_dir; the next start continues from there. The page is at http_addr.",
+		Example: "  watchingcat demo\n  watchingcat demo --data-dir /tmp/watchingcat --http-addr 127.0.0.1:9090",
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(c.Flags(), os.Environ())
 			if err != nil {
@@ -66,7 +68,8 @@ func demoCommand() *cobra.Command {
 			return runDemo(c.Context(), cfg, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
-	addFlags(c.Flags())
+	addSettings(c, "The demo uses the other settings of the server too, except those of the brokers. `watchingcat serve --help` lists them.",
+		"data_dir", "http_addr", "otlp_grpc_addr", "otlp_http_addr", "rule_files", "alertmanager_config", "memory_limit", "log_level", "log_format")
 	return c
 }
 

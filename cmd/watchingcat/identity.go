@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -143,15 +144,15 @@ func askServer(ctx context.Context, cfg *loaded, method, path string, body, answ
 	return server.call(ctx, method, path, body, answer)
 }
 
-func settingsCommand(use, short string, args cobra.PositionalArgs, run func(c *cobra.Command, cfg *loaded, args []string) error) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
+func settingsCommand(use, short, long, example string, args cobra.PositionalArgs, run func(c *cobra.Command, cfg *loaded, args []string) error) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Long: long + "\n\n" + accountsHelp, Example: example, Args: args, RunE: func(c *cobra.Command, args []string) error {
 		cfg, err := loadConfig(c.Flags(), os.Environ())
 		if err != nil {
 			return err
 		}
 		return accountUsage(run(c, cfg, args))
 	}}
-	addFlags(c.Flags())
+	addSettings(c, othersTaken, slices.Concat(serverSettings, brokerSettings, []string{"kafka_config_topic"})...)
 	return c
 }
 
@@ -163,42 +164,44 @@ func accountUsage(err error) error {
 	return err
 }
 
-const accountsHelp = "With WATCHINGCAT_TOKEN of an admin it asks the running server; else it works on the topic of what users make, with the settings of\nthe brokers."
+const accountsHelp = "If WATCHINGCAT_TOKEN holds the API token of an admin, the command calls the running server. Otherwise it works directly on the " +
+	"configuration topic in Kafka and needs the settings of the brokers."
 
 func tokenCommand() *cobra.Command {
-	c := &cobra.Command{Use: "token", Short: "Make, list and revoke API tokens", Long: accountsHelp, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{Use: "token", Short: "Create, list and revoke API tokens", Long: "Create, list and revoke API tokens.\n\n" + accountsHelp, Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var role, name string
 	var life time.Duration
-	create := settingsCommand("create", "Make an API token and print it; it is never shown again", cobra.NoArgs, func(c *cobra.Command, cfg *loaded, _ []string) error {
-		r, err := auth.ParseRole(role)
-		if err != nil {
-			return err
-		}
-		in := rest.TokenInput{Name: name, Role: rest.Role(role)}
-		var expires time.Time
-		if life > 0 {
-			expires = time.Now().Add(life).UTC().Truncate(time.Second)
-			in.ExpiresAt = &expires
-		}
-		var out rest.NewToken
-		if cfg.Token != "" {
-			err = askServer(c.Context(), cfg, "POST", "/api/v1/tokens", in, &out)
-		} else {
-			err = onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) (err error) {
-				_, out.Token, err = a.CreateToken(ctx, by, name, r, expires, time.Now())
+	create := settingsCommand("create", "Create an API token and print it", "Create an API token and print it. The token is not shown again.",
+		"  watchingcat token create --name grafana --role viewer --expires 720h", noArgs, func(c *cobra.Command, cfg *loaded, _ []string) error {
+			r, err := auth.ParseRole(role)
+			if err != nil {
 				return err
-			})
-		}
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(c.OutOrStdout(), out.Token)
-		return nil
-	})
-	create.Flags().StringVar(&role, "role", "viewer", "viewer, editor or admin")
-	create.Flags().StringVar(&name, "name", "", "what the token is for; told in the audit trail")
-	create.Flags().DurationVar(&life, "expires", 0, "how long it is valid, as 720h; without it until it is revoked")
-	list := settingsCommand("list", "List API tokens", cobra.NoArgs, func(c *cobra.Command, cfg *loaded, _ []string) error {
+			}
+			in := rest.TokenInput{Name: name, Role: rest.Role(role)}
+			var expires time.Time
+			if life > 0 {
+				expires = time.Now().Add(life).UTC().Truncate(time.Second)
+				in.ExpiresAt = &expires
+			}
+			var out rest.NewToken
+			if cfg.Token != "" {
+				err = askServer(c.Context(), cfg, "POST", "/api/v1/tokens", in, &out)
+			} else {
+				err = onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) (err error) {
+					_, out.Token, err = a.CreateToken(ctx, by, name, r, expires, time.Now())
+					return err
+				})
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), out.Token)
+			return nil
+		})
+	create.Flags().StringVar(&role, "role", "viewer", "`role` of the token: viewer, editor or admin")
+	create.Flags().StringVar(&name, "name", "", "`name` of the token, shown in lists and in the audit trail")
+	create.Flags().DurationVar(&life, "expires", 0, "lifetime of the token, as 720h; default: until it is revoked")
+	list := settingsCommand("list", "List API tokens", "List API tokens with their role, creator and expiry.", "  watchingcat token list", noArgs, func(c *cobra.Command, cfg *loaded, _ []string) error {
 		var out rest.TokenList
 		if cfg.Token != "" {
 			if err := askServer(c.Context(), cfg, "GET", "/api/v1/tokens", nil, &out); err != nil {
@@ -227,43 +230,45 @@ func tokenCommand() *cobra.Command {
 		}
 		return w.Flush()
 	})
-	revoke := settingsCommand("revoke ID", "Revoke an API token", cobra.ExactArgs(1), func(c *cobra.Command, cfg *loaded, args []string) error {
-		if cfg.Token != "" {
-			return askServer(c.Context(), cfg, "DELETE", "/api/v1/tokens/"+args[0], nil, nil)
-		}
-		return onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) error {
-			return a.RevokeToken(ctx, by, args[0], time.Now())
+	revoke := settingsCommand("revoke ID", "Revoke an API token", "Revoke the API token with this ID. `watchingcat token list` shows the IDs.",
+		"  watchingcat token revoke 0123456789abcdef", needArgs("ID"), func(c *cobra.Command, cfg *loaded, args []string) error {
+			if cfg.Token != "" {
+				return askServer(c.Context(), cfg, "DELETE", "/api/v1/tokens/"+args[0], nil, nil)
+			}
+			return onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) error {
+				return a.RevokeToken(ctx, by, args[0], time.Now())
+			})
 		})
-	})
 	c.AddCommand(create, list, revoke)
 	return c
 }
 
 func userCommand() *cobra.Command {
-	c := &cobra.Command{Use: "user", Short: "Add local users", Long: accountsHelp, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{Use: "user", Short: "Add local users", Long: "Add local users, who log in with name and password.\n\n" + accountsHelp, Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var role string
-	add := settingsCommand("add NAME", "Add a user; the password is the first line of standard input", cobra.ExactArgs(1), func(c *cobra.Command, cfg *loaded, args []string) error {
-		r, err := auth.ParseRole(role)
-		if err != nil {
-			return err
-		}
-		line, err := bufio.NewReader(io.LimitReader(c.InOrStdin(), 4096)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		password := strings.TrimRight(line, "\r\n")
-		if password == "" {
-			return usage("give the password on standard input, as `watchingcat user add %s < password.txt`", args[0])
-		}
-		if cfg.Token != "" {
-			return askServer(c.Context(), cfg, "POST", "/api/v1/users", rest.UserInput{Name: args[0], Role: rest.Role(role), Password: password}, nil)
-		}
-		return onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) error {
-			_, err := a.CreateUser(ctx, by, args[0], password, r, time.Now())
-			return err
+	add := settingsCommand("add NAME", "Add a local user", "Add a local user. The password is the first line of standard input, 8 to 256 bytes.",
+		"  echo \"$PASSWORD\" | watchingcat user add --role admin ann", needArgs("NAME"), func(c *cobra.Command, cfg *loaded, args []string) error {
+			r, err := auth.ParseRole(role)
+			if err != nil {
+				return err
+			}
+			line, err := bufio.NewReader(io.LimitReader(c.InOrStdin(), 4096)).ReadString('\n')
+			if err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			password := strings.TrimRight(line, "\r\n")
+			if password == "" {
+				return usage("give the password on standard input, as `watchingcat user add %s < password.txt`", args[0])
+			}
+			if cfg.Token != "" {
+				return askServer(c.Context(), cfg, "POST", "/api/v1/users", rest.UserInput{Name: args[0], Role: rest.Role(role), Password: password}, nil)
+			}
+			return onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) error {
+				_, err := a.CreateUser(ctx, by, args[0], password, r, time.Now())
+				return err
+			})
 		})
-	})
-	add.Flags().StringVar(&role, "role", "viewer", "viewer, editor or admin")
+	add.Flags().StringVar(&role, "role", "viewer", "`role` of the user: viewer, editor or admin")
 	c.AddCommand(add)
 	return c
 }

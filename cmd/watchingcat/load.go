@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -47,9 +48,11 @@ func loadCommand() *cobra.Command {
 	var logs, metrics bool
 	c := &cobra.Command{
 		Use:   "load",
-		Short: "Write generated spans to Kafka at a rate",
-		Long:  "Writes what the SDKs of a simulated shop of about twenty services would send, as a collector's kafkaexporter writes it with its\ndefaults. The same seed gives the same requests. Ends after --duration or --spans, or with Ctrl-C, and says what was acknowledged.",
-		Args:  cobra.NoArgs,
+		Short: "Write generated spans to Kafka at a steady rate",
+		Long: "Write the spans of a simulated shop of about twenty services to Kafka, as a Collector's kafkaexporter writes them with its defaults. " +
+			"The same seed gives the same requests. The command ends after --duration or --spans, or on Ctrl-C, and prints how many spans Kafka acknowledged.",
+		Example: "  watchingcat load --kafka-brokers kafka-1:9092 --rate 5000 --duration 10m --logs --metrics",
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(c.Flags(), os.Environ())
 			if err != nil {
@@ -83,15 +86,15 @@ func loadCommand() *cobra.Command {
 			return err
 		},
 	}
-	addFlags(c.Flags())
-	c.Flags().IntVar(&l.rate, "rate", 1000, "spans a second")
-	c.Flags().IntVar(&l.spans, "spans", 0, "end after about so many spans (0: no end)")
-	c.Flags().DurationVar(&lasts, "duration", 0, "end after this time (0: no end)")
-	c.Flags().BoolVar(&logs, "logs", false, "write the log lines of the same requests too")
-	c.Flags().BoolVar(&metrics, "metrics", false, "write metrics of the same services too, every 5 s")
-	c.Flags().BoolVar(&l.byTrace, "partition-traces-by-id", false, "write one trace a record with its id as the key, as kafkaexporter does with this setting")
-	c.Flags().StringVar(&l.codec, "compression", "none", "compression of what is written: none, gzip, snappy, lz4 or zstd")
-	c.Flags().Uint64Var(&l.seed, "seed", 1, "seed of the generator")
+	addSettings(c, othersTaken, slices.Concat(brokerSettings, []string{"kafka_traces_topic", "kafka_logs_topic", "kafka_metrics_topic"})...)
+	c.Flags().IntVar(&l.rate, "rate", 1000, "`number` of spans per second")
+	c.Flags().IntVar(&l.spans, "spans", 0, "stop after about this `number` of spans; 0: no limit")
+	c.Flags().DurationVar(&lasts, "duration", 0, "stop after this time; 0: no limit")
+	c.Flags().BoolVar(&logs, "logs", false, "also write the log lines of the same requests")
+	c.Flags().BoolVar(&metrics, "metrics", false, "also write metrics of the same services, every 5 s")
+	c.Flags().BoolVar(&l.byTrace, "partition-traces-by-id", false, "write one trace per record with the trace ID as the key, as kafkaexporter does with the setting of this name")
+	c.Flags().StringVar(&l.codec, "compression", "none", "compression of the batches: none, gzip, snappy, lz4 or zstd")
+	c.Flags().Uint64Var(&l.seed, "seed", 1, "`number` that seeds the generator")
 	return c
 }
 

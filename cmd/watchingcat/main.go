@@ -52,7 +52,7 @@ func runWith(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	var u usageError
 	var stopped interruptedError
 	var lint lintError
@@ -66,7 +66,7 @@ func runWith(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		fmt.Fprintln(stderr, "watchingcat:", err)
 		return exitLint
 	case errors.As(err, &u):
-		fmt.Fprintln(stderr, "watchingcat:", err)
+		fmt.Fprintln(stderr, "watchingcat:", withHint(err.Error(), c))
 		return exitUsage
 	}
 	fmt.Fprintln(stderr, "watchingcat:", err)
@@ -77,25 +77,24 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "watchingcat",
 		Short: "Live views, alerts and answers from the OpenTelemetry data in Kafka",
-		Long: "WatchingCat reads what OpenTelemetry Collectors export to Kafka, keeps exact live views of it (services, operations, the service\n" +
-			"map), evaluates Prometheus rules on them as data arrives and serves them over HTTP.\n\n" +
-			"Try `watchingcat demo`; it needs nothing else.",
+		Long: "WatchingCat reads the data that OpenTelemetry Collectors export to Kafka. It keeps exact live views of it (services, operations, the " +
+			"service map), evaluates Prometheus rules on them as data arrives, and serves them over HTTP.",
+		Example: "  watchingcat demo                                  everything in one process; needs no Kafka\n" +
+			"  watchingcat serve --kafka-brokers kafka-1:9092    read from your Kafka\n" +
+			"  watchingcat config print                          every setting with its value and meaning",
 		SilenceUsage: true, SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage("there is no command %q; `watchingcat help` lists them", args[0])
-			}
-			return nil
-		},
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage("%v; see `%s --help`", err, c.CommandPath()) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(c.OutOrStdout(), c) })
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), migrateCommand(), rulesCommand(), tokenCommand(), userCommand(), configCommand(), versionCommand())
 	return root
 }
 
 func versionCommand() *cobra.Command {
-	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+	return &cobra.Command{Use: "version", Short: "Print the version", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
 		fmt.Fprintln(c.OutOrStdout(), "watchingcat", version())
 		return nil
 	}}
@@ -117,9 +116,13 @@ func version() string {
 func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Read Kafka, keep the views, evaluate rules, answer over HTTP",
-		Long:  "Every setting can be given in a file (--config), in the environment or as a flag; a later one wins. SIGHUP reads rule files,\nalertmanager.yml, alertmanager_send_config and the certificate again; SIGTERM drains.",
-		Args:  cobra.NoArgs,
+		Short: "Run the server: read Kafka, keep the views, evaluate rules, serve the API and the page",
+		Long: "Run the server: read Kafka, keep the views, evaluate rules, send notifications, and serve the API and the page. On SIGHUP it reloads " +
+			"the rule files, alertmanager.yml, the file of alertmanager_send_config and the certificate. On SIGTERM it finishes requests, commits " +
+			"and exits.\n\nIf OTEL_EXPORTER_OTLP_ENDPOINT is set, the server exports spans of its own work by OTLP; the other OTEL_ variables of the SDK apply too.",
+		Example: "  watchingcat serve --kafka-brokers kafka-1:9092,kafka-2:9092 --rule-files '/etc/watchingcat/rules/*.yml'\n" +
+			"  watchingcat serve --config watchingcat.yml",
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(c.Flags(), os.Environ())
 			if err != nil {
@@ -129,7 +132,7 @@ func serveCommand() *cobra.Command {
 			return errors.Join(serve(c.Context(), cfg, newLogger(cfg.Config, lines)), lines.Close())
 		},
 	}
-	addFlags(c.Flags())
+	addSettings(c, allShown, settingNames()...)
 	return c
 }
 

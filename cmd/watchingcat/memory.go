@@ -27,7 +27,7 @@ func (s *byteSize) UnmarshalText(b []byte) error {
 	return nil
 }
 
-func (s byteSize) String() string { return units.BytesSize(float64(s)) }
+func (s byteSize) String() string { return sizeText(int64(s)) }
 
 // MarshalText writes what UnmarshalText reads.
 func (s byteSize) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

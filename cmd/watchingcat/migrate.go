@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -20,11 +21,12 @@ func migrateCommand() *cobra.Command {
 	var dry bool
 	c := &cobra.Command{
 		Use:   "migrate",
-		Short: "Say whether the stored views fit this program, and rebuild them when they do not",
-		Long: "Views that were stored in another format are read anew from the topics into a new version, which then takes the place of the old one.\n" +
-			"What the topics no longer hold is lost with it; alerts, silences and notifications are kept. No server may hold the data folder. An\n" +
-			"interrupted migration goes on when the command is run again.",
-		Args: cobra.NoArgs,
+		Short: "Check the format of the stored views and rebuild them if this version needs another one",
+		Long: "Check the format of the views in the data folder. If this version of WatchingCat writes another format, rebuild the views from the " +
+			"topics and replace the old ones. Views of data that the topics no longer hold are lost; alerts, silences and notifications are kept. Stop the " +
+			"server first. If the command is interrupted, run it again: it continues.",
+		Example: "  watchingcat migrate --dry-run --config watchingcat.yml\n  watchingcat migrate --config watchingcat.yml",
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(c.Flags(), os.Environ())
 			if err != nil {
@@ -33,8 +35,8 @@ func migrateCommand() *cobra.Command {
 			return migrate(c.Context(), cfg, dry, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
-	addFlags(c.Flags())
-	c.Flags().BoolVar(&dry, "dry-run", false, "say what is needed and do nothing")
+	addSettings(c, othersUsed, slices.Concat(brokerSettings, []string{"data_dir"})...)
+	c.Flags().BoolVar(&dry, "dry-run", false, "only report whether a migration is needed")
 	return c
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,11 +28,15 @@ func replayCommand() *cobra.Command {
 	var q replayFlags
 	c := &cobra.Command{
 		Use:   "replay",
-		Short: "Rebuild the views from the topics into a new version, then swap",
-		Long: "Reads the records of the topics anew into a new version beside the live one, catches up and swaps; readers notice nothing. History older\n" +
-			"than the topics stays with the old version. With --to the new version answers for the whole hours between --from and --to, and the live\n" +
-			"one goes on. The running server does the work; when none holds the data folder, this command does.",
-		Args: cobra.NoArgs,
+		Short: "Rebuild the views from the topics while the server keeps answering",
+		Long: "Read the topics again into a new version of the views, in parallel to the live one, and swap when the new version has caught up. Queries " +
+			"are answered throughout. History older than the topics stays in the old version. With --to, the new version answers only for the whole " +
+			"hours between --from and --to, and the live version stays in use.\n\n" +
+			"The running server does the work. If no server answers, the command works on the data folder itself.",
+		Example: "  watchingcat replay --from -6h\n" +
+			"  watchingcat replay --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z\n" +
+			"  watchingcat replay --pause ID",
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(c.Flags(), os.Environ())
 			if err != nil {
@@ -43,15 +48,15 @@ func replayCommand() *cobra.Command {
 			return q.run(c.Context(), cfg, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
-	addFlags(c.Flags())
+	addSettings(c, localNote, slices.Concat(serverSettings, []string{"data_dir"})...)
 	f := c.Flags()
-	f.StringVar(&q.from, "from", "", "begin with records of this time (RFC 3339, Unix seconds, or -6h for six hours ago; default: all that the topics hold)")
-	f.StringVar(&q.to, "to", "", "end with records of this time, likewise; the live version goes on")
-	f.StringSliceVar(&q.views, "views", nil, "views whose past is taken from the new version (default: all)")
-	f.BoolVar(&q.keep, "keep", false, "keep the version that is replaced")
-	f.StringVar(&q.pause, "pause", "", "pause the replay with this id")
-	f.StringVar(&q.resume, "resume", "", "resume the replay with this id")
-	f.StringVar(&q.cancel, "cancel", "", "cancel the replay with this id, or drop what an ended one kept")
+	f.StringVar(&q.from, "from", "", "start with records of this time: RFC 3339 `time`, Unix seconds, or -6h for six hours ago; default: the oldest record of the topics")
+	f.StringVar(&q.to, "to", "", "end with records of this `time`; the live version stays in use")
+	f.StringSliceVar(&q.views, "views", nil, "take only the past of these `views` from the new version, comma-separated; default: all")
+	f.BoolVar(&q.keep, "keep", false, "keep the replaced version")
+	f.StringVar(&q.pause, "pause", "", "pause the replay with this `ID`")
+	f.StringVar(&q.resume, "resume", "", "resume the replay with this `ID`")
+	f.StringVar(&q.cancel, "cancel", "", "cancel the replay with this `ID`, or delete the version that a finished replay kept")
 	return c
 }
 
@@ -69,7 +74,7 @@ func (q *replayFlags) check() error {
 		}
 	}
 	if n > 1 || n == 1 && (q.from != "" || q.to != "" || q.keep || len(q.views) > 0) {
-		return usage("--pause, --resume and --cancel stand alone")
+		return usage("--pause, --resume and --cancel cannot be combined with each other or with other flags of replay: give only one")
 	}
 	return nil
 }

@@ -61,11 +61,20 @@ func (r *retention) UnmarshalText(b []byte) error {
 }
 
 func (r retention) String() string {
-	return days(r.age).String() + "," + units.BytesSize(float64(r.bytes))
+	return days(r.age).String() + "," + sizeText(r.bytes)
 }
 
 // MarshalText writes what UnmarshalText reads.
 func (r retention) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// sizeText is a size with the unit that shows it without loss.
+func sizeText(n int64) string {
+	text := units.BytesSize(float64(n))
+	if back, err := units.RAMInBytes(text); err != nil || back != n {
+		return fmt.Sprintf("%dB", n)
+	}
+	return text
+}
 
 // kept is the age as the views take it: negative for nothing.
 func (r retention) kept() time.Duration {

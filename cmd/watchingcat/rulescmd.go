@@ -13,9 +13,12 @@ import (
 )
 
 func rulesCommand() *cobra.Command {
-	c := &cobra.Command{Use: "rules", Short: "Work with Prometheus rule files", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{Use: "rules", Short: "Check, test and backtest Prometheus rule files", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(&cobra.Command{
-		Use: "check FILE...", Short: "Check rule files and say when each rule is told", Args: cobra.MinimumNArgs(1),
+		Use: "check FILE...", Short: "Check rule files and print when each rule is evaluated", Args: needArgs("FILE..."),
+		Long: "Check the syntax of Prometheus rule files, and print for each rule whether it is evaluated at the newest event time or once the data " +
+			"of every partition is complete, with the reason.",
+		Example: "  watchingcat rules check rules/*.yml",
 		RunE: func(c *cobra.Command, args []string) error {
 			sources, err := evaluator.LoadFiles(args, slog.New(slog.DiscardHandler))
 			if err != nil {
