@@ -100,7 +100,15 @@ func (s *Server) ListReceivers(context.Context, rest.ListReceiversRequestObject)
 		out.Receivers = append(out.Receivers, x)
 	}
 	for _, a := range s.cfg.Notifications.Alertmanagers() {
-		out.Alertmanagers = append(out.Alertmanagers, rest.Alertmanager{Url: a.URL, LastSuccess: orNil(a.LastSuccess), LastFailure: orNil(a.LastFailure), Error: textOrNil(a.LastError)})
+		x := rest.Alertmanager{Url: a.URL, State: rest.AlertmanagerStateUnknown, LastSuccess: orNil(a.LastSuccess), LastFailure: orNil(a.LastFailure), Error: textOrNil(a.LastError),
+			Sent: int64(a.Sent), Dropped: int64(a.Dropped), Pending: int64(a.Pending)}
+		switch {
+		case a.Fails():
+			x.State = rest.AlertmanagerStateFailing
+		case !a.LastSuccess.IsZero():
+			x.State = rest.AlertmanagerStateAccepting
+		}
+		out.Alertmanagers = append(out.Alertmanagers, x)
 	}
 	return out, nil
 }

@@ -147,6 +147,7 @@ type forwarded struct {
 type forwarder struct {
 	n       *Notifier
 	manager *notifier.Manager
+	counts  *prometheus.Registry // of the manager
 	cut     prometheus.Counter
 	alerts  map[uint64]*forwarded
 	due     []evaluator.Alert // not handed to the manager yet
@@ -165,8 +166,13 @@ type AlertmanagerState struct {
 	URL         string
 	LastSuccess time.Time
 	LastFailure time.Time
-	LastError   string // empty: the last request was accepted
+	LastError   string // of the last failure
+	// Sent are alerts that it accepted, again and again while they fire. Dropped were not accepted, or did not fit the queue; Pending wait in it.
+	Sent, Dropped, Pending uint64
 }
+
+// Fails says whether the last request was not accepted.
+func (s *AlertmanagerState) Fails() bool { return s.LastFailure.After(s.LastSuccess) }
 
 // Sent are the labels of an alert as it is routed and sent: with the external labels that it does not have itself.
 func (n *Notifier) Sent(l labels.Labels) labels.Labels {
@@ -209,7 +215,13 @@ func (n *Notifier) newForwarder(c *Forward, reg prometheus.Registerer) (*forward
 	f := &forwarder{n: n, alerts: map[uint64]*forwarded{}, state: map[string]*AlertmanagerState{}, ended: make(chan struct{})}
 	f.cut = promauto.With(reg).NewCounter(prometheus.CounterOpts{Name: "watchingcat_alertmanager_resolved_not_resent_total",
 		Help: "Resolved alerts that are sent to Alertmanagers once instead of for 15 min, because there are too many."})
-	f.manager = notifier.NewManager(&notifier.Options{QueueCapacity: forwardQueue, Registerer: reg, Do: f.do}, model.UTF8Validation, n.cfg.Logger)
+	f.counts = prometheus.NewRegistry()
+	f.manager = notifier.NewManager(&notifier.Options{QueueCapacity: forwardQueue, Registerer: f.counts, Do: f.do}, model.UTF8Validation, n.cfg.Logger)
+	if reg != nil { // now that it has something to describe
+		if err := reg.Register(f.counts); err != nil {
+			return nil, fmt.Errorf("notify: alertmanagers: %w", err)
+		}
+	}
 	f.targets = make(chan map[string][]*targetgroup.Group, 1)
 	if err := f.apply(c); err != nil {
 		return nil, err
@@ -469,10 +481,10 @@ func (f *forwarder) do(ctx context.Context, client *http.Client, req *http.Reque
 		s = &AlertmanagerState{URL: to}
 		f.state[to] = s
 	}
-	if s.LastError = problem; problem == "" {
+	if problem == "" {
 		s.LastSuccess = now
 	} else {
-		s.LastFailure = now
+		s.LastFailure, s.LastError = now, problem
 		f.fails++
 	}
 	return res, err
@@ -492,18 +504,44 @@ func (n *Notifier) Alertmanagers() []AlertmanagerState {
 	if f == nil {
 		return nil
 	}
-	out := map[string]AlertmanagerState{}
-	for _, u := range f.manager.Alertmanagers() {
-		out[u.Redacted()] = AlertmanagerState{URL: u.Redacted()}
-	}
+	counts := f.count()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for to, s := range f.state {
-		out[to] = *s
+	out := map[string]AlertmanagerState{}
+	for _, u := range f.manager.Alertmanagers() {
+		s := AlertmanagerState{URL: u.Redacted()}
+		if known := f.state[s.URL]; known != nil {
+			s = *known
+		}
+		c := counts[u.String()]
+		s.Sent, s.Dropped, s.Pending = c["prometheus_notifications_sent_total"], c["prometheus_notifications_dropped_total"], c["prometheus_notifications_queue_length"]
+		out[s.URL] = s
 	}
 	var list []AlertmanagerState
 	for _, to := range slices.Sorted(maps.Keys(out)) {
 		list = append(list, out[to])
 	}
 	return list
+}
+
+// count is what the manager has counted, by URL and name of the metric.
+func (f *forwarder) count() map[string]map[string]uint64 {
+	out := map[string]map[string]uint64{}
+	families, err := f.counts.Gather()
+	if err != nil {
+		f.n.cfg.Logger.Warn("counts of the Alertmanagers elsewhere", "err", err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if len(m.GetLabel()) != 1 || m.GetCounter() == nil && m.GetGauge() == nil {
+				continue
+			}
+			to := m.GetLabel()[0].GetValue()
+			if out[to] == nil {
+				out[to] = map[string]uint64{}
+			}
+			out[to][family.GetName()] = uint64(m.GetCounter().GetValue() + m.GetGauge().GetValue())
+		}
+	}
+	return out
 }

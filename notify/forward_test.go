@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -87,7 +89,8 @@ const nobody = "route: {receiver: none}\nreceivers: [{name: none}]\n"
 // Alertmanagers elsewhere get what fires and what resolves, with external labels where the rule has none of that name.
 func TestForwards(t *testing.T) {
 	one, two := newElsewhere(t), newElsewhere(t)
-	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: nobody}
+	reg := prometheus.NewRegistry()
+	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: nobody, reg: reg}
 	forwardTo(t, w, one, two)
 	w.start()
 	t.Cleanup(w.kill)
@@ -105,8 +108,13 @@ func TestForwards(t *testing.T) {
 	require.Len(t, states, 2)
 	require.NotContains(t, states[0].URL, "secret")
 	require.Eventually(t, func() bool {
-		return !slices.ContainsFunc(w.n.Alertmanagers(), func(s AlertmanagerState) bool { return s.LastSuccess.IsZero() || s.LastError != "" })
+		return !slices.ContainsFunc(w.n.Alertmanagers(), func(s AlertmanagerState) bool {
+			return s.LastSuccess.IsZero() || s.Fails() || s.Sent == 0 || s.Dropped != 0 || s.Pending != 0
+		})
 	}, 2*time.Minute, time.Millisecond)
+	exposed, err := testutil.GatherAndCount(reg, "prometheus_notifications_sent_total")
+	require.NoError(t, err)
+	require.Equal(t, 2, exposed)
 	w.calm()
 	one.await(t, map[string]string{"cart": "resolved"})
 	two.await(t, map[string]string{"cart": "resolved"})
@@ -201,11 +209,17 @@ func TestForwardDown(t *testing.T) {
 	w.fail("cart")
 	require.Eventually(t, func() bool {
 		s := w.n.Alertmanagers()
-		return len(s) == 1 && strings.Contains(s[0].LastError, "503") && s[0].LastSuccess.IsZero()
+		return len(s) == 1 && strings.Contains(s[0].LastError, "503") && s[0].LastSuccess.IsZero() && s[0].Fails() && s[0].Sent == 0 && s[0].Dropped >= 1
 	}, 2*time.Minute, time.Millisecond)
 	e.down.Store(false)
 	e.await(t, map[string]string{"cart": "firing"})
-	require.Empty(t, w.n.Alertmanagers()[0].LastError)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		s := w.n.Alertmanagers()[0]
+		require.False(c, s.Fails())
+		require.Positive(c, s.Sent)
+		require.Contains(c, s.LastError, "503", "what the last failure was")
+		require.False(c, s.LastFailure.IsZero())
+	}, 2*time.Minute, time.Millisecond)
 }
 
 // The file has what Prometheus has under alerting; what is not read of it is refused.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 	"github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -98,6 +99,7 @@ type world struct {
 	cluster  *Cluster
 	forward  *Forward
 	labels   labels.Labels
+	reg      prometheus.Registerer
 	behind   atomic.Bool // the pipeline has not caught up
 	stop     func()
 }
@@ -131,7 +133,7 @@ func (w *world) notifier() {
 	am, err := ParseConfig(w.config)
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	w.n, err = New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, ExternalURL: w.external, Cluster: w.cluster, Forward: w.forward, ExternalLabels: w.labels}, time.Now())
+	w.n, err = New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, ExternalURL: w.external, Cluster: w.cluster, Forward: w.forward, ExternalLabels: w.labels, Registerer: w.reg}, time.Now())
 	require.NoError(w.t, err)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = w.n.Run(ctx) }()

@@ -36,6 +36,27 @@ func (e AlertState) Valid() bool {
 	}
 }
 
+// Defines values for AlertmanagerState.
+const (
+	AlertmanagerStateAccepting AlertmanagerState = "accepting"
+	AlertmanagerStateFailing   AlertmanagerState = "failing"
+	AlertmanagerStateUnknown   AlertmanagerState = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the AlertmanagerState enum.
+func (e AlertmanagerState) Valid() bool {
+	switch e {
+	case AlertmanagerStateAccepting:
+		return true
+	case AlertmanagerStateFailing:
+		return true
+	case AlertmanagerStateUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BackendName.
 const (
 	BackendNameElasticsearch BackendName = "elasticsearch"
@@ -862,7 +883,10 @@ type AlertList struct {
 
 // Alertmanager defines model for Alertmanager.
 type Alertmanager struct {
-	// Error Why the last request failed; absent where it was accepted.
+	// Dropped Alerts that it did not accept or that its queue had no room for. They are sent again with the next minute, or 10 s after a failure.
+	Dropped int64 `json:"dropped"`
+
+	// Error Why it did not accept them at last_failure.
 	Error *string `json:"error,omitempty"`
 
 	// LastFailure When it did not.
@@ -871,9 +895,21 @@ type Alertmanager struct {
 	// LastSuccess When it accepted alerts last.
 	LastSuccess *time.Time `json:"last_success,omitempty"`
 
+	// Pending Alerts in its queue.
+	Pending int64 `json:"pending"`
+
+	// Sent Alerts that it accepted since the start or the last change of the configuration; an alert that fires is sent every minute.
+	Sent int64 `json:"sent"`
+
+	// State Whether it accepted the last request; unknown before the first.
+	State AlertmanagerState `json:"state"`
+
 	// Url Where alerts are posted.
 	Url string `json:"url"`
 }
+
+// AlertmanagerState Whether it accepted the last request; unknown before the first.
+type AlertmanagerState string
 
 // AuditEntry defines model for AuditEntry.
 type AuditEntry struct {

@@ -367,6 +367,65 @@ test('an alert is silenced from the page, and the silence ended', async ({ page,
   quiet.splice(0, quiet.length, ...quiet.filter((e) => !e.includes('WebSocket')))
 })
 
+test('Alertmanagers that alerts are sent to: whether they accept, the last error, the counts', async ({ page }) => {
+  const answer = { receivers: [], alertmanagers: [] as object[] }
+  await page.route('**/api/v1/receivers', (route) => route.fulfill({ json: answer }))
+  await page.goto('/alerts')
+  await expect(page.getByText('No receiver is configured.')).toBeVisible()
+  await expect(page.getByRole('region', { name: 'Alertmanagers' })).toHaveCount(0)
+
+  const url = (host: string) => `https://${host}.monitoring.example:9093/api/v2/alerts`
+  answer.alertmanagers = [
+    { url: url('am-a'), state: 'accepting', last_success: at(20), sent: 14_812, dropped: 0, pending: 0 },
+    {
+      url: url('am-b'),
+      state: 'failing',
+      last_success: at(600),
+      last_failure: at(12),
+      error: '503 Service Unavailable not now',
+      sent: 13_020,
+      dropped: 1_792,
+      pending: 256,
+    },
+    {
+      url: url('am-c'),
+      state: 'accepting',
+      last_success: at(20),
+      last_failure: at(3600),
+      error: 'connection refused',
+      sent: 9,
+      dropped: 3,
+      pending: 0,
+    },
+    { url: url('am-d'), state: 'unknown', sent: 0, dropped: 0, pending: 0 },
+  ]
+  await page.reload()
+  const list = rows(page, 'Alertmanagers')
+  await expect(list).toHaveText(
+    [
+      /^https:..am-a.monitoring.example:9093\s+accepting \d+ s ago\s+14.8K\s+0\s+0$/,
+      /am-b.*\s+failing\s+Last error .* ago: 503 Service Unavailable not now\s+13K\s+1.79K\s+256$/,
+      /am-c.*\s+accepting .* ago\s+Earlier error .* ago: connection refused\s+9\s+3\s+0$/,
+      /am-d.*\s+nothing sent yet\s+0\s+0\s+0$/,
+    ],
+    { useInnerText: true },
+  )
+  await accessible(page)
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    for (const width of [1440, 420]) {
+      await page.setViewportSize({ width, height: 900 })
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
+      const hidden = await list.first().evaluate((row) => {
+        const box = row.closest('.scroll')
+        return box === null ? Number.NaN : box.scrollWidth - box.clientWidth
+      })
+      expect(hidden).toBeLessThanOrEqual(0)
+      if (width < 1000) await expect(list.nth(1)).toContainText('13K sent, 1.79K dropped, 256 pending')
+    }
+  }
+})
+
 test('the links of a notification lead to its alert', async ({ page }) => {
   await page.routeWebSocket('**/ws', (ws) => ws.close())
   const { rules } = (await (await page.request.get('/api/v1/alerts')).json()) as {

@@ -1,11 +1,11 @@
 import { useMemo } from 'react'
 import { useNotifications, useReceivers, useReceiverTest } from '../api/queries'
-import type { Notification, NotificationList, Receiver, ReceiverTest } from '../api/types'
+import type { Alertmanager, Notification, NotificationList, Receiver, ReceiverTest } from '../api/types'
 import { Ago, Chip, Disclosure, Labels, Problem, Section, Status, Waiting } from '../components/bits'
 import { Growing } from '../components/growing'
 import { type Column, Table } from '../components/table'
 import { useDenied } from '../identity/may'
-import { took } from '../lib/format'
+import { count, exact, took } from '../lib/format'
 import { useParam } from '../lib/url'
 
 /** accepted, will be tried again, or given up: in this order of comfort. */
@@ -199,6 +199,70 @@ export function Receivers() {
           empty="No receiver is configured."
         />
       )}
+    </Section>
+  )
+}
+
+/** How it went to send alerts to it: in this order of comfort. */
+const standings = {
+  accepting: <Status health="ok" word="accepting" />,
+  unknown: <Status health="nodata" word="nothing sent yet" />,
+  failing: <Status health="firing" word="failing" />,
+}
+
+const counted = (n: number) => <span title={exact(n)}>{count(n)}</span>
+
+const elsewhere: Column<Alertmanager>[] = [
+  { id: 'url', label: 'URL', className: 'c-url', cell: (a) => <span title={a.url}>{a.url.replace(/\/api\/v2\/alerts$/, '')}</span> },
+  {
+    id: 'state',
+    label: 'State',
+    className: 'c-words',
+    cell: (a) => (
+      <>
+        {standings[a.state]}{' '}
+        {a.state === 'accepting' && (
+          <span className="dim">
+            <Ago time={a.last_success} />
+          </span>
+        )}
+        {a.last_failure !== undefined && (
+          <div className="dim">
+            {a.state === 'failing' ? 'Last error' : 'Earlier error'} <Ago time={a.last_failure} />: {a.error}
+          </div>
+        )}
+        <div className="dim narrow-line">
+          {count(a.sent)} sent, {count(a.dropped)} dropped, {count(a.pending)} pending
+        </div>
+      </>
+    ),
+  },
+  {
+    id: 'sent',
+    label: 'Sent',
+    title: 'Alerts accepted; a firing alert is sent every minute',
+    numeric: true,
+    wide: true,
+    cell: (a) => counted(a.sent),
+  },
+  {
+    id: 'dropped',
+    label: 'Dropped',
+    title: 'Alerts not accepted, or left out of a full queue; they are sent again',
+    numeric: true,
+    wide: true,
+    cell: (a) => counted(a.dropped),
+  },
+  { id: 'pending', label: 'Pending', title: 'Alerts in the queue', numeric: true, wide: true, cell: (a) => counted(a.pending) },
+]
+
+/** The Alertmanagers that alerts are sent to, where there are any. */
+export function Alertmanagers() {
+  const list = useReceivers().data?.alertmanagers ?? []
+  if (list.length === 0) return null
+  return (
+    <Section title="Alertmanagers" note="that alerts are sent to">
+      <Table label="Alertmanagers" rows={list} columns={elsewhere} rowKey={(a) => a.url} sort="" empty="" />
     </Section>
   )
 }

@@ -3024,6 +3024,11 @@ export interface components {
             /** @description Where alerts are posted. */
             url: string;
             /**
+             * @description Whether it accepted the last request; unknown before the first.
+             * @enum {string}
+             */
+            state: "accepting" | "failing" | "unknown";
+            /**
              * Format: date-time
              * @description When it accepted alerts last.
              */
@@ -3033,8 +3038,23 @@ export interface components {
              * @description When it did not.
              */
             last_failure?: string;
-            /** @description Why the last request failed; absent where it was accepted. */
+            /** @description Why it did not accept them at last_failure. */
             error?: string;
+            /**
+             * Format: int64
+             * @description Alerts that it accepted since the start or the last change of the configuration; an alert that fires is sent every minute.
+             */
+            sent: number;
+            /**
+             * Format: int64
+             * @description Alerts that it did not accept or that its queue had no room for. They are sent again with the next minute, or 10 s after a failure.
+             */
+            dropped: number;
+            /**
+             * Format: int64
+             * @description Alerts in its queue.
+             */
+            pending: number;
         };
         ReceiverTest: {
             results: components["schemas"]["Notification"][];

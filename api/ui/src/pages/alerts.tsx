@@ -1,6 +1,6 @@
 import { useMemo, useState } from 'react'
 import { causeOf } from '../alert/cause'
-import { Notifications, Receivers } from '../alert/notifications'
+import { Alertmanagers, Notifications, Receivers } from '../alert/notifications'
 import { Rules } from '../alert/rules'
 import { SilenceDetails, Silences } from '../alert/silence'
 import { Deliveries, WhyDetails } from '../alert/why'
@@ -130,6 +130,7 @@ export default function AlertsPage() {
       </Section>
       <Notifications />
       <Receivers />
+      <Alertmanagers />
     </>
   )
 }
