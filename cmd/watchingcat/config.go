@@ -316,6 +316,7 @@ func (c *Config) check() error {
 		bad(v == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", name, "%q is not an http or https URL", v)
 	}
 	bad(c.MemoryLimit == 0 || c.MemoryLimit >= minMemory, "MEMORY_LIMIT", "%v is less than %v", c.MemoryLimit, byteSize(minMemory))
+	c.ExternalURL = strings.TrimRight(c.ExternalURL, "/")                                  // links are made by appending to it
 	c.Dimensions = slices.DeleteFunc(c.Dimensions, func(d string) bool { return d == "" }) // DIMENSIONS= sets none
 	_, err = views.NewDimensions(c.Dimensions)
 	bad(err == nil, "DIMENSIONS", "%v", err)

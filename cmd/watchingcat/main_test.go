@@ -96,7 +96,7 @@ func TestLayers(t *testing.T) {
 		}
 	}
 	c, err := load(t, []string{"--config", file, "--data-dir", "from-flag"},
-		"WATCHINGCAT_KAFKA_TRACES_TOPIC=from-env", "WATCHINGCAT_DATA_DIR=from-env", "WATCHINGCAT_KAFKA_SASL_PASSWORD_FILE="+secret, "HOME=/", "WATCHINGCAT_KAFKA_TLS=true")
+		"WATCHINGCAT_KAFKA_TRACES_TOPIC=from-env", "WATCHINGCAT_DATA_DIR=from-env", "WATCHINGCAT_KAFKA_SASL_PASSWORD_FILE="+secret, "HOME=/", "WATCHINGCAT_KAFKA_TLS=true", "WATCHINGCAT_EXTERNAL_URL=https://cat.example.org/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +105,9 @@ func TestLayers(t *testing.T) {
 	}
 	if !slices.Equal(c.KafkaBrokers, []string{"a:1", "b:2"}) {
 		t.Errorf("brokers %v", c.KafkaBrokers)
+	}
+	if c.ExternalURL != "https://cat.example.org" { // links are made by appending to it
+		t.Errorf("external URL %s", c.ExternalURL)
 	}
 	if string(c.KafkaSASLPassword) != "hunter2" {
 		t.Error("the secret was not read from its file")

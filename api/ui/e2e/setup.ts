@@ -30,8 +30,10 @@ export interface Demo {
   end: () => Promise<void>
 }
 
+type Settings = Record<string, string>
+
 /** Starts the demo on free ports and a new data folder. Headers are what it takes to ask it something. */
-export async function demo(settings: Record<string, string>, headers: Record<string, string> = {}): Promise<Demo> {
+export async function demo(settings: Settings | ((url: string) => Settings), headers: Record<string, string> = {}): Promise<Demo> {
   const bin = process.env.WATCHINGCAT_BIN
   if (!bin) throw new Error('WATCHINGCAT_BIN is not set: give the path of the watchingcat program')
   const data = mkdtempSync(join(tmpdir(), 'watchingcat-e2e-'))
@@ -39,7 +41,7 @@ export async function demo(settings: Record<string, string>, headers: Record<str
   const url = `http://127.0.0.1:${http}`
   const args = ['demo', '--data-dir', data, '--http-addr', `127.0.0.1:${http}`]
   args.push('--otlp-grpc-addr', `127.0.0.1:${grpc}`, '--otlp-http-addr', `127.0.0.1:${otlp}`)
-  const env: Record<string, string | undefined> = { ...process.env, ...settings }
+  const env: Record<string, string | undefined> = { ...process.env, ...(typeof settings === 'function' ? settings(url) : settings) }
   delete env.WATCHINGCAT_BIN
   delete env.WATCHINGCAT_URL
   const child: ChildProcess = spawn(bin, args, { env, stdio: ['ignore', 'ignore', 'pipe'] })

@@ -5,6 +5,7 @@ import { exprOfLink, pathOfExpr, pathOfHash } from './links'
 test.each([
   ['#/alerts?receiver=inbox', '/alerts?receiver=inbox'],
   ['#/alerts?receiver=night%2Fshift+2', '/alerts?receiver=night%2Fshift+2'],
+  ['#/alerts?receiver=ops%5C.night%5C%2B1', '/alerts?receiver=ops.night%2B1'],
   ['#/alerts', '/alerts'],
   [
     '#/alerts?silenced=false&inhibited=false&active=true&filter=%7Balertname%3D%22Slow%22%2C%20service_name%3D%22a%20b%22%7D',

@@ -12,7 +12,7 @@ export function pathOfHash(hash: string): string | undefined {
   const asked = new URLSearchParams(search ?? '')
   const query = new URLSearchParams()
   const receiver = asked.get('receiver')
-  if (receiver) query.set('receiver', receiver)
+  if (receiver) query.set('receiver', receiver.replace(/\\([^\w\s])/g, '$1')) // Alertmanager writes a regular expression: ops\.night
   const words = wordsOf(asked.get('filter') ?? '')
   if (words) query.set('q', words)
   const s = query.toString()
