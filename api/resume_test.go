@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -305,10 +306,25 @@ func TestWhatWasMissedIsBounded(t *testing.T) {
 	})
 }
 
-// TestAViewThatPanics: there is no request that it would be the failure of, and the process goes on.
+// TestAViewThatPanics: there is no request that it would be the failure of. It is counted, and other views go on, on the same connection too.
 func TestAViewThatPanics(t *testing.T) {
-	b := newBench(t)
-	broken := &topic{hub: b.s.hub, view: &liveView{name: "services", compute: func(*Server, filter) (*state, error) { panic("planted") }}}
-	_, err := broken.compute()
-	require.ErrorContains(t, err, "planted")
+	known := liveViews
+	t.Cleanup(func() { liveViews = known })
+	liveViews = append(slices.Clone(known), &liveView{name: "broken", compute: func(*Server, filter) (*state, error) { panic("planted") }})
+	live(t, func(b *bench, connect func() *peer) {
+		call := b.shop()
+		p := connect()
+		p.send(`{"type":"subscribe","id":"b","view":"broken"}`)
+		synctest.Wait()
+		panics := func() float64 { return testutil.ToFloat64(b.s.metrics.panics.WithLabelValues("live view")) }
+		require.Equal(t, 1.0, panics())
+		p.send(`{"type":"subscribe","id":"s","view":"services"}`)
+		p.want("snapshot", "s", 1)
+		for seq := range 3 {
+			call("s01")
+			p.want("delta", "s", uint64(2+seq))
+		}
+		require.Greater(t, panics(), 1.0, "it is computed again with what came")
+		p.leave()
+	})
 }
