@@ -89,7 +89,13 @@ func TestTopicBacktests(t *testing.T) {
 	b.ask("POST", path, topicBody, 202)
 	b.ask("DELETE", path+"/4", "", 204)
 	b.ask("GET", path+"/4", "", 404)
-	for _, bad := range []string{`{}`, `{"rule": {"name": "A", "expr": "sum("}}`, `{"rule": {"name": "A", "expr": "vector(1) > 0"}, "step": "1m"}`} {
+	for _, bad := range []string{
+		`{}`, `{"rule": {"name": "A", "expr": "sum("}}`, `{"rule": {"name": "A", "expr": "vector(1) > 0"}, "step": "1m"}`,
+		// what would never end, or take all memory, is refused before it begins
+		`{"rule": {"name": "A", "expr": "sum_over_time(sum_over_time(vector(1)[1y:1s])[1y:1s]) > 1"}}`,
+		`{"rule": {"name": "A", "expr": "count({service_name=~\"((((a{0,100}){0,100}){0,100}){0,10})\"}) > 1"}}`,
+		`{"rule": {"name": "A", "expr": "vector(1) > 0", "annotations": {"summary": "{{range 1000000000}}{{end}}"}}}`,
+	} {
 		b.ask("POST", path, bad, 400)
 	}
 	list := b.ask("GET", path, "", 200)["backtests"].([]any)

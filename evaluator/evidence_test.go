@@ -287,3 +287,37 @@ func TestPanicInEvidence(t *testing.T) {
 	require.Positive(t, testutil.ToFloat64(b.e.metrics.panics))
 	require.Equal(t, "ok", b.e.Rules()[0].Health)
 }
+
+// A rule over a window of 290 years gets evidence from what the views hold. Gathering ends with the context of the request, and the evidence
+// names what is missing.
+func TestRunawayInEvidence(t *testing.T) {
+	const long = `sum by (service_name) (increase(traces_span_metrics_calls_total[1m])) > 0 and on () sum_over_time(vector(1)[290y:1y]) >= 0`
+	kv := storage.NewMem(storage.MemOptions{})
+	s, err := viewstest.New(kv, views.Config{})
+	require.NoError(t, err)
+	e, err := New(Config{Reader: s.Set, KV: kv, Floor: 1, Evidence: time.Now})
+	require.NoError(t, err)
+	require.NoError(t, e.Load(t.Context(), source(t, alertRules(rule("Long", long, ""))), time.Unix(0, 0)))
+	for _, at := range []int{100, 110} {
+		l, err := viewstest.ParseLine(fmt.Sprintf("%ds 20ms cart server GET/cart id=t%d/a", at, at))
+		require.NoError(t, err)
+		s.Topic[0] = append(s.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}})
+		s.Apply(0, int64(len(s.Topic[0])-1))
+		_, err = s.Checkpoint(nil)
+		require.NoError(t, err)
+	}
+	require.NoError(t, e.Advance(t.Context(), views.Change{Frontier: s.Set.Frontier()}, time.Unix(111, 0)))
+	require.Equal(t, "ok", e.Rules()[0].Health, e.Rules()[0].LastError)
+	require.Len(t, e.Active(), 1)
+	a := e.Active()[0]
+	require.NotNil(t, a.Evidence)
+	require.Len(t, a.Evidence.Operands, 4)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	v := e.Explain(ctx, &a)
+	require.NotNil(t, v)
+	require.Empty(t, v.Operands)
+	require.Condition(t, func() bool {
+		return slices.ContainsFunc(v.Missing, func(m string) bool { return strings.HasPrefix(m, "operands: ") })
+	}, "%v", v.Missing)
+}
