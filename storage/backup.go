@@ -2,139 +2,203 @@ package storage
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
+	"hash/crc32"
 	"io"
+	"math"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/pb"
 	"google.golang.org/protobuf/proto"
 )
 
-// A backup is a line of text, then Badger's own stream of entries: lists of them, the length of each before it (uint64 LE). In place of
-// pointers into segments it has what they lead to, so it needs no other file; of where segments' entries are found it has nothing, because
-// Restore makes that anew.
+// A backup is a line of text, then lists of entries as Badger's own backups have them, the length of each before it (uint64 LE), then an end:
+// the largest length, the number of lists (uint64 LE) and the CRC-32C of what stands before (uint32 LE). In place of pointers into segments
+// it has what they lead to, so it needs no other file. Restore finds out anew which entries a segment has.
 const (
 	backupMagic    = "watchingcat backup 2\n"
-	backupMagicOld = "watchingcat backup 1\n" // before there were segments; the rest is the same
+	backupMagicOld = "watchingcat backup 1\n" // before there were segments; it has no end
+	backupEnd      = math.MaxUint64
 )
 
-// maxBackupList is the longest list that is read: Badger's own are of 100 MB or a value.
-const maxBackupList = 1 << 30
+const (
+	// backupListBytes is how much a list holds before the next is begun.
+	backupListBytes = 4 << 20
+	// maxBackupList is the longest list that is read: Badger's own are of 100 MB or a value.
+	maxBackupList = 1 << 30
+	// badgerDelete is Badger's meta bit of a deleted entry.
+	badgerDelete = 1 << 0
+)
 
-// ErrNotEmpty is returned by Restore when the database holds something.
-var ErrNotEmpty = errors.New("storage: restore needs an empty data folder")
+// Errors of Restore.
+var (
+	// ErrNotEmpty is returned by Restore when the database holds something.
+	ErrNotEmpty = errors.New("storage: restore needs an empty data folder")
+	// ErrBackupDamaged is returned for a backup that is cut short or was changed. The data folder holds a part of it then.
+	ErrBackupDamaged = errors.New("the backup is cut short or damaged: delete the data folder and restore another one")
+)
 
 // Backup writes every change after the state that an earlier Backup returned (0: all) and returns the state it reached. It runs
-// beside commits; the positions inside belong to the entries inside.
+// beside commits; all of it is from one snapshot.
 func (db *DB) Backup(w io.Writer, since uint64) (uint64, error) {
-	if _, err := io.WriteString(w, backupMagic); err != nil {
-		return 0, fmt.Errorf("storage: backup: %w", err)
-	}
 	db.use.RLock()
 	defer db.use.RUnlock()
-	s := db.snapshot() // no segment that is live now or later is deleted
+	s := db.snapshot()
 	if s == nil {
 		return 0, db.absent()
 	}
 	defer s.release()
-	r, pipe := io.Pipe()
-	ended := make(chan error, 1)
-	go func() {
-		err := db.fillIn(r, w)
-		r.CloseWithError(err) // ends Badger's stream too
-		ended <- err
-	}()
-	upTo, err := db.b.Backup(pipe, since)
-	pipe.CloseWithError(err)
-	if cause := <-ended; cause != nil {
-		err = cause
-	}
+	upTo, err := db.backup(s.txn, w, since)
 	if err != nil {
 		return 0, fmt.Errorf("storage: backup: %w", err)
 	}
-	return upTo, nil
+	return max(since, upTo), nil
 }
 
-// fillIn copies Badger's stream and puts values in the place of pointers. Of an entry that has one only the newest version is copied: the
-// segments of others may be gone.
-func (db *DB) fillIn(r io.Reader, w io.Writer) error {
-	return eachList(r, func(list *pb.KVList) error {
-		rest := list.Kv[:0]
-		var last string
-		for _, kv := range list.Kv {
-			if len(kv.Key) >= len(segmentPrefix) && string(kv.Key[:len(segmentPrefix)]) == string(segmentPrefix) {
-				continue
-			}
-			again := string(kv.Key) == last
-			last = string(kv.Key)
-			if !inSegments(kv.Key) || len(kv.UserMeta) == 0 || kv.UserMeta[0] != metaPointer || len(kv.Value) == 0 {
-				rest = append(rest, kv)
-				continue
-			}
-			if again {
-				continue
-			}
-			p, err := parsePointer(kv.Value)
-			if err != nil {
-				return fmt.Errorf("%x: %w", kv.Key, err)
-			}
-			kv.Value, err = db.segments.read(p)
-			if errors.Is(err, ErrLost) {
-				db.o.Logger.Warn().Err(err).Msg("a backup leaves out raw records that are lost")
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if err := writeList(w, &pb.KVList{Kv: []*pb.KV{kv}}); err != nil { // alone: values may be large
-				return err
-			}
+func (db *DB) backup(txn *badger.Txn, w io.Writer, since uint64) (upTo uint64, err error) {
+	out := &listWriter{w: w, sum: crc32.New(castagnoli)}
+	if err := out.write([]byte(backupMagic)); err != nil {
+		return 0, err
+	}
+	o := badger.DefaultIteratorOptions
+	o.AllVersions, o.SinceTs = true, since // deleted entries too
+	it := txn.NewIterator(o)
+	defer it.Close()
+	var last []byte
+	for it.Rewind(); it.Valid(); it.Next() {
+		item := it.Item()
+		if last != nil && bytes.Equal(item.Key(), last) {
+			continue // an older version
 		}
-		list.Kv = rest
-		return writeList(w, list)
-	})
-}
-
-// takeOut copies a backup for Badger and puts pointers in the place of values, which go to segments.
-func (db *DB) takeOut(r io.Reader, w io.Writer) error {
-	return eachList(r, func(list *pb.KVList) error {
-		for _, kv := range list.Kv {
-			if len(kv.UserMeta) == 0 || kv.UserMeta[0] != metaPointer || len(kv.Value) == 0 {
-				continue
-			}
-			p, err := db.segments.append(kv.Value)
-			if err != nil {
-				return err
-			}
-			kv.Value = p.append(nil)
+		last = item.KeyCopy(last)
+		if bytes.Compare(last, segmentPrefix) >= 0 {
+			break
 		}
-		return writeList(w, list)
-	})
-}
-
-func eachList(r io.Reader, fn func(*pb.KVList) error) error {
-	br := bufio.NewReaderSize(r, 64<<10)
-	for {
-		var size uint64
-		err := binary.Read(br, binary.LittleEndian, &size)
-		if errors.Is(err, io.EOF) {
-			return nil
+		upTo = max(upTo, item.Version())
+		kv, err := db.backupEntry(item)
+		if errors.Is(err, ErrLost) {
+			db.o.Logger.Warn().Err(err).Msg("a backup leaves out raw records that are lost")
+			continue
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if size > maxBackupList {
-			return fmt.Errorf("the backup is damaged: a list of %d bytes", size)
+		if err := out.add(kv); err != nil {
+			return 0, err
 		}
-		buf := make([]byte, size)
-		if _, err := io.ReadFull(br, buf); err != nil {
-			return err
+	}
+	return upTo, out.end()
+}
+
+func (db *DB) backupEntry(item *badger.Item) (kv *pb.KV, err error) {
+	kv = &pb.KV{Key: item.KeyCopy(nil), UserMeta: []byte{item.UserMeta()}, Version: item.Version(), ExpiresAt: item.ExpiresAt(), Meta: []byte{0}}
+	if item.IsDeletedOrExpired() {
+		kv.Meta[0] = badgerDelete
+		return kv, nil
+	}
+	p, ok, err := pointerOf(item)
+	switch {
+	case err != nil:
+	case ok:
+		kv.Value, err = db.segments.read(p)
+	default:
+		kv.Value, err = item.ValueCopy(nil)
+	}
+	return kv, err
+}
+
+// listWriter writes lists and the end.
+type listWriter struct {
+	w    io.Writer
+	sum  hash.Hash32
+	list pb.KVList
+	size int
+	n    uint64
+}
+
+func (l *listWriter) write(b []byte) error {
+	l.sum.Write(b)
+	_, err := l.w.Write(b)
+	return err
+}
+
+func (l *listWriter) add(kv *pb.KV) error {
+	l.list.Kv = append(l.list.Kv, kv)
+	if l.size += len(kv.Key) + len(kv.Value); l.size < backupListBytes {
+		return nil
+	}
+	return l.flush()
+}
+
+func (l *listWriter) flush() error {
+	if len(l.list.Kv) == 0 {
+		return nil
+	}
+	b, err := encodeList(&l.list)
+	if err != nil {
+		return err
+	}
+	l.list.Kv, l.size = nil, 0
+	l.n++
+	return l.write(b)
+}
+
+func (l *listWriter) end() error {
+	if err := l.flush(); err != nil {
+		return err
+	}
+	b := binary.LittleEndian.AppendUint64(nil, backupEnd)
+	if err := l.write(binary.LittleEndian.AppendUint64(b, l.n)); err != nil {
+		return err
+	}
+	_, err := l.w.Write(binary.LittleEndian.AppendUint32(nil, l.sum.Sum32()))
+	return err
+}
+
+// encodeList is a list with its length before it.
+func encodeList(list *pb.KVList) ([]byte, error) {
+	b := make([]byte, 8, 8+proto.Size(list))
+	b, err := proto.MarshalOptions{}.MarshalAppend(b, list)
+	if err != nil {
+		return nil, err
+	}
+	binary.LittleEndian.PutUint64(b, uint64(len(b)-8))
+	return b, nil
+}
+
+// eachList calls fn for each list of a backup, and checks its end.
+func eachList(r io.Reader, fn func(*pb.KVList) error) error {
+	sum := crc32.New(castagnoli)
+	in := io.TeeReader(bufio.NewReaderSize(r, 64<<10), sum)
+	magic := make([]byte, len(backupMagic))
+	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != backupMagic && string(magic) != backupMagicOld {
+		return errors.New("this is no backup made by watchingcat")
+	}
+	var buf bytes.Buffer
+	for n := uint64(0); ; n++ {
+		var size uint64
+		err := binary.Read(in, binary.LittleEndian, &size)
+		switch {
+		case errors.Is(err, io.EOF) && string(magic) == backupMagicOld:
+			return nil
+		case err == nil && size == backupEnd:
+			return checkEnd(in, sum, n)
+		case err == nil && size > maxBackupList:
+			err = fmt.Errorf("a list of %d bytes", size)
+		case err == nil:
+			buf.Reset()
+			_, err = io.CopyN(&buf, in, int64(size)) // grows with what is there, not with what is claimed
 		}
 		list := &pb.KVList{}
-		if err := proto.Unmarshal(buf, list); err != nil {
-			return err
+		if err == nil {
+			err = proto.Unmarshal(buf.Bytes(), list)
+		}
+		if err != nil {
+			return fmt.Errorf("%w (%w)", ErrBackupDamaged, err)
 		}
 		if err := fn(list); err != nil {
 			return err
@@ -142,19 +206,21 @@ func eachList(r io.Reader, fn func(*pb.KVList) error) error {
 	}
 }
 
-func writeList(w io.Writer, list *pb.KVList) error {
-	if len(list.Kv) == 0 {
-		return nil
+func checkEnd(in io.Reader, sum hash.Hash32, lists uint64) error {
+	var n uint64
+	var want uint32
+	err := binary.Read(in, binary.LittleEndian, &n)
+	got := sum.Sum32()
+	if err == nil {
+		err = binary.Read(in, binary.LittleEndian, &want)
 	}
-	buf, err := proto.Marshal(list)
-	if err != nil {
-		return err
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w (%w)", ErrBackupDamaged, err)
+	case n != lists || want != got:
+		return ErrBackupDamaged
 	}
-	if err := binary.Write(w, binary.LittleEndian, uint64(len(buf))); err != nil {
-		return err
-	}
-	_, err = w.Write(buf)
-	return err
+	return nil
 }
 
 // Restore loads a full Backup, and the increments after it in their order, into an empty database.
@@ -175,7 +241,7 @@ func (db *DB) Restore(parts ...io.Reader) error {
 			return fmt.Errorf("storage: restore: %w", err)
 		}
 	}
-	if err := db.recoverLarge(); err != nil { // a backup may have been made in the midst of one
+	if err := db.recoverLarge(); err != nil { // a backup of format 1 may have been made in the midst of one
 		return err
 	}
 	if err := db.own(); err != nil {
@@ -184,28 +250,20 @@ func (db *DB) Restore(parts ...io.Reader) error {
 	return nil
 }
 
-func (db *DB) load(r io.Reader) (err error) {
-	magic := make([]byte, len(backupMagic))
-	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != backupMagic && string(magic) != backupMagicOld {
-		return errors.New("this is no backup made by watchingcat")
-	}
-	defer func() { // over a damaged list
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the backup is damaged: %v", p)
-		}
-	}()
+func (db *DB) load(r io.Reader) error {
 	out, pipe := io.Pipe()
-	defer out.Close() // ends takeOut
 	ended := make(chan error, 1)
 	go func() {
 		err := db.takeOut(r, pipe)
 		pipe.CloseWithError(err)
 		ended <- err
 	}()
-	if err := db.b.Load(out, 16); err != nil {
-		return err // takeOut's too
+	err := loadBadger(db.b, out)
+	out.CloseWithError(err) // ends takeOut
+	if cause := <-ended; cause != nil {
+		err = cause
 	}
-	if err := <-ended; err != nil {
+	if err != nil {
 		return err
 	}
 	if err := db.segments.seal(); err != nil {
@@ -213,6 +271,37 @@ func (db *DB) load(r io.Reader) (err error) {
 	}
 	db.renew()
 	return nil
+}
+
+// loadBadger makes a panic over damaged entries an error.
+func loadBadger(b *badger.DB, r io.Reader) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w (%v)", ErrBackupDamaged, p)
+		}
+	}()
+	return b.Load(r, 16)
+}
+
+// takeOut copies a backup for Badger and puts pointers in the place of values, which go to segments.
+func (db *DB) takeOut(r io.Reader, w io.Writer) error {
+	return eachList(r, func(list *pb.KVList) error {
+		for _, kv := range list.Kv {
+			if len(kv.UserMeta) == 0 || kv.UserMeta[0] != metaPointer || len(kv.Value) == 0 {
+				continue
+			}
+			p, err := db.segments.append(kv.Value)
+			if err != nil {
+				return err
+			}
+			kv.Value = p.append(nil)
+		}
+		b, err := encodeList(list)
+		if err == nil {
+			_, err = w.Write(b)
+		}
+		return err
+	})
 }
 
 // own writes by which key each pointer's segment is found, and counts what is live.
@@ -224,7 +313,7 @@ func (db *DB) own() error {
 		o.PrefetchValues = false
 		it := txn.NewIterator(o)
 		defer it.Close()
-		for it.Rewind(); it.Valid() && string(it.Item().Key()) < string(chunkPrefix); it.Next() {
+		for it.Rewind(); it.Valid() && bytes.Compare(it.Item().Key(), chunkPrefix) < 0; it.Next() {
 			p, ok, err := pointerOf(it.Item())
 			if err != nil {
 				return err

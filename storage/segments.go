@@ -131,9 +131,9 @@ func openSegments(dir string, log zerolog.Logger, b *badger.DB) (*segments, erro
 
 // load reads what the files hold. It appends to none of them afterwards. The caller holds DB.mu.
 func (s *segments) load(b *badger.DB) error {
-	names, err := filepath.Glob(filepath.Join(s.dir, "*"+segmentSuffix))
+	names, err := filesIn(s.dir, segmentSuffix)
 	if err != nil {
-		return fmt.Errorf("storage: list segments: %w", err)
+		return err
 	}
 	files, next := map[uint32]*segment{}, uint32(1)
 	for _, name := range names {
@@ -155,7 +155,7 @@ func (s *segments) load(b *badger.DB) error {
 	for _, n := range slices.Sorted(maps.Keys(lost)) {
 		next = max(next, n+1)
 		s.log.Error().Str("file", s.path(n)).Int("blocks", lost[n]).
-			Msg("a file of raw records is missing or too short: traces and log lines in it cannot be shown, counts are right; restore a backup, or leave it as it is")
+			Msg("a file of raw records is missing or too short: traces and log lines in it cannot be shown, counts are right; replay the topics if they still hold those records")
 	}
 	s.mu.Lock()
 	s.files, s.next = files, next
@@ -439,7 +439,8 @@ func syncFolder(dir string) error {
 // rewriteBytes of values are moved out of a sparse segment by one commit.
 const rewriteBytes = 4 << 20
 
-// rewriteSparse moves what is live in segments that are mostly dead to the newest one, so that they go.
+// rewriteSparse moves what is live in segments that are mostly dead to the newest one, so that they go. A segment with a lost value stays as it is
+// until the next start; any other error ends the call, and the next one tries again.
 func (db *DB) rewriteSparse() error {
 	var failed error
 	for {
@@ -449,12 +450,14 @@ func (db *DB) rewriteSparse() error {
 		}
 		for moved := true; moved; {
 			var err error
-			if moved, err = db.moveFrom(n); errors.Is(err, ErrClosed) || errors.Is(err, ErrUnwritable) {
-				return errors.Join(failed, err)
-			} else if err != nil {
-				failed = errors.Join(failed, err)
-				db.segments.giveUp(n)
+			if moved, err = db.moveFrom(n); err == nil {
+				continue
 			}
+			failed = errors.Join(failed, err)
+			if !errors.Is(err, ErrLost) {
+				return failed
+			}
+			db.segments.giveUp(n)
 		}
 	}
 }
@@ -518,5 +521,8 @@ func (db *DB) moveFrom(n uint32) (bool, error) {
 		db.segments.settle(map[uint32]int64{n: math.MinInt64 / 2}, db.epoch.Load()+1)
 		return false, nil
 	}
-	return true, db.commitLocked(c)
+	if err := db.commitLocked(c); err != nil {
+		return false, err
+	}
+	return true, nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -322,5 +323,60 @@ func TestRefusedCommitTakesNoSpace(t *testing.T) {
 		if v, err := db.Get(storagetest.RawKey(name)); err != nil || !bytes.Equal(v, bytes.Repeat([]byte(name), n)) {
 			t.Fatalf("%s: %d bytes, %v", name, len(v), err)
 		}
+	}
+}
+
+// TestFailingGC: an error ends GC, which tries again when it is called again.
+func TestFailingGC(t *testing.T) {
+	o, now, failing := small(), time.Unix(1000, 0), false
+	o.Now = func() time.Time { now = now.Add(2 * time.Second); return now }
+	o.FreeBytes = func(string) (uint64, error) {
+		if failing {
+			return 0, errors.New("input/output error")
+		}
+		return 1 << 40, nil
+	}
+	dir := t.TempDir()
+	db, err := storage.Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	storagetest.Commit(t, db, rawEntry("a", 9000), rawEntry("b", 90_000))
+	if err := db.SealSegment(); err != nil {
+		t.Fatal(err)
+	}
+	storagetest.Commit(t, db, storage.Entry{Key: storagetest.RawKey("b")})
+	failing = true
+	if err := db.GC(); err == nil {
+		t.Fatal("no error")
+	}
+	failing = false
+	if err := db.GC(); err != nil {
+		t.Fatal(err)
+	}
+	storagetest.Commit(t, db, storagetest.Set("x", "1"))
+	if files, size, live := db.Segments(); size > 2*live || segmentFiles(t, dir) != files {
+		t.Errorf("%d files, %d bytes, %d live", files, size, live)
+	}
+}
+
+// TestFolderNames: the name of the data folder may hold any character.
+func TestFolderNames(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "[prod]*?")
+	db := open(t, dir)
+	storagetest.Commit(t, db, rawEntry("a", 9000))
+	for range 2 {
+		if err := db.AppendOnly(rawEntry("b", 7000)); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		db = open(t, dir)
+		if _, size, live := db.Segments(); size < 16000 || live < 9000 {
+			t.Fatalf("%d bytes, %d live", size, live)
+		}
+		storagetest.Commit(t, db, rawEntry("c", 9000))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -35,15 +36,30 @@ func (s *spaceProbe) check(commit uint64) error {
 	return nil
 }
 
+// filesIn returns the paths of the files in a folder whose names end in suffix. The folder's name may hold any character.
+func filesIn(dir, suffix string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("storage: list files: %w", err)
+	}
+	var paths []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), suffix) {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, nil
+}
+
 // recoverMargin is for the headers of the files that Badger makes at Open.
 const recoverMargin = 1 << 20
 
 // roomToRecover refuses to open on a disk that cannot take what Badger will write back from its memtable logs: it would not
 // fail but be killed.
 func (db *DB) roomToRecover() error {
-	files, err := filepath.Glob(filepath.Join(db.dir, "*.mem"))
+	files, err := filesIn(db.dir, ".mem")
 	if err != nil {
-		return fmt.Errorf("storage: list memtables: %w", err)
+		return err
 	}
 	need := uint64(0)
 	for _, f := range files {
@@ -64,9 +80,9 @@ func (db *DB) roomToRecover() error {
 // removeEmptyMemtables deletes the empty files that a kill inside Badger's file deletion leaves. Badger truncates a memtable's
 // log before it removes it, and refuses to open when it finds one of length 0 (dgraph-io/badger issue 2207).
 func removeEmptyMemtables(dir string) error {
-	files, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	files, err := filesIn(dir, ".mem")
 	if err != nil {
-		return fmt.Errorf("storage: list memtables: %w", err)
+		return err
 	}
 	for _, f := range files {
 		fi, err := os.Stat(f)

@@ -181,6 +181,13 @@ func (b *batch) reset(spare *rawSpare) {
 	b.counts, b.bytes, b.mark, b.ts, b.moved = Counters{}, 0, 0, 0, false
 }
 
+// follow moves the partition's watermark to where the clock took it.
+func (a *Accumulator) follow(mark uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mark = max(a.mark, mark)
+}
+
 // Begin starts a record. It returns false, and the record is done, when the record was applied before or is a duplicate of one
 // that was. After true the caller must call End or Rollback.
 func (a *Accumulator) Begin(r Record) bool {

@@ -503,6 +503,7 @@ func (s *Set) restoreFold(v []byte) error {
 	if err != nil {
 		return fmt.Errorf("read waiting span halves: %w", err)
 	}
+	s.pairing.complete = st.complete
 	s.seq, s.journal.first = st.seq, st.seq+1
 	return s.install(&Checkpoint{next: st})
 }

@@ -337,6 +337,7 @@ func (s *Set) advance(c *Checkpoint, marks []Mark) (moved bool) {
 		m := s.marks[p]
 		m.end = max(m.end, uint64(max(mk.Watermark.UnixNano(), 0)))
 		s.marks[p] = m
+		s.Partition(mk.Topic, mk.Partition).follow(m.end)
 	}
 	c.marks = make(map[partition]uint64, len(s.marks))
 	complete, unknown := uint64(0), false

@@ -2,6 +2,7 @@ package views
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,6 +41,9 @@ func (s *Set) sift(c *Checkpoint) error {
 			break
 		}
 		list, size, err := s.siftOne(*m, verdicts)
+		if errors.Is(err, errUnread) {
+			break // it may pass: the next checkpoint tries again
+		}
 		if err != nil {
 			return err
 		}
@@ -54,6 +58,9 @@ func (s *Set) sift(c *Checkpoint) error {
 	return nil
 }
 
+// errUnread is of a raw block that could not be read, as while the process has no file descriptors left.
+var errUnread = errors.New("a raw block could not be read")
+
 func (s *Set) siftOne(m rawMeta, verdicts map[uint32]map[[16]byte]bool) (entries []storage.Entry, size int64, err error) {
 	var um ptrace.ProtoUnmarshaler
 	var ma ptrace.ProtoMarshaler
@@ -64,7 +71,7 @@ func (s *Set) siftOne(m rawMeta, verdicts map[uint32]map[[16]byte]bool) (entries
 		}
 		b, ok, err := s.rawSpans.get(s.kv, ref)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, fmt.Errorf("%w: %w", errUnread, err)
 		}
 		if !ok {
 			continue // lost: there is nothing to take out

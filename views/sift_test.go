@@ -1,6 +1,7 @@
 package views_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -99,7 +100,8 @@ func TestSift(t *testing.T) {
 // losing is a store whose raw records are lost.
 type losing struct {
 	storage.KV
-	lost bool
+	lost   bool
+	failed error // of reads of raw records
 }
 
 func (l *losing) isLost(key []byte) bool {
@@ -109,6 +111,9 @@ func (l *losing) isLost(key []byte) bool {
 func (l *losing) Get(key []byte) ([]byte, error) {
 	if l.isLost(key) {
 		return nil, storage.ErrLost
+	}
+	if l.failed != nil && storage.Table(key[storage.KeyPrefixLen-1]) == storage.TableRaw {
+		return nil, l.failed
 	}
 	return l.KV.Get(key)
 }
@@ -161,5 +166,47 @@ func TestLostRawRecords(t *testing.T) {
 	}
 	if v, err := storage.Versions(kv); err != nil || len(v) != 1 {
 		t.Fatalf("versions %v, %v", v, err)
+	}
+}
+
+// TestUnreadRawRecords: a raw block that cannot be read, as while there are no file descriptors, is sifted by a later checkpoint.
+func TestUnreadRawRecords(t *testing.T) {
+	kv := &losing{KV: storage.NewMem(storage.MemOptions{})}
+	s, err := viewstest.New(kv, views.Config{TraceBytes: 1 << 20, TraceKeep: &views.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply := func(text string) {
+		t.Helper()
+		l, err := viewstest.ParseLine(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Topic[0] = append(s.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}})
+		s.Apply(0, int64(len(s.Topic[0])-1))
+		if _, err := s.Checkpoint(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	size := func() int {
+		t.Helper()
+		_, blocks, missing, ok, err := s.Set.Trace([16]byte{'f', 'i', 'n', 'e'})
+		if err != nil || !ok || missing > 0 || len(blocks) != 1 {
+			t.Fatalf("%d blocks, %d missing, %v, %v", len(blocks), missing, ok, err)
+		}
+		return len(blocks[0])
+	}
+	apply("1s 10ms web server ok id=fine/a")
+	apply("200s 1ms web server ok id=later/a")
+	kv.failed = errors.New("too many open files")
+	apply("201s 1ms web server ok id=later/b")
+	apply("202s 1ms web server ok id=later/c")
+	kv.failed = nil
+	if size() == 0 {
+		t.Fatal("sifted without having been read")
+	}
+	apply("203s 1ms web server ok id=later/d")
+	if n := size(); n != 0 {
+		t.Fatalf("%d bytes of a trace that is not kept", n)
 	}
 }
