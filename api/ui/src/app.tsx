@@ -73,6 +73,7 @@ function useAlertmanagerLinks() {
       if (path !== undefined) navigate(path, { replace: true })
     }
     window.addEventListener('hashchange', follow)
+    follow() // the hash may have changed since main.tsx read it: this page is shown once the user is known
     return () => window.removeEventListener('hashchange', follow)
   }, [navigate])
 }
