@@ -229,8 +229,7 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	return g.c.Set.Prepare()
 }
 
-// marks lets the watermark of idle partitions follow the clock, as long as the broker goes on saying that they are, and makes the views wait
-// for partitions of which nothing was read yet.
+// marks lets the watermark of idle partitions follow the clock, and makes the views wait for partitions of which nothing was read yet.
 func (g *Ingest) marks(now time.Time) []views.Mark {
 	if g.c.States == nil {
 		return nil
@@ -242,7 +241,7 @@ func (g *Ingest) marks(now time.Time) []views.Mark {
 		}
 		g.c.Set.Partition(s.Topic, s.Partition)
 		if s.Idle {
-			marks = append(marks, views.Mark{Topic: s.Topic, Partition: s.Partition, Watermark: now.Add(-g.c.Lateness - s.Overdue)})
+			marks = append(marks, views.Mark{Topic: s.Topic, Partition: s.Partition, Watermark: s.watermark(now, g.c.Lateness)})
 		}
 	}
 	return marks

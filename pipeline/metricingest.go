@@ -177,7 +177,7 @@ func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// marks lets the watermark of idle partitions follow the clock, as long as the broker goes on saying that they are, and makes deltas wait for partitions of which nothing was read yet.
+// marks lets the watermark of idle partitions follow the clock, and makes deltas wait for partitions of which nothing was read yet.
 func (g *MetricIngest) marks(now time.Time) []views.Mark {
 	if g.c.States == nil {
 		return nil
@@ -189,7 +189,7 @@ func (g *MetricIngest) marks(now time.Time) []views.Mark {
 		}
 		k := views.Mark{Topic: s.Topic, Partition: s.Partition}
 		if s.Idle {
-			k.Watermark = now.Add(-g.c.Lateness - s.Overdue)
+			k.Watermark = s.watermark(now, g.c.Lateness)
 		}
 		marks = append(marks, k)
 	}

@@ -148,6 +148,11 @@ type PartitionState struct {
 	Err     error // why the partition does not go on
 }
 
+// watermark is that of an idle partition: it follows the clock as long as the broker answers.
+func (s *PartitionState) watermark(now time.Time, lateness time.Duration) time.Time {
+	return now.Add(-lateness - s.Overdue)
+}
+
 var _ message.Subscriber = (*Source)(nil)
 
 // NewSource checks the configuration; it does not need the brokers to be there.

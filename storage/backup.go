@@ -230,8 +230,7 @@ func (db *DB) Restore(parts ...io.Reader) error {
 	if db.closed.Load() {
 		return ErrClosed
 	}
-	errFound := errors.New("found")
-	if err := db.Keys(nil, nil, func([]byte) error { return errFound }); errors.Is(err, errFound) {
+	if err := db.Keys(nil, nil, func([]byte) error { return errEnough }); errors.Is(err, errEnough) {
 		return fmt.Errorf("%w: %s", ErrNotEmpty, db.dir)
 	} else if err != nil {
 		return err

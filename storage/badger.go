@@ -94,9 +94,7 @@ type DB struct {
 	took     dbconv.ClientOperationDuration
 
 	newest    atomic.Pointer[snapshot] // nil: closed, or being opened again
-	alive     atomic.Int64             // snapshots that somebody reads
-	epoch     atomic.Uint64            // of the newest
-	epochs    epochs                   // of those that are alive
+	epochs    epochs                   // of the snapshots that are alive
 	reopening atomic.Bool
 	writing   atomic.Bool // a commit is under way
 	failed    atomic.Bool // broken is set: reads may find Badger without its log
@@ -298,7 +296,7 @@ func (db *DB) commit(entries []Entry, parts uint32) error {
 // settle shows what has been committed, and counts what that changed in the segments.
 func (db *DB) settle(live map[uint32]int64) {
 	if live != nil {
-		db.segments.settle(live, db.epoch.Load()+1)
+		db.segments.settle(live, db.epochs.next())
 	}
 	db.renew()
 	db.segments.sweep(db.epochs.oldest())
@@ -331,15 +329,11 @@ func (db *DB) Get(key []byte) ([]byte, error) {
 		if err != nil {
 			return fmt.Errorf("storage: get %x: %w", key, err)
 		}
-		p, ok, err := pointerOf(it)
-		if err != nil {
+		apart, ok, err := db.apart(txn, it)
+		if value = apart; err != nil || ok {
 			return err
 		}
-		if ok {
-			value, err = db.segments.read(p)
-			return err
-		}
-		return db.readValue(txn, it, func(_, v []byte) error {
+		return readInline(it, func(_, v []byte) error {
 			value = append([]byte{}, v...)
 			return nil
 		})

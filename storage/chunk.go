@@ -160,47 +160,56 @@ func (w *chunkWriter) move(key []byte, old, now stored) error {
 	return nil
 }
 
+// apart returns the item's value if it is kept apart from the entry, in a segment or in chunks; else ok is false.
+func (db *DB) apart(txn *badger.Txn, item *badger.Item) (value []byte, ok bool, err error) {
+	p, ok, err := pointerOf(item)
+	if err != nil {
+		return nil, false, err
+	}
+	if ok {
+		value, err = db.segments.read(p)
+		return value, true, err
+	}
+	n, err := chunkCount(item)
+	if err != nil || n == 0 {
+		return nil, false, err
+	}
+	value = make([]byte, 0, int(n)*chunkBytes)
+	for i := range n {
+		it, err := txn.Get(chunkKey(item.Key(), i))
+		if err == nil {
+			err = it.Value(func(v []byte) error { value = append(value, v...); return nil })
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("storage: read chunk %d of %x: %w", i, item.Key(), err)
+		}
+	}
+	return value, true, nil
+}
+
 // readValue calls fn with the item's key and whole value.
 func (db *DB) readValue(txn *badger.Txn, item *badger.Item, fn func(key, value []byte) error) error {
-	p, ok, err := pointerOf(item)
+	value, ok, err := db.apart(txn, item)
 	if err != nil {
 		return err
 	}
 	if ok {
-		key := item.KeyCopy(nil)
-		v, err := db.segments.read(p)
-		if err != nil {
-			return err
-		}
-		return fn(key, v)
+		return fn(item.KeyCopy(nil), value)
 	}
-	if item.UserMeta() != metaChunked {
-		var failed error
-		err := item.Value(func(v []byte) error {
-			failed = fn(item.Key(), v)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("storage: read %x: %w", item.Key(), err)
-		}
-		return failed
-	}
-	n, err := chunkCount(item)
+	return readInline(item, fn)
+}
+
+// readInline calls fn with the item's key and the value that its entry holds.
+func readInline(item *badger.Item, fn func(key, value []byte) error) error {
+	var failed error
+	err := item.Value(func(v []byte) error {
+		failed = fn(item.Key(), v)
+		return nil
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("storage: read %x: %w", item.Key(), err)
 	}
-	key := item.KeyCopy(nil)
-	whole := make([]byte, 0, int(n)*chunkBytes)
-	for i := range n {
-		it, err := txn.Get(chunkKey(key, i))
-		if err == nil {
-			err = it.Value(func(v []byte) error { whole = append(whole, v...); return nil })
-		}
-		if err != nil {
-			return fmt.Errorf("storage: read chunk %d of %x: %w", i, key, err)
-		}
-	}
-	return fn(key, whole)
+	return failed
 }
 
 // logLine formats one of Badger's lines, which end in a newline sometimes.

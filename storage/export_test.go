@@ -54,7 +54,7 @@ func (db *DB) SealSegment() error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	err := db.segments.seal()
-	db.segments.settle(nil, db.epoch.Load()+1)
+	db.segments.settle(nil, db.epochs.next())
 	return err
 }
 

@@ -88,15 +88,14 @@ func ofViews(key []byte) bool {
 // Versions returns the view versions that something is stored of, ascending.
 func Versions(kv KV) ([]uint32, error) {
 	var list []uint32
-	errFound := errors.New("found")
 	from := Key(0, 0, 0)
 	for {
 		var at []byte
 		err := kv.Keys(from, nil, func(k []byte) error {
 			at = bytes.Clone(k)
-			return errFound
+			return errEnough
 		})
-		if err != nil && !errors.Is(err, errFound) {
+		if err != nil && !errors.Is(err, errEnough) {
 			return nil, fmt.Errorf("storage: list versions: %w", err)
 		}
 		switch {

@@ -26,7 +26,7 @@ func (db *DB) breaks(err error) error {
 func (db *DB) reopen() error {
 	db.reopening.Store(true)
 	db.show(nil)
-	if n := db.alive.Load(); n > 0 {
+	if n := db.epochs.count(); n > 0 {
 		return fmt.Errorf("%w (%d readers are being waited for)", ErrReopening, n)
 	}
 	if !db.use.TryLock() {
@@ -113,8 +113,7 @@ func (db *DB) brokenRead(err *error) {
 
 // discard ends a read transaction. One whose reader panicked has an iterator that was never closed, at which Badger panics.
 func (s *snapshot) discard() {
-	defer s.db.alive.Add(-1)
-	defer s.db.epochs.remove(s.epoch)
+	defer s.db.epochs.end(s.epoch)
 	defer func() {
 		if p := recover(); p != nil && !s.db.failed.Load() {
 			panic(p)

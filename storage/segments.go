@@ -27,8 +27,8 @@ import (
 //	the entry's                                          pointer            metaPointer
 //	segmentPrefix, segment uint32 BE, the entry's        offset, length     none
 //
-// A segment is synced before the transaction that holds its pointers, so no pointer leads to bytes that a crash may lose. What a crash leaves
-// behind the last pointer is space that nobody reads.
+// A segment is synced before the transaction that holds its pointers, so no pointer leads to bytes that a crash may lose. Bytes that a
+// crash leaves without a pointer are unused space.
 type segments struct {
 	dir string
 	log zerolog.Logger
@@ -518,7 +518,7 @@ func (db *DB) moveFrom(n uint32) (bool, error) {
 		return false, err
 	}
 	if len(c.Entries) == 0 { // whatever was counted
-		db.segments.settle(map[uint32]int64{n: math.MinInt64 / 2}, db.epoch.Load()+1)
+		db.segments.settle(map[uint32]int64{n: math.MinInt64 / 2}, db.epochs.next())
 		return false, nil
 	}
 	if err := db.commitLocked(c); err != nil {

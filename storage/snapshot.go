@@ -21,24 +21,41 @@ type snapshot struct {
 	refs  atomic.Int64
 }
 
-// epochs are those of the snapshots that somebody may read. A snapshot's epoch is one more than that of the snapshot before it.
+// epochs are those of the snapshots that may be read. A snapshot's epoch is one more than that of the snapshot before it.
 type epochs struct {
 	mu    sync.Mutex
+	last  uint64
 	alive []uint64 // ascending
 }
 
-func (e *epochs) add(n uint64) {
+// begin returns the epoch of a new snapshot.
+func (e *epochs) begin() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.alive = append(e.alive, n)
+	e.last++
+	e.alive = append(e.alive, e.last)
+	return e.last
 }
 
-func (e *epochs) remove(n uint64) {
+// next is the epoch that the next snapshot will have.
+func (e *epochs) next() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last + 1
+}
+
+func (e *epochs) end(n uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if i, ok := slices.BinarySearch(e.alive, n); ok {
 		e.alive = slices.Delete(e.alive, i, i+1)
 	}
+}
+
+func (e *epochs) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.alive)
 }
 
 // oldest returns the first that is alive, or the largest number there is.
@@ -53,10 +70,8 @@ func (e *epochs) oldest() uint64 {
 
 // renew shows what has been committed. The caller holds mu, and no commit is under way.
 func (db *DB) renew() {
-	s := &snapshot{db: db, txn: db.b.NewTransaction(false), epoch: db.epoch.Add(1)}
+	s := &snapshot{db: db, txn: db.b.NewTransaction(false), epoch: db.epochs.begin()}
 	s.refs.Store(1)
-	db.alive.Add(1)
-	db.epochs.add(s.epoch)
 	db.show(s)
 }
 

@@ -55,6 +55,7 @@ func (db *DB) DropVersion(ctx context.Context, version uint32, shard uint16) err
 	}
 }
 
+// errEnough ends a scan whose caller needs no more of it.
 var errEnough = errors.New("storage: enough")
 
 // firstKeys returns the first keys of views with from <= key < to, at most n.

@@ -21,22 +21,7 @@ func TestSift(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	apply := func(lines ...string) {
-		t.Helper()
-		var rec viewstest.Record
-		for _, text := range lines {
-			l, err := viewstest.ParseLine(text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			rec.Spans = append(rec.Spans, l)
-		}
-		s.Topic[0] = append(s.Topic[0], rec)
-		s.Apply(0, int64(len(s.Topic[0])-1))
-		if _, err := s.Checkpoint(nil); err != nil {
-			t.Fatal(err)
-		}
-	}
+	apply := func(lines ...string) { t.Helper(); applyAndCommit(t, s, lines) }
 	kept := func(trace string) (n int) {
 		t.Helper()
 		var id [16]byte
@@ -97,6 +82,24 @@ func TestSift(t *testing.T) {
 	}
 }
 
+// applyAndCommit applies a record of the spans that lines describe, and commits it.
+func applyAndCommit(t *testing.T, s *viewstest.Script, lines []string) {
+	t.Helper()
+	var rec viewstest.Record
+	for _, text := range lines {
+		l, err := viewstest.ParseLine(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec.Spans = append(rec.Spans, l)
+	}
+	s.Topic[0] = append(s.Topic[0], rec)
+	s.Apply(0, int64(len(s.Topic[0])-1))
+	if _, err := s.Checkpoint(nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // losing is a store whose raw records are lost.
 type losing struct {
 	storage.KV
@@ -134,18 +137,7 @@ func TestLostRawRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	apply := func(text string) {
-		t.Helper()
-		l, err := viewstest.ParseLine(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Topic[0] = append(s.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}})
-		s.Apply(0, int64(len(s.Topic[0])-1))
-		if _, err := s.Checkpoint(nil); err != nil {
-			t.Fatal(err)
-		}
-	}
+	apply := func(lines ...string) { t.Helper(); applyAndCommit(t, s, lines) }
 	apply("1s 10ms web server ok id=fine/a")
 	apply("1s 10ms web server ok id=bad/a error")
 	kv.lost = true
@@ -176,18 +168,7 @@ func TestUnreadRawRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	apply := func(text string) {
-		t.Helper()
-		l, err := viewstest.ParseLine(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Topic[0] = append(s.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}})
-		s.Apply(0, int64(len(s.Topic[0])-1))
-		if _, err := s.Checkpoint(nil); err != nil {
-			t.Fatal(err)
-		}
-	}
+	apply := func(lines ...string) { t.Helper(); applyAndCommit(t, s, lines) }
 	size := func() int {
 		t.Helper()
 		_, blocks, missing, ok, err := s.Set.Trace([16]byte{'f', 'i', 'n', 'e'})
