@@ -39,6 +39,16 @@ func (d *decoder) uvarint() uint64 {
 	return v
 }
 
+// count reads the number of elements that follow. Each takes at least one byte, so a larger number is damage, and no loop over it outlasts the input.
+func (d *decoder) count() int {
+	n := d.uvarint()
+	if n > uint64(len(d.b)) {
+		d.fail()
+		return 0
+	}
+	return int(n)
+}
+
 func (d *decoder) varint() int64 {
 	u := d.uvarint()
 	return int64(u>>1) ^ -int64(u&1)
@@ -109,7 +119,7 @@ func (h *Histogram) decode(d *decoder) {
 		return
 	}
 	off := d.uvarint()
-	if off+n > uint64(len(bounds)+1) {
+	if most := uint64(len(bounds) + 1); n > most || off > most-n {
 		d.fail()
 		return
 	}

@@ -423,10 +423,10 @@ func (p *piece) encode() []byte {
 func (p *piece) decode(v []byte) error {
 	d := decoder{b: v}
 	p.topic = d.string()
-	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+	for n := d.count(); n > 0 && d.err == nil; n-- {
 		s := storage.Sample{Labels: decodeLabels(&d), Start: d.varint(), T: d.varint()}
 		s.V, s.FH = decodeValue(&d)
-		for m := d.uvarint(); m > 0 && d.err == nil; m-- {
+		for m := d.count(); m > 0 && d.err == nil; m-- {
 			e := exemplar.Exemplar{Labels: decodeLabels(&d), Ts: d.varint(), Value: math.Float64frombits(binary.BigEndian.Uint64(d.bytes(8)))}
 			e.HasTs = e.Ts != 0
 			s.Exemplars = append(s.Exemplars, e)
@@ -446,12 +446,8 @@ func appendLabels(b []byte, l labels.Labels) []byte {
 }
 
 func decodeLabels(d *decoder) labels.Labels {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.fail()
-		return labels.EmptyLabels()
-	}
-	b := labels.NewScratchBuilder(int(n))
+	n := d.count()
+	b := labels.NewScratchBuilder(n)
 	for ; n > 0 && d.err == nil; n-- {
 		name := d.string()
 		b.Add(name, d.string())

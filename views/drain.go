@@ -246,7 +246,7 @@ func (c *cluster) append(b []byte) []byte {
 func (c *cluster) decode(d *decoder) {
 	c.id, c.used, c.gone, c.service, c.path = uint32(d.uvarint()), d.uvarint(), d.byte() == 1, d.string(), d.string()
 	c.words = nil
-	for range min(d.uvarint(), uint64(len(d.b))) {
+	for range d.count() {
 		c.words = append(c.words, d.string())
 	}
 }

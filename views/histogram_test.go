@@ -104,17 +104,3 @@ func TestQuantile(t *testing.T) {
 		}
 	}
 }
-
-func FuzzJournal(f *testing.F) {
-	f.Add([]byte{0, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		s := &Set{cfg: Config{}.withDefaults(), names: newNames(Limits{}, nil), marks: map[partition]mark{}}
-		d := decoder{b: b}
-		s.names.decode(&d)
-		_ = s.decodeState(&d)
-		var c redCounts
-		c.decode(&d)
-		var e EdgeCounts
-		e.decode(&d)
-	})
-}

@@ -102,8 +102,8 @@ func (s *Set) decodeViews(d *decoder, c *Checkpoint, b *batch) {
 		s.tables[t].dict.decodeNew(d)
 		b.tables[t].decode(d)
 	}
-	n, base := d.uvarint(), d.uvarint()
-	for range min(n, uint64(len(d.b))) {
+	n, base := d.count(), d.uvarint()
+	for range n {
 		var t trace
 		t.decode(d, base, c.next.seq)
 		b.traces.parts = append(b.traces.parts, t)
@@ -113,7 +113,7 @@ func (s *Set) decodeViews(d *decoder, c *Checkpoint, b *batch) {
 		if partition == 0 {
 			break
 		}
-		cs := make([]cluster, min(d.uvarint(), uint64(len(d.b))))
+		cs := make([]cluster, d.count())
 		for i := range cs {
 			cs[i].decode(d)
 		}
@@ -219,7 +219,7 @@ func (s *Set) decodeState(d *decoder) (st state) {
 		*v = d.uvarint()
 	}
 	st.head, st.complete = d.uvarint(), d.uvarint()
-	for range min(d.uvarint(), 1<<20) {
+	for range d.count() {
 		p := partition{d.string(), int32(d.uvarint())}
 		m := mark{end: d.uvarint(), ts: d.varint()}
 		if d.err != nil {
@@ -531,6 +531,19 @@ func (s *Set) restoreNames() error {
 
 // replay does again what a checkpoint did.
 func (s *Set) replay(v []byte) error {
+	c, err := s.decodeEntry(v)
+	if err != nil {
+		return err
+	}
+	s.seq = c.next.seq
+	s.journal.count++
+	s.journal.bytes += len(v)
+	s.pair(c)
+	return s.install(c)
+}
+
+// decodeEntry reads an entry of the journal: its definitions into the Set, the rest into one batch.
+func (s *Set) decodeEntry(v []byte) (*Checkpoint, error) {
 	d := decoder{b: v}
 	s.names.decode(&d)
 	c := &Checkpoint{next: s.decodeState(&d)}
@@ -541,34 +554,23 @@ func (s *Set) replay(v []byte) error {
 			break
 		}
 		se := &redSeries{id: uint32(id - 1)}
-		for range min(d.uvarint(), 1<<20) {
+		for range d.count() {
 			cell := redCell{start: int64(d.uvarint()), c: &redCounts{}}
 			if cell.c.decode(&d); d.err != nil {
-				return d.err
+				return nil, d.err
 			}
 			se.cells = append(se.cells, cell)
 		}
 		b.dirty = append(b.dirty, se)
 	}
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		return errCorrupt
-	}
-	b.halves = make([]half, n)
+	b.halves = make([]half, d.count())
 	var last half
 	for i := range b.halves {
 		b.halves[i].decode(&d, &last)
 	}
 	s.decodeViews(&d, c, b)
-	if d.err != nil {
-		return d.err
-	}
 	c.taken = []*batch{b}
-	s.seq = c.next.seq
-	s.journal.count++
-	s.journal.bytes += len(v)
-	s.pair(c)
-	return s.install(c)
+	return c, d.err
 }
 
 // formatEntry notes the format and the dimensions with the first checkpoint.

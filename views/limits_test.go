@@ -98,7 +98,7 @@ func TestLimitsHold(t *testing.T) {
 	runtime.KeepAlive(kv)
 }
 
-func checkpoint(t *testing.T, set *views.Set, kv storage.KV) {
+func checkpoint(t testing.TB, set *views.Set, kv storage.KV) {
 	t.Helper()
 	c, err := set.Collect(nil)
 	if err != nil {

@@ -550,7 +550,7 @@ func (m *Metrics) restoreState(v []byte) error {
 		return fmt.Errorf("state has the unknown form %d: it was written by another version of WatchingCat", f)
 	}
 	m.seq, m.complete, m.head = d.uvarint(), d.uvarint(), d.uvarint()
-	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+	for n := d.count(); n > 0 && d.err == nil; n-- {
 		p := partition{d.string(), int32(d.uvarint())}
 		k := mark{end: d.uvarint(), ts: d.varint()}
 		m.marks[p] = k

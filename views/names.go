@@ -233,7 +233,7 @@ func (n *names) decode(d *decoder) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	first := int(d.uvarint())
-	for i := range int(d.uvarint()) {
+	for i := range d.count() {
 		k := node{name: d.string(), system: d.string(), dims: Dims(d.string())}
 		if d.err == nil && first+i >= len(n.list) {
 			n.addName(k)
@@ -241,7 +241,7 @@ func (n *names) decode(d *decoder) {
 		}
 	}
 	first = int(d.uvarint())
-	for i := range int(d.uvarint()) {
+	for i := range d.count() {
 		k := redID{service: uint32(d.uvarint()), op: d.string(), kind: Kind(d.byte()), status: Status(d.byte())}
 		if d.err == nil && first+i >= len(n.redList) {
 			if !n.hasOperation(k) {

@@ -371,7 +371,7 @@ func (p *pairing) restore(v []byte) error {
 			g.server.decode(&d, 0)
 		}
 		if g.has&hasMore != 0 {
-			for range min(d.uvarint(), 1<<20) {
+			for range d.count() {
 				var m part
 				if m.decode(&d, 0); d.err != nil {
 					return d.err

@@ -240,7 +240,7 @@ func (p *pick) chunks() []uint16 {
 func (s *store[C, P]) unpack(packed []byte, want pick, fn func(id uint32, cell []byte) error) error {
 	d := decoder{b: packed}
 	d.uvarint()
-	first, n := uint32(d.uvarint()), int(d.uvarint())
+	first, n := uint32(d.uvarint()), d.count()
 	if d.err != nil || n > chunkSeries || len(d.b) < n*packedRow {
 		return errCorrupt
 	}

@@ -422,7 +422,7 @@ func (b *tallyBatch) decode(d *decoder) {
 			return
 		}
 		s := &tallySeries{id: uint32(id - 1)}
-		for range min(d.uvarint(), 1<<20) {
+		for range d.count() {
 			cell := tallyCell{start: int64(d.uvarint()), c: &Tally{}}
 			if cell.c.decode(d); d.err != nil {
 				return

@@ -149,11 +149,11 @@ func (t *trace) decode(d *decoder, base, seq uint64) {
 		t.root.series = uint32(d.uvarint())
 	}
 	t.spans = t.spans[:0]
-	for range min(d.uvarint(), uint64(len(d.b))) {
+	for range d.count() {
 		t.spans = append(t.spans, seriesSpans{uint32(d.uvarint()), uint32(d.uvarint())})
 	}
 	t.raw = t.raw[:0]
-	for range min(d.uvarint(), uint64(len(d.b))) {
+	for range d.count() {
 		t.raw = append(t.raw, rawRef{seq - d.uvarint(), uint32(d.uvarint())})
 	}
 }
@@ -310,7 +310,7 @@ func anyTime(uint64, uint64) bool { return true }
 
 func decodeBlock(v []byte, times func(start, end uint64) bool, fn func(t *trace) bool) error {
 	d := decoder{b: v}
-	n, base, seq := d.uvarint(), d.uvarint(), d.uvarint()
+	n, base, seq := d.count(), d.uvarint(), d.uvarint()
 	var t trace
 	for range n {
 		size := d.uvarint()

@@ -62,13 +62,15 @@ func (r *Room) read(ctx context.Context, resp *http.Response, wait time.Duration
 	if resp.ContentLength > 0 {
 		n = resp.ContentLength
 	}
-	waiting, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if err := r.all.Acquire(waiting, n); err != nil {
-		if ctx.Err() != nil {
-			return nil, release, ctx.Err()
+	if !r.all.TryAcquire(n) { // room that is free needs no wait, however late this goroutine runs
+		waiting, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		if err := r.all.Acquire(waiting, n); err != nil {
+			if ctx.Err() != nil {
+				return nil, release, ctx.Err()
+			}
+			return nil, release, errBusy
 		}
-		return nil, release, errBusy
 	}
 	release = sync.OnceFunc(func() { r.all.Release(n) })
 	if _, err = io.Copy(&b, io.LimitReader(resp.Body, r.one+1-int64(b.Len()))); err != nil {

@@ -1,0 +1,42 @@
+package views
+
+import "github.com/gaurav/watchingcat/storage"
+
+// Decoders read stored values; each begins with an empty Set.
+var Decoders = []func(v []byte) error{
+	func(v []byte) error { _, err := emptySet().decodeEntry(v); return err },
+	func(v []byte) error { return emptySet().restoreFold(v) },
+	func(v []byte) error { return emptySet().pairing.restore(v) },
+	func(v []byte) error { return decodeBlock(v, anyTime, func(*trace) bool { return true }) },
+	func(v []byte) error { return (&piece{stored: piecesNow}).decode(v) },
+	func(v []byte) error { _, err := decodeDeltaSeries(v); return err },
+	unpackAll[redCounts],
+	unpackAll[EdgeCounts],
+	unpackAll[Tally],
+	decodeOne(func(d *decoder) { new(cluster).decode(d) }),
+	decodeOne(func(d *decoder) { new(rawMeta).decode(d) }),
+	decodeOne(func(d *decoder) { new(Histogram).decode(d) }),
+}
+
+func emptySet() *Set {
+	s, err := Open(storage.NewMem(storage.MemOptions{}), Config{TraceBytes: 1 << 20, LogBytes: 1 << 20})
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+func unpackAll[C any, P counts[C]](v []byte) error {
+	return newStore[C, P](viewRED).unpack(v, everySeries, func(_ uint32, cell []byte) error {
+		_, err := decodeCell[C, P](cell)
+		return err
+	})
+}
+
+func decodeOne(decode func(d *decoder)) func(v []byte) error {
+	return func(v []byte) error {
+		d := decoder{b: v}
+		decode(&d)
+		return d.err
+	}
+}
