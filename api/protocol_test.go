@@ -16,7 +16,7 @@ import (
 
 // TestTheProtocolIsAsDocumented holds websocket.md against the server: its views and filters, its messages, its frames and its codes.
 func TestTheProtocolIsAsDocumented(t *testing.T) {
-	doc := readFile(t, "websocket.md")
+	doc := readFile(t, "../deploy/docs/websocket.md")
 	row := regexp.MustCompile("(?m)^\\| `([a-z]+)` \\| ([^|]*) \\|")
 	code := regexp.MustCompile("`([a-z_]+)`")
 	words := func(text string) (out []string) {

@@ -149,7 +149,7 @@ func TestMixin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runbooks, err := os.ReadFile(mixin + "runbooks.md")
+	runbooks, err := os.ReadFile("../../deploy/docs/runbooks.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestMixin(t *testing.T) {
 			if r.Annotations["summary"] == "" || r.Annotations["description"] == "" || !slices.Contains([]string{"warning", "critical"}, r.Labels["severity"]) {
 				t.Errorf("%s has no summary, description or severity", r.Alert)
 			}
-			_, anchor, _ := strings.Cut(r.Annotations["runbook_url"], "deploy/mixin/runbooks.md#")
+			_, anchor, _ := strings.Cut(r.Annotations["runbook_url"], "deploy/docs/runbooks.md#")
 			if !sections[anchor] {
 				t.Errorf("%s has no section in runbooks.md", r.Alert)
 			}

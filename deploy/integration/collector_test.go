@@ -30,7 +30,7 @@ import (
 )
 
 // TestCollector puts the same traffic through a collector and real Kafka to watchingcat and to the collector's own connectors, and
-// compares every count. README.md lists the differences that the counting rules name; each is asserted here, everything else is
+// compares every count. deploy/docs/migrate-connectors.md lists the differences that the counting rules name; each is asserted here, everything else is
 // equal.
 func TestCollector(t *testing.T) {
 	for _, config := range []string{"defaults", "by-trace"} {
@@ -373,7 +373,7 @@ func edgeOf(client string) func(string) bool {
 
 func has(key, part string) bool { return strings.Contains(key, part) }
 
-// theRules are the differences that README.md lists.
+// theRules are the differences that deploy/docs/migrate-connectors.md lists.
 var theRules = []aRule{
 	{"2: an end before the start is a duration of 0; the servicegraph connector's wraps around", edgeOf("rule2"), func(key string, ours, theirs float64) bool {
 		switch {

@@ -242,7 +242,7 @@ func TestBrokerKill(t *testing.T) {
 			n := uint64(0)
 			w := startTraffic(t, a.brokers, topic, 1000, func(w *traffic) {
 				// Records that the producer held while the broker was away come after the pairing window. A half alone makes up for
-				// that, a second server does not: it counts as unpaired (see README.md).
+				// that, a second server does not: it counts as unpaired (see deploy/docs/migrate-connectors.md).
 				w.single = true
 				w.each = func(r *kgo.Record) {
 					n++

@@ -285,7 +285,7 @@ export interface paths {
         /**
          * New log lines as they are committed, as server-sent events.
          * @description Events are `line` (one LogLine), `dropped` ({"dropped": n}: lines that came faster than they are shown), a comment every 15 s,
-         *     and `closed` ({"code", "reason"}, the codes of websocket.md) before the server ends the stream. `id` is the checkpoint; a client that comes back with Last-Event-ID goes on after it.
+         *     and `closed` ({"code", "reason"}, the codes of /docs/websocket) before the server ends the stream. `id` is the checkpoint; a client that comes back with Last-Event-ID goes on after it.
          */
         get: operations["tailLogs"];
         put?: never;
@@ -305,7 +305,7 @@ export interface paths {
         };
         /**
          * A view as it changes, as server-sent events; what /ws sends, for one subscription.
-         * @description Events are `snapshot` and `delta`, with the frames of the WebSocket as their data (websocket.md), `closed` ({"code", "reason"}, codes of the WebSocket)
+         * @description Events are `snapshot` and `delta`, with the frames of the WebSocket as their data (/docs/websocket), `closed` ({"code", "reason"}, codes of the WebSocket)
          *     before the server ends the stream, and a comment every 20 s. `id` is the number of a frame: a client that comes back with Last-Event-ID gets a
          *     snapshot that makes good what it missed, and the numbers go on. Each view takes the filters that it takes over the WebSocket.
          */
@@ -1222,7 +1222,7 @@ export interface paths {
         };
         /**
          * WebSocket with live snapshots and deltas of the views.
-         * @description The client sends `{"type":"subscribe","id":"…","view":"services|servicemap|alerts|pipeline","filter":{…},"cursor":n}`; the protocol is in websocket.md beside this document.
+         * @description The client sends `{"type":"subscribe","id":"…","view":"services|servicemap|alerts|pipeline","filter":{…},"cursor":n}`; the protocol is in /docs/websocket.
          */
         get: operations["webSocket"];
         put?: never;
