@@ -75,7 +75,7 @@ func openGeneration(c GenerationConfig, version uint32, set *views.Set, m *Metri
 		return nil, err
 	}
 	g.Ingest = NewIngest(IngestConfig{
-		Set: set, KV: c.KV, DeadLetter: c.DeadLetter, States: g.Source.States, Lateness: c.Lateness, LogsTopic: c.LogsTopic,
+		Set: set, KV: c.KV, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: c.Topics, Lateness: c.Lateness, LogsTopic: c.LogsTopic,
 		Interval: c.Interval, MaxPending: c.MaxPending, MaxPendingBytes: c.MaxPendingBytes, MaxApplying: c.MaxApplying, Logger: c.Logger, Metrics: m,
 	})
 	g.take, g.commit = g.Ingest.Handle, g.Ingest.Run
@@ -125,7 +125,7 @@ func openMetricGeneration(c GenerationConfig, version uint32, samples SampleStor
 		return nil, err
 	}
 	g.Ingest = NewMetricIngest(MetricIngestConfig{
-		Metrics: state, KV: c.KV, Samples: samples, DeadLetter: c.DeadLetter, States: g.Source.States, Lateness: c.Lateness,
+		Metrics: state, KV: c.KV, Samples: samples, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: g.topics, Lateness: c.Lateness,
 		Interval: c.Interval, MaxPending: c.MaxPending, Logger: c.Logger,
 	})
 	g.take, g.commit = g.Ingest.Handle, g.checkpoints

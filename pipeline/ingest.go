@@ -42,8 +42,10 @@ type IngestConfig struct {
 	KV  storage.KV
 	// DeadLetter delivers a record that cannot be applied; it returns nil only when the broker acknowledged it.
 	DeadLetter func(ctx context.Context, r *kgo.Record, reason string) error
-	// States tells which partitions are idle.
+	// States tells which partitions there are, and which are idle.
 	States func() []PartitionState
+	// Topics are those that are read; nil: all that the state knows.
+	Topics []string
 	// Lateness is how far behind the clock the watermark of an idle partition stays.
 	Lateness time.Duration
 	// Interval is how often to checkpoint.
@@ -229,20 +231,9 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	return g.c.Set.Prepare()
 }
 
-// marks lets the watermark of idle partitions follow the clock, and makes the views wait for partitions of which nothing was read yet.
 func (g *Ingest) marks(now time.Time) []views.Mark {
 	if g.c.States == nil {
 		return nil
 	}
-	var marks []views.Mark
-	for _, s := range g.c.States() {
-		if s.Partition < 0 {
-			continue
-		}
-		g.c.Set.Partition(s.Topic, s.Partition)
-		if s.Idle {
-			marks = append(marks, views.Mark{Topic: s.Topic, Partition: s.Partition, Watermark: s.watermark(now, g.c.Lateness)})
-		}
-	}
-	return marks
+	return marksOf(g.c.States(), g.c.Set.Progress(), g.c.Topics, now, g.c.Lateness)
 }

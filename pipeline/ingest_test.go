@@ -239,3 +239,48 @@ func TestCompleteWaitsForEveryPartition(t *testing.T) {
 		t.Errorf("with an answer 5 s overdue complete is %v, want 103 s", f.Complete)
 	}
 }
+
+// TestCompleteWaitsForNoPartitionThatIsGone: a partition that its topic has lost, and those of a topic that is not read any more, hold neither the
+// complete frontier nor the hashes that de-duplication keeps; a restart does not bring them back.
+func TestCompleteWaitsForNoPartitionThatIsGone(t *testing.T) {
+	it := newIngestTest(t)
+	states := []PartitionState{{Topic: topic, Partition: 0}, {Topic: topic, Partition: 1}, {Topic: "old", Partition: 0}}
+	it.c.States, it.c.Lateness = func() []PartitionState { return states }, 2*time.Second
+	b, _ := BatchFrom(batch(0, request(t, "web", 1)).Context())
+	for _, id := range []PartitionID{{topic, 0}, {topic, 1}, {"old", 0}} {
+		b.Topic, b.Partition = id.Topic, id.Partition
+		if err := it.Handle(message.NewMessageWithContext(contextWithBatch(context.Background(), b), "", nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	complete := func(at int64, want time.Time, when string) {
+		t.Helper()
+		if err := it.Checkpoint(t.Context(), time.Unix(at, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if f := it.set.Frontier(); !f.Complete.Equal(want) {
+			t.Errorf("%s complete is %v, want %v", when, f.Complete, want)
+		}
+	}
+	states[0].Idle, states[1].Idle, states[2].Idle = true, true, true
+	complete(100, time.Unix(98, 0), "with all idle")
+	states = states[:1] // asked of the broker for the first time
+	states[0].Partial = true
+	complete(110, time.Unix(98, 0), "while the broker has not listed all")
+	states[0].Partial = false
+	complete(120, time.Unix(98, 0), "while nothing is known of the old topic")
+	it.c.Topics = []string{topic}
+	complete(130, time.Unix(128, 0), "without the partitions that are gone")
+	for i := range 2 {
+		var err error
+		if it.set, err = views.Open(it.kv, views.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20, FoldEvery: 1}); err != nil {
+			t.Fatal(err)
+		}
+		it.c.Set = it.set
+		complete(int64(140+10*i), time.Unix(int64(138+10*i), 0), "after a restart")
+	}
+	states = append(states, PartitionState{Topic: topic, Partition: 1})
+	complete(160, time.Unix(148, 0), "while a partition that is back has not been read")
+	states[1].Idle = true
+	complete(170, time.Unix(168, 0), "when it has")
+}

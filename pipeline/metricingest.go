@@ -46,8 +46,10 @@ type MetricIngestConfig struct {
 	Samples SampleAppender
 	// DeadLetter delivers a record that cannot be applied; it returns nil only when the broker acknowledged it.
 	DeadLetter func(ctx context.Context, r *kgo.Record, reason string) error
-	// States tells which partitions are idle.
+	// States tells which partitions there are, and which are idle.
 	States func() []PartitionState
+	// Topics are those that are read; nil: all that the state knows.
+	Topics []string
 	// Lateness is how far behind the clock the watermark of an idle partition stays.
 	Lateness time.Duration
 	// Interval is how often to checkpoint (0: 250 ms).
@@ -177,23 +179,11 @@ func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// marks lets the watermark of idle partitions follow the clock, and makes deltas wait for partitions of which nothing was read yet.
 func (g *MetricIngest) marks(now time.Time) []views.Mark {
 	if g.c.States == nil {
 		return nil
 	}
-	var marks []views.Mark
-	for _, s := range g.c.States() {
-		if s.Partition < 0 {
-			continue
-		}
-		k := views.Mark{Topic: s.Topic, Partition: s.Partition}
-		if s.Idle {
-			k.Watermark = s.watermark(now, g.c.Lateness)
-		}
-		marks = append(marks, k)
-	}
-	return marks
+	return marksOf(g.c.States(), g.c.Metrics.Progress(), g.c.Topics, now, g.c.Lateness)
 }
 
 // MetricCollector shows what Counters tells of OTLP metrics as metrics.

@@ -36,6 +36,7 @@ type partition struct {
 	hw       int64
 	asked    time.Time
 	idle     bool
+	missed   int // answers of the broker, in a row, without the partition
 	err      error
 }
 
@@ -366,11 +367,28 @@ func (p *partition) fail(err error) bool {
 func (p *partition) ended(hw int64, asked time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.hw, p.asked = hw, asked
+	p.hw, p.asked, p.missed = hw, asked, 0
 	p.idle = p.running && !p.out && len(p.pending) == 0 && p.position == hw
 	if p.running {
 		p.err = nil
 	}
+}
+
+// missing is called for an answer of the broker that lists other partitions only, or no topic. Metadata may be old, so one says little.
+func (p *partition) missing(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.missed++
+	p.idle, p.err = false, err
+}
+
+// goneAfter is how many answers in a row without a partition or topic mean that it is gone.
+const goneAfter = 3
+
+func (p *partition) gone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.missed >= goneAfter
 }
 
 func (p *partition) unreachable(err error) {

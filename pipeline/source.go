@@ -146,6 +146,10 @@ type PartitionState struct {
 	Overdue time.Duration
 	Gaps    int64 // offsets that the log left out: compacted, or of aborted transactions
 	Err     error // why the partition does not go on
+	// Absent, with Partition -1, means that the broker said several times in a row that there is no such topic.
+	Absent bool
+	// Partial means that the broker has not listed all partitions of the topic yet.
+	Partial bool
 }
 
 // watermark is that of an idle partition: it follows the clock as long as the broker answers.

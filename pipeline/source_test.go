@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
 	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -225,6 +226,37 @@ func TestMissingTopicAppears(t *testing.T) {
 		if n := strings.Count(log.String(), `"level":"warn"`); n != 1 {
 			t.Fatalf("%d warnings, want one:\n%s", n, log.String())
 		}
+	})
+}
+
+// TestTopicMadeAgain: what a topic no longer has is no state after a few answers of the broker; until then it is known to be unreachable.
+func TestTopicMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, 3)
+		s := b.source(nil)
+		out := subscribe(t, s)
+		b.produce(2, 0, 5)
+		if got := collect(t, out, 5); !slices.Equal(got[2], numbers(0, 5)) {
+			t.Fatalf("got %v", got)
+		}
+		eventually(t, "idle", func() bool { st := s.States(); return len(st) == 3 && st[2].Idle && !st[2].Partial })
+		adm := kadm.NewClient(b.cl)
+		if _, err := adm.DeleteTopics(t.Context(), topic); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is gone", func() bool {
+			st := s.States()
+			return len(st) == 1 && st[0].Partition == -1 && st[0].Absent && errors.Is(st[0].Err, ErrNoTopic)
+		})
+		if err := b.CreateTopic(topic, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		b.cl.PurgeTopicsFromClient(topic) // the id that it knows
+		b.produce(0, 0, 3)
+		if got := collect(t, out, 3); !slices.Equal(got[0], numbers(0, 3)) {
+			t.Fatalf("got %v", got)
+		}
+		eventually(t, "one partition", func() bool { st := s.States(); return len(st) == 1 && st[0].Partition == 0 && st[0].Idle && !st[0].Partial })
 	})
 }
 

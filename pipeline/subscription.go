@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,9 @@ type subscription struct {
 	mu       sync.Mutex
 	parts    map[int32]*partition
 	seen     bool  // the topic's partitions have been listed once
+	whole    bool  // parts has all that the topic had then
 	err      error // of the topic as a whole
+	missed   int   // answers of the broker, in a row, that there is no such topic
 	commands []func()
 	wake     context.CancelFunc // ends the running poll
 }
@@ -199,6 +202,8 @@ func (s *subscription) setErr(err error) {
 // ErrNoTopic is the state of a topic that does not exist; it is looked for until it does.
 var ErrNoTopic = errors.New("pipeline: topic does not exist yet")
 
+var errNoPartition = errors.New("pipeline: the topic has fewer partitions now")
+
 func (s *subscription) look() error {
 	ctx, cancel := context.WithTimeout(s.ctx, max(5*time.Second, 2*s.c.Refresh))
 	defer cancel()
@@ -213,9 +218,16 @@ func (s *subscription) look() error {
 		switch {
 		case ok:
 			p.ended(end, asked)
+		case errors.Is(err, ErrNoTopic) || err == nil:
+			p.missing(cmp.Or(err, errNoPartition))
 		case err != nil:
 			p.unreachable(err)
 		}
+	}
+	if errors.Is(err, ErrNoTopic) {
+		s.missed++
+	} else if err == nil {
+		s.missed = 0
 	}
 	first := !s.seen && !errors.Is(err, ErrNoTopic)
 	absent := !s.seen && errors.Is(err, ErrNoTopic)
@@ -233,6 +245,7 @@ func (s *subscription) look() error {
 	if errors.Is(err, ErrNoTopic) || len(ends) > 0 && err == nil {
 		s.mu.Lock()
 		s.seen = true // what appears from now on is new
+		s.whole = s.whole || err == nil
 		s.mu.Unlock()
 	}
 	return err
@@ -328,12 +341,16 @@ func (s *subscription) seek(id int32, offset int64) {
 func (s *subscription) states() []PartitionState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.parts) == 0 {
-		return []PartitionState{{Topic: s.topic, Partition: -1, Err: s.err}}
-	}
-	list := make([]PartitionState, 0, len(s.parts))
+	list := make([]PartitionState, 0, max(1, len(s.parts)))
 	for _, p := range s.parts {
-		list = append(list, p.state())
+		if !p.gone() {
+			st := p.state()
+			st.Partial = !s.whole
+			list = append(list, st)
+		}
+	}
+	if len(list) == 0 {
+		list = append(list, PartitionState{Topic: s.topic, Partition: -1, Err: s.err, Absent: s.missed >= goneAfter})
 	}
 	return list
 }

@@ -219,6 +219,7 @@ func (s *Set) decodeState(d *decoder) (st state) {
 		*v = d.uvarint()
 	}
 	st.head, st.complete = d.uvarint(), d.uvarint()
+	clear(s.marks)
 	for range d.count() {
 		p := partition{d.string(), int32(d.uvarint())}
 		m := mark{end: d.uvarint(), ts: d.varint()}

@@ -73,6 +73,7 @@ type Metrics struct {
 	deltas   *deltas
 	seq      uint64
 	marks    map[partition]mark
+	gone     map[partition]bool // see Mark.Gone
 	complete uint64
 	head     uint64
 
@@ -125,7 +126,7 @@ func OpenMetrics(kv storage.KV, cfg MetricsConfig) (*Metrics, error) {
 	m := &Metrics{
 		cfg: cfg, otlp: otlp, kv: reader{keyspace{cfg.Version, MetricsShard}, kv}, batch: newMetricBatch(),
 		dedup: newDedup(Config{DedupWindow: cfg.DedupWindow, Limits: Limits{DedupRecords: cfg.DedupRecords}}),
-		next:  map[partition]int64{}, ids: map[partition][16]byte{}, deltas: newDeltas(cfg), marks: map[partition]mark{},
+		next:  map[partition]int64{}, ids: map[partition][16]byte{}, deltas: newDeltas(cfg), marks: map[partition]mark{}, gone: map[partition]bool{},
 		families: map[string]Family{}, progress: map[partition]Progress{}, counters: MetricCounters{Dropped: map[string]uint64{}},
 	}
 	m.frontier.Version = cfg.Version
@@ -301,16 +302,21 @@ func (m *Metrics) watermarks(b *metricBatch, marks []Mark) bool {
 		m.head = max(m.head, k.end)
 	}
 	for p := range b.positions { // only dead letters so far: nothing is known of its time
+		delete(m.gone, p)
 		if _, known := m.marks[p]; !known {
 			m.marks[p] = mark{}
 		}
 	}
 	for _, k := range marks {
 		p := partition{k.Topic, k.Partition}
-		o := m.marks[p]
-		if !k.Watermark.IsZero() {
-			o.end = max(o.end, uint64(max(k.Watermark.UnixNano(), 0)))
+		if k.Gone {
+			delete(m.marks, p)
+			m.gone[p] = true
+			continue
 		}
+		delete(m.gone, p)
+		o := m.marks[p]
+		o.end = max(o.end, k.nanos())
 		m.marks[p] = o
 	}
 	complete, unknown := uint64(0), false

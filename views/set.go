@@ -45,6 +45,7 @@ type Set struct {
 	seq     uint64
 	turn    int
 	marks   map[partition]mark
+	gone    map[partition]bool // see Mark.Gone
 	journal journal
 
 	levels [levels]level
@@ -102,11 +103,23 @@ type journal struct {
 	last   int // length of the newest entry
 }
 
-// Mark is what the source knows of a partition that has nothing to read: its watermark may follow the clock.
+// Mark is what the source knows of a partition.
 type Mark struct {
 	Topic     string
 	Partition int32
+	// Watermark follows the clock while the partition has nothing to read. Zero: the views wait until it is known.
 	Watermark time.Time
+	// Gone means that the partition is not read any more: its topic was deleted, made again with fewer partitions, or is not configured. Nothing
+	// waits for it until it is read or marked again.
+	Gone bool
+}
+
+// nanos is the watermark in Unix nanoseconds; 0: it is not known.
+func (m *Mark) nanos() uint64 {
+	if m.Watermark.IsZero() {
+		return 0
+	}
+	return uint64(max(m.Watermark.UnixNano(), 0))
 }
 
 // Open reads a Set from kv and brings it up to the last commit.
@@ -120,7 +133,7 @@ func Open(kv storage.KV, cfg Config) (*Set, error) {
 	s := &Set{
 		cfg: cfg, kv: reader{ks, kv},
 		names: newNames(cfg.Limits, dimensions), dedup: newDedup(cfg), spans: newSpanDedup(cfg),
-		parts: map[partition]*Accumulator{}, marks: map[partition]mark{}, progress: map[partition]Progress{},
+		parts: map[partition]*Accumulator{}, marks: map[partition]mark{}, gone: map[partition]bool{}, progress: map[partition]Progress{},
 		red: newStore[redCounts](viewRED), edges: newStore[EdgeCounts](viewEdges), edgeIDs: map[edgeID]uint32{}, edgeByLabel: map[edgeID]uint32{},
 		tables: newTables(&cfg.Limits), traces: newTraceStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.levels(),
 	}
@@ -326,16 +339,27 @@ func (s *Set) advance(c *Checkpoint, marks []Mark) (moved bool) {
 	for i, a := range c.from {
 		b := c.taken[i]
 		p := partition{a.topic, a.partition}
-		m := s.marks[p]
-		m.end, m.ts = max(m.end, b.mark), max(m.ts, b.ts)
-		s.marks[p] = m
+		if b.moved {
+			delete(s.gone, p)
+		}
+		if !s.gone[p] {
+			m := s.marks[p]
+			m.end, m.ts = max(m.end, b.mark), max(m.ts, b.ts)
+			s.marks[p] = m
+		}
 		c.next.counters.add(&b.counts)
 		c.next.head = max(c.next.head, b.mark)
 	}
 	for _, mk := range marks {
 		p := partition{mk.Topic, mk.Partition}
+		if mk.Gone {
+			delete(s.marks, p)
+			s.gone[p] = true
+			continue
+		}
+		delete(s.gone, p)
 		m := s.marks[p]
-		m.end = max(m.end, uint64(max(mk.Watermark.UnixNano(), 0)))
+		m.end = max(m.end, mk.nanos())
 		s.marks[p] = m
 		s.Partition(mk.Topic, mk.Partition).follow(m.end)
 	}
