@@ -256,7 +256,10 @@ func TestTopicMadeAgain(t *testing.T) {
 		if got := collect(t, out, 3); !slices.Equal(got[0], numbers(0, 3)) {
 			t.Fatalf("got %v", got)
 		}
-		eventually(t, "one partition", func() bool { st := s.States(); return len(st) == 1 && st[0].Partition == 0 && st[0].Idle && !st[0].Partial })
+		eventually(t, "one partition", func() bool {
+			st := s.States()
+			return len(st) == 1 && st[0].Partition == 0 && st[0].Idle && !st[0].Partial
+		})
 	})
 }
 

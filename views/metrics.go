@@ -257,6 +257,7 @@ type MetricsCheckpoint struct {
 	complete uint64
 	head     uint64
 	marks    map[partition]uint64
+	gone     []partition // see Mark.Gone
 	counters MetricCounters
 	merged   storage.Appended // what was added to samples that were there already
 }
@@ -270,14 +271,14 @@ func (m *Metrics) Collect(marks []Mark) *MetricsCheckpoint {
 	b := m.batch
 	m.batch = newMetricBatch()
 	m.mu.Unlock()
-	moved := m.watermarks(b, marks)
+	moved, gone := m.watermarks(b, marks)
 	complete := int64(m.complete / 1e6)
 	m.deltas.add(b.pieces)
 	if len(b.positions) == 0 && !moved && !m.deltas.ready(complete) {
 		return nil
 	}
 	m.seq++
-	c := &MetricsCheckpoint{Samples: b.samples, batch: b, complete: m.complete, head: m.head, marks: map[partition]uint64{}, counters: b.counters,
+	c := &MetricsCheckpoint{Samples: b.samples, batch: b, complete: m.complete, head: m.head, marks: map[partition]uint64{}, gone: gone, counters: b.counters,
 		Commit: storage.Commit{Version: m.cfg.Version, Shard: MetricsShard}}
 	for p, k := range m.marks {
 		c.marks[p] = k.end
@@ -294,8 +295,8 @@ func (m *Metrics) Collect(marks []Mark) *MetricsCheckpoint {
 	return c
 }
 
-// watermarks moves the frontiers. It reports whether marks alone moved the complete one by more than a second.
-func (m *Metrics) watermarks(b *metricBatch, marks []Mark) bool {
+// watermarks moves the frontiers. It reports whether marks alone moved the complete one by more than a second, and which partitions are gone.
+func (m *Metrics) watermarks(b *metricBatch, marks []Mark) (moved bool, gone []partition) {
 	for p, k := range b.marks {
 		o := m.marks[p]
 		m.marks[p] = mark{max(o.end, k.end), max(o.ts, k.ts)}
@@ -312,6 +313,7 @@ func (m *Metrics) watermarks(b *metricBatch, marks []Mark) bool {
 		if k.Gone {
 			delete(m.marks, p)
 			m.gone[p] = true
+			gone = append(gone, p)
 			continue
 		}
 		delete(m.gone, p)
@@ -330,7 +332,7 @@ func (m *Metrics) watermarks(b *metricBatch, marks []Mark) bool {
 	if !unknown {
 		m.complete = max(m.complete, complete)
 	}
-	return m.complete >= old+uint64(time.Second)
+	return m.complete >= old+uint64(time.Second), gone
 }
 
 // store puts everything into transactions. What grows with the records goes before the one that moves the positions: pieces and
@@ -408,6 +410,9 @@ func (m *Metrics) Install(c *MetricsCheckpoint, took storage.Appended) {
 		m.families[f.Name] = f
 	}
 	m.frontier = Frontier{Seq: m.seq, Version: m.cfg.Version, Head: unixNano(c.head), Complete: unixNano(c.complete)}
+	for _, p := range c.gone {
+		delete(m.progress, p)
+	}
 	for p, end := range c.marks {
 		at := m.progress[p]
 		at.Topic, at.Partition, at.Watermark = p.topic, p.n, unixNano(end)

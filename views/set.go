@@ -209,8 +209,9 @@ type Checkpoint struct {
 	raw     [2]rawMeta // of spans and of logs
 	next    state
 	marks   map[partition]uint64
-	sifted  int   // checkpoints whose raw blocks were sifted
-	then    later // what a fold changes for readers once it is committed
+	gone    []partition // see Mark.Gone
+	sifted  int         // checkpoints whose raw blocks were sifted
+	then    later       // what a fold changes for readers once it is committed
 }
 
 // maxCheckpointPositions is how many partitions one checkpoint moves.
@@ -355,6 +356,7 @@ func (s *Set) advance(c *Checkpoint, marks []Mark) (moved bool) {
 		if mk.Gone {
 			delete(s.marks, p)
 			s.gone[p] = true
+			c.gone = append(c.gone, p)
 			continue
 		}
 		delete(s.gone, p)
@@ -492,6 +494,9 @@ func (s *Set) Progress() []Progress {
 }
 
 func (s *Set) progressed(c *Checkpoint) {
+	for _, p := range c.gone {
+		delete(s.progress, p)
+	}
 	for p, end := range c.marks {
 		at := s.progress[p]
 		at.Topic, at.Partition, at.Watermark = p.topic, p.n, unixNano(end)
