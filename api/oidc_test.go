@@ -3,16 +3,12 @@ package api
 import (
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,133 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/auth/authtest"
 )
-
-// identityProvider is OpenID Connect's other side: it knows one user, asks for nothing, signs, and holds the client to state, PKCE,
-// redirect and secret.
-type identityProvider struct {
-	t   *testing.T
-	url string
-	key *rsa.PrivateKey
-
-	mu    sync.Mutex
-	codes map[string]url.Values // what the client asked for, by code
-	used  int                   // codes exchanged
-	// claim changes the claims of ID tokens; sign makes a text of them otherwise; deny is an error instead of a code; down answers nothing.
-	claim func(jwt.MapClaims)
-	sign  func(jwt.MapClaims) string
-	deny  string
-	down  bool
-	bye   string // end_session_endpoint
-}
-
-var providerKey = sync.OnceValue(func() *rsa.PrivateKey {
-	k, _ := rsa.GenerateKey(rand.Reader, 2048) // never fails
-	return k
-})
-
-func newIdentityProvider(t *testing.T) *identityProvider {
-	p := &identityProvider{t: t, key: providerKey(), codes: map[string]url.Values{}}
-	mux := http.NewServeMux()
-	answer := func(w http.ResponseWriter, v any) {
-		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(v); err != nil {
-			t.Error(err)
-		}
-	}
-	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		about := map[string]any{"issuer": p.url, "authorization_endpoint": p.url + "/authorize", "token_endpoint": p.url + "/token", "jwks_uri": p.url + "/keys",
-			"id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"}}
-		if p.bye != "" {
-			about["end_session_endpoint"] = p.bye
-		}
-		answer(w, about)
-	})
-	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{"keys": []any{map[string]any{"kty": "RSA", "kid": "k", "use": "sig", "alg": "RS256",
-			"n": base64.RawURLEncoding.EncodeToString(p.key.N.Bytes()), "e": "AQAB"}}})
-	})
-	mux.HandleFunc("GET /authorize", p.authorize)
-	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
-		text, err := p.token(r)
-		if err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			answer(w, map[string]any{"error": "invalid_grant", "error_description": err.Error()})
-			return
-		}
-		answer(w, map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": text})
-	})
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.down {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		mux.ServeHTTP(w, r)
-	}))
-	t.Cleanup(srv.Close)
-	p.url = srv.URL
-	return p
-}
-
-func (p *identityProvider) authorize(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	back := url.Values{"state": {q.Get("state")}, "session_state": {"of the provider"}, "iss": {p.url}}
-	switch {
-	case q.Get("client_id") != "watchingcat" || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" || !strings.Contains(q.Get("scope"), "openid"):
-		p.t.Errorf("the client asks for %v", q)
-	case p.deny != "":
-		back.Set("error", p.deny)
-	default:
-		code := rand.Text()
-		p.codes[code] = q
-		back.Set("code", code)
-	}
-	http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
-}
-
-// token is the ID token for a code, which counts once.
-func (p *identityProvider) token(r *http.Request) (string, error) {
-	id, secret, ok := r.BasicAuth()
-	if !ok || id != "watchingcat" || secret != "s3cret" {
-		return "", fmt.Errorf("the client is not known")
-	}
-	code := r.PostFormValue("code")
-	asked, ok := p.codes[code]
-	if !ok {
-		return "", fmt.Errorf("no such code")
-	}
-	delete(p.codes, code)
-	sum := sha256.Sum256([]byte(r.PostFormValue("code_verifier")))
-	if base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge") || r.PostFormValue("redirect_uri") != asked.Get("redirect_uri") {
-		return "", fmt.Errorf("not who asked for the code")
-	}
-	p.used++
-	c := jwt.MapClaims{"iss": p.url, "aud": "watchingcat", "sub": "4711", "email": "ann@example.org", "nonce": asked.Get("nonce"), "exp": time.Now().Add(time.Minute).Unix(), "iat": time.Now().Unix()}
-	if p.claim != nil {
-		p.claim(c)
-	}
-	if p.sign != nil {
-		return p.sign(c), nil
-	}
-	return p.signed(jwt.SigningMethodRS256, p.key, c), nil
-}
-
-func (p *identityProvider) signed(m jwt.SigningMethod, key any, c jwt.MapClaims) string {
-	token := jwt.NewWithClaims(m, c)
-	token.Header["kid"] = "k"
-	text, err := token.SignedString(key)
-	require.NoError(p.t, err)
-	return text
-}
-
-// set changes the provider between two requests.
-func (p *identityProvider) set(f func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f()
-}
 
 // browser follows redirects and keeps cookies, as a browser does.
 type browser struct {
@@ -183,9 +54,9 @@ func (b *browser) visit(target string) (end, me string) {
 }
 
 // oidcBench is a server whose users come from a provider. Its clock is the wall's: the provider's tokens have it too.
-func oidcBench(t *testing.T, change ...func(*auth.OIDC)) (*bench, *identityProvider, *browser) {
-	p := newIdentityProvider(t)
-	o := &auth.OIDC{Issuer: p.url, ClientID: "watchingcat", ClientSecret: "s3cret", Scopes: []string{"profile"}, RoleClaim: "groups",
+func oidcBench(t *testing.T, change ...func(*auth.OIDC)) (*bench, *authtest.Provider, *browser) {
+	p := authtest.NewProvider(t)
+	o := &auth.OIDC{Issuer: p.URL, ClientID: "watchingcat", ClientSecret: "s3cret", Scopes: []string{"profile"}, RoleClaim: "groups",
 		Roles: map[string]auth.Role{"sre": auth.Editor, "it-admins": auth.Admin}, Default: auth.Viewer}
 	for _, f := range change {
 		f(o)
@@ -216,13 +87,13 @@ func TestLoginAtAProvider(t *testing.T) {
 		role   string
 	}{"mapped": {[]string{"dev", "sre"}, "editor"}, "largest": {[]string{"sre", "it-admins", "viewer"}, "admin"}, "a role's own name": {"admin", "admin"},
 		"unknown": {[]string{"root"}, "viewer"}, "no text": {42, "viewer"}, "other case": {"SRE", "viewer"}} {
-		p.set(func() { p.claim = func(c jwt.MapClaims) { c["groups"] = want.groups } })
+		p.Set(func() { p.Claim = func(c jwt.MapClaims) { c["groups"] = want.groups } })
 		_, who := newBrowser(t, me.url).visit(me.url + "/api/v1/auth/oidc/login")
 		require.Equal(t, "oidc:ann@example.org "+want.role, who, name)
 	}
 	for claim, want := range map[string]string{"preferred_username": "oidc:ann", "email": "oidc:4711", "odd": "oidc:ann@example.org"} {
-		p.set(func() {
-			p.claim = func(c jwt.MapClaims) {
+		p.Set(func() {
+			p.Claim = func(c jwt.MapClaims) {
 				c[claim] = map[string]any{"preferred_username": "ann", "email": "ann\nadmin@example.org", "odd": "x"}[claim]
 			}
 		})
@@ -236,7 +107,7 @@ func TestLoginAtAProviderIsNoLocalUser(t *testing.T) {
 	b, p, me := oidcBench(t)
 	_, err := b.s.cfg.Auth.CreateUser(t.Context(), "test", "ann", "correct horse", auth.Admin, b.now)
 	require.NoError(t, err)
-	p.set(func() { p.claim = func(c jwt.MapClaims) { c["preferred_username"] = "ann" } })
+	p.Set(func() { p.Claim = func(c jwt.MapClaims) { c["preferred_username"] = "ann" } })
 	_, who := me.visit(me.url + "/api/v1/auth/oidc/login")
 	require.Equal(t, "oidc:ann viewer", who)
 	resp, err := me.Post(me.url+"/api/v1/auth/refresh", "", nil)
@@ -261,7 +132,7 @@ func TestLogoutAtAProvider(t *testing.T) {
 		var out struct{ Location string }
 		if resp.StatusCode == http.StatusOK {
 			require.NoError(t, json.NewDecoder(resp.Body).Decode(&out))
-			require.True(t, strings.HasPrefix(out.Location, p.url+"/bye?") && strings.Contains(out.Location, "keep=1"), out.Location)
+			require.True(t, strings.HasPrefix(out.Location, p.URL+"/bye?") && strings.Contains(out.Location, "keep=1"), out.Location)
 		}
 		u, err := url.Parse(out.Location)
 		require.NoError(t, err)
@@ -273,7 +144,7 @@ func TestLogoutAtAProvider(t *testing.T) {
 
 	b, another, me := oidcBench(t)
 	p = another
-	p.set(func() { p.bye = p.url + "/bye?keep=1" })
+	p.Set(func() { p.Bye = p.URL + "/bye?keep=1" })
 	_, who := me.visit(me.url + "/api/v1/auth/oidc/login")
 	require.Equal(t, "oidc:ann@example.org viewer", who)
 	status, q := logout(me)
@@ -288,7 +159,7 @@ func TestLogoutAtAProvider(t *testing.T) {
 
 	for _, bad := range []string{"javascript:alert(1)", "/relative", "ftp://x/"} {
 		_, p, me := oidcBench(t)
-		p.set(func() { p.bye = bad })
+		p.Set(func() { p.Bye = bad })
 		me.visit(me.url + "/api/v1/auth/oidc/login")
 		resp, err := me.Post(me.url+"/api/v1/auth/logout", "", nil)
 		require.NoError(t, err)
@@ -310,7 +181,7 @@ func TestLoginAtAProviderIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	set := func(name string, v any) func() {
 		return func() {
-			p.claim = func(c jwt.MapClaims) {
+			p.Claim = func(c jwt.MapClaims) {
 				inGroup(c)
 				if c[name] = v; v == nil {
 					delete(c, name)
@@ -318,29 +189,29 @@ func TestLoginAtAProviderIsRefused(t *testing.T) {
 			}
 		}
 	}
-	sign := func(f func(c jwt.MapClaims) string) func() { return func() { p.claim, p.sign = inGroup, f } }
+	sign := func(f func(c jwt.MapClaims) string) func() { return func() { p.Claim, p.Sign = inGroup, f } }
 	for name, c := range map[string]struct {
 		change func()
 		want   string
 	}{
-		"fine":        {func() { p.claim = inGroup }, "/"},
+		"fine":        {func() { p.Claim = inGroup }, "/"},
 		"no role":     {func() {}, "/?login=no_role"},
-		"denied":      {func() { p.deny = "access_denied" }, "/?login=refused"},
+		"denied":      {func() { p.Deny = "access_denied" }, "/?login=refused"},
 		"nonce":       {set("nonce", "another"), "/?login=failed"},
 		"no nonce":    {set("nonce", nil), "/?login=failed"},
 		"audience":    {set("aud", "another"), "/?login=failed"},
 		"issuer":      {set("iss", "https://another"), "/?login=failed"},
 		"expired":     {set("exp", time.Now().Add(-time.Second).Unix()), "/?login=failed"},
 		"no subject":  {set("sub", 7), "/?login=failed"},
-		"foreign key": {sign(func(c jwt.MapClaims) string { return p.signed(jwt.SigningMethodRS256, other, c) }), "/?login=failed"},
+		"foreign key": {sign(func(c jwt.MapClaims) string { return p.Signed(jwt.SigningMethodRS256, other, c) }), "/?login=failed"},
 		"none": {sign(func(c jwt.MapClaims) string {
-			return p.signed(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, c)
+			return p.Signed(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, c)
 		}), "/?login=failed"},
-		"HS256":    {sign(func(c jwt.MapClaims) string { return p.signed(jwt.SigningMethodHS256, []byte("s3cret"), c) }), "/?login=failed"},
+		"HS256":    {sign(func(c jwt.MapClaims) string { return p.Signed(jwt.SigningMethodHS256, []byte("s3cret"), c) }), "/?login=failed"},
 		"no token": {sign(func(jwt.MapClaims) string { return "" }), "/?login=failed"},
 	} {
-		p.set(func() {
-			p.claim, p.sign, p.deny = nil, nil, ""
+		p.Set(func() {
+			p.Claim, p.Sign, p.Deny = nil, nil, ""
 			c.change()
 		})
 		end, who := newBrowser(t, me.url).visit(me.url + "/api/v1/auth/oidc/login")
@@ -372,7 +243,7 @@ func TestLoginsOfOthersAreNotTaken(t *testing.T) {
 	link := back(eve)
 	end, who := me.visit(link.String())
 	require.Equal(t, "/?login=expired nobody", end+" "+who, "eve's link, by which ann would work as eve")
-	require.Zero(t, p.used, "nobody asked the provider")
+	require.Zero(t, p.Used, "nobody asked the provider")
 	back(me)
 	end, who = me.visit(link.String())
 	require.Equal(t, "/?login=expired nobody", end+" "+who, "ann has a cookie of her own")
@@ -413,13 +284,13 @@ func TestLoginsOfOthersAreNotTaken(t *testing.T) {
 
 func TestProviderIsDown(t *testing.T) {
 	_, p, me := oidcBench(t)
-	p.set(func() { p.down = true })
+	p.Set(func() { p.Down = true })
 	end, _ := me.visit(me.url + "/api/v1/auth/oidc/login")
 	require.Equal(t, "/?login=unreachable", end)
-	p.set(func() { p.down = false })
+	p.Set(func() { p.Down = false })
 	_, who := me.visit(me.url + "/api/v1/auth/oidc/login")
 	require.Equal(t, "oidc:ann@example.org viewer", who)
-	p.set(func() { p.down = true })
+	p.Set(func() { p.Down = true })
 	end, who = newBrowser(t, me.url).visit(me.url + "/")
 	require.Equal(t, "/ nobody", end+" "+who)
 	_, who = me.visit(me.url + "/")
