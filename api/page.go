@@ -42,12 +42,16 @@ func newPageFiles() (*pageFiles, error) {
 	return p, nil
 }
 
-// servePage answers what no route took: a file of the page, the page itself where a browser navigates, else a problem.
+// servePage answers what no route took: a document, a file of the page, the page itself where a browser navigates, else a problem.
 func (s *Server) servePage(p *pageFiles) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
 		case isAPI(r.URL.Path) || !reads:
+		case isDoc(r.URL.Path):
+			if s.serveDoc(w, r) {
+				return
+			}
 		case r.URL.Path == "/" || r.URL.Path == "/index.html":
 			p.serveIndex(w, r)
 			return

@@ -360,6 +360,7 @@ function Footer() {
             </a>
           ),
       )}
+      <a href="/docs">Documents</a>
       <a href="/api/openapi.yaml">API</a>
     </footer>
   )
