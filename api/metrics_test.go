@@ -15,6 +15,7 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 )
@@ -22,7 +23,7 @@ import (
 // metricsBench holds OTLP metrics beside the views.
 type metricsBench struct {
 	*views.Metrics
-	*storage.Samples
+	*samples.Store
 	kv     storage.KV
 	offset int64
 }
@@ -32,11 +33,11 @@ func newMetricsBench(t testing.TB) *bench {
 	kv := storage.NewMem(storage.MemOptions{})
 	m, err := views.OpenMetrics(kv, views.MetricsConfig{})
 	require.NoError(t, err)
-	mb := &metricsBench{Metrics: m, Samples: storage.OpenSamples(t.TempDir(), storage.SamplesOptions{}), kv: kv}
-	t.Cleanup(func() { require.NoError(t, mb.Samples.Close()) })
+	mb := &metricsBench{Metrics: m, Store: samples.Open(t.TempDir(), samples.Options{}), kv: kv}
+	t.Cleanup(func() { require.NoError(t, mb.Store.Close()) })
 	require.NoError(t, mb.Wait(context.Background()))
 	b := newBench(t, func(c *Config) {
-		sources := &evaluator.Sources{Views: &evaluator.Queryable{Reader: c.Views}, Samples: mb.Samples}
+		sources := &evaluator.Sources{Views: &evaluator.Queryable{Reader: c.Views}, Samples: mb.Store}
 		c.Metrics, c.Queryable, c.Exemplars = mb, sources, sources
 	})
 	b.metrics = mb
@@ -62,7 +63,7 @@ func (b *bench) gauges(script string) {
 		_, err = m.Append(context.Background(), c.Samples)
 		require.NoError(b.t, err)
 		require.NoError(b.t, m.kv.Commit(c.Commit))
-		m.Install(c, storage.Appended{})
+		m.Install(c, samples.Appended{})
 	}
 }
 
@@ -86,7 +87,7 @@ func TestDeadLettersOfMetrics(t *testing.T) {
 	b.metrics.Skip("otlp_metrics", 0, views.Record{Offset: b.metrics.offset})
 	c := b.metrics.Collect(nil)
 	require.NoError(t, b.metrics.kv.Commit(c.Commit))
-	b.metrics.Install(c, storage.Appended{})
+	b.metrics.Install(c, samples.Appended{})
 	require.Contains(t, b.get("/api/v1/pipeline").Body.String(), `"dead_letters":1`)
 }
 

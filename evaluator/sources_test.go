@@ -21,6 +21,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/raw"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 )
@@ -30,14 +31,14 @@ type metricsFeed struct {
 	t       *testing.T
 	kv      storage.KV
 	m       *views.Metrics
-	samples *storage.Samples
+	samples *samples.Store
 	offset  int64
 }
 
 func newMetricsFeed(t *testing.T, kv storage.KV) *metricsFeed {
 	m, err := views.OpenMetrics(kv, views.MetricsConfig{})
 	require.NoError(t, err)
-	f := &metricsFeed{t: t, kv: kv, m: m, samples: storage.OpenSamples(t.TempDir(), storage.SamplesOptions{})}
+	f := &metricsFeed{t: t, kv: kv, m: m, samples: samples.Open(t.TempDir(), samples.Options{})}
 	t.Cleanup(func() { require.NoError(t, f.samples.Close()) })
 	return f
 }
@@ -55,7 +56,7 @@ func (f *metricsFeed) commit(when time.Time, fill func(ms pmetric.MetricSlice, a
 	for _, part := range append(c.Before, c.Commit) {
 		require.NoError(f.t, f.kv.Commit(part))
 	}
-	f.m.Install(c, storage.Appended{})
+	f.m.Install(c, samples.Appended{})
 }
 
 func (f *metricsFeed) gauge(when time.Time, v float64) {
@@ -179,7 +180,7 @@ func TestSameLabelsAreTheViews(t *testing.T) {
 	same := set.At().Labels()
 	require.NoError(t, q.Close())
 	other := labels.NewBuilder(same).Set("job", "application").Labels()
-	_, err = f.samples.Append(context.Background(), []storage.Sample{{Labels: same, T: at(105).UnixMilli(), V: 1000}, {Labels: other, T: at(105).UnixMilli(), V: 500}})
+	_, err = f.samples.Append(context.Background(), []samples.Sample{{Labels: same, T: at(105).UnixMilli(), V: 1000}, {Labels: other, T: at(105).UnixMilli(), V: 500}})
 	require.NoError(t, err)
 	q, err = s.Querier(0, at(300).UnixMilli())
 	require.NoError(t, err)

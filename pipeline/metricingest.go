@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -24,7 +25,7 @@ type MetricIngest struct {
 	checkpointer
 }
 
-// SampleStore is where the samples of one version go, and where they are read. *storage.Samples is one.
+// SampleStore is where the samples of one version go, and where they are read. *samples.Store is one.
 type SampleStore interface {
 	views.SampleReader
 	SampleAppender
@@ -36,7 +37,7 @@ type SampleStore interface {
 // SampleAppender is what a MetricIngest writes to.
 type SampleAppender interface {
 	// Append returns when the samples are on disk; it may be tried again with the same ones.
-	Append(ctx context.Context, list []storage.Sample) (storage.Appended, error)
+	Append(ctx context.Context, list []samples.Sample) (samples.Appended, error)
 }
 
 // MetricIngestConfig is what NewMetricIngest needs.
@@ -155,7 +156,7 @@ func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 	if c == nil {
 		return nil
 	}
-	var appended storage.Appended
+	var appended samples.Appended
 	err := g.whileUnwritable(ctx, g.c.Logger, func() (err error) {
 		if len(c.Samples) > 0 {
 			appended, err = g.c.Samples.Append(ctx, c.Samples)

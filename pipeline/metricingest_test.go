@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 )
@@ -38,21 +39,21 @@ func gauges(t testing.TB, n int) []byte {
 type metricIngestTest struct {
 	*MetricIngest
 	kv      *storage.Mem
-	samples []storage.Sample
+	samples []samples.Sample
 	fail    []error // of the next appends
 	letters []string
 	refuse  int
 	reg     *prometheus.Registry
 }
 
-func (m *metricIngestTest) Append(_ context.Context, list []storage.Sample) (storage.Appended, error) {
+func (m *metricIngestTest) Append(_ context.Context, list []samples.Sample) (samples.Appended, error) {
 	if len(m.fail) > 0 {
 		err := m.fail[0]
 		m.fail = m.fail[1:]
-		return storage.Appended{}, err
+		return samples.Appended{}, err
 	}
 	m.samples = append(m.samples, list...)
-	return storage.Appended{Samples: len(list), Dropped: map[string]int{storage.DropSeriesLimit: 1}}, nil
+	return samples.Appended{Samples: len(list), Dropped: map[string]int{samples.DropSeriesLimit: 1}}, nil
 }
 
 func newMetricIngestTest(t *testing.T) *metricIngestTest {
@@ -218,7 +219,7 @@ func BenchmarkMetricIngest(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	samples := storage.OpenSamples(b.TempDir(), storage.SamplesOptions{})
+	samples := samples.Open(b.TempDir(), samples.Options{})
 	defer samples.Close()
 	m, err := views.OpenMetrics(db, views.MetricsConfig{})
 	if err != nil {

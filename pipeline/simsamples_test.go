@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 )
@@ -84,15 +85,15 @@ type simSamples struct {
 	p       *simProcess
 }
 
-func (s *simSamples) Append(_ context.Context, list []storage.Sample) (storage.Appended, error) {
+func (s *simSamples) Append(_ context.Context, list []samples.Sample) (samples.Appended, error) {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
 	if s.p.dead {
-		return storage.Appended{}, errKilled
+		return samples.Appended{}, errKilled
 	}
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()
-	out := storage.Appended{Dropped: map[string]int{}}
+	out := samples.Appended{Dropped: map[string]int{}}
 	folder := s.f.of[s.version]
 	if folder == nil {
 		return out, fmt.Errorf("samples of version %d are written after they were dropped", s.version)
@@ -102,12 +103,12 @@ func (s *simSamples) Append(_ context.Context, list []storage.Sample) (storage.A
 			out.Samples++
 			continue
 		}
-		out.Dropped[storage.DropConflict]++
+		out.Dropped[samples.DropConflict]++
 	}
 	return out, nil
 }
 
-func (f simFolder) put(s *storage.Sample) bool {
+func (f simFolder) put(s *samples.Sample) bool {
 	name := s.Labels.String()
 	if f[name] == nil {
 		f[name] = map[int64]string{}
@@ -183,7 +184,7 @@ func plainSamples(t *testing.T, records []*kgo.Record) simFolder {
 			for i := range c.Samples {
 				folder.put(&c.Samples[i])
 			}
-			m.Install(c, storage.Appended{})
+			m.Install(c, samples.Appended{})
 			if len(c.Samples) == 0 {
 				return
 			}

@@ -60,7 +60,7 @@ func (o Options) withDefaults() Options {
 		o.MinFreeBytes = DefaultMinFreeBytes
 	}
 	if o.FreeBytes == nil {
-		o.FreeBytes = freeBytes
+		o.FreeBytes = FreeBytes
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -101,8 +101,8 @@ type DB struct {
 
 	mu       sync.Mutex // held by Commit and whatever else writes
 	closed   atomic.Bool
-	space    spaceProbe
-	guard    *folderGuard
+	space    SpaceProbe
+	guard    *FolderGuard
 	broken   error         // of a commit that failed midway: the state is opened again before the next one
 	large    atomic.Uint64 // commits that took more than one transaction
 	closing  chan error    // of Badger, while it is being closed
@@ -125,7 +125,7 @@ func Open(dir string, o Options) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{dir: dir, o: o.withDefaults(), lock: lock}
-	db.guard, err = newFolderGuard(dir, lock.f.Name())
+	db.guard, err = NewFolderGuard(dir, lock.f.Name())
 	if err == nil {
 		db.guard.create = db.o.create
 		err = db.open()
@@ -141,7 +141,7 @@ func (db *DB) open() error {
 	if db.took, err = NewOperationDuration(db.o.Meter); err != nil {
 		return err
 	}
-	db.space = spaceProbe{dir: db.dir, floor: db.o.MinFreeBytes, free: db.o.FreeBytes, now: db.o.Now}
+	db.space = NewSpaceProbe(db.dir, db.o.MinFreeBytes, db.o.FreeBytes, db.o.Now)
 	return db.begin()
 }
 
@@ -251,7 +251,7 @@ func (db *DB) commitLocked(c Commit) (err error) {
 		db.segments.rewind(mark) // or each retry would take space
 		return err
 	}
-	return db.guard.same() // deleted meanwhile: what was written went with it
+	return db.guard.Same() // deleted meanwhile: what was written went with it
 }
 
 // writable returns why c cannot be written now. It opens the state again where a commit before failed midway.
@@ -261,10 +261,10 @@ func (db *DB) writable(c Commit) error {
 		size *= 2 // written ahead first
 	}
 	size += appended
-	if err := db.guard.check(); err != nil {
+	if err := db.guard.Check(); err != nil {
 		return err
 	}
-	if err := db.space.check(size); err != nil {
+	if err := db.space.Check(size); err != nil {
 		return err
 	}
 	if db.broken != nil {
@@ -415,7 +415,7 @@ func (db *DB) Close() error {
 	db.use.Lock()
 	defer db.use.Unlock()
 	err := errors.Join(db.closeBadger(), db.segments.close())
-	if errors.Is(err, errCloseTimeout) && errors.Is(db.guard.same(), ErrFolderGone) {
+	if errors.Is(err, errCloseTimeout) && errors.Is(db.guard.Same(), ErrFolderGone) {
 		err = nil // there is nothing to be flushed to
 	}
 	if err != nil {

@@ -70,7 +70,7 @@ func (db *DB) closeBadger() error {
 		db.closing = ended
 	}
 	wait := closeTimeout
-	if db.guard.check() != nil {
+	if db.guard.Check() != nil {
 		wait = time.Second // it will not end
 	}
 	t := time.NewTimer(wait)
@@ -163,7 +163,7 @@ func (db *DB) Unwritable() error {
 
 // Check finds out whether the folder takes files although nothing is to be written.
 func (db *DB) Check() error {
-	err := db.guard.check()
+	err := db.guard.Check()
 	if db.refused.checked.Store(nil); err != nil {
 		db.refused.checked.Store(&err)
 	}

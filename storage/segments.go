@@ -241,7 +241,7 @@ func (s *segments) append(value []byte) (p pointer, err error) {
 	}
 	at := s.sizeOf(s.cur)
 	if _, err := s.f.WriteAt(value, at); err != nil {
-		return p, asUnwritable(fmt.Errorf("storage: write raw records: %w", err))
+		return p, AsUnwritable(fmt.Errorf("storage: write raw records: %w", err))
 	}
 	s.mu.Lock()
 	s.files[s.cur].size += int64(len(value))
@@ -262,10 +262,10 @@ func (s *segments) begin() error {
 	s.mu.Unlock()
 	f, err := os.OpenFile(s.path(n), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
-		return asUnwritable(fmt.Errorf("storage: make a segment: %w", err))
+		return AsUnwritable(fmt.Errorf("storage: make a segment: %w", err))
 	}
 	if err := syncFolder(s.dir); err != nil {
-		return errors.Join(asUnwritable(err), f.Close(), os.Remove(s.path(n)))
+		return errors.Join(AsUnwritable(err), f.Close(), os.Remove(s.path(n)))
 	}
 	s.f, s.cur = f, n
 	s.mu.Lock()
@@ -278,7 +278,7 @@ func (s *segments) begin() error {
 func (s *segments) sync() error {
 	err := s.f.Sync()
 	if err != nil {
-		err = errors.Join(asUnwritable(fmt.Errorf("storage: sync raw records: %w", err)), s.f.Close())
+		err = errors.Join(AsUnwritable(fmt.Errorf("storage: sync raw records: %w", err)), s.f.Close())
 		s.f = nil
 	}
 	return err
@@ -322,7 +322,7 @@ func (s *segments) seal() error {
 	err := s.f.Close()
 	s.f = nil
 	if err != nil {
-		return asUnwritable(fmt.Errorf("storage: close a segment: %w", err))
+		return AsUnwritable(fmt.Errorf("storage: close a segment: %w", err))
 	}
 	return nil
 }

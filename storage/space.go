@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// spaceProbe guards the free-space floor. It asks the file system at most once a second and counts its own writes in between.
-type spaceProbe struct {
+// SpaceProbe guards the free-space floor. It asks the file system at most once a second and counts its own writes in between.
+type SpaceProbe struct {
 	dir   string
 	floor uint64
 	free  func(dir string) (uint64, error)
@@ -21,7 +21,13 @@ type spaceProbe struct {
 	written uint64 // since probed
 }
 
-func (s *spaceProbe) check(commit uint64) error {
+// NewSpaceProbe returns the guard of the floor of dir.
+func NewSpaceProbe(dir string, floor uint64, free func(dir string) (uint64, error), now func() time.Time) SpaceProbe {
+	return SpaceProbe{dir: dir, floor: floor, free: free, now: now}
+}
+
+// Check returns ErrDiskFull if a commit of that many bytes would reach the floor.
+func (s *SpaceProbe) Check(commit uint64) error {
 	if now := s.now(); s.probed.IsZero() || now.Sub(s.probed) >= time.Second || now.Before(s.probed) {
 		free, err := s.free(s.dir)
 		if err != nil {

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-func freeBytes(dir string) (uint64, error) {
+// FreeBytes returns how many bytes of the file system are free for this process.
+func FreeBytes(dir string) (uint64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, err

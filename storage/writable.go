@@ -57,8 +57,8 @@ func unwritableErrno(err error) error {
 	return nil
 }
 
-// asUnwritable adds the reason to an error of the operating system that has one.
-func asUnwritable(err error) error {
+// AsUnwritable adds the reason to an error of the operating system that has one.
+func AsUnwritable(err error) error {
 	if why := unwritableErrno(err); why != nil && !errors.Is(err, ErrUnwritable) {
 		return fmt.Errorf("%w (%w)", why, err)
 	}
@@ -74,28 +74,29 @@ const probeName = ".writable.watchingcat."
 
 var probes atomic.Uint64
 
-// folderGuard finds out whether a folder takes files, before they are needed: what fails midway inside of a database cannot be undone.
-type folderGuard struct {
+// FolderGuard finds out whether a folder takes files, before they are needed: what fails midway inside of a database cannot be undone.
+type FolderGuard struct {
 	dir    string
 	anchor string      // a path in the folder, or itself
 	was    os.FileInfo // of the anchor, when the folder was opened
 	create func(name string) (*os.File, error)
 }
 
-func newFolderGuard(dir, anchor string) (*folderGuard, error) {
+// NewFolderGuard returns the guard of dir, which must stay the folder in which anchor is now.
+func NewFolderGuard(dir, anchor string) (*FolderGuard, error) {
 	was, err := os.Stat(anchor)
 	if err != nil {
 		return nil, err
 	}
-	return &folderGuard{dir: dir, anchor: anchor, was: was, create: createFile}, nil
+	return &FolderGuard{dir: dir, anchor: anchor, was: was, create: createFile}, nil
 }
 
 func createFile(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 }
 
-// same returns an error if the path no longer leads to the folder that was opened: what is written then is lost with the process.
-func (g *folderGuard) same() error {
+// Same returns an error if the path no longer leads to the folder that was opened: what is written then is lost with the process.
+func (g *FolderGuard) Same() error {
 	now, err := os.Stat(g.anchor)
 	switch {
 	case err == nil && os.SameFile(now, g.was):
@@ -103,14 +104,14 @@ func (g *folderGuard) same() error {
 	case err == nil:
 		err = errors.New("another folder has its name")
 	case unwritableErrno(err) != nil && !errors.Is(err, os.ErrNotExist):
-		return asUnwritable(err)
+		return AsUnwritable(err)
 	}
 	return fmt.Errorf("%w (%s: %w)", ErrFolderGone, g.dir, err)
 }
 
-// check returns why the folder takes no new files; nil: it does.
-func (g *folderGuard) check() error {
-	if err := g.same(); err != nil {
+// Check returns why the folder takes no new files; nil: it does.
+func (g *FolderGuard) Check() error {
+	if err := g.Same(); err != nil {
 		return err
 	}
 	name := filepath.Join(g.dir, probeName+strconv.FormatUint(probes.Add(1), 10))
@@ -132,7 +133,7 @@ func (g *folderGuard) check() error {
 	if err == nil {
 		return nil
 	}
-	if why := asUnwritable(err); errors.Is(why, ErrUnwritable) {
+	if why := AsUnwritable(err); errors.Is(why, ErrUnwritable) {
 		return why
 	}
 	return fmt.Errorf("%w (%s: %w)", ErrUnwritable, g.dir, err)

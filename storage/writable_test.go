@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/storage/storagetest"
 )
 
@@ -134,9 +135,9 @@ func TestUnwritableFolder(t *testing.T) {
 // TestDescriptorsExhausted uses up the descriptors of this process.
 func TestDescriptorsExhausted(t *testing.T) {
 	db := open(t, t.TempDir())
-	samples := storage.OpenSamples(t.TempDir(), storage.SamplesOptions{})
-	defer samples.Close()
-	if err := samples.Wait(t.Context()); err != nil {
+	kept := samples.Open(t.TempDir(), samples.Options{})
+	defer kept.Close()
+	if err := kept.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	var was syscall.Rlimit
@@ -167,15 +168,15 @@ func TestDescriptorsExhausted(t *testing.T) {
 		held = append(held, f)
 	}
 	c := storage.Commit{Entries: []storage.Entry{storagetest.Set("a", "1")}}
-	sample := []storage.Sample{{Labels: labels.FromStrings(labels.MetricName, "a"), T: 1000, V: 1}}
+	sample := []samples.Sample{{Labels: labels.FromStrings(labels.MetricName, "a"), T: 1000, V: 1}}
 	refusal(t, db.Commit(c), storage.ErrDescriptors, "limit of open files")
-	_, err := samples.Append(context.Background(), sample)
+	_, err := kept.Append(context.Background(), sample)
 	refusal(t, err, storage.ErrDescriptors, "limit of open files")
 	free()
 	if err := db.Commit(c); err != nil {
 		t.Error(err)
 	}
-	if _, err := samples.Append(context.Background(), sample); err != nil {
+	if _, err := kept.Append(context.Background(), sample); err != nil {
 		t.Error(err)
 	}
 }
@@ -183,9 +184,9 @@ func TestDescriptorsExhausted(t *testing.T) {
 // TestSamplesFolderGone: as TestFolderGone.
 func TestSamplesFolderGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "metrics")
-	s := storage.OpenSamples(dir, storage.SamplesOptions{})
+	s := samples.Open(dir, samples.Options{})
 	defer s.Close()
-	sample := []storage.Sample{{Labels: labels.FromStrings(labels.MetricName, "a"), T: 1000, V: 1}}
+	sample := []samples.Sample{{Labels: labels.FromStrings(labels.MetricName, "a"), T: 1000, V: 1}}
 	if _, err := s.Append(context.Background(), sample); err != nil {
 		t.Fatal(err)
 	}

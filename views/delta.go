@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 )
 
 // deltas turns increments into running values, as Prometheus' counters and histograms are.
@@ -56,7 +57,7 @@ type piece struct {
 	partition int32
 	offset    int64
 	n         uint32
-	samples   []storage.Sample
+	samples   []samples.Sample
 	stored    byte // the table's part that holds it; 0: none does
 }
 
@@ -91,8 +92,8 @@ func (p *piece) key(ks keyspace) []byte {
 }
 
 // pieces cuts the increments of a record, by time.
-func pieces(topic string, partition int32, offset int64, list []storage.Sample) []*piece {
-	points := slices.SortedStableFunc(storage.PointsOf(list), func(a, b []storage.Sample) int { return cmp.Compare(a[0].T, b[0].T) })
+func pieces(topic string, partition int32, offset int64, list []samples.Sample) []*piece {
+	points := slices.SortedStableFunc(samples.PointsOf(list), func(a, b []samples.Sample) int { return cmp.Compare(a[0].T, b[0].T) })
 	var out []*piece
 	var last *piece
 	for _, point := range points {
@@ -124,7 +125,7 @@ func (d *deltas) ready(complete int64) bool {
 
 // released is what no longer waits.
 type released struct {
-	samples []storage.Sample
+	samples []samples.Sample
 	entries []storage.Entry
 	dropped map[string]int // points, by reason
 	early   int            // increments that did not wait because too many do
@@ -152,7 +153,7 @@ func (d *deltas) release(ks keyspace, complete int64) released {
 		if p.stored != 0 {
 			r.entries = append(r.entries, storage.Entry{Key: p.key(ks)})
 		}
-		for point := range storage.PointsOf(p.samples) {
+		for point := range samples.PointsOf(p.samples) {
 			if reason := d.point(&r, point); reason != "" {
 				r.dropped[reason]++
 			}
@@ -165,7 +166,7 @@ func (d *deltas) release(ks keyspace, complete int64) released {
 }
 
 // point adds the increments of one data point to their series, all or none, and returns why none.
-func (d *deltas) point(r *released, point []storage.Sample) (dropped string) {
+func (d *deltas) point(r *released, point []samples.Sample) (dropped string) {
 	ids, added := make([]hash, len(point)), 0
 	for i := range point {
 		p := &point[i]
@@ -226,7 +227,7 @@ func (r *released) touch(id hash, s *deltaSeries) {
 }
 
 // accumulate adds an increment to its series, which may be nil, and makes the sample carry the running value.
-func (d *deltas) accumulate(id hash, s *deltaSeries, p *storage.Sample) (*deltaSeries, bool) {
+func (d *deltas) accumulate(id hash, s *deltaSeries, p *samples.Sample) (*deltaSeries, bool) {
 	fh := p.Float()
 	next := deltaSeries{start: p.Start}
 	if s != nil && p.T-s.last <= d.lifetime {
@@ -424,7 +425,7 @@ func (p *piece) decode(v []byte) error {
 	d := decoder{b: v}
 	p.topic = d.string()
 	for n := d.count(); n > 0 && d.err == nil; n-- {
-		s := storage.Sample{Labels: decodeLabels(&d), Start: d.varint(), T: d.varint()}
+		s := samples.Sample{Labels: decodeLabels(&d), Start: d.varint(), T: d.varint()}
 		s.V, s.FH = decodeValue(&d)
 		for m := d.count(); m > 0 && d.err == nil; m-- {
 			e := exemplar.Exemplar{Labels: decodeLabels(&d), Ts: d.varint(), Value: math.Float64frombits(binary.BigEndian.Uint64(d.bytes(8)))}

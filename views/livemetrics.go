@@ -8,7 +8,7 @@ import (
 	promstorage "github.com/prometheus/prometheus/storage"
 )
 
-// A SampleReader holds the samples of one version of OTLP metrics. *storage.Samples is one.
+// A SampleReader holds the samples of one version of OTLP metrics. *samples.Store is one.
 type SampleReader interface {
 	promstorage.SampleAndChunkQueryable
 	promstorage.ExemplarQueryable

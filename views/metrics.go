@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 )
 
 // MetricsShard is the shard of everything that belongs to the metrics topic; no partition has this number.
@@ -101,7 +102,7 @@ type MetricCounters struct {
 
 // metricBatch is what was applied since the last checkpoint.
 type metricBatch struct {
-	samples   []storage.Sample
+	samples   []samples.Sample
 	pieces    []*piece
 	hashes    []seen
 	families  map[string]Family
@@ -248,7 +249,7 @@ func (m *Metrics) Pending() uint64 {
 // A MetricsCheckpoint is what was taken between two commits.
 type MetricsCheckpoint struct {
 	// Samples are to be written to the TSDB, durably, before anything is committed.
-	Samples []storage.Sample
+	Samples []samples.Sample
 	// Before are to be committed then, in order, and Commit last. Each may be tried again as it is.
 	Before   []storage.Commit
 	Commit   storage.Commit
@@ -259,7 +260,7 @@ type MetricsCheckpoint struct {
 	marks    map[partition]uint64
 	gone     []partition // see Mark.Gone
 	counters MetricCounters
-	merged   storage.Appended // what was added to samples that were there already
+	merged   samples.Appended // what was added to samples that were there already
 }
 
 // metricsCommitBytes bounds the transactions of a checkpoint.
@@ -286,7 +287,7 @@ func (m *Metrics) Collect(marks []Mark) *MetricsCheckpoint {
 	rel := m.deltas.release(m.kv.keyspace, complete)
 	c.Samples = append(c.Samples, rel.samples...)
 	c.counters.Early += uint64(rel.early)
-	c.merged = storage.Appended{Samples: rel.merged, Points: rel.mergedPoints}
+	c.merged = samples.Appended{Samples: rel.merged, Points: rel.mergedPoints}
 	for reason, n := range rel.dropped {
 		c.counters.Dropped[reason] += uint64(n)
 	}
@@ -404,7 +405,7 @@ func (m *Metrics) dedupBefore() int64 {
 }
 
 // Install makes a committed checkpoint visible and tells the feed. took is what became of its samples.
-func (m *Metrics) Install(c *MetricsCheckpoint, took storage.Appended) {
+func (m *Metrics) Install(c *MetricsCheckpoint, took samples.Appended) {
 	m.view.Lock()
 	for _, f := range c.families {
 		m.families[f.Name] = f

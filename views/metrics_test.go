@@ -26,6 +26,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 )
@@ -33,7 +34,7 @@ import (
 // held is what a TSDB holds: the first value of each series and time.
 type held map[string]map[int64]string
 
-func (h held) put(s storage.Sample) (conflict bool) {
+func (h held) put(s samples.Sample) (conflict bool) {
 	name := s.Labels.String()
 	if h[name] == nil {
 		h[name] = map[int64]string{}
@@ -46,7 +47,7 @@ func (h held) put(s storage.Sample) (conflict bool) {
 	return false
 }
 
-func valueOf(s storage.Sample) string {
+func valueOf(s samples.Sample) string {
 	fh := s.FH
 	if s.H != nil {
 		fh = s.H.ToFloat(nil)
@@ -92,7 +93,7 @@ type oracleAppender struct{ o *oracle }
 func (oracleAppender) Commit() error   { return nil }
 func (oracleAppender) Rollback() error { return nil }
 func (a oracleAppender) Append(_ promstorage.SeriesRef, l labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, _ promstorage.AOptions) (promstorage.SeriesRef, error) {
-	a.o.held.put(storage.Sample{Labels: l, Start: st, T: t, V: v, H: h, FH: fh})
+	a.o.held.put(samples.Sample{Labels: l, Start: st, T: t, V: v, H: h, FH: fh})
 	a.o.samples++
 	return 0, nil
 }
@@ -245,7 +246,7 @@ func (s *metricsSim) write(c *views.MetricsCheckpoint, crash func(string) bool, 
 		}
 		commit(c.Commit)
 	}
-	s.m.Install(c, storage.Appended{Samples: len(c.Samples)})
+	s.m.Install(c, samples.Appended{Samples: len(c.Samples)})
 	return nil
 }
 
@@ -387,7 +388,7 @@ func TestDeltaLimits(t *testing.T) {
 	// Partition 1 has not been read, so they should wait.
 	c := m.Collect([]views.Mark{{Topic: "otlp_metrics", Partition: 1}})
 	require.NoError(t, kv.Commit(c.Commit))
-	m.Install(c, storage.Appended{})
+	m.Install(c, samples.Appended{})
 	got := m.Counters()
 	require.Equal(t, uint64(4), got.Early)
 	require.Equal(t, map[string]uint64{views.DropDeltaSeries: 2}, got.Dropped)

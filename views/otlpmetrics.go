@@ -20,15 +20,15 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/attr"
+	"github.com/gaurav/watchingcat/storage/samples"
 )
 
 // Converted is what one OTLP record of metrics says in Prometheus' terms.
 type Converted struct {
-	Samples []storage.Sample
+	Samples []samples.Sample
 	// Deltas are increments, not running values: of sums and histograms with delta temporality.
-	Deltas   []storage.Sample
+	Deltas   []samples.Sample
 	Families []Family
 	Points   int            // data points in the record; each is in Samples or Deltas, or once in Dropped
 	Newest   int64          // newest point taken, Unix milliseconds; 0: none
@@ -162,7 +162,7 @@ func (x *translator) convert(md pmetric.Metrics, recordMS int64, retention time.
 // recorder keeps what the translation would append to a TSDB.
 type recorder struct {
 	c       *Converted
-	samples []storage.Sample
+	samples []samples.Sample
 	family  string
 	// expect is how many samples each point of a resource makes; what comes after them is target_info.
 	expect []int
@@ -178,7 +178,7 @@ type sampleAt struct {
 }
 
 // translate converts what was pruned, resource by resource.
-func (r *recorder) translate(md pmetric.Metrics, settings *prometheusremotewrite.Settings) []storage.Sample {
+func (r *recorder) translate(md pmetric.Metrics, settings *prometheusremotewrite.Settings) []samples.Sample {
 	r.samples = nil
 	converter := prometheusremotewrite.NewPrometheusConverter(r)
 	for _, rm := range md.ResourceMetrics().All() {
@@ -249,7 +249,7 @@ func (r *recorder) Append(_ promstorage.SeriesRef, l labels.Labels, st, t int64,
 		r.family = o.MetricFamilyName
 		r.c.Families = append(r.c.Families, Family{o.MetricFamilyName, o.Metadata.Type, o.Metadata.Unit, o.Metadata.Help})
 	}
-	s := storage.Sample{Labels: l, Start: st, T: t, V: v, H: h, FH: fh, Exemplars: slices.Clone(o.Exemplars)}
+	s := samples.Sample{Labels: l, Start: st, T: t, V: v, H: h, FH: fh, Exemplars: slices.Clone(o.Exemplars)}
 	if r.point == len(r.expect) {
 		at := sampleAt{l.Hash(), t}
 		if r.seen[at] {

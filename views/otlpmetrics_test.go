@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 )
@@ -26,8 +27,8 @@ const begin = pcommon.Timestamp(metricstest.Begin) * 1e6
 func accounted(t testing.TB, c *views.Converted) {
 	t.Helper()
 	in, out := c.Points, 0
-	for _, list := range [][]storage.Sample{c.Samples, c.Deltas} {
-		for point := range storage.PointsOf(list) {
+	for _, list := range [][]samples.Sample{c.Samples, c.Deltas} {
+		for point := range samples.PointsOf(list) {
 			if !point[0].NoPoint {
 				out++
 			}
@@ -137,8 +138,8 @@ func deltasOf(t *testing.T, m *views.Metrics, kv storage.KV) (out map[string][]f
 		if c == nil {
 			break
 		}
-		took := storage.Appended{}
-		for point := range storage.PointsOf(c.Samples) {
+		took := samples.Appended{}
+		for point := range samples.PointsOf(c.Samples) {
 			if point[0].NoPoint {
 				continue
 			}
@@ -207,7 +208,7 @@ func TestRecordAheadMovesNoHead(t *testing.T) {
 					last[s.Labels.Get("instance")] = s.V
 				}
 			}
-			m.Install(c, storage.Appended{Points: len(c.Samples), Samples: len(c.Samples)})
+			m.Install(c, samples.Appended{Points: len(c.Samples), Samples: len(c.Samples)})
 			require.LessOrEqual(t, m.Frontier().Head.UnixMilli(), now+100)
 		}
 		require.Equal(t, map[string]float64{"good": 9}, last)
@@ -233,7 +234,7 @@ func TestClockAheadDelaysNoOther(t *testing.T) {
 			if i%3 == 0 {
 				c := m.Collect([]views.Mark{{Topic: "otlp_metrics", Partition: 0}, {Topic: "otlp_metrics", Partition: 1}})
 				require.NoError(t, kv.Commit(c.Commit))
-				took := storage.Appended{}
+				took := samples.Appended{}
 				for _, s := range c.Samples {
 					if s.NoPoint {
 						continue
@@ -456,7 +457,7 @@ func TestPointsInArePointsOut(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		kv := storage.NewMem(storage.MemOptions{})
-		samples := storage.OpenSamples(t.TempDir(), storage.SamplesOptions{MaxSeries: 40})
+		samples := samples.Open(t.TempDir(), samples.Options{MaxSeries: 40})
 		m, err := views.OpenMetrics(kv, views.MetricsConfig{DeltaSeries: 20})
 		require.NoError(t, err)
 		for i := range int64(6) {
@@ -511,8 +512,8 @@ func FuzzMetrics(f *testing.F) {
 			m.Apply("otlp_metrics", 0, views.Record{Offset: i, Timestamp: metricstest.Begin, Value: []byte{byte(i)}}, md)
 		}
 		c := m.Collect([]views.Mark{{Topic: "otlp_metrics", Watermark: time.UnixMilli(metricstest.Begin).Add(24 * time.Hour)}})
-		took := storage.Appended{}
-		for point := range storage.PointsOf(c.Samples) {
+		took := samples.Appended{}
+		for point := range samples.PointsOf(c.Samples) {
 			if !point[0].NoPoint {
 				took.Points++
 			}

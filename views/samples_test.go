@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -19,18 +20,18 @@ import (
 type splicedTest struct {
 	t        *testing.T
 	live     *views.Live
-	old, new *storage.Samples
+	old, new *samples.Store
 }
 
 func newSplicedTest(t *testing.T) *splicedTest {
 	t.Helper()
 	s := &splicedTest{t: t}
-	open := func(list ...int64) *storage.Samples {
-		x := storage.OpenSamples(t.TempDir(), storage.SamplesOptions{Retention: time.Hour, MinFreeBytes: 1})
+	open := func(list ...int64) *samples.Store {
+		x := samples.Open(t.TempDir(), samples.Options{Retention: time.Hour, MinFreeBytes: 1})
 		t.Cleanup(func() { require.NoError(t, x.Close()) })
-		var out []storage.Sample
+		var out []samples.Sample
 		for _, at := range list {
-			p := storage.Sample{Labels: labels.FromStrings("__name__", "depth"), T: at * 1000, V: float64(at)}
+			p := samples.Sample{Labels: labels.FromStrings("__name__", "depth"), T: at * 1000, V: float64(at)}
 			p.Exemplars = []exemplar.Exemplar{{Labels: labels.FromStrings("trace_id", fmt.Sprint(at)), Value: 1, Ts: at * 1000, HasTs: true}}
 			out = append(out, p)
 		}
@@ -105,7 +106,7 @@ func TestSplicedSamples(t *testing.T) {
 	from, to, ok := s.live.Metrics().Range()
 	require.True(t, ok)
 	require.Equal(t, []int64{900, 1020}, []int64{from.Unix(), to.Unix()})
-	_, err = s.new.Append(t.Context(), []storage.Sample{{Labels: labels.FromStrings("__name__", "depth"), T: 4_560_000, V: 4560}})
+	_, err = s.new.Append(t.Context(), []samples.Sample{{Labels: labels.FromStrings("__name__", "depth"), T: 4_560_000, V: 4560}})
 	require.NoError(t, err)
 	require.Equal(t, []int64{999, 1000, 1010, 1020, 4560}, s.times(0, 5000))
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/pipeline"
-	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -13,7 +13,7 @@ import (
 // each other, and a folder of samples for each version.
 func (a *App) metricsTopic() pipeline.MetricsTopic {
 	retention := time.Duration(a.cfg.RetMetrics)
-	folders := storage.SampleFolders{DataDir: a.cfg.DataDir, Options: storage.SamplesOptions{
+	folders := samples.Folders{DataDir: a.cfg.DataDir, Options: samples.Options{
 		Retention: retention, MaxSeries: a.cfg.LimitSeries, MinFreeBytes: a.cfg.MinFreeDiskBytes,
 	}}
 	if a.slog != nil {

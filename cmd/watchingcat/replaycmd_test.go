@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -77,7 +78,7 @@ func TestReplayAndMigrate(t *testing.T) {
 	backtests(says)
 	watchingcat(t.Context(), exitUsage, "rules", "backtest", "--topics", "--step", "1m", busy)
 	says(watchingcat(t.Context(), exitFailure, "rules", "backtest", "--topics", "--from", "2020-01-01T00:00:00Z", "--to", "2020-01-01T01:00:00Z", busy), "hold no record of that time")
-	folders := storage.SampleFolders{DataDir: dir}
+	folders := samples.Folders{DataDir: dir}
 	if left, err := folders.Versions(); err != nil || !slices.Equal(left, []uint32{1}) {
 		t.Fatalf("samples of versions %v are left, %v", left, err)
 	}

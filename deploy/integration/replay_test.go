@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views/metricstest"
 )
 
@@ -94,7 +95,7 @@ func TestReplayKill(t *testing.T) {
 	if ps, err := db.Positions(0, 0); err != nil || len(ps) != 0 {
 		t.Errorf("version 0 is still there: %v, %v", ps, err)
 	}
-	folders := storage.SampleFolders{DataDir: a.data()}
+	folders := samples.Folders{DataDir: a.data()}
 	if left, err := folders.Versions(); err != nil || len(left) != 1 || left[0] != 1 {
 		t.Errorf("samples of versions %v are left, %v", left, err)
 	}

@@ -1,4 +1,4 @@
-package storage
+package samples
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gaurav/watchingcat/storage"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -21,9 +22,9 @@ import (
 
 const sampleTime = int64(1_500_000_000_000) // long ago: the machine's clock does not matter
 
-func openSamples(t *testing.T, dir string, o SamplesOptions) *Samples {
+func openStore(t *testing.T, dir string, o Options) *Store {
 	t.Helper()
-	s := OpenSamples(dir, o)
+	s := Open(dir, o)
 	require.NoError(t, s.Wait(context.Background()))
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
@@ -34,7 +35,7 @@ func sampleOf(name string, at int64, v float64) Sample {
 }
 
 // dumpSamples is all that is shown, as text.
-func dumpSamples(t *testing.T, s *Samples) string {
+func dumpSamples(t *testing.T, s *Store) string {
 	t.Helper()
 	q, err := s.Querier(0, 1<<60)
 	require.NoError(t, err)
@@ -66,7 +67,7 @@ func dumpSamples(t *testing.T, s *Samples) string {
 // TestSamplesSurviveAKill copies the folder while the TSDB runs, which is what a kill leaves, appends everything again, and
 // finds the same: in order, out of order, histograms.
 func TestSamplesSurviveAKill(t *testing.T) {
-	s := openSamples(t, t.TempDir(), SamplesOptions{})
+	s := openStore(t, t.TempDir(), Options{})
 	ctx := context.Background()
 	h := &histogram.Histogram{Schema: 1, Count: 3, Sum: 4, PositiveSpans: []histogram.Span{{Offset: 1, Length: 2}}, PositiveBuckets: []int64{1, 1}}
 	var batches [][]Sample
@@ -83,7 +84,7 @@ func TestSamplesSurviveAKill(t *testing.T) {
 	want := dumpSamples(t, s)
 	killed := filepath.Join(t.TempDir(), "killed")
 	require.NoError(t, os.CopyFS(killed, os.DirFS(s.dir)))
-	again := openSamples(t, killed, SamplesOptions{})
+	again := openStore(t, killed, Options{})
 	require.Equal(t, want, dumpSamples(t, again))
 	for _, b := range batches {
 		_, err := again.Append(ctx, b)
@@ -95,7 +96,7 @@ func TestSamplesSurviveAKill(t *testing.T) {
 // TestSamplesGoByEventTime: what is older than the newest sample less the retention is not shown and is deleted, whatever the
 // clock says; what is within it is taken in any order.
 func TestSamplesGoByEventTime(t *testing.T) {
-	s := openSamples(t, t.TempDir(), SamplesOptions{Retention: time.Hour})
+	s := openStore(t, t.TempDir(), Options{Retention: time.Hour})
 	ctx := context.Background()
 	for i := range int64(24 * 60) { // a day, minute by minute
 		_, err := s.Append(ctx, []Sample{sampleOf("a", sampleTime+i*60_000, float64(i))})
@@ -121,7 +122,7 @@ func TestSamplesGoByEventTime(t *testing.T) {
 
 // TestSamplesDropped: what one sample does wrong stops no other.
 func TestSamplesDropped(t *testing.T) {
-	s := openSamples(t, t.TempDir(), SamplesOptions{MaxSeries: 2})
+	s := openStore(t, t.TempDir(), Options{MaxSeries: 2})
 	ctx := context.Background()
 	_, err := s.Append(ctx, []Sample{sampleOf("a", sampleTime, 1), sampleOf("b", sampleTime, 1)})
 	require.NoError(t, err)
@@ -138,7 +139,7 @@ func TestSamplesDropped(t *testing.T) {
 // TestSamplesOfOneAppendConflict: of several values of one series and time the first stays and each other one counts, as if they had come one
 // by one; a point counts once, however many samples it has.
 func TestSamplesOfOneAppendConflict(t *testing.T) {
-	s := openSamples(t, t.TempDir(), SamplesOptions{})
+	s := openStore(t, t.TempDir(), Options{})
 	point := func(v float64) []Sample {
 		list := []Sample{sampleOf("sum", sampleTime, v), sampleOf("count", sampleTime, v), sampleOf("bucket", sampleTime, v)}
 		list[0].More, list[1].More = true, true
@@ -153,7 +154,7 @@ func TestSamplesOfOneAppendConflict(t *testing.T) {
 }
 
 func TestSamplesExemplars(t *testing.T) {
-	s := openSamples(t, t.TempDir(), SamplesOptions{})
+	s := openStore(t, t.TempDir(), Options{})
 	p := sampleOf("a", sampleTime, 1)
 	p.Exemplars = []exemplar.Exemplar{{Labels: labels.FromStrings("trace_id", "abc"), Value: 1, Ts: sampleTime, HasTs: true}}
 	for range 2 {
@@ -170,7 +171,7 @@ func TestSamplesExemplars(t *testing.T) {
 
 // TestSamplesWhileOpening: queries answer with a warning, and a folder that cannot be opened is an error.
 func TestSamplesWhileOpening(t *testing.T) {
-	s := &Samples{done: make(chan struct{})}
+	s := &Store{done: make(chan struct{})}
 	q, err := s.Querier(0, 1)
 	require.NoError(t, err)
 	set := q.Select(context.Background(), false, nil)
@@ -183,7 +184,7 @@ func TestSamplesWhileOpening(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	s = OpenSamples(file, SamplesOptions{})
+	s = Open(file, Options{})
 	require.Error(t, s.Wait(context.Background()))
 	_, err = s.Querier(0, 1)
 	require.Error(t, err)
@@ -192,16 +193,16 @@ func TestSamplesWhileOpening(t *testing.T) {
 
 func TestSamplesDiskFull(t *testing.T) {
 	free := uint64(0)
-	s := openSamples(t, t.TempDir(), SamplesOptions{FreeBytes: func(string) (uint64, error) { return free, nil }})
+	s := openStore(t, t.TempDir(), Options{FreeBytes: func(string) (uint64, error) { return free, nil }})
 	_, err := s.Append(context.Background(), []Sample{sampleOf("a", sampleTime, 1)})
-	require.True(t, errors.Is(err, ErrDiskFull))
-	free, s.space.probed = 1<<40, time.Time{}
+	require.True(t, errors.Is(err, storage.ErrDiskFull))
+	free, s.space = 1<<40, storage.NewSpaceProbe(s.dir, s.o.MinFreeBytes, s.o.FreeBytes, time.Now)
 	_, err = s.Append(context.Background(), []Sample{sampleOf("a", sampleTime, 1)})
 	require.NoError(t, err)
 }
 
 func BenchmarkSamplesAppend(b *testing.B) {
-	s := OpenSamples(b.TempDir(), SamplesOptions{})
+	s := Open(b.TempDir(), Options{})
 	defer s.Close()
 	require.NoError(b, s.Wait(context.Background()))
 	list := make([]Sample, 10_000)

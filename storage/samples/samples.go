@@ -1,4 +1,4 @@
-package storage
+package samples
 
 import (
 	"cmp"
@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gaurav/watchingcat/storage"
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/exemplar"
@@ -58,7 +59,7 @@ func PointsOf(list []Sample) iter.Seq[[]Sample] {
 	}
 }
 
-// Samples keeps metric samples of a recent range in Prometheus' TSDB.
+// Store keeps metric samples of a recent range in Prometheus' TSDB.
 //
 // The simple version: Append writes samples and returns when they are on disk; the web of PromQL reads them. Invariants:
 //
@@ -68,9 +69,9 @@ func PointsOf(list []Sample) iter.Seq[[]Sample] {
 //     machine's clock says does not matter, so an old topic is kept as a new one is.
 //  3. Opening reads the TSDB's log back and may take long after a large run: it happens in the background, queries meanwhile
 //     answer with a warning, and Append waits.
-type Samples struct {
+type Store struct {
 	dir  string
-	o    SamplesOptions
+	o    Options
 	done chan struct{} // the TSDB is open, or could not be opened
 
 	db  *tsdb.DB
@@ -79,8 +80,8 @@ type Samples struct {
 
 	mu      sync.Mutex // one Append at a time
 	spaceMu sync.Mutex
-	space   spaceProbe
-	guard   *folderGuard
+	space   storage.SpaceProbe
+	guard   *storage.FolderGuard
 	tend    chan struct{} // holds one where maintenance is due
 	stop    chan struct{}
 	tended  sync.WaitGroup
@@ -89,8 +90,8 @@ type Samples struct {
 	closed  atomic.Bool
 }
 
-// SamplesOptions are what OpenSamples can be told.
-type SamplesOptions struct {
+// Options are what Open can be told.
+type Options struct {
 	// Retention is how far back from the newest sample samples are kept and taken (0: 6 h).
 	Retention time.Duration
 	// MaxSeries bounds the series that had a sample within the last hours (0: 200,000); samples of further ones are dropped and counted.
@@ -106,8 +107,8 @@ type SamplesOptions struct {
 }
 
 var (
-	_ promstorage.SampleAndChunkQueryable = (*Samples)(nil)
-	_ promstorage.ExemplarQueryable       = (*Samples)(nil)
+	_ promstorage.SampleAndChunkQueryable = (*Store)(nil)
+	_ promstorage.ExemplarQueryable       = (*Store)(nil)
 )
 
 // errSeriesLimit is what the TSDB is told when a series may not be made.
@@ -116,28 +117,28 @@ var errSeriesLimit = errors.New("storage: limit of metric series")
 // ErrOpening is the warning of queries while the samples are being opened.
 var ErrOpening = errors.New("metric samples are still being read from disk and are missing from this answer")
 
-// SampleFolders are the folders of samples, one for each version of the views that has any.
-type SampleFolders struct {
+// Folders are the folders of samples, one for each version of the views that has any.
+type Folders struct {
 	DataDir string
 	// Options are those of every version but for the Registerer, which gets a label for the version.
-	Options SamplesOptions
+	Options Options
 }
 
-func (f *SampleFolders) dir(version uint32) string {
+func (f *Folders) dir(version uint32) string {
 	return filepath.Join(f.DataDir, "metrics", strconv.FormatUint(uint64(version), 10))
 }
 
-// Open begins to open the samples of a version, as OpenSamples does.
-func (f *SampleFolders) Open(version uint32) *Samples {
+// Open begins to open the samples of a version, as the function Open does.
+func (f *Folders) Open(version uint32) *Store {
 	o := f.Options
 	if o.Registerer != nil {
 		o.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"view_version": strconv.FormatUint(uint64(version), 10)}, o.Registerer)
 	}
-	return OpenSamples(f.dir(version), o)
+	return Open(f.dir(version), o)
 }
 
 // Versions are those that have a folder, ascending.
-func (f *SampleFolders) Versions() ([]uint32, error) {
+func (f *Folders) Versions() ([]uint32, error) {
 	entries, err := os.ReadDir(filepath.Join(f.DataDir, "metrics"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("storage: list samples: %w", err)
@@ -153,7 +154,7 @@ func (f *SampleFolders) Versions() ([]uint32, error) {
 }
 
 // Drop deletes the samples of a version, which must be closed. Called again after an interruption it goes on.
-func (f *SampleFolders) Drop(version uint32) error {
+func (f *Folders) Drop(version uint32) error {
 	if err := os.RemoveAll(f.dir(version)); err != nil {
 		return fmt.Errorf("storage: drop samples of version %d: %w", version, err)
 	}
@@ -188,9 +189,9 @@ func (r *registered) forget() {
 	}
 }
 
-// OpenSamples begins to open the samples in dir, creating it if need be. The data folder must be held by a DB: its lock is the
+// Open begins to open the samples in dir, creating it if need be. The data folder must be held by a DB: its lock is the
 // samples' too. Errors come from Wait and from whatever uses the samples.
-func OpenSamples(dir string, o SamplesOptions) *Samples {
+func Open(dir string, o Options) *Store {
 	if o.Retention == 0 {
 		o.Retention = 6 * time.Hour
 	}
@@ -201,16 +202,16 @@ func OpenSamples(dir string, o SamplesOptions) *Samples {
 		o.MaxExemplars = 100_000
 	}
 	if o.MinFreeBytes == 0 {
-		o.MinFreeBytes = DefaultMinFreeBytes
+		o.MinFreeBytes = storage.DefaultMinFreeBytes
 	}
 	if o.FreeBytes == nil {
-		o.FreeBytes = freeBytes
+		o.FreeBytes = storage.FreeBytes
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Samples{dir: dir, o: o, done: make(chan struct{}), synced: map[string]int{}, tend: make(chan struct{}, 1), stop: make(chan struct{}),
-		space: spaceProbe{dir: dir, floor: o.MinFreeBytes, free: o.FreeBytes, now: time.Now}}
+	s := &Store{dir: dir, o: o, done: make(chan struct{}), synced: map[string]int{}, tend: make(chan struct{}, 1), stop: make(chan struct{}),
+		space: storage.NewSpaceProbe(dir, o.MinFreeBytes, o.FreeBytes, time.Now)}
 	s.newest.Store(math.MinInt64)
 	go func() {
 		defer close(s.done)
@@ -221,7 +222,7 @@ func OpenSamples(dir string, o SamplesOptions) *Samples {
 	return s
 }
 
-func (s *Samples) open() error {
+func (s *Store) open() error {
 	if err := os.MkdirAll(s.dir, 0o750); err != nil {
 		return err
 	}
@@ -247,7 +248,7 @@ func (s *Samples) open() error {
 	}
 	db.DisableCompactions() // see maintain
 	s.db = db
-	if s.guard, err = newFolderGuard(s.dir, s.dir); err != nil {
+	if s.guard, err = storage.NewFolderGuard(s.dir, s.dir); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	newest := db.Head().MaxTime()
@@ -266,7 +267,7 @@ const (
 
 // maintain writes full chunks and blocks, as the TSDB does by itself: that panics in a goroutine of its own, and so ends the process, where a
 // file cannot be made. Here it waits until the folder can be written, and a panic is an error that is logged.
-func (s *Samples) maintain() {
+func (s *Store) maintain() {
 	t := time.NewTicker(tendSamples)
 	defer t.Stop()
 	failed := ""
@@ -281,20 +282,20 @@ func (s *Samples) maintain() {
 		switch {
 		case err == nil:
 			failed = ""
-		case cmp.Or(UnwritableReason(err), err.Error()) != failed:
-			failed = cmp.Or(UnwritableReason(err), err.Error())
+		case cmp.Or(storage.UnwritableReason(err), err.Error()) != failed:
+			failed = cmp.Or(storage.UnwritableReason(err), err.Error())
 			s.o.Logger.Error("writing blocks of metric samples failed, it is tried again every minute; the samples stay in memory and in the log", "err", err)
 		}
 	}
 }
 
-func (s *Samples) tendOnce() (err error) {
+func (s *Store) tendOnce() (err error) {
 	if err := s.writable(0); err != nil {
 		return err
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = asUnwritable(panicked(p))
+			err = storage.AsUnwritable(panicked(p))
 		}
 	}()
 	s.db.ForceHeadMMap()
@@ -310,26 +311,26 @@ func panicked(p any) error {
 }
 
 // writable returns why so many bytes cannot be written now.
-func (s *Samples) writable(bytes uint64) error {
-	if err := s.guard.check(); err != nil {
+func (s *Store) writable(bytes uint64) error {
+	if err := s.guard.Check(); err != nil {
 		return err
 	}
 	s.spaceMu.Lock()
 	defer s.spaceMu.Unlock()
-	return s.space.check(bytes)
+	return s.space.Check(bytes)
 }
 
 // window is how late a sample may come, in milliseconds: the retention, and a little because the TSDB counts from the newest
 // sample of the appends before.
-func (s *Samples) window() int64 { return (s.o.Retention + 10*time.Minute).Milliseconds() }
+func (s *Store) window() int64 { return (s.o.Retention + 10*time.Minute).Milliseconds() }
 
 // blocks is how much time one block holds.
-func (s *Samples) blocks() time.Duration {
+func (s *Store) blocks() time.Duration {
 	return min(2*time.Hour, max(s.o.Retention/3, time.Minute)).Truncate(time.Second)
 }
 
 // expired is what the TSDB asks which blocks to delete.
-func (s *Samples) expired(blocks []*tsdb.Block) map[ulid.ULID]struct{} {
+func (s *Store) expired(blocks []*tsdb.Block) map[ulid.ULID]struct{} {
 	out := map[ulid.ULID]struct{}{}
 	for _, b := range blocks {
 		if m := b.Meta(); m.Compaction.Deletable || m.MaxTime <= s.since() {
@@ -340,7 +341,7 @@ func (s *Samples) expired(blocks []*tsdb.Block) map[ulid.ULID]struct{} {
 }
 
 // seriesLimit keeps the TSDB from making more series than it may.
-type seriesLimit struct{ s *Samples }
+type seriesLimit struct{ s *Store }
 
 func (l seriesLimit) PreCreation(labels.Labels) error {
 	if db := l.s.db; db != nil && db.Head().NumSeries() >= uint64(l.s.o.MaxSeries) {
@@ -352,7 +353,7 @@ func (seriesLimit) PostCreation(labels.Labels)                          {}
 func (seriesLimit) PostDeletion(map[chunks.HeadSeriesRef]labels.Labels) {}
 
 // Wait returns when the samples are open, or why they are not.
-func (s *Samples) Wait(ctx context.Context) error {
+func (s *Store) Wait(ctx context.Context) error {
 	if open, err := s.opened(); open || err != nil {
 		return err // also when ctx has ended
 	}
@@ -365,7 +366,7 @@ func (s *Samples) Wait(ctx context.Context) error {
 }
 
 // opened reports without waiting whether the samples can be used.
-func (s *Samples) opened() (bool, error) {
+func (s *Store) opened() (bool, error) {
 	select {
 	case <-s.done:
 		return s.err == nil, s.err
@@ -390,26 +391,26 @@ const (
 )
 
 // Append writes samples and returns when they are on disk. After an error it may be tried again with the same samples.
-func (s *Samples) Append(ctx context.Context, list []Sample) (Appended, error) {
+func (s *Store) Append(ctx context.Context, list []Sample) (Appended, error) {
 	if err := s.Wait(ctx); err != nil {
 		return Appended{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed.Load() {
-		return Appended{}, ErrClosed
+		return Appended{}, storage.ErrClosed
 	}
 	if err := s.writable(uint64(len(list)) * 64); err != nil {
 		return Appended{}, err
 	}
 	out, err := s.append(list)
 	if err != nil {
-		return Appended{}, fmt.Errorf("storage: append samples: %w", asUnwritable(err))
+		return Appended{}, fmt.Errorf("storage: append samples: %w", storage.AsUnwritable(err))
 	}
 	if err := s.sync(); err != nil {
-		return Appended{}, fmt.Errorf("storage: sync samples: %w", asUnwritable(err))
+		return Appended{}, fmt.Errorf("storage: sync samples: %w", storage.AsUnwritable(err))
 	}
-	if err := s.guard.same(); err != nil {
+	if err := s.guard.Same(); err != nil {
 		return Appended{}, err // deleted meanwhile: what was written went with it
 	}
 	if h := s.db.Head(); h.MaxTime()-h.MinTime() > s.blocks().Milliseconds()/2*3 { // as the TSDB itself has it
@@ -421,7 +422,7 @@ func (s *Samples) Append(ctx context.Context, list []Sample) (Appended, error) {
 	return out, nil
 }
 
-func (s *Samples) append(list []Sample) (out Appended, err error) {
+func (s *Store) append(list []Sample) (out Appended, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(p)
@@ -530,7 +531,7 @@ func dropReason(err error) string {
 // that was synced on, through descriptors of our own, is enough: fsync works on the file, not on the descriptor; a segment that
 // is gone was put into a block, which the TSDB syncs; and the memory-mapped chunks beside the logs are read back only as far as
 // they are whole, the rest from the logs.
-func (s *Samples) sync() error {
+func (s *Store) sync() error {
 	for _, name := range []string{"wal", wlog.WblDirName} {
 		dir := filepath.Join(s.dir, name)
 		_, last, err := wlog.Segments(dir)
@@ -568,7 +569,7 @@ func syncFile(name string) error {
 }
 
 // since is the first time that is retained.
-func (s *Samples) since() int64 {
+func (s *Store) since() int64 {
 	newest := s.newest.Load()
 	if newest < math.MinInt64+s.o.Retention.Milliseconds() {
 		return math.MinInt64
@@ -577,7 +578,7 @@ func (s *Samples) since() int64 {
 }
 
 // Since is the oldest time that is retained; false while there are no samples.
-func (s *Samples) Since() (time.Time, bool) {
+func (s *Store) Since() (time.Time, bool) {
 	if open, _ := s.opened(); !open || s.newest.Load() == math.MinInt64 {
 		return time.Time{}, false
 	}
@@ -585,7 +586,7 @@ func (s *Samples) Since() (time.Time, bool) {
 }
 
 // Range returns the times between which samples are held; false while there are none.
-func (s *Samples) Range() (from, to time.Time, ok bool) {
+func (s *Store) Range() (from, to time.Time, ok bool) {
 	if open, _ := s.opened(); !open || s.newest.Load() == math.MinInt64 {
 		return from, to, false
 	}
@@ -600,7 +601,7 @@ func (s *Samples) Range() (from, to time.Time, ok bool) {
 }
 
 // NumSeries returns how many series had a sample lately.
-func (s *Samples) NumSeries() int {
+func (s *Store) NumSeries() int {
 	if open, _ := s.opened(); !open {
 		return 0
 	}
@@ -608,7 +609,7 @@ func (s *Samples) NumSeries() int {
 }
 
 // SeriesCounts returns how many series of each name had a sample lately. The TSDB counts at most every half minute.
-func (s *Samples) SeriesCounts() map[string]int {
+func (s *Store) SeriesCounts() map[string]int {
 	out := map[string]int{}
 	if open, _ := s.opened(); !open {
 		return out
@@ -621,7 +622,7 @@ func (s *Samples) SeriesCounts() map[string]int {
 }
 
 // Querier implements Prometheus' storage.Queryable.
-func (s *Samples) Querier(mint, maxt int64) (promstorage.Querier, error) {
+func (s *Store) Querier(mint, maxt int64) (promstorage.Querier, error) {
 	open, err := s.opened()
 	if err != nil {
 		return nil, err
@@ -633,7 +634,7 @@ func (s *Samples) Querier(mint, maxt int64) (promstorage.Querier, error) {
 }
 
 // ChunkQuerier implements Prometheus' storage.ChunkQueryable.
-func (s *Samples) ChunkQuerier(mint, maxt int64) (promstorage.ChunkQuerier, error) {
+func (s *Store) ChunkQuerier(mint, maxt int64) (promstorage.ChunkQuerier, error) {
 	open, err := s.opened()
 	if err != nil {
 		return nil, err
@@ -645,7 +646,7 @@ func (s *Samples) ChunkQuerier(mint, maxt int64) (promstorage.ChunkQuerier, erro
 }
 
 // ExemplarQuerier implements Prometheus' storage.ExemplarQueryable.
-func (s *Samples) ExemplarQuerier(ctx context.Context) (promstorage.ExemplarQuerier, error) {
+func (s *Store) ExemplarQuerier(ctx context.Context) (promstorage.ExemplarQuerier, error) {
 	open, err := s.opened()
 	if err != nil {
 		return nil, err
@@ -657,7 +658,7 @@ func (s *Samples) ExemplarQuerier(ctx context.Context) (promstorage.ExemplarQuer
 }
 
 // Close waits until opening has ended and closes the TSDB.
-func (s *Samples) Close() error {
+func (s *Store) Close() error {
 	<-s.done
 	s.mu.Lock()
 	defer s.mu.Unlock()
