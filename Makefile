@@ -44,7 +44,7 @@ fuzz: ## every fuzz target with FUZZTIME inputs each (10000x)
 .PHONY: sim
 sim: ## SEEDS simulations of the views and of the whole ingest path
 	$(GO) test ./views -run TestSimulation -sim.seeds $(SEEDS)
-	$(GO) test ./pipeline -run TestSimulation -sim.seeds $(SEEDS)
+	$(GO) test ./pipeline/replay -run TestSimulation -sim.seeds $(SEEDS)
 
 .PHONY: bench
 bench: ## what a span costs, beside its peers

@@ -14,7 +14,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/ingest"
+	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/viewstest"
@@ -30,9 +31,9 @@ func (b *bench) raw(topic string, value []byte) {
 	require.True(b.t, a.Begin(views.Record{Offset: b.offset + 1<<20, LeaderEpoch: -1, Timestamp: b.now.UnixMilli(), Value: value}))
 	var err error
 	if topic == logsTopic {
-		err = pipeline.DecodeLogs(value, nil, 1000, a.Log)
+		err = ingest.DecodeLogs(value, nil, 1000, a.Log)
 	} else {
-		err = pipeline.ScanSpans(value, 100_000, a.Span)
+		err = otlp.ScanSpans(value, 100_000, a.Span)
 	}
 	if err != nil {
 		a.Rollback()

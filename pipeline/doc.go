@@ -1,3 +1,12 @@
-// Package pipeline carries Kafka records into views. A Source hands out fetched partition batches, scan reads OTLP spans straight
-// off the wire, Ingest applies them and checkpoints views and positions together. It knows nobody downstream.
+// Package pipeline carries Kafka records into views. It is split by what each part owns; imports go down this list only:
+//
+//   - replay: generations of views, replays and their swap
+//   - receiver: OTLP over gRPC and HTTP, written to the topics
+//   - configtopic: the topic of what users make
+//   - ingest: records into views and samples, checkpoints, dead letters
+//   - otlp: OTLP off the wire
+//   - source: batches of partitions, in order
+//   - kafka: the client's settings
+//
+// None of them imports what lies downstream: evaluator, notify and api.
 package pipeline

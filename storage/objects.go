@@ -14,7 +14,7 @@ import (
 // a nil value deletes.
 //
 // The source of truth is a compacted topic, so that every replica has the same objects; the store holds what the topic says, see
-// pipeline.ConfigTopic.
+// configtopic.Topic.
 type Object struct {
 	Kind, ID string
 	Value    []byte
@@ -84,7 +84,7 @@ type Edit struct {
 	Secret bool
 }
 
-// An Editor changes objects, for all replicas. *pipeline.ConfigTopic is one.
+// An Editor changes objects, for all replicas. *configtopic.Topic is one.
 type Editor interface {
 	// Sync returns once the store has what all replicas wrote.
 	Sync(ctx context.Context) error

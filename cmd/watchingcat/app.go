@@ -21,7 +21,11 @@ import (
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/notify"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/configtopic"
+	"github.com/gaurav/watchingcat/pipeline/ingest"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
+	"github.com/gaurav/watchingcat/pipeline/replay"
+	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -39,14 +43,14 @@ type App struct {
 
 	reg     *prometheus.Registry
 	tell    telemetry
-	clients *pipeline.ClientMetrics
+	clients *kafka.ClientMetrics
 	db      *storage.DB
-	gens    *pipeline.Generations
+	gens    *replay.Generations
 	live    *views.Live // what everybody reads
-	dead    *pipeline.DeadLetter
-	group   *pipeline.GroupCommitter
+	dead    *ingest.DeadLetter
+	group   *source.GroupCommitter
 	stores  rawStores
-	objects *pipeline.ConfigTopic // what users made
+	objects *configtopic.Topic // what users made
 	// objectsRead: all of it, since the start
 	objectsRead atomic.Bool
 	objectsErr  atomic.Pointer[error] // of the last attempt to read it
@@ -77,7 +81,7 @@ func newApp(ctx context.Context, cfg Config, log zerolog.Logger, listen func(con
 	if len(cfg.KafkaBrokers) == 0 {
 		return nil, usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", envPrefix)
 	}
-	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry(), clients: &pipeline.ClientMetrics{}}
+	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry(), clients: &kafka.ClientMetrics{}}
 	a.noAdmin = a.sayHowToBegin
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(), a.clients, linesDropped)
 	var err error
@@ -134,38 +138,38 @@ func (a *App) viewConfig() views.Config {
 
 func (a *App) openPipeline(context.Context) (err error) {
 	kafka := a.kafka()
-	if a.dead, err = pipeline.NewDeadLetter(kafka, a.cfg.KafkaDeadLetterTopic, 0); err != nil {
+	if a.dead, err = ingest.NewDeadLetter(kafka, a.cfg.KafkaDeadLetterTopic, 0); err != nil {
 		return usage("%v", err)
 	}
-	if a.group, err = pipeline.NewGroupCommitter(kafka, a.cfg.KafkaGroup, a.log); err != nil {
+	if a.group, err = source.NewGroupCommitter(kafka, a.cfg.KafkaGroup, a.log); err != nil {
 		return usage("%v", err)
 	}
-	a.gens, err = pipeline.OpenGenerations(a.generations(pipeline.NewMetrics(a.reg)))
+	a.gens, err = replay.OpenGenerations(a.generations(ingest.NewMetrics(a.reg)))
 	if err != nil {
 		return openError(err)
 	}
 	a.live = a.gens.Live()
 	a.reloads = newReloads(a.reg, a.start)
-	a.reg.MustRegister(a.db, &statusCollector{a}, pipeline.MetricCollector{Counters: a.live.Metrics().Counters})
+	a.reg.MustRegister(a.db, &statusCollector{a}, ingest.MetricCollector{Counters: a.live.Metrics().Counters})
 	return nil
 }
 
 // kafka is how the process reaches the brokers; its clients are counted.
-func (a *App) kafka() pipeline.KafkaConfig {
+func (a *App) kafka() kafka.Config {
 	c := a.cfg.kafka()
 	c.Clients = a.clients
 	return c
 }
 
 // generations is how the views are opened, for the process and for commands that work on the data folder.
-func (a *App) generations(m *pipeline.Metrics) pipeline.GenerationsConfig {
+func (a *App) generations(m *ingest.Metrics) replay.GenerationsConfig {
 	mem := a.memory()
-	return pipeline.GenerationsConfig{Store: a.db, Counters: m, GenerationConfig: pipeline.GenerationConfig{
+	return replay.GenerationsConfig{Store: a.db, Counters: m, GenerationConfig: replay.GenerationConfig{
 		Kafka: a.kafka(), Views: a.viewConfig(), Topics: []string{a.cfg.KafkaTracesTopic, a.cfg.KafkaLogsTopic}, LogsTopic: a.cfg.KafkaLogsTopic,
 		StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write, Lateness: a.cfg.Lateness, Interval: a.cfg.CommitInterval, Logger: a.log,
 		Metrics: a.metricsTopic(), MaxPendingBytes: mem.pending(), MaxApplying: mem.applying(), BufferBytes: int(mem.buffered()), FetchBytes: int(mem.fetch()), SlowDown: mem.slowDown,
 		DecompressBytes: mem.decompress(), OversizeBytes: mem.oversize(),
-		Telemetry: pipeline.Telemetry{Meter: a.tell.meter("pipeline"), Tracer: a.tell.tracer("pipeline")},
+		Telemetry: ingest.Telemetry{Meter: a.tell.meter("pipeline"), Tracer: a.tell.tracer("pipeline")},
 	}}
 }
 
@@ -185,7 +189,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 	if external.Host == "" {
 		external = &url.URL{Scheme: a.cfg.scheme(), Host: a.Addr()}
 	}
-	a.objects, err = pipeline.OpenConfigTopic(a.kafka(), a.cfg.KafkaConfigTopic, a.db, a.log, a.objectsChanged)
+	a.objects, err = configtopic.Open(a.kafka(), a.cfg.KafkaConfigTopic, a.db, a.log, a.objectsChanged)
 	if err != nil {
 		return usage("%v", err)
 	}

@@ -23,7 +23,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gaurav/watchingcat/api/auth"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -34,21 +34,21 @@ const envPrefix = "WATCHINGCAT_"
 // the file, and with dashes the name of the flag. Defaults < file < environment < flags. Help and `config print` show the settings by
 // group, in the order of the groups in settings.go and of the fields here; arg names the kind or the unit of the value.
 type Config struct {
-	KafkaBrokers         []string        `env:"KAFKA_BROKERS" yaml:"kafka_brokers" group:"kafka" arg:"host:port,..." help:"brokers to connect to first, comma-separated; serve requires them"`
-	KafkaTracesTopic     string          `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" group:"kafka" arg:"topic" help:"topic of OTLP spans"`
-	KafkaMetricsTopic    string          `env:"KAFKA_METRICS_TOPIC" yaml:"kafka_metrics_topic" group:"kafka" arg:"topic" help:"topic of OTLP metrics; empty: metrics are not read"`
-	KafkaLogsTopic       string          `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" group:"kafka" arg:"topic" help:"topic of OTLP logs"`
-	KafkaDeadLetterTopic string          `env:"KAFKA_DEAD_LETTER_TOPIC" yaml:"kafka_dead_letter_topic" group:"kafka" arg:"topic" help:"topic that receives records which cannot be decoded or applied"`
-	KafkaConfigTopic     string          `env:"KAFKA_CONFIG_TOPIC" yaml:"kafka_config_topic" group:"kafka" arg:"topic" help:"compacted configuration topic: rules and objectives made in the page or the API, users, API tokens, the audit trail"`
-	KafkaGroup           string          `env:"KAFKA_GROUP" yaml:"kafka_group" group:"kafka" arg:"name" help:"consumer group whose offsets are committed, so that lag tools can show them"`
-	KafkaStart           string          `env:"KAFKA_START" yaml:"kafka_start" group:"kafka" arg:"earliest|latest" help:"where to start reading if no position is stored"`
-	KafkaTLS             bool            `env:"KAFKA_TLS" yaml:"kafka_tls" group:"kafka" help:"connect to the brokers with TLS"`
-	KafkaTLSCA           string          `env:"KAFKA_TLS_CA" yaml:"kafka_tls_ca" group:"kafka" arg:"file" help:"PEM file of the CA that signed the brokers' certificates; empty: the CAs of the system"`
-	KafkaTLSCert         string          `env:"KAFKA_TLS_CERT" yaml:"kafka_tls_cert" group:"kafka" arg:"file" help:"PEM file of the client certificate"`
-	KafkaTLSKey          string          `env:"KAFKA_TLS_KEY" yaml:"kafka_tls_key" group:"kafka" arg:"file" help:"PEM file of the client certificate's key"`
-	KafkaSASLMechanism   string          `env:"KAFKA_SASL_MECHANISM" yaml:"kafka_sasl_mechanism" group:"kafka" arg:"mechanism" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no SASL"`
-	KafkaSASLUsername    string          `env:"KAFKA_SASL_USERNAME" yaml:"kafka_sasl_username" group:"kafka" arg:"name" help:"SASL user name"`
-	KafkaSASLPassword    pipeline.Secret `env:"KAFKA_SASL_PASSWORD" yaml:"kafka_sasl_password" group:"kafka" arg:"password" secret:"true" help:"SASL password"`
+	KafkaBrokers         []string     `env:"KAFKA_BROKERS" yaml:"kafka_brokers" group:"kafka" arg:"host:port,..." help:"brokers to connect to first, comma-separated; serve requires them"`
+	KafkaTracesTopic     string       `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" group:"kafka" arg:"topic" help:"topic of OTLP spans"`
+	KafkaMetricsTopic    string       `env:"KAFKA_METRICS_TOPIC" yaml:"kafka_metrics_topic" group:"kafka" arg:"topic" help:"topic of OTLP metrics; empty: metrics are not read"`
+	KafkaLogsTopic       string       `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" group:"kafka" arg:"topic" help:"topic of OTLP logs"`
+	KafkaDeadLetterTopic string       `env:"KAFKA_DEAD_LETTER_TOPIC" yaml:"kafka_dead_letter_topic" group:"kafka" arg:"topic" help:"topic that receives records which cannot be decoded or applied"`
+	KafkaConfigTopic     string       `env:"KAFKA_CONFIG_TOPIC" yaml:"kafka_config_topic" group:"kafka" arg:"topic" help:"compacted configuration topic: rules and objectives made in the page or the API, users, API tokens, the audit trail"`
+	KafkaGroup           string       `env:"KAFKA_GROUP" yaml:"kafka_group" group:"kafka" arg:"name" help:"consumer group whose offsets are committed, so that lag tools can show them"`
+	KafkaStart           string       `env:"KAFKA_START" yaml:"kafka_start" group:"kafka" arg:"earliest|latest" help:"where to start reading if no position is stored"`
+	KafkaTLS             bool         `env:"KAFKA_TLS" yaml:"kafka_tls" group:"kafka" help:"connect to the brokers with TLS"`
+	KafkaTLSCA           string       `env:"KAFKA_TLS_CA" yaml:"kafka_tls_ca" group:"kafka" arg:"file" help:"PEM file of the CA that signed the brokers' certificates; empty: the CAs of the system"`
+	KafkaTLSCert         string       `env:"KAFKA_TLS_CERT" yaml:"kafka_tls_cert" group:"kafka" arg:"file" help:"PEM file of the client certificate"`
+	KafkaTLSKey          string       `env:"KAFKA_TLS_KEY" yaml:"kafka_tls_key" group:"kafka" arg:"file" help:"PEM file of the client certificate's key"`
+	KafkaSASLMechanism   string       `env:"KAFKA_SASL_MECHANISM" yaml:"kafka_sasl_mechanism" group:"kafka" arg:"mechanism" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no SASL"`
+	KafkaSASLUsername    string       `env:"KAFKA_SASL_USERNAME" yaml:"kafka_sasl_username" group:"kafka" arg:"name" help:"SASL user name"`
+	KafkaSASLPassword    kafka.Secret `env:"KAFKA_SASL_PASSWORD" yaml:"kafka_sasl_password" group:"kafka" arg:"password" secret:"true" help:"SASL password"`
 
 	HTTPAddr     string   `env:"HTTP_ADDR" yaml:"http_addr" group:"api" arg:"host:port" help:"address of the API and the page; any address other than loopback needs auth_enabled to be set"`
 	ExternalURL  string   `env:"EXTERNAL_URL" yaml:"external_url" group:"api" arg:"URL" help:"URL under which users reach WatchingCat; notifications link to it. Empty: http_addr"`
@@ -59,19 +59,19 @@ type Config struct {
 	RateLimit    int      `env:"RATE_LIMIT" yaml:"rate_limit" group:"api" arg:"requests/s" help:"requests per second of one user or token, or of one address if the caller is not authenticated; 0: no limit"`
 	CAFile       string   `env:"CA_FILE" yaml:"ca_file" group:"api" arg:"file" help:"PEM file of CAs to trust in addition to the system's. Commands use it for the server; the server uses it for the identity provider, Jaeger, Prometheus, Elasticsearch and alertmanager_urls"`
 
-	AuthEnabled      *bool           `env:"AUTH_ENABLED" yaml:"auth_enabled" group:"auth" help:"require authentication; false also permits addresses other than loopback without it. Not set: no authentication, loopback only"`
-	AuthJWTSecret    pipeline.Secret `env:"AUTH_JWT_SECRET" yaml:"auth_jwt_secret" group:"auth" arg:"secret" secret:"true" help:"signs logins and verifies HS256 tokens, at least 32 bytes; empty: logins end when the process ends"`
-	AuthTokenLife    time.Duration   `env:"AUTH_TOKEN_DURATION" yaml:"auth_token_duration" group:"auth" help:"lifetime of a login"`
-	AuthJWKSURL      string          `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" group:"auth" arg:"URL" help:"URL of the keys that verify RS256 and ES256 tokens"`
-	AuthJWKSIssuer   string          `env:"AUTH_JWKS_ISSUER" yaml:"auth_jwks_issuer" group:"auth" arg:"issuer" help:"required issuer (iss) of those tokens"`
-	AuthJWKSAudience string          `env:"AUTH_JWKS_AUDIENCE" yaml:"auth_jwks_audience" group:"auth" arg:"audience" help:"required audience (aud) of those tokens"`
-	OIDCIssuer       string          `env:"AUTH_OIDC_ISSUER" yaml:"auth_oidc_issuer" group:"auth" arg:"URL" help:"OpenID Connect provider for logins; needs external_url. Register EXTERNAL_URL/api/v1/auth/oidc/callback at the provider"`
-	OIDCClientID     string          `env:"AUTH_OIDC_CLIENT_ID" yaml:"auth_oidc_client_id" group:"auth" arg:"ID" help:"WatchingCat's client ID at the provider"`
-	OIDCClientSecret pipeline.Secret `env:"AUTH_OIDC_CLIENT_SECRET" yaml:"auth_oidc_client_secret" group:"auth" arg:"secret" secret:"true" help:"WatchingCat's client secret at the provider; empty: public client"`
-	OIDCScopes       []string        `env:"AUTH_OIDC_SCOPES" yaml:"auth_oidc_scopes" group:"auth" arg:"scope,..." help:"scopes to request, comma-separated"`
-	OIDCRoleClaim    string          `env:"AUTH_OIDC_ROLE_CLAIM" yaml:"auth_oidc_role_claim" group:"auth" arg:"claim" help:"claim of the ID token that holds roles or groups, as a string or a list"`
-	OIDCRoles        []string        `env:"AUTH_OIDC_ROLES" yaml:"auth_oidc_roles" group:"auth" arg:"value=role,..." help:"role for each value of the claim, comma-separated; the values viewer, editor and admin need no entry"`
-	OIDCDefaultRole  string          `env:"AUTH_OIDC_DEFAULT_ROLE" yaml:"auth_oidc_default_role" group:"auth" arg:"role" help:"role of users whose token has no mapped role: viewer, editor, admin, or none (login denied)"`
+	AuthEnabled      *bool         `env:"AUTH_ENABLED" yaml:"auth_enabled" group:"auth" help:"require authentication; false also permits addresses other than loopback without it. Not set: no authentication, loopback only"`
+	AuthJWTSecret    kafka.Secret  `env:"AUTH_JWT_SECRET" yaml:"auth_jwt_secret" group:"auth" arg:"secret" secret:"true" help:"signs logins and verifies HS256 tokens, at least 32 bytes; empty: logins end when the process ends"`
+	AuthTokenLife    time.Duration `env:"AUTH_TOKEN_DURATION" yaml:"auth_token_duration" group:"auth" help:"lifetime of a login"`
+	AuthJWKSURL      string        `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" group:"auth" arg:"URL" help:"URL of the keys that verify RS256 and ES256 tokens"`
+	AuthJWKSIssuer   string        `env:"AUTH_JWKS_ISSUER" yaml:"auth_jwks_issuer" group:"auth" arg:"issuer" help:"required issuer (iss) of those tokens"`
+	AuthJWKSAudience string        `env:"AUTH_JWKS_AUDIENCE" yaml:"auth_jwks_audience" group:"auth" arg:"audience" help:"required audience (aud) of those tokens"`
+	OIDCIssuer       string        `env:"AUTH_OIDC_ISSUER" yaml:"auth_oidc_issuer" group:"auth" arg:"URL" help:"OpenID Connect provider for logins; needs external_url. Register EXTERNAL_URL/api/v1/auth/oidc/callback at the provider"`
+	OIDCClientID     string        `env:"AUTH_OIDC_CLIENT_ID" yaml:"auth_oidc_client_id" group:"auth" arg:"ID" help:"WatchingCat's client ID at the provider"`
+	OIDCClientSecret kafka.Secret  `env:"AUTH_OIDC_CLIENT_SECRET" yaml:"auth_oidc_client_secret" group:"auth" arg:"secret" secret:"true" help:"WatchingCat's client secret at the provider; empty: public client"`
+	OIDCScopes       []string      `env:"AUTH_OIDC_SCOPES" yaml:"auth_oidc_scopes" group:"auth" arg:"scope,..." help:"scopes to request, comma-separated"`
+	OIDCRoleClaim    string        `env:"AUTH_OIDC_ROLE_CLAIM" yaml:"auth_oidc_role_claim" group:"auth" arg:"claim" help:"claim of the ID token that holds roles or groups, as a string or a list"`
+	OIDCRoles        []string      `env:"AUTH_OIDC_ROLES" yaml:"auth_oidc_roles" group:"auth" arg:"value=role,..." help:"role for each value of the claim, comma-separated; the values viewer, editor and admin need no entry"`
+	OIDCDefaultRole  string        `env:"AUTH_OIDC_DEFAULT_ROLE" yaml:"auth_oidc_default_role" group:"auth" arg:"role" help:"role of users whose token has no mapped role: viewer, editor, admin, or none (login denied)"`
 
 	DataDir          string        `env:"DATA_DIR" yaml:"data_dir" group:"storage" arg:"folder" help:"folder of the state; only one process can use it at a time"`
 	Retention10s     time.Duration `env:"RETENTION_10S" yaml:"retention_10s" group:"storage" help:"how long 10 s buckets are kept"`
@@ -117,13 +117,13 @@ type Config struct {
 	ClusterAdvertise string   `env:"CLUSTER_ADVERTISE_ADDR" yaml:"cluster_advertise_addr" group:"replicas" arg:"host:port" help:"address under which other replicas reach this one; empty: cluster_addr"`
 	ClusterPeers     []string `env:"CLUSTER_PEERS" yaml:"cluster_peers" group:"replicas" arg:"host:port,..." help:"cluster_addr of the other replicas, comma-separated"`
 
-	JaegerURL     string          `env:"JAEGER_URL" yaml:"jaeger_url" group:"stores" arg:"URL" help:"Jaeger, for links and for traces older than those kept here"`
-	PrometheusURL string          `env:"PROMETHEUS_URL" yaml:"prometheus_url" group:"stores" arg:"URL" help:"Prometheus, for links and for metrics older than those kept here, by remote read and the HTTP API"`
-	ElasticURL    string          `env:"ELASTICSEARCH_URL" yaml:"elasticsearch_url" group:"stores" arg:"URL" help:"Elasticsearch, for log lines older than those kept here: http://user:password@host:9200"`
-	ElasticIndex  string          `env:"ELASTICSEARCH_INDEX" yaml:"elasticsearch_index" group:"stores" arg:"pattern,..." help:"Elasticsearch indices with logs in ECS or OpenTelemetry layout, comma-separated patterns"`
-	RedisURL      pipeline.Secret `env:"REDIS_URL" yaml:"redis_url" group:"stores" arg:"URL" secret:"true" help:"Redis that caches answers of the raw stores: redis://user:password@host:6379/0"`
-	GrafanaURL    string          `env:"GRAFANA_URL" yaml:"grafana_url" group:"stores" arg:"URL" help:"Grafana, for links"`
-	KibanaURL     string          `env:"KIBANA_URL" yaml:"kibana_url" group:"stores" arg:"URL" help:"Kibana, for links"`
+	JaegerURL     string       `env:"JAEGER_URL" yaml:"jaeger_url" group:"stores" arg:"URL" help:"Jaeger, for links and for traces older than those kept here"`
+	PrometheusURL string       `env:"PROMETHEUS_URL" yaml:"prometheus_url" group:"stores" arg:"URL" help:"Prometheus, for links and for metrics older than those kept here, by remote read and the HTTP API"`
+	ElasticURL    string       `env:"ELASTICSEARCH_URL" yaml:"elasticsearch_url" group:"stores" arg:"URL" help:"Elasticsearch, for log lines older than those kept here: http://user:password@host:9200"`
+	ElasticIndex  string       `env:"ELASTICSEARCH_INDEX" yaml:"elasticsearch_index" group:"stores" arg:"pattern,..." help:"Elasticsearch indices with logs in ECS or OpenTelemetry layout, comma-separated patterns"`
+	RedisURL      kafka.Secret `env:"REDIS_URL" yaml:"redis_url" group:"stores" arg:"URL" secret:"true" help:"Redis that caches answers of the raw stores: redis://user:password@host:6379/0"`
+	GrafanaURL    string       `env:"GRAFANA_URL" yaml:"grafana_url" group:"stores" arg:"URL" help:"Grafana, for links"`
+	KibanaURL     string       `env:"KIBANA_URL" yaml:"kibana_url" group:"stores" arg:"URL" help:"Kibana, for links"`
 
 	LogLevel      string        `env:"LOG_LEVEL" yaml:"log_level" group:"process" arg:"level" help:"debug, info, warn or error"`
 	LogFormat     string        `env:"LOG_FORMAT" yaml:"log_format" group:"process" arg:"json|console" help:"format of log lines"`
@@ -131,8 +131,8 @@ type Config struct {
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" yaml:"shutdown_delay" group:"process" help:"after SIGTERM the server keeps working this long while /readyz answers 503, so that load balancers stop sending requests"`
 	PprofAddr     string        `env:"PPROF_ADDR" yaml:"pprof_addr" group:"process" arg:"host:port" help:"loopback address that serves Go profiles (pprof); empty: disabled"`
 
-	ServerURL string          `env:"SERVER_URL" yaml:"server_url" group:"client" arg:"URL" help:"URL at which commands reach the running server, as https://watchingcat.example.org; empty: http_addr"`
-	Token     pipeline.Secret `env:"TOKEN" yaml:"token" group:"client" arg:"token" secret:"true" help:"API token with which commands call the running server"`
+	ServerURL string       `env:"SERVER_URL" yaml:"server_url" group:"client" arg:"URL" help:"URL at which commands reach the running server, as https://watchingcat.example.org; empty: http_addr"`
+	Token     kafka.Secret `env:"TOKEN" yaml:"token" group:"client" arg:"token" secret:"true" help:"API token with which commands call the running server"`
 
 	OTLPGRPCAddr string `env:"OTLP_GRPC_ADDR" yaml:"otlp_grpc_addr" group:"demo" arg:"host:port" help:"address of the demo's OTLP gRPC receiver"`
 	OTLPHTTPAddr string `env:"OTLP_HTTP_ADDR" yaml:"otlp_http_addr" group:"demo" arg:"host:port" help:"address of the demo's OTLP HTTP receiver"`
@@ -283,7 +283,7 @@ func (c *Config) check() error {
 		if t.topic == "" && t.name == "KAFKA_METRICS_TOPIC" {
 			continue // OTLP metrics are not read
 		}
-		err := pipeline.CheckTopic(t.topic)
+		err := kafka.CheckTopic(t.topic)
 		bad(err == nil, t.name, "%v", err)
 		// Kafka keeps names apart only if they differ by more than dots and underscores.
 		plain := strings.ReplaceAll(t.topic, ".", "_")
@@ -406,8 +406,8 @@ func (c *Config) checkAuth() error {
 	return errors.Join(errs...)
 }
 
-func (c *Config) kafka() pipeline.KafkaConfig {
-	return pipeline.KafkaConfig{Brokers: c.KafkaBrokers, TLS: c.KafkaTLS, TLSCA: c.KafkaTLSCA, TLSCert: c.KafkaTLSCert, TLSKey: c.KafkaTLSKey,
+func (c *Config) kafka() kafka.Config {
+	return kafka.Config{Brokers: c.KafkaBrokers, TLS: c.KafkaTLS, TLSCA: c.KafkaTLSCA, TLSCert: c.KafkaTLSCert, TLSKey: c.KafkaTLSKey,
 		SASLMechanism: c.KafkaSASLMechanism, SASLUsername: c.KafkaSASLUsername, SASLPassword: c.KafkaSASLPassword}
 }
 

@@ -17,7 +17,7 @@ import (
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
 	"github.com/gaurav/watchingcat/evaluator"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -95,7 +95,7 @@ func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *evaluator
 		require.NoError(t, err)
 		for _, b := range out {
 			require.True(t, part.Begin(views.Record{Offset: offset, Timestamp: now.UnixMilli(), Value: b}))
-			require.NoError(t, pipeline.ScanSpans(b, 1_000_000, part.Span))
+			require.NoError(t, otlp.ScanSpans(b, 1_000_000, part.Span))
 			part.End()
 			offset++
 		}
@@ -150,7 +150,7 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 		require.NoError(t, err)
 		for _, b := range out {
 			require.True(t, part.Begin(views.Record{Offset: offset, Timestamp: now.UnixMilli(), Value: b}))
-			require.NoError(t, pipeline.ScanSpans(b, 1_000_000, part.Span))
+			require.NoError(t, otlp.ScanSpans(b, 1_000_000, part.Span))
 			part.End()
 			offset++
 		}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/receiver"
 )
 
 // The demo's fault: it begins after demoQuiet, lasts demoFault, and comes again every demoCycle.
@@ -112,7 +112,7 @@ func runDemo(ctx context.Context, cfg *loaded, out, logs io.Writer) (err error) 
 		return err
 	}
 	defer broker.Close()
-	recv := &pipeline.OTLPReceiver{Kafka: cfg.kafka(), GRPCAddr: cfg.OTLPGRPCAddr, HTTPAddr: cfg.OTLPHTTPAddr,
+	recv := &receiver.Receiver{Kafka: cfg.kafka(), GRPCAddr: cfg.OTLPGRPCAddr, HTTPAddr: cfg.OTLPHTTPAddr,
 		TracesTopic: cfg.KafkaTracesTopic, MetricsTopic: cfg.KafkaMetricsTopic, LogsTopic: cfg.KafkaLogsTopic, Logger: log}
 	load := &loader{kafka: cfg.kafka(), topic: cfg.KafkaTracesTopic, logs: cfg.KafkaLogsTopic, metrics: cfg.KafkaMetricsTopic, seed: uint64(time.Now().UnixNano()), rate: demoRate, requests: 4, faults: demoFaults}
 

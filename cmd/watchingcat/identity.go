@@ -19,7 +19,7 @@ import (
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/configtopic"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -116,7 +116,7 @@ func onTopic(ctx context.Context, cfg *loaded, stderr io.Writer, fn func(ctx con
 	defer cancel()
 	kv := storage.NewMem(storage.MemOptions{})
 	defer func() { err = errors.Join(err, kv.Close()) }()
-	topic, err := pipeline.OpenConfigTopic(cfg.kafka(), cfg.KafkaConfigTopic, kv, zerolog.New(stderr).Level(zerolog.WarnLevel), nil)
+	topic, err := configtopic.Open(cfg.kafka(), cfg.KafkaConfigTopic, kv, zerolog.New(stderr).Level(zerolog.WarnLevel), nil)
 	if err != nil {
 		return usage("%v", err)
 	}

@@ -16,12 +16,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 )
 
 // loader writes a shop's spans to Kafka at a steady rate.
 type loader struct {
-	kafka    pipeline.KafkaConfig
+	kafka    kafka.Config
 	topic    string
 	logs     string // topic of log lines; none are written when empty
 	metrics  string // topic of metrics; none are written when empty

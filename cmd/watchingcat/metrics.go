@@ -4,14 +4,15 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/evaluator"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/ingest"
+	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 )
 
 // metricsTopic is how OTLP metrics are read: their own source, positions and checkpoints, so that spans and metrics do not wait for
 // each other, and a folder of samples for each version.
-func (a *App) metricsTopic() pipeline.MetricsTopic {
+func (a *App) metricsTopic() replay.MetricsTopic {
 	retention := time.Duration(a.cfg.RetMetrics)
 	folders := samples.Folders{DataDir: a.cfg.DataDir, Options: samples.Options{
 		Retention: retention, MaxSeries: a.cfg.LimitSeries, MinFreeBytes: a.cfg.MinFreeDiskBytes,
@@ -22,10 +23,10 @@ func (a *App) metricsTopic() pipeline.MetricsTopic {
 	if a.reg != nil {
 		folders.Options.Registerer = a.reg
 	}
-	return pipeline.MetricsTopic{
+	return replay.MetricsTopic{
 		Topic:    a.cfg.KafkaMetricsTopic,
 		State:    views.MetricsConfig{Retention: retention, DedupWindow: a.cfg.dedupWindow(), DeltaSeries: a.cfg.LimitSeries, Translation: a.cfg.translation()},
-		Open:     func(version uint32) pipeline.SampleStore { return folders.Open(version) },
+		Open:     func(version uint32) ingest.SampleStore { return folders.Open(version) },
 		Versions: folders.Versions, Drop: folders.Drop,
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -58,7 +58,7 @@ func migrate(ctx context.Context, cfg *loaded, dry bool, out, progress io.Writer
 	id := ""
 	for _, r := range l.app.gens.Replays() {
 		switch r.State {
-		case pipeline.ReplayRunning, pipeline.ReplayPaused:
+		case replay.Running, replay.Paused:
 			id = r.ID
 			if err := l.do(ctx, "resume", id); err != nil {
 				return err

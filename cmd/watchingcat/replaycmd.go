@@ -20,7 +20,8 @@ import (
 
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/ingest"
+	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -233,12 +234,12 @@ func openLocalReplayer(ctx context.Context, cfg *loaded, log zerolog.Logger, bla
 			err = errors.Join(err, l.closeApp())
 		}
 	}()
-	if a.dead, err = pipeline.NewDeadLetter(cfg.kafka(), cfg.KafkaDeadLetterTopic, 0); err != nil {
+	if a.dead, err = ingest.NewDeadLetter(cfg.kafka(), cfg.KafkaDeadLetterTopic, 0); err != nil {
 		return nil, usage("%v", err)
 	}
 	c := a.generations(nil)
 	c.Offline, c.Blank = true, blank
-	if a.gens, err = pipeline.OpenGenerations(c); err != nil {
+	if a.gens, err = replay.OpenGenerations(c); err != nil {
 		return nil, openError(err)
 	}
 	// An interrupt pauses the replay first, so that it does not go on by itself in the next process.
@@ -295,7 +296,7 @@ func (l *localReplayer) do(ctx context.Context, what, id string) error {
 	case "pause":
 		return r.Pause(id)
 	case "resume":
-		if p, err := r.Get(id); err == nil && p.State == string(pipeline.ReplayRunning) {
+		if p, err := r.Get(id); err == nil && p.State == string(replay.Running) {
 			return nil // a kill left it running, and opening the folder went on with it
 		}
 		return r.Resume(id)

@@ -8,11 +8,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gaurav/watchingcat/api"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/replay"
 )
 
 // replayAnswers tells the API about replays.
-type replayAnswers struct{ gens *pipeline.Generations }
+type replayAnswers struct{ gens *replay.Generations }
 
 var _ api.Replays = replayAnswers{}
 
@@ -30,7 +30,7 @@ func (r replayAnswers) Get(id string) (api.Replay, error) {
 }
 
 func (r replayAnswers) Start(q api.ReplayRequest) (api.Replay, error) {
-	p, err := r.gens.StartReplay(pipeline.ReplayRequest{Views: q.Views, From: q.From, To: q.To, Keep: q.Keep})
+	p, err := r.gens.StartReplay(replay.Request{Views: q.Views, From: q.From, To: q.To, Keep: q.Keep})
 	return replayOf(p), replayError(err)
 }
 
@@ -40,7 +40,7 @@ func (r replayAnswers) Cancel(ctx context.Context, id string) error {
 	return replayError(r.gens.CancelReplay(ctx, id))
 }
 
-func replayOf(p pipeline.ReplayProgress) api.Replay {
+func replayOf(p replay.Progress) api.Replay {
 	out := api.Replay{ReplayRequest: api.ReplayRequest{Views: p.Views, From: p.From, To: p.To, Keep: p.Keep}, ID: p.ID, State: string(p.State),
 		Progress: p.Done, Rate: p.Rate, ETA: p.ETA, Records: p.Records, Waiting: p.Waiting, Version: p.Version, Error: p.Error, Created: p.Created, Updated: p.Updated}
 	for i, part := range p.Parts {
@@ -51,8 +51,8 @@ func replayOf(p pipeline.ReplayProgress) api.Replay {
 
 // replayError gives an error of the pipeline the name that the API knows.
 func replayError(err error) error {
-	for is, as := range map[error]error{pipeline.ErrNoReplay: api.ErrReplayUnknown, pipeline.ErrReplayActive: api.ErrReplayConflict,
-		pipeline.ErrReplayState: api.ErrReplayConflict, pipeline.ErrReplayBad: api.ErrReplayInvalid} {
+	for is, as := range map[error]error{replay.ErrNoReplay: api.ErrReplayUnknown, replay.ErrActive: api.ErrReplayConflict,
+		replay.ErrState: api.ErrReplayConflict, replay.ErrBad: api.ErrReplayInvalid} {
 		if errors.Is(err, is) {
 			return namedError{as, err}
 		}
@@ -81,7 +81,7 @@ func (a *App) collectReplay(ch chan<- prometheus.Metric) {
 	p := list[0]
 	ch <- prometheus.MustNewConstMetric(descReplayProgress, prometheus.GaugeValue, p.Done, p.ID)
 	ch <- prometheus.MustNewConstMetric(descReplayRecords, prometheus.CounterValue, float64(p.Records), p.ID)
-	for _, s := range []pipeline.ReplayState{pipeline.ReplayRunning, pipeline.ReplayPaused, pipeline.ReplaySwapped, pipeline.ReplayCanceled, pipeline.ReplayFailed} {
+	for _, s := range []replay.State{replay.Running, replay.Paused, replay.Swapped, replay.Canceled, replay.Failed} {
 		v := 0.0
 		if s == p.State {
 			v = 1

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/pipeline/ingest"
+	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/gaurav/watchingcat/pipeline"
 )
 
 // status is what is known of the pipeline at a moment.
@@ -20,7 +20,7 @@ type status struct {
 }
 
 type partitionStatus struct {
-	pipeline.PartitionState
+	source.PartitionState
 	committed int64 // next record that views hold
 	watermark time.Time
 	lag       int64
@@ -29,10 +29,10 @@ type partitionStatus struct {
 // status tells whether views have caught up: every partition is read to its end, or what was read last is young enough.
 func (a *App) status(now time.Time) status {
 	s := status{checks: map[string]string{}}
-	watermarks := map[pipeline.PartitionID]time.Time{}
-	positions := map[pipeline.PartitionID]int64{}
+	watermarks := map[source.PartitionID]time.Time{}
+	positions := map[source.PartitionID]int64{}
 	for _, p := range append(a.live.Progress(), a.live.Metrics().Progress()...) {
-		id := pipeline.PartitionID{Topic: p.Topic, Partition: p.Partition}
+		id := source.PartitionID{Topic: p.Topic, Partition: p.Partition}
 		watermarks[id], positions[id] = p.Watermark, p.Position
 	}
 	states := a.gens.Current().Source.States()
@@ -41,17 +41,17 @@ func (a *App) status(now time.Time) status {
 	}
 	metrics := a.gens.CurrentMetrics()
 	states = append(states, metrics.Source.States()...)
-	slices.SortStableFunc(states, func(a, b pipeline.PartitionState) int { return strings.Compare(a.Topic, b.Topic) })
+	slices.SortStableFunc(states, func(a, b source.PartitionState) int { return strings.Compare(a.Topic, b.Topic) })
 	reading := metrics.Opened()
 	for _, st := range states {
 		if st.Partition < 0 { // the topic as a whole
 			// a team without logs or metrics in Kafka has no topic for them, and is ready
-			if st.Err != nil && (st.Topic == a.cfg.KafkaTracesTopic || !errors.Is(st.Err, pipeline.ErrNoTopic)) {
+			if st.Err != nil && (st.Topic == a.cfg.KafkaTracesTopic || !errors.Is(st.Err, source.ErrNoTopic)) {
 				s.checks[st.Topic] = st.Err.Error()
 			}
 			continue
 		}
-		id := pipeline.PartitionID{Topic: st.Topic, Partition: st.Partition}
+		id := source.PartitionID{Topic: st.Topic, Partition: st.Partition}
 		p := partitionStatus{PartitionState: st, committed: positions[id], watermark: watermarks[id]}
 		p.lag = max(0, st.HighWatermark-p.committed)
 		s.partitions = append(s.partitions, p)
@@ -145,6 +145,6 @@ func (a *App) checkpointAge(now time.Time) time.Duration {
 	return max(0, now.Sub(at))
 }
 
-func (a *App) gapList() []pipeline.Gap {
+func (a *App) gapList() []ingest.Gap {
 	return a.gens.Gaps()
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -23,8 +24,6 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/gaurav/watchingcat/pipeline"
 )
 
 // telemetry is what the process tells about itself by OpenTelemetry: metrics, shown at /metrics beside all others, and spans, exported by
@@ -85,14 +84,14 @@ func (t telemetry) meter(name string) metric.Meter {
 	if t.metrics == nil {
 		return nil
 	}
-	return t.metrics.Meter(pipeline.Scope + name)
+	return t.metrics.Meter(ingest.Scope + name)
 }
 
 func (t telemetry) tracer(name string) trace.Tracer {
 	if t.traces == nil {
 		return nil
 	}
-	return t.traces.Tracer(pipeline.Scope + name)
+	return t.traces.Tracer(ingest.Scope + name)
 }
 
 // close exports what waits, for a few seconds at most.

@@ -21,7 +21,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gaurav/watchingcat/api/auth"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/receiver"
+	"github.com/gaurav/watchingcat/pipeline/source"
 )
 
 // testApp is an App that runs, before a broker in the process.
@@ -136,7 +137,7 @@ func (a *testApp) span(service string) {
 // settled waits until the views hold all that is in the topic, and returns how many records that are.
 func (a *testApp) settled() int64 {
 	a.t.Helper()
-	ends, err := pipeline.EndOffsets(a.t.Context(), a.adm, a.cfg.KafkaTracesTopic)
+	ends, err := source.EndOffsets(a.t.Context(), a.adm, a.cfg.KafkaTracesTopic)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -174,7 +175,7 @@ func TestOwnSpansEnd(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			var g errgroup.Group
 			g.Go(func() error {
-				return (&pipeline.OTLPReceiver{Kafka: a.cfg.kafka(), GRPCAddr: ports[0], HTTPAddr: ports[1], TracesTopic: "otlp_spans", MetricsTopic: "otlp_metrics", LogsTopic: "otlp_logs"}).Run(ctx)
+				return (&receiver.Receiver{Kafka: a.cfg.kafka(), GRPCAddr: ports[0], HTTPAddr: ports[1], TracesTopic: "otlp_spans", MetricsTopic: "otlp_metrics", LogsTopic: "otlp_logs"}).Run(ctx)
 			})
 			defer func() {
 				stop()

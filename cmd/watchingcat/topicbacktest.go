@@ -7,7 +7,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/evaluator"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -35,20 +35,20 @@ func (t topicBacktests) Backtest(ctx context.Context, list []evaluator.Backtest,
 	view := t.live.View()
 	defer view.Release()
 	var since time.Time
-	results, err := rereadRules(ctx, pipeline.RereadConfig{
+	results, err := rereadRules(ctx, replay.RereadConfig{
 		Kafka: t.cfg.kafka(), Views: t.viewConfig(), Topics: []string{t.cfg.KafkaTracesTopic, t.cfg.KafkaLogsTopic}, LogsTopic: t.cfg.KafkaLogsTopic,
 		Lateness: t.cfg.Lateness, Interval: t.cfg.CommitInterval, From: start.Add(-warmUp - t.cfg.PairingWindow - exportMargin), To: to, Logger: t.log,
-		Progress: func(p pipeline.RereadProgress) {
+		Progress: func(p replay.RereadProgress) {
 			progress(api.TopicProgress{At: p.At, Records: p.Records, Total: p.Total, Rate: p.Rate})
 		},
-		Opened: func(r *pipeline.Reread) { since = r.Since },
+		Opened: func(r *replay.Reread) { since = r.Since },
 	}, view.Samples(), list)
 	return results, since, err
 }
 
 // rereadRules evaluates rules over what the topics hold of a past, all backtests in one reading. Their Reader and Queryable are those of
 // the reading; samples of OTLP metrics are read where they are kept (nil: there are none).
-func rereadRules(ctx context.Context, c pipeline.RereadConfig, samples views.SampleReader, list []evaluator.Backtest) (results []*evaluator.BacktestResult, err error) {
+func rereadRules(ctx context.Context, c replay.RereadConfig, samples views.SampleReader, list []evaluator.Backtest) (results []*evaluator.BacktestResult, err error) {
 	following := make([]*evaluator.Following, len(list))
 	c.Stop = func(ctx context.Context, now time.Time) error {
 		for _, f := range following {
@@ -58,7 +58,7 @@ func rereadRules(ctx context.Context, c pipeline.RereadConfig, samples views.Sam
 		}
 		return nil
 	}
-	r, err := pipeline.OpenReread(ctx, c)
+	r, err := replay.OpenReread(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,9 @@ import (
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/notify"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
+	"github.com/gaurav/watchingcat/pipeline/replay"
+	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -55,11 +57,11 @@ func TestTopicBacktestIsLive(t *testing.T) {
 		broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(network.Listen), kfake.SeedTopics(partitions, topic))
 		require.NoError(t, err)
 		defer broker.Close()
-		kafka := pipeline.KafkaConfig{Brokers: broker.ListenAddrs(), Dialer: network.DialContext}
+		kafka := kafka.Config{Brokers: broker.ListenAddrs(), Dialer: network.DialContext}
 		config := views.Config{PairingWindow: 10 * time.Second, Compensation: time.Minute}
 		begin := time.Now()
 
-		gens, err := pipeline.OpenGenerations(pipeline.GenerationsConfig{Store: storage.NewMem(storage.MemOptions{}), GenerationConfig: pipeline.GenerationConfig{
+		gens, err := replay.OpenGenerations(replay.GenerationsConfig{Store: storage.NewMem(storage.MemOptions{}), GenerationConfig: replay.GenerationConfig{
 			Kafka: kafka, Views: config, Topics: []string{topic}, Lateness: 2 * time.Second, Interval: 250 * time.Millisecond, Logger: zerolog.Nop()}})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -85,8 +87,8 @@ func TestTopicBacktestIsLive(t *testing.T) {
 			require.Positive(t, fired[name], name)
 		}
 		end := moments[len(moments)-1].Now
-		again := func(moments []pipeline.Moment) *evaluator.BacktestResult {
-			res, err := rereadRules(t.Context(), pipeline.RereadConfig{Kafka: kafka, Views: config, Topics: []string{topic}, Lateness: 2 * time.Second, To: end, Moments: moments,
+		again := func(moments []replay.Moment) *evaluator.BacktestResult {
+			res, err := rereadRules(t.Context(), replay.RereadConfig{Kafka: kafka, Views: config, Topics: []string{topic}, Lateness: 2 * time.Second, To: end, Moments: moments,
 				Logger: zerolog.Nop()}, nil, []evaluator.Backtest{{Sources: []evaluator.Source{src}, Start: begin, End: end}})
 			require.NoError(t, err)
 			return res[0]
@@ -124,7 +126,7 @@ func TestTopicBacktestIsLive(t *testing.T) {
 }
 
 // buy makes the shop busy until ctx ends; it breaks now and then, and is closed for a while.
-func buy(ctx context.Context, t *testing.T, kafka pipeline.KafkaConfig, topic string, partitions int) {
+func buy(ctx context.Context, t *testing.T, kafka kafka.Config, topic string, partitions int) {
 	opts, err := kafka.Opts()
 	if err != nil {
 		t.Error(err)
@@ -171,7 +173,7 @@ func buy(ctx context.Context, t *testing.T, kafka pipeline.KafkaConfig, topic st
 }
 
 // watch evaluates rules as the views change until a time, as Evaluator.Run does, and notes when it looked.
-func watch(t *testing.T, live *views.Live, src evaluator.Source, until time.Time) (moments []pipeline.Moment, list []evaluator.Transition) {
+func watch(t *testing.T, live *views.Live, src evaluator.Source, until time.Time) (moments []replay.Moment, list []evaluator.Transition) {
 	e, err := evaluator.New(evaluator.Config{Reader: live, KV: storage.NewMem(storage.MemOptions{})})
 	require.NoError(t, err)
 	require.NoError(t, e.Load(t.Context(), []evaluator.Source{src}, time.Now()))
@@ -184,9 +186,9 @@ func watch(t *testing.T, live *views.Live, src evaluator.Source, until time.Time
 		}
 		c := sub.Take()
 		c.Frontier = live.Frontier()
-		m := pipeline.Moment{Now: time.Now(), Complete: c.Frontier.Complete, Positions: map[pipeline.PartitionID]int64{}}
+		m := replay.Moment{Now: time.Now(), Complete: c.Frontier.Complete, Positions: map[source.PartitionID]int64{}}
 		for _, p := range live.Progress() {
-			m.Positions[pipeline.PartitionID{Topic: p.Topic, Partition: p.Partition}] = p.Position
+			m.Positions[source.PartitionID{Topic: p.Topic, Partition: p.Partition}] = p.Position
 		}
 		moments = append(moments, m)
 		require.NoError(t, e.Advance(t.Context(), c, m.Now))

@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -101,7 +101,7 @@ func spread(messages [][]byte, partitions int) (c cost, n int, err error) {
 			if !acc.Begin(views.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
 				continue
 			}
-			if err := pipeline.ScanSpans(m, 100_000, acc.Span); err != nil {
+			if err := otlp.ScanSpans(m, 100_000, acc.Span); err != nil {
 				return err
 			}
 			acc.End()

@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -78,7 +78,7 @@ func prepLogs(_, messages [][]byte) (func() error, func(), error) {
 			if !in.acc.Begin(views.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
 				continue
 			}
-			err := pipeline.DecodeLogs(m, nil, 100_000, func(r *views.Resource, l *views.LogRecord) {
+			err := ingest.DecodeLogs(m, nil, 100_000, func(r *views.Resource, l *views.LogRecord) {
 				in.spans++
 				in.acc.Log(r, l)
 			})

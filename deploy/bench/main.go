@@ -20,7 +20,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -206,7 +206,7 @@ func prepScan(_, messages [][]byte) (func() error, func(), error) {
 		n := 0
 		f := func(*views.Resource, *views.Span) { n++ }
 		for _, m := range messages {
-			if err := pipeline.ScanSpans(m, 100_000, f); err != nil {
+			if err := otlp.ScanSpans(m, 100_000, f); err != nil {
 				return err
 			}
 		}
@@ -214,8 +214,8 @@ func prepScan(_, messages [][]byte) (func() error, func(), error) {
 	}, func() {}, nil
 }
 
-// ingest is the path from message bytes to a store.
-type ingest struct {
+// ingestPath is the path from message bytes to a store.
+type ingestPath struct {
 	kv     storage.KV
 	set    *views.Set
 	acc    *views.Accumulator
@@ -232,12 +232,12 @@ var (
 	dedupSpans = views.Config{DedupSpans: true}
 )
 
-func newIngest(kv storage.KV, cfg views.Config) (*ingest, error) {
+func newIngest(kv storage.KV, cfg views.Config) (*ingestPath, error) {
 	set, err := views.Open(kv, cfg)
 	if err != nil {
 		return nil, err
 	}
-	in := &ingest{kv: kv, set: set, acc: set.Partition("otlp_spans", 0)}
+	in := &ingestPath{kv: kv, set: set, acc: set.Partition("otlp_spans", 0)}
 	in.span = func(r *views.Resource, s *views.Span) {
 		in.spans++
 		in.acc.Span(r, s)
@@ -245,10 +245,10 @@ func newIngest(kv storage.KV, cfg views.Config) (*ingest, error) {
 	return in, nil
 }
 
-func (in *ingest) apply(messages [][]byte) error {
+func (in *ingestPath) apply(messages [][]byte) error {
 	for _, m := range messages {
 		if in.acc.Begin(views.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
-			if err := pipeline.ScanSpans(m, 100_000, in.span); err != nil {
+			if err := otlp.ScanSpans(m, 100_000, in.span); err != nil {
 				return err
 			}
 			if in.acc.Again() {
@@ -266,7 +266,7 @@ func (in *ingest) apply(messages [][]byte) error {
 	return in.checkpoint()
 }
 
-func (in *ingest) checkpoint() error {
+func (in *ingestPath) checkpoint() error {
 	in.spans = 0
 	c, err := in.set.Collect(nil)
 	if err != nil || c == nil {

@@ -24,7 +24,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/gaurav/watchingcat/pipeline"
+	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -129,7 +129,7 @@ func (w *world) whole(at uint64) error {
 		return err
 	}
 	w.offset++
-	if err := pipeline.ScanSpans(b, 1000, w.acc.Span); err != nil {
+	if err := otlp.ScanSpans(b, 1000, w.acc.Span); err != nil {
 		return err
 	}
 	w.acc.End()

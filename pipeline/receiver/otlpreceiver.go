@@ -1,0 +1,176 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gaurav/watchingcat/pipeline/kafka"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	_ "google.golang.org/grpc/encoding/gzip" // senders compress
+	"google.golang.org/grpc/status"
+)
+
+// maxOTLPBytes bounds an export request, after decompression.
+const maxOTLPBytes = 16 << 20
+
+// Receiver takes OTLP over gRPC and HTTP and writes each export request as one record to Kafka, as a collector's Kafka
+// exporter does. A request is answered once the brokers have it; there is no partial success. `watchingcat demo` runs it.
+type Receiver struct {
+	Kafka    kafka.Config
+	GRPCAddr string // "" means none
+	HTTPAddr string // "" means none
+
+	TracesTopic, MetricsTopic, LogsTopic string
+
+	Logger zerolog.Logger
+
+	cl *kgo.Client
+}
+
+// Listen opens what Run serves. An address that is taken is in the error, the other is served all the same: the caller decides
+// whether that is worth more than a warning. Without any listener Run does nothing.
+func (o *Receiver) Listen() (*Listeners, error) {
+	l := &Listeners{}
+	var errs []error
+	for _, a := range []struct {
+		name, addr string
+		to         *net.Listener
+	}{{"OTLP gRPC", o.GRPCAddr, &l.grpc}, {"OTLP HTTP", o.HTTPAddr, &l.http}} {
+		if a.addr == "" {
+			continue
+		}
+		var err error
+		if *a.to, err = net.Listen("tcp", a.addr); err != nil {
+			errs = append(errs, fmt.Errorf("pipeline: %s listener: %w", a.name, err))
+		}
+	}
+	return l, errors.Join(errs...)
+}
+
+// Listeners are open ports.
+type Listeners struct{ grpc, http net.Listener }
+
+// GRPCAddr returns the address of the gRPC port, "" for none.
+func (l *Listeners) GRPCAddr() string { return addrOf(l.grpc) }
+
+// HTTPAddr returns the address of the HTTP port, "" for none.
+func (l *Listeners) HTTPAddr() string { return addrOf(l.http) }
+
+func addrOf(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+// Run listens and serves until ctx ends. Taken ports are logged as a warning, as the demo wants it.
+func (o *Receiver) Run(ctx context.Context) error {
+	l, err := o.Listen()
+	if err != nil {
+		o.Logger.Warn().Err(err).Msg("an OTLP port is not served")
+	}
+	return o.Serve(ctx, l)
+}
+
+// Serve serves the listeners until ctx ends, and closes them.
+func (o *Receiver) Serve(ctx context.Context, l *Listeners) error {
+	opts, err := o.Kafka.Opts()
+	if err != nil {
+		return err
+	}
+	o.cl, err = kgo.NewClient(append(opts, kgo.AllowAutoTopicCreation(), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerBatchMaxBytes(maxOTLPBytes+1<<20), kgo.MaxBufferedBytes(8*maxOTLPBytes))...)
+	if err != nil {
+		return fmt.Errorf("pipeline: kafka client: %w", err)
+	}
+	defer o.cl.Close()
+	gs := o.grpcServer()
+	hs := &http.Server{Handler: o.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}
+	errs := make(chan error, 2)
+	var wg sync.WaitGroup
+	if l.grpc != nil {
+		wg.Go(func() { errs <- gs.Serve(l.grpc) })
+	}
+	if l.http != nil {
+		wg.Go(func() { errs <- hs.Serve(l.http) })
+	}
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-errs:
+		err = fmt.Errorf("pipeline: serve OTLP: %w", err)
+	}
+	gs.Stop()
+	err = errors.Join(err, hs.Close())
+	wg.Wait()
+	return err
+}
+
+func (o *Receiver) grpcServer() *grpc.Server {
+	s := grpc.NewServer(grpc.MaxRecvMsgSize(maxOTLPBytes))
+	ptraceotlp.RegisterGRPCServer(s, &otlpTraces{o: o})
+	pmetricotlp.RegisterGRPCServer(s, &otlpMetrics{o: o})
+	plogotlp.RegisterGRPCServer(s, &otlpLogs{o: o})
+	return s
+}
+
+type otlpTraces struct {
+	ptraceotlp.UnimplementedGRPCServer
+	o *Receiver
+}
+
+func (s *otlpTraces) Export(ctx context.Context, r ptraceotlp.ExportRequest) (ptraceotlp.ExportResponse, error) {
+	return ptraceotlp.NewExportResponse(), s.o.export(ctx, s.o.TracesTopic, r.MarshalProto)
+}
+
+type otlpMetrics struct {
+	pmetricotlp.UnimplementedGRPCServer
+	o *Receiver
+}
+
+func (s *otlpMetrics) Export(ctx context.Context, r pmetricotlp.ExportRequest) (pmetricotlp.ExportResponse, error) {
+	return pmetricotlp.NewExportResponse(), s.o.export(ctx, s.o.MetricsTopic, r.MarshalProto)
+}
+
+type otlpLogs struct {
+	plogotlp.UnimplementedGRPCServer
+	o *Receiver
+}
+
+func (s *otlpLogs) Export(ctx context.Context, r plogotlp.ExportRequest) (plogotlp.ExportResponse, error) {
+	return plogotlp.NewExportResponse(), s.o.export(ctx, s.o.LogsTopic, r.MarshalProto)
+}
+
+// exportTimeout is how long a sender waits for the brokers before it is told to come again.
+const exportTimeout = 10 * time.Second
+
+// export writes one request. Its errors are gRPC statuses: Unavailable where the sender should try again.
+func (o *Receiver) export(ctx context.Context, topic string, marshal func() ([]byte, error)) error {
+	value, err := marshal()
+	if err != nil {
+		return status.Errorf(codes.InvalidArgument, "encode request: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, exportTimeout)
+	defer cancel()
+	err = o.cl.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: value}).FirstErr()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kerr.MessageTooLarge):
+		// a smaller batch would pass, the same one never will
+		return status.Errorf(codes.InvalidArgument, "the broker takes no record of %d bytes: send smaller batches", len(value))
+	}
+	return status.Errorf(codes.Unavailable, "the broker does not take the request now: %v", err)
+}
