@@ -35,8 +35,15 @@ var may = map[string]struct {
 	"notify":      {[]string{"storage", "evaluator"}, "notify drains the outbox; it never looks at telemetry"},
 	"deploy/docs": {nil, "the documents are text, and the only part of deploy that is in the binary"},
 	"api":         {[]string{"storage", "views", "evaluator", "notify", "deploy/docs"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
-	"cmd":         {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api"}, "only cmd wires everything"},
-	"deploy":      {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd"}, "tests against real servers may look at everything"},
+	"cmd":         {[]string{"cmd/watchingcat/cli", "storage", "views", "pipeline", "evaluator", "notify", "api"}, "only cmd wires everything"},
+
+	"cmd/watchingcat/cli":     {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/app", "cmd/watchingcat/config", "cmd/watchingcat/shop"}, "the command line is the top"},
+	"cmd/watchingcat/app":     {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/config"}, "the process knows no command"},
+	"cmd/watchingcat/config":  {[]string{"views", "pipeline/kafka", "api"}, "settings are read before there is anything that they are for"},
+	"cmd/watchingcat/shop":    {nil, "the shop only makes telemetry"},
+	"cmd/watchingcat/apptest": {nil, "tests of app and cli use it"},
+
+	"deploy": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd"}, "tests against real servers may look at everything"},
 }
 
 // room returns the room of a package: the longest name in may that its path begins with, else its folder at the top; "" if it is not ours.

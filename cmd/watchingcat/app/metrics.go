@@ -1,0 +1,54 @@
+package app
+
+import (
+	"time"
+
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/pipeline/ingest"
+	"github.com/gaurav/watchingcat/pipeline/replay"
+	"github.com/gaurav/watchingcat/storage/samples"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// metricsTopic is how OTLP metrics are read: their own source, positions and checkpoints, so that spans and metrics do not wait for
+// each other, and a folder of samples for each version.
+func (a *App) metricsTopic() replay.MetricsTopic {
+	retention := time.Duration(a.cfg.RetMetrics)
+	folders := samples.Folders{DataDir: a.cfg.DataDir, Options: samples.Options{
+		Retention: retention, MaxSeries: a.cfg.LimitSeries, MinFreeBytes: a.cfg.MinFreeDiskBytes,
+	}}
+	if a.slog != nil {
+		folders.Options.Logger = a.slog.With("component", "tsdb")
+	}
+	if a.reg != nil {
+		folders.Options.Registerer = a.reg
+	}
+	return replay.MetricsTopic{
+		Topic:    a.cfg.KafkaMetricsTopic,
+		State:    views.MetricsConfig{Retention: retention, DedupWindow: a.cfg.DedupWithin(), DeltaSeries: a.cfg.LimitSeries, Translation: a.cfg.Translation()},
+		Open:     func(version uint32) ingest.SampleStore { return folders.Open(version) },
+		Versions: folders.Versions, Drop: folders.Drop,
+	}
+}
+
+// sources is what rules read: views and samples. An older range from a Prometheus is not in it: alerts must not wait for a server
+// that does not answer.
+func (a *App) sources() *evaluator.Sources {
+	return &evaluator.Sources{Views: &evaluator.Queryable{Reader: a.live}}
+}
+
+// allSources is what users query: older ranges too.
+func (a *App) allSources() *evaluator.Sources {
+	s := a.sources()
+	s.Unread = a.unread
+	if p := a.stores.prometheus; p != nil {
+		s.Older = p
+	}
+	return s
+}
+
+// unread says from when on the topics were read, and why not from before; zero: they were read from where they begin.
+func (a *App) unread() (time.Time, string) {
+	b := pipelineAnswers{a}.Began()
+	return b.Since(a.live.Frontier().Since)
+}

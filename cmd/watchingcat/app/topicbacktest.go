@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gaurav/watchingcat/api"
+	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/pipeline/replay"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// topicBacktests is an api.TopicBacktester over the topics that the process reads.
+type topicBacktests struct{ *App }
+
+const (
+	// leastWarmUp is how long before a backtest records are read at least, so that series that are seldom are known.
+	leastWarmUp = 15 * time.Minute
+	// exportMargin is how much later than their events records may be written.
+	exportMargin = time.Minute
+)
+
+// Backtest implements api.TopicBacktester.
+func (t topicBacktests) Backtest(ctx context.Context, list []evaluator.Backtest, progress func(api.TopicProgress)) ([]*evaluator.BacktestResult, time.Time, error) {
+	warmUp, start, end := leastWarmUp, list[0].Start, list[0].End
+	for i := range list {
+		list[i].Step = t.cfg.CommitInterval
+		warmUp = max(warmUp, evaluator.WarmUp(list[i].Sources))
+	}
+	to := end.Add(exportMargin)
+	if now := time.Now(); now.Before(to) {
+		to = now
+	}
+	view := t.live.View()
+	defer view.Release()
+	var since time.Time
+	results, err := rereadRules(ctx, replay.RereadConfig{
+		Kafka: t.cfg.Kafka(), Views: t.viewConfig(), Topics: []string{t.cfg.KafkaTracesTopic, t.cfg.KafkaLogsTopic}, LogsTopic: t.cfg.KafkaLogsTopic,
+		Lateness: t.cfg.Lateness, Interval: t.cfg.CommitInterval, From: start.Add(-warmUp - t.cfg.PairingWindow - exportMargin), To: to, Logger: t.log,
+		Progress: func(p replay.RereadProgress) {
+			progress(api.TopicProgress{At: p.At, Records: p.Records, Total: p.Total, Rate: p.Rate})
+		},
+		Opened: func(r *replay.Reread) { since = r.Since },
+	}, view.Samples(), list)
+	return results, since, err
+}
+
+// rereadRules evaluates rules over what the topics hold of a past, all backtests in one reading. Their Reader and Queryable are those of
+// the reading; samples of OTLP metrics are read where they are kept (nil: there are none).
+func rereadRules(ctx context.Context, c replay.RereadConfig, samples views.SampleReader, list []evaluator.Backtest) (results []*evaluator.BacktestResult, err error) {
+	following := make([]*evaluator.Following, len(list))
+	c.Stop = func(ctx context.Context, now time.Time) error {
+		for _, f := range following {
+			if err := f.Advance(ctx, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	r, err := replay.OpenReread(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	for i, b := range list {
+		b.Reader = r.Set
+		b.Queryable = &evaluator.Sources{Views: &evaluator.Queryable{Reader: r.Set}, Samples: samples}
+		if following[i], err = b.Follow(ctx); err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+	}
+	if err := r.Run(ctx); err != nil {
+		return nil, err
+	}
+	for _, f := range following {
+		results = append(results, f.Result())
+	}
+	return results, nil
+}

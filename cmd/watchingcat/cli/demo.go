@@ -1,0 +1,217 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
+	"github.com/gaurav/watchingcat/pipeline/receiver"
+)
+
+// The demo's fault: it begins after demoQuiet, lasts demoFault, and comes again every demoCycle.
+const (
+	demoQuiet = 30 * time.Second
+	demoFault = 60 * time.Second
+	demoCycle = 3 * time.Minute
+	demoRate  = 600 // spans a second
+)
+
+func demoFaults(since time.Duration) *shop.Fault {
+	if at := since % demoCycle; at >= demoQuiet && at < demoQuiet+demoFault {
+		return &shop.Fault{Service: "payment", ErrorRate: 0.4, Slower: 8, Version: "1.5.0"}
+	}
+	return nil
+}
+
+//go:embed demo/rules.yml
+var demoRules string
+
+//go:embed demo/alertmanager.yml
+var demoAlertmanager string
+
+func demoCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Run a broker, a simulated shop and WatchingCat in one process; needs no Kafka",
+		Long: "Run an in-process Kafka broker, a simulated shop and OTLP receivers that write to it, and WatchingCat itself. The state is kept in the " +
+			"folder demo of data_dir; the next start continues from there. The page is at http_addr.",
+		Example: "  watchingcat demo\n  watchingcat demo --data-dir /tmp/watchingcat --http-addr 127.0.0.1:9090",
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := config.Load(c.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			if cfg.Origin["log_format"] == "" {
+				cfg.LogFormat = "console"
+			}
+			if cfg.Origin["log_level"] == "" {
+				cfg.LogLevel = "warn"
+			}
+			if len(cfg.KafkaBrokers) > 0 {
+				return config.Usage("%sKAFKA_BROKERS is set, but the demo brings its own broker; `watchingcat serve` reads yours", config.EnvPrefix)
+			}
+			return runDemo(c.Context(), cfg, c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	config.AddSettings(c, "The demo uses the other settings of the server too, except those of the brokers. `watchingcat serve --help` lists them.",
+		"data_dir", "http_addr", "otlp_grpc_addr", "otlp_http_addr", "rule_files", "alertmanager_config", "memory_limit", "log_level", "log_format")
+	return c
+}
+
+func runDemo(ctx context.Context, cfg *config.Loaded, out, logs io.Writer) (err error) {
+	dir := filepath.Join(cfg.DataDir, "demo")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	log := app.NewLogger(cfg.Config, app.LogFormat(cfg.Config, logs))
+	cfg.DataDir = filepath.Join(dir, "state")
+	in := app.NewInbox(out)
+	inAddr, err := in.Listen("127.0.0.1:8091")
+	if err != nil {
+		return err
+	}
+	if err := demoFiles(dir, &cfg.Config, inAddr); err != nil {
+		return err
+	}
+	port, err := app.FreePort()
+	if err != nil {
+		return err
+	}
+	// The app opens first: it holds the folder, so a second demo ends here and not in the broker's files.
+	cfg.KafkaBrokers = []string{fmt.Sprintf("127.0.0.1:%d", port)}
+	a, err := app.Open(ctx, cfg.Config, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	a.OnNoAdmin(func(ctx context.Context, accounts *auth.Auth) error { // nobody else reaches the broker of this process
+		password := rand.Text()
+		if _, err := accounts.CreateUser(ctx, "demo", "admin", password, auth.Admin, time.Now()); err != nil {
+			return fmt.Errorf("make the demo's first admin: %w", err)
+		}
+		fmt.Fprintf(out, "\nAuthentication is on: log in as admin with the password %s\n", password)
+		return nil
+	})
+	broker, err := demoBroker(filepath.Join(dir, "broker"), port, cfg.Config)
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+	recv := &receiver.Receiver{Kafka: cfg.Kafka(), GRPCAddr: cfg.OTLPGRPCAddr, HTTPAddr: cfg.OTLPHTTPAddr,
+		TracesTopic: cfg.KafkaTracesTopic, MetricsTopic: cfg.KafkaMetricsTopic, LogsTopic: cfg.KafkaLogsTopic, Logger: log}
+	load := &loader{kafka: cfg.Kafka(), topic: cfg.KafkaTracesTopic, logs: cfg.KafkaLogsTopic, metrics: cfg.KafkaMetricsTopic, seed: uint64(time.Now().UnixNano()), rate: demoRate, requests: 4, faults: demoFaults}
+
+	// The broker outlives what writes to it and what reads from it.
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.Run(gctx) })
+	g.Go(func() error { return in.Serve(gctx) })
+	g.Go(func() error { return recv.Run(gctx) })
+	g.Go(func() error { return load.run(gctx) })
+	g.Go(func() error { return keepSmall(gctx, broker) })
+	fmt.Fprint(out, demoText(a.Addr(), inAddr, cfg.Config, dir))
+	err = g.Wait()
+	if ctx.Err() != nil {
+		fmt.Fprintln(out, "\nStopped. `make demo` goes on from here; delete", dir, "to begin anew.")
+		return nil
+	}
+	return err
+}
+
+// demoBroker is an in-process Kafka broker that keeps its topics in dir.
+func demoBroker(dir string, port int, cfg config.Config) (*kfake.Cluster, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("broker folder: %w", err)
+	}
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(dir), kfake.AllowAutoTopicCreation(), kfake.DefaultNumPartitions(4),
+		kfake.BrokerConfigs(map[string]string{"log.retention.ms": "1800000", "log.segment.bytes": "8388608", "message.max.bytes": "16777216"}))
+	if err != nil {
+		return nil, fmt.Errorf("start the broker in %s: %w", dir, err)
+	}
+	for _, topic := range []string{cfg.KafkaTracesTopic, cfg.KafkaMetricsTopic, cfg.KafkaLogsTopic, cfg.KafkaDeadLetterTopic} {
+		if c.TopicInfo(topic) != nil {
+			continue
+		}
+		if err := c.CreateTopic(topic, 4, map[string]string{"retention.ms": "1800000", "segment.bytes": "8388608"}); err != nil {
+			c.Close()
+			return nil, fmt.Errorf("create topic %s: %w", topic, err)
+		}
+	}
+	return c, nil
+}
+
+// keepSmall makes the broker forget what is older than its retention.
+func keepSmall(ctx context.Context, c *kfake.Cluster) error {
+	t := time.NewTicker(10 * time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			c.ApplyRetention()
+		}
+	}
+}
+
+// demoFiles writes the demo's rules and notification settings where they can be edited, unless the user named own ones.
+func demoFiles(dir string, cfg *config.Config, inbox string) error {
+	write := func(name, text string) (string, error) {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return "", fmt.Errorf("write the demo's %s: %w", name, err)
+		}
+		return file, nil
+	}
+	var err error
+	if len(cfg.RuleFiles) == 0 {
+		var file string
+		if file, err = write("rules.yml", demoRules); err != nil {
+			return err
+		}
+		cfg.RuleFiles = []string{file}
+	}
+	if cfg.AlertmanagerConfig == "" {
+		cfg.AlertmanagerConfig, err = write("alertmanager.yml", strings.ReplaceAll(demoAlertmanager, "INBOX", inbox))
+	}
+	return err
+}
+
+func demoText(addr, inbox string, cfg config.Config, dir string) string {
+	_, httpPort, _ := net.SplitHostPort(cfg.OTLPHTTPAddr)
+	return fmt.Sprintf(`WatchingCat demo: a shop of about twenty services writes %d spans a second.
+
+  Page           http://%[2]s/
+  Webhook inbox  http://%[3]s/          notifications arrive here, and in this terminal
+
+In half a minute the payment service breaks for a minute, and again every three minutes: an alert fires and resolves.
+
+Try:
+  curl -s http://%[2]s/api/v1/services
+  curl -s http://%[2]s/api/v1/servicemap
+  curl -s http://%[2]s/prometheus/api/v1/query --data-urlencode 'query=sum by (service_name) (rate(traces_span_metrics_calls_total[1m]))'
+  curl -s http://%[2]s/prometheus/api/v1/query --data-urlencode 'query=sum by (service_name) (rate(shop_orders_placed_total[1m]))'
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:%[4]s OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf  your-own-service
+  Grafana: add a Prometheus data source with URL http://%[2]s/prometheus
+  Edit %[5]s and send this process SIGHUP.
+
+Ctrl-C ends it; started again it goes on.
+
+`, demoRate, addr, inbox, httpPort, filepath.Join(dir, "rules.yml"))
+}

@@ -1,0 +1,487 @@
+package config
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caarlos0/env/v10"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
+	"github.com/gaurav/watchingcat/views"
+)
+
+// EnvPrefix begins the name of every setting in the environment.
+const EnvPrefix = "WATCHINGCAT_"
+
+// Config is every setting. A field's env tag is its name in the environment after WATCHINGCAT_; in lower case it is the name in
+// the file, and with dashes the name of the flag. Defaults < file < environment < flags. Help and `config print` show the settings by
+// group, in the order of the groups in settings.go and of the fields here; arg names the kind or the unit of the value.
+type Config struct {
+	KafkaBrokers         []string     `env:"KAFKA_BROKERS" yaml:"kafka_brokers" group:"kafka" arg:"host:port,..." help:"brokers to connect to first, comma-separated; serve requires them"`
+	KafkaTracesTopic     string       `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" group:"kafka" arg:"topic" help:"topic of OTLP spans"`
+	KafkaMetricsTopic    string       `env:"KAFKA_METRICS_TOPIC" yaml:"kafka_metrics_topic" group:"kafka" arg:"topic" help:"topic of OTLP metrics; empty: metrics are not read"`
+	KafkaLogsTopic       string       `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" group:"kafka" arg:"topic" help:"topic of OTLP logs"`
+	KafkaDeadLetterTopic string       `env:"KAFKA_DEAD_LETTER_TOPIC" yaml:"kafka_dead_letter_topic" group:"kafka" arg:"topic" help:"topic that receives records which cannot be decoded or applied"`
+	KafkaConfigTopic     string       `env:"KAFKA_CONFIG_TOPIC" yaml:"kafka_config_topic" group:"kafka" arg:"topic" help:"compacted configuration topic: rules and objectives made in the page or the API, users, API tokens, the audit trail"`
+	KafkaGroup           string       `env:"KAFKA_GROUP" yaml:"kafka_group" group:"kafka" arg:"name" help:"consumer group whose offsets are committed, so that lag tools can show them"`
+	KafkaStart           string       `env:"KAFKA_START" yaml:"kafka_start" group:"kafka" arg:"earliest|latest" help:"where to start reading if no position is stored"`
+	KafkaTLS             bool         `env:"KAFKA_TLS" yaml:"kafka_tls" group:"kafka" help:"connect to the brokers with TLS"`
+	KafkaTLSCA           string       `env:"KAFKA_TLS_CA" yaml:"kafka_tls_ca" group:"kafka" arg:"file" help:"PEM file of the CA that signed the brokers' certificates; empty: the CAs of the system"`
+	KafkaTLSCert         string       `env:"KAFKA_TLS_CERT" yaml:"kafka_tls_cert" group:"kafka" arg:"file" help:"PEM file of the client certificate"`
+	KafkaTLSKey          string       `env:"KAFKA_TLS_KEY" yaml:"kafka_tls_key" group:"kafka" arg:"file" help:"PEM file of the client certificate's key"`
+	KafkaSASLMechanism   string       `env:"KAFKA_SASL_MECHANISM" yaml:"kafka_sasl_mechanism" group:"kafka" arg:"mechanism" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no SASL"`
+	KafkaSASLUsername    string       `env:"KAFKA_SASL_USERNAME" yaml:"kafka_sasl_username" group:"kafka" arg:"name" help:"SASL user name"`
+	KafkaSASLPassword    kafka.Secret `env:"KAFKA_SASL_PASSWORD" yaml:"kafka_sasl_password" group:"kafka" arg:"password" secret:"true" help:"SASL password"`
+
+	HTTPAddr     string   `env:"HTTP_ADDR" yaml:"http_addr" group:"api" arg:"host:port" help:"address of the API and the page; any address other than loopback needs auth_enabled to be set"`
+	ExternalURL  string   `env:"EXTERNAL_URL" yaml:"external_url" group:"api" arg:"URL" help:"URL under which users reach WatchingCat; notifications link to it. Empty: http_addr"`
+	TLSCert      string   `env:"TLS_CERT" yaml:"tls_cert" group:"api" arg:"file" help:"PEM file of the API's certificate, reloaded when it changes; empty: plain HTTP"`
+	TLSKey       string   `env:"TLS_KEY" yaml:"tls_key" group:"api" arg:"file" help:"PEM file of that certificate's key"`
+	AllowedHosts []string `env:"ALLOWED_HOSTS" yaml:"allowed_hosts" group:"api" arg:"host,..." help:"further host names under which users reach the API, comma-separated; *.example.org and * are allowed. Without authentication, requests for other public host names are rejected"`
+	CORSOrigins  []string `env:"CORS_ALLOWED_ORIGINS" yaml:"cors_allowed_origins" group:"api" arg:"origin,..." help:"origins from which browsers may call the API, comma-separated"`
+	RateLimit    int      `env:"RATE_LIMIT" yaml:"rate_limit" group:"api" arg:"requests/s" help:"requests per second of one user or token, or of one address if the caller is not authenticated; 0: no limit"`
+	CAFile       string   `env:"CA_FILE" yaml:"ca_file" group:"api" arg:"file" help:"PEM file of CAs to trust in addition to the system's. Commands use it for the server; the server uses it for the identity provider, Jaeger, Prometheus, Elasticsearch and alertmanager_urls"`
+
+	AuthEnabled      *bool         `env:"AUTH_ENABLED" yaml:"auth_enabled" group:"auth" help:"require authentication; false also permits addresses other than loopback without it. Not set: no authentication, loopback only"`
+	AuthJWTSecret    kafka.Secret  `env:"AUTH_JWT_SECRET" yaml:"auth_jwt_secret" group:"auth" arg:"secret" secret:"true" help:"signs logins and verifies HS256 tokens, at least 32 bytes; empty: logins end when the process ends"`
+	AuthTokenLife    time.Duration `env:"AUTH_TOKEN_DURATION" yaml:"auth_token_duration" group:"auth" help:"lifetime of a login"`
+	AuthJWKSURL      string        `env:"AUTH_JWKS_URL" yaml:"auth_jwks_url" group:"auth" arg:"URL" help:"URL of the keys that verify RS256 and ES256 tokens"`
+	AuthJWKSIssuer   string        `env:"AUTH_JWKS_ISSUER" yaml:"auth_jwks_issuer" group:"auth" arg:"issuer" help:"required issuer (iss) of those tokens"`
+	AuthJWKSAudience string        `env:"AUTH_JWKS_AUDIENCE" yaml:"auth_jwks_audience" group:"auth" arg:"audience" help:"required audience (aud) of those tokens"`
+	OIDCIssuer       string        `env:"AUTH_OIDC_ISSUER" yaml:"auth_oidc_issuer" group:"auth" arg:"URL" help:"OpenID Connect provider for logins; needs external_url. Register EXTERNAL_URL/api/v1/auth/oidc/callback at the provider"`
+	OIDCClientID     string        `env:"AUTH_OIDC_CLIENT_ID" yaml:"auth_oidc_client_id" group:"auth" arg:"ID" help:"WatchingCat's client ID at the provider"`
+	OIDCClientSecret kafka.Secret  `env:"AUTH_OIDC_CLIENT_SECRET" yaml:"auth_oidc_client_secret" group:"auth" arg:"secret" secret:"true" help:"WatchingCat's client secret at the provider; empty: public client"`
+	OIDCScopes       []string      `env:"AUTH_OIDC_SCOPES" yaml:"auth_oidc_scopes" group:"auth" arg:"scope,..." help:"scopes to request, comma-separated"`
+	OIDCRoleClaim    string        `env:"AUTH_OIDC_ROLE_CLAIM" yaml:"auth_oidc_role_claim" group:"auth" arg:"claim" help:"claim of the ID token that holds roles or groups, as a string or a list"`
+	OIDCRoles        []string      `env:"AUTH_OIDC_ROLES" yaml:"auth_oidc_roles" group:"auth" arg:"value=role,..." help:"role for each value of the claim, comma-separated; the values viewer, editor and admin need no entry"`
+	OIDCDefaultRole  string        `env:"AUTH_OIDC_DEFAULT_ROLE" yaml:"auth_oidc_default_role" group:"auth" arg:"role" help:"role of users whose token has no mapped role: viewer, editor, admin, or none (login denied)"`
+
+	DataDir          string        `env:"DATA_DIR" yaml:"data_dir" group:"storage" arg:"folder" help:"folder of the state; only one process can use it at a time"`
+	Retention10s     time.Duration `env:"RETENTION_10S" yaml:"retention_10s" group:"storage" help:"how long 10 s buckets are kept"`
+	Retention1m      time.Duration `env:"RETENTION_1M" yaml:"retention_1m" group:"storage" help:"how long 1 min buckets are kept, and how long a series without new data is shown"`
+	Retention1h      days          `env:"RETENTION_1H" yaml:"retention_1h" group:"storage" help:"how long 1 h buckets are kept"`
+	RetTraces        retention     `env:"RETENTION_TRACES" yaml:"retention_traces" group:"storage" help:"how long traces are kept, and the most bytes of raw spans: 1h,4GiB. 0B keeps only summaries, 0s keeps nothing"`
+	TracesKeep       string        `env:"TRACES_KEEP" yaml:"traces_keep" group:"storage" arg:"all|notable" help:"traces whose raw spans are kept: all, or notable (traces with errors, slow traces and a sample; the others for two minutes)"`
+	TracesSlow       time.Duration `env:"TRACES_SLOW" yaml:"traces_slow" group:"storage" help:"shortest duration of a slow trace, for traces_keep=notable"`
+	TracesSample     float64       `env:"TRACES_SAMPLE" yaml:"traces_sample" group:"storage" arg:"fraction" help:"fraction of the other traces to keep, 0 to 1, for traces_keep=notable"`
+	RetLogs          retention     `env:"RETENTION_LOGS" yaml:"retention_logs" group:"storage" help:"how long log lines are kept, and the most bytes of them: 1h,2GiB"`
+	RetMetrics       days          `env:"RETENTION_METRICS" yaml:"retention_metrics" group:"storage" help:"how long samples of OTLP metrics are kept"`
+	CommitInterval   time.Duration `env:"COMMIT_INTERVAL" yaml:"commit_interval" group:"storage" help:"time between checkpoints, 10ms to 10s"`
+	MinFreeDiskBytes uint64        `env:"MIN_FREE_DISK_BYTES" yaml:"min_free_disk_bytes" group:"storage" arg:"bytes" help:"reading from Kafka pauses while less disk space than this is free"`
+
+	MemoryLimit      ByteSize `env:"MEMORY_LIMIT" yaml:"memory_limit" group:"limits" help:"memory limit of the process, as 1GiB; sizes buffers, caches and windows, and slows down reading before it is exceeded. 0: the control group's limit less 10 %, or 75 % of the machine's memory"`
+	LimitServices    int      `env:"LIMIT_SERVICES" yaml:"limit_services" group:"limits" arg:"count" help:"services tracked separately; the rest count under _other"`
+	LimitOperations  int      `env:"LIMIT_OPERATIONS_PER_SERVICE" yaml:"limit_operations_per_service" group:"limits" arg:"count" help:"operations tracked separately for each service"`
+	LimitEdges       int      `env:"LIMIT_EDGES" yaml:"limit_edges" group:"limits" arg:"count" help:"edges of the service map tracked separately"`
+	LimitSeries      int      `env:"LIMIT_SERIES" yaml:"limit_series" group:"limits" arg:"count" help:"series of span metrics tracked separately, and as many series of OTLP metrics"`
+	LimitPatterns    int      `env:"LIMIT_PATTERNS" yaml:"limit_patterns" group:"limits" arg:"count" help:"log patterns for each service"`
+	LimitErrorGroups int      `env:"LIMIT_ERROR_GROUPS" yaml:"limit_error_groups" group:"limits" arg:"count" help:"exception groups"`
+	LimitDimensions  int      `env:"LIMIT_DIMENSION_VALUES" yaml:"limit_dimension_values" group:"limits" arg:"count" help:"values of each dimension; further values count under _other"`
+
+	Dimensions          []string      `env:"DIMENSIONS" yaml:"dimensions" group:"views" arg:"attribute,..." help:"resource or span attributes that become part of every key and a label of every series, comma-separated; existing views keep theirs until a replay"`
+	PairingWindow       time.Duration `env:"PAIRING_WINDOW" yaml:"pairing_window" group:"views" help:"how long a span waits for the span of the other side of its call, in event time"`
+	PairingCompensation time.Duration `env:"PAIRING_COMPENSATION" yaml:"pairing_compensation" group:"views" help:"how long a span that was counted unpaired can still be paired"`
+	Lateness            time.Duration `env:"LATENESS" yaml:"lateness" group:"views" help:"assumed delay of an idle partition behind the clock"`
+	DedupWindow         time.Duration `env:"DEDUP_WINDOW" yaml:"dedup_window" group:"views" help:"identical records within this window are treated as duplicates; 0 disables"`
+	DedupSpans          bool          `env:"DEDUP_SPANS" yaml:"dedup_spans" group:"views" help:"also recognize spans that were sent again in another record, by their IDs, within dedup_window (about 26 bytes per span, 10 million spans at most)"`
+
+	OTLPStrategy        string   `env:"OTLP_TRANSLATION_STRATEGY" yaml:"otlp_translation_strategy" group:"otlp" arg:"strategy" help:"how names of OTLP metrics become Prometheus names, as in Prometheus: UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes, NoUTF8EscapingWithSuffixes or NoTranslation"`
+	OTLPPromote         []string `env:"OTLP_PROMOTE_RESOURCE_ATTRIBUTES" yaml:"otlp_promote_resource_attributes" group:"otlp" arg:"attribute,..." help:"resource attributes that become labels of OTLP metrics, comma-separated; service.name always does"`
+	OTLPKeepIdentifying bool     `env:"OTLP_KEEP_IDENTIFYING_RESOURCE_ATTRIBUTES" yaml:"otlp_keep_identifying_resource_attributes" group:"otlp" help:"keep service.name, service.namespace and service.instance.id as labels of target_info, in addition to job and instance"`
+
+	RuleFiles          []string `env:"RULE_FILES" yaml:"rule_files" group:"alerts" arg:"glob,..." help:"Prometheus rule files, comma-separated globs"`
+	AlertmanagerConfig string   `env:"ALERTMANAGER_CONFIG" yaml:"alertmanager_config" group:"alerts" arg:"file" help:"alertmanager.yml with which WatchingCat itself routes alerts and sends notifications; empty: it sends none"`
+	AlertmanagerURLs   []string `env:"ALERTMANAGER_URLS" yaml:"alertmanager_urls" group:"alerts" arg:"URL,..." help:"Alertmanagers that receive the alerts, comma-separated; instead of alertmanager_config or in addition to it"`
+	AlertmanagerSend   string   `env:"ALERTMANAGER_SEND_CONFIG" yaml:"alertmanager_send_config" group:"alerts" arg:"file" help:"file with the alerting section of a prometheus.yml, for Alertmanagers that need TLS, tokens or relabeling; only static_configs"`
+	ExternalLabels     []string `env:"EXTERNAL_LABELS" yaml:"external_labels" group:"alerts" arg:"name=value,..." help:"labels added to every alert that lacks them, comma-separated; $externalLabels in templates"`
+
+	Mode             string   `env:"MODE" yaml:"mode" group:"replicas" arg:"replicated" help:"replicated: each replica reads all topics and evaluates all rules"`
+	ClusterAddr      string   `env:"CLUSTER_ADDR" yaml:"cluster_addr" group:"replicas" arg:"host:port" help:"address on which replicas exchange silences and the log of sent notifications; empty: there is only one replica"`
+	ClusterAdvertise string   `env:"CLUSTER_ADVERTISE_ADDR" yaml:"cluster_advertise_addr" group:"replicas" arg:"host:port" help:"address under which other replicas reach this one; empty: cluster_addr"`
+	ClusterPeers     []string `env:"CLUSTER_PEERS" yaml:"cluster_peers" group:"replicas" arg:"host:port,..." help:"cluster_addr of the other replicas, comma-separated"`
+
+	JaegerURL     string       `env:"JAEGER_URL" yaml:"jaeger_url" group:"stores" arg:"URL" help:"Jaeger, for links and for traces older than those kept here"`
+	PrometheusURL string       `env:"PROMETHEUS_URL" yaml:"prometheus_url" group:"stores" arg:"URL" help:"Prometheus, for links and for metrics older than those kept here, by remote read and the HTTP API"`
+	ElasticURL    string       `env:"ELASTICSEARCH_URL" yaml:"elasticsearch_url" group:"stores" arg:"URL" help:"Elasticsearch, for log lines older than those kept here: http://user:password@host:9200"`
+	ElasticIndex  string       `env:"ELASTICSEARCH_INDEX" yaml:"elasticsearch_index" group:"stores" arg:"pattern,..." help:"Elasticsearch indices with logs in ECS or OpenTelemetry layout, comma-separated patterns"`
+	RedisURL      kafka.Secret `env:"REDIS_URL" yaml:"redis_url" group:"stores" arg:"URL" secret:"true" help:"Redis that caches answers of the raw stores: redis://user:password@host:6379/0"`
+	GrafanaURL    string       `env:"GRAFANA_URL" yaml:"grafana_url" group:"stores" arg:"URL" help:"Grafana, for links"`
+	KibanaURL     string       `env:"KIBANA_URL" yaml:"kibana_url" group:"stores" arg:"URL" help:"Kibana, for links"`
+
+	LogLevel      string        `env:"LOG_LEVEL" yaml:"log_level" group:"process" arg:"level" help:"debug, info, warn or error"`
+	LogFormat     string        `env:"LOG_FORMAT" yaml:"log_format" group:"process" arg:"json|console" help:"format of log lines"`
+	ReadyMaxLag   time.Duration `env:"READY_MAX_LAG" yaml:"ready_max_lag" group:"process" help:"/readyz answers 503 while a partition is further behind than this"`
+	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" yaml:"shutdown_delay" group:"process" help:"after SIGTERM the server keeps working this long while /readyz answers 503, so that load balancers stop sending requests"`
+	PprofAddr     string        `env:"PPROF_ADDR" yaml:"pprof_addr" group:"process" arg:"host:port" help:"loopback address that serves Go profiles (pprof); empty: disabled"`
+
+	ServerURL string       `env:"SERVER_URL" yaml:"server_url" group:"client" arg:"URL" help:"URL at which commands reach the running server, as https://watchingcat.example.org; empty: http_addr"`
+	Token     kafka.Secret `env:"TOKEN" yaml:"token" group:"client" arg:"token" secret:"true" help:"API token with which commands call the running server"`
+
+	OTLPGRPCAddr string `env:"OTLP_GRPC_ADDR" yaml:"otlp_grpc_addr" group:"demo" arg:"host:port" help:"address of the demo's OTLP gRPC receiver"`
+	OTLPHTTPAddr string `env:"OTLP_HTTP_ADDR" yaml:"otlp_http_addr" group:"demo" arg:"host:port" help:"address of the demo's OTLP HTTP receiver"`
+}
+
+// Default are the settings that nobody has set.
+func Default() Config {
+	return Config{
+		HTTPAddr: "127.0.0.1:8090", DataDir: "./data",
+		KafkaTracesTopic: "otlp_spans", KafkaMetricsTopic: "otlp_metrics", KafkaLogsTopic: "otlp_logs",
+		KafkaDeadLetterTopic: "watchingcat_dead_letter", KafkaConfigTopic: "watchingcat_config",
+		KafkaGroup: "watchingcat", KafkaStart: "earliest",
+		CommitInterval: 250 * time.Millisecond,
+		Retention10s:   6 * time.Hour, Retention1m: 72 * time.Hour, Retention1h: days(400 * 24 * time.Hour), RetTraces: retention{time.Hour, 4 << 30}, TracesKeep: "all", TracesSlow: 500 * time.Millisecond, TracesSample: 0.05, RetLogs: retention{time.Hour, 2 << 30}, RetMetrics: days(6 * time.Hour),
+		LimitServices: 10_000, LimitOperations: 500, LimitEdges: 50_000, LimitSeries: 200_000, LimitPatterns: 1000, LimitErrorGroups: 10_000, LimitDimensions: 100,
+		Dimensions:    []string{"deployment.environment.name", "service.namespace"},
+		PairingWindow: 10 * time.Second, PairingCompensation: 15 * time.Minute, Lateness: 2 * time.Second, DedupWindow: 5 * time.Minute,
+		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthJWKSIssuer: auth.Name, AuthJWKSAudience: auth.Name, OIDCScopes: []string{"openid", "profile", "email"}, OIDCRoleClaim: "role", OIDCDefaultRole: "viewer", AuthTokenLife: 24 * time.Hour, RateLimit: 5000,
+		OTLPStrategy: views.Strategies()[0],
+		OTLPGRPCAddr: "127.0.0.1:4317", OTLPHTTPAddr: "127.0.0.1:4318",
+		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20,
+	}
+}
+
+// Loaded is a Config with where each setting came from.
+type Loaded struct {
+	Config
+	Origin map[string]string
+}
+
+// Load puts the layers together: defaults, file, environment, flags.
+func Load(flags *pflag.FlagSet, environ []string) (*Loaded, error) {
+	l := &Loaded{Config: Default(), Origin: map[string]string{}}
+	if file, _ := flags.GetString("config"); file != "" {
+		if err := l.readFile(file); err != nil {
+			return nil, err
+		}
+	}
+	values, err := l.readEnviron(environ)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range Settings() {
+		if f := flags.Lookup(s.Flag()); f != nil && f.Changed {
+			values[s.Env()] = f.Value.String()
+			l.Origin[s.Name] = "flag"
+		}
+	}
+	file := l.AuthEnabled
+	l.AuthEnabled = nil // the parser takes a pointer that is set for one to a struct
+	if err := env.ParseWithOptions(&l.Config, env.Options{Environment: values, Prefix: EnvPrefix}); err != nil {
+		return nil, Usage("%s", envError(err))
+	}
+	l.AuthEnabled = cmp.Or(l.AuthEnabled, file)
+	return l, l.check()
+}
+
+// parseError is how the parser of the environment begins an error about a field.
+var parseError = regexp.MustCompile(`parse error on (field "\w+") of type "[^"]*": (unable to parse duration: time: )?`)
+
+// envError names the variable rather than the field.
+func envError(err error) string {
+	text := parseError.ReplaceAllString(err.Error(), "$1: ")
+	for _, s := range Settings() {
+		field := reflect.TypeFor[Config]().Field(s.Index).Name
+		text = strings.ReplaceAll(text, `field "`+field+`"`, s.Env())
+	}
+	return strings.TrimPrefix(text, "env: ")
+}
+
+func (l *Loaded) readFile(file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return Usage("read --config: %v", err)
+	}
+	d := yaml.NewDecoder(strings.NewReader(string(b)))
+	d.KnownFields(true)
+	if err := d.Decode(&l.Config); err != nil && len(strings.TrimSpace(string(b))) > 0 {
+		return Usage("%s: %v", file, err)
+	}
+	var names map[string]any
+	if err := yaml.Unmarshal(b, &names); err != nil {
+		return Usage("%s: %v", file, err)
+	}
+	for name := range names {
+		l.Origin[name] = file
+	}
+	return nil
+}
+
+// readEnviron returns the settings of the environment; NAME_FILE gives a secret by file.
+func (l *Loaded) readEnviron(environ []string) (map[string]string, error) {
+	values := map[string]string{}
+	known := map[string]Setting{}
+	for _, s := range Settings() {
+		known[s.Env()] = s
+	}
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if !strings.HasPrefix(name, EnvPrefix) {
+			continue
+		}
+		s, ok := known[name]
+		if base, isFile := strings.CutSuffix(name, "_FILE"); !ok && isFile && known[base].Secret {
+			b, err := os.ReadFile(value)
+			if err != nil {
+				return nil, Usage("%s: %v", name, err)
+			}
+			s, value, ok = known[base], strings.TrimRight(string(b), "\r\n"), true
+		}
+		if !ok {
+			return nil, Usage("%s is not a setting%s; `watchingcat serve --help` lists them", name, suggest(name, known))
+		}
+		values[s.Env()] = value
+		l.Origin[s.Name] = "environment"
+	}
+	return values, nil
+}
+
+// suggest names the setting that begins most like a misspelled one.
+func suggest(name string, known map[string]Setting) string {
+	best, length := "", len(EnvPrefix)+2
+	for _, k := range slices.Sorted(maps.Keys(known)) {
+		n := 0
+		for n < min(len(k), len(name)) && k[n] == name[n] {
+			n++
+		}
+		if n > length {
+			best, length = k, n
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return " (did you mean " + best + "?)"
+}
+
+// check refuses values that cannot work, all at once.
+func (c *Config) check() error {
+	var errs []error
+	bad := func(ok bool, name, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s%s: %s", EnvPrefix, name, fmt.Sprintf(format, args...)))
+		}
+	}
+	topics := map[string]string{}
+	for _, t := range []struct{ name, topic string }{{"KAFKA_TRACES_TOPIC", c.KafkaTracesTopic}, {"KAFKA_METRICS_TOPIC", c.KafkaMetricsTopic}, {"KAFKA_LOGS_TOPIC", c.KafkaLogsTopic},
+		{"KAFKA_DEAD_LETTER_TOPIC", c.KafkaDeadLetterTopic}, {"KAFKA_CONFIG_TOPIC", c.KafkaConfigTopic}} {
+		if t.topic == "" && t.name == "KAFKA_METRICS_TOPIC" {
+			continue // OTLP metrics are not read
+		}
+		err := kafka.CheckTopic(t.topic)
+		bad(err == nil, t.name, "%v", err)
+		// Kafka keeps names apart only if they differ by more than dots and underscores.
+		plain := strings.ReplaceAll(t.topic, ".", "_")
+		bad(topics[plain] == "" || err != nil, t.name, "%q is the topic of %s%s too, or a name that Kafka does not distinguish from it: give each its own", t.topic, EnvPrefix, topics[plain])
+		topics[plain] = t.name
+	}
+	err := c.Translation().Check()
+	bad(err == nil, "OTLP_TRANSLATION_STRATEGY or OTLP_PROMOTE_RESOURCE_ATTRIBUTES", "%v", err)
+	bad(c.KafkaStart == "earliest" || c.KafkaStart == "latest", "KAFKA_START", "%q is neither earliest nor latest", c.KafkaStart)
+	bad(c.Mode == "replicated", "MODE", "%q: this version runs replicated only", c.Mode)
+	bad(c.LogFormat == "json" || c.LogFormat == "console", "LOG_FORMAT", "%q is neither json nor console", c.LogFormat)
+	bad(slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel), "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
+	bad(c.CommitInterval >= 10*time.Millisecond && c.CommitInterval <= 10*time.Second, "COMMIT_INTERVAL", "%v is not between 10ms and 10s", c.CommitInterval)
+	for name, d := range map[string]time.Duration{"RETENTION_10S": c.Retention10s, "RETENTION_1M": c.Retention1m, "RETENTION_METRICS": time.Duration(c.RetMetrics), "PAIRING_WINDOW": c.PairingWindow, "READY_MAX_LAG": c.ReadyMaxLag} {
+		bad(d >= time.Second, name, "%v is less than a second", d)
+	}
+	bad(c.Retention1m >= c.Retention10s, "RETENTION_1M", "%v is less than the %v of RETENTION_10S", c.Retention1m, c.Retention10s)
+	bad(time.Duration(c.Retention1h) >= c.Retention1m, "RETENTION_1H", "%v is less than the %v of RETENTION_1M", c.Retention1h, c.Retention1m)
+	for name, n := range map[string]int{"LIMIT_SERVICES": c.LimitServices, "LIMIT_OPERATIONS_PER_SERVICE": c.LimitOperations, "LIMIT_EDGES": c.LimitEdges, "LIMIT_SERIES": c.LimitSeries,
+		"LIMIT_PATTERNS": c.LimitPatterns, "LIMIT_ERROR_GROUPS": c.LimitErrorGroups, "LIMIT_DIMENSION_VALUES": c.LimitDimensions} {
+		bad(n > 0, name, "%d is not positive", n)
+	}
+	bad(c.TracesKeep == "all" || c.TracesKeep == "notable", "TRACES_KEEP", "%q is neither all nor notable", c.TracesKeep)
+	bad(c.TracesSample >= 0 && c.TracesSample <= 1, "TRACES_SAMPLE", "%v is not between 0 and 1", c.TracesSample)
+	bad(c.TracesSlow >= 0, "TRACES_SLOW", "%v is negative", c.TracesSlow)
+	bad(!c.DedupSpans || c.DedupWindow > 0, "DEDUP_SPANS", "is on and DEDUP_WINDOW is off: set DEDUP_WINDOW to how far apart a span may be sent again")
+	bad(c.Lateness >= 0 && c.DedupWindow >= 0 && c.PairingCompensation >= 0, "LATENESS, DEDUP_WINDOW or PAIRING_COMPENSATION", "negative")
+	for name, v := range map[string]string{"EXTERNAL_URL": c.ExternalURL, "JAEGER_URL": c.JaegerURL, "PROMETHEUS_URL": c.PrometheusURL, "ELASTICSEARCH_URL": c.ElasticURL, "GRAFANA_URL": c.GrafanaURL, "AUTH_JWKS_URL": c.AuthJWKSURL, "AUTH_OIDC_ISSUER": c.OIDCIssuer, "SERVER_URL": c.ServerURL, "KIBANA_URL": c.KibanaURL} {
+		u, err := url.Parse(v)
+		bad(v == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", name, "%q is not an http or https URL", v)
+	}
+	bad(c.MemoryLimit == 0 || c.MemoryLimit >= MinMemory, "MEMORY_LIMIT", "%v is less than %v", c.MemoryLimit, ByteSize(MinMemory))
+	c.ExternalURL = strings.TrimRight(c.ExternalURL, "/")                                  // links are made by appending to it
+	c.Dimensions = slices.DeleteFunc(c.Dimensions, func(d string) bool { return d == "" }) // DIMENSIONS= sets none
+	_, err = views.NewDimensions(c.Dimensions)
+	bad(err == nil, "DIMENSIONS", "%v", err)
+	_, err = c.AlertLabels()
+	bad(err == nil, "EXTERNAL_LABELS", "%v", err)
+	for _, g := range c.RuleFiles {
+		_, err := filepath.Match(g, "x")
+		bad(err == nil, "RULE_FILES", "%q is not a valid pattern", g)
+	}
+	errs = append(errs, c.checkListen(), c.checkAuth())
+	if err := errors.Join(errs...); err != nil {
+		return Usage("%v", err)
+	}
+	return nil
+}
+
+// AlertLabels are those of Prometheus' external_labels.
+func (c *Config) AlertLabels() (labels.Labels, error) {
+	out := map[string]string{}
+	for _, text := range c.ExternalLabels {
+		name, value, ok := strings.Cut(strings.TrimSpace(text), "=")
+		_, twice := out[name]
+		switch {
+		case !ok || !model.UTF8Validation.IsValidLabelName(name):
+			return labels.EmptyLabels(), fmt.Errorf("%q is not name=value", text)
+		case name == model.MetricNameLabel || name == labels.AlertName || name == "":
+			return labels.EmptyLabels(), fmt.Errorf("%q: alerts set this label themselves", name)
+		case twice:
+			return labels.EmptyLabels(), fmt.Errorf("%q is given twice", name)
+		case !utf8.ValidString(value):
+			return labels.EmptyLabels(), fmt.Errorf("the value of %q is not UTF-8", name)
+		}
+		out[name] = value
+	}
+	return labels.FromMap(out), nil
+}
+
+// checkListen keeps an open door from being opened by accident.
+func (c *Config) checkListen() error {
+	host, _, err := net.SplitHostPort(c.HTTPAddr)
+	if err != nil {
+		return fmt.Errorf("%sHTTP_ADDR: %q is not host:port", EnvPrefix, c.HTTPAddr)
+	}
+	if loopback(host) || c.AuthEnabled != nil {
+		return nil
+	}
+	return fmt.Errorf("%sHTTP_ADDR: %s is reachable from other machines; set %sAUTH_ENABLED explicitly (false: anyone who reaches it may read everything)", EnvPrefix, c.HTTPAddr, EnvPrefix)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// AuthOn reports whether users and tokens are asked for.
+func (c *Config) AuthOn() bool { return c.AuthEnabled != nil && *c.AuthEnabled }
+
+// checkAuth refuses what would be less safe than it looks.
+func (c *Config) checkAuth() error {
+	var errs []error
+	if n := len(c.AuthJWTSecret); n > 0 && n < auth.MinSecret {
+		errs = append(errs, fmt.Errorf("%sAUTH_JWT_SECRET has %d bytes, at least %d are needed; `openssl rand -base64 32` makes one", EnvPrefix, n, auth.MinSecret))
+	}
+	if c.AuthTokenLife < time.Minute {
+		errs = append(errs, fmt.Errorf("%sAUTH_TOKEN_DURATION: %v is less than a minute", EnvPrefix, c.AuthTokenLife))
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		errs = append(errs, fmt.Errorf("%sTLS_CERT and %sTLS_KEY go together", EnvPrefix, EnvPrefix))
+	}
+	if _, err := c.Transport(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.OIDC(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.ShutdownDelay < 0 {
+		errs = append(errs, fmt.Errorf("%sSHUTDOWN_DELAY: %v is negative", EnvPrefix, c.ShutdownDelay))
+	}
+	if c.RateLimit < 0 {
+		errs = append(errs, fmt.Errorf("%sRATE_LIMIT: %d is negative", EnvPrefix, c.RateLimit))
+	}
+	if c.PprofAddr != "" {
+		if host, _, err := net.SplitHostPort(c.PprofAddr); err != nil || !loopback(host) {
+			errs = append(errs, fmt.Errorf("%sPPROF_ADDR: %q is no loopback address with port", EnvPrefix, c.PprofAddr))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Kafka is how the brokers are reached.
+func (c *Config) Kafka() kafka.Config {
+	return kafka.Config{Brokers: c.KafkaBrokers, TLS: c.KafkaTLS, TLSCA: c.KafkaTLSCA, TLSCert: c.KafkaTLSCert, TLSKey: c.KafkaTLSKey,
+		SASLMechanism: c.KafkaSASLMechanism, SASLUsername: c.KafkaSASLUsername, SASLPassword: c.KafkaSASLPassword}
+}
+
+// Translation is how OTLP metrics are named.
+func (c *Config) Translation() views.Translation {
+	return views.Translation{Strategy: c.OTLPStrategy, Promote: c.OTLPPromote, KeepIdentifying: c.OTLPKeepIdentifying}
+}
+
+// DedupWithin is the window as views want it: negative is off.
+func (c *Config) DedupWithin() time.Duration {
+	if c.DedupWindow == 0 {
+		return -1
+	}
+	return c.DedupWindow
+}
+
+// OIDC is the identity provider that is set; nil: none.
+func (c *Config) OIDC() (*auth.OIDC, error) {
+	if c.OIDCIssuer == "" {
+		return nil, nil
+	}
+	if c.OIDCClientID == "" || c.ExternalURL == "" {
+		return nil, fmt.Errorf("%sAUTH_OIDC_ISSUER needs %sAUTH_OIDC_CLIENT_ID and %sEXTERNAL_URL", EnvPrefix, EnvPrefix, EnvPrefix)
+	}
+	o := &auth.OIDC{Issuer: c.OIDCIssuer, ClientID: c.OIDCClientID, ClientSecret: string(c.OIDCClientSecret), Scopes: c.OIDCScopes,
+		RedirectURL: strings.TrimSuffix(c.ExternalURL, "/") + auth.OIDCPath + "callback", RoleClaim: c.OIDCRoleClaim, Roles: map[string]auth.Role{}}
+	var err error
+	if c.OIDCDefaultRole != "none" {
+		if o.Default, err = auth.ParseRole(c.OIDCDefaultRole); err != nil {
+			return nil, fmt.Errorf("%sAUTH_OIDC_DEFAULT_ROLE: %w", EnvPrefix, err)
+		}
+	}
+	for _, m := range c.OIDCRoles {
+		i := strings.LastIndex(m, "=") // the value may have one too; commas it may have in the file alone
+		if i < 0 {
+			return nil, fmt.Errorf("%sAUTH_OIDC_ROLES: %q is not value=role", EnvPrefix, m)
+		}
+		if o.Roles[m[:i]], err = auth.ParseRole(m[i+1:]); err != nil {
+			return nil, fmt.Errorf("%sAUTH_OIDC_ROLES: %w", EnvPrefix, err)
+		}
+	}
+	return o, nil
+}
+
+// Transport is for requests to others: it trusts the CAs of the system and of the file that is set.
+func (c *Config) Transport() (*http.Transport, error) {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	if c.CAFile == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("%sCA_FILE: %w", EnvPrefix, err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil { // a machine without any
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%sCA_FILE: %s holds no PEM certificate", EnvPrefix, c.CAFile)
+	}
+	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	return t, nil
+}
+
+// Scheme is how the API is reached.
+func (c *Config) Scheme() string {
+	if c.TLSCert != "" {
+		return "https"
+	}
+	return "http"
+}
