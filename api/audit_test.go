@@ -180,7 +180,7 @@ func TestLoginsAreInTheAuditTrail(t *testing.T) {
 		in := "ann login login ann from 192.0.2.1: 1"
 		step(in) // at once
 		b.do("POST", "/api/v1/auth/logout", "", js)
-		step(in) // nobody was logged in
+		step(in) // login with OpenID Connect failed
 		b.do("POST", "/api/v1/auth/logout", "", js, "Cookie: "+strings.Split(w.Header().Get("Set-Cookie"), ";")[0])
 		out := "ann logout login ann from 192.0.2.1: 1"
 		step(in, out)

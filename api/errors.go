@@ -23,7 +23,7 @@ var (
 	errMethodNotAllowed = errors.New("method not allowed")
 	errTooLarge         = errors.New("request body is too large")
 	errConflict         = errors.New("not in this state")
-	errChanged          = errors.New("somebody else has changed it meanwhile")
+	errChanged          = errors.New("the object was changed since it was read")
 	errUnavailable      = errors.New("not available")
 	errPositionTimeout  = errors.New("position not reached in time")
 )

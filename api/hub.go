@@ -356,7 +356,7 @@ func (t *topic) update(ctx context.Context) {
 	s.metrics.computed.WithLabelValues(t.view.name).Inc()
 	st, err := t.compute()
 	if err != nil {
-		s.cfg.Logger.Error().Err(err).Str("view", t.view.name).Msg("computing a live view failed, clients keep what they have")
+		s.cfg.Logger.Error().Err(err).Str("view", t.view.name).Msg("computing a live view failed; clients keep the previous data")
 		return
 	}
 	t.mu.Lock()

@@ -326,7 +326,7 @@ func (s *Server) RefreshLogin(ctx context.Context, _ rest.RefreshLoginRequestObj
 }
 
 func errNoLogin() error {
-	return advise(problemf(errConflict, "no_login", "this credential is no login with a password"), "Log in again.")
+	return advise(problemf(errConflict, "no_login", "this endpoint requires a password login"), "Log in again.")
 }
 
 // ChangePassword implements rest.StrictServerInterface. Other logins of the user end; this one goes on.
@@ -376,7 +376,7 @@ func (s *Server) LogoutUser(ctx context.Context, _ rest.LogoutUserRequestObject)
 	}
 	out := loggedOut{cookies: []string{a.SessionCookie(nil), a.HintCookie(nil)}}
 	if out.location, err = a.LogoutOIDC(ctx, callerOf(ctx).Principal, callerOf(ctx).hint); err != nil {
-		s.cfg.Logger.Warn().Err(err).Msg("somebody logged out here and not at the identity provider")
+		s.cfg.Logger.Warn().Err(err).Msg("a user logged out here but not at the identity provider")
 	}
 	return out, nil
 }

@@ -118,7 +118,7 @@ func (s *Server) searchKept(m moment, q views.LogQuery, out *foundLogs) (done bo
 	}
 	out.lines = res.Lines
 	if res.Exhausted {
-		out.warn(fmt.Sprintf("the search ended at %s; next goes on from there", time.Unix(0, int64(res.Next.At)).UTC().Format(time.RFC3339Nano)))
+		out.warn(fmt.Sprintf("the search ended at %s; next continues from there", time.Unix(0, int64(res.Next.At)).UTC().Format(time.RFC3339Nano)))
 	}
 	if res.Next != nil {
 		out.next = &logCursor{View: res.Next}
@@ -167,7 +167,7 @@ func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery, after *raw
 			return lines, nil, note, nil
 		}
 	}
-	return lines, rq.After, cmp.Or(note, fmt.Sprintf("%s was searched back to %s; next goes on from there", s.cfg.Stores.Logs.Name(), time.Unix(0, rq.After.At).UTC().Format(time.RFC3339Nano))), nil
+	return lines, rq.After, cmp.Or(note, fmt.Sprintf("%s was searched back to %s; next continues from there", s.cfg.Stores.Logs.Name(), time.Unix(0, rq.After.At).UTC().Format(time.RFC3339Nano))), nil
 }
 
 func lineOf(l *raw.LogLine) views.LogLine {

@@ -52,9 +52,9 @@ func newServerMetrics(reg prometheus.Registerer, meter metric.Meter) (*serverMet
 		panics:        f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_api_panics_total", Help: "Panics in requests, backtests over topics and live views, each of which failed alone."}, []string{"in"}),
 		clients:       f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_ws_clients", Help: "WebSockets open."}),
 		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{Name: "watchingcat_ws_subscriptions", Help: "Subscriptions of WebSockets."}, []string{"view"}),
-		computed:      f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_computations_total", Help: "Computations of a view for WebSockets, each shared by all that look at it."}, []string{"view"}),
+		computed:      f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_computations_total", Help: "Computations of a live view; subscribers of the same view and filter share one."}, []string{"view"}),
 		slow:          f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_ws_slow_clients_total", Help: "WebSockets closed because the client did not keep up."}),
-		refused:       f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_refused_subscriptions_total", Help: "Subscriptions refused because too many different views and filters are looked at."}, []string{"view"}),
+		refused:       f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_refused_subscriptions_total", Help: "Subscriptions rejected because too many different views and filters are subscribed."}, []string{"view"}),
 		resumes:       f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_resumes_total", Help: "Live connections that came back with a cursor: resumed, or sent a snapshot because their stream is unknown or too old."}, []string{"outcome"}),
 	}
 	var err error

@@ -12,7 +12,7 @@ import (
 func (s *Server) provider() (*auth.Auth, error) {
 	a, err := s.accounts()
 	if err == nil && !a.HasOIDC() {
-		err = advise(problemf(errNotFound, "oidc_off", "there is no identity provider"), "Set WATCHINGCAT_AUTH_OIDC_ISSUER, or log in with a password.")
+		err = advise(problemf(errNotFound, "oidc_off", "no identity provider is configured"), "Set WATCHINGCAT_AUTH_OIDC_ISSUER, or log in with a password.")
 	}
 	return a, err
 }
@@ -62,7 +62,7 @@ func (s *Server) oidcFailed(w http.ResponseWriter, r *http.Request, to string, e
 	}
 	callerOf(r.Context()).outcome = "unauthenticated"
 	s.refused(r.Context(), "at the identity provider ("+failed.Code+")")
-	s.cfg.Logger.Warn().Err(failed).Str("remote", r.RemoteAddr).Msg("nobody was logged in")
+	s.cfg.Logger.Warn().Err(failed).Str("remote", r.RemoteAddr).Msg("login with OpenID Connect failed")
 	u, err := url.Parse(to)
 	if err != nil {
 		u = &url.URL{Path: "/"}

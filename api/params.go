@@ -53,7 +53,7 @@ func parseDuration(name, v string) (time.Duration, error) {
 		d, err = time.Duration(us*1e3), nil
 	}
 	if err != nil || d <= 0 {
-		return 0, advise(problemf(errBadRequest, "invalid_duration", "%s: %q is no duration above zero", name, v), durationAdvice)
+		return 0, advise(problemf(errBadRequest, "invalid_duration", "%s: %q is not a duration above zero", name, v), durationAdvice)
 	}
 	return d, nil
 }
@@ -72,7 +72,7 @@ func parsePositions(v string) ([]storage.Position, error) {
 			ok = err1 == nil && err2 == nil
 		}
 		if !ok {
-			return nil, advise(problemf(errBadRequest, "invalid_position", "min_position: %q is no position", part), positionAdvice)
+			return nil, advise(problemf(errBadRequest, "invalid_position", "min_position: %q is not a position", part), positionAdvice)
 		}
 		out = append(out, storage.Position{Topic: f[0], Partition: int32(n), Offset: int64(offset)})
 	}
@@ -107,7 +107,7 @@ func cut[T any](items []T, limit int, key func(T) string) (out []T, token *strin
 }
 
 func badToken(token string) error {
-	return advise(problemf(errBadRequest, "invalid_next", "next: %q is no token of this list", token), "Give the next of the answer before, or none to begin anew.")
+	return advise(problemf(errBadRequest, "invalid_next", "next: %q is not a page token of this list", token), "Use the next of the previous answer, or omit it to start at the first page.")
 }
 
 func value[T any](p *T) (v T) {

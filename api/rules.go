@@ -23,7 +23,7 @@ const rulesAdvice = "Rules are kept in a topic of the brokers (kafka_config_topi
 // book is the rules that users make; an error where they cannot be kept.
 func (s *Server) book() (*evaluator.RuleBook, error) {
 	if s.cfg.Rules == nil {
-		return nil, advise(problemf(errUnavailable, "", "this installation keeps no rules made over HTTP"), rulesAdvice)
+		return nil, advise(problemf(errUnavailable, "", "this server does not store rules created through the API"), rulesAdvice)
 	}
 	return s.cfg.Rules, nil
 }

@@ -95,7 +95,7 @@ func (s *Server) StartTopicBacktest(ctx context.Context, q rest.StartTopicBackte
 		return nil, err
 	}
 	if q.Body.Step != nil {
-		return nil, advise(problemf(errBadRequest, "invalid_backtest", "a backtest over topics has no step"), "Leave step out: rules are evaluated as records come.")
+		return nil, advise(problemf(errBadRequest, "invalid_backtest", "step cannot be combined with a backtest over topics"), "Leave step out: rules are evaluated as records come.")
 	}
 	first := evaluator.Backtest{Sources: sources, Start: r.start, End: r.end, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
 	list, variants := []evaluator.Backtest{first}, value(q.Body.Variants)

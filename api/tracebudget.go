@@ -38,7 +38,7 @@ const (
 func newTraceBudget(one, all int64, reg prometheus.Registerer) *traceBudget {
 	f := promauto.With(reg)
 	return &traceBudget{one: one, all: semaphore.NewWeighted(max(one, all)), wait: traceWait,
-		cut:     f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_trace_answers_cut_total", Help: "Answers that hold a part of a trace only, because the trace is larger than an answer may be."}),
+		cut:     f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_trace_answers_cut_total", Help: "Answers that contain only a part of a trace because the trace exceeds the size limit."}),
 		refused: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_trace_answers_refused_total", Help: "Requests for large traces answered with 503 because others were being answered for too long."})}
 }
 

@@ -59,7 +59,7 @@ func (t *trail) happened(e event, rounds int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
-		t.log.Warn().Str("by", e.by).Str("action", e.action).Str("kind", e.kind).Str("object", e.object).Msg("happened while WatchingCat stops: the audit trail lacks it")
+		t.log.Warn().Str("by", e.by).Str("action", e.action).Str("kind", e.kind).Str("object", e.object).Msg("an event during shutdown is missing from the audit trail")
 		return
 	}
 	now := t.now().UTC()
@@ -170,7 +170,7 @@ func (t *trail) write(timeout time.Duration, ends bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err != nil {
-		t.log.Warn().Err(err).Int("entries", len(counts)).Bool("lost", over).Msg("entries of the audit trail cannot be written, will be tried again")
+		t.log.Warn().Err(err).Int("entries", len(counts)).Bool("lost", over).Msg("writing audit entries failed, will be retried")
 		for k, o := range notes {
 			if _, newer := t.notes[k]; !newer && len(t.notes) < trailKept {
 				t.notes[k] = o

@@ -135,11 +135,11 @@ func New(c Config) (*Evaluator, error) {
 	e.recent, e.audience = newRecent(nil), newAudience(nil)
 	f := promauto.With(c.Registerer)
 	e.metrics = evalMetrics{
-		told:      f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total", Help: "Alert changes handed to notify."}),
+		told:      f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total", Help: "Alert changes passed to notification routing."}),
 		saveFails: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alert_save_failures_total", Help: "Failed writes of alert state."}),
 		panics:    f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_rule_panics_total", Help: "Panics while a rule was evaluated or explained; the rule failed, the others were evaluated."}),
 		evidence: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_alert_evidence_seconds",
-			Help: "Time to gather why an alert fires.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5}}),
+			Help: "Time to collect the evidence of an alert.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5}}),
 		lag: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_rule_evaluation_delay_seconds",
 			Help: "Wall clock less event time when a group is evaluated.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}),
 	}

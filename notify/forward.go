@@ -498,7 +498,7 @@ func (f *forwarder) close() {
 	<-f.ended
 }
 
-// Alertmanagers are those elsewhere that alerts are sent to, by URL; empty where there are none.
+// Alertmanagers are those elsewhere external Alertmanagers, by URL; empty where there are none.
 func (n *Notifier) Alertmanagers() []AlertmanagerState {
 	f := n.forward
 	if f == nil {

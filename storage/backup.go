@@ -81,7 +81,7 @@ func (db *DB) backup(txn *badger.Txn, w io.Writer, since uint64) (upTo uint64, e
 		upTo = max(upTo, item.Version())
 		kv, err := db.backupEntry(item)
 		if errors.Is(err, ErrLost) {
-			db.o.Logger.Warn().Err(err).Msg("a backup leaves out raw records that are lost")
+			db.o.Logger.Warn().Err(err).Msg("the backup lacks raw records that are lost")
 			continue
 		}
 		if err != nil {

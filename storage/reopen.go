@@ -18,7 +18,7 @@ const closeTimeout = 10 * time.Second
 func (db *DB) breaks(err error) error {
 	db.broken = err
 	db.failed.Store(true)
-	db.o.Logger.Error().Err(err).Msg("a write failed midway: the state is opened again before the next one")
+	db.o.Logger.Error().Err(err).Msg("a write failed midway: the state is reopened before the next write")
 	return fmt.Errorf("%w (%w)", ErrReopening, err)
 }
 
@@ -52,7 +52,7 @@ func (db *DB) reopen() error {
 	db.failed.Store(false)
 	db.reopening.Store(false)
 	db.reopened.Add(1)
-	db.o.Logger.Info().Msg("the state is open again")
+	db.o.Logger.Info().Msg("the state is reopened")
 	return nil
 }
 

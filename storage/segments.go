@@ -391,7 +391,7 @@ func (s *segments) sweep(epoch uint64) {
 			return false
 		}
 		if err := os.Remove(s.path(d.number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.log.Warn().Err(err).Msg("a segment that holds nothing could not be deleted; the next start tries again")
+			s.log.Warn().Err(err).Msg("an empty segment could not be deleted; the next start retries")
 		}
 		return true
 	})

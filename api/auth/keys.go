@@ -75,7 +75,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (k *keySet) fail(_ context.Context, err error) {
 	k.failed.Store(&err)
-	k.log.Warn().Err(err).Str("url", k.url).Msg("the keys of the identity provider cannot be fetched; those known stay in force, will be tried again")
+	k.log.Warn().Err(err).Str("url", k.url).Msg("fetching the keys of the identity provider failed; the known keys stay active; retrying")
 }
 
 // key returns the key that a token names by its id, if it may sign by the method. A header's own key or address of one is never

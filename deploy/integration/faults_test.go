@@ -76,7 +76,7 @@ func TestBrokerDownAtStart(t *testing.T) {
 	p := port(t)
 	a := newApp(t, []string{fmt.Sprintf("127.0.0.1:%d", p)})
 	a.start()
-	a.says("cannot read the topic now, trying again")
+	a.says("reading the topic failed, retrying")
 	a.says("connection refused")
 	a.notReady("connection refused")
 	create(t, kfakeAt(t, p))
@@ -199,7 +199,7 @@ func TestDiskFull(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	a.says("the data folder can be written again: reading continues")
+	a.says("the data folder is writable again: reading continues")
 	sent := w.stop(t)
 	a.settled(sent)
 	a.Kill()

@@ -97,7 +97,7 @@ func TestDiskReadOnly(t *testing.T) {
 		}
 		a.ready()
 	}
-	a.says("the data folder can be written again: reading continues")
+	a.says("the data folder is writable again: reading continues")
 	sent := w.stop(t)
 	a.settled(sent)
 	a.Kill()

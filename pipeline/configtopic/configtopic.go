@@ -88,7 +88,7 @@ func (t *Topic) Run(ctx context.Context) error {
 		}
 		err := t.read(ctx, func() {
 			if failing {
-				t.log.Info().Str("topic", t.topic).Msg("settings made by users are read again")
+				t.log.Info().Str("topic", t.topic).Msg("reading the configuration topic works again")
 			}
 			failing = false
 		})
@@ -96,7 +96,7 @@ func (t *Topic) Run(ctx context.Context) error {
 			return nil
 		}
 		if !failing {
-			t.log.Warn().Err(err).Str("topic", t.topic).Msg("settings made by users cannot be read or changed; those known stay in force, will be tried again")
+			t.log.Warn().Err(err).Str("topic", t.topic).Msg("reading the configuration topic failed; the known objects stay active and cannot be changed; retrying")
 		}
 		failing = true
 		pause.Reset(time.Second)
@@ -154,7 +154,7 @@ func (t *Topic) within(ctx context.Context) (int64, error) {
 	defer t.mu.Unlock()
 	if t.next > end.Offset {
 		t.log.Warn().Str("topic", t.topic).Int64("position", t.next).Int64("end", end.Offset).
-			Msg("the topic of settings is shorter than what was read of it: it was made anew; it is read from its start, settings that it lacks stay")
+			Msg("the configuration topic was recreated: reading it from its start; objects that it lacks are kept")
 		t.next = start.Offset
 	}
 	t.next, t.placed = max(t.next, start.Offset), true
@@ -183,7 +183,7 @@ func (t *Topic) fold(records []*kgo.Record) error {
 	for _, r := range records {
 		kind, id, ok := strings.Cut(string(r.Key), "/")
 		if !ok || kind == "" || r.Value != nil && !json.Valid(r.Value) {
-			t.log.Warn().Str("topic", t.topic).Int64("offset", r.Offset).Msg("a record of the topic of settings is none of ours and is left out")
+			t.log.Warn().Str("topic", t.topic).Int64("offset", r.Offset).Msg("skipping unknown record in the configuration topic")
 			continue
 		}
 		kinds[kind] = true

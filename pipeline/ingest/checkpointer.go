@@ -141,7 +141,7 @@ func (k *checkpointer) whileUnwritable(ctx context.Context, log zerolog.Logger, 
 		k.setBlocked(err)
 		if reason := storage.UnwritableReason(err); reason != logged {
 			logged = reason
-			log.Error().Err(err).Msg("the data folder cannot be written: reading from Kafka is paused until it can; the API answers from the views as they are")
+			log.Error().Err(err).Msg("the data folder is not writable: reading from Kafka is paused until it is; the API continues to answer")
 		}
 		select {
 		case <-ctx.Done():
@@ -151,7 +151,7 @@ func (k *checkpointer) whileUnwritable(ctx context.Context, log zerolog.Logger, 
 	}
 	k.setBlocked(nil)
 	if err == nil {
-		log.Info().Msg("the data folder can be written again: reading continues")
+		log.Info().Msg("the data folder is writable again: reading continues")
 	}
 	return err
 }

@@ -91,7 +91,7 @@ func (n *Intake) lacks(topic string) {
 		return
 	}
 	if err := n.KV.Commit(storage.Commit{Entries: []storage.Entry{{Key: append(n.begunKey(topic), trimmed...), Value: []byte{1}}}}); err != nil {
-		n.Log.Warn().Err(err).Msg("it could not be stored that a topic had lost its oldest records; answers about that time will not say so after the next start")
+		n.Log.Warn().Err(err).Msg("storing the gap at the beginning of a topic failed; after a restart, answers about that time will lack the warning")
 	}
 }
 
@@ -150,12 +150,12 @@ func (n *Intake) begun(topic string) bool {
 func (n *Intake) truncated(topic string, partition int32, from, to int64) {
 	gap := Gap{Topic: topic, Partition: partition, From: from, To: to, Found: time.Now().UTC()}
 	n.Log.Error().Str("topic", topic).Int32("partition", partition).Int64("from", from).Int64("to", to).Uint32("version", n.Version).
-		Msg("the topic no longer has the position: records in between are missing; reading goes on where the log begins")
+		Msg("the topic no longer holds the stored position: records are missing; reading continues at the oldest record")
 	if to < from {
 		n.Lost(topic, partition, to)
 	}
 	if err := SaveGap(n.KV, n.Version, n.Shard, gap); err != nil {
-		n.Log.Error().Err(err).Msg("the gap could not be stored and will be forgotten at the next start")
+		n.Log.Error().Err(err).Msg("storing the gap failed; it will be lost at the next start")
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -210,7 +210,7 @@ func (n *Intake) router() (*message.Router, error) {
 	}
 	retry := middleware.Retry{MaxRetries: 8, InitialInterval: 100 * time.Millisecond, MaxInterval: 5 * time.Second, Multiplier: 2,
 		OnRetryHook: func(try int, _ time.Duration) {
-			n.Log.Warn().Int("attempt", try).Msg("a batch could not be finished and is tried again")
+			n.Log.Warn().Int("attempt", try).Msg("a batch failed and is retried")
 		}}
 	router.AddMiddleware(retry.Middleware, middleware.Recoverer)
 	for _, topic := range n.Topics {

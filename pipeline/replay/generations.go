@@ -482,7 +482,7 @@ func (g *Generations) begin(r *Replay) {
 			return
 		}
 		r.State, r.Error = Failed, err.Error()
-		g.c.Logger.Error().Err(err).Str("replay", r.ID).Msg("replay failed; the views are as they were")
+		g.c.Logger.Error().Err(err).Str("replay", r.ID).Msg("replay failed; the views are unchanged")
 		if err := g.save(r, storage.Commit{}); err != nil {
 			g.c.Logger.Error().Err(err).Msg("the state of a replay could not be stored")
 		}
@@ -672,7 +672,7 @@ func (g *Generations) tidy(ctx context.Context) {
 	defer t.Stop()
 	for {
 		if err := errors.Join(g.retire(ctx), g.drop(ctx), g.thin()); err != nil && ctx.Err() == nil {
-			g.c.Logger.Warn().Err(err).Msg("dropping old versions of the views failed, will be tried again")
+			g.c.Logger.Warn().Err(err).Msg("deleting old versions of the views failed, will be retried")
 		}
 		select {
 		case <-ctx.Done():

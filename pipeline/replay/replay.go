@@ -134,7 +134,7 @@ func (q *Request) check(now time.Time) error {
 	switch {
 	case q.To.IsZero():
 	case q.To.After(now):
-		return fmt.Errorf("%w: to lies in the future; without it the replay goes on to the end of the topics", ErrBad)
+		return fmt.Errorf("%w: to lies in the future; omit it to replay to the end of the topics", ErrBad)
 	case !q.From.Before(q.To):
 		return fmt.Errorf("%w: to is not after from", ErrBad)
 	case !q.From.IsZero() && ceilTo(q.From.Unix(), hour) >= q.To.Unix()/hour*hour:

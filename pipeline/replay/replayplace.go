@@ -32,7 +32,7 @@ func (g *Generations) placeReplay(ctx context.Context, r *Replay) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		g.c.Logger.Warn().Err(err).Str("replay", r.ID).Msg("the brokers do not say where the replay begins, asking again")
+		g.c.Logger.Warn().Err(err).Str("replay", r.ID).Msg("the brokers did not return the offsets at which the replay begins, retrying")
 		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():

@@ -60,9 +60,9 @@ func (g *GroupCommitter) try(ctx context.Context, list []storage.Position) {
 	err := g.commit(ctx, list)
 	switch {
 	case err != nil && !g.down:
-		g.log.Warn().Err(err).Str("group", g.group).Msg("cannot tell the brokers our positions; only lag tools mind")
+		g.log.Warn().Err(err).Str("group", g.group).Msg("committing offsets to the brokers failed; only lag tools are affected")
 	case err == nil && g.down:
-		g.log.Info().Str("group", g.group).Msg("brokers take our positions again")
+		g.log.Info().Str("group", g.group).Msg("committing offsets to the brokers works again")
 	}
 	g.down = err != nil
 }

@@ -14,7 +14,7 @@ import (
 func (s *subscription) oversized(p *partition, large *kgo.ErrDecompressTooLarge) {
 	moved, from := p.hold(large)
 	if s.c.DeadLetter == nil {
-		p.log.Error().Err(large).Msg("no dead-letter topic is configured, the partition stops here")
+		p.log.Error().Err(large).Msg("the record cannot be applied and no dead-letter topic is configured: the partition stops here")
 		return
 	}
 	for try := 0; ; try++ {

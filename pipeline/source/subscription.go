@@ -145,7 +145,7 @@ func (s *subscription) fetchFailed(p *partition, err error) {
 	}
 	s.cl.RemoveConsumePartitions(p.ids()) // or kgo might fetch the same error again at once
 	if p.fail(err) && !errors.Is(err, kerr.OffsetOutOfRange) {
-		p.log.Warn().Err(err).Msg("cannot fetch the partition, placing it anew")
+		p.log.Warn().Err(err).Msg("fetching the partition failed; retrying from the stored position")
 	}
 	s.kickTend()
 }
@@ -193,7 +193,7 @@ func (s *subscription) setErr(err error) {
 	s.mu.Unlock()
 	switch {
 	case err != nil && (old == nil || errors.Is(err, ErrNoTopic) != errors.Is(old, ErrNoTopic)):
-		s.log.Warn().Err(err).Msg("cannot read the topic now, trying again")
+		s.log.Warn().Err(err).Msg("reading the topic failed, retrying")
 	case err == nil && old != nil:
 		s.log.Info().Msg("reading the topic")
 	}

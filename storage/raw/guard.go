@@ -82,13 +82,13 @@ func NewMetrics(reg prometheus.Registerer, meter metric.Meter) *Metrics {
 		reg: reg, took: took,
 		requests: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_requests_total",
 			Help: "Requests to raw stores and to the cache, by outcome: ok, error, timeout, refused (the store is down or busy)."}, []string{"backend", "outcome"}),
-		retries: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_retries_total", Help: "Attempts after the first."}, []string{"backend"}),
+		retries: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_retries_total", Help: "Retries of requests to raw stores."}, []string{"backend"}),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{Name: "watchingcat_backend_request_duration_seconds", Help: "Time that requests to raw stores took, with all attempts.",
 			Buckets: []float64{.001, .005, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 20}}, []string{"backend"}),
 		tooLarge: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_answers_too_large_total",
-			Help: "Answers of raw stores that were not read to their end because they are larger than an answer may be."}, []string{"backend"}),
+			Help: "Answers of raw stores that were rejected because they exceed the size limit."}, []string{"backend"}),
 		cache: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_cache_total",
-			Help: "Answers of raw stores looked for in the cache, by where they were: memory, redis, none."}, []string{"backend", "found"}),
+			Help: "Cache lookups of answers of raw stores, by where the answer was found: memory, redis, none."}, []string{"backend", "found"}),
 	}
 }
 
@@ -207,7 +207,7 @@ func (g *guard) status() Status {
 	return s
 }
 
-var stateDesc = prometheus.NewDesc("watchingcat_backend_state", "1 for the state that a raw store or the cache is in.", []string{"backend", "state"}, nil)
+var stateDesc = prometheus.NewDesc("watchingcat_backend_state", "1 for the current state of a raw store or the cache.", []string{"backend", "state"}, nil)
 
 // Describe implements prometheus.Collector: guards of several stores share one description, so none is checked.
 func (g *guard) Describe(chan<- *prometheus.Desc) {}

@@ -115,7 +115,7 @@ test('a firing alert tells why, and what became of it', async ({ page, quiet }) 
   await expect(one).toContainText(
     'begins at checkout → payment: 12.4 % fail, 0.10 % before; 61.0 ms on average, 30.0 ms before; new version 1.5.0',
   )
-  const deliveries = page.getByRole('list', { name: 'Notifications of it' })
+  const deliveries = page.getByRole('list', { name: 'Notifications of this alert' })
   await expect(deliveries).toContainText('sent inbox webhook')
   await expect(deliveries).toContainText('silenced night by silence s-42')
   await one.locator('summary', { hasText: 'Why' }).click()
@@ -274,11 +274,11 @@ test('from a chart to a rule and what it would have done', async ({ page }) => {
   await expect(page.locator('.bt-words')).toContainText(/would have fired|was firing/)
   await page.getByText('1h', { exact: true }).last().click()
   await expect(page.locator('.bt-words')).toContainText('Over the last 1h')
-  const strips = page.getByRole('list', { name: 'Alerts that there would have been' })
+  const strips = page.getByRole('list', { name: 'Alerts in the backtest' })
   await expect(strips.getByRole('img', { name: /firing \d{4}-\d\d-\d\d/ }).first()).toBeVisible()
   await expect(strips).toContainText('service_name=checkout')
   const variants = rows(page, 'Variants')
-  await expect(variants.first()).toContainText('as it is here')
+  await expect(variants.first()).toContainText('current edit')
   await accessible(page)
 
   await variants.filter({ hasText: 'threshold 2' }).getByRole('button', { name: 'use' }).click()
@@ -337,7 +337,7 @@ test('a rule is tried over the records themselves, with progress', async ({ page
   await expect(page.getByText('Over the buckets of the views.')).toBeVisible()
   await page.getByRole('button', { name: 'Evaluate over the records in Kafka' }).click()
   await expect(page.getByText('Over the records themselves')).toBeVisible({ timeout: 180_000 })
-  await expect(page.getByRole('list', { name: 'Alerts that there would have been' }).getByRole('listitem').first()).toBeVisible()
+  await expect(page.getByRole('list', { name: 'Alerts in the backtest' }).getByRole('listitem').first()).toBeVisible()
   await accessible(page)
   await page.getByRole('button', { name: 'Back to the views' }).click()
   await expect(page.getByText('Over the buckets of the views.')).toBeVisible()
@@ -367,11 +367,11 @@ test('an alert is silenced from the page, and the silence ended', async ({ page,
   quiet.splice(0, quiet.length, ...quiet.filter((e) => !e.includes('WebSocket')))
 })
 
-test('Alertmanagers that alerts are sent to: whether they accept, the last error, the counts', async ({ page }) => {
+test('Alertmanagers external Alertmanagers: whether they accept, the last error, the counts', async ({ page }) => {
   const answer = { receivers: [], alertmanagers: [] as object[] }
   await page.route('**/api/v1/receivers', (route) => route.fulfill({ json: answer }))
   await page.goto('/alerts')
-  await expect(page.getByText('No receiver is configured.')).toBeVisible()
+  await expect(page.getByText('No receivers are configured.')).toBeVisible()
   await expect(page.getByRole('region', { name: 'Alertmanagers' })).toHaveCount(0)
 
   const url = (host: string) => `https://${host}.monitoring.example:9093/api/v2/alerts`

@@ -198,7 +198,7 @@ test('the form comes back when the login ends', async ({ page, quiet, server }) 
   await expect(page.getByRole('button', { name: 'Live' })).toBeVisible()
   expect(await server.api('PUT', '/api/v1/users/vic', { role: 'editor' })).toBe(200)
   await expect(page.getByRole('form', { name: 'Log in' })).toBeVisible()
-  await expect(page.getByRole('status')).toHaveText('Your login has ended. Log in again to go on where you were.')
+  await expect(page.getByRole('status')).toHaveText('Your session has ended. Log in again to continue.')
   await accessible(page)
   quiet.length = 0 // what was under way was refused
   await login(page, 'vic', '/alerts')

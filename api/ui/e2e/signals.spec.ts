@@ -111,7 +111,7 @@ test('lines are followed, held while paused, and followed again', async ({ page 
   const held = await first()
   await page.waitForTimeout(700)
   expect(await first()).toBe(held)
-  await page.getByRole('button', { name: 'go on' }).click()
+  await page.getByRole('button', { name: 'Resume' }).click()
   await expect.poll(first).not.toBe(held)
   await page.getByLabel('live tail').uncheck()
   await expect(page.getByText('read again')).toBeVisible()
@@ -271,7 +271,7 @@ test('replays are paused, resumed and canceled', async ({ page }) => {
 
 test('a replay is started and takes the place of the views', async ({ page }) => {
   await page.goto('/pipeline')
-  await expect(page.getByText('No replay has been started.')).toBeVisible()
+  await expect(page.getByText('No replays yet.')).toBeVisible()
   await page.getByRole('button', { name: 'Start a replay' }).click()
   const row = rows(page, 'Replays').first()
   await expect(row).toContainText('all that the topics hold')

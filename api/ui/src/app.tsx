@@ -302,7 +302,7 @@ function Warnings() {
   const me = useMe().data
   const left = endsIn(me, useNow())
   const warnings = [...(meta?.warnings ?? [])]
-  if (mode === 'offline') warnings.unshift('WatchingCat does not answer; what is shown is old. The page keeps trying.')
+  if (mode === 'offline') warnings.unshift('WatchingCat does not answer. The data on this page is old; the page retries.')
   if (warnings.length === 0 && left === undefined) return null
   return (
     <div className="warnings" role="status">
@@ -380,7 +380,7 @@ const keys: [string[], string][] = [
   [['g', 'a'], 'alerts'],
   [['g', 'o'], 'objectives'],
   [['g', 'p'], 'pipeline'],
-  [['space'], 'pause, go on'],
+  [['space'], 'pause or resume'],
   [['?'], 'this help'],
 ]
 

@@ -73,7 +73,7 @@ func (p pipelineAnswers) Ready() (bool, []api.Check) {
 	s := p.app.status(time.Now())
 	checks := []api.Check{{Name: "state", OK: true, Detail: "open"}}
 	if p.app.stopping.Load() {
-		checks = append(checks, api.Check{Name: "process", Detail: "told to end; ask another replica"})
+		checks = append(checks, api.Check{Name: "process", Detail: "shutting down; use another replica"})
 		s.ready = false
 	}
 	if !p.app.objectsRead.Load() {

@@ -295,14 +295,14 @@ func (a *App) upkeep(ctx context.Context) error {
 		case <-look.C:
 			err := a.db.Check()
 			if now := storage.UnwritableReason(err); err != nil && now != reason {
-				a.log.Error().Err(err).Msg("the data folder cannot be written: what is read and decided is not stored until it can")
+				a.log.Error().Err(err).Msg("the data folder is not writable: records and alerts are not stored until it is")
 			} else if err == nil && reason != "" {
-				a.log.Info().Msg("the data folder takes files again")
+				a.log.Info().Msg("the data folder is writable again")
 			}
 			reason = storage.UnwritableReason(err)
 		case <-free.C:
 			if err := a.db.GC(); err != nil {
-				a.log.Warn().Err(err).Msg("freeing disk space failed, will be tried again")
+				a.log.Warn().Err(err).Msg("freeing disk space failed, will be retried")
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func (a *App) delayed(ctx context.Context) (context.Context, context.CancelFunc)
 	later, end := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		a.stopping.Store(true)
-		a.log.Info().Dur("delay_ms", a.cfg.ShutdownDelay).Msg("told to end; not ready from now on")
+		a.log.Info().Dur("delay_ms", a.cfg.ShutdownDelay).Msg("shutting down: readiness off")
 		t := time.NewTimer(a.cfg.ShutdownDelay)
 		defer t.Stop()
 		select {
@@ -54,8 +54,8 @@ type reloads struct{ ok, at prometheus.Gauge }
 func newReloads(reg prometheus.Registerer, start time.Time) *reloads {
 	f := promauto.With(reg)
 	r := &reloads{
-		ok: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_config_last_reload_successful", Help: "1 when rule files, alertmanager.yml and certificate were read without an error last time."}),
-		at: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_config_last_reload_success_timestamp_seconds", Help: "When they were read without an error last."}),
+		ok: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_config_last_reload_successful", Help: "1 if the last reload of rule files, alertmanager.yml and certificate succeeded."}),
+		at: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_config_last_reload_success_timestamp_seconds", Help: "Time of the last successful reload."}),
 	}
 	r.note(true, start)
 	return r

@@ -46,7 +46,7 @@ func (a *App) putRules(ctx context.Context) error {
 	err = a.eval.Load(ctx, append(append(sources, made...), evaluator.SLOSource(slos)), time.Now())
 	if err != nil && len(made)+len(slos) > 0 && len(before) == 0 {
 		// At the start there is nothing to fall back on: what users made must not keep the rules of files from being evaluated.
-		a.log.Error().Err(err).Msg("rules that users made cannot be loaded with those of files; those of files are loaded alone")
+		a.log.Error().Err(err).Msg("rules from the configuration topic conflict with the rule files; only the rule files are loaded")
 		err = a.eval.Load(ctx, sources, time.Now())
 	}
 	if err != nil || len(before) == 0 {
@@ -67,7 +67,7 @@ func (a *App) objectsChanged(kinds map[string]bool) {
 		return
 	}
 	if err := a.putRules(context.Background()); err != nil && !errors.Is(err, context.Canceled) {
-		a.log.Error().Err(err).Msg("rules that users made cannot be loaded; those loaded before stay")
+		a.log.Error().Err(err).Msg("loading rules from the configuration topic failed; the previous rules stay active")
 	}
 }
 

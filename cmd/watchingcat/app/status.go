@@ -97,7 +97,7 @@ var (
 	descDuplicates = prometheus.NewDesc("watchingcat_duplicate_records_total", "Records recognised as sent again.", nil, nil)
 	descDupSpans   = prometheus.NewDesc("watchingcat_duplicate_spans_total", "Spans recognised as sent again, beside those of duplicate records.", nil, nil)
 	descDedupLost  = prometheus.NewDesc("watchingcat_dedup_spans_forgotten_total", "Spans forgotten before the de-duplication window had passed, because too many were held.", nil, nil)
-	descGaps       = prometheus.NewDesc("watchingcat_topic_gaps", "Stretches of topics that were gone before they were read.", nil, nil)
+	descGaps       = prometheus.NewDesc("watchingcat_topic_gaps", "Ranges of offsets that were deleted from topics before they were read.", nil, nil)
 )
 
 // Describe sends nothing: which partitions there are is not known beforehand.

@@ -38,7 +38,7 @@ type telemetry struct {
 // openTelemetry reads the OTEL_* variables; the SDK and its exporters read those that are not named here by themselves.
 func openTelemetry(ctx context.Context, reg prometheus.Registerer, log zerolog.Logger) (t telemetry, err error) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		log.Warn().Err(err).Msg("OpenTelemetry: what WatchingCat tells about itself is incomplete")
+		log.Warn().Err(err).Msg("OpenTelemetry: exporting WatchingCat's own telemetry failed")
 	}))
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(semconv.ServiceName("watchingcat"), semconv.ServiceVersion(Version()),
 		semconv.ServiceInstanceID(uuid.NewString())), resource.WithFromEnv())

@@ -124,13 +124,13 @@ func serve(ctx context.Context, cfg *config.Loaded, log zerolog.Logger) (err err
 	defer func() { err = errors.Join(err, a.Close()) }()
 	log.Info().Str("url", cfg.Scheme()+"://"+a.Addr()).Str("data", cfg.DataDir).Str("version", app.Version()).Msg("listening")
 	giveUp := app.GiveUpAfter(ctx, cfg.ShutdownDelay+app.ShutdownTimeout, func() {
-		log.Error().Dur("timeout", app.ShutdownTimeout).Msg("ending takes too long and is broken off; what was committed stays, the rest is read again")
+		log.Error().Dur("timeout", app.ShutdownTimeout).Msg("shutdown timed out; committed data is kept, the rest is read again at the next start")
 		os.Exit(exitFailure)
 	})
 	defer giveUp()
 	stop := onHangup(func() {
 		if err := a.Reload(ctx); err != nil {
-			log.Error().Err(err).Msg("reload failed; what was loaded before stays")
+			log.Error().Err(err).Msg("reload failed; the previous version stays active")
 			return
 		}
 		log.Info().Msg("rules, notification settings and certificate reloaded")

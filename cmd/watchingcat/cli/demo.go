@@ -128,7 +128,7 @@ func runDemo(ctx context.Context, cfg *config.Loaded, out, logs io.Writer) (err 
 	fmt.Fprint(out, demoText(a.Addr(), inAddr, cfg.Config, dir))
 	err = g.Wait()
 	if ctx.Err() != nil {
-		fmt.Fprintln(out, "\nStopped. `make demo` goes on from here; delete", dir, "to begin anew.")
+		fmt.Fprintln(out, "\nStopped. `make demo` continues from here; delete", dir, "to start over.")
 		return nil
 	}
 	return err
@@ -211,7 +211,7 @@ Try:
   Grafana: add a Prometheus data source with URL http://%[2]s/prometheus
   Edit %[5]s and send this process SIGHUP.
 
-Ctrl-C ends it; started again it goes on.
+Ctrl-C stops it; the next start continues from there.
 
 `, demoRate, addr, inbox, httpPort, filepath.Join(dir, "rules.yml"))
 }

@@ -174,7 +174,7 @@ func TestSIGTERM(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	p.until("it says that it ends", func() bool {
 		code, text := p.get("/readyz")
-		return code == http.StatusServiceUnavailable && strings.Contains(text, "told to end")
+		return code == http.StatusServiceUnavailable && strings.Contains(text, "shutting down")
 	})
 	if code, text := p.get("/api/v1/services"); code != http.StatusOK {
 		t.Errorf("while it is only not ready: %d %s", code, text)
@@ -293,7 +293,7 @@ func TestSIGHUP(t *testing.T) {
 		p.until("the others are in force without "+broken, old)
 		p.until("the metric says so", successful("0"))
 		p.until("the log says why", func() bool {
-			got := p.log.With(t, map[string]any{"message": "reload failed; what was loaded before stays"})
+			got := p.log.With(t, map[string]any{"message": "reload failed; the previous version stays active"})
 			return len(got) == i+1 && (strings.Contains(got[i]["error"].(string), broken) || broken == "cert.pem" && strings.Contains(got[i]["error"].(string), "TLS_CERT"))
 		})
 	}

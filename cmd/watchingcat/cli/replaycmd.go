@@ -168,7 +168,7 @@ func watchReplay(ctx context.Context, w replayer, id string, out, progress io.Wr
 				return fmt.Errorf("replay %s was canceled", id)
 			case rest.ReplayStatePaused:
 				show.close()
-				fmt.Fprintf(out, "replay %s is paused; `watchingcat replay --resume %s` goes on\n", id, id)
+				fmt.Fprintf(out, "replay %s is paused; `watchingcat replay --resume %s` continues it\n", id, id)
 				return nil
 			}
 		}
@@ -207,7 +207,7 @@ func (r *remoteReplayer) do(ctx context.Context, what, id string) error {
 }
 
 func (r *remoteReplayer) interrupted(id string) string {
-	return fmt.Sprintf("no longer watching; replay %[1]s goes on in the server (`watchingcat replay --pause %[1]s` pauses it, --cancel drops it)", id)
+	return fmt.Sprintf("no longer watching; replay %[1]s continues in the server (`watchingcat replay --pause %[1]s` pauses it, --cancel drops it)", id)
 }
 
 // localReplayer works on the data folder itself.
@@ -288,9 +288,9 @@ func (l *localReplayer) do(ctx context.Context, what, id string) error {
 
 func (l *localReplayer) interrupted(id string) string {
 	if err := l.folder.Generations.PauseReplay(id); err != nil {
-		return fmt.Sprintf("interrupted; `watchingcat replay --resume %s` goes on (%v)", id, err)
+		return fmt.Sprintf("interrupted; `watchingcat replay --resume %s` continues it (%v)", id, err)
 	}
-	return fmt.Sprintf("replay %[1]s is paused; `watchingcat replay --resume %[1]s` goes on", id)
+	return fmt.Sprintf("replay %[1]s is paused; `watchingcat replay --resume %[1]s` continues it", id)
 }
 
 func (l *localReplayer) close() error {

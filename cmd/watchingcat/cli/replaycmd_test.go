@@ -86,7 +86,7 @@ func TestReplayAndMigrate(t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	says(watchingcat(short, exitInterrupted, "replay"), "goes on in the server")
+	says(watchingcat(short, exitInterrupted, "replay"), "continues in the server")
 	watchingcat(t.Context(), exitFailure, "migrate", "--dry-run") // the folder is in use
 	stop()
 	if err := <-served; err != nil {

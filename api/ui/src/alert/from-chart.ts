@@ -49,8 +49,8 @@ export function usualOf(kind: ChartKind, m: Pick<ServiceMetrics, 'points' | 'ste
 }
 
 const words: Record<ChartKind, { name: string; summary: string }> = {
-  rate: { name: 'FewRequests', summary: 'is asked only {{ $value | humanize }} times a second' },
-  errors: { name: 'ManyErrors', summary: 'fails {{ $value | humanizePercentage }} of what is asked of it' },
+  rate: { name: 'FewRequests', summary: 'receives only {{ $value | humanize }} requests per second' },
+  errors: { name: 'ManyErrors', summary: 'fails {{ $value | humanizePercentage }} of its requests' },
   duration: { name: 'Slow', summary: 'has a p95 of {{ printf "%.0f" $value }} ms' },
 }
 

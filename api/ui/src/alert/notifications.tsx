@@ -95,7 +95,7 @@ export function Notifications() {
         rowsOf={noticesOf}
         columns={columns}
         rowKey={keyOf}
-        empty="Nothing has been sent."
+        empty="No notifications have been sent."
       />
     </Section>
   )
@@ -139,9 +139,9 @@ export function Receivers() {
         id: 'integrations',
         label: 'Sends to',
         wide: true,
-        cell: (r) => r.integrations.map((i) => i.name).join(', ') || <span className="dim">nobody</span>,
+        cell: (r) => r.integrations.map((i) => i.name).join(', ') || <span className="dim">none</span>,
       },
-      { id: 'used', label: 'Routed', wide: true, cell: (r) => (r.used ? 'yes' : <span className="dim">no route leads to it</span>) },
+      { id: 'used', label: 'Routed', wide: true, cell: (r) => (r.used ? 'yes' : <span className="dim">no route uses it</span>) },
       {
         id: 'last',
         label: 'Last',
@@ -186,7 +186,7 @@ export function Receivers() {
     [mutate, isPending, variables, data, error, reason, setReceiver],
   )
   return (
-    <Section title="Receivers" note="of the Alertmanager configuration in force">
+    <Section title="Receivers" note="of the active Alertmanager configuration">
       {list.data === undefined ? (
         <Waiting what="receivers" error={list.error} />
       ) : (
@@ -196,7 +196,7 @@ export function Receivers() {
           columns={cols}
           rowKey={(r) => r.name}
           sort=""
-          empty="No receiver is configured."
+          empty="No receivers are configured."
         />
       )}
     </Section>
@@ -256,12 +256,12 @@ const elsewhere: Column<Alertmanager>[] = [
   { id: 'pending', label: 'Pending', title: 'Alerts in the queue', numeric: true, wide: true, cell: (a) => counted(a.pending) },
 ]
 
-/** The Alertmanagers that alerts are sent to, where there are any. */
+/** The Alertmanagers external Alertmanagers, where there are any. */
 export function Alertmanagers() {
   const list = useReceivers().data?.alertmanagers ?? []
   if (list.length === 0) return null
   return (
-    <Section title="Alertmanagers" note="that alerts are sent to">
+    <Section title="Alertmanagers" note="external Alertmanagers">
       <Table label="Alertmanagers" rows={list} columns={elsewhere} rowKey={(a) => a.url} sort="" empty="" />
     </Section>
   )

@@ -66,7 +66,7 @@ const columns = (act: (a: RuleAction) => void, busy: boolean): Column<Rule>[] =>
     id: 'told',
     label: 'Told',
     wide: true,
-    title: 'head: as soon as a commit shows it. complete: once all partitions have been read that far.',
+    title: 'head: evaluated at the newest data. complete: evaluated once all partitions have been read that far.',
     sort: (r) => r.frontier,
     cell: (r) => (
       <span title={r.frontier_reason}>

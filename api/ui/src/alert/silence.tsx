@@ -80,7 +80,7 @@ function SilenceForm({ alert, all }: { alert: Alert; all: readonly Alert[] }) {
         </label>
         <label className="field field-wide">
           <span>Why</span>
-          <input value={comment} onChange={(e) => setComment(e.target.value)} placeholder="for those who wonder" required />
+          <input value={comment} onChange={(e) => setComment(e.target.value)} placeholder="optional" required />
         </label>
         <button type="submit" className="button" disabled={isPending || chosen.length === 0 || reason !== undefined} title={reason}>
           Silence {hit === 1 ? '1 active alert' : `${hit} active alerts`}

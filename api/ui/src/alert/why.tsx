@@ -37,7 +37,7 @@ const pathColumns: Column<PathEdge>[] = [
     id: 'score',
     label: 'Begins here',
     unit: '%',
-    title: 'Share of what is too much at the service that begins in these calls and not below them',
+    title: 'Share of the excess errors and latency that originates in this call rather than downstream',
     numeric: true,
     cell: (e) => (
       <span className="share">
@@ -131,14 +131,14 @@ export const WhyOf = memo(function WhyOf({ alert }: { alert: Alert }) {
       {why === undefined ? (
         <p className="dim">
           {alert.state === 'pending'
-            ? 'The rest is looked at when it begins to fire.'
-            : 'There was no time to look at what else there was.'}
+            ? 'The other evidence is collected when the alert begins to fire.'
+            : 'The time limit was reached before all evidence was collected.'}
         </p>
       ) : (
         <>
           <Operands why={why} />
           {why.path.length === 0 ? (
-            <p className="dim">No call at or below it is worse than before: {compared(why)}.</p>
+            <p className="dim">No call at or below this service is worse than before: {compared(why)}.</p>
           ) : (
             <>
               <h3>
@@ -305,7 +305,7 @@ const byWord: Record<Delivery['state'], string> = {
 export function Deliveries({ deliveries }: { deliveries: readonly Delivery[] }) {
   if (deliveries.length === 0) return null
   return (
-    <ul className="deliveries" aria-label="Notifications of it">
+    <ul className="deliveries" aria-label="Notifications of this alert">
       {deliveries.map((d) => (
         <li key={`${d.receiver} ${d.integration} ${d.state}`}>
           <Status health={deliveryHealth[d.state]} word={d.state} />{' '}

@@ -141,12 +141,12 @@ export function CallsOf({ service, range }: { service: string; range: Range }) {
         </Section>
       )}
       {external && external.length > 0 && (
-        <Section title="External calls" note="of what sends no spans itself">
+        <Section title="External calls" note="systems that send no spans">
           <Table label="External calls" rows={external} columns={externalColumns} rowKey={externalKey} sort="-calls" param="xs" empty="" />
         </Section>
       )}
       {messaging && messaging.clients.length > 0 && (
-        <Section title="Messaging" note="what it sends and takes">
+        <Section title="Messaging" note="messages sent and received">
           <Table
             label="Messaging"
             rows={messaging.clients}

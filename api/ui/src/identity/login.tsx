@@ -35,7 +35,7 @@ export function Login({ ended = false }: { ended?: boolean }) {
       </h1>
       {ended && (
         <p className="quiet" role="status">
-          Your login has ended. Log in again to go on where you were.
+          Your session has ended. Log in again to continue.
         </p>
       )}
       {failure && <Problem error={failure} />}

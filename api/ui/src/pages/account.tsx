@@ -107,7 +107,7 @@ function You({ me }: { me: Me }) {
           </button>
         </div>
       ) : (
-        <p className="dim">This is no login: the browser sends the token, until it is closed.</p>
+        <p className="dim">You use an API token, not a login: the browser sends it until you close the browser.</p>
       )}
     </Section>
   )
@@ -296,7 +296,7 @@ function Users({ me }: { me: Me }) {
           rowKey={userKey}
           sort="name"
           param="users"
-          empty="There is no user. Tokens do without."
+          empty="No users yet. API tokens work without them."
         />
       )}
     </Section>
@@ -410,7 +410,7 @@ function Tokens() {
           rowKey={tokenKey}
           sort="name"
           param="tokens"
-          empty="There is no token. Grafana, scripts and other programs need one each."
+          empty="No API tokens yet. Create one for each program, for example Grafana."
         />
       )}
     </Section>

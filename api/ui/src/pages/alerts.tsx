@@ -119,7 +119,7 @@ export default function AlertsPage() {
             rowKey={historyKey}
             sort="-time"
             param="hs"
-            empty="No alert has changed yet."
+            empty="No alert has changed state yet."
           />
         )}
         {changesShown === fewChanges && (history.data?.history.length ?? 0) >= fewChanges && (

@@ -92,7 +92,7 @@ function Trail() {
   const [kind, setKind] = useParam('audit')
   const list = useAudit(kind)
   return (
-    <Section title="Audit" note="who changed what, and who logged in; newest first">
+    <Section title="Audit" note="changes and logins, newest first">
       <div className="tools form">
         <label className="field">
           <span>Of</span>
@@ -112,7 +112,7 @@ function Trail() {
         rowsOf={entriesOf}
         columns={columns}
         rowKey={keyOf}
-        empty="Nothing has been changed."
+        empty="No changes yet."
       />
     </Section>
   )

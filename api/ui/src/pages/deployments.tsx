@@ -16,7 +16,7 @@ export default function DeploymentsPage() {
         <Link href={href('/')}>Services</Link>
       </p>
       <h1 className="hidden">Deployments</h1>
-      <Deployments query={query} empty="No version was first seen in this range. Take a longer one." />
+      <Deployments query={query} empty="No new versions in this time range. Use a longer range." />
     </>
   )
 }

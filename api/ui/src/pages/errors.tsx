@@ -63,7 +63,7 @@ const columns: Column<Row>[] = [
     label: 'Trend',
     wide: true,
     className: 'c-spark',
-    title: 'Count over the range, from zero to its largest',
+    title: 'Count over the time range, from zero to its maximum',
     cell: ({ group: g, spark }) => <Spark values={spark} label={`Count of ${g.type} in ${g.service} over the range`} />,
   },
   {
@@ -114,7 +114,7 @@ function What({ group: g }: { group: ErrorGroup }) {
           </p>
           {g.traces.length > 0 && (
             <>
-              <h3>Traces with it</h3>
+              <h3>Traces with this exception</h3>
               <ul className="traces">
                 {g.traces.slice(0, shownTraces).map((id) => (
                   <li key={id}>

@@ -127,7 +127,7 @@ function Volume({ service, span, set }: { service: string; span: Span; set: Set 
   return (
     <Section
       title="Volume"
-      note={total !== undefined && <span title={exact(total)}>{count(total)} lines; drag over a stretch of time to read it</span>}
+      note={total !== undefined && <span title={exact(total)}>{count(total)} lines; drag over a time range to read it</span>}
     >
       <div className="charts charts-one">
         {chart === undefined ? (
@@ -193,7 +193,7 @@ function Lines({ values, span }: { values: Values; span: Span }) {
         {logs.data === undefined ? (
           <Waiting what="lines" error={logs.error} />
         ) : (
-          <LogLines lines={lines} empty="No line of this range is as asked for. Take a longer range, or ask for less." />
+          <LogLines lines={lines} empty="No log lines match these filters in this time range. Use a longer range or fewer filters." />
         )}
         <More list={logs} />
       </Section>
@@ -204,8 +204,8 @@ function Lines({ values, span }: { values: Values; span: Span }) {
 const tailWords: Record<TailState, string> = {
   connecting: 'connecting',
   live: 'following',
-  lost: 'the connection is lost, it is opened again',
-  refused: 'WatchingCat refuses to be followed, it is asked again soon',
+  lost: 'connection lost, reconnecting',
+  refused: 'The server rejected the live tail; retrying',
 }
 
 function Tailing({ values }: { values: Values }) {
@@ -230,7 +230,7 @@ function Tailing({ values }: { values: Values }) {
         <p className="said">
           <Status health="pending" word={`Paused, ${held} new lines`} />{' '}
           <button type="button" className="plain" onClick={() => client.setPaused(false)}>
-            go on
+            Resume
           </button>
         </p>
       )}

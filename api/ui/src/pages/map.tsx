@@ -208,7 +208,7 @@ export default function MapPage() {
               />
             </Section>
           )}
-          <Section title="Edges" note="who called whom in the range">
+          <Section title="Edges" note="calls between services in this time range">
             <Table
               label="Edges"
               rows={present}

@@ -88,7 +88,7 @@ export default function PipelinePage() {
           columns={columns}
           rowKey={keyOf}
           sort="topic"
-          empty="No partition is being read yet."
+          empty="No partitions are being read yet."
         />
       </Section>
       <Section title="Counted" note="since the views began">
@@ -107,7 +107,7 @@ export default function PipelinePage() {
         </dl>
       </Section>
       {data.truncated.length > 0 && (
-        <Section title="Dropped by the broker before they were read">
+        <Section title="Deleted by the broker before WatchingCat read them">
           <ul className="plain-list">
             {data.truncated.map((t) => (
               <li key={`${t.topic}/${t.partition}/${t.from}`}>

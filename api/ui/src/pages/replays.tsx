@@ -182,7 +182,7 @@ export function Replays() {
   const cols = useMemo(() => columns(mutate, isPending, reason), [mutate, isPending, reason])
   const running = replays.data?.replays.some((r) => r.state === 'running' || r.state === 'paused') ?? false
   return (
-    <Section title="Replays" note="the views are built anew from the topics beside the live ones, then take their place">
+    <Section title="Replays" note="the views are rebuilt from the topics in parallel to the live ones, then replace them">
       <form
         className="tools form"
         aria-label="Start a replay"
@@ -203,7 +203,7 @@ export function Replays() {
           type="submit"
           className="button"
           disabled={isPending || running || reason !== undefined}
-          title={reason ?? (running ? 'One replay goes on already' : undefined)}
+          title={reason ?? (running ? 'A replay is already running' : undefined)}
         >
           Start a replay
         </button>
@@ -212,7 +212,7 @@ export function Replays() {
       {replays.data === undefined ? (
         <Waiting what="replays" error={replays.error} />
       ) : (
-        <Table label="Replays" rows={replays.data.replays} columns={cols} rowKey={keyOf} sort="" empty="No replay has been started." />
+        <Table label="Replays" rows={replays.data.replays} columns={cols} rowKey={keyOf} sort="" empty="No replays yet." />
       )}
     </Section>
   )

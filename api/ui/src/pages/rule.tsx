@@ -113,7 +113,7 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
         />
         <Text
           label="Condition"
-          hint="PromQL; an alert for each series that it answers"
+          hint="PromQL; one alert for each resulting series"
           value={draft.expr}
           onChange={(expr) => set({ expr })}
           error={wrongAt('expr')}
@@ -124,7 +124,7 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
         <div className="row">
           <Text
             label="For"
-            hint="it has to hold so long"
+            hint="how long the condition must hold before the alert fires"
             value={draft.for}
             onChange={(v) => set({ for: v })}
             error={wrongAt('for') ?? durationError(draft.for)}
@@ -133,7 +133,7 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
           />
           <Text
             label="Keep firing for"
-            hint="after it held last"
+            hint="how long the alert keeps firing after the condition ends"
             value={draft.keep}
             onChange={(keep) => set({ keep })}
             error={wrongAt('keep') ?? durationError(draft.keep)}
@@ -187,7 +187,7 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
         </div>
       </form>
       {!recording && (
-        <Section title="Backtest" note="what the rule would have done">
+        <Section title="Backtest" note="what the rule would have done in the past in the past">
           <Backtest
             rule={input}
             saved={stored}

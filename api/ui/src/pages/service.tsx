@@ -60,7 +60,7 @@ export default function ServicePage() {
           <Operations query={operations} op={op} choose={(o) => setOp(o === op ? '' : o, false)} service={name} />
           <Neighbours name={name} range={range} />
           <CallsOf service={name} range={range} />
-          <Deployments query={deployments} service={name} empty="No version of it is known: its spans have no service.version." />
+          <Deployments query={deployments} service={name} empty="No versions: the spans of this service have no service.version." />
         </>
       )}
     </>
@@ -151,7 +151,7 @@ function Charts({ name, op, range, marks, clear }: { name: string; op: string; r
       title="Over time"
       note={
         op === '' ? (
-          'what was asked of the service; an operation below narrows it'
+          'requests to the service; select an operation below to narrow the charts'
         ) : (
           <>
             {op}{' '}
@@ -333,7 +333,7 @@ function Neighbours({ name, range }: { name: string; range: Range }) {
             rowKey={edgeKey}
             sort="-calls"
             param="up"
-            empty="Nobody called it in this range."
+            empty="No incoming calls in this time range."
           />
         )}
       </Section>
@@ -348,7 +348,7 @@ function Neighbours({ name, range }: { name: string; range: Range }) {
             rowKey={edgeKey}
             sort="-calls"
             param="down"
-            empty="It called nobody in this range."
+            empty="No outgoing calls in this time range."
           />
         )}
       </Section>

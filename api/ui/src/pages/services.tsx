@@ -57,7 +57,7 @@ const columns: Column<ServiceRow>[] = [
     label: 'Trend',
     className: 'c-spark',
     wide: true,
-    title: 'Rate over the range, from zero to its largest',
+    title: 'Rate over the time range, from zero to its maximum',
     cell: (r) => <Spark values={r.spark} label={`Rate of ${r.service.name} over the range`} />,
   },
   {

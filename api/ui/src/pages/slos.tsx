@@ -44,7 +44,7 @@ const columns = (act: (a: SLOAction) => void, busy: boolean, denied: string | un
     id: 'budget',
     label: 'Budget left',
     unit: '%',
-    title: 'What may still go wrong in the window; below zero it is overdrawn',
+    title: 'Error budget that remains in the window; below zero it is overdrawn',
     numeric: true,
     sort: (s) => s.status.budget_remaining ?? Number.POSITIVE_INFINITY,
     cell: (s) => {
@@ -133,7 +133,7 @@ export default function SLOsPage() {
                 columns={cols}
                 rowKey={keyOf}
                 sort="state"
-                empty="There is no objective yet. One says which share of requests has to be good; its budget and its alerts follow."
+                empty="No objectives yet. An objective sets the share of requests that must be good; WatchingCat derives its error budget and alerts."
               />
             </div>
           </>
@@ -173,7 +173,7 @@ function Make({ done }: { done: () => void }) {
           <span>What is counted</span>
           <select value={draft.by} onChange={(e) => set({ by: e.target.value as SLODraft['by'] })}>
             <option value="service">requests to a service</option>
-            <option value="promql">what PromQL says</option>
+            <option value="promql">PromQL</option>
           </select>
         </label>
       </div>
@@ -193,7 +193,7 @@ function Make({ done }: { done: () => void }) {
               aria-invalid={at('latency') !== undefined || undefined}
               onChange={(e) => set({ latency: e.target.value })}
             >
-              <option value="">what does not fail</option>
+              <option value="">requests without an error</option>
               {latencyBounds.map((b) => (
                 <option key={b} value={b}>
                   what takes no longer than {b} ms

@@ -353,7 +353,7 @@ function TraceLogs({ id, tree }: { id: string; tree: SpanTree }) {
       {logs.data === undefined ? (
         <Waiting what="logs" error={logs.error} />
       ) : (
-        <LogLines lines={lines} empty="No log line of this trace is kept." label="Log lines of this trace" />
+        <LogLines lines={lines} empty="No log lines of this trace are kept." label="Log lines of this trace" />
       )}
       <More list={logs} />
     </Section>

@@ -180,7 +180,7 @@ export default function TracesPage() {
             rowKey={keyOf}
             sort=""
             onOpen={open}
-            empty="No trace of this range is as asked for. Take a longer range, or ask for less."
+            empty="No traces match these filters in this time range. Use a longer range or fewer filters."
           />
         )}
         <More list={traces} />
