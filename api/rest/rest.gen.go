@@ -934,7 +934,7 @@ type AuditEntry struct {
 	// Last When last.
 	Last *time.Time `json:"last,omitempty"`
 
-	// Object For `refuse` the user, or what was refused: names that nobody has are not kept.
+	// Object For `refuse` the user, or what was refused: names of unknown users are not recorded.
 	Object string    `json:"object"`
 	Time   time.Time `json:"time"`
 }
@@ -946,20 +946,20 @@ type AuditList struct {
 	Total int          `json:"total"`
 }
 
-// Backend A store that is asked for what the views do not hold, or the cache of its answers.
+// Backend A raw store for data that the views do not hold, or the cache of its answers.
 type Backend struct {
 	// Error Why the last request failed.
 	Error *string     `json:"error"`
 	Name  BackendName `json:"name"`
 
-	// State `unknown`: not asked yet; `failing`: the last request failed; `down`: several did, it is not asked for a moment; `probing`: the next request finds out whether it is back.
+	// State `unknown`: no request yet; `failing`: the last request failed; `down`: several failed, requests are suspended for a moment; `probing`: the next request tests whether it is back.
 	State BackendState `json:"state"`
 }
 
 // BackendName defines model for Backend.Name.
 type BackendName string
 
-// BackendState `unknown`: not asked yet; `failing`: the last request failed; `down`: several did, it is not asked for a moment; `probing`: the next request finds out whether it is back.
+// BackendState `unknown`: no request yet; `failing`: the last request failed; `down`: several failed, requests are suspended for a moment; `probing`: the next request tests whether it is back.
 type BackendState string
 
 // BacktestAnswer defines model for BacktestAnswer.
@@ -1626,10 +1626,10 @@ type Meta struct {
 	// LagMs 0 when every partition has been read to its end; else now less the time up to which all partitions have been read.
 	LagMs int64 `json:"lag_ms"`
 
-	// Partial Something that was asked for is missing; warnings say what.
+	// Partial Requested data is missing; warnings name it.
 	Partial bool `json:"partial"`
 
-	// Since The answer speaks for times from here on: the start asked for, or where the views begin if that is later. Null while nothing was counted.
+	// Since Start of the time that the answer covers: the requested start, or the beginning of the views if that is later. Null if nothing has been counted yet.
 	Since *time.Time `json:"since"`
 
 	// Source Who gave the answer; a list when several did.
@@ -1637,7 +1637,7 @@ type Meta struct {
 	// Examples: view, ["view","jaeger"]
 	Source Source `json:"source"`
 
-	// UpTo Newest event time counted. Null while nothing was counted.
+	// UpTo Newest event time counted. Null if nothing has been counted yet.
 	UpTo *time.Time `json:"up_to"`
 
 	// ViewVersion Changes only when a replay swaps the views.
@@ -1674,7 +1674,7 @@ type MetricLabels struct {
 	// Name The label asked for; null when values are names of labels.
 	Name *string `json:"name"`
 
-	// Next Where to go on; absent on the last page.
+	// Next Token of the next page; absent on the last page.
 	Next *string `json:"next,omitempty"`
 
 	// Total How many are in this answer.
@@ -1688,7 +1688,7 @@ type MetricList struct {
 	Meta    Meta     `json:"meta"`
 	Metrics []Metric `json:"metrics"`
 
-	// Next Where to go on; absent on the last page.
+	// Next Token of the next page; absent on the last page.
 	Next *string `json:"next,omitempty"`
 
 	// Total How many are in this answer.
@@ -1813,10 +1813,10 @@ type OperationList struct {
 
 // Partition defines model for Partition.
 type Partition struct {
-	// End The broker's end offset as last told.
+	// End The broker's last known end offset.
 	End int64 `json:"end"`
 
-	// Error Why it does not go on.
+	// Error Why reading does not continue.
 	Error *string `json:"error"`
 
 	// Idle There is nothing to read.
@@ -1882,7 +1882,7 @@ type PipelineAnswer struct {
 	Waiting int64 `json:"waiting"`
 }
 
-// Point The numbers of all spans; those of `entry` are of SERVER and CONSUMER spans alone, what was asked of the service.
+// Point The numbers of all spans; those of `entry` are only of SERVER and CONSUMER spans, the incoming requests of the service.
 type Point struct {
 	Calls int64 `json:"calls"`
 
@@ -2056,7 +2056,7 @@ type Rule struct {
 	// Examples: 1m0s
 	For string `json:"for"`
 
-	// Frontier When it is told: `head` as soon as a commit shows it, `complete` once all partitions are read that far.
+	// Frontier When it is evaluated: `head` at the newest data, `complete` once all partitions have been read that far.
 	Frontier       string `json:"frontier"`
 	FrontierReason string `json:"frontier_reason"`
 
@@ -2102,7 +2102,7 @@ type RuleAnswer struct {
 	// Examples: 1m0s
 	For string `json:"for"`
 
-	// Frontier When it is told: `head` as soon as a commit shows it, `complete` once all partitions are read that far.
+	// Frontier When it is evaluated: `head` at the newest data, `complete` once all partitions have been read that far.
 	Frontier       string `json:"frontier"`
 	FrontierReason string `json:"frontier_reason"`
 
@@ -2248,7 +2248,7 @@ type SLOStatus struct {
 	ErrorRatio *float64 `json:"error_ratio"`
 }
 
-// Service The numbers of all spans of the service; those of `entry` are of its SERVER and CONSUMER spans alone, what was asked of it.
+// Service The numbers of all spans of the service; those of `entry` are only of its SERVER and CONSUMER spans, its incoming requests.
 type Service struct {
 	Calls int64 `json:"calls"`
 
@@ -2274,7 +2274,7 @@ type ServiceAnswer struct {
 	// Meta For which times, from where and how complete an answer is.
 	Meta Meta `json:"meta"`
 
-	// Service The numbers of all spans of the service; those of `entry` are of its SERVER and CONSUMER spans alone, what was asked of it.
+	// Service The numbers of all spans of the service; those of `entry` are only of its SERVER and CONSUMER spans, its incoming requests.
 	Service Service `json:"service"`
 }
 
@@ -2283,7 +2283,7 @@ type ServiceList struct {
 	// Meta For which times, from where and how complete an answer is.
 	Meta Meta `json:"meta"`
 
-	// Next Where to go on; absent on the last page.
+	// Next Token of the next page; absent on the last page.
 	Next     *string   `json:"next,omitempty"`
 	Services []Service `json:"services"`
 
@@ -2318,7 +2318,7 @@ type SourceName string
 
 // TemplateAnswer defines model for TemplateAnswer.
 type TemplateAnswer struct {
-	// Rules As POST /api/v1/alerts takes them.
+	// Rules In the format of POST /api/v1/alerts.
 	Rules []RuleInput `json:"rules"`
 
 	// Yaml The same as a rule file.
@@ -2680,13 +2680,13 @@ type ListNotificationsParams struct {
 
 // DeleteAlertRuleParams defines parameters for DeleteAlertRule.
 type DeleteAlertRuleParams struct {
-	// IfMatch The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts.
+	// IfMatch The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // UpdateAlertRuleParams defines parameters for UpdateAlertRule.
 type UpdateAlertRuleParams struct {
-	// IfMatch The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts.
+	// IfMatch The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2710,7 +2710,7 @@ type ListDatabasesParams struct {
 	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Of this service alone.
+	// Service Only of this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
 	// Start Begin of the range; RFC 3339 or Unix seconds.
@@ -2731,7 +2731,7 @@ type ListDeploymentsParams struct {
 	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Of this service alone.
+	// Service Only of this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
 	// Window How long before and after is compared; 15m.
@@ -2758,7 +2758,7 @@ type ListErrorsParams struct {
 	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Of this service alone.
+	// Service Only of this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
 	// Type Of this exception type.
@@ -2794,7 +2794,7 @@ type ListExternalParams struct {
 	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Of this service alone.
+	// Service Only of this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
 	// Start Begin of the range; RFC 3339 or Unix seconds.
@@ -2815,13 +2815,13 @@ type ListLogsParams struct {
 	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Of this service alone.
+	// Service Only of this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
 	// Severity At least as severe.
 	Severity *ListLogsParamsSeverity `form:"severity,omitempty" json:"severity,omitempty"`
 
-	// Text Occurs in the body or in the name of the event, whatever its case.
+	// Text Text in the body or in the name of the event; case is ignored.
 	Text *string `form:"text,omitempty" json:"text,omitempty"`
 
 	// Pattern The body is of this pattern, as /api/v1/logs/patterns gives it.
@@ -2860,7 +2860,7 @@ type ListLogPatternsParams struct {
 	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Of this service alone.
+	// Service Only of this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
 	// Start Begin of the range; RFC 3339 or Unix seconds.
@@ -2896,7 +2896,7 @@ type GetLogVolumeParams struct {
 	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Of this service alone.
+	// Service Only of this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
 	// Step Width of a point; rounded up to whole buckets.
@@ -2920,7 +2920,7 @@ type ListMessagingParams struct {
 	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Of this service alone.
+	// Service Only of this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
 	// Start Begin of the range; RFC 3339 or Unix seconds.
@@ -2953,7 +2953,7 @@ type ListMetricsParams struct {
 
 // ListMetricLabelsParams defines parameters for ListMetricLabels.
 type ListMetricLabelsParams struct {
-	// Name Label whose values are asked for; without it the names of labels are answered.
+	// Name Label whose values to return; without it the names of labels are returned.
 	Name *string `form:"name,omitempty" json:"name,omitempty"`
 
 	// Match Series selector, as http_server_request_duration_seconds_count{job="shop/cart"}.
@@ -3118,13 +3118,13 @@ type ListOperationsParamsKind string
 
 // DeleteSLOParams defines parameters for DeleteSLO.
 type DeleteSLOParams struct {
-	// IfMatch The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts.
+	// IfMatch The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // UpdateSLOParams defines parameters for UpdateSLO.
 type UpdateSLOParams struct {
-	// IfMatch The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts.
+	// IfMatch The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -3133,7 +3133,7 @@ type ListTracesParams struct {
 	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Of this service alone.
+	// Service Only of this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
 	// Operation With a span of this name, of the service if one is given.
@@ -3292,7 +3292,7 @@ type ServerInterface interface {
 	// CancelTopicBacktest Cancel a backtest over topics, or forget one that has ended.
 	// (DELETE /api/v1/alerts/backtests/{id})
 	CancelTopicBacktest(w http.ResponseWriter, r *http.Request, id string)
-	// GetTopicBacktest How far a backtest over topics is, and its result.
+	// GetTopicBacktest State, progress and result of a backtest over topics.
 	// (GET /api/v1/alerts/backtests/{id})
 	GetTopicBacktest(w http.ResponseWriter, r *http.Request, id string)
 	// ListAlertHistory Changes of alerts, newest first.
@@ -3304,7 +3304,7 @@ type ServerInterface interface {
 	// MakeAlertRules Rules for what is easy to get wrong by hand, written out as PromQL; nothing is stored.
 	// (POST /api/v1/alerts/templates)
 	MakeAlertRules(w http.ResponseWriter, r *http.Request)
-	// DeleteAlertRule Delete a rule that was made over HTTP. Its alerts are told resolved.
+	// DeleteAlertRule Delete a rule that was created through the API. Its alerts resolve.
 	// (DELETE /api/v1/alerts/{id})
 	DeleteAlertRule(w http.ResponseWriter, r *http.Request, id RuleID, params DeleteAlertRuleParams)
 	// GetAlertRule One rule.
@@ -3367,7 +3367,7 @@ type ServerInterface interface {
 	// ListMessaging Producers and consumers of messages, and how long messages took between them.
 	// (GET /api/v1/messaging)
 	ListMessaging(w http.ResponseWriter, r *http.Request, params ListMessagingParams)
-	// ListMetrics Metric families that PromQL can be asked for, by name.
+	// ListMetrics Metric families that PromQL can query, ordered by name.
 	// (GET /api/v1/metrics)
 	ListMetrics(w http.ResponseWriter, r *http.Request, params ListMetricsParams)
 	// ListMetricLabels Names of labels, or the values of one.
@@ -3394,7 +3394,7 @@ type ServerInterface interface {
 	// CancelReplay Cancel a replay and drop what it has read; of one that has ended, drop the version that was kept.
 	// (DELETE /api/v1/replays/{id})
 	CancelReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
-	// GetReplay How far a replay is.
+	// GetReplay State and progress of a replay.
 	// (GET /api/v1/replays/{id})
 	GetReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
 	// PauseReplay Stop a replay; what it has read stays.
@@ -3403,7 +3403,7 @@ type ServerInterface interface {
 	// ResumeReplay Go on with a replay that was paused or has failed.
 	// (POST /api/v1/replays/{id}/resume)
 	ResumeReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
-	// GetServiceMap Who called whom in the range.
+	// GetServiceMap Calls between services in the range.
 	// (GET /api/v1/servicemap)
 	GetServiceMap(w http.ResponseWriter, r *http.Request, params GetServiceMapParams)
 	// ListServices Services with spans in the range, by name.
@@ -3436,7 +3436,7 @@ type ServerInterface interface {
 	// ListTokens API tokens, without their secrets.
 	// (GET /api/v1/tokens)
 	ListTokens(w http.ResponseWriter, r *http.Request)
-	// CreateToken Make an API token. Its secret is in this answer alone.
+	// CreateToken Create an API token. Only this answer contains its secret.
 	// (POST /api/v1/tokens)
 	CreateToken(w http.ResponseWriter, r *http.Request)
 	// RevokeToken Revoke a token at once.
@@ -3541,7 +3541,7 @@ func (_ Unimplemented) CancelTopicBacktest(w http.ResponseWriter, r *http.Reques
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetTopicBacktest How far a backtest over topics is, and its result.
+// GetTopicBacktest State, progress and result of a backtest over topics.
 // (GET /api/v1/alerts/backtests/{id})
 func (_ Unimplemented) GetTopicBacktest(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3565,7 +3565,7 @@ func (_ Unimplemented) MakeAlertRules(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// DeleteAlertRule Delete a rule that was made over HTTP. Its alerts are told resolved.
+// DeleteAlertRule Delete a rule that was created through the API. Its alerts resolve.
 // (DELETE /api/v1/alerts/{id})
 func (_ Unimplemented) DeleteAlertRule(w http.ResponseWriter, r *http.Request, id RuleID, params DeleteAlertRuleParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3691,7 +3691,7 @@ func (_ Unimplemented) ListMessaging(w http.ResponseWriter, r *http.Request, par
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListMetrics Metric families that PromQL can be asked for, by name.
+// ListMetrics Metric families that PromQL can query, ordered by name.
 // (GET /api/v1/metrics)
 func (_ Unimplemented) ListMetrics(w http.ResponseWriter, r *http.Request, params ListMetricsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3745,7 +3745,7 @@ func (_ Unimplemented) CancelReplay(w http.ResponseWriter, r *http.Request, id R
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetReplay How far a replay is.
+// GetReplay State and progress of a replay.
 // (GET /api/v1/replays/{id})
 func (_ Unimplemented) GetReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3763,7 +3763,7 @@ func (_ Unimplemented) ResumeReplay(w http.ResponseWriter, r *http.Request, id R
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetServiceMap Who called whom in the range.
+// GetServiceMap Calls between services in the range.
 // (GET /api/v1/servicemap)
 func (_ Unimplemented) GetServiceMap(w http.ResponseWriter, r *http.Request, params GetServiceMapParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3829,7 +3829,7 @@ func (_ Unimplemented) ListTokens(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateToken Make an API token. Its secret is in this answer alone.
+// CreateToken Create an API token. Only this answer contains its secret.
 // (POST /api/v1/tokens)
 func (_ Unimplemented) CreateToken(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -10799,7 +10799,7 @@ type StrictServerInterface interface {
 	// CancelTopicBacktest Cancel a backtest over topics, or forget one that has ended.
 	// (DELETE /api/v1/alerts/backtests/{id})
 	CancelTopicBacktest(ctx context.Context, request CancelTopicBacktestRequestObject) (CancelTopicBacktestResponseObject, error)
-	// GetTopicBacktest How far a backtest over topics is, and its result.
+	// GetTopicBacktest State, progress and result of a backtest over topics.
 	// (GET /api/v1/alerts/backtests/{id})
 	GetTopicBacktest(ctx context.Context, request GetTopicBacktestRequestObject) (GetTopicBacktestResponseObject, error)
 	// ListAlertHistory Changes of alerts, newest first.
@@ -10811,7 +10811,7 @@ type StrictServerInterface interface {
 	// MakeAlertRules Rules for what is easy to get wrong by hand, written out as PromQL; nothing is stored.
 	// (POST /api/v1/alerts/templates)
 	MakeAlertRules(ctx context.Context, request MakeAlertRulesRequestObject) (MakeAlertRulesResponseObject, error)
-	// DeleteAlertRule Delete a rule that was made over HTTP. Its alerts are told resolved.
+	// DeleteAlertRule Delete a rule that was created through the API. Its alerts resolve.
 	// (DELETE /api/v1/alerts/{id})
 	DeleteAlertRule(ctx context.Context, request DeleteAlertRuleRequestObject) (DeleteAlertRuleResponseObject, error)
 	// GetAlertRule One rule.
@@ -10874,7 +10874,7 @@ type StrictServerInterface interface {
 	// ListMessaging Producers and consumers of messages, and how long messages took between them.
 	// (GET /api/v1/messaging)
 	ListMessaging(ctx context.Context, request ListMessagingRequestObject) (ListMessagingResponseObject, error)
-	// ListMetrics Metric families that PromQL can be asked for, by name.
+	// ListMetrics Metric families that PromQL can query, ordered by name.
 	// (GET /api/v1/metrics)
 	ListMetrics(ctx context.Context, request ListMetricsRequestObject) (ListMetricsResponseObject, error)
 	// ListMetricLabels Names of labels, or the values of one.
@@ -10901,7 +10901,7 @@ type StrictServerInterface interface {
 	// CancelReplay Cancel a replay and drop what it has read; of one that has ended, drop the version that was kept.
 	// (DELETE /api/v1/replays/{id})
 	CancelReplay(ctx context.Context, request CancelReplayRequestObject) (CancelReplayResponseObject, error)
-	// GetReplay How far a replay is.
+	// GetReplay State and progress of a replay.
 	// (GET /api/v1/replays/{id})
 	GetReplay(ctx context.Context, request GetReplayRequestObject) (GetReplayResponseObject, error)
 	// PauseReplay Stop a replay; what it has read stays.
@@ -10910,7 +10910,7 @@ type StrictServerInterface interface {
 	// ResumeReplay Go on with a replay that was paused or has failed.
 	// (POST /api/v1/replays/{id}/resume)
 	ResumeReplay(ctx context.Context, request ResumeReplayRequestObject) (ResumeReplayResponseObject, error)
-	// GetServiceMap Who called whom in the range.
+	// GetServiceMap Calls between services in the range.
 	// (GET /api/v1/servicemap)
 	GetServiceMap(ctx context.Context, request GetServiceMapRequestObject) (GetServiceMapResponseObject, error)
 	// ListServices Services with spans in the range, by name.
@@ -10943,7 +10943,7 @@ type StrictServerInterface interface {
 	// ListTokens API tokens, without their secrets.
 	// (GET /api/v1/tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
-	// CreateToken Make an API token. Its secret is in this answer alone.
+	// CreateToken Create an API token. Only this answer contains its secret.
 	// (POST /api/v1/tokens)
 	CreateToken(ctx context.Context, request CreateTokenRequestObject) (CreateTokenResponseObject, error)
 	// RevokeToken Revoke a token at once.

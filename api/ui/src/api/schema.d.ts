@@ -103,7 +103,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Metric families that PromQL can be asked for, by name.
+         * Metric families that PromQL can query, ordered by name.
          * @description Those of the views and those of OTLP metrics, under their Prometheus names. A histogram is one family.
          */
         get: operations["listMetrics"];
@@ -160,7 +160,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who called whom in the range.
+         * Calls between services in the range.
          * @description With `compare_start` and `compare_end` each edge says how it changed from that range to this one; edges that are gone are listed too.
          *     A difference counts as a change when it is beyond noise: rates by a test of two Poisson counts (3 standard errors, and 20 %),
          *     error rates by a test of two proportions (3 standard errors, and half a percent), the 95th percentile of latency when the
@@ -244,7 +244,7 @@ export interface paths {
         };
         /**
          * Recent log lines, newest first.
-         * @description Lines are kept for the retention of logs. A search looks through a bounded number of bytes; where that ends before the range does, the answer is partial and `next` goes on from there.
+         * @description Lines are kept for the retention of logs. A search reads a bounded number of bytes. If it reaches this bound before the end of the range, the answer is partial and `next` continues from there.
          */
         get: operations["listLogs"];
         put?: never;
@@ -285,7 +285,7 @@ export interface paths {
         /**
          * New log lines as they are committed, as server-sent events.
          * @description Events are `line` (one LogLine), `dropped` ({"dropped": n}: lines that came faster than they are shown), a comment every 15 s,
-         *     and `closed` ({"code", "reason"}, the codes of /docs/websocket) before the server ends the stream. `id` is the checkpoint; a client that comes back with Last-Event-ID goes on after it.
+         *     and `closed` ({"code", "reason"}, the codes of /docs/websocket) before the server ends the stream. `id` is the checkpoint; a client that reconnects with Last-Event-ID continues after it.
          */
         get: operations["tailLogs"];
         put?: never;
@@ -306,8 +306,8 @@ export interface paths {
         /**
          * A view as it changes, as server-sent events; what /ws sends, for one subscription.
          * @description Events are `snapshot` and `delta`, with the frames of the WebSocket as their data (/docs/websocket), `closed` ({"code", "reason"}, codes of the WebSocket)
-         *     before the server ends the stream, and a comment every 20 s. `id` is the number of a frame: a client that comes back with Last-Event-ID gets a
-         *     snapshot that makes good what it missed, and the numbers go on. Each view takes the filters that it takes over the WebSocket.
+         *     before the server ends the stream, and a comment every 20 s. `id` is the number of a frame: a client that reconnects with Last-Event-ID gets the
+         *     deltas that it missed, or a snapshot, and the numbers continue. Each view accepts the same filters as over the WebSocket.
          */
         get: operations["live"];
         put?: never;
@@ -491,7 +491,7 @@ export interface paths {
          */
         put: operations["updateAlertRule"];
         post?: never;
-        /** Delete a rule that was made over HTTP. Its alerts are told resolved. */
+        /** Delete a rule that was created through the API. Its alerts resolve. */
         delete: operations["deleteAlertRule"];
         options?: never;
         head?: never;
@@ -572,7 +572,7 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** How far a backtest over topics is, and its result. */
+        /** State, progress and result of a backtest over topics. */
         get: operations["getTopicBacktest"];
         put?: never;
         post?: never;
@@ -723,7 +723,7 @@ export interface paths {
         };
         /**
          * Who asks, and what they may.
-         * @description Answers everybody, so that a page knows whether to show a form. A credential that is not valid is that of nobody.
+         * @description Needs no credential, so that a page can decide whether to show a login form. An invalid credential counts as none.
          */
         get: operations["whoAmI"];
         put?: never;
@@ -885,7 +885,7 @@ export interface paths {
         get: operations["listTokens"];
         put?: never;
         /**
-         * Make an API token. Its secret is in this answer alone.
+         * Create an API token. Only this answer contains its secret.
          * @description Usable as a Bearer credential, and as the password of basic authentication with any name.
          */
         post: operations["createToken"];
@@ -1026,7 +1026,7 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** How far a replay is. */
+        /** State and progress of a replay. */
         get: operations["getReplay"];
         put?: never;
         post?: never;
@@ -1892,12 +1892,12 @@ export interface components {
             source: components["schemas"]["SourceName"] | components["schemas"]["SourceName"][];
             /**
              * Format: date-time
-             * @description The answer speaks for times from here on: the start asked for, or where the views begin if that is later. Null while nothing was counted.
+             * @description Start of the time that the answer covers: the requested start, or the beginning of the views if that is later. Null if nothing has been counted yet.
              */
             since: string | null;
             /**
              * Format: date-time
-             * @description Newest event time counted. Null while nothing was counted.
+             * @description Newest event time counted. Null if nothing has been counted yet.
              */
             up_to: string | null;
             /**
@@ -1905,7 +1905,7 @@ export interface components {
              * @description 0 when every partition has been read to its end; else now less the time up to which all partitions have been read.
              */
             lag_ms: number;
-            /** @description Something that was asked for is missing; warnings say what. */
+            /** @description Requested data is missing; warnings name it. */
             partial: boolean;
             warnings: string[];
             /**
@@ -1940,7 +1940,7 @@ export interface components {
             metrics: components["schemas"]["Metric"][];
             /** @description How many are in this answer. */
             total: number;
-            /** @description Where to go on; absent on the last page. */
+            /** @description Token of the next page; absent on the last page. */
             next?: string;
             meta: components["schemas"]["Meta"];
         };
@@ -1950,7 +1950,7 @@ export interface components {
             values: string[];
             /** @description How many are in this answer. */
             total: number;
-            /** @description Where to go on; absent on the last page. */
+            /** @description Token of the next page; absent on the last page. */
             next?: string;
             meta: components["schemas"]["Meta"];
         };
@@ -2043,7 +2043,7 @@ export interface components {
             pending: boolean;
             meta: components["schemas"]["Meta"];
         };
-        /** @description The numbers of all spans of the service; those of `entry` are of its SERVER and CONSUMER spans alone, what was asked of it. */
+        /** @description The numbers of all spans of the service; those of `entry` are only of its SERVER and CONSUMER spans, its incoming requests. */
         Service: {
             name: string;
             dimensions?: components["schemas"]["Dimensions"];
@@ -2108,7 +2108,7 @@ export interface components {
             services: components["schemas"]["Service"][];
             /** @description How many are in this answer. */
             total: number;
-            /** @description Where to go on; absent on the last page. */
+            /** @description Token of the next page; absent on the last page. */
             next?: string;
             meta: components["schemas"]["Meta"];
         };
@@ -2141,7 +2141,7 @@ export interface components {
             next?: string;
             meta: components["schemas"]["Meta"];
         };
-        /** @description The numbers of all spans; those of `entry` are of SERVER and CONSUMER spans alone, what was asked of the service. */
+        /** @description The numbers of all spans; those of `entry` are only of SERVER and CONSUMER spans, the incoming requests of the service. */
         Point: {
             entry: components["schemas"]["RED"];
             /**
@@ -2619,7 +2619,7 @@ export interface components {
             last_error: string;
             /** Format: date-time */
             last_eval: string | null;
-            /** @description When it is told: `head` as soon as a commit shows it, `complete` once all partitions are read that far. */
+            /** @description When it is evaluated: `head` at the newest data, `complete` once all partitions have been read that far. */
             frontier: string;
             frontier_reason: string;
             /** @description The link that its alerts carry; the page shows the rule there. Empty for recording rules. */
@@ -2972,7 +2972,7 @@ export interface components {
             factor?: number;
         };
         TemplateAnswer: {
-            /** @description As POST /api/v1/alerts takes them. */
+            /** @description In the format of POST /api/v1/alerts. */
             rules: components["schemas"]["RuleInput"][];
             /** @description The same as a rule file. */
             yaml: string;
@@ -3236,7 +3236,7 @@ export interface components {
             /** @description As create, update, delete, start, cancel, test, send, login, logout, refuse. */
             action: string;
             kind: string;
-            /** @description For `refuse` the user, or what was refused: names that nobody has are not kept. */
+            /** @description For `refuse` the user, or what was refused: names of unknown users are not recorded. */
             object: string;
             /** @description Its value before. */
             before?: unknown;
@@ -3323,7 +3323,7 @@ export interface components {
             position: number;
             /**
              * Format: int64
-             * @description The broker's end offset as last told.
+             * @description The broker's last known end offset.
              */
             end: number;
             /**
@@ -3338,7 +3338,7 @@ export interface components {
             watermark: string | null;
             /** @description There is nothing to read. */
             idle: boolean;
-            /** @description Why it does not go on. */
+            /** @description Why reading does not continue. */
             error: string | null;
         };
         Checkpoint: {
@@ -3441,12 +3441,12 @@ export interface components {
         ReplayList: {
             replays: components["schemas"]["Replay"][];
         };
-        /** @description A store that is asked for what the views do not hold, or the cache of its answers. */
+        /** @description A raw store for data that the views do not hold, or the cache of its answers. */
         Backend: {
             /** @enum {string} */
             name: "jaeger" | "prometheus" | "elasticsearch" | "redis";
             /**
-             * @description `unknown`: not asked yet; `failing`: the last request failed; `down`: several did, it is not asked for a moment; `probing`: the next request finds out whether it is back.
+             * @description `unknown`: no request yet; `failing`: the last request failed; `down`: several failed, requests are suspended for a moment; `probing`: the next request tests whether it is back.
              * @enum {string}
              */
             state: "unknown" | "ok" | "failing" | "down" | "probing";
@@ -3525,7 +3525,7 @@ export interface components {
         };
     };
     responses: {
-        /** @description What is wrong: 400 the request, 401 who asks is not known, 403 the role is too small, 404 not known, 412 changed by somebody else, 429 too many requests, 503 not now, 504 min_position not reached. */
+        /** @description The error: 400 invalid request, 401 no valid credential, 403 role not sufficient, 404 not found, 412 changed in the meantime, 429 too many requests, 503 temporarily unavailable, 504 min_position not reached. */
         Problem: {
             headers: {
                 [name: string]: unknown;
@@ -3596,7 +3596,7 @@ export interface components {
         kind: "SPAN_KIND_UNSPECIFIED" | "SPAN_KIND_INTERNAL" | "SPAN_KIND_SERVER" | "SPAN_KIND_CLIENT" | "SPAN_KIND_PRODUCER" | "SPAN_KIND_CONSUMER";
         /** @description Id of a rule. */
         ruleID: string;
-        /** @description The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts. */
+        /** @description The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins. */
         ifMatch: string;
         /** @description Id of the replay. */
         replayID: string;
@@ -3705,7 +3705,7 @@ export interface components {
     };
     requestBodies: never;
     headers: {
-        /** @description Names what was written, without its state: it changes when somebody changes it. For If-Match. */
+        /** @description Identifies the version of the object, without its state. For If-Match. */
         ETag: string;
     };
     pathItems: never;
@@ -3917,7 +3917,7 @@ export interface operations {
     listMetricLabels: {
         parameters: {
             query?: {
-                /** @description Label whose values are asked for; without it the names of labels are answered. */
+                /** @description Label whose values to return; without it the names of labels are returned. */
                 name?: string;
                 /** @description Series selector, as http_server_request_duration_seconds_count{job="shop/cart"}. */
                 match?: string;
@@ -4023,7 +4023,7 @@ export interface operations {
             query?: {
                 /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
                 filter?: components["parameters"]["filter"];
-                /** @description Of this service alone. */
+                /** @description Only of this service. */
                 service?: string;
                 /** @description With a span of this name, of the service if one is given. */
                 operation?: string;
@@ -4142,11 +4142,11 @@ export interface operations {
             query?: {
                 /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
                 filter?: components["parameters"]["filter"];
-                /** @description Of this service alone. */
+                /** @description Only of this service. */
                 service?: string;
                 /** @description At least as severe. */
                 severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
-                /** @description Occurs in the body or in the name of the event, whatever its case. */
+                /** @description Text in the body or in the name of the event; case is ignored. */
                 text?: string;
                 /** @description The body is of this pattern, as /api/v1/logs/patterns gives it. */
                 pattern?: string;
@@ -4222,11 +4222,11 @@ export interface operations {
             query?: {
                 /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
                 filter?: components["parameters"]["filter"];
-                /** @description Of this service alone. */
+                /** @description Only of this service. */
                 service?: string;
                 /** @description At least as severe. */
                 severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
-                /** @description Occurs in the body or in the name of the event, whatever its case. */
+                /** @description Text in the body or in the name of the event; case is ignored. */
                 text?: string;
                 /** @description The body is of this pattern, as /api/v1/logs/patterns gives it. */
                 pattern?: string;
@@ -4260,7 +4260,7 @@ export interface operations {
                 view: "services" | "servicemap" | "alerts" | "pipeline" | "logs";
                 /** @description How far back, up to 24h; slides. */
                 range?: string;
-                /** @description This service alone; on the map, the edges it has a part in. */
+                /** @description Only this service; on the map, its edges. */
                 service?: string;
                 /** @description Of alerts. */
                 state?: "pending" | "firing";
@@ -4296,7 +4296,7 @@ export interface operations {
             query?: {
                 /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
                 filter?: components["parameters"]["filter"];
-                /** @description Of this service alone. */
+                /** @description Only of this service. */
                 service?: string;
                 /** @description Width of a point; rounded up to whole buckets. */
                 step?: string;
@@ -4332,7 +4332,7 @@ export interface operations {
             query?: {
                 /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
                 filter?: components["parameters"]["filter"];
-                /** @description Of this service alone. */
+                /** @description Only of this service. */
                 service?: string;
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
@@ -4368,7 +4368,7 @@ export interface operations {
             query?: {
                 /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
                 filter?: components["parameters"]["filter"];
-                /** @description Of this service alone. */
+                /** @description Only of this service. */
                 service?: string;
                 /** @description Of this exception type. */
                 type?: string;
@@ -4412,7 +4412,7 @@ export interface operations {
             query?: {
                 /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
                 filter?: components["parameters"]["filter"];
-                /** @description Of this service alone. */
+                /** @description Only of this service. */
                 service?: string;
                 /** @description How long before and after is compared; 15m. */
                 window?: string;
@@ -4450,7 +4450,7 @@ export interface operations {
             query?: {
                 /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
                 filter?: components["parameters"]["filter"];
-                /** @description Of this service alone. */
+                /** @description Only of this service. */
                 service?: string;
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
@@ -4484,7 +4484,7 @@ export interface operations {
             query?: {
                 /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
                 filter?: components["parameters"]["filter"];
-                /** @description Of this service alone. */
+                /** @description Only of this service. */
                 service?: string;
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
@@ -4518,7 +4518,7 @@ export interface operations {
             query?: {
                 /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
                 filter?: components["parameters"]["filter"];
-                /** @description Of this service alone. */
+                /** @description Only of this service. */
                 service?: string;
                 /** @description Begin of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
@@ -4629,7 +4629,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts. */
+                /** @description The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins. */
                 "If-Match"?: components["parameters"]["ifMatch"];
             };
             path: {
@@ -4661,7 +4661,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts. */
+                /** @description The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins. */
                 "If-Match"?: components["parameters"]["ifMatch"];
             };
             path: {
@@ -4672,7 +4672,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone. */
+            /** @description Deleted. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -4769,7 +4769,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It runs. */
+            /** @description The backtest runs. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -4815,7 +4815,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone. */
+            /** @description Deleted. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -4915,7 +4915,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What became of it. */
+            /** @description The result of each integration. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5002,7 +5002,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts. */
+                /** @description The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins. */
                 "If-Match"?: components["parameters"]["ifMatch"];
             };
             path: {
@@ -5034,7 +5034,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of what the change was made of: where somebody else has changed it since, the answer is 412 `changed_meanwhile` and nothing is done. Without it the last change counts. */
+                /** @description The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins. */
                 "If-Match"?: components["parameters"]["ifMatch"];
             };
             path: {
@@ -5045,7 +5045,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone. */
+            /** @description Deleted. */
             204: {
                 headers: {
                     [name: string]: unknown;
