@@ -66,7 +66,7 @@ function Strips({ answer }: { answer: BacktestAnswer }) {
   const known = Math.min(1, Math.max(0, (since - start) / Math.max(1, end - start)))
   return (
     <div className="bt">
-      <ul className="bt-rows" aria-label="Alerts that there would have been">
+      <ul className="bt-rows" aria-label="Alerts in the backtest">
         {series.slice(0, strips).map((s) => (
           <li key={JSON.stringify([s.rule_id, s.labels])}>
             <span className="bt-labels">
@@ -214,10 +214,10 @@ export function Backtest({ rule, saved, onThreshold, onFor, children, onError }:
     if (answer === undefined || request?.rule === undefined) return []
     const r = request.rule
     const out: Trial[] = [
-      { key: 'now', what: 'as it is here', summary: answer.summary, notifications: answer.notifications.length, now: true },
+      { key: 'now', what: 'current edit', summary: answer.summary, notifications: answer.notifications.length, now: true },
     ]
     if (compared.data && before !== rules)
-      out.push({ key: 'saved', what: 'as it is stored', summary: compared.data.summary, notifications: compared.data.notifications.length })
+      out.push({ key: 'saved', what: 'saved version', summary: compared.data.summary, notifications: compared.data.notifications.length })
     for (const v of answer.variants) {
       const { threshold, for: hold } = v
       if (threshold !== null)
@@ -262,9 +262,9 @@ export function Backtest({ rule, saved, onThreshold, onFor, children, onError }:
       </div>
       {children}
       {request === undefined ? (
-        <p className="quiet dim">Give a condition to see what it would have done.</p>
+        <p className="quiet dim">Enter a condition to see what the rule would have done.</p>
       ) : error ? (
-        <p className="quiet dim">There is no answer: see what is said at the condition.</p>
+        <p className="quiet dim">The rule could not be evaluated. See the error next to the condition.</p>
       ) : answer === undefined ? (
         <Waiting what="the backtest" />
       ) : (
@@ -278,7 +278,7 @@ export function Backtest({ rule, saved, onThreshold, onFor, children, onError }:
           <MetaWarnings meta={answer.meta} />
           {request && <OverTopics request={request} onAnswer={setRecords} />}
           <Strips answer={answer} />
-          <h3>What else it would have been</h3>
+          <h3>Other thresholds</h3>
           <Table label="Variants" rows={trials} columns={onThreshold ? trialColumns : fixedColumns} rowKey={trialKey} sort="" empty="" />
         </div>
       )}

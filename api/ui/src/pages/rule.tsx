@@ -187,7 +187,7 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
         </div>
       </form>
       {!recording && (
-        <Section title="Backtest" note="what the rule would have done in the past in the past">
+        <Section title="Backtest" note="what the rule would have done in the past">
           <Backtest
             rule={input}
             saved={stored}
