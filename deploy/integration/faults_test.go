@@ -186,7 +186,7 @@ func TestDiskFull(t *testing.T) {
 	waitFor(t, func() bool { return w.count() > 200 })
 	filler := filepath.Join(a.data(), "filler")
 	fill(t, filler, a.data(), 48<<20) // under the floor of 64 MiB
-	a.says("the data folder cannot be written: reading from Kafka is paused")
+	a.says("the data folder is not writable: reading from Kafka is paused")
 	if err := get(t.Context(), "http://"+a.addr+"/api/v1/services", nil); err != nil {
 		t.Fatalf("the API must go on: %v", err)
 	}

@@ -89,7 +89,7 @@ func TestDiskReadOnly(t *testing.T) {
 		if n, err := a.metric("watchingcat_state_writes_refused_total"); err != nil || n < 1 {
 			t.Errorf("%v refused writes, %v", n, err)
 		}
-		if n := strings.Count(a.Output(), "cannot be written: reading from Kafka is paused"); n > 2*(round+1) { // of spans and of metrics
+		if n := strings.Count(a.Output(), "is not writable: reading from Kafka is paused"); n > 2*(round+1) { // of spans and of metrics
 			t.Errorf("%d lines say that it cannot be written", n)
 		}
 		if err := unmount(); err != nil {

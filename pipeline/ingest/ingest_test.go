@@ -158,7 +158,7 @@ func TestUnwritableFolderPausesReading(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if paused, on := strings.Count(log.String(), `"the data folder cannot be written`), strings.Count(log.String(), `"the data folder can be written again`); paused != 5 || on != 1 {
+		if paused, on := strings.Count(log.String(), `"the data folder is not writable`), strings.Count(log.String(), `"the data folder is writable again`); paused != 5 || on != 1 {
 			t.Errorf("%d and %d lines:\n%s", paused, on, log)
 		}
 	})

@@ -25,7 +25,7 @@ test('traces are searched, read on and looked at', async ({ page }) => {
   await expect(rows(page, 'Traces').first()).toContainText('payment')
   await page.getByLabel('Attributes').fill('rpc.method=NoSuchMethod')
   await page.getByRole('button', { name: 'Search' }).click()
-  await expect(page.getByText('No trace of this range is as asked for')).toBeVisible()
+  await expect(page.getByText('No traces match these filters in this time range')).toBeVisible()
   await page.goBack()
   await rows(page, 'Traces').first().getByRole('link').click()
 
