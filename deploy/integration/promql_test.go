@@ -171,7 +171,7 @@ func TestPromQL(t *testing.T) {
 		for _, query := range expanded(q, "<", ">", variants) {
 			for _, at := range []string{"range", "instant"} {
 				ask := func(c promv1.API) (v model.Value, err error) {
-					ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
 					defer cancel()
 					if at == "range" {
 						v, _, _, err = c.QueryRange(ctx, query, r)

@@ -68,14 +68,14 @@ func TestRulesAPI(t *testing.T) {
 		require.Eventually(t, func() bool {
 			text := timeless(t, of+"/api/v1/rules")
 			return strings.Contains(text, `"firing"`) && strings.Contains(text, `"err"`) && !strings.Contains(text, `"unknown"`)
-		}, time.Minute, 200*time.Millisecond, of)
+		}, patience, 200*time.Millisecond, of)
 	}
 	for _, path := range []string{"/api/v1/rules", "/api/v1/rules?type=alert&rule_name[]=Always", "/api/v1/rules?rule_group[]=second", "/api/v1/rules?exclude_alerts=true", "/api/v1/rules?group_limit=1", "/api/v1/alerts"} {
 		var want, got string
 		require.Eventually(t, func() bool {
 			want, got = timeless(t, p.URL+path), timeless(t, "http://"+a.addr+"/prometheus"+path)
 			return want == got
-		}, 40*time.Second, time.Second, "%s", path)
+		}, patience, time.Second, "%s", path)
 		if want != got {
 			require.Equal(t, want, got, path)
 		}
