@@ -30,6 +30,7 @@ var (
 	reps   = flag.Int("reps", 3, "runs of each")
 	runDir = flag.String("run", "../servers/run", "folder that setup.sh filled")
 	peer   = flag.Bool("collector", true, "compare with the Collector")
+	memory = flag.String("memory", "", "WATCHINGCAT_MEMORY_LIMIT of the watchingcat processes, as 1GiB; empty: the default")
 	steady = flag.Duration("steady", 0, "instead of a backlog: how long spans, log lines and points of metrics come at -rate, -logs and -points")
 	rate   = flag.Int("rate", 10_000, "spans a second with -steady")
 	logs   = flag.Int("logs", 5_000, "log lines a second with -steady")
@@ -259,6 +260,9 @@ func drainWatchingcat(ctx context.Context, bin, broker, dir string, env []string
 		return usage{}, err
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	if *memory != "" {
+		env = append(slices.Clip(env), "WATCHINGCAT_MEMORY_LIMIT="+*memory)
+	}
 	return drain(ctx, servers.Spec{Name: "watchingcat", Path: bin, Args: []string{"serve"}, Dir: dir,
 		Env: append([]string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + addr, "WATCHINGCAT_DATA_DIR=" + filepath.Join(dir, "data")}, env...)},
 		"http://"+addr+"/metrics", func(name string) bool { return strings.HasPrefix(name, "watchingcat_spans_total") }, n)
