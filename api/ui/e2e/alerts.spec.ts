@@ -211,7 +211,7 @@ test('a rule is made, changed, switched and deleted', async ({ page, quiet }) =>
   await expect(page.getByLabel('Condition')).toHaveAttribute('aria-invalid', 'true')
   await page.getByLabel('Condition').fill('sum by (service_name) (rate(traces_span_metrics_calls_total[1m])) > 1e9')
   await page.getByLabel('For', { exact: true }).fill('5x')
-  await expect(page.locator('.field', { hasText: 'it has to hold' }).getByRole('alert')).toContainText('"5x" is no duration')
+  await expect(page.locator('.field', { hasText: 'the condition must hold' }).getByRole('alert')).toContainText('"5x" is no duration')
   await page.getByLabel('For', { exact: true }).fill('5m')
   await page.getByLabel('Value of summary').fill('{{ $x ')
   await page.getByRole('button', { name: 'Create rule' }).click()
