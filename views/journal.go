@@ -2,11 +2,9 @@ package views
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
@@ -193,24 +191,7 @@ func (s *Set) appendState(b []byte, st *state) []byte {
 	}
 	b = appendUvarint(b, st.head)
 	b = appendUvarint(b, st.complete)
-	b = appendUvarint(b, uint64(len(s.marks)))
-	for _, p := range sortedPartitions(s.marks) {
-		m := s.marks[p]
-		b = appendString(b, p.topic)
-		b = appendUvarint(b, uint64(p.n))
-		b = appendUvarint(b, m.end)
-		b = binary.AppendVarint(b, m.ts)
-	}
-	return b
-}
-
-func sortedPartitions(m map[partition]mark) []partition {
-	ps := make([]partition, 0, len(m))
-	for p := range m {
-		ps = append(ps, p)
-	}
-	slices.SortFunc(ps, func(a, b partition) int { return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.n, b.n)) })
-	return ps
+	return s.marks.append(b)
 }
 
 func (s *Set) decodeState(d *decoder) (st state) {
@@ -219,15 +200,7 @@ func (s *Set) decodeState(d *decoder) (st state) {
 		*v = d.uvarint()
 	}
 	st.head, st.complete = d.uvarint(), d.uvarint()
-	clear(s.marks)
-	for range d.count() {
-		p := partition{d.string(), int32(d.uvarint())}
-		m := mark{end: d.uvarint(), ts: d.varint()}
-		if d.err != nil {
-			break
-		}
-		s.marks[p] = m
-	}
+	s.marks.decode(d)
 	return st
 }
 
@@ -358,18 +331,8 @@ func (s *Set) foldNames(entries []storage.Entry) []storage.Entry {
 	return entries
 }
 
-// dedupBefore is the oldest record timestamp that any partition can still match. A quiet partition is as far as its watermark, which
-// follows the clock: it does not keep the hashes of the others.
-func (s *Set) dedupBefore() int64 {
-	oldest := int64(0)
-	for _, m := range s.marks {
-		at := max(m.ts, int64(m.end/1e6))
-		if m.ts > 0 && (oldest == 0 || at < oldest) {
-			oldest = at
-		}
-	}
-	return s.dedup.windowStart(oldest)
-}
+// dedupBefore is the oldest record timestamp that any partition can still match.
+func (s *Set) dedupBefore() int64 { return s.dedup.windowStart(s.marks.oldestRecord()) }
 
 func floorKey(ks keyspace) []byte { return ks.key(storage.TableMeta, metaFloor) }
 
@@ -450,7 +413,7 @@ func (s *Set) restore() error {
 		a.next = p.Offset
 		at := s.progress[partition{p.Topic, p.Partition}]
 		at.Topic, at.Partition, at.Position = p.Topic, p.Partition, p.Offset
-		a.mark = s.marks[partition{p.Topic, p.Partition}].end
+		a.mark = s.marks.of[partition{p.Topic, p.Partition}].end
 		at.Watermark = unixNano(a.mark)
 		s.progress[partition{p.Topic, p.Partition}] = at
 		a.topicID = p.TopicID

@@ -73,8 +73,7 @@ type Metrics struct {
 	// used by checkpoints alone
 	deltas   *deltas
 	seq      uint64
-	marks    map[partition]mark
-	gone     map[partition]bool // see Mark.Gone
+	marks    watermarks
 	complete uint64
 	head     uint64
 
@@ -127,7 +126,7 @@ func OpenMetrics(kv storage.KV, cfg MetricsConfig) (*Metrics, error) {
 	m := &Metrics{
 		cfg: cfg, otlp: otlp, kv: reader{keyspace{cfg.Version, MetricsShard}, kv}, batch: newMetricBatch(),
 		dedup: newDedup(Config{DedupWindow: cfg.DedupWindow, Limits: Limits{DedupRecords: cfg.DedupRecords}}),
-		next:  map[partition]int64{}, ids: map[partition][16]byte{}, deltas: newDeltas(cfg), marks: map[partition]mark{}, gone: map[partition]bool{},
+		next:  map[partition]int64{}, ids: map[partition][16]byte{}, deltas: newDeltas(cfg), marks: newWatermarks(),
 		families: map[string]Family{}, progress: map[partition]Progress{}, counters: MetricCounters{Dropped: map[string]uint64{}},
 	}
 	m.frontier.Version = cfg.Version
@@ -279,11 +278,8 @@ func (m *Metrics) Collect(marks []Mark) *MetricsCheckpoint {
 		return nil
 	}
 	m.seq++
-	c := &MetricsCheckpoint{Samples: b.samples, batch: b, complete: m.complete, head: m.head, marks: map[partition]uint64{}, gone: gone, counters: b.counters,
+	c := &MetricsCheckpoint{Samples: b.samples, batch: b, complete: m.complete, head: m.head, marks: m.marks.ends(), gone: gone, counters: b.counters,
 		Commit: storage.Commit{Version: m.cfg.Version, Shard: MetricsShard}}
-	for p, k := range m.marks {
-		c.marks[p] = k.end
-	}
 	rel := m.deltas.release(m.kv.keyspace, complete)
 	c.Samples = append(c.Samples, rel.samples...)
 	c.counters.Early += uint64(rel.early)
@@ -299,40 +295,16 @@ func (m *Metrics) Collect(marks []Mark) *MetricsCheckpoint {
 // watermarks moves the frontiers. It reports whether marks alone moved the complete one by more than a second, and which partitions are gone.
 func (m *Metrics) watermarks(b *metricBatch, marks []Mark) (moved bool, gone []partition) {
 	for p, k := range b.marks {
-		o := m.marks[p]
-		m.marks[p] = mark{max(o.end, k.end), max(o.ts, k.ts)}
+		m.marks.raise(p, k)
 		m.head = max(m.head, k.end)
 	}
 	for p := range b.positions { // only dead letters so far: nothing is known of its time
-		delete(m.gone, p)
-		if _, known := m.marks[p]; !known {
-			m.marks[p] = mark{}
-		}
+		delete(m.marks.gone, p)
+		m.marks.raise(p, mark{})
 	}
-	for _, k := range marks {
-		p := partition{k.Topic, k.Partition}
-		if k.Gone {
-			delete(m.marks, p)
-			m.gone[p] = true
-			gone = append(gone, p)
-			continue
-		}
-		delete(m.gone, p)
-		o := m.marks[p]
-		o.end = max(o.end, k.nanos())
-		m.marks[p] = o
-	}
-	complete, unknown := uint64(0), false
-	for _, k := range m.marks {
-		if complete == 0 || k.end < complete {
-			complete = k.end
-		}
-		unknown = unknown || k.end == 0
-	}
+	gone = m.marks.take(marks, nil)
 	old := m.complete
-	if !unknown {
-		m.complete = max(m.complete, complete)
-	}
+	m.complete = max(m.complete, m.marks.complete())
 	return m.complete >= old+uint64(time.Second), gone
 }
 
@@ -393,16 +365,7 @@ func (p partition) compare(q partition) int {
 }
 
 // dedupBefore is the oldest record timestamp that may still be sent again; 0 while a partition's is not known.
-func (m *Metrics) dedupBefore() int64 {
-	oldest := int64(0)
-	for _, k := range m.marks {
-		at := max(k.ts, int64(k.end/1e6))
-		if k.ts > 0 && (oldest == 0 || at < oldest) {
-			oldest = at
-		}
-	}
-	return m.dedup.windowStart(oldest)
-}
+func (m *Metrics) dedupBefore() int64 { return m.dedup.windowStart(m.marks.oldestRecord()) }
 
 // Install makes a committed checkpoint visible and tells the feed. took is what became of its samples.
 func (m *Metrics) Install(c *MetricsCheckpoint, took samples.Appended) {
@@ -506,16 +469,10 @@ func (f *Family) append(b []byte) []byte {
 // The state: sequence, complete, head, number of partitions, each: topic, partition, watermark, newest record timestamp.
 func (m *Metrics) appendState(b []byte) []byte {
 	b = append(b, metricsFormat)
-	for _, v := range []uint64{m.seq, m.complete, m.head, uint64(len(m.marks))} {
+	for _, v := range []uint64{m.seq, m.complete, m.head} {
 		b = binary.AppendUvarint(b, v)
 	}
-	for _, p := range slices.SortedFunc(maps.Keys(m.marks), partition.compare) {
-		b = appendString(b, p.topic)
-		b = binary.AppendUvarint(b, uint64(p.n))
-		b = binary.AppendUvarint(b, m.marks[p].end)
-		b = binary.AppendVarint(b, m.marks[p].ts)
-	}
-	return b
+	return m.marks.append(b)
 }
 
 // metricsFormat is the version of the state's form.
@@ -562,10 +519,8 @@ func (m *Metrics) restoreState(v []byte) error {
 		return fmt.Errorf("state has the unknown form %d: it was written by another version of WatchingCat", f)
 	}
 	m.seq, m.complete, m.head = d.uvarint(), d.uvarint(), d.uvarint()
-	for n := d.count(); n > 0 && d.err == nil; n-- {
-		p := partition{d.string(), int32(d.uvarint())}
-		k := mark{end: d.uvarint(), ts: d.varint()}
-		m.marks[p] = k
+	m.marks.decode(&d)
+	for p, k := range m.marks.of {
 		at := m.progress[p]
 		at.Topic, at.Partition, at.Watermark = p.topic, p.n, unixNano(k.end)
 		m.progress[p] = at

@@ -44,8 +44,7 @@ type Set struct {
 	pairing *pairing
 	seq     uint64
 	turn    int
-	marks   map[partition]mark
-	gone    map[partition]bool // see Mark.Gone
+	marks   watermarks
 	journal journal
 
 	levels [levels]level
@@ -103,25 +102,6 @@ type journal struct {
 	last   int // length of the newest entry
 }
 
-// Mark is what the source knows of a partition.
-type Mark struct {
-	Topic     string
-	Partition int32
-	// Watermark follows the clock while the partition has nothing to read. Zero: the views wait until it is known.
-	Watermark time.Time
-	// Gone means that the partition is not read any more: its topic was deleted, made again with fewer partitions, or is not configured. Nothing
-	// waits for it until it is read or marked again.
-	Gone bool
-}
-
-// nanos is the watermark in Unix nanoseconds; 0: it is not known.
-func (m *Mark) nanos() uint64 {
-	if m.Watermark.IsZero() {
-		return 0
-	}
-	return uint64(max(m.Watermark.UnixNano(), 0))
-}
-
 // Open reads a Set from kv and brings it up to the last commit.
 func Open(kv storage.KV, cfg Config) (*Set, error) {
 	cfg = cfg.withDefaults()
@@ -133,7 +113,7 @@ func Open(kv storage.KV, cfg Config) (*Set, error) {
 	s := &Set{
 		cfg: cfg, kv: reader{ks, kv},
 		names: newNames(cfg.Limits, dimensions), dedup: newDedup(cfg), spans: newSpanDedup(cfg),
-		parts: map[partition]*Accumulator{}, marks: map[partition]mark{}, gone: map[partition]bool{}, progress: map[partition]Progress{},
+		parts: map[partition]*Accumulator{}, marks: newWatermarks(), progress: map[partition]Progress{},
 		red: newStore[redCounts](viewRED), edges: newStore[EdgeCounts](viewEdges), edgeIDs: map[edgeID]uint32{}, edgeByLabel: map[edgeID]uint32{},
 		tables: newTables(&cfg.Limits), traces: newTraceStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.levels(),
 	}
@@ -341,43 +321,17 @@ func (s *Set) advance(c *Checkpoint, marks []Mark) (moved bool) {
 		b := c.taken[i]
 		p := partition{a.topic, a.partition}
 		if b.moved {
-			delete(s.gone, p)
+			delete(s.marks.gone, p)
 		}
-		if !s.gone[p] {
-			m := s.marks[p]
-			m.end, m.ts = max(m.end, b.mark), max(m.ts, b.ts)
-			s.marks[p] = m
+		if !s.marks.gone[p] {
+			s.marks.raise(p, mark{end: b.mark, ts: b.ts})
 		}
 		c.next.counters.add(&b.counts)
 		c.next.head = max(c.next.head, b.mark)
 	}
-	for _, mk := range marks {
-		p := partition{mk.Topic, mk.Partition}
-		if mk.Gone {
-			delete(s.marks, p)
-			s.gone[p] = true
-			c.gone = append(c.gone, p)
-			continue
-		}
-		delete(s.gone, p)
-		m := s.marks[p]
-		m.end = max(m.end, mk.nanos())
-		s.marks[p] = m
-		s.Partition(mk.Topic, mk.Partition).follow(m.end)
-	}
-	c.marks = make(map[partition]uint64, len(s.marks))
-	complete, unknown := uint64(0), false
-	for p, m := range s.marks {
-		c.marks[p] = m.end
-		if complete == 0 || m.end < complete {
-			complete = m.end
-		}
-		unknown = unknown || m.end == 0
-	}
-	if unknown {
-		complete = 0
-	}
-	c.next.complete = max(complete, s.complete)
+	c.gone = s.marks.take(marks, func(p partition, m mark) { s.Partition(p.topic, p.n).follow(m.end) })
+	c.marks = s.marks.ends()
+	c.next.complete = max(s.marks.complete(), s.complete)
 	return c.next.complete >= s.complete+uint64(time.Second)
 }
 
