@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -65,6 +66,21 @@ func (b *Broker) Produce(partition int32, from, to int) {
 	if err := b.Client.ProduceSync(b.T.Context(), rs...).FirstErr(); err != nil {
 		b.T.Fatal(err)
 	}
+}
+
+// Slow lets the broker wait before it answers requests of the kind. The wait ends with the test: a broker that sleeps does not see its end, and a
+// synctest bubble whose test has returned has no time in which it could wake.
+func (b *Broker) Slow(key kmsg.Key, wait time.Duration) {
+	ended := make(chan struct{})
+	b.ControlKey(key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		b.KeepControl()
+		select {
+		case <-time.After(wait):
+		case <-ended:
+		}
+		return nil, nil, false
+	})
+	b.T.Cleanup(func() { close(ended) })
 }
 
 // Source returns a source of the broker; change, if any, changes its settings.

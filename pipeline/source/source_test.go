@@ -148,11 +148,7 @@ func TestIdleAsLongAsTheBrokerSays(t *testing.T) {
 		s := b.Source(func(c *source.Config) { c.Refresh = time.Second })
 		pipelinetest.Collect(t, pipelinetest.Subscribe(t, s), 10)
 		pipelinetest.Eventually(t, "idle", func() bool { st := s.States()[0]; return st.Idle && st.Overdue == 0 })
-		b.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
-			b.KeepControl()
-			time.Sleep(3 * time.Second)
-			return nil, nil, false
-		})
+		b.Slow(kmsg.ListOffsets, 3*time.Second)
 		time.Sleep(5 * time.Second)
 		for range 200 {
 			time.Sleep(50 * time.Millisecond)
