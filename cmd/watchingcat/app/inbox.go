@@ -105,13 +105,3 @@ var inboxPage = template.Must(template.New("inbox").Parse(`<!doctype html>
 {{else}}<tr><td colspan="4">Nothing yet.</tr>{{end}}
 </table></html>
 `))
-
-// FreePort is a loopback port that nobody listens on.
-func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}

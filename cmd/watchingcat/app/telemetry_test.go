@@ -105,7 +105,7 @@ func (a *testApp) get(path string, header ...string) (int, string) {
 // until waits for something to become true.
 func (a *testApp) until(what string, ok func() bool) {
 	a.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			a.t.Fatal("never: " + what)
 		}

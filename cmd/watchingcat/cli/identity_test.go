@@ -257,7 +257,7 @@ func TestNotReadyBeforeSettingsAreRead(t *testing.T) {
 	b.serve()
 	wait := func(what string, ok func(status int, checks string) bool) {
 		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 			status, text := b.get("GET", b.url+"/health/ready", "", "")
 			if ok(status, text) {
 				return

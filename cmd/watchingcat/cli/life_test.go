@@ -84,7 +84,7 @@ func startProcess(t *testing.T, settings ...string) *process {
 
 func (p *process) until(what string, ok func() bool) {
 	p.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			p.t.Fatal("never: " + what)
 		}

@@ -5,14 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
@@ -84,14 +88,37 @@ func TestReplayAndMigrate(t *testing.T) {
 	if left, err := folders.Versions(); err != nil || !slices.Equal(left, []uint32{1}) {
 		t.Fatalf("samples of versions %v are left, %v", left, err)
 	}
-	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	says(watchingcat(short, exitInterrupted, "replay"), "continues in the server")
+	// No replay reaches its end while the broker has no records to give.
+	var held atomic.Bool
+	broker.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		if !held.Load() {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		resp.ErrorCode = kerr.UnknownServerError.Code
+		return resp, nil, true
+	})
+	// interrupted runs a command until it shows how far the replay is.
+	interrupted := func(id string, args ...string) string {
+		t.Helper()
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		var out bytes.Buffer
+		if got := run(ctx, args, &out, &interrupter{w: &out, at: "replay " + id + " running", interrupt: interrupt}); got != exitInterrupted {
+			t.Fatalf("watchingcat %s: exit code %d\n%s", strings.Join(args, " "), got, &out)
+		}
+		return out.String()
+	}
+	held.Store(true)
+	says(interrupted("2", "replay"), "continues in the server")
 	watchingcat(t.Context(), exitFailure, "migrate", "--dry-run") // the folder is in use
 	stop()
 	if err := <-served; err != nil {
 		t.Fatal(err)
 	}
+
+	held.Store(false)
 
 	openFolder(t, dir).Close() // the process has closed it
 	backtests(func(got, want string) {
@@ -100,13 +127,11 @@ func TestReplayAndMigrate(t *testing.T) {
 		says(got, "working on the data folder")
 	})
 	before := liveDump(t, dir)
-	short, cancel = context.WithTimeout(t.Context(), 400*time.Millisecond)
-	defer cancel()
-	id := "3"
-	if got := watchingcatMaybe(short, "replay"); strings.Contains(got, "has not ended") {
-		id = "2" // the server was stopped before it was swapped in
-	}
-	says(watchingcat(t.Context(), exitOK, "replay", "--resume", id), "swapped in")
+	held.Store(true)
+	says(watchingcat(t.Context(), exitFailure, "replay"), "has not ended") // the server was stopped before it was swapped in
+	says(interrupted("2", "replay", "--resume", "2"), "is paused")
+	held.Store(false)
+	says(watchingcat(t.Context(), exitOK, "replay", "--resume", "2"), "swapped in")
 	if got := liveDump(t, dir); got != before {
 		t.Fatalf("the new version differs:\n%s\nwas\n%s", got, before)
 	}
@@ -121,15 +146,23 @@ func TestReplayAndMigrate(t *testing.T) {
 	}
 }
 
-func watchingcatMaybe(ctx context.Context, args ...string) string {
-	var out bytes.Buffer
-	run(ctx, args, &out, &out)
-	return out.String()
+// interrupter interrupts a command as soon as it writes a text.
+type interrupter struct {
+	w         io.Writer
+	at        string
+	interrupt func()
+}
+
+func (i *interrupter) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), i.at) {
+		i.interrupt()
+	}
+	return i.w.Write(p)
 }
 
 func openFolder(t *testing.T, dir string) *storage.DB {
 	t.Helper()
-	for range 100 { // the process before may still be closing it
+	for range 6000 { // the process before may still be closing it
 		db, err := storage.Open(dir, storage.Options{MinFreeBytes: 1, Logger: zerolog.Nop()})
 		if err == nil {
 			return db
