@@ -1,21 +1,10 @@
 package notify
 
 import (
-	"cmp"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"maps"
-	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,9 +14,7 @@ import (
 	promconfig "github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery"
 	"github.com/prometheus/prometheus/discovery/targetgroup"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/notifier"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/storage"
@@ -49,92 +36,6 @@ const (
 	// maxResolved is how many resolved alerts are sent again; more are sent once.
 	maxResolved = 50_000
 )
-
-// Forward says where alerts are sent.
-type Forward struct {
-	Alerting promconfig.AlertingConfig
-	// Transport is how those given by URL are reached; nil: http.DefaultTransport. Those of a file have TLS settings of their own.
-	Transport http.RoundTripper
-	byURL     map[string]bool // hosts
-}
-
-// LoadForward makes it of URLs of Alertmanagers, and of a file with what Prometheus has under alerting; both may be empty.
-func LoadForward(urls []string, file string) (*Forward, error) {
-	f := &Forward{byURL: map[string]bool{}}
-	if file != "" {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		if f.Alerting, err = parseAlerting(b, filepath.Dir(file)); err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-	}
-	for _, text := range urls {
-		c, err := alertmanagerAt(strings.TrimSpace(text))
-		if err != nil {
-			return nil, err
-		}
-		f.Alerting.AlertmanagerConfigs = append(f.Alerting.AlertmanagerConfigs, c)
-		for _, d := range c.ServiceDiscoveryConfigs {
-			for _, g := range d.(discovery.StaticConfig) {
-				for _, target := range g.Targets {
-					f.byURL[string(target[model.AddressLabel])] = true
-				}
-			}
-		}
-	}
-	if len(f.Alerting.AlertmanagerConfigs) == 0 {
-		return nil, nil //nolint:nilnil // nothing is to be sent
-	}
-	return f, nil
-}
-
-// parseAlerting reads an alerting section, or a file that has one.
-func parseAlerting(b []byte, dir string) (promconfig.AlertingConfig, error) {
-	var top map[string]any
-	if err := yaml.Unmarshal(b, &top); err != nil {
-		return promconfig.AlertingConfig{}, err
-	}
-	if _, ok := top["alerting"]; !ok {
-		top = map[string]any{"alerting": top}
-	}
-	text, err := yaml.Marshal(map[string]any{"alerting": top["alerting"]})
-	if err != nil {
-		return promconfig.AlertingConfig{}, err
-	}
-	c, err := promconfig.Load(string(text), slog.New(slog.DiscardHandler))
-	if err != nil {
-		return promconfig.AlertingConfig{}, err
-	}
-	for _, am := range c.AlertingConfig.AlertmanagerConfigs {
-		am.HTTPClientConfig.SetDirectory(dir)
-		for _, d := range am.ServiceDiscoveryConfigs {
-			if _, ok := d.(discovery.StaticConfig); !ok {
-				return promconfig.AlertingConfig{}, fmt.Errorf("%s_sd_configs are not read here: list the Alertmanagers in static_configs", d.Name())
-			}
-		}
-	}
-	return c.AlertingConfig, nil
-}
-
-func alertmanagerAt(text string) (*promconfig.AlertmanagerConfig, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%q is not an http or https URL of an Alertmanager", text)
-	}
-	c := promconfig.DefaultAlertmanagerConfig
-	c.Scheme, c.PathPrefix = u.Scheme, u.Path
-	if u.User != nil {
-		return nil, fmt.Errorf("the URL of %s has credentials: give them in WATCHINGCAT_ALERTMANAGER_SEND_CONFIG, as basic_auth", u.Host)
-	}
-	host := u.Host
-	if u.Port() == "" {
-		host += map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
-	}
-	c.ServiceDiscoveryConfigs = discovery.Configs{discovery.StaticConfig{{Targets: []model.LabelSet{{model.AddressLabel: model.LabelValue(host)}}}}}
-	return &c, nil
-}
 
 // forwarded is an alert as the Alertmanagers know it: the value of a kindForwarded entry as JSON.
 type forwarded struct {
@@ -159,53 +60,6 @@ type forwarder struct {
 	conf  *Forward // in force
 	state map[string]*AlertmanagerState
 	fails int // requests that were not accepted since alerts were sent again
-}
-
-// AlertmanagerState is how it went to send alerts to an Alertmanager.
-type AlertmanagerState struct {
-	URL         string
-	LastSuccess time.Time
-	LastFailure time.Time
-	LastError   string // of the last failure
-	// Sent are alerts that it accepted, again and again while they fire. Dropped were not accepted, or did not fit the queue; Pending wait in it.
-	Sent, Dropped, Pending uint64
-}
-
-// Fails says whether the last request was not accepted.
-func (s *AlertmanagerState) Fails() bool { return s.LastFailure.After(s.LastSuccess) }
-
-// Sent are the labels of an alert as it is routed and sent: with the external labels that it does not have itself.
-func (n *Notifier) Sent(l labels.Labels) labels.Labels {
-	if n.cfg.ExternalLabels.IsEmpty() {
-		return l
-	}
-	b := labels.NewBuilder(l)
-	n.cfg.ExternalLabels.Range(func(x labels.Label) {
-		if l.Get(x.Name) == "" {
-			b.Set(x.Name, x.Value)
-		}
-	})
-	return b.Labels()
-}
-
-// told are the alerts that fire as far as was decided, as they are sent.
-func (n *Notifier) told() []evaluator.Alert {
-	list := n.cfg.Alerts.Told()
-	for i := range list {
-		list[i].Labels = n.Sent(list[i].Labels)
-	}
-	return list
-}
-
-// pending is what the outbox holds, as it is sent.
-func (n *Notifier) pending() ([]evaluator.OutboxEntry, error) {
-	entries, err := n.cfg.Alerts.Outbox().Pending()
-	for _, e := range entries {
-		for i := range e.Alerts {
-			e.Alerts[i].Labels = n.Sent(e.Alerts[i].Labels)
-		}
-	}
-	return entries, err
 }
 
 func (n *Notifier) newForwarder(c *Forward, reg prometheus.Registerer) (*forwarder, error) {
@@ -373,175 +227,4 @@ func (f *forwarder) keep(changed map[uint64]*forwarded) error {
 		}
 	}
 	return nil
-}
-
-// step sends what is due, and every minute all that fires or has resolved lately.
-func (f *forwarder) step(now time.Time) error {
-	if f == nil || len(f.manager.Alertmanagers())+len(f.manager.DroppedAlertmanagers()) == 0 { // the manager begins
-		return nil
-	}
-	f.send(f.due, now)
-	f.due = nil
-	f.mu.Lock()
-	every := resendEvery
-	if f.fails > 0 {
-		every = resendFailed
-	}
-	again := now.Sub(f.resent) >= every || now.Before(f.resent)
-	if again {
-		f.fails = 0
-	}
-	f.mu.Unlock()
-	if !again {
-		return nil
-	}
-	f.resent = now
-	return f.resend(now)
-}
-
-func (f *forwarder) resend(now time.Time) error {
-	var list []evaluator.Alert
-	for _, a := range f.n.told() { // with its annotations as they are now
-		if x := f.alerts[hashOf(a.Labels)]; x != nil && x.At.IsZero() {
-			a.State = evaluator.StateFiring
-			list = append(list, a)
-		}
-	}
-	gone := map[uint64]*forwarded{}
-	var resolved []uint64
-	for h, x := range f.alerts {
-		switch {
-		case x.At.IsZero():
-		case now.Sub(x.At) > resolvedResent:
-			gone[h] = nil
-		default:
-			resolved = append(resolved, h)
-		}
-	}
-	slices.SortFunc(resolved, func(a, b uint64) int { return f.alerts[b].At.Compare(f.alerts[a].At) })
-	if over := len(resolved) - maxResolved; over > 0 {
-		f.cut.Add(float64(over))
-		for _, h := range resolved[maxResolved:] {
-			gone[h] = nil
-		}
-		resolved = resolved[:maxResolved]
-	}
-	for _, h := range resolved {
-		list = append(list, f.alerts[h].Alert)
-	}
-	f.send(list, now)
-	return f.keep(gone)
-}
-
-func (f *forwarder) send(list []evaluator.Alert, now time.Time) {
-	out := make([]*notifier.Alert, 0, len(list))
-	for _, a := range list {
-		x := f.n.alertOf(a, now)
-		annotations := map[string]string{}
-		for name, v := range x.Annotations {
-			annotations[string(name)] = string(v)
-		}
-		s := &notifier.Alert{Labels: a.Labels, Annotations: labels.FromMap(annotations), StartsAt: x.StartsAt, EndsAt: x.EndsAt, GeneratorURL: x.GeneratorURL}
-		if a.State == evaluator.StateFiring {
-			s.EndsAt = now.Add(firingEnds)
-		}
-		out = append(out, s)
-	}
-	if len(out) > 0 {
-		f.manager.Send(out...)
-	}
-}
-
-// do sends one request and notes how it went.
-func (f *forwarder) do(ctx context.Context, client *http.Client, req *http.Request) (*http.Response, error) {
-	f.mu.Lock()
-	conf := f.conf
-	f.mu.Unlock()
-	switch {
-	case conf.Transport != nil && conf.byURL[req.URL.Host]:
-		client = &http.Client{Transport: conf.Transport}
-	case client == nil:
-		client = http.DefaultClient
-	}
-	res, err := client.Do(req.WithContext(ctx))
-	now := time.Now()
-	problem := ""
-	switch {
-	case err != nil:
-		problem = err.Error()
-	case res.StatusCode/100 != 2:
-		b, _ := io.ReadAll(io.LimitReader(res.Body, 500)) // as much as comes
-		problem = cmp.Or(strings.TrimSpace(res.Status+" "+string(b)), res.Status)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	to := req.URL.Redacted()
-	s := f.state[to]
-	if s == nil {
-		s = &AlertmanagerState{URL: to}
-		f.state[to] = s
-	}
-	if problem == "" {
-		s.LastSuccess = now
-	} else {
-		s.LastFailure, s.LastError = now, problem
-		f.fails++
-	}
-	return res, err
-}
-
-func (f *forwarder) close() {
-	if f == nil {
-		return
-	}
-	f.manager.Stop()
-	<-f.ended
-}
-
-// Alertmanagers are those elsewhere external Alertmanagers, by URL; empty where there are none.
-func (n *Notifier) Alertmanagers() []AlertmanagerState {
-	f := n.forward
-	if f == nil {
-		return nil
-	}
-	counts := f.count()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	out := map[string]AlertmanagerState{}
-	for _, u := range f.manager.Alertmanagers() {
-		s := AlertmanagerState{URL: u.Redacted()}
-		if known := f.state[s.URL]; known != nil {
-			s = *known
-		}
-		c := counts[u.String()]
-		s.Sent, s.Dropped, s.Pending = c["prometheus_notifications_sent_total"], c["prometheus_notifications_dropped_total"], c["prometheus_notifications_queue_length"]
-		out[s.URL] = s
-	}
-	var list []AlertmanagerState
-	for _, to := range slices.Sorted(maps.Keys(out)) {
-		list = append(list, out[to])
-	}
-	return list
-}
-
-// count is what the manager has counted, by URL and name of the metric.
-func (f *forwarder) count() map[string]map[string]uint64 {
-	out := map[string]map[string]uint64{}
-	families, err := f.counts.Gather()
-	if err != nil {
-		f.n.cfg.Logger.Warn("counts of the Alertmanagers elsewhere", "err", err)
-	}
-	for _, family := range families {
-		for _, m := range family.GetMetric() {
-			if len(m.GetLabel()) != 1 || m.GetCounter() == nil && m.GetGauge() == nil {
-				continue
-			}
-			to := m.GetLabel()[0].GetValue()
-			if out[to] == nil {
-				out[to] = map[string]uint64{}
-			}
-			out[to][family.GetName()] = uint64(m.GetCounter().GetValue() + m.GetGauge().GetValue())
-		}
-	}
-	return out
 }

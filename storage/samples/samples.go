@@ -1,7 +1,6 @@
 package samples
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,24 +8,17 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
-	"github.com/prometheus/prometheus/tsdb/chunks"
-	"github.com/prometheus/prometheus/tsdb/wlog"
-	"github.com/prometheus/prometheus/util/annotations"
 )
 
 // A Sample is one value of a metric series. FH or H is set for a native histogram, else the value is V.
@@ -111,55 +103,8 @@ var (
 	_ promstorage.ExemplarQueryable       = (*Store)(nil)
 )
 
-// errSeriesLimit is what the TSDB is told when a series may not be made.
-var errSeriesLimit = errors.New("storage: limit of metric series")
-
 // ErrOpening is the warning of queries while the samples are being opened.
 var ErrOpening = errors.New("metric samples are still being read from disk and are missing from this answer")
-
-// Folders are the folders of samples, one for each version of the views that has any.
-type Folders struct {
-	DataDir string
-	// Options are those of every version but for the Registerer, which gets a label for the version.
-	Options Options
-}
-
-func (f *Folders) dir(version uint32) string {
-	return filepath.Join(f.DataDir, "metrics", strconv.FormatUint(uint64(version), 10))
-}
-
-// Open begins to open the samples of a version, as the function Open does.
-func (f *Folders) Open(version uint32) *Store {
-	o := f.Options
-	if o.Registerer != nil {
-		o.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"view_version": strconv.FormatUint(uint64(version), 10)}, o.Registerer)
-	}
-	return Open(f.dir(version), o)
-}
-
-// Versions are those that have a folder, ascending.
-func (f *Folders) Versions() ([]uint32, error) {
-	entries, err := os.ReadDir(filepath.Join(f.DataDir, "metrics"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("storage: list samples: %w", err)
-	}
-	var list []uint32
-	for _, e := range entries {
-		if v, err := strconv.ParseUint(e.Name(), 10, 32); err == nil && e.IsDir() {
-			list = append(list, uint32(v))
-		}
-	}
-	slices.Sort(list)
-	return list, nil
-}
-
-// Drop deletes the samples of a version, which must be closed. Called again after an interruption it goes on.
-func (f *Folders) Drop(version uint32) error {
-	if err := os.RemoveAll(f.dir(version)); err != nil {
-		return fmt.Errorf("storage: drop samples of version %d: %w", version, err)
-	}
-	return nil
-}
 
 // registered remembers what was registered, so that a version that is dropped takes its metrics with it.
 type registered struct {
@@ -260,98 +205,6 @@ func (s *Store) open() error {
 	return nil
 }
 
-const (
-	never       = 100 * 365 * 24 * time.Hour
-	tendSamples = time.Minute
-)
-
-// maintain writes full chunks and blocks, as the TSDB does by itself: that panics in a goroutine of its own, and so ends the process, where a
-// file cannot be made. Here it waits until the folder can be written, and a panic is an error that is logged.
-func (s *Store) maintain() {
-	t := time.NewTicker(tendSamples)
-	defer t.Stop()
-	failed := ""
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-t.C:
-		case <-s.tend:
-		}
-		err := s.tendOnce()
-		switch {
-		case err == nil:
-			failed = ""
-		case cmp.Or(storage.UnwritableReason(err), err.Error()) != failed:
-			failed = cmp.Or(storage.UnwritableReason(err), err.Error())
-			s.o.Logger.Error("writing blocks of metric samples failed, it is tried again every minute; the samples stay in memory and in the log", "err", err)
-		}
-	}
-}
-
-func (s *Store) tendOnce() (err error) {
-	if err := s.writable(0); err != nil {
-		return err
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = storage.AsUnwritable(panicked(p))
-		}
-	}()
-	s.db.ForceHeadMMap()
-	return s.db.Compact(context.Background())
-}
-
-// panicked makes a panic an error; that of the TSDB is one already.
-func panicked(p any) error {
-	if err, ok := p.(error); ok {
-		return fmt.Errorf("storage: the TSDB panicked: %w", err)
-	}
-	return fmt.Errorf("storage: the TSDB panicked: %v", p)
-}
-
-// writable returns why so many bytes cannot be written now.
-func (s *Store) writable(bytes uint64) error {
-	if err := s.guard.Check(); err != nil {
-		return err
-	}
-	s.spaceMu.Lock()
-	defer s.spaceMu.Unlock()
-	return s.space.Check(bytes)
-}
-
-// window is how late a sample may come, in milliseconds: the retention, and a little because the TSDB counts from the newest
-// sample of the appends before.
-func (s *Store) window() int64 { return (s.o.Retention + 10*time.Minute).Milliseconds() }
-
-// blocks is how much time one block holds.
-func (s *Store) blocks() time.Duration {
-	return min(2*time.Hour, max(s.o.Retention/3, time.Minute)).Truncate(time.Second)
-}
-
-// expired is what the TSDB asks which blocks to delete.
-func (s *Store) expired(blocks []*tsdb.Block) map[ulid.ULID]struct{} {
-	out := map[ulid.ULID]struct{}{}
-	for _, b := range blocks {
-		if m := b.Meta(); m.Compaction.Deletable || m.MaxTime <= s.since() {
-			out[m.ULID] = struct{}{}
-		}
-	}
-	return out
-}
-
-// seriesLimit keeps the TSDB from making more series than it may.
-type seriesLimit struct{ s *Store }
-
-func (l seriesLimit) PreCreation(labels.Labels) error {
-	if db := l.s.db; db != nil && db.Head().NumSeries() >= uint64(l.s.o.MaxSeries) {
-		return errSeriesLimit
-	}
-	return nil
-}
-func (seriesLimit) PostCreation(labels.Labels)                          {}
-func (seriesLimit) PostDeletion(map[chunks.HeadSeriesRef]labels.Labels) {}
-
 // Wait returns when the samples are open, or why they are not.
 func (s *Store) Wait(ctx context.Context) error {
 	if open, err := s.opened(); open || err != nil {
@@ -373,199 +226,6 @@ func (s *Store) opened() (bool, error) {
 	default:
 		return false, nil
 	}
-}
-
-// Appended says what became of samples.
-type Appended struct {
-	Samples int            // of data points
-	Points  int            // of which every sample was taken
-	Dropped map[string]int // points of which a sample was refused, by the reason of the first
-}
-
-// Reasons why samples are dropped.
-const (
-	DropTooOld      = "too_old"      // older than the newest less the retention
-	DropConflict    = "conflict"     // another value for the same series and time was there first
-	DropSeriesLimit = "series_limit" // its series would be one too many
-	DropInvalid     = "invalid"      // labels or histogram make no sense
-)
-
-// Append writes samples and returns when they are on disk. After an error it may be tried again with the same samples.
-func (s *Store) Append(ctx context.Context, list []Sample) (Appended, error) {
-	if err := s.Wait(ctx); err != nil {
-		return Appended{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed.Load() {
-		return Appended{}, storage.ErrClosed
-	}
-	if err := s.writable(uint64(len(list)) * 64); err != nil {
-		return Appended{}, err
-	}
-	out, err := s.append(list)
-	if err != nil {
-		return Appended{}, fmt.Errorf("storage: append samples: %w", storage.AsUnwritable(err))
-	}
-	if err := s.sync(); err != nil {
-		return Appended{}, fmt.Errorf("storage: sync samples: %w", storage.AsUnwritable(err))
-	}
-	if err := s.guard.Same(); err != nil {
-		return Appended{}, err // deleted meanwhile: what was written went with it
-	}
-	if h := s.db.Head(); h.MaxTime()-h.MinTime() > s.blocks().Milliseconds()/2*3 { // as the TSDB itself has it
-		select {
-		case s.tend <- struct{}{}:
-		default:
-		}
-	}
-	return out, nil
-}
-
-func (s *Store) append(list []Sample) (out Appended, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(p)
-		}
-	}()
-	out = Appended{Dropped: map[string]int{}}
-	newest := s.newest.Load()
-	app := s.db.AppenderV2(context.Background())
-	first := make(map[sampleKey]*Sample, len(list))
-	for point := range PointsOf(list) {
-		refused := ""
-		for i := range point {
-			p := &point[i]
-			reason, err := appendSample(app, first, p)
-			switch {
-			case err != nil:
-				return out, errors.Join(err, app.Rollback())
-			case reason != "":
-				refused = cmp.Or(refused, reason)
-				continue
-			}
-			if !p.NoPoint {
-				out.Samples++
-			}
-			newest = max(newest, p.T)
-		}
-		switch {
-		case point[0].NoPoint:
-		case refused != "":
-			out.Dropped[refused]++
-		default:
-			out.Points++
-		}
-	}
-	if err := app.Commit(); err != nil {
-		return out, err
-	}
-	s.newest.Store(newest)
-	return out, nil
-}
-
-// sampleKey is the place of a sample in an append. Series are told apart by their hash, then by their labels.
-type sampleKey struct {
-	labels uint64
-	t      int64
-}
-
-// appendSample appends one sample, or says why not. Two samples of one append for one series and time are compared here: the TSDB notices
-// them when it commits, and says nothing.
-func appendSample(app promstorage.AppenderV2, first map[sampleKey]*Sample, p *Sample) (reason string, err error) {
-	key := sampleKey{p.Labels.Hash(), p.T}
-	if o := first[key]; o != nil && labels.Equal(o.Labels, p.Labels) {
-		if !o.equals(p) {
-			return DropConflict, nil
-		}
-		return "", nil
-	}
-	_, err = app.Append(0, p.Labels, p.Start, p.T, p.V, p.H, p.FH, promstorage.AOptions{Exemplars: p.Exemplars})
-	var partial *promstorage.AppendPartialError
-	if err != nil && !errors.As(err, &partial) {
-		if reason = dropReason(err); reason == "" {
-			return "", err
-		}
-		return reason, nil
-	}
-	first[key] = p
-	return "", nil
-}
-
-// equals reports whether two samples have the same value.
-func (p *Sample) equals(o *Sample) bool {
-	a, b := p.Float(), o.Float()
-	if a == nil || b == nil {
-		return a == nil && b == nil && math.Float64bits(p.V) == math.Float64bits(o.V)
-	}
-	return a.Equals(b)
-}
-
-// Float is the sample's histogram with float counts; nil: its value is a number.
-func (p *Sample) Float() *histogram.FloatHistogram {
-	if p.H != nil {
-		return p.H.ToFloat(nil)
-	}
-	return p.FH
-}
-
-// dropReason tells errors of one sample from those of the disk, for which it returns "".
-func dropReason(err error) string {
-	var invalid histogram.Error
-	switch {
-	case errors.Is(err, promstorage.ErrTooOldSample), errors.Is(err, promstorage.ErrOutOfBounds), errors.Is(err, promstorage.ErrOutOfOrderSample):
-		return DropTooOld
-	case errors.Is(err, promstorage.ErrDuplicateSampleForTimestamp):
-		return DropConflict
-	case errors.Is(err, errSeriesLimit):
-		return DropSeriesLimit
-	case errors.Is(err, tsdb.ErrInvalidSample), errors.As(err, &invalid):
-		return DropInvalid
-	}
-	return ""
-}
-
-// sync makes what Commit wrote survive a power loss. Commit hands every record of the write-ahead log, and those of out-of-order
-// samples in the other log, to the operating system before it returns (WL.Log flushes its page at the end of a batch), but the
-// TSDB syncs a log only when it goes on to its next segment, in the background, or is closed. Syncing the segments from the last
-// that was synced on, through descriptors of our own, is enough: fsync works on the file, not on the descriptor; a segment that
-// is gone was put into a block, which the TSDB syncs; and the memory-mapped chunks beside the logs are read back only as far as
-// they are whole, the rest from the logs.
-func (s *Store) sync() error {
-	for _, name := range []string{"wal", wlog.WblDirName} {
-		dir := filepath.Join(s.dir, name)
-		_, last, err := wlog.Segments(dir)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		from, known := s.synced[name]
-		if !known {
-			from = last
-		}
-		for i := from; i <= last; i++ {
-			if err := syncFile(wlog.SegmentName(dir, i)); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-		}
-		if !known || last != from {
-			if err := syncFile(dir); err != nil { // the new segment's name
-				return err
-			}
-		}
-		s.synced[name] = last
-	}
-	return nil
-}
-
-func syncFile(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // since is the first time that is retained.
@@ -674,39 +334,4 @@ func (s *Store) Close() error {
 		return fmt.Errorf("storage: close metric samples: %w", err)
 	}
 	return nil
-}
-
-// opening answers while the samples are being opened.
-type opening struct{}
-
-func (opening) warning() annotations.Annotations { return annotations.New().Add(ErrOpening) }
-
-func (o opening) Select(context.Context, bool, *promstorage.SelectHints, ...*labels.Matcher) promstorage.SeriesSet {
-	return warnedSet{promstorage.EmptySeriesSet(), o.warning()}
-}
-func (o opening) LabelValues(context.Context, string, *promstorage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	return nil, o.warning(), nil
-}
-func (o opening) LabelNames(context.Context, *promstorage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
-	return nil, o.warning(), nil
-}
-func (opening) Close() error { return nil }
-
-type warnedSet struct {
-	promstorage.SeriesSet
-	w annotations.Annotations
-}
-
-func (s warnedSet) Warnings() annotations.Annotations { return s.w }
-
-type openingChunks struct{ opening }
-
-func (openingChunks) Select(context.Context, bool, *promstorage.SelectHints, ...*labels.Matcher) promstorage.ChunkSeriesSet {
-	return promstorage.EmptyChunkSeriesSet()
-}
-
-type openingExemplars struct{}
-
-func (openingExemplars) Select(int64, int64, ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
-	return nil, nil
 }
