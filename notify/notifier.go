@@ -110,10 +110,9 @@ func initCompat(log *slog.Logger) {
 // New restores silences, the notification log and every alert that is to be told or has been, and starts dispatching. Run keeps
 // it fed; Close ends it. now is the wall clock.
 func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
-	c.Retention, c.ExternalURL = cmp.Or(c.Retention, 120*time.Hour), cmp.Or(c.ExternalURL, &url.URL{Scheme: "http", Host: "localhost"})
-	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
-	if c.Registerer == nil {
-		c.Registerer = prometheus.NewRegistry()
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	initCompat(c.Logger)
 	n := &Notifier{cfg: c, flags: featurecontrol.NoopFlags{}, recorder: eventrecorder.NopRecorder(), marker: marker.NewGroupMarker()}
@@ -129,21 +128,9 @@ func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 	if err := n.notices.load(n.keeper); err != nil {
 		return nil, err
 	}
-	told, err := n.restore()
+	notified, err := n.restoreAndJoin()
 	if err != nil {
 		return nil, err
-	}
-	if err := n.join(); err != nil {
-		return nil, err
-	}
-	if n.gossip != nil { // others know more by now
-		log, err := n.log.MarshalBinary()
-		if err != nil {
-			return nil, fmt.Errorf("notify: notification log: %w", err)
-		}
-		if told, err = readLog(log); err != nil {
-			return nil, err
-		}
 	}
 	n.silencer = silence.NewSilencer(n.silences, c.Logger, n.recorder)
 	n.alerts, err = mem.NewAlerts(ctx, 30*time.Minute, 0, n.silencer, c.Logger, n.recorder, c.Registerer, n.flags)
@@ -160,14 +147,8 @@ func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	am := c.Alertmanager
-	if am == nil {
-		if am, err = ParseConfig("route: {receiver: none}\nreceivers: [{name: none}]\n"); err != nil {
-			return nil, err
-		}
-	}
-	n.config.Store(am)
-	p, err := n.prepare(am)
+	n.config.Store(c.Alertmanager)
+	p, err := n.prepare(c.Alertmanager)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +156,7 @@ func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 	if n.forward, err = n.newForwarder(c.Forward, c.Registerer); err != nil {
 		return nil, err
 	}
-	if err := n.recover(ctx, told, now); err != nil {
+	if err := n.recover(ctx, notified, now); err != nil {
 		n.forward.close()
 		return nil, err
 	}
@@ -183,6 +164,37 @@ func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 	defer n.reload.Unlock()
 	n.install(p)
 	return n, nil
+}
+
+func (c Config) withDefaults() (Config, error) {
+	c.Retention, c.ExternalURL = cmp.Or(c.Retention, 120*time.Hour), cmp.Or(c.ExternalURL, &url.URL{Scheme: "http", Host: "localhost"})
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	if c.Registerer == nil {
+		c.Registerer = prometheus.NewRegistry()
+	}
+	var err error
+	if c.Alertmanager == nil {
+		c.Alertmanager, err = ParseConfig("route: {receiver: none}\nreceivers: [{name: none}]\n")
+	}
+	return c, err
+}
+
+// restoreAndJoin loads the notification log and, in a cluster, joins the others and takes what they know.
+func (n *Notifier) restoreAndJoin() (notified logState, err error) {
+	if notified, err = n.restore(); err != nil {
+		return notified, err
+	}
+	if err := n.join(); err != nil {
+		return notified, err
+	}
+	if n.gossip == nil {
+		return notified, nil
+	}
+	log, err := n.log.MarshalBinary()
+	if err != nil {
+		return notified, fmt.Errorf("notify: notification log: %w", err)
+	}
+	return readLog(log)
 }
 
 // restore loads what the keeper has kept.

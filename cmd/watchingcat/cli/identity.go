@@ -89,6 +89,11 @@ const accountsHelp = "If WATCHINGCAT_TOKEN holds the API token of an admin, the 
 
 func tokenCommand() *cobra.Command {
 	c := &cobra.Command{Use: "token", Short: "Create, list and revoke API tokens", Long: "Create, list and revoke API tokens.\n\n" + accountsHelp, Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c.AddCommand(tokenCreateCommand(), tokenListCommand(), tokenRevokeCommand())
+	return c
+}
+
+func tokenCreateCommand() *cobra.Command {
 	var role, name string
 	var life time.Duration
 	create := settingsCommand("create", "Create an API token and print it", "Create an API token and print it. The token is not shown again.",
@@ -121,7 +126,11 @@ func tokenCommand() *cobra.Command {
 	create.Flags().StringVar(&role, "role", "viewer", "`role` of the token: viewer, editor or admin")
 	create.Flags().StringVar(&name, "name", "", "`name` of the token, shown in lists and in the audit trail")
 	create.Flags().DurationVar(&life, "expires", 0, "lifetime of the token, as 720h; default: until it is revoked")
-	list := settingsCommand("list", "List API tokens", "List API tokens with their role, creator and expiry.", "  watchingcat token list", noArgs, func(c *cobra.Command, cfg *config.Loaded, _ []string) error {
+	return create
+}
+
+func tokenListCommand() *cobra.Command {
+	return settingsCommand("list", "List API tokens", "List API tokens with their role, creator and expiry.", "  watchingcat token list", noArgs, func(c *cobra.Command, cfg *config.Loaded, _ []string) error {
 		var out rest.TokenList
 		if cfg.Token != "" {
 			if err := askServer(c.Context(), cfg, "GET", "/api/v1/tokens", nil, &out); err != nil {
@@ -150,7 +159,10 @@ func tokenCommand() *cobra.Command {
 		}
 		return w.Flush()
 	})
-	revoke := settingsCommand("revoke ID", "Revoke an API token", "Revoke the API token with this ID. `watchingcat token list` shows the IDs.",
+}
+
+func tokenRevokeCommand() *cobra.Command {
+	return settingsCommand("revoke ID", "Revoke an API token", "Revoke the API token with this ID. `watchingcat token list` shows the IDs.",
 		"  watchingcat token revoke 0123456789abcdef", needArgs("ID"), func(c *cobra.Command, cfg *config.Loaded, args []string) error {
 			if cfg.Token != "" {
 				return askServer(c.Context(), cfg, "DELETE", "/api/v1/tokens/"+args[0], nil, nil)
@@ -159,8 +171,6 @@ func tokenCommand() *cobra.Command {
 				return a.RevokeToken(ctx, by, args[0], time.Now())
 			})
 		})
-	c.AddCommand(create, list, revoke)
-	return c
 }
 
 func userCommand() *cobra.Command {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -125,52 +124,16 @@ func (s *Shop) serve(o *operation, parent pcommon.SpanID, from time.Duration) (e
 		if failed {
 			status = 500
 		}
-		sp.attrs = func(m pcommon.Map) {
-			method, route, _ := strings.Cut(o.name, " ")
-			m.PutStr("http.request.method", method)
-			m.PutStr("http.route", route)
-			m.PutStr("url.path", route)
-			m.PutStr("url.scheme", "https")
-			m.PutStr("server.address", o.service)
-			m.PutInt("server.port", 8080)
-			m.PutStr("client.address", "10.8.3.17")
-			m.PutStr("network.protocol.version", "1.1")
-			m.PutStr("network.peer.address", "10.8.3.17")
-			m.PutStr("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0")
-			m.PutInt("http.response.status_code", status)
-			m.PutInt("thread.id", 27)
-		}
+		sp.attrs = servedHTTP(o, status)
 	case grpc:
 		grpcStatus := int64(0)
 		if failed {
 			grpcStatus = 13
 		}
-		sp.attrs = func(m pcommon.Map) {
-			m.PutStr("rpc.system", "grpc")
-			m.PutStr("rpc.service", "shop."+o.service)
-			m.PutStr("rpc.method", o.name)
-			m.PutInt("rpc.grpc.status_code", grpcStatus)
-			m.PutStr("server.address", o.service)
-			m.PutInt("server.port", 8080)
-			m.PutStr("network.peer.address", "10.8.3.17")
-			m.PutInt("network.peer.port", 51234)
-			m.PutStr("network.transport", "tcp")
-			m.PutInt("thread.id", 27)
-			m.PutStr("thread.name", "grpc-default-executor-3")
-		}
+		sp.attrs = servedGRPC(o, grpcStatus)
 	case consume:
 		sp.kind = ptrace.SpanKindConsumer
-		sp.attrs = func(m pcommon.Map) {
-			m.PutStr("messaging.system", "kafka")
-			m.PutStr("messaging.destination.name", firstWord(o.name))
-			m.PutStr("messaging.operation.type", "process")
-			m.PutStr("messaging.consumer.group.name", o.service)
-			m.PutStr("messaging.client.id", o.service+"-0")
-			m.PutInt("messaging.kafka.offset", 182_400)
-			m.PutStr("messaging.destination.partition.id", "2")
-			m.PutInt("messaging.message.body.size", 912)
-			m.PutInt("thread.id", 27)
-		}
+		sp.attrs = consumed(o)
 	}
 	if failed {
 		sp.description = o.service + " could not finish " + o.name
@@ -195,59 +158,23 @@ func (s *Shop) call(o *operation, c call, parent pcommon.SpanID, from time.Durat
 			sp.failed = s.r.Float64() < f.ErrorRate
 		}
 		sp.name, sp.end = db.query, from+lasts
-		sp.attrs = func(m pcommon.Map) {
-			m.PutStr("db.system.name", db.system)
-			if db.name != "" {
-				m.PutStr("db.namespace", db.name)
-			}
-			m.PutStr("db.query.summary", db.query)
-			m.PutStr("db.query.text", db.query+" WHERE tenant_id = ? AND id = ?")
-			m.PutStr("db.operation.name", firstWord(db.query))
-			m.PutStr("server.address", db.system+".data.svc.cluster.local")
-			m.PutInt("server.port", 5432)
-			m.PutStr("network.peer.address", "10.8.9.4")
-			m.PutStr("network.transport", "tcp")
-			m.PutInt("thread.id", 27)
-		}
+		sp.attrs = queried(db)
 	case c.topic != "":
 		topic := c.topic
 		sp.name, sp.kind, sp.end = topic+" publish", ptrace.SpanKindProducer, from+net
-		sp.attrs = func(m pcommon.Map) {
-			m.PutStr("messaging.system", "kafka")
-			m.PutStr("messaging.destination.name", topic)
-			m.PutStr("messaging.operation.type", "send")
-			m.PutStr("messaging.client.id", o.service+"-0")
-			m.PutInt("messaging.message.body.size", 912)
-			m.PutStr("server.address", "kafka.data.svc.cluster.local")
-			m.PutInt("thread.id", 27)
-		}
+		sp.attrs = published(topic, o.service)
 		for _, handler := range subscribers[topic] {
 			s.serve(s.ops[handler], id, sp.end+s.lasts(20))
 		}
 	case c.host != "":
-		host := c.host
 		sp.name, sp.end = "POST", from+s.lasts(35)
-		sp.attrs = func(m pcommon.Map) {
-			m.PutStr("http.request.method", "POST")
-			m.PutStr("server.address", host)
-			m.PutInt("http.response.status_code", 200)
-		}
+		sp.attrs = calledHost(c.host)
 	default:
 		to := s.ops[c.op]
 		sp.name = to.name
 		sp.end, sp.failed = s.serve(to, id, from+net/2)
 		sp.end += net / 2
-		sp.attrs = func(m pcommon.Map) {
-			m.PutStr("server.address", to.service)
-			m.PutInt("server.port", 8080)
-			m.PutStr("url.full", "http://"+to.service+".shop.svc.cluster.local:8080/")
-			m.PutStr("network.protocol.version", "1.1")
-			m.PutStr("network.peer.address", "10.8.4.21")
-			m.PutInt("network.peer.port", 8080)
-			m.PutStr("network.transport", "tcp")
-			m.PutStr("http.request.method", "POST")
-			m.PutInt("thread.id", 27)
-		}
+		sp.attrs = called(to)
 	}
 	s.spans[i] = sp
 	return sp.end, sp.failed
