@@ -10,9 +10,9 @@ import (
 	amnotify "github.com/prometheus/alertmanager/notify"
 )
 
-// Cluster lets replicas tell each other what they have told and silenced, by the gossip of Alertmanager's own package. Every replica
-// evaluates every rule and routes every alert; the first of them tells at once, each further one waits Timeout longer and then finds in
-// the notification log that it was told. When one dies, the next tells. While two cannot see each other, both tell.
+// Cluster lets replicas exchange what they have notified and silenced, by the gossip of Alertmanager's own package. Every replica
+// evaluates every rule and routes every alert; the first of them notifies at once, each further one waits Timeout longer and then finds in
+// the notification log that this was done. When one dies, the next notifies. While two cannot see each other, both notify.
 type Cluster struct {
 	Addr  string   // host:port to listen on, TCP and UDP
 	Peers []string // host:port of others; those that do not answer are tried again
@@ -58,13 +58,13 @@ func (n *Notifier) join() error {
 		n.cfg.Logger.Warn("no other replica answers yet; it is tried again", "peers", c.Peers, "err", err)
 	}
 	if len(c.Peers) == 0 {
-		cancel() // nobody to wait for
+		cancel() // there is no peer to wait for
 	}
 	go p.Settle(ctx, 3*cluster.DefaultGossipInterval)
 	return nil
 }
 
-// wait is how long this replica lets those before it tell first.
+// wait is how long this replica lets those before it notify first.
 func (g *gossip) wait() time.Duration {
 	if g == nil {
 		return 0

@@ -27,7 +27,7 @@ func together(t *testing.T, ws ...*world) {
 	}
 }
 
-// first is the replica that tells first, and the other.
+// first is the replica that notifies first, and the other.
 func first(a, b *world) (*world, *world) {
 	if a.n.gossip.Position() == 0 {
 		return a, b
@@ -47,7 +47,7 @@ func TestReplicasTellOnce(t *testing.T) {
 	require.Eventually(t, func() bool {
 		log, err := second.n.keeper.snapshot(kindLog)
 		return err == nil && len(log) > 0
-	}, 2*time.Minute, 5*time.Millisecond, "the other has written what was told")
+	}, 2*time.Minute, 5*time.Millisecond, "the other has written what was notified")
 	// A silence of one holds for both, and outlives the one where it was made.
 	one.silence("web")
 	require.Eventually(t, func() bool { return two.n.silences.Version() > 0 }, 2*time.Minute, 5*time.Millisecond)
@@ -62,7 +62,7 @@ func TestReplicasTellOnce(t *testing.T) {
 	}, 2*time.Minute, 10*time.Millisecond)
 }
 
-// The replica that would tell dies with the alert in its outbox: the other tells.
+// The replica that would notify dies with the alert in its outbox: the other notifies.
 func TestTheOtherReplicaTells(t *testing.T) {
 	b := newInbox(t)
 	one := newReplica(t, config(b, ""))
@@ -78,7 +78,7 @@ func TestTheOtherReplicaTells(t *testing.T) {
 	b.await(t, "web: firing cart")
 }
 
-// One that was away learns from the others what was told meanwhile.
+// One that was away learns from the others what was notified meanwhile.
 func TestAReplicaComesBack(t *testing.T) {
 	b := newInbox(t)
 	one := newReplica(t, config(b, ""))

@@ -20,8 +20,8 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
-// Two replicas that cannot see each other both tell: nothing is missed, and what is told twice began during the cut. When they see each
-// other again one of them tells, and each knows what was silenced at the other.
+// Two replicas that cannot see each other both notify: nothing is missed, and what is notified twice began during the cut. When they see each
+// other again one of them notifies, and each knows what was silenced at the other.
 func TestCutGossip(t *testing.T) {
 	b := newInbox(t)
 	one, toOne := newProxied(t, config(b, ""))

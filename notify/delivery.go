@@ -22,7 +22,7 @@ const (
 	DeliveryMuted     = "muted" // by a time interval of its route
 )
 
-// Delivery says whether a receiver was told of an alert, and if not, why.
+// Delivery says whether a receiver was notified of an alert, and if not, why.
 type Delivery struct {
 	Receiver    string
 	Integration string // empty where it is the same for all of the receiver

@@ -27,7 +27,7 @@ type drain struct {
 	settling []settling
 	held     []held
 	// unlogged are alerts that fired before the start and of which the notification log knows nothing, to when that may matter: put
-	// as resolved before their firing is told once more, they would end as those in held.
+	// as resolved before their firing is notified once more, they would end as those in held.
 	unlogged map[uint64]time.Time
 	looked   time.Time // when suppressed alerts were noted last
 }
@@ -51,7 +51,7 @@ type held struct {
 }
 
 // recover puts, before the dispatcher runs, every alert that fires and what the outbox still holds.
-func (n *Notifier) recover(ctx context.Context, told logState, now time.Time) error {
+func (n *Notifier) recover(ctx context.Context, notified logState, now time.Time) error {
 	if err := n.resend(ctx, now); err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (n *Notifier) recover(ctx context.Context, told logState, now time.Time) er
 	if err != nil {
 		return err
 	}
-	around := n.told()
+	around := n.firing()
 	for _, e := range entries {
 		around = append(around, e.Alerts...)
 	}
@@ -77,9 +77,9 @@ func (n *Notifier) recover(ctx context.Context, told logState, now time.Time) er
 	defer before.close()
 	until := now.Add(longestGroupWait(n.config.Load().Route, 0) + 2*settleAfter)
 	n.drain.unlogged = map[uint64]time.Time{}
-	for _, a := range n.told() {
+	for _, a := range n.firing() {
 		h := hashOf(a.Labels)
-		if told.knows(h, now) {
+		if notified.knows(h, now) {
 			continue
 		}
 		n.keeper.open(h, LabelSet(a.Labels), noted[h])
@@ -91,7 +91,7 @@ func (n *Notifier) recover(ctx context.Context, told logState, now time.Time) er
 	for _, e := range entries {
 		for _, a := range e.Alerts {
 			h := hashOf(a.Labels)
-			if a.State == evaluator.StateFiring || told.knows(h, e.At) {
+			if a.State == evaluator.StateFiring || notified.knows(h, e.At) {
 				continue
 			}
 			if before.suppressed(ctx, a, h) {
@@ -138,10 +138,10 @@ func (n *Notifier) step(ctx context.Context, now time.Time) error {
 
 // resend puts every alert that receivers hold as firing again, so that it does not time out, with its annotations as they are
 // now. One whose resolution is decided but not yet in the outbox is still put as firing: only the outbox resolves, otherwise its
-// entry would come after the notification log's last word and be told a second time by the next start.
+// entry would come after the notification log's last word and be notified a second time by the next start.
 func (n *Notifier) resend(ctx context.Context, now time.Time) error {
 	n.drain.resent = now
-	for _, a := range n.told() {
+	for _, a := range n.firing() {
 		a.State = evaluator.StateFiring
 		if err := n.alerts.Put(ctx, n.alertOf(a, now)); err != nil {
 			return err
@@ -190,19 +190,19 @@ func (n *Notifier) isHeld(seq, hash uint64) bool {
 	return slices.ContainsFunc(n.drain.held, func(h held) bool { return h.seq == seq && h.hash == hash })
 }
 
-// release puts held alerts once their firing was told, or could not be (silenced, no receiver).
+// release puts held alerts once their firing was notified, or could not be (silenced, no receiver).
 func (n *Notifier) release(ctx context.Context, now time.Time) error {
 	if len(n.drain.held) == 0 {
 		return nil
 	}
 	firing := map[uint64]bool{}
-	for _, a := range n.told() {
+	for _, a := range n.firing() {
 		firing[hashOf(a.Labels)] = true
 	}
 	var keep []held
 	for _, h := range n.drain.held {
 		again := firing[h.hash] // since then: it has not resolved any more
-		if !again && !n.keeper.told(h.hash) && now.Before(h.until) {
+		if !again && !n.keeper.notified(h.hash) && now.Before(h.until) {
 			keep = append(keep, h)
 			continue
 		}
@@ -305,7 +305,7 @@ func (n *Notifier) alertOf(a evaluator.Alert, now time.Time) *alert.Alert {
 }
 
 // endsAfter is when an alert that fires ends by itself, at the earliest. Alertmanager lives in wall time: were it shorter, a machine whose
-// clock is set an hour ahead would tell everything resolved. Nobody has to wait for it: rules and notifications live and die together,
+// clock is set an hour ahead would notify that everything has resolved. No receiver has to wait for it: rules and notifications live and die together,
 // and what resolves is said.
 const endsAfter = 24 * time.Hour
 

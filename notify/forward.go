@@ -153,7 +153,7 @@ func (f *forwarder) recover(entries []evaluator.OutboxEntry, now time.Time) erro
 	}
 	firing := map[uint64]bool{}
 	changed := map[uint64]*forwarded{}
-	for _, a := range f.n.told() {
+	for _, a := range f.n.firing() {
 		a.State = evaluator.StateFiring
 		firing[hashOf(a.Labels)] = true
 		changed[hashOf(a.Labels)] = &forwarded{Alert: a}

@@ -41,7 +41,7 @@ func (f *forwarder) step(now time.Time) error {
 
 func (f *forwarder) resend(now time.Time) error {
 	var list []evaluator.Alert
-	for _, a := range f.n.told() { // with its annotations as they are now
+	for _, a := range f.n.firing() { // with its annotations as they are now
 		if x := f.alerts[hashOf(a.Labels)]; x != nil && x.At.IsZero() {
 			a.State = evaluator.StateFiring
 			list = append(list, a)

@@ -37,8 +37,8 @@ func (n *Notifier) Sent(l labels.Labels) labels.Labels {
 	return b.Labels()
 }
 
-// told are the alerts that fire as far as was decided, as they are sent.
-func (n *Notifier) told() []evaluator.Alert {
+// firing are the alerts that fire as far as the evaluator has decided, as they are sent.
+func (n *Notifier) firing() []evaluator.Alert {
 	list := n.cfg.Alerts.Told()
 	for i := range list {
 		list[i].Labels = n.Sent(list[i].Labels)

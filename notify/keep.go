@@ -38,7 +38,7 @@ type keeper struct {
 
 	mu     sync.Mutex
 	unsent map[string][]byte
-	// awaited are hashes of alerts that somebody waits for to be told.
+	// awaited are hashes of alerts whose notification is waited for.
 	awaited map[uint64]bool // true once it was
 	// unlogged are alerts that fire and are not in the notification log, by hash.
 	unlogged map[uint64]*unlogged
@@ -59,7 +59,7 @@ func (k *keeper) snapshot(kind byte) ([]byte, error) {
 	return out, err
 }
 
-// logged keeps an entry of the notification log, and notes which awaited alerts it tells.
+// logged keeps an entry of the notification log, and notes which awaited alerts it is of.
 func (k *keeper) logged(b []byte) {
 	e, err := parseLog(b)
 	if err != nil {
@@ -157,14 +157,14 @@ func (k *keeper) forget(now time.Time) error {
 	return k.kv.Commit(storage.Commit{Entries: entries})
 }
 
-// await begins to watch for an alert to be told; told ends it when it was.
+// await begins to watch for the notification of an alert; notified ends it when it was sent.
 func (k *keeper) await(hash uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.awaited[hash] = false
 }
 
-func (k *keeper) told(hash uint64) bool {
+func (k *keeper) notified(hash uint64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.awaited[hash]
@@ -179,7 +179,7 @@ func (k *keeper) unawait(hash uint64) {
 // logState is what the notification log says of alerts, by hash.
 type logState struct {
 	firing   map[uint64]bool
-	resolved map[uint64]time.Time // when that was told
+	resolved map[uint64]time.Time // when that was notified
 }
 
 func readLog(snapshot []byte) (logState, error) {
@@ -209,7 +209,7 @@ func readLog(snapshot []byte) (logState, error) {
 	}
 }
 
-// knows reports whether some receiver was told that the alert fires, or since its end that it has resolved.
+// knows reports whether some receiver was notified that the alert fires, or since its end that it has resolved.
 func (l *logState) knows(hash uint64, ended time.Time) bool {
 	t, ok := l.resolved[hash]
 	return l.firing[hash] || ok && !t.Before(ended)

@@ -33,7 +33,7 @@ func (k *dyingKV) Commit(c storage.Commit) error {
 func (k *dyingKV) dead() bool { return k.left.Load() < 0 }
 
 // TestKilledAtEachCommit kills the process before each commit in an alert's life: deciding, handing over, logging the
-// notification, and the same for the resolved alert. Nobody is left untold, and a kill repeats at most one notification.
+// notification, and the same for the resolved alert. No notification is missing, and a kill repeats at most one notification.
 func TestKilledAtEachCommit(t *testing.T) {
 	for kill := range 8 {
 		b := newInbox(t)

@@ -51,7 +51,7 @@ type Config struct {
 	Logger       *slog.Logger
 	// Registerer gets Alertmanager's metrics, alertmanager_*; it must not be shared with another Notifier.
 	Registerer prometheus.Registerer
-	// Cluster are other replicas that must not tell the same again; nil: there are none.
+	// Cluster are other replicas that must not notify the same again; nil: there are none.
 	Cluster *Cluster
 	// ExternalLabels are added to every alert that does not have them, before it is routed and sent.
 	ExternalLabels labels.Labels
@@ -107,7 +107,7 @@ func initCompat(log *slog.Logger) {
 	initMatchers.Do(func() { compat.InitFromFlags(log, featurecontrol.NoopFlags{}) })
 }
 
-// New restores silences, the notification log and every alert that is to be told or has been, and starts dispatching. Run keeps
+// New restores silences, the notification log and every alert that is to be notified or has been, and starts dispatching. Run keeps
 // it fed; Close ends it. now is the wall clock.
 func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 	c, err := c.withDefaults()
@@ -198,33 +198,33 @@ func (n *Notifier) restoreAndJoin() (notified logState, err error) {
 }
 
 // restore loads what the keeper has kept.
-func (n *Notifier) restore() (told logState, err error) {
+func (n *Notifier) restore() (notified logState, err error) {
 	log, err := n.keeper.snapshot(kindLog)
 	if err != nil {
-		return told, err
+		return notified, err
 	}
-	if told, err = readLog(log); err != nil {
-		return told, err
+	if notified, err = readLog(log); err != nil {
+		return notified, err
 	}
 	n.log, err = nflog.New(nflog.Options{SnapshotReader: bytes.NewReader(log), Retention: n.cfg.Retention, Logger: n.cfg.Logger, Metrics: n.cfg.Registerer})
 	if err != nil {
-		return told, fmt.Errorf("notify: notification log: %w", err)
+		return notified, fmt.Errorf("notify: notification log: %w", err)
 	}
 	n.log.SetBroadcast(n.keeper.logged)
 	silences, err := n.keeper.snapshot(kindSilence)
 	if err != nil {
-		return told, err
+		return notified, err
 	}
 	n.silences, err = silence.New(silence.Options{SnapshotReader: bytes.NewReader(silences), Retention: n.cfg.Retention, Logger: n.cfg.Logger,
 		Metrics: n.cfg.Registerer, EventRecorder: n.recorder})
 	if err != nil {
-		return told, fmt.Errorf("notify: silences: %w", err)
+		return notified, fmt.Errorf("notify: silences: %w", err)
 	}
 	n.silences.SetBroadcast(n.keeper.silenced)
-	return told, nil
+	return notified, nil
 }
 
-// Run puts what the evaluator wants told until ctx ends. It is the loop with the clock.
+// Run puts what the evaluator has decided until ctx ends. It is the loop with the clock.
 func (n *Notifier) Run(ctx context.Context) error {
 	changed, stop := n.cfg.Alerts.Outbox().Changed.Subscribe()
 	defer stop()
@@ -277,7 +277,7 @@ func (n *Notifier) Close() {
 // API serves Alertmanager's /api/v2/*.
 func (n *Notifier) API() http.Handler { return n.api.Handler }
 
-// Notices returns up to limit attempts to tell a receiver since the process began, newest first; 0 means all that are kept.
+// Notices returns up to limit attempts to notify a receiver since the process began, newest first; 0 means all that are kept.
 func (n *Notifier) Notices(limit int) []Notice { return n.notices.newest(limit) }
 
 // Alertmanager is the configuration in force.

@@ -148,7 +148,7 @@ func (w *world) kill() {
 	}
 }
 
-// logged waits until what was told is in the stored notification log, which was before; otherwise it may be told twice.
+// logged waits until what was notified is in the stored notification log, which was before; otherwise it may be notified twice.
 func (w *world) logged(before []byte) []byte {
 	w.t.Helper()
 	var log []byte
@@ -272,8 +272,8 @@ func TestResolvedWhileDown(t *testing.T) {
 	require.Equal(t, []string{"web: firing cart", "web: resolved cart"}, b.text())
 }
 
-// TestResolvedBeforeCaughtUp: while the pipeline is behind, a resolution is decided and not told; a start in that state must not tell
-// it ahead of the outbox, or later starts take the outbox's entry for one of which nobody heard.
+// TestResolvedBeforeCaughtUp: while the pipeline is behind, a resolution is decided and not notified; a start in that state must not notify
+// it ahead of the outbox, or later starts take the outbox's entry for one of which no receiver was notified.
 func TestResolvedBeforeCaughtUp(t *testing.T) {
 	b := newInbox(t)
 	w := newWorld(t, config(b, ""))
@@ -284,7 +284,7 @@ func TestResolvedBeforeCaughtUp(t *testing.T) {
 	w.behind.Store(true)
 	w.calm()
 	w.start()
-	time.Sleep(500 * time.Millisecond) // several group_intervals, in which nothing may be told
+	time.Sleep(500 * time.Millisecond) // several group_intervals, in which nothing may be notified
 	require.Equal(t, []string{"web: firing cart"}, b.text())
 	w.behind.Store(false)
 	w.calm()
@@ -298,7 +298,7 @@ func TestResolvedBeforeCaughtUp(t *testing.T) {
 	require.Equal(t, []string{"web: firing cart", "web: resolved cart"}, b.text())
 }
 
-// TestFiredAndResolvedWhileDown has both entries in the outbox at the start: still somebody has to hear of it.
+// TestFiredAndResolvedWhileDown has both entries in the outbox at the start: a receiver has to be notified still.
 func TestFiredAndResolvedWhileDown(t *testing.T) {
 	b := newInbox(t)
 	w := newWorld(t, config(b, ""))
@@ -459,7 +459,7 @@ receivers:
 	require.Contains(t, m.got[0], "FIRING:1")
 }
 
-// failingKV fails commits while told to.
+// failingKV fails commits while it is set to.
 type failingKV struct {
 	storage.KV
 	fail atomic.Bool

@@ -26,7 +26,7 @@ type Receiver struct {
 	Integrations []ReceiverIntegration
 }
 
-// ReceiverIntegration is one way in which a receiver is told.
+// ReceiverIntegration is one way in which a receiver is notified.
 type ReceiverIntegration struct {
 	Name         string // webhook, slack, …
 	SendResolved bool
@@ -66,7 +66,7 @@ func (n *Notifier) TestReceiver(ctx context.Context, name string, now time.Time)
 	}
 	labels := model.LabelSet{"alertname": "WatchingCatTest", "severity": "none", "receiver": model.LabelValue(name)}
 	a := &alert.Alert{Alert: model.Alert{Labels: labels, StartsAt: now, GeneratorURL: n.cfg.ExternalURL.String(), Annotations: model.LabelSet{
-		"summary": "A test from WatchingCat", "description": "Somebody asked for this notification to see whether it arrives. Nothing is wrong."}}, UpdatedAt: now}
+		"summary": "A test from WatchingCat", "description": "A user sent this notification to see whether it arrives. Nothing is wrong."}}, UpdatedAt: now}
 	ctx = amnotify.WithGroupKey(ctx, fmt.Sprintf("test:%d", now.UnixNano()))
 	ctx = amnotify.WithGroupLabels(ctx, model.LabelSet{"alertname": labels["alertname"]})
 	ctx = amnotify.WithReceiverName(ctx, name)

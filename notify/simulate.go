@@ -237,7 +237,7 @@ func (s *simulation) flush(g *simGroup) error {
 	return nil
 }
 
-// send decides by the notification log whether the integration is told.
+// send decides by the notification log whether the integration is notified.
 func (s *simulation) send(ctx context.Context, g *simGroup, i amnotify.Integration, alerts []*alert.Alert, now time.Time) error {
 	id := g.key + "\xff" + i.String()
 	l := s.logs[id]
@@ -247,10 +247,10 @@ func (s *simulation) send(ctx context.Context, g *simGroup, i amnotify.Integrati
 	}
 	l.now = now
 	recv := &nflogpb.Receiver{GroupName: g.route.RouteOpts.Receiver, Integration: i.Name(), Idx: uint32(i.Index())}
-	told := amnotify.StageFunc(func(ctx context.Context, _ *slog.Logger, alerts ...*alert.Alert) (context.Context, []*alert.Alert, error) {
+	notified := amnotify.StageFunc(func(ctx context.Context, _ *slog.Logger, alerts ...*alert.Alert) (context.Context, []*alert.Alert, error) {
 		return ctx, alerts, s.note(ctx, g, i, alerts, now)
 	})
-	_, _, err := amnotify.MultiStage{amnotify.NewDedupStage(&i, l, recv), told, amnotify.NewSetNotifiesStage(l, recv)}.
+	_, _, err := amnotify.MultiStage{amnotify.NewDedupStage(&i, l, recv), notified, amnotify.NewSetNotifiesStage(l, recv)}.
 		Exec(ctx, slog.New(slog.DiscardHandler), alerts...)
 	return err
 }

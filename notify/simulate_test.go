@@ -31,7 +31,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recorded is an integration that notes what it is told.
+// recorded is an integration that notes its notifications.
 type recorded struct {
 	mu       *sync.Mutex
 	out      *[]SimulatedNotice
@@ -169,7 +169,7 @@ inhibit_rules:
   equal: [service]
 `
 
-// Whatever happens, the simulation tells what Alertmanager's dispatcher tells.
+// Whatever happens, the simulation notifies what Alertmanager's dispatcher notifies.
 func TestSimulateAsDispatcher(t *testing.T) {
 	total := 0
 	for seed := range uint64(60) {
