@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/alertmanager/silence"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/gaurav/watchingcat/evaluator"
@@ -57,6 +58,8 @@ type Config struct {
 	ExternalLabels labels.Labels
 	// Forward are Alertmanagers elsewhere that get the alerts too; nil: none.
 	Forward *Forward
+	// HTTP are options of the clients of receivers, such as how they connect.
+	HTTP []commoncfg.HTTPClientOption
 }
 
 // Notifier is an embedded Alertmanager. Its methods may be called concurrently.

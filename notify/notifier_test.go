@@ -52,7 +52,7 @@ type inbox struct {
 
 func newInbox(t *testing.T) *inbox {
 	b := &inbox{}
-	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	b.Server = network.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var d template.Data
 		if err := json.NewDecoder(r.Body).Decode(&d); err != nil || b.down.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -133,7 +133,7 @@ func (w *world) notifier() {
 	am, err := ParseConfig(w.config)
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	w.n, err = New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, ExternalURL: w.external, Cluster: w.cluster, Forward: w.forward, ExternalLabels: w.labels, Registerer: w.reg}, time.Now())
+	w.n, err = New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, ExternalURL: w.external, Cluster: w.cluster, Forward: w.forward, ExternalLabels: w.labels, Registerer: w.reg, HTTP: network.options()}, time.Now())
 	require.NoError(w.t, err)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = w.n.Run(ctx) }()
@@ -167,6 +167,7 @@ func key(service string) views.REDKey {
 // fail lets services fail now, and evaluates.
 func (w *world) fail(services ...string) {
 	w.t.Helper()
+	time.Sleep(time.Second) // an evaluation is due
 	now := time.Now()
 	sub := w.r.Feed().Subscribe()
 	defer sub.Close()
@@ -209,206 +210,232 @@ func config(b *inbox, route string) string {
 }
 
 func TestFiresAndResolves(t *testing.T) {
-	b := newInbox(t)
-	w := newWorld(t, config(b, ""))
-	w.fail("cart")
-	b.await(t, "web: firing cart")
-	w.calm()
-	b.await(t, "web: firing cart", "web: resolved cart")
-	require.Equal(t, "cart fails", b.got[0].CommonAnnotations["summary"])
-	require.Eventually(t, func() bool { return len(w.n.Notices(0)) == 2 }, 2*time.Minute, time.Millisecond)
-	notices := w.n.Notices(0)
-	require.Equal(t, "webhook", notices[1].Integration)
-	require.Equal(t, "first notification", notices[1].Reason)
-	require.Empty(t, notices[1].Error)
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		w := newWorld(t, config(b, ""))
+		w.fail("cart")
+		b.await(t, "web: firing cart")
+		w.calm()
+		b.await(t, "web: firing cart", "web: resolved cart")
+		require.Equal(t, "cart fails", b.got[0].CommonAnnotations["summary"])
+		require.Eventually(t, func() bool { return len(w.n.Notices(0)) == 2 }, 2*time.Minute, time.Millisecond)
+		notices := w.n.Notices(0)
+		require.Equal(t, "webhook", notices[1].Integration)
+		require.Equal(t, "first notification", notices[1].Reason)
+		require.Empty(t, notices[1].Error)
+	})
 }
 
 func TestRoutesAndGroups(t *testing.T) {
-	b := newInbox(t)
-	am := config(b, ", routes: [{matchers: ['service_name=~\"pay.*\"'], receiver: pager}]")
-	w := newWorld(t, strings.ReplaceAll(strings.ReplaceAll(am, "group_by: [service_name]", "group_by: [alertname]"), "group_wait: 0s", "group_wait: 300ms"))
-	w.fail("cart", "payment", "web")
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		require.ElementsMatch(c, []string{"pager: firing payment", "web: firing cart, firing web"}, b.text())
-	}, 2*time.Minute, 5*time.Millisecond)
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		am := config(b, ", routes: [{matchers: ['service_name=~\"pay.*\"'], receiver: pager}]")
+		w := newWorld(t, strings.ReplaceAll(strings.ReplaceAll(am, "group_by: [service_name]", "group_by: [alertname]"), "group_wait: 0s", "group_wait: 300ms"))
+		w.fail("cart", "payment", "web")
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			require.ElementsMatch(c, []string{"pager: firing payment", "web: firing cart, firing web"}, b.text())
+		}, 2*time.Minute, 5*time.Millisecond)
+	})
 }
 
 func TestInhibition(t *testing.T) {
-	b := newInbox(t)
-	am := config(b, "") + "inhibit_rules: [{source_matchers: ['service_name=\"db\"'], target_matchers: ['service_name=\"cart\"'], equal: [severity]}]\n"
-	w := newWorld(t, am)
-	w.fail("db")
-	b.await(t, "web: firing db")
-	w.fail("cart", "db")
-	w.fail("web")
-	b.await(t, "web: firing db", "web: firing web")
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		am := config(b, "") + "inhibit_rules: [{source_matchers: ['service_name=\"db\"'], target_matchers: ['service_name=\"cart\"'], equal: [severity]}]\n"
+		w := newWorld(t, am)
+		w.fail("db")
+		b.await(t, "web: firing db")
+		w.fail("cart", "db")
+		w.fail("web")
+		b.await(t, "web: firing db", "web: firing web")
+	})
 }
 
 func TestRestartRepeatsNothing(t *testing.T) {
-	b := newInbox(t)
-	w := newWorld(t, config(b, ""))
-	w.fail("cart")
-	b.await(t, "web: firing cart")
-	w.logged(nil)
-	w.kill()
-	w.start()
-	w.fail("web") // comes after whatever the start may have sent
-	b.await(t, "web: firing cart", "web: firing web")
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		w := newWorld(t, config(b, ""))
+		w.fail("cart")
+		b.await(t, "web: firing cart")
+		w.logged(nil)
+		w.kill()
+		w.start()
+		w.fail("web") // comes after whatever the start may have sent
+		b.await(t, "web: firing cart", "web: firing web")
+	})
 }
 
 func TestResolvedWhileDown(t *testing.T) {
-	b := newInbox(t)
-	w := newWorld(t, config(b, ""))
-	w.fail("cart")
-	b.await(t, "web: firing cart")
-	log := w.logged(nil)
-	w.kill()
-	w.calm()
-	w.start()
-	b.await(t, "web: firing cart", "web: resolved cart")
-	w.logged(log)
-	w.kill()
-	w.start()
-	require.Equal(t, []string{"web: firing cart", "web: resolved cart"}, b.text())
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		w := newWorld(t, config(b, ""))
+		w.fail("cart")
+		b.await(t, "web: firing cart")
+		log := w.logged(nil)
+		w.kill()
+		w.calm()
+		w.start()
+		b.await(t, "web: firing cart", "web: resolved cart")
+		w.logged(log)
+		w.kill()
+		w.start()
+		require.Equal(t, []string{"web: firing cart", "web: resolved cart"}, b.text())
+	})
 }
 
 // TestResolvedBeforeCaughtUp: while the pipeline is behind, a resolution is decided and not notified; a start in that state must not notify
 // it ahead of the outbox, or later starts take the outbox's entry for one of which no receiver was notified.
 func TestResolvedBeforeCaughtUp(t *testing.T) {
-	b := newInbox(t)
-	w := newWorld(t, config(b, ""))
-	w.fail("cart")
-	b.await(t, "web: firing cart")
-	log := w.logged(nil)
-	w.kill()
-	w.behind.Store(true)
-	w.calm()
-	w.start()
-	time.Sleep(500 * time.Millisecond) // several group_intervals, in which nothing may be notified
-	require.Equal(t, []string{"web: firing cart"}, b.text())
-	w.behind.Store(false)
-	w.calm()
-	b.await(t, "web: firing cart", "web: resolved cart")
-	w.logged(log)
-	for range 2 {
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		w := newWorld(t, config(b, ""))
+		w.fail("cart")
+		b.await(t, "web: firing cart")
+		log := w.logged(nil)
 		w.kill()
+		w.behind.Store(true)
+		w.calm()
 		w.start()
-		time.Sleep(500 * time.Millisecond)
-	}
-	require.Equal(t, []string{"web: firing cart", "web: resolved cart"}, b.text())
+		time.Sleep(500 * time.Millisecond) // several group_intervals, in which nothing may be notified
+		require.Equal(t, []string{"web: firing cart"}, b.text())
+		w.behind.Store(false)
+		w.calm()
+		b.await(t, "web: firing cart", "web: resolved cart")
+		w.logged(log)
+		for range 2 {
+			w.kill()
+			w.start()
+			time.Sleep(500 * time.Millisecond)
+		}
+		require.Equal(t, []string{"web: firing cart", "web: resolved cart"}, b.text())
+	})
 }
 
 // TestFiredAndResolvedWhileDown has both entries in the outbox at the start: a receiver has to be notified still.
 func TestFiredAndResolvedWhileDown(t *testing.T) {
-	b := newInbox(t)
-	w := newWorld(t, config(b, ""))
-	w.kill()
-	w.fail("cart")
-	w.calm()
-	w.start()
-	b.await(t, "web: firing cart", "web: resolved cart")
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		w := newWorld(t, config(b, ""))
+		w.kill()
+		w.fail("cart")
+		w.calm()
+		w.start()
+		b.await(t, "web: firing cart", "web: resolved cart")
+	})
 }
 
 // TestKilledBeforeResolvedIsFlushed: the resolved alert was put, but its group waits for group_interval when the process dies.
 func TestKilledBeforeResolvedIsFlushed(t *testing.T) {
-	b := newInbox(t)
-	w := newWorld(t, strings.ReplaceAll(config(b, ""), "group_interval: 100ms", "group_interval: 1h"))
-	w.fail("cart")
-	b.await(t, "web: firing cart")
-	w.logged(nil)
-	w.calm()
-	require.Eventually(t, func() bool {
-		list := httptest.NewRecorder()
-		w.n.API().ServeHTTP(list, httptest.NewRequest("GET", "/api/v2/alerts", nil))
-		return strings.TrimSpace(list.Body.String()) == "[]"
-	}, 2*time.Minute, 5*time.Millisecond, "the provider has it resolved")
-	w.kill()
-	w.start()
-	b.await(t, "web: firing cart", "web: resolved cart")
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		w := newWorld(t, strings.ReplaceAll(config(b, ""), "group_interval: 100ms", "group_interval: 1h"))
+		w.fail("cart")
+		b.await(t, "web: firing cart")
+		w.logged(nil)
+		w.calm()
+		require.Eventually(t, func() bool {
+			list := httptest.NewRecorder()
+			w.n.API().ServeHTTP(list, httptest.NewRequest("GET", "/api/v2/alerts", nil))
+			return strings.TrimSpace(list.Body.String()) == "[]"
+		}, 2*time.Minute, 5*time.Millisecond, "the provider has it resolved")
+		w.kill()
+		w.start()
+		b.await(t, "web: firing cart", "web: resolved cart")
+	})
 }
 
 func TestReceiverDown(t *testing.T) {
-	b := newInbox(t)
-	w := newWorld(t, config(b, ""))
-	b.down.Store(true)
-	w.fail("cart")
-	require.Eventually(t, func() bool { return len(w.n.Notices(0)) > 0 }, 2*time.Minute, 5*time.Millisecond)
-	require.NotEmpty(t, w.n.Notices(1)[0].Error)
-	w.kill()
-	b.down.Store(false)
-	w.start()
-	b.await(t, "web: firing cart")
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		w := newWorld(t, config(b, ""))
+		b.down.Store(true)
+		w.fail("cart")
+		require.Eventually(t, func() bool { return len(w.n.Notices(0)) > 0 }, 2*time.Minute, 5*time.Millisecond)
+		require.NotEmpty(t, w.n.Notices(1)[0].Error)
+		w.kill()
+		b.down.Store(false)
+		w.start()
+		b.await(t, "web: firing cart")
+	})
 }
 
 func TestOutboxEmpties(t *testing.T) {
-	b := newInbox(t)
-	w := newWorld(t, config(b, ""))
-	w.fail("cart")
-	b.await(t, "web: firing cart")
-	w.calm()
-	b.await(t, "web: firing cart", "web: resolved cart")
-	w.kill() // the loop's goroutine is over: its steps may be called here
-	ctx, now := context.Background(), time.Now()
-	am, err := ParseConfig(w.config)
-	require.NoError(t, err)
-	n, err := New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am}, now)
-	require.NoError(t, err)
-	defer n.Close()
-	require.Eventually(t, func() bool {
-		require.NoError(t, n.step(ctx, now.Add(time.Minute)))
-		left, err := w.e.Outbox().Pending()
-		return err == nil && len(left) == 0
-	}, 2*time.Minute, 5*time.Millisecond)
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		w := newWorld(t, config(b, ""))
+		w.fail("cart")
+		b.await(t, "web: firing cart")
+		w.calm()
+		b.await(t, "web: firing cart", "web: resolved cart")
+		w.kill() // the loop's goroutine is over: its steps may be called here
+		ctx, now := context.Background(), time.Now()
+		am, err := ParseConfig(w.config)
+		require.NoError(t, err)
+		n, err := New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, HTTP: network.options()}, now)
+		require.NoError(t, err)
+		defer n.Close()
+		require.Eventually(t, func() bool {
+			require.NoError(t, n.step(ctx, now.Add(time.Minute)))
+			left, err := w.e.Outbox().Pending()
+			return err == nil && len(left) == 0
+		}, 2*time.Minute, 5*time.Millisecond)
+	})
 }
 
 func TestSilenceSurvives(t *testing.T) {
-	b := newInbox(t)
-	w := newWorld(t, config(b, ""))
-	body := fmt.Sprintf(`{"matchers":[{"name":"service_name","value":"cart","isRegex":false,"isEqual":true}],"startsAt":%q,"endsAt":%q,"createdBy":"me","comment":"known"}`,
-		time.Now().Format(time.RFC3339), time.Now().Add(time.Hour).Format(time.RFC3339))
-	req := httptest.NewRequest("POST", "/api/v2/silences", strings.NewReader(body))
-	req.Header.Set("Content-Type", "application/json")
-	res := httptest.NewRecorder()
-	w.n.API().ServeHTTP(res, req)
-	require.Equal(t, http.StatusOK, res.Code, res.Body)
-	w.kill()
-	w.start()
-	w.fail("cart")
-	w.fail("web")
-	b.await(t, "web: firing web")
-	list := httptest.NewRecorder()
-	w.n.API().ServeHTTP(list, httptest.NewRequest("GET", "/api/v2/alerts?silenced=true", nil))
-	require.Contains(t, list.Body.String(), `"silencedBy":["`)
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		w := newWorld(t, config(b, ""))
+		body := fmt.Sprintf(`{"matchers":[{"name":"service_name","value":"cart","isRegex":false,"isEqual":true}],"startsAt":%q,"endsAt":%q,"createdBy":"me","comment":"known"}`,
+			time.Now().Format(time.RFC3339), time.Now().Add(time.Hour).Format(time.RFC3339))
+		req := httptest.NewRequest("POST", "/api/v2/silences", strings.NewReader(body))
+		req.Header.Set("Content-Type", "application/json")
+		res := httptest.NewRecorder()
+		w.n.API().ServeHTTP(res, req)
+		require.Equal(t, http.StatusOK, res.Code, res.Body)
+		w.kill()
+		w.start()
+		w.fail("cart")
+		w.fail("web")
+		b.await(t, "web: firing web")
+		list := httptest.NewRecorder()
+		w.n.API().ServeHTTP(list, httptest.NewRequest("GET", "/api/v2/alerts?silenced=true", nil))
+		require.Contains(t, list.Body.String(), `"silencedBy":["`)
+	})
 }
 
 func TestWithoutConfigAlertsAreSeen(t *testing.T) {
-	w := newWorld(t, "route: {receiver: none}\nreceivers: [{name: none}]\n")
-	w.kill()
-	n, err := New(context.Background(), Config{KV: w.kv, Alerts: w.e}, time.Now())
-	require.NoError(t, err)
-	defer n.Close()
-	w.fail("cart")
-	require.NoError(t, n.step(context.Background(), time.Now()))
-	list := httptest.NewRecorder()
-	n.API().ServeHTTP(list, httptest.NewRequest("GET", "/api/v2/alerts", nil))
-	require.Contains(t, list.Body.String(), `"service_name":"cart"`)
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "route: {receiver: none}\nreceivers: [{name: none}]\n")
+		w.kill()
+		n, err := New(context.Background(), Config{KV: w.kv, Alerts: w.e}, time.Now())
+		require.NoError(t, err)
+		defer n.Close()
+		w.fail("cart")
+		require.NoError(t, n.step(context.Background(), time.Now()))
+		list := httptest.NewRecorder()
+		n.API().ServeHTTP(list, httptest.NewRequest("GET", "/api/v2/alerts", nil))
+		require.Contains(t, list.Body.String(), `"service_name":"cart"`)
+	})
 }
 
 func TestReload(t *testing.T) {
-	b, other := newInbox(t), newInbox(t)
-	w := newWorld(t, config(b, ""))
-	w.fail("cart")
-	b.await(t, "web: firing cart")
-	am, err := ParseConfig(strings.ReplaceAll(config(other, ""), "receiver: web", "receiver: pager"))
-	require.NoError(t, err)
-	require.NoError(t, w.n.Reload(am))
-	other.await(t, "pager: firing cart")
-	broken, err := ParseConfig(config(b, "") + "templates: []\n")
-	require.NoError(t, err)
-	broken.Templates = []string{"/dev/null/["}
-	require.Error(t, w.n.Reload(broken))
-	w.fail("web")
-	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Contains(c, other.text(), "pager: firing web") }, 2*time.Minute, 5*time.Millisecond)
+	bubble(t, func(t *testing.T) {
+		b, other := newInbox(t), newInbox(t)
+		w := newWorld(t, config(b, ""))
+		w.fail("cart")
+		b.await(t, "web: firing cart")
+		am, err := ParseConfig(strings.ReplaceAll(config(other, ""), "receiver: web", "receiver: pager"))
+		require.NoError(t, err)
+		require.NoError(t, w.n.Reload(am))
+		other.await(t, "pager: firing cart")
+		broken, err := ParseConfig(config(b, "") + "templates: []\n")
+		require.NoError(t, err)
+		broken.Templates = []string{"/dev/null/["}
+		require.Error(t, w.n.Reload(broken))
+		w.fail("web")
+		require.EventuallyWithT(t, func(c *assert.CollectT) { require.Contains(c, other.text(), "pager: firing web") }, 2*time.Minute, 5*time.Millisecond)
+	})
 }
 
 // mail is an SMTP sink.
@@ -473,26 +500,28 @@ func (k *failingKV) Commit(c storage.Commit) error {
 }
 
 func TestUnwrittenStateIsTriedAgain(t *testing.T) {
-	kv := &failingKV{KV: storage.NewMem(storage.MemOptions{})}
-	b := newInbox(t)
-	w := &world{t: t, r: &evaltest.Reader{}, kv: kv, config: config(b, "")}
-	w.start()
-	t.Cleanup(w.kill)
-	w.fail("cart")
-	kv.fail.Store(true)
-	b.await(t, "web: firing cart")
-	kv.fail.Store(false)
-	w.n.keeper.retry()
-	require.Eventually(t, func() bool {
+	bubble(t, func(t *testing.T) {
+		kv := &failingKV{KV: storage.NewMem(storage.MemOptions{})}
+		b := newInbox(t)
+		w := &world{t: t, r: &evaltest.Reader{}, kv: kv, config: config(b, "")}
+		w.start()
+		t.Cleanup(w.kill)
+		w.fail("cart")
+		kv.fail.Store(true)
+		b.await(t, "web: firing cart")
+		kv.fail.Store(false)
+		w.n.keeper.retry()
+		require.Eventually(t, func() bool {
+			log, err := w.n.keeper.snapshot(kindLog)
+			return err == nil && len(log) > 0
+		}, 2*time.Minute, 5*time.Millisecond)
+		w.kill()
+		w.start()
+		w.fail("web")
+		b.await(t, "web: firing cart", "web: firing web")
+		require.NoError(t, w.n.keeper.forget(time.Now().Add(1000*time.Hour)))
 		log, err := w.n.keeper.snapshot(kindLog)
-		return err == nil && len(log) > 0
-	}, 2*time.Minute, 5*time.Millisecond)
-	w.kill()
-	w.start()
-	w.fail("web")
-	b.await(t, "web: firing cart", "web: firing web")
-	require.NoError(t, w.n.keeper.forget(time.Now().Add(1000*time.Hour)))
-	log, err := w.n.keeper.snapshot(kindLog)
-	require.NoError(t, err)
-	require.Empty(t, log)
+		require.NoError(t, err)
+		require.Empty(t, log)
+	})
 }

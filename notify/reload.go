@@ -89,7 +89,7 @@ func (n *Notifier) build(am *amconfig.Config, routes *dispatch.Route, tmpl *temp
 	out := &integrations{of: map[string][]amnotify.Integration{}, used: map[string]bool{}}
 	routes.Walk(func(r *dispatch.Route) { out.used[r.RouteOpts.Receiver] = true })
 	for _, rc := range am.Receivers {
-		list, err := receiver.BuildReceiverIntegrations(rc, tmpl, n.cfg.Logger)
+		list, err := receiver.BuildReceiverIntegrations(rc, tmpl, n.cfg.Logger, n.cfg.HTTP...)
 		if err != nil {
 			return nil, fmt.Errorf("notify: receiver %q: %w", rc.Name, err)
 		}

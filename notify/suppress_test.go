@@ -86,56 +86,60 @@ func TestSuppressedAndOverWhileDown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newInbox(t)
-			w := newWorld(t, c.config(b))
-			if c.before != nil {
-				c.before(w)
-			}
-			if c.noted < 0 {
-				w.kill()
-				w.fail(c.at...)
-			} else {
-				if len(c.want) > 0 { // what inhibits is known before what it inhibits is flushed
-					w.fail(c.at[0])
-					b.await(t, c.want[0])
-					w.logged(nil)
+			bubble(t, func(t *testing.T) {
+				b := newInbox(t)
+				w := newWorld(t, c.config(b))
+				if c.before != nil {
+					c.before(w)
 				}
-				w.fail(c.at...)
-				w.noted(c.noted)
+				if c.noted < 0 {
+					w.kill()
+					w.fail(c.at...)
+				} else {
+					if len(c.want) > 0 { // what inhibits is known before what it inhibits is flushed
+						w.fail(c.at[0])
+						b.await(t, c.want[0])
+						w.logged(nil)
+					}
+					w.fail(c.at...)
+					w.noted(c.noted)
+					w.kill()
+				}
+				if c.between != nil {
+					c.between(w)
+				}
+				w.calm()
+				w.start()
+				w.quiet()
+				b.await(t, c.want...)
+				w.noted(0)
+				// A kill while the resolved alert waits for its group changes nothing.
 				w.kill()
-			}
-			if c.between != nil {
-				c.between(w)
-			}
-			w.calm()
-			w.start()
-			w.quiet()
-			b.await(t, c.want...)
-			w.noted(0)
-			// A kill while the resolved alert waits for its group changes nothing.
-			w.kill()
-			w.start()
-			w.quiet()
-			b.await(t, c.want...)
+				w.start()
+				w.quiet()
+				b.await(t, c.want...)
+			})
 		})
 	}
 }
 
 // A kill after a suppressed alert resolved, before the outbox has forgotten it, makes nothing of it.
 func TestSuppressedOverAndKilled(t *testing.T) {
-	b := newInbox(t)
-	w := newWorld(t, strings.ReplaceAll(config(b, ""), "group_interval: 100ms", "group_interval: 1h"))
-	w.silenceFor(2 * time.Second)
-	w.fail("cart")
-	w.noted(1)
-	w.calm()
-	require.Eventually(t, func() bool { return w.n.keeper.over() == 1 }, 2*time.Minute, time.Millisecond)
-	w.kill()
-	time.Sleep(2 * time.Second) // a silence ends by the wall clock
-	w.config = config(b, "")
-	w.start()
-	w.quiet()
-	require.Empty(t, b.text())
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		w := newWorld(t, strings.ReplaceAll(config(b, ""), "group_interval: 100ms", "group_interval: 1h"))
+		w.silenceFor(2 * time.Second)
+		w.fail("cart")
+		w.noted(1)
+		w.calm()
+		require.Eventually(t, func() bool { return w.n.keeper.over() == 1 }, 2*time.Minute, time.Millisecond)
+		w.kill()
+		time.Sleep(2 * time.Second) // a silence ends by the wall clock
+		w.config = config(b, "")
+		w.start()
+		w.quiet()
+		require.Empty(t, b.text())
+	})
 }
 
 func (k *keeper) over() (n int) {
@@ -151,20 +155,22 @@ func (k *keeper) over() (n int) {
 
 // An alert that is still suppressed, or no longer, when the next process begins is treated as if there had been none before.
 func TestSuppressedAndFiringStill(t *testing.T) {
-	b := newInbox(t)
-	w := newWorld(t, config(b, "")+inhibits)
-	w.fail("db")
-	b.await(t, "web: firing db")
-	log := w.logged(nil)
-	w.fail("db", "cart")
-	w.noted(1)
-	w.kill()
-	w.start()
-	w.fail("web") // comes after whatever the start may have sent
-	b.await(t, "web: firing db", "web: firing web")
-	w.logged(log)
-	w.kill()
-	w.config = config(b, "")
-	w.start()
-	b.await(t, "web: firing db", "web: firing web", "web: firing cart")
+	bubble(t, func(t *testing.T) {
+		b := newInbox(t)
+		w := newWorld(t, config(b, "")+inhibits)
+		w.fail("db")
+		b.await(t, "web: firing db")
+		log := w.logged(nil)
+		w.fail("db", "cart")
+		w.noted(1)
+		w.kill()
+		w.start()
+		w.fail("web") // comes after whatever the start may have sent
+		b.await(t, "web: firing db", "web: firing web")
+		w.logged(log)
+		w.kill()
+		w.config = config(b, "")
+		w.start()
+		b.await(t, "web: firing db", "web: firing web", "web: firing cart")
+	})
 }
