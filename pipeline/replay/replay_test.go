@@ -3,7 +3,6 @@ package replay
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -23,40 +22,20 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views"
 )
 
-var (
-	replaySeeds = flag.Int("replay.seeds", 12, "how many replays to simulate")
-	replaySeed  = flag.Uint64("replay.seed", 0, "simulate this replay alone")
-)
+var replaySeeds = seeds.Flags("replay", 12)
 
-// TestReplaySimulation replays a live stream while somebody reads all the time, and kills the process three times on the way. In
+// TestReplaySimulation replays a live stream while a reader reads all the time, and kills the process three times on the way. In
 // the end what is read is what the records say; no read failed, went back in time or mixed versions.
-func TestReplaySimulation(t *testing.T) {
-	from, to := uint64(1), uint64(*replaySeeds)
-	if *replaySeed != 0 {
-		from, to = *replaySeed, *replaySeed
-	}
-	for seed := from; seed <= to; seed++ {
-		if diff := simulateReplay(t, seed, ""); diff != "" {
-			t.Fatalf("seed %d (again with -replay.seed=%d): %s", seed, seed, diff)
-		}
-	}
-}
+func TestReplaySimulation(t *testing.T) { replaySeeds.Run(t, simulateReplay) }
 
 // TestReplaySimulationFindsPlantedBugs: a swap that does not wait for the new version of the views or of the metrics, and positions in
 // another transaction, of either.
 func TestReplaySimulationFindsPlantedBugs(t *testing.T) {
-	for _, bug := range []string{"early swap", "split", "early metrics", "split metrics"} {
-		found := false
-		for seed := uint64(1); seed <= 40 && !found; seed++ {
-			found = simulateReplay(t, seed, bug) != ""
-		}
-		if !found {
-			t.Errorf("planted bug %q was not found in 40 replays", bug)
-		}
-	}
+	seeds.Find(t, 40, simulateReplay, "early swap", "split", "early metrics", "split metrics")
 }
 
 // simStore is a store that dies with its process.

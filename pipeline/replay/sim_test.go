@@ -3,7 +3,6 @@ package replay
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -29,38 +28,19 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views"
 )
 
-var (
-	simSeeds = flag.Int("sim.seeds", 60, "how many simulations to run")
-	simSeed  = flag.Uint64("sim.seed", 0, "run this simulation alone")
-)
+var simSeeds = seeds.Flags("sim", 60)
 
 // TestSimulation runs the whole ingest path, kfake on a virtual network, franz-go, watermill, scan, views and a store that loses
 // unsynced commits, in a bubble with its own clock: random records, broker errors, checkpoints and crashes. What the views hold in
 // the end must be what the records say.
-func TestSimulation(t *testing.T) {
-	from, to := uint64(1), uint64(*simSeeds)
-	if *simSeed != 0 {
-		from, to = *simSeed, *simSeed
-	}
-	for seed := from; seed <= to; seed++ {
-		if diff := simulate(t, seed, false); diff != "" {
-			t.Fatalf("seed %d (again with -sim.seed=%d): %s", seed, seed, diff)
-		}
-	}
-}
+func TestSimulation(t *testing.T) { simSeeds.Run(t, simulate) }
 
 // TestSimulationFindsPlantedBug moves positions in a transaction of their own.
-func TestSimulationFindsPlantedBug(t *testing.T) {
-	for seed := uint64(1); seed <= 400; seed++ {
-		if simulate(t, seed, true) != "" {
-			return
-		}
-	}
-	t.Error("positions in another transaction were not found in 400 simulations")
-}
+func TestSimulationFindsPlantedBug(t *testing.T) { seeds.Find(t, 400, simulate, "split") }
 
 // splitKV commits entries and positions apart.
 type splitKV struct{ *storage.Mem }
@@ -84,7 +64,7 @@ type simulation struct {
 	t   *testing.T
 	r   *rand.Rand
 	b   *pipelinetest.Broker
-	bug bool
+	bug string
 	mem *storage.Mem
 	// views is the configuration of the views
 	views views.Config
@@ -94,7 +74,7 @@ type simulation struct {
 	letters map[string]bool // dead letters by position, as delivered at least once
 }
 
-func simulate(t *testing.T, seed uint64, bug bool) (diff string) {
+func simulate(t *testing.T, seed uint64, bug string) (diff string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{t: t, r: rand.New(rand.NewPCG(seed, 2)), bug: bug, letters: map[string]bool{}, luck: rand.New(rand.NewPCG(seed, 4)),
@@ -127,7 +107,7 @@ func simulate(t *testing.T, seed uint64, bug bool) (diff string) {
 // live runs the process until stop says so, and then ends it as a crash does: nothing more is committed.
 func (s *simulation) live(stop func(*views.Set) bool) {
 	var kv storage.KV = s.mem
-	if s.bug {
+	if s.bug != "" {
 		kv = splitKV{s.mem}
 	}
 	set, err := views.Open(kv, s.views)
