@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -107,26 +106,19 @@ func (g *Ingest) Count(m *Metrics) { g.m.Store(m) }
 // Handle applies the batch that a message of a Source carries. It returns an error, and the batch comes again, only when a dead
 // letter could not be delivered or the context ended.
 func (g *Ingest) Handle(msg *message.Message) error {
-	b, ok := source.BatchFrom(msg.Context())
-	if !ok {
-		return errors.New("pipeline: message without a batch: it does not come from a Source")
+	b, err := batchOf(msg)
+	if err != nil {
+		return err
 	}
 	a := g.Config.Set.Partition(b.Topic, b.Partition)
 	a.SetTopicID(b.TopicID)
-	received := time.Now().UnixMilli()
-	for _, r := range b.Records {
-		if r.Attrs.IsControl() {
-			continue
-		}
-		if err := g.wait(msg.Context(), g.pending, g.Config.MaxPending); err != nil {
-			return err
-		}
-		if err := g.Record(msg.Context(), a, r, received); err != nil {
-			return err
-		}
+	err = g.each(msg.Context(), b, g.pending, g.Config.MaxPending, func(r *kgo.Record, received int64) error {
+		return g.Record(msg.Context(), a, r, received)
+	})
+	if err == nil {
+		a.Advance(b.Next, b.LeaderEpoch)
 	}
-	a.Advance(b.Next, b.LeaderEpoch)
-	return nil
+	return err
 }
 
 // pending is how much waits for a checkpoint, in spans; bytes count as so many spans as have the same part of their bound.
@@ -137,7 +129,7 @@ func (g *Ingest) pending() uint64 {
 
 // Record applies one record, which came at received, or delivers it as a dead letter.
 func (g *Ingest) Record(ctx context.Context, a *views.Accumulator, r *kgo.Record, received int64) error {
-	rec := views.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Received: received, Value: r.Value}
+	rec := recordOf(r, received)
 	if n := min(int64(len(r.Value)), g.Config.MaxApplying); n >= largeRecord {
 		if err := g.applying.Acquire(ctx, n); err != nil {
 			return err
@@ -235,8 +227,5 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 }
 
 func (g *Ingest) marks(now time.Time) []views.Mark {
-	if g.Config.States == nil {
-		return nil
-	}
-	return marksOf(g.Config.States(), g.Config.Set.Progress(), g.Config.Topics, now, g.Config.Lateness)
+	return marksOf(g.Config.States, g.Config.Set.Progress(), g.Config.Topics, now, g.Config.Lateness)
 }

@@ -12,10 +12,13 @@ import (
 // marksOf says what the sources know of partitions. The watermark of an idle one follows the clock, and the views wait for one of which nothing was
 // read yet. They wait neither for those of topics that are not read any more, nor for those that their topic has lost. known are the partitions that
 // the state holds; topics are those that are read, nil: all.
-func marksOf(states []source.PartitionState, known []views.Progress, topics []string, now time.Time, lateness time.Duration) []views.Mark {
+func marksOf(states func() []source.PartitionState, known []views.Progress, topics []string, now time.Time, lateness time.Duration) []views.Mark {
+	if states == nil {
+		return nil
+	}
 	var marks []views.Mark
 	listed, absent := map[source.PartitionID]bool{}, map[string]bool{}
-	for _, s := range states {
+	for _, s := range states() {
 		if s.Partition < 0 {
 			absent[s.Topic] = s.Absent && errors.Is(s.Err, source.ErrNoTopic)
 			continue

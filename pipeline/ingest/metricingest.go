@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -86,30 +85,23 @@ func NewMetricIngest(c MetricConfig) *MetricIngest {
 // Handle applies the batch that a message of a Source carries. It returns an error, and the batch comes again, only when a dead
 // letter could not be delivered or the context ended.
 func (g *MetricIngest) Handle(msg *message.Message) error {
-	b, ok := source.BatchFrom(msg.Context())
-	if !ok {
-		return errors.New("pipeline: message without a batch: it does not come from a Source")
+	b, err := batchOf(msg)
+	if err != nil {
+		return err
 	}
 	m := g.c.Metrics
 	m.SetTopicID(b.Topic, b.Partition, b.TopicID)
-	received := time.Now().UnixMilli()
-	for _, r := range b.Records {
-		if r.Attrs.IsControl() {
-			continue
-		}
-		if err := g.wait(msg.Context(), m.Pending, g.c.MaxPending); err != nil {
-			return err
-		}
-		if err := g.record(msg.Context(), r, received); err != nil {
-			return err
-		}
+	err = g.each(msg.Context(), b, m.Pending, g.c.MaxPending, func(r *kgo.Record, received int64) error {
+		return g.record(msg.Context(), r, received)
+	})
+	if err == nil {
+		m.Advance(b.Topic, b.Partition, b.Next, b.LeaderEpoch)
 	}
-	m.Advance(b.Topic, b.Partition, b.Next, b.LeaderEpoch)
-	return nil
+	return err
 }
 
 func (g *MetricIngest) record(ctx context.Context, r *kgo.Record, received int64) error {
-	rec := views.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Received: received, Value: r.Value}
+	rec := recordOf(r, received)
 	err := g.apply(r.Topic, r.Partition, rec)
 	if err == nil {
 		return nil
@@ -183,10 +175,7 @@ func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 }
 
 func (g *MetricIngest) marks(now time.Time) []views.Mark {
-	if g.c.States == nil {
-		return nil
-	}
-	return marksOf(g.c.States(), g.c.Metrics.Progress(), g.c.Topics, now, g.c.Lateness)
+	return marksOf(g.c.States, g.c.Metrics.Progress(), g.c.Topics, now, g.c.Lateness)
 }
 
 // MetricCollector shows what Counters tells of OTLP metrics as metrics.
