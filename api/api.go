@@ -36,6 +36,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -182,7 +183,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("api: Views, Pipeline, Alerts, Queryable and Engine are required")
 	}
 	if c.Exemplars == nil {
-		c.Exemplars = &evaluator.Queryable{Reader: c.Views}
+		c.Exemplars = &query.Queryable{Reader: c.Views}
 	}
 	if c.Replays == nil {
 		c.Replays = noReplays{}

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/viewstest"
@@ -140,7 +141,7 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	b.script, err = viewstest.New(kv, views.Config{FoldEvery: 1, TraceBytes: 8 << 20, LogBytes: 1 << 20}) // where the views begin is known after a fold
 	require.NoError(t, err)
 	b.pipe = &fakePipeline{set: b.script.Set}
-	engine := evaluator.NewEngine(evaluator.EngineConfig{}, nil, nil)
+	engine := query.NewEngine(query.EngineConfig{}, nil, nil)
 	b.alerts, err = evaluator.New(evaluator.Config{Reader: b.script.Set, KV: kv, Engine: engine, Evidence: func() time.Time { return b.now }})
 	require.NoError(t, err)
 	b.made = &fakeObjects{b: b, kv: kv}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
@@ -377,7 +378,7 @@ func FuzzSearches(f *testing.F) {
 	}
 	b := newBench(f)
 	m := b.s.moment(context.Background())
-	parse := evaluator.NewParser()
+	parse := query.NewParser()
 	f.Fuzz(func(t *testing.T, query string) {
 		q, err := url.ParseQuery(query)
 		if err != nil {

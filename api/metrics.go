@@ -17,7 +17,7 @@ import (
 	webapi "github.com/prometheus/prometheus/web/api/v1"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage/raw"
 )
 
@@ -25,12 +25,12 @@ import (
 const lookback = 5 * time.Minute
 
 // families describes every metric family, those of the views first where a name is in both.
-func (s *Server) families() []evaluator.Metadata {
-	list := evaluator.MetricMetadata()
+func (s *Server) families() []query.Metadata {
+	list := query.MetricMetadata()
 	if s.cfg.Metrics != nil {
-		list = append(list, evaluator.FamilyMetadata(s.cfg.Metrics.Families())...)
+		list = append(list, query.FamilyMetadata(s.cfg.Metrics.Families())...)
 	}
-	slices.SortFunc(list, func(a, b evaluator.Metadata) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b query.Metadata) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 
@@ -68,7 +68,7 @@ func later(a, b time.Time) time.Time {
 // ListMetrics implements rest.StrictServerInterface.
 func (s *Server) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObject) (rest.ListMetricsResponseObject, error) {
 	m := s.moment(ctx)
-	counts, err := (&evaluator.Queryable{Reader: m.views}).SeriesCounts()
+	counts, err := (&query.Queryable{Reader: m.views}).SeriesCounts()
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRe
 	}
 	var ms []*labels.Matcher
 	if q.Params.Match != nil {
-		if ms, err = evaluator.NewParser().ParseMetricSelector(*q.Params.Match); err != nil {
+		if ms, err = query.NewParser().ParseMetricSelector(*q.Params.Match); err != nil {
 			return nil, advise(problemf(errBadRequest, "invalid_match", "match: %v", err), `Give a series selector, as up{job="shop/cart"}.`)
 		}
 	}

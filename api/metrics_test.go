@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
@@ -37,7 +37,7 @@ func newMetricsBench(t testing.TB) *bench {
 	t.Cleanup(func() { require.NoError(t, mb.Store.Close()) })
 	require.NoError(t, mb.Wait(context.Background()))
 	b := newBench(t, func(c *Config) {
-		sources := &evaluator.Sources{Views: &evaluator.Queryable{Reader: c.Views}, Samples: mb.Store}
+		sources := &query.Sources{Views: &query.Queryable{Reader: c.Views}, Samples: mb.Store}
 		c.Metrics, c.Queryable, c.Exemplars = mb, sources, sources
 	})
 	b.metrics = mb

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/storage/raw/rawtest"
 	"github.com/gaurav/watchingcat/views"
@@ -25,7 +25,7 @@ func promBench(t *testing.T) (*bench, *rawtest.Prometheus) {
 	older, err := raw.OpenPrometheus(prom.URL, raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry(), nil)})
 	require.NoError(t, err)
 	b := newBench(t, func(c *Config) {
-		s := &evaluator.Sources{Views: &evaluator.Queryable{Reader: c.Views}, Older: older}
+		s := &query.Sources{Views: &query.Queryable{Reader: c.Views}, Older: older}
 		c.Queryable, c.Exemplars = s, s
 	})
 	red := []string{"job", "collector", "service_name", "web", "span_name", "GET", "span_kind", "SPAN_KIND_SERVER", "status_code", "STATUS_CODE_UNSET"}
@@ -127,7 +127,7 @@ func TestExemplarsOfBoth(t *testing.T) {
 	}
 	gone, err := raw.OpenPrometheus("http://127.0.0.1:1", raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry(), nil), Policy: raw.Policy{Retries: -1}})
 	require.NoError(t, err)
-	b.s.cfg.Exemplars.(*evaluator.Sources).Older = gone
+	b.s.cfg.Exemplars.(*query.Sources).Older = gone
 	w = b.get(target)
 	require.Equal(t, http.StatusOK, w.Code)
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &body))

@@ -20,7 +20,7 @@ import (
 	"github.com/prometheus/prometheus/util/notifications"
 	webapi "github.com/prometheus/prometheus/web/api/v1"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage/raw"
 )
 
@@ -114,7 +114,7 @@ func (s *Server) promAPI() *webapi.API {
 		func() (webapi.RuntimeInfo, error) { return webapi.RuntimeInfo{}, nil },
 		&webapi.PrometheusVersion{}, func() []notifications.Notification { return nil }, nil,
 		c.Registry, c.Registry, nil, false, nil, false, false, false, 5*time.Minute, false, false, nil, nil,
-		webapi.OpenAPIOptions{}, evaluator.NewParser(), false, c.QueryTimeout,
+		webapi.OpenAPIOptions{}, query.NewParser(), false, c.QueryTimeout,
 	)
 }
 
@@ -141,13 +141,13 @@ func (s *Server) promMetadata(w http.ResponseWriter, r *http.Request) {
 		}
 		limit = n
 	}
-	data := map[string][]evaluator.Metadata{}
+	data := map[string][]query.Metadata{}
 	for _, m := range s.families() {
 		if limit >= 0 && len(data) >= limit {
 			break
 		}
 		if name := r.FormValue("metric"); name == "" || name == m.Name {
-			data[m.Name] = []evaluator.Metadata{m}
+			data[m.Name] = []query.Metadata{m}
 		}
 	}
 	s.promAnswer(w, http.StatusOK, map[string]any{"status": "success", "data": data})

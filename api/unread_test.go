@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -95,7 +95,7 @@ func TestTimesThatWereNeverRead(t *testing.T) {
 			}
 			var b *bench
 			b = newBench(t, func(cfg *Config) {
-				s := &evaluator.Sources{Views: &evaluator.Queryable{Reader: cfg.Views}, Unread: func() (time.Time, string) { return c.began.Since(b.script.Set.Frontier().Since) }}
+				s := &query.Sources{Views: &query.Queryable{Reader: cfg.Views}, Unread: func() (time.Time, string) { return c.began.Since(b.script.Set.Frontier().Since) }}
 				cfg.Queryable, cfg.Exemplars = s, s
 				if c.store {
 					cfg.Stores = Stores{Traces: store, Logs: archiveLogs{store}}

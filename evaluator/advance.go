@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/prometheus/promql"
 
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -21,7 +22,7 @@ func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) 
 	gs := *e.groups.Load()
 	e.touch(gs, c, now)
 	e.pending.Merge(c)
-	ctx = withRecent(ctx, e.recent)
+	ctx = query.WithRecent(ctx, e.recent)
 	metrics := e.touchSamples(gs)
 	var errs []error
 	ready := e.cfg.Ready()
@@ -122,7 +123,7 @@ func (e *Evaluator) catchUp(due []duePass) {
 	now := e.pending
 	now.RED, e.pending.RED = split(now.RED, due, e.audience.redOf)
 	now.Edges, e.pending.Edges = split(now.Edges, due, e.audience.edgesOf)
-	if err := e.recent.refresh(e.cfg.Reader, now, e.red, e.edges); err != nil {
+	if err := e.recent.Refresh(e.cfg.Reader, now, e.red, e.edges); err != nil {
 		e.ruleLogger.Warn("reading changed series failed, rules read the views", "err", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 // The scenarios of https://github.com/prometheus/compliance/tree/main/alert_generator, whose rules read samples that its suite writes, over
@@ -25,11 +26,11 @@ func (g *generated) half(services ...string) {
 	g.t.Helper()
 	g.now += 30
 	for _, s := range services {
-		k := failing
+		k := evaltest.Failing
 		k.Service = s
 		obs := make([]evaltest.Observation, 20)
 		for i := range obs {
-			obs[i].At = at(g.now)
+			obs[i].At = evaltest.At(g.now)
 		}
 		g.r.Span(k, obs...)
 	}
@@ -39,14 +40,14 @@ func (g *generated) half(services ...string) {
 	}
 	sub := g.r.Feed().Subscribe()
 	defer sub.Close()
-	g.r.Commit(at(g.now))
+	g.r.Commit(evaltest.At(g.now))
 	g.advance(sub.Take(), g.now)
 }
 
 // series are those that a query finds now.
-func (g *generated) series(query string) string {
+func (g *generated) series(expr string) string {
 	g.t.Helper()
-	q, err := NewEngine(EngineConfig{}, nil, nil).NewInstantQuery(context.Background(), g.e.Queryable(), nil, query, at(g.now+1))
+	q, err := query.NewEngine(query.EngineConfig{}, nil, nil).NewInstantQuery(context.Background(), g.e.Queryable(), nil, expr, evaltest.At(g.now+1))
 	require.NoError(g.t, err)
 	defer q.Close()
 	v, err := q.Exec(context.Background()).Vector()
@@ -87,8 +88,8 @@ func TestGeneratorPendingFiringResolved(t *testing.T) {
 		require.Equal(t, "firing Simple", g.told(), "as soon as the difference is for, at %v", g.now)
 		a := g.e.Active()
 		require.Len(t, a, 1)
-		require.Equal(t, at(begin), a[0].ActiveAt)
-		require.Equal(t, at(g.now), a[0].FiredAt)
+		require.Equal(t, evaltest.At(begin), a[0].ActiveAt)
+		require.Equal(t, evaltest.At(g.now), a[0].FiredAt)
 		value := strconv.FormatFloat(float64(a[0].Value), 'g', -1, 64)
 		require.Equal(t, "The value is "+value+" "+value, a[0].Annotations.Get("summary"))
 		require.Equal(t, labels.FromStrings("alertname", "Simple", "foo", "bar", "service_name", "overridden", "variant", "of cart"), a[0].Labels)

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	promstorage "github.com/prometheus/prometheus/storage"
 
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -86,7 +87,7 @@ const FlapWindow = 10 * time.Minute
 // Run evaluates. Its errors wrap ErrBacktest where the question is wrong.
 func (b Backtest) Run(ctx context.Context) (*BacktestResult, error) {
 	fr := b.Reader.Frontier()
-	if known := latest(fr.Head, fr.Complete); !known.IsZero() && b.End.After(known) {
+	if known := later(fr.Head, fr.Complete); !known.IsZero() && b.End.After(known) {
 		b.End = known
 	}
 	if b.Step == 0 {
@@ -104,15 +105,8 @@ func (b Backtest) Run(ctx context.Context) (*BacktestResult, error) {
 func (b *Backtest) setDefaults() {
 	b.Engine = orEngine(b.Engine)
 	if b.Queryable == nil {
-		b.Queryable = &Queryable{Reader: b.Reader}
+		b.Queryable = &query.Queryable{Reader: b.Reader}
 	}
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // trial is a Backtest while it runs.
@@ -135,7 +129,7 @@ func (b Backtest) open(ctx context.Context) (*trial, error) {
 		return nil, fmt.Errorf("%w: %d evaluations of each rule are more than %d; take a longer step or a shorter range", ErrBacktest, n, MaxBacktestSteps)
 	}
 	past := &pastQueries{engine: b.Engine, queryable: b.Queryable, step: b.Step, end: b.End, ahead: map[string]*ahead{}}
-	past.recorded = recordedNames(NewParser(), b.Sources)
+	past.recorded = recordedNames(query.NewParser(), b.Sources)
 	if err := t.load(ctx, Config{Query: past.wrap}); err != nil {
 		return nil, err
 	}
@@ -283,7 +277,7 @@ func warmUp(sources []Source) time.Duration {
 	}
 	for r := range rulesOf(sources) {
 		longest = max(longest, time.Duration(r.For)+time.Duration(r.KeepFiringFor))
-		expr, err := NewParser().ParseExpr(r.Expr)
+		expr, err := query.NewParser().ParseExpr(r.Expr)
 		if err != nil {
 			continue // Load tells
 		}
@@ -305,4 +299,12 @@ func readsAny(v *parser.VectorSelector, names map[string]bool) bool {
 		}
 	}
 	return true // it may
+}
+
+// orEngine is e, or an engine with the defaults.
+func orEngine(e promql.QueryEngine) promql.QueryEngine {
+	if e == nil {
+		return query.NewEngine(query.EngineConfig{}, slog.New(slog.DiscardHandler), nil)
+	}
+	return e
 }

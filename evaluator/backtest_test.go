@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -27,7 +28,7 @@ func script(r *BacktestResult) string {
 	for _, s := range r.Series {
 		fmt.Fprintf(&b, "%s:", s.Labels.Get("alertname"))
 		for _, t := range s.Transitions {
-			fmt.Fprintf(&b, " %d %s->%s(%.1f)", t.Time.Unix()-at(0).Unix(), t.From, t.To, float64(t.Value))
+			fmt.Fprintf(&b, " %d %s->%s(%.1f)", t.Time.Unix()-evaltest.At(0).Unix(), t.From, t.To, float64(t.Value))
 		}
 		b.WriteString("\n")
 	}
@@ -37,41 +38,41 @@ func script(r *BacktestResult) string {
 func TestBacktestTellsWhatWouldHaveBeen(t *testing.T) {
 	r := &evaltest.Reader{}
 	for s := range 60 { // ten minutes of calls, errors in the third and the sixth minute
-		o := evaltest.Observation{At: at(float64(s * 10))}
+		o := evaltest.Observation{At: evaltest.At(float64(s * 10))}
 		r.Span(views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer}, o)
 		if s/6 == 2 || s/6 == 5 {
-			r.Span(failing, o, o)
+			r.Span(evaltest.Failing, o, o)
 		}
 	}
-	r.Commit(at(600))
-	rules := alertRules(rule("Errors", `increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m]) > 5`, "    for: 30s\n"))
-	res, err := Backtest{Sources: source(t, rules), Start: at(0), End: at(3600), Reader: r}.Run(context.Background())
+	r.Commit(evaltest.At(600))
+	rules := evaltest.AlertRules(evaltest.Rule("Errors", `increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m]) > 5`, "    for: 30s\n"))
+	res, err := Backtest{Sources: source(t, rules), Start: evaltest.At(0), End: evaltest.At(3600), Reader: r}.Run(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, "Errors: 150 ->pending(6.0) 180 pending->firing(12.0) 210 firing->resolved(7.2) 330 resolved->pending(7.2) 360 pending->firing(12.0) 390 firing->resolved(7.2)\n", script(res))
-	require.Equal(t, at(600), res.End, "cut to what is known")
+	require.Equal(t, evaltest.At(600), res.End, "cut to what is known")
 	require.Equal(t, Summary{Fired: 2, Firing: time.Minute, Longest: 30 * time.Second, Pending: time.Minute, Flaps: 1}, res.Series[0].Summary)
 	require.Equal(t, "page", res.Series[0].Labels.Get("severity"))
 	require.Equal(t, "cart has 12", res.Transitions[1].Annotations.Get("summary"))
 
 	// A range that begins while the alert fires shows it as inherited, because the backtest begins earlier.
-	res, err = Backtest{Sources: source(t, rules), Start: at(190), End: at(300), Reader: r}.Run(context.Background())
+	res, err = Backtest{Sources: source(t, rules), Start: evaltest.At(190), End: evaltest.At(300), Reader: r}.Run(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, "Errors: 190 ->firing(12.0) 210 firing->resolved(7.2)\n", script(res))
 
 	// What never held long enough stays pending and ends inactive.
-	res, err = Backtest{Sources: source(t, strings.Replace(rules, "for: 30s", "for: 5m", 1)), Start: at(0), End: at(300), Reader: r}.Run(context.Background())
+	res, err = Backtest{Sources: source(t, strings.Replace(rules, "for: 30s", "for: 5m", 1)), Start: evaltest.At(0), End: evaltest.At(300), Reader: r}.Run(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, "Errors: 150 ->pending(6.0) 210 pending->inactive(7.2)\n", script(res))
 }
 
 func TestBacktestRefuses(t *testing.T) {
 	r := &evaltest.Reader{}
-	r.Span(failing, evaltest.Observation{At: at(5)})
-	r.Commit(at(20))
+	r.Span(evaltest.Failing, evaltest.Observation{At: evaltest.At(5)})
+	r.Commit(evaltest.At(20))
 	for text, b := range map[string]Backtest{
-		"no whole step": {Sources: source(t, alertRules(rule("A", "vector(1) > 0", ""))), Start: at(100), End: at(200)},
-		"longer step":   {Sources: source(t, alertRules(rule("A", "vector(1) > 0", "    for: 30d\n"))), Start: at(0), End: at(20)},
-		"many-to-many":  {Sources: source(t, alertRules(rule("A", `sum(calls_total) + on() group_left() {__name__=~"calls_total|traces_span_metrics_calls_total"} > 0`, ""))), Start: at(0), End: at(20)},
+		"no whole step": {Sources: source(t, evaltest.AlertRules(evaltest.Rule("A", "vector(1) > 0", ""))), Start: evaltest.At(100), End: evaltest.At(200)},
+		"longer step":   {Sources: source(t, evaltest.AlertRules(evaltest.Rule("A", "vector(1) > 0", "    for: 30d\n"))), Start: evaltest.At(0), End: evaltest.At(20)},
+		"many-to-many":  {Sources: source(t, evaltest.AlertRules(evaltest.Rule("A", `sum(calls_total) + on() group_left() {__name__=~"calls_total|traces_span_metrics_calls_total"} > 0`, ""))), Start: evaltest.At(0), End: evaltest.At(20)},
 	} {
 		b.Reader = r
 		_, err := b.Run(context.Background())
@@ -101,21 +102,21 @@ func TestBacktestReadsAhead(t *testing.T) {
 	for seed := range uint64(20) {
 		r, rnd := &evaltest.Reader{}, rand.New(rand.NewPCG(seed, 1))
 		for s := 100.0; s < 2100; s += 1 + rnd.Float64()*40 {
-			k := failing
+			k := evaltest.Failing
 			if rnd.IntN(3) > 0 {
 				k.Status = views.StatusUnset
 			}
-			r.Span(k, evaltest.Observation{At: at(s), Duration: time.Duration(rnd.IntN(300)) * time.Millisecond})
+			r.Span(k, evaltest.Observation{At: evaltest.At(s), Duration: time.Duration(rnd.IntN(300)) * time.Millisecond})
 		}
-		r.Commit(at(2200))
-		b := Backtest{Sources: source(t, rules), Start: at(40), End: at(2050), Reader: r}
+		r.Commit(evaltest.At(2200))
+		b := Backtest{Sources: source(t, rules), Start: evaltest.At(40), End: evaltest.At(2050), Reader: r}
 		quick, err := b.Run(context.Background())
 		require.NoError(t, err)
-		b.Step, b.Engine, b.Queryable = 10*time.Second, NewEngine(EngineConfig{}, nil, nil), &Queryable{Reader: r}
+		b.Step, b.Engine, b.Queryable = 10*time.Second, query.NewEngine(query.EngineConfig{}, nil, nil), &query.Queryable{Reader: r}
 		slow, err := b.open(context.Background())
 		require.NoError(t, err)
 		for q := range rulesOf(b.Sources) {
-			expr, err := NewParser().ParseExpr(q.Expr)
+			expr, err := query.NewParser().ParseExpr(q.Expr)
 			require.NoError(t, err)
 			slow.past.ahead[expr.String()] = &ahead{alone: true}
 		}
@@ -128,9 +129,9 @@ func TestBacktestReadsAhead(t *testing.T) {
 
 // The live evaluator and a backtest over the same views agree within one bucket.
 func TestBacktestAgreesWithLive(t *testing.T) {
-	rules := alertRules(rule("Errors", `sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m])) > 4`, "    for: 20s\n    keep_firing_for: 15s\n") +
-		rule("Quiet", `sum by (service_name) (increase(traces_span_metrics_calls_total[1m])) < 3`, "") +
-		rule("Any", `sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[30s])) > 0`, ""))
+	rules := evaltest.AlertRules(evaltest.Rule("Errors", `sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m])) > 4`, "    for: 20s\n    keep_firing_for: 15s\n") +
+		evaltest.Rule("Quiet", `sum by (service_name) (increase(traces_span_metrics_calls_total[1m])) < 3`, "") +
+		evaltest.Rule("Any", `sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[30s])) > 0`, ""))
 	for seed := range uint64(6) {
 		b, rnd := newBench(t, rules), rand.New(rand.NewPCG(seed, 2))
 		busy, until := false, 10.0
@@ -145,7 +146,7 @@ func TestBacktestAgreesWithLive(t *testing.T) {
 			}
 		}
 		live := b.e.History(0)
-		res, err := Backtest{Sources: source(t, rules), Start: at(10), End: at(1490), Reader: b.r}.Run(context.Background())
+		res, err := Backtest{Sources: source(t, rules), Start: evaltest.At(10), End: evaltest.At(1490), Reader: b.r}.Run(context.Background())
 		require.NoError(t, err)
 		compareWithinBucket(t, seed, live, res)
 	}
@@ -163,7 +164,7 @@ func compareWithinBucket(t *testing.T, seed uint64, live []Transition, res *Back
 			if out[name] == nil {
 				out[name] = make([]bool, 1500)
 			}
-			for s := max(0, int(x.Time.Sub(at(0)).Seconds())); s < 1500; s++ {
+			for s := max(0, int(x.Time.Sub(evaltest.At(0)).Seconds())); s < 1500; s++ {
 				out[name][s] = x.To == StateFiring
 			}
 		}

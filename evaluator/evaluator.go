@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/rules"
 	promstorage "github.com/prometheus/prometheus/storage"
 
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -87,7 +88,7 @@ type Evaluator struct {
 	sampled  time.Time // newest sample of OTLP metrics that passes were told of
 	early    bool      // a resolved alert waits for complete before it is told
 	wake     time.Time
-	recent   *recent
+	recent   *query.Recent
 	audience *audience
 	pending  views.Change             // what changed since recent was refreshed
 	captured map[string]promql.Vector // results of this evaluation's conditions
@@ -120,19 +121,19 @@ func New(c Config) (*Evaluator, error) {
 	c.ExternalURL = cmp.Or(c.ExternalURL, &url.URL{})
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Engine == nil {
-		c.Engine = NewEngine(EngineConfig{Timeout: ruleTimeout}, c.Logger, nil)
+		c.Engine = query.NewEngine(query.EngineConfig{Timeout: ruleTimeout}, c.Logger, nil)
 	}
 	if c.Queryable == nil {
-		c.Queryable = &Queryable{Reader: c.Reader}
+		c.Queryable = &query.Queryable{Reader: c.Reader}
 	}
 	if c.Ready == nil {
 		c.Ready = func() bool { return true }
 	}
-	e := &Evaluator{cfg: c, parser: NewParser(), store: newRuleStore(c.RuleRetention, c.MaxRuleSeries), byRule: map[string]map[string]struct{}{}}
+	e := &Evaluator{cfg: c, parser: query.NewParser(), store: newRuleStore(c.RuleRetention, c.MaxRuleSeries), byRule: map[string]map[string]struct{}{}}
 	e.ruleLogger = slog.New(newQuiet(c.Logger.Handler()))
 	e.queryable = joined{c.Queryable, e.store}
 	e.groups.Store(&[]*group{})
-	e.recent, e.audience = newRecent(nil), newAudience(nil)
+	e.recent, e.audience = recentOfRules(nil), newAudience(nil)
 	f := promauto.With(c.Registerer)
 	e.metrics = evalMetrics{
 		told:      f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total", Help: "Alert changes passed to notification routing."}),
@@ -204,7 +205,7 @@ func (e *Evaluator) Load(ctx context.Context, sources []Source, now time.Time) e
 	}
 	findReaders(next)
 	e.groups.Store(&next)
-	e.recent, e.audience = newRecent(next), newAudience(next)
+	e.recent, e.audience = recentOfRules(next), newAudience(next)
 	e.dropMetrics(old, seen)
 	return e.settleAll(now)
 }

@@ -3,7 +3,6 @@ package evaluator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,13 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
-
-const errorsRule = `increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m]) > 3`
-
-var failing = views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer, Status: views.StatusError}
 
 // Prometheus' web API serves the rules from the evaluator as it is.
 var _ webapi.RulesRetriever = (*Evaluator)(nil)
@@ -53,37 +49,29 @@ func (b *bench) start() {
 	require.NoError(b.t, e.Load(context.Background(), []Source{src}, b.r.Frontier().Head))
 }
 
-func alertRules(lines string) string {
-	return "groups:\n- name: g\n  interval: 10s\n  rules:\n" + lines
-}
-
-func rule(name, expr, more string) string {
-	return fmt.Sprintf("  - alert: %s\n    expr: '%s'\n    labels: {severity: page}\n    annotations: {summary: '{{ $labels.service_name }} has {{ $value | printf \"%%.0f\" }}'}\n%s", name, expr, more)
-}
-
 // errors counts n errors at s seconds and commits them.
 func (b *bench) errors(s float64, n int) {
 	obs := make([]evaltest.Observation, n)
 	for i := range obs {
-		obs[i].At = at(s)
+		obs[i].At = evaltest.At(s)
 	}
 	sub := b.r.Feed().Subscribe()
 	defer sub.Close()
-	b.r.Span(failing, obs...)
-	b.r.Commit(at(s - 2))
+	b.r.Span(evaltest.Failing, obs...)
+	b.r.Commit(evaltest.At(s - 2))
 	b.advance(sub.Take(), s)
 }
 
 func (b *bench) advance(c views.Change, s float64) {
 	b.t.Helper()
 	c.Frontier = b.r.Frontier()
-	require.NoError(b.t, b.e.Advance(context.Background(), c, at(s)))
+	require.NoError(b.t, b.e.Advance(context.Background(), c, evaltest.At(s)))
 }
 
 // idle lets time pass without data.
 func (b *bench) idle(s float64) {
 	b.t.Helper()
-	b.r.Complete(at(s - 2))
+	b.r.Complete(evaltest.At(s - 2))
 	b.advance(views.Change{}, s)
 }
 
@@ -103,7 +91,7 @@ func (b *bench) told() string {
 }
 
 func TestFiresAtTheHeadAndResolvesWhenTheWindowDrains(t *testing.T) {
-	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.errors(3, 2)
 	require.Empty(t, b.told())
 	b.errors(5, 2)
@@ -112,7 +100,7 @@ func TestFiresAtTheHeadAndResolvesWhenTheWindowDrains(t *testing.T) {
 	require.Len(t, a, 1)
 	require.Equal(t, "cart has 4", a[0].Annotations.Get("summary"))
 	require.Equal(t, "page", a[0].Labels.Get("severity"))
-	require.Equal(t, at(5), a[0].ActiveAt)
+	require.Equal(t, evaltest.At(5), a[0].ActiveAt)
 	for s := 10.0; s < 64; s += 3 {
 		b.idle(s)
 		require.Empty(t, b.told())
@@ -122,29 +110,29 @@ func TestFiresAtTheHeadAndResolvesWhenTheWindowDrains(t *testing.T) {
 	require.Empty(t, b.e.Active())
 	h := b.e.History(0)
 	require.Equal(t, []string{"resolved", "firing"}, []string{h[0].To, h[1].To})
-	require.Equal(t, Head, b.e.Rules()[0].Class.Frontier)
+	require.Equal(t, query.Head, b.e.Rules()[0].Class.Frontier)
 	require.Equal(t, "ok", b.e.Rules()[0].Health)
 }
 
 func TestFloorAndInterval(t *testing.T) {
-	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	evals := func() time.Time { return b.e.RuleGroups()[0].GetLastEvalTimestamp() }
 	b.errors(3, 1)
-	require.Equal(t, at(3), evals().UTC())
+	require.Equal(t, evaltest.At(3), evals().UTC())
 	b.errors(3.5, 9)
-	require.Equal(t, at(3), evals().UTC(), "within the floor of 1 s")
-	require.Equal(t, at(4), b.e.wake)
+	require.Equal(t, evaltest.At(3), evals().UTC(), "within the floor of 1 s")
+	require.Equal(t, evaltest.At(4), b.e.wake)
 	b.advance(views.Change{}, 4)
-	require.Equal(t, at(3.5), evals().UTC())
+	require.Equal(t, evaltest.At(3.5), evals().UTC())
 	require.Equal(t, "firing Errors", b.told())
 	b.idle(13)
-	require.Equal(t, at(3.5), evals().UTC())
+	require.Equal(t, evaltest.At(3.5), evals().UTC())
 	b.idle(14.5)
-	require.Equal(t, at(12.5), evals().UTC(), "the interval has passed")
+	require.Equal(t, evaltest.At(12.5), evals().UTC(), "the interval has passed")
 }
 
 func TestForCountsEventTime(t *testing.T) {
-	b := newBench(t, alertRules(rule("Errors", errorsRule, "    for: 30s\n")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "    for: 30s\n")))
 	b.errors(3, 9)
 	require.Equal(t, StatePending, b.e.Active()[0].State)
 	b.idle(32)
@@ -154,28 +142,28 @@ func TestForCountsEventTime(t *testing.T) {
 }
 
 func TestWaitsForCompleteUnlessDataOnlyStrengthens(t *testing.T) {
-	b := newBench(t, alertRules(rule("Quiet", `sum(increase(traces_span_metrics_calls_total[30s])) < 5`, "")))
-	b.r.Span(failing, evaltest.Observation{At: at(0)})
-	b.r.Span(failing, evaltest.Observation{At: at(40)})
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Quiet", `sum(increase(traces_span_metrics_calls_total[30s])) < 5`, "")))
+	b.r.Span(evaltest.Failing, evaltest.Observation{At: evaltest.At(0)})
+	b.r.Span(evaltest.Failing, evaltest.Observation{At: evaltest.At(40)})
 	b.r.Commit(time.Time{})
 	b.advance(views.Change{}, 41)
 	require.Empty(t, b.told())
 	require.Equal(t, "unknown", b.e.Rules()[0].Health)
-	b.r.Complete(at(20))
+	b.r.Complete(evaltest.At(20))
 	b.advance(views.Change{}, 42)
 	require.Equal(t, "firing Quiet", b.told())
-	require.Equal(t, at(20), b.e.Active()[0].ActiveAt)
+	require.Equal(t, evaltest.At(20), b.e.Active()[0].ActiveAt)
 }
 
 func TestResolvedWaitsForASlowPartition(t *testing.T) {
-	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.errors(3, 9)
 	require.Equal(t, "firing Errors", b.told())
-	ok := failing
+	ok := evaltest.Failing
 	ok.Service, ok.Status = "web", views.StatusOK
 	for s := 10.0; s < 100; s += 10 { // others move the head on, one partition stands at 5
-		b.r.Span(ok, evaltest.Observation{At: at(s)})
-		b.r.Commit(at(5))
+		b.r.Span(ok, evaltest.Observation{At: evaltest.At(s)})
+		b.r.Commit(evaltest.At(5))
 		b.advance(views.Change{RED: map[uint32]views.Touched{2: {}}}, s)
 	}
 	require.Empty(t, b.told())
@@ -184,7 +172,7 @@ func TestResolvedWaitsForASlowPartition(t *testing.T) {
 }
 
 func TestKilledAtEachStage(t *testing.T) {
-	rules := alertRules(rule("Errors", errorsRule, "    for: 20s\n    keep_firing_for: 30s\n"))
+	rules := evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "    for: 20s\n    keep_firing_for: 30s\n"))
 	life := func(kill float64) (told []string, when []float64) {
 		b := newBench(t, rules)
 		b.errors(3, 9)
@@ -209,7 +197,7 @@ func TestKilledAtEachStage(t *testing.T) {
 }
 
 func TestClearedWhileDown(t *testing.T) {
-	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.errors(3, 9)
 	require.Equal(t, "firing Errors", b.told())
 	b.start()
@@ -222,31 +210,31 @@ func TestClearedWhileDown(t *testing.T) {
 }
 
 func TestRuleRemoved(t *testing.T) {
-	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.errors(3, 9)
 	require.Equal(t, "firing Errors", b.told())
-	b.rules = alertRules(rule("Other", errorsRule, ""))
+	b.rules = evaltest.AlertRules(evaltest.Rule("Other", evaltest.ErrorsRule, ""))
 	src, err := ParseSource("rules.yml", []byte(b.rules), nil)
 	require.NoError(t, err)
-	require.NoError(t, b.e.Load(context.Background(), []Source{src}, at(4)))
+	require.NoError(t, b.e.Load(context.Background(), []Source{src}, evaltest.At(4)))
 	require.Equal(t, "resolved Errors", b.told())
 	b.idle(7)
 	require.Equal(t, "firing Other", b.told())
 }
 
 func TestReloadKeepsPending(t *testing.T) {
-	b := newBench(t, alertRules(rule("Errors", errorsRule, "    for: 30s\n")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "    for: 30s\n")))
 	b.errors(3, 9)
-	b.rules = alertRules(rule("Errors", errorsRule, "    for: 20s\n") + rule("Other", errorsRule, "    for: 1h\n"))
+	b.rules = evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "    for: 20s\n") + evaltest.Rule("Other", evaltest.ErrorsRule, "    for: 1h\n"))
 	src, err := ParseSource("rules.yml", []byte(b.rules), nil)
 	require.NoError(t, err)
-	require.NoError(t, b.e.Load(context.Background(), []Source{src}, at(4)))
+	require.NoError(t, b.e.Load(context.Background(), []Source{src}, evaltest.At(4)))
 	b.idle(25)
 	require.Equal(t, "firing Errors", b.told())
 }
 
 func TestHeldWhileBehind(t *testing.T) {
-	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.ready = false
 	b.errors(3, 9)
 	require.Equal(t, StateFiring, b.e.Active()[0].State)
@@ -279,12 +267,12 @@ func (k *failingKV) Commit(c storage.Commit) error {
 
 func TestNotToldBeforeDurable(t *testing.T) {
 	kv := &failingKV{KV: storage.NewMem(storage.MemOptions{})}
-	b := &bench{t: t, r: &evaltest.Reader{}, kv: kv, ready: true, rules: alertRules(rule("Errors", errorsRule, ""))}
+	b := &bench{t: t, r: &evaltest.Reader{}, kv: kv, ready: true, rules: evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, ""))}
 	b.start()
 	kv.fail = true
-	b.r.Span(failing, make5(at(3))...)
-	b.r.Commit(at(1))
-	require.ErrorContains(t, b.e.Advance(context.Background(), views.Change{Frontier: b.r.Frontier()}, at(3)), "disk on fire")
+	b.r.Span(evaltest.Failing, make5(evaltest.At(3))...)
+	b.r.Commit(evaltest.At(1))
+	require.ErrorContains(t, b.e.Advance(context.Background(), views.Change{Frontier: b.r.Frontier()}, evaltest.At(3)), "disk on fire")
 	require.Empty(t, b.told())
 	require.Empty(t, b.e.Active())
 	kv.fail = false
@@ -297,16 +285,16 @@ func make5(t time.Time) []evaltest.Observation {
 }
 
 func TestRecordingRulesAndALERTS(t *testing.T) {
-	b := newBench(t, alertRules(`  - record: service:errors:increase1m
+	b := newBench(t, evaltest.AlertRules(`  - record: service:errors:increase1m
     expr: sum by (service_name) (increase(traces_span_metrics_calls_total[1m]))
     labels: {by: rule}
-`+rule("Recorded", `service:errors:increase1m > 3`, "")+rule("Errors", errorsRule, "    for: 5m\n")))
+`+evaltest.Rule("Recorded", `service:errors:increase1m > 3`, "")+evaltest.Rule("Errors", evaltest.ErrorsRule, "    for: 5m\n")))
 	b.errors(3, 9)
 	b.idle(14)
 	require.Equal(t, "firing Recorded", b.told())
 	q := func(text string, s float64) string {
 		t.Helper()
-		query, err := NewEngine(EngineConfig{}, nil, nil).NewInstantQuery(context.Background(), b.e.Queryable(), nil, text, at(s))
+		query, err := query.NewEngine(query.EngineConfig{}, nil, nil).NewInstantQuery(context.Background(), b.e.Queryable(), nil, text, evaltest.At(s))
 		require.NoError(t, err)
 		res := query.Exec(context.Background())
 		require.NoError(t, res.Err)
@@ -331,7 +319,7 @@ func vectorText(v promql.Vector) string {
 }
 
 func TestTemplatedLabelsAreRestored(t *testing.T) {
-	b := newBench(t, alertRules("  - alert: Errors\n    expr: '"+errorsRule+"'\n    labels: {service_name: 'team {{ $labels.service_name }}'}\n    for: 20s\n"))
+	b := newBench(t, evaltest.AlertRules("  - alert: Errors\n    expr: '"+evaltest.ErrorsRule+"'\n    labels: {service_name: 'team {{ $labels.service_name }}'}\n    for: 20s\n"))
 	b.errors(3, 9)
 	b.start()
 	b.idle(24)
@@ -343,12 +331,12 @@ func TestTemplatedLabelsAreRestored(t *testing.T) {
 }
 
 func TestLimitedGroupResolves(t *testing.T) {
-	b := newBench(t, "groups:\n- name: g\n  limit: 1\n  rules:\n"+rule("Errors", errorsRule, ""))
+	b := newBench(t, "groups:\n- name: g\n  limit: 1\n  rules:\n"+evaltest.Rule("Errors", evaltest.ErrorsRule, ""))
 	b.errors(3, 9)
 	require.Equal(t, "firing Errors", b.told())
-	other := failing
+	other := evaltest.Failing
 	other.Service = "web"
-	b.r.Span(other, make5(at(5))...)
+	b.r.Span(other, make5(evaltest.At(5))...)
 	b.errors(6, 1)
 	require.Equal(t, "err", b.e.Rules()[0].Health)
 	require.Equal(t, "resolved Errors", b.told())
@@ -359,11 +347,11 @@ func TestLoadFilesNamesTheRule(t *testing.T) {
 	write := func(name, text string) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	write("good.yml", alertRules(rule("A", "up > 1", "")))
+	write("good.yml", evaltest.AlertRules(evaltest.Rule("A", "up > 1", "")))
 	src, err := LoadFiles([]string{filepath.Join(dir, "*.yml"), filepath.Join(dir, "g*.yml"), filepath.Join(dir, "none-*")}, nil)
 	require.NoError(t, err)
 	require.Len(t, src, 1)
-	write("bad.yml", alertRules(rule("B", "up >", "")))
+	write("bad.yml", evaltest.AlertRules(evaltest.Rule("B", "up >", "")))
 	_, err = LoadFiles([]string{filepath.Join(dir, "*.yml")}, nil)
 	require.ErrorContains(t, err, "bad.yml")
 	require.ErrorContains(t, err, `group "g", rule 1, "B"`)

@@ -225,10 +225,10 @@ func (e *Evaluator) quiet(ruleID string, from, to time.Time, window time.Duratio
 			busy++
 		case atWork(t.From) && !atWork(t.To) && busy > 0:
 			if busy--; busy == 0 {
-				since = latest(from, t.Time)
+				since = later(from, t.Time)
 			}
 		case atWork(t.From) && !atWork(t.To): // began before what is remembered
-			out, since = nil, latest(from, t.Time)
+			out, since = nil, later(from, t.Time)
 		}
 	}
 	free(to, false)
@@ -369,7 +369,7 @@ func (q *inquiry) path(r views.Reader, v *Evidence, weights [2]float64) error {
 	if err != nil {
 		return err
 	}
-	known := v.BaselineEnd.Sub(latest(v.Baseline, r.Frontier().Since))
+	known := v.BaselineEnd.Sub(later(v.Baseline, r.Frontier().Since))
 	v.Path = rankPath(now.Edges, before.Edges, v.At.Sub(v.From), max(known, views.BucketSeconds*time.Second), v.Service, weights)
 	return nil
 }
@@ -548,4 +548,12 @@ func (v *Evidence) Text() string {
 		fmt.Fprintf(&b, "trace: %s (%s, %.3g ms)\n", t.TraceID, t.Status, t.DurationMs)
 	}
 	return strings.TrimSpace(strings.ReplaceAll(b.String(), " \n", "\n"))
+}
+
+// later is the later of two times.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/viewstest"
@@ -72,7 +74,7 @@ func TestPathLeadsToWhereItBegins(t *testing.T) {
 func TestOperandsOfAnExpression(t *testing.T) {
 	f := func(text string, want ...string) {
 		t.Helper()
-		e, err := NewParser().ParseExpr(text)
+		e, err := query.NewParser().ParseExpr(text)
 		require.NoError(t, err)
 		var got []string
 		for _, o := range operandsOf(e) {
@@ -109,7 +111,7 @@ func TestNoCallsNoCause(t *testing.T) {
 		require.NoError(t, err)
 		e, err := New(Config{Reader: s.Set, KV: kv, Floor: 1, Evidence: func() time.Time { return time.Unix(0, 0) }})
 		require.NoError(t, err)
-		require.NoError(t, e.Load(t.Context(), source(t, "groups:\n- name: g\n  interval: 10s\n  rules:\n  - {record: 'calls:sum', expr: sum(traces_span_metrics_calls_total)}\n"+rule("A", expr, "")), time.Unix(0, 0)))
+		require.NoError(t, e.Load(t.Context(), source(t, "groups:\n- name: g\n  interval: 10s\n  rules:\n  - {record: 'calls:sum', expr: sum(traces_span_metrics_calls_total)}\n"+evaltest.Rule("A", expr, "")), time.Unix(0, 0)))
 		for at := int64(311); at < 400 && len(e.Active()) == 0; at += 20 {
 			fr := s.Set.Frontier()
 			fr.Complete = time.Unix(at, 0)
@@ -163,7 +165,7 @@ func TestEvidenceIsFixedWhenTheAlertFires(t *testing.T) {
 	}
 	e, err := New(Config{Reader: s.Set, KV: kv, Floor: 1, Evidence: time.Now})
 	require.NoError(t, err)
-	src := source(t, alertRules(rule("Errors", `sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR",span_kind="SPAN_KIND_SERVER"}[1m])) / 1 > 3`, "")))
+	src := source(t, evaltest.AlertRules(evaltest.Rule("Errors", `sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR",span_kind="SPAN_KIND_SERVER"}[1m])) / 1 > 3`, "")))
 	require.NoError(t, e.Load(context.Background(), src, time.Unix(0, 0)))
 	apply(call(310, 8, " error"), []string{"310s cart ERROR exception=IOError:disk_7 | disk 7 is full"})
 	require.NoError(t, e.Advance(context.Background(), views.Change{Frontier: s.Set.Frontier()}, time.Unix(311, 0)))
@@ -273,7 +275,7 @@ func (r brokenReader) ServiceMap(start, end time.Time) (views.Map, error) {
 
 // A panic while evidence is gathered costs the alert its evidence: it fires, the others too, and the panic is counted.
 func TestPanicInEvidence(t *testing.T) {
-	b := newBench(t, alertRules(rule("A", errorsRule, "")+rule("B", "vector(1)", "")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("A", evaltest.ErrorsRule, "")+evaltest.Rule("B", "vector(1)", "")))
 	broken := true
 	b.e.cfg.Reader = brokenReader{b.e.cfg.Reader, &broken}
 	b.e.cfg.Evidence = func() time.Time { return time.Unix(0, 0) }
@@ -297,7 +299,7 @@ func TestRunawayInEvidence(t *testing.T) {
 	require.NoError(t, err)
 	e, err := New(Config{Reader: s.Set, KV: kv, Floor: 1, Evidence: time.Now})
 	require.NoError(t, err)
-	require.NoError(t, e.Load(t.Context(), source(t, alertRules(rule("Long", long, ""))), time.Unix(0, 0)))
+	require.NoError(t, e.Load(t.Context(), source(t, evaltest.AlertRules(evaltest.Rule("Long", long, ""))), time.Unix(0, 0)))
 	for _, at := range []int{100, 110} {
 		l, err := viewstest.ParseLine(fmt.Sprintf("%ds 20ms cart server GET/cart id=t%d/a", at, at))
 		require.NoError(t, err)

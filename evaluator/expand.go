@@ -28,6 +28,8 @@ import (
 	"github.com/prometheus/prometheus/util/strutil"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/language"
+
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 // Templates of labels and annotations are programs: they loop, call themselves and make texts longer. Prometheus expands them without a
@@ -231,10 +233,10 @@ func widest(args []any) int {
 func (x *expansion) compiled(pattern string, text int) (*regexp.Regexp, error) {
 	size := 1
 	if re, err := syntax.Parse(pattern, syntax.Perl); err == nil {
-		size += stepsOf(re)
+		size += query.StepsOf(re)
 	}
-	if size > maxRegexp/10 {
-		return nil, x.fail("a regular expression has more than %d steps: use fewer or smaller repetitions", maxRegexp/10)
+	if size > query.MaxRegexp/10 {
+		return nil, x.fail("a regular expression has more than %d steps: use fewer or smaller repetitions", query.MaxRegexp/10)
 	}
 	if x.regexps -= size * (text + 64); x.regexps < 0 {
 		return nil, x.fail("the regular expressions of the rule's templates take too long: use fewer or smaller ones")
@@ -457,15 +459,21 @@ func (a *account) spend(n int) error {
 	return nil
 }
 
-// checkTemplates expands the labels and annotations of a rule for every element of its condition's result.
-func (e *Evaluator) checkTemplates(ctx context.Context, r *rules.AlertingRule, v promql.Vector, ts time.Time, query rules.QueryFunc) error {
+// alertTemplates is what the templates of all alerts see beside their alert.
+type alertTemplates struct {
+	externalURL    *url.URL
+	externalLabels labels.Labels
+}
+
+// check expands the labels and annotations of a rule for every element of its condition's result.
+func (t alertTemplates) check(ctx context.Context, r *rules.AlertingRule, v promql.Vector, ts time.Time, query rules.QueryFunc) error {
 	a := newAccount()
-	external, link := e.cfg.ExternalURL, e.cfg.ExternalURL.String()
+	external, link := t.externalURL, t.externalURL.String()
 	for i := range v {
 		data := sync.OnceValue(func() any { // few templates need it
-			return template.AlertTemplateData(v[i].Metric.Map(), e.cfg.ExternalLabels.Map(), link, v[i])
+			return template.AlertTemplateData(v[i].Metric.Map(), t.externalLabels.Map(), link, v[i])
 		})
-		size := int(v[i].Metric.ByteSize()) + len(link) + int(e.cfg.ExternalLabels.ByteSize()) + sizeOf(v[i].H, maxExpanded)
+		size := int(v[i].Metric.ByteSize()) + len(link) + int(t.externalLabels.ByteSize()) + sizeOf(v[i].H, maxExpanded)
 		check := func(what string, most int, ls labels.Labels) error {
 			var err error
 			ls.Range(func(x labels.Label) {
@@ -484,19 +492,8 @@ func (e *Evaluator) checkTemplates(ctx context.Context, r *rules.AlertingRule, v
 	return nil
 }
 
-// checkSeries refuses results whose labels are too large to keep.
-func checkSeries(v promql.Vector) error {
-	for i := range v {
-		if n := v[i].Metric.ByteSize(); n > maxSeriesLabels {
-			return fmt.Errorf("%w: a series of the result has %d bytes of labels, at most %d are kept: shorten what label_replace and label_join make", errBound, n, maxSeriesLabels)
-		}
-	}
-	return nil
-}
-
 // checkWritten refuses templates that go beyond a bound whatever they are given.
 func checkWritten(r *rules.AlertingRule) error {
-	e := &Evaluator{cfg: Config{ExternalURL: &url.URL{}}}
 	none := func(context.Context, string, time.Time) (promql.Vector, error) { return nil, nil }
-	return e.checkTemplates(context.Background(), r, promql.Vector{{F: 1}}, time.Unix(0, 0), none)
+	return alertTemplates{externalURL: &url.URL{}}.check(context.Background(), r, promql.Vector{{F: 1}}, time.Unix(0, 0), none)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -73,7 +74,7 @@ func (m *pastMetrics) Feed() *views.Feed        { return &m.feed }
 func WarmUp(sources []Source) time.Duration {
 	longest := 5 * time.Minute // the lookback
 	for r := range rulesOf(sources) {
-		expr, err := NewParser().ParseExpr(r.Expr)
+		expr, err := query.NewParser().ParseExpr(r.Expr)
 		if err != nil {
 			continue // Load tells
 		}

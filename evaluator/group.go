@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/util/strutil"
 
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -34,16 +35,16 @@ type group struct {
 type alertRule struct {
 	*rules.AlertingRule
 	id, ident, url string
-	frontier       Frontier
+	frontier       query.Frontier
 	// selects says that the condition selects series, calls that these may count calls: of the views, or recorded from them.
 	selects, calls bool
 }
 
 // A pass is the rules of a group that are evaluated at the same frontier.
 type pass struct {
-	frontier  Frontier
+	frontier  query.Frontier
 	rules     []int
-	selectors []selector
+	selectors []ruleSelector
 	records   []string // names of series it writes
 	readers   []*pass  // other passes that read those
 	watchers  []*pass  // other passes that read ALERTS
@@ -61,10 +62,9 @@ type pass struct {
 	dirty time.Time
 }
 
-// A selector is one selector of a rule and the metrics that its matchers on the name accept.
-type selector struct {
-	ms         []*labels.Matcher
-	red, edges []*metric
+// ruleSelector is one selector of a rule.
+type ruleSelector struct {
+	query.Selector
 	// reach is that of its rule, which is evaluated only when it may hold; nil: whenever something it selects changes. counts says that it
 	// is the selector whose calls the reach counts.
 	reach  *reach
@@ -85,7 +85,7 @@ func (*subset) Done(context.Context)                                 {}
 func (e *Evaluator) newGroup(src Source, n int, recorded map[string]bool) (*group, error) {
 	rg := src.Groups[n]
 	g := &group{key: rules.GroupKey(src.Name, rg.Name), floor: max(src.Floor, e.cfg.Floor), subset: &subset{}}
-	passes := map[Frontier]*pass{}
+	passes := map[query.Frontier]*pass{}
 	var list []rules.Rule
 	ids := map[string]int{}
 	for i, r := range rg.Rules {
@@ -118,20 +118,18 @@ func (e *Evaluator) newGroup(src Source, n int, recorded map[string]bool) (*grou
 		}
 		p.rules = append(p.rules, len(list)-1)
 		var within *reach
-		if info.Type == "alerting" && info.Class.Frontier == Head && rg.QueryOffset == nil {
+		if info.Type == "alerting" && info.Class.Frontier == query.Head && rg.QueryOffset == nil {
 			within = reachOf(expr)
 		}
 		g.reaches = append(g.reaches, within)
 		for _, ms := range parser.ExtractSelectors(expr) {
-			c := candidates(ms)
+			s := query.NewSelector(ms)
 			if about != nil {
-				about.selects, about.calls = true, about.calls || c.any() || !selectsSamples(ms, recorded)
+				about.selects, about.calls = true, about.calls || s.OfViews() || !selectsSamples(ms, recorded)
 			}
-			p.selectors = append(p.selectors, selector{ms, c.red, c.edges, within, within != nil && within.selector == selectorText(ms)})
-			p.spans = p.spans || c.any()
-			for _, m := range c.tables {
-				p.tables = p.tables.With(m.table.table)
-			}
+			p.selectors = append(p.selectors, ruleSelector{s, within, within != nil && within.selector == s.Text()})
+			p.spans = p.spans || s.OfViews()
+			p.tables |= s.TableSet()
 			p.samples = p.samples || selectsSamples(ms, recorded)
 		}
 		if r.Record != "" {
@@ -184,7 +182,7 @@ func readsSamplesOnly(p parser.Parser, text string, recorded map[string]bool) bo
 	}
 	selectors := parser.ExtractSelectors(expr)
 	for _, ms := range selectors {
-		if c := candidates(ms); c.any() || !selectsSamples(ms, recorded) {
+		if s := query.NewSelector(ms); s.OfViews() || !selectsSamples(ms, recorded) {
 			return false
 		}
 	}
@@ -196,7 +194,7 @@ func selectsSamples(ms []*labels.Matcher, recorded map[string]bool) bool {
 	for _, m := range ms {
 		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
 			samples, written := recorded[m.Value]
-			return samples || !written && (!isView(m.Value) || notOfViews(ms))
+			return samples || !written && (!query.IsView(m.Value) || query.NotOfViews(ms))
 		}
 	}
 	return true
@@ -214,12 +212,12 @@ func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefm
 		ID: cmp.Or(id, fmt.Sprintf("%016x", xxhash.Sum64String(g.key+"\xff"+ident))), Name: r.Alert + r.Record, Type: "recording", Expr: r.Expr,
 		For: time.Duration(r.For), KeepFiringFor: time.Duration(r.KeepFiringFor), Labels: l, Annotations: labels.FromMap(r.Annotations),
 		Enabled: true, Source: src.Name, Editable: src.Editable, Group: rg.Name,
-		Class: Class{Complete, "a recorded sample is never written again"},
+		Class: query.Class{Frontier: query.Complete, Reason: "a recorded sample is never written again"},
 	}
 	if r.Alert == "" {
 		return rules.NewRecordingRule(r.Record, expr, l), info
 	}
-	info.Type, info.Class = "alerting", Classify(expr)
+	info.Type, info.Class = "alerting", query.Classify(expr)
 	ar := rules.NewAlertingRule(r.Alert, expr, info.For, info.KeepFiringFor, l, info.Annotations, e.cfg.ExternalLabels,
 		e.cfg.ExternalURL.String(), true, e.ruleLogger.With("alert", r.Alert))
 	info.GeneratorURL = e.cfg.ExternalURL.String() + strutil.TableLinkForExpression(expr.String())
@@ -231,7 +229,7 @@ func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefm
 // where those are complete, beside spans where both are; metrics that are not there keep nobody waiting.
 func (p *pass) target(fr, metrics views.Frontier) time.Time {
 	t := fr.Complete
-	if p.frontier == Head && fr.Head.After(t) {
+	if p.frontier == query.Head && fr.Head.After(t) {
 		t = fr.Head
 	}
 	if m := metrics.Complete; p.samples && !m.IsZero() && (!p.spans || m.Before(t)) {
@@ -245,7 +243,7 @@ func roundUp(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
 	}
-	return time.UnixMilli(ceilMillis(t)).UTC()
+	return time.UnixMilli(query.CeilMillis(t)).UTC()
 }
 
 // due reports whether p has a reason to be evaluated at ts.
@@ -290,7 +288,7 @@ func (g *group) deadline(p *pass) time.Time {
 }
 
 // evaluated is the event time of the last evaluation at f.
-func (g *group) evaluated(f Frontier) time.Time {
+func (g *group) evaluated(f query.Frontier) time.Time {
 	for _, p := range g.passes {
 		if p.frontier == f {
 			return p.last
@@ -349,7 +347,7 @@ func findReaders(gs []*group) {
 // names reports whether a selector of p says that it wants series of this name.
 func (p *pass) names(name string) bool {
 	for _, s := range p.selectors {
-		for _, m := range s.ms {
+		for _, m := range s.Matchers {
 			if m.Name == labels.MetricName && m.Matches(name) {
 				return true
 			}
@@ -362,7 +360,7 @@ func (p *pass) names(name string) bool {
 func (p *pass) reads(name string) bool {
 	for _, s := range p.selectors {
 		ok := true
-		for _, m := range s.ms {
+		for _, m := range s.Matchers {
 			ok = ok && (m.Name != labels.MetricName || m.Matches(name))
 		}
 		if ok {
@@ -370,4 +368,21 @@ func (p *pass) reads(name string) bool {
 		}
 	}
 	return false
+}
+
+// recentOfRules holds what the rules of groups select.
+func recentOfRules(gs []*group) *query.Recent {
+	var exprs []parser.Expr
+	var selectors []query.Selector
+	for _, g := range gs {
+		for _, r := range g.Rules() {
+			exprs = append(exprs, r.Query())
+		}
+		for _, p := range g.passes {
+			for _, s := range p.selectors {
+				selectors = append(selectors, s.Selector)
+			}
+		}
+	}
+	return query.NewRecent(exprs, selectors)
 }

@@ -71,7 +71,7 @@ func (e *Evaluator) guarded(query rules.QueryFunc) rules.QueryFunc {
 		}
 		e.captured[q] = slices.Clone(v)
 		if r, ok := g.current().(*rules.AlertingRule); ok {
-			err = e.checkTemplates(ctx, r, v, t.Add(e.offset), func(_ context.Context, q string, t time.Time) (promql.Vector, error) { return g.again(query, q, t) })
+			err = e.templates().check(ctx, r, v, t.Add(e.offset), func(_ context.Context, q string, t time.Time) (promql.Vector, error) { return g.again(query, q, t) })
 		}
 		return v, err
 	}
@@ -121,6 +121,11 @@ func (e *Evaluator) evaluate(ctx context.Context, g *group, indexes []int, ts ti
 		e.ruleLogger.Error("evaluating a rule panicked", "rule", r.Name(), "group", g.key, "err", err)
 		indexes = indexes[min(done, len(indexes)):]
 	}
+}
+
+// templates expand the labels and annotations of alerts within bounds.
+func (e *Evaluator) templates() alertTemplates {
+	return alertTemplates{e.cfg.ExternalURL, e.cfg.ExternalLabels}
 }
 
 // errPanicked is wrapped by what a panic became.

@@ -6,11 +6,12 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/storage"
 )
 
 func TestHistorySurvivesAndIsBounded(t *testing.T) {
-	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.errors(5, 4)
 	b.idle(80)
 	b.idle(90)

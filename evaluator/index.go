@@ -3,52 +3,14 @@ package evaluator
 import (
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/views"
 )
 
-// keyed finds what may select a series by the service that the series is of: most rules name one, and there are thousands of both.
-type keyed[T any] struct {
-	by   map[string][]T
-	rest []T // whatever names none
-}
-
-// put adds v, which selects by ms; names are the labels that hold services.
-func (k *keyed[T]) put(ms []*labels.Matcher, v T, names ...string) {
-	for _, m := range ms {
-		for _, name := range names {
-			if m.Name == name && m.Type == labels.MatchEqual && m.Value != "" {
-				if k.by == nil {
-					k.by = map[string][]T{}
-				}
-				k.by[m.Value] = append(k.by[m.Value], v)
-				return
-			}
-		}
-	}
-	k.rest = append(k.rest, v)
-}
-
-// each calls fn for what may select a series of one of the services.
-func (k *keyed[T]) each(fn func(T), services ...string) {
-	for i, s := range services {
-		if i > 0 && s == services[0] {
-			continue
-		}
-		for _, v := range k.by[s] {
-			fn(v)
-		}
-	}
-	for _, v := range k.rest {
-		fn(v)
-	}
-}
-
 // audience knows which passes read a series.
 type audience struct {
-	red   keyed[listener]
-	edges keyed[listener]
+	red   query.ServiceIndex[listener]
+	edges query.ServiceIndex[listener]
 	// redOf and edgesOf are what was found for each series.
 	redOf   map[uint32][]listener
 	edgesOf map[uint32][]listener
@@ -57,7 +19,7 @@ type audience struct {
 // listener is one selector of a pass.
 type listener struct {
 	p *pass
-	s *selector
+	s *ruleSelector
 }
 
 // hear tells listeners what happened to a series that they read.
@@ -75,11 +37,11 @@ func newAudience(gs []*group) *audience {
 		for _, p := range g.passes {
 			for i := range p.selectors {
 				s := &p.selectors[i]
-				if len(s.red) > 0 {
-					a.red.put(s.ms, listener{p, s}, "service_name", "service")
+				if s.OfRED() {
+					a.red.Put(s.Matchers, listener{p, s}, "service_name", "service")
 				}
-				if len(s.edges) > 0 {
-					a.edges.put(s.ms, listener{p, s}, "client", "server")
+				if s.OfEdges() {
+					a.edges.Put(s.Matchers, listener{p, s}, "client", "server")
 				}
 			}
 		}
@@ -99,12 +61,9 @@ func (a *audience) ofRED(id uint32, k views.REDKey) []listener {
 		return list
 	}
 	var list []listener
-	a.red.each(func(l listener) {
-		for _, m := range l.s.red {
-			if m.matchRED(l.s.ms, k) {
-				list = withListener(list, l)
-				return
-			}
+	a.red.Each(func(l listener) {
+		if l.s.MatchRED(k) {
+			list = withListener(list, l)
 		}
 	}, k.Service)
 	a.redOf[id] = list
@@ -117,12 +76,9 @@ func (a *audience) ofEdge(id uint32, k views.EdgeKey) []listener {
 		return list
 	}
 	var list []listener
-	a.edges.each(func(l listener) {
-		for _, m := range l.s.edges {
-			if m.matchEdge(l.s.ms, k) {
-				list = withListener(list, l)
-				return
-			}
+	a.edges.Each(func(l listener) {
+		if l.s.MatchEdge(k) {
+			list = withListener(list, l)
 		}
 	}, k.Client, k.Server)
 	a.edgesOf[id] = list

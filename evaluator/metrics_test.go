@@ -7,23 +7,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/evaluator/evaltest"
 )
 
 // TestBehind: a group whose inputs changed within its floor waits, and says since when.
 func TestBehind(t *testing.T) {
-	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.errors(3, 4)
-	require.Zero(t, b.e.behind(at(60)), "nothing has changed since")
+	require.Zero(t, b.e.behind(evaltest.At(60)), "nothing has changed since")
 	b.errors(3.2, 1)
-	require.Equal(t, 300*time.Millisecond, b.e.behind(at(3.5)))
+	require.Equal(t, 300*time.Millisecond, b.e.behind(evaltest.At(3.5)))
 	b.errors(3.6, 1)
-	require.Equal(t, 700*time.Millisecond, b.e.behind(at(3.9)), "since the first of them")
+	require.Equal(t, 700*time.Millisecond, b.e.behind(evaltest.At(3.9)), "since the first of them")
 	b.idle(4.1)
-	require.Zero(t, b.e.behind(at(60)))
+	require.Zero(t, b.e.behind(evaltest.At(60)))
 }
 
 func TestOutboxAsMetrics(t *testing.T) {
-	b := newBench(t, alertRules(rule("Errors", errorsRule, "")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	reg := prometheus.NewPedanticRegistry()
 	reg.MustRegister(b.e.Outbox())
 	value := func(i int) float64 {

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/rules"
 	promstorage "github.com/prometheus/prometheus/storage"
+
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 // pastQueries answers the instant queries of a backtest from range queries over many of its moments: a range reads each series
@@ -56,7 +58,7 @@ func (p *pastQueries) wrap(instant rules.QueryFunc) rules.QueryFunc {
 
 // fixed reports whether the rules' own evaluation does not change what q answers for a moment.
 func (p *pastQueries) fixed(q string) bool {
-	expr, err := NewParser().ParseExpr(q)
+	expr, err := query.NewParser().ParseExpr(q)
 	if err != nil || expr.Type() != parser.ValueTypeVector {
 		return false
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/rules"
+
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 // A reach is how far an alert's condition is from holding, in calls.
@@ -98,19 +100,14 @@ func counting(m *parser.MatrixSelector, rate bool, c float64) *reach {
 	if v.OriginalOffset != 0 || v.Timestamp != nil || v.StartOrEnd != 0 || v.Anchored || v.Smoothed || m.Range <= 0 {
 		return nil
 	}
-	found := candidates(v.LabelMatchers)
-	if len(found.red) == 0 || len(found.edges)+len(found.tables) > 0 {
+	s := query.NewSelector(v.LabelMatchers)
+	if !s.CountsCalls() {
 		return nil
-	}
-	for _, f := range found.red {
-		if f.part != partCounter || f.field != fieldCalls {
-			return nil
-		}
 	}
 	if rate {
 		c *= m.Range.Seconds()
 	}
-	return &reach{selector: selectorText(v.LabelMatchers), window: m.Range, limit: c / extrapolation}
+	return &reach{selector: s.Text(), window: m.Range, limit: c / extrapolation}
 }
 
 // number is the value of a number that stands in an expression.
@@ -127,7 +124,7 @@ func number(e parser.Expr) (float64, bool) {
 }
 
 // within reports whether the condition may hold after calls were added to a series of the selector s; 0 calls: it is not known how many.
-func (r *reach) within(s *selector, calls uint64) bool {
+func (r *reach) within(s *ruleSelector, calls uint64) bool {
 	if r == nil {
 		return true
 	}
@@ -159,7 +156,7 @@ func (e *Evaluator) measure(g *group, p *pass, ts time.Time) {
 		if rule.ActiveAlertsCount() > 0 || rule.LastError() != nil {
 			continue
 		}
-		if calls, ok := e.recent.counted(r.selector, ts.Add(-r.window)); ok {
+		if calls, ok := e.recent.Counted(r.selector, ts.Add(-r.window)); ok {
 			r.left = r.limit - float64(calls)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/prometheus/rules"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -44,7 +46,7 @@ func TestReachOf(t *testing.T) {
 		{`increase(traces_service_graph_request_total[1m]) > 3`, -1},
 		{`calls_total > 3`, -1},
 	} {
-		e, err := NewParser().ParseExpr(c.expr)
+		e, err := query.NewParser().ParseExpr(c.expr)
 		require.NoError(t, err)
 		r := reachOf(e)
 		if c.limit < 0 {
@@ -151,13 +153,13 @@ func runReach(t *testing.T, seed uint64, text string, every, check bool, plant .
 	require.NoError(t, err)
 	src, err := ParseSource("r.yml", []byte(text), nil)
 	require.NoError(t, err)
-	require.NoError(t, e.Load(context.Background(), []Source{src}, at(0)))
+	require.NoError(t, e.Load(context.Background(), []Source{src}, evaltest.At(0)))
 	for _, f := range plant {
 		f(e)
 	}
 	sub := set.Feed().Subscribe()
 	defer sub.Close()
-	acc, now, n := set.Partition("otlp_spans", 0), at(1000), uint64(0)
+	acc, now, n := set.Partition("otlp_spans", 0), evaltest.At(1000), uint64(0)
 	failing := map[int]time.Time{}
 	for range 400 {
 		now = now.Add(time.Duration(200+rnd.IntN(1000)) * time.Millisecond)

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/rules"
 	promstorage "github.com/prometheus/prometheus/storage"
+
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 // RuleInfo is one rule and how it is.
@@ -28,7 +30,7 @@ type RuleInfo struct {
 	Health        string        `json:"health"` // unknown, ok or err
 	LastError     string        `json:"last_error"`
 	LastEval      time.Time     `json:"last_eval,omitzero"` // wall clock
-	Class         Class         `json:"class"`
+	Class         query.Class   `json:"class"`
 	GeneratorURL  string        `json:"generator_url"` // that its alerts carry
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -46,10 +48,10 @@ func TestRecentAnswersAsTheViews(t *testing.T) {
 		require.NoError(t, err)
 		e, err := New(Config{Reader: set, KV: kv, Floor: 1})
 		require.NoError(t, err)
-		require.NoError(t, e.Load(context.Background(), []Source{src}, at(0)))
+		require.NoError(t, e.Load(context.Background(), []Source{src}, evaltest.At(0)))
 		sub := set.Feed().Subscribe()
 		defer sub.Close()
-		acc, now, n := set.Partition("otlp_spans", 0), at(1000), uint64(0)
+		acc, now, n := set.Partition("otlp_spans", 0), evaltest.At(1000), uint64(0)
 		served := 0
 		for range 120 {
 			now = now.Add(time.Duration(rnd.IntN(12_000)) * time.Millisecond)
@@ -100,10 +102,14 @@ func TestRecentAnswersAsTheViews(t *testing.T) {
 					slices.Sort(lines)
 					return strings.Join(lines, "\n")
 				}
-				require.Equal(t, ask(context.Background()), ask(withRecent(context.Background(), e.recent)), "seed %d, %s at %v", seed, x, ts)
+				require.Equal(t, ask(context.Background()), ask(query.WithRecent(context.Background(), e.recent)), "seed %d, %s at %v", seed, x, ts)
 			}
-			for _, s := range e.recent.selectors {
-				served += len(s.list)
+			for _, d := range everyPass(e) {
+				for _, x := range d.p.selectors {
+					if calls, ok := e.recent.Counted(x.Text(), ts.Add(-5*time.Minute)); ok {
+						served += int(calls)
+					}
+				}
 			}
 		}
 		require.Greater(t, served, 1000, "seed %d: it holds something", seed)

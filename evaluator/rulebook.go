@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -159,7 +160,7 @@ func (g *storedGroup) check() error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRuleInvalid, err)
 	}
-	if _, errs := rulefmt.Parse(text, false, model.UTF8Validation, NewParser(), slog.New(slog.DiscardHandler)); len(errs) > 0 {
+	if _, errs := rulefmt.Parse(text, false, model.UTF8Validation, query.NewParser(), slog.New(slog.DiscardHandler)); len(errs) > 0 {
 		return fmt.Errorf("%w: %w", ErrRuleInvalid, errors.Join(errs...))
 	}
 	if err := checkRules([]rulefmt.RuleGroup{g.group()}); err != nil {

@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/rules"
+
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 // Source is where rule groups come from: a file, or the page.
@@ -46,7 +48,7 @@ func LoadFiles(patterns []string, log *slog.Logger) ([]Source, error) {
 				continue
 			}
 			seen[f] = true
-			groups, fails := rulefmt.ParseFile(f, false, model.UTF8Validation, NewParser(), log)
+			groups, fails := rulefmt.ParseFile(f, false, model.UTF8Validation, query.NewParser(), log)
 			errs = append(errs, fails...)
 			if len(fails) == 0 {
 				out = append(out, Source{Name: f, Groups: groups.Groups})
@@ -59,7 +61,7 @@ func LoadFiles(patterns []string, log *slog.Logger) ([]Source, error) {
 // ParseSource reads one Prometheus rule file from memory; log may be nil.
 func ParseSource(name string, text []byte, log *slog.Logger) (Source, error) {
 	log = cmp.Or(log, slog.New(slog.DiscardHandler)) // Prometheus logs some mistakes
-	groups, fails := rulefmt.Parse(text, false, model.UTF8Validation, NewParser(), log)
+	groups, fails := rulefmt.Parse(text, false, model.UTF8Validation, query.NewParser(), log)
 	if len(fails) > 0 {
 		for i, err := range fails {
 			fails[i] = fmt.Errorf("%s: %w", name, err)
@@ -87,9 +89,9 @@ func CheckRules(sources []Source) error {
 func checkRules(groups []rulefmt.RuleGroup) error {
 	for _, g := range groups {
 		for i, r := range g.Rules {
-			expr, err := NewParser().ParseExpr(r.Expr)
+			expr, err := query.NewParser().ParseExpr(r.Expr)
 			if err == nil {
-				err = checkExpr(expr, time.Time{}, time.Time{}, 0, time.Minute)
+				err = query.CheckExpr(expr, time.Time{}, time.Time{}, 0, time.Minute)
 			}
 			if err == nil && r.Alert != "" {
 				l := rules.FromMaps(g.Labels, r.Labels)

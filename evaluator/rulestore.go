@@ -10,10 +10,13 @@ import (
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/prometheus/prometheus/tsdb/chunks"
 	"github.com/prometheus/prometheus/util/annotations"
+
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 // ruleStore keeps what rules write (recorded series, ALERTS, ALERTS_FOR_STATE) in memory, bounded in series, samples and time.
@@ -31,6 +34,19 @@ type ruleStore struct {
 type ruleSeries struct {
 	lset    labels.Labels
 	samples []ruleSample // ascending
+}
+
+// maxSeriesLabels bounds the labels of one series that a rule gets or writes, in bytes.
+const maxSeriesLabels = 64 << 10
+
+// checkSeries refuses results whose labels are too large to keep.
+func checkSeries(v promql.Vector) error {
+	for i := range v {
+		if n := v[i].Metric.ByteSize(); n > maxSeriesLabels {
+			return fmt.Errorf("%w: a series of the result has %d bytes of labels, at most %d are kept: shorten what label_replace and label_join make", errBound, n, maxSeriesLabels)
+		}
+	}
+	return nil
 }
 
 // errTooManySeries is returned when rules write more series than the store may hold.
@@ -171,14 +187,17 @@ type ruleQuerier struct {
 
 func (q *ruleQuerier) Close() error { return nil }
 
+// seenEvery is after how many series the context of a query is looked at.
+const seenEvery = 64
+
 // each calls fn for every series that matches and has samples in the range.
 func (q *ruleQuerier) each(ctx context.Context, ms []*labels.Matcher, fn func(l labels.Labels, samples []ruleSample)) {
 	q.s.mu.RLock()
 	defer q.s.mu.RUnlock()
-	query := matching{ctx: ctx}
+	seen := 0
 next:
 	for _, r := range q.s.series {
-		if query.over() {
+		if seen++; seen%seenEvery == 0 && ctx.Err() != nil {
 			return
 		}
 		for _, m := range ms {
@@ -227,7 +246,7 @@ func (q *ruleQuerier) LabelValues(ctx context.Context, name string, hints *stora
 			seen[v] = struct{}{}
 		}
 	})
-	return limited(seen, hints), nil, ctx.Err()
+	return query.Limited(seen, hints), nil, ctx.Err()
 }
 
 func (q *ruleQuerier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
@@ -235,7 +254,7 @@ func (q *ruleQuerier) LabelNames(ctx context.Context, hints *storage.LabelHints,
 	q.each(ctx, ms, func(l labels.Labels, _ []ruleSample) {
 		l.Range(func(x labels.Label) { seen[x.Name] = struct{}{} })
 	})
-	return limited(seen, hints), nil, ctx.Err()
+	return query.Limited(seen, hints), nil, ctx.Err()
 }
 
 // joined is a queryable beside which the rules' own series are seen.

@@ -2,7 +2,6 @@ package evaluator
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 	"strings"
 	"testing"
@@ -12,81 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
-// feed applies records of spans to a Set, a checkpoint after each.
-type feed struct {
-	t      *testing.T
-	kv     storage.KV
-	set    *views.Set
-	offset int64
-}
-
-func newFeed(t *testing.T) *feed {
-	kv := storage.NewMem(storage.MemOptions{})
-	set, err := views.Open(kv, views.Config{Version: 1})
-	require.NoError(t, err)
-	return &feed{t: t, kv: kv, set: set}
-}
-
-func (f *feed) span(k views.REDKey, obs ...evaltest.Observation) {
-	f.t.Helper()
-	a := f.set.Partition("otlp_spans", 0)
-	last := obs[len(obs)-1].At
-	require.True(f.t, a.Begin(views.Record{Offset: f.offset, Timestamp: last.UnixMilli(), Value: binary.BigEndian.AppendUint64(nil, uint64(f.offset))}))
-	f.offset++
-	for _, o := range obs {
-		end := uint64(o.At.UnixNano())
-		a.Span(&views.Resource{Service: []byte(k.Service), HasService: true}, &views.Span{
-			TraceID: [16]byte{o.TraceID}, SpanID: [8]byte{o.TraceID}, Name: []byte(k.Operation),
-			Start: end - uint64(o.Duration), End: end, Kind: k.Kind, Status: k.Status, Size: 100})
-	}
-	a.End()
-	c, err := f.set.Collect(nil)
-	require.NoError(f.t, err)
-	require.NoError(f.t, f.kv.Commit(c.Commit))
-	require.NoError(f.t, f.set.Install(c))
-}
-
-// TestViewsAnswerAsTheirSpans holds the real views to the literal ones, through PromQL.
-func TestViewsAnswerAsTheirSpans(t *testing.T) {
-	f, r := newFeed(t), &evaltest.Reader{}
-	for i := range 400 {
-		s := float64(i) * 1.7
-		k := views.REDKey{Service: []string{"cart", "web", "db"}[i%3], Operation: "GET", Kind: views.KindInternal, Status: views.Status(i / 7 % 3)}
-		o := evaltest.Observation{At: at(s), Duration: time.Duration(i*i) * 20 * time.Microsecond, TraceID: byte(i%250 + 1)}
-		f.span(k, o)
-		r.Span(k, o)
-	}
-	eng := NewEngine(EngineConfig{}, nil, nil)
-	ctx := context.Background()
-	for _, text := range []string{
-		`traces_span_metrics_calls_total`, `increase(calls_total[1m])`, `traces_spanmetrics_size_total`,
-		`histogram_quantile(0.9, sum by (le) (rate(traces_span_metrics_duration_milliseconds_bucket[2m])))`,
-		`histogram_quantile(0.9, sum(rate(traces_spanmetrics_latency[2m])))`, `traces_span_metrics_duration_seconds_sum`,
-	} {
-		got, err := eng.NewRangeQuery(ctx, &Queryable{Reader: f.set}, nil, text, at(-20), at(800), 13*time.Second)
-		require.NoError(t, err)
-		want, err := eng.NewRangeQuery(ctx, &Queryable{Reader: r}, nil, text, at(-20), at(800), 13*time.Second)
-		require.NoError(t, err)
-		same(t, text, want.Exec(ctx), got.Exec(ctx))
-	}
-	lq, err := (&Queryable{Reader: f.set}).Querier(0, at(800).UnixMilli())
-	require.NoError(t, err)
-	services, _, err := lq.LabelValues(ctx, "service_name", nil)
-	require.NoError(t, err)
-	require.Equal(t, []string{"cart", "db", "web"}, services)
-}
-
 // TestRunFollowsTheFeed has the clock and the loop: a commit wakes the evaluator.
 func TestRunFollowsTheFeed(t *testing.T) {
-	f := newFeed(t)
-	e, err := New(Config{Reader: f.set, KV: f.kv, Interval: time.Hour})
+	f := evaltest.NewSpanFeed(t)
+	e, err := New(Config{Reader: f.Set, KV: f.KV, Interval: time.Hour})
 	require.NoError(t, err)
-	src, err := ParseSource("rules.yml", []byte(alertRules(rule("Errors", errorsRule, ""))), nil)
+	src, err := ParseSource("rules.yml", []byte(evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, ""))), nil)
 	require.NoError(t, err)
 	require.NoError(t, e.Load(context.Background(), []Source{src}, time.Now()))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -102,7 +38,7 @@ func TestRunFollowsTheFeed(t *testing.T) {
 		return !e.wake.IsZero()
 	}, 2*time.Minute, time.Millisecond)
 	began := time.Now()
-	f.span(failing, make5(began)...)
+	f.Span(evaltest.Failing, make5(began)...)
 	<-changed
 	t.Logf("commit to outbox: %v", time.Since(began))
 	require.Equal(t, StateFiring, e.Active()[0].State)
@@ -115,7 +51,7 @@ func TestTablesAnswerInPromQL(t *testing.T) {
 	require.NoError(t, err)
 	e, err := New(Config{Reader: s.Set, KV: kv, Interval: time.Hour})
 	require.NoError(t, err)
-	src, err := ParseSource("rules.yml", []byte(alertRules(rule("LogErrors", `increase(logs_records_total{severity="ERROR"}[1m]) > 2`, ""))), nil)
+	src, err := ParseSource("rules.yml", []byte(evaltest.AlertRules(evaltest.Rule("LogErrors", `increase(logs_records_total{severity="ERROR"}[1m]) > 2`, ""))), nil)
 	require.NoError(t, err)
 	require.NoError(t, e.Load(context.Background(), []Source{src}, time.Unix(0, 0)))
 	sub := s.Set.Feed().Subscribe()
@@ -138,7 +74,7 @@ func TestTablesAnswerInPromQL(t *testing.T) {
 	require.NoError(t, err)
 	apply(viewstest.Record{Spans: []viewstest.Line{span}})
 
-	eng, ctx := NewEngine(EngineConfig{}, nil, nil), context.Background()
+	eng, ctx := query.NewEngine(query.EngineConfig{}, nil, nil), context.Background()
 	for text, want := range map[string]string{
 		`sum by (severity) (logs_records_total)`:            `{severity="ERROR"} => 3 @[30000]` + "\n" + `{severity="INFO"} => 1 @[30000]`,
 		`increase(exceptions_total[1m])`:                    `{exception_message="disk <*>", exception_type="IOError", service_name="cart", source="log"} => 1 @[30000]` + "\n" + `{exception_message="disk <*>", exception_type="IOError", service_name="cart", source="span", span_name="q"} => 1 @[30000]`,
@@ -146,7 +82,7 @@ func TestTablesAnswerInPromQL(t *testing.T) {
 		`traces_database_duration_seconds_count`:            `{__name__="traces_database_duration_seconds_count", db_operation="SELECT", db_system="pg", service_name="cart"} => 1 @[30000]`,
 		`traces_database_duration_seconds_bucket{le="0.1"}`: `{__name__="traces_database_duration_seconds_bucket", db_operation="SELECT", db_system="pg", le="0.1", service_name="cart"} => 1 @[30000]`,
 	} {
-		q, err := eng.NewInstantQuery(ctx, &Queryable{Reader: s.Set}, nil, text, time.Unix(30, 0))
+		q, err := eng.NewInstantQuery(ctx, &query.Queryable{Reader: s.Set}, nil, text, time.Unix(30, 0))
 		require.NoError(t, err)
 		res := q.Exec(ctx)
 		require.NoError(t, res.Err)

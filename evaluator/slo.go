@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -108,7 +109,7 @@ func (s *SLO) Check() error {
 		if !strings.Contains(text, "$window") {
 			return bad("%s: it has no $window, as in sum(rate(x[$window]))", name)
 		}
-		if e, err := NewParser().ParseExpr(strings.ReplaceAll(text, "$window", "5m")); err != nil {
+		if e, err := query.NewParser().ParseExpr(strings.ReplaceAll(text, "$window", "5m")); err != nil {
 			return bad("%s: %w", name, err)
 		} else if e.Type() != parser.ValueTypeVector {
 			return bad("%s: it is a %s, not a vector", name, e.Type())

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
@@ -87,7 +88,7 @@ func TestSLOFiresAndEndsAsTheWorkbookSays(t *testing.T) {
 	for s := 0; s < 5*3600; s += 10 {
 		o := make([]evaltest.Observation, 10)
 		for i := range o {
-			o[i].At = at(float64(s) + float64(i)/2)
+			o[i].At = evaltest.At(float64(s) + float64(i)/2)
 		}
 		if s >= begin && s < end {
 			r.Span(bad, o...)
@@ -95,9 +96,9 @@ func TestSLOFiresAndEndsAsTheWorkbookSays(t *testing.T) {
 			r.Span(ok, o...)
 		}
 	}
-	r.Commit(at(5 * 3600))
+	r.Commit(evaltest.At(5 * 3600))
 	src := SLOSource([]SLO{{Name: "cart", Service: "cart", Objective: 99.9, Window: model.Duration(30 * day)}})
-	res, err := Backtest{Sources: []Source{src}, Start: at(3600), End: at(5 * 3600), Reader: r}.Run(context.Background())
+	res, err := Backtest{Sources: []Source{src}, Start: evaltest.At(3600), End: evaltest.At(5 * 3600), Reader: r}.Run(context.Background())
 	require.NoError(t, err)
 	fired := map[string][2]float64{}
 	for _, s := range res.Series {
@@ -105,7 +106,7 @@ func TestSLOFiresAndEndsAsTheWorkbookSays(t *testing.T) {
 			continue // days long: it still fires
 		}
 		require.Len(t, s.Transitions, 2, s.Labels)
-		fired[s.Labels.Get("long_window")] = [2]float64{s.Transitions[0].Time.Sub(at(begin)).Seconds(), s.Transitions[1].Time.Sub(at(end)).Seconds()}
+		fired[s.Labels.Get("long_window")] = [2]float64{s.Transitions[0].Time.Sub(evaltest.At(begin)).Seconds(), s.Transitions[1].Time.Sub(evaltest.At(end)).Seconds()}
 	}
 	page := fired["1h"]
 	require.InDelta(t, 52, page[0], 12, "detected")
@@ -121,9 +122,9 @@ func TestSLOCountsNoMetricOfAnApplication(t *testing.T) {
 	ok := views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer}
 	bad := ok
 	bad.Status = views.StatusError
-	f := newMetricsFeed(t, storage.NewMem(storage.MemOptions{}))
+	f := evaltest.NewMetricsFeed(t, storage.NewMem(storage.MemOptions{}))
 	for i := range 30 {
-		when := at(float64(100 + i*10))
+		when := evaltest.At(float64(100 + i*10))
 		for n := range 4 {
 			k := ok
 			if n == 0 {
@@ -131,7 +132,7 @@ func TestSLOCountsNoMetricOfAnApplication(t *testing.T) {
 			}
 			r.Span(k, evaltest.Observation{At: when, Duration: 300 * time.Millisecond, TraceID: byte(i)})
 		}
-		f.commit(when, func(ms pmetric.MetricSlice, ts pcommon.Timestamp) {
+		f.Commit(when, func(ms pmetric.MetricSlice, ts pcommon.Timestamp) {
 			put := func(m pcommon.Map, status string) {
 				m.PutStr("span.name", "GET")
 				m.PutStr("span.kind", "SPAN_KIND_SERVER")
@@ -150,11 +151,11 @@ func TestSLOCountsNoMetricOfAnApplication(t *testing.T) {
 			put(h.Attributes(), "STATUS_CODE_UNSET")
 		})
 	}
-	s := &Sources{Views: &Queryable{Reader: r}, Samples: f.samples}
-	eng := NewEngine(EngineConfig{}, nil, nil)
+	s := &query.Sources{Views: &query.Queryable{Reader: r}, Samples: f.Samples}
+	eng := query.NewEngine(query.EngineConfig{}, nil, nil)
 	value := func(expr string) float64 {
 		t.Helper()
-		q, err := eng.NewInstantQuery(context.Background(), s, nil, expr, at(390))
+		q, err := eng.NewInstantQuery(context.Background(), s, nil, expr, evaltest.At(390))
 		require.NoError(t, err)
 		defer q.Close()
 		v, err := q.Exec(context.Background()).Vector()

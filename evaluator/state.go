@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/rules"
 
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -61,7 +62,7 @@ func (e *Evaluator) diff(g *group, r *alertRule, ready bool, now time.Time) []ch
 			n.Evidence = e.explain(r, n, at)
 		}
 		c := change{old: old, new: n}
-		early := r.frontier == Head && n.State == StateResolved && n.ResolvedAt.After(e.complete)
+		early := r.frontier == query.Head && n.State == StateResolved && n.ResolvedAt.After(e.complete)
 		e.early = e.early || early && n.Told
 		if ready && !early && n.Told != (n.State == StateFiring) {
 			n.Told, n.ToldAt = n.State == StateFiring, now
@@ -261,11 +262,11 @@ func (e *Evaluator) restore(ctx context.Context, g *group, r *alertRule) error {
 	}
 	query := func(_ context.Context, _ string, _ time.Time) (promql.Vector, error) { return input, nil }
 	begun := r.AlertingRule
-	if err := e.checkTemplates(ctx, r.AlertingRule, input, time.Unix(0, 0), query); err != nil {
+	if err := e.templates().check(ctx, r.AlertingRule, input, time.Unix(0, 0), query); err != nil {
 		// The alerts come back without annotations, and get those that are stored.
 		begun = rules.NewAlertingRule(r.Name(), r.Query(), r.HoldDuration(), r.KeepFiringFor(), r.Labels(), labels.EmptyLabels(), e.cfg.ExternalLabels,
 			e.cfg.ExternalURL.String(), true, e.cfg.Logger)
-		if err := e.checkTemplates(ctx, begun, input, time.Unix(0, 0), query); err != nil {
+		if err := e.templates().check(ctx, begun, input, time.Unix(0, 0), query); err != nil {
 			e.cfg.Logger.Error("the alerts of a rule are not taken over", "rule", r.Name(), "group", g.key, "err", err)
 			return nil
 		}

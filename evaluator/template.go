@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 // Rules that are easy to get wrong by hand, written out as ordinary PromQL: what comes of a template can be read, changed, tested on
@@ -25,7 +27,7 @@ var ErrTemplate = errors.New("no rule can be made of this")
 // tells nothing of the single series. Series of the views stay visible for days after they fall silent, so for counters the question
 // is whether they still count.
 func NoData(name, selector string, within, seen time.Duration) (rulefmt.RuleGroup, error) {
-	e, err := NewParser().ParseExpr(selector)
+	e, err := query.NewParser().ParseExpr(selector)
 	if err != nil {
 		return rulefmt.RuleGroup{}, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
@@ -50,7 +52,7 @@ func NoData(name, selector string, within, seen time.Duration) (rulefmt.RuleGrou
 func isCounter(v *parser.VectorSelector) bool {
 	for _, m := range v.LabelMatchers {
 		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
-			return isView(m.Value) || strings.HasSuffix(m.Value, "_total")
+			return query.IsView(m.Value) || strings.HasSuffix(m.Value, "_total")
 		}
 	}
 	return false
@@ -67,7 +69,7 @@ var notInName = regexp.MustCompile(`[^a-zA-Z0-9_]+`)
 // their deviation, or than a tenth of the median where they hardly deviate. The deviation is the median absolute one, scaled by
 // 1.4826 so that it is the standard deviation of what is normally distributed (Hampel 1974). All steps are recorded as series.
 func Baseline(name, text string, days []int, factor float64) (rulefmt.RuleGroup, error) {
-	e, err := NewParser().ParseExpr(text)
+	e, err := query.NewParser().ParseExpr(text)
 	if err != nil {
 		return rulefmt.RuleGroup{}, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
@@ -79,7 +81,7 @@ func Baseline(name, text string, days []int, factor float64) (rulefmt.RuleGroup,
 	}
 	var past []string
 	for _, d := range days {
-		p, err := NewParser().ParseExpr(text) // a copy to shift
+		p, err := query.NewParser().ParseExpr(text) // a copy to shift
 		if err != nil {
 			return rulefmt.RuleGroup{}, fmt.Errorf("%w: %w", ErrTemplate, err)
 		}

@@ -23,19 +23,19 @@ func TestNoDataNamesTheSeries(t *testing.T) {
 	for s := 0; s < 3600; s += 10 {
 		for _, op := range []string{"GET", "PUT"} {
 			if op == "GET" || s < 1200 || s > 2400 {
-				r.Span(views.REDKey{Service: "cart", Operation: op, Kind: views.KindServer}, evaltest.Observation{At: at(float64(s))})
+				r.Span(views.REDKey{Service: "cart", Operation: op, Kind: views.KindServer}, evaltest.Observation{At: evaltest.At(float64(s))})
 			}
 		}
 	}
-	r.Commit(at(3600))
+	r.Commit(evaltest.At(3600))
 	g, err := NoData("Silent", `calls_total{service_name="cart"}`, 5*time.Minute, time.Hour)
 	require.NoError(t, err)
-	res, err := Backtest{Sources: sourceOf(g), Start: at(600), End: at(3500), Reader: r}.Run(context.Background())
+	res, err := Backtest{Sources: sourceOf(g), Start: evaltest.At(600), End: evaltest.At(3500), Reader: r}.Run(context.Background())
 	require.NoError(t, err)
 	require.Len(t, res.Series, 1)
 	require.Equal(t, "PUT", res.Series[0].Labels.Get("span_name"))
-	require.InDelta(t, 1500, res.Transitions[0].Time.Sub(at(0)).Seconds(), 20)
-	require.InDelta(t, 2410, res.Transitions[1].Time.Sub(at(0)).Seconds(), 20)
+	require.InDelta(t, 1500, res.Transitions[0].Time.Sub(evaltest.At(0)).Seconds(), 20)
+	require.InDelta(t, 2410, res.Transitions[1].Time.Sub(evaltest.At(0)).Seconds(), 20)
 	g, err = NoData("Silent", `queue_length{queue=~"a|b"}`, 5*time.Minute, time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, `last_over_time(queue_length{queue=~"a|b"}[1h]) unless last_over_time(queue_length{queue=~"a|b"}[5m])`, g.Rules[0].Expr)
@@ -57,14 +57,14 @@ func TestBaselineKnowsTheTimeOfDay(t *testing.T) {
 		}
 		o := make([]evaltest.Observation, n)
 		for i := range o {
-			o[i].At = at(float64(s))
+			o[i].At = evaltest.At(float64(s))
 		}
 		r.Span(k, o...)
 	}
-	r.Commit(at(8 * 24 * 3600))
+	r.Commit(evaltest.At(8 * 24 * 3600))
 	g, err := Baseline("Unusual traffic", `sum by (service_name) (rate(calls_total[1h]))`, BaselineDays, 4)
 	require.NoError(t, err)
-	res, err := Backtest{Sources: sourceOf(g), Start: at(7*24*3600 + 3600), End: at(8*24*3600 - 60), Step: time.Minute, Reader: r}.Run(context.Background())
+	res, err := Backtest{Sources: sourceOf(g), Start: evaltest.At(7*24*3600 + 3600), End: evaltest.At(8*24*3600 - 60), Step: time.Minute, Reader: r}.Run(context.Background())
 	require.NoError(t, err)
 	require.Len(t, res.Series, 1)
 	require.Equal(t, 1, res.Series[0].Summary.Fired)
@@ -74,7 +74,7 @@ func TestBaselineKnowsTheTimeOfDay(t *testing.T) {
 			fired = x
 		}
 	}
-	require.InDelta(t, float64(burst), fired.Time.Sub(at(0)).Seconds(), 2400)
+	require.InDelta(t, float64(burst), fired.Time.Sub(evaltest.At(0)).Seconds(), 2400)
 	require.Equal(t, "baseline:Unusual_traffic:median", g.Rules[1].Record)
 	require.Contains(t, g.Rules[1].Expr, "calls_total[1h] offset 1w")
 	_, err = Baseline("x", "vector(1)", BaselineDays, 4)

@@ -24,6 +24,7 @@ import (
 	promstorage "github.com/prometheus/prometheus/storage"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -145,7 +146,7 @@ func (t *unitGroup) input(start time.Time) (*input, error) {
 	in := &input{store: newRuleStore(math.MaxInt64, math.MaxInt)}
 	in.store.maxSamples = math.MaxInt
 	for _, s := range t.Series {
-		l, values, err := NewParser().ParseSeriesDesc(s.Series + " " + s.Values)
+		l, values, err := query.NewParser().ParseSeriesDesc(s.Series + " " + s.Values)
 		if err != nil {
 			return nil, fmt.Errorf("series %s: %w", s.Series, err)
 		}
@@ -194,7 +195,7 @@ func (t *unitGroup) run(ctx context.Context, interval time.Duration, order map[s
 	if err != nil {
 		return err
 	}
-	engine := NewEngine(EngineConfig{SubqueryInterval: interval}, nil, nil)
+	engine := query.NewEngine(query.EngineConfig{SubqueryInterval: interval}, nil, nil)
 	e, err := New(Config{KV: storage.NewMem(storage.MemOptions{}), Queryable: alone{in.store}, Engine: engine, Interval: time.Duration(t.Interval),
 		ExternalLabels: labels.FromMap(t.ExternalLabels), ExternalURL: external, RuleRetention: math.MaxInt64, MaxRuleSeries: math.MaxInt, Reader: noViews{}})
 	if err != nil {
@@ -211,10 +212,10 @@ func (t *unitGroup) run(ctx context.Context, interval time.Duration, order map[s
 		if a.Name == "" {
 			return fmt.Errorf("an item under alert_rule_test misses required attribute alertname at eval_time %v", a.EvalTime)
 		}
-		end = latest(end, start.Add(time.Duration(a.EvalTime)))
+		end = later(end, start.Add(time.Duration(a.EvalTime)))
 	}
 	for _, x := range t.Exprs {
-		end = latest(end, start.Add(time.Duration(x.EvalTime)))
+		end = later(end, start.Add(time.Duration(x.EvalTime)))
 	}
 	var errs []error
 	alerts := t.Alerts
@@ -278,7 +279,7 @@ func (x *unitExpr) check(ctx context.Context, e *Evaluator, start time.Time, fuz
 	fail := func(err error) error { return fmt.Errorf("expr: %s, time: %v: %w", x.Expr, x.EvalTime, err) }
 	want := promql.Vector{}
 	for _, w := range x.Want {
-		l, err := NewParser().ParseMetric(w.Labels)
+		l, err := query.NewParser().ParseMetric(w.Labels)
 		if err != nil {
 			return fail(fmt.Errorf("labels %q: %w", w.Labels, err))
 		}
@@ -318,7 +319,7 @@ func (x *unitExpr) check(ctx context.Context, e *Evaluator, start time.Time, fuz
 }
 
 func parseHistogram(text string) (*histogram.FloatHistogram, error) {
-	_, values, err := NewParser().ParseSeriesDesc("{} " + text)
+	_, values, err := query.NewParser().ParseSeriesDesc("{} " + text)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 // A Variation asks what rules would have done with another threshold or other times. nil leaves things as they are.
@@ -49,7 +51,7 @@ func (v Variation) apply(r *rulefmt.Rule) error {
 	if v.Threshold == nil {
 		return nil
 	}
-	e, err := NewParser().ParseExpr(r.Expr)
+	e, err := query.NewParser().ParseExpr(r.Expr)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrBacktest, r.Alert, err)
 	}

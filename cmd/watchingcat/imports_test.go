@@ -31,11 +31,12 @@ var may = map[string]struct {
 	"pipeline/source":       {[]string{"storage", "pipeline/kafka"}, "the source knows offsets, not what records mean"},
 	"pipeline/kafka":        {nil, "the client's settings are the lowest room"},
 
-	"evaluator":   {[]string{"storage", "views"}, "rules read views and write state; who is told is notify's business"},
-	"notify":      {[]string{"storage", "evaluator"}, "notify drains the outbox; it never looks at telemetry"},
-	"deploy/docs": {nil, "the documents are text, and the only part of deploy that is in the binary"},
-	"api":         {[]string{"storage", "views", "evaluator", "notify", "deploy/docs"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
-	"cmd":         {[]string{"cmd/watchingcat/cli", "storage", "views", "pipeline", "evaluator", "notify", "api"}, "only cmd wires everything"},
+	"evaluator/query": {[]string{"storage", "views"}, "queries read views and samples, and know no rule"},
+	"evaluator":       {[]string{"storage", "views", "evaluator/query"}, "rules read views and write state; who is told is notify's business"},
+	"notify":          {[]string{"storage", "evaluator"}, "notify drains the outbox; it never looks at telemetry"},
+	"deploy/docs":     {nil, "the documents are text, and the only part of deploy that is in the binary"},
+	"api":             {[]string{"storage", "views", "evaluator", "notify", "deploy/docs"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
+	"cmd":             {[]string{"cmd/watchingcat/cli", "storage", "views", "pipeline", "evaluator", "notify", "api"}, "only cmd wires everything"},
 
 	"cmd/watchingcat/cli":     {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/app", "cmd/watchingcat/config", "cmd/watchingcat/shop"}, "the command line is the top"},
 	"cmd/watchingcat/app":     {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/config"}, "the process knows no command"},

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 type dashboard struct {
@@ -98,7 +98,7 @@ var variables = strings.NewReplacer("$__rate_interval", "5m", "$__range", "1h", 
 
 func checkExpr(t *testing.T, text string) {
 	t.Helper()
-	expr, err := evaluator.NewParser().ParseExpr(variables.Replace(text))
+	expr, err := query.NewParser().ParseExpr(variables.Replace(text))
 	require.NoError(t, err, text)
 	found := false
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
@@ -115,7 +115,7 @@ func checkExpr(t *testing.T, text string) {
 // views, which a Prometheus behind them has.
 func checkOwn(t *testing.T, text string) {
 	t.Helper()
-	expr, err := evaluator.NewParser().ParseExpr(variables.Replace(text))
+	expr, err := query.NewParser().ParseExpr(variables.Replace(text))
 	require.NoError(t, err, text)
 	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
 		sel, ok := n.(*parser.VectorSelector)
@@ -144,7 +144,7 @@ func exists(sel *parser.VectorSelector) bool {
 		return false
 	}
 	name := sel.LabelMatchers[i].Value
-	return slices.ContainsFunc(evaluator.MetricMetadata(), func(m evaluator.Metadata) bool {
+	return slices.ContainsFunc(query.MetricMetadata(), func(m query.Metadata) bool {
 		if m.Type != model.MetricTypeHistogram {
 			return m.Name == name
 		}

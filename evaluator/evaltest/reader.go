@@ -1,4 +1,3 @@
-// Package evaltest has a views.Reader made of literal spans, for tests of what reads views.
 package evaltest
 
 import (

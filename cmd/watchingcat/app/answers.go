@@ -10,6 +10,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -21,7 +22,7 @@ func (a *App) openAPI(context.Context) (err error) {
 	a.server, err = api.New(api.Config{
 		Views: a.live, Dimensions: a.cfg.Dimensions, Pipeline: pipelineAnswers{a}, Replays: replayAnswers{a.gens}, Topics: topicBacktests{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()),
 		Exemplars: a.allSources(), Metrics: a.live.Metrics(), Stores: a.stores.answers(),
-		Engine: evaluator.NewEngine(evaluator.EngineConfig{Concurrency: queriesAtOnce}, a.slog, a.reg),
+		Engine: query.NewEngine(query.EngineConfig{Concurrency: queriesAtOnce}, a.slog, a.reg),
 		Rules:  a.rules, SLOs: &evaluator.SLOBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,
 		Alertmanager: a.notifier.API(), ExternalLabels: a.external, Registry: a.reg, Meter: a.tell.meter("api"), Tracer: a.tell.tracer("api"), Logger: a.log, Slog: a.slog, Version: Version(), Retention: time.Duration(a.cfg.Retention1h),
 		Links:       api.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL), Kibana: link(a.cfg.KibanaURL)},

@@ -3,7 +3,7 @@ package app
 import (
 	"time"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/storage/samples"
@@ -33,12 +33,12 @@ func (a *App) metricsTopic() replay.MetricsTopic {
 
 // sources is what rules read: views and samples. An older range from a Prometheus is not in it: alerts must not wait for a server
 // that does not answer.
-func (a *App) sources() *evaluator.Sources {
-	return &evaluator.Sources{Views: &evaluator.Queryable{Reader: a.live}}
+func (a *App) sources() *query.Sources {
+	return &query.Sources{Views: &query.Queryable{Reader: a.live}}
 }
 
 // allSources is what users query: older ranges too.
-func (a *App) allSources() *evaluator.Sources {
+func (a *App) allSources() *query.Sources {
 	s := a.sources()
 	s.Unread = a.unread
 	if p := a.stores.prometheus; p != nil {

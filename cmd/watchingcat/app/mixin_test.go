@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 const mixin = "../../../deploy/mixin/"
@@ -135,7 +136,7 @@ func TestMixin(t *testing.T) {
 	s := busyApp(t).metrics()
 	check := func(where, text string) {
 		t.Helper()
-		expr, err := evaluator.NewParser().ParseExpr(strings.NewReplacer("$__rate_interval", "5m").Replace(text))
+		expr, err := query.NewParser().ParseExpr(strings.NewReplacer("$__rate_interval", "5m").Replace(text))
 		if err != nil {
 			t.Errorf("%s: %v", where, err)
 			return
@@ -209,7 +210,7 @@ func TestMixin(t *testing.T) {
 
 	// what is not served must be found
 	for _, text := range []string{"watchingcat_no_such", `watchingcat_spans_set_aside_total{reason="no such"}`, "sum by (colour) (watchingcat_ready)", `watchingcat_ready{colour="red"}`} {
-		expr, err := evaluator.NewParser().ParseExpr(text)
+		expr, err := query.NewParser().ParseExpr(text)
 		if err != nil {
 			t.Fatal(err)
 		}

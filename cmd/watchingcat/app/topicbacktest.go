@@ -7,6 +7,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -64,7 +65,7 @@ func rereadRules(ctx context.Context, c replay.RereadConfig, samples views.Sampl
 	}
 	for i, b := range list {
 		b.Reader = r.Set
-		b.Queryable = &evaluator.Sources{Views: &evaluator.Queryable{Reader: r.Set}, Samples: samples}
+		b.Queryable = &query.Sources{Views: &query.Queryable{Reader: r.Set}, Samples: samples}
 		if following[i], err = b.Follow(ctx); err != nil {
 			return nil, errors.Join(err, r.Close())
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 // The rules that come with the program count the spans, not what an application exports under the names of span metrics.
@@ -24,7 +25,7 @@ func TestOwnRulesSelectTheViews(t *testing.T) {
 		seen := 0
 		for _, g := range src.Groups {
 			for _, r := range g.Rules {
-				e, err := evaluator.NewParser().ParseExpr(r.Expr)
+				e, err := query.NewParser().ParseExpr(r.Expr)
 				require.NoError(t, err)
 				for _, ms := range parser.ExtractSelectors(e) {
 					own, view := false, false

@@ -11,6 +11,7 @@ import (
 	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/notify"
 )
 
@@ -47,11 +48,11 @@ func describe(out io.Writer, s evaluator.Source) error {
 		for _, r := range g.Rules {
 			name, frontier, reason := r.Record, "complete", "recording rules wait until all data is there"
 			if r.Alert != "" {
-				expr, err := evaluator.NewParser().ParseExpr(r.Expr)
+				expr, err := query.NewParser().ParseExpr(r.Expr)
 				if err != nil {
 					return fmt.Errorf("%s: %s: %w", s.Name, r.Alert, err)
 				}
-				class := evaluator.Classify(expr)
+				class := query.Classify(expr)
 				name, frontier, reason = r.Alert, string(class.Frontier), class.Reason
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\tat %s: %s\n", s.Name, g.Name, name, frontier, reason)

@@ -1,4 +1,4 @@
-package evaluator
+package query
 
 import (
 	"cmp"
@@ -29,16 +29,14 @@ const (
 	// maxSubqueryWork bounds how many steps of subqueries the functions around them look at, for each series. A function looks at its whole
 	// window at each step of its own, so nested subqueries multiply.
 	maxSubqueryWork = 1_000_000_000
-	// maxRegexp and maxReplaceRegexp bound the size of regular expressions in steps of their program: repetitions multiply.
+	// MaxRegexp and maxReplaceRegexp bound the size of regular expressions in steps of their program: repetitions multiply.
 	// label_replace matches one after another series without looking at the query's context.
-	maxRegexp        = 100_000
+	MaxRegexp        = 100_000
 	maxReplaceRegexp = 2_000
 	// maxLabelText bounds the texts that label_replace and label_join write into each series, in bytes.
 	maxLabelText = 4 << 10
 	// maxLabelGrowth bounds how often nested label_replace and label_join repeat the value of a label.
 	maxLabelGrowth = 64
-	// maxSeriesLabels bounds the labels of one series that a rule gets or writes, in bytes.
-	maxSeriesLabels = 64 << 10
 )
 
 // NewParser returns the PromQL parser that the engine, the rules and the API share. It refuses texts whose parsing would already cost more
@@ -94,8 +92,8 @@ func checkText(text string) error {
 			if err != nil {
 				return nil //nolint:nilerr // the parser reports it
 			}
-			if total += regexpSize(s); total > maxRegexp {
-				return fmt.Errorf("the regular expressions of the query have more than %d steps: use fewer or smaller repetitions", maxRegexp)
+			if total += regexpSize(s); total > MaxRegexp {
+				return fmt.Errorf("the regular expressions of the query have more than %d steps: use fewer or smaller repetitions", MaxRegexp)
 			}
 		}
 	}
@@ -107,16 +105,17 @@ func regexpSize(text string) int {
 	if err != nil {
 		return 0
 	}
-	return stepsOf(re)
+	return StepsOf(re)
 }
 
-func stepsOf(re *syntax.Regexp) int {
+// StepsOf is about how many steps the program of a regular expression has, at most 1<<40.
+func StepsOf(re *syntax.Regexp) int {
 	n := 1 + len(re.Rune)/2
 	if re.Op == syntax.OpLiteral {
 		n = 1 + len(re.Rune)
 	}
 	for _, s := range re.Sub {
-		n += stepsOf(s)
+		n += StepsOf(s)
 	}
 	if re.Op == syntax.OpRepeat {
 		n *= max(re.Max, re.Min, 1)
@@ -124,8 +123,8 @@ func stepsOf(re *syntax.Regexp) int {
 	return min(n, 1<<40)
 }
 
-// checkExpr refuses an expression that costs too much, however few samples it selects.
-func checkExpr(e parser.Expr, start, end time.Time, interval, subqueryInterval time.Duration) error {
+// CheckExpr refuses an expression that costs too much, however few samples it selects.
+func CheckExpr(e parser.Expr, start, end time.Time, interval, subqueryInterval time.Duration) error {
 	w := weigher{subqueryInterval: subqueryInterval}
 	step := interval.Seconds()
 	if step <= 0 {

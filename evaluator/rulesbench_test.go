@@ -15,39 +15,6 @@ import (
 	"github.com/gaurav/watchingcat/views"
 )
 
-// BenchmarkQuery asks 100 series of 6 h with a span in every bucket.
-func BenchmarkQuery(b *testing.B) {
-	r := &evaltest.Reader{}
-	for i := range 100 {
-		var obs []evaltest.Observation
-		for s := 0; s < 6*3600; s += 10 {
-			obs = append(obs, evaltest.Observation{At: at(float64(s + 5)), Duration: time.Duration(s) * time.Millisecond})
-		}
-		r.Span(views.REDKey{Service: fmt.Sprintf("s%d", i), Operation: "GET", Kind: views.KindServer}, obs...)
-	}
-	eng, q, ctx := NewEngine(EngineConfig{}, nil, nil), &Queryable{Reader: r}, context.Background()
-	for _, text := range []string{
-		`sum(rate(traces_span_metrics_calls_total[5m]))`,
-		`histogram_quantile(0.95, sum by (le) (rate(traces_span_metrics_duration_milliseconds_bucket[5m])))`,
-		`histogram_quantile(0.95, sum(rate(traces_spanmetrics_latency[5m])))`,
-	} {
-		b.Run("range "+text, func(b *testing.B) {
-			for b.Loop() {
-				qry, err := eng.NewRangeQuery(ctx, q, nil, text, at(0), at(6*3600), time.Minute)
-				require.NoError(b, err)
-				require.NoError(b, qry.Exec(ctx).Err)
-			}
-		})
-		b.Run("instant "+text, func(b *testing.B) {
-			for b.Loop() {
-				qry, err := eng.NewInstantQuery(ctx, q, nil, text, at(6*3600))
-				require.NoError(b, err)
-				require.NoError(b, qry.Exec(ctx).Err)
-			}
-		})
-	}
-}
-
 // BenchmarkThousandRules evaluates a thousand rules, each on up to ten of 10,000 series, while 10K spans/s are committed four times a
 // second. An operation is a second of event time; ms/s is the time spent evaluating in it, a tenth of which is a percent of a core.
 func BenchmarkThousandRules(b *testing.B) {
@@ -69,10 +36,10 @@ func BenchmarkThousandRules(b *testing.B) {
 	require.NoError(b, err)
 	src, err := ParseSource("r.yml", []byte(text.String()), nil)
 	require.NoError(b, err)
-	require.NoError(b, e.Load(context.Background(), []Source{src}, at(0)))
+	require.NoError(b, e.Load(context.Background(), []Source{src}, evaltest.At(0)))
 	sub := set.Feed().Subscribe()
 	defer sub.Close()
-	acc, now, n := set.Partition("otlp_spans", 0), at(0), uint64(0)
+	acc, now, n := set.Partition("otlp_spans", 0), evaltest.At(0), uint64(0)
 	var ops [operations][]byte
 	for i := range ops {
 		ops[i] = fmt.Appendf(nil, "op-%d", i)

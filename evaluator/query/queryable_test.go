@@ -1,4 +1,4 @@
-package evaluator
+package query
 
 import (
 	"context"
@@ -19,10 +19,6 @@ import (
 	"github.com/gaurav/watchingcat/views"
 )
 
-var t0 = time.Unix(1_700_000_000, 0).UTC() // the edge of a bucket
-
-func at(s float64) time.Time { return t0.Add(time.Duration(s * float64(time.Second))) }
-
 // shop is 10 min of random traffic with gaps; the same seed gives the same.
 func shop(seed uint64) *evaltest.Reader {
 	rnd := rand.New(rand.NewPCG(seed, 1))
@@ -36,14 +32,14 @@ func shop(seed uint64) *evaltest.Reader {
 					continue // a silence
 				}
 				d := time.Duration(rnd.ExpFloat64() * float64(120*time.Millisecond))
-				o := evaltest.Observation{At: at(s), Duration: d, TraceID: byte(rnd.IntN(200) + 1)}
+				o := evaltest.Observation{At: evaltest.At(s), Duration: d, TraceID: byte(rnd.IntN(200) + 1)}
 				r.Span(k, o)
 				r.Call(views.EdgeKey{Client: "web", Server: svc}, st == views.StatusError, o)
 				r.Call(views.EdgeKey{Client: svc, Server: "db", Connection: "database"}, false, o)
 			}
 		}
 	}
-	r.Call(views.EdgeKey{Client: "web", Connection: "unpaired:no_parent"}, false, evaltest.Observation{At: at(5)})
+	r.Call(views.EdgeKey{Client: "web", Connection: "unpaired:no_parent"}, false, evaltest.Observation{At: evaltest.At(5)})
 	return r
 }
 
@@ -80,11 +76,11 @@ func eq(name, value string) *labels.Matcher {
 func TestSamplesOfACounter(t *testing.T) {
 	r := &evaltest.Reader{}
 	k := views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer, Status: views.StatusError}
-	r.Span(k, evaltest.Observation{At: at(3)}, evaltest.Observation{At: at(4)}, evaltest.Observation{At: at(32.5)})
+	r.Span(k, evaltest.Observation{At: evaltest.At(3)}, evaltest.Observation{At: evaltest.At(4)}, evaltest.Observation{At: evaltest.At(32.5)})
 	q := &Queryable{Reader: r, Lifetime: time.Minute}
 	f := func(from, to float64, want ...promql.FPoint) {
 		t.Helper()
-		got := expand(t, q, at(from), at(to), eq("__name__", "traces_span_metrics_calls_total"))
+		got := expand(t, q, evaltest.At(from), evaltest.At(to), eq("__name__", "traces_span_metrics_calls_total"))
 		if len(want) == 0 {
 			require.Empty(t, got)
 			return
@@ -93,7 +89,7 @@ func TestSamplesOfACounter(t *testing.T) {
 		require.Equal(t, `{__name__="traces_span_metrics_calls_total", service_name="cart", span_kind="SPAN_KIND_SERVER", span_name="GET", status_code="STATUS_CODE_ERROR"}`, got[0].Metric.String())
 		require.Equal(t, want, got[0].Floats)
 	}
-	p := func(s, v float64) promql.FPoint { return promql.FPoint{T: at(s).UnixMilli(), F: v} }
+	p := func(s, v float64) promql.FPoint { return promql.FPoint{T: evaltest.At(s).UnixMilli(), F: v} }
 	f(-100, -1)
 	f(-100, 20, p(0, 0), p(10, 2), p(20, 2))
 	f(11, 60, p(20, 2), p(30, 2), p(32.5, 3), p(40, 3), p(50, 3), p(60, 3))
@@ -107,7 +103,7 @@ func TestIteratorsSeekAsTheyStep(t *testing.T) {
 	r := shop(1)
 	q := &Queryable{Reader: r}
 	for _, name := range []string{"traces_spanmetrics_latency_bucket", "traces_spanmetrics_latency", "traces_service_graph_request_client_seconds_sum"} {
-		sq, err := q.Querier(at(-50).UnixMilli(), at(700).UnixMilli())
+		sq, err := q.Querier(evaltest.At(-50).UnixMilli(), evaltest.At(700).UnixMilli())
 		require.NoError(t, err)
 		set := sq.Select(context.Background(), false, nil, eq("__name__", name))
 		for set.Next() {
@@ -130,7 +126,7 @@ func TestIteratorsSeekAsTheyStep(t *testing.T) {
 				require.Equal(t, a, b)
 			}
 			require.Equal(t, chunkenc.ValNone, step.Next())
-			require.Equal(t, chunkenc.ValNone, seek.Seek(at(701).UnixMilli()))
+			require.Equal(t, chunkenc.ValNone, seek.Seek(evaltest.At(701).UnixMilli()))
 			require.Equal(t, chunkenc.ValNone, seek.Next())
 		}
 	}
@@ -193,15 +189,15 @@ var queries = []string{
 
 func TestQueriesAgreeWithTSDB(t *testing.T) {
 	q := &Queryable{Reader: shop(2)}
-	db := copyToTSDB(t, q, at(-100), at(900))
+	db := copyToTSDB(t, q, evaltest.At(-100), evaltest.At(900))
 	eng := NewEngine(EngineConfig{}, nil, nil)
 	ctx := context.Background()
 	for _, text := range queries {
 		said := false
 		for _, s := range []float64{0, 7, 60, 133, 299.5, 320, 500, 601, 899} {
-			got, err := eng.NewInstantQuery(ctx, q, nil, text, at(s))
+			got, err := eng.NewInstantQuery(ctx, q, nil, text, evaltest.At(s))
 			require.NoError(t, err)
-			want, err := eng.NewInstantQuery(ctx, db, nil, text, at(s))
+			want, err := eng.NewInstantQuery(ctx, db, nil, text, evaltest.At(s))
 			require.NoError(t, err)
 			res := got.Exec(ctx)
 			same(t, fmt.Sprintf("%s at %v", text, s), want.Exec(ctx), res)
@@ -209,9 +205,9 @@ func TestQueriesAgreeWithTSDB(t *testing.T) {
 		}
 		require.True(t, said, "%s never has a result", text)
 		for _, step := range []time.Duration{10 * time.Second, 47 * time.Second} {
-			got, err := eng.NewRangeQuery(ctx, q, nil, text, at(-20), at(850), step)
+			got, err := eng.NewRangeQuery(ctx, q, nil, text, evaltest.At(-20), evaltest.At(850), step)
 			require.NoError(t, err)
-			want, err := eng.NewRangeQuery(ctx, db, nil, text, at(-20), at(850), step)
+			want, err := eng.NewRangeQuery(ctx, db, nil, text, evaltest.At(-20), evaltest.At(850), step)
 			require.NoError(t, err)
 			same(t, fmt.Sprintf("%s every %v", text, step), want.Exec(ctx), got.Exec(ctx))
 		}
@@ -231,7 +227,7 @@ func same(t *testing.T, what string, want, got *promql.Result) {
 }
 
 func TestLabels(t *testing.T) {
-	q, err := (&Queryable{Reader: shop(3)}).Querier(at(0).UnixMilli(), at(700).UnixMilli())
+	q, err := (&Queryable{Reader: shop(3)}).Querier(evaltest.At(0).UnixMilli(), evaltest.At(700).UnixMilli())
 	require.NoError(t, err)
 	ctx := context.Background()
 	values := func(name string, ms ...*labels.Matcher) []string {
@@ -259,11 +255,11 @@ func TestLabels(t *testing.T) {
 func TestExemplars(t *testing.T) {
 	r := &evaltest.Reader{}
 	k := views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer}
-	r.Span(k, evaltest.Observation{At: at(3), Duration: 30 * time.Millisecond, TraceID: 0xab},
-		evaltest.Observation{At: at(5), Duration: 3 * time.Millisecond, TraceID: 0xcd})
+	r.Span(k, evaltest.Observation{At: evaltest.At(3), Duration: 30 * time.Millisecond, TraceID: 0xab},
+		evaltest.Observation{At: evaltest.At(5), Duration: 3 * time.Millisecond, TraceID: 0xcd})
 	eq1, err := (&Queryable{Reader: r}).ExemplarQuerier(context.Background())
 	require.NoError(t, err)
-	res, err := eq1.Select(at(0).UnixMilli(), at(60).UnixMilli(), []*labels.Matcher{eq("__name__", "duration_milliseconds_bucket")})
+	res, err := eq1.Select(evaltest.At(0).UnixMilli(), evaltest.At(60).UnixMilli(), []*labels.Matcher{eq("__name__", "duration_milliseconds_bucket")})
 	require.NoError(t, err)
 	require.Len(t, res, 2)
 	require.Equal(t, "4", res[0].SeriesLabels.Get("le"))
@@ -271,19 +267,19 @@ func TestExemplars(t *testing.T) {
 	e := res[1].Exemplars[0]
 	require.Equal(t, 30.0, e.Value)
 	require.Equal(t, "ab000000000000000000000000000000", e.Labels.Get("trace_id"))
-	require.Equal(t, at(3).UnixMilli(), e.Ts)
+	require.Equal(t, evaltest.At(3).UnixMilli(), e.Ts)
 }
 
 func TestLimitAndHints(t *testing.T) {
-	q, err := (&Queryable{Reader: shop(4)}).Querier(0, at(900).UnixMilli())
+	q, err := (&Queryable{Reader: shop(4)}).Querier(0, evaltest.At(900).UnixMilli())
 	require.NoError(t, err)
-	set := q.Select(context.Background(), true, &storage.SelectHints{Start: at(60).UnixMilli(), End: at(90).UnixMilli(), Limit: 2}, eq("__name__", "calls_total"))
+	set := q.Select(context.Background(), true, &storage.SelectHints{Start: evaltest.At(60).UnixMilli(), End: evaltest.At(90).UnixMilli(), Limit: 2}, eq("__name__", "calls_total"))
 	n := 0
 	for set.Next() {
 		n++
 		it := set.At().Iterator(nil)
 		require.NotEqual(t, chunkenc.ValNone, it.Next())
-		require.GreaterOrEqual(t, it.AtT(), at(60).UnixMilli())
+		require.GreaterOrEqual(t, it.AtT(), evaltest.At(60).UnixMilli())
 	}
 	require.Equal(t, 2, n)
 }
@@ -297,10 +293,10 @@ func TestMetadataHasNoDoubles(t *testing.T) {
 
 func TestChunksHoldTheSamples(t *testing.T) {
 	q := &Queryable{Reader: shop(5)}
-	cq, err := q.ChunkQuerier(at(0).UnixMilli(), at(700).UnixMilli())
+	cq, err := q.ChunkQuerier(evaltest.At(0).UnixMilli(), evaltest.At(700).UnixMilli())
 	require.NoError(t, err)
 	set := storage.NewSeriesSetFromChunkSeriesSet(cq.Select(context.Background(), true, nil, eq("__name__", "traces_spanmetrics_calls_total")))
-	want := expand(t, q, at(0), at(700), eq("__name__", "traces_spanmetrics_calls_total"))
+	want := expand(t, q, evaltest.At(0), evaltest.At(700), eq("__name__", "traces_spanmetrics_calls_total"))
 	for _, w := range want {
 		require.True(t, set.Next())
 		it := set.At().Iterator(nil)

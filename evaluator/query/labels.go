@@ -1,4 +1,4 @@
-package evaluator
+package query
 
 import (
 	"context"
@@ -86,7 +86,7 @@ func (q *querier) LabelValues(ctx context.Context, name string, hints *storage.L
 			seen[v] = struct{}{}
 		}
 	})
-	return limited(seen, hints), nil, err
+	return Limited(seen, hints), nil, err
 }
 
 // LabelNames implements storage.LabelQuerier.
@@ -105,7 +105,7 @@ func (q *querier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms 
 			seen[labels.BucketLabel] = struct{}{}
 		}
 	})
-	return limited(seen, hints), nil, err
+	return Limited(seen, hints), nil, err
 }
 
 // anyLE reports whether the matchers on le accept one of m's series.
@@ -116,7 +116,8 @@ func (m *metric) anyLE(ms []*labels.Matcher) bool {
 	return slices.ContainsFunc(m.les, func(le string) bool { return matchLE(ms, le) })
 }
 
-func limited(seen map[string]struct{}, hints *storage.LabelHints) []string {
+// Limited returns names or values of labels in order, as many as the hints allow.
+func Limited(seen map[string]struct{}, hints *storage.LabelHints) []string {
 	out := make([]string, 0, len(seen))
 	for v := range seen {
 		out = append(out, v)

@@ -1,4 +1,4 @@
-package evaluator
+package query
 
 import (
 	"context"
@@ -75,7 +75,7 @@ func (e *boundedEngine) bounded(q promql.Query, err error) (promql.Query, error)
 		return q, err
 	}
 	if stmt, ok := q.Statement().(*parser.EvalStmt); ok {
-		if err := checkExpr(stmt.Expr, stmt.Start, stmt.End, stmt.Interval, e.subqueryInterval); err != nil {
+		if err := CheckExpr(stmt.Expr, stmt.Start, stmt.End, stmt.Interval, e.subqueryInterval); err != nil {
 			q.Close()
 			return nil, err
 		}
@@ -98,12 +98,4 @@ func (p places) Insert(ctx context.Context, _ string) (int, error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-}
-
-// orEngine is e, or an engine with the defaults.
-func orEngine(e promql.QueryEngine) promql.QueryEngine {
-	if e == nil {
-		return NewEngine(EngineConfig{}, slog.New(slog.DiscardHandler), nil)
-	}
-	return e
 }

@@ -1,4 +1,4 @@
-package evaluator
+package query
 
 import (
 	"context"
@@ -22,55 +22,16 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/storage/samples"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 )
-
-// metricsFeed commits OTLP metrics into samples.
-type metricsFeed struct {
-	t       *testing.T
-	kv      storage.KV
-	m       *views.Metrics
-	samples *samples.Store
-	offset  int64
-}
-
-func newMetricsFeed(t *testing.T, kv storage.KV) *metricsFeed {
-	m, err := views.OpenMetrics(kv, views.MetricsConfig{})
-	require.NoError(t, err)
-	f := &metricsFeed{t: t, kv: kv, m: m, samples: samples.Open(t.TempDir(), samples.Options{})}
-	t.Cleanup(func() { require.NoError(t, f.samples.Close()) })
-	return f
-}
-
-// commit stores what fill adds at a time.
-func (f *metricsFeed) commit(when time.Time, fill func(ms pmetric.MetricSlice, at pcommon.Timestamp)) {
-	f.t.Helper()
-	md := pmetric.NewMetrics()
-	fill(metricstest.Resource(md, "cart", "cart-0"), pcommon.NewTimestampFromTime(when))
-	f.m.Apply("otlp_metrics", 0, views.Record{Offset: f.offset, Timestamp: when.UnixMilli()}, md)
-	f.offset++
-	c := f.m.Collect(nil)
-	_, err := f.samples.Append(context.Background(), c.Samples)
-	require.NoError(f.t, err)
-	for _, part := range append(c.Before, c.Commit) {
-		require.NoError(f.t, f.kv.Commit(part))
-	}
-	f.m.Install(c, samples.Appended{})
-}
-
-func (f *metricsFeed) gauge(when time.Time, v float64) {
-	f.t.Helper()
-	f.commit(when, func(ms pmetric.MetricSlice, at pcommon.Timestamp) { metricstest.Gauge(ms, "depth", at, v) })
-}
 
 // TestSourcesAreOne: views, samples and an older Prometheus answer one query; an application may name metrics as the views do.
 func TestSourcesAreOne(t *testing.T) {
 	r := &evaltest.Reader{}
-	r.Span(failing, evaltest.Observation{At: at(100), Duration: time.Millisecond, TraceID: 1})
-	f := newMetricsFeed(t, storage.NewMem(storage.MemOptions{}))
+	r.Span(evaltest.Failing, evaltest.Observation{At: evaltest.At(100), Duration: time.Millisecond, TraceID: 1})
+	f := evaltest.NewMetricsFeed(t, storage.NewMem(storage.MemOptions{}))
 	for i := range 10 {
-		f.commit(at(float64(100+i*10)), func(ms pmetric.MetricSlice, ts pcommon.Timestamp) {
+		f.Commit(evaltest.At(float64(100+i*10)), func(ms pmetric.MetricSlice, ts pcommon.Timestamp) {
 			metricstest.Gauge(ms, "depth", ts, float64(i))
 			metricstest.Sum(ms, "traces_span_metrics_calls", pmetric.AggregationTemporalityCumulative, ts, ts).SetIntValue(1000)
 			h := metricstest.Histogram(ms, "latency", pmetric.AggregationTemporalityCumulative, ts, ts)
@@ -98,10 +59,10 @@ func TestSourcesAreOne(t *testing.T) {
 		asked++
 		q, err := remote.DecodeReadRequest(req)
 		require.NoError(t, err)
-		require.Less(t, q.Queries[0].EndTimestampMs, at(100).UnixMilli(), "only what is older is asked for")
+		require.Less(t, q.Queries[0].EndTimestampMs, evaltest.At(100).UnixMilli(), "only what is older is asked for")
 		out := &prompb.ReadResponse{Results: []*prompb.QueryResult{{Timeseries: []*prompb.TimeSeries{{
 			Labels:  []prompb.Label{{Name: labels.MetricName, Value: "depth_ratio"}, {Name: "instance", Value: "cart-0"}, {Name: "job", Value: "shop/cart"}, {Name: "service_name", Value: "cart"}},
-			Samples: []prompb.Sample{{Timestamp: at(50).UnixMilli(), Value: 50}, {Timestamp: at(90).UnixMilli(), Value: 90}},
+			Samples: []prompb.Sample{{Timestamp: evaltest.At(50).UnixMilli(), Value: 50}, {Timestamp: evaltest.At(90).UnixMilli(), Value: 90}},
 		}}}}}
 		if !strings.Contains(q.Queries[0].String(), "depth_ratio") {
 			out.Results[0].Timeseries = nil
@@ -112,7 +73,7 @@ func TestSourcesAreOne(t *testing.T) {
 	}))
 	older, err := raw.OpenPrometheus(prom.URL, raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry(), nil)})
 	require.NoError(t, err)
-	s := &Sources{Views: &Queryable{Reader: r}, Samples: f.samples, Older: older}
+	s := &Sources{Views: &Queryable{Reader: r}, Samples: f.Samples, Older: older}
 	eng := NewEngine(EngineConfig{}, nil, nil)
 	query := func(text string, when time.Time) (string, []error) {
 		t.Helper()
@@ -122,28 +83,28 @@ func TestSourcesAreOne(t *testing.T) {
 		require.NoError(t, res.Err)
 		return res.String(), res.Warnings.AsErrors()
 	}
-	got, _ := query(`depth_ratio`, at(195))
+	got, _ := query(`depth_ratio`, evaltest.At(195))
 	require.Contains(t, got, "=> 9 @")
-	got, _ = query(`sum(traces_span_metrics_calls_total)`, at(110))
+	got, _ = query(`sum(traces_span_metrics_calls_total)`, evaltest.At(110))
 	require.Contains(t, got, "=> 1001 @", "the 1000 that an application exported under the same name are shown too")
-	got, _ = query(`sum(traces_span_metrics_calls_total{job="shop/cart"})`, at(110))
+	got, _ = query(`sum(traces_span_metrics_calls_total{job="shop/cart"})`, evaltest.At(110))
 	require.Contains(t, got, "=> 1000 @")
-	got, _ = query(`sum(traces_span_metrics_calls_total{job=""})`, at(110))
+	got, _ = query(`sum(traces_span_metrics_calls_total{job=""})`, evaltest.At(110))
 	require.Contains(t, got, "=> 1 @")
-	got, _ = query(`count({__name__=~".+"}) by (__name__)`, at(195))
+	got, _ = query(`count({__name__=~".+"}) by (__name__)`, evaltest.At(195))
 	require.Contains(t, got, `{__name__="depth_ratio"}`)
 	require.Contains(t, got, `{__name__="traces_spanmetrics_calls_total"}`)
-	got, _ = query(`sum(traces_span_metrics_calls_total{job=""}) + on() sum(latency_seconds_bucket{le="1.0"} or latency_seconds_bucket{le="1"})`, at(195))
+	got, _ = query(`sum(traces_span_metrics_calls_total{job=""}) + on() sum(latency_seconds_bucket{le="1.0"} or latency_seconds_bucket{le="1"})`, evaltest.At(195))
 	require.Contains(t, got, "=> 10 @")
 	asked = 0
-	got, _ = query(`sum_over_time(depth_ratio[2m])`, at(160))
+	got, _ = query(`sum_over_time(depth_ratio[2m])`, evaltest.At(160))
 	require.Contains(t, got, "=> 161 @", "50 + 90 of Prometheus, 0 to 6 of the samples")
 	require.Equal(t, 1, asked)
-	got, _ = query(`sum_over_time(depth_ratio[30s])`, at(180))
+	got, _ = query(`sum_over_time(depth_ratio[30s])`, evaltest.At(180))
 	require.Contains(t, got, "=> 21 @")
 	require.Equal(t, 1, asked, "nothing old was needed")
 
-	q, err := s.Querier(0, at(300).UnixMilli())
+	q, err := s.Querier(0, evaltest.At(300).UnixMilli())
 	require.NoError(t, err)
 	defer q.Close()
 	names, _, err := q.LabelValues(context.Background(), labels.MetricName, nil)
@@ -155,12 +116,12 @@ func TestSourcesAreOne(t *testing.T) {
 	require.Equal(t, []string{"cart", "gone"}, services, "Prometheus knows of one that is gone")
 	eq, err := s.ExemplarQuerier(context.Background())
 	require.NoError(t, err)
-	found, err := eq.Select(0, at(300).UnixMilli(), []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "latency_seconds_bucket")})
+	found, err := eq.Select(0, evaltest.At(300).UnixMilli(), []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "latency_seconds_bucket")})
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 
 	prom.Close()
-	got, warned := query(`sum_over_time(depth_ratio[2m])`, at(160))
+	got, warned := query(`sum_over_time(depth_ratio[2m])`, evaltest.At(160))
 	require.Contains(t, got, "=> 21 @")
 	require.NotEmpty(t, warned, "a Prometheus that does not answer is a warning")
 	require.NotErrorIs(t, errors.Join(warned...), context.Canceled)
@@ -169,10 +130,10 @@ func TestSourcesAreOne(t *testing.T) {
 // TestSameLabelsAreTheViews: an exported series whose labels are those of a series of the views is never shown beside it or mixed with it.
 func TestSameLabelsAreTheViews(t *testing.T) {
 	r := &evaltest.Reader{}
-	r.Span(failing, evaltest.Observation{At: at(100), Duration: time.Millisecond, TraceID: 1})
-	f := newMetricsFeed(t, storage.NewMem(storage.MemOptions{}))
-	s := &Sources{Views: &Queryable{Reader: r}, Samples: f.samples}
-	q, err := s.Querier(0, at(300).UnixMilli())
+	r.Span(evaltest.Failing, evaltest.Observation{At: evaltest.At(100), Duration: time.Millisecond, TraceID: 1})
+	f := evaltest.NewMetricsFeed(t, storage.NewMem(storage.MemOptions{}))
+	s := &Sources{Views: &Queryable{Reader: r}, Samples: f.Samples}
+	q, err := s.Querier(0, evaltest.At(300).UnixMilli())
 	require.NoError(t, err)
 	name := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "calls_total")
 	set := q.Select(context.Background(), true, nil, name)
@@ -180,9 +141,9 @@ func TestSameLabelsAreTheViews(t *testing.T) {
 	same := set.At().Labels()
 	require.NoError(t, q.Close())
 	other := labels.NewBuilder(same).Set("job", "application").Labels()
-	_, err = f.samples.Append(context.Background(), []samples.Sample{{Labels: same, T: at(105).UnixMilli(), V: 1000}, {Labels: other, T: at(105).UnixMilli(), V: 500}})
+	_, err = f.Samples.Append(context.Background(), []samples.Sample{{Labels: same, T: evaltest.At(105).UnixMilli(), V: 1000}, {Labels: other, T: evaltest.At(105).UnixMilli(), V: 500}})
 	require.NoError(t, err)
-	q, err = s.Querier(0, at(300).UnixMilli())
+	q, err = s.Querier(0, evaltest.At(300).UnixMilli())
 	require.NoError(t, err)
 	defer q.Close()
 	found := map[string]float64{}
@@ -195,7 +156,7 @@ func TestSameLabelsAreTheViews(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]float64{same.String(): 1, other.String(): 500}, found)
-	cq, err := s.ChunkQuerier(0, at(300).UnixMilli())
+	cq, err := s.ChunkQuerier(0, evaltest.At(300).UnixMilli())
 	require.NoError(t, err)
 	defer cq.Close()
 	n := 0
@@ -208,50 +169,4 @@ func TestSameLabelsAreTheViews(t *testing.T) {
 		}
 	}
 	require.Equal(t, 2, n)
-}
-
-// TestRulesOverSamples: a rule over OTLP metrics is evaluated when they are committed, at the time up to which they are complete,
-// with or without spans; one that needs both waits for both.
-func TestRulesOverSamples(t *testing.T) {
-	for name, spans := range map[string]bool{"without spans": false, "with spans": true} {
-		t.Run(name, func(t *testing.T) {
-			kv, r := storage.NewMem(storage.MemOptions{}), &evaltest.Reader{}
-			f := newMetricsFeed(t, kv)
-			e, err := New(Config{Reader: r, KV: kv, Floor: time.Second, Metrics: f.m,
-				Queryable: &Sources{Views: &Queryable{Reader: r}, Samples: f.samples}})
-			require.NoError(t, err)
-			both := `depth_ratio > 5 and on(service_name) sum by (service_name) (traces_span_metrics_calls_total) > 0`
-			src, err := ParseSource("rules.yml", []byte("groups:\n- name: metrics\n  interval: 1h\n  rules:\n"+rule("Deep", "depth_ratio > 5", "")+
-				"- name: both\n  interval: 1h\n  rules:\n"+rule("Both", both, "")), nil)
-			require.NoError(t, err)
-			require.NoError(t, e.Load(context.Background(), []Source{src}, at(100)))
-			advance := func(now time.Time) map[string]time.Time {
-				t.Helper()
-				require.NoError(t, e.Advance(context.Background(), views.Change{Frontier: r.Frontier()}, now))
-				out := map[string]time.Time{}
-				for _, a := range e.Active() {
-					out[a.Labels.Get("alertname")] = a.ActiveAt
-				}
-				return out
-			}
-			if spans {
-				r.Span(failing, evaltest.Observation{At: at(104), Duration: time.Millisecond, TraceID: 1})
-				r.Commit(at(104))
-			}
-			f.gauge(at(100), 1)
-			require.Empty(t, advance(at(101)))
-			f.gauge(at(110), 9)
-			active := advance(at(112))
-			require.Equal(t, at(110), active["Deep"].UTC(), "the newest sample's time, not that of the spans")
-			require.NotContains(t, active, "Both")
-			if spans {
-				r.Span(failing, evaltest.Observation{At: at(120), Duration: time.Millisecond, TraceID: 2})
-				r.Commit(at(120))
-				f.gauge(at(121), 9)
-				require.Contains(t, advance(at(124)), "Both")
-			}
-			f.gauge(at(130), 1)
-			require.NotContains(t, advance(at(135)), "Deep")
-		})
-	}
 }

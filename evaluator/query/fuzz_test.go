@@ -1,4 +1,4 @@
-package evaluator
+package query
 
 import (
 	"context"
@@ -29,22 +29,22 @@ func FuzzPromQL(f *testing.F) {
 	}
 	r := shop(2)
 	// within the newest bucket the views show all that it counts at once, so that nothing of a commit is missing; a TSDB has no such place
-	r.Span(views.REDKey{Service: "later", Operation: "op", Kind: views.KindServer, Status: views.StatusOK}, evaltest.Observation{At: at(15_000)})
+	r.Span(views.REDKey{Service: "later", Operation: "op", Kind: views.KindServer, Status: views.StatusOK}, evaltest.Observation{At: evaltest.At(15_000)})
 	q := &Queryable{Reader: r}
-	db := copyToTSDB(f, q, at(-100), at(20_000)) // offsets may lie ahead
+	db := copyToTSDB(f, q, evaltest.At(-100), evaltest.At(20_000)) // offsets may lie ahead
 	var series []labels.Labels
-	for _, s := range expand(f, q, at(0), at(700), labels.MustNewMatcher(labels.MatchRegexp, "__name__", "traces_.*|calls_total|duration_milliseconds_.*")) {
+	for _, s := range expand(f, q, evaltest.At(0), evaltest.At(700), labels.MustNewMatcher(labels.MatchRegexp, "__name__", "traces_.*|calls_total|duration_milliseconds_.*")) {
 		series = append(series, s.Metric)
 	}
 	eng := NewEngine(EngineConfig{}, nil, nil)
 	f.Fuzz(func(t *testing.T, seed int64) {
 		rnd := rand.New(rand.NewSource(seed)) //nolint:gosec // the generator takes this kind
-		smith := promqlsmith.New(rnd, series, promqlsmith.WithEnableOffset(true), promqlsmith.WithEnableAtModifier(true), promqlsmith.WithAtModifierMaxTimestamp(at(900).UnixMilli()),
+		smith := promqlsmith.New(rnd, series, promqlsmith.WithEnableOffset(true), promqlsmith.WithEnableAtModifier(true), promqlsmith.WithAtModifierMaxTimestamp(evaltest.At(900).UnixMilli()),
 			promqlsmith.WithEnableVectorMatching(true), promqlsmith.WithMaxDepth(4),
 			// which of equal values topk and bottomk choose is not said
 			promqlsmith.WithEnabledAggrs([]parser.ItemType{parser.SUM, parser.MIN, parser.MAX, parser.AVG, parser.COUNT, parser.COUNT_VALUES, parser.QUANTILE, parser.STDDEV, parser.STDVAR, parser.GROUP}))
 		ctx := context.Background()
-		text, start := smith.WalkInstantQuery().String(), at(float64(rnd.Intn(900))).Add(time.Duration(rnd.Intn(1000))*time.Millisecond)
+		text, start := smith.WalkInstantQuery().String(), evaltest.At(float64(rnd.Intn(900))).Add(time.Duration(rnd.Intn(1000))*time.Millisecond)
 		got, err := eng.NewInstantQuery(ctx, q, nil, text, start)
 		require.NoError(t, err, text)
 		defer got.Close()

@@ -1,4 +1,4 @@
-package evaluator
+package query
 
 import (
 	"context"
@@ -129,8 +129,8 @@ type metricsOf struct{ red, edges, tables []*metric }
 
 func (c *metricsOf) any() bool { return len(c.red)+len(c.edges)+len(c.tables) > 0 }
 
-// notOfViews reports whether matchers ask for a label that series of the views never have: those of an application's metrics have it.
-func notOfViews(ms []*labels.Matcher) bool {
+// NotOfViews reports whether matchers ask for a label that series of the views never have: those of an application's metrics have it.
+func NotOfViews(ms []*labels.Matcher) bool {
 	return slices.ContainsFunc(ms, func(m *labels.Matcher) bool {
 		return (m.Name == model.JobLabel || m.Name == model.InstanceLabel) && !m.Matches("")
 	})
@@ -138,7 +138,7 @@ func notOfViews(ms []*labels.Matcher) bool {
 
 // candidates returns the metrics that the matchers on the name accept.
 func candidates(ms []*labels.Matcher) (c metricsOf) {
-	if notOfViews(ms) {
+	if NotOfViews(ms) {
 		return c
 	}
 next:

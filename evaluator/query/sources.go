@@ -1,4 +1,4 @@
-package evaluator
+package query
 
 import (
 	"context"
@@ -171,8 +171,8 @@ func (e exemplarSources) Select(start, end int64, sets ...[]*labels.Matcher) ([]
 	return out, nil
 }
 
-// isView says whether the views have a metric of this name.
-func isView(name string) bool { return counters[name] }
+// IsView says whether the views have a metric of this name.
+func IsView(name string) bool { return counters[name] }
 
 // SeriesCounts returns how many series the views show under each name.
 func (q *Queryable) SeriesCounts() (map[string]int, error) {
@@ -188,7 +188,7 @@ func FamilyMetadata(families []views.Family) []Metadata {
 	var out []Metadata
 	for _, f := range families {
 		known := slices.ContainsFunc(metadata, func(m Metadata) bool { return m.Name == f.Name })
-		if !known && !isView(f.Name) {
+		if !known && !IsView(f.Name) {
 			out = append(out, Metadata{Name: f.Name, Type: f.Type, Help: f.Help, Unit: f.Unit})
 		}
 	}

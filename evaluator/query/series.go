@@ -1,4 +1,4 @@
-package evaluator
+package query
 
 import (
 	"math"
@@ -121,15 +121,15 @@ func newWindow(mint, maxt int64, fr views.Frontier, lifetime int64) window {
 	if fr.Head.IsZero() {
 		return w
 	}
-	w.head = ceilMillis(fr.Head)
+	w.head = CeilMillis(fr.Head)
 	if w.head > maxt && w.head-maxt < bucketMillis {
 		w.head = maxt
 	}
 	return w
 }
 
-// ceilMillis is t in Unix milliseconds, rounded up: what happened at t is counted at the result.
-func ceilMillis(t time.Time) int64 {
+// CeilMillis is t in Unix milliseconds, rounded up: what happened at t is counted at the result.
+func CeilMillis(t time.Time) int64 {
 	n := t.UnixNano()
 	ms := n / 1e6
 	if n%1e6 > 0 {

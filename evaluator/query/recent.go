@@ -1,11 +1,10 @@
-package evaluator
+package query
 
 import (
 	"context"
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -14,7 +13,7 @@ import (
 	"github.com/gaurav/watchingcat/views"
 )
 
-// recent is the newest part of the series that rules select, kept between evaluations.
+// Recent is the newest part of the series that rules select, kept between evaluations.
 //
 // The simple version: a thousand rules that each ask the views for ten of ten thousand series look through all of them a thousand
 // times. So what rules select is read once when it changed: a commit says which series changed and from which bucket on, and that is
@@ -22,13 +21,13 @@ import (
 //
 // What it does not hold (longer windows, tables, selectors of templates) is read from the views as ever. It belongs to one evaluation at
 // a time.
-type recent struct {
+type Recent struct {
 	keep      int64 // seconds before the head that are held
 	from      int64 // start of the oldest bucket held, 0: nothing is
 	version   uint32
 	selectors map[string]*resolved // by the text of their matchers
 	// ofRED and ofEdges find the selectors that may take a series.
-	ofRED, ofEdges keyed[*resolved]
+	ofRED, ofEdges ServiceIndex[*resolved]
 	red            map[uint32]*recentSeries
 	edges          map[uint32]*recentSeries
 	cells          int // held
@@ -125,31 +124,16 @@ func (c *recentCell) add(o *recentCell) {
 	}
 }
 
-func selectorText(ms []*labels.Matcher) string {
-	var b strings.Builder
-	for _, m := range ms {
-		b.WriteString(m.Name)
-		b.WriteString(m.Type.String())
-		b.WriteString(m.Value)
-		b.WriteByte(0xff)
-	}
-	return b.String()
-}
-
-// newRecent holds for the rules of groups what fits.
-func newRecent(gs []*group) *recent {
-	r := &recent{selectors: map[string]*resolved{}, red: map[uint32]*recentSeries{}, edges: map[uint32]*recentSeries{}}
+// NewRecent holds what fits of the series that selectors of these expressions select.
+func NewRecent(exprs []parser.Expr, selectors []Selector) *Recent {
+	r := &Recent{selectors: map[string]*resolved{}, red: map[uint32]*recentSeries{}, edges: map[uint32]*recentSeries{}}
 	longest := 5 * time.Minute // the lookback
-	for _, g := range gs {
-		for _, rule := range g.Rules() {
-			longest = max(longest, longestLook(rule.Query()))
-		}
-		for _, p := range g.passes {
-			for _, s := range p.selectors {
-				if len(s.red)+len(s.edges) > 0 && !selectsTables(s.ms) {
-					r.hold(s)
-				}
-			}
+	for _, e := range exprs {
+		longest = max(longest, longestLook(e))
+	}
+	for _, s := range selectors {
+		if s.any() && len(s.tables) == 0 {
+			r.hold(s)
 		}
 	}
 	r.keep = int64(min(longest, maxRecent)/time.Second) + 2*views.BucketSeconds
@@ -157,24 +141,19 @@ func newRecent(gs []*group) *recent {
 }
 
 // hold adds a selector.
-func (r *recent) hold(s selector) {
-	text := selectorText(s.ms)
+func (r *Recent) hold(s Selector) {
+	text := s.Text()
 	if r.selectors[text] != nil {
 		return
 	}
-	x := &resolved{ms: s.ms, red: s.red, edges: s.edges}
+	x := &resolved{ms: s.Matchers, red: s.red, edges: s.edges}
 	r.selectors[text] = x
 	if len(s.red) > 0 {
-		r.ofRED.put(s.ms, x, "service_name", "service")
+		r.ofRED.Put(s.Matchers, x, "service_name", "service")
 	}
 	if len(s.edges) > 0 {
-		r.ofEdges.put(s.ms, x, "client", "server")
+		r.ofEdges.Put(s.Matchers, x, "client", "server")
 	}
-}
-
-func selectsTables(ms []*labels.Matcher) bool {
-	c := candidates(ms)
-	return len(c.tables) > 0
 }
 
 // longestLook is how far an expression looks back, up to what is held; subqueries are not held.
@@ -195,8 +174,8 @@ func longestLook(e parser.Expr) (longest time.Duration) {
 	return longest
 }
 
-// refresh reads what c says has changed. red and edges name all series.
-func (r *recent) refresh(reader views.Reader, c views.Change, red map[uint32]views.REDKey, edges map[uint32]views.EdgeKey) error {
+// Refresh reads what c says has changed. red and edges name all series.
+func (r *Recent) Refresh(reader views.Reader, c views.Change, red map[uint32]views.REDKey, edges map[uint32]views.EdgeKey) error {
 	if len(r.selectors) == 0 || c.Frontier.Head.IsZero() {
 		return nil
 	}
@@ -223,7 +202,7 @@ func (r *recent) refresh(reader views.Reader, c views.Change, red map[uint32]vie
 	return nil
 }
 
-func (r *recent) reset(fr views.Frontier) {
+func (r *Recent) reset(fr views.Frontier) {
 	clear(r.red)
 	clear(r.edges)
 	for _, s := range r.selectors {
@@ -236,7 +215,7 @@ func (r *recent) reset(fr views.Frontier) {
 func bucketOf(t int64) int64 { return max(1, t-t%views.BucketSeconds) }
 
 // advance drops cells that no window reaches any more.
-func (r *recent) advance(head int64) {
+func (r *Recent) advance(head int64) {
 	from := bucketOf(head - r.keep)
 	if from-r.from < recentSlack {
 		return
@@ -259,7 +238,7 @@ func (r *recent) advance(head int64) {
 
 // batches splits the series that changed by where they have to be read from: those that changed lately, and those with late data. Series
 // that no selector takes are left out.
-func (r *recent) batches(changed map[uint32]views.Touched, have map[uint32]*recentSeries) map[int64]map[uint32]*recentSeries {
+func (r *Recent) batches(changed map[uint32]views.Touched, have map[uint32]*recentSeries) map[int64]map[uint32]*recentSeries {
 	newest := int64(0)
 	for _, c := range changed {
 		newest = max(newest, c.Bucket)
@@ -305,10 +284,10 @@ func adoptNew[K any](changed map[uint32]views.Touched, keys map[uint32]K, have m
 	return changed
 }
 
-func (r *recent) refreshRED(reader views.Reader, changed map[uint32]views.Touched, keys map[uint32]views.REDKey) error {
+func (r *Recent) refreshRED(reader views.Reader, changed map[uint32]views.Touched, keys map[uint32]views.REDKey) error {
 	changed = adoptNew(changed, keys, r.red, func(k views.REDKey) *recentSeries {
 		var t *recentSeries
-		r.ofRED.each(func(s *resolved) {
+		r.ofRED.Each(func(s *resolved) {
 			t = s.adopt(t, false, s.red, func(m *metric) bool { return m.matchRED(s.ms, k) }, func(m *metric) seriesLabels { return m.redLabels(k) })
 		}, k.Service)
 		return t
@@ -351,10 +330,10 @@ func edgeCellOf(c *views.EdgeCounts, hists bool) recentCell {
 	return out
 }
 
-func (r *recent) refreshEdges(reader views.Reader, changed map[uint32]views.Touched, keys map[uint32]views.EdgeKey) error {
+func (r *Recent) refreshEdges(reader views.Reader, changed map[uint32]views.Touched, keys map[uint32]views.EdgeKey) error {
 	changed = adoptNew(changed, keys, r.edges, func(k views.EdgeKey) *recentSeries {
 		var t *recentSeries
-		r.ofEdges.each(func(s *resolved) {
+		r.ofEdges.Each(func(s *resolved) {
 			t = s.adopt(t, true, s.edges, func(m *metric) bool { return m.matchEdge(s.ms, k) }, func(m *metric) seriesLabels { return m.edgeLabels(k) })
 		}, k.Client, k.Server)
 		return t
@@ -408,7 +387,7 @@ func (s *resolved) adopt(t *recentSeries, edge bool, metrics []*metric, match fu
 }
 
 // replace puts cells in place of those from a bucket on; base is all that was counted before it.
-func (r *recent) replace(t *recentSeries, from int64, base recentCell, n int, cell func(int) recentCell) {
+func (r *Recent) replace(t *recentSeries, from int64, base recentCell, n int, cell func(int) recentCell) {
 	keep := 0
 	for keep < len(t.list) && t.list[keep].start < from {
 		keep++
@@ -424,7 +403,7 @@ func (r *recent) replace(t *recentSeries, from int64, base recentCell, n int, ce
 }
 
 // series returns those of a selector from a time on, Unix milliseconds; false when the views have to be asked.
-func (r *recent) series(ms []*labels.Matcher, mint int64) ([]recentPart, bool) {
+func (r *Recent) series(ms []*labels.Matcher, mint int64) ([]recentPart, bool) {
 	if r == nil || r.from == 0 || mint < r.from*1000 {
 		return nil, false
 	}
@@ -435,8 +414,8 @@ func (r *recent) series(ms []*labels.Matcher, mint int64) ([]recentPart, bool) {
 	return s.list, true
 }
 
-// counted is how many calls the series of a selector counted from a time on, and in the bucket before; false when that is not held.
-func (r *recent) counted(selector string, from time.Time) (calls uint64, ok bool) {
+// Counted is how many calls the series of a selector counted from a time on, and in the bucket before; false when that is not held.
+func (r *Recent) Counted(selector string, from time.Time) (calls uint64, ok bool) {
 	since := from.Unix() - views.BucketSeconds
 	if r == nil || r.from == 0 || since < r.from || r.selectors[selector] == nil {
 		return 0, false
@@ -451,12 +430,12 @@ func (r *recent) counted(selector string, from time.Time) (calls uint64, ok bool
 
 type recentKey struct{}
 
-// withRecent lets queries under ctx find what is held. Only an evaluation may do so.
-func withRecent(ctx context.Context, r *recent) context.Context {
+// WithRecent lets queries under ctx find what is held. Only an evaluation may do so.
+func WithRecent(ctx context.Context, r *Recent) context.Context {
 	return context.WithValue(ctx, recentKey{}, r)
 }
 
-func recentOf(ctx context.Context) *recent {
-	r, _ := ctx.Value(recentKey{}).(*recent)
+func recentOf(ctx context.Context) *Recent {
+	r, _ := ctx.Value(recentKey{}).(*Recent)
 	return r
 }

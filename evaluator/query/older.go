@@ -1,4 +1,4 @@
-package evaluator
+package query
 
 import (
 	"context"
@@ -130,7 +130,7 @@ func oneName(ms []*labels.Matcher) string {
 type olderNames struct{ *older }
 
 func (q olderNames) Select(ctx context.Context, _ bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
-	if name := oneName(ms); isView(name) {
+	if name := oneName(ms); IsView(name) {
 		return storage.EmptySeriesSet()
 	} else if name == "" {
 		ms = append(slices.Clip(ms), otherNames())
@@ -145,7 +145,7 @@ func (q olderNames) Select(ctx context.Context, _ bool, hints *storage.SelectHin
 // labels are asked once for all names. A name or value may belong to a series of the views that the Store is not asked for.
 func (q olderNames) labels(ms []*labels.Matcher, ask func(storage.Querier) ([]string, annotations.Annotations, error)) ([]string, annotations.Annotations, error) {
 	edge := max(q.views, q.names)
-	if name := oneName(ms); isView(name) {
+	if name := oneName(ms); IsView(name) {
 		edge = q.views
 	} else if name != "" {
 		edge = q.names
@@ -183,7 +183,7 @@ type olderViews struct{ *older }
 // namesOf narrows matchers to names of the views; false when they select none.
 func namesOf(ms []*labels.Matcher) ([]*labels.Matcher, bool) {
 	if name := oneName(ms); name != "" {
-		return ms, isView(name)
+		return ms, IsView(name)
 	}
 	var names []string
 next:
@@ -524,7 +524,7 @@ func (o *older) exemplars(ctx context.Context, sets [][]*labels.Matcher) ([]exem
 		}
 		if name := oneName(ms); name == "" {
 			ofOthers = append(ofOthers, append(slices.Clip(ms), otherNames()))
-		} else if !isView(name) {
+		} else if !IsView(name) {
 			ofOthers = append(ofOthers, ms)
 		}
 	}

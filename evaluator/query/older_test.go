@@ -1,4 +1,4 @@
-package evaluator
+package query
 
 import (
 	"context"
@@ -47,16 +47,16 @@ func newSpliced(t *testing.T, job bool, counted float64, base uint64) *spliced {
 	key := views.REDKey{Service: "cart", Operation: "get", Kind: views.KindServer, Status: views.StatusUnset}
 	edge := views.EdgeKey{Client: "web", Server: "cart"}
 	for i := range 600 {
-		o := evaltest.Observation{At: at(float64(600+i) + 0.5), Duration: 3 * time.Millisecond, TraceID: 1}
+		o := evaltest.Observation{At: evaltest.At(float64(600+i) + 0.5), Duration: 3 * time.Millisecond, TraceID: 1}
 		r.Span(key, o)
 		r.Call(edge, false, o)
 	}
-	r.Commit(at(1200))
+	r.Commit(evaltest.At(1200))
 	s := &spliced{t: t, prom: rawtest.NewPrometheus(t), eng: NewEngine(EngineConfig{}, nil, nil)}
 	for sec := 0; sec <= 1200; sec += 15 {
 		n := counted + float64(sec)
 		add := func(name string, v float64, more ...string) {
-			s.prom.Append(connectorLabels(name, job, more...), at(float64(sec)), v)
+			s.prom.Append(connectorLabels(name, job, more...), evaltest.At(float64(sec)), v)
 		}
 		for _, name := range []string{"traces_span_metrics_calls_total", "calls_total", "duration_milliseconds_count", "traces_span_metrics_duration_milliseconds_count"} {
 			add(name, n, red...)
@@ -96,7 +96,7 @@ func (b based) SelectRED(from, to time.Time, match func(uint32, views.REDKey) bo
 func (s *spliced) matrix(query string, from, to, step float64) (map[int64][]float64, []string, []string) {
 	s.t.Helper()
 	ctx, answered := raw.WithAnswered(context.Background())
-	q, err := s.eng.NewRangeQuery(ctx, s.s, nil, query, at(from), at(to), time.Duration(step*1e9))
+	q, err := s.eng.NewRangeQuery(ctx, s.s, nil, query, evaltest.At(from), evaltest.At(to), time.Duration(step*1e9))
 	require.NoError(s.t, err)
 	defer q.Close()
 	res := q.Exec(ctx)
@@ -106,7 +106,7 @@ func (s *spliced) matrix(query string, from, to, step float64) (map[int64][]floa
 	out := map[int64][]float64{}
 	for _, series := range m {
 		for _, p := range series.Floats {
-			sec := (p.T - at(0).UnixMilli()) / 1000
+			sec := (p.T - evaltest.At(0).UnixMilli()) / 1000
 			out[sec] = append(out[sec], p.F)
 		}
 	}
@@ -181,7 +181,7 @@ func TestAStoreWithoutConnectorsIsAWarning(t *testing.T) {
 	require.NotEmpty(t, got[1000])
 	require.Equal(t, []string{"prometheus"}, answered)
 	require.Len(t, warnings, 1)
-	require.Contains(t, warnings[0], `prometheus has no series of traces_spanmetrics_calls_total{service="cart"} for the time before the views begin (`+at(600).UTC().Format(time.RFC3339)+`)`)
+	require.Contains(t, warnings[0], `prometheus has no series of traces_spanmetrics_calls_total{service="cart"} for the time before the views begin (`+evaltest.At(600).UTC().Format(time.RFC3339)+`)`)
 	_, _, warnings = s.matrix(`sum(rate(traces_spanmetrics_calls_total[1m]))`, 700, 1170, 10)
 	require.Empty(t, warnings)
 }
@@ -189,9 +189,9 @@ func TestAStoreWithoutConnectorsIsAWarning(t *testing.T) {
 // TestNamesAndValuesOfBoth: without match[], names and values of labels come from views and store together, and the store accepts the requests.
 func TestNamesAndValuesOfBoth(t *testing.T) {
 	s := newSpliced(t, true, 0, 0)
-	s.prom.Append(labels.FromStrings("__name__", "depth", "queue", "q1"), at(100), 1)
+	s.prom.Append(labels.FromStrings("__name__", "depth", "queue", "q1"), evaltest.At(100), 1)
 	for _, ms := range [][]*labels.Matcher{nil, {labels.MustNewMatcher(labels.MatchRegexp, "queue", ".*")}, {labels.MustNewMatcher(labels.MatchNotEqual, "__name__", "up")}} {
-		q, err := s.s.Querier(at(0).UnixMilli(), at(1200).UnixMilli())
+		q, err := s.s.Querier(evaltest.At(0).UnixMilli(), evaltest.At(1200).UnixMilli())
 		require.NoError(t, err)
 		names, warnings, err := q.LabelNames(context.Background(), nil, ms...)
 		require.NoError(t, err)
@@ -207,7 +207,7 @@ func TestNamesAndValuesOfBoth(t *testing.T) {
 		require.Equal(t, 200, r.Status, "%v", r)
 	}
 	// Before the views begin there are the store's names and values only.
-	before, err := s.s.Querier(at(0).UnixMilli(), at(300).UnixMilli())
+	before, err := s.s.Querier(evaltest.At(0).UnixMilli(), evaltest.At(300).UnixMilli())
 	require.NoError(t, err)
 	values, _, err := before.LabelValues(context.Background(), "__name__", nil)
 	require.NoError(t, err)
@@ -218,10 +218,10 @@ func TestNamesAndValuesOfBoth(t *testing.T) {
 	require.Contains(t, names, "queue")
 	require.NotContains(t, names, "reason")
 	require.NoError(t, before.Close())
-	q, err := s.s.Querier(at(0).UnixMilli(), at(1200).UnixMilli())
+	q, err := s.s.Querier(evaltest.At(0).UnixMilli(), evaltest.At(1200).UnixMilli())
 	require.NoError(t, err)
 	found := []string{}
-	for set := q.Select(context.Background(), true, &storage.SelectHints{Start: at(0).UnixMilli(), End: at(1200).UnixMilli(), Func: "series"},
+	for set := q.Select(context.Background(), true, &storage.SelectHints{Start: evaltest.At(0).UnixMilli(), End: evaltest.At(1200).UnixMilli(), Func: "series"},
 		labels.MustNewMatcher(labels.MatchRegexp, "__name__", "depth|calls_total")); set.Next(); {
 		found = append(found, set.At().Labels().Get("__name__")+" "+set.At().Labels().Get("job"))
 	}
@@ -233,7 +233,7 @@ func TestNamesAndValuesOfBoth(t *testing.T) {
 func TestChunksOfBoth(t *testing.T) {
 	for _, job := range []bool{true, false} {
 		s := newSpliced(t, job, 5000, 0)
-		q, err := s.s.ChunkQuerier(at(0).UnixMilli(), at(1200).UnixMilli())
+		q, err := s.s.ChunkQuerier(evaltest.At(0).UnixMilli(), evaltest.At(1200).UnixMilli())
 		require.NoError(t, err)
 		var times []int64
 		n := 0
@@ -241,7 +241,7 @@ func TestChunksOfBoth(t *testing.T) {
 			for it := set.At().Iterator(nil); it.Next(); {
 				for c := it.At().Chunk.Iterator(nil); c.Next() != chunkenc.ValNone; {
 					at0, v := c.At()
-					if sec := (at0 - at(0).UnixMilli()) / 1000; !math.IsNaN(v) {
+					if sec := (at0 - evaltest.At(0).UnixMilli()) / 1000; !math.IsNaN(v) {
 						require.Equal(t, sec < 600, v >= 5000, "%d %v", sec, v)
 						times = append(times, sec)
 					}
@@ -263,14 +263,14 @@ func TestExemplarsOfBoth(t *testing.T) {
 	s := newSpliced(t, true, 0, 0)
 	series := connectorLabels("traces_span_metrics_duration_milliseconds_bucket", true, append([]string{"le", "4"}, red...)...)
 	for _, sec := range []int{300, 900} {
-		s.prom.Exemplar(series, exemplar.Exemplar{Labels: labels.FromStrings("trace_id", fmt.Sprint("t", sec)), Value: 3, Ts: at(float64(sec)).UnixMilli(), HasTs: true})
+		s.prom.Exemplar(series, exemplar.Exemplar{Labels: labels.FromStrings("trace_id", fmt.Sprint("t", sec)), Value: 3, Ts: evaltest.At(float64(sec)).UnixMilli(), HasTs: true})
 	}
 	ctx, answered := raw.WithAnswered(t.Context())
 	find := func(from, to float64, ms ...*labels.Matcher) (old, of []string) {
 		t.Helper()
 		q, err := s.s.ExemplarQuerier(ctx)
 		require.NoError(t, err)
-		list, err := q.Select(at(from).UnixMilli(), at(to).UnixMilli(), ms)
+		list, err := q.Select(evaltest.At(from).UnixMilli(), evaltest.At(to).UnixMilli(), ms)
 		require.NoError(t, err)
 		for _, x := range list {
 			for _, e := range x.Exemplars {
@@ -306,5 +306,5 @@ func TestExemplarsOfBoth(t *testing.T) {
 	require.Empty(t, old)
 	require.NotEmpty(t, of)
 	require.Len(t, answered.Warnings(), 1)
-	require.Contains(t, answered.Warnings()[0], "exemplars from before "+at(600).UTC().Format(time.RFC3339)+" are missing")
+	require.Contains(t, answered.Warnings()[0], "exemplars from before "+evaltest.At(600).UTC().Format(time.RFC3339)+" are missing")
 }
