@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// severityTexts are OpenTelemetry's severity numbers of the texts by which logging libraries name severities, in upper case: the short names
+// severityNumbers are OpenTelemetry's severity numbers of the texts by which logging libraries name severities, in upper case: the short names
 // of the log data model, the columns of its appendix B (syslog, Windows event log, ETW, Log4j, Zap, java.util.logging,
 // Microsoft.Extensions.Logging), and usual short forms. Where columns disagree (CRITICAL), syslog and the event log decide.
-var severityTexts = map[string]int32{
+var severityNumbers = map[string]int32{
 	"TRC": 1, "FINEST": 1, "ALL": 1, "T": 1,
 	"DBG": 5, "VERBOSE": 5, "FINER": 5, "D": 5, "V": 5, "FINE": 6, "CONFIG": 7,
 	"INF": 9, "INFORMATION": 9, "INFORMATIONAL": 9, "I": 9, "NOTICE": 10,
@@ -18,7 +18,7 @@ var severityTexts = map[string]int32{
 	"EMERGENCY": 21, "EMERG": 21, "FTL": 21, "F": 21,
 }
 
-// severityBegins are looked at where a text is none of severityTexts.
+// severityBegins are looked at where a text is none of severityNumbers.
 var severityBegins = []struct {
 	begin  string
 	number int32
@@ -27,7 +27,7 @@ var severityBegins = []struct {
 func init() {
 	for i, name := range []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"} {
 		for n, suffix := range []string{"", "2", "3", "4"} {
-			severityTexts[name+suffix] = int32(4*i + n + 1)
+			severityNumbers[name+suffix] = int32(4*i + n + 1)
 		}
 	}
 }
@@ -36,7 +36,7 @@ func init() {
 func SeverityNumber(text string) int32 {
 	t := strings.ToUpper(strings.TrimSpace(text))
 	t = strings.TrimPrefix(t, "LOGLEVEL.")
-	if n, ok := severityTexts[t]; ok {
+	if n, ok := severityNumbers[t]; ok {
 		return n
 	}
 	for _, b := range severityBegins {
@@ -57,5 +57,5 @@ func Severity(number int32, text string) int32 {
 
 // SeverityTexts are the texts, in upper case, that stand for at least a severity number.
 func SeverityTexts(from int32) []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(severityTexts)), func(t string) bool { return severityTexts[t] < from })
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(severityNumbers)), func(t string) bool { return severityNumbers[t] < from })
 }

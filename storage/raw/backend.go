@@ -127,7 +127,7 @@ func (b *Backend) do(ctx context.Context, method, target string, header http.Hea
 		}
 		return nil
 	})
-	if errors.Is(err, errTooLarge) {
+	if errors.Is(err, errAnswerTooLarge) {
 		b.metrics.tooLarge.WithLabelValues(b.name).Inc()
 	}
 	if err != nil {

@@ -38,9 +38,9 @@ func NewRoom(one, all int64) *Room {
 	return &Room{one: one, all: semaphore.NewWeighted(max(one, cmp.Or(all, defaultAnswers)))}
 }
 
-// errTooLarge and errBusy are failures of a request that say nothing about the health of the store.
+// errAnswerTooLarge and errBusy are failures of a request that say nothing about the health of the store.
 var (
-	errTooLarge = fmt.Errorf("%w: the answer is too large", errCaller)
+	errAnswerTooLarge = fmt.Errorf("%w: the answer is too large", errCaller)
 	errBusy     = fmt.Errorf("%w: no room for the answer", errCaller)
 )
 
@@ -48,7 +48,7 @@ var (
 func (r *Room) read(ctx context.Context, resp *http.Response, wait time.Duration) (data []byte, release func(), err error) {
 	release = func() {}
 	if resp.ContentLength > r.one {
-		return nil, release, errTooLarge
+		return nil, release, errAnswerTooLarge
 	}
 	var b bytes.Buffer
 	if _, err := io.Copy(&b, io.LimitReader(resp.Body, min(smallAnswer, r.one)+1)); err != nil {
@@ -76,7 +76,7 @@ func (r *Room) read(ctx context.Context, resp *http.Response, wait time.Duration
 	if _, err = io.Copy(&b, io.LimitReader(resp.Body, r.one+1-int64(b.Len()))); err != nil {
 		err = fmt.Errorf("read the answer: %w", err)
 	} else if int64(b.Len()) > r.one {
-		err = errTooLarge
+		err = errAnswerTooLarge
 	}
 	if err != nil {
 		release()
@@ -105,7 +105,7 @@ func heldBy(ctx context.Context) context.Context {
 // explain names the store and what to do after a failure that is not the store's.
 func (r *Room) explain(name string, err error) error {
 	switch {
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, errAnswerTooLarge):
 		return fmt.Errorf("%s %w: its answer is larger than %d bytes: use a shorter range or more conditions", name, ErrTooLarge, r.one)
 	case errors.Is(err, errBusy):
 		return fmt.Errorf("%s %w: other large answers are being read: try again later", name, ErrUnavailable)
@@ -123,7 +123,7 @@ func (r *Room) inflated(contentType string, body []byte) error {
 		return nil
 	}
 	if n, err := snappy.DecodedLen(body); err == nil && int64(n) > r.one {
-		return errTooLarge
+		return errAnswerTooLarge
 	}
 	return nil
 }
