@@ -41,7 +41,7 @@ func NewRoom(one, all int64) *Room {
 // errAnswerTooLarge and errBusy are failures of a request that say nothing about the health of the store.
 var (
 	errAnswerTooLarge = fmt.Errorf("%w: the answer is too large", errCaller)
-	errBusy     = fmt.Errorf("%w: no room for the answer", errCaller)
+	errBusy           = fmt.Errorf("%w: no room for the answer", errCaller)
 )
 
 // read reads a body within the room. release gives the part of the room back; it may be called more than once.
