@@ -18,6 +18,7 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/evaluator/query"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/viewstest"
@@ -105,32 +106,32 @@ func (b *bench) load() error {
 // fakePipeline has read everything unless told otherwise.
 type fakePipeline struct {
 	set        *views.Set
-	partitions []Partition
-	truncated  []Truncation
-	began      Beginning
-	checkpoint Checkpoint
+	partitions []progress.Partition
+	truncated  []progress.Gap
+	began      progress.Beginning
+	checkpoint progress.Checkpoint
 	behind     bool
 }
 
 func (p *fakePipeline) Positions() ([]storage.Position, error) { return p.set.Positions() }
-func (p *fakePipeline) Partitions() []Partition {
+func (p *fakePipeline) Partitions() []progress.Partition {
 	if p.partitions != nil {
 		return p.partitions
 	}
-	one := Partition{Topic: viewstest.Topic, Idle: true}
+	one := progress.Partition{Topic: viewstest.Topic, Idle: true}
 	if list, err := p.set.Positions(); err == nil && len(list) > 0 {
 		one.Position, one.End = list[0].Offset, list[0].Offset
 	}
-	return []Partition{one}
+	return []progress.Partition{one}
 }
-func (p *fakePipeline) Checkpoint() Checkpoint  { return p.checkpoint }
-func (p *fakePipeline) Truncated() []Truncation { return p.truncated }
-func (p *fakePipeline) Began() Beginning        { return p.began }
-func (p *fakePipeline) Ready() (bool, []Check) {
+func (p *fakePipeline) Checkpoint() progress.Checkpoint { return p.checkpoint }
+func (p *fakePipeline) Truncated() []progress.Gap       { return p.truncated }
+func (p *fakePipeline) Began() progress.Beginning       { return p.began }
+func (p *fakePipeline) Ready() (bool, []progress.Check) {
 	if p.behind {
-		return false, []Check{{Name: "otlp_spans/0", Detail: "1200 records behind"}}
+		return false, []progress.Check{{Name: "otlp_spans/0", Detail: "1200 records behind"}}
 	}
-	return true, []Check{{Name: "otlp_spans/0", OK: true, Detail: "caught up"}}
+	return true, []progress.Check{{Name: "otlp_spans/0", OK: true, Detail: "caught up"}}
 }
 
 func newBench(t testing.TB, change ...func(*Config)) *bench {

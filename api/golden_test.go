@@ -26,6 +26,7 @@ import (
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/notify"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -121,7 +122,7 @@ func (b *bench) dur(word, prefix string) time.Duration {
 
 // pipeline sets the state of partition 0: "end=N watermark=DUR", or an error.
 func (b *bench) pipeline(text string) {
-	p := Partition{Topic: "otlp_spans", Position: int64(len(b.script.Topic[0])), End: int64(len(b.script.Topic[0])), Idle: true}
+	p := progress.Partition{Topic: "otlp_spans", Position: int64(len(b.script.Topic[0])), End: int64(len(b.script.Topic[0])), Idle: true}
 	for f := range strings.FieldsSeq(text) {
 		switch name, v, _ := strings.Cut(f, "="); name {
 		case "end":
@@ -133,14 +134,14 @@ func (b *bench) pipeline(text string) {
 		case "error":
 			p.Err = fmt.Errorf("broker: %s", v)
 		case "truncated":
-			b.pipe.truncated = []Truncation{{Topic: "otlp_spans", From: 3, To: 7, At: at(time.Second)}}
+			b.pipe.truncated = []progress.Gap{{Topic: "otlp_spans", From: 3, To: 7, Found: at(time.Second)}}
 		case "checkpoint":
-			b.pipe.checkpoint = Checkpoint{At: at(b.dur(v, "")), Entries: 12, Bytes: 3456}
+			b.pipe.checkpoint = progress.Checkpoint{At: at(b.dur(v, "")), Entries: 12, Bytes: 3456}
 		case "behind":
 			b.pipe.behind = true
 		}
 	}
-	b.pipe.partitions = []Partition{p}
+	b.pipe.partitions = []progress.Partition{p}
 }
 
 // answer is a status line and indented JSON; the document must allow it.

@@ -173,7 +173,7 @@ func (s *Server) meta(m moment, r timeRange) rest.Meta {
 		from = m.now.Add(-defaultRange) // alerts look at about as much
 	}
 	for _, t := range s.cfg.Pipeline.Truncated() {
-		if !from.Before(t.At) {
+		if !from.Before(t.Found) {
 			continue // whatever was in those records ended before
 		}
 		warn(&out, "%s/%d: records %d to %d were dropped by the broker before they were read", t.Topic, t.Partition, t.From, t.To-1)

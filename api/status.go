@@ -12,7 +12,7 @@ func (s *Server) pipeline(m moment) rest.PipelineAnswer {
 	last := p.Checkpoint()
 	out := rest.PipelineAnswer{
 		Partitions: []rest.Partition{}, Truncated: []rest.Truncation{}, Replays: s.replays(), Backends: s.backends(),
-		Checkpoint: rest.Checkpoint{Entries: int64(last.Entries), Bytes: last.Bytes},
+		Checkpoint: rest.Checkpoint{Entries: int64(last.Entries), Bytes: int64(last.Bytes)},
 		Records:    int64(c.Records), Spans: int64(c.Spans), DeadLetters: int64(c.DeadLetters), UnattributedSpans: int64(c.Unattributed),
 		Late: int64(c.TooLate), Future: int64(c.Future), Duplicates: int64(c.Duplicates), Overflowed: int64(c.Overflowed), Waiting: int64(c.Waiting),
 		Meta: s.meta(m, timeRange{}),
@@ -31,7 +31,7 @@ func (s *Server) pipeline(m moment) rest.PipelineAnswer {
 		out.Partitions = append(out.Partitions, part)
 	}
 	for _, t := range p.Truncated() {
-		out.Truncated = append(out.Truncated, rest.Truncation{Topic: t.Topic, Partition: t.Partition, From: t.From, To: t.To, Time: t.At.UTC()})
+		out.Truncated = append(out.Truncated, rest.Truncation{Topic: t.Topic, Partition: t.Partition, From: t.From, To: t.To, Time: t.Found.UTC()})
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -17,14 +18,7 @@ import (
 type TopicBacktester interface {
 	// Backtest runs all backtests in one reading; their Reader and Queryable are set by it. since is from when on the topics hold every
 	// record, zero where they never lost any.
-	Backtest(ctx context.Context, list []evaluator.Backtest, progress func(TopicProgress)) (results []*evaluator.BacktestResult, since time.Time, err error)
-}
-
-// TopicProgress is how far a backtest over topics is.
-type TopicProgress struct {
-	At             time.Time
-	Records, Total int64
-	Rate           float64 // records a second
+	Backtest(ctx context.Context, list []evaluator.Backtest, progress func(progress.Reading)) (results []*evaluator.BacktestResult, since time.Time, err error)
 }
 
 // rememberedTrials is how many backtests over topics are remembered once they have ended.
@@ -44,7 +38,7 @@ type topicTrial struct {
 	created  time.Time
 	cancel   context.CancelFunc
 	state    rest.TopicBacktestState
-	progress TopicProgress
+	progress progress.Reading
 	err      string
 	result   *rest.BacktestAnswer
 }
@@ -137,7 +131,7 @@ func (s *Server) try(ctx context.Context, list []evaluator.Backtest, variants []
 			defer s.trials.mu.Unlock()
 			t.state, t.err = rest.TopicBacktestStateFailed, "the backtest panicked: report this as a bug with the log of the server"
 		}()
-		results, since, err := s.cfg.Topics.Backtest(run, list, func(p TopicProgress) {
+		results, since, err := s.cfg.Topics.Backtest(run, list, func(p progress.Reading) {
 			s.trials.mu.Lock()
 			defer s.trials.mu.Unlock()
 			t.progress = p

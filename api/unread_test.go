@@ -14,6 +14,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/query"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -75,16 +76,16 @@ func (b *bench) askFrom(op, body string, start, end int) rest.Meta {
 // document it is. An answer about times that were read is whole.
 func TestTimesThatWereNeverRead(t *testing.T) {
 	for name, c := range map[string]struct {
-		began Beginning
+		began progress.Beginning
 		store bool
 		fails bool
 		want  string
 	}{
-		"latest":                      {Beginning{Latest: time.Unix(610, 0).UTC()}, false, false, "reading began at the end of the topics at 1970-01-01T00:10:10Z"},
-		"topics lost their beginning": {Beginning{Trimmed: true}, false, false, "the topics had lost their oldest records when reading began: what happened before 1970-01-01T00:10:00Z"},
-		"a store of other questions":  {Beginning{}, true, false, "the views begin at 1970-01-01T00:10:00Z"},
-		"latest, a store that fails":  {Beginning{Latest: time.Unix(610, 0).UTC()}, true, true, ""},
-		"from the beginning":          {Beginning{}, false, false, "-"},
+		"latest":                      {progress.Beginning{Latest: time.Unix(610, 0).UTC()}, false, false, "reading began at the end of the topics at 1970-01-01T00:10:10Z"},
+		"topics lost their beginning": {progress.Beginning{Trimmed: true}, false, false, "the topics had lost their oldest records when reading began: what happened before 1970-01-01T00:10:00Z"},
+		"a store of other questions":  {progress.Beginning{}, true, false, "the views begin at 1970-01-01T00:10:00Z"},
+		"latest, a store that fails":  {progress.Beginning{Latest: time.Unix(610, 0).UTC()}, true, true, ""},
+		"from the beginning":          {progress.Beginning{}, false, false, "-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := &archive{bench: newBench(t)}
@@ -133,7 +134,7 @@ func TestTimesThatWereNeverRead(t *testing.T) {
 			// The APIs of others say it in their way.
 			for _, path := range []string{"/prometheus/api/v1/query?time=200&query=", "/prometheus/api/v1/query_range?start=100&end=890&step=60&query="} {
 				w := b.get(path + "sum(rate(traces_span_metrics_calls_total[1m]))")
-				require.Equal(t, c.began != Beginning{}, strings.Contains(w.Body.String(), "is not in this answer"), w.Body)
+				require.Equal(t, c.began != progress.Beginning{}, strings.Contains(w.Body.String(), "is not in this answer"), w.Body)
 			}
 			require.NotContains(t, b.get("/prometheus/api/v1/query?time=890&query=sum(traces_span_metrics_calls_total)").Body.String(), "warnings")
 			for _, path := range []string{"/jaeger/api/services", "/jaeger/api/operations?service=web", "/jaeger/api/v3/services", "/jaeger/api/v3/operations?service=web", "/jaeger/api/dependencies?endTs=890000&lookback=800000",

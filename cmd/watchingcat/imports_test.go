@@ -22,10 +22,11 @@ var may = map[string]struct {
 
 	"views":                 {[]string{"storage"}, "views are a function of records: no Kafka, no HTTP, no clock, so that a replay gives the same"},
 	"pipeline":              {[]string{"storage", "views"}, "the pipeline knows nobody downstream: views tell who wants to know"},
-	"pipeline/replay":       {[]string{"storage", "views", "pipeline/ingest", "pipeline/source", "pipeline/kafka"}, "a replay drives what reads the topics; nothing that reads them knows of it"},
+	"pipeline/progress":     {nil, "how far the pipeline is has one shape, without Kafka"},
+	"pipeline/replay":       {[]string{"storage", "views", "pipeline/progress", "pipeline/ingest", "pipeline/source", "pipeline/kafka"}, "a replay drives what reads the topics; nothing that reads them knows of it"},
 	"pipeline/receiver":     {[]string{"pipeline/source", "pipeline/kafka"}, "the receiver writes to topics and knows no views"},
 	"pipeline/configtopic":  {[]string{"storage", "pipeline/kafka"}, "the topic of objects is read apart from telemetry"},
-	"pipeline/ingest":       {[]string{"storage", "views", "pipeline/otlp", "pipeline/source", "pipeline/kafka"}, "ingest takes what the source hands out"},
+	"pipeline/ingest":       {[]string{"storage", "views", "pipeline/progress", "pipeline/otlp", "pipeline/source", "pipeline/kafka"}, "ingest takes what the source hands out"},
 	"pipeline/otlp":         {[]string{"storage", "views"}, "the scan is a function of bytes"},
 	"pipeline/pipelinetest": {[]string{"storage", "pipeline/source", "pipeline/kafka"}, "tests of every room but kafka and source may use it"},
 	"pipeline/source":       {[]string{"storage", "pipeline/kafka"}, "the source knows offsets, not what records mean"},
@@ -35,7 +36,7 @@ var may = map[string]struct {
 	"evaluator":       {[]string{"storage", "views", "evaluator/query"}, "rules read views and write state; who is told is notify's business"},
 	"notify":          {[]string{"storage", "evaluator"}, "notify drains the outbox; it never looks at telemetry"},
 	"deploy/docs":     {nil, "the documents are text, and the only part of deploy that is in the binary"},
-	"api":             {[]string{"storage", "views", "evaluator", "notify", "deploy/docs"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
+	"api":             {[]string{"storage", "views", "pipeline/progress", "evaluator", "notify", "deploy/docs"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
 	"cmd":             {[]string{"cmd/watchingcat/cli", "storage", "views", "pipeline", "evaluator", "notify", "api"}, "only cmd wires everything"},
 
 	"cmd/watchingcat/cli":     {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/app", "cmd/watchingcat/config", "cmd/watchingcat/shop"}, "the command line is the top"},

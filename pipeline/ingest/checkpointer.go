@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -22,17 +23,9 @@ type checkpointer struct {
 	room    *sync.Cond // signalled when a checkpoint took what was pending
 	closed  bool
 	wake    chan struct{}
-	last    CheckpointState
+	last    progress.Checkpoint
 	blocked error
 	given   bool // up: no more checkpoints
-}
-
-// CheckpointState describes the last checkpoint.
-type CheckpointState struct {
-	At      time.Time // when it was committed; zero before the first
-	Entries int
-	Bytes   int
-	Err     error // why checkpoints do not get through at present
 }
 
 func (k *checkpointer) init() {
@@ -62,13 +55,13 @@ func (k *checkpointer) gaveUp() bool {
 }
 
 // Last describes the last checkpoint.
-func (k *checkpointer) Last() CheckpointState {
+func (k *checkpointer) Last() progress.Checkpoint {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.last
 }
 
-func (k *checkpointer) took(last CheckpointState) {
+func (k *checkpointer) took(last progress.Checkpoint) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.last = last

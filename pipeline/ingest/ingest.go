@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/gaurav/watchingcat/pipeline/otlp"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -216,7 +217,7 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	if err := g.Config.Set.Install(c); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	g.took(CheckpointState{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: c.Bytes})
+	g.took(progress.Checkpoint{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: c.Bytes})
 	m := g.m.Load()
 	m.Spans.Add(float64(c.Spans))
 	m.Logs.Add(float64(c.Logs))

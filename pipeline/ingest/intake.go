@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/rs/zerolog"
 
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -37,37 +38,22 @@ type Intake struct {
 	Version uint32
 	Shard   uint16
 	mu      sync.Mutex
-	gaps    []Gap
-	began   Beginning
-}
-
-// Beginning says what was written before reading began, and was never read.
-type Beginning struct {
-	Latest  time.Time // when reading began at the end of a topic; zero: it began where the topics do
-	Trimmed bool      // the topics had lost their oldest records by then
-}
-
-// Later joins what is known of two topics or versions.
-func (b Beginning) Later(o Beginning) Beginning {
-	if o.Latest.After(b.Latest) {
-		b.Latest = o.Latest
-	}
-	b.Trimmed = b.Trimmed || o.Trimmed
-	return b
+	gaps    []progress.Gap
+	began   progress.Beginning
 }
 
 // trimmed ends the keys of topics that had lost their oldest records.
 const trimmed = "\x00trimmed"
 
 // LoadBeginning reads what a version noted when it began.
-func LoadBeginning(kv storage.KV, version uint32, shard uint16) (out Beginning, err error) {
+func LoadBeginning(kv storage.KV, version uint32, shard uint16) (out progress.Beginning, err error) {
 	prefix := storage.Key(version, shard, storage.TableMeta, views.MetaBegun)
 	err = kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		switch {
 		case strings.HasSuffix(string(k), trimmed):
 			out.Trimmed = true
 		case len(v) == 8:
-			out = out.Later(Beginning{Latest: time.Unix(0, int64(binary.BigEndian.Uint64(v))).UTC()})
+			out = out.Later(progress.Beginning{Latest: time.Unix(0, int64(binary.BigEndian.Uint64(v))).UTC()})
 		}
 		return nil
 	})
@@ -75,7 +61,7 @@ func LoadBeginning(kv storage.KV, version uint32, shard uint16) (out Beginning, 
 }
 
 // Began says what was never read.
-func (n *Intake) Began() Beginning {
+func (n *Intake) Began() progress.Beginning {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.began
@@ -133,7 +119,7 @@ func (n *Intake) begin(topic string, list []storage.Position) error {
 		return err
 	}
 	n.mu.Lock()
-	n.began = n.began.Later(Beginning{Latest: now})
+	n.began = n.began.Later(progress.Beginning{Latest: now})
 	n.mu.Unlock()
 	for _, p := range list {
 		n.Lost(p.Topic, p.Partition, p.Offset)
@@ -148,7 +134,7 @@ func (n *Intake) begun(topic string) bool {
 
 // truncated notes that a topic lost records before they were read; every answer says so from then on.
 func (n *Intake) truncated(topic string, partition int32, from, to int64) {
-	gap := Gap{Topic: topic, Partition: partition, From: from, To: to, Found: time.Now().UTC()}
+	gap := progress.Gap{Topic: topic, Partition: partition, From: from, To: to, Found: time.Now().UTC()}
 	n.Log.Error().Str("topic", topic).Int32("partition", partition).Int64("from", from).Int64("to", to).Uint32("version", n.Version).
 		Msg("the topic no longer holds the stored position: records are missing; reading continues at the oldest record")
 	if to < from {
@@ -163,10 +149,10 @@ func (n *Intake) truncated(topic string, partition int32, from, to int64) {
 }
 
 // Gaps are the stretches that were gone when they were to be read.
-func (n *Intake) Gaps() []Gap {
+func (n *Intake) Gaps() []progress.Gap {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return append([]Gap(nil), n.gaps...)
+	return append([]progress.Gap(nil), n.gaps...)
 }
 
 // Consume reads until ctx ends or a part fails. It drains: reading stops, then what was read is committed.

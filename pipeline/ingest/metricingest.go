@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/pipeline/otlp"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
@@ -170,7 +171,7 @@ func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 		}
 	}
 	g.c.Metrics.Install(c, appended)
-	g.took(CheckpointState{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: bytes})
+	g.took(progress.Checkpoint{At: time.Now(), Entries: len(c.Commit.Entries), Bytes: bytes})
 	return nil
 }
 

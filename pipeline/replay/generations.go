@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/pipeline/ingest"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -216,11 +217,11 @@ func (g *Generations) Close() error {
 }
 
 // Began says what was never read of the topics by the oldest versions that are read.
-func (g *Generations) Began() ingest.Beginning {
+func (g *Generations) Began() progress.Beginning {
 	g.mu.Lock()
 	layout, current := g.layout, g.line
 	g.mu.Unlock()
-	of := func(versions []uint32, shard uint16, live uint32, running func() ingest.Beginning) ingest.Beginning {
+	of := func(versions []uint32, shard uint16, live uint32, running func() progress.Beginning) progress.Beginning {
 		if len(versions) == 0 || slices.Min(versions) == live {
 			return running()
 		}
@@ -238,12 +239,12 @@ func (g *Generations) Began() ingest.Beginning {
 }
 
 // Gaps are the stretches of topics that were gone when a version that is read was to read them.
-func (g *Generations) Gaps() []ingest.Gap {
+func (g *Generations) Gaps() []progress.Gap {
 	g.mu.Lock()
 	layout, current := g.layout, g.line
 	g.mu.Unlock()
-	var out []ingest.Gap
-	add := func(versions []uint32, shard uint16, live uint32, running func() []ingest.Gap) {
+	var out []progress.Gap
+	add := func(versions []uint32, shard uint16, live uint32, running func() []progress.Gap) {
 		for _, v := range versions {
 			if v == live {
 				out = append(out, running()...)

@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -113,7 +113,7 @@ func TestTrimmedTopicsAreKnown(t *testing.T) {
 					want = 2
 				}
 				until(t, "all is read", func() bool { return g.Live().Counters().Spans == want })
-				require.Equal(t, ingest.Beginning{Trimmed: trim}, g.Began())
+				require.Equal(t, progress.Beginning{Trimmed: trim}, g.Began())
 				require.Empty(t, g.Gaps())
 				cancel()
 				<-ended

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/kafka"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -61,8 +62,8 @@ type RereadConfig struct {
 	// MaxRecords is how many records are read at most (0: 20,000,000); more are refused at once.
 	MaxRecords int64
 	Stop       func(ctx context.Context, now time.Time) error
-	Opened     func(r *Reread)      // once it is known where the topics begin; nil: nobody asks
-	Progress   func(RereadProgress) // now and then; nil: nobody asks
+	Opened     func(r *Reread)        // once it is known where the topics begin; nil: nobody asks
+	Progress   func(progress.Reading) // now and then; nil: nobody asks
 	Logger     zerolog.Logger
 }
 
@@ -71,13 +72,6 @@ type Moment struct {
 	Now       time.Time                    // by the clock
 	Positions map[source.PartitionID]int64 // read up to, exclusive; nil: every record with a timestamp up to Now
 	Complete  time.Time                    // the complete frontier; zero: as if there had been no lag
-}
-
-// RereadProgress is how far a Reread is.
-type RereadProgress struct {
-	At             time.Time // event time reached
-	Records, Total int64
-	Rate           float64 // records a second
 }
 
 // rereadPart is one partition.
@@ -331,11 +325,11 @@ func (r *Reread) moments(ctx context.Context) error {
 		}
 		if now := time.Now(); r.c.Progress != nil && now.Sub(told) > 200*time.Millisecond {
 			told = now
-			r.c.Progress(r.progress())
+			r.c.Progress(r.reading())
 		}
 	}
 	if r.c.Progress != nil {
-		r.c.Progress(r.progress())
+		r.c.Progress(r.reading())
 	}
 	return errRereadOver
 }
@@ -415,10 +409,10 @@ func (r *Reread) skipEmpty() {
 	r.turn.Broadcast()
 }
 
-func (r *Reread) progress() RereadProgress {
+func (r *Reread) reading() progress.Reading {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := RereadProgress{At: r.moment.Now}
+	p := progress.Reading{At: r.moment.Now}
 	for _, x := range r.parts {
 		p.Total += max(0, x.end-x.start)
 		p.Records += max(0, min(x.position, x.end)-x.start)

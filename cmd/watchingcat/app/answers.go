@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/evaluator/query"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -42,51 +41,27 @@ var _ api.Pipeline = pipelineAnswers{}
 
 func (p pipelineAnswers) Positions() ([]storage.Position, error) { return p.app.committed(), nil }
 
-func (p pipelineAnswers) Partitions() []api.Partition {
-	var out []api.Partition
-	for _, s := range p.app.status(time.Now()).partitions {
-		lag := s.lag
-		if s.HighWatermark < 0 || s.LastFetch.IsZero() {
-			lag = -1
-		}
-		out = append(out, api.Partition{Topic: s.Topic, Partition: s.Partition, Position: s.committed, End: s.HighWatermark, Lag: lag,
-			Watermark: s.watermark, Idle: s.Idle, Err: s.Err})
-	}
-	return out
+func (p pipelineAnswers) Partitions() []progress.Partition {
+	return p.app.readiness(time.Now()).Partitions
 }
 
-func (p pipelineAnswers) Checkpoint() api.Checkpoint {
-	c := p.app.gens.Current().Ingest.Last()
-	return api.Checkpoint{At: c.At, Entries: c.Entries, Bytes: int64(c.Bytes)}
-}
+func (p pipelineAnswers) Checkpoint() progress.Checkpoint { return p.app.gens.Current().Ingest.Last() }
 
-func (p pipelineAnswers) Truncated() []api.Truncation {
-	var out []api.Truncation
-	for _, g := range p.app.gapList() {
-		out = append(out, api.Truncation{Topic: g.Topic, Partition: g.Partition, From: g.From, To: g.To, At: g.Found})
-	}
-	return out
-}
+func (p pipelineAnswers) Truncated() []progress.Gap { return p.app.gens.Gaps() }
 
-func (p pipelineAnswers) Began() api.Beginning { return api.Beginning(p.app.gens.Began()) }
+func (p pipelineAnswers) Began() progress.Beginning { return p.app.gens.Began() }
 
-func (p pipelineAnswers) Ready() (bool, []api.Check) {
-	s := p.app.status(time.Now())
-	checks := []api.Check{{Name: "state", OK: true, Detail: "open"}}
+func (p pipelineAnswers) Ready() (bool, []progress.Check) {
+	r := p.app.readiness(time.Now())
 	if p.app.stopping.Load() {
-		checks = append(checks, api.Check{Name: "process", Detail: "shutting down; use another replica"})
-		s.ready = false
+		r.Fails("process", "shutting down; use another replica")
 	}
 	if !p.app.objectsRead.Load() {
-		check := api.Check{Name: p.app.cfg.KafkaConfigTopic, Detail: "users, tokens, rules and objectives have not been read yet; those known from before are in force"}
+		why := "users, tokens, rules and objectives have not been read yet; those known from before are in force"
 		if err := p.app.objectsErr.Load(); err != nil {
-			check.Detail += ": " + (*err).Error()
+			why += ": " + (*err).Error()
 		}
-		checks = append(checks, check)
-		s.ready = false
+		r.Fails(p.app.cfg.KafkaConfigTopic, why)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.checks)) {
-		checks = append(checks, api.Check{Name: name, Detail: s.checks[name]})
-	}
-	return s.ready, checks
+	return r.Ready(), append([]progress.Check{{Name: "state", OK: true, Detail: "open"}}, r.Checks()...)
 }

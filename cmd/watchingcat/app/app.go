@@ -210,7 +210,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 		return config.Usage("%sEXTERNAL_LABELS: %v", config.EnvPrefix, err)
 	}
 	a.eval, err = evaluator.New(evaluator.Config{
-		Evidence: time.Now, Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.live.Metrics(), ExternalURL: external, ExternalLabels: a.external, Ready: func() bool { return a.status(time.Now()).ready }, Logger: a.slog, Registerer: a.reg,
+		Evidence: time.Now, Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.live.Metrics(), ExternalURL: external, ExternalLabels: a.external, Ready: func() bool { return a.readiness(time.Now()).Ready() }, Logger: a.slog, Registerer: a.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("read alerts: %w", err)

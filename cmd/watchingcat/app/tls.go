@@ -4,13 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 )
 
 // certificate is a pair of files that is read again when one of them has changed.

@@ -3,8 +3,6 @@ package app
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"github.com/gaurav/watchingcat/cmd/watchingcat/apptest"
-	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"io"
 	"log/slog"
 	"net"
@@ -13,6 +11,9 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/apptest"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 )
 
 // TestCertificateIsReadAgain: a new pair is served to new connections without a restart; while the files do not match, and when they

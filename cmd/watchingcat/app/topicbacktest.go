@@ -5,9 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/evaluator/query"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -23,7 +23,7 @@ const (
 )
 
 // Backtest implements api.TopicBacktester.
-func (t topicBacktests) Backtest(ctx context.Context, list []evaluator.Backtest, progress func(api.TopicProgress)) ([]*evaluator.BacktestResult, time.Time, error) {
+func (t topicBacktests) Backtest(ctx context.Context, list []evaluator.Backtest, report func(progress.Reading)) ([]*evaluator.BacktestResult, time.Time, error) {
 	warmUp, start, end := leastWarmUp, list[0].Start, list[0].End
 	for i := range list {
 		list[i].Step = t.cfg.CommitInterval
@@ -39,10 +39,8 @@ func (t topicBacktests) Backtest(ctx context.Context, list []evaluator.Backtest,
 	results, err := rereadRules(ctx, replay.RereadConfig{
 		Kafka: t.cfg.Kafka(), Views: t.viewConfig(), Topics: []string{t.cfg.KafkaTracesTopic, t.cfg.KafkaLogsTopic}, LogsTopic: t.cfg.KafkaLogsTopic,
 		Lateness: t.cfg.Lateness, Interval: t.cfg.CommitInterval, From: start.Add(-warmUp - t.cfg.PairingWindow - exportMargin), To: to, Logger: t.log,
-		Progress: func(p replay.RereadProgress) {
-			progress(api.TopicProgress{At: p.At, Records: p.Records, Total: p.Total, Rate: p.Rate})
-		},
-		Opened: func(r *replay.Reread) { since = r.Since },
+		Progress: report,
+		Opened:   func(r *replay.Reread) { since = r.Since },
 	}, view.Samples(), list)
 	return results, since, err
 }

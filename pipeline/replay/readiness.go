@@ -1,0 +1,106 @@
+package replay
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gaurav/watchingcat/pipeline/progress"
+	"github.com/gaurav/watchingcat/pipeline/source"
+)
+
+// Readiness says how far the views are, and what keeps them from being ready.
+type Readiness struct {
+	Partitions []progress.Partition // by topic
+	failed     map[string]string    // by name of the check
+}
+
+// Ready reports whether nothing fails.
+func (r *Readiness) Ready() bool { return len(r.failed) == 0 }
+
+// Fails adds a check that fails.
+func (r *Readiness) Fails(name, why string) { r.failed[name] = why }
+
+// Checks are those that fail, ordered by name.
+func (r *Readiness) Checks() (list []progress.Check) {
+	for _, name := range slices.Sorted(maps.Keys(r.failed)) {
+		list = append(list, progress.Check{Name: name, Detail: r.failed[name]})
+	}
+	return list
+}
+
+// ReadinessConfig says when views are ready.
+type ReadinessConfig struct {
+	TracesTopic  string        // the one topic that must exist
+	MetricsTopic string        // whose partitions are not looked at while its samples are being opened
+	MaxLag       time.Duration // of event time
+}
+
+// Readiness compares the current views with the topics: they are ready when every partition is read to its end, or what was read last is
+// young enough.
+func (g *Generations) Readiness(now time.Time, c ReadinessConfig) *Readiness {
+	r := &Readiness{failed: map[string]string{}}
+	live, metrics := g.Current(), g.CurrentMetrics()
+	states := g.states()
+	if !slices.ContainsFunc(states, func(s source.PartitionState) bool { return s.Topic != c.MetricsTopic }) {
+		r.Fails("kafka", "no partition of "+c.TracesTopic+" is known yet: the brokers do not answer or the topic does not exist")
+	}
+	r.Partitions = g.partitions(states)
+	opened, i := metrics.Opened(), 0
+	for _, st := range states {
+		if st.Partition < 0 { // the topic as a whole
+			// a team without logs or metrics in Kafka has no topic for them, and is ready
+			if st.Err != nil && (st.Topic == c.TracesTopic || !errors.Is(st.Err, source.ErrNoTopic)) {
+				r.Fails(st.Topic, st.Err.Error())
+			}
+			continue
+		}
+		p := &r.Partitions[i]
+		i++
+		if st.Topic == c.MetricsTopic && !opened { // nothing else waits for samples that are being opened
+			continue
+		}
+		if why := p.Behind(now, c.MaxLag); why != "" {
+			r.Fails(fmt.Sprintf("%s/%d", st.Topic, st.Partition), why)
+		}
+	}
+	for name, err := range map[string]error{"checkpoint": live.Ingest.Last().Err, "metrics checkpoint": metrics.Ingest.Last().Err} {
+		if err != nil {
+			r.Fails(name, err.Error())
+		}
+	}
+	return r
+}
+
+// Partitions are how far the current views are, ordered by topic.
+func (g *Generations) Partitions() []progress.Partition { return g.partitions(g.states()) }
+
+func (g *Generations) states() []source.PartitionState {
+	states := append(g.Current().Source.States(), g.CurrentMetrics().Source.States()...)
+	slices.SortStableFunc(states, func(a, b source.PartitionState) int { return strings.Compare(a.Topic, b.Topic) })
+	return states
+}
+
+// partitions joins what the sources know of partitions with what the views hold of them.
+func (g *Generations) partitions(states []source.PartitionState) (list []progress.Partition) {
+	held := map[source.PartitionID]progress.Partition{}
+	for _, p := range append(g.Live().Progress(), g.Live().Metrics().Progress()...) {
+		held[source.PartitionID{Topic: p.Topic, Partition: p.Partition}] = progress.Partition{Position: p.Position, Watermark: p.Watermark}
+	}
+	for _, st := range states {
+		if st.Partition < 0 {
+			continue
+		}
+		p := held[source.PartitionID{Topic: st.Topic, Partition: st.Partition}]
+		p.Topic, p.Partition, p.End, p.Idle, p.Err = st.Topic, st.Partition, st.HighWatermark, st.Idle, st.Err
+		p.Lag = max(0, p.End-p.Position)
+		if st.HighWatermark < 0 || st.LastFetch.IsZero() {
+			p.Lag = -1
+		}
+		list = append(list, p)
+	}
+	return list
+}
