@@ -39,6 +39,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 //go:embed openapi.yaml
@@ -63,7 +64,7 @@ type Metrics interface {
 	// Counters tell what became of records and points.
 	Counters() views.MetricCounters
 	Families() []views.Family
-	Frontier() views.Frontier
+	Frontier() model.Frontier
 	// SeriesCounts returns how many series of each name had a sample lately.
 	SeriesCounts() map[string]int
 	// Range returns the times between which samples are held; false while there are none.

@@ -21,6 +21,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
@@ -139,7 +140,7 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	b := &bench{t: t, reg: prometheus.NewRegistry(), now: at(60 * time.Second)}
 	kv := storage.NewMem(storage.MemOptions{})
 	var err error
-	b.script, err = viewstest.New(kv, views.Config{FoldEvery: 1, TraceBytes: 8 << 20, LogBytes: 1 << 20}) // where the views begin is known after a fold
+	b.script, err = viewstest.New(kv, model.Config{FoldEvery: 1, TraceBytes: 8 << 20, LogBytes: 1 << 20}) // where the views begin is known after a fold
 	require.NoError(t, err)
 	b.pipe = &fakePipeline{set: b.script.Set}
 	engine := query.NewEngine(query.EngineConfig{}, nil, nil)
@@ -180,7 +181,7 @@ func (b *bench) record(lines ...string) {
 	b.script.Apply(0, int64(len(b.script.Topic[0])-1))
 }
 
-func (b *bench) commit(marks ...views.Mark) {
+func (b *bench) commit(marks ...model.Mark) {
 	b.t.Helper()
 	_, err := b.script.Checkpoint(marks)
 	require.NoError(b.t, err)
@@ -198,7 +199,7 @@ func (b *bench) rules(text string) {
 
 func (b *bench) evaluate() {
 	b.t.Helper()
-	require.NoError(b.t, b.alerts.Advance(context.Background(), views.Change{Frontier: b.script.Set.Frontier()}, b.now))
+	require.NoError(b.t, b.alerts.Advance(context.Background(), model.Change{Frontier: b.script.Set.Frontier()}, b.now))
 }
 
 // do answers a request; headers are "Name: value".

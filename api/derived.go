@@ -9,6 +9,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // What is derived from spans and logs: exception groups, deployments, calls of databases, of messaging and of the outside.
@@ -29,7 +30,7 @@ func (s *Server) ListErrors(ctx context.Context, q rest.ListErrorsRequestObject)
 	match := func(l []string) bool {
 		return (p.Service == nil || l[0] == *p.Service) && (p.Type == nil || l[2] == *p.Type)
 	}
-	rows, err := m.views.TableRows(views.TableErrors, r.start, r.end, match)
+	rows, err := m.views.TableRows(model.TableErrors, r.start, r.end, match)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func errorKey(g rest.ErrorGroup) string {
 func errorGroup(v *views.TallyRow) rest.ErrorGroup {
 	g := rest.ErrorGroup{Service: v.Labels[0], Dimensions: dims(v.Dims()), Operation: v.Labels[1], Type: v.Labels[2], Message: v.Labels[3], Source: rest.ErrorGroupSource(v.Labels[4]),
 		Count: int64(v.Calls), FirstSeen: orNil(v.FirstSeen), LastSeen: orNil(v.LastSeen), Sample: valid(v.Text), Traces: []string{}}
-	for _, e := range []views.Exemplar{v.Latest, v.Slowest} {
+	for _, e := range []model.Exemplar{v.Latest, v.Slowest} {
 		if id := hexOrEmpty(e.TraceID[:]); id != "" && !slices.Contains(g.Traces, id) {
 			g.Traces = append(g.Traces, id)
 		}
@@ -74,7 +75,7 @@ func errorGroup(v *views.TallyRow) rest.ErrorGroup {
 }
 
 func (s *Server) errorPoints(m moment, groups []rest.ErrorGroup, r timeRange, width int64, match func([]string) bool) error {
-	lines, err := m.views.SelectTable(views.TableErrors, r.start, r.end, match)
+	lines, err := m.views.SelectTable(model.TableErrors, r.start, r.end, match)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequ
 			return nil, err
 		}
 	}
-	lines, err := m.views.SelectTable(views.TableVersions, r.end, r.end, byService(p.Service))
+	lines, err := m.views.SelectTable(model.TableVersions, r.end, r.end, byService(p.Service))
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +132,7 @@ func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequ
 		d := &list[i]
 		edge := d.FirstSeen.Truncate(bucket)
 		of := m
-		of.views = views.Narrow(m.views, views.DimFilter(value(d.Dimensions)))
+		of.views = views.Narrow(m.views, model.DimFilter(value(d.Dimensions)))
 		if d.Before, err = s.serviceRED(of, d.Service, timeRange{start: edge.Add(-window), end: edge}); err != nil {
 			return nil, err
 		}
@@ -157,7 +158,7 @@ func (s *Server) ListDatabases(ctx context.Context, q rest.ListDatabasesRequestO
 	if err != nil {
 		return nil, err
 	}
-	rows, err := m.views.TableRows(views.TableDatabases, r.start, r.end, byService(q.Params.Service))
+	rows, err := m.views.TableRows(model.TableDatabases, r.start, r.end, byService(q.Params.Service))
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +173,7 @@ func (s *Server) ListDatabases(ctx context.Context, q rest.ListDatabasesRequestO
 }
 
 func tallyRED(t *views.Tally, seconds float64) rest.RED {
-	return red(views.RED{Calls: t.Calls, Errors: t.Failed, Latency: t.Hist.Latency()}, seconds)
+	return red(model.RED{Calls: t.Calls, Errors: t.Failed, Latency: t.Hist.Latency()}, seconds)
 }
 
 // ListMessaging implements rest.StrictServerInterface.
@@ -182,7 +183,7 @@ func (s *Server) ListMessaging(ctx context.Context, q rest.ListMessagingRequestO
 	if err != nil {
 		return nil, err
 	}
-	rows, err := m.views.TableRows(views.TableMessaging, r.start, r.end, byService(name))
+	rows, err := m.views.TableRows(model.TableMessaging, r.start, r.end, byService(name))
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +220,7 @@ func (s *Server) ListExternal(ctx context.Context, q rest.ListExternalRequestObj
 	if err != nil {
 		return nil, err
 	}
-	systems, err := m.views.TableRows(views.TableDatabases, r.start, r.end, byService(nil))
+	systems, err := m.views.TableRows(model.TableDatabases, r.start, r.end, byService(nil))
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +234,7 @@ func (s *Server) ListExternal(ctx context.Context, q rest.ListExternalRequestObj
 		if e.Connection != "virtual_node" || e.Entry || database[e.Server] || name != nil && e.Client != *name {
 			continue
 		}
-		c := red(views.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
+		c := red(model.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
 		out.External = append(out.External, rest.ExternalCall{Service: e.Client, Dimensions: dims(e.ClientDims), Target: e.Server, Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(e.ClientP95)})
 	}
 	out.Total = len(out.External)

@@ -8,12 +8,13 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // dimensioned is a Reader that knows which dimensions its keys have.
-type dimensioned interface{ DimensionValues() []views.Dimension }
+type dimensioned interface{ DimensionValues() []model.Dimension }
 
-func dimensionsOf(r views.Reader) []views.Dimension {
+func dimensionsOf(r views.Reader) []model.Dimension {
 	if d, ok := r.(dimensioned); ok {
 		return d.DimensionValues()
 	}
@@ -30,12 +31,12 @@ func filterParam(param string) (name string, ok bool) {
 }
 
 // dimFilter reads the filter of a request.
-func dimFilter(query url.Values) views.DimFilter {
-	var f views.DimFilter
+func dimFilter(query url.Values) model.DimFilter {
+	var f model.DimFilter
 	for param, v := range query {
 		if name, ok := filterParam(param); ok && len(v) > 0 {
 			if f == nil {
-				f = views.DimFilter{}
+				f = model.DimFilter{}
 			}
 			f[name] = v[0]
 		}
@@ -44,7 +45,7 @@ func dimFilter(query url.Values) views.DimFilter {
 }
 
 // checkFilter refuses a filter by what is no dimension.
-func (s *Server) checkFilter(f views.DimFilter) error {
+func (s *Server) checkFilter(f model.DimFilter) error {
 	if len(f) == 0 {
 		return nil
 	}
@@ -65,7 +66,7 @@ func (s *Server) checkFilter(f views.DimFilter) error {
 }
 
 // dims are dimensions as answers show them.
-func dims(d views.Dims) *rest.Dimensions {
+func dims(d model.Dims) *rest.Dimensions {
 	m := d.Map()
 	if m == nil {
 		return nil
@@ -80,7 +81,7 @@ func (s *Server) ListDimensions(ctx context.Context, _ rest.ListDimensionsReques
 	var names []string
 	for _, d := range dimensionsOf(m.views) {
 		names = append(names, d.Name)
-		out.Dimensions = append(out.Dimensions, rest.Dimension{Name: d.Name, Label: views.LabelOf(d.Name), Values: d.Values})
+		out.Dimensions = append(out.Dimensions, rest.Dimension{Name: d.Name, Label: model.LabelOf(d.Name), Values: d.Values})
 	}
 	out.Pending = s.cfg.Dimensions != nil && !slices.Equal(names, s.cfg.Dimensions)
 	return out, nil

@@ -27,7 +27,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/pipeline/progress"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 var update = flag.Bool("update", false, "write what is answered into testdata")
@@ -100,9 +100,9 @@ func (b *bench) views(script string) {
 			flush()
 		case f[0] == "commit":
 			flush()
-			var marks []views.Mark
+			var marks []model.Mark
 			if len(f) > 1 {
-				marks = []views.Mark{{Topic: "otlp_spans", Watermark: at(b.dur(f[1], "idle="))}}
+				marks = []model.Mark{{Topic: "otlp_spans", Watermark: at(b.dur(f[1], "idle="))}}
 			}
 			b.commit(marks...)
 		case strings.HasPrefix(line, "now="):

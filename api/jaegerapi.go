@@ -20,7 +20,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Jaeger's query service as its page and Grafana's data source ask it: the JSON API without a version, and /api/v3 (jaegerv3.go). Both
@@ -146,7 +146,7 @@ type jaegerOperation struct {
 	SpanKind string `json:"spanKind"`
 }
 
-func kindName(k views.Kind) string {
+func kindName(k model.Kind) string {
 	return strings.ToLower(strings.TrimPrefix(k.String(), "SPAN_KIND_"))
 }
 
@@ -452,7 +452,7 @@ func (s *Server) jaegerDependencies(ctx context.Context, r *http.Request, m mome
 	}
 	for _, e := range found.Edges {
 		// Jaeger counts spans whose parent is of another service
-		if e.ClientNode().Type != views.NodeService || e.ServerNode().Type != views.NodeService || e.Client == e.Server || q.Get("service") != "" && e.Client != q.Get("service") && e.Server != q.Get("service") {
+		if e.ClientNode().Type != model.NodeService || e.ServerNode().Type != model.NodeService || e.Client == e.Server || q.Get("service") != "" && e.Client != q.Get("service") && e.Server != q.Get("service") {
 			continue
 		}
 		i := slices.IndexFunc(out, func(d jaegerDependency) bool { return d.Parent == e.Client && d.Child == e.Server })

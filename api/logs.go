@@ -9,6 +9,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // logQuery is what the ways of searching log lines ask for.
@@ -131,7 +132,7 @@ func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObj
 	if !from.since.IsZero() {
 		counted = earlier(later(r.start, m.frontier.Since), r.end)
 	}
-	lines, err := m.views.SelectTable(views.TableLogs, counted, r.end, byService(q.Params.Service))
+	lines, err := m.views.SelectTable(model.TableLogs, counted, r.end, byService(q.Params.Service))
 	if err != nil {
 		return nil, err
 	}

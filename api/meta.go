@@ -9,19 +9,20 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // defaultRange is how far back an answer goes that was not asked for a start.
 const defaultRange = 15 * time.Minute
 
-const bucket = views.BucketSeconds * time.Second
+const bucket = model.BucketSeconds * time.Second
 
 // A moment is what was known when a request began; an answer is never older than it says. Whatever a request reads it reads from the
 // moment's views: these are of one version, also when a replay swaps versions meanwhile.
 type moment struct {
 	now      time.Time
 	views    views.Reader
-	frontier views.Frontier
+	frontier model.Frontier
 }
 
 // moment is that of a request, which ends it too.
@@ -37,7 +38,7 @@ func (s *Server) moment(ctx context.Context) moment {
 }
 
 // hold is moment for what is no request; the caller ends it.
-func (s *Server) hold(f views.DimFilter) (m moment, release func()) {
+func (s *Server) hold(f model.DimFilter) (m moment, release func()) {
 	v, release := views.Snapshot(s.cfg.Views)
 	v = views.Narrow(v, f)
 	return moment{s.cfg.Now(), v, v.Frontier()}, release
@@ -47,7 +48,7 @@ func (s *Server) hold(f views.DimFilter) (m moment, release func()) {
 // kept while somebody reads it.
 type heldViews struct {
 	once    sync.Once
-	filter  views.DimFilter
+	filter  model.DimFilter
 	views   views.Reader
 	release func()
 }
@@ -188,7 +189,7 @@ func (s *Server) meta(m moment, r timeRange) rest.Meta {
 }
 
 // red turns what was counted into the shape of answers.
-func red(c views.RED, seconds float64) rest.RED {
+func red(c model.RED, seconds float64) rest.RED {
 	out := rest.RED{Calls: int64(c.Calls), Errors: int64(c.Errors), Rate: float64(c.Calls) / seconds,
 		P50Ms: millis(c.Latency.P50), P95Ms: millis(c.Latency.P95), P99Ms: millis(c.Latency.P99)}
 	if c.Calls > 0 {

@@ -18,6 +18,7 @@ import (
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // metricsBench holds OTLP metrics beside the views.
@@ -57,7 +58,7 @@ func (b *bench) gauges(script string) {
 		v, err := strconv.ParseFloat(f[2], 64)
 		require.NoError(b.t, err)
 		metricstest.Gauge(metricstest.Resource(md, "cart", "cart-0"), f[1], pcommon.Timestamp(when), v)
-		m.Apply("otlp_metrics", 0, views.Record{Offset: m.offset, Timestamp: when.Milliseconds()}, md)
+		m.Apply("otlp_metrics", 0, model.Record{Offset: m.offset, Timestamp: when.Milliseconds()}, md)
 		m.offset++
 		c := m.Collect(nil)
 		_, err = m.Append(context.Background(), c.Samples)
@@ -84,7 +85,7 @@ func TestMetricsOverPrometheusAPI(t *testing.T) {
 func TestDeadLettersOfMetrics(t *testing.T) {
 	b := newMetricsBench(t)
 	b.gauges("40s depth 2")
-	b.metrics.Skip("otlp_metrics", 0, views.Record{Offset: b.metrics.offset})
+	b.metrics.Skip("otlp_metrics", 0, model.Record{Offset: b.metrics.offset})
 	c := b.metrics.Collect(nil)
 	require.NoError(t, b.metrics.kv.Commit(c.Commit))
 	b.metrics.Install(c, samples.Appended{})
@@ -101,7 +102,7 @@ func TestMetricsNamedAsTheViews(t *testing.T) {
 	for i, name := range []string{"calls", "exceptions", "logs.records", "traces_span_metrics_calls", "other"} {
 		metricstest.Sum(ms, name, pmetric.AggregationTemporalityCumulative, 0, pcommon.Timestamp(50e9)).SetIntValue(int64(17 + i))
 	}
-	b.metrics.Apply("otlp_metrics", 0, views.Record{Timestamp: 50_000}, md)
+	b.metrics.Apply("otlp_metrics", 0, model.Record{Timestamp: 50_000}, md)
 	c := b.metrics.Collect(nil)
 	took, err := b.metrics.Append(context.Background(), c.Samples)
 	require.NoError(t, err)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/raw"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Names of services and operations, and the calls between services, of the time before the views: the store of raw traces lists them.
@@ -130,7 +130,7 @@ func (s *Server) operationNames(ctx context.Context, m moment, service, kind str
 		out = append(out, jaegerOperation{o.Name, kindName(o.Kind)})
 	}
 	for _, o := range old {
-		out = append(out, jaegerOperation{o.Name, cmp.Or(o.Kind, kindName(views.KindUnspecified))})
+		out = append(out, jaegerOperation{o.Name, cmp.Or(o.Kind, kindName(model.KindUnspecified))})
 	}
 	slices.SortStableFunc(out, func(a, b jaegerOperation) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.SpanKind, b.SpanKind))
@@ -152,7 +152,7 @@ func withOlderServices(list []rest.Service, names []string) []rest.Service {
 	for _, name := range names {
 		if !have[name] {
 			have[name] = true
-			list = append(list, service(views.Service{Name: name}, 1))
+			list = append(list, service(model.Service{Name: name}, 1))
 		}
 	}
 	slices.SortStableFunc(list, func(a, b rest.Service) int { return cmp.Compare(a.Name, b.Name) })
@@ -160,10 +160,10 @@ func withOlderServices(list []rest.Service, names []string) []rest.Service {
 }
 
 // spanKinds are the kinds of the views by the names that Jaeger gives them.
-var spanKinds = map[string]views.Kind{}
+var spanKinds = map[string]model.Kind{}
 
 func init() {
-	for k := views.KindUnspecified; k <= views.KindConsumer; k++ {
+	for k := model.KindUnspecified; k <= model.KindConsumer; k++ {
 		spanKinds[kindName(k)] = k
 	}
 }
@@ -178,14 +178,14 @@ func withOlderCalls(out *rest.ServiceMap, list []raw.Dependency, since time.Time
 	at, nodes := map[ends]int{}, map[string]bool{}
 	for i := range out.Edges {
 		e := &out.Edges[i]
-		if k := (ends{e.Client, e.Server}); e.ClientType == rest.EdgeClientType(views.NodeService) && e.ServerType == rest.EdgeServerType(views.NodeService) && e.ConnectionType == "" {
+		if k := (ends{e.Client, e.Server}); e.ClientType == rest.EdgeClientType(model.NodeService) && e.ServerType == rest.EdgeServerType(model.NodeService) && e.ConnectionType == "" {
 			if _, ok := at[k]; !ok {
 				at[k] = i
 			}
 		}
 	}
 	for _, n := range out.Nodes {
-		if n.Type == rest.NodeType(views.NodeService) {
+		if n.Type == rest.NodeType(model.NodeService) {
 			nodes[n.Name] = true
 		}
 	}
@@ -193,7 +193,7 @@ func withOlderCalls(out *rest.ServiceMap, list []raw.Dependency, since time.Time
 		for _, n := range []string{d.Parent, d.Child} {
 			if !nodes[n] {
 				nodes[n] = true
-				out.Nodes = append(out.Nodes, node(views.Node{Name: n, Type: views.NodeService}))
+				out.Nodes = append(out.Nodes, node(model.Node{Name: n, Type: model.NodeService}))
 			}
 		}
 		if d.Parent == d.Child {
@@ -203,7 +203,7 @@ func withOlderCalls(out *rest.ServiceMap, list []raw.Dependency, since time.Time
 		i, ok := at[k]
 		if !ok {
 			i = len(out.Edges)
-			out.Edges, at[k] = append(out.Edges, edge(views.EdgeKey{Client: d.Parent, Server: d.Child})), i
+			out.Edges, at[k] = append(out.Edges, edge(model.EdgeKey{Client: d.Parent, Server: d.Child})), i
 		}
 		out.Edges[i].Calls += int64(min(d.CallCount, 1<<62))
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/storage/raw/rawtest"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // promBench is a bench whose views begin at 600 s, behind them a Prometheus with what a collector's connector counted before.
@@ -37,7 +37,7 @@ func promBench(t *testing.T) (*bench, *rawtest.Prometheus) {
 	for sec := 600; sec < 900; sec++ {
 		b.record(time.Duration(sec*1e9).String() + " 40ms web server GET id=" + url.QueryEscape(time.Duration(sec).String()) + "/a")
 	}
-	b.commit(views.Mark{Topic: "otlp_spans", Watermark: time.Unix(900, 0)})
+	b.commit(model.Mark{Topic: "otlp_spans", Watermark: time.Unix(900, 0)})
 	b.now = at(901 * time.Second)
 	return b, prom
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 	defaultPoints = 90
 )
 
-func service(v views.Service, seconds float64) rest.Service {
+func service(v model.Service, seconds float64) rest.Service {
 	r := red(v.RED, seconds)
 	return rest.Service{Name: v.Name, Dimensions: dims(v.Dims), Calls: r.Calls, Errors: r.Errors, Rate: r.Rate, ErrorRate: r.ErrorRate,
 		P50Ms: r.P50Ms, P95Ms: r.P95Ms, P99Ms: r.P99Ms, LastSeen: orNil(v.LastSeen), Entry: red(v.Entry, seconds)}
@@ -107,7 +108,7 @@ func (s *Server) GetService(ctx context.Context, q rest.GetServiceRequestObject)
 	if !known {
 		return nil, unknownService(q.Name)
 	}
-	out := rest.GetService200JSONResponse{Service: service(views.Service{Name: q.Name}, m.seconds(r)), Meta: from.meta(s, m, r)}
+	out := rest.GetService200JSONResponse{Service: service(model.Service{Name: q.Name}, m.seconds(r)), Meta: from.meta(s, m, r)}
 	return out, nil
 }
 
@@ -134,11 +135,11 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 	}
 	for _, o := range old { // the store alone knows them, and counts no calls
 		kind := spanKinds[o.Kind]
-		if !slices.ContainsFunc(list, func(v views.Operation) bool { return v.Name == o.Name && (v.Kind == kind || o.Kind == "") }) {
-			list = append(list, views.Operation{Name: o.Name, Kind: kind})
+		if !slices.ContainsFunc(list, func(v model.Operation) bool { return v.Name == o.Name && (v.Kind == kind || o.Kind == "") }) {
+			list = append(list, model.Operation{Name: o.Name, Kind: kind})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b views.Operation) int {
+	slices.SortStableFunc(list, func(a, b model.Operation) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 	})
 	seconds := m.seconds(r)
@@ -153,7 +154,7 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 	}
 	// The views order kinds by number; a page's key needs the order of its text, which for one name only the kind decides.
 	kindOrder := map[string]string{}
-	for k := views.KindUnspecified; k <= views.KindConsumer; k++ {
+	for k := model.KindUnspecified; k <= model.KindConsumer; k++ {
 		kindOrder[k.String()] = string('0' + rune(k))
 	}
 	out, next, err := page(out, value(q.Params.Limit), q.Params.Next, func(o rest.Operation) string { return o.Name + "\x00" + kindOrder[o.Kind] })
@@ -220,7 +221,7 @@ func (s *Server) serviceMap(m moment, r timeRange) (rest.ServiceMap, error) {
 	return s.showMap(m, r, &v), nil
 }
 
-func (s *Server) showMap(m moment, r timeRange, v *views.Map) rest.ServiceMap {
+func (s *Server) showMap(m moment, r timeRange, v *model.Map) rest.ServiceMap {
 	out := rest.ServiceMap{Nodes: make([]rest.Node, 0, len(v.Nodes)), Edges: make([]rest.Edge, 0, len(v.Edges)), Unpaired: make([]rest.Unpaired, 0, len(v.Unpaired))}
 	for _, n := range v.Nodes {
 		out.Nodes = append(out.Nodes, node(n))
@@ -237,12 +238,12 @@ func (s *Server) showMap(m moment, r timeRange, v *views.Map) rest.ServiceMap {
 	return out
 }
 
-func node(n views.Node) rest.Node {
+func node(n model.Node) rest.Node {
 	return rest.Node{Name: n.Name, Type: rest.NodeType(n.Type), System: textOrNil(n.System), Dimensions: dims(n.Dims)}
 }
 
 // edge is an edge without its numbers.
-func edge(k views.EdgeKey) rest.Edge {
+func edge(k model.EdgeKey) rest.Edge {
 	client, server := k.ClientNode(), k.ServerNode()
 	return rest.Edge{Client: k.Client, Server: k.Server, ConnectionType: k.Connection, ClientType: rest.EdgeClientType(client.Type), ServerType: rest.EdgeServerType(server.Type),
 		ClientDimensions: dims(client.Dims), ServerDimensions: dims(server.Dims), ServerSystem: textOrNil(server.System)}
@@ -298,12 +299,12 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 }
 
 // compareMap puts on each edge of out how it differs from the range before, and adds those that are gone.
-func (s *Server) compareMap(m moment, out *rest.ServiceMap, now *views.Map, r, before timeRange) error {
+func (s *Server) compareMap(m moment, out *rest.ServiceMap, now *model.Map, r, before timeRange) error {
 	then, err := m.views.ServiceMap(before.start, before.end)
 	if err != nil {
 		return err
 	}
-	at := map[views.EdgeKey]*rest.Edge{}
+	at := map[model.EdgeKey]*rest.Edge{}
 	for i, e := range now.Edges { // out was made of them
 		at[e.EdgeKey] = &out.Edges[i]
 	}
@@ -329,7 +330,7 @@ func (s *Server) compareMap(m moment, out *rest.ServiceMap, now *views.Map, r, b
 	slices.SortFunc(out.Edges, func(a, b rest.Edge) int {
 		return cmp.Or(cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server), cmp.Compare(a.ConnectionType, b.ConnectionType))
 	})
-	still := make(map[views.Node]bool, len(now.Nodes))
+	still := make(map[model.Node]bool, len(now.Nodes))
 	for _, n := range now.Nodes {
 		still[n] = true
 	}
@@ -344,11 +345,11 @@ func (s *Server) compareMap(m moment, out *rest.ServiceMap, now *views.Map, r, b
 	return nil
 }
 
-func edgeCounts(e *views.Edge, seconds float64) rest.EdgeCounts {
+func edgeCounts(e *model.Edge, seconds float64) rest.EdgeCounts {
 	if e == nil {
 		return rest.EdgeCounts{}
 	}
-	c := red(views.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
+	c := red(model.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
 	low, at, high := e.Latency.QuantileBounds(0.95, 3)
 	return rest.EdgeCounts{Calls: c.Calls, Failed: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(at), P95LowMs: millis(low), P95HighMs: millis(high)}
 }

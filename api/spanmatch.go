@@ -15,6 +15,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // spanMatch is what one span must fulfil, all of it together. Zero fields accept every span.
@@ -37,10 +38,10 @@ func newSpanMatch(t *traceSearch) *spanMatch {
 	if t.Status == "error" {
 		m.status = new(ptrace.StatusCodeError)
 	}
-	if m.service == views.Other { // whose names are counted there is not known here: the summaries decide
+	if m.service == model.Other { // whose names are counted there is not known here: the summaries decide
 		m.service = ""
 	}
-	if m.operation == views.Other {
+	if m.operation == model.Other {
 		m.operation = ""
 	}
 	m.need(m.service)
@@ -99,7 +100,7 @@ func (m *spanMatch) summaries(status string) bool {
 }
 
 // find returns the traces with a span in a block of raw records that fulfils the conditions; of dims too.
-func (m *spanMatch) find(block []byte, dims views.DimFilter) (ids [][16]byte, err error) {
+func (m *spanMatch) find(block []byte, dims model.DimFilter) (ids [][16]byte, err error) {
 	if m.none {
 		return nil, nil
 	}
@@ -148,11 +149,11 @@ func (m *spanMatch) resource(res pcommon.Resource) bool {
 		return true
 	}
 	v, ok := res.Attributes().Get(serviceName)
-	return ok && views.CleanName(attr.Text(v)) == m.service
+	return ok && model.CleanName(attr.Text(v)) == m.service
 }
 
 func (m *spanMatch) span(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) bool {
-	if m.operation != "" && views.CleanName(sp.Name()) != m.operation || m.status != nil && sp.Status().Code() != *m.status {
+	if m.operation != "" && model.CleanName(sp.Name()) != m.operation || m.status != nil && sp.Status().Code() != *m.status {
 		return false
 	}
 	start, end := sp.StartTimestamp(), sp.EndTimestamp()
@@ -224,12 +225,12 @@ func hasAttribute(key, want string, res pcommon.Resource, sc ptrace.ScopeSpans, 
 }
 
 // hasDimensions reports whether a span or its resource has the values of dimensions.
-func hasDimensions(f views.DimFilter, res pcommon.Resource, sp ptrace.Span) bool {
+func hasDimensions(f model.DimFilter, res pcommon.Resource, sp ptrace.Span) bool {
 	for name, want := range f {
-		if want == views.Other { // which values are counted there is not known here
+		if want == model.Other { // which values are counted there is not known here
 			continue
 		}
-		if views.DimensionOf(name, res.Attributes(), sp.Attributes()) != want {
+		if model.DimensionOf(name, res.Attributes(), sp.Attributes()) != want {
 			return false
 		}
 	}

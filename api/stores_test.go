@@ -20,6 +20,7 @@ import (
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // archive is a store that holds what the views of a bench hold, and answers as Jaeger and Elasticsearch do: by few conditions, at most
@@ -103,7 +104,7 @@ func (a *archive) Dependencies(_ context.Context, from, to time.Time) (out []raw
 	}
 	found, err := a.script.Set.ServiceMap(from, to)
 	for _, e := range found.Edges {
-		if e.ClientNode().Type == views.NodeService && e.ServerNode().Type == views.NodeService && e.Client != e.Server {
+		if e.ClientNode().Type == model.NodeService && e.ServerNode().Type == model.NodeService && e.Client != e.Server {
 			out = append(out, raw.Dependency{Parent: e.Client, Child: e.Server, CallCount: e.Calls})
 		}
 	}
@@ -178,7 +179,7 @@ func twoBenches(t *testing.T) (all, later *bench, store *archive) {
 			if len(logs) > 0 {
 				b.record(logs...)
 			}
-			b.commit(views.Mark{Topic: "otlp_spans", Watermark: time.Unix(600, 0)})
+			b.commit(model.Mark{Topic: "otlp_spans", Watermark: time.Unix(600, 0)})
 		}
 	}
 	all.now, later.now = at(601*time.Second), at(601*time.Second)

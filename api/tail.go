@@ -11,6 +11,7 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 const (
@@ -67,7 +68,7 @@ func (s *Server) tailLogs(w http.ResponseWriter, r *http.Request) {
 }
 
 // waitForLogs waits for a commit, but not less than tailEvery; false means that the tail is over.
-func (s *Server) waitForLogs(r *http.Request, sub *views.Subscription, out *events, ended <-chan struct{}, beat, pace <-chan time.Time) bool {
+func (s *Server) waitForLogs(r *http.Request, sub *model.Subscription, out *events, ended <-chan struct{}, beat, pace <-chan time.Time) bool {
 	for {
 		select {
 		case <-r.Context().Done():

@@ -16,7 +16,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage/raw"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // notTelemetry are operations with a range that is not one of telemetry: what was sent, and runs over the topics themselves.
@@ -106,7 +106,7 @@ func TestTimesThatWereNeverRead(t *testing.T) {
 				b.record(fmt.Sprintf("%ds 40ms web server GET id=t%d/a", 600+i*10, i), fmt.Sprintf("%ds 4ms cart server get id=t%d/b<a", 600+i*10, i))
 				b.record(fmt.Sprintf("%ds web INFO | hello", 600+i*10))
 			}
-			b.commit(views.Mark{Topic: "otlp_spans", Watermark: time.Unix(900, 0)})
+			b.commit(model.Mark{Topic: "otlp_spans", Watermark: time.Unix(900, 0)})
 			b.pipe.began = c.began
 			b.now = at(901 * time.Second)
 			ops := b.ranged()
@@ -158,9 +158,9 @@ func TestNamesOfBoth(t *testing.T) {
 	store.record("100s 40ms web client GET id=o1/a", "100s 30ms billing server pay id=o1/b<a")
 	store.record("110s 40ms web client GET id=o2/a", "110s 30ms cart server add id=o2/b<a")
 	store.record("650s 40ms web client GET id=o3/a", "650s 30ms cart server add id=o3/b<a")
-	store.commit(views.Mark{Topic: "otlp_spans", Watermark: time.Unix(900, 0)})
+	store.commit(model.Mark{Topic: "otlp_spans", Watermark: time.Unix(900, 0)})
 	b.record("650s 40ms web client GET id=o3/a", "650s 30ms cart server add id=o3/b<a")
-	b.commit(views.Mark{Topic: "otlp_spans", Watermark: time.Unix(900, 0)})
+	b.commit(model.Mark{Topic: "otlp_spans", Watermark: time.Unix(900, 0)})
 	store.now, b.now = at(901*time.Second), at(901*time.Second)
 	b.s.cfg.Now = func() time.Time { return at(901 * time.Second) }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
@@ -28,7 +29,7 @@ func (b *bench) raw(topic string, value []byte) {
 	b.t.Helper()
 	a := b.script.Set.Partition(topic, 0)
 	b.offset++
-	require.True(b.t, a.Begin(views.Record{Offset: b.offset + 1<<20, LeaderEpoch: -1, Timestamp: b.now.UnixMilli(), Value: value}))
+	require.True(b.t, a.Begin(model.Record{Offset: b.offset + 1<<20, LeaderEpoch: -1, Timestamp: b.now.UnixMilli(), Value: value}))
 	var err error
 	if topic == logsTopic {
 		err = ingest.DecodeLogs(value, nil, 1000, a.Log)

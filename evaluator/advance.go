@@ -11,12 +11,12 @@ import (
 	"github.com/prometheus/prometheus/promql"
 
 	"github.com/gaurav/watchingcat/evaluator/query"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Advance evaluates every group that has a reason to be: its inputs changed, its interval has passed, or one of its alerts is
 // due to fire. now is the wall clock. The error is of storing alerts; it is tried again with the next call.
-func (e *Evaluator) Advance(ctx context.Context, c views.Change, now time.Time) error {
+func (e *Evaluator) Advance(ctx context.Context, c model.Change, now time.Time) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	gs := *e.groups.Load()
@@ -63,7 +63,7 @@ type duePass struct {
 }
 
 // due are the passes to be evaluated now, the cheap ones first: nobody waits long for them.
-func (e *Evaluator) due(gs []*group, fr, metrics views.Frontier, now time.Time) []duePass {
+func (e *Evaluator) due(gs []*group, fr, metrics model.Frontier, now time.Time) []duePass {
 	var out []duePass
 	turn := turnsOf(gs, now)
 	for _, g := range gs {
@@ -129,12 +129,12 @@ func (e *Evaluator) catchUp(due []duePass) {
 }
 
 // split parts what one of the passes reads from the rest.
-func split(changed map[uint32]views.Touched, due []duePass, audience map[uint32][]listener) (read, rest map[uint32]views.Touched) {
+func split(changed map[uint32]model.Touched, due []duePass, audience map[uint32][]listener) (read, rest map[uint32]model.Touched) {
 	running := map[*pass]bool{}
 	for _, d := range due {
 		running[d.p] = true
 	}
-	read, rest = map[uint32]views.Touched{}, map[uint32]views.Touched{}
+	read, rest = map[uint32]model.Touched{}, map[uint32]model.Touched{}
 	for id, t := range changed {
 		if len(audience[id]) == 0 {
 			continue // nobody reads it
@@ -245,7 +245,7 @@ func (e *Evaluator) failed() error {
 }
 
 // touch marks the passes that select a changed series.
-func (e *Evaluator) touch(gs []*group, c views.Change, now time.Time) {
+func (e *Evaluator) touch(gs []*group, c model.Change, now time.Time) {
 	all := func() {
 		for _, g := range gs {
 			for _, r := range g.reaches {
@@ -257,7 +257,7 @@ func (e *Evaluator) touch(gs []*group, c views.Change, now time.Time) {
 		}
 	}
 	if c.Frontier.Version != e.version || e.red == nil {
-		e.version, e.red, e.edges = c.Frontier.Version, map[uint32]views.REDKey{}, map[uint32]views.EdgeKey{}
+		e.version, e.red, e.edges = c.Frontier.Version, map[uint32]model.REDKey{}, map[uint32]model.EdgeKey{}
 		e.unnamed, e.named = map[uint32]time.Time{}, false
 		e.audience.forget()
 		all()
@@ -290,9 +290,9 @@ func (e *Evaluator) touch(gs []*group, c views.Change, now time.Time) {
 
 // touchSamples marks the passes that read samples of OTLP metrics when newer ones were committed, and returns how far those reach.
 // Which series changed is not known: that would take a look at every sample.
-func (e *Evaluator) touchSamples(gs []*group) views.Frontier {
+func (e *Evaluator) touchSamples(gs []*group) model.Frontier {
 	if e.cfg.Metrics == nil {
-		return views.Frontier{}
+		return model.Frontier{}
 	}
 	fr := e.cfg.Metrics.Frontier()
 	if fr.Head.After(e.sampled) {
@@ -309,10 +309,10 @@ func (e *Evaluator) touchSamples(gs []*group) views.Frontier {
 }
 
 // learn reads the names of all series at first, and when one of the changed is not known yet: new series are rare.
-func (e *Evaluator) learn(c views.Change, now time.Time) error {
+func (e *Evaluator) learn(c model.Change, now time.Time) error {
 	all := !e.named && !c.Frontier.Head.IsZero()
 	if all || unknown(c.RED, e.red, nil, now) {
-		_, err := e.cfg.Reader.SelectRED(c.Frontier.Head, c.Frontier.Head, func(id uint32, k views.REDKey) bool {
+		_, err := e.cfg.Reader.SelectRED(c.Frontier.Head, c.Frontier.Head, func(id uint32, k model.REDKey) bool {
 			e.red[id] = k
 			return false
 		})
@@ -321,7 +321,7 @@ func (e *Evaluator) learn(c views.Change, now time.Time) error {
 		}
 	}
 	if all || unknown(c.Edges, e.edges, e.unnamed, now) {
-		_, err := e.cfg.Reader.SelectEdges(c.Frontier.Head, c.Frontier.Head, func(id uint32, k views.EdgeKey) bool {
+		_, err := e.cfg.Reader.SelectEdges(c.Frontier.Head, c.Frontier.Head, func(id uint32, k model.EdgeKey) bool {
 			e.edges[id] = k
 			return false
 		})
@@ -339,7 +339,7 @@ func (e *Evaluator) learn(c views.Change, now time.Time) error {
 	return nil
 }
 
-func unknown[K any](ids map[uint32]views.Touched, keys map[uint32]K, unnamed map[uint32]time.Time, now time.Time) bool {
+func unknown[K any](ids map[uint32]model.Touched, keys map[uint32]K, unnamed map[uint32]time.Time, now time.Time) bool {
 	for id := range ids {
 		if _, ok := keys[id]; !ok && !now.Before(unnamed[id]) {
 			return true
@@ -349,7 +349,7 @@ func unknown[K any](ids map[uint32]views.Touched, keys map[uint32]K, unnamed map
 }
 
 // advance makes a panic an error of this advance.
-func (e *Evaluator) advance(ctx context.Context, c views.Change, now time.Time) error {
+func (e *Evaluator) advance(ctx context.Context, c model.Change, now time.Time) error {
 	err := caught("evaluating rules", func() error { return e.Advance(ctx, c, now) })
 	if errors.Is(err, errPanicked) {
 		e.metrics.panics.Inc()

@@ -18,6 +18,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // A Backtest says which rules to evaluate over which past. The simple version: an Evaluator of its own, with state in memory, is
@@ -93,7 +94,7 @@ func (b Backtest) Run(ctx context.Context) (*BacktestResult, error) {
 	if b.Step == 0 {
 		b.Step = fr.WidthAt(b.Start)
 	}
-	b.Step = max(b.Step, views.BucketSeconds*time.Second)
+	b.Step = max(b.Step, model.BucketSeconds*time.Second)
 	b.setDefaults()
 	t, err := b.open(ctx)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/evaluator/query"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 func source(t *testing.T, text string) []Source {
@@ -39,7 +39,7 @@ func TestBacktestTellsWhatWouldHaveBeen(t *testing.T) {
 	r := &evaltest.Reader{}
 	for s := range 60 { // ten minutes of calls, errors in the third and the sixth minute
 		o := evaltest.Observation{At: evaltest.At(float64(s * 10))}
-		r.Span(views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer}, o)
+		r.Span(model.REDKey{Service: "cart", Operation: "GET", Kind: model.KindServer}, o)
 		if s/6 == 2 || s/6 == 5 {
 			r.Span(evaltest.Failing, o, o)
 		}
@@ -104,7 +104,7 @@ func TestBacktestReadsAhead(t *testing.T) {
 		for s := 100.0; s < 2100; s += 1 + rnd.Float64()*40 {
 			k := evaltest.Failing
 			if rnd.IntN(3) > 0 {
-				k.Status = views.StatusUnset
+				k.Status = model.StatusUnset
 			}
 			r.Span(k, evaltest.Observation{At: evaltest.At(s), Duration: time.Duration(rnd.IntN(300)) * time.Millisecond})
 		}
@@ -156,7 +156,7 @@ func TestBacktestAgreesWithLive(t *testing.T) {
 // not does not.
 func compareWithinBucket(t *testing.T, seed uint64, live []Transition, res *BacktestResult) {
 	t.Helper()
-	const around = 2 * views.BucketSeconds // a bucket, and how far complete stands behind
+	const around = 2 * model.BucketSeconds // a bucket, and how far complete stands behind
 	firing := func(ts []Transition) map[string][]bool {
 		out := map[string][]bool{}
 		for _, x := range ts {
@@ -178,9 +178,9 @@ func compareWithinBucket(t *testing.T, seed uint64, live []Transition, res *Back
 		if g == nil {
 			g = make([]bool, 1500)
 		}
-		for s := 40; s < 1460; s += views.BucketSeconds {
+		for s := 40; s < 1460; s += model.BucketSeconds {
 			if around := w[s-around : s+around]; !slices.Contains(around, !w[s]) {
-				require.Contains(t, []bool{g[s-views.BucketSeconds], g[s], g[s+views.BucketSeconds]}, w[s], "seed %d: %s at %d", seed, name, s)
+				require.Contains(t, []bool{g[s-model.BucketSeconds], g[s], g[s+model.BucketSeconds]}, w[s], "seed %d: %s at %d", seed, name, s)
 				checked++
 			}
 		}

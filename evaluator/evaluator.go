@@ -22,6 +22,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Config is what New needs; Reader and KV are required.
@@ -57,8 +58,8 @@ const ruleTimeout = 30 * time.Second
 
 // MetricsReader tells about commits of OTLP metrics. *views.Metrics is one.
 type MetricsReader interface {
-	Frontier() views.Frontier
-	Feed() *views.Feed
+	Frontier() model.Frontier
+	Feed() *model.Feed
 }
 
 // Evaluator evaluates rules. Its methods may be called concurrently.
@@ -77,8 +78,8 @@ type Evaluator struct {
 	waiting    atomic.Int64 // since when the pass that waits longest is due, Unix nanoseconds; 0: none waits
 
 	mu       sync.Mutex // one evaluation at a time; guards what follows
-	red      map[uint32]views.REDKey
-	edges    map[uint32]views.EdgeKey
+	red      map[uint32]model.REDKey
+	edges    map[uint32]model.EdgeKey
 	unnamed  map[uint32]time.Time // edges that the reader does not name, and when to ask again
 	version  uint32
 	named    bool // names of all series have been read
@@ -90,7 +91,7 @@ type Evaluator struct {
 	wake     time.Time
 	recent   *query.Recent
 	audience *audience
-	pending  views.Change             // what changed since recent was refreshed
+	pending  model.Change             // what changed since recent was refreshed
 	captured map[string]promql.Vector // results of this evaluation's conditions
 	guard    guard
 	offset   time.Duration // of the group that is evaluated

@@ -16,7 +16,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Prometheus' web API serves the rules from the evaluator as it is.
@@ -62,7 +62,7 @@ func (b *bench) errors(s float64, n int) {
 	b.advance(sub.Take(), s)
 }
 
-func (b *bench) advance(c views.Change, s float64) {
+func (b *bench) advance(c model.Change, s float64) {
 	b.t.Helper()
 	c.Frontier = b.r.Frontier()
 	require.NoError(b.t, b.e.Advance(context.Background(), c, evaltest.At(s)))
@@ -72,7 +72,7 @@ func (b *bench) advance(c views.Change, s float64) {
 func (b *bench) idle(s float64) {
 	b.t.Helper()
 	b.r.Complete(evaltest.At(s - 2))
-	b.advance(views.Change{}, s)
+	b.advance(model.Change{}, s)
 }
 
 // told takes what is in the outbox as "state alertname", oldest first.
@@ -122,7 +122,7 @@ func TestFloorAndInterval(t *testing.T) {
 	b.errors(3.5, 9)
 	require.Equal(t, evaltest.At(3), evals().UTC(), "within the floor of 1 s")
 	require.Equal(t, evaltest.At(4), b.e.wake)
-	b.advance(views.Change{}, 4)
+	b.advance(model.Change{}, 4)
 	require.Equal(t, evaltest.At(3.5), evals().UTC())
 	require.Equal(t, "firing Errors", b.told())
 	b.idle(13)
@@ -146,11 +146,11 @@ func TestWaitsForCompleteUnlessDataOnlyStrengthens(t *testing.T) {
 	b.r.Span(evaltest.Failing, evaltest.Observation{At: evaltest.At(0)})
 	b.r.Span(evaltest.Failing, evaltest.Observation{At: evaltest.At(40)})
 	b.r.Commit(time.Time{})
-	b.advance(views.Change{}, 41)
+	b.advance(model.Change{}, 41)
 	require.Empty(t, b.told())
 	require.Equal(t, "unknown", b.e.Rules()[0].Health)
 	b.r.Complete(evaltest.At(20))
-	b.advance(views.Change{}, 42)
+	b.advance(model.Change{}, 42)
 	require.Equal(t, "firing Quiet", b.told())
 	require.Equal(t, evaltest.At(20), b.e.Active()[0].ActiveAt)
 }
@@ -160,11 +160,11 @@ func TestResolvedWaitsForASlowPartition(t *testing.T) {
 	b.errors(3, 9)
 	require.Equal(t, "firing Errors", b.told())
 	ok := evaltest.Failing
-	ok.Service, ok.Status = "web", views.StatusOK
+	ok.Service, ok.Status = "web", model.StatusOK
 	for s := 10.0; s < 100; s += 10 { // others move the head on, one partition stands at 5
 		b.r.Span(ok, evaltest.Observation{At: evaltest.At(s)})
 		b.r.Commit(evaltest.At(5))
-		b.advance(views.Change{RED: map[uint32]views.Touched{2: {}}}, s)
+		b.advance(model.Change{RED: map[uint32]model.Touched{2: {}}}, s)
 	}
 	require.Empty(t, b.told())
 	b.idle(110)
@@ -272,7 +272,7 @@ func TestNotToldBeforeDurable(t *testing.T) {
 	kv.fail = true
 	b.r.Span(evaltest.Failing, make5(evaltest.At(3))...)
 	b.r.Commit(evaltest.At(1))
-	require.ErrorContains(t, b.e.Advance(context.Background(), views.Change{Frontier: b.r.Frontier()}, evaltest.At(3)), "disk on fire")
+	require.ErrorContains(t, b.e.Advance(context.Background(), model.Change{Frontier: b.r.Frontier()}, evaltest.At(3)), "disk on fire")
 	require.Empty(t, b.told())
 	require.Empty(t, b.e.Active())
 	kv.fail = false

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Evidence is why an alert fired, as the views were when it did. It is stored with the alert and does not change while it fires.
@@ -89,7 +90,7 @@ type EvidenceDeployment struct {
 const (
 	evidenceBaseline = time.Hour
 	maxBaselines     = 6 // that are looked at
-	leastBaseline    = 3 * views.BucketSeconds * time.Second
+	leastBaseline    = 3 * model.BucketSeconds * time.Second
 	evidenceDeploys  = 30 * time.Minute // before From
 	evidenceRows     = 5                // of each kind
 	minWindow        = time.Minute
@@ -116,7 +117,7 @@ func ServiceOf(l labels.Labels) string {
 type inquiry struct {
 	e    *Evaluator
 	ctx  context.Context
-	maps map[[2]int64]views.Map
+	maps map[[2]int64]model.Map
 }
 
 // Explain gathers evidence for an alert as of now: for one that is pending, whose evidence is not fixed yet. It returns nil for an
@@ -125,7 +126,7 @@ func (e *Evaluator) Explain(ctx context.Context, a *Alert) *Evidence {
 	for _, g := range *e.groups.Load() {
 		for _, r := range g.alerting {
 			if r.id == a.RuleID {
-				q := inquiry{e: e, ctx: ctx, maps: map[[2]int64]views.Map{}}
+				q := inquiry{e: e, ctx: ctx, maps: map[[2]int64]model.Map{}}
 				return q.safely(r, &record{Alert: *a, Input: a.Labels}, e.cfg.Reader.Frontier().Head)
 			}
 		}
@@ -291,7 +292,7 @@ func (q *inquiry) calmest(r views.Reader, list []stretch, service string, weight
 }
 
 // arriving is which share of the calls to a service failed, and their mean time; without one, of those from outside.
-func arriving(edges []views.Edge, service string) (rate, mean float64) {
+func arriving(edges []model.Edge, service string) (rate, mean float64) {
 	var calls, failed, seconds float64
 	for i := range edges {
 		e := &edges[i]
@@ -348,7 +349,7 @@ func weightsOf(e parser.Expr) [2]float64 {
 	return [2]float64{1, 1}
 }
 
-func (q *inquiry) serviceMap(r views.Reader, from, to time.Time) (views.Map, error) {
+func (q *inquiry) serviceMap(r views.Reader, from, to time.Time) (model.Map, error) {
 	key := [2]int64{from.UnixNano(), to.UnixNano()}
 	if m, ok := q.maps[key]; ok {
 		return m, nil
@@ -370,7 +371,7 @@ func (q *inquiry) path(r views.Reader, v *Evidence, weights [2]float64) error {
 		return err
 	}
 	known := v.BaselineEnd.Sub(later(v.Baseline, r.Frontier().Since))
-	v.Path = rankPath(now.Edges, before.Edges, v.At.Sub(v.From), max(known, views.BucketSeconds*time.Second), v.Service, weights)
+	v.Path = rankPath(now.Edges, before.Edges, v.At.Sub(v.From), max(known, model.BucketSeconds*time.Second), v.Service, weights)
 	return nil
 }
 
@@ -406,7 +407,7 @@ func (v *Evidence) operations(r views.Reader) error {
 		if o.Calls > 0 {
 			x.ErrorRate = rounded(float64(o.Errors) / float64(o.Calls))
 		}
-		if i := slices.IndexFunc(before, func(b views.Operation) bool { return b.Name == o.Name && b.Kind == o.Kind }); i >= 0 && before[i].Calls > 0 {
+		if i := slices.IndexFunc(before, func(b model.Operation) bool { return b.Name == o.Name && b.Kind == o.Kind }); i >= 0 && before[i].Calls > 0 {
 			x.BaselineErrorRate, x.BaselineP95Ms = rounded(float64(before[i].Errors)/float64(before[i].Calls)), ms(before[i].Latency.P95)
 		}
 		excess[x] = max(0, x.ErrorRate-x.BaselineErrorRate)*float64(x.Calls) + max(0, x.P95Ms-x.BaselineP95Ms)*float64(x.Calls)/1e3
@@ -421,7 +422,7 @@ func (v *Evidence) operations(r views.Reader) error {
 func ms(d time.Duration) float64 { return float64(d.Round(time.Microsecond).Microseconds()) / 1e3 }
 
 func (v *Evidence) traces(r views.Reader) error {
-	lines, err := r.SelectRED(v.From, v.At.Add(1), func(_ uint32, k views.REDKey) bool { return v.Service == "" || k.Service == v.Service })
+	lines, err := r.SelectRED(v.From, v.At.Add(1), func(_ uint32, k model.REDKey) bool { return v.Service == "" || k.Service == v.Service })
 	if err != nil {
 		return err
 	}
@@ -429,7 +430,7 @@ func (v *Evidence) traces(r views.Reader) error {
 	var list []EvidenceTrace
 	for _, t := range lines {
 		for _, c := range t.Cells {
-			for _, e := range []views.Exemplar{c.Slowest, c.Latest} {
+			for _, e := range []model.Exemplar{c.Slowest, c.Latest} {
 				if e.TraceID != ([16]byte{}) {
 					list = append(list, EvidenceTrace{hex.EncodeToString(e.TraceID[:]), hex.EncodeToString(e.SpanID[:]), t.Key.Service, t.Key.Operation,
 						t.Key.Status.String(), ms(time.Duration(e.Duration)), time.Unix(0, int64(e.End)).UTC()})
@@ -438,7 +439,7 @@ func (v *Evidence) traces(r views.Reader) error {
 		}
 	}
 	failed := func(t EvidenceTrace) int {
-		if t.Status == views.StatusError.String() {
+		if t.Status == model.StatusError.String() {
 			return 0
 		}
 		return 1
@@ -478,7 +479,7 @@ func cutSample(s string) string {
 }
 
 func (v *Evidence) exceptions(r views.Reader, around map[string]bool) error {
-	rows, err := r.TableRows(views.TableErrors, v.From, v.At.Add(1), func(l []string) bool { return within(around, l[0]) })
+	rows, err := r.TableRows(model.TableErrors, v.From, v.At.Add(1), func(l []string) bool { return within(around, l[0]) })
 	if err != nil {
 		return err
 	}
@@ -492,7 +493,7 @@ func (v *Evidence) exceptions(r views.Reader, around map[string]bool) error {
 
 // deployments are versions of the services around that were first seen shortly before, where the service had another one before.
 func (v *Evidence) deployments(r views.Reader, around map[string]bool) error {
-	lines, err := r.SelectTable(views.TableVersions, v.At.Add(1), v.At.Add(1), func(l []string) bool { return within(around, l[0]) })
+	lines, err := r.SelectTable(model.TableVersions, v.At.Add(1), v.At.Add(1), func(l []string) bool { return within(around, l[0]) })
 	if err != nil {
 		return err
 	}

@@ -16,11 +16,12 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
-func edge(client, server, connection string, calls, failed uint64, mean time.Duration) views.Edge {
-	e := views.Edge{EdgeKey: views.EdgeKey{Client: client, Server: server, Connection: connection, Entry: client == "user"}, Calls: calls, Failed: failed, LatencySum: views.NanosOf(mean * time.Duration(calls))}
+func edge(client, server, connection string, calls, failed uint64, mean time.Duration) model.Edge {
+	e := model.Edge{EdgeKey: model.EdgeKey{Client: client, Server: server, Connection: connection, Entry: client == "user"}, Calls: calls, Failed: failed, LatencySum: model.NanosOf(mean * time.Duration(calls))}
 	e.Latency.Add(uint64(mean), calls)
 	return e
 }
@@ -34,7 +35,7 @@ func pathText(list []PathEdge) string {
 }
 
 func TestPathLeadsToWhereItBegins(t *testing.T) {
-	before := []views.Edge{
+	before := []model.Edge{
 		edge("user", "web", "virtual_node", 12000, 12, 50*time.Millisecond),
 		edge("web", "cart", "", 12000, 12, 20*time.Millisecond), edge("web", "ads", "", 12000, 0, 5*time.Millisecond),
 		edge("cart", "db", "database", 24000, 0, 4*time.Millisecond), edge("cart", "mail", "messaging_system", 12000, 0, time.Second),
@@ -42,7 +43,7 @@ func TestPathLeadsToWhereItBegins(t *testing.T) {
 	}
 	both := [2]float64{1, 1}
 	// The database fails: everything above fails with it, and only its edge keeps an excess of its own.
-	now := []views.Edge{
+	now := []model.Edge{
 		edge("user", "web", "virtual_node", 1000, 301, 50*time.Millisecond),
 		edge("web", "cart", "", 1000, 301, 20*time.Millisecond), edge("web", "ads", "", 1000, 0, 5*time.Millisecond),
 		edge("cart", "db", "database", 2000, 300, 4*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 0, time.Second),
@@ -53,19 +54,19 @@ func TestPathLeadsToWhereItBegins(t *testing.T) {
 	now[3] = edge("cart", "db", "database", 2000, 150, 4*time.Millisecond)
 	require.Equal(t, "cart>db 0.50 hops=2 own=150/0.0s; web>cart 0.50 hops=1 own=150/0.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
 	// The service itself is slow: what arrives there is not explained by anything below.
-	now = []views.Edge{edge("user", "web", "virtual_node", 1000, 1, 150*time.Millisecond), edge("web", "cart", "", 1000, 1, 20*time.Millisecond), edge("cart", "db", "database", 2000, 0, 4*time.Millisecond)}
+	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 150*time.Millisecond), edge("web", "cart", "", 1000, 1, 20*time.Millisecond), edge("cart", "db", "database", 2000, 0, 4*time.Millisecond)}
 	require.Equal(t, ">web 1.00 hops=0 own=0/100.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
 	// A consumer that fails is not subtracted from its producer, and is found.
-	now = []views.Edge{edge("user", "web", "virtual_node", 1000, 1, 50*time.Millisecond), edge("web", "cart", "", 1000, 301, 20*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 500, time.Second)}
+	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 50*time.Millisecond), edge("web", "cart", "", 1000, 301, 20*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 500, time.Second)}
 	got := pathText(rankPath(now, before, 5*time.Minute, time.Hour, "cart", both))
 	require.Equal(t, "cart>mail 1.00 hops=1 own=500/0.0s; >cart 1.00 hops=0 own=300/0.0s", got)
 	// Few calls of the database are slow and all others faster, so that no mean has an excess: the edge below is named all the same.
 	slow := edge("cart", "db", "database", 2000, 0, 4*time.Millisecond)
-	slow.Latency = views.Histogram{}
+	slow.Latency = model.Histogram{}
 	slow.Latency.Add(uint64(2*time.Millisecond), 1700)
 	slow.Latency.Add(uint64(12*time.Millisecond), 300)
-	slow.LatencySum = views.NanosOf(2000 * 35 * time.Millisecond / 10)
-	now = []views.Edge{edge("user", "web", "virtual_node", 1000, 1, 49*time.Millisecond), edge("web", "cart", "", 1000, 1, 19*time.Millisecond), slow}
+	slow.LatencySum = model.NanosOf(2000 * 35 * time.Millisecond / 10)
+	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 49*time.Millisecond), edge("web", "cart", "", 1000, 1, 19*time.Millisecond), slow}
 	require.Equal(t, "cart>db 1.00 hops=2 own=0/0.8s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
 	require.Empty(t, rankPath(before, before, time.Hour, time.Hour, "web", both), "nothing changed")
 	require.Empty(t, rankPath(nil, nil, time.Hour, time.Hour, "web", both))
@@ -95,7 +96,7 @@ func TestNoCallsNoCause(t *testing.T) {
 		`sum(queue_length) >= 0 or vector(1)`: false, `sum(traces_span_metrics_calls_total) > 0`: true, `sum by (service_name) (traces_span_metrics_calls_total) > 0`: true, "calls:sum > 0": true, `absent(no_such{service_name="cart"})`: true,
 	} {
 		kv := storage.NewMem(storage.MemOptions{})
-		s, err := viewstest.New(kv, views.Config{FoldEvery: 1})
+		s, err := viewstest.New(kv, model.Config{FoldEvery: 1})
 		require.NoError(t, err)
 		var rec viewstest.Record
 		for i := range 8 {
@@ -115,7 +116,7 @@ func TestNoCallsNoCause(t *testing.T) {
 		for at := int64(311); at < 400 && len(e.Active()) == 0; at += 20 {
 			fr := s.Set.Frontier()
 			fr.Complete = time.Unix(at, 0)
-			require.NoError(t, e.Advance(t.Context(), views.Change{Frontier: fr}, time.Unix(at, 0)))
+			require.NoError(t, e.Advance(t.Context(), model.Change{Frontier: fr}, time.Unix(at, 0)))
 		}
 		a := e.Active()
 		require.NotEmpty(t, a, expr)
@@ -134,7 +135,7 @@ func TestNoCallsNoCause(t *testing.T) {
 // An alert explains itself from real views, keeps what it said while it fires and over a restart.
 func TestEvidenceIsFixedWhenTheAlertFires(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
-	s, err := viewstest.New(kv, views.Config{FoldEvery: 1})
+	s, err := viewstest.New(kv, model.Config{FoldEvery: 1})
 	require.NoError(t, err)
 	apply := func(spans, logs []string) {
 		var rec viewstest.Record
@@ -168,7 +169,7 @@ func TestEvidenceIsFixedWhenTheAlertFires(t *testing.T) {
 	src := source(t, evaltest.AlertRules(evaltest.Rule("Errors", `sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR",span_kind="SPAN_KIND_SERVER"}[1m])) / 1 > 3`, "")))
 	require.NoError(t, e.Load(context.Background(), src, time.Unix(0, 0)))
 	apply(call(310, 8, " error"), []string{"310s cart ERROR exception=IOError:disk_7 | disk 7 is full"})
-	require.NoError(t, e.Advance(context.Background(), views.Change{Frontier: s.Set.Frontier()}, time.Unix(311, 0)))
+	require.NoError(t, e.Advance(context.Background(), model.Change{Frontier: s.Set.Frontier()}, time.Unix(311, 0)))
 	a := e.Active()
 	require.Len(t, a, 1)
 	v := a[0].Evidence
@@ -187,7 +188,7 @@ func TestEvidenceIsFixedWhenTheAlertFires(t *testing.T) {
 
 	// More of it changes nothing of what was said; a restart keeps it.
 	apply(call(320, 8, " error"), nil)
-	require.NoError(t, e.Advance(context.Background(), views.Change{Frontier: s.Set.Frontier()}, time.Unix(321, 0)))
+	require.NoError(t, e.Advance(context.Background(), model.Change{Frontier: s.Set.Frontier()}, time.Unix(321, 0)))
 	require.Same(t, v, e.Active()[0].Evidence)
 	again, err := New(Config{Reader: s.Set, KV: kv, Floor: 1, Evidence: time.Now})
 	require.NoError(t, err)
@@ -266,7 +267,7 @@ type brokenReader struct {
 	broken *bool
 }
 
-func (r brokenReader) ServiceMap(start, end time.Time) (views.Map, error) {
+func (r brokenReader) ServiceMap(start, end time.Time) (model.Map, error) {
 	if *r.broken {
 		panic("planted")
 	}
@@ -295,7 +296,7 @@ func TestPanicInEvidence(t *testing.T) {
 func TestRunawayInEvidence(t *testing.T) {
 	const long = `sum by (service_name) (increase(traces_span_metrics_calls_total[1m])) > 0 and on () sum_over_time(vector(1)[290y:1y]) >= 0`
 	kv := storage.NewMem(storage.MemOptions{})
-	s, err := viewstest.New(kv, views.Config{})
+	s, err := viewstest.New(kv, model.Config{})
 	require.NoError(t, err)
 	e, err := New(Config{Reader: s.Set, KV: kv, Floor: 1, Evidence: time.Now})
 	require.NoError(t, err)
@@ -308,7 +309,7 @@ func TestRunawayInEvidence(t *testing.T) {
 		_, err = s.Checkpoint(nil)
 		require.NoError(t, err)
 	}
-	require.NoError(t, e.Advance(t.Context(), views.Change{Frontier: s.Set.Frontier()}, time.Unix(111, 0)))
+	require.NoError(t, e.Advance(t.Context(), model.Change{Frontier: s.Set.Frontier()}, time.Unix(111, 0)))
 	require.Equal(t, "ok", e.Rules()[0].Health, e.Rules()[0].LastError)
 	require.Len(t, e.Active(), 1)
 	a := e.Active()[0]

@@ -7,14 +7,14 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/gaurav/watchingcat/evaluator/query"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Following is a Backtest over views that are being filled again from the topics. The simple version: it is the live evaluator, told of
 // commits by its Reader's feed, with a clock that is handed to it. So with the commits and the clock of a live run it does what that did.
 type Following struct {
 	trial
-	sub     *views.Subscription
+	sub     *model.Subscription
 	metrics *pastMetrics
 	begun   bool
 }
@@ -38,7 +38,7 @@ func (f *Following) Advance(ctx context.Context, now time.Time) error {
 func (f *Following) advance(ctx context.Context, now time.Time) error {
 	c := f.sub.Take()
 	c.Frontier = f.Reader.Frontier()
-	f.metrics.fr = views.Frontier{Head: c.Frontier.Complete, Complete: c.Frontier.Complete}
+	f.metrics.fr = model.Frontier{Head: c.Frontier.Complete, Complete: c.Frontier.Complete}
 	if !f.begun && !c.Frontier.Head.Before(f.Start) {
 		f.begun = true
 		f.inherit()
@@ -63,12 +63,12 @@ func (f *Following) Result() *BacktestResult {
 
 // pastMetrics lets rules over OTLP metrics be evaluated as far as the views are: their samples are all there.
 type pastMetrics struct {
-	fr   views.Frontier
-	feed views.Feed
+	fr   model.Frontier
+	feed model.Feed
 }
 
-func (m *pastMetrics) Frontier() views.Frontier { return m.fr }
-func (m *pastMetrics) Feed() *views.Feed        { return &m.feed }
+func (m *pastMetrics) Frontier() model.Frontier { return m.fr }
+func (m *pastMetrics) Feed() *model.Feed        { return &m.feed }
 
 // WarmUp is how long before a moment the past has to be known, so that the rules are in the state they were in and their windows are full.
 func WarmUp(sources []Source) time.Duration {

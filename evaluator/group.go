@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/prometheus/util/strutil"
 
 	"github.com/gaurav/watchingcat/evaluator/query"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // group is one rule group: Prometheus' own, and when its rules are evaluated. Rules that may be told at the head and rules that
@@ -55,7 +55,7 @@ type pass struct {
 	ran    time.Time      // wall clock of it
 	gap    time.Duration  // by the wall clock, since the evaluation before
 	cost   time.Duration  // of it
-	tables views.TableSet // that its selectors may select
+	tables model.TableSet // that its selectors may select
 	fresh  bool           // touched since
 	since  time.Time      // wall clock when it became due, zero while it is not
 	// dirty is the head when it was touched last: only an evaluation at or after it has seen everything.
@@ -227,7 +227,7 @@ func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefm
 // target is the event time at which p may be evaluated, zero while unknown. The head follows the complete frontier, which moves
 // on with the clock when no data comes, so that windows drain and alerts resolve. What reads samples of OTLP metrics is evaluated
 // where those are complete, beside spans where both are; metrics that are not there keep nobody waiting.
-func (p *pass) target(fr, metrics views.Frontier) time.Time {
+func (p *pass) target(fr, metrics model.Frontier) time.Time {
 	t := fr.Complete
 	if p.frontier == query.Head && fr.Head.After(t) {
 		t = fr.Head

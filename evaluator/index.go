@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/evaluator/query"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // audience knows which passes read a series.
@@ -23,7 +23,7 @@ type listener struct {
 }
 
 // hear tells listeners what happened to a series that they read.
-func hear(list []listener, t views.Touched, head time.Time) {
+func hear(list []listener, t model.Touched, head time.Time) {
 	for _, l := range list {
 		if l.s.reach.within(l.s, t.Calls) {
 			l.p.touch(head)
@@ -56,7 +56,7 @@ func (a *audience) forget() {
 }
 
 // ofRED are those who read a series, found once.
-func (a *audience) ofRED(id uint32, k views.REDKey) []listener {
+func (a *audience) ofRED(id uint32, k model.REDKey) []listener {
 	if list, ok := a.redOf[id]; ok {
 		return list
 	}
@@ -71,7 +71,7 @@ func (a *audience) ofRED(id uint32, k views.REDKey) []listener {
 }
 
 // ofEdge are those who read an edge, found once.
-func (a *audience) ofEdge(id uint32, k views.EdgeKey) []listener {
+func (a *audience) ofEdge(id uint32, k model.EdgeKey) []listener {
 	if list, ok := a.edgesOf[id]; ok {
 		return list
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Where errors and slowness come from.
@@ -44,7 +45,7 @@ type PathEdge struct {
 // flow is an edge while it is ranked.
 type flow struct {
 	PathEdge
-	from, to           views.Node
+	from, to           model.Node
 	excess, own        [2]float64 // by signal
 	tail               float64    // seconds that its slowest twentieth has too much, where its mean has none
 	significant, async bool
@@ -61,15 +62,15 @@ const maxPath = 10
 
 // rankPath ranks the edges below root, the best first, by what they did in span against what they did in the baseline before it. An empty
 // root means all that is called from outside. weights says how much errors and time count, 0 to 1: an alert on errors asks for errors first.
-func rankPath(now, before []views.Edge, span, baseline time.Duration, root string, weights [2]float64) []PathEdge {
-	edges := map[views.EdgeKey]*flow{}
+func rankPath(now, before []model.Edge, span, baseline time.Duration, root string, weights [2]float64) []PathEdge {
+	edges := map[model.EdgeKey]*flow{}
 	for _, c := range views.CompareEdges(now, before, span, baseline) {
 		if c.Now != nil {
 			edges[c.EdgeKey] = excessOf(&c)
 		}
 	}
-	in, out := map[views.Node][2]float64{}, map[views.Node][2]float64{}
-	next := map[views.Node][]*flow{}
+	in, out := map[model.Node][2]float64{}, map[model.Node][2]float64{}
+	next := map[model.Node][]*flow{}
 	for _, e := range edges {
 		next[e.from] = append(next[e.from], e)
 		for s := range 2 {
@@ -159,10 +160,10 @@ func excessOf(c *views.EdgeChange) *flow {
 }
 
 // below are the edges that can be reached from root, with their distance.
-func below(next map[views.Node][]*flow, root string) []*flow {
+func below(next map[model.Node][]*flow, root string) []*flow {
 	var list []*flow
-	seen := map[views.Node]bool{}
-	var at []views.Node
+	seen := map[model.Node]bool{}
+	var at []model.Node
 	for n := range next {
 		if isRoot(n, root) {
 			at = append(at, n)
@@ -170,7 +171,7 @@ func below(next map[views.Node][]*flow, root string) []*flow {
 		}
 	}
 	for hop := 1; len(at) > 0; hop++ {
-		var then []views.Node
+		var then []model.Node
 		for _, n := range at {
 			for _, e := range next[n] {
 				e.Hops = hop
@@ -187,15 +188,15 @@ func below(next map[views.Node][]*flow, root string) []*flow {
 }
 
 // isRoot reports whether a node is where a path begins: the service of that name in each environment, or without one what calls from outside.
-func isRoot(n views.Node, root string) bool {
+func isRoot(n model.Node, root string) bool {
 	if root == "" {
-		return n.Type == views.NodeVirtual
+		return n.Type == model.NodeVirtual
 	}
-	return n.Name == root && n.Type == views.NodeService
+	return n.Name == root && n.Type == model.NodeService
 }
 
 // entryOf adds up all calls to root, or without one all from outside.
-func entryOf(edges map[views.EdgeKey]*flow, root string) flow {
+func entryOf(edges map[model.EdgeKey]*flow, root string) flow {
 	sum := flow{PathEdge: PathEdge{Server: root, Changed: []string{}, NewVersions: []string{}}}
 	for _, e := range edges {
 		if e.async || root != "" && !isRoot(e.to, root) || root == "" && !isRoot(e.from, root) {

@@ -14,6 +14,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 func TestFailuresOfARuleAreLoggedOnChange(t *testing.T) {
@@ -72,7 +73,7 @@ func TestAFailingRuleLogsOnce(t *testing.T) {
 // unreadable is a reader whose series cannot be read.
 type unreadable struct{ views.Reader }
 
-func (unreadable) SelectRED(time.Time, time.Time, func(uint32, views.REDKey) bool) ([]views.REDTimeline, error) {
+func (unreadable) SelectRED(time.Time, time.Time, func(uint32, model.REDKey) bool) ([]model.REDTimeline, error) {
 	return nil, errors.New("the disk does not answer")
 }
 
@@ -83,7 +84,7 @@ func TestUnreadableViewsAreLoggedOnce(t *testing.T) {
 	require.NoError(t, err)
 	for i := range int64(30) {
 		at := time.Unix(1000+i, 0)
-		require.NoError(t, e.Advance(t.Context(), views.Change{Frontier: views.Frontier{Head: at, Complete: at}, RED: map[uint32]views.Touched{1: {}}}, at))
+		require.NoError(t, e.Advance(t.Context(), model.Change{Frontier: model.Frontier{Head: at, Complete: at}, RED: map[uint32]model.Touched{1: {}}}, at))
 	}
 	require.Equal(t, 1, strings.Count(out.String(), "reading names of changed series failed"), out.String())
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 func TestReachOf(t *testing.T) {
@@ -142,7 +143,7 @@ func runReach(t *testing.T, seed uint64, text string, every, check bool, plant .
 	t.Helper()
 	rnd, later := rand.New(rand.NewPCG(seed, 11)), rand.New(rand.NewPCG(seed, 12))
 	kv := storage.NewMem(storage.MemOptions{})
-	set, err := views.Open(kv, views.Config{Version: 1, DedupWindow: -1})
+	set, err := views.Open(kv, model.Config{Version: 1, DedupWindow: -1})
 	require.NoError(t, err)
 	e, err := New(Config{Reader: set, KV: kv, Floor: 1, Query: func(q rules.QueryFunc) rules.QueryFunc {
 		return func(ctx context.Context, text string, at time.Time) (promql.Vector, error) {
@@ -170,19 +171,19 @@ func runReach(t *testing.T, seed uint64, text string, every, check bool, plant .
 			failing[rnd.IntN(4)] = now.Add(time.Duration(rnd.IntN(20)) * time.Second)
 		}
 		n++
-		require.True(t, acc.Begin(views.Record{Offset: int64(n), Timestamp: now.UnixMilli(), Value: binary.BigEndian.AppendUint64(nil, n)}))
+		require.True(t, acc.Begin(model.Record{Offset: int64(n), Timestamp: now.UnixMilli(), Value: binary.BigEndian.AppendUint64(nil, n)}))
 		for k := range rnd.IntN(5) {
 			service := rnd.IntN(4)
-			s := views.Span{TraceID: [16]byte(binary.BigEndian.AppendUint64(make([]byte, 8), n)), SpanID: [8]byte{byte(k)}, Name: fmt.Appendf(nil, "op%d", rnd.IntN(1+int(n/100))),
-				Kind: views.KindInternal, End: uint64(now.UnixNano()), Start: uint64(now.UnixNano()) - 1e6}
+			s := model.Span{TraceID: [16]byte(binary.BigEndian.AppendUint64(make([]byte, 8), n)), SpanID: [8]byte{byte(k)}, Name: fmt.Appendf(nil, "op%d", rnd.IntN(1+int(n/100))),
+				Kind: model.KindInternal, End: uint64(now.UnixNano()), Start: uint64(now.UnixNano()) - 1e6}
 			if rnd.IntN(10) == 0 {
 				s.End -= uint64(rnd.IntN(90)) * 1e9
 				s.Start = s.End
 			}
 			if now.Before(failing[service]) || rnd.IntN(60) == 0 {
-				s.Status = views.StatusError
+				s.Status = model.StatusError
 			}
-			acc.Span(&views.Resource{Service: fmt.Appendf(nil, "s%d", service), HasService: true}, &s)
+			acc.Span(&model.Resource{Service: fmt.Appendf(nil, "s%d", service), HasService: true}, &s)
 		}
 		acc.End()
 		c, err := set.Collect(nil)
@@ -191,9 +192,9 @@ func runReach(t *testing.T, seed uint64, text string, every, check bool, plant .
 		require.NoError(t, set.Install(c))
 		change := sub.Take()
 		if every {
-			for _, touched := range []map[uint32]views.Touched{change.RED, change.Edges} {
+			for _, touched := range []map[uint32]model.Touched{change.RED, change.Edges} {
 				for id, t := range touched {
-					touched[id] = views.Touched{Bucket: t.Bucket}
+					touched[id] = model.Touched{Bucket: t.Bucket}
 				}
 			}
 			for _, g := range *e.groups.Load() {

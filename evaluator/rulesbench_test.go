@@ -13,6 +13,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // BenchmarkThousandRules evaluates a thousand rules, each on up to ten of 10,000 series, while 10K spans/s are committed four times a
@@ -20,7 +21,7 @@ import (
 func BenchmarkThousandRules(b *testing.B) {
 	const services, operations, commits = 1000, 10, 4
 	kv := storage.NewMem(storage.MemOptions{})
-	set, err := views.Open(kv, views.Config{Version: 1, DedupWindow: -1})
+	set, err := views.Open(kv, model.Config{Version: 1, DedupWindow: -1})
 	require.NoError(b, err)
 	var names [services][]byte
 	var text strings.Builder
@@ -47,12 +48,12 @@ func BenchmarkThousandRules(b *testing.B) {
 	second := func(evaluate bool) (spent time.Duration) {
 		for range commits {
 			now = now.Add(time.Second / commits)
-			require.True(b, acc.Begin(views.Record{Offset: int64(n), Timestamp: now.UnixMilli(), Value: binary.BigEndian.AppendUint64(nil, n)}))
+			require.True(b, acc.Begin(model.Record{Offset: int64(n), Timestamp: now.UnixMilli(), Value: binary.BigEndian.AppendUint64(nil, n)}))
 			for range 10_000 / commits {
 				n++
 				k := n * 2654435761 % (services * operations)
-				acc.Span(&views.Resource{Service: names[k/operations], HasService: true}, &views.Span{TraceID: [16]byte(binary.BigEndian.AppendUint64(make([]byte, 8), n)),
-					SpanID: [8]byte{1}, Name: ops[k%operations], Start: uint64(now.UnixNano()) - 1e6, End: uint64(now.UnixNano()), Kind: views.KindInternal})
+				acc.Span(&model.Resource{Service: names[k/operations], HasService: true}, &model.Span{TraceID: [16]byte(binary.BigEndian.AppendUint64(make([]byte, 8), n)),
+					SpanID: [8]byte{1}, Name: ops[k%operations], Start: uint64(now.UnixNano()) - 1e6, End: uint64(now.UnixNano()), Kind: model.KindInternal})
 			}
 			acc.End()
 			c, err := set.Collect(nil)

@@ -10,7 +10,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // TestRulesOverSamples: a rule over OTLP metrics is evaluated when they are committed, at the time up to which they are complete,
@@ -30,7 +30,7 @@ func TestRulesOverSamples(t *testing.T) {
 			require.NoError(t, e.Load(context.Background(), []Source{src}, evaltest.At(100)))
 			advance := func(now time.Time) map[string]time.Time {
 				t.Helper()
-				require.NoError(t, e.Advance(context.Background(), views.Change{Frontier: r.Frontier()}, now))
+				require.NoError(t, e.Advance(context.Background(), model.Change{Frontier: r.Frontier()}, now))
 				out := map[string]time.Time{}
 				for _, a := range e.Active() {
 					out[a.Labels.Get("alertname")] = a.ActiveAt

@@ -13,7 +13,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
@@ -47,7 +47,7 @@ func TestRunFollowsTheFeed(t *testing.T) {
 // TestTablesAnswerInPromQL reads log lines, exceptions and database calls as series, and wakes a rule over them.
 func TestTablesAnswerInPromQL(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
-	s, err := viewstest.New(kv, views.Config{})
+	s, err := viewstest.New(kv, model.Config{})
 	require.NoError(t, err)
 	e, err := New(Config{Reader: s.Set, KV: kv, Interval: time.Hour})
 	require.NoError(t, err)
@@ -92,7 +92,7 @@ func TestTablesAnswerInPromQL(t *testing.T) {
 		require.Equal(t, want, v.String(), text)
 	}
 	c := sub.Take()
-	require.True(t, c.Tables.Has(views.TableLogs) && c.Tables.Has(views.TableErrors) && c.Tables.Has(views.TableDatabases))
+	require.True(t, c.Tables.Has(model.TableLogs) && c.Tables.Has(model.TableErrors) && c.Tables.Has(model.TableDatabases))
 	require.NoError(t, e.Advance(ctx, c, time.Unix(24, 0)))
 	require.Len(t, e.Active(), 1)
 	require.Equal(t, StateFiring, e.Active()[0].State)

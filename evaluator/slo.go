@@ -16,7 +16,7 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
 
 // SLO is a service level objective. It becomes ordinary rules, which anybody can read.
@@ -121,7 +121,7 @@ func (s *SLO) Check() error {
 // latencyBounds are the bounds of the collector's histogram, in milliseconds.
 func latencyBounds() []string {
 	var out []string
-	for _, b := range views.CollectorBounds {
+	for _, b := range viewmodel.CollectorBounds {
 		out = append(out, strconv.FormatFloat(float64(b)/1e6, 'g', -1, 64))
 	}
 	return out

@@ -16,8 +16,8 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
+	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
 
 const day = 24 * time.Hour
@@ -81,9 +81,9 @@ func TestSLORulesAreRules(t *testing.T) {
 // the short window ends it 5 min after the errors do, less what a burn rate of 14.4 leaves over.
 func TestSLOFiresAndEndsAsTheWorkbookSays(t *testing.T) {
 	r := &evaltest.Reader{}
-	ok := views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer}
+	ok := viewmodel.REDKey{Service: "cart", Operation: "GET", Kind: viewmodel.KindServer}
 	bad := ok
-	bad.Status = views.StatusError
+	bad.Status = viewmodel.StatusError
 	const begin, end = 3 * 3600, 3*3600 + 600 // ten minutes of nothing but errors after three good hours
 	for s := 0; s < 5*3600; s += 10 {
 		o := make([]evaltest.Observation, 10)
@@ -119,9 +119,9 @@ func TestSLOFiresAndEndsAsTheWorkbookSays(t *testing.T) {
 // the spans: it has a job.
 func TestSLOCountsNoMetricOfAnApplication(t *testing.T) {
 	r := &evaltest.Reader{}
-	ok := views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer}
+	ok := viewmodel.REDKey{Service: "cart", Operation: "GET", Kind: viewmodel.KindServer}
 	bad := ok
-	bad.Status = views.StatusError
+	bad.Status = viewmodel.StatusError
 	f := evaltest.NewMetricsFeed(t, storage.NewMem(storage.MemOptions{}))
 	for i := range 30 {
 		when := evaltest.At(float64(100 + i*10))

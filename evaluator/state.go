@@ -11,7 +11,7 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // What is kept of alerts, and how it comes back.
@@ -126,7 +126,7 @@ func (e *Evaluator) explain(r *alertRule, n *record, at time.Time) *Evidence {
 	}
 	began := e.cfg.Evidence()
 	if e.inquiry == nil {
-		e.inquiry = &inquiry{e: e, ctx: context.Background(), maps: map[[2]int64]views.Map{}}
+		e.inquiry = &inquiry{e: e, ctx: context.Background(), maps: map[[2]int64]model.Map{}}
 	}
 	out := e.inquiry.safely(r, n, at)
 	took := e.cfg.Evidence().Sub(began)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 func sourceOf(g rulefmt.RuleGroup) []Source {
@@ -23,7 +23,7 @@ func TestNoDataNamesTheSeries(t *testing.T) {
 	for s := 0; s < 3600; s += 10 {
 		for _, op := range []string{"GET", "PUT"} {
 			if op == "GET" || s < 1200 || s > 2400 {
-				r.Span(views.REDKey{Service: "cart", Operation: op, Kind: views.KindServer}, evaltest.Observation{At: evaltest.At(float64(s))})
+				r.Span(model.REDKey{Service: "cart", Operation: op, Kind: model.KindServer}, evaltest.Observation{At: evaltest.At(float64(s))})
 			}
 		}
 	}
@@ -48,7 +48,7 @@ func TestNoDataNamesTheSeries(t *testing.T) {
 // Traffic with the shape of a day; on the eighth day twice as much for two hours, and noise that the days have too.
 func TestBaselineKnowsTheTimeOfDay(t *testing.T) {
 	r := &evaltest.Reader{}
-	k := views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer}
+	k := model.REDKey{Service: "cart", Operation: "GET", Kind: model.KindServer}
 	burst := 7*24*3600 + 12*3600
 	for s := 0; s < 8*24*3600; s += 600 {
 		n := 20 + int(15*math.Sin(float64(s%86400)/86400*2*math.Pi)) + s/86400%3

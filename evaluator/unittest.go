@@ -27,6 +27,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
 
 // Unit tests of rules as promtool runs them, by the live evaluator with a virtual clock. The format is
@@ -356,4 +357,4 @@ func samplesText(v promql.Vector) string {
 type noViews struct{ views.Reader }
 
 // Frontier implements views.Reader.
-func (noViews) Frontier() views.Frontier { return views.Frontier{} }
+func (noViews) Frontier() viewmodel.Frontier { return viewmodel.Frontier{} }

@@ -10,6 +10,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // TestFromCommitToWebhook runs all loops over the real views: a checkpoint with errors becomes a webhook call.
@@ -17,7 +18,7 @@ func TestFromCommitToWebhook(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newInbox(t)
 		kv := storage.NewMem(storage.MemOptions{})
-		set, err := views.Open(kv, views.Config{Version: 1})
+		set, err := views.Open(kv, model.Config{Version: 1})
 		require.NoError(t, err)
 		e, err := evaluator.New(evaluator.Config{Reader: set, KV: kv})
 		require.NoError(t, err)
@@ -38,10 +39,10 @@ func TestFromCommitToWebhook(t *testing.T) {
 		time.Sleep(time.Second) // an evaluation is due
 		began := time.Now()
 		a := set.Partition("otlp_spans", 0)
-		require.True(t, a.Begin(views.Record{Timestamp: began.UnixMilli(), Value: []byte("one")}))
+		require.True(t, a.Begin(model.Record{Timestamp: began.UnixMilli(), Value: []byte("one")}))
 		for i := range 4 {
-			a.Span(&views.Resource{Service: []byte("cart"), HasService: true}, &views.Span{TraceID: [16]byte{1}, SpanID: [8]byte{byte(i + 1)},
-				Name: []byte("GET"), End: uint64(began.UnixNano()), Kind: views.KindServer, Status: views.StatusError})
+			a.Span(&model.Resource{Service: []byte("cart"), HasService: true}, &model.Span{TraceID: [16]byte{1}, SpanID: [8]byte{byte(i + 1)},
+				Name: []byte("GET"), End: uint64(began.UnixNano()), Kind: model.KindServer, Status: model.StatusError})
 		}
 		a.End()
 		c, err := set.Collect(nil)

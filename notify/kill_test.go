@@ -14,7 +14,7 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // dyingKV takes some commits more and then none: what the disk is to a process that is killed.
@@ -53,7 +53,7 @@ func TestKilledAtEachCommit(t *testing.T) {
 				require.Eventually(t, func() bool { return kv.dead() || slices.Contains(b.text(), what) }, 2*time.Minute, time.Millisecond)
 			}
 			advance := func() error {
-				return w.e.Advance(context.Background(), views.Change{Frontier: w.r.Frontier()}, time.Now())
+				return w.e.Advance(context.Background(), model.Change{Frontier: w.r.Frontier()}, time.Now())
 			}
 			_ = advance()
 			until("web: firing cart")

@@ -28,7 +28,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 const errorsRule = `groups:
@@ -160,8 +160,8 @@ func (w *world) logged(before []byte) []byte {
 	return log
 }
 
-func key(service string) views.REDKey {
-	return views.REDKey{Service: service, Operation: "GET", Kind: views.KindServer, Status: views.StatusError}
+func key(service string) model.REDKey {
+	return model.REDKey{Service: service, Operation: "GET", Kind: model.KindServer, Status: model.StatusError}
 }
 
 // fail lets services fail now, and evaluates.
@@ -190,7 +190,7 @@ func (w *world) tryFail(services ...string) {
 }
 
 func (w *world) tryAdvance() error {
-	return w.e.Advance(context.Background(), views.Change{Frontier: w.r.Frontier()}, time.Now())
+	return w.e.Advance(context.Background(), model.Change{Frontier: w.r.Frontier()}, time.Now())
 }
 
 func writeFile(name, text string) error { return os.WriteFile(name, []byte(text), 0o600) }
@@ -200,7 +200,7 @@ func (w *world) calm() {
 	w.t.Helper()
 	w.r.Complete(time.Now().Add(10 * time.Minute))
 	require.Eventually(w.t, func() bool {
-		require.NoError(w.t, w.e.Advance(context.Background(), views.Change{Frontier: w.r.Frontier()}, time.Now()))
+		require.NoError(w.t, w.e.Advance(context.Background(), model.Change{Frontier: w.r.Frontier()}, time.Now()))
 		return len(w.e.Active()) == 0
 	}, 2*time.Minute, time.Millisecond)
 }

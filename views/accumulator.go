@@ -10,6 +10,7 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // An Accumulator takes the records of one partition, one goroutine at a time, and shares nothing with those of other partitions
@@ -28,17 +29,17 @@ type Accumulator struct {
 	cur      *batch
 	spare    *batch
 	next     int64 // offset that the next record must have at least
-	record   Record
+	record   model.Record
 	hash     hash
 	hashed   bool // the record is looked up by its hash, and remembered
-	staged   []observation
+	staged   []model.Observation
 	tallied  []tallied
 	versions []versionSeen
 	logs     []stagedLog
 	drains   *drains // nil until the first log line
 	halves   int     // staged halves are cur.halves[halves:]
 	mark     uint64  // the partition's watermark, Unix nanoseconds
-	counts   Counters
+	counts   model.Counters
 	begin    uint64 // oldest time staged of a log line
 	end      uint64 // newest end staged
 	key      []byte // scratch
@@ -54,35 +55,10 @@ type Accumulator struct {
 	trace sampled
 }
 
-// Record is what an Accumulator needs to know of a Kafka record beside its spans.
-type Record struct {
-	Offset      int64
-	LeaderEpoch int32
-	Timestamp   int64 // Unix milliseconds; <= 0 when unknown
-	// Received is the receiver's clock when the record was read, Unix milliseconds; 0 when unknown, then Timestamp stands for it.
-	Received int64
-	// Anonymous says that nothing tells the record from others that say the same (no id, no time finer than a second): equal bytes are then no
-	// repetition.
-	Anonymous bool
-	Value     []byte
-}
-
 // resourceSeen is a resource of the record and what it was found to be.
 type resourceSeen struct {
 	seq uint64
 	sv  *service
-}
-
-// observation is one staged span of the red and the traces view. A span of a resource without service.name has no cell.
-type observation struct {
-	cell   *redCounts
-	n      uint64
-	start  uint64
-	series uint32
-	size   uint32
-	hist   uint16
-	parent [8]byte
-	ex     Exemplar
 }
 
 // batch is what one partition applied between two checkpoints.
@@ -93,7 +69,7 @@ type batch struct {
 	peers    map[peerKey]uint32
 	dirty    []*redSeries
 	known    int
-	tables   [tables]tallyBatch
+	tables   [model.Tables]tallyBatch
 	traces   traceBatch
 	rawSpans rawBatch
 	rawLogs  rawBatch
@@ -101,25 +77,25 @@ type batch struct {
 	halves   []half
 	hashes   []seen
 	spanKeys []spanKey
-	counts   Counters
+	counts   model.Counters
 	bytes    uint64 // of the records
 	mark     uint64 // newest end, Unix nanoseconds
 	ts       int64  // newest record timestamp
 	position storage.Position
 	moved    bool
-	free     []*redCounts
+	free     []*model.REDCounts
 }
 
 // serviceKey is a service as it came: its name may have to be cleaned.
 type serviceKey struct {
 	name string
-	dims Dims
+	dims model.Dims
 }
 
 type peerKey struct{ name, system string }
 
 type seenDims struct {
-	dims Dims
+	dims model.Dims
 	over bool
 }
 
@@ -130,7 +106,9 @@ type service struct {
 	ops  map[string]*operation
 }
 
-type operation struct{ series [kinds][statuses]*redSeries }
+type operation struct {
+	series [model.Kinds][model.Statuses]*redSeries
+}
 
 // redSeries is a series in a batch with the few buckets that the batch touched.
 type redSeries struct {
@@ -141,7 +119,7 @@ type redSeries struct {
 
 type redCell struct {
 	start int64
-	c     *redCounts
+	c     *model.REDCounts
 }
 
 // maxLocalSeries bounds what a batch remembers between checkpoints; above it the batch starts from nothing.
@@ -155,7 +133,7 @@ func newBatch() *batch {
 func (b *batch) reset(spare *rawSpare) {
 	for _, s := range b.dirty {
 		for i := range s.cells {
-			s.cells[i].c.reset()
+			s.cells[i].c.Reset()
 			b.free = append(b.free, s.cells[i].c)
 		}
 		s.cells = s.cells[:0]
@@ -178,7 +156,7 @@ func (b *batch) reset(spare *rawSpare) {
 		clear(b.dims)
 	}
 	b.dirty, b.halves, b.hashes, b.spanKeys = b.dirty[:0], b.halves[:0], b.hashes[:0], b.spanKeys[:0]
-	b.counts, b.bytes, b.mark, b.ts, b.moved = Counters{}, 0, 0, 0, false
+	b.counts, b.bytes, b.mark, b.ts, b.moved = model.Counters{}, 0, 0, 0, false
 }
 
 // follow moves the partition's watermark to where the clock took it.
@@ -190,7 +168,7 @@ func (a *Accumulator) follow(mark uint64) {
 
 // Begin starts a record. It returns false, and the record is done, when the record was applied before or is a duplicate of one
 // that was. After true the caller must call End or Rollback.
-func (a *Accumulator) Begin(r Record) bool {
+func (a *Accumulator) Begin(r model.Record) bool {
 	a.mu.Lock()
 	if r.Offset < a.next {
 		a.mu.Unlock()
@@ -224,7 +202,7 @@ func (a *Accumulator) restage() {
 	a.staged, a.tallied, a.versions = a.staged[:0], a.tallied[:0], a.versions[:0]
 	a.excs, a.excKeys, a.shifted = a.excs[:0], a.excKeys[:0], a.shifted[:0]
 	a.logs, a.begin, a.span = a.logs[:0], 0, 0
-	a.counts = Counters{Records: 1, DuplicateSpans: uint64(len(a.again))}
+	a.counts = model.Counters{Records: 1, DuplicateSpans: uint64(len(a.again))}
 }
 
 // Again is called when a record was staged to its end, before End. It returns true when some of its spans were seen before: then they
@@ -243,10 +221,10 @@ func (a *Accumulator) Again() bool {
 }
 
 // seenBefore tells in the second pass whether the span is to be left out, and notes its key in the first.
-func (a *Accumulator) seenBefore(r *Resource, s *Span) bool {
+func (a *Accumulator) seenBefore(r *model.Resource, s *model.Span) bool {
 	if !a.second {
 		var k spanKey
-		k, a.key = s.key(r, secondOf(a.record.Timestamp), a.key)
+		k, a.key = keyOfSpan(s, r, secondOf(a.record.Timestamp), a.key)
 		a.spanKeys = append(a.spanKeys, k)
 		return false
 	}
@@ -256,7 +234,7 @@ func (a *Accumulator) seenBefore(r *Resource, s *Span) bool {
 }
 
 // Span stages one span of the record.
-func (a *Accumulator) Span(r *Resource, s *Span) {
+func (a *Accumulator) Span(r *model.Resource, s *model.Span) {
 	if a.set.spans != nil && a.seenBefore(r, s) {
 		return
 	}
@@ -265,46 +243,46 @@ func (a *Accumulator) Span(r *Resource, s *Span) {
 	dur := end - start
 	if !r.HasService {
 		a.counts.Unattributed++
-		a.staged = append(a.staged, observation{series: noSeries, start: start, parent: s.ParentID, ex: Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end}})
+		a.staged = append(a.staged, model.Observation{Series: noSeries, Start: start, Parent: s.ParentID, Ex: model.Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end}})
 		return
 	}
 	a.end = max(a.end, end)
 	sv := a.service(r, s)
 	kind, status := s.Kind, s.Status
-	if kind >= kinds {
-		kind = KindUnspecified
+	if kind >= model.Kinds {
+		kind = model.KindUnspecified
 	}
-	if status >= statuses {
-		status = StatusUnset
+	if status >= model.Statuses {
+		status = model.StatusUnset
 	}
 	se := a.cur.series(a.set.names, sv, s.Name, kind, status)
 	if se.over {
 		a.counts.Overflowed++
 	}
-	a.staged = append(a.staged, observation{
-		cell: a.cur.cell(se, bucketStart(end)), n: a.adjustedCount(s), size: s.Size, hist: uint16(bucketOf(dur)),
-		start: start, series: se.id, parent: s.ParentID,
-		ex: Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end, Duration: dur},
+	a.staged = append(a.staged, model.Observation{
+		Cell: a.cur.cell(se, model.BucketStart(end)), N: a.adjustedCount(s), Size: s.Size, Hist: uint16(model.BucketOf(dur)),
+		Start: start, Series: se.id, Parent: s.ParentID,
+		Ex: model.Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end, Duration: dur},
 	})
 	o := &a.staged[len(a.staged)-1]
 	a.derive(r, s, sv, o)
-	if kind == KindServer || kind == KindClient || kind == KindProducer || kind == KindConsumer {
+	if kind == model.KindServer || kind == model.KindClient || kind == model.KindProducer || kind == model.KindConsumer {
 		a.half(r, s, sv, kind, status, end, dur)
 	}
 }
 
 // half stages the span's side of a call.
-func (a *Accumulator) half(r *Resource, s *Span, sv *service, kind Kind, status Status, end, dur uint64) {
+func (a *Accumulator) half(r *model.Resource, s *model.Span, sv *service, kind model.Kind, status model.Status, end, dur uint64) {
 	a.cur.halves = append(a.cur.halves, half{part: part{end: end, dur: dur, svc: sv.id}})
 	h := &a.cur.halves[len(a.cur.halves)-1]
 	copy(h.key[:], s.TraceID[:])
-	if status == StatusError {
+	if status == model.StatusError {
 		h.flags |= halfFailed
 	}
-	if kind == KindProducer || kind == KindConsumer {
+	if kind == model.KindProducer || kind == model.KindConsumer {
 		h.flags |= halfMessaging
 	}
-	if kind == KindServer || kind == KindConsumer {
+	if kind == model.KindServer || kind == model.KindConsumer {
 		h.flags |= halfServer
 		copy(h.key[16:], s.ParentID[:])
 		if s.ParentID == [8]byte{} {
@@ -314,35 +292,26 @@ func (a *Accumulator) half(r *Resource, s *Span, sv *service, kind Kind, status 
 		return
 	}
 	copy(h.key[16:], s.SpanID[:])
-	system := s.dbSystem()
-	switch db := r.dbNamespace(s); {
-	case kind == KindClient && len(db) > 0:
+	system := s.System()
+	switch db := r.Namespace(s); {
+	case kind == model.KindClient && len(db) > 0:
 		h.flags |= halfSettled
 		h.peer = a.database(db, system, s)
-	case kind == KindClient && len(system) > 0:
+	case kind == model.KindClient && len(system) > 0:
 		h.flags |= halfAtOnce
 		h.peer = a.peer(system, nil)
 	default:
-		h.peer = a.peer(first(s.PeerService, s.ServerAddress, s.NetPeerName, system, s.Destination, []byte("unknown")), nil)
+		h.peer = a.peer(model.FirstOf(s.PeerService, s.ServerAddress, s.NetPeerName, system, s.Destination, []byte("unknown")), nil)
 	}
-}
-
-func first(names ...[]byte) []byte {
-	for _, n := range names {
-		if len(n) > 0 {
-			return n
-		}
-	}
-	return nil
 }
 
 // database is the node of a named database. A number is the index of a database within a server (Redis), not a name: then the system and
 // the server's address name it.
-func (a *Accumulator) database(name, system []byte, s *Span) uint32 {
+func (a *Accumulator) database(name, system []byte, s *model.Span) uint32 {
 	if !isNumber(name) {
 		return a.peer(name, system)
 	}
-	host := first(s.ServerAddress, s.NetPeerName, s.PeerService)
+	host := model.FirstOf(s.ServerAddress, s.NetPeerName, s.PeerService)
 	if len(system) == 0 {
 		system = []byte("database")
 	}
@@ -367,7 +336,7 @@ func (a *Accumulator) peer(name, system []byte) uint32 {
 	if id, ok := a.cur.peers[peerKey{string(name), string(system)}]; ok {
 		return id
 	}
-	id, ok := a.set.names.peer(node{name: clean(name, maxName), system: clean(system, maxName)})
+	id, ok := a.set.names.Peer(model.NodeKey{Name: model.CleanText(name, model.MaxName), System: model.CleanText(system, model.MaxName)})
 	if !ok {
 		a.counts.Overflowed++
 	}
@@ -376,7 +345,7 @@ func (a *Accumulator) peer(name, system []byte) uint32 {
 }
 
 // service finds the service of a resource; spans may have dimensions of their own.
-func (a *Accumulator) service(r *Resource, s *Span) *service {
+func (a *Accumulator) service(r *model.Resource, s *model.Span) *service {
 	if r.Seq != 0 && r.Seq == a.resource.seq && len(s.Dims) == 0 {
 		return a.resource.sv
 	}
@@ -388,14 +357,14 @@ func (a *Accumulator) service(r *Resource, s *Span) *service {
 }
 
 // dims are the dimensions of a resource, or of a span of it.
-func (a *Accumulator) dims(resource, span []DimensionValue) Dims {
+func (a *Accumulator) dims(resource, span []model.DimensionValue) model.Dims {
 	if len(resource)+len(span) == 0 {
 		return ""
 	}
-	a.key = rawDims(append(rawDims(a.key[:0], resource), 0xff), span)
+	a.key = model.RawDims(append(model.RawDims(a.key[:0], resource), 0xff), span)
 	d, ok := a.cur.dims[string(a.key)]
 	if !ok {
-		dims, known := a.set.names.dims(resource, span)
+		dims, known := a.set.names.Dims(resource, span)
 		d = seenDims{dims, !known}
 		a.cur.dims[string(a.key)] = d
 	}
@@ -405,13 +374,13 @@ func (a *Accumulator) dims(resource, span []DimensionValue) Dims {
 	return d.dims
 }
 
-func (b *batch) service(n *names, name []byte, dims Dims) *service {
+func (b *batch) service(n *model.Names, name []byte, dims model.Dims) *service {
 	if b.last != nil && b.last.name == string(name) && b.last.dims == dims {
 		return b.last
 	}
 	s := b.services[serviceKey{string(name), dims}]
 	if s == nil {
-		id, ok := n.service(clean(name, maxName), dims)
+		id, ok := n.Service(model.CleanText(name, model.MaxName), dims)
 		s = &service{serviceKey: serviceKey{string(name), dims}, id: id, over: !ok, ops: map[string]*operation{}}
 		b.services[s.serviceKey] = s
 		b.known++
@@ -420,7 +389,7 @@ func (b *batch) service(n *names, name []byte, dims Dims) *service {
 	return s
 }
 
-func (b *batch) series(n *names, sv *service, name []byte, kind Kind, status Status) *redSeries {
+func (b *batch) series(n *model.Names, sv *service, name []byte, kind model.Kind, status model.Status) *redSeries {
 	op := sv.ops[string(name)]
 	if op == nil {
 		op = &operation{}
@@ -428,7 +397,7 @@ func (b *batch) series(n *names, sv *service, name []byte, kind Kind, status Sta
 	}
 	se := op.series[kind][status]
 	if se == nil {
-		id, ok := n.series(sv.id, clean(name, maxName), kind, status)
+		id, ok := n.Series(sv.id, model.CleanText(name, model.MaxName), kind, status)
 		se = &redSeries{id: id, over: !ok || sv.over}
 		op.series[kind][status] = se
 		b.known++
@@ -436,7 +405,7 @@ func (b *batch) series(n *names, sv *service, name []byte, kind Kind, status Sta
 	return se
 }
 
-func (b *batch) cell(s *redSeries, start int64) *redCounts {
+func (b *batch) cell(s *redSeries, start int64) *model.REDCounts {
 	for i := range s.cells {
 		if s.cells[i].start == start {
 			return s.cells[i].c
@@ -445,11 +414,11 @@ func (b *batch) cell(s *redSeries, start int64) *redCounts {
 	if len(s.cells) == 0 {
 		b.dirty = append(b.dirty, s)
 	}
-	var c *redCounts
+	var c *model.REDCounts
 	if n := len(b.free); n > 0 {
 		c, b.free = b.free[n-1], b.free[:n-1]
 	} else {
-		c = &redCounts{}
+		c = &model.REDCounts{}
 	}
 	s.cells = append(s.cells, redCell{start, c})
 	return c
@@ -464,7 +433,7 @@ type sampled struct {
 // adjustedCount is how many spans one sampled span stands for, OpenTelemetry's probability sampling
 // (https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/). Where it is not whole, the trace id decides
 // whether to round up, so that the same span counts the same every time.
-func (a *Accumulator) adjustedCount(s *Span) uint64 {
+func (a *Accumulator) adjustedCount(s *model.Span) uint64 {
 	if len(s.TraceState) == 0 {
 		return 1
 	}
@@ -506,8 +475,8 @@ func (a *Accumulator) End() {
 	b := a.cur
 	a.endExceptions()
 	for i := range a.staged {
-		if o := &a.staged[i]; o.cell != nil {
-			o.cell.observe(o)
+		if o := &a.staged[i]; o.Cell != nil {
+			o.Cell.Observe(o)
 		}
 	}
 	a.endTraces()
@@ -518,8 +487,8 @@ func (a *Accumulator) End() {
 	for i := range a.versions {
 		a.versions[i].apply()
 	}
-	b.counts.add(&a.counts)
-	a.set.pending.Add(int64(a.counts.applied()))
+	b.counts.Add(&a.counts)
+	a.set.pending.Add(int64(a.counts.Applied()))
 	b.bytes += uint64(len(a.record.Value))
 	a.set.pendingBytes.Add(int64(len(a.record.Value)))
 	b.mark = max(b.mark, a.end)
@@ -568,11 +537,11 @@ func (a *Accumulator) endTraces() {
 	}
 	for i := range a.staged {
 		o := &a.staged[i]
-		if o.ex.TraceID == ([16]byte{}) {
+		if o.Ex.TraceID == ([16]byte{}) {
 			continue
 		}
-		p := b.traces.part(&o.ex.TraceID)
-		p.observe(o.start, o.ex.End, o.series, o.ex.SpanID, o.parent)
+		p := b.traces.part(&o.Ex.TraceID)
+		p.observe(o.Start, o.Ex.End, o.Series, o.Ex.SpanID, o.Parent)
 		if n := len(p.raw); keep && (n == 0 || p.raw[n-1] != raw) {
 			p.raw = append(p.raw, raw)
 		}
@@ -584,12 +553,12 @@ func (a *Accumulator) stagedOver() (begin, end uint64) {
 	begin = 1<<64 - 1
 	for i := range a.staged {
 		o := &a.staged[i]
-		if o.start == 0 {
-			begin = min(begin, o.ex.End)
+		if o.Start == 0 {
+			begin = min(begin, o.Ex.End)
 		} else {
-			begin = min(begin, o.start)
+			begin = min(begin, o.Start)
 		}
-		end = max(end, o.ex.End)
+		end = max(end, o.Ex.End)
 	}
 	return begin, end
 }
@@ -617,7 +586,7 @@ func (a *Accumulator) forgetKeys() {
 }
 
 // Skip moves the position past a record that went to the dead-letter topic.
-func (a *Accumulator) Skip(r Record) {
+func (a *Accumulator) Skip(r model.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if r.Offset < a.next {
@@ -635,7 +604,7 @@ func (a *Accumulator) Advance(next int64, leaderEpoch int32) {
 	if next <= a.next {
 		return
 	}
-	a.record = Record{Offset: next - 1, LeaderEpoch: leaderEpoch}
+	a.record = model.Record{Offset: next - 1, LeaderEpoch: leaderEpoch}
 	a.advance()
 }
 
@@ -650,7 +619,7 @@ func (a *Accumulator) advance() {
 func (a *Accumulator) Restart(next int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.record = Record{Offset: next - 1, LeaderEpoch: -1}
+	a.record = model.Record{Offset: next - 1, LeaderEpoch: -1}
 	a.advance()
 }
 
@@ -679,21 +648,4 @@ func (a *Accumulator) giveBack(b *batch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.spare = b
-}
-
-// applied is how much there is to commit.
-func (c *Counters) applied() uint64 { return c.Spans + c.Logs }
-
-func (c *Counters) add(o *Counters) {
-	c.Records += o.Records
-	c.Spans += o.Spans
-	c.Logs += o.Logs
-	c.Unattributed += o.Unattributed
-	c.TooLate += o.TooLate
-	c.Future += o.Future
-	c.Duplicates += o.Duplicates
-	c.DeadLetters += o.DeadLetters
-	c.Overflowed += o.Overflowed
-	c.DuplicateSpans += o.DuplicateSpans
-	c.DedupLost += o.DedupLost
 }

@@ -5,6 +5,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Whose clock counts.
@@ -45,7 +47,7 @@ type timeShift struct {
 
 // times are the start and the end that a span counts with: no end is its start, neither is the record's time, an end before the start
 // makes its duration 0, and what lies beyond the clock is shifted.
-func (a *Accumulator) times(s *Span) (start, end uint64) {
+func (a *Accumulator) times(s *model.Span) (start, end uint64) {
 	start, end = s.Start, s.End
 	if end > start && end-start > uint64(maxSpan) && a.ahead(end) > 0 {
 		end = 0 // it names no end: what it says is as far away as can be written
@@ -126,6 +128,3 @@ func (t *timeShift) apply(sp ptrace.Span) {
 		e.SetTimestamp(back(e.Timestamp()))
 	}
 }
-
-// DefaultFutureTolerance is how far beyond the receiver's clock something may be.
-const DefaultFutureTolerance = 10 * time.Second

@@ -4,12 +4,14 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // EdgeChange is one edge in two ranges. Before or Now is nil where the edge is not in that range.
 type EdgeChange struct {
-	EdgeKey
-	Before, Now *Edge
+	model.EdgeKey
+	Before, Now *model.Edge
 	What        []string // ChangeAdded, ...; empty: nothing changed beyond noise
 }
 
@@ -35,8 +37,8 @@ const (
 // Rates: two Poisson counts n1, n2 over t1, t2 differ when |n1/t1-n2/t2| > 3 sqrt(n1/t1^2+n2/t2^2). Error rates: two proportions, by
 // the pooled standard error. Latency: the 95th percentile lies, with 3 standard errors, between the order statistics of rank
 // 0.95 n +- 3 sqrt(0.95 0.05 n); it changed when those intervals do not overlap.
-func CompareEdges(now, before []Edge, nowSpan, beforeSpan time.Duration) []EdgeChange {
-	by := map[EdgeKey]*EdgeChange{}
+func CompareEdges(now, before []model.Edge, nowSpan, beforeSpan time.Duration) []EdgeChange {
+	by := map[model.EdgeKey]*EdgeChange{}
 	for i := range now {
 		by[now[i].EdgeKey] = &EdgeChange{EdgeKey: now[i].EdgeKey, Now: &now[i]}
 	}
@@ -54,7 +56,7 @@ func CompareEdges(now, before []Edge, nowSpan, beforeSpan time.Duration) []EdgeC
 		out = append(out, *c)
 	}
 	slices.SortFunc(out, func(a, b EdgeChange) int {
-		return a.EdgeKey.compare(b.EdgeKey)
+		return a.EdgeKey.Compare(b.EdgeKey)
 	})
 	return out
 }
@@ -101,15 +103,4 @@ func relative(a, b float64) float64 {
 		return math.Abs(a-b) / m
 	}
 	return 0
-}
-
-// QuantileBounds returns the q-quantile and the quantiles between which it lies with z standard errors, by the binomial
-// distribution of ranks.
-func (h *Histogram) QuantileBounds(q, z float64) (low, at, high time.Duration) {
-	n := float64(h.Count())
-	if n == 0 {
-		return 0, 0, 0
-	}
-	d := z * math.Sqrt(q*(1-q)/n)
-	return h.Quantile(max(0, q-d)), h.Quantile(q), h.Quantile(min(1, q+d))
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
@@ -21,7 +21,7 @@ func TestCountersAtEveryInstant(t *testing.T) {
 }
 
 func countersAtEveryInstant(t *testing.T, r *rand.Rand) {
-	cfg := views.Config{Retention: time.Hour, Retention1m: 5 * time.Hour, Retention1h: 100 * time.Hour, Hot: 10 * time.Minute, FoldEvery: 3, TraceRetention: -1}
+	cfg := model.Config{Retention: time.Hour, Retention1m: 5 * time.Hour, Retention1h: 100 * time.Hour, Hot: 10 * time.Minute, FoldEvery: 3, TraceRetention: -1}
 	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func countersAtEveryInstant(t *testing.T, r *rand.Rand) {
 			to = time.Unix(3600+int64(i)*hours*4, 0)
 			from = to.Add(-time.Duration(r.IntN(3)) * 5 * time.Minute)
 		}
-		red, err := s.Set.SelectRED(from, to, func(uint32, views.REDKey) bool { return true })
+		red, err := s.Set.SelectRED(from, to, func(uint32, model.REDKey) bool { return true })
 		if err != nil || len(red) != 1 {
 			t.Fatalf("%d series, %v", len(red), err)
 		}
@@ -96,7 +96,7 @@ func countersAtEveryInstant(t *testing.T, r *rand.Rand) {
 			sum += c.Calls
 		}
 		check("red", from, to, red[0].Base.Calls, cells)
-		if red[0].Base.Hist.Count() != red[0].Base.Calls || red[0].Base.Sum != views.NanosOf(time.Duration(red[0].Base.Calls)*time.Second) {
+		if red[0].Base.Hist.Count() != red[0].Base.Calls || red[0].Base.Sum != model.NanosOf(time.Duration(red[0].Base.Calls)*time.Second) {
 			t.Fatalf("base of %d calls: sum %v, %d in buckets", red[0].Base.Calls, red[0].Base.Sum, red[0].Base.Hist.Count())
 		}
 		if i < 900 {
@@ -105,7 +105,7 @@ func countersAtEveryInstant(t *testing.T, r *rand.Rand) {
 			}
 			last = sum
 		}
-		edges, err := s.Set.SelectEdges(from, to, func(uint32, views.EdgeKey) bool { return true })
+		edges, err := s.Set.SelectEdges(from, to, func(uint32, model.EdgeKey) bool { return true })
 		if err != nil || len(edges) != 1 {
 			t.Fatalf("%d edges, %v", len(edges), err)
 		}
@@ -114,7 +114,7 @@ func countersAtEveryInstant(t *testing.T, r *rand.Rand) {
 			cells = append(cells, [3]int64{c.Bucket, c.Width, int64(c.Calls)})
 		}
 		check("edge", from, to, edges[0].Base.Calls, cells)
-		rows, err := s.Set.SelectTable(views.TableDatabases, from, to, func([]string) bool { return true })
+		rows, err := s.Set.SelectTable(model.TableDatabases, from, to, func([]string) bool { return true })
 		if err != nil || len(rows) != 1 {
 			t.Fatalf("%d rows, %v", len(rows), err)
 		}
@@ -128,7 +128,7 @@ func countersAtEveryInstant(t *testing.T, r *rand.Rand) {
 
 // TestSumsDoNotWrap: durations add up beyond 2^64 ns, in every view that adds them.
 func TestSumsDoNotWrap(t *testing.T) {
-	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), views.Config{})
+	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,15 +143,15 @@ func TestSumsDoNotWrap(t *testing.T) {
 		commit(t, s, rand.New(rand.NewPCG(1, 1)), "")
 	}
 	from, to := time.Unix(now-60, 0), time.Unix(now+60, 0)
-	red, err := s.Set.SelectRED(from, to, func(uint32, views.REDKey) bool { return true })
+	red, err := s.Set.SelectRED(from, to, func(uint32, model.REDKey) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
-	edges, err := s.Set.SelectEdges(from, to, func(uint32, views.EdgeKey) bool { return true })
+	edges, err := s.Set.SelectEdges(from, to, func(uint32, model.EdgeKey) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := s.Set.SelectTable(views.TableDatabases, from, to, func([]string) bool { return true })
+	rows, err := s.Set.SelectTable(model.TableDatabases, from, to, func([]string) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestSumsDoNotWrap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, got := range map[string]views.Nanos{"red": red[0].Cells[0].Sum, "edge": edges[0].Cells[0].ClientSum, "table": rows[0].Cells[0].Sum, "map": m.Edges[0].LatencySum} {
+	for what, got := range map[string]model.Nanos{"red": red[0].Cells[0].Sum, "edge": edges[0].Cells[0].ClientSum, "table": rows[0].Cells[0].Sum, "map": m.Edges[0].LatencySum} {
 		if want := 12.0 * now; got.Seconds() != want {
 			t.Errorf("%s: %v s, want %v", what, got.Seconds(), want)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
@@ -25,7 +26,7 @@ func TestDecodersEnd(t *testing.T) {
 // FuzzStored: whatever a stored value holds, a decoder returns, without a panic and without memory that the value only claims to need.
 func FuzzStored(f *testing.F) {
 	kv := storage.NewMem(storage.MemOptions{})
-	s, err := viewstest.New(kv, views.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20, FoldEvery: 2})
+	s, err := viewstest.New(kv, model.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20, FoldEvery: 2})
 	require.NoError(f, err)
 	for i := range 4 {
 		r := viewstest.Record{TS: time.Duration(i) * time.Minute}

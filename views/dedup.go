@@ -8,6 +8,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // dedup remembers the 128-bit hashes of record values, shared by all partitions because a collector that tries again may send to
@@ -50,7 +51,7 @@ const (
 	hashLen  = 8 + 8 + 16
 )
 
-func newDedup(c Config) *dedup {
+func newDedup(c model.Config) *dedup {
 	w := c.DedupWindow.Milliseconds()
 	if c.DedupWindow < 0 {
 		w = -1
@@ -122,7 +123,7 @@ func (d *dedup) release(s seen) {
 
 // forget drops minutes older than before (Unix milliseconds), and the oldest ones while there are more hashes than the limit. It
 // returns deletions of stored entries that hold nothing else.
-func (d *dedup) forget(ks keyspace, before int64, entries []storage.Entry) []storage.Entry {
+func (d *dedup) forget(ks model.Keyspace, before int64, entries []storage.Entry) []storage.Entry {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for m, hashes := range d.seen {
@@ -151,13 +152,13 @@ func (d *dedup) forget(ks keyspace, before int64, entries []storage.Entry) []sto
 	return entries
 }
 
-func dedupKey(ks keyspace, s storedHashes) []byte {
-	k := binary.BigEndian.AppendUint32(ks.key(storage.TableDedup), uint32(s.newest/1000))
+func dedupKey(ks model.Keyspace, s storedHashes) []byte {
+	k := binary.BigEndian.AppendUint32(ks.Key(storage.TableDedup), uint32(s.newest/1000))
 	return binary.BigEndian.AppendUint64(k, s.seq)
 }
 
 // store returns the entry that keeps the hashes of one checkpoint: each timestamp, int64 BE, end, uint64 BE, and hash.
-func (d *dedup) store(ks keyspace, seq uint64, list []seen, entries []storage.Entry) []storage.Entry {
+func (d *dedup) store(ks model.Keyspace, seq uint64, list []seen, entries []storage.Entry) []storage.Entry {
 	if len(list) == 0 {
 		return entries
 	}
@@ -175,9 +176,9 @@ func (d *dedup) store(ks keyspace, seq uint64, list []seen, entries []storage.En
 	return append(entries, storage.Entry{Key: dedupKey(ks, s), Value: v})
 }
 
-func (d *dedup) restore(kv reader) error {
-	prefix := kv.key(storage.TableDedup)
-	return kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+func (d *dedup) restore(kv model.State) error {
+	prefix := kv.Key(storage.TableDedup)
+	return kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		s := storedHashes{seq: binary.BigEndian.Uint64(k[len(prefix)+4:])}
 		for ; len(v) >= hashLen; v = v[hashLen:] {
 			e := seen{hash(v[16:hashLen]), record{ts: int64(binary.BigEndian.Uint64(v)), end: binary.BigEndian.Uint64(v[8:])}}

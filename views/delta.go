@@ -18,6 +18,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // deltas turns increments into running values, as Prometheus' counters and histograms are.
@@ -84,8 +85,8 @@ func (p *piece) compare(q *piece) int {
 	return cmp.Or(cmp.Compare(p.at, q.at), cmp.Compare(p.topic, q.topic), cmp.Compare(p.partition, q.partition), cmp.Compare(p.offset, q.offset), cmp.Compare(p.n, q.n))
 }
 
-func (p *piece) key(ks keyspace) []byte {
-	k := binary.BigEndian.AppendUint64(ks.key(storage.TableDelta, cmp.Or(p.stored, piecesNow)), uint64(p.at))
+func (p *piece) key(ks model.Keyspace) []byte {
+	k := binary.BigEndian.AppendUint64(ks.Key(storage.TableDelta, cmp.Or(p.stored, piecesNow)), uint64(p.at))
 	k = binary.BigEndian.AppendUint32(k, uint32(p.partition))
 	k = binary.BigEndian.AppendUint64(k, uint64(p.offset))
 	return binary.BigEndian.AppendUint32(k, p.n)
@@ -138,7 +139,7 @@ type released struct {
 }
 
 // release adds what need not wait to the running values, and returns the samples of those, what changed, and what was dropped.
-func (d *deltas) release(ks keyspace, complete int64) released {
+func (d *deltas) release(ks model.Keyspace, complete int64) released {
 	r := released{dropped: map[string]int{}, at: map[hash]int{}, dirty: map[hash]*deltaSeries{}}
 	var last int64
 	for d.ready(complete) && (r.bytes < releaseBytes || d.queue[0].at == last) {
@@ -160,7 +161,7 @@ func (d *deltas) release(ks keyspace, complete int64) released {
 		}
 	}
 	for id, s := range r.dirty {
-		r.entries = append(r.entries, storage.Entry{Key: ks.key(storage.TableDelta, append([]byte{'s'}, id[:]...)...), Value: s.append(nil)})
+		r.entries = append(r.entries, storage.Entry{Key: ks.Key(storage.TableDelta, append([]byte{'s'}, id[:]...)...), Value: s.append(nil)})
 	}
 	return r
 }
@@ -283,7 +284,7 @@ func addHistogram(a, b *histogram.FloatHistogram) (sum *histogram.FloatHistogram
 }
 
 // sweep forgets series that would begin anew anyway, at most once a minute of event time.
-func (d *deltas) sweep(ks keyspace, complete int64, entries []storage.Entry) []storage.Entry {
+func (d *deltas) sweep(ks model.Keyspace, complete int64, entries []storage.Entry) []storage.Entry {
 	if complete < d.swept+time.Minute.Milliseconds() {
 		return entries
 	}
@@ -292,7 +293,7 @@ func (d *deltas) sweep(ks keyspace, complete int64, entries []storage.Entry) []s
 	for id, s := range d.series {
 		if s.last < complete-d.lifetime {
 			delete(d.series, id)
-			entries = append(entries, storage.Entry{Key: ks.key(storage.TableDelta, append([]byte{'s'}, id[:]...)...)})
+			entries = append(entries, storage.Entry{Key: ks.Key(storage.TableDelta, append([]byte{'s'}, id[:]...)...)})
 			if n++; n == most {
 				return entries // the rest with the next checkpoint
 			}
@@ -303,12 +304,12 @@ func (d *deltas) sweep(ks keyspace, complete int64, entries []storage.Entry) []s
 }
 
 // restore reads running values and waiting pieces. Pieces of records that were not applied are left out: the records come again.
-func (d *deltas) restore(kv reader, next map[partition]int64) error {
-	prefix := kv.key(storage.TableDelta, 's')
-	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+func (d *deltas) restore(kv model.State, next map[model.Partition]int64) error {
+	prefix := kv.Key(storage.TableDelta, 's')
+	err := kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		s, err := decodeDeltaSeries(v)
 		if err != nil || len(k) != len(prefix)+len(hash{}) {
-			return fmt.Errorf("running value of a series: %w", cmp.Or(err, errCorrupt))
+			return fmt.Errorf("running value of a series: %w", cmp.Or(err, model.ErrCorrupt))
 		}
 		d.series[hash(k[len(prefix):])] = s
 		return nil
@@ -321,19 +322,19 @@ func (d *deltas) restore(kv reader, next map[partition]int64) error {
 	return err
 }
 
-func (d *deltas) restorePieces(kv reader, next map[partition]int64, part byte) error {
-	prefix := kv.key(storage.TableDelta, part)
-	return kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+func (d *deltas) restorePieces(kv model.State, next map[model.Partition]int64, part byte) error {
+	prefix := kv.Key(storage.TableDelta, part)
+	return kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		p := &piece{stored: part}
 		if len(k) != len(prefix)+24 {
-			return fmt.Errorf("waiting deltas: %w", errCorrupt)
+			return fmt.Errorf("waiting deltas: %w", model.ErrCorrupt)
 		}
 		b := k[len(prefix):]
 		p.at, p.partition, p.offset, p.n = int64(binary.BigEndian.Uint64(b)), int32(binary.BigEndian.Uint32(b[8:])), int64(binary.BigEndian.Uint64(b[12:])), binary.BigEndian.Uint32(b[20:])
 		if err := p.decode(v); err != nil {
 			return fmt.Errorf("waiting deltas: %w", err)
 		}
-		if p.offset < next[partition{p.topic, p.partition}] {
+		if p.offset < next[model.Partition{Topic: p.topic, N: p.partition}] {
 			d.queue = append(d.queue, p)
 			d.held += len(p.samples)
 		} else {
@@ -360,10 +361,10 @@ func (s *deltaSeries) append(b []byte) []byte {
 }
 
 func decodeDeltaSeries(v []byte) (*deltaSeries, error) {
-	d := decoder{b: v}
-	s := &deltaSeries{start: d.varint(), last: d.varint()}
+	d := model.Decoder{B: v}
+	s := &deltaSeries{start: d.Varint(), last: d.Varint()}
 	s.v, s.h = decodeValue(&d)
-	return s, d.err
+	return s, d.Err
 }
 
 func appendValue(b []byte, v float64, h *histogram.FloatHistogram) []byte {
@@ -379,26 +380,26 @@ func appendValue(b []byte, v float64, h *histogram.FloatHistogram) []byte {
 	return append(b, out...)
 }
 
-func decodeValue(d *decoder) (float64, *histogram.FloatHistogram) {
-	switch d.byte() {
+func decodeValue(d *model.Decoder) (float64, *histogram.FloatHistogram) {
+	switch d.Byte() {
 	case 0:
-		return math.Float64frombits(binary.BigEndian.Uint64(d.bytes(8))), nil
+		return math.Float64frombits(binary.BigEndian.Uint64(d.Bytes(8))), nil
 	case 1:
 		var p prompb.Histogram
-		if err := p.Unmarshal([]byte(d.string())); err != nil {
-			d.fail()
+		if err := p.Unmarshal([]byte(d.String())); err != nil {
+			d.Fail()
 			return 0, nil
 		}
 		return 0, p.ToFloatHistogram()
 	}
-	d.fail()
+	d.Fail()
 	return 0, nil
 }
 
 // A piece: topic, number of samples, each: labels, start, time, value, exemplars, 1 if the next is of the same data point. Old ones have
 // no last field.
 func (p *piece) encode() []byte {
-	b := appendString(nil, p.topic)
+	b := model.AppendString(nil, p.topic)
 	b = binary.AppendUvarint(b, uint64(len(p.samples)))
 	for i := range p.samples {
 		s := &p.samples[i]
@@ -422,36 +423,36 @@ func (p *piece) encode() []byte {
 }
 
 func (p *piece) decode(v []byte) error {
-	d := decoder{b: v}
-	p.topic = d.string()
-	for n := d.count(); n > 0 && d.err == nil; n-- {
-		s := samples.Sample{Labels: decodeLabels(&d), Start: d.varint(), T: d.varint()}
+	d := model.Decoder{B: v}
+	p.topic = d.String()
+	for n := d.Count(); n > 0 && d.Err == nil; n-- {
+		s := samples.Sample{Labels: decodeLabels(&d), Start: d.Varint(), T: d.Varint()}
 		s.V, s.FH = decodeValue(&d)
-		for m := d.count(); m > 0 && d.err == nil; m-- {
-			e := exemplar.Exemplar{Labels: decodeLabels(&d), Ts: d.varint(), Value: math.Float64frombits(binary.BigEndian.Uint64(d.bytes(8)))}
+		for m := d.Count(); m > 0 && d.Err == nil; m-- {
+			e := exemplar.Exemplar{Labels: decodeLabels(&d), Ts: d.Varint(), Value: math.Float64frombits(binary.BigEndian.Uint64(d.Bytes(8)))}
 			e.HasTs = e.Ts != 0
 			s.Exemplars = append(s.Exemplars, e)
 		}
 		if p.stored == piecesNow {
-			s.More = d.byte() == 1
+			s.More = d.Byte() == 1
 		}
 		p.samples = append(p.samples, s)
 	}
-	return d.err
+	return d.Err
 }
 
 func appendLabels(b []byte, l labels.Labels) []byte {
 	b = binary.AppendUvarint(b, uint64(l.Len()))
-	l.Range(func(x labels.Label) { b = appendString(appendString(b, x.Name), x.Value) })
+	l.Range(func(x labels.Label) { b = model.AppendString(model.AppendString(b, x.Name), x.Value) })
 	return b
 }
 
-func decodeLabels(d *decoder) labels.Labels {
-	n := d.count()
+func decodeLabels(d *model.Decoder) labels.Labels {
+	n := d.Count()
 	b := labels.NewScratchBuilder(n)
-	for ; n > 0 && d.err == nil; n-- {
-		name := d.string()
-		b.Add(name, d.string())
+	for ; n > 0 && d.Err == nil; n-- {
+		name := d.String()
+		b.Add(name, d.String())
 	}
 	return b.Labels()
 }

@@ -1,5 +1,7 @@
 package views
 
+import "github.com/gaurav/watchingcat/views/model"
+
 // What is derived from spans beside RED and the service map: exceptions, database calls, messaging, versions.
 
 // versionSeen is a staged count of spans of one version of a service in one bucket.
@@ -18,7 +20,7 @@ func (v *versionSeen) apply() {
 }
 
 // derive stages what a span means to the tables.
-func (a *Accumulator) derive(r *Resource, s *Span, sv *service, o *observation) {
+func (a *Accumulator) derive(r *model.Resource, s *model.Span, sv *service, o *model.Observation) {
 	if len(r.Version) > 0 {
 		a.version(r, s, sv, o)
 	}
@@ -26,19 +28,19 @@ func (a *Accumulator) derive(r *Resource, s *Span, sv *service, o *observation) 
 		a.exception(r, s, sv, &s.Exceptions[i], o)
 	}
 	switch {
-	case s.Kind == KindClient && len(s.dbSystem()) > 0:
+	case s.Kind == model.KindClient && len(s.System()) > 0:
 		key := appendLabel(a.key[:0], r.Service)
-		key = appendLabel(key, s.dbSystem())
-		key = appendLabel(key, r.dbNamespace(s))
+		key = appendLabel(key, s.System())
+		key = appendLabel(key, r.Namespace(s))
 		key = appendLabel(key, s.DBOperation)
 		a.key = appendDims(appendLabel(key, s.DBCollection), sv.dims)
-		a.tallyCall(TableDatabases, s, o)
-	case s.Kind == KindProducer || s.Kind == KindConsumer:
+		a.tallyCall(model.TableDatabases, s, o)
+	case s.Kind == model.KindProducer || s.Kind == model.KindConsumer:
 		key := appendLabel(a.key[:0], r.Service)
 		key = appendLabel(key, s.MessagingSystem)
 		key = appendLabel(key, s.Destination)
-		a.key = appendDims(appendLabel(key, messagingKinds[s.Kind-KindProducer]), sv.dims)
-		a.tallyCall(TableMessaging, s, o)
+		a.key = appendDims(appendLabel(key, messagingKinds[s.Kind-model.KindProducer]), sv.dims)
+		a.tallyCall(model.TableMessaging, s, o)
 	}
 }
 
@@ -52,7 +54,7 @@ type stagedException struct {
 }
 
 // exception stages an exception. It is counted when the record has ended: then it is known whether a span below recorded the same.
-func (a *Accumulator) exception(r *Resource, s *Span, sv *service, e *Exception, o *observation) {
+func (a *Accumulator) exception(r *model.Resource, s *model.Span, sv *service, e *model.Exception, o *model.Observation) {
 	from := len(a.excKeys)
 	key := appendLabel(a.excKeys, r.Service)
 	key = appendLabel(key, s.Name)
@@ -61,10 +63,10 @@ func (a *Accumulator) exception(r *Resource, s *Span, sv *service, e *Exception,
 	key = appendLabel(key, messagePattern(e.Message))
 	key = appendLabel(key, sourceSpan)
 	a.excKeys = appendDims(key, sv.dims)
-	x := stagedException{from: from, to: len(a.excKeys), span: o.ex.SpanID, parent: o.parent,
-		tallied: tallied{n: o.n, failed: s.Status == StatusError, at: o.ex.End, ex: o.ex, text: cutText(e.Message)}}
+	x := stagedException{from: from, to: len(a.excKeys), span: o.Ex.SpanID, parent: o.Parent,
+		tallied: tallied{n: o.N, failed: s.Status == model.StatusError, at: o.Ex.End, ex: o.Ex, text: cutText(e.Message)}}
 	a.key = append(append(a.key[:0], a.excKeys[kind:]...), r.Service...)
-	x.group = hashOf(append(a.key, o.ex.TraceID[:]...))
+	x.group = hashOf(append(a.key, o.Ex.TraceID[:]...))
 	a.excs = append(a.excs, x)
 }
 
@@ -77,7 +79,7 @@ func (a *Accumulator) endExceptions() {
 	for i := range a.excs {
 		if x := &a.excs[i]; !x.again {
 			a.key = append(a.key[:0], a.excKeys[x.from:x.to]...)
-			a.tally(TableErrors, x.tallied)
+			a.tally(model.TableErrors, x.tallied)
 		}
 	}
 }
@@ -102,7 +104,7 @@ func (a *Accumulator) findRepeated() {
 	}
 	parents := make(map[[8]byte][8]byte, len(a.staged))
 	for i := range a.staged {
-		parents[a.staged[i].ex.SpanID] = a.staged[i].parent
+		parents[a.staged[i].Ex.SpanID] = a.staged[i].Parent
 	}
 	for i := range a.excs {
 		x := &a.excs[i]
@@ -126,14 +128,14 @@ var (
 )
 
 // tallyCall stages a span under a.key.
-func (a *Accumulator) tallyCall(t Table, s *Span, o *observation) {
-	a.tally(t, tallied{n: o.n, size: uint64(o.size), failed: s.Status == StatusError, timed: true, hist: o.hist, at: o.ex.End, ex: o.ex})
+func (a *Accumulator) tallyCall(t model.Table, s *model.Span, o *model.Observation) {
+	a.tally(t, tallied{n: o.N, size: uint64(o.Size), failed: s.Status == model.StatusError, timed: true, hist: o.Hist, at: o.Ex.End, ex: o.Ex})
 }
 
 // tally stages an observation under a.key.
-func (a *Accumulator) tally(t Table, o tallied) {
+func (a *Accumulator) tally(t model.Table, o tallied) {
 	var over bool
-	o.cell, over = a.cur.tables[t].cell(a.set.tables[t].dict, a.key, bucketStart(o.at))
+	o.cell, over = a.cur.tables[t].cell(a.set.tables[t].dict, a.key, model.BucketStart(o.at))
 	if over {
 		a.counts.Overflowed++
 	}
@@ -141,23 +143,23 @@ func (a *Accumulator) tally(t Table, o tallied) {
 }
 
 // version counts a span for its service's version. Spans of a resource come together, so the last count is nearly always the one.
-func (a *Accumulator) version(r *Resource, s *Span, sv *service, o *observation) {
-	bucket := bucketStart(o.ex.End)
+func (a *Accumulator) version(r *model.Resource, s *model.Span, sv *service, o *model.Observation) {
+	bucket := model.BucketStart(o.Ex.End)
 	n := len(a.versions)
-	if n == 0 || !a.versions[n-1].is(r, sv, bucket, s.Status == StatusError) {
+	if n == 0 || !a.versions[n-1].is(r, sv, bucket, s.Status == model.StatusError) {
 		a.key = appendDims(appendLabel(appendLabel(a.key[:0], r.Service), r.Version), sv.dims)
-		v := versionSeen{service: sv, version: r.Version, bucket: bucket, tallied: tallied{failed: s.Status == StatusError, at: o.ex.End}}
-		v.cell, _ = a.cur.tables[TableVersions].cell(a.set.tables[TableVersions].dict, a.key, bucket)
+		v := versionSeen{service: sv, version: r.Version, bucket: bucket, tallied: tallied{failed: s.Status == model.StatusError, at: o.Ex.End}}
+		v.cell, _ = a.cur.tables[model.TableVersions].cell(a.set.tables[model.TableVersions].dict, a.key, bucket)
 		a.versions = append(a.versions, v)
 		n++
 	}
 	v := &a.versions[n-1]
-	v.n += o.n
-	v.size += uint64(o.size)
-	v.at, v.last = min(v.at, o.ex.End), max(v.last, o.ex.End)
+	v.n += o.N
+	v.size += uint64(o.Size)
+	v.at, v.last = min(v.at, o.Ex.End), max(v.last, o.Ex.End)
 }
 
-func (v *versionSeen) is(r *Resource, sv *service, bucket int64, failed bool) bool {
+func (v *versionSeen) is(r *model.Resource, sv *service, bucket int64, failed bool) bool {
 	return v.bucket == bucket && v.failed == failed && v.service == sv && string(v.version) == string(r.Version)
 }
 
@@ -168,7 +170,7 @@ func cutText(b []byte) string { return string(b[:min(len(b), maxText)]) }
 
 // messagePattern is a message without what differs from one occurrence to the next: words with digits, and quoted parts, become
 // <*>. It is of the first line alone and has at most maxLabel bytes.
-func messagePattern(m []byte) []byte { return maskMessage(m, maxLabel) }
+func messagePattern(m []byte) []byte { return maskMessage(m, model.MaxLabel) }
 
 func maskMessage(m []byte, limit int) []byte {
 	out := make([]byte, 0, min(len(m), limit)+8)

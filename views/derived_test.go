@@ -1,6 +1,10 @@
 package views
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/gaurav/watchingcat/views/model"
+)
 
 func TestMessagePattern(t *testing.T) {
 	for in, want := range map[string]string{
@@ -26,7 +30,7 @@ func FuzzMessagePattern(f *testing.F) {
 	f.Add([]byte("a 1.2 \"b\" c"))
 	f.Fuzz(func(t *testing.T, m []byte) {
 		p := messagePattern(m)
-		if len(p) > maxLabel {
+		if len(p) > model.MaxLabel {
 			t.Fatalf("%d bytes", len(p))
 		}
 		for _, c := range p {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // A drain groups log lines by pattern, after P. He, J. Zhu, Z. Zheng, M. Lyu: "Drain: An Online Log Parsing Approach with Fixed
@@ -114,9 +116,9 @@ func (ds *drains) add(service string, line []byte) *cluster {
 func (d *drain) path(words []string) string {
 	node := binary.AppendUvarint(nil, uint64(len(words)))
 	for i := range min(drainDepth, len(words)) {
-		child := appendString(slices.Clone(node), words[i])
+		child := model.AppendString(slices.Clone(node), words[i])
 		if d.nodes[string(child)] == 0 && d.children[string(node)] >= drainChildren {
-			child = appendString(slices.Clone(node), wildcard)
+			child = model.AppendString(slices.Clone(node), wildcard)
 		}
 		node = child
 	}
@@ -234,20 +236,20 @@ func (c *cluster) append(b []byte) []byte {
 	if c.gone {
 		b[len(b)-1] = 1
 	}
-	b = appendString(b, c.service)
-	b = appendString(b, c.path)
+	b = model.AppendString(b, c.service)
+	b = model.AppendString(b, c.path)
 	b = binary.AppendUvarint(b, uint64(len(c.words)))
 	for _, w := range c.words {
-		b = appendString(b, w)
+		b = model.AppendString(b, w)
 	}
 	return b
 }
 
-func (c *cluster) decode(d *decoder) {
-	c.id, c.used, c.gone, c.service, c.path = uint32(d.uvarint()), d.uvarint(), d.byte() == 1, d.string(), d.string()
+func (c *cluster) decode(d *model.Decoder) {
+	c.id, c.used, c.gone, c.service, c.path = uint32(d.Uvarint()), d.Uvarint(), d.Byte() == 1, d.String(), d.String()
 	c.words = nil
-	for range d.count() {
-		c.words = append(c.words, d.string())
+	for range d.Count() {
+		c.words = append(c.words, d.String())
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // FuzzDrain holds the tree to its limits and to what restoring it from its clusters gives.
@@ -42,9 +44,9 @@ func checkDrains(t *testing.T, ds *drains) {
 		for _, c := range d.clusters {
 			b := c.append(nil)
 			var back cluster
-			dec := decoder{b: b}
-			if back.decode(&dec); dec.err != nil || len(dec.b) > 0 {
-				t.Fatalf("cluster %+v does not decode: %v", c, dec.err)
+			dec := model.Decoder{B: b}
+			if back.decode(&dec); dec.Err != nil || len(dec.B) > 0 {
+				t.Fatalf("cluster %+v does not decode: %v", c, dec.Err)
 			}
 			again.restore(&back)
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Dump writes the canonical text of one view ("red", "edges", their "levels" of wider buckets, "pending", "counters", "traces", or the name of a table): sorted lines that depend on the records
@@ -41,7 +43,7 @@ func (s *Set) Dump(w io.Writer, view string) error {
 			lines = append(lines, fmt.Sprintf("duplicate_spans=%d dedup_lost=%d", c.DuplicateSpans, c.DedupLost))
 		}
 	default:
-		t := slices.IndexFunc(tableDefs[:], func(d tableDef) bool { return d.name == view })
+		t := slices.IndexFunc(model.TableDefs[:], func(d model.TableDef) bool { return d.Name == view })
 		if t < 0 {
 			return fmt.Errorf("views: no view %q to dump: use red, edges, levels, pending, counters, traces or the name of a table", view)
 		}
@@ -64,72 +66,43 @@ func (b bucketAt) text() string {
 	if b.start < 86400 {
 		t = (time.Duration(b.start) * time.Second).String()
 	}
-	if b.width == BucketSeconds {
+	if b.width == model.BucketSeconds {
 		return t
 	}
 	return t + "+" + (time.Duration(b.width) * time.Second).String()
 }
 
 // finest is all that the finest level holds, wider all that the others do.
-func (s *Set) finest() []segment { return []segment{{0, span{s.since()[0], end}}} }
+func (s *Set) finest() []model.Segment {
+	return []model.Segment{{Level: 0, Range: model.Range{From: s.since()[0], To: end}}}
+}
 
-func (s *Set) wider() (out []segment) {
+func (s *Set) wider() (out []model.Segment) {
 	since := s.since()
-	for l := 1; l < levels; l++ {
-		out = append(out, segment{l, span{since[l], end}})
+	for l := 1; l < model.Levels; l++ {
+		out = append(out, model.Segment{Level: l, Range: model.Range{From: since[l], To: end}})
 	}
 	return out
 }
 
-func (s *Set) dumpRED(r []segment) ([]string, error) {
+func (s *Set) dumpRED(r []model.Segment) ([]string, error) {
 	var lines []string
-	err := s.eachRED(r, false, all, func(_ uint32, k *REDKey, at bucketAt, c *redCounts) {
-		if !c.zero() {
+	err := s.eachRED(r, false, all, func(_ uint32, k *model.REDKey, at bucketAt, c *model.REDCounts) {
+		if !c.Zero() {
 			lines = append(lines, fmt.Sprintf("%s %s calls=%d sum=%v size=%d hist=%s slowest=%s latest=%s",
-				at.text(), k, c.Calls, c.Sum, c.Size, c.Hist.text(), c.Slowest.text(), c.Latest.text()))
+				at.text(), k, c.Calls, c.Sum, c.Size, c.Hist.Text(), c.Slowest.Text(), c.Latest.Text()))
 		}
 	})
-	if r[0].level > 0 {
+	if r[0].Level > 0 {
 		return lines, err
 	}
 	for id, se := range s.red.series {
-		lines = append(lines, fmt.Sprintf("total %s calls=%d sum=%v size=%d hist=%s", s.names.redKey(id), se.total.Calls, se.total.Sum, se.total.Size, se.total.Hist.text()))
+		lines = append(lines, fmt.Sprintf("total %s calls=%d sum=%v size=%d hist=%s", s.names.REDKey(id), se.total.Calls, se.total.Sum, se.total.Size, se.total.Hist.Text()))
 	}
 	return lines, err
 }
 
-func (h *Histogram) text() string {
-	var b strings.Builder
-	for i, n := range h.Counts {
-		if n != 0 {
-			fmt.Fprintf(&b, "%d:%d,", i+int(h.Offset), n)
-		}
-	}
-	return strings.TrimSuffix(b.String(), ",")
-}
-
-func (e *Exemplar) text() string {
-	if *e == (Exemplar{}) {
-		return "-"
-	}
-	return fmt.Sprintf("%s/%s", idText(e.TraceID[:]), idText(e.SpanID[:]))
-}
-
-// idText is an id as text: what scripts wrote, else hex.
-func idText(b []byte) string {
-	t := strings.TrimRight(string(b), "\x00")
-	for _, c := range []byte(t) {
-		if c < '!' || c > '~' {
-			return fmt.Sprintf("%x", b)
-		}
-	}
-	if t == "" {
-		return "-"
-	}
-	return t
-}
-
-func (s *Set) dumpEdges(r []segment) ([]string, error) {
+func (s *Set) dumpEdges(r []model.Segment) ([]string, error) {
 	var lines []string
 	text := func(id uint32) string {
 		e := s.edgeList[id]
@@ -146,21 +119,21 @@ func (s *Set) dumpEdges(r []segment) ([]string, error) {
 		}
 		return strings.TrimSpace(line)
 	}
-	counts := func(c *EdgeCounts) string {
+	counts := func(c *model.EdgeCounts) string {
 		return fmt.Sprintf("calls=%d failed=%d client=%v server=%v client_hist=%s server_hist=%s", c.Calls, c.Failed,
-			c.ClientSum, c.ServerSum, c.ClientHist.text(), c.ServerHist.text())
+			c.ClientSum, c.ServerSum, c.ClientHist.Text(), c.ServerHist.Text())
 	}
-	err := s.edges.each(s.kv, r, everySeries, func(at bucketAt, id uint32, c *EdgeCounts) error {
-		if !c.zero() {
+	err := s.edges.each(s.kv, r, everySeries, func(at bucketAt, id uint32, c *model.EdgeCounts) error {
+		if !c.Zero() {
 			lines = append(lines, fmt.Sprintf("%s %s %s", at.text(), text(id), counts(c)))
 		}
 		return nil
 	})
-	if r[0].level > 0 {
+	if r[0].Level > 0 {
 		return lines, err
 	}
 	for id, se := range s.edges.series {
-		if !se.total.zero() {
+		if !se.total.Zero() {
 			lines = append(lines, fmt.Sprintf("total %s %s", text(id), counts(&se.total)))
 		}
 	}
@@ -189,7 +162,7 @@ func (s *Set) dumpPending() (lines []string) {
 			if g.expired {
 				state = "counted"
 			}
-			lines = append(lines, fmt.Sprintf("%s/%s %s %s %s", idText(g.key[:16]), idText(g.key[16:]), s.names.node(m.svc).name, side, state))
+			lines = append(lines, fmt.Sprintf("%s/%s %s %s %s", model.IDText(g.key[:16]), model.IDText(g.key[16:]), s.names.Node(m.svc).Name, side, state))
 		}
 	}
 	return lines
@@ -199,7 +172,7 @@ func (s *Set) dumpTable(t *table) ([]string, error) {
 	var lines []string
 	text := func(c *Tally) string {
 		return fmt.Sprintf("n=%d failed=%d size=%d sum=%v hist=%s first=%v last=%v slowest=%s latest=%s text=%q", c.Calls, c.Failed, c.Size,
-			c.Sum, c.Hist.text(), time.Duration(c.First), time.Duration(c.Last), c.Slowest.text(), c.Latest.text(), c.Text)
+			c.Sum, c.Hist.Text(), time.Duration(c.First), time.Duration(c.Last), c.Slowest.Text(), c.Latest.Text(), c.Text)
 	}
 	err := t.each(s.kv, append(s.finest(), s.wider()...), everySeries, func(at bucketAt, id uint32, c *Tally) error {
 		lines = append(lines, fmt.Sprintf("%s %q %s", at.text(), shownLabels(t.dict.key(id)), text(c)))
@@ -215,7 +188,7 @@ func (s *Set) dumpTraces() ([]string, error) {
 	var lines []string
 	r, err := s.searchAll()
 	for _, t := range r {
-		line := fmt.Sprintf("%s %q %q start=%v end=%v spans=%d errors=%d", idText(t.ID[:]), t.RootService, t.RootOperation,
+		line := fmt.Sprintf("%s %q %q start=%v end=%v spans=%d errors=%d", model.IDText(t.ID[:]), t.RootService, t.RootOperation,
 			time.Duration(t.Start.UnixNano()), time.Duration(t.End.UnixNano()), t.Spans, t.Errors)
 		for _, v := range t.Services {
 			line += fmt.Sprintf(" %s:%d/%d", v.Name, v.Spans, v.Errors)
@@ -259,17 +232,17 @@ func shownLabels(key string) []string {
 	if l[last] == "" {
 		return l[:last]
 	}
-	l[last] = Dims(l[last]).String()
+	l[last] = model.Dims(l[last]).String()
 	return l
 }
 
 // dumpPatterns leaves out ids, which tell nothing.
 func (s *Set) dumpPatterns() (lines []string, err error) {
-	t := s.tables[TablePatterns]
+	t := s.tables[model.TablePatterns]
 	pattern := func(id uint32) string {
 		l := splitLabels(t.dict.key(id))
 		if c, ok := parseClusterID(l[1]); ok && s.patterns.by[c] != nil {
-			return strings.TrimSpace(fmt.Sprintf("%s p%d %q %s", l[0], c.partition, s.patterns.by[c].pattern(), dimsOf(l)))
+			return strings.TrimSpace(fmt.Sprintf("%s p%d %q %s", l[0], c.partition, s.patterns.by[c].pattern(), model.DimsOf(l)))
 		}
 		return fmt.Sprintf("%q", shownLabels(t.dict.key(id)))
 	}

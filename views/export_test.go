@@ -1,6 +1,9 @@
 package views
 
-import "github.com/gaurav/watchingcat/storage"
+import (
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
+)
 
 // Decoders read stored values; each begins with an empty Set.
 var Decoders = []func(v []byte) error{
@@ -10,16 +13,16 @@ var Decoders = []func(v []byte) error{
 	func(v []byte) error { return decodeBlock(v, anyTime, func(*trace) bool { return true }) },
 	func(v []byte) error { return (&piece{stored: piecesNow}).decode(v) },
 	func(v []byte) error { _, err := decodeDeltaSeries(v); return err },
-	unpackAll[redCounts],
-	unpackAll[EdgeCounts],
+	unpackAll[model.REDCounts],
+	unpackAll[model.EdgeCounts],
 	unpackAll[Tally],
-	decodeOne(func(d *decoder) { new(cluster).decode(d) }),
-	decodeOne(func(d *decoder) { new(rawMeta).decode(d) }),
-	decodeOne(func(d *decoder) { new(Histogram).decode(d) }),
+	decodeOne(func(d *model.Decoder) { new(cluster).decode(d) }),
+	decodeOne(func(d *model.Decoder) { new(rawMeta).decode(d) }),
+	decodeOne(func(d *model.Decoder) { new(model.Histogram).Decode(d) }),
 }
 
 func emptySet() *Set {
-	s, err := Open(storage.NewMem(storage.MemOptions{}), Config{TraceBytes: 1 << 20, LogBytes: 1 << 20})
+	s, err := Open(storage.NewMem(storage.MemOptions{}), model.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20})
 	if err != nil {
 		panic(err)
 	}
@@ -27,16 +30,16 @@ func emptySet() *Set {
 }
 
 func unpackAll[C any, P counts[C]](v []byte) error {
-	return newStore[C, P](viewRED).unpack(v, everySeries, func(_ uint32, cell []byte) error {
+	return newStore[C, P](model.LetterRED).unpack(v, everySeries, func(_ uint32, cell []byte) error {
 		_, err := decodeCell[C, P](cell)
 		return err
 	})
 }
 
-func decodeOne(decode func(d *decoder)) func(v []byte) error {
+func decodeOne(decode func(d *model.Decoder)) func(v []byte) error {
 	return func(v []byte) error {
-		d := decoder{b: v}
+		d := model.Decoder{B: v}
 		decode(&d)
-		return d.err
+		return d.Err
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // A journal entry is the input of one checkpoint:
@@ -23,8 +24,8 @@ import (
 // A fold writes the changed cells, series and waiting groups as they are after some checkpoint, a state entry with its number,
 // and deletes the journal up to it, all in the transaction of the next checkpoint.
 
-func journalKey(ks keyspace, seq uint64) []byte {
-	return binary.BigEndian.AppendUint64(ks.key(storage.TableJournal), seq)
+func journalKey(ks model.Keyspace, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(ks.Key(storage.TableJournal), seq)
 }
 
 // formatVersion is that of everything a Set stores; the state begins with it. Change it with any change of a key or a value.
@@ -33,18 +34,16 @@ const formatVersion = 3
 // ErrFormat says that the stored views were written in another format.
 var ErrFormat = errors.New("views: the stored views have another format")
 
-func stateKey(ks keyspace) []byte { return ks.key(storage.TableMeta, metaState) }
-
 func (s *Set) appendJournal(b []byte, c *Checkpoint) []byte {
-	b = s.names.appendNew(b)
+	b = s.names.AppendNew(b)
 	b = s.appendState(b, &c.next)
 	for _, t := range c.taken {
 		for _, se := range t.dirty {
-			b = appendUvarint(b, uint64(se.id)+1)
-			b = appendUvarint(b, uint64(len(se.cells)))
+			b = model.AppendUvarint(b, uint64(se.id)+1)
+			b = model.AppendUvarint(b, uint64(len(se.cells)))
 			for _, cell := range se.cells {
 				b = binary.AppendUvarint(b, uint64(cell.start))
-				b = cell.c.append(b)
+				b = cell.c.Append(b)
 			}
 		}
 	}
@@ -53,7 +52,7 @@ func (s *Set) appendJournal(b []byte, c *Checkpoint) []byte {
 	for _, t := range c.taken {
 		n += len(t.halves)
 	}
-	b = appendUvarint(b, uint64(n))
+	b = model.AppendUvarint(b, uint64(n))
 	var last half
 	for _, t := range c.taken {
 		for i := range t.halves {
@@ -95,27 +94,27 @@ func (s *Set) appendViews(b []byte, c *Checkpoint) []byte {
 	return append(b, 0)
 }
 
-func (s *Set) decodeViews(d *decoder, c *Checkpoint, b *batch) {
+func (s *Set) decodeViews(d *model.Decoder, c *Checkpoint, b *batch) {
 	for t := range s.tables {
 		s.tables[t].dict.decodeNew(d)
 		b.tables[t].decode(d)
 	}
-	n, base := d.count(), d.uvarint()
+	n, base := d.Count(), d.Uvarint()
 	for range n {
 		var t trace
 		t.decode(d, base, c.next.seq)
 		b.traces.parts = append(b.traces.parts, t)
 	}
-	for d.err == nil {
-		partition := d.uvarint()
+	for d.Err == nil {
+		partition := d.Uvarint()
 		if partition == 0 {
 			break
 		}
-		cs := make([]cluster, d.count())
+		cs := make([]cluster, d.Count())
 		for i := range cs {
 			cs[i].decode(d)
 		}
-		if d.err == nil {
+		if d.Err == nil {
 			s.patterns.install(int32(partition-1), cs)
 		}
 	}
@@ -146,11 +145,11 @@ func appendHalf(b []byte, h, last *half) []byte {
 	}
 	b = binary.AppendVarint(b, int64(h.end-last.end))
 	last.follow(h)
-	b = appendUvarint(b, h.dur)
-	b = appendUvarint(b, uint64(h.svc))
-	b = appendUvarint(b, uint64(h.peer))
+	b = model.AppendUvarint(b, h.dur)
+	b = model.AppendUvarint(b, uint64(h.svc))
+	b = model.AppendUvarint(b, uint64(h.peer))
 	if h.came > 0 {
-		b = appendUvarint(b, uint64(h.came)-h.end/uint64(time.Second))
+		b = model.AppendUvarint(b, uint64(h.came)-h.end/uint64(time.Second))
 	}
 	return b
 }
@@ -163,50 +162,45 @@ func (last *half) follow(h *half) {
 	}
 }
 
-func (h *half) decode(d *decoder, last *half) {
-	flags := d.byte()
+func (h *half) decode(d *model.Decoder, last *half) {
+	flags := d.Byte()
 	h.flags, h.came = flags&^(halfSameTrace|halfLate), 0
 	h.key = [24]byte{}
 	if flags&halfSettled == 0 {
 		if flags&halfSameTrace == 0 {
-			copy(h.key[:16], d.bytes(16))
+			copy(h.key[:16], d.Bytes(16))
 		} else {
 			copy(h.key[:16], last.key[:16])
 		}
-		copy(h.key[16:], d.bytes(8))
+		copy(h.key[16:], d.Bytes(8))
 	}
-	h.end = last.end + uint64(d.varint())
+	h.end = last.end + uint64(d.Varint())
 	last.follow(h)
-	h.dur = d.uvarint()
-	h.svc, h.peer = uint32(d.uvarint()), uint32(d.uvarint())
+	h.dur = d.Uvarint()
+	h.svc, h.peer = uint32(d.Uvarint()), uint32(d.Uvarint())
 	if flags&halfLate != 0 {
-		h.came = uint32(h.end/uint64(time.Second) + d.uvarint())
+		h.came = uint32(h.end/uint64(time.Second) + d.Uvarint())
 	}
 }
 
 func (s *Set) appendState(b []byte, st *state) []byte {
-	b = appendUvarint(b, st.seq)
-	for _, v := range st.counters.list() {
-		b = appendUvarint(b, *v)
+	b = model.AppendUvarint(b, st.seq)
+	for _, v := range st.counters.List() {
+		b = model.AppendUvarint(b, *v)
 	}
-	b = appendUvarint(b, st.head)
-	b = appendUvarint(b, st.complete)
-	return s.marks.append(b)
+	b = model.AppendUvarint(b, st.head)
+	b = model.AppendUvarint(b, st.complete)
+	return s.marks.Append(b)
 }
 
-func (s *Set) decodeState(d *decoder) (st state) {
-	st.seq = d.uvarint()
-	for _, v := range st.counters.list() {
-		*v = d.uvarint()
+func (s *Set) decodeState(d *model.Decoder) (st state) {
+	st.seq = d.Uvarint()
+	for _, v := range st.counters.List() {
+		*v = d.Uvarint()
 	}
-	st.head, st.complete = d.uvarint(), d.uvarint()
-	s.marks.decode(d)
+	st.head, st.complete = d.Uvarint(), d.Uvarint()
+	s.marks.Decode(d)
 	return st
-}
-
-// list is the counters in stored order.
-func (c *Counters) list() []*uint64 {
-	return []*uint64{&c.Records, &c.Spans, &c.Logs, &c.Unattributed, &c.TooLate, &c.Future, &c.Duplicates, &c.DeadLetters, &c.Overflowed}
 }
 
 func (s *Set) foldDue() bool {
@@ -218,12 +212,12 @@ func (s *Set) foldDue() bool {
 func (s *Set) fold(c *Checkpoint) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	ks := s.kv.keyspace
+	ks := s.kv.Keyspace
 	h := horizon{since: s.since(), bytes: s.cfg.HotBytes}
 	for i, l := range s.levels {
-		h.hot[i] = s.back(l.hot, l.width)
+		h.hot[i] = s.back(l.Hot, l.Width)
 	}
-	h.forget = h.since[levels-1]
+	h.forget = h.since[model.Levels-1]
 	entries, err := s.red.fold(s.kv, s.seq, h, &c.then, nil)
 	if err != nil {
 		return err
@@ -239,7 +233,7 @@ func (s *Set) fold(c *Checkpoint) error {
 	entries = s.traces.fold(ks, s.seq, s.head, s.tracesSince(), &c.then, entries)
 	entries = s.rawSpans.fold(ks, s.tracesSince(), &c.then, entries)
 	entries = s.rawLogs.fold(ks, s.headLess(s.cfg.LogRetention), &c.then, entries)
-	entries = s.patterns.fold(ks, s.tables[TablePatterns], &c.then, entries)
+	entries = s.patterns.fold(ks, s.tables[model.TablePatterns], &c.then, entries)
 	old, oldChunks := s.journal.gen, s.journal.chunks
 	s.journal.gen++
 	entries, s.journal.chunks = s.pairing.fold(ks, s.journal.gen, entries)
@@ -268,7 +262,7 @@ func (s *Set) fold(c *Checkpoint) error {
 	for _, t := range s.tables {
 		b = t.appendState(b)
 	}
-	*last = append(*last, storage.Entry{Key: stateKey(ks), Value: b})
+	*last = append(*last, storage.Entry{Key: model.StateKey(ks), Value: b})
 	for seq := s.journal.first; seq <= s.seq; seq++ {
 		*last = append(*last, storage.Entry{Key: journalKey(ks, seq)})
 	}
@@ -310,40 +304,37 @@ func (c *Checkpoint) before(entries []storage.Entry, limit int) {
 
 // foldNames stores the definitions since the last fold as one more chunk.
 func (s *Set) foldNames(entries []storage.Entry) []storage.Entry {
-	n := s.names
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	names, red, edges := n.defined.names, n.defined.red, len(s.edgeList)
+	names, red := s.names.Written()
+	edges := len(s.edgeList)
 	if names == s.journal.names && red == s.journal.series && edges == s.journal.edges {
 		return entries
 	}
-	part := n.slice(names, red)
-	b := part.appendFrom(nil, s.journal.names, s.journal.series)
+	b := s.names.AppendWritten(nil, s.journal.names, s.journal.series)
 	b = binary.AppendUvarint(b, uint64(s.journal.edges))
 	for _, e := range s.edgeList[s.journal.edges:] {
 		b = binary.AppendUvarint(b, uint64(e.client))
 		b = binary.AppendUvarint(b, uint64(e.server))
 		b = append(b, byte(e.conn))
 	}
-	entries = append(entries, storage.Entry{Key: namesKey(s.kv.version, s.kv.shard, s.journal.defs), Value: b})
+	entries = append(entries, storage.Entry{Key: model.NamesKey(s.kv.Version, s.kv.Shard, s.journal.defs), Value: b})
 	s.journal.defs++
 	s.journal.names, s.journal.series, s.journal.edges = names, red, edges
 	return entries
 }
 
 // dedupBefore is the oldest record timestamp that any partition can still match.
-func (s *Set) dedupBefore() int64 { return s.dedup.windowStart(s.marks.oldestRecord()) }
+func (s *Set) dedupBefore() int64 { return s.dedup.windowStart(s.marks.OldestRecord()) }
 
-func floorKey(ks keyspace) []byte { return ks.key(storage.TableMeta, metaFloor) }
+func floorKey(ks model.Keyspace) []byte { return ks.Key(storage.TableMeta, model.MetaFloor) }
 
 // FloorEntry makes the Set of a new version count nothing that ended before from, Unix seconds: an older version has it. It is to be
 // committed before the Set is opened for the first time.
 func FloorEntry(version uint32, shard uint16, from int64) storage.Entry {
-	return storage.Entry{Key: floorKey(keyspace{version, shard}), Value: binary.BigEndian.AppendUint64(nil, uint64(from))}
+	return storage.Entry{Key: floorKey(model.Keyspace{Version: version, Shard: shard}), Value: binary.BigEndian.AppendUint64(nil, uint64(from))}
 }
 
 func (s *Set) restoreFloor() error {
-	v, err := s.kv.kv.Get(floorKey(s.kv.keyspace))
+	v, err := s.kv.KV.Get(floorKey(s.kv.Keyspace))
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}
@@ -351,7 +342,7 @@ func (s *Set) restoreFloor() error {
 		return fmt.Errorf("read floor: %w", err)
 	}
 	if len(v) != 8 {
-		return fmt.Errorf("floor: %w", errCorrupt)
+		return fmt.Errorf("floor: %w", model.ErrCorrupt)
 	}
 	floor := int64(binary.BigEndian.Uint64(v))
 	s.red.floor, s.edges.floor = floor, floor
@@ -363,7 +354,7 @@ func (s *Set) restoreFloor() error {
 
 // restore reads the last fold and replays the journal after it.
 func (s *Set) restore() error {
-	stored, current, known, err := StoredFormat(s.kv.kv, s.kv.version, s.kv.shard)
+	stored, current, known, err := StoredFormat(s.kv.KV, s.kv.Version, s.kv.Shard)
 	if err == nil && known && stored != current {
 		err = fmt.Errorf("%w: %d, this program writes %d", ErrFormat, stored, current)
 	}
@@ -373,7 +364,7 @@ func (s *Set) restore() error {
 	if err := s.restoreFloor(); err != nil {
 		return err
 	}
-	v, err := s.kv.kv.Get(stateKey(s.kv.keyspace))
+	v, err := s.kv.KV.Get(model.StateKey(s.kv.Keyspace))
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("read state: %w", err)
 	}
@@ -386,10 +377,10 @@ func (s *Set) restore() error {
 	if err := s.dedup.restore(s.kv); err != nil {
 		return fmt.Errorf("read record hashes: %w", err)
 	}
-	prefix := s.kv.key(storage.TableJournal)
-	err = s.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+	prefix := s.kv.Key(storage.TableJournal)
+	err = s.kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		if seq := binary.BigEndian.Uint64(k[len(prefix):]); seq != s.seq+1 {
-			return fmt.Errorf("journal entry %d follows %d: %w", seq, s.seq, errCorrupt)
+			return fmt.Errorf("journal entry %d follows %d: %w", seq, s.seq, model.ErrCorrupt)
 		}
 		return s.replay(v)
 	})
@@ -411,30 +402,30 @@ func (s *Set) restore() error {
 	for _, p := range positions {
 		a := s.Partition(p.Topic, p.Partition)
 		a.next = p.Offset
-		at := s.progress[partition{p.Topic, p.Partition}]
+		at := s.progress[model.Partition{Topic: p.Topic, N: p.Partition}]
 		at.Topic, at.Partition, at.Position = p.Topic, p.Partition, p.Offset
-		a.mark = s.marks.of[partition{p.Topic, p.Partition}].end
-		at.Watermark = unixNano(a.mark)
-		s.progress[partition{p.Topic, p.Partition}] = at
+		a.mark = s.marks.Of[model.Partition{Topic: p.Topic, N: p.Partition}].End
+		at.Watermark = model.Time(a.mark)
+		s.progress[model.Partition{Topic: p.Topic, N: p.Partition}] = at
 		a.topicID = p.TopicID
 	}
 	return nil
 }
 
 func (s *Set) restoreFold(v []byte) error {
-	d := decoder{b: v}
-	d.uvarint() // the format
+	d := model.Decoder{B: v}
+	d.Uvarint() // the format
 	st := s.decodeState(&d)
-	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.uvarint()), int(d.uvarint()), uint32(d.uvarint())
-	s.traces.first, s.traces.next = uint32(d.uvarint()), uint32(d.uvarint())
-	s.oldest = int64(d.uvarint())
+	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.Uvarint()), int(d.Uvarint()), uint32(d.Uvarint())
+	s.traces.first, s.traces.next = uint32(d.Uvarint()), uint32(d.Uvarint())
+	s.oldest = int64(d.Uvarint())
 	s.red.restoreState(&d)
 	s.edges.restoreState(&d)
 	for _, t := range s.tables {
 		t.restoreState(&d)
 	}
-	if d.err != nil {
-		return fmt.Errorf("state: %w", d.err)
+	if d.Err != nil {
+		return fmt.Errorf("state: %w", d.Err)
 	}
 	if err := s.restoreNames(); err != nil {
 		return err
@@ -447,7 +438,7 @@ func (s *Set) restoreFold(v []byte) error {
 	}
 	for _, t := range s.tables {
 		if err := t.restore(s.kv); err != nil {
-			return fmt.Errorf("table %s: %w", t.def.name, err)
+			return fmt.Errorf("table %s: %w", t.def.Name, err)
 		}
 	}
 	if err := s.patterns.restore(s.kv); err != nil {
@@ -456,8 +447,8 @@ func (s *Set) restoreFold(v []byte) error {
 	if err := s.traces.restore(s.kv); err != nil {
 		return fmt.Errorf("read blocks of traces: %w", err)
 	}
-	prefix := s.kv.key(storage.TableWaiting)
-	err := s.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+	prefix := s.kv.Key(storage.TableWaiting)
+	err := s.kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		if binary.BigEndian.Uint32(k[len(prefix):]) != s.journal.gen {
 			s.journal.stray = append(s.journal.stray, bytes.Clone(k))
 			return nil
@@ -473,23 +464,24 @@ func (s *Set) restoreFold(v []byte) error {
 }
 
 func (s *Set) restoreNames() error {
-	from, to := namesKey(s.kv.version, s.kv.shard, 0), namesKey(s.kv.version, s.kv.shard, s.journal.defs)
-	err := s.kv.kv.Scan(from, to, func(_, v []byte) error {
-		d := decoder{b: v}
-		s.names.decode(&d)
-		first := int(d.uvarint())
-		for i := 0; len(d.b) > 0 && d.err == nil; i++ {
-			e := edgeID{uint32(d.uvarint()), uint32(d.uvarint()), connection(d.byte())}
-			if d.err == nil && first+i >= len(s.edgeList) {
+	from, to := model.NamesKey(s.kv.Version, s.kv.Shard, 0), model.NamesKey(s.kv.Version, s.kv.Shard, s.journal.defs)
+	err := s.kv.KV.Scan(from, to, func(_, v []byte) error {
+		d := model.Decoder{B: v}
+		s.names.Decode(&d)
+		first := int(d.Uvarint())
+		for i := 0; len(d.B) > 0 && d.Err == nil; i++ {
+			e := edgeID{uint32(d.Uvarint()), uint32(d.Uvarint()), connection(d.Byte())}
+			if d.Err == nil && first+i >= len(s.edgeList) {
 				s.addEdge(e)
 			}
 		}
-		return d.err
+		return d.Err
 	})
 	if err != nil {
 		return fmt.Errorf("read names: %w", err)
 	}
-	s.journal.names, s.journal.series, s.journal.edges = len(s.names.list), len(s.names.redList), len(s.edgeList)
+	s.journal.names, s.journal.series = s.names.Size()
+	s.journal.edges = len(s.edgeList)
 	return nil
 }
 
@@ -508,75 +500,75 @@ func (s *Set) replay(v []byte) error {
 
 // decodeEntry reads an entry of the journal: its definitions into the Set, the rest into one batch.
 func (s *Set) decodeEntry(v []byte) (*Checkpoint, error) {
-	d := decoder{b: v}
-	s.names.decode(&d)
+	d := model.Decoder{B: v}
+	s.names.Decode(&d)
 	c := &Checkpoint{next: s.decodeState(&d)}
 	b := newBatch()
-	for d.err == nil {
-		id := d.uvarint()
+	for d.Err == nil {
+		id := d.Uvarint()
 		if id == 0 {
 			break
 		}
 		se := &redSeries{id: uint32(id - 1)}
-		for range d.count() {
-			cell := redCell{start: int64(d.uvarint()), c: &redCounts{}}
-			if cell.c.decode(&d); d.err != nil {
-				return nil, d.err
+		for range d.Count() {
+			cell := redCell{start: int64(d.Uvarint()), c: &model.REDCounts{}}
+			if cell.c.Decode(&d); d.Err != nil {
+				return nil, d.Err
 			}
 			se.cells = append(se.cells, cell)
 		}
 		b.dirty = append(b.dirty, se)
 	}
-	b.halves = make([]half, d.count())
+	b.halves = make([]half, d.Count())
 	var last half
 	for i := range b.halves {
 		b.halves[i].decode(&d, &last)
 	}
 	s.decodeViews(&d, c, b)
 	c.taken = []*batch{b}
-	return c, d.err
+	return c, d.Err
 }
 
 // formatEntry notes the format and the dimensions with the first checkpoint.
 func (s *Set) formatEntry() storage.Entry {
 	b := binary.AppendUvarint(nil, formatVersion)
-	list := s.names.dimensions.Names()
+	list := s.names.Dimensions.Names()
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	for _, n := range list {
-		b = appendString(b, n)
+		b = model.AppendString(b, n)
 	}
-	return storage.Entry{Key: formatKey(s.kv.keyspace), Value: b}
+	return storage.Entry{Key: formatKey(s.kv.Keyspace), Value: b}
 }
 
 // storedDimensions are those that a version was made with; those of the configuration for a new one.
-func storedDimensions(kv reader, configured []string) (*Dimensions, error) {
-	v, err := kv.kv.Get(formatKey(kv.keyspace))
+func storedDimensions(kv model.State, configured []string) (*model.Dimensions, error) {
+	v, err := kv.KV.Get(formatKey(kv.Keyspace))
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return NewDimensions(configured)
+		return model.NewDimensions(configured)
 	case err != nil:
 		return nil, fmt.Errorf("read dimensions: %w", err)
 	}
-	d := decoder{b: v}
-	if d.uvarint() != formatVersion {
-		return NewDimensions(configured) // refused when the rest is read
+	d := model.Decoder{B: v}
+	if d.Uvarint() != formatVersion {
+		return model.NewDimensions(configured) // refused when the rest is read
 	}
-	list := make([]string, min(d.uvarint(), MaxDimensions))
+	list := make([]string, min(d.Uvarint(), model.MaxDimensions))
 	for i := range list {
-		list[i] = d.string()
+		list[i] = d.String()
 	}
-	if d.err != nil {
-		return nil, fmt.Errorf("dimensions: %w", d.err)
+	if d.Err != nil {
+		return nil, fmt.Errorf("dimensions: %w", d.Err)
 	}
-	return NewDimensions(list)
+	return model.NewDimensions(list)
 }
 
 // formatKey is where the first checkpoint says the format, because the journal alone does not.
-func formatKey(ks keyspace) []byte { return ks.key(storage.TableMeta, metaFormat) }
+func formatKey(ks model.Keyspace) []byte { return ks.Key(storage.TableMeta, model.MetaFormat) }
 
 // StoredFormat is the format in which a version is stored, and that of this program; known is false while nothing is stored.
 func StoredFormat(kv storage.KV, version uint32, shard uint16) (stored, current uint64, known bool, err error) {
-	for _, key := range [][]byte{stateKey(keyspace{version, shard}), formatKey(keyspace{version, shard})} {
+	for _, key := range [][]byte{model.StateKey(model.Keyspace{Version: version, Shard: shard}), formatKey(model.Keyspace{Version: version, Shard: shard})} {
 		v, err := kv.Get(key)
 		if errors.Is(err, storage.ErrNotFound) {
 			continue
@@ -584,9 +576,9 @@ func StoredFormat(kv storage.KV, version uint32, shard uint16) (stored, current 
 		if err != nil {
 			return 0, formatVersion, false, fmt.Errorf("views: read format: %w", err)
 		}
-		d := decoder{b: v}
-		stored = d.uvarint()
-		return stored, formatVersion, d.err == nil, d.err
+		d := model.Decoder{B: v}
+		stored = d.Uvarint()
+		return stored, formatVersion, d.Err == nil, d.Err
 	}
 	return 0, formatVersion, false, nil
 }

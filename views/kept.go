@@ -3,6 +3,8 @@ package views
 import (
 	"slices"
 	"time"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Kept says from when on the views hold all that there was; what is older is to be asked elsewhere. Zero while nothing was counted.
@@ -21,9 +23,9 @@ func (s *Set) Kept() Kept {
 	}
 	after := func(nanos uint64) time.Time {
 		if nanos >= 1<<63 { // nothing is kept
-			return unixNano(s.head).Add(1)
+			return model.Time(s.head).Add(1)
 		}
-		if t := unixNano(nanos); t.After(since) {
+		if t := model.Time(nanos); t.After(since) {
 			return t
 		}
 		return since
@@ -47,8 +49,8 @@ func (v *View) Kept() Kept {
 		}
 		return since
 	}
-	return Kept{Traces: join(ViewTraces, func(k Kept) time.Time { return k.Traces }, v.live.cfg.TraceRetention),
-		Logs: join(TableLogs.view(), func(k Kept) time.Time { return k.Logs }, v.live.cfg.LogRetention)}
+	return Kept{Traces: join(model.ViewTraces, func(k Kept) time.Time { return k.Traces }, v.live.cfg.TraceRetention),
+		Logs: join(model.TableLogs.LayoutName(), func(k Kept) time.Time { return k.Logs }, v.live.cfg.LogRetention)}
 }
 
 // Kept says from when on all traces and lines are held.

@@ -7,14 +7,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // TestKept: what retention or the bound of bytes has dropped is not claimed.
 func TestKept(t *testing.T) {
-	s, err := Open(storage.NewMem(storage.MemOptions{}), Config{TraceRetention: time.Minute, LogRetention: time.Minute})
+	s, err := Open(storage.NewMem(storage.MemOptions{}), model.Config{TraceRetention: time.Minute, LogRetention: time.Minute})
 	require.NoError(t, err)
 	require.Equal(t, Kept{}, s.Kept(), "nothing was counted")
-	at := func(seconds uint64) time.Time { return unixNano(seconds * 1e9) }
+	at := func(seconds uint64) time.Time { return model.Time(seconds * 1e9) }
 	s.oldest, s.head = 100, 130e9
 	require.Equal(t, Kept{Traces: at(100), Logs: at(100)}, s.Kept(), "nothing is older than retention")
 	s.head = 200e9

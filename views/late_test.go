@@ -7,7 +7,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
@@ -19,7 +19,7 @@ type lateScript struct {
 
 func openLate(t *testing.T, foldEvery int) lateScript {
 	t.Helper()
-	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), views.Config{FoldEvery: foldEvery})
+	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{FoldEvery: foldEvery})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,9 +43,9 @@ func (l lateScript) spans(partition, lines string) {
 // commit commits with marks of the clock, in seconds, for partitions 0, 1, ...
 func (l lateScript) commit(seconds ...int64) {
 	l.t.Helper()
-	var marks []views.Mark
+	var marks []model.Mark
 	for p, at := range seconds {
-		marks = append(marks, views.Mark{Topic: viewstest.Topic, Partition: int32(p), Watermark: time.Unix(at, 0)})
+		marks = append(marks, model.Mark{Topic: viewstest.Topic, Partition: int32(p), Watermark: time.Unix(at, 0)})
 	}
 	if _, err := l.s.Checkpoint(marks); err != nil {
 		l.t.Fatal(err)

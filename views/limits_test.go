@@ -10,6 +10,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 var labelSets = flag.Int("limits.n", 30_000, "how many distinct label sets to send; memory is looked at from a million on")
@@ -19,18 +20,18 @@ var labelSets = flag.Int("limits.n", 30_000, "how many distinct label sets to se
 func TestLimitsHold(t *testing.T) {
 	n := *labelSets
 	kv := storage.NewMem(storage.MemOptions{})
-	set, err := views.Open(kv, views.Config{Limits: views.Limits{Services: n / 100, OperationsPerService: 50, Series: n / 5, Edges: n / 50, ErrorGroups: n / 100, Patterns: 20}})
+	set, err := views.Open(kv, model.Config{Limits: model.Limits{Services: n / 100, OperationsPerService: 50, Series: n / 5, Edges: n / 50, ErrorGroups: n / 100, Patterns: 20}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	a, base := set.Partition("otlp_spans", 0), uint64(time.Hour)
 	for i := range n {
-		if !a.Begin(views.Record{Offset: int64(i), LeaderEpoch: -1, Value: binary.BigEndian.AppendUint64(nil, uint64(i))}) {
+		if !a.Begin(model.Record{Offset: int64(i), LeaderEpoch: -1, Value: binary.BigEndian.AppendUint64(nil, uint64(i))}) {
 			t.Fatalf("record %d was not taken", i)
 		}
-		res := views.Resource{Service: fmt.Appendf(nil, "service-%d", i%(n/10)), HasService: true, Version: fmt.Appendf(nil, "v%d", i)}
-		s := views.Span{Name: fmt.Appendf(nil, "operation-%d", i), Kind: views.KindClient, Start: base, End: base + uint64(i), Size: 100,
-			DBSystem: []byte("pg"), DBName: fmt.Appendf(nil, "db-%d", i), Exceptions: []views.Exception{{Type: fmt.Appendf(nil, "Error%c%d", 'a'+i%26, i)}}}
+		res := model.Resource{Service: fmt.Appendf(nil, "service-%d", i%(n/10)), HasService: true, Version: fmt.Appendf(nil, "v%d", i)}
+		s := model.Span{Name: fmt.Appendf(nil, "operation-%d", i), Kind: model.KindClient, Start: base, End: base + uint64(i), Size: 100,
+			DBSystem: []byte("pg"), DBName: fmt.Appendf(nil, "db-%d", i), Exceptions: []model.Exception{{Type: fmt.Appendf(nil, "Error%c%d", 'a'+i%26, i)}}}
 		binary.BigEndian.PutUint64(s.TraceID[8:], uint64(i)+1)
 		binary.BigEndian.PutUint64(s.SpanID[:], uint64(i)+1)
 		a.Span(&res, &s)
@@ -66,9 +67,9 @@ func TestLimitsHold(t *testing.T) {
 		t.Errorf("%d calls over edges of %d, %d edges", calls, n, len(m.Edges))
 	}
 	for _, table := range []struct {
-		views.Table
+		model.Table
 		limit int
-	}{{views.TableErrors, n / 100}, {views.TableDatabases, n / 5}, {views.TableVersions, n / 5}, {views.TableLogs, n / 5}, {views.TablePatterns, 2000}} {
+	}{{model.TableErrors, n / 100}, {model.TableDatabases, n / 5}, {model.TableVersions, n / 5}, {model.TableLogs, n / 5}, {model.TablePatterns, 2000}} {
 		rows, err := set.TableRows(table.Table, from, to, all)
 		if err != nil {
 			t.Fatal(err)
@@ -76,7 +77,7 @@ func TestLimitsHold(t *testing.T) {
 		calls, over := uint64(0), false
 		for _, r := range rows {
 			calls += r.Calls
-			over = over || r.Labels[0] == views.Other
+			over = over || r.Labels[0] == model.Other
 		}
 		if calls != uint64(n) || len(rows) > table.limit+1 {
 			t.Errorf("table %s: %d of %d in %d rows of at most %d", table.Table, calls, n, len(rows), table.limit)

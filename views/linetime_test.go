@@ -11,6 +11,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
@@ -37,13 +38,13 @@ func TestOneTimeOfALine(t *testing.T) {
 	const hour = time.Hour
 	now := 100 * hour
 	kv := storage.NewMem(storage.MemOptions{})
-	script, err := viewstest.New(kv, views.Config{LogBytes: 1 << 20, LogRetention: 24 * hour, FoldEvery: 1})
+	script, err := viewstest.New(kv, model.Config{LogBytes: 1 << 20, LogRetention: 24 * hour, FoldEvery: 1})
 	require.NoError(t, err)
 	apply := func(p int32, offset int64, ts time.Duration, lines map[string]time.Duration) {
 		t.Helper()
 		value := linesOf(t, "cart", lines)
 		a := script.Set.Partition("otlp_logs", p)
-		require.True(t, a.Begin(views.Record{Offset: offset, LeaderEpoch: -1, Timestamp: ts.Milliseconds(), Received: now.Milliseconds(), Value: value}))
+		require.True(t, a.Begin(model.Record{Offset: offset, LeaderEpoch: -1, Timestamp: ts.Milliseconds(), Received: now.Milliseconds(), Value: value}))
 		require.NoError(t, views.DecodeLogs(value, nil, a.Log))
 		a.End()
 	}
@@ -76,7 +77,7 @@ func TestOneTimeOfALine(t *testing.T) {
 		for _, l := range tailed {
 			require.Equal(t, at(want[l.Body]), l.Time, l.Body)
 			require.Equal(t, at(want[l.Body]), found[l.Body], l.Body)
-			rows, err := script.Set.SelectTable(views.TableLogs, l.Time.Truncate(10*time.Second), l.Time.Truncate(10*time.Second).Add(10*time.Second), func([]string) bool { return true })
+			rows, err := script.Set.SelectTable(model.TableLogs, l.Time.Truncate(10*time.Second), l.Time.Truncate(10*time.Second).Add(10*time.Second), func([]string) bool { return true })
 			require.NoError(t, err)
 			counted := uint64(0)
 			for _, r := range rows {
@@ -94,7 +95,7 @@ func TestOneTimeOfALine(t *testing.T) {
 		}
 	}
 	check()
-	script, err = viewstest.New(kv, views.Config{LogBytes: 1 << 20, LogRetention: 24 * hour, FoldEvery: 1}) // and after a crash
+	script, err = viewstest.New(kv, model.Config{LogBytes: 1 << 20, LogRetention: 24 * hour, FoldEvery: 1}) // and after a crash
 	require.NoError(t, err)
 	check()
 }
@@ -134,14 +135,14 @@ func FuzzKeptLogRecords(f *testing.F) {
 	f.Add([]byte("\xfa\xff\xff\xff\x0f\x11aaaaaaaaaaaaaaaa\x01"))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		n := 0
-		if views.DecodeLogs(value, nil, func(*views.Resource, *views.LogRecord) { n++ }) != nil || n == 0 || n > 1000 {
+		if views.DecodeLogs(value, nil, func(*model.Resource, *views.LogRecord) { n++ }) != nil || n == 0 || n > 1000 {
 			return
 		}
-		script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), views.Config{LogBytes: 1 << 20})
+		script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{LogBytes: 1 << 20})
 		require.NoError(t, err)
 		for offset := range int64(2) {
 			a := script.Set.Partition("otlp_logs", 0)
-			require.True(t, a.Begin(views.Record{Offset: offset, Timestamp: 5000, Value: value, Anonymous: true}))
+			require.True(t, a.Begin(model.Record{Offset: offset, Timestamp: 5000, Value: value, Anonymous: true}))
 			require.NoError(t, views.DecodeLogs(value, nil, a.Log))
 			a.End()
 		}

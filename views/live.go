@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Live is the Reader that outlives swaps: it reads the versions that a Layout names, joined where one ends and the next begins.
@@ -19,8 +21,8 @@ import (
 type Live struct {
 	mu      sync.Mutex
 	view    *View
-	feed    Feed
-	metrics Feed // of OTLP metrics
+	feed    model.Feed
+	metrics model.Feed // of OTLP metrics
 }
 
 var (
@@ -30,25 +32,25 @@ var (
 
 // View is what readers see between two swaps.
 type View struct {
-	layout  Layout
+	layout  model.Layout
 	live    *Set
 	sets    map[uint32]*Set
 	seq     uint64 // added to the numbers of the live Set's checkpoints, so that they grow over swaps too
 	first   uint64 // number of the live Set's checkpoint at the swap
-	feed    *Feed
+	feed    *model.Feed
 	readers sync.WaitGroup
 	metrics MetricVersions
-	dims    DimFilter      // narrows what this View shows
-	of      *View          // the View that this one narrows, whose readers count
-	counted MetricCounters // by the metrics of earlier versions, less what the live one had counted when it became live
+	dims    model.DimFilter // narrows what this View shows
+	of      *View           // the View that this one narrows, whose readers count
+	counted MetricCounters  // by the metrics of earlier versions, less what the live one had counted when it became live
 
-	red    carries[REDKey, REDTimeline]
-	edges  carries[EdgeKey, EdgeTimeline]
-	tables [tables]carries[string, TallyTimeline]
+	red    carries[model.REDKey, model.REDTimeline]
+	edges  carries[model.EdgeKey, model.EdgeTimeline]
+	tables [model.Tables]carries[string, TallyTimeline]
 }
 
 // NewLive shows sets, by version, and OTLP metrics as layout says.
-func NewLive(layout Layout, sets map[uint32]*Set, m MetricVersions) (*Live, error) {
+func NewLive(layout model.Layout, sets map[uint32]*Set, m MetricVersions) (*Live, error) {
 	l := &Live{}
 	v, err := l.next(layout, sets, m)
 	if err != nil {
@@ -58,7 +60,7 @@ func NewLive(layout Layout, sets map[uint32]*Set, m MetricVersions) (*Live, erro
 	return l, nil
 }
 
-func (l *Live) next(layout Layout, sets map[uint32]*Set, m MetricVersions) (*View, error) {
+func (l *Live) next(layout model.Layout, sets map[uint32]*Set, m MetricVersions) (*View, error) {
 	for _, n := range layout.Versions() {
 		if sets[n] == nil {
 			return nil, fmt.Errorf("views: version %d is to be read and not open", n)
@@ -73,7 +75,7 @@ func (l *Live) next(layout Layout, sets map[uint32]*Set, m MetricVersions) (*Vie
 func (l *Live) show(v *View) {
 	old := l.view
 	if old != nil {
-		old.live.feed.forwardTo(nil)
+		old.live.feed.ForwardTo(nil)
 		v.seq, v.first = old.seq, old.first
 		if old.live != v.live {
 			v.seq, v.first = 0, v.live.Frontier().Seq
@@ -86,14 +88,14 @@ func (l *Live) show(v *View) {
 	l.mu.Lock()
 	l.view = v
 	l.mu.Unlock()
-	v.live.feed.forwardTo(func(fr Frontier, red, edges []Touch, tables TableSet) {
+	v.live.feed.ForwardTo(func(fr model.Frontier, red, edges []model.Touch, tables model.TableSet) {
 		l.feed.Publish(v.frontier(fr), red, edges, tables)
 	})
 }
 
 // Swap makes everybody who asks from now on read as layout says, and tells the feed. It is called while no checkpoint is installed
 // in the live Sets or Metrics. The returned function waits until nobody reads what was shown before.
-func (l *Live) Swap(layout Layout, sets map[uint32]*Set, m MetricVersions) (wait func(), err error) {
+func (l *Live) Swap(layout model.Layout, sets map[uint32]*Set, m MetricVersions) (wait func(), err error) {
 	v, err := l.next(layout, sets, m)
 	if err != nil {
 		return nil, err
@@ -138,7 +140,7 @@ func (v *View) Release() {
 
 // Narrow returns a Reader that shows only what has the values of dimensions that f names. r is a View or a Set; releasing the View is
 // releasing what is returned.
-func Narrow(r Reader, f DimFilter) Reader {
+func Narrow(r Reader, f model.DimFilter) Reader {
 	if len(f) == 0 {
 		return r
 	}
@@ -147,7 +149,7 @@ func Narrow(r Reader, f DimFilter) Reader {
 		return r.narrow(f)
 	case *Set:
 		version := r.cfg.Version
-		v := &View{layout: Layout{Version: version, Live: version}, live: r, sets: map[uint32]*Set{version: r}, feed: &r.feed}
+		v := &View{layout: model.Layout{Version: version, Live: version}, live: r, sets: map[uint32]*Set{version: r}, feed: &r.feed}
 		return v.narrow(f)
 	}
 	return r
@@ -161,7 +163,7 @@ func (v *View) whole() *View {
 	return v
 }
 
-func (v *View) narrow(f DimFilter) *View {
+func (v *View) narrow(f model.DimFilter) *View {
 	return &View{layout: v.layout, live: v.live, sets: v.sets, seq: v.seq, first: v.first, feed: v.feed, metrics: v.metrics, counted: v.counted, dims: f, of: v.whole()}
 }
 
@@ -169,12 +171,12 @@ func (v *View) narrow(f DimFilter) *View {
 func (v *View) Set() *Set { return v.live }
 
 // Layout says which versions are read.
-func (v *View) Layout() Layout { return v.layout }
+func (v *View) Layout() model.Layout { return v.layout }
 
 // Frontier says for which times the views speak.
-func (v *View) Frontier() Frontier { return v.frontier(v.live.Frontier()) }
+func (v *View) Frontier() model.Frontier { return v.frontier(v.live.Frontier()) }
 
-func (v *View) frontier(f Frontier) Frontier {
+func (v *View) frontier(f model.Frontier) model.Frontier {
 	f.Version = v.layout.Version
 	f.Seq += v.seq
 	if len(v.sets) == 1 {
@@ -188,23 +190,23 @@ func (v *View) frontier(f Frontier) Frontier {
 		}
 	}
 	// What the live version would have dropped by now is not shown of others either.
-	if oldest := f.Levels[levels-1].Since; !oldest.IsZero() && f.Since.Before(oldest) {
+	if oldest := f.Levels[model.Levels-1].Since; !oldest.IsZero() && f.Since.Before(oldest) {
 		f.Since = oldest
 	}
 	return f
 }
 
 // stretches cuts a range along the versions of a view.
-func (v *View) stretches(view string, r span) []stretch {
+func (v *View) stretches(view string, r model.Range) []stretch {
 	list := v.layout.Of(view)
 	out := make([]stretch, 0, len(list))
 	for _, s := range list {
 		c := r
-		c.from = max(c.from, s.From)
+		c.From = max(c.From, s.From)
 		if s.To != 0 {
-			c.to = min(c.to, s.To)
+			c.To = min(c.To, s.To)
 		}
-		if c.from < c.to || len(list) == 1 {
+		if c.From < c.To || len(list) == 1 {
 			out = append(out, stretch{v.sets[s.Version], c, v.dims})
 		}
 	}
@@ -215,24 +217,24 @@ func (v *View) stretches(view string, r span) []stretch {
 }
 
 // Services returns every service with spans in the range.
-func (v *View) Services(from, to time.Time) ([]Service, error) {
-	return services(v.stretches(ViewRED, rangeOf(from, to)))
+func (v *View) Services(from, to time.Time) ([]model.Service, error) {
+	return services(v.stretches(model.ViewRED, rangeOf(from, to)))
 }
 
 // Service sums up a service over all its dimensions.
-func (v *View) Service(name string, from, to time.Time) (Service, bool, error) {
-	return oneService(v.stretches(ViewRED, rangeOf(from, to)), name)
+func (v *View) Service(name string, from, to time.Time) (model.Service, bool, error) {
+	return oneService(v.stretches(model.ViewRED, rangeOf(from, to)), name)
 }
 
 // Operations returns every (name, kind) of a service with spans in the range.
-func (v *View) Operations(service string, from, to time.Time) ([]Operation, bool, error) {
-	ops, ok, err := operations(v.stretches(ViewRED, rangeOf(from, to)), service)
+func (v *View) Operations(service string, from, to time.Time) ([]model.Operation, bool, error) {
+	ops, ok, err := operations(v.stretches(model.ViewRED, rangeOf(from, to)), service)
 	return ops, ok || v.known(service, ""), err
 }
 
 // known reports whether any version knows a service (and operation).
 func (v *View) known(service, operation string) bool {
-	for _, s := range v.layout.Of(ViewRED) {
+	for _, s := range v.layout.Of(model.ViewRED) {
 		set := v.sets[s.Version]
 		set.mu.RLock()
 		ok := set.known(service, operation, v.dims)
@@ -245,51 +247,51 @@ func (v *View) known(service, operation string) bool {
 }
 
 // ServicePoints returns a chart.
-func (v *View) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]Point, bool, error) {
+func (v *View) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]model.Point, bool, error) {
 	fr := v.Frontier()
 	if !v.known(service, operation) {
 		return nil, false, nil
 	}
-	return servicePoints(func(r span) []stretch { return v.stretches(ViewRED, r) }, service, operation, from, to, stepWidth(&fr, from, step))
+	return servicePoints(func(r model.Range) []stretch { return v.stretches(model.ViewRED, r) }, service, operation, from, to, stepWidth(&fr, from, step))
 }
 
 // ServiceMap returns the edges of a range.
-func (v *View) ServiceMap(from, to time.Time) (Map, error) {
-	return serviceMap(v.stretches(ViewServiceMap, rangeOf(from, to)))
+func (v *View) ServiceMap(from, to time.Time) (model.Map, error) {
+	return serviceMap(v.stretches(model.ViewServiceMap, rangeOf(from, to)))
 }
 
 // SelectRED returns the series that match accepts. Their ids are those of the live version; series that it does not have get ids
 // that it will not give.
-func (v *View) SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error) {
+func (v *View) SelectRED(from, to time.Time, match func(id uint32, k model.REDKey) bool) ([]model.REDTimeline, error) {
 	if f := v.dims; len(f) > 0 {
 		all := match
-		match = func(id uint32, k REDKey) bool { return f.Accepts(k.Dims) && all(id, k) }
+		match = func(id uint32, k model.REDKey) bool { return f.Accepts(k.Dims) && all(id, k) }
 	}
-	return selectSpliced(v, ViewRED, &v.whole().red, rangeOf(from, to), match, (*Set).selectRED)
+	return selectSpliced(v, model.ViewRED, &v.whole().red, rangeOf(from, to), match, (*Set).selectRED)
 }
 
 // SelectEdges returns the edges that match accepts, as SelectRED.
-func (v *View) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
+func (v *View) SelectEdges(from, to time.Time, match func(id uint32, k model.EdgeKey) bool) ([]model.EdgeTimeline, error) {
 	if f := v.dims; len(f) > 0 {
 		all := match
-		match = func(id uint32, k EdgeKey) bool { return f.AcceptsEdge(&k) && all(id, k) }
+		match = func(id uint32, k model.EdgeKey) bool { return f.AcceptsEdge(&k) && all(id, k) }
 	}
-	return selectSpliced(v, ViewServiceMap, &v.whole().edges, rangeOf(from, to), match, (*Set).selectEdges)
+	return selectSpliced(v, model.ViewServiceMap, &v.whole().edges, rangeOf(from, to), match, (*Set).selectEdges)
 }
 
 // SelectTable returns the series of a table that match accepts, as SelectRED.
-func (v *View) SelectTable(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
-	match = v.dims.rows(match)
-	return selectSpliced(v, t.view(), &v.whole().tables[t], rangeOf(from, to), func(_ uint32, key string) bool { return match(splitLabels(key)) },
-		func(s *Set, r span, match func(uint32, string) bool) ([]TallyTimeline, error) {
+func (v *View) SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
+	match = v.dims.Rows(match)
+	return selectSpliced(v, t.LayoutName(), &v.whole().tables[t], rangeOf(from, to), func(_ uint32, key string) bool { return match(splitLabels(key)) },
+		func(s *Set, r model.Range, match func(uint32, string) bool) ([]TallyTimeline, error) {
 			return s.selectTable(t, r, func(l []string) bool { return match(0, labelsKey(l)) })
 		})
 }
 
 // TableRows returns the series of a table with anything in the range.
-func (v *View) TableRows(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
-	rows, err := tableRows(v.stretches(t.view(), rangeOf(from, to)), t, match)
-	if list := v.layout.Of(t.view()); len(list) > 1 {
+func (v *View) TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
+	rows, err := tableRows(v.stretches(t.LayoutName(), rangeOf(from, to)), t, match)
+	if list := v.layout.Of(t.LayoutName()); len(list) > 1 {
 		for i := range rows {
 			for _, s := range list {
 				v.sets[s.Version].seen(t, &rows[i])
@@ -300,7 +302,7 @@ func (v *View) TableRows(t Table, from, to time.Time, match func(labels []string
 }
 
 // seen widens the time over which a row was seen by what this version knows of it.
-func (s *Set) seen(t Table, r *TallyRow) {
+func (s *Set) seen(t model.Table, r *TallyRow) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	d := s.tables[t].dict
@@ -308,26 +310,18 @@ func (s *Set) seen(t Table, r *TallyRow) {
 	id, ok := d.ids[labelsKey(r.Labels)]
 	d.mu.Unlock()
 	if se := s.tables[t].series[id]; ok && se != nil {
-		r.seenOver(unixNano(se.total.First), unixNano(se.total.Last))
+		r.seenOver(model.Time(se.total.First), model.Time(se.total.Last))
 	}
 }
 
 // LogPatterns returns the patterns of a range.
 func (v *View) LogPatterns(from, to time.Time, service string) ([]LogPattern, error) {
-	return logPatterns(v.stretches(TableLogs.view(), rangeOf(from, to)), service)
-}
-
-// view is the name under which a Layout has the table.
-func (t Table) view() string {
-	if t == TablePatterns {
-		t = TableLogs
-	}
-	return t.String()
+	return logPatterns(v.stretches(model.TableLogs.LayoutName(), rangeOf(from, to)), service)
 }
 
 // since is where a search begins: not before its stretch, nor before what the live version retains, because a version that is no longer
 // written forgets nothing.
-func (v *View) since(from time.Time, s Stretch, retention time.Duration) time.Time {
+func (v *View) since(from time.Time, s model.Stretch, retention time.Duration) time.Time {
 	if edge := time.Unix(s.From, 0).UTC(); s.From != 0 && edge.After(from) {
 		from = edge
 	}
@@ -336,7 +330,7 @@ func (v *View) since(from time.Time, s Stretch, retention time.Duration) time.Ti
 	}
 	v.live.mu.RLock()
 	defer v.live.mu.RUnlock()
-	if oldest := unixNano(v.live.headLess(retention)); oldest.After(from) {
+	if oldest := model.Time(v.live.headLess(retention)); oldest.After(from) {
 		from = oldest
 	}
 	return from
@@ -345,7 +339,7 @@ func (v *View) since(from time.Time, s Stretch, retention time.Duration) time.Ti
 // SearchTraces returns the traces that q selects. Each version looks for spans in its part of the range; a trace on the edge between
 // two is the one of the version that holds more of it.
 func (v *View) SearchTraces(q TraceQuery) (TraceResult, error) {
-	list := v.layout.Of(ViewTraces)
+	list := v.layout.Of(model.ViewTraces)
 	if q.Dims == nil {
 		q.Dims = v.dims
 	}
@@ -406,7 +400,7 @@ func (v *View) Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok
 
 // SearchLogs returns the newest lines that q selects, version after version from the newest.
 func (v *View) SearchLogs(q LogQuery) (LogResult, error) {
-	list := v.layout.Of(TableLogs.view())
+	list := v.layout.Of(model.TableLogs.LayoutName())
 	if q.Dims == nil {
 		q.Dims = v.dims
 	}
@@ -466,21 +460,21 @@ func (v *View) TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, d
 }
 
 // Counters are those of the version that goes on with the topic.
-func (v *View) Counters() Counters { return v.live.Counters() }
+func (v *View) Counters() model.Counters { return v.live.Counters() }
 
 // Feed tells about checkpoints and swaps.
-func (v *View) Feed() *Feed { return v.feed }
+func (v *View) Feed() *model.Feed { return v.feed }
 
 // A timeline is a REDTimeline or one of its kin.
 type timeline[K comparable, T any] interface {
 	*T
-	key() K
-	setID(id uint32)
-	order() uint32
-	reset()      // forgets Base and Cells
-	add(o *T)    // adds the Base of o and widens the time to its own
-	sub(o *T)    // takes the Base of o away
-	follow(o *T) // appends the cells of o and widens the time
+	SeriesKey() K
+	SetID(id uint32)
+	Order() uint32
+	Reset()      // forgets Base and Cells
+	Add(o *T)    // adds the Base of o and widens the time to its own
+	Sub(o *T)    // takes the Base of o away
+	Follow(o *T) // appends the cells of o and widens the time
 }
 
 // carries hold, for each stretch of a view but the first, what a counter had reached where it begins, less what the stretch's own
@@ -492,7 +486,7 @@ type carries[K comparable, T any] struct {
 	of   []map[K]*T
 }
 
-func carriesOf[K comparable, T any, P timeline[K, T]](v *View, list []Stretch, c *carries[K, T], read func(*Set, span, func(uint32, K) bool) ([]T, error)) ([]map[K]*T, error) {
+func carriesOf[K comparable, T any, P timeline[K, T]](v *View, list []model.Stretch, c *carries[K, T], read func(*Set, model.Range, func(uint32, K) bool) ([]T, error)) ([]map[K]*T, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done {
@@ -501,33 +495,33 @@ func carriesOf[K comparable, T any, P timeline[K, T]](v *View, list []Stretch, c
 	of := make([]map[K]*T, len(list))
 	all := func(uint32, K) bool { return true }
 	for i := 1; i < len(list); i++ {
-		edge := span{list[i].From, list[i].From}
+		edge := model.Range{From: list[i].From, To: list[i].From}
 		m := map[K]*T{}
 		at := func(t *T) *T { // the carry of a line, which begins with nothing
-			k := P(t).key()
+			k := P(t).SeriesKey()
 			if m[k] == nil {
 				c := *t
-				P(&c).reset()
+				P(&c).Reset()
 				m[k] = &c
 			}
 			return m[k]
 		}
 		for _, t := range of[i-1] {
-			P(at(t)).add(t)
+			P(at(t)).Add(t)
 		}
 		before, err := read(v.sets[list[i-1].Version], edge, all)
 		if err != nil {
 			return nil, err
 		}
 		for j := range before {
-			P(at(&before[j])).add(&before[j])
+			P(at(&before[j])).Add(&before[j])
 		}
 		own, err := read(v.sets[list[i].Version], edge, all)
 		if err != nil {
 			return nil, err
 		}
 		for j := range own {
-			P(at(&own[j])).sub(&own[j])
+			P(at(&own[j])).Sub(&own[j])
 		}
 		of[i] = m
 	}
@@ -538,8 +532,8 @@ func carriesOf[K comparable, T any, P timeline[K, T]](v *View, list []Stretch, c
 // foreign begins the ids of series that the live version does not have.
 const foreign = 1 << 31
 
-func selectSpliced[K comparable, T any, P timeline[K, T]](v *View, view string, c *carries[K, T], r span, match func(uint32, K) bool,
-	read func(*Set, span, func(uint32, K) bool) ([]T, error)) ([]T, error) {
+func selectSpliced[K comparable, T any, P timeline[K, T]](v *View, view string, c *carries[K, T], r model.Range, match func(uint32, K) bool,
+	read func(*Set, model.Range, func(uint32, K) bool) ([]T, error)) ([]T, error) {
 	list := v.layout.Of(view)
 	if len(list) == 1 {
 		return read(v.sets[list[0].Version], r, match)
@@ -549,15 +543,15 @@ func selectSpliced[K comparable, T any, P timeline[K, T]](v *View, view string, 
 		return nil, err
 	}
 	first := 0
-	for first+1 < len(list) && list[first].To <= r.from {
+	for first+1 < len(list) && list[first].To <= r.From {
 		first++
 	}
 	by := map[K]*T{}
-	for i := first; i < len(list) && (i == first || list[i].From < r.to); i++ {
+	for i := first; i < len(list) && (i == first || list[i].From < r.To); i++ {
 		s, cut := list[i], r
-		cut.from = max(cut.from, s.From)
+		cut.From = max(cut.From, s.From)
 		if s.To != 0 {
-			cut.to = min(cut.to, s.To)
+			cut.To = min(cut.To, s.To)
 		}
 		set, accept, mark := v.sets[s.Version], match, uint32(0)
 		if set != v.live {
@@ -570,24 +564,24 @@ func selectSpliced[K comparable, T any, P timeline[K, T]](v *View, view string, 
 		}
 		for j := range lines {
 			line := &lines[j]
-			k := P(line).key()
+			k := P(line).SeriesKey()
 			t := by[k]
 			switch t {
 			case nil:
 				if mark != 0 {
-					P(line).setID(mark | P(line).order())
+					P(line).SetID(mark | P(line).Order())
 				}
 				if i > first { // what its version counted before is in the carry, or not to be counted
 					cells := *line
-					P(line).reset()
-					P(line).follow(&cells)
+					P(line).Reset()
+					P(line).Follow(&cells)
 				}
 				by[k] = line
 			default:
 				if mark == 0 {
-					P(t).setID(P(line).order())
+					P(t).SetID(P(line).Order())
 				}
-				P(t).follow(line)
+				P(t).Follow(line)
 			}
 		}
 	}
@@ -599,70 +593,39 @@ func selectSpliced[K comparable, T any, P timeline[K, T]](v *View, view string, 
 				continue
 			}
 			line := *t
-			P(&line).reset()
-			P(&line).setID(n)
+			P(&line).Reset()
+			P(&line).SetID(n)
 			by[k] = &line
 		}
-		P(by[k]).add(t)
+		P(by[k]).Add(t)
 	}
 	out := make([]T, 0, len(by))
 	for _, t := range by {
 		out = append(out, *t)
 	}
-	slices.SortFunc(out, func(a, b T) int { return cmp.Compare(P(&a).order(), P(&b).order()) })
+	slices.SortFunc(out, func(a, b T) int { return cmp.Compare(P(&a).Order(), P(&b).Order()) })
 	return out, nil
 }
 
-// widen makes first and last hold the times of another line.
-func widen(first, last *int64, f, l int64) { *first, *last = min(*first, f), max(*last, l) }
-
-func (t *REDTimeline) key() REDKey        { return t.Key }
-func (t *REDTimeline) setID(id uint32)    { t.ID = id }
-func (t *REDTimeline) order() uint32      { return t.ID }
-func (t *REDTimeline) reset()             { t.Base, t.Cells = Counts{}, nil }
-func (t *REDTimeline) sub(o *REDTimeline) { t.Base.sub(&o.Base) }
-func (t *REDTimeline) add(o *REDTimeline) {
-	t.Base.merge(&o.Base)
-	widen(&t.First, &t.Last, o.First, o.Last)
+func (t *TallyTimeline) SeriesKey() string    { return labelsKey(t.Labels) }
+func (t *TallyTimeline) SetID(id uint32)      { t.ID = id }
+func (t *TallyTimeline) Order() uint32        { return t.ID }
+func (t *TallyTimeline) Reset()               { t.Base, t.Cells = Tally{}, nil }
+func (t *TallyTimeline) Sub(o *TallyTimeline) { t.Base.sub(&o.Base) }
+func (t *TallyTimeline) Add(o *TallyTimeline) {
+	t.Base.Merge(&o.Base)
+	model.Widen(&t.First, &t.Last, o.First, o.Last)
 }
-func (t *REDTimeline) follow(o *REDTimeline) {
+func (t *TallyTimeline) Follow(o *TallyTimeline) {
 	t.Cells = append(t.Cells, o.Cells...)
-	widen(&t.First, &t.Last, o.First, o.Last)
-}
-
-func (t *EdgeTimeline) key() EdgeKey        { return t.Key }
-func (t *EdgeTimeline) setID(id uint32)     { t.ID = id }
-func (t *EdgeTimeline) order() uint32       { return t.ID }
-func (t *EdgeTimeline) reset()              { t.Base, t.Cells = EdgeCounts{}, nil }
-func (t *EdgeTimeline) sub(o *EdgeTimeline) { t.Base.sub(&o.Base) }
-func (t *EdgeTimeline) add(o *EdgeTimeline) {
-	t.Base.merge(&o.Base)
-	widen(&t.First, &t.Last, o.First, o.Last)
-}
-func (t *EdgeTimeline) follow(o *EdgeTimeline) {
-	t.Cells = append(t.Cells, o.Cells...)
-	widen(&t.First, &t.Last, o.First, o.Last)
-}
-
-func (t *TallyTimeline) key() string          { return labelsKey(t.Labels) }
-func (t *TallyTimeline) setID(id uint32)      { t.ID = id }
-func (t *TallyTimeline) order() uint32        { return t.ID }
-func (t *TallyTimeline) reset()               { t.Base, t.Cells = Tally{}, nil }
-func (t *TallyTimeline) sub(o *TallyTimeline) { t.Base.sub(&o.Base) }
-func (t *TallyTimeline) add(o *TallyTimeline) {
-	t.Base.merge(&o.Base)
-	widen(&t.First, &t.Last, o.First, o.Last)
-}
-func (t *TallyTimeline) follow(o *TallyTimeline) {
-	t.Cells = append(t.Cells, o.Cells...)
-	widen(&t.First, &t.Last, o.First, o.Last)
+	model.Widen(&t.First, &t.Last, o.First, o.Last)
 }
 
 func labelsKey(labels []string) string {
 	var key []byte
 	for i, l := range labels {
 		if i == len(labels)-1 {
-			return string(appendDims(key, Dims(l)))
+			return string(appendDims(key, model.Dims(l)))
 		}
 		key = appendLabel(key, []byte(l))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
@@ -43,7 +44,7 @@ type liveCase struct {
 	t     *testing.T
 	r     *rand.Rand
 	topic []viewstest.Record
-	cfg   views.Config
+	cfg   model.Config
 }
 
 // stream makes records in order of time, with jitter: calls of both halves, logs, exceptions.
@@ -100,7 +101,7 @@ func (c *liveCase) read(s *viewstest.Script, from, to int) {
 
 func splice(t *testing.T, seed uint64, bug string) string {
 	t.Helper()
-	c := &liveCase{t: t, r: rand.New(rand.NewPCG(seed, 7)), cfg: views.Config{LogBytes: 1 << 20, PairingWindow: 5 * time.Second}}
+	c := &liveCase{t: t, r: rand.New(rand.NewPCG(seed, 7)), cfg: model.Config{LogBytes: 1 << 20, PairingWindow: 5 * time.Second}}
 	wide := seed%2 == 0
 	grain := int64(10)
 	if wide { // hours of time, of which fine buckets are soon forgotten
@@ -133,16 +134,16 @@ func splice(t *testing.T, seed uint64, bug string) string {
 		swap -= n / 4
 	}
 	next := c.version(kv, 1, floor, cut)
-	layout := views.Layout{Version: 1, Live: 1, Next: 2}
+	layout := model.Layout{Version: 1, Live: 1, Next: 2}
 	if back > 0 {
 		layout.Live = 0
 	}
-	for _, v := range views.ViewNames() {
+	for _, v := range model.ViewNames() {
 		layout = layout.With(v, 0, 0, 0).With(v, 1, edge, back)
 	}
 	c.read(old, 0, swap)
 	c.read(next, cut, swap)
-	live, err := views.NewLive(views.Layout{Next: 1}, map[uint32]*views.Set{0: old.Set}, views.MetricVersions{})
+	live, err := views.NewLive(model.Layout{Next: 1}, map[uint32]*views.Set{0: old.Set}, views.MetricVersions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +214,7 @@ func (c *liveCase) compare(got, want views.Reader, grain int64) string {
 }
 
 func rows(r views.Reader, from, to time.Time) (out []string, err error) {
-	list, err := r.TableRows(views.TableErrors, from, to, func([]string) bool { return true })
+	list, err := r.TableRows(model.TableErrors, from, to, func([]string) bool { return true })
 	for _, l := range list {
 		out = append(out, fmt.Sprint(l.Labels, l.Calls, l.FirstSeen.Unix(), l.LastSeen.Unix()))
 	}
@@ -223,7 +224,7 @@ func rows(r views.Reader, from, to time.Time) (out []string, err error) {
 // counters are the values of every counter at the edges of the range.
 func counters(r views.Reader, from, to time.Time) (string, error) {
 	var out []string
-	red, err := r.SelectRED(from, to, func(uint32, views.REDKey) bool { return true })
+	red, err := r.SelectRED(from, to, func(uint32, model.REDKey) bool { return true })
 	if err != nil {
 		return "", err
 	}
@@ -234,9 +235,9 @@ func counters(r views.Reader, from, to time.Time) (string, error) {
 		}
 		return last
 	}
-	line := func(key fmt.Stringer, first, last int64, base, end uint64, hist views.Histogram) {
+	line := func(key fmt.Stringer, first, last int64, base, end uint64, hist model.Histogram) {
 		if end > 0 {
-			out = append(out, fmt.Sprint(key, " from ", first, " to ", last, ": ", base, " ", end, " ", hist.Cumulative(views.CollectorBounds), hist.Count()))
+			out = append(out, fmt.Sprint(key, " from ", first, " to ", last, ": ", base, " ", end, " ", hist.Cumulative(model.CollectorBounds), hist.Count()))
 		}
 	}
 	for _, l := range red {
@@ -247,7 +248,7 @@ func counters(r views.Reader, from, to time.Time) (string, error) {
 		}
 		line(l.Key, l.First, until(l.Last), l.Base.Calls, sum, h)
 	}
-	edges, err := r.SelectEdges(from, to, func(uint32, views.EdgeKey) bool { return true })
+	edges, err := r.SelectEdges(from, to, func(uint32, model.EdgeKey) bool { return true })
 	for _, l := range edges {
 		h, sum := l.Base.ServerHist, l.Base.Calls
 		for _, cell := range l.Cells {
@@ -259,7 +260,7 @@ func counters(r views.Reader, from, to time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	tally, err := r.SelectTable(views.TableErrors, from, to, func([]string) bool { return true })
+	tally, err := r.SelectTable(model.TableErrors, from, to, func([]string) bool { return true })
 	for _, l := range tally {
 		sum := l.Base.Calls
 		for _, cell := range l.Cells {
@@ -273,6 +274,6 @@ func counters(r views.Reader, from, to time.Time) (string, error) {
 	return strings.Join(out, "\n"), err
 }
 
-type edgeName views.EdgeKey
+type edgeName model.EdgeKey
 
 func (e edgeName) String() string { return e.Client + " -> " + e.Server + " " + e.Connection }

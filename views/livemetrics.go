@@ -6,6 +6,8 @@ import (
 	"time"
 
 	promstorage "github.com/prometheus/prometheus/storage"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // A SampleReader holds the samples of one version of OTLP metrics. *samples.Store is one.
@@ -27,7 +29,7 @@ type MetricVersions struct {
 	Samples map[uint32]SampleReader
 }
 
-func (m *MetricVersions) check(l *Layout) error {
+func (m *MetricVersions) check(l *model.Layout) error {
 	if m.Live == nil {
 		return nil
 	}
@@ -49,7 +51,7 @@ func (l *Live) follow(old, v *View) {
 			return
 		}
 		if was != nil {
-			was.feed.forwardTo(nil)
+			was.feed.ForwardTo(nil)
 			c := was.Counters()
 			v.counted = v.counted.plus(&c)
 		}
@@ -61,7 +63,7 @@ func (l *Live) follow(old, v *View) {
 		c := now.Counters()
 		v.counted = v.counted.minus(&c)
 	}
-	now.feed.forwardTo(func(fr Frontier, _, _ []Touch, _ TableSet) { l.metrics.Publish(fr, nil, nil, 0) })
+	now.feed.ForwardTo(func(fr model.Frontier, _, _ []model.Touch, _ model.TableSet) { l.metrics.Publish(fr, nil, nil, 0) })
 }
 
 // Samples are those of a View: of several versions as one. nil: there are none.
@@ -88,7 +90,7 @@ func (m LiveMetrics) state(fn func(*Metrics)) {
 }
 
 // Frontier tells how far the committed samples reach.
-func (m LiveMetrics) Frontier() (fr Frontier) {
+func (m LiveMetrics) Frontier() (fr model.Frontier) {
 	m.state(func(s *Metrics) { fr = s.Frontier() })
 	return fr
 }
@@ -100,7 +102,7 @@ func (m LiveMetrics) Families() (list []Family) {
 }
 
 // Progress returns the progress of every partition, ordered by topic and partition.
-func (m LiveMetrics) Progress() (list []Progress) {
+func (m LiveMetrics) Progress() (list []model.Progress) {
 	m.state(func(s *Metrics) { list = s.Progress() })
 	return list
 }
@@ -117,7 +119,7 @@ func (m LiveMetrics) Counters() MetricCounters {
 }
 
 // Feed tells about checkpoints and swaps; its changes name no series.
-func (m LiveMetrics) Feed() *Feed { return &m.l.metrics }
+func (m LiveMetrics) Feed() *model.Feed { return &m.l.metrics }
 
 // Range returns the times between which samples are held; false while there are none.
 func (m LiveMetrics) Range() (from, to time.Time, ok bool) {

@@ -3,75 +3,77 @@ package views
 import (
 	"io"
 	"time"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Each call on Live takes its own View; see View for what the methods do.
 
 // Frontier says for which times the views speak.
-func (l *Live) Frontier() Frontier {
+func (l *Live) Frontier() model.Frontier {
 	v := l.View()
 	defer v.Release()
 	return v.Frontier()
 }
 
 // Services returns every service with spans in the range.
-func (l *Live) Services(from, to time.Time) ([]Service, error) {
+func (l *Live) Services(from, to time.Time) ([]model.Service, error) {
 	v := l.View()
 	defer v.Release()
 	return v.Services(from, to)
 }
 
 // Service sums up a service over all its dimensions.
-func (l *Live) Service(name string, from, to time.Time) (Service, bool, error) {
+func (l *Live) Service(name string, from, to time.Time) (model.Service, bool, error) {
 	v := l.View()
 	defer v.Release()
 	return v.Service(name, from, to)
 }
 
 // Operations returns every (name, kind) of a service with spans in the range.
-func (l *Live) Operations(service string, from, to time.Time) ([]Operation, bool, error) {
+func (l *Live) Operations(service string, from, to time.Time) ([]model.Operation, bool, error) {
 	v := l.View()
 	defer v.Release()
 	return v.Operations(service, from, to)
 }
 
 // ServicePoints returns a chart.
-func (l *Live) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]Point, bool, error) {
+func (l *Live) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]model.Point, bool, error) {
 	v := l.View()
 	defer v.Release()
 	return v.ServicePoints(service, operation, from, to, step)
 }
 
 // ServiceMap returns the edges of a range.
-func (l *Live) ServiceMap(from, to time.Time) (Map, error) {
+func (l *Live) ServiceMap(from, to time.Time) (model.Map, error) {
 	v := l.View()
 	defer v.Release()
 	return v.ServiceMap(from, to)
 }
 
 // SelectRED returns the series that match accepts.
-func (l *Live) SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error) {
+func (l *Live) SelectRED(from, to time.Time, match func(id uint32, k model.REDKey) bool) ([]model.REDTimeline, error) {
 	v := l.View()
 	defer v.Release()
 	return v.SelectRED(from, to, match)
 }
 
 // SelectEdges returns the edges that match accepts.
-func (l *Live) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
+func (l *Live) SelectEdges(from, to time.Time, match func(id uint32, k model.EdgeKey) bool) ([]model.EdgeTimeline, error) {
 	v := l.View()
 	defer v.Release()
 	return v.SelectEdges(from, to, match)
 }
 
 // TableRows returns the series of a table with anything in the range.
-func (l *Live) TableRows(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
+func (l *Live) TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
 	v := l.View()
 	defer v.Release()
 	return v.TableRows(t, from, to, match)
 }
 
 // SelectTable returns the series of a table that match accepts.
-func (l *Live) SelectTable(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
+func (l *Live) SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
 	v := l.View()
 	defer v.Release()
 	return v.SelectTable(t, from, to, match)
@@ -113,14 +115,14 @@ func (l *Live) TailLogs(q LogQuery, after uint64, limit int) ([]LogLine, int, ui
 }
 
 // Counters are those of the version that goes on with the topic.
-func (l *Live) Counters() Counters {
+func (l *Live) Counters() model.Counters {
 	v := l.View()
 	defer v.Release()
 	return v.Counters()
 }
 
 // Progress is how far the version that goes on with the topic has read each partition.
-func (l *Live) Progress() []Progress {
+func (l *Live) Progress() []model.Progress {
 	v := l.View()
 	defer v.Release()
 	return v.live.Progress()
@@ -134,4 +136,4 @@ func (l *Live) Dump(w io.Writer, view string) error {
 }
 
 // Feed tells about checkpoints and swaps.
-func (l *Live) Feed() *Feed { return &l.feed }
+func (l *Live) Feed() *model.Feed { return &l.feed }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/attr"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // The logs view: how many lines of each service and severity, their patterns, exceptions among the error groups, and recent lines
@@ -26,7 +27,7 @@ type LogRecord struct {
 	TraceID  [16]byte
 	SpanID   [8]byte
 	// Exception is nil where the record has none of its attributes.
-	Exception *Exception
+	Exception *model.Exception
 }
 
 // text is what the line says: its body, else the name of its event.
@@ -78,26 +79,26 @@ func SeverityOf(number int32, text string) Severity {
 
 // DecodeLogs reads an OTLP ExportLogsServiceRequest (or LogsData, the same bytes) and calls f for each record, in order. What f is
 // given is reused.
-func DecodeLogs(b []byte, d *Dimensions, f func(r *Resource, l *LogRecord)) error {
-	return eachLog(b, d, func(r *Resource, _ plog.ResourceLogs, _ plog.ScopeLogs, pl plog.LogRecord) bool {
+func DecodeLogs(b []byte, d *model.Dimensions, f func(r *model.Resource, l *LogRecord)) error {
+	return eachLog(b, d, func(r *model.Resource, _ plog.ResourceLogs, _ plog.ScopeLogs, pl plog.LogRecord) bool {
 		l := logRecord(pl)
 		f(r, &l)
 		return true
 	})
 }
 
-func eachLog(b []byte, d *Dimensions, f func(r *Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool) error {
+func eachLog(b []byte, d *model.Dimensions, f func(r *model.Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool) error {
 	var u plog.ProtoUnmarshaler
 	ld, err := u.UnmarshalLogs(b)
 	if err != nil {
 		return fmt.Errorf("malformed OTLP logs: %w", err)
 	}
 	for _, rl := range ld.ResourceLogs().All() {
-		var r Resource
+		var r model.Resource
 		if v, ok := rl.Resource().Attributes().Get("service.name"); ok {
 			r.Service, r.HasService = []byte(attr.Text(v)), true
 		}
-		r.Dims = d.ofMap(rl.Resource().Attributes())
+		r.Dims = d.OfMap(rl.Resource().Attributes())
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, l := range sl.LogRecords().All() {
 				if !f(&r, rl, sl, l) {
@@ -115,7 +116,7 @@ func logRecord(pl plog.LogRecord) LogRecord {
 	typ, hasType := pl.Attributes().Get("exception.type")
 	msg, hasMessage := pl.Attributes().Get("exception.message")
 	if hasType || hasMessage {
-		l.Exception = &Exception{textOf(typ, hasType), textOf(msg, hasMessage)}
+		l.Exception = &model.Exception{Type: textOf(typ, hasType), Message: textOf(msg, hasMessage)}
 	}
 	return l
 }
@@ -149,14 +150,14 @@ func logTime(l plog.LogRecord) uint64 {
 // stagedLog is one staged line.
 type stagedLog struct {
 	service string
-	dims    Dims
+	dims    model.Dims
 	body    []byte
 	at      uint64
-	ex      Exemplar
+	ex      model.Exemplar
 }
 
 // Log stages one line of the record.
-func (a *Accumulator) Log(r *Resource, l *LogRecord) {
+func (a *Accumulator) Log(r *model.Resource, l *LogRecord) {
 	a.counts.Logs++
 	if !r.HasService {
 		a.counts.Unattributed++
@@ -169,17 +170,17 @@ func (a *Accumulator) Log(r *Resource, l *LogRecord) {
 	if a.begin == 0 || at < a.begin {
 		a.begin = at
 	}
-	ex := Exemplar{TraceID: l.TraceID, SpanID: l.SpanID, End: at}
+	ex := model.Exemplar{TraceID: l.TraceID, SpanID: l.SpanID, End: at}
 	dims := a.dims(r.Dims, nil)
 	a.key = appendDims(appendLabel(appendLabel(a.key[:0], r.Service), []byte(l.Severity.String())), dims)
-	a.tally(TableLogs, tallied{n: 1, size: uint64(len(l.Body)), at: at, ex: ex})
+	a.tally(model.TableLogs, tallied{n: 1, size: uint64(len(l.Body)), at: at, ex: ex})
 	if e := l.Exception; e != nil {
 		key := appendLabel(a.key[:0], r.Service)
 		key = appendLabel(key, nil)
 		key = appendLabel(key, e.Type)
 		key = appendLabel(key, messagePattern(e.Message))
 		a.key = appendDims(appendLabel(key, sourceLog), dims)
-		a.tally(TableErrors, tallied{n: 1, failed: l.Severity >= SeverityError, at: at, ex: ex, text: cutText(e.Message)})
+		a.tally(model.TableErrors, tallied{n: 1, failed: l.Severity >= SeverityError, at: at, ex: ex, text: cutText(e.Message)})
 	}
 	a.logs = append(a.logs, stagedLog{service: string(r.Service), dims: dims, body: l.text(), at: at, ex: ex})
 }
@@ -198,12 +199,12 @@ func (a *Accumulator) endLogs() {
 	}
 	for i := range a.logs {
 		l := &a.logs[i]
-		name := []byte(Other)
+		name := []byte(model.Other)
 		if c := a.drains.add(l.service, l.body); c != nil {
 			name = clusterID{a.partition, c.id}.label(nil)
 		}
 		a.key = appendDims(appendLabel(appendLabel(a.key[:0], []byte(l.service)), name), l.dims)
-		c, over := a.cur.tables[TablePatterns].cell(a.set.tables[TablePatterns].dict, a.key, bucketStart(l.at))
+		c, over := a.cur.tables[model.TablePatterns].cell(a.set.tables[model.TablePatterns].dict, a.key, model.BucketStart(l.at))
 		if over {
 			a.cur.counts.Overflowed++
 		}
@@ -230,13 +231,13 @@ func (p *patterns) install(partition int32, cs []cluster) {
 	}
 }
 
-func (p *patterns) key(ks keyspace, id clusterID) []byte {
-	k := binary.BigEndian.AppendUint32(ks.key(storage.TableMeta, metaPatterns), uint32(id.partition))
+func (p *patterns) key(ks model.Keyspace, id clusterID) []byte {
+	k := binary.BigEndian.AppendUint32(ks.Key(storage.TableMeta, model.MetaPatterns), uint32(id.partition))
 	return binary.BigEndian.AppendUint32(k, id.id)
 }
 
 // fold stores the clusters that changed and drops those given up that nothing counts under any more.
-func (p *patterns) fold(ks keyspace, t *table, then *later, entries []storage.Entry) []storage.Entry {
+func (p *patterns) fold(ks model.Keyspace, t *table, then *model.Later, entries []storage.Entry) []storage.Entry {
 	var counted map[clusterID]bool
 	for id, c := range p.by {
 		if !c.gone {
@@ -246,7 +247,7 @@ func (p *patterns) fold(ks keyspace, t *table, then *later, entries []storage.En
 			counted = clustersOf(t.dict)
 		}
 		if !counted[id] {
-			then.do(func() { delete(p.by, id) })
+			then.Do(func() { delete(p.by, id) })
 			delete(p.dirty, id)
 			entries = append(entries, storage.Entry{Key: p.key(ks, id)})
 		}
@@ -273,13 +274,13 @@ func clustersOf(d *dict) map[clusterID]bool {
 	return out
 }
 
-func (p *patterns) restore(kv reader) error {
-	prefix := kv.key(storage.TableMeta, metaPatterns)
-	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
-		d, c := decoder{b: v}, &cluster{}
+func (p *patterns) restore(kv model.State) error {
+	prefix := kv.Key(storage.TableMeta, model.MetaPatterns)
+	err := kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		d, c := model.Decoder{B: v}, &cluster{}
 		c.decode(&d)
 		p.by[clusterID{int32(binary.BigEndian.Uint32(k[len(prefix):])), c.id}] = c
-		return d.err
+		return d.Err
 	})
 	if err != nil {
 		return fmt.Errorf("read log patterns: %w", err)
@@ -291,10 +292,10 @@ func (p *patterns) restore(kv reader) error {
 type LogPattern struct {
 	Pattern             string
 	Count               uint64
-	Services            []string  // sorted
-	FirstSeen, LastSeen time.Time // over all time
-	Sample              string    // the newest line
-	Exemplar            Exemplar  // of the newest line with a trace id
+	Services            []string       // sorted
+	FirstSeen, LastSeen time.Time      // over all time
+	Sample              string         // the newest line
+	Exemplar            model.Exemplar // of the newest line with a trace id
 }
 
 // LogPatterns returns the patterns of a range, most frequent first; an empty service means all.
@@ -306,7 +307,7 @@ func (s *Set) LogPatterns(from, to time.Time, service string) ([]LogPattern, err
 func logPatterns(ps []stretch, service string) ([]LogPattern, error) {
 	var all []TallyRow
 	for _, p := range ps {
-		rows, err := tableRows([]stretch{p}, TablePatterns, func(l []string) bool { return service == "" || l[0] == service })
+		rows, err := tableRows([]stretch{p}, model.TablePatterns, func(l []string) bool { return service == "" || l[0] == service })
 		if err != nil {
 			return nil, err
 		}
@@ -320,7 +321,7 @@ func (s *Set) patternRows(rows []TallyRow) []TallyRow {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for i := range rows {
-		name := Other
+		name := model.Other
 		if id, ok := parseClusterID(rows[i].Labels[1]); ok {
 			if c := s.patterns.by[id]; c != nil {
 				name = c.pattern()
@@ -342,7 +343,7 @@ func mergePatterns(rows []TallyRow) []LogPattern {
 			p = &LogPattern{Pattern: name, FirstSeen: r.FirstSeen}
 			by[name], tallies[name] = p, &Tally{}
 		}
-		tallies[name].merge(&r.Tally)
+		tallies[name].Merge(&r.Tally)
 		if r.FirstSeen.Before(p.FirstSeen) {
 			p.FirstSeen = r.FirstSeen
 		}

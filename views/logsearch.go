@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/gaurav/watchingcat/storage/attr"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // LogLine is one line as it came.
@@ -64,7 +65,7 @@ func (c *LogCursor) place() logPlace { return logPlace{c.At, rawRef{c.Seq, c.Blo
 type LogQuery struct {
 	From, To    time.Time
 	Service     string
-	Dims        DimFilter // of the line's resource
+	Dims        model.DimFilter // of the line's resource
 	MinSeverity Severity
 	Text        string            // occurs in the body or the name of the event, whatever its case
 	Pattern     string            // the words of the body, or of the name where there is no body, match this pattern, as LogPatterns gives it
@@ -94,11 +95,11 @@ type logFilter struct {
 	pattern  []string
 	before   *logPlace
 
-	dimensions *Dimensions
+	dimensions *model.Dimensions
 }
 
-func newLogFilter(q *LogQuery, d *Dimensions) *logFilter {
-	f := &logFilter{q: q, dimensions: d, from: nanos(q.From, 0), to: nanos(q.To, 1<<63), text: []byte(strings.ToLower(q.Text))}
+func newLogFilter(q *LogQuery, d *model.Dimensions) *logFilter {
+	f := &logFilter{q: q, dimensions: d, from: model.UnixNano(q.From, 0), to: model.UnixNano(q.To, 1<<63), text: []byte(strings.ToLower(q.Text))}
 	if q.Pattern != "" {
 		f.pattern = strings.Fields(q.Pattern)
 	}
@@ -133,7 +134,7 @@ func plain(text []byte) bool {
 	return !bytes.ContainsAny(text, "\"{}[]:,.0123456789\\") && !strings.Contains(rendered, string(text)) && !replaced(string(text))
 }
 
-func (f *logFilter) accepts(r *Resource, resource pcommon.Map, l plog.LogRecord, p logPlace) bool {
+func (f *logFilter) accepts(r *model.Resource, resource pcommon.Map, l plog.LogRecord, p logPlace) bool {
 	q := f.q
 	if p.at < f.from || p.at >= f.to || q.Service != "" && string(r.Service) != q.Service || f.before != nil && p.compare(*f.before) >= 0 {
 		return false
@@ -171,10 +172,10 @@ func (f *logFilter) attributes(line, resource pcommon.Map) bool {
 }
 
 // dims reports whether the resource has the wanted dimensions.
-func (f *logFilter) dims(r *Resource) bool {
+func (f *logFilter) dims(r *model.Resource) bool {
 	left := len(f.q.Dims)
 	for _, v := range r.Dims {
-		if want, ok := f.q.Dims[f.dimensions.names[v.Index]]; ok && clean(v.Value, maxDimension) == want {
+		if want, ok := f.q.Dims[f.dimensions.Names()[v.Index]]; ok && model.CleanText(v.Value, model.MaxDimension) == want {
 			left--
 		}
 	}
@@ -206,14 +207,14 @@ func matchesPattern(pattern, words []string) bool {
 // logHit is a line that was found: most are not shown in the end, so only the others are built.
 type logHit struct {
 	place logPlace
-	r     Resource
+	r     model.Resource
 	rl    plog.ResourceLogs
 	sl    plog.ScopeLogs
 	l     plog.LogRecord
 }
 
 func (h *logHit) line() LogLine {
-	return LogLine{Time: unixNano(h.place.at), Service: string(h.r.Service), HasService: h.r.HasService, Severity: SeverityOf(int32(h.l.SeverityNumber()), h.l.SeverityText()),
+	return LogLine{Time: model.Time(h.place.at), Service: string(h.r.Service), HasService: h.r.HasService, Severity: SeverityOf(int32(h.l.SeverityNumber()), h.l.SeverityText()),
 		SeverityText: attr.ValidUTF8(h.l.SeverityText()), SeverityNumber: attr.Severity(int32(h.l.SeverityNumber()), h.l.SeverityText()),
 		Event: eventName(h.l), Scope: attr.ValidUTF8(h.sl.Scope().Name()), ScopeVersion: attr.ValidUTF8(h.sl.Scope().Version()),
 		Body: attr.Text(h.l.Body()), TraceID: h.l.TraceID(), SpanID: h.l.SpanID(), Attributes: attr.Map(h.l.Attributes()), Resource: attr.Map(h.rl.Resource().Attributes()), place: h.place}
@@ -233,9 +234,9 @@ func (s *Set) SearchLogs(q LogQuery) (LogResult, error) {
 	if q.Budget <= 0 {
 		q.Budget = logBudget
 	}
-	f := newLogFilter(&q, s.names.dimensions)
+	f := newLogFilter(&q, s.names.Dimensions)
 	kept, since := s.keptLogs()
-	out := LogResult{Since: unixNano(since)}
+	out := LogResult{Since: model.Time(since)}
 	f.from = max(f.from, since)
 	older := make([]uint64, len(kept)+1) // newest time in the blocks before each
 	for i, m := range kept {
@@ -299,7 +300,7 @@ func (s *Set) searchLogBlocks(m rawMeta, f *logFilter) (hits []logHit, size int,
 					i += countLines(part)
 					continue
 				}
-				err = eachLog(part, f.dimensions, func(r *Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool {
+				err = eachLog(part, f.dimensions, func(r *model.Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool {
 					p := logPlace{clock.lineTime(l), ref, i}
 					i++
 					if f.accepts(r, rl.Resource().Attributes(), l, p) {
@@ -373,7 +374,7 @@ func (s *Set) logBlock(ref rawRef) ([]byte, bool, error) {
 // were, and the last checkpoint looked at. Times in q are not looked at.
 func (s *Set) TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, dropped int, seq uint64, err error) {
 	q.From, q.To, q.Before = time.Time{}, time.Time{}, nil
-	f := newLogFilter(&q, s.names.dimensions)
+	f := newLogFilter(&q, s.names.Dimensions)
 	var hits []logHit
 	kept, _ := s.keptLogs()
 	seq = max(after, s.Frontier().Seq)

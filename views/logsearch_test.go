@@ -11,13 +11,14 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
 // TestLinesOfAServiceAreThoseOfAll: a search that leaves the ResourceLogs of others undecoded finds the same lines, in the same places, as
 // one that decodes everything, page by page.
 func TestLinesOfAServiceAreThoseOfAll(t *testing.T) {
-	script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), views.Config{LogBytes: 1 << 30})
+	script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{LogBytes: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func TestLinesOfAServiceAreThoseOfAll(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := set.Partition("otlp_logs", 0)
-			if a.Begin(views.Record{Offset: offset, LeaderEpoch: -1, Value: value}) {
+			if a.Begin(model.Record{Offset: offset, LeaderEpoch: -1, Value: value}) {
 				if err := views.DecodeLogs(value, nil, a.Log); err != nil {
 					t.Fatal(err)
 				}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
+	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
 
 // MetricsShard is the shard of everything that belongs to the metrics topic; no partition has this number.
@@ -36,12 +37,12 @@ type MetricsConfig struct {
 }
 
 func (c MetricsConfig) withDefaults() MetricsConfig {
-	set(&c.Retention, 6*time.Hour)
-	set(&c.DedupWindow, 5*time.Minute)
-	set(&c.DedupRecords, 1_000_000)
-	set(&c.DeltaSeries, 200_000)
-	set(&c.HeldDeltas, 500_000)
-	set(&c.Families, 20_000)
+	viewmodel.Default(&c.Retention, 6*time.Hour)
+	viewmodel.Default(&c.DedupWindow, 5*time.Minute)
+	viewmodel.Default(&c.DedupRecords, 1_000_000)
+	viewmodel.Default(&c.DeltaSeries, 200_000)
+	viewmodel.Default(&c.HeldDeltas, 500_000)
+	viewmodel.Default(&c.Families, 20_000)
 	return c
 }
 
@@ -61,26 +62,26 @@ func (c MetricsConfig) withDefaults() MetricsConfig {
 type Metrics struct {
 	cfg   MetricsConfig
 	otlp  *translator
-	kv    reader
+	kv    viewmodel.State
 	dedup *dedup
-	feed  Feed
+	feed  viewmodel.Feed
 
 	mu    sync.Mutex // guards the batch
 	batch *metricBatch
-	next  map[partition]int64
-	ids   map[partition][16]byte
+	next  map[viewmodel.Partition]int64
+	ids   map[viewmodel.Partition][16]byte
 
 	// used by checkpoints alone
 	deltas   *deltas
 	seq      uint64
-	marks    watermarks
+	marks    viewmodel.Watermarks
 	complete uint64
 	head     uint64
 
 	view     sync.RWMutex // guards what readers see
 	families map[string]Family
-	frontier Frontier
-	progress map[partition]Progress
+	frontier viewmodel.Frontier
+	progress map[viewmodel.Partition]viewmodel.Progress
 	counters MetricCounters
 }
 
@@ -105,14 +106,14 @@ type metricBatch struct {
 	pieces    []*piece
 	hashes    []seen
 	families  map[string]Family
-	marks     map[partition]mark
-	positions map[partition]storage.Position
+	marks     map[viewmodel.Partition]viewmodel.Watermark
+	positions map[viewmodel.Partition]storage.Position
 	counters  MetricCounters
 	pending   int
 }
 
 func newMetricBatch() *metricBatch {
-	return &metricBatch{families: map[string]Family{}, marks: map[partition]mark{}, positions: map[partition]storage.Position{},
+	return &metricBatch{families: map[string]Family{}, marks: map[viewmodel.Partition]viewmodel.Watermark{}, positions: map[viewmodel.Partition]storage.Position{},
 		counters: MetricCounters{Dropped: map[string]uint64{}}}
 }
 
@@ -124,10 +125,10 @@ func OpenMetrics(kv storage.KV, cfg MetricsConfig) (*Metrics, error) {
 		return nil, err
 	}
 	m := &Metrics{
-		cfg: cfg, otlp: otlp, kv: reader{keyspace{cfg.Version, MetricsShard}, kv}, batch: newMetricBatch(),
-		dedup: newDedup(Config{DedupWindow: cfg.DedupWindow, Limits: Limits{DedupRecords: cfg.DedupRecords}}),
-		next:  map[partition]int64{}, ids: map[partition][16]byte{}, deltas: newDeltas(cfg), marks: newWatermarks(),
-		families: map[string]Family{}, progress: map[partition]Progress{}, counters: MetricCounters{Dropped: map[string]uint64{}},
+		cfg: cfg, otlp: otlp, kv: viewmodel.State{Keyspace: viewmodel.Keyspace{Version: cfg.Version, Shard: MetricsShard}, KV: kv}, batch: newMetricBatch(),
+		dedup: newDedup(viewmodel.Config{DedupWindow: cfg.DedupWindow, Limits: viewmodel.Limits{DedupRecords: cfg.DedupRecords}}),
+		next:  map[viewmodel.Partition]int64{}, ids: map[viewmodel.Partition][16]byte{}, deltas: newDeltas(cfg), marks: viewmodel.NewWatermarks(),
+		families: map[string]Family{}, progress: map[viewmodel.Partition]viewmodel.Progress{}, counters: MetricCounters{Dropped: map[string]uint64{}},
 	}
 	m.frontier.Version = cfg.Version
 	if err := m.restore(); err != nil {
@@ -138,8 +139,8 @@ func OpenMetrics(kv storage.KV, cfg MetricsConfig) (*Metrics, error) {
 
 // Apply converts a record and adds it to the batch; a record that was applied before or was sent again changes nothing. md is
 // used up.
-func (m *Metrics) Apply(topic string, n int32, r Record, md pmetric.Metrics) {
-	p := partition{topic, n}
+func (m *Metrics) Apply(topic string, n int32, r viewmodel.Record, md pmetric.Metrics) {
+	p := viewmodel.Partition{Topic: topic, N: n}
 	if m.applied(p, r.Offset) {
 		return
 	}
@@ -156,9 +157,9 @@ func (m *Metrics) Apply(topic string, n int32, r Record, md pmetric.Metrics) {
 	if r.Timestamp > 0 {
 		end = min(end, r.Timestamp) // a host whose clock is ahead says nothing about the others
 	}
-	k.end, k.ts = max(k.end, uint64(end)*1e6), max(k.ts, r.Timestamp)
+	k.End, k.TS = max(k.End, uint64(end)*1e6), max(k.TS, r.Timestamp)
 	b.marks[p] = k
-	if len(c.Deltas) > 0 && c.Unique && m.again(b, r, k.end) {
+	if len(c.Deltas) > 0 && c.Unique && m.again(b, r, k.End) {
 		b.counters.Duplicates++
 		m.advance(p, r.Offset+1, r.LeaderEpoch)
 		return
@@ -178,7 +179,7 @@ func (m *Metrics) Apply(topic string, n int32, r Record, md pmetric.Metrics) {
 }
 
 // again reports whether a record of deltas was sent before, and remembers it.
-func (m *Metrics) again(b *metricBatch, r Record, end uint64) bool {
+func (m *Metrics) again(b *metricBatch, r viewmodel.Record, end uint64) bool {
 	if m.dedup.window < 0 {
 		return false
 	}
@@ -191,23 +192,23 @@ func (m *Metrics) again(b *metricBatch, r Record, end uint64) bool {
 	return false
 }
 
-func (m *Metrics) applied(p partition, offset int64) bool {
+func (m *Metrics) applied(p viewmodel.Partition, offset int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return offset < m.next[p]
 }
 
 // advance moves the position of a partition; mu is held.
-func (m *Metrics) advance(p partition, next int64, epoch int32) {
+func (m *Metrics) advance(p viewmodel.Partition, next int64, epoch int32) {
 	m.next[p] = next
-	m.batch.positions[p] = storage.Position{Topic: p.topic, Partition: p.n, Offset: next, LeaderEpoch: epoch, TopicID: m.ids[p]}
+	m.batch.positions[p] = storage.Position{Topic: p.Topic, Partition: p.N, Offset: next, LeaderEpoch: epoch, TopicID: m.ids[p]}
 }
 
 // Skip moves the position past a record that went to the dead-letter topic.
-func (m *Metrics) Skip(topic string, n int32, r Record) {
+func (m *Metrics) Skip(topic string, n int32, r viewmodel.Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := partition{topic, n}
+	p := viewmodel.Partition{Topic: topic, N: n}
 	if r.Offset < m.next[p] {
 		return
 	}
@@ -219,7 +220,7 @@ func (m *Metrics) Skip(topic string, n int32, r Record) {
 func (m *Metrics) Advance(topic string, n int32, next int64, epoch int32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := (partition{topic, n}); next > m.next[p] {
+	if p := (viewmodel.Partition{Topic: topic, N: n}); next > m.next[p] {
 		m.advance(p, next, epoch)
 	}
 }
@@ -228,14 +229,14 @@ func (m *Metrics) Advance(topic string, n int32, next int64, epoch int32) {
 func (m *Metrics) Restart(topic string, n int32, next int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.advance(partition{topic, n}, next, -1)
+	m.advance(viewmodel.Partition{Topic: topic, N: n}, next, -1)
 }
 
 // SetTopicID notes which topic of that name is read; it is stored with the position.
 func (m *Metrics) SetTopicID(topic string, n int32, id [16]byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ids[partition{topic, n}] = id
+	m.ids[viewmodel.Partition{Topic: topic, N: n}] = id
 }
 
 // Pending is how many samples wait for a checkpoint.
@@ -256,8 +257,8 @@ type MetricsCheckpoint struct {
 	families []Family
 	complete uint64
 	head     uint64
-	marks    map[partition]uint64
-	gone     []partition // see Mark.Gone
+	marks    map[viewmodel.Partition]uint64
+	gone     []viewmodel.Partition // see Mark.Gone
 	counters MetricCounters
 	merged   samples.Appended // what was added to samples that were there already
 }
@@ -266,7 +267,7 @@ type MetricsCheckpoint struct {
 const metricsCommitBytes = 4 << 20
 
 // Collect takes what was applied since the last checkpoint. It returns nil when nothing was and no delta need wait no longer.
-func (m *Metrics) Collect(marks []Mark) *MetricsCheckpoint {
+func (m *Metrics) Collect(marks []viewmodel.Mark) *MetricsCheckpoint {
 	m.mu.Lock()
 	b := m.batch
 	m.batch = newMetricBatch()
@@ -278,9 +279,9 @@ func (m *Metrics) Collect(marks []Mark) *MetricsCheckpoint {
 		return nil
 	}
 	m.seq++
-	c := &MetricsCheckpoint{Samples: b.samples, batch: b, complete: m.complete, head: m.head, marks: m.marks.ends(), gone: gone, counters: b.counters,
+	c := &MetricsCheckpoint{Samples: b.samples, batch: b, complete: m.complete, head: m.head, marks: m.marks.Ends(), gone: gone, counters: b.counters,
 		Commit: storage.Commit{Version: m.cfg.Version, Shard: MetricsShard}}
-	rel := m.deltas.release(m.kv.keyspace, complete)
+	rel := m.deltas.release(m.kv.Keyspace, complete)
 	c.Samples = append(c.Samples, rel.samples...)
 	c.counters.Early += uint64(rel.early)
 	c.merged = samples.Appended{Samples: rel.merged, Points: rel.mergedPoints}
@@ -293,25 +294,25 @@ func (m *Metrics) Collect(marks []Mark) *MetricsCheckpoint {
 }
 
 // watermarks moves the frontiers. It reports whether marks alone moved the complete one by more than a second, and which partitions are gone.
-func (m *Metrics) watermarks(b *metricBatch, marks []Mark) (moved bool, gone []partition) {
+func (m *Metrics) watermarks(b *metricBatch, marks []viewmodel.Mark) (moved bool, gone []viewmodel.Partition) {
 	for p, k := range b.marks {
-		m.marks.raise(p, k)
-		m.head = max(m.head, k.end)
+		m.marks.Raise(p, k)
+		m.head = max(m.head, k.End)
 	}
 	for p := range b.positions { // only dead letters so far: nothing is known of its time
-		delete(m.marks.gone, p)
-		m.marks.raise(p, mark{})
+		delete(m.marks.Gone, p)
+		m.marks.Raise(p, viewmodel.Watermark{})
 	}
-	gone = m.marks.take(marks, nil)
+	gone = m.marks.Take(marks, nil)
 	old := m.complete
-	m.complete = max(m.complete, m.marks.complete())
+	m.complete = max(m.complete, m.marks.Complete())
 	return m.complete >= old+uint64(time.Second), gone
 }
 
 // store puts everything into transactions. What grows with the records goes before the one that moves the positions: pieces and
 // families say the same when they are written again, and pieces beyond the positions are ignored.
 func (m *Metrics) store(c *MetricsCheckpoint, b *metricBatch, entries []storage.Entry) {
-	ks := m.kv.keyspace
+	ks := m.kv.Keyspace
 	var before []storage.Entry
 	for _, p := range b.pieces {
 		if _, waits := slices.BinarySearchFunc(m.deltas.queue, p, (*piece).compare); waits {
@@ -337,7 +338,7 @@ func (m *Metrics) store(c *MetricsCheckpoint, b *metricBatch, entries []storage.
 			known++
 		}
 		c.families = append(c.families, f)
-		before = append(before, storage.Entry{Key: ks.key(storage.TableFamily, []byte(name)...), Value: f.append(nil)})
+		before = append(before, storage.Entry{Key: ks.Key(storage.TableFamily, []byte(name)...), Value: f.append(nil)})
 	}
 	m.view.RUnlock()
 	size := 0
@@ -353,19 +354,15 @@ func (m *Metrics) store(c *MetricsCheckpoint, b *metricBatch, entries []storage.
 	entries = m.deltas.sweep(ks, int64(m.complete/1e6), entries)
 	entries = m.dedup.store(ks, m.seq, b.hashes, entries)
 	entries = m.dedup.forget(ks, m.dedupBefore(), entries)
-	entries = append(entries, storage.Entry{Key: stateKey(ks), Value: m.appendState(nil)})
+	entries = append(entries, storage.Entry{Key: viewmodel.StateKey(ks), Value: m.appendState(nil)})
 	c.Commit.Entries = entries
-	for _, p := range slices.SortedFunc(maps.Keys(b.positions), partition.compare) {
+	for _, p := range slices.SortedFunc(maps.Keys(b.positions), viewmodel.Partition.Compare) {
 		c.Commit.Positions = append(c.Commit.Positions, b.positions[p])
 	}
 }
 
-func (p partition) compare(q partition) int {
-	return cmp.Or(cmp.Compare(p.topic, q.topic), cmp.Compare(p.n, q.n))
-}
-
 // dedupBefore is the oldest record timestamp that may still be sent again; 0 while a partition's is not known.
-func (m *Metrics) dedupBefore() int64 { return m.dedup.windowStart(m.marks.oldestRecord()) }
+func (m *Metrics) dedupBefore() int64 { return m.dedup.windowStart(m.marks.OldestRecord()) }
 
 // Install makes a committed checkpoint visible and tells the feed. took is what became of its samples.
 func (m *Metrics) Install(c *MetricsCheckpoint, took samples.Appended) {
@@ -373,19 +370,19 @@ func (m *Metrics) Install(c *MetricsCheckpoint, took samples.Appended) {
 	for _, f := range c.families {
 		m.families[f.Name] = f
 	}
-	m.frontier = Frontier{Seq: m.seq, Version: m.cfg.Version, Head: unixNano(c.head), Complete: unixNano(c.complete)}
+	m.frontier = viewmodel.Frontier{Seq: m.seq, Version: m.cfg.Version, Head: viewmodel.Time(c.head), Complete: viewmodel.Time(c.complete)}
 	for _, p := range c.gone {
 		delete(m.progress, p)
 	}
 	for p, end := range c.marks {
 		at := m.progress[p]
-		at.Topic, at.Partition, at.Watermark = p.topic, p.n, unixNano(end)
+		at.Topic, at.Partition, at.Watermark = p.Topic, p.N, viewmodel.Time(end)
 		m.progress[p] = at
 	}
 	for _, pos := range c.Commit.Positions {
-		p := partition{pos.Topic, pos.Partition}
+		p := viewmodel.Partition{Topic: pos.Topic, N: pos.Partition}
 		at := m.progress[p]
-		at.Topic, at.Partition, at.Position = p.topic, p.n, pos.Offset
+		at.Topic, at.Partition, at.Position = p.Topic, p.N, pos.Offset
 		m.progress[p] = at
 	}
 	m.counters.add(&c.counters)
@@ -429,27 +426,27 @@ func (m *Metrics) Families() []Family {
 }
 
 // Frontier tells how far the committed samples reach. Since is not set: the TSDB knows.
-func (m *Metrics) Frontier() Frontier {
+func (m *Metrics) Frontier() viewmodel.Frontier {
 	m.view.RLock()
 	defer m.view.RUnlock()
 	return m.frontier
 }
 
 // Feed tells about installed checkpoints; its changes name no series.
-func (m *Metrics) Feed() *Feed { return &m.feed }
+func (m *Metrics) Feed() *viewmodel.Feed { return &m.feed }
 
 // Progress returns the progress of every partition, ordered by topic and partition.
-func (m *Metrics) Progress() []Progress {
+func (m *Metrics) Progress() []viewmodel.Progress {
 	m.view.RLock()
 	defer m.view.RUnlock()
-	return slices.SortedFunc(maps.Values(m.progress), func(a, b Progress) int {
-		return partition{a.Topic, a.Partition}.compare(partition{b.Topic, b.Partition})
+	return slices.SortedFunc(maps.Values(m.progress), func(a, b viewmodel.Progress) int {
+		return viewmodel.Partition{Topic: a.Topic, N: a.Partition}.Compare(viewmodel.Partition{Topic: b.Topic, N: b.Partition})
 	})
 }
 
 // Positions returns where each partition is to be read on, as committed.
 func (m *Metrics) Positions() ([]storage.Position, error) {
-	ps, err := m.kv.kv.Positions(m.cfg.Version, MetricsShard)
+	ps, err := m.kv.KV.Positions(m.cfg.Version, MetricsShard)
 	if err != nil {
 		return nil, fmt.Errorf("views: read positions: %w", err)
 	}
@@ -461,9 +458,9 @@ const maxHelp = 1024
 
 // A family's value: type, unit, help.
 func (f *Family) append(b []byte) []byte {
-	b = appendString(b, string(f.Type))
-	b = appendString(b, f.Unit)
-	return appendString(b, f.Help)
+	b = viewmodel.AppendString(b, string(f.Type))
+	b = viewmodel.AppendString(b, f.Unit)
+	return viewmodel.AppendString(b, f.Help)
 }
 
 // The state: sequence, complete, head, number of partitions, each: topic, partition, watermark, newest record timestamp.
@@ -472,7 +469,7 @@ func (m *Metrics) appendState(b []byte) []byte {
 	for _, v := range []uint64{m.seq, m.complete, m.head} {
 		b = binary.AppendUvarint(b, v)
 	}
-	return m.marks.append(b)
+	return m.marks.Append(b)
 }
 
 // metricsFormat is the version of the state's form.
@@ -484,11 +481,11 @@ func (m *Metrics) restore() error {
 		return err
 	}
 	for _, p := range positions {
-		id := partition{p.Topic, p.Partition}
+		id := viewmodel.Partition{Topic: p.Topic, N: p.Partition}
 		m.next[id], m.ids[id] = p.Offset, p.TopicID
-		m.progress[id] = Progress{Topic: p.Topic, Partition: p.Partition, Position: p.Offset}
+		m.progress[id] = viewmodel.Progress{Topic: p.Topic, Partition: p.Partition, Position: p.Offset}
 	}
-	v, err := m.kv.kv.Get(stateKey(m.kv.keyspace))
+	v, err := m.kv.KV.Get(viewmodel.StateKey(m.kv.Keyspace))
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("read state: %w", err)
 	}
@@ -504,27 +501,27 @@ func (m *Metrics) restore() error {
 		return fmt.Errorf("read deltas: %w", err)
 	}
 	m.counters.DeltaSeries, m.counters.HeldDeltas = len(m.deltas.series), m.deltas.held
-	prefix := m.kv.key(storage.TableFamily)
-	return m.kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
-		d := decoder{b: v}
-		f := Family{Name: string(k[len(prefix):]), Type: model.MetricType(d.string()), Unit: d.string(), Help: d.string()}
+	prefix := m.kv.Key(storage.TableFamily)
+	return m.kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		d := viewmodel.Decoder{B: v}
+		f := Family{Name: string(k[len(prefix):]), Type: model.MetricType(d.String()), Unit: d.String(), Help: d.String()}
 		m.families[f.Name] = f
-		return d.err
+		return d.Err
 	})
 }
 
 func (m *Metrics) restoreState(v []byte) error {
-	d := decoder{b: v}
-	if f := d.byte(); f != metricsFormat {
+	d := viewmodel.Decoder{B: v}
+	if f := d.Byte(); f != metricsFormat {
 		return fmt.Errorf("state has the unknown form %d: it was written by another version of WatchingCat", f)
 	}
-	m.seq, m.complete, m.head = d.uvarint(), d.uvarint(), d.uvarint()
-	m.marks.decode(&d)
-	for p, k := range m.marks.of {
+	m.seq, m.complete, m.head = d.Uvarint(), d.Uvarint(), d.Uvarint()
+	m.marks.Decode(&d)
+	for p, k := range m.marks.Of {
 		at := m.progress[p]
-		at.Topic, at.Partition, at.Watermark = p.topic, p.n, unixNano(k.end)
+		at.Topic, at.Partition, at.Watermark = p.Topic, p.N, viewmodel.Time(k.End)
 		m.progress[p] = at
 	}
-	m.frontier = Frontier{Seq: m.seq, Version: m.cfg.Version, Head: unixNano(m.head), Complete: unixNano(m.complete)}
-	return d.err
+	m.frontier = viewmodel.Frontier{Seq: m.seq, Version: m.cfg.Version, Head: viewmodel.Time(m.head), Complete: viewmodel.Time(m.complete)}
+	return d.Err
 }

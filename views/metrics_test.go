@@ -29,6 +29,7 @@ import (
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // held is what a TSDB holds: the first value of each series and time.
@@ -187,14 +188,14 @@ func newMetricsSim(t *testing.T, kv *storage.Mem, topic map[int32][]metricstest.
 
 func (s *metricsSim) apply(p int32, o int64) {
 	r := s.topic[p][o]
-	s.m.Apply("otlp_metrics", p, views.Record{Offset: o, Timestamp: r.TimestampMS, Value: r.Value}, unmarshal(s.t, r.Value))
+	s.m.Apply("otlp_metrics", p, model.Record{Offset: o, Timestamp: r.TimestampMS, Value: r.Value}, unmarshal(s.t, r.Value))
 }
 
 // marks makes every partition known; at is the watermark of all, zero for what was read.
-func (s *metricsSim) marks(at time.Time) []views.Mark {
-	var out []views.Mark
+func (s *metricsSim) marks(at time.Time) []model.Mark {
+	var out []model.Mark
 	for p := range s.topic {
-		out = append(out, views.Mark{Topic: "otlp_metrics", Partition: p, Watermark: at})
+		out = append(out, model.Mark{Topic: "otlp_metrics", Partition: p, Watermark: at})
 	}
 	return out
 }
@@ -366,8 +367,8 @@ func TestDroppedPoints(t *testing.T) {
 	require.Equal(t, []string{"fine_ratio", "gone_total", "target_info"}, names)
 	require.Equal(t, `{__name__="fine_ratio", instance="cart-0", job="shop/cart", service_name="cart"}`, c.Samples[0].Labels.String())
 	require.Equal(t, []views.Family{
-		{"fine_ratio", "gauge", "", "The fine."}, {"gone_total", "counter", "", "The gone."},
-		{"target_info", "gauge", "", "Target metadata"},
+		{Name: "fine_ratio", Type: "gauge", Unit: "", Help: "The fine."}, {Name: "gone_total", Type: "counter", Unit: "", Help: "The gone."},
+		{Name: "target_info", Type: "gauge", Unit: "", Help: "Target metadata"},
 	}, c.Families)
 }
 
@@ -384,9 +385,9 @@ func TestDeltaLimits(t *testing.T) {
 		d.SetIntValue(1)
 		d.Attributes().PutInt("n", int64(i))
 	}
-	m.Apply("otlp_metrics", 0, views.Record{Timestamp: metricstest.Begin}, md)
+	m.Apply("otlp_metrics", 0, model.Record{Timestamp: metricstest.Begin}, md)
 	// Partition 1 has not been read, so they should wait.
-	c := m.Collect([]views.Mark{{Topic: "otlp_metrics", Partition: 1}})
+	c := m.Collect([]model.Mark{{Topic: "otlp_metrics", Partition: 1}})
 	require.NoError(t, kv.Commit(c.Commit))
 	m.Install(c, samples.Appended{})
 	got := m.Counters()
@@ -407,7 +408,7 @@ func TestSilentDeltaSeries(t *testing.T) {
 		md := pmetric.NewMetrics()
 		at := pcommon.Timestamp(ms) * 1e6
 		metricstest.Sum(metricstest.Resource(md, "cart", "cart-0"), "hits", pmetric.AggregationTemporalityDelta, at-1e9, at).SetIntValue(1)
-		s.m.Apply("otlp_metrics", 0, views.Record{Offset: int64(i), Timestamp: ms, Value: []byte{byte(i)}}, md)
+		s.m.Apply("otlp_metrics", 0, model.Record{Offset: int64(i), Timestamp: ms, Value: []byte{byte(i)}}, md)
 		require.NoError(t, s.checkpoint(nil, ""))
 	}
 	var values []string
@@ -420,7 +421,7 @@ func TestSilentDeltaSeries(t *testing.T) {
 	}
 	require.Equal(t, []string{"1", "2", "3", "1"}, values)
 	far := time.UnixMilli(metricstest.Begin).Add(100 * time.Hour)
-	c := s.m.Collect([]views.Mark{{Topic: "otlp_metrics", Watermark: far}})
+	c := s.m.Collect([]model.Mark{{Topic: "otlp_metrics", Watermark: far}})
 	require.NoError(t, s.write(c, func(string) bool { return false }, ""))
 	require.Zero(t, s.m.Counters().DeltaSeries)
 	n := 0

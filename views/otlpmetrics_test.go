@@ -19,6 +19,7 @@ import (
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
+	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
 
 const begin = pcommon.Timestamp(metricstest.Begin) * 1e6
@@ -85,7 +86,7 @@ func TestLabelNamesAsPrometheus(t *testing.T) {
 		ms := metricstest.Resource(md, "cart", "cart-0")
 		gaugeOf(ms, "depth", "__b", "c..d", "e__f", "[g]", "_a")
 		ms.At(0).SetUnit("By")
-		m.Apply("otlp_metrics", 0, views.Record{Timestamp: metricstest.Begin}, md)
+		m.Apply("otlp_metrics", 0, viewmodel.Record{Timestamp: metricstest.Begin}, md)
 		var got []string
 		for _, s := range m.Collect(nil).Samples {
 			if s.NoPoint {
@@ -134,7 +135,7 @@ func deltasOf(t *testing.T, m *views.Metrics, kv storage.KV) (out map[string][]f
 	out = map[string][]float64{}
 	far := time.UnixMilli(metricstest.Begin).Add(24 * time.Hour)
 	for range 10 {
-		c := m.Collect([]views.Mark{{Topic: "otlp_metrics", Partition: 0, Watermark: far}, {Topic: "otlp_metrics", Partition: 1, Watermark: far}})
+		c := m.Collect([]viewmodel.Mark{{Topic: "otlp_metrics", Partition: 0, Watermark: far}, {Topic: "otlp_metrics", Partition: 1, Watermark: far}})
 		if c == nil {
 			break
 		}
@@ -174,7 +175,7 @@ func TestIncrementsOfOneMillisecond(t *testing.T) {
 		h := metricstest.Histogram(ms, "size", pmetric.AggregationTemporalityDelta, at-1e9, at+42_000)
 		h.SetCount(1)
 		h.SetSum(1)
-		m.Apply("otlp_metrics", 0, views.Record{Offset: int64(i), Timestamp: metricstest.Begin + 1000, Value: []byte{byte(i)}}, md)
+		m.Apply("otlp_metrics", 0, viewmodel.Record{Offset: int64(i), Timestamp: metricstest.Begin + 1000, Value: []byte{byte(i)}}, md)
 	}
 	got, counters := deltasOf(t, m, kv)
 	require.Equal(t, []float64{20, 25}, got["hits_totalcart-0"])
@@ -200,8 +201,8 @@ func TestRecordAheadMovesNoHead(t *testing.T) {
 			}
 			md, at := pmetric.NewMetrics(), pcommon.Timestamp(dated)*1e6
 			metricstest.Sum(metricstest.Resource(md, "cart", name), "hits", pmetric.AggregationTemporalityDelta, at-1e9, at).SetIntValue(1)
-			m.Apply("otlp_metrics", 0, views.Record{Offset: i, Timestamp: dated, Received: now + 100, Value: []byte{byte(i)}}, md)
-			c := m.Collect([]views.Mark{{Topic: "otlp_metrics"}})
+			m.Apply("otlp_metrics", 0, viewmodel.Record{Offset: i, Timestamp: dated, Received: now + 100, Value: []byte{byte(i)}}, md)
+			c := m.Collect([]viewmodel.Mark{{Topic: "otlp_metrics"}})
 			require.NoError(t, kv.Commit(c.Commit))
 			for _, s := range c.Samples {
 				if !s.NoPoint {
@@ -230,9 +231,9 @@ func TestClockAheadDelaysNoOther(t *testing.T) {
 				metricstest.Sum(metricstest.Resource(md, "cart", "ahead"), "hits", pmetric.AggregationTemporalityDelta, at+ahead-1e9, at+ahead).SetIntValue(1)
 			}
 			p := int32(i % 2)
-			m.Apply("otlp_metrics", p, views.Record{Offset: i / 2, Timestamp: metricstest.Begin + i*1000 + 100, Value: []byte{byte(i)}}, md)
+			m.Apply("otlp_metrics", p, viewmodel.Record{Offset: i / 2, Timestamp: metricstest.Begin + i*1000 + 100, Value: []byte{byte(i)}}, md)
 			if i%3 == 0 {
-				c := m.Collect([]views.Mark{{Topic: "otlp_metrics", Partition: 0}, {Topic: "otlp_metrics", Partition: 1}})
+				c := m.Collect([]viewmodel.Mark{{Topic: "otlp_metrics", Partition: 0}, {Topic: "otlp_metrics", Partition: 1}})
 				require.NoError(t, kv.Commit(c.Commit))
 				took := samples.Appended{}
 				for _, s := range c.Samples {
@@ -308,7 +309,7 @@ func TestAbsurdHistograms(t *testing.T) {
 			if i == 1 {
 				spoil(e, h)
 			}
-			m.Apply("otlp_metrics", 0, views.Record{Offset: int64(i), Timestamp: metricstest.Begin + 5000, Value: []byte{byte(i)}}, md)
+			m.Apply("otlp_metrics", 0, viewmodel.Record{Offset: int64(i), Timestamp: metricstest.Begin + 5000, Value: []byte{byte(i)}}, md)
 		}
 		_, counters := deltasOf(t, m, kv)
 		require.Equal(t, map[string]uint64{views.DropInvalid: 1}, counters.Dropped, name)
@@ -471,9 +472,9 @@ func TestPointsInArePointsOut(t *testing.T) {
 					require.True(t, utf8.ValidString(l.Name) && utf8.ValidString(l.Value) && model.UTF8Validation.IsValidLabelName(l.Name), "%v", l)
 				})
 			}
-			m.Apply("otlp_metrics", 0, views.Record{Offset: i, Timestamp: metricstest.Begin, Value: []byte{byte(i)}}, md)
+			m.Apply("otlp_metrics", 0, viewmodel.Record{Offset: i, Timestamp: metricstest.Begin, Value: []byte{byte(i)}}, md)
 		}
-		far := []views.Mark{{Topic: "otlp_metrics", Watermark: time.UnixMilli(metricstest.Begin).Add(24 * time.Hour)}}
+		far := []viewmodel.Mark{{Topic: "otlp_metrics", Watermark: time.UnixMilli(metricstest.Begin).Add(24 * time.Hour)}}
 		for c := m.Collect(far); c != nil; c = m.Collect(far) {
 			took, err := samples.Append(t.Context(), c.Samples)
 			require.NoError(t, err)
@@ -509,9 +510,9 @@ func FuzzMetrics(f *testing.F) {
 			if err != nil {
 				return
 			}
-			m.Apply("otlp_metrics", 0, views.Record{Offset: i, Timestamp: metricstest.Begin, Value: []byte{byte(i)}}, md)
+			m.Apply("otlp_metrics", 0, viewmodel.Record{Offset: i, Timestamp: metricstest.Begin, Value: []byte{byte(i)}}, md)
 		}
-		c := m.Collect([]views.Mark{{Topic: "otlp_metrics", Watermark: time.UnixMilli(metricstest.Begin).Add(24 * time.Hour)}})
+		c := m.Collect([]viewmodel.Mark{{Topic: "otlp_metrics", Watermark: time.UnixMilli(metricstest.Begin).Add(24 * time.Hour)}})
 		took := samples.Appended{}
 		for point := range samples.PointsOf(c.Samples) {
 			if !point[0].NoPoint {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // pairing holds the groups of span halves that may still change: those waiting for their other side, those counted alone that can
@@ -25,8 +26,8 @@ type pairing struct {
 	due                  map[int64][]uint32 // by second of event time, groups to look at then
 	lists                [][]uint32         // emptied, to be used again
 	waiting              int
-	edges                map[edgeBucket]*EdgeCounts // changed by this checkpoint
-	spare                []*EdgeCounts
+	edges                map[edgeBucket]*model.EdgeCounts // changed by this checkpoint
+	spare                []*model.EdgeCounts
 	scratch              [2][]part
 }
 
@@ -55,9 +56,9 @@ type edgeBucket struct {
 	start int64
 }
 
-func newPairing(c Config, nodes func(a, b uint32) int) *pairing {
+func newPairing(c model.Config, nodes func(a, b uint32) int) *pairing {
 	p := &pairing{nodes: nodes, window: uint64(c.PairingWindow), compensation: uint64(c.Compensation), limit: c.Limits.Waiting,
-		more: map[uint32][]part{}, due: map[int64][]uint32{}, edges: map[edgeBucket]*EdgeCounts{}}
+		more: map[uint32][]part{}, due: map[int64][]uint32{}, edges: map[edgeBucket]*model.EdgeCounts{}}
 	p.index = newHalfIndex(func(i uint32) *[24]byte { return &p.groups.at(i).key })
 	return p
 }
@@ -162,17 +163,17 @@ func (p *pairing) contribution(i uint32, sign uint64) {
 }
 
 func (p *pairing) emit(c *call, sign uint64) {
-	k := edgeBucket{c.edge, bucketStart(c.end)}
+	k := edgeBucket{c.edge, model.BucketStart(c.end)}
 	e := p.edges[k]
 	if e == nil {
 		if n := len(p.spare); n > 0 {
 			e, p.spare = p.spare[n-1], p.spare[:n-1]
 		} else {
-			e = &EdgeCounts{}
+			e = &model.EdgeCounts{}
 		}
 		p.edges[k] = e
 	}
-	e.count(c, sign)
+	c.addTo(e, sign)
 }
 
 // expire handles every group that is due up to complete (Unix nanoseconds; 0: nothing is known, so nothing expires).
@@ -277,7 +278,7 @@ func (p *pairing) giveUp(i uint32) {
 // forget empties the edges that a checkpoint changed, after they were added to the view.
 func (p *pairing) forget() {
 	for k, e := range p.edges {
-		e.reset()
+		e.Reset()
 		p.spare = append(p.spare, e)
 		delete(p.edges, k)
 	}
@@ -287,13 +288,13 @@ func (p *pairing) forget() {
 const maxChunk = 512 << 10
 
 // Groups are stored as a whole by each fold, in chunks of a generation.
-func waitingKey(ks keyspace, gen uint32, n int) []byte {
-	k := binary.BigEndian.AppendUint32(ks.key(storage.TableWaiting), gen)
+func waitingKey(ks model.Keyspace, gen uint32, n int) []byte {
+	k := binary.BigEndian.AppendUint32(ks.Key(storage.TableWaiting), gen)
 	return binary.BigEndian.AppendUint32(k, uint32(n))
 }
 
 // fold returns the entries of a generation and how many they are.
-func (p *pairing) fold(ks keyspace, gen uint32, entries []storage.Entry) (_ []storage.Entry, chunks int) {
+func (p *pairing) fold(ks model.Keyspace, gen uint32, entries []storage.Entry) (_ []storage.Entry, chunks int) {
 	buf := []byte{}
 	flush := func() {
 		entries = append(entries, storage.Entry{Key: waitingKey(ks, gen, chunks), Value: buf})
@@ -343,27 +344,27 @@ func (p *pairing) appendGroup(b []byte, i uint32) []byte {
 func (p *part) append(b []byte, base uint64) []byte {
 	b = append(b, p.flags)
 	b = binary.AppendVarint(b, int64(p.end-base))
-	b = appendUvarint(b, p.dur)
-	b = appendUvarint(b, uint64(p.svc))
-	return appendUvarint(b, uint64(p.peer))
+	b = model.AppendUvarint(b, p.dur)
+	b = model.AppendUvarint(b, uint64(p.svc))
+	return model.AppendUvarint(b, uint64(p.peer))
 }
 
-func (p *part) decode(d *decoder, base uint64) {
-	p.flags = d.byte()
-	p.end = base + uint64(d.varint())
-	p.dur = d.uvarint()
-	p.svc, p.peer = uint32(d.uvarint()), uint32(d.uvarint())
+func (p *part) decode(d *model.Decoder, base uint64) {
+	p.flags = d.Byte()
+	p.end = base + uint64(d.Varint())
+	p.dur = d.Uvarint()
+	p.svc, p.peer = uint32(d.Uvarint()), uint32(d.Uvarint())
 }
 
 // restore reads one stored chunk of groups.
 func (p *pairing) restore(v []byte) error {
-	d := decoder{b: v}
-	for len(d.b) > 0 && d.err == nil {
+	d := model.Decoder{B: v}
+	for len(d.B) > 0 && d.Err == nil {
 		i := p.groups.add()
 		g := p.groups.at(i)
-		copy(g.key[:], d.bytes(24))
-		flags := d.byte()
-		g.has, g.expired, g.came = flags&^(1<<7), flags&(1<<7) != 0, uint32(d.uvarint())
+		copy(g.key[:], d.Bytes(24))
+		flags := d.Byte()
+		g.has, g.expired, g.came = flags&^(1<<7), flags&(1<<7) != 0, uint32(d.Uvarint())
 		if g.has&hasClient != 0 {
 			g.client.decode(&d, 0)
 		}
@@ -371,10 +372,10 @@ func (p *pairing) restore(v []byte) error {
 			g.server.decode(&d, 0)
 		}
 		if g.has&hasMore != 0 {
-			for range d.count() {
+			for range d.Count() {
 				var m part
-				if m.decode(&d, 0); d.err != nil {
-					return d.err
+				if m.decode(&d, 0); d.Err != nil {
+					return d.Err
 				}
 				p.more[i] = append(p.more[i], m)
 			}
@@ -385,19 +386,5 @@ func (p *pairing) restore(v []byte) error {
 			p.waiting += 1 + len(p.more[i])
 		}
 	}
-	return d.err
-}
-
-// appendUvarint is binary.AppendUvarint with the short case inlined.
-func appendUvarint(b []byte, v uint64) []byte {
-	if v < 0x80 {
-		return append(b, byte(v))
-	}
-	return binary.AppendUvarint(b, v)
-}
-
-// bucketStart is the start, in Unix seconds, of the bucket that holds an end in Unix nanoseconds.
-func bucketStart(end uint64) int64 {
-	sec := int64(end / uint64(time.Second))
-	return sec - sec%BucketSeconds
+	return d.Err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Raw blocks keep recent records as they came: the values of Kafka records, one after the other, compressed with zstd. OTLP's
@@ -64,13 +65,13 @@ func newRawStore(signal byte, maxBytes int64) (*rawStore, error) {
 	return &rawStore{signal: signal, maxBytes: maxBytes, enc: enc, dec: dec}, nil
 }
 
-func (s *rawStore) key(ks keyspace, r rawRef) []byte {
-	k := binary.BigEndian.AppendUint64(ks.key(storage.TableRaw, s.signal), r.seq)
+func (s *rawStore) key(ks model.Keyspace, r rawRef) []byte {
+	k := binary.BigEndian.AppendUint64(ks.Key(storage.TableRaw, s.signal), r.seq)
 	return binary.BigEndian.AppendUint32(k, r.n)
 }
 
-func (s *rawStore) metaKey(ks keyspace, seq uint64) []byte {
-	return binary.BigEndian.AppendUint64(ks.key(storage.TableMeta, metaRaw, s.signal), seq)
+func (s *rawStore) metaKey(ks model.Keyspace, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(ks.Key(storage.TableMeta, model.MetaRaw, s.signal), seq)
 }
 
 // rawSpare keeps the buffers of blocks between checkpoints, for all partitions together: each would keep what its largest burst needed.
@@ -133,12 +134,12 @@ func (b *rawBatch) reset(spare *rawSpare) {
 }
 
 // collect returns the entries that keep the blocks of a checkpoint. Block n of batch i becomes number base(i)+n.
-func (s *rawStore) collect(ks keyspace, seq uint64, batches []*rawBatch) (entries []storage.Entry, m rawMeta) {
+func (s *rawStore) collect(ks model.Keyspace, seq uint64, batches []*rawBatch) (entries []storage.Entry, m rawMeta) {
 	m.seq, m.starts = seq, true
 	var filters []byte
 	for _, b := range batches {
 		for _, block := range b.blocks {
-			if s.signal == rawSignalSpans {
+			if s.signal == model.RawSignalSpans {
 				filters = filterOf(block).append(filters)
 			}
 			v := s.enc.EncodeAll(block, make([]byte, 0, len(block)/3))
@@ -192,9 +193,9 @@ func (m *rawMeta) append(b []byte) []byte {
 // Flags of a rawMeta. Those written before there was rawStarts have the least of the records' ends as begin.
 const rawSifted, rawStarts = 1, 2
 
-func (m *rawMeta) decode(d *decoder) {
-	m.blocks, m.bytes, m.begin, m.end = uint32(d.uvarint()), int64(d.uvarint()), d.uvarint(), d.uvarint()
-	flags := d.byte()
+func (m *rawMeta) decode(d *model.Decoder) {
+	m.blocks, m.bytes, m.begin, m.end = uint32(d.Uvarint()), int64(d.Uvarint()), d.Uvarint(), d.Uvarint()
+	flags := d.Byte()
 	m.sifted, m.starts = flags&rawSifted != 0, flags&rawStarts != 0
 }
 
@@ -215,21 +216,21 @@ func (s *rawStore) install(m rawMeta) {
 }
 
 // fold drops what is older than since (Unix nanoseconds) or too much.
-func (s *rawStore) fold(ks keyspace, since uint64, then *later, entries []storage.Entry) []storage.Entry {
+func (s *rawStore) fold(ks model.Keyspace, since uint64, then *model.Later, entries []storage.Entry) []storage.Entry {
 	gone, left := 0, s.bytes
 	for gone < len(s.kept) && (s.kept[gone].end < since || left > s.maxBytes) {
 		m := s.kept[gone]
 		for n := range m.blocks {
 			entries = append(entries, storage.Entry{Key: s.key(ks, rawRef{m.seq, n})})
 		}
-		if s.signal == rawSignalSpans {
+		if s.signal == model.RawSignalSpans {
 			entries = append(entries, storage.Entry{Key: filterKey(ks, m.seq)})
 		}
 		entries = append(entries, storage.Entry{Key: s.metaKey(ks, m.seq)})
 		left -= m.bytes
 		gone++
 	}
-	then.do(func() {
+	then.Do(func() {
 		for _, m := range s.kept[:gone] {
 			s.bytes -= m.bytes
 			s.dropped, s.guessed = max(s.dropped, m.end), false
@@ -240,17 +241,17 @@ func (s *rawStore) fold(ks keyspace, since uint64, then *later, entries []storag
 }
 
 // restore reads what is kept. Blocks of a checkpoint after seq were written before a crash and never committed.
-func (s *rawStore) restore(kv reader, seq uint64) error {
-	prefix := kv.key(storage.TableMeta, metaRaw, s.signal)
-	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
-		d := decoder{b: v}
+func (s *rawStore) restore(kv model.State, seq uint64) error {
+	prefix := kv.Key(storage.TableMeta, model.MetaRaw, s.signal)
+	err := kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		d := model.Decoder{B: v}
 		m := rawMeta{seq: binary.BigEndian.Uint64(k[len(prefix):])}
 		if m.decode(&d); m.seq <= seq {
 			s.install(m)
 		} else {
 			s.stray = append(s.stray, slices.Clone(k))
 		}
-		return d.err
+		return d.Err
 	})
 	if err != nil {
 		return fmt.Errorf("read what raw blocks there are: %w", err)
@@ -259,17 +260,17 @@ func (s *rawStore) restore(kv reader, seq uint64) error {
 		s.dropped, s.guessed = s.kept[0].begin, true
 	}
 	stray := func(from, prefix []byte) error {
-		return kv.kv.Keys(from, storage.PrefixEnd(prefix), func(k []byte) error {
+		return kv.KV.Keys(from, storage.PrefixEnd(prefix), func(k []byte) error {
 			s.stray = append(s.stray, slices.Clone(k))
 			return nil
 		})
 	}
-	if s.signal == rawSignalSpans {
-		if err := stray(filterKey(kv.keyspace, seq+1), kv.key(storage.TableRaw, rawSignalFilters)); err != nil {
+	if s.signal == model.RawSignalSpans {
+		if err := stray(filterKey(kv.Keyspace, seq+1), kv.Key(storage.TableRaw, model.RawSignalFilters)); err != nil {
 			return err
 		}
 	}
-	return stray(s.key(kv.keyspace, rawRef{seq: seq + 1}), kv.key(storage.TableRaw, s.signal))
+	return stray(s.key(kv.Keyspace, rawRef{seq: seq + 1}), kv.Key(storage.TableRaw, s.signal))
 }
 
 // holds reports whether a block is kept.
@@ -277,8 +278,8 @@ func (s *rawStore) holds(r rawRef) bool { return len(s.kept) > 0 && r.seq >= s.k
 
 // get returns the OTLP bytes of a block that was held; ok is false when it has been dropped since, or is lost. It needs no lock: to read and to
 // decompress takes long, and a checkpoint would wait for it, and all other readers for the checkpoint.
-func (s *rawStore) get(kv reader, r rawRef) (b []byte, ok bool, err error) {
-	v, err := kv.kv.Get(s.key(kv.keyspace, r))
+func (s *rawStore) get(kv model.State, r rawRef) (b []byte, ok bool, err error) {
+	v, err := kv.KV.Get(s.key(kv.Keyspace, r))
 	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrLost) {
 		return nil, false, nil
 	}
@@ -295,12 +296,12 @@ func (s *rawStore) get(kv reader, r rawRef) (b []byte, ok bool, err error) {
 // ForgetRaw drops the raw records of a Set that takes nothing more, those that are older than retention at a time: what replaced it
 // no longer shows them.
 func (s *Set) ForgetRaw(now time.Time, commit func(storage.Commit) error) error {
-	var then later
-	at := nanos(now, 0)
+	var then model.Later
+	at := model.UnixNano(now, 0)
 	before := func(retention time.Duration) uint64 { return at - min(at, uint64(max(0, retention))) }
 	s.mu.RLock()
-	entries := s.rawSpans.fold(s.kv.keyspace, before(s.cfg.TraceRetention), &then, nil)
-	entries = s.rawLogs.fold(s.kv.keyspace, before(s.cfg.LogRetention), &then, entries)
+	entries := s.rawSpans.fold(s.kv.Keyspace, before(s.cfg.TraceRetention), &then, nil)
+	entries = s.rawLogs.fold(s.kv.Keyspace, before(s.cfg.LogRetention), &then, entries)
 	s.mu.RUnlock()
 	for part := range slices.Chunk(entries, forgetBatch) {
 		if err := commit(storage.Commit{Version: s.cfg.Version, Shard: s.cfg.Shard, Entries: part}); err != nil {

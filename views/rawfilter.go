@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // A raw block of spans has a filter: a Bloom filter of the attributes and names of its spans, by which a search passes over blocks without
@@ -292,8 +293,8 @@ func usual(v []byte) bool {
 }
 
 // filterKey is where the filters of a checkpoint's blocks are, one after the other.
-func filterKey(ks keyspace, seq uint64) []byte {
-	k := binary.BigEndian.AppendUint64(ks.key(storage.TableRaw, rawSignalFilters), seq)
+func filterKey(ks model.Keyspace, seq uint64) []byte {
+	k := binary.BigEndian.AppendUint64(ks.Key(storage.TableRaw, model.RawSignalFilters), seq)
 	return binary.BigEndian.AppendUint32(k, 0)
 }
 
@@ -319,8 +320,8 @@ func nextFilter(b []byte) (f storedFilter, rest []byte, ok bool) {
 }
 
 // filters returns those of a checkpoint's blocks; nil when there are none, as of checkpoints that an earlier version wrote, or when they are lost.
-func (s *rawStore) filters(kv reader, seq uint64) ([]byte, error) {
-	v, err := kv.kv.Get(filterKey(kv.keyspace, seq))
+func (s *rawStore) filters(kv model.State, seq uint64) ([]byte, error) {
+	v, err := kv.KV.Get(filterKey(kv.Keyspace, seq))
 	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrLost) {
 		return nil, nil
 	}

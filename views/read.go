@@ -1,245 +1,31 @@
 package views
 
 import (
-	"cmp"
-	"strings"
 	"time"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
-
-// REDKey names one series of the red view.
-type REDKey struct {
-	Service, Operation string
-	Kind               Kind
-	Status             Status
-	Dims               Dims // of the service
-}
-
-// EdgeKey names one edge of the servicemap view. Connection is "", "messaging_system", "database" or "virtual_node", or says why a
-// half made no edge. The series of SelectEdges have neither System nor Entry, which no label shows.
-type EdgeKey struct {
-	Client, Server, Connection string
-	System                     string // database system of Server
-	ClientDims, ServerDims     Dims   // of the ends that are services
-	Entry                      bool   // the client is a virtual node, not the server
-}
-
-// Types of nodes.
-const (
-	NodeService  = "service"
-	NodeDatabase = "database"
-	NodeVirtual  = "virtual_node"
-)
-
-func (k *EdgeKey) clientVirtual() bool {
-	return k.Entry || k.Connection == connectionNames[virtualNode] && k.Client == "user" && k.ServerDims != ""
-}
-func (k *EdgeKey) serverVirtual() bool {
-	return k.Connection == connectionNames[database] || k.Connection == connectionNames[virtualNode] && !k.clientVirtual()
-}
-
-// ClientNode is the edge's client.
-func (k *EdgeKey) ClientNode() Node {
-	if k.Entry {
-		return Node{Name: k.Client, Type: NodeVirtual}
-	}
-	return Node{Name: k.Client, Type: NodeService, Dims: k.ClientDims}
-}
-
-// ServerNode is the edge's server.
-func (k *EdgeKey) ServerNode() Node {
-	switch {
-	case k.Connection == connectionNames[database]:
-		return Node{Name: k.Server, Type: NodeDatabase, System: k.System}
-	case k.Connection == connectionNames[virtualNode] && !k.Entry:
-		return Node{Name: k.Server, Type: NodeVirtual}
-	}
-	return Node{Name: k.Server, Type: NodeService, Dims: k.ServerDims}
-}
-
-// unpairedPrefix begins the Connection of what counts halves that made no edge; the reason follows.
-const unpairedPrefix = "unpaired:"
-
-// Unpaired reports whether the key is no edge's, but that of halves that made none, and why they did not.
-func (k EdgeKey) Unpaired() (reason string, ok bool) {
-	if reason, ok = strings.CutPrefix(k.Connection, unpairedPrefix); !ok {
-		return "", false
-	}
-	return reason, true
-}
-
-// Exemplar is one span worth looking at. The zero TraceID means none.
-type Exemplar struct {
-	TraceID  [16]byte
-	SpanID   [8]byte
-	End      uint64 // Unix nanoseconds
-	Duration uint64 // nanoseconds
-}
-
-// Counts is what is kept of a set of spans.
-type Counts struct {
-	Calls uint64 // adjusted for sampling
-	Size  uint64 // encoded bytes of the spans
-	Sum   Nanos  // of durations
-	Hist  Histogram
-}
-
-// REDCell is one series in one bucket.
-type REDCell struct {
-	Bucket int64 // start, Unix seconds
-	Width  int64 // seconds: BucketSeconds, or more where finer buckets are no longer kept
-	Counts
-	Slowest, Latest Exemplar
-}
-
-// REDTimeline is one series over a range: what it counted before the range, and its buckets within it, ascending. The value of
-// its counter at time t is Base plus every cell whose bucket starts before t.
-type REDTimeline struct {
-	ID    uint32 // stable within a view version
-	Key   REDKey
-	First int64 // start of the series' first bucket, Unix seconds
-	Last  int64 // start of its newest bucket
-	Base  Counts
-	Cells []REDCell
-}
-
-// EdgeCounts is what is kept of the calls over one edge.
-type EdgeCounts struct {
-	Calls, Failed          uint64
-	ClientSum, ServerSum   Nanos
-	ClientHist, ServerHist Histogram
-	Transit                Histogram // of messages, from the end of the producer span to the start of the consumer span
-}
-
-// EdgeCell is one edge in one bucket.
-type EdgeCell struct {
-	Bucket, Width int64
-	EdgeCounts
-}
-
-// EdgeTimeline is one edge over a range; see REDTimeline.
-type EdgeTimeline struct {
-	ID    uint32
-	Key   EdgeKey
-	First int64
-	Last  int64
-	Base  EdgeCounts
-	Cells []EdgeCell
-}
-
-// Frontier says for which times the views speak.
-type Frontier struct {
-	Seq      uint64    // number of the last commit; grows by one with each
-	Version  uint32    // view version; changes only when a replay swaps
-	Since    time.Time // start of the oldest bucket retained; zero while nothing was counted
-	Head     time.Time // newest event time counted; zero while nothing was counted
-	Complete time.Time // up to here every partition has been read; zero while unknown
-	// Levels says from when on buckets of each width are kept, the finest first; Since zero while nothing was counted.
-	Levels [3]LevelSince
-}
-
-// LevelSince is where buckets of one width begin.
-type LevelSince struct {
-	Width time.Duration
-	Since time.Time
-}
-
-// WidthAt is the width of the buckets that hold what happened at t.
-func (f *Frontier) WidthAt(t time.Time) time.Duration {
-	for _, l := range f.Levels {
-		if !t.Before(l.Since) || l.Since.Unix() <= 0 {
-			return l.Width
-		}
-	}
-	return f.Levels[len(f.Levels)-1].Width
-}
-
-// Latency holds quantiles interpolated within histogram buckets.
-type Latency struct{ P50, P95, P99 time.Duration }
-
-// RED is what a service or an operation did in a range.
-type RED struct {
-	Calls, Errors uint64
-	Latency       Latency
-}
-
-// Service is one service in a range.
-type Service struct {
-	Name     string
-	Dims     Dims
-	RED          // of all its spans, as calls_total counts them
-	Entry    RED // of its SERVER and CONSUMER spans alone: what was asked of it
-	LastSeen time.Time
-}
-
-// Operation is one (span name, kind) of a service in a range.
-type Operation struct {
-	Name string
-	Kind Kind
-	RED
-}
-
-// Point is one step of a service's chart.
-type Point struct {
-	Time  time.Time // start of the step
-	RED             // of all spans
-	Entry RED       // of SERVER and CONSUMER spans alone
-}
-
-// Node is one place on the service map. It is known by all of its fields: a database is never a service of the same name.
-type Node struct {
-	Name, Type string
-	System     string // of a database
-	Dims       Dims   // of a service
-}
-
-// Compare orders nodes.
-func (n Node) Compare(o Node) int {
-	return cmp.Or(cmp.Compare(n.Name, o.Name), cmp.Compare(n.Type, o.Type), cmp.Compare(n.System, o.System), n.Dims.Compare(o.Dims))
-}
-
-// Edge is one edge of the service map in a range.
-type Edge struct {
-	EdgeKey
-	Calls, Failed        uint64
-	ClientP95, ServerP95 time.Duration
-	Latency              Histogram // as the client sees it; as the server does, where no client did
-	LatencySum           Nanos
-	Transit              Histogram
-}
-
-// Unpaired counts span halves that made no edge, by reason.
-type Unpaired struct {
-	Reason string
-	Count  uint64
-}
-
-// Map is the service map of a range.
-type Map struct {
-	Nodes    []Node
-	Edges    []Edge
-	Unpaired []Unpaired
-}
 
 // Reader answers from committed state only. *Set implements it; from is inclusive, to exclusive, and both are widened to bucket
 // edges. Every slice is the caller's own and sorted by name.
 type Reader interface {
-	Frontier() Frontier
-	Services(from, to time.Time) ([]Service, error)
+	Frontier() model.Frontier
+	Services(from, to time.Time) ([]model.Service, error)
 	// Service sums up a service over all its dimensions; ok=false: it has no spans in the range.
-	Service(name string, from, to time.Time) (s Service, ok bool, err error)
+	Service(name string, from, to time.Time) (s model.Service, ok bool, err error)
 	// Operations reports ok=false for a service the views do not know at all.
-	Operations(service string, from, to time.Time) (ops []Operation, ok bool, err error)
+	Operations(service string, from, to time.Time) (ops []model.Operation, ok bool, err error)
 	// ServicePoints has a point for each step, empty ones included. An empty operation means all. A step is at least as wide as the
 	// buckets kept of the time where the range begins.
-	ServicePoints(service, operation string, from, to time.Time, step time.Duration) (points []Point, ok bool, err error)
-	ServiceMap(from, to time.Time) (Map, error)
+	ServicePoints(service, operation string, from, to time.Time, step time.Duration) (points []model.Point, ok bool, err error)
+	ServiceMap(from, to time.Time) (model.Map, error)
 	// SelectRED and SelectEdges return the series that match accepts, with their buckets in the range.
-	SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error)
-	SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error)
+	SelectRED(from, to time.Time, match func(id uint32, k model.REDKey) bool) ([]model.REDTimeline, error)
+	SelectEdges(from, to time.Time, match func(id uint32, k model.EdgeKey) bool) ([]model.EdgeTimeline, error)
 	// TableRows and SelectTable return the series of a table that match accepts: those with anything in the range, summed; and all,
 	// with their buckets in the range.
-	TableRows(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error)
-	SelectTable(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error)
+	TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error)
+	SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error)
 	// SearchTraces returns summaries, best first.
 	SearchTraces(q TraceQuery) (TraceResult, error)
 	// Trace returns a trace's summary and the raw records with its spans, see Set.Trace. It reports ok=false for one not known.
@@ -253,21 +39,6 @@ type Reader interface {
 	// Kept says from when on all traces and log lines are held.
 	Kept() Kept
 	// Counters returns what the views counted beside series, over all time.
-	Counters() Counters
-	Feed() *Feed
-}
-
-// Counters are totals over all time, kept with the positions.
-type Counters struct {
-	Records, Spans uint64
-	Logs           uint64 // log records
-	Unattributed   uint64 // spans and log records of resources without service.name
-	TooLate        uint64 // spans older than retention
-	Future         uint64 // spans clamped because they end in the future
-	Duplicates     uint64 // records recognised as sent again
-	DeadLetters    uint64
-	Overflowed     uint64 // spans counted in an overflow series
-	DuplicateSpans uint64 // spans recognised as sent again, beside those of duplicate records
-	DedupLost      uint64 // spans forgotten before the de-duplication window had passed, because too many were held
-	Waiting        uint64 // span halves waiting for their other side, now
+	Counters() model.Counters
+	Feed() *model.Feed
 }

@@ -5,34 +5,33 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 var _ Reader = (*Set)(nil)
 
 // Frontier says for which times the views speak.
-func (s *Set) Frontier() Frontier {
+func (s *Set) Frontier() model.Frontier {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.frontier
 }
 
 // Counters returns totals over all time.
-func (s *Set) Counters() Counters {
+func (s *Set) Counters() model.Counters {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.counters
 }
 
-// span is a range in bucket starts: from inclusive, to exclusive.
-type span struct{ from, to int64 }
-
 // rangeOf widens a range to the edges of 10 s buckets.
-func rangeOf(from, to time.Time) span {
-	r := span{max(from.Unix()-from.Unix()%BucketSeconds, 0), to.Unix()}
+func rangeOf(from, to time.Time) model.Range {
+	r := model.Range{From: max(from.Unix()-from.Unix()%model.BucketSeconds, 0), To: to.Unix()}
 	if to.Nanosecond() > 0 {
-		r.to++
+		r.To++
 	}
-	r.to = ceil(r.to, BucketSeconds)
+	r.To = model.Ceil(r.To, model.BucketSeconds)
 	return r
 }
 
@@ -40,12 +39,12 @@ func rangeOf(from, to time.Time) span {
 // and quantiles are computed from the sums.
 type stretch struct {
 	set *Set
-	span
-	dims DimFilter
+	model.Range
+	dims model.DimFilter
 }
 
 // one is a range that only this Set answers.
-func (s *Set) one(from, to time.Time) []stretch { return []stretch{{set: s, span: rangeOf(from, to)}} }
+func (s *Set) one(from, to time.Time) []stretch { return []stretch{{set: s, Range: rangeOf(from, to)}} }
 
 // eachStretch calls fn for each stretch under the read lock of its Set.
 func eachStretch(ps []stretch, fn func(s *Set, p stretch) error) error {
@@ -61,39 +60,39 @@ func eachStretch(ps []stretch, fn func(s *Set, p stretch) error) error {
 }
 
 // sumsOf covers a range for sums: from wide buckets where they fit.
-func (s *Set) sumsOf(r span) []segment {
+func (s *Set) sumsOf(r model.Range) []model.Segment {
 	at := s.since()
-	return at.cover(r, levels-1)
+	return at.Cover(r, model.Levels-1)
 }
 
 // cellsAndAfter covers a range with the finest buckets that are kept, and separately all time after it, for sums. No bucket is in
 // both: where the range ends within a wide bucket, that one belongs to the range. Under floor nothing is counted.
-func (s *Set) cellsAndAfter(r span, floor int64) (cells, after []segment) {
+func (s *Set) cellsAndAfter(r model.Range, floor int64) (cells, after []model.Segment) {
 	at := s.since()
-	if r.to <= floor {
-		return nil, at.cover(span{r.to, end}, levels-1)
+	if r.To <= floor {
+		return nil, at.Cover(model.Range{From: r.To, To: end}, model.Levels-1)
 	}
-	cells = at.cover(r, 0)
+	cells = at.Cover(r, 0)
 	k := 0
-	for k < levels-1 && r.to < at[k] {
+	for k < model.Levels-1 && r.To < at[k] {
 		k++
 	}
 	if n := len(cells); n > 0 {
-		k = cells[n-1].level
+		k = cells[n-1].Level
 	}
-	return cells, at.cover(span{ceil(r.to, levelSeconds[k]), end}, levels-1)
+	return cells, at.Cover(model.Range{From: model.Ceil(r.To, model.LevelSeconds[k]), To: end}, model.Levels-1)
 }
 
 // end is later than every bucket.
 const end = 1<<32 - 1
 
 // eachRED calls fn for the cells of every series that match accepts; where counts alone are wanted, exemplars may be missing.
-func (s *Set) eachRED(r []segment, counts bool, match func(id uint32, k REDKey) bool, fn func(id uint32, k *REDKey, at bucketAt, c *redCounts)) error {
-	keys := s.names.redKeys(match)
+func (s *Set) eachRED(r []model.Segment, counts bool, match func(id uint32, k model.REDKey) bool, fn func(id uint32, k *model.REDKey, at bucketAt, c *model.REDCounts)) error {
+	keys := s.names.REDKeys(match)
 	want := func(id uint32) bool { return int(id) < len(keys) && keys[id] != nil }
 	p := pickOf(len(keys), want)
 	p.counts = counts
-	return s.red.each(s.kv, r, p, func(at bucketAt, id uint32, c *redCounts) error {
+	return s.red.each(s.kv, r, p, func(at bucketAt, id uint32, c *model.REDCounts) error {
 		fn(id, keys[id], at, c)
 		return nil
 	})
@@ -102,12 +101,12 @@ func (s *Set) eachRED(r []segment, counts bool, match func(id uint32, k REDKey) 
 // sum gathers RED over cells.
 type sum struct {
 	calls, errors uint64
-	hist          Histogram
+	hist          model.Histogram
 }
 
-func (t *sum) add(k *REDKey, c *redCounts) {
+func (t *sum) add(k *model.REDKey, c *model.REDCounts) {
 	t.calls += c.Calls
-	if k.Status == StatusError {
+	if k.Status == model.StatusError {
 		t.errors += c.Calls
 	}
 	t.hist.Merge(&c.Hist)
@@ -119,27 +118,29 @@ func (t *sum) merge(o *sum) {
 	t.hist.Merge(&o.hist)
 }
 
-func (t *sum) red() RED { return RED{t.calls, t.errors, t.hist.Latency()} }
+func (t *sum) red() model.RED {
+	return model.RED{Calls: t.calls, Errors: t.errors, Latency: t.hist.Latency()}
+}
 
 // Services returns every service with spans in the range.
-func (s *Set) Services(from, to time.Time) ([]Service, error) { return services(s.one(from, to)) }
+func (s *Set) Services(from, to time.Time) ([]model.Service, error) { return services(s.one(from, to)) }
 
 // Service sums up a service over all its dimensions.
-func (s *Set) Service(name string, from, to time.Time) (Service, bool, error) {
+func (s *Set) Service(name string, from, to time.Time) (model.Service, bool, error) {
 	return oneService(s.one(from, to), name)
 }
 
-func services(ps []stretch) ([]Service, error) {
+func services(ps []stretch) ([]model.Service, error) {
 	by, err := sumsOfServices(ps)
-	out := make([]Service, 0, len(by))
+	out := make([]model.Service, 0, len(by))
 	for _, t := range by {
 		out = append(out, t.service())
 	}
-	slices.SortFunc(out, func(a, b Service) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.Dims.Compare(b.Dims)) })
+	slices.SortFunc(out, func(a, b model.Service) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.Dims.Compare(b.Dims)) })
 	return out, err
 }
 
-func oneService(ps []stretch, name string) (Service, bool, error) {
+func oneService(ps []stretch, name string) (model.Service, bool, error) {
 	by, err := sumsOfServices(ps)
 	all, ok := serviceSum{of: serviceKey{name: name}}, false
 	for k, t := range by {
@@ -154,8 +155,8 @@ func oneService(ps []stretch, name string) (Service, bool, error) {
 func sumsOfServices(ps []stretch) (map[serviceKey]*serviceSum, error) {
 	by := map[serviceKey]*serviceSum{}
 	err := eachStretch(ps, func(s *Set, p stretch) error {
-		keys := s.names.redKeys(all)
-		for _, g := range s.sumsOf(p.span) {
+		keys := s.names.REDKeys(all)
+		for _, g := range s.sumsOf(p.Range) {
 			if err := s.sumServices(g, keys, p.dims, by); err != nil {
 				return err
 			}
@@ -165,20 +166,17 @@ func sumsOfServices(ps []stretch) (map[serviceKey]*serviceSum, error) {
 	return by, err
 }
 
-func (t *serviceSum) service() Service {
+func (t *serviceSum) service() model.Service {
 	t.rest.merge(&t.entry)
-	return Service{Name: t.of.name, Dims: t.of.dims, RED: t.rest.red(), Entry: t.entry.red(), LastSeen: unixNano(t.last)}
+	return model.Service{Name: t.of.name, Dims: t.of.dims, RED: t.rest.red(), Entry: t.entry.red(), LastSeen: model.Time(t.last)}
 }
 
-// entry reports whether spans of the series are what was asked of their service.
-func (k REDKey) entry() bool { return k.Kind == KindServer || k.Kind == KindConsumer }
-
-func all(uint32, REDKey) bool { return true }
+func all(uint32, model.REDKey) bool { return true }
 
 // known reports whether any series, in or out of the range, is of this service (and operation, unless empty).
-func (s *Set) known(service, operation string, f DimFilter) bool {
+func (s *Set) known(service, operation string, f model.DimFilter) bool {
 	for id := range s.red.series {
-		if k := s.names.redKey(id); k.Service == service && (operation == "" || k.Operation == operation) && f.Accepts(k.Dims) {
+		if k := s.names.REDKey(id); k.Service == service && (operation == "" || k.Operation == operation) && f.Accepts(k.Dims) {
 			return true
 		}
 	}
@@ -186,20 +184,20 @@ func (s *Set) known(service, operation string, f DimFilter) bool {
 }
 
 // Operations returns every (name, kind) of a service with spans in the range.
-func (s *Set) Operations(service string, from, to time.Time) ([]Operation, bool, error) {
+func (s *Set) Operations(service string, from, to time.Time) ([]model.Operation, bool, error) {
 	return operations(s.one(from, to), service)
 }
 
-func operations(ps []stretch, service string) ([]Operation, bool, error) {
+func operations(ps []stretch, service string) ([]model.Operation, bool, error) {
 	type opKey struct {
 		name string
-		kind Kind
+		kind model.Kind
 	}
 	known := false
 	by := map[opKey]*sum{}
 	err := eachStretch(ps, func(s *Set, p stretch) error {
 		known = known || s.known(service, "", p.dims)
-		return s.eachRED(s.sumsOf(p.span), true, func(_ uint32, k REDKey) bool { return k.Service == service && p.dims.Accepts(k.Dims) }, func(_ uint32, k *REDKey, _ bucketAt, c *redCounts) {
+		return s.eachRED(s.sumsOf(p.Range), true, func(_ uint32, k model.REDKey) bool { return k.Service == service && p.dims.Accepts(k.Dims) }, func(_ uint32, k *model.REDKey, _ bucketAt, c *model.REDCounts) {
 			o := opKey{k.Operation, k.Kind}
 			if by[o] == nil {
 				by[o] = &sum{}
@@ -210,49 +208,51 @@ func operations(ps []stretch, service string) ([]Operation, bool, error) {
 	if !known {
 		return nil, false, err
 	}
-	out := make([]Operation, 0, len(by))
+	out := make([]model.Operation, 0, len(by))
 	for k, t := range by {
-		out = append(out, Operation{k.name, k.kind, t.red()})
+		out = append(out, model.Operation{Name: k.name, Kind: k.kind, RED: t.red()})
 	}
-	slices.SortFunc(out, func(a, b Operation) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind)) })
+	slices.SortFunc(out, func(a, b model.Operation) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+	})
 	return out, true, err
 }
 
 // ServicePoints returns a chart; step is rounded up to whole buckets.
-func (s *Set) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]Point, bool, error) {
+func (s *Set) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]model.Point, bool, error) {
 	fr := s.Frontier()
 	width := stepWidth(&fr, from, step)
-	return servicePoints(func(r span) []stretch { return []stretch{{set: s, span: r}} }, service, operation, from, to, width)
+	return servicePoints(func(r model.Range) []stretch { return []stretch{{set: s, Range: r}} }, service, operation, from, to, width)
 }
 
 // stepWidth is the width of a chart's steps in seconds.
-func stepWidth(fr *Frontier, from time.Time, step time.Duration) int64 {
-	width := max(BucketSeconds, int64((step+BucketSeconds*time.Second-1)/(BucketSeconds*time.Second))*BucketSeconds)
+func stepWidth(fr *model.Frontier, from time.Time, step time.Duration) int64 {
+	width := max(model.BucketSeconds, int64((step+model.BucketSeconds*time.Second-1)/(model.BucketSeconds*time.Second))*model.BucketSeconds)
 	if kept := int64(fr.WidthAt(from) / time.Second); kept > width || width%kept != 0 {
-		width = ceil(width, kept)
+		width = model.Ceil(width, kept)
 	}
 	return width
 }
 
-func servicePoints(stretches func(r span) []stretch, service, operation string, from, to time.Time, width int64) ([]Point, bool, error) {
+func servicePoints(stretches func(r model.Range) []stretch, service, operation string, from, to time.Time, width int64) ([]model.Point, bool, error) {
 	r := rangeOf(from, to)
-	r.from -= r.from % width
-	sums := make([]step, max(0, (r.to-r.from+width-1)/width))
-	step := func(start int64) *step { return &sums[max(0, start-r.from)/width] } // a wide bucket may begin before the range
+	r.From -= r.From % width
+	sums := make([]step, max(0, (r.To-r.From+width-1)/width))
+	step := func(start int64) *step { return &sums[max(0, start-r.From)/width] } // a wide bucket may begin before the range
 	known := false
 	err := eachStretch(stretches(r), func(s *Set, p stretch) error {
-		match := func(_ uint32, k REDKey) bool {
+		match := func(_ uint32, k model.REDKey) bool {
 			return k.Service == service && (operation == "" || k.Operation == operation) && p.dims.Accepts(k.Dims)
 		}
 		known = known || s.known(service, operation, p.dims)
-		for _, g := range s.stepsOf(p.span, width) {
-			if g.level == 1 && operation == "" && len(p.dims) == 0 {
+		for _, g := range s.stepsOf(p.Range, width) {
+			if g.Level == 1 && operation == "" && len(p.dims) == 0 {
 				if err := s.addMinutes(service, g, step); err != nil {
 					return err
 				}
 				continue
 			}
-			err := s.eachRED([]segment{g}, true, match, func(_ uint32, k *REDKey, at bucketAt, c *redCounts) { step(at.start).add(k, c) })
+			err := s.eachRED([]model.Segment{g}, true, match, func(_ uint32, k *model.REDKey, at bucketAt, c *model.REDCounts) { step(at.start).add(k, c) })
 			if err != nil {
 				return err
 			}
@@ -262,47 +262,41 @@ func servicePoints(stretches func(r span) []stretch, service, operation string, 
 	if !known {
 		return nil, false, err
 	}
-	out := make([]Point, len(sums))
+	out := make([]model.Point, len(sums))
 	for i := range sums {
-		out[i] = Point{time.Unix(r.from+int64(i)*width, 0).UTC(), sums[i].all.red(), sums[i].entry.red()}
+		out[i] = model.Point{Time: time.Unix(r.From+int64(i)*width, 0).UTC(), RED: sums[i].all.red(), Entry: sums[i].entry.red()}
 	}
 	return out, true, err
 }
 
 // stepsOf covers a chart whose steps begin at multiples of width: from the widest buckets that fall into one step each.
-func (s *Set) stepsOf(r span, width int64) []segment {
+func (s *Set) stepsOf(r model.Range, width int64) []model.Segment {
 	k := 0
-	for k+1 < levels && width%levelSeconds[k+1] == 0 {
+	for k+1 < model.Levels && width%model.LevelSeconds[k+1] == 0 {
 		k++
 	}
 	at := s.since()
-	return at.cover(r, k)
+	return at.Cover(r, k)
 }
 
 // edgeKey is an edge with its nodes.
-func (s *Set) edgeKey(id uint32) EdgeKey {
+func (s *Set) edgeKey(id uint32) model.EdgeKey {
 	e := s.edgeList[id]
 	if e.conn == unpaired {
-		return EdgeKey{Connection: unpairedPrefix + unpairedReasons[e.client]}
+		return model.EdgeKey{Connection: model.UnpairedPrefix + unpairedReasons[e.client]}
 	}
-	client, server := s.names.node(e.client), s.names.node(e.server)
-	return EdgeKey{Client: client.name, Server: server.name, Connection: connectionNames[e.conn], System: server.system,
-		ClientDims: client.dims, ServerDims: server.dims, Entry: e.conn == virtualClient}
-}
-
-// labels is the key as the labels of series show it.
-func (k EdgeKey) labels() EdgeKey {
-	k.System, k.Entry = "", false
-	return k
+	client, server := s.names.Node(e.client), s.names.Node(e.server)
+	return model.EdgeKey{Client: client.Name, Server: server.Name, Connection: connectionNames[e.conn], System: server.System,
+		ClientDims: client.Dims, ServerDims: server.Dims, Entry: e.conn == virtualClient}
 }
 
 // ServiceMap returns the edges of a range, the nodes they join, and the halves that made no edge.
-func (s *Set) ServiceMap(from, to time.Time) (Map, error) { return serviceMap(s.one(from, to)) }
+func (s *Set) ServiceMap(from, to time.Time) (model.Map, error) { return serviceMap(s.one(from, to)) }
 
-func serviceMap(ps []stretch) (Map, error) {
-	by, alone := map[EdgeKey]*EdgeCounts{}, map[uint32]uint64{}
+func serviceMap(ps []stretch) (model.Map, error) {
+	by, alone := map[model.EdgeKey]*model.EdgeCounts{}, map[uint32]uint64{}
 	err := eachStretch(ps, func(s *Set, p stretch) error {
-		return s.edges.each(s.kv, s.sumsOf(p.span), everySeries, func(_ bucketAt, id uint32, c *EdgeCounts) error {
+		return s.edges.each(s.kv, s.sumsOf(p.Range), everySeries, func(_ bucketAt, id uint32, c *model.EdgeCounts) error {
 			if e := s.edgeList[id]; e.conn == unpaired {
 				alone[e.client] += c.Calls
 				return nil
@@ -312,145 +306,121 @@ func serviceMap(ps []stretch) (Map, error) {
 				return nil
 			}
 			if by[k] == nil {
-				by[k] = &EdgeCounts{}
+				by[k] = &model.EdgeCounts{}
 			}
-			by[k].merge(c)
+			by[k].Merge(c)
 			return nil
 		})
 	})
-	m := Map{Nodes: []Node{}, Edges: []Edge{}, Unpaired: []Unpaired{}}
-	nodes := map[Node]struct{}{}
+	m := model.Map{Nodes: []model.Node{}, Edges: []model.Edge{}, Unpaired: []model.Unpaired{}}
+	nodes := map[model.Node]struct{}{}
 	for reason, n := range alone {
 		if n != 0 {
-			m.Unpaired = append(m.Unpaired, Unpaired{unpairedReasons[reason], n})
+			m.Unpaired = append(m.Unpaired, model.Unpaired{Reason: unpairedReasons[reason], Count: n})
 		}
 	}
 	for k, c := range by {
-		if c.zero() {
+		if c.Zero() {
 			continue
 		}
-		latency, sum := c.latency()
-		m.Edges = append(m.Edges, Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95), ServerP95: c.ServerHist.Quantile(0.95),
+		latency, sum := c.Latency()
+		m.Edges = append(m.Edges, model.Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95), ServerP95: c.ServerHist.Quantile(0.95),
 			Latency: latency, LatencySum: sum, Transit: c.Transit})
 		nodes[k.ClientNode()], nodes[k.ServerNode()] = struct{}{}, struct{}{}
 	}
 	m.Nodes = slices.AppendSeq(m.Nodes, maps.Keys(nodes))
-	slices.SortFunc(m.Nodes, Node.Compare)
-	slices.SortFunc(m.Edges, func(a, b Edge) int { return a.compare(b.EdgeKey) })
-	slices.SortFunc(m.Unpaired, func(a, b Unpaired) int { return cmp.Compare(a.Reason, b.Reason) })
+	slices.SortFunc(m.Nodes, model.Node.Compare)
+	slices.SortFunc(m.Edges, func(a, b model.Edge) int { return a.Compare(b.EdgeKey) })
+	slices.SortFunc(m.Unpaired, func(a, b model.Unpaired) int { return cmp.Compare(a.Reason, b.Reason) })
 	return m, err
 }
 
-func (k EdgeKey) compare(o EdgeKey) int {
-	return cmp.Or(cmp.Compare(k.Client, o.Client), cmp.Compare(k.Server, o.Server), cmp.Compare(k.Connection, o.Connection), cmp.Compare(k.System, o.System),
-		k.ClientDims.Compare(o.ClientDims), k.ServerDims.Compare(o.ServerDims), bool2int(k.Entry)-bool2int(o.Entry))
-}
-
-func bool2int(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-func (c *EdgeCounts) latency() (h Histogram, sum Nanos) {
-	if c.ClientSum.Zero() { // a side that was not seen is observed as 0
-		return c.ServerHist, c.ServerSum
-	}
-	return c.ClientHist, c.ClientSum
-}
-
 // SelectRED returns the series that match accepts, those without spans in the range included.
-func (s *Set) SelectRED(from, to time.Time, match func(id uint32, k REDKey) bool) ([]REDTimeline, error) {
+func (s *Set) SelectRED(from, to time.Time, match func(id uint32, k model.REDKey) bool) ([]model.REDTimeline, error) {
 	return s.selectRED(rangeOf(from, to), match)
 }
 
-func (s *Set) selectRED(r span, match func(id uint32, k REDKey) bool) ([]REDTimeline, error) {
+func (s *Set) selectRED(r model.Range, match func(id uint32, k model.REDKey) bool) ([]model.REDTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	at := map[uint32]*REDTimeline{}
+	at := map[uint32]*model.REDTimeline{}
 	for id, se := range s.red.series {
-		if k := s.names.redKey(id); match(id, k) {
-			t := &REDTimeline{ID: id, Key: k, First: se.first, Last: se.last}
-			t.Base.merge(&se.total.Counts)
+		if k := s.names.REDKey(id); match(id, k) {
+			t := &model.REDTimeline{ID: id, Key: k, First: se.first, Last: se.last}
+			t.Base.Merge(&se.total.Counts)
 			at[id] = t
 		}
 	}
-	want := pickOf(s.names.redCount(), func(id uint32) bool { return at[id] != nil })
+	want := pickOf(s.names.REDCount(), func(id uint32) bool { return at[id] != nil })
 	cells, after := s.cellsAndAfter(r, s.red.floor)
-	err := s.red.each(s.kv, after, want, func(_ bucketAt, id uint32, c *redCounts) error {
-		at[id].Base.sub(&c.Counts)
+	err := s.red.each(s.kv, after, want, func(_ bucketAt, id uint32, c *model.REDCounts) error {
+		at[id].Base.Sub(&c.Counts)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = s.red.each(s.kv, cells, want, func(b bucketAt, id uint32, c *redCounts) error {
+	err = s.red.each(s.kv, cells, want, func(b bucketAt, id uint32, c *model.REDCounts) error {
 		t := at[id]
-		t.Base.sub(&c.Counts)
-		t.Cells = append(t.Cells, REDCell{b.start, b.width, c.Counts.clone(), c.Slowest, c.Latest})
+		t.Base.Sub(&c.Counts)
+		t.Cells = append(t.Cells, model.REDCell{Bucket: b.start, Width: b.width, Counts: c.Counts.Clone(), Slowest: c.Slowest, Latest: c.Latest})
 		return nil
 	})
-	out := make([]REDTimeline, 0, len(at))
+	out := make([]model.REDTimeline, 0, len(at))
 	for _, id := range slices.Sorted(maps.Keys(at)) {
 		// late cells of a cold bucket come from memory, after the stored ones
-		slices.SortStableFunc(at[id].Cells, func(a, b REDCell) int { return cmp.Compare(a.Bucket, b.Bucket) })
+		slices.SortStableFunc(at[id].Cells, func(a, b model.REDCell) int { return cmp.Compare(a.Bucket, b.Bucket) })
 		out = append(out, *at[id])
 	}
 	return out, err
 }
 
-// clone copies counts that belong to the view.
-func (c *Counts) clone() Counts {
-	n := *c
-	n.Hist.Counts = slices.Clone(c.Hist.Counts)
-	return n
-}
-
 // SelectEdges returns the edges that match accepts, and among them what counts the halves that made none, see EdgeKey.Unpaired.
-func (s *Set) SelectEdges(from, to time.Time, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
+func (s *Set) SelectEdges(from, to time.Time, match func(id uint32, k model.EdgeKey) bool) ([]model.EdgeTimeline, error) {
 	return s.selectEdges(rangeOf(from, to), match)
 }
 
-func (s *Set) selectEdges(r span, match func(id uint32, k EdgeKey) bool) ([]EdgeTimeline, error) {
+func (s *Set) selectEdges(r model.Range, match func(id uint32, k model.EdgeKey) bool) ([]model.EdgeTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	at := map[uint32]*EdgeTimeline{} // by the first edge with the same labels
+	at := map[uint32]*model.EdgeTimeline{} // by the first edge with the same labels
 	for id, se := range s.edges.series {
-		if se.total.zero() {
+		if se.total.Zero() {
 			continue
 		}
-		k, first := s.edgeKey(id).labels(), s.edgeLabel[id]
+		k, first := s.edgeKey(id).Labels(), s.edgeLabel[id]
 		if t := at[first]; t != nil {
-			t.Base.merge(&se.total)
-			widen(&t.First, &t.Last, se.first, se.last)
+			t.Base.Merge(&se.total)
+			model.Widen(&t.First, &t.Last, se.first, se.last)
 		} else if match(first, k) {
-			t := &EdgeTimeline{ID: first, Key: k, First: se.first, Last: se.last}
-			t.Base.merge(&se.total)
+			t := &model.EdgeTimeline{ID: first, Key: k, First: se.first, Last: se.last}
+			t.Base.Merge(&se.total)
 			at[first] = t
 		}
 	}
 	want := pickOf(len(s.edgeList), func(id uint32) bool { return at[s.edgeLabel[id]] != nil })
 	cells, after := s.cellsAndAfter(r, s.edges.floor)
-	err := s.edges.each(s.kv, after, want, func(_ bucketAt, id uint32, c *EdgeCounts) error {
-		at[s.edgeLabel[id]].Base.sub(c)
+	err := s.edges.each(s.kv, after, want, func(_ bucketAt, id uint32, c *model.EdgeCounts) error {
+		at[s.edgeLabel[id]].Base.Sub(c)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = s.edges.each(s.kv, cells, want, func(b bucketAt, id uint32, c *EdgeCounts) error {
+	err = s.edges.each(s.kv, cells, want, func(b bucketAt, id uint32, c *model.EdgeCounts) error {
 		t := at[s.edgeLabel[id]]
-		t.Base.sub(c)
-		cell := EdgeCell{b.start, b.width, *c}
+		t.Base.Sub(c)
+		cell := model.EdgeCell{Bucket: b.start, Width: b.width, EdgeCounts: *c}
 		cell.ClientHist.Counts, cell.ServerHist.Counts, cell.Transit.Counts = slices.Clone(c.ClientHist.Counts), slices.Clone(c.ServerHist.Counts), slices.Clone(c.Transit.Counts)
 		t.Cells = append(t.Cells, cell)
 		return nil
 	})
-	out := make([]EdgeTimeline, 0, len(at))
+	out := make([]model.EdgeTimeline, 0, len(at))
 	for _, id := range slices.Sorted(maps.Keys(at)) {
 		t := at[id]
-		slices.SortStableFunc(t.Cells, func(a, b EdgeCell) int { return cmp.Or(cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Width, b.Width)) })
+		slices.SortStableFunc(t.Cells, func(a, b model.EdgeCell) int {
+			return cmp.Or(cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Width, b.Width))
+		})
 		t.Cells = joinCells(t.Cells)
 		out = append(out, *t)
 	}
@@ -458,11 +428,11 @@ func (s *Set) selectEdges(r span, match func(id uint32, k EdgeKey) bool) ([]Edge
 }
 
 // joinCells adds up the cells of one bucket: they are of edges with the same labels.
-func joinCells(cells []EdgeCell) []EdgeCell {
+func joinCells(cells []model.EdgeCell) []model.EdgeCell {
 	out := cells[:0]
 	for i := range cells {
 		if n := len(out); n > 0 && out[n-1].Bucket == cells[i].Bucket && out[n-1].Width == cells[i].Width {
-			out[n-1].merge(&cells[i].EdgeCounts)
+			out[n-1].Merge(&cells[i].EdgeCounts)
 			continue
 		}
 		out = append(out, cells[i])

@@ -14,6 +14,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // splicedTest is two versions of samples, the second from second 1,000 on.
@@ -41,11 +42,11 @@ func newSplicedTest(t *testing.T) *splicedTest {
 	}
 	s.old, s.new = open(900, 950, 999, 1000, 1010), open(990, 1000, 1010, 1020)
 	kv := storage.NewMem(storage.MemOptions{})
-	set, err := views.Open(kv, views.Config{})
+	set, err := views.Open(kv, model.Config{})
 	require.NoError(t, err)
 	m, err := views.OpenMetrics(kv, views.MetricsConfig{})
 	require.NoError(t, err)
-	layout := views.Layout{Next: 1}
+	layout := model.Layout{Next: 1}
 	s.live, err = views.NewLive(layout, map[uint32]*views.Set{0: set}, views.MetricVersions{Live: m, Samples: map[uint32]views.SampleReader{0: s.old}})
 	require.NoError(t, err)
 	require.Equal(t, []int64{900, 950, 999, 1000, 1010}, s.times(0, 5000))

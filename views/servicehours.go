@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // serviceHours remembers the minutes of services' past hours, because charts of a day are asked for again and again and their minutes
@@ -35,9 +37,9 @@ type hourMinutes struct {
 // step is what a chart adds up in one of its steps.
 type step struct{ all, entry sum }
 
-func (t *step) add(k *REDKey, c *redCounts) {
+func (t *step) add(k *model.REDKey, c *model.REDCounts) {
 	t.all.add(k, c)
-	if k.entry() {
+	if k.Entry() {
 		t.entry.add(k, c)
 	}
 }
@@ -45,33 +47,33 @@ func (t *step) add(k *REDKey, c *redCounts) {
 func (t *sum) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, t.calls)
 	b = binary.AppendUvarint(b, t.errors)
-	return t.hist.append(b)
+	return t.hist.Append(b)
 }
 
 // addFrom adds what append wrote; scratch is overwritten.
-func (t *sum) addFrom(d *decoder, scratch *sum) {
-	scratch.calls, scratch.errors = d.uvarint(), d.uvarint()
-	scratch.hist.decode(d)
+func (t *sum) addFrom(d *model.Decoder, scratch *sum) {
+	scratch.calls, scratch.errors = d.Uvarint(), d.Uvarint()
+	scratch.hist.Decode(d)
 	t.merge(scratch)
 }
 
 // addMinutes adds the minutes of a segment to the steps of a chart: from what is remembered where the segment holds a whole hour that
 // has passed.
-func (s *Set) addMinutes(service string, g segment, at func(start int64) *step) error {
-	hour := levelSeconds[levels-1]
-	match := func(_ uint32, k REDKey) bool { return k.Service == service }
-	direct := func(r span) error {
-		if r.from >= r.to {
+func (s *Set) addMinutes(service string, g model.Segment, at func(start int64) *step) error {
+	hour := model.LevelSeconds[model.Levels-1]
+	match := func(_ uint32, k model.REDKey) bool { return k.Service == service }
+	direct := func(r model.Range) error {
+		if r.From >= r.To {
 			return nil
 		}
-		return s.eachRED([]segment{{g.level, r}}, true, match, func(_ uint32, k *REDKey, b bucketAt, c *redCounts) { at(b.start).add(k, c) })
+		return s.eachRED([]model.Segment{{Level: g.Level, Range: r}}, true, match, func(_ uint32, k *model.REDKey, b bucketAt, c *model.REDCounts) { at(b.start).add(k, c) })
 	}
-	from := ceil(g.from, hour)
-	to := max(from, min(g.to-g.to%hour, s.head1()-s.head1()%hour))
-	if from >= g.to {
-		return direct(g.span)
+	from := model.Ceil(g.From, hour)
+	to := max(from, min(g.To-g.To%hour, s.head1()-s.head1()%hour))
+	if from >= g.To {
+		return direct(g.Range)
 	}
-	if err := direct(span{g.from, from}); err != nil {
+	if err := direct(model.Range{From: g.From, To: from}); err != nil {
 		return err
 	}
 	var scratch sum
@@ -80,26 +82,26 @@ func (s *Set) addMinutes(service string, g segment, at func(start int64) *step) 
 		if err != nil {
 			return err
 		}
-		for d := (decoder{b: packed}); len(d.b) > 0; {
-			t := at(start + int64(d.uvarint())*levelSeconds[1])
+		for d := (model.Decoder{B: packed}); len(d.B) > 0; {
+			t := at(start + int64(d.Uvarint())*model.LevelSeconds[1])
 			t.all.addFrom(&d, &scratch)
 			t.entry.addFrom(&d, &scratch)
-			if d.err != nil {
-				return d.err
+			if d.Err != nil {
+				return d.Err
 			}
 		}
 	}
-	return direct(span{to, g.to})
+	return direct(model.Range{From: to, To: g.To})
 }
 
 // minutesOf returns the minutes of a service's hour.
-func (s *Set) minutesOf(h serviceHour, match func(uint32, REDKey) bool) ([]byte, error) {
-	changed := s.red.levels[levels-1].changed[h.start]
+func (s *Set) minutesOf(h serviceHour, match func(uint32, model.REDKey) bool) ([]byte, error) {
+	changed := s.red.levels[model.Levels-1].changed[h.start]
 	if known, ok := s.hours.get(h); ok && changed <= known.seq {
 		return known.packed, nil
 	}
 	var minutes hourSum
-	err := s.eachRED([]segment{hourSegment(h.start)}, true, match, func(_ uint32, k *REDKey, b bucketAt, c *redCounts) { minutes.add(h.start, k, b, c) })
+	err := s.eachRED([]model.Segment{hourSegment(h.start)}, true, match, func(_ uint32, k *model.REDKey, b bucketAt, c *model.REDCounts) { minutes.add(h.start, k, b, c) })
 	if err != nil {
 		return nil, err
 	}
@@ -111,12 +113,12 @@ func (s *Set) minutesOf(h serviceHour, match func(uint32, REDKey) bool) ([]byte,
 // hourSum adds up the minutes of an hour.
 type hourSum [60]step
 
-func hourSegment(start int64) segment {
-	return segment{1, span{start, start + levelSeconds[levels-1]}}
+func hourSegment(start int64) model.Segment {
+	return model.Segment{Level: 1, Range: model.Range{From: start, To: start + model.LevelSeconds[model.Levels-1]}}
 }
 
-func (t *hourSum) add(hour int64, k *REDKey, b bucketAt, c *redCounts) {
-	t[(b.start-hour)/levelSeconds[1]].add(k, c)
+func (t *hourSum) add(hour int64, k *model.REDKey, b bucketAt, c *model.REDCounts) {
+	t[(b.start-hour)/model.LevelSeconds[1]].add(k, c)
 }
 
 func (t *hourSum) pack() (packed []byte) {
@@ -211,8 +213,10 @@ func (s *Set) Prepare() error {
 			n += c.left[0].series
 		}
 	}
-	err := s.eachRED([]segment{hourSegment(c.at)}, true, func(_ uint32, k REDKey) bool { return want[k.Service] != nil },
-		func(_ uint32, k *REDKey, b bucketAt, counts *redCounts) { want[k.Service].add(c.at, k, b, counts) })
+	err := s.eachRED([]model.Segment{hourSegment(c.at)}, true, func(_ uint32, k model.REDKey) bool { return want[k.Service] != nil },
+		func(_ uint32, k *model.REDKey, b bucketAt, counts *model.REDCounts) {
+			want[k.Service].add(c.at, k, b, counts)
+		})
 	if err != nil {
 		return err
 	}
@@ -224,7 +228,7 @@ func (s *Set) Prepare() error {
 
 // nextHour chooses what Prepare does next; false: there is nothing to do, or no room.
 func (s *Set) nextHour() bool {
-	c, hour := &s.hours, levelSeconds[levels-1]
+	c, hour := &s.hours, model.LevelSeconds[model.Levels-1]
 	passed := min(s.head1(), int64(s.complete/1e9))
 	passed -= passed%hour + hour // the newest hour that has passed
 	since := max(s.since()[1], passed-(preparedHours-1)*hour)
@@ -247,7 +251,7 @@ func (s *Set) nextHour() bool {
 		return false
 	}
 	sizes := map[string]int{}
-	for _, k := range s.names.redKeys(all) {
+	for _, k := range s.names.REDKeys(all) {
 		sizes[k.Service]++
 	}
 	n := 0

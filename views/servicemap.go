@@ -3,6 +3,8 @@ package views
 import (
 	"cmp"
 	"time"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // The servicemap view: calls, failures and durations over every edge (client, server, connection type), in buckets of the later
@@ -30,7 +32,7 @@ const (
 	virtualClient // a virtual node calls a service
 )
 
-var connectionNames = [...]string{"", "messaging_system", "database", "virtual_node", "unpaired", "virtual_node"}
+var connectionNames = [...]string{"", model.ConnectionMessaging, model.ConnectionDatabase, model.ConnectionVirtual, "unpaired", model.ConnectionVirtual}
 
 // Reasons for which a half makes no edge.
 const (
@@ -45,53 +47,6 @@ var unpairedReasons = [...]string{"no_client_span", "duplicate_client_span", "gi
 type edgeID struct {
 	client, server uint32
 	conn           connection
-}
-
-func (c *EdgeCounts) merge(o *EdgeCounts) {
-	c.Calls += o.Calls
-	c.Failed += o.Failed
-	c.ClientSum.Add(o.ClientSum)
-	c.ServerSum.Add(o.ServerSum)
-	c.ClientHist.Merge(&o.ClientHist)
-	c.ServerHist.Merge(&o.ServerHist)
-	c.Transit.Merge(&o.Transit)
-}
-
-func (c *EdgeCounts) sub(o *EdgeCounts) {
-	c.Calls -= o.Calls
-	c.Failed -= o.Failed
-	c.ClientSum.Sub(o.ClientSum)
-	c.ServerSum.Sub(o.ServerSum)
-	c.ClientHist.Sub(&o.ClientHist)
-	c.ServerHist.Sub(&o.ServerHist)
-	c.Transit.Sub(&o.Transit)
-}
-
-func (c *EdgeCounts) zero() bool { return c.Calls == 0 }
-
-func (c *EdgeCounts) reset() {
-	ch, sh, tr := c.ClientHist, c.ServerHist, c.Transit
-	ch.reset()
-	sh.reset()
-	tr.reset()
-	*c = EdgeCounts{ClientHist: ch, ServerHist: sh, Transit: tr}
-}
-
-func (c *EdgeCounts) append(b []byte) []byte {
-	b = appendUvarint(appendUvarint(b, c.Calls), c.Failed)
-	b = c.ServerSum.append(c.ClientSum.append(b))
-	return c.Transit.append(c.ServerHist.append(c.ClientHist.append(b)))
-}
-
-func (c *EdgeCounts) decodeCounts(d *decoder) { c.decode(d) }
-
-func (c *EdgeCounts) decode(d *decoder) {
-	c.Calls, c.Failed = d.uvarint(), d.uvarint()
-	c.ClientSum.decode(d)
-	c.ServerSum.decode(d)
-	c.ClientHist.decode(d)
-	c.ServerHist.decode(d)
-	c.Transit.decode(d)
 }
 
 // half flags.
@@ -213,8 +168,8 @@ func settled(p *part) call {
 	return call{edge: edgeID{p.svc, p.peer, database}, end: p.end, failed: p.is(halfFailed), server: p.dur, client: p.dur, observe: true}
 }
 
-// count adds a call to c, or with sign -1 takes it away again.
-func (c *EdgeCounts) count(e *call, sign uint64) {
+// addTo adds the call to c, or with sign -1 takes it away again.
+func (e *call) addTo(c *model.EdgeCounts, sign uint64) {
 	c.Calls += sign
 	if e.failed {
 		c.Failed += sign
@@ -222,13 +177,13 @@ func (c *EdgeCounts) count(e *call, sign uint64) {
 	if e.noServer {
 		return
 	}
-	c.ServerSum.signed(e.server, sign)
+	c.ServerSum.Signed(e.server, sign)
 	c.ServerHist.Add(e.server, sign)
 	if e.message {
 		c.Transit.Add(e.transit, sign)
 	}
 	if e.observe {
-		c.ClientSum.signed(e.client, sign)
+		c.ClientSum.Signed(e.client, sign)
 		c.ClientHist.Add(e.client, sign)
 	}
 }

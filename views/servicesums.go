@@ -1,6 +1,10 @@
 package views
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/gaurav/watchingcat/views/model"
+)
 
 // serviceSums remembers what services did in single buckets, because lists of services are asked for again and again over ranges that
 // share most of their buckets. What it holds of a bucket is good until a checkpoint adds to the bucket.
@@ -37,8 +41,8 @@ func (s *serviceSum) merge(o *serviceSum) {
 	s.last = max(s.last, o.last)
 }
 
-func (s *serviceSum) add(k *REDKey, c *redCounts) {
-	if k.entry() {
+func (s *serviceSum) add(k *model.REDKey, c *model.REDCounts) {
+	if k.Entry() {
 		s.entry.add(k, c)
 	} else {
 		s.rest.add(k, c)
@@ -47,10 +51,10 @@ func (s *serviceSum) add(k *REDKey, c *redCounts) {
 }
 
 // sumServices adds up the services of a segment.
-func (s *Set) sumServices(g segment, keys []*REDKey, f DimFilter, into map[serviceKey]*serviceSum) error {
-	width, t := levelSeconds[g.level], &s.red.levels[g.level]
-	for start := max(ceil(g.from, width), t.oldest-t.oldest%width); start < min(g.to, s.head1()); start += width {
-		list, err := s.sumBucket(bucketOfLevel{g.level, start}, t.changed[start], keys)
+func (s *Set) sumServices(g model.Segment, keys []*model.REDKey, f model.DimFilter, into map[serviceKey]*serviceSum) error {
+	width, t := model.LevelSeconds[g.Level], &s.red.levels[g.Level]
+	for start := max(model.Ceil(g.From, width), t.oldest-t.oldest%width); start < min(g.To, s.head1()); start += width {
+		list, err := s.sumBucket(bucketOfLevel{g.Level, start}, t.changed[start], keys)
 		if err != nil {
 			return err
 		}
@@ -62,7 +66,7 @@ func (s *Set) sumServices(g segment, keys []*REDKey, f DimFilter, into map[servi
 // head1 is a second after the newest event time.
 func (s *Set) head1() int64 { return int64(s.head/1e9) + 1 }
 
-func addServices(into map[serviceKey]*serviceSum, list []serviceSum, f DimFilter) {
+func addServices(into map[serviceKey]*serviceSum, list []serviceSum, f model.DimFilter) {
 	for i := range list {
 		if !f.Accepts(list[i].of.dims) {
 			continue
@@ -77,7 +81,7 @@ func addServices(into map[serviceKey]*serviceSum, list []serviceSum, f DimFilter
 }
 
 // sumBucket returns the sums of a bucket that changed last at some checkpoint.
-func (s *Set) sumBucket(b bucketOfLevel, changed uint64, keys []*REDKey) ([]serviceSum, error) {
+func (s *Set) sumBucket(b bucketOfLevel, changed uint64, keys []*model.REDKey) ([]serviceSum, error) {
 	c := &s.sums
 	c.mu.Lock()
 	known := c.by[b]
@@ -85,7 +89,7 @@ func (s *Set) sumBucket(b bucketOfLevel, changed uint64, keys []*REDKey) ([]serv
 	if known != nil && changed <= known.seq {
 		return known.list, nil
 	}
-	list, err := s.sumCells(segment{b.level, span{b.start, b.start + levelSeconds[b.level]}}, keys)
+	list, err := s.sumCells(model.Segment{Level: b.level, Range: model.Range{From: b.start, To: b.start + model.LevelSeconds[b.level]}}, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -105,9 +109,9 @@ func (s *Set) sumBucket(b bucketOfLevel, changed uint64, keys []*REDKey) ([]serv
 	return list, nil
 }
 
-func (s *Set) sumCells(g segment, keys []*REDKey) (list []serviceSum, err error) {
+func (s *Set) sumCells(g model.Segment, keys []*model.REDKey) (list []serviceSum, err error) {
 	place, at := map[serviceKey]int{}, make([]int, len(keys)) // place in list, plus one
-	err = s.red.each(s.kv, []segment{g}, pick{has: func(id uint32) bool { return int(id) < len(keys) }}, func(_ bucketAt, id uint32, c *redCounts) error {
+	err = s.red.each(s.kv, []model.Segment{g}, pick{has: func(id uint32) bool { return int(id) < len(keys) }}, func(_ bucketAt, id uint32, c *model.REDCounts) error {
 		if at[id] == 0 {
 			name := serviceKey{keys[id].Service, keys[id].Dims}
 			if place[name] == 0 {

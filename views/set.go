@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // A Set is all views of one version and shard.
@@ -27,32 +28,32 @@ import (
 //
 // Collect, the commit and Install are called by one goroutine, in this order.
 type Set struct {
-	cfg   Config
-	kv    reader
-	names *names
+	cfg   model.Config
+	kv    model.State
+	names *model.Names
 	dedup *dedup
 	spans *spanDedup // nil: spans are not de-duplicated
-	feed  Feed
+	feed  model.Feed
 
 	pending      atomic.Int64 // spans applied and not collected
 	pendingBytes atomic.Int64 // bytes of their records
 
 	partsMu sync.Mutex
-	parts   map[partition]*Accumulator
+	parts   map[model.Partition]*Accumulator
 
 	// used by checkpoints alone
 	pairing *pairing
 	seq     uint64
 	turn    int
-	marks   watermarks
+	marks   model.Watermarks
 	journal journal
 
-	levels [levels]level
+	levels [model.Levels]model.Level
 
 	mu       sync.RWMutex // guards what readers see
-	red      *store[redCounts, *redCounts]
-	edges    *store[EdgeCounts, *EdgeCounts]
-	tables   [tables]*table
+	red      *store[model.REDCounts, *model.REDCounts]
+	edges    *store[model.EdgeCounts, *model.EdgeCounts]
+	tables   [model.Tables]*table
 	traces   *traceStore
 	spare    *rawSpare // buffers of raw records
 	rawSpans *rawStore
@@ -65,26 +66,15 @@ type Set struct {
 	// edgeLabel is, for each edge, the first with the same labels: nodes that differ by type or system are one in the labels of series.
 	edgeLabel   []uint32
 	edgeByLabel map[edgeID]uint32
-	counters    Counters
-	frontier    Frontier
+	counters    model.Counters
+	frontier    model.Frontier
 	complete    uint64
 	head        uint64
 	oldest      int64 // start of the first 10 s bucket that was counted; 0: none was
-	progress    map[partition]Progress
-	touchRED    []Touch
-	touchMap    []Touch
-	touched     TableSet
-}
-
-type partition struct {
-	topic string
-	n     int32
-}
-
-// mark is how far a partition has been read.
-type mark struct {
-	end uint64 // watermark, Unix nanoseconds; 0: nothing known
-	ts  int64  // newest record timestamp, Unix milliseconds
+	progress    map[model.Partition]model.Progress
+	touchRED    []model.Touch
+	touchMap    []model.Touch
+	touched     model.TableSet
 }
 
 // journal says which journal entries are stored and how much was written since the last fold.
@@ -103,29 +93,29 @@ type journal struct {
 }
 
 // Open reads a Set from kv and brings it up to the last commit.
-func Open(kv storage.KV, cfg Config) (*Set, error) {
-	cfg = cfg.withDefaults()
-	ks := keyspace{cfg.Version, cfg.Shard}
-	dimensions, err := storedDimensions(reader{ks, kv}, cfg.Dimensions)
+func Open(kv storage.KV, cfg model.Config) (*Set, error) {
+	cfg = cfg.WithDefaults()
+	ks := model.Keyspace{Version: cfg.Version, Shard: cfg.Shard}
+	dimensions, err := storedDimensions(model.State{Keyspace: ks, KV: kv}, cfg.Dimensions)
 	if err != nil {
 		return nil, fmt.Errorf("views: open version %d: %w", cfg.Version, err)
 	}
 	s := &Set{
-		cfg: cfg, kv: reader{ks, kv},
-		names: newNames(cfg.Limits, dimensions), dedup: newDedup(cfg), spans: newSpanDedup(cfg),
-		parts: map[partition]*Accumulator{}, marks: newWatermarks(), progress: map[partition]Progress{},
-		red: newStore[redCounts](viewRED), edges: newStore[EdgeCounts](viewEdges), edgeIDs: map[edgeID]uint32{}, edgeByLabel: map[edgeID]uint32{},
-		tables: newTables(&cfg.Limits), traces: newTraceStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.levels(),
+		cfg: cfg, kv: model.State{Keyspace: ks, KV: kv},
+		names: model.NewNames(cfg.Limits, dimensions), dedup: newDedup(cfg), spans: newSpanDedup(cfg),
+		parts: map[model.Partition]*Accumulator{}, marks: model.NewWatermarks(), progress: map[model.Partition]model.Progress{},
+		red: newStore[model.REDCounts](model.LetterRED), edges: newStore[model.EdgeCounts](model.LetterEdges), edgeIDs: map[edgeID]uint32{}, edgeByLabel: map[edgeID]uint32{},
+		tables: newTables(&cfg.Limits), traces: newTraceStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.Levels(),
 	}
-	if s.rawSpans, err = newRawStore(rawSignalSpans, cfg.TraceBytes); err != nil {
+	if s.rawSpans, err = newRawStore(model.RawSignalSpans, cfg.TraceBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)
 	}
-	if s.rawLogs, err = newRawStore(rawSignalLogs, cfg.LogBytes); err != nil {
+	if s.rawLogs, err = newRawStore(model.RawSignalLogs, cfg.LogBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)
 	}
 	s.sums.most, s.hours.most = cfg.CacheBytes/2/serviceSumBytes, cfg.CacheBytes/2
 	s.spare = &rawSpare{most: cfg.SpareBytes}
-	s.pairing = newPairing(cfg, s.names.compare)
+	s.pairing = newPairing(cfg, s.names.Compare)
 	s.frontier.Version = cfg.Version
 	if err := s.restore(); err != nil {
 		return nil, fmt.Errorf("views: open version %d: %w", cfg.Version, err)
@@ -137,7 +127,7 @@ func Open(kv storage.KV, cfg Config) (*Set, error) {
 func (s *Set) Partition(topic string, n int32) *Accumulator {
 	s.partsMu.Lock()
 	defer s.partsMu.Unlock()
-	p := partition{topic, n}
+	p := model.Partition{Topic: topic, N: n}
 	a := s.parts[p]
 	if a == nil {
 		a = &Accumulator{set: s, topic: topic, partition: n, cur: newBatch(), spare: newBatch()}
@@ -148,7 +138,7 @@ func (s *Set) Partition(topic string, n int32) *Accumulator {
 
 // Positions returns where each partition is to be read on, as committed.
 func (s *Set) Positions() ([]storage.Position, error) {
-	ps, err := s.kv.kv.Positions(s.cfg.Version, s.cfg.Shard)
+	ps, err := s.kv.KV.Positions(s.cfg.Version, s.cfg.Shard)
 	if err != nil {
 		return nil, fmt.Errorf("views: read positions: %w", err)
 	}
@@ -156,7 +146,7 @@ func (s *Set) Positions() ([]storage.Position, error) {
 }
 
 // Feed tells about installed checkpoints.
-func (s *Set) Feed() *Feed { return &s.feed }
+func (s *Set) Feed() *model.Feed { return &s.feed }
 
 // Pending is how many spans wait for a checkpoint.
 func (s *Set) Pending() uint64 { return uint64(max(0, s.pending.Load())) }
@@ -188,10 +178,10 @@ type Checkpoint struct {
 	taken   []*batch
 	raw     [2]rawMeta // of spans and of logs
 	next    state
-	marks   map[partition]uint64
-	gone    []partition // see Mark.Gone
-	sifted  int         // checkpoints whose raw blocks were sifted
-	then    later       // what a fold changes for readers once it is committed
+	marks   map[model.Partition]uint64
+	gone    []model.Partition // see Mark.Gone
+	sifted  int               // checkpoints whose raw blocks were sifted
+	then    model.Later       // what a fold changes for readers once it is committed
 }
 
 // maxCheckpointPositions is how many partitions one checkpoint moves.
@@ -200,13 +190,13 @@ const maxCheckpointPositions = 5000
 // state is what a checkpoint derives from its inputs for readers.
 type state struct {
 	seq      uint64
-	counters Counters
+	counters model.Counters
 	head     uint64
 	complete uint64
 }
 
 // Collect takes what was applied since the last checkpoint. It returns nil when nothing was and no mark moves the frontier.
-func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
+func (s *Set) Collect(marks []model.Mark) (*Checkpoint, error) {
 	c := &Checkpoint{Commit: storage.Commit{Version: s.cfg.Version, Shard: s.cfg.Shard}}
 	moved := false
 	list := s.accumulators()
@@ -223,7 +213,7 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 			c.Commit.Positions = append(c.Commit.Positions, b.position)
 			c.Spans += b.counts.Spans
 			c.Logs += b.counts.Logs
-			s.pending.Add(-int64(b.counts.applied()))
+			s.pending.Add(-int64(b.counts.Applied()))
 			s.pendingBytes.Add(-int64(b.bytes))
 			c.records += b.bytes
 		}
@@ -249,7 +239,7 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 	c.Bytes = len(entry)
 	s.journal.count++
 	s.journal.bytes += len(entry)
-	c.Commit.Entries = append(c.Commit.Entries, storage.Entry{Key: journalKey(s.kv.keyspace, s.seq), Value: entry})
+	c.Commit.Entries = append(c.Commit.Entries, storage.Entry{Key: journalKey(s.kv.Keyspace, s.seq), Value: entry})
 	if s.seq == 1 {
 		c.Commit.Entries = append(c.Commit.Entries, s.formatEntry())
 	}
@@ -257,8 +247,8 @@ func (s *Set) Collect(marks []Mark) (*Checkpoint, error) {
 	for _, b := range c.taken {
 		hashes = append(hashes, b.hashes...)
 	}
-	c.Commit.Entries = s.dedup.store(s.kv.keyspace, s.seq, hashes, c.Commit.Entries)
-	c.Commit.Entries = s.spans.store(s.kv.keyspace, s.seq, c.taken, &c.next.counters, c.Commit.Entries)
+	c.Commit.Entries = s.dedup.store(s.kv.Keyspace, s.seq, hashes, c.Commit.Entries)
+	c.Commit.Entries = s.spans.store(s.kv.Keyspace, s.seq, c.taken, &c.next.counters, c.Commit.Entries)
 	s.pair(c)
 	return c, nil
 }
@@ -285,7 +275,7 @@ func (s *Set) collectTaken(c *Checkpoint) {
 	}
 	for i, raw := range []*rawStore{s.rawSpans, s.rawLogs} {
 		var entries []storage.Entry
-		entries, c.raw[i] = raw.collect(s.kv.keyspace, s.seq, raws[i])
+		entries, c.raw[i] = raw.collect(s.kv.Keyspace, s.seq, raws[i])
 		c.ahead(entries, s.cfg.MaxCommitBytes)
 	}
 }
@@ -315,23 +305,23 @@ func (s *Set) pair(c *Checkpoint) {
 
 // advance moves watermarks and counters by what the batches hold. It reports whether marks alone moved the complete frontier by
 // more than a second.
-func (s *Set) advance(c *Checkpoint, marks []Mark) (moved bool) {
+func (s *Set) advance(c *Checkpoint, marks []model.Mark) (moved bool) {
 	c.next = state{seq: s.seq, counters: s.counters, head: s.head, complete: s.complete}
 	for i, a := range c.from {
 		b := c.taken[i]
-		p := partition{a.topic, a.partition}
+		p := model.Partition{Topic: a.topic, N: a.partition}
 		if b.moved {
-			delete(s.marks.gone, p)
+			delete(s.marks.Gone, p)
 		}
-		if !s.marks.gone[p] {
-			s.marks.raise(p, mark{end: b.mark, ts: b.ts})
+		if !s.marks.Gone[p] {
+			s.marks.Raise(p, model.Watermark{End: b.mark, TS: b.ts})
 		}
-		c.next.counters.add(&b.counts)
+		c.next.counters.Add(&b.counts)
 		c.next.head = max(c.next.head, b.mark)
 	}
-	c.gone = s.marks.take(marks, func(p partition, m mark) { s.Partition(p.topic, p.n).follow(m.end) })
-	c.marks = s.marks.ends()
-	c.next.complete = max(s.marks.complete(), s.complete)
+	c.gone = s.marks.Take(marks, func(p model.Partition, m model.Watermark) { s.Partition(p.Topic, p.N).follow(m.End) })
+	c.marks = s.marks.Ends()
+	c.next.complete = max(s.marks.Complete(), s.complete)
 	return c.next.complete >= s.complete+uint64(time.Second)
 }
 
@@ -364,7 +354,7 @@ func (s *Set) install(c *Checkpoint) error {
 	since := s.since()
 	for _, b := range c.taken {
 		for _, se := range b.dirty {
-			touched := Touched{Bucket: math.MaxInt64}
+			touched := model.Touched{Bucket: math.MaxInt64}
 			for _, cell := range se.cells {
 				if cell.c.Calls == 0 {
 					continue
@@ -381,11 +371,11 @@ func (s *Set) install(c *Checkpoint) error {
 					s.oldest = cell.start
 				}
 			}
-			s.touchRED = append(s.touchRED, Touch{se.id, touched})
+			s.touchRED = append(s.touchRED, model.Touch{ID: se.id, Touched: touched})
 		}
 		for t := range b.tables {
 			if len(b.tables[t].dirty) > 0 {
-				s.touched = s.touched.With(Table(t))
+				s.touched = s.touched.With(model.Table(t))
 			}
 			if err := s.tables[t].install(s.kv, c.next.seq, &b.tables[t], since); err != nil {
 				return err
@@ -410,14 +400,14 @@ func (s *Set) install(c *Checkpoint) error {
 		if _, err := s.edges.add(s.kv, c.next.seq, id, k.start, e, since); err != nil {
 			return err
 		}
-		s.touchMap = append(s.touchMap, Touch{ID: s.edgeLabel[id], Touched: Touched{Bucket: k.start}})
+		s.touchMap = append(s.touchMap, model.Touch{ID: s.edgeLabel[id], Touched: model.Touched{Bucket: k.start}})
 	}
 	s.pairing.forget()
 	s.progressed(c)
 	s.counters.Waiting = uint64(s.pairing.waiting)
-	s.frontier = Frontier{Seq: c.next.seq, Version: s.cfg.Version, Since: s.sinceTime(), Head: unixNano(s.head), Complete: unixNano(s.complete)}
+	s.frontier = model.Frontier{Seq: c.next.seq, Version: s.cfg.Version, Since: s.sinceTime(), Head: model.Time(s.head), Complete: model.Time(s.complete)}
 	for l, at := range s.since() {
-		s.frontier.Levels[l].Width = time.Duration(levelSeconds[l]) * time.Second
+		s.frontier.Levels[l].Width = time.Duration(model.LevelSeconds[l]) * time.Second
 		if s.head != 0 {
 			s.frontier.Levels[l].Since = time.Unix(at, 0).UTC()
 		}
@@ -425,23 +415,15 @@ func (s *Set) install(c *Checkpoint) error {
 	return nil
 }
 
-// Progress is how far the committed views have read a partition.
-type Progress struct {
-	Topic     string
-	Partition int32
-	Position  int64     // of the next record
-	Watermark time.Time // zero while unknown
-}
-
 // Progress returns the progress of every partition, ordered by topic and partition.
-func (s *Set) Progress() []Progress {
+func (s *Set) Progress() []model.Progress {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	out := make([]Progress, 0, len(s.progress))
+	out := make([]model.Progress, 0, len(s.progress))
 	for _, p := range s.progress {
 		out = append(out, p)
 	}
-	slices.SortFunc(out, func(a, b Progress) int {
+	slices.SortFunc(out, func(a, b model.Progress) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return out
@@ -453,22 +435,15 @@ func (s *Set) progressed(c *Checkpoint) {
 	}
 	for p, end := range c.marks {
 		at := s.progress[p]
-		at.Topic, at.Partition, at.Watermark = p.topic, p.n, unixNano(end)
+		at.Topic, at.Partition, at.Watermark = p.Topic, p.N, model.Time(end)
 		s.progress[p] = at
 	}
 	for _, pos := range c.Commit.Positions {
-		p := partition{pos.Topic, pos.Partition}
+		p := model.Partition{Topic: pos.Topic, N: pos.Partition}
 		at := s.progress[p]
-		at.Topic, at.Partition, at.Position = p.topic, p.n, pos.Offset
+		at.Topic, at.Partition, at.Position = p.Topic, p.N, pos.Offset
 		s.progress[p] = at
 	}
-}
-
-func unixNano(ns uint64) time.Time {
-	if ns == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, int64(ns)).UTC()
 }
 
 // numberEdges gives ids to the edges that a checkpoint brings, in an order that a replay of the journal repeats.
@@ -495,7 +470,7 @@ func (s *Set) edgeIDOf(e edgeID) uint32 {
 	}
 	if len(s.edgeList) >= s.cfg.Limits.Edges && e.conn != unpaired {
 		s.counters.Overflowed++
-		e = edgeID{otherID, otherID, e.conn}
+		e = edgeID{model.OtherID, model.OtherID, e.conn}
 		if id, ok := s.edgeIDs[e]; ok {
 			return id
 		}
@@ -509,7 +484,7 @@ func (s *Set) addEdge(e edgeID) uint32 {
 	s.edgeList = append(s.edgeList, e)
 	k := e
 	if k.conn != unpaired {
-		k.client, k.server = s.names.labels(e.client), s.names.labels(e.server)
+		k.client, k.server = s.names.Labels(e.client), s.names.Labels(e.server)
 	}
 	if k.conn == virtualClient {
 		k.conn = virtualNode
@@ -529,7 +504,7 @@ func (s *Set) sinceTime() time.Time {
 	}
 	oldest := s.oldest
 	if oldest == 0 { // no span was counted: what there is are log lines
-		oldest = s.tables[TableLogs].first(s.since())
+		oldest = s.tables[model.TableLogs].first(s.since())
 	}
-	return time.Unix(max(s.since()[levels-1], oldest), 0).UTC()
+	return time.Unix(max(s.since()[model.Levels-1], oldest), 0).UTC()
 }

@@ -1,7 +1,6 @@
 package views
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -10,14 +9,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
-
-// Keep says whose raw spans are kept once a trace has settled: those of traces with an error, of slow ones, and a sample of the rest.
-// Until then all are.
-type Keep struct {
-	Slow   time.Duration // traces at least so long; 0: none for that
-	Sample float64       // share of the others, by trace id
-}
 
 // settle is how long after its newest span a block is sifted: its traces are whole by then.
 const settle = 2 * time.Minute
@@ -51,8 +44,8 @@ func (s *Set) sift(c *Checkpoint) error {
 		c.sifted++
 		left := *m
 		left.sifted, left.bytes = true, size
-		entries = append(entries, storage.Entry{Key: s.rawSpans.metaKey(s.kv.keyspace, m.seq), Value: left.append(nil)})
-		c.then.do(func() { s.rawSpans.replace(left) })
+		entries = append(entries, storage.Entry{Key: s.rawSpans.metaKey(s.kv.Keyspace, m.seq), Value: left.append(nil)})
+		c.then.Do(func() { s.rawSpans.replace(left) })
 	}
 	c.ahead(entries, s.cfg.MaxCommitBytes)
 	return nil
@@ -102,19 +95,14 @@ func (s *Set) siftOne(m rawMeta, verdicts map[uint32]map[[16]byte]bool) (entries
 		}
 		v := s.rawSpans.enc.EncodeAll(b, nil)
 		size += int64(len(v))
-		entries = append(entries, storage.Entry{Key: s.rawSpans.key(s.kv.keyspace, ref), Value: v})
+		entries = append(entries, storage.Entry{Key: s.rawSpans.key(s.kv.Keyspace, ref), Value: v})
 	}
 	return entries, size, nil
 }
 
-// samples reports whether a trace is in the sample, whatever it is.
-func (k *Keep) samples(id [16]byte) bool {
-	return float64(binary.BigEndian.Uint64(id[8:])>>11)/(1<<53) < k.Sample
-}
-
 // keeps tells whether the spans of a trace are kept. Summaries are read by the block: the traces of a raw block share a few.
 func (s *Set) keeps(id pcommon.TraceID, verdicts map[uint32]map[[16]byte]bool) (bool, error) {
-	if s.cfg.TraceKeep.samples(id) {
+	if s.cfg.TraceKeep.Samples(id) {
 		return true, nil
 	}
 	if t := s.traces.recent[id]; t != nil {
@@ -142,7 +130,7 @@ func (s *Set) notable(t *trace) bool {
 		return true
 	}
 	for _, sp := range t.spans {
-		if sp.series != noSeries && s.names.redKey(sp.series).Status == StatusError {
+		if sp.series != noSeries && s.names.REDKey(sp.series).Status == model.StatusError {
 			return true
 		}
 	}

@@ -10,13 +10,14 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
 // TestSift thins out raw spans of traces that have settled, also when a crash comes in between.
 func TestSift(t *testing.T) {
 	mem := storage.NewMem(storage.MemOptions{})
-	cfg := views.Config{TraceBytes: 1 << 20, TraceKeep: &views.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1}
+	cfg := model.Config{TraceBytes: 1 << 20, TraceKeep: &model.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1}
 	s, err := viewstest.New(mem, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +134,7 @@ func (l *losing) Scan(from, to []byte, fn func(key, value []byte) error) error {
 // TestLostRawRecords: where raw records are lost, checkpoints and sifting go on, the views open, and a trace says that spans are missing.
 func TestLostRawRecords(t *testing.T) {
 	kv := &losing{KV: storage.NewMem(storage.MemOptions{})}
-	s, err := viewstest.New(kv, views.Config{TraceBytes: 1 << 20, TraceKeep: &views.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1})
+	s, err := viewstest.New(kv, model.Config{TraceBytes: 1 << 20, TraceKeep: &model.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func TestLostRawRecords(t *testing.T) {
 		if _, blocks, missing, ok, err := s.Set.Trace(id); err != nil || !ok || missing != 1 || len(blocks) != 0 {
 			t.Fatalf("%d blocks, %d missing, %v, %v", len(blocks), missing, ok, err)
 		}
-		if r, err := s.Set.SearchTraces(views.TraceQuery{Limit: 10, Each: true, Find: func([]byte, views.DimFilter) ([][16]byte, error) { return nil, nil }}); err != nil {
+		if r, err := s.Set.SearchTraces(views.TraceQuery{Limit: 10, Each: true, Find: func([]byte, model.DimFilter) ([][16]byte, error) { return nil, nil }}); err != nil {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		if s.Set, err = views.Open(kv, s.Cfg); err != nil {
@@ -164,7 +165,7 @@ func TestLostRawRecords(t *testing.T) {
 // TestUnreadRawRecords: a raw block that cannot be read, as while there are no file descriptors, is sifted by a later checkpoint.
 func TestUnreadRawRecords(t *testing.T) {
 	kv := &losing{KV: storage.NewMem(storage.MemOptions{})}
-	s, err := viewstest.New(kv, views.Config{TraceBytes: 1 << 20, TraceKeep: &views.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1})
+	s, err := viewstest.New(kv, model.Config{TraceBytes: 1 << 20, TraceKeep: &model.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

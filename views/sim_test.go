@@ -11,6 +11,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
@@ -116,8 +117,8 @@ func simulate(t *testing.T, seed uint64, bug string) string {
 	r := rand.New(rand.NewPCG(seed, 1))
 	topic := workload(r, 60)
 	window := []time.Duration{time.Second, 3 * time.Second, 100 * time.Second}[r.IntN(3)]
-	cfg := views.Config{FoldEvery: 1 + r.IntN(6), MaxCommitBytes: []int{300, 4 << 20}[r.IntN(2)], Hot: 10 * time.Second, PairingWindow: window,
-		LogBytes: 1 << 20, Limits: views.Limits{Patterns: 3}, DedupSpans: r.IntN(2) == 0}
+	cfg := model.Config{FoldEvery: 1 + r.IntN(6), MaxCommitBytes: []int{300, 4 << 20}[r.IntN(2)], Hot: 10 * time.Second, PairingWindow: window,
+		LogBytes: 1 << 20, Limits: model.Limits{Patterns: 3}, DedupSpans: r.IntN(2) == 0}
 	if cfg.DedupSpans {
 		rebatch(r, topic)
 	}
@@ -177,7 +178,7 @@ func rebatch(r *rand.Rand, topic map[int32][]viewstest.Record) {
 
 // plain is one run without crashes. With spans it also holds the number of calls against that of different spans.
 func plain(t *testing.T, topic map[int32][]viewstest.Record, window time.Duration, spans bool) string {
-	s := openScript(t, storage.NewMem(storage.MemOptions{}), views.Config{DedupSpans: spans, PairingWindow: window, LogBytes: 1 << 20, Limits: views.Limits{Patterns: 3}}, topic)
+	s := openScript(t, storage.NewMem(storage.MemOptions{}), model.Config{DedupSpans: spans, PairingWindow: window, LogBytes: 1 << 20, Limits: model.Limits{Patterns: 3}}, topic)
 	for p := range int32(simPartitions) {
 		for o := range topic[p] {
 			s.Apply(p, int64(o))
@@ -210,7 +211,7 @@ func plain(t *testing.T, topic map[int32][]viewstest.Record, window time.Duratio
 	return dump(t, s)
 }
 
-func openScript(t *testing.T, kv storage.KV, cfg views.Config, topic map[int32][]viewstest.Record) *viewstest.Script {
+func openScript(t *testing.T, kv storage.KV, cfg model.Config, topic map[int32][]viewstest.Record) *viewstest.Script {
 	t.Helper()
 	s, err := viewstest.New(kv, cfg)
 	if err != nil {
@@ -248,9 +249,9 @@ func done(next map[int32]int64, topic map[int32][]viewstest.Record) bool {
 // settle lets every pairing window pass: for how long a span half waits depends on which of two copies came first, what becomes of it does not.
 func settle(t *testing.T, s *viewstest.Script) {
 	t.Helper()
-	var marks []views.Mark
+	var marks []model.Mark
 	for p := range int32(simPartitions) {
-		marks = append(marks, views.Mark{Topic: viewstest.Topic, Partition: p, Watermark: time.Unix(200, 0)})
+		marks = append(marks, model.Mark{Topic: viewstest.Topic, Partition: p, Watermark: time.Unix(200, 0)})
 	}
 	commitWith(t, s, nil, "", marks)
 }
@@ -260,7 +261,7 @@ func commit(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string) {
 	commitWith(t, s, r, bug, nil)
 }
 
-func commitWith(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string, marks []views.Mark) {
+func commitWith(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string, marks []model.Mark) {
 	t.Helper()
 	c, err := s.Set.Collect(marks)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // spanDedup remembers spans, for all partitions, where de-duplication of records is not enough: collectors put spans of a batch that is
@@ -47,15 +48,15 @@ type spanTable struct {
 
 const spanKeyLen = 8 + 4
 
-func newSpanDedup(c Config) *spanDedup {
+func newSpanDedup(c model.Config) *spanDedup {
 	if !c.DedupSpans || c.DedupWindow < 0 {
 		return nil
 	}
 	return &spanDedup{window: uint32(c.DedupWindow.Milliseconds()/1000) + 1, limit: c.Limits.DedupSpans, second: map[uint32]int{}}
 }
 
-// key is that of a span; b is scratch.
-func (s *Span) key(r *Resource, second uint32, b []byte) (spanKey, []byte) {
+// keyOfSpan is the key of a span; b is scratch.
+func keyOfSpan(s *model.Span, r *model.Resource, second uint32, b []byte) (spanKey, []byte) {
 	b = append(b[:0], s.TraceID[:]...)
 	b = append(b, s.SpanID[:]...)
 	b = binary.LittleEndian.AppendUint64(b, s.Start)
@@ -192,16 +193,16 @@ func (t *spanTable) grow(since uint32) {
 	}
 }
 
-func spanDedupKey(ks keyspace, s storedHashes) []byte {
-	k := binary.BigEndian.AppendUint32(ks.key(storage.TableSpans), uint32(s.newest))
+func spanDedupKey(ks model.Keyspace, s storedHashes) []byte {
+	k := binary.BigEndian.AppendUint32(ks.Key(storage.TableSpans), uint32(s.newest))
 	return binary.BigEndian.AppendUint64(k, s.seq)
 }
 
-func spanDedupState(ks keyspace) []byte { return ks.key(storage.TableMeta, metaSpansSeen) }
+func spanDedupState(ks model.Keyspace) []byte { return ks.Key(storage.TableMeta, model.MetaSpansSeen) }
 
 // store returns the entries that keep what the batches of a checkpoint brought, and what was counted: for each second, how many, and each
 // key's 12 bytes.
-func (d *spanDedup) store(ks keyspace, seq uint64, taken []*batch, c *Counters, entries []storage.Entry) []storage.Entry {
+func (d *spanDedup) store(ks model.Keyspace, seq uint64, taken []*batch, c *model.Counters, entries []storage.Entry) []storage.Entry {
 	if d == nil {
 		return entries
 	}
@@ -241,7 +242,7 @@ func (d *spanDedup) store(ks keyspace, seq uint64, taken []*batch, c *Counters, 
 }
 
 // forget drops what is of a time before before (Unix milliseconds), and returns deletions of stored entries that hold nothing else.
-func (d *spanDedup) forget(ks keyspace, before int64, entries []storage.Entry) []storage.Entry {
+func (d *spanDedup) forget(ks model.Keyspace, before int64, entries []storage.Entry) []storage.Entry {
 	if d == nil || before <= 0 {
 		return entries
 	}
@@ -261,36 +262,36 @@ func (d *spanDedup) forget(ks keyspace, before int64, entries []storage.Entry) [
 }
 
 // restore reads what was remembered, and into c what was counted.
-func (d *spanDedup) restore(kv reader, c *Counters) error {
-	v, err := kv.kv.Get(spanDedupState(kv.keyspace))
+func (d *spanDedup) restore(kv model.State, c *model.Counters) error {
+	v, err := kv.KV.Get(spanDedupState(kv.Keyspace))
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
 	if err == nil {
-		at := decoder{b: v}
-		if c.DuplicateSpans, c.DedupLost = at.uvarint(), at.uvarint(); at.err != nil {
-			return fmt.Errorf("counters: %w", at.err)
+		at := model.Decoder{B: v}
+		if c.DuplicateSpans, c.DedupLost = at.Uvarint(), at.Uvarint(); at.Err != nil {
+			return fmt.Errorf("counters: %w", at.Err)
 		}
 	}
 	if d == nil {
 		return nil
 	}
-	prefix := kv.key(storage.TableSpans)
-	err = kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+	prefix := kv.Key(storage.TableSpans)
+	err = kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		s := storedHashes{seq: binary.BigEndian.Uint64(k[len(prefix)+4:]), newest: int64(binary.BigEndian.Uint32(k[len(prefix):]))}
-		at := decoder{b: v}
-		for len(at.b) > 0 {
-			second, n := uint32(at.uvarint()), at.uvarint()
-			for range min(n, uint64(len(at.b)/spanKeyLen+1)) {
-				b := at.bytes(spanKeyLen)
-				if at.err != nil {
-					return at.err
+		at := model.Decoder{B: v}
+		for len(at.B) > 0 {
+			second, n := uint32(at.Uvarint()), at.Uvarint()
+			for range min(n, uint64(len(at.B)/spanKeyLen+1)) {
+				b := at.Bytes(spanKeyLen)
+				if at.Err != nil {
+					return at.Err
 				}
 				d.put(spanKey{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:]), second})
 			}
 		}
 		d.stored = append(d.stored, s)
-		return at.err
+		return at.Err
 	})
 	d.lost = 0 // was counted when it was lost
 	return err

@@ -5,21 +5,22 @@ import (
 	"testing"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 func testSpanDedup(limit int) *spanDedup {
-	c := Config{DedupSpans: true, Limits: Limits{DedupSpans: limit}}
-	return newSpanDedup(c.withDefaults())
+	c := model.Config{DedupSpans: true, Limits: model.Limits{DedupSpans: limit}}
+	return newSpanDedup(c.WithDefaults())
 }
 
 // TestSpanDedupAgrees holds the table against a map while it grows, forgets and takes back.
 func TestSpanDedupAgrees(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	d, model := testSpanDedup(0), map[uint64]uint32{}
+	d, shadow := testSpanDedup(0), map[uint64]uint32{}
 	for i := range 300_000 {
 		now := uint32(1000 + i/100)
 		k := spanKey{hash: uint64(r.IntN(100_000)) * 0x9e3779b97f4a7c15, more: 7, second: now - uint32(r.IntN(20))}
-		at, known := model[k.hash]
+		at, known := shadow[k.hash]
 		known = known && at >= d.since
 		dup := known && max(at, k.second)-min(at, k.second) < d.window
 		if d.put(k) == dup {
@@ -28,16 +29,16 @@ func TestSpanDedupAgrees(t *testing.T) {
 		switch {
 		case !dup && r.IntN(10) == 0 && (!known || k.second >= at):
 			d.remove([]spanKey{k})
-			delete(model, k.hash)
+			delete(shadow, k.hash)
 		case !dup && (!known || k.second >= at):
-			model[k.hash] = k.second
+			shadow[k.hash] = k.second
 		}
 		if i%5000 == 0 {
-			d.forget(keyspace{}, int64(now-400)*1000, nil)
+			d.forget(model.Keyspace{}, int64(now-400)*1000, nil)
 		}
 	}
 	live := 0
-	for _, at := range model {
+	for _, at := range shadow {
 		if at >= d.since {
 			live++
 		}
@@ -78,16 +79,16 @@ func TestSpanDedupRestores(t *testing.T) {
 			d.put(k)
 			b.spanKeys, keys = append(b.spanKeys, k), append(keys, k)
 		}
-		c := Counters{DuplicateSpans: seq}
-		if err := kv.Commit(storage.Commit{Entries: d.store(keyspace{}, seq, []*batch{b}, &c, nil)}); err != nil {
+		c := model.Counters{DuplicateSpans: seq}
+		if err := kv.Commit(storage.Commit{Entries: d.store(model.Keyspace{}, seq, []*batch{b}, &c, nil)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := kv.Commit(storage.Commit{Entries: d.forget(keyspace{}, 108_000, nil)}); err != nil { // second 110 is the first that is kept
+	if err := kv.Commit(storage.Commit{Entries: d.forget(model.Keyspace{}, 108_000, nil)}); err != nil { // second 110 is the first that is kept
 		t.Fatal(err)
 	}
-	again, c := testSpanDedup(0), Counters{}
-	if err := again.restore(reader{kv: kv}, &c); err != nil {
+	again, c := testSpanDedup(0), model.Counters{}
+	if err := again.restore(model.State{KV: kv}, &c); err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range keys {

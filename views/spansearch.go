@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Searches by what only spans hold, their attributes, durations and starts, read the raw blocks: one after the other, from the newest,
@@ -66,7 +67,7 @@ func (f *spanFinder) finds(t *trace) (bool, error) {
 // siftedOut reports whether the spans of a trace are among those that are taken out of settled blocks, and some were.
 func (s *Set) siftedOut(t *trace) bool {
 	k := s.cfg.TraceKeep
-	if k == nil || k.samples(t.id) || s.notable(t) {
+	if k == nil || k.Samples(t.id) || s.notable(t) {
 		return false
 	}
 	s.mu.RLock()
@@ -83,7 +84,7 @@ func (s *Set) searchSpans(q *TraceQuery) (out TraceResult, err error) {
 	f, since, metas, dropped := s.traceFilter(q), s.tracesSince(), slices.Clone(s.rawSpans.kept), s.droppedSpans()
 	s.mu.RUnlock()
 	if f.from <= dropped && dropped > since {
-		out.SpansSince = unixNano(dropped).Add(1)
+		out.SpansSince = model.Time(dropped).Add(1)
 	}
 	slices.SortStableFunc(metas, func(a, b rawMeta) int { return cmp.Compare(b.end, a.end) })
 	page, tokens := tracePage{limit: q.Limit, has: map[[16]byte]bool{}}, hashesOf(q.Tokens)
@@ -110,7 +111,7 @@ func (s *Set) searchSpans(q *TraceQuery) (out TraceResult, err error) {
 				}
 			}
 			if q.Proceed != nil && !q.Proceed() {
-				out.Ended, out.SearchedTo = true, unixNano(m.end).Add(1)
+				out.Ended, out.SearchedTo = true, model.Time(m.end).Add(1)
 				break
 			}
 			if err := s.searchRawBlock(q, f, since, rawRef{m.seq, n}, &page); err != nil {

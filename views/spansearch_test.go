@@ -10,12 +10,13 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
 // startsIn finds the traces with a span that starts in a range.
-func startsIn(from, to time.Time) func([]byte, views.DimFilter) ([][16]byte, error) {
-	return func(block []byte, _ views.DimFilter) (ids [][16]byte, err error) {
+func startsIn(from, to time.Time) func([]byte, model.DimFilter) ([][16]byte, error) {
+	return func(block []byte, _ model.DimFilter) (ids [][16]byte, err error) {
 		var u ptrace.ProtoUnmarshaler
 		td, err := u.UnmarshalTraces(block)
 		if err != nil {
@@ -36,7 +37,7 @@ func startsIn(from, to time.Time) func([]byte, views.DimFilter) ([][16]byte, err
 
 // TestSearchesOfSpansThatAreNotKept: a search that needs spans which are not kept says so, and what may be in its range is found.
 func TestSearchesOfSpansThatAreNotKept(t *testing.T) {
-	open := func(cfg views.Config, lines ...string) *viewstest.Script {
+	open := func(cfg model.Config, lines ...string) *viewstest.Script {
 		cfg.FoldEvery = 1
 		s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), cfg)
 		require.NoError(t, err)
@@ -62,7 +63,7 @@ func TestSearchesOfSpansThatAreNotKept(t *testing.T) {
 	}
 	lines := []string{"10s 100s web server get id=long/a", "20s 1s web server get id=short/a", "300s 1s web server get id=new/a", "301s 1s web server get id=newer/a", "302s 1s web server get id=newest/a"}
 
-	none := open(views.Config{}, lines...)
+	none := open(model.Config{}, lines...)
 	r, names := search(none, at(15*time.Second), at(30*time.Second), false)
 	require.Equal(t, []string{"short", "long"}, names, "by its summary the long one may have a span in the range")
 	require.True(t, r.SpansSince.IsZero())
@@ -70,7 +71,7 @@ func TestSearchesOfSpansThatAreNotKept(t *testing.T) {
 	require.Empty(t, names)
 	require.Equal(t, at(303*time.Second).Add(1), r.SpansSince, "no spans are kept")
 
-	all := open(views.Config{TraceBytes: 1 << 20}, lines...)
+	all := open(model.Config{TraceBytes: 1 << 20}, lines...)
 	for _, each := range []bool{false, true} {
 		r, names = search(all, at(15*time.Second), at(30*time.Second), each)
 		require.Equal(t, []string{"short"}, names)
@@ -78,7 +79,7 @@ func TestSearchesOfSpansThatAreNotKept(t *testing.T) {
 		require.False(t, r.Sifted)
 	}
 
-	sifted := open(views.Config{TraceBytes: 1 << 20, TraceKeep: &views.Keep{Slow: time.Hour}}, lines...)
+	sifted := open(model.Config{TraceBytes: 1 << 20, TraceKeep: &model.Keep{Slow: time.Hour}}, lines...)
 	_, names = search(sifted, at(15*time.Second), at(30*time.Second), false)
 	require.Equal(t, []string{"short", "long"}, names)
 	r, names = search(sifted, at(15*time.Second), at(30*time.Second), true)

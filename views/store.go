@@ -9,15 +9,16 @@ import (
 	"sort"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // counts is what a view keeps for one series in one bucket: it can be added to, encoded and decoded.
 type counts[C any] interface {
 	*C
-	merge(o *C)
-	append(b []byte) []byte
-	decode(d *decoder)
-	decodeCounts(d *decoder) // the same without exemplars, which stay as they are
+	Merge(o *C)
+	Append(b []byte) []byte
+	Decode(d *model.Decoder)
+	DecodeCounts(d *model.Decoder) // the same without exemplars, which stay as they are
 }
 
 // store is one view's committed state: for each series its total over all time, and for each bucket the cells of all series.
@@ -33,7 +34,7 @@ type counts[C any] interface {
 type store[C any, P counts[C]] struct {
 	view   byte // in keys
 	series map[uint32]*series[C]
-	levels [levels]tier[C]
+	levels [model.Levels]tier[C]
 	dirty  map[uint32]struct{}
 	floor  int64 // what is older is not counted: another version has it
 }
@@ -76,19 +77,19 @@ func newStore[C any, P counts[C]](view byte) *store[C, P] {
 	return s
 }
 
-func (s *store[C, P]) cellsKey(id keyspace, level int, start int64, n uint16) []byte {
-	k := id.key(storage.TableCells, s.view, byte(level))
+func (s *store[C, P]) cellsKey(id model.Keyspace, level int, start int64, n uint16) []byte {
+	k := id.Key(storage.TableCells, s.view, byte(level))
 	k = binary.BigEndian.AppendUint32(k, uint32(start))
 	return binary.BigEndian.AppendUint16(k, n)
 }
 
-func (s *store[C, P]) seriesKey(id keyspace, series uint32) []byte {
-	return binary.BigEndian.AppendUint32(id.key(storage.TableSeries, s.view), series)
+func (s *store[C, P]) seriesKey(id model.Keyspace, series uint32) []byte {
+	return binary.BigEndian.AppendUint32(id.Key(storage.TableSeries, s.view), series)
 }
 
 // add counts what checkpoint seq adds to a series in a 10 s bucket, in every level that retains its time. It reports whether none
 // does: then it counts in the total alone.
-func (s *store[C, P]) add(kv reader, seq uint64, id uint32, start int64, delta *C, since sinces) (late bool, err error) {
+func (s *store[C, P]) add(kv model.State, seq uint64, id uint32, start int64, delta *C, since model.Sinces) (late bool, err error) {
 	if start < s.floor {
 		return false, nil
 	}
@@ -99,11 +100,11 @@ func (s *store[C, P]) add(kv reader, seq uint64, id uint32, start int64, delta *
 		s.series[id] = se
 	}
 	if seq > se.stamp {
-		P(&se.total).merge(delta)
+		P(&se.total).Merge(delta)
 		s.dirty[id] = struct{}{}
 	}
 	for l := range s.levels {
-		at := start - start%levelSeconds[l]
+		at := start - start%model.LevelSeconds[l]
 		if at < since[l] {
 			continue
 		}
@@ -118,7 +119,7 @@ func (s *store[C, P]) add(kv reader, seq uint64, id uint32, start int64, delta *
 	return late, nil
 }
 
-func (s *store[C, P]) addCell(kv reader, seq uint64, l int, id uint32, start int64, delta *C) error {
+func (s *store[C, P]) addCell(kv model.State, seq uint64, l int, id uint32, start int64, delta *C) error {
 	if t := &s.levels[l]; t.oldest == 0 || start < t.oldest {
 		t.oldest = max(start, 1)
 	}
@@ -135,13 +136,13 @@ func (s *store[C, P]) addCell(kv reader, seq uint64, l int, id uint32, start int
 		cell = new(C)
 		c.open[id] = cell
 	}
-	P(cell).merge(delta)
+	P(cell).Merge(delta)
 	c.dirty = true
 	return nil
 }
 
 // chunk returns the chunk of a series in a bucket, from the KV when it is a cold one.
-func (s *store[C, P]) chunk(kv reader, l int, id uint32, start int64) (*chunk[C], error) {
+func (s *store[C, P]) chunk(kv model.State, l int, id uint32, start int64) (*chunk[C], error) {
 	n, t := uint16(id/chunkSeries), &s.levels[l]
 	b := t.buckets[start]
 	if b == nil {
@@ -153,7 +154,7 @@ func (s *store[C, P]) chunk(kv reader, l int, id uint32, start int64) (*chunk[C]
 	}
 	c := &chunk[C]{open: map[uint32]*C{}}
 	if start < t.hotFrom {
-		err := kv.kv.Scan(s.cellsKey(kv.keyspace, l, start, n), s.cellsKey(kv.keyspace, l, start, n+1), func(_, v []byte) error {
+		err := kv.KV.Scan(s.cellsKey(kv.Keyspace, l, start, n), s.cellsKey(kv.Keyspace, l, start, n+1), func(_, v []byte) error {
 			c = &chunk[C]{packed: slices.Clone(v), stamp: stampOf(v)}
 			return nil
 		})
@@ -183,16 +184,16 @@ func (s *store[C, P]) decode(c *chunk[C]) error {
 
 func decodeCell[C any, P counts[C]](cell []byte) (*C, error) {
 	c := new(C)
-	d := decoder{b: cell}
-	P(c).decode(&d)
-	return c, d.err
+	d := model.Decoder{B: cell}
+	P(c).Decode(&d)
+	return c, d.Err
 }
 
 // A stored chunk: stamp, id of its first possible series, number of cells, then for each its id less the first (uint16 BE) and
 // where it ends among the cells (uint32 BE), then the cells; ids ascend. The table lets a reader find a few of many at once.
 func stampOf(packed []byte) uint64 {
-	d := decoder{b: packed}
-	return d.uvarint()
+	d := model.Decoder{B: packed}
+	return d.Uvarint()
 }
 
 const packedRow = 2 + 4
@@ -238,20 +239,20 @@ func (p *pick) chunks() []uint16 {
 
 // unpack calls fn for each cell of a stored chunk that is wanted.
 func (s *store[C, P]) unpack(packed []byte, want pick, fn func(id uint32, cell []byte) error) error {
-	d := decoder{b: packed}
-	d.uvarint()
-	first, n := uint32(d.uvarint()), d.count()
-	if d.err != nil || n > chunkSeries || len(d.b) < n*packedRow {
-		return errCorrupt
+	d := model.Decoder{B: packed}
+	d.Uvarint()
+	first, n := uint32(d.Uvarint()), d.Count()
+	if d.Err != nil || n > chunkSeries || len(d.B) < n*packedRow {
+		return model.ErrCorrupt
 	}
-	rows, cells := d.b[:n*packedRow], d.b[n*packedRow:]
+	rows, cells := d.B[:n*packedRow], d.B[n*packedRow:]
 	one := func(i int, id uint32) error {
 		from, to := uint32(0), binary.BigEndian.Uint32(rows[i*packedRow+2:])
 		if i > 0 {
 			from = binary.BigEndian.Uint32(rows[(i-1)*packedRow+2:])
 		}
 		if from > to || to > uint32(len(cells)) {
-			return errCorrupt
+			return model.ErrCorrupt
 		}
 		return fn(id, cells[from:to])
 	}
@@ -293,41 +294,36 @@ func (s *store[C, P]) pack(c *chunk[C]) []byte {
 	packed = binary.AppendUvarint(packed, uint64(len(ids)))
 	var cells []byte
 	for _, id := range ids {
-		cells = P(c.open[id]).append(cells)
+		cells = P(c.open[id]).Append(cells)
 		packed = binary.BigEndian.AppendUint16(packed, uint16(id-first))
 		packed = binary.BigEndian.AppendUint32(packed, uint32(len(cells)))
 	}
 	return append(packed, cells...)
 }
 
-// A fold reads while readers do; what they would notice is changed later, when what it stores can be read.
-type later []func()
-
-func (l *later) do(f func()) { *l = append(*l, f) }
-
 // horizon says what a fold keeps: buckets from hot on in memory, those from since on at all, series counted since forget.
 type horizon struct {
-	hot, since sinces
+	hot, since model.Sinces
 	forget     int64
 	bytes      int // of packed buckets in memory, for each level
 }
 
 // fold returns the entries that bring the stored state up to checkpoint seq. Each stands for itself. Cold and expired buckets leave
 // memory; stored ones that expired are deleted.
-func (s *store[C, P]) fold(kv reader, seq uint64, h horizon, then *later, entries []storage.Entry) ([]storage.Entry, error) {
-	ks := kv.keyspace
+func (s *store[C, P]) fold(kv model.State, seq uint64, h horizon, then *model.Later, entries []storage.Entry) ([]storage.Entry, error) {
+	ks := kv.Keyspace
 	for id := range s.dirty {
 		se := s.series[id]
 		se.stamp = seq
 		enc := binary.AppendUvarint(nil, seq)
 		enc = binary.AppendVarint(enc, se.first)
 		enc = binary.AppendVarint(enc, se.last)
-		entries = append(entries, storage.Entry{Key: s.seriesKey(ks, id), Value: P(&se.total).append(enc)})
+		entries = append(entries, storage.Entry{Key: s.seriesKey(ks, id), Value: P(&se.total).Append(enc)})
 	}
 	clear(s.dirty)
 	for id, se := range s.series {
 		if se.last < h.forget {
-			then.do(func() { delete(s.series, id) })
+			then.Do(func() { delete(s.series, id) })
 			entries = append(entries, storage.Entry{Key: s.seriesKey(ks, id)})
 		}
 	}
@@ -341,12 +337,12 @@ func (s *store[C, P]) fold(kv reader, seq uint64, h horizon, then *later, entrie
 	return entries, nil
 }
 
-func (s *store[C, P]) foldLevel(ks keyspace, seq uint64, l int, h horizon, then *later, entries []storage.Entry) []storage.Entry {
+func (s *store[C, P]) foldLevel(ks model.Keyspace, seq uint64, l int, h horizon, then *model.Later, entries []storage.Entry) []storage.Entry {
 	t := &s.levels[l]
 	h.hot[l] = max(h.hot[l], t.fits(h.bytes))
 	for start, b := range t.buckets {
 		if start < h.since[l] {
-			then.do(func() { delete(t.buckets, start) }) // what is stored of it is deleted by expire
+			then.Do(func() { delete(t.buckets, start) }) // what is stored of it is deleted by expire
 			continue
 		}
 		for n, c := range b {
@@ -356,22 +352,22 @@ func (s *store[C, P]) foldLevel(ks keyspace, seq uint64, l int, h horizon, then 
 			} else if c.open != nil {
 				if c.resting {
 					packed := s.pack(c)
-					then.do(func() { c.packed, c.open = packed, nil })
+					then.Do(func() { c.packed, c.open = packed, nil })
 				}
 				c.resting = true
 			}
 		}
 		if start < h.hot[l] {
-			then.do(func() { delete(t.buckets, start) })
+			then.Do(func() { delete(t.buckets, start) })
 		}
 	}
 	for start := range t.changed {
 		if start < h.since[l] {
-			then.do(func() { delete(t.changed, start) })
+			then.Do(func() { delete(t.changed, start) })
 		}
 	}
 	t.nextHot = max(t.hotFrom, h.hot[l])
-	then.do(func() { t.hotFrom = t.nextHot })
+	then.Do(func() { t.hotFrom = t.nextHot })
 	return entries
 }
 
@@ -393,12 +389,12 @@ func (t *tier[C]) fits(limit int) int64 {
 const openCellBytes = 400
 
 // expire deletes stored buckets older than since.
-func (s *store[C, P]) expire(kv reader, l int, since int64, entries []storage.Entry) ([]storage.Entry, error) {
+func (s *store[C, P]) expire(kv model.State, l int, since int64, entries []storage.Entry) ([]storage.Entry, error) {
 	t := &s.levels[l]
 	if t.oldest == 0 || t.oldest >= since {
 		return entries, nil
 	}
-	err := kv.kv.Keys(s.cellsKey(kv.keyspace, l, t.oldest-t.oldest%levelSeconds[l], 0), s.cellsKey(kv.keyspace, l, since, 0), func(k []byte) error {
+	err := kv.KV.Keys(s.cellsKey(kv.Keyspace, l, t.oldest-t.oldest%model.LevelSeconds[l], 0), s.cellsKey(kv.Keyspace, l, since, 0), func(k []byte) error {
 		entries = append(entries, storage.Entry{Key: slices.Clone(k)})
 		return nil
 	})
@@ -410,7 +406,7 @@ func (s *store[C, P]) expire(kv reader, l int, since int64, entries []storage.En
 }
 
 // first is the start of the oldest bucket, from the finest level that has dropped none; 0: there is none.
-func (s *store[C, P]) first(since sinces) int64 {
+func (s *store[C, P]) first(since model.Sinces) int64 {
 	for l := range s.levels {
 		if at := s.levels[l].oldest; at > since[l] || l == len(s.levels)-1 {
 			return at
@@ -428,21 +424,21 @@ func (s *store[C, P]) appendState(b []byte) []byte {
 	return b
 }
 
-func (s *store[C, P]) restoreState(d *decoder) {
+func (s *store[C, P]) restoreState(d *model.Decoder) {
 	for l := range s.levels {
-		s.levels[l].hotFrom, s.levels[l].oldest = int64(d.uvarint()), int64(d.uvarint())
+		s.levels[l].hotFrom, s.levels[l].oldest = int64(d.Uvarint()), int64(d.Uvarint())
 	}
 }
 
 // restore reads the series and the hot buckets.
-func (s *store[C, P]) restore(kv reader) error {
-	prefix := kv.key(storage.TableSeries, s.view)
-	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
-		d := decoder{b: v}
-		se := &series[C]{stamp: d.uvarint(), first: d.varint(), last: d.varint()}
-		P(&se.total).decode(&d)
+func (s *store[C, P]) restore(kv model.State) error {
+	prefix := kv.Key(storage.TableSeries, s.view)
+	err := kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		d := model.Decoder{B: v}
+		se := &series[C]{stamp: d.Uvarint(), first: d.Varint(), last: d.Varint()}
+		P(&se.total).Decode(&d)
 		s.series[binary.BigEndian.Uint32(k[len(prefix):])] = se
-		return d.err
+		return d.Err
 	})
 	if err != nil {
 		return fmt.Errorf("read series of view %c: %w", s.view, err)
@@ -463,19 +459,19 @@ func (s *store[C, P]) restore(kv reader) error {
 	return nil
 }
 
-func (s *store[C, P]) scanStored(kv reader, l int, from, to int64, fn func(start int64, n uint16, v []byte) error) error {
-	prefix := len(kv.key(storage.TableCells, s.view, 0))
-	return kv.kv.Scan(s.cellsKey(kv.keyspace, l, from, 0), s.cellsKey(kv.keyspace, l, to, 0), func(k, v []byte) error {
+func (s *store[C, P]) scanStored(kv model.State, l int, from, to int64, fn func(start int64, n uint16, v []byte) error) error {
+	prefix := len(kv.Key(storage.TableCells, s.view, 0))
+	return kv.KV.Scan(s.cellsKey(kv.Keyspace, l, from, 0), s.cellsKey(kv.Keyspace, l, to, 0), func(k, v []byte) error {
 		return fn(int64(binary.BigEndian.Uint32(k[prefix:])), binary.BigEndian.Uint16(k[prefix+4:]), v)
 	})
 }
 
 // each calls fn for the cells of the series that want accepts in every segment. What fn is given it may read until it returns.
-func (s *store[C, P]) each(kv reader, segments []segment, want pick, fn func(at bucketAt, id uint32, c *C) error) error {
+func (s *store[C, P]) each(kv model.State, segments []model.Segment, want pick, fn func(at bucketAt, id uint32, c *C) error) error {
 	scratch := new(C)
 	for _, g := range segments {
 		err := s.eachOf(kv, g, want, scratch, func(start int64, id uint32, c *C) error {
-			return fn(bucketAt{start, levelSeconds[g.level]}, id, c)
+			return fn(bucketAt{start, model.LevelSeconds[g.Level]}, id, c)
 		})
 		if err != nil {
 			return err
@@ -488,14 +484,14 @@ func (s *store[C, P]) each(kv reader, segments []segment, want pick, fn func(at 
 type bucketAt struct{ start, width int64 }
 
 // eachStored reads the stored chunks of a segment one by one, leaving out those that changed since.
-func (s *store[C, P]) eachStored(kv reader, g segment, chunks []uint16, fn func(start int64, v []byte) error) error {
-	t, width := &s.levels[g.level], levelSeconds[g.level]
-	for start := ceil(max(g.from, t.oldest-t.oldest%width), width); start < min(g.to, t.hotFrom); start += width {
+func (s *store[C, P]) eachStored(kv model.State, g model.Segment, chunks []uint16, fn func(start int64, v []byte) error) error {
+	t, width := &s.levels[g.Level], model.LevelSeconds[g.Level]
+	for start := model.Ceil(max(g.From, t.oldest-t.oldest%width), width); start < min(g.To, t.hotFrom); start += width {
 		for _, n := range chunks {
 			if t.buckets[start][n] != nil {
 				continue
 			}
-			v, err := kv.kv.Get(s.cellsKey(kv.keyspace, g.level, start, n))
+			v, err := kv.KV.Get(s.cellsKey(kv.Keyspace, g.Level, start, n))
 			if errors.Is(err, storage.ErrNotFound) {
 				continue
 			}
@@ -511,18 +507,18 @@ func (s *store[C, P]) eachStored(kv reader, g segment, chunks []uint16, fn func(
 }
 
 // eachOf reads one segment; buckets ascend, but stored ones come before those in memory.
-func (s *store[C, P]) eachOf(kv reader, g segment, want pick, scratch *C, fn func(start int64, id uint32, c *C) error) error {
-	from, to, t := g.from, g.to, &s.levels[g.level]
+func (s *store[C, P]) eachOf(kv model.State, g model.Segment, want pick, scratch *C, fn func(start int64, id uint32, c *C) error) error {
+	from, to, t := g.From, g.To, &s.levels[g.Level]
 	packed := func(start int64, v []byte) error {
 		return s.unpack(v, want, func(id uint32, cell []byte) error {
-			d := decoder{b: cell}
+			d := model.Decoder{B: cell}
 			if want.counts {
-				P(scratch).decodeCounts(&d)
+				P(scratch).DecodeCounts(&d)
 			} else {
-				P(scratch).decode(&d)
+				P(scratch).Decode(&d)
 			}
-			if d.err != nil {
-				return d.err
+			if d.Err != nil {
+				return d.Err
 			}
 			return fn(start, id, scratch)
 		})
@@ -533,7 +529,7 @@ func (s *store[C, P]) eachOf(kv reader, g segment, want pick, scratch *C, fn fun
 			return err
 		}
 	} else if from < t.hotFrom {
-		err := s.scanStored(kv, g.level, max(from, 0), min(to, t.hotFrom), func(start int64, n uint16, v []byte) error {
+		err := s.scanStored(kv, g.Level, max(from, 0), min(to, t.hotFrom), func(start int64, n uint16, v []byte) error {
 			if t.buckets[start][n] != nil {
 				return nil // changed since it was stored: below
 			}
@@ -556,7 +552,7 @@ func (s *store[C, P]) eachOf(kv reader, g segment, want pick, scratch *C, fn fun
 		}
 		return nil
 	}
-	return t.each(from, to, levelSeconds[g.level], func(start int64, b bucket[C]) error {
+	return t.each(from, to, model.LevelSeconds[g.Level], func(start int64, b bucket[C]) error {
 		if chunks != nil {
 			for _, n := range chunks {
 				if c := b[n]; c != nil {
@@ -578,7 +574,7 @@ func (s *store[C, P]) eachOf(kv reader, g segment, want pick, scratch *C, fn fun
 
 // each calls fn for the buckets in memory that begin from from on and before to, ascending.
 func (t *tier[C]) each(from, to, width int64, fn func(start int64, b bucket[C]) error) error {
-	if from = ceil(from, width); (to-from)/width <= 2*int64(len(t.buckets)) {
+	if from = model.Ceil(from, width); (to-from)/width <= 2*int64(len(t.buckets)) {
 		for start := from; start < to; start += width {
 			if b := t.buckets[start]; b != nil {
 				if err := fn(start, b); err != nil {
@@ -596,20 +592,4 @@ func (t *tier[C]) each(from, to, width int64, fn func(start int64, b bucket[C]) 
 		}
 	}
 	return nil
-}
-
-// keyspace is where a Set's keys live.
-type keyspace struct {
-	version uint32
-	shard   uint16
-}
-
-func (k keyspace) key(t storage.Table, rest ...byte) []byte {
-	return storage.Key(k.version, k.shard, t, rest...)
-}
-
-// reader is a keyspace that can be read.
-type reader struct {
-	keyspace
-	kv storage.KV
 }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // TallyRow is one series of a table, summed over a range.
@@ -16,17 +18,10 @@ type TallyRow struct {
 }
 
 // Dims are the dimensions of the row.
-func (r *TallyRow) Dims() Dims { return dimsOf(r.Labels) }
+func (r *TallyRow) Dims() model.Dims { return model.DimsOf(r.Labels) }
 
 // Dims are the dimensions of the series.
-func (t *TallyTimeline) Dims() Dims { return dimsOf(t.Labels) }
-
-func dimsOf(labels []string) Dims {
-	if len(labels) == 0 {
-		return ""
-	}
-	return Dims(labels[len(labels)-1])
-}
+func (t *TallyTimeline) Dims() model.Dims { return model.DimsOf(t.Labels) }
 
 // TallyCell is one series in one bucket.
 type TallyCell struct {
@@ -45,7 +40,7 @@ type TallyTimeline struct {
 
 // sub takes away what o counted; extremes and samples stay.
 func (c *Tally) sub(o *Tally) {
-	c.Counts.sub(&o.Counts)
+	c.Counts.Sub(&o.Counts)
 	c.Failed -= o.Failed
 }
 
@@ -55,7 +50,7 @@ func (t *table) labelsOf(id uint32, match func(labels []string) bool) []string {
 	if key == "" {
 		return nil
 	}
-	if l := splitLabels(key); len(l) == len(t.def.labels)+1 && match(l) {
+	if l := splitLabels(key); len(l) == len(t.def.Labels)+1 && match(l) {
 		return l
 	}
 	return nil
@@ -72,15 +67,15 @@ func (r *TallyRow) seenOver(first, last time.Time) {
 }
 
 // TableRows returns the series of a table with anything in the range, those that match accepts, ordered by labels.
-func (s *Set) TableRows(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
+func (s *Set) TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
 	return tableRows(s.one(from, to), t, match)
 }
 
-func tableRows(ps []stretch, t Table, match func(labels []string) bool) ([]TallyRow, error) {
+func tableRows(ps []stretch, t model.Table, match func(labels []string) bool) ([]TallyRow, error) {
 	by := map[string]*TallyRow{}
 	err := eachStretch(ps, func(s *Set, p stretch) error {
 		tab := s.tables[t]
-		match := p.dims.rows(match)
+		match := p.dims.Rows(match)
 		known, here := map[uint32][]string{}, map[uint32]*TallyRow{}
 		want := func(id uint32) bool {
 			l, ok := known[id]
@@ -90,7 +85,7 @@ func tableRows(ps []stretch, t Table, match func(labels []string) bool) ([]Tally
 			}
 			return l != nil
 		}
-		return tab.each(s.kv, s.sumsOf(p.span), pick{has: want}, func(_ bucketAt, id uint32, c *Tally) error {
+		return tab.each(s.kv, s.sumsOf(p.Range), pick{has: want}, func(_ bucketAt, id uint32, c *Tally) error {
 			row := here[id]
 			if row == nil {
 				key := tab.dict.key(id)
@@ -99,11 +94,11 @@ func tableRows(ps []stretch, t Table, match func(labels []string) bool) ([]Tally
 					by[key] = row
 				}
 				if se := tab.series[id]; se != nil {
-					row.seenOver(unixNano(se.total.First), unixNano(se.total.Last))
+					row.seenOver(model.Time(se.total.First), model.Time(se.total.Last))
 				}
 				here[id] = row
 			}
-			row.merge(c)
+			row.Merge(c)
 			return nil
 		})
 	})
@@ -116,11 +111,11 @@ func tableRows(ps []stretch, t Table, match func(labels []string) bool) ([]Tally
 }
 
 // SelectTable returns the series of a table that match accepts, those with nothing in the range included.
-func (s *Set) SelectTable(t Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
+func (s *Set) SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
 	return s.selectTable(t, rangeOf(from, to), match)
 }
 
-func (s *Set) selectTable(t Table, r span, match func(labels []string) bool) ([]TallyTimeline, error) {
+func (s *Set) selectTable(t model.Table, r model.Range, match func(labels []string) bool) ([]TallyTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	tab := s.tables[t]
@@ -128,7 +123,7 @@ func (s *Set) selectTable(t Table, r span, match func(labels []string) bool) ([]
 	for id, se := range tab.series {
 		if l := tab.labelsOf(id, match); l != nil {
 			x := &TallyTimeline{ID: id, Labels: l, First: se.first, Last: se.last}
-			x.Base.merge(&se.total)
+			x.Base.Merge(&se.total)
 			at[id] = x
 		}
 	}

@@ -9,54 +9,19 @@ import (
 	"unicode/utf8"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // A table counts things under label values: exceptions, database calls, log lines. All tables work alike; what differs between
 // them stands in tableDefs. A table is a store of tallies and a dictionary that gives each combination of label values an id.
 
-// Table names one table.
-type Table uint8
-
-// The tables.
-const (
-	TableErrors Table = iota
-	TableDatabases
-	TableMessaging
-	TableVersions
-	TableLogs
-	TablePatterns
-	tables // how many there are
-)
-
-type tableDef struct {
-	name   string
-	view   byte // in keys
-	labels []string
-	limit  func(*Limits) int
-}
-
-var tableDefs = [tables]tableDef{
-	TableErrors:    {"errors", viewErrors, []string{"service", "operation", "type", "message", "source"}, func(l *Limits) int { return l.ErrorGroups }},
-	TableDatabases: {"databases", viewDatabases, []string{"service", "system", "namespace", "operation", "collection"}, func(l *Limits) int { return l.Series }},
-	TableMessaging: {"messaging", viewMessaging, []string{"service", "system", "destination", "kind"}, func(l *Limits) int { return l.Series }},
-	TableVersions:  {"versions", viewVersions, []string{"service", "version"}, func(l *Limits) int { return l.Series }},
-	TableLogs:      {"logs", viewLogs, []string{"service", "severity"}, func(l *Limits) int { return l.Series }},
-	TablePatterns:  {"patterns", viewPatterns, []string{"service", "cluster"}, func(l *Limits) int { return l.Patterns * 100 }},
-}
-
-// String is the table's name.
-func (t Table) String() string { return tableDefs[t].name }
-
-// Labels are the names of the table's labels.
-func (t Table) Labels() []string { return tableDefs[t].labels }
-
 // Tally is what a table keeps of one series.
 type Tally struct {
-	Counts
+	model.Counts
 	Failed      uint64
 	First, Last uint64 // event times of the first and the last, Unix nanoseconds
 	// Latest is the newest with a trace id, Slowest the slowest.
-	Slowest, Latest Exemplar
+	Slowest, Latest model.Exemplar
 	// Text is a sample: of those with a text the newest.
 	Text   string
 	textAt uint64
@@ -71,7 +36,7 @@ type tallied struct {
 	timed  bool // has a duration
 	hist   uint16
 	at     uint64
-	ex     Exemplar
+	ex     model.Exemplar
 	text   string
 }
 
@@ -83,12 +48,12 @@ func (c *Tally) observe(o *tallied) {
 	}
 	if o.timed {
 		c.Sum.AddTimes(o.ex.Duration, o.n)
-		c.Hist.addBucket(int(o.hist), o.n)
+		c.Hist.AddBucket(int(o.hist), o.n)
 	}
 	c.seen(o.at, o.at)
 	if o.ex.TraceID != ([16]byte{}) {
-		c.Slowest.slower(&o.ex)
-		c.Latest.later(&o.ex)
+		c.Slowest.Slower(&o.ex)
+		c.Latest.Later(&o.ex)
 	}
 	if o.text != "" {
 		c.sample(o.text, o.at)
@@ -109,12 +74,12 @@ func (c *Tally) sample(text string, at uint64) {
 	}
 }
 
-func (c *Tally) merge(o *Tally) {
-	c.Counts.merge(&o.Counts)
+func (c *Tally) Merge(o *Tally) {
+	c.Counts.Merge(&o.Counts)
 	c.Failed += o.Failed
 	c.seen(o.First, o.Last)
-	c.Slowest.slower(&o.Slowest)
-	c.Latest.later(&o.Latest)
+	c.Slowest.Slower(&o.Slowest)
+	c.Latest.Later(&o.Latest)
 	if o.Text != "" {
 		c.sample(o.Text, o.textAt)
 	}
@@ -122,44 +87,41 @@ func (c *Tally) merge(o *Tally) {
 
 func (c *Tally) reset() {
 	h := c.Hist
-	h.reset()
+	h.Reset()
 	*c = Tally{}
 	c.Hist = h
 }
 
 // A tally: counts, failed, first, last, slowest, latest, time of the text, text.
-func (c *Tally) append(b []byte) []byte {
-	b = c.Counts.append(b)
+func (c *Tally) Append(b []byte) []byte {
+	b = c.Counts.Append(b)
 	b = binary.AppendUvarint(b, c.Failed)
 	b = binary.AppendUvarint(b, c.First)
 	b = binary.AppendUvarint(b, c.Last-c.First)
-	b = c.Latest.append(c.Slowest.append(b))
+	b = c.Latest.Append(c.Slowest.Append(b))
 	b = binary.AppendUvarint(b, c.textAt)
-	return appendString(b, c.Text)
+	return model.AppendString(b, c.Text)
 }
 
-func (c *Tally) decodeCounts(d *decoder) { c.decode(d) }
+func (c *Tally) DecodeCounts(d *model.Decoder) { c.Decode(d) }
 
-func (c *Tally) decode(d *decoder) {
-	c.Counts.decode(d)
-	c.Failed, c.First = d.uvarint(), d.uvarint()
-	c.Last = c.First + d.uvarint()
-	c.Slowest.decode(d)
-	c.Latest.decode(d)
-	c.textAt, c.Text = d.uvarint(), d.string()
+func (c *Tally) Decode(d *model.Decoder) {
+	c.Counts.Decode(d)
+	c.Failed, c.First = d.Uvarint(), d.Uvarint()
+	c.Last = c.First + d.Uvarint()
+	c.Slowest.Decode(d)
+	c.Latest.Decode(d)
+	c.textAt, c.Text = d.Uvarint(), d.String()
 }
-
-// maxLabel bounds a label value, in bytes; longer ones are cut.
-const maxLabel = 256
 
 // appendLabel adds one label value to the key of a series.
 func appendLabel(key, v []byte) []byte {
-	v = v[:min(len(v), maxLabel)]
+	v = v[:min(len(v), model.MaxLabel)]
 	return append(binary.AppendUvarint(key, uint64(len(v))), v...)
 }
 
 // appendDims ends the key of a series: dimensions are its last value, and are never cut.
-func appendDims(key []byte, d Dims) []byte { return appendString(key, string(d)) }
+func appendDims(key []byte, d model.Dims) []byte { return model.AppendString(key, string(d)) }
 
 // labelKey is the key of a series without dimensions.
 func labelKey(values ...[]byte) (key []byte) {
@@ -175,16 +137,16 @@ func cleanKey(key []byte) string {
 		return string(key)
 	}
 	out := make([]byte, 0, len(key)+16)
-	for d := (decoder{b: key}); len(d.b) > 0 && d.err == nil; {
-		out = appendString(out, clean(d.bytes(int(d.uvarint())), 1<<20))
+	for d := (model.Decoder{B: key}); len(d.B) > 0 && d.Err == nil; {
+		out = model.AppendString(out, model.CleanText(d.Bytes(int(d.Uvarint())), 1<<20))
 	}
 	return string(out)
 }
 
 func splitLabels(key string) (values []string) {
-	d := decoder{b: []byte(key)}
-	for len(d.b) > 0 && d.err == nil {
-		values = append(values, d.string())
+	d := model.Decoder{B: []byte(key)}
+	for len(d.B) > 0 && d.Err == nil {
+		values = append(values, d.String())
 	}
 	return values
 }
@@ -202,12 +164,12 @@ type dict struct {
 	gen    atomic.Uint32 // grows when ids are forgotten: what was remembered is then asked again
 }
 
-func newDict(def *tableDef, l *Limits) *dict {
-	other := make([][]byte, len(def.labels))
+func newDict(def *model.TableDef, l *model.Limits) *dict {
+	other := make([][]byte, len(def.Labels))
 	for i := range other {
-		other[i] = []byte(Other)
+		other[i] = []byte(model.Other)
 	}
-	return &dict{ids: map[string]uint32{}, keys: map[uint32]string{}, limit: max(1, def.limit(l)), over: string(labelKey(other...))}
+	return &dict{ids: map[string]uint32{}, keys: map[uint32]string{}, limit: max(1, def.Limit(l)), over: string(labelKey(other...))}
 }
 
 // id returns the id of a key; above the limit that of the overflow series, and false.
@@ -266,19 +228,19 @@ func (d *dict) appendNew(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(d.fresh)))
 	for _, id := range d.fresh {
 		b = binary.AppendUvarint(b, uint64(id))
-		b = appendString(b, d.keys[id])
+		b = model.AppendString(b, d.keys[id])
 	}
 	d.stored = append(d.stored, d.fresh...)
 	d.fresh = d.fresh[:0]
 	return b
 }
 
-func (d *dict) decodeNew(dec *decoder) {
+func (d *dict) decodeNew(dec *model.Decoder) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for range min(dec.uvarint(), 1<<24) {
-		id, key := uint32(dec.uvarint()), dec.string()
-		if dec.err != nil {
+	for range min(dec.Uvarint(), 1<<24) {
+		id, key := uint32(dec.Uvarint()), dec.String()
+		if dec.Err != nil {
 			return
 		}
 		d.add(id, key)
@@ -288,29 +250,29 @@ func (d *dict) decodeNew(dec *decoder) {
 
 // table is one table's committed state.
 type table struct {
-	def *tableDef
+	def *model.TableDef
 	*store[Tally, *Tally]
 	dict *dict
 }
 
-func newTables(l *Limits) (ts [tables]*table) {
+func newTables(l *model.Limits) (ts [model.Tables]*table) {
 	for i := range ts {
-		def := &tableDefs[i]
-		ts[i] = &table{def: def, store: newStore[Tally](def.view), dict: newDict(def, l)}
+		def := &model.TableDefs[i]
+		ts[i] = &table{def: def, store: newStore[Tally](def.Letter), dict: newDict(def, l)}
 	}
 	return ts
 }
 
-func (t *table) dictKey(ks keyspace, id uint32) []byte {
-	return binary.BigEndian.AppendUint32(ks.key(storage.TableMeta, metaDict, t.def.view), id)
+func (t *table) dictKey(ks model.Keyspace, id uint32) []byte {
+	return binary.BigEndian.AppendUint32(ks.Key(storage.TableMeta, model.MetaDict, t.def.Letter), id)
 }
 
 // fold stores what the last folds have not: definitions too, which go with their series.
-func (t *table) fold(kv reader, seq uint64, h horizon, then *later, entries []storage.Entry) ([]storage.Entry, error) {
+func (t *table) fold(kv model.State, seq uint64, h horizon, then *model.Later, entries []storage.Entry) ([]storage.Entry, error) {
 	for id, se := range t.series {
 		if se.last < h.forget {
-			then.do(func() { t.dict.forget(id) })
-			entries = append(entries, storage.Entry{Key: t.dictKey(kv.keyspace, id)})
+			then.Do(func() { t.dict.forget(id) })
+			entries = append(entries, storage.Entry{Key: t.dictKey(kv.Keyspace, id)})
 		}
 	}
 	entries, err := t.store.fold(kv, seq, h, then, entries)
@@ -318,16 +280,16 @@ func (t *table) fold(kv reader, seq uint64, h horizon, then *later, entries []st
 	defer t.dict.mu.Unlock()
 	for _, id := range t.dict.stored {
 		if key := t.dict.keys[id]; key != "" {
-			entries = append(entries, storage.Entry{Key: t.dictKey(kv.keyspace, id), Value: []byte(key)})
+			entries = append(entries, storage.Entry{Key: t.dictKey(kv.Keyspace, id), Value: []byte(key)})
 		}
 	}
 	t.dict.stored = t.dict.stored[:0]
 	return entries, err
 }
 
-func (t *table) restore(kv reader) error {
-	prefix := kv.key(storage.TableMeta, metaDict, t.def.view)
-	err := kv.kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+func (t *table) restore(kv model.State) error {
+	prefix := kv.Key(storage.TableMeta, model.MetaDict, t.def.Letter)
+	err := kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		t.dict.add(binary.BigEndian.Uint32(k[len(prefix):]), string(v))
 		return nil
 	})
@@ -409,22 +371,22 @@ func (b *tallyBatch) appendTo(out []byte) []byte {
 		out = binary.AppendUvarint(out, uint64(len(s.cells)))
 		for _, cell := range s.cells {
 			out = binary.AppendUvarint(out, uint64(cell.start))
-			out = cell.c.append(out)
+			out = cell.c.Append(out)
 		}
 	}
 	return out
 }
 
-func (b *tallyBatch) decode(d *decoder) {
-	for d.err == nil {
-		id := d.uvarint()
+func (b *tallyBatch) decode(d *model.Decoder) {
+	for d.Err == nil {
+		id := d.Uvarint()
 		if id == 0 {
 			return
 		}
 		s := &tallySeries{id: uint32(id - 1)}
-		for range d.count() {
-			cell := tallyCell{start: int64(d.uvarint()), c: &Tally{}}
-			if cell.c.decode(d); d.err != nil {
+		for range d.Count() {
+			cell := tallyCell{start: int64(d.Uvarint()), c: &Tally{}}
+			if cell.c.Decode(d); d.Err != nil {
 				return
 			}
 			s.cells = append(s.cells, cell)
@@ -434,7 +396,7 @@ func (b *tallyBatch) decode(d *decoder) {
 }
 
 // install adds a batch to the table.
-func (t *table) install(kv reader, seq uint64, b *tallyBatch, since sinces) error {
+func (t *table) install(kv model.State, seq uint64, b *tallyBatch, since model.Sinces) error {
 	for _, s := range b.dirty {
 		for _, cell := range s.cells {
 			if cell.c.Calls == 0 {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // The traces view: a summary of every trace, and where its raw spans are.
@@ -137,24 +138,24 @@ func (t *trace) append(b []byte, base, seq uint64) []byte {
 	return b
 }
 
-func (t *trace) decode(d *decoder, base, seq uint64) {
+func (t *trace) decode(d *model.Decoder, base, seq uint64) {
 	t.id = [16]byte{}
-	copy(t.id[:], d.bytes(16))
-	t.start = base + uint64(d.varint())
-	t.end = t.start + d.uvarint()
+	copy(t.id[:], d.Bytes(16))
+	t.start = base + uint64(d.Varint())
+	t.end = t.start + d.Uvarint()
 	t.root = rootSpan{}
-	if k := d.byte(); k != 0 {
-		t.root.some, t.root.known, t.root.start = true, k == 1, t.start+d.uvarint()
-		copy(t.root.span[:], d.bytes(8))
-		t.root.series = uint32(d.uvarint())
+	if k := d.Byte(); k != 0 {
+		t.root.some, t.root.known, t.root.start = true, k == 1, t.start+d.Uvarint()
+		copy(t.root.span[:], d.Bytes(8))
+		t.root.series = uint32(d.Uvarint())
 	}
 	t.spans = t.spans[:0]
-	for range d.count() {
-		t.spans = append(t.spans, seriesSpans{uint32(d.uvarint()), uint32(d.uvarint())})
+	for range d.Count() {
+		t.spans = append(t.spans, seriesSpans{uint32(d.Uvarint()), uint32(d.Uvarint())})
 	}
 	t.raw = t.raw[:0]
-	for range d.count() {
-		t.raw = append(t.raw, rawRef{seq - d.uvarint(), uint32(d.uvarint())})
+	for range d.Count() {
+		t.raw = append(t.raw, rawRef{seq - d.Uvarint(), uint32(d.Uvarint())})
 	}
 }
 
@@ -226,12 +227,12 @@ func newTraceStore(maxRecent int) *traceStore {
 	return &traceStore{maxRecent: maxRecent, recent: map[[16]byte]*trace{}, dirty: map[[16]byte]*trace{}, next: 1, first: 1}
 }
 
-func traceKey(ks keyspace, n uint32) []byte {
-	return binary.BigEndian.AppendUint32(ks.key(storage.TableTraces), n)
+func traceKey(ks model.Keyspace, n uint32) []byte {
+	return binary.BigEndian.AppendUint32(ks.Key(storage.TableTraces), n)
 }
 
 // install adds a part.
-func (s *traceStore) install(kv reader, p *trace) error {
+func (s *traceStore) install(kv model.State, p *trace) error {
 	t := s.recent[p.id]
 	if t == nil {
 		if n, stored := s.blockOf(p.id); stored {
@@ -287,7 +288,7 @@ func (s *traceStore) blockOf(id [16]byte) (n uint32, ok bool) {
 }
 
 // inBlock returns a trace that a block holds, nil when it does not.
-func (s *traceStore) inBlock(kv reader, n uint32, id [16]byte) (found *trace, err error) {
+func (s *traceStore) inBlock(kv model.State, n uint32, id [16]byte) (found *trace, err error) {
 	err = s.read(kv, n, anyTime, func(t *trace) bool {
 		if t.id == id {
 			found = new(t.copy())
@@ -298,8 +299,8 @@ func (s *traceStore) inBlock(kv reader, n uint32, id [16]byte) (found *trace, er
 }
 
 // read calls fn for each trace of a block that times accepts until it returns false; what fn is given is used again.
-func (s *traceStore) read(kv reader, n uint32, times func(start, end uint64) bool, fn func(t *trace) bool) error {
-	v, err := kv.kv.Get(traceKey(kv.keyspace, n))
+func (s *traceStore) read(kv model.State, n uint32, times func(start, end uint64) bool, fn func(t *trace) bool) error {
+	v, err := kv.KV.Get(traceKey(kv.Keyspace, n))
 	if err != nil {
 		return fmt.Errorf("read block %d of traces: %w", n, err)
 	}
@@ -309,30 +310,30 @@ func (s *traceStore) read(kv reader, n uint32, times func(start, end uint64) boo
 func anyTime(uint64, uint64) bool { return true }
 
 func decodeBlock(v []byte, times func(start, end uint64) bool, fn func(t *trace) bool) error {
-	d := decoder{b: v}
-	n, base, seq := d.count(), d.uvarint(), d.uvarint()
+	d := model.Decoder{B: v}
+	n, base, seq := d.Count(), d.Uvarint(), d.Uvarint()
 	var t trace
 	for range n {
-		size := d.uvarint()
-		one := decoder{b: d.bytes(int(min(size, uint64(len(d.b)))))}
+		size := d.Uvarint()
+		one := model.Decoder{B: d.Bytes(int(min(size, uint64(len(d.B)))))}
 		head := one
-		head.bytes(16)
-		start := base + uint64(head.varint())
-		if end := start + head.uvarint(); d.err == nil && head.err == nil && !times(start, end) {
+		head.Bytes(16)
+		start := base + uint64(head.Varint())
+		if end := start + head.Uvarint(); d.Err == nil && head.Err == nil && !times(start, end) {
 			continue
 		}
-		if t.decode(&one, base, seq); one.err != nil || d.err != nil {
-			return errCorrupt
+		if t.decode(&one, base, seq); one.Err != nil || d.Err != nil {
+			return model.ErrCorrupt
 		}
 		if !fn(&t) {
 			return nil
 		}
 	}
-	return d.err
+	return d.Err
 }
 
 // fold writes the summaries that changed in new blocks and deletes blocks that ended before since (Unix nanoseconds).
-func (s *traceStore) fold(ks keyspace, seq, head, since uint64, then *later, entries []storage.Entry) []storage.Entry {
+func (s *traceStore) fold(ks model.Keyspace, seq, head, since uint64, then *model.Later, entries []storage.Entry) []storage.Entry {
 	list := make([]*trace, 0, len(s.dirty))
 	var leave [][16]byte
 	for id, t := range s.dirty {
@@ -365,7 +366,7 @@ func (s *traceStore) fold(ks keyspace, seq, head, since uint64, then *later, ent
 	if len(blocks) > 0 {
 		s.stored.first = blocks[0].n
 	}
-	then.do(func() { s.folded(list, leave, blocks) })
+	then.Do(func() { s.folded(list, leave, blocks) })
 	return entries
 }
 
@@ -433,8 +434,8 @@ func (m *blockMeta) done(size int) {
 }
 
 // restore reads the blocks that the state names; those of a fold that a crash kept from being finished are written again.
-func (s *traceStore) restore(kv reader) error {
-	return kv.kv.Scan(traceKey(kv.keyspace, s.first), traceKey(kv.keyspace, s.next), func(k, v []byte) error {
+func (s *traceStore) restore(kv model.State) error {
+	return kv.KV.Scan(traceKey(kv.Keyspace, s.first), traceKey(kv.Keyspace, s.next), func(k, v []byte) error {
 		m := newMeta(binary.BigEndian.Uint32(k[storage.KeyPrefixLen:]))
 		err := decodeBlock(v, anyTime, func(t *trace) bool {
 			m.add(t)

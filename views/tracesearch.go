@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // TraceSummary is what is known of a trace without its spans.
@@ -36,7 +37,7 @@ func (t *TraceSummary) Duration() time.Duration { return t.End.Sub(t.Start) }
 type TraceQuery struct {
 	From, To                 time.Time // a span starts in it
 	Service, Operation       string
-	Dims                     DimFilter
+	Dims                     model.DimFilter
 	Status                   string        // "error": the span has failed; "ok": no span of Service, Operation and Dims has
 	MinDuration, MaxDuration time.Duration // from the trace's first start to its last end
 	Slowest                  bool          // order by duration, longest first; else by start, newest first
@@ -46,7 +47,7 @@ type TraceQuery struct {
 	// Find returns the traces with a span in a block of raw records, OTLP TracesData, that fulfils all conditions of a span. Summaries
 	// do not hold the times of spans: it decides about traces that reach beyond the range, and with Each about all, because it has
 	// conditions that summaries know nothing of. Without it, a trace that overlaps the range is in the range.
-	Find func(block []byte, dims DimFilter) ([][16]byte, error)
+	Find func(block []byte, dims model.DimFilter) ([][16]byte, error)
 	Each bool
 	// Tokens are what a block has in which Find finds anything; others are not read. Nothing here may stand for a value of another type.
 	Tokens []SpanToken
@@ -95,15 +96,8 @@ func (q *TraceQuery) rank(t *trace) traceRank {
 	return traceRank{t.start, t.id}
 }
 
-func nanos(t time.Time, otherwise uint64) uint64 {
-	if t.IsZero() {
-		return otherwise
-	}
-	return uint64(max(0, t.UnixNano()))
-}
-
 func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
-	f := &traceFilter{q: q, from: nanos(q.From, 0), to: nanos(q.To, 1<<63), minD: uint64(max(0, q.MinDuration)), maxD: uint64(max(0, q.MaxDuration))}
+	f := &traceFilter{q: q, from: model.UnixNano(q.From, 0), to: model.UnixNano(q.To, 1<<63), minD: uint64(max(0, q.MinDuration)), maxD: uint64(max(0, q.MaxDuration))}
 	if f.maxD == 0 {
 		f.maxD = 1<<64 - 1
 	}
@@ -115,16 +109,16 @@ func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
 		}
 	}
 	named := q.Service != "" || q.Operation != "" || len(q.Dims) > 0
-	s.names.mu.Lock()
-	defer s.names.mu.Unlock()
-	want, failed := make([]bool, len(s.names.redList)), make([]bool, len(s.names.redList))
-	for id, k := range s.names.redList {
-		ok := (q.Service == "" || s.names.list[k.service].name == q.Service) && (q.Operation == "" || k.op == q.Operation) && q.Dims.Accepts(s.names.list[k.service].dims)
-		failed[id] = ok && k.status == StatusError
-		if want[id] = ok && (!f.needFailed || failed[id]); want[id] {
-			f.wanted = append(f.wanted, uint32(id))
+	n := s.names.REDCount()
+	want, failed := make([]bool, 0, n), make([]bool, 0, n)
+	s.names.EachSeries(func(id uint32, k model.REDKey) {
+		ok := (q.Service == "" || k.Service == q.Service) && (q.Operation == "" || k.Operation == q.Operation) && q.Dims.Accepts(k.Dims)
+		failed = append(failed, ok && k.Status == model.StatusError)
+		want = append(want, ok && (!f.needFailed || failed[id]))
+		if want[id] {
+			f.wanted = append(f.wanted, id)
 		}
-	}
+	})
 	if named || f.needFailed {
 		f.want = want
 	}
@@ -457,16 +451,16 @@ func (s *Set) headLess(d time.Duration) uint64 {
 }
 
 func (s *Set) summary(t *trace) TraceSummary {
-	out := TraceSummary{ID: t.id, Start: unixNano(t.start), End: unixNano(t.end)}
+	out := TraceSummary{ID: t.id, Start: model.Time(t.start), End: model.Time(t.end)}
 	if t.root.some && t.root.series != noSeries {
-		k := s.names.redKey(t.root.series)
+		k := s.names.REDKey(t.root.series)
 		out.RootService, out.RootOperation = k.Service, k.Operation
 	}
 	by := map[string]*TraceService{}
 	for _, sp := range t.spans {
-		k := REDKey{}
+		k := model.REDKey{}
 		if sp.series != noSeries {
-			k = s.names.redKey(sp.series)
+			k = s.names.REDKey(sp.series)
 		}
 		v := by[k.Service]
 		if v == nil {
@@ -476,7 +470,7 @@ func (s *Set) summary(t *trace) TraceSummary {
 		n := uint64(sp.n)
 		v.Spans += n
 		out.Spans += n
-		if k.Status == StatusError {
+		if k.Status == model.StatusError {
 			v.Errors += n
 			out.Errors += n
 		}

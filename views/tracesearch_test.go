@@ -10,13 +10,14 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
 // TestSearchesBesideCheckpoints: blocks are read without the lock while folds write new ones and late spans take traces out of theirs.
 // Each committed trace is found, once and with the spans committed, by search and by id.
 func TestSearchesBesideCheckpoints(t *testing.T) {
-	script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), views.Config{FoldEvery: 2, TraceRetention: 24 * time.Hour})
+	script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{FoldEvery: 2, TraceRetention: 24 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,8 +27,8 @@ func TestSearchesBesideCheckpoints(t *testing.T) {
 		return id
 	}
 	span := func(n, at int, sp byte) viewstest.Line {
-		l := viewstest.Line{Resource: views.Resource{Service: []byte("cart"), HasService: true}}
-		l.Span = views.Span{TraceID: id(n), SpanID: [8]byte{sp}, Name: []byte("op"), Kind: views.KindServer, Start: uint64(at) * 1e9, End: uint64(at)*1e9 + 1e6}
+		l := viewstest.Line{Resource: model.Resource{Service: []byte("cart"), HasService: true}}
+		l.Span = model.Span{TraceID: id(n), SpanID: [8]byte{sp}, Name: []byte("op"), Kind: model.KindServer, Start: uint64(at) * 1e9, End: uint64(at)*1e9 + 1e6}
 		return l
 	}
 	spans := func(n, committed int) uint64 { // of a trace, at least

@@ -1,6 +1,10 @@
 package views
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/gaurav/watchingcat/views/model"
+)
 
 // EachTraceBlock calls fn for each block that holds spans of a trace, newest version first, one block in memory at a time; fn returns false
 // for no more. The other values are those of Trace.
@@ -25,7 +29,7 @@ func (s *Set) EachTraceBlock(id [16]byte, fn func(t TraceSummary, block []byte) 
 // EachTraceBlock is that of the version that knows most spans of the trace.
 func (v *View) EachTraceBlock(id [16]byte, fn func(t TraceSummary, block []byte) bool) (t TraceSummary, missing int, ok bool, err error) {
 	var from *Set
-	for _, s := range slices.Backward(v.layout.Of(ViewTraces)) {
+	for _, s := range slices.Backward(v.layout.Of(model.ViewTraces)) {
 		t2, _, _, ok2, err := v.sets[s.Version].findTrace(id)
 		if err != nil {
 			return t, 0, false, err

@@ -9,7 +9,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
@@ -24,7 +24,7 @@ func TestChartsFallIntoTheirSteps(t *testing.T) {
 }
 
 func chartsFallIntoTheirSteps(t *testing.T, prepare int) {
-	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), views.Config{})
+	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

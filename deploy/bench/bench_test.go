@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 func messages(b *testing.B, seed uint64, perTrace bool) ([][]byte, int) {
@@ -33,7 +33,7 @@ func BenchmarkScan(b *testing.B) {
 // BenchmarkViews runs on what a first set of messages left, so that nothing grows.
 func BenchmarkViews(b *testing.B) { benchViews(b, summaries) }
 
-func benchViews(b *testing.B, cfg views.Config) {
+func benchViews(b *testing.B, cfg model.Config) {
 	b.Helper()
 	warm, _ := messages(b, 1, false)
 	m, n := messages(b, 2, false)

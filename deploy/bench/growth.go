@@ -13,7 +13,7 @@ import (
 
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // growth shows how the cost of a span grows with the number of services and of partitions.
@@ -98,7 +98,7 @@ func spread(messages [][]byte, partitions int) (c cost, n int, err error) {
 	apply := func(list [][]byte) error {
 		for _, m := range list {
 			acc := in.set.Partition("otlp_spans", int32(in.offset)%int32(partitions))
-			if !acc.Begin(views.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
+			if !acc.Begin(model.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
 				continue
 			}
 			if err := otlp.ScanSpans(m, 100_000, acc.Span); err != nil {

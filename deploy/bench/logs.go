@@ -11,6 +11,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // logMessages are what the services of a shop log about n requests.
@@ -68,17 +69,17 @@ func prepLogs(_, messages [][]byte) (func() error, func(), error) {
 		_ = db.Close()
 		_ = os.RemoveAll(tmp)
 	}
-	in, err := newIngest(db, views.Config{LogBytes: 2 << 30})
+	in, err := newIngest(db, model.Config{LogBytes: 2 << 30})
 	if err != nil {
 		end()
 		return nil, nil, err
 	}
 	return func() error {
 		for _, m := range messages {
-			if !in.acc.Begin(views.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
+			if !in.acc.Begin(model.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
 				continue
 			}
-			err := ingest.DecodeLogs(m, nil, 100_000, func(r *views.Resource, l *views.LogRecord) {
+			err := ingest.DecodeLogs(m, nil, 100_000, func(r *model.Resource, l *views.LogRecord) {
 				in.spans++
 				in.acc.Log(r, l)
 			})

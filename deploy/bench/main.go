@@ -23,6 +23,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 var (
@@ -204,7 +205,7 @@ func prepPdata(_, messages [][]byte) (func() error, func(), error) {
 func prepScan(_, messages [][]byte) (func() error, func(), error) {
 	return func() error {
 		n := 0
-		f := func(*views.Resource, *views.Span) { n++ }
+		f := func(*model.Resource, *model.Span) { n++ }
 		for _, m := range messages {
 			if err := otlp.ScanSpans(m, 100_000, f); err != nil {
 				return err
@@ -219,26 +220,26 @@ type ingestPath struct {
 	kv     storage.KV
 	set    *views.Set
 	acc    *views.Accumulator
-	span   func(*views.Resource, *views.Span)
+	span   func(*model.Resource, *model.Span)
 	offset int64
 	spans  int
 }
 
 // What is kept of traces.
 var (
-	noTraces   = views.Config{TraceRetention: -1}
-	summaries  = views.Config{}
-	rawSpans   = views.Config{TraceBytes: 4 << 30}
-	dedupSpans = views.Config{DedupSpans: true}
+	noTraces   = model.Config{TraceRetention: -1}
+	summaries  = model.Config{}
+	rawSpans   = model.Config{TraceBytes: 4 << 30}
+	dedupSpans = model.Config{DedupSpans: true}
 )
 
-func newIngest(kv storage.KV, cfg views.Config) (*ingestPath, error) {
+func newIngest(kv storage.KV, cfg model.Config) (*ingestPath, error) {
 	set, err := views.Open(kv, cfg)
 	if err != nil {
 		return nil, err
 	}
 	in := &ingestPath{kv: kv, set: set, acc: set.Partition("otlp_spans", 0)}
-	in.span = func(r *views.Resource, s *views.Span) {
+	in.span = func(r *model.Resource, s *model.Span) {
 		in.spans++
 		in.acc.Span(r, s)
 	}
@@ -247,7 +248,7 @@ func newIngest(kv storage.KV, cfg views.Config) (*ingestPath, error) {
 
 func (in *ingestPath) apply(messages [][]byte) error {
 	for _, m := range messages {
-		if in.acc.Begin(views.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
+		if in.acc.Begin(model.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
 			if err := otlp.ScanSpans(m, 100_000, in.span); err != nil {
 				return err
 			}
@@ -285,7 +286,7 @@ type discard struct{ storage.KV }
 
 func (discard) Commit(storage.Commit) error { return nil }
 
-func prepViews(cfg views.Config) func(warm, messages [][]byte) (func() error, func(), error) {
+func prepViews(cfg model.Config) func(warm, messages [][]byte) (func() error, func(), error) {
 	return func(warm, messages [][]byte) (func() error, func(), error) {
 		in, err := newIngest(discard{storage.NewMem(storage.MemOptions{})}, cfg)
 		if err != nil {
@@ -298,7 +299,7 @@ func prepViews(cfg views.Config) func(warm, messages [][]byte) (func() error, fu
 	}
 }
 
-func prepWhole(cfg views.Config) func(warm, messages [][]byte) (func() error, func(), error) {
+func prepWhole(cfg model.Config) func(warm, messages [][]byte) (func() error, func(), error) {
 	return func(warm, messages [][]byte) (func() error, func(), error) {
 		tmp, err := os.MkdirTemp(*dir, "watchingcat-bench-")
 		if err != nil {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // The oracle: every record of a topic from offset 0, folded by the counting rules with pdata and maps. It knows nothing of how
@@ -362,17 +363,17 @@ func held(t *testing.T, dir string) cells {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	layout, err := views.ReadLayout(db)
+	layout, err := model.ReadLayout(db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := views.Open(db, views.Config{Version: layout.Live})
+	set, err := views.Open(db, model.Config{Version: layout.Live})
 	if err != nil {
 		t.Fatal(err)
 	}
 	from, to := time.Unix(0, 0), time.Now().Add(time.Hour)
 	out := cells{}
-	series, err := set.SelectRED(from, to, func(uint32, views.REDKey) bool { return true })
+	series, err := set.SelectRED(from, to, func(uint32, model.REDKey) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +388,7 @@ func held(t *testing.T, dir string) cells {
 			}
 		}
 	}
-	edges, err := set.SelectEdges(from, to, func(_ uint32, k views.EdgeKey) bool {
+	edges, err := set.SelectEdges(from, to, func(_ uint32, k model.EdgeKey) bool {
 		_, unpaired := k.Unpaired()
 		return !unpaired
 	})
@@ -403,7 +404,7 @@ func held(t *testing.T, dir string) cells {
 		}
 	}
 	heldTraces(t, set, out)
-	calls, err := set.SelectTable(views.TableDatabases, from, to, func([]string) bool { return true })
+	calls, err := set.SelectTable(model.TableDatabases, from, to, func([]string) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -476,9 +477,9 @@ func wholeTrace(t *testing.T, set *views.Set, s *views.TraceSummary) {
 }
 
 // between are the counts between the oracle's bounds, by the families' own answers.
-func between(h *views.Histogram) []uint64 {
+func between(h *model.Histogram) []uint64 {
 	upTo := map[uint64]uint64{}
-	for _, family := range []views.Bounds{views.CollectorBounds, views.TempoBounds, views.TempoGraphBounds} {
+	for _, family := range []model.Bounds{model.CollectorBounds, model.TempoBounds, model.TempoGraphBounds} {
 		for i, n := range h.Cumulative(family) {
 			upTo[uint64(family[i])] = n
 		}

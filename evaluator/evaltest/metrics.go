@@ -13,6 +13,7 @@ import (
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // metricsFeed commits OTLP metrics into samples.
@@ -38,7 +39,7 @@ func (f *metricsFeed) Commit(when time.Time, fill func(ms pmetric.MetricSlice, a
 	f.t.Helper()
 	md := pmetric.NewMetrics()
 	fill(metricstest.Resource(md, "cart", "cart-0"), pcommon.NewTimestampFromTime(when))
-	f.M.Apply("otlp_metrics", 0, views.Record{Offset: f.offset, Timestamp: when.UnixMilli()}, md)
+	f.M.Apply("otlp_metrics", 0, model.Record{Offset: f.offset, Timestamp: when.UnixMilli()}, md)
 	f.offset++
 	c := f.M.Collect(nil)
 	_, err := f.Samples.Append(context.Background(), c.Samples)

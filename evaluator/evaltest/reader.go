@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Reader counts observations in exact 10 s cells and answers SelectRED, SelectEdges and Frontier. It is safe for concurrent use.
 type Reader struct {
 	views.Reader // not there: what is not implemented below panics
 	mu           sync.Mutex
-	fr           views.Frontier
-	feed         views.Feed
-	red          []*views.REDTimeline
-	edges        []*views.EdgeTimeline
+	fr           model.Frontier
+	feed         model.Feed
+	red          []*model.REDTimeline
+	edges        []*model.EdgeTimeline
 }
 
 // Observation is one span, or one call over an edge.
@@ -27,23 +28,23 @@ type Observation struct {
 }
 
 // Span counts spans of key.
-func (r *Reader) Span(k views.REDKey, obs ...Observation) {
+func (r *Reader) Span(k model.REDKey, obs ...Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.red, func(t *views.REDTimeline) bool { return t.Key == k })
+	i := slices.IndexFunc(r.red, func(t *model.REDTimeline) bool { return t.Key == k })
 	if i < 0 {
 		i = len(r.red)
-		r.red = append(r.red, &views.REDTimeline{ID: uint32(i + 1), Key: k, First: bucketOf(obs[0].At)})
+		r.red = append(r.red, &model.REDTimeline{ID: uint32(i + 1), Key: k, First: bucketOf(obs[0].At)})
 	}
 	t := r.red[i]
 	for _, o := range obs {
-		c := cell(&t.Cells, o.At, func(c *views.REDCell) *int64 { return &c.Bucket })
-		c.Width = views.BucketSeconds
+		c := cell(&t.Cells, o.At, func(c *model.REDCell) *int64 { return &c.Bucket })
+		c.Width = model.BucketSeconds
 		c.Calls++
 		c.Size += 100
-		c.Sum.Add(views.NanosOf(o.Duration))
+		c.Sum.Add(model.NanosOf(o.Duration))
 		c.Hist.Add(uint64(o.Duration), 1)
-		e := views.Exemplar{TraceID: [16]byte{o.TraceID}, SpanID: [8]byte{o.TraceID}, End: uint64(o.At.UnixNano()), Duration: uint64(o.Duration)}
+		e := model.Exemplar{TraceID: [16]byte{o.TraceID}, SpanID: [8]byte{o.TraceID}, End: uint64(o.At.UnixNano()), Duration: uint64(o.Duration)}
 		if e.Duration >= c.Slowest.Duration {
 			c.Slowest = e
 		}
@@ -56,24 +57,24 @@ func (r *Reader) Span(k views.REDKey, obs ...Observation) {
 }
 
 // Call counts calls over an edge.
-func (r *Reader) Call(k views.EdgeKey, failed bool, obs ...Observation) {
+func (r *Reader) Call(k model.EdgeKey, failed bool, obs ...Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.edges, func(t *views.EdgeTimeline) bool { return t.Key == k })
+	i := slices.IndexFunc(r.edges, func(t *model.EdgeTimeline) bool { return t.Key == k })
 	if i < 0 {
 		i = len(r.edges)
-		r.edges = append(r.edges, &views.EdgeTimeline{ID: uint32(i + 1), Key: k, First: bucketOf(obs[0].At)})
+		r.edges = append(r.edges, &model.EdgeTimeline{ID: uint32(i + 1), Key: k, First: bucketOf(obs[0].At)})
 	}
 	t := r.edges[i]
 	for _, o := range obs {
-		c := cell(&t.Cells, o.At, func(c *views.EdgeCell) *int64 { return &c.Bucket })
-		c.Width = views.BucketSeconds
+		c := cell(&t.Cells, o.At, func(c *model.EdgeCell) *int64 { return &c.Bucket })
+		c.Width = model.BucketSeconds
 		c.Calls++
 		if failed {
 			c.Failed++
 		}
-		c.ClientSum.Add(views.NanosOf(o.Duration))
-		c.ServerSum.Add(views.NanosOf(o.Duration))
+		c.ClientSum.Add(model.NanosOf(o.Duration))
+		c.ServerSum.Add(model.NanosOf(o.Duration))
 		c.ClientHist.Add(uint64(o.Duration), 1)
 		c.ServerHist.Add(uint64(o.Duration), 1)
 		t.First, t.Last = min(t.First, c.Bucket), max(t.Last, c.Bucket)
@@ -81,7 +82,7 @@ func (r *Reader) Call(k views.EdgeKey, failed bool, obs ...Observation) {
 	}
 }
 
-func bucketOf(t time.Time) int64 { return t.Unix() - t.Unix()%views.BucketSeconds }
+func bucketOf(t time.Time) int64 { return t.Unix() - t.Unix()%model.BucketSeconds }
 
 func (r *Reader) seen(at time.Time) {
 	if at.After(r.fr.Head) {
@@ -108,12 +109,12 @@ func (r *Reader) Commit(complete time.Time) {
 	r.mu.Lock()
 	r.fr.Seq++
 	r.fr.Complete = complete
-	fr, red, edges := r.fr, []views.Touch{}, []views.Touch{}
+	fr, red, edges := r.fr, []model.Touch{}, []model.Touch{}
 	for _, t := range r.red {
-		red = append(red, views.Touch{ID: t.ID, Touched: views.Touched{Bucket: t.First}})
+		red = append(red, model.Touch{ID: t.ID, Touched: model.Touched{Bucket: t.First}})
 	}
 	for _, t := range r.edges {
-		edges = append(edges, views.Touch{ID: t.ID, Touched: views.Touched{Bucket: t.First}})
+		edges = append(edges, model.Touch{ID: t.ID, Touched: model.Touched{Bucket: t.First}})
 	}
 	r.mu.Unlock()
 	r.feed.Publish(fr, red, edges, 0)
@@ -127,15 +128,15 @@ func (r *Reader) Complete(t time.Time) {
 }
 
 // SelectRED implements views.Reader.
-func (r *Reader) SelectRED(from, to time.Time, match func(uint32, views.REDKey) bool) ([]views.REDTimeline, error) {
+func (r *Reader) SelectRED(from, to time.Time, match func(uint32, model.REDKey) bool) ([]model.REDTimeline, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var out []views.REDTimeline
+	var out []model.REDTimeline
 	for _, t := range r.red {
 		if !match(t.ID, t.Key) {
 			continue
 		}
-		n := views.REDTimeline{ID: t.ID, Key: t.Key, First: t.First, Last: t.Last}
+		n := model.REDTimeline{ID: t.ID, Key: t.Key, First: t.First, Last: t.Last}
 		for _, c := range t.Cells {
 			switch {
 			case c.Bucket < from.Unix():
@@ -154,15 +155,15 @@ func (r *Reader) SelectRED(from, to time.Time, match func(uint32, views.REDKey) 
 }
 
 // SelectEdges implements views.Reader.
-func (r *Reader) SelectEdges(from, to time.Time, match func(uint32, views.EdgeKey) bool) ([]views.EdgeTimeline, error) {
+func (r *Reader) SelectEdges(from, to time.Time, match func(uint32, model.EdgeKey) bool) ([]model.EdgeTimeline, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var out []views.EdgeTimeline
+	var out []model.EdgeTimeline
 	for _, t := range r.edges {
 		if !match(t.ID, t.Key) {
 			continue
 		}
-		n := views.EdgeTimeline{ID: t.ID, Key: t.Key, First: t.First, Last: t.Last}
+		n := model.EdgeTimeline{ID: t.ID, Key: t.Key, First: t.First, Last: t.Last}
 		for _, c := range t.Cells {
 			switch {
 			case c.Bucket < from.Unix():
@@ -184,16 +185,16 @@ func (r *Reader) SelectEdges(from, to time.Time, match func(uint32, views.EdgeKe
 }
 
 // Frontier implements views.Reader.
-func (r *Reader) Frontier() views.Frontier {
+func (r *Reader) Frontier() model.Frontier {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.fr
 }
 
 // SelectTable implements views.Reader: there are no tables.
-func (r *Reader) SelectTable(views.Table, time.Time, time.Time, func([]string) bool) ([]views.TallyTimeline, error) {
+func (r *Reader) SelectTable(model.Table, time.Time, time.Time, func([]string) bool) ([]views.TallyTimeline, error) {
 	return nil, nil
 }
 
 // Feed implements views.Reader.
-func (r *Reader) Feed() *views.Feed { return &r.feed }
+func (r *Reader) Feed() *model.Feed { return &r.feed }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // start is the edge of a bucket.
@@ -17,7 +17,7 @@ func At(s float64) time.Time { return start.Add(time.Duration(s * float64(time.S
 const ErrorsRule = `increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m]) > 3`
 
 // Failing is a series of failed spans.
-var Failing = views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer, Status: views.StatusError}
+var Failing = model.REDKey{Service: "cart", Operation: "GET", Kind: model.KindServer, Status: model.StatusError}
 
 // AlertRules is a file of rules with one group.
 func AlertRules(lines string) string {

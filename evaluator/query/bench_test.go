@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // BenchmarkQuery asks 100 series of 6 h with a span in every bucket.
@@ -20,7 +20,7 @@ func BenchmarkQuery(b *testing.B) {
 		for s := 0; s < 6*3600; s += 10 {
 			obs = append(obs, evaltest.Observation{At: evaltest.At(float64(s + 5)), Duration: time.Duration(s) * time.Millisecond})
 		}
-		r.Span(views.REDKey{Service: fmt.Sprintf("s%d", i), Operation: "GET", Kind: views.KindServer}, obs...)
+		r.Span(model.REDKey{Service: fmt.Sprintf("s%d", i), Operation: "GET", Kind: model.KindServer}, obs...)
 	}
 	eng, q, ctx := NewEngine(EngineConfig{}, nil, nil), &Queryable{Reader: r}, context.Background()
 	for _, text := range []string{

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/gaurav/watchingcat/views"
+	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
 
 // field says which numbers of a cell a metric shows.
@@ -41,9 +41,9 @@ type metric struct {
 	name   string
 	part   part
 	field  field
-	unit   time.Duration // of sums and bounds
-	bounds views.Bounds  // of partBucket
-	les    []string      // bounds as label values, "+Inf" last
+	unit   time.Duration    // of sums and bounds
+	bounds viewmodel.Bounds // of partBucket
+	les    []string         // bounds as label values, "+Inf" last
 	// service is the label that names the service, "" for metrics of edges.
 	service string
 	table   *tableFamily // nil: a metric of spans or edges
@@ -53,7 +53,7 @@ type metric struct {
 
 // tableFamily is the metrics of one table of the views.
 type tableFamily struct {
-	table  views.Table
+	table  viewmodel.Table
 	labels []string // names, in the order of the table's labels
 }
 
@@ -75,13 +75,13 @@ func init() {
 	for _, f := range []struct {
 		calls, duration, service string
 		unit                     time.Duration
-		bounds                   views.Bounds
+		bounds                   viewmodel.Bounds
 		native                   bool
 	}{
-		{"traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds", "service_name", time.Millisecond, views.CollectorBounds, false},
-		{"", "traces_span_metrics_duration_seconds", "service_name", time.Second, views.CollectorBounds, false},
-		{"calls_total", "duration_milliseconds", "service_name", time.Millisecond, views.CollectorBounds, false},
-		{"traces_spanmetrics_calls_total", "traces_spanmetrics_latency", "service", time.Second, views.TempoBounds, true},
+		{"traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds", "service_name", time.Millisecond, viewmodel.CollectorBounds, false},
+		{"", "traces_span_metrics_duration_seconds", "service_name", time.Second, viewmodel.CollectorBounds, false},
+		{"calls_total", "duration_milliseconds", "service_name", time.Millisecond, viewmodel.CollectorBounds, false},
+		{"traces_spanmetrics_calls_total", "traces_spanmetrics_latency", "service", time.Second, viewmodel.TempoBounds, true},
 	} {
 		if f.calls != "" {
 			counterOf(metric{name: f.calls, field: fieldCalls, service: f.service}, "Spans, by service, name, kind and status.", "")
@@ -92,9 +92,9 @@ func init() {
 	counterOf(metric{name: "traces_service_graph_request_total", field: fieldCalls}, "Calls between two services.", "")
 	counterOf(metric{name: "traces_service_graph_request_failed_total", field: fieldFailed}, "Failed calls between two services.", "")
 	counterOf(metric{name: "traces_service_graph_unpaired_spans_total", field: fieldCalls, unpaired: true}, "Spans of calls that made no edge, by reason.", "")
-	histogramOf("traces_service_graph_request_client_seconds", fieldClient, time.Second, views.CollectorBounds, "", true,
+	histogramOf("traces_service_graph_request_client_seconds", fieldClient, time.Second, viewmodel.CollectorBounds, "", true,
 		"Latency of calls between two services as the client sees it.")
-	histogramOf("traces_service_graph_request_server_seconds", fieldServer, time.Second, views.CollectorBounds, "", true,
+	histogramOf("traces_service_graph_request_server_seconds", fieldServer, time.Second, viewmodel.CollectorBounds, "", true,
 		"Latency of calls between two services as the server sees it.")
 	tableMetrics()
 	slices.SortFunc(metrics, func(a, b metric) int { return strings.Compare(a.name, b.name) })
@@ -107,20 +107,20 @@ func init() {
 // tableMetrics are those of the tables; Prometheus' naming, under the prefix of the signal they come from.
 func tableMetrics() {
 	for _, f := range []struct {
-		table         views.Table
+		table         viewmodel.Table
 		labels        []string
 		total, failed string
 		bytes         string
 		duration      string
 		what          string
 	}{
-		{views.TableErrors, []string{"service_name", "span_name", "exception_type", "exception_message", "source"}, "exceptions_total", "", "", "", "Exceptions of span events and log records, by group"},
-		{views.TableDatabases, []string{"service_name", "db_system", "db_namespace", "db_operation", "db_collection"}, "traces_database_calls_total", "traces_database_failed_total", "",
+		{viewmodel.TableErrors, []string{"service_name", "span_name", "exception_type", "exception_message", "source"}, "exceptions_total", "", "", "", "Exceptions of span events and log records, by group"},
+		{viewmodel.TableDatabases, []string{"service_name", "db_system", "db_namespace", "db_operation", "db_collection"}, "traces_database_calls_total", "traces_database_failed_total", "",
 			"traces_database_duration_seconds", "Calls of databases"},
-		{views.TableMessaging, []string{"service_name", "messaging_system", "messaging_destination", "messaging_role"}, "traces_messaging_spans_total", "traces_messaging_failed_total", "",
+		{viewmodel.TableMessaging, []string{"service_name", "messaging_system", "messaging_destination", "messaging_role"}, "traces_messaging_spans_total", "traces_messaging_failed_total", "",
 			"traces_messaging_duration_seconds", "Spans that send or take messages"},
-		{views.TableVersions, []string{"service_name", "service_version"}, "traces_version_spans_total", "traces_version_failed_total", "", "", "Spans of a version of a service"},
-		{views.TableLogs, []string{"service_name", "severity"}, "logs_records_total", "", "logs_bytes_total", "", "Log records"},
+		{viewmodel.TableVersions, []string{"service_name", "service_version"}, "traces_version_spans_total", "traces_version_failed_total", "", "", "Spans of a version of a service"},
+		{viewmodel.TableLogs, []string{"service_name", "severity"}, "logs_records_total", "", "logs_bytes_total", "", "Log records"},
 	} {
 		t := &tableFamily{f.table, f.labels}
 		counterOf(metric{name: f.total, field: fieldCalls, service: "service_name", table: t}, f.what+".", "")
@@ -134,7 +134,7 @@ func tableMetrics() {
 			continue
 		}
 		n := len(metrics)
-		histogramOf(f.duration, fieldDuration, time.Second, views.CollectorBounds, "service_name", true, f.what+": their duration.")
+		histogramOf(f.duration, fieldDuration, time.Second, viewmodel.CollectorBounds, "service_name", true, f.what+": their duration.")
 		for i := range metrics[n:] {
 			metrics[n+i].table = t
 		}
@@ -147,14 +147,14 @@ func counterOf(m metric, help, unit string) {
 	metadata = append(metadata, Metadata{m.name, model.MetricTypeCounter, help, unit})
 }
 
-func histogramOf(name string, f field, unit time.Duration, b views.Bounds, service string, native bool, help string) {
+func histogramOf(name string, f field, unit time.Duration, b viewmodel.Bounds, service string, native bool, help string) {
 	les := make([]string, 0, len(b)+1)
 	for _, bound := range b {
 		les = append(les, formatLE(bound, unit))
 	}
 	les = append(les, "+Inf")
 	m := metric{field: f, unit: unit, service: service}
-	add := func(suffix string, p part, b views.Bounds, les []string) {
+	add := func(suffix string, p part, b viewmodel.Bounds, les []string) {
 		m.name, m.part, m.bounds, m.les = name+suffix, p, b, les
 		metrics = append(metrics, m)
 	}
@@ -192,7 +192,7 @@ func nameOf(names []string, i int) string {
 }
 
 // redLabel is the value of label name of a red series, "" where it has none.
-func (m *metric) redLabel(k views.REDKey, name string) string {
+func (m *metric) redLabel(k viewmodel.REDKey, name string) string {
 	switch name {
 	case labels.MetricName:
 		return m.name
@@ -209,7 +209,7 @@ func (m *metric) redLabel(k views.REDKey, name string) string {
 }
 
 // edgeLabel is the value of label name of an edge, "" where it has none.
-func (m *metric) edgeLabel(k views.EdgeKey, name string) string {
+func (m *metric) edgeLabel(k viewmodel.EdgeKey, name string) string {
 	reason, unpaired := k.Unpaired()
 	switch name {
 	case labels.MetricName:
@@ -246,9 +246,9 @@ func (m *metric) tableLabel(values []string, name string) string {
 }
 
 // tableDims are the dimensions of a table's series: its last value.
-func tableDims(m *metric, values []string) views.Dims {
+func tableDims(m *metric, values []string) viewmodel.Dims {
 	if n := len(m.table.labels); n < len(values) {
-		return views.Dims(values[n])
+		return viewmodel.Dims(values[n])
 	}
 	return ""
 }
@@ -265,18 +265,18 @@ type dimLabel struct{ name, value string }
 // dimLabels remembers the labels of dimensions. There are as many as combinations of values, which the views bound.
 var dimLabels sync.Map // views.Dims to []dimLabel
 
-func labelsOf(d views.Dims) []dimLabel {
+func labelsOf(d viewmodel.Dims) []dimLabel {
 	if known, ok := dimLabels.Load(d); ok {
 		return known.([]dimLabel)
 	}
 	var out []dimLabel
-	d.Each(func(name, value string) { out = append(out, dimLabel{views.LabelOf(name), value}) })
+	d.Each(func(name, value string) { out = append(out, dimLabel{viewmodel.LabelOf(name), value}) })
 	dimLabels.Store(d, out)
 	return out
 }
 
 // dimension is the value of the label that a dimension has under a prefix, "" where there is none.
-func dimension(d views.Dims, prefix, name string) string {
+func dimension(d viewmodel.Dims, prefix, name string) string {
 	if d == "" {
 		return ""
 	}
@@ -290,7 +290,7 @@ func dimension(d views.Dims, prefix, name string) string {
 	return ""
 }
 
-func appendDimNames(names []string, d views.Dims, prefix string) []string {
+func appendDimNames(names []string, d viewmodel.Dims, prefix string) []string {
 	if d == "" {
 		return names
 	}
@@ -306,11 +306,11 @@ type seriesLabels struct {
 	names []string                 // those that it may have
 }
 
-func (m *metric) redLabels(k views.REDKey) seriesLabels {
+func (m *metric) redLabels(k viewmodel.REDKey) seriesLabels {
 	return seriesLabels{func(name string) string { return m.redLabel(k, name) }, appendDimNames(m.labelNames(), k.Dims, "")}
 }
 
-func (m *metric) edgeLabels(k views.EdgeKey) seriesLabels {
+func (m *metric) edgeLabels(k viewmodel.EdgeKey) seriesLabels {
 	names := appendDimNames(m.labelNames(), k.ClientDims, clientPrefix)
 	return seriesLabels{func(name string) string { return m.edgeLabel(k, name) }, appendDimNames(names, k.ServerDims, serverPrefix)}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // FuzzPromQL asks the views and a real TSDB that holds the same samples what a generator makes of a seed: each answer is the same, or an
@@ -29,7 +29,7 @@ func FuzzPromQL(f *testing.F) {
 	}
 	r := shop(2)
 	// within the newest bucket the views show all that it counts at once, so that nothing of a commit is missing; a TSDB has no such place
-	r.Span(views.REDKey{Service: "later", Operation: "op", Kind: views.KindServer, Status: views.StatusOK}, evaltest.Observation{At: evaltest.At(15_000)})
+	r.Span(model.REDKey{Service: "later", Operation: "op", Kind: model.KindServer, Status: model.StatusOK}, evaltest.Observation{At: evaltest.At(15_000)})
 	q := &Queryable{Reader: r}
 	db := copyToTSDB(f, q, evaltest.At(-100), evaltest.At(20_000)) // offsets may lie ahead
 	var series []labels.Labels

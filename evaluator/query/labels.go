@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // eachSeries calls fn for each metric and series that the matchers accept; label gives a series' labels but le. It reads names
@@ -26,7 +27,7 @@ func (q *querier) eachSeries(ctx context.Context, ms []*labels.Matcher, fn func(
 	head := f.Head
 	query := matching{ctx: ctx}
 	if len(red) > 0 {
-		_, err := q.r.SelectRED(head, head, func(_ uint32, k views.REDKey) bool {
+		_, err := q.r.SelectRED(head, head, func(_ uint32, k model.REDKey) bool {
 			if query.over() {
 				return false
 			}
@@ -42,7 +43,7 @@ func (q *querier) eachSeries(ctx context.Context, ms []*labels.Matcher, fn func(
 		}
 	}
 	if len(edges) > 0 {
-		_, err := q.r.SelectEdges(head, head, func(_ uint32, k views.EdgeKey) bool {
+		_, err := q.r.SelectEdges(head, head, func(_ uint32, k model.EdgeKey) bool {
 			if query.over() {
 				return false
 			}
@@ -57,7 +58,7 @@ func (q *querier) eachSeries(ctx context.Context, ms []*labels.Matcher, fn func(
 			return err
 		}
 	}
-	return byTable(c.tables, func(t views.Table, of []*metric) error {
+	return byTable(c.tables, func(t model.Table, of []*metric) error {
 		_, err := q.q.Reader.SelectTable(t, head, head, func(values []string) bool {
 			if query.over() {
 				return false
@@ -170,7 +171,7 @@ func (s *series) exemplars(t redTimeline, start, end int64) []exemplar.Exemplar 
 	var out []exemplar.Exemplar
 	for i := range t.Cells {
 		c := &t.Cells[i]
-		for k, e := range [...]views.Exemplar{c.Slowest, c.Latest} {
+		for k, e := range [...]model.Exemplar{c.Slowest, c.Latest} {
 			at := int64(e.End / 1e6)
 			if e.TraceID == [16]byte{} || k == 1 && e == c.Slowest || at < start || at > end || !s.holds(e.Duration) {
 				continue

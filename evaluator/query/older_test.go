@@ -19,7 +19,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/storage/raw/rawtest"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // connectorLabels are those of the series of a view as a collector's connector exports them.
@@ -44,8 +44,8 @@ var red = []string{"service_name", "cart", "span_name", "get", "span_kind", "SPA
 // newSpliced makes them; counted is what the connectors had counted at 0, base what the views had before the oldest bucket that they keep.
 func newSpliced(t *testing.T, job bool, counted float64, base uint64) *spliced {
 	r := &evaltest.Reader{}
-	key := views.REDKey{Service: "cart", Operation: "get", Kind: views.KindServer, Status: views.StatusUnset}
-	edge := views.EdgeKey{Client: "web", Server: "cart"}
+	key := model.REDKey{Service: "cart", Operation: "get", Kind: model.KindServer, Status: model.StatusUnset}
+	edge := model.EdgeKey{Client: "web", Server: "cart"}
 	for i := range 600 {
 		o := evaltest.Observation{At: evaltest.At(float64(600+i) + 0.5), Duration: 3 * time.Millisecond, TraceID: 1}
 		r.Span(key, o)
@@ -81,7 +81,7 @@ type based struct {
 	base uint64
 }
 
-func (b based) SelectRED(from, to time.Time, match func(uint32, views.REDKey) bool) ([]views.REDTimeline, error) {
+func (b based) SelectRED(from, to time.Time, match func(uint32, model.REDKey) bool) ([]model.REDTimeline, error) {
 	list, err := b.Reader.SelectRED(from, to, match)
 	for i := range list {
 		if b.base > 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"github.com/gaurav/watchingcat/views"
+	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
 
 // DefaultLifetime is how long a series that counts nothing more stays visible: the retention of the 1 min level.
@@ -171,11 +172,11 @@ func accepts(ms []*labels.Matcher, label func(name string) string) bool {
 	return true
 }
 
-func (m *metric) matchRED(ms []*labels.Matcher, k views.REDKey) bool {
+func (m *metric) matchRED(ms []*labels.Matcher, k viewmodel.REDKey) bool {
 	return accepts(ms, func(name string) string { return m.redLabel(k, name) })
 }
 
-func (m *metric) matchEdge(ms []*labels.Matcher, k views.EdgeKey) bool {
+func (m *metric) matchEdge(ms []*labels.Matcher, k viewmodel.EdgeKey) bool {
 	_, unpaired := k.Unpaired()
 	return unpaired == m.unpaired && accepts(ms, func(name string) string { return m.edgeLabel(k, name) })
 }
@@ -185,8 +186,8 @@ func (m *metric) matchTable(ms []*labels.Matcher, values []string) bool {
 }
 
 // byTable calls fn for each table that metrics show, with those metrics.
-func byTable(ms []*metric, fn func(t views.Table, of []*metric) error) error {
-	of := map[views.Table][]*metric{}
+func byTable(ms []*metric, fn func(t viewmodel.Table, of []*metric) error) error {
+	of := map[viewmodel.Table][]*metric{}
 	for _, m := range ms {
 		of[m.table.table] = append(of[m.table.table], m)
 	}
@@ -205,7 +206,7 @@ func (s *selection) run(r views.Reader) error {
 	red, edges := c.red, c.edges
 	from, to := s.cells()
 	if len(red) > 0 {
-		lines, err := r.SelectRED(from, to, func(_ uint32, k views.REDKey) bool {
+		lines, err := r.SelectRED(from, to, func(_ uint32, k viewmodel.REDKey) bool {
 			return !s.over() && slices.ContainsFunc(red, func(m *metric) bool { return m.matchRED(s.ms, k) })
 		})
 		if err != nil {
@@ -220,7 +221,7 @@ func (s *selection) run(r views.Reader) error {
 		}
 	}
 	if len(edges) > 0 {
-		lines, err := r.SelectEdges(from, to, func(_ uint32, k views.EdgeKey) bool {
+		lines, err := r.SelectEdges(from, to, func(_ uint32, k viewmodel.EdgeKey) bool {
 			return !s.over() && slices.ContainsFunc(edges, func(m *metric) bool { return m.matchEdge(s.ms, k) })
 		})
 		if err != nil {
@@ -234,7 +235,7 @@ func (s *selection) run(r views.Reader) error {
 			}
 		}
 	}
-	err := byTable(c.tables, func(t views.Table, of []*metric) error {
+	err := byTable(c.tables, func(t viewmodel.Table, of []*metric) error {
 		lines, err := r.SelectTable(t, from, to, func(values []string) bool {
 			return !s.over() && slices.ContainsFunc(of, func(m *metric) bool { return m.matchTable(s.ms, values) })
 		})

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // shop is 10 min of random traffic with gaps; the same seed gives the same.
@@ -24,8 +24,8 @@ func shop(seed uint64) *evaltest.Reader {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	r := &evaltest.Reader{}
 	for i, svc := range []string{"cart", "checkout", "payment"} {
-		for _, st := range []views.Status{views.StatusUnset, views.StatusError} {
-			k := views.REDKey{Service: svc, Operation: "GET /" + svc, Kind: views.KindServer, Status: st}
+		for _, st := range []model.Status{model.StatusUnset, model.StatusError} {
+			k := model.REDKey{Service: svc, Operation: "GET /" + svc, Kind: model.KindServer, Status: st}
 			start, gap := float64(i*45)+rnd.Float64()*30, 1+20*float64(st)
 			for s := start; s < 600; s += rnd.ExpFloat64() * gap {
 				if s > 200 && s < 320 && svc == "payment" {
@@ -34,12 +34,12 @@ func shop(seed uint64) *evaltest.Reader {
 				d := time.Duration(rnd.ExpFloat64() * float64(120*time.Millisecond))
 				o := evaltest.Observation{At: evaltest.At(s), Duration: d, TraceID: byte(rnd.IntN(200) + 1)}
 				r.Span(k, o)
-				r.Call(views.EdgeKey{Client: "web", Server: svc}, st == views.StatusError, o)
-				r.Call(views.EdgeKey{Client: svc, Server: "db", Connection: "database"}, false, o)
+				r.Call(model.EdgeKey{Client: "web", Server: svc}, st == model.StatusError, o)
+				r.Call(model.EdgeKey{Client: svc, Server: "db", Connection: "database"}, false, o)
 			}
 		}
 	}
-	r.Call(views.EdgeKey{Client: "web", Connection: "unpaired:no_parent"}, false, evaltest.Observation{At: evaltest.At(5)})
+	r.Call(model.EdgeKey{Client: "web", Connection: "unpaired:no_parent"}, false, evaltest.Observation{At: evaltest.At(5)})
 	return r
 }
 
@@ -75,7 +75,7 @@ func eq(name, value string) *labels.Matcher {
 
 func TestSamplesOfACounter(t *testing.T) {
 	r := &evaltest.Reader{}
-	k := views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer, Status: views.StatusError}
+	k := model.REDKey{Service: "cart", Operation: "GET", Kind: model.KindServer, Status: model.StatusError}
 	r.Span(k, evaltest.Observation{At: evaltest.At(3)}, evaltest.Observation{At: evaltest.At(4)}, evaltest.Observation{At: evaltest.At(32.5)})
 	q := &Queryable{Reader: r, Lifetime: time.Minute}
 	f := func(from, to float64, want ...promql.FPoint) {
@@ -254,7 +254,7 @@ func TestLabels(t *testing.T) {
 
 func TestExemplars(t *testing.T) {
 	r := &evaltest.Reader{}
-	k := views.REDKey{Service: "cart", Operation: "GET", Kind: views.KindServer}
+	k := model.REDKey{Service: "cart", Operation: "GET", Kind: model.KindServer}
 	r.Span(k, evaltest.Observation{At: evaltest.At(3), Duration: 30 * time.Millisecond, TraceID: 0xab},
 		evaltest.Observation{At: evaltest.At(5), Duration: 3 * time.Millisecond, TraceID: 0xcd})
 	eq1, err := (&Queryable{Reader: r}).ExemplarQuerier(context.Background())

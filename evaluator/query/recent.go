@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Recent is the newest part of the series that rules select, kept between evaluations.
@@ -67,8 +68,8 @@ type recentSeries struct {
 type recentCell struct {
 	start, width int64
 	calls, other uint64 // other: size of spans, failed calls of an edge
-	sums         [2]views.Nanos
-	hists        [2]*views.Histogram
+	sums         [2]model.Nanos
+	hists        [2]*model.Histogram
 }
 
 func (t *recentSeries) span() (int64, int64) { return t.first, t.last }
@@ -98,13 +99,13 @@ func side(f field) int {
 	return 0
 }
 
-func (t *recentSeries) sum(i int, f field) views.Nanos { return t.at(i).sums[side(f)] }
+func (t *recentSeries) sum(i int, f field) model.Nanos { return t.at(i).sums[side(f)] }
 
-func (t *recentSeries) hist(i int, f field) *views.Histogram {
+func (t *recentSeries) hist(i int, f field) *model.Histogram {
 	if h := t.at(i).hists[side(f)]; h != nil {
 		return h
 	}
-	return &views.Histogram{}
+	return &model.Histogram{}
 }
 
 func (c *recentCell) add(o *recentCell) {
@@ -115,7 +116,7 @@ func (c *recentCell) add(o *recentCell) {
 		if o.hists[i] == nil {
 			continue
 		}
-		h := &views.Histogram{}
+		h := &model.Histogram{}
 		if c.hists[i] != nil {
 			h.Merge(c.hists[i])
 		}
@@ -136,7 +137,7 @@ func NewRecent(exprs []parser.Expr, selectors []Selector) *Recent {
 			r.hold(s)
 		}
 	}
-	r.keep = int64(min(longest, maxRecent)/time.Second) + 2*views.BucketSeconds
+	r.keep = int64(min(longest, maxRecent)/time.Second) + 2*model.BucketSeconds
 	return r
 }
 
@@ -175,7 +176,7 @@ func longestLook(e parser.Expr) (longest time.Duration) {
 }
 
 // Refresh reads what c says has changed. red and edges name all series.
-func (r *Recent) Refresh(reader views.Reader, c views.Change, red map[uint32]views.REDKey, edges map[uint32]views.EdgeKey) error {
+func (r *Recent) Refresh(reader views.Reader, c model.Change, red map[uint32]model.REDKey, edges map[uint32]model.EdgeKey) error {
 	if len(r.selectors) == 0 || c.Frontier.Head.IsZero() {
 		return nil
 	}
@@ -202,7 +203,7 @@ func (r *Recent) Refresh(reader views.Reader, c views.Change, red map[uint32]vie
 	return nil
 }
 
-func (r *Recent) reset(fr views.Frontier) {
+func (r *Recent) reset(fr model.Frontier) {
 	clear(r.red)
 	clear(r.edges)
 	for _, s := range r.selectors {
@@ -212,7 +213,7 @@ func (r *Recent) reset(fr views.Frontier) {
 	r.from = bucketOf(fr.Head.Unix() - r.keep)
 }
 
-func bucketOf(t int64) int64 { return max(1, t-t%views.BucketSeconds) }
+func bucketOf(t int64) int64 { return max(1, t-t%model.BucketSeconds) }
 
 // advance drops cells that no window reaches any more.
 func (r *Recent) advance(head int64) {
@@ -238,12 +239,12 @@ func (r *Recent) advance(head int64) {
 
 // batches splits the series that changed by where they have to be read from: those that changed lately, and those with late data. Series
 // that no selector takes are left out.
-func (r *Recent) batches(changed map[uint32]views.Touched, have map[uint32]*recentSeries) map[int64]map[uint32]*recentSeries {
+func (r *Recent) batches(changed map[uint32]model.Touched, have map[uint32]*recentSeries) map[int64]map[uint32]*recentSeries {
 	newest := int64(0)
 	for _, c := range changed {
 		newest = max(newest, c.Bucket)
 	}
-	near, nearly := max(r.from, newest-views.BucketSeconds), max(r.from, newest-6*views.BucketSeconds)
+	near, nearly := max(r.from, newest-model.BucketSeconds), max(r.from, newest-6*model.BucketSeconds)
 	out := map[int64]map[uint32]*recentSeries{}
 	for id, c := range changed {
 		t := have[id]
@@ -267,25 +268,25 @@ func (r *Recent) batches(changed map[uint32]views.Touched, have map[uint32]*rece
 
 // adoptNew adds the series that were named since the last refresh to have, nil where no selector takes one, and lets them be read as far
 // back as is held.
-func adoptNew[K any](changed map[uint32]views.Touched, keys map[uint32]K, have map[uint32]*recentSeries, adopt func(K) *recentSeries) map[uint32]views.Touched {
+func adoptNew[K any](changed map[uint32]model.Touched, keys map[uint32]K, have map[uint32]*recentSeries, adopt func(K) *recentSeries) map[uint32]model.Touched {
 	if len(have) == len(keys) {
 		return changed
 	}
 	changed = maps.Clone(changed)
 	if changed == nil {
-		changed = map[uint32]views.Touched{}
+		changed = map[uint32]model.Touched{}
 	}
 	for id, k := range keys {
 		if _, ok := have[id]; !ok {
 			have[id] = adopt(k)
-			changed[id] = views.Touched{}
+			changed[id] = model.Touched{}
 		}
 	}
 	return changed
 }
 
-func (r *Recent) refreshRED(reader views.Reader, changed map[uint32]views.Touched, keys map[uint32]views.REDKey) error {
-	changed = adoptNew(changed, keys, r.red, func(k views.REDKey) *recentSeries {
+func (r *Recent) refreshRED(reader views.Reader, changed map[uint32]model.Touched, keys map[uint32]model.REDKey) error {
+	changed = adoptNew(changed, keys, r.red, func(k model.REDKey) *recentSeries {
 		var t *recentSeries
 		r.ofRED.Each(func(s *resolved) {
 			t = s.adopt(t, false, s.red, func(m *metric) bool { return m.matchRED(s.ms, k) }, func(m *metric) seriesLabels { return m.redLabels(k) })
@@ -293,7 +294,7 @@ func (r *Recent) refreshRED(reader views.Reader, changed map[uint32]views.Touche
 		return t
 	})
 	for from, batch := range r.batches(changed, r.red) {
-		lines, err := reader.SelectRED(time.Unix(from, 0), farFuture, func(id uint32, _ views.REDKey) bool { return batch[id] != nil })
+		lines, err := reader.SelectRED(time.Unix(from, 0), farFuture, func(id uint32, _ model.REDKey) bool { return batch[id] != nil })
 		if err != nil {
 			return err
 		}
@@ -312,8 +313,8 @@ func (r *Recent) refreshRED(reader views.Reader, changed map[uint32]views.Touche
 
 var farFuture = time.Unix(math.MaxInt32*100, 0)
 
-func cellOf(c *views.Counts, hists bool) recentCell {
-	out := recentCell{calls: c.Calls, other: c.Size, sums: [2]views.Nanos{c.Sum}}
+func cellOf(c *model.Counts, hists bool) recentCell {
+	out := recentCell{calls: c.Calls, other: c.Size, sums: [2]model.Nanos{c.Sum}}
 	if hists {
 		h := c.Hist
 		out.hists[0] = &h
@@ -321,17 +322,17 @@ func cellOf(c *views.Counts, hists bool) recentCell {
 	return out
 }
 
-func edgeCellOf(c *views.EdgeCounts, hists bool) recentCell {
-	out := recentCell{calls: c.Calls, other: c.Failed, sums: [2]views.Nanos{c.ClientSum, c.ServerSum}}
+func edgeCellOf(c *model.EdgeCounts, hists bool) recentCell {
+	out := recentCell{calls: c.Calls, other: c.Failed, sums: [2]model.Nanos{c.ClientSum, c.ServerSum}}
 	if hists {
 		client, server := c.ClientHist, c.ServerHist
-		out.hists = [2]*views.Histogram{&client, &server}
+		out.hists = [2]*model.Histogram{&client, &server}
 	}
 	return out
 }
 
-func (r *Recent) refreshEdges(reader views.Reader, changed map[uint32]views.Touched, keys map[uint32]views.EdgeKey) error {
-	changed = adoptNew(changed, keys, r.edges, func(k views.EdgeKey) *recentSeries {
+func (r *Recent) refreshEdges(reader views.Reader, changed map[uint32]model.Touched, keys map[uint32]model.EdgeKey) error {
+	changed = adoptNew(changed, keys, r.edges, func(k model.EdgeKey) *recentSeries {
 		var t *recentSeries
 		r.ofEdges.Each(func(s *resolved) {
 			t = s.adopt(t, true, s.edges, func(m *metric) bool { return m.matchEdge(s.ms, k) }, func(m *metric) seriesLabels { return m.edgeLabels(k) })
@@ -339,7 +340,7 @@ func (r *Recent) refreshEdges(reader views.Reader, changed map[uint32]views.Touc
 		return t
 	})
 	for from, batch := range r.batches(changed, r.edges) {
-		lines, err := reader.SelectEdges(time.Unix(from, 0), farFuture, func(id uint32, _ views.EdgeKey) bool { return batch[id] != nil })
+		lines, err := reader.SelectEdges(time.Unix(from, 0), farFuture, func(id uint32, _ model.EdgeKey) bool { return batch[id] != nil })
 		if err != nil {
 			return err
 		}
@@ -416,7 +417,7 @@ func (r *Recent) series(ms []*labels.Matcher, mint int64) ([]recentPart, bool) {
 
 // Counted is how many calls the series of a selector counted from a time on, and in the bucket before; false when that is not held.
 func (r *Recent) Counted(selector string, from time.Time) (calls uint64, ok bool) {
-	since := from.Unix() - views.BucketSeconds
+	since := from.Unix() - model.BucketSeconds
 	if r == nil || r.from == 0 || since < r.from || r.selectors[selector] == nil {
 		return 0, false
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Selector is one selector of an expression and the metrics of the views that its matchers on the name accept.
@@ -28,7 +28,7 @@ func (s *Selector) OfRED() bool { return len(s.red) > 0 }
 func (s *Selector) OfEdges() bool { return len(s.edges) > 0 }
 
 // TableSet is the tables whose series it may select.
-func (s *Selector) TableSet() (out views.TableSet) {
+func (s *Selector) TableSet() (out model.TableSet) {
 	for _, m := range s.tables {
 		out = out.With(m.table.table)
 	}
@@ -42,7 +42,7 @@ func (s *Selector) CountsCalls() bool {
 }
 
 // MatchRED reports whether it selects a series of a metric of spans with this key.
-func (s *Selector) MatchRED(k views.REDKey) bool {
+func (s *Selector) MatchRED(k model.REDKey) bool {
 	for _, m := range s.red {
 		if m.matchRED(s.Matchers, k) {
 			return true
@@ -52,7 +52,7 @@ func (s *Selector) MatchRED(k views.REDKey) bool {
 }
 
 // MatchEdge reports whether it selects a series of a metric of edges with this key.
-func (s *Selector) MatchEdge(k views.EdgeKey) bool {
+func (s *Selector) MatchEdge(k model.EdgeKey) bool {
 	for _, m := range s.edges {
 		if m.matchEdge(s.Matchers, k) {
 			return true

@@ -10,9 +10,10 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
-const bucketMillis = views.BucketSeconds * 1000
+const bucketMillis = model.BucketSeconds * 1000
 
 // A timeline is one series of a view over a range. Cell -1 is what was counted before the range.
 type timeline interface {
@@ -20,18 +21,18 @@ type timeline interface {
 	cells() int
 	bucket(i int) (start, width int64) // Unix seconds, seconds
 	total(i int, f field) uint64
-	sum(i int, f field) views.Nanos
-	hist(i int, f field) *views.Histogram
+	sum(i int, f field) model.Nanos
+	hist(i int, f field) *model.Histogram
 }
 
-type redTimeline struct{ *views.REDTimeline }
+type redTimeline struct{ *model.REDTimeline }
 
 func (t redTimeline) span() (int64, int64) { return t.First, t.Last }
 func (t redTimeline) cells() int           { return len(t.Cells) }
 func (t redTimeline) bucket(i int) (start, width int64) {
 	return t.Cells[i].Bucket, t.Cells[i].Width
 }
-func (t redTimeline) counts(i int) *views.Counts {
+func (t redTimeline) counts(i int) *model.Counts {
 	if i < 0 {
 		return &t.Base
 	}
@@ -43,17 +44,17 @@ func (t redTimeline) total(i int, f field) uint64 {
 	}
 	return t.counts(i).Calls
 }
-func (t redTimeline) sum(i int, _ field) views.Nanos       { return t.counts(i).Sum }
-func (t redTimeline) hist(i int, _ field) *views.Histogram { return &t.counts(i).Hist }
+func (t redTimeline) sum(i int, _ field) model.Nanos       { return t.counts(i).Sum }
+func (t redTimeline) hist(i int, _ field) *model.Histogram { return &t.counts(i).Hist }
 
-type edgeTimeline struct{ *views.EdgeTimeline }
+type edgeTimeline struct{ *model.EdgeTimeline }
 
 func (t edgeTimeline) span() (int64, int64) { return t.First, t.Last }
 func (t edgeTimeline) cells() int           { return len(t.Cells) }
 func (t edgeTimeline) bucket(i int) (start, width int64) {
 	return t.Cells[i].Bucket, t.Cells[i].Width
 }
-func (t edgeTimeline) counts(i int) *views.EdgeCounts {
+func (t edgeTimeline) counts(i int) *model.EdgeCounts {
 	if i < 0 {
 		return &t.Base
 	}
@@ -65,13 +66,13 @@ func (t edgeTimeline) total(i int, f field) uint64 {
 	}
 	return t.counts(i).Calls
 }
-func (t edgeTimeline) sum(i int, f field) views.Nanos {
+func (t edgeTimeline) sum(i int, f field) model.Nanos {
 	if f == fieldClient {
 		return t.counts(i).ClientSum
 	}
 	return t.counts(i).ServerSum
 }
-func (t edgeTimeline) hist(i int, f field) *views.Histogram {
+func (t edgeTimeline) hist(i int, f field) *model.Histogram {
 	if f == fieldClient {
 		return &t.counts(i).ClientHist
 	}
@@ -100,8 +101,8 @@ func (t tallyTimeline) total(i int, f field) uint64 {
 	}
 	return t.counts(i).Calls
 }
-func (t tallyTimeline) sum(i int, _ field) views.Nanos       { return t.counts(i).Sum }
-func (t tallyTimeline) hist(i int, _ field) *views.Histogram { return &t.counts(i).Hist }
+func (t tallyTimeline) sum(i int, _ field) model.Nanos       { return t.counts(i).Sum }
+func (t tallyTimeline) hist(i int, _ field) *model.Histogram { return &t.counts(i).Hist }
 
 // A window says at which times a query's series have samples, Unix milliseconds.
 type window struct {
@@ -113,7 +114,7 @@ type window struct {
 
 // newWindow places the extra sample. Between reading the frontier that a query asks for and running it, commits may have moved
 // the head on; then the sample is at maxt, so that the bucket in progress is never left out.
-func newWindow(mint, maxt int64, fr views.Frontier, lifetime int64) window {
+func newWindow(mint, maxt int64, fr model.Frontier, lifetime int64) window {
 	w := window{mint: mint, maxt: maxt, head: math.MinInt64, lifetime: lifetime}
 	if !fr.Since.IsZero() {
 		w.since = fr.Since.UnixMilli()
@@ -142,7 +143,7 @@ func CeilMillis(t time.Time) int64 {
 func (w *window) bounds(t timeline) (from, to int64) {
 	first, last := t.span()
 	from = max(first*1000, w.since, w.mint)
-	to = min((last+views.BucketSeconds)*1000+w.lifetime, w.maxt)
+	to = min((last+model.BucketSeconds)*1000+w.lifetime, w.maxt)
 	return from, to
 }
 
@@ -208,8 +209,8 @@ type iterator struct {
 	started  bool
 	next     int // first cell not added yet
 	n        uint64
-	sum      views.Nanos
-	hist     views.Histogram
+	sum      model.Nanos
+	hist     model.Histogram
 	fh       *histogram.FloatHistogram // of hist, nil when it has changed since
 }
 
@@ -320,10 +321,10 @@ func (i *iterator) AtST() int64 { return 0 }
 func (i *iterator) Err() error  { return nil }
 
 // floatHistogram turns h into a native histogram; sum is in seconds.
-func floatHistogram(h *views.Histogram, sum float64) *histogram.FloatHistogram {
+func floatHistogram(h *model.Histogram, sum float64) *histogram.FloatHistogram {
 	zero, buckets := h.Native()
 	fh := &histogram.FloatHistogram{
-		Schema: views.NativeSchema, ZeroThreshold: views.NativeZeroThreshold,
+		Schema: model.NativeSchema, ZeroThreshold: model.NativeZeroThreshold,
 		ZeroCount: float64(zero), Count: float64(zero), Sum: sum,
 	}
 	next := int32(0)

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/pipeline/source"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 func batchOf(msg *message.Message) (source.Batch, error) {
@@ -37,6 +37,6 @@ func (k *checkpointer) each(ctx context.Context, b source.Batch, pending func() 
 	return nil
 }
 
-func recordOf(r *kgo.Record, received int64) views.Record {
-	return views.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Received: received, Value: r.Value}
+func recordOf(r *kgo.Record, received int64) model.Record {
+	return model.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Received: received, Value: r.Value}
 }

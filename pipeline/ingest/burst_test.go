@@ -17,6 +17,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // TestBursts: whatever waits, checkpoints get through and everything is counted, also after the state is opened again: many small spans
@@ -32,7 +33,7 @@ func burst(t *testing.T, r *rand.Rand, memtable int64) {
 	open := func() (*storage.DB, *Ingest, *views.Set) {
 		db, err := storage.Open(dir, storage.Options{MemTableBytes: memtable, MinFreeBytes: 1})
 		require.NoError(t, err)
-		set, err := views.Open(db, views.Config{TraceBytes: 1 << 30, LogBytes: 1 << 30, FoldEvery: 2, Dimensions: []string{"deployment.environment.name"}})
+		set, err := views.Open(db, model.Config{TraceBytes: 1 << 30, LogBytes: 1 << 30, FoldEvery: 2, Dimensions: []string{"deployment.environment.name"}})
 		require.NoError(t, err)
 		return db, New(Config{Set: set, KV: db, LogsTopic: "logs", DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil }}), set
 	}
@@ -50,7 +51,7 @@ func burst(t *testing.T, r *rand.Rand, memtable int64) {
 	}
 	put := func(topic string, value []byte) {
 		id := source.PartitionID{Topic: topic, Partition: int32(r.IntN(partitions))}
-		rec := views.Record{Offset: offsets[id], Timestamp: now.UnixMilli(), Received: now.UnixMilli(), Value: value}
+		rec := model.Record{Offset: offsets[id], Timestamp: now.UnixMilli(), Received: now.UnixMilli(), Value: value}
 		offsets[id]++
 		require.NoError(t, g.apply(set.Partition(topic, id.Partition), topic, rec))
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // SaveGap remembers a gap of a view version.
@@ -16,7 +16,7 @@ func SaveGap(kv storage.KV, version uint32, shard uint16, g progress.Gap) error 
 	if err != nil {
 		return err
 	}
-	key := storage.Key(version, shard, storage.TableMeta, views.MetaGaps)
+	key := storage.Key(version, shard, storage.TableMeta, model.MetaGaps)
 	key = binary.BigEndian.AppendUint64(key, uint64(g.Found.UnixNano()))
 	return kv.Commit(storage.Commit{Entries: []storage.Entry{{Key: key, Value: v}}})
 }
@@ -24,7 +24,7 @@ func SaveGap(kv storage.KV, version uint32, shard uint16, g progress.Gap) error 
 // LoadGaps returns the gaps of a view version, oldest first.
 func LoadGaps(kv storage.KV, version uint32, shard uint16) ([]progress.Gap, error) {
 	var gaps []progress.Gap
-	prefix := storage.Key(version, shard, storage.TableMeta, views.MetaGaps)
+	prefix := storage.Key(version, shard, storage.TableMeta, model.MetaGaps)
 	err := kv.Scan(prefix, storage.PrefixEnd(prefix), func(_, v []byte) error {
 		var g progress.Gap
 		if err := json.Unmarshal(v, &g); err != nil {

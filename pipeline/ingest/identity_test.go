@@ -14,6 +14,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // identity reads spans from OTLP bytes into views.
@@ -27,7 +28,7 @@ type identity struct {
 	ids    byte
 }
 
-func newIdentity(t *testing.T, cfg views.Config) *identity {
+func newIdentity(t *testing.T, cfg model.Config) *identity {
 	t.Helper()
 	kv := storage.NewMem(storage.MemOptions{})
 	cfg.TraceBytes = 1 << 20
@@ -72,7 +73,7 @@ func (x *identity) send(timestamp time.Time) {
 	require.NoError(x.t, err)
 	x.td = ptrace.NewTraces()
 	a := x.set.Partition("otlp_spans", 0)
-	rec := views.Record{Offset: x.offset, Timestamp: timestamp.UnixMilli(), Received: x.now.UnixMilli(), Value: b}
+	rec := model.Record{Offset: x.offset, Timestamp: timestamp.UnixMilli(), Received: x.now.UnixMilli(), Value: b}
 	x.offset++
 	require.NoError(x.t, x.ingest.apply(a, "otlp_spans", rec))
 	require.NoError(x.t, x.ingest.Checkpoint(x.t.Context(), x.now))
@@ -80,7 +81,7 @@ func (x *identity) send(timestamp time.Time) {
 
 func (x *identity) around() (from, to time.Time) { return x.now.Add(-time.Hour), x.now.Add(time.Hour) }
 
-func (x *identity) serviceMap(f views.DimFilter) (nodes, edges []string) {
+func (x *identity) serviceMap(f model.DimFilter) (nodes, edges []string) {
 	x.t.Helper()
 	from, to := x.around()
 	m, err := views.Narrow(x.set, f).ServiceMap(from, to)
@@ -97,7 +98,7 @@ func (x *identity) serviceMap(f views.DimFilter) (nodes, edges []string) {
 }
 
 func TestNodesAreNameAndType(t *testing.T) {
-	x := newIdentity(t, views.Config{})
+	x := newIdentity(t, model.Config{})
 	billing := attrs{"service.name": "billing"}
 	x.span(billing, ptrace.SpanKindClient, "q", attrs{"db.namespace": "orders", "db.system.name": "postgresql"})
 	x.span(billing, ptrace.SpanKindClient, "q", attrs{"db.namespace": "orders", "db.system.name": "mysql"})
@@ -114,7 +115,7 @@ func TestNodesAreNameAndType(t *testing.T) {
 		"billing>redis:cache-2 database 1", "user>orders virtual_node 1", "user>user virtual_node 1"}, edges)
 	// the labels of series cannot tell the two databases apart: they are one series
 	from, to := x.around()
-	lines, err := x.set.SelectEdges(from, to, func(_ uint32, k views.EdgeKey) bool { return k.Server == "orders" })
+	lines, err := x.set.SelectEdges(from, to, func(_ uint32, k model.EdgeKey) bool { return k.Server == "orders" })
 	require.NoError(t, err)
 	got := map[string]uint64{}
 	for _, l := range lines {
@@ -128,7 +129,7 @@ func TestNodesAreNameAndType(t *testing.T) {
 }
 
 func TestOldAndNewConventions(t *testing.T) {
-	x := newIdentity(t, views.Config{})
+	x := newIdentity(t, model.Config{})
 	r := attrs{"service.name": "s"}
 	for _, a := range []attrs{
 		{"db.system": "mysql", "db.name": "shop", "db.sql.table": "items", "db.operation": "SELECT"},
@@ -143,7 +144,7 @@ func TestOldAndNewConventions(t *testing.T) {
 	x.span(r, ptrace.SpanKindProducer, "p", attrs{"messaging.system": "kafka", "messaging.destination": "old", "messaging.destination.name": "new"})
 	x.send(x.now)
 	from, to := x.around()
-	rows := func(table views.Table) (out []string) {
+	rows := func(table model.Table) (out []string) {
 		list, err := x.set.TableRows(table, from, to, func([]string) bool { return true })
 		require.NoError(t, err)
 		for _, r := range list {
@@ -151,14 +152,14 @@ func TestOldAndNewConventions(t *testing.T) {
 		}
 		return out
 	}
-	require.Equal(t, []string{"s cassandra shop GET items", "s mongodb shop find items", "s mysql shop SELECT items", "s postgresql newname newop newtable"}, rows(views.TableDatabases))
-	require.Equal(t, []string{"s kafka new producer", "s kafka orders producer"}, rows(views.TableMessaging))
+	require.Equal(t, []string{"s cassandra shop GET items", "s mongodb shop find items", "s mysql shop SELECT items", "s postgresql newname newop newtable"}, rows(model.TableDatabases))
+	require.Equal(t, []string{"s kafka new producer", "s kafka orders producer"}, rows(model.TableMessaging))
 	_, edges := x.serviceMap(nil)
 	require.Contains(t, edges, "s>newname database 1")
 }
 
 func TestDimensions(t *testing.T) {
-	x := newIdentity(t, views.Config{Dimensions: []string{"deployment.environment.name", "service.namespace"}, Limits: views.Limits{DimensionValues: 3}})
+	x := newIdentity(t, model.Config{Dimensions: []string{"deployment.environment.name", "service.namespace"}, Limits: model.Limits{DimensionValues: 3}})
 	call := func(env attrs) {
 		client, server := attrs{"service.name": "web"}, attrs{"service.name": "cart"}
 		for k, v := range env {
@@ -177,7 +178,7 @@ func TestDimensions(t *testing.T) {
 	x.span(attrs{"service.name": "web", "deployment.environment.name": "production"}, ptrace.SpanKindInternal, "own", attrs{"deployment.environment.name": "canary"})
 	x.send(x.now)
 	from, to := x.around()
-	services := func(f views.DimFilter) (out []string) {
+	services := func(f model.DimFilter) (out []string) {
 		list, err := views.Narrow(x.set, f).Services(from, to)
 		require.NoError(t, err)
 		for _, s := range list {
@@ -185,7 +186,7 @@ func TestDimensions(t *testing.T) {
 		}
 		return out
 	}
-	env := func(v string) views.DimFilter { return views.DimFilter{"deployment.environment.name": v} }
+	env := func(v string) model.DimFilter { return model.DimFilter{"deployment.environment.name": v} }
 	require.Equal(t, []string{"cart deployment.environment.name=production 2", "cart deployment.environment.name=staging 1",
 		"web deployment.environment.name=canary 1", "web deployment.environment.name=production 4", "web deployment.environment.name=staging 2"}, services(nil))
 	require.Equal(t, []string{"cart deployment.environment.name=staging 1", "web deployment.environment.name=staging 2"}, services(env("staging")))
@@ -194,21 +195,21 @@ func TestDimensions(t *testing.T) {
 	nodes, edges := x.serviceMap(nil)
 	require.Len(t, nodes, 5)
 	require.Equal(t, []string{"web>cart  1", "web>cart  2", "web>main database 1", "web>main database 2"}, edges)
-	rows, err := views.Narrow(x.set, env("production")).TableRows(views.TableDatabases, from, to, func([]string) bool { return true })
+	rows, err := views.Narrow(x.set, env("production")).TableRows(model.TableDatabases, from, to, func([]string) bool { return true })
 	require.NoError(t, err)
 	require.Len(t, rows, 1)
 	require.EqualValues(t, 2, rows[0].Calls)
 	found, err := views.Narrow(x.set, env("canary")).(*views.View).SearchTraces(views.TraceQuery{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, found.Traces, 1)
-	require.Equal(t, []views.Dimension{{Name: "deployment.environment.name", Values: []string{"canary", "production", "staging"}}, {Name: "service.namespace", Values: []string{}}}, x.set.DimensionValues())
+	require.Equal(t, []model.Dimension{{Name: "deployment.environment.name", Values: []string{"canary", "production", "staging"}}, {Name: "service.namespace", Values: []string{}}}, x.set.DimensionValues())
 
 	// beyond the limit: totals stay exact
 	for i := range 5 {
 		x.span(attrs{"service.name": "web", "deployment.environment.name": fmt.Sprint("pr-", i)}, ptrace.SpanKindInternal, "own", nil)
 	}
 	x.send(x.now)
-	require.Equal(t, []string{"web deployment.environment.name=_other 5"}, services(env(views.Other)))
+	require.Equal(t, []string{"web deployment.environment.name=_other 5"}, services(env(model.Other)))
 	require.EqualValues(t, 5, x.set.Counters().Overflowed)
 }
 
@@ -216,7 +217,7 @@ func TestDimensions(t *testing.T) {
 func TestDimensionsAreKept(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
 	for i, dims := range [][]string{{"service.namespace"}, {"deployment.environment.name"}, nil} {
-		set, err := views.Open(kv, views.Config{Dimensions: dims})
+		set, err := views.Open(kv, model.Config{Dimensions: dims})
 		require.NoError(t, err)
 		require.Equal(t, []string{"service.namespace"}, set.Dimensions().Names())
 		g := New(Config{Set: set, KV: kv})
@@ -230,14 +231,14 @@ func TestDimensionsAreKept(t *testing.T) {
 		require.Equal(t, "shop", list[0].Dims.Get("service.namespace"))
 		require.EqualValues(t, i+1, list[0].Calls)
 	}
-	for _, bad := range [][]string{{"a.b", "a_b"}, {"span.name"}, {""}, {"ключ"}, {"le"}, slices.Repeat([]string{"x"}, views.MaxDimensions+1)} {
-		_, err := views.NewDimensions(bad)
+	for _, bad := range [][]string{{"a.b", "a_b"}, {"span.name"}, {""}, {"ключ"}, {"le"}, slices.Repeat([]string{"x"}, model.MaxDimensions+1)} {
+		_, err := model.NewDimensions(bad)
 		require.Error(t, err, bad)
 	}
 }
 
 func TestNamesAreValidUTF8(t *testing.T) {
-	x := newIdentity(t, views.Config{Dimensions: []string{"service.namespace"}})
+	x := newIdentity(t, model.Config{Dimensions: []string{"service.namespace"}})
 	const raw, want = "a-\xff\xfe\xe4-z", "a-\uFFFD-z"
 	x.span(attrs{"service.name": raw, "service.namespace": raw}, ptrace.SpanKindClient, raw, attrs{"peer.service": raw, "db.namespace": raw, "db.system.name": raw, "db.collection.name": raw}).
 		Events().AppendEmpty().SetName("exception")
@@ -259,7 +260,7 @@ func TestNamesAreValidUTF8(t *testing.T) {
 	}
 	nodes, _ := x.serviceMap(nil)
 	require.Equal(t, []string{want + " database " + want, want + " service  service.namespace=" + want}, nodes)
-	for _, table := range []views.Table{views.TableDatabases, views.TableMessaging, views.TableVersions, views.TableErrors} {
+	for _, table := range []model.Table{model.TableDatabases, model.TableMessaging, model.TableVersions, model.TableErrors} {
 		rows, err := x.set.TableRows(table, from, to, func([]string) bool { return true })
 		require.NoError(t, err)
 		for _, r := range rows {
@@ -274,7 +275,7 @@ func TestNamesAreValidUTF8(t *testing.T) {
 
 // TestOneExceptionThroughNestedSpans: an exception that runs up through three spans is one; two in a row are two.
 func TestOneExceptionThroughNestedSpans(t *testing.T) {
-	x := newIdentity(t, views.Config{})
+	x := newIdentity(t, model.Config{})
 	r := attrs{"service.name": "s"}
 	throw := func(sp ptrace.Span, msg string) {
 		e := sp.Events().AppendEmpty()
@@ -306,7 +307,7 @@ func TestOneExceptionThroughNestedSpans(t *testing.T) {
 	throw(odd, "refused")
 	x.send(x.now)
 	from, to := x.around()
-	rows, err := x.set.TableRows(views.TableErrors, from, to, func([]string) bool { return true })
+	rows, err := x.set.TableRows(model.TableErrors, from, to, func([]string) bool { return true })
 	require.NoError(t, err)
 	got := map[string]uint64{}
 	for _, r := range rows {
@@ -320,7 +321,7 @@ func TestOneExceptionThroughNestedSpans(t *testing.T) {
 func TestClocks(t *testing.T) {
 	for name, off := range map[string]time.Duration{"50 min ahead": 50 * time.Minute, "a day ahead": 24 * time.Hour, "a year ahead": 365 * 24 * time.Hour, "11 s ahead": 11 * time.Second} {
 		for _, stamped := range []bool{false, true} { // the record's timestamp is ahead too
-			x := newIdentity(t, views.Config{})
+			x := newIdentity(t, model.Config{})
 			good := attrs{"service.name": "good"}
 			x.span(good, ptrace.SpanKindServer, "op", nil)
 			x.send(x.now)
@@ -337,7 +338,7 @@ func TestClocks(t *testing.T) {
 			x.now = x.now.Add(time.Second)
 			x.span(good, ptrace.SpanKindServer, "op", nil)
 			x.send(x.now)
-			require.False(t, x.set.Frontier().Head.After(x.now.Add(views.DefaultFutureTolerance)), name)
+			require.False(t, x.set.Frontier().Head.After(x.now.Add(model.DefaultFutureTolerance)), name)
 			require.EqualValues(t, 1, x.set.Counters().Future, name)
 			head := x.set.Frontier().Head
 			list, err := x.set.Services(head.Add(-15*time.Minute), head.Add(time.Second))
@@ -365,7 +366,7 @@ func TestClocks(t *testing.T) {
 		}
 	}
 	t.Run("behind", func(t *testing.T) {
-		x := newIdentity(t, views.Config{})
+		x := newIdentity(t, model.Config{})
 		x.span(attrs{"service.name": "good"}, ptrace.SpanKindServer, "op", nil)
 		x.send(x.now)
 		// its spans are right, but the collector that wrote the record is 50 minutes behind
@@ -377,7 +378,7 @@ func TestClocks(t *testing.T) {
 		require.Zero(t, x.set.Counters().Future)
 	})
 	t.Run("halves that are late still meet", func(t *testing.T) {
-		x := newIdentity(t, views.Config{})
+		x := newIdentity(t, model.Config{})
 		x.span(attrs{"service.name": "good"}, ptrace.SpanKindServer, "op", nil)
 		x.send(x.now)
 		now := x.now
@@ -399,7 +400,7 @@ func TestClocks(t *testing.T) {
 
 // TestMissingTimes: no end is the start, neither is the record's time, and an absurd start does not hide the trace.
 func TestMissingTimes(t *testing.T) {
-	x := newIdentity(t, views.Config{})
+	x := newIdentity(t, model.Config{})
 	r := attrs{"service.name": "s"}
 	noEnd := x.span(r, ptrace.SpanKindServer, "no end", nil)
 	noEnd.SetEndTimestamp(0)
@@ -426,7 +427,7 @@ func TestMissingTimes(t *testing.T) {
 
 // TestRootElsewhere: a trace whose root is not traced here is named by its first span, until a root comes.
 func TestRootElsewhere(t *testing.T) {
-	x := newIdentity(t, views.Config{})
+	x := newIdentity(t, model.Config{})
 	first := x.span(attrs{"service.name": "gateway"}, ptrace.SpanKindServer, "GET /", nil)
 	first.SetParentSpanID(pcommon.SpanID{99})
 	first.SetStartTimestamp(first.StartTimestamp() - 1e9)

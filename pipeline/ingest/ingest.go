@@ -16,6 +16,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Ingest applies partition batches to a Set and checkpoints it.
@@ -28,7 +29,7 @@ type Ingest struct {
 	Config Config
 	m      atomic.Pointer[Metrics]
 	// scan is ScanSpans; a test puts in one that panics.
-	scan func(b []byte, maxSpans int, f func(*views.Resource, *views.Span)) error
+	scan func(b []byte, maxSpans int, f func(*model.Resource, *model.Span)) error
 
 	applying *semaphore.Weighted // bytes of large records
 
@@ -92,7 +93,7 @@ func New(c Config) *Ingest {
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)
 	}
-	g := &Ingest{Config: c, scan: func(b []byte, maxSpans int, f func(*views.Resource, *views.Span)) error {
+	g := &Ingest{Config: c, scan: func(b []byte, maxSpans int, f func(*model.Resource, *model.Span)) error {
 		return otlp.ScanSpansWith(c.Set.Dimensions(), b, maxSpans, f)
 	}}
 	g.m.Store(c.Metrics)
@@ -150,7 +151,7 @@ func (g *Ingest) Record(ctx context.Context, a *views.Accumulator, r *kgo.Record
 }
 
 // apply applies one record, protobuf or JSON, or nothing of it.
-func (g *Ingest) apply(a *views.Accumulator, topic string, rec views.Record) error {
+func (g *Ingest) apply(a *views.Accumulator, topic string, rec model.Record) error {
 	if len(rec.Value) > g.Config.MaxRecord {
 		return fmt.Errorf("record of %d bytes is over the limit of %d", len(rec.Value), g.Config.MaxRecord)
 	}
@@ -165,7 +166,7 @@ func (g *Ingest) apply(a *views.Accumulator, topic string, rec views.Record) err
 }
 
 // applyProto applies one record or nothing of it. A panic is an error of this record alone.
-func (g *Ingest) applyProto(a *views.Accumulator, topic string, rec views.Record) (err error) {
+func (g *Ingest) applyProto(a *views.Accumulator, topic string, rec model.Record) (err error) {
 	rec.Anonymous = topic == g.Config.LogsTopic && !views.UniqueLogs(rec.Value)
 	if !a.Begin(rec) {
 		return nil
@@ -227,6 +228,6 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	return g.Config.Set.Prepare()
 }
 
-func (g *Ingest) marks(now time.Time) []views.Mark {
+func (g *Ingest) marks(now time.Time) []model.Mark {
 	return marksOf(g.Config.States, g.Config.Set.Progress(), g.Config.Topics, now, g.Config.Lateness)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 type ingestTest struct {
@@ -34,7 +35,7 @@ func newIngestTest(t *testing.T) *ingestTest {
 	t.Helper()
 	it := &ingestTest{t: t, kv: storage.NewMem(storage.MemOptions{})}
 	var err error
-	if it.set, err = views.Open(it.kv, views.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20}); err != nil {
+	if it.set, err = views.Open(it.kv, model.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	it.Ingest = New(Config{Set: it.set, KV: it.kv, MaxSpans: 10, MaxRecord: 10_000, DeadLetter: func(_ context.Context, _ *kgo.Record, reason string) error {
@@ -57,7 +58,7 @@ func batch(offset int64, values ...[]byte) *message.Message {
 	return message.NewMessageWithContext(source.ContextWithBatch(context.Background(), b), "", nil)
 }
 
-func (it *ingestTest) counters() views.Counters {
+func (it *ingestTest) counters() model.Counters {
 	it.t.Helper()
 	if err := it.Checkpoint(it.t.Context(), time.Now()); err != nil {
 		it.t.Fatal(err)
@@ -69,8 +70,8 @@ func (it *ingestTest) counters() views.Counters {
 func TestPoisonGoesAlone(t *testing.T) {
 	it := newIngestTest(t)
 	scan := it.scan
-	it.scan = func(b []byte, n int, f func(*views.Resource, *views.Span)) error {
-		return scan(b, n, func(r *views.Resource, s *views.Span) {
+	it.scan = func(b []byte, n int, f func(*model.Resource, *model.Span)) error {
+		return scan(b, n, func(r *model.Resource, s *model.Span) {
 			f(r, s)
 			if string(r.Service) == "panics" {
 				panic("a bug")
@@ -251,7 +252,7 @@ func TestCompleteWaitsForNoPartitionThatIsGone(t *testing.T) {
 	complete(130, time.Unix(128, 0), "without the partitions that are gone")
 	for i := range 2 {
 		var err error
-		if it.set, err = views.Open(it.kv, views.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20, FoldEvery: 1}); err != nil {
+		if it.set, err = views.Open(it.kv, model.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20, FoldEvery: 1}); err != nil {
 			t.Fatal(err)
 		}
 		it.Config.Set = it.set

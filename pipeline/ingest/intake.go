@@ -17,7 +17,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Intake is a Source with what takes its batches and commits them: what a generation of views and one of metrics have in common.
@@ -47,7 +47,7 @@ const trimmed = "\x00trimmed"
 
 // LoadBeginning reads what a version noted when it began.
 func LoadBeginning(kv storage.KV, version uint32, shard uint16) (out progress.Beginning, err error) {
-	prefix := storage.Key(version, shard, storage.TableMeta, views.MetaBegun)
+	prefix := storage.Key(version, shard, storage.TableMeta, model.MetaBegun)
 	err = kv.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		switch {
 		case strings.HasSuffix(string(k), trimmed):
@@ -107,7 +107,7 @@ func (n *Intake) Open(c source.Config, positions []storage.Position, t Telemetry
 }
 
 func (n *Intake) begunKey(topic string) []byte {
-	return append(storage.Key(n.Version, n.Shard, storage.TableMeta, views.MetaBegun), topic...)
+	return append(storage.Key(n.Version, n.Shard, storage.TableMeta, model.MetaBegun), topic...)
 }
 
 // begin stores when reading begins at the end of a topic, and where its partitions do; with none that the topic does not exist.

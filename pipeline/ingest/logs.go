@@ -5,6 +5,7 @@ import (
 
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // ErrTooManyLogs says that a record holds more log lines than one record may.
@@ -12,7 +13,7 @@ var ErrTooManyLogs = errors.New("too many log records in one record")
 
 // DecodeLogs reads an OTLP ExportLogsServiceRequest (or LogsData) and calls f for each log record. Lines are counted on the wire
 // before anything is built: a megabyte of empty ones would become a hundred.
-func DecodeLogs(b []byte, d *views.Dimensions, maxLogs int, f func(r *views.Resource, l *views.LogRecord)) error {
+func DecodeLogs(b []byte, d *model.Dimensions, maxLogs int, f func(r *model.Resource, l *views.LogRecord)) error {
 	n, err := countNested(b, 1, 2, 2)
 	if err != nil {
 		return err

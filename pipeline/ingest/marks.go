@@ -6,17 +6,17 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/pipeline/source"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // marksOf says what the sources know of partitions. The watermark of an idle one follows the clock, and the views wait for one of which nothing was
 // read yet. They wait neither for those of topics that are not read any more, nor for those that their topic has lost. known are the partitions that
 // the state holds; topics are those that are read, nil: all.
-func marksOf(states func() []source.PartitionState, known []views.Progress, topics []string, now time.Time, lateness time.Duration) []views.Mark {
+func marksOf(states func() []source.PartitionState, known []model.Progress, topics []string, now time.Time, lateness time.Duration) []model.Mark {
 	if states == nil {
 		return nil
 	}
-	var marks []views.Mark
+	var marks []model.Mark
 	listed, absent := map[source.PartitionID]bool{}, map[string]bool{}
 	for _, s := range states() {
 		if s.Partition < 0 {
@@ -25,7 +25,7 @@ func marksOf(states func() []source.PartitionState, known []views.Progress, topi
 		}
 		absent[s.Topic] = !s.Partial // what is not listed
 		listed[source.PartitionID{Topic: s.Topic, Partition: s.Partition}] = true
-		m := views.Mark{Topic: s.Topic, Partition: s.Partition}
+		m := model.Mark{Topic: s.Topic, Partition: s.Partition}
 		if s.Idle {
 			m.Watermark = s.Watermark(now, lateness)
 		}
@@ -33,7 +33,7 @@ func marksOf(states func() []source.PartitionState, known []views.Progress, topi
 	}
 	for _, p := range known {
 		if !listed[source.PartitionID{Topic: p.Topic, Partition: p.Partition}] && (absent[p.Topic] || topics != nil && !slices.Contains(topics, p.Topic)) {
-			marks = append(marks, views.Mark{Topic: p.Topic, Partition: p.Partition, Gone: true})
+			marks = append(marks, model.Mark{Topic: p.Topic, Partition: p.Partition, Gone: true})
 		}
 	}
 	return marks

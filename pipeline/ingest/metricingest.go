@@ -16,6 +16,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // MetricIngest applies partition batches of the metrics topic and checkpoints them, as Ingest does for spans: what holds there
@@ -116,7 +117,7 @@ func (g *MetricIngest) record(ctx context.Context, r *kgo.Record, received int64
 
 // apply applies one record or nothing of it: the conversion works on copies, and what it made is added in one step. A panic is an
 // error of this record alone.
-func (g *MetricIngest) apply(topic string, partition int32, rec views.Record) (err error) {
+func (g *MetricIngest) apply(topic string, partition int32, rec model.Record) (err error) {
 	if len(rec.Value) > g.c.MaxRecord {
 		return fmt.Errorf("record of %d bytes is over the limit of %d", len(rec.Value), g.c.MaxRecord)
 	}
@@ -175,7 +176,7 @@ func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (g *MetricIngest) marks(now time.Time) []views.Mark {
+func (g *MetricIngest) marks(now time.Time) []model.Mark {
 	return marksOf(g.c.States, g.c.Metrics.Progress(), g.c.Topics, now, g.c.Lateness)
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // gauges is an export request of n gauges.
@@ -231,7 +232,7 @@ func BenchmarkMetricIngest(b *testing.B) {
 	offset := int64(0)
 	for b.Loop() {
 		for _, r := range records {
-			if err := g.apply(pipelinetest.Topic, 0, views.Record{Offset: offset, Timestamp: r.TimestampMS, Value: r.Value}); err != nil {
+			if err := g.apply(pipelinetest.Topic, 0, model.Record{Offset: offset, Timestamp: r.TimestampMS, Value: r.Value}); err != nil {
 				b.Fatal(err)
 			}
 			offset++

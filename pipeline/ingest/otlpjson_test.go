@@ -18,6 +18,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 func jsonOf(t testing.TB, s *otlp.Signal, proto []byte) []byte {
@@ -159,14 +160,14 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"kvlistValue":{"values":[{"key":"a"}]}},"timeUnixNano":1}]}]}]}`))
 	f.Add([]byte(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"a","exponentialHistogram":{"dataPoints":[{"positive":{"offset":2147483647,"bucketCounts":["1"]}}]}}]}]}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		set, err := views.Open(storage.NewMem(storage.MemOptions{}), views.Config{})
+		set, err := views.Open(storage.NewMem(storage.MemOptions{}), model.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		g := New(Config{Set: set, LogsTopic: "logs", MaxSpans: 100, DeadLetter: func(context.Context, *kgo.Record, string) error { return nil }})
 		for i, topic := range []string{"spans", "logs"} {
 			a := set.Partition(topic, int32(i))
-			if err := g.apply(a, topic, views.Record{Value: b}); err == nil && otlp.IsJSON(b) && !json.Valid(b) {
+			if err := g.apply(a, topic, model.Record{Value: b}); err == nil && otlp.IsJSON(b) && !json.Valid(b) {
 				t.Fatalf("%q was taken", b)
 			}
 		}
@@ -189,7 +190,7 @@ func TestServiceNamedTwice(t *testing.T) {
 	if err := it.Handle(batch(0, spans)); err != nil {
 		t.Fatal(err)
 	}
-	if err := it.apply(it.set.Partition("logs", 1), "logs", views.Record{Value: lines}); err != nil {
+	if err := it.apply(it.set.Partition("logs", 1), "logs", model.Record{Value: lines}); err != nil {
 		t.Fatal(err)
 	}
 	it.counters()

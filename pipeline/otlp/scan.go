@@ -4,19 +4,19 @@ import (
 	"encoding/binary"
 	"sync"
 
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // ScanSpans reads an OTLP ExportTraceServiceRequest (or TracesData, the same bytes) off the wire and calls f for each span, in
 // order. It builds no objects: what it hands out points into b and is reused for the next span. It accepts what pdata accepts and
 // finds the same fields there (the first of attributes with the same key, the last of repeated plain fields), but refuses values
 // nested deeper than 64 and more than maxSpans spans. On an error f may have been called for spans before the bad byte.
-func ScanSpans(b []byte, maxSpans int, f func(r *views.Resource, s *views.Span)) error {
+func ScanSpans(b []byte, maxSpans int, f func(r *model.Resource, s *model.Span)) error {
 	return ScanSpansWith(nil, b, maxSpans, f)
 }
 
 // ScanSpansWith is ScanSpans that reads the attributes which are dimensions too; nil: there are none.
-func ScanSpansWith(d *views.Dimensions, b []byte, maxSpans int, f func(r *views.Resource, s *views.Span)) error {
+func ScanSpansWith(d *model.Dimensions, b []byte, maxSpans int, f func(r *model.Resource, s *model.Span)) error {
 	sc := scanners.Get().(*scanner)
 	defer func() {
 		sc.f = nil
@@ -46,19 +46,19 @@ func ScanSpansWith(d *views.Dimensions, b []byte, maxSpans int, f func(r *views.
 var scanners = sync.Pool{New: func() any { return new(scanner) }}
 
 type scanner struct {
-	f    func(r *views.Resource, s *views.Span)
+	f    func(r *model.Resource, s *model.Span)
 	left int
 	seq  uint64 // resources so far
-	dims *views.Dimensions
+	dims *model.Dimensions
 	ranks
-	res  views.Resource
-	span views.Span
+	res  model.Resource
+	span model.Span
 }
 
 // resourceSpans reads the resource first, wherever it stands.
 func (sc *scanner) resourceSpans(b []byte) error {
 	sc.seq++
-	sc.res = views.Resource{Seq: sc.seq, Dims: sc.res.Dims[:0]}
+	sc.res = model.Resource{Seq: sc.seq, Dims: sc.res.Dims[:0]}
 	for i := 0; i < len(b); {
 		fd, ok := NextField(b, i)
 		if !ok {
@@ -183,7 +183,7 @@ func (sc *scanner) scopeSpans(b []byte) error {
 // oneSpan reads the usual fields in their usual form here, everything else in rareField.
 func (sc *scanner) oneSpan(b []byte) error {
 	s := &sc.span
-	*s = views.Span{Size: uint32(len(b)), Exceptions: s.Exceptions[:0], Dims: s.Dims[:0]}
+	*s = model.Span{Size: uint32(len(b)), Exceptions: s.Exceptions[:0], Dims: s.Dims[:0]}
 	sc.ranks = ranks{}
 	for i := 0; i < len(b); {
 		if len(b)-i > 9 {
@@ -233,7 +233,7 @@ func (sc *scanner) oneSpan(b []byte) error {
 				}
 			case 6<<3 | wireVarint:
 				if n < 0x80 {
-					s.Kind = views.Kind(n)
+					s.Kind = model.Kind(n)
 					i += 2
 					continue
 				}
@@ -289,7 +289,7 @@ func (sc *scanner) rareField(fd *Field) error {
 	case 5:
 		s.Name = fd.Data
 	case 6:
-		s.Kind = views.Kind(min(uint32(fd.val), 255))
+		s.Kind = model.Kind(min(uint32(fd.val), 255))
 	case 7:
 		s.Start = fd.val
 	case 8:
@@ -325,7 +325,7 @@ func (sc *scanner) status(b []byte) error {
 			if fd.Wire != wireVarint {
 				return ErrMalformed
 			}
-			sc.span.Status = views.Status(min(uint32(fd.val), 255))
+			sc.span.Status = model.Status(min(uint32(fd.val), 255))
 		}
 	}
 	return nil
@@ -392,7 +392,7 @@ func (sc *scanner) event(b []byte) error {
 	if string(name) != "exception" || len(sc.span.Exceptions) >= maxExceptions {
 		return nil
 	}
-	var e views.Exception
+	var e model.Exception
 	for i := 0; i < len(b); {
 		fd, _ := NextField(b, i)
 		i = fd.Next

@@ -13,23 +13,23 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/storage/attr"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // text lists what a scan found, a span a line.
 func scanText(b []byte) (string, error) {
 	var out bytes.Buffer
-	dims, err := views.NewDimensions([]string{"deployment.environment.name"})
+	dims, err := model.NewDimensions([]string{"deployment.environment.name"})
 	if err != nil {
 		return "", err
 	}
-	dim := func(list []views.DimensionValue) []byte {
+	dim := func(list []model.DimensionValue) []byte {
 		if len(list) == 0 {
 			return nil
 		}
 		return list[0].Value
 	}
-	err = ScanSpansWith(dims, b, 1<<20, func(r *views.Resource, s *views.Span) {
+	err = ScanSpansWith(dims, b, 1<<20, func(r *model.Resource, s *model.Span) {
 		var exceptions strings.Builder
 		for _, e := range s.Exceptions {
 			fmt.Fprintf(&exceptions, "%q %q;", e.Type, e.Message)
@@ -221,15 +221,15 @@ func TestScanLimits(t *testing.T) {
 	}
 	var m ptrace.ProtoMarshaler
 	b, _ := m.MarshalTraces(td)
-	if err := ScanSpans(b, 5, func(*views.Resource, *views.Span) {}); !errors.Is(err, ErrNesting) {
+	if err := ScanSpans(b, 5, func(*model.Resource, *model.Span) {}); !errors.Is(err, ErrNesting) {
 		t.Errorf("nested value: %v", err)
 	}
 	rs.Resource().Attributes().Clear()
 	b, _ = m.MarshalTraces(td)
-	if err := ScanSpans(b, 5, func(*views.Resource, *views.Span) {}); err != nil {
+	if err := ScanSpans(b, 5, func(*model.Resource, *model.Span) {}); err != nil {
 		t.Errorf("five spans: %v", err)
 	}
-	if err := ScanSpans(b, 4, func(*views.Resource, *views.Span) {}); !errors.Is(err, ErrTooManySpans) {
+	if err := ScanSpans(b, 4, func(*model.Resource, *model.Span) {}); !errors.Is(err, ErrTooManySpans) {
 		t.Errorf("five spans, four allowed: %v", err)
 	}
 }
@@ -245,7 +245,7 @@ func TestScanDoesNotAllocate(t *testing.T) {
 	var m ptrace.ProtoMarshaler
 	b, _ := m.MarshalTraces(td)
 	n := 0
-	f := func(*views.Resource, *views.Span) { n++ }
+	f := func(*model.Resource, *model.Span) { n++ }
 	if a := testing.AllocsPerRun(100, func() { _ = ScanSpans(b, 10, f) }); a > 1 {
 		t.Errorf("%v allocations a record of one span, want at most the scanner", a)
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // StartReplay begins a replay. It returns at once; the state says what becomes of it.
@@ -31,7 +31,7 @@ func (g *Generations) StartReplay(q Request) (Progress, error) {
 		n = last + 1
 	}
 	r := &Replay{ID: strconv.FormatUint(n, 10), State: Running, Views: q.Views, From: q.From.UTC(), To: q.To.UTC(), Keep: q.Keep, Created: now,
-		Metrics: g.line.metrics != nil && (len(q.Views) == 0 || slices.Contains(q.Views, views.ViewMetrics))}
+		Metrics: g.line.metrics != nil && (len(q.Views) == 0 || slices.Contains(q.Views, model.ViewMetrics))}
 	var c storage.Commit
 	forget := 0
 	for ; len(g.replays)-forget >= keptReplays && len(g.replays[forget].Kept) == 0; forget++ {

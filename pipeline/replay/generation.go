@@ -14,6 +14,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // GenerationConfig is what every generation has in common.
@@ -21,7 +22,7 @@ type GenerationConfig struct {
 	KV    storage.KV
 	Kafka kafka.Config
 	// Views is the configuration of a Set but for its version.
-	Views views.Config
+	Views model.Config
 	// Topics are read into the views; LogsTopic says which of them holds logs.
 	Topics    []string
 	LogsTopic string
@@ -93,7 +94,7 @@ func (c *GenerationConfig) source() source.Config {
 // positions are where the views are read on, by partition, as readers see them.
 func (g *Generation) positions() map[source.PartitionID]int64 { return positionsOf(g.Set.Progress()) }
 
-func positionsOf(list []views.Progress) map[source.PartitionID]int64 {
+func positionsOf(list []model.Progress) map[source.PartitionID]int64 {
 	m := map[source.PartitionID]int64{}
 	for _, p := range list {
 		m[source.PartitionID{Topic: p.Topic, Partition: p.Partition}] = p.Position

@@ -12,6 +12,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Store is a KV whose versions can be dropped.
@@ -34,7 +35,7 @@ type Generations struct {
 	live *views.Live
 
 	mu      sync.Mutex
-	layout  views.Layout
+	layout  model.Layout
 	sets    map[uint32]*views.Set
 	samples map[uint32]ingest.SampleStore // that are open
 	line    line                          // goes on with the topics
@@ -76,7 +77,7 @@ func OpenGenerations(c GenerationsConfig) (*Generations, error) {
 	c.KV = c.Store
 	g := &Generations{c: c, sets: map[uint32]*views.Set{}, samples: map[uint32]ingest.SampleStore{}, leaving: map[uint32]int{}, wake: make(chan struct{}, 1)}
 	var err error
-	if g.layout, err = views.ReadLayout(c.KV); err != nil {
+	if g.layout, err = model.ReadLayout(c.KV); err != nil {
 		return nil, err
 	}
 	if g.replays, err = Load(c.KV); err != nil {
@@ -115,7 +116,7 @@ func (g *Generations) openMetrics() (err error) {
 }
 
 // metricVersions are the metrics of a layout, of which live goes on with the topic.
-func (g *Generations) metricVersions(l views.Layout, live *MetricGeneration) views.MetricVersions {
+func (g *Generations) metricVersions(l model.Layout, live *MetricGeneration) views.MetricVersions {
 	if live == nil {
 		return views.MetricVersions{}
 	}
@@ -265,7 +266,7 @@ func (g *Generations) Gaps() []progress.Gap {
 }
 
 // show stores a layout and makes readers read so; the caller holds the lock. What gone does must be done without it.
-func (g *Generations) show(layout views.Layout, metrics *MetricGeneration, c storage.Commit) (gone func(), err error) {
+func (g *Generations) show(layout model.Layout, metrics *MetricGeneration, c storage.Commit) (gone func(), err error) {
 	pointer, err := layout.Entry()
 	if err != nil {
 		return nil, err

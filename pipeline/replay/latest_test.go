@@ -15,7 +15,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // TestLatestIsResolvedOnce: where a start at the end of the topics begins is stored when it is first known, so that what comes while the
@@ -35,7 +35,7 @@ func TestLatestIsResolvedOnce(t *testing.T) {
 				put(pipelinetest.Topic, int32(n), n)
 			}
 			start := func() (*Generations, func()) {
-				g, err := OpenGenerations(GenerationsConfig{Store: mem, GenerationConfig: GenerationConfig{Kafka: b.Config, Views: views.Config{DedupWindow: -1}, Topics: []string{pipelinetest.Topic, fresh},
+				g, err := OpenGenerations(GenerationsConfig{Store: mem, GenerationConfig: GenerationConfig{Kafka: b.Config, Views: model.Config{DedupWindow: -1}, Topics: []string{pipelinetest.Topic, fresh},
 					StartLatest: true, DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil }, Lateness: time.Second, Interval: 100 * time.Millisecond, Logger: zerolog.Nop()}})
 				require.NoError(t, err)
 				ctx, cancel := context.WithCancel(t.Context())
@@ -102,7 +102,7 @@ func TestTrimmedTopicsAreKnown(t *testing.T) {
 			}
 			mem := storage.NewMem(storage.MemOptions{})
 			for range 2 {
-				g, err := OpenGenerations(GenerationsConfig{Store: mem, GenerationConfig: GenerationConfig{Kafka: b.Config, Views: views.Config{DedupWindow: -1}, Topics: []string{pipelinetest.Topic},
+				g, err := OpenGenerations(GenerationsConfig{Store: mem, GenerationConfig: GenerationConfig{Kafka: b.Config, Views: model.Config{DedupWindow: -1}, Topics: []string{pipelinetest.Topic},
 					DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil }, Lateness: time.Second, Interval: 100 * time.Millisecond, Logger: zerolog.Nop()}})
 				require.NoError(t, err)
 				ctx, cancel := context.WithCancel(t.Context())

@@ -12,7 +12,7 @@ import (
 
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // State is what a replay does.
@@ -127,7 +127,7 @@ func ceilTo(t, width int64) int64 { return (t + width - 1) / width * width }
 
 func (q *Request) check(now time.Time) error {
 	for _, v := range q.Views {
-		if v != views.ViewMetrics && !slices.Contains(views.ViewNames(), v) {
+		if v != model.ViewMetrics && !slices.Contains(model.ViewNames(), v) {
 			return fmt.Errorf("%w: there is no view %q", ErrBad, v)
 		}
 	}
@@ -144,7 +144,7 @@ func (q *Request) check(now time.Time) error {
 }
 
 // next is the layout after the swap of a replay, given what is live now: head is the newest event time that the new version holds.
-func (r *Replay) next(l views.Layout, live views.Frontier, head time.Time) (views.Layout, error) {
+func (r *Replay) next(l model.Layout, live model.Frontier, head time.Time) (model.Layout, error) {
 	from, to := r.Floor, int64(0)
 	if r.To.IsZero() {
 		if from != 0 && from < live.Levels[0].Since.Unix() {
@@ -164,7 +164,7 @@ func (r *Replay) next(l views.Layout, live views.Frontier, head time.Time) (view
 	if to == 0 {
 		out.Live = r.Version
 	}
-	for _, view := range views.ViewNames() {
+	for _, view := range model.ViewNames() {
 		at := from
 		if len(r.Views) > 0 && !slices.Contains(r.Views, view) {
 			if to != 0 {
@@ -176,7 +176,7 @@ func (r *Replay) next(l views.Layout, live views.Frontier, head time.Time) (view
 			}
 		}
 		// what a view was read from is looked up in the layout of before: there Live was another
-		before := views.Layout{Live: l.Live, Views: out.Views}
+		before := model.Layout{Live: l.Live, Views: out.Views}
 		out.Views = before.With(view, r.Version, at, to).Views
 	}
 	if r.Metrics {

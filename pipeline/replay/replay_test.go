@@ -24,6 +24,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 var replaySeeds = seeds.Flags("replay", 12)
@@ -264,7 +265,7 @@ func (s *replaySim) swapEarly(g *Generations, metrics bool) {
 	if r.State != Running || r.Version == 0 {
 		return
 	}
-	layout := views.Layout{Version: r.Version, Live: 0, Next: r.Version + 1}
+	layout := model.Layout{Version: r.Version, Live: 0, Next: r.Version + 1}
 	live := g.line.metrics
 	if metrics {
 		layout = layout.WithSamples(r.Version, 0, 0)
@@ -277,7 +278,7 @@ func (s *replaySim) swapEarly(g *Generations, metrics bool) {
 			return
 		}
 	} else {
-		layout = layout.With(views.ViewRED, r.Version, 0, 0)
+		layout = layout.With(model.ViewRED, r.Version, 0, 0)
 	}
 	set, err := g.openSet(r.Version)
 	if err != nil {
@@ -320,7 +321,7 @@ func (s *replaySim) readOnce(v *views.View, before *uint64) error {
 	if err != nil {
 		return err
 	}
-	lines, err := v.SelectRED(first.Head.Add(-20*time.Second), first.Head.Add(time.Minute), func(uint32, views.REDKey) bool { return true })
+	lines, err := v.SelectRED(first.Head.Add(-20*time.Second), first.Head.Add(time.Minute), func(uint32, model.REDKey) bool { return true })
 	if err != nil {
 		return err
 	}
@@ -398,7 +399,7 @@ func differs(g *Generations, want *views.Set, from, to time.Time) string {
 			return err.Error()
 		}
 		if !reflect.DeepEqual(got, wanted) {
-			return fmt.Sprintf("%v to %v (%+v)\n got %+v\nwant %+v", from, to, g.layout.Of(views.ViewRED), got, wanted)
+			return fmt.Sprintf("%v to %v (%+v)\n got %+v\nwant %+v", from, to, g.layout.Of(model.ViewRED), got, wanted)
 		}
 	}
 	return ""

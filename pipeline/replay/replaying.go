@@ -13,7 +13,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // replaying is a replay that runs.
@@ -328,8 +328,8 @@ func (l *line) hold() (release func()) {
 }
 
 // nextLayout is the layout after the swap, and the replay as it is to be stored with it; the caller holds the lock.
-func (g *Generations) nextLayout(r *Replay, run *line) (layout views.Layout, next *Replay, e storage.Entry, err error) {
-	live := views.Frontier{}
+func (g *Generations) nextLayout(r *Replay, run *line) (layout model.Layout, next *Replay, e storage.Entry, err error) {
+	live := model.Frontier{}
 	if g.live != nil {
 		live = g.live.Frontier()
 	}

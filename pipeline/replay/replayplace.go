@@ -15,6 +15,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // margin is how much earlier and later than asked for records are read: the other halves of calls, and what was exported late.
@@ -217,7 +218,7 @@ func (a *placing) floor(window time.Duration) int64 {
 	case whole.IsZero():
 		return 0
 	case !a.r.From.IsZero() && whole.Equal(a.r.From):
-		return ceilTo(a.r.From.Unix(), views.BucketSeconds)
+		return ceilTo(a.r.From.Unix(), model.BucketSeconds)
 	}
-	return ceilTo(whole.Unix()+1, views.BucketSeconds)
+	return ceilTo(whole.Unix()+1, model.BucketSeconds)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // TestReplayTo rebuilds two hours in the middle of five, of views and of metrics: the new version answers for these hours, the live one
@@ -36,7 +36,7 @@ func TestReplayTo(t *testing.T) {
 		s.produce(s.metrics)
 
 		g, err := OpenGenerations(GenerationsConfig{Store: s.mem, GenerationConfig: GenerationConfig{
-			Kafka: s.b.Config, Views: views.Config{}, Topics: []string{pipelinetest.Topic}, DeadLetter: s.deadLetter, Lateness: time.Second, Interval: 100 * time.Millisecond,
+			Kafka: s.b.Config, Views: model.Config{}, Topics: []string{pipelinetest.Topic}, DeadLetter: s.deadLetter, Lateness: time.Second, Interval: 100 * time.Millisecond,
 			Logger: zerolog.Nop(), Metrics: s.folders.topicOf(&simProcess{}),
 		}, Behind: time.Second, Tick: 100 * time.Millisecond})
 		if err != nil {
@@ -65,7 +65,7 @@ func TestReplayTo(t *testing.T) {
 		if diff := s.compareHours(g, hours); diff != "" {
 			t.Error(diff)
 		}
-		if got := g.layout.OfSamples(); len(got) != 3 || got[1] != (views.Stretch{Version: 1, From: hours(1).Unix(), To: hours(3).Unix()}) || g.layout.Live != 0 {
+		if got := g.layout.OfSamples(); len(got) != 3 || got[1] != (model.Stretch{Version: 1, From: hours(1).Unix(), To: hours(3).Unix()}) || g.layout.Live != 0 {
 			t.Errorf("samples are read from %+v, spans from %+v", got, g.layout)
 		}
 
@@ -132,7 +132,7 @@ func (f *simFolders) lose(version uint32, from, to int64) {
 
 // compareHours holds what is read of each half hour, and all samples, against what the records say.
 func (s *replaySim) compareHours(g *Generations, hours func(float64) time.Time) string {
-	want, text := s.plainSet(views.Config{}, s.records)
+	want, text := s.plainSet(model.Config{}, s.records)
 	if text != "" {
 		return text
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Reread reads what the topics hold of a past once more, into views of its own in memory, and stops at moments of it, so that rules can be
@@ -49,7 +50,7 @@ type Reread struct {
 // RereadConfig is what OpenReread needs. To and Stop are required.
 type RereadConfig struct {
 	Kafka     kafka.Config
-	Views     views.Config // raw records are not kept
+	Views     model.Config // raw records are not kept
 	Topics    []string
 	LogsTopic string
 	// Lateness is how far behind the clock the watermark of a partition stays that has nothing to read.

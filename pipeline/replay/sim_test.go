@@ -30,6 +30,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 var simSeeds = seeds.Flags("sim", 60)
@@ -67,7 +68,7 @@ type simulation struct {
 	bug string
 	mem *storage.Mem
 	// views is the configuration of the views
-	views views.Config
+	views model.Config
 
 	mu      sync.Mutex
 	luck    *rand.Rand
@@ -164,7 +165,7 @@ func (s *simulation) live(stop func(*views.Set) bool) {
 	}
 }
 
-var simViews = views.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20, FoldEvery: 3, MaxCommitBytes: 400, Hot: 10 * time.Second, PairingWindow: time.Second}
+var simViews = model.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20, FoldEvery: 3, MaxCommitBytes: 400, Hot: 10 * time.Second, PairingWindow: time.Second}
 
 func (s *simulation) deadLetter(_ context.Context, r *kgo.Record, _ string) error {
 	s.mu.Lock()
@@ -314,7 +315,7 @@ func (s *simulation) plain(records []*kgo.Record) string {
 }
 
 // plainSet is a Set of the records; it says which of them should have become a dead letter and did not.
-func (s *simulation) plainSet(c views.Config, records []*kgo.Record) (set *views.Set, missing string) {
+func (s *simulation) plainSet(c model.Config, records []*kgo.Record) (set *views.Set, missing string) {
 	kv := storage.NewMem(storage.MemOptions{})
 	set, err := views.Open(kv, c)
 	if err != nil {
@@ -322,7 +323,7 @@ func (s *simulation) plainSet(c views.Config, records []*kgo.Record) (set *views
 	}
 	next := map[int32]int64{}
 	for _, r := range records {
-		rec := views.Record{Offset: next[r.Partition], LeaderEpoch: -1, Timestamp: r.Timestamp.UnixMilli(), Value: r.Value}
+		rec := model.Record{Offset: next[r.Partition], LeaderEpoch: -1, Timestamp: r.Timestamp.UnixMilli(), Value: r.Value}
 		next[r.Partition]++
 		a := set.Partition(r.Topic, r.Partition)
 		if !a.Begin(rec) {

@@ -22,6 +22,7 @@ import (
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Metrics have a topic of their own.
@@ -166,9 +167,9 @@ func plainSamples(t *testing.T, records []*kgo.Record) simFolder {
 		t.Fatal(err)
 	}
 	next := map[int32]int64{}
-	var marks []views.Mark
+	var marks []model.Mark
 	for p := range int32(metricPartitions) {
-		marks = append(marks, views.Mark{Topic: metricsTopic, Partition: p})
+		marks = append(marks, model.Mark{Topic: metricsTopic, Partition: p})
 	}
 	over := func() { // partitions that have nothing more follow the clock
 		for i := range marks {
@@ -196,7 +197,7 @@ func plainSamples(t *testing.T, records []*kgo.Record) simFolder {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.Apply(r.Topic, r.Partition, views.Record{Offset: next[r.Partition], LeaderEpoch: -1, Timestamp: r.Timestamp.UnixMilli(), Value: r.Value}, md)
+		m.Apply(r.Topic, r.Partition, model.Record{Offset: next[r.Partition], LeaderEpoch: -1, Timestamp: r.Timestamp.UnixMilli(), Value: r.Value}, md)
 		next[r.Partition]++
 	}
 	over()
@@ -216,7 +217,7 @@ func (f simFolder) dump() string {
 }
 
 // splice is what readers see of the folders by a layout.
-func (f *simFolders) splice(l *views.Layout) simFolder {
+func (f *simFolders) splice(l *model.Layout) simFolder {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := simFolder{}

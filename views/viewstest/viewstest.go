@@ -33,6 +33,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // Topic is the topic of all records of a script.
@@ -48,26 +49,26 @@ type Record struct {
 
 // LogLine is one parsed log line.
 type LogLine struct {
-	Resource views.Resource
+	Resource model.Resource
 	Log      views.LogRecord
 }
 
 // Line is one parsed span line.
 type Line struct {
-	Resource views.Resource
-	Span     views.Span
+	Resource model.Resource
+	Span     model.Span
 }
 
 // Script is the state of a running script. The topic outlives crashes.
 type Script struct {
 	KV    storage.KV
-	Cfg   views.Config
+	Cfg   model.Config
 	Set   *views.Set
 	Topic map[int32][]Record
 }
 
 // New opens a Set over kv.
-func New(kv storage.KV, cfg views.Config) (*Script, error) {
+func New(kv storage.KV, cfg model.Config) (*Script, error) {
 	s := &Script{KV: kv, Cfg: cfg, Topic: map[int32][]Record{}}
 	return s, s.open()
 }
@@ -80,7 +81,7 @@ func (s *Script) open() (err error) {
 // Run runs the script at path.
 func Run(t *testing.T, path string) {
 	t.Helper()
-	s, err := New(storage.NewMem(storage.MemOptions{}), views.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20})
+	s, err := New(storage.NewMem(storage.MemOptions{}), model.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +164,7 @@ func (s *Script) spans(d *datadriven.TestData) (string, error) {
 // Apply gives the record at an offset to the Set.
 func (s *Script) Apply(p int32, offset int64) {
 	r := &s.Topic[p][offset]
-	rec := views.Record{Offset: offset, LeaderEpoch: -1, Timestamp: r.TS.Milliseconds(), Value: r.value()}
+	rec := model.Record{Offset: offset, LeaderEpoch: -1, Timestamp: r.TS.Milliseconds(), Value: r.value()}
 	a := s.Set.Partition(Topic, p)
 	if !a.Begin(rec) {
 		return
@@ -277,7 +278,7 @@ func (s *Script) replayAll() error {
 }
 
 // Checkpoint commits what was applied.
-func (s *Script) Checkpoint(marks []views.Mark) (*views.Checkpoint, error) {
+func (s *Script) Checkpoint(marks []model.Mark) (*views.Checkpoint, error) {
 	c, err := s.Set.Collect(marks)
 	if err != nil || c == nil {
 		return c, err
@@ -291,7 +292,7 @@ func (s *Script) Checkpoint(marks []views.Mark) (*views.Checkpoint, error) {
 }
 
 func (s *Script) commit(d *datadriven.TestData) (string, error) {
-	var marks []views.Mark
+	var marks []model.Mark
 	if d.HasArg("idle") {
 		var v string
 		d.ScanArgs(nil, "idle", &v)
@@ -304,7 +305,7 @@ func (s *Script) commit(d *datadriven.TestData) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		marks = append(marks, views.Mark{Topic: Topic, Partition: int32(p), Watermark: time.Unix(0, int64(dur))})
+		marks = append(marks, model.Mark{Topic: Topic, Partition: int32(p), Watermark: time.Unix(0, int64(dur))})
 	}
 	c, err := s.Checkpoint(marks)
 	if err != nil {
@@ -405,7 +406,7 @@ func ParseLog(line string) (l LogLine, err error) {
 	}
 	l.Log.Time, l.Log.Body = uint64(at), []byte(body)
 	if f[1] != "-" {
-		l.Resource = views.Resource{Service: []byte(f[1]), HasService: true}
+		l.Resource = model.Resource{Service: []byte(f[1]), HasService: true}
 	}
 	l.Log.Severity, _ = views.ParseSeverity(f[2])
 	for _, w := range f[3:] {
@@ -416,7 +417,7 @@ func ParseLog(line string) (l LogLine, err error) {
 			copy(l.Log.SpanID[:], span)
 		case "exception":
 			typ, msg, _ := strings.Cut(v, ":")
-			l.Log.Exception = &views.Exception{Type: []byte(typ), Message: []byte(strings.ReplaceAll(msg, "_", " "))}
+			l.Log.Exception = &model.Exception{Type: []byte(typ), Message: []byte(strings.ReplaceAll(msg, "_", " "))}
 		default:
 			return l, fmt.Errorf("log line: unknown word %q", w)
 		}
@@ -481,8 +482,8 @@ func durationArg(d *datadriven.TestData, name string) time.Duration {
 	return dur
 }
 
-var kindNames = map[string]views.Kind{"unspecified": views.KindUnspecified, "internal": views.KindInternal, "server": views.KindServer,
-	"client": views.KindClient, "producer": views.KindProducer, "consumer": views.KindConsumer}
+var kindNames = map[string]model.Kind{"unspecified": model.KindUnspecified, "internal": model.KindInternal, "server": model.KindServer,
+	"client": model.KindClient, "producer": model.KindProducer, "consumer": model.KindConsumer}
 
 // ParseLine parses one span line.
 func ParseLine(line string) (l Line, err error) {
@@ -505,7 +506,7 @@ func ParseLine(line string) (l Line, err error) {
 	s := &l.Span
 	s.Start, s.End, s.Kind, s.Name, s.Size = uint64(start), uint64(start+dur), kind, []byte(f[4]), 100
 	if f[2] != "-" {
-		l.Resource = views.Resource{Service: []byte(f[2]), HasService: true}
+		l.Resource = model.Resource{Service: []byte(f[2]), HasService: true}
 	}
 	id, parent, _ := strings.Cut(strings.TrimPrefix(f[5], "id="), "<")
 	trace, span, _ := strings.Cut(id, "/")
@@ -525,12 +526,12 @@ func (l *Line) word(w string) error {
 	k, v, _ := strings.Cut(w, "=")
 	switch to := l.attributes()[k]; {
 	case w == "error":
-		s.Status = views.StatusError
+		s.Status = model.StatusError
 	case w == "ok":
-		s.Status = views.StatusOK
+		s.Status = model.StatusOK
 	case k == "exception":
 		typ, msg, _ := strings.Cut(v, ":")
-		s.Exceptions = append(s.Exceptions, views.Exception{Type: []byte(typ), Message: []byte(strings.ReplaceAll(msg, "_", " "))})
+		s.Exceptions = append(s.Exceptions, model.Exception{Type: []byte(typ), Message: []byte(strings.ReplaceAll(msg, "_", " "))})
 	case to != nil:
 		*to = []byte(v)
 	default:

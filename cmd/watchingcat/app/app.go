@@ -29,6 +29,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // App is the whole process but its command line: state, views, pipeline, rules, notifications and the API.
@@ -135,13 +136,13 @@ func (a *App) openState(context.Context) (err error) {
 
 func (a *App) memory() memory { return memoryLimit(&a.cfg) }
 
-func (a *App) viewConfig() views.Config {
+func (a *App) viewConfig() model.Config {
 	c := a.cfg
-	v := views.Config{
+	v := model.Config{
 		Retention: c.Retention10s, Retention1m: c.Retention1m, Retention1h: time.Duration(c.Retention1h),
 		TraceRetention: c.RetTraces.Kept(), TraceBytes: c.RetTraces.Bytes, TraceKeep: c.TraceKeep(), LogRetention: c.RetLogs.Kept(), LogBytes: c.RetLogs.Bytes,
 		PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: c.DedupWithin(), DedupSpans: c.DedupSpans, Dimensions: c.Dimensions,
-		Limits: views.Limits{Services: c.LimitServices, OperationsPerService: c.LimitOperations, Edges: c.LimitEdges, Series: c.LimitSeries,
+		Limits: model.Limits{Services: c.LimitServices, OperationsPerService: c.LimitOperations, Edges: c.LimitEdges, Series: c.LimitSeries,
 			ErrorGroups: c.LimitErrorGroups, Patterns: c.LimitPatterns, DimensionValues: c.LimitDimensions},
 	}
 	a.memory().views(&v)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // roomy is from where on there is memory to compress the state on disk.
@@ -72,7 +72,7 @@ func (m memory) pending() uint64 { return uint64(m.share(48, 32<<20)) }
 func (m memory) applying() int64 { return m.share(32, 64<<20) }
 
 // views are the parts of the views that grow with the traffic.
-func (m memory) views(c *views.Config) {
+func (m memory) views(c *model.Config) {
 	const group, hash, spanHash, trace = 150, 80, 40, 600 // bytes of each, about
 	c.Limits.Waiting = int(m.share(8*group, 4_000_000))
 	c.Limits.DedupRecords = int(m.share(24*hash, 4_000_000))

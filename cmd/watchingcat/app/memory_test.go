@@ -6,14 +6,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // TestMemoryParts: whatever the limit, what is sized from it leaves room within it, and more memory makes nothing smaller.
 func TestMemoryParts(t *testing.T) {
-	var last views.Config
+	var last model.Config
 	for _, m := range []memory{config.MinMemory, 512 << 20, 1 << 30, 4 << 30, 16 << 30, 256 << 30} {
-		var v views.Config
+		var v model.Config
 		m.views(&v)
 		parts := int64(v.Limits.Waiting)*150 + int64(v.Limits.DedupRecords)*80 + int64(v.Limits.RecentTraces)*600 + int64(v.CacheBytes) + int64(v.SpareBytes) +
 			2*m.buffered() + 3*int64(m.pending()) + m.applying() + 3*m.memTable() + m.blockCache()

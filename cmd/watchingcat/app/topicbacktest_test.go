@@ -25,6 +25,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 var recordedFor = flag.Duration("recorded", 5*time.Minute, "how long TestTopicBacktestIsLive records")
@@ -58,7 +59,7 @@ func TestTopicBacktestIsLive(t *testing.T) {
 		require.NoError(t, err)
 		defer broker.Close()
 		kafka := kafka.Config{Brokers: broker.ListenAddrs(), Dialer: network.DialContext}
-		config := views.Config{PairingWindow: 10 * time.Second, Compensation: time.Minute}
+		config := model.Config{PairingWindow: 10 * time.Second, Compensation: time.Minute}
 		begin := time.Now()
 
 		gens, err := replay.OpenGenerations(replay.GenerationsConfig{Store: storage.NewMem(storage.MemOptions{}), GenerationConfig: replay.GenerationConfig{

@@ -2,8 +2,6 @@
 
 package cli
 
-// Hours of the simulated shop in one goroutine, where the race detector has nothing to find and takes ten minutes.
-
 import (
 	"context"
 	"flag"
@@ -20,7 +18,10 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
+
+// Hours of the simulated shop in one goroutine, where the race detector has nothing to find and takes ten minutes.
 
 var culpritSeeds = flag.Int("culprit.seeds", 3, "seeds of each fault in TestCulpritIsRankedFirst")
 
@@ -83,7 +84,7 @@ func TestCulpritIsRankedFirst(t *testing.T) {
 func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *evaluator.Evidence {
 	t.Helper()
 	kv := storage.NewMem(storage.MemOptions{})
-	set, err := views.Open(kv, views.Config{Version: 1, DedupWindow: -1})
+	set, err := views.Open(kv, model.Config{Version: 1, DedupWindow: -1})
 	require.NoError(t, err)
 	s, now := shop.New(seed), time.Unix(1_750_000_000, 0)
 	part, offset := set.Partition("otlp_spans", 0), int64(0)
@@ -94,7 +95,7 @@ func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *evaluator
 		out, err := s.Take(1)
 		require.NoError(t, err)
 		for _, b := range out {
-			require.True(t, part.Begin(views.Record{Offset: offset, Timestamp: now.UnixMilli(), Value: b}))
+			require.True(t, part.Begin(model.Record{Offset: offset, Timestamp: now.UnixMilli(), Value: b}))
 			require.NoError(t, otlp.ScanSpans(b, 1_000_000, part.Span))
 			part.End()
 			offset++
@@ -117,7 +118,7 @@ func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *evaluator
 	src, err := evaluator.ParseSource("r.yml", []byte(fmt.Sprintf("groups:\n- name: g\n  rules:\n  - {alert: A, expr: '%s'}\n", expr)), nil)
 	require.NoError(t, err)
 	require.NoError(t, e.Load(context.Background(), []evaluator.Source{src}, now))
-	require.NoError(t, e.Advance(context.Background(), views.Change{Frontier: set.Frontier()}, now))
+	require.NoError(t, e.Advance(context.Background(), model.Change{Frontier: set.Frontier()}, now))
 	active := e.Active()
 	require.Len(t, active, 1)
 	require.NotNil(t, active[0].Evidence)
@@ -128,7 +129,7 @@ func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *evaluator
 // never is the fault itself.
 func TestRepeatedFaultIsNamed(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
-	set, err := views.Open(kv, views.Config{Version: 1, DedupWindow: -1})
+	set, err := views.Open(kv, model.Config{Version: 1, DedupWindow: -1})
 	require.NoError(t, err)
 	begun := time.Unix(1_750_000_000, 0)
 	s, now := shop.New(7), begun
@@ -149,7 +150,7 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 		out, err := s.Take(1)
 		require.NoError(t, err)
 		for _, b := range out {
-			require.True(t, part.Begin(views.Record{Offset: offset, Timestamp: now.UnixMilli(), Value: b}))
+			require.True(t, part.Begin(model.Record{Offset: offset, Timestamp: now.UnixMilli(), Value: b}))
 			require.NoError(t, otlp.ScanSpans(b, 1_000_000, part.Span))
 			part.End()
 			offset++

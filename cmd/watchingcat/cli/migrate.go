@@ -17,6 +17,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 func migrateCommand() *cobra.Command {
@@ -90,7 +91,7 @@ func migrationNeeded(ctx context.Context, cfg *config.Loaded, log zerolog.Logger
 		return false, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	layout, err := views.ReadLayout(db)
+	layout, err := model.ReadLayout(db)
 	if err != nil {
 		return false, err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // TestReplayAndMigrate replays with a running server and without one, and rebuilds views of another format.
@@ -181,11 +182,11 @@ func liveDump(t *testing.T, dir string) string {
 	t.Helper()
 	db := openFolder(t, dir)
 	defer db.Close()
-	layout, err := views.ReadLayout(db)
+	layout, err := model.ReadLayout(db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := views.Open(db, views.Config{Version: layout.Live})
+	set, err := views.Open(db, model.Config{Version: layout.Live})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +207,7 @@ func otherFormat(t *testing.T, dir string) {
 	t.Helper()
 	db := openFolder(t, dir)
 	defer db.Close()
-	layout, err := views.ReadLayout(db)
+	layout, err := model.ReadLayout(db)
 	if err != nil {
 		t.Fatal(err)
 	}

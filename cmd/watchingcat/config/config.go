@@ -28,6 +28,7 @@ import (
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/views"
+	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
 
 // EnvPrefix begins the name of every setting in the environment.
@@ -322,7 +323,7 @@ func (c *Config) check() error {
 	bad(c.MemoryLimit == 0 || c.MemoryLimit >= MinMemory, "MEMORY_LIMIT", "%v is less than %v", c.MemoryLimit, ByteSize(MinMemory))
 	c.ExternalURL = strings.TrimRight(c.ExternalURL, "/")                                  // links are made by appending to it
 	c.Dimensions = slices.DeleteFunc(c.Dimensions, func(d string) bool { return d == "" }) // DIMENSIONS= sets none
-	_, err = views.NewDimensions(c.Dimensions)
+	_, err = viewmodel.NewDimensions(c.Dimensions)
 	bad(err == nil, "DIMENSIONS", "%v", err)
 	_, err = c.AlertLabels()
 	bad(err == nil, "EXTERNAL_LABELS", "%v", err)

@@ -8,7 +8,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/prometheus/common/model"
 
-	"github.com/gaurav/watchingcat/views"
+	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
 
 // days is a duration that may be written in days, as Prometheus writes them: 400d.
@@ -85,11 +85,11 @@ func (r retention) Kept() time.Duration {
 }
 
 // TraceKeep says whose raw spans are kept; nil: everybody's.
-func (c *Config) TraceKeep() *views.Keep {
+func (c *Config) TraceKeep() *viewmodel.Keep {
 	if c.TracesKeep == "all" {
 		return nil
 	}
-	return &views.Keep{Slow: c.TracesSlow, Sample: c.TracesSample}
+	return &viewmodel.Keep{Slow: c.TracesSlow, Sample: c.TracesSample}
 }
 
 // ByteSize is a size that may be written with a unit: 1GiB, 512MiB. 0 is chosen by the program.

@@ -27,6 +27,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 var (
@@ -68,24 +69,24 @@ func (w *world) request(at uint64) error {
 	if *spans {
 		return w.whole(at)
 	}
-	if !w.acc.Begin(views.Record{Offset: w.offset, LeaderEpoch: -1, Value: binary.BigEndian.AppendUint64(nil, uint64(w.offset))}) {
+	if !w.acc.Begin(model.Record{Offset: w.offset, LeaderEpoch: -1, Value: binary.BigEndian.AppendUint64(nil, uint64(w.offset))}) {
 		return nil
 	}
 	w.offset++
 	w.trace++
-	s := views.Span{Size: 500}
+	s := model.Span{Size: 500}
 	binary.BigEndian.PutUint64(s.TraceID[:], w.r.Uint64())
 	binary.BigEndian.PutUint64(s.TraceID[8:], w.trace)
-	res := views.Resource{HasService: true}
+	res := model.Resource{HasService: true}
 	n := w.r.IntN(len(w.names))
 	for i := range 3 {
 		res.Service = w.names[(n+i)%len(w.names)]
 		s.Name = w.ops[w.r.IntN(len(w.ops))]
 		s.ParentID = s.SpanID
 		binary.BigEndian.PutUint64(s.SpanID[:], w.trace*4+uint64(i)+1)
-		s.Kind, s.Status = views.KindInternal, views.StatusUnset
+		s.Kind, s.Status = model.KindInternal, model.StatusUnset
 		if w.r.IntN(50) == 0 {
-			s.Status = views.StatusError
+			s.Status = model.StatusError
 		}
 		s.Start = at + uint64(i)*1e6
 		s.End = s.Start + uint64(w.r.ExpFloat64()*20e6)
@@ -125,7 +126,7 @@ func (w *world) whole(at uint64) error {
 	}
 	var m ptrace.ProtoMarshaler
 	b, err := m.MarshalTraces(td)
-	if err != nil || !w.acc.Begin(views.Record{Offset: w.offset, LeaderEpoch: -1, Value: b}) {
+	if err != nil || !w.acc.Begin(model.Record{Offset: w.offset, LeaderEpoch: -1, Value: b}) {
 		return err
 	}
 	w.offset++
@@ -138,7 +139,7 @@ func (w *world) whole(at uint64) error {
 
 // byOrder searches the trace with an attribute.
 func byOrder(order string) views.TraceQuery {
-	return views.TraceQuery{Each: true, Tokens: []views.SpanToken{{Key: "order.id", Value: order}}, Find: func(block []byte, _ views.DimFilter) (ids [][16]byte, err error) {
+	return views.TraceQuery{Each: true, Tokens: []views.SpanToken{{Key: "order.id", Value: order}}, Find: func(block []byte, _ model.DimFilter) (ids [][16]byte, err error) {
 		for len(block) > 0 {
 			_, _, n := protowire.ConsumeField(block)
 			if n < 0 {
@@ -193,7 +194,7 @@ func run() error {
 		return err
 	}
 	defer db.Close()
-	cfg := views.Config{TraceRetention: 25 * time.Hour, DedupWindow: -1, FoldEvery: 4}
+	cfg := model.Config{TraceRetention: 25 * time.Hour, DedupWindow: -1, FoldEvery: 4}
 	if *spans {
 		cfg.TraceBytes = 16 << 30
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 var (
@@ -48,7 +49,7 @@ func run() error {
 		return err
 	}
 	defer db.Close()
-	set, err := views.Open(db, views.Config{Retention: retention, Retention1m: retention, Retention1h: retention, TraceRetention: retention,
+	set, err := views.Open(db, model.Config{Retention: retention, Retention1m: retention, Retention1h: retention, TraceRetention: retention,
 		TraceBytes: rawBytes, Hot: time.Minute, FoldEvery: 10})
 	if err != nil {
 		return err
@@ -63,13 +64,13 @@ func run() error {
 			for j := 0; j+8 <= len(value); j += 8 {
 				binary.LittleEndian.PutUint64(value[j:], r.Uint64())
 			}
-			if !acc.Begin(views.Record{Offset: int64(n**rate + i), LeaderEpoch: -1, Timestamp: at.UnixMilli(), Value: slices.Clone(value)}) {
+			if !acc.Begin(model.Record{Offset: int64(n**rate + i), LeaderEpoch: -1, Timestamp: at.UnixMilli(), Value: slices.Clone(value)}) {
 				continue
 			}
-			s := views.Span{Name: fmt.Appendf(nil, "operation %d", i%50), Kind: views.KindServer, End: uint64(at.UnixNano()), Start: uint64(at.UnixNano()) - uint64(r.Int64N(1e9))}
+			s := model.Span{Name: fmt.Appendf(nil, "operation %d", i%50), Kind: model.KindServer, End: uint64(at.UnixNano()), Start: uint64(at.UnixNano()) - uint64(r.Int64N(1e9))}
 			binary.BigEndian.PutUint64(s.TraceID[:], r.Uint64())
 			binary.BigEndian.PutUint64(s.SpanID[:], r.Uint64())
-			acc.Span(&views.Resource{Service: fmt.Appendf(nil, "service %d", i%20), HasService: true}, &s)
+			acc.Span(&model.Resource{Service: fmt.Appendf(nil, "service %d", i%20), HasService: true}, &s)
 			acc.End()
 		}
 		if n%5 == 4 {

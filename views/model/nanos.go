@@ -1,4 +1,4 @@
-package views
+package model
 
 import (
 	"encoding/binary"
@@ -24,8 +24,8 @@ func (s *Nanos) AddTimes(d, n uint64) {
 	s.add(bits.Mul64(d, n))
 }
 
-// signed adds d, or with sign -1 takes it away.
-func (s *Nanos) signed(d, sign uint64) {
+// Signed adds d, or with sign -1 takes it away.
+func (s *Nanos) Signed(d, sign uint64) {
 	if sign == ^uint64(0) {
 		s.Sub(Nanos{Lo: d})
 		return
@@ -75,7 +75,7 @@ func (s Nanos) String() string {
 
 // A sum: its low and its high half.
 func (s Nanos) append(b []byte) []byte {
-	return appendUvarint(binary.AppendUvarint(b, s.Lo), s.Hi)
+	return AppendUvarint(binary.AppendUvarint(b, s.Lo), s.Hi)
 }
 
-func (s *Nanos) decode(d *decoder) { s.Lo, s.Hi = d.uvarint(), d.uvarint() }
+func (s *Nanos) decode(d *Decoder) { s.Lo, s.Hi = d.Uvarint(), d.Uvarint() }

@@ -1,4 +1,4 @@
-package views
+package model
 
 // Kind is a span's kind, with OTLP's numbers (opentelemetry/proto/trace/v1/trace.proto, Span.SpanKind).
 type Kind uint8
@@ -11,7 +11,7 @@ const (
 	KindClient
 	KindProducer
 	KindConsumer
-	kinds // how many there are
+	Kinds // how many there are
 )
 
 // Status is a span's status code, with OTLP's numbers.
@@ -22,7 +22,7 @@ const (
 	StatusUnset Status = iota
 	StatusOK
 	StatusError
-	statuses
+	Statuses
 )
 
 // Resource is what the views need of an OTLP resource. Its slices point into the scanned record.
@@ -60,12 +60,12 @@ type Span struct {
 	Dims       []DimensionValue // where they differ from the resource's
 }
 
-// dbSystem is the database system, by its current name first.
-func (s *Span) dbSystem() []byte { return first(s.DBSystemName, s.DBSystem) }
+// System is the database system, by its current name first.
+func (s *Span) System() []byte { return FirstOf(s.DBSystemName, s.DBSystem) }
 
-// dbNamespace is the name of the database, by its current name first; some clients put it on the resource.
-func (r *Resource) dbNamespace(s *Span) []byte {
-	return first(r.DBNamespace, s.DBNamespace, r.DBName, s.DBName)
+// Namespace is the name of the database, by its current name first; some clients put it on the resource.
+func (r *Resource) Namespace(s *Span) []byte {
+	return FirstOf(r.DBNamespace, s.DBNamespace, r.DBName, s.DBName)
 }
 
 // Exception is one recorded exception, with OpenTelemetry's exception.type and exception.message.
@@ -79,22 +79,45 @@ func (s *Span) Duration() uint64 {
 	return s.End - s.Start
 }
 
-var kindNames = [kinds]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
+var kindNames = [Kinds]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
 
 // String is the kind as metric labels and OTLP JSON write it.
 func (k Kind) String() string {
-	if k >= kinds {
+	if k >= Kinds {
 		return ""
 	}
 	return kindNames[k]
 }
 
-var statusNames = [statuses]string{"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"}
+var statusNames = [Statuses]string{"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"}
 
 // String is the status as metric labels and OTLP JSON write it.
 func (s Status) String() string {
-	if s >= statuses {
+	if s >= Statuses {
 		return ""
 	}
 	return statusNames[s]
+}
+
+// Record is what an Accumulator needs to know of a Kafka record beside its spans.
+type Record struct {
+	Offset      int64
+	LeaderEpoch int32
+	Timestamp   int64 // Unix milliseconds; <= 0 when unknown
+	// Received is the receiver's clock when the record was read, Unix milliseconds; 0 when unknown, then Timestamp stands for it.
+	Received int64
+	// Anonymous says that nothing tells the record from others that say the same (no id, no time finer than a second): equal bytes are then no
+	// repetition.
+	Anonymous bool
+	Value     []byte
+}
+
+// FirstOf returns the first of names that is not empty; nil if none is.
+func FirstOf(names ...[]byte) []byte {
+	for _, n := range names {
+		if len(n) > 0 {
+			return n
+		}
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package views
+package model
 
 import (
 	"encoding/json"
@@ -46,7 +46,7 @@ const (
 // ViewNames are the views that a Layout tells apart. Log lines and patterns go with "logs".
 func ViewNames() []string {
 	names := []string{ViewRED, ViewServiceMap, ViewTraces}
-	for t := range tables {
+	for t := range Tables {
 		if t != TablePatterns {
 			names = append(names, t.String())
 		}

@@ -1,4 +1,4 @@
-package views
+package model
 
 import "sync"
 
@@ -105,8 +105,8 @@ func (f *Feed) Publish(fr Frontier, red, edges []Touch, tables TableSet) {
 	}
 }
 
-// forwardTo makes fn hear of every later Publish; nil ends that.
-func (f *Feed) forwardTo(fn func(fr Frontier, red, edges []Touch, tables TableSet)) {
+// ForwardTo makes fn hear of every later Publish; nil ends that.
+func (f *Feed) ForwardTo(fn func(fr Frontier, red, edges []Touch, tables TableSet)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.forward = fn

@@ -1,6 +1,9 @@
-package views
+package model
 
-import "time"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // Limits bound what views keep. Above a limit things are counted under Other.
 type Limits struct {
@@ -61,43 +64,60 @@ type Config struct {
 	MaxCheckpointSpans, MaxCheckpointBytes uint64
 }
 
-func (c Config) withDefaults() Config {
-	set(&c.Limits.Services, 10_000)
-	set(&c.Limits.OperationsPerService, 500)
-	set(&c.Limits.Edges, 50_000)
-	set(&c.Limits.Series, 200_000)
-	set(&c.Limits.ErrorGroups, 10_000)
-	set(&c.Limits.Patterns, 1_000)
-	set(&c.Limits.DimensionValues, 100)
-	set(&c.Limits.Waiting, 4_000_000)
-	set(&c.Limits.RecentTraces, 500_000)
-	set(&c.Limits.DedupRecords, 4_000_000)
-	set(&c.Limits.DedupSpans, 10_000_000)
-	set(&c.Retention, 6*time.Hour)
-	set(&c.Retention1m, 72*time.Hour)
-	set(&c.Retention1h, 400*24*time.Hour)
-	set(&c.Hot, time.Hour)
-	set(&c.HotBytes, 256<<20)
-	set(&c.CacheBytes, 96<<20)
-	set(&c.SpareBytes, 64<<20)
-	set(&c.TraceRetention, time.Hour)
-	set(&c.LogRetention, time.Hour)
-	set(&c.PairingWindow, 10*time.Second)
-	set(&c.Compensation, 15*time.Minute)
-	set(&c.DedupWindow, 5*time.Minute)
-	set(&c.FutureTolerance, DefaultFutureTolerance)
-	set(&c.FoldEvery, 40)
-	set(&c.FoldBytes, 16<<20)
-	set(&c.MaxCommitBytes, 4<<20)
-	set(&c.MaxCheckpointSpans, 100_000)
-	set(&c.MaxCheckpointBytes, 64<<20)
+// WithDefaults is c with a value in every field.
+func (c Config) WithDefaults() Config {
+	Default(&c.Limits.Services, 10_000)
+	Default(&c.Limits.OperationsPerService, 500)
+	Default(&c.Limits.Edges, 50_000)
+	Default(&c.Limits.Series, 200_000)
+	Default(&c.Limits.ErrorGroups, 10_000)
+	Default(&c.Limits.Patterns, 1_000)
+	Default(&c.Limits.DimensionValues, 100)
+	Default(&c.Limits.Waiting, 4_000_000)
+	Default(&c.Limits.RecentTraces, 500_000)
+	Default(&c.Limits.DedupRecords, 4_000_000)
+	Default(&c.Limits.DedupSpans, 10_000_000)
+	Default(&c.Retention, 6*time.Hour)
+	Default(&c.Retention1m, 72*time.Hour)
+	Default(&c.Retention1h, 400*24*time.Hour)
+	Default(&c.Hot, time.Hour)
+	Default(&c.HotBytes, 256<<20)
+	Default(&c.CacheBytes, 96<<20)
+	Default(&c.SpareBytes, 64<<20)
+	Default(&c.TraceRetention, time.Hour)
+	Default(&c.LogRetention, time.Hour)
+	Default(&c.PairingWindow, 10*time.Second)
+	Default(&c.Compensation, 15*time.Minute)
+	Default(&c.DedupWindow, 5*time.Minute)
+	Default(&c.FutureTolerance, DefaultFutureTolerance)
+	Default(&c.FoldEvery, 40)
+	Default(&c.FoldBytes, 16<<20)
+	Default(&c.MaxCommitBytes, 4<<20)
+	Default(&c.MaxCheckpointSpans, 100_000)
+	Default(&c.MaxCheckpointBytes, 64<<20)
 	c.Hot = min(c.Hot, c.Retention)
 	return c
 }
 
-func set[T comparable](p *T, def T) {
+// Default sets *p to def unless it has a value.
+func Default[T comparable](p *T, def T) {
 	var zero T
 	if *p == zero {
 		*p = def
 	}
+}
+
+// DefaultFutureTolerance is how far beyond the receiver's clock something may be.
+const DefaultFutureTolerance = 10 * time.Second
+
+// Keep says whose raw spans are kept once a trace has settled: those of traces with an error, of slow ones, and a sample of the rest.
+// Until then all are.
+type Keep struct {
+	Slow   time.Duration // traces at least so long; 0: none for that
+	Sample float64       // share of the others, by trace id
+}
+
+// Samples reports whether a trace is in the sample, whatever it is.
+func (k *Keep) Samples(id [16]byte) bool {
+	return float64(binary.BigEndian.Uint64(id[8:])>>11)/(1<<53) < k.Sample
 }

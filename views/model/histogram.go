@@ -1,4 +1,4 @@
-package views
+package model
 
 import (
 	"math"
@@ -128,8 +128,8 @@ func slotLow(slot int) uint64 {
 	return 1<<e | uint64(slot&(1<<fineBits-1))<<(e-fineBits)
 }
 
-// bucketOf is the bucket of v nanoseconds.
-func bucketOf(v uint64) int {
+// BucketOf is the bucket of v nanoseconds.
+func BucketOf(v uint64) int {
 	i := int(slotFirst[slotOf(v)])
 	for i < len(bounds) && v > bounds[i] {
 		i++
@@ -138,9 +138,10 @@ func bucketOf(v uint64) int {
 }
 
 // Add counts n observations of v nanoseconds.
-func (h *Histogram) Add(v, n uint64) { h.addBucket(bucketOf(v), n) }
+func (h *Histogram) Add(v, n uint64) { h.AddBucket(BucketOf(v), n) }
 
-func (h *Histogram) addBucket(i int, n uint64) {
+// AddBucket counts n observations in bucket i, see BucketOf.
+func (h *Histogram) AddBucket(i int, n uint64) {
 	h.grow(i, i+1)
 	h.Counts[i-int(h.Offset)] += n
 }
@@ -269,4 +270,16 @@ func (h *Histogram) Latency() Latency {
 	return Latency{h.Quantile(0.50), h.Quantile(0.95), h.Quantile(0.99)}
 }
 
-func (h *Histogram) reset() { h.Offset, h.Counts = 0, h.Counts[:0] }
+// Reset makes the histogram empty and keeps its memory.
+func (h *Histogram) Reset() { h.Offset, h.Counts = 0, h.Counts[:0] }
+
+// QuantileBounds returns the q-quantile and the quantiles between which it lies with z standard errors, by the binomial
+// distribution of ranks.
+func (h *Histogram) QuantileBounds(q, z float64) (low, at, high time.Duration) {
+	n := float64(h.Count())
+	if n == 0 {
+		return 0, 0, 0
+	}
+	d := z * math.Sqrt(q*(1-q)/n)
+	return h.Quantile(max(0, q-d)), h.Quantile(q), h.Quantile(min(1, q+d))
+}

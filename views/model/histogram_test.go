@@ -1,4 +1,4 @@
-package views
+package model
 
 import (
 	"math"
@@ -77,17 +77,17 @@ func TestHistogramCodec(t *testing.T) {
 		for range r.IntN(20) {
 			h.Add(r.Uint64()>>r.IntN(64), 1+r.Uint64()>>r.IntN(64))
 		}
-		d := decoder{b: h.append(nil)}
-		got.decode(&d)
-		if d.err != nil || len(d.b) > 0 || got.text() != h.text() {
-			t.Fatalf("%s became %s, %v", h.text(), got.text(), d.err)
+		d := Decoder{B: h.Append(nil)}
+		got.Decode(&d)
+		if d.Err != nil || len(d.B) > 0 || got.Text() != h.Text() {
+			t.Fatalf("%s became %s, %v", h.Text(), got.Text(), d.Err)
 		}
 		both := Histogram{}
 		both.Merge(&h)
 		both.Merge(&got)
 		both.Sub(&h)
-		if both.text() != h.text() {
-			t.Fatalf("%s + itself - itself = %s", h.text(), both.text())
+		if both.Text() != h.Text() {
+			t.Fatalf("%s + itself - itself = %s", h.Text(), both.Text())
 		}
 	}
 }
