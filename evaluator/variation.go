@@ -64,14 +64,7 @@ func (v Variation) apply(r *rulefmt.Rule) error {
 	return nil
 }
 
-// Threshold is the number that a condition as a whole compares with.
-func Threshold(e parser.Expr) (float64, bool) {
-	if n := thresholdOf(e); n != nil {
-		return n.Val, true
-	}
-	return 0, false
-}
-
+// thresholdOf returns the number that a condition as a whole compares with; nil: there is none.
 func thresholdOf(e parser.Expr) *parser.NumberLiteral {
 	switch e := e.(type) {
 	case *parser.ParenExpr:

@@ -20,7 +20,6 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
-	"github.com/gaurav/watchingcat/pipeline/receiver"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/twmb/franz-go/pkg/kfake"
 )
@@ -86,7 +85,7 @@ func TestSASLAndTLS(t *testing.T) {
 			}
 			defer cluster.Close()
 			c.Brokers = cluster.ListenAddrs()
-			p, err := receiver.NewPublisher(c)
+			p, err := pipelinetest.NewPublisher(c)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,7 +22,6 @@ import (
 
 	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
-	"github.com/gaurav/watchingcat/pipeline/receiver"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -36,7 +35,7 @@ func TestWatermill(t *testing.T) {
 	t.Cleanup(c.Close) // not defer: the suite's parallel tests run after this function
 	k := kafka.Config{Brokers: c.ListenAddrs()}
 	construct := func(t *testing.T) (message.Publisher, message.Subscriber) {
-		p, err := receiver.NewPublisher(k)
+		p, err := pipelinetest.NewPublisher(k)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -423,7 +422,7 @@ func TestBrokerDownAtStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer cluster.Close()
-		p, err := receiver.NewPublisher(c)
+		p, err := pipelinetest.NewPublisher(c)
 		if err != nil {
 			t.Fatal(err)
 		}

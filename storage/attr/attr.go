@@ -46,10 +46,7 @@ func Text(v pcommon.Value) string {
 	}
 }
 
-// JSON is a value that encoding/json always encodes. Integers that a double cannot hold exactly become strings.
-func JSON(v pcommon.Value) any { return encoder{}.value(v, 0) }
-
-// Map is a map whose values are as those of JSON; never nil.
+// Map is a map that encoding/json always encodes; never nil. Integers that a double cannot hold exactly become strings.
 func Map(m pcommon.Map) map[string]any { return encoder{}.object(m, 0) }
 
 type encoder struct {
