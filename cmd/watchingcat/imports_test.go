@@ -25,7 +25,7 @@ var may = map[string]struct {
 	"pipeline":              {[]string{"storage", "views"}, "the pipeline knows nobody downstream: views tell who wants to know"},
 	"pipeline/progress":     {nil, "how far the pipeline is has one shape, without Kafka"},
 	"pipeline/replay":       {[]string{"storage", "views", "pipeline/progress", "pipeline/ingest", "pipeline/source", "pipeline/kafka"}, "a replay drives what reads the topics; nothing that reads them knows of it"},
-	"pipeline/receiver":     {[]string{"pipeline/source", "pipeline/kafka"}, "the receiver writes to topics and knows no views"},
+	"pipeline/receiver":     {[]string{"pipeline/kafka"}, "the receiver writes to topics and knows no views"},
 	"pipeline/configtopic":  {[]string{"storage", "pipeline/kafka"}, "the topic of objects is read apart from telemetry"},
 	"pipeline/ingest":       {[]string{"storage", "views", "pipeline/progress", "pipeline/otlp", "pipeline/source", "pipeline/kafka"}, "ingest takes what the source hands out"},
 	"pipeline/otlp":         {[]string{"storage", "views"}, "the scan is a function of bytes"},
