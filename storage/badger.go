@@ -24,7 +24,7 @@ const MinMemTableBytes = 1 << 20
 // DefaultMinFreeBytes is the free-space floor: above what one full memtable and its flush may still write.
 const DefaultMinFreeBytes = 512 << 20
 
-// Options are what Open can be told. The zero value is right for production.
+// Options are settings of Open. The zero value is right for production.
 type Options struct {
 	// MemTableBytes is the size of Badger's memtable (0: DefaultMemTableBytes; at least MinMemTableBytes). By it the largest Commit
 	// that takes one transaction, see DB.Limits.

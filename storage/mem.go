@@ -9,7 +9,7 @@ import (
 	"github.com/google/btree"
 )
 
-// Mem is the KV in memory, DB's twin for simulations: it can lose what was not synced, and fail when told.
+// Mem is the KV in memory, DB's twin for simulations: it can lose what was not synced, and fail on demand.
 //
 // Its tree is copied on write, so a snapshot costs nothing; commits since the last sync are kept as a list, so that Crash can
 // apply a prefix of them to what was durable. Entries never expire.
@@ -24,7 +24,7 @@ type Mem struct {
 	closed  bool
 }
 
-// MemOptions are what NewMem can be told.
+// MemOptions are settings of NewMem.
 type MemOptions struct {
 	// SyncEvery makes every nth commit durable with those before it. 0 and 1 sync each commit as DB does; a negative value leaves
 	// it to Sync and to the bound of maxPending.

@@ -36,7 +36,7 @@ const (
 	KindAuditRefusal = "audit_refusal"
 	KindAuditAlert   = "audit_alert"
 
-	// Of these the audit trail tells alone: their objects have no value.
+	// These are in the audit trail alone: their objects have no value.
 	KindReplay   = "replay"
 	KindReceiver = "receiver"
 	KindSilence  = "silence"
@@ -48,7 +48,7 @@ const (
 // Trails is how many entries are kept of each part of the audit trail.
 var Trails = map[string]int{KindAudit: 10_000, KindAuditLogin: 5_000, KindAuditRefusal: 2_000, KindAuditAlert: 2_000}
 
-// ActionRefuse is the action of an entry about somebody who was not let in.
+// ActionRefuse is the action of an entry about a login or request that was refused.
 const ActionRefuse = "refuse"
 
 // Entry is the write that keeps o.
@@ -75,7 +75,7 @@ func Objects(kv KV, kind string) ([]Object, error) {
 // GetObject returns the value of one object, or ErrNotFound.
 func GetObject(kv KV, kind, id string) ([]byte, error) { return kv.Get(objectKey(kind, id)) }
 
-// An Edit is what one action of a user changes, told in the audit trail.
+// An Edit is what one action of a user changes, with its entry in the audit trail.
 type Edit struct {
 	By      string // the principal
 	Action  string // as create, update, delete, login
@@ -90,7 +90,7 @@ type Editor interface {
 	Sync(ctx context.Context) error
 	// Write returns once the store has what e says, and what is made of it is in force. now is the wall clock.
 	Write(ctx context.Context, e Edit, now time.Time) error
-	// Put writes objects that are nobody's edit and are not told: entries of the audit trail, notes. They are in the store a little later.
+	// Put writes objects that no user edits and that need no audit entry: entries of the audit trail, notes. They are in the store a little later.
 	Put(ctx context.Context, list []Object) error
 }
 

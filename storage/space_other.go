@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// FreeBytes cannot tell here; a full disk then shows as Badger's own failure.
+// FreeBytes is not known here; a full disk then shows as Badger's own failure.
 func FreeBytes(string) (uint64, error) { return math.MaxUint64, nil }
 
 func allocated(fi fs.FileInfo) uint64 { return uint64(fi.Size()) }

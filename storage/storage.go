@@ -55,15 +55,15 @@ type Position struct {
 	Topic     string
 	Partition int32
 	Offset    int64 // of the next record
-	// LeaderEpoch is that of the last applied record, -1 when unknown; with it the broker can tell that a log was truncated.
+	// LeaderEpoch is that of the last applied record, -1 when unknown; with it the broker can detect that a log was truncated.
 	LeaderEpoch int32
-	// TopicID tells a re-created topic of the same name from the one that was read; zero when unknown.
+	// TopicID distinguishes a re-created topic of the same name from the one that was read; zero when unknown.
 	TopicID [16]byte
 }
 
 func (p Position) String() string { return fmt.Sprintf("%s/%d/%d", p.Topic, p.Partition, p.Offset) }
 
-// Errors that callers tell apart.
+// Errors that callers distinguish.
 var (
 	// ErrNotFound is returned by Get for a key that is not there.
 	ErrNotFound = errors.New("storage: key not found")

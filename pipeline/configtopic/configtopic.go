@@ -135,7 +135,7 @@ func (t *Topic) read(ctx context.Context, connected func()) error {
 }
 
 // within is the position at which the topic can be read on: compaction keeps the newest record of each object, so what a topic has
-// lost before its start is told again later in it. A topic that ends before the position was made anew.
+// lost before its start is written again later in it. A topic that ends before the position was made anew.
 func (t *Topic) within(ctx context.Context) (int64, error) {
 	starts, err := t.adm.ListStartOffsets(ctx, t.topic)
 	if err != nil {

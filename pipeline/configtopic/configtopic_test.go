@@ -27,7 +27,7 @@ const configTopic = "watchingcat_config"
 type replica struct {
 	*Topic
 	kv   storage.KV
-	told []string
+	read []string
 	stop func()
 }
 
@@ -36,7 +36,7 @@ func newReplica(t *testing.T, b *pipelinetest.Broker, kv storage.KV) *replica {
 	r := &replica{kv: kv}
 	var err error
 	r.Topic, err = Open(b.Config, configTopic, kv, zerolog.Nop(), func(kinds map[string]bool) {
-		r.told = append(r.told, strings.Join(slices.Sorted(maps.Keys(kinds)), "+"))
+		r.read = append(r.read, strings.Join(slices.Sorted(maps.Keys(kinds)), "+"))
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -78,7 +78,7 @@ func TestConfigTopicIsTheSameForAllReplicas(t *testing.T) {
 		}
 		write(a, "create", slo("x", `{"a":1}`), slo("y/z", `{"b":2}`))
 		require.Equal(t, `x={"a":1} y/z={"b":2}`, a.has(t, storage.KindSLO), "who has written reads it")
-		require.Contains(t, a.told, "audit+slo")
+		require.Contains(t, a.read, "audit+slo")
 		write(c, "update", slo("x", `{"a":3}`))
 		write(c, "delete", slo("y/z", ""))
 		synctest.Wait()

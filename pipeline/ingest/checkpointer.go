@@ -67,7 +67,7 @@ func (k *checkpointer) took(last progress.Checkpoint) {
 	k.last = last
 }
 
-// makeRoom tells those who wait that a checkpoint took what was pending.
+// makeRoom wakes those who wait: a checkpoint took what was pending.
 func (k *checkpointer) makeRoom() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -2,7 +2,7 @@ package ingest
 
 import "time"
 
-// steadyClock is the wall clock without its jumps. The watermark of an idle partition follows it: if somebody sets the machine's clock
+// steadyClock is the wall clock without its jumps. The watermark of an idle partition follows it: if the machine's clock is set
 // an hour ahead, all data of that hour would otherwise seem to be there, and rules would find that it is missing.
 //
 // The simple version: time goes on from the start by the monotonic clock; small differences to the wall clock are taken over, a jump

@@ -32,7 +32,7 @@ const (
 
 // DeadLetter writes records that cannot be applied to the dead-letter topic, each alone, keyed by where it was read
 // (topic/partition/offset). Write returns once the brokers have it; the caller moves the position after that, so that a dead
-// letter is delivered at least once and its key tells repetitions.
+// letter is delivered at least once and its key identifies repetitions.
 type DeadLetter struct {
 	cl       *kgo.Client
 	adm      *kadm.Client

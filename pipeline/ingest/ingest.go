@@ -45,7 +45,7 @@ type Config struct {
 	KV  storage.KV
 	// DeadLetter delivers a record that cannot be applied; it returns nil only when the broker acknowledged it.
 	DeadLetter func(ctx context.Context, r *kgo.Record, reason string) error
-	// States tells which partitions there are, and which are idle.
+	// States returns which partitions there are, and which are idle.
 	States func() []source.PartitionState
 	// Topics are those that are read; nil: all that the state knows.
 	Topics []string

@@ -32,7 +32,7 @@ type Intake struct {
 	SlowDown func() time.Duration
 	Log      zerolog.Logger
 	Lost     func(topic string, partition int32, to int64) // the log begins anew at to
-	told     batchTelemetry
+	observed batchTelemetry
 
 	KV      storage.KV
 	Version uint32
@@ -83,7 +83,7 @@ func (n *Intake) lacks(topic string) {
 
 // Open reads positions and gaps; c is completed.
 func (n *Intake) Open(c source.Config, positions []storage.Position, t Telemetry) (err error) {
-	if n.told, err = newBatchTelemetry(t, n.Topics); err != nil {
+	if n.observed, err = newBatchTelemetry(t, n.Topics); err != nil {
 		return err
 	}
 	if n.gaps, err = LoadGaps(n.KV, n.Version, n.Shard); err != nil {
@@ -222,7 +222,7 @@ func (n *Intake) handle(msg *message.Message) error {
 			}
 		}
 	}
-	return n.told.take(msg, n.Take)
+	return n.observed.take(msg, n.Take)
 }
 
 // Running is an intake that runs.

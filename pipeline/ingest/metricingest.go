@@ -50,7 +50,7 @@ type MetricConfig struct {
 	Samples SampleAppender
 	// DeadLetter delivers a record that cannot be applied; it returns nil only when the broker acknowledged it.
 	DeadLetter func(ctx context.Context, r *kgo.Record, reason string) error
-	// States tells which partitions there are, and which are idle.
+	// States returns which partitions there are, and which are idle.
 	States func() []source.PartitionState
 	// Topics are those that are read; nil: all that the state knows.
 	Topics []string
@@ -180,7 +180,7 @@ func (g *MetricIngest) marks(now time.Time) []model.Mark {
 	return marksOf(g.c.States, g.c.Metrics.Progress(), g.c.Topics, now, g.c.Lateness)
 }
 
-// MetricCollector shows what Counters tells of OTLP metrics as metrics.
+// MetricCollector exposes the counters of OTLP metrics.
 type MetricCollector struct{ Counters func() views.MetricCounters }
 
 var _ prometheus.Collector = MetricCollector{}

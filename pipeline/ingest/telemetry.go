@@ -32,7 +32,7 @@ type Telemetry struct {
 // batchTelemetry counts and traces the batches that an intake takes.
 //
 // Our own spans come back to us by the topic. A batch makes a span only if it holds a record that is not wholly made of own spans:
-// so each span of a batch has a record of somebody else behind it, and what we tell of ourselves is told of no further. Own spans are
+// so each span of a batch belongs to a record of another sender, and our own telemetry makes no further telemetry. Own spans are
 // known by the name of their scope, which neither settings nor collectors change, so that two installations that read one topic do not
 // keep each other busy either.
 type batchTelemetry struct {
@@ -101,7 +101,7 @@ func (b *batchTelemetry) begin(msg *message.Message, batch *source.Batch) trace.
 	return span
 }
 
-// ownBatch reports whether a batch holds nothing but own spans, or nothing at all. It ends at the first record that is somebody else's.
+// ownBatch reports whether a batch holds nothing but own spans, or nothing at all. It ends at the first record of another sender.
 func ownBatch(b *source.Batch) bool {
 	for _, r := range b.Records {
 		if !ownSpans(r.Value) {

@@ -30,7 +30,7 @@ func (c Config) Counted(name string) []kgo.Opt {
 	return []kgo.Opt{kgo.WithHooks(m, clientLife{m, name, c.Clients})}
 }
 
-// clientLife is told when a client begins and ends, after kprom was.
+// clientLife is called when a client begins and ends, after kprom.
 type clientLife struct {
 	metrics *kprom.Metrics
 	name    string

@@ -30,7 +30,7 @@ type Config struct {
 	SASLUsername  string
 	SASLPassword  Secret
 
-	// Clients shows what the clients count of themselves; nil: nobody does.
+	// Clients exposes what the clients count of themselves; nil: it is not exposed.
 	Clients *ClientMetrics
 
 	// Dialer replaces the network, for tests.

@@ -25,7 +25,7 @@ func (r *rank) prefer(to *[]byte, name rank, attr, val []byte) (err error) {
 }
 
 // attribute checks a KeyValue and returns its key and its encoded value. The usual form, a short key and a short value that is a
-// string or a number, is told by a few comparisons; SDKs write the key first, the collector the value.
+// string or a number, is recognized by a few comparisons; SDKs write the key first, the collector the value.
 func attribute(d []byte) (key, val []byte, err error) {
 	if len(d) > 4 && d[1] < 0x80 {
 		if i := 2 + int(d[1]); i+2 <= len(d) && d[i+1] < 0x80 && i+2+int(d[i+1]) == len(d) {

@@ -12,7 +12,7 @@ import (
 )
 
 // Collectors may export OTLP as JSON (encoding otlp_json). Such a record becomes protobuf where it enters, and everything after that knows
-// protobuf alone. The first byte tells: { begins no OTLP message. White space does (a newline is the tag of the first field), so what
+// protobuf alone. The first byte decides: { begins no OTLP message. White space does (a newline is the tag of the first field), so what
 // begins with that is read as protobuf first.
 
 // ErrJSON is wrapped by errors of records that are JSON.
@@ -62,10 +62,10 @@ var (
 	}}
 )
 
-// IsJSON tells JSON that begins with its object.
+// IsJSON reports whether b is JSON that begins with its object.
 func IsJSON(b []byte) bool { return len(b) > 0 && b[0] == '{' }
 
-// IsPaddedJSON tells what may be JSON with white space before it. It may be protobuf too.
+// IsPaddedJSON reports whether b may be JSON with white space before it. It may be protobuf too.
 func IsPaddedJSON(b []byte) bool {
 	return len(b) > 0 && bytes.IndexByte([]byte(" \t\r\n"), b[0]) >= 0 && IsJSON(bytes.TrimLeft(b, " \t\r\n"))
 }

@@ -175,7 +175,7 @@ func Stored(ps ...storage.Position) func(string, int32) (storage.Position, bool)
 	}
 }
 
-// Losses keeps what OnTruncated was told.
+// Losses keeps the calls of OnTruncated.
 type Losses struct {
 	mu   sync.Mutex
 	list []string

@@ -153,7 +153,7 @@ func (s *otlpLogs) Export(ctx context.Context, r plogotlp.ExportRequest) (plogot
 	return plogotlp.NewExportResponse(), s.o.export(ctx, s.o.LogsTopic, r.MarshalProto)
 }
 
-// exportTimeout is how long a sender waits for the brokers before it is told to come again.
+// exportTimeout is how long a sender waits for the brokers before it is asked to send again.
 const exportTimeout = 10 * time.Second
 
 // export writes one request. Its errors are gRPC statuses: Unavailable where the sender should try again.

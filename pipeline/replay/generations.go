@@ -28,8 +28,8 @@ type Store interface {
 //
 //  1. What a replay has read is in its own version and positions: after a kill it goes on where it was, whatever state the swap was in.
 //  2. The swap is one commit: the layout and the replay's state. Before it the old version is complete, after it the new one is.
-//  3. At the swap no checkpoint of either is under way, and the new one's positions are at or past the old one's: nobody sees time go back.
-//  4. A version is dropped when the layout does not name it and nobody reads it any more.
+//  3. At the swap no checkpoint of either is under way, and the new one's positions are at or past the old one's: no reader sees time go back.
+//  4. A version is dropped when the layout does not name it and it has no readers any more.
 type Generations struct {
 	c    GenerationsConfig
 	live *views.Live
@@ -52,7 +52,7 @@ type GenerationsConfig struct {
 	GenerationConfig
 	Store    Store
 	Counters *ingest.Metrics // of the live generation
-	// Offline makes Run read nothing into the live version: nobody else writes the views, and a replay ends where the topics did when it
+	// Offline makes Run read nothing into the live version: no other process writes the views, and a replay ends where the topics did when it
 	// began.
 	Offline bool
 	// Blank opens without the stored views, which are in a format that cannot be read: a replay puts new ones in their place.

@@ -83,7 +83,7 @@ type Progress struct {
 	Positions []int64       // of Parts
 }
 
-// Errors of replays that callers tell apart.
+// Errors of replays that callers distinguish.
 var (
 	ErrNoReplay = errors.New("pipeline: no such replay")
 	ErrActive   = errors.New("pipeline: another replay has not ended")

@@ -23,14 +23,14 @@ type replaying struct {
 	done   chan struct{}
 	line   *line // nil until it is placed
 
-	// after a swap: what is to be ended, and what waits until nobody reads what was shown before
+	// after a swap: what is to be ended, and what waits until there are no readers of what was shown before
 	old  line
 	gone func()
 
 	mu      sync.Mutex
 	rate    float64
 	waiting bool
-	live    bool // swapped in: it waits for nobody any more
+	live    bool // swapped in: it waits for no other generation any more
 }
 
 // replay runs a replay until it is swapped in, fails or ctx ends.
@@ -142,7 +142,7 @@ func (a *replaying) wait(w bool) {
 	a.waiting = w
 }
 
-// watchLive returns what tells whether the live generation lags: whether it does not hold yet what the brokers had some time ago.
+// watchLive returns a function that reports whether the live generation lags: whether it does not hold yet what the brokers had some time ago.
 func (g *Generations) watchLive() func() bool {
 	if g.c.Offline {
 		return func() bool { return false }
@@ -227,14 +227,14 @@ func (g *Generations) catchUp(ctx context.Context, a *replaying, run *line) (swa
 // of that after a swap would be lost.
 func (g *Generations) settled(r *Replay) bool {
 	if g.c.Offline {
-		return true // nobody reads it any more
+		return true // it has no readers any more
 	}
 	live := g.currentLine()
 	return (r.Floor == 0 || live.views.Set.Frontier().Complete.Unix() >= r.Floor) &&
 		(!r.Metrics || r.SamplesFloor == 0 || live.metrics.State.Frontier().Complete.Unix() >= r.SamplesFloor)
 }
 
-// livePositions are those that a replay has to reach, which offline nobody moves.
+// livePositions are those that a replay has to reach, which do not move offline.
 func (g *Generations) livePositions(r *Replay) map[source.PartitionID]int64 {
 	live := g.currentLine()
 	if !r.Metrics {

@@ -63,8 +63,8 @@ type RereadConfig struct {
 	// MaxRecords is how many records are read at most (0: 20,000,000); more are refused at once.
 	MaxRecords int64
 	Stop       func(ctx context.Context, now time.Time) error
-	Opened     func(r *Reread)        // once it is known where the topics begin; nil: nobody asks
-	Progress   func(progress.Reading) // now and then; nil: nobody asks
+	Opened     func(r *Reread)        // once it is known where the topics begin; may be nil
+	Progress   func(progress.Reading) // now and then; may be nil
 	Logger     zerolog.Logger
 }
 
@@ -84,7 +84,7 @@ type rereadPart struct {
 
 func (p *rereadPart) done() bool { return p.position >= p.end }
 
-// Errors of a Reread that callers tell apart.
+// Errors of a Reread that callers distinguish.
 var (
 	// ErrRereadSize is wrapped when there are more records than may be read.
 	ErrRereadSize = errors.New("pipeline: too many records to read again")
@@ -309,7 +309,7 @@ func (r *Reread) moments(ctx context.Context) error {
 	looking, ended := context.WithCancel(ctx)
 	defer ended()
 	go r.look(looking)
-	told := time.Time{}
+	reported := time.Time{}
 	for m, ok := r.next(0); ok; m, ok = r.next(1) {
 		if err := r.reach(ctx, m); err != nil {
 			return err
@@ -324,8 +324,8 @@ func (r *Reread) moments(ctx context.Context) error {
 		if err := r.c.Stop(ctx, m.Now); err != nil {
 			return err
 		}
-		if now := time.Now(); r.c.Progress != nil && now.Sub(told) > 200*time.Millisecond {
-			told = now
+		if now := time.Now(); r.c.Progress != nil && now.Sub(reported) > 200*time.Millisecond {
+			reported = now
 			r.c.Progress(r.reading())
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
-// GroupCommitter tells the brokers our positions as offsets of a consumer group, so that lag tools see us. They are never read
+// GroupCommitter commits our positions as offsets of a consumer group, so that lag tools see us. They are never read
 // back: what decides is the position in storage.
 type GroupCommitter struct {
 	cl    *kgo.Client

@@ -56,7 +56,7 @@ func newPartition(s *subscription, id int32) *partition {
 	}
 }
 
-// full is the bound of pending at which the client is told to pause: as much again may be on its way.
+// full is the bound of pending at which the client pauses: as much again may be on its way.
 func (p *partition) full() bool {
 	return p.bytes >= min(2*p.s.c.BatchBytes, p.s.share()) || len(p.pending) >= max(2*p.s.c.BatchRecords, 1000)
 }
@@ -299,7 +299,7 @@ func (p *partition) startAt(id [16]byte, start, end int64, latest bool) (int64, 
 	return want, epoch
 }
 
-// move sets the offset that will be fetched next. Going back makes what was fetched obsolete. Going forward is told to the
+// move sets the offset that will be fetched next. Going back makes what was fetched obsolete. Going forward is reported to the
 // handler after what was fetched, so that the stored position follows.
 func (p *partition) move(want int64, known bool, id [16]byte) {
 	p.mu.Lock()
@@ -363,7 +363,7 @@ func (p *partition) fail(err error) bool {
 	return first
 }
 
-// ended is told the high watermark by the broker, which was asked at a time.
+// ended receives the high watermark that the broker, asked at a time, answered.
 func (p *partition) ended(hw int64, asked time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -122,7 +122,7 @@ func (s *subscription) take(id [16]byte, f *kgo.FetchPartition) {
 	}
 }
 
-// fetchFailed is told errors that kgo does not retry. The partition stands still until it is placed anew.
+// fetchFailed receives errors that kgo does not retry. The partition stands still until it is placed anew.
 func (s *subscription) fetchFailed(p *partition, err error) {
 	var loss *kgo.ErrDataLoss
 	var large *kgo.ErrDecompressTooLarge

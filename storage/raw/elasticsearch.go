@@ -22,7 +22,7 @@ import (
 // Elasticsearch reads log lines of two layouts, which may be mixed in one index pattern: the Elastic Common Schema (message,
 // log.level, service.name, trace.id; https://www.elastic.co/docs/reference/ecs) and that of OpenTelemetry (body.text,
 // severity_text, resource.attributes, trace_id; the mapping mode otel of the Collector's elasticsearchexporter). Strings may be
-// mapped as keywords, or as text with a keyword beside it, as Elasticsearch does when nobody says otherwise.
+// mapped as keywords, or as text with a keyword beside it, as Elasticsearch does by default.
 type Elasticsearch struct {
 	*Backend
 	index     []string

@@ -71,7 +71,7 @@ type Metrics struct {
 	reg      prometheus.Registerer
 }
 
-// NewMetrics registers the metrics of stores. meter gets the durations under their name of the semantic conventions; nil: nobody does.
+// NewMetrics registers the metrics of stores. meter gets the durations under their name of the semantic conventions; nil: they are not recorded.
 func NewMetrics(reg prometheus.Registerer, meter metric.Meter) *Metrics {
 	f := promauto.With(reg)
 	took, err := storage.NewOperationDuration(meter)

@@ -51,14 +51,14 @@ type TraceQuery struct {
 	Limit                    int // at least 1
 }
 
-// Trace is what Jaeger knows of one trace. Spans is set where it told them; else the attributes have been looked at by Jaeger.
+// Trace is what Jaeger knows of one trace. Spans is set where it sent them; else the attributes have been looked at by Jaeger.
 type Trace struct {
 	ID                         [16]byte
 	RootService, RootOperation string // empty without a root
 	Start, End                 time.Time
 	Spans, Errors              uint64
 	Services                   []TraceService // by name
-	Data                       ptrace.Traces  `json:"-"` // its spans; the zero value when only the summary was told
+	Data                       ptrace.Traces  `json:"-"` // its spans; the zero value when only the summary was sent
 	HasData                    bool
 }
 
@@ -173,7 +173,7 @@ func (j *Jaeger) trace(ctx context.Context, id string) (ptrace.Traces, error) {
 // errAbsent says that this Jaeger does not serve an API.
 var errAbsent = errors.New("this version of Jaeger does not serve it")
 
-// absent tells an API that is not there from one that has nothing to say. Jaeger answers unknown paths with its page, or with text.
+// absent distinguishes an API that does not exist from one without results. Jaeger answers unknown paths with its page, or with text.
 func absent(a answer) bool {
 	body := bytes.TrimSpace(a.Body)
 	return len(body) == 0 || body[0] != '{'
@@ -361,7 +361,7 @@ func traceID(s string) (id [16]byte, err error) {
 	return id, err
 }
 
-// groupTraces tells traces apart and summarizes each.
+// groupTraces groups spans by trace and summarizes each.
 func groupTraces(td ptrace.Traces) []Trace {
 	by := map[[16]byte]*grouped{}
 	for _, rs := range td.ResourceSpans().All() {

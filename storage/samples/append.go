@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/wlog"
 )
 
-// errSeriesLimit is what the TSDB is told when a series may not be made.
+// errSeriesLimit refuses a series to the TSDB.
 var errSeriesLimit = errors.New("storage: limit of metric series")
 
 // seriesLimit keeps the TSDB from making more series than it may.
@@ -124,7 +124,7 @@ func (s *Store) append(list []Sample) (out Appended, err error) {
 	return out, nil
 }
 
-// sampleKey is the place of a sample in an append. Series are told apart by their hash, then by their labels.
+// sampleKey is the place of a sample in an append. Series are distinguished by their hash, then by their labels.
 type sampleKey struct {
 	labels uint64
 	t      int64
@@ -169,7 +169,7 @@ func (p *Sample) Float() *histogram.FloatHistogram {
 	return p.FH
 }
 
-// dropReason tells errors of one sample from those of the disk, for which it returns "".
+// dropReason returns why one sample was refused; "" for an error of the disk.
 func dropReason(err error) string {
 	var invalid histogram.Error
 	switch {

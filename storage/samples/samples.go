@@ -82,7 +82,7 @@ type Store struct {
 	closed  atomic.Bool
 }
 
-// Options are what Open can be told.
+// Options are settings of Open.
 type Options struct {
 	// Retention is how far back from the newest sample samples are kept and taken (0: 6 h).
 	Retention time.Duration

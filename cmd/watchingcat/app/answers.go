@@ -23,7 +23,7 @@ func (a *App) openAPI(context.Context) (err error) {
 		Exemplars: a.allSources(), Metrics: a.live.Metrics(), Stores: a.stores.answers(),
 		Engine: query.NewEngine(query.EngineConfig{Concurrency: queriesAtOnce}, a.slog, a.reg),
 		Rules:  a.rules, SLOs: &evaluator.SLOBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,
-		Alertmanager: a.notifier.API(), ExternalLabels: a.external, Registry: a.reg, Meter: a.tell.meter("api"), Tracer: a.tell.tracer("api"), Logger: a.log, Slog: a.slog, Version: Version(), Retention: time.Duration(a.cfg.Retention1h),
+		Alertmanager: a.notifier.API(), ExternalLabels: a.external, Registry: a.reg, Meter: a.own.meter("api"), Tracer: a.own.tracer("api"), Logger: a.log, Slog: a.slog, Version: Version(), Retention: time.Duration(a.cfg.Retention1h),
 		Links:       api.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL), Kibana: link(a.cfg.KibanaURL)},
 		ExternalURL: cmp.Or(a.cfg.ExternalURL, a.cfg.Scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins, AllowedHosts: a.cfg.AllowedHosts, Auth: a.auth, RateLimit: a.cfg.RateLimit, Connections: (&descriptors{}).connections,
 		Limits: api.Limits{TraceBytes: a.memory().trace(), TracesBytes: 2 * a.memory().share(64, 32<<20)},
@@ -34,7 +34,7 @@ func (a *App) openAPI(context.Context) (err error) {
 	return nil
 }
 
-// pipelineAnswers tells the API how far the topic has been read.
+// pipelineAnswers answers for the API how far the topics have been read.
 type pipelineAnswers struct{ app *App }
 
 var _ api.Pipeline = pipelineAnswers{}

@@ -35,8 +35,8 @@ import (
 // App is the whole process but its command line: state, views, pipeline, rules, notifications and the API.
 //
 // Data goes one way: source -> ingest -> views -> evaluator -> notify, and from views to the API. Run starts the parts from the
-// end to the beginning, so that nothing is told to nobody, and stops them from the beginning to the end, so that what was read is
-// committed and what was decided is told.
+// end to the beginning, so that nothing is sent before there is a receiver, and stops them from the beginning to the end, so that what was read is
+// committed and what was decided is notified.
 type App struct {
 	cfg   config.Config
 	log   zerolog.Logger
@@ -44,7 +44,7 @@ type App struct {
 	start time.Time
 
 	reg     *prometheus.Registry
-	tell    telemetry
+	own     telemetry
 	clients *kafka.ClientMetrics
 	db      *storage.DB
 	gens    *replay.Generations
@@ -71,7 +71,7 @@ type App struct {
 	listener net.Listener
 	cert     *certificate // nil: plain HTTP
 	reloads  *reloads
-	stopping atomic.Bool // told to end; readiness says so
+	stopping atomic.Bool // is ending; readiness says so
 }
 
 // Open opens everything that can be opened without the brokers. Its errors are one line that says what to do.
@@ -88,7 +88,7 @@ func OpenWith(ctx context.Context, cfg config.Config, log zerolog.Logger, listen
 	a.noAdmin = a.sayHowToBegin
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(), a.clients, linesDropped)
 	var err error
-	if a.tell, err = openTelemetry(ctx, a.reg, log); err != nil {
+	if a.own, err = openTelemetry(ctx, a.reg, log); err != nil {
 		return nil, err
 	}
 	for _, open := range []func(context.Context) error{func(ctx context.Context) error { return listen(ctx, a) }, a.openState, a.openPipeline, a.openStores, a.openAlerts, a.openAuth, a.openAPI} {
@@ -127,7 +127,7 @@ func (a *App) Addr() string { return a.listener.Addr().String() }
 
 func (a *App) openState(context.Context) (err error) {
 	a.memory().apply()
-	a.db, err = storage.Open(a.cfg.DataDir, storage.Options{MemTableBytes: a.memory().memTable(), Uncompressed: a.memory() < roomy, BlockCacheBytes: a.memory().blockCache(), MinFreeBytes: a.cfg.MinFreeDiskBytes, Logger: a.log, Meter: a.tell.meter("storage")})
+	a.db, err = storage.Open(a.cfg.DataDir, storage.Options{MemTableBytes: a.memory().memTable(), Uncompressed: a.memory() < roomy, BlockCacheBytes: a.memory().blockCache(), MinFreeBytes: a.cfg.MinFreeDiskBytes, Logger: a.log, Meter: a.own.meter("storage")})
 	if err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
@@ -182,7 +182,7 @@ func (a *App) generations(m *ingest.Metrics) replay.GenerationsConfig {
 		StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write, Lateness: a.cfg.Lateness, Interval: a.cfg.CommitInterval, Logger: a.log,
 		Metrics: a.metricsTopic(), MaxPendingBytes: mem.pending(), MaxApplying: mem.applying(), BufferBytes: int(mem.buffered()), FetchBytes: int(mem.fetch()), SlowDown: mem.slowDown,
 		DecompressBytes: mem.decompress(), OversizeBytes: mem.oversize(),
-		Telemetry: ingest.Telemetry{Meter: a.tell.meter("pipeline"), Tracer: a.tell.tracer("pipeline")},
+		Telemetry: ingest.Telemetry{Meter: a.own.meter("pipeline"), Tracer: a.own.tracer("pipeline")},
 	}}
 }
 
@@ -268,7 +268,7 @@ func (a *App) Reload(ctx context.Context) (err error) {
 }
 
 // Run runs until ctx ends or a part fails. It drains: readiness ends, for as long as is set requests come and data is read as before, then
-// reading stops, what was read is committed, what was decided is told, and requests under way end.
+// reading stops, what was read is committed, what was decided is notified, and requests under way end.
 func (a *App) Run(ctx context.Context) error {
 	ctx, stop := a.delayed(ctx)
 	defer stop()
@@ -343,7 +343,7 @@ func (a *App) Close() error {
 	if a.db != nil {
 		errs = append(errs, a.db.Close())
 	}
-	errs = append(errs, a.tell.close())
+	errs = append(errs, a.own.close())
 	return errors.Join(errs...)
 }
 

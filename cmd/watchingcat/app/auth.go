@@ -55,7 +55,7 @@ func (a *App) readObjects(ctx context.Context) error {
 	return nil
 }
 
-// sayHowToBegin is what to do where authentication is on and nobody may do anything.
+// sayHowToBegin is what to do where authentication is on and there is no user yet.
 func (a *App) sayHowToBegin(context.Context) error {
 	a.log.Warn().Msg("authentication is on and there is no admin yet: run `watchingcat user add --role admin NAME` with the same settings and give the password on its standard input")
 	return nil

@@ -11,7 +11,7 @@ import (
 // ShutdownTimeout is how long ending may take: less than the 30 s after which Kubernetes kills.
 const ShutdownTimeout = 25 * time.Second
 
-// GiveUpAfter calls giveUp when ctx has ended for longer than the timeout and nobody has called the returned function.
+// GiveUpAfter calls giveUp when ctx has ended for longer than the timeout and the returned function has not been called.
 func GiveUpAfter(ctx context.Context, timeout time.Duration, giveUp func()) (ended func()) {
 	done, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -48,7 +48,7 @@ func (a *App) delayed(ctx context.Context) (context.Context, context.CancelFunc)
 	return later, func() { stop(); end() }
 }
 
-// reloads tells how reading the files again went.
+// reloads exposes how reading the files again went.
 type reloads struct{ ok, at prometheus.Gauge }
 
 func newReloads(reg prometheus.Registerer, start time.Time) *reloads {

@@ -31,7 +31,7 @@ func LogFormat(c config.Config, w io.Writer) io.Writer {
 // queuedLines is how many lines wait at most for whoever reads standard error.
 const queuedLines = 8192
 
-// linesDropped counts the process's log lines that nobody could be given.
+// linesDropped counts the process's log lines that could not be written.
 var linesDropped = prometheus.NewCounter(prometheus.CounterOpts{Name: "watchingcat_log_lines_dropped_total",
 	Help: "Log lines at info and below that were dropped because standard error was not read fast enough."})
 

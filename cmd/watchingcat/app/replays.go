@@ -11,7 +11,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/replay"
 )
 
-// replayAnswers tells the API about replays.
+// replayAnswers answers for the API about replays.
 type replayAnswers struct{ gens *replay.Generations }
 
 var _ api.Replays = replayAnswers{}

@@ -23,7 +23,7 @@ func (a *App) openStores(context.Context) (err error) {
 	if c.JaegerURL+c.PrometheusURL+c.ElasticURL == "" {
 		return nil
 	}
-	o := raw.Options{Metrics: raw.NewMetrics(a.reg, a.tell.meter("storage")), Room: raw.NewRoom(a.memory().answers())}
+	o := raw.Options{Metrics: raw.NewMetrics(a.reg, a.own.meter("storage")), Room: raw.NewRoom(a.memory().answers())}
 	if o.Transport, err = c.Transport(); err != nil {
 		return err
 	}

@@ -27,9 +27,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// telemetry is what the process tells about itself by OpenTelemetry: metrics, shown at /metrics beside all others, and spans, exported by
+// telemetry is what the process reports about itself by OpenTelemetry: metrics, shown at /metrics beside all others, and spans, exported by
 // OTLP where the usual variables (OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) name a receiver. The zero value
-// tells nothing.
+// reports nothing.
 type telemetry struct {
 	metrics *sdkmetric.MeterProvider
 	traces  *sdktrace.TracerProvider // nil: no spans are made
@@ -58,7 +58,7 @@ func openTelemetry(ctx context.Context, reg prometheus.Registerer, log zerolog.L
 	return t, nil
 }
 
-// traceExporter is nil where nobody asks for spans.
+// traceExporter is nil where no spans are to be exported.
 func traceExporter(ctx context.Context) (sdktrace.SpanExporter, error) {
 	endpoint := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
 	if endpoint == "" || os.Getenv("OTEL_TRACES_EXPORTER") == "none" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {

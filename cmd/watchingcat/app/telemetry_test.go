@@ -192,7 +192,7 @@ func TestOwnSpansEnd(t *testing.T) {
 				return strings.Contains(text, "process otlp_spans") && strings.Contains(text, "GET /api/v1/services/{name}/operations")
 			}
 			flush := func() {
-				if err := a.tell.traces.ForceFlush(t.Context()); err != nil {
+				if err := a.own.traces.ForceFlush(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -22,7 +22,7 @@ const (
 	exitUsage
 	exitLint
 
-	exitInterrupted = 130 // as shells tell of SIGINT
+	exitInterrupted = 130 // as shells do on SIGINT
 )
 
 // Main runs the command line of the process and returns its exit code. released is the version of a released binary.

@@ -101,7 +101,7 @@ func runDemo(ctx context.Context, cfg *config.Loaded, out, logs io.Writer) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	a.OnNoAdmin(func(ctx context.Context, accounts *auth.Auth) error { // nobody else reaches the broker of this process
+	a.OnNoAdmin(func(ctx context.Context, accounts *auth.Auth) error { // only this process reaches its broker
 		password := rand.Text()
 		if _, err := accounts.CreateUser(ctx, "demo", "admin", password, auth.Admin, time.Now()); err != nil {
 			return fmt.Errorf("make the demo's first admin: %w", err)

@@ -19,7 +19,7 @@ import (
 )
 
 // openLocalServer serves the API from the data folder to this process alone, for commands that ask a server, when none runs. It reads no
-// topic, evaluates no rule and tells nobody. It listens on a socket in a folder that only this user can enter.
+// topic, evaluates no rule and sends no notification. It listens on a socket in a folder that only this user can enter.
 func openLocalServer(ctx context.Context, cfg *config.Loaded, progress io.Writer) (_ *remote, closed func() error, err error) {
 	if _, err := os.Stat(filepath.Join(cfg.DataDir, badger.ManifestFilename)); err != nil {
 		return nil, nil, fmt.Errorf("no server answers at %s (%sHTTP_ADDR), and the data folder %s (%sDATA_DIR) holds no views to work on", cfg.HTTPAddr, config.EnvPrefix, cfg.DataDir, config.EnvPrefix)

@@ -37,7 +37,7 @@ func serverURL(c *config.Config) string {
 	return cmp.Or(strings.TrimSuffix(c.ServerURL, "/"), c.Scheme()+"://"+c.HTTPAddr)
 }
 
-// serverAnswers reports whether somebody listens there. Where an address is given for commands it is taken at its word.
+// serverAnswers reports whether a server listens there. Where an address is given for commands it is taken at its word.
 func serverAnswers(ctx context.Context, c *config.Config) bool {
 	return c.ServerURL != "" || answers(ctx, c.HTTPAddr)
 }
@@ -89,7 +89,7 @@ func (r *remote) call(ctx context.Context, method, path string, body, answer any
 	return nil
 }
 
-// answers reports whether somebody listens at the address of the API.
+// answers reports whether a server listens at the address of the API.
 func answers(ctx context.Context, addr string) bool {
 	d := net.Dialer{Timeout: 2 * time.Second}
 	c, err := d.DialContext(ctx, "tcp", addr)

@@ -181,7 +181,7 @@ func watchReplay(ctx context.Context, w replayer, id string, out, progress io.Wr
 	}
 }
 
-// interruptedError ends the process with 130, as a shell tells of SIGINT.
+// interruptedError ends the process with 130, as a shell does on SIGINT.
 type interruptedError struct{ msg string }
 
 func (e interruptedError) Error() string { return e.msg }

@@ -41,7 +41,7 @@ func rulesCommand() *cobra.Command {
 	return c
 }
 
-// describe says of each alert when it is told: at the newest event time, or once every partition has been read to there.
+// describe says of each alert when it is notified: at the newest event time, or once every partition has been read to there.
 func describe(out io.Writer, s evaluator.Source) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	for _, g := range s.Groups {

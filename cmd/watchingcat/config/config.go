@@ -142,7 +142,7 @@ type Config struct {
 	OTLPHTTPAddr string `env:"OTLP_HTTP_ADDR" yaml:"otlp_http_addr" group:"demo" arg:"host:port" help:"address of the demo's OTLP HTTP receiver"`
 }
 
-// Default are the settings that nobody has set.
+// Default are the settings without a file, environment or flag.
 func Default() Config {
 	return Config{
 		HTTPAddr: "127.0.0.1:8090", DataDir: "./data",

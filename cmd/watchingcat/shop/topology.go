@@ -18,7 +18,7 @@ type operation struct {
 }
 
 // call is one thing an operation does, with its probability. Exactly one of op, db and topic is set, or host for a call to
-// somebody else's API.
+// an API of another company.
 type call struct {
 	p     float64
 	op    string // service/name
