@@ -49,8 +49,8 @@ func (v *View) Kept() Kept {
 		}
 		return since
 	}
-	return Kept{Traces: join(model.ViewTraces, func(k Kept) time.Time { return k.Traces }, v.live.cfg.TraceRetention),
-		Logs: join(model.TableLogs.LayoutName(), func(k Kept) time.Time { return k.Logs }, v.live.cfg.LogRetention)}
+	return Kept{Traces: join(model.ViewTraces, func(k Kept) time.Time { return k.Traces }, v.live.Config().TraceRetention),
+		Logs: join(model.TableLogs.LayoutName(), func(k Kept) time.Time { return k.Logs }, v.live.Config().LogRetention)}
 }
 
 // Kept says from when on all traces and lines are held.

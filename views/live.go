@@ -75,7 +75,7 @@ func (l *Live) next(layout model.Layout, sets map[uint32]*Set, m MetricVersions)
 func (l *Live) show(v *View) {
 	old := l.view
 	if old != nil {
-		old.live.feed.ForwardTo(nil)
+		old.live.Feed().ForwardTo(nil)
 		v.seq, v.first = old.seq, old.first
 		if old.live != v.live {
 			v.seq, v.first = 0, v.live.Frontier().Seq
@@ -88,7 +88,7 @@ func (l *Live) show(v *View) {
 	l.mu.Lock()
 	l.view = v
 	l.mu.Unlock()
-	v.live.feed.ForwardTo(func(fr model.Frontier, red, edges []model.Touch, tables model.TableSet) {
+	v.live.Feed().ForwardTo(func(fr model.Frontier, red, edges []model.Touch, tables model.TableSet) {
 		l.feed.Publish(v.frontier(fr), red, edges, tables)
 	})
 }
@@ -148,8 +148,8 @@ func Narrow(r Reader, f model.DimFilter) Reader {
 	case *View:
 		return r.narrow(f)
 	case *Set:
-		version := r.cfg.Version
-		v := &View{layout: model.Layout{Version: version, Live: version}, live: r, sets: map[uint32]*Set{version: r}, feed: &r.feed}
+		version := r.Config().Version
+		v := &View{layout: model.Layout{Version: version, Live: version}, live: r, sets: map[uint32]*Set{version: r}, feed: r.Feed()}
 		return v.narrow(f)
 	}
 	return r
@@ -236,10 +236,7 @@ func (v *View) Operations(service string, from, to time.Time) ([]model.Operation
 func (v *View) known(service, operation string) bool {
 	for _, s := range v.layout.Of(model.ViewRED) {
 		set := v.sets[s.Version]
-		set.mu.RLock()
-		ok := set.known(service, operation, v.dims)
-		set.mu.RUnlock()
-		if ok {
+		if set.Knows(service, operation, v.dims) {
 			return true
 		}
 	}
@@ -267,7 +264,7 @@ func (v *View) SelectRED(from, to time.Time, match func(id uint32, k model.REDKe
 		all := match
 		match = func(id uint32, k model.REDKey) bool { return f.Accepts(k.Dims) && all(id, k) }
 	}
-	return selectSpliced(v, model.ViewRED, &v.whole().red, rangeOf(from, to), match, (*Set).selectRED)
+	return selectSpliced(v, model.ViewRED, &v.whole().red, rangeOf(from, to), match, (*Set).SelectREDIn)
 }
 
 // SelectEdges returns the edges that match accepts, as SelectRED.
@@ -276,7 +273,7 @@ func (v *View) SelectEdges(from, to time.Time, match func(id uint32, k model.Edg
 		all := match
 		match = func(id uint32, k model.EdgeKey) bool { return f.AcceptsEdge(&k) && all(id, k) }
 	}
-	return selectSpliced(v, model.ViewServiceMap, &v.whole().edges, rangeOf(from, to), match, (*Set).selectEdges)
+	return selectSpliced(v, model.ViewServiceMap, &v.whole().edges, rangeOf(from, to), match, (*Set).SelectEdgesIn)
 }
 
 // SelectTable returns the series of a table that match accepts, as SelectRED.
@@ -284,7 +281,7 @@ func (v *View) SelectTable(t model.Table, from, to time.Time, match func(labels 
 	match = v.dims.Rows(match)
 	return selectSpliced(v, t.LayoutName(), &v.whole().tables[t], rangeOf(from, to), func(_ uint32, key string) bool { return match(splitLabels(key)) },
 		func(s *Set, r model.Range, match func(uint32, string) bool) ([]TallyTimeline, error) {
-			return s.selectTable(t, r, func(l []string) bool { return match(0, labelsKey(l)) })
+			return s.SelectTableIn(t, r, func(l []string) bool { return match(0, labelsKey(l)) })
 		})
 }
 
@@ -294,24 +291,11 @@ func (v *View) TableRows(t model.Table, from, to time.Time, match func(labels []
 	if list := v.layout.Of(t.LayoutName()); len(list) > 1 {
 		for i := range rows {
 			for _, s := range list {
-				v.sets[s.Version].seen(t, &rows[i])
+				v.sets[s.Version].WidenRow(t, &rows[i])
 			}
 		}
 	}
 	return rows, err
-}
-
-// seen widens the time over which a row was seen by what this version knows of it.
-func (s *Set) seen(t model.Table, r *TallyRow) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	d := s.tables[t].dict
-	d.mu.Lock()
-	id, ok := d.ids[labelsKey(r.Labels)]
-	d.mu.Unlock()
-	if se := s.tables[t].series[id]; ok && se != nil {
-		r.seenOver(model.Time(se.total.First), model.Time(se.total.Last))
-	}
 }
 
 // LogPatterns returns the patterns of a range.
@@ -328,9 +312,7 @@ func (v *View) since(from time.Time, s model.Stretch, retention time.Duration) t
 	if s.Version == v.layout.Live {
 		return from
 	}
-	v.live.mu.RLock()
-	defer v.live.mu.RUnlock()
-	if oldest := model.Time(v.live.headLess(retention)); oldest.After(from) {
+	if oldest := v.live.Before(retention); oldest.After(from) {
 		from = oldest
 	}
 	return from
@@ -350,7 +332,7 @@ func (v *View) SearchTraces(q TraceQuery) (TraceResult, error) {
 	q.Limit = max(1, q.Limit)
 	for _, s := range slices.Backward(list) {
 		part := q
-		part.From = v.since(part.From, s, v.live.cfg.TraceRetention)
+		part.From = v.since(part.From, s, v.live.Config().TraceRetention)
 		if to := time.Unix(s.To, 0); s.To != 0 && (part.To.IsZero() || to.Before(part.To)) {
 			part.To = to
 		}
@@ -412,7 +394,7 @@ func (v *View) SearchLogs(q LogQuery) (LogResult, error) {
 	for i, s := range slices.Backward(list) {
 		part := q
 		part.Limit = q.Limit - len(out.Lines)
-		part.From = v.since(part.From, s, v.live.cfg.LogRetention)
+		part.From = v.since(part.From, s, v.live.Config().LogRetention)
 		if s.To != 0 {
 			edge := time.Unix(s.To, 0)
 			if part.To.IsZero() || edge.Before(part.To) {

@@ -51,7 +51,7 @@ func (l *Live) follow(old, v *View) {
 			return
 		}
 		if was != nil {
-			was.feed.ForwardTo(nil)
+			was.Feed().ForwardTo(nil)
 			c := was.Counters()
 			v.counted = v.counted.plus(&c)
 		}
@@ -63,7 +63,7 @@ func (l *Live) follow(old, v *View) {
 		c := now.Counters()
 		v.counted = v.counted.minus(&c)
 	}
-	now.feed.ForwardTo(func(fr model.Frontier, _, _ []model.Touch, _ model.TableSet) { l.metrics.Publish(fr, nil, nil, 0) })
+	now.Feed().ForwardTo(func(fr model.Frontier, _, _ []model.Touch, _ model.TableSet) { l.metrics.Publish(fr, nil, nil, 0) })
 }
 
 // Samples are those of a View: of several versions as one. nil: there are none.

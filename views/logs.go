@@ -261,16 +261,14 @@ func (p *patterns) fold(ks model.Keyspace, t *table, then *model.Later, entries 
 
 // clustersOf are the clusters that a dictionary has.
 func clustersOf(d *dict) map[clusterID]bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	out := map[clusterID]bool{}
-	for key := range d.ids {
+	d.eachKey(func(key string) {
 		if l := splitLabels(key); len(l) > 1 {
 			if id, ok := parseClusterID(l[1]); ok {
 				out[id] = true
 			}
 		}
-	}
+	})
 	return out
 }
 

@@ -154,7 +154,7 @@ func (f *logFilter) accepts(r *model.Resource, resource pcommon.Map, l plog.LogR
 	if len(f.text) > 0 && !hasFold([]byte(attr.Text(l.Body())), f.text) && !hasFold([]byte(eventName(l)), f.text) {
 		return false
 	}
-	return f.pattern == nil || matchesPattern(f.pattern, drainSplit([]byte(cmp.Or(attr.Text(l.Body()), eventName(l)))))
+	return f.pattern == nil || sameWords(f.pattern, drainSplit([]byte(cmp.Or(attr.Text(l.Body()), eventName(l)))))
 }
 
 // attributes reports whether a line or its resource has the wanted attributes.
@@ -184,7 +184,7 @@ func (f *logFilter) dims(r *model.Resource) bool {
 
 // MatchesPattern reports whether a body is of a pattern as LogPatterns gives it.
 func MatchesPattern(pattern, body string) bool {
-	return matchesPattern(strings.Fields(pattern), drainSplit([]byte(body)))
+	return sameWords(strings.Fields(pattern), drainSplit([]byte(body)))
 }
 
 // PatternWords are the words that every body of a pattern has.
@@ -192,7 +192,7 @@ func PatternWords(pattern string) []string {
 	return slices.DeleteFunc(strings.Fields(pattern), func(w string) bool { return w == wildcard })
 }
 
-func matchesPattern(pattern, words []string) bool {
+func sameWords(pattern, words []string) bool {
 	if len(pattern) != len(words) {
 		return false
 	}

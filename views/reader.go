@@ -218,6 +218,13 @@ func operations(ps []stretch, service string) ([]model.Operation, bool, error) {
 	return out, true, err
 }
 
+// Knows reports whether the Set knows a service (and operation).
+func (s *Set) Knows(service, operation string, f model.DimFilter) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.known(service, operation, f)
+}
+
 // ServicePoints returns a chart; step is rounded up to whole buckets.
 func (s *Set) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]model.Point, bool, error) {
 	fr := s.Frontier()
@@ -337,10 +344,10 @@ func serviceMap(ps []stretch) (model.Map, error) {
 
 // SelectRED returns the series that match accepts, those without spans in the range included.
 func (s *Set) SelectRED(from, to time.Time, match func(id uint32, k model.REDKey) bool) ([]model.REDTimeline, error) {
-	return s.selectRED(rangeOf(from, to), match)
+	return s.SelectREDIn(rangeOf(from, to), match)
 }
 
-func (s *Set) selectRED(r model.Range, match func(id uint32, k model.REDKey) bool) ([]model.REDTimeline, error) {
+func (s *Set) SelectREDIn(r model.Range, match func(id uint32, k model.REDKey) bool) ([]model.REDTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	at := map[uint32]*model.REDTimeline{}
@@ -377,10 +384,10 @@ func (s *Set) selectRED(r model.Range, match func(id uint32, k model.REDKey) boo
 
 // SelectEdges returns the edges that match accepts, and among them what counts the halves that made none, see EdgeKey.Unpaired.
 func (s *Set) SelectEdges(from, to time.Time, match func(id uint32, k model.EdgeKey) bool) ([]model.EdgeTimeline, error) {
-	return s.selectEdges(rangeOf(from, to), match)
+	return s.SelectEdgesIn(rangeOf(from, to), match)
 }
 
-func (s *Set) selectEdges(r model.Range, match func(id uint32, k model.EdgeKey) bool) ([]model.EdgeTimeline, error) {
+func (s *Set) SelectEdgesIn(r model.Range, match func(id uint32, k model.EdgeKey) bool) ([]model.EdgeTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	at := map[uint32]*model.EdgeTimeline{} // by the first edge with the same labels

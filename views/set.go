@@ -145,6 +145,9 @@ func (s *Set) Positions() ([]storage.Position, error) {
 	return ps, nil
 }
 
+// Config is what the Set was opened with, defaults filled in.
+func (s *Set) Config() model.Config { return s.cfg }
+
 // Feed tells about installed checkpoints.
 func (s *Set) Feed() *model.Feed { return &s.feed }
 
@@ -248,7 +251,11 @@ func (s *Set) Collect(marks []model.Mark) (*Checkpoint, error) {
 		hashes = append(hashes, b.hashes...)
 	}
 	c.Commit.Entries = s.dedup.store(s.kv.Keyspace, s.seq, hashes, c.Commit.Entries)
-	c.Commit.Entries = s.spans.store(s.kv.Keyspace, s.seq, c.taken, &c.next.counters, c.Commit.Entries)
+	keys := make([][]spanKey, len(c.taken))
+	for i, b := range c.taken {
+		keys[i] = b.spanKeys
+	}
+	c.Commit.Entries = s.spans.store(s.kv.Keyspace, s.seq, keys, &c.next.counters, c.Commit.Entries)
 	s.pair(c)
 	return c, nil
 }

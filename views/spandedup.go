@@ -202,18 +202,18 @@ func spanDedupState(ks model.Keyspace) []byte { return ks.Key(storage.TableMeta,
 
 // store returns the entries that keep what the batches of a checkpoint brought, and what was counted: for each second, how many, and each
 // key's 12 bytes.
-func (d *spanDedup) store(ks model.Keyspace, seq uint64, taken []*batch, c *model.Counters, entries []storage.Entry) []storage.Entry {
+func (d *spanDedup) store(ks model.Keyspace, seq uint64, taken [][]spanKey, c *model.Counters, entries []storage.Entry) []storage.Entry {
 	if d == nil {
 		return entries
 	}
 	s, n := storedHashes{seq: seq}, 0
-	for _, b := range taken {
-		n += len(b.spanKeys)
+	for _, keys := range taken {
+		n += len(keys)
 	}
 	if n > 0 {
 		v := make([]byte, 0, n*(spanKeyLen+1)+64)
-		for _, b := range taken {
-			for list := b.spanKeys; len(list) > 0; {
+		for _, list := range taken {
+			for len(list) > 0 {
 				same := 1
 				for same < len(list) && list[same].second == list[0].second {
 					same++

@@ -73,14 +73,14 @@ func TestSpanDedupRestores(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
 	d, keys := testSpanDedup(0), []spanKey{}
 	for seq := range uint64(20) {
-		b := &batch{}
+		var taken []spanKey
 		for range 50 {
 			k := spanKey{hash: rand.Uint64(), more: rand.Uint32(), second: 100 + uint32(seq)}
 			d.put(k)
-			b.spanKeys, keys = append(b.spanKeys, k), append(keys, k)
+			taken, keys = append(taken, k), append(keys, k)
 		}
 		c := model.Counters{DuplicateSpans: seq}
-		if err := kv.Commit(storage.Commit{Entries: d.store(model.Keyspace{}, seq, []*batch{b}, &c, nil)}); err != nil {
+		if err := kv.Commit(storage.Commit{Entries: d.store(model.Keyspace{}, seq, [][]spanKey{taken}, &c, nil)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -112,10 +112,10 @@ func tableRows(ps []stretch, t model.Table, match func(labels []string) bool) ([
 
 // SelectTable returns the series of a table that match accepts, those with nothing in the range included.
 func (s *Set) SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
-	return s.selectTable(t, rangeOf(from, to), match)
+	return s.SelectTableIn(t, rangeOf(from, to), match)
 }
 
-func (s *Set) selectTable(t model.Table, r model.Range, match func(labels []string) bool) ([]TallyTimeline, error) {
+func (s *Set) SelectTableIn(t model.Table, r model.Range, match func(labels []string) bool) ([]TallyTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	tab := s.tables[t]
@@ -150,4 +150,14 @@ func (s *Set) selectTable(t model.Table, r model.Range, match func(labels []stri
 		out = append(out, *at[id])
 	}
 	return out, err
+}
+
+// WidenRow widens the time over which a row was seen by what this version knows of it.
+func (s *Set) WidenRow(t model.Table, r *TallyRow) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	id, ok := s.tables[t].dict.find(labelsKey(r.Labels))
+	if se := s.tables[t].series[id]; ok && se != nil {
+		r.seenOver(model.Time(se.total.First), model.Time(se.total.Last))
+	}
 }

@@ -320,6 +320,23 @@ type tallyCell struct {
 	c     *Tally
 }
 
+// eachKey calls fn for each key, in no order.
+func (d *dict) eachKey(fn func(key string)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for key := range d.ids {
+		fn(key)
+	}
+}
+
+// find returns the id of a key that is known.
+func (d *dict) find(key string) (id uint32, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id, ok = d.ids[key]
+	return id, ok
+}
+
 // cell returns the tally of a key in a bucket; over says that it is the overflow series.
 func (b *tallyBatch) cell(d *dict, key []byte, start int64) (c *Tally, over bool) {
 	if gen := d.gen.Load(); b.known == nil || gen != b.gen || len(b.known) > maxLocalSeries && len(b.dirty) == 0 {

@@ -133,7 +133,7 @@ func (f *traceFilter) block(m *traceBlock, worst *traceRank) bool {
 	}
 	longest := m.maxDuration
 	if f.want != nil {
-		if longest = m.longestOf(f); longest == 0 || longest <= f.minD {
+		if longest = f.longestIn(m); longest == 0 || longest <= f.minD {
 			return false
 		}
 		longest--
@@ -164,8 +164,8 @@ func (f *traceFilter) times(worst *traceRank) func(start, end uint64) bool {
 	}
 }
 
-// longestOf is the longest duration of the block's traces with a wanted series, plus one; 0: there is none.
-func (m *traceBlock) longestOf(f *traceFilter) (longest uint64) {
+// longestIn is the longest duration of the block's traces with a wanted series, plus one; 0: there is none.
+func (f *traceFilter) longestIn(m *traceBlock) (longest uint64) {
 	if len(f.wanted)*8 < len(m.series) {
 		for _, id := range f.wanted {
 			if i, ok := slices.BinarySearch(m.series, id); ok {
@@ -438,6 +438,13 @@ func (s *Set) readBlock(m *traceBlock, times func(start, end uint64) bool, f *tr
 
 // tracesSince is the end that a trace must have to be shown, Unix nanoseconds.
 func (s *Set) tracesSince() uint64 { return s.headLess(s.cfg.TraceRetention) }
+
+// Before is the time d before the newest event time; of a negative d, no time.
+func (s *Set) Before(d time.Duration) time.Time {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return model.Time(s.headLess(d))
+}
 
 // headLess is the time d before the newest; of a negative d, no time.
 func (s *Set) headLess(d time.Duration) uint64 {
