@@ -10,6 +10,7 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -36,9 +37,9 @@ type Accumulator struct {
 	tallied  []tallied
 	versions []versionSeen
 	logs     []stagedLog
-	drains   *drains // nil until the first log line
-	halves   int     // staged halves are cur.halves[halves:]
-	mark     uint64  // the partition's watermark, Unix nanoseconds
+	drains   *drain.Drains // nil until the first log line
+	halves   int           // staged halves are cur.halves[halves:]
+	mark     uint64        // the partition's watermark, Unix nanoseconds
 	counts   model.Counters
 	begin    uint64 // oldest time staged of a log line
 	end      uint64 // newest end staged
@@ -73,7 +74,7 @@ type batch struct {
 	traces   traceBatch
 	rawSpans rawBatch
 	rawLogs  rawBatch
-	clusters []cluster // that log lines joined
+	clusters []drain.Cluster // that log lines joined
 	halves   []half
 	hashes   []seen
 	spanKeys []spanKey
@@ -636,7 +637,7 @@ func (a *Accumulator) take() *batch {
 	defer a.mu.Unlock()
 	b := a.cur
 	if a.drains != nil {
-		b.clusters = a.drains.take()
+		b.clusters = a.drains.Take()
 	}
 	a.cur, a.spare = a.spare, nil
 	return b

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -241,8 +242,8 @@ func (s *Set) dumpPatterns() (lines []string, err error) {
 	t := s.tables[model.TablePatterns]
 	pattern := func(id uint32) string {
 		l := splitLabels(t.dict.key(id))
-		if c, ok := parseClusterID(l[1]); ok && s.patterns.by[c] != nil {
-			return strings.TrimSpace(fmt.Sprintf("%s p%d %q %s", l[0], c.partition, s.patterns.by[c].pattern(), model.DimsOf(l)))
+		if c, ok := drain.ParseClusterID(l[1]); ok && s.patterns.by[c] != nil {
+			return strings.TrimSpace(fmt.Sprintf("%s p%d %q %s", l[0], c.Partition, s.patterns.by[c].Pattern(), model.DimsOf(l)))
 		}
 		return fmt.Sprintf("%q", shownLabels(t.dict.key(id)))
 	}

@@ -2,6 +2,7 @@ package views
 
 import (
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -16,7 +17,7 @@ var Decoders = []func(v []byte) error{
 	unpackAll[model.REDCounts],
 	unpackAll[model.EdgeCounts],
 	unpackAll[Tally],
-	decodeOne(func(d *model.Decoder) { new(cluster).decode(d) }),
+	decodeOne(func(d *model.Decoder) { new(drain.Cluster).Decode(d) }),
 	decodeOne(func(d *model.Decoder) { new(rawMeta).decode(d) }),
 	decodeOne(func(d *model.Decoder) { new(model.Histogram).Decode(d) }),
 }

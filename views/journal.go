@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -88,7 +89,7 @@ func (s *Set) appendViews(b []byte, c *Checkpoint) []byte {
 		b = binary.AppendUvarint(b, uint64(c.from[i].partition)+1)
 		b = binary.AppendUvarint(b, uint64(len(batch.clusters)))
 		for j := range batch.clusters {
-			b = batch.clusters[j].append(b)
+			b = batch.clusters[j].Append(b)
 		}
 	}
 	return append(b, 0)
@@ -110,9 +111,9 @@ func (s *Set) decodeViews(d *model.Decoder, c *Checkpoint, b *batch) {
 		if partition == 0 {
 			break
 		}
-		cs := make([]cluster, d.Count())
+		cs := make([]drain.Cluster, d.Count())
 		for i := range cs {
-			cs[i].decode(d)
+			cs[i].Decode(d)
 		}
 		if d.Err == nil {
 			s.patterns.install(int32(partition-1), cs)

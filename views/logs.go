@@ -12,6 +12,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/attr"
+	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -178,7 +179,7 @@ func (a *Accumulator) Log(r *model.Resource, l *LogRecord) {
 		key := appendLabel(a.key[:0], r.Service)
 		key = appendLabel(key, nil)
 		key = appendLabel(key, e.Type)
-		key = appendLabel(key, messagePattern(e.Message))
+		key = appendLabel(key, drain.MessagePattern(e.Message))
 		a.key = appendDims(appendLabel(key, sourceLog), dims)
 		a.tally(model.TableErrors, tallied{n: 1, failed: l.Severity >= SeverityError, at: at, ex: ex, text: cutText(e.Message)})
 	}
@@ -200,8 +201,8 @@ func (a *Accumulator) endLogs() {
 	for i := range a.logs {
 		l := &a.logs[i]
 		name := []byte(model.Other)
-		if c := a.drains.add(l.service, l.body); c != nil {
-			name = clusterID{a.partition, c.id}.label(nil)
+		if c := a.drains.Add(l.service, l.body); c != nil {
+			name = drain.ClusterID{Partition: a.partition, ID: c.ID}.Label(nil)
 		}
 		a.key = appendDims(appendLabel(appendLabel(a.key[:0], []byte(l.service)), name), l.dims)
 		c, over := a.cur.tables[model.TablePatterns].cell(a.set.tables[model.TablePatterns].dict, a.key, model.BucketStart(l.at))
@@ -215,32 +216,32 @@ func (a *Accumulator) endLogs() {
 
 // patterns are the committed clusters of all partitions.
 type patterns struct {
-	by    map[clusterID]*cluster
-	dirty map[clusterID]struct{}
+	by    map[drain.ClusterID]*drain.Cluster
+	dirty map[drain.ClusterID]struct{}
 }
 
 func newPatterns() *patterns {
-	return &patterns{by: map[clusterID]*cluster{}, dirty: map[clusterID]struct{}{}}
+	return &patterns{by: map[drain.ClusterID]*drain.Cluster{}, dirty: map[drain.ClusterID]struct{}{}}
 }
 
-func (p *patterns) install(partition int32, cs []cluster) {
+func (p *patterns) install(partition int32, cs []drain.Cluster) {
 	for i := range cs {
-		id := clusterID{partition, cs[i].id}
+		id := drain.ClusterID{Partition: partition, ID: cs[i].ID}
 		p.by[id] = &cs[i]
 		p.dirty[id] = struct{}{}
 	}
 }
 
-func (p *patterns) key(ks model.Keyspace, id clusterID) []byte {
-	k := binary.BigEndian.AppendUint32(ks.Key(storage.TableMeta, model.MetaPatterns), uint32(id.partition))
-	return binary.BigEndian.AppendUint32(k, id.id)
+func (p *patterns) key(ks model.Keyspace, id drain.ClusterID) []byte {
+	k := binary.BigEndian.AppendUint32(ks.Key(storage.TableMeta, model.MetaPatterns), uint32(id.Partition))
+	return binary.BigEndian.AppendUint32(k, id.ID)
 }
 
 // fold stores the clusters that changed and drops those given up that nothing counts under any more.
 func (p *patterns) fold(ks model.Keyspace, t *table, then *model.Later, entries []storage.Entry) []storage.Entry {
-	var counted map[clusterID]bool
+	var counted map[drain.ClusterID]bool
 	for id, c := range p.by {
-		if !c.gone {
+		if !c.Gone {
 			continue
 		}
 		if counted == nil {
@@ -253,18 +254,18 @@ func (p *patterns) fold(ks model.Keyspace, t *table, then *model.Later, entries 
 		}
 	}
 	for id := range p.dirty {
-		entries = append(entries, storage.Entry{Key: p.key(ks, id), Value: p.by[id].append(nil)})
+		entries = append(entries, storage.Entry{Key: p.key(ks, id), Value: p.by[id].Append(nil)})
 	}
 	clear(p.dirty)
 	return entries
 }
 
 // clustersOf are the clusters that a dictionary has.
-func clustersOf(d *dict) map[clusterID]bool {
-	out := map[clusterID]bool{}
+func clustersOf(d *dict) map[drain.ClusterID]bool {
+	out := map[drain.ClusterID]bool{}
 	d.eachKey(func(key string) {
 		if l := splitLabels(key); len(l) > 1 {
-			if id, ok := parseClusterID(l[1]); ok {
+			if id, ok := drain.ParseClusterID(l[1]); ok {
 				out[id] = true
 			}
 		}
@@ -275,9 +276,9 @@ func clustersOf(d *dict) map[clusterID]bool {
 func (p *patterns) restore(kv model.State) error {
 	prefix := kv.Key(storage.TableMeta, model.MetaPatterns)
 	err := kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
-		d, c := model.Decoder{B: v}, &cluster{}
-		c.decode(&d)
-		p.by[clusterID{int32(binary.BigEndian.Uint32(k[len(prefix):])), c.id}] = c
+		d, c := model.Decoder{B: v}, &drain.Cluster{}
+		c.Decode(&d)
+		p.by[drain.ClusterID{Partition: int32(binary.BigEndian.Uint32(k[len(prefix):])), ID: c.ID}] = c
 		return d.Err
 	})
 	if err != nil {
@@ -320,9 +321,9 @@ func (s *Set) patternRows(rows []TallyRow) []TallyRow {
 	defer s.mu.RUnlock()
 	for i := range rows {
 		name := model.Other
-		if id, ok := parseClusterID(rows[i].Labels[1]); ok {
+		if id, ok := drain.ParseClusterID(rows[i].Labels[1]); ok {
 			if c := s.patterns.by[id]; c != nil {
-				name = c.pattern()
+				name = c.Pattern()
 			}
 		}
 		rows[i].Labels[1] = name

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/gaurav/watchingcat/storage/attr"
+	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -120,7 +121,7 @@ func (f *logFilter) block(b []byte) bool {
 			return false
 		}
 	}
-	return (replaced(f.q.Service) || bytes.Contains(b, []byte(f.q.Service))) && (len(f.text) == 0 || !plain(f.text) || hasFold(b, f.text))
+	return (replaced(f.q.Service) || bytes.Contains(b, []byte(f.q.Service))) && (len(f.text) == 0 || !plain(f.text) || drain.HasFold(b, f.text))
 }
 
 // replaced reports whether a text may have had bytes that are not UTF-8, and stands in a block with those.
@@ -151,10 +152,10 @@ func (f *logFilter) accepts(r *model.Resource, resource pcommon.Map, l plog.LogR
 	if !f.attributes(l.Attributes(), resource) {
 		return false
 	}
-	if len(f.text) > 0 && !hasFold([]byte(attr.Text(l.Body())), f.text) && !hasFold([]byte(eventName(l)), f.text) {
+	if len(f.text) > 0 && !drain.HasFold([]byte(attr.Text(l.Body())), f.text) && !drain.HasFold([]byte(eventName(l)), f.text) {
 		return false
 	}
-	return f.pattern == nil || sameWords(f.pattern, drainSplit([]byte(cmp.Or(attr.Text(l.Body()), eventName(l)))))
+	return f.pattern == nil || drain.SameWords(f.pattern, drain.Split([]byte(cmp.Or(attr.Text(l.Body()), eventName(l)))))
 }
 
 // attributes reports whether a line or its resource has the wanted attributes.
@@ -184,24 +185,12 @@ func (f *logFilter) dims(r *model.Resource) bool {
 
 // MatchesPattern reports whether a body is of a pattern as LogPatterns gives it.
 func MatchesPattern(pattern, body string) bool {
-	return sameWords(strings.Fields(pattern), drainSplit([]byte(body)))
+	return drain.SameWords(strings.Fields(pattern), drain.Split([]byte(body)))
 }
 
 // PatternWords are the words that every body of a pattern has.
 func PatternWords(pattern string) []string {
-	return slices.DeleteFunc(strings.Fields(pattern), func(w string) bool { return w == wildcard })
-}
-
-func sameWords(pattern, words []string) bool {
-	if len(pattern) != len(words) {
-		return false
-	}
-	for i, w := range words {
-		if pattern[i] != w && pattern[i] != wildcard {
-			return false
-		}
-	}
-	return true
+	return slices.DeleteFunc(strings.Fields(pattern), func(w string) bool { return w == drain.Wildcard })
 }
 
 // logHit is a line that was found: most are not shown in the end, so only the others are built.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -288,13 +289,13 @@ func (s *Set) collectTaken(c *Checkpoint) {
 }
 
 // drainsOf returns the log patterns that a partition has found so far.
-func (s *Set) drainsOf(partition int32) *drains {
+func (s *Set) drainsOf(partition int32) *drain.Drains {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	ds := newDrains(s.cfg.Limits.Patterns)
+	ds := drain.New(s.cfg.Limits.Patterns)
 	for id, c := range s.patterns.by {
-		if id.partition == partition {
-			ds.restore(c)
+		if id.Partition == partition {
+			ds.Restore(c)
 		}
 	}
 	return ds

@@ -1,4 +1,4 @@
-package views
+package drain
 
 import (
 	"bytes"
@@ -18,37 +18,38 @@ import (
 // What a line does depends on the lines before it, so each partition has drains of its own, one for a service; readers add up
 // clusters with the same pattern. Above its limit a drain gives up the cluster that was used longest ago.
 type drain struct {
-	clusters map[uint32]*cluster
+	clusters map[uint32]*Cluster
 	leaves   map[string][]uint32 // path: cluster ids, ascending
 	nodes    map[string]int      // clusters below each inner node
 	children map[string]int      // first words below each inner node
 }
 
-// cluster is one pattern of one service in one partition.
-type cluster struct {
-	id      uint32 // within the partition
+// Cluster is one pattern of one service in one partition.
+type Cluster struct {
+	ID      uint32 // within the partition
 	service string
 	path    string // the leaf it is under
 	words   []string
 	used    uint64 // the partition's clock when a line joined last
-	gone    bool   // given up: no line joins it any more
+	Gone    bool   // given up: no line joins it any more
 }
 
-// drains are those of one partition.
-type drains struct {
+// Drains are those of one partition.
+type Drains struct {
 	limit   int // clusters of a service
 	by      map[string]*drain
 	total   int
 	next    uint32 // id of the next cluster
 	clock   uint64 // lines seen
-	touched map[uint32]*cluster
+	touched map[uint32]*Cluster
 }
 
 // maxClusters bounds the clusters of one partition, of all services.
 const maxClusters = 50_000
 
-func newDrains(limit int) *drains {
-	return &drains{limit: max(1, limit), by: map[string]*drain{}, next: 1, touched: map[uint32]*cluster{}}
+// New returns Drains that know no pattern; limit is how many patterns a service may have.
+func New(limit int) *Drains {
+	return &Drains{limit: max(1, limit), by: map[string]*drain{}, next: 1, touched: map[uint32]*Cluster{}}
 }
 
 // Settings of the paper, and limits.
@@ -58,17 +59,17 @@ const (
 	drainChildren   = 100 // first words below a number of words; more go under <*>
 	drainWords      = 64  // words of a line that are looked at
 	drainBytes      = 512 // bytes of a line that are looked at
-	wildcard        = "<*>"
+	Wildcard        = "<*>"
 )
 
-func (ds *drains) newDrain(service string) *drain {
-	d := &drain{clusters: map[uint32]*cluster{}, leaves: map[string][]uint32{}, nodes: map[string]int{}, children: map[string]int{}}
+func (ds *Drains) newDrain(service string) *drain {
+	d := &drain{clusters: map[uint32]*Cluster{}, leaves: map[string][]uint32{}, nodes: map[string]int{}, children: map[string]int{}}
 	ds.by[service] = d
 	return d
 }
 
-// drainSplit splits a line into words; words with digits, and quoted parts, are wildcards from the start, as the paper's preprocessing has it.
-func drainSplit(line []byte) []string {
+// Split splits a line into words; words with digits, and quoted parts, are wildcards from the start, as the paper's preprocessing has it.
+func Split(line []byte) []string {
 	masked := maskMessage(line[:min(len(line), drainBytes)], drainBytes)
 	words := strings.Fields(strings.ToValidUTF8(string(masked), "\uFFFD"))
 	if len(words) > drainWords {
@@ -77,16 +78,16 @@ func drainSplit(line []byte) []string {
 	return words
 }
 
-// add puts a line into its cluster; nil when there may be no more clusters.
-func (ds *drains) add(service string, line []byte) *cluster {
+// Add puts a line into its cluster; nil when there may be no more clusters.
+func (ds *Drains) Add(service string, line []byte) *Cluster {
 	ds.clock++
 	d := ds.by[service]
 	if d == nil {
 		d = ds.newDrain(service)
 	}
-	words := drainSplit(line)
+	words := Split(line)
 	path := d.path(words)
-	var best *cluster
+	var best *Cluster
 	bestScore := 0.0
 	for _, id := range d.leaves[path] {
 		if score := similarity(d.clusters[id].words, words); score > bestScore {
@@ -100,15 +101,15 @@ func (ds *drains) add(service string, line []byte) *cluster {
 	}
 	copied := false
 	for i, w := range words {
-		if best.words[i] != w && best.words[i] != wildcard {
+		if best.words[i] != w && best.words[i] != Wildcard {
 			if !copied {
 				best.words, copied = slices.Clone(best.words), true // the old ones may be on their way to the store
 			}
-			best.words[i] = wildcard
+			best.words[i] = Wildcard
 		}
 	}
 	best.used = ds.clock
-	ds.touched[best.id] = best
+	ds.touched[best.ID] = best
 	return best
 }
 
@@ -118,7 +119,7 @@ func (d *drain) path(words []string) string {
 	for i := range min(drainDepth, len(words)) {
 		child := model.AppendString(slices.Clone(node), words[i])
 		if d.nodes[string(child)] == 0 && d.children[string(node)] >= drainChildren {
-			child = model.AppendString(slices.Clone(node), wildcard)
+			child = model.AppendString(slices.Clone(node), Wildcard)
 		}
 		node = child
 	}
@@ -160,53 +161,53 @@ func similarity(pattern, words []string) float64 {
 	return float64(same) / float64(len(words))
 }
 
-func (ds *drains) found(service string, d *drain, path string, words []string) *cluster {
+func (ds *Drains) found(service string, d *drain, path string, words []string) *Cluster {
 	if len(d.clusters) >= ds.limit || ds.total >= maxClusters {
 		if len(d.clusters) == 0 {
 			return nil
 		}
 		ds.giveUp(d)
 	}
-	c := &cluster{id: ds.next, service: service, path: path, words: slices.Clone(words)}
+	c := &Cluster{ID: ds.next, service: service, path: path, words: slices.Clone(words)}
 	ds.put(d, c)
 	return c
 }
 
-func (ds *drains) put(d *drain, c *cluster) {
-	d.leaves[c.path] = append(d.leaves[c.path], c.id)
+func (ds *Drains) put(d *drain, c *Cluster) {
+	d.leaves[c.path] = append(d.leaves[c.path], c.ID)
 	slices.Sort(d.leaves[c.path])
 	d.below(c.path, 1)
-	d.clusters[c.id] = c
+	d.clusters[c.ID] = c
 	ds.total++
-	ds.next = max(ds.next, c.id+1)
+	ds.next = max(ds.next, c.ID+1)
 	ds.clock = max(ds.clock, c.used)
 }
 
 // giveUp drops the cluster that was used longest ago.
-func (ds *drains) giveUp(d *drain) {
-	var oldest *cluster
+func (ds *Drains) giveUp(d *drain) {
+	var oldest *Cluster
 	for _, c := range d.clusters {
-		if oldest == nil || cmp.Or(cmp.Compare(c.used, oldest.used), cmp.Compare(c.id, oldest.id)) < 0 {
+		if oldest == nil || cmp.Or(cmp.Compare(c.used, oldest.used), cmp.Compare(c.ID, oldest.ID)) < 0 {
 			oldest = c
 		}
 	}
-	delete(d.clusters, oldest.id)
+	delete(d.clusters, oldest.ID)
 	d.below(oldest.path, -1)
-	left := slices.DeleteFunc(d.leaves[oldest.path], func(id uint32) bool { return id == oldest.id })
+	left := slices.DeleteFunc(d.leaves[oldest.path], func(id uint32) bool { return id == oldest.ID })
 	if len(left) == 0 {
 		delete(d.leaves, oldest.path)
 	} else {
 		d.leaves[oldest.path] = left
 	}
 	ds.total--
-	oldest.gone = true
-	ds.touched[oldest.id] = oldest
+	oldest.Gone = true
+	ds.touched[oldest.ID] = oldest
 }
 
-// restore puts back a cluster that was stored.
-func (ds *drains) restore(c *cluster) {
-	ds.next, ds.clock = max(ds.next, c.id+1), max(ds.clock, c.used)
-	if c.gone {
+// Restore puts back a cluster that was stored.
+func (ds *Drains) Restore(c *Cluster) {
+	ds.next, ds.clock = max(ds.next, c.ID+1), max(ds.clock, c.used)
+	if c.Gone {
 		return
 	}
 	d := ds.by[c.service]
@@ -217,23 +218,24 @@ func (ds *drains) restore(c *cluster) {
 	ds.put(d, &own)
 }
 
-// take returns copies of the clusters that lines joined since the last call.
-func (ds *drains) take() []cluster {
-	out := make([]cluster, 0, len(ds.touched))
+// Take returns copies of the clusters that lines joined since the last call.
+func (ds *Drains) Take() []Cluster {
+	out := make([]Cluster, 0, len(ds.touched))
 	for _, c := range ds.touched {
 		out = append(out, *c)
 	}
 	clear(ds.touched)
-	slices.SortFunc(out, func(a, b cluster) int { return cmp.Compare(a.id, b.id) })
+	slices.SortFunc(out, func(a, b Cluster) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 
+// Append encodes the cluster.
 // A stored cluster: id, last use, given up, service, path, number of words, each.
-func (c *cluster) append(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(c.id))
+func (c *Cluster) Append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(c.ID))
 	b = binary.AppendUvarint(b, c.used)
 	b = append(b, 0)
-	if c.gone {
+	if c.Gone {
 		b[len(b)-1] = 1
 	}
 	b = model.AppendString(b, c.service)
@@ -245,36 +247,52 @@ func (c *cluster) append(b []byte) []byte {
 	return b
 }
 
-func (c *cluster) decode(d *model.Decoder) {
-	c.id, c.used, c.gone, c.service, c.path = uint32(d.Uvarint()), d.Uvarint(), d.Byte() == 1, d.String(), d.String()
+// Decode reads what Append wrote.
+func (c *Cluster) Decode(d *model.Decoder) {
+	c.ID, c.used, c.Gone, c.service, c.path = uint32(d.Uvarint()), d.Uvarint(), d.Byte() == 1, d.String(), d.String()
 	c.words = nil
 	for range d.Count() {
 		c.words = append(c.words, d.String())
 	}
 }
 
-func (c *cluster) pattern() string { return strings.Join(c.words, " ") }
+// Pattern is the words of the cluster, with a wildcard for those that differ.
+func (c *Cluster) Pattern() string { return strings.Join(c.words, " ") }
 
-// clusterID names a cluster among those of all partitions.
-type clusterID struct {
-	partition int32
-	id        uint32
+// ClusterID names a cluster among those of all partitions.
+type ClusterID struct {
+	Partition int32
+	ID        uint32
 }
 
-// label is the cluster as a label value of TablePatterns.
-func (c clusterID) label(b []byte) []byte {
-	b = strconv.AppendInt(b, int64(c.partition), 10)
-	return strconv.AppendUint(append(b, '.'), uint64(c.id), 10)
+// Label is the cluster as a label value of TablePatterns.
+func (c ClusterID) Label(b []byte) []byte {
+	b = strconv.AppendInt(b, int64(c.Partition), 10)
+	return strconv.AppendUint(append(b, '.'), uint64(c.ID), 10)
 }
 
-func parseClusterID(label string) (c clusterID, ok bool) {
+// ParseClusterID reads a label value that Label made.
+func ParseClusterID(label string) (c ClusterID, ok bool) {
 	p, id, _ := strings.Cut(label, ".")
 	pn, err1 := strconv.ParseInt(p, 10, 32)
 	n, err2 := strconv.ParseUint(id, 10, 32)
-	return clusterID{int32(pn), uint32(n)}, err1 == nil && err2 == nil
+	return ClusterID{int32(pn), uint32(n)}, err1 == nil && err2 == nil
 }
 
-// hasFold reports whether text, in lower case, occurs in b whatever its case (ASCII).
-func hasFold(b, text []byte) bool {
+// HasFold reports whether text, in lower case, occurs in b whatever its case (ASCII).
+func HasFold(b, text []byte) bool {
 	return len(text) == 0 || bytes.Contains(bytes.ToLower(b), text)
+}
+
+// SameWords reports whether words are of a pattern: as many, and the same where the pattern has no wildcard.
+func SameWords(pattern, words []string) bool {
+	if len(pattern) != len(words) {
+		return false
+	}
+	for i, w := range words {
+		if pattern[i] != w && pattern[i] != Wildcard {
+			return false
+		}
+	}
+	return true
 }

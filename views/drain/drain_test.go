@@ -1,4 +1,4 @@
-package views
+package drain
 
 import (
 	"fmt"
@@ -14,10 +14,10 @@ func FuzzDrain(f *testing.F) {
 	f.Add("a b c\na b d\nx 1\n\nq \"r\" s", 3)
 	f.Add("one\ntwo\nthree\nfour", 2)
 	f.Fuzz(func(t *testing.T, text string, limit int) {
-		ds := newDrains(limit%50 + 1)
+		ds := New(limit%50 + 1)
 		for line := range slices.Values(splitLines(text)) {
-			c := ds.add("svc", []byte(line))
-			if c == nil || !sameWords(c.words, drainSplit([]byte(line))) {
+			c := ds.Add("svc", []byte(line))
+			if c == nil || !SameWords(c.words, Split([]byte(line))) {
 				t.Fatalf("line %q is not of the pattern it joined: %+v", line, c)
 			}
 		}
@@ -34,21 +34,21 @@ func splitLines(text string) (lines []string) {
 }
 
 // checkDrains compares the tree with one that is made of its clusters.
-func checkDrains(t *testing.T, ds *drains) {
+func checkDrains(t *testing.T, ds *Drains) {
 	t.Helper()
-	again := newDrains(ds.limit)
+	again := New(ds.limit)
 	for _, d := range ds.by {
 		if len(d.clusters) > ds.limit {
 			t.Fatalf("%d clusters of at most %d", len(d.clusters), ds.limit)
 		}
 		for _, c := range d.clusters {
-			b := c.append(nil)
-			var back cluster
+			b := c.Append(nil)
+			var back Cluster
 			dec := model.Decoder{B: b}
-			if back.decode(&dec); dec.Err != nil || len(dec.B) > 0 {
+			if back.Decode(&dec); dec.Err != nil || len(dec.B) > 0 {
 				t.Fatalf("cluster %+v does not decode: %v", c, dec.Err)
 			}
-			again.restore(&back)
+			again.Restore(&back)
 		}
 	}
 	for name, d := range ds.by {
@@ -63,7 +63,7 @@ func TestDrainFindsTheTemplates(t *testing.T) {
 	templates := []string{"user %s logged in from %d", "payment of %d cents by %s was refused", "cache miss for key %s", "worker %s stopped"}
 	want := []string{"user <*> logged in from <*>", "payment of <*> cents by <*> was refused", "cache miss for key <*>", "worker <*> stopped"}
 	r := rand.New(rand.NewPCG(1, 2))
-	ds := newDrains(100)
+	ds := New(100)
 	names := []string{"anna", "bert", "carl", "dora"}
 	got := map[string]int{}
 	for range 2000 {
@@ -77,10 +77,10 @@ func TestDrainFindsTheTemplates(t *testing.T) {
 		default:
 			line = fmt.Sprintf(templates[i], names[r.IntN(4)])
 		}
-		ds.add("svc", []byte(line))
+		ds.Add("svc", []byte(line))
 	}
 	for _, c := range ds.by["svc"].clusters {
-		got[c.pattern()]++
+		got[c.Pattern()]++
 	}
 	// the second word leads to a leaf, so what differs there gives a pattern for each value
 	for _, w := range []string{want[1], want[2]} {
@@ -95,14 +95,14 @@ func TestDrainFindsTheTemplates(t *testing.T) {
 }
 
 func BenchmarkDrain(b *testing.B) {
-	ds := newDrains(1000)
+	ds := New(1000)
 	lines := make([][]byte, 1000)
 	for i := range lines {
 		lines[i] = fmt.Appendf(nil, "handled POST /checkout for customer %d in %dms by worker-%d", i, i*7, i%13)
 	}
 	i := 0
 	for b.Loop() {
-		ds.add("svc", lines[i%len(lines)])
+		ds.Add("svc", lines[i%len(lines)])
 		i++
 	}
 }

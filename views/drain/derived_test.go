@@ -1,4 +1,4 @@
-package views
+package drain
 
 import (
 	"testing"
@@ -19,7 +19,7 @@ func TestMessagePattern(t *testing.T) {
 		"grüße an 3":                               "grüße an <*>",
 		`open "quote`:                              `open "quote`,
 	} {
-		if got := string(messagePattern([]byte(in))); got != want {
+		if got := string(MessagePattern([]byte(in))); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
@@ -29,7 +29,7 @@ func TestMessagePattern(t *testing.T) {
 func FuzzMessagePattern(f *testing.F) {
 	f.Add([]byte("a 1.2 \"b\" c"))
 	f.Fuzz(func(t *testing.T, m []byte) {
-		p := messagePattern(m)
+		p := MessagePattern(m)
 		if len(p) > model.MaxLabel {
 			t.Fatalf("%d bytes", len(p))
 		}
