@@ -10,6 +10,7 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -31,7 +32,7 @@ type Accumulator struct {
 	spare    *batch
 	next     int64 // offset that the next record must have at least
 	record   model.Record
-	hash     hash
+	hash     dedup.Hash
 	hashed   bool // the record is looked up by its hash, and remembered
 	staged   []model.Observation
 	tallied  []tallied
@@ -45,13 +46,13 @@ type Accumulator struct {
 	end      uint64 // newest end staged
 	key      []byte // scratch
 	excs     []stagedException
-	excKeys  []byte       // their keys
-	shifted  []timeShift  // spans and lines whose time was clamped
-	resource resourceSeen // the last one
-	spanKeys []spanKey    // of the staged spans, if spans are de-duplicated
-	span     int          // number of the next span
-	again    []uint32     // which spans of the record were seen before, ascending; they are left out by a second pass
-	second   bool         // it is that pass
+	excKeys  []byte          // their keys
+	shifted  []timeShift     // spans and lines whose time was clamped
+	resource resourceSeen    // the last one
+	spanKeys []dedup.SpanKey // of the staged spans, if spans are de-duplicated
+	span     int             // number of the next span
+	again    []uint32        // which spans of the record were seen before, ascending; they are left out by a second pass
+	second   bool            // it is that pass
 
 	trace sampled
 }
@@ -76,8 +77,8 @@ type batch struct {
 	rawLogs  rawBatch
 	clusters []drain.Cluster // that log lines joined
 	halves   []half
-	hashes   []seen
-	spanKeys []spanKey
+	hashes   []dedup.Seen
+	spanKeys []dedup.SpanKey
 	counts   model.Counters
 	bytes    uint64 // of the records
 	mark     uint64 // newest end, Unix nanoseconds
@@ -180,13 +181,13 @@ func (a *Accumulator) Begin(r model.Record) bool {
 		a.record.Timestamp = min(r.Timestamp, r.Received) // a producer whose clock is ahead
 	}
 	a.resource = resourceSeen{}
-	a.hashed = a.set.dedup.window >= 0 && !r.Anonymous
+	a.hashed = a.set.dedup.Window >= 0 && !r.Anonymous
 	if a.hashed {
-		a.hash = hashOf(r.Value)
-		if earlier, ok := a.set.dedup.reserve(seen{a.hash, record{ts: a.record.Timestamp}}); !ok {
+		a.hash = dedup.HashOf(r.Value)
+		if earlier, ok := a.set.dedup.Reserve(dedup.Seen{Hash: a.hash, Times: dedup.Times{TS: a.record.Timestamp}}); !ok {
 			a.cur.counts.Duplicates++
-			a.mark = max(a.mark, earlier.end)
-			a.cur.mark, a.cur.ts = max(a.cur.mark, earlier.end), max(a.cur.ts, a.record.Timestamp)
+			a.mark = max(a.mark, earlier.End)
+			a.cur.mark, a.cur.ts = max(a.cur.mark, earlier.End), max(a.cur.ts, a.record.Timestamp)
 			a.advance()
 			a.mu.Unlock()
 			return false
@@ -212,7 +213,7 @@ func (a *Accumulator) Again() bool {
 	if a.set.spans == nil || len(a.spanKeys) == 0 {
 		return false
 	}
-	a.again = a.set.spans.take(a.spanKeys, a.again)
+	a.again = a.set.spans.Take(a.spanKeys, a.again)
 	a.second = true
 	if len(a.again) == 0 {
 		return false
@@ -224,8 +225,8 @@ func (a *Accumulator) Again() bool {
 // seenBefore tells in the second pass whether the span is to be left out, and notes its key in the first.
 func (a *Accumulator) seenBefore(r *model.Resource, s *model.Span) bool {
 	if !a.second {
-		var k spanKey
-		k, a.key = keyOfSpan(s, r, secondOf(a.record.Timestamp), a.key)
+		var k dedup.SpanKey
+		k, a.key = dedup.KeyOf(s, r, dedup.SecondOf(a.record.Timestamp), a.key)
 		a.spanKeys = append(a.spanKeys, k)
 		return false
 	}
@@ -502,8 +503,8 @@ func (a *Accumulator) End() {
 	b.ts = max(b.ts, a.record.Timestamp)
 	a.keepKeys()
 	if a.hashed {
-		s := seen{a.hash, record{ts: a.record.Timestamp, end: a.end}}
-		a.set.dedup.applied(s)
+		s := dedup.Seen{Hash: a.hash, Times: dedup.Times{TS: a.record.Timestamp, End: a.end}}
+		a.set.dedup.Applied(s)
 		b.hashes = append(b.hashes, s)
 	}
 	a.advance()
@@ -572,7 +573,7 @@ func (a *Accumulator) Rollback() {
 		a.forgetKeys()
 	}
 	if a.hashed {
-		a.set.dedup.release(seen{a.hash, record{ts: a.record.Timestamp}})
+		a.set.dedup.Release(dedup.Seen{Hash: a.hash, Times: dedup.Times{TS: a.record.Timestamp}})
 	}
 	a.mu.Unlock()
 }
@@ -582,7 +583,7 @@ func (a *Accumulator) forgetKeys() {
 	kept := a.cur.spanKeys
 	a.cur.spanKeys = nil
 	a.keepKeys()
-	a.set.spans.remove(a.cur.spanKeys)
+	a.set.spans.Remove(a.cur.spanKeys)
 	a.cur.spanKeys = kept
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
+	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -37,7 +38,7 @@ type deltas struct {
 	heldMax  int
 	lifetime int64 // milliseconds after which a silent series begins anew
 
-	series map[hash]*deltaSeries
+	series map[dedup.Hash]*deltaSeries
 	queue  []*piece // ordered
 	held   int      // samples in queue
 	swept  int64    // up to when silent series were forgotten
@@ -78,7 +79,7 @@ const (
 )
 
 func newDeltas(c MetricsConfig) *deltas {
-	return &deltas{limit: c.DeltaSeries, heldMax: c.HeldDeltas, lifetime: c.Retention.Milliseconds(), series: map[hash]*deltaSeries{}, stray: map[string]bool{}}
+	return &deltas{limit: c.DeltaSeries, heldMax: c.HeldDeltas, lifetime: c.Retention.Milliseconds(), series: map[dedup.Hash]*deltaSeries{}, stray: map[string]bool{}}
 }
 
 func (p *piece) compare(q *piece) int {
@@ -133,14 +134,14 @@ type released struct {
 	// merged and mergedPoints were added to a sample that was there already.
 	merged, mergedPoints int
 
-	at    map[hash]int // where in samples the last one of a series is
-	dirty map[hash]*deltaSeries
+	at    map[dedup.Hash]int // where in samples the last one of a series is
+	dirty map[dedup.Hash]*deltaSeries
 	bytes int
 }
 
 // release adds what need not wait to the running values, and returns the samples of those, what changed, and what was dropped.
 func (d *deltas) release(ks model.Keyspace, complete int64) released {
-	r := released{dropped: map[string]int{}, at: map[hash]int{}, dirty: map[hash]*deltaSeries{}}
+	r := released{dropped: map[string]int{}, at: map[dedup.Hash]int{}, dirty: map[dedup.Hash]*deltaSeries{}}
 	var last int64
 	for d.ready(complete) && (r.bytes < releaseBytes || d.queue[0].at == last) {
 		p := d.queue[0]
@@ -168,10 +169,10 @@ func (d *deltas) release(ks model.Keyspace, complete int64) released {
 
 // point adds the increments of one data point to their series, all or none, and returns why none.
 func (d *deltas) point(r *released, point []samples.Sample) (dropped string) {
-	ids, added := make([]hash, len(point)), 0
+	ids, added := make([]dedup.Hash, len(point)), 0
 	for i := range point {
 		p := &point[i]
-		ids[i] = hashOf(p.Labels.Bytes(nil))
+		ids[i] = dedup.HashOf(p.Labels.Bytes(nil))
 		s := d.series[ids[i]]
 		switch {
 		case s == nil:
@@ -216,7 +217,7 @@ func (d *deltas) point(r *released, point []samples.Sample) (dropped string) {
 }
 
 // touch notes that a running value is to be stored.
-func (r *released) touch(id hash, s *deltaSeries) {
+func (r *released) touch(id dedup.Hash, s *deltaSeries) {
 	if r.dirty[id] == s {
 		return
 	}
@@ -228,7 +229,7 @@ func (r *released) touch(id hash, s *deltaSeries) {
 }
 
 // accumulate adds an increment to its series, which may be nil, and makes the sample carry the running value.
-func (d *deltas) accumulate(id hash, s *deltaSeries, p *samples.Sample) (*deltaSeries, bool) {
+func (d *deltas) accumulate(id dedup.Hash, s *deltaSeries, p *samples.Sample) (*deltaSeries, bool) {
 	fh := p.Float()
 	next := deltaSeries{start: p.Start}
 	if s != nil && p.T-s.last <= d.lifetime {
@@ -308,10 +309,10 @@ func (d *deltas) restore(kv model.State, next map[model.Partition]int64) error {
 	prefix := kv.Key(storage.TableDelta, 's')
 	err := kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		s, err := decodeDeltaSeries(v)
-		if err != nil || len(k) != len(prefix)+len(hash{}) {
+		if err != nil || len(k) != len(prefix)+len(dedup.Hash{}) {
 			return fmt.Errorf("running value of a series: %w", cmp.Or(err, model.ErrCorrupt))
 		}
-		d.series[hash(k[len(prefix):])] = s
+		d.series[dedup.Hash(k[len(prefix):])] = s
 		return nil
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -50,8 +51,8 @@ func (a *Accumulator) derive(r *model.Resource, s *model.Span, sv *service, o *m
 // stagedException is an exception of a span until the record ends.
 type stagedException struct {
 	tallied
-	from, to     int  // its key in excKeys
-	group        hash // service, type and message
+	from, to     int        // its key in excKeys
+	group        dedup.Hash // service, type and message
 	span, parent [8]byte
 	again        bool
 }
@@ -69,7 +70,7 @@ func (a *Accumulator) exception(r *model.Resource, s *model.Span, sv *service, e
 	x := stagedException{from: from, to: len(a.excKeys), span: o.Ex.SpanID, parent: o.Parent,
 		tallied: tallied{n: o.N, failed: s.Status == model.StatusError, at: o.Ex.End, ex: o.Ex, text: cutText(e.Message)}}
 	a.key = append(append(a.key[:0], a.excKeys[kind:]...), r.Service...)
-	x.group = hashOf(append(a.key, o.Ex.TraceID[:]...))
+	x.group = dedup.HashOf(append(a.key, o.Ex.TraceID[:]...))
 	a.excs = append(a.excs, x)
 }
 
@@ -92,11 +93,11 @@ const maxAncestors = 1000
 
 func (a *Accumulator) findRepeated() {
 	type place struct {
-		group hash
+		group dedup.Hash
 		span  [8]byte
 	}
 	at := make(map[place][]*stagedException, len(a.excs))
-	groups := map[hash]int{}
+	groups := map[dedup.Hash]int{}
 	for i := range a.excs {
 		x := &a.excs[i]
 		at[place{x.group, x.span}] = append(at[place{x.group, x.span}], x)

@@ -251,8 +251,8 @@ func (s *Set) fold(c *Checkpoint) error {
 	}
 	s.journal.stray = nil
 	*last = s.foldNames(*last)
-	*last = s.dedup.forget(ks, s.dedupBefore(), *last)
-	*last = s.spans.forget(ks, s.dedupBefore()+s.cfg.DedupWindow.Milliseconds(), *last)
+	*last = s.dedup.Forget(ks, s.dedupBefore(), *last)
+	*last = s.spans.Forget(ks, s.dedupBefore()+s.cfg.DedupWindow.Milliseconds(), *last)
 	st := state{seq: s.seq, counters: s.counters, head: s.head, complete: s.complete}
 	b := s.appendState([]byte{formatVersion}, &st)
 	for _, v := range []uint32{s.journal.gen, uint32(s.journal.chunks), s.journal.defs, s.traces.stored.first, s.traces.stored.next} {
@@ -324,7 +324,7 @@ func (s *Set) foldNames(entries []storage.Entry) []storage.Entry {
 }
 
 // dedupBefore is the oldest record timestamp that any partition can still match.
-func (s *Set) dedupBefore() int64 { return s.dedup.windowStart(s.marks.OldestRecord()) }
+func (s *Set) dedupBefore() int64 { return s.dedup.WindowStart(s.marks.OldestRecord()) }
 
 func floorKey(ks model.Keyspace) []byte { return ks.Key(storage.TableMeta, model.MetaFloor) }
 
@@ -375,7 +375,7 @@ func (s *Set) restore() error {
 			return err
 		}
 	}
-	if err := s.dedup.restore(s.kv); err != nil {
+	if err := s.dedup.Restore(s.kv); err != nil {
 		return fmt.Errorf("read record hashes: %w", err)
 	}
 	prefix := s.kv.Key(storage.TableJournal)
@@ -388,7 +388,7 @@ func (s *Set) restore() error {
 	if err != nil {
 		return fmt.Errorf("replay journal: %w", err)
 	}
-	if err := s.spans.restore(s.kv, &s.counters); err != nil {
+	if err := s.spans.Restore(s.kv, &s.counters); err != nil {
 		return fmt.Errorf("read spans seen: %w", err)
 	}
 	for _, raw := range []*rawStore{s.rawSpans, s.rawLogs} {

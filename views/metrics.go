@@ -15,6 +15,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
+	"github.com/gaurav/watchingcat/views/dedup"
 	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
 
@@ -63,7 +64,7 @@ type Metrics struct {
 	cfg   MetricsConfig
 	otlp  *translator
 	kv    viewmodel.State
-	dedup *dedup
+	dedup *dedup.Records
 	feed  viewmodel.Feed
 
 	mu    sync.Mutex // guards the batch
@@ -104,7 +105,7 @@ type MetricCounters struct {
 type metricBatch struct {
 	samples   []samples.Sample
 	pieces    []*piece
-	hashes    []seen
+	hashes    []dedup.Seen
 	families  map[string]Family
 	marks     map[viewmodel.Partition]viewmodel.Watermark
 	positions map[viewmodel.Partition]storage.Position
@@ -126,7 +127,7 @@ func OpenMetrics(kv storage.KV, cfg MetricsConfig) (*Metrics, error) {
 	}
 	m := &Metrics{
 		cfg: cfg, otlp: otlp, kv: viewmodel.State{Keyspace: viewmodel.Keyspace{Version: cfg.Version, Shard: MetricsShard}, KV: kv}, batch: newMetricBatch(),
-		dedup: newDedup(viewmodel.Config{DedupWindow: cfg.DedupWindow, Limits: viewmodel.Limits{DedupRecords: cfg.DedupRecords}}),
+		dedup: dedup.NewRecords(viewmodel.Config{DedupWindow: cfg.DedupWindow, Limits: viewmodel.Limits{DedupRecords: cfg.DedupRecords}}),
 		next:  map[viewmodel.Partition]int64{}, ids: map[viewmodel.Partition][16]byte{}, deltas: newDeltas(cfg), marks: viewmodel.NewWatermarks(),
 		families: map[string]Family{}, progress: map[viewmodel.Partition]viewmodel.Progress{}, counters: MetricCounters{Dropped: map[string]uint64{}},
 	}
@@ -180,14 +181,14 @@ func (m *Metrics) Apply(topic string, n int32, r viewmodel.Record, md pmetric.Me
 
 // again reports whether a record of deltas was sent before, and remembers it.
 func (m *Metrics) again(b *metricBatch, r viewmodel.Record, end uint64) bool {
-	if m.dedup.window < 0 {
+	if m.dedup.Window < 0 {
 		return false
 	}
-	s := seen{hashOf(r.Value), record{ts: r.Timestamp, end: end}}
-	if _, ok := m.dedup.reserve(s); !ok {
+	s := dedup.Seen{Hash: dedup.HashOf(r.Value), Times: dedup.Times{TS: r.Timestamp, End: end}}
+	if _, ok := m.dedup.Reserve(s); !ok {
 		return true
 	}
-	m.dedup.applied(s)
+	m.dedup.Applied(s)
 	b.hashes = append(b.hashes, s)
 	return false
 }
@@ -352,8 +353,8 @@ func (m *Metrics) store(c *MetricsCheckpoint, b *metricBatch, entries []storage.
 	}
 	entries = m.deltas.dropStray(entries)
 	entries = m.deltas.sweep(ks, int64(m.complete/1e6), entries)
-	entries = m.dedup.store(ks, m.seq, b.hashes, entries)
-	entries = m.dedup.forget(ks, m.dedupBefore(), entries)
+	entries = m.dedup.Store(ks, m.seq, b.hashes, entries)
+	entries = m.dedup.Forget(ks, m.dedupBefore(), entries)
 	entries = append(entries, storage.Entry{Key: viewmodel.StateKey(ks), Value: m.appendState(nil)})
 	c.Commit.Entries = entries
 	for _, p := range slices.SortedFunc(maps.Keys(b.positions), viewmodel.Partition.Compare) {
@@ -362,7 +363,7 @@ func (m *Metrics) store(c *MetricsCheckpoint, b *metricBatch, entries []storage.
 }
 
 // dedupBefore is the oldest record timestamp that may still be sent again; 0 while a partition's is not known.
-func (m *Metrics) dedupBefore() int64 { return m.dedup.windowStart(m.marks.OldestRecord()) }
+func (m *Metrics) dedupBefore() int64 { return m.dedup.WindowStart(m.marks.OldestRecord()) }
 
 // Install makes a committed checkpoint visible and tells the feed. took is what became of its samples.
 func (m *Metrics) Install(c *MetricsCheckpoint, took samples.Appended) {
@@ -494,7 +495,7 @@ func (m *Metrics) restore() error {
 			return err
 		}
 	}
-	if err := m.dedup.restore(m.kv); err != nil {
+	if err := m.dedup.Restore(m.kv); err != nil {
 		return fmt.Errorf("read record hashes: %w", err)
 	}
 	if err := m.deltas.restore(m.kv, m.next); err != nil {

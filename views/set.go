@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -32,8 +33,8 @@ type Set struct {
 	cfg   model.Config
 	kv    model.State
 	names *model.Names
-	dedup *dedup
-	spans *spanDedup // nil: spans are not de-duplicated
+	dedup *dedup.Records
+	spans *dedup.Spans // nil: spans are not de-duplicated
 	feed  model.Feed
 
 	pending      atomic.Int64 // spans applied and not collected
@@ -103,7 +104,7 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 	}
 	s := &Set{
 		cfg: cfg, kv: model.State{Keyspace: ks, KV: kv},
-		names: model.NewNames(cfg.Limits, dimensions), dedup: newDedup(cfg), spans: newSpanDedup(cfg),
+		names: model.NewNames(cfg.Limits, dimensions), dedup: dedup.NewRecords(cfg), spans: dedup.NewSpans(cfg),
 		parts: map[model.Partition]*Accumulator{}, marks: model.NewWatermarks(), progress: map[model.Partition]model.Progress{},
 		red: newStore[model.REDCounts](model.LetterRED), edges: newStore[model.EdgeCounts](model.LetterEdges), edgeIDs: map[edgeID]uint32{}, edgeByLabel: map[edgeID]uint32{},
 		tables: newTables(&cfg.Limits), traces: newTraceStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.Levels(),
@@ -247,16 +248,16 @@ func (s *Set) Collect(marks []model.Mark) (*Checkpoint, error) {
 	if s.seq == 1 {
 		c.Commit.Entries = append(c.Commit.Entries, s.formatEntry())
 	}
-	var hashes []seen
+	var hashes []dedup.Seen
 	for _, b := range c.taken {
 		hashes = append(hashes, b.hashes...)
 	}
-	c.Commit.Entries = s.dedup.store(s.kv.Keyspace, s.seq, hashes, c.Commit.Entries)
-	keys := make([][]spanKey, len(c.taken))
+	c.Commit.Entries = s.dedup.Store(s.kv.Keyspace, s.seq, hashes, c.Commit.Entries)
+	keys := make([][]dedup.SpanKey, len(c.taken))
 	for i, b := range c.taken {
 		keys[i] = b.spanKeys
 	}
-	c.Commit.Entries = s.spans.store(s.kv.Keyspace, s.seq, keys, &c.next.counters, c.Commit.Entries)
+	c.Commit.Entries = s.spans.Store(s.kv.Keyspace, s.seq, keys, &c.next.counters, c.Commit.Entries)
 	s.pair(c)
 	return c, nil
 }

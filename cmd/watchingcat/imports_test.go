@@ -22,7 +22,8 @@ var may = map[string]struct {
 
 	"views/model":           {[]string{"storage"}, "what is counted and by what names is below everything that counts"},
 	"views/drain":           {[]string{"storage", "views/model"}, "patterns know lines only"},
-	"views":                 {[]string{"storage", "views/model", "views/drain"}, "views are a function of records: no Kafka, no HTTP, no clock, so that a replay gives the same"},
+	"views/dedup":           {[]string{"storage", "views/model"}, "what is sent again is known by hashes alone"},
+	"views":                 {[]string{"storage", "views/model", "views/drain", "views/dedup"}, "views are a function of records: no Kafka, no HTTP, no clock, so that a replay gives the same"},
 	"pipeline":              {[]string{"storage", "views"}, "the pipeline knows nobody downstream: views tell who wants to know"},
 	"pipeline/progress":     {nil, "how far the pipeline is has one shape, without Kafka"},
 	"pipeline/replay":       {[]string{"storage", "views", "pipeline/progress", "pipeline/ingest", "pipeline/source", "pipeline/kafka"}, "a replay drives what reads the topics; nothing that reads them knows of it"},

@@ -1,4 +1,4 @@
-package views
+package dedup
 
 import (
 	"encoding/binary"
@@ -12,7 +12,7 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-// spanDedup remembers spans, for all partitions, where de-duplication of records is not enough: collectors put spans of a batch that is
+// Spans remembers spans, for all partitions, where de-duplication of records is not enough: collectors put spans of a batch that is
 // sent again into other batches. Spans with equal ids, service, name, kind, status, start and end whose records' timestamps lie within
 // the window are one span sent twice. That only all of this makes a span the same keeps the result from depending on who came first,
 // and keeps apart what shares ids, as the two sides of a call do in Zipkin's old format.
@@ -20,7 +20,7 @@ import (
 // What a record brings is looked up and remembered in one step, after the record was read to its end (Accumulator.Again): two records
 // with equal spans may come from two partitions at the same time. A checkpoint stores what its batches brought, so that after a crash
 // the copy counts whose record is read again.
-type spanDedup struct {
+type Spans struct {
 	mu     sync.Mutex
 	window uint32 // seconds
 	limit  int
@@ -33,8 +33,8 @@ type spanDedup struct {
 	lost   uint64 // forgotten before their time, or never remembered, because of the limit
 }
 
-// spanKey is a span in spanDedup: 96 bits of a hash, and the second of its record.
-type spanKey struct {
+// SpanKey is a span in spanDedup: 96 bits of a hash, and the second of its record.
+type SpanKey struct {
 	hash   uint64
 	more   uint32
 	second uint32 // 0: an empty place
@@ -42,21 +42,22 @@ type spanKey struct {
 
 // spanTable is a hash table with open addressing. What is forgotten stays until it grows.
 type spanTable struct {
-	at   []spanKey
+	at   []SpanKey
 	used int
 }
 
 const spanKeyLen = 8 + 4
 
-func newSpanDedup(c model.Config) *spanDedup {
+// NewSpans returns Spans that remember nothing; nil if spans are not de-duplicated.
+func NewSpans(c model.Config) *Spans {
 	if !c.DedupSpans || c.DedupWindow < 0 {
 		return nil
 	}
-	return &spanDedup{window: uint32(c.DedupWindow.Milliseconds()/1000) + 1, limit: c.Limits.DedupSpans, second: map[uint32]int{}}
+	return &Spans{window: uint32(c.DedupWindow.Milliseconds()/1000) + 1, limit: c.Limits.DedupSpans, second: map[uint32]int{}}
 }
 
-// keyOfSpan is the key of a span; b is scratch.
-func keyOfSpan(s *model.Span, r *model.Resource, second uint32, b []byte) (spanKey, []byte) {
+// KeyOf is the key of a span; b is scratch.
+func KeyOf(s *model.Span, r *model.Resource, second uint32, b []byte) (SpanKey, []byte) {
 	b = append(b[:0], s.TraceID[:]...)
 	b = append(b, s.SpanID[:]...)
 	b = binary.LittleEndian.AppendUint64(b, s.Start)
@@ -66,16 +67,16 @@ func keyOfSpan(s *model.Span, r *model.Resource, second uint32, b []byte) (spanK
 	b = append(b, s.Name...)
 	b = append(b, r.Service...)
 	h := xxh3.Hash128(b)
-	return spanKey{h.Hi, uint32(h.Lo), second}, b
+	return SpanKey{h.Hi, uint32(h.Lo), second}, b
 }
 
-// secondOf is the second of a record, from 2 on: 0 is an empty place, and 1 one that is forgotten.
-func secondOf(ms int64) uint32 { return uint32(max(0, ms/1000)) + 2 }
+// SecondOf is the second of a record, from 2 on: 0 is an empty place, and 1 one that is forgotten.
+func SecondOf(ms int64) uint32 { return uint32(max(0, ms/1000)) + 2 }
 
 const forgottenSecond = 1
 
-// take remembers keys and says of which there was an equal one before, also among themselves: the list of their indices.
-func (d *spanDedup) take(keys []spanKey, again []uint32) []uint32 {
+// Take remembers keys and says of which there was an equal one before, also among themselves: the list of their indices.
+func (d *Spans) Take(keys []SpanKey, again []uint32) []uint32 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range keys {
@@ -87,7 +88,7 @@ func (d *spanDedup) take(keys []spanKey, again []uint32) []uint32 {
 }
 
 // put remembers a key; it returns false when an equal one within the window is remembered.
-func (d *spanDedup) put(k spanKey) bool {
+func (d *Spans) put(k SpanKey) bool {
 	t := &d.tables[byte(k.hash)]
 	if t.used*5 >= len(t.at)*4 {
 		t.grow(d.since)
@@ -119,7 +120,7 @@ func (d *spanDedup) put(k spanKey) bool {
 	return true
 }
 
-func (d *spanDedup) forgotten(second uint32) {
+func (d *Spans) forgotten(second uint32) {
 	d.count--
 	if d.second[second]--; d.second[second] == 0 {
 		delete(d.second, second)
@@ -127,7 +128,7 @@ func (d *spanDedup) forgotten(second uint32) {
 }
 
 // shrink forgets the oldest second.
-func (d *spanDedup) shrink() {
+func (d *Spans) shrink() {
 	oldest := d.newest
 	for s := range d.second {
 		oldest = min(oldest, s)
@@ -137,7 +138,7 @@ func (d *spanDedup) shrink() {
 }
 
 // drop forgets what is of a second before since.
-func (d *spanDedup) drop(since uint32) {
+func (d *Spans) drop(since uint32) {
 	d.since = max(d.since, since)
 	for s, n := range d.second {
 		if s < d.since {
@@ -147,8 +148,8 @@ func (d *spanDedup) drop(since uint32) {
 	}
 }
 
-// remove takes back keys that were put.
-func (d *spanDedup) remove(keys []spanKey) {
+// Remove takes back keys that were put.
+func (d *Spans) Remove(keys []SpanKey) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, k := range keys {
@@ -162,7 +163,7 @@ func (d *spanDedup) remove(keys []spanKey) {
 }
 
 // place is where a key is, or where it belongs.
-func (t *spanTable) place(k spanKey) *spanKey {
+func (t *spanTable) place(k SpanKey) *SpanKey {
 	n := uint64(len(t.at))
 	for i := (k.hash >> 32) * n >> 32; ; i++ {
 		if i == n {
@@ -185,7 +186,7 @@ func (t *spanTable) grow(since uint32) {
 		}
 	}
 	was := t.at
-	t.at, t.used = make([]spanKey, live+live*3/4+16), live
+	t.at, t.used = make([]SpanKey, live+live*3/4+16), live
 	for _, k := range was {
 		if k.second >= since {
 			*t.place(k) = k
@@ -200,9 +201,9 @@ func spanDedupKey(ks model.Keyspace, s storedHashes) []byte {
 
 func spanDedupState(ks model.Keyspace) []byte { return ks.Key(storage.TableMeta, model.MetaSpansSeen) }
 
-// store returns the entries that keep what the batches of a checkpoint brought, and what was counted: for each second, how many, and each
+// Store returns the entries that keep what the batches of a checkpoint brought, and what was counted: for each second, how many, and each
 // key's 12 bytes.
-func (d *spanDedup) store(ks model.Keyspace, seq uint64, taken [][]spanKey, c *model.Counters, entries []storage.Entry) []storage.Entry {
+func (d *Spans) Store(ks model.Keyspace, seq uint64, taken [][]SpanKey, c *model.Counters, entries []storage.Entry) []storage.Entry {
 	if d == nil {
 		return entries
 	}
@@ -241,17 +242,17 @@ func (d *spanDedup) store(ks model.Keyspace, seq uint64, taken [][]spanKey, c *m
 	return append(entries, storage.Entry{Key: spanDedupState(ks), Value: v})
 }
 
-// forget drops what is of a time before before (Unix milliseconds), and returns deletions of stored entries that hold nothing else.
-func (d *spanDedup) forget(ks model.Keyspace, before int64, entries []storage.Entry) []storage.Entry {
+// Forget drops what is of a time before before (Unix milliseconds), and returns deletions of stored entries that hold nothing else.
+func (d *Spans) Forget(ks model.Keyspace, before int64, entries []storage.Entry) []storage.Entry {
 	if d == nil || before <= 0 {
 		return entries
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.drop(secondOf(before))
+	d.drop(SecondOf(before))
 	kept := d.stored[:0]
 	for _, s := range d.stored {
-		if s.newest < int64(secondOf(before)) {
+		if s.newest < int64(SecondOf(before)) {
 			entries = append(entries, storage.Entry{Key: spanDedupKey(ks, s)})
 			continue
 		}
@@ -261,8 +262,8 @@ func (d *spanDedup) forget(ks model.Keyspace, before int64, entries []storage.En
 	return entries
 }
 
-// restore reads what was remembered, and into c what was counted.
-func (d *spanDedup) restore(kv model.State, c *model.Counters) error {
+// Restore reads what was remembered, and into c what was counted.
+func (d *Spans) Restore(kv model.State, c *model.Counters) error {
 	v, err := kv.KV.Get(spanDedupState(kv.Keyspace))
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return err
@@ -287,7 +288,7 @@ func (d *spanDedup) restore(kv model.State, c *model.Counters) error {
 				if at.Err != nil {
 					return at.Err
 				}
-				d.put(spanKey{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:]), second})
+				d.put(SpanKey{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:]), second})
 			}
 		}
 		d.stored = append(d.stored, s)

@@ -1,4 +1,4 @@
-package views
+package dedup
 
 import (
 	"math/rand/v2"
@@ -8,9 +8,9 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-func testSpanDedup(limit int) *spanDedup {
+func testSpanDedup(limit int) *Spans {
 	c := model.Config{DedupSpans: true, Limits: model.Limits{DedupSpans: limit}}
-	return newSpanDedup(c.WithDefaults())
+	return NewSpans(c.WithDefaults())
 }
 
 // TestSpanDedupAgrees holds the table against a map while it grows, forgets and takes back.
@@ -19,7 +19,7 @@ func TestSpanDedupAgrees(t *testing.T) {
 	d, shadow := testSpanDedup(0), map[uint64]uint32{}
 	for i := range 300_000 {
 		now := uint32(1000 + i/100)
-		k := spanKey{hash: uint64(r.IntN(100_000)) * 0x9e3779b97f4a7c15, more: 7, second: now - uint32(r.IntN(20))}
+		k := SpanKey{hash: uint64(r.IntN(100_000)) * 0x9e3779b97f4a7c15, more: 7, second: now - uint32(r.IntN(20))}
 		at, known := shadow[k.hash]
 		known = known && at >= d.since
 		dup := known && max(at, k.second)-min(at, k.second) < d.window
@@ -28,13 +28,13 @@ func TestSpanDedupAgrees(t *testing.T) {
 		}
 		switch {
 		case !dup && r.IntN(10) == 0 && (!known || k.second >= at):
-			d.remove([]spanKey{k})
+			d.Remove([]SpanKey{k})
 			delete(shadow, k.hash)
 		case !dup && (!known || k.second >= at):
 			shadow[k.hash] = k.second
 		}
 		if i%5000 == 0 {
-			d.forget(model.Keyspace{}, int64(now-400)*1000, nil)
+			d.Forget(model.Keyspace{}, int64(now-400)*1000, nil)
 		}
 	}
 	live := 0
@@ -54,7 +54,7 @@ func TestSpanDedupIsBounded(t *testing.T) {
 	d := testSpanDedup(limit)
 	key := func(i int) uint64 { return uint64(i) * 0x9e3779b97f4a7c15 }
 	for i := range n {
-		d.put(spanKey{hash: key(i), second: uint32(100 + i/1000)})
+		d.put(SpanKey{hash: key(i), second: uint32(100 + i/1000)})
 	}
 	places := 0
 	for i := range d.tables {
@@ -63,7 +63,7 @@ func TestSpanDedupIsBounded(t *testing.T) {
 	if d.count > limit || uint64(d.count)+d.lost != n || places > 3*limit {
 		t.Errorf("%d remembered, %d lost, %d places", d.count, d.lost, places)
 	}
-	if d.put(spanKey{hash: key(n - 1), second: 300}) {
+	if d.put(SpanKey{hash: key(n - 1), second: 300}) {
 		t.Error("the newest was forgotten")
 	}
 }
@@ -71,24 +71,24 @@ func TestSpanDedupIsBounded(t *testing.T) {
 // TestSpanDedupRestores: what checkpoints stored is known again.
 func TestSpanDedupRestores(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
-	d, keys := testSpanDedup(0), []spanKey{}
+	d, keys := testSpanDedup(0), []SpanKey{}
 	for seq := range uint64(20) {
-		var taken []spanKey
+		var taken []SpanKey
 		for range 50 {
-			k := spanKey{hash: rand.Uint64(), more: rand.Uint32(), second: 100 + uint32(seq)}
+			k := SpanKey{hash: rand.Uint64(), more: rand.Uint32(), second: 100 + uint32(seq)}
 			d.put(k)
 			taken, keys = append(taken, k), append(keys, k)
 		}
 		c := model.Counters{DuplicateSpans: seq}
-		if err := kv.Commit(storage.Commit{Entries: d.store(model.Keyspace{}, seq, [][]spanKey{taken}, &c, nil)}); err != nil {
+		if err := kv.Commit(storage.Commit{Entries: d.Store(model.Keyspace{}, seq, [][]SpanKey{taken}, &c, nil)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := kv.Commit(storage.Commit{Entries: d.forget(model.Keyspace{}, 108_000, nil)}); err != nil { // second 110 is the first that is kept
+	if err := kv.Commit(storage.Commit{Entries: d.Forget(model.Keyspace{}, 108_000, nil)}); err != nil { // second 110 is the first that is kept
 		t.Fatal(err)
 	}
 	again, c := testSpanDedup(0), model.Counters{}
-	if err := again.restore(model.State{KV: kv}, &c); err != nil {
+	if err := again.Restore(model.State{KV: kv}, &c); err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range keys {
