@@ -12,6 +12,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
+	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -76,7 +77,7 @@ type batch struct {
 	rawSpans rawBatch
 	rawLogs  rawBatch
 	clusters []drain.Cluster // that log lines joined
-	halves   []half
+	halves   []edges.Half
 	hashes   []dedup.Seen
 	spanKeys []dedup.SpanKey
 	counts   model.Counters
@@ -275,35 +276,35 @@ func (a *Accumulator) Span(r *model.Resource, s *model.Span) {
 
 // half stages the span's side of a call.
 func (a *Accumulator) half(r *model.Resource, s *model.Span, sv *service, kind model.Kind, status model.Status, end, dur uint64) {
-	a.cur.halves = append(a.cur.halves, half{part: part{end: end, dur: dur, svc: sv.id}})
+	a.cur.halves = append(a.cur.halves, edges.Half{Part: edges.Part{End: end, Dur: dur, Svc: sv.id}})
 	h := &a.cur.halves[len(a.cur.halves)-1]
-	copy(h.key[:], s.TraceID[:])
+	copy(h.Key[:], s.TraceID[:])
 	if status == model.StatusError {
-		h.flags |= halfFailed
+		h.Flags |= edges.HalfFailed
 	}
 	if kind == model.KindProducer || kind == model.KindConsumer {
-		h.flags |= halfMessaging
+		h.Flags |= edges.HalfMessaging
 	}
 	if kind == model.KindServer || kind == model.KindConsumer {
-		h.flags |= halfServer
-		copy(h.key[16:], s.ParentID[:])
+		h.Flags |= edges.HalfServer
+		copy(h.Key[16:], s.ParentID[:])
 		if s.ParentID == [8]byte{} {
-			h.flags |= halfSettled
-			h.peer = a.peer([]byte("user"), nil)
+			h.Flags |= edges.HalfSettled
+			h.Peer = a.peer([]byte("user"), nil)
 		}
 		return
 	}
-	copy(h.key[16:], s.SpanID[:])
+	copy(h.Key[16:], s.SpanID[:])
 	system := s.System()
 	switch db := r.Namespace(s); {
 	case kind == model.KindClient && len(db) > 0:
-		h.flags |= halfSettled
-		h.peer = a.database(db, system, s)
+		h.Flags |= edges.HalfSettled
+		h.Peer = a.database(db, system, s)
 	case kind == model.KindClient && len(system) > 0:
-		h.flags |= halfAtOnce
-		h.peer = a.peer(system, nil)
+		h.Flags |= edges.HalfAtOnce
+		h.Peer = a.peer(system, nil)
 	default:
-		h.peer = a.peer(model.FirstOf(s.PeerService, s.ServerAddress, s.NetPeerName, system, s.Destination, []byte("unknown")), nil)
+		h.Peer = a.peer(model.FirstOf(s.PeerService, s.ServerAddress, s.NetPeerName, system, s.Destination, []byte("unknown")), nil)
 	}
 }
 
@@ -496,8 +497,8 @@ func (a *Accumulator) End() {
 	b.mark = max(b.mark, a.end)
 	a.mark = max(a.mark, a.end)
 	for i := range b.halves[a.halves:] {
-		if h := &b.halves[a.halves+i]; h.end+lateBy < a.mark {
-			h.came = uint32(a.mark / uint64(time.Second))
+		if h := &b.halves[a.halves+i]; h.End+edges.LateBy < a.mark {
+			h.Came = uint32(a.mark / uint64(time.Second))
 		}
 	}
 	b.ts = max(b.ts, a.record.Timestamp)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/views/drain"
+	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -107,8 +108,8 @@ func (s *Set) dumpEdges(r []model.Segment) ([]string, error) {
 	var lines []string
 	text := func(id uint32) string {
 		e := s.edgeList[id]
-		if e.conn == unpaired {
-			return "unpaired " + unpairedReasons[e.client]
+		if e.Conn == edges.Unpaired {
+			return "unpaired " + edges.UnpairedReasons[e.Client]
 		}
 		k := s.edgeKey(id)
 		line := fmt.Sprintf("%s -> %s %s", k.Client, k.Server, k.Connection)
@@ -143,27 +144,27 @@ func (s *Set) dumpEdges(r []model.Segment) ([]string, error) {
 
 func (s *Set) dumpPending() (lines []string) {
 	p := s.pairing
-	for i := range p.groups.n {
-		g := p.groups.at(i)
-		if g.has&live == 0 || g.paired() {
+	for i := range p.Groups.N {
+		g := p.Groups.At(i)
+		if g.Has&edges.Alive == 0 || g.Paired() {
 			continue
 		}
-		parts := append([]part(nil), p.more[i]...)
-		if g.has&hasClient != 0 {
-			parts = append(parts, g.client)
+		parts := append([]edges.Part(nil), p.More[i]...)
+		if g.Has&edges.HasClient != 0 {
+			parts = append(parts, g.Client)
 		}
-		if g.has&hasServer != 0 {
-			parts = append(parts, g.server)
+		if g.Has&edges.HasServer != 0 {
+			parts = append(parts, g.Server)
 		}
 		for _, m := range parts {
 			side, state := "client", "waiting"
-			if m.is(halfServer) {
+			if m.Is(edges.HalfServer) {
 				side = "server"
 			}
-			if g.expired {
+			if g.Expired {
 				state = "counted"
 			}
-			lines = append(lines, fmt.Sprintf("%s/%s %s %s %s", model.IDText(g.key[:16]), model.IDText(g.key[16:]), s.names.Node(m.svc).Name, side, state))
+			lines = append(lines, fmt.Sprintf("%s/%s %s %s %s", model.IDText(g.Key[:16]), model.IDText(g.Key[16:]), s.names.Node(m.Svc).Name, side, state))
 		}
 	}
 	return lines

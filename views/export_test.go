@@ -10,7 +10,7 @@ import (
 var Decoders = []func(v []byte) error{
 	func(v []byte) error { _, err := emptySet().decodeEntry(v); return err },
 	func(v []byte) error { return emptySet().restoreFold(v) },
-	func(v []byte) error { return emptySet().pairing.restore(v) },
+	func(v []byte) error { return emptySet().pairing.Restore(v) },
 	func(v []byte) error { return decodeBlock(v, anyTime, func(*trace) bool { return true }) },
 	func(v []byte) error { return (&piece{stored: piecesNow}).decode(v) },
 	func(v []byte) error { _, err := decodeDeltaSeries(v); return err },

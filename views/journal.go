@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/drain"
+	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -54,10 +54,10 @@ func (s *Set) appendJournal(b []byte, c *Checkpoint) []byte {
 		n += len(t.halves)
 	}
 	b = model.AppendUvarint(b, uint64(n))
-	var last half
+	var last edges.Half
 	for _, t := range c.taken {
 		for i := range t.halves {
-			b = appendHalf(b, &t.halves[i], &last)
+			b = edges.AppendHalf(b, &t.halves[i], &last)
 		}
 	}
 	return s.appendViews(b, c)
@@ -121,69 +121,6 @@ func (s *Set) decodeViews(d *model.Decoder, c *Checkpoint, b *batch) {
 	}
 }
 
-// Further flags of a stored half.
-const (
-	halfSameTrace = 1 << 7 // the trace id is that of the half before
-	halfLate      = 1 << 6 // came follows, in seconds after the end
-)
-
-// appendHalf encodes a half relative to the one before: the stored flags, the trace id unless it is the same, the span id unless
-// the half is settled, the rest of the part.
-func appendHalf(b []byte, h, last *half) []byte {
-	flags := h.flags
-	if h.came > 0 {
-		flags |= halfLate
-	}
-	if bytes.Equal(h.key[:16], last.key[:16]) {
-		flags |= halfSameTrace
-	}
-	b = append(b, flags)
-	if flags&halfSettled == 0 {
-		if flags&halfSameTrace == 0 {
-			b = append(b, h.key[:16]...)
-		}
-		b = append(b, h.key[16:]...)
-	}
-	b = binary.AppendVarint(b, int64(h.end-last.end))
-	last.follow(h)
-	b = model.AppendUvarint(b, h.dur)
-	b = model.AppendUvarint(b, uint64(h.svc))
-	b = model.AppendUvarint(b, uint64(h.peer))
-	if h.came > 0 {
-		b = model.AppendUvarint(b, uint64(h.came)-h.end/uint64(time.Second))
-	}
-	return b
-}
-
-// follow makes h the half that the next is encoded relative to; the ids of a settled half are not stored.
-func (last *half) follow(h *half) {
-	last.end = h.end
-	if !h.is(halfSettled) {
-		last.key = h.key
-	}
-}
-
-func (h *half) decode(d *model.Decoder, last *half) {
-	flags := d.Byte()
-	h.flags, h.came = flags&^(halfSameTrace|halfLate), 0
-	h.key = [24]byte{}
-	if flags&halfSettled == 0 {
-		if flags&halfSameTrace == 0 {
-			copy(h.key[:16], d.Bytes(16))
-		} else {
-			copy(h.key[:16], last.key[:16])
-		}
-		copy(h.key[16:], d.Bytes(8))
-	}
-	h.end = last.end + uint64(d.Varint())
-	last.follow(h)
-	h.dur = d.Uvarint()
-	h.svc, h.peer = uint32(d.Uvarint()), uint32(d.Uvarint())
-	if flags&halfLate != 0 {
-		h.came = uint32(h.end/uint64(time.Second) + d.Uvarint())
-	}
-}
-
 func (s *Set) appendState(b []byte, st *state) []byte {
 	b = model.AppendUvarint(b, st.seq)
 	for _, v := range st.counters.List() {
@@ -237,12 +174,12 @@ func (s *Set) fold(c *Checkpoint) error {
 	entries = s.patterns.fold(ks, s.tables[model.TablePatterns], &c.then, entries)
 	old, oldChunks := s.journal.gen, s.journal.chunks
 	s.journal.gen++
-	entries, s.journal.chunks = s.pairing.fold(ks, s.journal.gen, entries)
+	entries, s.journal.chunks = s.pairing.Fold(ks, s.journal.gen, entries)
 	c.before(entries, s.cfg.MaxCommitBytes)
 
 	last := &c.Commit.Entries
 	for n := range oldChunks {
-		*last = append(*last, storage.Entry{Key: waitingKey(ks, old, n)})
+		*last = append(*last, storage.Entry{Key: edges.WaitingKey(ks, old, n)})
 	}
 	for _, k := range s.journal.stray {
 		if gen := binary.BigEndian.Uint32(k[storage.KeyPrefixLen:]); gen != s.journal.gen {
@@ -313,9 +250,9 @@ func (s *Set) foldNames(entries []storage.Entry) []storage.Entry {
 	b := s.names.AppendWritten(nil, s.journal.names, s.journal.series)
 	b = binary.AppendUvarint(b, uint64(s.journal.edges))
 	for _, e := range s.edgeList[s.journal.edges:] {
-		b = binary.AppendUvarint(b, uint64(e.client))
-		b = binary.AppendUvarint(b, uint64(e.server))
-		b = append(b, byte(e.conn))
+		b = binary.AppendUvarint(b, uint64(e.Client))
+		b = binary.AppendUvarint(b, uint64(e.Server))
+		b = append(b, byte(e.Conn))
 	}
 	entries = append(entries, storage.Entry{Key: model.NamesKey(s.kv.Version, s.kv.Shard, s.journal.defs), Value: b})
 	s.journal.defs++
@@ -454,12 +391,12 @@ func (s *Set) restoreFold(v []byte) error {
 			s.journal.stray = append(s.journal.stray, bytes.Clone(k))
 			return nil
 		}
-		return s.pairing.restore(v)
+		return s.pairing.Restore(v)
 	})
 	if err != nil {
 		return fmt.Errorf("read waiting span halves: %w", err)
 	}
-	s.pairing.complete = st.complete
+	s.pairing.Complete = st.complete
 	s.seq, s.journal.first = st.seq, st.seq+1
 	return s.install(&Checkpoint{next: st})
 }
@@ -471,7 +408,7 @@ func (s *Set) restoreNames() error {
 		s.names.Decode(&d)
 		first := int(d.Uvarint())
 		for i := 0; len(d.B) > 0 && d.Err == nil; i++ {
-			e := edgeID{uint32(d.Uvarint()), uint32(d.Uvarint()), connection(d.Byte())}
+			e := edges.EdgeID{Client: uint32(d.Uvarint()), Server: uint32(d.Uvarint()), Conn: edges.Connection(d.Byte())}
 			if d.Err == nil && first+i >= len(s.edgeList) {
 				s.addEdge(e)
 			}
@@ -520,10 +457,10 @@ func (s *Set) decodeEntry(v []byte) (*Checkpoint, error) {
 		}
 		b.dirty = append(b.dirty, se)
 	}
-	b.halves = make([]half, d.Count())
-	var last half
+	b.halves = make([]edges.Half, d.Count())
+	var last edges.Half
 	for i := range b.halves {
-		b.halves[i].decode(&d, &last)
+		b.halves[i].Decode(&d, &last)
 	}
 	s.decodeViews(&d, c, b)
 	c.taken = []*batch{b}

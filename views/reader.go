@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -289,12 +290,12 @@ func (s *Set) stepsOf(r model.Range, width int64) []model.Segment {
 // edgeKey is an edge with its nodes.
 func (s *Set) edgeKey(id uint32) model.EdgeKey {
 	e := s.edgeList[id]
-	if e.conn == unpaired {
-		return model.EdgeKey{Connection: model.UnpairedPrefix + unpairedReasons[e.client]}
+	if e.Conn == edges.Unpaired {
+		return model.EdgeKey{Connection: model.UnpairedPrefix + edges.UnpairedReasons[e.Client]}
 	}
-	client, server := s.names.Node(e.client), s.names.Node(e.server)
-	return model.EdgeKey{Client: client.Name, Server: server.Name, Connection: connectionNames[e.conn], System: server.System,
-		ClientDims: client.Dims, ServerDims: server.Dims, Entry: e.conn == virtualClient}
+	client, server := s.names.Node(e.Client), s.names.Node(e.Server)
+	return model.EdgeKey{Client: client.Name, Server: server.Name, Connection: edges.ConnectionNames[e.Conn], System: server.System,
+		ClientDims: client.Dims, ServerDims: server.Dims, Entry: e.Conn == edges.VirtualClient}
 }
 
 // ServiceMap returns the edges of a range, the nodes they join, and the halves that made no edge.
@@ -304,8 +305,8 @@ func serviceMap(ps []stretch) (model.Map, error) {
 	by, alone := map[model.EdgeKey]*model.EdgeCounts{}, map[uint32]uint64{}
 	err := eachStretch(ps, func(s *Set, p stretch) error {
 		return s.edges.each(s.kv, s.sumsOf(p.Range), everySeries, func(_ bucketAt, id uint32, c *model.EdgeCounts) error {
-			if e := s.edgeList[id]; e.conn == unpaired {
-				alone[e.client] += c.Calls
+			if e := s.edgeList[id]; e.Conn == edges.Unpaired {
+				alone[e.Client] += c.Calls
 				return nil
 			}
 			k := s.edgeKey(id)
@@ -323,7 +324,7 @@ func serviceMap(ps []stretch) (model.Map, error) {
 	nodes := map[model.Node]struct{}{}
 	for reason, n := range alone {
 		if n != 0 {
-			m.Unpaired = append(m.Unpaired, model.Unpaired{Reason: unpairedReasons[reason], Count: n})
+			m.Unpaired = append(m.Unpaired, model.Unpaired{Reason: edges.UnpairedReasons[reason], Count: n})
 		}
 	}
 	for k, c := range by {

@@ -13,6 +13,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
+	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -44,7 +45,7 @@ type Set struct {
 	parts   map[model.Partition]*Accumulator
 
 	// used by checkpoints alone
-	pairing *pairing
+	pairing *edges.Pairing
 	seq     uint64
 	turn    int
 	marks   model.Watermarks
@@ -63,11 +64,11 @@ type Set struct {
 	patterns *patterns
 	sums     serviceSums
 	hours    serviceHours
-	edgeIDs  map[edgeID]uint32
-	edgeList []edgeID
+	edgeIDs  map[edges.EdgeID]uint32
+	edgeList []edges.EdgeID
 	// edgeLabel is, for each edge, the first with the same labels: nodes that differ by type or system are one in the labels of series.
 	edgeLabel   []uint32
-	edgeByLabel map[edgeID]uint32
+	edgeByLabel map[edges.EdgeID]uint32
 	counters    model.Counters
 	frontier    model.Frontier
 	complete    uint64
@@ -106,7 +107,7 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 		cfg: cfg, kv: model.State{Keyspace: ks, KV: kv},
 		names: model.NewNames(cfg.Limits, dimensions), dedup: dedup.NewRecords(cfg), spans: dedup.NewSpans(cfg),
 		parts: map[model.Partition]*Accumulator{}, marks: model.NewWatermarks(), progress: map[model.Partition]model.Progress{},
-		red: newStore[model.REDCounts](model.LetterRED), edges: newStore[model.EdgeCounts](model.LetterEdges), edgeIDs: map[edgeID]uint32{}, edgeByLabel: map[edgeID]uint32{},
+		red: newStore[model.REDCounts](model.LetterRED), edges: newStore[model.EdgeCounts](model.LetterEdges), edgeIDs: map[edges.EdgeID]uint32{}, edgeByLabel: map[edges.EdgeID]uint32{},
 		tables: newTables(&cfg.Limits), traces: newTraceStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.Levels(),
 	}
 	if s.rawSpans, err = newRawStore(model.RawSignalSpans, cfg.TraceBytes); err != nil {
@@ -117,7 +118,7 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 	}
 	s.sums.most, s.hours.most = cfg.CacheBytes/2/serviceSumBytes, cfg.CacheBytes/2
 	s.spare = &rawSpare{most: cfg.SpareBytes}
-	s.pairing = newPairing(cfg, s.names.Compare)
+	s.pairing = edges.NewPairing(cfg, s.names.Compare)
 	s.frontier.Version = cfg.Version
 	if err := s.restore(); err != nil {
 		return nil, fmt.Errorf("views: open version %d: %w", cfg.Version, err)
@@ -306,10 +307,10 @@ func (s *Set) drainsOf(partition int32) *drain.Drains {
 func (s *Set) pair(c *Checkpoint) {
 	for _, b := range c.taken {
 		for i := range b.halves {
-			s.pairing.take(&b.halves[i])
+			s.pairing.Take(&b.halves[i])
 		}
 	}
-	s.pairing.expire(c.next.complete)
+	s.pairing.Expire(c.next.complete)
 }
 
 // advance moves watermarks and counters by what the batches hold. It reports whether marks alone moved the complete frontier by
@@ -404,16 +405,16 @@ func (s *Set) install(c *Checkpoint) error {
 	s.rawSpans.install(c.raw[0])
 	s.rawLogs.install(c.raw[1])
 	s.numberEdges()
-	for k, e := range s.pairing.edges {
-		id := s.edgeIDOf(k.edge)
-		if _, err := s.edges.add(s.kv, c.next.seq, id, k.start, e, since); err != nil {
+	for k, e := range s.pairing.Edges {
+		id := s.edgeIDOf(k.Edge)
+		if _, err := s.edges.add(s.kv, c.next.seq, id, k.Start, e, since); err != nil {
 			return err
 		}
-		s.touchMap = append(s.touchMap, model.Touch{ID: s.edgeLabel[id], Touched: model.Touched{Bucket: k.start}})
+		s.touchMap = append(s.touchMap, model.Touch{ID: s.edgeLabel[id], Touched: model.Touched{Bucket: k.Start}})
 	}
-	s.pairing.forget()
+	s.pairing.Forget()
 	s.progressed(c)
-	s.counters.Waiting = uint64(s.pairing.waiting)
+	s.counters.Waiting = uint64(s.pairing.Waiting)
 	s.frontier = model.Frontier{Seq: c.next.seq, Version: s.cfg.Version, Since: s.sinceTime(), Head: model.Time(s.head), Complete: model.Time(s.complete)}
 	for l, at := range s.since() {
 		s.frontier.Levels[l].Width = time.Duration(model.LevelSeconds[l]) * time.Second
@@ -457,14 +458,14 @@ func (s *Set) progressed(c *Checkpoint) {
 
 // numberEdges gives ids to the edges that a checkpoint brings, in an order that a replay of the journal repeats.
 func (s *Set) numberEdges() {
-	var fresh []edgeID
-	for k := range s.pairing.edges {
-		if _, ok := s.edgeIDs[k.edge]; !ok {
-			fresh = append(fresh, k.edge)
+	var fresh []edges.EdgeID
+	for k := range s.pairing.Edges {
+		if _, ok := s.edgeIDs[k.Edge]; !ok {
+			fresh = append(fresh, k.Edge)
 		}
 	}
-	slices.SortFunc(fresh, func(a, b edgeID) int {
-		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.server, b.server), cmp.Compare(a.conn, b.conn))
+	slices.SortFunc(fresh, func(a, b edges.EdgeID) int {
+		return cmp.Or(cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server), cmp.Compare(a.Conn, b.Conn))
 	})
 	for _, e := range fresh {
 		s.edgeIDOf(e)
@@ -472,14 +473,14 @@ func (s *Set) numberEdges() {
 }
 
 // edgeIDOf returns an edge's id; above the limit it is the edge from Other to Other.
-func (s *Set) edgeIDOf(e edgeID) uint32 {
+func (s *Set) edgeIDOf(e edges.EdgeID) uint32 {
 	id, ok := s.edgeIDs[e]
 	if ok {
 		return id
 	}
-	if len(s.edgeList) >= s.cfg.Limits.Edges && e.conn != unpaired {
+	if len(s.edgeList) >= s.cfg.Limits.Edges && e.Conn != edges.Unpaired {
 		s.counters.Overflowed++
-		e = edgeID{model.OtherID, model.OtherID, e.conn}
+		e = edges.EdgeID{Client: model.OtherID, Server: model.OtherID, Conn: e.Conn}
 		if id, ok := s.edgeIDs[e]; ok {
 			return id
 		}
@@ -487,16 +488,16 @@ func (s *Set) edgeIDOf(e edgeID) uint32 {
 	return s.addEdge(e)
 }
 
-func (s *Set) addEdge(e edgeID) uint32 {
+func (s *Set) addEdge(e edges.EdgeID) uint32 {
 	id := uint32(len(s.edgeList))
 	s.edgeIDs[e] = id
 	s.edgeList = append(s.edgeList, e)
 	k := e
-	if k.conn != unpaired {
-		k.client, k.server = s.names.Labels(e.client), s.names.Labels(e.server)
+	if k.Conn != edges.Unpaired {
+		k.Client, k.Server = s.names.Labels(e.Client), s.names.Labels(e.Server)
 	}
-	if k.conn == virtualClient {
-		k.conn = virtualNode
+	if k.Conn == edges.VirtualClient {
+		k.Conn = edges.VirtualNode
 	}
 	first, ok := s.edgeByLabel[k]
 	if !ok {

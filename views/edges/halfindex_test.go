@@ -1,4 +1,4 @@
-package views
+package edges
 
 import (
 	"math/rand/v2"

@@ -1,4 +1,4 @@
-package views
+package edges
 
 import (
 	"encoding/binary"
