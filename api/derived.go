@@ -9,6 +9,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -34,8 +35,8 @@ func (s *Server) ListErrors(ctx context.Context, q rest.ListErrorsRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	rows = slices.DeleteFunc(rows, func(v views.TallyRow) bool { return v.FirstSeen.Before(since) })
-	slices.SortStableFunc(rows, func(a, b views.TallyRow) int { return cmp.Compare(b.Calls, a.Calls) })
+	rows = slices.DeleteFunc(rows, func(v cells.TallyRow) bool { return v.FirstSeen.Before(since) })
+	slices.SortStableFunc(rows, func(a, b cells.TallyRow) int { return cmp.Compare(b.Calls, a.Calls) })
 	groups := make([]rest.ErrorGroup, 0, len(rows))
 	for i := range rows {
 		groups = append(groups, errorGroup(&rows[i]))
@@ -63,7 +64,7 @@ func errorKey(g rest.ErrorGroup) string {
 	return fmt.Sprintf("%020d\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s", ^uint64(g.Count), g.Service, g.Operation, g.Type, g.Message, g.Source, dimensionText(value(g.Dimensions)))
 }
 
-func errorGroup(v *views.TallyRow) rest.ErrorGroup {
+func errorGroup(v *cells.TallyRow) rest.ErrorGroup {
 	g := rest.ErrorGroup{Service: v.Labels[0], Dimensions: dims(v.Dims()), Operation: v.Labels[1], Type: v.Labels[2], Message: v.Labels[3], Source: rest.ErrorGroupSource(v.Labels[4]),
 		Count: int64(v.Calls), FirstSeen: orNil(v.FirstSeen), LastSeen: orNil(v.LastSeen), Sample: valid(v.Text), Traces: []string{}}
 	for _, e := range []model.Exemplar{v.Latest, v.Slowest} {
@@ -79,7 +80,7 @@ func (s *Server) errorPoints(m moment, groups []rest.ErrorGroup, r timeRange, wi
 	if err != nil {
 		return err
 	}
-	at := map[[6]string]*views.TallyTimeline{}
+	at := map[[6]string]*cells.TallyTimeline{}
 	for i := range lines {
 		key := [6]string(lines[i].Labels)
 		key[5] = dimensionText(lines[i].Dims().Map())
@@ -172,7 +173,7 @@ func (s *Server) ListDatabases(ctx context.Context, q rest.ListDatabasesRequestO
 	return out, nil
 }
 
-func tallyRED(t *views.Tally, seconds float64) rest.RED {
+func tallyRED(t *cells.Tally, seconds float64) rest.RED {
 	return red(model.RED{Calls: t.Calls, Errors: t.Failed, Latency: t.Hist.Latency()}, seconds)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -157,15 +158,15 @@ func byService(name *string) func([]string) bool {
 }
 
 // stepsOf adds up cells to steps of a width in seconds.
-func stepsOf(cells []views.TallyCell, width int64) (out []views.TallyCell) {
-	for i := range cells {
-		at := cells[i].Bucket - cells[i].Bucket%width
+func stepsOf(inRange []cells.TallyCell, width int64) (out []cells.TallyCell) {
+	for i := range inRange {
+		at := inRange[i].Bucket - inRange[i].Bucket%width
 		if n := len(out); n == 0 || out[n-1].Bucket != at {
-			out = append(out, views.TallyCell{Bucket: at, Width: width})
+			out = append(out, cells.TallyCell{Bucket: at, Width: width})
 		}
 		last := &out[len(out)-1]
-		last.Calls += cells[i].Calls
-		last.Size += cells[i].Size
+		last.Calls += inRange[i].Calls
+		last.Size += inRange[i].Size
 	}
 	return out
 }

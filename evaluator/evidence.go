@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -483,8 +484,8 @@ func (v *Evidence) exceptions(r views.Reader, around map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	rows = slices.DeleteFunc(rows, func(x views.TallyRow) bool { return x.FirstSeen.Before(v.From) })
-	slices.SortStableFunc(rows, func(a, b views.TallyRow) int { return cmp.Compare(b.Calls, a.Calls) })
+	rows = slices.DeleteFunc(rows, func(x cells.TallyRow) bool { return x.FirstSeen.Before(v.From) })
+	slices.SortStableFunc(rows, func(a, b cells.TallyRow) int { return cmp.Compare(b.Calls, a.Calls) })
 	for _, x := range rows[:min(len(rows), evidenceRows)] {
 		v.Errors = append(v.Errors, EvidenceError{x.Labels[0], x.Labels[1], x.Labels[2], cutSample(x.Labels[3]), x.Calls, x.FirstSeen.UTC()})
 	}

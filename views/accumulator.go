@@ -10,6 +10,7 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/edges"
@@ -36,7 +37,7 @@ type Accumulator struct {
 	hash     dedup.Hash
 	hashed   bool // the record is looked up by its hash, and remembered
 	staged   []model.Observation
-	tallied  []tallied
+	tallied  []cells.Tallied
 	versions []versionSeen
 	logs     []stagedLog
 	drains   *drain.Drains // nil until the first log line
@@ -72,7 +73,7 @@ type batch struct {
 	peers    map[peerKey]uint32
 	dirty    []*redSeries
 	known    int
-	tables   [model.Tables]tallyBatch
+	tables   [model.Tables]cells.TallyBatch
 	traces   traceBatch
 	rawSpans rawBatch
 	rawLogs  rawBatch
@@ -125,9 +126,6 @@ type redCell struct {
 	c     *model.REDCounts
 }
 
-// maxLocalSeries bounds what a batch remembers between checkpoints; above it the batch starts from nothing.
-const maxLocalSeries = 20_000
-
 func newBatch() *batch {
 	return &batch{services: map[serviceKey]*service{}, dims: map[string]seenDims{}, peers: map[peerKey]uint32{}, traces: traceBatch{at: map[[16]byte]uint32{}}}
 }
@@ -142,20 +140,20 @@ func (b *batch) reset(spare *rawSpare) {
 		s.cells = s.cells[:0]
 	}
 	for i := range b.tables {
-		b.tables[i].reset()
+		b.tables[i].Reset()
 	}
 	b.traces.reset()
 	b.rawSpans.reset(spare)
 	b.rawLogs.reset(spare)
 	b.clusters = nil
-	if b.known > maxLocalSeries {
+	if b.known > model.MaxLocalSeries {
 		*b = *newBatch()
 		return
 	}
-	if len(b.peers) > maxLocalSeries {
+	if len(b.peers) > model.MaxLocalSeries {
 		clear(b.peers)
 	}
-	if len(b.dims) > maxLocalSeries {
+	if len(b.dims) > model.MaxLocalSeries {
 		clear(b.dims)
 	}
 	b.dirty, b.halves, b.hashes, b.spanKeys = b.dirty[:0], b.halves[:0], b.hashes[:0], b.spanKeys[:0]
@@ -485,7 +483,7 @@ func (a *Accumulator) End() {
 	a.endTraces()
 	a.endLogs()
 	for i := range a.tallied {
-		a.tallied[i].cell.observe(&a.tallied[i])
+		a.tallied[i].Cell.Observe(&a.tallied[i])
 	}
 	for i := range a.versions {
 		a.versions[i].apply()

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
@@ -13,14 +14,14 @@ type versionSeen struct {
 	service *service
 	version []byte
 	bucket  int64
-	tallied
+	cells.Tallied
 	last uint64
 }
 
 func (v *versionSeen) apply() {
-	c := v.cell
-	c.observe(&v.tallied)
-	c.seen(v.at, v.last)
+	c := v.Cell
+	c.Observe(&v.Tallied)
+	c.Seen(v.At, v.last)
 }
 
 // derive stages what a span means to the tables.
@@ -33,24 +34,24 @@ func (a *Accumulator) derive(r *model.Resource, s *model.Span, sv *service, o *m
 	}
 	switch {
 	case s.Kind == model.KindClient && len(s.System()) > 0:
-		key := appendLabel(a.key[:0], r.Service)
-		key = appendLabel(key, s.System())
-		key = appendLabel(key, r.Namespace(s))
-		key = appendLabel(key, s.DBOperation)
-		a.key = appendDims(appendLabel(key, s.DBCollection), sv.dims)
+		key := cells.AppendLabel(a.key[:0], r.Service)
+		key = cells.AppendLabel(key, s.System())
+		key = cells.AppendLabel(key, r.Namespace(s))
+		key = cells.AppendLabel(key, s.DBOperation)
+		a.key = cells.AppendDims(cells.AppendLabel(key, s.DBCollection), sv.dims)
 		a.tallyCall(model.TableDatabases, s, o)
 	case s.Kind == model.KindProducer || s.Kind == model.KindConsumer:
-		key := appendLabel(a.key[:0], r.Service)
-		key = appendLabel(key, s.MessagingSystem)
-		key = appendLabel(key, s.Destination)
-		a.key = appendDims(appendLabel(key, messagingKinds[s.Kind-model.KindProducer]), sv.dims)
+		key := cells.AppendLabel(a.key[:0], r.Service)
+		key = cells.AppendLabel(key, s.MessagingSystem)
+		key = cells.AppendLabel(key, s.Destination)
+		a.key = cells.AppendDims(cells.AppendLabel(key, messagingKinds[s.Kind-model.KindProducer]), sv.dims)
 		a.tallyCall(model.TableMessaging, s, o)
 	}
 }
 
 // stagedException is an exception of a span until the record ends.
 type stagedException struct {
-	tallied
+	cells.Tallied
 	from, to     int        // its key in excKeys
 	group        dedup.Hash // service, type and message
 	span, parent [8]byte
@@ -60,15 +61,15 @@ type stagedException struct {
 // exception stages an exception. It is counted when the record has ended: then it is known whether a span below recorded the same.
 func (a *Accumulator) exception(r *model.Resource, s *model.Span, sv *service, e *model.Exception, o *model.Observation) {
 	from := len(a.excKeys)
-	key := appendLabel(a.excKeys, r.Service)
-	key = appendLabel(key, s.Name)
+	key := cells.AppendLabel(a.excKeys, r.Service)
+	key = cells.AppendLabel(key, s.Name)
 	kind := len(key)
-	key = appendLabel(key, e.Type)
-	key = appendLabel(key, drain.MessagePattern(e.Message))
-	key = appendLabel(key, sourceSpan)
-	a.excKeys = appendDims(key, sv.dims)
+	key = cells.AppendLabel(key, e.Type)
+	key = cells.AppendLabel(key, drain.MessagePattern(e.Message))
+	key = cells.AppendLabel(key, sourceSpan)
+	a.excKeys = cells.AppendDims(key, sv.dims)
 	x := stagedException{from: from, to: len(a.excKeys), span: o.Ex.SpanID, parent: o.Parent,
-		tallied: tallied{n: o.N, failed: s.Status == model.StatusError, at: o.Ex.End, ex: o.Ex, text: cutText(e.Message)}}
+		Tallied: cells.Tallied{N: o.N, Failed: s.Status == model.StatusError, At: o.Ex.End, Ex: o.Ex, Text: cutText(e.Message)}}
 	a.key = append(append(a.key[:0], a.excKeys[kind:]...), r.Service...)
 	x.group = dedup.HashOf(append(a.key, o.Ex.TraceID[:]...))
 	a.excs = append(a.excs, x)
@@ -83,7 +84,7 @@ func (a *Accumulator) endExceptions() {
 	for i := range a.excs {
 		if x := &a.excs[i]; !x.again {
 			a.key = append(a.key[:0], a.excKeys[x.from:x.to]...)
-			a.tally(model.TableErrors, x.tallied)
+			a.tally(model.TableErrors, x.Tallied)
 		}
 	}
 }
@@ -133,13 +134,13 @@ var (
 
 // tallyCall stages a span under a.key.
 func (a *Accumulator) tallyCall(t model.Table, s *model.Span, o *model.Observation) {
-	a.tally(t, tallied{n: o.N, size: uint64(o.Size), failed: s.Status == model.StatusError, timed: true, hist: o.Hist, at: o.Ex.End, ex: o.Ex})
+	a.tally(t, cells.Tallied{N: o.N, Size: uint64(o.Size), Failed: s.Status == model.StatusError, Timed: true, Hist: o.Hist, At: o.Ex.End, Ex: o.Ex})
 }
 
 // tally stages an observation under a.key.
-func (a *Accumulator) tally(t model.Table, o tallied) {
+func (a *Accumulator) tally(t model.Table, o cells.Tallied) {
 	var over bool
-	o.cell, over = a.cur.tables[t].cell(a.set.tables[t].dict, a.key, model.BucketStart(o.at))
+	o.Cell, over = a.cur.tables[t].Cell(a.set.tables[t].Dict, a.key, model.BucketStart(o.At))
 	if over {
 		a.counts.Overflowed++
 	}
@@ -151,20 +152,20 @@ func (a *Accumulator) version(r *model.Resource, s *model.Span, sv *service, o *
 	bucket := model.BucketStart(o.Ex.End)
 	n := len(a.versions)
 	if n == 0 || !a.versions[n-1].is(r, sv, bucket, s.Status == model.StatusError) {
-		a.key = appendDims(appendLabel(appendLabel(a.key[:0], r.Service), r.Version), sv.dims)
-		v := versionSeen{service: sv, version: r.Version, bucket: bucket, tallied: tallied{failed: s.Status == model.StatusError, at: o.Ex.End}}
-		v.cell, _ = a.cur.tables[model.TableVersions].cell(a.set.tables[model.TableVersions].dict, a.key, bucket)
+		a.key = cells.AppendDims(cells.AppendLabel(cells.AppendLabel(a.key[:0], r.Service), r.Version), sv.dims)
+		v := versionSeen{service: sv, version: r.Version, bucket: bucket, Tallied: cells.Tallied{Failed: s.Status == model.StatusError, At: o.Ex.End}}
+		v.Cell, _ = a.cur.tables[model.TableVersions].Cell(a.set.tables[model.TableVersions].Dict, a.key, bucket)
 		a.versions = append(a.versions, v)
 		n++
 	}
 	v := &a.versions[n-1]
-	v.n += o.N
-	v.size += uint64(o.Size)
-	v.at, v.last = min(v.at, o.Ex.End), max(v.last, o.Ex.End)
+	v.N += o.N
+	v.Size += uint64(o.Size)
+	v.At, v.last = min(v.At, o.Ex.End), max(v.last, o.Ex.End)
 }
 
 func (v *versionSeen) is(r *model.Resource, sv *service, bucket int64, failed bool) bool {
-	return v.bucket == bucket && v.failed == failed && v.service == sv && string(v.version) == string(r.Version)
+	return v.bucket == bucket && v.Failed == failed && v.service == sv && string(v.version) == string(r.Version)
 }
 
 // maxText bounds a sample text, in bytes.

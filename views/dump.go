@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
@@ -62,18 +63,6 @@ func (s *Set) Dump(w io.Writer, view string) error {
 	return b.Flush()
 }
 
-// text is a bucket's start as time of day when it lies in 1970, as in scripts, else in full, and its width unless it is 10 s.
-func (b bucketAt) text() string {
-	t := time.Unix(b.start, 0).UTC().Format(time.RFC3339)
-	if b.start < 86400 {
-		t = (time.Duration(b.start) * time.Second).String()
-	}
-	if b.width == model.BucketSeconds {
-		return t
-	}
-	return t + "+" + (time.Duration(b.width) * time.Second).String()
-}
-
 // finest is all that the finest level holds, wider all that the others do.
 func (s *Set) finest() []model.Segment {
 	return []model.Segment{{Level: 0, Range: model.Range{From: s.since()[0], To: end}}}
@@ -89,17 +78,17 @@ func (s *Set) wider() (out []model.Segment) {
 
 func (s *Set) dumpRED(r []model.Segment) ([]string, error) {
 	var lines []string
-	err := s.eachRED(r, false, all, func(_ uint32, k *model.REDKey, at bucketAt, c *model.REDCounts) {
+	err := s.eachRED(r, false, all, func(_ uint32, k *model.REDKey, at cells.BucketAt, c *model.REDCounts) {
 		if !c.Zero() {
 			lines = append(lines, fmt.Sprintf("%s %s calls=%d sum=%v size=%d hist=%s slowest=%s latest=%s",
-				at.text(), k, c.Calls, c.Sum, c.Size, c.Hist.Text(), c.Slowest.Text(), c.Latest.Text()))
+				at.Text(), k, c.Calls, c.Sum, c.Size, c.Hist.Text(), c.Slowest.Text(), c.Latest.Text()))
 		}
 	})
 	if r[0].Level > 0 {
 		return lines, err
 	}
-	for id, se := range s.red.series {
-		lines = append(lines, fmt.Sprintf("total %s calls=%d sum=%v size=%d hist=%s", s.names.REDKey(id), se.total.Calls, se.total.Sum, se.total.Size, se.total.Hist.Text()))
+	for id, se := range s.red.Series {
+		lines = append(lines, fmt.Sprintf("total %s calls=%d sum=%v size=%d hist=%s", s.names.REDKey(id), se.Total.Calls, se.Total.Sum, se.Total.Size, se.Total.Hist.Text()))
 	}
 	return lines, err
 }
@@ -125,18 +114,18 @@ func (s *Set) dumpEdges(r []model.Segment) ([]string, error) {
 		return fmt.Sprintf("calls=%d failed=%d client=%v server=%v client_hist=%s server_hist=%s", c.Calls, c.Failed,
 			c.ClientSum, c.ServerSum, c.ClientHist.Text(), c.ServerHist.Text())
 	}
-	err := s.edges.each(s.kv, r, everySeries, func(at bucketAt, id uint32, c *model.EdgeCounts) error {
+	err := s.edges.Each(s.kv, r, cells.EverySeries, func(at cells.BucketAt, id uint32, c *model.EdgeCounts) error {
 		if !c.Zero() {
-			lines = append(lines, fmt.Sprintf("%s %s %s", at.text(), text(id), counts(c)))
+			lines = append(lines, fmt.Sprintf("%s %s %s", at.Text(), text(id), counts(c)))
 		}
 		return nil
 	})
 	if r[0].Level > 0 {
 		return lines, err
 	}
-	for id, se := range s.edges.series {
-		if !se.total.Zero() {
-			lines = append(lines, fmt.Sprintf("total %s %s", text(id), counts(&se.total)))
+	for id, se := range s.edges.Series {
+		if !se.Total.Zero() {
+			lines = append(lines, fmt.Sprintf("total %s %s", text(id), counts(&se.Total)))
 		}
 	}
 	return lines, err
@@ -170,18 +159,18 @@ func (s *Set) dumpPending() (lines []string) {
 	return lines
 }
 
-func (s *Set) dumpTable(t *table) ([]string, error) {
+func (s *Set) dumpTable(t *cells.TableStore) ([]string, error) {
 	var lines []string
-	text := func(c *Tally) string {
+	text := func(c *cells.Tally) string {
 		return fmt.Sprintf("n=%d failed=%d size=%d sum=%v hist=%s first=%v last=%v slowest=%s latest=%s text=%q", c.Calls, c.Failed, c.Size,
 			c.Sum, c.Hist.Text(), time.Duration(c.First), time.Duration(c.Last), c.Slowest.Text(), c.Latest.Text(), c.Text)
 	}
-	err := t.each(s.kv, append(s.finest(), s.wider()...), everySeries, func(at bucketAt, id uint32, c *Tally) error {
-		lines = append(lines, fmt.Sprintf("%s %q %s", at.text(), shownLabels(t.dict.key(id)), text(c)))
+	err := t.Each(s.kv, append(s.finest(), s.wider()...), cells.EverySeries, func(at cells.BucketAt, id uint32, c *cells.Tally) error {
+		lines = append(lines, fmt.Sprintf("%s %q %s", at.Text(), shownLabels(t.Dict.Key(id)), text(c)))
 		return nil
 	})
-	for id, se := range t.series {
-		lines = append(lines, fmt.Sprintf("total %q %s", shownLabels(t.dict.key(id)), text(&se.total)))
+	for id, se := range t.Series {
+		lines = append(lines, fmt.Sprintf("total %q %s", shownLabels(t.Dict.Key(id)), text(&se.Total)))
 	}
 	return lines, err
 }
@@ -226,7 +215,7 @@ func (s *Set) searchAll() (out []TraceSummary, err error) {
 
 // shownLabels are the label values of a series, with its dimensions as text where it has any.
 func shownLabels(key string) []string {
-	l := splitLabels(key)
+	l := cells.SplitLabels(key)
 	last := len(l) - 1
 	if last < 0 { // its definition is missing: the views are broken
 		return l
@@ -242,18 +231,18 @@ func shownLabels(key string) []string {
 func (s *Set) dumpPatterns() (lines []string, err error) {
 	t := s.tables[model.TablePatterns]
 	pattern := func(id uint32) string {
-		l := splitLabels(t.dict.key(id))
+		l := cells.SplitLabels(t.Dict.Key(id))
 		if c, ok := drain.ParseClusterID(l[1]); ok && s.patterns.by[c] != nil {
 			return strings.TrimSpace(fmt.Sprintf("%s p%d %q %s", l[0], c.Partition, s.patterns.by[c].Pattern(), model.DimsOf(l)))
 		}
-		return fmt.Sprintf("%q", shownLabels(t.dict.key(id)))
+		return fmt.Sprintf("%q", shownLabels(t.Dict.Key(id)))
 	}
-	err = t.each(s.kv, s.finest(), everySeries, func(at bucketAt, id uint32, c *Tally) error {
-		lines = append(lines, fmt.Sprintf("%s %s n=%d text=%q", at.text(), pattern(id), c.Calls, c.Text))
+	err = t.Each(s.kv, s.finest(), cells.EverySeries, func(at cells.BucketAt, id uint32, c *cells.Tally) error {
+		lines = append(lines, fmt.Sprintf("%s %s n=%d text=%q", at.Text(), pattern(id), c.Calls, c.Text))
 		return nil
 	})
-	for id, se := range t.series {
-		lines = append(lines, fmt.Sprintf("total %s n=%d", pattern(id), se.total.Calls))
+	for id, se := range t.Series {
+		lines = append(lines, fmt.Sprintf("total %s n=%d", pattern(id), se.Total.Calls))
 	}
 	return lines, err
 }

@@ -14,9 +14,6 @@ var Decoders = []func(v []byte) error{
 	func(v []byte) error { return decodeBlock(v, anyTime, func(*trace) bool { return true }) },
 	func(v []byte) error { return (&piece{stored: piecesNow}).decode(v) },
 	func(v []byte) error { _, err := decodeDeltaSeries(v); return err },
-	unpackAll[model.REDCounts],
-	unpackAll[model.EdgeCounts],
-	unpackAll[Tally],
 	decodeOne(func(d *model.Decoder) { new(drain.Cluster).Decode(d) }),
 	decodeOne(func(d *model.Decoder) { new(rawMeta).decode(d) }),
 	decodeOne(func(d *model.Decoder) { new(model.Histogram).Decode(d) }),
@@ -28,13 +25,6 @@ func emptySet() *Set {
 		panic(err)
 	}
 	return s
-}
-
-func unpackAll[C any, P counts[C]](v []byte) error {
-	return newStore[C, P](model.LetterRED).unpack(v, everySeries, func(_ uint32, cell []byte) error {
-		_, err := decodeCell[C, P](cell)
-		return err
-	})
 }
 
 func decodeOne(decode func(d *model.Decoder)) func(v []byte) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
@@ -65,9 +66,9 @@ func (s *Set) appendJournal(b []byte, c *Checkpoint) []byte {
 
 func (s *Set) appendViews(b []byte, c *Checkpoint) []byte {
 	for t := range s.tables {
-		b = s.tables[t].dict.appendNew(b)
+		b = s.tables[t].Dict.AppendNew(b)
 		for _, batch := range c.taken {
-			b = batch.tables[t].appendTo(b)
+			b = batch.tables[t].AppendTo(b)
 		}
 		b = append(b, 0)
 	}
@@ -97,8 +98,8 @@ func (s *Set) appendViews(b []byte, c *Checkpoint) []byte {
 
 func (s *Set) decodeViews(d *model.Decoder, c *Checkpoint, b *batch) {
 	for t := range s.tables {
-		s.tables[t].dict.decodeNew(d)
-		b.tables[t].decode(d)
+		s.tables[t].Dict.DecodeNew(d)
+		b.tables[t].Decode(d)
 	}
 	n, base := d.Count(), d.Uvarint()
 	for range n {
@@ -151,20 +152,20 @@ func (s *Set) fold(c *Checkpoint) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	ks := s.kv.Keyspace
-	h := horizon{since: s.since(), bytes: s.cfg.HotBytes}
+	h := cells.Horizon{Since: s.since(), Bytes: s.cfg.HotBytes}
 	for i, l := range s.levels {
-		h.hot[i] = s.back(l.Hot, l.Width)
+		h.Hot[i] = s.back(l.Hot, l.Width)
 	}
-	h.forget = h.since[model.Levels-1]
-	entries, err := s.red.fold(s.kv, s.seq, h, &c.then, nil)
+	h.Forget = h.Since[model.Levels-1]
+	entries, err := s.red.Fold(s.kv, s.seq, h, &c.then, nil)
 	if err != nil {
 		return err
 	}
-	if entries, err = s.edges.fold(s.kv, s.seq, h, &c.then, entries); err != nil {
+	if entries, err = s.edges.Fold(s.kv, s.seq, h, &c.then, entries); err != nil {
 		return err
 	}
 	for _, t := range s.tables {
-		if entries, err = t.fold(s.kv, s.seq, h, &c.then, entries); err != nil {
+		if entries, err = t.Fold(s.kv, s.seq, h, &c.then, entries); err != nil {
 			return err
 		}
 	}
@@ -196,9 +197,9 @@ func (s *Set) fold(c *Checkpoint) error {
 		b = binary.AppendUvarint(b, uint64(v))
 	}
 	b = binary.AppendUvarint(b, uint64(s.oldest))
-	b = s.edges.appendState(s.red.appendState(b))
+	b = s.edges.AppendState(s.red.AppendState(b))
 	for _, t := range s.tables {
-		b = t.appendState(b)
+		b = t.AppendState(b)
 	}
 	*last = append(*last, storage.Entry{Key: model.StateKey(ks), Value: b})
 	for seq := s.journal.first; seq <= s.seq; seq++ {
@@ -283,9 +284,9 @@ func (s *Set) restoreFloor() error {
 		return fmt.Errorf("floor: %w", model.ErrCorrupt)
 	}
 	floor := int64(binary.BigEndian.Uint64(v))
-	s.red.floor, s.edges.floor = floor, floor
+	s.red.Floor, s.edges.Floor = floor, floor
 	for _, t := range s.tables {
-		t.floor = floor
+		t.Floor = floor
 	}
 	return nil
 }
@@ -357,10 +358,10 @@ func (s *Set) restoreFold(v []byte) error {
 	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.Uvarint()), int(d.Uvarint()), uint32(d.Uvarint())
 	s.traces.first, s.traces.next = uint32(d.Uvarint()), uint32(d.Uvarint())
 	s.oldest = int64(d.Uvarint())
-	s.red.restoreState(&d)
-	s.edges.restoreState(&d)
+	s.red.RestoreState(&d)
+	s.edges.RestoreState(&d)
 	for _, t := range s.tables {
-		t.restoreState(&d)
+		t.RestoreState(&d)
 	}
 	if d.Err != nil {
 		return fmt.Errorf("state: %w", d.Err)
@@ -368,15 +369,15 @@ func (s *Set) restoreFold(v []byte) error {
 	if err := s.restoreNames(); err != nil {
 		return err
 	}
-	if err := s.red.restore(s.kv); err != nil {
+	if err := s.red.Restore(s.kv); err != nil {
 		return err
 	}
-	if err := s.edges.restore(s.kv); err != nil {
+	if err := s.edges.Restore(s.kv); err != nil {
 		return err
 	}
 	for _, t := range s.tables {
-		if err := t.restore(s.kv); err != nil {
-			return fmt.Errorf("table %s: %w", t.def.Name, err)
+		if err := t.Restore(s.kv); err != nil {
+			return fmt.Errorf("table %s: %w", t.Def.Name, err)
 		}
 	}
 	if err := s.patterns.restore(s.kv); err != nil {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -46,7 +47,7 @@ type View struct {
 
 	red    carries[model.REDKey, model.REDTimeline]
 	edges  carries[model.EdgeKey, model.EdgeTimeline]
-	tables [model.Tables]carries[string, TallyTimeline]
+	tables [model.Tables]carries[string, cells.TallyTimeline]
 }
 
 // NewLive shows sets, by version, and OTLP metrics as layout says.
@@ -277,16 +278,16 @@ func (v *View) SelectEdges(from, to time.Time, match func(id uint32, k model.Edg
 }
 
 // SelectTable returns the series of a table that match accepts, as SelectRED.
-func (v *View) SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
+func (v *View) SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyTimeline, error) {
 	match = v.dims.Rows(match)
-	return selectSpliced(v, t.LayoutName(), &v.whole().tables[t], rangeOf(from, to), func(_ uint32, key string) bool { return match(splitLabels(key)) },
-		func(s *Set, r model.Range, match func(uint32, string) bool) ([]TallyTimeline, error) {
-			return s.SelectTableIn(t, r, func(l []string) bool { return match(0, labelsKey(l)) })
+	return selectSpliced(v, t.LayoutName(), &v.whole().tables[t], rangeOf(from, to), func(_ uint32, key string) bool { return match(cells.SplitLabels(key)) },
+		func(s *Set, r model.Range, match func(uint32, string) bool) ([]cells.TallyTimeline, error) {
+			return s.SelectTableIn(t, r, func(l []string) bool { return match(0, cells.LabelsKey(l)) })
 		})
 }
 
 // TableRows returns the series of a table with anything in the range.
-func (v *View) TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
+func (v *View) TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyRow, error) {
 	rows, err := tableRows(v.stretches(t.LayoutName(), rangeOf(from, to)), t, match)
 	if list := v.layout.Of(t.LayoutName()); len(list) > 1 {
 		for i := range rows {
@@ -587,29 +588,4 @@ func selectSpliced[K comparable, T any, P timeline[K, T]](v *View, view string, 
 	}
 	slices.SortFunc(out, func(a, b T) int { return cmp.Compare(P(&a).Order(), P(&b).Order()) })
 	return out, nil
-}
-
-func (t *TallyTimeline) SeriesKey() string    { return labelsKey(t.Labels) }
-func (t *TallyTimeline) SetID(id uint32)      { t.ID = id }
-func (t *TallyTimeline) Order() uint32        { return t.ID }
-func (t *TallyTimeline) Reset()               { t.Base, t.Cells = Tally{}, nil }
-func (t *TallyTimeline) Sub(o *TallyTimeline) { t.Base.sub(&o.Base) }
-func (t *TallyTimeline) Add(o *TallyTimeline) {
-	t.Base.Merge(&o.Base)
-	model.Widen(&t.First, &t.Last, o.First, o.Last)
-}
-func (t *TallyTimeline) Follow(o *TallyTimeline) {
-	t.Cells = append(t.Cells, o.Cells...)
-	model.Widen(&t.First, &t.Last, o.First, o.Last)
-}
-
-func labelsKey(labels []string) string {
-	var key []byte
-	for i, l := range labels {
-		if i == len(labels)-1 {
-			return string(appendDims(key, model.Dims(l)))
-		}
-		key = appendLabel(key, []byte(l))
-	}
-	return string(key)
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -66,14 +67,14 @@ func (l *Live) SelectEdges(from, to time.Time, match func(id uint32, k model.Edg
 }
 
 // TableRows returns the series of a table with anything in the range.
-func (l *Live) TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error) {
+func (l *Live) TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyRow, error) {
 	v := l.View()
 	defer v.Release()
 	return v.TableRows(t, from, to, match)
 }
 
 // SelectTable returns the series of a table that match accepts.
-func (l *Live) SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error) {
+func (l *Live) SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyTimeline, error) {
 	v := l.View()
 	defer v.Release()
 	return v.SelectTable(t, from, to, match)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/attr"
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -173,15 +174,15 @@ func (a *Accumulator) Log(r *model.Resource, l *LogRecord) {
 	}
 	ex := model.Exemplar{TraceID: l.TraceID, SpanID: l.SpanID, End: at}
 	dims := a.dims(r.Dims, nil)
-	a.key = appendDims(appendLabel(appendLabel(a.key[:0], r.Service), []byte(l.Severity.String())), dims)
-	a.tally(model.TableLogs, tallied{n: 1, size: uint64(len(l.Body)), at: at, ex: ex})
+	a.key = cells.AppendDims(cells.AppendLabel(cells.AppendLabel(a.key[:0], r.Service), []byte(l.Severity.String())), dims)
+	a.tally(model.TableLogs, cells.Tallied{N: 1, Size: uint64(len(l.Body)), At: at, Ex: ex})
 	if e := l.Exception; e != nil {
-		key := appendLabel(a.key[:0], r.Service)
-		key = appendLabel(key, nil)
-		key = appendLabel(key, e.Type)
-		key = appendLabel(key, drain.MessagePattern(e.Message))
-		a.key = appendDims(appendLabel(key, sourceLog), dims)
-		a.tally(model.TableErrors, tallied{n: 1, failed: l.Severity >= SeverityError, at: at, ex: ex, text: cutText(e.Message)})
+		key := cells.AppendLabel(a.key[:0], r.Service)
+		key = cells.AppendLabel(key, nil)
+		key = cells.AppendLabel(key, e.Type)
+		key = cells.AppendLabel(key, drain.MessagePattern(e.Message))
+		a.key = cells.AppendDims(cells.AppendLabel(key, sourceLog), dims)
+		a.tally(model.TableErrors, cells.Tallied{N: 1, Failed: l.Severity >= SeverityError, At: at, Ex: ex, Text: cutText(e.Message)})
 	}
 	a.logs = append(a.logs, stagedLog{service: string(r.Service), dims: dims, body: l.text(), at: at, ex: ex})
 }
@@ -204,12 +205,12 @@ func (a *Accumulator) endLogs() {
 		if c := a.drains.Add(l.service, l.body); c != nil {
 			name = drain.ClusterID{Partition: a.partition, ID: c.ID}.Label(nil)
 		}
-		a.key = appendDims(appendLabel(appendLabel(a.key[:0], []byte(l.service)), name), l.dims)
-		c, over := a.cur.tables[model.TablePatterns].cell(a.set.tables[model.TablePatterns].dict, a.key, model.BucketStart(l.at))
+		a.key = cells.AppendDims(cells.AppendLabel(cells.AppendLabel(a.key[:0], []byte(l.service)), name), l.dims)
+		c, over := a.cur.tables[model.TablePatterns].Cell(a.set.tables[model.TablePatterns].Dict, a.key, model.BucketStart(l.at))
 		if over {
 			a.cur.counts.Overflowed++
 		}
-		c.observe(&tallied{n: 1, at: l.at, ex: l.ex, text: cutText(l.body)})
+		c.Observe(&cells.Tallied{N: 1, At: l.at, Ex: l.ex, Text: cutText(l.body)})
 	}
 	a.logs = a.logs[:0]
 }
@@ -238,14 +239,14 @@ func (p *patterns) key(ks model.Keyspace, id drain.ClusterID) []byte {
 }
 
 // fold stores the clusters that changed and drops those given up that nothing counts under any more.
-func (p *patterns) fold(ks model.Keyspace, t *table, then *model.Later, entries []storage.Entry) []storage.Entry {
+func (p *patterns) fold(ks model.Keyspace, t *cells.TableStore, then *model.Later, entries []storage.Entry) []storage.Entry {
 	var counted map[drain.ClusterID]bool
 	for id, c := range p.by {
 		if !c.Gone {
 			continue
 		}
 		if counted == nil {
-			counted = clustersOf(t.dict)
+			counted = clustersOf(t.Dict)
 		}
 		if !counted[id] {
 			then.Do(func() { delete(p.by, id) })
@@ -261,10 +262,10 @@ func (p *patterns) fold(ks model.Keyspace, t *table, then *model.Later, entries 
 }
 
 // clustersOf are the clusters that a dictionary has.
-func clustersOf(d *dict) map[drain.ClusterID]bool {
+func clustersOf(d *cells.Dict) map[drain.ClusterID]bool {
 	out := map[drain.ClusterID]bool{}
-	d.eachKey(func(key string) {
-		if l := splitLabels(key); len(l) > 1 {
+	d.EachKey(func(key string) {
+		if l := cells.SplitLabels(key); len(l) > 1 {
 			if id, ok := drain.ParseClusterID(l[1]); ok {
 				out[id] = true
 			}
@@ -304,7 +305,7 @@ func (s *Set) LogPatterns(from, to time.Time, service string) ([]LogPattern, err
 
 // logPatterns reads one by one: the ids of clusters mean something within their Set alone.
 func logPatterns(ps []stretch, service string) ([]LogPattern, error) {
-	var all []TallyRow
+	var all []cells.TallyRow
 	for _, p := range ps {
 		rows, err := tableRows([]stretch{p}, model.TablePatterns, func(l []string) bool { return service == "" || l[0] == service })
 		if err != nil {
@@ -316,7 +317,7 @@ func logPatterns(ps []stretch, service string) ([]LogPattern, error) {
 }
 
 // patternRows puts the pattern in the place of the cluster's id.
-func (s *Set) patternRows(rows []TallyRow) []TallyRow {
+func (s *Set) patternRows(rows []cells.TallyRow) []cells.TallyRow {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for i := range rows {
@@ -331,16 +332,16 @@ func (s *Set) patternRows(rows []TallyRow) []TallyRow {
 	return rows
 }
 
-func mergePatterns(rows []TallyRow) []LogPattern {
+func mergePatterns(rows []cells.TallyRow) []LogPattern {
 	by := map[string]*LogPattern{}
-	tallies := map[string]*Tally{}
+	tallies := map[string]*cells.Tally{}
 	for i := range rows {
 		r := &rows[i]
 		name := r.Labels[1]
 		p := by[name]
 		if p == nil {
 			p = &LogPattern{Pattern: name, FirstSeen: r.FirstSeen}
-			by[name], tallies[name] = p, &Tally{}
+			by[name], tallies[name] = p, &cells.Tally{}
 		}
 		tallies[name].Merge(&r.Tally)
 		if r.FirstSeen.Before(p.FirstSeen) {

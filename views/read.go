@@ -3,6 +3,7 @@ package views
 import (
 	"time"
 
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -24,8 +25,8 @@ type Reader interface {
 	SelectEdges(from, to time.Time, match func(id uint32, k model.EdgeKey) bool) ([]model.EdgeTimeline, error)
 	// TableRows and SelectTable return the series of a table that match accepts: those with anything in the range, summed; and all,
 	// with their buckets in the range.
-	TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyRow, error)
-	SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]TallyTimeline, error)
+	TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyRow, error)
+	SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyTimeline, error)
 	// SearchTraces returns summaries, best first.
 	SearchTraces(q TraceQuery) (TraceResult, error)
 	// Trace returns a trace's summary and the raw records with its spans, see Set.Trace. It reports ok=false for one not known.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -88,12 +89,12 @@ func (s *Set) cellsAndAfter(r model.Range, floor int64) (cells, after []model.Se
 const end = 1<<32 - 1
 
 // eachRED calls fn for the cells of every series that match accepts; where counts alone are wanted, exemplars may be missing.
-func (s *Set) eachRED(r []model.Segment, counts bool, match func(id uint32, k model.REDKey) bool, fn func(id uint32, k *model.REDKey, at bucketAt, c *model.REDCounts)) error {
+func (s *Set) eachRED(r []model.Segment, counts bool, match func(id uint32, k model.REDKey) bool, fn func(id uint32, k *model.REDKey, at cells.BucketAt, c *model.REDCounts)) error {
 	keys := s.names.REDKeys(match)
 	want := func(id uint32) bool { return int(id) < len(keys) && keys[id] != nil }
-	p := pickOf(len(keys), want)
-	p.counts = counts
-	return s.red.each(s.kv, r, p, func(at bucketAt, id uint32, c *model.REDCounts) error {
+	p := cells.PickOf(len(keys), want)
+	p.Counts = counts
+	return s.red.Each(s.kv, r, p, func(at cells.BucketAt, id uint32, c *model.REDCounts) error {
 		fn(id, keys[id], at, c)
 		return nil
 	})
@@ -176,7 +177,7 @@ func all(uint32, model.REDKey) bool { return true }
 
 // known reports whether any series, in or out of the range, is of this service (and operation, unless empty).
 func (s *Set) known(service, operation string, f model.DimFilter) bool {
-	for id := range s.red.series {
+	for id := range s.red.Series {
 		if k := s.names.REDKey(id); k.Service == service && (operation == "" || k.Operation == operation) && f.Accepts(k.Dims) {
 			return true
 		}
@@ -198,7 +199,7 @@ func operations(ps []stretch, service string) ([]model.Operation, bool, error) {
 	by := map[opKey]*sum{}
 	err := eachStretch(ps, func(s *Set, p stretch) error {
 		known = known || s.known(service, "", p.dims)
-		return s.eachRED(s.sumsOf(p.Range), true, func(_ uint32, k model.REDKey) bool { return k.Service == service && p.dims.Accepts(k.Dims) }, func(_ uint32, k *model.REDKey, _ bucketAt, c *model.REDCounts) {
+		return s.eachRED(s.sumsOf(p.Range), true, func(_ uint32, k model.REDKey) bool { return k.Service == service && p.dims.Accepts(k.Dims) }, func(_ uint32, k *model.REDKey, _ cells.BucketAt, c *model.REDCounts) {
 			o := opKey{k.Operation, k.Kind}
 			if by[o] == nil {
 				by[o] = &sum{}
@@ -260,7 +261,7 @@ func servicePoints(stretches func(r model.Range) []stretch, service, operation s
 				}
 				continue
 			}
-			err := s.eachRED([]model.Segment{g}, true, match, func(_ uint32, k *model.REDKey, at bucketAt, c *model.REDCounts) { step(at.start).add(k, c) })
+			err := s.eachRED([]model.Segment{g}, true, match, func(_ uint32, k *model.REDKey, at cells.BucketAt, c *model.REDCounts) { step(at.Start).add(k, c) })
 			if err != nil {
 				return err
 			}
@@ -304,7 +305,7 @@ func (s *Set) ServiceMap(from, to time.Time) (model.Map, error) { return service
 func serviceMap(ps []stretch) (model.Map, error) {
 	by, alone := map[model.EdgeKey]*model.EdgeCounts{}, map[uint32]uint64{}
 	err := eachStretch(ps, func(s *Set, p stretch) error {
-		return s.edges.each(s.kv, s.sumsOf(p.Range), everySeries, func(_ bucketAt, id uint32, c *model.EdgeCounts) error {
+		return s.edges.Each(s.kv, s.sumsOf(p.Range), cells.EverySeries, func(_ cells.BucketAt, id uint32, c *model.EdgeCounts) error {
 			if e := s.edgeList[id]; e.Conn == edges.Unpaired {
 				alone[e.Client] += c.Calls
 				return nil
@@ -352,26 +353,26 @@ func (s *Set) SelectREDIn(r model.Range, match func(id uint32, k model.REDKey) b
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	at := map[uint32]*model.REDTimeline{}
-	for id, se := range s.red.series {
+	for id, se := range s.red.Series {
 		if k := s.names.REDKey(id); match(id, k) {
-			t := &model.REDTimeline{ID: id, Key: k, First: se.first, Last: se.last}
-			t.Base.Merge(&se.total.Counts)
+			t := &model.REDTimeline{ID: id, Key: k, First: se.First, Last: se.Last}
+			t.Base.Merge(&se.Total.Counts)
 			at[id] = t
 		}
 	}
-	want := pickOf(s.names.REDCount(), func(id uint32) bool { return at[id] != nil })
-	cells, after := s.cellsAndAfter(r, s.red.floor)
-	err := s.red.each(s.kv, after, want, func(_ bucketAt, id uint32, c *model.REDCounts) error {
+	want := cells.PickOf(s.names.REDCount(), func(id uint32) bool { return at[id] != nil })
+	inRange, after := s.cellsAndAfter(r, s.red.Floor)
+	err := s.red.Each(s.kv, after, want, func(_ cells.BucketAt, id uint32, c *model.REDCounts) error {
 		at[id].Base.Sub(&c.Counts)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = s.red.each(s.kv, cells, want, func(b bucketAt, id uint32, c *model.REDCounts) error {
+	err = s.red.Each(s.kv, inRange, want, func(b cells.BucketAt, id uint32, c *model.REDCounts) error {
 		t := at[id]
 		t.Base.Sub(&c.Counts)
-		t.Cells = append(t.Cells, model.REDCell{Bucket: b.start, Width: b.width, Counts: c.Counts.Clone(), Slowest: c.Slowest, Latest: c.Latest})
+		t.Cells = append(t.Cells, model.REDCell{Bucket: b.Start, Width: b.Width, Counts: c.Counts.Clone(), Slowest: c.Slowest, Latest: c.Latest})
 		return nil
 	})
 	out := make([]model.REDTimeline, 0, len(at))
@@ -392,33 +393,33 @@ func (s *Set) SelectEdgesIn(r model.Range, match func(id uint32, k model.EdgeKey
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	at := map[uint32]*model.EdgeTimeline{} // by the first edge with the same labels
-	for id, se := range s.edges.series {
-		if se.total.Zero() {
+	for id, se := range s.edges.Series {
+		if se.Total.Zero() {
 			continue
 		}
 		k, first := s.edgeKey(id).Labels(), s.edgeLabel[id]
 		if t := at[first]; t != nil {
-			t.Base.Merge(&se.total)
-			model.Widen(&t.First, &t.Last, se.first, se.last)
+			t.Base.Merge(&se.Total)
+			model.Widen(&t.First, &t.Last, se.First, se.Last)
 		} else if match(first, k) {
-			t := &model.EdgeTimeline{ID: first, Key: k, First: se.first, Last: se.last}
-			t.Base.Merge(&se.total)
+			t := &model.EdgeTimeline{ID: first, Key: k, First: se.First, Last: se.Last}
+			t.Base.Merge(&se.Total)
 			at[first] = t
 		}
 	}
-	want := pickOf(len(s.edgeList), func(id uint32) bool { return at[s.edgeLabel[id]] != nil })
-	cells, after := s.cellsAndAfter(r, s.edges.floor)
-	err := s.edges.each(s.kv, after, want, func(_ bucketAt, id uint32, c *model.EdgeCounts) error {
+	want := cells.PickOf(len(s.edgeList), func(id uint32) bool { return at[s.edgeLabel[id]] != nil })
+	inRange, after := s.cellsAndAfter(r, s.edges.Floor)
+	err := s.edges.Each(s.kv, after, want, func(_ cells.BucketAt, id uint32, c *model.EdgeCounts) error {
 		at[s.edgeLabel[id]].Base.Sub(c)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = s.edges.each(s.kv, cells, want, func(b bucketAt, id uint32, c *model.EdgeCounts) error {
+	err = s.edges.Each(s.kv, inRange, want, func(b cells.BucketAt, id uint32, c *model.EdgeCounts) error {
 		t := at[s.edgeLabel[id]]
 		t.Base.Sub(c)
-		cell := model.EdgeCell{Bucket: b.start, Width: b.width, EdgeCounts: *c}
+		cell := model.EdgeCell{Bucket: b.Start, Width: b.Width, EdgeCounts: *c}
 		cell.ClientHist.Counts, cell.ServerHist.Counts, cell.Transit.Counts = slices.Clone(c.ClientHist.Counts), slices.Clone(c.ServerHist.Counts), slices.Clone(c.Transit.Counts)
 		t.Cells = append(t.Cells, cell)
 		return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -66,7 +67,7 @@ func (s *Set) addMinutes(service string, g model.Segment, at func(start int64) *
 		if r.From >= r.To {
 			return nil
 		}
-		return s.eachRED([]model.Segment{{Level: g.Level, Range: r}}, true, match, func(_ uint32, k *model.REDKey, b bucketAt, c *model.REDCounts) { at(b.start).add(k, c) })
+		return s.eachRED([]model.Segment{{Level: g.Level, Range: r}}, true, match, func(_ uint32, k *model.REDKey, b cells.BucketAt, c *model.REDCounts) { at(b.Start).add(k, c) })
 	}
 	from := model.Ceil(g.From, hour)
 	to := max(from, min(g.To-g.To%hour, s.head1()-s.head1()%hour))
@@ -96,12 +97,12 @@ func (s *Set) addMinutes(service string, g model.Segment, at func(start int64) *
 
 // minutesOf returns the minutes of a service's hour.
 func (s *Set) minutesOf(h serviceHour, match func(uint32, model.REDKey) bool) ([]byte, error) {
-	changed := s.red.levels[model.Levels-1].changed[h.start]
+	changed := s.red.Levels[model.Levels-1].Changed[h.start]
 	if known, ok := s.hours.get(h); ok && changed <= known.seq {
 		return known.packed, nil
 	}
 	var minutes hourSum
-	err := s.eachRED([]model.Segment{hourSegment(h.start)}, true, match, func(_ uint32, k *model.REDKey, b bucketAt, c *model.REDCounts) { minutes.add(h.start, k, b, c) })
+	err := s.eachRED([]model.Segment{hourSegment(h.start)}, true, match, func(_ uint32, k *model.REDKey, b cells.BucketAt, c *model.REDCounts) { minutes.add(h.start, k, b, c) })
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +118,8 @@ func hourSegment(start int64) model.Segment {
 	return model.Segment{Level: 1, Range: model.Range{From: start, To: start + model.LevelSeconds[model.Levels-1]}}
 }
 
-func (t *hourSum) add(hour int64, k *model.REDKey, b bucketAt, c *model.REDCounts) {
-	t[(b.start-hour)/model.LevelSeconds[1]].add(k, c)
+func (t *hourSum) add(hour int64, k *model.REDKey, b cells.BucketAt, c *model.REDCounts) {
+	t[(b.Start-hour)/model.LevelSeconds[1]].add(k, c)
 }
 
 func (t *hourSum) pack() (packed []byte) {
@@ -214,7 +215,7 @@ func (s *Set) Prepare() error {
 		}
 	}
 	err := s.eachRED([]model.Segment{hourSegment(c.at)}, true, func(_ uint32, k model.REDKey) bool { return want[k.Service] != nil },
-		func(_ uint32, k *model.REDKey, b bucketAt, counts *model.REDCounts) {
+		func(_ uint32, k *model.REDKey, b cells.BucketAt, counts *model.REDCounts) {
 			want[k.Service].add(c.at, k, b, counts)
 		})
 	if err != nil {

@@ -3,6 +3,7 @@ package views
 import (
 	"sync"
 
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -52,9 +53,9 @@ func (s *serviceSum) add(k *model.REDKey, c *model.REDCounts) {
 
 // sumServices adds up the services of a segment.
 func (s *Set) sumServices(g model.Segment, keys []*model.REDKey, f model.DimFilter, into map[serviceKey]*serviceSum) error {
-	width, t := model.LevelSeconds[g.Level], &s.red.levels[g.Level]
-	for start := max(model.Ceil(g.From, width), t.oldest-t.oldest%width); start < min(g.To, s.head1()); start += width {
-		list, err := s.sumBucket(bucketOfLevel{g.Level, start}, t.changed[start], keys)
+	width, t := model.LevelSeconds[g.Level], &s.red.Levels[g.Level]
+	for start := max(model.Ceil(g.From, width), t.Oldest-t.Oldest%width); start < min(g.To, s.head1()); start += width {
+		list, err := s.sumBucket(bucketOfLevel{g.Level, start}, t.Changed[start], keys)
 		if err != nil {
 			return err
 		}
@@ -111,7 +112,7 @@ func (s *Set) sumBucket(b bucketOfLevel, changed uint64, keys []*model.REDKey) (
 
 func (s *Set) sumCells(g model.Segment, keys []*model.REDKey) (list []serviceSum, err error) {
 	place, at := map[serviceKey]int{}, make([]int, len(keys)) // place in list, plus one
-	err = s.red.each(s.kv, []model.Segment{g}, pick{has: func(id uint32) bool { return int(id) < len(keys) }}, func(_ bucketAt, id uint32, c *model.REDCounts) error {
+	err = s.red.Each(s.kv, []model.Segment{g}, cells.Pick{Has: func(id uint32) bool { return int(id) < len(keys) }}, func(_ cells.BucketAt, id uint32, c *model.REDCounts) error {
 		if at[id] == 0 {
 			name := serviceKey{keys[id].Service, keys[id].Dims}
 			if place[name] == 0 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/edges"
@@ -54,9 +55,9 @@ type Set struct {
 	levels [model.Levels]model.Level
 
 	mu       sync.RWMutex // guards what readers see
-	red      *store[model.REDCounts, *model.REDCounts]
-	edges    *store[model.EdgeCounts, *model.EdgeCounts]
-	tables   [model.Tables]*table
+	red      *cells.Store[model.REDCounts, *model.REDCounts]
+	edges    *cells.Store[model.EdgeCounts, *model.EdgeCounts]
+	tables   [model.Tables]*cells.TableStore
 	traces   *traceStore
 	spare    *rawSpare // buffers of raw records
 	rawSpans *rawStore
@@ -107,8 +108,8 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 		cfg: cfg, kv: model.State{Keyspace: ks, KV: kv},
 		names: model.NewNames(cfg.Limits, dimensions), dedup: dedup.NewRecords(cfg), spans: dedup.NewSpans(cfg),
 		parts: map[model.Partition]*Accumulator{}, marks: model.NewWatermarks(), progress: map[model.Partition]model.Progress{},
-		red: newStore[model.REDCounts](model.LetterRED), edges: newStore[model.EdgeCounts](model.LetterEdges), edgeIDs: map[edges.EdgeID]uint32{}, edgeByLabel: map[edges.EdgeID]uint32{},
-		tables: newTables(&cfg.Limits), traces: newTraceStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.Levels(),
+		red: cells.NewStore[model.REDCounts](model.LetterRED), edges: cells.NewStore[model.EdgeCounts](model.LetterEdges), edgeIDs: map[edges.EdgeID]uint32{}, edgeByLabel: map[edges.EdgeID]uint32{},
+		tables: cells.NewTables(&cfg.Limits), traces: newTraceStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.Levels(),
 	}
 	if s.rawSpans, err = newRawStore(model.RawSignalSpans, cfg.TraceBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)
@@ -278,8 +279,8 @@ func (s *Set) collectTaken(c *Checkpoint) {
 		base += uint32(len(b.rawSpans.blocks))
 		raws[0][i], raws[1][i] = &b.rawSpans, &b.rawLogs
 		for t := range b.tables {
-			for _, se := range b.tables[t].dirty {
-				s.tables[t].dict.again(se.id, se.key)
+			for _, se := range b.tables[t].Dirty {
+				s.tables[t].Dict.Again(se.ID, se.Key)
 			}
 		}
 	}
@@ -370,24 +371,24 @@ func (s *Set) install(c *Checkpoint) error {
 					continue
 				}
 				touched.Bucket, touched.Calls = min(touched.Bucket, cell.start), touched.Calls+cell.c.Calls
-				late, err := s.red.add(s.kv, c.next.seq, se.id, cell.start, cell.c, since)
+				late, err := s.red.Add(s.kv, c.next.seq, se.id, cell.start, cell.c, since)
 				if err != nil {
 					return err
 				}
 				switch {
 				case late:
 					s.counters.TooLate += cell.c.Calls
-				case cell.start >= s.red.floor && (s.oldest == 0 || cell.start < s.oldest):
+				case cell.start >= s.red.Floor && (s.oldest == 0 || cell.start < s.oldest):
 					s.oldest = cell.start
 				}
 			}
 			s.touchRED = append(s.touchRED, model.Touch{ID: se.id, Touched: touched})
 		}
 		for t := range b.tables {
-			if len(b.tables[t].dirty) > 0 {
+			if len(b.tables[t].Dirty) > 0 {
 				s.touched = s.touched.With(model.Table(t))
 			}
-			if err := s.tables[t].install(s.kv, c.next.seq, &b.tables[t], since); err != nil {
+			if err := s.tables[t].Install(s.kv, c.next.seq, &b.tables[t], since); err != nil {
 				return err
 			}
 		}
@@ -407,7 +408,7 @@ func (s *Set) install(c *Checkpoint) error {
 	s.numberEdges()
 	for k, e := range s.pairing.Edges {
 		id := s.edgeIDOf(k.Edge)
-		if _, err := s.edges.add(s.kv, c.next.seq, id, k.Start, e, since); err != nil {
+		if _, err := s.edges.Add(s.kv, c.next.seq, id, k.Start, e, since); err != nil {
 			return err
 		}
 		s.touchMap = append(s.touchMap, model.Touch{ID: s.edgeLabel[id], Touched: model.Touched{Bucket: k.Start}})
@@ -514,7 +515,7 @@ func (s *Set) sinceTime() time.Time {
 	}
 	oldest := s.oldest
 	if oldest == 0 { // no span was counted: what there is are log lines
-		oldest = s.tables[model.TableLogs].first(s.since())
+		oldest = s.tables[model.TableLogs].First(s.since())
 	}
 	return time.Unix(max(s.since()[model.Levels-1], oldest), 0).UTC()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -192,7 +193,7 @@ func (r *Reader) Frontier() model.Frontier {
 }
 
 // SelectTable implements views.Reader: there are no tables.
-func (r *Reader) SelectTable(model.Table, time.Time, time.Time, func([]string) bool) ([]views.TallyTimeline, error) {
+func (r *Reader) SelectTable(model.Table, time.Time, time.Time, func([]string) bool) ([]cells.TallyTimeline, error) {
 	return nil, nil
 }
 

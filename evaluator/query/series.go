@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -79,14 +79,14 @@ func (t edgeTimeline) hist(i int, f field) *model.Histogram {
 	return &t.counts(i).ServerHist
 }
 
-type tallyTimeline struct{ *views.TallyTimeline }
+type tallyTimeline struct{ *cells.TallyTimeline }
 
 func (t tallyTimeline) span() (int64, int64) { return t.First, t.Last }
 func (t tallyTimeline) cells() int           { return len(t.Cells) }
 func (t tallyTimeline) bucket(i int) (start, width int64) {
 	return t.Cells[i].Bucket, t.Cells[i].Width
 }
-func (t tallyTimeline) counts(i int) *views.Tally {
+func (t tallyTimeline) counts(i int) *cells.Tally {
 	if i < 0 {
 		return &t.Base
 	}

@@ -121,3 +121,6 @@ type Keep struct {
 func (k *Keep) Samples(id [16]byte) bool {
 	return float64(binary.BigEndian.Uint64(id[8:])>>11)/(1<<53) < k.Sample
 }
+
+// MaxLocalSeries bounds what a batch remembers between checkpoints; above it the batch starts from nothing.
+const MaxLocalSeries = 20_000

@@ -1,4 +1,4 @@
-package views
+package cells
 
 import (
 	"encoding/binary"
@@ -7,13 +7,14 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-// counts is what a view keeps for one series in one bucket: it can be added to, encoded and decoded.
-type counts[C any] interface {
+// Cell is what a view keeps for one series in one bucket: it can be added to, encoded and decoded.
+type Cell[C any] interface {
 	*C
 	Merge(o *C)
 	Append(b []byte) []byte
@@ -21,7 +22,7 @@ type counts[C any] interface {
 	DecodeCounts(d *model.Decoder) // the same without exemplars, which stay as they are
 }
 
-// store is one view's committed state: for each series its total over all time, and for each bucket the cells of all series.
+// Store is one view's committed state: for each series its total over all time, and for each bucket the cells of all series.
 //
 // A counter's value at time t is its total less the cells of the buckets from t on, so reading near now touches few buckets and
 // nothing has to be rewritten when old buckets expire. Recent buckets stay in memory, older ones are read from the KV. Every level
@@ -31,12 +32,12 @@ type counts[C any] interface {
 // between, the journal adds to each only what it does not hold yet.
 //
 // A store is guarded by its Set.
-type store[C any, P counts[C]] struct {
+type Store[C any, P Cell[C]] struct {
 	view   byte // in keys
-	series map[uint32]*series[C]
-	levels [model.Levels]tier[C]
+	Series map[uint32]*series[C]
+	Levels [model.Levels]tier[C]
 	dirty  map[uint32]struct{}
-	floor  int64 // what is older is not counted: another version has it
+	Floor  int64 // what is older is not counted: another version has it
 }
 
 // tier is what a store holds of one level in memory.
@@ -44,13 +45,13 @@ type tier[C any] struct {
 	buckets map[int64]bucket[C]
 	hotFrom int64            // buckets from here on are in memory if they exist
 	nextHot int64            // what hotFrom is after the fold that is under way
-	oldest  int64            // buckets from here on may be stored; 0: none is
-	changed map[int64]uint64 // the checkpoint that added to a bucket last
+	Oldest  int64            // buckets from here on may be stored; 0: none is
+	Changed map[int64]uint64 // the checkpoint that added to a bucket last
 }
 
 type series[C any] struct {
-	first, last int64 // bucket starts; last is where it was counted most recently
-	total       C
+	First, Last int64 // bucket starts; last is where it was counted most recently
+	Total       C
 	stamp       uint64
 }
 
@@ -69,41 +70,42 @@ type chunk[C any] struct {
 	resting bool
 }
 
-func newStore[C any, P counts[C]](view byte) *store[C, P] {
-	s := &store[C, P]{view: view, series: map[uint32]*series[C]{}, dirty: map[uint32]struct{}{}}
-	for l := range s.levels {
-		s.levels[l].buckets, s.levels[l].changed = map[int64]bucket[C]{}, map[int64]uint64{}
+// NewStore returns an empty Store.
+func NewStore[C any, P Cell[C]](view byte) *Store[C, P] {
+	s := &Store[C, P]{view: view, Series: map[uint32]*series[C]{}, dirty: map[uint32]struct{}{}}
+	for l := range s.Levels {
+		s.Levels[l].buckets, s.Levels[l].Changed = map[int64]bucket[C]{}, map[int64]uint64{}
 	}
 	return s
 }
 
-func (s *store[C, P]) cellsKey(id model.Keyspace, level int, start int64, n uint16) []byte {
+func (s *Store[C, P]) cellsKey(id model.Keyspace, level int, start int64, n uint16) []byte {
 	k := id.Key(storage.TableCells, s.view, byte(level))
 	k = binary.BigEndian.AppendUint32(k, uint32(start))
 	return binary.BigEndian.AppendUint16(k, n)
 }
 
-func (s *store[C, P]) seriesKey(id model.Keyspace, series uint32) []byte {
+func (s *Store[C, P]) seriesKey(id model.Keyspace, series uint32) []byte {
 	return binary.BigEndian.AppendUint32(id.Key(storage.TableSeries, s.view), series)
 }
 
-// add counts what checkpoint seq adds to a series in a 10 s bucket, in every level that retains its time. It reports whether none
+// Add counts what checkpoint seq adds to a series in a 10 s bucket, in every level that retains its time. It reports whether none
 // does: then it counts in the total alone.
-func (s *store[C, P]) add(kv model.State, seq uint64, id uint32, start int64, delta *C, since model.Sinces) (late bool, err error) {
-	if start < s.floor {
+func (s *Store[C, P]) Add(kv model.State, seq uint64, id uint32, start int64, delta *C, since model.Sinces) (late bool, err error) {
+	if start < s.Floor {
 		return false, nil
 	}
 	late = true
-	se := s.series[id]
+	se := s.Series[id]
 	if se == nil {
-		se = &series[C]{first: start, last: start}
-		s.series[id] = se
+		se = &series[C]{First: start, Last: start}
+		s.Series[id] = se
 	}
 	if seq > se.stamp {
-		P(&se.total).Merge(delta)
+		P(&se.Total).Merge(delta)
 		s.dirty[id] = struct{}{}
 	}
-	for l := range s.levels {
+	for l := range s.Levels {
 		at := start - start%model.LevelSeconds[l]
 		if at < since[l] {
 			continue
@@ -114,16 +116,16 @@ func (s *store[C, P]) add(kv model.State, seq uint64, id uint32, start int64, de
 		}
 	}
 	if !late {
-		se.first, se.last = min(se.first, start), max(se.last, start)
+		se.First, se.Last = min(se.First, start), max(se.Last, start)
 	}
 	return late, nil
 }
 
-func (s *store[C, P]) addCell(kv model.State, seq uint64, l int, id uint32, start int64, delta *C) error {
-	if t := &s.levels[l]; t.oldest == 0 || start < t.oldest {
-		t.oldest = max(start, 1)
+func (s *Store[C, P]) addCell(kv model.State, seq uint64, l int, id uint32, start int64, delta *C) error {
+	if t := &s.Levels[l]; t.Oldest == 0 || start < t.Oldest {
+		t.Oldest = max(start, 1)
 	}
-	s.levels[l].changed[start] = seq
+	s.Levels[l].Changed[start] = seq
 	c, err := s.chunk(kv, l, id, start)
 	if err != nil || seq <= c.stamp {
 		return err
@@ -142,8 +144,8 @@ func (s *store[C, P]) addCell(kv model.State, seq uint64, l int, id uint32, star
 }
 
 // chunk returns the chunk of a series in a bucket, from the KV when it is a cold one.
-func (s *store[C, P]) chunk(kv model.State, l int, id uint32, start int64) (*chunk[C], error) {
-	n, t := uint16(id/chunkSeries), &s.levels[l]
+func (s *Store[C, P]) chunk(kv model.State, l int, id uint32, start int64) (*chunk[C], error) {
+	n, t := uint16(id/chunkSeries), &s.Levels[l]
 	b := t.buckets[start]
 	if b == nil {
 		b = bucket[C]{}
@@ -167,12 +169,12 @@ func (s *store[C, P]) chunk(kv model.State, l int, id uint32, start int64) (*chu
 }
 
 // decode opens a chunk.
-func (s *store[C, P]) decode(c *chunk[C]) error {
+func (s *Store[C, P]) decode(c *chunk[C]) error {
 	if c.open != nil {
 		return nil
 	}
 	open := map[uint32]*C{}
-	err := s.unpack(c.packed, everySeries, func(id uint32, cell []byte) (err error) {
+	err := s.unpack(c.packed, EverySeries, func(id uint32, cell []byte) (err error) {
 		open[id], err = decodeCell[C, P](cell)
 		return err
 	})
@@ -182,7 +184,7 @@ func (s *store[C, P]) decode(c *chunk[C]) error {
 	return err
 }
 
-func decodeCell[C any, P counts[C]](cell []byte) (*C, error) {
+func decodeCell[C any, P Cell[C]](cell []byte) (*C, error) {
 	c := new(C)
 	d := model.Decoder{B: cell}
 	P(c).Decode(&d)
@@ -198,35 +200,36 @@ func stampOf(packed []byte) uint64 {
 
 const packedRow = 2 + 4
 
-// pick says which series a reader wants.
-type pick struct {
-	has func(id uint32) bool
-	ids []uint32 // the same, ascending; nil: nearly all
-	// counts alone are wanted: what a chart adds up lies at the beginning of a cell, and most of the time that it takes is that of
+// Pick says which series a reader wants.
+type Pick struct {
+	Has func(id uint32) bool
+	Ids []uint32 // the same, ascending; nil: nearly all
+	// Counts alone are wanted: what a chart adds up lies at the beginning of a cell, and most of the time that it takes is that of
 	// getting at memory.
-	counts bool
+	Counts bool
 }
 
-var everySeries = pick{has: func(uint32) bool { return true }}
+// EverySeries picks all series.
+var EverySeries = Pick{Has: func(uint32) bool { return true }}
 
-// pickOf is a pick of the ids from 0 on that has accepts, of n.
-func pickOf(n int, has func(id uint32) bool) pick {
-	p := pick{has: has, ids: []uint32{}}
+// PickOf is a pick of the ids from 0 on that has accepts, of n.
+func PickOf(n int, has func(id uint32) bool) Pick {
+	p := Pick{Has: has, Ids: []uint32{}}
 	for id := range uint32(n) {
 		if has(id) {
-			p.ids = append(p.ids, id)
+			p.Ids = append(p.Ids, id)
 		}
 	}
 	return p
 }
 
 // chunks are the few chunks that hold what is wanted; nil: many do.
-func (p *pick) chunks() []uint16 {
-	if p.ids == nil {
+func (p *Pick) chunks() []uint16 {
+	if p.Ids == nil {
 		return nil
 	}
 	out := []uint16{}
-	for _, id := range p.ids {
+	for _, id := range p.Ids {
 		if n := uint16(id / chunkSeries); len(out) == 0 || out[len(out)-1] != n {
 			out = append(out, n)
 		}
@@ -238,7 +241,7 @@ func (p *pick) chunks() []uint16 {
 }
 
 // unpack calls fn for each cell of a stored chunk that is wanted.
-func (s *store[C, P]) unpack(packed []byte, want pick, fn func(id uint32, cell []byte) error) error {
+func (s *Store[C, P]) unpack(packed []byte, want Pick, fn func(id uint32, cell []byte) error) error {
 	d := model.Decoder{B: packed}
 	d.Uvarint()
 	first, n := uint32(d.Uvarint()), d.Count()
@@ -256,9 +259,9 @@ func (s *store[C, P]) unpack(packed []byte, want pick, fn func(id uint32, cell [
 		}
 		return fn(id, cells[from:to])
 	}
-	if want.ids != nil && len(want.ids)*8 < n {
-		at, _ := slices.BinarySearch(want.ids, first)
-		for _, id := range want.ids[at:] {
+	if want.Ids != nil && len(want.Ids)*8 < n {
+		at, _ := slices.BinarySearch(want.Ids, first)
+		for _, id := range want.Ids[at:] {
 			if id >= first+chunkSeries {
 				break
 			}
@@ -275,7 +278,7 @@ func (s *store[C, P]) unpack(packed []byte, want pick, fn func(id uint32, cell [
 		return nil
 	}
 	for i := range n {
-		if id := first + uint32(binary.BigEndian.Uint16(rows[i*packedRow:])); want.has(id) {
+		if id := first + uint32(binary.BigEndian.Uint16(rows[i*packedRow:])); want.Has(id) {
 			if err := one(i, id); err != nil {
 				return err
 			}
@@ -284,7 +287,7 @@ func (s *store[C, P]) unpack(packed []byte, want pick, fn func(id uint32, cell [
 	return nil
 }
 
-func (s *store[C, P]) pack(c *chunk[C]) []byte {
+func (s *Store[C, P]) pack(c *chunk[C]) []byte {
 	ids := slices.Sorted(maps.Keys(c.open))
 	packed, first := binary.AppendUvarint(nil, c.stamp), uint32(0)
 	if len(ids) > 0 {
@@ -301,47 +304,47 @@ func (s *store[C, P]) pack(c *chunk[C]) []byte {
 	return append(packed, cells...)
 }
 
-// horizon says what a fold keeps: buckets from hot on in memory, those from since on at all, series counted since forget.
-type horizon struct {
-	hot, since model.Sinces
-	forget     int64
-	bytes      int // of packed buckets in memory, for each level
+// Horizon says what a fold keeps: buckets from hot on in memory, those from since on at all, series counted since forget.
+type Horizon struct {
+	Hot, Since model.Sinces
+	Forget     int64
+	Bytes      int // of packed buckets in memory, for each level
 }
 
-// fold returns the entries that bring the stored state up to checkpoint seq. Each stands for itself. Cold and expired buckets leave
+// Fold returns the entries that bring the stored state up to checkpoint seq. Each stands for itself. Cold and expired buckets leave
 // memory; stored ones that expired are deleted.
-func (s *store[C, P]) fold(kv model.State, seq uint64, h horizon, then *model.Later, entries []storage.Entry) ([]storage.Entry, error) {
+func (s *Store[C, P]) Fold(kv model.State, seq uint64, h Horizon, then *model.Later, entries []storage.Entry) ([]storage.Entry, error) {
 	ks := kv.Keyspace
 	for id := range s.dirty {
-		se := s.series[id]
+		se := s.Series[id]
 		se.stamp = seq
 		enc := binary.AppendUvarint(nil, seq)
-		enc = binary.AppendVarint(enc, se.first)
-		enc = binary.AppendVarint(enc, se.last)
-		entries = append(entries, storage.Entry{Key: s.seriesKey(ks, id), Value: P(&se.total).Append(enc)})
+		enc = binary.AppendVarint(enc, se.First)
+		enc = binary.AppendVarint(enc, se.Last)
+		entries = append(entries, storage.Entry{Key: s.seriesKey(ks, id), Value: P(&se.Total).Append(enc)})
 	}
 	clear(s.dirty)
-	for id, se := range s.series {
-		if se.last < h.forget {
-			then.Do(func() { delete(s.series, id) })
+	for id, se := range s.Series {
+		if se.Last < h.Forget {
+			then.Do(func() { delete(s.Series, id) })
 			entries = append(entries, storage.Entry{Key: s.seriesKey(ks, id)})
 		}
 	}
-	for l := range s.levels {
+	for l := range s.Levels {
 		entries = s.foldLevel(ks, seq, l, h, then, entries)
 		var err error
-		if entries, err = s.expire(kv, l, h.since[l], entries); err != nil {
+		if entries, err = s.expire(kv, l, h.Since[l], entries); err != nil {
 			return nil, err
 		}
 	}
 	return entries, nil
 }
 
-func (s *store[C, P]) foldLevel(ks model.Keyspace, seq uint64, l int, h horizon, then *model.Later, entries []storage.Entry) []storage.Entry {
-	t := &s.levels[l]
-	h.hot[l] = max(h.hot[l], t.fits(h.bytes))
+func (s *Store[C, P]) foldLevel(ks model.Keyspace, seq uint64, l int, h Horizon, then *model.Later, entries []storage.Entry) []storage.Entry {
+	t := &s.Levels[l]
+	h.Hot[l] = max(h.Hot[l], t.fits(h.Bytes))
 	for start, b := range t.buckets {
-		if start < h.since[l] {
+		if start < h.Since[l] {
 			then.Do(func() { delete(t.buckets, start) }) // what is stored of it is deleted by expire
 			continue
 		}
@@ -357,16 +360,16 @@ func (s *store[C, P]) foldLevel(ks model.Keyspace, seq uint64, l int, h horizon,
 				c.resting = true
 			}
 		}
-		if start < h.hot[l] {
+		if start < h.Hot[l] {
 			then.Do(func() { delete(t.buckets, start) })
 		}
 	}
-	for start := range t.changed {
-		if start < h.since[l] {
-			then.Do(func() { delete(t.changed, start) })
+	for start := range t.Changed {
+		if start < h.Since[l] {
+			then.Do(func() { delete(t.Changed, start) })
 		}
 	}
-	t.nextHot = max(t.hotFrom, h.hot[l])
+	t.nextHot = max(t.hotFrom, h.Hot[l])
 	then.Do(func() { t.hotFrom = t.nextHot })
 	return entries
 }
@@ -389,62 +392,63 @@ func (t *tier[C]) fits(limit int) int64 {
 const openCellBytes = 400
 
 // expire deletes stored buckets older than since.
-func (s *store[C, P]) expire(kv model.State, l int, since int64, entries []storage.Entry) ([]storage.Entry, error) {
-	t := &s.levels[l]
-	if t.oldest == 0 || t.oldest >= since {
+func (s *Store[C, P]) expire(kv model.State, l int, since int64, entries []storage.Entry) ([]storage.Entry, error) {
+	t := &s.Levels[l]
+	if t.Oldest == 0 || t.Oldest >= since {
 		return entries, nil
 	}
-	err := kv.KV.Keys(s.cellsKey(kv.Keyspace, l, t.oldest-t.oldest%model.LevelSeconds[l], 0), s.cellsKey(kv.Keyspace, l, since, 0), func(k []byte) error {
+	err := kv.KV.Keys(s.cellsKey(kv.Keyspace, l, t.Oldest-t.Oldest%model.LevelSeconds[l], 0), s.cellsKey(kv.Keyspace, l, since, 0), func(k []byte) error {
 		entries = append(entries, storage.Entry{Key: slices.Clone(k)})
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find expired buckets of view %c: %w", s.view, err)
 	}
-	t.oldest = since
+	t.Oldest = since
 	return entries, nil
 }
 
-// first is the start of the oldest bucket, from the finest level that has dropped none; 0: there is none.
-func (s *store[C, P]) first(since model.Sinces) int64 {
-	for l := range s.levels {
-		if at := s.levels[l].oldest; at > since[l] || l == len(s.levels)-1 {
+// First is the start of the oldest bucket, from the finest level that has dropped none; 0: there is none.
+func (s *Store[C, P]) First(since model.Sinces) int64 {
+	for l := range s.Levels {
+		if at := s.Levels[l].Oldest; at > since[l] || l == len(s.Levels)-1 {
 			return at
 		}
 	}
 	return 0
 }
 
-// appendState and restoreState keep where the levels begin.
-func (s *store[C, P]) appendState(b []byte) []byte {
-	for l := range s.levels {
-		b = binary.AppendUvarint(b, uint64(s.levels[l].nextHot))
-		b = binary.AppendUvarint(b, uint64(s.levels[l].oldest))
+// AppendState and restoreState keep where the levels begin.
+func (s *Store[C, P]) AppendState(b []byte) []byte {
+	for l := range s.Levels {
+		b = binary.AppendUvarint(b, uint64(s.Levels[l].nextHot))
+		b = binary.AppendUvarint(b, uint64(s.Levels[l].Oldest))
 	}
 	return b
 }
 
-func (s *store[C, P]) restoreState(d *model.Decoder) {
-	for l := range s.levels {
-		s.levels[l].hotFrom, s.levels[l].oldest = int64(d.Uvarint()), int64(d.Uvarint())
+// RestoreState reads what AppendState wrote.
+func (s *Store[C, P]) RestoreState(d *model.Decoder) {
+	for l := range s.Levels {
+		s.Levels[l].hotFrom, s.Levels[l].Oldest = int64(d.Uvarint()), int64(d.Uvarint())
 	}
 }
 
-// restore reads the series and the hot buckets.
-func (s *store[C, P]) restore(kv model.State) error {
+// Restore reads the series and the hot buckets.
+func (s *Store[C, P]) Restore(kv model.State) error {
 	prefix := kv.Key(storage.TableSeries, s.view)
 	err := kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		d := model.Decoder{B: v}
-		se := &series[C]{stamp: d.Uvarint(), first: d.Varint(), last: d.Varint()}
-		P(&se.total).Decode(&d)
-		s.series[binary.BigEndian.Uint32(k[len(prefix):])] = se
+		se := &series[C]{stamp: d.Uvarint(), First: d.Varint(), Last: d.Varint()}
+		P(&se.Total).Decode(&d)
+		s.Series[binary.BigEndian.Uint32(k[len(prefix):])] = se
 		return d.Err
 	})
 	if err != nil {
 		return fmt.Errorf("read series of view %c: %w", s.view, err)
 	}
-	for l := range s.levels {
-		t := &s.levels[l]
+	for l := range s.Levels {
+		t := &s.Levels[l]
 		err = s.scanStored(kv, l, t.hotFrom, 1<<32-1, func(start int64, n uint16, v []byte) error {
 			if t.buckets[start] == nil {
 				t.buckets[start] = bucket[C]{}
@@ -459,19 +463,19 @@ func (s *store[C, P]) restore(kv model.State) error {
 	return nil
 }
 
-func (s *store[C, P]) scanStored(kv model.State, l int, from, to int64, fn func(start int64, n uint16, v []byte) error) error {
+func (s *Store[C, P]) scanStored(kv model.State, l int, from, to int64, fn func(start int64, n uint16, v []byte) error) error {
 	prefix := len(kv.Key(storage.TableCells, s.view, 0))
 	return kv.KV.Scan(s.cellsKey(kv.Keyspace, l, from, 0), s.cellsKey(kv.Keyspace, l, to, 0), func(k, v []byte) error {
 		return fn(int64(binary.BigEndian.Uint32(k[prefix:])), binary.BigEndian.Uint16(k[prefix+4:]), v)
 	})
 }
 
-// each calls fn for the cells of the series that want accepts in every segment. What fn is given it may read until it returns.
-func (s *store[C, P]) each(kv model.State, segments []model.Segment, want pick, fn func(at bucketAt, id uint32, c *C) error) error {
+// Each calls fn for the cells of the series that want accepts in every segment. What fn is given it may read until it returns.
+func (s *Store[C, P]) Each(kv model.State, segments []model.Segment, want Pick, fn func(at BucketAt, id uint32, c *C) error) error {
 	scratch := new(C)
 	for _, g := range segments {
 		err := s.eachOf(kv, g, want, scratch, func(start int64, id uint32, c *C) error {
-			return fn(bucketAt{start, model.LevelSeconds[g.Level]}, id, c)
+			return fn(BucketAt{start, model.LevelSeconds[g.Level]}, id, c)
 		})
 		if err != nil {
 			return err
@@ -480,13 +484,13 @@ func (s *store[C, P]) each(kv model.State, segments []model.Segment, want pick, 
 	return nil
 }
 
-// bucketAt is a bucket's start and width in seconds.
-type bucketAt struct{ start, width int64 }
+// BucketAt is a bucket's start and width in seconds.
+type BucketAt struct{ Start, Width int64 }
 
 // eachStored reads the stored chunks of a segment one by one, leaving out those that changed since.
-func (s *store[C, P]) eachStored(kv model.State, g model.Segment, chunks []uint16, fn func(start int64, v []byte) error) error {
-	t, width := &s.levels[g.Level], model.LevelSeconds[g.Level]
-	for start := model.Ceil(max(g.From, t.oldest-t.oldest%width), width); start < min(g.To, t.hotFrom); start += width {
+func (s *Store[C, P]) eachStored(kv model.State, g model.Segment, chunks []uint16, fn func(start int64, v []byte) error) error {
+	t, width := &s.Levels[g.Level], model.LevelSeconds[g.Level]
+	for start := model.Ceil(max(g.From, t.Oldest-t.Oldest%width), width); start < min(g.To, t.hotFrom); start += width {
 		for _, n := range chunks {
 			if t.buckets[start][n] != nil {
 				continue
@@ -507,12 +511,12 @@ func (s *store[C, P]) eachStored(kv model.State, g model.Segment, chunks []uint1
 }
 
 // eachOf reads one segment; buckets ascend, but stored ones come before those in memory.
-func (s *store[C, P]) eachOf(kv model.State, g model.Segment, want pick, scratch *C, fn func(start int64, id uint32, c *C) error) error {
-	from, to, t := g.From, g.To, &s.levels[g.Level]
+func (s *Store[C, P]) eachOf(kv model.State, g model.Segment, want Pick, scratch *C, fn func(start int64, id uint32, c *C) error) error {
+	from, to, t := g.From, g.To, &s.Levels[g.Level]
 	packed := func(start int64, v []byte) error {
 		return s.unpack(v, want, func(id uint32, cell []byte) error {
 			d := model.Decoder{B: cell}
-			if want.counts {
+			if want.Counts {
 				P(scratch).DecodeCounts(&d)
 			} else {
 				P(scratch).Decode(&d)
@@ -544,7 +548,7 @@ func (s *store[C, P]) eachOf(kv model.State, g model.Segment, want pick, scratch
 			return packed(start, c.packed)
 		}
 		for id, cell := range c.open {
-			if want.has(id) {
+			if want.Has(id) {
 				if err := fn(start, id, cell); err != nil {
 					return err
 				}
@@ -592,4 +596,16 @@ func (t *tier[C]) each(from, to, width int64, fn func(start int64, b bucket[C]) 
 		}
 	}
 	return nil
+}
+
+// Text is a bucket's start as time of day when it lies in 1970, as in scripts, else in full, and its width unless it is 10 s.
+func (b BucketAt) Text() string {
+	t := time.Unix(b.Start, 0).UTC().Format(time.RFC3339)
+	if b.Start < 86400 {
+		t = (time.Duration(b.Start) * time.Second).String()
+	}
+	if b.Width == model.BucketSeconds {
+		return t
+	}
+	return t + "+" + (time.Duration(b.Width) * time.Second).String()
 }

@@ -1,4 +1,4 @@
-package views
+package cells
 
 import (
 	"cmp"
@@ -27,40 +27,42 @@ type Tally struct {
 	textAt uint64
 }
 
-// tallied is one staged observation.
-type tallied struct {
-	cell   *Tally
-	n      uint64
-	size   uint64
-	failed bool
-	timed  bool // has a duration
-	hist   uint16
-	at     uint64
-	ex     model.Exemplar
-	text   string
+// Tallied is one staged observation.
+type Tallied struct {
+	Cell   *Tally
+	N      uint64
+	Size   uint64
+	Failed bool
+	Timed  bool // has a duration
+	Hist   uint16
+	At     uint64
+	Ex     model.Exemplar
+	Text   string
 }
 
-func (c *Tally) observe(o *tallied) {
-	c.Calls += o.n
-	c.Size += o.size
-	if o.failed {
-		c.Failed += o.n
+// Observe counts one staged observation.
+func (c *Tally) Observe(o *Tallied) {
+	c.Calls += o.N
+	c.Size += o.Size
+	if o.Failed {
+		c.Failed += o.N
 	}
-	if o.timed {
-		c.Sum.AddTimes(o.ex.Duration, o.n)
-		c.Hist.AddBucket(int(o.hist), o.n)
+	if o.Timed {
+		c.Sum.AddTimes(o.Ex.Duration, o.N)
+		c.Hist.AddBucket(int(o.Hist), o.N)
 	}
-	c.seen(o.at, o.at)
-	if o.ex.TraceID != ([16]byte{}) {
-		c.Slowest.Slower(&o.ex)
-		c.Latest.Later(&o.ex)
+	c.Seen(o.At, o.At)
+	if o.Ex.TraceID != ([16]byte{}) {
+		c.Slowest.Slower(&o.Ex)
+		c.Latest.Later(&o.Ex)
 	}
-	if o.text != "" {
-		c.sample(o.text, o.at)
+	if o.Text != "" {
+		c.sample(o.Text, o.At)
 	}
 }
 
-func (c *Tally) seen(first, last uint64) {
+// Seen widens the time over which something was seen, in Unix nanoseconds; first is 0: it is not known.
+func (c *Tally) Seen(first, last uint64) {
 	if first != 0 && (c.First == 0 || first < c.First) {
 		c.First = first
 	}
@@ -74,10 +76,11 @@ func (c *Tally) sample(text string, at uint64) {
 	}
 }
 
+// Merge adds what o counted.
 func (c *Tally) Merge(o *Tally) {
 	c.Counts.Merge(&o.Counts)
 	c.Failed += o.Failed
-	c.seen(o.First, o.Last)
+	c.Seen(o.First, o.Last)
 	c.Slowest.Slower(&o.Slowest)
 	c.Latest.Later(&o.Latest)
 	if o.Text != "" {
@@ -92,6 +95,7 @@ func (c *Tally) reset() {
 	c.Hist = h
 }
 
+// Append encodes the tally.
 // A tally: counts, failed, first, last, slowest, latest, time of the text, text.
 func (c *Tally) Append(b []byte) []byte {
 	b = c.Counts.Append(b)
@@ -103,8 +107,10 @@ func (c *Tally) Append(b []byte) []byte {
 	return model.AppendString(b, c.Text)
 }
 
+// DecodeCounts is Decode without exemplars, which stay as they are.
 func (c *Tally) DecodeCounts(d *model.Decoder) { c.Decode(d) }
 
+// Decode reads what Append wrote.
 func (c *Tally) Decode(d *model.Decoder) {
 	c.Counts.Decode(d)
 	c.Failed, c.First = d.Uvarint(), d.Uvarint()
@@ -114,21 +120,21 @@ func (c *Tally) Decode(d *model.Decoder) {
 	c.textAt, c.Text = d.Uvarint(), d.String()
 }
 
-// appendLabel adds one label value to the key of a series.
-func appendLabel(key, v []byte) []byte {
+// AppendLabel adds one label value to the key of a series.
+func AppendLabel(key, v []byte) []byte {
 	v = v[:min(len(v), model.MaxLabel)]
 	return append(binary.AppendUvarint(key, uint64(len(v))), v...)
 }
 
-// appendDims ends the key of a series: dimensions are its last value, and are never cut.
-func appendDims(key []byte, d model.Dims) []byte { return model.AppendString(key, string(d)) }
+// AppendDims ends the key of a series: dimensions are its last value, and are never cut.
+func AppendDims(key []byte, d model.Dims) []byte { return model.AppendString(key, string(d)) }
 
 // labelKey is the key of a series without dimensions.
 func labelKey(values ...[]byte) (key []byte) {
 	for _, v := range values {
-		key = appendLabel(key, v)
+		key = AppendLabel(key, v)
 	}
-	return appendDims(key, "")
+	return AppendDims(key, "")
 }
 
 // cleanKey is a key whose values are valid UTF-8.
@@ -143,7 +149,8 @@ func cleanKey(key []byte) string {
 	return string(out)
 }
 
-func splitLabels(key string) (values []string) {
+// SplitLabels are the label values of a key.
+func SplitLabels(key string) (values []string) {
 	d := model.Decoder{B: []byte(key)}
 	for len(d.B) > 0 && d.Err == nil {
 		values = append(values, d.String())
@@ -151,8 +158,8 @@ func splitLabels(key string) (values []string) {
 	return values
 }
 
-// dict gives the label values of a table their ids. Appliers of all partitions share it; each remembers what it asked.
-type dict struct {
+// Dict gives the label values of a table their ids. Appliers of all partitions share it; each remembers what it asked.
+type Dict struct {
 	mu     sync.Mutex
 	ids    map[string]uint32
 	keys   map[uint32]string
@@ -164,16 +171,16 @@ type dict struct {
 	gen    atomic.Uint32 // grows when ids are forgotten: what was remembered is then asked again
 }
 
-func newDict(def *model.TableDef, l *model.Limits) *dict {
+func newDict(def *model.TableDef, l *model.Limits) *Dict {
 	other := make([][]byte, len(def.Labels))
 	for i := range other {
 		other[i] = []byte(model.Other)
 	}
-	return &dict{ids: map[string]uint32{}, keys: map[uint32]string{}, limit: max(1, def.Limit(l)), over: string(labelKey(other...))}
+	return &Dict{ids: map[string]uint32{}, keys: map[uint32]string{}, limit: max(1, def.Limit(l)), over: string(labelKey(other...))}
 }
 
 // id returns the id of a key; above the limit that of the overflow series, and false.
-func (d *dict) id(key string) (uint32, bool) {
+func (d *Dict) id(key string) (uint32, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if id, ok := d.ids[key]; ok {
@@ -192,19 +199,20 @@ func (d *dict) id(key string) (uint32, bool) {
 	return id, ok
 }
 
-func (d *dict) add(id uint32, key string) {
+func (d *Dict) add(id uint32, key string) {
 	d.ids[key], d.keys[id] = id, key
 	d.next = max(d.next, id+1)
 }
 
-func (d *dict) key(id uint32) string {
+// Key is the key of an id; "" if it is not known.
+func (d *Dict) Key(id uint32) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.keys[id]
 }
 
-// again defines an id anew that was forgotten while a batch still used it.
-func (d *dict) again(id uint32, key string) {
+// Again defines an id anew that was forgotten while a batch still used it.
+func (d *Dict) Again(id uint32, key string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.keys[id] == "" {
@@ -213,7 +221,7 @@ func (d *dict) again(id uint32, key string) {
 	}
 }
 
-func (d *dict) forget(id uint32) {
+func (d *Dict) forget(id uint32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.ids, d.keys[id])
@@ -221,8 +229,8 @@ func (d *dict) forget(id uint32) {
 	d.gen.Add(1)
 }
 
-// appendNew encodes the definitions since the last call: how many, then each id and key.
-func (d *dict) appendNew(b []byte) []byte {
+// AppendNew encodes the definitions since the last call: how many, then each id and key.
+func (d *Dict) AppendNew(b []byte) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b = binary.AppendUvarint(b, uint64(len(d.fresh)))
@@ -235,7 +243,8 @@ func (d *dict) appendNew(b []byte) []byte {
 	return b
 }
 
-func (d *dict) decodeNew(dec *model.Decoder) {
+// DecodeNew reads what AppendNew wrote.
+func (d *Dict) DecodeNew(dec *model.Decoder) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for range min(dec.Uvarint(), 1<<24) {
@@ -248,70 +257,72 @@ func (d *dict) decodeNew(dec *model.Decoder) {
 	}
 }
 
-// table is one table's committed state.
-type table struct {
-	def *model.TableDef
-	*store[Tally, *Tally]
-	dict *dict
+// TableStore is one table's committed state.
+type TableStore struct {
+	Def *model.TableDef
+	*Store[Tally, *Tally]
+	Dict *Dict
 }
 
-func newTables(l *model.Limits) (ts [model.Tables]*table) {
+// NewTables returns the tables, empty.
+func NewTables(l *model.Limits) (ts [model.Tables]*TableStore) {
 	for i := range ts {
 		def := &model.TableDefs[i]
-		ts[i] = &table{def: def, store: newStore[Tally](def.Letter), dict: newDict(def, l)}
+		ts[i] = &TableStore{Def: def, Store: NewStore[Tally](def.Letter), Dict: newDict(def, l)}
 	}
 	return ts
 }
 
-func (t *table) dictKey(ks model.Keyspace, id uint32) []byte {
-	return binary.BigEndian.AppendUint32(ks.Key(storage.TableMeta, model.MetaDict, t.def.Letter), id)
+func (t *TableStore) dictKey(ks model.Keyspace, id uint32) []byte {
+	return binary.BigEndian.AppendUint32(ks.Key(storage.TableMeta, model.MetaDict, t.Def.Letter), id)
 }
 
-// fold stores what the last folds have not: definitions too, which go with their series.
-func (t *table) fold(kv model.State, seq uint64, h horizon, then *model.Later, entries []storage.Entry) ([]storage.Entry, error) {
-	for id, se := range t.series {
-		if se.last < h.forget {
-			then.Do(func() { t.dict.forget(id) })
+// Fold stores what the last folds have not: definitions too, which go with their series.
+func (t *TableStore) Fold(kv model.State, seq uint64, h Horizon, then *model.Later, entries []storage.Entry) ([]storage.Entry, error) {
+	for id, se := range t.Series {
+		if se.Last < h.Forget {
+			then.Do(func() { t.Dict.forget(id) })
 			entries = append(entries, storage.Entry{Key: t.dictKey(kv.Keyspace, id)})
 		}
 	}
-	entries, err := t.store.fold(kv, seq, h, then, entries)
-	t.dict.mu.Lock()
-	defer t.dict.mu.Unlock()
-	for _, id := range t.dict.stored {
-		if key := t.dict.keys[id]; key != "" {
+	entries, err := t.Store.Fold(kv, seq, h, then, entries)
+	t.Dict.mu.Lock()
+	defer t.Dict.mu.Unlock()
+	for _, id := range t.Dict.stored {
+		if key := t.Dict.keys[id]; key != "" {
 			entries = append(entries, storage.Entry{Key: t.dictKey(kv.Keyspace, id), Value: []byte(key)})
 		}
 	}
-	t.dict.stored = t.dict.stored[:0]
+	t.Dict.stored = t.Dict.stored[:0]
 	return entries, err
 }
 
-func (t *table) restore(kv model.State) error {
-	prefix := kv.Key(storage.TableMeta, model.MetaDict, t.def.Letter)
+// Restore reads what folds stored.
+func (t *TableStore) Restore(kv model.State) error {
+	prefix := kv.Key(storage.TableMeta, model.MetaDict, t.Def.Letter)
 	err := kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
-		t.dict.add(binary.BigEndian.Uint32(k[len(prefix):]), string(v))
+		t.Dict.add(binary.BigEndian.Uint32(k[len(prefix):]), string(v))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return t.store.restore(kv)
+	return t.Store.Restore(kv)
 }
 
-// tallyBatch is what one partition counted in a table between two checkpoints.
-type tallyBatch struct {
+// TallyBatch is what one partition counted in a table between two checkpoints.
+type TallyBatch struct {
 	known map[string]*tallySeries
 	gen   uint32
-	dirty []*tallySeries
+	Dirty []*tallySeries
 	free  []*Tally
 }
 
 // tallySeries is a series in a batch with the few buckets that the batch touched.
 type tallySeries struct {
-	id    uint32
+	ID    uint32
 	over  bool
-	key   string
+	Key   string
 	cells []tallyCell
 }
 
@@ -320,8 +331,8 @@ type tallyCell struct {
 	c     *Tally
 }
 
-// eachKey calls fn for each key, in no order.
-func (d *dict) eachKey(fn func(key string)) {
+// EachKey calls fn for each key, in no order.
+func (d *Dict) EachKey(fn func(key string)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for key := range d.ids {
@@ -329,20 +340,20 @@ func (d *dict) eachKey(fn func(key string)) {
 	}
 }
 
-// find returns the id of a key that is known.
-func (d *dict) find(key string) (id uint32, ok bool) {
+// Find returns the id of a key that is known.
+func (d *Dict) Find(key string) (id uint32, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	id, ok = d.ids[key]
 	return id, ok
 }
 
-// cell returns the tally of a key in a bucket; over says that it is the overflow series.
-func (b *tallyBatch) cell(d *dict, key []byte, start int64) (c *Tally, over bool) {
-	if gen := d.gen.Load(); b.known == nil || gen != b.gen || len(b.known) > maxLocalSeries && len(b.dirty) == 0 {
+// Cell returns the tally of a key in a bucket; over says that it is the overflow series.
+func (b *TallyBatch) Cell(d *Dict, key []byte, start int64) (c *Tally, over bool) {
+	if gen := d.gen.Load(); b.known == nil || gen != b.gen || len(b.known) > model.MaxLocalSeries && len(b.Dirty) == 0 {
 		known := map[string]*tallySeries{}
-		for _, s := range b.dirty {
-			known[s.key] = s // their cells are referred to
+		for _, s := range b.Dirty {
+			known[s.Key] = s // their cells are referred to
 		}
 		b.known, b.gen = known, gen
 	}
@@ -350,7 +361,7 @@ func (b *tallyBatch) cell(d *dict, key []byte, start int64) (c *Tally, over bool
 	if s == nil {
 		name := cleanKey(key)
 		id, ok := d.id(name)
-		s = &tallySeries{id: id, over: !ok, key: name}
+		s = &tallySeries{ID: id, over: !ok, Key: name}
 		b.known[string(key)] = s
 	}
 	for i := range s.cells {
@@ -359,7 +370,7 @@ func (b *tallyBatch) cell(d *dict, key []byte, start int64) (c *Tally, over bool
 		}
 	}
 	if len(s.cells) == 0 {
-		b.dirty = append(b.dirty, s)
+		b.Dirty = append(b.Dirty, s)
 	}
 	if n := len(b.free); n > 0 {
 		c, b.free = b.free[n-1], b.free[:n-1]
@@ -370,21 +381,22 @@ func (b *tallyBatch) cell(d *dict, key []byte, start int64) (c *Tally, over bool
 	return c, s.over
 }
 
-func (b *tallyBatch) reset() {
-	for _, s := range b.dirty {
+// Reset makes the batch empty and keeps its memory.
+func (b *TallyBatch) Reset() {
+	for _, s := range b.Dirty {
 		for i := range s.cells {
 			s.cells[i].c.reset()
 			b.free = append(b.free, s.cells[i].c)
 		}
 		s.cells = s.cells[:0]
 	}
-	b.dirty = b.dirty[:0]
+	b.Dirty = b.Dirty[:0]
 }
 
-// appendTo encodes the cells of a batch: for each series id+1, number of buckets, each start and tally; then 0.
-func (b *tallyBatch) appendTo(out []byte) []byte {
-	for _, s := range b.dirty {
-		out = binary.AppendUvarint(out, uint64(s.id)+1)
+// AppendTo encodes the cells of a batch: for each series id+1, number of buckets, each start and tally; then 0.
+func (b *TallyBatch) AppendTo(out []byte) []byte {
+	for _, s := range b.Dirty {
+		out = binary.AppendUvarint(out, uint64(s.ID)+1)
 		out = binary.AppendUvarint(out, uint64(len(s.cells)))
 		for _, cell := range s.cells {
 			out = binary.AppendUvarint(out, uint64(cell.start))
@@ -394,13 +406,14 @@ func (b *tallyBatch) appendTo(out []byte) []byte {
 	return out
 }
 
-func (b *tallyBatch) decode(d *model.Decoder) {
+// Decode reads what AppendTo wrote.
+func (b *TallyBatch) Decode(d *model.Decoder) {
 	for d.Err == nil {
 		id := d.Uvarint()
 		if id == 0 {
 			return
 		}
-		s := &tallySeries{id: uint32(id - 1)}
+		s := &tallySeries{ID: uint32(id - 1)}
 		for range d.Count() {
 			cell := tallyCell{start: int64(d.Uvarint()), c: &Tally{}}
 			if cell.c.Decode(d); d.Err != nil {
@@ -408,21 +421,33 @@ func (b *tallyBatch) decode(d *model.Decoder) {
 			}
 			s.cells = append(s.cells, cell)
 		}
-		b.dirty = append(b.dirty, s)
+		b.Dirty = append(b.Dirty, s)
 	}
 }
 
-// install adds a batch to the table.
-func (t *table) install(kv model.State, seq uint64, b *tallyBatch, since model.Sinces) error {
-	for _, s := range b.dirty {
+// Install adds a batch to the table.
+func (t *TableStore) Install(kv model.State, seq uint64, b *TallyBatch, since model.Sinces) error {
+	for _, s := range b.Dirty {
 		for _, cell := range s.cells {
 			if cell.c.Calls == 0 {
 				continue
 			}
-			if _, err := t.add(kv, seq, s.id, cell.start, cell.c, since); err != nil {
+			if _, err := t.Add(kv, seq, s.ID, cell.start, cell.c, since); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// LabelsKey is the key of label values, the last of which are the dimensions.
+func LabelsKey(labels []string) string {
+	var key []byte
+	for i, l := range labels {
+		if i == len(labels)-1 {
+			return string(AppendDims(key, model.Dims(l)))
+		}
+		key = AppendLabel(key, []byte(l))
+	}
+	return string(key)
 }
