@@ -14,8 +14,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/storage/attr"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // spanMatch is what one span must fulfil, all of it together. Zero fields accept every span.
@@ -25,10 +25,10 @@ type spanMatch struct {
 	status             *ptrace.StatusCode
 	none               bool // no span can fulfil it
 	min, max           time.Duration
-	attributes         map[string]string // of the span, its resource, its scope, one of its events or links; as text
-	keys               []string          // of attributes, sorted
-	needles            [][]byte          // bytes that stand in a resource with such a span
-	tokens             []views.SpanToken // what a block with such a span has
+	attributes         map[string]string  // of the span, its resource, its scope, one of its events or links; as text
+	keys               []string           // of attributes, sorted
+	needles            [][]byte           // bytes that stand in a resource with such a span
+	tokens             []traces.SpanToken // what a block with such a span has
 }
 
 // newSpanMatch returns the conditions that a search has on one span.
@@ -74,7 +74,7 @@ func (m *spanMatch) need(text string) {
 // token adds an attribute by which blocks are passed over.
 func (m *spanMatch) token(key, value string) {
 	if value != "" && len(key) < 1024 && len(value) < 1024 && utf8.ValidString(key+value) && !strings.ContainsRune(key+value, utf8.RuneError) {
-		m.tokens = append(m.tokens, views.SpanToken{Key: key, Value: value})
+		m.tokens = append(m.tokens, traces.SpanToken{Key: key, Value: value})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // An Accumulator takes the records of one partition, one goroutine at a time, and shares nothing with those of other partitions
@@ -74,9 +75,9 @@ type batch struct {
 	dirty    []*redSeries
 	known    int
 	tables   [model.Tables]cells.TallyBatch
-	traces   traceBatch
-	rawSpans rawBatch
-	rawLogs  rawBatch
+	traces   traces.Batch
+	rawSpans traces.RawBatch
+	rawLogs  traces.RawBatch
 	clusters []drain.Cluster // that log lines joined
 	halves   []edges.Half
 	hashes   []dedup.Seen
@@ -127,11 +128,11 @@ type redCell struct {
 }
 
 func newBatch() *batch {
-	return &batch{services: map[serviceKey]*service{}, dims: map[string]seenDims{}, peers: map[peerKey]uint32{}, traces: traceBatch{at: map[[16]byte]uint32{}}}
+	return &batch{services: map[serviceKey]*service{}, dims: map[string]seenDims{}, peers: map[peerKey]uint32{}, traces: traces.Batch{At: map[[16]byte]uint32{}}}
 }
 
 // reset empties a batch after its checkpoint; series stay known.
-func (b *batch) reset(spare *rawSpare) {
+func (b *batch) reset(spare *traces.RawSpare) {
 	for _, s := range b.dirty {
 		for i := range s.cells {
 			s.cells[i].c.Reset()
@@ -142,9 +143,9 @@ func (b *batch) reset(spare *rawSpare) {
 	for i := range b.tables {
 		b.tables[i].Reset()
 	}
-	b.traces.reset()
-	b.rawSpans.reset(spare)
-	b.rawLogs.reset(spare)
+	b.traces.Reset()
+	b.rawSpans.Reset(spare)
+	b.rawLogs.Reset(spare)
 	b.clusters = nil
 	if b.known > model.MaxLocalSeries {
 		*b = *newBatch()
@@ -244,7 +245,7 @@ func (a *Accumulator) Span(r *model.Resource, s *model.Span) {
 	dur := end - start
 	if !r.HasService {
 		a.counts.Unattributed++
-		a.staged = append(a.staged, model.Observation{Series: noSeries, Start: start, Parent: s.ParentID, Ex: model.Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end}})
+		a.staged = append(a.staged, model.Observation{Series: traces.NoSeries, Start: start, Parent: s.ParentID, Ex: model.Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end}})
 		return
 	}
 	a.end = max(a.end, end)
@@ -531,20 +532,20 @@ func (a *Accumulator) endTraces() {
 	if c.TraceRetention < 0 || len(a.staged) == 0 {
 		return
 	}
-	b, raw, keep := a.cur, rawRef{}, c.TraceBytes > 0
+	b, raw, keep := a.cur, traces.RawRef{}, c.TraceBytes > 0
 	if keep {
 		begin, end := a.stagedOver()
-		raw.n = b.rawSpans.add(a.set.spare, nil, a.spansAsCounted(), begin, end)
+		raw.N = b.rawSpans.Add(a.set.spare, nil, a.spansAsCounted(), begin, end)
 	}
 	for i := range a.staged {
 		o := &a.staged[i]
 		if o.Ex.TraceID == ([16]byte{}) {
 			continue
 		}
-		p := b.traces.part(&o.Ex.TraceID)
-		p.observe(o.Start, o.Ex.End, o.Series, o.Ex.SpanID, o.Parent)
-		if n := len(p.raw); keep && (n == 0 || p.raw[n-1] != raw) {
-			p.raw = append(p.raw, raw)
+		p := b.traces.Part(&o.Ex.TraceID)
+		p.Observe(o.Start, o.Ex.End, o.Series, o.Ex.SpanID, o.Parent)
+		if n := len(p.Raw); keep && (n == 0 || p.Raw[n-1] != raw) {
+			p.Raw = append(p.Raw, raw)
 		}
 	}
 }

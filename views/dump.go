@@ -12,6 +12,7 @@ import (
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // Dump writes the canonical text of one view ("red", "edges", their "levels" of wider buckets, "pending", "counters", "traces", or the name of a table): sorted lines that depend on the records
@@ -192,16 +193,16 @@ func (s *Set) dumpTraces() ([]string, error) {
 // searchAll returns every trace; the caller holds the lock.
 func (s *Set) searchAll() (out []TraceSummary, err error) {
 	since := s.tracesSince()
-	for _, t := range s.traces.dirty {
-		if t.end >= since {
+	for _, t := range s.traces.Dirty {
+		if t.End >= since {
 			out = append(out, s.summary(t))
 		}
 	}
-	for i := range s.traces.blocks {
-		n := s.traces.blocks[i].n
-		err = s.traces.read(s.kv, n, anyTime, func(t *trace) bool {
-			home, ok := s.traces.home.get(t.id)
-			if s.traces.dirty[t.id] == nil && ok && home == n && t.end >= since {
+	for i := range s.traces.Blocks {
+		n := s.traces.Blocks[i].N
+		err = s.traces.Read(s.kv, n, traces.AnyTime, func(t *traces.Trace) bool {
+			home, ok := s.traces.Home.Get(t.ID)
+			if s.traces.Dirty[t.ID] == nil && ok && home == n && t.End >= since {
 				out = append(out, s.summary(t))
 			}
 			return true

@@ -4,6 +4,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // Decoders read stored values; each begins with an empty Set.
@@ -11,11 +12,13 @@ var Decoders = []func(v []byte) error{
 	func(v []byte) error { _, err := emptySet().decodeEntry(v); return err },
 	func(v []byte) error { return emptySet().restoreFold(v) },
 	func(v []byte) error { return emptySet().pairing.Restore(v) },
-	func(v []byte) error { return decodeBlock(v, anyTime, func(*trace) bool { return true }) },
+	func(v []byte) error {
+		return traces.DecodeBlock(v, traces.AnyTime, func(*traces.Trace) bool { return true })
+	},
 	func(v []byte) error { return (&piece{stored: piecesNow}).decode(v) },
 	func(v []byte) error { _, err := decodeDeltaSeries(v); return err },
 	decodeOne(func(d *model.Decoder) { new(drain.Cluster).Decode(d) }),
-	decodeOne(func(d *model.Decoder) { new(rawMeta).decode(d) }),
+	decodeOne(func(d *model.Decoder) { new(traces.RawMeta).Decode(d) }),
 	decodeOne(func(d *model.Decoder) { new(model.Histogram).Decode(d) }),
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // A journal entry is the input of one checkpoint:
@@ -74,13 +75,13 @@ func (s *Set) appendViews(b []byte, c *Checkpoint) []byte {
 	}
 	n := 0
 	for _, batch := range c.taken {
-		n += len(batch.traces.parts)
+		n += len(batch.traces.Parts)
 	}
 	b = binary.AppendUvarint(b, uint64(n))
 	b = binary.AppendUvarint(b, c.next.head)
 	for _, batch := range c.taken {
-		for i := range batch.traces.parts {
-			b = batch.traces.parts[i].append(b, c.next.head, c.next.seq)
+		for i := range batch.traces.Parts {
+			b = batch.traces.Parts[i].Append(b, c.next.head, c.next.seq)
 		}
 	}
 	for i, batch := range c.taken {
@@ -103,9 +104,9 @@ func (s *Set) decodeViews(d *model.Decoder, c *Checkpoint, b *batch) {
 	}
 	n, base := d.Count(), d.Uvarint()
 	for range n {
-		var t trace
-		t.decode(d, base, c.next.seq)
-		b.traces.parts = append(b.traces.parts, t)
+		var t traces.Trace
+		t.Decode(d, base, c.next.seq)
+		b.traces.Parts = append(b.traces.Parts, t)
 	}
 	for d.Err == nil {
 		partition := d.Uvarint()
@@ -169,9 +170,9 @@ func (s *Set) fold(c *Checkpoint) error {
 			return err
 		}
 	}
-	entries = s.traces.fold(ks, s.seq, s.head, s.tracesSince(), &c.then, entries)
-	entries = s.rawSpans.fold(ks, s.tracesSince(), &c.then, entries)
-	entries = s.rawLogs.fold(ks, s.headLess(s.cfg.LogRetention), &c.then, entries)
+	entries = s.traces.Fold(ks, s.seq, s.head, s.tracesSince(), &c.then, entries)
+	entries = s.rawSpans.Fold(ks, s.tracesSince(), &c.then, entries)
+	entries = s.rawLogs.Fold(ks, s.headLess(s.cfg.LogRetention), &c.then, entries)
 	entries = s.patterns.fold(ks, s.tables[model.TablePatterns], &c.then, entries)
 	old, oldChunks := s.journal.gen, s.journal.chunks
 	s.journal.gen++
@@ -193,7 +194,7 @@ func (s *Set) fold(c *Checkpoint) error {
 	*last = s.spans.Forget(ks, s.dedupBefore()+s.cfg.DedupWindow.Milliseconds(), *last)
 	st := state{seq: s.seq, counters: s.counters, head: s.head, complete: s.complete}
 	b := s.appendState([]byte{formatVersion}, &st)
-	for _, v := range []uint32{s.journal.gen, uint32(s.journal.chunks), s.journal.defs, s.traces.stored.first, s.traces.stored.next} {
+	for _, v := range []uint32{s.journal.gen, uint32(s.journal.chunks), s.journal.defs, s.traces.Stored.First, s.traces.Stored.Next} {
 		b = binary.AppendUvarint(b, uint64(v))
 	}
 	b = binary.AppendUvarint(b, uint64(s.oldest))
@@ -329,8 +330,8 @@ func (s *Set) restore() error {
 	if err := s.spans.Restore(s.kv, &s.counters); err != nil {
 		return fmt.Errorf("read spans seen: %w", err)
 	}
-	for _, raw := range []*rawStore{s.rawSpans, s.rawLogs} {
-		if err := raw.restore(s.kv, s.seq); err != nil {
+	for _, raw := range []*traces.RawStore{s.rawSpans, s.rawLogs} {
+		if err := raw.Restore(s.kv, s.seq); err != nil {
 			return err
 		}
 	}
@@ -356,7 +357,7 @@ func (s *Set) restoreFold(v []byte) error {
 	d.Uvarint() // the format
 	st := s.decodeState(&d)
 	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.Uvarint()), int(d.Uvarint()), uint32(d.Uvarint())
-	s.traces.first, s.traces.next = uint32(d.Uvarint()), uint32(d.Uvarint())
+	s.traces.First, s.traces.Next = uint32(d.Uvarint()), uint32(d.Uvarint())
 	s.oldest = int64(d.Uvarint())
 	s.red.RestoreState(&d)
 	s.edges.RestoreState(&d)
@@ -383,7 +384,7 @@ func (s *Set) restoreFold(v []byte) error {
 	if err := s.patterns.restore(s.kv); err != nil {
 		return err
 	}
-	if err := s.traces.restore(s.kv); err != nil {
+	if err := s.traces.Restore(s.kv); err != nil {
 		return fmt.Errorf("read blocks of traces: %w", err)
 	}
 	prefix := s.kv.Key(storage.TableWaiting)

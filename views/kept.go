@@ -30,7 +30,7 @@ func (s *Set) Kept() Kept {
 		}
 		return since
 	}
-	return Kept{Traces: after(s.headLess(s.cfg.TraceRetention)), Logs: after(max(s.headLess(s.cfg.LogRetention), s.rawLogs.dropped))}
+	return Kept{Traces: after(s.headLess(s.cfg.TraceRetention)), Logs: after(max(s.headLess(s.cfg.LogRetention), s.rawLogs.Dropped))}
 }
 
 // Kept says from when on the versions, one after the other, hold all.

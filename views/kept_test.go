@@ -20,7 +20,7 @@ func TestKept(t *testing.T) {
 	require.Equal(t, Kept{Traces: at(100), Logs: at(100)}, s.Kept(), "nothing is older than retention")
 	s.head = 200e9
 	require.Equal(t, Kept{Traces: at(140), Logs: at(140)}, s.Kept())
-	s.rawLogs.dropped = 170e9
+	s.rawLogs.Dropped = 170e9
 	require.Equal(t, Kept{Traces: at(140), Logs: at(170)}, s.Kept(), "lines were dropped for their bytes")
 	s.cfg.LogRetention = -1
 	require.Equal(t, at(200).Add(1), s.Kept().Logs, "no lines are kept")

@@ -194,7 +194,7 @@ func (a *Accumulator) endLogs() {
 	}
 	if c := &a.set.cfg; c.LogBytes > 0 && c.LogRetention >= 0 {
 		a.key = a.lineClock().append(a.key[:0], len(a.record.Value))
-		a.cur.rawLogs.add(a.set.spare, a.key, a.record.Value, a.begin, a.end)
+		a.cur.rawLogs.Add(a.set.spare, a.key, a.record.Value, a.begin, a.end)
 	}
 	if a.drains == nil {
 		a.drains = a.set.drainsOf(a.partition)

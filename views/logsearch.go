@@ -17,6 +17,7 @@ import (
 	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // LogLine is one line as it came.
@@ -38,18 +39,18 @@ type LogLine struct {
 
 // Place names a line among all that are kept.
 func (l *LogLine) Place() string {
-	return fmt.Sprintf("%d.%d.%d.%d", l.place.at, l.place.raw.seq, l.place.raw.n, l.place.index)
+	return fmt.Sprintf("%d.%d.%d.%d", l.place.at, l.place.raw.Seq, l.place.raw.N, l.place.index)
 }
 
 // logPlace orders lines: by time, then by where they are stored.
 type logPlace struct {
 	at    uint64
-	raw   rawRef
+	raw   traces.RawRef
 	index int
 }
 
 func (a logPlace) compare(b logPlace) int {
-	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.raw.seq, b.raw.seq), cmp.Compare(a.raw.n, b.raw.n), cmp.Compare(a.index, b.index))
+	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.raw.Seq, b.raw.Seq), cmp.Compare(a.raw.N, b.raw.N), cmp.Compare(a.index, b.index))
 }
 
 // LogCursor is a place in the order of lines; the zero value is none.
@@ -60,7 +61,9 @@ type LogCursor struct {
 	Index int
 }
 
-func (c *LogCursor) place() logPlace { return logPlace{c.At, rawRef{c.Seq, c.Block}, c.Index} }
+func (c *LogCursor) place() logPlace {
+	return logPlace{c.At, traces.RawRef{Seq: c.Seq, N: c.Block}, c.Index}
+}
 
 // LogQuery selects lines. Zero fields select everything.
 type LogQuery struct {
@@ -229,7 +232,7 @@ func (s *Set) SearchLogs(q LogQuery) (LogResult, error) {
 	f.from = max(f.from, since)
 	older := make([]uint64, len(kept)+1) // newest time in the blocks before each
 	for i, m := range kept {
-		older[i+1] = max(older[i], m.end)
+		older[i+1] = max(older[i], m.End)
 	}
 	var found []logHit
 	for i := len(kept) - 1; i >= 0; i-- {
@@ -237,7 +240,7 @@ func (s *Set) SearchLogs(q LogQuery) (LogResult, error) {
 		if older[i+1] < f.from || len(found) > q.Limit && found[q.Limit].place.at > older[i+1] {
 			break
 		}
-		if m.end < f.from || m.begin >= f.to || f.before != nil && m.begin > f.before.at {
+		if m.End < f.from || m.Begin >= f.to || f.before != nil && m.Begin > f.before.at {
 			continue
 		}
 		if q.Budget <= 0 {
@@ -258,22 +261,22 @@ func (s *Set) SearchLogs(q LogQuery) (LogResult, error) {
 	if len(found) > q.Limit {
 		found, out.Exhausted = found[:q.Limit], false
 		p := found[q.Limit-1].place
-		out.Next = &LogCursor{p.at, p.raw.seq, p.raw.n, p.index}
+		out.Next = &LogCursor{p.at, p.raw.Seq, p.raw.N, p.index}
 	}
 	out.Lines = linesOf(found)
 	return out, nil
 }
 
 // keptLogs is what raw blocks there are, and from when on their lines are shown.
-func (s *Set) keptLogs() ([]rawMeta, uint64) {
+func (s *Set) keptLogs() ([]traces.RawMeta, uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return slices.Clone(s.rawLogs.kept), s.headLess(s.cfg.LogRetention)
+	return slices.Clone(s.rawLogs.Kept), s.headLess(s.cfg.LogRetention)
 }
 
-func (s *Set) searchLogBlocks(m rawMeta, f *logFilter) (hits []logHit, size int, err error) {
-	for n := range m.blocks {
-		ref := rawRef{m.seq, n}
+func (s *Set) searchLogBlocks(m traces.RawMeta, f *logFilter) (hits []logHit, size int, err error) {
+	for n := range m.Blocks {
+		ref := traces.RawRef{Seq: m.Seq, N: n}
 		b, ok, err := s.logBlock(ref)
 		if err != nil || !ok {
 			return hits, size, err
@@ -283,7 +286,7 @@ func (s *Set) searchLogBlocks(m rawMeta, f *logFilter) (hits []logHit, size int,
 			continue
 		}
 		i := 0
-		for clock, record := range keptLogRecords(b, lineClock{arrived: m.begin}) {
+		for clock, record := range keptLogRecords(b, lineClock{arrived: m.Begin}) {
 			for part := range logParts(record) {
 				if !f.block(part) {
 					i += countLines(part)
@@ -349,14 +352,14 @@ func nested(b []byte, num protowire.Number) iter.Seq[[]byte] {
 	}
 }
 
-func (s *Set) logBlock(ref rawRef) ([]byte, bool, error) {
+func (s *Set) logBlock(ref traces.RawRef) ([]byte, bool, error) {
 	s.mu.RLock()
-	held := s.rawLogs.holds(ref)
+	held := s.rawLogs.Holds(ref)
 	s.mu.RUnlock()
 	if !held {
 		return nil, false, nil
 	}
-	return s.rawLogs.get(s.kv, ref)
+	return s.rawLogs.Get(s.kv, ref)
 }
 
 // TailLogs returns the lines that q selects of the checkpoints after seq, oldest first, at most limit of them, how many more there
@@ -367,13 +370,13 @@ func (s *Set) TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, dr
 	var hits []logHit
 	kept, _ := s.keptLogs()
 	seq = max(after, s.Frontier().Seq)
-	first, _ := slices.BinarySearchFunc(kept, after+1, func(m rawMeta, seq uint64) int { return cmp.Compare(m.seq, seq) })
+	first, _ := slices.BinarySearchFunc(kept, after+1, func(m traces.RawMeta, seq uint64) int { return cmp.Compare(m.Seq, seq) })
 	for _, m := range kept[first:] {
 		more, _, err := s.searchLogBlocks(m, f)
 		if err != nil {
 			return linesOf(hits), dropped, seq, err
 		}
-		seq = max(seq, m.seq)
+		seq = max(seq, m.Seq)
 		hits = append(hits, more...)
 	}
 	slices.SortFunc(hits, func(a, b logHit) int { return a.place.compare(b.place) })

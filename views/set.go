@@ -16,6 +16,7 @@ import (
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // A Set is all views of one version and shard.
@@ -58,10 +59,10 @@ type Set struct {
 	red      *cells.Store[model.REDCounts, *model.REDCounts]
 	edges    *cells.Store[model.EdgeCounts, *model.EdgeCounts]
 	tables   [model.Tables]*cells.TableStore
-	traces   *traceStore
-	spare    *rawSpare // buffers of raw records
-	rawSpans *rawStore
-	rawLogs  *rawStore
+	traces   *traces.Store
+	spare    *traces.RawSpare // buffers of raw records
+	rawSpans *traces.RawStore
+	rawLogs  *traces.RawStore
 	patterns *patterns
 	sums     serviceSums
 	hours    serviceHours
@@ -109,16 +110,16 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 		names: model.NewNames(cfg.Limits, dimensions), dedup: dedup.NewRecords(cfg), spans: dedup.NewSpans(cfg),
 		parts: map[model.Partition]*Accumulator{}, marks: model.NewWatermarks(), progress: map[model.Partition]model.Progress{},
 		red: cells.NewStore[model.REDCounts](model.LetterRED), edges: cells.NewStore[model.EdgeCounts](model.LetterEdges), edgeIDs: map[edges.EdgeID]uint32{}, edgeByLabel: map[edges.EdgeID]uint32{},
-		tables: cells.NewTables(&cfg.Limits), traces: newTraceStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.Levels(),
+		tables: cells.NewTables(&cfg.Limits), traces: traces.NewStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.Levels(),
 	}
-	if s.rawSpans, err = newRawStore(model.RawSignalSpans, cfg.TraceBytes); err != nil {
+	if s.rawSpans, err = traces.NewRawStore(model.RawSignalSpans, cfg.TraceBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)
 	}
-	if s.rawLogs, err = newRawStore(model.RawSignalLogs, cfg.LogBytes); err != nil {
+	if s.rawLogs, err = traces.NewRawStore(model.RawSignalLogs, cfg.LogBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)
 	}
 	s.sums.most, s.hours.most = cfg.CacheBytes/2/serviceSumBytes, cfg.CacheBytes/2
-	s.spare = &rawSpare{most: cfg.SpareBytes}
+	s.spare = &traces.RawSpare{Most: cfg.SpareBytes}
 	s.pairing = edges.NewPairing(cfg, s.names.Compare)
 	s.frontier.Version = cfg.Version
 	if err := s.restore(); err != nil {
@@ -183,7 +184,7 @@ type Checkpoint struct {
 	records uint64 // bytes of the records
 	from    []*Accumulator
 	taken   []*batch
-	raw     [2]rawMeta // of spans and of logs
+	raw     [2]traces.RawMeta // of spans and of logs
 	next    state
 	marks   map[model.Partition]uint64
 	gone    []model.Partition // see Mark.Gone
@@ -267,16 +268,16 @@ func (s *Set) Collect(marks []model.Mark) (*Checkpoint, error) {
 // collectTaken makes what the batches hold ready to be stored: raw blocks get their numbers, and series that were forgotten while a
 // batch still used them are defined again.
 func (s *Set) collectTaken(c *Checkpoint) {
-	raws := [2][]*rawBatch{make([]*rawBatch, len(c.taken)), make([]*rawBatch, len(c.taken))}
+	raws := [2][]*traces.RawBatch{make([]*traces.RawBatch, len(c.taken)), make([]*traces.RawBatch, len(c.taken))}
 	base := uint32(0)
 	for i, b := range c.taken {
-		for j := range b.traces.parts {
-			for k := range b.traces.parts[j].raw {
-				r := &b.traces.parts[j].raw[k]
-				r.seq, r.n = s.seq, r.n+base
+		for j := range b.traces.Parts {
+			for k := range b.traces.Parts[j].Raw {
+				r := &b.traces.Parts[j].Raw[k]
+				r.Seq, r.N = s.seq, r.N+base
 			}
 		}
-		base += uint32(len(b.rawSpans.blocks))
+		base += uint32(len(b.rawSpans.Blocks))
 		raws[0][i], raws[1][i] = &b.rawSpans, &b.rawLogs
 		for t := range b.tables {
 			for _, se := range b.tables[t].Dirty {
@@ -284,9 +285,9 @@ func (s *Set) collectTaken(c *Checkpoint) {
 			}
 		}
 	}
-	for i, raw := range []*rawStore{s.rawSpans, s.rawLogs} {
+	for i, raw := range []*traces.RawStore{s.rawSpans, s.rawLogs} {
 		var entries []storage.Entry
-		entries, c.raw[i] = raw.collect(s.kv.Keyspace, s.seq, raws[i])
+		entries, c.raw[i] = raw.Collect(s.kv.Keyspace, s.seq, raws[i])
 		c.ahead(entries, s.cfg.MaxCommitBytes)
 	}
 }
@@ -392,8 +393,8 @@ func (s *Set) install(c *Checkpoint) error {
 				return err
 			}
 		}
-		for i := range b.traces.parts {
-			if err := s.traces.install(s.kv, &b.traces.parts[i]); err != nil {
+		for i := range b.traces.Parts {
+			if err := s.traces.Install(s.kv, &b.traces.Parts[i]); err != nil {
 				return err
 			}
 		}
@@ -403,8 +404,8 @@ func (s *Set) install(c *Checkpoint) error {
 			s.patterns.install(c.from[i].partition, b.clusters)
 		}
 	}
-	s.rawSpans.install(c.raw[0])
-	s.rawLogs.install(c.raw[1])
+	s.rawSpans.Install(c.raw[0])
+	s.rawLogs.Install(c.raw[1])
 	s.numberEdges()
 	for k, e := range s.pairing.Edges {
 		id := s.edgeIDOf(k.Edge)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // settle is how long after its newest span a block is sifted: its traces are whole by then.
@@ -25,12 +26,12 @@ func (s *Set) sift(c *Checkpoint) error {
 	}
 	var entries []storage.Entry
 	verdicts := map[uint32]map[[16]byte]bool{}
-	for i := range s.rawSpans.kept {
-		m := &s.rawSpans.kept[i]
-		if m.sifted {
+	for i := range s.rawSpans.Kept {
+		m := &s.rawSpans.Kept[i]
+		if m.Sifted {
 			continue
 		}
-		if len(entries) > 64 || m.end+uint64(settle) > s.head || c.sifted >= siftBlocks {
+		if len(entries) > 64 || m.End+uint64(settle) > s.head || c.sifted >= siftBlocks {
 			break
 		}
 		list, size, err := s.siftOne(*m, verdicts)
@@ -43,9 +44,9 @@ func (s *Set) sift(c *Checkpoint) error {
 		entries = append(entries, list...)
 		c.sifted++
 		left := *m
-		left.sifted, left.bytes = true, size
-		entries = append(entries, storage.Entry{Key: s.rawSpans.metaKey(s.kv.Keyspace, m.seq), Value: left.append(nil)})
-		c.then.Do(func() { s.rawSpans.replace(left) })
+		left.Sifted, left.Bytes = true, size
+		entries = append(entries, storage.Entry{Key: s.rawSpans.MetaKey(s.kv.Keyspace, m.Seq), Value: left.Append(nil)})
+		c.then.Do(func() { s.rawSpans.Replace(left) })
 	}
 	c.ahead(entries, s.cfg.MaxCommitBytes)
 	return nil
@@ -54,15 +55,15 @@ func (s *Set) sift(c *Checkpoint) error {
 // errUnread is of a raw block that could not be read, as while the process has no file descriptors left.
 var errUnread = errors.New("a raw block could not be read")
 
-func (s *Set) siftOne(m rawMeta, verdicts map[uint32]map[[16]byte]bool) (entries []storage.Entry, size int64, err error) {
+func (s *Set) siftOne(m traces.RawMeta, verdicts map[uint32]map[[16]byte]bool) (entries []storage.Entry, size int64, err error) {
 	var um ptrace.ProtoUnmarshaler
 	var ma ptrace.ProtoMarshaler
-	for n := range m.blocks {
-		ref := rawRef{m.seq, n}
-		if !s.rawSpans.holds(ref) {
+	for n := range m.Blocks {
+		ref := traces.RawRef{Seq: m.Seq, N: n}
+		if !s.rawSpans.Holds(ref) {
 			return nil, 0, nil
 		}
-		b, ok, err := s.rawSpans.get(s.kv, ref)
+		b, ok, err := s.rawSpans.Get(s.kv, ref)
 		if err != nil {
 			return nil, 0, fmt.Errorf("%w: %w", errUnread, err)
 		}
@@ -71,7 +72,7 @@ func (s *Set) siftOne(m rawMeta, verdicts map[uint32]map[[16]byte]bool) (entries
 		}
 		td, err := um.UnmarshalTraces(b)
 		if err != nil {
-			return nil, 0, fmt.Errorf("sift raw block %d/%d: %w", ref.seq, ref.n, err)
+			return nil, 0, fmt.Errorf("sift raw block %d/%d: %w", ref.Seq, ref.N, err)
 		}
 		var failed error
 		td.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
@@ -91,11 +92,11 @@ func (s *Set) siftOne(m rawMeta, verdicts map[uint32]map[[16]byte]bool) (entries
 			return nil, 0, failed
 		}
 		if b, err = ma.MarshalTraces(td); err != nil {
-			return nil, 0, fmt.Errorf("sift raw block %d/%d: %w", ref.seq, ref.n, err)
+			return nil, 0, fmt.Errorf("sift raw block %d/%d: %w", ref.Seq, ref.N, err)
 		}
-		v := s.rawSpans.enc.EncodeAll(b, nil)
+		v := s.rawSpans.Enc.EncodeAll(b, nil)
 		size += int64(len(v))
-		entries = append(entries, storage.Entry{Key: s.rawSpans.key(s.kv.Keyspace, ref), Value: v})
+		entries = append(entries, storage.Entry{Key: s.rawSpans.Key(s.kv.Keyspace, ref), Value: v})
 	}
 	return entries, size, nil
 }
@@ -105,17 +106,17 @@ func (s *Set) keeps(id pcommon.TraceID, verdicts map[uint32]map[[16]byte]bool) (
 	if s.cfg.TraceKeep.Samples(id) {
 		return true, nil
 	}
-	if t := s.traces.recent[id]; t != nil {
+	if t := s.traces.Recent[id]; t != nil {
 		return s.notable(t), nil
 	}
-	home, ok := s.traces.home.get(id)
-	if !ok || home < s.traces.first {
+	home, ok := s.traces.Home.Get(id)
+	if !ok || home < s.traces.First {
 		return false, nil
 	}
 	if verdicts[home] == nil {
 		verdicts[home] = map[[16]byte]bool{}
-		err := s.traces.read(s.kv, home, anyTime, func(t *trace) bool {
-			verdicts[home][t.id] = s.notable(t)
+		err := s.traces.Read(s.kv, home, traces.AnyTime, func(t *traces.Trace) bool {
+			verdicts[home][t.ID] = s.notable(t)
 			return true
 		})
 		if err != nil {
@@ -125,12 +126,12 @@ func (s *Set) keeps(id pcommon.TraceID, verdicts map[uint32]map[[16]byte]bool) (
 	return verdicts[home][id], nil
 }
 
-func (s *Set) notable(t *trace) bool {
-	if slow := s.cfg.TraceKeep.Slow; slow > 0 && t.end-t.start >= uint64(slow) {
+func (s *Set) notable(t *traces.Trace) bool {
+	if slow := s.cfg.TraceKeep.Slow; slow > 0 && t.End-t.Start >= uint64(slow) {
 		return true
 	}
-	for _, sp := range t.spans {
-		if sp.series != noSeries && s.names.REDKey(sp.series).Status == model.StatusError {
+	for _, sp := range t.Spans {
+		if sp.Series != traces.NoSeries && s.names.REDKey(sp.Series).Status == model.StatusError {
 			return true
 		}
 	}

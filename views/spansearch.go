@@ -7,6 +7,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // Searches by what only spans hold, their attributes, durations and starts, read the raw blocks: one after the other, from the newest,
@@ -17,7 +18,7 @@ type spanFinder struct {
 	set  *Set
 	q    *TraceQuery
 	out  *TraceResult
-	read map[rawRef]map[[16]byte]bool // what Find found in blocks
+	read map[traces.RawRef]map[[16]byte]bool // what Find found in blocks
 }
 
 // maxFound bounds the blocks of which a spanFinder remembers what was found.
@@ -25,18 +26,18 @@ const maxFound = 256
 
 // finds reports whether a trace has a span that Find accepts. A trace whose spans are not all kept, or for which there is no time left,
 // counts by its summary: it may have one.
-func (f *spanFinder) finds(t *trace) (bool, error) {
-	if f.q.Find == nil || len(t.raw) == 0 {
+func (f *spanFinder) finds(t *traces.Trace) (bool, error) {
+	if f.q.Find == nil || len(t.Raw) == 0 {
 		return true, nil
 	}
 	whole := true
-	for _, r := range t.raw {
+	for _, r := range t.Raw {
 		ids, ok := f.read[r]
 		if !ok {
 			if f.out.Ended = f.out.Ended || f.q.Proceed != nil && !f.q.Proceed(); f.out.Ended {
 				return true, nil
 			}
-			b, kept, err := f.set.rawSpans.get(f.set.kv, r)
+			b, kept, err := f.set.rawSpans.Get(f.set.kv, r)
 			if err != nil {
 				return false, err
 			}
@@ -53,11 +54,11 @@ func (f *spanFinder) finds(t *trace) (bool, error) {
 				ids[id] = true
 			}
 			if f.read == nil || len(f.read) >= maxFound {
-				f.read = map[rawRef]map[[16]byte]bool{}
+				f.read = map[traces.RawRef]map[[16]byte]bool{}
 			}
 			f.read[r] = ids
 		}
-		if ids[t.id] {
+		if ids[t.ID] {
 			return true, nil
 		}
 	}
@@ -65,56 +66,56 @@ func (f *spanFinder) finds(t *trace) (bool, error) {
 }
 
 // siftedOut reports whether the spans of a trace are among those that are taken out of settled blocks, and some were.
-func (s *Set) siftedOut(t *trace) bool {
+func (s *Set) siftedOut(t *traces.Trace) bool {
 	k := s.cfg.TraceKeep
-	if k == nil || k.Samples(t.id) || s.notable(t) {
+	if k == nil || k.Samples(t.ID) || s.notable(t) {
 		return false
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return slices.ContainsFunc(t.raw, func(r rawRef) bool {
-		i, ok := slices.BinarySearchFunc(s.rawSpans.kept, r.seq, func(m rawMeta, seq uint64) int { return cmp.Compare(m.seq, seq) })
-		return ok && s.rawSpans.kept[i].sifted
+	return slices.ContainsFunc(t.Raw, func(r traces.RawRef) bool {
+		i, ok := slices.BinarySearchFunc(s.rawSpans.Kept, r.Seq, func(m traces.RawMeta, seq uint64) int { return cmp.Compare(m.Seq, seq) })
+		return ok && s.rawSpans.Kept[i].Sifted
 	})
 }
 
 // searchSpans finds traces by their spans.
 func (s *Set) searchSpans(q *TraceQuery) (out TraceResult, err error) {
 	s.mu.RLock()
-	f, since, metas, dropped := s.traceFilter(q), s.tracesSince(), slices.Clone(s.rawSpans.kept), s.droppedSpans()
+	f, since, metas, dropped := s.traceFilter(q), s.tracesSince(), slices.Clone(s.rawSpans.Kept), s.droppedSpans()
 	s.mu.RUnlock()
 	if f.from <= dropped && dropped > since {
 		out.SpansSince = model.Time(dropped).Add(1)
 	}
-	slices.SortStableFunc(metas, func(a, b rawMeta) int { return cmp.Compare(b.end, a.end) })
-	page, tokens := tracePage{limit: q.Limit, has: map[[16]byte]bool{}}, hashesOf(q.Tokens)
+	slices.SortStableFunc(metas, func(a, b traces.RawMeta) int { return cmp.Compare(b.End, a.End) })
+	page, tokens := tracePage{limit: q.Limit, has: map[[16]byte]bool{}}, traces.HashesOf(q.Tokens)
 	for i := range metas {
 		m := &metas[i]
-		if w := page.worst(); m.end < f.from || w != nil && !q.Slowest && m.end < w.value {
+		if w := page.worst(); m.End < f.from || w != nil && !q.Slowest && m.End < w.value {
 			break // no span of what follows starts in the range, or in time for the page
 		}
-		if m.starts && m.begin >= f.to {
+		if m.Starts && m.Begin >= f.to {
 			continue
 		}
-		out.Sifted = out.Sifted || m.sifted
+		out.Sifted = out.Sifted || m.Sifted
 		var filters []byte
 		if len(tokens) > 0 {
-			if filters, err = s.rawSpans.filters(s.kv, m.seq); err != nil {
+			if filters, err = s.rawSpans.Filters(s.kv, m.Seq); err != nil {
 				return out, err
 			}
 		}
-		for n := range m.blocks {
+		for n := range m.Blocks {
 			if len(filters) > 0 {
-				filter, rest, ok := nextFilter(filters)
-				if filters = rest; ok && !filter.mayHave(tokens) {
+				filter, rest, ok := traces.NextFilter(filters)
+				if filters = rest; ok && !filter.MayHave(tokens) {
 					continue
 				}
 			}
 			if q.Proceed != nil && !q.Proceed() {
-				out.Ended, out.SearchedTo = true, model.Time(m.end).Add(1)
+				out.Ended, out.SearchedTo = true, model.Time(m.End).Add(1)
 				break
 			}
-			if err := s.searchRawBlock(q, f, since, rawRef{m.seq, n}, &page); err != nil {
+			if err := s.searchRawBlock(q, f, since, traces.RawRef{Seq: m.Seq, N: n}, &page); err != nil {
 				return out, err
 			}
 		}
@@ -130,24 +131,24 @@ func (s *Set) searchSpans(q *TraceQuery) (out TraceResult, err error) {
 // known; it is taken to be where the kept spans begin when traces are older.
 func (s *Set) droppedSpans() uint64 {
 	r := s.rawSpans
-	if s.cfg.TraceBytes <= 0 || r.guessed && len(r.kept) == 0 {
+	if s.cfg.TraceBytes <= 0 || r.Guessed && len(r.Kept) == 0 {
 		return s.head
 	}
-	if !r.guessed {
-		return r.dropped
+	if !r.Guessed {
+		return r.Dropped
 	}
 	oldest := uint64(1<<64 - 1)
-	for i := range r.kept {
-		oldest = min(oldest, r.kept[i].begin)
+	for i := range r.Kept {
+		oldest = min(oldest, r.Kept[i].Begin)
 	}
-	if slices.ContainsFunc(s.traces.blocks, func(m traceBlock) bool { return m.minStart > 0 && m.minStart < oldest }) {
-		return max(r.dropped, oldest)
+	if slices.ContainsFunc(s.traces.Blocks, func(m traces.Block) bool { return m.MinStart > 0 && m.MinStart < oldest }) {
+		return max(r.Dropped, oldest)
 	}
 	return 0
 }
 
-func (s *Set) searchRawBlock(q *TraceQuery, f *traceFilter, since uint64, r rawRef, page *tracePage) error {
-	b, kept, err := s.rawSpans.get(s.kv, r)
+func (s *Set) searchRawBlock(q *TraceQuery, f *traceFilter, since uint64, r traces.RawRef, page *tracePage) error {
+	b, kept, err := s.rawSpans.Get(s.kv, r)
 	if err != nil || !kept {
 		return err
 	}
@@ -162,7 +163,7 @@ func (s *Set) searchRawBlock(q *TraceQuery, f *traceFilter, since uint64, r rawR
 	}
 	for _, t := range list {
 		r := q.rank(t)
-		if t.end < since || !f.accepts(t) || f.after != nil && !f.after.before(&r) {
+		if t.End < since || !f.accepts(t) || f.after != nil && !f.after.before(&r) {
 			continue
 		}
 		if at, ok := page.place(r); ok {
@@ -174,15 +175,15 @@ func (s *Set) searchRawBlock(q *TraceQuery, f *traceFilter, since uint64, r rawR
 
 // readTraces returns copies of the traces that are held, in no order. The traces of a raw block share a few blocks of summaries, each of
 // which is read once.
-func (s *Set) readTraces(ids [][16]byte) (list []*trace, err error) {
+func (s *Set) readTraces(ids [][16]byte) (list []*traces.Trace, err error) {
 	at := map[uint32]map[[16]byte]bool{}
 	s.mu.RLock()
 	for _, id := range ids {
-		if t := s.traces.recent[id]; t != nil {
-			list = append(list, new(t.copy()))
+		if t := s.traces.Recent[id]; t != nil {
+			list = append(list, new(t.Copy()))
 			continue
 		}
-		n, ok := s.traces.blockOf(id)
+		n, ok := s.traces.BlockOf(id)
 		if !ok {
 			continue
 		}
@@ -193,10 +194,10 @@ func (s *Set) readTraces(ids [][16]byte) (list []*trace, err error) {
 	}
 	s.mu.RUnlock()
 	for n, in := range at {
-		err := s.traces.read(s.kv, n, anyTime, func(t *trace) bool {
-			if in[t.id] {
-				delete(in, t.id)
-				list = append(list, new(t.copy()))
+		err := s.traces.Read(s.kv, n, traces.AnyTime, func(t *traces.Trace) bool {
+			if in[t.ID] {
+				delete(in, t.ID)
+				list = append(list, new(t.Copy()))
 			}
 			return len(in) > 0
 		})

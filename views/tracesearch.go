@@ -10,6 +10,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // TraceSummary is what is known of a trace without its spans.
@@ -50,7 +51,7 @@ type TraceQuery struct {
 	Find func(block []byte, dims model.DimFilter) ([][16]byte, error)
 	Each bool
 	// Tokens are what a block has in which Find finds anything; others are not read. Nothing here may stand for a value of another type.
-	Tokens []SpanToken
+	Tokens []traces.SpanToken
 	// Proceed is called before each block that is read for Find; false ends the search. nil: it is read to its end.
 	Proceed func() bool
 }
@@ -89,11 +90,11 @@ func (a *traceRank) before(b *traceRank) bool {
 	return cmp.Or(cmp.Compare(a.value, b.value), bytes.Compare(a.id[:], b.id[:])) > 0
 }
 
-func (q *TraceQuery) rank(t *trace) traceRank {
+func (q *TraceQuery) rank(t *traces.Trace) traceRank {
 	if q.Slowest {
-		return traceRank{t.end - t.start, t.id}
+		return traceRank{t.End - t.Start, t.ID}
 	}
-	return traceRank{t.start, t.id}
+	return traceRank{t.Start, t.ID}
 }
 
 func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
@@ -127,11 +128,11 @@ func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
 }
 
 // block reports whether a block may hold traces that are accepted and rank before the worst of a full page.
-func (f *traceFilter) block(m *traceBlock, worst *traceRank) bool {
-	if m.maxEnd < f.from || m.minStart >= f.to || m.maxDuration < f.minD {
+func (f *traceFilter) block(m *traces.Block, worst *traceRank) bool {
+	if m.MaxEnd < f.from || m.MinStart >= f.to || m.MaxDuration < f.minD {
 		return false
 	}
-	longest := m.maxDuration
+	longest := m.MaxDuration
 	if f.want != nil {
 		if longest = f.longestIn(m); longest == 0 || longest <= f.minD {
 			return false
@@ -144,7 +145,7 @@ func (f *traceFilter) block(m *traceBlock, worst *traceRank) bool {
 	if f.q.Slowest {
 		return longest >= worst.value
 	}
-	return m.maxStart >= worst.value
+	return m.MaxStart >= worst.value
 }
 
 // times tells quickly which traces of a block to look at. A trace that changed since is not in the block as it is, so nothing may be
@@ -165,48 +166,48 @@ func (f *traceFilter) times(worst *traceRank) func(start, end uint64) bool {
 }
 
 // longestIn is the longest duration of the block's traces with a wanted series, plus one; 0: there is none.
-func (f *traceFilter) longestIn(m *traceBlock) (longest uint64) {
-	if len(f.wanted)*8 < len(m.series) {
+func (f *traceFilter) longestIn(m *traces.Block) (longest uint64) {
+	if len(f.wanted)*8 < len(m.Series) {
 		for _, id := range f.wanted {
-			if i, ok := slices.BinarySearch(m.series, id); ok {
-				longest = max(longest, m.longest[i]+1)
+			if i, ok := slices.BinarySearch(m.Series, id); ok {
+				longest = max(longest, m.Longest[i]+1)
 			}
 		}
 		return longest
 	}
-	for i, id := range m.series {
+	for i, id := range m.Series {
 		if int(id) < len(f.want) && f.want[id] {
-			longest = max(longest, m.longest[i]+1)
+			longest = max(longest, m.Longest[i]+1)
 		}
 	}
 	return longest
 }
 
 // accepts reports whether a trace overlaps the range and its summary contradicts no condition.
-func (f *traceFilter) accepts(t *trace) bool {
-	d := t.end - t.start
-	if t.end < f.from || t.start >= f.to || d < f.minD || d > f.maxD {
+func (f *traceFilter) accepts(t *traces.Trace) bool {
+	d := t.End - t.Start
+	if t.End < f.from || t.Start >= f.to || d < f.minD || d > f.maxD {
 		return false
 	}
 	found := f.want == nil
-	for _, s := range t.spans {
-		if int(s.series) >= len(f.failed) {
+	for _, s := range t.Spans {
+		if int(s.Series) >= len(f.failed) {
 			continue
 		}
-		if f.needClean && f.failed[s.series] {
+		if f.needClean && f.failed[s.Series] {
 			return false
 		}
-		found = found || f.want[s.series]
+		found = found || f.want[s.Series]
 	}
 	return found
 }
 
 // inRange reports whether a trace that is accepted has the span that it is accepted for within the range for certain.
-func (f *traceFilter) inRange(t *trace) bool {
-	if t.start == 0 || t.start < f.from {
+func (f *traceFilter) inRange(t *traces.Trace) bool {
+	if t.Start == 0 || t.Start < f.from {
 		return false
 	}
-	return f.want == nil || t.end < f.to // the first span starts in the range; so do all when the last ends in it
+	return f.want == nil || t.End < f.to // the first span starts in the range; so do all when the last ends in it
 }
 
 // ranked is a found trace in its place.
@@ -270,7 +271,7 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 	page := tracePage{limit: q.Limit, has: map[[16]byte]bool{}}
 	f, recent, blocks, next := s.beginSearch(&q)
 	finder := spanFinder{set: s, q: &q, out: &out}
-	consider := func(t *trace) error {
+	consider := func(t *traces.Trace) error {
 		r := q.rank(t)
 		if !f.accepts(t) || f.after != nil && !f.after.before(&r) {
 			return nil
@@ -312,31 +313,31 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 }
 
 // beginSearch takes copies: raw spans and blocks are not read under the lock.
-func (s *Set) beginSearch(q *TraceQuery) (f *traceFilter, recent []trace, blocks []traceBlock, next uint32) {
+func (s *Set) beginSearch(q *TraceQuery) (f *traceFilter, recent []traces.Trace, blocks []traces.Block, next uint32) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	f = s.traceFilter(q)
 	since, best, perhaps := s.tracesSince(), topTraces{limit: q.Limit + 1}, topTraces{limit: q.Limit + 1 + maxPerhaps}
-	for _, t := range s.traces.dirty {
+	for _, t := range s.traces.Dirty {
 		r, to := q.rank(t), &best
 		if q.Find != nil && !f.inRange(t) {
 			to = &perhaps
 		}
-		if to.takes(&r) && t.end >= since && f.accepts(t) && (f.after == nil || f.after.before(&r)) {
+		if to.takes(&r) && t.End >= since && f.accepts(t) && (f.after == nil || f.after.before(&r)) {
 			to.add(r, t)
 		}
 	}
 	for _, c := range append(best.sorted(), perhaps.sorted()...) {
-		recent = append(recent, c.t.copy())
+		recent = append(recent, c.t.Copy())
 	}
-	blocks = slices.Clone(s.traces.blocks)
-	slices.SortFunc(blocks, func(a, b traceBlock) int {
+	blocks = slices.Clone(s.traces.Blocks)
+	slices.SortFunc(blocks, func(a, b traces.Block) int {
 		if q.Slowest {
-			return cmp.Compare(b.maxDuration, a.maxDuration)
+			return cmp.Compare(b.MaxDuration, a.MaxDuration)
 		}
-		return cmp.Compare(b.maxStart, a.maxStart)
+		return cmp.Compare(b.MaxStart, a.MaxStart)
 	})
-	return f, recent, blocks, s.traces.next
+	return f, recent, blocks, s.traces.Next
 }
 
 // maxPerhaps bounds how many of the traces that changed lately and reach beyond the range are looked at.
@@ -350,14 +351,14 @@ type topTraces struct {
 
 type topTrace struct {
 	traceRank
-	t *trace
+	t *traces.Trace
 }
 
 func (h *topTraces) takes(r *traceRank) bool {
 	return len(h.heap) < h.limit || r.before(&h.heap[0].traceRank)
 }
 
-func (h *topTraces) add(r traceRank, t *trace) {
+func (h *topTraces) add(r traceRank, t *traces.Trace) {
 	if len(h.heap) == h.limit {
 		heap.Pop(h)
 	}
@@ -386,24 +387,18 @@ func (h *topTraces) Pop() any {
 	return last
 }
 
-func (t *trace) copy() trace {
-	c := *t
-	c.spans, c.raw = slices.Clone(t.spans), slices.Clone(t.raw)
-	return c
-}
-
 // readBlock returns the traces of a block that f accepts, in their newest state, unless an older block below next is their home. The block
 // itself, which never changes, is read without the lock.
-func (s *Set) readBlock(m *traceBlock, times func(start, end uint64) bool, f *traceFilter, next uint32) (list []trace, err error) {
+func (s *Set) readBlock(m *traces.Block, times func(start, end uint64) bool, f *traceFilter, next uint32) (list []traces.Trace, err error) {
 	type stored struct {
 		id [16]byte
-		t  *trace // nil: not accepted as it is stored
+		t  *traces.Trace // nil: not accepted as it is stored
 	}
 	var all []stored
-	err = s.traces.read(s.kv, m.n, times, func(t *trace) bool {
-		one := stored{id: t.id}
+	err = s.traces.Read(s.kv, m.N, times, func(t *traces.Trace) bool {
+		one := stored{id: t.ID}
 		if f.accepts(t) {
-			one.t = new(t.copy())
+			one.t = new(t.Copy())
 		}
 		all = append(all, one)
 		return true
@@ -418,18 +413,18 @@ func (s *Set) readBlock(m *traceBlock, times func(start, end uint64) bool, f *tr
 	defer s.mu.RUnlock()
 	since := s.tracesSince()
 	for _, one := range all {
-		home, ok := s.traces.home.get(one.id)
-		newer := s.traces.dirty[one.id]
+		home, ok := s.traces.Home.Get(one.id)
+		newer := s.traces.Dirty[one.id]
 		if newer == nil && ok && home >= next { // it changed since the search began
-			newer = s.traces.recent[one.id]
+			newer = s.traces.Recent[one.id]
 		}
 		switch t := one.t; {
 		case newer != nil:
-			if newer.end >= since && f.accepts(newer) {
-				list = append(list, newer.copy())
+			if newer.End >= since && f.accepts(newer) {
+				list = append(list, newer.Copy())
 			}
-		case !ok || home != m.n && home < next:
-		case t != nil && t.end >= since:
+		case !ok || home != m.N && home < next:
+		case t != nil && t.End >= since:
 			list = append(list, *t)
 		}
 	}
@@ -457,24 +452,24 @@ func (s *Set) headLess(d time.Duration) uint64 {
 	return s.head - uint64(d)
 }
 
-func (s *Set) summary(t *trace) TraceSummary {
-	out := TraceSummary{ID: t.id, Start: model.Time(t.start), End: model.Time(t.end)}
-	if t.root.some && t.root.series != noSeries {
-		k := s.names.REDKey(t.root.series)
+func (s *Set) summary(t *traces.Trace) TraceSummary {
+	out := TraceSummary{ID: t.ID, Start: model.Time(t.Start), End: model.Time(t.End)}
+	if t.Root.Some && t.Root.Series != traces.NoSeries {
+		k := s.names.REDKey(t.Root.Series)
 		out.RootService, out.RootOperation = k.Service, k.Operation
 	}
 	by := map[string]*TraceService{}
-	for _, sp := range t.spans {
+	for _, sp := range t.Spans {
 		k := model.REDKey{}
-		if sp.series != noSeries {
-			k = s.names.REDKey(sp.series)
+		if sp.Series != traces.NoSeries {
+			k = s.names.REDKey(sp.Series)
 		}
 		v := by[k.Service]
 		if v == nil {
 			v = &TraceService{Name: k.Service}
 			by[k.Service] = v
 		}
-		n := uint64(sp.n)
+		n := uint64(sp.N)
 		v.Spans += n
 		out.Spans += n
 		if k.Status == model.StatusError {
@@ -496,24 +491,24 @@ func (s *Set) Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok 
 }
 
 // findTrace returns a trace's summary and the blocks that are held of it; missing is how many are not.
-func (s *Set) findTrace(id [16]byte) (t TraceSummary, blocks []rawRef, missing int, ok bool, err error) {
+func (s *Set) findTrace(id [16]byte) (t TraceSummary, blocks []traces.RawRef, missing int, ok bool, err error) {
 	found, err := s.readTrace(id)
 	if err != nil || found == nil {
 		return t, nil, 0, false, err
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if found.end < s.tracesSince() {
+	if found.End < s.tracesSince() {
 		return t, nil, 0, false, nil
 	}
-	for _, r := range found.raw {
-		if s.rawSpans.holds(r) {
+	for _, r := range found.Raw {
+		if s.rawSpans.Holds(r) {
 			blocks = append(blocks, r)
 		} else {
 			missing++
 		}
 	}
-	if len(found.raw) == 0 {
+	if len(found.Raw) == 0 {
 		missing = 1
 	}
 	return s.summary(found), blocks, missing, true, nil
@@ -521,19 +516,19 @@ func (s *Set) findTrace(id [16]byte) (t TraceSummary, blocks []rawRef, missing i
 
 // readTrace returns a copy of a trace, nil when there is none. Its block is read without the lock, and where the trace has moved meanwhile,
 // its new one.
-func (s *Set) readTrace(id [16]byte) (*trace, error) {
+func (s *Set) readTrace(id [16]byte) (*traces.Trace, error) {
 	for last := uint32(0); ; {
 		s.mu.RLock()
-		if t := s.traces.recent[id]; t != nil {
+		if t := s.traces.Recent[id]; t != nil {
 			defer s.mu.RUnlock()
-			return new(t.copy()), nil
+			return new(t.Copy()), nil
 		}
-		n, ok := s.traces.blockOf(id)
+		n, ok := s.traces.BlockOf(id)
 		s.mu.RUnlock()
 		if !ok {
 			return nil, nil
 		}
-		t, err := s.traces.inBlock(s.kv, n, id)
+		t, err := s.traces.InBlock(s.kv, n, id)
 		if t != nil || n == last { // blocks are numbered from 1
 			return t, err
 		}

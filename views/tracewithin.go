@@ -11,7 +11,7 @@ import (
 func (s *Set) EachTraceBlock(id [16]byte, fn func(t TraceSummary, block []byte) bool) (t TraceSummary, missing int, ok bool, err error) {
 	t, blocks, missing, ok, err := s.findTrace(id)
 	for _, r := range blocks {
-		b, kept, err := s.rawSpans.get(s.kv, r)
+		b, kept, err := s.rawSpans.Get(s.kv, r)
 		if err != nil {
 			return t, 0, false, err
 		}

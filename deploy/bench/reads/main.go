@@ -28,10 +28,11 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 var (
-	traces   = flag.Int("traces", 10_000_000, "trace summaries to keep")
+	kept     = flag.Int("traces", 10_000_000, "trace summaries to keep")
 	services = flag.Int("services", 100, "services; each has 5 operations, of two statuses")
 	rounds   = flag.Int("rounds", 300, "how often each question is asked")
 	dir      = flag.String("dir", "", "folder for Badger (default: a temporary folder)")
@@ -103,7 +104,7 @@ func (w *world) whole(at uint64) error {
 	binary.BigEndian.PutUint64(id[:], w.r.Uint64())
 	binary.BigEndian.PutUint64(id[8:], w.trace)
 	td, n, order := ptrace.NewTraces(), w.r.IntN(len(w.names)), fmt.Sprintf("order-%x", w.r.Uint64())
-	if w.trace%uint64(max(1, *traces/1000)) == 0 {
+	if w.trace%uint64(max(1, *kept/1000)) == 0 {
 		w.orders = append(w.orders, order)
 	}
 	for i := range 3 {
@@ -139,7 +140,7 @@ func (w *world) whole(at uint64) error {
 
 // byOrder searches the trace with an attribute.
 func byOrder(order string) views.TraceQuery {
-	return views.TraceQuery{Each: true, Tokens: []views.SpanToken{{Key: "order.id", Value: order}}, Find: func(block []byte, _ model.DimFilter) (ids [][16]byte, err error) {
+	return views.TraceQuery{Each: true, Tokens: []traces.SpanToken{{Key: "order.id", Value: order}}, Find: func(block []byte, _ model.DimFilter) (ids [][16]byte, err error) {
 		for len(block) > 0 {
 			_, _, n := protowire.ConsumeField(block)
 			if n < 0 {
@@ -262,11 +263,11 @@ func (w *world) fill() (end time.Time, err error) {
 	start := time.Date(2026, 1, 1, 0, 47, 13, 0, time.UTC) // nothing ends with a wide bucket
 	end = start.Add(24 * time.Hour)
 	began := time.Now()
-	for i := range *traces {
-		half := *traces / 2
+	for i := range *kept {
+		half := *kept / 2
 		at := start.Add(time.Duration(float64(23*time.Hour) * float64(i) / float64(half)))
 		if i >= half {
-			at = end.Add(-time.Duration(float64(time.Hour) * float64(*traces-i) / float64(*traces-half)))
+			at = end.Add(-time.Duration(float64(time.Hour) * float64(*kept-i) / float64(*kept-half)))
 		}
 		if err := w.request(uint64(at.UnixNano())); err != nil {
 			return end, err

@@ -1,4 +1,4 @@
-package views
+package traces
 
 import (
 	"fmt"
@@ -52,7 +52,7 @@ func filteredSpans(t testing.TB, r *rand.Rand, n int) (ptrace.Traces, []byte) {
 
 // storedFilterOf is the filter of a block as a search finds it.
 func storedFilterOf(block []byte) storedFilter {
-	f, rest, ok := nextFilter(filterOf(block).append(nil))
+	f, rest, ok := NextFilter(filterOf(block).append(nil))
 	if !ok || len(rest) > 0 {
 		panic("not one filter")
 	}
@@ -68,7 +68,7 @@ func TestFilterOfSpans(t *testing.T) {
 	has := func(m pcommon.Map) {
 		for k, v := range m.All() {
 			n++
-			require.True(t, f.mayHave(hashesOf([]SpanToken{{k, attr.Text(v)}})), "%s=%s", k, attr.Text(v))
+			require.True(t, f.MayHave(HashesOf([]SpanToken{{k, attr.Text(v)}})), "%s=%s", k, attr.Text(v))
 		}
 	}
 	for _, rs := range td.ResourceSpans().All() {
@@ -76,7 +76,7 @@ func TestFilterOfSpans(t *testing.T) {
 		for _, ss := range rs.ScopeSpans().All() {
 			has(ss.Scope().Attributes())
 			for _, sp := range ss.Spans().All() {
-				require.True(t, f.mayHave(hashesOf([]SpanToken{{"", sp.Name()}})))
+				require.True(t, f.MayHave(HashesOf([]SpanToken{{"", sp.Name()}})))
 				has(sp.Attributes())
 				has(sp.Events().At(0).Attributes())
 				has(sp.Links().At(0).Attributes())
@@ -86,28 +86,28 @@ func TestFilterOfSpans(t *testing.T) {
 	require.Greater(t, n, 14_000)
 	wrong := 0
 	for i := range 10_000 {
-		if f.mayHave(hashesOf([]SpanToken{{"id.1", fmt.Sprint("none-", i)}})) {
+		if f.MayHave(HashesOf([]SpanToken{{"id.1", fmt.Sprint("none-", i)}})) {
 			wrong++
 		}
 	}
 	t.Logf("%d of 10,000 values that a block of %d KiB does not have are taken for its own", wrong, len(block)>>10)
 	require.Less(t, wrong, 400)
-	require.False(t, f.mayHave(hashesOf([]SpanToken{{"ratio", "0.123"}})))
-	require.True(t, f.mayHave(hashesOf([]SpanToken{{"list", `["a"]`}})), "lists may be equal to every text")
+	require.False(t, f.MayHave(HashesOf([]SpanToken{{"ratio", "0.123"}})))
+	require.True(t, f.MayHave(HashesOf([]SpanToken{{"list", `["a"]`}})), "lists may be equal to every text")
 	two := filterOf(block).append(filterOf(block[:0]).append(nil))
-	one, rest, ok := nextFilter(two)
+	one, rest, ok := NextFilter(two)
 	require.True(t, ok)
 	require.Len(t, one, filterLine*8)
-	one, rest, ok = nextFilter(rest)
+	one, rest, ok = NextFilter(rest)
 	require.True(t, ok)
 	require.Equal(t, f, one)
-	_, _, ok = nextFilter(rest)
+	_, _, ok = NextFilter(rest)
 	require.False(t, ok)
 	for n := range two[1+filterLine*8:] {
-		_, _, ok = nextFilter(two[1+filterLine*8:][:n])
+		_, _, ok = NextFilter(two[1+filterLine*8:][:n])
 		require.False(t, ok, "cut at %d", n)
 	}
-	require.True(t, storedFilterOf(block[:len(block)-1]).mayHave(hashesOf([]SpanToken{{"a", "b"}})), "what is not understood may have everything")
+	require.True(t, storedFilterOf(block[:len(block)-1]).MayHave(HashesOf([]SpanToken{{"a", "b"}})), "what is not understood may have everything")
 }
 
 // FuzzFilter: whatever pdata reads of a block, its filter has.
@@ -128,7 +128,7 @@ func FuzzFilter(f *testing.F) {
 					for _, m := range []pcommon.Map{sp.Attributes(), rs.Resource().Attributes(), ss.Scope().Attributes()} {
 						for k := range m.All() {
 							v, _ := m.Get(k) // the first of equal keys
-							if !filter.mayHave(hashesOf([]SpanToken{{k, attr.Text(v)}})) && attr.ValidUTF8(attr.Text(v)) == v.AsString() {
+							if !filter.MayHave(HashesOf([]SpanToken{{k, attr.Text(v)}})) && attr.ValidUTF8(attr.Text(v)) == v.AsString() {
 								t.Fatalf("%q=%q", k, attr.Text(v))
 							}
 						}

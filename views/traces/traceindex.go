@@ -1,4 +1,4 @@
-package views
+package traces
 
 import "encoding/binary"
 
@@ -25,7 +25,8 @@ func (x *traceIndex) slot(h uint64) int {
 	return int(i)
 }
 
-func (x *traceIndex) get(id [16]byte) (home uint32, ok bool) {
+// Get returns the number of the block that is the home of a trace.
+func (x *traceIndex) Get(id [16]byte) (home uint32, ok bool) {
 	if x.used == 0 {
 		return 0, false
 	}

@@ -1,4 +1,4 @@
-package views
+package traces
 
 import (
 	"encoding/base64"
@@ -70,8 +70,8 @@ func (f storedFilter) has(h uint64) bool {
 	return true
 }
 
-// mayHave reports whether a block may have all tokens, of each by one of the hashes that it may have.
-func (f storedFilter) mayHave(tokens [][]uint64) bool {
+// MayHave reports whether a block may have all tokens, of each by one of the hashes that it may have.
+func (f storedFilter) MayHave(tokens [][]uint64) bool {
 	for _, hashes := range tokens {
 		if !slices.ContainsFunc(hashes, f.has) {
 			return false
@@ -85,8 +85,8 @@ func keyHash(key []byte) uint64 { return xxhash.Sum64(append([]byte{0xff}, key..
 
 func nameHash(name []byte) uint64 { return xxhash.Sum64(append([]byte{0xfe}, name...)) }
 
-// hashesOf are those that the tokens may have in filters.
-func hashesOf(tokens []SpanToken) (out [][]uint64) {
+// HashesOf are those that the tokens may have in filters.
+func HashesOf(tokens []SpanToken) (out [][]uint64) {
 	for _, t := range tokens {
 		if t.Key == "" {
 			out = append(out, []uint64{nameHash([]byte(t.Value)), nameHash(nil)})
@@ -307,8 +307,8 @@ func (f rawFilter) append(b []byte) []byte {
 	return b
 }
 
-// nextFilter returns the first of several filters and what follows it; ok is false when there is none.
-func nextFilter(b []byte) (f storedFilter, rest []byte, ok bool) {
+// NextFilter returns the first of several filters and what follows it; ok is false when there is none.
+func NextFilter(b []byte) (f storedFilter, rest []byte, ok bool) {
 	if len(b) == 0 || b[0] > maxFilterBits {
 		return nil, nil, false
 	}
@@ -319,8 +319,8 @@ func nextFilter(b []byte) (f storedFilter, rest []byte, ok bool) {
 	return b[:n], b[n:], true
 }
 
-// filters returns those of a checkpoint's blocks; nil when there are none, as of checkpoints that an earlier version wrote, or when they are lost.
-func (s *rawStore) filters(kv model.State, seq uint64) ([]byte, error) {
+// Filters returns those of a checkpoint's blocks; nil when there are none, as of checkpoints that an earlier version wrote, or when they are lost.
+func (s *RawStore) Filters(kv model.State, seq uint64) ([]byte, error) {
 	v, err := kv.KV.Get(filterKey(kv.Keyspace, seq))
 	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrLost) {
 		return nil, nil
