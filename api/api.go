@@ -40,6 +40,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 //go:embed openapi.yaml
@@ -62,8 +63,8 @@ var _ Alerts = (*evaluator.Evaluator)(nil)
 // Metrics is what the API needs of OTLP metrics beside querying them.
 type Metrics interface {
 	// Counters tell what became of records and points.
-	Counters() views.MetricCounters
-	Families() []views.Family
+	Counters() samples.MetricCounters
+	Families() []samples.Family
 	Frontier() model.Frontier
 	// SeriesCounts returns how many series of each name had a sample lately.
 	SeriesCounts() map[string]int

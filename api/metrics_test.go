@@ -16,14 +16,14 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 	"github.com/gaurav/watchingcat/views/model"
+	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
 
 // metricsBench holds OTLP metrics beside the views.
 type metricsBench struct {
-	*views.Metrics
+	*viewsamples.Metrics
 	*samples.Store
 	kv     storage.KV
 	offset int64
@@ -32,7 +32,7 @@ type metricsBench struct {
 func newMetricsBench(t testing.TB) *bench {
 	t.Helper()
 	kv := storage.NewMem(storage.MemOptions{})
-	m, err := views.OpenMetrics(kv, views.MetricsConfig{})
+	m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{})
 	require.NoError(t, err)
 	mb := &metricsBench{Metrics: m, Store: samples.Open(t.TempDir(), samples.Options{}), kv: kv}
 	t.Cleanup(func() { require.NoError(t, mb.Store.Close()) })

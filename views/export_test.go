@@ -15,8 +15,6 @@ var Decoders = []func(v []byte) error{
 	func(v []byte) error {
 		return traces.DecodeBlock(v, traces.AnyTime, func(*traces.Trace) bool { return true })
 	},
-	func(v []byte) error { return (&piece{stored: piecesNow}).decode(v) },
-	func(v []byte) error { _, err := decodeDeltaSeries(v); return err },
 	decodeOne(func(d *model.Decoder) { new(drain.Cluster).Decode(d) }),
 	decodeOne(func(d *model.Decoder) { new(traces.RawMeta).Decode(d) }),
 	decodeOne(func(d *model.Decoder) { new(model.Histogram).Decode(d) }),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 // Live is the Reader that outlives swaps: it reads the versions that a Layout names, joined where one ends and the next begins.
@@ -40,10 +41,10 @@ type View struct {
 	first   uint64 // number of the live Set's checkpoint at the swap
 	feed    *model.Feed
 	readers sync.WaitGroup
-	metrics MetricVersions
-	dims    model.DimFilter // narrows what this View shows
-	of      *View           // the View that this one narrows, whose readers count
-	counted MetricCounters  // by the metrics of earlier versions, less what the live one had counted when it became live
+	metrics samples.MetricVersions
+	dims    model.DimFilter        // narrows what this View shows
+	of      *View                  // the View that this one narrows, whose readers count
+	counted samples.MetricCounters // by the metrics of earlier versions, less what the live one had counted when it became live
 
 	red    carries[model.REDKey, model.REDTimeline]
 	edges  carries[model.EdgeKey, model.EdgeTimeline]
@@ -51,7 +52,7 @@ type View struct {
 }
 
 // NewLive shows sets, by version, and OTLP metrics as layout says.
-func NewLive(layout model.Layout, sets map[uint32]*Set, m MetricVersions) (*Live, error) {
+func NewLive(layout model.Layout, sets map[uint32]*Set, m samples.MetricVersions) (*Live, error) {
 	l := &Live{}
 	v, err := l.next(layout, sets, m)
 	if err != nil {
@@ -61,13 +62,13 @@ func NewLive(layout model.Layout, sets map[uint32]*Set, m MetricVersions) (*Live
 	return l, nil
 }
 
-func (l *Live) next(layout model.Layout, sets map[uint32]*Set, m MetricVersions) (*View, error) {
+func (l *Live) next(layout model.Layout, sets map[uint32]*Set, m samples.MetricVersions) (*View, error) {
 	for _, n := range layout.Versions() {
 		if sets[n] == nil {
 			return nil, fmt.Errorf("views: version %d is to be read and not open", n)
 		}
 	}
-	if err := m.check(&layout); err != nil {
+	if err := m.Check(&layout); err != nil {
 		return nil, err
 	}
 	return &View{layout: layout, live: sets[layout.Live], sets: sets, feed: &l.feed, metrics: m}, nil
@@ -96,7 +97,7 @@ func (l *Live) show(v *View) {
 
 // Swap makes everybody who asks from now on read as layout says, and tells the feed. It is called while no checkpoint is installed
 // in the live Sets or Metrics. The returned function waits until nobody reads what was shown before.
-func (l *Live) Swap(layout model.Layout, sets map[uint32]*Set, m MetricVersions) (wait func(), err error) {
+func (l *Live) Swap(layout model.Layout, sets map[uint32]*Set, m samples.MetricVersions) (wait func(), err error) {
 	v, err := l.next(layout, sets, m)
 	if err != nil {
 		return nil, err

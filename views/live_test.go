@@ -13,6 +13,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/samples"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
@@ -143,7 +144,7 @@ func splice(t *testing.T, seed uint64, bug string) string {
 	}
 	c.read(old, 0, swap)
 	c.read(next, cut, swap)
-	live, err := views.NewLive(model.Layout{Next: 1}, map[uint32]*views.Set{0: old.Set}, views.MetricVersions{})
+	live, err := views.NewLive(model.Layout{Next: 1}, map[uint32]*views.Set{0: old.Set}, samples.MetricVersions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +152,7 @@ func splice(t *testing.T, seed uint64, bug string) string {
 	if d := c.compare(before, old.Set, grain); d != "" {
 		return "one version: " + d
 	}
-	wait, err := live.Swap(layout, map[uint32]*views.Set{0: old.Set, 1: next.Set}, views.MetricVersions{})
+	wait, err := live.Swap(layout, map[uint32]*views.Set{0: old.Set, 1: next.Set}, samples.MetricVersions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,9 +27,9 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 	"github.com/gaurav/watchingcat/views/model"
+	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
 
 // held is what a TSDB holds: the first value of each series and time.
@@ -124,7 +124,7 @@ func TestConvertsAsPrometheus(t *testing.T) {
 	n := 0
 	for _, r := range records {
 		o.record(t, r.Value)
-		c := views.ConvertMetrics(unmarshal(t, r.Value), r.TimestampMS, 6*time.Hour)
+		c := viewsamples.ConvertMetrics(unmarshal(t, r.Value), r.TimestampMS, 6*time.Hour)
 		require.Empty(t, c.Dropped)
 		require.Empty(t, c.Deltas)
 		for _, s := range c.Samples {
@@ -166,7 +166,7 @@ func TestDeltasAsCollector(t *testing.T) {
 type metricsSim struct {
 	t     *testing.T
 	kv    *storage.Mem
-	m     *views.Metrics
+	m     *viewsamples.Metrics
 	topic map[int32][]metricstest.Record
 	next  map[int32]int64
 	tsdb  held
@@ -175,7 +175,7 @@ type metricsSim struct {
 
 func newMetricsSim(t *testing.T, kv *storage.Mem, topic map[int32][]metricstest.Record, tsdb held) *metricsSim {
 	t.Helper()
-	m, err := views.OpenMetrics(kv, views.MetricsConfig{Version: 1})
+	m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{Version: 1})
 	require.NoError(t, err)
 	s := &metricsSim{t: t, kv: kv, m: m, topic: topic, next: map[int32]int64{}, tsdb: tsdb}
 	ps, err := m.Positions()
@@ -212,7 +212,7 @@ func (s *metricsSim) checkpoint(stop func(step string) bool, bug string) error {
 	return s.write(c, crash, bug)
 }
 
-func (s *metricsSim) write(c *views.MetricsCheckpoint, crash func(string) bool, bug string) error {
+func (s *metricsSim) write(c *viewsamples.MetricsCheckpoint, crash func(string) bool, bug string) error {
 	commit := func(list ...storage.Commit) {
 		for _, part := range list {
 			require.NoError(s.t, s.kv.Commit(part))
@@ -354,8 +354,8 @@ func TestDroppedPoints(t *testing.T) {
 	h.ExplicitBounds().FromRaw([]float64{1, 2, 3})
 	gone := metricstest.Sum(ms, "gone", pmetric.AggregationTemporalityCumulative, at, at)
 	gone.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
-	c := views.ConvertMetrics(md, metricstest.Begin, 6*time.Hour)
-	require.Equal(t, map[string]int{views.DropNoTime: 1, views.DropFuture: 1, views.DropTooOld: 1, views.DropInvalid: 4}, c.Dropped)
+	c := viewsamples.ConvertMetrics(md, metricstest.Begin, 6*time.Hour)
+	require.Equal(t, map[string]int{viewsamples.DropNoTime: 1, viewsamples.DropFuture: 1, viewsamples.DropTooOld: 1, viewsamples.DropInvalid: 4}, c.Dropped)
 	require.Equal(t, 9, c.Points)
 	var names []string
 	for _, s := range c.Samples {
@@ -366,7 +366,7 @@ func TestDroppedPoints(t *testing.T) {
 	}
 	require.Equal(t, []string{"fine_ratio", "gone_total", "target_info"}, names)
 	require.Equal(t, `{__name__="fine_ratio", instance="cart-0", job="shop/cart", service_name="cart"}`, c.Samples[0].Labels.String())
-	require.Equal(t, []views.Family{
+	require.Equal(t, []viewsamples.Family{
 		{Name: "fine_ratio", Type: "gauge", Unit: "", Help: "The fine."}, {Name: "gone_total", Type: "counter", Unit: "", Help: "The gone."},
 		{Name: "target_info", Type: "gauge", Unit: "", Help: "Target metadata"},
 	}, c.Families)
@@ -375,7 +375,7 @@ func TestDroppedPoints(t *testing.T) {
 // TestDeltaLimits: above the limits deltas are dropped or wait no longer, and are counted.
 func TestDeltaLimits(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
-	m, err := views.OpenMetrics(kv, views.MetricsConfig{DeltaSeries: 2, HeldDeltas: 3})
+	m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{DeltaSeries: 2, HeldDeltas: 3})
 	require.NoError(t, err)
 	md := pmetric.NewMetrics()
 	at := pcommon.Timestamp(metricstest.Begin) * 1e6
@@ -392,7 +392,7 @@ func TestDeltaLimits(t *testing.T) {
 	m.Install(c, samples.Appended{})
 	got := m.Counters()
 	require.Equal(t, uint64(4), got.Early)
-	require.Equal(t, map[string]uint64{views.DropDeltaSeries: 2}, got.Dropped)
+	require.Equal(t, map[string]uint64{viewsamples.DropDeltaSeries: 2}, got.Dropped)
 	require.Equal(t, 2, got.DeltaSeries)
 }
 
@@ -401,7 +401,7 @@ func TestSilentDeltaSeries(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
 	s := &metricsSim{t: t, kv: kv, topic: map[int32][]metricstest.Record{}, tsdb: held{}}
 	var err error
-	s.m, err = views.OpenMetrics(kv, views.MetricsConfig{})
+	s.m, err = viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{})
 	require.NoError(t, err)
 	for i, minute := range []int64{0, 1, 300, 1200} {
 		ms := metricstest.Begin + minute*60_000
@@ -425,21 +425,21 @@ func TestSilentDeltaSeries(t *testing.T) {
 	require.NoError(t, s.write(c, func(string) bool { return false }, ""))
 	require.Zero(t, s.m.Counters().DeltaSeries)
 	n := 0
-	require.NoError(t, kv.Scan(storage.Key(0, views.MetricsShard, storage.TableDelta), storage.PrefixEnd(storage.Key(0, views.MetricsShard, storage.TableDelta)), func(_, _ []byte) error { n++; return nil }))
+	require.NoError(t, kv.Scan(storage.Key(0, viewsamples.MetricsShard, storage.TableDelta), storage.PrefixEnd(storage.Key(0, viewsamples.MetricsShard, storage.TableDelta)), func(_, _ []byte) error { n++; return nil }))
 	require.Zero(t, n, "nothing is left of it")
 }
 
 func BenchmarkConvertMetrics(b *testing.B) {
 	records, err := metricstest.Captured()
 	require.NoError(b, err)
-	points, samples := 0, 0
+	points, stored := 0, 0
 	for b.Loop() {
 		for _, r := range records {
-			c := views.ConvertMetrics(unmarshal(b, r.Value), r.TimestampMS, 6*time.Hour)
+			c := viewsamples.ConvertMetrics(unmarshal(b, r.Value), r.TimestampMS, 6*time.Hour)
 			points += c.Points
-			samples += len(c.Samples)
+			stored += len(c.Samples)
 		}
 	}
 	b.ReportMetric(float64(points)/b.Elapsed().Seconds(), "points/s")
-	b.ReportMetric(float64(samples)/b.Elapsed().Seconds(), "samples/s")
+	b.ReportMetric(float64(stored)/b.Elapsed().Seconds(), "samples/s")
 }

@@ -17,15 +17,15 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 	viewmodel "github.com/gaurav/watchingcat/views/model"
+	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
 
 const begin = pcommon.Timestamp(metricstest.Begin) * 1e6
 
 // points of a metric, and what is in and what comes out.
-func accounted(t testing.TB, c *views.Converted) {
+func accounted(t testing.TB, c *viewsamples.Converted) {
 	t.Helper()
 	in, out := c.Points, 0
 	for _, list := range [][]samples.Sample{c.Samples, c.Deltas} {
@@ -61,10 +61,10 @@ func TestEachPointIsOnItsOwn(t *testing.T) {
 	gaugeOf(ms, "ключ", "a", "b")
 	gaugeOf(ms, "other", "", "___", "a")
 	md.ResourceMetrics().At(0).Resource().Attributes().PutStr("хост", "a")
-	c := views.ConvertMetrics(md, metricstest.Begin, time.Hour)
+	c := viewsamples.ConvertMetrics(md, metricstest.Begin, time.Hour)
 	accounted(t, &c)
 	require.Equal(t, 9, c.Points)
-	require.Equal(t, map[string]int{views.DropInvalid: 5}, c.Dropped)
+	require.Equal(t, map[string]int{viewsamples.DropInvalid: 5}, c.Dropped)
 	var names []string
 	for _, s := range c.Samples {
 		names = append(names, s.Labels.Get(labels.MetricName))
@@ -80,7 +80,7 @@ func TestLabelNamesAsPrometheus(t *testing.T) {
 		"NoUTF8EscapingWithSuffixes":        `{__b="v", __name__="depth_bytes"} {"c..d"="v", __name__="depth_bytes"} {e__f="v", __name__="depth_bytes"} {"[g]"="v", __name__="depth_bytes"} {_a="v", __name__="depth_bytes"}`,
 		"NoTranslation":                     `{__b="v", __name__="depth"} {"c..d"="v", __name__="depth"} {e__f="v", __name__="depth"} {"[g]"="v", __name__="depth"} {_a="v", __name__="depth"}`,
 	} {
-		m, err := views.OpenMetrics(storage.NewMem(storage.MemOptions{}), views.MetricsConfig{Translation: views.Translation{Strategy: strategy, Promote: []string{"host.name"}}})
+		m, err := viewsamples.OpenMetrics(storage.NewMem(storage.MemOptions{}), viewsamples.MetricsConfig{Translation: viewsamples.Translation{Strategy: strategy, Promote: []string{"host.name"}}})
 		require.NoError(t, err)
 		md := pmetric.NewMetrics()
 		ms := metricstest.Resource(md, "cart", "cart-0")
@@ -105,9 +105,9 @@ func TestLabelNamesAsPrometheus(t *testing.T) {
 		}
 		require.Equal(t, wanted, got, "strategy %q", strategy)
 	}
-	_, err := views.OpenMetrics(storage.NewMem(storage.MemOptions{}), views.MetricsConfig{Translation: views.Translation{Strategy: "Other"}})
+	_, err := viewsamples.OpenMetrics(storage.NewMem(storage.MemOptions{}), viewsamples.MetricsConfig{Translation: viewsamples.Translation{Strategy: "Other"}})
 	require.ErrorContains(t, err, "NoTranslation")
-	require.Error(t, views.Translation{Promote: []string{"ключ"}}.Check())
+	require.Error(t, viewsamples.Translation{Promote: []string{"ключ"}}.Check())
 }
 
 // TestMetricText: what is not UTF-8 is replaced once, and takes no other point with it; of attributes of one key the first counts.
@@ -118,7 +118,7 @@ func TestMetricText(t *testing.T) {
 	d := ms.At(0).Gauge().DataPoints().At(2)
 	d.Attributes().PutStr("after", "a\xff\xfeb")
 	d.Attributes().PutEmptyMap("map").PutDouble("ratio", math.NaN())
-	c := views.ConvertMetrics(md, metricstest.Begin, time.Hour)
+	c := viewsamples.ConvertMetrics(md, metricstest.Begin, time.Hour)
 	accounted(t, &c)
 	require.Empty(t, c.Dropped)
 	require.Len(t, c.Samples, 4)
@@ -130,7 +130,7 @@ func TestMetricText(t *testing.T) {
 }
 
 // deltasOf applies records of sums with delta temporality and returns the samples by name, as one TSDB would hold them.
-func deltasOf(t *testing.T, m *views.Metrics, kv storage.KV) (out map[string][]float64, counters views.MetricCounters) {
+func deltasOf(t *testing.T, m *viewsamples.Metrics, kv storage.KV) (out map[string][]float64, counters viewsamples.MetricCounters) {
 	t.Helper()
 	out = map[string][]float64{}
 	far := time.UnixMilli(metricstest.Begin).Add(24 * time.Hour)
@@ -160,7 +160,7 @@ func deltasOf(t *testing.T, m *views.Metrics, kv storage.KV) (out map[string][]f
 // TestIncrementsOfOneMillisecond are added up, whatever record they come in.
 func TestIncrementsOfOneMillisecond(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
-	m, err := views.OpenMetrics(kv, views.MetricsConfig{})
+	m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{})
 	require.NoError(t, err)
 	for i, at := range []pcommon.Timestamp{begin, begin + 1000, begin + 1e9} { // the first two are in one record
 		md := pmetric.NewMetrics()
@@ -190,7 +190,7 @@ func TestIncrementsOfOneMillisecond(t *testing.T) {
 func TestRecordAheadMovesNoHead(t *testing.T) {
 	for _, ahead := range []int64{50 * 60_000, 24 * 3600_000} {
 		kv := storage.NewMem(storage.MemOptions{})
-		m, err := views.OpenMetrics(kv, views.MetricsConfig{})
+		m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{})
 		require.NoError(t, err)
 		last := map[string]float64{}
 		for i := range int64(10) {
@@ -213,7 +213,7 @@ func TestRecordAheadMovesNoHead(t *testing.T) {
 			require.LessOrEqual(t, m.Frontier().Head.UnixMilli(), now+100)
 		}
 		require.Equal(t, map[string]float64{"good": 9}, last)
-		require.Equal(t, map[string]uint64{views.DropFuture: 1}, m.Counters().Dropped)
+		require.Equal(t, map[string]uint64{viewsamples.DropFuture: 1}, m.Counters().Dropped)
 	}
 }
 
@@ -221,7 +221,7 @@ func TestRecordAheadMovesNoHead(t *testing.T) {
 func TestClockAheadDelaysNoOther(t *testing.T) {
 	for _, ahead := range []pcommon.Timestamp{2e9, 300e9, 540e9} {
 		kv := storage.NewMem(storage.MemOptions{})
-		m, err := views.OpenMetrics(kv, views.MetricsConfig{})
+		m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{})
 		require.NoError(t, err)
 		for i := range int64(6) {
 			md := pmetric.NewMetrics()
@@ -293,7 +293,7 @@ func TestAbsurdHistograms(t *testing.T) {
 		"infinite": func(_ pmetric.ExponentialHistogramDataPoint, h pmetric.HistogramDataPoint) { h.SetSum(math.Inf(1)) },
 	} {
 		kv := storage.NewMem(storage.MemOptions{})
-		m, err := views.OpenMetrics(kv, views.MetricsConfig{})
+		m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{})
 		require.NoError(t, err)
 		for i := range 3 {
 			at := begin + pcommon.Timestamp(i)*1e9
@@ -312,7 +312,7 @@ func TestAbsurdHistograms(t *testing.T) {
 			m.Apply("otlp_metrics", 0, viewmodel.Record{Offset: int64(i), Timestamp: metricstest.Begin + 5000, Value: []byte{byte(i)}}, md)
 		}
 		_, counters := deltasOf(t, m, kv)
-		require.Equal(t, map[string]uint64{views.DropInvalid: 1}, counters.Dropped, name)
+		require.Equal(t, map[string]uint64{viewsamples.DropInvalid: 1}, counters.Dropped, name)
 		require.Equal(t, uint64(5), counters.Kept, name)
 	}
 }
@@ -458,14 +458,14 @@ func TestPointsInArePointsOut(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		kv := storage.NewMem(storage.MemOptions{})
-		samples := samples.Open(t.TempDir(), samples.Options{MaxSeries: 40})
-		m, err := views.OpenMetrics(kv, views.MetricsConfig{DeltaSeries: 20})
+		stored := samples.Open(t.TempDir(), samples.Options{MaxSeries: 40})
+		m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{DeltaSeries: 20})
 		require.NoError(t, err)
 		for i := range int64(6) {
 			md := oddMetrics(r)
 			copied := pmetric.NewMetrics()
 			md.CopyTo(copied)
-			c := views.ConvertMetrics(copied, metricstest.Begin, time.Hour)
+			c := viewsamples.ConvertMetrics(copied, metricstest.Begin, time.Hour)
 			accounted(t, &c)
 			for _, s := range append(c.Samples, c.Deltas...) {
 				s.Labels.Range(func(l labels.Label) {
@@ -476,7 +476,7 @@ func TestPointsInArePointsOut(t *testing.T) {
 		}
 		far := []viewmodel.Mark{{Topic: "otlp_metrics", Watermark: time.UnixMilli(metricstest.Begin).Add(24 * time.Hour)}}
 		for c := m.Collect(far); c != nil; c = m.Collect(far) {
-			took, err := samples.Append(t.Context(), c.Samples)
+			took, err := stored.Append(t.Context(), c.Samples)
 			require.NoError(t, err)
 			require.NoError(t, kv.Commit(c.Commit))
 			m.Install(c, took)
@@ -488,7 +488,7 @@ func TestPointsInArePointsOut(t *testing.T) {
 		}
 		require.Zero(t, got.HeldDeltas)
 		require.Equal(t, got.Points, out, "seed %d: %+v", seed, got)
-		require.NoError(t, samples.Close())
+		require.NoError(t, stored.Close())
 	}
 }
 
@@ -503,7 +503,7 @@ func FuzzMetrics(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var u pmetric.ProtoUnmarshaler
 		kv := storage.NewMem(storage.MemOptions{})
-		m, err := views.OpenMetrics(kv, views.MetricsConfig{})
+		m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{})
 		require.NoError(t, err)
 		for i := range int64(2) {
 			md, err := u.UnmarshalMetrics(b)

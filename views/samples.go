@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	promstorage "github.com/prometheus/prometheus/storage"
+
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 // splicedSamples reads the samples of a View, which must not be released before its queriers were made. Each version answers for its
@@ -18,7 +20,7 @@ type splicedSamples struct{ v *View }
 
 // stretchMS is a stretch in Unix milliseconds, both inclusive.
 type stretchMS struct {
-	s        SampleReader
+	s        samples.SampleReader
 	from, to int64
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
+	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
 
 // splicedTest is two versions of samples, the second from second 1,000 on.
@@ -44,17 +45,17 @@ func newSplicedTest(t *testing.T) *splicedTest {
 	kv := storage.NewMem(storage.MemOptions{})
 	set, err := views.Open(kv, model.Config{})
 	require.NoError(t, err)
-	m, err := views.OpenMetrics(kv, views.MetricsConfig{})
+	m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{})
 	require.NoError(t, err)
 	layout := model.Layout{Next: 1}
-	s.live, err = views.NewLive(layout, map[uint32]*views.Set{0: set}, views.MetricVersions{Live: m, Samples: map[uint32]views.SampleReader{0: s.old}})
+	s.live, err = views.NewLive(layout, map[uint32]*views.Set{0: set}, viewsamples.MetricVersions{Live: m, Samples: map[uint32]viewsamples.SampleReader{0: s.old}})
 	require.NoError(t, err)
 	require.Equal(t, []int64{900, 950, 999, 1000, 1010}, s.times(0, 5000))
 
-	m2, err := views.OpenMetrics(kv, views.MetricsConfig{Version: 1})
+	m2, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{Version: 1})
 	require.NoError(t, err)
 	wait, err := s.live.Swap(layout.WithSamples(1, 1000, 0), map[uint32]*views.Set{0: set},
-		views.MetricVersions{Live: m2, Samples: map[uint32]views.SampleReader{0: s.old, 1: s.new}})
+		viewsamples.MetricVersions{Live: m2, Samples: map[uint32]viewsamples.SampleReader{0: s.old, 1: s.new}})
 	require.NoError(t, err)
 	wait()
 	return s
@@ -120,9 +121,9 @@ func TestSampleReadersAreWaitedFor(t *testing.T) {
 	require.NoError(t, err)
 	v.Release()
 	layout := v.Layout()
-	m, err := views.OpenMetrics(storage.NewMem(storage.MemOptions{}), views.MetricsConfig{Version: 1})
+	m, err := viewsamples.OpenMetrics(storage.NewMem(storage.MemOptions{}), viewsamples.MetricsConfig{Version: 1})
 	require.NoError(t, err)
-	wait, err := s.live.Swap(layout.WithoutSamples(0), map[uint32]*views.Set{0: v.Set()}, views.MetricVersions{Live: m, Samples: map[uint32]views.SampleReader{1: s.new}})
+	wait, err := s.live.Swap(layout.WithoutSamples(0), map[uint32]*views.Set{0: v.Set()}, viewsamples.MetricVersions{Live: m, Samples: map[uint32]viewsamples.SampleReader{1: s.new}})
 	require.NoError(t, err)
 	gone := make(chan struct{})
 	go func() {

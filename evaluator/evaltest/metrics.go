@@ -11,23 +11,23 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 	"github.com/gaurav/watchingcat/views/model"
+	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
 
 // metricsFeed commits OTLP metrics into samples.
 type metricsFeed struct {
 	t       *testing.T
 	kv      storage.KV
-	M       *views.Metrics
+	M       *viewsamples.Metrics
 	Samples *samples.Store
 	offset  int64
 }
 
 // NewMetricsFeed opens samples in a folder of the test.
 func NewMetricsFeed(t *testing.T, kv storage.KV) *metricsFeed {
-	m, err := views.OpenMetrics(kv, views.MetricsConfig{})
+	m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{})
 	require.NoError(t, err)
 	f := &metricsFeed{t: t, kv: kv, M: m, Samples: samples.Open(t.TempDir(), samples.Options{})}
 	t.Cleanup(func() { require.NoError(t, f.Samples.Close()) })

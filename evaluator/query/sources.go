@@ -13,6 +13,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 // Sources is everything that PromQL sees, as one: the views, the samples of OTLP metrics, and what is older than those from a Prometheus.
@@ -24,15 +25,15 @@ import (
 // all other names up to the first sample. Each sample of an answer comes from one of them, by its time: older.go.
 type Sources struct {
 	Views   *Queryable
-	Samples views.SampleReader // nil: those that are shown with the views, if any
-	Older   Store              // nil: none; its errors are warnings
+	Samples samples.SampleReader // nil: those that are shown with the views, if any
+	Older   Store                // nil: none; its errors are warnings
 	// Unread says from when on the topics were read, where something before was not, and why; nil, or zero: nothing is missing. It is a
 	// warning of queries that begin before, where there is no Older.
 	Unread func() (at time.Time, why string)
 }
 
 // samples are those that a reader of the views sees at the same moment; nil: none.
-func (s *Sources) samples(r views.Reader) views.SampleReader {
+func (s *Sources) samples(r views.Reader) samples.SampleReader {
 	if s.Samples != nil {
 		return s.Samples
 	}
@@ -184,7 +185,7 @@ func (q *Queryable) SeriesCounts() (map[string]int, error) {
 }
 
 // FamilyMetadata describes metric families of OTLP metrics as MetricMetadata describes those of the views.
-func FamilyMetadata(families []views.Family) []Metadata {
+func FamilyMetadata(families []samples.Family) []Metadata {
 	var out []Metadata
 	for _, f := range families {
 		known := slices.ContainsFunc(metadata, func(m Metadata) bool { return m.Name == f.Name })

@@ -15,8 +15,8 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
+	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
 
 // MetricIngest applies partition batches of the metrics topic and checkpoints them, as Ingest does for spans: what holds there
@@ -30,7 +30,7 @@ type MetricIngest struct {
 
 // SampleStore is where the samples of one version go, and where they are read. *samples.Store is one.
 type SampleStore interface {
-	views.SampleReader
+	viewsamples.SampleReader
 	SampleAppender
 	// Wait returns when the samples are open, or why they are not.
 	Wait(ctx context.Context) error
@@ -45,7 +45,7 @@ type SampleAppender interface {
 
 // MetricConfig is what NewMetricIngest needs.
 type MetricConfig struct {
-	Metrics *views.Metrics
+	Metrics *viewsamples.Metrics
 	KV      storage.KV
 	Samples SampleAppender
 	// DeadLetter delivers a record that cannot be applied; it returns nil only when the broker acknowledged it.
@@ -181,7 +181,9 @@ func (g *MetricIngest) marks(now time.Time) []model.Mark {
 }
 
 // MetricCollector exposes the counters of OTLP metrics.
-type MetricCollector struct{ Counters func() views.MetricCounters }
+type MetricCollector struct {
+	Counters func() viewsamples.MetricCounters
+}
 
 var _ prometheus.Collector = MetricCollector{}
 

@@ -18,9 +18,9 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 	"github.com/gaurav/watchingcat/views/model"
+	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
 
 // gauges is an export request of n gauges.
@@ -62,7 +62,7 @@ func (m *metricIngestTest) Append(_ context.Context, list []samples.Sample) (sam
 func newMetricIngestTest(t *testing.T) *metricIngestTest {
 	t.Helper()
 	it := &metricIngestTest{kv: storage.NewMem(storage.MemOptions{}), reg: prometheus.NewRegistry()}
-	m, err := views.OpenMetrics(it.kv, views.MetricsConfig{})
+	m, err := viewsamples.OpenMetrics(it.kv, viewsamples.MetricsConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func FuzzDecodeMetrics(f *testing.F) {
 		if n := md.DataPointCount(); n > 1000 {
 			t.Fatalf("%d points", n)
 		}
-		c := views.ConvertMetrics(md, ts, 6*time.Hour)
+		c := viewsamples.ConvertMetrics(md, ts, 6*time.Hour)
 		dropped := 0
 		for _, n := range c.Dropped {
 			dropped += n
@@ -222,13 +222,13 @@ func BenchmarkMetricIngest(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	samples := samples.Open(b.TempDir(), samples.Options{})
-	defer samples.Close()
-	m, err := views.OpenMetrics(db, views.MetricsConfig{})
+	stored := samples.Open(b.TempDir(), samples.Options{})
+	defer stored.Close()
+	m, err := viewsamples.OpenMetrics(db, viewsamples.MetricsConfig{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	g := NewMetricIngest(MetricConfig{Metrics: m, KV: db, Samples: samples})
+	g := NewMetricIngest(MetricConfig{Metrics: m, KV: db, Samples: stored})
 	offset := int64(0)
 	for b.Loop() {
 		for _, r := range records {

@@ -19,6 +19,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 func jsonOf(t testing.TB, s *otlp.Signal, proto []byte) []byte {
@@ -210,7 +211,7 @@ func TestServiceNamedTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range views.ConvertMetrics(md, 1000, time.Hour).Samples {
+	for _, s := range samples.ConvertMetrics(md, 1000, time.Hour).Samples {
 		if s.Labels.Get("service_name") != "first" || s.Labels.Get("job") != "first" {
 			t.Errorf("sample %v", s.Labels)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 // GenerationConfig is what every generation has in common.
@@ -52,7 +53,7 @@ type GenerationConfig struct {
 type MetricsTopic struct {
 	Topic string
 	// State is the configuration of the metrics' state but for its version.
-	State views.MetricsConfig
+	State samples.MetricsConfig
 	// Open opens the samples of a version, Versions lists those that there are, Drop deletes them once they are closed.
 	Open     func(version uint32) ingest.SampleStore
 	Versions func() ([]uint32, error)
@@ -105,16 +106,16 @@ func positionsOf(list []model.Progress) map[source.PartitionID]int64 {
 // A MetricGeneration is one version of the OTLP metrics and what reads their topic into it.
 type MetricGeneration struct {
 	ingest.Intake
-	State   *views.Metrics
+	State   *samples.Metrics
 	Samples ingest.SampleStore
 	Ingest  *ingest.MetricIngest
 }
 
 // openMetricGeneration opens a version of the metrics over its samples, which are opened in the background: the batches wait for them.
-func openMetricGeneration(c GenerationConfig, version uint32, samples ingest.SampleStore, gate func(context.Context) error) (*MetricGeneration, error) {
+func openMetricGeneration(c GenerationConfig, version uint32, stored ingest.SampleStore, gate func(context.Context) error) (*MetricGeneration, error) {
 	config := c.Metrics.State
 	config.Version = version
-	state, err := views.OpenMetrics(c.KV, config)
+	state, err := samples.OpenMetrics(c.KV, config)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: read the state of metrics: %w", err)
 	}
@@ -122,14 +123,14 @@ func openMetricGeneration(c GenerationConfig, version uint32, samples ingest.Sam
 	if err != nil {
 		return nil, err
 	}
-	g := &MetricGeneration{State: state, Samples: samples}
-	g.Intake = ingest.Intake{Topics: []string{c.Metrics.Topic}, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version, Shard: views.MetricsShard,
+	g := &MetricGeneration{State: state, Samples: stored}
+	g.Intake = ingest.Intake{Topics: []string{c.Metrics.Topic}, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version, Shard: samples.MetricsShard,
 		Lost: state.Restart}
 	if err := g.Open(c.source(), positions, c.Telemetry); err != nil {
 		return nil, err
 	}
 	g.Ingest = ingest.NewMetricIngest(ingest.MetricConfig{
-		Metrics: state, KV: c.KV, Samples: samples, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: g.Topics, Lateness: c.Lateness,
+		Metrics: state, KV: c.KV, Samples: stored, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: g.Topics, Lateness: c.Lateness,
 		Interval: c.Interval, MaxPending: c.MaxPending, Logger: c.Logger,
 	})
 	g.Take, g.Commit = g.Ingest.Handle, g.checkpoints

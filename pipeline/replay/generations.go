@@ -13,6 +13,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 // Store is a KV whose versions can be dropped.
@@ -116,11 +117,11 @@ func (g *Generations) openMetrics() (err error) {
 }
 
 // metricVersions are the metrics of a layout, of which live goes on with the topic.
-func (g *Generations) metricVersions(l model.Layout, live *MetricGeneration) views.MetricVersions {
+func (g *Generations) metricVersions(l model.Layout, live *MetricGeneration) samples.MetricVersions {
 	if live == nil {
-		return views.MetricVersions{}
+		return samples.MetricVersions{}
 	}
-	m := views.MetricVersions{Live: live.State, Samples: map[uint32]views.SampleReader{}}
+	m := samples.MetricVersions{Live: live.State, Samples: map[uint32]samples.SampleReader{}}
 	for _, v := range l.SampleVersions() {
 		m.Samples[v] = g.samples[v]
 	}
@@ -234,7 +235,7 @@ func (g *Generations) Began() progress.Beginning {
 	}
 	out := of(layout.Versions(), g.c.Views.Shard, layout.Live, current.views.Began)
 	if current.metrics != nil {
-		out = out.Later(of(layout.SampleVersions(), views.MetricsShard, layout.LiveSamples(), current.metrics.Began))
+		out = out.Later(of(layout.SampleVersions(), samples.MetricsShard, layout.LiveSamples(), current.metrics.Began))
 	}
 	return out
 }
@@ -260,7 +261,7 @@ func (g *Generations) Gaps() []progress.Gap {
 	}
 	add(layout.Versions(), g.c.Views.Shard, layout.Live, current.views.Gaps)
 	if current.metrics != nil {
-		add(layout.SampleVersions(), views.MetricsShard, layout.LiveSamples(), current.metrics.Gaps)
+		add(layout.SampleVersions(), samples.MetricsShard, layout.LiveSamples(), current.metrics.Gaps)
 	}
 	return out
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 // Replays returns every replay that is remembered, newest first.
@@ -55,7 +55,7 @@ func (g *Generations) progress(r *Replay) Progress {
 			at[source.PartitionID{Topic: p.Topic, Partition: p.Partition}] = p.End
 		}
 	case r.Version != 0:
-		for _, shard := range []uint16{g.c.Views.Shard, views.MetricsShard} {
+		for _, shard := range []uint16{g.c.Views.Shard, samples.MetricsShard} {
 			list, err := g.c.KV.Positions(r.Version, shard)
 			if err != nil {
 				g.c.Logger.Warn().Err(err).Msg("positions of a replay could not be read")

@@ -25,6 +25,7 @@ import (
 	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 var replaySeeds = seeds.Flags("replay", 12)
@@ -55,7 +56,7 @@ func (s *simStore) chance() bool {
 }
 
 func (s *simStore) Commit(c storage.Commit) error {
-	metrics := c.Shard == views.MetricsShard
+	metrics := c.Shard == samples.MetricsShard
 	if s.split != "split" && (s.split != "split metrics" || !metrics) || len(c.Positions) == 0 || !s.chance() {
 		return s.Mem.Commit(c)
 	}

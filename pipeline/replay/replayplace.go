@@ -16,6 +16,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 // margin is how much earlier and later than asked for records are read: the other halves of calls, and what was exported late.
@@ -68,7 +69,7 @@ func (g *Generations) storePlaces(r *Replay, next Replay) error {
 		return err
 	}
 	c := storage.Commit{Version: next.Version, Shard: g.c.Views.Shard, Entries: []storage.Entry{pointer}}
-	metrics := storage.Commit{Version: next.Version, Shard: views.MetricsShard}
+	metrics := storage.Commit{Version: next.Version, Shard: samples.MetricsShard}
 	if next.Floor > 0 {
 		c.Entries = append(c.Entries, views.FloorEntry(next.Version, g.c.Views.Shard, next.Floor))
 	}
@@ -105,7 +106,7 @@ func (g *Generations) askPlaces(ctx context.Context, r *Replay) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	g.mu.Lock()
-	live, samples := g.layout.Live, g.layout.LiveSamples()
+	live, stored := g.layout.Live, g.layout.LiveSamples()
 	g.mu.Unlock()
 	held, err := g.c.KV.Positions(live, g.c.Views.Shard)
 	if err != nil {
@@ -122,7 +123,7 @@ func (g *Generations) askPlaces(ctx context.Context, r *Replay) error {
 		r.Parts = a.parts
 		return nil
 	}
-	if held, err = g.c.KV.Positions(samples, views.MetricsShard); err != nil {
+	if held, err = g.c.KV.Positions(stored, samples.MetricsShard); err != nil {
 		return err
 	}
 	a.whole = time.Time{}

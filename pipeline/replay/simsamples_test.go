@@ -20,9 +20,9 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/metricstest"
 	"github.com/gaurav/watchingcat/views/model"
+	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
 
 // Metrics have a topic of their own.
@@ -162,7 +162,7 @@ func metricRecords(t *testing.T, r *rand.Rand, n int) (out []*kgo.Record) {
 // plainSamples are what records say, in one go.
 func plainSamples(t *testing.T, records []*kgo.Record) simFolder {
 	t.Helper()
-	m, err := views.OpenMetrics(storage.NewMem(storage.MemOptions{}), views.MetricsConfig{})
+	m, err := viewsamples.OpenMetrics(storage.NewMem(storage.MemOptions{}), viewsamples.MetricsConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 // keptReplays is how many ended replays are remembered.
@@ -81,7 +82,7 @@ func (g *Generations) dropSamples(ctx context.Context, version uint32) error {
 			return err
 		}
 	}
-	if err := g.c.Store.DropVersion(ctx, version, views.MetricsShard); err != nil {
+	if err := g.c.Store.DropVersion(ctx, version, samples.MetricsShard); err != nil {
 		return fmt.Errorf("pipeline: drop version %d of the metrics: %w", version, err)
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/storage/samples"
-	"github.com/gaurav/watchingcat/views"
+	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
 
 // metricsTopic is how OTLP metrics are read: their own source, positions and checkpoints, so that spans and metrics do not wait for
@@ -25,7 +25,7 @@ func (a *App) metricsTopic() replay.MetricsTopic {
 	}
 	return replay.MetricsTopic{
 		Topic:    a.cfg.KafkaMetricsTopic,
-		State:    views.MetricsConfig{Retention: retention, DedupWindow: a.cfg.DedupWithin(), DeltaSeries: a.cfg.LimitSeries, Translation: a.cfg.Translation()},
+		State:    viewsamples.MetricsConfig{Retention: retention, DedupWindow: a.cfg.DedupWithin(), DeltaSeries: a.cfg.LimitSeries, Translation: a.cfg.Translation()},
 		Open:     func(version uint32) ingest.SampleStore { return folders.Open(version) },
 		Versions: folders.Versions, Drop: folders.Drop,
 	}

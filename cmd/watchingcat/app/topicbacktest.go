@@ -9,7 +9,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/replay"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 // topicBacktests is an api.TopicBacktester over the topics that the process reads.
@@ -47,7 +47,7 @@ func (t topicBacktests) Backtest(ctx context.Context, list []evaluator.Backtest,
 
 // rereadRules evaluates rules over what the topics hold of a past, all backtests in one reading. Their Reader and Queryable are those of
 // the reading; samples of OTLP metrics are read where they are kept (nil: there are none).
-func rereadRules(ctx context.Context, c replay.RereadConfig, samples views.SampleReader, list []evaluator.Backtest) (results []*evaluator.BacktestResult, err error) {
+func rereadRules(ctx context.Context, c replay.RereadConfig, samples samples.SampleReader, list []evaluator.Backtest) (results []*evaluator.BacktestResult, err error) {
 	following := make([]*evaluator.Following, len(list))
 	c.Stop = func(ctx context.Context, now time.Time) error {
 		for _, f := range following {

@@ -27,8 +27,8 @@ import (
 
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/pipeline/kafka"
-	"github.com/gaurav/watchingcat/views"
 	viewmodel "github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
 // EnvPrefix begins the name of every setting in the environment.
@@ -155,7 +155,7 @@ func Default() Config {
 		Dimensions:    []string{"deployment.environment.name", "service.namespace"},
 		PairingWindow: 10 * time.Second, PairingCompensation: 15 * time.Minute, Lateness: 2 * time.Second, DedupWindow: 5 * time.Minute,
 		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthJWKSIssuer: auth.Name, AuthJWKSAudience: auth.Name, OIDCScopes: []string{"openid", "profile", "email"}, OIDCRoleClaim: "role", OIDCDefaultRole: "viewer", AuthTokenLife: 24 * time.Hour, RateLimit: 5000,
-		OTLPStrategy: views.Strategies()[0],
+		OTLPStrategy: samples.Strategies()[0],
 		OTLPGRPCAddr: "127.0.0.1:4317", OTLPHTTPAddr: "127.0.0.1:4318",
 		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20,
 	}
@@ -418,8 +418,8 @@ func (c *Config) Kafka() kafka.Config {
 }
 
 // Translation is how OTLP metrics are named.
-func (c *Config) Translation() views.Translation {
-	return views.Translation{Strategy: c.OTLPStrategy, Promote: c.OTLPPromote, KeepIdentifying: c.OTLPKeepIdentifying}
+func (c *Config) Translation() samples.Translation {
+	return samples.Translation{Strategy: c.OTLPStrategy, Promote: c.OTLPPromote, KeepIdentifying: c.OTLPKeepIdentifying}
 }
 
 // DedupWithin is the window as views want it: negative is off.

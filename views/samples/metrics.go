@@ -1,4 +1,4 @@
-package views
+package samples
 
 import (
 	"cmp"
@@ -526,3 +526,29 @@ func (m *Metrics) restoreState(v []byte) error {
 	m.frontier = viewmodel.Frontier{Seq: m.seq, Version: m.cfg.Version, Head: viewmodel.Time(m.head), Complete: viewmodel.Time(m.complete)}
 	return d.Err
 }
+
+// combine adds sign times what o counted; what is told of now stays that of c.
+func (c MetricCounters) combine(o *MetricCounters, sign uint64) MetricCounters {
+	for _, f := range []struct {
+		to *uint64
+		v  uint64
+	}{{&c.Records, o.Records}, {&c.Points, o.Points}, {&c.Kept, o.Kept}, {&c.Samples, o.Samples}, {&c.Duplicates, o.Duplicates},
+		{&c.DeadLetters, o.DeadLetters}, {&c.Early, o.Early}, {&c.Overflowed, o.Overflowed}} {
+		*f.to += sign * f.v
+	}
+	dropped := maps.Clone(c.Dropped)
+	if dropped == nil {
+		dropped = map[string]uint64{}
+	}
+	for reason, n := range o.Dropped {
+		dropped[reason] += sign * n
+	}
+	c.Dropped = dropped
+	return c
+}
+
+// Plus is the sum of both; what is told of now stays that of c.
+func (c MetricCounters) Plus(o *MetricCounters) MetricCounters { return c.combine(o, 1) }
+
+// Minus is c less what o counted; what is told of now stays that of c.
+func (c MetricCounters) Minus(o *MetricCounters) MetricCounters { return c.combine(o, ^uint64(0)) }
