@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/cells"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -133,7 +133,7 @@ func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequ
 		d := &list[i]
 		edge := d.FirstSeen.Truncate(bucket)
 		of := m
-		of.views = views.Narrow(m.views, model.DimFilter(value(d.Dimensions)))
+		of.views = live.Narrow(m.views, model.DimFilter(value(d.Dimensions)))
 		if d.Before, err = s.serviceRED(of, d.Service, timeRange{start: edge.Add(-window), end: edge}); err != nil {
 			return nil, err
 		}

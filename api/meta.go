@@ -9,6 +9,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -29,8 +30,8 @@ type moment struct {
 func (s *Server) moment(ctx context.Context) moment {
 	if h, ok := ctx.Value(heldKey{}).(*heldViews); ok {
 		h.once.Do(func() {
-			h.views, h.release = views.Snapshot(s.cfg.Views)
-			h.views = views.Narrow(h.views, h.filter)
+			h.views, h.release = live.Snapshot(s.cfg.Views)
+			h.views = live.Narrow(h.views, h.filter)
 		})
 		return moment{s.cfg.Now(), h.views, h.views.Frontier()}
 	}
@@ -39,8 +40,8 @@ func (s *Server) moment(ctx context.Context) moment {
 
 // hold is moment for what is no request; the caller ends it.
 func (s *Server) hold(f model.DimFilter) (m moment, release func()) {
-	v, release := views.Snapshot(s.cfg.Views)
-	v = views.Narrow(v, f)
+	v, release := live.Snapshot(s.cfg.Views)
+	v = live.Narrow(v, f)
 	return moment{s.cfg.Now(), v, v.Frontier()}, release
 }
 

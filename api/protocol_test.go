@@ -48,7 +48,7 @@ func TestTheProtocolIsAsDocumented(t *testing.T) {
 		shown[f["type"].(string)] = slices.Sorted(maps.Keys(f))
 	}
 	require.Equal(t, []string{"delta", "error", "pong", "resumed", "snapshot"}, slices.Sorted(maps.Keys(shown)))
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		p := connect()
 		frame := func() (typ string, fields map[string]any) {
 			_, data, err := p.conn.Read(context.Background())

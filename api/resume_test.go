@@ -198,14 +198,14 @@ func (b *bench) within(cut func()) func() {
 // TestResumeOfAnother: a cursor counts for the stream that it came from alone; everybody else gets a snapshot.
 func TestResumeOfAnother(t *testing.T) {
 	var elsewhere received // of a process that has ended
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		b.shop()
 		p := connect()
 		p.send(`{"type":"subscribe","id":"s","view":"services"}`)
 		elsewhere = p.read()
 		p.leave()
 	})
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		call := b.shop()
 		p := connect()
 		p.send(`{"type":"subscribe","id":"s","view":"services"}`)
@@ -255,7 +255,7 @@ func TestResumeOfAnother(t *testing.T) {
 
 // TestRestingViewsAreBounded: in number and time, and they compute nothing.
 func TestRestingViewsAreBounded(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		call := b.shop()
 		p := connect()
 		for i := range maxResting + 5 {
@@ -283,7 +283,7 @@ func TestRestingViewsAreBounded(t *testing.T) {
 
 // TestWhatWasMissedIsBounded: by the size of a snapshot, which serves as well.
 func TestWhatWasMissedIsBounded(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		call := b.shop()
 		p := connect()
 		p.send(`{"type":"subscribe","id":"s","view":"services"}`)
@@ -311,7 +311,7 @@ func TestAViewThatPanics(t *testing.T) {
 	known := liveViews
 	t.Cleanup(func() { liveViews = known })
 	liveViews = append(slices.Clone(known), &liveView{name: "broken", compute: func(*Server, filter) (*state, error) { panic("planted") }})
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		call := b.shop()
 		p := connect()
 		p.send(`{"type":"subscribe","id":"b","view":"broken"}`)

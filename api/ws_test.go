@@ -45,8 +45,8 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return client, nil
 }
 
-// live runs f in a bubble with a server that listens on pipes.
-func live(t *testing.T, f func(b *bench, connect func() *peer), change ...func(*Config)) {
+// onPipes runs f in a bubble with a server that listens on pipes.
+func onPipes(t *testing.T, f func(b *bench, connect func() *peer), change ...func(*Config)) {
 	liveHTTP(t, func(b *bench, connect func() *peer, _ *http.Client) { f(b, connect) }, change...)
 }
 
@@ -137,7 +137,7 @@ func names(list any, field string) string {
 }
 
 func TestWebSocketSnapshotIsTheGetAndDeltasHoldWhatChanged(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		b.record("1s 1ms cart server GET id=t1/a", "1s 1ms pay server GET id=t1/b")
 		b.commit()
 		p := connect()
@@ -163,7 +163,7 @@ func TestWebSocketSnapshotIsTheGetAndDeltasHoldWhatChanged(t *testing.T) {
 }
 
 func TestWebSocketMapAlertsAndPipeline(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		b.record("1s 40ms web client GET id=t1/a", "1s 30ms cart server GET id=t1/b<a")
 		b.commit()
 		p := connect()
@@ -198,7 +198,7 @@ func TestWebSocketMapAlertsAndPipeline(t *testing.T) {
 }
 
 func TestWebSocketPushesAtMostFourTimesASecondAndComputesOnceForAll(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		b.record("1s 1ms cart server GET id=t1/a")
 		b.commit()
 		first, second := connect(), connect()
@@ -227,7 +227,7 @@ func TestWebSocketPushesAtMostFourTimesASecondAndComputesOnceForAll(t *testing.T
 }
 
 func TestWebSocketUnsubscribeAndResume(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		b.record("1s 1ms cart server GET id=t1/a")
 		b.commit()
 		p := connect()
@@ -252,7 +252,7 @@ func TestWebSocketUnsubscribeAndResume(t *testing.T) {
 }
 
 func TestWebSocketSlowClientIsCutOffAndOthersGoOn(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		b.record("1s 1ms cart server GET id=t1/a")
 		b.commit()
 		slow, good := connect(), connect()
@@ -283,7 +283,7 @@ func TestWebSocketSlowClientIsCutOffAndOthersGoOn(t *testing.T) {
 func TestWebSocketGivesUpAClientThatIsGone(t *testing.T) {
 	f := func(name, subscribe string) {
 		t.Run(name, func(t *testing.T) {
-			live(t, func(b *bench, connect func() *peer) {
+			onPipes(t, func(b *bench, connect func() *peer) {
 				p := connect()
 				if subscribe != "" {
 					p.send(subscribe)
@@ -301,7 +301,7 @@ func TestWebSocketGivesUpAClientThatIsGone(t *testing.T) {
 }
 
 func TestWebSocketKeepsAnIdleClientByPings(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		p := connect()
 		done := make(chan received)
 		go func() { done <- p.read() }() // answers pings on the way
@@ -312,7 +312,7 @@ func TestWebSocketKeepsAnIdleClientByPings(t *testing.T) {
 }
 
 func TestWebSocketErrors(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		p := connect()
 		f := func(send, id, code string) {
 			t.Helper()
@@ -353,7 +353,7 @@ func TestWebSocketErrors(t *testing.T) {
 // TestWebSocketsWithManyRanges: so many different views are computed and no more; one that is looked at already is open to everyone, also
 // while others wait for their turn to be computed.
 func TestWebSocketsWithManyRanges(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		first, second := connect(), connect()
 		for i := range 5 {
 			id := fmt.Sprint(i)
@@ -384,7 +384,7 @@ func TestWebSocketsWithManyRanges(t *testing.T) {
 }
 
 func TestWebSocketsAreBoundedAndEndWithTheServer(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		p := connect()
 		w := b.get("/ws")
 		require.Equal(t, http.StatusServiceUnavailable, w.Code)
@@ -419,7 +419,7 @@ func TestWebSocketOrigins(t *testing.T) {
 }
 
 func TestWebSocketLogs(t *testing.T) {
-	live(t, func(b *bench, connect func() *peer) {
+	onPipes(t, func(b *bench, connect func() *peer) {
 		b.record("10s cart INFO | first", "11s cart ERROR | second")
 		b.commit()
 		p := connect()
@@ -483,7 +483,7 @@ func TestLogTail(t *testing.T) {
 }
 
 func TestWebSocketTextIsUTF8(t *testing.T) {
-	live(t, func(_ *bench, connect func() *peer) {
+	onPipes(t, func(_ *bench, connect func() *peer) {
 		p := connect()
 		require.NoError(t, p.conn.Write(context.Background(), websocket.MessageText, []byte{'{', 0xff, '}'}))
 		_, _, err := p.conn.Read(context.Background())

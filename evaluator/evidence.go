@@ -14,6 +14,7 @@ import (
 
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/cells"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -158,7 +159,7 @@ func (q *inquiry) gather(r *alertRule, a *record, ts time.Time) *Evidence {
 		from = a.ActiveAt
 	}
 	from = from.Add(-windowOf(expr))
-	reader, release := views.Snapshot(q.e.cfg.Reader)
+	reader, release := live.Snapshot(q.e.cfg.Reader)
 	defer release()
 	list, reason := q.e.baselines(r.id, from, from.Add(windowOf(expr)), reader.Frontier().Since, windowOf(expr))
 	base, unread := q.calmest(reader, list, ServiceOf(a.Labels), weightsOf(expr))

@@ -13,13 +13,3 @@ func (s *Set) DimensionValues() []model.Dimension {
 	}
 	return out
 }
-
-// DimensionValues are those of the version that goes on with the topic.
-func (v *View) DimensionValues() []model.Dimension { return v.live.DimensionValues() }
-
-// DimensionValues are those of the version that goes on with the topic.
-func (l *Live) DimensionValues() []model.Dimension {
-	v := l.View()
-	defer v.Release()
-	return v.DimensionValues()
-}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/samples"
 	"github.com/gaurav/watchingcat/views/viewstest"
@@ -144,7 +145,7 @@ func splice(t *testing.T, seed uint64, bug string) string {
 	}
 	c.read(old, 0, swap)
 	c.read(next, cut, swap)
-	live, err := views.NewLive(model.Layout{Next: 1}, map[uint32]*views.Set{0: old.Set}, samples.MetricVersions{})
+	live, err := live.NewLive(model.Layout{Next: 1}, map[uint32]*views.Set{0: old.Set}, samples.MetricVersions{})
 	if err != nil {
 		t.Fatal(err)
 	}

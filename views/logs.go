@@ -300,18 +300,18 @@ type LogPattern struct {
 
 // LogPatterns returns the patterns of a range, most frequent first; an empty service means all.
 func (s *Set) LogPatterns(from, to time.Time, service string) ([]LogPattern, error) {
-	return logPatterns(s.one(from, to), service)
+	return LogPatterns(s.one(from, to), service)
 }
 
-// logPatterns reads one by one: the ids of clusters mean something within their Set alone.
-func logPatterns(ps []stretch, service string) ([]LogPattern, error) {
+// LogPatterns reads one by one: the ids of clusters mean something within their Set alone.
+func LogPatterns(ps []VersionRange, service string) ([]LogPattern, error) {
 	var all []cells.TallyRow
 	for _, p := range ps {
-		rows, err := tableRows([]stretch{p}, model.TablePatterns, func(l []string) bool { return service == "" || l[0] == service })
+		rows, err := TableRows([]VersionRange{p}, model.TablePatterns, func(l []string) bool { return service == "" || l[0] == service })
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, p.set.patternRows(rows)...)
+		all = append(all, p.Set.patternRows(rows)...)
 	}
 	return mergePatterns(all), nil
 }

@@ -27,8 +27,8 @@ func (s *Set) Counters() model.Counters {
 	return s.counters
 }
 
-// rangeOf widens a range to the edges of 10 s buckets.
-func rangeOf(from, to time.Time) model.Range {
+// RangeOf widens a range to the edges of 10 s buckets.
+func RangeOf(from, to time.Time) model.Range {
 	r := model.Range{From: max(from.Unix()-from.Unix()%model.BucketSeconds, 0), To: to.Unix()}
 	if to.Nanosecond() > 0 {
 		r.To++
@@ -37,23 +37,25 @@ func rangeOf(from, to time.Time) model.Range {
 	return r
 }
 
-// A stretch is a range and the Set to read it from. Readers add up stretches, so that a Live can join versions: what they add up are counts,
+// A VersionRange is a range and the Set to read it from. Readers add up stretches, so that a Live can join versions: what they add up are counts,
 // and quantiles are computed from the sums.
-type stretch struct {
-	set *Set
+type VersionRange struct {
+	Set *Set
 	model.Range
-	dims model.DimFilter
+	Dims model.DimFilter
 }
 
 // one is a range that only this Set answers.
-func (s *Set) one(from, to time.Time) []stretch { return []stretch{{set: s, Range: rangeOf(from, to)}} }
+func (s *Set) one(from, to time.Time) []VersionRange {
+	return []VersionRange{{Set: s, Range: RangeOf(from, to)}}
+}
 
 // eachStretch calls fn for each stretch under the read lock of its Set.
-func eachStretch(ps []stretch, fn func(s *Set, p stretch) error) error {
+func eachStretch(ps []VersionRange, fn func(s *Set, p VersionRange) error) error {
 	for _, p := range ps {
-		p.set.mu.RLock()
-		err := fn(p.set, p)
-		p.set.mu.RUnlock()
+		p.Set.mu.RLock()
+		err := fn(p.Set, p)
+		p.Set.mu.RUnlock()
 		if err != nil {
 			return err
 		}
@@ -125,14 +127,15 @@ func (t *sum) red() model.RED {
 }
 
 // Services returns every service with spans in the range.
-func (s *Set) Services(from, to time.Time) ([]model.Service, error) { return services(s.one(from, to)) }
+func (s *Set) Services(from, to time.Time) ([]model.Service, error) { return Services(s.one(from, to)) }
 
 // Service sums up a service over all its dimensions.
 func (s *Set) Service(name string, from, to time.Time) (model.Service, bool, error) {
-	return oneService(s.one(from, to), name)
+	return OneService(s.one(from, to), name)
 }
 
-func services(ps []stretch) ([]model.Service, error) {
+// Services returns every service with spans in the ranges.
+func Services(ps []VersionRange) ([]model.Service, error) {
 	by, err := sumsOfServices(ps)
 	out := make([]model.Service, 0, len(by))
 	for _, t := range by {
@@ -142,7 +145,8 @@ func services(ps []stretch) ([]model.Service, error) {
 	return out, err
 }
 
-func oneService(ps []stretch, name string) (model.Service, bool, error) {
+// OneService sums up a service over all its dimensions.
+func OneService(ps []VersionRange, name string) (model.Service, bool, error) {
 	by, err := sumsOfServices(ps)
 	all, ok := serviceSum{of: serviceKey{name: name}}, false
 	for k, t := range by {
@@ -154,12 +158,12 @@ func oneService(ps []stretch, name string) (model.Service, bool, error) {
 	return all.service(), ok, err
 }
 
-func sumsOfServices(ps []stretch) (map[serviceKey]*serviceSum, error) {
+func sumsOfServices(ps []VersionRange) (map[serviceKey]*serviceSum, error) {
 	by := map[serviceKey]*serviceSum{}
-	err := eachStretch(ps, func(s *Set, p stretch) error {
+	err := eachStretch(ps, func(s *Set, p VersionRange) error {
 		keys := s.names.REDKeys(all)
 		for _, g := range s.sumsOf(p.Range) {
-			if err := s.sumServices(g, keys, p.dims, by); err != nil {
+			if err := s.sumServices(g, keys, p.Dims, by); err != nil {
 				return err
 			}
 		}
@@ -187,19 +191,20 @@ func (s *Set) known(service, operation string, f model.DimFilter) bool {
 
 // Operations returns every (name, kind) of a service with spans in the range.
 func (s *Set) Operations(service string, from, to time.Time) ([]model.Operation, bool, error) {
-	return operations(s.one(from, to), service)
+	return Operations(s.one(from, to), service)
 }
 
-func operations(ps []stretch, service string) ([]model.Operation, bool, error) {
+// Operations returns every (name, kind) of a service with spans in the ranges.
+func Operations(ps []VersionRange, service string) ([]model.Operation, bool, error) {
 	type opKey struct {
 		name string
 		kind model.Kind
 	}
 	known := false
 	by := map[opKey]*sum{}
-	err := eachStretch(ps, func(s *Set, p stretch) error {
-		known = known || s.known(service, "", p.dims)
-		return s.eachRED(s.sumsOf(p.Range), true, func(_ uint32, k model.REDKey) bool { return k.Service == service && p.dims.Accepts(k.Dims) }, func(_ uint32, k *model.REDKey, _ cells.BucketAt, c *model.REDCounts) {
+	err := eachStretch(ps, func(s *Set, p VersionRange) error {
+		known = known || s.known(service, "", p.Dims)
+		return s.eachRED(s.sumsOf(p.Range), true, func(_ uint32, k model.REDKey) bool { return k.Service == service && p.Dims.Accepts(k.Dims) }, func(_ uint32, k *model.REDKey, _ cells.BucketAt, c *model.REDCounts) {
 			o := opKey{k.Operation, k.Kind}
 			if by[o] == nil {
 				by[o] = &sum{}
@@ -230,12 +235,12 @@ func (s *Set) Knows(service, operation string, f model.DimFilter) bool {
 // ServicePoints returns a chart; step is rounded up to whole buckets.
 func (s *Set) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]model.Point, bool, error) {
 	fr := s.Frontier()
-	width := stepWidth(&fr, from, step)
-	return servicePoints(func(r model.Range) []stretch { return []stretch{{set: s, Range: r}} }, service, operation, from, to, width)
+	width := StepWidth(&fr, from, step)
+	return ServicePoints(func(r model.Range) []VersionRange { return []VersionRange{{Set: s, Range: r}} }, service, operation, from, to, width)
 }
 
-// stepWidth is the width of a chart's steps in seconds.
-func stepWidth(fr *model.Frontier, from time.Time, step time.Duration) int64 {
+// StepWidth is the width of a chart's steps in seconds.
+func StepWidth(fr *model.Frontier, from time.Time, step time.Duration) int64 {
 	width := max(model.BucketSeconds, int64((step+model.BucketSeconds*time.Second-1)/(model.BucketSeconds*time.Second))*model.BucketSeconds)
 	if kept := int64(fr.WidthAt(from) / time.Second); kept > width || width%kept != 0 {
 		width = model.Ceil(width, kept)
@@ -243,19 +248,20 @@ func stepWidth(fr *model.Frontier, from time.Time, step time.Duration) int64 {
 	return width
 }
 
-func servicePoints(stretches func(r model.Range) []stretch, service, operation string, from, to time.Time, width int64) ([]model.Point, bool, error) {
-	r := rangeOf(from, to)
+// ServicePoints returns a chart with steps of width seconds; stretches says which Sets answer for a range.
+func ServicePoints(stretches func(r model.Range) []VersionRange, service, operation string, from, to time.Time, width int64) ([]model.Point, bool, error) {
+	r := RangeOf(from, to)
 	r.From -= r.From % width
 	sums := make([]step, max(0, (r.To-r.From+width-1)/width))
 	step := func(start int64) *step { return &sums[max(0, start-r.From)/width] } // a wide bucket may begin before the range
 	known := false
-	err := eachStretch(stretches(r), func(s *Set, p stretch) error {
+	err := eachStretch(stretches(r), func(s *Set, p VersionRange) error {
 		match := func(_ uint32, k model.REDKey) bool {
-			return k.Service == service && (operation == "" || k.Operation == operation) && p.dims.Accepts(k.Dims)
+			return k.Service == service && (operation == "" || k.Operation == operation) && p.Dims.Accepts(k.Dims)
 		}
-		known = known || s.known(service, operation, p.dims)
+		known = known || s.known(service, operation, p.Dims)
 		for _, g := range s.stepsOf(p.Range, width) {
-			if g.Level == 1 && operation == "" && len(p.dims) == 0 {
+			if g.Level == 1 && operation == "" && len(p.Dims) == 0 {
 				if err := s.addMinutes(service, g, step); err != nil {
 					return err
 				}
@@ -300,18 +306,19 @@ func (s *Set) edgeKey(id uint32) model.EdgeKey {
 }
 
 // ServiceMap returns the edges of a range, the nodes they join, and the halves that made no edge.
-func (s *Set) ServiceMap(from, to time.Time) (model.Map, error) { return serviceMap(s.one(from, to)) }
+func (s *Set) ServiceMap(from, to time.Time) (model.Map, error) { return ServiceMap(s.one(from, to)) }
 
-func serviceMap(ps []stretch) (model.Map, error) {
+// ServiceMap returns the edges of the ranges, the nodes they join, and the halves that made no edge.
+func ServiceMap(ps []VersionRange) (model.Map, error) {
 	by, alone := map[model.EdgeKey]*model.EdgeCounts{}, map[uint32]uint64{}
-	err := eachStretch(ps, func(s *Set, p stretch) error {
+	err := eachStretch(ps, func(s *Set, p VersionRange) error {
 		return s.edges.Each(s.kv, s.sumsOf(p.Range), cells.EverySeries, func(_ cells.BucketAt, id uint32, c *model.EdgeCounts) error {
 			if e := s.edgeList[id]; e.Conn == edges.Unpaired {
 				alone[e.Client] += c.Calls
 				return nil
 			}
 			k := s.edgeKey(id)
-			if !p.dims.AcceptsEdge(&k) {
+			if !p.Dims.AcceptsEdge(&k) {
 				return nil
 			}
 			if by[k] == nil {
@@ -346,9 +353,10 @@ func serviceMap(ps []stretch) (model.Map, error) {
 
 // SelectRED returns the series that match accepts, those without spans in the range included.
 func (s *Set) SelectRED(from, to time.Time, match func(id uint32, k model.REDKey) bool) ([]model.REDTimeline, error) {
-	return s.SelectREDIn(rangeOf(from, to), match)
+	return s.SelectREDIn(RangeOf(from, to), match)
 }
 
+// SelectREDIn is SelectRED with a range of whole buckets.
 func (s *Set) SelectREDIn(r model.Range, match func(id uint32, k model.REDKey) bool) ([]model.REDTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -386,9 +394,10 @@ func (s *Set) SelectREDIn(r model.Range, match func(id uint32, k model.REDKey) b
 
 // SelectEdges returns the edges that match accepts, and among them what counts the halves that made none, see EdgeKey.Unpaired.
 func (s *Set) SelectEdges(from, to time.Time, match func(id uint32, k model.EdgeKey) bool) ([]model.EdgeTimeline, error) {
-	return s.SelectEdgesIn(rangeOf(from, to), match)
+	return s.SelectEdgesIn(RangeOf(from, to), match)
 }
 
+// SelectEdgesIn is SelectEdges with a range of whole buckets.
 func (s *Set) SelectEdgesIn(r model.Range, match func(id uint32, k model.EdgeKey) bool) ([]model.EdgeTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -14,6 +14,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
@@ -21,7 +22,7 @@ import (
 // splicedTest is two versions of samples, the second from second 1,000 on.
 type splicedTest struct {
 	t        *testing.T
-	live     *views.Live
+	live     *live.Live
 	old, new *samples.Store
 }
 
@@ -48,7 +49,7 @@ func newSplicedTest(t *testing.T) *splicedTest {
 	m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{})
 	require.NoError(t, err)
 	layout := model.Layout{Next: 1}
-	s.live, err = views.NewLive(layout, map[uint32]*views.Set{0: set}, viewsamples.MetricVersions{Live: m, Samples: map[uint32]viewsamples.SampleReader{0: s.old}})
+	s.live, err = live.NewLive(layout, map[uint32]*views.Set{0: set}, viewsamples.MetricVersions{Live: m, Samples: map[uint32]viewsamples.SampleReader{0: s.old}})
 	require.NoError(t, err)
 	require.Equal(t, []int64{900, 950, 999, 1000, 1010}, s.times(0, 5000))
 

@@ -12,14 +12,15 @@ import (
 
 // TableRows returns the series of a table with anything in the range, those that match accepts, ordered by labels.
 func (s *Set) TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyRow, error) {
-	return tableRows(s.one(from, to), t, match)
+	return TableRows(s.one(from, to), t, match)
 }
 
-func tableRows(ps []stretch, t model.Table, match func(labels []string) bool) ([]cells.TallyRow, error) {
+// TableRows returns the series of a table with anything in the ranges, summed.
+func TableRows(ps []VersionRange, t model.Table, match func(labels []string) bool) ([]cells.TallyRow, error) {
 	by := map[string]*cells.TallyRow{}
-	err := eachStretch(ps, func(s *Set, p stretch) error {
+	err := eachStretch(ps, func(s *Set, p VersionRange) error {
 		tab := s.tables[t]
-		match := p.dims.Rows(match)
+		match := p.Dims.Rows(match)
 		known, here := map[uint32][]string{}, map[uint32]*cells.TallyRow{}
 		want := func(id uint32) bool {
 			l, ok := known[id]
@@ -56,9 +57,10 @@ func tableRows(ps []stretch, t model.Table, match func(labels []string) bool) ([
 
 // SelectTable returns the series of a table that match accepts, those with nothing in the range included.
 func (s *Set) SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyTimeline, error) {
-	return s.SelectTableIn(t, rangeOf(from, to), match)
+	return s.SelectTableIn(t, RangeOf(from, to), match)
 }
 
+// SelectTableIn is SelectTable with a range of whole buckets.
 func (s *Set) SelectTableIn(t model.Table, r model.Range, match func(labels []string) bool) ([]cells.TallyTimeline, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

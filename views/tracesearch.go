@@ -487,11 +487,11 @@ func (s *Set) summary(t *traces.Trace) TraceSummary {
 // Trace returns the summary of a trace and its raw records: OTLP TracesData, which may hold spans of other traces too. missing is
 // how many blocks with spans of it are no longer kept.
 func (s *Set) Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok bool, err error) {
-	return wholeTrace(id, s.EachTraceBlock)
+	return WholeTrace(id, s.EachTraceBlock)
 }
 
-// findTrace returns a trace's summary and the blocks that are held of it; missing is how many are not.
-func (s *Set) findTrace(id [16]byte) (t TraceSummary, blocks []traces.RawRef, missing int, ok bool, err error) {
+// FindTrace returns a trace's summary and the blocks that are held of it; missing is how many are not.
+func (s *Set) FindTrace(id [16]byte) (t TraceSummary, blocks []traces.RawRef, missing int, ok bool, err error) {
 	found, err := s.readTrace(id)
 	if err != nil || found == nil {
 		return t, nil, 0, false, err

@@ -27,6 +27,7 @@ var may = map[string]struct {
 	"views/cells":           {[]string{"storage", "views/model"}, "a cell is kept whatever is counted in it"},
 	"views/traces":          {[]string{"storage", "views/model"}, "summaries and raw records are kept whatever asks for them"},
 	"views/samples":         {[]string{"storage", "views/model", "views/dedup"}, "metrics are apart from spans and logs, and alone bring Prometheus"},
+	"views/live":            {[]string{"storage", "views", "views/model", "views/cells", "views/samples"}, "versions are joined above everything that one version does"},
 	"views":                 {[]string{"storage", "views/model", "views/drain", "views/dedup", "views/edges", "views/cells", "views/traces"}, "views are a function of records: no Kafka, no HTTP, no clock, so that a replay gives the same"},
 	"pipeline":              {[]string{"storage", "views"}, "the pipeline knows nobody downstream: views tell who wants to know"},
 	"pipeline/progress":     {nil, "how far the pipeline is has one shape, without Kafka"},

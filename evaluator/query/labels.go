@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
 
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -142,7 +142,7 @@ type exemplarQuerier struct {
 
 // Select returns exemplars with start <= time <= end, in Unix milliseconds.
 func (q *exemplarQuerier) Select(start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
-	r, release := views.Snapshot(q.q.Reader)
+	r, release := live.Snapshot(q.q.Reader)
 	defer release()
 	out := []exemplar.QueryResult{} // clients tell an empty list from null
 	seen := map[uint64]bool{}

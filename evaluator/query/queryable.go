@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/live"
 	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
 
@@ -40,7 +41,7 @@ func (q *Queryable) Querier(mint, maxt int64) (storage.Querier, error) {
 
 // querier reads one version of the views until it is closed.
 func (q *Queryable) querier(mint, maxt int64) *querier {
-	r, release := views.Snapshot(q.Reader)
+	r, release := live.Snapshot(q.Reader)
 	return &querier{q: q, r: r, release: sync.OnceFunc(release), mint: mint, maxt: maxt}
 }
 

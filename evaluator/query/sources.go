@@ -13,6 +13,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/samples"
 )
 
@@ -37,7 +38,7 @@ func (s *Sources) samples(r views.Reader) samples.SampleReader {
 	if s.Samples != nil {
 		return s.Samples
 	}
-	if v, ok := r.(*views.View); ok {
+	if v, ok := r.(*live.View); ok {
 		return v.Samples()
 	}
 	return nil
@@ -132,7 +133,7 @@ type exemplarSources struct {
 
 // Select reads one moment of views and samples.
 func (e exemplarSources) Select(start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
-	r, release := views.Snapshot(e.s.Views.Reader)
+	r, release := live.Snapshot(e.s.Views.Reader)
 	defer release()
 	v := exemplarQuerier{e.ctx, &Queryable{Reader: r, Lifetime: e.s.Views.Lifetime}}
 	out, err := v.Select(start, end, sets...)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -84,7 +85,7 @@ func (x *identity) around() (from, to time.Time) { return x.now.Add(-time.Hour),
 func (x *identity) serviceMap(f model.DimFilter) (nodes, edges []string) {
 	x.t.Helper()
 	from, to := x.around()
-	m, err := views.Narrow(x.set, f).ServiceMap(from, to)
+	m, err := live.Narrow(x.set, f).ServiceMap(from, to)
 	require.NoError(x.t, err)
 	for _, n := range m.Nodes {
 		nodes = append(nodes, strings.TrimSpace(strings.Join([]string{n.Name, n.Type, n.System, n.Dims.String()}, " ")))
@@ -179,7 +180,7 @@ func TestDimensions(t *testing.T) {
 	x.send(x.now)
 	from, to := x.around()
 	services := func(f model.DimFilter) (out []string) {
-		list, err := views.Narrow(x.set, f).Services(from, to)
+		list, err := live.Narrow(x.set, f).Services(from, to)
 		require.NoError(t, err)
 		for _, s := range list {
 			out = append(out, fmt.Sprint(s.Name, " ", s.Dims.String(), " ", s.Calls))
@@ -195,11 +196,11 @@ func TestDimensions(t *testing.T) {
 	nodes, edges := x.serviceMap(nil)
 	require.Len(t, nodes, 5)
 	require.Equal(t, []string{"web>cart  1", "web>cart  2", "web>main database 1", "web>main database 2"}, edges)
-	rows, err := views.Narrow(x.set, env("production")).TableRows(model.TableDatabases, from, to, func([]string) bool { return true })
+	rows, err := live.Narrow(x.set, env("production")).TableRows(model.TableDatabases, from, to, func([]string) bool { return true })
 	require.NoError(t, err)
 	require.Len(t, rows, 1)
 	require.EqualValues(t, 2, rows[0].Calls)
-	found, err := views.Narrow(x.set, env("canary")).(*views.View).SearchTraces(views.TraceQuery{Limit: 10})
+	found, err := live.Narrow(x.set, env("canary")).(*live.View).SearchTraces(views.TraceQuery{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, found.Traces, 1)
 	require.Equal(t, []model.Dimension{{Name: "deployment.environment.name", Values: []string{"canary", "production", "staging"}}, {Name: "service.namespace", Values: []string{}}}, x.set.DimensionValues())

@@ -12,6 +12,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/samples"
 )
@@ -33,7 +34,7 @@ type Store interface {
 //  4. A version is dropped when the layout does not name it and it has no readers any more.
 type Generations struct {
 	c    GenerationsConfig
-	live *views.Live
+	live *live.Live
 
 	mu      sync.Mutex
 	layout  model.Layout
@@ -98,7 +99,7 @@ func OpenGenerations(c GenerationsConfig) (*Generations, error) {
 	if err := g.openMetrics(); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
-	if g.live, err = views.NewLive(g.layout, g.sets, g.metricVersions(g.layout, g.line.metrics)); err != nil {
+	if g.live, err = live.NewLive(g.layout, g.sets, g.metricVersions(g.layout, g.line.metrics)); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
@@ -135,7 +136,7 @@ func (g *Generations) openSet(version uint32) (*views.Set, error) {
 }
 
 // Live is what readers see.
-func (g *Generations) Live() *views.Live { return g.live }
+func (g *Generations) Live() *live.Live { return g.live }
 
 // Current is the generation that goes on with the topics.
 func (g *Generations) Current() *Generation {

@@ -24,6 +24,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/samples"
 )
@@ -294,7 +295,7 @@ func (s *replaySim) swapEarly(g *Generations, metrics bool) {
 }
 
 // reader reads all the time: versions and counts never go back, and what one View says agrees.
-func (s *replaySim) reader(ctx context.Context, l *views.Live) {
+func (s *replaySim) reader(ctx context.Context, l *live.Live) {
 	var before uint64
 	for ctx.Err() == nil {
 		time.Sleep(3 * time.Millisecond)
@@ -313,7 +314,7 @@ func (s *replaySim) reader(ctx context.Context, l *views.Live) {
 	}
 }
 
-func (s *replaySim) readOnce(v *views.View, before *uint64) error {
+func (s *replaySim) readOnce(v *live.View, before *uint64) error {
 	first := v.Frontier()
 	if first.Version < s.version {
 		return fmt.Errorf("version %d after %d", first.Version, s.version)
@@ -347,7 +348,7 @@ func (s *replaySim) readOnce(v *views.View, before *uint64) error {
 }
 
 // readMetrics: what was read of the metrics topic never becomes less.
-func (s *replaySim) readMetrics(l *views.Live) error {
+func (s *replaySim) readMetrics(l *live.Live) error {
 	for id, at := range positionsOf(l.Metrics().Progress()) {
 		if at < s.sampled[id] {
 			return fmt.Errorf("metrics read up to %d after %d", at, s.sampled[id])

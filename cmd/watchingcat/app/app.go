@@ -29,6 +29,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -48,7 +49,7 @@ type App struct {
 	clients *kafka.ClientMetrics
 	db      *storage.DB
 	gens    *replay.Generations
-	live    *views.Live // what everybody reads
+	live    *live.Live // what everybody reads
 	dead    *ingest.DeadLetter
 	group   *source.GroupCommitter
 	stores  rawStores

@@ -24,7 +24,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -174,7 +174,7 @@ func buy(ctx context.Context, t *testing.T, kafka kafka.Config, topic string, pa
 }
 
 // watch evaluates rules as the views change until a time, as Evaluator.Run does, and notes when it looked.
-func watch(t *testing.T, live *views.Live, src evaluator.Source, until time.Time) (moments []replay.Moment, list []evaluator.Transition) {
+func watch(t *testing.T, live *live.Live, src evaluator.Source, until time.Time) (moments []replay.Moment, list []evaluator.Transition) {
 	e, err := evaluator.New(evaluator.Config{Reader: live, KV: storage.NewMem(storage.MemOptions{})})
 	require.NoError(t, err)
 	require.NoError(t, e.Load(t.Context(), []evaluator.Source{src}, time.Now()))

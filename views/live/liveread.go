@@ -1,9 +1,10 @@
-package views
+package live
 
 import (
 	"io"
 	"time"
 
+	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -81,35 +82,35 @@ func (l *Live) SelectTable(t model.Table, from, to time.Time, match func(labels 
 }
 
 // SearchTraces returns the traces that q selects.
-func (l *Live) SearchTraces(q TraceQuery) (TraceResult, error) {
+func (l *Live) SearchTraces(q views.TraceQuery) (views.TraceResult, error) {
 	v := l.View()
 	defer v.Release()
 	return v.SearchTraces(q)
 }
 
 // Trace returns a trace's summary and raw records.
-func (l *Live) Trace(id [16]byte) (TraceSummary, [][]byte, int, bool, error) {
+func (l *Live) Trace(id [16]byte) (views.TraceSummary, [][]byte, int, bool, error) {
 	v := l.View()
 	defer v.Release()
 	return v.Trace(id)
 }
 
 // LogPatterns returns the patterns of a range.
-func (l *Live) LogPatterns(from, to time.Time, service string) ([]LogPattern, error) {
+func (l *Live) LogPatterns(from, to time.Time, service string) ([]views.LogPattern, error) {
 	v := l.View()
 	defer v.Release()
 	return v.LogPatterns(from, to, service)
 }
 
 // SearchLogs returns the newest lines that q selects.
-func (l *Live) SearchLogs(q LogQuery) (LogResult, error) {
+func (l *Live) SearchLogs(q views.LogQuery) (views.LogResult, error) {
 	v := l.View()
 	defer v.Release()
 	return v.SearchLogs(q)
 }
 
 // TailLogs returns lines of new checkpoints.
-func (l *Live) TailLogs(q LogQuery, after uint64, limit int) ([]LogLine, int, uint64, error) {
+func (l *Live) TailLogs(q views.LogQuery, after uint64, limit int) ([]views.LogLine, int, uint64, error) {
 	v := l.View()
 	defer v.Release()
 	return v.TailLogs(q, after, limit)

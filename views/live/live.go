@@ -1,4 +1,4 @@
-package views
+package live
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/samples"
@@ -28,15 +29,15 @@ type Live struct {
 }
 
 var (
-	_ Reader = (*Live)(nil)
-	_ Reader = (*View)(nil)
+	_ views.Reader = (*Live)(nil)
+	_ views.Reader = (*View)(nil)
 )
 
 // View is what readers see between two swaps.
 type View struct {
 	layout  model.Layout
-	live    *Set
-	sets    map[uint32]*Set
+	live    *views.Set
+	sets    map[uint32]*views.Set
 	seq     uint64 // added to the numbers of the live Set's checkpoints, so that they grow over swaps too
 	first   uint64 // number of the live Set's checkpoint at the swap
 	feed    *model.Feed
@@ -52,7 +53,7 @@ type View struct {
 }
 
 // NewLive shows sets, by version, and OTLP metrics as layout says.
-func NewLive(layout model.Layout, sets map[uint32]*Set, m samples.MetricVersions) (*Live, error) {
+func NewLive(layout model.Layout, sets map[uint32]*views.Set, m samples.MetricVersions) (*Live, error) {
 	l := &Live{}
 	v, err := l.next(layout, sets, m)
 	if err != nil {
@@ -62,7 +63,7 @@ func NewLive(layout model.Layout, sets map[uint32]*Set, m samples.MetricVersions
 	return l, nil
 }
 
-func (l *Live) next(layout model.Layout, sets map[uint32]*Set, m samples.MetricVersions) (*View, error) {
+func (l *Live) next(layout model.Layout, sets map[uint32]*views.Set, m samples.MetricVersions) (*View, error) {
 	for _, n := range layout.Versions() {
 		if sets[n] == nil {
 			return nil, fmt.Errorf("views: version %d is to be read and not open", n)
@@ -97,7 +98,7 @@ func (l *Live) show(v *View) {
 
 // Swap makes everybody who asks from now on read as layout says, and tells the feed. It is called while no checkpoint is installed
 // in the live Sets or Metrics. The returned function waits until nobody reads what was shown before.
-func (l *Live) Swap(layout model.Layout, sets map[uint32]*Set, m samples.MetricVersions) (wait func(), err error) {
+func (l *Live) Swap(layout model.Layout, sets map[uint32]*views.Set, m samples.MetricVersions) (wait func(), err error) {
 	v, err := l.next(layout, sets, m)
 	if err != nil {
 		return nil, err
@@ -122,7 +123,7 @@ func (l *Live) View() *View {
 }
 
 // Snapshot returns a Reader whose answers agree with each other, whatever is swapped meanwhile, and what ends its use.
-func Snapshot(r Reader) (Reader, func()) {
+func Snapshot(r views.Reader) (views.Reader, func()) {
 	l, ok := r.(*Live)
 	if !ok {
 		return r, func() {}
@@ -142,16 +143,16 @@ func (v *View) Release() {
 
 // Narrow returns a Reader that shows only what has the values of dimensions that f names. r is a View or a Set; releasing the View is
 // releasing what is returned.
-func Narrow(r Reader, f model.DimFilter) Reader {
+func Narrow(r views.Reader, f model.DimFilter) views.Reader {
 	if len(f) == 0 {
 		return r
 	}
 	switch r := r.(type) {
 	case *View:
 		return r.narrow(f)
-	case *Set:
+	case *views.Set:
 		version := r.Config().Version
-		v := &View{layout: model.Layout{Version: version, Live: version}, live: r, sets: map[uint32]*Set{version: r}, feed: r.Feed()}
+		v := &View{layout: model.Layout{Version: version, Live: version}, live: r, sets: map[uint32]*views.Set{version: r}, feed: r.Feed()}
 		return v.narrow(f)
 	}
 	return r
@@ -170,7 +171,7 @@ func (v *View) narrow(f model.DimFilter) *View {
 }
 
 // Set is the version that goes on with the topic.
-func (v *View) Set() *Set { return v.live }
+func (v *View) Set() *views.Set { return v.live }
 
 // Layout says which versions are read.
 func (v *View) Layout() model.Layout { return v.layout }
@@ -199,9 +200,9 @@ func (v *View) frontier(f model.Frontier) model.Frontier {
 }
 
 // stretches cuts a range along the versions of a view.
-func (v *View) stretches(view string, r model.Range) []stretch {
+func (v *View) stretches(view string, r model.Range) []views.VersionRange {
 	list := v.layout.Of(view)
-	out := make([]stretch, 0, len(list))
+	out := make([]views.VersionRange, 0, len(list))
 	for _, s := range list {
 		c := r
 		c.From = max(c.From, s.From)
@@ -209,28 +210,28 @@ func (v *View) stretches(view string, r model.Range) []stretch {
 			c.To = min(c.To, s.To)
 		}
 		if c.From < c.To || len(list) == 1 {
-			out = append(out, stretch{v.sets[s.Version], c, v.dims})
+			out = append(out, views.VersionRange{Set: v.sets[s.Version], Range: c, Dims: v.dims})
 		}
 	}
 	if len(out) == 0 { // an empty range still asks what is known
-		out = append(out, stretch{v.live, r, v.dims})
+		out = append(out, views.VersionRange{Set: v.live, Range: r, Dims: v.dims})
 	}
 	return out
 }
 
 // Services returns every service with spans in the range.
 func (v *View) Services(from, to time.Time) ([]model.Service, error) {
-	return services(v.stretches(model.ViewRED, rangeOf(from, to)))
+	return views.Services(v.stretches(model.ViewRED, views.RangeOf(from, to)))
 }
 
 // Service sums up a service over all its dimensions.
 func (v *View) Service(name string, from, to time.Time) (model.Service, bool, error) {
-	return oneService(v.stretches(model.ViewRED, rangeOf(from, to)), name)
+	return views.OneService(v.stretches(model.ViewRED, views.RangeOf(from, to)), name)
 }
 
 // Operations returns every (name, kind) of a service with spans in the range.
 func (v *View) Operations(service string, from, to time.Time) ([]model.Operation, bool, error) {
-	ops, ok, err := operations(v.stretches(model.ViewRED, rangeOf(from, to)), service)
+	ops, ok, err := views.Operations(v.stretches(model.ViewRED, views.RangeOf(from, to)), service)
 	return ops, ok || v.known(service, ""), err
 }
 
@@ -251,12 +252,12 @@ func (v *View) ServicePoints(service, operation string, from, to time.Time, step
 	if !v.known(service, operation) {
 		return nil, false, nil
 	}
-	return servicePoints(func(r model.Range) []stretch { return v.stretches(model.ViewRED, r) }, service, operation, from, to, stepWidth(&fr, from, step))
+	return views.ServicePoints(func(r model.Range) []views.VersionRange { return v.stretches(model.ViewRED, r) }, service, operation, from, to, views.StepWidth(&fr, from, step))
 }
 
 // ServiceMap returns the edges of a range.
 func (v *View) ServiceMap(from, to time.Time) (model.Map, error) {
-	return serviceMap(v.stretches(model.ViewServiceMap, rangeOf(from, to)))
+	return views.ServiceMap(v.stretches(model.ViewServiceMap, views.RangeOf(from, to)))
 }
 
 // SelectRED returns the series that match accepts. Their ids are those of the live version; series that it does not have get ids
@@ -266,7 +267,7 @@ func (v *View) SelectRED(from, to time.Time, match func(id uint32, k model.REDKe
 		all := match
 		match = func(id uint32, k model.REDKey) bool { return f.Accepts(k.Dims) && all(id, k) }
 	}
-	return selectSpliced(v, model.ViewRED, &v.whole().red, rangeOf(from, to), match, (*Set).SelectREDIn)
+	return selectSpliced(v, model.ViewRED, &v.whole().red, views.RangeOf(from, to), match, (*views.Set).SelectREDIn)
 }
 
 // SelectEdges returns the edges that match accepts, as SelectRED.
@@ -275,21 +276,21 @@ func (v *View) SelectEdges(from, to time.Time, match func(id uint32, k model.Edg
 		all := match
 		match = func(id uint32, k model.EdgeKey) bool { return f.AcceptsEdge(&k) && all(id, k) }
 	}
-	return selectSpliced(v, model.ViewServiceMap, &v.whole().edges, rangeOf(from, to), match, (*Set).SelectEdgesIn)
+	return selectSpliced(v, model.ViewServiceMap, &v.whole().edges, views.RangeOf(from, to), match, (*views.Set).SelectEdgesIn)
 }
 
 // SelectTable returns the series of a table that match accepts, as SelectRED.
 func (v *View) SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyTimeline, error) {
 	match = v.dims.Rows(match)
-	return selectSpliced(v, t.LayoutName(), &v.whole().tables[t], rangeOf(from, to), func(_ uint32, key string) bool { return match(cells.SplitLabels(key)) },
-		func(s *Set, r model.Range, match func(uint32, string) bool) ([]cells.TallyTimeline, error) {
+	return selectSpliced(v, t.LayoutName(), &v.whole().tables[t], views.RangeOf(from, to), func(_ uint32, key string) bool { return match(cells.SplitLabels(key)) },
+		func(s *views.Set, r model.Range, match func(uint32, string) bool) ([]cells.TallyTimeline, error) {
 			return s.SelectTableIn(t, r, func(l []string) bool { return match(0, cells.LabelsKey(l)) })
 		})
 }
 
 // TableRows returns the series of a table with anything in the range.
 func (v *View) TableRows(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyRow, error) {
-	rows, err := tableRows(v.stretches(t.LayoutName(), rangeOf(from, to)), t, match)
+	rows, err := views.TableRows(v.stretches(t.LayoutName(), views.RangeOf(from, to)), t, match)
 	if list := v.layout.Of(t.LayoutName()); len(list) > 1 {
 		for i := range rows {
 			for _, s := range list {
@@ -301,8 +302,8 @@ func (v *View) TableRows(t model.Table, from, to time.Time, match func(labels []
 }
 
 // LogPatterns returns the patterns of a range.
-func (v *View) LogPatterns(from, to time.Time, service string) ([]LogPattern, error) {
-	return logPatterns(v.stretches(model.TableLogs.LayoutName(), rangeOf(from, to)), service)
+func (v *View) LogPatterns(from, to time.Time, service string) ([]views.LogPattern, error) {
+	return views.LogPatterns(v.stretches(model.TableLogs.LayoutName(), views.RangeOf(from, to)), service)
 }
 
 // since is where a search begins: not before its stretch, nor before what the live version retains, because a version that is no longer
@@ -322,7 +323,7 @@ func (v *View) since(from time.Time, s model.Stretch, retention time.Duration) t
 
 // SearchTraces returns the traces that q selects. Each version looks for spans in its part of the range; a trace on the edge between
 // two is the one of the version that holds more of it.
-func (v *View) SearchTraces(q TraceQuery) (TraceResult, error) {
+func (v *View) SearchTraces(q views.TraceQuery) (views.TraceResult, error) {
 	list := v.layout.Of(model.ViewTraces)
 	if q.Dims == nil {
 		q.Dims = v.dims
@@ -330,7 +331,7 @@ func (v *View) SearchTraces(q TraceQuery) (TraceResult, error) {
 	if len(list) == 1 {
 		return v.sets[list[0].Version].SearchTraces(q)
 	}
-	var out TraceResult
+	var out views.TraceResult
 	q.Limit = max(1, q.Limit)
 	for _, s := range slices.Backward(list) {
 		part := q
@@ -346,7 +347,7 @@ func (v *View) SearchTraces(q TraceQuery) (TraceResult, error) {
 			return out, err
 		}
 		for _, t := range r.Traces {
-			i := slices.IndexFunc(out.Traces, func(o TraceSummary) bool { return o.ID == t.ID })
+			i := slices.IndexFunc(out.Traces, func(o views.TraceSummary) bool { return o.ID == t.ID })
 			switch {
 			case i < 0:
 				out.Traces = append(out.Traces, t)
@@ -357,7 +358,7 @@ func (v *View) SearchTraces(q TraceQuery) (TraceResult, error) {
 		out.More, out.Ended, out.Sifted = out.More || r.More, out.Ended || r.Ended, out.Sifted || r.Sifted
 		out.SearchedTo, out.SpansSince = laterOf(out.SearchedTo, r.SearchedTo), laterOf(out.SpansSince, r.SpansSince)
 	}
-	slices.SortFunc(out.Traces, func(a, b TraceSummary) int {
+	slices.SortFunc(out.Traces, func(a, b views.TraceSummary) int {
 		by := cmp.Compare(b.Start.UnixNano(), a.Start.UnixNano())
 		if q.Slowest {
 			by = cmp.Compare(b.Duration(), a.Duration())
@@ -378,12 +379,12 @@ func laterOf(a, b time.Time) time.Time {
 }
 
 // Trace returns a trace from the version that holds most of it.
-func (v *View) Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok bool, err error) {
-	return wholeTrace(id, v.EachTraceBlock)
+func (v *View) Trace(id [16]byte) (t views.TraceSummary, raw [][]byte, missing int, ok bool, err error) {
+	return views.WholeTrace(id, v.EachTraceBlock)
 }
 
 // SearchLogs returns the newest lines that q selects, version after version from the newest.
-func (v *View) SearchLogs(q LogQuery) (LogResult, error) {
+func (v *View) SearchLogs(q views.LogQuery) (views.LogResult, error) {
 	list := v.layout.Of(model.TableLogs.LayoutName())
 	if q.Dims == nil {
 		q.Dims = v.dims
@@ -391,7 +392,7 @@ func (v *View) SearchLogs(q LogQuery) (LogResult, error) {
 	if len(list) == 1 {
 		return v.sets[list[0].Version].SearchLogs(q)
 	}
-	var out LogResult
+	var out views.LogResult
 	q.Limit = max(1, q.Limit)
 	for i, s := range slices.Backward(list) {
 		part := q
@@ -419,7 +420,7 @@ func (v *View) SearchLogs(q LogQuery) (LogResult, error) {
 			return out, nil
 		}
 		if len(out.Lines) == q.Limit && i > 0 {
-			out.Next = &LogCursor{At: uint64(time.Unix(s.From, 0).UnixNano())}
+			out.Next = &views.LogCursor{At: uint64(time.Unix(s.From, 0).UnixNano())}
 			return out, nil
 		}
 	}
@@ -427,7 +428,7 @@ func (v *View) SearchLogs(q LogQuery) (LogResult, error) {
 }
 
 // TailLogs returns lines of new checkpoints. Those of before a swap are not told again.
-func (v *View) TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, dropped int, seq uint64, err error) {
+func (v *View) TailLogs(q views.LogQuery, after uint64, limit int) (lines []views.LogLine, dropped int, seq uint64, err error) {
 	if after >= v.seq {
 		after -= v.seq
 	} else {
@@ -470,7 +471,7 @@ type carries[K comparable, T any] struct {
 	of   []map[K]*T
 }
 
-func carriesOf[K comparable, T any, P timeline[K, T]](v *View, list []model.Stretch, c *carries[K, T], read func(*Set, model.Range, func(uint32, K) bool) ([]T, error)) ([]map[K]*T, error) {
+func carriesOf[K comparable, T any, P timeline[K, T]](v *View, list []model.Stretch, c *carries[K, T], read func(*views.Set, model.Range, func(uint32, K) bool) ([]T, error)) ([]map[K]*T, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done {
@@ -517,7 +518,7 @@ func carriesOf[K comparable, T any, P timeline[K, T]](v *View, list []model.Stre
 const foreign = 1 << 31
 
 func selectSpliced[K comparable, T any, P timeline[K, T]](v *View, view string, c *carries[K, T], r model.Range, match func(uint32, K) bool,
-	read func(*Set, model.Range, func(uint32, K) bool) ([]T, error)) ([]T, error) {
+	read func(*views.Set, model.Range, func(uint32, K) bool) ([]T, error)) ([]T, error) {
 	list := v.layout.Of(view)
 	if len(list) == 1 {
 		return read(v.sets[list[0].Version], r, match)
