@@ -111,10 +111,21 @@ func TestImportsGoOneWay(t *testing.T) {
 	}
 }
 
+// pure are the packages that views must not import.
+var pure = map[string]string{"os": "no I/O in views", "net": "no I/O in views", "net/http": "no I/O in views", "math/rand": "views are deterministic", "math/rand/v2": "views are deterministic"}
+
 // forbidden are packages that a room must not import, standard ones included.
 var forbidden = map[string]map[string]string{
-	"views": {"os": "no I/O in views", "net": "no I/O in views", "net/http": "no I/O in views", "math/rand": "views are deterministic", "math/rand/v2": "views are deterministic"},
-	"api":   {"github.com/twmb/franz-go/pkg/kgo": "api knows no Kafka"},
+	"views":         pure,
+	"views/model":   pure,
+	"views/drain":   pure,
+	"views/dedup":   pure,
+	"views/edges":   pure,
+	"views/cells":   pure,
+	"views/traces":  pure,
+	"views/samples": pure,
+	"views/live":    pure,
+	"api":           {"github.com/twmb/franz-go/pkg/kgo": "api knows no Kafka"},
 }
 
 func TestForbiddenImports(t *testing.T) {
@@ -134,6 +145,28 @@ func TestForbiddenImports(t *testing.T) {
 // unreachable are packages that a room must not import through others either.
 var unreachable = map[string]map[string]string{
 	"storage": {"github.com/prometheus/prometheus/tsdb": "only storage/samples brings the TSDB"},
+	"views":   {"github.com/prometheus/prometheus/model/labels": "only views/samples brings Prometheus", "github.com/prometheus/prometheus/config": "only views/samples brings Prometheus"},
+}
+
+// reachable bounds how many packages of others a room imports, through others too: what is imported by mistake is built by everybody.
+var reachable = map[string]int{"storage": 125, "views": 140}
+
+func TestReachableImports(t *testing.T) {
+	for r, most := range reachable {
+		out, err := exec.Command("go", "list", "-deps", module+r).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for i := range strings.Lines(string(out)) {
+			if strings.Contains(i, ".") && !strings.HasPrefix(i, module) {
+				n++
+			}
+		}
+		if n > most {
+			t.Errorf("%s reaches %d packages of others, at most %d are meant to be reached", r, n, most)
+		}
+	}
 }
 
 func TestUnreachableImports(t *testing.T) {
