@@ -11,7 +11,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 )
 
 const (
@@ -27,7 +28,7 @@ func fingerprint(l labels.Labels) string {
 	return set.Fingerprint().String()
 }
 
-func rule(r evaluator.RuleInfo) rest.Rule {
+func rule(r rules.Info) rest.Rule {
 	return rest.Rule{Id: r.ID, Name: r.Name, Type: rest.RuleType(r.Type), Expr: r.Expr, For: r.For.String(), KeepFiringFor: r.KeepFiringFor.String(),
 		Labels: r.Labels.Map(), Annotations: r.Annotations.Map(), Enabled: r.Enabled, Source: r.Source, Editable: r.Editable, Group: r.Group, State: r.State,
 		Health: r.Health, LastError: r.LastError, LastEval: orNil(r.LastEval), Frontier: fmt.Sprint(r.Class.Frontier), FrontierReason: r.Class.Reason, GeneratorUrl: r.GeneratorURL}
@@ -48,9 +49,9 @@ func (s *Server) ListAlertRules(ctx context.Context, q rest.ListAlertRulesReques
 func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest.Alert, error) {
 	active := s.cfg.Alerts.Active()
 	if state != "" {
-		active = slices.DeleteFunc(active, func(a evaluator.Alert) bool { return a.State != state })
+		active = slices.DeleteFunc(active, func(a alert.Alert) bool { return a.State != state })
 	}
-	rules := map[string]evaluator.RuleInfo{}
+	rules := map[string]rules.Info{}
 	if len(active) > 0 {
 		for _, r := range s.cfg.Alerts.Rules() {
 			rules[r.ID] = r
@@ -64,7 +65,7 @@ func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest
 	for i := range active {
 		a, r := &active[i], rules[active[i].RuleID]
 		why := a.Evidence
-		if why == nil && explain && a.State == evaluator.StatePending && explained < maxExplained {
+		if why == nil && explain && a.State == alert.StatePending && explained < maxExplained {
 			why = s.cfg.Alerts.Explain(ctx, a)
 			explained++
 		}

@@ -28,15 +28,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/rules"
+	promrules "github.com/prometheus/prometheus/rules"
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gaurav/watchingcat/api/auth"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/query"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
@@ -48,17 +50,17 @@ var document []byte
 
 // Alerts is what the API needs of rules and alerts. *evaluator.Evaluator implements it.
 type Alerts interface {
-	Rules() []evaluator.RuleInfo
-	Active() []evaluator.Alert
-	History(limit int) []evaluator.Transition
-	Changed() *evaluator.Signal
-	RuleGroups() []*rules.Group
-	AlertingRules() []*rules.AlertingRule
+	Rules() []rules.Info
+	Active() []alert.Alert
+	History(limit int) []alert.Transition
+	Changed() *alert.Signal
+	RuleGroups() []*promrules.Group
+	AlertingRules() []*promrules.AlertingRule
 	// Explain gathers why an alert is pending, as of now; nil where its rule is gone.
-	Explain(ctx context.Context, a *evaluator.Alert) *evaluator.Evidence
+	Explain(ctx context.Context, a *alert.Alert) *alert.Evidence
 }
 
-var _ Alerts = (*evaluator.Evaluator)(nil)
+var _ Alerts = (*rules.Evaluator)(nil)
 
 // Metrics is what the API needs of OTLP metrics beside querying them.
 type Metrics interface {
@@ -85,13 +87,13 @@ type Config struct {
 	Topics     TopicBacktester // nil: rules cannot be evaluated over topics
 	Alerts     Alerts
 	// Rules and SLOs are those that users make; nil: they cannot.
-	Rules *evaluator.RuleBook
-	SLOs  *evaluator.SLOBook
+	Rules *books.RuleBook
+	SLOs  *books.SLOBook
 	Store storage.KV // what users made, for the audit trail; nil: none
 	// Notifications is beside Alertmanager what is known of receivers and what they were sent; nil: nothing.
 	Notifications Notifications
 	Queryable     promstorage.SampleAndChunkQueryable // what /prometheus queries: evaluator's Queryable
-	Exemplars     promstorage.ExemplarQueryable       // nil: an evaluator.Queryable over Views
+	Exemplars     promstorage.ExemplarQueryable       // nil: a query.Queryable over Views
 	Engine        promql.QueryEngine
 	Metrics       Metrics // OTLP metrics; nil: none are kept
 	Stores        Stores  // of what the views do not hold

@@ -16,8 +16,9 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/query"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -29,7 +30,7 @@ import (
 type bench struct {
 	t      testing.TB
 	script *viewstest.Script
-	alerts *evaluator.Evaluator
+	alerts *rules.Evaluator
 	pipe   *fakePipeline
 	reg    *prometheus.Registry
 	now    time.Time
@@ -42,7 +43,7 @@ type bench struct {
 	offset  int64         // of records that are given as they are
 	metrics *metricsBench // nil: none
 	made    *fakeObjects
-	files   []evaluator.Source // rules of files
+	files   []rules.Source // rules of files
 }
 
 // fakeObjects keeps what users make in the store and loads rules, as the topic of settings does.
@@ -96,7 +97,7 @@ func (b *bench) load() error {
 	if err != nil {
 		return err
 	}
-	made = append(made, evaluator.SLOSource(slos))
+	made = append(made, books.SLOSource(slos))
 	for _, s := range b.files {
 		s.Disabled = off
 		made = append(made, s)
@@ -144,11 +145,11 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	require.NoError(t, err)
 	b.pipe = &fakePipeline{set: b.script.Set}
 	engine := query.NewEngine(query.EngineConfig{}, nil, nil)
-	b.alerts, err = evaluator.New(evaluator.Config{Reader: b.script.Set, KV: kv, Engine: engine, Evidence: func() time.Time { return b.now }})
+	b.alerts, err = rules.New(rules.Config{Reader: b.script.Set, KV: kv, Engine: engine, Evidence: func() time.Time { return b.now }})
 	require.NoError(t, err)
 	b.made = &fakeObjects{b: b, kv: kv}
 	c := Config{Views: b.script.Set, Pipeline: b.pipe, Replays: &fakeReplays{}, Alerts: b.alerts, Queryable: b.alerts.Queryable(), Engine: engine, Registry: b.reg,
-		Rules: &evaluator.RuleBook{KV: kv, Objects: b.made}, SLOs: &evaluator.SLOBook{KV: kv, Objects: b.made}, Store: kv,
+		Rules: &books.RuleBook{KV: kv, Objects: b.made}, SLOs: &books.SLOBook{KV: kv, Objects: b.made}, Store: kv,
 		Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), Version: "1.2.3",
 		Links: Links{Jaeger: "http://jaeger:16686"}, AllowedHosts: []string{"example.com"}} // the host of httptest's requests
 	for _, f := range change {
@@ -190,9 +191,9 @@ func (b *bench) commit(marks ...model.Mark) {
 // rules loads rules and evaluates them at what is committed.
 func (b *bench) rules(text string) {
 	b.t.Helper()
-	src, err := evaluator.ParseSource("rules.yml", []byte(text), nil)
+	src, err := rules.ParseSource("rules.yml", []byte(text), nil)
 	require.NoError(b.t, err)
-	b.files = []evaluator.Source{src}
+	b.files = []rules.Source{src}
 	require.NoError(b.t, b.load())
 	b.evaluate()
 }

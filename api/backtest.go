@@ -8,7 +8,10 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/evaluator/backtest"
+	"github.com/gaurav/watchingcat/evaluator/books"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/notify"
 )
 
@@ -22,12 +25,12 @@ func (s *Server) BacktestAlertRule(ctx context.Context, q rest.BacktestAlertRule
 	if err != nil {
 		return nil, err
 	}
-	spec := evaluator.RuleSpec{Name: r.Name, Recording: r.Type == "recording", Expr: r.Expr, For: r.For, KeepFiringFor: r.KeepFiringFor, Labels: r.Labels.Map(), Annotations: r.Annotations.Map()}
+	spec := books.RuleSpec{Name: r.Name, Recording: r.Type == "recording", Expr: r.Expr, For: r.For, KeepFiringFor: r.KeepFiringFor, Labels: r.Labels.Map(), Annotations: r.Annotations.Map()}
 	src, err := spec.Source()
 	if err != nil {
 		return nil, edited(err)
 	}
-	out, err := s.backtest(ctx, []evaluator.Source{src}, q.Body)
+	out, err := s.backtest(ctx, []rules.Source{src}, q.Body)
 	return rest.BacktestAlertRule200JSONResponse(out), err
 }
 
@@ -42,7 +45,7 @@ func (s *Server) BacktestRules(ctx context.Context, q rest.BacktestRulesRequestO
 	return rest.BacktestRules200JSONResponse(out), err
 }
 
-func sourcesOf(in *rest.BacktestRequest) ([]evaluator.Source, error) {
+func sourcesOf(in *rest.BacktestRequest) ([]rules.Source, error) {
 	given := 0
 	for _, is := range []bool{in.Rule != nil, in.Rules != nil, in.Yaml != nil} {
 		if is {
@@ -53,17 +56,17 @@ func sourcesOf(in *rest.BacktestRequest) ([]evaluator.Source, error) {
 		return nil, problemf(errBadRequest, "invalid_rule", "give one of rule, rules and yaml")
 	}
 	if in.Yaml != nil {
-		src, err := evaluator.ParseSource("backtest", []byte(*in.Yaml), nil)
+		src, err := rules.ParseSource("backtest", []byte(*in.Yaml), nil)
 		if err != nil {
 			return nil, problemf(errBadRequest, "invalid_rule", "%v", err)
 		}
-		return []evaluator.Source{src}, nil
+		return []rules.Source{src}, nil
 	}
 	list := value(in.Rules)
 	if in.Rule != nil {
 		list = []rest.RuleInput{*in.Rule}
 	}
-	all := evaluator.Source{Name: evaluator.PageNamespace}
+	all := rules.Source{Name: books.PageNamespace}
 	for i := range list {
 		spec, err := specOf(&list[i])
 		if err != nil {
@@ -79,10 +82,10 @@ func sourcesOf(in *rest.BacktestRequest) ([]evaluator.Source, error) {
 		}
 		all.Groups[0].Rules = append(all.Groups[0].Rules, src.Groups[0].Rules...)
 	}
-	return []evaluator.Source{all}, nil
+	return []rules.Source{all}, nil
 }
 
-func (s *Server) backtest(ctx context.Context, sources []evaluator.Source, in *rest.BacktestRange) (out rest.BacktestAnswer, err error) {
+func (s *Server) backtest(ctx context.Context, sources []rules.Source, in *rest.BacktestRange) (out rest.BacktestAnswer, err error) {
 	if in == nil {
 		in = &rest.BacktestRange{}
 	}
@@ -91,7 +94,7 @@ func (s *Server) backtest(ctx context.Context, sources []evaluator.Source, in *r
 	if err != nil {
 		return out, err
 	}
-	b := evaluator.Backtest{Sources: sources, Start: r.start, End: r.end, Reader: m.views, Queryable: s.cfg.Queryable, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
+	b := backtest.Spec{Sources: sources, Start: r.start, End: r.end, Reader: m.views, Queryable: s.cfg.Queryable, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
 	if in.Step != nil {
 		if b.Step, err = ruleDuration("step", in.Step); err != nil {
 			return out, err
@@ -125,7 +128,7 @@ func (s *Server) backtest(ctx context.Context, sources []evaluator.Source, in *r
 }
 
 // backtested is the answer of a backtest, with what would have been told.
-func (s *Server) backtested(res *evaluator.BacktestResult, meta rest.Meta) (out rest.BacktestAnswer, err error) {
+func (s *Server) backtested(res *backtest.Result, meta rest.Meta) (out rest.BacktestAnswer, err error) {
 	out = rest.BacktestAnswer{Start: res.Start.UTC(), End: res.End.UTC(), StepS: res.Step.Seconds(), Evaluations: res.Evaluations,
 		Series: []rest.BacktestSeries{}, Notifications: []rest.BacktestNotification{}, Summary: trialSummary(res), Variants: []rest.BacktestVariantAnswer{}, Meta: meta}
 	notices, err := s.notices(res)
@@ -149,16 +152,16 @@ func (s *Server) backtested(res *evaluator.BacktestResult, meta rest.Meta) (out 
 	return out, nil
 }
 
-func run(ctx context.Context, b evaluator.Backtest) (*evaluator.BacktestResult, error) {
+func run(ctx context.Context, b backtest.Spec) (*backtest.Result, error) {
 	res, err := b.Run(ctx)
-	if errors.Is(err, evaluator.ErrBacktest) {
+	if errors.Is(err, backtest.ErrInvalid) {
 		err = problemf(errBadRequest, "invalid_backtest", "%v", err)
 	}
 	return res, err
 }
 
 // notices are what would have been told of a backtest.
-func (s *Server) notices(res *evaluator.BacktestResult) ([]notify.SimulatedNotice, error) {
+func (s *Server) notices(res *backtest.Result) ([]notify.SimulatedNotice, error) {
 	if s.cfg.Notifications == nil {
 		return nil, nil
 	}
@@ -170,19 +173,19 @@ func (s *Server) notices(res *evaluator.BacktestResult) ([]notify.SimulatedNotic
 }
 
 // AlertChanges are the moments of a backtest at which alerts began or ceased to fire.
-func AlertChanges(res *evaluator.BacktestResult) []notify.AlertChange {
+func AlertChanges(res *backtest.Result) []notify.AlertChange {
 	var out []notify.AlertChange
 	for _, t := range res.Transitions {
-		if t.To == evaluator.StateFiring || t.From == evaluator.StateFiring {
-			out = append(out, notify.AlertChange{Time: t.Time, Labels: notify.LabelSet(t.Labels), Firing: t.To == evaluator.StateFiring})
+		if t.To == alert.StateFiring || t.From == alert.StateFiring {
+			out = append(out, notify.AlertChange{Time: t.Time, Labels: notify.LabelSet(t.Labels), Firing: t.To == alert.StateFiring})
 		}
 	}
 	return out
 }
 
 // varied is a backtest with other values.
-func varied(b evaluator.Backtest, v rest.BacktestVariant) (evaluator.Backtest, error) {
-	var change evaluator.Variation
+func varied(b backtest.Spec, v rest.BacktestVariant) (backtest.Spec, error) {
+	var change backtest.Variation
 	if v.Threshold != nil {
 		change.Threshold = v.Threshold
 	}
@@ -206,24 +209,24 @@ func varied(b evaluator.Backtest, v rest.BacktestVariant) (evaluator.Backtest, e
 	return b, nil
 }
 
-func (s *Server) variant(v rest.BacktestVariant, res *evaluator.BacktestResult) (rest.BacktestVariantAnswer, error) {
+func (s *Server) variant(v rest.BacktestVariant, res *backtest.Result) (rest.BacktestVariantAnswer, error) {
 	notices, err := s.notices(res)
 	return rest.BacktestVariantAnswer{Threshold: v.Threshold, For: v.For, KeepFiringFor: v.KeepFiringFor, Summary: trialSummary(res), Notifications: len(notices)}, err
 }
 
-func trialSummary(res *evaluator.BacktestResult) rest.BacktestSummary {
-	var sum evaluator.Summary
+func trialSummary(res *backtest.Result) rest.BacktestSummary {
+	var sum backtest.Summary
 	for i := range res.Series {
 		sum = sum.Add(res.Series[i].Summary)
 	}
 	return summary(sum)
 }
 
-func summary(s evaluator.Summary) rest.BacktestSummary {
+func summary(s backtest.Summary) rest.BacktestSummary {
 	return rest.BacktestSummary{Fired: s.Fired, FiringS: s.Firing.Seconds(), LongestS: s.Longest.Seconds(), PendingS: s.Pending.Seconds(), Flaps: s.Flaps}
 }
 
-func backtestSeries(x *evaluator.BacktestSeries, names map[string]string) rest.BacktestSeries {
+func backtestSeries(x *backtest.Series, names map[string]string) rest.BacktestSeries {
 	out := rest.BacktestSeries{RuleId: x.RuleID, Rule: names[x.RuleID], Labels: x.Labels.Map(), Transitions: []rest.BacktestTransition{}, Summary: summary(x.Summary)}
 	for _, t := range x.Transitions {
 		out.Transitions = append(out.Transitions, rest.BacktestTransition{Time: t.Time.UTC(), From: t.From, To: rest.BacktestTransitionTo(t.To), Value: t.Value})

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/books"
 )
 
 // Answers about telemetry are another with each commit: no cache keeps them. What changes when somebody changes it alone has a tag: a
@@ -58,11 +58,11 @@ func weakTag(b []byte) string {
 }
 
 // ifMatch reads the header of that name. A tag that a proxy has made weak, as those that compress do, is as good.
-func ifMatch(v *string) evaluator.IfMatch {
+func ifMatch(v *string) books.IfMatch {
 	if v == nil {
 		return nil
 	}
-	out := evaluator.IfMatch{}
+	out := books.IfMatch{}
 	for tag := range strings.SplitSeq(*v, ",") {
 		out = append(out, strings.Trim(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), `"`))
 	}

@@ -25,7 +25,7 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/raw"
@@ -442,7 +442,7 @@ func FuzzRuleGroups(f *testing.F) {
 		f.Add("ns", v)
 	}
 	b := newBench(f)
-	book := &evaluator.RuleBook{KV: b.made.kv, Objects: b.made}
+	book := &books.RuleBook{KV: b.made.kv, Objects: b.made}
 	f.Fuzz(func(t *testing.T, namespace, v string) {
 		g, err := rulerGroup(strings.NewReader(v))
 		if err != nil {
@@ -451,7 +451,7 @@ func FuzzRuleGroups(f *testing.F) {
 		}
 		b.t = t
 		if err := book.SetGroup(t.Context(), "fuzz", namespace, g, b.now); err != nil {
-			require.ErrorIs(t, err, evaluator.ErrRuleInvalid)
+			require.ErrorIs(t, err, books.ErrRuleInvalid)
 			return
 		}
 		all, err := book.Namespaces()

@@ -24,7 +24,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/gaurav/watchingcat/api/auth"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/views/model"
@@ -232,7 +232,7 @@ func newAlertmanagerBench(t testing.TB, config string) *bench {
 	ctx, cancel := context.WithCancel(context.Background())
 	var n *notify.Notifier
 	b := newBench(t, func(c *Config) {
-		n, err = notify.New(ctx, notify.Config{KV: c.Store, Alerts: c.Alerts.(*evaluator.Evaluator), Alertmanager: am}, time.Now())
+		n, err = notify.New(ctx, notify.Config{KV: c.Store, Alerts: c.Alerts.(*rules.Evaluator), Alertmanager: am}, time.Now())
 		require.NoError(t, err)
 		c.Alertmanager, c.Notifications = n.API(), n
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/books"
 )
 
 // Mimir's ruler API over the rules that users make, so that Grafana's rule editor, mimirtool and what loads PrometheusRule resources
@@ -19,17 +19,17 @@ import (
 // rulerRoutes mounts it.
 func (s *Server) rulerRoutes(r chi.Router) {
 	const all = "/prometheus/config/v1/rules"
-	r.Get(all, s.ruler(func(b *evaluator.RuleBook, _ *http.Request, _, _ string) (any, error) {
+	r.Get(all, s.ruler(func(b *books.RuleBook, _ *http.Request, _, _ string) (any, error) {
 		return b.Namespaces()
 	}))
-	r.Get(all+"/{namespace}", s.ruler(func(b *evaluator.RuleBook, _ *http.Request, namespace, _ string) (any, error) {
+	r.Get(all+"/{namespace}", s.ruler(func(b *books.RuleBook, _ *http.Request, namespace, _ string) (any, error) {
 		byName, err := b.Namespaces()
 		if err == nil && byName[namespace] == nil {
 			err = errNoGroups
 		}
 		return map[string][]rulefmt.RuleGroup{namespace: byName[namespace]}, err
 	}))
-	r.Get(all+"/{namespace}/{group}", s.ruler(func(b *evaluator.RuleBook, _ *http.Request, namespace, group string) (any, error) {
+	r.Get(all+"/{namespace}/{group}", s.ruler(func(b *books.RuleBook, _ *http.Request, namespace, group string) (any, error) {
 		byName, err := b.Namespaces()
 		for _, g := range byName[namespace] {
 			if g.Name == group {
@@ -41,17 +41,17 @@ func (s *Server) rulerRoutes(r chi.Router) {
 		}
 		return nil, err
 	}))
-	r.Post(all+"/{namespace}", s.ruler(func(b *evaluator.RuleBook, r *http.Request, namespace, _ string) (any, error) {
+	r.Post(all+"/{namespace}", s.ruler(func(b *books.RuleBook, r *http.Request, namespace, _ string) (any, error) {
 		g, err := rulerGroup(r.Body)
 		if err != nil {
 			return nil, err
 		}
 		return nil, b.SetGroup(r.Context(), principal(r.Context()), namespace, g, s.cfg.Now())
 	}))
-	r.Delete(all+"/{namespace}", s.ruler(func(b *evaluator.RuleBook, r *http.Request, namespace, _ string) (any, error) {
+	r.Delete(all+"/{namespace}", s.ruler(func(b *books.RuleBook, r *http.Request, namespace, _ string) (any, error) {
 		return nil, b.DeleteGroups(r.Context(), principal(r.Context()), namespace, "", s.cfg.Now())
 	}))
-	r.Delete(all+"/{namespace}/{group}", s.ruler(func(b *evaluator.RuleBook, r *http.Request, namespace, group string) (any, error) {
+	r.Delete(all+"/{namespace}/{group}", s.ruler(func(b *books.RuleBook, r *http.Request, namespace, group string) (any, error) {
 		return nil, b.DeleteGroups(r.Context(), principal(r.Context()), namespace, group, s.cfg.Now())
 	}))
 }
@@ -82,7 +82,7 @@ var (
 	errNoGroup  = problemf(errNotFound, "", "group does not exist")
 )
 
-type rulerFunc func(b *evaluator.RuleBook, r *http.Request, namespace, group string) (any, error)
+type rulerFunc func(b *books.RuleBook, r *http.Request, namespace, group string) (any, error)
 
 // ruler answers with YAML what fn returns, or 202 for nothing.
 func (s *Server) ruler(fn rulerFunc) http.HandlerFunc {
@@ -94,7 +94,7 @@ func (s *Server) ruler(fn rulerFunc) http.HandlerFunc {
 		}
 		out, err := fn(b, r, pathParam(r, "namespace"), pathParam(r, "group"))
 		switch {
-		case errors.Is(err, evaluator.ErrRuleUnknown):
+		case errors.Is(err, books.ErrRuleUnknown):
 			err = errNoGroup
 		case err != nil && !errors.Is(err, errNotFound) && !errors.Is(err, errBadRequest):
 			err = edited(err)

@@ -13,7 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/books"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 )
 
 // Rules made over HTTP, one by one.
@@ -21,7 +22,7 @@ import (
 const rulesAdvice = "Rules are kept in a topic of the brokers (kafka_config_topic); see whether they answer and the topic may be written."
 
 // book is the rules that users make; an error where they cannot be kept.
-func (s *Server) book() (*evaluator.RuleBook, error) {
+func (s *Server) book() (*books.RuleBook, error) {
 	if s.cfg.Rules == nil {
 		return nil, advise(problemf(errUnavailable, "", "this server does not store rules created through the API"), rulesAdvice)
 	}
@@ -33,13 +34,13 @@ func edited(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, evaluator.ErrRuleUnknown):
+	case errors.Is(err, books.ErrRuleUnknown):
 		return errNotFound
-	case errors.Is(err, evaluator.ErrRuleInvalid), errors.Is(err, evaluator.ErrSLOInvalid), errors.Is(err, evaluator.ErrTemplate):
+	case errors.Is(err, books.ErrRuleInvalid), errors.Is(err, books.ErrSLOInvalid), errors.Is(err, books.ErrTemplate):
 		return problemf(errBadRequest, "invalid_rule", "%v", err)
-	case errors.Is(err, evaluator.ErrChanged):
+	case errors.Is(err, books.ErrChanged):
 		return errChanged
-	case errors.Is(err, evaluator.ErrRuleOfFile):
+	case errors.Is(err, books.ErrRuleOfFile):
 		return advise(problemf(errConflict, "rule_of_file", "the rule comes from a file"), "Change the file and reload; here it can only be switched on and off.")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
@@ -62,8 +63,8 @@ func ruleDuration(name string, v *string) (time.Duration, error) {
 	return d, nil
 }
 
-func specOf(in *rest.RuleInput) (s evaluator.RuleSpec, err error) {
-	s = evaluator.RuleSpec{Name: in.Name, Recording: value(in.Type) == rest.RuleInputTypeRecording, Expr: in.Expr, Labels: value(in.Labels), Annotations: value(in.Annotations),
+func specOf(in *rest.RuleInput) (s books.RuleSpec, err error) {
+	s = books.RuleSpec{Name: in.Name, Recording: value(in.Type) == rest.RuleInputTypeRecording, Expr: in.Expr, Labels: value(in.Labels), Annotations: value(in.Annotations),
 		Disabled: in.Enabled != nil && !*in.Enabled, Group: value(in.Group)}
 	if s.For, err = ruleDuration("for", in.For); err != nil {
 		return s, err
@@ -73,9 +74,9 @@ func specOf(in *rest.RuleInput) (s evaluator.RuleSpec, err error) {
 }
 
 // find returns the rule with an id.
-func (s *Server) find(id string) (*evaluator.RuleInfo, error) {
+func (s *Server) find(id string) (*rules.Info, error) {
 	list := s.cfg.Alerts.Rules()
-	if i := slices.IndexFunc(list, func(r evaluator.RuleInfo) bool { return r.ID == id }); i >= 0 {
+	if i := slices.IndexFunc(list, func(r rules.Info) bool { return r.ID == id }); i >= 0 {
 		return &list[i], nil
 	}
 	return nil, problemf(errNotFound, "", "there is no rule %q", id)
@@ -87,7 +88,7 @@ func (s *Server) ruleAnswer(ctx context.Context, id string) (out rest.RuleAnswer
 	if err != nil {
 		return out, nil, err
 	}
-	var ofFile *evaluator.RuleInfo
+	var ofFile *rules.Info
 	if !r.Editable {
 		ofFile = r
 	}
@@ -138,7 +139,7 @@ func (s *Server) UpdateAlertRule(ctx context.Context, q rest.UpdateAlertRuleRequ
 	if err != nil {
 		return nil, err
 	}
-	var ofFile *evaluator.RuleInfo
+	var ofFile *rules.Info
 	if !r.Editable {
 		ofFile = r
 	}
@@ -160,7 +161,7 @@ func (s *Server) DeleteAlertRule(ctx context.Context, q rest.DeleteAlertRuleRequ
 		return nil, err
 	}
 	if !r.Editable {
-		return nil, edited(evaluator.ErrRuleOfFile)
+		return nil, edited(books.ErrRuleOfFile)
 	}
 	return rest.DeleteAlertRule204Response{}, edited(b.Delete(ctx, principal(ctx), q.Id, ifMatch(q.Params.IfMatch), s.cfg.Now()))
 }
@@ -196,17 +197,17 @@ func templateOf(in *rest.TemplateRequest) (g rulefmt.RuleGroup, err error) {
 				return g, err
 			}
 		}
-		g, err = evaluator.NoData(in.Name, value(in.Selector), within, seen)
+		g, err = books.NoData(in.Name, value(in.Selector), within, seen)
 		return g, edited(err)
 	}
-	days, factor := evaluator.BaselineDays, 4.0
+	days, factor := books.BaselineDays, 4.0
 	if in.Days != nil {
 		days = *in.Days
 	}
 	if in.Factor != nil {
 		factor = *in.Factor
 	}
-	g, err = evaluator.Baseline(in.Name, value(in.Expr), days, factor)
+	g, err = books.Baseline(in.Name, value(in.Expr), days, factor)
 	return g, edited(err)
 }
 

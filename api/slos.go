@@ -9,28 +9,29 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/evaluator/books"
 )
 
 // Service level objectives.
 
-func (s *Server) sloBook() (*evaluator.SLOBook, error) {
+func (s *Server) sloBook() (*books.SLOBook, error) {
 	if s.cfg.SLOs == nil {
 		return nil, advise(problemf(errUnavailable, "", "this installation keeps no objectives"), rulesAdvice)
 	}
 	return s.cfg.SLOs, nil
 }
 
-func sloOf(in *rest.SLOInput) (o evaluator.SLO, err error) {
+func sloOf(in *rest.SLOInput) (o books.SLO, err error) {
 	window, err := ruleDuration("window", &in.Window)
 	if err != nil {
 		return o, err
 	}
-	return evaluator.SLO{Name: in.Name, Description: value(in.Description), Objective: in.Objective, Window: model.Duration(window), Service: value(in.Service),
+	return books.SLO{Name: in.Name, Description: value(in.Description), Objective: in.Objective, Window: model.Duration(window), Service: value(in.Service),
 		Operation: value(in.Operation), LatencyMs: value(in.LatencyMs), Good: value(in.Good), Total: value(in.Total), Labels: value(in.Labels)}, nil
 }
 
-func (s *Server) sloAnswer(o *evaluator.SLO, st sloStatus) rest.SLO {
+func (s *Server) sloAnswer(o *books.SLO, st sloStatus) rest.SLO {
 	out := rest.SLO{Id: o.ID, Name: o.Name, Objective: o.Objective, Window: o.Window.String(), Description: textOrNil(o.Description), Service: textOrNil(o.Service),
 		Operation: textOrNil(o.Operation), Good: textOrNil(o.Good), Total: textOrNil(o.Total), Status: rest.SLOStatus{Alerts: []string{}}}
 	if o.LatencyMs != 0 {
@@ -45,9 +46,9 @@ func (s *Server) sloAnswer(o *evaluator.SLO, st sloStatus) rest.SLO {
 			*to = &v
 		}
 	}
-	set(&out.Status.ErrorRatio, evaluator.SLOErrorRatio+o.Window.String())
-	set(&out.Status.BudgetRemaining, evaluator.SLOBudgetRemaining)
-	set(&out.Status.BurnRate, evaluator.SLOBurnRate)
+	set(&out.Status.ErrorRatio, books.SLOErrorRatio+o.Window.String())
+	set(&out.Status.BudgetRemaining, books.SLOBudgetRemaining)
+	set(&out.Status.BurnRate, books.SLOBurnRate)
 	out.Status.Alerts = append(out.Status.Alerts, st.firing[o.Name]...)
 	return out
 }
@@ -74,7 +75,7 @@ func (s *Server) sloStatus(ctx context.Context, now time.Time) (sloStatus, error
 		out.values[x.Metric.Get(labels.MetricName)+"\xff"+x.Metric.Get("slo")] = x.F
 	}
 	for _, a := range s.cfg.Alerts.Active() {
-		if name := a.Labels.Get("slo"); name != "" && a.State == evaluator.StateFiring {
+		if name := a.Labels.Get("slo"); name != "" && a.State == alert.StateFiring {
 			out.firing[name] = append(out.firing[name], a.Labels.Get("severity"))
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/backtest"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -18,7 +18,7 @@ import (
 type TopicBacktester interface {
 	// Backtest runs all backtests in one reading; their Reader and Queryable are set by it. since is from when on the topics hold every
 	// record, zero where they never lost any.
-	Backtest(ctx context.Context, list []evaluator.Backtest, progress func(progress.Reading)) (results []*evaluator.BacktestResult, since time.Time, err error)
+	Backtest(ctx context.Context, list []backtest.Spec, progress func(progress.Reading)) (results []*backtest.Result, since time.Time, err error)
 }
 
 // rememberedTrials is how many backtests over topics are remembered once they have ended.
@@ -91,8 +91,8 @@ func (s *Server) StartTopicBacktest(ctx context.Context, q rest.StartTopicBackte
 	if q.Body.Step != nil {
 		return nil, advise(problemf(errBadRequest, "invalid_backtest", "step cannot be combined with a backtest over topics"), "Leave step out: rules are evaluated as records come.")
 	}
-	first := evaluator.Backtest{Sources: sources, Start: r.start, End: r.end, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
-	list, variants := []evaluator.Backtest{first}, value(q.Body.Variants)
+	first := backtest.Spec{Sources: sources, Start: r.start, End: r.end, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
+	list, variants := []backtest.Spec{first}, value(q.Body.Variants)
 	for _, v := range variants {
 		b, err := varied(first, v)
 		if err != nil {
@@ -109,7 +109,7 @@ func (s *Server) StartTopicBacktest(ctx context.Context, q rest.StartTopicBackte
 }
 
 // try begins a trial: of the first of list, and of its variants.
-func (s *Server) try(ctx context.Context, list []evaluator.Backtest, variants []rest.BacktestVariant, now time.Time) (rest.TopicBacktest, error) {
+func (s *Server) try(ctx context.Context, list []backtest.Spec, variants []rest.BacktestVariant, now time.Time) (rest.TopicBacktest, error) {
 	s.trials.mu.Lock()
 	defer s.trials.mu.Unlock()
 	run, cancel := context.WithCancel(ctx)
@@ -151,7 +151,7 @@ func (s *Server) try(ctx context.Context, list []evaluator.Backtest, variants []
 	return t.answer(), nil
 }
 
-func (s *Server) topicAnswer(results []*evaluator.BacktestResult, variants []rest.BacktestVariant, since time.Time) (rest.BacktestAnswer, error) {
+func (s *Server) topicAnswer(results []*backtest.Result, variants []rest.BacktestVariant, since time.Time) (rest.BacktestAnswer, error) {
 	res := results[0]
 	meta := rest.Meta{Source: rest.Source{sourceKafka}, Since: orNil(res.Start), UpTo: orNil(res.End), ViewVersion: int64(s.cfg.Views.Frontier().Version), Warnings: []string{}}
 	if since.After(res.Start) {

@@ -10,16 +10,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/backtest"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 )
 
 // topicDouble is a TopicBacktester that goes on when it is told to.
 type topicDouble struct {
-	tell chan func(context.Context, []evaluator.Backtest, func(progress.Reading)) ([]*evaluator.BacktestResult, time.Time, error)
+	tell chan func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error)
 }
 
-func (d topicDouble) Backtest(ctx context.Context, list []evaluator.Backtest, progress func(progress.Reading)) ([]*evaluator.BacktestResult, time.Time, error) {
+func (d topicDouble) Backtest(ctx context.Context, list []backtest.Spec, progress func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 	select {
 	case next := <-d.tell:
 		return next(ctx, list, progress)
@@ -31,7 +31,7 @@ func (d topicDouble) Backtest(ctx context.Context, list []evaluator.Backtest, pr
 const topicBody = `{"rule": {"name": "A", "expr": "sum(rate(calls_total[1m])) > 1"}, "start": "1700000000", "end": "1700000600", "variants": [{"threshold": 5}]}`
 
 func TestTopicBacktests(t *testing.T) {
-	d := topicDouble{tell: make(chan func(context.Context, []evaluator.Backtest, func(progress.Reading)) ([]*evaluator.BacktestResult, time.Time, error))}
+	d := topicDouble{tell: make(chan func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error))}
 	b := newBench(t, func(c *Config) { c.Topics = d })
 	const path = "/api/v1/alerts/backtests"
 	state := func(id, want string) map[string]any {
@@ -48,13 +48,13 @@ func TestTopicBacktests(t *testing.T) {
 
 	reached, goOn := make(chan struct{}), make(chan struct{})
 	go func() {
-		d.tell <- func(_ context.Context, list []evaluator.Backtest, report func(progress.Reading)) ([]*evaluator.BacktestResult, time.Time, error) {
+		d.tell <- func(_ context.Context, list []backtest.Spec, report func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 			report(progress.Reading{At: time.Unix(1_700_000_300, 0), Records: 50, Total: 200, Rate: 25})
 			close(reached)
 			<-goOn
-			var out []*evaluator.BacktestResult
+			var out []*backtest.Result
 			for _, x := range list {
-				out = append(out, &evaluator.BacktestResult{Start: x.Start, End: x.End, Step: time.Second, Evaluations: 7})
+				out = append(out, &backtest.Result{Start: x.Start, End: x.End, Step: time.Second, Evaluations: 7})
 			}
 			return out, time.Unix(1_700_000_100, 0), nil
 		}
@@ -72,7 +72,7 @@ func TestTopicBacktests(t *testing.T) {
 
 	b.ask("POST", path, topicBody, 202)
 	go func() {
-		d.tell <- func(context.Context, []evaluator.Backtest, func(progress.Reading)) ([]*evaluator.BacktestResult, time.Time, error) {
+		d.tell <- func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 			return nil, time.Time{}, errors.New("the broker is away")
 		}
 	}()
@@ -80,7 +80,7 @@ func TestTopicBacktests(t *testing.T) {
 
 	b.ask("POST", path, topicBody, 202)
 	go func() {
-		d.tell <- func(context.Context, []evaluator.Backtest, func(progress.Reading)) ([]*evaluator.BacktestResult, time.Time, error) {
+		d.tell <- func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 			panic("planted")
 		}
 	}()

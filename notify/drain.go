@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
-	"github.com/prometheus/alertmanager/alert"
+	promalert "github.com/prometheus/alertmanager/alert"
 	amconfig "github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
 )
 
 // settleAfter is how long a resolved alert may take from the provider into its aggregation group; only after it does the
@@ -44,7 +44,7 @@ type settling struct {
 // it was not notified yet, or the process died between a receiver's answer and the log's write. Put as resolved, Alertmanager would not
 // notify it, so it is put as firing first and this waits until that is notified.
 type held struct {
-	alert evaluator.Alert
+	alert alert.Alert
 	seq   uint64
 	hash  uint64
 	until time.Time
@@ -91,7 +91,7 @@ func (n *Notifier) recover(ctx context.Context, notified logState, now time.Time
 	for _, e := range entries {
 		for _, a := range e.Alerts {
 			h := hashOf(a.Labels)
-			if a.State == evaluator.StateFiring || notified.knows(h, e.At) {
+			if a.State == alert.StateFiring || notified.knows(h, e.At) {
 				continue
 			}
 			if before.suppressed(ctx, a, h) {
@@ -100,7 +100,7 @@ func (n *Notifier) recover(ctx context.Context, notified logState, now time.Time
 			}
 			n.keeper.await(h)
 			n.drain.held = append(n.drain.held, held{a, e.Seq, h, until})
-			a.State = evaluator.StateFiring
+			a.State = alert.StateFiring
 			if err := n.alerts.Put(ctx, n.alertOf(a, now)); err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func (n *Notifier) step(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	entries = slices.DeleteFunc(entries, func(e evaluator.OutboxEntry) bool { return e.Seq <= n.drain.seq })
+	entries = slices.DeleteFunc(entries, func(e alert.OutboxEntry) bool { return e.Seq <= n.drain.seq })
 	if err := errors.Join(n.forward.take(entries, now), n.forward.step(now)); err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (n *Notifier) step(ctx context.Context, now time.Time) error {
 func (n *Notifier) resend(ctx context.Context, now time.Time) error {
 	n.drain.resent = now
 	for _, a := range n.firing() {
-		a.State = evaluator.StateFiring
+		a.State = alert.StateFiring
 		if err := n.alerts.Put(ctx, n.alertOf(a, now)); err != nil {
 			return err
 		}
@@ -151,13 +151,13 @@ func (n *Notifier) resend(ctx context.Context, now time.Time) error {
 }
 
 // put hands entries to Alertmanager. Those that only fire are done.
-func (n *Notifier) put(ctx context.Context, entries []evaluator.OutboxEntry, now time.Time) error {
+func (n *Notifier) put(ctx context.Context, entries []alert.OutboxEntry, now time.Time) error {
 	var done []uint64
 	for _, e := range entries {
 		s := settling{seq: e.Seq, put: now, alerts: map[model.Fingerprint]bool{}}
 		for _, a := range e.Alerts {
 			am := n.alertOf(a, now)
-			if a.State != evaluator.StateFiring {
+			if a.State != alert.StateFiring {
 				s.alerts[am.Fingerprint()] = true
 				h := hashOf(a.Labels)
 				s.hashes = append(s.hashes, h)
@@ -255,8 +255,8 @@ func (n *Notifier) settle(ctx context.Context, now time.Time) error {
 // goroutines, so a group may have overtaken updates in the wrong order; such an alert is put again.
 func (n *Notifier) unflushed(ctx context.Context) (map[model.Fingerprint]bool, error) {
 	waiting := map[model.Fingerprint]bool{}
-	var stale []*alert.Alert
-	_, _, err := n.groups(ctx, func(*dispatch.Route) bool { return true }, func(a *alert.Alert, _ time.Time) bool {
+	var stale []*promalert.Alert
+	_, _, err := n.groups(ctx, func(*dispatch.Route) bool { return true }, func(a *promalert.Alert, _ time.Time) bool {
 		fp := a.Fingerprint()
 		now, err := n.alerts.Get(fp)
 		switch {
@@ -282,8 +282,8 @@ func (n *Notifier) resolveTimeout() time.Duration {
 }
 
 // alertOf translates an alert. Its start is event time, no later than now; its end is wall time: in a while when it fires.
-func (n *Notifier) alertOf(a evaluator.Alert, now time.Time) *alert.Alert {
-	out := &alert.Alert{Alert: model.Alert{Labels: LabelSet(a.Labels), Annotations: LabelSet(a.Annotations), StartsAt: a.FiredAt,
+func (n *Notifier) alertOf(a alert.Alert, now time.Time) *promalert.Alert {
+	out := &promalert.Alert{Alert: model.Alert{Labels: LabelSet(a.Labels), Annotations: LabelSet(a.Annotations), StartsAt: a.FiredAt,
 		GeneratorURL: a.GeneratorURL}, UpdatedAt: now}
 	if a.Evidence != nil {
 		if text := a.Evidence.Text(); text != "" {
@@ -293,7 +293,7 @@ func (n *Notifier) alertOf(a evaluator.Alert, now time.Time) *alert.Alert {
 	if out.StartsAt.IsZero() || out.StartsAt.After(now) {
 		out.StartsAt = now
 	}
-	if a.State == evaluator.StateFiring {
+	if a.State == alert.StateFiring {
 		out.EndsAt, out.Timeout = now.Add(max(n.resolveTimeout(), endsAfter)), true
 		return out
 	}

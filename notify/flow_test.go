@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
@@ -20,11 +20,11 @@ func TestFromCommitToWebhook(t *testing.T) {
 		kv := storage.NewMem(storage.MemOptions{})
 		set, err := views.Open(kv, model.Config{Version: 1})
 		require.NoError(t, err)
-		e, err := evaluator.New(evaluator.Config{Reader: set, KV: kv})
+		e, err := rules.New(rules.Config{Reader: set, KV: kv})
 		require.NoError(t, err)
-		src, err := evaluator.ParseSource("rules.yml", []byte(errorsRule), nil)
+		src, err := rules.ParseSource("rules.yml", []byte(errorsRule), nil)
 		require.NoError(t, err)
-		require.NoError(t, e.Load(context.Background(), []evaluator.Source{src}, time.Now()))
+		require.NoError(t, e.Load(context.Background(), []rules.Source{src}, time.Now()))
 		am, err := ParseConfig(config(b, ""))
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(context.Background())

@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/prometheus/discovery/targetgroup"
 	"github.com/prometheus/prometheus/notifier"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -39,7 +39,7 @@ const (
 
 // forwarded is an alert as the Alertmanagers know it: the value of a kindForwarded entry as JSON.
 type forwarded struct {
-	Alert evaluator.Alert `json:"alert"`
+	Alert alert.Alert `json:"alert"`
 	// At is when it was noticed that it has resolved, by the wall clock; zero while it fires.
 	At time.Time `json:"resolved_noticed_at,omitzero"`
 }
@@ -51,7 +51,7 @@ type forwarder struct {
 	counts  *prometheus.Registry // of the manager
 	cut     prometheus.Counter
 	alerts  map[uint64]*forwarded
-	due     []evaluator.Alert // not handed to the manager yet
+	due     []alert.Alert // not handed to the manager yet
 	resent  time.Time
 	ended   chan struct{}
 	targets chan map[string][]*targetgroup.Group
@@ -147,21 +147,21 @@ func (f *forwarder) load() error {
 }
 
 // recover finds at a start what the Alertmanagers have to learn: what fires, and what resolved since.
-func (f *forwarder) recover(entries []evaluator.OutboxEntry, now time.Time) error {
+func (f *forwarder) recover(entries []alert.OutboxEntry, now time.Time) error {
 	if f == nil {
 		return nil
 	}
 	firing := map[uint64]bool{}
 	changed := map[uint64]*forwarded{}
 	for _, a := range f.n.firing() {
-		a.State = evaluator.StateFiring
+		a.State = alert.StateFiring
 		firing[hashOf(a.Labels)] = true
 		changed[hashOf(a.Labels)] = &forwarded{Alert: a}
 	}
 	for _, e := range entries {
 		for _, a := range e.Alerts {
 			h := hashOf(a.Labels)
-			if known := f.alerts[h]; a.State != evaluator.StateFiring && !firing[h] && (known == nil || known.At.IsZero()) {
+			if known := f.alerts[h]; a.State != alert.StateFiring && !firing[h] && (known == nil || known.At.IsZero()) {
 				changed[h] = &forwarded{Alert: a, At: now}
 			}
 		}
@@ -169,7 +169,7 @@ func (f *forwarder) recover(entries []evaluator.OutboxEntry, now time.Time) erro
 	for h, x := range f.alerts { // whose entry was lost with a store that was put back
 		if x.At.IsZero() && !firing[h] && changed[h] == nil {
 			a := x.Alert
-			a.State, a.ResolvedAt = evaluator.StateResolved, now
+			a.State, a.ResolvedAt = alert.StateResolved, now
 			changed[h] = &forwarded{Alert: a, At: now}
 		}
 	}
@@ -177,16 +177,16 @@ func (f *forwarder) recover(entries []evaluator.OutboxEntry, now time.Time) erro
 }
 
 // take keeps what entries of the outbox say, durably, and makes it due.
-func (f *forwarder) take(entries []evaluator.OutboxEntry, now time.Time) error {
+func (f *forwarder) take(entries []alert.OutboxEntry, now time.Time) error {
 	if f == nil || len(entries) == 0 {
 		return nil
 	}
 	changed := map[uint64]*forwarded{}
-	var due []evaluator.Alert
+	var due []alert.Alert
 	for _, e := range entries {
 		for _, a := range e.Alerts {
 			x := &forwarded{Alert: a}
-			if a.State != evaluator.StateFiring {
+			if a.State != alert.StateFiring {
 				x.At = now
 			}
 			changed[hashOf(a.Labels)] = x

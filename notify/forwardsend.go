@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/notifier"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
 )
 
 // step sends what is due, and every minute all that fires or has resolved lately.
@@ -40,10 +40,10 @@ func (f *forwarder) step(now time.Time) error {
 }
 
 func (f *forwarder) resend(now time.Time) error {
-	var list []evaluator.Alert
+	var list []alert.Alert
 	for _, a := range f.n.firing() { // with its annotations as they are now
 		if x := f.alerts[hashOf(a.Labels)]; x != nil && x.At.IsZero() {
-			a.State = evaluator.StateFiring
+			a.State = alert.StateFiring
 			list = append(list, a)
 		}
 	}
@@ -73,7 +73,7 @@ func (f *forwarder) resend(now time.Time) error {
 	return f.keep(gone)
 }
 
-func (f *forwarder) send(list []evaluator.Alert, now time.Time) {
+func (f *forwarder) send(list []alert.Alert, now time.Time) {
 	out := make([]*notifier.Alert, 0, len(list))
 	for _, a := range list {
 		x := f.n.alertOf(a, now)
@@ -82,7 +82,7 @@ func (f *forwarder) send(list []evaluator.Alert, now time.Time) {
 			annotations[string(name)] = string(v)
 		}
 		s := &notifier.Alert{Labels: a.Labels, Annotations: labels.FromMap(annotations), StartsAt: x.StartsAt, EndsAt: x.EndsAt, GeneratorURL: x.GeneratorURL}
-		if a.State == evaluator.StateFiring {
+		if a.State == alert.StateFiring {
 			s.EndsAt = now.Add(firingEnds)
 		}
 		out = append(out, s)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
 )
 
 // AlertmanagerState is how it went to send alerts to an Alertmanager.
@@ -38,7 +38,7 @@ func (n *Notifier) Sent(l labels.Labels) labels.Labels {
 }
 
 // firing are the alerts that fire as far as the evaluator has decided, as they are sent.
-func (n *Notifier) firing() []evaluator.Alert {
+func (n *Notifier) firing() []alert.Alert {
 	list := n.cfg.Alerts.Told()
 	for i := range list {
 		list[i].Labels = n.Sent(list[i].Labels)
@@ -47,7 +47,7 @@ func (n *Notifier) firing() []evaluator.Alert {
 }
 
 // pending is what the outbox holds, as it is sent.
-func (n *Notifier) pending() ([]evaluator.OutboxEntry, error) {
+func (n *Notifier) pending() ([]alert.OutboxEntry, error) {
 	entries, err := n.cfg.Alerts.Outbox().Pending()
 	for _, e := range entries {
 		for i := range e.Alerts {
@@ -57,7 +57,7 @@ func (n *Notifier) pending() ([]evaluator.OutboxEntry, error) {
 	return entries, err
 }
 
-// Alertmanagers are those elsewhere external Alertmanagers, by URL; empty where there are none.
+// Alertmanagers are the external Alertmanagers that alerts are sent to, by URL; empty where there are none.
 func (n *Notifier) Alertmanagers() []AlertmanagerState {
 	f := n.forward
 	if f == nil {

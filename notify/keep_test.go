@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -17,7 +17,7 @@ import (
 func TestStoreFailsForLong(t *testing.T) {
 	kv, log := storage.NewMem(storage.MemOptions{}), &bytes.Buffer{}
 	fails := prometheus.NewCounter(prometheus.CounterOpts{Name: "fails"})
-	k := newKeeper(kv, slog.New(evaluator.NewQuiet(slog.NewTextHandler(log, nil))), fails)
+	k := newKeeper(kv, slog.New(rules.NewQuiet(slog.NewTextHandler(log, nil))), fails)
 	for range 60 {
 		kv.FailNext(storage.ErrDiskFull)
 	}

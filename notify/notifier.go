@@ -30,15 +30,16 @@ import (
 	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/storage"
 )
 
 // Source is where alerts come from. *evaluator.Evaluator implements it.
 type Source interface {
-	Outbox() *evaluator.Outbox
+	Outbox() *alert.Outbox
 	// Told returns the alerts that fire as far as has been told, as they are now.
-	Told() []evaluator.Alert
+	Told() []alert.Alert
 }
 
 // Config is what New needs; KV and Alerts are required.
@@ -125,7 +126,7 @@ func New(ctx context.Context, c Config, now time.Time) (*Notifier, error) {
 	for _, reason := range []string{"template", "panic"} {
 		n.failed.WithLabelValues(reason)
 	}
-	n.quiet = slog.New(evaluator.NewQuiet(c.Logger.Handler()))
+	n.quiet = slog.New(rules.NewQuiet(c.Logger.Handler()))
 	n.keeper = newKeeper(c.KV, n.quiet, f.NewCounter(prometheus.CounterOpts{
 		Name: "watchingcat_notify_write_failures_total", Help: "Failed writes of silences and the notification log."}))
 	if err := n.notices.load(n.keeper); err != nil {

@@ -25,8 +25,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -92,7 +92,7 @@ type world struct {
 	t        *testing.T
 	r        *evaltest.Reader
 	kv       storage.KV
-	e        *evaluator.Evaluator
+	e        *rules.Evaluator
 	n        *Notifier
 	config   string
 	external *url.URL
@@ -121,11 +121,11 @@ func (w *world) start() {
 func (w *world) evaluator() {
 	w.t.Helper()
 	var err error
-	w.e, err = evaluator.New(evaluator.Config{Reader: w.r, KV: w.kv, Floor: 1, Ready: func() bool { return !w.behind.Load() }})
+	w.e, err = rules.New(rules.Config{Reader: w.r, KV: w.kv, Floor: 1, Ready: func() bool { return !w.behind.Load() }})
 	require.NoError(w.t, err)
-	src, err := evaluator.ParseSource("rules.yml", []byte(errorsRule), nil)
+	src, err := rules.ParseSource("rules.yml", []byte(errorsRule), nil)
 	require.NoError(w.t, err)
-	require.NoError(w.t, w.e.Load(context.Background(), []evaluator.Source{src}, time.Now()))
+	require.NoError(w.t, w.e.Load(context.Background(), []rules.Source{src}, time.Now()))
 }
 
 func (w *world) notifier() {

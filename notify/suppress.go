@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/alertmanager/alert"
+	promalert "github.com/prometheus/alertmanager/alert"
 	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/alertmanager/inhibit"
 	"github.com/prometheus/alertmanager/marker"
@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -187,14 +187,14 @@ type past struct {
 	n     *Notifier
 	noted map[uint64]bool
 	s     suppressors
-	fired map[model.Fingerprint]evaluator.Alert
+	fired map[model.Fingerprint]alert.Alert
 	over  *mem.Alerts
 	by    *inhibit.Inhibitor
 }
 
 // newPast looks back from a start: alerts are those that fire and those that the outbox holds.
-func (n *Notifier) newPast(ctx context.Context, noted map[uint64]bool, alerts []evaluator.Alert, now time.Time) (*past, error) {
-	p := &past{n: n, noted: noted, s: n.suppressors(), fired: map[model.Fingerprint]evaluator.Alert{}}
+func (n *Notifier) newPast(ctx context.Context, noted map[uint64]bool, alerts []alert.Alert, now time.Time) (*past, error) {
+	p := &past{n: n, noted: noted, s: n.suppressors(), fired: map[model.Fingerprint]alert.Alert{}}
 	am := n.config.Load()
 	var err error
 	p.over, err = mem.NewAlerts(ctx, 30*time.Minute, 0, nil, n.cfg.Logger, n.recorder, prometheus.NewRegistry(), n.flags)
@@ -203,7 +203,7 @@ func (n *Notifier) newPast(ctx context.Context, noted map[uint64]bool, alerts []
 	}
 	for _, a := range alerts {
 		was := a
-		a.State = evaluator.StateFiring
+		a.State = alert.StateFiring
 		x := n.alertOf(a, now)
 		p.fired[x.Fingerprint()] = was
 		if err := p.over.Put(ctx, x); err != nil {
@@ -223,14 +223,14 @@ func (p *past) close() {
 }
 
 // suppressed reports whether an alert that is over, or fires unlogged, was suppressed.
-func (p *past) suppressed(ctx context.Context, a evaluator.Alert, hash uint64) bool {
+func (p *past) suppressed(ctx context.Context, a alert.Alert, hash uint64) bool {
 	l := LabelSet(a.Labels)
 	return p.noted[hash] || p.silenced(ctx, a, l) || p.inhibited(ctx, a, l) ||
 		p.s.nowhere(l, func(r *dispatch.Route) time.Time { return a.FiredAt.Add(r.RouteOpts.GroupWait) })
 }
 
 // silenced reports whether a silence was active when the alert began to fire.
-func (p *past) silenced(ctx context.Context, a evaluator.Alert, l model.LabelSet) bool {
+func (p *past) silenced(ctx context.Context, a alert.Alert, l model.LabelSet) bool {
 	list, _, err := p.n.silences.Query(ctx, silence.QMatches(l))
 	if err != nil {
 		p.n.cfg.Logger.Warn("reading silences failed, an alert may be notified that was silenced", "alert", l.String(), "err", err)
@@ -245,12 +245,12 @@ func (p *past) silenced(ctx context.Context, a evaluator.Alert, l model.LabelSet
 }
 
 // inhibited reports whether an alert that fired at the same time inhibits it.
-func (p *past) inhibited(ctx context.Context, a evaluator.Alert, l model.LabelSet) bool {
+func (p *past) inhibited(ctx context.Context, a alert.Alert, l model.LabelSet) bool {
 	m := marker.NewAlertMarker()
 	if !p.by.Mutes(marker.WithContext(ctx, m), l) {
 		return false
 	}
-	for _, text := range m.Status((&alert.Alert{Alert: model.Alert{Labels: l}}).Fingerprint()).InhibitedBy {
+	for _, text := range m.Status((&promalert.Alert{Alert: model.Alert{Labels: l}}).Fingerprint()).InhibitedBy {
 		fp, err := model.ParseFingerprint(text)
 		source, ok := p.fired[fp]
 		if err != nil || !ok || (source.ResolvedAt.IsZero() || source.ResolvedAt.After(a.FiredAt)) && (a.ResolvedAt.IsZero() || !source.FiredAt.After(a.ResolvedAt)) {

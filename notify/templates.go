@@ -17,7 +17,7 @@ import (
 	amnotify "github.com/prometheus/alertmanager/notify"
 	"github.com/prometheus/alertmanager/template"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/expand"
 )
 
 // Templates of notifications are programs, and Alertmanager executes them without a bound: a loop that does not end would take all memory.
@@ -41,12 +41,12 @@ func newDrafts(paths []string, external *url.URL) (*drafts, error) {
 		return nil, err
 	}
 	d.tmpl, tmpl.ExternalURL = tmpl, external
-	d.named = text.New("").Option("missingkey=zero").Funcs(text.FuncMap(template.DefaultFuncs)).Funcs(evaluator.NewExpansion().Functions())
+	d.named = text.New("").Option("missingkey=zero").Funcs(text.FuncMap(template.DefaultFuncs)).Funcs(expand.New().Functions())
 	for _, t := range plain.Templates() {
 		if t.Tree == nil || t.Root == nil || t.Name() == "" {
 			continue
 		}
-		if _, err := d.named.AddParseTree(t.Name(), evaluator.Accounted(t.Tree)); err != nil {
+		if _, err := d.named.AddParseTree(t.Name(), expand.Accounted(t.Tree)); err != nil {
 			return nil, err
 		}
 	}
@@ -55,7 +55,7 @@ func newDrafts(paths []string, external *url.URL) (*drafts, error) {
 
 // try expands texts with data; its error says which is beyond a bound.
 func (d *drafts) try(texts []string, data any) error {
-	x := evaluator.NewExpansion()
+	x := expand.New()
 	for _, s := range texts {
 		t, err := d.named.Clone()
 		if err != nil {
@@ -68,7 +68,7 @@ func (d *drafts) try(texts []string, data any) error {
 		t.Funcs(x.Functions())
 		for _, p := range parsed.Templates() { // those that it defines itself too
 			if p.Tree != nil && p.Root != nil {
-				if _, err := t.AddParseTree(p.Name(), evaluator.Accounted(p.Tree)); err != nil {
+				if _, err := t.AddParseTree(p.Name(), expand.Accounted(p.Tree)); err != nil {
 					return fmt.Errorf("notify: templates: %w", err)
 				}
 			}

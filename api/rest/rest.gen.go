@@ -13,7 +13,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/go-chi/chi/v5"
 	"github.com/oapi-codegen/runtime"
 )
@@ -857,7 +857,7 @@ type Alert struct {
 	State        AlertState `json:"state"`
 
 	// Value A number, or the string NaN, +Inf or -Inf.
-	Value evaluator.Number `json:"value"`
+	Value alert.Number `json:"value"`
 }
 
 // AlertState defines model for Alert.State.
@@ -1053,7 +1053,7 @@ type BacktestTransition struct {
 	To   BacktestTransitionTo `json:"to"`
 
 	// Value A number, or the string NaN, +Inf or -Inf.
-	Value evaluator.Number `json:"value"`
+	Value alert.Number `json:"value"`
 }
 
 // BacktestTransitionTo defines model for BacktestTransition.To.
@@ -1323,7 +1323,7 @@ type Evidence struct {
 }
 
 // EvidenceTrace defines model for EvidenceTrace.
-type EvidenceTrace = evaluator.EvidenceTrace
+type EvidenceTrace = alert.EvidenceTrace
 
 // ExternalCall defines model for ExternalCall.
 type ExternalCall struct {
@@ -1843,7 +1843,7 @@ type PasswordInput struct {
 }
 
 // PathEdge defines model for PathEdge.
-type PathEdge = evaluator.PathEdge
+type PathEdge = alert.PathEdge
 
 // PipelineAnswer defines model for PipelineAnswer.
 type PipelineAnswer struct {
@@ -1960,7 +1960,7 @@ type ReceiverIntegration struct {
 
 // ReceiverList defines model for ReceiverList.
 type ReceiverList struct {
-	// Alertmanagers Alertmanagers elsewhere that alerts are sent to, as set by WATCHINGCAT_ALERTMANAGER_URLS and WATCHINGCAT_ALERTMANAGER_SEND_CONFIG.
+	// Alertmanagers External Alertmanagers that alerts are sent to, as set by WATCHINGCAT_ALERTMANAGER_URLS and WATCHINGCAT_ALERTMANAGER_SEND_CONFIG.
 	Alertmanagers []Alertmanager `json:"alertmanagers"`
 	Receivers     []Receiver     `json:"receivers"`
 }
@@ -2508,7 +2508,7 @@ type Transition struct {
 	To   string    `json:"to"`
 
 	// Value A number, or the string NaN, +Inf or -Inf.
-	Value evaluator.Number `json:"value"`
+	Value alert.Number `json:"value"`
 }
 
 // Truncation defines model for Truncation.
@@ -2562,7 +2562,7 @@ type UserList struct {
 }
 
 // Why Why it fires, fixed when it began to. Absent before, and where there was no time to look.
-type Why = evaluator.Evidence
+type Why = alert.Evidence
 
 // End Examples: 1795428000.5
 type End = string
@@ -3349,7 +3349,7 @@ type ServerInterface interface {
 	// ListErrors Exception groups, most frequent first.
 	// (GET /api/v1/errors)
 	ListErrors(w http.ResponseWriter, r *http.Request, params ListErrorsParams)
-	// ListExternal Calls of what sends no spans itself.
+	// ListExternal Calls systems that send no spans.
 	// (GET /api/v1/external)
 	ListExternal(w http.ResponseWriter, r *http.Request, params ListExternalParams)
 	// ListLogs Recent log lines, newest first.
@@ -3379,7 +3379,7 @@ type ServerInterface interface {
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams)
-	// ListReceivers Receivers of the Alertmanager configuration in force, and Alertmanagers elsewhere.
+	// ListReceivers Receivers of the active Alertmanager configuration, and Alertmanagers elsewhere.
 	// (GET /api/v1/receivers)
 	ListReceivers(w http.ResponseWriter, r *http.Request)
 	// TestReceiver Send a made-up alert to every integration of a receiver, past routes, groups and silences.
@@ -3655,7 +3655,7 @@ func (_ Unimplemented) ListErrors(w http.ResponseWriter, r *http.Request, params
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListExternal Calls of what sends no spans itself.
+// ListExternal Calls systems that send no spans.
 // (GET /api/v1/external)
 func (_ Unimplemented) ListExternal(w http.ResponseWriter, r *http.Request, params ListExternalParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3715,7 +3715,7 @@ func (_ Unimplemented) GetPipeline(w http.ResponseWriter, r *http.Request, param
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListReceivers Receivers of the Alertmanager configuration in force, and Alertmanagers elsewhere.
+// ListReceivers Receivers of the active Alertmanager configuration, and Alertmanagers elsewhere.
 // (GET /api/v1/receivers)
 func (_ Unimplemented) ListReceivers(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -10856,7 +10856,7 @@ type StrictServerInterface interface {
 	// ListErrors Exception groups, most frequent first.
 	// (GET /api/v1/errors)
 	ListErrors(ctx context.Context, request ListErrorsRequestObject) (ListErrorsResponseObject, error)
-	// ListExternal Calls of what sends no spans itself.
+	// ListExternal Calls systems that send no spans.
 	// (GET /api/v1/external)
 	ListExternal(ctx context.Context, request ListExternalRequestObject) (ListExternalResponseObject, error)
 	// ListLogs Recent log lines, newest first.
@@ -10886,7 +10886,7 @@ type StrictServerInterface interface {
 	// GetPipeline How far each partition has been read, and what was counted beside the views.
 	// (GET /api/v1/pipeline)
 	GetPipeline(ctx context.Context, request GetPipelineRequestObject) (GetPipelineResponseObject, error)
-	// ListReceivers Receivers of the Alertmanager configuration in force, and Alertmanagers elsewhere.
+	// ListReceivers Receivers of the active Alertmanager configuration, and Alertmanagers elsewhere.
 	// (GET /api/v1/receivers)
 	ListReceivers(ctx context.Context, request ListReceiversRequestObject) (ListReceiversResponseObject, error)
 	// TestReceiver Send a made-up alert to every integration of a receiver, past routes, groups and silences.

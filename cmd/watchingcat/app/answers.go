@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/api"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
@@ -22,7 +22,7 @@ func (a *App) openAPI(context.Context) (err error) {
 		Views: a.live, Dimensions: a.cfg.Dimensions, Pipeline: pipelineAnswers{a}, Replays: replayAnswers{a.gens}, Topics: topicBacktests{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()),
 		Exemplars: a.allSources(), Metrics: a.live.Metrics(), Stores: a.stores.answers(),
 		Engine: query.NewEngine(query.EngineConfig{Concurrency: queriesAtOnce}, a.slog, a.reg),
-		Rules:  a.rules, SLOs: &evaluator.SLOBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,
+		Rules:  a.rules, SLOs: &books.SLOBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,
 		Alertmanager: a.notifier.API(), ExternalLabels: a.external, Registry: a.reg, Meter: a.own.meter("api"), Tracer: a.own.tracer("api"), Logger: a.log, Slog: a.slog, Version: Version(), Retention: time.Duration(a.cfg.Retention1h),
 		Links:       api.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL), Kibana: link(a.cfg.KibanaURL)},
 		ExternalURL: cmp.Or(a.cfg.ExternalURL, a.cfg.Scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins, AllowedHosts: a.cfg.AllowedHosts, Auth: a.auth, RateLimit: a.cfg.RateLimit, Connections: (&descriptors{}).connections,

@@ -20,7 +20,8 @@ import (
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/books"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/pipeline/configtopic"
 	"github.com/gaurav/watchingcat/pipeline/ingest"
@@ -57,11 +58,11 @@ type App struct {
 	// objectsRead: all of it, since the start
 	objectsRead atomic.Bool
 	objectsErr  atomic.Pointer[error] // of the last attempt to read it
-	rules       *evaluator.RuleBook
+	rules       *books.RuleBook
 	// ruleFiles are the rules of files as they were read last; loading lets one change at a time into force.
-	ruleFiles atomic.Pointer[[]evaluator.Source]
+	ruleFiles atomic.Pointer[[]rules.Source]
 	loading   sync.Mutex
-	eval      *evaluator.Evaluator
+	eval      *rules.Evaluator
 	notifier  *notify.Notifier
 	auth      *auth.Auth         // nil: authentication is off
 	endAuth   context.CancelFunc // ends the fetching of keys
@@ -207,11 +208,11 @@ func (a *App) openAlerts(ctx context.Context) error {
 	if err != nil {
 		return config.Usage("%v", err)
 	}
-	a.rules = &evaluator.RuleBook{KV: a.db, Objects: a.objects}
+	a.rules = &books.RuleBook{KV: a.db, Objects: a.objects}
 	if a.external, err = a.cfg.AlertLabels(); err != nil {
 		return config.Usage("%sEXTERNAL_LABELS: %v", config.EnvPrefix, err)
 	}
-	a.eval, err = evaluator.New(evaluator.Config{
+	a.eval, err = rules.New(rules.Config{
 		Evidence: time.Now, Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.live.Metrics(), ExternalURL: external, ExternalLabels: a.external, Ready: func() bool { return a.readiness(time.Now()).Ready() }, Logger: a.slog, Registerer: a.reg,
 	})
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/evaluator/query"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 )
 
 const mixin = "../../../deploy/mixin/"
@@ -145,7 +145,7 @@ func TestMixin(t *testing.T) {
 			t.Errorf("%s: nothing like %s is served", where, m)
 		}
 	}
-	sources, err := evaluator.LoadFiles([]string{mixin + "alerts.yml"}, nil)
+	sources, err := rules.LoadFiles([]string{mixin + "alerts.yml"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

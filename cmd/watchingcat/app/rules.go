@@ -6,14 +6,16 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/backtest"
+	"github.com/gaurav/watchingcat/evaluator/books"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/storage"
 )
 
 // loadRules puts the rules of files, of users and of SLOs into force. On an error those loaded before stay.
 func (a *App) loadRules(ctx context.Context) error {
-	files, err := evaluator.LoadFiles(a.cfg.RuleFiles, a.slog)
+	files, err := rules.LoadFiles(a.cfg.RuleFiles, a.slog)
 	if err != nil {
 		return config.Usage("%sRULE_FILES: %v", config.EnvPrefix, err)
 	}
@@ -29,7 +31,7 @@ func (a *App) putRules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var sources []evaluator.Source
+	var sources []rules.Source
 	for _, s := range *a.ruleFiles.Load() {
 		s.Disabled = off
 		sources = append(sources, s)
@@ -38,12 +40,12 @@ func (a *App) putRules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	slos, err := evaluator.SLOs(a.db)
+	slos, err := books.SLOs(a.db)
 	if err != nil {
 		return err
 	}
 	before := a.eval.Rules()
-	err = a.eval.Load(ctx, append(append(sources, made...), evaluator.SLOSource(slos)), time.Now())
+	err = a.eval.Load(ctx, append(append(sources, made...), books.SLOSource(slos)), time.Now())
 	if err != nil && len(made)+len(slos) > 0 && len(before) == 0 {
 		// At the start there is nothing to fall back on: what users made must not keep the rules of files from being evaluated.
 		a.log.Error().Err(err).Msg("rules from the configuration topic conflict with the rule files; only the rule files are loaded")
@@ -52,7 +54,7 @@ func (a *App) putRules(ctx context.Context) error {
 	if err != nil || len(before) == 0 {
 		return err
 	}
-	for _, d := range evaluator.DiffRules(before, a.eval.Rules()) {
+	for _, d := range backtest.DiffRules(before, a.eval.Rules()) {
 		a.log.Info().Str("change", d.Change).Str("rule", d.Name).Str("source", d.Source).Str("group", d.Group).Strs("what", d.What).Msg("rule loaded")
 	}
 	return nil

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/backtest"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/replay"
@@ -23,11 +23,11 @@ const (
 )
 
 // Backtest implements api.TopicBacktester.
-func (t topicBacktests) Backtest(ctx context.Context, list []evaluator.Backtest, report func(progress.Reading)) ([]*evaluator.BacktestResult, time.Time, error) {
+func (t topicBacktests) Backtest(ctx context.Context, list []backtest.Spec, report func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 	warmUp, start, end := leastWarmUp, list[0].Start, list[0].End
 	for i := range list {
 		list[i].Step = t.cfg.CommitInterval
-		warmUp = max(warmUp, evaluator.WarmUp(list[i].Sources))
+		warmUp = max(warmUp, backtest.WarmUp(list[i].Sources))
 	}
 	to := end.Add(exportMargin)
 	if now := time.Now(); now.Before(to) {
@@ -47,8 +47,8 @@ func (t topicBacktests) Backtest(ctx context.Context, list []evaluator.Backtest,
 
 // rereadRules evaluates rules over what the topics hold of a past, all backtests in one reading. Their Reader and Queryable are those of
 // the reading; samples of OTLP metrics are read where they are kept (nil: there are none).
-func rereadRules(ctx context.Context, c replay.RereadConfig, samples samples.SampleReader, list []evaluator.Backtest) (results []*evaluator.BacktestResult, err error) {
-	following := make([]*evaluator.Following, len(list))
+func rereadRules(ctx context.Context, c replay.RereadConfig, samples samples.SampleReader, list []backtest.Spec) (results []*backtest.Result, err error) {
+	following := make([]*backtest.Following, len(list))
 	c.Stop = func(ctx context.Context, now time.Time) error {
 		for _, f := range following {
 			if err := f.Advance(ctx, now); err != nil {

@@ -18,7 +18,9 @@ import (
 
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/evaluator/backtest"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/replay"
@@ -68,7 +70,7 @@ func TestTopicBacktestIsLive(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- gens.Run(ctx) }()
-		src, err := evaluator.ParseSource("rules.yml", []byte(recordedRules), nil)
+		src, err := rules.ParseSource("rules.yml", []byte(recordedRules), nil)
 		require.NoError(t, err)
 		var shopping sync.WaitGroup
 		shopping.Go(func() { buy(ctx, t, kafka, topic, partitions) })
@@ -79,7 +81,7 @@ func TestTopicBacktestIsLive(t *testing.T) {
 
 		fired := map[string]int{}
 		for _, x := range live {
-			if x.To == evaluator.StateFiring {
+			if x.To == alert.StateFiring {
 				fired[x.Labels.Get("alertname")]++
 			}
 		}
@@ -88,9 +90,9 @@ func TestTopicBacktestIsLive(t *testing.T) {
 			require.Positive(t, fired[name], name)
 		}
 		end := moments[len(moments)-1].Now
-		again := func(moments []replay.Moment) *evaluator.BacktestResult {
+		again := func(moments []replay.Moment) *backtest.Result {
 			res, err := rereadRules(t.Context(), replay.RereadConfig{Kafka: kafka, Views: config, Topics: []string{topic}, Lateness: 2 * time.Second, To: end, Moments: moments,
-				Logger: zerolog.Nop()}, nil, []evaluator.Backtest{{Sources: []evaluator.Source{src}, Start: begin, End: end}})
+				Logger: zerolog.Nop()}, nil, []backtest.Spec{{Sources: []rules.Source{src}, Start: begin, End: end}})
 			require.NoError(t, err)
 			return res[0]
 		}
@@ -99,10 +101,10 @@ func TestTopicBacktestIsLive(t *testing.T) {
 		require.Equal(t, noticesOf(t, live, end), noticesOf(t, exact.Transitions, end))
 
 		byClock := again(nil)
-		firedAt := func(list []evaluator.Transition) (out []string, at []time.Time) {
+		firedAt := func(list []alert.Transition) (out []string, at []time.Time) {
 			for _, x := range list {
 				// Slow and Dropped flap: when they are looked at decides whether they fire
-				if name := x.Labels.Get("alertname"); x.To == evaluator.StateFiring && name != "Slow" && name != "Dropped" {
+				if name := x.Labels.Get("alertname"); x.To == alert.StateFiring && name != "Slow" && name != "Dropped" {
 					out, at = append(out, x.Labels.String()), append(at, x.Time)
 				}
 			}
@@ -174,10 +176,10 @@ func buy(ctx context.Context, t *testing.T, kafka kafka.Config, topic string, pa
 }
 
 // watch evaluates rules as the views change until a time, as Evaluator.Run does, and notes when it looked.
-func watch(t *testing.T, live *live.Live, src evaluator.Source, until time.Time) (moments []replay.Moment, list []evaluator.Transition) {
-	e, err := evaluator.New(evaluator.Config{Reader: live, KV: storage.NewMem(storage.MemOptions{})})
+func watch(t *testing.T, live *live.Live, src rules.Source, until time.Time) (moments []replay.Moment, list []alert.Transition) {
+	e, err := rules.New(rules.Config{Reader: live, KV: storage.NewMem(storage.MemOptions{})})
 	require.NoError(t, err)
-	require.NoError(t, e.Load(t.Context(), []evaluator.Source{src}, time.Now()))
+	require.NoError(t, e.Load(t.Context(), []rules.Source{src}, time.Now()))
 	sub := live.Feed().Subscribe()
 	defer sub.Close()
 	for time.Now().Before(until) {
@@ -197,11 +199,11 @@ func watch(t *testing.T, live *live.Live, src evaluator.Source, until time.Time)
 	}
 	list = e.History(0)
 	slices.Reverse(list)
-	slices.SortStableFunc(list, func(a, b evaluator.Transition) int { return a.Time.Compare(b.Time) }) // what waits for all data comes later
+	slices.SortStableFunc(list, func(a, b alert.Transition) int { return a.Time.Compare(b.Time) }) // what waits for all data comes later
 	return moments, list
 }
 
-func transitionLines(list []evaluator.Transition) (out []string) {
+func transitionLines(list []alert.Transition) (out []string) {
 	for _, x := range list {
 		out = append(out, fmt.Sprintf("%s %s %s -> %s %v", x.Time.UTC().Format(time.RFC3339Nano), x.Labels, x.From, x.To, x.Value))
 	}
@@ -209,10 +211,10 @@ func transitionLines(list []evaluator.Transition) (out []string) {
 }
 
 // noticesOf are what would have been told of transitions.
-func noticesOf(t *testing.T, list []evaluator.Transition, end time.Time) []string {
+func noticesOf(t *testing.T, list []alert.Transition, end time.Time) []string {
 	c, err := notify.ParseConfig("route: {receiver: all, group_by: [alertname], group_wait: 5s, group_interval: 30s}\nreceivers: [{name: all, webhook_configs: [{url: 'http://127.0.0.1:1/'}]}]\n")
 	require.NoError(t, err)
-	notices, err := notify.Simulate(c, api.AlertChanges(&evaluator.BacktestResult{Transitions: list}), end)
+	notices, err := notify.Simulate(c, api.AlertChanges(&backtest.Result{Transitions: list}), end)
 	require.NoError(t, err)
 	require.NotEmpty(t, notices)
 	var out []string

@@ -19,7 +19,8 @@ import (
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/backtest"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 )
 
 // rulesTestCommand runs promtool's unit tests of rules.
@@ -31,7 +32,7 @@ func rulesTestCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			failed := 0
 			for _, f := range args {
-				err := evaluator.UnitTest(c.Context(), f)
+				err := backtest.UnitTest(c.Context(), f)
 				if err == nil {
 					fmt.Fprintln(c.OutOrStdout(), f+": SUCCESS")
 					continue
@@ -93,7 +94,7 @@ func (t *trialFlags) run(ctx context.Context, r *remote, file string, progress i
 	if err != nil {
 		return nil, err
 	}
-	if _, err := evaluator.ParseSource(file, text, nil); err != nil {
+	if _, err := rules.ParseSource(file, text, nil); err != nil {
 		return nil, err
 	}
 	rules := string(text)

@@ -2,6 +2,8 @@
 
 package cli
 
+// Hours of the simulated shop in one goroutine, where the race detector has nothing to find and takes ten minutes.
+
 import (
 	"context"
 	"flag"
@@ -14,14 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
-	"github.com/gaurav/watchingcat/evaluator"
+	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
 )
-
-// Hours of the simulated shop in one goroutine, where the race detector has nothing to find and takes ten minutes.
 
 var culpritSeeds = flag.Int("culprit.seeds", 3, "seeds of each fault in TestCulpritIsRankedFirst")
 
@@ -59,7 +60,7 @@ func TestCulpritIsRankedFirst(t *testing.T) {
 			f := k.fault(r)
 			e := evidenceOf(t, uint64(seed), f, k.rule)
 			culprit := f.Service + f.Database
-			at := slices.IndexFunc(e.Path, func(p evaluator.PathEdge) bool { return p.Server == culprit })
+			at := slices.IndexFunc(e.Path, func(p alert.PathEdge) bool { return p.Server == culprit })
 			all++
 			if at == 0 {
 				first++
@@ -71,7 +72,7 @@ func TestCulpritIsRankedFirst(t *testing.T) {
 				t.Logf("%s, seed %d: %s (x%.1f, %.0f %% errors) stands at %d\n%s", k.name, seed, culprit, f.Slower, f.ErrorRate*100, at, e.Text())
 			}
 			if k.name == "bad deployment" {
-				require.True(t, slices.ContainsFunc(e.Deployments, func(d evaluator.EvidenceDeployment) bool { return d.Service == culprit && d.Version == f.Version }), "seed %d: %v", seed, e.Deployments)
+				require.True(t, slices.ContainsFunc(e.Deployments, func(d alert.EvidenceDeployment) bool { return d.Service == culprit && d.Version == f.Version }), "seed %d: %v", seed, e.Deployments)
 			}
 		}
 	}
@@ -81,7 +82,7 @@ func TestCulpritIsRankedFirst(t *testing.T) {
 }
 
 // evidenceOf runs the shop for twenty minutes, then three more with the fault, and returns the evidence of an alert at the edge.
-func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *evaluator.Evidence {
+func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *alert.Evidence {
 	t.Helper()
 	kv := storage.NewMem(storage.MemOptions{})
 	set, err := views.Open(kv, model.Config{Version: 1, DedupWindow: -1})
@@ -113,11 +114,11 @@ func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *evaluator
 	for range 3 * 60 {
 		step(8)
 	}
-	e, err := evaluator.New(evaluator.Config{Reader: set, KV: kv, Evidence: time.Now})
+	e, err := rules.New(rules.Config{Reader: set, KV: kv, Evidence: time.Now})
 	require.NoError(t, err)
-	src, err := evaluator.ParseSource("r.yml", []byte(fmt.Sprintf("groups:\n- name: g\n  rules:\n  - {alert: A, expr: '%s'}\n", expr)), nil)
+	src, err := rules.ParseSource("r.yml", []byte(fmt.Sprintf("groups:\n- name: g\n  rules:\n  - {alert: A, expr: '%s'}\n", expr)), nil)
 	require.NoError(t, err)
-	require.NoError(t, e.Load(context.Background(), []evaluator.Source{src}, now))
+	require.NoError(t, e.Load(context.Background(), []rules.Source{src}, now))
 	require.NoError(t, e.Advance(context.Background(), model.Change{Frontier: set.Frontier()}, now))
 	active := e.Active()
 	require.Len(t, active, 1)
@@ -133,11 +134,11 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	begun := time.Unix(1_750_000_000, 0)
 	s, now := shop.New(7), begun
-	e, err := evaluator.New(evaluator.Config{Reader: set, KV: kv, Evidence: func() time.Time { return begun }})
+	e, err := rules.New(rules.Config{Reader: set, KV: kv, Evidence: func() time.Time { return begun }})
 	require.NoError(t, err)
-	src, err := evaluator.ParseSource("r.yml", []byte(demoRules), nil)
+	src, err := rules.ParseSource("r.yml", []byte(demoRules), nil)
 	require.NoError(t, err)
-	require.NoError(t, e.Load(t.Context(), []evaluator.Source{src}, now))
+	require.NoError(t, e.Load(t.Context(), []rules.Source{src}, now))
 	part, offset, above := set.Partition("otlp_spans", 0), int64(0), map[string]bool{"payment": true, "checkout": true, "frontend": true}
 	sub := set.Feed().Subscribe()
 	defer sub.Close()
@@ -169,11 +170,11 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 			continue
 		}
 		for _, a := range e.Active() {
-			if a.State != evaluator.StateFiring || !above[evaluator.ServiceOf(a.Labels)] || now.Sub(a.FiredAt) > demoFault {
+			if a.State != alert.StateFiring || !above[rules.ServiceOf(a.Labels)] || now.Sub(a.FiredAt) > demoFault {
 				continue
 			}
 			all++
-			if slices.ContainsFunc(a.Evidence.Path[:min(len(a.Evidence.Path), 3)], func(p evaluator.PathEdge) bool { return p.Server == "payment" }) {
+			if slices.ContainsFunc(a.Evidence.Path[:min(len(a.Evidence.Path), 3)], func(p alert.PathEdge) bool { return p.Server == "payment" }) {
 				named++
 			} else {
 				t.Logf("%v: %s, against %v to %v (%s): %s", now.Sub(begun), a.Labels, a.Evidence.Baseline.Sub(begun), a.Evidence.BaselineEnd.Sub(begun), a.Evidence.BaselineReason, a.Evidence.Text())

@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/evaluator/query"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 )
 
 // The rules that come with the program count the spans, not what an application exports under the names of span metrics.
@@ -20,7 +20,7 @@ func TestOwnRulesSelectTheViews(t *testing.T) {
 	for _, file := range []string{"demo/rules.yml", "../../../deploy/compose/rules.yml"} {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		src, err := evaluator.ParseSource(file, text, slog.New(slog.DiscardHandler))
+		src, err := rules.ParseSource(file, text, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		seen := 0
 		for _, g := range src.Groups {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
-	"github.com/gaurav/watchingcat/evaluator"
 	"github.com/gaurav/watchingcat/evaluator/query"
+	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/notify"
 )
 
@@ -23,11 +23,11 @@ func rulesCommand() *cobra.Command {
 			"of every partition is complete, with the reason.",
 		Example: "  watchingcat rules check rules/*.yml",
 		RunE: func(c *cobra.Command, args []string) error {
-			sources, err := evaluator.LoadFiles(args, slog.New(slog.DiscardHandler))
+			sources, err := rules.LoadFiles(args, slog.New(slog.DiscardHandler))
 			if err != nil {
 				return err
 			}
-			if err := evaluator.CheckRules(sources); err != nil {
+			if err := rules.Check(sources); err != nil {
 				return err
 			}
 			for _, s := range sources {
@@ -42,7 +42,7 @@ func rulesCommand() *cobra.Command {
 }
 
 // describe says of each alert when it is notified: at the newest event time, or once every partition has been read to there.
-func describe(out io.Writer, s evaluator.Source) error {
+func describe(out io.Writer, s rules.Source) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	for _, g := range s.Groups {
 		for _, r := range g.Rules {
@@ -63,7 +63,7 @@ func describe(out io.Writer, s evaluator.Source) error {
 
 // checkFiles reads every file that the settings name.
 func checkFiles(c config.Config) error {
-	if _, err := evaluator.LoadFiles(c.RuleFiles, slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := rules.LoadFiles(c.RuleFiles, slog.New(slog.DiscardHandler)); err != nil {
 		return config.Usage("%sRULE_FILES: %v", config.EnvPrefix, err)
 	}
 	if _, err := app.Forward(&c); err != nil {

@@ -1,0 +1,155 @@
+package alert
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/gaurav/watchingcat/views"
+)
+
+// Evidence is why an alert fired, as the views were when it did. It is stored with the alert and does not change while it fires.
+// Times are event times.
+type Evidence struct {
+	// From and At bound what is looked at: the alert's own window. Baseline and BaselineEnd bound what it is compared with, BaselineReason
+	// is how that was chosen: one of the Baseline constants.
+	Baseline       time.Time `json:"baseline"`
+	BaselineEnd    time.Time `json:"baseline_end,omitzero"`
+	BaselineReason string    `json:"baseline_reason,omitempty"`
+	From           time.Time `json:"from"`
+	At             time.Time `json:"at"`
+
+	Service     string               `json:"service"` // that the alert is about; empty: all
+	Operands    []Operand            `json:"operands"`
+	Operations  []EvidenceOperation  `json:"operations"` // of the service, those with the most excess first
+	Traces      []EvidenceTrace      `json:"traces"`     // failed ones first, then the slowest
+	Patterns    []EvidencePattern    `json:"patterns"`   // of log lines, first seen since From
+	Errors      []EvidenceError      `json:"errors"`     // exception groups first seen since From
+	Deployments []EvidenceDeployment `json:"deployments"`
+	Path        []PathEdge           `json:"path"`
+	Missing     []string             `json:"missing"` // what could not be read, and why
+}
+
+// EvidenceOperation is one operation against its own baseline.
+type EvidenceOperation struct {
+	Name              string  `json:"name"`
+	Kind              string  `json:"kind"`
+	Calls             uint64  `json:"calls"`
+	Errors            uint64  `json:"errors"`
+	ErrorRate         float64 `json:"error_rate"`
+	BaselineErrorRate float64 `json:"baseline_error_rate"`
+	P95Ms             float64 `json:"p95_ms"`
+	BaselineP95Ms     float64 `json:"baseline_p95_ms"`
+}
+
+// EvidenceTrace is one span worth looking at.
+type EvidenceTrace struct {
+	TraceID    string    `json:"trace_id"`
+	SpanID     string    `json:"span_id"`
+	Service    string    `json:"service"`
+	Operation  string    `json:"operation"`
+	Status     string    `json:"status"`
+	DurationMs float64   `json:"duration_ms"`
+	Time       time.Time `json:"time"`
+}
+
+// EvidencePattern is a log pattern that was not there before.
+type EvidencePattern struct {
+	Pattern   string    `json:"pattern"`
+	Services  []string  `json:"services"`
+	Count     uint64    `json:"count"`
+	FirstSeen time.Time `json:"first_seen"`
+	Sample    string    `json:"sample"`
+}
+
+// EvidenceError is an exception group that was not there before.
+type EvidenceError struct {
+	Service   string    `json:"service"`
+	Operation string    `json:"operation"`
+	Type      string    `json:"type"`
+	Message   string    `json:"message"`
+	Count     uint64    `json:"count"`
+	FirstSeen time.Time `json:"first_seen"`
+}
+
+// EvidenceDeployment is a version that was first seen shortly before.
+type EvidenceDeployment struct {
+	Service   string    `json:"service"`
+	Version   string    `json:"version"`
+	FirstSeen time.Time `json:"first_seen"`
+}
+
+// How the time that an alert is compared with was chosen.
+const (
+	BaselineQuiet      = "quiet"       // its rule had nothing to fire about
+	BaselineDayBefore  = "day_before"  // the same time of the day before: the rule was at work all the time since
+	BaselineHourBefore = "hour_before" // the rule was at work all the time, and the views hold no day before
+)
+
+// PathEdge is one edge on the way down from the service of an alert, with the arithmetic of its rank. Client is "" for all calls
+// that arrive at that service.
+type PathEdge struct {
+	Client     string `json:"client"`
+	Server     string `json:"server"`
+	Connection string `json:"connection_type"`
+	Hops       int    `json:"hops"` // from the service of the alert; 0 are the calls to it
+
+	Calls             uint64   `json:"calls"`
+	Failed            uint64   `json:"failed"`
+	ErrorRate         float64  `json:"error_rate"`
+	BaselineErrorRate float64  `json:"baseline_error_rate"`
+	MeanMs            float64  `json:"mean_ms"`
+	BaselineMeanMs    float64  `json:"baseline_mean_ms"`
+	ExcessFailed      float64  `json:"excess_failed"`      // failed - calls x baseline error rate
+	OwnExcessFailed   float64  `json:"own_excess_failed"`  // without what its server's own calls have too much
+	ExcessSeconds     float64  `json:"excess_seconds"`     // calls x (mean - baseline mean)
+	OwnExcessSeconds  float64  `json:"own_excess_seconds"` // without what its server's own calls have too much
+	Score             float64  `json:"score"`              // 0 to 1: the larger share of its own excess in that of the alert's service
+	Changed           []string `json:"changed"`            // beyond noise: errors, latency, added; see views.CompareEdges
+	NewVersions       []string `json:"new_versions"`       // of the server, first seen shortly before
+}
+
+// Operand is a part of an alert's expression and its value at the moment, for the labels of the alert.
+type Operand struct {
+	Expr   string          `json:"expr"`
+	Values []OperandSample `json:"values"`
+}
+
+// OperandSample is one element of an operand's result.
+type OperandSample struct {
+	Labels labels.Labels `json:"labels"`
+	Value  Number        `json:"value"`
+}
+
+// Text is the evidence in a few lines, for a notification.
+func (v *Evidence) Text() string {
+	var b strings.Builder
+	for i, e := range v.Path[:min(len(v.Path), 3)] {
+		from := cmp.Or(e.Client, "calls")
+		fmt.Fprintf(&b, "%d. %s -> %s (%.0f %%): ", i+1, from, e.Server, e.Score*100)
+		if slices.Contains(e.Changed, views.ChangeErrors) {
+			fmt.Fprintf(&b, "errors %.3g %% -> %.3g %% ", e.BaselineErrorRate*100, e.ErrorRate*100)
+		}
+		if slices.Contains(e.Changed, views.ChangeLatency) {
+			fmt.Fprintf(&b, "mean %.3g ms -> %.3g ms ", e.BaselineMeanMs, e.MeanMs)
+		}
+		if len(e.NewVersions) > 0 {
+			fmt.Fprintf(&b, "new version %s ", strings.Join(e.NewVersions, ", "))
+		}
+		b.WriteString("\n")
+	}
+	for _, d := range v.Deployments[:min(len(v.Deployments), 2)] {
+		fmt.Fprintf(&b, "deployed: %s %s at %s\n", d.Service, d.Version, d.FirstSeen.Format(time.TimeOnly))
+	}
+	for _, x := range v.Errors[:min(len(v.Errors), 2)] {
+		fmt.Fprintf(&b, "new exception: %s in %s, %d times\n", cmp.Or(x.Type, x.Message), x.Service, x.Count)
+	}
+	for _, t := range v.Traces[:min(len(v.Traces), 1)] {
+		fmt.Fprintf(&b, "trace: %s (%s, %.3g ms)\n", t.TraceID, t.Status, t.DurationMs)
+	}
+	return strings.TrimSpace(strings.ReplaceAll(b.String(), " \n", "\n"))
+}
