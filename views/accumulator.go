@@ -1,15 +1,10 @@
 package views
 
 import (
-	"encoding/binary"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"
-
-	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
@@ -58,107 +53,6 @@ type Accumulator struct {
 	second   bool            // it is that pass
 
 	trace sampled
-}
-
-// resourceSeen is a resource of the record and what it was found to be.
-type resourceSeen struct {
-	seq uint64
-	sv  *service
-}
-
-// batch is what one partition applied between two checkpoints.
-type batch struct {
-	services map[serviceKey]*service
-	last     *service
-	dims     map[string]seenDims // by their values as they came
-	peers    map[peerKey]uint32
-	dirty    []*redSeries
-	known    int
-	tables   [model.Tables]cells.TallyBatch
-	traces   traces.Batch
-	rawSpans traces.RawBatch
-	rawLogs  traces.RawBatch
-	clusters []drain.Cluster // that log lines joined
-	halves   []edges.Half
-	hashes   []dedup.Seen
-	spanKeys []dedup.SpanKey
-	counts   model.Counters
-	bytes    uint64 // of the records
-	mark     uint64 // newest end, Unix nanoseconds
-	ts       int64  // newest record timestamp
-	position storage.Position
-	moved    bool
-	free     []*model.REDCounts
-}
-
-// serviceKey is a service as it came: its name may have to be cleaned.
-type serviceKey struct {
-	name string
-	dims model.Dims
-}
-
-type peerKey struct{ name, system string }
-
-type seenDims struct {
-	dims model.Dims
-	over bool
-}
-
-type service struct {
-	serviceKey
-	id   uint32
-	over bool
-	ops  map[string]*operation
-}
-
-type operation struct {
-	series [model.Kinds][model.Statuses]*redSeries
-}
-
-// redSeries is a series in a batch with the few buckets that the batch touched.
-type redSeries struct {
-	id    uint32
-	over  bool
-	cells []redCell
-}
-
-type redCell struct {
-	start int64
-	c     *model.REDCounts
-}
-
-func newBatch() *batch {
-	return &batch{services: map[serviceKey]*service{}, dims: map[string]seenDims{}, peers: map[peerKey]uint32{}, traces: traces.Batch{At: map[[16]byte]uint32{}}}
-}
-
-// reset empties a batch after its checkpoint; series stay known.
-func (b *batch) reset(spare *traces.RawSpare) {
-	for _, s := range b.dirty {
-		for i := range s.cells {
-			s.cells[i].c.Reset()
-			b.free = append(b.free, s.cells[i].c)
-		}
-		s.cells = s.cells[:0]
-	}
-	for i := range b.tables {
-		b.tables[i].Reset()
-	}
-	b.traces.Reset()
-	b.rawSpans.Reset(spare)
-	b.rawLogs.Reset(spare)
-	b.clusters = nil
-	if b.known > model.MaxLocalSeries {
-		*b = *newBatch()
-		return
-	}
-	if len(b.peers) > model.MaxLocalSeries {
-		clear(b.peers)
-	}
-	if len(b.dims) > model.MaxLocalSeries {
-		clear(b.dims)
-	}
-	b.dirty, b.halves, b.hashes, b.spanKeys = b.dirty[:0], b.halves[:0], b.hashes[:0], b.spanKeys[:0]
-	b.counts, b.bytes, b.mark, b.ts, b.moved = model.Counters{}, 0, 0, 0, false
 }
 
 // follow moves the partition's watermark to where the clock took it.
@@ -374,102 +268,6 @@ func (a *Accumulator) dims(resource, span []model.DimensionValue) model.Dims {
 		a.counts.Overflowed++
 	}
 	return d.dims
-}
-
-func (b *batch) service(n *model.Names, name []byte, dims model.Dims) *service {
-	if b.last != nil && b.last.name == string(name) && b.last.dims == dims {
-		return b.last
-	}
-	s := b.services[serviceKey{string(name), dims}]
-	if s == nil {
-		id, ok := n.Service(model.CleanText(name, model.MaxName), dims)
-		s = &service{serviceKey: serviceKey{string(name), dims}, id: id, over: !ok, ops: map[string]*operation{}}
-		b.services[s.serviceKey] = s
-		b.known++
-	}
-	b.last = s
-	return s
-}
-
-func (b *batch) series(n *model.Names, sv *service, name []byte, kind model.Kind, status model.Status) *redSeries {
-	op := sv.ops[string(name)]
-	if op == nil {
-		op = &operation{}
-		sv.ops[string(name)] = op
-	}
-	se := op.series[kind][status]
-	if se == nil {
-		id, ok := n.Series(sv.id, model.CleanText(name, model.MaxName), kind, status)
-		se = &redSeries{id: id, over: !ok || sv.over}
-		op.series[kind][status] = se
-		b.known++
-	}
-	return se
-}
-
-func (b *batch) cell(s *redSeries, start int64) *model.REDCounts {
-	for i := range s.cells {
-		if s.cells[i].start == start {
-			return s.cells[i].c
-		}
-	}
-	if len(s.cells) == 0 {
-		b.dirty = append(b.dirty, s)
-	}
-	var c *model.REDCounts
-	if n := len(b.free); n > 0 {
-		c, b.free = b.free[n-1], b.free[:n-1]
-	} else {
-		c = &model.REDCounts{}
-	}
-	s.cells = append(s.cells, redCell{start, c})
-	return c
-}
-
-// sampled caches the adjusted count of the last tracestate: spans of a trace share it.
-type sampled struct {
-	state              string
-	quotient, rest, of uint64
-}
-
-// adjustedCount is how many spans one sampled span stands for, OpenTelemetry's probability sampling
-// (https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/). Where it is not whole, the trace id decides
-// whether to round up, so that the same span counts the same every time.
-func (a *Accumulator) adjustedCount(s *model.Span) uint64 {
-	if len(s.TraceState) == 0 {
-		return 1
-	}
-	t := &a.trace
-	if t.state != string(s.TraceState) {
-		*t = parseSampled(string(s.TraceState))
-	}
-	if t.rest != 0 {
-		hi, lo := binary.BigEndian.Uint64(s.TraceID[:]), binary.BigEndian.Uint64(s.TraceID[8:])
-		// the low 56 bits decided whether to sample; the mix makes the rounding independent of them
-		mix := (hi ^ lo*0x9e3779b97f4a7c15) * 0xff51afd7ed558ccd
-		if (mix^mix>>33)%t.of < t.rest {
-			return t.quotient + 1
-		}
-	}
-	return t.quotient
-}
-
-func parseSampled(state string) sampled {
-	t := sampled{state: state, quotient: 1}
-	if !strings.Contains(state, "ot=") {
-		return t
-	}
-	w, err := sampling.NewW3CTraceState(state)
-	if err != nil {
-		return t
-	}
-	th, ok := w.OTelValue().TValueThreshold()
-	if !ok || th.Unsigned() >= sampling.MaxAdjustedCount {
-		return t
-	}
-	t.of = sampling.MaxAdjustedCount - th.Unsigned()
-	t.quotient, t.rest = sampling.MaxAdjustedCount/t.of, sampling.MaxAdjustedCount%t.of
-	return t
 }
 
 // End applies what was staged and moves the position past the record.

@@ -2,15 +2,12 @@ package samples
 
 import (
 	"cmp"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/gaurav/watchingcat/storage"
@@ -247,156 +244,6 @@ func (m *Metrics) Pending() uint64 {
 	return uint64(m.batch.pending)
 }
 
-// A MetricsCheckpoint is what was taken between two commits.
-type MetricsCheckpoint struct {
-	// Samples are to be written to the TSDB, durably, before anything is committed.
-	Samples []samples.Sample
-	// Before are to be committed then, in order, and Commit last. Each may be tried again as it is.
-	Before   []storage.Commit
-	Commit   storage.Commit
-	batch    *metricBatch
-	families []Family
-	complete uint64
-	head     uint64
-	marks    map[viewmodel.Partition]uint64
-	gone     []viewmodel.Partition // see Mark.Gone
-	counters MetricCounters
-	merged   samples.Appended // what was added to samples that were there already
-}
-
-// metricsCommitBytes bounds the transactions of a checkpoint.
-const metricsCommitBytes = 4 << 20
-
-// Collect takes what was applied since the last checkpoint. It returns nil when nothing was and no delta need wait no longer.
-func (m *Metrics) Collect(marks []viewmodel.Mark) *MetricsCheckpoint {
-	m.mu.Lock()
-	b := m.batch
-	m.batch = newMetricBatch()
-	m.mu.Unlock()
-	moved, gone := m.watermarks(b, marks)
-	complete := int64(m.complete / 1e6)
-	m.deltas.add(b.pieces)
-	if len(b.positions) == 0 && !moved && !m.deltas.ready(complete) {
-		return nil
-	}
-	m.seq++
-	c := &MetricsCheckpoint{Samples: b.samples, batch: b, complete: m.complete, head: m.head, marks: m.marks.Ends(), gone: gone, counters: b.counters,
-		Commit: storage.Commit{Version: m.cfg.Version, Shard: MetricsShard}}
-	rel := m.deltas.release(m.kv.Keyspace, complete)
-	c.Samples = append(c.Samples, rel.samples...)
-	c.counters.Early += uint64(rel.early)
-	c.merged = samples.Appended{Samples: rel.merged, Points: rel.mergedPoints}
-	for reason, n := range rel.dropped {
-		c.counters.Dropped[reason] += uint64(n)
-	}
-	m.store(c, b, rel.entries)
-	c.counters.DeltaSeries, c.counters.HeldDeltas = len(m.deltas.series), m.deltas.held
-	return c
-}
-
-// watermarks moves the frontiers. It reports whether marks alone moved the complete one by more than a second, and which partitions are gone.
-func (m *Metrics) watermarks(b *metricBatch, marks []viewmodel.Mark) (moved bool, gone []viewmodel.Partition) {
-	for p, k := range b.marks {
-		m.marks.Raise(p, k)
-		m.head = max(m.head, k.End)
-	}
-	for p := range b.positions { // only dead letters so far: nothing is known of its time
-		delete(m.marks.Gone, p)
-		m.marks.Raise(p, viewmodel.Watermark{})
-	}
-	gone = m.marks.Take(marks, nil)
-	old := m.complete
-	m.complete = max(m.complete, m.marks.Complete())
-	return m.complete >= old+uint64(time.Second), gone
-}
-
-// store puts everything into transactions. What grows with the records goes before the one that moves the positions: pieces and
-// families say the same when they are written again, and pieces beyond the positions are ignored.
-func (m *Metrics) store(c *MetricsCheckpoint, b *metricBatch, entries []storage.Entry) {
-	ks := m.kv.Keyspace
-	var before []storage.Entry
-	for _, p := range b.pieces {
-		if _, waits := slices.BinarySearchFunc(m.deltas.queue, p, (*piece).compare); waits {
-			k := p.key(ks)
-			before = append(before, storage.Entry{Key: k, Value: p.encode()})
-			delete(m.deltas.stray, string(k))
-			p.stored = piecesNow
-		}
-	}
-	m.view.RLock()
-	known := len(m.families)
-	for _, name := range slices.Sorted(maps.Keys(b.families)) {
-		f := b.families[name]
-		old, have := m.families[name]
-		if have && old == f {
-			continue
-		}
-		if !have {
-			if known >= m.cfg.Families {
-				c.counters.Overflowed++
-				continue
-			}
-			known++
-		}
-		c.families = append(c.families, f)
-		before = append(before, storage.Entry{Key: ks.Key(storage.TableFamily, []byte(name)...), Value: f.append(nil)})
-	}
-	m.view.RUnlock()
-	size := 0
-	for _, e := range before {
-		if n := len(c.Before); n == 0 || size+len(e.Value)+len(e.Key) > metricsCommitBytes {
-			c.Before, size = append(c.Before, storage.Commit{Version: m.cfg.Version, Shard: MetricsShard}), 0
-		}
-		size += len(e.Value) + len(e.Key)
-		last := &c.Before[len(c.Before)-1]
-		last.Entries = append(last.Entries, e)
-	}
-	entries = m.deltas.dropStray(entries)
-	entries = m.deltas.sweep(ks, int64(m.complete/1e6), entries)
-	entries = m.dedup.Store(ks, m.seq, b.hashes, entries)
-	entries = m.dedup.Forget(ks, m.dedupBefore(), entries)
-	entries = append(entries, storage.Entry{Key: viewmodel.StateKey(ks), Value: m.appendState(nil)})
-	c.Commit.Entries = entries
-	for _, p := range slices.SortedFunc(maps.Keys(b.positions), viewmodel.Partition.Compare) {
-		c.Commit.Positions = append(c.Commit.Positions, b.positions[p])
-	}
-}
-
-// dedupBefore is the oldest record timestamp that may still be sent again; 0 while a partition's is not known.
-func (m *Metrics) dedupBefore() int64 { return m.dedup.WindowStart(m.marks.OldestRecord()) }
-
-// Install makes a committed checkpoint visible and tells the feed. took is what became of its samples.
-func (m *Metrics) Install(c *MetricsCheckpoint, took samples.Appended) {
-	m.view.Lock()
-	for _, f := range c.families {
-		m.families[f.Name] = f
-	}
-	m.frontier = viewmodel.Frontier{Seq: m.seq, Version: m.cfg.Version, Head: viewmodel.Time(c.head), Complete: viewmodel.Time(c.complete)}
-	for _, p := range c.gone {
-		delete(m.progress, p)
-	}
-	for p, end := range c.marks {
-		at := m.progress[p]
-		at.Topic, at.Partition, at.Watermark = p.Topic, p.N, viewmodel.Time(end)
-		m.progress[p] = at
-	}
-	for _, pos := range c.Commit.Positions {
-		p := viewmodel.Partition{Topic: pos.Topic, N: pos.Partition}
-		at := m.progress[p]
-		at.Topic, at.Partition, at.Position = p.Topic, p.N, pos.Offset
-		m.progress[p] = at
-	}
-	m.counters.add(&c.counters)
-	m.counters.Samples += uint64(took.Samples + c.merged.Samples)
-	m.counters.Kept += uint64(took.Points + c.merged.Points)
-	for reason, n := range took.Dropped {
-		m.counters.Dropped[reason] += uint64(n)
-	}
-	fr := m.frontier
-	m.view.Unlock()
-	m.feed.Publish(fr, nil, nil, 0)
-}
-
 func (c *MetricCounters) add(o *MetricCounters) {
 	c.Records += o.Records
 	c.Points += o.Points
@@ -456,76 +303,6 @@ func (m *Metrics) Positions() ([]storage.Position, error) {
 
 // maxHelp bounds the help text that is kept of a family.
 const maxHelp = 1024
-
-// A family's value: type, unit, help.
-func (f *Family) append(b []byte) []byte {
-	b = viewmodel.AppendString(b, string(f.Type))
-	b = viewmodel.AppendString(b, f.Unit)
-	return viewmodel.AppendString(b, f.Help)
-}
-
-// The state: sequence, complete, head, number of partitions, each: topic, partition, watermark, newest record timestamp.
-func (m *Metrics) appendState(b []byte) []byte {
-	b = append(b, metricsFormat)
-	for _, v := range []uint64{m.seq, m.complete, m.head} {
-		b = binary.AppendUvarint(b, v)
-	}
-	return m.marks.Append(b)
-}
-
-// metricsFormat is the version of the state's form.
-const metricsFormat = 1
-
-func (m *Metrics) restore() error {
-	positions, err := m.Positions()
-	if err != nil {
-		return err
-	}
-	for _, p := range positions {
-		id := viewmodel.Partition{Topic: p.Topic, N: p.Partition}
-		m.next[id], m.ids[id] = p.Offset, p.TopicID
-		m.progress[id] = viewmodel.Progress{Topic: p.Topic, Partition: p.Partition, Position: p.Offset}
-	}
-	v, err := m.kv.KV.Get(viewmodel.StateKey(m.kv.Keyspace))
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return fmt.Errorf("read state: %w", err)
-	}
-	if err == nil {
-		if err := m.restoreState(v); err != nil {
-			return err
-		}
-	}
-	if err := m.dedup.Restore(m.kv); err != nil {
-		return fmt.Errorf("read record hashes: %w", err)
-	}
-	if err := m.deltas.restore(m.kv, m.next); err != nil {
-		return fmt.Errorf("read deltas: %w", err)
-	}
-	m.counters.DeltaSeries, m.counters.HeldDeltas = len(m.deltas.series), m.deltas.held
-	prefix := m.kv.Key(storage.TableFamily)
-	return m.kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
-		d := viewmodel.Decoder{B: v}
-		f := Family{Name: string(k[len(prefix):]), Type: model.MetricType(d.String()), Unit: d.String(), Help: d.String()}
-		m.families[f.Name] = f
-		return d.Err
-	})
-}
-
-func (m *Metrics) restoreState(v []byte) error {
-	d := viewmodel.Decoder{B: v}
-	if f := d.Byte(); f != metricsFormat {
-		return fmt.Errorf("state has the unknown form %d: it was written by another version of WatchingCat", f)
-	}
-	m.seq, m.complete, m.head = d.Uvarint(), d.Uvarint(), d.Uvarint()
-	m.marks.Decode(&d)
-	for p, k := range m.marks.Of {
-		at := m.progress[p]
-		at.Topic, at.Partition, at.Watermark = p.Topic, p.N, viewmodel.Time(k.End)
-		m.progress[p] = at
-	}
-	m.frontier = viewmodel.Frontier{Seq: m.seq, Version: m.cfg.Version, Head: viewmodel.Time(m.head), Complete: viewmodel.Time(m.complete)}
-	return d.Err
-}
 
 // combine adds sign times what o counted; what is told of now stays that of c.
 func (c MetricCounters) combine(o *MetricCounters, sign uint64) MetricCounters {

@@ -1,0 +1,277 @@
+package views
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views/edges"
+	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
+)
+
+// formatVersion is that of everything a Set stores; the state begins with it. Change it with any change of a key or a value.
+const formatVersion = 3
+
+// ErrFormat says that the stored views were written in another format.
+var ErrFormat = errors.New("views: the stored views have another format")
+
+func floorKey(ks model.Keyspace) []byte { return ks.Key(storage.TableMeta, model.MetaFloor) }
+
+// FloorEntry makes the Set of a new version count nothing that ended before from, Unix seconds: an older version has it. It is to be
+// committed before the Set is opened for the first time.
+func FloorEntry(version uint32, shard uint16, from int64) storage.Entry {
+	return storage.Entry{Key: floorKey(model.Keyspace{Version: version, Shard: shard}), Value: binary.BigEndian.AppendUint64(nil, uint64(from))}
+}
+
+func (s *Set) restoreFloor() error {
+	v, err := s.kv.KV.Get(floorKey(s.kv.Keyspace))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read floor: %w", err)
+	}
+	if len(v) != 8 {
+		return fmt.Errorf("floor: %w", model.ErrCorrupt)
+	}
+	floor := int64(binary.BigEndian.Uint64(v))
+	s.red.Floor, s.edges.Floor = floor, floor
+	for _, t := range s.tables {
+		t.Floor = floor
+	}
+	return nil
+}
+
+// restore reads the last fold and replays the journal after it.
+func (s *Set) restore() error {
+	stored, current, known, err := StoredFormat(s.kv.KV, s.kv.Version, s.kv.Shard)
+	if err == nil && known && stored != current {
+		err = fmt.Errorf("%w: %d, this program writes %d", ErrFormat, stored, current)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.restoreFloor(); err != nil {
+		return err
+	}
+	v, err := s.kv.KV.Get(model.StateKey(s.kv.Keyspace))
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("read state: %w", err)
+	}
+	s.journal.first = 1
+	if err == nil {
+		if err := s.restoreFold(v); err != nil {
+			return err
+		}
+	}
+	if err := s.dedup.Restore(s.kv); err != nil {
+		return fmt.Errorf("read record hashes: %w", err)
+	}
+	prefix := s.kv.Key(storage.TableJournal)
+	err = s.kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		if seq := binary.BigEndian.Uint64(k[len(prefix):]); seq != s.seq+1 {
+			return fmt.Errorf("journal entry %d follows %d: %w", seq, s.seq, model.ErrCorrupt)
+		}
+		return s.replay(v)
+	})
+	if err != nil {
+		return fmt.Errorf("replay journal: %w", err)
+	}
+	if err := s.spans.Restore(s.kv, &s.counters); err != nil {
+		return fmt.Errorf("read spans seen: %w", err)
+	}
+	for _, raw := range []*traces.RawStore{s.rawSpans, s.rawLogs} {
+		if err := raw.Restore(s.kv, s.seq); err != nil {
+			return err
+		}
+	}
+	positions, err := s.Positions()
+	if err != nil {
+		return err
+	}
+	for _, p := range positions {
+		a := s.Partition(p.Topic, p.Partition)
+		a.next = p.Offset
+		at := s.progress[model.Partition{Topic: p.Topic, N: p.Partition}]
+		at.Topic, at.Partition, at.Position = p.Topic, p.Partition, p.Offset
+		a.mark = s.marks.Of[model.Partition{Topic: p.Topic, N: p.Partition}].End
+		at.Watermark = model.Time(a.mark)
+		s.progress[model.Partition{Topic: p.Topic, N: p.Partition}] = at
+		a.topicID = p.TopicID
+	}
+	return nil
+}
+
+func (s *Set) restoreFold(v []byte) error {
+	d := model.Decoder{B: v}
+	d.Uvarint() // the format
+	st := s.decodeState(&d)
+	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.Uvarint()), int(d.Uvarint()), uint32(d.Uvarint())
+	s.traces.First, s.traces.Next = uint32(d.Uvarint()), uint32(d.Uvarint())
+	s.oldest = int64(d.Uvarint())
+	s.red.RestoreState(&d)
+	s.edges.RestoreState(&d)
+	for _, t := range s.tables {
+		t.RestoreState(&d)
+	}
+	if d.Err != nil {
+		return fmt.Errorf("state: %w", d.Err)
+	}
+	if err := s.restoreNames(); err != nil {
+		return err
+	}
+	if err := s.red.Restore(s.kv); err != nil {
+		return err
+	}
+	if err := s.edges.Restore(s.kv); err != nil {
+		return err
+	}
+	for _, t := range s.tables {
+		if err := t.Restore(s.kv); err != nil {
+			return fmt.Errorf("table %s: %w", t.Def.Name, err)
+		}
+	}
+	if err := s.patterns.restore(s.kv); err != nil {
+		return err
+	}
+	if err := s.traces.Restore(s.kv); err != nil {
+		return fmt.Errorf("read blocks of traces: %w", err)
+	}
+	prefix := s.kv.Key(storage.TableWaiting)
+	err := s.kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
+		if binary.BigEndian.Uint32(k[len(prefix):]) != s.journal.gen {
+			s.journal.stray = append(s.journal.stray, bytes.Clone(k))
+			return nil
+		}
+		return s.pairing.Restore(v)
+	})
+	if err != nil {
+		return fmt.Errorf("read waiting span halves: %w", err)
+	}
+	s.pairing.Complete = st.complete
+	s.seq, s.journal.first = st.seq, st.seq+1
+	return s.install(&Checkpoint{next: st})
+}
+
+func (s *Set) restoreNames() error {
+	from, to := model.NamesKey(s.kv.Version, s.kv.Shard, 0), model.NamesKey(s.kv.Version, s.kv.Shard, s.journal.defs)
+	err := s.kv.KV.Scan(from, to, func(_, v []byte) error {
+		d := model.Decoder{B: v}
+		s.names.Decode(&d)
+		first := int(d.Uvarint())
+		for i := 0; len(d.B) > 0 && d.Err == nil; i++ {
+			e := edges.EdgeID{Client: uint32(d.Uvarint()), Server: uint32(d.Uvarint()), Conn: edges.Connection(d.Byte())}
+			if d.Err == nil && first+i >= len(s.edgeList) {
+				s.addEdge(e)
+			}
+		}
+		return d.Err
+	})
+	if err != nil {
+		return fmt.Errorf("read names: %w", err)
+	}
+	s.journal.names, s.journal.series = s.names.Size()
+	s.journal.edges = len(s.edgeList)
+	return nil
+}
+
+// replay does again what a checkpoint did.
+func (s *Set) replay(v []byte) error {
+	c, err := s.decodeEntry(v)
+	if err != nil {
+		return err
+	}
+	s.seq = c.next.seq
+	s.journal.count++
+	s.journal.bytes += len(v)
+	s.pair(c)
+	return s.install(c)
+}
+
+// decodeEntry reads an entry of the journal: its definitions into the Set, the rest into one batch.
+func (s *Set) decodeEntry(v []byte) (*Checkpoint, error) {
+	d := model.Decoder{B: v}
+	s.names.Decode(&d)
+	c := &Checkpoint{next: s.decodeState(&d)}
+	b := newBatch()
+	for d.Err == nil {
+		id := d.Uvarint()
+		if id == 0 {
+			break
+		}
+		se := &redSeries{id: uint32(id - 1)}
+		for range d.Count() {
+			cell := redCell{start: int64(d.Uvarint()), c: &model.REDCounts{}}
+			if cell.c.Decode(&d); d.Err != nil {
+				return nil, d.Err
+			}
+			se.cells = append(se.cells, cell)
+		}
+		b.dirty = append(b.dirty, se)
+	}
+	b.halves = make([]edges.Half, d.Count())
+	var last edges.Half
+	for i := range b.halves {
+		b.halves[i].Decode(&d, &last)
+	}
+	s.decodeViews(&d, c, b)
+	c.taken = []*batch{b}
+	return c, d.Err
+}
+
+// formatEntry notes the format and the dimensions with the first checkpoint.
+func (s *Set) formatEntry() storage.Entry {
+	b := binary.AppendUvarint(nil, formatVersion)
+	list := s.names.Dimensions.Names()
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, n := range list {
+		b = model.AppendString(b, n)
+	}
+	return storage.Entry{Key: formatKey(s.kv.Keyspace), Value: b}
+}
+
+// storedDimensions are those that a version was made with; those of the configuration for a new one.
+func storedDimensions(kv model.State, configured []string) (*model.Dimensions, error) {
+	v, err := kv.KV.Get(formatKey(kv.Keyspace))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return model.NewDimensions(configured)
+	case err != nil:
+		return nil, fmt.Errorf("read dimensions: %w", err)
+	}
+	d := model.Decoder{B: v}
+	if d.Uvarint() != formatVersion {
+		return model.NewDimensions(configured) // refused when the rest is read
+	}
+	list := make([]string, min(d.Uvarint(), model.MaxDimensions))
+	for i := range list {
+		list[i] = d.String()
+	}
+	if d.Err != nil {
+		return nil, fmt.Errorf("dimensions: %w", d.Err)
+	}
+	return model.NewDimensions(list)
+}
+
+// formatKey is where the first checkpoint says the format, because the journal alone does not.
+func formatKey(ks model.Keyspace) []byte { return ks.Key(storage.TableMeta, model.MetaFormat) }
+
+// StoredFormat is the format in which a version is stored, and that of this program; known is false while nothing is stored.
+func StoredFormat(kv storage.KV, version uint32, shard uint16) (stored, current uint64, known bool, err error) {
+	for _, key := range [][]byte{model.StateKey(model.Keyspace{Version: version, Shard: shard}), formatKey(model.Keyspace{Version: version, Shard: shard})} {
+		v, err := kv.Get(key)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return 0, formatVersion, false, fmt.Errorf("views: read format: %w", err)
+		}
+		d := model.Decoder{B: v}
+		stored = d.Uvarint()
+		return stored, formatVersion, d.Err == nil, d.Err
+	}
+	return 0, formatVersion, false, nil
+}
