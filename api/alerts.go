@@ -126,12 +126,12 @@ func transitionKey(t rest.Transition) string {
 func historyRange(start, end *string) (within func(time.Time) bool, err error) {
 	var from, to time.Time
 	if start != nil {
-		if from, err = parseTime("start", *start); err != nil {
+		if from, err = timeParam("start", *start); err != nil {
 			return nil, err
 		}
 	}
 	if end != nil {
-		if to, err = parseTime("end", *end); err != nil {
+		if to, err = timeParam("end", *end); err != nil {
 			return nil, err
 		}
 		if to.Before(from) {

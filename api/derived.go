@@ -24,7 +24,7 @@ func (s *Server) ListErrors(ctx context.Context, q rest.ListErrorsRequestObject)
 	}
 	var since time.Time
 	if p.NewSince != nil {
-		if since, err = parseTime("new_since", *p.NewSince); err != nil {
+		if since, err = timeParam("new_since", *p.NewSince); err != nil {
 			return nil, err
 		}
 	}

@@ -280,14 +280,14 @@ func FuzzTimes(f *testing.F) {
 		f.Add(v)
 	}
 	f.Fuzz(func(t *testing.T, v string) {
-		if at, err := parseTime("start", v); err != nil {
+		if at, err := timeParam("start", v); err != nil {
 			refused(t, err, "invalid_time")
 		} else {
 			require.Equal(t, time.UTC, at.Location())
-			again, err := parseTime("start", at.Format(time.RFC3339Nano))
+			again, err := timeParam("start", at.Format(time.RFC3339Nano))
 			require.NoError(t, err)
 			require.True(t, at.Equal(again))
-			again, err = parseTime("start", fmt.Sprintf("%d.%09d", at.Unix(), at.Nanosecond()))
+			again, err = timeParam("start", fmt.Sprintf("%d.%09d", at.Unix(), at.Nanosecond()))
 			require.NoError(t, err)
 			require.True(t, at.Equal(again), "%q: %v %v", v, at, again)
 		}

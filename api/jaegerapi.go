@@ -106,12 +106,12 @@ func (s *Server) jaegerV1(h func(context.Context, *http.Request, moment) (any, e
 
 // jaegerFail answers with an error as Jaeger does.
 func (s *Server) jaegerFail(w http.ResponseWriter, r *http.Request, err error) {
-	p := s.told(r, err)
+	p := s.notified(r, err)
 	_ = s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{Code: p.Status, Msg: p.Detail}}}) // a number and text: they can be encoded
 }
 
 // told is what is told of an error; those of our own are logged.
-func (s *Server) told(r *http.Request, err error) rest.Problem {
+func (s *Server) notified(r *http.Request, err error) rest.Problem {
 	p := problemOf(err)
 	if p.Status == http.StatusInternalServerError {
 		s.cfg.Logger.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")

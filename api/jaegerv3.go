@@ -38,7 +38,7 @@ func (s *Server) jaegerV3(h func(context.Context, *http.Request, moment) (any, e
 }
 
 func (s *Server) v3Fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := s.told(r, err)
+	p := s.notified(r, err)
 	_ = s.json(w, p.Status, map[string]any{"error": map[string]any{"httpCode": p.Status, "message": p.Detail}}) // a number and text: they can be encoded
 }
 

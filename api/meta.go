@@ -105,7 +105,7 @@ func (m moment) rangeOf(start, end *string, length time.Duration) (r timeRange, 
 		r.end = k.Add(1)
 	}
 	if end != nil {
-		if r.end, err = parseTime("end", *end); err != nil {
+		if r.end, err = timeParam("end", *end); err != nil {
 			return r, err
 		}
 	}
@@ -114,7 +114,7 @@ func (m moment) rangeOf(start, end *string, length time.Duration) (r timeRange, 
 		return r, nil
 	}
 	r.asked = true
-	if r.start, err = parseTime("start", *start); err != nil {
+	if r.start, err = timeParam("start", *start); err != nil {
 		return r, err
 	}
 	if r.end.Before(r.start) {

@@ -181,7 +181,7 @@ func (s *Server) promQuery(ctx context.Context, m moment, b *rest.MetricQuery) (
 		at := s.newest(m)
 		var err error
 		if b.Time != nil {
-			if at, err = parseTime("time", *b.Time); err != nil {
+			if at, err = timeParam("time", *b.Time); err != nil {
 				return nil, timeRange{}, err
 			}
 		}

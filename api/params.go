@@ -20,10 +20,10 @@ const (
 )
 
 // ParseTime reads a time as the API does: RFC 3339 or Unix seconds.
-func ParseTime(v string) (time.Time, error) { return parseTime("time", v) }
+func ParseTime(v string) (time.Time, error) { return timeParam("time", v) }
 
-// parseTime reads RFC 3339 or Unix seconds; the latter exactly to the nanosecond, which a float64 could not hold.
-func parseTime(name, v string) (time.Time, error) {
+// timeParam reads RFC 3339 or Unix seconds; the latter exactly to the nanosecond, which a float64 could not hold.
+func timeParam(name, v string) (time.Time, error) {
 	bad := func() (time.Time, error) {
 		return time.Time{}, advise(problemf(errBadRequest, "invalid_time", "%s: %q is no time", name, v), timeAdvice)
 	}

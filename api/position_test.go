@@ -65,7 +65,7 @@ func TestMinPositionTimesOut(t *testing.T) {
 func TestParseTime(t *testing.T) {
 	f := func(v string, want time.Time) {
 		t.Helper()
-		got, err := parseTime("start", v)
+		got, err := timeParam("start", v)
 		require.NoError(t, err)
 		require.True(t, want.Equal(got), "%s: %s", v, got)
 	}
@@ -75,7 +75,7 @@ func TestParseTime(t *testing.T) {
 	f("2026-11-23T10:00:00+02:00", time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC))
 	f("2026-11-23T10:00:00.25Z", time.Date(2026, 11, 23, 10, 0, 0, 250_000_000, time.UTC))
 	for _, v := range []string{"", "now", "1e9", "-5", "1.2.3", "1.x", "253402300800", "1969-12-31T23:59:59Z", "2026-11-23", "2026-11-23T10:00:00 02:00", "NaN", "0x10"} {
-		_, err := parseTime("start", v)
+		_, err := timeParam("start", v)
 		require.ErrorIs(t, err, errBadRequest, v)
 	}
 }

@@ -119,12 +119,12 @@ func (s *Server) StartReplay(ctx context.Context, q rest.StartReplayRequestObjec
 	if b := q.Body; b != nil {
 		var err error
 		if b.From != nil {
-			if r.From, err = parseTime("from", *b.From); err != nil {
+			if r.From, err = timeParam("from", *b.From); err != nil {
 				return nil, err
 			}
 		}
 		if b.To != nil {
-			if r.To, err = parseTime("to", *b.To); err != nil {
+			if r.To, err = timeParam("to", *b.To); err != nil {
 				return nil, err
 			}
 		}

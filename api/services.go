@@ -282,11 +282,11 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 		return rest.GetServiceMap200JSONResponse(out), nil
 	}
 	c := timeRange{end: r.start, asked: true}
-	if c.start, err = parseTime("compare_start", *q.Params.CompareStart); err != nil {
+	if c.start, err = timeParam("compare_start", *q.Params.CompareStart); err != nil {
 		return nil, err
 	}
 	if q.Params.CompareEnd != nil {
-		if c.end, err = parseTime("compare_end", *q.Params.CompareEnd); err != nil {
+		if c.end, err = timeParam("compare_end", *q.Params.CompareEnd); err != nil {
 			return nil, err
 		}
 	}

@@ -42,7 +42,7 @@ type foundTraces struct {
 
 const (
 	rawRequests = 16  // to the store for one search
-	rawTraces   = 100 // that it is asked for at once, at least
+	tracesAsked = 100 // that it is asked for at once, at least
 	maxRawDepth = 1000
 	// startSlack is how long after the start of its trace a span is still found on a further page from the store.
 	startSlack = time.Minute
@@ -163,7 +163,7 @@ func (f *foundTraces) merge(older *foundTraces, q *views.TraceQuery) {
 func (s *Server) searchRaw(ctx context.Context, m moment, kept time.Time, t traceSearch) (out foundTraces, err error) {
 	q, limit, name := t.TraceQuery, max(1, t.Limit), s.cfg.Stores.Traces.Name()
 	rq := raw.TraceQuery{From: q.From, To: q.To, Service: q.Service, Operation: q.Operation, MinDuration: t.minSpan, MaxDuration: shorter(t.maxSpan, q.MaxDuration),
-		Attributes: t.attributes, Limit: min(max(limit+1, rawTraces), maxRawDepth)}
+		Attributes: t.attributes, Limit: min(max(limit+1, tracesAsked), maxRawDepth)}
 	if q.Slowest {
 		rq.Limit = maxRawDepth
 	} else if q.After != nil {

@@ -20,7 +20,7 @@ func (w *world) fates() []string {
 	all, err := w.n.Deliveries(context.Background(), time.Now())
 	require.NoError(w.t, err)
 	var out []string
-	for _, a := range w.n.cfg.Alerts.Told() {
+	for _, a := range w.n.cfg.Alerts.Notified() {
 		for _, d := range all[LabelSet(a.Labels).Fingerprint()] {
 			out = append(out, fmt.Sprintf("%s %s %s %s", a.Labels.Get("service_name"), d.Receiver, d.State, strings.Join(d.By, ",")))
 		}
@@ -54,7 +54,7 @@ func TestEachAlertSaysWhatBecameOfIt(t *testing.T) {
 		b.await(t, "web: firing db")
 		w.fail("cart", "noisy", "late", "tea", "db")
 		db := ""
-		for _, a := range w.n.cfg.Alerts.Told() {
+		for _, a := range w.n.cfg.Alerts.Notified() {
 			if a.Labels.Get("service_name") == "db" {
 				db = LabelSet(a.Labels).Fingerprint().String()
 			}

@@ -39,7 +39,7 @@ func (n *Notifier) Sent(l labels.Labels) labels.Labels {
 
 // firing are the alerts that fire as far as the evaluator has decided, as they are sent.
 func (n *Notifier) firing() []alert.Alert {
-	list := n.cfg.Alerts.Told()
+	list := n.cfg.Alerts.Notified()
 	for i := range list {
 		list[i].Labels = n.Sent(list[i].Labels)
 	}

@@ -38,8 +38,8 @@ import (
 // Source is where alerts come from. *evaluator.Evaluator implements it.
 type Source interface {
 	Outbox() *alert.Outbox
-	// Told returns the alerts that fire as far as has been told, as they are now.
-	Told() []alert.Alert
+	// Notified returns the alerts that fire as far as has been told, as they are now.
+	Notified() []alert.Alert
 }
 
 // Config is what New needs; KV and Alerts are required.

@@ -83,7 +83,7 @@ func SeverityOf(number int32, text string) Severity {
 // given is reused.
 func DecodeLogs(b []byte, d *model.Dimensions, f func(r *model.Resource, l *LogRecord)) error {
 	return eachLog(b, d, func(r *model.Resource, _ plog.ResourceLogs, _ plog.ScopeLogs, pl plog.LogRecord) bool {
-		l := logRecord(pl)
+		l := readLogRecord(pl)
 		f(r, &l)
 		return true
 	})
@@ -112,7 +112,7 @@ func eachLog(b []byte, d *model.Dimensions, f func(r *model.Resource, rl plog.Re
 	return nil
 }
 
-func logRecord(pl plog.LogRecord) LogRecord {
+func readLogRecord(pl plog.LogRecord) LogRecord {
 	l := LogRecord{Time: logTime(pl), Severity: SeverityOf(int32(pl.SeverityNumber()), pl.SeverityText()),
 		Body: []byte(attr.Text(pl.Body())), Event: []byte(eventName(pl)), TraceID: pl.TraceID(), SpanID: pl.SpanID()}
 	typ, hasType := pl.Attributes().Get("exception.type")

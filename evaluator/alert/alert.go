@@ -78,9 +78,9 @@ type Record struct {
 	Rule  string `json:"rule"` // identity of the rule within its group
 	// Input are the labels of the condition's result that made the alert: evaluating the rule on them makes the same alert again.
 	Input labels.Labels `json:"input"`
-	// Told says that the last thing notify was given about the alert is that it fires.
-	Told   bool      `json:"told"`
-	ToldAt time.Time `json:"told_at,omitzero"` // wall clock
+	// Notified says that the last thing notify was given about the alert is that it fires.
+	Notified   bool      `json:"told"`
+	NotifiedAt time.Time `json:"told_at,omitzero"` // wall clock
 	// Saved is when the record was last written, by the wall clock.
 	Saved time.Time `json:"-"`
 }
@@ -121,7 +121,7 @@ func LoadRecords(kv storage.KV) (map[string]*Record, error) {
 
 // SameState reports whether what must survive a crash is equal; values and annotations move with every evaluation.
 func (r *Record) SameState(o *Record) bool {
-	return r.State == o.State && r.Told == o.Told && r.ActiveAt.Equal(o.ActiveAt) && r.FiredAt.Equal(o.FiredAt) &&
+	return r.State == o.State && r.Notified == o.Notified && r.ActiveAt.Equal(o.ActiveAt) && r.FiredAt.Equal(o.FiredAt) &&
 		r.KeepFiringSince.Equal(o.KeepFiringSince) && r.ResolvedAt.Equal(o.ResolvedAt)
 }
 

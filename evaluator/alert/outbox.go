@@ -12,7 +12,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
-// OutboxEntry is what one evaluation wants told. It stays until Done, so that a crash between deciding and telling loses nothing.
+// OutboxEntry is what one evaluation wants notified. It stays until Done, so that a crash between deciding and notifying loses nothing.
 type OutboxEntry struct {
 	Seq    uint64    `json:"-"`
 	At     time.Time `json:"at"` // wall clock of the evaluation
@@ -62,7 +62,7 @@ func (o *Outbox) Pending() ([]OutboxEntry, error) {
 	return out, err
 }
 
-// Done forgets entries that have been told.
+// Done forgets entries that have been notified.
 func (o *Outbox) Done(seqs ...uint64) error {
 	if len(seqs) == 0 {
 		return nil
@@ -74,7 +74,7 @@ func (o *Outbox) Done(seqs ...uint64) error {
 	return o.kv.Commit(storage.Commit{Entries: entries})
 }
 
-// Entry makes the write of a new entry; the caller commits it together with the state that it tells, then sends Changed.
+// Entry makes the write of a new entry; the caller commits it together with the state that it notifies, then sends Changed.
 func (o *Outbox) Entry(at time.Time, alerts []Alert) (storage.Entry, error) {
 	value, err := json.Marshal(OutboxEntry{At: at, Alerts: alerts})
 	if err != nil {
@@ -95,7 +95,7 @@ var (
 // Describe implements prometheus.Collector.
 func (*Outbox) Describe(ch chan<- *prometheus.Desc) { ch <- descOutbox; ch <- descOutboxAge }
 
-// Collect tells what waits.
+// Collect exposes what waits.
 func (o *Outbox) Collect(ch chan<- prometheus.Metric) {
 	pending, err := o.Pending()
 	if err != nil {

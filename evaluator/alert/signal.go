@@ -2,7 +2,7 @@ package alert
 
 import "sync"
 
-// Signal tells subscribers that something changed, without saying what: they read again. It never blocks and merges what was
+// Signal wakes subscribers when something changed, without saying what: they read again. It never blocks and merges what was
 // not yet seen.
 type Signal struct {
 	mu   sync.Mutex

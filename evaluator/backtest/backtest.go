@@ -127,7 +127,7 @@ func (b Spec) open(ctx context.Context) (*trial, error) {
 		return nil, fmt.Errorf("%w: the views hold no whole step between start and end", ErrInvalid)
 	}
 	t := &trial{Spec: b}
-	t.from = begin.Add(-(warmUp(b.Sources)/b.Step + 2) * b.Step)
+	t.from = begin.Add(-(stateWarmUp(b.Sources)/b.Step + 2) * b.Step)
 	if n := int64(b.End.Sub(t.from)/b.Step) + 1; n > MaxSteps {
 		return nil, fmt.Errorf("%w: %d evaluations of each rule are more than %d; take a longer step or a shorter range", ErrInvalid, n, MaxSteps)
 	}
@@ -209,7 +209,7 @@ func (t *trial) result() *Result {
 	return &t.out
 }
 
-// inherit tells what was active when the range begins, as transitions at its start.
+// inherit adds what was active when the range begins, as transitions at its start.
 func (t *trial) inherit() {
 	for _, a := range t.e.Active() {
 		t.out.Transitions = append(t.out.Transitions, alert.Transition{Time: t.Start, RuleID: a.RuleID, Labels: a.Labels, Annotations: a.Annotations, To: a.State, Value: a.Value})
@@ -269,8 +269,8 @@ func (s Summary) Add(o Summary) Summary {
 	return Summary{s.Fired + o.Fired, s.Firing + o.Firing, max(s.Longest, o.Longest), s.Pending + o.Pending, s.Flaps + o.Flaps}
 }
 
-// warmUp is how long before its first moment rules have to be evaluated so that they are in the state they would have been in.
-func warmUp(sources []rules.Source) time.Duration {
+// stateWarmUp is how long before its first moment rules have to be evaluated so that they are in the state they would have been in.
+func stateWarmUp(sources []rules.Source) time.Duration {
 	var longest time.Duration
 	recorded := map[string]bool{"ALERTS": true, "ALERTS_FOR_STATE": true}
 	for r := range rules.AllRules(sources) {
@@ -282,7 +282,7 @@ func warmUp(sources []rules.Source) time.Duration {
 		longest = max(longest, time.Duration(r.For)+time.Duration(r.KeepFiringFor))
 		expr, err := query.NewParser().ParseExpr(r.Expr)
 		if err != nil {
-			continue // Load tells
+			continue // Load returns the error
 		}
 		parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
 			if m, ok := n.(*parser.MatrixSelector); ok && readsAny(m.VectorSelector.(*parser.VectorSelector), recorded) {

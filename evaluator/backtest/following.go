@@ -78,7 +78,7 @@ func WarmUp(sources []rules.Source) time.Duration {
 	for r := range rules.AllRules(sources) {
 		expr, err := query.NewParser().ParseExpr(r.Expr)
 		if err != nil {
-			continue // Load tells
+			continue // Load returns the error
 		}
 		parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
 			switch n := n.(type) {
@@ -90,7 +90,7 @@ func WarmUp(sources []rules.Source) time.Duration {
 			return nil
 		})
 	}
-	return longest + warmUp(sources)
+	return longest + stateWarmUp(sources)
 }
 
 // around is how far the subqueries around a node look back.

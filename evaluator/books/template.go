@@ -24,7 +24,7 @@ import (
 var ErrTemplate = errors.New("no rule can be made of this")
 
 // NoData is an alert for each series of a selector that has stopped: it had data within seen, and none within within. `absent` alone
-// tells nothing of the single series. Series of the views stay visible for days after they fall silent, so for counters the question
+// says nothing about the single series. Series of the views stay visible for days after they fall silent, so for counters the question
 // is whether they still count.
 func NoData(name, selector string, within, seen time.Duration) (rulefmt.RuleGroup, error) {
 	e, err := query.NewParser().ParseExpr(selector)

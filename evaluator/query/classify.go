@@ -27,7 +27,7 @@ type Class struct {
 
 // Classify decides for an alert's condition. The simple version: walk the tree; a node "grows" when late data can only add
 // elements to its result and raise their values. Counters grow, and so does what the table below makes of them. A condition
-// that grows is told at the head, since late data cannot take it back; every other waits until all data is there.
+// that grows is notified at the head, since late data cannot take it back; every other waits until all data is there.
 func Classify(e parser.Expr) Class {
 	s := shapeOf(e)
 	if s.grows {

@@ -66,9 +66,9 @@ type Metadata struct {
 }
 
 var (
-	metrics  []metric // ordered by name
-	metadata []Metadata
-	counters = map[string]bool{} // names whose values only grow, for classify.go
+	metrics   []metric // ordered by name
+	described []Metadata
+	counters  = map[string]bool{} // names whose values only grow, for classify.go
 )
 
 func init() {
@@ -98,7 +98,7 @@ func init() {
 		"Latency of calls between two services as the server sees it.")
 	tableMetrics()
 	slices.SortFunc(metrics, func(a, b metric) int { return strings.Compare(a.name, b.name) })
-	slices.SortFunc(metadata, func(a, b Metadata) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(described, func(a, b Metadata) int { return strings.Compare(a.Name, b.Name) })
 	for _, m := range metrics {
 		counters[m.name] = true
 	}
@@ -144,7 +144,7 @@ func tableMetrics() {
 func counterOf(m metric, help, unit string) {
 	m.part = partCounter
 	metrics = append(metrics, m)
-	metadata = append(metadata, Metadata{m.name, model.MetricTypeCounter, help, unit})
+	described = append(described, Metadata{m.name, model.MetricTypeCounter, help, unit})
 }
 
 func histogramOf(name string, f field, unit time.Duration, b viewmodel.Bounds, service string, native bool, help string) {
@@ -168,7 +168,7 @@ func histogramOf(name string, f field, unit time.Duration, b viewmodel.Bounds, s
 	if unit == time.Millisecond {
 		unitName = "milliseconds"
 	}
-	metadata = append(metadata, Metadata{name, model.MetricTypeHistogram, help, unitName})
+	described = append(described, Metadata{name, model.MetricTypeHistogram, help, unitName})
 }
 
 // formatLE writes a bound as the collector's Prometheus exporter does.
@@ -177,7 +177,7 @@ func formatLE(bound, unit time.Duration) string {
 }
 
 // MetricMetadata returns type, help and unit of every metric of the views, ordered by name.
-func MetricMetadata() []Metadata { return slices.Clone(metadata) }
+func MetricMetadata() []Metadata { return slices.Clone(described) }
 
 var (
 	kindNames   = [...]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}

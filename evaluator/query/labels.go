@@ -144,7 +144,7 @@ type exemplarQuerier struct {
 func (q *exemplarQuerier) Select(start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
 	r, release := live.Snapshot(q.q.Reader)
 	defer release()
-	out := []exemplar.QueryResult{} // clients tell an empty list from null
+	out := []exemplar.QueryResult{} // clients distinguish an empty list from null
 	seen := map[uint64]bool{}
 	for _, ms := range sets {
 		s := selection{matching: matching{ctx: q.ctx}, ms: ms}

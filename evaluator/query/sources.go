@@ -189,7 +189,7 @@ func (q *Queryable) SeriesCounts() (map[string]int, error) {
 func FamilyMetadata(families []samples.Family) []Metadata {
 	var out []Metadata
 	for _, f := range families {
-		known := slices.ContainsFunc(metadata, func(m Metadata) bool { return m.Name == f.Name })
+		known := slices.ContainsFunc(described, func(m Metadata) bool { return m.Name == f.Name })
 		if !known && !IsView(f.Name) {
 			out = append(out, Metadata{Name: f.Name, Type: f.Type, Help: f.Help, Unit: f.Unit})
 		}

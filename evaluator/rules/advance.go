@@ -34,8 +34,8 @@ func (e *Evaluator) Advance(ctx context.Context, c model.Change, now time.Time) 
 	}
 	e.wake = now.Add(e.cfg.Floor)
 	due := e.due(gs, c.Frontier, metrics, now)
-	e.tellWaiting(gs)
-	defer e.tellWaiting(gs)
+	e.noteWaiting(gs)
+	defer e.noteWaiting(gs)
 	if len(due) > 0 {
 		e.catchUp(due)
 	}
@@ -62,7 +62,7 @@ type duePass struct {
 	ts time.Time
 }
 
-// due are the passes to be evaluated now, the cheap ones first: nobody waits long for them.
+// due are the passes to be evaluated now, the cheap ones first: the others wait little for them.
 func (e *Evaluator) due(gs []*group, fr, metrics model.Frontier, now time.Time) []duePass {
 	var out []duePass
 	turn := turnsOf(gs, now)
@@ -93,8 +93,8 @@ func (e *Evaluator) due(gs []*group, fr, metrics model.Frontier, now time.Time) 
 	return out
 }
 
-// tellWaiting notes since when the pass that waits longest is due. A scrape must not wait for an evaluation to read it.
-func (e *Evaluator) tellWaiting(gs []*group) {
+// noteWaiting notes since when the pass that waits longest is due. A scrape must not wait for an evaluation to read it.
+func (e *Evaluator) noteWaiting(gs []*group) {
 	oldest := int64(0)
 	for _, g := range gs {
 		for _, p := range g.passes {
@@ -137,7 +137,7 @@ func split(changed map[uint32]model.Touched, due []duePass, audience map[uint32]
 	read, rest = map[uint32]model.Touched{}, map[uint32]model.Touched{}
 	for id, t := range changed {
 		if len(audience[id]) == 0 {
-			continue // nobody reads it
+			continue // it has no reader
 		}
 		to := rest
 		for _, l := range audience[id] {
@@ -328,7 +328,7 @@ func (e *Evaluator) learn(c model.Change, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		// Halves that made no edge, and edges with no calls left, change without being told by name: ask about each now and then.
+		// Halves that made no edge, and edges with no calls left, change without being listed: ask about each now and then.
 		for id := range c.Edges {
 			if _, ok := e.edges[id]; !ok {
 				e.unnamed[id] = now.Add(e.cfg.Floor)

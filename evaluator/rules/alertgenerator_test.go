@@ -82,11 +82,11 @@ func TestGeneratorPendingFiringResolved(t *testing.T) {
 		for range 12 {
 			g.half("cart")
 			require.Equal(t, alert.StatePending, g.state("Simple"), "at %v", g.now)
-			require.Empty(t, g.told(), "at %v", g.now)
+			require.Empty(t, g.notified(), "at %v", g.now)
 			require.Equal(t, `{__name__="ALERTS", alertname="Simple", alertstate="pending", foo="bar", service_name="overridden", variant="of cart"}`, g.series("ALERTS"))
 		}
 		g.half("cart")
-		require.Equal(t, "firing Simple", g.told(), "as soon as the difference is for, at %v", g.now)
+		require.Equal(t, "firing Simple", g.notified(), "as soon as the difference is for, at %v", g.now)
 		a := g.e.Active()
 		require.Len(t, a, 1)
 		require.Equal(t, evaltest.At(begin), a[0].ActiveAt)
@@ -97,10 +97,10 @@ func TestGeneratorPendingFiringResolved(t *testing.T) {
 		require.Equal(t, `{__name__="ALERTS", alertname="Simple", alertstate="firing", foo="bar", service_name="overridden", variant="of cart"}`, g.series("ALERTS"))
 		g.half("cart", "cart")
 		require.NotEqual(t, "The value is "+value+" "+value, g.e.Active()[0].Annotations.Get("summary"), "annotations follow the value")
-		require.Empty(t, g.told())
+		require.Empty(t, g.notified())
 		g.half()
 		g.half()
-		require.Equal(t, "resolved Simple", g.told(), "round %d", round)
+		require.Equal(t, "resolved Simple", g.notified(), "round %d", round)
 		require.Equal(t, "inactive", g.state("Simple"))
 		require.Empty(t, g.series("ALERTS"))
 	}
@@ -117,7 +117,7 @@ func TestGeneratorPendingResolvedAndAlwaysInactive(t *testing.T) {
 	g.half()
 	g.half()
 	require.Equal(t, []string{"inactive", "inactive"}, []string{g.state("Pending"), g.state("Inactive")})
-	require.Empty(t, g.told(), "nobody hears of what was only pending")
+	require.Empty(t, g.notified(), "nobody hears of what was only pending")
 	require.Empty(t, g.series("ALERTS"))
 	for _, h := range g.e.History(0) {
 		require.Equal(t, "Pending", h.Labels.Get("alertname"))
@@ -134,13 +134,13 @@ func TestGeneratorNewAlertsAndOrder(t *testing.T) {
 	g.half("cart")
 	g.half("cart")
 	g.half("cart")
-	require.Equal(t, "firing Rule1", g.told())
+	require.Equal(t, "firing Rule1", g.notified())
 	g.half("cart", "web") // another alert of a rule that fires
-	require.Empty(t, g.told())
+	require.Empty(t, g.notified())
 	g.half("cart", "web")
 	g.half("cart", "web")
 	g.idle(g.now + 3) // Rule2 is no counter of the views: it waits until everything is there
-	told := g.told()
+	told := g.notified()
 	require.Contains(t, told, "firing Rule1")
 	require.Contains(t, told, "firing Rule2", "rules see what those before them wrote")
 	for _, a := range g.e.Active() {
@@ -164,13 +164,13 @@ func TestGeneratorZeroForAndSmallFor(t *testing.T) {
       text: '{{title "this part"}} {{toUpper "is testing"}} {{toLower "THE STRINGS"}}. {{ stripPort "[::1]:6006"}} {{ stripPort "127.0.0.1:4004"}}. {{parseDuration "2h10m15s"}}. {{if match "[0-9]+" "1234"}}{{reReplaceAll "r.*d" "replaced" "rpld text"}}{{end}}. {{if match "[0-9]+$" "1234a"}}WRONG{{end}}.'
 `)}
 	g.half("cart", "web")
-	require.Equal(t, "firing Zero, firing Zero", g.told(), "without for it is never pending")
+	require.Equal(t, "firing Zero, firing Zero", g.notified(), "without for it is never pending")
 	require.Equal(t, alert.StatePending, g.state("Small"))
 	for _, h := range g.e.History(0) {
 		require.True(t, h.Labels.Get("alertname") != "Zero" || h.To == alert.StateFiring)
 	}
 	g.half("cart", "web")
-	require.Equal(t, "firing Small, firing Small", g.told(), "with the next evaluation")
+	require.Equal(t, "firing Small, firing Small", g.notified(), "with the next evaluation")
 	texts := map[string]string{}
 	for _, a := range g.e.Active() {
 		a.Annotations.Range(func(l labels.Label) { texts[l.Name] = l.Value })
@@ -186,7 +186,7 @@ func TestGeneratorRefusesEqualLabels(t *testing.T) {
 	g := &generated{now: 3, bench: newBench(t, generatedGroup+`  - {alert: Same, expr: '`+fails+`', labels: {service_name: same, variant: same}}
 `)}
 	g.half("cart", "web")
-	require.Empty(t, g.told())
+	require.Empty(t, g.notified())
 	r := g.e.Rules()[0]
 	require.Equal(t, "err", r.Health)
 	require.Contains(t, r.LastError, "same labelset")

@@ -35,14 +35,14 @@ type Config struct {
 	Engine    promql.QueryEngine // nil: NewEngine with defaults
 	// Query wraps how rules query, nil: as they are. A backtest reads ahead by it.
 	Query func(rules.QueryFunc) rules.QueryFunc
-	// Metrics tells how far the samples of OTLP metrics reach, if Queryable shows any; nil: it does not.
+	// Metrics says how far the samples of OTLP metrics reach, if Queryable shows any; nil: it does not.
 	Metrics MetricsReader
 	// Interval is that of groups without one (15 s). Floor is the least time between two evaluations of a group, however often
 	// its inputs change (200 ms); one that is expensive to evaluate waits longer.
 	Interval, Floor time.Duration
 	ExternalURL     *url.URL
 	ExternalLabels  labels.Labels
-	// Ready reports whether the pipeline has caught up; while it has not, rules are evaluated and nothing is told. nil: always.
+	// Ready reports whether the pipeline has caught up; while it has not, rules are evaluated and nothing is notified. nil: always.
 	Ready func() bool
 	// Evidence is the clock that bounds how long an evaluation looks for why alerts fire; nil: it does not look.
 	Evidence func() time.Time
@@ -59,7 +59,7 @@ type Config struct {
 // ruleTimeout bounds one query of a rule: the other rules wait for it.
 const ruleTimeout = 30 * time.Second
 
-// MetricsReader tells about commits of OTLP metrics. *samples.Metrics is one.
+// MetricsReader reports commits of OTLP metrics. *samples.Metrics is one.
 type MetricsReader interface {
 	Frontier() model.Frontier
 	Feed() *model.Feed
@@ -89,8 +89,8 @@ type Evaluator struct {
 	ready    bool
 	unsaved  bool // the last write of alerts failed
 	complete time.Time
-	sampled  time.Time // newest sample of OTLP metrics that passes were told of
-	early    bool      // a resolved alert waits for complete before it is told
+	sampled  time.Time // newest sample of OTLP metrics that passes know of
+	early    bool      // a resolved alert waits for complete before it is notified
 	wake     time.Time
 	recent   *query.Recent
 	audience *audience
@@ -111,7 +111,7 @@ type Evaluator struct {
 }
 
 type evalMetrics struct {
-	told      prometheus.Counter
+	notified  prometheus.Counter
 	lag       prometheus.Histogram
 	saveFails prometheus.Counter
 	panics    prometheus.Counter
@@ -135,13 +135,13 @@ func New(c Config) (*Evaluator, error) {
 		c.Ready = func() bool { return true }
 	}
 	e := &Evaluator{cfg: c, parser: query.NewParser(), store: NewSeriesStore(c.RuleRetention, c.MaxRuleSeries, c.MaxRuleSamples), byRule: map[string]map[string]struct{}{}}
-	e.ruleLogger = slog.New(newQuiet(c.Logger.Handler()))
+	e.ruleLogger = slog.New(quietHandler(c.Logger.Handler()))
 	e.queryable = joined{c.Queryable, e.store}
 	e.groups.Store(&[]*group{})
 	e.recent, e.audience = recentOfRules(nil), newAudience(nil)
 	f := promauto.With(c.Registerer)
 	e.metrics = evalMetrics{
-		told:      f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total", Help: "Alert changes passed to notification routing."}),
+		notified:  f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total", Help: "Alert changes passed to notification routing."}),
 		saveFails: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alert_save_failures_total", Help: "Failed writes of alert state."}),
 		panics:    f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_rule_panics_total", Help: "Panics while a rule was evaluated or explained; the rule failed, the others were evaluated."}),
 		evidence: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_alert_evidence_seconds",
@@ -160,7 +160,7 @@ func New(c Config) (*Evaluator, error) {
 	e.options = rules.ManagerOptions{
 		ExternalURL: c.ExternalURL, Context: context.Background(), AppendableV2: e.store, Queryable: e.queryable, Logger: e.ruleLogger,
 		QueryFunc:   e.guarded(query),
-		NotifyFunc:  func(context.Context, string, ...*rules.Alert) {}, // what is told goes through the outbox
+		NotifyFunc:  func(context.Context, string, ...*rules.Alert) {}, // notifications go through the outbox
 		ResendDelay: time.Minute, Metrics: rules.NewGroupMetrics(c.Registerer), Parser: e.parser,
 	}
 	records, err := alert.LoadRecords(c.KV)
@@ -180,7 +180,7 @@ func New(c Config) (*Evaluator, error) {
 	return e, err
 }
 
-// Load replaces the rules. Alerts of rules that stay keep their state; those of rules that are gone are told resolved. On an
+// Load replaces the rules. Alerts of rules that stay keep their state; those of rules that are gone are notified as resolved. On an
 // error the rules stay as they were. now is the wall clock.
 func (e *Evaluator) Load(ctx context.Context, sources []Source, now time.Time) error {
 	e.mu.Lock()
@@ -260,7 +260,7 @@ func (e *Evaluator) dropMetrics(old []*group, keep map[string]bool) {
 	}
 }
 
-// settleAll writes and tells what differs from the records in any group, and for alerts whose rule is gone.
+// settleAll writes and notifies what differs from the records in any group, and for alerts whose rule is gone.
 func (e *Evaluator) settleAll(now time.Time) error {
 	gs := *e.groups.Load()
 	ready := e.cfg.Ready()

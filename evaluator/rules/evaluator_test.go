@@ -77,7 +77,7 @@ func (b *bench) idle(s float64) {
 }
 
 // told takes what is in the outbox as "state alertname", oldest first.
-func (b *bench) told() string {
+func (b *bench) notified() string {
 	b.t.Helper()
 	entries, err := b.e.Outbox().Pending()
 	require.NoError(b.t, err)
@@ -94,9 +94,9 @@ func (b *bench) told() string {
 func TestFiresAtTheHeadAndResolvesWhenTheWindowDrains(t *testing.T) {
 	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.errors(3, 2)
-	require.Empty(t, b.told())
+	require.Empty(t, b.notified())
 	b.errors(5, 2)
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 	a := b.e.Active()
 	require.Len(t, a, 1)
 	require.Equal(t, "cart has 4", a[0].Annotations.Get("summary"))
@@ -104,10 +104,10 @@ func TestFiresAtTheHeadAndResolvesWhenTheWindowDrains(t *testing.T) {
 	require.Equal(t, evaltest.At(5), a[0].ActiveAt)
 	for s := 10.0; s < 64; s += 3 {
 		b.idle(s)
-		require.Empty(t, b.told())
+		require.Empty(t, b.notified())
 	}
 	b.idle(80)
-	require.Equal(t, "resolved Errors", b.told())
+	require.Equal(t, "resolved Errors", b.notified())
 	require.Empty(t, b.e.Active())
 	h := b.e.History(0)
 	require.Equal(t, []string{"resolved", "firing"}, []string{h[0].To, h[1].To})
@@ -125,7 +125,7 @@ func TestFloorAndInterval(t *testing.T) {
 	require.Equal(t, evaltest.At(4), b.e.wake)
 	b.advance(model.Change{}, 4)
 	require.Equal(t, evaltest.At(3.5), evals().UTC())
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 	b.idle(13)
 	require.Equal(t, evaltest.At(3.5), evals().UTC())
 	b.idle(14.5)
@@ -137,9 +137,9 @@ func TestForCountsEventTime(t *testing.T) {
 	b.errors(3, 9)
 	require.Equal(t, alert.StatePending, b.e.Active()[0].State)
 	b.idle(32)
-	require.Empty(t, b.told())
+	require.Empty(t, b.notified())
 	b.idle(36) // complete is 34: due without waiting for the interval
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 }
 
 func TestWaitsForCompleteUnlessDataOnlyStrengthens(t *testing.T) {
@@ -148,18 +148,18 @@ func TestWaitsForCompleteUnlessDataOnlyStrengthens(t *testing.T) {
 	b.r.Span(evaltest.Failing, evaltest.Observation{At: evaltest.At(40)})
 	b.r.Commit(time.Time{})
 	b.advance(model.Change{}, 41)
-	require.Empty(t, b.told())
+	require.Empty(t, b.notified())
 	require.Equal(t, "unknown", b.e.Rules()[0].Health)
 	b.r.Complete(evaltest.At(20))
 	b.advance(model.Change{}, 42)
-	require.Equal(t, "firing Quiet", b.told())
+	require.Equal(t, "firing Quiet", b.notified())
 	require.Equal(t, evaltest.At(20), b.e.Active()[0].ActiveAt)
 }
 
 func TestResolvedWaitsForASlowPartition(t *testing.T) {
 	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.errors(3, 9)
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 	ok := evaltest.Failing
 	ok.Service, ok.Status = "web", model.StatusOK
 	for s := 10.0; s < 100; s += 10 { // others move the head on, one partition stands at 5
@@ -167,9 +167,9 @@ func TestResolvedWaitsForASlowPartition(t *testing.T) {
 		b.r.Commit(evaltest.At(5))
 		b.advance(model.Change{RED: map[uint32]model.Touched{2: {}}}, s)
 	}
-	require.Empty(t, b.told())
+	require.Empty(t, b.notified())
 	b.idle(110)
-	require.Equal(t, "resolved Errors", b.told())
+	require.Equal(t, "resolved Errors", b.notified())
 }
 
 func TestKilledAtEachStage(t *testing.T) {
@@ -182,7 +182,7 @@ func TestKilledAtEachStage(t *testing.T) {
 				b.start()
 			}
 			b.idle(s)
-			if x := b.told(); x != "" {
+			if x := b.notified(); x != "" {
 				told, when = append(told, x), append(when, s)
 			}
 		}
@@ -200,27 +200,27 @@ func TestKilledAtEachStage(t *testing.T) {
 func TestClearedWhileDown(t *testing.T) {
 	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.errors(3, 9)
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 	b.start()
-	require.Len(t, b.e.Told(), 1)
+	require.Len(t, b.e.Notified(), 1)
 	b.idle(500)
-	require.Equal(t, "resolved Errors", b.told())
+	require.Equal(t, "resolved Errors", b.notified())
 	b.start()
 	b.idle(600)
-	require.Empty(t, b.told())
+	require.Empty(t, b.notified())
 }
 
 func TestRuleRemoved(t *testing.T) {
 	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.errors(3, 9)
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 	b.rules = evaltest.AlertRules(evaltest.Rule("Other", evaltest.ErrorsRule, ""))
 	src, err := ParseSource("rules.yml", []byte(b.rules), nil)
 	require.NoError(t, err)
 	require.NoError(t, b.e.Load(context.Background(), []Source{src}, evaltest.At(4)))
-	require.Equal(t, "resolved Errors", b.told())
+	require.Equal(t, "resolved Errors", b.notified())
 	b.idle(7)
-	require.Equal(t, "firing Other", b.told())
+	require.Equal(t, "firing Other", b.notified())
 }
 
 func TestReloadKeepsPending(t *testing.T) {
@@ -231,7 +231,7 @@ func TestReloadKeepsPending(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.e.Load(context.Background(), []Source{src}, evaltest.At(4)))
 	b.idle(25)
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 }
 
 func TestHeldWhileBehind(t *testing.T) {
@@ -241,16 +241,16 @@ func TestHeldWhileBehind(t *testing.T) {
 	require.Equal(t, alert.StateFiring, b.e.Active()[0].State)
 	b.idle(100) // over before the pipeline has caught up: nobody is paged
 	b.errors(200, 9)
-	require.Empty(t, b.told())
+	require.Empty(t, b.notified())
 	b.ready = true
 	b.idle(201)
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 	b.ready = false
 	b.idle(300)
-	require.Empty(t, b.told())
+	require.Empty(t, b.notified())
 	b.ready = true
 	b.idle(301)
-	require.Equal(t, "resolved Errors", b.told())
+	require.Equal(t, "resolved Errors", b.notified())
 }
 
 // failingKV fails commits while told to.
@@ -274,11 +274,11 @@ func TestNotToldBeforeDurable(t *testing.T) {
 	b.r.Span(evaltest.Failing, make5(evaltest.At(3))...)
 	b.r.Commit(evaltest.At(1))
 	require.ErrorContains(t, b.e.Advance(context.Background(), model.Change{Frontier: b.r.Frontier()}, evaltest.At(3)), "disk on fire")
-	require.Empty(t, b.told())
+	require.Empty(t, b.notified())
 	require.Empty(t, b.e.Active())
 	kv.fail = false
 	b.idle(4)
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 }
 
 func make5(t time.Time) []evaltest.Observation {
@@ -292,7 +292,7 @@ func TestRecordingRulesAndALERTS(t *testing.T) {
 `+evaltest.Rule("Recorded", `service:errors:increase1m > 3`, "")+evaltest.Rule("Errors", evaltest.ErrorsRule, "    for: 5m\n")))
 	b.errors(3, 9)
 	b.idle(14)
-	require.Equal(t, "firing Recorded", b.told())
+	require.Equal(t, "firing Recorded", b.notified())
 	q := func(text string, s float64) string {
 		t.Helper()
 		query, err := query.NewEngine(query.EngineConfig{}, nil, nil).NewInstantQuery(context.Background(), b.e.Queryable(), nil, text, evaltest.At(s))
@@ -324,9 +324,9 @@ func TestTemplatedLabelsAreRestored(t *testing.T) {
 	b.errors(3, 9)
 	b.start()
 	b.idle(24)
-	require.Empty(t, b.told())
+	require.Empty(t, b.notified())
 	b.idle(26)
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 	require.Len(t, b.e.Active(), 1)
 	require.Equal(t, "team cart", b.e.Active()[0].Labels.Get("service_name"))
 }
@@ -334,13 +334,13 @@ func TestTemplatedLabelsAreRestored(t *testing.T) {
 func TestLimitedGroupResolves(t *testing.T) {
 	b := newBench(t, "groups:\n- name: g\n  limit: 1\n  rules:\n"+evaltest.Rule("Errors", evaltest.ErrorsRule, ""))
 	b.errors(3, 9)
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 	other := evaltest.Failing
 	other.Service = "web"
 	b.r.Span(other, make5(evaltest.At(5))...)
 	b.errors(6, 1)
 	require.Equal(t, "err", b.e.Rules()[0].Health)
-	require.Equal(t, "resolved Errors", b.told())
+	require.Equal(t, "resolved Errors", b.notified())
 }
 
 func TestLoadFilesNamesTheRule(t *testing.T) {

@@ -26,7 +26,7 @@ const (
 	minWindow        = time.Minute
 	maxWindow        = 15 * time.Minute
 	maxSampleLen     = 300
-	// evidenceBudget is how much time of an evaluation goes into evidence; alerts beyond it are told without.
+	// evidenceBudget is how much time of an evaluation goes into evidence; alerts beyond it are notified without.
 	evidenceBudget = 300 * time.Millisecond
 )
 

@@ -18,7 +18,7 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-// group is one rule group: Prometheus' own, and when its rules are evaluated. Rules that may be told at the head and rules that
+// group is one rule group: Prometheus' own, and when its rules are evaluated. Rules that may be notified at the head and rules that
 // wait for all data are evaluated apart, at their own times.
 type group struct {
 	*rules.Group
@@ -178,7 +178,7 @@ func RecordedNames(p parser.Parser, sources []Source) map[string]bool {
 func readsSamplesOnly(p parser.Parser, text string, recorded map[string]bool) bool {
 	expr, err := p.ParseExpr(text)
 	if err != nil {
-		return false // newGroup tells
+		return false // newGroup returns the error
 	}
 	selectors := parser.ExtractSelectors(expr)
 	for _, ms := range selectors {
@@ -226,7 +226,7 @@ func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefm
 
 // target is the event time at which p may be evaluated, zero while unknown. The head follows the complete frontier, which moves
 // on with the clock when no data comes, so that windows drain and alerts resolve. What reads samples of OTLP metrics is evaluated
-// where those are complete, beside spans where both are; metrics that are not there keep nobody waiting.
+// where those are complete, beside spans where both are; no rule waits for metrics that are not there.
 func (p *pass) target(fr, metrics model.Frontier) time.Time {
 	t := fr.Complete
 	if p.frontier == query.Head && fr.Head.After(t) {
@@ -304,7 +304,7 @@ func (p *pass) touch(head time.Time) {
 	}
 }
 
-// findReaders tells every pass who reads what it writes.
+// findReaders notes for every pass who reads what it writes.
 func findReaders(gs []*group) {
 	writers := map[string][]*pass{}
 	for _, g := range gs {

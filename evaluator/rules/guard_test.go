@@ -34,7 +34,7 @@ func TestTemplatesAreBounded(t *testing.T) {
 			}
 			load()
 			b.errors(3, 5)
-			require.Equal(t, "firing Errors", b.told(), name)
+			require.Equal(t, "firing Errors", b.notified(), name)
 			info := b.e.Rules()[0]
 			require.Equal(t, "err", info.Health, name)
 			require.Contains(t, info.LastError, "beyond the bound", name)
@@ -44,7 +44,7 @@ func TestTemplatesAreBounded(t *testing.T) {
 			load()
 			b.idle(10)
 			require.Equal(t, "err", b.e.Rules()[0].Health, name)
-			require.Empty(t, b.told(), name)
+			require.Empty(t, b.notified(), name)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func TestTemplatesAreBounded(t *testing.T) {
 func TestAlertsOutliveABadTemplate(t *testing.T) {
 	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "")))
 	b.errors(3, 5)
-	require.Equal(t, "firing Errors", b.told())
+	require.Equal(t, "firing Errors", b.notified())
 	b.rules = strings.ReplaceAll(b.rules, "has {{", `{{range 1000000000}}{{end}}{{`)
 	e, err := New(b.e.cfg)
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestAlertsOutliveABadTemplate(t *testing.T) {
 	file, errs := rulefmt.Parse([]byte(b.rules), false, model.UTF8Validation, query.NewParser(), e.cfg.Logger)
 	require.Empty(t, errs)
 	require.NoError(t, e.Load(t.Context(), []Source{{Name: "rules.yml", Groups: file.Groups}}, b.r.Frontier().Head))
-	require.Empty(t, b.told())
+	require.Empty(t, b.notified())
 	require.Len(t, e.Active(), 1)
 	require.Equal(t, alert.StateFiring, e.Active()[0].State)
 	require.Equal(t, "cart has 5", e.Active()[0].Annotations.Get("summary"))

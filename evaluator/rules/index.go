@@ -22,7 +22,7 @@ type listener struct {
 	s *ruleSelector
 }
 
-// hear tells listeners what happened to a series that they read.
+// hear passes on to listeners what happened to a series that they read.
 func hear(list []listener, t model.Touched, head time.Time) {
 	for _, l := range list {
 		if l.s.reach.within(l.s, t.Calls) {
@@ -85,7 +85,7 @@ func (a *audience) ofEdge(id uint32, k model.EdgeKey) []listener {
 	return list
 }
 
-// withListener adds a listener who is new to a series: it did not count on this one, so its reach is lost. A pass is told once of what
+// withListener adds a listener who is new to a series: it did not count on this one, so its reach is lost. A pass hears once of what
 // its rules without a reach read.
 func withListener(list []listener, l listener) []listener {
 	l.s.reach.lose()

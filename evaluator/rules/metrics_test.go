@@ -38,7 +38,7 @@ func TestOutboxAsMetrics(t *testing.T) {
 	b.errors(3, 4)
 	require.Equal(t, 1.0, value(0))
 	require.Greater(t, value(1), time.Hour.Seconds(), "the clock of the test began in 1970")
-	b.told()
+	b.notified()
 	require.Zero(t, value(0))
 	problems, err := testutil.GatherAndLint(reg)
 	require.NoError(t, err)

@@ -18,7 +18,7 @@ import (
 // server makes have too much is taken away from it in proportion. What is left is the excess that begins there. Edges are ranked by
 // the share that their own excess has in what arrives at the service that the alert is about.
 //
-// Calls through a broker end nobody's waiting, so their excess is their own and not taken away from who published.
+// No caller waits for calls through a broker, so their excess is their own and not taken away from who published.
 
 // flow is an edge while it is ranked.
 type flow struct {

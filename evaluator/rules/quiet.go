@@ -38,9 +38,9 @@ type quietKey struct {
 }
 
 // NewQuiet is h with the lines of what fails again and again passed on when their error changes and every 5 min.
-func NewQuiet(h slog.Handler) slog.Handler { return newQuiet(h) }
+func NewQuiet(h slog.Handler) slog.Handler { return quietHandler(h) }
 
-func newQuiet(h slog.Handler) *quiet {
+func quietHandler(h slog.Handler) *quiet {
 	return &quiet{Handler: h, state: &quietState{keys: map[uint64]*quietKey{}}}
 }
 

@@ -19,7 +19,7 @@ import (
 
 func TestFailuresOfARuleAreLoggedOnChange(t *testing.T) {
 	var out bytes.Buffer
-	h := newQuiet(slog.NewTextHandler(&out, nil))
+	h := quietHandler(slog.NewTextHandler(&out, nil))
 	now := time.Unix(1000, 0)
 	line := func(rule string, err error) {
 		r := slog.NewRecord(now, slog.LevelWarn, "Evaluating rule failed", 0)

@@ -60,9 +60,9 @@ func (e *Evaluator) Active() []alert.Alert {
 	return e.alerts(func(r *alert.Record) bool { return r.State != alert.StateResolved })
 }
 
-// Told returns the alerts that notify was told to fire and not yet to be resolved, as they are now.
-func (e *Evaluator) Told() []alert.Alert {
-	return e.alerts(func(r *alert.Record) bool { return r.Told })
+// Notified returns the alerts that were given to notify as firing and not yet as resolved, as they are now.
+func (e *Evaluator) Notified() []alert.Alert {
+	return e.alerts(func(r *alert.Record) bool { return r.Notified })
 }
 
 func (e *Evaluator) alerts(want func(*alert.Record) bool) []alert.Alert {

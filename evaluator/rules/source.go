@@ -23,7 +23,7 @@ import (
 type Source struct {
 	Name   string // path of the file; it names the groups in the API and their state in the store
 	Groups []rulefmt.RuleGroup
-	// IDs are those of the rules of each group where somebody gave them any; nil: they follow from group, name and labels.
+	// IDs are those of the rules of each group where they were given; nil: they follow from group, name and labels.
 	IDs [][]string
 	// Disabled are ids of rules that are not evaluated.
 	Disabled map[string]bool

@@ -18,7 +18,7 @@ import (
 // What is kept of alerts, and how it comes back.
 //
 // The simple version: after a group was evaluated, its rules' alerts are compared with the records; what differs is written in
-// one transaction together with the outbox entry that tells it, and only then the records in memory follow. A failed write thus
+// one transaction together with the outbox entry that notifies it, and only then the records in memory follow. A failed write thus
 // leaves the difference in place, and the next evaluation tries again.
 //
 // Prometheus' own restore of `for` adds the downtime to pending alerts and forgets all others, so it is not used: a rule is
@@ -33,12 +33,12 @@ const (
 type change struct {
 	old, new *alert.Record // new is nil for an alert that is gone
 	gone     time.Time     // event time of that
-	tell     *alert.Alert
+	notice   *alert.Alert
 }
 
 // settle writes what has changed in the groups' alerts since the records were written. While not ready, states are written and
-// nothing is told. What fires at the head stays true, but what no longer fires there may only lack the records of a slow
-// partition: that it has resolved is told when all data up to then is there.
+// nothing is notified. What fires at the head stays true, but what no longer fires there may only lack the records of a slow
+// partition: that it has resolved is notified when all data up to then is there.
 func (e *Evaluator) settle(gs []*group, ready bool, now time.Time) error {
 	var changes []change
 	e.inquiry, e.explained = nil, 0
@@ -64,12 +64,12 @@ func (e *Evaluator) diff(g *group, r *alertRule, ready bool, now time.Time) []ch
 		}
 		c := change{old: old, new: n}
 		early := r.frontier == query.Head && n.State == alert.StateResolved && n.ResolvedAt.After(e.complete)
-		e.early = e.early || early && n.Told
-		if ready && !early && n.Told != (n.State == alert.StateFiring) {
-			n.Told, n.ToldAt = n.State == alert.StateFiring, now
-			c.tell = &n.Alert
+		e.early = e.early || early && n.Notified
+		if ready && !early && n.Notified != (n.State == alert.StateFiring) {
+			n.Notified, n.NotifiedAt = n.State == alert.StateFiring, now
+			c.notice = &n.Alert
 		}
-		if old == nil || c.tell != nil || !n.SameState(old) || now.Sub(old.Saved) >= saveEvery {
+		if old == nil || c.notice != nil || !n.SameState(old) || now.Sub(old.Saved) >= saveEvery {
 			n.Saved = now
 			out = append(out, c)
 			return
@@ -88,17 +88,17 @@ func (e *Evaluator) diff(g *group, r *alertRule, ready bool, now time.Time) []ch
 
 // gone is the change for an alert that its rule has no more at the event time at, or whose rule is no more.
 func (e *Evaluator) gone(old *alert.Record, at time.Time, ready bool, now time.Time) []change {
-	if !old.Told {
+	if !old.Notified {
 		return []change{{old: old, gone: at}}
 	}
 	if !ready {
-		return nil // stays until it may be told
+		return nil // stays until it may be notified
 	}
 	a := old.Alert
 	if a.State = alert.StateResolved; a.ResolvedAt.IsZero() {
 		a.ResolvedAt = now
 	}
-	return []change{{old: old, tell: &a}}
+	return []change{{old: old, notice: &a}}
 }
 
 func (e *Evaluator) recordOf(g *group, r *alertRule, a *rules.Alert, old *alert.Record) *alert.Record {
@@ -110,7 +110,7 @@ func (e *Evaluator) recordOf(g *group, r *alertRule, a *rules.Alert, old *alert.
 		Group: g.key, Rule: r.ident,
 	}
 	if old != nil {
-		n.Input, n.Told, n.ToldAt = old.Input, old.Told, old.ToldAt
+		n.Input, n.Notified, n.NotifiedAt = old.Input, old.Notified, old.NotifiedAt
 		if old.State == alert.StateFiring || n.State == alert.StateResolved {
 			n.Evidence = old.Evidence
 		}
@@ -159,10 +159,10 @@ func (r *alertRule) inputOf(v promql.Vector, alert labels.Labels) labels.Labels 
 func (e *Evaluator) apply(changes []change, now time.Time) error {
 	for batch := range slices.Chunk(changes, maxBatch) {
 		var entries []storage.Entry
-		var tell []alert.Alert
+		var notices []alert.Alert
 		for _, c := range batch {
-			if c.tell != nil {
-				tell = append(tell, *c.tell)
+			if c.notice != nil {
+				notices = append(notices, *c.notice)
 			}
 			if c.new == nil {
 				entries = append(entries, storage.Entry{Key: []byte(c.old.Key())})
@@ -180,8 +180,8 @@ func (e *Evaluator) apply(changes []change, now time.Time) error {
 			return err
 		}
 		entries = append(entries, more...)
-		if len(tell) > 0 {
-			entry, err := e.outbox.Entry(now, tell)
+		if len(notices) > 0 {
+			entry, err := e.outbox.Entry(now, notices)
 			if err != nil {
 				return err
 			}
@@ -191,8 +191,8 @@ func (e *Evaluator) apply(changes []change, now time.Time) error {
 			return err
 		}
 		e.follow(batch, happened)
-		if len(tell) > 0 {
-			e.metrics.told.Add(float64(len(tell)))
+		if len(notices) > 0 {
+			e.metrics.notified.Add(float64(len(notices)))
 			e.outbox.Changed.Send()
 		}
 	}
@@ -222,9 +222,9 @@ func transitionsOf(batch []change) (out []alert.Transition) {
 			if t, ok := changeOfState(c.old, c.new); ok {
 				out = append(out, t)
 			}
-		case c.tell != nil && c.old.State != alert.StateResolved:
-			out = append(out, alert.Transition{Time: c.tell.ResolvedAt, RuleID: c.tell.RuleID, Labels: c.tell.Labels, Annotations: c.tell.Annotations, From: c.old.State, To: alert.StateResolved, Value: c.tell.Value})
-		case c.tell == nil && c.old.State == alert.StatePending:
+		case c.notice != nil && c.old.State != alert.StateResolved:
+			out = append(out, alert.Transition{Time: c.notice.ResolvedAt, RuleID: c.notice.RuleID, Labels: c.notice.Labels, Annotations: c.notice.Annotations, From: c.old.State, To: alert.StateResolved, Value: c.notice.Value})
+		case c.notice == nil && c.old.State == alert.StatePending:
 			out = append(out, alert.Transition{Time: c.gone, RuleID: c.old.RuleID, Labels: c.old.Labels, Annotations: c.old.Annotations, From: c.old.State, To: alert.StateInactive, Value: c.old.Value})
 		}
 	}

@@ -323,10 +323,10 @@ type tallySeries struct {
 	ID    uint32
 	over  bool
 	Key   string
-	cells []tallyCell
+	cells []storedCell
 }
 
-type tallyCell struct {
+type storedCell struct {
 	start int64
 	c     *Tally
 }
@@ -377,7 +377,7 @@ func (b *TallyBatch) Cell(d *Dict, key []byte, start int64) (c *Tally, over bool
 	} else {
 		c = &Tally{}
 	}
-	s.cells = append(s.cells, tallyCell{start, c})
+	s.cells = append(s.cells, storedCell{start, c})
 	return c, s.over
 }
 
@@ -415,7 +415,7 @@ func (b *TallyBatch) Decode(d *model.Decoder) {
 		}
 		s := &tallySeries{ID: uint32(id - 1)}
 		for range d.Count() {
-			cell := tallyCell{start: int64(d.Uvarint()), c: &Tally{}}
+			cell := storedCell{start: int64(d.Uvarint()), c: &Tally{}}
 			if cell.c.Decode(d); d.Err != nil {
 				return
 			}

@@ -137,8 +137,19 @@ func selectSpliced[K comparable, T any, P timeline[K, T]](v *View, view string, 
 			}
 		}
 	}
+	addCarry[K, T, P](by, carry[first], match)
+	out := make([]T, 0, len(by))
+	for _, t := range by {
+		out = append(out, *t)
+	}
+	slices.SortFunc(out, func(a, b T) int { return cmp.Compare(P(&a).Order(), P(&b).Order()) })
+	return out, nil
+}
+
+// addCarry adds what versions before had counted; a series that only they have gets a line of its own.
+func addCarry[K comparable, T any, P timeline[K, T]](by map[K]*T, carry map[K]*T, match func(uint32, K) bool) {
 	n := uint32(foreign | 31<<26)
-	for k, t := range carry[first] {
+	for k, t := range carry {
 		if by[k] == nil {
 			n++
 			if !match(n, k) {
@@ -151,10 +162,4 @@ func selectSpliced[K comparable, T any, P timeline[K, T]](v *View, view string, 
 		}
 		P(by[k]).Add(t)
 	}
-	out := make([]T, 0, len(by))
-	for _, t := range by {
-		out = append(out, *t)
-	}
-	slices.SortFunc(out, func(a, b T) int { return cmp.Compare(P(&a).Order(), P(&b).Order()) })
-	return out, nil
 }

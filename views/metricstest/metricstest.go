@@ -22,11 +22,11 @@ type Record struct {
 }
 
 //go:embed captured.jsonl.gz
-var captured []byte
+var capturedFile []byte
 
 // Captured returns records of a collector and of telemetrygen: gauges, cumulative sums, explicit and exponential histograms.
 func Captured() ([]Record, error) {
-	z, err := gzip.NewReader(bytes.NewReader(captured))
+	z, err := gzip.NewReader(bytes.NewReader(capturedFile))
 	if err != nil {
 		return nil, fmt.Errorf("captured records: %w", err)
 	}

@@ -128,7 +128,7 @@ func (h *Histogram) Decode(d *Decoder) {
 		return
 	}
 	off := d.Uvarint()
-	if most := uint64(len(bounds) + 1); n > most || off > most-n {
+	if most := uint64(len(bucketEnds) + 1); n > most || off > most-n {
 		d.Fail()
 		return
 	}

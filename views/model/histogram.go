@@ -10,7 +10,7 @@ import (
 // A Histogram counts durations in buckets that refine, at once, the classic bounds of every metric family and the exponential
 // buckets of a Prometheus native histogram, so that each of them is a sum of whole buckets and therefore exact.
 //
-// Bounds are whole nanoseconds and inclusive above, as `le` is: bucket i holds v with bounds[i-1] < v <= bounds[i]. Bucket 0
+// Bounds are whole nanoseconds and inclusive above, as `le` is: bucket i holds v with bucketEnds[i-1] < v <= bucketEnds[i]. Bucket 0
 // holds what is at most NativeZeroThreshold, the last bucket what is above every bound. Only a window of buckets is stored.
 type Histogram struct {
 	Offset uint16   // index of the first stored bucket
@@ -53,11 +53,11 @@ func doubled(first time.Duration, n int) Bounds {
 	return b
 }
 
-// bounds are the upper bounds of all buckets but the last; nativeOf[i] is the native index of bucket i, nativeZero for the zero
+// bucketEnds are the upper bounds of all buckets but the last; nativeOf[i] is the native index of bucket i, nativeZero for the zero
 // bucket. A native bucket's index j in schema 3 has the upper bound 2^(j/8) seconds.
 var (
-	bounds   []uint64
-	nativeOf []int32
+	bucketEnds []uint64
+	nativeOf   []int32
 )
 
 const (
@@ -86,19 +86,19 @@ func init() {
 		}
 	}
 	slices.Sort(all)
-	bounds = slices.Compact(all)
+	bucketEnds = slices.Compact(all)
 	j := nativeLow*perOctave - 1
-	nativeOf = make([]int32, len(bounds)+1)
+	nativeOf = make([]int32, len(bucketEnds)+1)
 	for i := range nativeOf {
-		// bucket i lies above every native bound below bounds[i]
-		for j <= nativeHigh*perOctave && i > 0 && nativeBound(j) <= bounds[i-1] {
+		// bucket i lies above every native bound below bucketEnds[i]
+		for j <= nativeHigh*perOctave && i > 0 && nativeBound(j) <= bucketEnds[i-1] {
 			j++
 		}
 		nativeOf[i] = int32(j)
 	}
 	nativeOf[0] = nativeZero
 	for slot := range slotFirst {
-		i, _ := slices.BinarySearch(bounds, slotLow(slot))
+		i, _ := slices.BinarySearch(bucketEnds, slotLow(slot))
 		slotFirst[slot] = uint16(i)
 	}
 }
@@ -131,7 +131,7 @@ func slotLow(slot int) uint64 {
 // BucketOf is the bucket of v nanoseconds.
 func BucketOf(v uint64) int {
 	i := int(slotFirst[slotOf(v)])
-	for i < len(bounds) && v > bounds[i] {
+	for i < len(bucketEnds) && v > bucketEnds[i] {
 		i++
 	}
 	return i
@@ -205,7 +205,7 @@ func (h *Histogram) Cumulative(b Bounds) []uint64 {
 	out := make([]uint64, len(b))
 	sum, i := uint64(0), 0
 	for k, bound := range b {
-		last, _ := slices.BinarySearch(bounds, uint64(bound)) // the bucket that ends at bound
+		last, _ := slices.BinarySearch(bucketEnds, uint64(bound)) // the bucket that ends at bound
 		for ; i < len(h.Counts) && i+int(h.Offset) <= last; i++ {
 			sum += h.Counts[i]
 		}
@@ -255,14 +255,14 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 		if k == 0 {
 			return 0
 		}
-		lo := bounds[k-1]
+		lo := bucketEnds[k-1]
 		hi := lo
-		if k < len(bounds) {
-			hi = bounds[k]
+		if k < len(bucketEnds) {
+			hi = bucketEnds[k]
 		}
 		return time.Duration(lo + uint64(float64(hi-lo)*(rank-sum)/float64(n)))
 	}
-	return time.Duration(bounds[len(bounds)-1])
+	return time.Duration(bucketEnds[len(bucketEnds)-1])
 }
 
 // Latency returns the usual quantiles.

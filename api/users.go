@@ -1,0 +1,74 @@
+package api
+
+import (
+	"context"
+
+	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/rest"
+)
+
+func userAnswer(u *auth.User) rest.User {
+	return rest.User{Name: u.Name, Role: rest.Role(u.Role.String()), CreatedAt: u.Created}
+}
+
+// ListUsers implements rest.StrictServerInterface.
+func (s *Server) ListUsers(context.Context, rest.ListUsersRequestObject) (rest.ListUsersResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.Users()
+	if err != nil {
+		return nil, err
+	}
+	out := each(list, userAnswer)
+	return rest.ListUsers200JSONResponse{Users: out, Total: len(out)}, nil
+}
+
+// CreateUser implements rest.StrictServerInterface.
+func (s *Server) CreateUser(ctx context.Context, q rest.CreateUserRequestObject) (rest.CreateUserResponseObject, error) {
+	a, role, err := s.accountsFor(q.Body.Role)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.CreateUser(ctx, principal(ctx), q.Body.Name, q.Body.Password, role, s.cfg.Now())
+	if err != nil {
+		return nil, accountError(err)
+	}
+	return rest.CreateUser201JSONResponse(userAnswer(u)), nil
+}
+
+// GetUser implements rest.StrictServerInterface.
+func (s *Server) GetUser(_ context.Context, q rest.GetUserRequestObject) (rest.GetUserResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.User(q.Name)
+	if err != nil {
+		return nil, accountError(err)
+	}
+	return rest.GetUser200JSONResponse(userAnswer(u)), nil
+}
+
+// UpdateUser implements rest.StrictServerInterface.
+func (s *Server) UpdateUser(ctx context.Context, q rest.UpdateUserRequestObject) (rest.UpdateUserResponseObject, error) {
+	a, role, err := s.accountsFor(q.Body.Role)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.UpdateUser(ctx, principal(ctx), q.Name, value(q.Body.Password), role, s.cfg.Now())
+	if err != nil {
+		return nil, accountError(err)
+	}
+	return rest.UpdateUser200JSONResponse(userAnswer(u)), nil
+}
+
+// DeleteUser implements rest.StrictServerInterface.
+func (s *Server) DeleteUser(ctx context.Context, q rest.DeleteUserRequestObject) (rest.DeleteUserResponseObject, error) {
+	a, err := s.accounts()
+	if err != nil {
+		return nil, err
+	}
+	return rest.DeleteUser204Response{}, accountError(a.DeleteUser(ctx, principal(ctx), q.Name, s.cfg.Now()))
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What a reader has to take in at once is bounded, except where a reason says why not.
+const (
+	packageLines  = 4000
+	fileLines     = 500
+	functionLines = 70
+)
+
+// longer are the packages, files and functions that are over a bound, and why.
+var longer = map[string]string{
+	"pipeline/otlp/scan.go oneSpan": "the hot path: one switch over the fields of a span, without calls",
+	"views": "the Set, its journal and the searches that are methods of it",
+	"api": "handlers of one Server: its rooms are to come",
+}
+
+// goPackage is what `go list` says of a package of ours.
+type goPackage struct {
+	Dir, ImportPath                                    string
+	GoFiles, TestGoFiles, XTestGoFiles, IgnoredGoFiles []string
+}
+
+func packages(t *testing.T) (list []goPackage) {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=Dir,ImportPath,GoFiles,TestGoFiles,XTestGoFiles", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+		var p goPackage
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// sourceFile is a file that was written by hand.
+type sourceFile struct {
+	path  string // below the module
+	lines int
+	fset  *token.FileSet
+	ast   *ast.File
+}
+
+func sourceFiles(t *testing.T, p goPackage, names []string) (list []sourceFile) {
+	t.Helper()
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join(p.Dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := sourceFile{path: strings.TrimPrefix(p.ImportPath+"/"+name, module), lines: bytes.Count(text, []byte("\n")), fset: token.NewFileSet()}
+		if f.ast, err = parser.ParseFile(f.fset, name, text, parser.ParseComments|parser.SkipObjectResolution); err != nil {
+			t.Fatal(err)
+		}
+		if !ast.IsGenerated(f.ast) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+func TestSizes(t *testing.T) {
+	used := map[string]bool{}
+	check := func(what string, lines, bound int) {
+		t.Helper()
+		if lines <= bound {
+			return
+		}
+		if used[what] = true; longer[what] == "" {
+			t.Errorf("%s has %d lines; more than %d are too much to read at once", what, lines, bound)
+		}
+	}
+	for _, p := range packages(t) {
+		all := 0
+		for _, f := range sourceFiles(t, p, p.GoFiles) {
+			all += f.lines
+			check(f.path, f.lines, fileLines)
+			for _, d := range f.ast.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok {
+					check(f.path+" "+fn.Name.Name, f.fset.Position(fn.End()).Line-f.fset.Position(fn.Pos()).Line+1, functionLines)
+				}
+			}
+		}
+		check(strings.TrimPrefix(p.ImportPath, module), all, packageLines)
+	}
+	for what := range longer {
+		if !used[what] {
+			t.Errorf("%s is no longer over a bound: it needs no exception", what)
+		}
+	}
+}
+
+// TestNamesDifferByMoreThanCase: Set and set in one package are two things that a reader takes for one.
+func TestNamesDifferByMoreThanCase(t *testing.T) {
+	for _, p := range packages(t) {
+		by := map[string][]string{}
+		for _, f := range sourceFiles(t, p, p.GoFiles) {
+			for _, name := range declared(f.ast) {
+				if key := strings.ToLower(name); !slices.Contains(by[key], name) {
+					by[key] = append(by[key], name)
+				}
+			}
+		}
+		for _, names := range by {
+			if len(names) > 1 && names[0] != "_" {
+				t.Errorf("%s: %s differ by case alone", p.ImportPath, strings.Join(names, " and "))
+			}
+		}
+	}
+}
+
+// declared are the names that a file adds to its package.
+func declared(f *ast.File) (names []string) {
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil {
+				names = append(names, d.Name.Name)
+			}
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.TypeSpec:
+					names = append(names, s.Name.Name)
+				case *ast.ValueSpec:
+					for _, n := range s.Names {
+						names = append(names, n.Name)
+					}
+				}
+			}
+		}
+	}
+	return names
+}
