@@ -29,9 +29,11 @@ func fingerprint(l labels.Labels) string {
 }
 
 func rule(r rules.Info) rest.Rule {
-	return rest.Rule{Id: r.ID, Name: r.Name, Type: rest.RuleType(r.Type), Expr: r.Expr, For: r.For.String(), KeepFiringFor: r.KeepFiringFor.String(),
-		Labels: r.Labels.Map(), Annotations: r.Annotations.Map(), Enabled: r.Enabled, Source: r.Source, Editable: r.Editable, Group: r.Group, State: r.State,
-		Health: r.Health, LastError: r.LastError, LastEval: orNil(r.LastEval), Frontier: fmt.Sprint(r.Class.Frontier), FrontierReason: r.Class.Reason, GeneratorUrl: r.GeneratorURL}
+	return rest.Rule{Id: r.ID, Name: r.Name, Type: rest.RuleType(r.Type), Expr: r.Expr, For: r.For.String(),
+		KeepFiringFor: r.KeepFiringFor.String(), Labels: r.Labels.Map(), Annotations: r.Annotations.Map(), Enabled: r.Enabled,
+		Source: r.Source, Editable: r.Editable, Group: r.Group, State: r.State, Health: r.Health, LastError: r.LastError,
+		LastEval: orNil(r.LastEval), Frontier: fmt.Sprint(r.Class.Frontier), FrontierReason: r.Class.Reason,
+		GeneratorUrl: r.GeneratorURL}
 }
 
 // ListAlertRules implements rest.StrictServerInterface.
@@ -69,7 +71,8 @@ func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest
 			why = s.cfg.Alerts.Explain(ctx, a)
 			explained++
 		}
-		e := rest.Evidence{Expr: r.Expr, For: r.For.String(), Frontier: fmt.Sprint(r.Class.Frontier), Why: why, Traces: []rest.EvidenceTrace{}}
+		e := rest.Evidence{Expr: r.Expr, For: r.For.String(), Frontier: fmt.Sprint(r.Class.Frontier), Why: why,
+			Traces: []rest.EvidenceTrace{}}
 		if why != nil {
 			e.Traces = why.Traces
 		}
@@ -78,8 +81,8 @@ func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest
 			sent = s.cfg.Notifications.Sent(a.Labels)
 		}
 		out = append(out, rest.Alert{Fingerprint: print, RuleId: a.RuleID, Labels: a.Labels.Map(), Annotations: a.Annotations.Map(),
-			State: rest.AlertState(a.State), ActiveAt: a.ActiveAt.UTC(), FiredAt: orNil(a.FiredAt), Value: a.Value, GeneratorUrl: a.GeneratorURL,
-			Evidence: e, Deliveries: deliveriesOf(fates[fingerprint(sent)])})
+			State: rest.AlertState(a.State), ActiveAt: a.ActiveAt.UTC(), FiredAt: orNil(a.FiredAt), Value: a.Value,
+			GeneratorUrl: a.GeneratorURL, Evidence: e, Deliveries: deliveriesOf(fates[fingerprint(sent)])})
 	}
 	return out, nil
 }
@@ -104,7 +107,8 @@ func (s *Server) ListAlertHistory(ctx context.Context, q rest.ListAlertHistoryRe
 	all := []rest.Transition{}
 	for _, t := range s.cfg.Alerts.History(0) {
 		if within(t.Time) {
-			all = append(all, rest.Transition{Time: t.Time.UTC(), RuleId: t.RuleID, Fingerprint: fingerprint(t.Labels), Labels: t.Labels.Map(), From: t.From, To: t.To, Value: t.Value})
+			all = append(all, rest.Transition{Time: t.Time.UTC(), RuleId: t.RuleID, Fingerprint: fingerprint(t.Labels),
+				Labels: t.Labels.Map(), From: t.From, To: t.To, Value: t.Value})
 		}
 	}
 	// Event times of several rules interleave, so the order is made here; the key of a page grows along it.

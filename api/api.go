@@ -216,7 +216,8 @@ func New(c Config) (*Server, error) {
 	}
 	params := *doc
 	params.OpenAPI = "3.0.3"
-	s := &Server{cfg: c, doc: doc, params: &params, roles: rolesOf(doc), limits: newLimiters(c.RateLimit), metrics: metrics, stopping: make(chan struct{})}
+	s := &Server{cfg: c, doc: doc, params: &params, roles: rolesOf(doc), limits: newLimiters(c.RateLimit), metrics: metrics,
+		stopping: make(chan struct{})}
 	s.connections = newConnections(c.Connections, c.Registry, c.Logger, c.Now)
 	s.traceBudget = newTraceBudget(c.Limits.TraceBytes, c.Limits.TracesBytes, c.Registry)
 	s.hub = newHub(s)
@@ -238,7 +239,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	conns := s.connections
 	srv := &http.Server{
 		Handler: conns.Handler(s.handler, func(w http.ResponseWriter, r *http.Request) {
-			s.fail(w, r, advise(problemf(errUnavailable, "too_many_connections", "as many connections are open as the limit of open files allows"),
+			s.fail(w, r, advise(problemf(errUnavailable, "too_many_connections",
+				"as many connections are open as the limit of open files allows"),
 				"Close connections that are not used, or raise the limit of open files of the server (ulimit -n, LimitNOFILE)."))
 		}),
 		ConnState:         conns.State,

@@ -73,7 +73,8 @@ func (f *fakeObjects) Write(_ context.Context, e storage.Edit, now time.Time) er
 		if err != nil {
 			return err
 		}
-		if err := f.kv.Commit(storage.Commit{Entries: []storage.Entry{o.Entry(), storage.Object{Kind: storage.KindAudit, ID: fmt.Sprintf("%04d", f.n), Value: a}.Entry()}}); err != nil {
+		if err := f.kv.Commit(storage.Commit{Entries: []storage.Entry{o.Entry(),
+			storage.Object{Kind: storage.KindAudit, ID: fmt.Sprintf("%04d", f.n), Value: a}.Entry()}}); err != nil {
 			return err
 		}
 	}
@@ -141,17 +142,19 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	b := &bench{t: t, reg: prometheus.NewRegistry(), now: at(60 * time.Second)}
 	kv := storage.NewMem(storage.MemOptions{})
 	var err error
-	b.script, err = viewstest.New(kv, model.Config{FoldEvery: 1, TraceBytes: 8 << 20, LogBytes: 1 << 20}) // where the views begin is known after a fold
+	// where the views begin is known after a fold
+	b.script, err = viewstest.New(kv, model.Config{FoldEvery: 1, TraceBytes: 8 << 20, LogBytes: 1 << 20})
 	require.NoError(t, err)
 	b.pipe = &fakePipeline{set: b.script.Set}
 	engine := query.NewEngine(query.EngineConfig{}, nil, nil)
 	b.alerts, err = rules.New(rules.Config{Reader: b.script.Set, KV: kv, Engine: engine, Evidence: func() time.Time { return b.now }})
 	require.NoError(t, err)
 	b.made = &fakeObjects{b: b, kv: kv}
-	c := Config{Views: b.script.Set, Pipeline: b.pipe, Replays: &fakeReplays{}, Alerts: b.alerts, Queryable: b.alerts.Queryable(), Engine: engine, Registry: b.reg,
-		Rules: &books.RuleBook{KV: kv, Objects: b.made}, SLOs: &books.SLOBook{KV: kv, Objects: b.made}, Store: kv,
-		Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), Version: "1.2.3",
-		Links: Links{Jaeger: "http://jaeger:16686"}, AllowedHosts: []string{"example.com"}} // the host of httptest's requests
+	c := Config{Views: b.script.Set, Pipeline: b.pipe, Replays: &fakeReplays{}, Alerts: b.alerts, Queryable: b.alerts.Queryable(),
+		Engine: engine, Registry: b.reg, Rules: &books.RuleBook{KV: kv, Objects: b.made}, SLOs: &books.SLOBook{KV: kv, Objects: b.made},
+		Store: kv, Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel),
+		Version: "1.2.3",
+		Links:   Links{Jaeger: "http://jaeger:16686"}, AllowedHosts: []string{"example.com"}} // the host of httptest's requests
 	for _, f := range change {
 		f(&c)
 	}

@@ -45,8 +45,8 @@ func (s *Server) ListAudit(_ context.Context, q rest.ListAuditRequestObject) (re
 }
 
 func auditAnswer(a *storage.AuditEntry) rest.AuditEntry {
-	out := rest.AuditEntry{Id: a.ID, Time: a.Time, By: a.By, Action: a.Action, Kind: a.Kind, Object: a.Object, Before: rawOrNil(a.Before), After: rawOrNil(a.After),
-		Address: textOrNil(a.Address), Last: a.Last}
+	out := rest.AuditEntry{Id: a.ID, Time: a.Time, By: a.By, Action: a.Action, Kind: a.Kind, Object: a.Object, Before: rawOrNil(a.Before),
+		After: rawOrNil(a.After), Address: textOrNil(a.Address), Last: a.Last}
 	if a.Count > 0 {
 		out.Count = &a.Count
 	}
@@ -82,7 +82,8 @@ func (s *Server) tell(ctx context.Context, action, kind, id string) {
 	defer cancel()
 	e := storage.Edit{By: principal(ctx), Action: action, Objects: []storage.Object{{Kind: kind, ID: id}}}
 	if err := s.cfg.Rules.Objects.Write(ctx, e, s.cfg.Now()); err != nil {
-		s.cfg.Logger.Error().Err(err).Str("by", e.By).Str("action", action).Str("kind", kind).Str("object", id).Msg("the audit trail lacks an entry")
+		s.cfg.Logger.Error().Err(err).Str("by", e.By).Str("action", action).Str("kind", kind).Str("object", id).
+			Msg("the audit trail lacks an entry")
 	}
 }
 
@@ -103,7 +104,8 @@ func (s *Server) fromOutside(next http.Handler) http.Handler {
 		switch {
 		case ww.Status() >= 300:
 		case sends: // again and again as long as they fire: who does so is told once an hour
-			s.trail.happened(event{action: "send", kind: storage.KindAlert, object: "alerts", by: principal(r.Context()), address: callerOf(r.Context()).address}, alertRounds)
+			s.trail.happened(event{action: "send", kind: storage.KindAlert, object: "alerts", by: principal(r.Context()),
+				address: callerOf(r.Context()).address}, alertRounds)
 		case ends:
 			s.tell(r.Context(), "delete", storage.KindSilence, id)
 		default:

@@ -87,9 +87,11 @@ var changes = []struct{ operation, request, entry string }{
 
 // readers are the operations that send something and change nothing that others see.
 var readers = map[string]bool{
-	"queryMetrics": true, "searchTraces": true, "searchLogs": true, "backtestAlertRule": true, "backtestRules": true, "makeAlertRules": true,
-	"refreshLogin":  true,
-	"promQueryForm": true, "promQueryRangeForm": true, "promExemplarsForm": true, "promFormatForm": true, "promParseForm": true, "promLabelsForm": true, "promSeriesForm": true, "promRead": true, "jaegerTransform": true,
+	"queryMetrics": true, "searchTraces": true, "searchLogs": true, "backtestAlertRule": true, "backtestRules": true,
+	"makeAlertRules": true,
+	"refreshLogin":   true,
+	"promQueryForm":  true, "promQueryRangeForm": true, "promExemplarsForm": true, "promFormatForm": true, "promParseForm": true,
+	"promLabelsForm": true, "promSeriesForm": true, "promRead": true, "jaegerTransform": true,
 }
 
 // TestEveryChangeIsInTheAuditTrail walks the operations of the document that are no GET: each is known to read, or is told with who did it.
@@ -105,7 +107,8 @@ func TestEveryChangeIsInTheAuditTrail(t *testing.T) {
 		require.NoError(t, json.Unmarshal(b.get("/api/v1/audit?limit=1000", admin).Body.Bytes(), &list))
 		return list.Audit
 	}
-	told := map[string]bool{"loginUser": true, "logoutUser": true, "changePassword": true} // TestLoginsAreInTheAuditTrail, TestChangeOwnPassword
+	// TestLoginsAreInTheAuditTrail, TestChangeOwnPassword
+	told := map[string]bool{"loginUser": true, "logoutUser": true, "changePassword": true}
 	made := ""
 	for _, c := range changes {
 		told[c.operation] = true
@@ -124,17 +127,20 @@ func TestEveryChangeIsInTheAuditTrail(t *testing.T) {
 		}
 		now := trail()
 		require.Len(t, now, before+1, c.request)
-		require.Equal(t, "token:admin "+strings.ReplaceAll(c.entry, "NEW", made), strings.Join([]string{now[0].By, now[0].Action, now[0].Kind, now[0].Object}, " "), c.request)
+		require.Equal(t, "token:admin "+strings.ReplaceAll(c.entry, "NEW", made),
+			strings.Join([]string{now[0].By, now[0].Action, now[0].Kind, now[0].Object}, " "), c.request)
 	}
 	for path, item := range b.s.doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			if method != http.MethodGet {
-				require.True(t, told[op.OperationID] != readers[op.OperationID], "%s %s (%s): a change that is not told?", method, path, op.OperationID)
+				require.True(t, told[op.OperationID] != readers[op.OperationID], "%s %s (%s): a change that is not told?", method, path,
+					op.OperationID)
 			}
 		}
 	}
 	before := len(trail())
-	for _, failed := range []string{"DELETE /alertmanager/api/v2/silence/odd", "POST /api/v1/receivers/odd/test", "DELETE /api/v1/replays/9", "POST /api/v1/replays/9/pause", "DELETE /api/v1/users/odd", "GET /alertmanager/api/v2/silences"} {
+	for _, failed := range []string{"DELETE /alertmanager/api/v2/silence/odd", "POST /api/v1/receivers/odd/test",
+		"DELETE /api/v1/replays/9", "POST /api/v1/replays/9/pause", "DELETE /api/v1/users/odd", "GET /alertmanager/api/v2/silences"} {
 		method, target, _ := strings.Cut(failed, " ")
 		b.do(method, target, "", admin)
 	}
@@ -199,7 +205,8 @@ func TestLoginsAreInTheAuditTrail(t *testing.T) {
 		synctest.Wait()
 		require.Contains(t, trailOf(t, b, admin)[2], "anonymous refuse login ann from 192.0.2.1")
 		time.Sleep(trailRound) // what was counted since is written
-		rest := []string{"anonymous refuse login ann from 192.0.2.1: 3", "anonymous refuse login a name that nobody has from 192.0.2.1: 1", "anonymous refuse login a token from 192.0.2.1: 1"}
+		rest := []string{"anonymous refuse login ann from 192.0.2.1: 3", "anonymous refuse login a name that nobody has from 192.0.2.1: 1",
+			"anonymous refuse login a token from 192.0.2.1: 1"}
 		step(append([]string{in, out}, append(rest, "token:admin send alert alerts from 192.0.2.1: 1")...)...)
 		time.Sleep(time.Hour) // alerts come as long as they fire, and are one entry
 		step(append([]string{in, out}, append(rest, "token:admin send alert alerts from 192.0.2.1: 2")...)...)

@@ -46,7 +46,9 @@ func TestAutobahn(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, program, "-o", dir, "-x", "12.*", "-x", "13.*", "-p", "2", "ws"+strings.TrimPrefix(server.URL, "http")).CombinedOutput() // 12, 13: compression, which /ws does not offer
+	// 12, 13: compression, which /ws does not offer
+	out, err := exec.CommandContext(ctx, program, "-o", dir, "-x", "12.*", "-x", "13.*", "-p", "2",
+		"ws"+strings.TrimPrefix(server.URL, "http")).CombinedOutput()
 	t.Logf("%s", out[max(0, len(out)-1500):])
 	b, rerr := os.ReadFile(filepath.Join(dir, "index.json"))
 	require.NoError(t, rerr, "%v", err)

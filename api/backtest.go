@@ -20,12 +20,14 @@ import (
 const defaultBacktest = 6 * time.Hour
 
 // BacktestAlertRule implements rest.StrictServerInterface.
-func (s *Server) BacktestAlertRule(ctx context.Context, q rest.BacktestAlertRuleRequestObject) (rest.BacktestAlertRuleResponseObject, error) {
+func (s *Server) BacktestAlertRule(ctx context.Context,
+	q rest.BacktestAlertRuleRequestObject) (rest.BacktestAlertRuleResponseObject, error) {
 	r, err := s.find(q.Id)
 	if err != nil {
 		return nil, err
 	}
-	spec := books.RuleSpec{Name: r.Name, Recording: r.Type == "recording", Expr: r.Expr, For: r.For, KeepFiringFor: r.KeepFiringFor, Labels: r.Labels.Map(), Annotations: r.Annotations.Map()}
+	spec := books.RuleSpec{Name: r.Name, Recording: r.Type == "recording", Expr: r.Expr, For: r.For, KeepFiringFor: r.KeepFiringFor,
+		Labels: r.Labels.Map(), Annotations: r.Annotations.Map()}
 	src, err := spec.Source()
 	if err != nil {
 		return nil, edited(err)
@@ -94,7 +96,8 @@ func (s *Server) backtest(ctx context.Context, sources []rules.Source, in *rest.
 	if err != nil {
 		return out, err
 	}
-	b := backtest.Spec{Sources: sources, Start: r.start, End: r.end, Reader: m.views, Queryable: s.cfg.Queryable, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
+	b := backtest.Spec{Sources: sources, Start: r.start, End: r.end, Reader: m.views, Queryable: s.cfg.Queryable, Engine: s.cfg.Engine,
+		ExternalLabels: s.cfg.ExternalLabels}
 	if in.Step != nil {
 		if b.Step, err = ruleDuration("step", in.Step); err != nil {
 			return out, err
@@ -130,7 +133,8 @@ func (s *Server) backtest(ctx context.Context, sources []rules.Source, in *rest.
 // backtested is the answer of a backtest, with what would have been told.
 func (s *Server) backtested(res *backtest.Result, meta rest.Meta) (out rest.BacktestAnswer, err error) {
 	out = rest.BacktestAnswer{Start: res.Start.UTC(), End: res.End.UTC(), StepS: res.Step.Seconds(), Evaluations: res.Evaluations,
-		Series: []rest.BacktestSeries{}, Notifications: []rest.BacktestNotification{}, Summary: trialSummary(res), Variants: []rest.BacktestVariantAnswer{}, Meta: meta}
+		Series: []rest.BacktestSeries{}, Notifications: []rest.BacktestNotification{}, Summary: trialSummary(res),
+		Variants: []rest.BacktestVariantAnswer{}, Meta: meta}
 	notices, err := s.notices(res)
 	if err != nil {
 		return out, err
@@ -146,8 +150,9 @@ func (s *Server) backtested(res *backtest.Result, meta rest.Meta) (out rest.Back
 		out.Series = append(out.Series, backtestSeries(&res.Series[i], names))
 	}
 	for _, n := range notices {
-		out.Notifications = append(out.Notifications, rest.BacktestNotification{Time: n.Time.UTC(), Receiver: n.Receiver, Integration: n.Integration, Reason: n.Reason,
-			Firing: labelSets(n.Firing), Resolved: labelSets(n.Resolved)})
+		out.Notifications = append(out.Notifications,
+			rest.BacktestNotification{Time: n.Time.UTC(), Receiver: n.Receiver, Integration: n.Integration, Reason: n.Reason,
+				Firing: labelSets(n.Firing), Resolved: labelSets(n.Resolved)})
 	}
 	return out, nil
 }
@@ -211,7 +216,8 @@ func varied(b backtest.Spec, v rest.BacktestVariant) (backtest.Spec, error) {
 
 func (s *Server) variant(v rest.BacktestVariant, res *backtest.Result) (rest.BacktestVariantAnswer, error) {
 	notices, err := s.notices(res)
-	return rest.BacktestVariantAnswer{Threshold: v.Threshold, For: v.For, KeepFiringFor: v.KeepFiringFor, Summary: trialSummary(res), Notifications: len(notices)}, err
+	return rest.BacktestVariantAnswer{Threshold: v.Threshold, For: v.For, KeepFiringFor: v.KeepFiringFor, Summary: trialSummary(res),
+		Notifications: len(notices)}, err
 }
 
 func trialSummary(res *backtest.Result) rest.BacktestSummary {
@@ -223,13 +229,16 @@ func trialSummary(res *backtest.Result) rest.BacktestSummary {
 }
 
 func summary(s backtest.Summary) rest.BacktestSummary {
-	return rest.BacktestSummary{Fired: s.Fired, FiringS: s.Firing.Seconds(), LongestS: s.Longest.Seconds(), PendingS: s.Pending.Seconds(), Flaps: s.Flaps}
+	return rest.BacktestSummary{Fired: s.Fired, FiringS: s.Firing.Seconds(), LongestS: s.Longest.Seconds(), PendingS: s.Pending.Seconds(),
+		Flaps: s.Flaps}
 }
 
 func backtestSeries(x *backtest.Series, names map[string]string) rest.BacktestSeries {
-	out := rest.BacktestSeries{RuleId: x.RuleID, Rule: names[x.RuleID], Labels: x.Labels.Map(), Transitions: []rest.BacktestTransition{}, Summary: summary(x.Summary)}
+	out := rest.BacktestSeries{RuleId: x.RuleID, Rule: names[x.RuleID], Labels: x.Labels.Map(), Transitions: []rest.BacktestTransition{},
+		Summary: summary(x.Summary)}
 	for _, t := range x.Transitions {
-		out.Transitions = append(out.Transitions, rest.BacktestTransition{Time: t.Time.UTC(), From: t.From, To: rest.BacktestTransitionTo(t.To), Value: t.Value})
+		out.Transitions = append(out.Transitions,
+			rest.BacktestTransition{Time: t.Time.UTC(), From: t.From, To: rest.BacktestTransitionTo(t.To), Value: t.Value})
 	}
 	return out
 }

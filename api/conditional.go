@@ -18,8 +18,9 @@ import (
 
 // settled are the paths whose answers change so.
 var settled = map[string]bool{
-	"/api/v1/config": true, "/prometheus/api/v1/metadata": true, "/prometheus/api/v1/status/buildinfo": true, "/prometheus/config/v1/rules": true,
-	"/prometheus/config/v1/rules/{namespace}": true, "/prometheus/config/v1/rules/{namespace}/{group}": true,
+	"/api/v1/config": true, "/prometheus/api/v1/metadata": true, "/prometheus/api/v1/status/buildinfo": true,
+	"/prometheus/config/v1/rules": true, "/prometheus/config/v1/rules/{namespace}": true,
+	"/prometheus/config/v1/rules/{namespace}/{group}": true,
 }
 
 // conditional gives the answers of these paths a tag. It is weak: the same answer goes out compressed and not.

@@ -27,8 +27,10 @@ func TestTwoEditors(t *testing.T) {
 	}
 	for _, c := range []struct{ target, anna, ben string }{
 		{"/api/v1/alerts/" + rule, `{"name":"Many","expr":"sum(calls_total) > 6"}`, `{"name":"Many","expr":"sum(calls_total) > 7"}`},
-		{"/api/v1/alerts/" + ofFile, `{"name":"OfFile","expr":"calls_total > 0","for":"1m","labels":{"severity":"page"},"enabled":false}`, `{"name":"OfFile","expr":"calls_total > 0","for":"1m","labels":{"severity":"page"}}`},
-		{"/api/v1/slos/cart-works", `{"name":"Cart works","objective":95,"window":"30d","service":"cart"}`, `{"name":"Cart works","objective":99,"window":"30d","service":"cart"}`},
+		{"/api/v1/alerts/" + ofFile, `{"name":"OfFile","expr":"calls_total > 0","for":"1m","labels":{"severity":"page"},"enabled":false}`,
+			`{"name":"OfFile","expr":"calls_total > 0","for":"1m","labels":{"severity":"page"}}`},
+		{"/api/v1/slos/cart-works", `{"name":"Cart works","objective":95,"window":"30d","service":"cart"}`,
+			`{"name":"Cart works","objective":99,"window":"30d","service":"cart"}`},
 	} {
 		const typ = "Content-Type: application/json"
 		put := func(body, match string) (int, string) {
@@ -69,7 +71,8 @@ func TestTwoEditors(t *testing.T) {
 		w = b.do("PUT", c.target, c.anna, typ)
 		require.Equal(t, 200, w.Code, "who says nothing of it is the last")
 	}
-	require.Equal(t, 404, b.do("PUT", "/api/v1/slos/odd", `{"name":"odd","objective":95,"window":"30d","service":"cart"}`, "Content-Type: application/json", "If-Match: *").Code)
+	require.Equal(t, 404, b.do("PUT", "/api/v1/slos/odd", `{"name":"odd","objective":95,"window":"30d","service":"cart"}`,
+		"Content-Type: application/json", "If-Match: *").Code)
 	require.Equal(t, 204, b.do("DELETE", "/api/v1/alerts/"+rule, "", "If-Match: "+b.get("/api/v1/alerts/"+rule).Header().Get("ETag")).Code)
 	require.Equal(t, 204, b.do("DELETE", "/api/v1/slos/cart-works", "", "If-Match: *").Code)
 }
@@ -79,11 +82,13 @@ func TestUnchanged(t *testing.T) {
 	b := newBench(t)
 	const rules = "/prometheus/config/v1/rules"
 	set := func(limit int) {
-		w := b.do("POST", rules+"/ns", fmt.Sprintf("name: g\nrules: [{alert: A, expr: 'up > %d'}]", limit), "Content-Type: application/yaml")
+		w := b.do("POST", rules+"/ns", fmt.Sprintf("name: g\nrules: [{alert: A, expr: 'up > %d'}]", limit),
+			"Content-Type: application/yaml")
 		require.Equal(t, http.StatusAccepted, w.Code)
 	}
 	set(1)
-	for _, target := range []string{"/api/v1/config", "/api/openapi.yaml", "/", promPrefix + "/metadata", promPrefix + "/status/buildinfo", rules, rules + "/ns", rules + "/ns/g"} {
+	for _, target := range []string{"/api/v1/config", "/api/openapi.yaml", "/", promPrefix + "/metadata", promPrefix + "/status/buildinfo",
+		rules, rules + "/ns", rules + "/ns/g"} {
 		for _, encoding := range []string{"identity", "gzip", "zstd"} {
 			w := b.get(target, "Accept-Encoding: "+encoding)
 			require.Equal(t, 200, w.Code, target)
@@ -143,7 +148,8 @@ func TestEncodings(t *testing.T) {
 		require.NoError(t, err)
 		return body
 	}
-	for target, large := range map[string]bool{"/api/v1/services": true, "/jaeger/api/services": false, "/jaeger/api/v3/services": false, promPrefix + "/label/__name__/values?start=0&end=60": true, "/api/v1/config": false,
+	for target, large := range map[string]bool{"/api/v1/services": true, "/jaeger/api/services": false, "/jaeger/api/v3/services": false,
+		promPrefix + "/label/__name__/values?start=0&end=60": true, "/api/v1/config": false,
 		"/api/openapi.yaml": true, "/jaeger/api/traces?limit=60": true} {
 		want := b.get(target).Body.Bytes()
 		for _, encoding := range []string{"gzip", "zstd"} {
@@ -154,7 +160,8 @@ func TestEncodings(t *testing.T) {
 			} else if !strings.HasPrefix(target, promPrefix) {
 				require.Empty(t, w.Header().Get("Content-Encoding"), target)
 			}
-			require.Equal(t, string(want), string(plain(bytes.NewReader(w.Body.Bytes()), w.Header().Get("Content-Encoding"))), "%s %s", target, encoding)
+			require.Equal(t, string(want), string(plain(bytes.NewReader(w.Body.Bytes()), w.Header().Get("Content-Encoding"))), "%s %s",
+				target, encoding)
 		}
 		require.Empty(t, b.get(target, "Accept-Encoding: gzip;q=0, zstd;q=0").Header().Get("Content-Encoding"), target)
 	}

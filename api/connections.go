@@ -50,11 +50,13 @@ func newConnections(limit func(open int) int, reg prometheus.Registerer, log zer
 		defer c.mu.Unlock()
 		return float64(len(c.open))
 	})
-	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "watchingcat_http_connections_limit", Help: "Connections of HTTP clients that are served, by the limit of open files and what the process needs itself."}, func() float64 {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return float64(c.limit(len(c.open)))
-	})
+	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "watchingcat_http_connections_limit",
+		Help: "Connections of HTTP clients that are served, by the limit of open files and what the process needs itself."},
+		func() float64 {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return float64(c.limit(len(c.open)))
+		})
 	c.refused = f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_http_connections_refused_total",
 		Help: "Connections over the limit: idle ones that were closed for a new one (idle), those whose requests are answered with 503 (unavailable), those closed at once (closed)."}, []string{"outcome"})
 	for _, outcome := range []string{"idle", "unavailable", "closed"} {

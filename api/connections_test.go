@@ -83,7 +83,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	refused := func(outcome string, n int) {
 		t.Helper()
-		require.Eventually(t, func() bool { return testutil.ToFloat64(conns.refused.WithLabelValues(outcome)) == float64(n) }, 2*time.Minute, time.Millisecond, outcome)
+		require.Eventually(t, func() bool { return testutil.ToFloat64(conns.refused.WithLabelValues(outcome)) == float64(n) },
+			2*time.Minute, time.Millisecond, outcome)
 	}
 
 	// a WebSocket and two others fill it

@@ -61,12 +61,14 @@ func (s *Server) ListErrors(ctx context.Context, q rest.ListErrorsRequestObject)
 
 // errorKey orders groups as their list: the most frequent first, then by name.
 func errorKey(g rest.ErrorGroup) string {
-	return fmt.Sprintf("%020d\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s", ^uint64(g.Count), g.Service, g.Operation, g.Type, g.Message, g.Source, dimensionText(value(g.Dimensions)))
+	return fmt.Sprintf("%020d\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s", ^uint64(g.Count), g.Service, g.Operation, g.Type, g.Message, g.Source,
+		dimensionText(value(g.Dimensions)))
 }
 
 func errorGroup(v *cells.TallyRow) rest.ErrorGroup {
-	g := rest.ErrorGroup{Service: v.Labels[0], Dimensions: dims(v.Dims()), Operation: v.Labels[1], Type: v.Labels[2], Message: v.Labels[3], Source: rest.ErrorGroupSource(v.Labels[4]),
-		Count: int64(v.Calls), FirstSeen: orNil(v.FirstSeen), LastSeen: orNil(v.LastSeen), Sample: valid(v.Text), Traces: []string{}}
+	g := rest.ErrorGroup{Service: v.Labels[0], Dimensions: dims(v.Dims()), Operation: v.Labels[1], Type: v.Labels[2], Message: v.Labels[3],
+		Source: rest.ErrorGroupSource(v.Labels[4]), Count: int64(v.Calls), FirstSeen: orNil(v.FirstSeen), LastSeen: orNil(v.LastSeen),
+		Sample: valid(v.Text), Traces: []string{}}
 	for _, e := range []model.Exemplar{v.Latest, v.Slowest} {
 		if id := hexOrEmpty(e.TraceID[:]); id != "" && !slices.Contains(g.Traces, id) {
 			g.Traces = append(g.Traces, id)
@@ -122,8 +124,8 @@ func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequ
 		if first.Before(r.start) || !first.Before(r.end) {
 			continue
 		}
-		list = append(list, rest.Deployment{Service: l.Labels[0], Dimensions: dims(l.Dims()), Version: l.Labels[1], FirstSeen: orNil(first), LastSeen: orNil(time.Unix(0, int64(l.Base.Last))),
-			Calls: int64(l.Base.Calls), Errors: int64(l.Base.Failed)})
+		list = append(list, rest.Deployment{Service: l.Labels[0], Dimensions: dims(l.Dims()), Version: l.Labels[1], FirstSeen: orNil(first),
+			LastSeen: orNil(time.Unix(0, int64(l.Base.Last))), Calls: int64(l.Base.Calls), Errors: int64(l.Base.Failed)})
 	}
 	slices.SortFunc(list, func(a, b rest.Deployment) int {
 		return cmp.Or(b.FirstSeen.Compare(*a.FirstSeen), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Version, b.Version))
@@ -167,8 +169,10 @@ func (s *Server) ListDatabases(ctx context.Context, q rest.ListDatabasesRequestO
 	seconds := m.seconds(r)
 	for i := range rows {
 		l, c := rows[i].Labels, tallyRED(&rows[i].Tally, seconds)
-		out.Databases = append(out.Databases, rest.DatabaseCall{Service: l[0], Dimensions: dims(rows[i].Dims()), System: l[1], Namespace: l[2], Operation: l[3], Collection: l[4],
-			Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
+		out.Databases = append(out.Databases,
+			rest.DatabaseCall{Service: l[0], Dimensions: dims(rows[i].Dims()), System: l[1], Namespace: l[2], Operation: l[3],
+				Collection: l[4], Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P50Ms: c.P50Ms, P95Ms: c.P95Ms,
+				P99Ms: c.P99Ms})
 	}
 	return out, nil
 }
@@ -192,20 +196,23 @@ func (s *Server) ListMessaging(ctx context.Context, q rest.ListMessagingRequestO
 	if err != nil {
 		return nil, err
 	}
-	out := rest.ListMessaging200JSONResponse{Clients: make([]rest.MessagingClient, 0, len(rows)), Edges: []rest.MessagingEdge{}, Meta: s.meta(m, r)}
+	out := rest.ListMessaging200JSONResponse{Clients: make([]rest.MessagingClient, 0, len(rows)), Edges: []rest.MessagingEdge{},
+		Meta: s.meta(m, r)}
 	seconds := m.seconds(r)
 	for i := range rows {
 		l, c := rows[i].Labels, tallyRED(&rows[i].Tally, seconds)
-		out.Clients = append(out.Clients, rest.MessagingClient{Service: l[0], Dimensions: dims(rows[i].Dims()), System: l[1], Destination: l[2], Kind: rest.MessagingClientKind(l[3]),
-			Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
+		out.Clients = append(out.Clients,
+			rest.MessagingClient{Service: l[0], Dimensions: dims(rows[i].Dims()), System: l[1], Destination: l[2],
+				Kind: rest.MessagingClientKind(l[3]), Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate,
+				P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
 	}
 	for _, e := range v.Edges {
 		if e.Connection != "messaging_system" || name != nil && e.Client != *name && e.Server != *name {
 			continue
 		}
 		l := e.Transit.Latency()
-		out.Edges = append(out.Edges, rest.MessagingEdge{Producer: e.Client, Consumer: e.Server, Messages: int64(e.Calls), Failed: int64(e.Failed),
-			LatencyP50Ms: millis(l.P50), LatencyP95Ms: millis(l.P95), LatencyP99Ms: millis(l.P99)})
+		out.Edges = append(out.Edges, rest.MessagingEdge{Producer: e.Client, Consumer: e.Server, Messages: int64(e.Calls),
+			Failed: int64(e.Failed), LatencyP50Ms: millis(l.P50), LatencyP95Ms: millis(l.P95), LatencyP99Ms: millis(l.P99)})
 	}
 	return out, nil
 }
@@ -236,7 +243,9 @@ func (s *Server) ListExternal(ctx context.Context, q rest.ListExternalRequestObj
 			continue
 		}
 		c := red(model.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
-		out.External = append(out.External, rest.ExternalCall{Service: e.Client, Dimensions: dims(e.ClientDims), Target: e.Server, Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(e.ClientP95)})
+		out.External = append(out.External,
+			rest.ExternalCall{Service: e.Client, Dimensions: dims(e.ClientDims), Target: e.Server, Calls: c.Calls, Errors: c.Errors,
+				Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(e.ClientP95)})
 	}
 	out.Total = len(out.External)
 	return out, nil

@@ -119,7 +119,8 @@ func (b *bench) failsAsIts(t *testing.T, target string, w *httptest.ResponseReco
 func fuzzed(b *bench, get bool) (out []string) {
 	for path, item := range b.s.doc.Paths.Map() {
 		for method := range item.Operations() {
-			stream := slices.Contains([]string{"/ws", "/api/v1/live", "/api/v1/logs/tail", "/metrics"}, path) || strings.Contains(path, "oidc") || strings.HasPrefix(path, "/api/v1/receivers")
+			stream := slices.Contains([]string{"/ws", "/api/v1/live", "/api/v1/logs/tail", "/metrics"}, path) || strings.Contains(path,
+				"oidc") || strings.HasPrefix(path, "/api/v1/receivers")
 			if !stream && (method == http.MethodGet) == get {
 				out = append(out, method+" "+path)
 			}
@@ -134,30 +135,54 @@ func FuzzRequests(f *testing.F) {
 	b := fuzzBench(f)
 	list := fuzzed(b, true)
 	for _, seed := range []struct{ path, part, query string }{
-		{"/jaeger/api/traces", "", "service=web&tags={\"error\":\"true\"}&minDuration=1ms&limit=3&start=0&end=60000000"}, {"/jaeger/api/traces", "", "service=cart&tags=null&tag=a:b"},
-		{"/jaeger/api/traces", "", "traceID=1&traceID=74310000000000000000000000000000"}, {"/jaeger/api/traces/{id}", "74310000000000000000000000000000", "start=0&end=60000"},
-		{"/jaeger/api/operations", "", "service=web&spanKind=server"}, {"/jaeger/api/services/{service}/operations", "web", ""}, {"/jaeger/api/dependencies", "", "endTs=60000&lookback=60000&service=web"},
-		{"/jaeger/api/metrics/latencies", "", "service=web&quantile=0.9&endTs=60000&lookback=60000&step=1000&ratePer=60000&groupByOperation=true"}, {"/jaeger/api/metrics/calls", "", "service=web&endTs=9e18"},
-		{"/jaeger/api/metrics/errors", "", "service=a.*&service=b&spanKind=client"}, {"/jaeger/api/v3/operations", "", "service=web&span_kind=server"},
+		{"/jaeger/api/traces", "", "service=web&tags={\"error\":\"true\"}&minDuration=1ms&limit=3&start=0&end=60000000"},
+		{"/jaeger/api/traces", "", "service=cart&tags=null&tag=a:b"},
+		{"/jaeger/api/traces", "", "traceID=1&traceID=74310000000000000000000000000000"},
+		{"/jaeger/api/traces/{id}", "74310000000000000000000000000000", "start=0&end=60000"},
+		{"/jaeger/api/operations", "", "service=web&spanKind=server"},
+		{"/jaeger/api/services/{service}/operations", "web", ""},
+		{"/jaeger/api/dependencies", "", "endTs=60000&lookback=60000&service=web"},
+		{"/jaeger/api/metrics/latencies", "",
+			"service=web&quantile=0.9&endTs=60000&lookback=60000&step=1000&ratePer=60000&groupByOperation=true"}, {"/jaeger/api/metrics/calls", "", "service=web&endTs=9e18"}, {"/jaeger/api/metrics/errors", "", "service=a.*&service=b&spanKind=client"}, {"/jaeger/api/v3/operations", "", "service=web&span_kind=server"},
 		{"/jaeger/api/v3/traces", "", "query.start_time_min=1970-01-01T00:00:00Z&query.start_time_max=1970-01-01T00:01:00Z&query.attributes={}"},
-		{"/jaeger/api/v3/trace-summaries", "", "query.startTimeMin=1970-01-01T02:00:00+02:00&query.startTimeMax=2262-04-11T23:47:16Z&query.searchDepth=-1"},
+		{"/jaeger/api/v3/trace-summaries", "",
+			"query.startTimeMin=1970-01-01T02:00:00+02:00&query.startTimeMax=2262-04-11T23:47:16Z&query.searchDepth=-1"},
 		{"/jaeger/api/v3/traces/{id}", "74310000000000000000000000000000", "start_time=x"},
-		{"/prometheus/api/v1/metadata", "", "limit=2"}, {"/prometheus/api/v1/query", "", "query=sum(calls_total)&time=20"}, {"/prometheus/api/v1/query_range", "", "query=rate(calls_total[30s])&start=0&end=60&step=5&timeout=1s"},
-		{"/prometheus/api/v1/query_exemplars", "", "query=test&start=0&end=60"}, {"/prometheus/api/v1/label/{name}/values", "U__service_2e_name", "match[]={a=~\"b\"}&limit=1"}, {"/prometheus/api/v1/label/{name}/values", "a/b", ""}, {"/prometheus/api/v1/series", "", "match[]=calls_total&start=0&end=60"},
-		{"/prometheus/api/v1/rules", "", "file[]=x&rule_group[]=g&exclude_alerts=true&group_limit=1&group_next_token=x"}, {"/prometheus/api/v1/labels", "", "match[]=x&start=-1&end=1e3"},
-		{"/prometheus/config/v1/rules/{namespace}/{group}", "test", ""}, {"/alertmanager/api/v2/{path}", "alerts", "filter=alertname=~\"E.*\"&active=true&receiver=team"},
-		{"/alertmanager/api/v2/{path}", "alerts/groups", "filter=severity!=\"page\""}, {"/alertmanager/api/v2/{path}", "silences", "filter=a=b"}, {"/alertmanager/api/v2/{path}", "silence/1", ""},
-		{"/api/v1/traces", "", "start=0&end=1e3&attributes=a=b&order=slowest"}, {"/api/v1/traces/{id}", "7431", ""}, {"/api/v1/logs", "", "start=0&text=a&next=eyJlZGdlIjoxfQ"}, {"/api/v1/logs/volume", "", "start=0&step=1us"},
-		{"/api/v1/services", "", "start=253402300799&end=253402300799"}, {"/api/v1/services/{name}", "web", ""}, {"/api/v1/services/{name}/metrics", "web", "step=10s"}, {"/api/v1/servicemap", "", "start=0&compare_start=1&compare_end=2"},
-		{"/api/v1/metrics/labels", "", "name=x&match=up"}, {"/api/v1/errors", "", "step=1s"}, {"/api/v1/audit", "", "limit=1&next=_w"}, {"/api/v1/alerts/history", "", "start=0&limit=1"}, {"/api/v1/alerts/{id}", "x", ""},
-		{"/api/v1/metrics", "", "limit=1&next=YQ"}, {"/api/v1/logs/patterns", "", "service=cart&limit=2"}, {"/api/v1/deployments", "", ""}, {"/api/v1/pipeline", "", ""}, {"/api/openapi.yaml", "", ""},
+		{"/prometheus/api/v1/metadata", "", "limit=2"}, {"/prometheus/api/v1/query", "", "query=sum(calls_total)&time=20"},
+		{"/prometheus/api/v1/query_range", "", "query=rate(calls_total[30s])&start=0&end=60&step=5&timeout=1s"},
+		{"/prometheus/api/v1/query_exemplars", "", "query=test&start=0&end=60"},
+		{"/prometheus/api/v1/label/{name}/values", "U__service_2e_name", "match[]={a=~\"b\"}&limit=1"},
+		{"/prometheus/api/v1/label/{name}/values", "a/b", ""},
+		{"/prometheus/api/v1/series", "", "match[]=calls_total&start=0&end=60"},
+		{"/prometheus/api/v1/rules", "",
+			"file[]=x&rule_group[]=g&exclude_alerts=true&group_limit=1&group_next_token=x"},
+		{"/prometheus/api/v1/labels", "", "match[]=x&start=-1&end=1e3"},
+		{"/prometheus/config/v1/rules/{namespace}/{group}", "test", ""},
+		{"/alertmanager/api/v2/{path}", "alerts",
+			"filter=alertname=~\"E.*\"&active=true&receiver=team"},
+		{"/alertmanager/api/v2/{path}", "alerts/groups", "filter=severity!=\"page\""},
+		{"/alertmanager/api/v2/{path}", "silences", "filter=a=b"},
+		{"/alertmanager/api/v2/{path}", "silence/1", ""},
+		{"/api/v1/traces", "", "start=0&end=1e3&attributes=a=b&order=slowest"},
+		{"/api/v1/traces/{id}", "7431", ""},
+		{"/api/v1/logs", "", "start=0&text=a&next=eyJlZGdlIjoxfQ"},
+		{"/api/v1/logs/volume", "", "start=0&step=1us"},
+		{"/api/v1/services", "",
+			"start=253402300799&end=253402300799"},
+		{"/api/v1/services/{name}", "web", ""},
+		{"/api/v1/services/{name}/metrics", "web",
+			"step=10s"},
+		{"/api/v1/servicemap", "",
+			"start=0&compare_start=1&compare_end=2"}, {"/api/v1/metrics/labels", "", "name=x&match=up"}, {"/api/v1/errors", "", "step=1s"}, {"/api/v1/audit", "", "limit=1&next=_w"}, {"/api/v1/alerts/history", "", "start=0&limit=1"}, {"/api/v1/alerts/{id}", "x", ""}, {"/api/v1/metrics", "", "limit=1&next=YQ"}, {"/api/v1/logs/patterns", "", "service=cart&limit=2"}, {"/api/v1/deployments", "", ""}, {"/api/v1/pipeline", "", ""}, {"/api/openapi.yaml", "", ""},
 	} {
 		i := slices.Index(list, "GET "+seed.path)
 		require.GreaterOrEqual(f, i, 0, seed.path)
 		f.Add(uint8(i), seed.part, seed.query, uint8(0), "")
 	}
-	headers := []string{"Accept", "Accept-Encoding", "If-None-Match", "If-Modified-Since", "Range", "Origin", "Content-Type", "Last-Event-ID"}
-	for i, v := range []string{"text/html;q=0", "zstd;q=1.0, gzip;q=x", `W/"x", *`, "Thu, 01 Jan 1970 00:00:00 GMT", "bytes=1-,-5", "null", "a/b; c=d"} {
+	headers := []string{"Accept", "Accept-Encoding", "If-None-Match", "If-Modified-Since", "Range", "Origin", "Content-Type",
+		"Last-Event-ID"}
+	for i, v := range []string{"text/html;q=0", "zstd;q=1.0, gzip;q=x", `W/"x", *`, "Thu, 01 Jan 1970 00:00:00 GMT", "bytes=1-,-5", "null",
+		"a/b; c=d"} {
 		f.Add(uint8(i), "web", "", uint8(i), v)
 	}
 	f.Fuzz(func(t *testing.T, op uint8, part, query string, header uint8, v string) {
@@ -197,17 +222,26 @@ func FuzzBodies(f *testing.F) {
 	list := fuzzed(b, false)
 	for _, seed := range []struct{ op, part, body string }{
 		{"POST /api/v1/alerts", "", `{"name":"Many","expr":"sum(calls_total) > 5","for":"5m","keep_firing_for":"1m","labels":{"severity":"page"},"annotations":{"a":"{{ $value }}"},"enabled":false,"group":"g","type":"alerting"}`},
-		{"PUT /api/v1/alerts/{id}", "first", `{"name":"Few","expr":"sum(calls_total) < 5"}`}, {"POST /api/v1/alerts/{id}/backtest", "first", `{"start":"0","end":"60","step":"10s"}`},
-		{"POST /api/v1/alerts/backtest", "", `{"rule":{"name":"A","expr":"calls_total > 0"},"start":"0","end":"60","step":"10s","variants":[{"threshold":2,"for":"1m"}]}`},
-		{"POST /api/v1/alerts/backtest", "", `{"yaml":"groups: [{name: g, rules: [{alert: A, expr: up}]}]","start":"0","end":"60"}`}, {"POST /api/v1/alerts/templates", "", `{"kind":"no_data","name":"x","selector":"up","within":"5m","seen":"1h"}`},
-		{"POST /api/v1/alerts/templates", "", `{"kind":"baseline","name":"x","expr":"sum(rate(calls_total[1m]))","days":3,"factor":2}`}, {"POST /api/v1/slos", "", `{"name":"Cart works","objective":99.9,"window":"30d","service":"cart","latency_ms":50,"labels":{"team":"x"}}`},
-		{"POST /prometheus/config/v1/rules/{namespace}", "0", "c"}, {"PUT /api/v1/slos/{id}", "cart-works", `{"name":"Cart works","objective":90,"window":"7d","service":"cart"}`}, {"POST /api/v1/traces/search", "", `{"service":"web","minDuration":"1ms","maxDuration":5000,"status":"error","attributes":{"a":"b"},"limit":3,"start":"0","end":"60"}`},
-		{"POST /api/v1/logs/search", "", `{"service":"cart","severity":"INFO","text":"h","start":"0","end":"60","limit":1,"trace_id":"7431"}`}, {"POST /api/v1/metrics/query", "", `{"query":"sum(calls_total)","start":"0","end":"60","step":"5s"}`},
-		{"POST /api/v1/replays", "", `{"views":["red"],"from":"0","to":"60","keep":true}`}, {"POST /jaeger/api/transform", "", `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"a"}}]},"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000001","spanId":"0000000000000001","name":"x"}]}]}]}`},
-		{"POST /prometheus/config/v1/rules/{namespace}", "ns", "name: g\nrules: [{alert: A, expr: up > 0, for: 5m}]"}, {"POST /prometheus/config/v1/rules/{namespace}", "\xe7", "name: g\nrules: [{alert: A, expr: up}]"}, {"POST /prometheus/api/v1/query", "", "query=1%2B1&time=4"}, {"POST /prometheus/api/v1/query_range", "", "query=sum(calls_total)&start=0&end=60&step=1s"},
-		{"POST /prometheus/api/v1/series", "", "match[]=calls_total"}, {"POST /alertmanager/api/v2/{path}", "silences", `{"matchers":[{"name":"a","value":"b","isRegex":false}],"startsAt":"2026-11-23T10:00:00Z","endsAt":"2099-11-23T10:00:00Z","createdBy":"a","comment":"c"}`},
-		{"POST /alertmanager/api/v2/{path}", "alerts", `[{"labels":{"alertname":"A"},"annotations":{},"endsAt":"2099-11-23T10:00:00Z"}]`}, {"DELETE /prometheus/config/v1/rules/{namespace}/{group}", "ns", ""}, {"DELETE /alertmanager/api/v2/{path}", "silence/x", ""},
-		{"POST /api/v1/auth/login", "", `{"username":"a","password":"b"}`}, {"POST /api/v1/tokens", "", `{"name":"x","role":"viewer","expires":"2099-01-01T00:00:00Z"}`}, {"POST /api/v1/users", "", `{"name":"x","role":"viewer","password":"0123456789ab"}`},
+		{"PUT /api/v1/alerts/{id}", "first", `{"name":"Few","expr":"sum(calls_total) < 5"}`},
+		{"POST /api/v1/alerts/{id}/backtest", "first", `{"start":"0","end":"60","step":"10s"}`},
+		{"POST /api/v1/alerts/backtest", "",
+			`{"rule":{"name":"A","expr":"calls_total > 0"},"start":"0","end":"60","step":"10s","variants":[{"threshold":2,"for":"1m"}]}`},
+		{"POST /api/v1/alerts/backtest", "", `{"yaml":"groups: [{name: g, rules: [{alert: A, expr: up}]}]","start":"0","end":"60"}`},
+		{"POST /api/v1/alerts/templates", "", `{"kind":"no_data","name":"x","selector":"up","within":"5m","seen":"1h"}`},
+		{"POST /api/v1/alerts/templates", "",
+			`{"kind":"baseline","name":"x","expr":"sum(rate(calls_total[1m]))","days":3,"factor":2}`},
+		{"POST /api/v1/slos", "",
+			`{"name":"Cart works","objective":99.9,"window":"30d","service":"cart","latency_ms":50,"labels":{"team":"x"}}`},
+		{"POST /prometheus/config/v1/rules/{namespace}", "0", "c"},
+		{"PUT /api/v1/slos/{id}", "cart-works",
+			`{"name":"Cart works","objective":90,"window":"7d","service":"cart"}`},
+		{"POST /api/v1/traces/search", "",
+			`{"service":"web","minDuration":"1ms","maxDuration":5000,"status":"error","attributes":{"a":"b"},"limit":3,"start":"0","end":"60"}`}, {"POST /api/v1/logs/search", "", `{"service":"cart","severity":"INFO","text":"h","start":"0","end":"60","limit":1,"trace_id":"7431"}`}, {"POST /api/v1/metrics/query", "", `{"query":"sum(calls_total)","start":"0","end":"60","step":"5s"}`}, {"POST /api/v1/replays", "", `{"views":["red"],"from":"0","to":"60","keep":true}`}, {"POST /jaeger/api/transform", "", `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"a"}}]},"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000001","spanId":"0000000000000001","name":"x"}]}]}]}`}, {"POST /prometheus/config/v1/rules/{namespace}", "ns", "name: g\nrules: [{alert: A, expr: up > 0, for: 5m}]"}, {"POST /prometheus/config/v1/rules/{namespace}", "\xe7", "name: g\nrules: [{alert: A, expr: up}]"}, {"POST /prometheus/api/v1/query", "", "query=1%2B1&time=4"}, {"POST /prometheus/api/v1/query_range", "", "query=sum(calls_total)&start=0&end=60&step=1s"}, {"POST /prometheus/api/v1/series", "", "match[]=calls_total"}, {"POST /alertmanager/api/v2/{path}", "silences", `{"matchers":[{"name":"a","value":"b","isRegex":false}],"startsAt":"2026-11-23T10:00:00Z","endsAt":"2099-11-23T10:00:00Z","createdBy":"a","comment":"c"}`},
+		{"POST /alertmanager/api/v2/{path}", "alerts", `[{"labels":{"alertname":"A"},"annotations":{},"endsAt":"2099-11-23T10:00:00Z"}]`},
+		{"DELETE /prometheus/config/v1/rules/{namespace}/{group}", "ns", ""}, {"DELETE /alertmanager/api/v2/{path}", "silence/x", ""},
+		{"POST /api/v1/auth/login", "", `{"username":"a","password":"b"}`},
+		{"POST /api/v1/tokens", "", `{"name":"x","role":"viewer","expires":"2099-01-01T00:00:00Z"}`},
+		{"POST /api/v1/users", "", `{"name":"x","role":"viewer","password":"0123456789ab"}`},
 	} {
 		i := slices.Index(list, seed.op)
 		require.GreaterOrEqual(f, i, 0, seed.op)
@@ -276,7 +310,8 @@ func refused(t *testing.T, err error, code string) {
 
 // FuzzTimes: a time or a duration that is understood is understood again as it is written, and means the same.
 func FuzzTimes(f *testing.F) {
-	for _, v := range []string{"2026-11-23T10:00:00.123456789Z", "1795428000.5", "0", "253402300799.999999999", "1e3", "-1", "150ms", "1.5", "9223372036854775", "1µs", "NaN", "0x1p4", "1970-01-01T00:00:00-00:01"} {
+	for _, v := range []string{"2026-11-23T10:00:00.123456789Z", "1795428000.5", "0", "253402300799.999999999", "1e3", "-1", "150ms", "1.5",
+		"9223372036854775", "1µs", "NaN", "0x1p4", "1970-01-01T00:00:00-00:01"} {
 		f.Add(v)
 	}
 	f.Fuzz(func(t *testing.T, v string) {
@@ -308,7 +343,8 @@ func FuzzPlaces(f *testing.F) {
 	sum := views.TraceSummary{ID: [16]byte{1}, Start: at(time.Second), End: at(time.Minute)}
 	line, err := (&logCursor{Edge: 5, After: &raw.LogPlace{At: 3, Seen: []string{"a"}}}).token()
 	require.NoError(f, err)
-	for _, v := range []string{"otlp_spans/0/5,b/2147483647/9223372036854775807", "a/b/0/1", ",", traceToken(&sum), *line, "eyJ2aWV3Ijp7fX0", "74310000000000000000000000000000", "A", "5@x.3", "18446744073709551615@.-1", "YQ"} {
+	for _, v := range []string{"otlp_spans/0/5,b/2147483647/9223372036854775807", "a/b/0/1", ",", traceToken(&sum), *line,
+		"eyJ2aWV3Ijp7fX0", "74310000000000000000000000000000", "A", "5@x.3", "18446744073709551615@.-1", "YQ"} {
 		f.Add(v)
 	}
 	f.Fuzz(func(t *testing.T, v string) {
@@ -371,7 +407,8 @@ func FuzzPlaces(f *testing.F) {
 
 // FuzzSearches: what Jaeger's parameters are read as is within bounds, whatever they are.
 func FuzzSearches(f *testing.F) {
-	for _, q := range []string{"service=web&tags={\"a\":\"b\"}&tag=c:d:e&minDuration=1ms&maxDuration=2s&limit=3&start=1&end=60000000", "tags=null&tag=a:b", "limit=-1", "start=9223372036854775807", "start=5&end=4",
+	for _, q := range []string{"service=web&tags={\"a\":\"b\"}&tag=c:d:e&minDuration=1ms&maxDuration=2s&limit=3&start=1&end=60000000",
+		"tags=null&tag=a:b", "limit=-1", "start=9223372036854775807", "start=5&end=4",
 		"query.start_time_min=1970-01-01T00:00:00 02:00&query.startTimeMax=9999-12-31T23:59:59Z&query.attributes=null&query.num_traces=99999&query.durationMin=1s",
 		"service=a.b%22%5C&service=%ff&spanKind=client&spanKind=server&endTs=60000&lookback=60000&step=1&ratePer=1&quantile=0.5&groupByOperation=true", "service=%ff", "service=a&quantile=NaN", "service=a&endTs=253402300799000&lookback=9999999"} {
 		f.Add(q)
@@ -470,7 +507,9 @@ func FuzzRuleGroups(f *testing.F) {
 // same when it is written again.
 func FuzzMessages(f *testing.F) {
 	for _, v := range []string{`{"type":"subscribe","id":"1","view":"services","filter":{"range":"15m","service":"web"},"cursor":3,"stream":"x.1"}`, `{"type":"unsubscribe","id":"1"}`, `{"type":"ping","id":"x"}`, `{"type":"odd"}`, `[1`, `{}`,
-		`{"type":"subscribe","id":"2","view":"logs","filter":{"severity":"WARN","trace_id":"1"}}`, `{"type":"subscribe","id":"3","view":"alerts","filter":{"state":"firing"}}`, `{"type":"subscribe","id":"4","view":"servicemap","filter":null}`} {
+		`{"type":"subscribe","id":"2","view":"logs","filter":{"severity":"WARN","trace_id":"1"}}`,
+		`{"type":"subscribe","id":"3","view":"alerts","filter":{"state":"firing"}}`,
+		`{"type":"subscribe","id":"4","view":"servicemap","filter":null}`} {
 		f.Add(true, []byte(v))
 	}
 	f.Add(false, []byte("{}"))

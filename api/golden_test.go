@@ -36,7 +36,8 @@ var update = flag.Bool("update", false, "write what is answered into testdata")
 // and commit idle=DUR make a checkpoint, now=DUR moves the clock), perhaps "metrics" (lines of time, name and value) and
 // "rules.yml", and answers named by their requests: method, target and perhaps a body. With "auth" it is asked who one is, and a request
 // may end with "as viewer", "as editor", "as admin" or "as stranger", whose token is not valid. With "alertmanager.yml" there is an
-// Alertmanager; what it takes from the clock and from chance is not in the answers, and ID stands for the last id that it gave. TOKEN is the last groupNextToken.
+// Alertmanager; what it takes from the clock and from chance is not in the answers, and ID stands for the last id that it gave. TOKEN is
+// the last groupNextToken.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	require.NoError(t, err)
@@ -173,7 +174,8 @@ func (b *bench) answer(method, target string) string {
 	if m := nextToken.FindStringSubmatch(w.Body.String()); m != nil {
 		b.lastToken = m[1]
 	}
-	if b.alertmanager && method == http.MethodPost && target == "/alertmanager/api/v2/alerts" && w.Code == http.StatusOK { // groups are made of alerts beside requests
+	// groups are made of alerts beside requests
+	if b.alertmanager && method == http.MethodPost && target == "/alertmanager/api/v2/alerts" && w.Code == http.StatusOK {
 		require.Eventually(b.t, func() bool {
 			return strings.Contains(b.get("/alertmanager/api/v2/alerts/groups").Body.String(), "Slow")
 		}, 2*time.Minute, time.Millisecond)
@@ -189,7 +191,8 @@ func (b *bench) answer(method, target string) string {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	require.NoError(b.t, enc.Encode(got))
-	text := evalTime.ReplaceAllString(lastEval.ReplaceAllString(out.String(), `"${1}": "the wall clock"`), `"evaluationTime": "the wall clock"`)
+	text := evalTime.ReplaceAllString(lastEval.ReplaceAllString(out.String(), `"${1}": "the wall clock"`),
+		`"evaluationTime": "the wall clock"`)
 	text = goVersion.ReplaceAllString(text, `"goVersion": "of this build"`)
 	if b.alertmanager {
 		text = amID.ReplaceAllString(amClock.ReplaceAllString(text, `"${1}": "the wall clock"`), "ID")
@@ -253,7 +256,8 @@ func (b *bench) conforms(method, target string, w *httptest.ResponseRecorder) {
 	path := documented(ctx.RoutePattern())
 	item := b.s.doc.Paths.Value(path)
 	require.NotNil(b.t, item, path)
-	in := &openapi3filter.RequestValidationInput{Request: r, Route: &routers.Route{Spec: b.s.doc, Path: path, PathItem: item, Method: method, Operation: item.GetOperation(method)}}
+	in := &openapi3filter.RequestValidationInput{Request: r,
+		Route: &routers.Route{Spec: b.s.doc, Path: path, PathItem: item, Method: method, Operation: item.GetOperation(method)}}
 	err := openapi3filter.ValidateResponse(b.t.Context(), (&openapi3filter.ResponseValidationInput{
 		RequestValidationInput: in, Status: w.Code, Header: w.Header(), Options: &openapi3filter.Options{IncludeResponseStatus: true},
 	}).SetBodyBytes(w.Body.Bytes()))

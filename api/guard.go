@@ -28,7 +28,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			continue
 		}
 		if u, err := url.Parse(origin); err == nil && u.Host != "" {
-			_ = check.AddTrustedOrigin(u.Scheme + "://" + u.Host) // settings are checked at start: what is no origin is trusted with nothing
+			// settings are checked at start: what is no origin is trusted with nothing
+			_ = check.AddTrustedOrigin(u.Scheme + "://" + u.Host)
 		}
 	}
 	known := s.knownHosts()

@@ -37,24 +37,34 @@ func TestBrowsersOfOtherSites(t *testing.T) {
 		return res.StatusCode
 	}
 	rule := `{"name":"Evil","expr":"vector(1)"}`
-	for _, path := range []string{"/api/v1/alerts", "/api/v1/replays", "/api/v1/receivers/x/test", "/prometheus/config/v1/rules/evil", "/alertmanager/api/v2/silences",
+	for _, path := range []string{"/api/v1/alerts", "/api/v1/replays", "/api/v1/receivers/x/test", "/prometheus/config/v1/rules/evil",
+		"/alertmanager/api/v2/silences",
 		"/alertmanager/api/v2/alerts", "/prometheus/api/v1/query", "/jaeger/api/transform", "/api/v1/nothing"} {
-		for _, from := range [][]string{{"Origin", "http://evil.example", "Sec-Fetch-Site", "cross-site"}, {"Origin", "http://evil.example"}, {"Origin", "null"}, {"Sec-Fetch-Site", "same-site"}} {
-			require.Equal(t, http.StatusForbidden, send(http.MethodPost, path, rule, append(from, "Content-Type", "text/plain")...), "%s from %v", path, from)
+		for _, from := range [][]string{{"Origin", "http://evil.example", "Sec-Fetch-Site", "cross-site"},
+			{"Origin", "http://evil.example"}, {"Origin", "null"}, {"Sec-Fetch-Site", "same-site"}} {
+			require.Equal(t, http.StatusForbidden, send(http.MethodPost, path, rule, append(from, "Content-Type", "text/plain")...),
+				"%s from %v", path, from)
 		}
-		require.Equal(t, http.StatusForbidden, send(http.MethodPost, path, rule, "Host", "evil.example:8090", "Origin", "http://evil.example:8090", "Sec-Fetch-Site", "same-origin"), path)
+		require.Equal(t, http.StatusForbidden,
+			send(http.MethodPost, path, rule, "Host", "evil.example:8090", "Origin", "http://evil.example:8090", "Sec-Fetch-Site",
+				"same-origin"), path)
 	}
-	for _, path := range []string{"/", "/api/v1/services", "/prometheus/api/v1/query?query=1", "/jaeger/api/services", "/metrics", "/ws", "/api/v1/logs/tail"} {
+	for _, path := range []string{"/", "/api/v1/services", "/prometheus/api/v1/query?query=1", "/jaeger/api/services", "/metrics", "/ws",
+		"/api/v1/logs/tail"} {
 		require.Equal(t, http.StatusForbidden, send(http.MethodGet, path, "", "Host", "evil.example"), path)
 	}
 	host := strings.TrimPrefix(server.URL, "http://")
-	for _, name := range []string{host, "localhost", "localhost:8090", "watchingcat:8090", "watchingcat.monitoring.svc.cluster.local.svc", "[::1]:8090", "10.1.2.3"} {
+	for _, name := range []string{host, "localhost", "localhost:8090", "watchingcat:8090", "watchingcat.monitoring.svc.cluster.local.svc",
+		"[::1]:8090", "10.1.2.3"} {
 		require.Equal(t, http.StatusOK, send(http.MethodGet, "/api/v1/services", "", "Host", name), name)
 	}
 	// programs and our own page
-	require.Equal(t, http.StatusOK, send(http.MethodPost, "/prometheus/api/v1/query", "query=1", "Content-Type", "application/x-www-form-urlencoded"))
-	require.Equal(t, http.StatusOK, send(http.MethodPost, "/prometheus/api/v1/query", "query=1", "Content-Type", "application/x-www-form-urlencoded", "Origin", server.URL, "Sec-Fetch-Site", "same-origin"))
-	require.Equal(t, http.StatusOK, send(http.MethodPost, "/prometheus/api/v1/query", "query=1", "Content-Type", "application/x-www-form-urlencoded", "Origin", server.URL))
+	require.Equal(t, http.StatusOK, send(http.MethodPost, "/prometheus/api/v1/query", "query=1", "Content-Type",
+		"application/x-www-form-urlencoded"))
+	require.Equal(t, http.StatusOK, send(http.MethodPost, "/prometheus/api/v1/query", "query=1", "Content-Type",
+		"application/x-www-form-urlencoded", "Origin", server.URL, "Sec-Fetch-Site", "same-origin"))
+	require.Equal(t, http.StatusOK, send(http.MethodPost, "/prometheus/api/v1/query", "query=1", "Content-Type",
+		"application/x-www-form-urlencoded", "Origin", server.URL))
 
 	c, err := net.Dial("tcp", host)
 	require.NoError(t, err)

@@ -178,7 +178,8 @@ func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, from place
 		}
 		if limit := h.s.cfg.Limits.LiveViews; len(h.topics) >= limit {
 			h.s.metrics.refused.WithLabelValues(v.name).Inc()
-			return nil, advise(problemf(errUnavailable, "too_many_live_views", "%d different live views are open, which is the limit; equal ones are computed once", limit),
+			return nil, advise(problemf(errUnavailable, "too_many_live_views",
+				"%d different live views are open, which is the limit; equal ones are computed once", limit),
 				"Subscribe with a view, range and filter that others use (range 15m), or read the view by GET.")
 		}
 		ctx, stop := context.WithCancel(h.ctx)

@@ -70,8 +70,8 @@ type nowhere struct{ http.ResponseWriter }
 func (nowhere) Header() http.Header { return http.Header{} }
 
 func newLimiters(perSecond int) limiters {
-	l := limiters{logins: httprate.NewRateLimiter(loginAttempts, time.Minute), failures: httprate.NewRateLimiter(loginFailures, time.Minute),
-		guessed: httprate.NewRateLimiter(loginFailuresOf, time.Minute)}
+	l := limiters{logins: httprate.NewRateLimiter(loginAttempts, time.Minute),
+		failures: httprate.NewRateLimiter(loginFailures, time.Minute), guessed: httprate.NewRateLimiter(loginFailuresOf, time.Minute)}
 	if perSecond > 0 {
 		l.requests = httprate.NewRateLimiter(perSecond, time.Second)
 	}
@@ -172,7 +172,8 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 			}
 			w.Header().Add("WWW-Authenticate", `Bearer realm="WatchingCat"`)
 			if errors.Is(err, auth.ErrUnknownKey) {
-				return advise(problemf(errUnauthenticated, "unknown_key", "%v", err), "Try again in some seconds; then get a new token of the identity provider.")
+				return advise(problemf(errUnauthenticated, "unknown_key", "%v", err),
+					"Try again in some seconds; then get a new token of the identity provider.")
 			}
 			return errUnauthenticated
 		case errors.Is(err, auth.ErrCrossSite):
@@ -195,7 +196,8 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 		c.outcome = "limited"
 		return errTooMany
 	}
-	if pattern := chi.RouteContext(r.Context()).RoutePattern(); (pattern == "/api/v1/auth/login" || pattern == auth.OIDCPath+"callback") && s.limits.logins.OnLimit(w, r, c.address) {
+	if pattern := chi.RouteContext(r.Context()).RoutePattern(); (pattern == "/api/v1/auth/login" || pattern == auth.OIDCPath+"callback") &&
+		s.limits.logins.OnLimit(w, r, c.address) {
 		c.outcome = "limited"
 		s.refused(r.Context(), "too many attempts")
 		return advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in"), "Wait a minute.")
@@ -295,14 +297,16 @@ func (s *Server) LoginUser(ctx context.Context, q rest.LoginUserRequestObject) (
 	x, err := a.Login(q.Body.Username, q.Body.Password)
 	if errors.Is(err, auth.ErrCredentials) {
 		s.failed(ctx, q.Body.Username, name)
-		return nil, advise(problemf(errUnauthenticated, "login_failed", "name or password is wrong"), "Check both; an admin can set a new password.")
+		return nil, advise(problemf(errUnauthenticated, "login_failed", "name or password is wrong"),
+			"Check both; an admin can set a new password.")
 	}
 	if err != nil {
 		return nil, err
 	}
 	callerOf(ctx).Name = q.Body.Username
 	s.logged(ctx, "login", q.Body.Username)
-	return rest.LoginUser200JSONResponse{Body: loginOf(x), Headers: rest.LoginUser200ResponseHeaders{SetCookie: new(a.SessionCookie(x))}}, nil
+	return rest.LoginUser200JSONResponse{Body: loginOf(x), Headers: rest.LoginUser200ResponseHeaders{SetCookie: new(a.SessionCookie(x))}},
+		nil
 }
 
 // RefreshLogin implements rest.StrictServerInterface.
@@ -322,7 +326,8 @@ func (s *Server) RefreshLogin(ctx context.Context, _ rest.RefreshLoginRequestObj
 	if err != nil {
 		return nil, err
 	}
-	return rest.RefreshLogin200JSONResponse{Body: loginOf(x), Headers: rest.RefreshLogin200ResponseHeaders{SetCookie: new(a.SessionCookie(x))}}, nil
+	return rest.RefreshLogin200JSONResponse{Body: loginOf(x),
+		Headers: rest.RefreshLogin200ResponseHeaders{SetCookie: new(a.SessionCookie(x))}}, nil
 }
 
 func errNoLogin() error {
@@ -345,7 +350,8 @@ func (s *Server) ChangePassword(ctx context.Context, q rest.ChangePasswordReques
 	u, err := a.ChangePassword(ctx, name, q.Body.Password, q.Body.NewPassword, s.cfg.Now())
 	if errors.Is(err, auth.ErrCredentials) {
 		s.failed(ctx, name, name)
-		return nil, advise(problemf(errForbidden, "wrong_password", "the password is not the one that you have"), "Give the password that you logged in with; an admin can set a new one.")
+		return nil, advise(problemf(errForbidden, "wrong_password", "the password is not the one that you have"),
+			"Give the password that you logged in with; an admin can set a new one.")
 	}
 	if err != nil {
 		return nil, accountError(err)
@@ -354,7 +360,8 @@ func (s *Server) ChangePassword(ctx context.Context, q rest.ChangePasswordReques
 	if err != nil {
 		return nil, err
 	}
-	return rest.ChangePassword200JSONResponse{Body: loginOf(x), Headers: rest.ChangePassword200ResponseHeaders{SetCookie: new(a.SessionCookie(x))}}, nil
+	return rest.ChangePassword200JSONResponse{Body: loginOf(x),
+		Headers: rest.ChangePassword200ResponseHeaders{SetCookie: new(a.SessionCookie(x))}}, nil
 }
 
 // LogoutUser implements rest.StrictServerInterface.

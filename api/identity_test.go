@@ -29,7 +29,8 @@ func newAuthBench(t *testing.T, change ...func(*Config)) *bench {
 
 func withAuth(t *testing.T) func(*Config) {
 	return func(c *Config) {
-		a, err := auth.New(context.Background(), auth.Config{Accounts: &auth.Accounts{KV: c.Store, Objects: c.Rules.Objects}, Secret: testSecret, Now: c.Now})
+		a, err := auth.New(context.Background(),
+			auth.Config{Accounts: &auth.Accounts{KV: c.Store, Objects: c.Rules.Objects}, Secret: testSecret, Now: c.Now})
 		require.NoError(t, err)
 		c.Auth = a
 	}
@@ -52,7 +53,8 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 			require.True(t, ok)
 			name, _ := op.Extensions["x-role"].(string)
 			require.Equal(t, need.String(), name, "%s %s has a role", method, path)
-			target := strings.NewReplacer("{name}", "x", "{id}", "x", "{namespace}", "x", "{group}", "x", "{service}", "x", "{path}", "status").Replace(path)
+			target := strings.NewReplacer("{name}", "x", "{id}", "x", "{namespace}", "x", "{group}", "x", "{service}", "x", "{path}",
+				"status").Replace(path)
 			for role := auth.Public; role <= auth.Admin; role++ {
 				if role >= need && (path == "/api/v1/logs/tail" || path == "/api/v1/live") {
 					continue // does not end
@@ -95,14 +97,16 @@ func TestLoginUsersAndTokens(t *testing.T) {
 	require.Contains(t, cookie, "SameSite=Strict")
 	cookie = "Cookie: " + strings.Split(cookie, ";")[0]
 	require.Equal(t, 200, b.get("/api/v1/services", cookie).Code)
-	for _, elsewhere := range []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: https://evil.example.org", "Origin: null"} {
+	for _, elsewhere := range []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: https://evil.example.org",
+		"Origin: null"} {
 		for _, path := range []string{"/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/auth/login"} {
 			w := b.do("POST", path, `{"username":"ann","password":"correct horse"}`, cookie, elsewhere, js)
 			require.Equal(t, 403, w.Code, "%s of %s", path, elsewhere)
 			require.Contains(t, w.Body.String(), "cross_site")
 			require.Empty(t, w.Header().Get("Set-Cookie"))
 		}
-		require.Equal(t, 200, b.get("/api/v1/services", cookie, elsewhere).Code, "reading changes nothing, and the browser keeps the answer from the page")
+		require.Equal(t, 200, b.get("/api/v1/services", cookie, elsewhere).Code,
+			"reading changes nothing, and the browser keeps the answer from the page")
 	}
 	for _, here := range []string{"Sec-Fetch-Site: same-origin", "Origin: http://example.com"} {
 		require.Equal(t, 200, b.do("POST", "/api/v1/auth/refresh", "", cookie, here).Code)
@@ -130,7 +134,8 @@ func TestLoginUsersAndTokens(t *testing.T) {
 
 	me := func(headers ...string) string { return b.get("/api/v1/auth/me", headers...).Body.String() }
 	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false,"local":false,"expires_at":null,"oidc":false}`, me())
-	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false,"local":false,"expires_at":null,"oidc":false}`, me(cookie), "that login has ended")
+	require.JSONEq(t, `{"authentication":true,"name":null,"role":null,"login":false,"local":false,"expires_at":null,"oidc":false}`,
+		me(cookie), "that login has ended")
 	require.JSONEq(t, `{"authentication":true,"name":"token:admin","role":"admin","login":false,"local":false,"expires_at":null,"oidc":false}`, me(admin))
 	w = b.do("POST", "/api/v1/auth/login", `{"username":"ann","password":"correct horse"}`, js)
 	require.JSONEq(t, `{"authentication":true,"name":"ann","role":"viewer","login":true,"local":true,"expires_at":"1970-01-02T00:01:00Z","oidc":false}`, me("Cookie: "+strings.Split(w.Header().Get("Set-Cookie"), ";")[0]))
@@ -144,7 +149,8 @@ func TestWhoGuessesLocksOutNobodyElse(t *testing.T) {
 		_, err := b.s.cfg.Auth.CreateUser(t.Context(), "test", "ann", "correct horse", auth.Viewer, time.Unix(60, 0))
 		require.NoError(t, err)
 		login := func(address int, password string) int {
-			r := httptest.NewRequest(http.MethodPost, "/api/v1/auth/login", strings.NewReader(`{"username":"ann","password":"`+password+`"}`))
+			r := httptest.NewRequest(http.MethodPost, "/api/v1/auth/login",
+				strings.NewReader(`{"username":"ann","password":"`+password+`"}`))
 			r.RemoteAddr = fmt.Sprintf("192.0.2.%d:1234", address)
 			r.Header.Set("Content-Type", "application/json")
 			w := httptest.NewRecorder()
@@ -169,7 +175,8 @@ func TestBrowsersAskWhereNoPageDoes(t *testing.T) {
 	b := newAuthBench(t)
 	for header, asks := range map[string]bool{
 		"Accept: text/html": true, "Accept: */*": true, "Sec-Fetch-Mode: navigate": true,
-		"Sec-Fetch-Mode: cors": false, "Sec-Fetch-Mode: websocket": false, "X-Requested-With: page": false, "Accept: text/event-stream": false,
+		"Sec-Fetch-Mode: cors": false, "Sec-Fetch-Mode: websocket": false, "X-Requested-With: page": false,
+		"Accept: text/event-stream": false,
 	} {
 		w := b.get("/api/v1/services", header)
 		require.Equal(t, 401, w.Code)
@@ -191,10 +198,12 @@ func TestNobodyIsUnknownBeforeUsersAreRead(t *testing.T) {
 		return "Authorization: Bearer " + text
 	}
 	token := "Authorization: Bearer wc_0123456789abcdef_x"
-	gone := bearer(jwt.MapClaims{"iss": "watchingcat", "aud": "watchingcat", "sub": "ann", "role": "admin", "user_version": "0", "exp": b.now.Add(time.Hour).Unix()})
+	gone := bearer(jwt.MapClaims{"iss": "watchingcat", "aud": "watchingcat", "sub": "ann", "role": "admin", "user_version": "0",
+		"exp": b.now.Add(time.Hour).Unix()})
 	for _, want := range []int{503, 401} {
 		for name, w := range map[string]*httptest.ResponseRecorder{
-			"token": b.get("/api/v1/services", token), "login": b.get("/api/v1/services", gone), "password": b.do("POST", "/api/v1/auth/login", `{"username":"ann","password":"correct horse"}`, js),
+			"token": b.get("/api/v1/services", token), "login": b.get("/api/v1/services", gone),
+			"password": b.do("POST", "/api/v1/auth/login", `{"username":"ann","password":"correct horse"}`, js),
 		} {
 			require.Equal(t, want, w.Code, "%s: %s", name, w.Body)
 		}
@@ -257,7 +266,8 @@ func TestLogoutEndsALogin(t *testing.T) {
 			return "Authorization: Bearer " + login.Token
 		}
 		login := func() string {
-			return bearer(b.do("POST", "/api/v1/auth/login", `{"username":"ann","password":"correct horse"}`, "Content-Type: application/json"))
+			return bearer(b.do("POST", "/api/v1/auth/login", `{"username":"ann","password":"correct horse"}`,
+				"Content-Type: application/json"))
 		}
 		status := func(credential string) int { return b.get("/api/v1/services", credential).Code }
 		first, other := login(), login()
@@ -316,7 +326,8 @@ func TestChangeOwnPassword(t *testing.T) {
 		for range loginFailures - 1 {
 			require.Equal(t, 403, change("wrong horse", "yet another", cookie).Code)
 		}
-		require.Equal(t, 429, change("another horse", "yet another", cookie).Code, "who has a login and not the password must not try passwords")
+		require.Equal(t, 429, change("another horse", "yet another", cookie).Code,
+			"who has a login and not the password must not try passwords")
 		b.s.Close()
 	})
 }
@@ -409,7 +420,8 @@ func TestOpenConnectionsEndWithTheirCredential(t *testing.T) {
 		"own password changed": func(b *bench) (string, func()) {
 			credential := login(b)
 			return credential, func() {
-				w := b.do("POST", "/api/v1/auth/password", `{"password":"correct horse","new_password":"another horse"}`, "Authorization: Bearer "+credential, "Content-Type: application/json")
+				w := b.do("POST", "/api/v1/auth/password", `{"password":"correct horse","new_password":"another horse"}`,
+					"Authorization: Bearer "+credential, "Content-Type: application/json")
 				require.Equal(b.t, 200, w.Code, "%s", w.Body)
 			}
 		},

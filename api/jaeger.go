@@ -56,7 +56,8 @@ type jaegerBuilder struct {
 }
 
 func newJaegerBuilder(id [16]byte) *jaegerBuilder {
-	return &jaegerBuilder{rest.JaegerTrace{TraceID: hex.EncodeToString(id[:]), Spans: []rest.JaegerSpan{}, Processes: map[string]rest.JaegerProcess{}}, map[string]string{}}
+	return &jaegerBuilder{rest.JaegerTrace{TraceID: hex.EncodeToString(id[:]), Spans: []rest.JaegerSpan{},
+		Processes: map[string]rest.JaegerProcess{}}, map[string]string{}}
 }
 
 func (t *jaegerBuilder) add(p *jaegerResource, sc ptrace.ScopeSpans, sp ptrace.Span) {
@@ -116,17 +117,20 @@ func stringTag(k, v string) rest.JaegerTag {
 
 func jaegerSpan(traceID, process string, sc ptrace.ScopeSpans, sp ptrace.Span) rest.JaegerSpan {
 	id := sp.SpanID()
-	out := rest.JaegerSpan{TraceID: traceID, SpanID: hex.EncodeToString(id[:]), OperationName: attr.ValidUTF8(sp.Name()), ProcessID: process,
-		StartTime: micros(sp.StartTimestamp()), References: []rest.JaegerReference{}, Tags: []rest.JaegerTag{}, Logs: []rest.JaegerLog{}}
+	out := rest.JaegerSpan{TraceID: traceID, SpanID: hex.EncodeToString(id[:]), OperationName: attr.ValidUTF8(sp.Name()),
+		ProcessID: process, StartTime: micros(sp.StartTimestamp()), References: []rest.JaegerReference{}, Tags: []rest.JaegerTag{},
+		Logs: []rest.JaegerLog{}}
 	if sp.EndTimestamp() > sp.StartTimestamp() {
 		out.Duration = int64(sp.EndTimestamp()-sp.StartTimestamp()) / int64(time.Microsecond)
 	}
 	if parent := sp.ParentSpanID(); !parent.IsEmpty() {
-		out.References = append(out.References, rest.JaegerReference{RefType: "CHILD_OF", TraceID: traceID, SpanID: hex.EncodeToString(parent[:])})
+		out.References = append(out.References,
+			rest.JaegerReference{RefType: "CHILD_OF", TraceID: traceID, SpanID: hex.EncodeToString(parent[:])})
 	}
 	for _, l := range sp.Links().All() {
 		to, from := l.TraceID(), l.SpanID()
-		out.References = append(out.References, rest.JaegerReference{RefType: "FOLLOWS_FROM", TraceID: hex.EncodeToString(to[:]), SpanID: hex.EncodeToString(from[:])})
+		out.References = append(out.References,
+			rest.JaegerReference{RefType: "FOLLOWS_FROM", TraceID: hex.EncodeToString(to[:]), SpanID: hex.EncodeToString(from[:])})
 	}
 	for k, v := range sp.Attributes().All() {
 		out.Tags = append(out.Tags, jaegerTag(k, v))

@@ -47,7 +47,8 @@ func (s *Server) jaegerRoutes(r chi.Router) {
 	}
 	r.Post(jaegerPrefix+"/transform", s.jaegerV1(s.jaegerTransform))
 	for path, h := range map[string]func(context.Context, *http.Request, moment) (any, error){
-		"/services": s.v3Services, "/operations": s.v3Operations, "/traces": s.v3Search, "/traces/{id}": s.v3Get, "/trace-summaries": s.v3Summaries,
+		"/services": s.v3Services, "/operations": s.v3Operations, "/traces": s.v3Search, "/traces/{id}": s.v3Get,
+		"/trace-summaries": s.v3Summaries,
 	} {
 		r.Get(jaegerPrefix+"/v3"+path, s.jaegerV3(h))
 	}
@@ -258,7 +259,8 @@ func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, e
 		}
 		found, err := s.findTrace(ctx, m, id)
 		if errors.Is(err, errNotFound) {
-			answer.Errors = append(answer.Errors, jaegerError{Code: http.StatusNotFound, Msg: problemOf(err).Detail, TraceID: hex.EncodeToString(id[:])})
+			answer.Errors = append(answer.Errors,
+				jaegerError{Code: http.StatusNotFound, Msg: problemOf(err).Detail, TraceID: hex.EncodeToString(id[:])})
 			continue
 		}
 		if err != nil {
@@ -452,7 +454,9 @@ func (s *Server) jaegerDependencies(ctx context.Context, r *http.Request, m mome
 	}
 	for _, e := range found.Edges {
 		// Jaeger counts spans whose parent is of another service
-		if e.ClientNode().Type != model.NodeService || e.ServerNode().Type != model.NodeService || e.Client == e.Server || q.Get("service") != "" && e.Client != q.Get("service") && e.Server != q.Get("service") {
+		if e.ClientNode().Type != model.NodeService || e.ServerNode().
+			Type != model.NodeService || e.Client == e.Server || q.Get("service") != "" && e.Client != q.Get("service") &&
+			e.Server != q.Get("service") {
 			continue
 		}
 		i := slices.IndexFunc(out, func(d jaegerDependency) bool { return d.Parent == e.Client && d.Child == e.Server })

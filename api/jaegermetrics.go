@@ -138,11 +138,13 @@ func (q *spanMetricsQuery) over(kind, matchers string) string {
 	calls := fmt.Sprintf("sum(rate(traces_span_metrics_calls_total{%s}%s)) by (%s)", matchers, window, q.by)
 	switch kind {
 	case "latencies":
-		return fmt.Sprintf("histogram_quantile(%g, sum(rate(traces_span_metrics_duration_milliseconds_bucket{%s}%s)) by (%s, le))", q.quantile, matchers, window, q.by)
+		return fmt.Sprintf("histogram_quantile(%g, sum(rate(traces_span_metrics_duration_milliseconds_bucket{%s}%s)) by (%s, le))",
+			q.quantile, matchers, window, q.by)
 	case "calls":
 		return calls
 	}
-	failed := fmt.Sprintf("sum(rate(traces_span_metrics_calls_total{%s, status_code=\"STATUS_CODE_ERROR\"}%s)) by (%s)", matchers, window, q.by)
+	failed := fmt.Sprintf("sum(rate(traces_span_metrics_calls_total{%s, status_code=\"STATUS_CODE_ERROR\"}%s)) by (%s)", matchers, window,
+		q.by)
 	// Services without a failed call have no such series; theirs is 0.
 	return fmt.Sprintf("(%s) / (%s) or 0 * (%s)", failed, calls, calls)
 }

@@ -39,7 +39,8 @@ func (s *Server) jaegerV3(h func(context.Context, *http.Request, moment) (any, e
 
 func (s *Server) v3Fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.notified(r, err)
-	_ = s.json(w, p.Status, map[string]any{"error": map[string]any{"httpCode": p.Status, "message": p.Detail}}) // a number and text: they can be encoded
+	// a number and text: they can be encoded
+	_ = s.json(w, p.Status, map[string]any{"error": map[string]any{"httpCode": p.Status, "message": p.Detail}})
 }
 
 // v3Answer is an answer of which something may be missing.
@@ -249,8 +250,9 @@ func (s *Server) v3Summaries(ctx context.Context, r *http.Request, m moment) (an
 	out, proceed := []v3Summary{}, s.proceed(ctx)
 	for i := range found.list {
 		f := &found.list[i]
-		one := v3Summary{TraceID: hex.EncodeToString(f.ID[:]), RootService: f.RootService, RootOperation: f.RootOperation, Start: strconv.FormatInt(f.Start.UnixNano(), 10),
-			End: strconv.FormatInt(f.End.UnixNano(), 10), Spans: f.Spans, Errors: f.Errors, Services: []v3Service{}}
+		one := v3Summary{TraceID: hex.EncodeToString(f.ID[:]), RootService: f.RootService, RootOperation: f.RootOperation,
+			Start: strconv.FormatInt(f.Start.UnixNano(), 10), End: strconv.FormatInt(f.End.UnixNano(), 10), Spans: f.Spans,
+			Errors: f.Errors, Services: []v3Service{}}
 		for _, v := range f.Services {
 			one.Services = append(one.Services, v3Service{v.Name, v.Spans, v.Errors})
 		}

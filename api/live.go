@@ -194,7 +194,8 @@ func (s *Server) liveMap(f filter) (*state, error) {
 	}
 	st := &state{meta: v.Meta, items: map[string][]byte{}}
 	for _, e := range v.Edges {
-		key, err := json.Marshal(edgeName{e.Client, e.Server, e.ConnectionType, string(e.ClientType), string(e.ServerType), e.ClientDimensions, e.ServerDimensions, e.ServerSystem})
+		key, err := json.Marshal(edgeName{e.Client, e.Server, e.ConnectionType, string(e.ClientType), string(e.ServerType),
+			e.ClientDimensions, e.ServerDimensions, e.ServerSystem})
 		if err != nil {
 			return nil, err
 		}
@@ -258,7 +259,8 @@ func (s *Server) liveLogs(f filter) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := logQuery{service: textOrNil(f.Service), severity: textOrNil(f.Severity), text: textOrNil(f.Text), pattern: textOrNil(f.Pattern), traceID: textOrNil(f.TraceID)}
+	l := logQuery{service: textOrNil(f.Service), severity: textOrNil(f.Severity), text: textOrNil(f.Text), pattern: textOrNil(f.Pattern),
+		traceID: textOrNil(f.TraceID)}
 	q, err := l.filter()
 	if err != nil {
 		return nil, err

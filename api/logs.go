@@ -27,22 +27,23 @@ func (s *Server) ListLogs(ctx context.Context, q rest.ListLogsRequestObject) (re
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.listLogLines(ctx, logQuery{attributes: attributes, service: p.Service, severity: (*string)(p.Severity), text: p.Text, pattern: p.Pattern, traceID: p.TraceId,
-		start: p.Start, end: p.End, next: p.Next, limit: p.Limit})
+	out, err := s.listLogLines(ctx, logQuery{attributes: attributes, service: p.Service, severity: (*string)(p.Severity), text: p.Text,
+		pattern: p.Pattern, traceID: p.TraceId, start: p.Start, end: p.End, next: p.Next, limit: p.Limit})
 	return rest.ListLogs200JSONResponse(out), err
 }
 
 // SearchLogs implements rest.StrictServerInterface.
 func (s *Server) SearchLogs(ctx context.Context, q rest.SearchLogsRequestObject) (rest.SearchLogsResponseObject, error) {
 	b := q.Body
-	out, err := s.listLogLines(ctx, logQuery{attributes: value(b.Attributes), service: b.Service, severity: (*string)(b.Severity), text: b.Text, pattern: b.Pattern, traceID: b.TraceId,
-		start: b.Start, end: b.End, next: b.Next, limit: b.Limit})
+	out, err := s.listLogLines(ctx, logQuery{attributes: value(b.Attributes), service: b.Service, severity: (*string)(b.Severity),
+		text: b.Text, pattern: b.Pattern, traceID: b.TraceId, start: b.Start, end: b.End, next: b.Next, limit: b.Limit})
 	return rest.SearchLogs200JSONResponse(out), err
 }
 
 // filter is the query without its range.
 func (l *logQuery) filter() (q views.LogQuery, err error) {
-	q = views.LogQuery{Service: value(l.service), Text: value(l.text), Pattern: value(l.pattern), Attributes: l.attributes, Limit: limitOf(l.limit)}
+	q = views.LogQuery{Service: value(l.service), Text: value(l.text), Pattern: value(l.pattern), Attributes: l.attributes,
+		Limit: limitOf(l.limit)}
 	if l.severity != nil {
 		q.MinSeverity, _ = views.ParseSeverity(*l.severity)
 	}
@@ -87,9 +88,10 @@ func (s *Server) listLogLines(ctx context.Context, l logQuery) (out rest.LogList
 }
 
 func logLine(l *views.LogLine) rest.LogLine {
-	return rest.LogLine{Time: l.Time, Service: l.Service, Severity: l.Severity.String(), SeverityText: l.SeverityText, SeverityNumber: int(l.SeverityNumber), Body: l.Body,
-		EventName: l.Event, Scope: rest.LogScope{Name: l.Scope, Version: l.ScopeVersion}, TraceId: hexOrEmpty(l.TraceID[:]), SpanId: hexOrEmpty(l.SpanID[:]),
-		Attributes: l.Attributes, Resource: l.Resource}
+	return rest.LogLine{Time: l.Time, Service: l.Service, Severity: l.Severity.String(), SeverityText: l.SeverityText,
+		SeverityNumber: int(l.SeverityNumber), Body: l.Body, EventName: l.Event,
+		Scope: rest.LogScope{Name: l.Scope, Version: l.ScopeVersion}, TraceId: hexOrEmpty(l.TraceID[:]),
+		SpanId: hexOrEmpty(l.SpanID[:]), Attributes: l.Attributes, Resource: l.Resource}
 }
 
 // hexOrEmpty is an id in hex; one of zeros is none.
@@ -125,7 +127,8 @@ func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObj
 		by[k].Bytes += bytes
 	}
 	var from provenance
-	err = s.rawVolume(ctx, m, r, value(q.Params.Service), step, &from, func(at int64, service, severity string, count int64) { add(at, service, severity, count, 0) })
+	err = s.rawVolume(ctx, m, r, value(q.Params.Service), step, &from,
+		func(at int64, service, severity string, count int64) { add(at, service, severity, count, 0) })
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +145,8 @@ func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObj
 			add(c.Bucket, lines[i].Labels[0], lines[i].Labels[1], int64(c.Calls), int64(c.Size))
 		}
 	}
-	out := rest.GetLogVolume200JSONResponse{Buckets: make([]rest.LogBucket, 0, len(by)), StepS: int64(step / time.Second), Meta: from.meta(s, m, r)}
+	out := rest.GetLogVolume200JSONResponse{Buckets: make([]rest.LogBucket, 0, len(by)), StepS: int64(step / time.Second),
+		Meta: from.meta(s, m, r)}
 	for _, b := range by {
 		out.Buckets = append(out.Buckets, *b)
 	}
@@ -185,8 +189,9 @@ func (s *Server) ListLogPatterns(ctx context.Context, q rest.ListLogPatternsRequ
 	list = list[:min(len(list), limitOf(q.Params.Limit))]
 	out := rest.ListLogPatterns200JSONResponse{Patterns: make([]rest.LogPattern, 0, len(list)), Total: len(list), Meta: s.meta(m, r)}
 	for _, p := range list {
-		out.Patterns = append(out.Patterns, rest.LogPattern{Pattern: p.Pattern, Count: int64(p.Count), Services: p.Services, FirstSeen: orNil(p.FirstSeen),
-			LastSeen: orNil(p.LastSeen), Sample: p.Sample, TraceId: hexOrEmpty(p.Exemplar.TraceID[:])})
+		out.Patterns = append(out.Patterns,
+			rest.LogPattern{Pattern: p.Pattern, Count: int64(p.Count), Services: p.Services, FirstSeen: orNil(p.FirstSeen),
+				LastSeen: orNil(p.LastSeen), Sample: p.Sample, TraceId: hexOrEmpty(p.Exemplar.TraceID[:])})
 	}
 	return out, nil
 }

@@ -118,7 +118,8 @@ func (s *Server) searchKept(m moment, q views.LogQuery, out *foundLogs) (done bo
 	}
 	out.lines = res.Lines
 	if res.Exhausted {
-		out.warn(fmt.Sprintf("the search ended at %s; next continues from there", time.Unix(0, int64(res.Next.At)).UTC().Format(time.RFC3339Nano)))
+		out.warn(fmt.Sprintf("the search ended at %s; next continues from there",
+			time.Unix(0, int64(res.Next.At)).UTC().Format(time.RFC3339Nano)))
 	}
 	if res.Next != nil {
 		out.next = &logCursor{View: res.Next}
@@ -139,7 +140,8 @@ func rawLogQuery(q *views.LogQuery) raw.LogQuery {
 }
 
 // searchRawLogs finds a page of lines in the store.
-func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery, after *raw.LogPlace) (lines []views.LogLine, next *raw.LogPlace, note string, err error) {
+func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery,
+	after *raw.LogPlace) (lines []views.LogLine, next *raw.LogPlace, note string, err error) {
 	rq := rawLogQuery(&q)
 	rq.Limit, rq.After = q.Limit, after
 	if q.Text != "" || q.Pattern != "" || q.MinSeverity > 0 || len(q.Attributes) > 0 {
@@ -167,12 +169,15 @@ func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery, after *raw
 			return lines, nil, note, nil
 		}
 	}
-	return lines, rq.After, cmp.Or(note, fmt.Sprintf("%s was searched back to %s; next continues from there", s.cfg.Stores.Logs.Name(), time.Unix(0, rq.After.At).UTC().Format(time.RFC3339Nano))), nil
+	return lines, rq.After, cmp.Or(note,
+		fmt.Sprintf("%s was searched back to %s; next continues from there", s.cfg.Stores.Logs.Name(),
+			time.Unix(0, rq.After.At).UTC().Format(time.RFC3339Nano))), nil
 }
 
 func lineOf(l *raw.LogLine) views.LogLine {
-	out := views.LogLine{Time: l.Time, Service: l.Service, HasService: l.Service != "", Severity: views.SeverityOf(l.SeverityNumber, l.SeverityText), Body: l.Body,
-		SeverityText: l.SeverityText, SeverityNumber: attr.Severity(l.SeverityNumber, l.SeverityText), Event: l.Event, Scope: l.Scope, ScopeVersion: l.ScopeVersion,
+	out := views.LogLine{Time: l.Time, Service: l.Service, HasService: l.Service != "",
+		Severity: views.SeverityOf(l.SeverityNumber, l.SeverityText), Body: l.Body, SeverityText: l.SeverityText,
+		SeverityNumber: attr.Severity(l.SeverityNumber, l.SeverityText), Event: l.Event, Scope: l.Scope, ScopeVersion: l.ScopeVersion,
 		Attributes: l.Attributes, Resource: l.Resource}
 	if id, err := parseTraceID(l.TraceID); err == nil {
 		out.TraceID = id
@@ -194,12 +199,14 @@ func acceptsLine(q *views.LogQuery, l *views.LogLine) bool {
 		}
 	}
 	text := strings.ToLower(q.Text)
-	return l.Severity >= q.MinSeverity && (text == "" || strings.Contains(strings.ToLower(l.Body), text) || strings.Contains(strings.ToLower(l.Event), text)) &&
+	return l.Severity >= q.MinSeverity &&
+		(text == "" || strings.Contains(strings.ToLower(l.Body), text) || strings.Contains(strings.ToLower(l.Event), text)) &&
 		(q.Pattern == "" || views.MatchesPattern(q.Pattern, cmp.Or(l.Body, l.Event)))
 }
 
 // rawVolume counts lines in the store from before the views, by the names that the views give severities.
-func (s *Server) rawVolume(ctx context.Context, m moment, r timeRange, service string, step time.Duration, p *provenance, add func(at int64, service, severity string, count int64)) error {
+func (s *Server) rawVolume(ctx context.Context, m moment, r timeRange, service string, step time.Duration, p *provenance,
+	add func(at int64, service, severity string, count int64)) error {
 	store, edge := s.cfg.Stores.Logs, m.frontier.Since
 	if edge.IsZero() {
 		edge = r.end

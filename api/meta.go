@@ -92,7 +92,8 @@ func (s *Server) unread(m moment, r timeRange) string {
 	if at, why := s.cfg.Pipeline.Began().Since(since); r.start.Before(at.Truncate(bucket)) {
 		return why
 	}
-	if r.asked && r.start.Before(since.Truncate(bucket)) && (s.cfg.Stores.Traces != nil || s.cfg.Stores.Logs != nil || s.cfg.Stores.Metrics) {
+	if r.asked && r.start.Before(since.Truncate(bucket)) &&
+		(s.cfg.Stores.Traces != nil || s.cfg.Stores.Logs != nil || s.cfg.Stores.Metrics) {
 		return fmt.Sprintf("the views begin at %s: what happened before is not in this answer", since.UTC().Format(time.RFC3339))
 	}
 	return ""

@@ -95,7 +95,8 @@ func (s *Server) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListMetrics200JSONResponse{Metrics: out, Total: len(out), Next: next, Meta: s.metricsMeta(m, timeRange{}, "", nil, nil)}, nil
+	return rest.ListMetrics200JSONResponse{Metrics: out, Total: len(out), Next: next, Meta: s.metricsMeta(m, timeRange{}, "", nil, nil)},
+		nil
 }
 
 // ListMetricLabels implements rest.StrictServerInterface.
@@ -108,7 +109,8 @@ func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRe
 	var ms []*labels.Matcher
 	if q.Params.Match != nil {
 		if ms, err = query.NewParser().ParseMetricSelector(*q.Params.Match); err != nil {
-			return nil, advise(problemf(errBadRequest, "invalid_match", "match: %v", err), `Give a series selector, as up{job="shop/cart"}.`)
+			return nil, advise(problemf(errBadRequest, "invalid_match", "match: %v", err),
+				`Give a series selector, as up{job="shop/cart"}.`)
 		}
 	}
 	querier, err := s.cfg.Queryable.Querier(r.start.UnixMilli(), r.end.UnixMilli())
@@ -129,7 +131,8 @@ func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRe
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListMetricLabels200JSONResponse{Name: q.Params.Name, Values: list, Total: len(list), Next: next, Meta: s.metricsMeta(m, r, "", answered.Names(), warnings)}, nil
+	return rest.ListMetricLabels200JSONResponse{Name: q.Params.Name, Values: list, Total: len(list), Next: next,
+		Meta: s.metricsMeta(m, r, "", answered.Names(), warnings)}, nil
 }
 
 func labelsOf(ctx context.Context, q promstorage.Querier, name *string, ms []*labels.Matcher) ([]string, annotations.Annotations, error) {
@@ -164,7 +167,8 @@ func (s *Server) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObj
 	}
 	var out rest.QueryMetrics200JSONResponse
 	// Prometheus' own encoding, so that clients read it as they read Prometheus.
-	b, err := webapi.JSONCodec{}.Encode(&webapi.Response{Status: "success", Data: &webapi.QueryData{ResultType: res.Value.Type(), Result: res.Value}})
+	b, err := webapi.JSONCodec{}.Encode(&webapi.Response{Status: "success",
+		Data: &webapi.QueryData{ResultType: res.Value.Type(), Result: res.Value}})
 	if err == nil {
 		err = json.Unmarshal(b, &out)
 	}
@@ -189,7 +193,8 @@ func (s *Server) promQuery(ctx context.Context, m moment, b *rest.MetricQuery) (
 		return q, timeRange{start: at.Add(-lookback), end: at, asked: b.Time != nil}, queryError(err)
 	}
 	if b.Time != nil {
-		return nil, timeRange{}, advise(problemf(errBadRequest, "invalid_range", "time and a range exclude each other"), "Give time, or start, end and step.")
+		return nil, timeRange{}, advise(problemf(errBadRequest, "invalid_range", "time and a range exclude each other"),
+			"Give time, or start, end and step.")
 	}
 	r, err := m.rangeOf(b.Start, b.End, defaultRange)
 	if err != nil {
@@ -202,7 +207,8 @@ func (s *Server) promQuery(ctx context.Context, m moment, b *rest.MetricQuery) (
 		}
 	}
 	if step < time.Millisecond || r.end.Sub(r.start)/step > maxPoints {
-		return nil, r, advise(problemf(errBadRequest, "too_many_points", "range and step make more than %d points", maxPoints), "Give a longer step or a shorter range.")
+		return nil, r, advise(problemf(errBadRequest, "too_many_points", "range and step make more than %d points", maxPoints),
+			"Give a longer step or a shorter range.")
 	}
 	q, err := s.cfg.Engine.NewRangeQuery(ctx, s.cfg.Queryable, nil, b.Query, r.start, r.end, step)
 	return q, r, queryError(err)
@@ -238,5 +244,6 @@ func queryError(err error) error {
 	case errors.As(err, &many):
 		return advise(problemf(errBadRequest, "too_many_samples", "query: %v", err), "Ask for fewer series or a shorter range.")
 	}
-	return advise(problemf(errBadRequest, "invalid_query", "query: %v", err), "See https://prometheus.io/docs/prometheus/latest/querying/basics/ for PromQL.")
+	return advise(problemf(errBadRequest, "invalid_query", "query: %v", err),
+		"See https://prometheus.io/docs/prometheus/latest/querying/basics/ for PromQL.")
 }

@@ -108,7 +108,8 @@ func TestMetricsNamedAsTheViews(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.metrics.kv.Commit(c.Commit))
 	b.metrics.Install(c, took)
-	for i, name := range []string{"calls_total", "exceptions_total", "logs_records_total", "traces_span_metrics_calls_total", "other_total"} {
+	for i, name := range []string{"calls_total", "exceptions_total", "logs_records_total", "traces_span_metrics_calls_total",
+		"other_total"} {
 		w := b.get("/prometheus/api/v1/query?time=50&query=" + name + `%7Bjob="shop/shop"%7D`)
 		require.Contains(t, w.Body.String(), fmt.Sprintf(`[50,"%d"]`, 17+i), name)
 	}

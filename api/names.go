@@ -23,7 +23,8 @@ func (m moment) before(r timeRange) (to time.Time, ok bool) {
 	return earlier(since, r.end), r.start.Before(since.Truncate(bucket))
 }
 
-// older asks the store of raw traces for what lies before the views; without one, and where the range does not begin before, ask is not called.
+// older asks the store of raw traces for what lies before the views; without one, and where the range does not begin before, ask is not
+// called.
 func (s *Server) older(ctx context.Context, m moment, r timeRange, p *provenance, what string, ask func(from, to time.Time) error) error {
 	p.sources = []string{sourceView}
 	to, ok := m.before(r)
@@ -55,7 +56,8 @@ func (s *Server) olderServices(ctx context.Context, m moment, r timeRange, p *pr
 }
 
 // olderOperations are the operations of a service that the store knows, where a range begins before the views.
-func (s *Server) olderOperations(ctx context.Context, m moment, r timeRange, service string, p *provenance) (list []raw.Operation, err error) {
+func (s *Server) olderOperations(ctx context.Context, m moment, r timeRange, service string,
+	p *provenance) (list []raw.Operation, err error) {
 	err = s.older(ctx, m, r, p, "operations", func(time.Time, time.Time) (err error) {
 		list, err = s.cfg.Stores.Traces.Operations(ctx, service)
 		for i := range list {
@@ -173,12 +175,14 @@ func withOlderCalls(out *rest.ServiceMap, list []raw.Dependency, since time.Time
 	if len(list) == 0 {
 		return
 	}
-	warn(&out.Meta, "calls from before %s are those that %s counted, which knows neither failures nor latencies of calls between services", since.UTC().Format(time.RFC3339), name)
+	warn(&out.Meta, "calls from before %s are those that %s counted, which knows neither failures nor latencies of calls between services",
+		since.UTC().Format(time.RFC3339), name)
 	type ends struct{ client, server string }
 	at, nodes := map[ends]int{}, map[string]bool{}
 	for i := range out.Edges {
 		e := &out.Edges[i]
-		if k := (ends{e.Client, e.Server}); e.ClientType == rest.EdgeClientType(model.NodeService) && e.ServerType == rest.EdgeServerType(model.NodeService) && e.ConnectionType == "" {
+		if k := (ends{e.Client, e.Server}); e.ClientType == rest.EdgeClientType(model.NodeService) &&
+			e.ServerType == rest.EdgeServerType(model.NodeService) && e.ConnectionType == "" {
 			if _, ok := at[k]; !ok {
 				at[k] = i
 			}

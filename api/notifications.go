@@ -47,18 +47,21 @@ func (s *Server) deliveries(ctx context.Context) (map[string][]notify.Delivery, 
 func deliveriesOf(list []notify.Delivery) []rest.Delivery {
 	out := []rest.Delivery{}
 	for _, d := range list {
-		out = append(out, rest.Delivery{Receiver: d.Receiver, Integration: d.Integration, State: rest.DeliveryState(d.State), Time: orNil(d.Time), By: append([]string{}, d.By...)})
+		out = append(out, rest.Delivery{Receiver: d.Receiver, Integration: d.Integration, State: rest.DeliveryState(d.State),
+			Time: orNil(d.Time), By: append([]string{}, d.By...)})
 	}
 	return out
 }
 
 func notification(n *notify.Notice) rest.Notification {
-	return rest.Notification{Time: n.Time.UTC(), DurationMs: millis(n.Duration), Receiver: n.Receiver, Integration: n.Integration, GroupKey: n.GroupKey, Reason: n.Reason,
-		Attempt: max(1, n.Attempt), Firing: labelSets(n.Firing), Resolved: labelSets(n.Resolved), Error: textOrNil(n.Error), Retry: n.Retry}
+	return rest.Notification{Time: n.Time.UTC(), DurationMs: millis(n.Duration), Receiver: n.Receiver, Integration: n.Integration,
+		GroupKey: n.GroupKey, Reason: n.Reason, Attempt: max(1, n.Attempt), Firing: labelSets(n.Firing), Resolved: labelSets(n.Resolved),
+		Error: textOrNil(n.Error), Retry: n.Retry}
 }
 
 // ListNotifications implements rest.StrictServerInterface.
-func (s *Server) ListNotifications(ctx context.Context, q rest.ListNotificationsRequestObject) (rest.ListNotificationsResponseObject, error) {
+func (s *Server) ListNotifications(ctx context.Context,
+	q rest.ListNotificationsRequestObject) (rest.ListNotificationsResponseObject, error) {
 	m, p := s.moment(ctx), q.Params
 	within, err := historyRange(p.Start, p.End)
 	if err != nil {
@@ -100,8 +103,9 @@ func (s *Server) ListReceivers(context.Context, rest.ListReceiversRequestObject)
 		out.Receivers = append(out.Receivers, x)
 	}
 	for _, a := range s.cfg.Notifications.Alertmanagers() {
-		x := rest.Alertmanager{Url: a.URL, State: rest.AlertmanagerStateUnknown, LastSuccess: orNil(a.LastSuccess), LastFailure: orNil(a.LastFailure), Error: textOrNil(a.LastError),
-			Sent: int64(a.Sent), Dropped: int64(a.Dropped), Pending: int64(a.Pending)}
+		x := rest.Alertmanager{Url: a.URL, State: rest.AlertmanagerStateUnknown, LastSuccess: orNil(a.LastSuccess),
+			LastFailure: orNil(a.LastFailure), Error: textOrNil(a.LastError), Sent: int64(a.Sent), Dropped: int64(a.Dropped),
+			Pending: int64(a.Pending)}
 		switch {
 		case a.Fails():
 			x.State = rest.AlertmanagerStateFailing

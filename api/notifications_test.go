@@ -39,8 +39,10 @@ func TestAlertmanagersElsewhere(t *testing.T) {
 	require.Equal(t, []rest.Alertmanager{
 		{Url: "http://a", State: rest.AlertmanagerStateUnknown},
 		{Url: "http://b", State: rest.AlertmanagerStateAccepting, LastSuccess: &early, Sent: 7},
-		{Url: "http://c", State: rest.AlertmanagerStateFailing, LastSuccess: &early, LastFailure: &late, Error: &down, Sent: 7, Dropped: 3, Pending: 2},
-		{Url: "http://d", State: rest.AlertmanagerStateAccepting, LastSuccess: &late, LastFailure: &early, Error: &down, Sent: 7, Dropped: 3},
+		{Url: "http://c", State: rest.AlertmanagerStateFailing, LastSuccess: &early, LastFailure: &late, Error: &down, Sent: 7, Dropped: 3,
+			Pending: 2},
+		{Url: "http://d", State: rest.AlertmanagerStateAccepting, LastSuccess: &late, LastFailure: &early, Error: &down, Sent: 7,
+			Dropped: 3},
 		{Url: "http://e", State: rest.AlertmanagerStateFailing, LastFailure: &early, Error: &refused, Dropped: 3},
 	}, got.Alertmanagers)
 }

@@ -45,17 +45,27 @@ type serverMetrics struct {
 func newServerMetrics(reg prometheus.Registerer, meter metric.Meter) (*serverMetrics, error) {
 	f := promauto.With(reg)
 	m := &serverMetrics{
-		requests: f.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total", Help: "HTTP requests answered."}, []string{"method", "route", "status"}),
-		duration: f.NewHistogramVec(prometheus.HistogramOpts{Name: "http_request_duration_seconds", Help: "Time to answer HTTP requests, without WebSockets and event streams.",
+		requests: f.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total", Help: "HTTP requests answered."},
+			[]string{"method", "route", "status"}),
+		duration: f.NewHistogramVec(prometheus.HistogramOpts{Name: "http_request_duration_seconds",
+			Help:    "Time to answer HTTP requests, without WebSockets and event streams.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"method", "route"}),
-		errors:        f.NewCounterVec(prometheus.CounterOpts{Name: "api_errors_total", Help: "Requests that failed, by the code of the error."}, []string{"code"}),
-		panics:        f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_api_panics_total", Help: "Panics in requests, backtests over topics and live views, each of which failed alone."}, []string{"in"}),
-		clients:       f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_ws_clients", Help: "WebSockets open."}),
-		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{Name: "watchingcat_ws_subscriptions", Help: "Subscriptions of WebSockets."}, []string{"view"}),
-		computed:      f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_computations_total", Help: "Computations of a live view; subscribers of the same view and filter share one."}, []string{"view"}),
-		slow:          f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_ws_slow_clients_total", Help: "WebSockets closed because the client did not keep up."}),
-		refused:       f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_refused_subscriptions_total", Help: "Subscriptions rejected because too many different views and filters are subscribed."}, []string{"view"}),
-		resumes:       f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_resumes_total", Help: "Live connections that came back with a cursor: resumed, or sent a snapshot because their stream is unknown or too old."}, []string{"outcome"}),
+		errors: f.NewCounterVec(prometheus.CounterOpts{Name: "api_errors_total",
+			Help: "Requests that failed, by the code of the error."}, []string{"code"}),
+		panics: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_api_panics_total",
+			Help: "Panics in requests, backtests over topics and live views, each of which failed alone."}, []string{"in"}),
+		clients: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_ws_clients", Help: "WebSockets open."}),
+		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{Name: "watchingcat_ws_subscriptions", Help: "Subscriptions of WebSockets."},
+			[]string{"view"}),
+		computed: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_computations_total",
+			Help: "Computations of a live view; subscribers of the same view and filter share one."}, []string{"view"}),
+		slow: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_ws_slow_clients_total",
+			Help: "WebSockets closed because the client did not keep up."}),
+		refused: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_refused_subscriptions_total",
+			Help: "Subscriptions rejected because too many different views and filters are subscribed."}, []string{"view"}),
+		resumes: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_resumes_total",
+			Help: "Live connections that came back with a cursor: resumed, or sent a snapshot because their stream is unknown or too old."},
+			[]string{"outcome"}),
 	}
 	var err error
 	if m.otelDuration, err = httpconv.NewServerRequestDuration(meter); err != nil {
@@ -92,7 +102,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		ctx := context.WithValue(r.Context(), callerKey{}, who)
 		var span trace.Span
 		if s.cfg.Tracer != nil {
-			ctx, span = s.cfg.Tracer.Start(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header)), a.otelMethod(), trace.WithSpanKind(trace.SpanKindServer))
+			ctx, span = s.cfg.Tracer.Start(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header)), a.otelMethod(),
+				trace.WithSpanKind(trace.SpanKindServer))
 		}
 		active := otelattr.NewSet(semconv.HTTPRequestMethodKey.String(a.otelMethod()), semconv.URLScheme(a.scheme))
 		s.metrics.otelActive.AddSet(ctx, 1, active)
@@ -113,7 +124,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		}
 		stream := a.status == http.StatusSwitchingProtocols || strings.HasPrefix(ww.Header().Get("Content-Type"), "text/event-stream")
 		s.count(ctx, &a, stream)
-		if span != nil && !stream && !a.probe() { // one that is not ended is never exported: nobody waits for hours to see that a page was open
+		// one that is not ended is never exported: nobody waits for hours to see that a page was open
+		if span != nil && !stream && !a.probe() {
 			a.end(span, r, who.Name)
 		}
 		s.logRequest(ctx, r, &a, who)
@@ -129,7 +141,8 @@ func (s *Server) count(ctx context.Context, a *answered, stream bool) {
 		return
 	}
 	s.metrics.duration.WithLabelValues(a.method, a.route).Observe(a.took.Seconds())
-	attrs := []otelattr.KeyValue{semconv.HTTPRequestMethodKey.String(a.otelMethod()), semconv.URLScheme(a.scheme), semconv.HTTPResponseStatusCode(a.status)}
+	attrs := []otelattr.KeyValue{semconv.HTTPRequestMethodKey.String(a.otelMethod()), semconv.URLScheme(a.scheme),
+		semconv.HTTPResponseStatusCode(a.status)}
 	if a.route != "none" {
 		attrs = append(attrs, semconv.HTTPRoute(a.route))
 	}
@@ -180,7 +193,8 @@ func (s *Server) logRequest(ctx context.Context, r *http.Request, a *answered, w
 	case a.probe():
 		level = zerolog.DebugLevel
 	}
-	e := s.cfg.Logger.WithLevel(level).Ctx(ctx).Str("method", r.Method).Str("path", r.URL.Path).Str("route", a.route).Int("status", a.status).
+	e := s.cfg.Logger.WithLevel(level).Ctx(ctx).Str("method", r.Method).Str("path", r.URL.Path).Str("route", a.route).
+		Int("status", a.status).
 		Int("bytes", a.bytes).Dur("took_ms", a.took).Str("remote", r.RemoteAddr).Str("principal", who.Name).Str("outcome", a.outcome)
 	if a.code != "" {
 		e.Str("code", a.code)

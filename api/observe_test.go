@@ -130,7 +130,8 @@ func TestOneLineARequest(t *testing.T) {
 	got := logged(t, &lines)
 	require.Len(t, got, 4)
 	require.Equal(t, "info", got[0]["level"])
-	for name, want := range map[string]any{"method": "GET", "route": "/api/v1/services/{name}", "path": "/api/v1/services/cart", "status": 400.0, "code": "unknown_parameter",
+	for name, want := range map[string]any{"method": "GET", "route": "/api/v1/services/{name}", "path": "/api/v1/services/cart",
+		"status": 400.0, "code": "unknown_parameter",
 		"principal": "", "outcome": "failure"} {
 		require.Equal(t, want, got[0][name], name)
 	}

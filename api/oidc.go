@@ -12,7 +12,8 @@ import (
 func (s *Server) provider() (*auth.Auth, error) {
 	a, err := s.accounts()
 	if err == nil && !a.HasOIDC() {
-		err = advise(problemf(errNotFound, "oidc_off", "no identity provider is configured"), "Set WATCHINGCAT_AUTH_OIDC_ISSUER, or log in with a password.")
+		err = advise(problemf(errNotFound, "oidc_off", "no identity provider is configured"),
+			"Set WATCHINGCAT_AUTH_OIDC_ISSUER, or log in with a password.")
 	}
 	return a, err
 }

@@ -66,7 +66,8 @@ func oidcBench(t *testing.T, change ...func(*auth.OIDC)) (*bench, *authtest.Prov
 	t.Cleanup(srv.Close)
 	o.RedirectURL = srv.URL + auth.OIDCPath + "callback"
 	b = newBench(t, func(c *Config) {
-		a, err := auth.New(t.Context(), auth.Config{Accounts: &auth.Accounts{KV: c.Store, Objects: c.Rules.Objects}, Secret: testSecret, OIDC: o})
+		a, err := auth.New(t.Context(), auth.Config{Accounts: &auth.Accounts{KV: c.Store, Objects: c.Rules.Objects}, Secret: testSecret,
+			OIDC: o})
 		require.NoError(t, err)
 		c.Auth = a
 	})
@@ -78,15 +79,17 @@ func TestLoginAtAProvider(t *testing.T) {
 	end, who := me.visit(me.url + "/api/v1/auth/oidc/login?to=/alerts%3Fq%3Dx")
 	require.Equal(t, "/alerts?q=x", end)
 	require.Equal(t, "oidc:ann@example.org viewer", who)
-	for _, to := range []string{"https://evil.example.org", "//evil.example.org", `/\evil.example.org`, "javascript:alert(1)", "/\t/evil.example.org"} {
+	for _, to := range []string{"https://evil.example.org", "//evil.example.org", `/\evil.example.org`, "javascript:alert(1)",
+		"/\t/evil.example.org"} {
 		end, _ := me.visit(me.url + "/api/v1/auth/oidc/login?to=" + url.QueryEscape(to))
 		require.Equal(t, "/", end, to)
 	}
 	for name, want := range map[string]struct {
 		groups any
 		role   string
-	}{"mapped": {[]string{"dev", "sre"}, "editor"}, "largest": {[]string{"sre", "it-admins", "viewer"}, "admin"}, "a role's own name": {"admin", "admin"},
-		"unknown": {[]string{"root"}, "viewer"}, "no text": {42, "viewer"}, "other case": {"SRE", "viewer"}} {
+	}{"mapped": {[]string{"dev", "sre"}, "editor"}, "largest": {[]string{"sre", "it-admins", "viewer"}, "admin"},
+		"a role's own name": {"admin", "admin"},
+		"unknown":           {[]string{"root"}, "viewer"}, "no text": {42, "viewer"}, "other case": {"SRE", "viewer"}} {
 		p.Set(func() { p.Claim = func(c jwt.MapClaims) { c["groups"] = want.groups } })
 		_, who := newBrowser(t, me.url).visit(me.url + "/api/v1/auth/oidc/login")
 		require.Equal(t, "oidc:ann@example.org "+want.role, who, name)
@@ -277,7 +280,8 @@ func TestLoginsOfOthersAreNotTaken(t *testing.T) {
 	require.NoError(t, err)
 	x, err := b.s.cfg.Auth.Login("bob", "correct horse")
 	require.NoError(t, err)
-	require.Equal(t, "/?login=expired", b.get("/api/v1/auth/oidc/callback?code=x", "Cookie: watchingcat_oidc="+x.Token).Header().Get("Location"))
+	require.Equal(t, "/?login=expired", b.get("/api/v1/auth/oidc/callback?code=x",
+		"Cookie: watchingcat_oidc="+x.Token).Header().Get("Location"))
 	w := b.get("/api/v1/auth/oidc/callback?code=x&state="+u.Query().Get("state"), "Cookie: watchingcat_oidc="+text+"x")
 	require.Equal(t, "/?login=expired", w.Header().Get("Location"))
 }

@@ -28,11 +28,13 @@ func promBench(t *testing.T) (*bench, *rawtest.Prometheus) {
 		s := &query.Sources{Views: &query.Queryable{Reader: c.Views}, Older: older}
 		c.Queryable, c.Exemplars = s, s
 	})
-	red := []string{"job", "collector", "service_name", "web", "span_name", "GET", "span_kind", "SPAN_KIND_SERVER", "status_code", "STATUS_CODE_UNSET"}
+	red := []string{"job", "collector", "service_name", "web", "span_name", "GET", "span_kind", "SPAN_KIND_SERVER", "status_code",
+		"STATUS_CODE_UNSET"}
 	for sec := 15; sec <= 900; sec += 15 {
 		series := labels.FromStrings(append([]string{"__name__", "traces_span_metrics_calls_total"}, red...)...)
 		prom.Append(series, at(time.Duration(sec)*time.Second), float64(1000+sec))
-		prom.Exemplar(series, exemplar.Exemplar{Labels: labels.FromStrings("trace_id", "0af7"), Value: 1, Ts: int64(sec) * 1000, HasTs: true})
+		prom.Exemplar(series, exemplar.Exemplar{Labels: labels.FromStrings("trace_id", "0af7"), Value: 1, Ts: int64(sec) * 1000,
+			HasTs: true})
 	}
 	for sec := 600; sec < 900; sec++ {
 		b.record(time.Duration(sec*1e9).String() + " 40ms web server GET id=" + url.QueryEscape(time.Duration(sec).String()) + "/a")
@@ -58,14 +60,16 @@ func TestSpanMetricsOfAConnector(t *testing.T) {
 	require.Empty(t, body.Warnings)
 	require.Len(t, body.Data.Result, 1)
 	require.Len(t, body.Data.Result[0].Values, 14)
-	w = b.do(http.MethodPost, "/api/v1/metrics/query", `{"query":"`+query+`","start":"100","end":"880","step":"60s"}`, "Content-Type: application/json")
+	w = b.do(http.MethodPost, "/api/v1/metrics/query", `{"query":"`+query+`","start":"100","end":"880","step":"60s"}`,
+		"Content-Type: application/json")
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
 	var q struct{ Meta rest.Meta }
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &q))
 	require.ElementsMatch(t, []string{"view", "prometheus"}, q.Meta.Source)
 	require.Equal(t, at(100*time.Second), q.Meta.Since.UTC())
 	require.False(t, q.Meta.Partial, q.Meta.Warnings)
-	w = b.do(http.MethodPost, "/api/v1/metrics/query", `{"query":"sum(traces_span_metrics_calls_total)","time":"300"}`, "Content-Type: application/json")
+	w = b.do(http.MethodPost, "/api/v1/metrics/query", `{"query":"sum(traces_span_metrics_calls_total)","time":"300"}`,
+		"Content-Type: application/json")
 	require.Contains(t, w.Body.String(), `[300,"1300"]`)
 
 	// So does Jaeger's Monitor tab, at one call a second before and after.
@@ -83,8 +87,10 @@ func TestSpanMetricsOfAConnector(t *testing.T) {
 		}
 	}
 
-	for path, want := range map[string]string{"/labels?": `"job"`, "/label/__name__/values?": `"traces_span_metrics_calls_total"`, "/label/job/values?": `"collector"`,
-		"/series?match[]=traces_span_metrics_calls_total&": `"job":"collector"`, "/series?match[]={job=\"collector\"}&": `"job":"collector"`} {
+	for path, want := range map[string]string{"/labels?": `"job"`, "/label/__name__/values?": `"traces_span_metrics_calls_total"`,
+		"/label/job/values?": `"collector"`,
+		"/series?match[]=traces_span_metrics_calls_total&": `"job":"collector"`,
+		"/series?match[]={job=\"collector\"}&":             `"job":"collector"`} {
 		w := b.get("/prometheus/api/v1" + path + "start=100&end=880")
 		require.Equal(t, http.StatusOK, w.Code, w.Body)
 		require.NotContains(t, w.Body.String(), "warnings", path)
@@ -98,7 +104,8 @@ func TestSpanMetricsOfAConnector(t *testing.T) {
 		require.Equal(t, http.StatusOK, r.Status, "%v", r)
 	}
 	w = b.get("/prometheus/api/v1/query_range?start=100&end=880&step=60&query=sum(rate(traces_service_graph_request_total[1m]))")
-	require.Contains(t, w.Body.String(), `"warnings":["prometheus has no series of traces_service_graph_request_total for the time before the views begin (1970-01-01T00:10:00Z): nothing from before is in this answer"]`)
+	require.Contains(t, w.Body.String(),
+		`"warnings":["prometheus has no series of traces_service_graph_request_total for the time before the views begin (1970-01-01T00:10:00Z): nothing from before is in this answer"]`)
 }
 
 // TestExemplarsOfBoth: exemplars of the time before the views begin are the store's; one that does not answer is a warning, of both forms.
@@ -125,7 +132,8 @@ func TestExemplarsOfBoth(t *testing.T) {
 			require.Equal(t, e.Timestamp < 600, s.SeriesLabels["job"] != "")
 		}
 	}
-	gone, err := raw.OpenPrometheus("http://127.0.0.1:1", raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry(), nil), Policy: raw.Policy{Retries: -1}})
+	gone, err := raw.OpenPrometheus("http://127.0.0.1:1",
+		raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry(), nil), Policy: raw.Policy{Retries: -1}})
 	require.NoError(t, err)
 	b.s.cfg.Exemplars.(*query.Sources).Older = gone
 	w = b.get(target)

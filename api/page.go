@@ -14,7 +14,8 @@ import (
 )
 
 // apiPrefixes are the paths under which the page is never served: clients probe there for what may be absent and need a 404.
-var apiPrefixes = []string{"/api", "/prometheus", "/alertmanager", "/jaeger", "/tempo", "/loki", "/ws", "/metrics", "/health", "/livez", "/readyz", "/-", "/debug"}
+var apiPrefixes = []string{"/api", "/prometheus", "/alertmanager", "/jaeger", "/tempo", "/loki", "/ws", "/metrics", "/health", "/livez",
+	"/readyz", "/-", "/debug"}
 
 func isAPI(p string) bool {
 	for _, prefix := range apiPrefixes {

@@ -107,7 +107,8 @@ func cut[T any](items []T, limit int, key func(T) string) (out []T, token *strin
 }
 
 func badToken(token string) error {
-	return advise(problemf(errBadRequest, "invalid_next", "next: %q is not a page token of this list", token), "Use the next of the previous answer, or omit it to start at the first page.")
+	return advise(problemf(errBadRequest, "invalid_next", "next: %q is not a page token of this list", token),
+		"Use the next of the previous answer, or omit it to start at the first page.")
 }
 
 func value[T any](p *T) (v T) {

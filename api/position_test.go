@@ -74,7 +74,8 @@ func TestParseTime(t *testing.T) {
 	f("1795428000.5", time.Unix(1795428000, 500_000_000))
 	f("2026-11-23T10:00:00+02:00", time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC))
 	f("2026-11-23T10:00:00.25Z", time.Date(2026, 11, 23, 10, 0, 0, 250_000_000, time.UTC))
-	for _, v := range []string{"", "now", "1e9", "-5", "1.2.3", "1.x", "253402300800", "1969-12-31T23:59:59Z", "2026-11-23", "2026-11-23T10:00:00 02:00", "NaN", "0x10"} {
+	for _, v := range []string{"", "now", "1e9", "-5", "1.2.3", "1.x", "253402300800", "1969-12-31T23:59:59Z", "2026-11-23",
+		"2026-11-23T10:00:00 02:00", "NaN", "0x10"} {
 		_, err := timeParam("start", v)
 		require.ErrorIs(t, err, errBadRequest, v)
 	}
@@ -102,7 +103,8 @@ func TestDefaultRangeFollowsWhatIsKnown(t *testing.T) {
 	b.record("100s 1ms cart server GET id=t1/a")
 	b.commit()
 	b.now = at(5 * time.Hour)
-	require.Contains(t, b.get("/api/v1/services").Body.String(), `"name":"cart"`, "reading lags 5 h behind: the last 15 min of what was read")
+	require.Contains(t, b.get("/api/v1/services").Body.String(), `"name":"cart"`,
+		"reading lags 5 h behind: the last 15 min of what was read")
 	b.views("commit idle=4h59m58s\n")
 	require.Contains(t, b.get("/api/v1/services").Body.String(), `"services":[]`, "there was nothing for 5 h, and that is known")
 }

@@ -136,7 +136,8 @@ func (s *Server) promMetadata(w http.ResponseWriter, r *http.Request) {
 	if v := r.FormValue("limit"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil {
-			s.promAnswer(w, http.StatusBadRequest, map[string]any{"status": "error", "errorType": "bad_data", "error": "limit must be a number"})
+			s.promAnswer(w, http.StatusBadRequest,
+				map[string]any{"status": "error", "errorType": "bad_data", "error": "limit must be a number"})
 			return
 		}
 		limit = n
@@ -156,12 +157,15 @@ func (s *Server) promMetadata(w http.ResponseWriter, r *http.Request) {
 // promBuildInfo names no features, by which Grafana takes the rules for read-only.
 func (s *Server) promBuildInfo(w http.ResponseWriter, _ *http.Request) {
 	s.promAnswer(w, http.StatusOK, map[string]any{"status": "success", "data": map[string]string{
-		"application": "WatchingCat", "version": s.cfg.Version, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": runtime.Version()}})
+		"application": "WatchingCat", "version": s.cfg.Version, "revision": "", "branch": "", "buildUser": "", "buildDate": "",
+		"goVersion": runtime.Version()}})
 }
 
 func (s *Server) promAnswer(w http.ResponseWriter, status int, body any) {
 	if err := s.json(w, status, body); err != nil {
 		s.cfg.Logger.Error().Err(err).Msg("request failed")
-		_ = s.json(w, http.StatusInternalServerError, map[string]any{"status": "error", "errorType": "internal", "error": "the answer could not be encoded"}) // text
+		// text
+		_ = s.json(w, http.StatusInternalServerError,
+			map[string]any{"status": "error", "errorType": "internal", "error": "the answer could not be encoded"})
 	}
 }

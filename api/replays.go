@@ -68,9 +68,9 @@ func (noReplays) Cancel(context.Context, string) error { return ErrReplayUnknown
 
 // ReplayAnswer is a replay as the API answers it.
 func ReplayAnswer(r Replay) rest.Replay {
-	out := rest.Replay{Id: r.ID, State: rest.ReplayState(r.State), Progress: r.Progress, Rate: r.Rate, Records: r.Records, Waiting: r.Waiting,
-		Views: append([]string{}, r.Views...), From: orNil(r.From), To: orNil(r.To), Keep: r.Keep, Partitions: []rest.ReplayPartition{},
-		Error: textOrNil(r.Error), Created: r.Created.UTC(), Updated: r.Updated.UTC()}
+	out := rest.Replay{Id: r.ID, State: rest.ReplayState(r.State), Progress: r.Progress, Rate: r.Rate, Records: r.Records,
+		Waiting: r.Waiting, Views: append([]string{}, r.Views...), From: orNil(r.From), To: orNil(r.To), Keep: r.Keep,
+		Partitions: []rest.ReplayPartition{}, Error: textOrNil(r.Error), Created: r.Created.UTC(), Updated: r.Updated.UTC()}
 	if r.ETA >= 0 {
 		s := r.ETA.Seconds()
 		out.EtaS = &s
@@ -80,7 +80,8 @@ func ReplayAnswer(r Replay) rest.Replay {
 		out.Version = &v
 	}
 	for _, p := range r.Partitions {
-		out.Partitions = append(out.Partitions, rest.ReplayPartition{Topic: p.Topic, Partition: p.Partition, Start: p.Start, Position: p.Position, End: p.End})
+		out.Partitions = append(out.Partitions,
+			rest.ReplayPartition{Topic: p.Topic, Partition: p.Partition, Start: p.Start, Position: p.Position, End: p.End})
 	}
 	return out
 }
@@ -101,7 +102,8 @@ func replayError(err error) error {
 	case errors.Is(err, ErrReplayUnknown):
 		return advise(problemf(errNotFound, "replay_not_found", "%v", err), "GET /api/v1/replays lists the replays.")
 	case errors.Is(err, ErrReplayConflict):
-		return advise(problemf(errConflict, "replay_conflict", "%v", err), "GET /api/v1/replays shows the states; cancel or resume the one that has not ended.")
+		return advise(problemf(errConflict, "replay_conflict", "%v", err),
+			"GET /api/v1/replays shows the states; cancel or resume the one that has not ended.")
 	case errors.Is(err, ErrReplayInvalid):
 		return problemf(errBadRequest, "invalid_replay", "%v", err)
 	}

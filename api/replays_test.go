@@ -43,8 +43,9 @@ func (f *fakeReplays) Start(q ReplayRequest) (Replay, error) {
 	if n := len(f.list); n > 0 && f.list[n-1].State != "canceled" {
 		return Replay{}, fmt.Errorf("%w: %s is %s", ErrReplayConflict, f.list[n-1].ID, f.list[n-1].State)
 	}
-	r := Replay{ReplayRequest: q, ID: strconv.Itoa(len(f.list) + 1), State: "running", Progress: 0.25, Rate: 1500, ETA: 2 * time.Second, Records: 1000, Version: 3,
-		Partitions: []ReplayPartition{{Topic: "otlp_spans", Start: 10, Position: 1010, End: 4010}}, Created: at(50 * time.Second), Updated: at(55 * time.Second)}
+	r := Replay{ReplayRequest: q, ID: strconv.Itoa(len(f.list) + 1), State: "running", Progress: 0.25, Rate: 1500, ETA: 2 * time.Second,
+		Records: 1000, Version: 3, Partitions: []ReplayPartition{{Topic: "otlp_spans", Start: 10, Position: 1010, End: 4010}},
+		Created: at(50 * time.Second), Updated: at(55 * time.Second)}
 	f.list = append(f.list, r)
 	return r, nil
 }

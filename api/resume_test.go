@@ -270,7 +270,8 @@ func TestRestingViewsAreBounded(t *testing.T) {
 			return len(b.s.hub.resting)
 		}
 		require.Equal(t, maxResting, resting())
-		require.False(t, slices.ContainsFunc(b.s.hub.resting, func(t *topic) bool { return t.filter.Service == "s4" }), "the oldest are gone")
+		require.False(t, slices.ContainsFunc(b.s.hub.resting, func(t *topic) bool { return t.filter.Service == "s4" }),
+			"the oldest are gone")
 		p.leave()
 		before := testutil.ToFloat64(b.s.metrics.computed.WithLabelValues("services"))
 		call("s01")
@@ -306,7 +307,8 @@ func TestWhatWasMissedIsBounded(t *testing.T) {
 	})
 }
 
-// TestAViewThatPanics: there is no request that it would be the failure of. It is counted, and other views go on, on the same connection too.
+// TestAViewThatPanics: there is no request that it would be the failure of. It is counted, and other views go on, on the same connection
+// too.
 func TestAViewThatPanics(t *testing.T) {
 	known := liveViews
 	t.Cleanup(func() { liveViews = known })

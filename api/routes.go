@@ -34,7 +34,9 @@ func (s *Server) routes() (http.Handler, error) {
 	r.Use(s.observe, s.recoverer, secure)
 	if len(s.cfg.CORSOrigins) > 0 {
 		r.Use(cors.Handler(cors.Options{AllowedOrigins: s.cfg.CORSOrigins, AllowCredentials: true, MaxAge: 600,
-			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"}, AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "If-Match", "If-None-Match"}, ExposedHeaders: []string{"ETag", "Retry-After", warningHeader}}))
+			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"},
+			AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "If-Match", "If-None-Match"},
+			ExposedHeaders: []string{"ETag", "Retry-After", warningHeader}}))
 	}
 	r.Use(s.guard)
 	r.Use(s.cfg.Middleware...)
@@ -117,7 +119,8 @@ func (s *Server) recoverer(next http.Handler) http.Handler {
 				panic(v) // how a handler ends a connection on purpose
 			}
 			s.metrics.panics.WithLabelValues("request").Inc()
-			s.cfg.Logger.Error().Ctx(r.Context()).Interface("panic", v).Bytes("stack", debug.Stack()).Str("path", r.URL.Path).Msg("handler panicked")
+			s.cfg.Logger.Error().Ctx(r.Context()).Interface("panic", v).Bytes("stack", debug.Stack()).Str("path", r.URL.Path).
+				Msg("handler panicked")
 			s.fail(w, r, errors.New("handler panicked"))
 		}()
 		next.ServeHTTP(w, r)

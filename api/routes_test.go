@@ -32,10 +32,11 @@ func withAlertmanager(c *Config) {
 func TestEveryRouteIsDocumentedAndEveryPathRouted(t *testing.T) {
 	b := newBench(t, withAlertmanager)
 	routed := map[string]bool{}
-	require.NoError(t, chi.Walk(b.s.handler.(chi.Routes), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		routed[method+" "+documented(route)] = true
-		return nil
-	}))
+	require.NoError(t, chi.Walk(b.s.handler.(chi.Routes),
+		func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+			routed[method+" "+documented(route)] = true
+			return nil
+		}))
 	documented := map[string]bool{}
 	for path, item := range b.s.doc.Paths.Map() {
 		for method := range item.Operations() {
@@ -69,7 +70,8 @@ func TestThePageIsServedToBrowsersOutsideTheAPIAlone(t *testing.T) {
 	f("/services/cart", html, 200, page)
 	f("/services/cart", whatever, 404, problem)
 	f("/assets/gone-1234.js", html, 404, problem)
-	for _, p := range []string{"/api", "/api/v2/x", "/prometheus", "/prometheus/api/v1/unknown", "/prometheus/config/v2/rules", "/alertmanager/api/v2/status",
+	for _, p := range []string{"/api", "/api/v2/x", "/prometheus", "/prometheus/api/v1/unknown", "/prometheus/config/v2/rules",
+		"/alertmanager/api/v2/status",
 		"/tempo/api/search", "/loki/api/v1/labels", "/debug/pprof", "/health/odd"} {
 		f(p, html, 404, problem)
 	}
@@ -117,7 +119,8 @@ func TestBodiesAreBounded(t *testing.T) {
 	require.Equal(t, http.StatusRequestEntityTooLarge, w.Code)
 	require.Contains(t, w.Body.String(), `"code":"too_large"`)
 	// a body of unknown length is found to be too large while it is read
-	r := httptest.NewRequest(http.MethodPost, "/api/v1/traces/search", io.MultiReader(strings.NewReader(`{"service":"`+strings.Repeat("x", 200)+`"}`)))
+	r := httptest.NewRequest(http.MethodPost, "/api/v1/traces/search",
+		io.MultiReader(strings.NewReader(`{"service":"`+strings.Repeat("x", 200)+`"}`)))
 	r.Header.Set("Content-Type", "application/json")
 	w = httptest.NewRecorder()
 	b.s.Handler().ServeHTTP(w, r)
@@ -172,7 +175,8 @@ func TestRemoteRead(t *testing.T) {
 	b := newBench(t)
 	b.record("10s 40ms cart server GET id=t1/a", "11s 40ms cart server GET id=t1/b")
 	b.commit()
-	q, err := remote.ToQuery(0, 60_000, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "__name__", "traces_span_metrics_calls_total")}, nil)
+	q, err := remote.ToQuery(0, 60_000, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "__name__",
+		"traces_span_metrics_calls_total")}, nil)
 	require.NoError(t, err)
 	ask, err := (&prompb.ReadRequest{Queries: []*prompb.Query{q}}).Marshal()
 	require.NoError(t, err)
@@ -242,5 +246,6 @@ func TestGrafanasPrometheusRequests(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, b.get(promPrefix+"/query?query=sum(").Code)
 	require.Equal(t, http.StatusBadRequest, b.get(promPrefix+"/metadata?limit=x").Code)
 	require.Equal(t, http.StatusMethodNotAllowed, b.do("POST", promPrefix+"/rules", "").Code)
-	require.Equal(t, http.StatusBadRequest, b.do("POST", promPrefix+"/read", "odd").Code, "remote read is there and refuses what is no snappy")
+	require.Equal(t, http.StatusBadRequest, b.do("POST", promPrefix+"/read", "odd").Code,
+		"remote read is there and refuses what is no snappy")
 }

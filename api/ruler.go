@@ -72,8 +72,9 @@ func rulerGroup(body io.Reader) (g rulefmt.RuleGroup, err error) {
 		err = errors.New("the body is empty")
 	}
 	text := strings.NewReplacer(" in type rulefmt.RuleGroup", "", " in type rulefmt.Rule", "").Replace(err.Error())
-	return g, advise(problemf(errBadRequest, "invalid_rule", "%s", text), "Send one rule group in YAML: name, interval, query_offset, limit, labels, rules; see "+
-		"https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/.")
+	return g, advise(problemf(errBadRequest, "invalid_rule", "%s", text),
+		"Send one rule group in YAML: name, interval, query_offset, limit, labels, rules; see "+
+			"https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/.")
 }
 
 // What Mimir's clients look for in a 404.

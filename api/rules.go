@@ -41,7 +41,8 @@ func edited(err error) error {
 	case errors.Is(err, books.ErrChanged):
 		return errChanged
 	case errors.Is(err, books.ErrRuleOfFile):
-		return advise(problemf(errConflict, "rule_of_file", "the rule comes from a file"), "Change the file and reload; here it can only be switched on and off.")
+		return advise(problemf(errConflict, "rule_of_file", "the rule comes from a file"),
+			"Change the file and reload; here it can only be switched on and off.")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
@@ -58,14 +59,15 @@ func ruleDuration(name string, v *string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(*v)
 	if err != nil || d < 0 {
-		return 0, advise(problemf(errBadRequest, "invalid_duration", "%s: %q is no duration", name, *v), "Give a duration, as 30s, 5m or 1d.")
+		return 0, advise(problemf(errBadRequest, "invalid_duration", "%s: %q is no duration", name, *v),
+			"Give a duration, as 30s, 5m or 1d.")
 	}
 	return d, nil
 }
 
 func specOf(in *rest.RuleInput) (s books.RuleSpec, err error) {
-	s = books.RuleSpec{Name: in.Name, Recording: value(in.Type) == rest.RuleInputTypeRecording, Expr: in.Expr, Labels: value(in.Labels), Annotations: value(in.Annotations),
-		Disabled: in.Enabled != nil && !*in.Enabled, Group: value(in.Group)}
+	s = books.RuleSpec{Name: in.Name, Recording: value(in.Type) == rest.RuleInputTypeRecording, Expr: in.Expr, Labels: value(in.Labels),
+		Annotations: value(in.Annotations), Disabled: in.Enabled != nil && !*in.Enabled, Group: value(in.Group)}
 	if s.For, err = ruleDuration("for", in.For); err != nil {
 		return s, err
 	}
@@ -96,9 +98,11 @@ func (s *Server) ruleAnswer(ctx context.Context, id string) (out rest.RuleAnswer
 		return out, nil, edited(err)
 	}
 	x := rule(*r)
-	return rest.RuleAnswer{Id: x.Id, Name: x.Name, Type: rest.RuleAnswerType(x.Type), Expr: x.Expr, For: x.For, KeepFiringFor: x.KeepFiringFor, Labels: x.Labels,
-		Annotations: x.Annotations, Enabled: x.Enabled, Source: x.Source, Editable: x.Editable, Group: x.Group, State: x.State, Health: x.Health,
-		LastError: x.LastError, LastEval: x.LastEval, Frontier: x.Frontier, FrontierReason: x.FrontierReason, GeneratorUrl: x.GeneratorUrl, Meta: s.meta(s.moment(ctx), timeRange{})}, tag, nil
+	return rest.RuleAnswer{Id: x.Id, Name: x.Name, Type: rest.RuleAnswerType(x.Type), Expr: x.Expr, For: x.For,
+		KeepFiringFor: x.KeepFiringFor, Labels: x.Labels, Annotations: x.Annotations, Enabled: x.Enabled, Source: x.Source,
+		Editable: x.Editable, Group: x.Group, State: x.State, Health: x.Health, LastError: x.LastError, LastEval: x.LastEval,
+		Frontier: x.Frontier, FrontierReason: x.FrontierReason, GeneratorUrl: x.GeneratorUrl,
+		Meta: s.meta(s.moment(ctx), timeRange{})}, tag, nil
 }
 
 // CreateAlertRule implements rest.StrictServerInterface.

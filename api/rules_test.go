@@ -49,7 +49,8 @@ func TestRulesAreMadeChangedAndDeleted(t *testing.T) {
 		ofFile = b.ask("GET", "/api/v1/alerts", "", 200)["rules"].([]any)[1].(map[string]any)
 	}
 	fileID := ofFile["id"].(string)
-	off := b.ask("PUT", "/api/v1/alerts/"+fileID, `{"name":"OfFile","expr":"calls_total > 0","for":"1m","labels":{"severity":"page"},"enabled":false}`, 200)
+	off := b.ask("PUT", "/api/v1/alerts/"+fileID,
+		`{"name":"OfFile","expr":"calls_total > 0","for":"1m","labels":{"severity":"page"},"enabled":false}`, 200)
 	require.Equal(t, false, off["enabled"])
 	require.Equal(t, "rule_of_file", b.ask("PUT", "/api/v1/alerts/"+fileID, `{"name":"OfFile","expr":"calls_total > 1"}`, 409)["code"])
 	require.Equal(t, "rule_of_file", b.ask("DELETE", "/api/v1/alerts/"+fileID, "", 409)["code"])
@@ -124,9 +125,12 @@ func TestObjectives(t *testing.T) {
 	require.InDelta(t, 0.1, st["error_ratio"], 1e-9)
 	require.InDelta(t, 0, st["budget_remaining"], 1e-9)
 	require.InDelta(t, 1, st["burn_rate"], 1e-9)
-	require.Contains(t, b.ask("POST", "/api/v1/slos", `{"name":"Cart works","objective":90,"window":"30d","service":"cart"}`, 400)["detail"], "already")
-	require.Contains(t, b.ask("POST", "/api/v1/slos", `{"name":"x","objective":100,"window":"30d","service":"cart"}`, 400)["detail"], "no share")
-	require.Equal(t, 95.0, b.ask("PUT", "/api/v1/slos/cart-works", `{"name":"Cart works","objective":95,"window":"7d","service":"cart","latency_ms":50}`, 200)["objective"])
+	require.Contains(t, b.ask("POST", "/api/v1/slos", `{"name":"Cart works","objective":90,"window":"30d","service":"cart"}`,
+		400)["detail"], "already")
+	require.Contains(t, b.ask("POST", "/api/v1/slos", `{"name":"x","objective":100,"window":"30d","service":"cart"}`, 400)["detail"],
+		"no share")
+	require.Equal(t, 95.0, b.ask("PUT", "/api/v1/slos/cart-works",
+		`{"name":"Cart works","objective":95,"window":"7d","service":"cart","latency_ms":50}`, 200)["objective"])
 	require.Len(t, b.ask("GET", "/api/v1/slos", "", 200)["slos"], 1)
 	b.ask("DELETE", "/api/v1/slos/cart-works", "", 204)
 	b.ask("GET", "/api/v1/slos/cart-works", "", 404)

@@ -157,7 +157,8 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 	for k := model.KindUnspecified; k <= model.KindConsumer; k++ {
 		kindOrder[k.String()] = string('0' + rune(k))
 	}
-	out, next, err := page(out, value(q.Params.Limit), q.Params.Next, func(o rest.Operation) string { return o.Name + "\x00" + kindOrder[o.Kind] })
+	out, next, err := page(out, value(q.Params.Limit), q.Params.Next,
+		func(o rest.Operation) string { return o.Name + "\x00" + kindOrder[o.Kind] })
 	if err != nil {
 		return nil, err
 	}
@@ -176,13 +177,15 @@ func (m moment) stepOf(r timeRange, asked *string) (time.Duration, error) {
 	width := max(bucket, m.frontier.WidthAt(r.start))
 	step = max(width, step.Truncate(width)+min(step%width, 1)*width)
 	if r.end.Sub(r.start)/step > maxPoints {
-		return 0, advise(problemf(errBadRequest, "too_many_points", "range and step make more than %d points", maxPoints), "Give a longer step or a shorter range.")
+		return 0, advise(problemf(errBadRequest, "too_many_points", "range and step make more than %d points", maxPoints),
+			"Give a longer step or a shorter range.")
 	}
 	return step, nil
 }
 
 // GetServiceMetrics implements rest.StrictServerInterface.
-func (s *Server) GetServiceMetrics(ctx context.Context, q rest.GetServiceMetricsRequestObject) (rest.GetServiceMetricsResponseObject, error) {
+func (s *Server) GetServiceMetrics(ctx context.Context,
+	q rest.GetServiceMetricsRequestObject) (rest.GetServiceMetricsResponseObject, error) {
 	m := s.moment(ctx)
 	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
 	if err != nil {
@@ -207,7 +210,8 @@ func (s *Server) GetServiceMetrics(ctx context.Context, q rest.GetServiceMetrics
 	out := make([]rest.Point, 0, len(list))
 	for _, p := range list {
 		c := red(p.RED, step.Seconds())
-		out = append(out, rest.Point{Time: p.Time, Calls: c.Calls, Errors: c.Errors, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms, Entry: red(p.Entry, step.Seconds())})
+		out = append(out, rest.Point{Time: p.Time, Calls: c.Calls, Errors: c.Errors, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms,
+			Entry: red(p.Entry, step.Seconds())})
 	}
 	return rest.GetServiceMetrics200JSONResponse{Points: out, StepS: int64(step / time.Second), Meta: s.meta(m, r)}, nil
 }
@@ -222,7 +226,8 @@ func (s *Server) serviceMap(m moment, r timeRange) (rest.ServiceMap, error) {
 }
 
 func (s *Server) showMap(m moment, r timeRange, v *model.Map) rest.ServiceMap {
-	out := rest.ServiceMap{Nodes: make([]rest.Node, 0, len(v.Nodes)), Edges: make([]rest.Edge, 0, len(v.Edges)), Unpaired: make([]rest.Unpaired, 0, len(v.Unpaired))}
+	out := rest.ServiceMap{Nodes: make([]rest.Node, 0, len(v.Nodes)), Edges: make([]rest.Edge, 0, len(v.Edges)),
+		Unpaired: make([]rest.Unpaired, 0, len(v.Unpaired))}
 	for _, n := range v.Nodes {
 		out.Nodes = append(out.Nodes, node(n))
 	}
@@ -245,8 +250,9 @@ func node(n model.Node) rest.Node {
 // edge is an edge without its numbers.
 func edge(k model.EdgeKey) rest.Edge {
 	client, server := k.ClientNode(), k.ServerNode()
-	return rest.Edge{Client: k.Client, Server: k.Server, ConnectionType: k.Connection, ClientType: rest.EdgeClientType(client.Type), ServerType: rest.EdgeServerType(server.Type),
-		ClientDimensions: dims(client.Dims), ServerDimensions: dims(server.Dims), ServerSystem: textOrNil(server.System)}
+	return rest.Edge{Client: k.Client, Server: k.Server, ConnectionType: k.Connection, ClientType: rest.EdgeClientType(client.Type),
+		ServerType: rest.EdgeServerType(server.Type), ClientDimensions: dims(client.Dims), ServerDimensions: dims(server.Dims),
+		ServerSystem: textOrNil(server.System)}
 }
 
 // GetServiceMap implements rest.StrictServerInterface.
@@ -257,7 +263,8 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 		return nil, err
 	}
 	if q.Params.CompareEnd != nil && q.Params.CompareStart == nil {
-		return nil, advise(problemf(errBadRequest, "invalid_range", "compare_end is given without compare_start"), "Give compare_start too.")
+		return nil, advise(problemf(errBadRequest, "invalid_range", "compare_end is given without compare_start"),
+			"Give compare_start too.")
 	}
 	now, err := m.views.ServiceMap(r.start, r.end)
 	if err != nil {
@@ -291,7 +298,8 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 		}
 	}
 	if !c.start.Before(c.end) {
-		return nil, advise(problemf(errBadRequest, "invalid_range", "the range to compare with is empty"), "Give a compare_start before compare_end.")
+		return nil, advise(problemf(errBadRequest, "invalid_range", "the range to compare with is empty"),
+			"Give a compare_start before compare_end.")
 	}
 	err = s.compareMap(m, &out, &now, r, c)
 	add()
@@ -351,5 +359,6 @@ func edgeCounts(e *model.Edge, seconds float64) rest.EdgeCounts {
 	}
 	c := red(model.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
 	low, at, high := e.Latency.QuantileBounds(0.95, 3)
-	return rest.EdgeCounts{Calls: c.Calls, Failed: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(at), P95LowMs: millis(low), P95HighMs: millis(high)}
+	return rest.EdgeCounts{Calls: c.Calls, Failed: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(at), P95LowMs: millis(low),
+		P95HighMs: millis(high)}
 }

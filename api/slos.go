@@ -27,13 +27,15 @@ func sloOf(in *rest.SLOInput) (o books.SLO, err error) {
 	if err != nil {
 		return o, err
 	}
-	return books.SLO{Name: in.Name, Description: value(in.Description), Objective: in.Objective, Window: model.Duration(window), Service: value(in.Service),
-		Operation: value(in.Operation), LatencyMs: value(in.LatencyMs), Good: value(in.Good), Total: value(in.Total), Labels: value(in.Labels)}, nil
+	return books.SLO{Name: in.Name, Description: value(in.Description), Objective: in.Objective, Window: model.Duration(window),
+		Service: value(in.Service), Operation: value(in.Operation), LatencyMs: value(in.LatencyMs), Good: value(in.Good),
+		Total: value(in.Total), Labels: value(in.Labels)}, nil
 }
 
 func (s *Server) sloAnswer(o *books.SLO, st sloStatus) rest.SLO {
-	out := rest.SLO{Id: o.ID, Name: o.Name, Objective: o.Objective, Window: o.Window.String(), Description: textOrNil(o.Description), Service: textOrNil(o.Service),
-		Operation: textOrNil(o.Operation), Good: textOrNil(o.Good), Total: textOrNil(o.Total), Status: rest.SLOStatus{Alerts: []string{}}}
+	out := rest.SLO{Id: o.ID, Name: o.Name, Objective: o.Objective, Window: o.Window.String(), Description: textOrNil(o.Description),
+		Service: textOrNil(o.Service), Operation: textOrNil(o.Operation), Good: textOrNil(o.Good), Total: textOrNil(o.Total),
+		Status: rest.SLOStatus{Alerts: []string{}}}
 	if o.LatencyMs != 0 {
 		out.LatencyMs = &o.LatencyMs
 	}

@@ -33,8 +33,8 @@ type spanMatch struct {
 
 // newSpanMatch returns the conditions that a search has on one span.
 func newSpanMatch(t *traceSearch) *spanMatch {
-	m := &spanMatch{from: t.From, to: t.To, service: t.Service, operation: t.Operation, status: t.spanStatus, none: t.noSpan, min: t.minSpan, max: t.maxSpan,
-		attributes: t.attributes, keys: slices.Sorted(maps.Keys(t.attributes))}
+	m := &spanMatch{from: t.From, to: t.To, service: t.Service, operation: t.Operation, status: t.spanStatus, none: t.noSpan,
+		min: t.minSpan, max: t.maxSpan, attributes: t.attributes, keys: slices.Sorted(maps.Keys(t.attributes))}
 	if t.Status == "error" {
 		m.status = new(ptrace.StatusCodeError)
 	}
@@ -73,7 +73,8 @@ func (m *spanMatch) need(text string) {
 
 // token adds an attribute by which blocks are passed over.
 func (m *spanMatch) token(key, value string) {
-	if value != "" && len(key) < 1024 && len(value) < 1024 && utf8.ValidString(key+value) && !strings.ContainsRune(key+value, utf8.RuneError) {
+	if value != "" && len(key) < 1024 && len(value) < 1024 && utf8.ValidString(key+value) && !strings.ContainsRune(key+value,
+		utf8.RuneError) {
 		m.tokens = append(m.tokens, traces.SpanToken{Key: key, Value: value})
 	}
 }

@@ -14,8 +14,9 @@ func (s *Server) pipeline(m moment) rest.PipelineAnswer {
 		Partitions: []rest.Partition{}, Truncated: []rest.Truncation{}, Replays: s.replays(), Backends: s.backends(),
 		Checkpoint: rest.Checkpoint{Entries: int64(last.Entries), Bytes: int64(last.Bytes)},
 		Records:    int64(c.Records), Spans: int64(c.Spans), DeadLetters: int64(c.DeadLetters), UnattributedSpans: int64(c.Unattributed),
-		Late: int64(c.TooLate), Future: int64(c.Future), Duplicates: int64(c.Duplicates), Overflowed: int64(c.Overflowed), Waiting: int64(c.Waiting),
-		Meta: s.meta(m, timeRange{}),
+		Late: int64(c.TooLate), Future: int64(c.Future), Duplicates: int64(c.Duplicates), Overflowed: int64(c.Overflowed),
+		Waiting: int64(c.Waiting),
+		Meta:    s.meta(m, timeRange{}),
 	}
 	if s.cfg.Metrics != nil {
 		out.DeadLetters += int64(s.cfg.Metrics.Counters().DeadLetters)
@@ -24,14 +25,16 @@ func (s *Server) pipeline(m moment) rest.PipelineAnswer {
 		out.Checkpoint.AgeMs = max(0, m.now.Sub(last.At).Milliseconds())
 	}
 	for _, v := range p.Partitions() {
-		part := rest.Partition{Topic: v.Topic, Partition: v.Partition, Position: v.Position, End: v.End, Lag: max(v.Lag, 0), Watermark: orNil(v.Watermark), Idle: v.Idle}
+		part := rest.Partition{Topic: v.Topic, Partition: v.Partition, Position: v.Position, End: v.End, Lag: max(v.Lag, 0),
+			Watermark: orNil(v.Watermark), Idle: v.Idle}
 		if v.Err != nil {
 			part.Error = textOrNil(v.Err.Error())
 		}
 		out.Partitions = append(out.Partitions, part)
 	}
 	for _, t := range p.Truncated() {
-		out.Truncated = append(out.Truncated, rest.Truncation{Topic: t.Topic, Partition: t.Partition, From: t.From, To: t.To, Time: t.Found.UTC()})
+		out.Truncated = append(out.Truncated,
+			rest.Truncation{Topic: t.Topic, Partition: t.Partition, From: t.From, To: t.To, Time: t.Found.UTC()})
 	}
 	return out
 }
@@ -107,7 +110,8 @@ func (s *Server) GetLivez(context.Context, rest.GetLivezRequestObject) (rest.Get
 }
 
 // GetPrometheusHealthy implements rest.StrictServerInterface.
-func (s *Server) GetPrometheusHealthy(context.Context, rest.GetPrometheusHealthyRequestObject) (rest.GetPrometheusHealthyResponseObject, error) {
+func (s *Server) GetPrometheusHealthy(context.Context,
+	rest.GetPrometheusHealthyRequestObject) (rest.GetPrometheusHealthyResponseObject, error) {
 	return rest.GetPrometheusHealthy200JSONResponse{HealthyJSONResponse: alive()}, nil
 }
 

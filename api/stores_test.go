@@ -39,16 +39,19 @@ func (a *archive) Search(_ context.Context, q raw.TraceQuery) (list []raw.Trace,
 		return nil, false, a.err
 	}
 	q.Limit = min(q.Limit, 15)
-	res, err := a.script.Set.SearchTraces(views.TraceQuery{From: q.From, To: q.To.Add(1), Service: q.Service, Operation: q.Operation, Limit: 1000})
+	res, err := a.script.Set.SearchTraces(views.TraceQuery{From: q.From, To: q.To.Add(1), Service: q.Service, Operation: q.Operation,
+		Limit: 1000})
 	if !a.all && len(res.Traces) > q.Limit {
-		rand.New(rand.NewPCG(uint64(a.asked), 1)).Shuffle(len(res.Traces), func(i, j int) { res.Traces[i], res.Traces[j] = res.Traces[j], res.Traces[i] })
+		rand.New(rand.NewPCG(uint64(a.asked), 1)).Shuffle(len(res.Traces),
+			func(i, j int) { res.Traces[i], res.Traces[j] = res.Traces[j], res.Traces[i] })
 		res.Traces = res.Traces[:q.Limit]
 		slices.SortFunc(res.Traces, func(a, b views.TraceSummary) int { return compareTraces(&a, &b, false) })
 	}
 	for _, t := range res.Traces {
 		found, err := a.s.findTrace(context.Background(), moment{views: a.script.Set}, t.ID)
 		require.NoError(a.t, err)
-		one := raw.Trace{ID: t.ID, RootService: t.RootService, RootOperation: t.RootOperation, Start: t.Start, End: t.End, Spans: t.Spans, Errors: t.Errors, Data: together(found.data), HasData: true}
+		one := raw.Trace{ID: t.ID, RootService: t.RootService, RootOperation: t.RootOperation, Start: t.Start, End: t.End, Spans: t.Spans,
+			Errors: t.Errors, Data: together(found.data), HasData: true}
 		for _, s := range t.Services {
 			one.Services = append(one.Services, raw.TraceService(s))
 		}
@@ -126,8 +129,9 @@ func (a archiveLogs) Search(_ context.Context, q raw.LogQuery) (out raw.LogResul
 	res, err := a.script.Set.SearchLogs(views.LogQuery{From: q.From, To: q.To, Service: q.Service, Limit: 10_000})
 	for i := range res.Lines {
 		l := &res.Lines[i]
-		line := raw.LogLine{ID: l.Place(), Time: l.Time, Service: l.Service, SeverityText: l.SeverityText, SeverityNumber: l.SeverityNumber, Body: l.Body,
-			TraceID: hexOrEmpty(l.TraceID[:]), SpanID: hexOrEmpty(l.SpanID[:]), Attributes: l.Attributes, Resource: l.Resource}
+		line := raw.LogLine{ID: l.Place(), Time: l.Time, Service: l.Service, SeverityText: l.SeverityText, SeverityNumber: l.SeverityNumber,
+			Body: l.Body, TraceID: hexOrEmpty(l.TraceID[:]), SpanID: hexOrEmpty(l.SpanID[:]), Attributes: l.Attributes,
+			Resource: l.Resource}
 		if at := l.Time.UnixNano(); q.After != nil && (at > q.After.At || at == q.After.At && slices.Contains(q.After.Seen, line.ID)) {
 			continue
 		}
@@ -147,7 +151,8 @@ func (a archiveLogs) Volume(_ context.Context, q raw.LogQuery, step time.Duratio
 	lines, err := a.script.Set.SearchLogs(views.LogQuery{From: q.From, To: q.To, Service: q.Service, Limit: 10_000})
 	for i := range lines.Lines {
 		l := &lines.Lines[i]
-		list = append(list, raw.LogBucket{Time: l.Time.Truncate(step), Service: l.Service, Level: strings.ToLower(l.Severity.String()), Count: 1})
+		list = append(list, raw.LogBucket{Time: l.Time.Truncate(step), Service: l.Service, Level: strings.ToLower(l.Severity.String()),
+			Count: 1})
 	}
 	return list, "", err
 }
@@ -164,12 +169,14 @@ func twoBenches(t *testing.T) (all, later *bench, store *archive) {
 		for i := range r.IntN(3) + 1 {
 			id := fmt.Sprintf("%d%c", at, 'a'+i)
 			status := []string{"", "error", "ok"}[r.IntN(3)]
-			lines = append(lines, fmt.Sprintf("%gs %dms web server GET/%d id=%s/a db.namespace=%d", sec, 10+r.IntN(3)*100, r.IntN(2), id, r.IntN(2)),
+			lines = append(lines, fmt.Sprintf("%gs %dms web server GET/%d id=%s/a db.namespace=%d", sec, 10+r.IntN(3)*100, r.IntN(2), id,
+				r.IntN(2)),
 				fmt.Sprintf("%gs %dms cart server get id=%s/b<a %s", sec+0.001, 5+r.IntN(5), id, status))
 		}
 		var logs []string
 		for range r.IntN(4) {
-			logs = append(logs, fmt.Sprintf("%gs %s %s | line %d of %d", sec, []string{"web", "cart"}[r.IntN(2)], []string{"INFO", "ERROR"}[r.IntN(2)], r.IntN(3), at))
+			logs = append(logs, fmt.Sprintf("%gs %s %s | line %d of %d", sec, []string{"web", "cart"}[r.IntN(2)],
+				[]string{"INFO", "ERROR"}[r.IntN(2)], r.IntN(3), at))
 		}
 		for _, b := range []*bench{all, later} {
 			if b == later && at < 30 {
@@ -222,8 +229,10 @@ func (b *bench) pages(path string, q url.Values) (out listAnswer, n int) {
 
 func TestOlderTracesComeFromTheStore(t *testing.T) {
 	all, later, store := twoBenches(t)
-	for _, text := range []string{"", "limit=3", "limit=3&order=slowest", "limit=2&service=cart&status=error", "limit=50&status=ok", "limit=4&operation=GET/1", "limit=3&min_duration=100ms",
-		"limit=2&max_duration=50ms&order=slowest", "limit=3&attributes=db.namespace=1", "limit=1&service=nobody", "limit=3&attributes=db.namespace=1&status=error"} {
+	for _, text := range []string{"", "limit=3", "limit=3&order=slowest", "limit=2&service=cart&status=error", "limit=50&status=ok",
+		"limit=4&operation=GET/1", "limit=3&min_duration=100ms",
+		"limit=2&max_duration=50ms&order=slowest", "limit=3&attributes=db.namespace=1", "limit=1&service=nobody",
+		"limit=3&attributes=db.namespace=1&status=error"} {
 		q, err := url.ParseQuery(text)
 		require.NoError(t, err)
 		q.Set("start", "0")
@@ -308,7 +317,8 @@ func TestLinesAreCountedOnce(t *testing.T) {
 		store.record(fmt.Sprintf("%ds cart INFO | hello", 5+100*i))
 	}
 	store.commit()
-	for name, records := range map[string][]string{"lines alone": {"905s cart INFO | hello"}, "a span later": {"805s cart INFO | hello", "905s cart INFO | hello", "900s 5ms cart server GET id=t1/a"}} {
+	for name, records := range map[string][]string{"lines alone": {"905s cart INFO | hello"},
+		"a span later": {"805s cart INFO | hello", "905s cart INFO | hello", "900s 5ms cart server GET id=t1/a"}} {
 		b := newBench(t, with)
 		for _, r := range records {
 			b.record(r)
@@ -358,7 +368,8 @@ func TestJaegersClientsLearnWhatIsMissing(t *testing.T) {
 
 func TestOlderLinesComeFromTheStore(t *testing.T) {
 	all, later, store := twoBenches(t)
-	for _, text := range []string{"limit=1000", "limit=3", "limit=1", "limit=2&service=cart", "limit=4&severity=ERROR", "limit=3&text=LINE+2", "limit=3&pattern=line+1+of+<*>"} {
+	for _, text := range []string{"limit=1000", "limit=3", "limit=1", "limit=2&service=cart", "limit=4&severity=ERROR",
+		"limit=3&text=LINE+2", "limit=3&pattern=line+1+of+<*>"} {
 		q, err := url.ParseQuery(text)
 		require.NoError(t, err)
 		q.Set("start", "0")
@@ -394,7 +405,8 @@ func TestBackendsAreShown(t *testing.T) {
 	})
 	w := b.get("/api/v1/pipeline")
 	b.conforms("GET", "/api/v1/pipeline", w)
-	require.Contains(t, w.Body.String(), `"backends":[{"error":"connection refused","name":"jaeger","state":"down"},{"error":null,"name":"redis","state":"ok"}]`)
+	require.Contains(t, w.Body.String(),
+		`"backends":[{"error":"connection refused","name":"jaeger","state":"down"},{"error":null,"name":"redis","state":"ok"}]`)
 }
 
 // TestResourcesWith: what is cut out before decoding is what decoding everything would not show either.

@@ -38,7 +38,8 @@ func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !h.admit() {
-		h.s.fail(w, r, problemf(errUnavailable, "too_many_clients", "there are %d live connections already, or WatchingCat is stopping", h.s.cfg.Limits.Clients))
+		h.s.fail(w, r, problemf(errUnavailable, "too_many_clients", "there are %d live connections already, or WatchingCat is stopping",
+			h.s.cfg.Limits.Clients))
 		return
 	}
 	defer h.leave()
@@ -80,7 +81,8 @@ func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
 			out.comment("still here")
 		case frames := <-st.queue:
 			for _, f := range frames {
-				out.event(f.typ, strconv.FormatUint(f.seq, 10)+"@"+f.stream, json.RawMessage(bytes.Join([][]byte{f.head, f.data, {'}'}}, nil)))
+				out.event(f.typ, strconv.FormatUint(f.seq, 10)+"@"+f.stream,
+					json.RawMessage(bytes.Join([][]byte{f.head, f.data, {'}'}}, nil)))
 			}
 		}
 	}

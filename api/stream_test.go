@@ -144,7 +144,8 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 
 func TestStreamRefusesBadQuestions(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Limits.Clients = -1 })
-	for query, code := range map[string]string{"": "invalid_parameter", "view=x": "invalid_parameter", "view=pipeline&service=cart": "invalid_filter", "view=services&range=x": "invalid_duration",
+	for query, code := range map[string]string{"": "invalid_parameter", "view=x": "invalid_parameter",
+		"view=pipeline&service=cart": "invalid_filter", "view=services&range=x": "invalid_duration",
 		"view=services&colour=red": "unknown_parameter", "view=services": "too_many_clients"} {
 		w := b.get("/api/v1/live?" + query)
 		require.Contains(t, w.Body.String(), `"code":"`+code+`"`, query)

@@ -29,7 +29,8 @@ func (s *Server) tailLogs(w http.ResponseWriter, r *http.Request) {
 	}
 	if n := s.tails.Add(1); n > int64(s.cfg.Limits.Clients) {
 		s.tails.Add(-1)
-		s.fail(w, r, advise(problemf(errUnavailable, "too_many_clients", "%d log tails are open, which is the limit", n-1), "Close one, or ask GET /api/v1/logs."))
+		s.fail(w, r, advise(problemf(errUnavailable, "too_many_clients", "%d log tails are open, which is the limit", n-1),
+			"Close one, or ask GET /api/v1/logs."))
 		return
 	}
 	defer s.tails.Add(-1)
@@ -68,7 +69,8 @@ func (s *Server) tailLogs(w http.ResponseWriter, r *http.Request) {
 }
 
 // waitForLogs waits for a commit, but not less than tailEvery; false means that the tail is over.
-func (s *Server) waitForLogs(r *http.Request, sub *model.Subscription, out *events, ended <-chan struct{}, beat, pace <-chan time.Time) bool {
+func (s *Server) waitForLogs(r *http.Request, sub *model.Subscription, out *events, ended <-chan struct{}, beat,
+	pace <-chan time.Time) bool {
 	for {
 		select {
 		case <-r.Context().Done():
@@ -107,7 +109,8 @@ func tailQuery(r *http.Request) (views.LogQuery, error) {
 	if err != nil {
 		return views.LogQuery{}, err
 	}
-	l := logQuery{attributes: attributes, service: text("service"), severity: text("severity"), text: text("text"), pattern: text("pattern"), traceID: text("trace_id")}
+	l := logQuery{attributes: attributes, service: text("service"), severity: text("severity"), text: text("text"),
+		pattern: text("pattern"), traceID: text("trace_id")}
 	return l.filter()
 }
 

@@ -18,7 +18,8 @@ import (
 type TopicBacktester interface {
 	// Backtest runs all backtests in one reading; their Reader and Queryable are set by it. since is from when on the topics hold every
 	// record, zero where they never lost any.
-	Backtest(ctx context.Context, list []backtest.Spec, progress func(progress.Reading)) (results []*backtest.Result, since time.Time, err error)
+	Backtest(ctx context.Context, list []backtest.Spec, progress func(progress.Reading)) (results []*backtest.Result, since time.Time,
+		err error)
 }
 
 // rememberedTrials is how many backtests over topics are remembered once they have ended.
@@ -66,7 +67,8 @@ func (s *Server) GetTopicBacktest(_ context.Context, q rest.GetTopicBacktestRequ
 }
 
 // CancelTopicBacktest implements rest.StrictServerInterface.
-func (s *Server) CancelTopicBacktest(ctx context.Context, q rest.CancelTopicBacktestRequestObject) (rest.CancelTopicBacktestResponseObject, error) {
+func (s *Server) CancelTopicBacktest(ctx context.Context,
+	q rest.CancelTopicBacktestRequestObject) (rest.CancelTopicBacktestResponseObject, error) {
 	if err := s.trials.remove(q.Id); err != nil {
 		return nil, err
 	}
@@ -75,7 +77,8 @@ func (s *Server) CancelTopicBacktest(ctx context.Context, q rest.CancelTopicBack
 }
 
 // StartTopicBacktest implements rest.StrictServerInterface.
-func (s *Server) StartTopicBacktest(ctx context.Context, q rest.StartTopicBacktestRequestObject) (rest.StartTopicBacktestResponseObject, error) {
+func (s *Server) StartTopicBacktest(ctx context.Context,
+	q rest.StartTopicBacktestRequestObject) (rest.StartTopicBacktestResponseObject, error) {
 	if s.cfg.Topics == nil {
 		return nil, problemf(errUnavailable, "no_topics", "there are no topics to read")
 	}
@@ -89,7 +92,8 @@ func (s *Server) StartTopicBacktest(ctx context.Context, q rest.StartTopicBackte
 		return nil, err
 	}
 	if q.Body.Step != nil {
-		return nil, advise(problemf(errBadRequest, "invalid_backtest", "step cannot be combined with a backtest over topics"), "Leave step out: rules are evaluated as records come.")
+		return nil, advise(problemf(errBadRequest, "invalid_backtest", "step cannot be combined with a backtest over topics"),
+			"Leave step out: rules are evaluated as records come.")
 	}
 	first := backtest.Spec{Sources: sources, Start: r.start, End: r.end, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
 	list, variants := []backtest.Spec{first}, value(q.Body.Variants)
@@ -109,7 +113,8 @@ func (s *Server) StartTopicBacktest(ctx context.Context, q rest.StartTopicBackte
 }
 
 // try begins a trial: of the first of list, and of its variants.
-func (s *Server) try(ctx context.Context, list []backtest.Spec, variants []rest.BacktestVariant, now time.Time) (rest.TopicBacktest, error) {
+func (s *Server) try(ctx context.Context, list []backtest.Spec, variants []rest.BacktestVariant,
+	now time.Time) (rest.TopicBacktest, error) {
 	s.trials.mu.Lock()
 	defer s.trials.mu.Unlock()
 	run, cancel := context.WithCancel(ctx)
@@ -153,7 +158,8 @@ func (s *Server) try(ctx context.Context, list []backtest.Spec, variants []rest.
 
 func (s *Server) topicAnswer(results []*backtest.Result, variants []rest.BacktestVariant, since time.Time) (rest.BacktestAnswer, error) {
 	res := results[0]
-	meta := rest.Meta{Source: rest.Source{sourceKafka}, Since: orNil(res.Start), UpTo: orNil(res.End), ViewVersion: int64(s.cfg.Views.Frontier().Version), Warnings: []string{}}
+	meta := rest.Meta{Source: rest.Source{sourceKafka}, Since: orNil(res.Start), UpTo: orNil(res.End),
+		ViewVersion: int64(s.cfg.Views.Frontier().Version), Warnings: []string{}}
 	if since.After(res.Start) {
 		meta.Since = orNil(since)
 		warn(&meta, "the topics hold no records of before %s; nothing is known of the time before", since.UTC().Format(time.RFC3339))
@@ -177,7 +183,8 @@ func (l *topicTrials) begin(now time.Time, cancel context.CancelFunc) (*topicTri
 	}
 	for _, t := range l.list {
 		if t.state == rest.TopicBacktestStateRunning {
-			return nil, advise(problemf(errConflict, "backtest_active", "backtest %s over the topics runs", t.id), "Wait for it, or cancel it with DELETE /api/v1/alerts/backtests/"+t.id+".")
+			return nil, advise(problemf(errConflict, "backtest_active", "backtest %s over the topics runs", t.id),
+				"Wait for it, or cancel it with DELETE /api/v1/alerts/backtests/"+t.id+".")
 		}
 	}
 	l.list = l.list[max(0, len(l.list)-rememberedTrials+1):]
@@ -190,7 +197,8 @@ func (l *topicTrials) begin(now time.Time, cancel context.CancelFunc) (*topicTri
 func (l *topicTrials) find(id string) (int, error) {
 	i := slices.IndexFunc(l.list, func(t *topicTrial) bool { return t.id == id })
 	if i < 0 {
-		return i, advise(problemf(errNotFound, "backtest_not_found", "no backtest %q over the topics is remembered", id), "GET /api/v1/alerts/backtests lists them.")
+		return i, advise(problemf(errNotFound, "backtest_not_found", "no backtest %q over the topics is remembered", id),
+			"GET /api/v1/alerts/backtests lists them.")
 	}
 	return i, nil
 }
@@ -220,7 +228,8 @@ func (l *topicTrials) close() {
 
 func (t *topicTrial) answer() rest.TopicBacktest {
 	p := t.progress
-	out := rest.TopicBacktest{Id: t.id, State: t.state, Records: p.Records, Total: p.Total, Rate: p.Rate, At: orNil(p.At), Error: textOrNil(t.err), Created: t.created.UTC()}
+	out := rest.TopicBacktest{Id: t.id, State: t.state, Records: p.Records, Total: p.Total, Rate: p.Rate, At: orNil(p.At),
+		Error: textOrNil(t.err), Created: t.created.UTC()}
 	if p.Total > 0 {
 		out.Progress = min(1, float64(p.Records)/float64(p.Total))
 	}

@@ -19,7 +19,8 @@ type topicDouble struct {
 	tell chan func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error)
 }
 
-func (d topicDouble) Backtest(ctx context.Context, list []backtest.Spec, progress func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
+func (d topicDouble) Backtest(ctx context.Context, list []backtest.Spec,
+	progress func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 	select {
 	case next := <-d.tell:
 		return next(ctx, list, progress)
@@ -61,7 +62,8 @@ func TestTopicBacktests(t *testing.T) {
 	}()
 	<-reached
 	half := state("1", "running")
-	require.Equal(t, []any{0.25, 50.0, 200.0, 25.0, 6.0}, []any{half["progress"], half["records"], half["total"], half["rate"], half["eta_s"]})
+	require.Equal(t, []any{0.25, 50.0, 200.0, 25.0, 6.0},
+		[]any{half["progress"], half["records"], half["total"], half["rate"], half["eta_s"]})
 	close(goOn)
 	done := state("1", "done")
 	result := done["result"].(map[string]any)

@@ -38,8 +38,10 @@ const (
 func newTraceBudget(one, all int64, reg prometheus.Registerer) *traceBudget {
 	f := promauto.With(reg)
 	return &traceBudget{one: one, all: semaphore.NewWeighted(max(one, all)), wait: traceWait,
-		cut:     f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_trace_answers_cut_total", Help: "Answers that contain only a part of a trace because the trace exceeds the size limit."}),
-		refused: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_trace_answers_refused_total", Help: "Requests for large traces answered with 503 because others were being answered for too long."})}
+		cut: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_trace_answers_cut_total",
+			Help: "Answers that contain only a part of a trace because the trace exceeds the size limit."}),
+		refused: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_trace_answers_refused_total",
+			Help: "Requests for large traces answered with 503 because others were being answered for too long."})}
 }
 
 // answerRoom is what one answer has taken of the budget: the bytes of spans that it holds, and those that are reserved for it.
@@ -83,7 +85,8 @@ func (b *traceBudget) hold(ctx context.Context, n int64) {
 }
 
 // spans reads what the views keep of a trace, within the room of an answer. cut says that there is more.
-func (b *traceBudget) spans(ctx context.Context, v views.Reader, id [16]byte, room *answerRoom) (data []ptrace.Traces, sum views.TraceSummary, missing int, ok, cut bool, err error) {
+func (b *traceBudget) spans(ctx context.Context, v views.Reader, id [16]byte,
+	room *answerRoom) (data []ptrace.Traces, sum views.TraceSummary, missing int, ok, cut bool, err error) {
 	var failed error
 	sum, missing, ok, err = v.EachTraceBlock(id, func(t views.TraceSummary, block []byte) bool {
 		part, whole := spansWithin(resourcesWith(block, id), b.one-room.used, room.used == 0)
@@ -125,14 +128,16 @@ func (b *traceBudget) acquire(ctx context.Context, size int64) error {
 			return ctx.Err()
 		}
 		b.refused.Inc()
-		return advise(problemf(errUnavailable, "too_many_large_traces", "other large traces are being answered, and for %v there was no room for this one", b.wait), "Try again later; use the summary of the trace in GET /api/v1/traces meanwhile.")
+		return advise(problemf(errUnavailable, "too_many_large_traces",
+			"other large traces are being answered, and for %v there was no room for this one", b.wait),
+			"Try again later; use the summary of the trace in GET /api/v1/traces meanwhile.")
 	}
 	b.hold(ctx, size)
 	return nil
 }
 
-// spansWithin returns the beginning of OTLP TracesData in at most limit bytes, and whether that is all. It is cut between resources, or within the
-// first that does not fit between its spans. Where first is set one span is there, however large it is.
+// spansWithin returns the beginning of OTLP TracesData in at most limit bytes, and whether that is all. It is cut between resources, or
+// within the first that does not fit between its spans. Where first is set one span is there, however large it is.
 func spansWithin(traces []byte, limit int64, first bool) (part []byte, whole bool) {
 	return within(traces, limit, first, 1, 2, 2) // resources, scopes, spans
 }

@@ -150,8 +150,8 @@ func TestDeepAndCircularTraces(t *testing.T) {
 	}
 }
 
-// TestSpansWithin: wherever spans are cut, what is left can be read, is a beginning of them, and keeps their resources; one span is always there
-// where that is asked for.
+// TestSpansWithin: wherever spans are cut, what is left can be read, is a beginning of them, and keeps their resources; one span is always
+// there where that is asked for.
 func TestSpansWithin(t *testing.T) {
 	records, _ := oddTraces(rand.New(rand.NewPCG(3, 3)), 20)
 	td := together(records)

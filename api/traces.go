@@ -47,7 +47,8 @@ func (s *Server) ListTraces(ctx context.Context, q rest.ListTracesRequestObject)
 // oneOf is a parameter that has two names.
 func oneOf(name string, v *string, other string, w *string) (*string, error) {
 	if v != nil && w != nil && *v != *w {
-		return nil, advise(problemf(errBadRequest, "invalid_parameter", "%s and %s are the same parameter and have different values", name, other), "Give one of them.")
+		return nil, advise(problemf(errBadRequest, "invalid_parameter", "%s and %s are the same parameter and have different values", name,
+			other), "Give one of them.")
 	}
 	if v == nil {
 		return w, nil
@@ -61,7 +62,8 @@ func parseAttributes(list []string) (map[string]string, error) {
 	for _, a := range list {
 		k, v, ok := strings.Cut(a, "=")
 		if !ok || k == "" {
-			return nil, advise(problemf(errBadRequest, "invalid_attribute", "attributes: %q is not key=value", a), "Give attributes=http.route=/cart.")
+			return nil, advise(problemf(errBadRequest, "invalid_attribute", "attributes: %q is not key=value", a),
+				"Give attributes=http.route=/cart.")
 		}
 		out[k] = v
 	}
@@ -78,7 +80,8 @@ func (s *Server) SearchTraces(ctx context.Context, q rest.SearchTracesRequestObj
 		name string
 		raw  *json.RawMessage
 		to   **string
-	}{{"minDuration", b.MinDuration, &t.minDuration}, {"maxDuration", b.MaxDuration, &t.maxDuration}, {"minSpanDuration", b.MinSpanDuration, &t.minSpan}, {"maxSpanDuration", b.MaxSpanDuration, &t.maxSpan}} {
+	}{{"minDuration", b.MinDuration, &t.minDuration}, {"maxDuration", b.MaxDuration, &t.maxDuration},
+		{"minSpanDuration", b.MinSpanDuration, &t.minSpan}, {"maxSpanDuration", b.MaxSpanDuration, &t.maxSpan}} {
 		if *d.to, err = durationText(d.name, d.raw); err != nil {
 			return nil, err
 		}
@@ -107,12 +110,14 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 	if err != nil {
 		return out, err
 	}
-	q := traceSearch{attributes: t.attributes, TraceQuery: views.TraceQuery{From: r.start, To: r.end, Service: value(t.service), Operation: value(t.operation),
-		Status: value(t.status), Slowest: value(t.order) == "slowest", Limit: limitOf(t.limit)}}
+	q := traceSearch{attributes: t.attributes,
+		TraceQuery: views.TraceQuery{From: r.start, To: r.end, Service: value(t.service), Operation: value(t.operation),
+			Status: value(t.status), Slowest: value(t.order) == "slowest", Limit: limitOf(t.limit)}}
 	for name, f := range map[string]struct {
 		from *string
 		to   *time.Duration
-	}{"min_duration": {t.minDuration, &q.MinDuration}, "max_duration": {t.maxDuration, &q.MaxDuration}, "min_span_duration": {t.minSpan, &q.minSpan}, "max_span_duration": {t.maxSpan, &q.maxSpan}} {
+	}{"min_duration": {t.minDuration, &q.MinDuration}, "max_duration": {t.maxDuration, &q.MaxDuration},
+		"min_span_duration": {t.minSpan, &q.minSpan}, "max_span_duration": {t.maxSpan, &q.maxSpan}} {
 		if f.from == nil {
 			continue
 		}
@@ -121,10 +126,12 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 		}
 	}
 	if q.MaxDuration > 0 && q.MinDuration > q.MaxDuration {
-		return out, advise(problemf(errBadRequest, "invalid_range", "min_duration is longer than max_duration"), "Give a max_duration that is not shorter than min_duration.")
+		return out, advise(problemf(errBadRequest, "invalid_range", "min_duration is longer than max_duration"),
+			"Give a max_duration that is not shorter than min_duration.")
 	}
 	if q.maxSpan > 0 && q.minSpan > q.maxSpan {
-		return out, advise(problemf(errBadRequest, "invalid_range", "min_span_duration is longer than max_span_duration"), "Give a max_span_duration that is not shorter than min_span_duration.")
+		return out, advise(problemf(errBadRequest, "invalid_range", "min_span_duration is longer than max_span_duration"),
+			"Give a max_span_duration that is not shorter than min_span_duration.")
 	}
 	if q.After, err = parseTraceToken(t.next); err != nil {
 		return out, err
@@ -147,7 +154,8 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 func traceSummary(t *views.TraceSummary) rest.TraceSummary {
 	out := rest.TraceSummary{TraceId: hex.EncodeToString(t.ID[:]), RootServiceName: t.RootService, RootOperationName: t.RootOperation,
 		MinStartTimeUnixNano: strconv.FormatInt(t.Start.UnixNano(), 10), MaxEndTimeUnixNano: strconv.FormatInt(t.End.UnixNano(), 10),
-		SpanCount: int(t.Spans), ErrorSpanCount: int(t.Errors), DurationMs: millis(t.Duration()), Services: make([]rest.TraceService, 0, len(t.Services))}
+		SpanCount: int(t.Spans), ErrorSpanCount: int(t.Errors), DurationMs: millis(t.Duration()),
+		Services: make([]rest.TraceService, 0, len(t.Services))}
 	for _, v := range t.Services {
 		out.Services = append(out.Services, rest.TraceService{Name: v.Name, SpanCount: int(v.Spans), ErrorSpanCount: int(v.Errors)})
 	}
@@ -170,7 +178,8 @@ func parseTraceToken(next *string) (*views.TraceSummary, error) {
 	if err != nil || len(b) != 32 {
 		return nil, badToken(*next)
 	}
-	t := &views.TraceSummary{Start: time.Unix(0, int64(binary.BigEndian.Uint64(b[16:]))), End: time.Unix(0, int64(binary.BigEndian.Uint64(b[24:])))}
+	t := &views.TraceSummary{Start: time.Unix(0, int64(binary.BigEndian.Uint64(b[16:]))),
+		End: time.Unix(0, int64(binary.BigEndian.Uint64(b[24:])))}
 	copy(t.ID[:], b)
 	return t, nil
 }

@@ -35,7 +35,8 @@ func (b *bench) tracesFound(rest, jaeger url.Values) (byREST, byV1, byV3 []strin
 		byV1 = append(byV1, t.TraceID)
 	}
 	q := url.Values{"query.search_depth": jaeger["limit"]}
-	for from, to := range map[string]string{"service": "service_name", "operation": "operation_name", "minDuration": "duration_min", "maxDuration": "duration_max", "tags": "attributes"} {
+	for from, to := range map[string]string{"service": "service_name", "operation": "operation_name", "minDuration": "duration_min",
+		"maxDuration": "duration_max", "tags": "attributes"} {
 		if v := jaeger.Get(from); v != "" {
 			q.Set("query."+to, v)
 		}
@@ -203,7 +204,8 @@ func TestSearchIsOfOneSpan(t *testing.T) {
 		span := func(s spanInTrace, until uint64) bool { // the conditions of both
 			start, took := uint64(s.sp.StartTimestamp()), time.Duration(s.sp.EndTimestamp()-s.sp.StartTimestamp())
 			service, _ := s.res.Get("service.name")
-			ok := (q.service == "" || service.Str() == q.service) && (q.operation == "" || s.sp.Name() == q.operation) && start >= from && start < until &&
+			ok := (q.service == "" || service.Str() == q.service) && (q.operation == "" || s.sp.Name() == q.operation) && start >= from &&
+				start < until &&
 				took >= q.spanMin && (q.spanMax == 0 || took <= q.spanMax)
 			for k, want := range q.tags {
 				ok = ok && (k == "span.kind" && kindTag(s.sp.Kind()) == want || slices.ContainsFunc(s.tags(), func(m pcommon.Map) bool {
@@ -223,21 +225,25 @@ func TestSearchIsOfOneSpan(t *testing.T) {
 				}
 				end = max(end, uint64(s.sp.EndTimestamp()))
 				service, _ := s.res.Get("service.name")
-				failed = failed || s.sp.Status().Code() == ptrace.StatusCodeError && (q.service == "" || service.Str() == q.service) && (q.operation == "" || s.sp.Name() == q.operation)
+				failed = failed || s.sp.Status().Code() == ptrace.StatusCodeError && (q.service == "" || service.Str() == q.service) &&
+					(q.operation == "" || s.sp.Name() == q.operation)
 			}
 			took := time.Duration(end - start)
-			if took >= q.min && (q.max == 0 || took <= q.max) && (q.status != "ok" || !failed) && slices.ContainsFunc(spans, func(s spanInTrace) bool {
-				return span(s, to) && (q.status != "error" || s.sp.Status().Code() == ptrace.StatusCodeError)
-			}) {
+			if took >= q.min && (q.max == 0 || took <= q.max) && (q.status != "ok" || !failed) && slices.ContainsFunc(spans,
+				func(s spanInTrace) bool {
+					return span(s, to) && (q.status != "error" || s.sp.Status().Code() == ptrace.StatusCodeError)
+				}) {
 				wantREST = append(wantREST, hex.EncodeToString(id[:]))
 			}
 			if slices.ContainsFunc(spans, func(s spanInTrace) bool {
-				return span(s, to+1) && (q.err != "true" || s.sp.Status().Code() == ptrace.StatusCodeError) && (q.err != "false" || s.sp.Status().Code() == ptrace.StatusCodeOk)
+				return span(s, to+1) && (q.err != "true" || s.sp.Status().Code() == ptrace.StatusCodeError) &&
+					(q.err != "false" || s.sp.Status().Code() == ptrace.StatusCodeOk)
 			}) {
 				wantJaeger = append(wantJaeger, hex.EncodeToString(id[:]))
 			}
 		}
-		rq, jq := url.Values{"limit": {"7"}, "start": {strconv.FormatUint(from/1e9, 10)}, "end": {strconv.FormatUint(to/1e9, 10)}}, url.Values{"limit": {"1000"}, "start": {strconv.FormatUint(from/1e3, 10)}, "end": {strconv.FormatUint(to/1e3, 10)}}
+		rq, jq := url.Values{"limit": {"7"}, "start": {strconv.FormatUint(from/1e9, 10)}, "end": {strconv.FormatUint(to/1e9, 10)}},
+			url.Values{"limit": {"1000"}, "start": {strconv.FormatUint(from/1e3, 10)}, "end": {strconv.FormatUint(to/1e3, 10)}}
 		if to == from || q.max != 0 && q.min > q.max || q.spanMax != 0 && q.spanMin > q.spanMax { // they are refused
 			continue
 		}
@@ -247,7 +253,8 @@ func TestSearchIsOfOneSpan(t *testing.T) {
 				jq.Set(name, v)
 			}
 		}
-		for name, d := range map[string]time.Duration{"min_duration": q.min, "max_duration": q.max, "min_span_duration": q.spanMin, "max_span_duration": q.spanMax} {
+		for name, d := range map[string]time.Duration{"min_duration": q.min, "max_duration": q.max, "min_span_duration": q.spanMin,
+			"max_span_duration": q.spanMax} {
 			if d != 0 {
 				rq.Set(name, d.String())
 			}
@@ -367,7 +374,8 @@ func TestLongTraceIsRecent(t *testing.T) {
 // TestOrphans: summaries for Jaeger's page count the spans whose parent is not in the trace.
 func TestOrphans(t *testing.T) {
 	b := newBench(t)
-	b.record("10s 40ms web server GET id=t1/a", "10s 5ms cart server get id=t1/b<a", "10s 5ms cart server get id=t1/c<x", "10s 5ms mail server get id=t2/d<y")
+	b.record("10s 40ms web server GET id=t1/a", "10s 5ms cart server get id=t1/b<a", "10s 5ms cart server get id=t1/c<x",
+		"10s 5ms mail server get id=t2/d<y")
 	b.commit()
 	w := b.get("/jaeger/api/v3/trace-summaries?query.startTimeMin=1970-01-01T00:00:00Z&query.startTimeMax=1970-01-01T00:01:00Z")
 	var got struct {

@@ -65,7 +65,8 @@ func (s *Server) searchTraces(ctx context.Context, m moment, t traceSearch) (fou
 		out.warn(s.searchEnded(res.SearchedTo))
 	}
 	if !res.SpansSince.IsZero() {
-		out.warn(fmt.Sprintf("attributes, durations and times of spans from before %s are not kept: traces may be missing", res.SpansSince.UTC().Format(time.RFC3339)))
+		out.warn(fmt.Sprintf("attributes, durations and times of spans from before %s are not kept: traces may be missing",
+			res.SpansSince.UTC().Format(time.RFC3339)))
 	}
 	if res.Sifted {
 		out.warn("only slow and failed traces and a sample of the others keep their spans: of the rest, attributes and durations of spans are not known")
@@ -162,8 +163,8 @@ func (f *foundTraces) merge(older *foundTraces, q *views.TraceQuery) {
 // what the store sends.
 func (s *Server) searchRaw(ctx context.Context, m moment, kept time.Time, t traceSearch) (out foundTraces, err error) {
 	q, limit, name := t.TraceQuery, max(1, t.Limit), s.cfg.Stores.Traces.Name()
-	rq := raw.TraceQuery{From: q.From, To: q.To, Service: q.Service, Operation: q.Operation, MinDuration: t.minSpan, MaxDuration: shorter(t.maxSpan, q.MaxDuration),
-		Attributes: t.attributes, Limit: min(max(limit+1, tracesAsked), maxRawDepth)}
+	rq := raw.TraceQuery{From: q.From, To: q.To, Service: q.Service, Operation: q.Operation, MinDuration: t.minSpan,
+		MaxDuration: shorter(t.maxSpan, q.MaxDuration), Attributes: t.attributes, Limit: min(max(limit+1, tracesAsked), maxRawDepth)}
 	if q.Slowest {
 		rq.Limit = maxRawDepth
 	} else if q.After != nil {
@@ -224,7 +225,8 @@ func (s *Server) searchRaw(ctx context.Context, m moment, kept time.Time, t trac
 		rq.To, rq.From = rq.From, later(q.From, rq.From.Add(-2*width))
 	}
 	out.more = len(out.list) > 0
-	out.warn(fmt.Sprintf("%s was searched back to %s: give a shorter range or fewer conditions for what is older", name, rq.To.UTC().Format(time.RFC3339Nano)))
+	out.warn(fmt.Sprintf("%s was searched back to %s: give a shorter range or fewer conditions for what is older", name,
+		rq.To.UTC().Format(time.RFC3339Nano)))
 	return out, nil
 }
 
@@ -246,7 +248,8 @@ func narrower(rq raw.TraceQuery, list []raw.Trace) time.Time {
 }
 
 func summaryOf(t *raw.Trace) views.TraceSummary {
-	out := views.TraceSummary{ID: t.ID, RootService: t.RootService, RootOperation: t.RootOperation, Start: t.Start, End: t.End, Spans: t.Spans, Errors: t.Errors}
+	out := views.TraceSummary{ID: t.ID, RootService: t.RootService, RootOperation: t.RootOperation, Start: t.Start, End: t.End,
+		Spans: t.Spans, Errors: t.Errors}
 	for _, v := range t.Services {
 		out.Services = append(out.Services, views.TraceService(v))
 	}
@@ -320,13 +323,17 @@ func (s *Server) findTrace(ctx context.Context, m moment, id [16]byte) (foundTra
 	}
 	switch {
 	case out.spans == 0 && errors.Is(failure, raw.ErrTooLarge):
-		return out, advise(problemf(errNotFound, "trace_too_large", "no trace %x is in the views; %v", id[:], failure), "Open the trace in the store, or raise the memory limit: an answer of a store may have a part of it.")
+		return out, advise(problemf(errNotFound, "trace_too_large", "no trace %x is in the views; %v", id[:], failure),
+			"Open the trace in the store, or raise the memory limit: an answer of a store may have a part of it.")
 	case out.spans == 0 && failure != nil:
-		return out, advise(problemf(errNotFound, "trace_not_found", "no trace %x is in the views; %v", id[:], failure), "Try again when GET /api/v1/pipeline shows that the backend answers.")
+		return out, advise(problemf(errNotFound, "trace_not_found", "no trace %x is in the views; %v", id[:], failure),
+			"Try again when GET /api/v1/pipeline shows that the backend answers.")
 	case out.spans == 0 && ok:
-		return out, advise(problemf(errNotFound, "trace_spans_not_kept", "the spans of trace %x are no longer kept", id[:]), "Its summary is in GET /api/v1/traces; keep spans longer with WATCHINGCAT_RETENTION_TRACES.")
+		return out, advise(problemf(errNotFound, "trace_spans_not_kept", "the spans of trace %x are no longer kept", id[:]),
+			"Its summary is in GET /api/v1/traces; keep spans longer with WATCHINGCAT_RETENTION_TRACES.")
 	case out.spans == 0:
-		return out, advise(problemf(errNotFound, "trace_not_found", "no trace %x is known", id[:]), "GET /api/v1/traces lists traces; they are kept for the retention of traces.")
+		return out, advise(problemf(errNotFound, "trace_not_found", "no trace %x is known", id[:]),
+			"GET /api/v1/traces lists traces; they are kept for the retention of traces.")
 	case missing > 0:
 		out.warn(fmt.Sprintf("of %d spans %d are still kept", sum.Spans, out.spans))
 	}

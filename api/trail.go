@@ -48,7 +48,8 @@ type entry struct {
 }
 
 func newTrail(objects storage.Editor, now func() time.Time, log zerolog.Logger) *trail {
-	return &trail{put: objects.Put, now: now, log: log, open: map[event]*entry{}, notes: map[string]storage.Object{}, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	return &trail{put: objects.Put, now: now, log: log, open: map[event]*entry{}, notes: map[string]storage.Object{},
+		wake: make(chan struct{}, 1), stop: make(chan struct{})}
 }
 
 // happened tells of an event. rounds is for how long more of the same is counted in one entry.
@@ -59,7 +60,8 @@ func (t *trail) happened(e event, rounds int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
-		t.log.Warn().Str("by", e.by).Str("action", e.action).Str("kind", e.kind).Str("object", e.object).Msg("an event during shutdown is missing from the audit trail")
+		t.log.Warn().Str("by", e.by).Str("action", e.action).Str("kind", e.kind).Str("object", e.object).
+			Msg("an event during shutdown is missing from the audit trail")
 		return
 	}
 	now := t.now().UTC()
@@ -69,7 +71,8 @@ func (t *trail) happened(e event, rounds int) {
 		x = t.open[e]
 	}
 	if x == nil {
-		x = &entry{rounds: rounds, AuditEntry: storage.AuditEntry{ID: storage.NewAuditID(now), Time: now, By: e.by, Action: e.action, Kind: e.kind, Object: e.object, Address: e.address}}
+		x = &entry{rounds: rounds, AuditEntry: storage.AuditEntry{ID: storage.NewAuditID(now), Time: now, By: e.by, Action: e.action,
+			Kind: e.kind, Object: e.object, Address: e.address}}
 		t.open[e] = x
 	}
 	x.Count++
@@ -210,5 +213,6 @@ func (s *Server) logged(ctx context.Context, action, name string) {
 // refused tells that somebody was not let in. what is the name of a user who exists, or says what it was instead: what else was typed
 // there may be a password.
 func (s *Server) refused(ctx context.Context, what string) {
-	s.trail.happened(event{action: storage.ActionRefuse, kind: storage.KindLogin, object: what, by: "anonymous", address: callerOf(ctx).address}, 1)
+	s.trail.happened(event{action: storage.ActionRefuse, kind: storage.KindLogin, object: what, by: "anonymous",
+		address: callerOf(ctx).address}, 1)
 }

@@ -20,13 +20,15 @@ import (
 )
 
 // notTelemetry are operations with a range that is not one of telemetry: what was sent, and runs over the topics themselves.
-var notTelemetry = map[string]bool{"/api/v1/alerts/notifications": true, "/api/v1/alerts/history": true, "/api/v1/alerts/backtests": true, "/api/v1/audit": true}
+var notTelemetry = map[string]bool{"/api/v1/alerts/notifications": true, "/api/v1/alerts/history": true, "/api/v1/alerts/backtests": true,
+	"/api/v1/audit": true}
 
 // ranged are the operations of the document whose answers are about a range of telemetry: they have a start and a meta.
 func (b *bench) ranged() (out map[string]string) {
 	out = map[string]string{}
 	bodies := map[string]string{
-		"/api/v1/traces/search": `{"limit":1000,%s}`, "/api/v1/logs/search": `{"limit":1000,%s}`, "/api/v1/metrics/query": `{"query":"sum(rate(traces_span_metrics_calls_total[1m]))","step":"60s",%s}`,
+		"/api/v1/traces/search": `{"limit":1000,%s}`, "/api/v1/logs/search": `{"limit":1000,%s}`,
+		"/api/v1/metrics/query":   `{"query":"sum(rate(traces_span_metrics_calls_total[1m]))","step":"60s",%s}`,
 		"/api/v1/alerts/backtest": `{"rule":{"name":"X","expr":"vector(1)"},%s}`,
 	}
 	for path, item := range b.s.doc.Paths.Map() {
@@ -72,8 +74,8 @@ func (b *bench) askFrom(op, body string, start, end int) rest.Meta {
 	return *got.Meta
 }
 
-// TestTimesThatWereNeverRead: every answer about a time that was never read is partial, and one warning says why, whichever operation of the
-// document it is. An answer about times that were read is whole.
+// TestTimesThatWereNeverRead: every answer about a time that was never read is partial, and one warning says why, whichever operation of
+// the document it is. An answer about times that were read is whole.
 func TestTimesThatWereNeverRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		began progress.Beginning
@@ -81,11 +83,13 @@ func TestTimesThatWereNeverRead(t *testing.T) {
 		fails bool
 		want  string
 	}{
-		"latest":                      {progress.Beginning{Latest: time.Unix(610, 0).UTC()}, false, false, "reading began at the end of the topics at 1970-01-01T00:10:10Z"},
-		"topics lost their beginning": {progress.Beginning{Trimmed: true}, false, false, "the topics had lost their oldest records when reading began: what happened before 1970-01-01T00:10:00Z"},
-		"a store of other questions":  {progress.Beginning{}, true, false, "the views begin at 1970-01-01T00:10:00Z"},
-		"latest, a store that fails":  {progress.Beginning{Latest: time.Unix(610, 0).UTC()}, true, true, ""},
-		"from the beginning":          {progress.Beginning{}, false, false, "-"},
+		"latest": {progress.Beginning{Latest: time.Unix(610, 0).UTC()}, false, false,
+			"reading began at the end of the topics at 1970-01-01T00:10:10Z"},
+		"topics lost their beginning": {progress.Beginning{Trimmed: true}, false, false,
+			"the topics had lost their oldest records when reading began: what happened before 1970-01-01T00:10:00Z"},
+		"a store of other questions": {progress.Beginning{}, true, false, "the views begin at 1970-01-01T00:10:00Z"},
+		"latest, a store that fails": {progress.Beginning{Latest: time.Unix(610, 0).UTC()}, true, true, ""},
+		"from the beginning":         {progress.Beginning{}, false, false, "-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := &archive{bench: newBench(t)}
@@ -96,14 +100,16 @@ func TestTimesThatWereNeverRead(t *testing.T) {
 			}
 			var b *bench
 			b = newBench(t, func(cfg *Config) {
-				s := &query.Sources{Views: &query.Queryable{Reader: cfg.Views}, Unread: func() (time.Time, string) { return c.began.Since(b.script.Set.Frontier().Since) }}
+				s := &query.Sources{Views: &query.Queryable{Reader: cfg.Views},
+					Unread: func() (time.Time, string) { return c.began.Since(b.script.Set.Frontier().Since) }}
 				cfg.Queryable, cfg.Exemplars = s, s
 				if c.store {
 					cfg.Stores = Stores{Traces: store, Logs: archiveLogs{store}}
 				}
 			})
 			for i := range 30 {
-				b.record(fmt.Sprintf("%ds 40ms web server GET id=t%d/a", 600+i*10, i), fmt.Sprintf("%ds 4ms cart server get id=t%d/b<a", 600+i*10, i))
+				b.record(fmt.Sprintf("%ds 40ms web server GET id=t%d/a", 600+i*10, i),
+					fmt.Sprintf("%ds 4ms cart server get id=t%d/b<a", 600+i*10, i))
 				b.record(fmt.Sprintf("%ds web INFO | hello", 600+i*10))
 			}
 			b.commit(model.Mark{Topic: "otlp_spans", Watermark: time.Unix(900, 0)})
@@ -111,7 +117,8 @@ func TestTimesThatWereNeverRead(t *testing.T) {
 			b.now = at(901 * time.Second)
 			ops := b.ranged()
 			require.Greater(t, len(ops), 15)
-			for _, op := range []string{"GET /api/v1/services", "GET /api/v1/servicemap", "GET /api/v1/traces", "GET /api/v1/errors", "GET /api/v1/logs", "GET /api/v1/logs/volume", "GET /api/v1/logs/patterns",
+			for _, op := range []string{"GET /api/v1/services", "GET /api/v1/servicemap", "GET /api/v1/traces", "GET /api/v1/errors",
+				"GET /api/v1/logs", "GET /api/v1/logs/volume", "GET /api/v1/logs/patterns",
 				"GET /api/v1/databases", "GET /api/v1/services/web/metrics", "POST /api/v1/metrics/query"} {
 				require.Contains(t, ops, op)
 			}
@@ -122,7 +129,8 @@ func TestTimesThatWereNeverRead(t *testing.T) {
 				meta = b.askFrom(op, body, 100, 890)
 				if slices.Contains(meta.Source, "jaeger") || slices.Contains(meta.Source, "elasticsearch") || c.want == "-" {
 					require.True(t, c.store && !c.fails || c.want == "-", op)
-					require.Empty(t, slices.DeleteFunc(slices.Clone(meta.Warnings), func(w string) bool { return strings.Contains(w, "neither failures nor latencies") }), op)
+					require.Empty(t, slices.DeleteFunc(slices.Clone(meta.Warnings),
+						func(w string) bool { return strings.Contains(w, "neither failures nor latencies") }), op)
 					continue
 				}
 				require.True(t, meta.Partial, op)
@@ -132,13 +140,17 @@ func TestTimesThatWereNeverRead(t *testing.T) {
 				}
 			}
 			// The APIs of others say it in their way.
-			for _, path := range []string{"/prometheus/api/v1/query?time=200&query=", "/prometheus/api/v1/query_range?start=100&end=890&step=60&query="} {
+			for _, path := range []string{"/prometheus/api/v1/query?time=200&query=",
+				"/prometheus/api/v1/query_range?start=100&end=890&step=60&query="} {
 				w := b.get(path + "sum(rate(traces_span_metrics_calls_total[1m]))")
 				require.Equal(t, c.began != progress.Beginning{}, strings.Contains(w.Body.String(), "is not in this answer"), w.Body)
 			}
-			require.NotContains(t, b.get("/prometheus/api/v1/query?time=890&query=sum(traces_span_metrics_calls_total)").Body.String(), "warnings")
-			for _, path := range []string{"/jaeger/api/services", "/jaeger/api/operations?service=web", "/jaeger/api/v3/services", "/jaeger/api/v3/operations?service=web", "/jaeger/api/dependencies?endTs=890000&lookback=800000",
-				"/jaeger/api/traces?service=web&start=100000000&end=890000000", "/jaeger/api/v3/trace-summaries?query.start_time_min=1970-01-01T00:01:40Z&query.start_time_max=1970-01-01T00:14:50Z"} {
+			require.NotContains(t, b.get("/prometheus/api/v1/query?time=890&query=sum(traces_span_metrics_calls_total)").Body.String(),
+				"warnings")
+			for _, path := range []string{"/jaeger/api/services", "/jaeger/api/operations?service=web", "/jaeger/api/v3/services",
+				"/jaeger/api/v3/operations?service=web", "/jaeger/api/dependencies?endTs=890000&lookback=800000",
+				"/jaeger/api/traces?service=web&start=100000000&end=890000000",
+				"/jaeger/api/v3/trace-summaries?query.start_time_min=1970-01-01T00:01:40Z&query.start_time_max=1970-01-01T00:14:50Z"} {
 				w := b.get(path)
 				require.Equal(t, 200, w.Code, "%s", w.Body)
 				want := 1
@@ -217,8 +229,9 @@ func TestNamesOfBoth(t *testing.T) {
 	require.Contains(t, m.Meta.Warnings[0], "calls from before 1970-01-01T00:10:50Z are those that jaeger counted")
 
 	for path, want := range map[string]string{
-		"/services": `"data":["billing","cart","web"]`, "/operations?service=billing": `"data":[{"name":"pay","spanKind":"server"}]`, "/services/billing/operations": `"data":["pay"]`,
-		"/v3/services": `"services":["billing","cart","web"]`, "/v3/operations?service=billing": `{"name":"pay","spanKind":"server"}`,
+		"/services": `"data":["billing","cart","web"]`, "/operations?service=billing": `"data":[{"name":"pay","spanKind":"server"}]`,
+		"/services/billing/operations": `"data":["pay"]`, "/v3/services": `"services":["billing","cart","web"]`,
+		"/v3/operations?service=billing":             `{"name":"pay","spanKind":"server"}`,
 		"/dependencies?endTs=900000&lookback=850000": `"data":[{"parent":"web","child":"billing","callCount":1},{"parent":"web","child":"cart","callCount":2},{"parent":"web","child":"web","callCount":2}]`,
 	} {
 		w := b.get(jaegerPrefix + path)
@@ -228,7 +241,8 @@ func TestNamesOfBoth(t *testing.T) {
 	store.err = fmt.Errorf("jaeger %w", raw.ErrUnavailable)
 	w := b.get(jaegerPrefix + "/services")
 	require.Contains(t, w.Body.String(), `"data":["cart","web"]`)
-	require.Equal(t, []string{"jaeger did not answer; services from before 1970-01-01T00:10:50Z are missing"}, w.Header().Values(warningHeader))
+	require.Equal(t, []string{"jaeger did not answer; services from before 1970-01-01T00:10:50Z are missing"},
+		w.Header().Values(warningHeader))
 	read("/api/v1/services?start=50&end=900", &services)
 	require.True(t, services.Meta.Partial)
 	require.Equal(t, []string{"jaeger did not answer; services from before 1970-01-01T00:10:50Z are missing"}, services.Meta.Warnings)

@@ -157,7 +157,8 @@ func (s *Server) await(r *http.Request, query url.Values) error {
 			return err
 		}
 		if timeout > maxWait {
-			return advise(problemf(errBadRequest, "invalid_duration", "timeout: %v is longer than %v", timeout, maxWait), "Give a timeout of at most "+maxWait.String()+".")
+			return advise(problemf(errBadRequest, "invalid_duration", "timeout: %v is longer than %v", timeout, maxWait),
+				"Give a timeout of at most "+maxWait.String()+".")
 		}
 	}
 	if !query.Has("min_position") {

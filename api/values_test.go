@@ -110,8 +110,10 @@ func TestNumbersThatJSONDoesNotHave(t *testing.T) {
 	b.raw(logsTopic, oddLines(t))
 	b.commit()
 	for _, path := range []string{
-		"/api/v1/traces/00000000000000000000000000000001", "/jaeger/api/traces/1", "/jaeger/api/traces?service=odd&start=0&end=60000000", "/jaeger/api/traces?traceID=1",
-		"/jaeger/api/v3/traces/1", "/jaeger/api/v3/traces?query.start_time_min=1970-01-01T00:00:00Z&query.start_time_max=1970-01-01T00:01:00Z", "/api/v1/logs?start=0&end=60",
+		"/api/v1/traces/00000000000000000000000000000001", "/jaeger/api/traces/1", "/jaeger/api/traces?service=odd&start=0&end=60000000",
+		"/jaeger/api/traces?traceID=1", "/jaeger/api/v3/traces/1",
+		"/jaeger/api/v3/traces?query.start_time_min=1970-01-01T00:00:00Z&query.start_time_max=1970-01-01T00:01:00Z",
+		"/api/v1/logs?start=0&end=60",
 	} {
 		w := b.get(path)
 		require.Equal(t, http.StatusOK, w.Code, "%s: %s", path, w.Body)
@@ -128,7 +130,9 @@ func TestNumbersThatJSONDoesNotHave(t *testing.T) {
 	w = b.get("/api/v1/logs?start=0&end=60")
 	require.Contains(t, w.Body.String(), `"body":"{\"ratio\":\"NaN\"}"`)
 	require.Contains(t, w.Body.String(), `"the next line"`)
-	w = b.do(http.MethodPost, "/api/v1/traces/search", `{"start":"0","end":"60","attributes":{"up":"Infinity","service.name":"odd","map":"{\"in\":{\"ratio\":\"NaN\"}}"}}`, "Content-Type: application/json")
+	w = b.do(http.MethodPost, "/api/v1/traces/search",
+		`{"start":"0","end":"60","attributes":{"up":"Infinity","service.name":"odd","map":"{\"in\":{\"ratio\":\"NaN\"}}"}}`,
+		"Content-Type: application/json")
 	require.Contains(t, w.Body.String(), `"total":2`, "searched as it is shown")
 }
 
@@ -213,7 +217,8 @@ func FuzzLineEncoders(f *testing.F) {
 		for _, rl := range ld.ResourceLogs().All() {
 			for _, sl := range rl.ScopeLogs().All() {
 				for _, l := range sl.LogRecords().All() {
-					line := logLine(&views.LogLine{Body: attr.Text(l.Body()), Attributes: attr.Map(l.Attributes()), Resource: attr.Map(rl.Resource().Attributes())})
+					line := logLine(&views.LogLine{Body: attr.Text(l.Body()), Attributes: attr.Map(l.Attributes()),
+						Resource: attr.Map(rl.Resource().Attributes())})
 					out, err := json.Marshal(line)
 					require.NoError(t, err)
 					require.True(t, utf8.Valid(out) && !strings.Contains(string(out), "\n"), "%q", out)
@@ -273,7 +278,8 @@ func TestEvents(t *testing.T) {
 	require.Len(t, found("attributes=attempt=1"), 1)
 	require.Len(t, found("attributes=host.name=node-1&attributes=attempt=2"), 1)
 	require.Empty(t, found("attributes=host.name=node-2"))
-	w := b.do(http.MethodPost, "/api/v1/logs/search", `{"start":"0","end":"60","attributes":{"attempt":"0","host.name":"node-1"}}`, "Content-Type: application/json")
+	w := b.do(http.MethodPost, "/api/v1/logs/search", `{"start":"0","end":"60","attributes":{"attempt":"0","host.name":"node-1"}}`,
+		"Content-Type: application/json")
 	require.Contains(t, w.Body.String(), `"total":1`)
 	w = b.get("/api/v1/logs?attributes=abcd")
 	require.Equal(t, http.StatusBadRequest, w.Code)

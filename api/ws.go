@@ -66,12 +66,14 @@ type client struct {
 // serve is GET /ws.
 func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 	if !h.admit() {
-		h.s.fail(w, r, problemf(errUnavailable, "too_many_clients", "there are %d WebSockets already, or WatchingCat is stopping", h.s.cfg.Limits.Clients))
+		h.s.fail(w, r, problemf(errUnavailable, "too_many_clients", "there are %d WebSockets already, or WatchingCat is stopping",
+			h.s.cfg.Limits.Clients))
 		return
 	}
 	defer h.leave()
 	// A page of another site must not read with its visitor's access: Accept refuses origins but its own and these.
-	conn, err := websocket.Accept(closesOnce{w}, r, &websocket.AcceptOptions{OriginPatterns: originHosts(h.s.cfg.CORSOrigins), CompressionMode: websocket.CompressionDisabled})
+	conn, err := websocket.Accept(closesOnce{w}, r,
+		&websocket.AcceptOptions{OriginPatterns: originHosts(h.s.cfg.CORSOrigins), CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		h.s.cfg.Logger.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("WebSocket refused")
 		return
@@ -79,7 +81,8 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 	conn.SetReadLimit(h.s.cfg.Limits.Message)
 	ended, forget := h.s.watch(r)
 	defer forget()
-	c := &client{hub: h, conn: conn, queue: make(chan []frame, h.s.cfg.Limits.Queue), slow: make(chan struct{}), ended: ended, subs: map[string]*subscription{}}
+	c := &client{hub: h, conn: conn, queue: make(chan []frame, h.s.cfg.Limits.Queue), slow: make(chan struct{}), ended: ended,
+		subs: map[string]*subscription{}}
 	ctx, cancel := context.WithCancel(h.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.write(ctx); cancel() })
@@ -249,7 +252,8 @@ func (c *client) handle(typ websocket.MessageType, data []byte) error {
 		err = dec.Decode(&m)
 	}
 	if err != nil {
-		return c.reply(errorReply(m.ID, advise(problemf(errBadRequest, "invalid_message", "%v", err), "Send one JSON object of type subscribe, unsubscribe or ping.")))
+		return c.reply(errorReply(m.ID, advise(problemf(errBadRequest, "invalid_message", "%v", err),
+			"Send one JSON object of type subscribe, unsubscribe or ping.")))
 	}
 	switch m.Type {
 	case "ping":
@@ -277,7 +281,8 @@ func (c *client) handle(typ websocket.MessageType, data []byte) error {
 func lookAt(view string, raw json.RawMessage) (*liveView, filter, error) {
 	i := slices.IndexFunc(liveViews, func(v *liveView) bool { return v.name == view })
 	if i < 0 {
-		return nil, filter{}, advise(problemf(errBadRequest, "unknown_view", "unknown view %q", view), "Views are services, servicemap, alerts, pipeline and logs.")
+		return nil, filter{}, advise(problemf(errBadRequest, "unknown_view", "unknown view %q", view),
+			"Views are services, servicemap, alerts, pipeline and logs.")
 	}
 	f, err := liveViews[i].parseFilter(raw)
 	return liveViews[i], f, err
@@ -296,7 +301,8 @@ func (c *client) subscribe(m message) error {
 		delete(c.subs, m.ID)
 	}
 	if limit := c.hub.s.cfg.Limits.Subscriptions; len(c.subs) >= limit {
-		return advise(problemf(errBadRequest, "too_many_subscriptions", "a connection has at most %d subscriptions", limit), "Unsubscribe from one first.")
+		return advise(problemf(errBadRequest, "too_many_subscriptions", "a connection has at most %d subscriptions", limit),
+			"Unsubscribe from one first.")
 	}
 	sub, err := c.hub.subscribe(c, m.ID, v, f, place{value(m.Cursor), m.Stream})
 	if err != nil {

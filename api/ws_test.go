@@ -222,7 +222,8 @@ func TestWebSocketPushesAtMostFourTimesASecondAndComputesOnceForAll(t *testing.T
 			calls = d["services"].([]any)[0].(map[string]any)["calls"].(float64)
 		}
 		require.LessOrEqual(t, seq, uint64(1+5), "four a second and the one at its beginning")
-		require.Equal(t, float64(seq), testutil.ToFloat64(b.s.metrics.computed.WithLabelValues("services")), "one computation for both clients")
+		require.Equal(t, float64(seq), testutil.ToFloat64(b.s.metrics.computed.WithLabelValues("services")),
+			"one computation for both clients")
 	})
 }
 

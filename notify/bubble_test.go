@@ -31,7 +31,8 @@ var network = &pipes{listeners: map[string]*pipeListener{}}
 func (p *pipes) serve(h http.Handler) *httptest.Server {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := &pipeListener{addr: pipeAddr(fmt.Sprintf("receiver-%d.test:80", len(p.listeners))), conns: make(chan net.Conn), closed: make(chan struct{})}
+	l := &pipeListener{addr: pipeAddr(fmt.Sprintf("receiver-%d.test:80", len(p.listeners))), conns: make(chan net.Conn),
+		closed: make(chan struct{})}
 	p.listeners[string(l.addr)] = l
 	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: h}} //nolint:gosec // its clients are those of the test
 	s.Start()

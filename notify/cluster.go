@@ -37,8 +37,9 @@ func (n *Notifier) join() error {
 	if c == nil {
 		return nil
 	}
-	p, err := cluster.Create(n.cfg.Logger, n.cfg.Registerer, c.Addr, c.Advertise, c.Peers, true, cluster.DefaultPushPullInterval, cluster.DefaultGossipInterval,
-		cluster.DefaultTCPTimeout, cluster.DefaultResolvePeersTimeout, cluster.DefaultProbeTimeout, cmp.Or(c.probe, cluster.DefaultProbeInterval), nil, false, "", "")
+	p, err := cluster.Create(n.cfg.Logger, n.cfg.Registerer, c.Addr, c.Advertise, c.Peers, true, cluster.DefaultPushPullInterval,
+		cluster.DefaultGossipInterval, cluster.DefaultTCPTimeout, cluster.DefaultResolvePeersTimeout, cluster.DefaultProbeTimeout,
+		cmp.Or(c.probe, cluster.DefaultProbeInterval), nil, false, "", "")
 	if err != nil {
 		return fmt.Errorf("notify: cluster at %s: %w", c.Addr, err)
 	}
@@ -54,7 +55,8 @@ func (n *Notifier) join() error {
 		n.keeper.silenced(b)
 		silenced.Broadcast(b)
 	})
-	if err := p.Join(cmp.Or(c.reconnect, cluster.DefaultReconnectInterval), cluster.DefaultReconnectTimeout); err != nil && len(c.Peers) > 0 {
+	if err := p.Join(cmp.Or(c.reconnect, cluster.DefaultReconnectInterval), cluster.DefaultReconnectTimeout); err != nil &&
+		len(c.Peers) > 0 {
 		n.cfg.Logger.Warn("no other replica answers yet; it is tried again", "peers", c.Peers, "err", err)
 	}
 	if len(c.Peers) == 0 {

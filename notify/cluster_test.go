@@ -14,7 +14,8 @@ import (
 // newReplica is a world that gossips with others.
 func newReplica(t *testing.T, config string, peers ...string) *world {
 	t.Helper()
-	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: config, cluster: &Cluster{Addr: "127.0.0.1:0", Peers: peers, Timeout: 2 * time.Second}}
+	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: config,
+		cluster: &Cluster{Addr: "127.0.0.1:0", Peers: peers, Timeout: 2 * time.Second}}
 	w.start()
 	t.Cleanup(w.kill)
 	return w

@@ -20,8 +20,8 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
-// Two replicas that cannot see each other both notify: nothing is missed, and what is notified twice began during the cut. When they see each
-// other again one of them notifies, and each knows what was silenced at the other.
+// Two replicas that cannot see each other both notify: nothing is missed, and what is notified twice began during the cut. When they see
+// each other again one of them notifies, and each knows what was silenced at the other.
 func TestCutGossip(t *testing.T) {
 	b := newInbox(t)
 	one, toOne := newProxied(t, config(b, ""))
@@ -64,7 +64,8 @@ func newProxied(t *testing.T, config string, peers ...string) (*world, *proxy) {
 	t.Helper()
 	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: config}
 	p := newProxy(t)
-	w.cluster = &Cluster{Addr: p.target, Advertise: p.addr, Peers: peers, Timeout: 2 * time.Second, probe: 200 * time.Millisecond, reconnect: 300 * time.Millisecond}
+	w.cluster = &Cluster{Addr: p.target, Advertise: p.addr, Peers: peers, Timeout: 2 * time.Second, probe: 200 * time.Millisecond,
+		reconnect: 300 * time.Millisecond}
 	w.start()
 	t.Cleanup(w.kill)
 	return w, p

@@ -34,7 +34,8 @@ type Delivery struct {
 
 // Deliveries returns what became of the alerts that fire, by the fingerprints of Alertmanager. now is the wall clock.
 func (n *Notifier) Deliveries(ctx context.Context, now time.Time) (map[model.Fingerprint][]Delivery, error) {
-	groups, _, err := n.groups(ctx, func(*dispatch.Route) bool { return true }, func(a *alert.Alert, now time.Time) bool { return !a.ResolvedAt(now) })
+	groups, _, err := n.groups(ctx, func(*dispatch.Route) bool { return true },
+		func(a *alert.Alert, now time.Time) bool { return !a.ResolvedAt(now) })
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,8 @@ func (n *Notifier) deliveries(ctx context.Context, g *dispatch.AlertGroup, r *di
 	for _, i := range n.integrations.Load().of[g.Receiver] {
 		d := d
 		d.Integration, d.State, d.Time = i.Name(), DeliveryGrouped, a.StartsAt.Add(wait)
-		entries, err := n.log.Query(nflog.QGroupKey(g.GroupKey), nflog.QReceiver(&nflogpb.Receiver{GroupName: g.Receiver, Integration: i.Name(), Idx: uint32(i.Index())}))
+		entries, err := n.log.Query(nflog.QGroupKey(g.GroupKey),
+			nflog.QReceiver(&nflogpb.Receiver{GroupName: g.Receiver, Integration: i.Name(), Idx: uint32(i.Index())}))
 		if err == nil && len(entries) == 1 {
 			sent := entries[0].Timestamp.AsTime()
 			if entries[0].IsFiringSubset(map[uint64]struct{}{hash: {}}) {

@@ -45,7 +45,8 @@ func (w *world) silence(service string) string {
 func TestEachAlertSaysWhatBecameOfIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newInbox(t)
-		am := strings.ReplaceAll(config(b, `, routes: [{matchers: [service_name="late"], receiver: pager, group_wait: 1h}, {matchers: [service_name="tea"], receiver: web, mute_time_intervals: [always]}]`), "group_interval: 100ms", "group_interval: 1h") +
+		am := strings.ReplaceAll(config(b,
+			`, routes: [{matchers: [service_name="late"], receiver: pager, group_wait: 1h}, {matchers: [service_name="tea"], receiver: web, mute_time_intervals: [always]}]`), "group_interval: 100ms", "group_interval: 1h") +
 			"inhibit_rules: [{source_matchers: ['service_name=\"db\"'], target_matchers: ['service_name=\"cart\"'], equal: [severity]}]\n" +
 			"time_intervals: [{name: always, time_intervals: [{years: ['2000:9999']}]}]\n"
 		w := newWorld(t, am)
@@ -60,7 +61,8 @@ func TestEachAlertSaysWhatBecameOfIt(t *testing.T) {
 			}
 		}
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
-			require.Equal(c, []string{"cart web inhibited " + db, "db web sent ", "late pager grouped ", "noisy web silenced " + id, "tea web muted always"}, w.fates())
+			require.Equal(c, []string{"cart web inhibited " + db, "db web sent ", "late pager grouped ", "noisy web silenced " + id,
+				"tea web muted always"}, w.fates())
 		}, 2*time.Minute, 5*time.Millisecond)
 	})
 }
@@ -71,7 +73,8 @@ func TestNoticesSurviveAndCountAttempts(t *testing.T) {
 		w := newWorld(t, config(b, ""))
 		b.down.Store(true)
 		w.fail("cart")
-		require.Eventually(t, func() bool { list := w.n.Notices(0); return len(list) > 0 && list[0].Attempt > 1 }, 2*time.Minute, 5*time.Millisecond)
+		require.Eventually(t, func() bool { list := w.n.Notices(0); return len(list) > 0 && list[0].Attempt > 1 }, 2*time.Minute,
+			5*time.Millisecond)
 		b.down.Store(false)
 		b.await(t, "web: firing cart")
 		require.Eventually(t, func() bool { return w.n.Notices(1)[0].Error == "" }, 2*time.Minute, time.Millisecond)

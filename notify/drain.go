@@ -305,8 +305,8 @@ func (n *Notifier) alertOf(a alert.Alert, now time.Time) *promalert.Alert {
 }
 
 // endsAfter is when an alert that fires ends by itself, at the earliest. Alertmanager lives in wall time: were it shorter, a machine whose
-// clock is set an hour ahead would notify that everything has resolved. No receiver has to wait for it: rules and notifications live and die together,
-// and what resolves is said.
+// clock is set an hour ahead would notify that everything has resolved. No receiver has to wait for it: rules and notifications live and
+// die together, and what resolves is said.
 const endsAfter = 24 * time.Hour
 
 // EvidenceAnnotation is the annotation that holds, shortened, why an alert fires; templates may show it.

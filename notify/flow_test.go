@@ -41,8 +41,9 @@ func TestFromCommitToWebhook(t *testing.T) {
 		a := set.Partition("otlp_spans", 0)
 		require.True(t, a.Begin(model.Record{Timestamp: began.UnixMilli(), Value: []byte("one")}))
 		for i := range 4 {
-			a.Span(&model.Resource{Service: []byte("cart"), HasService: true}, &model.Span{TraceID: [16]byte{1}, SpanID: [8]byte{byte(i + 1)},
-				Name: []byte("GET"), End: uint64(began.UnixNano()), Kind: model.KindServer, Status: model.StatusError})
+			a.Span(&model.Resource{Service: []byte("cart"), HasService: true},
+				&model.Span{TraceID: [16]byte{1}, SpanID: [8]byte{byte(i + 1)},
+					Name: []byte("GET"), End: uint64(began.UnixNano()), Kind: model.KindServer, Status: model.StatusError})
 		}
 		a.End()
 		c, err := set.Collect(nil)

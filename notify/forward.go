@@ -22,9 +22,9 @@ import (
 
 // Alerts sent to Alertmanagers elsewhere, as Prometheus sends them.
 //
-// The simple version: which alerts the Alertmanagers hold as firing, and which have resolved within the last 15 min, is written to the store
-// before anything is sent. All of them are sent again every minute, so whatever was lost on the way, or with the process, comes with the next
-// minute; a firing alert ends by itself in 4 min when nothing comes any more. Prometheus' own notifier sends.
+// The simple version: which alerts the Alertmanagers hold as firing, and which have resolved within the last 15 min, is written to the
+// store before anything is sent. All of them are sent again every minute, so whatever was lost on the way, or with the process, comes with
+// the next minute; a firing alert ends by itself in 4 min when nothing comes any more. Prometheus' own notifier sends.
 
 const (
 	resendEvery    = time.Minute
@@ -70,7 +70,8 @@ func (n *Notifier) newForwarder(c *Forward, reg prometheus.Registerer) (*forward
 	f.cut = promauto.With(reg).NewCounter(prometheus.CounterOpts{Name: "watchingcat_alertmanager_resolved_not_resent_total",
 		Help: "Resolved alerts that are sent to Alertmanagers once instead of for 15 min, because there are too many."})
 	f.counts = prometheus.NewRegistry()
-	f.manager = notifier.NewManager(&notifier.Options{QueueCapacity: forwardQueue, Registerer: f.counts, Do: f.do}, model.UTF8Validation, n.cfg.Logger)
+	f.manager = notifier.NewManager(&notifier.Options{QueueCapacity: forwardQueue, Registerer: f.counts, Do: f.do}, model.UTF8Validation,
+		n.cfg.Logger)
 	if reg != nil { // now that it has something to describe
 		if err := reg.Register(f.counts); err != nil {
 			return nil, fmt.Errorf("notify: alertmanagers: %w", err)

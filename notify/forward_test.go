@@ -98,7 +98,8 @@ func TestForwards(t *testing.T) {
 	for _, e := range []*elsewhere{one, two} {
 		e.await(t, map[string]string{"cart": "firing"})
 		p := e.got[0]
-		require.Equal(t, map[string]string{"alertname": "Errors", "service_name": "cart", "severity": "page", "cluster": "eu-1", "span_kind": "SPAN_KIND_SERVER", "span_name": "GET", "status_code": "STATUS_CODE_ERROR"}, p.Labels)
+		require.Equal(t, map[string]string{"alertname": "Errors", "service_name": "cart", "severity": "page", "cluster": "eu-1",
+			"span_kind": "SPAN_KIND_SERVER", "span_name": "GET", "status_code": "STATUS_CODE_ERROR"}, p.Labels)
 		require.Equal(t, "cart fails", p.Annotations["summary"])
 		require.WithinDuration(t, time.Now().Add(firingEnds), p.EndsAt, time.Minute)
 	}
@@ -137,7 +138,8 @@ func TestForwardReloaded(t *testing.T) {
 	f.Transport = secure.Client().Transport
 	require.NoError(t, w.n.ReloadForward(f))
 	w.fail("web")
-	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, "firing", two.last(time.Now())["web"]) }, 2*time.Minute, 5*time.Millisecond)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, "firing", two.last(time.Now())["web"]) }, 2*time.Minute,
+		5*time.Millisecond)
 	states := w.n.Alertmanagers()
 	require.Len(t, states, 1)
 	require.Contains(t, states[0].URL, secure.URL)
@@ -157,7 +159,8 @@ func TestForwardKilled(t *testing.T) {
 		w.tryFail("cart", "web")
 		if !kv.dead() {
 			w.r.Complete(time.Now().Add(10 * time.Minute))
-			require.Eventually(t, func() bool { return w.tryAdvance() != nil || kv.dead() || len(w.e.Active()) == 0 }, 2*time.Minute, time.Millisecond)
+			require.Eventually(t, func() bool { return w.tryAdvance() != nil || kv.dead() || len(w.e.Active()) == 0 }, 2*time.Minute,
+				time.Millisecond)
 		}
 		w.kill()
 		w.kv = disk
@@ -209,7 +212,8 @@ func TestForwardDown(t *testing.T) {
 	w.fail("cart")
 	require.Eventually(t, func() bool {
 		s := w.n.Alertmanagers()
-		return len(s) == 1 && strings.Contains(s[0].LastError, "503") && s[0].LastSuccess.IsZero() && s[0].Fails() && s[0].Sent == 0 && s[0].Dropped >= 1
+		return len(s) == 1 && strings.Contains(s[0].LastError, "503") && s[0].LastSuccess.IsZero() && s[0].Fails() && s[0].Sent == 0 &&
+			s[0].Dropped >= 1
 	}, 2*time.Minute, time.Millisecond)
 	e.down.Store(false)
 	e.await(t, map[string]string{"cart": "firing"})
@@ -232,13 +236,16 @@ func TestLoadForward(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, f.Alerting.AlertmanagerConfigs, 2)
 	am := f.Alerting.AlertmanagerConfigs[0]
-	require.Equal(t, []any{"https", "/am", "3s", dir + "/ca.pem", dir + "/pw"}, []any{am.Scheme, am.PathPrefix, am.Timeout.String(), am.HTTPClientConfig.TLSConfig.CAFile, am.HTTPClientConfig.BasicAuth.PasswordFile})
+	require.Equal(t, []any{"https", "/am", "3s", dir + "/ca.pem", dir + "/pw"},
+		[]any{am.Scheme, am.PathPrefix, am.Timeout.String(), am.HTTPClientConfig.TLSConfig.CAFile,
+			am.HTTPClientConfig.BasicAuth.PasswordFile})
 	require.Len(t, f.Alerting.AlertRelabelConfigs, 1)
 	write("alertmanagers: [{static_configs: [{targets: ['a:9093']}]}]\n")
 	f, err = LoadForward(nil, file)
 	require.NoError(t, err)
 	require.Equal(t, "http", f.Alerting.AlertmanagerConfigs[0].Scheme)
-	for _, bad := range []string{"alertmanagers: [{dns_sd_configs: [{names: [a]}]}]\n", "nosuch: 1\n", "alertmanagers: [{scheme: 7s, nosuch: x}]\n", "{"} {
+	for _, bad := range []string{"alertmanagers: [{dns_sd_configs: [{names: [a]}]}]\n", "nosuch: 1\n",
+		"alertmanagers: [{scheme: 7s, nosuch: x}]\n", "{"} {
 		write(bad)
 		_, err = LoadForward(nil, file)
 		require.Error(t, err, bad)

@@ -76,7 +76,8 @@ func parseAlerting(b []byte, dir string) (promconfig.AlertingConfig, error) {
 		am.HTTPClientConfig.SetDirectory(dir)
 		for _, d := range am.ServiceDiscoveryConfigs {
 			if _, ok := d.(discovery.StaticConfig); !ok {
-				return promconfig.AlertingConfig{}, fmt.Errorf("%s_sd_configs are not read here: list the Alertmanagers in static_configs", d.Name())
+				return promconfig.AlertingConfig{},
+					fmt.Errorf("%s_sd_configs are not read here: list the Alertmanagers in static_configs", d.Name())
 			}
 		}
 	}

@@ -81,7 +81,8 @@ func (f *forwarder) send(list []alert.Alert, now time.Time) {
 		for name, v := range x.Annotations {
 			annotations[string(name)] = string(v)
 		}
-		s := &notifier.Alert{Labels: a.Labels, Annotations: labels.FromMap(annotations), StartsAt: x.StartsAt, EndsAt: x.EndsAt, GeneratorURL: x.GeneratorURL}
+		s := &notifier.Alert{Labels: a.Labels, Annotations: labels.FromMap(annotations), StartsAt: x.StartsAt, EndsAt: x.EndsAt,
+			GeneratorURL: x.GeneratorURL}
 		if a.State == alert.StateFiring {
 			s.EndsAt = now.Add(firingEnds)
 		}

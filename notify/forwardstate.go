@@ -16,7 +16,8 @@ type AlertmanagerState struct {
 	LastSuccess time.Time
 	LastFailure time.Time
 	LastError   string // of the last failure
-	// Sent are alerts that it accepted, again and again while they fire. Dropped were not accepted, or did not fit the queue; Pending wait in it.
+	// Sent are alerts that it accepted, again and again while they fire. Dropped were not accepted, or did not fit the queue; Pending wait
+	// in it.
 	Sent, Dropped, Pending uint64
 }
 
@@ -73,7 +74,8 @@ func (n *Notifier) Alertmanagers() []AlertmanagerState {
 			s = *known
 		}
 		c := counts[u.String()]
-		s.Sent, s.Dropped, s.Pending = c["prometheus_notifications_sent_total"], c["prometheus_notifications_dropped_total"], c["prometheus_notifications_queue_length"]
+		s.Sent, s.Dropped, s.Pending = c["prometheus_notifications_sent_total"], c["prometheus_notifications_dropped_total"],
+			c["prometheus_notifications_queue_length"]
 		out[s.URL] = s
 	}
 	var list []AlertmanagerState

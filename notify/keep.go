@@ -45,7 +45,8 @@ type keeper struct {
 }
 
 func newKeeper(kv storage.KV, log *slog.Logger, fails prometheus.Counter) *keeper {
-	return &keeper{kv: kv, log: log, fails: fails, unsent: map[string][]byte{}, awaited: map[uint64]bool{}, unlogged: map[uint64]*unlogged{}}
+	return &keeper{kv: kv, log: log, fails: fails, unsent: map[string][]byte{}, awaited: map[uint64]bool{},
+		unlogged: map[uint64]*unlogged{}}
 }
 
 // snapshot is everything kept of a kind.
@@ -75,7 +76,8 @@ func (k *keeper) logged(b []byte) {
 	}
 	k.mu.Unlock()
 	r := e.Entry.Receiver
-	k.put(storage.Key(0, 0, storage.TableNotify, fmt.Appendf([]byte{kindLog}, "%s:%s/%s/%d", e.Entry.GroupKey, r.GroupName, r.Integration, r.Idx)...), b)
+	k.put(storage.Key(0, 0, storage.TableNotify,
+		fmt.Appendf([]byte{kindLog}, "%s:%s/%s/%d", e.Entry.GroupKey, r.GroupName, r.Integration, r.Idx)...), b)
 }
 
 func parseLog(b []byte) (*nflogpb.MeshEntry, error) {

@@ -13,7 +13,8 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
-// TestStoreFailsForLong: a write that is tried again each second is logged when its error changes, counted each time, and made once it can be.
+// TestStoreFailsForLong: a write that is tried again each second is logged when its error changes, counted each time, and made once it can
+// be.
 func TestStoreFailsForLong(t *testing.T) {
 	kv, log := storage.NewMem(storage.MemOptions{}), &bytes.Buffer{}
 	fails := prometheus.NewCounter(prometheus.CounterOpts{Name: "fails"})

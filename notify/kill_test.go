@@ -59,7 +59,8 @@ func TestKilledAtEachCommit(t *testing.T) {
 			until("web: firing cart")
 			if !kv.dead() {
 				w.r.Complete(now.Add(10 * time.Minute))
-				require.Eventually(t, func() bool { return advance() != nil || kv.dead() || len(w.e.Active()) == 0 }, 2*time.Minute, time.Millisecond)
+				require.Eventually(t, func() bool { return advance() != nil || kv.dead() || len(w.e.Active()) == 0 }, 2*time.Minute,
+					time.Millisecond)
 				until("web: resolved cart")
 			}
 			w.kill()
@@ -69,7 +70,8 @@ func TestKilledAtEachCommit(t *testing.T) {
 			require.NoError(t, advance())
 			seen := func(what string) {
 				t.Helper()
-				require.EventuallyWithT(t, func(c *assert.CollectT) { require.Contains(c, b.text(), what) }, 2*time.Minute, time.Millisecond, "killed at %d", kill)
+				require.EventuallyWithT(t, func(c *assert.CollectT) { require.Contains(c, b.text(), what) }, 2*time.Minute,
+					time.Millisecond, "killed at %d", kill)
 			}
 			seen("web: firing cart")
 			w.calm()

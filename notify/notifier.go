@@ -210,7 +210,8 @@ func (n *Notifier) restore() (notified logState, err error) {
 	if notified, err = readLog(log); err != nil {
 		return notified, err
 	}
-	n.log, err = nflog.New(nflog.Options{SnapshotReader: bytes.NewReader(log), Retention: n.cfg.Retention, Logger: n.cfg.Logger, Metrics: n.cfg.Registerer})
+	n.log, err = nflog.New(nflog.Options{SnapshotReader: bytes.NewReader(log), Retention: n.cfg.Retention, Logger: n.cfg.Logger,
+		Metrics: n.cfg.Registerer})
 	if err != nil {
 		return notified, fmt.Errorf("notify: notification log: %w", err)
 	}
@@ -219,8 +220,8 @@ func (n *Notifier) restore() (notified logState, err error) {
 	if err != nil {
 		return notified, err
 	}
-	n.silences, err = silence.New(silence.Options{SnapshotReader: bytes.NewReader(silences), Retention: n.cfg.Retention, Logger: n.cfg.Logger,
-		Metrics: n.cfg.Registerer, EventRecorder: n.recorder})
+	n.silences, err = silence.New(silence.Options{SnapshotReader: bytes.NewReader(silences), Retention: n.cfg.Retention,
+		Logger: n.cfg.Logger, Metrics: n.cfg.Registerer, EventRecorder: n.recorder})
 	if err != nil {
 		return notified, fmt.Errorf("notify: silences: %w", err)
 	}

@@ -133,7 +133,8 @@ func (w *world) notifier() {
 	am, err := ParseConfig(w.config)
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	w.n, err = New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, ExternalURL: w.external, Cluster: w.cluster, Forward: w.forward, ExternalLabels: w.labels, Registerer: w.reg, HTTP: network.options()}, time.Now())
+	w.n, err = New(ctx, Config{KV: w.kv, Alerts: w.e, Alertmanager: am, ExternalURL: w.external, Cluster: w.cluster, Forward: w.forward,
+		ExternalLabels: w.labels, Registerer: w.reg, HTTP: network.options()}, time.Now())
 	require.NoError(w.t, err)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = w.n.Run(ctx) }()
@@ -172,7 +173,8 @@ func (w *world) fail(services ...string) {
 	sub := w.r.Feed().Subscribe()
 	defer sub.Close()
 	for _, s := range services {
-		w.r.Span(key(s), evaltest.Observation{At: now}, evaltest.Observation{At: now}, evaltest.Observation{At: now}, evaltest.Observation{At: now})
+		w.r.Span(key(s), evaltest.Observation{At: now}, evaltest.Observation{At: now}, evaltest.Observation{At: now},
+			evaltest.Observation{At: now})
 	}
 	w.r.Commit(now)
 	require.NoError(w.t, w.e.Advance(context.Background(), sub.Take(), time.Now()))
@@ -230,7 +232,8 @@ func TestRoutesAndGroups(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newInbox(t)
 		am := config(b, ", routes: [{matchers: ['service_name=~\"pay.*\"'], receiver: pager}]")
-		w := newWorld(t, strings.ReplaceAll(strings.ReplaceAll(am, "group_by: [service_name]", "group_by: [alertname]"), "group_wait: 0s", "group_wait: 300ms"))
+		w := newWorld(t, strings.ReplaceAll(strings.ReplaceAll(am, "group_by: [service_name]", "group_by: [alertname]"), "group_wait: 0s",
+			"group_wait: 300ms"))
 		w.fail("cart", "payment", "web")
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			require.ElementsMatch(c, []string{"pager: firing payment", "web: firing cart, firing web"}, b.text())
@@ -434,7 +437,8 @@ func TestReload(t *testing.T) {
 		broken.Templates = []string{"/dev/null/["}
 		require.Error(t, w.n.Reload(broken))
 		w.fail("web")
-		require.EventuallyWithT(t, func(c *assert.CollectT) { require.Contains(c, other.text(), "pager: firing web") }, 2*time.Minute, 5*time.Millisecond)
+		require.EventuallyWithT(t, func(c *assert.CollectT) { require.Contains(c, other.text(), "pager: firing web") }, 2*time.Minute,
+			5*time.Millisecond)
 	})
 }
 

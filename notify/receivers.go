@@ -65,8 +65,10 @@ func (n *Notifier) TestReceiver(ctx context.Context, name string, now time.Time)
 		return nil, ErrNoReceiver
 	}
 	labels := model.LabelSet{"alertname": "WatchingCatTest", "severity": "none", "receiver": model.LabelValue(name)}
-	a := &alert.Alert{Alert: model.Alert{Labels: labels, StartsAt: now, GeneratorURL: n.cfg.ExternalURL.String(), Annotations: model.LabelSet{
-		"summary": "A test from WatchingCat", "description": "A user sent this notification to see whether it arrives. Nothing is wrong."}}, UpdatedAt: now}
+	a := &alert.Alert{Alert: model.Alert{Labels: labels, StartsAt: now, GeneratorURL: n.cfg.ExternalURL.String(),
+		Annotations: model.LabelSet{
+			"summary": "A test from WatchingCat", "description": "A user sent this notification to see whether it arrives. Nothing is wrong."}},
+		UpdatedAt: now}
 	ctx = amnotify.WithGroupKey(ctx, fmt.Sprintf("test:%d", now.UnixNano()))
 	ctx = amnotify.WithGroupLabels(ctx, model.LabelSet{"alertname": labels["alertname"]})
 	ctx = amnotify.WithReceiverName(ctx, name)
@@ -74,7 +76,8 @@ func (n *Notifier) TestReceiver(ctx context.Context, name string, now time.Time)
 	ctx = amnotify.WithNotificationReason(ctx, amnotify.ReasonFirstNotification)
 	out := []Notice{}
 	for _, i := range list {
-		x := Notice{Time: now, Receiver: name, Integration: i.Name(), Reason: "test", Attempt: 1, Firing: []model.LabelSet{labels}, Resolved: []model.LabelSet{}}
+		x := Notice{Time: now, Receiver: name, Integration: i.Name(), Reason: "test", Attempt: 1, Firing: []model.LabelSet{labels},
+			Resolved: []model.LabelSet{}}
 		begun := time.Now()
 		retry, err := i.Notify(ctx, a)
 		if x.Duration = time.Since(begun); err != nil {

@@ -46,12 +46,14 @@ func (n *Notifier) install(p *prepared) {
 		old.Stop()
 	}
 	inhibitor := inhibit.NewInhibitor(n.alerts, am.InhibitRules, n.cfg.Logger, n.recorder)
-	pipeline := n.pipeline.New(built.noted(&n.notices), n.gossip.wait, inhibitor, n.silencer, timeinterval.NewIntervener(intervalsOf(am)), n.marker, n.log, n.gossip.peer())
+	pipeline := n.pipeline.New(built.noted(&n.notices), n.gossip.wait, inhibitor, n.silencer, timeinterval.NewIntervener(intervalsOf(am)),
+		n.marker, n.log, n.gossip.peer())
 	n.api.Update(am, func(ctx context.Context, l model.LabelSet) {
 		n.inhibitor.Load().Mutes(ctx, l)
 		n.silencer.Mutes(ctx, l)
 	})
-	d := dispatch.NewDispatcher(n.alerts, routes, pipeline, n.marker, n.gossip.sendTimeout, 30*time.Second, nil, n.cfg.Logger, n.recorder, n.metrics, tmpl)
+	d := dispatch.NewDispatcher(n.alerts, routes, pipeline, n.marker, n.gossip.sendTimeout, 30*time.Second, nil, n.cfg.Logger, n.recorder,
+		n.metrics, tmpl)
 	// The inhibitor knows all alerts before the dispatcher runs, or what is inhibited would be sent.
 	go inhibitor.Run()
 	inhibitor.WaitForLoading()
@@ -114,6 +116,7 @@ func (i *integrations) noted(n *notices) map[string][]amnotify.Integration {
 }
 
 // groups are those of the running dispatcher.
-func (n *Notifier) groups(ctx context.Context, routes func(*dispatch.Route) bool, alerts func(*alert.Alert, time.Time) bool) (dispatch.AlertGroups, map[model.Fingerprint][]string, error) {
+func (n *Notifier) groups(ctx context.Context, routes func(*dispatch.Route) bool,
+	alerts func(*alert.Alert, time.Time) bool) (dispatch.AlertGroups, map[model.Fingerprint][]string, error) {
 	return n.dispatcher.Load().Groups(ctx, routes, alerts)
 }

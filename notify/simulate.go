@@ -112,7 +112,8 @@ type simLog struct {
 }
 
 func (l *simLog) Log(r *nflogpb.Receiver, key string, firing, resolved []uint64, _ *nflog.Store, _ time.Duration) error {
-	l.entry = &nflogpb.Entry{Receiver: r, GroupKey: []byte(key), Timestamp: timestamppb.New(l.now), FiringAlerts: firing, ResolvedAlerts: resolved}
+	l.entry = &nflogpb.Entry{Receiver: r, GroupKey: []byte(key), Timestamp: timestamppb.New(l.now), FiringAlerts: firing,
+		ResolvedAlerts: resolved}
 	return nil
 }
 
@@ -129,8 +130,8 @@ func newSimulation(am *amconfig.Config) (*simulation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("notify: templates: %w", err)
 	}
-	s := &simulation{routes: dispatch.NewRoute(am.Route, nil), integrations: map[string][]amnotify.Integration{}, groups: map[string]*simGroup{},
-		logs: map[string]*simLog{}, firing: map[model.Fingerprint]model.LabelSet{}}
+	s := &simulation{routes: dispatch.NewRoute(am.Route, nil), integrations: map[string][]amnotify.Integration{},
+		groups: map[string]*simGroup{}, logs: map[string]*simLog{}, firing: map[model.Fingerprint]model.LabelSet{}}
 	for _, rc := range am.Receivers {
 		if s.integrations[rc.Name], err = receiver.BuildReceiverIntegrations(rc, tmpl, log); err != nil {
 			return nil, fmt.Errorf("notify: receiver %q: %w", rc.Name, err)
@@ -164,7 +165,8 @@ func (s *simulation) put(c AlertChange) {
 		key := fmt.Sprintf("%s:%s", r.Key(), labels) // as Alertmanager's
 		g := s.groups[key]
 		if g == nil {
-			g = &simGroup{key: key, labels: labels, route: r, next: c.Time.Add(r.RouteOpts.GroupWait), alerts: map[model.Fingerprint]*alert.Alert{}}
+			g = &simGroup{key: key, labels: labels, route: r, next: c.Time.Add(r.RouteOpts.GroupWait),
+				alerts: map[model.Fingerprint]*alert.Alert{}}
 			s.groups[key] = g
 		}
 		g.alerts[fp] = a
@@ -247,7 +249,8 @@ func (s *simulation) send(ctx context.Context, g *simGroup, i amnotify.Integrati
 	}
 	l.now = now
 	recv := &nflogpb.Receiver{GroupName: g.route.RouteOpts.Receiver, Integration: i.Name(), Idx: uint32(i.Index())}
-	notified := amnotify.StageFunc(func(ctx context.Context, _ *slog.Logger, alerts ...*alert.Alert) (context.Context, []*alert.Alert, error) {
+	notified := amnotify.StageFunc(func(ctx context.Context, _ *slog.Logger, alerts ...*alert.Alert) (context.Context, []*alert.Alert,
+		error) {
 		return ctx, alerts, s.note(ctx, g, i, alerts, now)
 	})
 	_, _, err := amnotify.MultiStage{amnotify.NewDedupStage(&i, l, recv), notified, amnotify.NewSetNotifiesStage(l, recv)}.

@@ -86,12 +86,12 @@ func dispatched(t *testing.T, am *amconfig.Config, changes []AlertChange, end ti
 		require.NoError(t, err)
 		ih := inhibit.NewInhibitor(alerts, am.InhibitRules, log, rec)
 		marks := marker.NewGroupMarker()
-		pipeline := amnotify.NewPipelineBuilder(reg, featurecontrol.NoopFlags{}, rec).New(receivers, func() time.Duration { return 0 }, ih, silencer,
-			timeinterval.NewIntervener(intervalsOf(am)), marks, nlog, nil)
+		pipeline := amnotify.NewPipelineBuilder(reg, featurecontrol.NoopFlags{}, rec).New(receivers, func() time.Duration { return 0 }, ih,
+			silencer, timeinterval.NewIntervener(intervalsOf(am)), marks, nlog, nil)
 		tmpl, err := template.FromGlobs(nil)
 		require.NoError(t, err)
-		d := dispatch.NewDispatcher(alerts, dispatch.NewRoute(am.Route, nil), pipeline, marks, (*gossip)(nil).sendTimeout, 30*time.Second, nil, log, rec,
-			dispatch.NewDispatcherMetrics(false, reg, featurecontrol.NoopFlags{}), tmpl)
+		d := dispatch.NewDispatcher(alerts, dispatch.NewRoute(am.Route, nil), pipeline, marks, (*gossip)(nil).sendTimeout, 30*time.Second,
+			nil, log, rec, dispatch.NewDispatcherMetrics(false, reg, featurecontrol.NoopFlags{}), tmpl)
 		go ih.Run()
 		ih.WaitForLoading()
 		defer ih.Stop()
@@ -119,7 +119,8 @@ func dispatched(t *testing.T, am *amconfig.Config, changes []AlertChange, end ti
 
 func textOf(list []SimulatedNotice) string {
 	slices.SortFunc(list, func(a, b SimulatedNotice) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Receiver, b.Receiver), cmp.Compare(a.GroupKey, b.GroupKey), cmp.Compare(a.Integration, b.Integration))
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Receiver, b.Receiver), cmp.Compare(a.GroupKey, b.GroupKey),
+			cmp.Compare(a.Integration, b.Integration))
 	})
 	sets := func(l []model.LabelSet) string {
 		var out []string
@@ -131,7 +132,8 @@ func textOf(list []SimulatedNotice) string {
 	}
 	var b strings.Builder
 	for _, n := range list {
-		fmt.Fprintf(&b, "%s %s/%s %s (%s) firing %s resolved %s\n", n.Time.UTC().Format(time.TimeOnly), n.Receiver, n.Integration, n.GroupKey, n.Reason, sets(n.Firing), sets(n.Resolved))
+		fmt.Fprintf(&b, "%s %s/%s %s (%s) firing %s resolved %s\n", n.Time.UTC().Format(time.TimeOnly), n.Receiver, n.Integration,
+			n.GroupKey, n.Reason, sets(n.Firing), sets(n.Resolved))
 	}
 	return b.String()
 }
@@ -175,13 +177,15 @@ func TestSimulateAsDispatcher(t *testing.T) {
 	for seed := range uint64(60) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
-		am, err := ParseConfig(fmt.Sprintf(simulatedConfig, pick("0s", "10s", "30s"), pick("1m", "5m"), pick("10m", "30m"), pick("1s", "20s")))
+		am, err := ParseConfig(fmt.Sprintf(simulatedConfig, pick("0s", "10s", "30s"), pick("1m", "5m"), pick("10m", "30m"),
+			pick("1s", "20s")))
 		require.NoError(t, err)
 		start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // where bubbles begin
 		var changes []AlertChange
 		state := map[string]bool{}
 		for s := 1.0; s < 3600; s += rnd.Float64() * 120 {
-			l := model.LabelSet{"alertname": model.LabelValue(pick("A", "B")), "service": model.LabelValue(pick("cart", "pay")), "severity": model.LabelValue(pick("page", "warn"))}
+			l := model.LabelSet{"alertname": model.LabelValue(pick("A", "B")), "service": model.LabelValue(pick("cart", "pay")),
+				"severity": model.LabelValue(pick("page", "warn"))}
 			key := l.String()
 			state[key] = !state[key]
 			// Uneven milliseconds: at the very moment of a flush either order would be right.

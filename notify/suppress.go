@@ -253,7 +253,8 @@ func (p *past) inhibited(ctx context.Context, a alert.Alert, l model.LabelSet) b
 	for _, text := range m.Status((&promalert.Alert{Alert: model.Alert{Labels: l}}).Fingerprint()).InhibitedBy {
 		fp, err := model.ParseFingerprint(text)
 		source, ok := p.fired[fp]
-		if err != nil || !ok || (source.ResolvedAt.IsZero() || source.ResolvedAt.After(a.FiredAt)) && (a.ResolvedAt.IsZero() || !source.FiredAt.After(a.ResolvedAt)) {
+		if err != nil || !ok || (source.ResolvedAt.IsZero() || source.ResolvedAt.After(a.FiredAt)) &&
+			(a.ResolvedAt.IsZero() || !source.FiredAt.After(a.ResolvedAt)) {
 			return true
 		}
 	}

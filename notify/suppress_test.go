@@ -63,26 +63,31 @@ func TestSuppressedAndOverWhileDown(t *testing.T) {
 	}{
 		"inhibited": {config: func(b *inbox) string { return config(b, "") + inhibits }, at: []string{"db", "cart"}, noted: 1,
 			want: []string{"web: firing db", "web: resolved db"}},
-		"inhibited, the rule is gone": {config: func(b *inbox) string { return config(b, "") + inhibits }, at: []string{"db", "cart"}, noted: 1,
-			between: func(w *world) { w.config = strings.ReplaceAll(w.config, inhibits, "") }, want: []string{"web: firing db", "web: resolved db"}},
-		"inhibited, not noted yet": {config: func(b *inbox) string { return config(b, "") + inhibits }, at: []string{"db", "cart"}, noted: -1,
-			want: []string{"web: firing db", "web: resolved db"}},
+		"inhibited, the rule is gone": {config: func(b *inbox) string { return config(b, "") + inhibits }, at: []string{"db", "cart"},
+			noted:   1,
+			between: func(w *world) { w.config = strings.ReplaceAll(w.config, inhibits, "") },
+			want:    []string{"web: firing db", "web: resolved db"}},
+		"inhibited, not noted yet": {config: func(b *inbox) string { return config(b, "") + inhibits }, at: []string{"db", "cart"},
+			noted: -1, want: []string{"web: firing db", "web: resolved db"}},
 		"muted": {config: muted("mute_time_intervals: [always]"), at: []string{"cart"}, noted: 1},
 		"muted, no longer": {config: muted("mute_time_intervals: [always]"), at: []string{"cart"}, noted: 1,
 			between: func(w *world) { w.config = strings.ReplaceAll(w.config, "[always]", "[never]") }},
 		"not active":            {config: muted("active_time_intervals: [never]"), at: []string{"cart"}, noted: 1},
 		"not active, not noted": {config: muted("active_time_intervals: [never]"), at: []string{"cart"}, noted: -1},
-		"silenced":              {config: func(b *inbox) string { return config(b, "") }, before: silent(time.Hour), at: []string{"cart"}, noted: 1},
-		"silenced, expired": {config: func(b *inbox) string { return config(b, "") }, before: silent(3 * time.Second), at: []string{"cart"}, noted: 1,
+		"silenced": {config: func(b *inbox) string { return config(b, "") }, before: silent(time.Hour), at: []string{"cart"},
+			noted: 1},
+		"silenced, expired": {config: func(b *inbox) string { return config(b, "") }, before: silent(3 * time.Second), at: []string{"cart"},
+			noted:   1,
 			between: func(*world) { time.Sleep(3 * time.Second) }}, // a silence ends by the wall clock
-		"silenced, expired, not noted": {config: func(b *inbox) string { return config(b, "") }, before: silent(3 * time.Second), at: []string{"cart"}, noted: -1,
-			between: func(*world) { time.Sleep(3 * time.Second) }},
+		"silenced, expired, not noted": {config: func(b *inbox) string { return config(b, "") }, before: silent(3 * time.Second),
+			at: []string{"cart"}, noted: -1, between: func(*world) { time.Sleep(3 * time.Second) }},
 		"no receiver": {config: func(b *inbox) string {
 			return config(b, ", routes: [{matchers: ['service_name=\"cart\"'], receiver: none}]") + "- name: none\n"
 		}, at: []string{"cart"}, noted: 1},
 		"no receiver, then one": {config: func(b *inbox) string {
 			return config(b, ", routes: [{matchers: ['service_name=\"cart\"'], receiver: none}]") + "- name: none\n"
-		}, at: []string{"cart"}, noted: 1, between: func(w *world) { w.config = strings.ReplaceAll(w.config, "receiver: none", "receiver: pager") }},
+		}, at: []string{"cart"}, noted: 1,
+			between: func(w *world) { w.config = strings.ReplaceAll(w.config, "receiver: none", "receiver: pager") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -22,8 +22,8 @@ import (
 
 // Templates of notifications are programs, and Alertmanager executes them without a bound: a loop that does not end would take all memory.
 //
-// The simple version: before an integration notifies, the templates of its receiver are expanded here, by an account of what they do. One that
-// overdraws fails its notification, and Alertmanager never executes it. Templates that fail otherwise are left to Alertmanager, which
+// The simple version: before an integration notifies, the templates of its receiver are expanded here, by an account of what they do. One
+// that overdraws fails its notification, and Alertmanager never executes it. Templates that fail otherwise are left to Alertmanager, which
 // shows what is wrong with them.
 
 // drafts are the templates of a configuration as they are tried.
@@ -146,7 +146,8 @@ func (s *safe) Notify(ctx context.Context, alerts ...*alert.Alert) (retry bool, 
 	defer func() {
 		if v := recover(); v != nil {
 			s.n.failed.WithLabelValues("panic").Inc()
-			retry, err = false, fmt.Errorf("notifying %s by %s panicked: %v: check the templates of the receiver\n%s", s.receiver, s.Name(), v, debug.Stack())
+			retry, err = false, fmt.Errorf("notifying %s by %s panicked: %v: check the templates of the receiver\n%s", s.receiver, s.Name(),
+				v, debug.Stack())
 		}
 	}()
 	data := amnotify.GetTemplateData(ctx, s.drafts.tmpl, alerts, s.n.cfg.Logger)

@@ -30,23 +30,26 @@ func messages(b *inbox, texts map[string]string) string {
 
 // TestRunawayTemplates: a template that does not end, or makes too much, is one notification that failed, and counted; the others are sent.
 func TestRunawayTemplates(t *testing.T) {
-	double := `{{ $a := "0123456789012345678901234567890123456789" }}` + strings.Repeat(`{{ $a = printf "%s%s%s%s%s%s%s%s" $a $a $a $a $a $a $a $a }}`, 12) + `{{ $a }}`
+	double := `{{ $a := "0123456789012345678901234567890123456789" }}` +
+		strings.Repeat(`{{ $a = printf "%s%s%s%s%s%s%s%s" $a $a $a $a $a $a $a $a }}`, 12) + `{{ $a }}`
 	lists := `{{ $a := list "x" }}` + strings.Repeat(`{{ $a = list $a $a $a $a $a $a $a $a }}`, 12) + `{{ toJson $a }}`
 	file := filepath.Join(t.TempDir(), "x.tmpl")
 	require.NoError(t, writeFile(file, `{{ define "loop" }}{{ range .Alerts }}{{ template "loop" $ }}{{ end }}{{ end }}{{ define "nest" }}{{ range 100000 }}{{ range 100000 }}x{{ end }}{{ end }}{{ end }}`))
 	for name, text := range map[string]string{
-		"int":     `{{ range 1000000000 }}{{ range 1000000000 }}x{{ end }}{{ end }}`,
-		"silent":  `{{ range 1000000000 }}{{ end }}`,
-		"double":  double,
-		"lists":   lists,
-		"join":    `{{ $a := join "" (stringSlice "` + strings.Repeat("x", 1000) + `") }}` + strings.Repeat(`{{ $a = join $a (stringSlice $a $a $a $a $a $a) }}`, 10) + `{{ $a }}`,
-		"replace": `{{ $a := "aaaaaaaaaaaaaaaaaaaaaaaaaaa" }}` + strings.Repeat(`{{ $a = reReplaceAll "a" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" $a }}`, 8) + `{{ $a }}`,
-		"base64":  `{{ $a := "aaaaaaaaaaaaaaaaaaaaaaaaaaa" }}{{ range 200 }}{{ $a = base64encode $a }}{{ end }}{{ $a }}`,
-		"width":   strings.Repeat(`{{ printf "%1000000d" 1 }}`, 100),
-		"own":     `{{ define "me" }}{{ template "me" . }}{{ template "me" . }}{{ end }}{{ template "me" . }}`,
-		"loop":    `{{ template "loop" . }}`,
-		"nest":    `{{ template "nest" . }}`,
-		"regexp":  `{{ range 1000 }}{{ match "((a*)*)*((b{1,50}){1,15})" "` + strings.Repeat("a", 2000) + `" }}{{ end }}`,
+		"int":    `{{ range 1000000000 }}{{ range 1000000000 }}x{{ end }}{{ end }}`,
+		"silent": `{{ range 1000000000 }}{{ end }}`,
+		"double": double,
+		"lists":  lists,
+		"join": `{{ $a := join "" (stringSlice "` + strings.Repeat("x", 1000) + `") }}` +
+			strings.Repeat(`{{ $a = join $a (stringSlice $a $a $a $a $a $a) }}`, 10) + `{{ $a }}`,
+		"replace": `{{ $a := "aaaaaaaaaaaaaaaaaaaaaaaaaaa" }}` +
+			strings.Repeat(`{{ $a = reReplaceAll "a" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" $a }}`, 8) + `{{ $a }}`,
+		"base64": `{{ $a := "aaaaaaaaaaaaaaaaaaaaaaaaaaa" }}{{ range 200 }}{{ $a = base64encode $a }}{{ end }}{{ $a }}`,
+		"width":  strings.Repeat(`{{ printf "%1000000d" 1 }}`, 100),
+		"own":    `{{ define "me" }}{{ template "me" . }}{{ template "me" . }}{{ end }}{{ template "me" . }}`,
+		"loop":   `{{ template "loop" . }}`,
+		"nest":   `{{ template "nest" . }}`,
+		"regexp": `{{ range 1000 }}{{ match "((a*)*)*((b{1,50}){1,15})" "` + strings.Repeat("a", 2000) + `" }}{{ end }}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newInbox(t)
@@ -73,7 +76,8 @@ func TestPanickingIntegration(t *testing.T) {
 	w := newWorld(t, config(newInbox(t), ""))
 	d, err := newDrafts(nil, &url.URL{Scheme: "http", Host: "w"})
 	require.NoError(t, err)
-	list := w.n.safely(amconfig.Receiver{Name: "bad"}, []amnotify.Integration{amnotify.NewIntegration(panicking{}, panicking{}, "webhook", 0, "bad")}, d)
+	list := w.n.safely(amconfig.Receiver{Name: "bad"},
+		[]amnotify.Integration{amnotify.NewIntegration(panicking{}, panicking{}, "webhook", 0, "bad")}, d)
 	retry, err := list[0].Notify(context.Background())
 	require.ErrorContains(t, err, "panicked: planted")
 	require.False(t, retry)
@@ -85,14 +89,17 @@ func TestTemplatesOfManyAlerts(t *testing.T) {
 	d, err := newDrafts(nil, &url.URL{Scheme: "http", Host: "w"})
 	require.NoError(t, err)
 	data := manyAlerts(d, 3000)
-	require.NoError(t, d.try([]string{`{{ template "slack.default.title" . }}`, `{{ template "email.default.html" . }}`, `{{ template "__text_alert_list" . }}`, `{{ .CommonAnnotations.nosuch }}`}, data))
+	require.NoError(t, d.try([]string{`{{ template "slack.default.title" . }}`, `{{ template "email.default.html" . }}`,
+		`{{ template "__text_alert_list" . }}`, `{{ .CommonAnnotations.nosuch }}`}, data))
 }
 
 func manyAlerts(d *drafts, n int) any {
 	var list []*alert.Alert
 	for i := range n {
-		list = append(list, &alert.Alert{Alert: model.Alert{StartsAt: time.Now(), EndsAt: time.Now().Add(time.Hour), Labels: model.LabelSet{"alertname": "Many", "service_name": model.LabelValue(fmt.Sprint("service-", i)), "severity": "page"},
-			Annotations: model.LabelSet{"summary": "something is wrong", "description": model.LabelValue(strings.Repeat("it goes on ", 50))}}})
+		list = append(list, &alert.Alert{Alert: model.Alert{StartsAt: time.Now(), EndsAt: time.Now().Add(time.Hour),
+			Labels: model.LabelSet{"alertname": "Many", "service_name": model.LabelValue(fmt.Sprint("service-", i)), "severity": "page"},
+			Annotations: model.LabelSet{"summary": "something is wrong",
+				"description": model.LabelValue(strings.Repeat("it goes on ", 50))}}})
 	}
 	return d.tmpl.Data("web", model.LabelSet{"alertname": "Many"}, nil, "", list...)
 }

@@ -16,9 +16,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A backup is a line of text, then lists of entries as Badger's own backups have them, the length of each before it (uint64 LE), then an end:
-// the largest length, the number of lists (uint64 LE) and the CRC-32C of what stands before (uint32 LE). In place of pointers into segments
-// it has what they lead to, so it needs no other file. Restore finds out anew which entries a segment has.
+// A backup is a line of text, then lists of entries as Badger's own backups have them, the length of each before it (uint64 LE), then an
+// end: the largest length, the number of lists (uint64 LE) and the CRC-32C of what stands before (uint32 LE). In place of pointers into
+// segments it has what they lead to, so it needs no other file. Restore finds out anew which entries a segment has.
 const (
 	backupMagic    = "watchingcat backup 2\n"
 	backupMagicOld = "watchingcat backup 1\n" // before there were segments; it has no end
@@ -95,7 +95,8 @@ func (db *DB) backup(txn *badger.Txn, w io.Writer, since uint64) (upTo uint64, e
 }
 
 func (db *DB) backupEntry(item *badger.Item) (kv *pb.KV, err error) {
-	kv = &pb.KV{Key: item.KeyCopy(nil), UserMeta: []byte{item.UserMeta()}, Version: item.Version(), ExpiresAt: item.ExpiresAt(), Meta: []byte{0}}
+	kv = &pb.KV{Key: item.KeyCopy(nil), UserMeta: []byte{item.UserMeta()}, Version: item.Version(), ExpiresAt: item.ExpiresAt(),
+		Meta: []byte{0}}
 	if item.IsDeletedOrExpired() {
 		kv.Meta[0] = badgerDelete
 		return kv, nil

@@ -84,7 +84,8 @@ func TestBackupIsOneState(t *testing.T) {
 	commit := func(n uint64) {
 		var c storage.Commit
 		for k := range 12 {
-			c.Entries = append(c.Entries, storage.Entry{Key: storagetest.RawKey(fmt.Sprintf("%02d", k)), Value: value(n, 100+r.IntN(2)*(5000+r.IntN(40_000)))},
+			c.Entries = append(c.Entries,
+				storage.Entry{Key: storagetest.RawKey(fmt.Sprintf("%02d", k)), Value: value(n, 100+r.IntN(2)*(5000+r.IntN(40_000)))},
 				storage.Entry{Key: storagetest.Key(fmt.Sprintf("%02d", k)), Value: value(n, r.IntN(50_000))})
 		}
 		if err := db.Commit(c); err != nil {
@@ -139,7 +140,8 @@ func TestBackupIsOneState(t *testing.T) {
 func TestDamagedBackup(t *testing.T) {
 	db := open(t, t.TempDir())
 	for i := range 200 {
-		storagetest.Commit(t, db, rawEntry(fmt.Sprintf("%03d", i), 5000+i), storage.Entry{Key: storagetest.Key(fmt.Sprint(i)), Value: make([]byte, 30_000)})
+		storagetest.Commit(t, db, rawEntry(fmt.Sprintf("%03d", i), 5000+i),
+			storage.Entry{Key: storagetest.Key(fmt.Sprint(i)), Value: make([]byte, 30_000)})
 	}
 	var b bytes.Buffer
 	if _, err := db.Backup(&b, 0); err != nil {
@@ -159,7 +161,8 @@ func TestDamagedBackup(t *testing.T) {
 		t.Fatalf("%v; lists of %d in %d bytes", err, second, len(whole))
 	}
 	before := runtime.NumGoroutine()
-	for _, at := range []int{magic, magic + 3, magic + 8, second, second + 4, second + 100, len(whole) - 20, len(whole) - 4, len(whole) - 1} {
+	for _, at := range []int{magic, magic + 3, magic + 8, second, second + 4, second + 100, len(whole) - 20, len(whole) - 4,
+		len(whole) - 1} {
 		if err := restore(whole[:at]); !errors.Is(err, storage.ErrBackupDamaged) {
 			t.Errorf("cut at %d of %d: %v", at, len(whole), err)
 		}

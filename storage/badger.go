@@ -210,8 +210,8 @@ func openBadger(o badger.Options) (b *badger.DB, err error) {
 // Limits returns how many bytes and entries one transaction may hold. A Commit of these or more is written twice, see redo.go.
 func (db *DB) Limits() (bytes, entries int64) { return db.maxBytes, db.maxEntries }
 
-// Commit applies c, all of it or nothing, and returns when it has been synced. An ErrUnwritable is of a commit that may be tried again: each
-// entry sets a whole value, so it does not matter how far the one before came.
+// Commit applies c, all of it or nothing, and returns when it has been synced. An ErrUnwritable is of a commit that may be tried again:
+// each entry sets a whole value, so it does not matter how far the one before came.
 func (db *DB) Commit(c Commit) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()

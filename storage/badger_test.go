@@ -79,7 +79,8 @@ func TestLargeCommits(t *testing.T) {
 			value := bytes.Repeat([]byte{byte(n)}, int(size))
 			last := storagetest.Key("last")
 			c := storage.Commit{Version: 1, Positions: []storage.Position{{Topic: "t", Offset: int64(n)}}, Entries: []storage.Entry{
-				{Key: storagetest.Key("value"), Value: value}, {Key: storagetest.Key(fmt.Sprint(n - 1))}, storagetest.Set(fmt.Sprint(n), "v"), {Key: last, Value: []byte{byte(n)}}}}
+				{Key: storagetest.Key("value"), Value: value}, {Key: storagetest.Key(fmt.Sprint(n - 1))},
+				storagetest.Set(fmt.Sprint(n), "v"), {Key: last, Value: []byte{byte(n)}}}}
 			if err := db.Commit(c); err != nil {
 				t.Fatalf("memtable of %d, value of %d: %v", memtable, size, err)
 			}
@@ -135,10 +136,12 @@ func largeCommitCrash(t *testing.T, replaced, made, raw int) {
 		t.Helper()
 		c := storage.Commit{Version: 1, Positions: []storage.Position{{Topic: "t", Offset: int64(n)}}}
 		for i := range replaced {
-			c.Entries = append(c.Entries, storage.Entry{Key: storagetest.Key(fmt.Sprint(i)), Value: bytes.Repeat([]byte{n}, int(maxBytes)/4+i)})
+			c.Entries = append(c.Entries,
+				storage.Entry{Key: storagetest.Key(fmt.Sprint(i)), Value: bytes.Repeat([]byte{n}, int(maxBytes)/4+i)})
 		}
 		for i := range made {
-			c.Entries = append(c.Entries, storage.Entry{Key: storagetest.Key(fmt.Sprint("made", n, i)), Value: bytes.Repeat([]byte{n}, int(maxBytes)/4+i)},
+			c.Entries = append(c.Entries,
+				storage.Entry{Key: storagetest.Key(fmt.Sprint("made", n, i)), Value: bytes.Repeat([]byte{n}, int(maxBytes)/4+i)},
 				storage.Entry{Key: storagetest.Key(fmt.Sprint("made", n-1, i))})
 		}
 		for i := range raw { // half of them replaced, half new
@@ -416,16 +419,19 @@ func TestCollect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := storage.Open(t.TempDir(), storage.Options{MinFreeBytes: 1000, FreeBytes: func(string) (uint64, error) { return 1 << 40, nil },
-		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test")})
+	db, err := storage.Open(t.TempDir(),
+		storage.Options{MinFreeBytes: 1000, FreeBytes: func(string) (uint64, error) { return 1 << 40, nil },
+			Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	reg.MustRegister(db)
-	if err := db.Commit(storage.Commit{Entries: []storage.Entry{{Key: storage.Key(0, 0, storage.TableMeta, 'x'), Value: []byte("1")}}}); err != nil {
+	if err := db.Commit(storage.Commit{Entries: []storage.Entry{{Key: storage.Key(0, 0, storage.TableMeta, 'x'),
+		Value: []byte("1")}}}); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]int{"watchingcat_disk_free_bytes": 1, "watchingcat_disk_floor_bytes": 1, "watchingcat_state_bytes": 1, "badger_level_tables": 7,
+	for name, want := range map[string]int{"watchingcat_disk_free_bytes": 1, "watchingcat_disk_floor_bytes": 1,
+		"watchingcat_state_bytes": 1, "badger_level_tables": 7,
 		"badger_put_num_user": 1, "badger_block_cache_requests_total": 2, "db_client_operation_duration_seconds": 1} {
 		if n, err := testutil.GatherAndCount(reg, name); err != nil || n != want {
 			t.Errorf("%s: %d series, want %d, %v", name, n, want, err)

@@ -71,7 +71,8 @@ func FuzzParsePosition(f *testing.F) {
 			return // every key is at least that long
 		}
 		if p, err := parsePosition(key, value); err == nil {
-			if !bytes.Equal(positionKey(0, 0, p.Topic, p.Partition)[KeyPrefixLen:], key[KeyPrefixLen:]) || !bytes.Equal(encodePosition(p), value) {
+			if !bytes.Equal(positionKey(0, 0, p.Topic, p.Partition)[KeyPrefixLen:], key[KeyPrefixLen:]) || !bytes.Equal(encodePosition(p),
+				value) {
 				t.Fatalf("%x=%x parsed to %+v", key, value, p)
 			}
 		}

@@ -38,20 +38,29 @@ func (db *DB) timeCommit(began time.Time, err error) {
 }
 
 var (
-	descDiskFree   = prometheus.NewDesc("watchingcat_disk_free_bytes", "Free disk space at the data folder.", nil, nil)
-	descDiskFloor  = prometheus.NewDesc("watchingcat_disk_floor_bytes", "Free space under which nothing is written and reading from Kafka pauses.", nil, nil)
-	descStateSize  = prometheus.NewDesc("watchingcat_state_bytes", "Disk space of the state, without metric samples.", nil, nil)
-	descSegments   = prometheus.NewDesc("watchingcat_state_segments", "Files of raw records.", nil, nil)
-	descSegment    = prometheus.NewDesc("watchingcat_state_segment_bytes", "Size of the files of raw records.", nil, nil)
-	descSegLive    = prometheus.NewDesc("watchingcat_state_segment_live_bytes", "Bytes of raw records in these files that are still kept.", nil, nil)
-	descLost       = prometheus.NewDesc("watchingcat_state_lost_reads_total", "Reads of raw records whose file is missing or damaged: what is shown lacks them, counts do not.", nil, nil)
+	descDiskFree  = prometheus.NewDesc("watchingcat_disk_free_bytes", "Free disk space at the data folder.", nil, nil)
+	descDiskFloor = prometheus.NewDesc("watchingcat_disk_floor_bytes",
+		"Free space under which nothing is written and reading from Kafka pauses.", nil, nil)
+	descStateSize = prometheus.NewDesc("watchingcat_state_bytes", "Disk space of the state, without metric samples.", nil, nil)
+	descSegments  = prometheus.NewDesc("watchingcat_state_segments", "Files of raw records.", nil, nil)
+	descSegment   = prometheus.NewDesc("watchingcat_state_segment_bytes", "Size of the files of raw records.", nil, nil)
+	descSegLive   = prometheus.NewDesc("watchingcat_state_segment_live_bytes", "Bytes of raw records in these files that are still kept.",
+		nil, nil)
+	descLost = prometheus.NewDesc("watchingcat_state_lost_reads_total",
+		"Reads of raw records whose file is missing or damaged: what is shown lacks them, counts do not.", nil, nil)
 	descLevelSize  = prometheus.NewDesc("badger_level_bytes", "Size of a level of Badger's tree.", []string{"level"}, nil)
-	descLevelStale = prometheus.NewDesc("badger_level_stale_bytes", "Bytes of the level that are overwritten or deleted.", []string{"level"}, nil)
-	descTables     = prometheus.NewDesc("badger_level_tables", "Tables of a level of Badger's tree.", []string{"level"}, nil)
-	descWritable   = prometheus.NewDesc("watchingcat_state_writable", "1 while the data folder can be written, 0 while writes to it are refused.", nil, nil)
-	descRefused    = prometheus.NewDesc("watchingcat_state_writes_refused_total", "Writes that were refused and are retried, by reason: disk_full, read_only, descriptors, folder_gone, reopening, other.", []string{"reason"}, nil)
-	descReopened   = prometheus.NewDesc("watchingcat_state_reopened_total", "How often the state was reopened in the running process after a failed write.", nil, nil)
-	descCache      = prometheus.NewDesc("badger_block_cache_requests_total", "Lookups in Badger's block cache, by result.", []string{"found"}, nil)
+	descLevelStale = prometheus.NewDesc("badger_level_stale_bytes", "Bytes of the level that are overwritten or deleted.",
+		[]string{"level"}, nil)
+	descTables   = prometheus.NewDesc("badger_level_tables", "Tables of a level of Badger's tree.", []string{"level"}, nil)
+	descWritable = prometheus.NewDesc("watchingcat_state_writable",
+		"1 while the data folder can be written, 0 while writes to it are refused.", nil, nil)
+	descRefused = prometheus.NewDesc("watchingcat_state_writes_refused_total",
+		"Writes that were refused and are retried, by reason: disk_full, read_only, descriptors, folder_gone, reopening, other.",
+		[]string{"reason"}, nil)
+	descReopened = prometheus.NewDesc("watchingcat_state_reopened_total",
+		"How often the state was reopened in the running process after a failed write.", nil, nil)
+	descCache = prometheus.NewDesc("badger_block_cache_requests_total", "Lookups in Badger's block cache, by result.",
+		[]string{"found"}, nil)
 )
 
 // Describe sends nothing: which levels there are is not known beforehand.
@@ -76,7 +85,8 @@ func (db *DB) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(descWritable, writable)
 	for reason := range db.refused.n {
-		ch <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(db.refused.n[reason].Load()), refusalReasons[reason])
+		ch <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(db.refused.n[reason].Load()),
+			refusalReasons[reason])
 	}
 	ch <- prometheus.MustNewConstMetric(descReopened, prometheus.CounterValue, float64(db.reopened.Load()))
 	if !db.use.TryRLock() { // it is being closed, or opened again

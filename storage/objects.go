@@ -90,7 +90,8 @@ type Editor interface {
 	Sync(ctx context.Context) error
 	// Write returns once the store has what e says, and what is made of it is in force. now is the wall clock.
 	Write(ctx context.Context, e Edit, now time.Time) error
-	// Put writes objects that no user edits and that need no audit entry: entries of the audit trail, notes. They are in the store a little later.
+	// Put writes objects that no user edits and that need no audit entry: entries of the audit trail, notes. They are in the store a little
+	// later.
 	Put(ctx context.Context, list []Object) error
 }
 

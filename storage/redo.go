@@ -231,7 +231,8 @@ func (db *DB) recoverLarge() error {
 		}
 		return err
 	case len(head) != 4 || binary.BigEndian.Uint32(head) > pieces:
-		return fmt.Errorf("storage: an interrupted commit in %s is damaged: %d of its pieces are there, its head is %x", db.dir, pieces, head)
+		return fmt.Errorf("storage: an interrupted commit in %s is damaged: %d of its pieces are there, its head is %x", db.dir, pieces,
+			head)
 	}
 	entries, err := decodeEntries(blob)
 	if err != nil {

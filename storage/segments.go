@@ -20,8 +20,8 @@ import (
 )
 
 // Raw records are most of what is written, and are dropped in about the order in which they came. In Badger each would be rewritten by
-// every compaction on its way down. So their values are appended to files of their own, the segments, which are deleted whole once nothing in
-// them is stored any more. Badger holds a pointer under the entry's key, and a second key by which a segment's entries are found:
+// every compaction on its way down. So their values are appended to files of their own, the segments, which are deleted whole once nothing
+// in them is stored any more. Badger holds a pointer under the entry's key, and a second key by which a segment's entries are found:
 //
 //	key                                                  value              user meta
 //	the entry's                                          pointer            metaPointer
@@ -159,8 +159,8 @@ func (e *Entry) toSegment() bool {
 	return len(e.Value) >= minSegmentValue && e.ExpiresAt == 0 && inSegments(e.Key)
 }
 
-// take appends the values of raw records among entries to a segment, syncs it, and returns the entries with pointers in their place. After an
-// error nothing points to what was appended. The caller holds DB.mu.
+// take appends the values of raw records among entries to a segment, syncs it, and returns the entries with pointers in their place. After
+// an error nothing points to what was appended. The caller holds DB.mu.
 func (s *segments) take(entries []Entry) ([]Entry, error) {
 	var out []Entry
 	for i, e := range entries {

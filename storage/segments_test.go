@@ -140,7 +140,8 @@ func TestSparseSegments(t *testing.T) {
 	}
 }
 
-// TestSegmentsAfterACrash: what was appended and not committed is space that nobody reads; a restart after which nothing is stored has no file.
+// TestSegmentsAfterACrash: what was appended and not committed is space that nobody reads; a restart after which nothing is stored has no
+// file.
 func TestSegmentsAfterACrash(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, dir)
@@ -172,8 +173,8 @@ func TestSegmentsAfterACrash(t *testing.T) {
 	}
 }
 
-// TestLostSegment: a file that is missing, cut or damaged is an error of what was in it, and a log line of the start. The rest is served, and
-// what is lost can be deleted.
+// TestLostSegment: a file that is missing, cut or damaged is an error of what was in it, and a log line of the start. The rest is served,
+// and what is lost can be deleted.
 func TestLostSegment(t *testing.T) {
 	for name, harm := range map[string]func(path string) error{
 		"missing": os.Remove,
@@ -234,8 +235,8 @@ func TestLostSegment(t *testing.T) {
 	}
 }
 
-// TestSegmentsInBackups: a backup is whole without the segments, increments delete and replace what is in them, and what is restored frees them
-// again.
+// TestSegmentsInBackups: a backup is whole without the segments, increments delete and replace what is in them, and what is restored frees
+// them again.
 func TestSegmentsInBackups(t *testing.T) {
 	db := open(t, t.TempDir())
 	storagetest.Commit(t, db, rawEntry("a", 9000), rawEntry("b", 9000), rawEntry("c", 9000), rawEntry("d", 100))

@@ -19,7 +19,8 @@ func TestReadersSeeWholeCommits(t *testing.T) {
 	write := func(n uint64) {
 		c := storage.Commit{}
 		for i := range byte(8) {
-			c.Entries = append(c.Entries, storage.Entry{Key: []byte{'k', i}, Value: binary.BigEndian.AppendUint64(bytes.Repeat([]byte{i}, int(i)*12_000), n)})
+			c.Entries = append(c.Entries,
+				storage.Entry{Key: []byte{'k', i}, Value: binary.BigEndian.AppendUint64(bytes.Repeat([]byte{i}, int(i)*12_000), n)})
 		}
 		if err := db.Commit(c); err != nil {
 			t.Error(err)

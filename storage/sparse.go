@@ -62,8 +62,8 @@ func (s *segments) sparsest() (number uint32, ok bool) {
 // rewriteBytes of values are moved out of a sparse segment by one commit.
 const rewriteBytes = 4 << 20
 
-// rewriteSparse moves what is live in segments that are mostly dead to the newest one, so that they go. A segment with a lost value stays as it is
-// until the next start; any other error ends the call, and the next one tries again.
+// rewriteSparse moves what is live in segments that are mostly dead to the newest one, so that they go. A segment with a lost value stays
+// as it is until the next start; any other error ends the call, and the next one tries again.
 func (db *DB) rewriteSparse() error {
 	var failed error
 	for {

@@ -24,13 +24,17 @@ var (
 	// ErrDiskFull is returned while free space is under the floor.
 	ErrDiskFull error = &unwritable{"free disk space is under the floor", "free space, or make the volume larger", "disk_full"}
 	// ErrReadOnly is returned while the folder takes no new files.
-	ErrReadOnly error = &unwritable{"the data folder is read-only", "mount it writable and give the process's user the right to write", "read_only"}
+	ErrReadOnly error = &unwritable{"the data folder is read-only", "mount it writable and give the process's user the right to write",
+		"read_only"}
 	// ErrDescriptors is returned while the process may open no more files.
-	ErrDescriptors error = &unwritable{"no file descriptors are left", "close connections, or raise the limit of open files (ulimit -n, LimitNOFILE)", "descriptors"}
+	ErrDescriptors error = &unwritable{"no file descriptors are left",
+		"close connections, or raise the limit of open files (ulimit -n, LimitNOFILE)", "descriptors"}
 	// ErrFolderGone is returned once the folder is not the one that was opened.
-	ErrFolderGone error = &unwritable{"the data folder was deleted or replaced while the process runs", "restart the process: it reads the topics again, or what a backup restored", "folder_gone"}
+	ErrFolderGone error = &unwritable{"the data folder was deleted or replaced while the process runs",
+		"restart the process: it reads the topics again, or what a backup restored", "folder_gone"}
 	// ErrReopening is returned while the state is opened again after a write that failed midway.
-	ErrReopening error = &unwritable{"the state is being opened again after a failed write", "no action is needed, unless this lasts: then restart the process", "reopening"}
+	ErrReopening error = &unwritable{"the state is being opened again after a failed write",
+		"no action is needed, unless this lasts: then restart the process", "reopening"}
 )
 
 // UnwritableReason is the value of the label reason for an error, "" for one that is no ErrUnwritable.

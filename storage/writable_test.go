@@ -55,7 +55,8 @@ func TestFolderGone(t *testing.T) {
 				}
 			}
 			for range 3 {
-				refusal(t, db.Commit(storage.Commit{Entries: []storage.Entry{storagetest.Set("a", "2")}}), storage.ErrFolderGone, "restart the process")
+				refusal(t, db.Commit(storage.Commit{Entries: []storage.Entry{storagetest.Set("a", "2")}}), storage.ErrFolderGone,
+					"restart the process")
 			}
 			if got := storagetest.Dump(t, db, nil, nil); len(got) != 1 || got[0] != "a=1" {
 				t.Errorf("reads: %v", got)
@@ -70,7 +71,8 @@ func expect(t *testing.T, db *storage.DB, lines ...string) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(db)
-	text, err := testutil.CollectAndFormat(db, expfmt.TypeTextPlain, "watchingcat_state_writable", "watchingcat_state_writes_refused_total", "watchingcat_state_reopened_total")
+	text, err := testutil.CollectAndFormat(db, expfmt.TypeTextPlain, "watchingcat_state_writable", "watchingcat_state_writes_refused_total",
+		"watchingcat_state_reopened_total")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +216,8 @@ func TestFailedMidway(t *testing.T) {
 	if _, err := fmt.Sscanf(filepath.Base(logs[len(logs)-1]), "%d.mem", &n); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d.mem", n+1)), make([]byte, 20), 0o600); err != nil { // the next log is there already
+	// the next log is there already
+	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d.mem", n+1)), make([]byte, 20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	stop, done := make(chan struct{}), sync.WaitGroup{}
@@ -235,7 +238,8 @@ func TestFailedMidway(t *testing.T) {
 	}
 	failed := 0
 	for i := range 60 {
-		c := storage.Commit{Entries: []storage.Entry{{Key: storagetest.Key(fmt.Sprintf("k%02d", i)), Value: bytes.Repeat([]byte{byte(i)}, 60<<10)}}}
+		c := storage.Commit{Entries: []storage.Entry{{Key: storagetest.Key(fmt.Sprintf("k%02d", i)),
+			Value: bytes.Repeat([]byte{byte(i)}, 60<<10)}}}
 		for {
 			err := db.Commit(c)
 			if err == nil {

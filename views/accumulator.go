@@ -139,7 +139,8 @@ func (a *Accumulator) Span(r *model.Resource, s *model.Span) {
 	dur := end - start
 	if !r.HasService {
 		a.counts.Unattributed++
-		a.staged = append(a.staged, model.Observation{Series: traces.NoSeries, Start: start, Parent: s.ParentID, Ex: model.Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end}})
+		a.staged = append(a.staged, model.Observation{Series: traces.NoSeries, Start: start, Parent: s.ParentID,
+			Ex: model.Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end}})
 		return
 	}
 	a.end = max(a.end, end)
@@ -348,7 +349,8 @@ func (a *Accumulator) endTraces() {
 	}
 }
 
-// stagedOver returns the first start and the last end of the staged spans, of all services and of none. A span without a start is at its end.
+// stagedOver returns the first start and the last end of the staged spans, of all services and of none. A span without a start is at its
+// end.
 func (a *Accumulator) stagedOver() (begin, end uint64) {
 	begin = 1<<64 - 1
 	for i := range a.staged {

@@ -78,7 +78,8 @@ type redCell struct {
 }
 
 func newBatch() *batch {
-	return &batch{services: map[serviceKey]*service{}, dims: map[string]seenDims{}, peers: map[peerKey]uint32{}, traces: traces.Batch{At: map[[16]byte]uint32{}}}
+	return &batch{services: map[serviceKey]*service{}, dims: map[string]seenDims{}, peers: map[peerKey]uint32{},
+		traces: traces.Batch{At: map[[16]byte]uint32{}}}
 }
 
 // reset empties a batch after its checkpoint; series stay known.

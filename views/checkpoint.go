@@ -49,7 +49,8 @@ func (s *Set) Collect(marks []model.Mark) (*Checkpoint, error) {
 	moved := false
 	list := s.accumulators()
 	for i := range list {
-		if c.Spans+c.Logs >= s.cfg.MaxCheckpointSpans || c.records >= s.cfg.MaxCheckpointBytes || len(c.Commit.Positions) >= maxCheckpointPositions {
+		if c.Spans+c.Logs >= s.cfg.MaxCheckpointSpans || c.records >= s.cfg.MaxCheckpointBytes ||
+			len(c.Commit.Positions) >= maxCheckpointPositions {
 			s.turn += i // the others are first next time
 			break
 		}
@@ -257,7 +258,8 @@ func (s *Set) install(c *Checkpoint) error {
 	s.pairing.Forget()
 	s.progressed(c)
 	s.counters.Waiting = uint64(s.pairing.Waiting)
-	s.frontier = model.Frontier{Seq: c.next.seq, Version: s.cfg.Version, Since: s.sinceTime(), Head: model.Time(s.head), Complete: model.Time(s.complete)}
+	s.frontier = model.Frontier{Seq: c.next.seq, Version: s.cfg.Version, Since: s.sinceTime(), Head: model.Time(s.head),
+		Complete: model.Time(s.complete)}
 	for l, at := range s.since() {
 		s.frontier.Levels[l].Width = time.Duration(model.LevelSeconds[l]) * time.Second
 		if s.head != 0 {

@@ -21,7 +21,8 @@ func TestCountersAtEveryInstant(t *testing.T) {
 }
 
 func countersAtEveryInstant(t *testing.T, r *rand.Rand) {
-	cfg := model.Config{Retention: time.Hour, Retention1m: 5 * time.Hour, Retention1h: 100 * time.Hour, Hot: 10 * time.Minute, FoldEvery: 3, TraceRetention: -1}
+	cfg := model.Config{Retention: time.Hour, Retention1m: 5 * time.Hour, Retention1h: 100 * time.Hour, Hot: 10 * time.Minute, FoldEvery: 3,
+		TraceRetention: -1}
 	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +160,8 @@ func TestSumsDoNotWrap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, got := range map[string]model.Nanos{"red": red[0].Cells[0].Sum, "edge": edges[0].Cells[0].ClientSum, "table": rows[0].Cells[0].Sum, "map": m.Edges[0].LatencySum} {
+	for what, got := range map[string]model.Nanos{"red": red[0].Cells[0].Sum, "edge": edges[0].Cells[0].ClientSum,
+		"table": rows[0].Cells[0].Sum, "map": m.Edges[0].LatencySum} {
 		if want := 12.0 * now; got.Seconds() != want {
 			t.Errorf("%s: %v s, want %v", what, got.Seconds(), want)
 		}

@@ -14,7 +14,8 @@ import (
 
 // TestDecodersEnd: a value that says that more follows than can is refused; no decoder counts to what it says.
 func TestDecodersEnd(t *testing.T) {
-	for _, v := range []string{"\xb8\x10\xcb\xcb\xcb\xcb\xcb\xcb\x04", "\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {
+	for _, v := range []string{"\xb8\x10\xcb\xcb\xcb\xcb\xcb\xcb\x04", "\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+		"\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {
 		for i, decode := range views.Decoders {
 			if err := decode([]byte(v)); i < 5 { // the last are of numbers, which may have any size
 				require.Error(t, err, "decoder %d of %x", i, v)
@@ -30,7 +31,8 @@ func FuzzStored(f *testing.F) {
 	require.NoError(f, err)
 	for i := range 4 {
 		r := viewstest.Record{TS: time.Duration(i) * time.Minute}
-		for _, text := range []string{"1s 20ms front client GET id=t1/a service.version=1.0", "1s 10ms back server GET id=t1/b<a error exception=E:it_broke", "1s 5ms back client SELECT id=t2/c peer.service=db"} {
+		for _, text := range []string{"1s 20ms front client GET id=t1/a service.version=1.0",
+			"1s 10ms back server GET id=t1/b<a error exception=E:it_broke", "1s 5ms back client SELECT id=t2/c peer.service=db"} {
 			l, err := viewstest.ParseLine(text)
 			require.NoError(f, err)
 			l.Span.Start, l.Span.End = l.Span.Start+uint64(r.TS), l.Span.End+uint64(r.TS)

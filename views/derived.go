@@ -75,8 +75,8 @@ func (a *Accumulator) exception(r *model.Resource, s *model.Span, sv *service, e
 	a.excs = append(a.excs, x)
 }
 
-// endExceptions counts the staged exceptions. One that runs up through the spans of a service is recorded by each of them; it is one, of the
-// span where it began.
+// endExceptions counts the staged exceptions. One that runs up through the spans of a service is recorded by each of them; it is one, of
+// the span where it began.
 func (a *Accumulator) endExceptions() {
 	if len(a.excs) > 1 {
 		a.findRepeated()
@@ -134,7 +134,8 @@ var (
 
 // tallyCall stages a span under a.key.
 func (a *Accumulator) tallyCall(t model.Table, s *model.Span, o *model.Observation) {
-	a.tally(t, cells.Tallied{N: o.N, Size: uint64(o.Size), Failed: s.Status == model.StatusError, Timed: true, Hist: o.Hist, At: o.Ex.End, Ex: o.Ex})
+	a.tally(t, cells.Tallied{N: o.N, Size: uint64(o.Size), Failed: s.Status == model.StatusError, Timed: true, Hist: o.Hist, At: o.Ex.End,
+		Ex: o.Ex})
 }
 
 // tally stages an observation under a.key.
@@ -153,7 +154,8 @@ func (a *Accumulator) version(r *model.Resource, s *model.Span, sv *service, o *
 	n := len(a.versions)
 	if n == 0 || !a.versions[n-1].is(r, sv, bucket, s.Status == model.StatusError) {
 		a.key = cells.AppendDims(cells.AppendLabel(cells.AppendLabel(a.key[:0], r.Service), r.Version), sv.dims)
-		v := versionSeen{service: sv, version: r.Version, bucket: bucket, Tallied: cells.Tallied{Failed: s.Status == model.StatusError, At: o.Ex.End}}
+		v := versionSeen{service: sv, version: r.Version, bucket: bucket,
+			Tallied: cells.Tallied{Failed: s.Status == model.StatusError, At: o.Ex.End}}
 		v.Cell, _ = a.cur.tables[model.TableVersions].Cell(a.set.tables[model.TableVersions].Dict, a.key, bucket)
 		a.versions = append(a.versions, v)
 		n++

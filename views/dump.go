@@ -15,8 +15,8 @@ import (
 	"github.com/gaurav/watchingcat/views/traces"
 )
 
-// Dump writes the canonical text of one view ("red", "edges", their "levels" of wider buckets, "pending", "counters", "traces", or the name of a table): sorted lines that depend on the records
-// alone, whatever the batching, commits, crashes and interleaving of partitions were.
+// Dump writes the canonical text of one view ("red", "edges", their "levels" of wider buckets, "pending", "counters", "traces", or the name
+// of a table): sorted lines that depend on the records alone, whatever the batching, commits, crashes and interleaving of partitions were.
 func (s *Set) Dump(w io.Writer, view string) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -89,7 +89,8 @@ func (s *Set) dumpRED(r []model.Segment) ([]string, error) {
 		return lines, err
 	}
 	for id, se := range s.red.Series {
-		lines = append(lines, fmt.Sprintf("total %s calls=%d sum=%v size=%d hist=%s", s.names.REDKey(id), se.Total.Calls, se.Total.Sum, se.Total.Size, se.Total.Hist.Text()))
+		lines = append(lines, fmt.Sprintf("total %s calls=%d sum=%v size=%d hist=%s", s.names.REDKey(id), se.Total.Calls, se.Total.Sum,
+			se.Total.Size, se.Total.Hist.Text()))
 	}
 	return lines, err
 }
@@ -154,7 +155,8 @@ func (s *Set) dumpPending() (lines []string) {
 			if g.Expired {
 				state = "counted"
 			}
-			lines = append(lines, fmt.Sprintf("%s/%s %s %s %s", model.IDText(g.Key[:16]), model.IDText(g.Key[16:]), s.names.Node(m.Svc).Name, side, state))
+			lines = append(lines, fmt.Sprintf("%s/%s %s %s %s", model.IDText(g.Key[:16]), model.IDText(g.Key[16:]),
+				s.names.Node(m.Svc).Name, side, state))
 		}
 	}
 	return lines

@@ -57,8 +57,8 @@ func (l lateScript) state() string {
 	return l.do("dump", "", datadriven.CmdArg{Key: "pending"}) + "--\n" + l.do("dump", "", datadriven.CmdArg{Key: "edges"})
 }
 
-// TestLateHalvesAcrossACrash: late halves that meet a complete frontier which the clock moved mean the same before a crash and after it, and what
-// follows them does.
+// TestLateHalvesAcrossACrash: late halves that meet a complete frontier which the clock moved mean the same before a crash and after it,
+// and what follows them does.
 func TestLateHalvesAcrossACrash(t *testing.T) {
 	for _, foldEvery := range []int{0, 1} {
 		run := func(crash bool) (first, last string) {
@@ -78,7 +78,8 @@ func TestLateHalvesAcrossACrash(t *testing.T) {
 		}
 		first, last := run(false)
 		if again, end := run(true); again != first || end != last {
-			t.Errorf("fold every %d: before the crash\n%s\nafter it\n%s\nin the end\n%s\nwith the crash\n%s", foldEvery, first, again, last, end)
+			t.Errorf("fold every %d: before the crash\n%s\nafter it\n%s\nin the end\n%s\nwith the crash\n%s", foldEvery, first, again, last,
+				end)
 		}
 	}
 }

@@ -20,7 +20,8 @@ var labelSets = flag.Int("limits.n", 30_000, "how many distinct label sets to se
 func TestLimitsHold(t *testing.T) {
 	n := *labelSets
 	kv := storage.NewMem(storage.MemOptions{})
-	set, err := views.Open(kv, model.Config{Limits: model.Limits{Services: n / 100, OperationsPerService: 50, Series: n / 5, Edges: n / 50, ErrorGroups: n / 100, Patterns: 20}})
+	set, err := views.Open(kv, model.Config{Limits: model.Limits{Services: n / 100, OperationsPerService: 50, Series: n / 5, Edges: n / 50,
+		ErrorGroups: n / 100, Patterns: 20}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,11 +32,13 @@ func TestLimitsHold(t *testing.T) {
 		}
 		res := model.Resource{Service: fmt.Appendf(nil, "service-%d", i%(n/10)), HasService: true, Version: fmt.Appendf(nil, "v%d", i)}
 		s := model.Span{Name: fmt.Appendf(nil, "operation-%d", i), Kind: model.KindClient, Start: base, End: base + uint64(i), Size: 100,
-			DBSystem: []byte("pg"), DBName: fmt.Appendf(nil, "db-%d", i), Exceptions: []model.Exception{{Type: fmt.Appendf(nil, "Error%c%d", 'a'+i%26, i)}}}
+			DBSystem: []byte("pg"), DBName: fmt.Appendf(nil, "db-%d", i),
+			Exceptions: []model.Exception{{Type: fmt.Appendf(nil, "Error%c%d", 'a'+i%26, i)}}}
 		binary.BigEndian.PutUint64(s.TraceID[8:], uint64(i)+1)
 		binary.BigEndian.PutUint64(s.SpanID[:], uint64(i)+1)
 		a.Span(&res, &s)
-		a.Log(&res, &views.LogRecord{Time: base, Severity: views.SeverityInfo, Body: fmt.Appendf(nil, "word%c word%c line", 'a'+i%26, 'a'+i/26%26)})
+		a.Log(&res, &views.LogRecord{Time: base, Severity: views.SeverityInfo,
+			Body: fmt.Appendf(nil, "word%c word%c line", 'a'+i%26, 'a'+i/26%26)})
 		a.End()
 		if i%10_000 == 9_999 {
 			checkpoint(t, set, kv)
@@ -69,7 +72,8 @@ func TestLimitsHold(t *testing.T) {
 	for _, table := range []struct {
 		model.Table
 		limit int
-	}{{model.TableErrors, n / 100}, {model.TableDatabases, n / 5}, {model.TableVersions, n / 5}, {model.TableLogs, n / 5}, {model.TablePatterns, 2000}} {
+	}{{model.TableErrors, n / 100}, {model.TableDatabases, n / 5}, {model.TableVersions, n / 5}, {model.TableLogs, n / 5},
+		{model.TablePatterns, 2000}} {
 		rows, err := set.TableRows(table.Table, from, to, all)
 		if err != nil {
 			t.Fatal(err)

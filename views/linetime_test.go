@@ -44,16 +44,19 @@ func TestOneTimeOfALine(t *testing.T) {
 		t.Helper()
 		value := linesOf(t, "cart", lines)
 		a := script.Set.Partition("otlp_logs", p)
-		require.True(t, a.Begin(model.Record{Offset: offset, LeaderEpoch: -1, Timestamp: ts.Milliseconds(), Received: now.Milliseconds(), Value: value}))
+		require.True(t, a.Begin(model.Record{Offset: offset, LeaderEpoch: -1, Timestamp: ts.Milliseconds(), Received: now.Milliseconds(),
+			Value: value}))
 		require.NoError(t, views.DecodeLogs(value, nil, a.Log))
 		a.End()
 	}
 	// one checkpoint with records of two partitions: the oldest line of all says nothing about the lines without a time
 	apply(0, 0, now, map[string]time.Duration{"old": now - 2*hour, "timeless": 0})
-	apply(1, 0, now-time.Minute, map[string]time.Duration{"older": now - 5*hour, "timeless too": 0, "ahead": now + hour, "little ahead": now + time.Second})
+	apply(1, 0, now-time.Minute, map[string]time.Duration{"older": now - 5*hour, "timeless too": 0, "ahead": now + hour,
+		"little ahead": now + time.Second})
 	_, err = script.Checkpoint(nil)
 	require.NoError(t, err)
-	want := map[string]time.Duration{"old": now - 2*hour, "timeless": now, "older": now - 5*hour, "timeless too": now - time.Minute, "ahead": now - time.Minute, "little ahead": now + time.Second}
+	want := map[string]time.Duration{"old": now - 2*hour, "timeless": now, "older": now - 5*hour, "timeless too": now - time.Minute,
+		"ahead": now - time.Minute, "little ahead": now + time.Second}
 	at := func(d time.Duration) time.Time { return time.Unix(0, int64(d)).UTC() }
 	check := func() {
 		t.Helper()
@@ -77,7 +80,8 @@ func TestOneTimeOfALine(t *testing.T) {
 		for _, l := range tailed {
 			require.Equal(t, at(want[l.Body]), l.Time, l.Body)
 			require.Equal(t, at(want[l.Body]), found[l.Body], l.Body)
-			rows, err := script.Set.SelectTable(model.TableLogs, l.Time.Truncate(10*time.Second), l.Time.Truncate(10*time.Second).Add(10*time.Second), func([]string) bool { return true })
+			rows, err := script.Set.SelectTable(model.TableLogs, l.Time.Truncate(10*time.Second),
+				l.Time.Truncate(10*time.Second).Add(10*time.Second), func([]string) bool { return true })
 			require.NoError(t, err)
 			counted := uint64(0)
 			for _, r := range rows {

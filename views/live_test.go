@@ -69,9 +69,11 @@ func (c *liveCase) stream(calls int, every time.Duration) {
 			name = services[1+r.IntN(3)]
 		}
 		status := []string{"", "error", "ok"}[r.IntN(3)]
-		put(at+time.Second, fmt.Sprintf("%v %dms %s client call%d id=t%d/a peer.service=%s %s exception=E%d:x", at, r.IntN(50), name, r.IntN(3), i, services[r.IntN(4)], status, r.IntN(3)))
+		put(at+time.Second, fmt.Sprintf("%v %dms %s client call%d id=t%d/a peer.service=%s %s exception=E%d:x", at, r.IntN(50), name,
+			r.IntN(3), i, services[r.IntN(4)], status, r.IntN(3)))
 		if r.IntN(4) > 0 {
-			put(at+time.Second+time.Duration(r.IntN(2000))*time.Millisecond, fmt.Sprintf("%v %dms %s server op%d id=t%d/b<a", at, r.IntN(40), services[r.IntN(4)], r.IntN(3), i))
+			put(at+time.Second+time.Duration(r.IntN(2000))*time.Millisecond,
+				fmt.Sprintf("%v %dms %s server op%d id=t%d/b<a", at, r.IntN(40), services[r.IntN(4)], r.IntN(3), i))
 		}
 	}
 	slices.SortStableFunc(c.topic, func(a, b viewstest.Record) int { return int(a.TS - b.TS) })
@@ -239,7 +241,8 @@ func counters(r views.Reader, from, to time.Time) (string, error) {
 	}
 	line := func(key fmt.Stringer, first, last int64, base, end uint64, hist model.Histogram) {
 		if end > 0 {
-			out = append(out, fmt.Sprint(key, " from ", first, " to ", last, ": ", base, " ", end, " ", hist.Cumulative(model.CollectorBounds), hist.Count()))
+			out = append(out, fmt.Sprint(key, " from ", first, " to ", last, ": ", base, " ", end, " ",
+				hist.Cumulative(model.CollectorBounds), hist.Count()))
 		}
 	}
 	for _, l := range red {

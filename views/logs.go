@@ -89,7 +89,8 @@ func DecodeLogs(b []byte, d *model.Dimensions, f func(r *model.Resource, l *LogR
 	})
 }
 
-func eachLog(b []byte, d *model.Dimensions, f func(r *model.Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool) error {
+func eachLog(b []byte, d *model.Dimensions,
+	f func(r *model.Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool) error {
 	var u plog.ProtoUnmarshaler
 	ld, err := u.UnmarshalLogs(b)
 	if err != nil {

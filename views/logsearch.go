@@ -71,12 +71,13 @@ type LogQuery struct {
 	Service     string
 	Dims        model.DimFilter // of the line's resource
 	MinSeverity Severity
-	Text        string            // occurs in the body or the name of the event, whatever its case
-	Pattern     string            // the words of the body, or of the name where there is no body, match this pattern, as LogPatterns gives it
-	Attributes  map[string]string // that the line or its resource has, as text
-	TraceID     [16]byte
-	Limit       int
-	Before      *LogCursor // continue after an earlier answer
+	Text        string // occurs in the body or the name of the event, whatever its case
+	// the words of the body, or of the name where there is no body, match this pattern, as LogPatterns gives it
+	Pattern    string
+	Attributes map[string]string // that the line or its resource has, as text
+	TraceID    [16]byte
+	Limit      int
+	Before     *LogCursor // continue after an earlier answer
 	// Budget is how many bytes of blocks are looked through at most (0: 256 MiB, decompressed).
 	Budget int
 }
@@ -103,7 +104,8 @@ type logFilter struct {
 }
 
 func newLogFilter(q *LogQuery, d *model.Dimensions) *logFilter {
-	f := &logFilter{q: q, dimensions: d, from: model.UnixNano(q.From, 0), to: model.UnixNano(q.To, 1<<63), text: []byte(strings.ToLower(q.Text))}
+	f := &logFilter{q: q, dimensions: d, from: model.UnixNano(q.From, 0), to: model.UnixNano(q.To, 1<<63),
+		text: []byte(strings.ToLower(q.Text))}
 	if q.Pattern != "" {
 		f.pattern = strings.Fields(q.Pattern)
 	}
@@ -124,7 +126,8 @@ func (f *logFilter) block(b []byte) bool {
 			return false
 		}
 	}
-	return (replaced(f.q.Service) || bytes.Contains(b, []byte(f.q.Service))) && (len(f.text) == 0 || !plain(f.text) || drain.HasFold(b, f.text))
+	return (replaced(f.q.Service) || bytes.Contains(b, []byte(f.q.Service))) &&
+		(len(f.text) == 0 || !plain(f.text) || drain.HasFold(b, f.text))
 }
 
 // replaced reports whether a text may have had bytes that are not UTF-8, and stands in a block with those.
@@ -206,10 +209,12 @@ type logHit struct {
 }
 
 func (h *logHit) line() LogLine {
-	return LogLine{Time: model.Time(h.place.at), Service: string(h.r.Service), HasService: h.r.HasService, Severity: SeverityOf(int32(h.l.SeverityNumber()), h.l.SeverityText()),
-		SeverityText: attr.ValidUTF8(h.l.SeverityText()), SeverityNumber: attr.Severity(int32(h.l.SeverityNumber()), h.l.SeverityText()),
-		Event: eventName(h.l), Scope: attr.ValidUTF8(h.sl.Scope().Name()), ScopeVersion: attr.ValidUTF8(h.sl.Scope().Version()),
-		Body: attr.Text(h.l.Body()), TraceID: h.l.TraceID(), SpanID: h.l.SpanID(), Attributes: attr.Map(h.l.Attributes()), Resource: attr.Map(h.rl.Resource().Attributes()), place: h.place}
+	return LogLine{Time: model.Time(h.place.at), Service: string(h.r.Service), HasService: h.r.HasService,
+		Severity: SeverityOf(int32(h.l.SeverityNumber()), h.l.SeverityText()), SeverityText: attr.ValidUTF8(h.l.SeverityText()),
+		SeverityNumber: attr.Severity(int32(h.l.SeverityNumber()), h.l.SeverityText()), Event: eventName(h.l),
+		Scope: attr.ValidUTF8(h.sl.Scope().Name()), ScopeVersion: attr.ValidUTF8(h.sl.Scope().Version()),
+		Body: attr.Text(h.l.Body()), TraceID: h.l.TraceID(), SpanID: h.l.SpanID(), Attributes: attr.Map(h.l.Attributes()),
+		Resource: attr.Map(h.rl.Resource().Attributes()), place: h.place}
 }
 
 func linesOf(hits []logHit) []LogLine {

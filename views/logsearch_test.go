@@ -36,7 +36,8 @@ func TestLinesOfAServiceAreThoseOfAll(t *testing.T) {
 					sl := rl.ScopeLogs().AppendEmpty()
 					for range r.IntN(4) {
 						l := sl.LogRecords().AppendEmpty()
-						l.SetTimestamp(pcommon.NewTimestampFromTime(begin.Add(time.Duration(r.IntN(50)) * time.Second))) // many at one time: places decide
+						// many at one time: places decide
+						l.SetTimestamp(pcommon.NewTimestampFromTime(begin.Add(time.Duration(r.IntN(50)) * time.Second)))
 						l.Body().SetStr(fmt.Sprint("line ", r.Uint64()))
 					}
 				}

@@ -83,7 +83,8 @@ func newOracle() *oracle {
 	o := &oracle{held: held{}}
 	cfg := config.DefaultConfig
 	cfg.OTLPConfig.PromoteResourceAttributes = []string{"service.name"}
-	o.h = remote.NewOTLPWriteHandler(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), o, func() config.Config { return cfg }, remote.OTLPOptions{ConvertDelta: true})
+	o.h = remote.NewOTLPWriteHandler(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), o, func() config.Config { return cfg },
+		remote.OTLPOptions{ConvertDelta: true})
 	return o
 }
 
@@ -93,7 +94,8 @@ type oracleAppender struct{ o *oracle }
 
 func (oracleAppender) Commit() error   { return nil }
 func (oracleAppender) Rollback() error { return nil }
-func (a oracleAppender) Append(_ promstorage.SeriesRef, l labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, _ promstorage.AOptions) (promstorage.SeriesRef, error) {
+func (a oracleAppender) Append(_ promstorage.SeriesRef, l labels.Labels, st, t int64, v float64, h *histogram.Histogram,
+	fh *histogram.FloatHistogram, _ promstorage.AOptions) (promstorage.SeriesRef, error) {
 	a.o.held.put(samples.Sample{Labels: l, Start: st, T: t, V: v, H: h, FH: fh})
 	a.o.samples++
 	return 0, nil
@@ -355,7 +357,8 @@ func TestDroppedPoints(t *testing.T) {
 	gone := metricstest.Sum(ms, "gone", pmetric.AggregationTemporalityCumulative, at, at)
 	gone.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
 	c := viewsamples.ConvertMetrics(md, metricstest.Begin, 6*time.Hour)
-	require.Equal(t, map[string]int{viewsamples.DropNoTime: 1, viewsamples.DropFuture: 1, viewsamples.DropTooOld: 1, viewsamples.DropInvalid: 4}, c.Dropped)
+	require.Equal(t, map[string]int{viewsamples.DropNoTime: 1, viewsamples.DropFuture: 1, viewsamples.DropTooOld: 1,
+		viewsamples.DropInvalid: 4}, c.Dropped)
 	require.Equal(t, 9, c.Points)
 	var names []string
 	for _, s := range c.Samples {
@@ -367,7 +370,8 @@ func TestDroppedPoints(t *testing.T) {
 	require.Equal(t, []string{"fine_ratio", "gone_total", "target_info"}, names)
 	require.Equal(t, `{__name__="fine_ratio", instance="cart-0", job="shop/cart", service_name="cart"}`, c.Samples[0].Labels.String())
 	require.Equal(t, []viewsamples.Family{
-		{Name: "fine_ratio", Type: "gauge", Unit: "", Help: "The fine."}, {Name: "gone_total", Type: "counter", Unit: "", Help: "The gone."},
+		{Name: "fine_ratio", Type: "gauge", Unit: "", Help: "The fine."},
+		{Name: "gone_total", Type: "counter", Unit: "", Help: "The gone."},
 		{Name: "target_info", Type: "gauge", Unit: "", Help: "Target metadata"},
 	}, c.Families)
 }
@@ -425,7 +429,8 @@ func TestSilentDeltaSeries(t *testing.T) {
 	require.NoError(t, s.write(c, func(string) bool { return false }, ""))
 	require.Zero(t, s.m.Counters().DeltaSeries)
 	n := 0
-	require.NoError(t, kv.Scan(storage.Key(0, viewsamples.MetricsShard, storage.TableDelta), storage.PrefixEnd(storage.Key(0, viewsamples.MetricsShard, storage.TableDelta)), func(_, _ []byte) error { n++; return nil }))
+	require.NoError(t, kv.Scan(storage.Key(0, viewsamples.MetricsShard, storage.TableDelta),
+		storage.PrefixEnd(storage.Key(0, viewsamples.MetricsShard, storage.TableDelta)), func(_, _ []byte) error { n++; return nil }))
 	require.Zero(t, n, "nothing is left of it")
 }
 

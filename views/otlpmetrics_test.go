@@ -80,7 +80,8 @@ func TestLabelNamesAsPrometheus(t *testing.T) {
 		"NoUTF8EscapingWithSuffixes":        `{__b="v", __name__="depth_bytes"} {"c..d"="v", __name__="depth_bytes"} {e__f="v", __name__="depth_bytes"} {"[g]"="v", __name__="depth_bytes"} {_a="v", __name__="depth_bytes"}`,
 		"NoTranslation":                     `{__b="v", __name__="depth"} {"c..d"="v", __name__="depth"} {e__f="v", __name__="depth"} {"[g]"="v", __name__="depth"} {_a="v", __name__="depth"}`,
 	} {
-		m, err := viewsamples.OpenMetrics(storage.NewMem(storage.MemOptions{}), viewsamples.MetricsConfig{Translation: viewsamples.Translation{Strategy: strategy, Promote: []string{"host.name"}}})
+		m, err := viewsamples.OpenMetrics(storage.NewMem(storage.MemOptions{}),
+			viewsamples.MetricsConfig{Translation: viewsamples.Translation{Strategy: strategy, Promote: []string{"host.name"}}})
 		require.NoError(t, err)
 		md := pmetric.NewMetrics()
 		ms := metricstest.Resource(md, "cart", "cart-0")
@@ -92,7 +93,8 @@ func TestLabelNamesAsPrometheus(t *testing.T) {
 			if s.NoPoint {
 				continue
 			}
-			host := slices.DeleteFunc([]string{s.Labels.Get("host_name"), s.Labels.Get("host.name")}, func(v string) bool { return v == "" })
+			host := slices.DeleteFunc([]string{s.Labels.Get("host_name"), s.Labels.Get("host.name")},
+				func(v string) bool { return v == "" })
 			require.Equal(t, []string{"node-1"}, host, "promoted")
 			b := labels.NewBuilder(s.Labels)
 			b.Del("job", "instance", "service_name", "service.name", "host_name", "host.name", "__name__")
@@ -105,7 +107,8 @@ func TestLabelNamesAsPrometheus(t *testing.T) {
 		}
 		require.Equal(t, wanted, got, "strategy %q", strategy)
 	}
-	_, err := viewsamples.OpenMetrics(storage.NewMem(storage.MemOptions{}), viewsamples.MetricsConfig{Translation: viewsamples.Translation{Strategy: "Other"}})
+	_, err := viewsamples.OpenMetrics(storage.NewMem(storage.MemOptions{}),
+		viewsamples.MetricsConfig{Translation: viewsamples.Translation{Strategy: "Other"}})
 	require.ErrorContains(t, err, "NoTranslation")
 	require.Error(t, viewsamples.Translation{Promote: []string{"ключ"}}.Check())
 }
@@ -135,7 +138,8 @@ func deltasOf(t *testing.T, m *viewsamples.Metrics, kv storage.KV) (out map[stri
 	out = map[string][]float64{}
 	far := time.UnixMilli(metricstest.Begin).Add(24 * time.Hour)
 	for range 10 {
-		c := m.Collect([]viewmodel.Mark{{Topic: "otlp_metrics", Partition: 0, Watermark: far}, {Topic: "otlp_metrics", Partition: 1, Watermark: far}})
+		c := m.Collect([]viewmodel.Mark{{Topic: "otlp_metrics", Partition: 0, Watermark: far},
+			{Topic: "otlp_metrics", Partition: 1, Watermark: far}})
 		if c == nil {
 			break
 		}
@@ -226,12 +230,15 @@ func TestClockAheadDelaysNoOther(t *testing.T) {
 		for i := range int64(6) {
 			md := pmetric.NewMetrics()
 			at := begin + pcommon.Timestamp(i)*1e9
-			metricstest.Sum(metricstest.Resource(md, "cart", "good"), "hits", pmetric.AggregationTemporalityDelta, at-1e9, at).SetIntValue(1)
+			metricstest.Sum(metricstest.Resource(md, "cart", "good"), "hits", pmetric.AggregationTemporalityDelta, at-1e9,
+				at).SetIntValue(1)
 			if i%2 == 0 {
-				metricstest.Sum(metricstest.Resource(md, "cart", "ahead"), "hits", pmetric.AggregationTemporalityDelta, at+ahead-1e9, at+ahead).SetIntValue(1)
+				metricstest.Sum(metricstest.Resource(md, "cart", "ahead"), "hits", pmetric.AggregationTemporalityDelta, at+ahead-1e9,
+					at+ahead).SetIntValue(1)
 			}
 			p := int32(i % 2)
-			m.Apply("otlp_metrics", p, viewmodel.Record{Offset: i / 2, Timestamp: metricstest.Begin + i*1000 + 100, Value: []byte{byte(i)}}, md)
+			m.Apply("otlp_metrics", p, viewmodel.Record{Offset: i / 2, Timestamp: metricstest.Begin + i*1000 + 100, Value: []byte{byte(i)}},
+				md)
 			if i%3 == 0 {
 				c := m.Collect([]viewmodel.Mark{{Topic: "otlp_metrics", Partition: 0}, {Topic: "otlp_metrics", Partition: 1}})
 				require.NoError(t, kv.Commit(c.Commit))
@@ -469,7 +476,8 @@ func TestPointsInArePointsOut(t *testing.T) {
 			accounted(t, &c)
 			for _, s := range append(c.Samples, c.Deltas...) {
 				s.Labels.Range(func(l labels.Label) {
-					require.True(t, utf8.ValidString(l.Name) && utf8.ValidString(l.Value) && model.UTF8Validation.IsValidLabelName(l.Name), "%v", l)
+					require.True(t, utf8.ValidString(l.Name) && utf8.ValidString(l.Value) && model.UTF8Validation.IsValidLabelName(l.Name),
+						"%v", l)
 				})
 			}
 			m.Apply("otlp_metrics", 0, viewmodel.Record{Offset: i, Timestamp: metricstest.Begin, Value: []byte{byte(i)}}, md)

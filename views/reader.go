@@ -37,8 +37,8 @@ func RangeOf(from, to time.Time) model.Range {
 	return r
 }
 
-// A VersionRange is a range and the Set to read it from. Readers add up stretches, so that a Live can join versions: what they add up are counts,
-// and quantiles are computed from the sums.
+// A VersionRange is a range and the Set to read it from. Readers add up stretches, so that a Live can join versions: what they add up are
+// counts, and quantiles are computed from the sums.
 type VersionRange struct {
 	Set *Set
 	model.Range
@@ -91,7 +91,8 @@ func (s *Set) cellsAndAfter(r model.Range, floor int64) (cells, after []model.Se
 const end = 1<<32 - 1
 
 // eachRED calls fn for the cells of every series that match accepts; where counts alone are wanted, exemplars may be missing.
-func (s *Set) eachRED(r []model.Segment, counts bool, match func(id uint32, k model.REDKey) bool, fn func(id uint32, k *model.REDKey, at cells.BucketAt, c *model.REDCounts)) error {
+func (s *Set) eachRED(r []model.Segment, counts bool, match func(id uint32, k model.REDKey) bool,
+	fn func(id uint32, k *model.REDKey, at cells.BucketAt, c *model.REDCounts)) error {
 	keys := s.names.REDKeys(match)
 	want := func(id uint32) bool { return int(id) < len(keys) && keys[id] != nil }
 	p := cells.PickOf(len(keys), want)
@@ -204,13 +205,15 @@ func Operations(ps []VersionRange, service string) ([]model.Operation, bool, err
 	by := map[opKey]*sum{}
 	err := eachStretch(ps, func(s *Set, p VersionRange) error {
 		known = known || s.known(service, "", p.Dims)
-		return s.eachRED(s.sumsOf(p.Range), true, func(_ uint32, k model.REDKey) bool { return k.Service == service && p.Dims.Accepts(k.Dims) }, func(_ uint32, k *model.REDKey, _ cells.BucketAt, c *model.REDCounts) {
-			o := opKey{k.Operation, k.Kind}
-			if by[o] == nil {
-				by[o] = &sum{}
-			}
-			by[o].add(k, c)
-		})
+		return s.eachRED(s.sumsOf(p.Range), true,
+			func(_ uint32, k model.REDKey) bool { return k.Service == service && p.Dims.Accepts(k.Dims) },
+			func(_ uint32, k *model.REDKey, _ cells.BucketAt, c *model.REDCounts) {
+				o := opKey{k.Operation, k.Kind}
+				if by[o] == nil {
+					by[o] = &sum{}
+				}
+				by[o].add(k, c)
+			})
 	})
 	if !known {
 		return nil, false, err
@@ -236,7 +239,8 @@ func (s *Set) Knows(service, operation string, f model.DimFilter) bool {
 func (s *Set) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]model.Point, bool, error) {
 	fr := s.Frontier()
 	width := StepWidth(&fr, from, step)
-	return ServicePoints(func(r model.Range) []VersionRange { return []VersionRange{{Set: s, Range: r}} }, service, operation, from, to, width)
+	return ServicePoints(func(r model.Range) []VersionRange { return []VersionRange{{Set: s, Range: r}} }, service, operation, from, to,
+		width)
 }
 
 // StepWidth is the width of a chart's steps in seconds.
@@ -249,7 +253,8 @@ func StepWidth(fr *model.Frontier, from time.Time, step time.Duration) int64 {
 }
 
 // ServicePoints returns a chart with steps of width seconds; stretches says which Sets answer for a range.
-func ServicePoints(stretches func(r model.Range) []VersionRange, service, operation string, from, to time.Time, width int64) ([]model.Point, bool, error) {
+func ServicePoints(stretches func(r model.Range) []VersionRange, service, operation string, from, to time.Time,
+	width int64) ([]model.Point, bool, error) {
 	r := RangeOf(from, to)
 	r.From -= r.From % width
 	sums := make([]step, max(0, (r.To-r.From+width-1)/width))
@@ -267,7 +272,8 @@ func ServicePoints(stretches func(r model.Range) []VersionRange, service, operat
 				}
 				continue
 			}
-			err := s.eachRED([]model.Segment{g}, true, match, func(_ uint32, k *model.REDKey, at cells.BucketAt, c *model.REDCounts) { step(at.Start).add(k, c) })
+			err := s.eachRED([]model.Segment{g}, true, match,
+				func(_ uint32, k *model.REDKey, at cells.BucketAt, c *model.REDCounts) { step(at.Start).add(k, c) })
 			if err != nil {
 				return err
 			}
@@ -340,8 +346,8 @@ func ServiceMap(ps []VersionRange) (model.Map, error) {
 			continue
 		}
 		latency, sum := c.Latency()
-		m.Edges = append(m.Edges, model.Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95), ServerP95: c.ServerHist.Quantile(0.95),
-			Latency: latency, LatencySum: sum, Transit: c.Transit})
+		m.Edges = append(m.Edges, model.Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95),
+			ServerP95: c.ServerHist.Quantile(0.95), Latency: latency, LatencySum: sum, Transit: c.Transit})
 		nodes[k.ClientNode()], nodes[k.ServerNode()] = struct{}{}, struct{}{}
 	}
 	m.Nodes = slices.AppendSeq(m.Nodes, maps.Keys(nodes))
@@ -380,7 +386,8 @@ func (s *Set) SelectREDIn(r model.Range, match func(id uint32, k model.REDKey) b
 	err = s.red.Each(s.kv, inRange, want, func(b cells.BucketAt, id uint32, c *model.REDCounts) error {
 		t := at[id]
 		t.Base.Sub(&c.Counts)
-		t.Cells = append(t.Cells, model.REDCell{Bucket: b.Start, Width: b.Width, Counts: c.Counts.Clone(), Slowest: c.Slowest, Latest: c.Latest})
+		t.Cells = append(t.Cells, model.REDCell{Bucket: b.Start, Width: b.Width, Counts: c.Counts.Clone(), Slowest: c.Slowest,
+			Latest: c.Latest})
 		return nil
 	})
 	out := make([]model.REDTimeline, 0, len(at))
@@ -429,7 +436,8 @@ func (s *Set) SelectEdgesIn(r model.Range, match func(id uint32, k model.EdgeKey
 		t := at[s.edgeLabel[id]]
 		t.Base.Sub(c)
 		cell := model.EdgeCell{Bucket: b.Start, Width: b.Width, EdgeCounts: *c}
-		cell.ClientHist.Counts, cell.ServerHist.Counts, cell.Transit.Counts = slices.Clone(c.ClientHist.Counts), slices.Clone(c.ServerHist.Counts), slices.Clone(c.Transit.Counts)
+		cell.ClientHist.Counts, cell.ServerHist.Counts, cell.Transit.Counts = slices.Clone(c.ClientHist.Counts),
+			slices.Clone(c.ServerHist.Counts), slices.Clone(c.Transit.Counts)
 		t.Cells = append(t.Cells, cell)
 		return nil
 	})

@@ -23,7 +23,8 @@ func floorKey(ks model.Keyspace) []byte { return ks.Key(storage.TableMeta, model
 // FloorEntry makes the Set of a new version count nothing that ended before from, Unix seconds: an older version has it. It is to be
 // committed before the Set is opened for the first time.
 func FloorEntry(version uint32, shard uint16, from int64) storage.Entry {
-	return storage.Entry{Key: floorKey(model.Keyspace{Version: version, Shard: shard}), Value: binary.BigEndian.AppendUint64(nil, uint64(from))}
+	return storage.Entry{Key: floorKey(model.Keyspace{Version: version, Shard: shard}),
+		Value: binary.BigEndian.AppendUint64(nil, uint64(from))}
 }
 
 func (s *Set) restoreFloor() error {
@@ -261,7 +262,8 @@ func formatKey(ks model.Keyspace) []byte { return ks.Key(storage.TableMeta, mode
 
 // StoredFormat is the format in which a version is stored, and that of this program; known is false while nothing is stored.
 func StoredFormat(kv storage.KV, version uint32, shard uint16) (stored, current uint64, known bool, err error) {
-	for _, key := range [][]byte{model.StateKey(model.Keyspace{Version: version, Shard: shard}), formatKey(model.Keyspace{Version: version, Shard: shard})} {
+	for _, key := range [][]byte{model.StateKey(model.Keyspace{Version: version, Shard: shard}),
+		formatKey(model.Keyspace{Version: version, Shard: shard})} {
 		v, err := kv.Get(key)
 		if errors.Is(err, storage.ErrNotFound) {
 			continue

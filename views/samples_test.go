@@ -35,7 +35,8 @@ func newSplicedTest(t *testing.T) *splicedTest {
 		var out []samples.Sample
 		for _, at := range list {
 			p := samples.Sample{Labels: labels.FromStrings("__name__", "depth"), T: at * 1000, V: float64(at)}
-			p.Exemplars = []exemplar.Exemplar{{Labels: labels.FromStrings("trace_id", fmt.Sprint(at)), Value: 1, Ts: at * 1000, HasTs: true}}
+			p.Exemplars = []exemplar.Exemplar{{Labels: labels.FromStrings("trace_id", fmt.Sprint(at)), Value: 1, Ts: at * 1000,
+				HasTs: true}}
 			out = append(out, p)
 		}
 		_, err := x.Append(t.Context(), out)
@@ -49,7 +50,8 @@ func newSplicedTest(t *testing.T) *splicedTest {
 	m, err := viewsamples.OpenMetrics(kv, viewsamples.MetricsConfig{})
 	require.NoError(t, err)
 	layout := model.Layout{Next: 1}
-	s.live, err = live.NewLive(layout, map[uint32]*views.Set{0: set}, viewsamples.MetricVersions{Live: m, Samples: map[uint32]viewsamples.SampleReader{0: s.old}})
+	s.live, err = live.NewLive(layout, map[uint32]*views.Set{0: set},
+		viewsamples.MetricVersions{Live: m, Samples: map[uint32]viewsamples.SampleReader{0: s.old}})
 	require.NoError(t, err)
 	require.Equal(t, []int64{900, 950, 999, 1000, 1010}, s.times(0, 5000))
 
@@ -124,7 +126,8 @@ func TestSampleReadersAreWaitedFor(t *testing.T) {
 	layout := v.Layout()
 	m, err := viewsamples.OpenMetrics(storage.NewMem(storage.MemOptions{}), viewsamples.MetricsConfig{Version: 1})
 	require.NoError(t, err)
-	wait, err := s.live.Swap(layout.WithoutSamples(0), map[uint32]*views.Set{0: v.Set()}, viewsamples.MetricVersions{Live: m, Samples: map[uint32]viewsamples.SampleReader{1: s.new}})
+	wait, err := s.live.Swap(layout.WithoutSamples(0), map[uint32]*views.Set{0: v.Set()},
+		viewsamples.MetricVersions{Live: m, Samples: map[uint32]viewsamples.SampleReader{1: s.new}})
 	require.NoError(t, err)
 	gone := make(chan struct{})
 	go func() {

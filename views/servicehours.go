@@ -67,7 +67,8 @@ func (s *Set) addMinutes(service string, g model.Segment, at func(start int64) *
 		if r.From >= r.To {
 			return nil
 		}
-		return s.eachRED([]model.Segment{{Level: g.Level, Range: r}}, true, match, func(_ uint32, k *model.REDKey, b cells.BucketAt, c *model.REDCounts) { at(b.Start).add(k, c) })
+		return s.eachRED([]model.Segment{{Level: g.Level, Range: r}}, true, match,
+			func(_ uint32, k *model.REDKey, b cells.BucketAt, c *model.REDCounts) { at(b.Start).add(k, c) })
 	}
 	from := model.Ceil(g.From, hour)
 	to := max(from, min(g.To-g.To%hour, s.head1()-s.head1()%hour))
@@ -102,7 +103,8 @@ func (s *Set) minutesOf(h serviceHour, match func(uint32, model.REDKey) bool) ([
 		return known.packed, nil
 	}
 	var minutes hourSum
-	err := s.eachRED([]model.Segment{hourSegment(h.start)}, true, match, func(_ uint32, k *model.REDKey, b cells.BucketAt, c *model.REDCounts) { minutes.add(h.start, k, b, c) })
+	err := s.eachRED([]model.Segment{hourSegment(h.start)}, true, match,
+		func(_ uint32, k *model.REDKey, b cells.BucketAt, c *model.REDCounts) { minutes.add(h.start, k, b, c) })
 	if err != nil {
 		return nil, err
 	}
@@ -184,8 +186,8 @@ func (c *serviceHours) full() bool {
 	return c.held > c.most*9/10
 }
 
-// preparedHours is how far back Prepare goes, preparedSeries how many series it sums up at least in one call, preparedCalls in how many calls
-// it gets through an hour at most.
+// preparedHours is how far back Prepare goes, preparedSeries how many series it sums up at least in one call, preparedCalls in how many
+// calls it gets through an hour at most.
 const (
 	preparedHours  = 25
 	preparedSeries = 256

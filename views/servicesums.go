@@ -90,7 +90,8 @@ func (s *Set) sumBucket(b bucketOfLevel, changed uint64, keys []*model.REDKey) (
 	if known != nil && changed <= known.seq {
 		return known.list, nil
 	}
-	list, err := s.sumCells(model.Segment{Level: b.level, Range: model.Range{From: b.start, To: b.start + model.LevelSeconds[b.level]}}, keys)
+	list, err := s.sumCells(model.Segment{Level: b.level, Range: model.Range{From: b.start, To: b.start + model.LevelSeconds[b.level]}},
+		keys)
 	if err != nil {
 		return nil, err
 	}
@@ -112,17 +113,18 @@ func (s *Set) sumBucket(b bucketOfLevel, changed uint64, keys []*model.REDKey) (
 
 func (s *Set) sumCells(g model.Segment, keys []*model.REDKey) (list []serviceSum, err error) {
 	place, at := map[serviceKey]int{}, make([]int, len(keys)) // place in list, plus one
-	err = s.red.Each(s.kv, []model.Segment{g}, cells.Pick{Has: func(id uint32) bool { return int(id) < len(keys) }}, func(_ cells.BucketAt, id uint32, c *model.REDCounts) error {
-		if at[id] == 0 {
-			name := serviceKey{keys[id].Service, keys[id].Dims}
-			if place[name] == 0 {
-				list = append(list, serviceSum{of: name})
-				place[name] = len(list)
+	err = s.red.Each(s.kv, []model.Segment{g}, cells.Pick{Has: func(id uint32) bool { return int(id) < len(keys) }},
+		func(_ cells.BucketAt, id uint32, c *model.REDCounts) error {
+			if at[id] == 0 {
+				name := serviceKey{keys[id].Service, keys[id].Dims}
+				if place[name] == 0 {
+					list = append(list, serviceSum{of: name})
+					place[name] = len(list)
+				}
+				at[id] = place[name]
 			}
-			at[id] = place[name]
-		}
-		list[at[id]-1].add(keys[id], c)
-		return nil
-	})
+			list[at[id]-1].add(keys[id], c)
+			return nil
+		})
 	return list, err
 }

@@ -107,8 +107,9 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 		cfg: cfg, kv: model.State{Keyspace: ks, KV: kv},
 		names: model.NewNames(cfg.Limits, dimensions), dedup: dedup.NewRecords(cfg), spans: dedup.NewSpans(cfg),
 		parts: map[model.Partition]*Accumulator{}, marks: model.NewWatermarks(), progress: map[model.Partition]model.Progress{},
-		red: cells.NewStore[model.REDCounts](model.LetterRED), edges: cells.NewStore[model.EdgeCounts](model.LetterEdges), edgeIDs: map[edges.EdgeID]uint32{}, edgeByLabel: map[edges.EdgeID]uint32{},
-		tables: cells.NewTables(&cfg.Limits), traces: traces.NewStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.Levels(),
+		red: cells.NewStore[model.REDCounts](model.LetterRED), edges: cells.NewStore[model.EdgeCounts](model.LetterEdges),
+		edgeIDs: map[edges.EdgeID]uint32{}, edgeByLabel: map[edges.EdgeID]uint32{}, tables: cells.NewTables(&cfg.Limits),
+		traces: traces.NewStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.Levels(),
 	}
 	if s.rawSpans, err = traces.NewRawStore(model.RawSignalSpans, cfg.TraceBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)

@@ -150,7 +150,8 @@ func TestLostRawRecords(t *testing.T) {
 		if _, blocks, missing, ok, err := s.Set.Trace(id); err != nil || !ok || missing != 1 || len(blocks) != 0 {
 			t.Fatalf("%d blocks, %d missing, %v, %v", len(blocks), missing, ok, err)
 		}
-		if r, err := s.Set.SearchTraces(views.TraceQuery{Limit: 10, Each: true, Find: func([]byte, model.DimFilter) ([][16]byte, error) { return nil, nil }}); err != nil {
+		if r, err := s.Set.SearchTraces(views.TraceQuery{Limit: 10, Each: true,
+			Find: func([]byte, model.DimFilter) ([][16]byte, error) { return nil, nil }}); err != nil {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		if s.Set, err = views.Open(kv, s.Cfg); err != nil {

@@ -84,7 +84,8 @@ func workload(r *rand.Rand, calls int) map[int32][]viewstest.Record {
 		p, q := int32(r.IntN(simPartitions)), int32(r.IntN(simPartitions))
 		if r.IntN(2) == 0 {
 			putLog(p, at, fmt.Sprintf("%v %s %s id=t%d/a | %s %d of %s for %s", at, c, []string{"INFO", "WARN", "ERROR"}[r.IntN(3)], i,
-				[]string{"took item", "paid order", "lost parcel"}[r.IntN(3)], i, services[r.IntN(4)], []string{"anna", "bert", "carl"}[r.IntN(3)]))
+				[]string{"took item", "paid order", "lost parcel"}[r.IntN(3)], i, services[r.IntN(4)],
+				[]string{"anna", "bert", "carl"}[r.IntN(3)]))
 		}
 		switch r.IntN(10) {
 		case 0:
@@ -117,8 +118,8 @@ func simulate(t *testing.T, seed uint64, bug string) string {
 	r := rand.New(rand.NewPCG(seed, 1))
 	topic := workload(r, 60)
 	window := []time.Duration{time.Second, 3 * time.Second, 100 * time.Second}[r.IntN(3)]
-	cfg := model.Config{FoldEvery: 1 + r.IntN(6), MaxCommitBytes: []int{300, 4 << 20}[r.IntN(2)], Hot: 10 * time.Second, PairingWindow: window,
-		LogBytes: 1 << 20, Limits: model.Limits{Patterns: 3}, DedupSpans: r.IntN(2) == 0}
+	cfg := model.Config{FoldEvery: 1 + r.IntN(6), MaxCommitBytes: []int{300, 4 << 20}[r.IntN(2)], Hot: 10 * time.Second,
+		PairingWindow: window, LogBytes: 1 << 20, Limits: model.Limits{Patterns: 3}, DedupSpans: r.IntN(2) == 0}
 	if cfg.DedupSpans {
 		rebatch(r, topic)
 	}
@@ -178,7 +179,8 @@ func rebatch(r *rand.Rand, topic map[int32][]viewstest.Record) {
 
 // plain is one run without crashes. With spans it also holds the number of calls against that of different spans.
 func plain(t *testing.T, topic map[int32][]viewstest.Record, window time.Duration, spans bool) string {
-	s := openScript(t, storage.NewMem(storage.MemOptions{}), model.Config{DedupSpans: spans, PairingWindow: window, LogBytes: 1 << 20, Limits: model.Limits{Patterns: 3}}, topic)
+	s := openScript(t, storage.NewMem(storage.MemOptions{}),
+		model.Config{DedupSpans: spans, PairingWindow: window, LogBytes: 1 << 20, Limits: model.Limits{Patterns: 3}}, topic)
 	for p := range int32(simPartitions) {
 		for o := range topic[p] {
 			s.Apply(p, int64(o))
@@ -246,7 +248,8 @@ func done(next map[int32]int64, topic map[int32][]viewstest.Record) bool {
 	return true
 }
 
-// settle lets every pairing window pass: for how long a span half waits depends on which of two copies came first, what becomes of it does not.
+// settle lets every pairing window pass: for how long a span half waits depends on which of two copies came first, what becomes of it does
+// not.
 func settle(t *testing.T, s *viewstest.Script) {
 	t.Helper()
 	var marks []model.Mark
@@ -276,7 +279,8 @@ func commitWith(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string, mar
 		}
 	}
 	if bug == "unseen" {
-		c.Commit.Entries = slices.DeleteFunc(c.Commit.Entries, func(e storage.Entry) bool { return storage.Table(e.Key[storage.KeyPrefixLen-1]) == storage.TableSpans })
+		c.Commit.Entries = slices.DeleteFunc(c.Commit.Entries,
+			func(e storage.Entry) bool { return storage.Table(e.Key[storage.KeyPrefixLen-1]) == storage.TableSpans })
 	}
 	if bug == "split" {
 		entries := c.Commit.Entries
@@ -301,7 +305,8 @@ func commitWith(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string, mar
 func dump(t *testing.T, s *viewstest.Script) string {
 	t.Helper()
 	var b strings.Builder
-	for _, v := range []string{"red", "edges", "levels", "pending", "counters", "traces", "errors", "databases", "messaging", "versions", "logs", "patterns"} {
+	for _, v := range []string{"red", "edges", "levels", "pending", "counters", "traces", "errors", "databases", "messaging", "versions",
+		"logs", "patterns"} {
 		if err := s.Set.Dump(&b, v); err != nil {
 			t.Fatal(err)
 		}

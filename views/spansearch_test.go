@@ -61,7 +61,8 @@ func TestSearchesOfSpansThatAreNotKept(t *testing.T) {
 		}
 		return r, names
 	}
-	lines := []string{"10s 100s web server get id=long/a", "20s 1s web server get id=short/a", "300s 1s web server get id=new/a", "301s 1s web server get id=newer/a", "302s 1s web server get id=newest/a"}
+	lines := []string{"10s 100s web server get id=long/a", "20s 1s web server get id=short/a", "300s 1s web server get id=new/a",
+		"301s 1s web server get id=newer/a", "302s 1s web server get id=newest/a"}
 
 	none := open(model.Config{}, lines...)
 	r, names := search(none, at(15*time.Second), at(30*time.Second), false)

@@ -19,7 +19,8 @@ type traceFilter struct {
 }
 
 func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
-	f := &traceFilter{q: q, from: model.UnixNano(q.From, 0), to: model.UnixNano(q.To, 1<<63), minD: uint64(max(0, q.MinDuration)), maxD: uint64(max(0, q.MaxDuration))}
+	f := &traceFilter{q: q, from: model.UnixNano(q.From, 0), to: model.UnixNano(q.To, 1<<63), minD: uint64(max(0, q.MinDuration)),
+		maxD: uint64(max(0, q.MaxDuration))}
 	if f.maxD == 0 {
 		f.maxD = 1<<64 - 1
 	}

@@ -28,7 +28,8 @@ func TestSearchesBesideCheckpoints(t *testing.T) {
 	}
 	span := func(n, at int, sp byte) viewstest.Line {
 		l := viewstest.Line{Resource: model.Resource{Service: []byte("cart"), HasService: true}}
-		l.Span = model.Span{TraceID: id(n), SpanID: [8]byte{sp}, Name: []byte("op"), Kind: model.KindServer, Start: uint64(at) * 1e9, End: uint64(at)*1e9 + 1e6}
+		l.Span = model.Span{TraceID: id(n), SpanID: [8]byte{sp}, Name: []byte("op"), Kind: model.KindServer, Start: uint64(at) * 1e9,
+			End: uint64(at)*1e9 + 1e6}
 		return l
 	}
 	spans := func(n, committed int) uint64 { // of a trace, at least

@@ -21,7 +21,8 @@ func (s *Set) EachTraceBlock(id [16]byte, fn func(t TraceSummary, block []byte) 
 }
 
 // WholeTrace gathers what each, an EachTraceBlock, calls its function with.
-func WholeTrace(id [16]byte, each func([16]byte, func(TraceSummary, []byte) bool) (TraceSummary, int, bool, error)) (t TraceSummary, raw [][]byte, missing int, ok bool, err error) {
+func WholeTrace(id [16]byte, each func([16]byte, func(TraceSummary, []byte) bool) (TraceSummary, int, bool,
+	error)) (t TraceSummary, raw [][]byte, missing int, ok bool, err error) {
 	t, missing, ok, err = each(id, func(_ TraceSummary, block []byte) bool {
 		raw = append(raw, block)
 		return true

@@ -59,7 +59,8 @@ func chartsFallIntoTheirSteps(t *testing.T, prepare int) {
 			for _, p := range points {
 				want := uint64(0)
 				for _, at := range ends {
-					if end := time.Unix(0, int64(at)); !end.Before(p.Time) && end.Before(p.Time.Add(step)) && end.Before(to.Truncate(10*time.Second).Add(10*time.Second)) {
+					if end := time.Unix(0, int64(at)); !end.Before(p.Time) && end.Before(p.Time.Add(step)) &&
+						end.Before(to.Truncate(10*time.Second).Add(10*time.Second)) {
 						want++
 					}
 				}

@@ -330,7 +330,8 @@ func (a *Accounts) token(id string) (*Token, error) {
 }
 
 // CreateToken makes a token and returns its secret, which is never seen again. A zero expires means never.
-func (a *Accounts) CreateToken(ctx context.Context, by, name string, role Role, expires, now time.Time) (t *Token, secret string, err error) {
+func (a *Accounts) CreateToken(ctx context.Context, by, name string, role Role, expires,
+	now time.Time) (t *Token, secret string, err error) {
 	if err := checkName(name); err != nil {
 		return nil, "", err
 	}

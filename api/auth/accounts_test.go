@@ -93,7 +93,8 @@ func TestUsers(t *testing.T) {
 	some, err := f.HasAdmin()
 	require.NoError(t, err)
 	require.False(t, some)
-	for name, why := range map[string]string{"": "1 to 64", "-ann": "begins with", "ann smith": "letters, digits", strings.Repeat("a", 65): "1 to 64", "ann\n": "letters", "änn": "letters"} {
+	for name, why := range map[string]string{"": "1 to 64", "-ann": "begins with", "ann smith": "letters, digits",
+		strings.Repeat("a", 65): "1 to 64", "ann\n": "letters", "änn": "letters"} {
 		_, err := f.CreateUser(ctx, "test", name, password, Viewer, f.now)
 		require.ErrorIs(t, err, ErrInvalid, "%q", name)
 		require.ErrorContains(t, err, why, "%q", name)
@@ -145,7 +146,8 @@ func TestLogins(t *testing.T) {
 	ctx := t.Context()
 	f.user("root", Admin)
 	f.user("ann", Editor)
-	for _, wrong := range [][2]string{{"ann", "wrong password"}, {"eve", password}, {"ann", ""}, {"ann", strings.Repeat("x", 300)}, {"", ""}} {
+	for _, wrong := range [][2]string{{"ann", "wrong password"}, {"eve", password}, {"ann", ""}, {"ann", strings.Repeat("x", 300)},
+		{"", ""}} {
 		_, err := f.Login(wrong[0], wrong[1])
 		require.ErrorIs(t, err, ErrCredentials, "%q", wrong)
 	}
@@ -239,7 +241,8 @@ func TestTokens(t *testing.T) {
 	for _, e := range f.e.edits {
 		require.NotContains(t, string(e.Objects[0].Value), strings.TrimPrefix(secret, "wc_"+lasting.ID+"_"))
 	}
-	for _, wrong := range []string{"wc_", "wc_" + lasting.ID, "wc_" + lasting.ID + "_", secret[:len(secret)-1], secret + "x", "wc_" + short.ID + "_" + strings.TrimPrefix(secret, "wc_"+lasting.ID+"_"),
+	for _, wrong := range []string{"wc_", "wc_" + lasting.ID, "wc_" + lasting.ID + "_", secret[:len(secret)-1], secret + "x",
+		"wc_" + short.ID + "_" + strings.TrimPrefix(secret, "wc_"+lasting.ID+"_"),
 		"wc_0123456789abcdef_x", strings.Repeat("w", maxCredential+1), "", "a.b.c"} {
 		f.is(wrong, "")
 	}
@@ -278,9 +281,12 @@ func TestTokens(t *testing.T) {
 
 // TestDamagedAccounts: what cannot be read is an error, never somebody.
 func TestDamagedAccounts(t *testing.T) {
-	for name, value := range map[string]string{"no JSON": "{", "no role": `{"hash":"x"}`, "unknown role": `{"role":"root","hash":"x"}`, "public": `{"role":"public","hash":"x"}`} {
+	for name, value := range map[string]string{"no JSON": "{", "no role": `{"hash":"x"}`, "unknown role": `{"role":"root","hash":"x"}`,
+		"public": `{"role":"public","hash":"x"}`} {
 		f := newFixture(t)
-		require.NoError(t, f.e.Put(t.Context(), []storage.Object{{Kind: storage.KindUser, ID: "ann", Value: []byte(value)}, {Kind: storage.KindToken, ID: "0123456789abcdef", Value: []byte(value)}}))
+		require.NoError(t, f.e.Put(t.Context(),
+			[]storage.Object{{Kind: storage.KindUser, ID: "ann", Value: []byte(value)},
+				{Kind: storage.KindToken, ID: "0123456789abcdef", Value: []byte(value)}}))
 		_, err := f.Users()
 		require.Error(t, err, name)
 		_, err = f.HasAdmin()
@@ -294,7 +300,8 @@ func TestDamagedAccounts(t *testing.T) {
 		_, err = f.CreateUser(t.Context(), "test", "ann", password, Viewer, f.now)
 		require.ErrorIs(t, err, ErrExists, name)
 	}
-	for _, hash := range []string{"", "$argon2i$v=19$m=8,t=1,p=1$AAAA$AAAA", "$argon2id$v=19$m=99999999,t=1,p=1$AAAA$AAAA", "$argon2id$v=19$m=8,t=1,p=1$*$AAAA", "$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAA"} {
+	for _, hash := range []string{"", "$argon2i$v=19$m=8,t=1,p=1$AAAA$AAAA", "$argon2id$v=19$m=99999999,t=1,p=1$AAAA$AAAA",
+		"$argon2id$v=19$m=8,t=1,p=1$*$AAAA", "$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAA"} {
 		require.False(t, checkPassword(hash, password), "%q", hash)
 	}
 	f := newFixture(t)
@@ -312,8 +319,8 @@ func TestDamagedAccounts(t *testing.T) {
 	require.ErrorIs(t, f.RevokeToken(t.Context(), "test", "ci", f.now), f.e.broken)
 }
 
-// TestAuthenticate: a credential comes as a bearer token, as a password or in the cookie. What a browser sends by itself changes nothing for a page of
-// another site.
+// TestAuthenticate: a credential comes as a bearer token, as a password or in the cookie. What a browser sends by itself changes nothing
+// for a page of another site.
 func TestAuthenticate(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Secure = true })
 	f.user("ann", Editor)

@@ -90,8 +90,8 @@ func (a *Auth) payload(ctx context.Context, token string) ([]byte, jwt.SigningMe
 
 func claimsOf(payload []byte) (*claims, error) {
 	c := &claims{}
-	_, err := object(payload, map[string]any{"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "exp": &c.ExpiresAt, "nbf": &c.NotBefore,
-		"iat": &c.IssuedAt, "jti": &c.ID, "role": &c.Role, "user_version": &c.Version, "login": &c.Login})
+	_, err := object(payload, map[string]any{"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "exp": &c.ExpiresAt,
+		"nbf": &c.NotBefore, "iat": &c.IssuedAt, "jti": &c.ID, "role": &c.Role, "user_version": &c.Version, "login": &c.Login})
 	return c, err
 }
 

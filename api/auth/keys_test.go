@@ -126,7 +126,8 @@ func (p *idp) RoundTrip(r *http.Request) (*http.Response, error) {
 // open is an Auth that knows the provider; it ends with the test's context.
 func (p *idp) open(ctx context.Context, change ...func(*Config)) *Auth {
 	p.t.Helper()
-	c := Config{Accounts: &Accounts{KV: storage.NewMem(storage.MemOptions{})}, Secret: secret, JWKSURL: "http://provider/keys", JWKSIssuer: "https://provider", Transport: p}
+	c := Config{Accounts: &Accounts{KV: storage.NewMem(storage.MemOptions{})}, Secret: secret, JWKSURL: "http://provider/keys",
+		JWKSIssuer: "https://provider", Transport: p}
 	for _, f := range change {
 		f(&c)
 	}
@@ -137,7 +138,8 @@ func (p *idp) open(ctx context.Context, change ...func(*Config)) *Auth {
 
 // good are claims that are accepted.
 func good() map[string]any {
-	return map[string]any{"iss": "https://provider", "aud": "watchingcat", "sub": "ann", "role": "editor", "exp": time.Now().Add(time.Hour).Unix()}
+	return map[string]any{"iss": "https://provider", "aud": "watchingcat", "sub": "ann", "role": "editor",
+		"exp": time.Now().Add(time.Hour).Unix()}
 }
 
 func with(name string, v any) map[string]any {
@@ -277,13 +279,15 @@ func TestForgedTokens(t *testing.T) {
 		hs, rs, es := jwt.SigningMethodHS256, jwt.SigningMethodRS256, jwt.SigningMethodES256
 		key, eve := rsaKeys()[0], rsaKeys()[1]
 		der, pemBytes := publicForms(t, &key.PublicKey)
-		evesJWK := map[string]any{"kty": "RSA", "kid": "rsa", "alg": "RS256", "n": base64.RawURLEncoding.EncodeToString(eve.N.Bytes()), "e": "AQAB"}
+		evesJWK := map[string]any{"kty": "RSA", "kid": "rsa", "alg": "RS256", "n": base64.RawURLEncoding.EncodeToString(eve.N.Bytes()),
+			"e": "AQAB"}
 		ok := sign(t, rs, key, kid("rsa"), good())
 		parts := strings.Split(ok, ".")
 		own := with("iss", Name)
 		for name, token := range map[string]string{
-			"none":                 sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, kid("rsa"), good()),
-			"None":                 signText(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, `{"alg":"None","kid":"rsa"}`, text(t, good())),
+			"none": sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, kid("rsa"), good()),
+			"None": signText(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, `{"alg":"None","kid":"rsa"}`,
+				text(t, good())),
 			"no alg":               signText(t, rs, key, `{"kid":"rsa"}`, text(t, good())),
 			"alg twice":            signText(t, rs, key, `{"alg":"none","alg":"RS256","kid":"rsa"}`, text(t, good())),
 			"confusion, DER":       sign(t, hs, der, kid("rsa"), good()),
@@ -316,24 +320,28 @@ func TestForgedTokens(t *testing.T) {
 			"jwk without kid":      sign(t, rs, eve, map[string]any{"jwk": evesJWK}, good()),
 			"jku":                  sign(t, rs, eve, map[string]any{"kid": "eve", "jku": "http://eve.example/keys"}, good()),
 			"x5u":                  sign(t, rs, eve, map[string]any{"kid": "rsa", "x5u": "http://eve.example/chain.pem"}, good()),
-			"x5c":                  sign(t, rs, eve, map[string]any{"kid": "rsa", "x5c": []string{base64.StdEncoding.EncodeToString(der)}}, good()),
-			"crit":                 sign(t, rs, key, map[string]any{"kid": "rsa", "crit": []string{"exp"}}, good()),
-			"crit, b64":            sign(t, rs, key, map[string]any{"kid": "rsa", "crit": []string{"b64"}, "b64": false}, good()),
-			"empty crit":           sign(t, rs, key, map[string]any{"kid": "rsa", "crit": []string{}}, good()),
-			"crit null":            sign(t, rs, key, map[string]any{"kid": "rsa", "crit": nil}, good()),
-			"header is no object":  signText(t, rs, key, `"RS256"`, text(t, good())),
-			"deep header":          signText(t, rs, key, `{"alg":"RS256","kid":"rsa","x":`+strings.Repeat("[", 4000)+strings.Repeat("]", 4000)+`}`, text(t, good())),
-			"huge":                 sign(t, rs, key, kid("rsa"), with("x", strings.Repeat("x", maxCredential))),
-			"parts":                strings.Repeat(".", 8000),
-			"four parts":           ok + "." + parts[2],
-			"two parts":            parts[0] + "." + parts[1],
-			"no signature":         parts[0] + "." + parts[1] + ".",
-			"line break":           parts[0] + "." + parts[1] + ".\n" + parts[2],
-			"padding":              parts[0] + "." + parts[1] + "." + parts[2] + "=",
-			"base64 of the other":  parts[0] + "." + parts[1] + "." + strings.NewReplacer("-", "+", "_", "/").Replace(parts[2]) + "+",
-			"claims of another":    parts[0] + "." + strings.Split(sign(t, rs, eve, kid("rsa"), with("role", "admin")), ".")[1] + "." + parts[2],
+			"x5c": sign(t, rs, eve, map[string]any{"kid": "rsa", "x5c": []string{base64.StdEncoding.EncodeToString(der)}},
+				good()),
+			"crit":                sign(t, rs, key, map[string]any{"kid": "rsa", "crit": []string{"exp"}}, good()),
+			"crit, b64":           sign(t, rs, key, map[string]any{"kid": "rsa", "crit": []string{"b64"}, "b64": false}, good()),
+			"empty crit":          sign(t, rs, key, map[string]any{"kid": "rsa", "crit": []string{}}, good()),
+			"crit null":           sign(t, rs, key, map[string]any{"kid": "rsa", "crit": nil}, good()),
+			"header is no object": signText(t, rs, key, `"RS256"`, text(t, good())),
+			"deep header": signText(t, rs, key,
+				`{"alg":"RS256","kid":"rsa","x":`+strings.Repeat("[", 4000)+strings.Repeat("]", 4000)+`}`, text(t, good())),
+			"huge":                sign(t, rs, key, kid("rsa"), with("x", strings.Repeat("x", maxCredential))),
+			"parts":               strings.Repeat(".", 8000),
+			"four parts":          ok + "." + parts[2],
+			"two parts":           parts[0] + "." + parts[1],
+			"no signature":        parts[0] + "." + parts[1] + ".",
+			"line break":          parts[0] + "." + parts[1] + ".\n" + parts[2],
+			"padding":             parts[0] + "." + parts[1] + "." + parts[2] + "=",
+			"base64 of the other": parts[0] + "." + parts[1] + "." + strings.NewReplacer("-", "+", "_", "/").Replace(parts[2]) + "+",
+			"claims of another": parts[0] + "." + strings.Split(sign(t, rs, eve, kid("rsa"), with("role", "admin")), ".")[1] + "." +
+				parts[2],
 			"bits that say nought": ok[:len(ok)-1] + string(ok[len(ok)-1]+1),
-			"JSON":                 `{"payload":"` + parts[1] + `","signatures":[{"protected":"` + parts[0] + `","signature":"` + parts[2] + `"}]}`,
+			"JSON": `{"payload":"` + parts[1] + `","signatures":[{"protected":"` + parts[0] + `","signature":"` + parts[2] +
+				`"}]}`,
 		} {
 			refused(t, a, name, token)
 		}
@@ -356,13 +364,15 @@ func TestKeysRotate(t *testing.T) {
 		p.remove("rsa")
 		time.Sleep(keysEvery)
 		synctest.Wait()
-		refused(t, a, "the key is gone", sign(t, jwt.SigningMethodRS256, rsaKeys()[0], kid("rsa"), with("exp", time.Now().Add(time.Hour).Unix())))
+		refused(t, a, "the key is gone",
+			sign(t, jwt.SigningMethodRS256, rsaKeys()[0], kid("rsa"), with("exp", time.Now().Add(time.Hour).Unix())))
 
 		// Whoever makes up key ids, ten a second for a minute and several at a time, makes the provider be asked once in ten seconds.
 		before, began := p.fetches(), time.Now()
 		errs := make(chan error, 600)
 		for i := range cap(errs) {
-			odd := sign(t, jwt.SigningMethodRS256, rsaKeys()[1], kid("odd"+strings.Repeat("x", i%7)), with("exp", began.Add(time.Hour).Unix()))
+			odd := sign(t, jwt.SigningMethodRS256, rsaKeys()[1], kid("odd"+strings.Repeat("x", i%7)),
+				with("exp", began.Add(time.Hour).Unix()))
 			go func() {
 				_, err := a.Verify(ctx, odd)
 				errs <- err
@@ -392,7 +402,8 @@ func TestProviderDoesNotAnswer(t *testing.T) {
 				time.Sleep(3 * keysEvery)
 				_, err := a.Verify(ctx, known())
 				require.NoError(t, err, "a known key stays in force")
-				err = refused(t, a, "unknown", sign(t, jwt.SigningMethodRS256, rsaKeys()[1], kid("new"), with("exp", time.Now().Add(time.Hour).Unix())))
+				err = refused(t, a, "unknown",
+					sign(t, jwt.SigningMethodRS256, rsaKeys()[1], kid("new"), with("exp", time.Now().Add(time.Hour).Unix())))
 				require.ErrorIs(t, err, ErrUnknownKey)
 				require.ErrorContains(t, err, "cannot be fetched")
 
@@ -402,7 +413,8 @@ func TestProviderDoesNotAnswer(t *testing.T) {
 				time.Sleep(unknownEvery)
 				_, err = late.Verify(ctx, known())
 				require.NoError(t, err)
-				err = refused(t, late, "unknown", sign(t, jwt.SigningMethodRS256, rsaKeys()[1], kid("new"), with("exp", time.Now().Add(time.Hour).Unix())))
+				err = refused(t, late, "unknown",
+					sign(t, jwt.SigningMethodRS256, rsaKeys()[1], kid("new"), with("exp", time.Now().Add(time.Hour).Unix())))
 				require.NotContains(t, err.Error(), "cannot be fetched")
 			})
 		})

@@ -78,7 +78,8 @@ func (p *provider) find(ctx context.Context) (*oidc.Provider, error) {
 }
 
 func (p *provider) oauth(found *oidc.Provider) *oauth2.Config {
-	return &oauth2.Config{ClientID: p.ClientID, ClientSecret: p.ClientSecret, RedirectURL: p.RedirectURL, Endpoint: found.Endpoint(), Scopes: p.Scopes}
+	return &oauth2.Config{ClientID: p.ClientID, ClientSecret: p.ClientSecret, RedirectURL: p.RedirectURL, Endpoint: found.Endpoint(),
+		Scopes: p.Scopes}
 }
 
 // flow is what a browser keeps while it is at the provider.
@@ -102,7 +103,8 @@ func (a *Auth) BeginOIDC(ctx context.Context, to string) (location, cookie strin
 	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n\t") || len(to) > 1000 {
 		to = "/"
 	}
-	f := flow{RegisteredClaims: jwt.RegisteredClaims{Audience: jwt.ClaimStrings{flowAudience}, ExpiresAt: jwt.NewNumericDate(a.cfg.Now().Add(flowTime))},
+	f := flow{RegisteredClaims: jwt.RegisteredClaims{Audience: jwt.ClaimStrings{flowAudience},
+		ExpiresAt: jwt.NewNumericDate(a.cfg.Now().Add(flowTime))},
 		State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), To: to}
 	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, f).SignedString(a.cfg.Secret)
 	if err != nil {
@@ -113,7 +115,8 @@ func (a *Auth) BeginOIDC(ctx context.Context, to string) (location, cookie strin
 
 // flowCookie is sent when the provider sends the browser back, which a strict one is not; "" takes it away.
 func (a *Auth) flowCookie(text string) string {
-	c := http.Cookie{Name: flowCookie, Value: text, Path: OIDCPath, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: a.cfg.Secure, MaxAge: int(flowTime.Seconds())}
+	c := http.Cookie{Name: flowCookie, Value: text, Path: OIDCPath, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: a.cfg.Secure,
+		MaxAge: int(flowTime.Seconds())}
 	if text == "" {
 		c.MaxAge = -1
 	}
@@ -149,7 +152,8 @@ func (a *Auth) EndOIDC(r *http.Request) (s *Session, to, cookie string, err erro
 
 // HintCookie keeps the ID token of a session with the browser until that logs out: the provider wants to see it again. nil takes it away.
 func (a *Auth) HintCookie(s *Session) string {
-	c := http.Cookie{Name: hintCookie, Path: "/api/v1/auth/logout", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: a.cfg.Secure, MaxAge: -1}
+	c := http.Cookie{Name: hintCookie, Path: "/api/v1/auth/logout", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: a.cfg.Secure,
+		MaxAge: -1}
 	if s != nil && len(s.hint) <= maxHint {
 		c.Value, c.MaxAge = s.hint, int(a.cfg.Duration.Seconds())
 	}
@@ -211,7 +215,8 @@ func (a *Auth) flow(ctx context.Context, r *http.Request) (*flow, error) {
 	if err := json.Unmarshal(payload, f); err != nil {
 		return nil, err
 	}
-	if err := jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithAudience(flowAudience), jwt.WithTimeFunc(a.cfg.Now)).Validate(f); err != nil {
+	if err := jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithAudience(flowAudience),
+		jwt.WithTimeFunc(a.cfg.Now)).Validate(f); err != nil {
 		return nil, err
 	}
 	if f.State == "" || subtle.ConstantTimeCompare([]byte(f.State), []byte(r.URL.Query().Get("state"))) != 1 {
@@ -232,7 +237,8 @@ func (p *provider) redeem(ctx context.Context, code string, f *flow, now func() 
 		return nil, "", &LoginError{"failed", err}
 	}
 	raw, _ = t.Extra("id_token").(string)
-	id, err = found.VerifierContext(ctx, &oidc.Config{ClientID: p.ClientID, SupportedSigningAlgs: []string{oidc.RS256, oidc.ES256}, Now: now}).Verify(ctx, raw)
+	id, err = found.VerifierContext(ctx,
+		&oidc.Config{ClientID: p.ClientID, SupportedSigningAlgs: []string{oidc.RS256, oidc.ES256}, Now: now}).Verify(ctx, raw)
 	if err != nil {
 		return nil, "", &LoginError{"failed", err}
 	}

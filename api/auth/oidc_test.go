@@ -21,7 +21,8 @@ import (
 func atProvider(t *testing.T, change ...func(*auth.OIDC)) (*auth.Auth, *authtest.Provider) {
 	t.Helper()
 	p := authtest.NewProvider(t)
-	o := &auth.OIDC{Issuer: p.URL, ClientID: "watchingcat", ClientSecret: "s3cret", RedirectURL: "http://watchingcat" + auth.OIDCPath + "callback", RoleClaim: "groups",
+	o := &auth.OIDC{Issuer: p.URL, ClientID: "watchingcat", ClientSecret: "s3cret",
+		RedirectURL: "http://watchingcat" + auth.OIDCPath + "callback", RoleClaim: "groups",
 		Roles: map[string]auth.Role{"sre": auth.Editor}, Default: auth.Viewer}
 	for _, f := range change {
 		f(o)
@@ -37,7 +38,8 @@ func begin(t *testing.T, a *auth.Auth, to string) (back *url.URL, cookie string)
 	t.Helper()
 	location, cookie, err := a.BeginOIDC(t.Context(), to)
 	require.NoError(t, err)
-	for _, part := range []string{"HttpOnly", "SameSite=Lax", "Path=" + auth.OIDCPath} { // a strict one is not sent when the provider sends the browser back
+	// a strict one is not sent when the provider sends the browser back
+	for _, part := range []string{"HttpOnly", "SameSite=Lax", "Path=" + auth.OIDCPath} {
 		require.Contains(t, cookie, part)
 	}
 	stay := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -59,7 +61,8 @@ func end(a *auth.Auth, back *url.URL, cookie string) (s *auth.Session, to string
 
 func TestProviderLogin(t *testing.T) {
 	a, p := atProvider(t)
-	for to, want := range map[string]string{"/alerts?q=x": "/alerts?q=x", "https://evil.example.org": "/", "//evil.example.org": "/", `/\evil`: "/", "/" + strings.Repeat("x", 1000): "/"} {
+	for to, want := range map[string]string{"/alerts?q=x": "/alerts?q=x", "https://evil.example.org": "/", "//evil.example.org": "/",
+		`/\evil`: "/", "/" + strings.Repeat("x", 1000): "/"} {
 		back, cookie := begin(t, a, to)
 		s, got, err := end(a, back, cookie)
 		require.NoError(t, err)
@@ -74,7 +77,8 @@ func TestProviderLogin(t *testing.T) {
 	for name, c := range map[string]struct {
 		groups any
 		want   auth.Role
-	}{"mapped": {[]string{"dev", "sre"}, auth.Editor}, "own name": {"admin", auth.Admin}, "other case": {"SRE", auth.Viewer}, "a number": {7, auth.Viewer}} {
+	}{"mapped": {[]string{"dev", "sre"}, auth.Editor}, "own name": {"admin", auth.Admin}, "other case": {"SRE", auth.Viewer},
+		"a number": {7, auth.Viewer}} {
 		p.Set(func() { p.Claim = func(claims jwt.MapClaims) { claims["groups"] = c.groups } })
 		back, cookie := begin(t, a, "/")
 		s, _, err := end(a, back, cookie)
@@ -127,8 +131,9 @@ func TestProviderLoginIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		back   *url.URL
 		cookie string
-	}{"no cookie": {mine, ""}, "somebody's cookie": {mine, another}, "somebody's link": {theirs, cookie}, "changed cookie": {mine, cookie + "x"},
-		"large cookie": {mine, cookie + strings.Repeat("x", 9000)}} {
+	}{"no cookie": {mine, ""}, "somebody's cookie": {mine, another}, "somebody's link": {theirs, cookie},
+		"changed cookie": {mine, cookie + "x"},
+		"large cookie":   {mine, cookie + strings.Repeat("x", 9000)}} {
 		_, _, err := end(a, c.back, c.cookie)
 		require.Equal(t, "expired", code(err), "%s: %v", name, err)
 	}

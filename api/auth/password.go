@@ -42,8 +42,8 @@ func hashPassword(password string) (string, error) {
 	salt := make([]byte, argonSalt)
 	_, _ = rand.Read(salt) // never fails
 	enc := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads, enc.EncodeToString(salt),
-		enc.EncodeToString(argonOf(password, salt, argonMemory, argonTime, argonThreads, argonKey))), nil
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
+		enc.EncodeToString(salt), enc.EncodeToString(argonOf(password, salt, argonMemory, argonTime, argonThreads, argonKey))), nil
 }
 
 // checkPassword reports whether a password has a hash. An unreadable hash is nobody's, and takes as long.
@@ -64,7 +64,8 @@ func parseHash(hash string) (salt, key []byte, memory, time uint32, threads uint
 	if len(parts) != 6 || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
 		return nil, nil, 0, 0, 0
 	}
-	if n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &threads); n != 3 || err != nil || memory > 1<<20 || time < 1 || time > 16 || threads < 1 {
+	if n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &threads); n != 3 || err != nil || memory > 1<<20 || time < 1 ||
+		time > 16 || threads < 1 {
 		return nil, nil, 0, 0, 0
 	}
 	salt, err := base64.RawStdEncoding.DecodeString(parts[4])

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // What a reader has to take in at once is bounded, except where a reason says why not.
@@ -19,13 +20,14 @@ const (
 	packageLines  = 4000
 	fileLines     = 500
 	functionLines = 70
+	columns       = 140 // a tab counts as four
 )
 
 // longer are the packages, files and functions that are over a bound, and why.
 var longer = map[string]string{
 	"pipeline/otlp/scan.go oneSpan": "the hot path: one switch over the fields of a span, without calls",
-	"views": "the Set, its journal and the searches that are methods of it",
-	"api": "handlers of one Server: its rooms are to come",
+	"views":                         "the Set, its journal and the searches that are methods of it",
+	"api":                           "handlers of one Server: its rooms are to come",
 }
 
 // goPackage is what `go list` says of a package of ours.
@@ -53,6 +55,7 @@ func packages(t *testing.T) (list []goPackage) {
 // sourceFile is a file that was written by hand.
 type sourceFile struct {
 	path  string // below the module
+	text  string
 	lines int
 	fset  *token.FileSet
 	ast   *ast.File
@@ -65,7 +68,8 @@ func sourceFiles(t *testing.T, p goPackage, names []string) (list []sourceFile) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := sourceFile{path: strings.TrimPrefix(p.ImportPath+"/"+name, module), lines: bytes.Count(text, []byte("\n")), fset: token.NewFileSet()}
+		f := sourceFile{path: strings.TrimPrefix(p.ImportPath+"/"+name, module), lines: bytes.Count(text, []byte("\n")),
+			fset: token.NewFileSet()}
 		if f.ast, err = parser.ParseFile(f.fset, name, text, parser.ParseComments|parser.SkipObjectResolution); err != nil {
 			t.Fatal(err)
 		}
@@ -103,6 +107,28 @@ func TestSizes(t *testing.T) {
 	for what := range longer {
 		if !used[what] {
 			t.Errorf("%s is no longer over a bound: it needs no exception", what)
+		}
+	}
+}
+
+// TestColumns: a line is read without moving the eyes twice. A text that is one string, or a tag, may be longer.
+func TestColumns(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, f := range sourceFiles(t, p, slices.Concat(p.GoFiles, p.TestGoFiles, p.XTestGoFiles)) {
+			whole := map[int]bool{} // lines with a string that is not broken
+			ast.Inspect(f.ast, func(n ast.Node) bool {
+				if s, ok := n.(*ast.BasicLit); ok && s.Kind == token.STRING && len(s.Value) > columns/4 {
+					for l := f.fset.Position(s.Pos()).Line; l <= f.fset.Position(s.End()).Line; l++ {
+						whole[l] = true
+					}
+				}
+				return true
+			})
+			for i, line := range strings.Split(f.text, "\n") {
+				if n := utf8.RuneCountInString(line) + 3*strings.Count(line, "\t"); n > columns && !whole[i+1] {
+					t.Errorf("%s:%d has %d columns", f.path, i+1, n)
+				}
+			}
 		}
 	}
 }

@@ -20,46 +20,60 @@ var may = map[string]struct {
 	"storage":         {nil, "storage keeps bytes and knows nothing of what they mean, so that a simulation can replace it"},
 	"storage/samples": {[]string{"storage"}, "the TSDB is for metric samples only, and state is stored without it"},
 
-	"views/model":           {[]string{"storage"}, "what is counted and by what names is below everything that counts"},
-	"views/drain":           {[]string{"storage", "views/model"}, "patterns know lines only"},
-	"views/dedup":           {[]string{"storage", "views/model"}, "what is sent again is known by hashes alone"},
-	"views/edges":           {[]string{"storage", "views/model"}, "halves and edges know nodes by ids only"},
-	"views/cells":           {[]string{"storage", "views/model"}, "a cell is kept whatever is counted in it"},
-	"views/traces":          {[]string{"storage", "views/model"}, "summaries and raw records are kept whatever asks for them"},
-	"views/samples":         {[]string{"storage", "views/model", "views/dedup"}, "metrics are apart from spans and logs, and alone bring Prometheus"},
-	"views/live":            {[]string{"storage", "views", "views/model", "views/cells", "views/samples"}, "versions are joined above everything that one version does"},
-	"views":                 {[]string{"storage", "views/model", "views/drain", "views/dedup", "views/edges", "views/cells", "views/traces"}, "views are a function of records: no Kafka, no HTTP, no clock, so that a replay gives the same"},
-	"pipeline":              {[]string{"storage", "views"}, "the pipeline knows nobody downstream: views tell who wants to know"},
-	"pipeline/progress":     {nil, "how far the pipeline is has one shape, without Kafka"},
-	"pipeline/replay":       {[]string{"storage", "views", "pipeline/progress", "pipeline/ingest", "pipeline/source", "pipeline/kafka"}, "a replay drives what reads the topics; nothing that reads them knows of it"},
-	"pipeline/receiver":     {[]string{"pipeline/kafka"}, "the receiver writes to topics and knows no views"},
-	"pipeline/configtopic":  {[]string{"storage", "pipeline/kafka"}, "the topic of objects is read apart from telemetry"},
-	"pipeline/ingest":       {[]string{"storage", "views", "pipeline/progress", "pipeline/otlp", "pipeline/source", "pipeline/kafka"}, "ingest takes what the source hands out"},
-	"pipeline/otlp":         {[]string{"storage", "views"}, "the scan is a function of bytes"},
-	"pipeline/pipelinetest": {[]string{"storage", "pipeline/source", "pipeline/kafka"}, "tests of every room but kafka and source may use it"},
-	"pipeline/source":       {[]string{"storage", "pipeline/kafka"}, "the source knows offsets, not what records mean"},
-	"pipeline/kafka":        {nil, "the client's settings are the lowest room"},
+	"views/model":  {[]string{"storage"}, "what is counted and by what names is below everything that counts"},
+	"views/drain":  {[]string{"storage", "views/model"}, "patterns know lines only"},
+	"views/dedup":  {[]string{"storage", "views/model"}, "what is sent again is known by hashes alone"},
+	"views/edges":  {[]string{"storage", "views/model"}, "halves and edges know nodes by ids only"},
+	"views/cells":  {[]string{"storage", "views/model"}, "a cell is kept whatever is counted in it"},
+	"views/traces": {[]string{"storage", "views/model"}, "summaries and raw records are kept whatever asks for them"},
+	"views/samples": {[]string{"storage", "views/model", "views/dedup"},
+		"metrics are apart from spans and logs, and alone bring Prometheus"},
+	"views/live": {[]string{"storage", "views", "views/model", "views/cells", "views/samples"},
+		"versions are joined above everything that one version does"},
+	"views": {[]string{"storage", "views/model", "views/drain", "views/dedup", "views/edges", "views/cells",
+		"views/traces"}, "views are a function of records: no Kafka, no HTTP, no clock, so that a replay gives the same"},
+	"pipeline":          {[]string{"storage", "views"}, "the pipeline knows nobody downstream: views tell who wants to know"},
+	"pipeline/progress": {nil, "how far the pipeline is has one shape, without Kafka"},
+	"pipeline/replay": {[]string{"storage", "views", "pipeline/progress", "pipeline/ingest", "pipeline/source", "pipeline/kafka"},
+		"a replay drives what reads the topics; nothing that reads them knows of it"},
+	"pipeline/receiver":    {[]string{"pipeline/kafka"}, "the receiver writes to topics and knows no views"},
+	"pipeline/configtopic": {[]string{"storage", "pipeline/kafka"}, "the topic of objects is read apart from telemetry"},
+	"pipeline/ingest": {[]string{"storage", "views", "pipeline/progress", "pipeline/otlp", "pipeline/source", "pipeline/kafka"},
+		"ingest takes what the source hands out"},
+	"pipeline/otlp": {[]string{"storage", "views"}, "the scan is a function of bytes"},
+	"pipeline/pipelinetest": {[]string{"storage", "pipeline/source", "pipeline/kafka"},
+		"tests of every room but kafka and source may use it"},
+	"pipeline/source": {[]string{"storage", "pipeline/kafka"}, "the source knows offsets, not what records mean"},
+	"pipeline/kafka":  {nil, "the client's settings are the lowest room"},
 
-	"evaluator/query":    {[]string{"storage", "views"}, "queries read views and samples, and know no rule"},
-	"evaluator/expand":   {[]string{"evaluator/query"}, "templates are bounded whoever expands them"},
-	"evaluator/alert":    {[]string{"storage", "views"}, "alerts are stored and sent; only rules decide about them"},
-	"evaluator/rules":    {[]string{"storage", "views", "evaluator/query", "evaluator/expand", "evaluator/alert"}, "rules read views and write state; who is notified is notify's business"},
-	"evaluator/backtest": {[]string{"storage", "views", "evaluator/query", "evaluator/alert", "evaluator/rules"}, "a backtest moves the evaluator of live rules"},
-	"evaluator/books":    {[]string{"storage", "views", "evaluator/query", "evaluator/rules"}, "books make sources of rules, and evaluate none"},
+	"evaluator/query":  {[]string{"storage", "views"}, "queries read views and samples, and know no rule"},
+	"evaluator/expand": {[]string{"evaluator/query"}, "templates are bounded whoever expands them"},
+	"evaluator/alert":  {[]string{"storage", "views"}, "alerts are stored and sent; only rules decide about them"},
+	"evaluator/rules": {[]string{"storage", "views", "evaluator/query", "evaluator/expand", "evaluator/alert"},
+		"rules read views and write state; who is notified is notify's business"},
+	"evaluator/backtest": {[]string{"storage", "views", "evaluator/query", "evaluator/alert", "evaluator/rules"},
+		"a backtest moves the evaluator of live rules"},
+	"evaluator/books": {[]string{"storage", "views", "evaluator/query", "evaluator/rules"},
+		"books make sources of rules, and evaluate none"},
 	"evaluator/evaltest": {[]string{"storage", "views"}, "tests within each room of evaluator use it"},
 
 	"notify":      {[]string{"storage", "evaluator"}, "notify drains the outbox; it never looks at telemetry"},
 	"deploy/docs": {nil, "the documents are text, and the only part of deploy that is in the binary"},
-	"api":         {[]string{"storage", "views", "pipeline/progress", "evaluator", "notify", "deploy/docs"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
-	"cmd":         {[]string{"cmd/watchingcat/cli", "storage", "views", "pipeline", "evaluator", "notify", "api"}, "only cmd wires everything"},
+	"api": {[]string{"storage", "views", "pipeline/progress", "evaluator", "notify", "deploy/docs"},
+		"the API knows no Kafka: it declares what it needs and cmd adapts"},
+	"cmd": {[]string{"cmd/watchingcat/cli", "storage", "views", "pipeline", "evaluator", "notify", "api"},
+		"only cmd wires everything"},
 
-	"cmd/watchingcat/cli":     {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/app", "cmd/watchingcat/config", "cmd/watchingcat/shop"}, "the command line is the top"},
-	"cmd/watchingcat/app":     {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/config"}, "the process knows no command"},
+	"cmd/watchingcat/cli": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/app",
+		"cmd/watchingcat/config", "cmd/watchingcat/shop"}, "the command line is the top"},
+	"cmd/watchingcat/app": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/config"},
+		"the process knows no command"},
 	"cmd/watchingcat/config":  {[]string{"views", "pipeline/kafka", "api"}, "settings are read before there is anything that they are for"},
 	"cmd/watchingcat/shop":    {nil, "the shop only makes telemetry"},
 	"cmd/watchingcat/apptest": {nil, "tests of app and cli use it"},
 
-	"deploy": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd"}, "tests against real servers may look at everything"},
+	"deploy": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd"},
+		"tests against real servers may look at everything"},
 }
 
 // room returns the room of a package: the longest name in may that its path begins with, else its folder at the top; "" if it is not ours.
@@ -118,7 +132,8 @@ func TestImportsGoOneWay(t *testing.T) {
 }
 
 // pure are the packages that views must not import.
-var pure = map[string]string{"os": "no I/O in views", "net": "no I/O in views", "net/http": "no I/O in views", "math/rand": "views are deterministic", "math/rand/v2": "views are deterministic"}
+var pure = map[string]string{"os": "no I/O in views", "net": "no I/O in views", "net/http": "no I/O in views",
+	"math/rand": "views are deterministic", "math/rand/v2": "views are deterministic"}
 
 // forbidden are packages that a room must not import, standard ones included.
 var forbidden = map[string]map[string]string{
@@ -151,7 +166,8 @@ func TestForbiddenImports(t *testing.T) {
 // unreachable are packages that a room must not import through others either.
 var unreachable = map[string]map[string]string{
 	"storage": {"github.com/prometheus/prometheus/tsdb": "only storage/samples brings the TSDB"},
-	"views":   {"github.com/prometheus/prometheus/model/labels": "only views/samples brings Prometheus", "github.com/prometheus/prometheus/config": "only views/samples brings Prometheus"},
+	"views": {"github.com/prometheus/prometheus/model/labels": "only views/samples brings Prometheus",
+		"github.com/prometheus/prometheus/config": "only views/samples brings Prometheus"},
 }
 
 // reachable bounds how many packages of others a room imports, through others too: what is imported by mistake is built by everybody.

@@ -77,7 +77,8 @@ func BenchmarkWhole(b *testing.B) {
 
 // BenchmarkDimensions is BenchmarkViews with no, one and two dimensions, which every resource has.
 func BenchmarkDimensions(b *testing.B) {
-	for of, names := range map[string][]string{"none": nil, "one": {"deployment.environment.name"}, "two": {"deployment.environment.name", "service.namespace"}} {
+	for of, names := range map[string][]string{"none": nil, "one": {"deployment.environment.name"},
+		"two": {"deployment.environment.name", "service.namespace"}} {
 		b.Run(of, func(b *testing.B) {
 			cfg := summaries
 			cfg.Dimensions = names

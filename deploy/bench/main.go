@@ -77,7 +77,8 @@ func table(name string, perTrace bool) error {
 	for _, m := range messages {
 		bytes += len(m)
 	}
-	return compare(fmt.Sprintf("%s: %d messages, %d spans, %d bytes a span; a flush every %d spans", name, len(messages), n, bytes/n, *flush), "span", n, warm, messages, rows())
+	return compare(fmt.Sprintf("%s: %d messages, %d spans, %d bytes a span; a flush every %d spans", name, len(messages), n, bytes/n,
+		*flush), "span", n, warm, messages, rows())
 }
 
 // logTable is the same for log lines.
@@ -91,9 +92,12 @@ func logTable() error {
 }
 
 func rows() []row {
-	return []row{{"pdata unmarshal alone", prepPdata}, {"wire scan alone", prepScan}, {"scan + red + servicemap", prepViews(noTraces)}, {"scan + all span views", prepViews(summaries)},
-		{"scan + red + servicemap + checkpoint, SyncWrites", prepWhole(noTraces)}, {"scan + all span views + checkpoint, SyncWrites", prepWhole(summaries)},
-		{"the same, spans de-duplicated", prepWhole(dedupSpans)}, {"all span views, raw spans kept + checkpoint, SyncWrites", prepWhole(rawSpans)}, {"spanmetrics connector, with unmarshal", prepConnector}}
+	return []row{{"pdata unmarshal alone", prepPdata}, {"wire scan alone", prepScan}, {"scan + red + servicemap", prepViews(noTraces)},
+		{"scan + all span views", prepViews(summaries)}, {"scan + red + servicemap + checkpoint, SyncWrites", prepWhole(noTraces)},
+		{"scan + all span views + checkpoint, SyncWrites", prepWhole(summaries)},
+		{"the same, spans de-duplicated", prepWhole(dedupSpans)},
+		{"all span views, raw spans kept + checkpoint, SyncWrites", prepWhole(rawSpans)},
+		{"spanmetrics connector, with unmarshal", prepConnector}}
 }
 
 // compare runs the rows in turn and prints their costs a unit; the first row is what the others are compared with.
@@ -132,7 +136,8 @@ func compare(title, unit string, n int, warm, messages [][]byte, rows []row) err
 		}
 		m := median(costs[i], n, cpu)
 		fmt.Fprintf(w, "%.0f\t%.0f\t%.0f\t%.0f\t%.3f\t%.2f\t  %s\t\n", m, float64(lo.cpu)/float64(n), float64(hi.cpu)/float64(n),
-			median(costs[i], n, func(c cost) float64 { return float64(c.bytes) }), median(costs[i], n, func(c cost) float64 { return float64(c.allocs) }), m/base, r.name)
+			median(costs[i], n, func(c cost) float64 { return float64(c.bytes) }),
+			median(costs[i], n, func(c cost) float64 { return float64(c.allocs) }), m/base, r.name)
 	}
 	return w.Flush()
 }

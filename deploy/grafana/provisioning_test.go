@@ -94,7 +94,8 @@ func TestDashboards(t *testing.T) {
 	}
 }
 
-var variables = strings.NewReplacer("$__rate_interval", "5m", "$__range", "1h", "$__interval", "1m", "$service", "cart", "$__tags", `service_name="cart"`)
+var variables = strings.NewReplacer("$__rate_interval", "5m", "$__range", "1h", "$__interval", "1m", "$service", "cart", "$__tags",
+	`service_name="cart"`)
 
 func checkExpr(t *testing.T, text string) {
 	t.Helper()
@@ -111,8 +112,8 @@ func checkExpr(t *testing.T, text string) {
 	require.True(t, found, text)
 }
 
-// checkOwn: an application may export metrics of the same names, which have a job. They count where the views have nothing only: the time before the
-// views, which a Prometheus behind them has.
+// checkOwn: an application may export metrics of the same names, which have a job. They count where the views have nothing only: the time
+// before the views, which a Prometheus behind them has.
 func checkOwn(t *testing.T, text string) {
 	t.Helper()
 	expr, err := query.NewParser().ParseExpr(variables.Replace(text))

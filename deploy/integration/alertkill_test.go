@@ -85,7 +85,8 @@ func TestAlertKill(t *testing.T) {
 		return path
 	}
 	receivers := strings.ReplaceAll(strings.ReplaceAll(latencyReceivers, "URL", in.URL), "send_resolved: false", "send_resolved: true")
-	a := newApp(t, startKfake(t), "WATCHINGCAT_RULE_FILES="+file("rules.yml", killRules), "WATCHINGCAT_ALERTMANAGER_CONFIG="+file("alertmanager.yml", receivers))
+	a := newApp(t, startKfake(t), "WATCHINGCAT_RULE_FILES="+file("rules.yml", killRules),
+		"WATCHINGCAT_ALERTMANAGER_CONFIG="+file("alertmanager.yml", receivers))
 	a.start()
 	a.ready()
 	silence := silenceQuiet(t, a)
@@ -146,12 +147,14 @@ func TestAlertKill(t *testing.T) {
 		}
 	}
 	var silences []struct{ ID string }
-	if err := get(t.Context(), "http://"+a.addr+"/alertmanager/api/v2/silences", &silences); err != nil || len(silences) != 1 || silences[0].ID != silence {
+	if err := get(t.Context(), "http://"+a.addr+"/alertmanager/api/v2/silences", &silences); err != nil || len(silences) != 1 ||
+		silences[0].ID != silence {
 		t.Errorf("silences %v, want %s (%v)", silences, silence, err)
 	}
 	drift := forDrift(t, a, 2*time.Second)
 	if limit := time.Second + down + time.Second; slices.Max(drift) > limit || slices.Min(drift) < 0 {
-		t.Errorf("`for` waited %v to %v longer than it says; an interval, the longest time down and a span of data are %v", slices.Min(drift), slices.Max(drift), limit)
+		t.Errorf("`for` waited %v to %v longer than it says; an interval, the longest time down and a span of data are %v",
+			slices.Min(drift), slices.Max(drift), limit)
 	}
 	t.Logf("%d kills, %d alerts: none missed, %d told again, silence kept; `for` %v longer than it says at the median, %v at most (longest time down %v)", len(killed), len(lives),
 		repeats, median(drift), slices.Max(drift).Round(time.Millisecond), down.Round(time.Millisecond))
@@ -187,7 +190,8 @@ type lives struct {
 
 func startLives(t *testing.T, brokers []string) *lives {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(topic))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
+		kgo.DefaultProduceTopic(topic))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,8 @@ func TestClients(t *testing.T) {
 		url := "http://" + a.addr + "/prometheus"
 		now := time.Now()
 		says(t, promtool, "traces_span_metrics_calls_total{", "query", "instant", url, "traces_span_metrics_calls_total")
-		says(t, promtool, "service_name", "query", "range", "--start", fmt.Sprint(now.Add(-time.Minute).Unix()), "--end", fmt.Sprint(now.Unix()), url, "sum by (service_name) (rate(traces_span_metrics_calls_total[1m]))")
+		says(t, promtool, "service_name", "query", "range", "--start", fmt.Sprint(now.Add(-time.Minute).Unix()), "--end",
+			fmt.Sprint(now.Unix()), url, "sum by (service_name) (rate(traces_span_metrics_calls_total[1m]))")
 		says(t, promtool, "STATUS_CODE_", "query", "labels", url, "status_code")
 		says(t, promtool, "traces_service_graph_request_total", "query", "series", "--match", "traces_service_graph_request_total", url)
 	})
@@ -48,7 +49,8 @@ func TestClients(t *testing.T) {
 			return err == nil && strings.Contains(string(out), "Always")
 		})
 		says(t, amtool, "Always", url, "alert", "query", "alertname=Always")
-		id := strings.TrimSpace(says(t, amtool, "", url, "silence", "add", "alertname=Always", "--comment=test", "--author=test", "--duration=1h"))
+		id := strings.TrimSpace(says(t, amtool, "", url, "silence", "add", "alertname=Always", "--comment=test", "--author=test",
+			"--duration=1h"))
 		says(t, amtool, id, url, "silence", "query", "-q")
 		waitFor(t, func() bool {
 			out, err := exec.CommandContext(t.Context(), amtool, url, "alert", "query", "--silenced", "alertname=Always").CombinedOutput()
@@ -100,7 +102,8 @@ func clientGolang(t *testing.T, a *app) {
 	v, warnings, _, err := p.Query(ctx, "sum(traces_span_metrics_calls_total)", now)
 	vector, ok := v.(model.Vector)
 	check("query", ok && len(vector) == 1 && vector[0].Value > 0 && len(warnings) == 0, err)
-	v, _, _, err = p.QueryRange(ctx, "sum by (service_name) (rate(calls_total[1m]))", promv1.Range{Start: now.Add(-time.Minute), End: now, Step: 10 * time.Second})
+	v, _, _, err = p.QueryRange(ctx, "sum by (service_name) (rate(calls_total[1m]))",
+		promv1.Range{Start: now.Add(-time.Minute), End: now, Step: 10 * time.Second})
 	matrix, ok := v.(model.Matrix)
 	check("query_range", ok && len(matrix) > 1, err)
 	names, _, _, err := p.LabelNames(ctx, nil, now.Add(-time.Hour), now)
@@ -160,7 +163,8 @@ func jaegerMonitor(t *testing.T, a *app) {
 		t.Fatal(services, err)
 	}
 	end := time.Now().Add(-20 * time.Second).Truncate(10 * time.Second)
-	q := url.Values{"service": services.Data[:2], "endTs": {fmt.Sprint(end.UnixMilli())}, "lookback": {"30000"}, "step": {"10000"}, "ratePer": {"60000"}, "spanKind": {"server"}, "quantile": {"0.95"}}
+	q := url.Values{"service": services.Data[:2], "endTs": {fmt.Sprint(end.UnixMilli())}, "lookback": {"30000"}, "step": {"10000"},
+		"ratePer": {"60000"}, "spanKind": {"server"}, "quantile": {"0.95"}}
 	for _, kind := range []string{"calls", "latencies", "errors"} {
 		for _, by := range []string{"false", "true"} {
 			q.Set("groupByOperation", by)
@@ -208,11 +212,14 @@ func prometheusServer(t *testing.T, a *app) {
 	fetched(t, "prometheus")
 	dir := t.TempDir()
 	rules := filepath.Join(dir, "sent.yml")
-	if err := os.WriteFile(rules, []byte("groups: [{name: g, interval: 1s, rules: [{alert: SentByPrometheus, expr: vector(1)}]}]\n"), 0o600); err != nil {
+	if err := os.WriteFile(rules, []byte("groups: [{name: g, interval: 1s, rules: [{alert: SentByPrometheus, expr: vector(1)}]}]\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := servers.NewPrometheus(*runDir, filepath.Join(dir, "prometheus"), fmt.Sprintf("remote_read: [{url: %q, read_recent: true}]\nrule_files: [%q]\n"+
-		"alerting: {alertmanagers: [{path_prefix: /alertmanager, static_configs: [{targets: [%q]}]}]}\n", "http://"+a.addr+"/prometheus/api/v1/read", rules, a.addr))
+	p, err := servers.NewPrometheus(*runDir, filepath.Join(dir, "prometheus"),
+		fmt.Sprintf("remote_read: [{url: %q, read_recent: true}]\nrule_files: [%q]\n"+
+			"alerting: {alertmanagers: [{path_prefix: /alertmanager, static_configs: [{targets: [%q]}]}]}\n",
+			"http://"+a.addr+"/prometheus/api/v1/read", rules, a.addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,8 +228,10 @@ func prometheusServer(t *testing.T, a *app) {
 		t.Fatal(err)
 	}
 	at := time.Now().Add(-20 * time.Second).Truncate(10 * time.Second)
-	for _, query := range []string{`sum by (service_name) (traces_span_metrics_calls_total)`, `sum by (client, server) (rate(traces_service_graph_request_total[1m]))`,
-		`histogram_quantile(0.9, sum by (service, le) (rate(traces_spanmetrics_latency_bucket[1m])))`, `histogram_count(sum(traces_spanmetrics_latency))`} {
+	for _, query := range []string{`sum by (service_name) (traces_span_metrics_calls_total)`,
+		`sum by (client, server) (rate(traces_service_graph_request_total[1m]))`,
+		`histogram_quantile(0.9, sum by (service, le) (rate(traces_spanmetrics_latency_bucket[1m])))`,
+		`histogram_count(sum(traces_spanmetrics_latency))`} {
 		waitFor(t, func() bool {
 			theirs, _, _, err := promClient(t, p.URL).Query(t.Context(), query, at)
 			if err != nil {
@@ -237,7 +246,8 @@ func prometheusServer(t *testing.T, a *app) {
 	}
 	waitFor(t, func() bool {
 		var alerts []struct{ Labels map[string]string }
-		if err := get(t.Context(), "http://"+a.addr+"/alertmanager/api/v2/alerts?filter="+url.QueryEscape(`alertname="SentByPrometheus"`), &alerts); err != nil {
+		if err := get(t.Context(), "http://"+a.addr+"/alertmanager/api/v2/alerts?filter="+url.QueryEscape(`alertname="SentByPrometheus"`),
+			&alerts); err != nil {
 			t.Fatal(err)
 		}
 		return len(alerts) == 1

@@ -30,8 +30,8 @@ import (
 )
 
 // TestCollector puts the same traffic through a collector and real Kafka to watchingcat and to the collector's own connectors, and
-// compares every count. deploy/docs/migrate-connectors.md lists the differences that the counting rules name; each is asserted here, everything else is
-// equal.
+// compares every count. deploy/docs/migrate-connectors.md lists the differences that the counting rules name; each is asserted here,
+// everything else is equal.
 func TestCollector(t *testing.T) {
 	for _, config := range []string{"defaults", "by-trace"} {
 		t.Run(config, func(t *testing.T) { compareWithConnectors(t, config) })
@@ -110,7 +110,8 @@ func startCollector(t *testing.T, config string, env ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := servers.Start(servers.Spec{Name: filepath.Base(config), Path: fetched(t, "collector"), Args: []string{"--config", file}, Env: env, Dir: t.TempDir()})
+	p, err := servers.Start(servers.Spec{Name: filepath.Base(config), Path: fetched(t, "collector"), Args: []string{"--config", file},
+		Env: env, Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +227,8 @@ func ruleTraffic(t *testing.T, url string) (late ptrace.Traces) {
 	id := uint64(0)
 	at := time.Now()
 	// call adds a trace of a client and, unless empty, a server span.
-	call := func(td, other ptrace.Traces, client string, ck ptrace.SpanKind, server string, sk ptrace.SpanKind, change func(c, s ptrace.Span)) {
+	call := func(td, other ptrace.Traces, client string, ck ptrace.SpanKind, server string, sk ptrace.SpanKind,
+		change func(c, s ptrace.Span)) {
 		id++
 		c, s := addSpan(td, client), ptrace.NewSpan()
 		if server != "" {
@@ -330,8 +332,8 @@ type counted map[string]float64
 var compared = []string{"client", "server", "connection_type", "service_name", "span_name", "span_kind", "status_code", "le"}
 
 // comparedDimensions are the labels that the two dimensions have, of a span and of the ends of an edge.
-var comparedDimensions = []string{"deployment_environment_name", "service_namespace", "client_deployment_environment_name", "client_service_namespace",
-	"server_deployment_environment_name", "server_service_namespace"}
+var comparedDimensions = []string{"deployment_environment_name", "service_namespace", "client_deployment_environment_name",
+	"client_service_namespace", "server_deployment_environment_name", "server_service_namespace"}
 
 func counts(samples []sample, more ...string) counted {
 	c := counted{}
@@ -375,30 +377,33 @@ func has(key, part string) bool { return strings.Contains(key, part) }
 
 // theRules are the differences that deploy/docs/migrate-connectors.md lists.
 var theRules = []aRule{
-	{"2: an end before the start is a duration of 0; the servicegraph connector's wraps around", edgeOf("rule2"), func(key string, ours, theirs float64) bool {
-		switch {
-		case has(key, "_bucket") && !has(key, `le="+Inf"`):
-			return ours == each && theirs == 0
-		case has(key, "_sum"):
-			return ours == 0
-		}
-		return ours == each && theirs == each
-	}},
-	{"4: a database client is named by its database, else its system, before its address", edgeOf("rule4"), func(key string, ours, theirs float64) bool {
-		switch {
-		case has(key, `server="postgresql"`):
-			return ours > 0 && theirs == 0
-		case has(key, `server="db.example.com"`):
+	{"2: an end before the start is a duration of 0; the servicegraph connector's wraps around", edgeOf("rule2"),
+		func(key string, ours, theirs float64) bool {
+			switch {
+			case has(key, "_bucket") && !has(key, `le="+Inf"`):
+				return ours == each && theirs == 0
+			case has(key, "_sum"):
+				return ours == 0
+			}
+			return ours == each && theirs == each
+		}},
+	{"4: a database client is named by its database, else its system, before its address", edgeOf("rule4"),
+		func(key string, ours, theirs float64) bool {
+			switch {
+			case has(key, `server="postgresql"`):
+				return ours > 0 && theirs == 0
+			case has(key, `server="db.example.com"`):
+				return ours == 0 && theirs > 0
+			}
+			return false
+		}},
+	{"5: one messaging half makes the edge messaging_system; the connector takes the half that comes last", edgeOf("rule5"),
+		func(key string, ours, theirs float64) bool {
+			if has(key, `connection_type="messaging_system"`) {
+				return ours > 0 && theirs == 0
+			}
 			return ours == 0 && theirs > 0
-		}
-		return false
-	}},
-	{"5: one messaging half makes the edge messaging_system; the connector takes the half that comes last", edgeOf("rule5"), func(key string, ours, theirs float64) bool {
-		if has(key, `connection_type="messaging_system"`) {
-			return ours > 0 && theirs == 0
-		}
-		return ours == 0 && theirs > 0
-	}},
+		}},
 	{"6: every server under a client is a call; the connector pairs the first alone", func(key string) bool {
 		return edgeOf("rule6")(key) || edgeOf("checkout")(key) // the latter is telemetrygen with three child spans in the captured records
 	}, func(key string, ours, theirs float64) bool {
@@ -407,12 +412,13 @@ var theRules = []aRule{
 		}
 		return math.Abs(ours-3*theirs) < 1e-9
 	}},
-	{"7: a half that comes after the window makes up for the virtual node; the connector keeps the virtual node alone", edgeOf("rule7"), func(key string, ours, theirs float64) bool {
-		if has(key, `connection_type="virtual_node"`) {
-			return ours == 0 && theirs > 0
-		}
-		return ours > 0 && theirs == 0
-	}},
+	{"7: a half that comes after the window makes up for the virtual node; the connector keeps the virtual node alone", edgeOf("rule7"),
+		func(key string, ours, theirs float64) bool {
+			if has(key, `connection_type="virtual_node"`) {
+				return ours == 0 && theirs > 0
+			}
+			return ours > 0 && theirs == 0
+		}},
 	{"8: a batch that is sent twice counts once; the connectors count it twice", func(key string) bool {
 		return edgeOf("rule8")(key) || has(key, `service_name="rule8`)
 	}, func(_ string, ours, theirs float64) bool { return math.Abs(2*ours-theirs) < 1e-9*theirs }},

@@ -52,7 +52,8 @@ func TestCompose(t *testing.T) {
 	k := startKafka(t, 1)
 	grpc, http := port(t), port(t)
 	here := map[string]string{
-		"KAFKA_BROKER": k.Brokers()[0], "OTLP_GRPC": fmt.Sprintf("127.0.0.1:%d", grpc), "OTLP_HTTP": fmt.Sprintf("127.0.0.1:%d", http), "QUEUE_DIR": t.TempDir(),
+		"KAFKA_BROKER": k.Brokers()[0], "OTLP_GRPC": fmt.Sprintf("127.0.0.1:%d", grpc), "OTLP_HTTP": fmt.Sprintf("127.0.0.1:%d", http),
+		"QUEUE_DIR": t.TempDir(),
 	}
 	var env []string
 	for name := range c.Services["collector"].Environment {

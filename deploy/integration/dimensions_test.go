@@ -16,8 +16,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// TestCollectorDimensions: with two dimensions in the connectors, each series of span metrics and of the service graph has the same labels and
-// the same value there and here: of resources with both, one or none of them, and of spans with a value of their own.
+// TestCollectorDimensions: with two dimensions in the connectors, each series of span metrics and of the service graph has the same labels
+// and the same value there and here: of resources with both, one or none of them, and of spans with a value of their own.
 func TestCollectorDimensions(t *testing.T) {
 	k := startKafka(t, 1)
 	a := newApp(t, k.Brokers())
@@ -64,11 +64,13 @@ func TestCollectorDimensions(t *testing.T) {
 	t.Logf("%d values with dimensions equal the connectors'", equal)
 }
 
-// dimensionTraffic are calls between services, to a database, by messages, from outside and to outside, in each combination of two dimensions.
+// dimensionTraffic are calls between services, to a database, by messages, from outside and to outside, in each combination of two
+// dimensions.
 func dimensionTraffic() ptrace.Traces {
 	td, id := ptrace.NewTraces(), uint64(1000)
 	at := time.Now()
-	span := func(service, environment, namespace string, kind ptrace.SpanKind, trace pcommon.TraceID, parent pcommon.SpanID) (ptrace.Span, pcommon.SpanID) {
+	span := func(service, environment, namespace string, kind ptrace.SpanKind, trace pcommon.TraceID, parent pcommon.SpanID) (ptrace.Span,
+		pcommon.SpanID) {
 		id++
 		sp := addSpan(td, service)
 		res := td.ResourceSpans().At(td.ResourceSpans().Len() - 1).Resource().Attributes()

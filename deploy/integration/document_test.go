@@ -38,7 +38,8 @@ func TestDocument(t *testing.T) {
 			// one worker: two make Python's parser fail now and then
 			args := []string{"run", url + "/api/openapi.yaml", "--url", url, "--exclude-path-regex", "^/(ws|api/v1/logs/tail|api/v1/live)",
 				"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance",
-				"--max-examples", strconv.Itoa(*examples), "--seed", fmt.Sprint(*seed), "--continue-on-failure", "--no-color", "--workers", "1", "--request-timeout", "90"}
+				"--max-examples", strconv.Itoa(*examples), "--seed", fmt.Sprint(*seed), "--continue-on-failure", "--no-color", "--workers",
+				"1", "--request-timeout", "90"}
 			if as == "admin" || as == "viewer" {
 				args = append(args, "--header", "Authorization: Bearer "+credential(t, as))
 			}
@@ -59,8 +60,9 @@ const documentSecret = "0123456789abcdef0123456789abcdef"
 // credential is a JSON Web Token of a role: no request can revoke it, as it can an API token or a user.
 func credential(t *testing.T, role string) string {
 	t.Helper()
-	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"iss": "watchingcat", "aud": "watchingcat", "sub": "schemathesis", "role": role,
-		"exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(documentSecret))
+	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256,
+		jwt.MapClaims{"iss": "watchingcat", "aud": "watchingcat", "sub": "schemathesis", "role": role,
+			"exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(documentSecret))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,7 +100,8 @@ func (f *fallback) connectors(n int, at time.Time) pmetric.Metrics {
 			d.Attributes().PutStr(k, v)
 		}
 	}
-	for _, s := range [][3]string{{"web", "GET /", "SPAN_KIND_SERVER"}, {"cart", "POST cart", "SPAN_KIND_SERVER"}, {"mail", "send", "SPAN_KIND_SERVER"}} {
+	for _, s := range [][3]string{{"web", "GET /", "SPAN_KIND_SERVER"}, {"cart", "POST cart", "SPAN_KIND_SERVER"},
+		{"mail", "send", "SPAN_KIND_SERVER"}} {
 		ms := metricstest.Resource(md, s[0], "collector")
 		attributes := map[string]string{"span.name": s[1], "span.kind": s[2], "status.code": "STATUS_CODE_UNSET"}
 		counter(ms, "traces.span.metrics.calls", attributes)
@@ -187,7 +188,8 @@ func TestRawStoresFallback(t *testing.T) {
 		f.send(n, f.from.Add(time.Duration(n)*time.Minute))
 	}
 	f.full = newApp(t, brokers)
-	f.fresh = newApp(t, brokers, "WATCHINGCAT_KAFKA_START=latest", "WATCHINGCAT_JAEGER_URL="+f.jaeger.URL, "WATCHINGCAT_PROMETHEUS_URL="+f.prometheus.URL)
+	f.fresh = newApp(t, brokers, "WATCHINGCAT_KAFKA_START=latest", "WATCHINGCAT_JAEGER_URL="+f.jaeger.URL,
+		"WATCHINGCAT_PROMETHEUS_URL="+f.prometheus.URL)
 	for _, a := range []*app{f.full, f.fresh} {
 		a.start()
 		a.ready()
@@ -245,14 +247,16 @@ func (f *fallback) names() {
 		return out
 	}
 	for _, service := range []string{"web", "cart", "mail"} {
-		for path, q := range map[string]url.Values{"/api/operations": {"service": {service}}, "/api/v3/operations": {"service": {service}}} {
+		for path, q := range map[string]url.Values{"/api/operations": {"service": {service}},
+			"/api/v3/operations": {"service": {service}}} {
 			f.same(path+" of "+service, operations(f.base(f.fresh)+"/jaeger", path, q), operations(f.jaeger.URL, path, q))
 		}
 	}
 	dependencies := func(base string, to time.Time) (out []dependency) {
 		f.t.Helper()
 		var body struct{ Data []dependency }
-		f.ask(base, "/api/dependencies", url.Values{"endTs": {fmt.Sprint(to.UnixMilli())}, "lookback": {fmt.Sprint(to.Sub(f.from).Milliseconds() + 1000)}}, &body)
+		f.ask(base, "/api/dependencies",
+			url.Values{"endTs": {fmt.Sprint(to.UnixMilli())}, "lookback": {fmt.Sprint(to.Sub(f.from).Milliseconds() + 1000)}}, &body)
 		slices.SortFunc(body.Data, func(a, b dependency) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		return body.Data
 	}
@@ -260,7 +264,8 @@ func (f *fallback) names() {
 	f.same("dependencies", dependencies(f.base(f.fresh)+"/jaeger", f.begin), dependencies(f.jaeger.URL, f.begin))
 	// Jaeger counts the parents within a service too, the views the calls between services.
 	for _, to := range []time.Time{f.begin, time.Now()} {
-		f.same("dependencies", slices.DeleteFunc(dependencies(f.base(f.fresh)+"/jaeger", to), self), dependencies(f.base(f.full)+"/jaeger", to))
+		f.same("dependencies", slices.DeleteFunc(dependencies(f.base(f.fresh)+"/jaeger", to), self),
+			dependencies(f.base(f.full)+"/jaeger", to))
 	}
 
 	rest := func(a *app, path, list string, key ...string) (out []string, m rawMeta) {
@@ -290,7 +295,8 @@ func (f *fallback) names() {
 	for _, q := range []struct {
 		path, list string
 		key        []string
-	}{{"/api/v1/services", "services", []string{"name"}}, {"/api/v1/services/cart/operations", "operations", []string{"name", "kind"}}, {"/api/v1/servicemap", "edges", []string{"client", "server", "calls"}}} {
+	}{{"/api/v1/services", "services", []string{"name"}}, {"/api/v1/services/cart/operations", "operations", []string{"name", "kind"}},
+		{"/api/v1/servicemap", "edges", []string{"client", "server", "calls"}}} {
 		got, m := rest(f.fresh, q.path, q.list, q.key...)
 		want, _ := rest(f.full, q.path, q.list, q.key...)
 		f.same(q.path, got, want)
@@ -326,9 +332,12 @@ func (f *fallback) searches() {
 	}
 	for _, to := range []time.Time{f.begin, time.Now()} {
 		for _, q := range []url.Values{
-			{"service": {"cart"}}, {"service": {"cart"}, "min_duration": {"100ms"}}, {"service": {"cart"}, "minDuration": {"100ms"}}, {"service": {"cart"}, "max_duration": {"80ms"}},
-			{"service": {"cart"}, "min_span_duration": {"60ms"}}, {"service": {"mail"}, "min_duration": {"60ms"}}, {"service": {"mail"}, "max_span_duration": {"6ms"}, "min_duration": {"130ms"}},
-			{"service": {"cart"}, "status": {"error"}}, {"operation": {"send"}, "service": {"mail"}, "min_duration": {"90ms"}, "max_duration": {"120ms"}},
+			{"service": {"cart"}}, {"service": {"cart"}, "min_duration": {"100ms"}}, {"service": {"cart"}, "minDuration": {"100ms"}},
+			{"service": {"cart"}, "max_duration": {"80ms"}}, {"service": {"cart"}, "min_span_duration": {"60ms"}},
+			{"service": {"mail"}, "min_duration": {"60ms"}},
+			{"service": {"mail"}, "max_span_duration": {"6ms"}, "min_duration": {"130ms"}},
+			{"service": {"cart"}, "status": {"error"}},
+			{"operation": {"send"}, "service": {"mail"}, "min_duration": {"90ms"}, "max_duration": {"120ms"}},
 		} {
 			q = maps.Clone(q)
 			q.Set("start", rfc(f.from))
@@ -336,7 +345,8 @@ func (f *fallback) searches() {
 			q.Set("limit", "1000")
 			f.same("traces "+q.Encode(), find(f.fresh, "/api/v1/traces", q), find(f.full, "/api/v1/traces", q))
 		}
-		for _, q := range []url.Values{{"minDuration": {"60ms"}}, {"minDuration": {"60ms"}, "maxDuration": {"90ms"}}, {"operation": {"POST cart"}, "maxDuration": {"50ms"}}} {
+		for _, q := range []url.Values{{"minDuration": {"60ms"}}, {"minDuration": {"60ms"}, "maxDuration": {"90ms"}},
+			{"operation": {"POST cart"}, "maxDuration": {"50ms"}}} {
 			q = maps.Clone(q)
 			q.Set("service", "cart")
 			q.Set("start", fmt.Sprint(f.from.UnixMicro()))
@@ -351,7 +361,8 @@ func (f *fallback) searches() {
 func (f *fallback) labels() {
 	own := promClient(f.t, f.base(f.fresh)+"/prometheus")
 	end := f.begin.Add(-time.Minute)
-	for _, match := range [][]string{nil, {"traces_span_metrics_calls_total"}, {`{service_name="cart"}`}, {`{__name__=~"traces_service_graph.*"}`, `traces_span_metrics_duration_milliseconds_bucket`}} {
+	for _, match := range [][]string{nil, {"traces_span_metrics_calls_total"}, {`{service_name="cart"}`},
+		{`{__name__=~"traces_service_graph.*"}`, `traces_span_metrics_duration_milliseconds_bucket`}} {
 		got, w, _, err := own.LabelNames(f.t.Context(), match, f.from, end)
 		want, _, _, err2 := f.prom.LabelNames(f.t.Context(), match, f.from, end)
 		if err != nil || err2 != nil || len(w) > 0 {
@@ -385,9 +396,12 @@ func (f *fallback) labels() {
 func (f *fallback) samples(young int) {
 	own := promClient(f.t, f.base(f.fresh)+"/prometheus")
 	queries := []string{
-		`sum(traces_span_metrics_calls_total)`, `traces_span_metrics_calls_total{service_name="cart"}`, `sum by (service_name) (rate(traces_span_metrics_calls_total[5m]))`,
-		`sum(increase(traces_span_metrics_duration_milliseconds_bucket{le="100"}[10m]))`, `histogram_quantile(0.9, sum by (le) (rate(traces_span_metrics_duration_milliseconds_bucket[5m])))`,
-		`sum by (client, server) (increase(traces_service_graph_request_total[10m]))`, `sum(traces_service_graph_request_server_seconds_count)`, `sum(traces_span_metrics_calls_total offset 5m)`,
+		`sum(traces_span_metrics_calls_total)`, `traces_span_metrics_calls_total{service_name="cart"}`,
+		`sum by (service_name) (rate(traces_span_metrics_calls_total[5m]))`,
+		`sum(increase(traces_span_metrics_duration_milliseconds_bucket{le="100"}[10m]))`,
+		`histogram_quantile(0.9, sum by (le) (rate(traces_span_metrics_duration_milliseconds_bucket[5m])))`,
+		`sum by (client, server) (increase(traces_service_graph_request_total[10m]))`,
+		`sum(traces_service_graph_request_server_seconds_count)`, `sum(traces_span_metrics_calls_total offset 5m)`,
 	}
 	for _, query := range queries {
 		r := promv1.Range{Start: f.from.Add(10 * time.Minute), End: f.begin.Add(-30 * time.Second), Step: 30 * time.Second}
@@ -403,8 +417,10 @@ func (f *fallback) samples(young int) {
 	}
 	// Over the edge: each instant is of one of the two.
 	end := time.Now().Add(2 * time.Second) // a step after the newest span
-	for query, want := range map[string]int{`sum(traces_span_metrics_calls_total{span_kind="SPAN_KIND_SERVER"})`: 3 * young, `sum(traces_service_graph_request_total{client!="user"})`: 2 * young} {
-		v, w, _, err := own.QueryRange(f.t.Context(), query, promv1.Range{Start: f.begin.Add(-2 * time.Minute), End: end, Step: time.Second})
+	for query, want := range map[string]int{`sum(traces_span_metrics_calls_total{span_kind="SPAN_KIND_SERVER"})`: 3 * young,
+		`sum(traces_service_graph_request_total{client!="user"})`: 2 * young} {
+		v, w, _, err := own.QueryRange(f.t.Context(), query,
+			promv1.Range{Start: f.begin.Add(-2 * time.Minute), End: end, Step: time.Second})
 		m, ok := v.(model.Matrix)
 		if err != nil || len(w) > 0 || !ok || len(m) != 1 {
 			f.t.Fatal(query, v, w, err)
@@ -419,7 +435,8 @@ func (f *fallback) samples(young int) {
 		}
 	}
 	// A window over the edge sees the growth of both, and none twice.
-	for query, n := range map[string]float64{`sum(increase(traces_span_metrics_calls_total{span_kind="SPAN_KIND_SERVER"}[20m]))`: 3, `sum(increase(traces_service_graph_request_total{client!="user"}[20m]))`: 2} {
+	for query, n := range map[string]float64{`sum(increase(traces_span_metrics_calls_total{span_kind="SPAN_KIND_SERVER"}[20m]))`: 3,
+		`sum(increase(traces_service_graph_request_total{client!="user"}[20m]))`: 2} {
 		v, w, _, err := own.Query(f.t.Context(), query, end)
 		m, ok := v.(model.Vector)
 		if err != nil || len(w) > 0 || !ok || len(m) != 1 {
@@ -433,7 +450,8 @@ func (f *fallback) samples(young int) {
 
 func (f *fallback) exemplars() {
 	own := promClient(f.t, f.base(f.fresh)+"/prometheus")
-	for _, query := range []string{`traces_span_metrics_duration_milliseconds_bucket`, `traces_service_graph_request_server_seconds_bucket{client="web"}`} {
+	for _, query := range []string{`traces_span_metrics_duration_milliseconds_bucket`,
+		`traces_service_graph_request_server_seconds_bucket{client="web"}`} {
 		end := f.begin.Add(-30 * time.Second)
 		got, err := own.QueryExemplars(f.t.Context(), query, f.from, end)
 		want, err2 := f.prom.QueryExemplars(f.t.Context(), query, f.from, end)
@@ -451,12 +469,14 @@ func (f *fallback) exemplars() {
 
 // neverRead: what no store completes is partial and says why; what a store has is not.
 func (f *fallback) neverRead() {
-	for _, path := range []string{"/api/v1/logs", "/api/v1/logs/volume", "/api/v1/logs/patterns", "/api/v1/errors", "/api/v1/deployments", "/api/v1/databases", "/api/v1/messaging", "/api/v1/external", "/api/v1/services/web/metrics"} {
+	for _, path := range []string{"/api/v1/logs", "/api/v1/logs/volume", "/api/v1/logs/patterns", "/api/v1/errors", "/api/v1/deployments",
+		"/api/v1/databases", "/api/v1/messaging", "/api/v1/external", "/api/v1/services/web/metrics"} {
 		for _, to := range []time.Time{f.begin, time.Now()} {
 			q := url.Values{"start": {rfc(f.from)}, "end": {rfc(to)}}
 			var body struct{ Meta rawMeta }
 			f.ask(f.base(f.fresh), path, q, &body)
-			if !body.Meta.Partial || !slices.ContainsFunc(body.Meta.Warnings, func(w string) bool { return strings.Contains(w, "reading began at the end of the topics") }) {
+			if !body.Meta.Partial || !slices.ContainsFunc(body.Meta.Warnings,
+				func(w string) bool { return strings.Contains(w, "reading began at the end of the topics") }) {
 				f.t.Errorf("%s: %+v", path, body.Meta)
 			}
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/gaurav/watchingcat/deploy/servers"
 )
 
-// TestForwardKill kills watchingcat at random moments while it sends alerts to a real Alertmanager, one beginning every second. Every alert is
-// notified there as firing and ends as resolved, and in the end none fires there.
+// TestForwardKill kills watchingcat at random moments while it sends alerts to a real Alertmanager, one beginning every second. Every alert
+// is notified there as firing and ends as resolved, and in the end none fires there.
 func TestForwardKill(t *testing.T) {
 	in := newInbox(t)
 	dir := t.TempDir()
@@ -31,7 +31,8 @@ func TestForwardKill(t *testing.T) {
 	}
 	config := file("am.yml", fmt.Sprintf("route: {receiver: in, group_by: [service_name], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}\nreceivers: [{name: in, webhook_configs: [{url: '%s', send_resolved: true}]}]\n", in.URL))
 	am, err := servers.Start(servers.Spec{Name: "alertmanager", Path: fetched(t, "alertmanager"), Dir: t.TempDir(),
-		Args: []string{"--config.file", config, "--storage.path", filepath.Join(dir, "am"), "--cluster.listen-address=", fmt.Sprintf("--web.listen-address=127.0.0.1:%d", port)}})
+		Args: []string{"--config.file", config, "--storage.path", filepath.Join(dir, "am"), "--cluster.listen-address=",
+			fmt.Sprintf("--web.listen-address=127.0.0.1:%d", port)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,8 @@ func TestForwardKill(t *testing.T) {
 	}
 	waitFor(t, func() bool { _, err := alerts(); return err == nil })
 
-	a := newApp(t, startKfake(t), "WATCHINGCAT_RULE_FILES="+file("rules.yml", killRules), "WATCHINGCAT_ALERTMANAGER_URLS="+at, "WATCHINGCAT_EXTERNAL_LABELS=cluster=eu-1")
+	a := newApp(t, startKfake(t), "WATCHINGCAT_RULE_FILES="+file("rules.yml", killRules), "WATCHINGCAT_ALERTMANAGER_URLS="+at,
+		"WATCHINGCAT_EXTERNAL_LABELS=cluster=eu-1")
 	a.start()
 	a.ready()
 	life := startLives(t, a.brokers)

@@ -102,8 +102,8 @@ func createTopics(t *testing.T, brokers []string, names ...string) {
 	}
 }
 
-// TestKill kills watchingcat at random moments of a stream. In the end no cell differs from the fold of the topic. It logs how long each start
-// took.
+// TestKill kills watchingcat at random moments of a stream. In the end no cell differs from the fold of the topic. It logs how long each
+// start took.
 func TestKill(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -276,7 +276,8 @@ func TestBrokerKill(t *testing.T) {
 			a.settled(int64(len(log)))
 			a.Kill()
 			records, cellsCompared, spans := exact(t, a, topic, false)
-			t.Logf("%d kills, %d acknowledged, %d in the topic, %d spans: 0 of %d cells differ", *brokerKills, acked, records, spans, cellsCompared)
+			t.Logf("%d kills, %d acknowledged, %d in the topic, %d spans: 0 of %d cells differ", *brokerKills, acked, records, spans,
+				cellsCompared)
 		})
 	}
 }

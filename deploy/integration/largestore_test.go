@@ -14,11 +14,12 @@ import (
 	"time"
 )
 
-// TestReadersOfALargeTraceOfJaeger: six clients request a trace that only the Jaeger behind the views holds: one with as many spans as fit an answer
-// of a store, and one without an end. The first is served to some, one after the other; the second is an error that names the limit. Memory stays
-// near its limit, and small requests are answered.
+// TestReadersOfALargeTraceOfJaeger: six clients request a trace that only the Jaeger behind the views holds: one with as many spans as fit
+// an answer of a store, and one without an end. The first is served to some, one after the other; the second is an error that names the
+// limit. Memory stays near its limit, and small requests are answered.
 func TestReadersOfALargeTraceOfJaeger(t *testing.T) {
-	const id, resource = "01020300000000000000000000000009", `{"result":{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"batch"}}]},"scopeSpans":[{"spans":[`
+	const id, resource = "01020300000000000000000000000009",
+		`{"result":{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"batch"}}]},"scopeSpans":[{"spans":[`
 	var spans atomic.Int64 // of the trace; 0: without an end
 	jaeger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasSuffix(r.URL.Path, id) {
@@ -66,7 +67,9 @@ func TestReadersOfALargeTraceOfJaeger(t *testing.T) {
 					t.Errorf("%s: %v", path, err)
 				case resp.StatusCode == http.StatusOK && n > 0 && got == n:
 					served.Add(1)
-				case resp.StatusCode >= 400 && (strings.Contains(string(body), "sent too much: its answer is larger than") || strings.Contains(string(body), "other large answers are being read") || strings.Contains(string(body), "jaeger did not answer")):
+				case resp.StatusCode >= 400 &&
+					(strings.Contains(string(body), "sent too much: its answer is larger than") || strings.Contains(string(body),
+						"other large answers are being read") || strings.Contains(string(body), "jaeger did not answer")):
 					refused.Add(1)
 				default:
 					t.Errorf("%s: %d with %d spans: %.300s", path, resp.StatusCode, got, body)
@@ -78,7 +81,8 @@ func TestReadersOfALargeTraceOfJaeger(t *testing.T) {
 			t.Error(err)
 		}
 		large, err := a.metric("watchingcat_backend_answers_too_large_total")
-		t.Logf("%d spans, limit %s: resident %d MiB idle, %d at most; %d served, %d refused, %v answers too large (%v)", n, *traceMemory, idle, a.resident(t, "VmHWM"), served.Load(), refused.Load(), large, err)
+		t.Logf("%d spans, limit %s: resident %d MiB idle, %d at most; %d served, %d refused, %v answers too large (%v)", n, *traceMemory,
+			idle, a.resident(t, "VmHWM"), served.Load(), refused.Load(), large, err)
 		if n > 0 && served.Load() == 0 {
 			t.Error("a trace within the limit was served to no one")
 		}

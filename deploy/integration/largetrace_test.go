@@ -28,8 +28,8 @@ var (
 	traceMemory = flag.String("trace-memory", "1GiB", "WATCHINGCAT_MEMORY_LIMIT in TestReadersOfALargeTrace")
 )
 
-// TestReadersOfALargeTrace: six clients request one trace of a million spans at the same time. Each gets a part of it with a warning, or 503 when
-// its turn does not come in time; the memory of the process stays near its limit, and small requests are answered meanwhile.
+// TestReadersOfALargeTrace: six clients request one trace of a million spans at the same time. Each gets a part of it with a warning, or
+// 503 when its turn does not come in time; the memory of the process stays near its limit, and small requests are answered meanwhile.
 func TestReadersOfALargeTrace(t *testing.T) {
 	a := newApp(t, startKfake(t), "WATCHINGCAT_MEMORY_LIMIT="+*traceMemory, "WATCHINGCAT_DEDUP_WINDOW=0s")
 	a.start()
@@ -86,7 +86,8 @@ func TestReadersOfALargeTrace(t *testing.T) {
 		if !json.Valid(body) {
 			return resp.StatusCode, len(body), 0, false, fmt.Errorf("the answer is no JSON")
 		}
-		return resp.StatusCode, len(body), bytes.Count(body, []byte(`"row.number"`)), resp.Header.Get("WatchingCat-Warning") != "" || bytes.Contains(body, []byte("an answer holds at most")), nil
+		return resp.StatusCode, len(body), bytes.Count(body, []byte(`"row.number"`)),
+			resp.Header.Get("WatchingCat-Warning") != "" || bytes.Contains(body, []byte("an answer holds at most")), nil
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int)
@@ -108,7 +109,8 @@ func TestReadersOfALargeTrace(t *testing.T) {
 		path := []string{"/api/v1/traces/", "/jaeger/api/traces/", "/jaeger/api/v3/traces/"}[i%3]
 		wg.Go(func() {
 			status, size, spans, warned, err := read(path)
-			t.Logf("%s: %d, %d spans in %d MiB, cut: %v, after %v", path, status, spans, size>>20, warned, time.Since(began).Round(time.Millisecond))
+			t.Logf("%s: %d, %d spans in %d MiB, cut: %v, after %v", path, status, spans, size>>20, warned,
+				time.Since(began).Round(time.Millisecond))
 			switch {
 			case err != nil:
 				t.Errorf("%s: %v", path, err)

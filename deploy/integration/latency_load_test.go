@@ -113,18 +113,22 @@ func TestLatencyUnderLoad(t *testing.T) {
 		}
 		t.Cleanup(p.Kill)
 	}
-	start("alertmanager", "--config.file", file("theirs.yml", fmt.Sprintf("route: {receiver: test, group_by: [alertname, service_name]}\nreceivers: [{name: test, webhook_configs: [{url: '%s'}]}]\n", theirs.URL)),
-		"--web.listen-address", fmt.Sprintf("127.0.0.1:%d", am), "--cluster.listen-address=", "--storage.path", t.TempDir(), "--log.level=error")
-	start("prometheus", "--config.file", file("prometheus.yml", fmt.Sprintf("global: {scrape_interval: 15s, evaluation_interval: 15s}\nrule_files: [%s]\nscrape_configs: [{job_name: spanmetrics, static_configs: [{targets: ['127.0.0.1:%d']}]}]\nalerting: {alertmanagers: [{static_configs: [{targets: ['127.0.0.1:%d']}]}]}\n",
-		file("theirs-rules.yml", strings.Replace(latencyRules, "> 2", "> 3", 1)), metrics, am)), "--web.listen-address", fmt.Sprintf("127.0.0.1:%d", web), "--storage.tsdb.path", t.TempDir(), "--log.level", "error")
+	start("alertmanager", "--config.file",
+		file("theirs.yml", fmt.Sprintf("route: {receiver: test, group_by: [alertname, service_name]}\nreceivers: [{name: test, webhook_configs: [{url: '%s'}]}]\n", theirs.URL)), "--web.listen-address", fmt.Sprintf("127.0.0.1:%d", am), "--cluster.listen-address=", "--storage.path", t.TempDir(), "--log.level=error")
+	start("prometheus", "--config.file",
+		file("prometheus.yml", fmt.Sprintf("global: {scrape_interval: 15s, evaluation_interval: 15s}\nrule_files: [%s]\nscrape_configs: [{job_name: spanmetrics, static_configs: [{targets: ['127.0.0.1:%d']}]}]\nalerting: {alertmanagers: [{static_configs: [{targets: ['127.0.0.1:%d']}]}]}\n",
+			file("theirs-rules.yml", strings.Replace(latencyRules, "> 2", "> 3", 1)), metrics, am)), "--web.listen-address",
+		fmt.Sprintf("127.0.0.1:%d", web), "--storage.tsdb.path", t.TempDir(), "--log.level", "error")
 
-	load, err := servers.Start(servers.Spec{Name: "load", Path: *binaryPath, Args: []string{"load", "--rate", "10000"}, Env: []string{"WATCHINGCAT_KAFKA_BROKERS=" + strings.Join(k.Brokers(), ",")}, Dir: t.TempDir()})
+	load, err := servers.Start(servers.Spec{Name: "load", Path: *binaryPath, Args: []string{"load", "--rate", "10000"},
+		Env: []string{"WATCHINGCAT_KAFKA_BROKERS=" + strings.Join(k.Brokers(), ",")}, Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(load.Kill)
 
-	cl, err := kgo.NewClient(kgo.SeedBrokers(a.brokers...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(topic))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(a.brokers...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
+		kgo.DefaultProduceTopic(topic))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,5 +176,6 @@ func TestLatencyUnderLoad(t *testing.T) {
 	if len(missing) > 0 {
 		t.Fatalf("watchingcat never told that %v fail, when all data was there", missing)
 	}
-	t.Logf("watchingcat: %d rounds, rules that wait for all data, after the end of the bucket: webhook p50 %v p99 %v max %v", len(list), at(list, .5), at(list, .99), at(list, 1))
+	t.Logf("watchingcat: %d rounds, rules that wait for all data, after the end of the bucket: webhook p50 %v p99 %v max %v", len(list),
+		at(list, .5), at(list, .99), at(list, 1))
 }

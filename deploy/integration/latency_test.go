@@ -74,7 +74,8 @@ func TestLatency(t *testing.T) {
 		"WATCHINGCAT_ALERTMANAGER_CONFIG="+file("alertmanager.yml", strings.ReplaceAll(latencyReceivers, "URL", hook.URL)))
 	a.start()
 	a.ready()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(a.brokers...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(topic))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(a.brokers...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
+		kgo.DefaultProduceTopic(topic))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,8 +116,8 @@ func (a *app) start() {
 	a.Process = p
 }
 
-// patience is how long anything may take before a test gives up: long, because how fast a machine is says nothing about whether the product is
-// right.
+// patience is how long anything may take before a test gives up: long, because how fast a machine is says nothing about whether the product
+// is right.
 const patience = 5 * time.Minute
 
 // ready waits until the process says that it is caught up, and returns how long that took.

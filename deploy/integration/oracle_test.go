@@ -134,7 +134,8 @@ func (o *oracle) span(res pcommon.Resource, s ptrace.Span) {
 	}
 	service := name.AsString()
 	start, end := uint64(s.StartTimestamp()), uint64(s.EndTimestamp())
-	k := redKey{service, s.Name(), "SPAN_KIND_" + upper(s.Kind().String()), "STATUS_CODE_" + upper(s.Status().Code().String()), bucketOf(end)}
+	k := redKey{service, s.Name(), "SPAN_KIND_" + upper(s.Kind().String()), "STATUS_CODE_" + upper(s.Status().Code().String()),
+		bucketOf(end)}
 	c := o.red[k]
 	if c == nil {
 		c = &redCount{durations: make([]uint64, len(bounds)+1)}
@@ -187,7 +188,8 @@ func (o *oracle) summary(res pcommon.Resource, s ptrace.Span) {
 	if !named || s.Kind() != ptrace.SpanKindClient || system == "" {
 		return
 	}
-	k := dbKey{service.AsString(), system, attr("db.namespace", "db.name"), attr("db.operation.name", "db.operation"), attr("db.collection.name"), bucketOf(end)}
+	k := dbKey{service.AsString(), system, attr("db.namespace", "db.name"), attr("db.operation.name", "db.operation"),
+		attr("db.collection.name"), bucketOf(end)}
 	c := o.databases[k]
 	if c == nil {
 		c = &dbCount{}
@@ -249,7 +251,8 @@ func (o *oracle) pair() {
 			if c.messaging || s.messaging { // rule 5
 				connection = "messaging_system"
 			}
-			o.edge(c.service, s.service, connection, max(c.end, s.end), c.failed || s.failed, ptr(lasted(s.start, s.end)), observed) // rule 3
+			// rule 3
+			o.edge(c.service, s.service, connection, max(c.end, s.end), c.failed || s.failed, ptr(lasted(s.start, s.end)), observed)
 		}
 		delete(o.servers, k)
 	}

@@ -27,7 +27,8 @@ import (
 	"github.com/gaurav/watchingcat/deploy/servers"
 )
 
-var promqlQueries = flag.String("promql-queries", "", "queries for TestPromQL instead of its own: promql-test-queries.yml of github.com/prometheus/compliance")
+var promqlQueries = flag.String("promql-queries", "",
+	"queries for TestPromQL instead of its own: promql-test-queries.yml of github.com/prometheus/compliance")
 
 // variants are what stands for the names in a query; every combination is asked.
 var variants = map[string][]string{
@@ -40,8 +41,8 @@ var variants = map[string][]string{
 	"aggr":   {"sum", "avg", "max", "min", "count", "group", "stddev", "stdvar"},
 	"k":      {"topk", "bottomk"},
 	"over":   {"sum", "avg", "max", "min", "count", "stddev", "stdvar", "absent", "last", "present"},
-	"math": {"abs", "ceil", "floor", "exp", "sqrt", "ln", "log2", "log10", "round", "sgn", "deg", "rad", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
-		"atanh"},
+	"math": {"abs", "ceil", "floor", "exp", "sqrt", "ln", "log2", "log10", "round", "sgn", "deg", "rad", "sin", "cos", "tan", "asin",
+		"acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"},
 	"rate": {"rate", "increase", "delta", "irate", "idelta"},
 	"date": {"day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"},
 	"hist": {"histogram_count", "histogram_sum", "histogram_avg", "histogram_stddev", "histogram_stdvar"},
@@ -50,38 +51,65 @@ var variants = map[string][]string{
 // ownQueries ask for each selector, operator and function, over gauges, counters that begin anew, histograms of both kinds, series that
 // come and go, and values that are no numbers.
 var ownQueries = []string{
-	"42", "-.5e-3", "0x1f", "Inf", "-Inf", "NaN", "-1 ^ 2", "2 ^ 3 ^ 2", "1 + 2 * 3 - 10 % 4 / 2", "time() <arith> 7", "7 <arith> time()", "time() <comp> bool 7", "vector(time())", "scalar(demo_num_cpus)", "pi()",
+	"42", "-.5e-3", "0x1f", "Inf", "-Inf", "NaN", "-1 ^ 2", "2 ^ 3 ^ 2", "1 + 2 * 3 - 10 % 4 / 2", "time() <arith> 7", "7 <arith> time()",
+	"time() <comp> bool 7", "vector(time())", "scalar(demo_num_cpus)", "pi()",
 	// Selectors.
-	"demo_memory_usage_bytes", `{__name__="demo_memory_usage_bytes"}`, `{"demo_memory_usage_bytes", type="free"}`, `demo_memory_usage_bytes{type!="free"}`, `demo_memory_usage_bytes{instance=~"demo.promlabs.com:1000[01]"}`,
-	`demo_memory_usage_bytes{instance!~".*:10000"}`, `demo_memory_usage_bytes{instance=~"demo"}`, `{type="free", instance!="demo.promlabs.com:10001"}`, `demo_memory_usage_bytes{nothing=""}`, `demo_memory_usage_bytes{type=""}`, "nothing",
-	"demo_memory_usage_bytes offset <offset>", "demo_memory_usage_bytes @ start()", "demo_memory_usage_bytes @ end() offset <offset>", "rate(demo_cpu_usage_seconds_total[5m] @ end())", "demo_intermittent_metric",
-	"demo_odd", `{__name__=~"demo_.+_bytes"}`, "demo_native_seconds",
+	"demo_memory_usage_bytes", `{__name__="demo_memory_usage_bytes"}`, `{"demo_memory_usage_bytes", type="free"}`,
+	`demo_memory_usage_bytes{type!="free"}`, `demo_memory_usage_bytes{instance=~"demo.promlabs.com:1000[01]"}`,
+	`demo_memory_usage_bytes{instance!~".*:10000"}`, `demo_memory_usage_bytes{instance=~"demo"}`,
+	`{type="free", instance!="demo.promlabs.com:10001"}`, `demo_memory_usage_bytes{nothing=""}`,
+	`demo_memory_usage_bytes{type=""}`, "nothing", "demo_memory_usage_bytes offset <offset>",
+	"demo_memory_usage_bytes @ start()", "demo_memory_usage_bytes @ end() offset <offset>",
+	"rate(demo_cpu_usage_seconds_total[5m] @ end())", "demo_intermittent_metric", "demo_odd",
+	`{__name__=~"demo_.+_bytes"}`, "demo_native_seconds",
 	// Aggregations.
-	"<aggr>(demo_memory_usage_bytes)", "<aggr>(nothing)", "<aggr> by (instance) (demo_memory_usage_bytes)", "<aggr> by (nothing) (demo_memory_usage_bytes)", "<aggr> without (instance, type) (demo_memory_usage_bytes)", "<aggr>(demo_odd)",
-	"<aggr> without () (demo_intermittent_metric)", "sum(demo_native_seconds)", "avg by (job) (demo_native_seconds)", "<k>(3, demo_memory_usage_bytes)", "<k> by (instance) (2, demo_memory_usage_bytes)", "topk(2, demo_odd)",
-	"quantile(<q>, demo_memory_usage_bytes)", "quantile by (type) (<q>, demo_odd)", `count_values("v", demo_num_cpus)`, `count_values by (job) ("v", demo_api_request_duration_seconds_bucket)`,
+	"<aggr>(demo_memory_usage_bytes)", "<aggr>(nothing)", "<aggr> by (instance) (demo_memory_usage_bytes)",
+	"<aggr> by (nothing) (demo_memory_usage_bytes)", "<aggr> without (instance, type) (demo_memory_usage_bytes)", "<aggr>(demo_odd)",
+	"<aggr> without () (demo_intermittent_metric)", "sum(demo_native_seconds)", "avg by (job) (demo_native_seconds)",
+	"<k>(3, demo_memory_usage_bytes)", "<k> by (instance) (2, demo_memory_usage_bytes)", "topk(2, demo_odd)",
+	"quantile(<q>, demo_memory_usage_bytes)", "quantile by (type) (<q>, demo_odd)", `count_values("v", demo_num_cpus)`,
+	`count_values by (job) ("v", demo_api_request_duration_seconds_bucket)`,
 	// Binary operators.
-	"demo_memory_usage_bytes <arith> 1.5", "1.5 <arith> demo_memory_usage_bytes", "demo_memory_usage_bytes <comp> 5e8", "demo_memory_usage_bytes <comp> bool 5e8", "demo_odd <arith> 2", "demo_odd <comp> bool 0",
-	"demo_memory_usage_bytes <arith> on (instance, job, type) demo_memory_usage_bytes", "demo_memory_usage_bytes <arith> ignoring (nothing) demo_memory_usage_bytes", "demo_memory_usage_bytes <comp> on (instance, type) demo_memory_usage_bytes",
-	"sum by (instance, type) (demo_memory_usage_bytes) <arith> on (instance, type) group_left (job) demo_memory_usage_bytes", "demo_memory_usage_bytes / on (instance) group_left demo_num_cpus",
-	"demo_num_cpus * on (instance) group_right (job) demo_memory_usage_bytes", `demo_memory_usage_bytes{type="free"} <set> demo_memory_usage_bytes`, "demo_memory_usage_bytes <set> on (instance) demo_intermittent_metric",
-	"demo_memory_usage_bytes / on (instance) demo_memory_usage_bytes", "demo_num_cpus * on (job) demo_memory_usage_bytes", "demo_native_seconds + demo_native_seconds", "demo_native_seconds * 2", "2 / demo_native_seconds", "-demo_memory_usage_bytes", "-demo_native_seconds",
+	"demo_memory_usage_bytes <arith> 1.5", "1.5 <arith> demo_memory_usage_bytes", "demo_memory_usage_bytes <comp> 5e8",
+	"demo_memory_usage_bytes <comp> bool 5e8", "demo_odd <arith> 2", "demo_odd <comp> bool 0",
+	"demo_memory_usage_bytes <arith> on (instance, job, type) demo_memory_usage_bytes",
+	"demo_memory_usage_bytes <arith> ignoring (nothing) demo_memory_usage_bytes",
+	"demo_memory_usage_bytes <comp> on (instance, type) demo_memory_usage_bytes",
+	"sum by (instance, type) (demo_memory_usage_bytes) <arith> on (instance, type) group_left (job) demo_memory_usage_bytes", "demo_memory_usage_bytes / on (instance) group_left demo_num_cpus", "demo_num_cpus * on (instance) group_right (job) demo_memory_usage_bytes", `demo_memory_usage_bytes{type="free"} <set> demo_memory_usage_bytes`, "demo_memory_usage_bytes <set> on (instance) demo_intermittent_metric", "demo_memory_usage_bytes / on (instance) demo_memory_usage_bytes", "demo_num_cpus * on (job) demo_memory_usage_bytes", "demo_native_seconds + demo_native_seconds", "demo_native_seconds * 2", "2 / demo_native_seconds", "-demo_memory_usage_bytes", "-demo_native_seconds",
 	// Functions of windows.
-	"<over>_over_time(demo_memory_usage_bytes[<range>])", "<over>_over_time(demo_intermittent_metric[5m])", "<over>_over_time(demo_odd[1m])", "quantile_over_time(<q>, demo_memory_usage_bytes[<range>])",
-	"<rate>(demo_cpu_usage_seconds_total[<range>])", "<rate>(demo_cpu_usage_seconds_total[5m] offset <offset>)", "<rate>(nothing[5m])", "<rate>(demo_intermittent_metric[5m])", "rate(demo_native_seconds[5m])", "sum(increase(demo_native_seconds[<range>]))",
-	"resets(demo_cpu_usage_seconds_total[<range>])", "changes(demo_batch_last_success_timestamp_seconds[<range>])", "resets(demo_native_seconds[15m])", "deriv(demo_disk_usage_bytes[<range>])", "predict_linear(demo_disk_usage_bytes[<range>], 600)",
-	"max_over_time(rate(demo_cpu_usage_seconds_total[1m])[5m:])", "avg_over_time(rate(demo_cpu_usage_seconds_total[1m])[2m:10s] offset <offset>)",
-	"max_over_time((time() - max(demo_batch_last_success_timestamp_seconds) < 1000)[5m:10s] offset 5m)", "sum_over_time(demo_num_cpus[2m:7s] @ end())", "count_over_time(time()[1m:13s])", "absent_over_time(demo_intermittent_metric[15s])",
+	"<over>_over_time(demo_memory_usage_bytes[<range>])", "<over>_over_time(demo_intermittent_metric[5m])",
+	"<over>_over_time(demo_odd[1m])", "quantile_over_time(<q>, demo_memory_usage_bytes[<range>])",
+	"<rate>(demo_cpu_usage_seconds_total[<range>])", "<rate>(demo_cpu_usage_seconds_total[5m] offset <offset>)",
+	"<rate>(nothing[5m])", "<rate>(demo_intermittent_metric[5m])", "rate(demo_native_seconds[5m])",
+	"sum(increase(demo_native_seconds[<range>]))", "resets(demo_cpu_usage_seconds_total[<range>])",
+	"changes(demo_batch_last_success_timestamp_seconds[<range>])", "resets(demo_native_seconds[15m])",
+	"deriv(demo_disk_usage_bytes[<range>])", "predict_linear(demo_disk_usage_bytes[<range>], 600)",
+	"max_over_time(rate(demo_cpu_usage_seconds_total[1m])[5m:])",
+	"avg_over_time(rate(demo_cpu_usage_seconds_total[1m])[2m:10s] offset <offset>)",
+	"max_over_time((time() - max(demo_batch_last_success_timestamp_seconds) < 1000)[5m:10s] offset 5m)",
+	"sum_over_time(demo_num_cpus[2m:7s] @ end())", "count_over_time(time()[1m:13s])",
+	"absent_over_time(demo_intermittent_metric[15s])",
 	// Functions of instants.
-	"<math>(demo_memory_usage_bytes)", "<math>(demo_odd)", "<math>(demo_memory_usage_bytes / 1e10)", "round(demo_memory_usage_bytes, 1e6)", "clamp(demo_memory_usage_bytes, 1e8, 6e8)", "clamp(demo_odd, -1, 1)", "clamp(demo_num_cpus, 2, 1)", "clamp_min(demo_odd, 0)", "clamp_max(demo_odd, 0)",
-	"<date>()", "<date>(demo_batch_last_success_timestamp_seconds offset <offset>)", "timestamp(demo_num_cpus)", "timestamp(demo_num_cpus * 1)", "timestamp(timestamp(demo_num_cpus offset <offset>))", "absent(nothing)", `absent(nothing{a="b", c=~"d"})`, "absent(demo_num_cpus)",
-	`label_replace(demo_num_cpus, "host", "$1-$2", "instance", "(.*):(.*)")`, `label_replace(demo_num_cpus, "job", "", "instance", ".*")`, `label_replace(demo_num_cpus, "a", "b", "nothing", "x")`, `label_replace(demo_num_cpus, "instance", "", "", "")`,
-	`label_replace(demo_num_cpus, "a", "b", "job", "(")`, `label_join(demo_num_cpus, "both", "-", "instance", "job")`, `label_join(demo_num_cpus, "job", "-", "instance", "nothing")`, "sort(demo_memory_usage_bytes)", "sort_desc(demo_odd)",
-	"histogram_quantile(<q>, rate(demo_api_request_duration_seconds_bucket[1m]))", "histogram_quantile(<q>, sum by (le, path) (rate(demo_api_request_duration_seconds_bucket[5m])))", "histogram_quantile(<q>, rate(demo_native_seconds[5m]))", "histogram_quantile(0.9, demo_memory_usage_bytes)",
-	`histogram_quantile(0.9, {__name__=~"demo_api_request_duration_seconds_.+"})`, "histogram_fraction(0, 0.2, rate(demo_native_seconds[5m]))", "<hist>(rate(demo_native_seconds[5m]))", "<hist>(demo_memory_usage_bytes)", `demo_gc_seconds{quantile="0.5"}`, "rate(demo_gc_seconds_count[1m])",
+	"<math>(demo_memory_usage_bytes)", "<math>(demo_odd)", "<math>(demo_memory_usage_bytes / 1e10)", "round(demo_memory_usage_bytes, 1e6)",
+	"clamp(demo_memory_usage_bytes, 1e8, 6e8)", "clamp(demo_odd, -1, 1)", "clamp(demo_num_cpus, 2, 1)", "clamp_min(demo_odd, 0)",
+	"clamp_max(demo_odd, 0)", "<date>()", "<date>(demo_batch_last_success_timestamp_seconds offset <offset>)",
+	"timestamp(demo_num_cpus)", "timestamp(demo_num_cpus * 1)", "timestamp(timestamp(demo_num_cpus offset <offset>))",
+	"absent(nothing)", `absent(nothing{a="b", c=~"d"})`, "absent(demo_num_cpus)",
+	`label_replace(demo_num_cpus, "host", "$1-$2", "instance", "(.*):(.*)")`,
+	`label_replace(demo_num_cpus, "job", "", "instance", ".*")`,
+	`label_replace(demo_num_cpus, "a", "b", "nothing", "x")`,
+	`label_replace(demo_num_cpus, "instance", "", "", "")`,
+	`label_replace(demo_num_cpus, "a", "b", "job", "(")`,
+	`label_join(demo_num_cpus, "both", "-", "instance", "job")`,
+	`label_join(demo_num_cpus, "job", "-", "instance", "nothing")`,
+	"sort(demo_memory_usage_bytes)", "sort_desc(demo_odd)",
+	"histogram_quantile(<q>, rate(demo_api_request_duration_seconds_bucket[1m]))",
+	"histogram_quantile(<q>, sum by (le, path) (rate(demo_api_request_duration_seconds_bucket[5m])))", "histogram_quantile(<q>, rate(demo_native_seconds[5m]))", "histogram_quantile(0.9, demo_memory_usage_bytes)", `histogram_quantile(0.9, {__name__=~"demo_api_request_duration_seconds_.+"})`, "histogram_fraction(0, 0.2, rate(demo_native_seconds[5m]))", "<hist>(rate(demo_native_seconds[5m]))", "<hist>(demo_memory_usage_bytes)", `demo_gc_seconds{quantile="0.5"}`, "rate(demo_gc_seconds_count[1m])",
 	`demo_num_cpus * on (instance, job) group_left (version) target_info`,
 	// What is refused.
-	"sum(", `{__name__=~".*"}`, "demo_memory_usage_bytes[5m]", "rate(demo_num_cpus)", "demo_num_cpus and 1", "sum(1)", "topk(demo_num_cpus, demo_num_cpus)", "foo()", `demo_num_cpus{`, "1 == 1", "demo_num_cpus offset 5", `count_values("", demo_num_cpus)`,
+	"sum(", `{__name__=~".*"}`, "demo_memory_usage_bytes[5m]", "rate(demo_num_cpus)", "demo_num_cpus and 1", "sum(1)",
+	"topk(demo_num_cpus, demo_num_cpus)", "foo()", `demo_num_cpus{`, "1 == 1", "demo_num_cpus offset 5",
+	`count_values("", demo_num_cpus)`,
 }
 
 // expanded are the queries that a query with names in it stands for.
@@ -121,10 +149,16 @@ func suiteQueries(t *testing.T, file string) (out []string) {
 	if err := yaml.Unmarshal(b, &list); err != nil {
 		t.Fatal(err)
 	}
-	of := map[string][]string{"range": variants["range"], "offset": variants["offset"][:3], "quantile": {"-0.5", "0.1", "0.5", "0.75", "0.95", "0.90", "0.99", "1", "1.5"}, "simpleAggrOp": {"sum", "avg", "max", "min", "count", "stddev", "stdvar"},
-		"simpleTimeAggrOp": {"sum", "avg", "max", "min", "count", "stddev", "stdvar", "absent", "last"}, "topBottomOp": {"topk", "bottomk"}, "arithBinOp": variants["arith"][:6], "compBinOp": variants["comp"],
-		"binOp": slices.Concat(variants["arith"][:6], variants["comp"]), "simpleMathFunc": {"abs", "ceil", "floor", "exp", "sqrt", "ln", "log2", "log10", "round"}, "extrapolatedRateFunc": {"delta", "rate", "increase"},
-		"clampFunc": {"clamp_min", "clamp_max"}, "instantRateFunc": {"idelta", "irate"}, "dateFunc": {"day_of_month", "day_of_week", "days_in_month", "hour", "minute", "month", "year"}}
+	of := map[string][]string{"range": variants["range"], "offset": variants["offset"][:3],
+		"quantile":         {"-0.5", "0.1", "0.5", "0.75", "0.95", "0.90", "0.99", "1", "1.5"},
+		"simpleAggrOp":     {"sum", "avg", "max", "min", "count", "stddev", "stdvar"},
+		"simpleTimeAggrOp": {"sum", "avg", "max", "min", "count", "stddev", "stdvar", "absent", "last"},
+		"topBottomOp":      {"topk", "bottomk"}, "arithBinOp": variants["arith"][:6], "compBinOp": variants["comp"],
+		"binOp":                slices.Concat(variants["arith"][:6], variants["comp"]),
+		"simpleMathFunc":       {"abs", "ceil", "floor", "exp", "sqrt", "ln", "log2", "log10", "round"},
+		"extrapolatedRateFunc": {"delta", "rate", "increase"}, "clampFunc": {"clamp_min", "clamp_max"},
+		"instantRateFunc": {"idelta", "irate"},
+		"dateFunc":        {"day_of_month", "day_of_week", "days_in_month", "hour", "minute", "month", "year"}}
 	for _, c := range list.Cases {
 		out = append(out, expanded(c.Query, "{{.", "}}", of)...)
 	}
@@ -201,7 +235,8 @@ func TestPromQL(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d queries: %d answers the same, %d of them empty, %d refused by both, %d differ", asked, asked-refused-failed, empty, refused, failed)
+	t.Logf("%d queries: %d answers the same, %d of them empty, %d refused by both, %d differ", asked, asked-refused-failed, empty, refused,
+		failed)
 }
 
 func promClient(t *testing.T, url string) promv1.API {
@@ -225,8 +260,9 @@ func inOrder(v model.Value) model.Value {
 }
 
 // sameValues allows for the last digits of sums, whose order is not the same.
-var sameValues = cmp.Options{cmp.Transformer("float", func(v model.SampleValue) float64 { return float64(v) }), cmp.Transformer("float", func(v model.FloatString) float64 { return float64(v) }),
-	cmpopts.EquateApprox(1e-9, 1e-12), cmpopts.EquateNaNs(), cmpopts.EquateEmpty()}
+var sameValues = cmp.Options{cmp.Transformer("float", func(v model.SampleValue) float64 { return float64(v) }),
+	cmp.Transformer("float", func(v model.FloatString) float64 { return float64(v) }), cmpopts.EquateApprox(1e-9, 1e-12),
+	cmpopts.EquateNaNs(), cmpopts.EquateEmpty()}
 
 // sendDemo sends the metrics of a service of three instances to both, step by step, and returns in how many records.
 func sendDemo(t *testing.T, brokers []string, otlp string, from, to time.Time) (records int) {
@@ -282,7 +318,8 @@ func (d *demo) at(at time.Time, step int) pmetric.Metrics {
 		if step/24%3 != i { // two minutes of six
 			s.gauge("demo_intermittent_metric", float64(step))
 		}
-		for kind, v := range map[string]float64{"nan": math.NaN(), "inf": math.Inf(1), "minus_inf": math.Inf(-1), "zero": 0, "negative": -d.r.Float64()} {
+		for kind, v := range map[string]float64{"nan": math.NaN(), "inf": math.Inf(1), "minus_inf": math.Inf(-1), "zero": 0,
+			"negative": -d.r.Float64()} {
 			s.gauge("demo_odd", v, "kind", kind)
 		}
 		for _, mode := range []string{"user", "system", "idle"} {

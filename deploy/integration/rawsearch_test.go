@@ -61,7 +61,8 @@ func searchedSpans(r *rand.Rand, from time.Time) (out []ptrace.Traces) {
 			sp.Status().SetCode(ptrace.StatusCode(r.IntN(3)))
 			start := begin.Add(time.Duration(r.IntN(5)) * time.Duration(r.IntN(10e6)) * time.Microsecond)
 			sp.SetStartTimestamp(pcommon.NewTimestampFromTime(start))
-			sp.SetEndTimestamp(pcommon.NewTimestampFromTime(start.Add([]time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond, 2 * time.Second, 30 * time.Second}[r.IntN(5)])))
+			sp.SetEndTimestamp(pcommon.NewTimestampFromTime(start.Add([]time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond,
+				2 * time.Second, 30 * time.Second}[r.IntN(5)])))
 			attributes(sp.Attributes())
 			for range r.IntN(2) {
 				e := sp.Events().AppendEmpty()
@@ -142,7 +143,8 @@ func TestRawStoresSearchAsJaeger(t *testing.T) {
 	waitFor(t, func() bool { // Jaeger has all
 		has := map[string]bool{}
 		for _, service := range []string{"web", "cart", "mail"} {
-			q := url.Values{"service": {service}, "limit": {"1000"}, "start": {fmt.Sprint(from.UnixMicro())}, "end": {fmt.Sprint(time.Now().UnixMicro())}}
+			q := url.Values{"service": {service}, "limit": {"1000"}, "start": {fmt.Sprint(from.UnixMicro())},
+				"end": {fmt.Sprint(time.Now().UnixMicro())}}
 			for _, id := range search(jaeger.URL, "/api/traces", q) {
 				has[id] = true
 			}
@@ -164,12 +166,14 @@ func TestRawStoresSearchAsJaeger(t *testing.T) {
 		if r.IntN(4) == 0 {
 			longest = []time.Duration{time.Second, 20 * time.Second}[r.IntN(2)]
 		}
-		for _, tag := range [][2]string{{"order.id", "a-1"}, {"order.id", "GET /x"}, {"size", "1"}, {"retry", "true"}, {"ratio", "0.5"}, {"tags", `["a"]`}} {
+		for _, tag := range [][2]string{{"order.id", "a-1"}, {"order.id", "GET /x"}, {"size", "1"}, {"retry", "true"}, {"ratio", "0.5"},
+			{"tags", `["a"]`}} {
 			if r.IntN(8) == 0 {
 				tags[tag[0]] = tag[1]
 			}
 		}
-		v1 := url.Values{"service": {service}, "limit": {"1000"}, "start": {fmt.Sprint(start.UnixMicro())}, "end": {fmt.Sprint(end.UnixMicro())}}
+		v1 := url.Values{"service": {service}, "limit": {"1000"}, "start": {fmt.Sprint(start.UnixMicro())},
+			"end": {fmt.Sprint(end.UnixMicro())}}
 		v3 := v3Search(url.Values{"query.serviceName": {service}}, start, end)
 		own := url.Values{"service": {service}, "limit": {"1000"}, "start": {rfc(start)}, "end": {rfc(end.Add(1))}}
 		if operation != "" {

@@ -64,7 +64,8 @@ func TestRawStores(t *testing.T) {
 	s.fillElastic()
 	s.fillPrometheus()
 	s.app = newApp(t, s.kafka.Brokers(), "WATCHINGCAT_JAEGER_URL="+s.jaeger.URL, "WATCHINGCAT_PROMETHEUS_URL="+s.prometheus.URL,
-		"WATCHINGCAT_ELASTICSEARCH_URL="+s.elastic.URL, "WATCHINGCAT_ELASTICSEARCH_INDEX=logs-*", "WATCHINGCAT_REDIS_URL="+s.redis.URL, "WATCHINGCAT_LOG_LEVEL=warn")
+		"WATCHINGCAT_ELASTICSEARCH_URL="+s.elastic.URL, "WATCHINGCAT_ELASTICSEARCH_INDEX=logs-*", "WATCHINGCAT_REDIS_URL="+s.redis.URL,
+		"WATCHINGCAT_LOG_LEVEL=warn")
 	s.start()
 	s.ready()
 	for kind, from := range map[string]time.Time{"traces": s.edge, "logs": s.edge, "metrics": s.edge.Add(time.Minute)} {
@@ -263,10 +264,12 @@ func (s *rawStores) fillElastic() {
 	enc := json.NewEncoder(&bulk)
 	s.minutes(0, func(m int, at time.Time, service string) {
 		index, body := "logs-ecs", fmt.Sprintf("minute %d of %s", m, service)
-		doc := map[string]any{"@timestamp": at.UTC().Format(time.RFC3339Nano), "message": body, "log.level": "info", "service": map[string]any{"name": service}}
+		doc := map[string]any{"@timestamp": at.UTC().Format(time.RFC3339Nano), "message": body, "log.level": "info",
+			"service": map[string]any{"name": service}}
 		if service == "cart" {
 			index = "logs-otel"
-			doc = map[string]any{"@timestamp": at.UTC().Format(time.RFC3339Nano), "body": map[string]any{"text": body}, "severity_number": 9, "severity_text": "INFO",
+			doc = map[string]any{"@timestamp": at.UTC().Format(time.RFC3339Nano), "body": map[string]any{"text": body},
+				"severity_number": 9, "severity_text": "INFO",
 				"resource": map[string]any{"attributes": map[string]any{"service.name": service}}}
 		}
 		for _, v := range []any{map[string]any{"index": map[string]any{"_index": index}}, doc} {
@@ -381,7 +384,8 @@ func (s *rawStores) askVolume(ctx context.Context, from, to time.Time) (out rawC
 		Buckets []struct{ Count int }
 		Meta    rawMeta
 	}
-	err = get(ctx, "http://"+s.addr+"/api/v1/logs/volume?"+url.Values{"start": {rfc(from)}, "end": {rfc(to)}, "step": {"60s"}}.Encode(), &body)
+	err = get(ctx, "http://"+s.addr+"/api/v1/logs/volume?"+url.Values{"start": {rfc(from)}, "end": {rfc(to)}, "step": {"60s"}}.Encode(),
+		&body)
 	for _, b := range body.Buckets {
 		out.n += b.Count
 	}
@@ -419,7 +423,8 @@ func (s *rawStores) askPrometheus(ctx context.Context, from, to time.Time) (out 
 		}
 		Warnings []string
 	}
-	err = get(ctx, "http://"+s.addr+"/prometheus/api/v1/query_range?"+url.Values{"query": {depthInMinutes}, "start": {rfc(from.Add(inMinute))}, "end": {rfc(to)}, "step": {"60"}}.Encode(), &body)
+	err = get(ctx, "http://"+s.addr+"/prometheus/api/v1/query_range?"+url.Values{"query": {depthInMinutes},
+		"start": {rfc(from.Add(inMinute))}, "end": {rfc(to)}, "step": {"60"}}.Encode(), &body)
 	for _, r := range body.Data.Result {
 		out.n += len(r.Values)
 	}
@@ -437,7 +442,8 @@ func (s *rawStores) askInstant(ctx context.Context, from, to time.Time) (out raw
 	}
 	query := fmt.Sprintf("sum(count_over_time(depth_ratio[%dms]))", to.Sub(from).Milliseconds())
 	// A window is open at its start, where there is a sample.
-	err = get(ctx, "http://"+s.addr+"/prometheus/api/v1/query?"+url.Values{"query": {query}, "time": {rfc(to.Add(-time.Millisecond))}}.Encode(), &body)
+	err = get(ctx, "http://"+s.addr+"/prometheus/api/v1/query?"+url.Values{"query": {query},
+		"time": {rfc(to.Add(-time.Millisecond))}}.Encode(), &body)
 	for _, r := range body.Data.Result {
 		if len(r.Value) == 2 {
 			if out.n, err = strconv.Atoi(fmt.Sprint(r.Value[1])); err != nil {
@@ -607,7 +613,8 @@ func (s *rawStores) without(name string) {
 	s.oneTrace(historyMinutes-1, "view")
 	if name == "jaeger" {
 		target := fmt.Sprintf("http://%s/api/v1/traces/%x", s.addr, s.shift.Add(1))
-		if err := get(s.t.Context(), target, nil); err == nil || !strings.Contains(err.Error(), "404") || !strings.Contains(err.Error(), "jaeger did not answer") {
+		if err := get(s.t.Context(), target, nil); err == nil || !strings.Contains(err.Error(), "404") || !strings.Contains(err.Error(),
+			"jaeger did not answer") {
 			s.t.Fatal(target, err)
 		}
 	}

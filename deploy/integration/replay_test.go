@@ -141,7 +141,8 @@ func (d *deltas) run(ctx context.Context) error {
 		}
 		md := pmetric.NewMetrics()
 		ms := metricstest.Resource(md, "cart", "cart-0")
-		metricstest.Sum(ms, "hits", pmetric.AggregationTemporalityDelta, pcommon.NewTimestampFromTime(before), pcommon.NewTimestampFromTime(now)).SetIntValue(int64(n))
+		metricstest.Sum(ms, "hits", pmetric.AggregationTemporalityDelta, pcommon.NewTimestampFromTime(before),
+			pcommon.NewTimestampFromTime(now)).SetIntValue(int64(n))
 		var m pmetric.ProtoMarshaler
 		b, err := m.MarshalMetrics(md)
 		if err != nil {

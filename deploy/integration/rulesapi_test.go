@@ -70,7 +70,8 @@ func TestRulesAPI(t *testing.T) {
 			return strings.Contains(text, `"firing"`) && strings.Contains(text, `"err"`) && !strings.Contains(text, `"unknown"`)
 		}, patience, 200*time.Millisecond, of)
 	}
-	for _, path := range []string{"/api/v1/rules", "/api/v1/rules?type=alert&rule_name[]=Always", "/api/v1/rules?rule_group[]=second", "/api/v1/rules?exclude_alerts=true", "/api/v1/rules?group_limit=1", "/api/v1/alerts"} {
+	for _, path := range []string{"/api/v1/rules", "/api/v1/rules?type=alert&rule_name[]=Always", "/api/v1/rules?rule_group[]=second",
+		"/api/v1/rules?exclude_alerts=true", "/api/v1/rules?group_limit=1", "/api/v1/alerts"} {
 		var want, got string
 		require.Eventually(t, func() bool {
 			want, got = timeless(t, p.URL+path), timeless(t, "http://"+a.addr+"/prometheus"+path)

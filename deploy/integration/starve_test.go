@@ -135,7 +135,8 @@ func TestDataFolderDeleted(t *testing.T) {
 		t.Fatalf("ended:\n%s", a.Tail(20))
 	}
 	a.Stop(30 * time.Second)
-	if out := a.Output(); strings.Contains(out, "goroutine ") || !strings.Contains(a.Tail(3), "watchingcat: checkpoint: commit: storage: the data folder was deleted") {
+	if out := a.Output(); strings.Contains(out, "goroutine ") || !strings.Contains(a.Tail(3),
+		"watchingcat: checkpoint: commit: storage: the data folder was deleted") {
 		t.Errorf("it was killed, or the last lines do not say that not all is stored:\n%s", out[max(0, len(out)-10000):])
 	}
 	a.start()

@@ -42,7 +42,8 @@ type lateRecord struct {
 	value []byte
 }
 
-// missed reports whether the machine stood still for so long that the record's spans may come after the pairing window: it is not sent then.
+// missed reports whether the machine stood still for so long that the record's spans may come after the pairing window: it is not sent
+// then.
 func (l lateRecord) missed(now time.Time) bool { return now.Sub(l.at) > 2*time.Second }
 
 // startTraffic begins to write about `rate` spans a second until stop.
@@ -61,8 +62,9 @@ func startTraffic(t *testing.T, brokers []string, topic string, rate int, opts .
 // newTraffic writes what step is called for.
 func newTraffic(t *testing.T, brokers []string, topic string, opts ...func(*traffic)) *traffic {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(kgo.UniformBytesPartitioner(1, false, false, nil)),
-		kgo.RecordRetries(1<<30), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(1000))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(kgo.UniformBytesPartitioner(1, false, false, nil)), kgo.RecordRetries(1<<30), kgo.ProducerLinger(0),
+		kgo.MaxBufferedRecords(1000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +249,8 @@ func (w *traffic) trace(now time.Time, record func() ptrace.Traces, n *int) {
 	case 3:
 		span(service, "POST", ptrace.SpanKindClient, call, "server.address", "payments.example.com")
 	case 4:
-		span("orphan", "nobody saw its client", ptrace.SpanKindServer, pcommon.SpanID{1, 2, 3, byte(w.r.IntN(256)), 5, 6, 7, byte(w.r.IntN(256))})
+		span("orphan", "nobody saw its client", ptrace.SpanKindServer,
+			pcommon.SpanID{1, 2, 3, byte(w.r.IntN(256)), 5, 6, 7, byte(w.r.IntN(256))})
 	case 5:
 		span("", "of a resource without a name", ptrace.SpanKindClient, call)
 	case 6:

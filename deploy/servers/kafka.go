@@ -112,7 +112,8 @@ func (k *Kafka) format(n *node) error {
 			return fmt.Errorf("servers: %w", err)
 		}
 	}
-	args := append(k.java("64m", n), "kafka.tools.StorageTool", "format", "-t", n.clusterUUID, "-c", filepath.Join(n.Dir, "server.properties"))
+	args := append(k.java("64m", n), "kafka.tools.StorageTool", "format", "-t", n.clusterUUID, "-c",
+		filepath.Join(n.Dir, "server.properties"))
 	if out, err := exec.Command("java", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("servers: format Kafka's folder: %w\n%s", err, out)
 	}

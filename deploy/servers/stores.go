@@ -70,7 +70,8 @@ func answers(url string) func(context.Context) error {
 func files(dir string, texts map[string]string) error {
 	var errs []error
 	for name, text := range texts {
-		errs = append(errs, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o750), os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+		errs = append(errs, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o750),
+			os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	return errors.Join(errs...)
 }
@@ -114,8 +115,10 @@ func NewJaeger(run, dir, metrics string) (*Jaeger, error) {
 			return nil, err
 		}
 	}
-	j := &Jaeger{Store: Store{URL: fmt.Sprintf("http://127.0.0.1:%d", ports[0])}, OTLP: fmt.Sprintf("http://127.0.0.1:%d/v1/traces", ports[2])}
-	j.spec = Spec{Name: "jaeger", Path: filepath.Join(run, "jaeger"), Args: []string{"--config", filepath.Join(dir, "jaeger.yaml")}, Dir: dir}
+	j := &Jaeger{Store: Store{URL: fmt.Sprintf("http://127.0.0.1:%d", ports[0])},
+		OTLP: fmt.Sprintf("http://127.0.0.1:%d/v1/traces", ports[2])}
+	j.spec = Spec{Name: "jaeger", Path: filepath.Join(run, "jaeger"), Args: []string{"--config", filepath.Join(dir, "jaeger.yaml")},
+		Dir: dir}
 	j.ready = answers(j.URL + "/api/v3/services")
 	storage, backend := "", ""
 	if metrics != "" {
@@ -132,8 +135,10 @@ func NewPrometheus(run, dir, more string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{URL: fmt.Sprintf("http://127.0.0.1:%d", port)}
-	s.spec = Spec{Name: "prometheus", Path: filepath.Join(run, "prometheus"), Dir: dir, Args: []string{"--config.file", filepath.Join(dir, "prometheus.yml"),
-		"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", fmt.Sprintf("127.0.0.1:%d", port), "--web.enable-otlp-receiver", "--enable-feature=exemplar-storage", "--log.level", "warn"}}
+	s.spec = Spec{Name: "prometheus", Path: filepath.Join(run, "prometheus"), Dir: dir,
+		Args: []string{"--config.file", filepath.Join(dir, "prometheus.yml"),
+			"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", fmt.Sprintf("127.0.0.1:%d", port),
+			"--web.enable-otlp-receiver", "--enable-feature=exemplar-storage", "--log.level", "warn"}}
 	s.ready = answers(s.URL + "/-/ready")
 	return s, files(dir, map[string]string{"prometheus.yml": "storage: {tsdb: {out_of_order_time_window: 24h}}\notlp: {promote_resource_attributes: [service.name]}\n" + more})
 }
@@ -150,8 +155,9 @@ func NewElasticsearch(run, dir string) (*Store, error) {
 	}
 	es := filepath.Join(run, "elasticsearch")
 	s := &Store{URL: fmt.Sprintf("http://127.0.0.1:%d", port)}
-	s.spec = Spec{Name: "elasticsearch", Path: "java", Dir: dir, Args: []string{"-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-Des.path.home=" + dir,
-		"-cp", filepath.Join(es, "classes") + ":" + filepath.Join(es, "lib", "*"), "Node", dir}}
+	s.spec = Spec{Name: "elasticsearch", Path: "java", Dir: dir,
+		Args: []string{"-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-Des.path.home=" + dir,
+			"-cp", filepath.Join(es, "classes") + ":" + filepath.Join(es, "lib", "*"), "Node", dir}}
 	s.ready = answers(s.URL + "/_cluster/health")
 	for _, name := range []string{"plugins", "logs", "lib"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o750); err != nil {
@@ -174,7 +180,8 @@ func NewRedis(dir string) (*Store, error) {
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	s := &Store{URL: "redis://" + addr}
-	s.spec = Spec{Name: "redis", Path: "redis-server", Dir: dir, Args: []string{"--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--save", "", "--appendonly", "no"}}
+	s.spec = Spec{Name: "redis", Path: "redis-server", Dir: dir,
+		Args: []string{"--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--save", "", "--appendonly", "no"}}
 	s.ready = func(ctx context.Context) error {
 		var d net.Dialer
 		c, err := d.DialContext(ctx, "tcp", addr)

@@ -88,8 +88,10 @@ func (o *Outbox) Entry(at time.Time, alerts []Alert) (storage.Entry, error) {
 }
 
 var (
-	descOutbox    = prometheus.NewDesc("watchingcat_outbox_entries", "Evaluations whose alerts are not yet passed to notification routing, or whose resolved alerts are not yet notified.", nil, nil)
-	descOutboxAge = prometheus.NewDesc("watchingcat_outbox_oldest_age_seconds", "Age of the oldest of them; resolved alerts stay for their group_interval.", nil, nil)
+	descOutbox = prometheus.NewDesc("watchingcat_outbox_entries",
+		"Evaluations whose alerts are not yet passed to notification routing, or whose resolved alerts are not yet notified.", nil, nil)
+	descOutboxAge = prometheus.NewDesc("watchingcat_outbox_oldest_age_seconds",
+		"Age of the oldest of them; resolved alerts stay for their group_interval.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.

@@ -129,7 +129,8 @@ func (b Spec) open(ctx context.Context) (*trial, error) {
 	t := &trial{Spec: b}
 	t.from = begin.Add(-(stateWarmUp(b.Sources)/b.Step + 2) * b.Step)
 	if n := int64(b.End.Sub(t.from)/b.Step) + 1; n > MaxSteps {
-		return nil, fmt.Errorf("%w: %d evaluations of each rule are more than %d; take a longer step or a shorter range", ErrInvalid, n, MaxSteps)
+		return nil, fmt.Errorf("%w: %d evaluations of each rule are more than %d; take a longer step or a shorter range", ErrInvalid, n,
+			MaxSteps)
 	}
 	past := &pastQueries{engine: b.Engine, queryable: b.Queryable, step: b.Step, end: b.End, ahead: map[string]*ahead{}}
 	past.recorded = rules.RecordedNames(query.NewParser(), b.Sources)
@@ -143,7 +144,8 @@ func (b Spec) open(ctx context.Context) (*trial, error) {
 // load makes the evaluator.
 func (t *trial) load(ctx context.Context, c rules.Config) (err error) {
 	c.Reader, c.KV, c.Queryable, c.Engine = t.Reader, storage.NewMem(storage.MemOptions{}), t.Queryable, t.Engine
-	c.ExternalURL, c.ExternalLabels, c.RuleRetention, c.Logger = t.ExternalURL, t.ExternalLabels, max(6*time.Hour, t.End.Sub(t.from)), slog.New(slog.DiscardHandler)
+	c.ExternalURL, c.ExternalLabels, c.RuleRetention, c.Logger = t.ExternalURL, t.ExternalLabels, max(6*time.Hour, t.End.Sub(t.from)),
+		slog.New(slog.DiscardHandler)
 	c.MaxHistory = 2 * MaxTransitions // of one moment; more than the bound is refused after it
 	if t.e, err = rules.New(c); err != nil {
 		return err
@@ -212,7 +214,8 @@ func (t *trial) result() *Result {
 // inherit adds what was active when the range begins, as transitions at its start.
 func (t *trial) inherit() {
 	for _, a := range t.e.Active() {
-		t.out.Transitions = append(t.out.Transitions, alert.Transition{Time: t.Start, RuleID: a.RuleID, Labels: a.Labels, Annotations: a.Annotations, To: a.State, Value: a.Value})
+		t.out.Transitions = append(t.out.Transitions,
+			alert.Transition{Time: t.Start, RuleID: a.RuleID, Labels: a.Labels, Annotations: a.Annotations, To: a.State, Value: a.Value})
 	}
 }
 

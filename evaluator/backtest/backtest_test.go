@@ -48,12 +48,14 @@ func TestBacktestTellsWhatWouldHaveBeen(t *testing.T) {
 		}
 	}
 	r.Commit(evaltest.At(600))
-	rules := evaltest.AlertRules(evaltest.Rule("Errors", `increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m]) > 5`, "    for: 30s\n"))
+	rules := evaltest.AlertRules(evaltest.Rule("Errors",
+		`increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m]) > 5`, "    for: 30s\n"))
 	res, err := Spec{Sources: source(t, rules), Start: evaltest.At(0), End: evaltest.At(3600), Reader: r}.Run(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, "Errors: 150 ->pending(6.0) 180 pending->firing(12.0) 210 firing->resolved(7.2) 330 resolved->pending(7.2) 360 pending->firing(12.0) 390 firing->resolved(7.2)\n", script(res))
 	require.Equal(t, evaltest.At(600), res.End, "cut to what is known")
-	require.Equal(t, Summary{Fired: 2, Firing: time.Minute, Longest: 30 * time.Second, Pending: time.Minute, Flaps: 1}, res.Series[0].Summary)
+	require.Equal(t, Summary{Fired: 2, Firing: time.Minute, Longest: 30 * time.Second, Pending: time.Minute, Flaps: 1},
+		res.Series[0].Summary)
 	require.Equal(t, "page", res.Series[0].Labels.Get("severity"))
 	require.Equal(t, "cart has 12", res.Transitions[1].Annotations.Get("summary"))
 
@@ -63,7 +65,8 @@ func TestBacktestTellsWhatWouldHaveBeen(t *testing.T) {
 	require.Equal(t, "Errors: 190 ->firing(12.0) 210 firing->resolved(7.2)\n", script(res))
 
 	// What never held long enough stays pending and ends inactive.
-	res, err = Spec{Sources: source(t, strings.Replace(rules, "for: 30s", "for: 5m", 1)), Start: evaltest.At(0), End: evaltest.At(300), Reader: r}.Run(context.Background())
+	res, err = Spec{Sources: source(t, strings.Replace(rules, "for: 30s", "for: 5m", 1)), Start: evaltest.At(0), End: evaltest.At(300),
+		Reader: r}.Run(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, "Errors: 150 ->pending(6.0) 210 pending->inactive(7.2)\n", script(res))
 }
@@ -73,9 +76,14 @@ func TestBacktestRefuses(t *testing.T) {
 	r.Span(evaltest.Failing, evaltest.Observation{At: evaltest.At(5)})
 	r.Commit(evaltest.At(20))
 	for text, b := range map[string]Spec{
-		"no whole step": {Sources: source(t, evaltest.AlertRules(evaltest.Rule("A", "vector(1) > 0", ""))), Start: evaltest.At(100), End: evaltest.At(200)},
-		"longer step":   {Sources: source(t, evaltest.AlertRules(evaltest.Rule("A", "vector(1) > 0", "    for: 30d\n"))), Start: evaltest.At(0), End: evaltest.At(20)},
-		"many-to-many":  {Sources: source(t, evaltest.AlertRules(evaltest.Rule("A", `sum(calls_total) + on() group_left() {__name__=~"calls_total|traces_span_metrics_calls_total"} > 0`, ""))), Start: evaltest.At(0), End: evaltest.At(20)},
+		"no whole step": {Sources: source(t, evaltest.AlertRules(evaltest.Rule("A", "vector(1) > 0", ""))), Start: evaltest.At(100),
+			End: evaltest.At(200)},
+		"longer step": {Sources: source(t, evaltest.AlertRules(evaltest.Rule("A", "vector(1) > 0", "    for: 30d\n"))),
+			Start: evaltest.At(0), End: evaltest.At(20)},
+		"many-to-many": {Sources: source(t,
+			evaltest.AlertRules(evaltest.Rule("A",
+				`sum(calls_total) + on() group_left() {__name__=~"calls_total|traces_span_metrics_calls_total"} > 0`, ""))),
+			Start: evaltest.At(0), End: evaltest.At(20)},
 	} {
 		b.Reader = r
 		_, err := b.Run(context.Background())
@@ -171,9 +179,12 @@ func (l *live) advance(c model.Change, s float64) {
 
 // The live evaluator and a backtest over the same views agree within one bucket.
 func TestBacktestAgreesWithLive(t *testing.T) {
-	rules := evaltest.AlertRules(evaltest.Rule("Errors", `sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m])) > 4`, "    for: 20s\n    keep_firing_for: 15s\n") +
+	rules := evaltest.AlertRules(evaltest.Rule("Errors",
+		`sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[1m])) > 4`,
+		"    for: 20s\n    keep_firing_for: 15s\n") +
 		evaltest.Rule("Quiet", `sum by (service_name) (increase(traces_span_metrics_calls_total[1m])) < 3`, "") +
-		evaltest.Rule("Any", `sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[30s])) > 0`, ""))
+		evaltest.Rule("Any", `sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"}[30s])) > 0`,
+			""))
 	for seed := range uint64(6) {
 		b, rnd := newLive(t, rules), rand.New(rand.NewPCG(seed, 2))
 		busy, until := false, 10.0
@@ -222,7 +233,8 @@ func compareWithinBucket(t *testing.T, seed uint64, live []alert.Transition, res
 		}
 		for s := 40; s < 1460; s += model.BucketSeconds {
 			if around := w[s-around : s+around]; !slices.Contains(around, !w[s]) {
-				require.Contains(t, []bool{g[s-model.BucketSeconds], g[s], g[s+model.BucketSeconds]}, w[s], "seed %d: %s at %d", seed, name, s)
+				require.Contains(t, []bool{g[s-model.BucketSeconds], g[s], g[s+model.BucketSeconds]}, w[s], "seed %d: %s at %d", seed, name,
+					s)
 				checked++
 			}
 		}

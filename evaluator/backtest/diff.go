@@ -37,7 +37,8 @@ func DiffRules(before, after []rules.Info) []RuleDiff {
 		out = append(out, RuleDiff{"removed", r.Source, r.Group, r.Name, nil})
 	}
 	slices.SortFunc(out, func(a, b RuleDiff) int {
-		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Change, b.Change))
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.Change, b.Change))
 	})
 	return out
 }
@@ -47,8 +48,9 @@ func changed(a, b *rules.Info) (what []string) {
 		name string
 		same bool
 	}{
-		{"name", a.Name == b.Name}, {"expr", a.Expr == b.Expr}, {"for", a.For == b.For}, {"keep_firing_for", a.KeepFiringFor == b.KeepFiringFor},
-		{"labels", labels.Equal(a.Labels, b.Labels)}, {"annotations", labels.Equal(a.Annotations, b.Annotations)}, {"enabled", a.Enabled == b.Enabled},
+		{"name", a.Name == b.Name}, {"expr", a.Expr == b.Expr}, {"for", a.For == b.For},
+		{"keep_firing_for", a.KeepFiringFor == b.KeepFiringFor}, {"labels", labels.Equal(a.Labels, b.Labels)},
+		{"annotations", labels.Equal(a.Annotations, b.Annotations)}, {"enabled", a.Enabled == b.Enabled},
 	} {
 		if !x.same {
 			what = append(what, x.name)

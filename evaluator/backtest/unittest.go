@@ -189,8 +189,9 @@ func (t *unitGroup) run(ctx context.Context, interval time.Duration, order map[s
 		return err
 	}
 	engine := query.NewEngine(query.EngineConfig{SubqueryInterval: interval}, nil, nil)
-	e, err := rules.New(rules.Config{KV: storage.NewMem(storage.MemOptions{}), Queryable: in.store, Engine: engine, Interval: time.Duration(t.Interval),
-		ExternalLabels: labels.FromMap(t.ExternalLabels), ExternalURL: external, RuleRetention: math.MaxInt64, MaxRuleSeries: math.MaxInt, MaxRuleSamples: math.MaxInt, Reader: noViews{}})
+	e, err := rules.New(rules.Config{KV: storage.NewMem(storage.MemOptions{}), Queryable: in.store, Engine: engine,
+		Interval: time.Duration(t.Interval), ExternalLabels: labels.FromMap(t.ExternalLabels), ExternalURL: external,
+		RuleRetention: math.MaxInt64, MaxRuleSeries: math.MaxInt, MaxRuleSamples: math.MaxInt, Reader: noViews{}})
 	if err != nil {
 		return err
 	}

@@ -23,10 +23,11 @@ func module(t *testing.T, path string) string {
 func TestUnitTestsOfPromtool(t *testing.T) {
 	dir := filepath.Join(module(t, "github.com/prometheus/prometheus"), "cmd", "promtool", "testdata")
 	for file, want := range map[string]string{
-		"unittest.yml": "", "long-period.yml": "", "at-modifier-test.yml": "", "negative-offset-test.yml": "", "no-test-group-interval.yml": "",
-		"rules_run.yml": "wrong test", "rules_run_fuzzy.yml": "wrong fuzzy match", "start-time-test.yml": "",
-		"bad-input-series.yml": "series", "bad-promql.yml": "found duplicate series", "bad-rules-error-test.yml": "many-to-many", "bad-rules-syntax-test.yml": "unexpected",
-		"failing.yml": "exp:", "rules_run_no_fuzzy.yml": "exp:", "rules_run_extrafields.yml": "field",
+		"unittest.yml": "", "long-period.yml": "", "at-modifier-test.yml": "", "negative-offset-test.yml": "",
+		"no-test-group-interval.yml": "", "rules_run.yml": "wrong test", "rules_run_fuzzy.yml": "wrong fuzzy match",
+		"start-time-test.yml": "", "bad-input-series.yml": "series", "bad-promql.yml": "found duplicate series",
+		"bad-rules-error-test.yml": "many-to-many", "bad-rules-syntax-test.yml": "unexpected", "failing.yml": "exp:",
+		"rules_run_no_fuzzy.yml": "exp:", "rules_run_extrafields.yml": "field",
 	} {
 		err := UnitTest(context.Background(), filepath.Join(dir, file))
 		if want == "" {

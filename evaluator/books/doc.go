@@ -1,7 +1,7 @@
 // Package books holds what users make over HTTP: rules, in groups as the ruler API has them, and service level objectives.
 //
-// RuleBook and SLOBook check, tag and store objects of the configuration topic, and give them as sources of rules. SLO makes the rules of an
-// objective as Google's SRE workbook describes. Templates (NoData, Baseline) make rules of a few values.
+// RuleBook and SLOBook check, tag and store objects of the configuration topic, and give them as sources of rules. SLO makes the rules of
+// an objective as Google's SRE workbook describes. Templates (NoData, Baseline) make rules of a few values.
 //
 // Rule: a book refuses what could not be evaluated when it is saved; a change names the tag of the version that it replaces.
 package books

@@ -95,7 +95,8 @@ func (g *storedGroup) tag(i int) (string, error) {
 
 // tagOfInfo names a rule of a file.
 func tagOfInfo(r *rules.Info) (string, error) {
-	return tagOf([]any{r.Source, r.Group, r.ID, r.Name, r.Type, r.Expr, r.For, r.KeepFiringFor, r.Labels.Map(), r.Annotations.Map(), r.Enabled})
+	return tagOf([]any{r.Source, r.Group, r.ID, r.Name, r.Type, r.Expr, r.For, r.KeepFiringFor, r.Labels.Map(), r.Annotations.Map(),
+		r.Enabled})
 }
 
 // storedGroup is the value of an object of KindRuleGroup; its id is namespace/name.
@@ -122,15 +123,18 @@ type storedRule struct {
 }
 
 func (r *storedRule) rule() rulefmt.Rule {
-	return rulefmt.Rule{Record: r.Record, Alert: r.Alert, Expr: r.Expr, For: r.For, KeepFiringFor: r.KeepFiringFor, Labels: r.Labels, Annotations: r.Annotations}
+	return rulefmt.Rule{Record: r.Record, Alert: r.Alert, Expr: r.Expr, For: r.For, KeepFiringFor: r.KeepFiringFor, Labels: r.Labels,
+		Annotations: r.Annotations}
 }
 
 func storedOf(r rulefmt.Rule) storedRule {
-	return storedRule{Record: r.Record, Alert: r.Alert, Expr: r.Expr, For: r.For, KeepFiringFor: r.KeepFiringFor, Labels: r.Labels, Annotations: r.Annotations}
+	return storedRule{Record: r.Record, Alert: r.Alert, Expr: r.Expr, For: r.For, KeepFiringFor: r.KeepFiringFor, Labels: r.Labels,
+		Annotations: r.Annotations}
 }
 
 func (g *storedGroup) group() rulefmt.RuleGroup {
-	out := rulefmt.RuleGroup{Name: g.Name, Interval: g.Interval, QueryOffset: g.QueryOffset, Limit: g.Limit, Labels: g.Labels, Rules: []rulefmt.Rule{}}
+	out := rulefmt.RuleGroup{Name: g.Name, Interval: g.Interval, QueryOffset: g.QueryOffset, Limit: g.Limit, Labels: g.Labels,
+		Rules: []rulefmt.Rule{}}
 	for i := range g.Rules {
 		out.Rules = append(out.Rules, g.Rules[i].rule())
 	}
@@ -255,7 +259,8 @@ func (b *RuleBook) write(ctx context.Context, by, action string, now time.Time, 
 }
 
 func (s *RuleSpec) stored(id string) storedRule {
-	r := storedRule{ID: id, Disabled: s.Disabled, Expr: s.Expr, For: model.Duration(s.For), KeepFiringFor: model.Duration(s.KeepFiringFor), Labels: s.Labels, Annotations: s.Annotations}
+	r := storedRule{ID: id, Disabled: s.Disabled, Expr: s.Expr, For: model.Duration(s.For), KeepFiringFor: model.Duration(s.KeepFiringFor),
+		Labels: s.Labels, Annotations: s.Annotations}
 	if s.Recording {
 		r.Record = s.Name
 	} else {
@@ -361,7 +366,8 @@ func (b *RuleBook) Update(ctx context.Context, by, id string, s RuleSpec, ofFile
 
 // turn switches a rule of a file on or off.
 func (b *RuleBook) turn(ctx context.Context, by string, s RuleSpec, r *rules.Info, now time.Time) error {
-	same := s.Name == r.Name && s.Recording == (r.Type == "recording") && s.Expr == r.Expr && s.For == r.For && s.KeepFiringFor == r.KeepFiringFor &&
+	same := s.Name == r.Name && s.Recording == (r.Type == "recording") && s.Expr == r.Expr && s.For == r.For &&
+		s.KeepFiringFor == r.KeepFiringFor &&
 		maps.Equal(s.Labels, r.Labels.Map()) && maps.Equal(s.Annotations, r.Annotations.Map()) && (s.Group == "" || s.Group == r.Group)
 	if !same {
 		return ErrRuleOfFile
@@ -419,7 +425,8 @@ func (b *RuleBook) SetGroup(ctx context.Context, by, namespace string, rg rulefm
 	if err != nil {
 		return err
 	}
-	g := &storedGroup{Namespace: namespace, Name: rg.Name, Interval: rg.Interval, QueryOffset: rg.QueryOffset, Limit: rg.Limit, Labels: rg.Labels}
+	g := &storedGroup{Namespace: namespace, Name: rg.Name, Interval: rg.Interval, QueryOffset: rg.QueryOffset, Limit: rg.Limit,
+		Labels: rg.Labels}
 	var was []storedRule
 	if i := slices.IndexFunc(groups, func(o *storedGroup) bool { return o.Namespace == namespace && o.Name == rg.Name }); i >= 0 {
 		was = groups[i].Rules

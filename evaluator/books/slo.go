@@ -152,7 +152,8 @@ func (s *SLO) errorRatio(window string) string {
 		return fmt.Sprintf("1 - %s / (%s > 0)", good, sum("traces_span_metrics_duration_milliseconds_count", ""))
 	}
 	total := sum("traces_span_metrics_calls_total", "")
-	return fmt.Sprintf("(%s or 0 * %s) / (%s > 0)", sum("traces_span_metrics_calls_total", `,status_code="STATUS_CODE_ERROR"`), total, total)
+	return fmt.Sprintf("(%s or 0 * %s) / (%s > 0)", sum("traces_span_metrics_calls_total", `,status_code="STATUS_CODE_ERROR"`), total,
+		total)
 }
 
 func windowName(d time.Duration) string { return model.Duration(d).String() }
@@ -189,7 +190,8 @@ func (s *SLO) Groups() []rulefmt.RuleGroup {
 	number := func(f float64) string { return strconv.FormatFloat(f, 'g', 12, 64) }
 	fast.Rules = append(fast.Rules, record(SLOObjective, "vector("+number(s.Objective/100)+")"),
 		record(SLOBurnRate, SLOErrorRatio+"1h"+of+" / "+number(budget)))
-	slow.Rules = append(slow.Rules, record(SLOBudgetRemaining, "1 - "+SLOErrorRatio+windowName(time.Duration(s.Window))+of+" / "+number(budget)))
+	slow.Rules = append(slow.Rules, record(SLOBudgetRemaining,
+		"1 - "+SLOErrorRatio+windowName(time.Duration(s.Window))+of+" / "+number(budget)))
 	for _, b := range s.burns() {
 		g := &fast
 		if b.long > time.Hour {
@@ -208,13 +210,15 @@ func (s *SLO) alert(b burn, budget float64, of string) rulefmt.Rule {
 	rate := BurnRate(b.budget, time.Duration(s.Window), b.long)
 	limit := strconv.FormatFloat(rate*budget, 'g', 12, 64)
 	r := rulefmt.Rule{
-		Alert:  "SLOErrorBudgetBurn",
-		Expr:   fmt.Sprintf("%s%s%s > %s and %s%s%s > %s", SLOErrorRatio, windowName(b.long), of, limit, SLOErrorRatio, windowName(b.short), of, limit),
+		Alert: "SLOErrorBudgetBurn",
+		Expr: fmt.Sprintf("%s%s%s > %s and %s%s%s > %s", SLOErrorRatio, windowName(b.long), of, limit, SLOErrorRatio, windowName(b.short),
+			of, limit),
 		Labels: map[string]string{"severity": b.severity, "long_window": windowName(b.long), "short_window": windowName(b.short)},
 		Annotations: map[string]string{
 			"summary": fmt.Sprintf("%s: errors use the budget up %.3g times too fast", s.Name, rate),
 			"description": fmt.Sprintf("{{ $value | humanizePercentage }} of the events of the last %s were bad; more than %s over %s and over %s means that %.0f %% of the budget of %s (%.4g %% of the events) went within %s.",
-				windowName(b.long), percent(rate*budget), windowName(b.long), windowName(b.short), b.budget*100, s.Window, budget*100, windowName(b.long)),
+				windowName(b.long), percent(rate*budget), windowName(b.long), windowName(b.short), b.budget*100, s.Window, budget*100,
+				windowName(b.long)),
 		},
 	}
 	for k, v := range s.Labels {

@@ -53,9 +53,11 @@ func TestBurnRatesOfTheWorkbook(t *testing.T) {
 
 func TestSLORulesAreRules(t *testing.T) {
 	for name, s := range map[string]SLO{
-		"availability": {Name: `a "quoted" name`, Service: `we"b`, Operation: "GET /", Objective: 99.5, Window: model.Duration(28 * day), Labels: map[string]string{"team": "x"}},
-		"latency":      {Name: "l", Service: "web", LatencyMs: 200, Objective: 95, Window: model.Duration(7 * day)},
-		"promql":       {Name: "p", Good: `sum(rate(http_total{code!~"5.."}[$window]))`, Total: `sum(rate(http_total[$window]))`, Objective: 99, Window: model.Duration(day)},
+		"availability": {Name: `a "quoted" name`, Service: `we"b`, Operation: "GET /", Objective: 99.5, Window: model.Duration(28 * day),
+			Labels: map[string]string{"team": "x"}},
+		"latency": {Name: "l", Service: "web", LatencyMs: 200, Objective: 95, Window: model.Duration(7 * day)},
+		"promql": {Name: "p", Good: `sum(rate(http_total{code!~"5.."}[$window]))`, Total: `sum(rate(http_total[$window]))`,
+			Objective: 99, Window: model.Duration(day)},
 	} {
 		require.NoError(t, s.Check(), name)
 		text, err := yaml.Marshal(rulefmt.RuleGroups{Groups: s.Groups()})
@@ -64,15 +66,17 @@ func TestSLORulesAreRules(t *testing.T) {
 		require.NoError(t, err, name)
 	}
 	for want, s := range map[string]SLO{
-		"needs a name":         {Service: "a", Objective: 99, Window: model.Duration(day)},
-		"no share between":     {Name: "a", Service: "a", Objective: 100, Window: model.Duration(day)},
-		"not between 1h":       {Name: "a", Service: "a", Objective: 99, Window: model.Duration(time.Minute)},
-		"either service":       {Name: "a", Objective: 99, Window: model.Duration(day)},
-		"go together":          {Name: "a", Good: "x", Objective: 99, Window: model.Duration(day)},
-		"100, 200, 400":        {Name: "a", Service: "a", LatencyMs: 201, Objective: 99, Window: model.Duration(day)},
-		"has no $window":       {Name: "a", Good: "x", Total: "sum(rate(x[$window]))", Objective: 99, Window: model.Duration(day)},
-		"total: 1:":            {Name: "a", Good: "sum(rate(x[$window]))", Total: "sum(rate(x[$window])", Objective: 99, Window: model.Duration(day)},
-		"scalar, not a vector": {Name: "a", Good: "sum(rate(x[$window]))", Total: "scalar(rate(x[$window]))", Objective: 99, Window: model.Duration(day)},
+		"needs a name":     {Service: "a", Objective: 99, Window: model.Duration(day)},
+		"no share between": {Name: "a", Service: "a", Objective: 100, Window: model.Duration(day)},
+		"not between 1h":   {Name: "a", Service: "a", Objective: 99, Window: model.Duration(time.Minute)},
+		"either service":   {Name: "a", Objective: 99, Window: model.Duration(day)},
+		"go together":      {Name: "a", Good: "x", Objective: 99, Window: model.Duration(day)},
+		"100, 200, 400":    {Name: "a", Service: "a", LatencyMs: 201, Objective: 99, Window: model.Duration(day)},
+		"has no $window":   {Name: "a", Good: "x", Total: "sum(rate(x[$window]))", Objective: 99, Window: model.Duration(day)},
+		"total: 1:": {Name: "a", Good: "sum(rate(x[$window]))", Total: "sum(rate(x[$window])", Objective: 99,
+			Window: model.Duration(day)},
+		"scalar, not a vector": {Name: "a", Good: "sum(rate(x[$window]))", Total: "scalar(rate(x[$window]))", Objective: 99,
+			Window: model.Duration(day)},
 	} {
 		require.ErrorIs(t, s.Check(), ErrSLOInvalid)
 		require.ErrorContains(t, s.Check(), want)
@@ -100,7 +104,8 @@ func TestSLOFiresAndEndsAsTheWorkbookSays(t *testing.T) {
 	}
 	r.Commit(evaltest.At(5 * 3600))
 	src := SLOSource([]SLO{{Name: "cart", Service: "cart", Objective: 99.9, Window: model.Duration(30 * day)}})
-	res, err := backtest.Spec{Sources: []rules.Source{src}, Start: evaltest.At(3600), End: evaltest.At(5 * 3600), Reader: r}.Run(context.Background())
+	res, err := backtest.Spec{Sources: []rules.Source{src}, Start: evaltest.At(3600), End: evaltest.At(5 * 3600),
+		Reader: r}.Run(context.Background())
 	require.NoError(t, err)
 	fired := map[string][2]float64{}
 	for _, s := range res.Series {
@@ -108,7 +113,8 @@ func TestSLOFiresAndEndsAsTheWorkbookSays(t *testing.T) {
 			continue // days long: it still fires
 		}
 		require.Len(t, s.Transitions, 2, s.Labels)
-		fired[s.Labels.Get("long_window")] = [2]float64{s.Transitions[0].Time.Sub(evaltest.At(begin)).Seconds(), s.Transitions[1].Time.Sub(evaltest.At(end)).Seconds()}
+		fired[s.Labels.Get("long_window")] = [2]float64{s.Transitions[0].Time.Sub(evaltest.At(begin)).Seconds(),
+			s.Transitions[1].Time.Sub(evaltest.At(end)).Seconds()}
 	}
 	page := fired["1h"]
 	require.InDelta(t, 52, page[0], 12, "detected")
@@ -165,7 +171,8 @@ func TestSLOCountsNoMetricOfAnApplication(t *testing.T) {
 		require.Len(t, v, 1, expr)
 		return v[0].F
 	}
-	require.Greater(t, value(`sum(rate(traces_span_metrics_calls_total{span_kind="SPAN_KIND_SERVER"}[1m]))`), 10.0, "the application's are there")
+	require.Greater(t, value(`sum(rate(traces_span_metrics_calls_total{span_kind="SPAN_KIND_SERVER"}[1m]))`), 10.0,
+		"the application's are there")
 	require.InDelta(t, 0.25, value((&SLO{Service: "cart"}).errorRatio("1m")), 1e-9)
 	require.InDelta(t, 0.25, value((&SLO{Service: "cart", Operation: "GET"}).errorRatio("1m")), 1e-9)
 	require.InDelta(t, 1, value((&SLO{Service: "cart", LatencyMs: 200}).errorRatio("1m")), 1e-9)

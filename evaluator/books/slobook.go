@@ -103,7 +103,8 @@ func (b *SLOBook) write(ctx context.Context, by, action string, s SLO, now time.
 	if err != nil {
 		return fmt.Errorf("evaluator: SLO %s: %w", s.ID, err)
 	}
-	return b.Objects.Write(ctx, storage.Edit{By: by, Action: action, Objects: []storage.Object{{Kind: storage.KindSLO, ID: s.ID, Value: v}}}, now)
+	return b.Objects.Write(ctx, storage.Edit{By: by, Action: action,
+		Objects: []storage.Object{{Kind: storage.KindSLO, ID: s.ID, Value: v}}}, now)
 }
 
 // Delete removes one.

@@ -44,7 +44,8 @@ func NoData(name, selector string, within, seen time.Duration) (rulefmt.RuleGrou
 		expr = fmt.Sprintf("increase(%s[%s]) == 0 and increase(%s[%s] offset %s) > 0", text, w, text, s, w)
 	}
 	r := rulefmt.Rule{Alert: name, Expr: expr, Annotations: map[string]string{
-		"summary": fmt.Sprintf("No data for %s", w), "description": fmt.Sprintf("{{ $labels }} had data within %s and has had none for %s.", s, w)}}
+		"summary":     fmt.Sprintf("No data for %s", w),
+		"description": fmt.Sprintf("{{ $labels }} had data within %s and has had none for %s.", s, w)}}
 	return checked(rulefmt.RuleGroup{Name: name, Rules: []rulefmt.Rule{r}})
 }
 
@@ -95,7 +96,8 @@ func Baseline(name, text string, days []int, factor float64) (rulefmt.RuleGroup,
 	return checked(rulefmt.RuleGroup{Name: name, Interval: model.Duration(time.Minute), Rules: []rulefmt.Rule{
 		{Record: now, Expr: e.String()},
 		{Record: median, Expr: fmt.Sprintf("quantile without (%s) (0.5, %s)", baselineDay, all)},
-		{Record: deviation, Expr: fmt.Sprintf("1.4826 * quantile without (%s) (0.5, abs((%s) - ignoring (%s) group_left () %s))", baselineDay, all, baselineDay, median)},
+		{Record: deviation, Expr: fmt.Sprintf("1.4826 * quantile without (%s) (0.5, abs((%s) - ignoring (%s) group_left () %s))",
+			baselineDay, all, baselineDay, median)},
 		{
 			Alert: name, For: model.Duration(5 * time.Minute),
 			Expr: fmt.Sprintf("abs(%s - %s) > %s * (%s > 0.1 * %s or 0.1 * %s)", now, median, f, deviation, median, median),

@@ -26,7 +26,8 @@ func TestNoDataNamesTheSeries(t *testing.T) {
 	for s := 0; s < 3600; s += 10 {
 		for _, op := range []string{"GET", "PUT"} {
 			if op == "GET" || s < 1200 || s > 2400 {
-				r.Span(model.REDKey{Service: "cart", Operation: op, Kind: model.KindServer}, evaltest.Observation{At: evaltest.At(float64(s))})
+				r.Span(model.REDKey{Service: "cart", Operation: op, Kind: model.KindServer},
+					evaltest.Observation{At: evaltest.At(float64(s))})
 			}
 		}
 	}
@@ -41,7 +42,8 @@ func TestNoDataNamesTheSeries(t *testing.T) {
 	require.InDelta(t, 2410, res.Transitions[1].Time.Sub(evaltest.At(0)).Seconds(), 20)
 	g, err = NoData("Silent", `queue_length{queue=~"a|b"}`, 5*time.Minute, time.Hour)
 	require.NoError(t, err)
-	require.Equal(t, `last_over_time(queue_length{queue=~"a|b"}[1h]) unless last_over_time(queue_length{queue=~"a|b"}[5m])`, g.Rules[0].Expr)
+	require.Equal(t, `last_over_time(queue_length{queue=~"a|b"}[1h]) unless last_over_time(queue_length{queue=~"a|b"}[5m])`,
+		g.Rules[0].Expr)
 	for _, text := range []string{"rate(x[5m])", "x offset 5m", "x{"} {
 		_, err = NoData("Silent", text, time.Minute, time.Hour)
 		require.ErrorIs(t, err, ErrTemplate)
@@ -67,7 +69,8 @@ func TestBaselineKnowsTheTimeOfDay(t *testing.T) {
 	r.Commit(evaltest.At(8 * 24 * 3600))
 	g, err := Baseline("Unusual traffic", `sum by (service_name) (rate(calls_total[1h]))`, BaselineDays, 4)
 	require.NoError(t, err)
-	res, err := backtest.Spec{Sources: sourceOf(g), Start: evaltest.At(7*24*3600 + 3600), End: evaltest.At(8*24*3600 - 60), Step: time.Minute, Reader: r}.Run(context.Background())
+	res, err := backtest.Spec{Sources: sourceOf(g), Start: evaltest.At(7*24*3600 + 3600), End: evaltest.At(8*24*3600 - 60),
+		Step: time.Minute, Reader: r}.Run(context.Background())
 	require.NoError(t, err)
 	require.Len(t, res.Series, 1)
 	require.Equal(t, 1, res.Series[0].Summary.Fired)

@@ -27,9 +27,10 @@ var TemplateBombs = map[string]string{
 	"calls":         `{{define "a"}}{{template "a" .}}{{template "a" .}}{{end}}{{template "a" .}}`,
 	"tree":          `{{define "z"}}{{end}}` + tree(20) + `{{template "t20"}}`,
 	"queries":       `{{range 1000}}{{query "vector(1)"}}{{end}}`,
-	"regexp":        `{{$x := "aaaaaaaaaaaaaaaa"}}` + strings.Repeat(`{{$x = print $x $x}}`, 12) + `{{range 1000}}{{if match "` + strings.Repeat("(.?){900}", 5) + `z" $x}}{{end}}{{end}}`,
-	"large regexp":  `{{match "` + strings.Repeat("a{1000}", 300) + `" "a"}}`,
-	"long":          strings.Repeat("x", 70_000),
+	"regexp": `{{$x := "aaaaaaaaaaaaaaaa"}}` + strings.Repeat(`{{$x = print $x $x}}`, 12) + `{{range 1000}}{{if match "` +
+		strings.Repeat("(.?){900}", 5) + `z" $x}}{{end}}{{end}}`,
+	"large regexp": `{{match "` + strings.Repeat("a{1000}", 300) + `" "a"}}`,
+	"long":         strings.Repeat("x", 70_000),
 }
 
 // tree is a template that calls 2^depth others.

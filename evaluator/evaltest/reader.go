@@ -45,7 +45,8 @@ func (r *Reader) Span(k model.REDKey, obs ...Observation) {
 		c.Size += 100
 		c.Sum.Add(model.NanosOf(o.Duration))
 		c.Hist.Add(uint64(o.Duration), 1)
-		e := model.Exemplar{TraceID: [16]byte{o.TraceID}, SpanID: [8]byte{o.TraceID}, End: uint64(o.At.UnixNano()), Duration: uint64(o.Duration)}
+		e := model.Exemplar{TraceID: [16]byte{o.TraceID}, SpanID: [8]byte{o.TraceID}, End: uint64(o.At.UnixNano()),
+			Duration: uint64(o.Duration)}
 		if e.Duration >= c.Slowest.Duration {
 			c.Slowest = e
 		}

@@ -32,7 +32,8 @@ func (f *SpanFeed) Span(k model.REDKey, obs ...Observation) {
 	f.t.Helper()
 	a := f.Set.Partition("otlp_spans", 0)
 	last := obs[len(obs)-1].At
-	require.True(f.t, a.Begin(model.Record{Offset: f.offset, Timestamp: last.UnixMilli(), Value: binary.BigEndian.AppendUint64(nil, uint64(f.offset))}))
+	require.True(f.t, a.Begin(model.Record{Offset: f.offset, Timestamp: last.UnixMilli(),
+		Value: binary.BigEndian.AppendUint64(nil, uint64(f.offset))}))
 	f.offset++
 	for _, o := range obs {
 		end := uint64(o.At.UnixNano())

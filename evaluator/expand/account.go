@@ -6,15 +6,12 @@ import (
 	"errors"
 	"fmt"
 	html_template "html/template"
-	"maps"
 	"net/url"
 	"regexp/syntax"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	text_template "text/template"
-	"text/template/parse"
 	"time"
 
 	"github.com/grafana/regexp"
@@ -35,8 +32,8 @@ import (
 // Templates of labels and annotations are programs: they loop, call themselves and make texts longer. Prometheus expands them without a
 // bound, within the evaluation of its rule.
 //
-// The simple version: before Prometheus does, each template that could grow is expanded here, by the same functions, with an account of what
-// it does. A template that overdraws fails its rule, and Prometheus never sees it; of the others the expansion is known to be small.
+// The simple version: before Prometheus does, each template that could grow is expanded here, by the same functions, with an account of
+// what it does. A template that overdraws fails its rule, and Prometheus never sees it; of the others the expansion is known to be small.
 
 // Bounds of templates.
 const (
@@ -303,7 +300,8 @@ func (x *meter) functions() text_template.FuncMap {
 			return "", x.emit(n)
 		},
 		"print": printed(1, fmt.Sprint), "println": printed(1, fmt.Sprintln),
-		"html": printed(6, text_template.HTMLEscaper), "js": printed(6, text_template.JSEscaper), "urlquery": printed(3, text_template.URLQueryEscaper),
+		"html": printed(6, text_template.HTMLEscaper), "js": printed(6, text_template.JSEscaper),
+		"urlquery": printed(3, text_template.URLQueryEscaper),
 		"printf": func(format string, args ...any) (string, error) {
 			if err := x.makes(formatted(format, args)); err != nil {
 				return "", err
@@ -334,95 +332,10 @@ func (x *meter) functions() text_template.FuncMap {
 	}
 }
 
-// The functions that a template under account calls: at the head of a body, for a text, and last in what is printed.
-const (
-	stepFunction  = "watchingcat_step"
-	enterFunction = "watchingcat_enter"
-	leaveFunction = "watchingcat_leave"
-	textFunction  = "watchingcat_text"
-	outFunction   = "watchingcat_out"
-)
-
-// accountedText is a template that calls the functions of its account.
-func accountedText(name, text string) (string, error) {
-	t := parse.New(name)
-	t.Mode = parse.SkipFuncCheck
-	trees := map[string]*parse.Tree{}
-	if _, err := t.Parse(text, "", "", trees); err != nil {
-		return "", err
-	}
-	trees[name] = t
-	var b strings.Builder
-	for _, n := range slices.Sorted(maps.Keys(trees)) {
-		root := trees[n].Root
-		if root == nil {
-			continue
-		}
-		insert(root)
-		if n == name {
-			b.WriteString(root.String())
-		} else {
-			fmt.Fprintf(&b, "{{define %q}}{{%s}}%s{{%s}}{{end}}", n, enterFunction, root.String(), leaveFunction)
-		}
-	}
-	return b.String(), nil
-}
-
-// call is an action that calls a function.
-func call(args ...parse.Node) *parse.ActionNode {
-	return &parse.ActionNode{NodeType: parse.NodeAction, Pipe: &parse.PipeNode{NodeType: parse.NodePipe,
-		Cmds: []*parse.CommandNode{{NodeType: parse.NodeCommand, Args: args}}}}
-}
-
-// insert makes every body, text and output of a list account for itself.
-func insert(list *parse.ListNode) {
-	if list == nil {
-		return
-	}
-	loop := func(b *parse.BranchNode) {
-		insert(b.List)
-		insert(b.ElseList)
-		if b.List != nil {
-			b.List.Nodes = slices.Insert(b.List.Nodes, 0, parse.Node(call(parse.NewIdentifier(stepFunction))))
-		}
-	}
-	for i, n := range list.Nodes {
-		switch n := n.(type) {
-		case *parse.TextNode:
-			s := string(n.Text)
-			list.Nodes[i] = call(parse.NewIdentifier(textFunction), &parse.StringNode{NodeType: parse.NodeString, Quoted: strconv.Quote(s), Text: s})
-		case *parse.ActionNode:
-			if len(n.Pipe.Decl) == 0 {
-				n.Pipe.Cmds = append(n.Pipe.Cmds, &parse.CommandNode{NodeType: parse.NodeCommand, Args: []parse.Node{parse.NewIdentifier(outFunction)}})
-			}
-		case *parse.IfNode:
-			loop(&n.BranchNode)
-		case *parse.WithNode:
-			loop(&n.BranchNode)
-		case *parse.RangeNode:
-			loop(&n.BranchNode)
-		}
-	}
-}
-
-// plain reports whether a template can only put values into its text: then its length is that of the text and of the values.
-func plain(text string) (actions int, ok bool) {
-	actions = strings.Count(text, "{{")
-	for _, word := range []string{"range", "template", "define", "block", "printf", "print", "reReplaceAll", "query", "html", "js", "args", "match", "urlquery", "Link", ":=", "urlQueryEscape"} {
-		if actions > 0 && strings.Contains(text, word) {
-			if word == "printf" && !strings.ContainsAny(strings.ReplaceAll(text, "%.", ""), "%") {
-				continue // a precision at most
-			}
-			return actions, false
-		}
-	}
-	return actions, true
-}
-
-const templateDefs = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
-
-// check expands one template under account, with data if it is not plain. Its error wraps errBound; templates that fail otherwise are left to Prometheus.
-func (a *account) check(ctx context.Context, name, text string, most int, data func() any, size int, ts time.Time, query rules.QueryFunc, external *url.URL) error {
+// check expands one template under account, with data if it is not plain. Its error wraps errBound; templates that fail otherwise are left
+// to Prometheus.
+func (a *account) check(ctx context.Context, name, text string, most int, data func() any, size int, ts time.Time, query rules.QueryFunc,
+	external *url.URL) error {
 	if len(text) > MaxTemplate {
 		return fmt.Errorf("%w: the template has %d bytes, at most %d are expanded: shorten it", ErrBound, len(text), MaxTemplate)
 	}
@@ -435,16 +348,17 @@ func (a *account) check(ctx context.Context, name, text string, most int, data f
 		return nil //nolint:nilerr // Prometheus shows what is wrong with it
 	}
 	x := &meter{account: a, most: most}
-	t := template.NewTemplateExpander(ctx, written, "__alert_"+name, data(), model.Time(timestamp.FromTime(ts)), func(ctx context.Context, q string, ts time.Time) (promql.Vector, error) {
-		if x.queries++; x.queries > maxExpandQueries {
-			return nil, x.fail("it makes more than %d queries: make fewer", maxExpandQueries)
-		}
-		if a.queries--; a.queries < 0 {
-			return nil, x.fail("the templates of the rule make more than %d queries: make fewer", maxRuleQueries)
-		}
-		v, err := query(ctx, q, ts)
-		return v, errors.Join(err, x.step(1+len(v)))
-	}, external, nil)
+	t := template.NewTemplateExpander(ctx, written, "__alert_"+name, data(), model.Time(timestamp.FromTime(ts)),
+		func(ctx context.Context, q string, ts time.Time) (promql.Vector, error) {
+			if x.queries++; x.queries > maxExpandQueries {
+				return nil, x.fail("it makes more than %d queries: make fewer", maxExpandQueries)
+			}
+			if a.queries--; a.queries < 0 {
+				return nil, x.fail("the templates of the rule make more than %d queries: make fewer", maxRuleQueries)
+			}
+			v, err := query(ctx, q, ts)
+			return v, errors.Join(err, x.step(1+len(v)))
+		}, external, nil)
 	t.Funcs(x.functions())
 	if _, err := t.Expand(); err == nil || x.err == nil {
 		return a.spend(x.out)
@@ -454,7 +368,8 @@ func (a *account) check(ctx context.Context, name, text string, most int, data f
 
 func (a *account) spend(n int) error {
 	if a.text -= n; a.text < 0 {
-		return fmt.Errorf("%w: the labels and annotations of its alerts expand to more than %d bytes: shorten them", ErrBound, maxRuleExpanded)
+		return fmt.Errorf("%w: the labels and annotations of its alerts expand to more than %d bytes: shorten them", ErrBound,
+			maxRuleExpanded)
 	}
 	return nil
 }

@@ -93,7 +93,8 @@ func checkText(text string) error {
 				return nil //nolint:nilerr // the parser reports it
 			}
 			if total += regexpSize(s); total > MaxRegexp {
-				return fmt.Errorf("the regular expressions of the query have more than %d steps: use fewer or smaller repetitions", MaxRegexp)
+				return fmt.Errorf("the regular expressions of the query have more than %d steps: use fewer or smaller repetitions",
+					MaxRegexp)
 			}
 		}
 	}
@@ -171,7 +172,8 @@ func (w *weigher) weigh(n parser.Node, covers, step float64, growth int) {
 		var times int
 		if times, w.err = labelGrowth(n); w.err == nil && times > 0 {
 			if growth *= times; growth > maxLabelGrowth {
-				w.err = fmt.Errorf("nested label_replace and label_join repeat a label more than %d times: nest fewer of them", maxLabelGrowth)
+				w.err = fmt.Errorf("nested label_replace and label_join repeat a label more than %d times: nest fewer of them",
+					maxLabelGrowth)
 			}
 		}
 	}
@@ -303,7 +305,8 @@ func init() {
 
 // watched is a function over ranges that ends with its query's context.
 func watched(f promql.FunctionCall) promql.FunctionCall {
-	return func(v []promql.Vector, m promql.Matrix, args parser.Expressions, enh *promql.EvalNodeHelper) (promql.Vector, annotations.Annotations) {
+	return func(v []promql.Vector, m promql.Matrix, args parser.Expressions, enh *promql.EvalNodeHelper) (promql.Vector,
+		annotations.Annotations) {
 		if len(args) > 0 {
 			if w, ok := working.Load(&args[0]); ok {
 				n := 0

@@ -56,15 +56,18 @@ type boundedEngine struct {
 }
 
 // NewInstantQuery implements promql.QueryEngine.
-func (e *boundedEngine) NewInstantQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (promql.Query, error) {
+func (e *boundedEngine) NewInstantQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, qs string,
+	ts time.Time) (promql.Query, error) {
 	query, err := e.Engine.NewInstantQuery(ctx, q, opts, qs, ts)
 	return e.bounded(query, err)
 }
 
 // NewRangeQuery implements promql.QueryEngine.
-func (e *boundedEngine) NewRangeQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration) (promql.Query, error) {
+func (e *boundedEngine) NewRangeQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time,
+	interval time.Duration) (promql.Query, error) {
 	if steps := end.Sub(start).Seconds() / max(interval, time.Millisecond).Seconds(); steps > maxSubquerySteps {
-		return nil, fmt.Errorf("the query has %.0f steps, at most %d are evaluated: take a wider step or a shorter range", steps, maxSubquerySteps)
+		return nil, fmt.Errorf("the query has %.0f steps, at most %d are evaluated: take a wider step or a shorter range", steps,
+			maxSubquerySteps)
 	}
 	query, err := e.Engine.NewRangeQuery(ctx, q, opts, qs, start, end, interval)
 	return e.bounded(query, err)

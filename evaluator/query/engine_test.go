@@ -28,7 +28,8 @@ func TestSubqueriesAreBounded(t *testing.T) {
 		}
 		require.ErrorContains(t, err, "has "+steps+" steps, at most 1000000 are evaluated: give it a wider step or a shorter range", text)
 	}
-	_, err := eng.NewRangeQuery(ctx, none, nil, "count_over_time(vector(1)[1h:1s])", time.Unix(0, 0), time.Unix(1_700_000_000, 0), 24*time.Hour)
+	_, err := eng.NewRangeQuery(ctx, none, nil, "count_over_time(vector(1)[1h:1s])", time.Unix(0, 0), time.Unix(1_700_000_000, 0),
+		24*time.Hour)
 	require.ErrorContains(t, err, "has 1700003600 steps")
 	_, err = eng.NewInstantQuery(ctx, none, nil, strings.Repeat("1+", 1<<15)+"1", time.Unix(1, 0))
 	require.ErrorContains(t, err, "the query has 65537 bytes, at most 65536 are evaluated")

@@ -78,7 +78,8 @@ func init() {
 		bounds                   viewmodel.Bounds
 		native                   bool
 	}{
-		{"traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds", "service_name", time.Millisecond, viewmodel.CollectorBounds, false},
+		{"traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds", "service_name", time.Millisecond,
+			viewmodel.CollectorBounds, false},
 		{"", "traces_span_metrics_duration_seconds", "service_name", time.Second, viewmodel.CollectorBounds, false},
 		{"calls_total", "duration_milliseconds", "service_name", time.Millisecond, viewmodel.CollectorBounds, false},
 		{"traces_spanmetrics_calls_total", "traces_spanmetrics_latency", "service", time.Second, viewmodel.TempoBounds, true},
@@ -91,7 +92,8 @@ func init() {
 	counterOf(metric{name: "traces_spanmetrics_size_total", field: fieldSize, service: "service"}, "Encoded size of spans.", "bytes")
 	counterOf(metric{name: "traces_service_graph_request_total", field: fieldCalls}, "Calls between two services.", "")
 	counterOf(metric{name: "traces_service_graph_request_failed_total", field: fieldFailed}, "Failed calls between two services.", "")
-	counterOf(metric{name: "traces_service_graph_unpaired_spans_total", field: fieldCalls, unpaired: true}, "Spans of calls that made no edge, by reason.", "")
+	counterOf(metric{name: "traces_service_graph_unpaired_spans_total", field: fieldCalls, unpaired: true},
+		"Spans of calls that made no edge, by reason.", "")
 	histogramOf("traces_service_graph_request_client_seconds", fieldClient, time.Second, viewmodel.CollectorBounds, "", true,
 		"Latency of calls between two services as the client sees it.")
 	histogramOf("traces_service_graph_request_server_seconds", fieldServer, time.Second, viewmodel.CollectorBounds, "", true,
@@ -114,12 +116,16 @@ func tableMetrics() {
 		duration      string
 		what          string
 	}{
-		{viewmodel.TableErrors, []string{"service_name", "span_name", "exception_type", "exception_message", "source"}, "exceptions_total", "", "", "", "Exceptions of span events and log records, by group"},
-		{viewmodel.TableDatabases, []string{"service_name", "db_system", "db_namespace", "db_operation", "db_collection"}, "traces_database_calls_total", "traces_database_failed_total", "",
+		{viewmodel.TableErrors, []string{"service_name", "span_name", "exception_type", "exception_message", "source"}, "exceptions_total",
+			"", "", "", "Exceptions of span events and log records, by group"},
+		{viewmodel.TableDatabases, []string{"service_name", "db_system", "db_namespace", "db_operation", "db_collection"},
+			"traces_database_calls_total", "traces_database_failed_total", "",
 			"traces_database_duration_seconds", "Calls of databases"},
-		{viewmodel.TableMessaging, []string{"service_name", "messaging_system", "messaging_destination", "messaging_role"}, "traces_messaging_spans_total", "traces_messaging_failed_total", "",
+		{viewmodel.TableMessaging, []string{"service_name", "messaging_system", "messaging_destination", "messaging_role"},
+			"traces_messaging_spans_total", "traces_messaging_failed_total", "",
 			"traces_messaging_duration_seconds", "Spans that send or take messages"},
-		{viewmodel.TableVersions, []string{"service_name", "service_version"}, "traces_version_spans_total", "traces_version_failed_total", "", "", "Spans of a version of a service"},
+		{viewmodel.TableVersions, []string{"service_name", "service_version"}, "traces_version_spans_total", "traces_version_failed_total",
+			"", "", "Spans of a version of a service"},
 		{viewmodel.TableLogs, []string{"service_name", "severity"}, "logs_records_total", "", "logs_bytes_total", "", "Log records"},
 	} {
 		t := &tableFamily{f.table, f.labels}
@@ -128,7 +134,8 @@ func tableMetrics() {
 			counterOf(metric{name: f.failed, field: fieldFailed, service: "service_name", table: t}, f.what+", with an error.", "")
 		}
 		if f.bytes != "" {
-			counterOf(metric{name: f.bytes, field: fieldSize, service: "service_name", table: t}, "Bytes of the bodies of log records.", "bytes")
+			counterOf(metric{name: f.bytes, field: fieldSize, service: "service_name", table: t}, "Bytes of the bodies of log records.",
+				"bytes")
 		}
 		if f.duration == "" {
 			continue
@@ -180,7 +187,8 @@ func formatLE(bound, unit time.Duration) string {
 func MetricMetadata() []Metadata { return slices.Clone(described) }
 
 var (
-	kindNames   = [...]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
+	kindNames = [...]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER",
+		"SPAN_KIND_CONSUMER"}
 	statusNames = [...]string{"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"}
 )
 
@@ -316,7 +324,8 @@ func (m *metric) edgeLabels(k viewmodel.EdgeKey) seriesLabels {
 }
 
 func (m *metric) tableLabels(values []string) seriesLabels {
-	return seriesLabels{func(name string) string { return m.tableLabel(values, name) }, appendDimNames(m.labelNames(), tableDims(m, values), "")}
+	return seriesLabels{func(name string) string { return m.tableLabel(values, name) },
+		appendDimNames(m.labelNames(), tableDims(m, values), "")}
 }
 
 // labelNames are the labels a metric may carry, le and dimensions left out.

@@ -29,22 +29,27 @@ func FuzzPromQL(f *testing.F) {
 	}
 	r := shop(2)
 	// within the newest bucket the views show all that it counts at once, so that nothing of a commit is missing; a TSDB has no such place
-	r.Span(model.REDKey{Service: "later", Operation: "op", Kind: model.KindServer, Status: model.StatusOK}, evaltest.Observation{At: evaltest.At(15_000)})
+	r.Span(model.REDKey{Service: "later", Operation: "op", Kind: model.KindServer, Status: model.StatusOK},
+		evaltest.Observation{At: evaltest.At(15_000)})
 	q := &Queryable{Reader: r}
 	db := copyToTSDB(f, q, evaltest.At(-100), evaltest.At(20_000)) // offsets may lie ahead
 	var series []labels.Labels
-	for _, s := range expand(f, q, evaltest.At(0), evaltest.At(700), labels.MustNewMatcher(labels.MatchRegexp, "__name__", "traces_.*|calls_total|duration_milliseconds_.*")) {
+	for _, s := range expand(f, q, evaltest.At(0), evaltest.At(700),
+		labels.MustNewMatcher(labels.MatchRegexp, "__name__", "traces_.*|calls_total|duration_milliseconds_.*")) {
 		series = append(series, s.Metric)
 	}
 	eng := NewEngine(EngineConfig{}, nil, nil)
 	f.Fuzz(func(t *testing.T, seed int64) {
 		rnd := rand.New(rand.NewSource(seed)) //nolint:gosec // the generator takes this kind
-		smith := promqlsmith.New(rnd, series, promqlsmith.WithEnableOffset(true), promqlsmith.WithEnableAtModifier(true), promqlsmith.WithAtModifierMaxTimestamp(evaltest.At(900).UnixMilli()),
-			promqlsmith.WithEnableVectorMatching(true), promqlsmith.WithMaxDepth(4),
+		smith := promqlsmith.New(rnd, series, promqlsmith.WithEnableOffset(true), promqlsmith.WithEnableAtModifier(true),
+			promqlsmith.WithAtModifierMaxTimestamp(evaltest.At(900).UnixMilli()), promqlsmith.WithEnableVectorMatching(true),
+			promqlsmith.WithMaxDepth(4),
 			// which of equal values topk and bottomk choose is not said
-			promqlsmith.WithEnabledAggrs([]parser.ItemType{parser.SUM, parser.MIN, parser.MAX, parser.AVG, parser.COUNT, parser.COUNT_VALUES, parser.QUANTILE, parser.STDDEV, parser.STDVAR, parser.GROUP}))
+			promqlsmith.WithEnabledAggrs([]parser.ItemType{parser.SUM, parser.MIN, parser.MAX, parser.AVG, parser.COUNT,
+				parser.COUNT_VALUES, parser.QUANTILE, parser.STDDEV, parser.STDVAR, parser.GROUP}))
 		ctx := context.Background()
-		text, start := smith.WalkInstantQuery().String(), evaltest.At(float64(rnd.Intn(900))).Add(time.Duration(rnd.Intn(1000))*time.Millisecond)
+		text, start := smith.WalkInstantQuery().String(), evaltest.At(float64(rnd.Intn(900))).
+			Add(time.Duration(rnd.Intn(1000))*time.Millisecond)
 		got, err := eng.NewInstantQuery(ctx, q, nil, text, start)
 		require.NoError(t, err, text)
 		defer got.Close()
@@ -80,13 +85,15 @@ func alike(t *testing.T, text string, want, got *promql.Result) {
 			slices.SortFunc(v, func(a, b promql.Series) int { return labels.Compare(a.Metric, b.Metric) })
 		}
 	}
-	diff := cmp.Diff(want.Value, got.Value, cmp.Comparer(labels.Equal), cmp.Comparer(nearly), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b *histogram.FloatHistogram) bool {
-		if a == nil || b == nil {
-			return a == b
-		}
-		a, b = a.Copy().Compact(0), b.Copy().Compact(0)
-		return nearly(a.Sum, b.Sum) && nearly(a.Count, b.Count) && cmp.Equal(a.PositiveSpans, b.PositiveSpans, cmpopts.EquateEmpty()) && slices.EqualFunc(a.PositiveBuckets, b.PositiveBuckets, nearly)
-	}))
+	diff := cmp.Diff(want.Value, got.Value, cmp.Comparer(labels.Equal), cmp.Comparer(nearly), cmpopts.EquateEmpty(),
+		cmp.Comparer(func(a, b *histogram.FloatHistogram) bool {
+			if a == nil || b == nil {
+				return a == b
+			}
+			a, b = a.Copy().Compact(0), b.Copy().Compact(0)
+			return nearly(a.Sum, b.Sum) && nearly(a.Count, b.Count) && cmp.Equal(a.PositiveSpans, b.PositiveSpans, cmpopts.EquateEmpty()) &&
+				slices.EqualFunc(a.PositiveBuckets, b.PositiveBuckets, nearly)
+		}))
 	require.Empty(t, diff, text)
 }
 

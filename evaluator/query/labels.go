@@ -75,7 +75,8 @@ func (q *querier) eachSeries(ctx context.Context, ms []*labels.Matcher, fn func(
 }
 
 // LabelValues implements storage.LabelQuerier.
-func (q *querier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q *querier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints,
+	ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	seen := map[string]struct{}{}
 	err := q.eachSeries(ctx, ms, func(m *metric, l seriesLabels) {
 		for _, le := range m.les {
@@ -91,7 +92,8 @@ func (q *querier) LabelValues(ctx context.Context, name string, hints *storage.L
 }
 
 // LabelNames implements storage.LabelQuerier.
-func (q *querier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q *querier) LabelNames(ctx context.Context, hints *storage.LabelHints,
+	ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	seen := map[string]struct{}{}
 	err := q.eachSeries(ctx, ms, func(m *metric, l seriesLabels) {
 		if !m.anyLE(ms) {

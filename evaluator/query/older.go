@@ -49,7 +49,8 @@ func (s *Sources) older(r views.Reader, mint, maxt int64) *older {
 // older implements storage.Queryable's Close for what reads it.
 func (o *older) Close() error { return nil }
 
-// read selects what lies before an edge, of a range that goes on beyond it also what lies a bit after; false when nothing of the range is before.
+// read selects what lies before an edge, of a range that goes on beyond it also what lies a bit after; false when nothing of the range is
+// before.
 func (o *older) read(ctx context.Context, edge, ahead int64, hints *storage.SelectHints, ms []*labels.Matcher) (storage.SeriesSet, bool) {
 	mint, maxt := o.mint, o.maxt
 	if hints != nil {
@@ -139,7 +140,8 @@ func (q olderNames) Select(ctx context.Context, _ bool, hints *storage.SelectHin
 }
 
 // labels are asked once for all names. A name or value may belong to a series of the views that the Store is not asked for.
-func (q olderNames) labels(ms []*labels.Matcher, ask func(storage.Querier) ([]string, annotations.Annotations, error)) ([]string, annotations.Annotations, error) {
+func (q olderNames) labels(ms []*labels.Matcher,
+	ask func(storage.Querier) ([]string, annotations.Annotations, error)) ([]string, annotations.Annotations, error) {
 	edge := max(q.views, q.names)
 	if name := oneName(ms); IsView(name) {
 		edge = q.views
@@ -161,13 +163,15 @@ func (q olderNames) labels(ms []*labels.Matcher, ask func(storage.Querier) ([]st
 	return list, warnings, err
 }
 
-func (q olderNames) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q olderNames) LabelValues(ctx context.Context, name string, hints *storage.LabelHints,
+	ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	return q.labels(ms, func(sq storage.Querier) ([]string, annotations.Annotations, error) {
 		return sq.LabelValues(ctx, name, hints, ms...)
 	})
 }
 
-func (q olderNames) LabelNames(ctx context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q olderNames) LabelNames(ctx context.Context, hints *storage.LabelHints,
+	ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	return q.labels(ms, func(sq storage.Querier) ([]string, annotations.Annotations, error) {
 		return sq.LabelNames(ctx, hints, ms...)
 	})
@@ -215,7 +219,8 @@ func (q olderViews) Select(ctx context.Context, _ bool, hints *storage.SelectHin
 		return storage.EmptySeriesSet()
 	}
 	if name := oneName(ms); name != "" { // a selector of several names is satisfied with some
-		out.none = fmt.Errorf("%s has no series of %s for the time before the views begin (%s): nothing from before is in this answer", q.store.Name(), selectorOf(ms), time.UnixMilli(q.views).UTC().Format(time.RFC3339))
+		out.none = fmt.Errorf("%s has no series of %s for the time before the views begin (%s): nothing from before is in this answer",
+			q.store.Name(), selectorOf(ms), time.UnixMilli(q.views).UTC().Format(time.RFC3339))
 		if q.views == math.MaxInt64 || slices.ContainsFunc(ms, isOwn) {
 			out.none = nil
 		}
@@ -256,7 +261,8 @@ func selectorOf(ms []*labels.Matcher) string {
 var (
 	increases = []string{"rate", "irate", "increase", "resets"} // see how a counter grows, not its value
 	newestTwo = []string{"irate", "idelta"}                     // see the growth between the newest two samples
-	newest    = []string{"last_over_time"}                      // see the newest sample; of another series than the views' there must be none
+	// see the newest sample; of another series than the views' there must be none
+	newest = []string{"last_over_time"}
 )
 
 // nextSample is how far beyond the edge the Store's next sample is looked for, milliseconds. With it the value at the edge is known.
@@ -332,7 +338,8 @@ func (o *older) exemplars(ctx context.Context, sets [][]*labels.Matcher) ([]exem
 		if maxt := min(o.maxt, part.edge-1); o.mint <= maxt && len(part.sets) > 0 {
 			list, err := q.Select(o.mint, maxt, part.sets...)
 			if err != nil {
-				return nil, fmt.Errorf("%w; exemplars from before %s are missing", err, time.UnixMilli(part.edge).UTC().Format(time.RFC3339))
+				return nil, fmt.Errorf("%w; exemplars from before %s are missing", err,
+					time.UnixMilli(part.edge).UTC().Format(time.RFC3339))
 			}
 			out = append(out, list...)
 		}

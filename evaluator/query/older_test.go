@@ -58,7 +58,8 @@ func newSpliced(t *testing.T, job bool, counted float64, base uint64) *spliced {
 		add := func(name string, v float64, more ...string) {
 			s.prom.Append(connectorLabels(name, job, more...), evaltest.At(float64(sec)), v)
 		}
-		for _, name := range []string{"traces_span_metrics_calls_total", "calls_total", "duration_milliseconds_count", "traces_span_metrics_duration_milliseconds_count"} {
+		for _, name := range []string{"traces_span_metrics_calls_total", "calls_total", "duration_milliseconds_count",
+			"traces_span_metrics_duration_milliseconds_count"} {
 			add(name, n, red...)
 		}
 		for _, name := range []string{"traces_span_metrics_duration_milliseconds", "duration_milliseconds"} {
@@ -114,21 +115,24 @@ func (s *spliced) matrix(query string, from, to, step float64) (map[int64][]floa
 	return out, answered.Names(), warnings
 }
 
-// TestConnectorsAnswerForTheTimeBefore: what the connectors of a collector counted goes on in the views, whatever the labels of its series and
-// whatever either had counted before: each instant is answered by one of the two, and no increase is invented where they meet.
+// TestConnectorsAnswerForTheTimeBefore: what the connectors of a collector counted goes on in the views, whatever the labels of its series
+// and whatever either had counted before: each instant is answered by one of the two, and no increase is invented where they meet.
 func TestConnectorsAnswerForTheTimeBefore(t *testing.T) {
 	for name, c := range map[string]struct {
 		job     bool
 		counted float64
 		base    uint64
 	}{
-		"job": {true, 1e6, 0}, "same labels": {false, 1e6, 0}, "same labels, less counted": {false, 0, 1e7}, "same labels, more counted": {false, 1e9, 5e6}, "job, old views": {true, 7, 1e7},
+		"job": {true, 1e6, 0}, "same labels": {false, 1e6, 0}, "same labels, less counted": {false, 0, 1e7},
+		"same labels, more counted": {false, 1e9, 5e6}, "job, old views": {true, 7, 1e7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSpliced(t, c.job, c.counted, c.base)
 			for _, query := range []string{
-				`sum(rate(traces_span_metrics_calls_total[1m]))`, `sum by (service_name) (rate(calls_total{service_name="cart"}[5m]))`, `sum(increase(duration_milliseconds_count[2m])) / 120`,
-				`sum(rate(traces_span_metrics_duration_milliseconds_bucket{le="+Inf"}[3m]))`, `sum(rate(traces_service_graph_request_total{client="web"}[1m]))`, `sum(irate({__name__="calls_total"}[5m]))`,
+				`sum(rate(traces_span_metrics_calls_total[1m]))`, `sum by (service_name) (rate(calls_total{service_name="cart"}[5m]))`,
+				`sum(increase(duration_milliseconds_count[2m])) / 120`,
+				`sum(rate(traces_span_metrics_duration_milliseconds_bucket{le="+Inf"}[3m]))`,
+				`sum(rate(traces_service_graph_request_total{client="web"}[1m]))`, `sum(irate({__name__="calls_total"}[5m]))`,
 				`sum(rate({__name__=~"calls_tot.*"}[1m]))`,
 			} {
 				got, answered, warnings := s.matrix(query, 330, 1170, 10)
@@ -155,7 +159,8 @@ func TestConnectorsAnswerForTheTimeBefore(t *testing.T) {
 				}
 				require.Equal(t, []float64{want}, got[sec], "at %d", sec)
 			}
-			got, _, _ = s.matrix(`histogram_quantile(0.5, sum by (le) (rate(traces_span_metrics_duration_milliseconds_bucket[5m])))`, 330, 1170, 10)
+			got, _, _ = s.matrix(`histogram_quantile(0.5, sum by (le) (rate(traces_span_metrics_duration_milliseconds_bucket[5m])))`, 330,
+				1170, 10)
 			for sec, v := range got {
 				require.InDelta(t, 3, v[0], 0.01, "at %d", sec)
 			}
@@ -186,11 +191,13 @@ func TestAStoreWithoutConnectorsIsAWarning(t *testing.T) {
 	require.Empty(t, warnings)
 }
 
-// TestNamesAndValuesOfBoth: without match[], names and values of labels come from views and store together, and the store accepts the requests.
+// TestNamesAndValuesOfBoth: without match[], names and values of labels come from views and store together, and the store accepts the
+// requests.
 func TestNamesAndValuesOfBoth(t *testing.T) {
 	s := newSpliced(t, true, 0, 0)
 	s.prom.Append(labels.FromStrings("__name__", "depth", "queue", "q1"), evaltest.At(100), 1)
-	for _, ms := range [][]*labels.Matcher{nil, {labels.MustNewMatcher(labels.MatchRegexp, "queue", ".*")}, {labels.MustNewMatcher(labels.MatchNotEqual, "__name__", "up")}} {
+	for _, ms := range [][]*labels.Matcher{nil, {labels.MustNewMatcher(labels.MatchRegexp, "queue", ".*")},
+		{labels.MustNewMatcher(labels.MatchNotEqual, "__name__", "up")}} {
 		q, err := s.s.Querier(evaltest.At(0).UnixMilli(), evaltest.At(1200).UnixMilli())
 		require.NoError(t, err)
 		names, warnings, err := q.LabelNames(context.Background(), nil, ms...)
@@ -221,7 +228,8 @@ func TestNamesAndValuesOfBoth(t *testing.T) {
 	q, err := s.s.Querier(evaltest.At(0).UnixMilli(), evaltest.At(1200).UnixMilli())
 	require.NoError(t, err)
 	found := []string{}
-	for set := q.Select(context.Background(), true, &storage.SelectHints{Start: evaltest.At(0).UnixMilli(), End: evaltest.At(1200).UnixMilli(), Func: "series"},
+	for set := q.Select(context.Background(), true,
+		&storage.SelectHints{Start: evaltest.At(0).UnixMilli(), End: evaltest.At(1200).UnixMilli(), Func: "series"},
 		labels.MustNewMatcher(labels.MatchRegexp, "__name__", "depth|calls_total")); set.Next(); {
 		found = append(found, set.At().Labels().Get("__name__")+" "+set.At().Labels().Get("job"))
 	}
@@ -237,7 +245,8 @@ func TestChunksOfBoth(t *testing.T) {
 		require.NoError(t, err)
 		var times []int64
 		n := 0
-		for set := q.Select(context.Background(), true, nil, labels.MustNewMatcher(labels.MatchEqual, "__name__", "calls_total")); set.Next(); n++ {
+		for set := q.Select(context.Background(), true, nil,
+			labels.MustNewMatcher(labels.MatchEqual, "__name__", "calls_total")); set.Next(); n++ {
 			for it := set.At().Iterator(nil); it.Next(); {
 				for c := it.At().Chunk.Iterator(nil); c.Next() != chunkenc.ValNone; {
 					at0, v := c.At()
@@ -263,7 +272,8 @@ func TestExemplarsOfBoth(t *testing.T) {
 	s := newSpliced(t, true, 0, 0)
 	series := connectorLabels("traces_span_metrics_duration_milliseconds_bucket", true, append([]string{"le", "4"}, red...)...)
 	for _, sec := range []int{300, 900} {
-		s.prom.Exemplar(series, exemplar.Exemplar{Labels: labels.FromStrings("trace_id", fmt.Sprint("t", sec)), Value: 3, Ts: evaltest.At(float64(sec)).UnixMilli(), HasTs: true})
+		s.prom.Exemplar(series, exemplar.Exemplar{Labels: labels.FromStrings("trace_id", fmt.Sprint("t", sec)), Value: 3,
+			Ts: evaltest.At(float64(sec)).UnixMilli(), HasTs: true})
 	}
 	ctx, answered := raw.WithAnswered(t.Context())
 	find := func(from, to float64, ms ...*labels.Matcher) (old, of []string) {
@@ -299,7 +309,8 @@ func TestExemplarsOfBoth(t *testing.T) {
 		require.Equal(t, 200, r.Status)
 	}
 	require.Empty(t, answered.Warnings())
-	older, err := raw.OpenPrometheus("http://127.0.0.1:1", raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry(), nil), Policy: raw.Policy{Retries: -1}})
+	older, err := raw.OpenPrometheus("http://127.0.0.1:1",
+		raw.Options{Metrics: raw.NewMetrics(prometheus.NewRegistry(), nil), Policy: raw.Policy{Retries: -1}})
 	require.NoError(t, err)
 	s.s.Older = older
 	old, of = find(0, 1200, name)

@@ -76,7 +76,8 @@ func eq(name, value string) *labels.Matcher {
 func TestSamplesOfACounter(t *testing.T) {
 	r := &evaltest.Reader{}
 	k := model.REDKey{Service: "cart", Operation: "GET", Kind: model.KindServer, Status: model.StatusError}
-	r.Span(k, evaltest.Observation{At: evaltest.At(3)}, evaltest.Observation{At: evaltest.At(4)}, evaltest.Observation{At: evaltest.At(32.5)})
+	r.Span(k, evaltest.Observation{At: evaltest.At(3)}, evaltest.Observation{At: evaltest.At(4)},
+		evaltest.Observation{At: evaltest.At(32.5)})
 	q := &Queryable{Reader: r, Lifetime: time.Minute}
 	f := func(from, to float64, want ...promql.FPoint) {
 		t.Helper()
@@ -102,7 +103,8 @@ func TestSamplesOfACounter(t *testing.T) {
 func TestIteratorsSeekAsTheyStep(t *testing.T) {
 	r := shop(1)
 	q := &Queryable{Reader: r}
-	for _, name := range []string{"traces_spanmetrics_latency_bucket", "traces_spanmetrics_latency", "traces_service_graph_request_client_seconds_sum"} {
+	for _, name := range []string{"traces_spanmetrics_latency_bucket", "traces_spanmetrics_latency",
+		"traces_service_graph_request_client_seconds_sum"} {
 		sq, err := q.Querier(evaltest.At(-50).UnixMilli(), evaltest.At(700).UnixMilli())
 		require.NoError(t, err)
 		set := sq.Select(context.Background(), false, nil, eq("__name__", name))
@@ -259,7 +261,8 @@ func TestExemplars(t *testing.T) {
 		evaltest.Observation{At: evaltest.At(5), Duration: 3 * time.Millisecond, TraceID: 0xcd})
 	eq1, err := (&Queryable{Reader: r}).ExemplarQuerier(context.Background())
 	require.NoError(t, err)
-	res, err := eq1.Select(evaltest.At(0).UnixMilli(), evaltest.At(60).UnixMilli(), []*labels.Matcher{eq("__name__", "duration_milliseconds_bucket")})
+	res, err := eq1.Select(evaltest.At(0).UnixMilli(), evaltest.At(60).UnixMilli(),
+		[]*labels.Matcher{eq("__name__", "duration_milliseconds_bucket")})
 	require.NoError(t, err)
 	require.Len(t, res, 2)
 	require.Equal(t, "4", res[0].SeriesLabels.Get("le"))
@@ -273,7 +276,8 @@ func TestExemplars(t *testing.T) {
 func TestLimitAndHints(t *testing.T) {
 	q, err := (&Queryable{Reader: shop(4)}).Querier(0, evaltest.At(900).UnixMilli())
 	require.NoError(t, err)
-	set := q.Select(context.Background(), true, &storage.SelectHints{Start: evaltest.At(60).UnixMilli(), End: evaltest.At(90).UnixMilli(), Limit: 2}, eq("__name__", "calls_total"))
+	set := q.Select(context.Background(), true,
+		&storage.SelectHints{Start: evaltest.At(60).UnixMilli(), End: evaltest.At(90).UnixMilli(), Limit: 2}, eq("__name__", "calls_total"))
 	n := 0
 	for set.Next() {
 		n++
@@ -295,7 +299,8 @@ func TestChunksHoldTheSamples(t *testing.T) {
 	q := &Queryable{Reader: shop(5)}
 	cq, err := q.ChunkQuerier(evaltest.At(0).UnixMilli(), evaltest.At(700).UnixMilli())
 	require.NoError(t, err)
-	set := storage.NewSeriesSetFromChunkSeriesSet(cq.Select(context.Background(), true, nil, eq("__name__", "traces_spanmetrics_calls_total")))
+	set := storage.NewSeriesSetFromChunkSeriesSet(cq.Select(context.Background(), true, nil,
+		eq("__name__", "traces_spanmetrics_calls_total")))
 	want := expand(t, q, evaltest.At(0), evaltest.At(700), eq("__name__", "traces_spanmetrics_calls_total"))
 	for _, w := range want {
 		require.True(t, set.Next())

@@ -268,7 +268,8 @@ func (r *Recent) batches(changed map[uint32]model.Touched, have map[uint32]*rece
 
 // adoptNew adds the series that were named since the last refresh to have, nil where no selector takes one, and lets them be read as far
 // back as is held.
-func adoptNew[K any](changed map[uint32]model.Touched, keys map[uint32]K, have map[uint32]*recentSeries, adopt func(K) *recentSeries) map[uint32]model.Touched {
+func adoptNew[K any](changed map[uint32]model.Touched, keys map[uint32]K, have map[uint32]*recentSeries,
+	adopt func(K) *recentSeries) map[uint32]model.Touched {
 	if len(have) == len(keys) {
 		return changed
 	}
@@ -289,7 +290,8 @@ func (r *Recent) refreshRED(reader views.Reader, changed map[uint32]model.Touche
 	changed = adoptNew(changed, keys, r.red, func(k model.REDKey) *recentSeries {
 		var t *recentSeries
 		r.ofRED.Each(func(s *resolved) {
-			t = s.adopt(t, false, s.red, func(m *metric) bool { return m.matchRED(s.ms, k) }, func(m *metric) seriesLabels { return m.redLabels(k) })
+			t = s.adopt(t, false, s.red, func(m *metric) bool { return m.matchRED(s.ms, k) },
+				func(m *metric) seriesLabels { return m.redLabels(k) })
 		}, k.Service)
 		return t
 	})
@@ -335,7 +337,8 @@ func (r *Recent) refreshEdges(reader views.Reader, changed map[uint32]model.Touc
 	changed = adoptNew(changed, keys, r.edges, func(k model.EdgeKey) *recentSeries {
 		var t *recentSeries
 		r.ofEdges.Each(func(s *resolved) {
-			t = s.adopt(t, true, s.edges, func(m *metric) bool { return m.matchEdge(s.ms, k) }, func(m *metric) seriesLabels { return m.edgeLabels(k) })
+			t = s.adopt(t, true, s.edges, func(m *metric) bool { return m.matchEdge(s.ms, k) },
+				func(m *metric) seriesLabels { return m.edgeLabels(k) })
 		}, k.Client, k.Server)
 		return t
 	})
@@ -366,7 +369,8 @@ func (r *Recent) refreshEdges(reader views.Reader, changed map[uint32]model.Touc
 }
 
 // adopt adds a series to the selector if it takes it, and makes its timeline if t is nil.
-func (s *resolved) adopt(t *recentSeries, edge bool, metrics []*metric, match func(*metric) bool, labelsOf func(*metric) seriesLabels) *recentSeries {
+func (s *resolved) adopt(t *recentSeries, edge bool, metrics []*metric, match func(*metric) bool,
+	labelsOf func(*metric) seriesLabels) *recentSeries {
 	grown := false
 	for _, m := range metrics {
 		if !match(m) {

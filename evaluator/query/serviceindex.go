@@ -2,7 +2,8 @@ package query
 
 import "github.com/prometheus/prometheus/model/labels"
 
-// ServiceIndex finds what may select a series by the service that the series is of. Most rules name a service, and there are thousands of both.
+// ServiceIndex finds what may select a series by the service that the series is of. Most rules name a service, and there are thousands of
+// both.
 type ServiceIndex[T any] struct {
 	by   map[string][]T
 	rest []T // whatever names none

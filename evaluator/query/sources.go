@@ -19,11 +19,11 @@ import (
 
 // Sources is everything that PromQL sees, as one: the views, the samples of OTLP metrics, and what is older than those from a Prometheus.
 //
-// An application may name its metrics as the views name theirs (calls, exceptions, logs.records): both are shown, and differ in their labels,
-// job above all. Where even the labels are the same, the series is the view's.
+// An application may name its metrics as the views name theirs (calls, exceptions, logs.records): both are shown, and differ in their
+// labels, job above all. Where even the labels are the same, the series is the view's.
 //
-// The Prometheus answers for the names of the views up to where these begin (a collector's connectors counted the same spans there), and for
-// all other names up to the first sample. Each sample of an answer comes from one of them, by its time: older.go.
+// The Prometheus answers for the names of the views up to where these begin (a collector's connectors counted the same spans there), and
+// for all other names up to the first sample. Each sample of an answer comes from one of them, by its time: older.go.
 type Sources struct {
 	Views   *Queryable
 	Samples samples.SampleReader // nil: those that are shown with the views, if any
@@ -84,7 +84,8 @@ func (s *Sources) ChunkQuerier(mint, maxt int64) (storage.ChunkQuerier, error) {
 		o := s.older(v.r, mint, maxt)
 		second = append(second, olderChunks{olderNames{o}}, olderChunks{olderViews{o}})
 	}
-	return storage.NewMergeChunkQuerier(first, second, viewChunksFirst(storage.NewCompactingChunkSeriesMerger(storage.ChainedSeriesMerge))), nil
+	return storage.NewMergeChunkQuerier(first, second, viewChunksFirst(storage.NewCompactingChunkSeriesMerger(storage.ChainedSeriesMerge))),
+		nil
 }
 
 // viewsFirst merges series of the same labels: the view's is whole, but for what is older.

@@ -61,8 +61,10 @@ func TestSourcesAreOne(t *testing.T) {
 		require.NoError(t, err)
 		require.Less(t, q.Queries[0].EndTimestampMs, evaltest.At(100).UnixMilli(), "only what is older is asked for")
 		out := &prompb.ReadResponse{Results: []*prompb.QueryResult{{Timeseries: []*prompb.TimeSeries{{
-			Labels:  []prompb.Label{{Name: labels.MetricName, Value: "depth_ratio"}, {Name: "instance", Value: "cart-0"}, {Name: "job", Value: "shop/cart"}, {Name: "service_name", Value: "cart"}},
-			Samples: []prompb.Sample{{Timestamp: evaltest.At(50).UnixMilli(), Value: 50}, {Timestamp: evaltest.At(90).UnixMilli(), Value: 90}},
+			Labels: []prompb.Label{{Name: labels.MetricName, Value: "depth_ratio"}, {Name: "instance", Value: "cart-0"},
+				{Name: "job", Value: "shop/cart"}, {Name: "service_name", Value: "cart"}},
+			Samples: []prompb.Sample{{Timestamp: evaltest.At(50).UnixMilli(), Value: 50},
+				{Timestamp: evaltest.At(90).UnixMilli(), Value: 90}},
 		}}}}}
 		if !strings.Contains(q.Queries[0].String(), "depth_ratio") {
 			out.Results[0].Timeseries = nil
@@ -116,7 +118,8 @@ func TestSourcesAreOne(t *testing.T) {
 	require.Equal(t, []string{"cart", "gone"}, services, "Prometheus knows of one that is gone")
 	eq, err := s.ExemplarQuerier(context.Background())
 	require.NoError(t, err)
-	found, err := eq.Select(0, evaltest.At(300).UnixMilli(), []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "latency_seconds_bucket")})
+	found, err := eq.Select(0, evaltest.At(300).UnixMilli(),
+		[]*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "latency_seconds_bucket")})
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 
@@ -141,7 +144,9 @@ func TestSameLabelsAreTheViews(t *testing.T) {
 	same := set.At().Labels()
 	require.NoError(t, q.Close())
 	other := labels.NewBuilder(same).Set("job", "application").Labels()
-	_, err = f.Samples.Append(context.Background(), []samples.Sample{{Labels: same, T: evaltest.At(105).UnixMilli(), V: 1000}, {Labels: other, T: evaltest.At(105).UnixMilli(), V: 500}})
+	_, err = f.Samples.Append(context.Background(),
+		[]samples.Sample{{Labels: same, T: evaltest.At(105).UnixMilli(), V: 1000},
+			{Labels: other, T: evaltest.At(105).UnixMilli(), V: 500}})
 	require.NoError(t, err)
 	q, err = s.Querier(0, evaltest.At(300).UnixMilli())
 	require.NoError(t, err)

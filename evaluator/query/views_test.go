@@ -16,7 +16,8 @@ func TestViewsAnswerAsTheirSpans(t *testing.T) {
 	f, r := evaltest.NewSpanFeed(t), &evaltest.Reader{}
 	for i := range 400 {
 		s := float64(i) * 1.7
-		k := model.REDKey{Service: []string{"cart", "web", "db"}[i%3], Operation: "GET", Kind: model.KindInternal, Status: model.Status(i / 7 % 3)}
+		k := model.REDKey{Service: []string{"cart", "web", "db"}[i%3], Operation: "GET", Kind: model.KindInternal,
+			Status: model.Status(i / 7 % 3)}
 		o := evaltest.Observation{At: evaltest.At(s), Duration: time.Duration(i*i) * 20 * time.Microsecond, TraceID: byte(i%250 + 1)}
 		f.Span(k, o)
 		r.Span(k, o)

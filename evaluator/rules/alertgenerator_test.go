@@ -48,7 +48,8 @@ func (g *generated) half(services ...string) {
 // series are those that a query finds now.
 func (g *generated) series(expr string) string {
 	g.t.Helper()
-	q, err := query.NewEngine(query.EngineConfig{}, nil, nil).NewInstantQuery(context.Background(), g.e.Queryable(), nil, expr, evaltest.At(g.now+1))
+	q, err := query.NewEngine(query.EngineConfig{}, nil, nil).NewInstantQuery(context.Background(), g.e.Queryable(), nil, expr,
+		evaltest.At(g.now+1))
 	require.NoError(g.t, err)
 	defer q.Close()
 	v, err := q.Exec(context.Background()).Vector()
@@ -93,7 +94,8 @@ func TestGeneratorPendingFiringResolved(t *testing.T) {
 		require.Equal(t, evaltest.At(g.now), a[0].FiredAt)
 		value := strconv.FormatFloat(float64(a[0].Value), 'g', -1, 64)
 		require.Equal(t, "The value is "+value+" "+value, a[0].Annotations.Get("summary"))
-		require.Equal(t, labels.FromStrings("alertname", "Simple", "foo", "bar", "service_name", "overridden", "variant", "of cart"), a[0].Labels)
+		require.Equal(t, labels.FromStrings("alertname", "Simple", "foo", "bar", "service_name", "overridden", "variant", "of cart"),
+			a[0].Labels)
 		require.Equal(t, `{__name__="ALERTS", alertname="Simple", alertstate="firing", foo="bar", service_name="overridden", variant="of cart"}`, g.series("ALERTS"))
 		g.half("cart", "cart")
 		require.NotEqual(t, "The value is "+value+" "+value, g.e.Active()[0].Annotations.Get("summary"), "annotations follow the value")
@@ -183,7 +185,8 @@ func TestGeneratorZeroForAndSmallFor(t *testing.T) {
 }
 
 func TestGeneratorRefusesEqualLabels(t *testing.T) {
-	g := &generated{now: 3, bench: newBench(t, generatedGroup+`  - {alert: Same, expr: '`+fails+`', labels: {service_name: same, variant: same}}
+	g := &generated{now: 3, bench: newBench(t,
+		generatedGroup+`  - {alert: Same, expr: '`+fails+`', labels: {service_name: same, variant: same}}
 `)}
 	g.half("cart", "web")
 	require.Empty(t, g.notified())

@@ -48,12 +48,15 @@ func BenchmarkThousandRules(b *testing.B) {
 	second := func(evaluate bool) (spent time.Duration) {
 		for range commits {
 			now = now.Add(time.Second / commits)
-			require.True(b, acc.Begin(model.Record{Offset: int64(n), Timestamp: now.UnixMilli(), Value: binary.BigEndian.AppendUint64(nil, n)}))
+			require.True(b, acc.Begin(model.Record{Offset: int64(n), Timestamp: now.UnixMilli(),
+				Value: binary.BigEndian.AppendUint64(nil, n)}))
 			for range 10_000 / commits {
 				n++
 				k := n * 2654435761 % (services * operations)
-				acc.Span(&model.Resource{Service: names[k/operations], HasService: true}, &model.Span{TraceID: [16]byte(binary.BigEndian.AppendUint64(make([]byte, 8), n)),
-					SpanID: [8]byte{1}, Name: ops[k%operations], Start: uint64(now.UnixNano()) - 1e6, End: uint64(now.UnixNano()), Kind: model.KindInternal})
+				acc.Span(&model.Resource{Service: names[k/operations], HasService: true},
+					&model.Span{TraceID: [16]byte(binary.BigEndian.AppendUint64(make([]byte, 8), n)),
+						SpanID: [8]byte{1}, Name: ops[k%operations], Start: uint64(now.UnixNano()) - 1e6, End: uint64(now.UnixNano()),
+						Kind: model.KindInternal})
 			}
 			acc.End()
 			c, err := set.Collect(nil)

@@ -134,20 +134,25 @@ func New(c Config) (*Evaluator, error) {
 	if c.Ready == nil {
 		c.Ready = func() bool { return true }
 	}
-	e := &Evaluator{cfg: c, parser: query.NewParser(), store: NewSeriesStore(c.RuleRetention, c.MaxRuleSeries, c.MaxRuleSamples), byRule: map[string]map[string]struct{}{}}
+	e := &Evaluator{cfg: c, parser: query.NewParser(), store: NewSeriesStore(c.RuleRetention, c.MaxRuleSeries, c.MaxRuleSamples),
+		byRule: map[string]map[string]struct{}{}}
 	e.ruleLogger = slog.New(quietHandler(c.Logger.Handler()))
 	e.queryable = joined{c.Queryable, e.store}
 	e.groups.Store(&[]*group{})
 	e.recent, e.audience = recentOfRules(nil), newAudience(nil)
 	f := promauto.With(c.Registerer)
 	e.metrics = evalMetrics{
-		notified:  f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total", Help: "Alert changes passed to notification routing."}),
-		saveFails: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alert_save_failures_total", Help: "Failed writes of alert state."}),
-		panics:    f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_rule_panics_total", Help: "Panics while a rule was evaluated or explained; the rule failed, the others were evaluated."}),
+		notified: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total",
+			Help: "Alert changes passed to notification routing."}),
+		saveFails: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alert_save_failures_total",
+			Help: "Failed writes of alert state."}),
+		panics: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_rule_panics_total",
+			Help: "Panics while a rule was evaluated or explained; the rule failed, the others were evaluated."}),
 		evidence: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_alert_evidence_seconds",
 			Help: "Time to collect the evidence of an alert.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5}}),
 		lag: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_rule_evaluation_delay_seconds",
-			Help: "Wall clock less event time when a group is evaluated.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}),
+			Help:    "Wall clock less event time when a group is evaluated.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}),
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "watchingcat_rule_evaluation_lag_seconds",
 		Help: "How long the rule group that waits longest has been due: its inputs are committed, its evaluation has not ended."},

@@ -226,7 +226,8 @@ func TestRuleRemoved(t *testing.T) {
 func TestReloadKeepsPending(t *testing.T) {
 	b := newBench(t, evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "    for: 30s\n")))
 	b.errors(3, 9)
-	b.rules = evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "    for: 20s\n") + evaltest.Rule("Other", evaltest.ErrorsRule, "    for: 1h\n"))
+	b.rules = evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "    for: 20s\n") + evaltest.Rule("Other",
+		evaltest.ErrorsRule, "    for: 1h\n"))
 	src, err := ParseSource("rules.yml", []byte(b.rules), nil)
 	require.NoError(t, err)
 	require.NoError(t, b.e.Load(context.Background(), []Source{src}, evaltest.At(4)))
@@ -268,7 +269,8 @@ func (k *failingKV) Commit(c storage.Commit) error {
 
 func TestNotToldBeforeDurable(t *testing.T) {
 	kv := &failingKV{KV: storage.NewMem(storage.MemOptions{})}
-	b := &bench{t: t, r: &evaltest.Reader{}, kv: kv, ready: true, rules: evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, ""))}
+	b := &bench{t: t, r: &evaltest.Reader{}, kv: kv, ready: true,
+		rules: evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, ""))}
 	b.start()
 	kv.fail = true
 	b.r.Span(evaltest.Failing, make5(evaltest.At(3))...)
@@ -295,7 +297,8 @@ func TestRecordingRulesAndALERTS(t *testing.T) {
 	require.Equal(t, "firing Recorded", b.notified())
 	q := func(text string, s float64) string {
 		t.Helper()
-		query, err := query.NewEngine(query.EngineConfig{}, nil, nil).NewInstantQuery(context.Background(), b.e.Queryable(), nil, text, evaltest.At(s))
+		query, err := query.NewEngine(query.EngineConfig{}, nil, nil).NewInstantQuery(context.Background(), b.e.Queryable(), nil, text,
+			evaltest.At(s))
 		require.NoError(t, err)
 		res := query.Exec(context.Background())
 		require.NoError(t, res.Err)
@@ -320,7 +323,8 @@ func vectorText(v promql.Vector) string {
 }
 
 func TestTemplatedLabelsAreRestored(t *testing.T) {
-	b := newBench(t, evaltest.AlertRules("  - alert: Errors\n    expr: '"+evaltest.ErrorsRule+"'\n    labels: {service_name: 'team {{ $labels.service_name }}'}\n    for: 20s\n"))
+	b := newBench(t, evaltest.AlertRules("  - alert: Errors\n    expr: '"+evaltest.ErrorsRule+
+		"'\n    labels: {service_name: 'team {{ $labels.service_name }}'}\n    for: 20s\n"))
 	b.errors(3, 9)
 	b.start()
 	b.idle(24)

@@ -91,8 +91,10 @@ func (q *inquiry) gather(r *alertRule, a *alert.Record, ts time.Time) *alert.Evi
 	defer release()
 	list, reason := q.e.baselines(r.id, from, from.Add(windowOf(expr)), reader.Frontier().Since, windowOf(expr))
 	base, unread := q.calmest(reader, list, ServiceOf(a.Labels), weightsOf(expr))
-	v := findings{&alert.Evidence{At: ts, From: from, Baseline: base.begin, BaselineEnd: base.end, BaselineReason: reason, Service: ServiceOf(a.Labels), Operations: []alert.EvidenceOperation{}, Traces: []alert.EvidenceTrace{},
-		Patterns: []alert.EvidencePattern{}, Errors: []alert.EvidenceError{}, Deployments: []alert.EvidenceDeployment{}, Path: []alert.PathEdge{}, Missing: []string{}}}
+	v := findings{&alert.Evidence{At: ts, From: from, Baseline: base.begin, BaselineEnd: base.end, BaselineReason: reason,
+		Service: ServiceOf(a.Labels), Operations: []alert.EvidenceOperation{}, Traces: []alert.EvidenceTrace{},
+		Patterns: []alert.EvidencePattern{}, Errors: []alert.EvidenceError{}, Deployments: []alert.EvidenceDeployment{},
+		Path: []alert.PathEdge{}, Missing: []string{}}}
 	missing := func(what string, err error) {
 		if err != nil {
 			v.Missing = append(v.Missing, fmt.Sprintf("%s: %v", what, err))

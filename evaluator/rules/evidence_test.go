@@ -22,7 +22,8 @@ import (
 )
 
 func edge(client, server, connection string, calls, failed uint64, mean time.Duration) model.Edge {
-	e := model.Edge{EdgeKey: model.EdgeKey{Client: client, Server: server, Connection: connection, Entry: client == "user"}, Calls: calls, Failed: failed, LatencySum: model.NanosOf(mean * time.Duration(calls))}
+	e := model.Edge{EdgeKey: model.EdgeKey{Client: client, Server: server, Connection: connection, Entry: client == "user"}, Calls: calls,
+		Failed: failed, LatencySum: model.NanosOf(mean * time.Duration(calls))}
 	e.Latency.Add(uint64(mean), calls)
 	return e
 }
@@ -30,7 +31,8 @@ func edge(client, server, connection string, calls, failed uint64, mean time.Dur
 func pathText(list []alert.PathEdge) string {
 	var out []string
 	for _, e := range list {
-		out = append(out, fmt.Sprintf("%s>%s %.2f hops=%d own=%.0f/%.1fs", e.Client, e.Server, e.Score, e.Hops, e.OwnExcessFailed, e.OwnExcessSeconds))
+		out = append(out, fmt.Sprintf("%s>%s %.2f hops=%d own=%.0f/%.1fs", e.Client, e.Server, e.Score, e.Hops, e.OwnExcessFailed,
+			e.OwnExcessSeconds))
 	}
 	return strings.Join(out, "; ")
 }
@@ -53,12 +55,15 @@ func TestPathLeadsToWhereItBegins(t *testing.T) {
 	require.Equal(t, "cart>db 1.00 hops=2 own=300/0.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
 	// Half of what fails in the cart begins there.
 	now[3] = edge("cart", "db", "database", 2000, 150, 4*time.Millisecond)
-	require.Equal(t, "cart>db 0.50 hops=2 own=150/0.0s; web>cart 0.50 hops=1 own=150/0.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
+	require.Equal(t, "cart>db 0.50 hops=2 own=150/0.0s; web>cart 0.50 hops=1 own=150/0.0s",
+		pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
 	// The service itself is slow: what arrives there is not explained by anything below.
-	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 150*time.Millisecond), edge("web", "cart", "", 1000, 1, 20*time.Millisecond), edge("cart", "db", "database", 2000, 0, 4*time.Millisecond)}
+	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 150*time.Millisecond),
+		edge("web", "cart", "", 1000, 1, 20*time.Millisecond), edge("cart", "db", "database", 2000, 0, 4*time.Millisecond)}
 	require.Equal(t, ">web 1.00 hops=0 own=0/100.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
 	// A consumer that fails is not subtracted from its producer, and is found.
-	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 50*time.Millisecond), edge("web", "cart", "", 1000, 301, 20*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 500, time.Second)}
+	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 50*time.Millisecond),
+		edge("web", "cart", "", 1000, 301, 20*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 500, time.Second)}
 	got := pathText(rankPath(now, before, 5*time.Minute, time.Hour, "cart", both))
 	require.Equal(t, "cart>mail 1.00 hops=1 own=500/0.0s; >cart 1.00 hops=0 own=300/0.0s", got)
 	// Few calls of the database are slow and all others faster, so that no mean has an excess: the edge below is named all the same.
@@ -67,7 +72,8 @@ func TestPathLeadsToWhereItBegins(t *testing.T) {
 	slow.Latency.Add(uint64(2*time.Millisecond), 1700)
 	slow.Latency.Add(uint64(12*time.Millisecond), 300)
 	slow.LatencySum = model.NanosOf(2000 * 35 * time.Millisecond / 10)
-	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 49*time.Millisecond), edge("web", "cart", "", 1000, 1, 19*time.Millisecond), slow}
+	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 49*time.Millisecond),
+		edge("web", "cart", "", 1000, 1, 19*time.Millisecond), slow}
 	require.Equal(t, "cart>db 1.00 hops=2 own=0/0.8s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
 	require.Empty(t, rankPath(before, before, time.Hour, time.Hour, "web", both), "nothing changed")
 	require.Empty(t, rankPath(nil, nil, time.Hour, time.Hour, "web", both))
@@ -86,22 +92,26 @@ func TestOperandsOfAnExpression(t *testing.T) {
 	}
 	f("sum(a) / sum(b) > 0.1", "sum(a) / sum(b)", "sum(a)", "sum(b)")
 	f("(a > 1) and (b < 2)", "a > 1", "a", "b < 2", "b")
-	f("histogram_quantile(0.9, sum by (le) (rate(x_bucket[1m]))) > scalar(y)", "histogram_quantile(0.9, sum by (le) (rate(x_bucket[1m])))", "scalar(y)")
+	f("histogram_quantile(0.9, sum by (le) (rate(x_bucket[1m]))) > scalar(y)", "histogram_quantile(0.9, sum by (le) (rate(x_bucket[1m])))",
+		"scalar(y)")
 	f("a", "a")
 }
 
 // A condition that looks at no calls is explained by none.
 func TestNoCallsNoCause(t *testing.T) {
 	for expr, explained := range map[string]bool{
-		"vector(1)": false, "vector(time()) > 0": false, `label_replace(vector(1), "service_name", "cart", "", "")`: false, "absent(vector(1) > 2)": false, "up == 0 or vector(1)": false,
-		`sum(queue_length) >= 0 or vector(1)`: false, `sum(traces_span_metrics_calls_total) > 0`: true, `sum by (service_name) (traces_span_metrics_calls_total) > 0`: true, "calls:sum > 0": true, `absent(no_such{service_name="cart"})`: true,
+		"vector(1)": false, "vector(time()) > 0": false, `label_replace(vector(1), "service_name", "cart", "", "")`: false,
+		"absent(vector(1) > 2)": false, "up == 0 or vector(1)": false, `sum(queue_length) >= 0 or vector(1)`: false,
+		`sum(traces_span_metrics_calls_total) > 0`: true, `sum by (service_name) (traces_span_metrics_calls_total) > 0`: true,
+		"calls:sum > 0": true, `absent(no_such{service_name="cart"})`: true,
 	} {
 		kv := storage.NewMem(storage.MemOptions{})
 		s, err := viewstest.New(kv, model.Config{FoldEvery: 1})
 		require.NoError(t, err)
 		var rec viewstest.Record
 		for i := range 8 {
-			for _, l := range []string{fmt.Sprintf("310.%02ds 20ms cart server GET/cart id=t%d/a error", i, i+1), fmt.Sprintf("310.%02ds 10ms cart client SELECT id=t%d/b<a db.name=orders error", i, i+1)} {
+			for _, l := range []string{fmt.Sprintf("310.%02ds 20ms cart server GET/cart id=t%d/a error", i, i+1),
+				fmt.Sprintf("310.%02ds 10ms cart client SELECT id=t%d/b<a db.name=orders error", i, i+1)} {
 				span, err := viewstest.ParseLine(l)
 				require.NoError(t, err)
 				rec.Spans = append(rec.Spans, span)
@@ -113,7 +123,8 @@ func TestNoCallsNoCause(t *testing.T) {
 		require.NoError(t, err)
 		e, err := New(Config{Reader: s.Set, KV: kv, Floor: 1, Evidence: func() time.Time { return time.Unix(0, 0) }})
 		require.NoError(t, err)
-		require.NoError(t, e.Load(t.Context(), parsed(t, "groups:\n- name: g\n  interval: 10s\n  rules:\n  - {record: 'calls:sum', expr: sum(traces_span_metrics_calls_total)}\n"+evaltest.Rule("A", expr, "")), time.Unix(0, 0)))
+		require.NoError(t, e.Load(t.Context(),
+			parsed(t, "groups:\n- name: g\n  interval: 10s\n  rules:\n  - {record: 'calls:sum', expr: sum(traces_span_metrics_calls_total)}\n"+evaltest.Rule("A", expr, "")), time.Unix(0, 0)))
 		for at := int64(311); at < 400 && len(e.Active()) == 0; at += 20 {
 			fr := s.Set.Frontier()
 			fr.Complete = time.Unix(at, 0)
@@ -158,7 +169,8 @@ func TestEvidenceIsFixedWhenTheAlertFires(t *testing.T) {
 	call := func(at, n int, more string) (out []string) {
 		for i := range n {
 			id := fmt.Sprintf("t%d", at*100+i+1)
-			out = append(out, fmt.Sprintf("%d.%02ds 20ms cart server GET/cart id=%s/a%s", at, i, id, more), fmt.Sprintf("%d.%02ds 10ms cart client SELECT id=%s/b<a db.name=orders%s", at, i, id, more))
+			out = append(out, fmt.Sprintf("%d.%02ds 20ms cart server GET/cart id=%s/a%s", at, i, id, more),
+				fmt.Sprintf("%d.%02ds 10ms cart client SELECT id=%s/b<a db.name=orders%s", at, i, id, more))
 		}
 		return out
 	}
@@ -167,7 +179,8 @@ func TestEvidenceIsFixedWhenTheAlertFires(t *testing.T) {
 	}
 	e, err := New(Config{Reader: s.Set, KV: kv, Floor: 1, Evidence: time.Now})
 	require.NoError(t, err)
-	src := parsed(t, evaltest.AlertRules(evaltest.Rule("Errors", `sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR",span_kind="SPAN_KIND_SERVER"}[1m])) / 1 > 3`, "")))
+	src := parsed(t, evaltest.AlertRules(evaltest.Rule("Errors",
+		`sum by (service_name) (increase(traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR",span_kind="SPAN_KIND_SERVER"}[1m])) / 1 > 3`, "")))
 	require.NoError(t, e.Load(context.Background(), src, time.Unix(0, 0)))
 	apply(call(310, 8, " error"), []string{"310s cart ERROR exception=IOError:disk_7 | disk 7 is full"})
 	require.NoError(t, e.Advance(context.Background(), model.Change{Frontier: s.Set.Frontier()}, time.Unix(311, 0)))
@@ -206,10 +219,12 @@ func TestBaselineIsQuiet(t *testing.T) {
 		fired []span // seconds; a negative begin is not remembered
 		want  span
 	}{
-		"never":                      {nil, span{0, 3600}},
-		"once":                       {[]span{{660, 1260}}, span{1260, 3600}},
-		"every ten minutes":          {[]span{{360, 480}, {960, 1080}, {1560, 1680}, {2160, 2880}, {3360, 3480}}, span{480, 900}}, // a window before 960
-		"every three minutes":        {faults(180, 34, 145)[:19], span{3385, 3600}},                                               // half of the rest
+		"never": {nil, span{0, 3600}},
+		"once":  {[]span{{660, 1260}}, span{1260, 3600}},
+		// a window before 960
+		"every ten minutes": {[]span{{360, 480}, {960, 1080}, {1560, 1680}, {2160, 2880}, {3360, 3480}}, span{480, 900}},
+		// half of the rest
+		"every three minutes":        {faults(180, 34, 145)[:19], span{3385, 3600}},
 		"hardly ever at rest":        {faults(60, 10, 50), span{}},
 		"two at once":                {[]span{{660, 1860}, {1260, 1560}}, span{1860, 3600}},
 		"since before what is known": {[]span{{-1, 2460}}, span{2460, 3600}},
@@ -224,7 +239,8 @@ func TestBaselineIsQuiet(t *testing.T) {
 				changes = append(changes, alert.Transition{Time: seconds(f[0]), RuleID: "r", Labels: l, To: alert.StateFiring})
 			}
 			if f[1] != 9999 {
-				changes = append(changes, alert.Transition{Time: seconds(f[1]), RuleID: "r", Labels: l, From: alert.StateFiring, To: alert.StateResolved})
+				changes = append(changes,
+					alert.Transition{Time: seconds(f[1]), RuleID: "r", Labels: l, From: alert.StateFiring, To: alert.StateResolved})
 			}
 			changes = append(changes, alert.Transition{Time: seconds(f[0]), RuleID: "other", To: alert.StateFiring})
 		}
@@ -253,13 +269,17 @@ func TestBaselineFallsBack(t *testing.T) {
 		return &Evaluator{history: &alert.History{List: []alert.Transition{{Time: now.Add(-since), RuleID: "r", To: alert.StateFiring}}}}
 	}
 	list, why := restless(3*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-100*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-6*time.Hour - time.Minute), now.Add(-3*time.Hour - time.Minute), alert.BaselineQuiet}, []any{list[0].begin, list[0].end, why})
+	require.Equal(t, []any{now.Add(-6*time.Hour - time.Minute), now.Add(-3*time.Hour - time.Minute), alert.BaselineQuiet},
+		[]any{list[0].begin, list[0].end, why})
 	list, why = restless(3*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-4*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-4 * time.Hour), now.Add(-3*time.Hour - time.Minute), alert.BaselineQuiet}, []any{list[0].begin, list[0].end, why})
+	require.Equal(t, []any{now.Add(-4 * time.Hour), now.Add(-3*time.Hour - time.Minute), alert.BaselineQuiet},
+		[]any{list[0].begin, list[0].end, why})
 	list, why = restless(90*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-100*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-25*time.Hour - time.Minute), now.Add(-24*time.Hour - time.Minute), alert.BaselineDayBefore}, []any{list[0].begin, list[0].end, why})
+	require.Equal(t, []any{now.Add(-25*time.Hour - time.Minute), now.Add(-24*time.Hour - time.Minute), alert.BaselineDayBefore},
+		[]any{list[0].begin, list[0].end, why})
 	list, why = restless(9*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-9*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-time.Hour - time.Minute), now.Add(-time.Minute), alert.BaselineHourBefore}, []any{list[0].begin, list[0].end, why})
+	require.Equal(t, []any{now.Add(-time.Hour - time.Minute), now.Add(-time.Minute), alert.BaselineHourBefore},
+		[]any{list[0].begin, list[0].end, why})
 }
 
 // brokenReader panics where evidence is read, as a reader with a fault would.
@@ -292,8 +312,8 @@ func TestPanicInEvidence(t *testing.T) {
 	require.Equal(t, "ok", b.e.Rules()[0].Health)
 }
 
-// A rule over a window of 290 years gets evidence from what the views hold. Gathering ends with the context of the request, and the evidence
-// names what is missing.
+// A rule over a window of 290 years gets evidence from what the views hold. Gathering ends with the context of the request, and the
+// evidence names what is missing.
 func TestRunawayInEvidence(t *testing.T) {
 	const long = `sum by (service_name) (increase(traces_span_metrics_calls_total[1m])) > 0 and on () sum_over_time(vector(1)[290y:1y]) >= 0`
 	kv := storage.NewMem(storage.MemOptions{})

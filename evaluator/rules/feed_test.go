@@ -52,7 +52,8 @@ func TestTablesAnswerInPromQL(t *testing.T) {
 	require.NoError(t, err)
 	e, err := New(Config{Reader: s.Set, KV: kv, Interval: time.Hour})
 	require.NoError(t, err)
-	src, err := ParseSource("rules.yml", []byte(evaltest.AlertRules(evaltest.Rule("LogErrors", `increase(logs_records_total{severity="ERROR"}[1m]) > 2`, ""))), nil)
+	src, err := ParseSource("rules.yml",
+		[]byte(evaltest.AlertRules(evaltest.Rule("LogErrors", `increase(logs_records_total{severity="ERROR"}[1m]) > 2`, ""))), nil)
 	require.NoError(t, err)
 	require.NoError(t, e.Load(context.Background(), []Source{src}, time.Unix(0, 0)))
 	sub := s.Set.Feed().Subscribe()
@@ -65,7 +66,8 @@ func TestTablesAnswerInPromQL(t *testing.T) {
 		require.NoError(t, err)
 	}
 	var rec viewstest.Record
-	for _, l := range []string{"20s cart ERROR | disk full", "21s cart ERROR | disk full", "22s cart ERROR exception=IOError:disk_7 | disk full", "22s cart INFO | fine"} {
+	for _, l := range []string{"20s cart ERROR | disk full", "21s cart ERROR | disk full",
+		"22s cart ERROR exception=IOError:disk_7 | disk full", "22s cart INFO | fine"} {
 		line, err := viewstest.ParseLog(l)
 		require.NoError(t, err)
 		rec.Logs = append(rec.Logs, line)

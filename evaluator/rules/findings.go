@@ -48,7 +48,8 @@ func (v findings) operations(r views.Reader) error {
 		if o.Calls > 0 {
 			x.ErrorRate = rounded(float64(o.Errors) / float64(o.Calls))
 		}
-		if i := slices.IndexFunc(before, func(b model.Operation) bool { return b.Name == o.Name && b.Kind == o.Kind }); i >= 0 && before[i].Calls > 0 {
+		if i := slices.IndexFunc(before, func(b model.Operation) bool { return b.Name == o.Name && b.Kind == o.Kind }); i >= 0 &&
+			before[i].Calls > 0 {
 			x.BaselineErrorRate, x.BaselineP95Ms = rounded(float64(before[i].Errors)/float64(before[i].Calls)), ms(before[i].Latency.P95)
 		}
 		excess[x] = max(0, x.ErrorRate-x.BaselineErrorRate)*float64(x.Calls) + max(0, x.P95Ms-x.BaselineP95Ms)*float64(x.Calls)/1e3
@@ -73,8 +74,10 @@ func (v findings) traces(r views.Reader) error {
 		for _, c := range t.Cells {
 			for _, e := range []model.Exemplar{c.Slowest, c.Latest} {
 				if e.TraceID != ([16]byte{}) {
-					list = append(list, alert.EvidenceTrace{TraceID: hex.EncodeToString(e.TraceID[:]), SpanID: hex.EncodeToString(e.SpanID[:]), Service: t.Key.Service, Operation: t.Key.Operation,
-						Status: t.Key.Status.String(), DurationMs: ms(time.Duration(e.Duration)), Time: time.Unix(0, int64(e.End)).UTC()})
+					list = append(list, alert.EvidenceTrace{TraceID: hex.EncodeToString(e.TraceID[:]),
+						SpanID: hex.EncodeToString(e.SpanID[:]), Service: t.Key.Service, Operation: t.Key.Operation,
+						Status: t.Key.Status.String(), DurationMs: ms(time.Duration(e.Duration)),
+						Time: time.Unix(0, int64(e.End)).UTC()})
 				}
 			}
 		}
@@ -86,7 +89,8 @@ func (v findings) traces(r views.Reader) error {
 		return 1
 	}
 	slices.SortFunc(list, func(a, b alert.EvidenceTrace) int {
-		return cmp.Or(cmp.Compare(failed(a), failed(b)), cmp.Compare(b.DurationMs, a.DurationMs), b.Time.Compare(a.Time), cmp.Compare(a.TraceID, b.TraceID))
+		return cmp.Or(cmp.Compare(failed(a), failed(b)), cmp.Compare(b.DurationMs, a.DurationMs), b.Time.Compare(a.Time),
+			cmp.Compare(a.TraceID, b.TraceID))
 	})
 	for _, t := range list {
 		var id [16]byte
@@ -105,8 +109,11 @@ func (v findings) patterns(r views.Reader, around map[string]bool) error {
 		return err
 	}
 	for _, p := range list {
-		if !p.FirstSeen.Before(v.From) && slices.ContainsFunc(p.Services, func(s string) bool { return within(around, s) }) && len(v.Patterns) < evidenceRows {
-			v.Patterns = append(v.Patterns, alert.EvidencePattern{Pattern: p.Pattern, Services: p.Services, Count: p.Count, FirstSeen: p.FirstSeen.UTC(), Sample: cutSample(p.Sample)})
+		if !p.FirstSeen.Before(v.From) && slices.ContainsFunc(p.Services, func(s string) bool { return within(around, s) }) &&
+			len(v.Patterns) < evidenceRows {
+			v.Patterns = append(v.Patterns,
+				alert.EvidencePattern{Pattern: p.Pattern, Services: p.Services, Count: p.Count, FirstSeen: p.FirstSeen.UTC(),
+					Sample: cutSample(p.Sample)})
 		}
 	}
 	return nil
@@ -127,7 +134,8 @@ func (v findings) exceptions(r views.Reader, around map[string]bool) error {
 	rows = slices.DeleteFunc(rows, func(x cells.TallyRow) bool { return x.FirstSeen.Before(v.From) })
 	slices.SortStableFunc(rows, func(a, b cells.TallyRow) int { return cmp.Compare(b.Calls, a.Calls) })
 	for _, x := range rows[:min(len(rows), evidenceRows)] {
-		v.Errors = append(v.Errors, alert.EvidenceError{Service: x.Labels[0], Operation: x.Labels[1], Type: x.Labels[2], Message: cutSample(x.Labels[3]), Count: x.Calls, FirstSeen: x.FirstSeen.UTC()})
+		v.Errors = append(v.Errors, alert.EvidenceError{Service: x.Labels[0], Operation: x.Labels[1], Type: x.Labels[2],
+			Message: cutSample(x.Labels[3]), Count: x.Calls, FirstSeen: x.FirstSeen.UTC()})
 	}
 	return nil
 }

@@ -202,16 +202,17 @@ func selectsSamples(ms []*labels.Matcher, recorded map[string]bool) bool {
 
 // newRule makes Prometheus' rule, for an alert within an *alertRule. ids counts rules of the same name and labels within the group;
 // id is empty where it follows from these.
-func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefmt.Rule, expr parser.Expr, ids map[string]int, id string) (rules.Rule, Info) {
+func (e *Evaluator) newRule(g *group, src Source, rg rulefmt.RuleGroup, r rulefmt.Rule, expr parser.Expr, ids map[string]int,
+	id string) (rules.Rule, Info) {
 	l := rules.FromMaps(rg.Labels, r.Labels)
 	ident := r.Alert + r.Record + l.String()
 	if ids[ident]++; ids[ident] > 1 {
 		ident = fmt.Sprintf("%s#%d", ident, ids[ident])
 	}
 	info := Info{
-		ID: cmp.Or(id, fmt.Sprintf("%016x", xxhash.Sum64String(g.key+"\xff"+ident))), Name: r.Alert + r.Record, Type: "recording", Expr: r.Expr,
-		For: time.Duration(r.For), KeepFiringFor: time.Duration(r.KeepFiringFor), Labels: l, Annotations: labels.FromMap(r.Annotations),
-		Enabled: true, Source: src.Name, Editable: src.Editable, Group: rg.Name,
+		ID: cmp.Or(id, fmt.Sprintf("%016x", xxhash.Sum64String(g.key+"\xff"+ident))), Name: r.Alert + r.Record, Type: "recording",
+		Expr: r.Expr, For: time.Duration(r.For), KeepFiringFor: time.Duration(r.KeepFiringFor), Labels: l,
+		Annotations: labels.FromMap(r.Annotations), Enabled: true, Source: src.Name, Editable: src.Editable, Group: rg.Name,
 		Class: query.Class{Frontier: query.Complete, Reason: "a recorded sample is never written again"},
 	}
 	if r.Alert == "" {

@@ -73,7 +73,8 @@ func (e *Evaluator) guarded(query rules.QueryFunc) rules.QueryFunc {
 		}
 		e.captured[q] = slices.Clone(v)
 		if r, ok := g.current().(*rules.AlertingRule); ok {
-			err = e.templates().Check(ctx, r, v, t.Add(e.offset), func(_ context.Context, q string, t time.Time) (promql.Vector, error) { return g.again(query, q, t) })
+			err = e.templates().Check(ctx, r, v, t.Add(e.offset),
+				func(_ context.Context, q string, t time.Time) (promql.Vector, error) { return g.again(query, q, t) })
 		}
 		return v, err
 	}

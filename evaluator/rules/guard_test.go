@@ -80,20 +80,22 @@ func TestGrowingLabels(t *testing.T) {
 
 // A panic is one rule that failed: those before and after it are evaluated.
 func TestPanicIsOneRule(t *testing.T) {
-	b := newBench(t, evaltest.AlertRules(evaltest.Rule("A", evaltest.ErrorsRule, "")+evaltest.Rule("B", "vector(1)", "")+evaltest.Rule("C", evaltest.ErrorsRule, "")))
+	b := newBench(t, evaltest.AlertRules(evaltest.Rule("A", evaltest.ErrorsRule, "")+evaltest.Rule("B", "vector(1)", "")+evaltest.Rule("C",
+		evaltest.ErrorsRule, "")))
 	was := b.e.options.QueryFunc
 	for _, g := range *b.e.groups.Load() {
-		g.Group = rules.NewGroup(rules.GroupOptions{Name: g.Name(), File: g.File(), Interval: g.Interval(), Rules: g.Rules(), Opts: &rules.ManagerOptions{
-			Context: t.Context(), AppendableV2: b.e.store, Queryable: b.e.queryable, Logger: b.e.cfg.Logger, Metrics: b.e.options.Metrics, RuleConcurrencyController: g.subset,
-			NotifyFunc: b.e.options.NotifyFunc, ExternalURL: b.e.cfg.ExternalURL,
-			QueryFunc: func(ctx context.Context, q string, ts time.Time) (promql.Vector, error) {
-				v, err := was(ctx, q, ts)
-				if q == "vector(1)" {
-					panic("planted")
-				}
-				return v, err
-			},
-		}})
+		g.Group = rules.NewGroup(rules.GroupOptions{Name: g.Name(), File: g.File(), Interval: g.Interval(), Rules: g.Rules(),
+			Opts: &rules.ManagerOptions{
+				Context: t.Context(), AppendableV2: b.e.store, Queryable: b.e.queryable, Logger: b.e.cfg.Logger, Metrics: b.e.options.Metrics,
+				RuleConcurrencyController: g.subset, NotifyFunc: b.e.options.NotifyFunc, ExternalURL: b.e.cfg.ExternalURL,
+				QueryFunc: func(ctx context.Context, q string, ts time.Time) (promql.Vector, error) {
+					v, err := was(ctx, q, ts)
+					if q == "vector(1)" {
+						panic("planted")
+					}
+					return v, err
+				},
+			}})
 	}
 	for s := range 3 {
 		b.errors(float64(3+2*s), 5)

@@ -39,7 +39,8 @@ const (
 const maxPath = 10
 
 // rankPath ranks the edges below root, the best first, by what they did in span against what they did in the baseline before it. An empty
-// root means all that is called from outside. weights says how much errors and time count, 0 to 1: an alert on errors asks for errors first.
+// root means all that is called from outside. weights says how much errors and time count, 0 to 1: an alert on errors asks for errors
+// first.
 func rankPath(now, before []model.Edge, span, baseline time.Duration, root string, weights [2]float64) []alert.PathEdge {
 	edges := map[model.EdgeKey]*flow{}
 	for _, c := range views.CompareEdges(now, before, span, baseline) {
@@ -73,7 +74,8 @@ func rankPath(now, before []model.Edge, span, baseline time.Duration, root strin
 	}
 	list = slices.DeleteFunc(list, func(e *flow) bool { return !e.significant })
 	if !scored(list, total) {
-		// What arrives at the service has no excess, as when few calls are slow and the others faster: the edges below are ranked among themselves.
+		// What arrives at the service has no excess, as when few calls are slow and the others faster: the edges below are ranked among
+		// themselves.
 		total = [2]float64{}
 		for _, e := range list {
 			e.own[signalTime] = max(e.own[signalTime], e.tail)
@@ -87,7 +89,8 @@ func rankPath(now, before []model.Edge, span, baseline time.Duration, root strin
 	}
 	list = slices.DeleteFunc(list, func(e *flow) bool { return e.Score <= 0 })
 	slices.SortFunc(list, func(a, b *flow) int {
-		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Hops, a.Hops), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server))
+		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Hops, a.Hops), cmp.Compare(a.Client, b.Client),
+			cmp.Compare(a.Server, b.Server))
 	})
 	ranked := []alert.PathEdge{}
 	for _, e := range list[:min(len(list), maxPath)] {
@@ -110,8 +113,9 @@ func add(v [2]float64, s int, x float64) [2]float64 {
 
 // excessOf compares one edge with its baseline.
 func excessOf(c *views.EdgeChange) *flow {
-	e := &flow{from: c.ClientNode(), to: c.ServerNode(), async: c.Connection == "messaging_system", PathEdge: alert.PathEdge{Client: c.Client, Server: c.Server, Connection: c.Connection, Calls: c.Now.Calls,
-		Failed: c.Now.Failed, Changed: c.What, NewVersions: []string{}}}
+	e := &flow{from: c.ClientNode(), to: c.ServerNode(), async: c.Connection == "messaging_system",
+		PathEdge: alert.PathEdge{Client: c.Client, Server: c.Server, Connection: c.Connection, Calls: c.Now.Calls,
+			Failed: c.Now.Failed, Changed: c.What, NewVersions: []string{}}}
 	calls := float64(e.Calls)
 	if calls == 0 {
 		return e
@@ -165,7 +169,8 @@ func below(next map[model.Node][]*flow, root string) []*flow {
 	return list
 }
 
-// isRoot reports whether a node is where a path begins: the service of that name in each environment, or without one what calls from outside.
+// isRoot reports whether a node is where a path begins: the service of that name in each environment, or without one what calls from
+// outside.
 func isRoot(n model.Node, root string) bool {
 	if root == "" {
 		return n.Type == model.NodeVirtual
@@ -182,7 +187,8 @@ func entryOf(edges map[model.EdgeKey]*flow, root string) flow {
 		}
 		calls, was := float64(e.Calls), float64(sum.Calls)
 		mean := func(a, b float64) float64 { return (a*was + b*calls) / max(1, was+calls) }
-		sum.BaselineErrorRate, sum.BaselineMeanMs = mean(sum.BaselineErrorRate, e.BaselineErrorRate), mean(sum.BaselineMeanMs, e.BaselineMeanMs)
+		sum.BaselineErrorRate, sum.BaselineMeanMs = mean(sum.BaselineErrorRate, e.BaselineErrorRate),
+			mean(sum.BaselineMeanMs, e.BaselineMeanMs)
 		sum.ErrorRate, sum.MeanMs = mean(sum.ErrorRate, e.ErrorRate), mean(sum.MeanMs, e.MeanMs)
 		sum.Calls += e.Calls
 		sum.Failed += e.Failed
@@ -210,7 +216,8 @@ func (e *flow) finish(total, weights [2]float64) {
 			e.Score = max(e.Score, weights[s]*min(1, e.own[s]/total[s]))
 		}
 	}
-	for _, f := range []*float64{&e.ErrorRate, &e.BaselineErrorRate, &e.MeanMs, &e.BaselineMeanMs, &e.ExcessFailed, &e.OwnExcessFailed, &e.ExcessSeconds, &e.OwnExcessSeconds, &e.Score} {
+	for _, f := range []*float64{&e.ErrorRate, &e.BaselineErrorRate, &e.MeanMs, &e.BaselineMeanMs, &e.ExcessFailed, &e.OwnExcessFailed,
+		&e.ExcessSeconds, &e.OwnExcessSeconds, &e.Score} {
 		*f = rounded(*f)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// quiet is a log handler for what happens at each evaluation: a rule that fails does so once a second. It passes a line of a rule on when its
-// error changed, at most so many in a while, and then after repeatAfter with the number of those left out.
+// quiet is a log handler for what happens at each evaluation: a rule that fails does so once a second. It passes a line of a rule on when
+// its error changed, at most so many in a while, and then after repeatAfter with the number of those left out.
 type quiet struct {
 	slog.Handler
 	state *quietState

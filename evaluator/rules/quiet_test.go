@@ -58,7 +58,8 @@ func TestAFailingRuleLogsOnce(t *testing.T) {
 	for _, more := range []string{"expr: vector(1) * on() group_left() (vector(1) or label_replace(vector(2), \"a\", \"b\", \"\", \"\"))",
 		"expr: vector(1)\n      annotations: {a: '{{ query \"nosuch(\" }}'}"} {
 		var out bytes.Buffer
-		e, err := New(Config{KV: storage.NewMem(storage.MemOptions{}), Reader: &evaltest.Reader{}, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+		e, err := New(Config{KV: storage.NewMem(storage.MemOptions{}), Reader: &evaltest.Reader{},
+			Logger: slog.New(slog.NewTextHandler(&out, nil))})
 		require.NoError(t, err)
 		src, err := ParseSource("f", []byte("groups:\n- name: g\n  rules:\n    - alert: A\n      "+more+"\n"), nil)
 		require.NoError(t, err)
@@ -80,11 +81,13 @@ func (unreadable) SelectRED(time.Time, time.Time, func(uint32, model.REDKey) boo
 // Views that cannot be read log one line, not one for each commit.
 func TestUnreadableViewsAreLoggedOnce(t *testing.T) {
 	var out bytes.Buffer
-	e, err := New(Config{KV: storage.NewMem(storage.MemOptions{}), Reader: unreadable{&evaltest.Reader{}}, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	e, err := New(Config{KV: storage.NewMem(storage.MemOptions{}), Reader: unreadable{&evaltest.Reader{}},
+		Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	require.NoError(t, err)
 	for i := range int64(30) {
 		at := time.Unix(1000+i, 0)
-		require.NoError(t, e.Advance(t.Context(), model.Change{Frontier: model.Frontier{Head: at, Complete: at}, RED: map[uint32]model.Touched{1: {}}}, at))
+		require.NoError(t, e.Advance(t.Context(),
+			model.Change{Frontier: model.Frontier{Head: at, Complete: at}, RED: map[uint32]model.Touched{1: {}}}, at))
 	}
 	require.Equal(t, 1, strings.Count(out.String(), "reading names of changed series failed"), out.String())
 }

@@ -175,8 +175,9 @@ func runReach(t *testing.T, seed uint64, text string, every, check bool, plant .
 		require.True(t, acc.Begin(model.Record{Offset: int64(n), Timestamp: now.UnixMilli(), Value: binary.BigEndian.AppendUint64(nil, n)}))
 		for k := range rnd.IntN(5) {
 			service := rnd.IntN(4)
-			s := model.Span{TraceID: [16]byte(binary.BigEndian.AppendUint64(make([]byte, 8), n)), SpanID: [8]byte{byte(k)}, Name: fmt.Appendf(nil, "op%d", rnd.IntN(1+int(n/100))),
-				Kind: model.KindInternal, End: uint64(now.UnixNano()), Start: uint64(now.UnixNano()) - 1e6}
+			s := model.Span{TraceID: [16]byte(binary.BigEndian.AppendUint64(make([]byte, 8), n)), SpanID: [8]byte{byte(k)},
+				Name: fmt.Appendf(nil, "op%d", rnd.IntN(1+int(n/100))), Kind: model.KindInternal, End: uint64(now.UnixNano()),
+				Start: uint64(now.UnixNano()) - 1e6}
 			if rnd.IntN(10) == 0 {
 				s.End -= uint64(rnd.IntN(90)) * 1e9
 				s.Start = s.End

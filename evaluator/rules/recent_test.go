@@ -45,7 +45,8 @@ func TestRecentAnswersAsTheViews(t *testing.T) {
 	for seed := range uint64(3) {
 		rnd := rand.New(rand.NewPCG(seed, 5))
 		kv := storage.NewMem(storage.MemOptions{})
-		set, err := views.Open(kv, model.Config{Version: 1, DedupWindow: -1, FoldEvery: 5, PairingWindow: 10 * time.Second, Compensation: time.Minute})
+		set, err := views.Open(kv, model.Config{Version: 1, DedupWindow: -1, FoldEvery: 5, PairingWindow: 10 * time.Second,
+			Compensation: time.Minute})
 		require.NoError(t, err)
 		e, err := New(Config{Reader: set, KV: kv, Floor: 1})
 		require.NoError(t, err)
@@ -61,15 +62,17 @@ func TestRecentAnswersAsTheViews(t *testing.T) {
 			}
 			for range rnd.IntN(3) {
 				n++
-				require.True(t, acc.Begin(model.Record{Offset: int64(n), Timestamp: now.UnixMilli(), Value: binary.BigEndian.AppendUint64(nil, n)}))
+				require.True(t, acc.Begin(model.Record{Offset: int64(n), Timestamp: now.UnixMilli(),
+					Value: binary.BigEndian.AppendUint64(nil, n)}))
 				for range rnd.IntN(8) {
 					end := now.Add(-time.Duration(rnd.IntN(3000)) * time.Millisecond)
 					if rnd.IntN(8) == 0 { // late
 						end = end.Add(-time.Duration(rnd.IntN(400)) * time.Second)
 					}
 					trace := [16]byte{byte(rnd.IntN(40)), byte(n / 20)}
-					s := model.Span{TraceID: trace, SpanID: [8]byte{1}, Name: []byte("op" + string(rune('a'+rnd.IntN(2)))), Kind: model.KindClient,
-						End: uint64(end.UnixNano()), Start: uint64(end.UnixNano()) - uint64(rnd.IntN(900))*1e6, Status: model.Status(rnd.IntN(3))}
+					s := model.Span{TraceID: trace, SpanID: [8]byte{1}, Name: []byte("op" + string(rune('a'+rnd.IntN(2)))),
+						Kind: model.KindClient, End: uint64(end.UnixNano()), Start: uint64(end.UnixNano()) - uint64(rnd.IntN(900))*1e6,
+						Status: model.Status(rnd.IntN(3))}
 					service := fmt.Sprintf("s%d", rnd.IntN(1+int(min(n/10, 3))))
 					if rnd.IntN(2) == 0 {
 						s.Kind, s.SpanID, s.ParentID = model.KindServer, [8]byte{2, byte(rnd.IntN(3))}, [8]byte{1}
@@ -103,7 +106,8 @@ func TestRecentAnswersAsTheViews(t *testing.T) {
 					slices.Sort(lines)
 					return strings.Join(lines, "\n")
 				}
-				require.Equal(t, ask(context.Background()), ask(query.WithRecent(context.Background(), e.recent)), "seed %d, %s at %v", seed, x, ts)
+				require.Equal(t, ask(context.Background()), ask(query.WithRecent(context.Background(), e.recent)), "seed %d, %s at %v",
+					seed, x, ts)
 			}
 			for _, d := range everyPass(e) {
 				for _, x := range d.p.selectors {

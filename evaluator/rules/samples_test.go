@@ -24,8 +24,9 @@ func TestRulesOverSamples(t *testing.T) {
 				Queryable: &query.Sources{Views: &query.Queryable{Reader: r}, Samples: f.Samples}})
 			require.NoError(t, err)
 			both := `depth_ratio > 5 and on(service_name) sum by (service_name) (traces_span_metrics_calls_total) > 0`
-			src, err := ParseSource("rules.yml", []byte("groups:\n- name: metrics\n  interval: 1h\n  rules:\n"+evaltest.Rule("Deep", "depth_ratio > 5", "")+
-				"- name: both\n  interval: 1h\n  rules:\n"+evaltest.Rule("Both", both, "")), nil)
+			src, err := ParseSource("rules.yml",
+				[]byte("groups:\n- name: metrics\n  interval: 1h\n  rules:\n"+evaltest.Rule("Deep", "depth_ratio > 5", "")+
+					"- name: both\n  interval: 1h\n  rules:\n"+evaltest.Rule("Both", both, "")), nil)
 			require.NoError(t, err)
 			require.NoError(t, e.Load(context.Background(), []Source{src}, evaltest.At(100)))
 			advance := func(now time.Time) map[string]time.Time {

@@ -66,7 +66,8 @@ type ruleAppender struct{ s *SeriesStore }
 func (ruleAppender) Commit() error   { return nil }
 func (ruleAppender) Rollback() error { return nil }
 
-func (a ruleAppender) Append(_ storage.SeriesRef, l labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, _ storage.AppendV2Options) (storage.SeriesRef, error) {
+func (a ruleAppender) Append(_ storage.SeriesRef, l labels.Labels, st, t int64, v float64, h *histogram.Histogram,
+	fh *histogram.FloatHistogram, _ storage.AppendV2Options) (storage.SeriesRef, error) {
 	switch {
 	case h != nil:
 		fh = h.ToFloat(nil)
@@ -139,7 +140,8 @@ func (p *ruleSample) hint(before *histogram.FloatHistogram) {
 		return
 	}
 	hint := histogram.UnknownCounterReset
-	if before != nil && before.CounterResetHint != histogram.GaugeType && p.h.CounterResetHint != histogram.CounterReset && !p.h.DetectReset(before) {
+	if before != nil && before.CounterResetHint != histogram.GaugeType && p.h.CounterResetHint != histogram.CounterReset &&
+		!p.h.DetectReset(before) {
 		hint = histogram.NotCounterReset
 	}
 	p.h = p.h.Copy()
@@ -253,7 +255,8 @@ func (s *listSet) At() storage.Series                { return s.series[s.at] }
 func (s *listSet) Err() error                        { return nil }
 func (s *listSet) Warnings() annotations.Annotations { return nil }
 
-func (q *ruleQuerier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q *ruleQuerier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints,
+	ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	seen := map[string]struct{}{}
 	q.each(ctx, ms, func(l labels.Labels, _ []ruleSample) {
 		if v := l.Get(name); v != "" {
@@ -263,7 +266,8 @@ func (q *ruleQuerier) LabelValues(ctx context.Context, name string, hints *stora
 	return query.Limited(seen, hints), nil, ctx.Err()
 }
 
-func (q *ruleQuerier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q *ruleQuerier) LabelNames(ctx context.Context, hints *storage.LabelHints,
+	ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	seen := map[string]struct{}{}
 	q.each(ctx, ms, func(l labels.Labels, _ []ruleSample) {
 		l.Range(func(x labels.Label) { seen[x.Name] = struct{}{} })

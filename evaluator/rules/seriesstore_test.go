@@ -30,8 +30,10 @@ func (a appendable) Close() error              { return nil }
 // PromQL's own acceptance scripts pass on our engine and what it reads.
 func TestPromQLScripts(t *testing.T) {
 	opts := promqltest.TestParserOpts
-	engine := promqltest.NewTestEngineWithOpts(t, promql.EngineOpts{MaxSamples: 50_000_000, Timeout: time.Minute, EnableAtModifier: true, EnableNegativeOffset: true, EnableDelayedNameRemoval: true, UseStartTimestamps: true,
-		NoStepSubqueryIntervalFn: func(int64) int64 { return 60_000 }, Parser: parser.NewParser(opts)})
+	engine := promqltest.NewTestEngineWithOpts(t,
+		promql.EngineOpts{MaxSamples: 50_000_000, Timeout: time.Minute, EnableAtModifier: true, EnableNegativeOffset: true,
+			EnableDelayedNameRemoval: true, UseStartTimestamps: true, NoStepSubqueryIntervalFn: func(int64) int64 { return 60_000 },
+			Parser: parser.NewParser(opts)})
 	promqltest.RunBuiltinTestsWithStorage(t, engine, func(testing.TB) promstorage.Storage {
 		store := NewSeriesStore(200*365*24*time.Hour, 1<<30, 1<<30)
 		return appendable{joined{&query.Sources{Views: &query.Queryable{Reader: &evaltest.Reader{}}}, store}, store}

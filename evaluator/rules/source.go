@@ -86,7 +86,8 @@ func Check(sources []Source) error {
 	return errors.Join(errs...)
 }
 
-// CheckGroups refuses expressions and templates that go beyond a bound at every evaluation. What goes beyond one only at some is refused then.
+// CheckGroups refuses expressions and templates that go beyond a bound at every evaluation. What goes beyond one only at some is refused
+// then.
 func CheckGroups(groups []rulefmt.RuleGroup) error {
 	for _, g := range groups {
 		for i, r := range g.Rules {
@@ -96,7 +97,8 @@ func CheckGroups(groups []rulefmt.RuleGroup) error {
 			}
 			if err == nil && r.Alert != "" {
 				l := rules.FromMaps(g.Labels, r.Labels)
-				err = expand.CheckWritten(rules.NewAlertingRule(r.Alert, expr, 0, 0, l, labels.FromMap(r.Annotations), labels.EmptyLabels(), "", true, slog.New(slog.DiscardHandler)))
+				err = expand.CheckWritten(rules.NewAlertingRule(r.Alert, expr, 0, 0, l, labels.FromMap(r.Annotations), labels.EmptyLabels(),
+					"", true, slog.New(slog.DiscardHandler)))
 			}
 			if err != nil {
 				return fmt.Errorf("group %q, rule %d, %q: %w", g.Name, i+1, r.Alert+r.Record, err)

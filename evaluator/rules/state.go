@@ -105,7 +105,8 @@ func (e *Evaluator) recordOf(g *group, r *alertRule, a *rules.Alert, old *alert.
 	n := &alert.Record{
 		Alert: alert.Alert{
 			RuleID: r.id, Labels: a.Labels, Annotations: a.Annotations, State: stateName(a.State), ActiveAt: a.ActiveAt,
-			FiredAt: a.FiredAt, KeepFiringSince: a.KeepFiringSince, ResolvedAt: a.ResolvedAt, Value: alert.Number(a.Value), GeneratorURL: r.url,
+			FiredAt: a.FiredAt, KeepFiringSince: a.KeepFiringSince, ResolvedAt: a.ResolvedAt, Value: alert.Number(a.Value),
+			GeneratorURL: r.url,
 		},
 		Group: g.key, Rule: r.ident,
 	}
@@ -223,9 +224,11 @@ func transitionsOf(batch []change) (out []alert.Transition) {
 				out = append(out, t)
 			}
 		case c.notice != nil && c.old.State != alert.StateResolved:
-			out = append(out, alert.Transition{Time: c.notice.ResolvedAt, RuleID: c.notice.RuleID, Labels: c.notice.Labels, Annotations: c.notice.Annotations, From: c.old.State, To: alert.StateResolved, Value: c.notice.Value})
+			out = append(out, alert.Transition{Time: c.notice.ResolvedAt, RuleID: c.notice.RuleID, Labels: c.notice.Labels,
+				Annotations: c.notice.Annotations, From: c.old.State, To: alert.StateResolved, Value: c.notice.Value})
 		case c.notice == nil && c.old.State == alert.StatePending:
-			out = append(out, alert.Transition{Time: c.gone, RuleID: c.old.RuleID, Labels: c.old.Labels, Annotations: c.old.Annotations, From: c.old.State, To: alert.StateInactive, Value: c.old.Value})
+			out = append(out, alert.Transition{Time: c.gone, RuleID: c.old.RuleID, Labels: c.old.Labels, Annotations: c.old.Annotations,
+				From: c.old.State, To: alert.StateInactive, Value: c.old.Value})
 		}
 	}
 	return out
@@ -265,8 +268,8 @@ func (e *Evaluator) restore(ctx context.Context, g *group, r *alertRule) error {
 	begun := r.AlertingRule
 	if err := e.templates().Check(ctx, r.AlertingRule, input, time.Unix(0, 0), query); err != nil {
 		// The alerts come back without annotations, and get those that are stored.
-		begun = rules.NewAlertingRule(r.Name(), r.Query(), r.HoldDuration(), r.KeepFiringFor(), r.Labels(), labels.EmptyLabels(), e.cfg.ExternalLabels,
-			e.cfg.ExternalURL.String(), true, e.cfg.Logger)
+		begun = rules.NewAlertingRule(r.Name(), r.Query(), r.HoldDuration(), r.KeepFiringFor(), r.Labels(), labels.EmptyLabels(),
+			e.cfg.ExternalLabels, e.cfg.ExternalURL.String(), true, e.cfg.Logger)
 		if err := e.templates().Check(ctx, begun, input, time.Unix(0, 0), query); err != nil {
 			e.cfg.Logger.Error("the alerts of a rule are not taken over", "rule", r.Name(), "group", g.key, "err", err)
 			return nil
@@ -276,7 +279,8 @@ func (e *Evaluator) restore(ctx context.Context, g *group, r *alertRule) error {
 		return err
 	}
 	if begun != r.AlertingRule {
-		g.CopyState(rules.NewGroup(rules.GroupOptions{Name: g.Name(), File: g.File(), Interval: g.Interval(), Rules: []rules.Rule{begun}, Opts: &e.options}))
+		g.CopyState(rules.NewGroup(rules.GroupOptions{Name: g.Name(), File: g.File(), Interval: g.Interval(), Rules: []rules.Rule{begun},
+			Opts: &e.options}))
 	}
 	r.ForEachActiveAlert(func(a *rules.Alert) {
 		rec := byHash[a.Labels.Hash()]

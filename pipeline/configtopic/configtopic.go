@@ -50,7 +50,8 @@ func Open(c kafka.Config, topic string, kv storage.KV, log zerolog.Logger, chang
 	if err != nil {
 		return nil, err
 	}
-	cl, err := kgo.NewClient(append(append(opts, c.Counted(topic+" writes")...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.UnknownTopicRetries(0), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	cl, err := kgo.NewClient(append(append(opts, c.Counted(topic+" writes")...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
+		kgo.UnknownTopicRetries(0), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
 	}
@@ -96,7 +97,8 @@ func (t *Topic) Run(ctx context.Context) error {
 			return nil
 		}
 		if !failing {
-			t.log.Warn().Err(err).Str("topic", t.topic).Msg("reading the configuration topic failed; the known objects stay active and cannot be changed; retrying")
+			t.log.Warn().Err(err).Str("topic", t.topic).
+				Msg("reading the configuration topic failed; the known objects stay active and cannot be changed; retrying")
 		}
 		failing = true
 		pause.Reset(time.Second)
@@ -116,8 +118,9 @@ func (t *Topic) read(ctx context.Context, connected func()) error {
 	if err != nil {
 		return err
 	}
-	cl, err := kgo.NewClient(append(append(opts, t.cfg.Counted(t.topic)...), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(time.Second), kgo.ConsumePartitions(
-		map[string]map[int32]kgo.Offset{t.topic: {0: kgo.NewOffset().At(next)}}))...)
+	cl, err := kgo.NewClient(append(append(opts, t.cfg.Counted(t.topic)...), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxWait(time.Second), kgo.ConsumePartitions(
+			map[string]map[int32]kgo.Offset{t.topic: {0: kgo.NewOffset().At(next)}}))...)
 	if err != nil {
 		return err
 	}
@@ -167,7 +170,8 @@ func (t *Topic) ensure(ctx context.Context) error {
 	compact := "compact"
 	_, err := t.adm.CreateTopic(ctx, 1, -1, map[string]*string{"cleanup.policy": &compact}, t.topic)
 	switch {
-	case err == nil, errors.Is(err, kerr.TopicAlreadyExists), errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+	case err == nil, errors.Is(err, kerr.TopicAlreadyExists), errors.Is(err, kerr.TopicAuthorizationFailed),
+		errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return nil
 	}
 	return fmt.Errorf("create topic %s: %w", t.topic, err)

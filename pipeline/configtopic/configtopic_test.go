@@ -88,7 +88,9 @@ func TestConfigTopicIsTheSameForAllReplicas(t *testing.T) {
 			require.Contains(t, trail, `"by":"ann","action":"update","kind":"slo","object":"x","before":{"a":1},"after":{"a":3}`)
 			require.Contains(t, trail, `"action":"delete","kind":"slo","object":"y/z","before":{"b":2}}`)
 		}
-		require.NoError(t, a.Write(t.Context(), storage.Edit{By: "ann", Action: "create", Secret: true, Objects: []storage.Object{{Kind: storage.KindToken, ID: "t", Value: []byte(`{"hash":"s3cret"}`)}}}, time.Now()))
+		require.NoError(t, a.Write(t.Context(),
+			storage.Edit{By: "ann", Action: "create", Secret: true,
+				Objects: []storage.Object{{Kind: storage.KindToken, ID: "t", Value: []byte(`{"hash":"s3cret"}`)}}}, time.Now()))
 		require.NotContains(t, a.has(t, storage.KindAudit), "s3cret")
 
 		// A restart reads on from the stored position; what it had is there at once.
@@ -118,13 +120,16 @@ func TestConfigTopicMadeAnew(t *testing.T) {
 		kv := storage.NewMem(storage.MemOptions{})
 		a := newReplica(t, b, kv)
 		for range 5 {
-			require.NoError(t, a.Write(t.Context(), storage.Edit{By: "ann", Action: "create", Objects: []storage.Object{{Kind: "slo", ID: "x", Value: []byte(`1`)}}}, time.Now()))
+			require.NoError(t, a.Write(t.Context(),
+				storage.Edit{By: "ann", Action: "create", Objects: []storage.Object{{Kind: "slo", ID: "x", Value: []byte(`1`)}}},
+				time.Now()))
 		}
 		a.stop()
 		_, err := newReplicaAdmin(b).DeleteTopic(t.Context(), configTopic)
 		require.NoError(t, err)
 		a = newReplica(t, b, kv)
-		require.NoError(t, a.Write(t.Context(), storage.Edit{By: "ann", Action: "create", Objects: []storage.Object{{Kind: "slo", ID: "y", Value: []byte(`2`)}}}, time.Now()))
+		require.NoError(t, a.Write(t.Context(),
+			storage.Edit{By: "ann", Action: "create", Objects: []storage.Object{{Kind: "slo", ID: "y", Value: []byte(`2`)}}}, time.Now()))
 		require.Equal(t, "x=1 y=2", a.has(t, "slo"))
 		a.stop()
 	})
@@ -134,7 +139,8 @@ func TestConfigTopicForgetsOldAudit(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
 	c := storage.Commit{}
 	for i := range storage.Trails[storage.KindAudit] {
-		c.Entries = append(c.Entries, storage.Object{Kind: storage.KindAudit, ID: string(rune('a'+i%26)) + time.Unix(int64(i), 0).UTC().Format(time.RFC3339), Value: []byte(`{}`)}.Entry())
+		c.Entries = append(c.Entries, storage.Object{Kind: storage.KindAudit,
+			ID: string(rune('a'+i%26)) + time.Unix(int64(i), 0).UTC().Format(time.RFC3339), Value: []byte(`{}`)}.Entry())
 	}
 	require.NoError(t, kv.Commit(c))
 	ct := &Topic{kv: kv}

@@ -21,7 +21,8 @@ func batchOf(msg *message.Message) (source.Batch, error) {
 }
 
 // each applies the records of a batch in their order, each once there is room for what it makes pending.
-func (k *checkpointer) each(ctx context.Context, b source.Batch, pending func() uint64, half uint64, apply func(r *kgo.Record, received int64) error) error {
+func (k *checkpointer) each(ctx context.Context, b source.Batch, pending func() uint64, half uint64,
+	apply func(r *kgo.Record, received int64) error) error {
 	received := time.Now().UnixMilli()
 	for _, r := range b.Records {
 		if r.Attrs.IsControl() {
@@ -38,5 +39,6 @@ func (k *checkpointer) each(ctx context.Context, b source.Batch, pending func() 
 }
 
 func recordOf(r *kgo.Record, received int64) model.Record {
-	return model.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Received: received, Value: r.Value}
+	return model.Record{Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp.UnixMilli(), Received: received,
+		Value: r.Value}
 }

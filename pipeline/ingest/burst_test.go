@@ -24,7 +24,8 @@ import (
 // of many series, spans that do not compress, long lines, many partitions at once, in a store whose transactions are small.
 func TestBursts(t *testing.T) {
 	for seed, memtable := range []int64{storage.MinMemTableBytes, 8 << 20, storage.MinMemTableBytes} {
-		t.Run(fmt.Sprint("memtable ", memtable, " seed ", seed), func(t *testing.T) { burst(t, rand.New(rand.NewPCG(uint64(seed), 5)), memtable) })
+		t.Run(fmt.Sprint("memtable ", memtable, " seed ", seed),
+			func(t *testing.T) { burst(t, rand.New(rand.NewPCG(uint64(seed), 5)), memtable) })
 	}
 }
 
@@ -33,9 +34,11 @@ func burst(t *testing.T, r *rand.Rand, memtable int64) {
 	open := func() (*storage.DB, *Ingest, *views.Set) {
 		db, err := storage.Open(dir, storage.Options{MemTableBytes: memtable, MinFreeBytes: 1})
 		require.NoError(t, err)
-		set, err := views.Open(db, model.Config{TraceBytes: 1 << 30, LogBytes: 1 << 30, FoldEvery: 2, Dimensions: []string{"deployment.environment.name"}})
+		set, err := views.Open(db, model.Config{TraceBytes: 1 << 30, LogBytes: 1 << 30, FoldEvery: 2,
+			Dimensions: []string{"deployment.environment.name"}})
 		require.NoError(t, err)
-		return db, New(Config{Set: set, KV: db, LogsTopic: "logs", DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil }}), set
+		return db, New(Config{Set: set, KV: db, LogsTopic: "logs",
+			DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil }}), set
 	}
 	db, g, set := open()
 	partitions := 1 + r.IntN(64)

@@ -96,7 +96,8 @@ func (k *checkpointer) wait(ctx context.Context, pending func() uint64, half uin
 
 // run takes checkpoints until ctx ends, then once more.
 // now is by a clock without jumps.
-func (k *checkpointer) run(ctx context.Context, interval time.Duration, newest func() time.Time, checkpoint func(ctx context.Context, now time.Time) error) error {
+func (k *checkpointer) run(ctx context.Context, interval time.Duration, newest func() time.Time,
+	checkpoint func(ctx context.Context, now time.Time) error) error {
 	begun := time.Now()
 	var clock steadyClock
 	now := func() time.Time { return clock.at(time.Now(), time.Since(begun), newest()) }
@@ -157,11 +158,13 @@ func (k *checkpointer) setBlocked(err error) {
 }
 
 // bury delivers a record that cannot be applied to the dead-letter topic.
-func bury(ctx context.Context, deliver func(ctx context.Context, r *kgo.Record, reason string) error, log zerolog.Logger, r *kgo.Record, because error) error {
+func bury(ctx context.Context, deliver func(ctx context.Context, r *kgo.Record, reason string) error, log zerolog.Logger, r *kgo.Record,
+	because error) error {
 	reason := because.Error()
 	if err := deliver(ctx, r, reason); err != nil {
 		return fmt.Errorf("deliver dead letter of %s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
 	}
-	log.Warn().Ctx(ctx).Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).Str("reason", reason).Msg("record moved to the dead-letter topic")
+	log.Warn().Ctx(ctx).Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).Str("reason", reason).
+		Msg("record moved to the dead-letter topic")
 	return nil
 }

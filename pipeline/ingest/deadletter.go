@@ -64,7 +64,8 @@ func NewDeadLetter(c kafka.Config, topic string, maxBytes int) (*DeadLetter, err
 	if err != nil {
 		return nil, err
 	}
-	cl, err := kgo.NewClient(append(append(opts, c.Counted("dead letters")...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.UnknownTopicRetries(0))...)
+	cl, err := kgo.NewClient(append(append(opts, c.Counted("dead letters")...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
+		kgo.UnknownTopicRetries(0))...)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
 	}

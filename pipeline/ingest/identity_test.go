@@ -110,10 +110,11 @@ func TestNodesAreNameAndType(t *testing.T) {
 	x.span(billing, ptrace.SpanKindClient, "q", attrs{"db.name": "old", "db.namespace": "new", "db.system.name": "postgresql"})
 	x.send(x.now)
 	nodes, edges := x.serviceMap(nil)
-	require.Equal(t, []string{"billing service", "new database postgresql", "orders database mysql", "orders database postgresql", "orders service",
-		"redis:cache-1 database redis", "redis:cache-2 database redis", "user service", "user virtual_node"}, nodes)
-	require.Equal(t, []string{"billing>new database 1", "billing>orders database 1", "billing>orders database 1", "billing>redis:cache-1 database 1",
-		"billing>redis:cache-2 database 1", "user>orders virtual_node 1", "user>user virtual_node 1"}, edges)
+	require.Equal(t, []string{"billing service", "new database postgresql", "orders database mysql", "orders database postgresql",
+		"orders service", "redis:cache-1 database redis", "redis:cache-2 database redis", "user service", "user virtual_node"}, nodes)
+	require.Equal(t, []string{"billing>new database 1", "billing>orders database 1", "billing>orders database 1",
+		"billing>redis:cache-1 database 1", "billing>redis:cache-2 database 1", "user>orders virtual_node 1", "user>user virtual_node 1"},
+		edges)
 	// the labels of series cannot tell the two databases apart: they are one series
 	from, to := x.around()
 	lines, err := x.set.SelectEdges(from, to, func(_ uint32, k model.EdgeKey) bool { return k.Server == "orders" })
@@ -136,13 +137,15 @@ func TestOldAndNewConventions(t *testing.T) {
 		{"db.system": "mysql", "db.name": "shop", "db.sql.table": "items", "db.operation": "SELECT"},
 		{"db.system": "mongodb", "db.name": "shop", "db.mongodb.collection": "items", "db.operation": "find"},
 		{"db.system": "cassandra", "db.name": "shop", "db.cassandra.table": "items", "db.operation": "GET"},
-		{"db.system": "x", "db.system.name": "postgresql", "db.name": "oldname", "db.namespace": "newname", "db.sql.table": "oldtable", "db.collection.name": "newtable",
-			"db.operation": "oldop", "db.operation.name": "newop"},
+		{"db.system": "x", "db.system.name": "postgresql", "db.name": "oldname", "db.namespace": "newname", "db.sql.table": "oldtable",
+			"db.collection.name": "newtable",
+			"db.operation":       "oldop", "db.operation.name": "newop"},
 	} {
 		x.span(r, ptrace.SpanKindClient, "q", a)
 	}
 	x.span(r, ptrace.SpanKindProducer, "p", attrs{"messaging.system": "kafka", "messaging.destination": "orders"})
-	x.span(r, ptrace.SpanKindProducer, "p", attrs{"messaging.system": "kafka", "messaging.destination": "old", "messaging.destination.name": "new"})
+	x.span(r, ptrace.SpanKindProducer, "p",
+		attrs{"messaging.system": "kafka", "messaging.destination": "old", "messaging.destination.name": "new"})
 	x.send(x.now)
 	from, to := x.around()
 	rows := func(table model.Table) (out []string) {
@@ -153,14 +156,16 @@ func TestOldAndNewConventions(t *testing.T) {
 		}
 		return out
 	}
-	require.Equal(t, []string{"s cassandra shop GET items", "s mongodb shop find items", "s mysql shop SELECT items", "s postgresql newname newop newtable"}, rows(model.TableDatabases))
+	require.Equal(t, []string{"s cassandra shop GET items", "s mongodb shop find items", "s mysql shop SELECT items",
+		"s postgresql newname newop newtable"}, rows(model.TableDatabases))
 	require.Equal(t, []string{"s kafka new producer", "s kafka orders producer"}, rows(model.TableMessaging))
 	_, edges := x.serviceMap(nil)
 	require.Contains(t, edges, "s>newname database 1")
 }
 
 func TestDimensions(t *testing.T) {
-	x := newIdentity(t, model.Config{Dimensions: []string{"deployment.environment.name", "service.namespace"}, Limits: model.Limits{DimensionValues: 3}})
+	x := newIdentity(t, model.Config{Dimensions: []string{"deployment.environment.name", "service.namespace"},
+		Limits: model.Limits{DimensionValues: 3}})
 	call := func(env attrs) {
 		client, server := attrs{"service.name": "web"}, attrs{"service.name": "cart"}
 		for k, v := range env {
@@ -176,7 +181,8 @@ func TestDimensions(t *testing.T) {
 	call(attrs{"deployment.environment": "staging"}) // the old name
 	call(attrs{"deployment.environment": "old", "deployment.environment.name": "production"})
 	// a span's own attribute wins
-	x.span(attrs{"service.name": "web", "deployment.environment.name": "production"}, ptrace.SpanKindInternal, "own", attrs{"deployment.environment.name": "canary"})
+	x.span(attrs{"service.name": "web", "deployment.environment.name": "production"}, ptrace.SpanKindInternal, "own",
+		attrs{"deployment.environment.name": "canary"})
 	x.send(x.now)
 	from, to := x.around()
 	services := func(f model.DimFilter) (out []string) {
@@ -189,8 +195,10 @@ func TestDimensions(t *testing.T) {
 	}
 	env := func(v string) model.DimFilter { return model.DimFilter{"deployment.environment.name": v} }
 	require.Equal(t, []string{"cart deployment.environment.name=production 2", "cart deployment.environment.name=staging 1",
-		"web deployment.environment.name=canary 1", "web deployment.environment.name=production 4", "web deployment.environment.name=staging 2"}, services(nil))
-	require.Equal(t, []string{"cart deployment.environment.name=staging 1", "web deployment.environment.name=staging 2"}, services(env("staging")))
+		"web deployment.environment.name=canary 1", "web deployment.environment.name=production 4",
+		"web deployment.environment.name=staging 2"}, services(nil))
+	require.Equal(t, []string{"cart deployment.environment.name=staging 1", "web deployment.environment.name=staging 2"},
+		services(env("staging")))
 	_, edges := x.serviceMap(env("staging"))
 	require.Equal(t, []string{"web>cart  1", "web>main database 1"}, edges)
 	nodes, edges := x.serviceMap(nil)
@@ -203,7 +211,8 @@ func TestDimensions(t *testing.T) {
 	found, err := live.Narrow(x.set, env("canary")).(*live.View).SearchTraces(views.TraceQuery{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, found.Traces, 1)
-	require.Equal(t, []model.Dimension{{Name: "deployment.environment.name", Values: []string{"canary", "production", "staging"}}, {Name: "service.namespace", Values: []string{}}}, x.set.DimensionValues())
+	require.Equal(t, []model.Dimension{{Name: "deployment.environment.name", Values: []string{"canary", "production", "staging"}},
+		{Name: "service.namespace", Values: []string{}}}, x.set.DimensionValues())
 
 	// beyond the limit: totals stay exact
 	for i := range 5 {
@@ -232,7 +241,8 @@ func TestDimensionsAreKept(t *testing.T) {
 		require.Equal(t, "shop", list[0].Dims.Get("service.namespace"))
 		require.EqualValues(t, i+1, list[0].Calls)
 	}
-	for _, bad := range [][]string{{"a.b", "a_b"}, {"span.name"}, {""}, {"ключ"}, {"le"}, slices.Repeat([]string{"x"}, model.MaxDimensions+1)} {
+	for _, bad := range [][]string{{"a.b", "a_b"}, {"span.name"}, {""}, {"ключ"}, {"le"},
+		slices.Repeat([]string{"x"}, model.MaxDimensions+1)} {
 		_, err := model.NewDimensions(bad)
 		require.Error(t, err, bad)
 	}
@@ -241,10 +251,13 @@ func TestDimensionsAreKept(t *testing.T) {
 func TestNamesAreValidUTF8(t *testing.T) {
 	x := newIdentity(t, model.Config{Dimensions: []string{"service.namespace"}})
 	const raw, want = "a-\xff\xfe\xe4-z", "a-\uFFFD-z"
-	x.span(attrs{"service.name": raw, "service.namespace": raw}, ptrace.SpanKindClient, raw, attrs{"peer.service": raw, "db.namespace": raw, "db.system.name": raw, "db.collection.name": raw}).
+	x.span(attrs{"service.name": raw, "service.namespace": raw}, ptrace.SpanKindClient, raw,
+		attrs{"peer.service": raw, "db.namespace": raw, "db.system.name": raw, "db.collection.name": raw}).
 		Events().AppendEmpty().SetName("exception")
-	x.span(attrs{"service.name": raw, "service.namespace": raw, "service.version": raw}, ptrace.SpanKindProducer, raw, attrs{"messaging.destination.name": raw})
-	x.span(attrs{"service.name": "a-\xff-z", "service.namespace": "a-\xe4-z"}, ptrace.SpanKindInternal, strings.Repeat("é", 600), nil) // the same when cleaned
+	x.span(attrs{"service.name": raw, "service.namespace": raw, "service.version": raw}, ptrace.SpanKindProducer, raw,
+		attrs{"messaging.destination.name": raw})
+	// the same when cleaned
+	x.span(attrs{"service.name": "a-\xff-z", "service.namespace": "a-\xe4-z"}, ptrace.SpanKindInternal, strings.Repeat("é", 600), nil)
 	x.send(x.now)
 	from, to := x.around()
 	list, err := x.set.Services(from, to)
@@ -320,7 +333,8 @@ func TestOneExceptionThroughNestedSpans(t *testing.T) {
 // TestClocks: what claims to be ahead of the receiver's clock is shifted, start and end together, and shown at that time everywhere; one
 // that is behind stays where it is. Neither moves the newest time.
 func TestClocks(t *testing.T) {
-	for name, off := range map[string]time.Duration{"50 min ahead": 50 * time.Minute, "a day ahead": 24 * time.Hour, "a year ahead": 365 * 24 * time.Hour, "11 s ahead": 11 * time.Second} {
+	for name, off := range map[string]time.Duration{"50 min ahead": 50 * time.Minute, "a day ahead": 24 * time.Hour,
+		"a year ahead": 365 * 24 * time.Hour, "11 s ahead": 11 * time.Second} {
 		for _, stamped := range []bool{false, true} { // the record's timestamp is ahead too
 			x := newIdentity(t, model.Config{})
 			good := attrs{"service.name": "good"}

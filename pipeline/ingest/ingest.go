@@ -195,7 +195,8 @@ func (g *Ingest) Run(ctx context.Context) error {
 	return g.run(ctx, g.Config.Interval, func() time.Time { return g.Config.Set.Frontier().Head }, g.Checkpoint)
 }
 
-// Checkpoint stores what was applied and shows it to readers. A data folder that cannot be written is waited for; what was collected is never dropped.
+// Checkpoint stores what was applied and shows it to readers. A data folder that cannot be written is waited for; what was collected is
+// never dropped.
 func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 	defer g.Hold()()
 	if g.gaveUp() {

@@ -38,14 +38,15 @@ func newIngestTest(t *testing.T) *ingestTest {
 	if it.set, err = views.Open(it.kv, model.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
-	it.Ingest = New(Config{Set: it.set, KV: it.kv, MaxSpans: 10, MaxRecord: 10_000, DeadLetter: func(_ context.Context, _ *kgo.Record, reason string) error {
-		if it.refuse > 0 {
-			it.refuse--
-			return errors.New("no broker")
-		}
-		it.letters = append(it.letters, reason)
-		return nil
-	}})
+	it.Ingest = New(Config{Set: it.set, KV: it.kv, MaxSpans: 10, MaxRecord: 10_000,
+		DeadLetter: func(_ context.Context, _ *kgo.Record, reason string) error {
+			if it.refuse > 0 {
+				it.refuse--
+				return errors.New("no broker")
+			}
+			it.letters = append(it.letters, reason)
+			return nil
+		}})
 	return it
 }
 
@@ -53,7 +54,8 @@ func newIngestTest(t *testing.T) *ingestTest {
 func batch(offset int64, values ...[]byte) *message.Message {
 	b := source.Batch{Topic: pipelinetest.Topic, Next: offset + int64(len(values))}
 	for i, v := range values {
-		b.Records = append(b.Records, &kgo.Record{Topic: pipelinetest.Topic, Offset: offset + int64(i), Value: v, Timestamp: time.UnixMilli(1000)})
+		b.Records = append(b.Records, &kgo.Record{Topic: pipelinetest.Topic, Offset: offset + int64(i), Value: v,
+			Timestamp: time.UnixMilli(1000)})
 	}
 	return message.NewMessageWithContext(source.ContextWithBatch(context.Background(), b), "", nil)
 }
@@ -80,7 +82,8 @@ func TestPoisonGoesAlone(t *testing.T) {
 	}
 	good := pipelinetest.Request(t, "web", 3)
 	half := pipelinetest.Request(t, "half", 2)
-	err := it.Handle(batch(0, good, []byte("no protobuf"), half[:len(half)-4], pipelinetest.Request(t, "many", 11), make([]byte, 10_001), pipelinetest.Request(t, "panics", 2), pipelinetest.Request(t, "cart", 4)))
+	err := it.Handle(batch(0, good, []byte("no protobuf"), half[:len(half)-4], pipelinetest.Request(t, "many", 11), make([]byte, 10_001),
+		pipelinetest.Request(t, "panics", 2), pipelinetest.Request(t, "cart", 4)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +131,8 @@ func TestUnwritableFolderPausesReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		it, log := newIngestTest(t), &bytes.Buffer{}
 		it.Config.MaxPending, it.Config.Logger = 4, zerolog.New(log)
-		for _, reason := range []error{storage.ErrDiskFull, storage.ErrReadOnly, storage.ErrDescriptors, storage.ErrReopening, storage.ErrFolderGone} {
+		for _, reason := range []error{storage.ErrDiskFull, storage.ErrReadOnly, storage.ErrDescriptors, storage.ErrReopening,
+			storage.ErrFolderGone} {
 			for range 6 {
 				it.kv.FailNext(fmt.Errorf("commit: %w (because)", reason))
 			}
@@ -139,7 +143,8 @@ func TestUnwritableFolderPausesReading(t *testing.T) {
 		var handled atomic.Int32
 		go func() {
 			for i := range 50 {
-				if err := it.Handle(batch(int64(i), pipelinetest.Request(t, string(rune('a'+i%26))+strings.Repeat("x", i), 2))); err != nil {
+				if err := it.Handle(batch(int64(i),
+					pipelinetest.Request(t, string(rune('a'+i%26))+strings.Repeat("x", i), 2))); err != nil {
 					t.Error(err)
 				}
 				handled.Add(1)
@@ -159,7 +164,8 @@ func TestUnwritableFolderPausesReading(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if paused, on := strings.Count(log.String(), `"the data folder is not writable`), strings.Count(log.String(), `"the data folder is writable again`); paused != 5 || on != 1 {
+		if paused, on := strings.Count(log.String(), `"the data folder is not writable`),
+			strings.Count(log.String(), `"the data folder is writable again`); paused != 5 || on != 1 {
 			t.Errorf("%d and %d lines:\n%s", paused, on, log)
 		}
 	})
@@ -191,7 +197,8 @@ func TestStopWhileUnwritable(t *testing.T) {
 // follows the clock.
 func TestCompleteWaitsForEveryPartition(t *testing.T) {
 	it := newIngestTest(t)
-	states := []source.PartitionState{{Topic: pipelinetest.Topic, Partition: -1}, {Topic: pipelinetest.Topic, Partition: 0}, {Topic: pipelinetest.Topic, Partition: 1}}
+	states := []source.PartitionState{{Topic: pipelinetest.Topic, Partition: -1}, {Topic: pipelinetest.Topic, Partition: 0},
+		{Topic: pipelinetest.Topic, Partition: 1}}
 	it.Config.States, it.Config.Lateness = func() []source.PartitionState { return states }, 2*time.Second
 	if err := it.Handle(batch(0, pipelinetest.Request(t, "web", 1))); err != nil {
 		t.Fatal(err)
@@ -219,14 +226,16 @@ func TestCompleteWaitsForEveryPartition(t *testing.T) {
 	}
 }
 
-// TestCompleteWaitsForNoPartitionThatIsGone: a partition that its topic has lost, and those of a topic that is not read any more, hold neither the
-// complete frontier nor the hashes that de-duplication keeps; a restart does not bring them back.
+// TestCompleteWaitsForNoPartitionThatIsGone: a partition that its topic has lost, and those of a topic that is not read any more, hold
+// neither the complete frontier nor the hashes that de-duplication keeps; a restart does not bring them back.
 func TestCompleteWaitsForNoPartitionThatIsGone(t *testing.T) {
 	it := newIngestTest(t)
-	states := []source.PartitionState{{Topic: pipelinetest.Topic, Partition: 0}, {Topic: pipelinetest.Topic, Partition: 1}, {Topic: "old", Partition: 0}}
+	states := []source.PartitionState{{Topic: pipelinetest.Topic, Partition: 0}, {Topic: pipelinetest.Topic, Partition: 1},
+		{Topic: "old", Partition: 0}}
 	it.Config.States, it.Config.Lateness = func() []source.PartitionState { return states }, 2*time.Second
 	b, _ := source.BatchFrom(batch(0, pipelinetest.Request(t, "web", 1)).Context())
-	for _, id := range []source.PartitionID{{Topic: pipelinetest.Topic, Partition: 0}, {Topic: pipelinetest.Topic, Partition: 1}, {Topic: "old", Partition: 0}} {
+	for _, id := range []source.PartitionID{{Topic: pipelinetest.Topic, Partition: 0}, {Topic: pipelinetest.Topic, Partition: 1},
+		{Topic: "old", Partition: 0}} {
 		b.Topic, b.Partition = id.Topic, id.Partition
 		if err := it.Handle(message.NewMessageWithContext(source.ContextWithBatch(context.Background(), b), "", nil)); err != nil {
 			t.Fatal(err)

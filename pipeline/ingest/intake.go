@@ -76,7 +76,8 @@ func (n *Intake) lacks(topic string) {
 	if known {
 		return
 	}
-	if err := n.KV.Commit(storage.Commit{Entries: []storage.Entry{{Key: append(n.begunKey(topic), trimmed...), Value: []byte{1}}}}); err != nil {
+	if err := n.KV.Commit(storage.Commit{Entries: []storage.Entry{{Key: append(n.begunKey(topic), trimmed...),
+		Value: []byte{1}}}}); err != nil {
 		n.Log.Warn().Err(err).Msg("storing the gap at the beginning of a topic failed; after a restart, answers about that time will lack the warning")
 	}
 }

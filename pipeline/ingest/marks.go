@@ -9,10 +9,11 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-// marksOf says what the sources know of partitions. The watermark of an idle one follows the clock, and the views wait for one of which nothing was
-// read yet. They wait neither for those of topics that are not read any more, nor for those that their topic has lost. known are the partitions that
-// the state holds; topics are those that are read, nil: all.
-func marksOf(states func() []source.PartitionState, known []model.Progress, topics []string, now time.Time, lateness time.Duration) []model.Mark {
+// marksOf says what the sources know of partitions. The watermark of an idle one follows the clock, and the views wait for one of which
+// nothing was read yet. They wait neither for those of topics that are not read any more, nor for those that their topic has lost. known
+// are the partitions that the state holds; topics are those that are read, nil: all.
+func marksOf(states func() []source.PartitionState, known []model.Progress, topics []string, now time.Time,
+	lateness time.Duration) []model.Mark {
 	if states == nil {
 		return nil
 	}
@@ -32,7 +33,8 @@ func marksOf(states func() []source.PartitionState, known []model.Progress, topi
 		marks = append(marks, m)
 	}
 	for _, p := range known {
-		if !listed[source.PartitionID{Topic: p.Topic, Partition: p.Partition}] && (absent[p.Topic] || topics != nil && !slices.Contains(topics, p.Topic)) {
+		if !listed[source.PartitionID{Topic: p.Topic, Partition: p.Partition}] &&
+			(absent[p.Topic] || topics != nil && !slices.Contains(topics, p.Topic)) {
 			marks = append(marks, model.Mark{Topic: p.Topic, Partition: p.Partition, Gone: true})
 		}
 	}

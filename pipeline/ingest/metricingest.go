@@ -141,7 +141,8 @@ func (g *MetricIngest) Run(ctx context.Context) error {
 	return g.run(ctx, g.c.Interval, func() time.Time { return g.c.Metrics.Frontier().Head }, g.Checkpoint)
 }
 
-// Checkpoint stores what was applied and shows it to readers. A data folder that cannot be written is waited for; what was collected is never dropped.
+// Checkpoint stores what was applied and shows it to readers. A data folder that cannot be written is waited for; what was collected is
+// never dropped.
 func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 	defer g.Hold()()
 	if g.gaveUp() {
@@ -188,16 +189,23 @@ type MetricCollector struct {
 var _ prometheus.Collector = MetricCollector{}
 
 var (
-	descPoints     = prometheus.NewDesc("watchingcat_metric_points_total", "Metric data points applied and committed.", nil, nil)
-	descKept       = prometheus.NewDesc("watchingcat_metric_points_kept_total", "Metric data points kept. Points are the sum of those kept, those dropped and those of deltas that wait.", nil, nil)
-	descSamples    = prometheus.NewDesc("watchingcat_metric_samples_total", "Samples that the kept points made: one for a number, several for a histogram or summary.", nil, nil)
-	descNotKept    = prometheus.NewDesc("watchingcat_metric_points_dropped_total", "Metric data points not kept, by reason.", []string{"reason"}, nil)
-	descMetricDup  = prometheus.NewDesc("watchingcat_metric_duplicate_records_total", "Records of deltas recognised as sent again.", nil, nil)
-	descMetricDead = prometheus.NewDesc("watchingcat_metric_dead_letters_total", "Records of metrics moved to the dead-letter topic.", nil, nil)
-	descDelta      = prometheus.NewDesc("watchingcat_metric_delta_series", "Series sent as deltas whose running value is kept.", nil, nil)
-	descHeldDelta  = prometheus.NewDesc("watchingcat_metric_deltas_waiting", "Deltas that wait until other partitions have been read as far.", nil, nil)
-	descEarly      = prometheus.NewDesc("watchingcat_metric_deltas_early_total", "Deltas that did not wait because too many do.", nil, nil)
-	descFamilies   = prometheus.NewDesc("watchingcat_metric_families_overflowed_total", "Metric families whose description was not kept because there are too many.", nil, nil)
+	descPoints = prometheus.NewDesc("watchingcat_metric_points_total", "Metric data points applied and committed.", nil, nil)
+	descKept   = prometheus.NewDesc("watchingcat_metric_points_kept_total",
+		"Metric data points kept. Points are the sum of those kept, those dropped and those of deltas that wait.", nil, nil)
+	descSamples = prometheus.NewDesc("watchingcat_metric_samples_total",
+		"Samples that the kept points made: one for a number, several for a histogram or summary.", nil, nil)
+	descNotKept = prometheus.NewDesc("watchingcat_metric_points_dropped_total", "Metric data points not kept, by reason.",
+		[]string{"reason"}, nil)
+	descMetricDup = prometheus.NewDesc("watchingcat_metric_duplicate_records_total", "Records of deltas recognised as sent again.", nil,
+		nil)
+	descMetricDead = prometheus.NewDesc("watchingcat_metric_dead_letters_total", "Records of metrics moved to the dead-letter topic.", nil,
+		nil)
+	descDelta     = prometheus.NewDesc("watchingcat_metric_delta_series", "Series sent as deltas whose running value is kept.", nil, nil)
+	descHeldDelta = prometheus.NewDesc("watchingcat_metric_deltas_waiting",
+		"Deltas that wait until other partitions have been read as far.", nil, nil)
+	descEarly    = prometheus.NewDesc("watchingcat_metric_deltas_early_total", "Deltas that did not wait because too many do.", nil, nil)
+	descFamilies = prometheus.NewDesc("watchingcat_metric_families_overflowed_total",
+		"Metric families whose description was not kept because there are too many.", nil, nil)
 )
 
 // Describe sends nothing: which reasons there are is not known beforehand.
@@ -206,7 +214,8 @@ func (MetricCollector) Describe(chan<- *prometheus.Desc) {}
 // Collect reads the counters.
 func (m MetricCollector) Collect(ch chan<- prometheus.Metric) {
 	c := m.Counters()
-	for d, v := range map[*prometheus.Desc]uint64{descPoints: c.Points, descKept: c.Kept, descSamples: c.Samples, descMetricDup: c.Duplicates,
+	for d, v := range map[*prometheus.Desc]uint64{descPoints: c.Points, descKept: c.Kept, descSamples: c.Samples,
+		descMetricDup:  c.Duplicates,
 		descMetricDead: c.DeadLetters, descEarly: c.Early, descFamilies: c.Overflowed} {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
 	}

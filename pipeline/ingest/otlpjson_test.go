@@ -59,8 +59,9 @@ func TestRecordsOfJSON(t *testing.T) {
 	one := jsonOf(t, &otlp.SpanSignal, pipelinetest.Request(t, "web", 3))
 	padded := append([]byte(" \n\t"), jsonOf(t, &otlp.SpanSignal, pipelinetest.Request(t, "cart", 2))...)
 	newline := append([]byte("\n"), jsonOf(t, &otlp.SpanSignal, pipelinetest.Request(t, "shop", 1))...)
-	bad := [][]byte{[]byte("{"), []byte(`{"resourceSpans":1}`), []byte(`{}`), []byte(`{"resourceLogs":[]}`), append(bytes.Clone(one), one...),
-		[]byte(`{"resourceSpans":` + strings.Repeat("[", 400) + strings.Repeat("]", 400) + "}"), jsonOf(t, &otlp.SpanSignal, pipelinetest.Request(t, "many", 11))}
+	bad := [][]byte{[]byte("{"), []byte(`{"resourceSpans":1}`), []byte(`{}`), []byte(`{"resourceLogs":[]}`),
+		append(bytes.Clone(one), one...), []byte(`{"resourceSpans":` + strings.Repeat("[", 400) + strings.Repeat("]", 400) + "}"),
+		jsonOf(t, &otlp.SpanSignal, pipelinetest.Request(t, "many", 11))}
 	if err := it.Handle(batch(0, append([][]byte{one, padded, newline, pipelinetest.Request(t, "web", 1)}, bad...)...)); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,8 @@ func TestLogsOfJSON(t *testing.T) {
 // TestMetricsOfJSON: also with white space before, as a newline is the tag of the first field of protobuf.
 func TestMetricsOfJSON(t *testing.T) {
 	it := newMetricIngestTest(t)
-	values := [][]byte{jsonOf(t, &otlp.MetricSignal, gauges(t, 3)), append([]byte("\n"), jsonOf(t, &otlp.MetricSignal, gauges(t, 2))...), []byte(`{"resourceMetrics":[{]}`)}
+	values := [][]byte{jsonOf(t, &otlp.MetricSignal, gauges(t, 3)), append([]byte("\n"), jsonOf(t, &otlp.MetricSignal, gauges(t, 2))...),
+		[]byte(`{"resourceMetrics":[{]}`)}
 	if err := it.Handle(metricBatch(values)); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +167,8 @@ func FuzzJSON(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := New(Config{Set: set, LogsTopic: "logs", MaxSpans: 100, DeadLetter: func(context.Context, *kgo.Record, string) error { return nil }})
+		g := New(Config{Set: set, LogsTopic: "logs", MaxSpans: 100,
+			DeadLetter: func(context.Context, *kgo.Record, string) error { return nil }})
 		for i, topic := range []string{"spans", "logs"} {
 			a := set.Partition(topic, int32(i))
 			if err := g.apply(a, topic, model.Record{Value: b}); err == nil && otlp.IsJSON(b) && !json.Valid(b) {
@@ -185,9 +188,12 @@ func TestServiceNamedTwice(t *testing.T) {
 	it := newIngestTest(t)
 	it.Config.LogsTopic = "logs"
 	const resource = `{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"first"}},{"key":"service.name","value":{"stringValue":"second"}}]},`
-	spans := []byte(`{"resourceSpans":[` + resource + `"scopeSpans":[{"spans":[{"traceId":"0000000000000000000000000000f240","spanId":"0000000000000001","name":"dup","kind":2,"startTimeUnixNano":"1000000000","endTimeUnixNano":"1500000000"}]}]}]}`)
-	lines := []byte(`{"resourceLogs":[` + resource + `"scopeLogs":[{"logRecords":[{"timeUnixNano":"1000000000","body":{"stringValue":"a"}}]}]}]}`)
-	points := []byte(`{"resourceMetrics":[` + resource + `"scopeMetrics":[{"metrics":[{"name":"depth","gauge":{"dataPoints":[{"timeUnixNano":"1000000000","asInt":"1"}]}}]}]}]}`)
+	spans := []byte(`{"resourceSpans":[` + resource +
+		`"scopeSpans":[{"spans":[{"traceId":"0000000000000000000000000000f240","spanId":"0000000000000001","name":"dup","kind":2,"startTimeUnixNano":"1000000000","endTimeUnixNano":"1500000000"}]}]}]}`)
+	lines := []byte(`{"resourceLogs":[` + resource +
+		`"scopeLogs":[{"logRecords":[{"timeUnixNano":"1000000000","body":{"stringValue":"a"}}]}]}]}`)
+	points := []byte(`{"resourceMetrics":[` + resource +
+		`"scopeMetrics":[{"metrics":[{"name":"depth","gauge":{"dataPoints":[{"timeUnixNano":"1000000000","asInt":"1"}]}}]}]}]}`)
 	if err := it.Handle(batch(0, spans)); err != nil {
 		t.Fatal(err)
 	}

@@ -66,8 +66,8 @@ func TestDeadLetter(t *testing.T) {
 		}
 		sum := sha256.Sum256(large.Value)
 		for i, want := range []map[string]string{
-			{headerReason: "does not parse", headerTopic: pipelinetest.Topic, headerPartition: "3", headerOffset: "77", headerKey: "k", headerSize: "3",
-				headerTimestamp: "2026-05-01T02:03:04.000000005Z", "own": "header", headerTruncated: "(none)"},
+			{headerReason: "does not parse", headerTopic: pipelinetest.Topic, headerPartition: "3", headerOffset: "77", headerKey: "k",
+				headerSize: "3", headerTimestamp: "2026-05-01T02:03:04.000000005Z", "own": "header", headerTruncated: "(none)"},
 			{headerOffset: "78", headerSize: "200000", headerTruncated: "true", headerSHA256: hex.EncodeToString(sum[:]), "huge": "(none)"},
 		} {
 			for k, v := range want {
@@ -76,7 +76,8 @@ func TestDeadLetter(t *testing.T) {
 				}
 			}
 		}
-		if string(got[0].Key) != pipelinetest.Topic+"/3/77" || string(got[0].Value) != "bad" || len(got[1].Value) != 100_000-deadLetterFrame {
+		if string(got[0].Key) != pipelinetest.Topic+"/3/77" || string(got[0].Value) != "bad" ||
+			len(got[1].Value) != 100_000-deadLetterFrame {
 			t.Errorf("keys and values: %s %s %d", got[0].Key, got[0].Value, len(got[1].Value))
 		}
 	})
@@ -120,7 +121,8 @@ func TestGroupCommitter(t *testing.T) {
 			t.Fatal(err)
 		}
 		refused := b.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: -1})
-		list := []storage.Position{{Topic: pipelinetest.Topic, Partition: 0, Offset: 5, LeaderEpoch: -1}, {Topic: pipelinetest.Topic, Partition: 1, Offset: 9, LeaderEpoch: -1}}
+		list := []storage.Position{{Topic: pipelinetest.Topic, Partition: 0, Offset: 5, LeaderEpoch: -1},
+			{Topic: pipelinetest.Topic, Partition: 1, Offset: 9, LeaderEpoch: -1}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); g.Run(ctx, time.Second, func() []storage.Position { return list }) }()

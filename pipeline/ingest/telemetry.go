@@ -60,7 +60,8 @@ func newBatchTelemetry(t Telemetry, topics []string) (b batchTelemetry, err erro
 }
 
 func batchAttributes(topic string) []otelattr.KeyValue {
-	return []otelattr.KeyValue{semconv.MessagingSystemKafka, semconv.MessagingOperationName("process"), semconv.MessagingDestinationName(topic)}
+	return []otelattr.KeyValue{semconv.MessagingSystemKafka, semconv.MessagingOperationName("process"),
+		semconv.MessagingDestinationName(topic)}
 }
 
 // take hands a message to next. One that comes again, because next failed, is counted again.
@@ -94,8 +95,10 @@ func (b *batchTelemetry) begin(msg *message.Message, batch *source.Batch) trace.
 	if b.tracer == nil || ownBatch(batch) {
 		return nil
 	}
-	ctx, span := b.tracer.Start(msg.Context(), "process "+batch.Topic, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(batchAttributes(batch.Topic)...),
-		trace.WithAttributes(semconv.MessagingOperationTypeProcess, semconv.MessagingDestinationPartitionID(strconv.Itoa(int(batch.Partition))),
+	ctx, span := b.tracer.Start(msg.Context(), "process "+batch.Topic, trace.WithSpanKind(trace.SpanKindConsumer),
+		trace.WithAttributes(batchAttributes(batch.Topic)...),
+		trace.WithAttributes(semconv.MessagingOperationTypeProcess,
+			semconv.MessagingDestinationPartitionID(strconv.Itoa(int(batch.Partition))),
 			semconv.MessagingBatchMessageCount(len(batch.Records)), semconv.MessagingKafkaOffset(int(batch.Records[0].Offset))))
 	msg.SetContext(ctx)
 	return span

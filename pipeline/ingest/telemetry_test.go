@@ -87,7 +87,8 @@ func TestBatchTelemetry(t *testing.T) {
 	take(nil, own, foreign)
 	take(errors.New("planted"), foreign)
 	spans := made.Ended()
-	if len(spans) != 2 || spans[0].Name() != "process "+pipelinetest.Topic || spans[0].Status().Code != codes.Unset || spans[1].Status().Code != codes.Error {
+	if len(spans) != 2 || spans[0].Name() != "process "+pipelinetest.Topic || spans[0].Status().Code != codes.Unset || spans[1].Status().
+		Code != codes.Error {
 		t.Errorf("spans %v", spans)
 	}
 	err = testutil.GatherAndCompare(reg, strings.NewReader(`

@@ -26,7 +26,8 @@ func (c Config) Counted(name string) []kgo.Opt {
 	}
 	m := kprom.NewMetrics("watchingcat_kafka", kprom.Registry(nil), kprom.WithStaticLabel(prometheus.Labels{"client": name}),
 		kprom.FetchAndProduceDetail(kprom.ByTopic, kprom.Records, kprom.CompressedBytes, kprom.UncompressedBytes, kprom.ConsistentNaming),
-		kprom.Histograms(kprom.RequestDurationE2E), kprom.NativeBucketFactor(1), kprom.Buckets([]float64{.001, .005, .01, .05, .1, .5, 1, 5}))
+		kprom.Histograms(kprom.RequestDurationE2E), kprom.NativeBucketFactor(1),
+		kprom.Buckets([]float64{.001, .005, .01, .05, .1, .5, 1, 5}))
 	return []kgo.Opt{kgo.WithHooks(m, clientLife{m, name, c.Clients})}
 }
 

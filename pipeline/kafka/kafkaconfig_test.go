@@ -73,7 +73,8 @@ func TestSASLAndTLS(t *testing.T) {
 	cert, ca := selfSigned(t)
 	for _, mechanism := range []string{"", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		t.Run("mechanism "+mechanism, func(t *testing.T) {
-			opts := []kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(1, pipelinetest.Topic), kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}})}
+			opts := []kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(1, pipelinetest.Topic),
+				kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}})}
 			c := kafka.Config{TLS: true, TLSCA: ca}
 			if mechanism != "" {
 				opts = append(opts, kfake.EnableSASL(), kfake.Superuser(mechanism, "u", "hunter2"))
@@ -111,8 +112,8 @@ func selfSigned(t *testing.T) (tls.Certificate, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)

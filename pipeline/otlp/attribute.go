@@ -86,8 +86,8 @@ func keep(to *[]byte, attr, val []byte) (err error) {
 	return err
 }
 
-// text is an attribute's value as attr.Text gives it, but for bytes that are not UTF-8, never nil. Strings come without a copy; the others are rare for the
-// attributes that views want, so pdata converts them.
+// text is an attribute's value as attr.Text gives it, but for bytes that are not UTF-8, never nil. Strings come without a copy; the others
+// are rare for the attributes that views want, so pdata converts them.
 func text(pair, val []byte) ([]byte, error) {
 	if len(val) > 1 && val[0] == 1<<3|WireLen && val[1] < 0x80 && int(val[1]) == len(val)-2 {
 		return val[2:len(val):len(val)], nil

@@ -35,9 +35,10 @@ func scanText(b []byte) (string, error) {
 			fmt.Fprintf(&exceptions, "%q %q;", e.Type, e.Message)
 		}
 		fmt.Fprintf(&out, "%q %v %q %q | %x %x %x %q %d %d %d %d %q | %q %q %q %q %q %q %q %q %q %q %q %q %q %q %q\n",
-			r.Service, r.HasService, r.DBName, r.DBNamespace, s.TraceID, s.SpanID, s.ParentID, s.Name, s.Start, s.End, s.Kind, s.Status, s.TraceState,
-			s.PeerService, s.DBName, s.DBNamespace, s.DBSystemName, s.DBSystem, s.ServerAddress, s.NetPeerName, s.Destination,
-			r.Version, s.MessagingSystem, s.DBOperation, s.DBCollection, exceptions.String(), dim(r.Dims), dim(s.Dims))
+			r.Service, r.HasService, r.DBName, r.DBNamespace, s.TraceID, s.SpanID, s.ParentID, s.Name, s.Start, s.End, s.Kind, s.Status,
+			s.TraceState, s.PeerService, s.DBName, s.DBNamespace, s.DBSystemName, s.DBSystem, s.ServerAddress, s.NetPeerName,
+			s.Destination, r.Version, s.MessagingSystem, s.DBOperation, s.DBCollection, exceptions.String(), dim(r.Dims),
+			dim(s.Dims))
 	})
 	return out.String(), err
 }
@@ -81,12 +82,13 @@ func pdataText(b []byte) (string, error) {
 				env := []string{"deployment.environment.name", "deployment.environment"}
 				fmt.Fprintf(&out, "%q %v %q %q | %x %x %x %q %d %d %d %d %q | %q %q %q %q %q %q %q %q %q %q %q %q %q %q %q\n",
 					get(ra, "service.name"), has, get(ra, "db.name"), get(ra, "db.namespace"), tid[:], sid[:], pid[:], s.Name(),
-					uint64(s.StartTimestamp()), uint64(s.EndTimestamp()), min(uint32(s.Kind()), 255), min(uint32(s.Status().Code()), 255), s.TraceState().AsRaw(),
-					get(a, "peer.service"), get(a, "db.name"), get(a, "db.namespace"), get(a, "db.system.name"), get(a, "db.system"),
-					get(a, "server.address"), get(a, "net.peer.name"), best(a, "messaging.destination.name", "messaging.destination"),
-					get(ra, "service.version"), get(a, "messaging.system"), best(a, "db.operation.name", "db.operation"),
-					best(a, "db.collection.name", "db.sql.table", "db.mongodb.collection", "db.cassandra.table", "db.cosmosdb.container"), exceptions.String(),
-					best(ra, env...), best(a, env...))
+					uint64(s.StartTimestamp()), uint64(s.EndTimestamp()), min(uint32(s.Kind()), 255), min(uint32(s.Status().Code()), 255),
+					s.TraceState().AsRaw(), get(a, "peer.service"), get(a, "db.name"), get(a, "db.namespace"), get(a, "db.system.name"),
+					get(a, "db.system"), get(a, "server.address"), get(a, "net.peer.name"),
+					best(a, "messaging.destination.name", "messaging.destination"), get(ra, "service.version"),
+					get(a, "messaging.system"), best(a, "db.operation.name", "db.operation"),
+					best(a, "db.collection.name", "db.sql.table", "db.mongodb.collection", "db.cassandra.table",
+						"db.cosmosdb.container"), exceptions.String(), best(ra, env...), best(a, env...))
 			}
 		}
 	}
@@ -117,9 +119,10 @@ func compare(t *testing.T, b []byte) {
 }
 
 func randomTraces(r *rand.Rand) []byte {
-	keys := []string{"service.name", "peer.service", "db.name", "db.namespace", "db.system.name", "db.system", "server.address", "net.peer.name", "messaging.destination.name", "http.route", "k",
-		"service.version", "messaging.system", "db.operation", "db.operation.name", "db.collection.name", "exception.type", "exception.message",
-		"db.sql.table", "db.mongodb.collection", "messaging.destination", "deployment.environment", "deployment.environment.name"}
+	keys := []string{"service.name", "peer.service", "db.name", "db.namespace", "db.system.name", "db.system", "server.address",
+		"net.peer.name", "messaging.destination.name", "http.route", "k", "service.version", "messaging.system", "db.operation",
+		"db.operation.name", "db.collection.name", "exception.type", "exception.message", "db.sql.table", "db.mongodb.collection",
+		"messaging.destination", "deployment.environment", "deployment.environment.name"}
 	td := ptrace.NewTraces()
 	value := func(v pcommon.Value) {
 		switch r.IntN(9) {

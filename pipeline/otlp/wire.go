@@ -147,10 +147,12 @@ var (
 	entityRef = &shape{fields: [17]known{1: lenField(nil), 2: lenField(nil), 3: lenField(nil), 4: lenField(nil)}}
 	scope     = &shape{fields: [17]known{1: lenField(nil), 2: lenField(nil), 3: lenField(keyValue), 4: plainField(wireVarint)}}
 	spanEvent = &shape{fields: [17]known{1: plainField(wireI64), 2: lenField(nil), 3: lenField(keyValue), 4: plainField(wireVarint)}}
-	spanLink  = &shape{fields: [17]known{1: idField(16), 2: idField(8), 3: lenField(nil), 4: lenField(keyValue), 5: plainField(wireVarint), 6: plainField(wireI32)}}
-	spanMsg   = &shape{fields: [17]known{1: idField(16), 2: idField(8), 3: lenField(nil), 4: idField(8), 5: lenField(nil),
-		6: plainField(wireVarint), 7: plainField(wireI64), 8: plainField(wireI64), 9: lenField(keyValue), 10: plainField(wireVarint), 11: lenField(spanEvent),
-		12: plainField(wireVarint), 13: lenField(spanLink), 14: plainField(wireVarint), 15: lenField(spanStatus), 16: plainField(wireI32)}}
+	spanLink  = &shape{fields: [17]known{1: idField(16), 2: idField(8), 3: lenField(nil), 4: lenField(keyValue), 5: plainField(wireVarint),
+		6: plainField(wireI32)}}
+	spanMsg = &shape{fields: [17]known{1: idField(16), 2: idField(8), 3: lenField(nil), 4: idField(8), 5: lenField(nil),
+		6: plainField(wireVarint), 7: plainField(wireI64), 8: plainField(wireI64), 9: lenField(keyValue), 10: plainField(wireVarint),
+		11: lenField(spanEvent), 12: plainField(wireVarint), 13: lenField(spanLink), 14: plainField(wireVarint),
+		15: lenField(spanStatus), 16: plainField(wireI32)}}
 	spanStatus = &shape{fields: [17]known{2: lenField(nil), 3: plainField(wireVarint)}}
 	scopeSpans = &shape{fields: [17]known{1: lenField(scope), 2: lenField(spanMsg), 3: lenField(nil)}}
 )

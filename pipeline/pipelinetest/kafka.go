@@ -68,8 +68,8 @@ func (b *Broker) Produce(partition int32, from, to int) {
 	}
 }
 
-// Slow lets the broker wait before it answers requests of the kind. The wait ends with the test: a broker that sleeps does not see its end, and a
-// synctest bubble whose test has returned has no time in which it could wake.
+// Slow lets the broker wait before it answers requests of the kind. The wait ends with the test: a broker that sleeps does not see its end,
+// and a synctest bubble whose test has returned has no time in which it could wake.
 func (b *Broker) Slow(key kmsg.Key, wait time.Duration) {
 	ended := make(chan struct{})
 	b.ControlKey(key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {

@@ -1,4 +1,5 @@
-// Package progress has the one shape of how far the pipeline is: readiness, metrics, the API and replays say the same. It knows no Kafka client.
+// Package progress has the one shape of how far the pipeline is: readiness, metrics, the API and replays say the same. It knows no Kafka
+// client.
 package progress
 
 import (
@@ -81,7 +82,8 @@ func (b Beginning) Later(o Beginning) Beginning {
 func (b Beginning) Since(views time.Time) (at time.Time, why string) {
 	switch {
 	case !b.Latest.IsZero():
-		return b.Latest, fmt.Sprintf("reading began at the end of the topics at %s: what was written before is not in this answer", b.Latest.UTC().Format(time.RFC3339))
+		return b.Latest, fmt.Sprintf("reading began at the end of the topics at %s: what was written before is not in this answer",
+			b.Latest.UTC().Format(time.RFC3339))
 	case b.Trimmed && !views.IsZero():
 		return views, fmt.Sprintf("the topics had lost their oldest records when reading began: what happened before %s is not in this answer", views.UTC().Format(time.RFC3339))
 	}

@@ -32,7 +32,8 @@ func TestBeginningSince(t *testing.T) {
 		b    Beginning
 		want time.Time
 	}{{Beginning{}, time.Time{}}, {Beginning{Trimmed: true}, views}, {Beginning{Latest: latest}, latest},
-		{Beginning{Latest: latest}.Later(Beginning{Trimmed: true}), latest}, {Beginning{Trimmed: true}.Later(Beginning{Latest: latest}), latest}} {
+		{Beginning{Latest: latest}.Later(Beginning{Trimmed: true}), latest},
+		{Beginning{Trimmed: true}.Later(Beginning{Latest: latest}), latest}} {
 		if at, why := c.b.Since(views); !at.Equal(c.want) || (why == "") != at.IsZero() {
 			t.Errorf("%+v: %v %q", c.b, at, why)
 		}

@@ -32,7 +32,8 @@ import (
 func otlpSetup(t *testing.T) (*pipelinetest.Broker, *Listeners) {
 	t.Helper()
 	b := pipelinetest.NewBroker(t, 1, kfake.SeedTopics(1, "metrics", "logs"))
-	o := &Receiver{Kafka: b.Config, GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", TracesTopic: pipelinetest.Topic, MetricsTopic: "metrics", LogsTopic: "logs"}
+	o := &Receiver{Kafka: b.Config, GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", TracesTopic: pipelinetest.Topic,
+		MetricsTopic: "metrics", LogsTopic: "logs"}
 	l, err := o.Listen()
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +96,8 @@ func TestOTLPOverGRPC(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := consumed(b, pipelinetest.Topic, "metrics", "logs")
-	for name, marshal := range map[string]func() ([]byte, error){pipelinetest.Topic: traces.MarshalProto, "metrics": metrics.MarshalProto, "logs": logs.MarshalProto} {
+	for name, marshal := range map[string]func() ([]byte, error){pipelinetest.Topic: traces.MarshalProto, "metrics": metrics.MarshalProto,
+		"logs": logs.MarshalProto} {
 		if want, err := marshal(); err != nil || !bytes.Equal(got[name], want) {
 			t.Errorf("%s: record %x, want %x (%v)", name, got[name], want, err)
 		}

@@ -30,8 +30,8 @@ func (g *Generations) StartReplay(q Request) (Progress, error) {
 		}
 		n = last + 1
 	}
-	r := &Replay{ID: strconv.FormatUint(n, 10), State: Running, Views: q.Views, From: q.From.UTC(), To: q.To.UTC(), Keep: q.Keep, Created: now,
-		Metrics: g.line.metrics != nil && (len(q.Views) == 0 || slices.Contains(q.Views, model.ViewMetrics))}
+	r := &Replay{ID: strconv.FormatUint(n, 10), State: Running, Views: q.Views, From: q.From.UTC(), To: q.To.UTC(), Keep: q.Keep,
+		Created: now, Metrics: g.line.metrics != nil && (len(q.Views) == 0 || slices.Contains(q.Views, model.ViewMetrics))}
 	var c storage.Commit
 	forget := 0
 	for ; len(g.replays)-forget >= keptReplays && len(g.replays[forget].Kept) == 0; forget++ {

@@ -68,28 +68,30 @@ type Generation struct {
 }
 
 // openGeneration opens a version over its Set. gate holds batches back while it does not return; nil: none does.
-func openGeneration(c GenerationConfig, version uint32, set *views.Set, m *ingest.Metrics, gate func(context.Context) error) (*Generation, error) {
+func openGeneration(c GenerationConfig, version uint32, set *views.Set, m *ingest.Metrics,
+	gate func(context.Context) error) (*Generation, error) {
 	positions, err := set.Positions()
 	if err != nil {
 		return nil, err
 	}
 	g := &Generation{Set: set}
-	g.Intake = ingest.Intake{Topics: c.Topics, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version, Shard: c.Views.Shard,
-		Lost: func(topic string, partition int32, to int64) { set.Partition(topic, partition).Restart(to) }}
+	g.Intake = ingest.Intake{Topics: c.Topics, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version,
+		Shard: c.Views.Shard, Lost: func(topic string, partition int32, to int64) { set.Partition(topic, partition).Restart(to) }}
 	if err := g.Open(c.source(), positions, c.Telemetry); err != nil {
 		return nil, err
 	}
 	g.Ingest = ingest.New(ingest.Config{
-		Set: set, KV: c.KV, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: c.Topics, Lateness: c.Lateness, LogsTopic: c.LogsTopic,
-		Interval: c.Interval, MaxPending: c.MaxPending, MaxPendingBytes: c.MaxPendingBytes, MaxApplying: c.MaxApplying, Logger: c.Logger, Metrics: m,
+		Set: set, KV: c.KV, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: c.Topics, Lateness: c.Lateness,
+		LogsTopic: c.LogsTopic, Interval: c.Interval, MaxPending: c.MaxPending, MaxPendingBytes: c.MaxPendingBytes,
+		MaxApplying: c.MaxApplying, Logger: c.Logger, Metrics: m,
 	})
 	g.Take, g.Commit = g.Ingest.Handle, g.Ingest.Run
 	return g, nil
 }
 
 func (c *GenerationConfig) source() source.Config {
-	return source.Config{Kafka: c.Kafka, StartLatest: c.StartLatest, DeadLetter: c.DeadLetter, BatchRecords: c.BatchRecords, BufferBytes: c.BufferBytes, FetchBytes: c.FetchBytes,
-		DecompressBytes: c.DecompressBytes, OversizeBytes: c.OversizeBytes}
+	return source.Config{Kafka: c.Kafka, StartLatest: c.StartLatest, DeadLetter: c.DeadLetter, BatchRecords: c.BatchRecords,
+		BufferBytes: c.BufferBytes, FetchBytes: c.FetchBytes, DecompressBytes: c.DecompressBytes, OversizeBytes: c.OversizeBytes}
 }
 
 // positions are where the views are read on, by partition, as readers see them.
@@ -112,7 +114,8 @@ type MetricGeneration struct {
 }
 
 // openMetricGeneration opens a version of the metrics over its samples, which are opened in the background: the batches wait for them.
-func openMetricGeneration(c GenerationConfig, version uint32, stored ingest.SampleStore, gate func(context.Context) error) (*MetricGeneration, error) {
+func openMetricGeneration(c GenerationConfig, version uint32, stored ingest.SampleStore,
+	gate func(context.Context) error) (*MetricGeneration, error) {
 	config := c.Metrics.State
 	config.Version = version
 	state, err := samples.OpenMetrics(c.KV, config)
@@ -124,14 +127,14 @@ func openMetricGeneration(c GenerationConfig, version uint32, stored ingest.Samp
 		return nil, err
 	}
 	g := &MetricGeneration{State: state, Samples: stored}
-	g.Intake = ingest.Intake{Topics: []string{c.Metrics.Topic}, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version, Shard: samples.MetricsShard,
-		Lost: state.Restart}
+	g.Intake = ingest.Intake{Topics: []string{c.Metrics.Topic}, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version,
+		Shard: samples.MetricsShard, Lost: state.Restart}
 	if err := g.Open(c.source(), positions, c.Telemetry); err != nil {
 		return nil, err
 	}
 	g.Ingest = ingest.NewMetricIngest(ingest.MetricConfig{
-		Metrics: state, KV: c.KV, Samples: stored, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: g.Topics, Lateness: c.Lateness,
-		Interval: c.Interval, MaxPending: c.MaxPending, Logger: c.Logger,
+		Metrics: state, KV: c.KV, Samples: stored, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: g.Topics,
+		Lateness: c.Lateness, Interval: c.Interval, MaxPending: c.MaxPending, Logger: c.Logger,
 	})
 	g.Take, g.Commit = g.Ingest.Handle, g.checkpoints
 	return g, nil

@@ -30,7 +30,9 @@ type Store interface {
 //
 //  1. What a replay has read is in its own version and positions: after a kill it goes on where it was, whatever state the swap was in.
 //  2. The swap is one commit: the layout and the replay's state. Before it the old version is complete, after it the new one is.
-//  3. At the swap no checkpoint of either is under way, and the new one's positions are at or past the old one's: no reader sees time go back.
+//
+// 3. At the swap no checkpoint of either is under way, and the new one's positions are at or past the old one's: no reader sees time go
+// back.
 //  4. A version is dropped when the layout does not name it and it has no readers any more.
 type Generations struct {
 	c    GenerationsConfig
@@ -54,8 +56,8 @@ type GenerationsConfig struct {
 	GenerationConfig
 	Store    Store
 	Counters *ingest.Metrics // of the live generation
-	// Offline makes Run read nothing into the live version: no other process writes the views, and a replay ends where the topics did when it
-	// began.
+	// Offline makes Run read nothing into the live version: no other process writes the views, and a replay ends where the topics did when
+	// it began.
 	Offline bool
 	// Blank opens without the stored views, which are in a format that cannot be read: a replay puts new ones in their place.
 	Blank bool
@@ -77,7 +79,8 @@ func OpenGenerations(c GenerationsConfig) (*Generations, error) {
 		c.Counters = ingest.NewMetrics(nil)
 	}
 	c.KV = c.Store
-	g := &Generations{c: c, sets: map[uint32]*views.Set{}, samples: map[uint32]ingest.SampleStore{}, leaving: map[uint32]int{}, wake: make(chan struct{}, 1)}
+	g := &Generations{c: c, sets: map[uint32]*views.Set{}, samples: map[uint32]ingest.SampleStore{}, leaving: map[uint32]int{},
+		wake: make(chan struct{}, 1)}
 	var err error
 	if g.layout, err = model.ReadLayout(c.KV); err != nil {
 		return nil, err

@@ -15,15 +15,17 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-// TestTopicWithFewerPartitions: after a topic was made again with fewer partitions the complete frontier goes on, also after a restart, and a replay is
-// swapped in, although the partitions that are gone never reach their positions again.
+// TestTopicWithFewerPartitions: after a topic was made again with fewer partitions the complete frontier goes on, also after a restart, and
+// a replay is swapped in, although the partitions that are gone never reach their positions again.
 func TestTopicWithFewerPartitions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, mem := pipelinetest.NewBroker(t, 3), storage.NewMem(storage.MemOptions{})
 		open := func() (*Generations, func()) {
-			g, err := OpenGenerations(GenerationsConfig{Store: mem, GenerationConfig: GenerationConfig{Kafka: b.Config, Views: model.Config{DedupWindow: -1}, Topics: []string{pipelinetest.Topic},
-				DeadLetter: func(context.Context, *kgo.Record, string) error { return nil }, Lateness: time.Second, Interval: 100 * time.Millisecond,
-				Logger: zerolog.Nop()}, Behind: time.Second, Tick: 100 * time.Millisecond})
+			g, err := OpenGenerations(GenerationsConfig{Store: mem,
+				GenerationConfig: GenerationConfig{Kafka: b.Config, Views: model.Config{DedupWindow: -1},
+					Topics: []string{pipelinetest.Topic}, DeadLetter: func(context.Context, *kgo.Record, string) error { return nil },
+					Lateness: time.Second, Interval: 100 * time.Millisecond, Logger: zerolog.Nop()}, Behind: time.Second,
+				Tick: 100 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}

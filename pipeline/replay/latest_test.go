@@ -29,14 +29,19 @@ func TestLatestIsResolvedOnce(t *testing.T) {
 			span := func(n int) []byte { return pipelinetest.Request(t, fmt.Sprint("s", n%3), 1) }
 			put := func(topic string, partition int32, n int) {
 				t.Helper()
-				require.NoError(t, b.Client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: partition, Value: append(span(n), 0x1a, 1, byte('a'+n)), Timestamp: time.Now()}).FirstErr())
+				require.NoError(t, b.Client.ProduceSync(t.Context(),
+					&kgo.Record{Topic: topic, Partition: partition, Value: append(span(n), 0x1a, 1, byte('a'+n)),
+						Timestamp: time.Now()}).FirstErr())
 			}
 			for n := range 4 { // before the first start: not to be read
 				put(pipelinetest.Topic, int32(n), n)
 			}
 			start := func() (*Generations, func()) {
-				g, err := OpenGenerations(GenerationsConfig{Store: mem, GenerationConfig: GenerationConfig{Kafka: b.Config, Views: model.Config{DedupWindow: -1}, Topics: []string{pipelinetest.Topic, fresh},
-					StartLatest: true, DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil }, Lateness: time.Second, Interval: 100 * time.Millisecond, Logger: zerolog.Nop()}})
+				g, err := OpenGenerations(GenerationsConfig{Store: mem,
+					GenerationConfig: GenerationConfig{Kafka: b.Config, Views: model.Config{DedupWindow: -1},
+						Topics: []string{pipelinetest.Topic, fresh}, StartLatest: true,
+						DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil },
+						Lateness:   time.Second, Interval: 100 * time.Millisecond, Logger: zerolog.Nop()}})
 				require.NoError(t, err)
 				ctx, cancel := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
@@ -75,7 +80,8 @@ func TestLatestIsResolvedOnce(t *testing.T) {
 			require.NoError(t, b.CreateTopic(fresh, 2, nil))
 			b.Client.ForceMetadataRefresh()
 			until(t, "the producer sees the topic", func() bool {
-				return b.Client.ProduceSync(t.Context(), &kgo.Record{Topic: fresh, Partition: 1, Value: span(1), Timestamp: time.Now()}).FirstErr() == nil
+				return b.Client.ProduceSync(t.Context(),
+					&kgo.Record{Topic: fresh, Partition: 1, Value: span(1), Timestamp: time.Now()}).FirstErr() == nil
 			})
 			g, stop = start()
 			until(t, "what came meanwhile is read", func() bool { return g.Live().Counters().Spans == 21 })
@@ -87,23 +93,29 @@ func TestLatestIsResolvedOnce(t *testing.T) {
 	}
 }
 
-// TestTrimmedTopicsAreKnown: a topic that had lost its oldest records when it was first read is known to lack them, after a restart too; one
-// that is read from its first record is not.
+// TestTrimmedTopicsAreKnown: a topic that had lost its oldest records when it was first read is known to lack them, after a restart too;
+// one that is read from its first record is not.
 func TestTrimmedTopicsAreKnown(t *testing.T) {
 	for _, trim := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			b := pipelinetest.NewBroker(t, 1)
 			for n := range 4 {
-				require.NoError(t, b.Client.ProduceSync(t.Context(), &kgo.Record{Topic: pipelinetest.Topic, Value: append(pipelinetest.Request(t, "s", 1), 0x1a, 1, byte('a'+n)), Timestamp: time.Now()}).FirstErr())
+				require.NoError(t, b.Client.ProduceSync(t.Context(),
+					&kgo.Record{Topic: pipelinetest.Topic, Value: append(pipelinetest.Request(t, "s", 1), 0x1a, 1, byte('a'+n)),
+						Timestamp: time.Now()}).FirstErr())
 			}
 			if trim {
-				_, err := kadm.NewClient(b.Client).DeleteRecords(t.Context(), kadm.Offsets{pipelinetest.Topic: {0: {Topic: pipelinetest.Topic, Partition: 0, At: 2}}})
+				_, err := kadm.NewClient(b.Client).DeleteRecords(t.Context(),
+					kadm.Offsets{pipelinetest.Topic: {0: {Topic: pipelinetest.Topic, Partition: 0, At: 2}}})
 				require.NoError(t, err)
 			}
 			mem := storage.NewMem(storage.MemOptions{})
 			for range 2 {
-				g, err := OpenGenerations(GenerationsConfig{Store: mem, GenerationConfig: GenerationConfig{Kafka: b.Config, Views: model.Config{DedupWindow: -1}, Topics: []string{pipelinetest.Topic},
-					DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil }, Lateness: time.Second, Interval: 100 * time.Millisecond, Logger: zerolog.Nop()}})
+				g, err := OpenGenerations(GenerationsConfig{Store: mem,
+					GenerationConfig: GenerationConfig{Kafka: b.Config, Views: model.Config{DedupWindow: -1},
+						Topics:     []string{pipelinetest.Topic},
+						DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil },
+						Lateness:   time.Second, Interval: 100 * time.Millisecond, Logger: zerolog.Nop()}})
 				require.NoError(t, err)
 				ctx, cancel := context.WithCancel(t.Context())
 				ended := make(chan error, 1)

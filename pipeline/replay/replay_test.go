@@ -89,8 +89,9 @@ type replaySim struct {
 func simulateReplay(t *testing.T, seed uint64, bug string) (diff string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &replaySim{bug: bug, folders: &simFolders{of: map[uint32]simFolder{}}, sampled: map[source.PartitionID]int64{}, mem: storage.NewMem(storage.MemOptions{}), simulation: &simulation{t: t, r: rand.New(rand.NewPCG(seed, 21)),
-			letters: map[string]bool{}, luck: rand.New(rand.NewPCG(seed, 22))}}
+		s := &replaySim{bug: bug, folders: &simFolders{of: map[uint32]simFolder{}}, sampled: map[source.PartitionID]int64{},
+			mem: storage.NewMem(storage.MemOptions{}), simulation: &simulation{t: t, r: rand.New(rand.NewPCG(seed, 21)),
+				letters: map[string]bool{}, luck: rand.New(rand.NewPCG(seed, 22))}}
 		s.b = pipelinetest.NewBroker(t, 3, kfake.SeedTopics(metricPartitions, metricsTopic))
 		s.stream()
 		s.metrics = metricRecords(t, rand.New(rand.NewPCG(seed, 23)), 120)
@@ -126,7 +127,8 @@ func simulateReplay(t *testing.T, seed uint64, bug string) (diff string) {
 func (s *replaySim) stream() {
 	start := time.Now().Truncate(10 * time.Second).Add(-10 * time.Minute) // nothing is ahead of the clock
 	add := func(at time.Time, value []byte) {
-		s.records = append(s.records, &kgo.Record{Topic: pipelinetest.Topic, Partition: int32(s.r.IntN(3)), Value: value, Timestamp: at.Add(100 * time.Millisecond)})
+		s.records = append(s.records, &kgo.Record{Topic: pipelinetest.Topic, Partition: int32(s.r.IntN(3)), Value: value,
+			Timestamp: at.Add(100 * time.Millisecond)})
 	}
 	for i := range 250 {
 		at := start.Add(time.Duration(i) * time.Second)
@@ -146,8 +148,9 @@ func (s *replaySim) process(life int, cut bool, produced chan struct{}) string {
 	c := simViews
 	c.PairingWindow = 2 * time.Second
 	g, err := OpenGenerations(GenerationsConfig{Store: store, GenerationConfig: GenerationConfig{
-		Kafka: s.b.Config, Views: c, Topics: []string{pipelinetest.Topic}, DeadLetter: s.deadLetter, Lateness: time.Second, Interval: time.Duration(20+s.r.IntN(200)) * time.Millisecond,
-		MaxPending: uint64(5 + s.r.IntN(50)), BatchRecords: 1 + s.r.IntN(8), Logger: zerolog.Nop(),
+		Kafka: s.b.Config, Views: c, Topics: []string{pipelinetest.Topic}, DeadLetter: s.deadLetter, Lateness: time.Second,
+		Interval: time.Duration(20+s.r.IntN(200)) * time.Millisecond, MaxPending: uint64(5 + s.r.IntN(50)),
+		BatchRecords: 1 + s.r.IntN(8), Logger: zerolog.Nop(),
 		Metrics: s.folders.topicOf(alive),
 	}, Behind: time.Second, Tick: 100 * time.Millisecond})
 	if err != nil {

@@ -142,7 +142,8 @@ func (a *replaying) wait(w bool) {
 	a.waiting = w
 }
 
-// watchLive returns a function that reports whether the live generation lags: whether it does not hold yet what the brokers had some time ago.
+// watchLive returns a function that reports whether the live generation lags: whether it does not hold yet what the brokers had some time
+// ago.
 func (g *Generations) watchLive() func() bool {
 	if g.c.Offline {
 		return func() bool { return false }

@@ -191,7 +191,8 @@ func (a *placing) topic(ctx context.Context, topic string, held []storage.Positi
 		a.parts = append(a.parts, Partition{Topic: topic, Partition: id.Partition, Start: start, End: max(start, until[id])})
 		known := slices.IndexFunc(held, func(p storage.Position) bool { return p.Topic == topic && p.Partition == id.Partition })
 		// a log made anew begins at 0 too, but what came before it is not in there
-		same := known < 0 || held[known].Offset <= ends[id] && (held[known].TopicID == [16]byte{} || held[known].TopicID == topics[topic].ID)
+		same := known < 0 || held[known].Offset <= ends[id] &&
+			(held[known].TopicID == [16]byte{} || held[known].TopicID == topics[topic].ID)
 		if cut := starts[id] > 0 || !same; !cut || start != starts[id] {
 			continue
 		}

@@ -24,8 +24,10 @@ import (
 // for all others and goes on. Samples of one of the hours were lost, as by a damaged folder; they are there again.
 func TestReplayTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &replaySim{folders: &simFolders{of: map[uint32]simFolder{}}, sampled: map[source.PartitionID]int64{}, mem: storage.NewMem(storage.MemOptions{}),
-			simulation: &simulation{t: t, r: rand.New(rand.NewPCG(5, 21)), letters: map[string]bool{}, luck: rand.New(rand.NewPCG(5, 22))}}
+		s := &replaySim{folders: &simFolders{of: map[uint32]simFolder{}}, sampled: map[source.PartitionID]int64{},
+			mem: storage.NewMem(storage.MemOptions{}),
+			simulation: &simulation{t: t, r: rand.New(rand.NewPCG(5, 21)), letters: map[string]bool{},
+				luck: rand.New(rand.NewPCG(5, 22))}}
 		s.b = pipelinetest.NewBroker(t, 3, kfake.SeedTopics(metricPartitions, metricsTopic))
 		begin := time.Now().Truncate(time.Hour).Add(-6 * time.Hour)
 		hours := func(n float64) time.Time { return begin.Add(time.Duration(n * float64(time.Hour))) }
@@ -36,8 +38,8 @@ func TestReplayTo(t *testing.T) {
 		s.produce(s.metrics)
 
 		g, err := OpenGenerations(GenerationsConfig{Store: s.mem, GenerationConfig: GenerationConfig{
-			Kafka: s.b.Config, Views: model.Config{}, Topics: []string{pipelinetest.Topic}, DeadLetter: s.deadLetter, Lateness: time.Second, Interval: 100 * time.Millisecond,
-			Logger: zerolog.Nop(), Metrics: s.folders.topicOf(&simProcess{}),
+			Kafka: s.b.Config, Views: model.Config{}, Topics: []string{pipelinetest.Topic}, DeadLetter: s.deadLetter, Lateness: time.Second,
+			Interval: 100 * time.Millisecond, Logger: zerolog.Nop(), Metrics: s.folders.topicOf(&simProcess{}),
 		}, Behind: time.Second, Tick: 100 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
@@ -65,7 +67,8 @@ func TestReplayTo(t *testing.T) {
 		if diff := s.compareHours(g, hours); diff != "" {
 			t.Error(diff)
 		}
-		if got := g.layout.OfSamples(); len(got) != 3 || got[1] != (model.Stretch{Version: 1, From: hours(1).Unix(), To: hours(3).Unix()}) || g.layout.Live != 0 {
+		if got := g.layout.OfSamples(); len(got) != 3 ||
+			got[1] != (model.Stretch{Version: 1, From: hours(1).Unix(), To: hours(3).Unix()}) || g.layout.Live != 0 {
 			t.Errorf("samples are read from %+v, spans from %+v", got, g.layout)
 		}
 
@@ -103,18 +106,21 @@ func (s *replaySim) minute(n uint32, begin time.Time) {
 	at := begin.Add(time.Duration(n)*time.Minute + 10*time.Second)
 	client, server := s.call(n, at)
 	for _, value := range [][]byte{client, server} {
-		s.records = append(s.records, &kgo.Record{Topic: pipelinetest.Topic, Partition: int32(s.r.IntN(3)), Value: value, Timestamp: at.Add(100 * time.Millisecond)})
+		s.records = append(s.records, &kgo.Record{Topic: pipelinetest.Topic, Partition: int32(s.r.IntN(3)), Value: value,
+			Timestamp: at.Add(100 * time.Millisecond)})
 	}
 	md := pmetric.NewMetrics()
 	ms := metricstest.Resource(md, "cart", "cart-1")
 	ts := pcommon.NewTimestampFromTime(at)
 	metricstest.Gauge(ms, "queue", ts, float64(n))
-	metricstest.Sum(ms, "requests", pmetric.AggregationTemporalityCumulative, pcommon.NewTimestampFromTime(begin), ts).SetIntValue(int64(7 * n))
+	metricstest.Sum(ms, "requests", pmetric.AggregationTemporalityCumulative, pcommon.NewTimestampFromTime(begin),
+		ts).SetIntValue(int64(7 * n))
 	value, err := (&pmetric.ProtoMarshaler{}).MarshalMetrics(md)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.metrics = append(s.metrics, &kgo.Record{Topic: metricsTopic, Partition: int32(n % metricPartitions), Value: value, Timestamp: at.Add(100 * time.Millisecond)})
+	s.metrics = append(s.metrics, &kgo.Record{Topic: metricsTopic, Partition: int32(n % metricPartitions), Value: value,
+		Timestamp: at.Add(100 * time.Millisecond)})
 }
 
 // lose takes the samples of a time out of a folder.

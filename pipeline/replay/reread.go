@@ -117,7 +117,8 @@ func OpenReread(ctx context.Context, c RereadConfig) (*Reread, error) {
 	r.ingest = ingest.New(ingest.Config{Set: set, KV: kv, LogsTopic: c.LogsTopic, Lateness: c.Lateness, States: r.idle, MaxPending: 1 << 62,
 		DeadLetter: func(context.Context, *kgo.Record, string) error { return nil }, // the live views delivered it
 		Logger:     zerolog.Nop()})
-	r.Intake = ingest.Intake{Topics: c.topics(r.parts), KV: kv, Log: c.Logger, Take: r.handle, Commit: r.moments, Lost: func(string, int32, int64) {}}
+	r.Intake = ingest.Intake{Topics: c.topics(r.parts), KV: kv, Log: c.Logger, Take: r.handle, Commit: r.moments,
+		Lost: func(string, int32, int64) {}}
 	if err := r.Open(source.Config{Kafka: c.Kafka, DeadLetter: r.ingest.Config.DeadLetter}, positions, ingest.Telemetry{}); err != nil {
 		return nil, err
 	}

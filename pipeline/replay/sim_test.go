@@ -78,8 +78,8 @@ type simulation struct {
 func simulate(t *testing.T, seed uint64, bug string) (diff string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &simulation{t: t, r: rand.New(rand.NewPCG(seed, 2)), bug: bug, letters: map[string]bool{}, luck: rand.New(rand.NewPCG(seed, 4)),
-			mem: storage.NewMem(storage.MemOptions{SyncEvery: -1}), views: simViews}
+		s := &simulation{t: t, r: rand.New(rand.NewPCG(seed, 2)), bug: bug, letters: map[string]bool{},
+			luck: rand.New(rand.NewPCG(seed, 4)), mem: storage.NewMem(storage.MemOptions{SyncEvery: -1}), views: simViews}
 		s.views.DedupSpans = s.r.IntN(2) == 0
 		s.b = pipelinetest.NewBroker(t, 3, kfake.SeedTopics(logsPartition+1, logsTopic))
 		records := s.records()
@@ -122,14 +122,15 @@ func (s *simulation) live(stop func(*views.Set) bool) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	src, err := source.New(source.Config{Kafka: s.b.Config, BatchRecords: 1 + s.r.IntN(5), Position: func(topic string, p int32) (storage.Position, bool) {
-		for _, at := range positions {
-			if at.Topic == topic && at.Partition == p {
-				return at, true
+	src, err := source.New(source.Config{Kafka: s.b.Config, BatchRecords: 1 + s.r.IntN(5),
+		Position: func(topic string, p int32) (storage.Position, bool) {
+			for _, at := range positions {
+				if at.Topic == topic && at.Partition == p {
+					return at, true
+				}
 			}
-		}
-		return storage.Position{}, false
-	}})
+			return storage.Position{}, false
+		}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -165,7 +166,8 @@ func (s *simulation) live(stop func(*views.Set) bool) {
 	}
 }
 
-var simViews = model.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20, FoldEvery: 3, MaxCommitBytes: 400, Hot: 10 * time.Second, PairingWindow: time.Second}
+var simViews = model.Config{TraceBytes: 1 << 20, LogBytes: 1 << 20, FoldEvery: 3, MaxCommitBytes: 400, Hot: 10 * time.Second,
+	PairingWindow: time.Second}
 
 func (s *simulation) deadLetter(_ context.Context, r *kgo.Record, _ string) error {
 	s.mu.Lock()
@@ -195,13 +197,15 @@ func (s *simulation) brokerErrors() {
 func (s *simulation) records() (out []*kgo.Record) {
 	start := time.Now()
 	add := func(at time.Duration, value []byte) {
-		out = append(out, &kgo.Record{Topic: pipelinetest.Topic, Partition: int32(s.r.IntN(3)), Value: value, Timestamp: start.Add(at + 100*time.Millisecond)})
+		out = append(out, &kgo.Record{Topic: pipelinetest.Topic, Partition: int32(s.r.IntN(3)), Value: value,
+			Timestamp: start.Add(at + 100*time.Millisecond)})
 	}
 	for i := range 40 {
 		at := time.Duration(i) * 100 * time.Millisecond
 		client, server := s.call(uint32(i), start.Add(at))
 		if s.r.IntN(2) == 0 {
-			out = append(out, &kgo.Record{Topic: logsTopic, Partition: logsPartition, Value: s.log(uint32(i), start.Add(at)), Timestamp: start.Add(at + 100*time.Millisecond)})
+			out = append(out, &kgo.Record{Topic: logsTopic, Partition: logsPartition, Value: s.log(uint32(i), start.Add(at)),
+				Timestamp: start.Add(at + 100*time.Millisecond)})
 		}
 		switch s.r.IntN(9) {
 		case 0:
@@ -237,7 +241,8 @@ func (s *simulation) log(n uint32, at time.Time) []byte {
 	l.SetTimestamp(pcommon.NewTimestampFromTime(at))
 	l.SetSeverityNumber(plog.SeverityNumber(9 + 4*s.r.IntN(3)))
 	l.SetTraceID(pcommon.TraceID{1, byte(n >> 8), byte(n)})
-	l.Body().SetStr(fmt.Sprintf("%s of order %d by %s", []string{"payment", "parcel"}[s.r.IntN(2)], n, []string{"anna", "bert", "carl"}[s.r.IntN(3)]))
+	l.Body().SetStr(fmt.Sprintf("%s of order %d by %s", []string{"payment", "parcel"}[s.r.IntN(2)], n,
+		[]string{"anna", "bert", "carl"}[s.r.IntN(3)]))
 	if s.r.IntN(3) == 0 {
 		l.Attributes().PutStr("exception.message", fmt.Sprintf("broken at %d", n))
 	}
@@ -280,7 +285,8 @@ func (s *simulation) call(n uint32, at time.Time) (client, server []byte) {
 		return b
 	}
 	ms := time.Duration(s.r.IntN(40)) * time.Millisecond
-	return side(names[s.r.IntN(3)], ptrace.SpanKindClient, 2, 0, ms+5*time.Millisecond), side(names[s.r.IntN(3)], ptrace.SpanKindServer, 3, 2, ms)
+	return side(names[s.r.IntN(3)], ptrace.SpanKindClient, 2, 0, ms+5*time.Millisecond),
+		side(names[s.r.IntN(3)], ptrace.SpanKindServer, 3, 2, ms)
 }
 
 func (s *simulation) produce(records []*kgo.Record) {
@@ -367,7 +373,8 @@ func (s *simulation) plainSet(c model.Config, records []*kgo.Record) (set *views
 
 func simDump(t *testing.T, set *views.Set) string {
 	var b strings.Builder
-	for _, v := range []string{"red", "edges", "levels", "pending", "counters", "traces", "errors", "databases", "messaging", "versions", "logs", "patterns"} {
+	for _, v := range []string{"red", "edges", "levels", "pending", "counters", "traces", "errors", "databases", "messaging", "versions",
+		"logs", "patterns"} {
 		if err := set.Dump(&b, v); err != nil {
 			t.Fatal(err)
 		}

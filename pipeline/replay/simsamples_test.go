@@ -197,7 +197,8 @@ func plainSamples(t *testing.T, records []*kgo.Record) simFolder {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.Apply(r.Topic, r.Partition, model.Record{Offset: next[r.Partition], LeaderEpoch: -1, Timestamp: r.Timestamp.UnixMilli(), Value: r.Value}, md)
+		m.Apply(r.Topic, r.Partition, model.Record{Offset: next[r.Partition], LeaderEpoch: -1, Timestamp: r.Timestamp.UnixMilli(),
+			Value: r.Value}, md)
 		next[r.Partition]++
 	}
 	over()

@@ -75,7 +75,8 @@ func (s *subscription) fetchOversized(large *kgo.ErrDecompressTooLarge, from int
 	last := item{next: large.NextOffset, empty: true, epoch: large.Epoch}
 	if errors.Is(err, kgo.ErrMaxDecompress) {
 		r := &kgo.Record{Topic: large.Topic, Partition: large.Partition, Offset: large.Offset, LeaderEpoch: large.Epoch}
-		reason := fmt.Sprintf("record batch of offsets %d to %d decompresses to more than %d bytes", large.Offset, large.NextOffset-1, s.c.OversizeBytes)
+		reason := fmt.Sprintf("record batch of offsets %d to %d decompresses to more than %d bytes", large.Offset, large.NextOffset-1,
+			s.c.OversizeBytes)
 		return []item{last}, s.c.DeadLetter(ctx, r, reason)
 	}
 	if err != nil {

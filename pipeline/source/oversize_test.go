@@ -18,13 +18,15 @@ import (
 func produceZstd(b *pipelinetest.Broker, values ...[]byte) {
 	b.T.Helper()
 	opts, _ := b.Config.Opts()
-	cl, err := kgo.NewClient(append(opts, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchMaxBytes(64<<20), kgo.BrokerMaxWriteBytes(100<<20), kgo.ManualFlushing())...)
+	cl, err := kgo.NewClient(append(opts, kgo.ProducerBatchCompression(kgo.ZstdCompression()),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(64<<20), kgo.BrokerMaxWriteBytes(100<<20),
+		kgo.ManualFlushing())...)
 	if err != nil {
 		b.T.Fatal(err)
 	}
 	defer cl.Close()
-	// The client must know the topic first: records that wait for that are handed on one by one, beside the flush, and may become two batches.
+	// The client must know the topic first: records that wait for that are handed on one by one, beside the flush, and may become two
+	// batches.
 	if err := cl.ProduceSync(b.T.Context(), &kgo.Record{Topic: pipelinetest.Topic, Partition: 1 << 20}).FirstErr(); err == nil {
 		b.T.Fatal("a partition that does not exist was written to")
 	}
@@ -78,7 +80,8 @@ func TestZstdBombBeyondAll(t *testing.T) {
 	if len(batch.Records) != 0 || batch.Position().Offset != 2 {
 		t.Fatalf("batch %+v", batch)
 	}
-	if len(dead.List) != 1 || !strings.Contains(dead.List[0], fmt.Sprintf("%s/0/0 0 bytes: record batch of offsets 0 to 1", pipelinetest.Topic)) {
+	if len(dead.List) != 1 || !strings.Contains(dead.List[0],
+		fmt.Sprintf("%s/0/0 0 bytes: record batch of offsets 0 to 1", pipelinetest.Topic)) {
 		t.Fatalf("dead letters %v", dead.List)
 	}
 	m.Ack()

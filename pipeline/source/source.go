@@ -52,7 +52,8 @@ type Config struct {
 	Begin       func(topic string, list []storage.Position) error
 	// Begun reports whether Begin was called for a topic that did not exist, with no positions: whatever it holds came later.
 	Begun func(topic string) bool
-	// Lacks is called for a topic of which a partition without a stored position is read from its beginning, and had lost its oldest records.
+	// Lacks is called for a topic of which a partition without a stored position is read from its beginning, and had lost its oldest
+	// records.
 	Lacks func(topic string)
 	// OnTruncated hears, before any record after it is handed out, that the records from..to-1 are gone (to < from: the log is
 	// shorter than what was read, as after an unclean leader election, or the topic was made anew).
@@ -62,8 +63,8 @@ type Config struct {
 
 	BatchRecords int // records in one message at most (0: 10,000)
 	BatchBytes   int // bytes of values in one message, but for a single larger record (0: 4 MiB)
-	// BufferBytes is what all partitions of a topic together may have fetched ahead (0: 256 MiB), FetchBytes what one request to a broker may
-	// bring, compressed (0: 32 MiB).
+	// BufferBytes is what all partitions of a topic together may have fetched ahead (0: 256 MiB), FetchBytes what one request to a broker
+	// may bring, compressed (0: 32 MiB).
 	BufferBytes, FetchBytes int
 	// DecompressBytes is what a record batch may decompress to (0: 64 MiB). A larger one is fetched again alone under
 	// OversizeBytes (0: 512 MiB); its records over RecordBytes (0: 16 MiB) become dead letters.
@@ -142,8 +143,8 @@ type PartitionState struct {
 	Position      int64 // next record to be handed out; those before it are acknowledged
 	HighWatermark int64
 	LastFetch     time.Time // when the broker was last asked for the high watermark, or sent it
-	// Idle means that the broker, asked after everything was acknowledged, said there is no more. It answers each Refresh; Overdue is for how
-	// long its next answer has been.
+	// Idle means that the broker, asked after everything was acknowledged, said there is no more. It answers each Refresh; Overdue is for
+	// how long its next answer has been.
 	Idle    bool
 	Overdue time.Duration
 	Gaps    int64 // offsets that the log left out: compacted, or of aborted transactions

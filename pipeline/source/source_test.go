@@ -58,7 +58,8 @@ func TestOrderAndPositions(t *testing.T) {
 		}
 		s := b.Source(func(c *source.Config) {
 			c.BatchRecords = 64
-			c.Position = pipelinetest.Stored(storage.Position{Topic: pipelinetest.Topic, Partition: 1, Offset: 100, LeaderEpoch: -1}, storage.Position{Topic: pipelinetest.Topic, Partition: 2, Offset: 500, LeaderEpoch: -1})
+			c.Position = pipelinetest.Stored(storage.Position{Topic: pipelinetest.Topic, Partition: 1, Offset: 100, LeaderEpoch: -1},
+				storage.Position{Topic: pipelinetest.Topic, Partition: 2, Offset: 500, LeaderEpoch: -1})
 		})
 		out := pipelinetest.Subscribe(t, s)
 		got := map[int32][]string{}
@@ -138,8 +139,8 @@ func TestNotIdleBeforeAck(t *testing.T) {
 	})
 }
 
-// TestIdleAsLongAsTheBrokerSays: what a broker says of a partition holds for when it was asked. One that takes 3 s to answer is 2 s behind the
-// second in which an answer is expected, also right after an answer.
+// TestIdleAsLongAsTheBrokerSays: what a broker says of a partition holds for when it was asked. One that takes 3 s to answer is 2 s behind
+// the second in which an answer is expected, also right after an answer.
 func TestIdleAsLongAsTheBrokerSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := pipelinetest.NewBroker(t, 1)
@@ -194,7 +195,8 @@ func TestNewPartitionsAndLatest(t *testing.T) {
 		}
 		b.Client.ForceMetadataRefresh()
 		pipelinetest.Eventually(t, "the producer sees the partition", func() bool {
-			return b.Client.ProduceSync(t.Context(), &kgo.Record{Topic: pipelinetest.Topic, Partition: 2, Value: []byte("new")}).FirstErr() == nil
+			return b.Client.ProduceSync(t.Context(),
+				&kgo.Record{Topic: pipelinetest.Topic, Partition: 2, Value: []byte("new")}).FirstErr() == nil
 		})
 		b.Produce(0, 10, 12)
 		if got := pipelinetest.Collect(t, out, 3); !reflect.DeepEqual(got, map[int32][]string{0: {"10", "11"}, 2: {"new"}}) {
@@ -275,7 +277,8 @@ func TestTruncatedBeforeStart(t *testing.T) {
 		var lost pipelinetest.Losses
 		s := b.Source(func(c *source.Config) {
 			c.OnTruncated = lost.Add
-			c.Position = pipelinetest.Stored(storage.Position{Topic: pipelinetest.Topic, Partition: 0, Offset: 10, LeaderEpoch: -1}, storage.Position{Topic: pipelinetest.Topic, Partition: 1, Offset: 80, LeaderEpoch: -1})
+			c.Position = pipelinetest.Stored(storage.Position{Topic: pipelinetest.Topic, Partition: 0, Offset: 10, LeaderEpoch: -1},
+				storage.Position{Topic: pipelinetest.Topic, Partition: 1, Offset: 80, LeaderEpoch: -1})
 		})
 		out := pipelinetest.Subscribe(t, s)
 		if got := pipelinetest.Collect(t, out, 20); !slices.Equal(got[0], pipelinetest.Numbers(30, 50)) {
@@ -363,7 +366,8 @@ func TestMadeAnewWhileDown(t *testing.T) {
 			c.OnTruncated = lost.Add
 			c.Position = pipelinetest.Stored(storage.Position{Topic: pipelinetest.Topic, Offset: 5, LeaderEpoch: 0, TopicID: [16]byte{1}})
 		}))
-		if got := pipelinetest.Collect(t, out, 10); !slices.Equal(got[0], pipelinetest.Numbers(0, 10)) || !slices.Equal(lost.All(), []string{pipelinetest.Topic + "/0 5-0"}) {
+		if got := pipelinetest.Collect(t, out, 10); !slices.Equal(got[0], pipelinetest.Numbers(0, 10)) || !slices.Equal(lost.All(),
+			[]string{pipelinetest.Topic + "/0 5-0"}) {
 			t.Fatalf("got %v, reported %v", got, lost.All())
 		}
 	})
@@ -417,7 +421,8 @@ func TestBrokerDownAtStart(t *testing.T) {
 		if st := s.States(); len(st) != 1 || st[0].Err == nil {
 			t.Fatalf("states: %+v", st)
 		}
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.SeedTopics(1, pipelinetest.Topic), kfake.ListenFn(net.Listen))
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.SeedTopics(1, pipelinetest.Topic),
+			kfake.ListenFn(net.Listen))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -498,7 +503,8 @@ func TestTransactions(t *testing.T) {
 		if got := pipelinetest.Collect(t, out, 6); !slices.Equal(got[0], []string{"0", "1", "2", "20", "21", "22"}) {
 			t.Fatalf("got %v", got)
 		}
-		pipelinetest.Eventually(t, "idle behind the last marker", func() bool { st := s.States()[0]; return st.Idle && st.Position == 16 && st.Gaps == 6 })
+		pipelinetest.Eventually(t, "idle behind the last marker",
+			func() bool { st := s.States()[0]; return st.Idle && st.Position == 16 && st.Gaps == 6 })
 	})
 }
 

@@ -307,7 +307,8 @@ func (s *subscription) begin(waiting []*partition, id [16]byte, ends map[Partiti
 	}
 	var list []storage.Position
 	for _, p := range waiting {
-		list = append(list, storage.Position{Topic: s.topic, Partition: p.id, Offset: ends[PartitionID{s.topic, p.id}], LeaderEpoch: -1, TopicID: id})
+		list = append(list, storage.Position{Topic: s.topic, Partition: p.id, Offset: ends[PartitionID{s.topic, p.id}], LeaderEpoch: -1,
+			TopicID: id})
 	}
 	if err := s.c.Begin(s.topic, list); err != nil {
 		return fmt.Errorf("pipeline: store where topic %s begins: %w", s.topic, err)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// severityNumbers are OpenTelemetry's severity numbers of the texts by which logging libraries name severities, in upper case: the short names
-// of the log data model, the columns of its appendix B (syslog, Windows event log, ETW, Log4j, Zap, java.util.logging,
+// severityNumbers are OpenTelemetry's severity numbers of the texts by which logging libraries name severities, in upper case: the short
+// names of the log data model, the columns of its appendix B (syslog, Windows event log, ETW, Log4j, Zap, java.util.logging,
 // Microsoft.Extensions.Logging), and usual short forms. Where columns disagree (CRITICAL), syslog and the event log decide.
 var severityNumbers = map[string]int32{
 	"TRC": 1, "FINEST": 1, "ALL": 1, "T": 1,

@@ -216,8 +216,9 @@ func (b *Backend) RoundTrip(r *http.Request) (*http.Response, error) {
 	if a.Type != "" {
 		h.Set("Content-Type", a.Type)
 	}
-	return &http.Response{Status: fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status)), StatusCode: a.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h, Body: &answerBody{bytes.NewReader(a.Body), a}, ContentLength: int64(len(a.Body)), Request: r}, nil
+	return &http.Response{Status: fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status)), StatusCode: a.Status, Proto: "HTTP/1.1",
+		ProtoMajor: 1, ProtoMinor: 1, Header: h, Body: &answerBody{bytes.NewReader(a.Body), a}, ContentLength: int64(len(a.Body)),
+		Request: r}, nil
 }
 
 // answerBody is the body of an answer for clients of others, who close it when they have decoded it.

@@ -37,7 +37,8 @@ func OpenElasticsearch(base, index string, o Options) (*Elasticsearch, error) {
 	}
 	u := *b.base
 	u.User = nil // the Backend sends it
-	t, err := elastictransport.NewClient(elastictransport.WithURLs(&u), elastictransport.WithTransport(b), elastictransport.WithDisableRetry())
+	t, err := elastictransport.NewClient(elastictransport.WithURLs(&u), elastictransport.WithTransport(b),
+		elastictransport.WithDisableRetry())
 	if err != nil {
 		return nil, fmt.Errorf("raw: elasticsearch: %w", err)
 	}
@@ -106,7 +107,8 @@ func anyOf(fields []string, values ...string) object {
 
 // filter is the query's conditions in Elasticsearch's language.
 func (q *LogQuery) filter() object {
-	all := []object{{"range": object{"@timestamp": object{"gte": q.From.UTC().Format(time.RFC3339Nano), "lt": q.To.UTC().Format(time.RFC3339Nano), "format": "strict_date_optional_time_nanos"}}}}
+	all := []object{{"range": object{"@timestamp": object{"gte": q.From.UTC().Format(time.RFC3339Nano),
+		"lt": q.To.UTC().Format(time.RFC3339Nano), "format": "strict_date_optional_time_nanos"}}}}
 	if q.Service != "" {
 		all = append(all, anyOf(serviceFields, q.Service))
 	}
@@ -122,7 +124,8 @@ func (q *LogQuery) filter() object {
 		all = append(all, object{"multi_match": object{"query": q.Text, "type": "phrase_prefix", "fields": bodyFields}})
 	}
 	if len(q.Words) > 0 {
-		all = append(all, object{"multi_match": object{"query": strings.Join(q.Words, " "), "type": "cross_fields", "operator": "and", "fields": bodyFields}})
+		all = append(all, object{"multi_match": object{"query": strings.Join(q.Words, " "), "type": "cross_fields", "operator": "and",
+			"fields": bodyFields}})
 	}
 	return object{"bool": object{"filter": all}}
 }
@@ -208,7 +211,8 @@ func (e *Elasticsearch) search(ctx context.Context, body object, until time.Time
 		return err
 	}
 	yes := true
-	return e.read(esapi.SearchRequest{Index: e.index, Body: bytes.NewReader(b), IgnoreUnavailable: &yes, AllowNoIndices: &yes}.Do(about(ctx, until), e.transport))(into)
+	return e.read(esapi.SearchRequest{Index: e.index, Body: bytes.NewReader(b), IgnoreUnavailable: &yes,
+		AllowNoIndices: &yes}.Do(about(ctx, until), e.transport))(into)
 }
 
 // read decodes an answer.
@@ -268,7 +272,8 @@ func (e *Elasticsearch) Volume(ctx context.Context, q LogQuery, step time.Durati
 	if err != nil {
 		return nil, "", err
 	}
-	sources := []object{{"time": object{"date_histogram": object{"field": "@timestamp", "fixed_interval": strconv.FormatInt(step.Milliseconds(), 10) + "ms"}}}}
+	sources := []object{{"time": object{"date_histogram": object{"field": "@timestamp",
+		"fixed_interval": strconv.FormatInt(step.Milliseconds(), 10) + "ms"}}}}
 	for i, f := range append(slices.Clone(services), levels...) {
 		sources = append(sources, object{strconv.Itoa(i): object{"terms": object{"field": f, "missing_bucket": true}}})
 	}
@@ -289,7 +294,8 @@ func (e *Elasticsearch) Volume(ctx context.Context, q LogQuery, step time.Durati
 				} `json:"by"`
 			} `json:"aggregations"`
 		}
-		body := object{"size": 0, "timeout": searchTime, "track_total_hits": false, "query": q.filter(), "aggs": object{"by": object{"composite": composite}}}
+		body := object{"size": 0, "timeout": searchTime, "track_total_hits": false, "query": q.filter(),
+			"aggs": object{"by": object{"composite": composite}}}
 		if err := e.search(ctx, body, q.To, &res); err != nil {
 			return nil, "", err
 		}
@@ -303,7 +309,8 @@ func (e *Elasticsearch) Volume(ctx context.Context, q LogQuery, step time.Durati
 			return list, incomplete, nil
 		}
 	}
-	return list, fmt.Sprintf("elasticsearch has more than %d counts in this range: give a longer step or a service", volumePage*volumePages), nil
+	return list, fmt.Sprintf("elasticsearch has more than %d counts in this range: give a longer step or a service",
+		volumePage*volumePages), nil
 }
 
 func volumeBucket(key map[string]any, count int64, services int) LogBucket {

@@ -71,7 +71,8 @@ type Metrics struct {
 	reg      prometheus.Registerer
 }
 
-// NewMetrics registers the metrics of stores. meter gets the durations under their name of the semantic conventions; nil: they are not recorded.
+// NewMetrics registers the metrics of stores. meter gets the durations under their name of the semantic conventions; nil: they are not
+// recorded.
 func NewMetrics(reg prometheus.Registerer, meter metric.Meter) *Metrics {
 	f := promauto.With(reg)
 	took, err := storage.NewOperationDuration(meter)
@@ -81,14 +82,18 @@ func NewMetrics(reg prometheus.Registerer, meter metric.Meter) *Metrics {
 	return &Metrics{
 		reg: reg, took: took,
 		requests: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_requests_total",
-			Help: "Requests to raw stores and to the cache, by outcome: ok, error, timeout, refused (the store is down or busy)."}, []string{"backend", "outcome"}),
-		retries: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_retries_total", Help: "Retries of requests to raw stores."}, []string{"backend"}),
-		duration: f.NewHistogramVec(prometheus.HistogramOpts{Name: "watchingcat_backend_request_duration_seconds", Help: "Time that requests to raw stores took, with all attempts.",
+			Help: "Requests to raw stores and to the cache, by outcome: ok, error, timeout, refused (the store is down or busy)."},
+			[]string{"backend", "outcome"}),
+		retries: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_retries_total",
+			Help: "Retries of requests to raw stores."}, []string{"backend"}),
+		duration: f.NewHistogramVec(prometheus.HistogramOpts{Name: "watchingcat_backend_request_duration_seconds",
+			Help:    "Time that requests to raw stores took, with all attempts.",
 			Buckets: []float64{.001, .005, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 20}}, []string{"backend"}),
 		tooLarge: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_answers_too_large_total",
 			Help: "Answers of raw stores that were rejected because they exceed the size limit."}, []string{"backend"}),
 		cache: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_backend_cache_total",
-			Help: "Cache lookups of answers of raw stores, by where the answer was found: memory, redis, none."}, []string{"backend", "found"}),
+			Help: "Cache lookups of answers of raw stores, by where the answer was found: memory, redis, none."},
+			[]string{"backend", "found"}),
 	}
 }
 
@@ -114,14 +119,17 @@ func newGuard(name string, p Policy, m *Metrics) *guard {
 	p.Failures, p.Pause = cmp.Or(p.Failures, 3), cmp.Or(p.Pause, 5*time.Second)
 	g := &guard{name: name, metrics: m, wait: p.Wait}
 	failed := func(_ any, err error) bool { return err != nil && !errors.Is(err, errCaller) }
-	g.breaker = circuitbreaker.NewBuilder[any]().HandleIf(failed).WithFailureThreshold(p.Failures).WithSuccessThreshold(1).WithDelay(p.Pause).Build()
+	g.breaker = circuitbreaker.NewBuilder[any]().HandleIf(failed).WithFailureThreshold(p.Failures).WithSuccessThreshold(1).
+		WithDelay(p.Pause).Build()
 	// A store that hangs is not asked again at once: that would only double the wait.
 	again := func(r any, err error) bool {
 		return failed(r, err) && !errors.Is(err, timeout.ErrExceeded) && !errors.Is(err, circuitbreaker.ErrOpen)
 	}
-	retry := retrypolicy.NewBuilder[any]().HandleIf(again).WithMaxRetries(max(0, p.Retries)).WithBackoff(p.Backoff, 8*p.Backoff).WithJitterFactor(.2).ReturnLastFailure().
+	retry := retrypolicy.NewBuilder[any]().HandleIf(again).WithMaxRetries(max(0, p.Retries)).WithBackoff(p.Backoff, 8*p.Backoff).
+		WithJitterFactor(.2).ReturnLastFailure().
 		OnRetry(func(failsafe.ExecutionEvent[any]) { m.retries.WithLabelValues(name).Inc() }).Build()
-	g.exec = failsafe.With(bulkhead.NewBuilder[any](p.Concurrent).WithMaxWaitTime(p.Wait).Build(), retry, g.breaker, timeout.New[any](p.Timeout))
+	g.exec = failsafe.With(bulkhead.NewBuilder[any](p.Concurrent).WithMaxWaitTime(p.Wait).Build(), retry, g.breaker,
+		timeout.New[any](p.Timeout))
 	m.reg.MustRegister(g)
 	return g
 }
@@ -207,7 +215,8 @@ func (g *guard) status() Status {
 	return s
 }
 
-var stateDesc = prometheus.NewDesc("watchingcat_backend_state", "1 for the current state of a raw store or the cache.", []string{"backend", "state"}, nil)
+var stateDesc = prometheus.NewDesc("watchingcat_backend_state", "1 for the current state of a raw store or the cache.",
+	[]string{"backend", "state"}, nil)
 
 // Describe implements prometheus.Collector: guards of several stores share one description, so none is checked.
 func (g *guard) Describe(chan<- *prometheus.Desc) {}

@@ -340,8 +340,8 @@ func (n *jsonInt64) UnmarshalJSON(b []byte) error {
 }
 
 func (s *summaryJSON) trace() (Trace, error) {
-	t := Trace{RootService: s.RootService, RootOperation: s.RootOperation, Start: time.Unix(0, int64(s.Start)).UTC(), End: time.Unix(0, int64(s.End)).UTC(),
-		Spans: uint64(s.Spans), Errors: uint64(s.Errors)}
+	t := Trace{RootService: s.RootService, RootOperation: s.RootOperation, Start: time.Unix(0, int64(s.Start)).UTC(),
+		End: time.Unix(0, int64(s.End)).UTC(), Spans: uint64(s.Spans), Errors: uint64(s.Errors)}
 	for _, v := range s.Services {
 		t.Services = append(t.Services, TraceService{v.Name, uint64(v.Spans), uint64(v.Errors)})
 	}

@@ -107,10 +107,12 @@ func (j *Jaeger) searchV1(ctx context.Context, q TraceQuery) ([]Trace, error) {
 			return nil, err
 		}
 		if len(services) > maxServices {
-			return nil, fmt.Errorf("jaeger %w: this version searches one service at a time, and there are %d: give a service", ErrUnavailable, len(services))
+			return nil, fmt.Errorf("jaeger %w: this version searches one service at a time, and there are %d: give a service",
+				ErrUnavailable, len(services))
 		}
 	}
-	v := url.Values{"start": {strconv.FormatInt(q.From.UnixMicro(), 10)}, "end": {strconv.FormatInt(q.To.UnixMicro(), 10)}, "limit": {strconv.Itoa(q.Limit)}}
+	v := url.Values{"start": {strconv.FormatInt(q.From.UnixMicro(), 10)}, "end": {strconv.FormatInt(q.To.UnixMicro(), 10)},
+		"limit": {strconv.Itoa(q.Limit)}}
 	if q.Operation != "" {
 		v.Set("operation", q.Operation)
 	}

@@ -159,23 +159,28 @@ type promChunks struct {
 	labels promLabels
 }
 
-func (q promChunks) Select(ctx context.Context, sorted bool, hints *promstorage.SelectHints, ms ...*labels.Matcher) promstorage.ChunkSeriesSet {
+func (q promChunks) Select(ctx context.Context, sorted bool, hints *promstorage.SelectHints,
+	ms ...*labels.Matcher) promstorage.ChunkSeriesSet {
 	return q.ChunkQuerier.Select(q.labels.ctx(ctx), sorted, hints, ms...)
 }
 
-func (q promQuerier) LabelValues(ctx context.Context, name string, h *promstorage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q promQuerier) LabelValues(ctx context.Context, name string, h *promstorage.LabelHints,
+	ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	return q.labels.get(ctx, "api/v1/label/"+url.PathEscape(escapeName(name))+"/values", h, ms)
 }
 
-func (q promQuerier) LabelNames(ctx context.Context, h *promstorage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q promQuerier) LabelNames(ctx context.Context, h *promstorage.LabelHints,
+	ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	return q.labels.get(ctx, "api/v1/labels", h, ms)
 }
 
-func (q promChunks) LabelValues(ctx context.Context, name string, h *promstorage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q promChunks) LabelValues(ctx context.Context, name string, h *promstorage.LabelHints,
+	ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	return q.labels.get(ctx, "api/v1/label/"+url.PathEscape(escapeName(name))+"/values", h, ms)
 }
 
-func (q promChunks) LabelNames(ctx context.Context, h *promstorage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (q promChunks) LabelNames(ctx context.Context, h *promstorage.LabelHints,
+	ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	return q.labels.get(ctx, "api/v1/labels", h, ms)
 }
 
@@ -212,8 +217,8 @@ func setRange(v url.Values, mint, maxt int64) {
 	}
 }
 
-// selector writes matchers as a series selector that Prometheus accepts: one of the matchers must refuse the empty string. Every series has a
-// name, so one that asks for it changes nothing.
+// selector writes matchers as a series selector that Prometheus accepts: one of the matchers must refuse the empty string. Every series has
+// a name, so one that asks for it changes nothing.
 func selector(ms []*labels.Matcher) string {
 	parts := make([]string, 0, len(ms)+1)
 	if !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return !m.Matches("") }) {
@@ -226,7 +231,8 @@ func selector(ms []*labels.Matcher) string {
 }
 
 // get reads a list of names or values. Without matchers Prometheus wants no match[] at all.
-func (l promLabels) get(ctx context.Context, path string, h *promstorage.LabelHints, ms []*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (l promLabels) get(ctx context.Context, path string, h *promstorage.LabelHints,
+	ms []*labels.Matcher) ([]string, annotations.Annotations, error) {
 	v := url.Values{}
 	setRange(v, l.mint, l.maxt)
 	if len(ms) > 0 {
@@ -310,7 +316,8 @@ func (q promExemplars) Select(start, end int64, sets ...[]*labels.Matcher) ([]ex
 			if err != nil {
 				return nil, fmt.Errorf("prometheus %w: the value of an exemplar is no number: %w", ErrUnavailable, err)
 			}
-			one.Exemplars = append(one.Exemplars, exemplar.Exemplar{Labels: e.Labels, Value: value, Ts: int64(math.Round(e.Timestamp * 1e3)), HasTs: true})
+			one.Exemplars = append(one.Exemplars,
+				exemplar.Exemplar{Labels: e.Labels, Value: value, Ts: int64(math.Round(e.Timestamp * 1e3)), HasTs: true})
 		}
 		out = append(out, one)
 	}

@@ -89,7 +89,8 @@ func (r *recorded) asked() (paths []string) {
 }
 
 func options(change ...func(*Options)) Options {
-	o := Options{Metrics: NewMetrics(prometheus.NewRegistry(), nil), Policy: Policy{Retries: -1}, Now: func() time.Time { return traceTime.Add(time.Hour) }}
+	o := Options{Metrics: NewMetrics(prometheus.NewRegistry(), nil), Policy: Policy{Retries: -1},
+		Now: func() time.Time { return traceTime.Add(time.Hour) }}
 	for _, f := range change {
 		f(&o)
 	}
@@ -112,7 +113,8 @@ func describe(list []Trace) (out []string) {
 	return out
 }
 
-var recordedTraces = []string{"abcd / 300ms 0/1 cart:0/1", "0000 web/GET / 30ms 0/1 web:0/1", "0af7 web/GET /cart 120ms 1/3 cart:1/1 web:0/2"}
+var recordedTraces = []string{"abcd / 300ms 0/1 cart:0/1", "0000 web/GET / 30ms 0/1 web:0/1",
+	"0af7 web/GET /cart 120ms 1/3 cart:1/1 web:0/2"}
 
 func TestJaegerOfEachAge(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -121,16 +123,20 @@ func TestJaegerOfEachAge(t *testing.T) {
 		search        []string
 	}{
 		"with summaries": {
-			answers: map[string]string{"/api/v3/trace-summaries": "jaeger_v3_summaries.json", "/api/v3/traces/0af7651916cd43dd8448eb211c80319c": "jaeger_v3_trace.json"},
-			asked:   []string{"/api/v3/trace-summaries"}, second: []string{"/api/v3/trace-summaries"}, search: recordedTraces,
+			answers: map[string]string{"/api/v3/trace-summaries": "jaeger_v3_summaries.json",
+				"/api/v3/traces/0af7651916cd43dd8448eb211c80319c": "jaeger_v3_trace.json"},
+			asked: []string{"/api/v3/trace-summaries"}, second: []string{"/api/v3/trace-summaries"}, search: recordedTraces,
 		},
 		"with v3, and a page at unknown paths": {
-			answers: map[string]string{"/api/v3/trace-summaries": "jaeger_page.html", "/api/v3/traces": "jaeger_v3_traces.json", "/api/v3/traces/0af7651916cd43dd8448eb211c80319c": "jaeger_v3_trace.json"},
-			asked:   []string{"/api/v3/trace-summaries", "/api/v3/traces"}, second: []string{"/api/v3/traces"}, search: recordedTraces,
+			answers: map[string]string{"/api/v3/trace-summaries": "jaeger_page.html", "/api/v3/traces": "jaeger_v3_traces.json",
+				"/api/v3/traces/0af7651916cd43dd8448eb211c80319c": "jaeger_v3_trace.json"},
+			asked: []string{"/api/v3/trace-summaries", "/api/v3/traces"}, second: []string{"/api/v3/traces"}, search: recordedTraces,
 		},
 		"with v1 alone": {
-			answers: map[string]string{"/api/services": "jaeger_v1_services.json", "/api/traces": "jaeger_v1_traces.json", "/api/traces/0af7651916cd43dd8448eb211c80319c": "jaeger_v1_trace.json"},
-			asked:   []string{"/api/v3/trace-summaries", "/api/v3/traces", "/api/services", "/api/traces", "/api/traces"}, second: []string{"/api/services", "/api/traces", "/api/traces"},
+			answers: map[string]string{"/api/services": "jaeger_v1_services.json", "/api/traces": "jaeger_v1_traces.json",
+				"/api/traces/0af7651916cd43dd8448eb211c80319c": "jaeger_v1_trace.json"},
+			asked:  []string{"/api/v3/trace-summaries", "/api/v3/traces", "/api/services", "/api/traces", "/api/traces"},
+			second: []string{"/api/services", "/api/traces", "/api/traces"},
 			search: []string{recordedTraces[0], recordedTraces[2]}, // what was recorded was asked of one service
 		},
 	} {
@@ -187,7 +193,8 @@ func spansByName(td ptrace.Traces) map[string]ptrace.Span {
 }
 
 func TestJaegerHasNoSuchTrace(t *testing.T) {
-	for _, answers := range []map[string]string{{"/api/v3/traces/00000000000000000000000000000005": "404 jaeger_v3_none.json"}, {"/api/traces/00000000000000000000000000000005": "404 jaeger_v1_none.json"}} {
+	for _, answers := range []map[string]string{{"/api/v3/traces/00000000000000000000000000000005": "404 jaeger_v3_none.json"},
+		{"/api/traces/00000000000000000000000000000005": "404 jaeger_v1_none.json"}} {
 		j, err := OpenJaeger(newRecorded(t, answers).URL, options())
 		require.NoError(t, err)
 		_, err = j.Trace(t.Context(), list16("5"))
@@ -201,7 +208,8 @@ func TestJaegerHasNoSuchTrace(t *testing.T) {
 }
 
 func TestElasticsearchLayouts(t *testing.T) {
-	r := newRecorded(t, map[string]string{"/logs-*/_search": "elasticsearch_search.json", "/logs-*/_field_caps": "elasticsearch_field_caps.json"})
+	r := newRecorded(t, map[string]string{"/logs-*/_search": "elasticsearch_search.json",
+		"/logs-*/_field_caps": "elasticsearch_field_caps.json"})
 	e, err := OpenElasticsearch(r.URL, "logs-*", options())
 	require.NoError(t, err)
 	res, err := e.Search(t.Context(), LogQuery{From: traceTime.Add(-time.Hour), To: traceTime.Add(time.Hour), Limit: 4})
@@ -209,9 +217,10 @@ func TestElasticsearchLayouts(t *testing.T) {
 	require.Len(t, res.Lines, 4)
 	require.Equal(t, &LogPlace{At: traceTime.UnixNano() + 500_250_000, Seen: []string{"o3"}}, res.Next)
 	ecs := res.Lines[0]
-	require.Equal(t, LogLine{ID: "e3", Index: "logs-ecs", Time: traceTime.Add(time.Second), Service: "checkout", SeverityText: "info", Body: "order 3 placed in 12ms",
-		TraceID: "0af7651916cd43dd8448eb211c80319c", SpanID: "b7ad6b7169203331", Attributes: object{"http.response.status_code": int64(203)},
-		Resource: object{"service.name": "checkout", "host.name": "h1"}}, ecs)
+	require.Equal(t, LogLine{ID: "e3", Index: "logs-ecs", Time: traceTime.Add(time.Second), Service: "checkout", SeverityText: "info",
+		Body: "order 3 placed in 12ms", TraceID: "0af7651916cd43dd8448eb211c80319c", SpanID: "b7ad6b7169203331",
+		Attributes: object{"http.response.status_code": int64(203)}, Resource: object{"service.name": "checkout", "host.name": "h1"}},
+		ecs)
 	otel := res.Lines[3]
 	require.Equal(t, "payment", otel.Service)
 	require.Equal(t, int32(9), otel.SeverityNumber)
@@ -349,7 +358,8 @@ func TestConcurrencyIsBounded(t *testing.T) {
 func TestSettledAnswersAreKept(t *testing.T) {
 	redis := miniredis.RunT(t)
 	addr := redis.Addr()
-	r := newRecorded(t, map[string]string{"/api/v3/trace-summaries": "jaeger_v3_summaries.json", "/api/v3/traces/0af7651916cd43dd8448eb211c80319c": "jaeger_v3_trace.json"})
+	r := newRecorded(t, map[string]string{"/api/v3/trace-summaries": "jaeger_v3_summaries.json",
+		"/api/v3/traces/0af7651916cd43dd8448eb211c80319c": "jaeger_v3_trace.json"})
 	process := func() *Jaeger {
 		o := options()
 		var err error
@@ -423,17 +433,21 @@ func TestPrometheusAcceptsEveryRequest(t *testing.T) {
 	prom := rawtest.NewPrometheus(t)
 	series := labels.FromStrings("__name__", "up", "job", "shop", "größe", "xl")
 	prom.Append(series, traceTime, 1)
-	prom.Exemplar(series, exemplar.Exemplar{Labels: labels.FromStrings("trace_id", "0af7"), Value: math.Inf(1), Ts: traceTime.UnixMilli(), HasTs: true})
+	prom.Exemplar(series, exemplar.Exemplar{Labels: labels.FromStrings("trace_id", "0af7"), Value: math.Inf(1), Ts: traceTime.UnixMilli(),
+		HasTs: true})
 	p, err := OpenPrometheus(prom.URL, options())
 	require.NoError(t, err)
 	m := labels.MustNewMatcher
 	sets := map[string][]*labels.Matcher{
-		"none": nil, "empty": {m(labels.MatchEqual, "a", "")}, "anything": {m(labels.MatchRegexp, "a", ".*")}, "not": {m(labels.MatchNotRegexp, "__name__", "calls_total")},
-		"two of them": {m(labels.MatchRegexp, "a", ".*"), m(labels.MatchNotEqual, "b", "c")}, "name": {m(labels.MatchEqual, "__name__", "up")}, "quoted": {m(labels.MatchEqual, "größe", "xl")},
+		"none": nil, "empty": {m(labels.MatchEqual, "a", "")}, "anything": {m(labels.MatchRegexp, "a", ".*")},
+		"not":         {m(labels.MatchNotRegexp, "__name__", "calls_total")},
+		"two of them": {m(labels.MatchRegexp, "a", ".*"), m(labels.MatchNotEqual, "b", "c")},
+		"name":        {m(labels.MatchEqual, "__name__", "up")}, "quoted": {m(labels.MatchEqual, "größe", "xl")},
 	}
 	const minTime, maxTime = -9223372036854775808/1000000 + 1, 9223372036854775807 / 1000 // beyond what Prometheus' own API reads
 	for what, ms := range sets {
-		for _, r := range [][2]int64{{traceTime.Add(-time.Hour).UnixMilli(), traceTime.UnixMilli()}, {minTime, maxTime}, {math.MinInt64, math.MaxInt64}, {-5000, traceTime.UnixMilli()}, {0, lastYear + 1}} {
+		for _, r := range [][2]int64{{traceTime.Add(-time.Hour).UnixMilli(), traceTime.UnixMilli()}, {minTime, maxTime},
+			{math.MinInt64, math.MaxInt64}, {-5000, traceTime.UnixMilli()}, {0, lastYear + 1}} {
 			q, err := p.Querier(r[0], r[1])
 			require.NoError(t, err)
 			for _, limit := range []int{0, 1} {
@@ -450,7 +464,9 @@ func TestPrometheusAcceptsEveryRequest(t *testing.T) {
 			require.NoError(t, err)
 			found, err := eq.Select(r[0], r[1], ms, []*labels.Matcher{m(labels.MatchEqual, "a", "b")})
 			require.NoError(t, err, "%s %v", what, r)
-			require.Equal(t, []exemplar.QueryResult{{SeriesLabels: series, Exemplars: []exemplar.Exemplar{{Labels: labels.FromStrings("trace_id", "0af7"), Value: math.Inf(1), Ts: traceTime.UnixMilli(), HasTs: true}}}}, found)
+			require.Equal(t, []exemplar.QueryResult{{SeriesLabels: series,
+				Exemplars: []exemplar.Exemplar{{Labels: labels.FromStrings("trace_id", "0af7"), Value: math.Inf(1),
+					Ts: traceTime.UnixMilli(), HasTs: true}}}}, found)
 			if n := 0; len(ms) > 0 { // a selector has a matcher
 				set := q.Select(t.Context(), true, &promstorage.SelectHints{Start: r[0], End: r[1], Func: "series"}, ms...)
 				for ; set.Next(); n++ {
@@ -516,7 +532,8 @@ type canned struct {
 }
 
 func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: c.status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(c.body)), Request: r}, nil
+	return &http.Response{StatusCode: c.status, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(bytes.NewReader(c.body)), Request: r}, nil
 }
 
 // FuzzAnswers: whatever a store answers is read as what was asked for, within its bounds, or is an error that every caller knows.
@@ -530,7 +547,8 @@ func FuzzAnswers(f *testing.F) {
 	}
 	for _, body := range []string{`{"summaries":[{"traceId":"5","minStartTimeUnixNano":"1764000000000000000","maxEndTimeUnixNano":1764000001000000000,"spanCount":3,"services":[{"name":"a","spanCount":"2"}]}]}`,
 		`{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000005","spanId":"0000000000000001","name":"x","startTimeUnixNano":"5"}]}]}]}}{"result":{}}`,
-		`{"error":{"httpCode":404,"message":"trace not found"}}`, `{"data":["a","b"]}`, `{"status":"success","data":["a"],"warnings":["w"]}`, `{"error":{"reason":"r","root_cause":[{"reason":"c"}]}}`,
+		`{"error":{"httpCode":404,"message":"trace not found"}}`, `{"data":["a","b"]}`,
+		`{"status":"success","data":["a"],"warnings":["w"]}`, `{"error":{"reason":"r","root_cause":[{"reason":"c"}]}}`,
 		`{"hits":{"hits":[{"_index":"i","_id":"1","_source":{"message":"m","log.level":"info","service":{"name":"s"},"trace.id":"AB","n":1e400,"body":{"a":[1]}},"sort":[1764000000000000000]}]},"timed_out":true,"_shards":{"failed":1}}`,
 		`{"fields":{"service.name":{"keyword":{"aggregatable":true}}},"aggregations":{"by":{"after_key":{"0":"a"},"buckets":[{"key":{"time":1764000000000,"0":"s","1":null,"2":9},"doc_count":3}]}}}`} {
 		f.Add(uint16(0), []byte(body))

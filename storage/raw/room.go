@@ -24,9 +24,9 @@ const (
 	smallAnswer = 1 << 20
 )
 
-// Room bounds the bytes of the answers that stores send: of one answer, which fails beyond that, and of all large answers together, which wait for
-// each other. Stores share a Room. An answer keeps its part until it has been decoded, answers with the spans of a single trace until their request
-// has ended.
+// Room bounds the bytes of the answers that stores send: of one answer, which fails beyond that, and of all large answers together, which
+// wait for each other. Stores share a Room. An answer keeps its part until it has been decoded, answers with the spans of a single trace
+// until their request has ended.
 type Room struct {
 	one int64
 	all *semaphore.Weighted
@@ -116,8 +116,8 @@ func (r *Room) explain(name string, err error) error {
 // ErrTooLarge is the failure of a request whose answer is larger than an answer may be.
 var ErrTooLarge = errors.New("sent too much")
 
-// inflated checks the size that a body has after the client of Prometheus decodes it: an answer of remote read without chunks is compressed with
-// snappy, which allocates the size that the body names before it reads the rest.
+// inflated checks the size that a body has after the client of Prometheus decodes it: an answer of remote read without chunks is compressed
+// with snappy, which allocates the size that the body names before it reads the rest.
 func (r *Room) inflated(contentType string, body []byte) error {
 	if !strings.HasPrefix(contentType, "application/x-protobuf") {
 		return nil

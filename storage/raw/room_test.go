@@ -93,8 +93,8 @@ func endless(w io.Writer, text string, sent *atomic.Int64) {
 	}
 }
 
-// TestAnswersWithoutAnEnd: whatever a store sends without an end, compressed or not, or however large it says that it is, each reader fails soon
-// with an error that names the store and the limit, it is counted, and the store stays in use.
+// TestAnswersWithoutAnEnd: whatever a store sends without an end, compressed or not, or however large it says that it is, each reader fails
+// soon with an error that names the store and the limit, it is counted, and the store stays in use.
 func TestAnswersWithoutAnEnd(t *testing.T) {
 	const limit = 2 << 20
 	var sent atomic.Int64
@@ -167,8 +167,8 @@ func TestSamplesThatClaimToBeLarge(t *testing.T) {
 	require.Equal(t, 1.0, testutil.ToFloat64(o.Metrics.tooLarge.WithLabelValues("prometheus")))
 }
 
-// TestLargeAnswersWaitForEachOther: large answers of all stores share the room; small ones do not wait; one for which there is no room is refused,
-// which is no failure of the store. The answer about a trace keeps its part until its request has ended.
+// TestLargeAnswersWaitForEachOther: large answers of all stores share the room; small ones do not wait; one for which there is no room is
+// refused, which is no failure of the store. The answer about a trace keeps its part until its request has ended.
 func TestLargeAnswersWaitForEachOther(t *testing.T) {
 	const limit = 4 << 20
 	large := `{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"01000000000000000000000000000000","spanId":"0100000000000000","name":"` + strings.Repeat("x", 3<<20) + `"}]}]}]}}`

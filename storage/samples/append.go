@@ -173,7 +173,8 @@ func (p *Sample) Float() *histogram.FloatHistogram {
 func dropReason(err error) string {
 	var invalid histogram.Error
 	switch {
-	case errors.Is(err, promstorage.ErrTooOldSample), errors.Is(err, promstorage.ErrOutOfBounds), errors.Is(err, promstorage.ErrOutOfOrderSample):
+	case errors.Is(err, promstorage.ErrTooOldSample), errors.Is(err, promstorage.ErrOutOfBounds),
+		errors.Is(err, promstorage.ErrOutOfOrderSample):
 		return DropTooOld
 	case errors.Is(err, promstorage.ErrDuplicateSampleForTimestamp):
 		return DropConflict

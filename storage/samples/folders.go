@@ -26,7 +26,8 @@ func (f *Folders) dir(version uint32) string {
 func (f *Folders) Open(version uint32) *Store {
 	o := f.Options
 	if o.Registerer != nil {
-		o.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"view_version": strconv.FormatUint(uint64(version), 10)}, o.Registerer)
+		o.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"view_version": strconv.FormatUint(uint64(version), 10)},
+			o.Registerer)
 	}
 	return Open(f.dir(version), o)
 }

@@ -16,8 +16,8 @@ const (
 	tendSamples = time.Minute
 )
 
-// maintain writes full chunks and blocks, as the TSDB does by itself: that panics in a goroutine of its own, and so ends the process, where a
-// file cannot be made. Here it waits until the folder can be written, and a panic is an error that is logged.
+// maintain writes full chunks and blocks, as the TSDB does by itself: that panics in a goroutine of its own, and so ends the process, where
+// a file cannot be made. Here it waits until the folder can be written, and a panic is an error that is logged.
 func (s *Store) maintain() {
 	t := time.NewTicker(tendSamples)
 	defer t.Stop()

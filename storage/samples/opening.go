@@ -18,7 +18,8 @@ func (o opening) Select(context.Context, bool, *promstorage.SelectHints, ...*lab
 	return warnedSet{promstorage.EmptySeriesSet(), o.warning()}
 }
 
-func (o opening) LabelValues(context.Context, string, *promstorage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+func (o opening) LabelValues(context.Context, string, *promstorage.LabelHints,
+	...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	return nil, o.warning(), nil
 }
 

@@ -155,8 +155,8 @@ func Open(dir string, o Options) *Store {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{dir: dir, o: o, done: make(chan struct{}), synced: map[string]int{}, tend: make(chan struct{}, 1), stop: make(chan struct{}),
-		space: storage.NewSpaceProbe(dir, o.MinFreeBytes, o.FreeBytes, time.Now)}
+	s := &Store{dir: dir, o: o, done: make(chan struct{}), synced: map[string]int{}, tend: make(chan struct{}, 1),
+		stop: make(chan struct{}), space: storage.NewSpaceProbe(dir, o.MinFreeBytes, o.FreeBytes, time.Now)}
 	s.newest.Store(math.MinInt64)
 	go func() {
 		defer close(s.done)

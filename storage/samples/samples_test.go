@@ -69,7 +69,8 @@ func dumpSamples(t *testing.T, s *Store) string {
 func TestSamplesSurviveAKill(t *testing.T) {
 	s := openStore(t, t.TempDir(), Options{})
 	ctx := context.Background()
-	h := &histogram.Histogram{Schema: 1, Count: 3, Sum: 4, PositiveSpans: []histogram.Span{{Offset: 1, Length: 2}}, PositiveBuckets: []int64{1, 1}}
+	h := &histogram.Histogram{Schema: 1, Count: 3, Sum: 4, PositiveSpans: []histogram.Span{{Offset: 1, Length: 2}},
+		PositiveBuckets: []int64{1, 1}}
 	var batches [][]Sample
 	for i := range int64(300) {
 		at := sampleTime + i*10_000
@@ -128,7 +129,8 @@ func TestSamplesDropped(t *testing.T) {
 	require.NoError(t, err)
 	got, err := s.Append(ctx, []Sample{sampleOf("a", sampleTime, 2), sampleOf("c", sampleTime, 1),
 		{Labels: labels.FromStrings("x", "1", "x", "2"), T: sampleTime},
-		{Labels: labels.FromStrings(labels.MetricName, "a", "job", "test"), T: sampleTime + 1, H: &histogram.Histogram{Count: 1, Schema: 99}},
+		{Labels: labels.FromStrings(labels.MetricName, "a", "job", "test"), T: sampleTime + 1,
+			H: &histogram.Histogram{Count: 1, Schema: 99}},
 		sampleOf("b", sampleTime+1, 2)})
 	require.NoError(t, err)
 	require.Equal(t, Appended{1, 1, map[string]int{DropConflict: 1, DropSeriesLimit: 1, DropInvalid: 2}}, got)
@@ -136,8 +138,8 @@ func TestSamplesDropped(t *testing.T) {
 	require.Equal(t, map[string]int{"a": 1, "b": 1}, s.SeriesCounts())
 }
 
-// TestSamplesOfOneAppendConflict: of several values of one series and time the first stays and each other one counts, as if they had come one
-// by one; a point counts once, however many samples it has.
+// TestSamplesOfOneAppendConflict: of several values of one series and time the first stays and each other one counts, as if they had come
+// one by one; a point counts once, however many samples it has.
 func TestSamplesOfOneAppendConflict(t *testing.T) {
 	s := openStore(t, t.TempDir(), Options{})
 	point := func(v float64) []Sample {
@@ -147,8 +149,10 @@ func TestSamplesOfOneAppendConflict(t *testing.T) {
 	}
 	info := sampleOf("info", sampleTime, 1)
 	info.NoPoint = true
-	got, err := s.Append(context.Background(), slices.Concat([]Sample{sampleOf("a", sampleTime, 1), sampleOf("a", sampleTime, 2), sampleOf("a", sampleTime, 3), sampleOf("a", sampleTime, 1)},
-		point(1), point(2), []Sample{info, info}))
+	got, err := s.Append(context.Background(),
+		slices.Concat([]Sample{sampleOf("a", sampleTime, 1), sampleOf("a", sampleTime, 2), sampleOf("a", sampleTime, 3),
+			sampleOf("a", sampleTime, 1)},
+			point(1), point(2), []Sample{info, info}))
 	require.NoError(t, err)
 	require.Equal(t, Appended{5, 3, map[string]int{DropConflict: 3}}, got)
 }

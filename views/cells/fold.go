@@ -46,7 +46,8 @@ func (s *Store[C, P]) Fold(kv model.State, seq uint64, h Horizon, then *model.La
 	return entries, nil
 }
 
-func (s *Store[C, P]) foldLevel(ks model.Keyspace, seq uint64, l int, h Horizon, then *model.Later, entries []storage.Entry) []storage.Entry {
+func (s *Store[C, P]) foldLevel(ks model.Keyspace, seq uint64, l int, h Horizon, then *model.Later,
+	entries []storage.Entry) []storage.Entry {
 	t := &s.Levels[l]
 	h.Hot[l] = max(h.Hot[l], t.fits(h.Bytes))
 	for start, b := range t.buckets {
@@ -103,10 +104,11 @@ func (s *Store[C, P]) expire(kv model.State, l int, since int64, entries []stora
 	if t.Oldest == 0 || t.Oldest >= since {
 		return entries, nil
 	}
-	err := kv.KV.Keys(s.cellsKey(kv.Keyspace, l, t.Oldest-t.Oldest%model.LevelSeconds[l], 0), s.cellsKey(kv.Keyspace, l, since, 0), func(k []byte) error {
-		entries = append(entries, storage.Entry{Key: slices.Clone(k)})
-		return nil
-	})
+	err := kv.KV.Keys(s.cellsKey(kv.Keyspace, l, t.Oldest-t.Oldest%model.LevelSeconds[l], 0), s.cellsKey(kv.Keyspace, l, since, 0),
+		func(k []byte) error {
+			entries = append(entries, storage.Entry{Key: slices.Clone(k)})
+			return nil
+		})
 	if err != nil {
 		return nil, fmt.Errorf("find expired buckets of view %c: %w", s.view, err)
 	}

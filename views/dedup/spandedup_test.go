@@ -84,7 +84,8 @@ func TestSpanDedupRestores(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := kv.Commit(storage.Commit{Entries: d.Forget(model.Keyspace{}, 108_000, nil)}); err != nil { // second 110 is the first that is kept
+	// second 110 is the first that is kept
+	if err := kv.Commit(storage.Commit{Entries: d.Forget(model.Keyspace{}, 108_000, nil)}); err != nil {
 		t.Fatal(err)
 	}
 	again, c := testSpanDedup(0), model.Counters{}

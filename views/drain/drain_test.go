@@ -52,7 +52,8 @@ func checkDrains(t *testing.T, ds *Drains) {
 		}
 	}
 	for name, d := range ds.by {
-		if a := again.by[name]; len(d.clusters) > 0 && fmt.Sprint(a.leaves, a.nodes, a.children) != fmt.Sprint(d.leaves, d.nodes, d.children) {
+		if a := again.by[name]; len(d.clusters) > 0 && fmt.Sprint(a.leaves, a.nodes, a.children) != fmt.Sprint(d.leaves, d.nodes,
+			d.children) {
 			t.Fatalf("restored tree differs:\n%v\n%v", a, d)
 		}
 	}
@@ -60,8 +61,10 @@ func checkDrains(t *testing.T, ds *Drains) {
 
 // TestDrainFindsTheTemplates generates lines from known templates and wants them found, each alone.
 func TestDrainFindsTheTemplates(t *testing.T) {
-	templates := []string{"user %s logged in from %d", "payment of %d cents by %s was refused", "cache miss for key %s", "worker %s stopped"}
-	want := []string{"user <*> logged in from <*>", "payment of <*> cents by <*> was refused", "cache miss for key <*>", "worker <*> stopped"}
+	templates := []string{"user %s logged in from %d", "payment of %d cents by %s was refused", "cache miss for key %s",
+		"worker %s stopped"}
+	want := []string{"user <*> logged in from <*>", "payment of <*> cents by <*> was refused", "cache miss for key <*>",
+		"worker <*> stopped"}
 	r := rand.New(rand.NewPCG(1, 2))
 	ds := New(100)
 	names := []string{"anna", "bert", "carl", "dora"}

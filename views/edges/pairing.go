@@ -39,8 +39,8 @@ type group struct {
 	Client, Server Part
 	Has            uint8
 	Expired        bool
-	// came is the newest watermark, in Unix seconds, that a late half of the group met: that of its partition, or the complete frontier when
-	// the group began. A late half waits for its other side as long as one that is not.
+	// came is the newest watermark, in Unix seconds, that a late half of the group met: that of its partition, or the complete frontier
+	// when the group began. A late half waits for its other side as long as one that is not.
 	came uint32
 }
 

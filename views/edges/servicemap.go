@@ -34,7 +34,8 @@ const (
 )
 
 // ConnectionNames has what Connection of an EdgeKey says.
-var ConnectionNames = [...]string{"", model.ConnectionMessaging, model.ConnectionDatabase, model.ConnectionVirtual, "unpaired", model.ConnectionVirtual}
+var ConnectionNames = [...]string{"", model.ConnectionMessaging, model.ConnectionDatabase, model.ConnectionVirtual, "unpaired",
+	model.ConnectionVirtual}
 
 // Reasons for which a half makes no edge.
 const (
@@ -154,7 +155,8 @@ func paired(c, s *Part) call {
 	if (c.Flags|s.Flags)&HalfMessaging != 0 {
 		conn = messagingSystem
 	}
-	out := call{edge: EdgeID{c.Svc, s.Svc, conn}, end: max(c.End, s.End), failed: (c.Flags|s.Flags)&HalfFailed != 0, server: s.Dur, client: c.Dur, observe: true}
+	out := call{edge: EdgeID{c.Svc, s.Svc, conn}, end: max(c.End, s.End), failed: (c.Flags|s.Flags)&HalfFailed != 0, server: s.Dur,
+		client: c.Dur, observe: true}
 	if conn == messagingSystem {
 		out.message = true
 		if start := s.End - s.Dur; start > c.End {

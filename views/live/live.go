@@ -167,7 +167,8 @@ func (v *View) whole() *View {
 }
 
 func (v *View) narrow(f model.DimFilter) *View {
-	return &View{layout: v.layout, live: v.live, sets: v.sets, seq: v.seq, first: v.first, feed: v.feed, metrics: v.metrics, counted: v.counted, dims: f, of: v.whole()}
+	return &View{layout: v.layout, live: v.live, sets: v.sets, seq: v.seq, first: v.first, feed: v.feed, metrics: v.metrics,
+		counted: v.counted, dims: f, of: v.whole()}
 }
 
 // Set is the version that goes on with the topic.
@@ -252,7 +253,8 @@ func (v *View) ServicePoints(service, operation string, from, to time.Time, step
 	if !v.known(service, operation) {
 		return nil, false, nil
 	}
-	return views.ServicePoints(func(r model.Range) []views.VersionRange { return v.stretches(model.ViewRED, r) }, service, operation, from, to, views.StepWidth(&fr, from, step))
+	return views.ServicePoints(func(r model.Range) []views.VersionRange { return v.stretches(model.ViewRED, r) }, service, operation, from,
+		to, views.StepWidth(&fr, from, step))
 }
 
 // ServiceMap returns the edges of a range.
@@ -282,7 +284,8 @@ func (v *View) SelectEdges(from, to time.Time, match func(id uint32, k model.Edg
 // SelectTable returns the series of a table that match accepts, as SelectRED.
 func (v *View) SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyTimeline, error) {
 	match = v.dims.Rows(match)
-	return selectSpliced(v, t.LayoutName(), &v.whole().tables[t], views.RangeOf(from, to), func(_ uint32, key string) bool { return match(cells.SplitLabels(key)) },
+	return selectSpliced(v, t.LayoutName(), &v.whole().tables[t], views.RangeOf(from, to),
+		func(_ uint32, key string) bool { return match(cells.SplitLabels(key)) },
 		func(s *views.Set, r model.Range, match func(uint32, string) bool) ([]cells.TallyTimeline, error) {
 			return s.SelectTableIn(t, r, func(l []string) bool { return match(0, cells.LabelsKey(l)) })
 		})

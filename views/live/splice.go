@@ -38,7 +38,8 @@ type carries[K comparable, T any] struct {
 	of   []map[K]*T
 }
 
-func carriesOf[K comparable, T any, P timeline[K, T]](v *View, list []model.Stretch, c *carries[K, T], read func(*views.Set, model.Range, func(uint32, K) bool) ([]T, error)) ([]map[K]*T, error) {
+func carriesOf[K comparable, T any, P timeline[K, T]](v *View, list []model.Stretch, c *carries[K, T],
+	read func(*views.Set, model.Range, func(uint32, K) bool) ([]T, error)) ([]map[K]*T, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done {

@@ -8,7 +8,8 @@ import (
 )
 
 // EachTraceBlock is that of the version that knows most spans of the trace.
-func (v *View) EachTraceBlock(id [16]byte, fn func(t views.TraceSummary, block []byte) bool) (t views.TraceSummary, missing int, ok bool, err error) {
+func (v *View) EachTraceBlock(id [16]byte,
+	fn func(t views.TraceSummary, block []byte) bool) (t views.TraceSummary, missing int, ok bool, err error) {
 	var from *views.Set
 	for _, s := range slices.Backward(v.layout.Of(model.ViewTraces)) {
 		t2, _, _, ok2, err := v.sets[s.Version].FindTrace(id)

@@ -187,7 +187,8 @@ func Sum(ms pmetric.MetricSlice, name string, t pmetric.AggregationTemporality, 
 }
 
 // Histogram adds an explicit histogram with one point.
-func Histogram(ms pmetric.MetricSlice, name string, t pmetric.AggregationTemporality, start, at pcommon.Timestamp) pmetric.HistogramDataPoint {
+func Histogram(ms pmetric.MetricSlice, name string, t pmetric.AggregationTemporality, start,
+	at pcommon.Timestamp) pmetric.HistogramDataPoint {
 	h := metric(ms, name, "s").SetEmptyHistogram()
 	h.SetAggregationTemporality(t)
 	d := h.DataPoints().AppendEmpty()
@@ -197,7 +198,8 @@ func Histogram(ms pmetric.MetricSlice, name string, t pmetric.AggregationTempora
 }
 
 // Exponential adds an exponential histogram with one point.
-func Exponential(ms pmetric.MetricSlice, name string, t pmetric.AggregationTemporality, start, at pcommon.Timestamp) pmetric.ExponentialHistogramDataPoint {
+func Exponential(ms pmetric.MetricSlice, name string, t pmetric.AggregationTemporality, start,
+	at pcommon.Timestamp) pmetric.ExponentialHistogramDataPoint {
 	h := metric(ms, name, "ms").SetEmptyExponentialHistogram()
 	h.SetAggregationTemporality(t)
 	d := h.DataPoints().AppendEmpty()

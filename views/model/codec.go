@@ -42,7 +42,8 @@ func (d *Decoder) Uvarint() uint64 {
 	return v
 }
 
-// Count reads the number of elements that follow. Each takes at least one byte, so a larger number is damage, and no loop over it outlasts the input.
+// Count reads the number of elements that follow. Each takes at least one byte, so a larger number is damage, and no loop over it outlasts
+// the input.
 func (d *Decoder) Count() int {
 	n := d.Uvarint()
 	if n > uint64(len(d.B)) {

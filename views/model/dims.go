@@ -37,8 +37,8 @@ var oldNames = map[string][]string{
 }
 
 // reservedLabels are labels of the series of the views: a dimension must not have one of these names.
-var reservedLabels = []string{"le", "reason", "client", "server", "connection_type", "service_name", "service", "span_name", "span_kind", "status_code",
-	"exception_type", "exception_message", "source", "db_system", "db_namespace", "db_operation", "db_collection",
+var reservedLabels = []string{"le", "reason", "client", "server", "connection_type", "service_name", "service", "span_name", "span_kind",
+	"status_code", "exception_type", "exception_message", "source", "db_system", "db_namespace", "db_operation", "db_collection",
 	"messaging_system", "messaging_destination", "messaging_role", "service_version", "severity"}
 
 var attributeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._/-]*$`)

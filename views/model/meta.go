@@ -29,8 +29,9 @@ const (
 // metaTags and viewLetters name each letter once: one that comes twice does not compile.
 var (
 	_ = [256]string{metaState: "state", MetaFormat: "format", MetaFloor: "floor", metaNames: "names", MetaDict: "dictionaries of tables",
-		MetaRaw: "raw blocks", MetaPatterns: "log patterns", MetaSpansSeen: "de-duplication of spans", MetaGaps: "gaps", MetaBegun: "how reading of topics began"}
-	_ = [256]string{LetterRED: "red", LetterEdges: "edges", LetterErrors: "errors", LetterDatabases: "databases", LetterMessaging: "messaging",
-		LetterVersions: "versions", LetterLogs: "logs", LetterPatterns: "patterns"}
+		MetaRaw: "raw blocks", MetaPatterns: "log patterns", MetaSpansSeen: "de-duplication of spans", MetaGaps: "gaps",
+		MetaBegun: "how reading of topics began"}
+	_ = [256]string{LetterRED: "red", LetterEdges: "edges", LetterErrors: "errors", LetterDatabases: "databases",
+		LetterMessaging: "messaging", LetterVersions: "versions", LetterLogs: "logs", LetterPatterns: "patterns"}
 	_ = [256]string{RawSignalSpans: "spans", RawSignalLogs: "log lines", RawSignalFilters: "filters of spans"}
 )

@@ -51,7 +51,8 @@ const OtherID = 0
 
 // NewNames returns Names that know the node Other alone.
 func NewNames(l Limits, d *Dimensions) *Names {
-	n := &Names{limits: l, Dimensions: d, ids: map[NodeKey]uint32{}, byLabels: map[NodeKey]uint32{}, ops: map[uint32]int{}, red: map[REDSeries]uint32{}}
+	n := &Names{limits: l, Dimensions: d, ids: map[NodeKey]uint32{}, byLabels: map[NodeKey]uint32{}, ops: map[uint32]int{},
+		red: map[REDSeries]uint32{}}
 	for i := range n.dimValues {
 		n.dimValues[i] = map[string]struct{}{}
 	}

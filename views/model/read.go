@@ -239,8 +239,9 @@ func (k EdgeKey) Labels() EdgeKey {
 
 // Compare orders by client, server and what tells edges between them apart.
 func (k EdgeKey) Compare(o EdgeKey) int {
-	return cmp.Or(cmp.Compare(k.Client, o.Client), cmp.Compare(k.Server, o.Server), cmp.Compare(k.Connection, o.Connection), cmp.Compare(k.System, o.System),
-		k.ClientDims.Compare(o.ClientDims), k.ServerDims.Compare(o.ServerDims), bool2int(k.Entry)-bool2int(o.Entry))
+	return cmp.Or(cmp.Compare(k.Client, o.Client), cmp.Compare(k.Server, o.Server), cmp.Compare(k.Connection, o.Connection),
+		cmp.Compare(k.System, o.System), k.ClientDims.Compare(o.ClientDims), k.ServerDims.Compare(o.ServerDims),
+		bool2int(k.Entry)-bool2int(o.Entry))
 }
 
 func bool2int(b bool) int {

@@ -46,7 +46,8 @@ func (e *Exemplar) Later(o *Exemplar) {
 }
 
 func (e *Exemplar) compareIDs(o *Exemplar) int {
-	return cmp.Or(bytes.Compare(e.TraceID[:], o.TraceID[:]), bytes.Compare(e.SpanID[:], o.SpanID[:]), cmp.Compare(e.End, o.End), cmp.Compare(e.Duration, o.Duration))
+	return cmp.Or(bytes.Compare(e.TraceID[:], o.TraceID[:]), bytes.Compare(e.SpanID[:], o.SpanID[:]), cmp.Compare(e.End, o.End),
+		cmp.Compare(e.Duration, o.Duration))
 }
 
 // Merge adds what o counted.

@@ -79,7 +79,8 @@ func (s *Span) Duration() uint64 {
 	return s.End - s.Start
 }
 
-var kindNames = [Kinds]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"}
+var kindNames = [Kinds]string{"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER",
+	"SPAN_KIND_CONSUMER"}
 
 // String is the kind as metric labels and OTLP JSON write it.
 func (k Kind) String() string {
@@ -106,8 +107,8 @@ type Record struct {
 	Timestamp   int64 // Unix milliseconds; <= 0 when unknown
 	// Received is the receiver's clock when the record was read, Unix milliseconds; 0 when unknown, then Timestamp stands for it.
 	Received int64
-	// Anonymous says that nothing tells the record from others that say the same (no id, no time finer than a second): equal bytes are then no
-	// repetition.
+	// Anonymous says that nothing tells the record from others that say the same (no id, no time finer than a second): equal bytes are then
+	// no repetition.
 	Anonymous bool
 	Value     []byte
 }

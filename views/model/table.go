@@ -32,12 +32,15 @@ type TableDef struct {
 
 // TableDefs has the definition of each table.
 var TableDefs = [Tables]TableDef{
-	TableErrors:    {"errors", LetterErrors, []string{"service", "operation", "type", "message", "source"}, func(l *Limits) int { return l.ErrorGroups }},
-	TableDatabases: {"databases", LetterDatabases, []string{"service", "system", "namespace", "operation", "collection"}, func(l *Limits) int { return l.Series }},
-	TableMessaging: {"messaging", LetterMessaging, []string{"service", "system", "destination", "kind"}, func(l *Limits) int { return l.Series }},
-	TableVersions:  {"versions", LetterVersions, []string{"service", "version"}, func(l *Limits) int { return l.Series }},
-	TableLogs:      {"logs", LetterLogs, []string{"service", "severity"}, func(l *Limits) int { return l.Series }},
-	TablePatterns:  {"patterns", LetterPatterns, []string{"service", "cluster"}, func(l *Limits) int { return l.Patterns * 100 }},
+	TableErrors: {"errors", LetterErrors, []string{"service", "operation", "type", "message", "source"},
+		func(l *Limits) int { return l.ErrorGroups }},
+	TableDatabases: {"databases", LetterDatabases, []string{"service", "system", "namespace", "operation", "collection"},
+		func(l *Limits) int { return l.Series }},
+	TableMessaging: {"messaging", LetterMessaging, []string{"service", "system", "destination", "kind"},
+		func(l *Limits) int { return l.Series }},
+	TableVersions: {"versions", LetterVersions, []string{"service", "version"}, func(l *Limits) int { return l.Series }},
+	TableLogs:     {"logs", LetterLogs, []string{"service", "severity"}, func(l *Limits) int { return l.Series }},
+	TablePatterns: {"patterns", LetterPatterns, []string{"service", "cluster"}, func(l *Limits) int { return l.Patterns * 100 }},
 }
 
 // String is the table's name.

@@ -14,8 +14,8 @@ type Mark struct {
 	Partition int32
 	// Watermark follows the clock while the partition has nothing to read. Zero: the views wait until it is known.
 	Watermark time.Time
-	// Gone means that the partition is not read any more: its topic was deleted, made again with fewer partitions, or is not configured. Nothing
-	// waits for it until it is read or marked again.
+	// Gone means that the partition is not read any more: its topic was deleted, made again with fewer partitions, or is not configured.
+	// Nothing waits for it until it is read or marked again.
 	Gone bool
 }
 
@@ -83,8 +83,8 @@ func (w *Watermarks) Complete() uint64 {
 	return oldest
 }
 
-// OldestRecord is the oldest record timestamp, in Unix milliseconds, that a partition may still have sent again; 0 while none is known. A quiet
-// partition is as far as its watermark, which follows the clock: it does not keep the hashes of the others.
+// OldestRecord is the oldest record timestamp, in Unix milliseconds, that a partition may still have sent again; 0 while none is known. A
+// quiet partition is as far as its watermark, which follows the clock: it does not keep the hashes of the others.
 func (w *Watermarks) OldestRecord() int64 {
 	oldest := int64(0)
 	for _, m := range w.Of {

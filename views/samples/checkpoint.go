@@ -43,8 +43,8 @@ func (m *Metrics) Collect(marks []viewmodel.Mark) *MetricsCheckpoint {
 		return nil
 	}
 	m.seq++
-	c := &MetricsCheckpoint{Samples: b.samples, batch: b, complete: m.complete, head: m.head, marks: m.marks.Ends(), gone: gone, counters: b.counters,
-		Commit: storage.Commit{Version: m.cfg.Version, Shard: MetricsShard}}
+	c := &MetricsCheckpoint{Samples: b.samples, batch: b, complete: m.complete, head: m.head, marks: m.marks.Ends(), gone: gone,
+		counters: b.counters, Commit: storage.Commit{Version: m.cfg.Version, Shard: MetricsShard}}
 	rel := m.deltas.release(m.kv.Keyspace, complete)
 	c.Samples = append(c.Samples, rel.samples...)
 	c.counters.Early += uint64(rel.early)
@@ -57,7 +57,8 @@ func (m *Metrics) Collect(marks []viewmodel.Mark) *MetricsCheckpoint {
 	return c
 }
 
-// watermarks moves the frontiers. It reports whether marks alone moved the complete one by more than a second, and which partitions are gone.
+// watermarks moves the frontiers. It reports whether marks alone moved the complete one by more than a second, and which partitions are
+// gone.
 func (m *Metrics) watermarks(b *metricBatch, marks []viewmodel.Mark) (moved bool, gone []viewmodel.Partition) {
 	for p, k := range b.marks {
 		m.marks.Raise(p, k)

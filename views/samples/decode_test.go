@@ -16,7 +16,8 @@ var decoders = []func(v []byte) error{
 
 // TestDecodersEnd: a value that says that more follows than can is refused; no decoder counts to what it says.
 func TestDecodersEnd(t *testing.T) {
-	for _, v := range []string{"\xb8\x10\xcb\xcb\xcb\xcb\xcb\xcb\x04", "\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {
+	for _, v := range []string{"\xb8\x10\xcb\xcb\xcb\xcb\xcb\xcb\x04", "\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+		"\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {
 		for i, decode := range decoders {
 			require.Error(t, decode([]byte(v)), "decoder %d of %x", i, v)
 		}

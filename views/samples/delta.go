@@ -79,11 +79,13 @@ const (
 )
 
 func newDeltas(c MetricsConfig) *deltas {
-	return &deltas{limit: c.DeltaSeries, heldMax: c.HeldDeltas, lifetime: c.Retention.Milliseconds(), series: map[dedup.Hash]*deltaSeries{}, stray: map[string]bool{}}
+	return &deltas{limit: c.DeltaSeries, heldMax: c.HeldDeltas, lifetime: c.Retention.Milliseconds(), series: map[dedup.Hash]*deltaSeries{},
+		stray: map[string]bool{}}
 }
 
 func (p *piece) compare(q *piece) int {
-	return cmp.Or(cmp.Compare(p.at, q.at), cmp.Compare(p.topic, q.topic), cmp.Compare(p.partition, q.partition), cmp.Compare(p.offset, q.offset), cmp.Compare(p.n, q.n))
+	return cmp.Or(cmp.Compare(p.at, q.at), cmp.Compare(p.topic, q.topic), cmp.Compare(p.partition, q.partition),
+		cmp.Compare(p.offset, q.offset), cmp.Compare(p.n, q.n))
 }
 
 func (p *piece) key(ks model.Keyspace) []byte {
@@ -162,7 +164,8 @@ func (d *deltas) release(ks model.Keyspace, complete int64) released {
 		}
 	}
 	for id, s := range r.dirty {
-		r.entries = append(r.entries, storage.Entry{Key: ks.Key(storage.TableDelta, append([]byte{'s'}, id[:]...)...), Value: s.append(nil)})
+		r.entries = append(r.entries, storage.Entry{Key: ks.Key(storage.TableDelta, append([]byte{'s'}, id[:]...)...),
+			Value: s.append(nil)})
 	}
 	return r
 }
@@ -331,7 +334,8 @@ func (d *deltas) restorePieces(kv model.State, next map[model.Partition]int64, p
 			return fmt.Errorf("waiting deltas: %w", model.ErrCorrupt)
 		}
 		b := k[len(prefix):]
-		p.at, p.partition, p.offset, p.n = int64(binary.BigEndian.Uint64(b)), int32(binary.BigEndian.Uint32(b[8:])), int64(binary.BigEndian.Uint64(b[12:])), binary.BigEndian.Uint32(b[20:])
+		p.at, p.partition, p.offset, p.n = int64(binary.BigEndian.Uint64(b)), int32(binary.BigEndian.Uint32(b[8:])),
+			int64(binary.BigEndian.Uint64(b[12:])), binary.BigEndian.Uint32(b[20:])
 		if err := p.decode(v); err != nil {
 			return fmt.Errorf("waiting deltas: %w", err)
 		}
@@ -430,7 +434,8 @@ func (p *piece) decode(v []byte) error {
 		s := samples.Sample{Labels: decodeLabels(&d), Start: d.Varint(), T: d.Varint()}
 		s.V, s.FH = decodeValue(&d)
 		for m := d.Count(); m > 0 && d.Err == nil; m-- {
-			e := exemplar.Exemplar{Labels: decodeLabels(&d), Ts: d.Varint(), Value: math.Float64frombits(binary.BigEndian.Uint64(d.Bytes(8)))}
+			e := exemplar.Exemplar{Labels: decodeLabels(&d), Ts: d.Varint(),
+				Value: math.Float64frombits(binary.BigEndian.Uint64(d.Bytes(8)))}
 			e.HasTs = e.Ts != 0
 			s.Exemplars = append(s.Exemplars, e)
 		}

@@ -17,8 +17,9 @@ func TestAddHistogramNeverPanics(t *testing.T) {
 		for range 4 {
 			offset := []int32{int32(r.Uint32()), int32(r.IntN(400_000) - 200_000), int32(r.IntN(9) - 4)}[r.IntN(3)]
 			length := []uint32{1, 2, 1 << 31, math.MaxUint32}[min(r.IntN(12), 3)]
-			h := &histogram.FloatHistogram{Schema: []int32{8, 0, -4, 300, histogram.CustomBucketsSchema}[min(r.IntN(16), 4)], ZeroThreshold: []float64{1e-128, math.NaN(), -1}[min(r.IntN(12), 2)],
-				Count: 1, Sum: math.NaN(), PositiveSpans: []histogram.Span{{Offset: offset, Length: length}}, PositiveBuckets: []float64{1}}
+			h := &histogram.FloatHistogram{Schema: []int32{8, 0, -4, 300, histogram.CustomBucketsSchema}[min(r.IntN(16), 4)],
+				ZeroThreshold: []float64{1e-128, math.NaN(), -1}[min(r.IntN(12), 2)], Count: 1, Sum: math.NaN(),
+				PositiveSpans: []histogram.Span{{Offset: offset, Length: length}}, PositiveBuckets: []float64{1}}
 			next, err := addHistogram(sum, h)
 			if err != nil {
 				continue

@@ -22,7 +22,8 @@ const MetricsShard uint16 = 0xffff
 // MetricsConfig is what OpenMetrics needs to know. The zero value of a field means its default.
 type MetricsConfig struct {
 	Version uint32
-	// Retention is how much older than its record a point may be, and how long a silent series of deltas is remembered, in event time (6 h).
+	// Retention is how much older than its record a point may be, and how long a silent series of deltas is remembered, in event time (6
+	// h).
 	Retention time.Duration
 	// DedupWindow is how far apart, by record timestamp, equal records of deltas are one sent twice (5 min); negative turns it off.
 	DedupWindow  time.Duration
@@ -111,8 +112,8 @@ type metricBatch struct {
 }
 
 func newMetricBatch() *metricBatch {
-	return &metricBatch{families: map[string]Family{}, marks: map[viewmodel.Partition]viewmodel.Watermark{}, positions: map[viewmodel.Partition]storage.Position{},
-		counters: MetricCounters{Dropped: map[string]uint64{}}}
+	return &metricBatch{families: map[string]Family{}, marks: map[viewmodel.Partition]viewmodel.Watermark{},
+		positions: map[viewmodel.Partition]storage.Position{}, counters: MetricCounters{Dropped: map[string]uint64{}}}
 }
 
 // OpenMetrics reads what kv holds of the metrics topic.
@@ -123,10 +124,12 @@ func OpenMetrics(kv storage.KV, cfg MetricsConfig) (*Metrics, error) {
 		return nil, err
 	}
 	m := &Metrics{
-		cfg: cfg, otlp: otlp, kv: viewmodel.State{Keyspace: viewmodel.Keyspace{Version: cfg.Version, Shard: MetricsShard}, KV: kv}, batch: newMetricBatch(),
+		cfg: cfg, otlp: otlp, kv: viewmodel.State{Keyspace: viewmodel.Keyspace{Version: cfg.Version, Shard: MetricsShard}, KV: kv},
+		batch: newMetricBatch(),
 		dedup: dedup.NewRecords(viewmodel.Config{DedupWindow: cfg.DedupWindow, Limits: viewmodel.Limits{DedupRecords: cfg.DedupRecords}}),
-		next:  map[viewmodel.Partition]int64{}, ids: map[viewmodel.Partition][16]byte{}, deltas: newDeltas(cfg), marks: viewmodel.NewWatermarks(),
-		families: map[string]Family{}, progress: map[viewmodel.Partition]viewmodel.Progress{}, counters: MetricCounters{Dropped: map[string]uint64{}},
+		next:  map[viewmodel.Partition]int64{}, ids: map[viewmodel.Partition][16]byte{}, deltas: newDeltas(cfg),
+		marks: viewmodel.NewWatermarks(), families: map[string]Family{}, progress: map[viewmodel.Partition]viewmodel.Progress{},
+		counters: MetricCounters{Dropped: map[string]uint64{}},
 	}
 	m.frontier.Version = cfg.Version
 	if err := m.restore(); err != nil {

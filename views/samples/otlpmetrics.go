@@ -108,7 +108,8 @@ type translator struct {
 }
 
 func (x *translator) labelNamer() otlptranslator.LabelNamer {
-	return otlptranslator.LabelNamer{UTF8Allowed: x.settings.AllowUTF8, PreserveMultipleUnderscores: x.settings.LabelNamePreserveMultipleUnderscores,
+	return otlptranslator.LabelNamer{UTF8Allowed: x.settings.AllowUTF8,
+		PreserveMultipleUnderscores: x.settings.LabelNamePreserveMultipleUnderscores,
 		UnderscoreLabelSanitization: x.settings.LabelNameUnderscoreSanitization} //nolint:staticcheck // Prometheus' default
 }
 
@@ -183,7 +184,8 @@ func (r *recorder) translate(md pmetric.Metrics, settings *prometheusremotewrite
 		if len(r.expect) == 0 {
 			continue
 		}
-		// What the translation cannot do was taken out before. Should it fail for anything else, the points that it did not make are counted.
+		// What the translation cannot do was taken out before. Should it fail for anything else, the points that it did not make are
+		// counted.
 		if _, err := converter.FromMetrics(context.Background(), one, *settings); err != nil || r.point < len(r.expect) {
 			r.samples = r.samples[:len(r.samples)-r.made]
 			r.drop(DropInvalid, len(r.expect)-r.point)
@@ -239,7 +241,8 @@ func samplesOf(md pmetric.Metrics, list []int) []int {
 	return list
 }
 
-func (r *recorder) Append(_ promstorage.SeriesRef, l labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, o promstorage.AOptions) (promstorage.SeriesRef, error) {
+func (r *recorder) Append(_ promstorage.SeriesRef, l labels.Labels, st, t int64, v float64, h *histogram.Histogram,
+	fh *histogram.FloatHistogram, o promstorage.AOptions) (promstorage.SeriesRef, error) {
 	if o.MetricFamilyName != r.family {
 		r.family = o.MetricFamilyName
 		r.c.Families = append(r.c.Families, Family{o.MetricFamilyName, o.Metadata.Type, o.Metadata.Unit, o.Metadata.Help})

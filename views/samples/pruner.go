@@ -150,7 +150,8 @@ func (p *pruner) metric(m pmetric.Metric) (keep, delta bool) {
 		delta := temporality == pmetric.AggregationTemporalityDelta
 		h.DataPoints().RemoveIf(func(d pmetric.HistogramDataPoint) bool {
 			p.exemplars(d.Exemplars())
-			return p.drop(d.StartTimestamp(), d.Timestamp(), !p.attributes(d.Attributes()) || !validExplicit(d) || delta && !finite(d.Sum()))
+			return p.drop(d.StartTimestamp(), d.Timestamp(),
+				!p.attributes(d.Attributes()) || !validExplicit(d) || delta && !finite(d.Sum()))
 		})
 		left = h.DataPoints().Len()
 		h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
@@ -160,7 +161,8 @@ func (p *pruner) metric(m pmetric.Metric) (keep, delta bool) {
 		delta := temporality == pmetric.AggregationTemporalityDelta
 		h.DataPoints().RemoveIf(func(d pmetric.ExponentialHistogramDataPoint) bool {
 			p.exemplars(d.Exemplars())
-			return p.drop(d.StartTimestamp(), d.Timestamp(), !p.attributes(d.Attributes()) || !validExponential(d) || delta && !finite(d.Sum()))
+			return p.drop(d.StartTimestamp(), d.Timestamp(),
+				!p.attributes(d.Attributes()) || !validExponential(d) || delta && !finite(d.Sum()))
 		})
 		left = h.DataPoints().Len()
 		h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
@@ -194,8 +196,9 @@ func (p *pruner) numbers(d pmetric.NumberDataPointSlice, delta bool) (left int) 
 	d.RemoveIf(func(d pmetric.NumberDataPoint) bool {
 		p.exemplars(d.Exemplars())
 		none := d.Flags().NoRecordedValue()
-		return p.drop(d.StartTimestamp(), d.Timestamp(), !p.attributes(d.Attributes()) || d.ValueType() == pmetric.NumberDataPointValueTypeEmpty && !none ||
-			delta && !none && !finite(d.DoubleValue()))
+		return p.drop(d.StartTimestamp(), d.Timestamp(),
+			!p.attributes(d.Attributes()) || d.ValueType() == pmetric.NumberDataPointValueTypeEmpty && !none ||
+				delta && !none && !finite(d.DoubleValue()))
 	})
 	return d.Len()
 }

@@ -48,14 +48,16 @@ func validExponential(d pmetric.ExponentialHistogramDataPoint) bool {
 	}
 	down := max(0, scale-histogram.ExponentialSchemaMax)
 	sum, ok := addUp(d.ZeroCount(), d.Positive().BucketCounts())
-	if sum, ok2 := addUp(sum, d.Negative().BucketCounts()); !ok || !ok2 || d.ZeroCount() > math.MaxInt64 || !d.Flags().NoRecordedValue() && !countFits(d, sum) {
+	if sum, ok2 := addUp(sum, d.Negative().BucketCounts()); !ok || !ok2 || d.ZeroCount() > math.MaxInt64 || !d.Flags().NoRecordedValue() &&
+		!countFits(d, sum) {
 		return false
 	}
 	for _, side := range []pmetric.ExponentialHistogramDataPointBuckets{d.Positive(), d.Negative()} {
 		n, first := int64(side.BucketCounts().Len()), int64(side.Offset())
 		switch {
 		case n == 0:
-		case n > maxPointBuckets, first+n > math.MaxInt32, !indexFits(scale-down, first>>down+1), !indexFits(scale-down, (first+n-1)>>down+1):
+		case n > maxPointBuckets, first+n > math.MaxInt32, !indexFits(scale-down, first>>down+1),
+			!indexFits(scale-down, (first+n-1)>>down+1):
 			return false
 		}
 	}

@@ -275,8 +275,8 @@ func (s *RawStore) Restore(kv model.State, seq uint64) error {
 // Holds reports whether a block is kept.
 func (s *RawStore) Holds(r RawRef) bool { return len(s.Kept) > 0 && r.Seq >= s.Kept[0].Seq }
 
-// Get returns the OTLP bytes of a block that was held; ok is false when it has been dropped since, or is lost. It needs no lock: to read and to
-// decompress takes long, and a checkpoint would wait for it, and all other readers for the checkpoint.
+// Get returns the OTLP bytes of a block that was held; ok is false when it has been dropped since, or is lost. It needs no lock: to read
+// and to decompress takes long, and a checkpoint would wait for it, and all other readers for the checkpoint.
 func (s *RawStore) Get(kv model.State, r RawRef) (b []byte, ok bool, err error) {
 	v, err := kv.KV.Get(s.Key(kv.Keyspace, r))
 	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrLost) {

@@ -250,7 +250,8 @@ func (f rawFilter) attribute(kv []byte) bool {
 		first, one, rest := wireField(kv)
 		if len(rest) > 0 && len(one) < 0x80 { // its length is one byte
 			second, two, rest := wireField(rest)
-			if len(rest) == 0 && len(kv) == 2+len(one)+1+protowire.SizeVarint(uint64(len(two)))+len(two) && // nothing is written in more bytes than it takes
+			// nothing is written in more bytes than it takes
+			if len(rest) == 0 && len(kv) == 2+len(one)+1+protowire.SizeVarint(uint64(len(two)))+len(two) &&
 				(first == 1 && second == 2 && usual(two) || first == 2 && second == 1 && usual(one)) {
 				f.set(xxhash.Sum64(kv))
 				return true
@@ -319,7 +320,8 @@ func NextFilter(b []byte) (f storedFilter, rest []byte, ok bool) {
 	return b[:n], b[n:], true
 }
 
-// Filters returns those of a checkpoint's blocks; nil when there are none, as of checkpoints that an earlier version wrote, or when they are lost.
+// Filters returns those of a checkpoint's blocks; nil when there are none, as of checkpoints that an earlier version wrote, or when they
+// are lost.
 func (s *RawStore) Filters(kv model.State, seq uint64) ([]byte, error) {
 	v, err := kv.KV.Get(filterKey(kv.Keyspace, seq))
 	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrLost) {

@@ -107,7 +107,8 @@ func TestFilterOfSpans(t *testing.T) {
 		_, _, ok = NextFilter(two[1+filterLine*8:][:n])
 		require.False(t, ok, "cut at %d", n)
 	}
-	require.True(t, storedFilterOf(block[:len(block)-1]).MayHave(HashesOf([]SpanToken{{"a", "b"}})), "what is not understood may have everything")
+	require.True(t, storedFilterOf(block[:len(block)-1]).MayHave(HashesOf([]SpanToken{{"a", "b"}})),
+		"what is not understood may have everything")
 }
 
 // FuzzFilter: whatever pdata reads of a block, its filter has.

@@ -108,8 +108,9 @@ func (t *Trace) merge(o *Trace) {
 }
 
 // Append encodes a trace:
-// A trace in a journal entry or a block: id, start and end relative to base, root (0, or 1, or 2 for the first span where no root is known, start relative to the trace's, span id,
-// series), number of series, each series and count, number of raw blocks, each checkpoint relative to seq and number.
+// A trace in a journal entry or a block: id, start and end relative to base, root (0, or 1, or 2 for the first span where no root is known,
+// start relative to the trace's, span id, series), number of series, each series and count, number of raw blocks, each checkpoint relative
+// to seq and number.
 func (t *Trace) Append(b []byte, base, seq uint64) []byte {
 	b = append(b, t.ID[:]...)
 	b = binary.AppendVarint(b, int64(t.Start-base))

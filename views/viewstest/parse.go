@@ -126,8 +126,9 @@ func (l *Line) word(w string) error {
 
 func (l *Line) attributes() map[string]*[]byte {
 	s := &l.Span
-	return map[string]*[]byte{"peer.service": &s.PeerService, "db.name": &s.DBName, "db.namespace": &s.DBNamespace, "db.system": &s.DBSystem,
-		"db.system.name": &s.DBSystemName, "server.address": &s.ServerAddress, "net.peer.name": &s.NetPeerName,
+	return map[string]*[]byte{"peer.service": &s.PeerService, "db.name": &s.DBName, "db.namespace": &s.DBNamespace,
+		"db.system": &s.DBSystem, "db.system.name": &s.DBSystemName, "server.address": &s.ServerAddress, "net.peer.name": &s.NetPeerName,
 		"messaging.destination.name": &s.Destination, "tracestate": &s.TraceState, "resource.db.name": &l.Resource.DBName,
-		"messaging.system": &s.MessagingSystem, "db.operation.name": &s.DBOperation, "db.collection.name": &s.DBCollection, "service.version": &l.Resource.Version}
+		"messaging.system": &s.MessagingSystem, "db.operation.name": &s.DBOperation, "db.collection.name": &s.DBCollection,
+		"service.version": &l.Resource.Version}
 }

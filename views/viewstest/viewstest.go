@@ -332,7 +332,8 @@ func clock(t time.Time) time.Duration {
 
 func (s *Script) limits(d *datadriven.TestData) error {
 	l := &s.Cfg.Limits
-	for name, to := range map[string]*int{"services": &l.Services, "operations": &l.OperationsPerService, "edges": &l.Edges, "series": &l.Series, "errors": &l.ErrorGroups, "patterns": &l.Patterns, "waiting": &l.Waiting,
+	for name, to := range map[string]*int{"services": &l.Services, "operations": &l.OperationsPerService, "edges": &l.Edges,
+		"series": &l.Series, "errors": &l.ErrorGroups, "patterns": &l.Patterns, "waiting": &l.Waiting,
 		"spans": &l.DedupSpans} {
 		*to = arg(d, name, *to)
 	}
@@ -341,7 +342,8 @@ func (s *Script) limits(d *datadriven.TestData) error {
 }
 
 func (s *Script) traces(d *datadriven.TestData) (string, error) {
-	q := views.TraceQuery{Limit: arg(d, "limit", 20), Slowest: d.HasArg("slowest"), MinDuration: durationArg(d, "min"), MaxDuration: durationArg(d, "max")}
+	q := views.TraceQuery{Limit: arg(d, "limit", 20), Slowest: d.HasArg("slowest"), MinDuration: durationArg(d, "min"),
+		MaxDuration: durationArg(d, "max")}
 	for name, to := range map[string]*string{"service": &q.Service, "operation": &q.Operation, "status": &q.Status} {
 		if v, ok := d.Arg(name); ok && len(v.Vals) > 0 {
 			*to = v.Vals[0]
@@ -356,7 +358,8 @@ func (s *Script) traces(d *datadriven.TestData) (string, error) {
 	r, err := s.Set.SearchTraces(q)
 	var b strings.Builder
 	for _, t := range r.Traces {
-		fmt.Fprintf(&b, "%s %s/%s start=%v %v spans=%d errors=%d\n", strings.TrimRight(string(t.ID[:]), "\x00"), t.RootService, t.RootOperation, clock(t.Start), t.Duration(), t.Spans, t.Errors)
+		fmt.Fprintf(&b, "%s %s/%s start=%v %v spans=%d errors=%d\n", strings.TrimRight(string(t.ID[:]), "\x00"), t.RootService,
+			t.RootOperation, clock(t.Start), t.Duration(), t.Spans, t.Errors)
 	}
 	if r.More {
 		b.WriteString("more\n")
@@ -400,7 +403,8 @@ func (s *Script) read(d *datadriven.TestData) (string, error) {
 	case "services":
 		list, err := s.Set.Services(from, to)
 		for _, v := range list {
-			fmt.Fprintf(&b, "%s calls=%d errors=%d p50=%v p95=%v entry=%d last=%v\n", v.Name, v.Calls, v.Errors, v.Latency.P50, v.Latency.P95, v.Entry.Calls, clock(v.LastSeen))
+			fmt.Fprintf(&b, "%s calls=%d errors=%d p50=%v p95=%v entry=%d last=%v\n", v.Name, v.Calls, v.Errors, v.Latency.P50,
+				v.Latency.P95, v.Entry.Calls, clock(v.LastSeen))
 		}
 		return b.String(), err
 	case "operations":

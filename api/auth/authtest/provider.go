@@ -30,8 +30,8 @@ type Provider struct {
 	mu    sync.Mutex
 	codes map[string]url.Values // what the client asked for, by code
 	Used  int                   // codes exchanged; within Set
-	// Claim changes the claims of ID tokens; Sign makes a text of them otherwise; Deny is an error instead of a code; Down answers nothing; Bye is
-	// the end_session_endpoint. They are changed within Set.
+	// Claim changes the claims of ID tokens; Sign makes a text of them otherwise; Deny is an error instead of a code; Down answers nothing;
+	// Bye is the end_session_endpoint. They are changed within Set.
 	Claim func(jwt.MapClaims)
 	Sign  func(jwt.MapClaims) string
 	Deny  string
@@ -56,8 +56,8 @@ func NewProvider(t *testing.T) *Provider {
 		}
 	}
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		about := map[string]any{"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
-			"id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"}}
+		about := map[string]any{"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token",
+			"jwks_uri": p.URL + "/keys", "id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"}}
 		if p.Bye != "" {
 			about["end_session_endpoint"] = p.Bye
 		}
@@ -95,7 +95,8 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	back := url.Values{"state": {q.Get("state")}, "session_state": {"of the provider"}, "iss": {p.URL}}
 	switch {
-	case q.Get("client_id") != "watchingcat" || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" || !strings.Contains(q.Get("scope"), "openid"):
+	case q.Get("client_id") != "watchingcat" || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" ||
+		!strings.Contains(q.Get("scope"), "openid"):
 		p.t.Errorf("the client asks for %v", q)
 	case p.Deny != "":
 		back.Set("error", p.Deny)
@@ -120,11 +121,13 @@ func (p *Provider) token(r *http.Request) (string, error) {
 	}
 	delete(p.codes, code)
 	sum := sha256.Sum256([]byte(r.PostFormValue("code_verifier")))
-	if base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge") || r.PostFormValue("redirect_uri") != asked.Get("redirect_uri") {
+	if base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge") ||
+		r.PostFormValue("redirect_uri") != asked.Get("redirect_uri") {
 		return "", fmt.Errorf("not who asked for the code")
 	}
 	p.Used++
-	c := jwt.MapClaims{"iss": p.URL, "aud": "watchingcat", "sub": "4711", "email": "ann@example.org", "nonce": asked.Get("nonce"), "exp": time.Now().Add(time.Minute).Unix(), "iat": time.Now().Unix()}
+	c := jwt.MapClaims{"iss": p.URL, "aud": "watchingcat", "sub": "4711", "email": "ann@example.org", "nonce": asked.Get("nonce"),
+		"exp": time.Now().Add(time.Minute).Unix(), "iat": time.Now().Unix()}
 	if p.Claim != nil {
 		p.Claim(c)
 	}

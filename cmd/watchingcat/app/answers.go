@@ -19,13 +19,17 @@ const queriesAtOnce = 20
 // openAPI builds the server over what was opened before.
 func (a *App) openAPI(context.Context) (err error) {
 	a.server, err = api.New(api.Config{
-		Views: a.live, Dimensions: a.cfg.Dimensions, Pipeline: pipelineAnswers{a}, Replays: replayAnswers{a.gens}, Topics: topicBacktests{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()),
-		Exemplars: a.allSources(), Metrics: a.live.Metrics(), Stores: a.stores.answers(),
+		Views: a.live, Dimensions: a.cfg.Dimensions, Pipeline: pipelineAnswers{a}, Replays: replayAnswers{a.gens},
+		Topics: topicBacktests{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()), Exemplars: a.allSources(),
+		Metrics: a.live.Metrics(), Stores: a.stores.answers(),
 		Engine: query.NewEngine(query.EngineConfig{Concurrency: queriesAtOnce}, a.slog, a.reg),
 		Rules:  a.rules, SLOs: &books.SLOBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,
-		Alertmanager: a.notifier.API(), ExternalLabels: a.external, Registry: a.reg, Meter: a.own.meter("api"), Tracer: a.own.tracer("api"), Logger: a.log, Slog: a.slog, Version: Version(), Retention: time.Duration(a.cfg.Retention1h),
-		Links:       api.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL), Kibana: link(a.cfg.KibanaURL)},
-		ExternalURL: cmp.Or(a.cfg.ExternalURL, a.cfg.Scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins, AllowedHosts: a.cfg.AllowedHosts, Auth: a.auth, RateLimit: a.cfg.RateLimit, Connections: (&descriptors{}).connections,
+		Alertmanager: a.notifier.API(), ExternalLabels: a.external, Registry: a.reg, Meter: a.own.meter("api"), Tracer: a.own.tracer("api"),
+		Logger: a.log, Slog: a.slog, Version: Version(), Retention: time.Duration(a.cfg.Retention1h),
+		Links: api.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL),
+			Kibana: link(a.cfg.KibanaURL)},
+		ExternalURL: cmp.Or(a.cfg.ExternalURL, a.cfg.Scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins,
+		AllowedHosts: a.cfg.AllowedHosts, Auth: a.auth, RateLimit: a.cfg.RateLimit, Connections: (&descriptors{}).connections,
 		Limits: api.Limits{TraceBytes: a.memory().trace(), TracesBytes: 2 * a.memory().share(64, 32<<20)},
 	})
 	if err != nil {

@@ -37,8 +37,8 @@ import (
 // App is the whole process but its command line: state, views, pipeline, rules, notifications and the API.
 //
 // Data goes one way: source -> ingest -> views -> evaluator -> notify, and from views to the API. Run starts the parts from the
-// end to the beginning, so that nothing is sent before there is a receiver, and stops them from the beginning to the end, so that what was read is
-// committed and what was decided is notified.
+// end to the beginning, so that nothing is sent before there is a receiver, and stops them from the beginning to the end, so that what was
+// read is committed and what was decided is notified.
 type App struct {
 	cfg   config.Config
 	log   zerolog.Logger
@@ -86,14 +86,17 @@ func OpenWith(ctx context.Context, cfg config.Config, log zerolog.Logger, listen
 	if len(cfg.KafkaBrokers) == 0 {
 		return nil, config.Usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", config.EnvPrefix)
 	}
-	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry(), clients: &kafka.ClientMetrics{}}
+	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry(),
+		clients: &kafka.ClientMetrics{}}
 	a.noAdmin = a.sayHowToBegin
-	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(), a.clients, linesDropped)
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewBuildInfoCollector(), a.clients, linesDropped)
 	var err error
 	if a.own, err = openTelemetry(ctx, a.reg, log); err != nil {
 		return nil, err
 	}
-	for _, open := range []func(context.Context) error{func(ctx context.Context) error { return listen(ctx, a) }, a.openState, a.openPipeline, a.openStores, a.openAlerts, a.openAuth, a.openAPI} {
+	for _, open := range []func(context.Context) error{func(ctx context.Context) error { return listen(ctx, a) }, a.openState,
+		a.openPipeline, a.openStores, a.openAlerts, a.openAuth, a.openAPI} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -129,7 +132,9 @@ func (a *App) Addr() string { return a.listener.Addr().String() }
 
 func (a *App) openState(context.Context) (err error) {
 	a.memory().apply()
-	a.db, err = storage.Open(a.cfg.DataDir, storage.Options{MemTableBytes: a.memory().memTable(), Uncompressed: a.memory() < roomy, BlockCacheBytes: a.memory().blockCache(), MinFreeBytes: a.cfg.MinFreeDiskBytes, Logger: a.log, Meter: a.own.meter("storage")})
+	a.db, err = storage.Open(a.cfg.DataDir,
+		storage.Options{MemTableBytes: a.memory().memTable(), Uncompressed: a.memory() < roomy, BlockCacheBytes: a.memory().blockCache(),
+			MinFreeBytes: a.cfg.MinFreeDiskBytes, Logger: a.log, Meter: a.own.meter("storage")})
 	if err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
@@ -142,10 +147,12 @@ func (a *App) viewConfig() model.Config {
 	c := a.cfg
 	v := model.Config{
 		Retention: c.Retention10s, Retention1m: c.Retention1m, Retention1h: time.Duration(c.Retention1h),
-		TraceRetention: c.RetTraces.Kept(), TraceBytes: c.RetTraces.Bytes, TraceKeep: c.TraceKeep(), LogRetention: c.RetLogs.Kept(), LogBytes: c.RetLogs.Bytes,
-		PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: c.DedupWithin(), DedupSpans: c.DedupSpans, Dimensions: c.Dimensions,
-		Limits: model.Limits{Services: c.LimitServices, OperationsPerService: c.LimitOperations, Edges: c.LimitEdges, Series: c.LimitSeries,
-			ErrorGroups: c.LimitErrorGroups, Patterns: c.LimitPatterns, DimensionValues: c.LimitDimensions},
+		TraceRetention: c.RetTraces.Kept(), TraceBytes: c.RetTraces.Bytes, TraceKeep: c.TraceKeep(), LogRetention: c.RetLogs.Kept(),
+		LogBytes: c.RetLogs.Bytes, PairingWindow: c.PairingWindow, Compensation: c.PairingCompensation, DedupWindow: c.DedupWithin(),
+		DedupSpans: c.DedupSpans, Dimensions: c.Dimensions,
+		Limits: model.Limits{Services: c.LimitServices, OperationsPerService: c.LimitOperations, Edges: c.LimitEdges,
+			Series: c.LimitSeries, ErrorGroups: c.LimitErrorGroups, Patterns: c.LimitPatterns,
+			DimensionValues: c.LimitDimensions},
 	}
 	a.memory().views(&v)
 	return v
@@ -180,9 +187,10 @@ func (a *App) kafka() kafka.Config {
 func (a *App) generations(m *ingest.Metrics) replay.GenerationsConfig {
 	mem := a.memory()
 	return replay.GenerationsConfig{Store: a.db, Counters: m, GenerationConfig: replay.GenerationConfig{
-		Kafka: a.kafka(), Views: a.viewConfig(), Topics: []string{a.cfg.KafkaTracesTopic, a.cfg.KafkaLogsTopic}, LogsTopic: a.cfg.KafkaLogsTopic,
-		StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write, Lateness: a.cfg.Lateness, Interval: a.cfg.CommitInterval, Logger: a.log,
-		Metrics: a.metricsTopic(), MaxPendingBytes: mem.pending(), MaxApplying: mem.applying(), BufferBytes: int(mem.buffered()), FetchBytes: int(mem.fetch()), SlowDown: mem.slowDown,
+		Kafka: a.kafka(), Views: a.viewConfig(), Topics: []string{a.cfg.KafkaTracesTopic, a.cfg.KafkaLogsTopic},
+		LogsTopic: a.cfg.KafkaLogsTopic, StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write, Lateness: a.cfg.Lateness,
+		Interval: a.cfg.CommitInterval, Logger: a.log, Metrics: a.metricsTopic(), MaxPendingBytes: mem.pending(),
+		MaxApplying: mem.applying(), BufferBytes: int(mem.buffered()), FetchBytes: int(mem.fetch()), SlowDown: mem.slowDown,
 		DecompressBytes: mem.decompress(), OversizeBytes: mem.oversize(),
 		Telemetry: ingest.Telemetry{Meter: a.own.meter("pipeline"), Tracer: a.own.tracer("pipeline")},
 	}}
@@ -213,7 +221,8 @@ func (a *App) openAlerts(ctx context.Context) error {
 		return config.Usage("%sEXTERNAL_LABELS: %v", config.EnvPrefix, err)
 	}
 	a.eval, err = rules.New(rules.Config{
-		Evidence: time.Now, Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.live.Metrics(), ExternalURL: external, ExternalLabels: a.external, Ready: func() bool { return a.readiness(time.Now()).Ready() }, Logger: a.slog, Registerer: a.reg,
+		Evidence: time.Now, Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.live.Metrics(), ExternalURL: external,
+		ExternalLabels: a.external, Ready: func() bool { return a.readiness(time.Now()).Ready() }, Logger: a.slog, Registerer: a.reg,
 	})
 	if err != nil {
 		return fmt.Errorf("read alerts: %w", err)

@@ -13,8 +13,9 @@ func (a *App) openAuth(ctx context.Context) (err error) {
 	if !a.cfg.AuthOn() {
 		return nil
 	}
-	c := auth.Config{Accounts: &auth.Accounts{KV: a.db, Objects: a.objects, Read: a.objectsRead.Load}, JWKSURL: a.cfg.AuthJWKSURL, JWKSIssuer: a.cfg.AuthJWKSIssuer,
-		JWKSAudience: a.cfg.AuthJWKSAudience, Duration: a.cfg.AuthTokenLife, Logger: a.log, Secure: a.cfg.TLSCert != "" || strings.HasPrefix(a.cfg.ExternalURL, "https:")}
+	c := auth.Config{Accounts: &auth.Accounts{KV: a.db, Objects: a.objects, Read: a.objectsRead.Load}, JWKSURL: a.cfg.AuthJWKSURL,
+		JWKSIssuer: a.cfg.AuthJWKSIssuer, JWKSAudience: a.cfg.AuthJWKSAudience, Duration: a.cfg.AuthTokenLife, Logger: a.log,
+		Secure: a.cfg.TLSCert != "" || strings.HasPrefix(a.cfg.ExternalURL, "https:")}
 	if a.cfg.AuthJWTSecret != "" {
 		c.Secret = []byte(a.cfg.AuthJWTSecret)
 	}

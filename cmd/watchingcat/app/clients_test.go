@@ -36,7 +36,8 @@ func TestClientMix(t *testing.T) {
 	a.span("cart")
 	a.settled()
 	now := time.Now().Unix()
-	in := strings.NewReplacer("{service}", "cart", "{trace}", "01"+strings.Repeat("0", 30), "{now}", strconv.FormatInt(now, 10), "{hour_ago}", strconv.FormatInt(now-3600, 10))
+	in := strings.NewReplacer("{service}", "cart", "{trace}", "01"+strings.Repeat("0", 30), "{now}", strconv.FormatInt(now, 10),
+		"{hour_ago}", strconv.FormatInt(now-3600, 10))
 	for _, q := range mix.Requests {
 		if code, text := a.get(in.Replace(q.Path)); code != http.StatusOK || q.Weight <= 0 {
 			t.Errorf("%s: %d %s", q.Name, code, text)

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// descriptors divides the limit of open files between clients and the process itself: Badger, the samples of metrics, Kafka and other servers.
+// descriptors divides the limit of open files between clients and the process itself: Badger, the samples of metrics, Kafka and other
+// servers.
 type descriptors struct {
 	mu     sync.Mutex
 	looked time.Time

@@ -6,8 +6,8 @@ import (
 	"net"
 )
 
-// FreePort returns a loopback port that nothing listens on. It is below the ports that Linux gives to connections and to listeners on port 0
-// (32768 and up), so that none of these takes it before its user listens on it.
+// FreePort returns a loopback port that nothing listens on. It is below the ports that Linux gives to connections and to listeners on port
+// 0 (32768 and up), so that none of these takes it before its user listens on it.
 func FreePort() (int, error) {
 	const from, to = 20000, 32000
 	for range 100 {

@@ -90,7 +90,8 @@ func (in *inbox) receive(w http.ResponseWriter, r *http.Request) {
 	in.list = append([]notice{n}, in.list[:min(len(in.list), inboxKeeps-1)]...)
 	in.mu.Unlock()
 	for _, a := range n.Alerts {
-		fmt.Fprintf(in.out, "%s  %-8s  %s: %s\n", n.At.Local().Format("15:04:05"), a.Status, a.Labels["alertname"], a.Annotations["summary"])
+		fmt.Fprintf(in.out, "%s  %-8s  %s: %s\n", n.At.Local().Format("15:04:05"), a.Status, a.Labels["alertname"],
+			a.Annotations["summary"])
 	}
 }
 

@@ -54,8 +54,10 @@ type reloads struct{ ok, at prometheus.Gauge }
 func newReloads(reg prometheus.Registerer, start time.Time) *reloads {
 	f := promauto.With(reg)
 	r := &reloads{
-		ok: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_config_last_reload_successful", Help: "1 if the last reload of rule files, alertmanager.yml and certificate succeeded."}),
-		at: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_config_last_reload_success_timestamp_seconds", Help: "Time of the last successful reload."}),
+		ok: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_config_last_reload_successful",
+			Help: "1 if the last reload of rule files, alertmanager.yml and certificate succeeded."}),
+		at: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_config_last_reload_success_timestamp_seconds",
+			Help: "Time of the last successful reload."}),
 	}
 	r.note(true, start)
 	return r

@@ -51,8 +51,8 @@ func (m memory) blockCache() int64 { return m.share(32, 64<<20) }
 // one record always fit.
 func (m memory) trace() int64 { return max(16<<20, m.share(64, 32<<20)) }
 
-// answers is how many bytes one answer of a raw store may have, and all large ones together. The spans of a trace take two and a half times as
-// many bytes as JSON as they take in OTLP.
+// answers is how many bytes one answer of a raw store may have, and all large ones together. The spans of a trace take two and a half times
+// as many bytes as JSON as they take in OTLP.
 func (m memory) answers() (one, all int64) {
 	return 2 * m.trace(), max(2*m.trace(), 4*m.share(64, 32<<20))
 }

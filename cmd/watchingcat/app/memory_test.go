@@ -15,7 +15,8 @@ func TestMemoryParts(t *testing.T) {
 	for _, m := range []memory{config.MinMemory, 512 << 20, 1 << 30, 4 << 30, 16 << 30, 256 << 30} {
 		var v model.Config
 		m.views(&v)
-		parts := int64(v.Limits.Waiting)*150 + int64(v.Limits.DedupRecords)*80 + int64(v.Limits.RecentTraces)*600 + int64(v.CacheBytes) + int64(v.SpareBytes) +
+		parts := int64(v.Limits.Waiting)*150 + int64(v.Limits.DedupRecords)*80 + int64(v.Limits.RecentTraces)*600 + int64(v.CacheBytes) +
+			int64(v.SpareBytes) +
 			2*m.buffered() + 3*int64(m.pending()) + m.applying() + 3*m.memTable() + m.blockCache()
 		require.Less(t, parts, m.heap(), "limit %d", m)
 		require.Greater(t, m.heap(), int64(m)/2)

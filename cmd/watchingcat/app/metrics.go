@@ -24,8 +24,9 @@ func (a *App) metricsTopic() replay.MetricsTopic {
 		folders.Options.Registerer = a.reg
 	}
 	return replay.MetricsTopic{
-		Topic:    a.cfg.KafkaMetricsTopic,
-		State:    viewsamples.MetricsConfig{Retention: retention, DedupWindow: a.cfg.DedupWithin(), DeltaSeries: a.cfg.LimitSeries, Translation: a.cfg.Translation()},
+		Topic: a.cfg.KafkaMetricsTopic,
+		State: viewsamples.MetricsConfig{Retention: retention, DedupWindow: a.cfg.DedupWithin(), DeltaSeries: a.cfg.LimitSeries,
+			Translation: a.cfg.Translation()},
 		Open:     func(version uint32) ingest.SampleStore { return folders.Open(version) },
 		Versions: folders.Versions, Drop: folders.Drop,
 	}

@@ -78,7 +78,8 @@ func (s served) lacks(expr parser.Expr) (missing []string) {
 			}
 			return !slices.ContainsFunc(sel.LabelMatchers, func(m *labels.Matcher) bool {
 				v, ok := l[m.Name]
-				return m.Name != labels.MetricName && (!ok || m.Name != "job" && m.Name != "instance" && m.Name != "status" && !m.Matches(v))
+				return m.Name != labels.MetricName &&
+					(!ok || m.Name != "job" && m.Name != "instance" && m.Name != "status" && !m.Matches(v))
 			})
 		})
 		if !fits {
@@ -100,9 +101,11 @@ func busyApp(t *testing.T) *testApp {
 		}
 		return name
 	}
-	a := startApp(t, zerolog.Nop(), "KAFKA_BROKERS=127.0.0.1:1,127.0.0.1:2,127.0.0.1:3,127.0.0.1:4,127.0.0.1:5,BROKERS_THAT_ANSWER", "PROMETHEUS_URL=http://127.0.0.1:1", "ALERTMANAGER_URLS=http://127.0.0.1:1",
+	a := startApp(t, zerolog.Nop(), "KAFKA_BROKERS=127.0.0.1:1,127.0.0.1:2,127.0.0.1:3,127.0.0.1:4,127.0.0.1:5,BROKERS_THAT_ANSWER",
+		"PROMETHEUS_URL=http://127.0.0.1:1", "ALERTMANAGER_URLS=http://127.0.0.1:1",
 		"RULE_FILES="+file("rules.yml", "groups:\n- name: g\n  rules:\n  - alert: Called\n    expr: traces_span_metrics_calls_total > 0\n"),
-		"ALERTMANAGER_CONFIG="+file("alertmanager.yml", "route: {receiver: w, group_wait: 0s}\nreceivers:\n- name: w\n  webhook_configs: [{url: 'http://127.0.0.1:1/'}]\n"))
+		"ALERTMANAGER_CONFIG="+file("alertmanager.yml",
+			"route: {receiver: w, group_wait: 0s}\nreceivers:\n- name: w\n  webhook_configs: [{url: 'http://127.0.0.1:1/'}]\n"))
 	a.span("cart")
 	if err := a.cl.ProduceSync(t.Context(), &kgo.Record{Topic: "otlp_spans", Value: []byte("no span")}).FirstErr(); err != nil {
 		t.Fatal(err)
@@ -121,12 +124,14 @@ func busyApp(t *testing.T) *testApp {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res, err = http.Post("http://"+a.Addr()+"/api/v1/replays", "application/json", strings.NewReader("{}")); err != nil || res.StatusCode != http.StatusAccepted {
+	if res, err = http.Post("http://"+a.Addr()+"/api/v1/replays", "application/json", strings.NewReader("{}")); err != nil ||
+		res.StatusCode != http.StatusAccepted {
 		t.Fatal(err, res)
 	}
 	defer res.Body.Close()
 	a.until("a notification failed", func() bool {
-		return slices.ContainsFunc(a.metrics()["alertmanager_notification_requests_failed_total"], func(l map[string]string) bool { return l["integration"] == "webhook" })
+		return slices.ContainsFunc(a.metrics()["alertmanager_notification_requests_failed_total"],
+			func(l map[string]string) bool { return l["integration"] == "webhook" })
 	})
 	return a
 }
@@ -168,7 +173,8 @@ func TestMixin(t *testing.T) {
 		for _, r := range g.Rules {
 			n++
 			check(r.Alert, r.Expr)
-			if r.Annotations["summary"] == "" || r.Annotations["description"] == "" || !slices.Contains([]string{"warning", "critical"}, r.Labels["severity"]) {
+			if r.Annotations["summary"] == "" || r.Annotations["description"] == "" || !slices.Contains([]string{"warning", "critical"},
+				r.Labels["severity"]) {
 				t.Errorf("%s has no summary, description or severity", r.Alert)
 			}
 			_, anchor, _ := strings.Cut(r.Annotations["runbook_url"], "deploy/docs/runbooks.md#")
@@ -209,7 +215,8 @@ func TestMixin(t *testing.T) {
 	}
 
 	// what is not served must be found
-	for _, text := range []string{"watchingcat_no_such", `watchingcat_spans_set_aside_total{reason="no such"}`, "sum by (colour) (watchingcat_ready)", `watchingcat_ready{colour="red"}`} {
+	for _, text := range []string{"watchingcat_no_such", `watchingcat_spans_set_aside_total{reason="no such"}`,
+		"sum by (colour) (watchingcat_ready)", `watchingcat_ready{colour="red"}`} {
 		expr, err := query.NewParser().ParseExpr(text)
 		if err != nil {
 			t.Fatal(err)

@@ -16,7 +16,8 @@ import (
 
 // pageOut gives pages of the state's files back to the kernel while more than most bytes of files are resident beside the program, until
 // ctx ends. Badger maps its tables; what was read or written of them once would count as memory of the process for as long as nothing
-// else needs it. Pages are reclaimed as the kernel does it itself, so nothing is lost whatever the process does with its mappings meanwhile.
+// else needs it. Pages are reclaimed as the kernel does it itself, so nothing is lost whatever the process does with its mappings
+// meanwhile.
 func pageOut(ctx context.Context, dir string, most int64) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

@@ -41,10 +41,12 @@ func (r replayAnswers) Cancel(ctx context.Context, id string) error {
 }
 
 func replayOf(p replay.Progress) api.Replay {
-	out := api.Replay{ReplayRequest: api.ReplayRequest{Views: p.Views, From: p.From, To: p.To, Keep: p.Keep}, ID: p.ID, State: string(p.State),
-		Progress: p.Done, Rate: p.Rate, ETA: p.ETA, Records: p.Records, Waiting: p.Waiting, Version: p.Version, Error: p.Error, Created: p.Created, Updated: p.Updated}
+	out := api.Replay{ReplayRequest: api.ReplayRequest{Views: p.Views, From: p.From, To: p.To, Keep: p.Keep}, ID: p.ID,
+		State: string(p.State), Progress: p.Done, Rate: p.Rate, ETA: p.ETA, Records: p.Records, Waiting: p.Waiting, Version: p.Version,
+		Error: p.Error, Created: p.Created, Updated: p.Updated}
 	for i, part := range p.Parts {
-		out.Partitions = append(out.Partitions, api.ReplayPartition{Topic: part.Topic, Partition: part.Partition, Start: part.Start, Position: p.Positions[i], End: part.End})
+		out.Partitions = append(out.Partitions,
+			api.ReplayPartition{Topic: part.Topic, Partition: part.Partition, Start: part.Start, Position: p.Positions[i], End: part.End})
 	}
 	return out
 }
@@ -68,8 +70,10 @@ func (e namedError) Unwrap() []error { return []error{e.as, e.err} }
 
 var (
 	descReplayProgress = prometheus.NewDesc("watchingcat_replay_progress", "How far the newest replay is, 0 to 1.", []string{"id"}, nil)
-	descReplayRecords  = prometheus.NewDesc("watchingcat_replay_records_total", "Records that the newest replay has read.", []string{"id"}, nil)
-	descReplayState    = prometheus.NewDesc("watchingcat_replay_state", "1 for the state of the newest replay.", []string{"id", "state"}, nil)
+	descReplayRecords  = prometheus.NewDesc("watchingcat_replay_records_total", "Records that the newest replay has read.", []string{"id"},
+		nil)
+	descReplayState = prometheus.NewDesc("watchingcat_replay_state", "1 for the state of the newest replay.", []string{"id", "state"},
+		nil)
 )
 
 // collectReplay shows the newest replay as metrics.

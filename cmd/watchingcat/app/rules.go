@@ -55,7 +55,8 @@ func (a *App) putRules(ctx context.Context) error {
 		return err
 	}
 	for _, d := range backtest.DiffRules(before, a.eval.Rules()) {
-		a.log.Info().Str("change", d.Change).Str("rule", d.Name).Str("source", d.Source).Str("group", d.Group).Strs("what", d.What).Msg("rule loaded")
+		a.log.Info().Str("change", d.Change).Str("rule", d.Name).Str("source", d.Source).Str("group", d.Group).Strs("what", d.What).
+			Msg("rule loaded")
 	}
 	return nil
 }

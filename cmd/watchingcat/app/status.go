@@ -10,7 +10,8 @@ import (
 
 // readiness says whether the views have caught up, and whether what they hold can be stored.
 func (a *App) readiness(now time.Time) *replay.Readiness {
-	r := a.gens.Readiness(now, replay.ReadinessConfig{TracesTopic: a.cfg.KafkaTracesTopic, MetricsTopic: a.cfg.KafkaMetricsTopic, MaxLag: a.cfg.ReadyMaxLag})
+	r := a.gens.Readiness(now, replay.ReadinessConfig{TracesTopic: a.cfg.KafkaTracesTopic, MetricsTopic: a.cfg.KafkaMetricsTopic,
+		MaxLag: a.cfg.ReadyMaxLag})
 	if err := a.db.Unwritable(); err != nil {
 		r.Fails("data folder", err.Error())
 	}
@@ -21,18 +22,27 @@ func (a *App) readiness(now time.Time) *replay.Readiness {
 type statusCollector struct{ app *App }
 
 var (
-	descLag        = prometheus.NewDesc("watchingcat_partition_lag_records", "Records that views do not hold yet.", []string{"topic", "partition"}, nil)
-	descWatermark  = prometheus.NewDesc("watchingcat_partition_watermark_timestamp_seconds", "Newest event time of a partition.", []string{"topic", "partition"}, nil)
-	descGroupLag   = prometheus.NewDesc("kafka_consumergroup_lag", "Lag under the name that alerts on kafka_exporter use.", []string{"consumergroup", "topic", "partition"}, nil)
-	descCheckpoint = prometheus.NewDesc("watchingcat_checkpoint_age_seconds", "Time since the last checkpoint, or since the start.", nil, nil)
-	descPending    = prometheus.NewDesc("watchingcat_checkpoint_pending_records", "Spans and log lines that are applied and wait for a checkpoint.", nil, nil)
-	descReady      = prometheus.NewDesc("watchingcat_ready", "1 when every partition is caught up.", nil, nil)
-	descHeld       = prometheus.NewDesc("watchingcat_span_halves_waiting", "Span halves that wait for their other side.", nil, nil)
-	descDropped    = prometheus.NewDesc("watchingcat_spans_set_aside_total", "Spans not counted in the usual place, by reason.", []string{"reason"}, nil)
+	descLag = prometheus.NewDesc("watchingcat_partition_lag_records", "Records that views do not hold yet.",
+		[]string{"topic", "partition"}, nil)
+	descWatermark = prometheus.NewDesc("watchingcat_partition_watermark_timestamp_seconds", "Newest event time of a partition.",
+		[]string{"topic", "partition"}, nil)
+	descGroupLag = prometheus.NewDesc("kafka_consumergroup_lag", "Lag under the name that alerts on kafka_exporter use.",
+		[]string{"consumergroup", "topic", "partition"}, nil)
+	descCheckpoint = prometheus.NewDesc("watchingcat_checkpoint_age_seconds", "Time since the last checkpoint, or since the start.", nil,
+		nil)
+	descPending = prometheus.NewDesc("watchingcat_checkpoint_pending_records",
+		"Spans and log lines that are applied and wait for a checkpoint.", nil, nil)
+	descReady   = prometheus.NewDesc("watchingcat_ready", "1 when every partition is caught up.", nil, nil)
+	descHeld    = prometheus.NewDesc("watchingcat_span_halves_waiting", "Span halves that wait for their other side.", nil, nil)
+	descDropped = prometheus.NewDesc("watchingcat_spans_set_aside_total", "Spans not counted in the usual place, by reason.",
+		[]string{"reason"}, nil)
 	descDuplicates = prometheus.NewDesc("watchingcat_duplicate_records_total", "Records recognised as sent again.", nil, nil)
-	descDupSpans   = prometheus.NewDesc("watchingcat_duplicate_spans_total", "Spans recognised as sent again, beside those of duplicate records.", nil, nil)
-	descDedupLost  = prometheus.NewDesc("watchingcat_dedup_spans_forgotten_total", "Spans forgotten before the de-duplication window had passed, because too many were held.", nil, nil)
-	descGaps       = prometheus.NewDesc("watchingcat_topic_gaps", "Ranges of offsets that were deleted from topics before they were read.", nil, nil)
+	descDupSpans   = prometheus.NewDesc("watchingcat_duplicate_spans_total",
+		"Spans recognised as sent again, beside those of duplicate records.", nil, nil)
+	descDedupLost = prometheus.NewDesc("watchingcat_dedup_spans_forgotten_total",
+		"Spans forgotten before the de-duplication window had passed, because too many were held.", nil, nil)
+	descGaps = prometheus.NewDesc("watchingcat_topic_gaps", "Ranges of offsets that were deleted from topics before they were read.",
+		nil, nil)
 )
 
 // Describe sends nothing: which partitions there are is not known beforehand.
@@ -62,7 +72,8 @@ func (s statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descReady, ready)
 	c := a.live.Counters()
 	gauge(descHeld, float64(c.Waiting))
-	for reason, n := range map[string]uint64{"unattributed": c.Unattributed, "too_late": c.TooLate, "future": c.Future, "overflow": c.Overflowed} {
+	for reason, n := range map[string]uint64{"unattributed": c.Unattributed, "too_late": c.TooLate, "future": c.Future,
+		"overflow": c.Overflowed} {
 		ch <- prometheus.MustNewConstMetric(descDropped, prometheus.CounterValue, float64(n), reason)
 	}
 	ch <- prometheus.MustNewConstMetric(descDuplicates, prometheus.CounterValue, float64(c.Duplicates))

@@ -40,8 +40,9 @@ func openTelemetry(ctx context.Context, reg prometheus.Registerer, log zerolog.L
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		log.Warn().Err(err).Msg("OpenTelemetry: exporting WatchingCat's own telemetry failed")
 	}))
-	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(semconv.ServiceName("watchingcat"), semconv.ServiceVersion(Version()),
-		semconv.ServiceInstanceID(uuid.NewString())), resource.WithFromEnv())
+	res, err := resource.New(ctx, resource.WithTelemetrySDK(),
+		resource.WithAttributes(semconv.ServiceName("watchingcat"), semconv.ServiceVersion(Version()),
+			semconv.ServiceInstanceID(uuid.NewString())), resource.WithFromEnv())
 	if err != nil {
 		return t, config.Usage("OTEL_RESOURCE_ATTRIBUTES: %v", err)
 	}

@@ -39,14 +39,15 @@ type testApp struct {
 // startApp starts an App with settings as NAME=value, without the prefix.
 func startApp(t *testing.T, log zerolog.Logger, settings ...string) *testApp {
 	t.Helper()
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1),
+		kfake.SeedTopics(2, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(broker.Close)
 	brokers := strings.Join(broker.ListenAddrs(), ",")
-	environ := []string{config.EnvPrefix + "KAFKA_BROKERS=" + brokers, config.EnvPrefix + "DATA_DIR=" + t.TempDir(), config.EnvPrefix + "HTTP_ADDR=127.0.0.1:0",
-		config.EnvPrefix + "COMMIT_INTERVAL=10ms", config.EnvPrefix + "MIN_FREE_DISK_BYTES=1"}
+	environ := []string{config.EnvPrefix + "KAFKA_BROKERS=" + brokers, config.EnvPrefix + "DATA_DIR=" + t.TempDir(),
+		config.EnvPrefix + "HTTP_ADDR=127.0.0.1:0", config.EnvPrefix + "COMMIT_INTERVAL=10ms", config.EnvPrefix + "MIN_FREE_DISK_BYTES=1"}
 	for _, s := range settings {
 		environ = append(environ, config.EnvPrefix+strings.ReplaceAll(s, "BROKERS_THAT_ANSWER", brokers))
 	}
@@ -175,7 +176,8 @@ func TestOwnSpansEnd(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			var g errgroup.Group
 			g.Go(func() error {
-				return (&receiver.Receiver{Kafka: a.cfg.Kafka(), GRPCAddr: ports[0], HTTPAddr: ports[1], TracesTopic: "otlp_spans", MetricsTopic: "otlp_metrics", LogsTopic: "otlp_logs"}).Run(ctx)
+				return (&receiver.Receiver{Kafka: a.cfg.Kafka(), GRPCAddr: ports[0], HTTPAddr: ports[1], TracesTopic: "otlp_spans",
+					MetricsTopic: "otlp_metrics", LogsTopic: "otlp_logs"}).Run(ctx)
 			})
 			defer func() {
 				stop()
@@ -231,11 +233,13 @@ func TestLogLinesNameTheirTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	const trace = "0af7651916cd43dd8448eb211c80319c"
-	if code, text := a.get("/api/v1/services", "Traceparent: 00-"+trace+"-b7ad6b7169203331-01", "Authorization: Bearer "+x.Token); code != http.StatusOK {
+	if code, text := a.get("/api/v1/services", "Traceparent: 00-"+trace+"-b7ad6b7169203331-01",
+		"Authorization: Bearer "+x.Token); code != http.StatusOK {
 		t.Fatalf("%d %s", code, text)
 	}
 	a.until("the request's line", func() bool {
-		return len(log.With(t, map[string]any{"message": "request", "route": "/api/v1/services", "principal": "ann", "trace_id": trace, "outcome": "success"})) == 1
+		return len(log.With(t, map[string]any{"message": "request", "route": "/api/v1/services", "principal": "ann", "trace_id": trace,
+			"outcome": "success"})) == 1
 	})
 	if err := a.cl.ProduceSync(t.Context(), &kgo.Record{Topic: "otlp_spans", Value: []byte("no span")}).FirstErr(); err != nil {
 		t.Fatal(err)

@@ -71,7 +71,8 @@ func secured(c *config.Config, l net.Listener) (net.Listener, *certificate, erro
 	if err != nil {
 		return nil, nil, certificateError(err)
 	}
-	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get, NextProtos: []string{"http/1.1"}}), cert, nil
+	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get, NextProtos: []string{"http/1.1"}}), cert,
+		nil
 }
 
 func certificateError(err error) error {

@@ -23,7 +23,8 @@ const (
 )
 
 // Backtest implements api.TopicBacktester.
-func (t topicBacktests) Backtest(ctx context.Context, list []backtest.Spec, report func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
+func (t topicBacktests) Backtest(ctx context.Context, list []backtest.Spec,
+	report func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 	warmUp, start, end := leastWarmUp, list[0].Start, list[0].End
 	for i := range list {
 		list[i].Step = t.cfg.CommitInterval
@@ -37,8 +38,9 @@ func (t topicBacktests) Backtest(ctx context.Context, list []backtest.Spec, repo
 	defer view.Release()
 	var since time.Time
 	results, err := rereadRules(ctx, replay.RereadConfig{
-		Kafka: t.cfg.Kafka(), Views: t.viewConfig(), Topics: []string{t.cfg.KafkaTracesTopic, t.cfg.KafkaLogsTopic}, LogsTopic: t.cfg.KafkaLogsTopic,
-		Lateness: t.cfg.Lateness, Interval: t.cfg.CommitInterval, From: start.Add(-warmUp - t.cfg.PairingWindow - exportMargin), To: to, Logger: t.log,
+		Kafka: t.cfg.Kafka(), Views: t.viewConfig(), Topics: []string{t.cfg.KafkaTracesTopic, t.cfg.KafkaLogsTopic},
+		LogsTopic: t.cfg.KafkaLogsTopic, Lateness: t.cfg.Lateness, Interval: t.cfg.CommitInterval,
+		From: start.Add(-warmUp - t.cfg.PairingWindow - exportMargin), To: to, Logger: t.log,
 		Progress: report,
 		Opened:   func(r *replay.Reread) { since = r.Since },
 	}, view.Samples(), list)
@@ -47,7 +49,8 @@ func (t topicBacktests) Backtest(ctx context.Context, list []backtest.Spec, repo
 
 // rereadRules evaluates rules over what the topics hold of a past, all backtests in one reading. Their Reader and Queryable are those of
 // the reading; samples of OTLP metrics are read where they are kept (nil: there are none).
-func rereadRules(ctx context.Context, c replay.RereadConfig, samples samples.SampleReader, list []backtest.Spec) (results []*backtest.Result, err error) {
+func rereadRules(ctx context.Context, c replay.RereadConfig, samples samples.SampleReader,
+	list []backtest.Spec) (results []*backtest.Result, err error) {
 	following := make([]*backtest.Following, len(list))
 	c.Stop = func(ctx context.Context, now time.Time) error {
 		for _, f := range following {

@@ -51,21 +51,24 @@ const recordedRules = `groups:
 `
 
 // TestTopicBacktestIsLive records the moments at which a live run looked at its views, and evaluates its rules once more over what the
-// topics hold, at these moments: every transition is the same, to the millisecond, and so is every notification. Without the moments, by the
-// records' timestamps alone, each alert that does not flap fires within two seconds of when it did.
+// topics hold, at these moments: every transition is the same, to the millisecond, and so is every notification. Without the moments, by
+// the records' timestamps alone, each alert that does not flap fires within two seconds of when it did.
 func TestTopicBacktestIsLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const topic, partitions = "otlp_spans", 3
 		network := &kfake.VirtualNetwork{}
-		broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(network.Listen), kfake.SeedTopics(partitions, topic))
+		broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(network.Listen),
+			kfake.SeedTopics(partitions, topic))
 		require.NoError(t, err)
 		defer broker.Close()
 		kafka := kafka.Config{Brokers: broker.ListenAddrs(), Dialer: network.DialContext}
 		config := model.Config{PairingWindow: 10 * time.Second, Compensation: time.Minute}
 		begin := time.Now()
 
-		gens, err := replay.OpenGenerations(replay.GenerationsConfig{Store: storage.NewMem(storage.MemOptions{}), GenerationConfig: replay.GenerationConfig{
-			Kafka: kafka, Views: config, Topics: []string{topic}, Lateness: 2 * time.Second, Interval: 250 * time.Millisecond, Logger: zerolog.Nop()}})
+		gens, err := replay.OpenGenerations(replay.GenerationsConfig{Store: storage.NewMem(storage.MemOptions{}),
+			GenerationConfig: replay.GenerationConfig{
+				Kafka: kafka, Views: config, Topics: []string{topic}, Lateness: 2 * time.Second, Interval: 250 * time.Millisecond,
+				Logger: zerolog.Nop()}})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -91,8 +94,9 @@ func TestTopicBacktestIsLive(t *testing.T) {
 		}
 		end := moments[len(moments)-1].Now
 		again := func(moments []replay.Moment) *backtest.Result {
-			res, err := rereadRules(t.Context(), replay.RereadConfig{Kafka: kafka, Views: config, Topics: []string{topic}, Lateness: 2 * time.Second, To: end, Moments: moments,
-				Logger: zerolog.Nop()}, nil, []backtest.Spec{{Sources: []rules.Source{src}, Start: begin, End: end}})
+			res, err := rereadRules(t.Context(),
+				replay.RereadConfig{Kafka: kafka, Views: config, Topics: []string{topic}, Lateness: 2 * time.Second, To: end,
+					Moments: moments, Logger: zerolog.Nop()}, nil, []backtest.Spec{{Sources: []rules.Source{src}, Start: begin, End: end}})
 			require.NoError(t, err)
 			return res[0]
 		}
@@ -167,7 +171,8 @@ func buy(ctx context.Context, t *testing.T, kafka kafka.Config, topic string, pa
 		}
 		for _, b := range list {
 			time.Sleep(time.Duration(r.IntN(60)) * time.Millisecond)
-			if err := cl.ProduceSync(ctx, &kgo.Record{Topic: topic, Partition: int32(r.IntN(partitions)), Value: b}).FirstErr(); err != nil && ctx.Err() == nil {
+			if err := cl.ProduceSync(ctx,
+				&kgo.Record{Topic: topic, Partition: int32(r.IntN(partitions)), Value: b}).FirstErr(); err != nil && ctx.Err() == nil {
 				t.Error(err)
 			}
 		}

@@ -61,7 +61,8 @@ func (t *trialFlags) add(c *cobra.Command) {
 	f.StringVar(&t.from, "from", "", "start of the range: RFC 3339 `time`, Unix seconds, or -6h for six hours ago; default: six hours before --to")
 	f.StringVar(&t.to, "to", "", "`time` of the end of the range, in the same formats as --from; default: now")
 	f.StringVar(&t.step, "step", "", "`duration` between evaluations; default: the width of the buckets that are kept at --from")
-	f.BoolVar(&t.topics, "topics", false, "read the records of the topics again and evaluate on each, as live rules are, instead of on the buckets of the views; slower")
+	f.BoolVar(&t.topics, "topics", false,
+		"read the records of the topics again and evaluate on each, as live rules are, instead of on the buckets of the views; slower")
 	f.StringVarP(&t.output, "output", "o", "table", "output `format`: table or json")
 }
 
@@ -185,8 +186,8 @@ func topicLine(b *rest.TopicBacktest) string {
 func rulesBacktestCommand() *cobra.Command {
 	var t trialFlags
 	c := &cobra.Command{
-		Use: "backtest FILE", Short: "Evaluate a rule file over the past and print the alerts and notifications it would have caused", Args: needArgs("FILE"),
-		Long: "Evaluate a Prometheus rule file over the past with the evaluator of live rules. The command prints when alerts would have been pending " +
+		Use: "backtest FILE", Short: "Evaluate a rule file over the past and print the alerts and notifications it would have caused",
+		Args: needArgs("FILE"), Long: "Evaluate a Prometheus rule file over the past with the evaluator of live rules. The command prints when alerts would have been pending " +
 			"and firing, and which notifications would have been sent. --threshold and --for also try other values.\n\n" +
 			"The running server does the work over the views that it keeps. If no server answers, the command uses the data folder itself.",
 		Example: "  watchingcat rules backtest --from -6h rules.yml\n" +
@@ -209,7 +210,8 @@ func rulesBacktestCommand() *cobra.Command {
 	}
 	config.AddSettings(c, config.LocalNote, slices.Concat(config.ServerSettings, []string{"data_dir"})...)
 	t.add(c)
-	c.Flags().Float64SliceVar(&t.thresholds, "threshold", nil, "also evaluate with this `number` as the threshold of each alert's condition; repeatable")
+	c.Flags().Float64SliceVar(&t.thresholds, "threshold", nil,
+		"also evaluate with this `number` as the threshold of each alert's condition; repeatable")
 	c.Flags().StringSliceVar(&t.fors, "for", nil, "also evaluate with this `duration` as the 'for' of each alert; repeatable")
 	return c
 }
@@ -279,9 +281,10 @@ func labelText(l map[string]string) string {
 }
 
 func showBacktest(out io.Writer, a *rest.BacktestAnswer) error {
-	fmt.Fprintf(out, "%s to %s, %d evaluations every %v\n", a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.Evaluations, time.Duration(a.StepS*float64(time.Second)).Round(time.Millisecond))
-	fmt.Fprintf(out, "fired %d times for %v in total, longest %v; pending %v; flaps %d; notifications %d\n", a.Summary.Fired, seconds(a.Summary.FiringS), seconds(a.Summary.LongestS),
-		seconds(a.Summary.PendingS), a.Summary.Flaps, len(a.Notifications))
+	fmt.Fprintf(out, "%s to %s, %d evaluations every %v\n", a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.Evaluations,
+		time.Duration(a.StepS*float64(time.Second)).Round(time.Millisecond))
+	fmt.Fprintf(out, "fired %d times for %v in total, longest %v; pending %v; flaps %d; notifications %d\n", a.Summary.Fired,
+		seconds(a.Summary.FiringS), seconds(a.Summary.LongestS), seconds(a.Summary.PendingS), a.Summary.Flaps, len(a.Notifications))
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	for i := range a.Series {
 		s := &a.Series[i]
@@ -294,7 +297,8 @@ func showBacktest(out io.Writer, a *rest.BacktestAnswer) error {
 		fmt.Fprintln(w, "\nNotifications")
 	}
 	for _, n := range a.Notifications {
-		fmt.Fprintf(w, "  %s\t%s/%s\t%d firing, %d resolved\t%s\n", n.Time.Format(time.RFC3339), n.Receiver, n.Integration, len(n.Firing), len(n.Resolved), n.Reason)
+		fmt.Fprintf(w, "  %s\t%s/%s\t%d firing, %d resolved\t%s\n", n.Time.Format(time.RFC3339), n.Receiver, n.Integration, len(n.Firing),
+			len(n.Resolved), n.Reason)
 	}
 	if len(a.Variants) > 0 {
 		fmt.Fprintln(w, "\nVariant\tfired\tfiring\tpending\tflaps\tnotifications")
@@ -304,7 +308,8 @@ func showBacktest(out io.Writer, a *rest.BacktestAnswer) error {
 		if v.Threshold != nil {
 			name = fmt.Sprintf("threshold %v", *v.Threshold)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%v\t%v\t%d\t%d\n", name, v.Summary.Fired, seconds(v.Summary.FiringS), seconds(v.Summary.PendingS), v.Summary.Flaps, v.Notifications)
+		fmt.Fprintf(w, "%s\t%d\t%v\t%v\t%d\t%d\n", name, v.Summary.Fired, seconds(v.Summary.FiringS), seconds(v.Summary.PendingS),
+			v.Summary.Flaps, v.Notifications)
 	}
 	for _, x := range a.Meta.Warnings {
 		fmt.Fprintln(w, "warning:", x)

@@ -34,7 +34,8 @@ const downRule = "groups: [{name: g, rules: [{alert: Down, expr: up == 0}]}]"
 func TestRulesTestSaysWhatFailed(t *testing.T) {
 	rules := writeFile(t, "rules.yml", downRule)
 	test := func(value string) string {
-		return writeFile(t, "t.yml", "rule_files: ["+rules+"]\ntests: [{interval: 1m, input_series: [{series: up, values: '"+value+"'}], alert_rule_test: [{eval_time: 0m, alertname: Down, exp_alerts: [{exp_labels: {}}]}]}]")
+		return writeFile(t, "t.yml", "rule_files: ["+rules+"]\ntests: [{interval: 1m, input_series: [{series: up, values: '"+value+
+			"'}], alert_rule_test: [{eval_time: 0m, alertname: Down, exp_alerts: [{exp_labels: {}}]}]}]")
 	}
 	code, out, _ := command(t, "rules", "test", test("0"))
 	require.Zero(t, code, out)
@@ -53,8 +54,9 @@ func server(t *testing.T) {
 		require.NoError(t, json.NewDecoder(r.Body).Decode(&in))
 		n := strings.Count(*in.Yaml, "up ")
 		sum := rest.BacktestSummary{Fired: n, FiringS: float64(60 * n)}
-		a := rest.BacktestAnswer{StepS: 10, Evaluations: 360, Summary: sum, Series: []rest.BacktestSeries{{Rule: "Down", Labels: rest.Labels{"alertname": "Down", "job": "a"}, Summary: sum,
-			Transitions: []rest.BacktestTransition{{To: "firing", Value: 1.0 / 3}}}}}
+		a := rest.BacktestAnswer{StepS: 10, Evaluations: 360, Summary: sum,
+			Series: []rest.BacktestSeries{{Rule: "Down", Labels: rest.Labels{"alertname": "Down", "job": "a"}, Summary: sum,
+				Transitions: []rest.BacktestTransition{{To: "firing", Value: 1.0 / 3}}}}}
 		for _, v := range value(in.Variants) {
 			a.Variants = append(a.Variants, rest.BacktestVariantAnswer{Threshold: v.Threshold, For: v.For})
 		}
@@ -69,7 +71,8 @@ func TestRulesBacktestAndDiff(t *testing.T) {
 	old, other := writeFile(t, "old.yml", downRule), writeFile(t, "new.yml", strings.Replace(downRule, "up ==", "up + up ==", 1))
 	code, out, progress := command(t, "rules", "backtest", old, "--threshold", "2", "--for", "5m")
 	require.Zero(t, code, progress)
-	for _, want := range []string{"360 evaluations every 10s", "fired 1 times for 1m0s", `Down {job="a"}`, "firing  0.3333", "threshold 2", "for 5m"} {
+	for _, want := range []string{"360 evaluations every 10s", "fired 1 times for 1m0s", `Down {job="a"}`, "firing  0.3333", "threshold 2",
+		"for 5m"} {
 		require.Contains(t, out, want)
 	}
 	code, out, _ = command(t, "rules", "diff", old, other)

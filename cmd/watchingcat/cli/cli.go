@@ -82,7 +82,8 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return config.Usage("%v", err) })
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(c.OutOrStdout(), c) })
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), migrateCommand(), rulesCommand(), tokenCommand(), userCommand(), configCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), migrateCommand(), rulesCommand(), tokenCommand(),
+		userCommand(), configCommand(), versionCommand())
 	return root
 }
 
@@ -124,7 +125,8 @@ func serve(ctx context.Context, cfg *config.Loaded, log zerolog.Logger) (err err
 	defer func() { err = errors.Join(err, a.Close()) }()
 	log.Info().Str("url", cfg.Scheme()+"://"+a.Addr()).Str("data", cfg.DataDir).Str("version", app.Version()).Msg("listening")
 	giveUp := app.GiveUpAfter(ctx, cfg.ShutdownDelay+app.ShutdownTimeout, func() {
-		log.Error().Dur("timeout", app.ShutdownTimeout).Msg("shutdown timed out; committed data is kept, the rest is read again at the next start")
+		log.Error().Dur("timeout", app.ShutdownTimeout).
+			Msg("shutdown timed out; committed data is kept, the rest is read again at the next start")
 		os.Exit(exitFailure)
 	})
 	defer giveUp()

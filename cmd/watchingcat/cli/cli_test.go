@@ -45,13 +45,16 @@ func TestCommandLine(t *testing.T) {
 		{"config check --kafka-traces-topic=a,b", exitUsage, "WATCHINGCAT_KAFKA_TRACES_TOPIC: \"a,b\" has the character ','"},
 		{"config check --kafka-logs-topic=otlp.*", exitUsage, "WATCHINGCAT_KAFKA_LOGS_TOPIC"},
 		{"config check --kafka-metrics-topic=" + strings.Repeat("a", 250), exitUsage, "at most 249"},
-		{"config check --kafka-dead-letter-topic=otlp_spans", exitUsage, "WATCHINGCAT_KAFKA_DEAD_LETTER_TOPIC: \"otlp_spans\" is the topic of WATCHINGCAT_KAFKA_TRACES_TOPIC too"},
-		{"config check --kafka-metrics-topic=otlp.logs", exitUsage, "WATCHINGCAT_KAFKA_LOGS_TOPIC: \"otlp_logs\" is the topic of WATCHINGCAT_KAFKA_METRICS_TOPIC too"},
+		{"config check --kafka-dead-letter-topic=otlp_spans", exitUsage,
+			"WATCHINGCAT_KAFKA_DEAD_LETTER_TOPIC: \"otlp_spans\" is the topic of WATCHINGCAT_KAFKA_TRACES_TOPIC too"},
+		{"config check --kafka-metrics-topic=otlp.logs", exitUsage,
+			"WATCHINGCAT_KAFKA_LOGS_TOPIC: \"otlp_logs\" is the topic of WATCHINGCAT_KAFKA_METRICS_TOPIC too"},
 		{"serve --kafka-brokers=127.0.0.1:1 --kafka-config-topic=a --kafka-logs-topic=a", exitUsage, "WATCHINGCAT_KAFKA_CONFIG_TOPIC"},
 		{"config check --external-labels=a=,a=b", exitUsage, "\"a\" is given twice"},
 		{"serve --kafka-brokers=127.0.0.1:1 --kafka-dead-letter-topic=..", exitUsage, "WATCHINGCAT_KAFKA_DEAD_LETTER_TOPIC"},
 		{"config check --otlp-translation-strategy=None", exitUsage, "NoUTF8EscapingWithSuffixes"},
-		{"config check --otlp-translation-strategy=NoTranslation --otlp-promote-resource-attributes=host.name,cloud.region", exitOK, "settings are valid"},
+		{"config check --otlp-translation-strategy=NoTranslation --otlp-promote-resource-attributes=host.name,cloud.region", exitOK,
+			"settings are valid"},
 		{"config check --commit-interval=soon", exitUsage, "watchingcat: WATCHINGCAT_COMMIT_INTERVAL: invalid duration \"soon\"; see"},
 		{"config check --limit-edges=x --kafka-start=y", exitUsage, "watchingcat: WATCHINGCAT_LIMIT_EDGES: "},
 		{"config check --log-level=x --kafka-start=y", exitUsage, "\nSee `watchingcat config check --help`."},
@@ -59,7 +62,8 @@ func TestCommandLine(t *testing.T) {
 		{"config check --http-addr=0.0.0.0:8090 --auth-enabled=false", exitOK, "settings are valid"},
 		{"config check --http-addr=0.0.0.0:8090 --auth-enabled=true", exitOK, "settings are valid"},
 		{"config check --pprof-addr=0.0.0.0:6060", exitUsage, "is no loopback address"},
-		{"config check --auth-oidc-issuer=https://id.example.org", exitUsage, "needs WATCHINGCAT_AUTH_OIDC_CLIENT_ID and WATCHINGCAT_EXTERNAL_URL"},
+		{"config check --auth-oidc-issuer=https://id.example.org", exitUsage,
+			"needs WATCHINGCAT_AUTH_OIDC_CLIENT_ID and WATCHINGCAT_EXTERNAL_URL"},
 		{"config check --auth-oidc-issuer=https://id.example.org --auth-oidc-client-id=w --external-url=https://w --auth-oidc-roles=sre:editor", exitUsage, "is not value=role"},
 		{"config check --auth-oidc-issuer=https://id.example.org --auth-oidc-client-id=w --external-url=https://w --auth-oidc-default-role=guest", exitUsage, "AUTH_OIDC_DEFAULT_ROLE"},
 		{"config check --auth-oidc-issuer=https://id.example.org --auth-oidc-client-id=w --external-url=https://w --auth-oidc-roles=sre=editor,it=admin --auth-oidc-default-role=none", exitOK, "settings are valid"},
@@ -97,11 +101,13 @@ func TestLayers(t *testing.T) {
 		}
 	}
 	c, err := load(t, []string{"--config", file, "--data-dir", "from-flag"},
-		"WATCHINGCAT_KAFKA_TRACES_TOPIC=from-env", "WATCHINGCAT_DATA_DIR=from-env", "WATCHINGCAT_KAFKA_SASL_PASSWORD_FILE="+secret, "HOME=/", "WATCHINGCAT_KAFKA_TLS=true", "WATCHINGCAT_EXTERNAL_URL=https://cat.example.org/")
+		"WATCHINGCAT_KAFKA_TRACES_TOPIC=from-env", "WATCHINGCAT_DATA_DIR=from-env", "WATCHINGCAT_KAFKA_SASL_PASSWORD_FILE="+secret,
+		"HOME=/", "WATCHINGCAT_KAFKA_TLS=true", "WATCHINGCAT_EXTERNAL_URL=https://cat.example.org/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.KafkaGroup != "from-file" || c.KafkaTracesTopic != "from-env" || c.DataDir != "from-flag" || c.Lateness.Seconds() != 3 || c.KafkaLogsTopic != "otlp_logs" || !c.KafkaTLS {
+	if c.KafkaGroup != "from-file" || c.KafkaTracesTopic != "from-env" || c.DataDir != "from-flag" || c.Lateness.Seconds() != 3 ||
+		c.KafkaLogsTopic != "otlp_logs" || !c.KafkaTLS {
 		t.Errorf("layers: %+v", c.Config)
 	}
 	if !slices.Equal(c.KafkaBrokers, []string{"a:1", "b:2"}) {

@@ -17,7 +17,8 @@ import (
 )
 
 func configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Print or check the settings", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{Use: "config", Short: "Print or check the settings", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	printing := &cobra.Command{
 		Use: "print", Short: "Print every setting with its value, meaning, default and origin", Args: noArgs,
 		Long: "Print every setting, by group: its value in effect, what it does, its kind or unit, its default, its environment variable and the " +

@@ -40,13 +40,15 @@ const (
 
 var faultKinds = []faultKind{
 	{"slow database", func(r *rand.Rand) shop.Fault {
-		return shop.Fault{Database: []string{"orders", "users", "products", "reviews", "stock", "redis"}[r.IntN(6)], Slower: 8 + 8*r.Float64()}
+		return shop.Fault{Database: []string{"orders", "users", "products", "reviews", "stock", "redis"}[r.IntN(6)],
+			Slower: 8 + 8*r.Float64()}
 	}, slowAtTheEdge},
 	{"failing service four hops down", func(r *rand.Rand) shop.Fault {
 		return shop.Fault{Service: []string{"fraud", "currency", "tax", "pricing"}[r.IntN(4)], ErrorRate: 0.2 + 0.3*r.Float64(), Slower: 1}
 	}, errorsAtTheEdge},
 	{"bad deployment", func(r *rand.Rand) shop.Fault {
-		return shop.Fault{Service: []string{"catalog", "cart", "recommendation", "search", "checkout", "auth", "review"}[r.IntN(7)], ErrorRate: 0.05 + 0.1*r.Float64(), Slower: 3, Version: "2.0.0-rc1"}
+		return shop.Fault{Service: []string{"catalog", "cart", "recommendation", "search", "checkout", "auth", "review"}[r.IntN(7)],
+			ErrorRate: 0.05 + 0.1*r.Float64(), Slower: 3, Version: "2.0.0-rc1"}
 	}, errorsAtTheEdge},
 }
 
@@ -69,10 +71,13 @@ func TestCulpritIsRankedFirst(t *testing.T) {
 				three++
 			}
 			if at != 0 {
-				t.Logf("%s, seed %d: %s (x%.1f, %.0f %% errors) stands at %d\n%s", k.name, seed, culprit, f.Slower, f.ErrorRate*100, at, e.Text())
+				t.Logf("%s, seed %d: %s (x%.1f, %.0f %% errors) stands at %d\n%s", k.name, seed, culprit, f.Slower, f.ErrorRate*100, at,
+					e.Text())
 			}
 			if k.name == "bad deployment" {
-				require.True(t, slices.ContainsFunc(e.Deployments, func(d alert.EvidenceDeployment) bool { return d.Service == culprit && d.Version == f.Version }), "seed %d: %v", seed, e.Deployments)
+				require.True(t, slices.ContainsFunc(e.Deployments,
+					func(d alert.EvidenceDeployment) bool { return d.Service == culprit && d.Version == f.Version }), "seed %d: %v", seed,
+					e.Deployments)
 			}
 		}
 	}
@@ -174,10 +179,12 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 				continue
 			}
 			all++
-			if slices.ContainsFunc(a.Evidence.Path[:min(len(a.Evidence.Path), 3)], func(p alert.PathEdge) bool { return p.Server == "payment" }) {
+			if slices.ContainsFunc(a.Evidence.Path[:min(len(a.Evidence.Path), 3)],
+				func(p alert.PathEdge) bool { return p.Server == "payment" }) {
 				named++
 			} else {
-				t.Logf("%v: %s, against %v to %v (%s): %s", now.Sub(begun), a.Labels, a.Evidence.Baseline.Sub(begun), a.Evidence.BaselineEnd.Sub(begun), a.Evidence.BaselineReason, a.Evidence.Text())
+				t.Logf("%v: %s, against %v to %v (%s): %s", now.Sub(begun), a.Labels, a.Evidence.Baseline.Sub(begun),
+					a.Evidence.BaselineEnd.Sub(begun), a.Evidence.BaselineReason, a.Evidence.Text())
 			}
 		}
 	}

@@ -65,13 +65,15 @@ func demoCommand() *cobra.Command {
 				cfg.LogLevel = "warn"
 			}
 			if len(cfg.KafkaBrokers) > 0 {
-				return config.Usage("%sKAFKA_BROKERS is set, but the demo brings its own broker; `watchingcat serve` reads yours", config.EnvPrefix)
+				return config.Usage("%sKAFKA_BROKERS is set, but the demo brings its own broker; `watchingcat serve` reads yours",
+					config.EnvPrefix)
 			}
 			return runDemo(c.Context(), cfg, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	config.AddSettings(c, "The demo uses the other settings of the server too, except those of the brokers. `watchingcat serve --help` lists them.",
-		"data_dir", "http_addr", "otlp_grpc_addr", "otlp_http_addr", "rule_files", "alertmanager_config", "memory_limit", "log_level", "log_format")
+		"data_dir", "http_addr", "otlp_grpc_addr", "otlp_http_addr", "rule_files", "alertmanager_config", "memory_limit", "log_level",
+		"log_format")
 	return c
 }
 
@@ -116,7 +118,8 @@ func runDemo(ctx context.Context, cfg *config.Loaded, out, logs io.Writer) (err 
 	defer broker.Close()
 	recv := &receiver.Receiver{Kafka: cfg.Kafka(), GRPCAddr: cfg.OTLPGRPCAddr, HTTPAddr: cfg.OTLPHTTPAddr,
 		TracesTopic: cfg.KafkaTracesTopic, MetricsTopic: cfg.KafkaMetricsTopic, LogsTopic: cfg.KafkaLogsTopic, Logger: log}
-	load := &loader{kafka: cfg.Kafka(), topic: cfg.KafkaTracesTopic, logs: cfg.KafkaLogsTopic, metrics: cfg.KafkaMetricsTopic, seed: uint64(time.Now().UnixNano()), rate: demoRate, requests: 4, faults: demoFaults}
+	load := &loader{kafka: cfg.Kafka(), topic: cfg.KafkaTracesTopic, logs: cfg.KafkaLogsTopic, metrics: cfg.KafkaMetricsTopic,
+		seed: uint64(time.Now().UnixNano()), rate: demoRate, requests: 4, faults: demoFaults}
 
 	// The broker outlives what writes to it and what reads from it.
 	g, gctx := errgroup.WithContext(ctx)
@@ -139,8 +142,9 @@ func demoBroker(dir string, port int, cfg config.Config) (*kfake.Cluster, error)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("broker folder: %w", err)
 	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(dir), kfake.AllowAutoTopicCreation(), kfake.DefaultNumPartitions(4),
-		kfake.BrokerConfigs(map[string]string{"log.retention.ms": "1800000", "log.segment.bytes": "8388608", "message.max.bytes": "16777216"}))
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(dir), kfake.AllowAutoTopicCreation(),
+		kfake.DefaultNumPartitions(4), kfake.BrokerConfigs(map[string]string{"log.retention.ms": "1800000", "log.segment.bytes": "8388608",
+			"message.max.bytes": "16777216"}))
 	if err != nil {
 		return nil, fmt.Errorf("start the broker in %s: %w", dir, err)
 	}

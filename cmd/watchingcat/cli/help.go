@@ -195,7 +195,8 @@ func needArgs(names ...string) cobra.PositionalArgs {
 	many := strings.HasSuffix(names[len(names)-1], "...")
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < len(names) {
-			return config.Usage("%s is missing: give `%s %s`", strings.TrimSuffix(names[len(args)], "..."), c.CommandPath(), strings.Join(names, " "))
+			return config.Usage("%s is missing: give `%s %s`", strings.TrimSuffix(names[len(args)], "..."), c.CommandPath(),
+				strings.Join(names, " "))
 		}
 		if len(args) > len(names) && !many {
 			return config.Usage("unexpected argument %q: give `%s %s`", args[len(names)], c.CommandPath(), strings.Join(names, " "))

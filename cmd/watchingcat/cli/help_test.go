@@ -54,7 +54,8 @@ func TestHelp(t *testing.T) {
 				t.Errorf("%s shows %s, which is not a setting", c.CommandPath(), name)
 			}
 		}
-		if c.Runnable() && !c.HasSubCommands() && c.HasParent() && c.Parent().Name() != "completion" && c.Name() != "version" && c.Example == "" {
+		if c.Runnable() && !c.HasSubCommands() && c.HasParent() && c.Parent().Name() != "completion" && c.Name() != "version" &&
+			c.Example == "" {
 			t.Errorf("%s has no example", c.CommandPath())
 		}
 		fmt.Fprintf(&text, "$ %s --help\n%s\n", c.CommandPath(), help)
@@ -99,8 +100,10 @@ func TestConfigPrintIsReadBack(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "printed.yml")
 	for name, args := range map[string][]string{
 		"defaults": nil,
-		"set": {"--kafka-brokers=a:1,b:2", "--kafka-metrics-topic=", "--rule-files=/etc/r: *.yml,#b", "--external-labels=a='b\"c", "--retention-1h=100h", "--retention-traces=90m,123456789B",
-			"--memory-limit=1234567891", "--commit-interval=1s5ms", "--auth-enabled=false", "--dedup-spans", "--traces-sample=1e-7", "--dimensions=", "--kafka-group=true", "--kafka-sasl-username=07"},
+		"set": {"--kafka-brokers=a:1,b:2", "--kafka-metrics-topic=", "--rule-files=/etc/r: *.yml,#b", "--external-labels=a='b\"c",
+			"--retention-1h=100h", "--retention-traces=90m,123456789B", "--memory-limit=1234567891", "--commit-interval=1s5ms",
+			"--auth-enabled=false", "--dedup-spans", "--traces-sample=1e-7", "--dimensions=", "--kafka-group=true",
+			"--kafka-sasl-username=07"},
 	} {
 		want, err := load(t, args, "WATCHINGCAT_TOKEN=wc_secret")
 		if err != nil {
@@ -132,7 +135,8 @@ func TestConfigPrintIsReadBack(t *testing.T) {
 			compareGolden(t, "config.yml", strings.ReplaceAll(out.String(), "origin: environment", "origin: default"))
 		}
 	}
-	hidden, err := load(t, []string{"--elasticsearch-url=http://ann:hunter2@e:9200", "--alertmanager-urls=http://a:1,http://ann:hunter2@b:2"})
+	hidden, err := load(t, []string{"--elasticsearch-url=http://ann:hunter2@e:9200",
+		"--alertmanager-urls=http://a:1,http://ann:hunter2@b:2"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +150,8 @@ func TestConfigPrintIsReadBack(t *testing.T) {
 // but not shown.
 func TestUnusedSettingsAreAccepted(t *testing.T) {
 	var out bytes.Buffer
-	if code := run(context.Background(), strings.Fields("user add --retention-1h=7d --limit-edges=10"), &out, &out); code != exitUsage || !strings.Contains(out.String(), "NAME is missing") {
+	if code := run(context.Background(), strings.Fields("user add --retention-1h=7d --limit-edges=10"), &out, &out); code != exitUsage ||
+		!strings.Contains(out.String(), "NAME is missing") {
 		t.Errorf("exit %d: %s", code, out.String())
 	}
 	add, _, err := rootCommand().Find([]string{"user", "add"})

@@ -28,9 +28,11 @@ import (
 const accountsTimeout = time.Minute
 
 // onTopic runs fn on the accounts that the config topic holds; who may write there may decide who may.
-func onTopic(ctx context.Context, cfg *config.Loaded, stderr io.Writer, fn func(ctx context.Context, a *auth.Accounts, by string) error) (err error) {
+func onTopic(ctx context.Context, cfg *config.Loaded, stderr io.Writer,
+	fn func(ctx context.Context, a *auth.Accounts, by string) error) (err error) {
 	if len(cfg.KafkaBrokers) == 0 {
-		return config.Usage("give %sTOKEN of an admin to ask the running server, or %sKAFKA_BROKERS to work on the topic %s", config.EnvPrefix, config.EnvPrefix, cfg.KafkaConfigTopic)
+		return config.Usage("give %sTOKEN of an admin to ask the running server, or %sKAFKA_BROKERS to work on the topic %s",
+			config.EnvPrefix, config.EnvPrefix, cfg.KafkaConfigTopic)
 	}
 	ctx, cancel := context.WithTimeout(ctx, accountsTimeout)
 	defer cancel()
@@ -64,15 +66,18 @@ func askServer(ctx context.Context, cfg *config.Loaded, method, path string, bod
 	return server.call(ctx, method, path, body, answer)
 }
 
-func settingsCommand(use, short, long, example string, args cobra.PositionalArgs, run func(c *cobra.Command, cfg *config.Loaded, args []string) error) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Long: long + "\n\n" + accountsHelp, Example: example, Args: args, RunE: func(c *cobra.Command, args []string) error {
-		cfg, err := config.Load(c.Flags(), os.Environ())
-		if err != nil {
-			return err
-		}
-		return accountUsage(run(c, cfg, args))
-	}}
-	config.AddSettings(c, config.OthersTaken, slices.Concat(config.ServerSettings, config.BrokerSettings, []string{"kafka_config_topic"})...)
+func settingsCommand(use, short, long, example string, args cobra.PositionalArgs,
+	run func(c *cobra.Command, cfg *config.Loaded, args []string) error) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Long: long + "\n\n" + accountsHelp, Example: example, Args: args,
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := config.Load(c.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			return accountUsage(run(c, cfg, args))
+		}}
+	config.AddSettings(c, config.OthersTaken,
+		slices.Concat(config.ServerSettings, config.BrokerSettings, []string{"kafka_config_topic"})...)
 	return c
 }
 
@@ -88,7 +93,9 @@ const accountsHelp = "If WATCHINGCAT_TOKEN holds the API token of an admin, the 
 	"configuration topic in Kafka and needs the settings of the brokers."
 
 func tokenCommand() *cobra.Command {
-	c := &cobra.Command{Use: "token", Short: "Create, list and revoke API tokens", Long: "Create, list and revoke API tokens.\n\n" + accountsHelp, Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{Use: "token", Short: "Create, list and revoke API tokens",
+		Long: "Create, list and revoke API tokens.\n\n" + accountsHelp, Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(tokenCreateCommand(), tokenListCommand(), tokenRevokeCommand())
 	return c
 }
@@ -96,8 +103,10 @@ func tokenCommand() *cobra.Command {
 func tokenCreateCommand() *cobra.Command {
 	var role, name string
 	var life time.Duration
-	create := settingsCommand("create", "Create an API token and print it", "Create an API token and print it. The token is not shown again.",
-		"  watchingcat token create --name grafana --role viewer --expires 720h", noArgs, func(c *cobra.Command, cfg *config.Loaded, _ []string) error {
+	create := settingsCommand("create", "Create an API token and print it",
+		"Create an API token and print it. The token is not shown again.",
+		"  watchingcat token create --name grafana --role viewer --expires 720h", noArgs,
+		func(c *cobra.Command, cfg *config.Loaded, _ []string) error {
 			r, err := auth.ParseRole(role)
 			if err != nil {
 				return err
@@ -130,35 +139,36 @@ func tokenCreateCommand() *cobra.Command {
 }
 
 func tokenListCommand() *cobra.Command {
-	return settingsCommand("list", "List API tokens", "List API tokens with their role, creator and expiry.", "  watchingcat token list", noArgs, func(c *cobra.Command, cfg *config.Loaded, _ []string) error {
-		var out rest.TokenList
-		if cfg.Token != "" {
-			if err := askServer(c.Context(), cfg, "GET", "/api/v1/tokens", nil, &out); err != nil {
+	return settingsCommand("list", "List API tokens", "List API tokens with their role, creator and expiry.", "  watchingcat token list",
+		noArgs, func(c *cobra.Command, cfg *config.Loaded, _ []string) error {
+			var out rest.TokenList
+			if cfg.Token != "" {
+				if err := askServer(c.Context(), cfg, "GET", "/api/v1/tokens", nil, &out); err != nil {
+					return err
+				}
+			} else if err := onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, _ string) error {
+				if err := a.Objects.Sync(ctx); err != nil {
+					return err
+				}
+				tokens, err := a.Tokens()
+				for _, t := range tokens {
+					out.Tokens = append(out.Tokens, api.TokenAnswer(t))
+				}
+				return err
+			}); err != nil {
 				return err
 			}
-		} else if err := onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, _ string) error {
-			if err := a.Objects.Sync(ctx); err != nil {
-				return err
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 4, 2, ' ', 0)
+			fmt.Fprintln(w, "ID\tNAME\tROLE\tCREATED\tBY\tEXPIRES")
+			for _, t := range out.Tokens {
+				expires := "never"
+				if t.ExpiresAt != nil {
+					expires = t.ExpiresAt.Format(time.RFC3339)
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.Id, t.Name, t.Role, t.CreatedAt.Format(time.RFC3339), t.CreatedBy, expires)
 			}
-			tokens, err := a.Tokens()
-			for _, t := range tokens {
-				out.Tokens = append(out.Tokens, api.TokenAnswer(t))
-			}
-			return err
-		}); err != nil {
-			return err
-		}
-		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 4, 2, ' ', 0)
-		fmt.Fprintln(w, "ID\tNAME\tROLE\tCREATED\tBY\tEXPIRES")
-		for _, t := range out.Tokens {
-			expires := "never"
-			if t.ExpiresAt != nil {
-				expires = t.ExpiresAt.Format(time.RFC3339)
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.Id, t.Name, t.Role, t.CreatedAt.Format(time.RFC3339), t.CreatedBy, expires)
-		}
-		return w.Flush()
-	})
+			return w.Flush()
+		})
 }
 
 func tokenRevokeCommand() *cobra.Command {
@@ -174,10 +184,14 @@ func tokenRevokeCommand() *cobra.Command {
 }
 
 func userCommand() *cobra.Command {
-	c := &cobra.Command{Use: "user", Short: "Add local users", Long: "Add local users, who log in with name and password.\n\n" + accountsHelp, Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{Use: "user", Short: "Add local users",
+		Long: "Add local users, who log in with name and password.\n\n" + accountsHelp, Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var role string
-	add := settingsCommand("add NAME", "Add a local user", "Add a local user. The password is the first line of standard input, 8 to 256 bytes.",
-		"  echo \"$PASSWORD\" | watchingcat user add --role admin ann", needArgs("NAME"), func(c *cobra.Command, cfg *config.Loaded, args []string) error {
+	add := settingsCommand("add NAME", "Add a local user",
+		"Add a local user. The password is the first line of standard input, 8 to 256 bytes.",
+		"  echo \"$PASSWORD\" | watchingcat user add --role admin ann", needArgs("NAME"),
+		func(c *cobra.Command, cfg *config.Loaded, args []string) error {
 			r, err := auth.ParseRole(role)
 			if err != nil {
 				return err
@@ -191,7 +205,8 @@ func userCommand() *cobra.Command {
 				return config.Usage("give the password on standard input, as `watchingcat user add %s < password.txt`", args[0])
 			}
 			if cfg.Token != "" {
-				return askServer(c.Context(), cfg, "POST", "/api/v1/users", rest.UserInput{Name: args[0], Role: rest.Role(role), Password: password}, nil)
+				return askServer(c.Context(), cfg, "POST", "/api/v1/users",
+					rest.UserInput{Name: args[0], Role: rest.Role(role), Password: password}, nil)
 			}
 			return onTopic(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, a *auth.Accounts, by string) error {
 				_, err := a.CreateUser(ctx, by, args[0], password, r, time.Now())

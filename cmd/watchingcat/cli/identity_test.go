@@ -41,7 +41,8 @@ type identityBench struct {
 
 func newIdentityBench(t *testing.T) *identityBench {
 	t.Helper()
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1),
+		kfake.SeedTopics(1, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,9 +53,12 @@ func newIdentityBench(t *testing.T) *identityBench {
 			t.Fatal(err)
 		}
 	}
-	b := &identityBench{t: t, broker: broker, url: fmt.Sprintf("http://127.0.0.1:%d", ports[0]), pprof: fmt.Sprintf("http://127.0.0.1:%d", ports[1])}
-	for name, v := range map[string]string{"KAFKA_BROKERS": strings.Join(broker.ListenAddrs(), ","), "DATA_DIR": filepath.Join(t.TempDir(), "data"),
-		"HTTP_ADDR": strings.TrimPrefix(b.url, "http://"), "PPROF_ADDR": strings.TrimPrefix(b.pprof, "http://"), "MIN_FREE_DISK_BYTES": "1", "AUTH_ENABLED": "true"} {
+	b := &identityBench{t: t, broker: broker, url: fmt.Sprintf("http://127.0.0.1:%d", ports[0]),
+		pprof: fmt.Sprintf("http://127.0.0.1:%d", ports[1])}
+	for name, v := range map[string]string{"KAFKA_BROKERS": strings.Join(broker.ListenAddrs(), ","),
+		"DATA_DIR":  filepath.Join(t.TempDir(), "data"),
+		"HTTP_ADDR": strings.TrimPrefix(b.url, "http://"), "PPROF_ADDR": strings.TrimPrefix(b.pprof, "http://"), "MIN_FREE_DISK_BYTES": "1",
+		"AUTH_ENABLED": "true"} {
 		b.settings = append(b.settings, config.EnvPrefix+name+"="+v)
 		t.Setenv(config.EnvPrefix+name, v)
 	}
@@ -235,7 +239,8 @@ func TestIdentityCommands(t *testing.T) {
 		says(audit, want)
 	}
 	events := b.follow(login.Token)
-	if status, text := b.get("PUT", b.url+"/api/v1/users/ann", login.Token, `{"role":"admin","password":"another horse"}`); status != http.StatusOK {
+	if status, text := b.get("PUT", b.url+"/api/v1/users/ann", login.Token,
+		`{"role":"admin","password":"another horse"}`); status != http.StatusOK {
 		t.Fatal(status, text)
 	}
 	b.ends(events)
@@ -268,7 +273,8 @@ func TestNotReadyBeforeSettingsAreRead(t *testing.T) {
 		}
 	}
 	wait("not ready for the settings alone", func(status int, checks string) bool {
-		return status == http.StatusServiceUnavailable && strings.Contains(checks, "watchingcat_config") && strings.Contains(checks, "have not been read yet") &&
+		return status == http.StatusServiceUnavailable && strings.Contains(checks, "watchingcat_config") && strings.Contains(checks,
+			"have not been read yet") &&
 			strings.Contains(checks, "UNKNOWN_TOPIC") && !strings.Contains(checks, "otlp_")
 	})
 	allowed.Store(true)
@@ -295,11 +301,13 @@ func TestCommandsTrustAPrivateCA(t *testing.T) {
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	b := &identityBench{t: t}
-	if out := b.run(exitFailure, "", "wc_x", "token", "list", "--server-url", srv.URL); !strings.Contains(out, "WATCHINGCAT_CA_FILE names the CA of its certificate") {
+	if out := b.run(exitFailure, "", "wc_x", "token", "list", "--server-url", srv.URL); !strings.Contains(out,
+		"WATCHINGCAT_CA_FILE names the CA of its certificate") {
 		t.Fatal(out)
 	}
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if out := b.run(exitUsage, "", "wc_x", "token", "list", "--server-url", srv.URL, "--ca-file", ca); !strings.Contains(out, "WATCHINGCAT_CA_FILE: open ") {
+	if out := b.run(exitUsage, "", "wc_x", "token", "list", "--server-url", srv.URL, "--ca-file", ca); !strings.Contains(out,
+		"WATCHINGCAT_CA_FILE: open ") {
 		t.Fatal(out)
 	}
 	for text, code := range map[string]int{"no certificate": exitUsage, string(cert): exitOK} {
@@ -335,7 +343,8 @@ func TestProfilesHaveTheirOwnPort(t *testing.T) {
 	}
 	for _, addr := range []string{"0.0.0.0:6060", ":6060", "[::]:6060", "192.0.2.1:6060", "localhost"} {
 		var u config.UsageError
-		if _, err := config.Load(serveCommand().Flags(), []string{config.EnvPrefix + "PPROF_ADDR=" + addr}); !errors.As(err, &u) || !strings.Contains(err.Error(), "loopback") {
+		if _, err := config.Load(serveCommand().Flags(), []string{config.EnvPrefix + "PPROF_ADDR=" + addr}); !errors.As(err, &u) ||
+			!strings.Contains(err.Error(), "loopback") {
 			t.Errorf("%s: %v", addr, err)
 		}
 	}

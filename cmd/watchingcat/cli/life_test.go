@@ -46,7 +46,8 @@ type process struct {
 // startProcess starts it with settings as NAME=value, without the prefix, before a broker in the test.
 func startProcess(t *testing.T, settings ...string) *process {
 	t.Helper()
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1),
+		kfake.SeedTopics(2, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,8 @@ func startProcess(t *testing.T, settings ...string) *process {
 	}
 	t.Cleanup(p.cl.Close)
 	p.cmd = exec.Command(os.Args[0], "serve")
-	p.cmd.Env = append(os.Environ(), "BE_WATCHINGCAT=1", config.EnvPrefix+"KAFKA_BROKERS="+strings.Join(broker.ListenAddrs(), ","), config.EnvPrefix+"HTTP_ADDR="+p.addr, config.EnvPrefix+"MIN_FREE_DISK_BYTES=1")
+	p.cmd.Env = append(os.Environ(), "BE_WATCHINGCAT=1", config.EnvPrefix+"KAFKA_BROKERS="+strings.Join(broker.ListenAddrs(), ","),
+		config.EnvPrefix+"HTTP_ADDR="+p.addr, config.EnvPrefix+"MIN_FREE_DISK_BYTES=1")
 	for _, s := range settings {
 		p.cmd.Env = append(p.cmd.Env, config.EnvPrefix+s)
 	}
@@ -234,8 +236,9 @@ func TestSIGHUP(t *testing.T) {
 	}
 	pair := func(serial int64) (cert, key []byte) { return apptest.NewPair(t, serial) }
 	cert, key := pair(1)
-	p := startProcess(t, "DATA_DIR="+filepath.Join(dir, "data"), "RULE_FILES="+write("rules.yml", rules("One")), "ALERTMANAGER_CONFIG="+write("am.yml", receiver("one")),
-		"TLS_CERT="+write("cert.pem", cert), "TLS_KEY="+write("key.pem", key), "RATE_LIMIT=0")
+	p := startProcess(t, "DATA_DIR="+filepath.Join(dir, "data"), "RULE_FILES="+write("rules.yml", rules("One")),
+		"ALERTMANAGER_CONFIG="+write("am.yml", receiver("one")), "TLS_CERT="+write("cert.pem", cert), "TLS_KEY="+write("key.pem", key),
+		"RATE_LIMIT=0")
 	inForce := func(alert, name string, serial int64) bool {
 		_, list := p.get("/api/v1/alerts")
 		_, status := p.get("/alertmanager/api/v2/status")
@@ -248,7 +251,8 @@ func TestSIGHUP(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		return strings.Contains(list, `"name":"`+alert+`"`) && strings.Contains(am.Config.Original, "receiver: "+name+"\n") && c.ConnectionState().PeerCertificates[0].SerialNumber.Int64() == serial
+		return strings.Contains(list, `"name":"`+alert+`"`) && strings.Contains(am.Config.Original, "receiver: "+name+"\n") &&
+			c.ConnectionState().PeerCertificates[0].SerialNumber.Int64() == serial
 	}
 	successful := func(want string) func() bool {
 		return func() bool {
@@ -294,7 +298,8 @@ func TestSIGHUP(t *testing.T) {
 		p.until("the metric says so", successful("0"))
 		p.until("the log says why", func() bool {
 			got := p.log.With(t, map[string]any{"message": "reload failed; the previous version stays active"})
-			return len(got) == i+1 && (strings.Contains(got[i]["error"].(string), broken) || broken == "cert.pem" && strings.Contains(got[i]["error"].(string), "TLS_CERT"))
+			return len(got) == i+1 && (strings.Contains(got[i]["error"].(string), broken) || broken == "cert.pem" &&
+				strings.Contains(got[i]["error"].(string), "TLS_CERT"))
 		})
 	}
 	cert, key = pair(20)

@@ -83,17 +83,20 @@ func loadCommand() *cobra.Command {
 			if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 				err = nil
 			}
-			fmt.Fprintf(c.OutOrStdout(), "spans=%d acknowledged=%d seconds=%.1f\n", l.sent.Load(), l.acked.Load(), time.Since(start).Seconds())
+			fmt.Fprintf(c.OutOrStdout(), "spans=%d acknowledged=%d seconds=%.1f\n", l.sent.Load(), l.acked.Load(),
+				time.Since(start).Seconds())
 			return err
 		},
 	}
-	config.AddSettings(c, config.OthersTaken, slices.Concat(config.BrokerSettings, []string{"kafka_traces_topic", "kafka_logs_topic", "kafka_metrics_topic"})...)
+	config.AddSettings(c, config.OthersTaken,
+		slices.Concat(config.BrokerSettings, []string{"kafka_traces_topic", "kafka_logs_topic", "kafka_metrics_topic"})...)
 	c.Flags().IntVar(&l.rate, "rate", 1000, "`number` of spans per second")
 	c.Flags().IntVar(&l.spans, "spans", 0, "stop after about this `number` of spans; 0: no limit")
 	c.Flags().DurationVar(&lasts, "duration", 0, "stop after this time; 0: no limit")
 	c.Flags().BoolVar(&logs, "logs", false, "also write the log lines of the same requests")
 	c.Flags().BoolVar(&metrics, "metrics", false, "also write metrics of the same services, every 5 s")
-	c.Flags().BoolVar(&l.byTrace, "partition-traces-by-id", false, "write one trace per record with the trace ID as the key, as kafkaexporter does with the setting of this name")
+	c.Flags().BoolVar(&l.byTrace, "partition-traces-by-id", false,
+		"write one trace per record with the trace ID as the key, as kafkaexporter does with the setting of this name")
 	c.Flags().StringVar(&l.codec, "compression", "none", "compression of the batches: none, gzip, snappy, lz4 or zstd")
 	c.Flags().Uint64Var(&l.seed, "seed", 1, "`number` that seeds the generator")
 	return c

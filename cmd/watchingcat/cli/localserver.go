@@ -22,7 +22,8 @@ import (
 // topic, evaluates no rule and sends no notification. It listens on a socket in a folder that only this user can enter.
 func openLocalServer(ctx context.Context, cfg *config.Loaded, progress io.Writer) (_ *remote, closed func() error, err error) {
 	if _, err := os.Stat(filepath.Join(cfg.DataDir, badger.ManifestFilename)); err != nil {
-		return nil, nil, fmt.Errorf("no server answers at %s (%sHTTP_ADDR), and the data folder %s (%sDATA_DIR) holds no views to work on", cfg.HTTPAddr, config.EnvPrefix, cfg.DataDir, config.EnvPrefix)
+		return nil, nil, fmt.Errorf("no server answers at %s (%sHTTP_ADDR), and the data folder %s (%sDATA_DIR) holds no views to work on",
+			cfg.HTTPAddr, config.EnvPrefix, cfg.DataDir, config.EnvPrefix)
 	}
 	c := cfg.Config
 	if c.ExternalURL == "" {
@@ -34,7 +35,8 @@ func openLocalServer(ctx context.Context, cfg *config.Loaded, progress io.Writer
 		return nil, nil, err
 	}
 	socket := filepath.Join(dir, "api")
-	a, err := app.OpenWith(ctx, c, app.NewLogger(c, app.LogFormat(c, progress)).Level(zerolog.WarnLevel), func(ctx context.Context, a *app.App) error { return a.ListenUnix(ctx, socket) })
+	a, err := app.OpenWith(ctx, c, app.NewLogger(c, app.LogFormat(c, progress)).Level(zerolog.WarnLevel),
+		func(ctx context.Context, a *app.App) error { return a.ListenUnix(ctx, socket) })
 	if err != nil {
 		if errors.Is(err, storage.ErrInUse) {
 			err = fmt.Errorf("%w, by a process that does not answer at %s (%sHTTP_ADDR)", err, cfg.HTTPAddr, config.EnvPrefix)

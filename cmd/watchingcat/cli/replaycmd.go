@@ -111,7 +111,8 @@ func (q *replayFlags) run(ctx context.Context, cfg *config.Loaded, out, progress
 	}
 	var w replayer = &remoteReplayer{server}
 	if !serverAnswers(ctx, &cfg.Config) {
-		local, err := openLocalReplayer(ctx, cfg, app.NewLogger(cfg.Config, app.LogFormat(cfg.Config, progress)).Level(zerolog.WarnLevel), false)
+		local, err := openLocalReplayer(ctx, cfg, app.NewLogger(cfg.Config, app.LogFormat(cfg.Config, progress)).Level(zerolog.WarnLevel),
+			false)
 		if errors.Is(err, storage.ErrInUse) {
 			return fmt.Errorf("%w, by a process that does not answer at %s (%sHTTP_ADDR)", err, cfg.HTTPAddr, config.EnvPrefix)
 		}
@@ -160,7 +161,8 @@ func watchReplay(ctx context.Context, w replayer, id string, out, progress io.Wr
 			switch r.State {
 			case rest.ReplayStateSwapped:
 				show.close()
-				fmt.Fprintf(out, "replay %s swapped in: %d records in %v, view version %d\n", id, r.Records, time.Since(begun).Round(100*time.Millisecond), *r.Version)
+				fmt.Fprintf(out, "replay %s swapped in: %d records in %v, view version %d\n", id, r.Records,
+					time.Since(begun).Round(100*time.Millisecond), *r.Version)
 				return nil
 			case rest.ReplayStateFailed:
 				return fmt.Errorf("replay %s failed: %s", id, *r.Error)
@@ -360,7 +362,8 @@ func (p *replayProgress) plain(line string) {
 func (p *replayProgress) bar(name string, done, all int64) {
 	bar := p.by[name]
 	if bar == nil {
-		bar = p.bars.AddBar(max(1, all), mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)), mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace)))
+		bar = p.bars.AddBar(max(1, all), mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)),
+			mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace)))
 		p.by[name] = bar
 	}
 	if all == 0 {
@@ -372,7 +375,8 @@ func (p *replayProgress) bar(name string, done, all int64) {
 func (p *replayProgress) below(line string) {
 	p.line.Store(&line)
 	if p.by[""] == nil {
-		p.by[""] = p.bars.New(1, mpb.NopStyle(), mpb.BarPriority(1<<20), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return *p.line.Load() })))
+		p.by[""] = p.bars.New(1, mpb.NopStyle(), mpb.BarPriority(1<<20),
+			mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return *p.line.Load() })))
 	}
 }
 

@@ -28,7 +28,8 @@ import (
 
 // TestReplayAndMigrate replays with a running server and without one, and rebuilds views of another format.
 func TestReplayAndMigrate(t *testing.T) {
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1),
+		kfake.SeedTopics(3, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,8 @@ func TestReplayAndMigrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "data")
-	for name, v := range map[string]string{"KAFKA_BROKERS": strings.Join(broker.ListenAddrs(), ","), "DATA_DIR": dir, "HTTP_ADDR": fmt.Sprintf("127.0.0.1:%d", port),
+	for name, v := range map[string]string{"KAFKA_BROKERS": strings.Join(broker.ListenAddrs(), ","), "DATA_DIR": dir,
+		"HTTP_ADDR":       fmt.Sprintf("127.0.0.1:%d", port),
 		"COMMIT_INTERVAL": "10ms", "MIN_FREE_DISK_BYTES": "1", "RETENTION_TRACES": "1h,1MiB", "RETENTION_LOGS": "1h,1MiB"} {
 		t.Setenv(config.EnvPrefix+name, v)
 	}
@@ -61,8 +63,9 @@ func TestReplayAndMigrate(t *testing.T) {
 	serving, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	flags := serveCommand().Flags()
-	cfg, err := config.Load(flags, []string{config.EnvPrefix + "KAFKA_BROKERS=" + strings.Join(broker.ListenAddrs(), ","), config.EnvPrefix + "DATA_DIR=" + dir,
-		fmt.Sprintf("%sHTTP_ADDR=127.0.0.1:%d", config.EnvPrefix, port), config.EnvPrefix + "COMMIT_INTERVAL=10ms", config.EnvPrefix + "MIN_FREE_DISK_BYTES=1"})
+	cfg, err := config.Load(flags, []string{config.EnvPrefix + "KAFKA_BROKERS=" + strings.Join(broker.ListenAddrs(), ","),
+		config.EnvPrefix + "DATA_DIR=" + dir, fmt.Sprintf("%sHTTP_ADDR=127.0.0.1:%d", config.EnvPrefix, port),
+		config.EnvPrefix + "COMMIT_INTERVAL=10ms", config.EnvPrefix + "MIN_FREE_DISK_BYTES=1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +87,8 @@ func TestReplayAndMigrate(t *testing.T) {
 	}
 	backtests(says)
 	watchingcat(t.Context(), exitUsage, "rules", "backtest", "--topics", "--step", "1m", busy)
-	says(watchingcat(t.Context(), exitFailure, "rules", "backtest", "--topics", "--from", "2020-01-01T00:00:00Z", "--to", "2020-01-01T01:00:00Z", busy), "hold no record of that time")
+	says(watchingcat(t.Context(), exitFailure, "rules", "backtest", "--topics", "--from", "2020-01-01T00:00:00Z", "--to",
+		"2020-01-01T01:00:00Z", busy), "hold no record of that time")
 	folders := samples.Folders{DataDir: dir}
 	if left, err := folders.Versions(); err != nil || !slices.Equal(left, []uint32{1}) {
 		t.Fatalf("samples of versions %v are left, %v", left, err)
@@ -106,7 +110,8 @@ func TestReplayAndMigrate(t *testing.T) {
 		ctx, interrupt := context.WithCancel(t.Context())
 		defer interrupt()
 		var out bytes.Buffer
-		if got := run(ctx, args, &out, &interrupter{w: &out, at: "replay " + id + " running", interrupt: interrupt}); got != exitInterrupted {
+		if got := run(ctx, args, &out, &interrupter{w: &out, at: "replay " + id + " running",
+			interrupt: interrupt}); got != exitInterrupted {
 			t.Fatalf("watchingcat %s: exit code %d\n%s", strings.Join(args, " "), got, &out)
 		}
 		return out.String()

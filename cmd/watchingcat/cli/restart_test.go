@@ -22,15 +22,16 @@ import (
 // TestRestartsUnderEverySwitch starts one data folder again and again, under every switch that changes what is stored, with state of every
 // kind in it and replays in between: it always opens, and nothing that was counted, fired or silenced is gone.
 func TestRestartsUnderEverySwitch(t *testing.T) {
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1),
+		kfake.SeedTopics(3, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
 	require.NoError(t, err)
 	defer broker.Close()
 	port, err := app.FreePort()
 	require.NoError(t, err)
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	rules := writeFile(t, "rules.yml", "groups: [{name: g, rules: [{record: spans, expr: 'sum(calls_total)'}, {alert: Busy, expr: 'sum(calls_total) > 10'}]}]")
-	base := []string{"KAFKA_BROKERS=" + strings.Join(broker.ListenAddrs(), ","), "HTTP_ADDR=" + addr, "DATA_DIR=" + filepath.Join(t.TempDir(), "data"),
-		"COMMIT_INTERVAL=20ms", "MIN_FREE_DISK_BYTES=1", "RULE_FILES=" + rules}
+	base := []string{"KAFKA_BROKERS=" + strings.Join(broker.ListenAddrs(), ","), "HTTP_ADDR=" + addr,
+		"DATA_DIR=" + filepath.Join(t.TempDir(), "data"), "COMMIT_INTERVAL=20ms", "MIN_FREE_DISK_BYTES=1", "RULE_FILES=" + rules}
 	environ := func(settings []string) (out []string) {
 		for _, s := range append(base[:len(base):len(base)], settings...) {
 			out = append(out, config.EnvPrefix+s)
@@ -92,7 +93,8 @@ func TestRestartsUnderEverySwitch(t *testing.T) {
 	watchingcat(environ(nil), "load", "--metrics", "--rate", "4000", "--spans", "4000", "--duration", "2s")
 
 	history, counted := 0, 0.
-	for i, settings := range [][]string{nil, nil, {"DEDUP_SPANS=true"}, {"DEDUP_SPANS=true"}, nil, {"DEDUP_SPANS=true", "DIMENSIONS="}, {"DIMENSIONS=host.name", "TRACES_KEEP=notable"},
+	for i, settings := range [][]string{nil, nil, {"DEDUP_SPANS=true"}, {"DEDUP_SPANS=true"}, nil, {"DEDUP_SPANS=true", "DIMENSIONS="},
+		{"DIMENSIONS=host.name", "TRACES_KEEP=notable"},
 		{"RETENTION_TRACES=0s", "RETENTION_LOGS=0s"}, {"KAFKA_START=latest", "DEDUP_WINDOW=0"}, {"MEMORY_LIMIT=512MiB"}, nil} {
 		what := fmt.Sprintf("start %d with %v", i, settings)
 		cfg, err := config.Load(serveCommand().Flags(), environ(settings))
@@ -114,8 +116,9 @@ func TestRestartsUnderEverySwitch(t *testing.T) {
 		history = count("/api/v1/alerts/history", "transitions") + count("/api/v1/alerts/history", "history")
 		require.Positive(t, history, what)
 		if i == 0 {
-			answer(http.MethodPost, "/alertmanager/api/v2/silences", fmt.Sprintf(`{"matchers":[{"name":"alertname","value":"Other","isRegex":false,"isEqual":true}],"startsAt":%q,"endsAt":%q,"createdBy":"t","comment":"c"}`,
-				time.Now().Format(time.RFC3339), time.Now().Add(time.Hour).Format(time.RFC3339)), nil)
+			answer(http.MethodPost, "/alertmanager/api/v2/silences",
+				fmt.Sprintf(`{"matchers":[{"name":"alertname","value":"Other","isRegex":false,"isEqual":true}],"startsAt":%q,"endsAt":%q,"createdBy":"t","comment":"c"}`,
+					time.Now().Format(time.RFC3339), time.Now().Add(time.Hour).Format(time.RFC3339)), nil)
 		}
 		require.Equal(t, 1, silences(), what)
 		counted = calls()

@@ -16,7 +16,8 @@ import (
 )
 
 func rulesCommand() *cobra.Command {
-	c := &cobra.Command{Use: "rules", Short: "Check, test and backtest Prometheus rule files", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{Use: "rules", Short: "Check, test and backtest Prometheus rule files", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(&cobra.Command{
 		Use: "check FILE...", Short: "Check rule files and print when each rule is evaluated", Args: needArgs("FILE..."),
 		Long: "Check the syntax of Prometheus rule files, and print for each rule whether it is evaluated at the newest event time or once the data " +

@@ -30,7 +30,8 @@ func TestSettingsDocument(t *testing.T) {
 			if value != "" {
 				value = "`" + code.Replace(value) + "`"
 			}
-			out.WriteString("| `" + s.Env() + "` | " + cell.Replace(s.Arg) + " | " + cmp.Or(value, "not set") + " | " + cell.Replace(s.Help) + " |\n")
+			out.WriteString("| `" + s.Env() + "` | " + cell.Replace(s.Arg) + " | " + cmp.Or(value, "not set") + " | " +
+				cell.Replace(s.Help) + " |\n")
 		}
 	})
 	if *update {

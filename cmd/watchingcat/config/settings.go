@@ -52,8 +52,8 @@ func Settings() []Setting {
 		if kind.Kind() == reflect.Pointer {
 			kind = kind.Elem()
 		}
-		list[i] = Setting{Name: strings.ToLower(f.Tag.Get("env")), Help: f.Tag.Get("help"), Group: f.Tag.Get("group"), Arg: cmp.Or(f.Tag.Get("arg"), argOf(kind)),
-			Secret: f.Tag.Get("secret") != "", boolean: kind.Kind() == reflect.Bool, Index: i}
+		list[i] = Setting{Name: strings.ToLower(f.Tag.Get("env")), Help: f.Tag.Get("help"), Group: f.Tag.Get("group"),
+			Arg: cmp.Or(f.Tag.Get("arg"), argOf(kind)), Secret: f.Tag.Get("secret") != "", boolean: kind.Kind() == reflect.Bool, Index: i}
 	}
 	return list
 }
@@ -116,7 +116,8 @@ const (
 var ServerSettings = []string{"server_url", "http_addr", "token", "ca_file"}
 
 // BrokerSettings are how a command reaches Kafka.
-var BrokerSettings = []string{"kafka_brokers", "kafka_tls", "kafka_tls_ca", "kafka_tls_cert", "kafka_tls_key", "kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password"}
+var BrokerSettings = []string{"kafka_brokers", "kafka_tls", "kafka_tls_ca", "kafka_tls_cert", "kafka_tls_key", "kafka_sasl_mechanism",
+	"kafka_sasl_username", "kafka_sasl_password"}
 
 // AddSettings gives a command the flags of all settings and shows those with these names in its help. Flags of settings that the command
 // does not use are accepted, because one configuration serves all commands, but are neither shown nor completed.

@@ -117,7 +117,8 @@ func (s *Shop) serve(o *operation, parent pcommon.SpanID, from time.Duration) (e
 		}
 	}
 	end = t + own/2
-	sp := span{service: o.service, id: id, parent: parent, trace: s.trace, name: o.name, kind: ptrace.SpanKindServer, start: from, end: end, failed: failed}
+	sp := span{service: o.service, id: id, parent: parent, trace: s.trace, name: o.name, kind: ptrace.SpanKindServer, start: from, end: end,
+		failed: failed}
 	switch o.proto {
 	case http:
 		status := int64(200)

@@ -51,9 +51,12 @@ var entries = []struct {
 }
 
 var operations = []operation{
-	{"frontend", "GET /product/{id}", http, 6, []call{{1, "catalog/GetProduct", nil, "", ""}, {0.9, "recommendation/List", nil, "", ""}, {0.7, "review/ListReviews", nil, "", ""}, {0.5, "ads/GetAds", nil, "", ""}}},
+	{"frontend", "GET /product/{id}", http, 6,
+		[]call{{1, "catalog/GetProduct", nil, "", ""}, {0.9, "recommendation/List", nil, "", ""}, {0.7, "review/ListReviews", nil, "", ""},
+			{0.5, "ads/GetAds", nil, "", ""}}},
 	{"frontend", "GET /search", http, 5, []call{{1, "search/Query", nil, "", ""}, {0.3, "ads/GetAds", nil, "", ""}}},
-	{"frontend", "GET /cart", http, 4, []call{{1, "auth/Verify", nil, "", ""}, {1, "cart/GetCart", nil, "", ""}, {1, "currency/Convert", nil, "", ""}}},
+	{"frontend", "GET /cart", http, 4, []call{{1, "auth/Verify", nil, "", ""}, {1, "cart/GetCart", nil, "", ""},
+		{1, "currency/Convert", nil, "", ""}}},
 	{"frontend", "POST /cart", http, 4, []call{{1, "auth/Verify", nil, "", ""}, {1, "cart/AddItem", nil, "", ""}}},
 	{"frontend", "POST /checkout", http, 8, []call{{1, "auth/Verify", nil, "", ""}, {1, "checkout/PlaceOrder", nil, "", ""}}},
 	{"mobile-gateway", "GET /home", http, 5, []call{{1, "recommendation/List", nil, "", ""}, {1, "loyalty/GetPoints", nil, "", ""}}},
@@ -70,8 +73,8 @@ var operations = []operation{
 	{"pricing", "GetPrice", grpc, 1, []call{{1, "", cache, "", ""}, {0.2, "currency/Convert", nil, "", ""}}},
 	{"inventory", "Check", http, 2, []call{{1, "", stock, "", ""}}},
 	{"inventory", "Reserve", http, 3, []call{{1, "", stock, "", ""}}},
-	{"checkout", "PlaceOrder", grpc, 7, []call{{1, "cart/GetCart", nil, "", ""}, {1, "inventory/Reserve", nil, "", ""}, {1, "shipping/Quote", nil, "", ""},
-		{1, "payment/Charge", nil, "", ""}, {1, "", orders, "", ""}, {1, "", nil, "orders", ""}}},
+	{"checkout", "PlaceOrder", grpc, 7, []call{{1, "cart/GetCart", nil, "", ""}, {1, "inventory/Reserve", nil, "", ""},
+		{1, "shipping/Quote", nil, "", ""}, {1, "payment/Charge", nil, "", ""}, {1, "", orders, "", ""}, {1, "", nil, "orders", ""}}},
 	{"shipping", "Quote", http, 5, []call{{1, "tax/Compute", nil, "", ""}}},
 	{"tax", "Compute", grpc, 1.2, nil},
 	{"payment", "Charge", grpc, 6, []call{{1, "fraud/Score", nil, "", ""}, {1, "", nil, "", "api.bank.example"}}},

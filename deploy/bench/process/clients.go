@@ -84,9 +84,11 @@ func serveClients(ctx context.Context, bin, broker, dir string) error {
 	env := []string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + ports[0], "WATCHINGCAT_PPROF_ADDR=" + ports[1],
 		"WATCHINGCAT_DATA_DIR=" + filepath.Join(dir, "data"), "WATCHINGCAT_RULE_FILES=" + rules}
 	if w := windows.String(); *windows > 0 {
-		env = append(env, "WATCHINGCAT_DEDUP_WINDOW="+w, "WATCHINGCAT_PAIRING_COMPENSATION="+w, "WATCHINGCAT_RETENTION_TRACES="+w+",4GiB", "WATCHINGCAT_RETENTION_LOGS="+w+",2GiB")
+		env = append(env, "WATCHINGCAT_DEDUP_WINDOW="+w, "WATCHINGCAT_PAIRING_COMPENSATION="+w, "WATCHINGCAT_RETENTION_TRACES="+w+",4GiB",
+			"WATCHINGCAT_RETENTION_LOGS="+w+",2GiB")
 	}
-	p, err := servers.Start(servers.Spec{Name: "watchingcat", Path: bin, Args: []string{"serve"}, Dir: filepath.Join(dir, "clients"), Env: env})
+	p, err := servers.Start(servers.Spec{Name: "watchingcat", Path: bin, Args: []string{"serve"}, Dir: filepath.Join(dir, "clients"),
+		Env: env})
 	if err != nil {
 		return err
 	}
@@ -177,7 +179,8 @@ func sleepFor(ctx context.Context, d time.Duration) error {
 }
 
 func fetchProfiles(ctx context.Context, base, dir string, of time.Duration) error {
-	for name, path := range map[string]string{"cpu.pprof": fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(of.Seconds())), "goroutine.pprof": "/debug/pprof/goroutine"} {
+	for name, path := range map[string]string{"cpu.pprof": fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(of.Seconds())),
+		"goroutine.pprof": "/debug/pprof/goroutine"} {
 		body, err := fetch(ctx, http.DefaultClient, base+path)
 		if err != nil {
 			return err
@@ -264,8 +267,9 @@ func (b *clientBench) read(ctx context.Context, r *rand.Rand) {
 		ask := b.mix.Requests[pick(r, len(b.mix.Requests), func(i int) int { return b.mix.Requests[i].Weight })]
 		now := time.Now()
 		k := b.known.Load()
-		path := strings.NewReplacer("{service}", url.PathEscape(k.services[r.IntN(len(k.services))]), "{trace}", k.traces[r.IntN(len(k.traces))],
-			"{hour_ago}", strconv.FormatInt(now.Unix()-3600, 10), "{now}", strconv.FormatInt(now.Unix(), 10)).Replace(ask.Path)
+		path := strings.NewReplacer("{service}", url.PathEscape(k.services[r.IntN(len(k.services))]), "{trace}",
+			k.traces[r.IntN(len(k.traces))], "{hour_ago}", strconv.FormatInt(now.Unix()-3600, 10), "{now}",
+			strconv.FormatInt(now.Unix(), 10)).Replace(ask.Path)
 		_, err := fetch(ctx, b.client, b.base+path)
 		if ctx.Err() != nil {
 			return
@@ -375,7 +379,8 @@ func (b *clientBench) state(ctx context.Context, pid int, name string) (s client
 		return s, err
 	}
 	s = clientState{at: time.Now(), cpu: u.cpu}
-	for name, v := range map[string]*int64{"process_resident_memory_bytes": &s.resident, "go_memstats_heap_alloc_bytes": &s.heap, "watchingcat_ws_slow_clients_total": &s.slow} {
+	for name, v := range map[string]*int64{"process_resident_memory_bytes": &s.resident, "go_memstats_heap_alloc_bytes": &s.heap,
+		"watchingcat_ws_slow_clients_total": &s.slow} {
 		n, err := sum(ctx, b.base+"/metrics", func(s string) bool { return s == name })
 		if err != nil {
 			return s, err
@@ -388,8 +393,8 @@ func (b *clientBench) state(ctx context.Context, pid int, name string) (s client
 // print shows what was used since a moment before.
 func (s clientState) print(before clientState) {
 	seconds := s.at.Sub(before.at).Seconds()
-	fmt.Printf("watchingcat: %.0f %% of a core; resident %d MiB at the start, %d MiB after %.0f s; heap in use %d and %d MiB\n", 100*(s.cpu-before.cpu).Seconds()/seconds,
-		before.resident>>20, s.resident>>20, seconds, before.heap>>20, s.heap>>20)
+	fmt.Printf("watchingcat: %.0f %% of a core; resident %d MiB at the start, %d MiB after %.0f s; heap in use %d and %d MiB\n",
+		100*(s.cpu-before.cpu).Seconds()/seconds, before.resident>>20, s.resident>>20, seconds, before.heap>>20, s.heap>>20)
 }
 
 // printTook shows how long requests took, and says how many there were.

@@ -23,7 +23,8 @@ func (b *clientBench) runK6(ctx context.Context, pid int) error {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, *k6, "run", "--no-usage-report", "--quiet", "-e", "URL="+b.base, "-e", "USERS="+strconv.Itoa(*clients),
-		"-e", "SOCKETS="+strconv.Itoa(*sockets), "-e", fmt.Sprintf("DURATION=%ds", int((*ramp+*steady).Seconds())), filepath.Join(*root, "deploy/k6/clients.mjs"))
+		"-e", "SOCKETS="+strconv.Itoa(*sockets), "-e", fmt.Sprintf("DURATION=%ds", int((*ramp+*steady).Seconds())),
+		filepath.Join(*root, "deploy/k6/clients.mjs"))
 	cmd.Env = append(os.Environ(), "GOGC=400") // 2,000 users in JavaScript are a gigabyte to look through
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	asking, enough := context.WithCancel(ctx)

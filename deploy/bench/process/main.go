@@ -38,12 +38,13 @@ var (
 	series = flag.Int("series", 50_000, "series that the points are of")
 	root   = flag.String("root", "../..", "the repository")
 
-	clients  = flag.Int("clients", 0, "instead of log lines and points with -steady: how many users ask what deploy/k6/mix.json says, while spans come at -rate")
-	sockets  = flag.Int("sockets", 1000, "WebSockets that are open beside -clients")
-	k6       = flag.String("k6", "", "the program k6, which then is the -clients and -sockets")
-	warm     = flag.Duration("warm", 30*time.Second, "how long spans come before -clients do")
-	ramp     = flag.Duration("ramp", 20*time.Second, "how long -clients ask before it counts")
-	windows  = flag.Duration("windows", 0, "under -clients: de-duplication, compensation and retention of raw data, so that they are full before it counts; 0: the defaults")
+	clients = flag.Int("clients", 0, "instead of log lines and points with -steady: how many users ask what deploy/k6/mix.json says, while spans come at -rate")
+	sockets = flag.Int("sockets", 1000, "WebSockets that are open beside -clients")
+	k6      = flag.String("k6", "", "the program k6, which then is the -clients and -sockets")
+	warm    = flag.Duration("warm", 30*time.Second, "how long spans come before -clients do")
+	ramp    = flag.Duration("ramp", 20*time.Second, "how long -clients ask before it counts")
+	windows = flag.Duration("windows", 0,
+		"under -clients: de-duplication, compensation and retention of raw data, so that they are full before it counts; 0: the defaults")
 	profiles = flag.String("profiles", "", "folder for CPU, heap and goroutine profiles of watchingcat under -clients")
 )
 
@@ -98,7 +99,8 @@ func run(ctx context.Context) error {
 		return err
 	}
 	rows := []*row{{name: "watchingcat serve, RED and service map as the connectors", env: []string{"WATCHINGCAT_RETENTION_TRACES=0s"}},
-		{name: "watchingcat serve, traces without their spans", env: []string{"WATCHINGCAT_RETENTION_TRACES=1h,0B"}}, {name: "watchingcat serve, all kept"}}
+		{name: "watchingcat serve, traces without their spans", env: []string{"WATCHINGCAT_RETENTION_TRACES=1h,0B"}},
+		{name: "watchingcat serve, all kept"}}
 	var theirs row
 	theirs.name = "collector: kafkareceiver, spanmetrics, servicegraph"
 	for rep := range *reps {
@@ -112,7 +114,8 @@ func run(ctx context.Context) error {
 		if !*peer {
 			continue
 		}
-		u, err := drainCollector(ctx, filepath.Join(abs, "collector"), reference, broker, filepath.Join(dir, fmt.Sprint("theirs-", rep)), fmt.Sprint("reference-", rep), n)
+		u, err := drainCollector(ctx, filepath.Join(abs, "collector"), reference, broker, filepath.Join(dir, fmt.Sprint("theirs-", rep)),
+			fmt.Sprint("reference-", rep), n)
 		if err != nil {
 			return fmt.Errorf("collector: %w", err)
 		}
@@ -127,8 +130,8 @@ func run(ctx context.Context) error {
 		if !*peer {
 			theirs.used = r.used // 1.0 x
 		}
-		fmt.Printf("%-60s %8.2f s  %6.0f ns/span  %6.0f MiB  %6.1f s wall  %.1f x\n", r.name, m.cpu.Seconds(), float64(m.cpu)/float64(n), float64(m.peak)/(1<<20), m.wall.Seconds(),
-			float64(theirs.median().cpu)/float64(m.cpu))
+		fmt.Printf("%-60s %8.2f s  %6.0f ns/span  %6.0f MiB  %6.1f s wall  %.1f x\n", r.name, m.cpu.Seconds(), float64(m.cpu)/float64(n),
+			float64(m.peak)/(1<<20), m.wall.Seconds(), float64(theirs.median().cpu)/float64(m.cpu))
 	}
 	return nil
 }
@@ -142,7 +145,8 @@ func keepUp(ctx context.Context, bin, broker, dir string) error {
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	data := filepath.Join(dir, "data")
 	p, err := servers.Start(servers.Spec{Name: "watchingcat", Path: bin, Args: []string{"serve"}, Dir: filepath.Join(dir, "steady"),
-		Env: []string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + addr, "WATCHINGCAT_DATA_DIR=" + data, "GOMAXPROCS=1"}})
+		Env: []string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + addr, "WATCHINGCAT_DATA_DIR=" + data,
+			"GOMAXPROCS=1"}})
 	if err != nil {
 		return err
 	}
@@ -156,7 +160,8 @@ func keepUp(ctx context.Context, bin, broker, dir string) error {
 		return err
 	}
 	began, total := time.Now(), 0
-	for _, k := range [][2]string{{"spans", "watchingcat_spans_total"}, {"log lines", "watchingcat_log_records_total"}, {"points", "watchingcat_metric_points_total"}} {
+	for _, k := range [][2]string{{"spans", "watchingcat_spans_total"}, {"log lines", "watchingcat_log_records_total"},
+		{"points", "watchingcat_metric_points_total"}} {
 		what, name := k[0], k[1]
 		n, err := 0, error(nil)
 		for n < acked[what] && time.Since(began) < time.Minute {
@@ -232,7 +237,8 @@ func fill(ctx context.Context, bin, broker string) (int, error) {
 
 // load writes spans by `watchingcat load`.
 func load(ctx context.Context, bin, broker string, args ...string) (int, error) {
-	cmd := exec.CommandContext(ctx, bin, append([]string{"load", "--kafka-brokers", broker, "--compression", "zstd", "--partition-traces-by-id"}, args...)...)
+	cmd := exec.CommandContext(ctx, bin,
+		append([]string{"load", "--kafka-brokers", broker, "--compression", "zstd", "--partition-traces-by-id"}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -264,7 +270,8 @@ func drainWatchingcat(ctx context.Context, bin, broker, dir string, env []string
 		env = append(slices.Clip(env), "WATCHINGCAT_MEMORY_LIMIT="+*memory)
 	}
 	return drain(ctx, servers.Spec{Name: "watchingcat", Path: bin, Args: []string{"serve"}, Dir: dir,
-		Env: append([]string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + addr, "WATCHINGCAT_DATA_DIR=" + filepath.Join(dir, "data")}, env...)},
+		Env: append([]string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + addr,
+			"WATCHINGCAT_DATA_DIR=" + filepath.Join(dir, "data")}, env...)},
 		"http://"+addr+"/metrics", func(name string) bool { return strings.HasPrefix(name, "watchingcat_spans_total") }, n)
 }
 
@@ -290,7 +297,8 @@ func drainCollector(ctx context.Context, bin, config, broker, dir, group string,
 	}
 	return drain(ctx, servers.Spec{Name: "collector", Path: bin, Args: []string{"--config", own}, Dir: dir,
 		Env: []string{"KAFKA=" + broker, fmt.Sprintf("METRICS=%d", port)}},
-		fmt.Sprintf("http://127.0.0.1:%d/metrics", port), func(name string) bool { return strings.HasPrefix(name, "traces_span_metrics_calls_total{") }, n)
+		fmt.Sprintf("http://127.0.0.1:%d/metrics", port),
+		func(name string) bool { return strings.HasPrefix(name, "traces_span_metrics_calls_total{") }, n)
 }
 
 // drain starts a process, waits until the sum of a metric reaches n, and stops it.

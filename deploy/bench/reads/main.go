@@ -39,8 +39,9 @@ var (
 	spans    = flag.Bool("spans", false, "keep the spans too, with attributes, and search by them")
 	only     = flag.String("only", "", "ask only the questions with this in their name")
 	profile  = flag.String("cpuprofile", "", "write a CPU profile of the questions to this file")
-	settle   = flag.Duration("settle", 40*time.Second, "how long spans come in before the first question: past hours are summed up meanwhile")
-	rate     = flag.Int("rate", 10_000, "spans a second that come in meanwhile")
+	settle   = flag.Duration("settle", 40*time.Second,
+		"how long spans come in before the first question: past hours are summed up meanwhile")
+	rate = flag.Int("rate", 10_000, "spans a second that come in meanwhile")
 )
 
 func main() {
@@ -140,25 +141,26 @@ func (w *world) whole(at uint64) error {
 
 // byOrder searches the trace with an attribute.
 func byOrder(order string) views.TraceQuery {
-	return views.TraceQuery{Each: true, Tokens: []traces.SpanToken{{Key: "order.id", Value: order}}, Find: func(block []byte, _ model.DimFilter) (ids [][16]byte, err error) {
-		for len(block) > 0 {
-			_, _, n := protowire.ConsumeField(block)
-			if n < 0 {
-				return nil, protowire.ParseError(n)
+	return views.TraceQuery{Each: true, Tokens: []traces.SpanToken{{Key: "order.id", Value: order}},
+		Find: func(block []byte, _ model.DimFilter) (ids [][16]byte, err error) {
+			for len(block) > 0 {
+				_, _, n := protowire.ConsumeField(block)
+				if n < 0 {
+					return nil, protowire.ParseError(n)
+				}
+				one := block[:n]
+				if block = block[n:]; !bytes.Contains(one, []byte(order)) {
+					continue
+				}
+				var u ptrace.ProtoUnmarshaler
+				td, err := u.UnmarshalTraces(one)
+				if err != nil {
+					return nil, err
+				}
+				ids = append(ids, td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).TraceID())
 			}
-			one := block[:n]
-			if block = block[n:]; !bytes.Contains(one, []byte(order)) {
-				continue
-			}
-			var u ptrace.ProtoUnmarshaler
-			td, err := u.UnmarshalTraces(one)
-			if err != nil {
-				return nil, err
-			}
-			ids = append(ids, td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).TraceID())
-		}
-		return ids, nil
-	}}
+			return ids, nil
+		}}
 }
 
 func (w *world) checkpoint() error {
@@ -337,20 +339,24 @@ func ask(set *views.Set, end time.Time, orders []string) error {
 		{"services over 1 h", func() error { _, err := set.Services(hour, end); return err }},
 		{"services over 15 min", func() error { _, err := set.Services(end.Add(-15*time.Minute), end); return err }},
 		{"operations of a service over 1 h", func() error { _, _, err := set.Operations(name(), hour, end); return err }},
-		{"a service's chart over 24 h, 5 min steps", func() error { _, _, err := set.ServicePoints(name(), "", day, end, 5*time.Minute); return err }},
-		{"a service's chart over 1 h, 10 s steps", func() error { _, _, err := set.ServicePoints(name(), "", hour, end, 10*time.Second); return err }},
+		{"a service's chart over 24 h, 5 min steps",
+			func() error { _, _, err := set.ServicePoints(name(), "", day, end, 5*time.Minute); return err }},
+		{"a service's chart over 1 h, 10 s steps",
+			func() error { _, _, err := set.ServicePoints(name(), "", hour, end, 10*time.Second); return err }},
 		{"newest traces", func() error { return search(views.TraceQuery{From: hour, To: end}) }},
 		{"newest traces of a service with errors", func() error { return search(views.TraceQuery{Service: name(), Status: "error"}) }},
 		{"slowest traces of 24 h", func() error { return search(views.TraceQuery{Slowest: true}) }},
 		{"slowest traces of an operation, 1 h", func() error {
 			return search(views.TraceQuery{Service: name(), Operation: "operation 3", From: hour, To: end, Slowest: true})
 		}},
-		{"traces of a service over 150 ms, 24 h", func() error { return search(views.TraceQuery{Service: name(), MinDuration: 150 * time.Millisecond}) }},
+		{"traces of a service over 150 ms, 24 h",
+			func() error { return search(views.TraceQuery{Service: name(), MinDuration: 150 * time.Millisecond}) }},
 		{"traces of a service that does not exist", func() error { return search(views.TraceQuery{Service: "nobody"}) }},
 		{"traces longer than any, 24 h", func() error { return search(views.TraceQuery{MinDuration: time.Minute}) }},
 	}
 	if *spans {
-		for _, q := range []struct{ name, order string }{{"the trace with an attribute that no other has, 24 h", ""}, {"an attribute that no trace has, 24 h", "nothing"}} {
+		for _, q := range []struct{ name, order string }{{"the trace with an attribute that no other has, 24 h", ""},
+			{"an attribute that no trace has, 24 h", "nothing"}} {
 			questions = append(questions, struct {
 				name string
 				ask  func() error

@@ -64,10 +64,12 @@ func run() error {
 			for j := 0; j+8 <= len(value); j += 8 {
 				binary.LittleEndian.PutUint64(value[j:], r.Uint64())
 			}
-			if !acc.Begin(model.Record{Offset: int64(n**rate + i), LeaderEpoch: -1, Timestamp: at.UnixMilli(), Value: slices.Clone(value)}) {
+			if !acc.Begin(model.Record{Offset: int64(n**rate + i), LeaderEpoch: -1, Timestamp: at.UnixMilli(),
+				Value: slices.Clone(value)}) {
 				continue
 			}
-			s := model.Span{Name: fmt.Appendf(nil, "operation %d", i%50), Kind: model.KindServer, End: uint64(at.UnixNano()), Start: uint64(at.UnixNano()) - uint64(r.Int64N(1e9))}
+			s := model.Span{Name: fmt.Appendf(nil, "operation %d", i%50), Kind: model.KindServer, End: uint64(at.UnixNano()),
+				Start: uint64(at.UnixNano()) - uint64(r.Int64N(1e9))}
 			binary.BigEndian.PutUint64(s.TraceID[:], r.Uint64())
 			binary.BigEndian.PutUint64(s.SpanID[:], r.Uint64())
 			acc.Span(&model.Resource{Service: fmt.Appendf(nil, "service %d", i%20), HasService: true}, &s)

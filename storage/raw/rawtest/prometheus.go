@@ -59,12 +59,14 @@ func NewPrometheus(t testing.TB) *Prometheus {
 	log := slog.New(slog.DiscardHandler)
 	reg := prometheus.NewRegistry()
 	parse := parser.NewParser(parser.Options{})
-	engine := promql.NewEngine(promql.EngineOpts{Logger: log, MaxSamples: 50_000_000, Timeout: time.Minute, LookbackDelta: 5 * time.Minute, Parser: parse})
-	webapi.NewAPI(engine, db, nil, db, nil, nil, nil, func() promconfig.Config { return promconfig.DefaultConfig }, map[string]string{}, webapi.GlobalURLOptions{},
-		func(h http.HandlerFunc) http.HandlerFunc { return h }, nil, "", false, false, 0, log, func(context.Context) webapi.RulesRetriever { return nil },
-		50_000_000, 10, 1<<20, false, regexp.MustCompile(`^$`), func() (webapi.RuntimeInfo, error) { return webapi.RuntimeInfo{}, nil },
-		&webapi.PrometheusVersion{}, func() []notifications.Notification { return nil }, nil, reg, reg, nil, false, nil, false, false, false, 5*time.Minute, false, false, nil, nil,
-		webapi.OpenAPIOptions{}, parse, false, time.Minute,
+	engine := promql.NewEngine(promql.EngineOpts{Logger: log, MaxSamples: 50_000_000, Timeout: time.Minute, LookbackDelta: 5 * time.Minute,
+		Parser: parse})
+	webapi.NewAPI(engine, db, nil, db, nil, nil, nil, func() promconfig.Config { return promconfig.DefaultConfig }, map[string]string{},
+		webapi.GlobalURLOptions{}, func(h http.HandlerFunc) http.HandlerFunc { return h }, nil, "", false, false, 0, log,
+		func(context.Context) webapi.RulesRetriever { return nil }, 50_000_000, 10, 1<<20, false,
+		regexp.MustCompile(`^$`), func() (webapi.RuntimeInfo, error) { return webapi.RuntimeInfo{}, nil },
+		&webapi.PrometheusVersion{}, func() []notifications.Notification { return nil }, nil, reg, reg, nil, false, nil, false,
+		false, false, 5*time.Minute, false, false, nil, nil, webapi.OpenAPIOptions{}, parse, false, time.Minute,
 	).Register(inner)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		kept := &statusWriter{ResponseWriter: w, status: http.StatusOK}

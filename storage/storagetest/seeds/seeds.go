@@ -1,5 +1,5 @@
-// Package seeds is the frame of simulations: what a seed makes is the same each time, each seed is another run, and bugs that are planted show
-// that a simulation can fail.
+// Package seeds is the frame of simulations: what a seed makes is the same each time, each seed is another run, and bugs that are planted
+// show that a simulation can fail.
 package seeds
 
 import (
@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Simulation makes a run from a seed, with a bug planted in it unless bug is "". It returns how the result differs from the right one; "": not
-// at all.
+// Simulation makes a run from a seed, with a bug planted in it unless bug is "". It returns how the result differs from the right one; "":
+// not at all.
 type Simulation func(t *testing.T, seed uint64, bug string) (diff string)
 
 // Seeds are the seeds that a test runs, as its flags say.
