@@ -261,7 +261,7 @@ func selectorOf(ms []*labels.Matcher) string {
 var (
 	increases = []string{"rate", "irate", "increase", "resets"} // see how a counter grows, not its value
 	newestTwo = []string{"irate", "idelta"}                     // see the growth between the newest two samples
-	// see the newest sample; of another series than the views' there must be none
+	// They see the newest sample; of another series than the views' there must be none.
 	newest = []string{"last_over_time"}
 )
 

@@ -44,6 +44,7 @@ type group struct {
 	came uint32
 }
 
+// Sides that a group of halves has.
 const (
 	HasClient = 1 << iota
 	HasServer

@@ -24,6 +24,7 @@ import (
 // Connection says what kind of call an edge stands for.
 type Connection uint8
 
+// Kinds of calls.
 const (
 	direct Connection = iota
 	messagingSystem

@@ -40,14 +40,14 @@ func (v *View) Samples() samples.SampleReader {
 	return &splicedSamples{v}
 }
 
-// LiveMetrics are OTLP metrics that outlive swaps. Of what is read more than once, as by a query, Samples of one View agree.
-type LiveMetrics struct{ l *Live }
+// Metrics are OTLP metrics that outlive swaps. Of what is read more than once, as by a query, Samples of one View agree.
+type Metrics struct{ l *Live }
 
 // Metrics are the OTLP metrics that are shown with the views.
-func (l *Live) Metrics() LiveMetrics { return LiveMetrics{l} }
+func (l *Live) Metrics() Metrics { return Metrics{l} }
 
 // state calls fn with the version that goes on with the topic, if there is one.
-func (m LiveMetrics) state(fn func(*samples.Metrics)) {
+func (m Metrics) state(fn func(*samples.Metrics)) {
 	v := m.l.View()
 	defer v.Release()
 	if v.metrics.Live != nil {
@@ -56,25 +56,25 @@ func (m LiveMetrics) state(fn func(*samples.Metrics)) {
 }
 
 // Frontier tells how far the committed samples reach.
-func (m LiveMetrics) Frontier() (fr model.Frontier) {
+func (m Metrics) Frontier() (fr model.Frontier) {
 	m.state(func(s *samples.Metrics) { fr = s.Frontier() })
 	return fr
 }
 
 // Families returns what is known of metric families, ordered by name.
-func (m LiveMetrics) Families() (list []samples.Family) {
+func (m Metrics) Families() (list []samples.Family) {
 	m.state(func(s *samples.Metrics) { list = s.Families() })
 	return list
 }
 
 // Progress returns the progress of every partition, ordered by topic and partition.
-func (m LiveMetrics) Progress() (list []model.Progress) {
+func (m Metrics) Progress() (list []model.Progress) {
 	m.state(func(s *samples.Metrics) { list = s.Progress() })
 	return list
 }
 
 // Counters returns what was counted since the process began; what a replay reads again does not count.
-func (m LiveMetrics) Counters() samples.MetricCounters {
+func (m Metrics) Counters() samples.MetricCounters {
 	v := m.l.View()
 	defer v.Release()
 	c := samples.MetricCounters{}
@@ -85,10 +85,10 @@ func (m LiveMetrics) Counters() samples.MetricCounters {
 }
 
 // Feed tells about checkpoints and swaps; its changes name no series.
-func (m LiveMetrics) Feed() *model.Feed { return &m.l.metrics }
+func (m Metrics) Feed() *model.Feed { return &m.l.metrics }
 
 // Range returns the times between which samples are held; false while there are none.
-func (m LiveMetrics) Range() (from, to time.Time, ok bool) {
+func (m Metrics) Range() (from, to time.Time, ok bool) {
 	v := m.l.View()
 	defer v.Release()
 	if s := v.Samples(); s != nil {
@@ -98,7 +98,7 @@ func (m LiveMetrics) Range() (from, to time.Time, ok bool) {
 }
 
 // SeriesCounts returns how many series of each name had a sample lately.
-func (m LiveMetrics) SeriesCounts() map[string]int {
+func (m Metrics) SeriesCounts() map[string]int {
 	v := m.l.View()
 	defer v.Release()
 	if s := v.Samples(); s != nil {

@@ -240,8 +240,9 @@ func (f DimFilter) Rows(match func(labels []string) bool) func(labels []string) 
 }
 
 const (
-	// MaxName bounds the names of services, operations and nodes, maxDimension the values of dimensions, in bytes; longer ones are cut.
-	MaxName      = 1024
+	// MaxName bounds the names of services, operations and nodes, in bytes; longer ones are cut.
+	MaxName = 1024
+	// MaxDimension bounds the values of dimensions, in bytes; longer ones are cut.
 	MaxDimension = 128
 )
 
