@@ -440,7 +440,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Calls of what sends no spans itself.
+         * Calls systems that send no spans.
          * @description From CLIENT spans that no server span answered, without databases.
          */
         get: operations["listExternal"];
@@ -624,7 +624,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Receivers of the Alertmanager configuration in force, and Alertmanagers elsewhere. */
+        /** Receivers of the active Alertmanager configuration, and Alertmanagers elsewhere. */
         get: operations["listReceivers"];
         put?: never;
         post?: never;
@@ -3017,7 +3017,7 @@ export interface components {
         };
         ReceiverList: {
             receivers: components["schemas"]["Receiver"][];
-            /** @description Alertmanagers elsewhere that alerts are sent to, as set by WATCHINGCAT_ALERTMANAGER_URLS and WATCHINGCAT_ALERTMANAGER_SEND_CONFIG. */
+            /** @description External Alertmanagers that alerts are sent to, as set by WATCHINGCAT_ALERTMANAGER_URLS and WATCHINGCAT_ALERTMANAGER_SEND_CONFIG. */
             alertmanagers: components["schemas"]["Alertmanager"][];
         };
         Alertmanager: {
@@ -4535,7 +4535,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Calls of what sends no spans itself. */
+            /** @description Calls systems that send no spans. */
             200: {
                 headers: {
                     [name: string]: unknown;
