@@ -64,7 +64,7 @@ var _ Alerts = (*rules.Evaluator)(nil)
 
 // Metrics is what the API needs of OTLP metrics beside querying them.
 type Metrics interface {
-	// Counters tell what became of records and points.
+	// Counters count what became of records and points.
 	Counters() samples.MetricCounters
 	Families() []samples.Family
 	Frontier() model.Frontier
@@ -115,7 +115,7 @@ type Config struct {
 	Version        string
 	// Auth says who may; nil: everybody everything.
 	Auth *auth.Auth
-	// RateLimit is how many requests a second a principal may make, or an address where nobody is known; 0: no limit.
+	// RateLimit is how many requests a second a principal may make, or an address without a principal; 0: no limit.
 	RateLimit int
 	// CORSOrigins may read the API and open the WebSocket from other sites, as https://grafana.example.org.
 	CORSOrigins []string
@@ -231,7 +231,7 @@ func New(c Config) (*Server, error) {
 // Handler returns the handler of all paths.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// drainTimeout is how long requests may go on after Serve was told to end.
+// drainTimeout is how long requests may go on after Serve is to end.
 const drainTimeout = 10 * time.Second
 
 // Serve answers requests until ctx ends, then lets those under way finish. WebSockets are closed as going away.

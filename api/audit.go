@@ -72,9 +72,9 @@ func falling(id string) string {
 // auditTimeout bounds the writing of an entry about something that has happened already.
 const auditTimeout = 10 * time.Second
 
-// tell writes what has been done to something that is no stored object into the audit trail. It has been done: where that cannot be
+// audit writes what has been done to something that is no stored object into the audit trail. It has been done: where that cannot be
 // written down, the log has it.
-func (s *Server) tell(ctx context.Context, action, kind, id string) {
+func (s *Server) audit(ctx context.Context, action, kind, id string) {
 	if s.cfg.Rules == nil {
 		return
 	}
@@ -87,7 +87,7 @@ func (s *Server) tell(ctx context.Context, action, kind, id string) {
 	}
 }
 
-// fromOutside tells of silences that are made, changed and ended through Alertmanager's API, and of alerts that others send to it.
+// fromOutside audits silences that are made, changed and ended through Alertmanager's API, and of alerts that others send to it.
 func (s *Server) fromOutside(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, ends := strings.CutPrefix(r.URL.Path, "/alertmanager/api/v2/silence/")
@@ -103,18 +103,18 @@ func (s *Server) fromOutside(next http.Handler) http.Handler {
 		next.ServeHTTP(ww, r)
 		switch {
 		case ww.Status() >= 300:
-		case sends: // again and again as long as they fire: who does so is told once an hour
+		case sends: // again and again as long as they fire: who does so is audited once an hour
 			s.trail.happened(event{action: "send", kind: storage.KindAlert, object: "alerts", by: principal(r.Context()),
 				address: callerOf(r.Context()).address}, alertRounds)
 		case ends:
-			s.tell(r.Context(), "delete", storage.KindSilence, id)
+			s.audit(r.Context(), "delete", storage.KindSilence, id)
 		default:
 			var made struct{ SilenceID string }
 			_ = json.Unmarshal(answer.Bytes(), &made) // an answer of another form leaves the id empty
-			s.tell(r.Context(), "create", storage.KindSilence, made.SilenceID)
+			s.audit(r.Context(), "create", storage.KindSilence, made.SilenceID)
 		}
 	})
 }
 
-// alertRounds is for how long alerts that somebody sends are one entry.
+// alertRounds is for how long alerts from one sender are one entry.
 const alertRounds = 60

@@ -130,7 +130,7 @@ func (s *Server) backtest(ctx context.Context, sources []rules.Source, in *rest.
 	return out, nil
 }
 
-// backtested is the answer of a backtest, with what would have been told.
+// backtested is the answer of a backtest, with what would have been notified.
 func (s *Server) backtested(res *backtest.Result, meta rest.Meta) (out rest.BacktestAnswer, err error) {
 	out = rest.BacktestAnswer{Start: res.Start.UTC(), End: res.End.UTC(), StepS: res.Step.Seconds(), Evaluations: res.Evaluations,
 		Series: []rest.BacktestSeries{}, Notifications: []rest.BacktestNotification{}, Summary: trialSummary(res),
@@ -165,7 +165,7 @@ func run(ctx context.Context, b backtest.Spec) (*backtest.Result, error) {
 	return res, err
 }
 
-// notices are what would have been told of a backtest.
+// notices are the notifications that a backtest would have sent.
 func (s *Server) notices(res *backtest.Result) ([]notify.SimulatedNotice, error) {
 	if s.cfg.Notifications == nil {
 		return nil, nil

@@ -13,8 +13,8 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/books"
 )
 
-// Answers about telemetry are another with each commit: no cache keeps them. What changes when somebody changes it alone has a tag: a
-// client that gives it is told that nothing is new (304), or that somebody else was faster (412).
+// Answers about telemetry are another with each commit: no cache keeps them. What changes only when a user changes it has a tag: a
+// client that gives it learns that nothing is new (304), or that another user was faster (412).
 
 // settled are the paths whose answers change so.
 var settled = map[string]bool{

@@ -80,7 +80,7 @@ func advise(err error, advice string) error {
 	return err
 }
 
-// problemOf says what is told of err.
+// problemOf is err as clients see it.
 func problemOf(err error) rest.Problem {
 	out := rest.Problem{Type: "about:blank", Status: http.StatusInternalServerError, Code: "internal",
 		Detail: "something went wrong inside WatchingCat", Advice: "Try again; the log has more under the request's path."}

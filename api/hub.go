@@ -27,7 +27,7 @@ const (
 	// it as well, bound how much that is.
 	resumeFor    = time.Minute
 	resumeDeltas = 240
-	// Topics that nobody looks at rest so long; so many, and so many bytes of snapshots, at most.
+	// Topics without subscribers rest so long; so many, and so many bytes of snapshots, at most.
 	maxResting      = 64
 	maxRestingBytes = 16 << 20
 	// costShare keeps computing a view below this share of the time, whatever it costs; all together have half of the cores.
@@ -38,7 +38,7 @@ const (
 //
 // The simple version: clients that look at the same view through the same filter share one topic. A topic is a goroutine that
 // computes the view when a commit arrives, encodes what changed once, and puts it into the queue of each subscription. It lives
-// while somebody looks, and rests for a while after that: a client that comes back gets what it missed, and the difference to what is
+// while it has subscribers, and rests for a while after that: a client that comes back gets what it missed, and the difference to what is
 // computed then.
 //
 // Invariants:
@@ -204,7 +204,7 @@ func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, from place
 	return sub, nil
 }
 
-// resume sends what was missed since from, if the topic has all of that. What became of it is told for counting; "" of a client that
+// resume sends what was missed since from, if the topic has all of that. What became of it is returned for counting; "" of a client that
 // has no place.
 func (sub *subscription) resume(from place) (outcome string) {
 	t := sub.topic
@@ -243,7 +243,7 @@ func (h *hub) wake(key string) *topic {
 	return t
 }
 
-// rest keeps a topic that nobody looks at any more, and forgets the oldest ones where there are too many.
+// rest keeps a topic without subscribers, and forgets the oldest ones where there are too many.
 func (h *hub) rest(t *topic) {
 	if t.current == nil || h.closed {
 		return
@@ -363,7 +363,7 @@ func (t *topic) update(ctx context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if ctx.Err() != nil {
-		return // it rests, or somebody else computes by now
+		return // it rests, or another goroutine computes by now
 	}
 	var delta json.RawMessage
 	if t.current != nil {

@@ -20,7 +20,7 @@ import (
 
 const (
 	loginAttempts   = 20  // of one address in a minute
-	loginFailures   = 10  // of one name from one address in a minute: who guesses locks out nobody else
+	loginFailures   = 10  // of one name from one address in a minute: guessing locks out no other address
 	loginFailuresOf = 100 // of one name from all addresses
 )
 
@@ -48,7 +48,7 @@ func principal(ctx context.Context) string {
 	return "anonymous"
 }
 
-// watch tells when the credential of a request that stays open ends; never where authentication is off.
+// watch reports when the credential of a request that stays open ends; never where authentication is off.
 func (s *Server) watch(r *http.Request) (ended <-chan struct{}, stop func()) {
 	if s.cfg.Auth == nil {
 		return nil, func() {}
@@ -56,7 +56,7 @@ func (s *Server) watch(r *http.Request) (ended <-chan struct{}, stop func()) {
 	return s.cfg.Auth.Watch(callerOf(r.Context()).Principal)
 }
 
-// limiters bound how often somebody may ask.
+// limiters bound how often a caller may ask.
 type limiters struct {
 	requests *httprate.RateLimiter // by principal, else by address; nil: no limit
 	logins   *httprate.RateLimiter // by address
@@ -122,8 +122,8 @@ func address(r *http.Request) string {
 	return httprate.CanonicalizeIP(host)
 }
 
-// ofAPage tells requests that a page makes, whose own form asks for a name: a browser's must not come before it. Only trusted addresses
-// get Sec-Fetch-Mode, so what pages send besides is looked at too.
+// ofAPage reports whether a page made the request, whose own form asks for a name: a browser's must not come before it. Only trusted
+// addresses get Sec-Fetch-Mode, so what pages send besides is looked at too.
 func ofAPage(r *http.Request) bool {
 	mode := r.Header.Get("Sec-Fetch-Mode")
 	return mode != "" && mode != "navigate" || r.Header.Get("X-Requested-With") != "" || r.Header.Get("Accept") == "text/event-stream" ||

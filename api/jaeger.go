@@ -32,7 +32,7 @@ func jaegerTrace(data []ptrace.Traces, id [16]byte) rest.JaegerTrace {
 	return t.trace()
 }
 
-// jaegerResource is a process, and a text that tells it from others.
+// jaegerResource is a process, and a text that identifies it.
 type jaegerResource struct {
 	rest.JaegerProcess
 	key string

@@ -107,12 +107,12 @@ func (s *Server) jaegerV1(h func(context.Context, *http.Request, moment) (any, e
 
 // jaegerFail answers with an error as Jaeger does.
 func (s *Server) jaegerFail(w http.ResponseWriter, r *http.Request, err error) {
-	p := s.notified(r, err)
+	p := s.shown(r, err)
 	_ = s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{Code: p.Status, Msg: p.Detail}}}) // a number and text: they can be encoded
 }
 
-// told is what is told of an error; those of our own are logged.
-func (s *Server) notified(r *http.Request, err error) rest.Problem {
+// shown is an error as clients see it; failures of the server are logged.
+func (s *Server) shown(r *http.Request, err error) rest.Problem {
 	p := problemOf(err)
 	if p.Status == http.StatusInternalServerError {
 		s.cfg.Logger.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")
@@ -182,7 +182,7 @@ func (s *Server) jaegerOperations(ctx context.Context, r *http.Request, m moment
 	return jaegerAnswer{Data: list, Total: len(list), warnings: warnings}, err
 }
 
-// jaegerSearch is GET /traces: all that is kept of each trace, or what its summary tells. A trace without a span is never sent: clients
+// jaegerSearch is GET /traces: all that is kept of each trace, or what its summary has. A trace without a span is never sent: clients
 // take the first span for the trace.
 func (s *Server) jaegerSearch(ctx context.Context, r *http.Request, m moment) (any, error) {
 	q := r.URL.Query()

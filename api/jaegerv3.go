@@ -38,7 +38,7 @@ func (s *Server) jaegerV3(h func(context.Context, *http.Request, moment) (any, e
 }
 
 func (s *Server) v3Fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := s.notified(r, err)
+	p := s.shown(r, err)
 	// a number and text: they can be encoded
 	_ = s.json(w, p.Status, map[string]any{"error": map[string]any{"httpCode": p.Status, "message": p.Detail}})
 }

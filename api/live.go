@@ -158,7 +158,7 @@ func (s *Server) liveServices(f filter) (*state, error) {
 	return st.finish(rest.ServiceList{Services: list, Total: len(list), Meta: st.meta})
 }
 
-// serviceRow is what tells services apart, ordered as their list: the name, and the dimensions where it has any.
+// serviceRow identifies a service, ordered as their list: the name, and the dimensions where it has any.
 func serviceRow(v rest.Service) string {
 	if v.Dimensions == nil {
 		return v.Name
@@ -166,7 +166,7 @@ func serviceRow(v rest.Service) string {
 	return v.Name + "\x00" + dimensionText(*v.Dimensions)
 }
 
-// edgeName is what tells edges apart.
+// edgeName identifies an edge.
 type edgeName struct {
 	Client           string           `json:"client"`
 	Server           string           `json:"server"`

@@ -46,7 +46,7 @@ func (s *Server) hold(f model.DimFilter) (m moment, release func()) {
 }
 
 // heldViews are what a request reads, from when it first asks. What goes on for long, as a stream, must not ask: an old version is
-// kept while somebody reads it.
+// kept while it has readers.
 type heldViews struct {
 	once    sync.Once
 	filter  model.DimFilter

@@ -226,7 +226,7 @@ func (s *Server) newest(m moment) time.Time {
 	return at
 }
 
-// queryError tells what the client did wrong from what went wrong here.
+// queryError distinguishes mistakes of the client from failures of the server.
 func queryError(err error) error {
 	var canceled promql.ErrQueryCanceled
 	var timeout promql.ErrQueryTimeout

@@ -128,7 +128,7 @@ func (s *Server) TestReceiver(ctx context.Context, q rest.TestReceiverRequestObj
 	if errors.Is(err, notify.ErrNoReceiver) {
 		return nil, advise(problemf(errNotFound, "", "there is no receiver %q", q.Name), "GET /api/v1/receivers lists them.")
 	}
-	s.tell(ctx, "test", storage.KindReceiver, q.Name)
+	s.audit(ctx, "test", storage.KindReceiver, q.Name)
 	out := rest.TestReceiver200JSONResponse{Results: []rest.Notification{}}
 	for i := range list {
 		out.Results = append(out.Results, notification(&list[i]))

@@ -124,7 +124,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		}
 		stream := a.status == http.StatusSwitchingProtocols || strings.HasPrefix(ww.Header().Get("Content-Type"), "text/event-stream")
 		s.count(ctx, &a, stream)
-		// one that is not ended is never exported: nobody waits for hours to see that a page was open
+		// one that is not ended is never exported: no user waits for hours to see that a page was open
 		if span != nil && !stream && !a.probe() {
 			a.end(span, r, who.Name)
 		}

@@ -67,7 +67,8 @@ func (s *Server) ready() (rest.Health, bool) {
 	return out, ok
 }
 
-// alive says that requests are answered, which this one shows; nothing else is asked, so that a slow disk restarts nobody.
+// alive says that requests are answered, which this one shows; nothing else is asked, so that a slow disk makes no orchestrator restart the
+// process.
 func alive() rest.HealthyJSONResponse {
 	return rest.HealthyJSONResponse{Status: rest.HealthStatusOk, Checks: []rest.Check{}}
 }

@@ -72,7 +72,7 @@ func (s *Server) CancelTopicBacktest(ctx context.Context,
 	if err := s.trials.remove(q.Id); err != nil {
 		return nil, err
 	}
-	s.tell(ctx, "cancel", storage.KindBacktest, q.Id)
+	s.audit(ctx, "cancel", storage.KindBacktest, q.Id)
 	return rest.CancelTopicBacktest204Response{}, nil
 }
 
@@ -108,7 +108,7 @@ func (s *Server) StartTopicBacktest(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	s.tell(ctx, "start", storage.KindBacktest, begun.Id)
+	s.audit(ctx, "start", storage.KindBacktest, begun.Id)
 	return rest.StartTopicBacktest202JSONResponse(begun), nil
 }
 

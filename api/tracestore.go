@@ -256,7 +256,7 @@ func summaryOf(t *raw.Trace) views.TraceSummary {
 	return out
 }
 
-// acceptsTrace decides as the views do, as far as the store's answer tells.
+// acceptsTrace decides as the views do, as far as the store's answer shows.
 func acceptsTrace(q *views.TraceQuery, t *raw.Trace, match *spanMatch) bool {
 	d := t.End.Sub(t.Start)
 	if t.End.Before(q.From) || !t.Start.Before(q.To) || d < q.MinDuration || q.MaxDuration > 0 && d > q.MaxDuration {

@@ -12,15 +12,15 @@ import (
 
 const (
 	trailRound = time.Minute // an entry is written when something first happens, and again after this where it happened more often
-	trailApart = 32          // entries of a kind told apart in a round; the rest are one entry
+	trailApart = 32          // entries of a kind kept apart in a round; the rest are one entry
 	trailKept  = 1000        // notes that wait to be written
 	trailClose = 2 * time.Second
 )
 
-// An event is what is told in the audit trail though it changes no object, and comes as often as others like.
+// An event is an entry of the audit trail although it changes no object, and comes as often as others like.
 type event struct{ action, kind, object, by, address string }
 
-// The trail writes events in the background: nobody waits for it to log in.
+// The trail writes events in the background: no login waits for it.
 //
 // Invariants:
 //   - In a round at most trailApart+1 entries of a kind and action are written, each at most twice, whatever comes in.
@@ -52,7 +52,7 @@ func newTrail(objects storage.Editor, now func() time.Time, log zerolog.Logger) 
 		wake: make(chan struct{}, 1), stop: make(chan struct{})}
 }
 
-// happened tells of an event. rounds is for how long more of the same is counted in one entry.
+// happened records an event. rounds is for how long more of the same is counted in one entry.
 func (t *trail) happened(e event, rounds int) {
 	if t == nil {
 		return
@@ -205,12 +205,12 @@ func (t *trail) close() {
 	t.wg.Wait()
 }
 
-// logged tells that somebody has logged in or out.
+// logged records a login or a logout.
 func (s *Server) logged(ctx context.Context, action, name string) {
 	s.trail.happened(event{action: action, kind: storage.KindLogin, object: name, by: name, address: callerOf(ctx).address}, 1)
 }
 
-// refused tells that somebody was not let in. what is the name of a user who exists, or says what it was instead: what else was typed
+// refused records a caller that was refused. what is the name of a user who exists, or says what it was instead: what else was typed
 // there may be a password.
 func (s *Server) refused(ctx context.Context, what string) {
 	s.trail.happened(event{action: storage.ActionRefuse, kind: storage.KindLogin, object: what, by: "anonymous",

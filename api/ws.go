@@ -15,10 +15,10 @@ import (
 	"nhooyr.io/websocket"
 )
 
-// closeSlow tells a client that it did not keep up; it may connect again and go on from its cursor.
+// closeSlow is for a client that did not keep up; it may connect again and go on from its cursor.
 const closeSlow websocket.StatusCode = 4008
 
-// closeEnded tells a client that its credential has ended: it expired or was revoked, or its user was changed or removed.
+// closeEnded is for a client whose credential has ended: it expired or was revoked, or its user was changed or removed.
 const closeEnded websocket.StatusCode = 4401
 
 const endedReason = "the credential has ended: log in again, or use another token"
@@ -136,7 +136,7 @@ func (c *client) queueFrames(f ...frame) {
 
 func (c *client) cut() { c.once.Do(func() { close(c.slow) }) }
 
-// write sends what is queued. A slow client is told so after the frame under way, if it takes that within the write timeout.
+// write sends what is queued. A slow client is closed after the frame under way, if it takes that within the write timeout.
 func (c *client) write(ctx context.Context) {
 	for {
 		select {

@@ -116,7 +116,7 @@ func (a *Accumulator) Again() bool {
 	return true
 }
 
-// seenBefore tells in the second pass whether the span is to be left out, and notes its key in the first.
+// seenBefore reports in the second pass whether the span is to be left out, and notes its key in the first.
 func (a *Accumulator) seenBefore(r *model.Resource, s *model.Span) bool {
 	if !a.second {
 		var k dedup.SpanKey

@@ -184,7 +184,7 @@ func (s *Set) release(c *Checkpoint) {
 	}
 }
 
-// Install makes a committed checkpoint visible and tells the feed.
+// Install makes a committed checkpoint visible and publishes it to the feed.
 func (s *Set) Install(c *Checkpoint) error {
 	s.mu.Lock()
 	err := s.install(c)

@@ -24,7 +24,7 @@ const (
 	ChangeLatency = "latency"
 )
 
-// What counts as a change: so many standard errors, and so much that somebody cares.
+// What counts as a change: so many standard errors, and so much that it matters.
 const (
 	noiseErrors     = 3
 	minRelative     = 0.2

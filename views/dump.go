@@ -230,7 +230,7 @@ func shownLabels(key string) []string {
 	return l
 }
 
-// dumpPatterns leaves out ids, which tell nothing.
+// dumpPatterns leaves out ids, which mean nothing.
 func (s *Set) dumpPatterns() (lines []string, err error) {
 	t := s.tables[model.TablePatterns]
 	pattern := func(id uint32) string {

@@ -116,7 +116,7 @@ func newLogFilter(q *LogQuery, d *model.Dimensions) *logFilter {
 	return f
 }
 
-// block tells quickly that no line of a block is wanted.
+// block reports quickly that no line of a block is wanted.
 func (f *logFilter) block(b []byte) bool {
 	if f.q.TraceID != ([16]byte{}) && !bytes.Contains(b, f.q.TraceID[:]) {
 		return false

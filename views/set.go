@@ -152,7 +152,7 @@ func (s *Set) Positions() ([]storage.Position, error) {
 // Config is what the Set was opened with, defaults filled in.
 func (s *Set) Config() model.Config { return s.cfg }
 
-// Feed tells about installed checkpoints.
+// Feed publishes installed checkpoints.
 func (s *Set) Feed() *model.Feed { return &s.feed }
 
 // Pending is how many spans wait for a checkpoint.

@@ -101,7 +101,7 @@ func (s *Set) siftOne(m traces.RawMeta, verdicts map[uint32]map[[16]byte]bool) (
 	return entries, size, nil
 }
 
-// keeps tells whether the spans of a trace are kept. Summaries are read by the block: the traces of a raw block share a few.
+// keeps reports whether the spans of a trace are kept. Summaries are read by the block: the traces of a raw block share a few.
 func (s *Set) keeps(id pcommon.TraceID, verdicts map[uint32]map[[16]byte]bool) (bool, error) {
 	if s.cfg.TraceKeep.Samples(id) {
 		return true, nil

@@ -70,7 +70,7 @@ func (f *traceFilter) block(m *traces.Block, worst *traceRank) bool {
 	return m.MaxStart >= worst.value
 }
 
-// times tells quickly which traces of a block to look at. A trace that changed since is not in the block as it is, so nothing may be
+// times finds quickly which traces of a block to look at. A trace that changed since is not in the block as it is, so nothing may be
 // left out for being too short when it could have grown; what could have is looked at in dirty.
 func (f *traceFilter) times(worst *traceRank) func(start, end uint64) bool {
 	return func(start, end uint64) bool {

@@ -89,7 +89,7 @@ type ranked struct {
 	t TraceSummary
 }
 
-// tracePage holds the best traces of a search, one more than asked for: it tells whether there are more.
+// tracePage holds the best traces of a search, one more than asked for: it shows whether there are more.
 type tracePage struct {
 	limit int
 	found []ranked // best first

@@ -22,7 +22,7 @@ import (
 type Accounts struct {
 	KV      storage.KV
 	Objects storage.Editor
-	// Read tells whether the store has been brought up to date since the start; nil: it has. Until then nobody is unknown.
+	// Read reports whether the store has been brought up to date since the start; nil: it has. Until then no user is unknown.
 	Read func() bool
 
 	mu    sync.Mutex // one change at a time
@@ -249,8 +249,8 @@ func (a *Accounts) DeleteUser(ctx context.Context, by, name string, now time.Tim
 	return a.write(ctx, by, "delete", storage.Object{Kind: storage.KindUser, ID: name}, now)
 }
 
-// nobody is the error for a user or a token that is not there. It is to be asked for before one looks.
-func (a *Accounts) nobody() error {
+// unknown is the error for a user or a token that does not exist. It is to be asked for before one looks.
+func (a *Accounts) unknown() error {
 	if a.Read != nil && !a.Read() {
 		return ErrNotRead
 	}
@@ -259,7 +259,7 @@ func (a *Accounts) nobody() error {
 
 // checkLogin returns the user whose password it is. One that does not exist takes as long as a wrong password.
 func (a *Accounts) checkLogin(name, password string) (*User, error) {
-	nobody := a.nobody()
+	unknown := a.unknown()
 	u, err := a.User(name)
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return nil, err
@@ -270,7 +270,7 @@ func (a *Accounts) checkLogin(name, password string) (*User, error) {
 	}
 	switch right := checkPassword(hash, password); {
 	case u == nil:
-		return nil, nobody
+		return nil, unknown
 	case !right:
 		return nil, ErrCredentials
 	}
@@ -385,10 +385,10 @@ func (a *Accounts) checkToken(secret string, now time.Time) (*Token, error) {
 	if !ok {
 		return nil, ErrCredentials
 	}
-	nobody := a.nobody()
+	unknown := a.unknown()
 	t, err := a.token(id)
 	if errors.Is(err, ErrUnknown) {
-		return nil, nobody
+		return nil, unknown
 	}
 	if err != nil {
 		return nil, err

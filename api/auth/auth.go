@@ -181,10 +181,10 @@ func (a *Auth) Verify(ctx context.Context, credential string) (Principal, error)
 	if c.Version == "" {
 		return p, nil // of the identity provider, or of another issuer that has the key
 	}
-	nobody := a.nobody()
+	unknown := a.unknown()
 	u, err := a.User(c.Subject)
 	if errors.Is(err, ErrUnknown) {
-		return Principal{}, nobody
+		return Principal{}, unknown
 	}
 	if err == nil && u.version() != c.Version {
 		return Principal{}, ErrCredentials

@@ -2,7 +2,7 @@
 // which each may what the one before may.
 //
 // Invariants:
-//   - A secret is never stored: passwords as argon2id, tokens as SHA-256 of 256 random bits. None is logged or told in the audit trail.
+//   - A secret is never stored: passwords as argon2id, tokens as SHA-256 of 256 random bits. None is logged or in the audit trail.
 //   - A token is signed by one family of algorithms and verified by keys of that family alone.
 //   - What cannot be decided is refused.
 package auth
@@ -63,7 +63,7 @@ func (p Principal) Expires() time.Time { return p.expires }
 
 // Errors of this package.
 var (
-	// ErrCredentials is one for all reasons, so that an answer does not tell which half was right.
+	// ErrCredentials is one for all reasons, so that an answer does not reveal which half was right.
 	ErrCredentials = errors.New("the credentials are not valid")
 	// ErrUnknownKey is ErrCredentials of a token whose key cannot be looked up; that gives nothing away.
 	ErrUnknownKey = fmt.Errorf("%w: the key that signed the token is not known", ErrCredentials)

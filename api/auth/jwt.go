@@ -13,7 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// claims of a token. Version is that of the local user in tokens that Login gave, Login how somebody else logged in.
+// claims of a token. Version is that of the local user in tokens that Login gave, Login how another user logged in.
 type claims struct {
 	jwt.RegisteredClaims
 	Role    string `json:"role"`

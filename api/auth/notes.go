@@ -82,7 +82,7 @@ func (a *Accounts) forgetUse(id string) {
 	delete(a.uses.last, id)
 }
 
-// endings are logins that were ended, by id, until they would have expired: what this process knows before the topic tells it.
+// endings are logins that were ended, by id, until they would have expired: what this process knows before it reads it from the topic.
 type endings struct {
 	mu    sync.Mutex
 	until map[string]time.Time

@@ -46,7 +46,7 @@ func hashPassword(password string) (string, error) {
 		enc.EncodeToString(salt), enc.EncodeToString(argonOf(password, salt, argonMemory, argonTime, argonThreads, argonKey))), nil
 }
 
-// checkPassword reports whether a password has a hash. An unreadable hash is nobody's, and takes as long.
+// checkPassword reports whether a password has a hash. An unreadable hash fits no password, and takes as long.
 func checkPassword(hash, password string) bool {
 	if len(password) > maxPassword {
 		return false

@@ -2,7 +2,7 @@ package auth
 
 import "time"
 
-// watcher is somebody whose connection stays open longer than a request.
+// watcher is a caller whose connection stays open longer than a request.
 type watcher struct {
 	Principal
 	ended chan struct{}

@@ -96,8 +96,8 @@ func (l *Live) show(v *View) {
 	})
 }
 
-// Swap makes everybody who asks from now on read as layout says, and tells the feed. It is called while no checkpoint is installed
-// in the live Sets or Metrics. The returned function waits until nobody reads what was shown before.
+// Swap makes later reads follow the layout, and publishes that to the feed. It is called while no checkpoint is installed
+// in the live Sets or Metrics. The returned function waits until what was shown before has no readers.
 func (l *Live) Swap(layout model.Layout, sets map[uint32]*views.Set, m samples.MetricVersions) (wait func(), err error) {
 	v, err := l.next(layout, sets, m)
 	if err != nil {
@@ -423,7 +423,7 @@ func (v *View) SearchLogs(q views.LogQuery) (views.LogResult, error) {
 	return out, nil
 }
 
-// TailLogs returns lines of new checkpoints. Those of before a swap are not told again.
+// TailLogs returns lines of new checkpoints. Those of before a swap are not returned again.
 func (v *View) TailLogs(q views.LogQuery, after uint64, limit int) (lines []views.LogLine, dropped int, seq uint64, err error) {
 	if after >= v.seq {
 		after -= v.seq
@@ -443,5 +443,5 @@ func (v *View) TailLogs(q views.LogQuery, after uint64, limit int) (lines []view
 // Counters are those of the version that goes on with the topic.
 func (v *View) Counters() model.Counters { return v.live.Counters() }
 
-// Feed tells about checkpoints and swaps.
+// Feed publishes checkpoints and swaps.
 func (v *View) Feed() *model.Feed { return v.feed }

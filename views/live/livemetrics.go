@@ -55,7 +55,7 @@ func (m Metrics) state(fn func(*samples.Metrics)) {
 	}
 }
 
-// Frontier tells how far the committed samples reach.
+// Frontier is how far the committed samples reach.
 func (m Metrics) Frontier() (fr model.Frontier) {
 	m.state(func(s *samples.Metrics) { fr = s.Frontier() })
 	return fr
@@ -84,7 +84,7 @@ func (m Metrics) Counters() samples.MetricCounters {
 	return c.Plus(&v.counted)
 }
 
-// Feed tells about checkpoints and swaps; its changes name no series.
+// Feed publishes checkpoints and swaps; its changes name no series.
 func (m Metrics) Feed() *model.Feed { return &m.l.metrics }
 
 // Range returns the times between which samples are held; false while there are none.

@@ -137,5 +137,5 @@ func (l *Live) Dump(w io.Writer, view string) error {
 	return v.live.Dump(w, view)
 }
 
-// Feed tells about checkpoints and swaps.
+// Feed publishes checkpoints and swaps.
 func (l *Live) Feed() *model.Feed { return &l.feed }

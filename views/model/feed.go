@@ -13,7 +13,7 @@ type Change struct {
 // Touched is what commits did to a series.
 type Touched struct {
 	Bucket int64  // start of the oldest bucket that changed, Unix seconds
-	Calls  uint64 // that were added; 0: not told, or taken back
+	Calls  uint64 // that were added; 0: unknown, or taken back
 }
 
 func (t Touched) and(o Touched) Touched {
@@ -63,7 +63,7 @@ func (s TableSet) Has(t Table) bool { return s&(1<<t) != 0 }
 // With is the set with t in it.
 func (s TableSet) With(t Table) TableSet { return s | 1<<t }
 
-// Feed tells subscribers that commits happened. Publish never blocks: what a slow subscriber has not taken is merged.
+// Feed wakes subscribers after commits. Publish never blocks: what a slow subscriber has not taken is merged.
 type Feed struct {
 	mu      sync.Mutex
 	subs    map[*Subscription]struct{}

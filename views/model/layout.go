@@ -14,7 +14,7 @@ import (
 // is one write.
 //
 // The simple case is one version for all time. After a replay of a topic that no longer holds all history the new version answers
-// from an edge on, and the old one, which nobody writes any more, for what was before it. An edge is the start of a bucket: of the
+// from an edge on, and the old one, which is not written any more, for what was before it. An edge is the start of a bucket: of the
 // finest level if the old version holds 10 s buckets there, else of the widest, so that no bucket is torn.
 type Layout struct {
 	Version uint32 `json:"version"` // of the answers: the newest that was swapped in
@@ -43,7 +43,7 @@ const (
 	ViewMetrics    = "metrics" // the samples of OTLP metrics; not among ViewNames, see Layout.Samples
 )
 
-// ViewNames are the views that a Layout tells apart. Log lines and patterns go with "logs".
+// ViewNames are the views that a Layout distinguishes. Log lines and patterns go with "logs".
 func ViewNames() []string {
 	names := []string{ViewRED, ViewServiceMap, ViewTraces}
 	for t := range Tables {

@@ -237,7 +237,7 @@ func (k EdgeKey) Labels() EdgeKey {
 	return k
 }
 
-// Compare orders by client, server and what tells edges between them apart.
+// Compare orders by client, server and what distinguishes edges between them.
 func (k EdgeKey) Compare(o EdgeKey) int {
 	return cmp.Or(cmp.Compare(k.Client, o.Client), cmp.Compare(k.Server, o.Server), cmp.Compare(k.Connection, o.Connection),
 		cmp.Compare(k.System, o.System), k.ClientDims.Compare(o.ClientDims), k.ServerDims.Compare(o.ServerDims),

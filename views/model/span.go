@@ -27,7 +27,7 @@ const (
 
 // Resource is what the views need of an OTLP resource. Its slices point into the scanned record.
 type Resource struct {
-	// Seq tells the resources of one record apart, from 1 on; 0: they are told apart by what they hold.
+	// Seq distinguishes the resources of one record, from 1 on; 0: what they hold distinguishes them.
 	Seq        uint64
 	Service    []byte // service.name; empty is a name, see HasService
 	HasService bool
@@ -107,8 +107,8 @@ type Record struct {
 	Timestamp   int64 // Unix milliseconds; <= 0 when unknown
 	// Received is the receiver's clock when the record was read, Unix milliseconds; 0 when unknown, then Timestamp stands for it.
 	Received int64
-	// Anonymous says that nothing tells the record from others that say the same (no id, no time finer than a second): equal bytes are then
-	// no repetition.
+	// Anonymous says that nothing distinguishes the record from others with the same content (no id, no time finer than a second): equal
+	// bytes are then no repetition.
 	Anonymous bool
 	Value     []byte
 }

@@ -129,7 +129,7 @@ func (m *Metrics) store(c *MetricsCheckpoint, b *metricBatch, entries []storage.
 // dedupBefore is the oldest record timestamp that may still be sent again; 0 while a partition's is not known.
 func (m *Metrics) dedupBefore() int64 { return m.dedup.WindowStart(m.marks.OldestRecord()) }
 
-// Install makes a committed checkpoint visible and tells the feed. took is what became of its samples.
+// Install makes a committed checkpoint visible and publishes it to the feed. took is what became of its samples.
 func (m *Metrics) Install(c *MetricsCheckpoint, took samples.Appended) {
 	m.view.Lock()
 	for _, f := range c.families {

@@ -55,7 +55,7 @@ func (c MetricsConfig) withDefaults() MetricsConfig {
 //	Apply     converts a record and puts it into the batch
 //	Collect   takes the batch, releases deltas
 //	          the caller writes Samples to the TSDB, then commits Before and Commit
-//	Install   shows families and frontier, tells the feed
+//	Install   shows families and frontier, publishes to the feed
 //
 // Collect, the writes and Install are called by one goroutine, in this order; Apply by one goroutine for each partition.
 type Metrics struct {
@@ -276,14 +276,14 @@ func (m *Metrics) Families() []Family {
 	return slices.SortedFunc(maps.Values(m.families), func(a, b Family) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// Frontier tells how far the committed samples reach. Since is not set: the TSDB knows.
+// Frontier is how far the committed samples reach. Since is not set: the TSDB knows.
 func (m *Metrics) Frontier() viewmodel.Frontier {
 	m.view.RLock()
 	defer m.view.RUnlock()
 	return m.frontier
 }
 
-// Feed tells about installed checkpoints; its changes name no series.
+// Feed publishes installed checkpoints; its changes name no series.
 func (m *Metrics) Feed() *viewmodel.Feed { return &m.feed }
 
 // Progress returns the progress of every partition, ordered by topic and partition.
@@ -307,7 +307,7 @@ func (m *Metrics) Positions() ([]storage.Position, error) {
 // maxHelp bounds the help text that is kept of a family.
 const maxHelp = 1024
 
-// combine adds sign times what o counted; what is told of now stays that of c.
+// combine adds sign times what o counted; what holds now stays that of c.
 func (c MetricCounters) combine(o *MetricCounters, sign uint64) MetricCounters {
 	for _, f := range []struct {
 		to *uint64
@@ -327,8 +327,8 @@ func (c MetricCounters) combine(o *MetricCounters, sign uint64) MetricCounters {
 	return c
 }
 
-// Plus is the sum of both; what is told of now stays that of c.
+// Plus is the sum of both; what holds now stays that of c.
 func (c MetricCounters) Plus(o *MetricCounters) MetricCounters { return c.combine(o, 1) }
 
-// Minus is c less what o counted; what is told of now stays that of c.
+// Minus is c less what o counted; what holds now stays that of c.
 func (c MetricCounters) Minus(o *MetricCounters) MetricCounters { return c.combine(o, ^uint64(0)) }

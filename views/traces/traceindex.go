@@ -3,7 +3,7 @@ package traces
 import "encoding/binary"
 
 // traceIndex says which block is the home of each stored trace. It is an open table of 12 bytes a trace: ten million traces fit in
-// some 200 MB, where a Go map would need twice that. Traces are told apart by 64 bits of their id, which are random; should two
+// some 200 MB, where a Go map would need twice that. Traces are distinguished by 64 bits of their id, which are random; should two
 // agree, the one stored first is no longer found.
 type traceIndex struct {
 	keys  []uint64 // 0: free
