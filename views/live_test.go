@@ -1,7 +1,6 @@
 package views_test
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
@@ -18,28 +18,14 @@ import (
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
-var liveSeeds = flag.Int("live.seeds", 40, "how many splices to compare")
+var liveSeeds = seeds.Flags("live", 40)
 
 // TestLiveSplice compares what a Live says of versions that are joined at an edge with what one Set says that read everything.
-func TestLiveSplice(t *testing.T) {
-	for seed := uint64(1); seed <= uint64(*liveSeeds); seed++ {
-		if diff := splice(t, seed, ""); diff != "" {
-			t.Fatalf("seed %d: %s", seed, diff)
-		}
-	}
-}
+func TestLiveSplice(t *testing.T) { liveSeeds.Run(t, splice) }
 
 // TestLiveSpliceFindsPlantedBugs: an edge inside a bucket, a version without its floor, and a swap before the new version has caught up.
 func TestLiveSpliceFindsPlantedBugs(t *testing.T) {
-	for _, bug := range []string{"torn edge", "no floor", "early swap"} {
-		found := false
-		for seed := uint64(1); seed <= 40 && !found; seed++ {
-			found = splice(t, seed, bug) != ""
-		}
-		if !found {
-			t.Errorf("planted bug %q was not found in 40 splices", bug)
-		}
-	}
+	seeds.Find(t, 40, splice, "torn edge", "no floor", "early swap")
 }
 
 type liveCase struct {

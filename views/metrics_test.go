@@ -27,6 +27,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
+	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views/metricstest"
 	"github.com/gaurav/watchingcat/views/model"
 	viewsamples "github.com/gaurav/watchingcat/views/samples"
@@ -275,29 +276,11 @@ func (s *metricsSim) finish() {
 // TestMetricsSimulation reads records from several partitions in random order with random checkpoints and crashes, anywhere in a
 // checkpoint, that also lose commits which were not synced. What the TSDB holds in the end must be what one run without any of
 // it gives, and no sample may ever have had another value.
-func TestMetricsSimulation(t *testing.T) {
-	from, to := uint64(1), uint64(*seeds)
-	if *seed != 0 {
-		from, to = *seed, *seed
-	}
-	for n := from; n <= to; n++ {
-		if diff := simulateMetrics(t, n, ""); diff != "" {
-			t.Fatalf("seed %d (rerun with -sim.seed=%d): %s", n, n, diff)
-		}
-	}
-}
+func TestMetricsSimulation(t *testing.T) { simSeeds.Run(t, simulateMetrics) }
 
 // TestMetricsSimulationFindsPlantedBugs commits positions before the samples are safe, and apart from the running values.
 func TestMetricsSimulationFindsPlantedBugs(t *testing.T) {
-	for _, bug := range []string{"positions first", "positions alone"} {
-		found := false
-		for n := uint64(1); n <= 50 && !found; n++ {
-			found = simulateMetrics(t, n, bug) != ""
-		}
-		if !found {
-			t.Errorf("planted bug %q was not found in 50 simulations", bug)
-		}
-	}
+	seeds.Find(t, 50, simulateMetrics, "positions first", "positions alone")
 }
 
 func simulateMetrics(t *testing.T, n uint64, bug string) string {

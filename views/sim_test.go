@@ -1,7 +1,6 @@
 package views_test
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,42 +9,22 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
 
-var (
-	seeds = flag.Int("sim.seeds", 200, "how many simulations to run")
-	seed  = flag.Uint64("sim.seed", 0, "run this simulation alone")
-)
+var simSeeds = seeds.Flags("sim", 200)
 
 // TestSimulation applies a random stream from several partitions with random checkpoints, folds and crashes that lose unsynced
 // commits, and compares the canonical dump with that of one run without any of it.
-func TestSimulation(t *testing.T) {
-	from, to := uint64(1), uint64(*seeds)
-	if *seed != 0 {
-		from, to = *seed, *seed
-	}
-	for s := from; s <= to; s++ {
-		if diff := simulate(t, s, ""); diff != "" {
-			t.Fatalf("seed %d (rerun with -sim.seed=%d): %s", s, s, diff)
-		}
-	}
-}
+func TestSimulation(t *testing.T) { simSeeds.Run(t, simulate) }
 
 // TestSimulationFindsPlantedBugs breaks the rule that positions move in the transaction that moves the views, in two ways, and leaves
 // the spans that were seen out of it.
 func TestSimulationFindsPlantedBugs(t *testing.T) {
-	for _, bug := range []string{"split", "skip", "unseen"} {
-		found := false
-		for s := uint64(1); s <= 50 && !found; s++ {
-			found = simulate(t, s, bug) != ""
-		}
-		if !found {
-			t.Errorf("planted bug %q was not found in 50 simulations", bug)
-		}
-	}
+	seeds.Find(t, 50, simulate, "split", "skip", "unseen")
 }
 
 const simPartitions = 3
