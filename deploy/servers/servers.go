@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -135,23 +136,23 @@ var ports struct {
 	given map[int]bool
 }
 
-// Port is a loopback port that nobody listens on and that was not given before.
+// Port is a loopback port that nothing listens on and that was not given before. It is below the ports that Linux gives to connections
+// (32768 and up), so that none of these takes it before its server does, or while its server is restarted.
 func Port() (int, error) {
 	ports.Lock()
 	defer ports.Unlock()
 	if ports.given == nil {
 		ports.given = map[int]bool{}
 	}
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, fmt.Errorf("servers: find a port: %w", err)
+	const from, to = 12000, 20000
+	for range 1000 {
+		n := from + rand.IntN(to-from)
+		if ports.given[n] {
+			continue
 		}
-		n := l.Addr().(*net.TCPAddr).Port
-		l.Close()
-		if !ports.given[n] {
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", n)); err == nil {
 			ports.given[n] = true
-			return n, nil
+			return n, l.Close()
 		}
 	}
 	return 0, errors.New("servers: no free port")

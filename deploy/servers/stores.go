@@ -47,6 +47,17 @@ func (p *Process) Hang() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
 // Resume ends Hang.
 func (p *Process) Resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
 
+func listens(addr string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	}
+}
+
 func answers(url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -119,7 +130,9 @@ func NewJaeger(run, dir, metrics string) (*Jaeger, error) {
 		OTLP: fmt.Sprintf("http://127.0.0.1:%d/v1/traces", ports[2])}
 	j.spec = Spec{Name: "jaeger", Path: filepath.Join(run, "jaeger"), Args: []string{"--config", filepath.Join(dir, "jaeger.yaml")},
 		Dir: dir}
-	j.ready = answers(j.URL + "/api/v3/services")
+	// Queries are answered before the receiver takes spans.
+	asked, receives := answers(j.URL+"/api/v3/services"), listens(fmt.Sprintf("127.0.0.1:%d", ports[2]))
+	j.ready = func(ctx context.Context) error { return errors.Join(asked(ctx), receives(ctx)) }
 	storage, backend := "", ""
 	if metrics != "" {
 		storage = ", metrics: prometheus"
@@ -182,13 +195,6 @@ func NewRedis(dir string) (*Store, error) {
 	s := &Store{URL: "redis://" + addr}
 	s.spec = Spec{Name: "redis", Path: "redis-server", Dir: dir,
 		Args: []string{"--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--save", "", "--appendonly", "no"}}
-	s.ready = func(ctx context.Context) error {
-		var d net.Dialer
-		c, err := d.DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return err
-		}
-		return c.Close()
-	}
+	s.ready = listens(addr)
 	return s, nil
 }
