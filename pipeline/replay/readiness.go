@@ -48,8 +48,7 @@ func (g *Generations) Readiness(now time.Time, c ReadinessConfig) *Readiness {
 	if !slices.ContainsFunc(states, func(s source.PartitionState) bool { return s.Topic != c.MetricsTopic }) {
 		r.Fails("kafka", "no partition of "+c.TracesTopic+" is known yet: the brokers do not answer or the topic does not exist")
 	}
-	r.Partitions = g.partitions(states)
-	opened, i := metrics.Opened(), 0
+	opened, held := metrics.Opened(), g.held()
 	for _, st := range states {
 		if st.Partition < 0 { // the topic as a whole
 			// a team without logs or metrics in Kafka has no topic for them, and is ready
@@ -58,8 +57,8 @@ func (g *Generations) Readiness(now time.Time, c ReadinessConfig) *Readiness {
 			}
 			continue
 		}
-		p := &r.Partitions[i]
-		i++
+		p := held.with(&st)
+		r.Partitions = append(r.Partitions, p)
 		if st.Topic == c.MetricsTopic && !opened { // nothing else waits for samples that are being opened
 			continue
 		}
@@ -76,7 +75,15 @@ func (g *Generations) Readiness(now time.Time, c ReadinessConfig) *Readiness {
 }
 
 // Partitions are how far the current views are, ordered by topic.
-func (g *Generations) Partitions() []progress.Partition { return g.partitions(g.states()) }
+func (g *Generations) Partitions() (list []progress.Partition) {
+	held := g.held()
+	for _, st := range g.states() {
+		if st.Partition >= 0 {
+			list = append(list, held.with(&st))
+		}
+	}
+	return list
+}
 
 func (g *Generations) states() []source.PartitionState {
 	states := append(g.Current().Source.States(), g.CurrentMetrics().Source.States()...)
@@ -84,23 +91,24 @@ func (g *Generations) states() []source.PartitionState {
 	return states
 }
 
-// partitions joins what the sources know of partitions with what the views hold of them.
-func (g *Generations) partitions(states []source.PartitionState) (list []progress.Partition) {
-	held := map[source.PartitionID]progress.Partition{}
+// held is how far the views hold each partition.
+type held map[source.PartitionID]progress.Partition
+
+func (g *Generations) held() held {
+	h := held{}
 	for _, p := range append(g.Live().Progress(), g.Live().Metrics().Progress()...) {
-		held[source.PartitionID{Topic: p.Topic, Partition: p.Partition}] = progress.Partition{Position: p.Position, Watermark: p.Watermark}
+		h[source.PartitionID{Topic: p.Topic, Partition: p.Partition}] = progress.Partition{Position: p.Position, Watermark: p.Watermark}
 	}
-	for _, st := range states {
-		if st.Partition < 0 {
-			continue
-		}
-		p := held[source.PartitionID{Topic: st.Topic, Partition: st.Partition}]
-		p.Topic, p.Partition, p.End, p.Idle, p.Err = st.Topic, st.Partition, st.HighWatermark, st.Idle, st.Err
-		p.Lag = max(0, p.End-p.Position)
-		if st.HighWatermark < 0 || st.LastFetch.IsZero() {
-			p.Lag = -1
-		}
-		list = append(list, p)
+	return h
+}
+
+// with adds what a source knows of a partition.
+func (h held) with(st *source.PartitionState) progress.Partition {
+	p := h[source.PartitionID{Topic: st.Topic, Partition: st.Partition}]
+	p.Topic, p.Partition, p.End, p.Idle, p.Err = st.Topic, st.Partition, st.HighWatermark, st.Idle, st.Err
+	p.Lag = max(0, p.End-p.Position)
+	if st.HighWatermark < 0 || st.LastFetch.IsZero() {
+		p.Lag = -1
 	}
-	return list
+	return p
 }
