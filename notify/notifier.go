@@ -38,7 +38,7 @@ import (
 // Source is where alerts come from. *evaluator.Evaluator implements it.
 type Source interface {
 	Outbox() *alert.Outbox
-	// Notified returns the alerts that fire as far as has been told, as they are now.
+	// Notified returns the alerts that fire as far as they were given to notify, as they are now.
 	Notified() []alert.Alert
 }
 

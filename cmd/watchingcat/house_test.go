@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 )
@@ -33,21 +34,30 @@ var longer = map[string]string{
 // goPackage is what `go list` says of a package of ours.
 type goPackage struct {
 	Dir, ImportPath                                    string
+	Imports                                            []string
 	GoFiles, TestGoFiles, XTestGoFiles, IgnoredGoFiles []string
 }
 
-func packages(t *testing.T) (list []goPackage) {
-	t.Helper()
-	out, err := exec.Command("go", "list", "-json=Dir,ImportPath,GoFiles,TestGoFiles,XTestGoFiles", module+"...").Output()
+var listed = sync.OnceValues(func() (list []goPackage, err error) {
+	out, err := exec.Command("go", "list", "-json=Dir,ImportPath,Imports,GoFiles,TestGoFiles,XTestGoFiles,IgnoredGoFiles", module+"...").Output()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
 		var p goPackage
 		if err := d.Decode(&p); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		list = append(list, p)
+	}
+	return list, nil
+})
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	list, err := listed()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return list
 }
@@ -114,7 +124,7 @@ func TestSizes(t *testing.T) {
 // TestColumns: a line is read without moving the eyes twice. A text that is one string, or a tag, may be longer.
 func TestColumns(t *testing.T) {
 	for _, p := range packages(t) {
-		for _, f := range sourceFiles(t, p, slices.Concat(p.GoFiles, p.TestGoFiles, p.XTestGoFiles)) {
+		for _, f := range sourceFiles(t, p, slices.Concat(p.GoFiles, p.TestGoFiles, p.XTestGoFiles, p.IgnoredGoFiles)) {
 			whole := map[int]bool{} // lines with a string that is not broken
 			ast.Inspect(f.ast, func(n ast.Node) bool {
 				if s, ok := n.(*ast.BasicLit); ok && s.Kind == token.STRING && len(s.Value) > columns/4 {

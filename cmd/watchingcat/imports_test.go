@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"os/exec"
 	pathpkg "path"
 	"slices"
@@ -99,19 +98,8 @@ func mayImport(from, to string, rooms []string) bool {
 }
 
 func TestImportsGoOneWay(t *testing.T) {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	seen := map[string]bool{}
-	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
-		var p struct {
-			ImportPath string
-			Imports    []string
-		}
-		if err := d.Decode(&p); err != nil {
-			t.Fatal(err)
-		}
+	for _, p := range packages(t) {
 		from := room(p.ImportPath)
 		seen[from] = true
 		rule, ok := may[from]
@@ -150,14 +138,11 @@ var forbidden = map[string]map[string]string{
 }
 
 func TestForbiddenImports(t *testing.T) {
-	for r, list := range forbidden {
-		out, err := exec.Command("go", "list", "-f", `{{join .Imports "\n"}}`, module+r).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range strings.Lines(string(out)) {
-			if reason, bad := list[strings.TrimSpace(i)]; bad {
-				t.Errorf("%s imports %s: %s", r, strings.TrimSpace(i), reason)
+	for _, p := range packages(t) {
+		r := strings.TrimPrefix(p.ImportPath, module)
+		for _, i := range p.Imports {
+			if reason, bad := forbidden[r][i]; bad {
+				t.Errorf("%s imports %s: %s", r, i, reason)
 			}
 		}
 	}
@@ -175,12 +160,8 @@ var reachable = map[string]int{"storage": 125, "views": 140}
 
 func TestReachableImports(t *testing.T) {
 	for r, most := range reachable {
-		out, err := exec.Command("go", "list", "-deps", module+r).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
 		n := 0
-		for i := range strings.Lines(string(out)) {
+		for _, i := range dependencies(t, r) {
 			if strings.Contains(i, ".") && !strings.HasPrefix(i, module) {
 				n++
 			}
@@ -193,14 +174,20 @@ func TestReachableImports(t *testing.T) {
 
 func TestUnreachableImports(t *testing.T) {
 	for r, list := range unreachable {
-		out, err := exec.Command("go", "list", "-deps", module+r).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range strings.Lines(string(out)) {
-			if reason, bad := list[strings.TrimSpace(i)]; bad {
-				t.Errorf("%s reaches %s: %s", r, strings.TrimSpace(i), reason)
+		for _, i := range dependencies(t, r) {
+			if reason, bad := list[i]; bad {
+				t.Errorf("%s reaches %s: %s", r, i, reason)
 			}
 		}
 	}
+}
+
+// dependencies are the packages that a room imports, through others too.
+func dependencies(t *testing.T, room string) []string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-deps", module+room).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
 }
