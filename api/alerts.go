@@ -10,16 +10,14 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/rules"
 )
 
-const (
-	defaultLimit = 20
-	// maxExplained is how many pending alerts of one answer are explained: what fires carries its evidence, these are asked about now.
-	maxExplained = 20
-)
+// maxExplained is how many pending alerts of one answer are explained: what fires carries its evidence, these are asked about now.
+const maxExplained = 20
 
 // fingerprint is that of Alertmanager for the same labels.
 func fingerprint(l labels.Labels) string {
@@ -32,7 +30,7 @@ func rule(r rules.Info) rest.Rule {
 	return rest.Rule{Id: r.ID, Name: r.Name, Type: rest.RuleType(r.Type), Expr: r.Expr, For: r.For.String(),
 		KeepFiringFor: r.KeepFiringFor.String(), Labels: r.Labels.Map(), Annotations: r.Annotations.Map(), Enabled: r.Enabled,
 		Source: r.Source, Editable: r.Editable, Group: r.Group, State: r.State, Health: r.Health, LastError: r.LastError,
-		LastEval: orNil(r.LastEval), Frontier: fmt.Sprint(r.Class.Frontier), FrontierReason: r.Class.Reason,
+		LastEval: answer.TimeOrNil(r.LastEval), Frontier: fmt.Sprint(r.Class.Frontier), FrontierReason: r.Class.Reason,
 		GeneratorUrl: r.GeneratorURL}
 }
 
@@ -44,7 +42,7 @@ func (s *Server) ListAlertRules(ctx context.Context, q rest.ListAlertRulesReques
 			out = append(out, rule(r))
 		}
 	}
-	return rest.ListAlertRules200JSONResponse{Rules: out, Meta: s.meta(s.moment(ctx), timeRange{})}, nil
+	return rest.ListAlertRules200JSONResponse{Rules: out, Meta: s.Meta(s.Moment(ctx), answer.Range{})}, nil
 }
 
 // alerts reads the active alerts with their evidence; an empty state means all. explain asks for that of pending ones too.
@@ -81,7 +79,7 @@ func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest
 			sent = s.cfg.Notifications.Sent(a.Labels)
 		}
 		out = append(out, rest.Alert{Fingerprint: print, RuleId: a.RuleID, Labels: a.Labels.Map(), Annotations: a.Annotations.Map(),
-			State: rest.AlertState(a.State), ActiveAt: a.ActiveAt.UTC(), FiredAt: orNil(a.FiredAt), Value: a.Value,
+			State: rest.AlertState(a.State), ActiveAt: a.ActiveAt.UTC(), FiredAt: answer.TimeOrNil(a.FiredAt), Value: a.Value,
 			GeneratorUrl: a.GeneratorURL, Evidence: e, Deliveries: deliveriesOf(fates[fingerprint(sent)])})
 	}
 	return out, nil
@@ -89,17 +87,17 @@ func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest
 
 // ListActiveAlerts implements rest.StrictServerInterface.
 func (s *Server) ListActiveAlerts(ctx context.Context, q rest.ListActiveAlertsRequestObject) (rest.ListActiveAlertsResponseObject, error) {
-	m := s.moment(ctx)
-	list, err := s.alerts(ctx, string(value(q.Params.State)), true)
+	m := s.Moment(ctx)
+	list, err := s.alerts(ctx, string(answer.Value(q.Params.State)), true)
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListActiveAlerts200JSONResponse{Alerts: list, Meta: s.meta(m, timeRange{})}, nil
+	return rest.ListActiveAlerts200JSONResponse{Alerts: list, Meta: s.Meta(m, answer.Range{})}, nil
 }
 
 // ListAlertHistory implements rest.StrictServerInterface.
 func (s *Server) ListAlertHistory(ctx context.Context, q rest.ListAlertHistoryRequestObject) (rest.ListAlertHistoryResponseObject, error) {
-	m := s.moment(ctx)
+	m := s.Moment(ctx)
 	within, err := historyRange(q.Params.Start, q.Params.End)
 	if err != nil {
 		return nil, err
@@ -115,11 +113,11 @@ func (s *Server) ListAlertHistory(ctx context.Context, q rest.ListAlertHistoryRe
 	slices.SortStableFunc(all, func(a, b rest.Transition) int {
 		return strings.Compare(transitionKey(a), transitionKey(b))
 	})
-	list, next, err := page(all, limitOf(q.Params.Limit), q.Params.Next, transitionKey)
+	list, next, err := answer.Page(all, answer.LimitOf(q.Params.Limit), q.Params.Next, transitionKey)
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListAlertHistory200JSONResponse{History: list, Total: len(list), Next: next, Meta: s.meta(m, timeRange{})}, nil
+	return rest.ListAlertHistory200JSONResponse{History: list, Total: len(list), Next: next, Meta: s.Meta(m, answer.Range{})}, nil
 }
 
 func transitionKey(t rest.Transition) string {
@@ -130,16 +128,17 @@ func transitionKey(t rest.Transition) string {
 func historyRange(start, end *string) (within func(time.Time) bool, err error) {
 	var from, to time.Time
 	if start != nil {
-		if from, err = timeParam("start", *start); err != nil {
+		if from, err = answer.ParseTime("start", *start); err != nil {
 			return nil, err
 		}
 	}
 	if end != nil {
-		if to, err = timeParam("end", *end); err != nil {
+		if to, err = answer.ParseTime("end", *end); err != nil {
 			return nil, err
 		}
 		if to.Before(from) {
-			return nil, advise(problemf(errBadRequest, "invalid_range", "end lies before start"), "Give an end that lies after start.")
+			return nil, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range", "end lies before start"),
+				"Give an end that lies after start.")
 		}
 	}
 	return func(t time.Time) bool { return !t.Before(from) && (end == nil || t.Before(to)) }, nil

@@ -1,8 +1,8 @@
 // Package api serves the views over HTTP: REST, WebSocket and event streams, the APIs of Prometheus, Jaeger and Alertmanager, and the page.
 //
 // openapi.yaml comes first: requests are validated from it, and rest, generated from it, holds the interface that Server
-// implements. A handler reads its parameters, asks the views once and builds the answer; it returns errors, and errors.go alone
-// turns those into statuses. Every answer over telemetry carries meta, see meta.go.
+// implements. A handler reads its parameters, asks the views once and builds the answer; it returns errors, and package answer alone
+// turns those into statuses. Every answer over telemetry carries meta.
 //
 // Invariants:
 //   - api knows no Kafka: what it needs of the pipeline is the small interface Pipeline.
@@ -34,6 +34,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/books"
@@ -163,6 +164,8 @@ func (l *Limits) setDefaults() {
 
 // Server answers HTTP requests.
 type Server struct {
+	*answer.Writer
+	*answer.Moments
 	cfg         Config
 	doc         *openapi3.T
 	params      *openapi3.T          // the same, as parameters are checked by
@@ -217,7 +220,9 @@ func New(c Config) (*Server, error) {
 	params := *doc
 	params.OpenAPI = "3.0.3"
 	s := &Server{cfg: c, doc: doc, params: &params, roles: rolesOf(doc), limits: newLimiters(c.RateLimit), metrics: metrics,
-		stopping: make(chan struct{})}
+		stopping: make(chan struct{}), Writer: &answer.Writer{Logger: c.Logger},
+		Moments: &answer.Moments{Views: c.Views, Pipeline: c.Pipeline, Now: c.Now, Retention: c.Retention,
+			Stores: c.Stores.Traces != nil || c.Stores.Logs != nil || c.Stores.Metrics}}
 	s.connections = newConnections(c.Connections, c.Registry, c.Logger, c.Now)
 	s.traceBudget = newTraceBudget(c.Limits.TraceBytes, c.Limits.TracesBytes, c.Registry)
 	s.hub = newHub(s)
@@ -239,7 +244,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	conns := s.connections
 	srv := &http.Server{
 		Handler: conns.Handler(s.handler, func(w http.ResponseWriter, r *http.Request) {
-			s.fail(w, r, advise(problemf(errUnavailable, "too_many_connections",
+			s.Fail(w, r, answer.Advise(answer.Problemf(answer.ErrUnavailable, "too_many_connections",
 				"as many connections are open as the limit of open files allows"),
 				"Close connections that are not used, or raise the limit of open files of the server (ulimit -n, LimitNOFILE)."))
 		}),

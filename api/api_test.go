@@ -55,6 +55,7 @@ type fakeObjects struct {
 }
 
 func (f *fakeObjects) Sync(context.Context) error { return f.fail }
+
 func (f *fakeObjects) Put(_ context.Context, list []storage.Object) error {
 	c := storage.Commit{}
 	for _, o := range list {
@@ -62,6 +63,7 @@ func (f *fakeObjects) Put(_ context.Context, list []storage.Object) error {
 	}
 	return errors.Join(f.fail, f.kv.Commit(c))
 }
+
 func (f *fakeObjects) Write(_ context.Context, e storage.Edit, now time.Time) error {
 	for _, o := range e.Objects {
 		f.n++
@@ -117,6 +119,7 @@ type fakePipeline struct {
 }
 
 func (p *fakePipeline) Positions() ([]storage.Position, error) { return p.set.Positions() }
+
 func (p *fakePipeline) Partitions() []progress.Partition {
 	if p.partitions != nil {
 		return p.partitions
@@ -127,9 +130,13 @@ func (p *fakePipeline) Partitions() []progress.Partition {
 	}
 	return []progress.Partition{one}
 }
+
 func (p *fakePipeline) Checkpoint() progress.Checkpoint { return p.checkpoint }
-func (p *fakePipeline) Truncated() []progress.Gap       { return p.truncated }
-func (p *fakePipeline) Began() progress.Beginning       { return p.began }
+
+func (p *fakePipeline) Truncated() []progress.Gap { return p.truncated }
+
+func (p *fakePipeline) Began() progress.Beginning { return p.began }
+
 func (p *fakePipeline) Ready() (bool, []progress.Check) {
 	if p.behind {
 		return false, []progress.Check{{Name: "otlp_spans/0", Detail: "1200 records behind"}}

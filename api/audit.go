@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5/middleware"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -37,7 +38,8 @@ func (s *Server) ListAudit(_ context.Context, q rest.ListAuditRequestObject) (re
 		}
 	}
 	slices.SortFunc(out, func(a, b rest.AuditEntry) int { return strings.Compare(b.Id, a.Id) })
-	list, next, err := page(out, limitOf(q.Params.Limit), q.Params.Next, func(a rest.AuditEntry) string { return falling(a.Id) })
+	list, next, err := answer.Page(out, answer.LimitOf(q.Params.Limit), q.Params.Next,
+		func(a rest.AuditEntry) string { return falling(a.Id) })
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +48,7 @@ func (s *Server) ListAudit(_ context.Context, q rest.ListAuditRequestObject) (re
 
 func auditAnswer(a *storage.AuditEntry) rest.AuditEntry {
 	out := rest.AuditEntry{Id: a.ID, Time: a.Time, By: a.By, Action: a.Action, Kind: a.Kind, Object: a.Object, Before: rawOrNil(a.Before),
-		After: rawOrNil(a.After), Address: textOrNil(a.Address), Last: a.Last}
+		After: rawOrNil(a.After), Address: answer.TextOrNil(a.Address), Last: a.Last}
 	if a.Count > 0 {
 		out.Count = &a.Count
 	}

@@ -28,18 +28,24 @@ import (
 type oneReceiver struct{}
 
 func (oneReceiver) Notices(int) []notify.Notice { return nil }
+
 func (oneReceiver) Deliveries(context.Context, time.Time) (map[model.Fingerprint][]notify.Delivery, error) {
 	return nil, nil
 }
-func (oneReceiver) Sent(l labels.Labels) labels.Labels        { return l }
+
+func (oneReceiver) Sent(l labels.Labels) labels.Labels { return l }
+
 func (oneReceiver) Alertmanagers() []notify.AlertmanagerState { return nil }
-func (oneReceiver) Receivers() []notify.Receiver              { return nil }
+
+func (oneReceiver) Receivers() []notify.Receiver { return nil }
+
 func (oneReceiver) TestReceiver(_ context.Context, name string, _ time.Time) ([]notify.Notice, error) {
 	if name != "night" {
 		return nil, notify.ErrNoReceiver
 	}
 	return []notify.Notice{}, nil
 }
+
 func (oneReceiver) Simulate([]notify.AlertChange, time.Time) ([]notify.SimulatedNotice, error) {
 	return nil, nil
 }

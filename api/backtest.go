@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/backtest"
@@ -30,7 +31,7 @@ func (s *Server) BacktestAlertRule(ctx context.Context,
 		Labels: r.Labels.Map(), Annotations: r.Annotations.Map()}
 	src, err := spec.Source()
 	if err != nil {
-		return nil, edited(err)
+		return nil, answer.Edited(err)
 	}
 	out, err := s.backtest(ctx, []rules.Source{src}, q.Body)
 	return rest.BacktestAlertRule200JSONResponse(out), err
@@ -55,16 +56,16 @@ func sourcesOf(in *rest.BacktestRequest) ([]rules.Source, error) {
 		}
 	}
 	if given != 1 {
-		return nil, problemf(errBadRequest, "invalid_rule", "give one of rule, rules and yaml")
+		return nil, answer.Problemf(answer.ErrBadRequest, "invalid_rule", "give one of rule, rules and yaml")
 	}
 	if in.Yaml != nil {
 		src, err := rules.ParseSource("backtest", []byte(*in.Yaml), nil)
 		if err != nil {
-			return nil, problemf(errBadRequest, "invalid_rule", "%v", err)
+			return nil, answer.Problemf(answer.ErrBadRequest, "invalid_rule", "%v", err)
 		}
 		return []rules.Source{src}, nil
 	}
-	list := value(in.Rules)
+	list := answer.Value(in.Rules)
 	if in.Rule != nil {
 		list = []rest.RuleInput{*in.Rule}
 	}
@@ -76,7 +77,7 @@ func sourcesOf(in *rest.BacktestRequest) ([]rules.Source, error) {
 		}
 		src, err := spec.Source()
 		if err != nil {
-			return nil, edited(err)
+			return nil, answer.Edited(err)
 		}
 		if i == 0 {
 			all = src
@@ -91,12 +92,12 @@ func (s *Server) backtest(ctx context.Context, sources []rules.Source, in *rest.
 	if in == nil {
 		in = &rest.BacktestRange{}
 	}
-	m := s.moment(ctx)
-	r, err := m.rangeOf(in.Start, in.End, defaultBacktest)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(in.Start, in.End, defaultBacktest)
 	if err != nil {
 		return out, err
 	}
-	b := backtest.Spec{Sources: sources, Start: r.start, End: r.end, Reader: m.views, Queryable: s.cfg.Queryable, Engine: s.cfg.Engine,
+	b := backtest.Spec{Sources: sources, Start: r.Start, End: r.End, Reader: m.Views, Queryable: s.cfg.Queryable, Engine: s.cfg.Engine,
 		ExternalLabels: s.cfg.ExternalLabels}
 	if in.Step != nil {
 		if b.Step, err = ruleDuration("step", in.Step); err != nil {
@@ -109,11 +110,11 @@ func (s *Server) backtest(ctx context.Context, sources []rules.Source, in *rest.
 	if err != nil {
 		return out, err
 	}
-	out, err = s.backtested(res, s.meta(m, r))
+	out, err = s.backtested(res, s.Meta(m, r))
 	if err != nil {
 		return out, err
 	}
-	for _, v := range value(in.Variants) {
+	for _, v := range answer.Value(in.Variants) {
 		x, err := varied(b, v)
 		if err != nil {
 			return out, err
@@ -143,7 +144,7 @@ func (s *Server) backtested(res *backtest.Result, meta rest.Meta) (out rest.Back
 	for _, x := range res.Rules {
 		names[x.ID] = x.Name
 		if x.LastError != "" {
-			warn(&out.Meta, "%s: %s", x.Name, x.LastError)
+			answer.Warn(&out.Meta, "%s: %s", x.Name, x.LastError)
 		}
 	}
 	for i := range res.Series {
@@ -160,7 +161,7 @@ func (s *Server) backtested(res *backtest.Result, meta rest.Meta) (out rest.Back
 func run(ctx context.Context, b backtest.Spec) (*backtest.Result, error) {
 	res, err := b.Run(ctx)
 	if errors.Is(err, backtest.ErrInvalid) {
-		err = problemf(errBadRequest, "invalid_backtest", "%v", err)
+		err = answer.Problemf(answer.ErrBadRequest, "invalid_backtest", "%v", err)
 	}
 	return res, err
 }
@@ -172,7 +173,7 @@ func (s *Server) notices(res *backtest.Result) ([]notify.SimulatedNotice, error)
 	}
 	list, err := s.cfg.Notifications.Simulate(AlertChanges(res), res.End)
 	if err != nil {
-		err = problemf(errBadRequest, "invalid_backtest", "%v", err)
+		err = answer.Problemf(answer.ErrBadRequest, "invalid_backtest", "%v", err)
 	}
 	return list, err
 }
@@ -209,7 +210,7 @@ func varied(b backtest.Spec, v rest.BacktestVariant) (backtest.Spec, error) {
 	}
 	var err error
 	if b.Sources, err = change.Apply(b.Sources); err != nil {
-		return b, problemf(errBadRequest, "invalid_backtest", "%v", err)
+		return b, answer.Problemf(answer.ErrBadRequest, "invalid_backtest", "%v", err)
 	}
 	return b, nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/live"
@@ -17,21 +18,21 @@ import (
 
 // ListErrors implements rest.StrictServerInterface.
 func (s *Server) ListErrors(ctx context.Context, q rest.ListErrorsRequestObject) (rest.ListErrorsResponseObject, error) {
-	m, p := s.moment(ctx), q.Params
-	r, err := m.rangeOf(p.Start, p.End, defaultRange)
+	m, p := s.Moment(ctx), q.Params
+	r, err := m.RangeOf(p.Start, p.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
 	var since time.Time
 	if p.NewSince != nil {
-		if since, err = timeParam("new_since", *p.NewSince); err != nil {
+		if since, err = answer.ParseTime("new_since", *p.NewSince); err != nil {
 			return nil, err
 		}
 	}
 	match := func(l []string) bool {
 		return (p.Service == nil || l[0] == *p.Service) && (p.Type == nil || l[2] == *p.Type)
 	}
-	rows, err := m.views.TableRows(model.TableErrors, r.start, r.end, match)
+	rows, err := m.Views.TableRows(model.TableErrors, r.Start, r.End, match)
 	if err != nil {
 		return nil, err
 	}
@@ -41,16 +42,16 @@ func (s *Server) ListErrors(ctx context.Context, q rest.ListErrorsRequestObject)
 	for i := range rows {
 		groups = append(groups, errorGroup(&rows[i]))
 	}
-	limit := limitOf(p.Limit)
-	groups, next, err := page(groups, limit, p.Next, errorKey)
+	limit := answer.LimitOf(p.Limit)
+	groups, next, err := answer.Page(groups, limit, p.Next, errorKey)
 	if err != nil {
 		return nil, err
 	}
-	out := rest.ListErrors200JSONResponse{Errors: groups, Total: len(groups), Next: next, Meta: s.meta(m, r)}
+	out := rest.ListErrors200JSONResponse{Errors: groups, Total: len(groups), Next: next, Meta: s.Meta(m, r)}
 	if p.Step == nil {
 		return out, nil
 	}
-	step, err := m.stepOf(r, p.Step)
+	step, err := m.StepOf(r, p.Step)
 	if err != nil {
 		return nil, err
 	}
@@ -62,23 +63,25 @@ func (s *Server) ListErrors(ctx context.Context, q rest.ListErrorsRequestObject)
 // errorKey orders groups as their list: the most frequent first, then by name.
 func errorKey(g rest.ErrorGroup) string {
 	return fmt.Sprintf("%020d\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s", ^uint64(g.Count), g.Service, g.Operation, g.Type, g.Message, g.Source,
-		dimensionText(value(g.Dimensions)))
+		dimensionText(answer.Value(g.Dimensions)))
 }
 
 func errorGroup(v *cells.TallyRow) rest.ErrorGroup {
-	g := rest.ErrorGroup{Service: v.Labels[0], Dimensions: dims(v.Dims()), Operation: v.Labels[1], Type: v.Labels[2], Message: v.Labels[3],
-		Source: rest.ErrorGroupSource(v.Labels[4]), Count: int64(v.Calls), FirstSeen: orNil(v.FirstSeen), LastSeen: orNil(v.LastSeen),
-		Sample: valid(v.Text), Traces: []string{}}
+	g := rest.ErrorGroup{Service: v.Labels[0], Dimensions: answer.Dims(v.Dims()), Operation: v.Labels[1], Type: v.Labels[2],
+		Message: v.Labels[3],
+		Source:  rest.ErrorGroupSource(v.Labels[4]), Count: int64(v.Calls), FirstSeen: answer.TimeOrNil(v.FirstSeen),
+		LastSeen: answer.TimeOrNil(v.LastSeen),
+		Sample:   answer.ValidText(v.Text), Traces: []string{}}
 	for _, e := range []model.Exemplar{v.Latest, v.Slowest} {
-		if id := hexOrEmpty(e.TraceID[:]); id != "" && !slices.Contains(g.Traces, id) {
+		if id := answer.HexOrEmpty(e.TraceID[:]); id != "" && !slices.Contains(g.Traces, id) {
 			g.Traces = append(g.Traces, id)
 		}
 	}
 	return g
 }
 
-func (s *Server) errorPoints(m moment, groups []rest.ErrorGroup, r timeRange, width int64, match func([]string) bool) error {
-	lines, err := m.views.SelectTable(model.TableErrors, r.start, r.end, match)
+func (s *Server) errorPoints(m answer.Moment, groups []rest.ErrorGroup, r answer.Range, width int64, match func([]string) bool) error {
+	lines, err := m.Views.SelectTable(model.TableErrors, r.Start, r.End, match)
 	if err != nil {
 		return err
 	}
@@ -90,7 +93,8 @@ func (s *Server) errorPoints(m moment, groups []rest.ErrorGroup, r timeRange, wi
 	}
 	for i := range groups {
 		g, points := &groups[i], []rest.CountPoint{}
-		if l := at[[6]string{g.Service, g.Operation, g.Type, g.Message, string(g.Source), dimensionText(value(g.Dimensions))}]; l != nil {
+		if l := at[[6]string{g.Service, g.Operation, g.Type, g.Message, string(g.Source),
+			dimensionText(answer.Value(g.Dimensions))}]; l != nil {
 			for _, c := range stepsOf(l.Cells, width) {
 				points = append(points, rest.CountPoint{Time: time.Unix(c.Bucket, 0).UTC(), Count: int64(c.Calls)})
 			}
@@ -102,18 +106,18 @@ func (s *Server) errorPoints(m moment, groups []rest.ErrorGroup, r timeRange, wi
 
 // ListDeployments implements rest.StrictServerInterface.
 func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequestObject) (rest.ListDeploymentsResponseObject, error) {
-	m, p := s.moment(ctx), q.Params
-	r, err := m.rangeOf(p.Start, p.End, 24*time.Hour)
+	m, p := s.Moment(ctx), q.Params
+	r, err := m.RangeOf(p.Start, p.End, 24*time.Hour)
 	if err != nil {
 		return nil, err
 	}
-	window := defaultRange
+	window := answer.DefaultRange
 	if p.Window != nil {
-		if window, err = parseDuration("window", *p.Window); err != nil {
+		if window, err = answer.ParseDuration("window", *p.Window); err != nil {
 			return nil, err
 		}
 	}
-	lines, err := m.views.SelectTable(model.TableVersions, r.end, r.end, byService(p.Service))
+	lines, err := m.Views.SelectTable(model.TableVersions, r.End, r.End, byService(p.Service))
 	if err != nil {
 		return nil, err
 	}
@@ -121,56 +125,57 @@ func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequ
 	for i := range lines {
 		l := &lines[i]
 		first := time.Unix(0, int64(l.Base.First)).UTC()
-		if first.Before(r.start) || !first.Before(r.end) {
+		if first.Before(r.Start) || !first.Before(r.End) {
 			continue
 		}
-		list = append(list, rest.Deployment{Service: l.Labels[0], Dimensions: dims(l.Dims()), Version: l.Labels[1], FirstSeen: orNil(first),
-			LastSeen: orNil(time.Unix(0, int64(l.Base.Last))), Calls: int64(l.Base.Calls), Errors: int64(l.Base.Failed)})
+		list = append(list, rest.Deployment{Service: l.Labels[0], Dimensions: answer.Dims(l.Dims()), Version: l.Labels[1],
+			FirstSeen: answer.TimeOrNil(first),
+			LastSeen:  answer.TimeOrNil(time.Unix(0, int64(l.Base.Last))), Calls: int64(l.Base.Calls), Errors: int64(l.Base.Failed)})
 	}
 	slices.SortFunc(list, func(a, b rest.Deployment) int {
 		return cmp.Or(b.FirstSeen.Compare(*a.FirstSeen), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Version, b.Version))
 	})
-	list = list[:min(len(list), limitOf(p.Limit))]
+	list = list[:min(len(list), answer.LimitOf(p.Limit))]
 	for i := range list {
 		d := &list[i]
-		edge := d.FirstSeen.Truncate(bucket)
+		edge := d.FirstSeen.Truncate(answer.Bucket)
 		of := m
-		of.views = live.Narrow(m.views, model.DimFilter(value(d.Dimensions)))
-		if d.Before, err = s.serviceRED(of, d.Service, timeRange{start: edge.Add(-window), end: edge}); err != nil {
+		of.Views = live.Narrow(m.Views, model.DimFilter(answer.Value(d.Dimensions)))
+		if d.Before, err = s.serviceRED(of, d.Service, answer.Range{Start: edge.Add(-window), End: edge}); err != nil {
 			return nil, err
 		}
-		if d.After, err = s.serviceRED(of, d.Service, timeRange{start: edge, end: edge.Add(window)}); err != nil {
+		if d.After, err = s.serviceRED(of, d.Service, answer.Range{Start: edge, End: edge.Add(window)}); err != nil {
 			return nil, err
 		}
 	}
-	return rest.ListDeployments200JSONResponse{Deployments: list, Total: len(list), Meta: s.meta(m, r)}, nil
+	return rest.ListDeployments200JSONResponse{Deployments: list, Total: len(list), Meta: s.Meta(m, r)}, nil
 }
 
-func (s *Server) serviceRED(m moment, name string, r timeRange) (rest.RED, error) {
-	v, ok, err := m.views.Service(name, r.start, r.end)
+func (s *Server) serviceRED(m answer.Moment, name string, r answer.Range) (rest.RED, error) {
+	v, ok, err := m.Views.Service(name, r.Start, r.End)
 	if err != nil || !ok {
 		return rest.RED{}, err
 	}
-	return red(v.RED, m.seconds(r)), nil
+	return answer.RED(v.RED, m.Seconds(r)), nil
 }
 
 // ListDatabases implements rest.StrictServerInterface.
 func (s *Server) ListDatabases(ctx context.Context, q rest.ListDatabasesRequestObject) (rest.ListDatabasesResponseObject, error) {
-	m := s.moment(ctx)
-	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := m.views.TableRows(model.TableDatabases, r.start, r.end, byService(q.Params.Service))
+	rows, err := m.Views.TableRows(model.TableDatabases, r.Start, r.End, byService(q.Params.Service))
 	if err != nil {
 		return nil, err
 	}
-	out := rest.ListDatabases200JSONResponse{Databases: make([]rest.DatabaseCall, 0, len(rows)), Total: len(rows), Meta: s.meta(m, r)}
-	seconds := m.seconds(r)
+	out := rest.ListDatabases200JSONResponse{Databases: make([]rest.DatabaseCall, 0, len(rows)), Total: len(rows), Meta: s.Meta(m, r)}
+	seconds := m.Seconds(r)
 	for i := range rows {
 		l, c := rows[i].Labels, tallyRED(&rows[i].Tally, seconds)
 		out.Databases = append(out.Databases,
-			rest.DatabaseCall{Service: l[0], Dimensions: dims(rows[i].Dims()), System: l[1], Namespace: l[2], Operation: l[3],
+			rest.DatabaseCall{Service: l[0], Dimensions: answer.Dims(rows[i].Dims()), System: l[1], Namespace: l[2], Operation: l[3],
 				Collection: l[4], Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P50Ms: c.P50Ms, P95Ms: c.P95Ms,
 				P99Ms: c.P99Ms})
 	}
@@ -178,31 +183,31 @@ func (s *Server) ListDatabases(ctx context.Context, q rest.ListDatabasesRequestO
 }
 
 func tallyRED(t *cells.Tally, seconds float64) rest.RED {
-	return red(model.RED{Calls: t.Calls, Errors: t.Failed, Latency: t.Hist.Latency()}, seconds)
+	return answer.RED(model.RED{Calls: t.Calls, Errors: t.Failed, Latency: t.Hist.Latency()}, seconds)
 }
 
 // ListMessaging implements rest.StrictServerInterface.
 func (s *Server) ListMessaging(ctx context.Context, q rest.ListMessagingRequestObject) (rest.ListMessagingResponseObject, error) {
-	m, name := s.moment(ctx), q.Params.Service
-	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	m, name := s.Moment(ctx), q.Params.Service
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := m.views.TableRows(model.TableMessaging, r.start, r.end, byService(name))
+	rows, err := m.Views.TableRows(model.TableMessaging, r.Start, r.End, byService(name))
 	if err != nil {
 		return nil, err
 	}
-	v, err := m.views.ServiceMap(r.start, r.end)
+	v, err := m.Views.ServiceMap(r.Start, r.End)
 	if err != nil {
 		return nil, err
 	}
 	out := rest.ListMessaging200JSONResponse{Clients: make([]rest.MessagingClient, 0, len(rows)), Edges: []rest.MessagingEdge{},
-		Meta: s.meta(m, r)}
-	seconds := m.seconds(r)
+		Meta: s.Meta(m, r)}
+	seconds := m.Seconds(r)
 	for i := range rows {
 		l, c := rows[i].Labels, tallyRED(&rows[i].Tally, seconds)
 		out.Clients = append(out.Clients,
-			rest.MessagingClient{Service: l[0], Dimensions: dims(rows[i].Dims()), System: l[1], Destination: l[2],
+			rest.MessagingClient{Service: l[0], Dimensions: answer.Dims(rows[i].Dims()), System: l[1], Destination: l[2],
 				Kind: rest.MessagingClientKind(l[3]), Calls: c.Calls, Errors: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate,
 				P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
 	}
@@ -212,23 +217,24 @@ func (s *Server) ListMessaging(ctx context.Context, q rest.ListMessagingRequestO
 		}
 		l := e.Transit.Latency()
 		out.Edges = append(out.Edges, rest.MessagingEdge{Producer: e.Client, Consumer: e.Server, Messages: int64(e.Calls),
-			Failed: int64(e.Failed), LatencyP50Ms: millis(l.P50), LatencyP95Ms: millis(l.P95), LatencyP99Ms: millis(l.P99)})
+			Failed: int64(e.Failed), LatencyP50Ms: answer.Millis(l.P50), LatencyP95Ms: answer.Millis(l.P95),
+			LatencyP99Ms: answer.Millis(l.P99)})
 	}
 	return out, nil
 }
 
 // ListExternal implements rest.StrictServerInterface.
 func (s *Server) ListExternal(ctx context.Context, q rest.ListExternalRequestObject) (rest.ListExternalResponseObject, error) {
-	m, name := s.moment(ctx), q.Params.Service
-	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	m, name := s.Moment(ctx), q.Params.Service
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
-	v, err := m.views.ServiceMap(r.start, r.end)
+	v, err := m.Views.ServiceMap(r.Start, r.End)
 	if err != nil {
 		return nil, err
 	}
-	systems, err := m.views.TableRows(model.TableDatabases, r.start, r.end, byService(nil))
+	systems, err := m.Views.TableRows(model.TableDatabases, r.Start, r.End, byService(nil))
 	if err != nil {
 		return nil, err
 	}
@@ -236,16 +242,16 @@ func (s *Server) ListExternal(ctx context.Context, q rest.ListExternalRequestObj
 	for i := range systems {
 		database[systems[i].Labels[1]] = true // a database without a name is shown by its system
 	}
-	out := rest.ListExternal200JSONResponse{External: []rest.ExternalCall{}, Meta: s.meta(m, r)}
-	seconds := m.seconds(r)
+	out := rest.ListExternal200JSONResponse{External: []rest.ExternalCall{}, Meta: s.Meta(m, r)}
+	seconds := m.Seconds(r)
 	for _, e := range v.Edges {
 		if e.Connection != "virtual_node" || e.Entry || database[e.Server] || name != nil && e.Client != *name {
 			continue
 		}
-		c := red(model.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
+		c := answer.RED(model.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
 		out.External = append(out.External,
-			rest.ExternalCall{Service: e.Client, Dimensions: dims(e.ClientDims), Target: e.Server, Calls: c.Calls, Errors: c.Errors,
-				Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(e.ClientP95)})
+			rest.ExternalCall{Service: e.Client, Dimensions: answer.Dims(e.ClientDims), Target: e.Server, Calls: c.Calls, Errors: c.Errors,
+				Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: answer.Millis(e.ClientP95)})
 	}
 	out.Total = len(out.External)
 	return out, nil

@@ -18,6 +18,7 @@ import (
 	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/text"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/deploy/docs"
 )
 
@@ -74,7 +75,7 @@ func renderDocs() (map[string]docFile, error) {
 		if name == "index" {
 			p = docsPath
 		}
-		files[p] = docFile{b, contentType, weakTag(b)}
+		files[p] = docFile{b, contentType, answer.WeakTag(b)}
 	}
 	return files, nil
 }
@@ -138,7 +139,7 @@ func isDoc(p string) bool { return p == docsPath || strings.HasPrefix(p, docsPat
 func (s *Server) serveDoc(w http.ResponseWriter, r *http.Request) bool {
 	files, err := docFiles()
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return true
 	}
 	p := r.URL.Path

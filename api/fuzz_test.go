@@ -24,6 +24,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	"nhooyr.io/websocket"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/query"
@@ -143,8 +144,12 @@ func FuzzRequests(f *testing.F) {
 		{"/jaeger/api/services/{service}/operations", "web", ""},
 		{"/jaeger/api/dependencies", "", "endTs=60000&lookback=60000&service=web"},
 		{"/jaeger/api/metrics/latencies", "",
-			"service=web&quantile=0.9&endTs=60000&lookback=60000&step=1000&ratePer=60000&groupByOperation=true"}, {"/jaeger/api/metrics/calls", "", "service=web&endTs=9e18"}, {"/jaeger/api/metrics/errors", "", "service=a.*&service=b&spanKind=client"}, {"/jaeger/api/v3/operations", "", "service=web&span_kind=server"},
-		{"/jaeger/api/v3/traces", "", "query.start_time_min=1970-01-01T00:00:00Z&query.start_time_max=1970-01-01T00:01:00Z&query.attributes={}"},
+			"service=web&quantile=0.9&endTs=60000&lookback=60000&step=1000&ratePer=60000&groupByOperation=true"},
+		{"/jaeger/api/metrics/calls", "", "service=web&endTs=9e18"},
+		{"/jaeger/api/metrics/errors", "", "service=a.*&service=b&spanKind=client"},
+		{"/jaeger/api/v3/operations", "", "service=web&span_kind=server"},
+		{"/jaeger/api/v3/traces", "",
+			"query.start_time_min=1970-01-01T00:00:00Z&query.start_time_max=1970-01-01T00:01:00Z&query.attributes={}"},
 		{"/jaeger/api/v3/trace-summaries", "",
 			"query.startTimeMin=1970-01-01T02:00:00+02:00&query.startTimeMax=2262-04-11T23:47:16Z&query.searchDepth=-1"},
 		{"/jaeger/api/v3/traces/{id}", "74310000000000000000000000000000", "start_time=x"},
@@ -173,7 +178,11 @@ func FuzzRequests(f *testing.F) {
 		{"/api/v1/services/{name}/metrics", "web",
 			"step=10s"},
 		{"/api/v1/servicemap", "",
-			"start=0&compare_start=1&compare_end=2"}, {"/api/v1/metrics/labels", "", "name=x&match=up"}, {"/api/v1/errors", "", "step=1s"}, {"/api/v1/audit", "", "limit=1&next=_w"}, {"/api/v1/alerts/history", "", "start=0&limit=1"}, {"/api/v1/alerts/{id}", "x", ""}, {"/api/v1/metrics", "", "limit=1&next=YQ"}, {"/api/v1/logs/patterns", "", "service=cart&limit=2"}, {"/api/v1/deployments", "", ""}, {"/api/v1/pipeline", "", ""}, {"/api/openapi.yaml", "", ""},
+			"start=0&compare_start=1&compare_end=2"}, {"/api/v1/metrics/labels", "", "name=x&match=up"}, {"/api/v1/errors", "", "step=1s"},
+		{"/api/v1/audit", "", "limit=1&next=_w"}, {"/api/v1/alerts/history", "", "start=0&limit=1"},
+		{"/api/v1/alerts/{id}", "x", ""}, {"/api/v1/metrics", "", "limit=1&next=YQ"},
+		{"/api/v1/logs/patterns", "", "service=cart&limit=2"}, {"/api/v1/deployments", "", ""},
+		{"/api/v1/pipeline", "", ""}, {"/api/openapi.yaml", "", ""},
 	} {
 		i := slices.Index(list, "GET "+seed.path)
 		require.GreaterOrEqual(f, i, 0, seed.path)
@@ -221,7 +230,8 @@ func FuzzBodies(f *testing.F) {
 	b.commit()
 	list := fuzzed(b, false)
 	for _, seed := range []struct{ op, part, body string }{
-		{"POST /api/v1/alerts", "", `{"name":"Many","expr":"sum(calls_total) > 5","for":"5m","keep_firing_for":"1m","labels":{"severity":"page"},"annotations":{"a":"{{ $value }}"},"enabled":false,"group":"g","type":"alerting"}`},
+		{"POST /api/v1/alerts", "",
+			`{"name":"Many","expr":"sum(calls_total) > 5","for":"5m","keep_firing_for":"1m","labels":{"severity":"page"},"annotations":{"a":"{{ $value }}"},"enabled":false,"group":"g","type":"alerting"}`},
 		{"PUT /api/v1/alerts/{id}", "first", `{"name":"Few","expr":"sum(calls_total) < 5"}`},
 		{"POST /api/v1/alerts/{id}/backtest", "first", `{"start":"0","end":"60","step":"10s"}`},
 		{"POST /api/v1/alerts/backtest", "",
@@ -302,7 +312,7 @@ func sameGroup(t *testing.T, b *bench, namespace, body string) {
 // refused is an error that says what is wrong with a request, and what to do.
 func refused(t *testing.T, err error, code string) {
 	t.Helper()
-	p := problemOf(err)
+	p := answer.ProblemOf(err)
 	require.Equal(t, http.StatusBadRequest, p.Status, "%v", err)
 	require.Equal(t, code, p.Code)
 	require.NotEmpty(t, p.Advice)
@@ -315,24 +325,24 @@ func FuzzTimes(f *testing.F) {
 		f.Add(v)
 	}
 	f.Fuzz(func(t *testing.T, v string) {
-		if at, err := timeParam("start", v); err != nil {
+		if at, err := answer.ParseTime("start", v); err != nil {
 			refused(t, err, "invalid_time")
 		} else {
 			require.Equal(t, time.UTC, at.Location())
-			again, err := timeParam("start", at.Format(time.RFC3339Nano))
+			again, err := answer.ParseTime("start", at.Format(time.RFC3339Nano))
 			require.NoError(t, err)
 			require.True(t, at.Equal(again))
-			again, err = timeParam("start", fmt.Sprintf("%d.%09d", at.Unix(), at.Nanosecond()))
+			again, err = answer.ParseTime("start", fmt.Sprintf("%d.%09d", at.Unix(), at.Nanosecond()))
 			require.NoError(t, err)
 			require.True(t, at.Equal(again), "%q: %v %v", v, at, again)
 		}
-		d, err := parseDuration("step", v)
+		d, err := answer.ParseDuration("step", v)
 		if err != nil {
 			refused(t, err, "invalid_duration")
 			return
 		}
 		require.Positive(t, d)
-		again, err := parseDuration("step", d.String())
+		again, err := answer.ParseDuration("step", d.String())
 		require.NoError(t, err)
 		require.Equal(t, d, again)
 	})
@@ -348,7 +358,7 @@ func FuzzPlaces(f *testing.F) {
 		f.Add(v)
 	}
 	f.Fuzz(func(t *testing.T, v string) {
-		if list, err := parsePositions(v); err != nil {
+		if list, err := answer.ParsePositions(v); err != nil {
 			refused(t, err, "invalid_position")
 		} else {
 			var out []string
@@ -356,14 +366,14 @@ func FuzzPlaces(f *testing.F) {
 				require.GreaterOrEqual(t, p.Offset, int64(0))
 				out = append(out, fmt.Sprintf("%s/%d/%d", p.Topic, p.Partition, p.Offset))
 			}
-			again, err := parsePositions(strings.Join(out, ","))
+			again, err := answer.ParsePositions(strings.Join(out, ","))
 			require.NoError(t, err)
 			require.Equal(t, list, again)
 		}
-		if id, err := parseTraceID(v); err != nil {
+		if id, err := answer.ParseTraceID(v); err != nil {
 			refused(t, err, "invalid_trace_id")
 		} else {
-			again, err := parseTraceID(fmt.Sprintf("%x", id))
+			again, err := answer.ParseTraceID(fmt.Sprintf("%x", id))
 			require.NoError(t, err)
 			require.Equal(t, id, again)
 		}
@@ -386,7 +396,7 @@ func FuzzPlaces(f *testing.F) {
 		}
 		items := []string{"a", "b", v}
 		slices.Sort(items)
-		if rest, _, err := page(items, 0, &v, func(s string) string { return s }); err != nil {
+		if rest, _, err := answer.Page(items, 0, &v, func(s string) string { return s }); err != nil {
 			refused(t, err, "invalid_next")
 		} else {
 			key, err := base64.RawURLEncoding.DecodeString(v)
@@ -395,9 +405,9 @@ func FuzzPlaces(f *testing.F) {
 				require.Greater(t, s, string(key))
 			}
 		}
-		one, token, err := page(items, 1, nil, func(s string) string { return s })
+		one, token, err := answer.Page(items, 1, nil, func(s string) string { return s })
 		require.NoError(t, err)
-		two, _, err := page(items, 0, token, func(s string) string { return s })
+		two, _, err := answer.Page(items, 0, token, func(s string) string { return s })
 		require.NoError(t, err)
 		require.NotContains(t, two, one[0])
 		at := placeOf(v)
@@ -414,7 +424,7 @@ func FuzzSearches(f *testing.F) {
 		f.Add(q)
 	}
 	b := newBench(f)
-	m := b.s.moment(context.Background())
+	m := b.s.Moment(context.Background())
 	parse := query.NewParser()
 	f.Fuzz(func(t *testing.T, query string) {
 		q, err := url.ParseQuery(query)
@@ -430,7 +440,7 @@ func FuzzSearches(f *testing.F) {
 			require.GreaterOrEqual(t, s.Limit, 1)
 			require.LessOrEqual(t, s.Limit, jaegerMax)
 			require.GreaterOrEqual(t, s.From.Unix(), -int64(jaegerHistory/time.Second))
-			require.LessOrEqual(t, s.To.Unix(), int64(maxUnixSeconds)+1)
+			require.LessOrEqual(t, s.To.Unix(), int64(answer.MaxUnixSeconds)+1)
 			require.Contains(t, []string{"", "ok", "error"}, s.Status)
 			require.NotContains(t, s.attributes, "error")
 		}
@@ -442,7 +452,7 @@ func FuzzSearches(f *testing.F) {
 				refused(t, err, "bad_request")
 				continue
 			}
-			require.LessOrEqual(t, int64(s.lookback/s.step), int64(maxPoints))
+			require.LessOrEqual(t, int64(s.lookback/s.step), int64(answer.MaxPoints))
 			text, _, _ := s.expr(kind)
 			expr, err := parse.ParseExpr(text)
 			require.NoError(t, err, text)
@@ -474,7 +484,8 @@ func onlyServices(t *testing.T, expr parser.Expr, services []string) {
 
 // FuzzRuleGroups: a rule group is refused with a reason, or stays the same when it is written and read again.
 func FuzzRuleGroups(f *testing.F) {
-	for _, v := range []string{"name: g\ninterval: 30s\nquery_offset: 1m\nlimit: 5\nlabels: {a: b}\nrules:\n- alert: A\n  expr: up > 0\n  for: 5m\n  labels: {x: y}\n- record: r:r\n  expr: sum(up)\n", "", "{", "name: g\n---\nname: h", "a: &a [*a]",
+	for _, v := range []string{
+		"name: g\ninterval: 30s\nquery_offset: 1m\nlimit: 5\nlabels: {a: b}\nrules:\n- alert: A\n  expr: up > 0\n  for: 5m\n  labels: {x: y}\n- record: r:r\n  expr: sum(up)\n", "", "{", "name: g\n---\nname: h", "a: &a [*a]",
 		"name: g\nrules: [{alert: A, expr: up, forr: 5m}]", "name: [1]\nrules: 3"} {
 		f.Add("ns", v)
 	}
@@ -506,7 +517,9 @@ func FuzzRuleGroups(f *testing.F) {
 // FuzzMessages: whatever comes over a WebSocket is answered by a frame of the protocol or makes a subscription, and a filter means the
 // same when it is written again.
 func FuzzMessages(f *testing.F) {
-	for _, v := range []string{`{"type":"subscribe","id":"1","view":"services","filter":{"range":"15m","service":"web"},"cursor":3,"stream":"x.1"}`, `{"type":"unsubscribe","id":"1"}`, `{"type":"ping","id":"x"}`, `{"type":"odd"}`, `[1`, `{}`,
+	for _, v := range []string{
+		`{"type":"subscribe","id":"1","view":"services","filter":{"range":"15m","service":"web"},"cursor":3,"stream":"x.1"}`,
+		`{"type":"unsubscribe","id":"1"}`, `{"type":"ping","id":"x"}`, `{"type":"odd"}`, `[1`, `{}`,
 		`{"type":"subscribe","id":"2","view":"logs","filter":{"severity":"WARN","trace_id":"1"}}`,
 		`{"type":"subscribe","id":"3","view":"alerts","filter":{"state":"firing"}}`,
 		`{"type":"subscribe","id":"4","view":"servicemap","filter":null}`} {
@@ -537,7 +550,7 @@ func FuzzMessages(f *testing.F) {
 		for _, v := range liveViews {
 			got, err := v.parseFilter(data)
 			if err != nil {
-				require.True(t, errors.Is(err, errBadRequest), "%v", err)
+				require.True(t, errors.Is(err, answer.ErrBadRequest), "%v", err)
 				continue
 			}
 			again, err := json.Marshal(got)

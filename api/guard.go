@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/gaurav/watchingcat/api/answer"
 )
 
 // What a browser can be made to do.
@@ -35,12 +37,13 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	known := s.knownHosts()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.cfg.Auth == nil && !allowedHost(r.Host, known) {
-			s.fail(w, r, advise(problemf(errForbidden, "host_not_allowed", "this server is not known as %q", r.Host),
+			s.Fail(w, r, answer.Advise(answer.Problemf(answer.ErrForbidden, "host_not_allowed", "this server is not known as %q", r.Host),
 				"Set WATCHINGCAT_EXTERNAL_URL or WATCHINGCAT_ALLOWED_HOSTS to the name under which it is reached, or enable authentication."))
 			return
 		}
 		if err := check.Check(r); err != nil && !any {
-			s.fail(w, r, advise(problemf(errForbidden, "cross_site_change", "a page of another site may not make changes here"),
+			s.Fail(w, r, answer.Advise(answer.Problemf(answer.ErrForbidden, "cross_site_change",
+				"a page of another site may not make changes here"),
 				"Set WATCHINGCAT_CORS_ALLOWED_ORIGINS to the origin of the page if it may."))
 			return
 		}

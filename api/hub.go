@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 )
 
@@ -174,11 +175,11 @@ func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, from place
 	t := h.topics[name]
 	if t == nil {
 		if h.closed {
-			return nil, problemf(errUnavailable, "", "WatchingCat is stopping")
+			return nil, answer.Problemf(answer.ErrUnavailable, "", "WatchingCat is stopping")
 		}
 		if limit := h.s.cfg.Limits.LiveViews; len(h.topics) >= limit {
 			h.s.metrics.refused.WithLabelValues(v.name).Inc()
-			return nil, advise(problemf(errUnavailable, "too_many_live_views",
+			return nil, answer.Advise(answer.Problemf(answer.ErrUnavailable, "too_many_live_views",
 				"%d different live views are open, which is the limit; equal ones are computed once", limit),
 				"Subscribe with a view, range and filter that others use (range 15m), or read the view by GET.")
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/httprate"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/rest"
 )
@@ -30,7 +31,7 @@ type caller struct {
 	address string
 	hint    string // for the identity provider, of who logs out
 	outcome string
-	code    string // of the error that answered
+	note    answer.Note
 }
 
 type callerKey struct{}
@@ -134,7 +135,7 @@ func ofAPage(r *http.Request) bool {
 func (s *Server) authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.admitCaller(w, r); err != nil {
-			s.fail(w, r, err)
+			s.Fail(w, r, err)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -165,17 +166,17 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 				s.refused(r.Context(), "a token")
 			}
 			if s.limits.requests != nil && s.limits.requests.OnLimit(w, r, key) {
-				return errTooMany
+				return answer.ErrTooMany
 			}
 			if !ofAPage(r) { // Basic, so that a browser asks: an API token is the password
 				w.Header().Add("WWW-Authenticate", `Basic realm="WatchingCat", charset="UTF-8"`)
 			}
 			w.Header().Add("WWW-Authenticate", `Bearer realm="WatchingCat"`)
 			if errors.Is(err, auth.ErrUnknownKey) {
-				return advise(problemf(errUnauthenticated, "unknown_key", "%v", err),
+				return answer.Advise(answer.Problemf(answer.ErrUnauthenticated, "unknown_key", "%v", err),
 					"Try again in some seconds; then get a new token of the identity provider.")
 			}
-			return errUnauthenticated
+			return answer.ErrUnauthenticated
 		case errors.Is(err, auth.ErrCrossSite):
 			c.outcome = "forbidden"
 			return err
@@ -183,7 +184,7 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 			return err
 		case p.Role < need:
 			c.outcome = "forbidden"
-			return problemf(errForbidden, "", "this needs the role %s, and %s has %s", need, p.Name, p.Role)
+			return answer.Problemf(answer.ErrForbidden, "", "this needs the role %s, and %s has %s", need, p.Name, p.Role)
 		}
 		if p.Name != "" {
 			key = "principal:" + p.Name
@@ -194,13 +195,13 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 	}
 	if s.limits.requests != nil && s.limits.requests.OnLimit(w, r, key) {
 		c.outcome = "limited"
-		return errTooMany
+		return answer.ErrTooMany
 	}
 	if pattern := chi.RouteContext(r.Context()).RoutePattern(); (pattern == "/api/v1/auth/login" || pattern == auth.OIDCPath+"callback") &&
 		s.limits.logins.OnLimit(w, r, c.address) {
 		c.outcome = "limited"
 		s.refused(r.Context(), "too many attempts")
-		return advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in"), "Wait a minute.")
+		return answer.Advise(answer.Problemf(answer.ErrTooMany, "too_many_logins", "too many attempts to log in"), "Wait a minute.")
 	}
 	return nil
 }
@@ -208,7 +209,8 @@ func (s *Server) admitCaller(w http.ResponseWriter, r *http.Request) error {
 // accounts are the users and tokens; an error where authentication is off.
 func (s *Server) accounts() (*auth.Auth, error) {
 	if s.cfg.Auth == nil {
-		return nil, advise(problemf(errConflict, "auth_off", "authentication is off"), "Set WATCHINGCAT_AUTH_ENABLED to true.")
+		return nil, answer.Advise(answer.Problemf(answer.ErrConflict, "auth_off", "authentication is off"),
+			"Set WATCHINGCAT_AUTH_ENABLED to true.")
 	}
 	return s.cfg.Auth, nil
 }
@@ -219,15 +221,16 @@ func accountError(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, auth.ErrUnknown):
-		return problemf(errNotFound, "", "%v", auth.ErrUnknown)
+		return answer.Problemf(answer.ErrNotFound, "", "%v", auth.ErrUnknown)
 	case errors.Is(err, auth.ErrInvalid):
-		return problemf(errBadRequest, "invalid_account", "%v", err)
+		return answer.Problemf(answer.ErrBadRequest, "invalid_account", "%v", err)
 	case errors.Is(err, auth.ErrExists):
-		return advise(problemf(errConflict, "exists", "%v", auth.ErrExists), "Choose another name, or change that user.")
+		return answer.Advise(answer.Problemf(answer.ErrConflict, "exists", "%v", auth.ErrExists),
+			"Choose another name, or change that user.")
 	case errors.Is(err, auth.ErrLastAdmin):
-		return advise(problemf(errConflict, "last_admin", "%v", err), "Make another admin first.")
+		return answer.Advise(answer.Problemf(answer.ErrConflict, "last_admin", "%v", err), "Make another admin first.")
 	}
-	return edited(err)
+	return answer.Edited(err)
 }
 
 // WhoAmI implements rest.StrictServerInterface.
@@ -238,7 +241,7 @@ func (s *Server) WhoAmI(ctx context.Context, _ rest.WhoAmIRequestObject) (rest.W
 	out := rest.WhoAmI200JSONResponse{Authentication: true, Oidc: s.cfg.Auth.HasOIDC()}
 	if p := callerOf(ctx).Principal; p.Role != auth.Public {
 		out.Name, out.Role, out.Login, out.Local = &p.Name, new(rest.Role(p.Role.String())), p.Login, p.User != ""
-		out.ExpiresAt = orNil(p.Expires())
+		out.ExpiresAt = answer.TimeOrNil(p.Expires())
 	}
 	return out, nil
 }
@@ -249,7 +252,8 @@ func (s *Server) mayTry(ctx context.Context, user, shown string) error {
 		if _, rate, err := l.limiter.Status(key); err != nil || rate >= l.most {
 			callerOf(ctx).outcome = "limited"
 			s.refused(ctx, shown)
-			return advise(problemf(errTooMany, "too_many_logins", "too many attempts to log in under this name"), "Wait a minute.")
+			return answer.Advise(answer.Problemf(answer.ErrTooMany, "too_many_logins", "too many attempts to log in under this name"),
+				"Wait a minute.")
 		}
 	}
 	return nil
@@ -297,7 +301,7 @@ func (s *Server) LoginUser(ctx context.Context, q rest.LoginUserRequestObject) (
 	x, err := a.Login(q.Body.Username, q.Body.Password)
 	if errors.Is(err, auth.ErrCredentials) {
 		s.failed(ctx, q.Body.Username, name)
-		return nil, advise(problemf(errUnauthenticated, "login_failed", "name or password is wrong"),
+		return nil, answer.Advise(answer.Problemf(answer.ErrUnauthenticated, "login_failed", "name or password is wrong"),
 			"Check both; an admin can set a new password.")
 	}
 	if err != nil {
@@ -321,7 +325,7 @@ func (s *Server) RefreshLogin(ctx context.Context, _ rest.RefreshLoginRequestObj
 	}
 	x, err := a.Refresh(p)
 	if errors.Is(err, auth.ErrCredentials) {
-		return nil, errUnauthenticated
+		return nil, answer.ErrUnauthenticated
 	}
 	if err != nil {
 		return nil, err
@@ -331,7 +335,7 @@ func (s *Server) RefreshLogin(ctx context.Context, _ rest.RefreshLoginRequestObj
 }
 
 func errNoLogin() error {
-	return advise(problemf(errConflict, "no_login", "this endpoint requires a password login"), "Log in again.")
+	return answer.Advise(answer.Problemf(answer.ErrConflict, "no_login", "this endpoint requires a password login"), "Log in again.")
 }
 
 // ChangePassword implements rest.StrictServerInterface. Other logins of the user end; this one goes on.
@@ -350,7 +354,7 @@ func (s *Server) ChangePassword(ctx context.Context, q rest.ChangePasswordReques
 	u, err := a.ChangePassword(ctx, name, q.Body.Password, q.Body.NewPassword, s.cfg.Now())
 	if errors.Is(err, auth.ErrCredentials) {
 		s.failed(ctx, name, name)
-		return nil, advise(problemf(errForbidden, "wrong_password", "the password is not the one that you have"),
+		return nil, answer.Advise(answer.Problemf(answer.ErrForbidden, "wrong_password", "the password is not the one that you have"),
 			"Give the password that you logged in with; an admin can set a new one.")
 	}
 	if err != nil {
@@ -404,15 +408,6 @@ func (l loggedOut) VisitLogoutUserResponse(w http.ResponseWriter) error {
 		return nil
 	}
 	return rest.LogoutUser200JSONResponse{Location: l.location}.VisitLogoutUserResponse(w)
-}
-
-// each makes answers of what was found; never nil, which would be null.
-func each[T, U any](list []T, answer func(T) U) []U {
-	out := make([]U, 0, len(list))
-	for _, x := range list {
-		out = append(out, answer(x))
-	}
-	return out
 }
 
 // accountsFor are the accounts, and a role that is to be given.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -19,6 +18,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -35,7 +35,7 @@ const (
 )
 
 func (s *Server) jaegerRoutes(r chi.Router) {
-	for path, h := range map[string]func(context.Context, *http.Request, moment) (any, error){
+	for path, h := range map[string]func(context.Context, *http.Request, answer.Moment) (any, error){
 		"/services":                      s.jaegerServices,
 		"/services/{service}/operations": s.jaegerOperationNames,
 		"/operations":                    s.jaegerOperations,
@@ -46,7 +46,7 @@ func (s *Server) jaegerRoutes(r chi.Router) {
 		r.Get(jaegerPrefix+path, s.jaegerV1(h))
 	}
 	r.Post(jaegerPrefix+"/transform", s.jaegerV1(s.jaegerTransform))
-	for path, h := range map[string]func(context.Context, *http.Request, moment) (any, error){
+	for path, h := range map[string]func(context.Context, *http.Request, answer.Moment) (any, error){
 		"/services": s.v3Services, "/operations": s.v3Operations, "/traces": s.v3Search, "/traces/{id}": s.v3Get,
 		"/trace-summaries": s.v3Summaries,
 	} {
@@ -55,8 +55,8 @@ func (s *Server) jaegerRoutes(r chi.Router) {
 	for _, kind := range []string{"latencies", "calls", "errors"} {
 		r.Get(jaegerPrefix+"/metrics/"+kind, s.jaegerMetrics(kind))
 	}
-	r.Get(jaegerPrefix+"/metrics/minstep", s.jaegerV1(func(context.Context, *http.Request, moment) (any, error) {
-		return int64(bucket / time.Millisecond), nil
+	r.Get(jaegerPrefix+"/metrics/minstep", s.jaegerV1(func(context.Context, *http.Request, answer.Moment) (any, error) {
+		return int64(answer.Bucket / time.Millisecond), nil
 	}))
 }
 
@@ -71,15 +71,6 @@ type jaegerAnswer struct {
 	warnings []string // what is missing
 }
 
-// warningHeader says what is missing of an answer whose format has no place for it.
-const warningHeader = "WatchingCat-Warning"
-
-func warnHeader(w http.ResponseWriter, warnings []string) {
-	for _, text := range warnings {
-		w.Header().Add(warningHeader, strings.Join(strings.Fields(text), " "))
-	}
-}
-
 type jaegerError struct {
 	Code int    `json:"code"`
 	Msg  string `json:"msg"`
@@ -87,9 +78,9 @@ type jaegerError struct {
 	TraceID string `json:"traceID,omitempty"`
 }
 
-func (s *Server) jaegerV1(h func(context.Context, *http.Request, moment) (any, error)) http.HandlerFunc {
+func (s *Server) jaegerV1(h func(context.Context, *http.Request, answer.Moment) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		data, err := h(r.Context(), r, s.moment(r.Context()))
+		data, err := h(r.Context(), r, s.Moment(r.Context()))
 		if err != nil {
 			s.jaegerFail(w, r, err)
 			return
@@ -98,8 +89,8 @@ func (s *Server) jaegerV1(h func(context.Context, *http.Request, moment) (any, e
 		if !whole {
 			out.Data = data
 		}
-		warnHeader(w, out.warnings)
-		if err := s.json(w, http.StatusOK, out); err != nil {
+		answer.WarnHeader(w, out.warnings)
+		if err := s.JSON(w, http.StatusOK, out); err != nil {
 			s.jaegerFail(w, r, err)
 		}
 	}
@@ -107,36 +98,11 @@ func (s *Server) jaegerV1(h func(context.Context, *http.Request, moment) (any, e
 
 // jaegerFail answers with an error as Jaeger does.
 func (s *Server) jaegerFail(w http.ResponseWriter, r *http.Request, err error) {
-	p := s.shown(r, err)
-	_ = s.json(w, p.Status, jaegerAnswer{Errors: []jaegerError{{Code: p.Status, Msg: p.Detail}}}) // a number and text: they can be encoded
+	p := s.Shown(r, err)
+	_ = s.JSON(w, p.Status, jaegerAnswer{Errors: []jaegerError{{Code: p.Status, Msg: p.Detail}}}) // a number and text: they can be encoded
 }
 
-// shown is an error as clients see it; failures of the server are logged.
-func (s *Server) shown(r *http.Request, err error) rest.Problem {
-	p := problemOf(err)
-	if p.Status == http.StatusInternalServerError {
-		s.cfg.Logger.Error().Err(err).Str("path", r.URL.Path).Msg("request failed")
-	}
-	return p
-}
-
-// json writes an answer. It is encoded before its status is written: after an error nothing has been written, and the caller answers
-// with that.
-func (s *Server) json(w http.ResponseWriter, status int, body any) error {
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(body); err != nil {
-		return fmt.Errorf("api: encode an answer: %w", err)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	if _, err := b.WriteTo(w); err != nil {
-		s.cfg.Logger.Debug().Err(err).Msg("client went away")
-	}
-	return nil
-}
-
-func (s *Server) jaegerServices(ctx context.Context, _ *http.Request, m moment) (any, error) {
+func (s *Server) jaegerServices(ctx context.Context, _ *http.Request, m answer.Moment) (any, error) {
 	names, warnings, err := s.serviceNames(ctx, m)
 	return jaegerAnswer{Data: names, Total: len(names), warnings: warnings}, err
 }
@@ -151,8 +117,8 @@ func kindName(k model.Kind) string {
 	return strings.ToLower(strings.TrimPrefix(k.String(), "SPAN_KIND_"))
 }
 
-func (s *Server) jaegerOperationNames(ctx context.Context, r *http.Request, m moment) (any, error) {
-	list, warnings, err := s.operationNames(ctx, m, pathParam(r, "service"), "")
+func (s *Server) jaegerOperationNames(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
+	list, warnings, err := s.operationNames(ctx, m, answer.PathParam(r, "service"), "")
 	names := []string{}
 	for _, o := range list {
 		if !slices.Contains(names, o.Name) {
@@ -162,21 +128,10 @@ func (s *Server) jaegerOperationNames(ctx context.Context, r *http.Request, m mo
 	return jaegerAnswer{Data: names, Total: len(names), warnings: warnings}, err
 }
 
-// pathParam is a part of the path, unescaped.
-func pathParam(r *http.Request, name string) string {
-	v := chi.URLParam(r, name)
-	if r.URL.RawPath != "" { // chi has matched the path as it was sent
-		if u, err := url.PathUnescape(v); err == nil {
-			return u
-		}
-	}
-	return v
-}
-
-func (s *Server) jaegerOperations(ctx context.Context, r *http.Request, m moment) (any, error) {
+func (s *Server) jaegerOperations(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
 	q := r.URL.Query()
 	if q.Get("service") == "" {
-		return nil, problemf(errBadRequest, "", "parameter 'service' is required")
+		return nil, answer.Problemf(answer.ErrBadRequest, "", "parameter 'service' is required")
 	}
 	list, warnings, err := s.operationNames(ctx, m, q.Get("service"), q.Get("spanKind"))
 	return jaegerAnswer{Data: list, Total: len(list), warnings: warnings}, err
@@ -184,7 +139,7 @@ func (s *Server) jaegerOperations(ctx context.Context, r *http.Request, m moment
 
 // jaegerSearch is GET /traces: all that is kept of each trace, or what its summary has. A trace without a span is never sent: clients
 // take the first span for the trace.
-func (s *Server) jaegerSearch(ctx context.Context, r *http.Request, m moment) (any, error) {
+func (s *Server) jaegerSearch(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
 	q := r.URL.Query()
 	if ids := q["traceID"]; len(ids) > 0 {
 		return s.jaegerByID(ctx, m, ids)
@@ -206,7 +161,7 @@ func (s *Server) jaegerSearch(ctx context.Context, r *http.Request, m moment) (a
 		one.Warnings = warningsOf(one.Warnings, found.warnings)
 		out = append(out, one)
 	}
-	found.warnings = found.missing(s, m, timeRange{start: t.From, end: t.To, asked: true})
+	found.warnings = found.missing(s, m, answer.Range{Start: t.From, End: t.To, Asked: true})
 	answer := jaegerAnswer{Data: out, warnings: found.warnings}
 	if len(out) == 0 { // there is no trace to say it
 		for _, text := range found.warnings {
@@ -217,7 +172,7 @@ func (s *Server) jaegerSearch(ctx context.Context, r *http.Request, m moment) (a
 }
 
 func warningsOf(p *[]string, more []string) *[]string {
-	list := append(slices.Clone(value(p)), more...)
+	list := append(slices.Clone(answer.Value(p)), more...)
 	if len(list) == 0 {
 		return nil
 	}
@@ -225,7 +180,7 @@ func warningsOf(p *[]string, more []string) *[]string {
 }
 
 // wholeTrace is trace i of what was found, with the spans that are at hand.
-func (s *Server) wholeTrace(ctx context.Context, m moment, found *foundTraces, i int) (rest.JaegerTrace, error) {
+func (s *Server) wholeTrace(ctx context.Context, m answer.Moment, found *foundTraces, i int) (rest.JaegerTrace, error) {
 	sum := &found.list[i]
 	data, err := s.spansOf(ctx, found, m, sum.ID)
 	if err != nil {
@@ -238,11 +193,11 @@ func (s *Server) wholeTrace(ctx context.Context, m moment, found *foundTraces, i
 }
 
 // spansOf is what is at hand of a trace's spans: what the store sent with its summary, or what the views keep.
-func (s *Server) spansOf(ctx context.Context, f *foundTraces, m moment, id [16]byte) ([]ptrace.Traces, error) {
+func (s *Server) spansOf(ctx context.Context, f *foundTraces, m answer.Moment, id [16]byte) ([]ptrace.Traces, error) {
 	if td, ok := f.data[id]; ok {
 		return []ptrace.Traces{td}, nil
 	}
-	data, _, _, _, cut, err := s.traceBudget.spans(ctx, m.views, id, &f.room)
+	data, _, _, _, cut, err := s.traceBudget.spans(ctx, m.Views, id, &f.room)
 	if cut && !f.cut {
 		f.cut = true
 		f.warn(fmt.Sprintf("not all spans of the traces are in this answer: it holds at most %d bytes of them", s.traceBudget.one))
@@ -250,17 +205,17 @@ func (s *Server) spansOf(ctx context.Context, f *foundTraces, m moment, id [16]b
 	return data, err
 }
 
-func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, error) {
-	out, answer := []rest.JaegerTrace{}, jaegerAnswer{}
+func (s *Server) jaegerByID(ctx context.Context, m answer.Moment, ids []string) (any, error) {
+	out, reply := []rest.JaegerTrace{}, jaegerAnswer{}
 	for _, v := range ids[:min(len(ids), jaegerMax)] {
-		id, err := parseTraceID(v)
+		id, err := answer.ParseTraceID(v)
 		if err != nil {
 			return nil, err
 		}
 		found, err := s.findTrace(ctx, m, id)
-		if errors.Is(err, errNotFound) {
-			answer.Errors = append(answer.Errors,
-				jaegerError{Code: http.StatusNotFound, Msg: problemOf(err).Detail, TraceID: hex.EncodeToString(id[:])})
+		if errors.Is(err, answer.ErrNotFound) {
+			reply.Errors = append(reply.Errors,
+				jaegerError{Code: http.StatusNotFound, Msg: answer.ProblemOf(err).Detail, TraceID: hex.EncodeToString(id[:])})
 			continue
 		}
 		if err != nil {
@@ -268,15 +223,15 @@ func (s *Server) jaegerByID(ctx context.Context, m moment, ids []string) (any, e
 		}
 		t := jaegerTrace(found.data, id)
 		t.Warnings = warningsOf(t.Warnings, found.warnings)
-		answer.warnings = append(answer.warnings, found.warnings...)
+		reply.warnings = append(reply.warnings, found.warnings...)
 		out = append(out, t)
 	}
-	answer.Data = out
-	return answer, nil
+	reply.Data = out
+	return reply, nil
 }
 
-func (s *Server) jaegerGet(ctx context.Context, r *http.Request, m moment) (any, error) {
-	id, err := parseTraceID(chi.URLParam(r, "id"))
+func (s *Server) jaegerGet(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
+	id, err := answer.ParseTraceID(chi.URLParam(r, "id"))
 	if err != nil {
 		return nil, err
 	}
@@ -293,7 +248,7 @@ func (s *Server) jaegerGet(ctx context.Context, r *http.Request, m moment) (any,
 const maxTransformed = 32 << 20
 
 // jaegerTransform is POST /transform, by which Jaeger's page shows traces from a file: OTLP's JSON becomes Jaeger's.
-func (s *Server) jaegerTransform(_ context.Context, r *http.Request, _ moment) (any, error) {
+func (s *Server) jaegerTransform(_ context.Context, r *http.Request, _ answer.Moment) (any, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -301,7 +256,7 @@ func (s *Server) jaegerTransform(_ context.Context, r *http.Request, _ moment) (
 	var u ptrace.JSONUnmarshaler
 	td, err := u.UnmarshalTraces(body)
 	if err != nil {
-		return nil, problemf(errBadRequest, "", "cannot unmarshal OTLP: %v", err)
+		return nil, answer.Problemf(answer.ErrBadRequest, "", "cannot unmarshal OTLP: %v", err)
 	}
 	byID, size := map[[16]byte]*jaegerBuilder{}, 0
 	var ids [][16]byte
@@ -319,7 +274,7 @@ func (s *Server) jaegerTransform(_ context.Context, r *http.Request, _ moment) (
 					size += len(p.key)
 				}
 				if size += len(ss.Scope().Name()) + len(ss.Scope().Version()); size > maxTransformed {
-					return nil, errTooLarge
+					return nil, answer.ErrTooLarge
 				}
 				t.add(&p, ss, sp)
 			}
@@ -333,22 +288,24 @@ func (s *Server) jaegerTransform(_ context.Context, r *http.Request, _ moment) (
 }
 
 // jaegerQuery reads the parameters of a search: times in microseconds, durations of Go, attributes as tags={"k":"v"} or tag=k:v.
-func jaegerQuery(q url.Values, m moment) (t traceSearch, err error) {
-	bad := func(name string) error { return problemf(errBadRequest, "", "unable to parse param '%s'", name) }
+func jaegerQuery(q url.Values, m answer.Moment) (t traceSearch, err error) {
+	bad := func(name string) error {
+		return answer.Problemf(answer.ErrBadRequest, "", "unable to parse param '%s'", name)
+	}
 	at := func(name string, otherwise time.Time) (time.Time, error) {
 		v := q.Get(name)
 		if v == "" {
 			return otherwise, nil
 		}
 		us, err := strconv.ParseInt(v, 10, 64)
-		if err != nil || us < 0 || us > maxUnixSeconds*1e6 {
+		if err != nil || us < 0 || us > answer.MaxUnixSeconds*1e6 {
 			return otherwise, bad(name)
 		}
 		return time.UnixMicro(us).UTC(), nil
 	}
 	t.attributes = map[string]string{}
 	t.Service, t.Operation, t.Limit = q.Get("service"), q.Get("operation"), jaegerLimit
-	if t.To, err = at("end", later(m.known(), m.now).Add(1)); err != nil {
+	if t.To, err = at("end", answer.Later(m.Known(), m.Now).Add(1)); err != nil {
 		return t, err
 	}
 	if t.From, err = at("start", t.To.Add(-jaegerHistory)); err != nil {
@@ -370,14 +327,14 @@ func jaegerQuery(q url.Values, m moment) (t traceSearch, err error) {
 	for _, v := range q["tags"] {
 		var tags map[string]string // of null, none
 		if json.Unmarshal([]byte(v), &tags) != nil {
-			return t, problemf(errBadRequest, "", "malformed 'tags' parameter, cannot unmarshal JSON: %q", v)
+			return t, answer.Problemf(answer.ErrBadRequest, "", "malformed 'tags' parameter, cannot unmarshal JSON: %q", v)
 		}
 		maps.Copy(t.attributes, tags)
 	}
 	for _, v := range q["tag"] {
 		k, value, ok := strings.Cut(v, ":")
 		if !ok {
-			return t, problemf(errBadRequest, "", "malformed 'tag' parameter, expecting key:value, received: %s", v)
+			return t, answer.Problemf(answer.ErrBadRequest, "", "malformed 'tag' parameter, expecting key:value, received: %s", v)
 		}
 		t.attributes[k] = value
 	}
@@ -400,10 +357,10 @@ func (t *traceSearch) settle() error {
 		}
 	}
 	if t.To.Before(t.From) {
-		return problemf(errBadRequest, "", "the end of the range lies before its start")
+		return answer.Problemf(answer.ErrBadRequest, "", "the end of the range lies before its start")
 	}
 	if t.maxSpan > 0 && t.minSpan > t.maxSpan {
-		return problemf(errBadRequest, "", "'maxDuration' should be greater than 'minDuration'")
+		return answer.Problemf(answer.ErrBadRequest, "", "'maxDuration' should be greater than 'minDuration'")
 	}
 	return nil
 }
@@ -415,7 +372,7 @@ type jaegerDependency struct {
 	CallCount uint64 `json:"callCount"`
 }
 
-func (s *Server) jaegerDependencies(ctx context.Context, r *http.Request, m moment) (any, error) {
+func (s *Server) jaegerDependencies(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
 	q := r.URL.Query()
 	millis := func(name string, otherwise int64) (int64, error) {
 		v := q.Get(name)
@@ -423,12 +380,12 @@ func (s *Server) jaegerDependencies(ctx context.Context, r *http.Request, m mome
 			return otherwise, nil
 		}
 		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil || n < 0 || n > maxUnixSeconds*1e3 {
-			return 0, problemf(errBadRequest, "", "unable to parse param '%s'", name)
+		if err != nil || n < 0 || n > answer.MaxUnixSeconds*1e3 {
+			return 0, answer.Problemf(answer.ErrBadRequest, "", "unable to parse param '%s'", name)
 		}
 		return n, nil
 	}
-	end, err := millis("endTs", m.now.UnixMilli())
+	end, err := millis("endTs", m.Now.UnixMilli())
 	if err != nil {
 		return nil, err
 	}
@@ -436,12 +393,12 @@ func (s *Server) jaegerDependencies(ctx context.Context, r *http.Request, m mome
 	if err != nil {
 		return nil, err
 	}
-	found, err := m.views.ServiceMap(time.UnixMilli(max(0, end-back)), time.UnixMilli(end))
+	found, err := m.Views.ServiceMap(time.UnixMilli(max(0, end-back)), time.UnixMilli(end))
 	if err != nil {
 		return nil, err
 	}
 	// What the views count and what they do not has its edge where they begin, so neither is counted twice.
-	period, from := timeRange{start: time.UnixMilli(max(0, end-back)), end: time.UnixMilli(end), asked: true}, provenance{}
+	period, from := answer.Range{Start: time.UnixMilli(max(0, end-back)), End: time.UnixMilli(end), Asked: true}, provenance{}
 	old, err := s.olderCalls(ctx, m, period, &from)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/prometheus/prometheus/promql"
+
+	"github.com/gaurav/watchingcat/api/answer"
 )
 
 // What Jaeger's Monitor tab asks: the same queries that Jaeger sends a Prometheus with span metrics, over the views.
@@ -58,8 +60,8 @@ func parseSpanMetrics(q url.Values, now time.Time, kind string) (out spanMetrics
 			return time.Duration(otherwise) * time.Millisecond
 		}
 		n, e := strconv.ParseInt(v, 10, 64)
-		if e != nil || n <= 0 || n > maxUnixSeconds*1e3 {
-			err = problemf(errBadRequest, "", "unable to parse param '%s': %q", name, v)
+		if e != nil || n <= 0 || n > answer.MaxUnixSeconds*1e3 {
+			err = answer.Problemf(answer.ErrBadRequest, "", "unable to parse param '%s': %q", name, v)
 		}
 		return time.Duration(min(n, int64(math.MaxInt64/time.Millisecond))) * time.Millisecond
 	}
@@ -72,16 +74,16 @@ func parseSpanMetrics(q url.Values, now time.Time, kind string) (out spanMetrics
 		return out, err
 	}
 	if len(q["service"]) == 0 {
-		return out, problemf(errBadRequest, "", "please provide at least one service name")
+		return out, answer.Problemf(answer.ErrBadRequest, "", "please provide at least one service name")
 	}
 	if v := q.Get("groupByOperation"); v != "" {
 		if out.byOperation, err = strconv.ParseBool(v); err != nil {
-			return out, problemf(errBadRequest, "", "unable to parse param 'groupByOperation': %q", v)
+			return out, answer.Problemf(answer.ErrBadRequest, "", "unable to parse param 'groupByOperation': %q", v)
 		}
 	}
 	if kind == "latencies" {
 		if out.quantile, err = strconv.ParseFloat(q.Get("quantile"), 64); err != nil || !(out.quantile >= 0 && out.quantile <= 1) {
-			return out, problemf(errBadRequest, "", "unable to parse param 'quantile': %q", q.Get("quantile"))
+			return out, answer.Problemf(answer.ErrBadRequest, "", "unable to parse param 'quantile': %q", q.Get("quantile"))
 		}
 	}
 	kinds := q["spanKind"]
@@ -94,13 +96,13 @@ func parseSpanMetrics(q url.Values, now time.Time, kind string) (out spanMetrics
 		case "unspecified", "internal", "server", "client", "producer", "consumer":
 			values = append(values, "SPAN_KIND_"+strings.ToUpper(k))
 		default:
-			return out, problemf(errBadRequest, "", "unsupported span kind: '%s'", k)
+			return out, answer.Problemf(answer.ErrBadRequest, "", "unsupported span kind: '%s'", k)
 		}
 	}
 	var services []string
 	for _, v := range q["service"] {
 		if !utf8.ValidString(v) {
-			return out, problemf(errBadRequest, "", "parameter 'service' is not UTF-8: %q", v)
+			return out, answer.Problemf(answer.ErrBadRequest, "", "parameter 'service' is not UTF-8: %q", v)
 		}
 		services = append(services, regexp.QuoteMeta(v))
 	}
@@ -109,8 +111,8 @@ func parseSpanMetrics(q url.Values, now time.Time, kind string) (out spanMetrics
 	if out.byOperation {
 		out.by = "service_name, span_name"
 	}
-	if out.lookback/max(out.step, time.Millisecond) > maxPoints {
-		return out, problemf(errBadRequest, "", "range and step make more than %d points", maxPoints)
+	if out.lookback/max(out.step, time.Millisecond) > answer.MaxPoints {
+		return out, answer.Problemf(answer.ErrBadRequest, "", "range and step make more than %d points", answer.MaxPoints)
 	}
 	return out, nil
 }
@@ -156,16 +158,16 @@ func (s *Server) jaegerMetrics(kind string) http.HandlerFunc {
 			s.jaegerFail(w, r, err)
 			return
 		}
-		warnHeader(w, warnings)
-		if err := s.json(w, http.StatusOK, out); err != nil {
+		answer.WarnHeader(w, warnings)
+		if err := s.JSON(w, http.StatusOK, out); err != nil {
 			s.jaegerFail(w, r, err)
 		}
 	}
 }
 
 func (s *Server) spanMetrics(ctx context.Context, v url.Values, kind string) (out metricFamily, warnings []string, err error) {
-	m := s.moment(ctx)
-	q, err := parseSpanMetrics(v, later(m.known(), m.now), kind)
+	m := s.Moment(ctx)
+	q, err := parseSpanMetrics(v, answer.Later(m.Known(), m.Now), kind)
 	if err != nil {
 		return out, nil, err
 	}
@@ -174,12 +176,12 @@ func (s *Server) spanMetrics(ctx context.Context, v url.Values, kind string) (ou
 	expr, name, help := q.expr(kind)
 	query, err := s.cfg.Engine.NewRangeQuery(ctx, s.cfg.Queryable, nil, expr, q.end.Add(-q.lookback), q.end, q.step)
 	if err != nil {
-		return out, nil, queryError(err)
+		return out, nil, answer.QueryError(err)
 	}
 	defer query.Close()
 	res := query.Exec(ctx)
 	if res.Err != nil {
-		return out, nil, queryError(res.Err)
+		return out, nil, answer.QueryError(res.Err)
 	}
 	matrix, err := res.Matrix()
 	if err != nil {

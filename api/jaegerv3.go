@@ -15,32 +15,33 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/views"
 )
 
 // Jaeger's /api/v3 (api_v3.proto of jaeger-idl): names of parameters in camel or snake case, errors as {"error": {...}}.
 
-func (s *Server) jaegerV3(h func(context.Context, *http.Request, moment) (any, error)) http.HandlerFunc {
+func (s *Server) jaegerV3(h func(context.Context, *http.Request, answer.Moment) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		body, err := h(r.Context(), r, s.moment(r.Context()))
+		body, err := h(r.Context(), r, s.Moment(r.Context()))
 		if err != nil {
 			s.v3Fail(w, r, err)
 			return
 		}
 		if v, ok := body.(v3Answer); ok {
-			warnHeader(w, v.warnings)
+			answer.WarnHeader(w, v.warnings)
 			body = v.body
 		}
-		if err := s.json(w, http.StatusOK, body); err != nil {
+		if err := s.JSON(w, http.StatusOK, body); err != nil {
 			s.v3Fail(w, r, err)
 		}
 	}
 }
 
 func (s *Server) v3Fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := s.shown(r, err)
+	p := s.Shown(r, err)
 	// a number and text: they can be encoded
-	_ = s.json(w, p.Status, map[string]any{"error": map[string]any{"httpCode": p.Status, "message": p.Detail}})
+	_ = s.JSON(w, p.Status, map[string]any{"error": map[string]any{"httpCode": p.Status, "message": p.Detail}})
 }
 
 // v3Answer is an answer of which something may be missing.
@@ -61,15 +62,15 @@ func v3Param(q url.Values, prefix, name string) string {
 	return q.Get(prefix + strings.Join(parts, ""))
 }
 
-func (s *Server) v3Services(ctx context.Context, _ *http.Request, m moment) (any, error) {
+func (s *Server) v3Services(ctx context.Context, _ *http.Request, m answer.Moment) (any, error) {
 	names, warnings, err := s.serviceNames(ctx, m)
 	return v3Answer{map[string]any{"services": names}, warnings}, err
 }
 
-func (s *Server) v3Operations(ctx context.Context, r *http.Request, m moment) (any, error) {
+func (s *Server) v3Operations(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
 	q := r.URL.Query()
 	if q.Get("service") == "" {
-		return nil, problemf(errBadRequest, "", "service is required")
+		return nil, answer.Problemf(answer.ErrBadRequest, "", "service is required")
 	}
 	list, warnings, err := s.operationNames(ctx, m, q.Get("service"), strings.ToLower(v3Param(q, "", "span_kind")))
 	return v3Answer{map[string]any{"operations": list}, warnings}, err
@@ -79,23 +80,24 @@ func (s *Server) v3Operations(ctx context.Context, r *http.Request, m moment) (a
 func v3Query(q url.Values) (t traceSearch, err error) {
 	get := func(name string) string { return v3Param(q, "query.", name) }
 	bad := func(name string, err error) error {
-		return problemf(errBadRequest, "", "malformed parameter query.%s: %v", name, err)
+		return answer.Problemf(answer.ErrBadRequest, "", "malformed parameter query.%s: %v", name, err)
 	}
 	t.attributes = map[string]string{}
 	t.Service, t.Operation, t.Limit = get("service_name"), get("operation_name"), jaegerLimit
 	if get("filter") != "" { // to ignore it would be to find what was not asked for
-		return t, problemf(errBadRequest, "", "query.filter is not supported: give query.attributes, a JSON object of strings")
+		return t, answer.Problemf(answer.ErrBadRequest, "",
+			"query.filter is not supported: give query.attributes, a JSON object of strings")
 	}
 	if get("start_time_min") == "" || get("start_time_max") == "" {
-		return t, problemf(errBadRequest, "", "query.start_time_min and query.start_time_max are required")
+		return t, answer.Problemf(answer.ErrBadRequest, "", "query.start_time_min and query.start_time_max are required")
 	}
 	for name, to := range map[string]*time.Time{"start_time_min": &t.From, "start_time_max": &t.To} {
 		// The + of an offset comes as a blank from clients that do not escape it.
 		if *to, err = time.Parse(time.RFC3339Nano, strings.ReplaceAll(get(name), " ", "+")); err != nil {
 			return t, bad(name, err)
 		}
-		if to.Unix() < 0 || to.Unix() > maxUnixSeconds {
-			return t, problemf(errBadRequest, "", "malformed parameter query.%s: out of range", name)
+		if to.Unix() < 0 || to.Unix() > answer.MaxUnixSeconds {
+			return t, answer.Problemf(answer.ErrBadRequest, "", "malformed parameter query.%s: out of range", name)
 		}
 	}
 	for name, to := range map[string]*time.Duration{"duration_min": &t.minSpan, "duration_max": &t.maxSpan} {
@@ -121,7 +123,7 @@ func v3Query(q url.Values) (t traceSearch, err error) {
 	return t, t.settle()
 }
 
-func (s *Server) v3Search(ctx context.Context, r *http.Request, m moment) (any, error) {
+func (s *Server) v3Search(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
 	t, err := v3Query(r.URL.Query())
 	if err != nil {
 		return nil, err
@@ -130,9 +132,10 @@ func (s *Server) v3Search(ctx context.Context, r *http.Request, m moment) (any, 
 	if err != nil {
 		return nil, err
 	}
-	found.warnings = found.missing(s, m, timeRange{start: t.From, end: t.To, asked: true})
+	found.warnings = found.missing(s, m, answer.Range{Start: t.From, End: t.To, Asked: true})
 	if len(found.list) == 0 {
-		return nil, problemf(errNotFound, "", "%s", strings.Join(append([]string{"No traces found"}, found.warnings...), "; "))
+		return nil, answer.Problemf(answer.ErrNotFound, "", "%s", strings.Join(append([]string{"No traces found"}, found.warnings...),
+			"; "))
 	}
 	out := ptrace.NewTraces()
 	for i := range found.list {
@@ -149,8 +152,8 @@ func (s *Server) v3Search(ctx context.Context, r *http.Request, m moment) (any, 
 	return v3Result(out, found.warnings)
 }
 
-func (s *Server) v3Get(ctx context.Context, r *http.Request, m moment) (any, error) {
-	id, err := parseTraceID(chi.URLParam(r, "id"))
+func (s *Server) v3Get(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
+	id, err := answer.ParseTraceID(chi.URLParam(r, "id"))
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +241,7 @@ type v3Service struct {
 	Errors uint64 `json:"errorSpanCount"`
 }
 
-func (s *Server) v3Summaries(ctx context.Context, r *http.Request, m moment) (any, error) {
+func (s *Server) v3Summaries(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
 	t, err := v3Query(r.URL.Query())
 	if err != nil {
 		return nil, err
@@ -263,14 +266,14 @@ func (s *Server) v3Summaries(ctx context.Context, r *http.Request, m moment) (an
 		}
 		out = append(out, one)
 	}
-	return v3Answer{map[string]any{"summaries": out}, found.missing(s, m, timeRange{start: t.From, end: t.To, asked: true})}, nil
+	return v3Answer{map[string]any{"summaries": out}, found.missing(s, m, answer.Range{Start: t.From, End: t.To, Asked: true})}, nil
 }
 
 // orphans counts the spans whose parent is not in the trace; nil when not all of its spans are at hand.
-func (s *Server) orphans(ctx context.Context, f *foundTraces, m moment, id [16]byte) (*uint64, error) {
+func (s *Server) orphans(ctx context.Context, f *foundTraces, m answer.Moment, id [16]byte) (*uint64, error) {
 	data := []ptrace.Traces{f.data[id]}
 	if _, sent := f.data[id]; !sent {
-		kept, _, missing, ok, cut, err := s.traceBudget.spans(ctx, m.views, id, &f.room)
+		kept, _, missing, ok, cut, err := s.traceBudget.spans(ctx, m.Views, id, &f.room)
 		if err != nil || !ok || missing > 0 || cut {
 			return nil, err
 		}

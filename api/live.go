@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -54,7 +55,7 @@ func (v *liveView) parseFilter(raw json.RawMessage) (f filter, err error) {
 		if len(v.takes) > 0 {
 			advice = "This view takes " + strings.Join(v.takes, ", ") + "."
 		}
-		return filter{}, advise(problemf(errBadRequest, "invalid_filter", format, args...), advice)
+		return filter{}, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_filter", format, args...), advice)
 	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(raw, &fields) != nil {
@@ -75,12 +76,12 @@ func (v *liveView) parseFilter(raw json.RawMessage) (f filter, err error) {
 		return bad("severity is TRACE, DEBUG, INFO, WARN, ERROR or FATAL, not %q", f.Severity)
 	}
 	if f.TraceID != "" {
-		if _, err := parseTraceID(f.TraceID); err != nil {
+		if _, err := answer.ParseTraceID(f.TraceID); err != nil {
 			return f, err
 		}
 	}
 	if f.Range != "" {
-		d, err := parseDuration("range", f.Range)
+		d, err := answer.ParseDuration("range", f.Range)
 		if err != nil {
 			return f, err
 		}
@@ -92,15 +93,15 @@ func (v *liveView) parseFilter(raw json.RawMessage) (f filter, err error) {
 	return f, nil
 }
 
-func (f filter) rangeOf(m moment) (timeRange, error) {
-	length := defaultRange
+func (f filter) rangeOf(m answer.Moment) (answer.Range, error) {
+	length := answer.DefaultRange
 	if f.Range != "" {
 		var err error
 		if length, err = time.ParseDuration(f.Range); err != nil {
-			return timeRange{}, err
+			return answer.Range{}, err
 		}
 	}
-	return m.rangeOf(nil, nil, length)
+	return m.RangeOf(nil, nil, length)
 }
 
 // add encodes one item. Items of equal key are one: what a client keeps is keyed too.
@@ -133,7 +134,7 @@ func (st *state) finish(snapshot any, more ...any) (*state, error) {
 }
 
 func (s *Server) liveServices(f filter) (*state, error) {
-	m, release := s.hold(f.Dimensions)
+	m, release := s.Hold(f.Dimensions)
 	defer release()
 	r, err := f.rangeOf(m)
 	if err != nil {
@@ -146,7 +147,7 @@ func (s *Server) liveServices(f filter) (*state, error) {
 	if f.Service != "" {
 		list = slices.DeleteFunc(list, func(v rest.Service) bool { return v.Name != f.Service })
 	}
-	st := &state{meta: s.meta(m, r), items: map[string][]byte{}}
+	st := &state{meta: s.Meta(m, r), items: map[string][]byte{}}
 	for _, v := range list {
 		if err := st.add(serviceRow(v), v); err != nil {
 			return nil, err
@@ -179,7 +180,7 @@ type edgeName struct {
 }
 
 func (s *Server) liveMap(f filter) (*state, error) {
-	m, release := s.hold(f.Dimensions)
+	m, release := s.Hold(f.Dimensions)
 	defer release()
 	r, err := f.rangeOf(m)
 	if err != nil {
@@ -228,13 +229,13 @@ func around(v rest.ServiceMap, service string) rest.ServiceMap {
 }
 
 func (s *Server) liveAlerts(f filter) (*state, error) {
-	m, release := s.hold(nil)
+	m, release := s.Hold(nil)
 	defer release()
 	list, err := s.alerts(context.Background(), f.State, false)
 	if err != nil {
 		return nil, err
 	}
-	st := &state{meta: s.meta(m, timeRange{}), items: map[string][]byte{}}
+	st := &state{meta: s.Meta(m, answer.Range{}), items: map[string][]byte{}}
 	for _, a := range list {
 		if err := st.add(a.Fingerprint, a); err != nil {
 			return nil, err
@@ -253,24 +254,25 @@ const (
 
 // liveLogs is the newest lines. A delta has those that are new; how many a client keeps is its own affair.
 func (s *Server) liveLogs(f filter) (*state, error) {
-	m, release := s.hold(f.Dimensions)
+	m, release := s.Hold(f.Dimensions)
 	defer release()
-	r, err := m.rangeOf(nil, nil, defaultRange)
+	r, err := m.RangeOf(nil, nil, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
-	l := logQuery{service: textOrNil(f.Service), severity: textOrNil(f.Severity), text: textOrNil(f.Text), pattern: textOrNil(f.Pattern),
-		traceID: textOrNil(f.TraceID)}
+	l := logQuery{service: answer.TextOrNil(f.Service), severity: answer.TextOrNil(f.Severity), text: answer.TextOrNil(f.Text),
+		pattern: answer.TextOrNil(f.Pattern),
+		traceID: answer.TextOrNil(f.TraceID)}
 	q, err := l.filter()
 	if err != nil {
 		return nil, err
 	}
-	q.From, q.Limit, q.Budget = r.start, liveLines, liveLogBudget
-	res, err := m.views.SearchLogs(q)
+	q.From, q.Limit, q.Budget = r.Start, liveLines, liveLogBudget
+	res, err := m.Views.SearchLogs(q)
 	if err != nil {
 		return nil, err
 	}
-	st := &state{meta: s.meta(m, r), items: map[string][]byte{}}
+	st := &state{meta: s.Meta(m, r), items: map[string][]byte{}}
 	out := rest.LogList{Logs: make([]rest.LogLine, 0, len(res.Lines)), Total: len(res.Lines), Meta: st.meta}
 	for i := range res.Lines {
 		line := logLine(&res.Lines[i])
@@ -286,7 +288,7 @@ func (s *Server) liveLogs(f filter) (*state, error) {
 }
 
 func (s *Server) livePipeline(filter) (*state, error) {
-	m, release := s.hold(nil)
+	m, release := s.Hold(nil)
 	defer release()
 	p := s.pipeline(m)
 	st := &state{meta: p.Meta}

@@ -3,10 +3,10 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"slices"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/cells"
@@ -23,7 +23,7 @@ type logQuery struct {
 // ListLogs implements rest.StrictServerInterface.
 func (s *Server) ListLogs(ctx context.Context, q rest.ListLogsRequestObject) (rest.ListLogsResponseObject, error) {
 	p := q.Params
-	attributes, err := parseAttributes(value(p.Attributes))
+	attributes, err := answer.ParseAttributes(answer.Value(p.Attributes))
 	if err != nil {
 		return nil, err
 	}
@@ -35,27 +35,28 @@ func (s *Server) ListLogs(ctx context.Context, q rest.ListLogsRequestObject) (re
 // SearchLogs implements rest.StrictServerInterface.
 func (s *Server) SearchLogs(ctx context.Context, q rest.SearchLogsRequestObject) (rest.SearchLogsResponseObject, error) {
 	b := q.Body
-	out, err := s.listLogLines(ctx, logQuery{attributes: value(b.Attributes), service: b.Service, severity: (*string)(b.Severity),
+	out, err := s.listLogLines(ctx, logQuery{attributes: answer.Value(b.Attributes), service: b.Service, severity: (*string)(b.Severity),
 		text: b.Text, pattern: b.Pattern, traceID: b.TraceId, start: b.Start, end: b.End, next: b.Next, limit: b.Limit})
 	return rest.SearchLogs200JSONResponse(out), err
 }
 
 // filter is the query without its range.
 func (l *logQuery) filter() (q views.LogQuery, err error) {
-	q = views.LogQuery{Service: value(l.service), Text: value(l.text), Pattern: value(l.pattern), Attributes: l.attributes,
-		Limit: limitOf(l.limit)}
+	q = views.LogQuery{Service: answer.Value(l.service), Text: answer.Value(l.text), Pattern: answer.Value(l.pattern),
+		Attributes: l.attributes,
+		Limit:      answer.LimitOf(l.limit)}
 	if l.severity != nil {
 		q.MinSeverity, _ = views.ParseSeverity(*l.severity)
 	}
 	if l.traceID != nil {
-		q.TraceID, err = parseTraceID(*l.traceID)
+		q.TraceID, err = answer.ParseTraceID(*l.traceID)
 	}
 	return q, err
 }
 
 func (s *Server) listLogLines(ctx context.Context, l logQuery) (out rest.LogList, err error) {
-	m := s.moment(ctx)
-	r, err := m.rangeOf(l.start, l.end, defaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(l.start, l.end, answer.DefaultRange)
 	if err != nil {
 		return out, err
 	}
@@ -63,7 +64,7 @@ func (s *Server) listLogLines(ctx context.Context, l logQuery) (out rest.LogList
 	if err != nil {
 		return out, err
 	}
-	q.From, q.To = r.start, r.end
+	q.From, q.To = r.Start, r.End
 	at, err := parseLogToken(l.next)
 	if err != nil {
 		return out, err
@@ -81,8 +82,8 @@ func (s *Server) listLogLines(ctx context.Context, l logQuery) (out rest.LogList
 			return out, err
 		}
 	}
-	if since := m.views.Kept().Logs; s.cfg.Stores.Logs == nil && r.asked && r.start.Before(since) && m.frontier.Since.Before(since) {
-		warn(&out.Meta, "lines older than %s are no longer kept", since.UTC().Format(time.RFC3339))
+	if since := m.Views.Kept().Logs; s.cfg.Stores.Logs == nil && r.Asked && r.Start.Before(since) && m.Frontier.Since.Before(since) {
+		answer.Warn(&out.Meta, "lines older than %s are no longer kept", since.UTC().Format(time.RFC3339))
 	}
 	return out, nil
 }
@@ -90,26 +91,18 @@ func (s *Server) listLogLines(ctx context.Context, l logQuery) (out rest.LogList
 func logLine(l *views.LogLine) rest.LogLine {
 	return rest.LogLine{Time: l.Time, Service: l.Service, Severity: l.Severity.String(), SeverityText: l.SeverityText,
 		SeverityNumber: int(l.SeverityNumber), Body: l.Body, EventName: l.Event,
-		Scope: rest.LogScope{Name: l.Scope, Version: l.ScopeVersion}, TraceId: hexOrEmpty(l.TraceID[:]),
-		SpanId: hexOrEmpty(l.SpanID[:]), Attributes: l.Attributes, Resource: l.Resource}
-}
-
-// hexOrEmpty is an id in hex; one of zeros is none.
-func hexOrEmpty(id []byte) string {
-	if !slices.ContainsFunc(id, func(b byte) bool { return b != 0 }) {
-		return ""
-	}
-	return hex.EncodeToString(id)
+		Scope: rest.LogScope{Name: l.Scope, Version: l.ScopeVersion}, TraceId: answer.HexOrEmpty(l.TraceID[:]),
+		SpanId: answer.HexOrEmpty(l.SpanID[:]), Attributes: l.Attributes, Resource: l.Resource}
 }
 
 // GetLogVolume implements rest.StrictServerInterface.
 func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObject) (rest.GetLogVolumeResponseObject, error) {
-	m := s.moment(ctx)
-	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
-	step, err := m.stepOf(r, q.Params.Step)
+	step, err := m.StepOf(r, q.Params.Step)
 	if err != nil {
 		return nil, err
 	}
@@ -127,16 +120,16 @@ func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObj
 		by[k].Bytes += bytes
 	}
 	var from provenance
-	err = s.rawVolume(ctx, m, r, value(q.Params.Service), step, &from,
+	err = s.rawVolume(ctx, m, r, answer.Value(q.Params.Service), step, &from,
 		func(at int64, service, severity string, count int64) { add(at, service, severity, count, 0) })
 	if err != nil {
 		return nil, err
 	}
-	counted := r.start // what the store has counted the views do not count again
+	counted := r.Start // what the store has counted the views do not count again
 	if !from.since.IsZero() {
-		counted = earlier(later(r.start, m.frontier.Since), r.end)
+		counted = answer.Earlier(answer.Later(r.Start, m.Frontier.Since), r.End)
 	}
-	lines, err := m.views.SelectTable(model.TableLogs, counted, r.end, byService(q.Params.Service))
+	lines, err := m.Views.SelectTable(model.TableLogs, counted, r.End, byService(q.Params.Service))
 	if err != nil {
 		return nil, err
 	}
@@ -177,28 +170,21 @@ func stepsOf(inRange []cells.TallyCell, width int64) (out []cells.TallyCell) {
 
 // ListLogPatterns implements rest.StrictServerInterface.
 func (s *Server) ListLogPatterns(ctx context.Context, q rest.ListLogPatternsRequestObject) (rest.ListLogPatternsResponseObject, error) {
-	m := s.moment(ctx)
-	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
-	list, err := m.views.LogPatterns(r.start, r.end, value(q.Params.Service))
+	list, err := m.Views.LogPatterns(r.Start, r.End, answer.Value(q.Params.Service))
 	if err != nil {
 		return nil, err
 	}
-	list = list[:min(len(list), limitOf(q.Params.Limit))]
-	out := rest.ListLogPatterns200JSONResponse{Patterns: make([]rest.LogPattern, 0, len(list)), Total: len(list), Meta: s.meta(m, r)}
+	list = list[:min(len(list), answer.LimitOf(q.Params.Limit))]
+	out := rest.ListLogPatterns200JSONResponse{Patterns: make([]rest.LogPattern, 0, len(list)), Total: len(list), Meta: s.Meta(m, r)}
 	for _, p := range list {
 		out.Patterns = append(out.Patterns,
-			rest.LogPattern{Pattern: p.Pattern, Count: int64(p.Count), Services: p.Services, FirstSeen: orNil(p.FirstSeen),
-				LastSeen: orNil(p.LastSeen), Sample: p.Sample, TraceId: hexOrEmpty(p.Exemplar.TraceID[:])})
+			rest.LogPattern{Pattern: p.Pattern, Count: int64(p.Count), Services: p.Services, FirstSeen: answer.TimeOrNil(p.FirstSeen),
+				LastSeen: answer.TimeOrNil(p.LastSeen), Sample: p.Sample, TraceId: answer.HexOrEmpty(p.Exemplar.TraceID[:])})
 	}
 	return out, nil
-}
-
-func limitOf(asked *int) int {
-	if asked != nil {
-		return *asked
-	}
-	return defaultLimit
 }

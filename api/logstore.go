@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
@@ -32,7 +33,7 @@ func parseLogToken(token *string) (c logCursor, err error) {
 	}
 	b, err := base64.RawURLEncoding.DecodeString(*token)
 	if err != nil || json.Unmarshal(b, &c) != nil || c.View == nil && c.Edge <= 0 {
-		return c, badToken(*token)
+		return c, answer.BadToken(*token)
 	}
 	return c, nil
 }
@@ -54,10 +55,10 @@ type foundLogs struct {
 }
 
 // searchLogs finds lines in the views and in the store.
-func (s *Server) searchLogs(ctx context.Context, m moment, q views.LogQuery, at logCursor) (out foundLogs, err error) {
+func (s *Server) searchLogs(ctx context.Context, m answer.Moment, q views.LogQuery, at logCursor) (out foundLogs, err error) {
 	store := s.cfg.Stores.Logs
 	out.covered = store != nil
-	kept := m.views.Kept().Logs
+	kept := m.Views.Kept().Logs
 	if kept.IsZero() {
 		kept = q.To
 	}
@@ -68,7 +69,7 @@ func (s *Server) searchLogs(ctx context.Context, m moment, q views.LogQuery, at 
 		part := q
 		part.Before = at.View
 		if store != nil {
-			part.From = later(q.From, kept)
+			part.From = answer.Later(q.From, kept)
 		}
 		done, err := s.searchKept(m, part, &out)
 		if err != nil || done {
@@ -79,7 +80,7 @@ func (s *Server) searchLogs(ctx context.Context, m moment, q views.LogQuery, at 
 		return out, nil
 	}
 	older := q
-	older.To, older.Limit = earlier(q.To, edge), q.Limit-len(out.lines)
+	older.To, older.Limit = answer.Earlier(q.To, edge), q.Limit-len(out.lines)
 	if older.Limit <= 0 {
 		out.next = &logCursor{Edge: edge.UnixNano()}
 		return out, nil
@@ -91,7 +92,7 @@ func (s *Server) searchLogs(ctx context.Context, m moment, q views.LogQuery, at 
 		}
 		out.fail(err, fmt.Sprintf("lines from before %s are missing", edge.UTC().Format(time.RFC3339)))
 		if len(out.sources) == 0 {
-			out.sources = []string{sourceView}
+			out.sources = []string{answer.SourceView}
 		}
 		return out, nil
 	}
@@ -107,12 +108,12 @@ func (s *Server) searchLogs(ctx context.Context, m moment, q views.LogQuery, at 
 }
 
 // searchKept finds lines in the views; done says that there is more of them than the page holds.
-func (s *Server) searchKept(m moment, q views.LogQuery, out *foundLogs) (done bool, err error) {
+func (s *Server) searchKept(m answer.Moment, q views.LogQuery, out *foundLogs) (done bool, err error) {
 	if !q.From.Before(q.To) {
 		return false, nil
 	}
-	out.sources = []string{sourceView}
-	res, err := m.views.SearchLogs(q)
+	out.sources = []string{answer.SourceView}
+	res, err := m.Views.SearchLogs(q)
 	if err != nil {
 		return false, err
 	}
@@ -145,7 +146,7 @@ func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery,
 	rq := rawLogQuery(&q)
 	rq.Limit, rq.After = q.Limit, after
 	if q.Text != "" || q.Pattern != "" || q.MinSeverity > 0 || len(q.Attributes) > 0 {
-		rq.Limit = max(rq.Limit, defaultLimit*5)
+		rq.Limit = max(rq.Limit, answer.DefaultLimit*5)
 	}
 	for range rawRequests {
 		res, err := s.cfg.Stores.Logs.Search(ctx, rq)
@@ -179,7 +180,7 @@ func lineOf(l *raw.LogLine) views.LogLine {
 		Severity: views.SeverityOf(l.SeverityNumber, l.SeverityText), Body: l.Body, SeverityText: l.SeverityText,
 		SeverityNumber: attr.Severity(l.SeverityNumber, l.SeverityText), Event: l.Event, Scope: l.Scope, ScopeVersion: l.ScopeVersion,
 		Attributes: l.Attributes, Resource: l.Resource}
-	if id, err := parseTraceID(l.TraceID); err == nil {
+	if id, err := answer.ParseTraceID(l.TraceID); err == nil {
 		out.TraceID = id
 	}
 	if b, err := hex.DecodeString(l.SpanID); err == nil && len(b) == 8 {
@@ -205,28 +206,28 @@ func acceptsLine(q *views.LogQuery, l *views.LogLine) bool {
 }
 
 // rawVolume counts lines in the store from before the views, by the names that the views give severities.
-func (s *Server) rawVolume(ctx context.Context, m moment, r timeRange, service string, step time.Duration, p *provenance,
+func (s *Server) rawVolume(ctx context.Context, m answer.Moment, r answer.Range, service string, step time.Duration, p *provenance,
 	add func(at int64, service, severity string, count int64)) error {
-	store, edge := s.cfg.Stores.Logs, m.frontier.Since
+	store, edge := s.cfg.Stores.Logs, m.Frontier.Since
 	if edge.IsZero() {
-		edge = r.end
+		edge = r.End
 	}
-	if r.end.After(edge) || store == nil {
-		p.sources = []string{sourceView}
+	if r.End.After(edge) || store == nil {
+		p.sources = []string{answer.SourceView}
 	}
-	if store == nil || !r.start.Before(edge) {
+	if store == nil || !r.Start.Before(edge) {
 		return nil
 	}
-	list, incomplete, err := store.Volume(ctx, raw.LogQuery{From: r.start, To: earlier(r.end, edge), Service: service}, step)
+	list, incomplete, err := store.Volume(ctx, raw.LogQuery{From: r.Start, To: answer.Earlier(r.End, edge), Service: service}, step)
 	if err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
 		p.fail(err, fmt.Sprintf("lines from before %s are not counted", edge.UTC().Format(time.RFC3339)))
-		p.sources = []string{sourceView}
+		p.sources = []string{answer.SourceView}
 		return nil
 	}
-	p.answered(store.Name(), r.start)
+	p.answered(store.Name(), r.Start)
 	if incomplete != "" {
 		p.warn(incomplete)
 	}

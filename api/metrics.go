@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 	webapi "github.com/prometheus/prometheus/web/api/v1"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage/raw"
@@ -35,13 +35,13 @@ func (s *Server) families() []query.Metadata {
 }
 
 // metricsMeta is meta for answers from views and samples together.
-func (s *Server) metricsMeta(m moment, r timeRange, query string, stores []string, warnings annotations.Annotations) rest.Meta {
+func (s *Server) metricsMeta(m answer.Moment, r answer.Range, query string, stores []string, warnings annotations.Annotations) rest.Meta {
 	texts, _ := warnings.AsStrings(query, 10, 0)
-	r.covered = len(stores)+len(texts) > 0 // a query's own warnings say what is missing of it
-	out := s.meta(m, r)
+	r.Covered = len(stores)+len(texts) > 0 // a query's own warnings say what is missing of it
+	out := s.Meta(m, r)
 	if s.cfg.Metrics != nil {
 		if from, to, ok := s.cfg.Metrics.Range(); ok {
-			from = later(from, r.start)
+			from = answer.Later(from, r.Start)
 			if out.Since == nil || from.Before(*out.Since) {
 				out.Since = &from
 			}
@@ -50,25 +50,18 @@ func (s *Server) metricsMeta(m moment, r timeRange, query string, stores []strin
 			}
 		}
 	}
-	if out.Source = append(out.Source, stores...); len(stores) > 0 && !r.start.IsZero() {
-		out.Since = orNil(r.start)
+	if out.Source = append(out.Source, stores...); len(stores) > 0 && !r.Start.IsZero() {
+		out.Since = answer.TimeOrNil(r.Start)
 	}
 	out.Partial = out.Partial || len(texts) > 0
 	out.Warnings = append(out.Warnings, texts...)
 	return out
 }
 
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
 // ListMetrics implements rest.StrictServerInterface.
 func (s *Server) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObject) (rest.ListMetricsResponseObject, error) {
-	m := s.moment(ctx)
-	counts, err := (&query.Queryable{Reader: m.views}).SeriesCounts()
+	m := s.Moment(ctx)
+	counts, err := (&query.Queryable{Reader: m.Views}).SeriesCounts()
 	if err != nil {
 		return nil, err
 	}
@@ -91,29 +84,29 @@ func (s *Server) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObjec
 			out = append(out, v)
 		}
 	}
-	out, next, err := page(out, value(q.Params.Limit), q.Params.Next, func(v rest.Metric) string { return v.Name })
+	out, next, err := answer.Page(out, answer.Value(q.Params.Limit), q.Params.Next, func(v rest.Metric) string { return v.Name })
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListMetrics200JSONResponse{Metrics: out, Total: len(out), Next: next, Meta: s.metricsMeta(m, timeRange{}, "", nil, nil)},
+	return rest.ListMetrics200JSONResponse{Metrics: out, Total: len(out), Next: next, Meta: s.metricsMeta(m, answer.Range{}, "", nil, nil)},
 		nil
 }
 
 // ListMetricLabels implements rest.StrictServerInterface.
 func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRequestObject) (rest.ListMetricLabelsResponseObject, error) {
-	m := s.moment(ctx)
-	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
 	var ms []*labels.Matcher
 	if q.Params.Match != nil {
 		if ms, err = query.NewParser().ParseMetricSelector(*q.Params.Match); err != nil {
-			return nil, advise(problemf(errBadRequest, "invalid_match", "match: %v", err),
+			return nil, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_match", "match: %v", err),
 				`Give a series selector, as up{job="shop/cart"}.`)
 		}
 	}
-	querier, err := s.cfg.Queryable.Querier(r.start.UnixMilli(), r.end.UnixMilli())
+	querier, err := s.cfg.Queryable.Querier(r.Start.UnixMilli(), r.End.UnixMilli())
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +120,7 @@ func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRe
 	if err != nil {
 		return nil, err
 	}
-	list, next, err := page(list, value(q.Params.Limit), q.Params.Next, func(v string) string { return v })
+	list, next, err := answer.Page(list, answer.Value(q.Params.Limit), q.Params.Next, func(v string) string { return v })
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +145,7 @@ func labelsOf(ctx context.Context, q promstorage.Querier, name *string, ms []*la
 
 // QueryMetrics implements rest.StrictServerInterface.
 func (s *Server) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObject) (rest.QueryMetricsResponseObject, error) {
-	m := s.moment(ctx)
+	m := s.Moment(ctx)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
 	defer cancel()
 	query, r, err := s.promQuery(ctx, m, q.Body)
@@ -163,7 +156,7 @@ func (s *Server) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObj
 	ctx, answered := raw.WithAnswered(ctx)
 	res := query.Exec(ctx)
 	if res.Err != nil {
-		return nil, queryError(res.Err)
+		return nil, answer.QueryError(res.Err)
 	}
 	var out rest.QueryMetrics200JSONResponse
 	// Prometheus' own encoding, so that clients read it as they read Prometheus.
@@ -180,70 +173,50 @@ func (s *Server) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObj
 }
 
 // promQuery reads what is asked for: an instant, or a range.
-func (s *Server) promQuery(ctx context.Context, m moment, b *rest.MetricQuery) (promql.Query, timeRange, error) {
+func (s *Server) promQuery(ctx context.Context, m answer.Moment, b *rest.MetricQuery) (promql.Query, answer.Range, error) {
 	if b.Start == nil && b.End == nil && b.Step == nil {
 		at := s.newest(m)
 		var err error
 		if b.Time != nil {
-			if at, err = timeParam("time", *b.Time); err != nil {
-				return nil, timeRange{}, err
+			if at, err = answer.ParseTime("time", *b.Time); err != nil {
+				return nil, answer.Range{}, err
 			}
 		}
 		q, err := s.cfg.Engine.NewInstantQuery(ctx, s.cfg.Queryable, nil, b.Query, at)
-		return q, timeRange{start: at.Add(-lookback), end: at, asked: b.Time != nil}, queryError(err)
+		return q, answer.Range{Start: at.Add(-lookback), End: at, Asked: b.Time != nil}, answer.QueryError(err)
 	}
 	if b.Time != nil {
-		return nil, timeRange{}, advise(problemf(errBadRequest, "invalid_range", "time and a range exclude each other"),
+		return nil, answer.Range{}, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range",
+			"time and a range exclude each other"),
 			"Give time, or start, end and step.")
 	}
-	r, err := m.rangeOf(b.Start, b.End, defaultRange)
+	r, err := m.RangeOf(b.Start, b.End, answer.DefaultRange)
 	if err != nil {
 		return nil, r, err
 	}
-	step := max(r.end.Sub(r.start)/defaultPoints, time.Second).Truncate(time.Second)
+	step := max(r.End.Sub(r.Start)/answer.DefaultPoints, time.Second).Truncate(time.Second)
 	if b.Step != nil {
-		if step, err = parseDuration("step", *b.Step); err != nil {
+		if step, err = answer.ParseDuration("step", *b.Step); err != nil {
 			return nil, r, err
 		}
 	}
-	if step < time.Millisecond || r.end.Sub(r.start)/step > maxPoints {
-		return nil, r, advise(problemf(errBadRequest, "too_many_points", "range and step make more than %d points", maxPoints),
+	if step < time.Millisecond || r.End.Sub(r.Start)/step > answer.MaxPoints {
+		return nil, r, answer.Advise(answer.Problemf(answer.ErrBadRequest, "too_many_points", "range and step make more than %d points",
+			answer.MaxPoints),
 			"Give a longer step or a shorter range.")
 	}
-	q, err := s.cfg.Engine.NewRangeQuery(ctx, s.cfg.Queryable, nil, b.Query, r.start, r.end, step)
-	return q, r, queryError(err)
+	q, err := s.cfg.Engine.NewRangeQuery(ctx, s.cfg.Queryable, nil, b.Query, r.Start, r.End, step)
+	return q, r, answer.QueryError(err)
 }
 
 // newest is the newest time that views or samples know.
-func (s *Server) newest(m moment) time.Time {
-	at := m.known()
+func (s *Server) newest(m answer.Moment) time.Time {
+	at := m.Known()
 	if s.cfg.Metrics != nil {
-		at = later(at, s.cfg.Metrics.Frontier().Head)
+		at = answer.Later(at, s.cfg.Metrics.Frontier().Head)
 	}
 	if at.IsZero() {
-		return m.now
+		return m.Now
 	}
 	return at
-}
-
-// queryError distinguishes mistakes of the client from failures of the server.
-func queryError(err error) error {
-	var canceled promql.ErrQueryCanceled
-	var timeout promql.ErrQueryTimeout
-	var many promql.ErrTooManySamples
-	var stored promql.ErrStorage
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &canceled):
-		return fmt.Errorf("%w: %w", context.Canceled, err)
-	case errors.As(err, &timeout):
-		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
-	case errors.As(err, &stored):
-		return err
-	case errors.As(err, &many):
-		return advise(problemf(errBadRequest, "too_many_samples", "query: %v", err), "Ask for fewer series or a shorter range.")
-	}
-	return advise(problemf(errBadRequest, "invalid_query", "query: %v", err),
-		"See https://prometheus.io/docs/prometheus/latest/querying/basics/ for PromQL.")
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views/model"
@@ -14,41 +15,33 @@ import (
 
 // Names of services and operations, and the calls between services, of the time before the views: the store of raw traces lists them.
 
-// before reports whether a range begins before the views do, and up to when the store answers for it.
-func (m moment) before(r timeRange) (to time.Time, ok bool) {
-	since := m.frontier.Since
-	if since.IsZero() {
-		return r.end, r.start.Before(r.end)
-	}
-	return earlier(since, r.end), r.start.Before(since.Truncate(bucket))
-}
-
 // older asks the store of raw traces for what lies before the views; without one, and where the range does not begin before, ask is not
 // called.
-func (s *Server) older(ctx context.Context, m moment, r timeRange, p *provenance, what string, ask func(from, to time.Time) error) error {
-	p.sources = []string{sourceView}
-	to, ok := m.before(r)
+func (s *Server) older(ctx context.Context, m answer.Moment, r answer.Range, p *provenance, what string,
+	ask func(from, to time.Time) error) error {
+	p.sources = []string{answer.SourceView}
+	to, ok := m.BeforeViews(r)
 	store := s.cfg.Stores.Traces
 	if !ok || store == nil {
 		return nil
 	}
-	if err := ask(r.start, to); err != nil {
+	if err := ask(r.Start, to); err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
 		p.fail(err, fmt.Sprintf("%s from before %s are missing", what, to.UTC().Format(time.RFC3339)))
 		return nil
 	}
-	p.answered(store.Name(), r.start)
+	p.answered(store.Name(), r.Start)
 	return nil
 }
 
 // olderServices are the names of services that the store knows, where a range begins before the views.
-func (s *Server) olderServices(ctx context.Context, m moment, r timeRange, p *provenance) (list []string, err error) {
+func (s *Server) olderServices(ctx context.Context, m answer.Moment, r answer.Range, p *provenance) (list []string, err error) {
 	err = s.older(ctx, m, r, p, "services", func(time.Time, time.Time) (err error) {
 		list, err = s.cfg.Stores.Traces.Services(ctx)
 		for i := range list {
-			list[i] = valid(list[i])
+			list[i] = answer.ValidText(list[i])
 		}
 		return err
 	})
@@ -56,12 +49,12 @@ func (s *Server) olderServices(ctx context.Context, m moment, r timeRange, p *pr
 }
 
 // olderOperations are the operations of a service that the store knows, where a range begins before the views.
-func (s *Server) olderOperations(ctx context.Context, m moment, r timeRange, service string,
+func (s *Server) olderOperations(ctx context.Context, m answer.Moment, r answer.Range, service string,
 	p *provenance) (list []raw.Operation, err error) {
 	err = s.older(ctx, m, r, p, "operations", func(time.Time, time.Time) (err error) {
 		list, err = s.cfg.Stores.Traces.Operations(ctx, service)
 		for i := range list {
-			list[i] = raw.Operation{Name: valid(list[i].Name), Kind: valid(list[i].Kind)}
+			list[i] = raw.Operation{Name: answer.ValidText(list[i].Name), Kind: answer.ValidText(list[i].Kind)}
 		}
 		return err
 	})
@@ -69,11 +62,11 @@ func (s *Server) olderOperations(ctx context.Context, m moment, r timeRange, ser
 }
 
 // olderCalls are the calls between services that the store counted in the part of a range before the views.
-func (s *Server) olderCalls(ctx context.Context, m moment, r timeRange, p *provenance) (list []raw.Dependency, err error) {
+func (s *Server) olderCalls(ctx context.Context, m answer.Moment, r answer.Range, p *provenance) (list []raw.Dependency, err error) {
 	err = s.older(ctx, m, r, p, "calls between services", func(from, to time.Time) (err error) {
 		list, err = s.cfg.Stores.Traces.Dependencies(ctx, from, to)
 		for i := range list {
-			list[i].Parent, list[i].Child = valid(list[i].Parent), valid(list[i].Child)
+			list[i].Parent, list[i].Child = answer.ValidText(list[i].Parent), answer.ValidText(list[i].Child)
 		}
 		return err
 	})
@@ -81,24 +74,24 @@ func (s *Server) olderCalls(ctx context.Context, m moment, r timeRange, p *prove
 }
 
 // jaegerKnown is the time of which services and operations are listed to Jaeger's clients.
-func (m moment) jaegerKnown() timeRange {
-	end := later(m.known(), m.now)
-	return timeRange{start: end.Add(-knownFor), end: end.Add(bucket)}
+func jaegerKnown(m answer.Moment) answer.Range {
+	end := answer.Later(m.Known(), m.Now)
+	return answer.Range{Start: end.Add(-knownFor), End: end.Add(answer.Bucket)}
 }
 
 // missing are the warnings of an answer whose format has no meta.
-func (p *provenance) missing(s *Server, m moment, r timeRange) []string {
-	r.covered = r.covered || p.covered || !p.since.IsZero()
-	if why := s.unread(m, r); why != "" {
+func (p *provenance) missing(s *Server, m answer.Moment, r answer.Range) []string {
+	r.Covered = r.Covered || p.covered || !p.since.IsZero()
+	if why := s.Unread(m, r); why != "" {
 		return append(slices.Clip(p.warnings), why)
 	}
 	return p.warnings
 }
 
 // serviceNames are those of the views and of the store.
-func (s *Server) serviceNames(ctx context.Context, m moment) (names, warnings []string, err error) {
-	r := m.jaegerKnown()
-	list, err := m.views.Services(r.start, r.end)
+func (s *Server) serviceNames(ctx context.Context, m answer.Moment) (names, warnings []string, err error) {
+	r := jaegerKnown(m)
+	list, err := m.Views.Services(r.Start, r.End)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -116,9 +109,10 @@ func (s *Server) serviceNames(ctx context.Context, m moment) (names, warnings []
 }
 
 // operationNames are those of the views and of the store.
-func (s *Server) operationNames(ctx context.Context, m moment, service, kind string) (out []jaegerOperation, warnings []string, err error) {
-	r := m.jaegerKnown()
-	list, _, err := m.views.Operations(service, r.start, r.end)
+func (s *Server) operationNames(ctx context.Context, m answer.Moment, service, kind string) (out []jaegerOperation, warnings []string,
+	err error) {
+	r := jaegerKnown(m)
+	list, _, err := m.Views.Operations(service, r.Start, r.End)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -175,7 +169,8 @@ func withOlderCalls(out *rest.ServiceMap, list []raw.Dependency, since time.Time
 	if len(list) == 0 {
 		return
 	}
-	warn(&out.Meta, "calls from before %s are those that %s counted, which knows neither failures nor latencies of calls between services",
+	answer.Warn(&out.Meta,
+		"calls from before %s are those that %s counted, which knows neither failures nor latencies of calls between services",
 		since.UTC().Format(time.RFC3339), name)
 	type ends struct{ client, server string }
 	at, nodes := map[ends]int{}, map[string]bool{}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/storage"
@@ -48,21 +49,21 @@ func deliveriesOf(list []notify.Delivery) []rest.Delivery {
 	out := []rest.Delivery{}
 	for _, d := range list {
 		out = append(out, rest.Delivery{Receiver: d.Receiver, Integration: d.Integration, State: rest.DeliveryState(d.State),
-			Time: orNil(d.Time), By: append([]string{}, d.By...)})
+			Time: answer.TimeOrNil(d.Time), By: append([]string{}, d.By...)})
 	}
 	return out
 }
 
 func notification(n *notify.Notice) rest.Notification {
-	return rest.Notification{Time: n.Time.UTC(), DurationMs: millis(n.Duration), Receiver: n.Receiver, Integration: n.Integration,
+	return rest.Notification{Time: n.Time.UTC(), DurationMs: answer.Millis(n.Duration), Receiver: n.Receiver, Integration: n.Integration,
 		GroupKey: n.GroupKey, Reason: n.Reason, Attempt: max(1, n.Attempt), Firing: labelSets(n.Firing), Resolved: labelSets(n.Resolved),
-		Error: textOrNil(n.Error), Retry: n.Retry}
+		Error: answer.TextOrNil(n.Error), Retry: n.Retry}
 }
 
 // ListNotifications implements rest.StrictServerInterface.
 func (s *Server) ListNotifications(ctx context.Context,
 	q rest.ListNotificationsRequestObject) (rest.ListNotificationsResponseObject, error) {
-	m, p := s.moment(ctx), q.Params
+	m, p := s.Moment(ctx), q.Params
 	within, err := historyRange(p.Start, p.End)
 	if err != nil {
 		return nil, err
@@ -75,13 +76,13 @@ func (s *Server) ListNotifications(ctx context.Context,
 			}
 		}
 	}
-	list, next, err := page(all, limitOf(p.Limit), p.Next, func(n rest.Notification) string {
+	list, next, err := answer.Page(all, answer.LimitOf(p.Limit), p.Next, func(n rest.Notification) string {
 		return fmt.Sprintf("%020d %s %s %s %d", uint64(1<<63)-uint64(n.Time.UnixNano()), n.Receiver, n.Integration, n.GroupKey, n.Attempt)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListNotifications200JSONResponse{Notifications: list, Total: len(list), Next: next, Meta: s.meta(m, timeRange{})}, nil
+	return rest.ListNotifications200JSONResponse{Notifications: list, Total: len(list), Next: next, Meta: s.Meta(m, answer.Range{})}, nil
 }
 
 // ListReceivers implements rest.StrictServerInterface.
@@ -103,8 +104,9 @@ func (s *Server) ListReceivers(context.Context, rest.ListReceiversRequestObject)
 		out.Receivers = append(out.Receivers, x)
 	}
 	for _, a := range s.cfg.Notifications.Alertmanagers() {
-		x := rest.Alertmanager{Url: a.URL, State: rest.AlertmanagerStateUnknown, LastSuccess: orNil(a.LastSuccess),
-			LastFailure: orNil(a.LastFailure), Error: textOrNil(a.LastError), Sent: int64(a.Sent), Dropped: int64(a.Dropped),
+		x := rest.Alertmanager{Url: a.URL, State: rest.AlertmanagerStateUnknown, LastSuccess: answer.TimeOrNil(a.LastSuccess),
+			LastFailure: answer.TimeOrNil(a.LastFailure), Error: answer.TextOrNil(a.LastError), Sent: int64(a.Sent),
+			Dropped: int64(a.Dropped),
 			Pending: int64(a.Pending)}
 		switch {
 		case a.Fails():
@@ -120,13 +122,14 @@ func (s *Server) ListReceivers(context.Context, rest.ListReceiversRequestObject)
 // TestReceiver implements rest.StrictServerInterface.
 func (s *Server) TestReceiver(ctx context.Context, q rest.TestReceiverRequestObject) (rest.TestReceiverResponseObject, error) {
 	if s.cfg.Notifications == nil {
-		return nil, problemf(errNotFound, "", "there is no receiver %q", q.Name)
+		return nil, answer.Problemf(answer.ErrNotFound, "", "there is no receiver %q", q.Name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, testTimeout)
 	defer cancel()
 	list, err := s.cfg.Notifications.TestReceiver(ctx, q.Name, s.cfg.Now())
 	if errors.Is(err, notify.ErrNoReceiver) {
-		return nil, advise(problemf(errNotFound, "", "there is no receiver %q", q.Name), "GET /api/v1/receivers lists them.")
+		return nil, answer.Advise(answer.Problemf(answer.ErrNotFound, "", "there is no receiver %q", q.Name),
+			"GET /api/v1/receivers lists them.")
 	}
 	s.audit(ctx, "test", storage.KindReceiver, q.Name)
 	out := rest.TestReceiver200JSONResponse{Results: []rest.Notification{}}

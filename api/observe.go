@@ -22,6 +22,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/semconv/v1.43.0/httpconv"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gaurav/watchingcat/api/answer"
 )
 
 // serverMetrics are what the API counts of itself: under the names that dashboards of HTTP services know, and under those of
@@ -99,7 +101,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			a.scheme = "https"
 		}
 		who := &caller{address: address(r)}
-		ctx := context.WithValue(r.Context(), callerKey{}, who)
+		ctx := answer.WithNote(context.WithValue(r.Context(), callerKey{}, who), &who.note)
 		var span trace.Span
 		if s.cfg.Tracer != nil {
 			ctx, span = s.cfg.Tracer.Start(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header)), a.otelMethod(),
@@ -120,7 +122,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		}
 		a.outcome = cmp.Or(who.outcome, outcome(a.status))
 		if a.status >= http.StatusBadRequest && !a.probe() {
-			a.code = cmp.Or(who.code, "status_"+strconv.Itoa(a.status)) // the APIs of others have errors of their own
+			a.code = cmp.Or(who.note.Code, "status_"+strconv.Itoa(a.status)) // the APIs of others have errors of their own
 		}
 		stream := a.status == http.StatusSwitchingProtocols || strings.HasPrefix(ww.Header().Get("Content-Type"), "text/event-stream")
 		s.count(ctx, &a, stream)

@@ -99,6 +99,7 @@ func TestMetricsInPart(t *testing.T) {
 type failingCollector struct{}
 
 func (failingCollector) Describe(chan<- *prometheus.Desc) {}
+
 func (failingCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(errors.New("planted")), errors.New("planted"))
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
 )
 
@@ -12,7 +13,7 @@ import (
 func (s *Server) provider() (*auth.Auth, error) {
 	a, err := s.accounts()
 	if err == nil && !a.HasOIDC() {
-		err = advise(problemf(errNotFound, "oidc_off", "no identity provider is configured"),
+		err = answer.Advise(answer.Problemf(answer.ErrNotFound, "oidc_off", "no identity provider is configured"),
 			"Set WATCHINGCAT_AUTH_OIDC_ISSUER, or log in with a password.")
 	}
 	return a, err
@@ -22,7 +23,7 @@ func (s *Server) provider() (*auth.Auth, error) {
 func (s *Server) oidcLogin(w http.ResponseWriter, r *http.Request) {
 	a, err := s.provider()
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	location, cookie, err := a.BeginOIDC(r.Context(), r.URL.Query().Get("to"))
@@ -38,7 +39,7 @@ func (s *Server) oidcLogin(w http.ResponseWriter, r *http.Request) {
 func (s *Server) oidcCallback(w http.ResponseWriter, r *http.Request) {
 	a, err := s.provider()
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	x, to, cookie, err := a.EndOIDC(r)
@@ -58,7 +59,7 @@ func (s *Server) oidcCallback(w http.ResponseWriter, r *http.Request) {
 func (s *Server) oidcFailed(w http.ResponseWriter, r *http.Request, to string, err error) {
 	failed, ok := errors.AsType[*auth.LoginError](err)
 	if !ok {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	callerOf(r.Context()).outcome = "unauthenticated"

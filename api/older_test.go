@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage/raw"
@@ -75,7 +76,7 @@ func TestSpanMetricsOfAConnector(t *testing.T) {
 	// So does Jaeger's Monitor tab, at one call a second before and after.
 	w = b.get(jaegerPrefix + "/metrics/calls?service=web&endTs=880000&lookback=780000&step=60000&ratePer=60000")
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
-	require.Empty(t, w.Header().Values(warningHeader))
+	require.Empty(t, w.Header().Values(answer.WarningHeader))
 	var rates metricFamily
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &rates))
 	require.Len(t, rates.Metrics, 1)
@@ -142,5 +143,5 @@ func TestExemplarsOfBoth(t *testing.T) {
 	require.Len(t, body.Data, 1)
 	require.Len(t, body.Warnings, 1)
 	require.Contains(t, body.Warnings[0], "exemplars from before 1970-01-01T00:10:00Z are missing")
-	require.Equal(t, body.Warnings, w.Header().Values(warningHeader))
+	require.Equal(t, body.Warnings, w.Header().Values(answer.WarningHeader))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/ui"
 )
 
@@ -39,7 +40,7 @@ func newPageFiles() (*pageFiles, error) {
 	if p.index, err = fs.ReadFile(p.fsys, "index.html"); err != nil {
 		return nil, fmt.Errorf("api: the built page: %w", err)
 	}
-	p.etag = weakTag(p.index)
+	p.etag = answer.WeakTag(p.index)
 	return p, nil
 }
 
@@ -62,7 +63,7 @@ func (s *Server) servePage(p *pageFiles) http.HandlerFunc {
 			p.serveIndex(w, r)
 			return
 		}
-		s.fail(w, r, problemf(errNotFound, "", "nothing is at %s", r.URL.Path))
+		s.Fail(w, r, answer.Problemf(answer.ErrNotFound, "", "nothing is at %s", r.URL.Path))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -13,13 +14,8 @@ type Pipeline interface {
 	// Positions returns where each partition is read on, as of a checkpoint that the views already show: every record before is
 	// in every answer. The feed of the views must be published after a move.
 	Positions() ([]storage.Position, error)
-	// Partitions is ordered by topic and partition.
-	Partitions() []progress.Partition
+	answer.Progress
 	Checkpoint() progress.Checkpoint
-	// Truncated lists records that the broker had dropped before they were read.
-	Truncated() []progress.Gap
-	// Began says what was never read because reading began later.
-	Began() progress.Beginning
 	// Ready reports whether the views have caught up within the configured bound, and why not.
 	Ready() (ok bool, checks []progress.Check)
 }
@@ -29,7 +25,7 @@ func (s *Server) waitFor(ctx context.Context, want []storage.Position, timeout t
 	// Subscribed before looking, so that a commit in between is not missed.
 	sub := s.cfg.Views.Feed().Subscribe()
 	defer sub.Close()
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errPositionTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, answer.ErrPositionTimeout)
 	defer cancel()
 	for {
 		have, err := s.cfg.Pipeline.Positions()
@@ -44,7 +40,7 @@ func (s *Server) waitFor(ctx context.Context, want []storage.Position, timeout t
 		case <-sub.C:
 			sub.Take()
 		case <-ctx.Done():
-			return problemf(context.Cause(ctx), "", "the views do not hold %s after %v", missing, timeout)
+			return answer.Problemf(context.Cause(ctx), "", "the views do not hold %s after %v", missing, timeout)
 		}
 	}
 }

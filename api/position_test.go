@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 )
 
@@ -65,7 +66,7 @@ func TestMinPositionTimesOut(t *testing.T) {
 func TestParseTime(t *testing.T) {
 	f := func(v string, want time.Time) {
 		t.Helper()
-		got, err := timeParam("start", v)
+		got, err := answer.ParseTime("start", v)
 		require.NoError(t, err)
 		require.True(t, want.Equal(got), "%s: %s", v, got)
 	}
@@ -76,15 +77,15 @@ func TestParseTime(t *testing.T) {
 	f("2026-11-23T10:00:00.25Z", time.Date(2026, 11, 23, 10, 0, 0, 250_000_000, time.UTC))
 	for _, v := range []string{"", "now", "1e9", "-5", "1.2.3", "1.x", "253402300800", "1969-12-31T23:59:59Z", "2026-11-23",
 		"2026-11-23T10:00:00 02:00", "NaN", "0x10"} {
-		_, err := timeParam("start", v)
-		require.ErrorIs(t, err, errBadRequest, v)
+		_, err := answer.ParseTime("start", v)
+		require.ErrorIs(t, err, answer.ErrBadRequest, v)
 	}
 }
 
 func TestParseDuration(t *testing.T) {
 	f := func(v string, want time.Duration) {
 		t.Helper()
-		got, err := parseDuration("step", v)
+		got, err := answer.ParseDuration("step", v)
 		require.NoError(t, err)
 		require.Equal(t, want, got, v)
 	}
@@ -93,8 +94,8 @@ func TestParseDuration(t *testing.T) {
 	f("1000000", time.Second)
 	f("1.5", 1500*time.Nanosecond)
 	for _, v := range []string{"", "0", "-1s", "-3", "soon", "1e300", "NaN", "Inf", "0s"} {
-		_, err := parseDuration("step", v)
-		require.ErrorIs(t, err, errBadRequest, v)
+		_, err := answer.ParseDuration("step", v)
+		require.ErrorIs(t, err, answer.ErrBadRequest, v)
 	}
 }
 

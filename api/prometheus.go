@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/prometheus/util/notifications"
 	webapi "github.com/prometheus/prometheus/web/api/v1"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage/raw"
 )
@@ -44,7 +45,7 @@ func (s *Server) promRoutes(r chi.Router) {
 	}
 	r.Get(promPrefix+"/label/{name}/values", func(w http.ResponseWriter, r *http.Request) {
 		// The package's router takes no slash in a name, however it is escaped, but this form, which says the same.
-		if name := pathParam(r, "name"); strings.Contains(name, "/") {
+		if name := answer.PathParam(r, "name"); strings.Contains(name, "/") {
 			r = r.Clone(r.Context())
 			r.URL.Path, r.URL.RawPath = promPrefix+"/label/"+model.EscapeName(name, model.ValueEncodingEscaping)+"/values", ""
 		}
@@ -73,7 +74,7 @@ func (s *Server) withWarnings(next http.Handler) http.Handler {
 					body = with
 				}
 			}
-			warnHeader(w, warnings)
+			answer.WarnHeader(w, warnings)
 		}
 		for k, v := range kept.header {
 			if k != "Content-Length" {
@@ -94,8 +95,10 @@ type keptAnswer struct {
 	body   bytes.Buffer
 }
 
-func (k *keptAnswer) Header() http.Header         { return k.header }
-func (k *keptAnswer) WriteHeader(status int)      { k.status = status }
+func (k *keptAnswer) Header() http.Header { return k.header }
+
+func (k *keptAnswer) WriteHeader(status int) { k.status = status }
+
 func (k *keptAnswer) Write(b []byte) (int, error) { return k.body.Write(b) }
 
 // promAPI makes Prometheus' API. Its signature changes between releases: this is the only call, and the compiler checks it.
@@ -121,14 +124,21 @@ func (s *Server) promAPI() *webapi.API {
 // noTSDB stands for the TSDB that the package wants to administer; the paths that use it are not mounted.
 type noTSDB struct{}
 
-func (noTSDB) CleanTombstones() error                                         { return errUnavailable }
-func (noTSDB) Delete(context.Context, int64, int64, ...*labels.Matcher) error { return errUnavailable }
-func (noTSDB) Snapshot(string, bool) error                                    { return errUnavailable }
-func (noTSDB) Stats(string, int) (*tsdb.Stats, error)                         { return nil, errUnavailable }
-func (noTSDB) WALReplayStatus() (tsdb.WALReplayStatus, error) {
-	return tsdb.WALReplayStatus{}, errUnavailable
+func (noTSDB) CleanTombstones() error { return answer.ErrUnavailable }
+
+func (noTSDB) Delete(context.Context, int64, int64, ...*labels.Matcher) error {
+	return answer.ErrUnavailable
 }
-func (noTSDB) BlockMetas() ([]tsdb.BlockMeta, error) { return nil, errUnavailable }
+
+func (noTSDB) Snapshot(string, bool) error { return answer.ErrUnavailable }
+
+func (noTSDB) Stats(string, int) (*tsdb.Stats, error) { return nil, answer.ErrUnavailable }
+
+func (noTSDB) WALReplayStatus() (tsdb.WALReplayStatus, error) {
+	return tsdb.WALReplayStatus{}, answer.ErrUnavailable
+}
+
+func (noTSDB) BlockMetas() ([]tsdb.BlockMeta, error) { return nil, answer.ErrUnavailable }
 
 // promMetadata answers type, help and unit of metrics; clients choose rate() for counters by it.
 func (s *Server) promMetadata(w http.ResponseWriter, r *http.Request) {
@@ -162,10 +172,10 @@ func (s *Server) promBuildInfo(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) promAnswer(w http.ResponseWriter, status int, body any) {
-	if err := s.json(w, status, body); err != nil {
+	if err := s.JSON(w, status, body); err != nil {
 		s.cfg.Logger.Error().Err(err).Msg("request failed")
 		// text
-		_ = s.json(w, http.StatusInternalServerError,
+		_ = s.JSON(w, http.StatusInternalServerError,
 			map[string]any{"status": "error", "errorType": "internal", "error": "the answer could not be encoded"})
 	}
 }

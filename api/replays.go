@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -59,18 +60,23 @@ type ReplayPartition struct {
 // noReplays stands for an installation that has none.
 type noReplays struct{}
 
-func (noReplays) List() []Replay                       { return nil }
-func (noReplays) Get(string) (Replay, error)           { return Replay{}, ErrReplayUnknown }
-func (noReplays) Start(ReplayRequest) (Replay, error)  { return Replay{}, ErrReplayInvalid }
-func (noReplays) Pause(string) error                   { return ErrReplayUnknown }
-func (noReplays) Resume(string) error                  { return ErrReplayUnknown }
+func (noReplays) List() []Replay { return nil }
+
+func (noReplays) Get(string) (Replay, error) { return Replay{}, ErrReplayUnknown }
+
+func (noReplays) Start(ReplayRequest) (Replay, error) { return Replay{}, ErrReplayInvalid }
+
+func (noReplays) Pause(string) error { return ErrReplayUnknown }
+
+func (noReplays) Resume(string) error { return ErrReplayUnknown }
+
 func (noReplays) Cancel(context.Context, string) error { return ErrReplayUnknown }
 
 // ReplayAnswer is a replay as the API answers it.
 func ReplayAnswer(r Replay) rest.Replay {
 	out := rest.Replay{Id: r.ID, State: rest.ReplayState(r.State), Progress: r.Progress, Rate: r.Rate, Records: r.Records,
-		Waiting: r.Waiting, Views: append([]string{}, r.Views...), From: orNil(r.From), To: orNil(r.To), Keep: r.Keep,
-		Partitions: []rest.ReplayPartition{}, Error: textOrNil(r.Error), Created: r.Created.UTC(), Updated: r.Updated.UTC()}
+		Waiting: r.Waiting, Views: append([]string{}, r.Views...), From: answer.TimeOrNil(r.From), To: answer.TimeOrNil(r.To), Keep: r.Keep,
+		Partitions: []rest.ReplayPartition{}, Error: answer.TextOrNil(r.Error), Created: r.Created.UTC(), Updated: r.Updated.UTC()}
 	if r.ETA >= 0 {
 		s := r.ETA.Seconds()
 		out.EtaS = &s
@@ -100,12 +106,12 @@ func replayError(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrReplayUnknown):
-		return advise(problemf(errNotFound, "replay_not_found", "%v", err), "GET /api/v1/replays lists the replays.")
+		return answer.Advise(answer.Problemf(answer.ErrNotFound, "replay_not_found", "%v", err), "GET /api/v1/replays lists the replays.")
 	case errors.Is(err, ErrReplayConflict):
-		return advise(problemf(errConflict, "replay_conflict", "%v", err),
+		return answer.Advise(answer.Problemf(answer.ErrConflict, "replay_conflict", "%v", err),
 			"GET /api/v1/replays shows the states; cancel or resume the one that has not ended.")
 	case errors.Is(err, ErrReplayInvalid):
-		return problemf(errBadRequest, "invalid_replay", "%v", err)
+		return answer.Problemf(answer.ErrBadRequest, "invalid_replay", "%v", err)
 	}
 	return err
 }
@@ -121,12 +127,12 @@ func (s *Server) StartReplay(ctx context.Context, q rest.StartReplayRequestObjec
 	if b := q.Body; b != nil {
 		var err error
 		if b.From != nil {
-			if r.From, err = timeParam("from", *b.From); err != nil {
+			if r.From, err = answer.ParseTime("from", *b.From); err != nil {
 				return nil, err
 			}
 		}
 		if b.To != nil {
-			if r.To, err = timeParam("to", *b.To); err != nil {
+			if r.To, err = answer.ParseTime("to", *b.To); err != nil {
 				return nil, err
 			}
 		}

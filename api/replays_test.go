@@ -61,6 +61,8 @@ func (f *fakeReplays) set(id, state string) error {
 	return err
 }
 
-func (f *fakeReplays) Pause(id string) error                     { return f.set(id, "paused") }
-func (f *fakeReplays) Resume(id string) error                    { return f.set(id, "running") }
+func (f *fakeReplays) Pause(id string) error { return f.set(id, "paused") }
+
+func (f *fakeReplays) Resume(id string) error { return f.set(id, "running") }
+
 func (f *fakeReplays) Cancel(_ context.Context, id string) error { return f.set(id, "canceled") }

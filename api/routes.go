@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
 )
 
@@ -36,7 +37,7 @@ func (s *Server) routes() (http.Handler, error) {
 		r.Use(cors.Handler(cors.Options{AllowedOrigins: s.cfg.CORSOrigins, AllowCredentials: true, MaxAge: 600,
 			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"},
 			AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "If-Match", "If-None-Match"},
-			ExposedHeaders: []string{"ETag", "Retry-After", warningHeader}}))
+			ExposedHeaders: []string{"ETag", "Retry-After", answer.WarningHeader}}))
 	}
 	r.Use(s.guard)
 	r.Use(s.cfg.Middleware...)
@@ -51,18 +52,18 @@ func (s *Server) routes() (http.Handler, error) {
 	r.Group(func(r chi.Router) {
 		r.Use(s.authorize)
 		r.Use(func(h http.Handler) http.Handler { return compress(h) })
-		r.Use(conditional)
+		r.Use(answer.Conditional)
 		s.restRoutes(r)
 		s.promRoutes(r)
 		s.rulerRoutes(r)
-		s.jaegerRoutes(r.With(s.holdViews))
+		s.jaegerRoutes(r.With(s.HoldViews))
 		if s.cfg.Alertmanager != nil {
 			h := s.fromOutside(http.StripPrefix("/alertmanager", s.cfg.Alertmanager))
 			for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 				r.Method(m, "/alertmanager/api/v2/*", h)
 			}
 		}
-		r.Get("/tempo/api/echo", func(w http.ResponseWriter, _ *http.Request) { s.text(w, "text/plain; charset=utf-8", []byte("echo")) })
+		r.Get("/tempo/api/echo", func(w http.ResponseWriter, _ *http.Request) { s.Text(w, "text/plain; charset=utf-8", []byte("echo")) })
 		r.Get("/api/openapi.yaml", serveDocument)
 		r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{DisableCompression: true,
 			// of a part that cannot be read the others are shown: they may say why
@@ -72,7 +73,7 @@ func (s *Server) routes() (http.Handler, error) {
 }
 
 // documentTag changes with the document.
-var documentTag = sync.OnceValue(func() string { return weakTag(document) })
+var documentTag = sync.OnceValue(func() string { return answer.WeakTag(document) })
 
 func serveDocument(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
@@ -80,13 +81,6 @@ func serveDocument(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-cache") // asked for again each time, and sent when it has changed
 	h.Set("ETag", documentTag())
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(document))
-}
-
-func (s *Server) text(w http.ResponseWriter, contentType string, body []byte) {
-	w.Header().Set("Content-Type", contentType)
-	if _, err := w.Write(body); err != nil {
-		s.cfg.Logger.Debug().Err(err).Msg("client went away")
-	}
 }
 
 var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
@@ -103,7 +97,7 @@ func (s *Server) methodNotAllowed(routes chi.Routes) http.HandlerFunc {
 			}
 		}
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		s.fail(w, r, problemf(errMethodNotAllowed, "", "%s does not take %s", r.URL.Path, r.Method))
+		s.Fail(w, r, answer.Problemf(answer.ErrMethodNotAllowed, "", "%s does not take %s", r.URL.Path, r.Method))
 	}
 }
 
@@ -121,7 +115,7 @@ func (s *Server) recoverer(next http.Handler) http.Handler {
 			s.metrics.panics.WithLabelValues("request").Inc()
 			s.cfg.Logger.Error().Ctx(r.Context()).Interface("panic", v).Bytes("stack", debug.Stack()).Str("path", r.URL.Path).
 				Msg("handler panicked")
-			s.fail(w, r, errors.New("handler panicked"))
+			s.Fail(w, r, errors.New("handler panicked"))
 		}()
 		next.ServeHTTP(w, r)
 	})
@@ -145,7 +139,7 @@ func secure(next http.Handler) http.Handler {
 func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > s.cfg.Limits.Body {
-			s.fail(w, r, errTooLarge)
+			s.Fail(w, r, answer.ErrTooLarge)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.Limits.Body)

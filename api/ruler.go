@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/evaluator/books"
 )
 
@@ -72,15 +73,15 @@ func rulerGroup(body io.Reader) (g rulefmt.RuleGroup, err error) {
 		err = errors.New("the body is empty")
 	}
 	text := strings.NewReplacer(" in type rulefmt.RuleGroup", "", " in type rulefmt.Rule", "").Replace(err.Error())
-	return g, advise(problemf(errBadRequest, "invalid_rule", "%s", text),
+	return g, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_rule", "%s", text),
 		"Send one rule group in YAML: name, interval, query_offset, limit, labels, rules; see "+
 			"https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/.")
 }
 
 // What Mimir's clients look for in a 404.
 var (
-	errNoGroups = problemf(errNotFound, "", "no rule groups found")
-	errNoGroup  = problemf(errNotFound, "", "group does not exist")
+	errNoGroups = answer.Problemf(answer.ErrNotFound, "", "no rule groups found")
+	errNoGroup  = answer.Problemf(answer.ErrNotFound, "", "group does not exist")
 )
 
 type rulerFunc func(b *books.RuleBook, r *http.Request, namespace, group string) (any, error)
@@ -88,20 +89,20 @@ type rulerFunc func(b *books.RuleBook, r *http.Request, namespace, group string)
 // ruler answers with YAML what fn returns, or 202 for nothing.
 func (s *Server) ruler(fn rulerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		b, err := s.book()
+		b, err := answer.RuleBook(s.cfg.Rules)
 		if err != nil {
-			s.fail(w, r, err)
+			s.Fail(w, r, err)
 			return
 		}
-		out, err := fn(b, r, pathParam(r, "namespace"), pathParam(r, "group"))
+		out, err := fn(b, r, answer.PathParam(r, "namespace"), answer.PathParam(r, "group"))
 		switch {
 		case errors.Is(err, books.ErrRuleUnknown):
 			err = errNoGroup
-		case err != nil && !errors.Is(err, errNotFound) && !errors.Is(err, errBadRequest):
-			err = edited(err)
+		case err != nil && !errors.Is(err, answer.ErrNotFound) && !errors.Is(err, answer.ErrBadRequest):
+			err = answer.Edited(err)
 		}
 		if err != nil {
-			s.fail(w, r, err)
+			s.Fail(w, r, err)
 			return
 		}
 		if out == nil {
@@ -112,9 +113,9 @@ func (s *Server) ruler(fn rulerFunc) http.HandlerFunc {
 		}
 		text, err := yaml.Marshal(out)
 		if err != nil {
-			s.fail(w, r, err)
+			s.Fail(w, r, err)
 			return
 		}
-		s.text(w, "application/yaml", text)
+		s.Text(w, "application/yaml", text)
 	}
 }

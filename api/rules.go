@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,42 +11,13 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/rules"
 )
 
 // Rules made over HTTP, one by one.
-
-const rulesAdvice = "Rules are kept in a topic of the brokers (kafka_config_topic); see whether they answer and the topic may be written."
-
-// book is the rules that users make; an error where they cannot be kept.
-func (s *Server) book() (*books.RuleBook, error) {
-	if s.cfg.Rules == nil {
-		return nil, advise(problemf(errUnavailable, "", "this server does not store rules created through the API"), rulesAdvice)
-	}
-	return s.cfg.Rules, nil
-}
-
-// edited says what became of an edit.
-func edited(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, books.ErrRuleUnknown):
-		return errNotFound
-	case errors.Is(err, books.ErrRuleInvalid), errors.Is(err, books.ErrSLOInvalid), errors.Is(err, books.ErrTemplate):
-		return problemf(errBadRequest, "invalid_rule", "%v", err)
-	case errors.Is(err, books.ErrChanged):
-		return errChanged
-	case errors.Is(err, books.ErrRuleOfFile):
-		return advise(problemf(errConflict, "rule_of_file", "the rule comes from a file"),
-			"Change the file and reload; here it can only be switched on and off.")
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	}
-	return advise(problemf(errUnavailable, "", "it could not be stored: %v", err), rulesAdvice)
-}
 
 // ruleDuration reads the durations of rules: Prometheus' (1d, 5m) and Go's.
 func ruleDuration(name string, v *string) (time.Duration, error) {
@@ -59,15 +29,16 @@ func ruleDuration(name string, v *string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(*v)
 	if err != nil || d < 0 {
-		return 0, advise(problemf(errBadRequest, "invalid_duration", "%s: %q is no duration", name, *v),
+		return 0, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_duration", "%s: %q is no duration", name, *v),
 			"Give a duration, as 30s, 5m or 1d.")
 	}
 	return d, nil
 }
 
 func specOf(in *rest.RuleInput) (s books.RuleSpec, err error) {
-	s = books.RuleSpec{Name: in.Name, Recording: value(in.Type) == rest.RuleInputTypeRecording, Expr: in.Expr, Labels: value(in.Labels),
-		Annotations: value(in.Annotations), Disabled: in.Enabled != nil && !*in.Enabled, Group: value(in.Group)}
+	s = books.RuleSpec{Name: in.Name, Recording: answer.Value(in.Type) == rest.RuleInputTypeRecording, Expr: in.Expr,
+		Labels:      answer.Value(in.Labels),
+		Annotations: answer.Value(in.Annotations), Disabled: in.Enabled != nil && !*in.Enabled, Group: answer.Value(in.Group)}
 	if s.For, err = ruleDuration("for", in.For); err != nil {
 		return s, err
 	}
@@ -81,7 +52,7 @@ func (s *Server) find(id string) (*rules.Info, error) {
 	if i := slices.IndexFunc(list, func(r rules.Info) bool { return r.ID == id }); i >= 0 {
 		return &list[i], nil
 	}
-	return nil, problemf(errNotFound, "", "there is no rule %q", id)
+	return nil, answer.Problemf(answer.ErrNotFound, "", "there is no rule %q", id)
 }
 
 // ruleAnswer is a rule as it stands, and the tag of what was written.
@@ -94,20 +65,20 @@ func (s *Server) ruleAnswer(ctx context.Context, id string) (out rest.RuleAnswer
 	if !r.Editable {
 		ofFile = r
 	}
-	if tag, err = etag(s.cfg.Rules.Tag(id, ofFile)); err != nil {
-		return out, nil, edited(err)
+	if tag, err = answer.ETag(s.cfg.Rules.Tag(id, ofFile)); err != nil {
+		return out, nil, answer.Edited(err)
 	}
 	x := rule(*r)
 	return rest.RuleAnswer{Id: x.Id, Name: x.Name, Type: rest.RuleAnswerType(x.Type), Expr: x.Expr, For: x.For,
 		KeepFiringFor: x.KeepFiringFor, Labels: x.Labels, Annotations: x.Annotations, Enabled: x.Enabled, Source: x.Source,
 		Editable: x.Editable, Group: x.Group, State: x.State, Health: x.Health, LastError: x.LastError, LastEval: x.LastEval,
 		Frontier: x.Frontier, FrontierReason: x.FrontierReason, GeneratorUrl: x.GeneratorUrl,
-		Meta: s.meta(s.moment(ctx), timeRange{})}, tag, nil
+		Meta: s.Meta(s.Moment(ctx), answer.Range{})}, tag, nil
 }
 
 // CreateAlertRule implements rest.StrictServerInterface.
 func (s *Server) CreateAlertRule(ctx context.Context, q rest.CreateAlertRuleRequestObject) (rest.CreateAlertRuleResponseObject, error) {
-	b, err := s.book()
+	b, err := answer.RuleBook(s.cfg.Rules)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +88,7 @@ func (s *Server) CreateAlertRule(ctx context.Context, q rest.CreateAlertRuleRequ
 	}
 	id, err := b.Create(ctx, principal(ctx), spec, s.cfg.Now())
 	if err != nil {
-		return nil, edited(err)
+		return nil, answer.Edited(err)
 	}
 	r, _, err := s.ruleAnswer(ctx, id)
 	return rest.CreateAlertRule201JSONResponse(r), err
@@ -131,7 +102,7 @@ func (s *Server) GetAlertRule(ctx context.Context, q rest.GetAlertRuleRequestObj
 
 // UpdateAlertRule implements rest.StrictServerInterface.
 func (s *Server) UpdateAlertRule(ctx context.Context, q rest.UpdateAlertRuleRequestObject) (rest.UpdateAlertRuleResponseObject, error) {
-	b, err := s.book()
+	b, err := answer.RuleBook(s.cfg.Rules)
 	if err != nil {
 		return nil, err
 	}
@@ -147,8 +118,8 @@ func (s *Server) UpdateAlertRule(ctx context.Context, q rest.UpdateAlertRuleRequ
 	if !r.Editable {
 		ofFile = r
 	}
-	if err := b.Update(ctx, principal(ctx), q.Id, spec, ofFile, ifMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
-		return nil, edited(err)
+	if err := b.Update(ctx, principal(ctx), q.Id, spec, ofFile, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
+		return nil, answer.Edited(err)
 	}
 	answer, tag, err := s.ruleAnswer(ctx, q.Id)
 	return rest.UpdateAlertRule200JSONResponse{Body: answer, Headers: rest.UpdateAlertRule200ResponseHeaders{ETag: tag}}, err
@@ -156,7 +127,7 @@ func (s *Server) UpdateAlertRule(ctx context.Context, q rest.UpdateAlertRuleRequ
 
 // DeleteAlertRule implements rest.StrictServerInterface.
 func (s *Server) DeleteAlertRule(ctx context.Context, q rest.DeleteAlertRuleRequestObject) (rest.DeleteAlertRuleResponseObject, error) {
-	b, err := s.book()
+	b, err := answer.RuleBook(s.cfg.Rules)
 	if err != nil {
 		return nil, err
 	}
@@ -165,9 +136,10 @@ func (s *Server) DeleteAlertRule(ctx context.Context, q rest.DeleteAlertRuleRequ
 		return nil, err
 	}
 	if !r.Editable {
-		return nil, edited(books.ErrRuleOfFile)
+		return nil, answer.Edited(books.ErrRuleOfFile)
 	}
-	return rest.DeleteAlertRule204Response{}, edited(b.Delete(ctx, principal(ctx), q.Id, ifMatch(q.Params.IfMatch), s.cfg.Now()))
+	return rest.DeleteAlertRule204Response{}, answer.Edited(b.Delete(ctx, principal(ctx), q.Id, answer.IfMatch(q.Params.IfMatch),
+		s.cfg.Now()))
 }
 
 // MakeAlertRules implements rest.StrictServerInterface.
@@ -201,8 +173,8 @@ func templateOf(in *rest.TemplateRequest) (g rulefmt.RuleGroup, err error) {
 				return g, err
 			}
 		}
-		g, err = books.NoData(in.Name, value(in.Selector), within, seen)
-		return g, edited(err)
+		g, err = books.NoData(in.Name, answer.Value(in.Selector), within, seen)
+		return g, answer.Edited(err)
 	}
 	days, factor := books.BaselineDays, 4.0
 	if in.Days != nil {
@@ -211,8 +183,8 @@ func templateOf(in *rest.TemplateRequest) (g rulefmt.RuleGroup, err error) {
 	if in.Factor != nil {
 		factor = *in.Factor
 	}
-	g, err = books.Baseline(in.Name, value(in.Expr), days, factor)
-	return g, edited(err)
+	g, err = books.Baseline(in.Name, answer.Value(in.Expr), days, factor)
+	return g, answer.Edited(err)
 }
 
 func inputOf(group string, r rulefmt.Rule) rest.RuleInput {

@@ -8,30 +8,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-const (
-	maxPoints     = 11_000 // as Prometheus bounds a range query
-	defaultPoints = 90
-)
-
 func service(v model.Service, seconds float64) rest.Service {
-	r := red(v.RED, seconds)
-	return rest.Service{Name: v.Name, Dimensions: dims(v.Dims), Calls: r.Calls, Errors: r.Errors, Rate: r.Rate, ErrorRate: r.ErrorRate,
-		P50Ms: r.P50Ms, P95Ms: r.P95Ms, P99Ms: r.P99Ms, LastSeen: orNil(v.LastSeen), Entry: red(v.Entry, seconds)}
+	r := answer.RED(v.RED, seconds)
+	return rest.Service{Name: v.Name, Dimensions: answer.Dims(v.Dims), Calls: r.Calls, Errors: r.Errors, Rate: r.Rate,
+		ErrorRate: r.ErrorRate,
+		P50Ms:     r.P50Ms, P95Ms: r.P95Ms, P99Ms: r.P99Ms, LastSeen: answer.TimeOrNil(v.LastSeen), Entry: answer.RED(v.Entry, seconds)}
 }
 
 // services reads all services of a range.
-func (s *Server) services(m moment, r timeRange) ([]rest.Service, error) {
-	list, err := m.views.Services(r.start, r.end)
+func (s *Server) services(m answer.Moment, r answer.Range) ([]rest.Service, error) {
+	list, err := m.Views.Services(r.Start, r.End)
 	if err != nil {
 		return nil, err
 	}
-	seconds := m.seconds(r)
+	seconds := m.Seconds(r)
 	out := make([]rest.Service, 0, len(list))
 	for _, v := range list {
 		out = append(out, service(v, seconds))
@@ -41,8 +38,8 @@ func (s *Server) services(m moment, r timeRange) ([]rest.Service, error) {
 
 // ListServices implements rest.StrictServerInterface.
 func (s *Server) ListServices(ctx context.Context, q rest.ListServicesRequestObject) (rest.ListServicesResponseObject, error) {
-	m := s.moment(ctx)
-	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
@@ -51,14 +48,14 @@ func (s *Server) ListServices(ctx context.Context, q rest.ListServicesRequestObj
 		return nil, err
 	}
 	var from provenance
-	if r.asked {
+	if r.Asked {
 		names, err := s.olderServices(ctx, m, r, &from)
 		if err != nil {
 			return nil, err
 		}
 		list = withOlderServices(list, names)
 	}
-	list, next, err := page(list, value(q.Params.Limit), q.Params.Next, serviceRow)
+	list, next, err := answer.Page(list, answer.Value(q.Params.Limit), q.Params.Next, serviceRow)
 	if err != nil {
 		return nil, err
 	}
@@ -75,30 +72,31 @@ func dimensionText(d rest.Dimensions) string {
 }
 
 func unknownService(name string) error {
-	return advise(problemf(errNotFound, "service_not_found", "no service %q is known", name), "GET /api/v1/services lists the services.")
+	return answer.Advise(answer.Problemf(answer.ErrNotFound, "service_not_found", "no service %q is known", name),
+		"GET /api/v1/services lists the services.")
 }
 
 // GetService implements rest.StrictServerInterface.
 func (s *Server) GetService(ctx context.Context, q rest.GetServiceRequestObject) (rest.GetServiceResponseObject, error) {
-	m := s.moment(ctx)
-	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
-	v, ok, err := m.views.Service(q.Name, r.start, r.end)
+	v, ok, err := m.Views.Service(q.Name, r.Start, r.End)
 	if err != nil {
 		return nil, err
 	}
 	if ok {
-		return rest.GetService200JSONResponse{Service: service(v, m.seconds(r)), Meta: s.meta(m, r)}, nil
+		return rest.GetService200JSONResponse{Service: service(v, m.Seconds(r)), Meta: s.Meta(m, r)}, nil
 	}
 	// Without spans in the range it may still be known.
-	_, known, err := m.views.Operations(q.Name, r.end, r.end)
+	_, known, err := m.Views.Operations(q.Name, r.End, r.End)
 	if err != nil {
 		return nil, err
 	}
 	var from provenance
-	if !known && r.asked {
+	if !known && r.Asked {
 		names, err := s.olderServices(ctx, m, r, &from)
 		if err != nil {
 			return nil, err
@@ -108,24 +106,24 @@ func (s *Server) GetService(ctx context.Context, q rest.GetServiceRequestObject)
 	if !known {
 		return nil, unknownService(q.Name)
 	}
-	out := rest.GetService200JSONResponse{Service: service(model.Service{Name: q.Name}, m.seconds(r)), Meta: from.meta(s, m, r)}
+	out := rest.GetService200JSONResponse{Service: service(model.Service{Name: q.Name}, m.Seconds(r)), Meta: from.meta(s, m, r)}
 	return out, nil
 }
 
 // ListOperations implements rest.StrictServerInterface.
 func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsRequestObject) (rest.ListOperationsResponseObject, error) {
-	m := s.moment(ctx)
-	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
-	list, known, err := m.views.Operations(q.Name, r.start, r.end)
+	list, known, err := m.Views.Operations(q.Name, r.Start, r.End)
 	if err != nil {
 		return nil, err
 	}
 	var from provenance
 	var old []raw.Operation
-	if r.asked {
+	if r.Asked {
 		if old, err = s.olderOperations(ctx, m, r, q.Name, &from); err != nil {
 			return nil, err
 		}
@@ -142,13 +140,13 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 	slices.SortStableFunc(list, func(a, b model.Operation) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 	})
-	seconds := m.seconds(r)
+	seconds := m.Seconds(r)
 	out := make([]rest.Operation, 0, len(list))
 	for _, v := range list {
 		if q.Params.Kind != nil && string(*q.Params.Kind) != v.Kind.String() {
 			continue
 		}
-		c := red(v.RED, seconds)
+		c := answer.RED(v.RED, seconds)
 		out = append(out, rest.Operation{Name: v.Name, Kind: v.Kind.String(), Calls: c.Calls, Errors: c.Errors, Rate: c.Rate,
 			ErrorRate: c.ErrorRate, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms})
 	}
@@ -157,7 +155,7 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 	for k := model.KindUnspecified; k <= model.KindConsumer; k++ {
 		kindOrder[k.String()] = string('0' + rune(k))
 	}
-	out, next, err := page(out, value(q.Params.Limit), q.Params.Next,
+	out, next, err := answer.Page(out, answer.Value(q.Params.Limit), q.Params.Next,
 		func(o rest.Operation) string { return o.Name + "\x00" + kindOrder[o.Kind] })
 	if err != nil {
 		return nil, err
@@ -165,43 +163,26 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 	return rest.ListOperations200JSONResponse{Operations: out, Total: len(out), Next: next, Meta: from.meta(s, m, r)}, nil
 }
 
-// stepOf is the width of points: whole buckets, as wide as those kept of the time where the range begins.
-func (m moment) stepOf(r timeRange, asked *string) (time.Duration, error) {
-	step := r.end.Sub(r.start) / defaultPoints
-	if asked != nil {
-		var err error
-		if step, err = parseDuration("step", *asked); err != nil {
-			return 0, err
-		}
-	}
-	width := max(bucket, m.frontier.WidthAt(r.start))
-	step = max(width, step.Truncate(width)+min(step%width, 1)*width)
-	if r.end.Sub(r.start)/step > maxPoints {
-		return 0, advise(problemf(errBadRequest, "too_many_points", "range and step make more than %d points", maxPoints),
-			"Give a longer step or a shorter range.")
-	}
-	return step, nil
-}
-
 // GetServiceMetrics implements rest.StrictServerInterface.
 func (s *Server) GetServiceMetrics(ctx context.Context,
 	q rest.GetServiceMetricsRequestObject) (rest.GetServiceMetricsResponseObject, error) {
-	m := s.moment(ctx)
-	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
-	step, err := m.stepOf(r, q.Params.Step)
+	step, err := m.StepOf(r, q.Params.Step)
 	if err != nil {
 		return nil, err
 	}
-	operation := value(q.Params.Operation)
-	list, known, err := m.views.ServicePoints(q.Name, operation, r.start, r.end, step)
+	operation := answer.Value(q.Params.Operation)
+	list, known, err := m.Views.ServicePoints(q.Name, operation, r.Start, r.End, step)
 	if err != nil {
 		return nil, err
 	}
 	if !known && operation != "" {
-		return nil, advise(problemf(errNotFound, "operation_not_found", "no operation %q of service %q is known", operation, q.Name),
+		return nil, answer.Advise(answer.Problemf(answer.ErrNotFound, "operation_not_found", "no operation %q of service %q is known",
+			operation, q.Name),
 			"GET /api/v1/services/{name}/operations lists the operations.")
 	}
 	if !known {
@@ -209,23 +190,23 @@ func (s *Server) GetServiceMetrics(ctx context.Context,
 	}
 	out := make([]rest.Point, 0, len(list))
 	for _, p := range list {
-		c := red(p.RED, step.Seconds())
+		c := answer.RED(p.RED, step.Seconds())
 		out = append(out, rest.Point{Time: p.Time, Calls: c.Calls, Errors: c.Errors, P50Ms: c.P50Ms, P95Ms: c.P95Ms, P99Ms: c.P99Ms,
-			Entry: red(p.Entry, step.Seconds())})
+			Entry: answer.RED(p.Entry, step.Seconds())})
 	}
-	return rest.GetServiceMetrics200JSONResponse{Points: out, StepS: int64(step / time.Second), Meta: s.meta(m, r)}, nil
+	return rest.GetServiceMetrics200JSONResponse{Points: out, StepS: int64(step / time.Second), Meta: s.Meta(m, r)}, nil
 }
 
 // serviceMap reads the map of a range.
-func (s *Server) serviceMap(m moment, r timeRange) (rest.ServiceMap, error) {
-	v, err := m.views.ServiceMap(r.start, r.end)
+func (s *Server) serviceMap(m answer.Moment, r answer.Range) (rest.ServiceMap, error) {
+	v, err := m.Views.ServiceMap(r.Start, r.End)
 	if err != nil {
 		return rest.ServiceMap{}, err
 	}
 	return s.showMap(m, r, &v), nil
 }
 
-func (s *Server) showMap(m moment, r timeRange, v *model.Map) rest.ServiceMap {
+func (s *Server) showMap(m answer.Moment, r answer.Range, v *model.Map) rest.ServiceMap {
 	out := rest.ServiceMap{Nodes: make([]rest.Node, 0, len(v.Nodes)), Edges: make([]rest.Edge, 0, len(v.Edges)),
 		Unpaired: make([]rest.Unpaired, 0, len(v.Unpaired))}
 	for _, n := range v.Nodes {
@@ -233,46 +214,48 @@ func (s *Server) showMap(m moment, r timeRange, v *model.Map) rest.ServiceMap {
 	}
 	for _, e := range v.Edges {
 		x := edge(e.EdgeKey)
-		x.Calls, x.Failed, x.ClientP95Ms, x.ServerP95Ms = int64(e.Calls), int64(e.Failed), millis(e.ClientP95), millis(e.ServerP95)
+		x.Calls, x.Failed, x.ClientP95Ms, x.ServerP95Ms = int64(e.Calls), int64(e.Failed), answer.Millis(e.ClientP95),
+			answer.Millis(e.ServerP95)
 		out.Edges = append(out.Edges, x)
 	}
 	for _, u := range v.Unpaired {
 		out.Unpaired = append(out.Unpaired, rest.Unpaired{Reason: u.Reason, Count: int64(u.Count)})
 	}
-	out.Meta = s.meta(m, r)
+	out.Meta = s.Meta(m, r)
 	return out
 }
 
 func node(n model.Node) rest.Node {
-	return rest.Node{Name: n.Name, Type: rest.NodeType(n.Type), System: textOrNil(n.System), Dimensions: dims(n.Dims)}
+	return rest.Node{Name: n.Name, Type: rest.NodeType(n.Type), System: answer.TextOrNil(n.System), Dimensions: answer.Dims(n.Dims)}
 }
 
 // edge is an edge without its numbers.
 func edge(k model.EdgeKey) rest.Edge {
 	client, server := k.ClientNode(), k.ServerNode()
 	return rest.Edge{Client: k.Client, Server: k.Server, ConnectionType: k.Connection, ClientType: rest.EdgeClientType(client.Type),
-		ServerType: rest.EdgeServerType(server.Type), ClientDimensions: dims(client.Dims), ServerDimensions: dims(server.Dims),
-		ServerSystem: textOrNil(server.System)}
+		ServerType: rest.EdgeServerType(server.Type), ClientDimensions: answer.Dims(client.Dims),
+		ServerDimensions: answer.Dims(server.Dims),
+		ServerSystem:     answer.TextOrNil(server.System)}
 }
 
 // GetServiceMap implements rest.StrictServerInterface.
 func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestObject) (rest.GetServiceMapResponseObject, error) {
-	m := s.moment(ctx)
-	r, err := m.rangeOf(q.Params.Start, q.Params.End, defaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
 	if q.Params.CompareEnd != nil && q.Params.CompareStart == nil {
-		return nil, advise(problemf(errBadRequest, "invalid_range", "compare_end is given without compare_start"),
+		return nil, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range", "compare_end is given without compare_start"),
 			"Give compare_start too.")
 	}
-	now, err := m.views.ServiceMap(r.start, r.end)
+	now, err := m.Views.ServiceMap(r.Start, r.End)
 	if err != nil {
 		return nil, err
 	}
 	var from provenance
 	var old []raw.Dependency
-	if r.asked {
+	if r.Asked {
 		if old, err = s.olderCalls(ctx, m, r, &from); err != nil {
 			return nil, err
 		}
@@ -280,7 +263,7 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 	out := s.showMap(m, r, &now)
 	out.Meta = from.meta(s, m, r)
 	add := func() {
-		if to, ok := m.before(r); ok && len(old) > 0 {
+		if to, ok := m.BeforeViews(r); ok && len(old) > 0 {
 			withOlderCalls(&out, old, to, s.cfg.Stores.Traces.Name())
 		}
 	}
@@ -288,17 +271,17 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 		add()
 		return rest.GetServiceMap200JSONResponse(out), nil
 	}
-	c := timeRange{end: r.start, asked: true}
-	if c.start, err = timeParam("compare_start", *q.Params.CompareStart); err != nil {
+	c := answer.Range{End: r.Start, Asked: true}
+	if c.Start, err = answer.ParseTime("compare_start", *q.Params.CompareStart); err != nil {
 		return nil, err
 	}
 	if q.Params.CompareEnd != nil {
-		if c.end, err = timeParam("compare_end", *q.Params.CompareEnd); err != nil {
+		if c.End, err = answer.ParseTime("compare_end", *q.Params.CompareEnd); err != nil {
 			return nil, err
 		}
 	}
-	if !c.start.Before(c.end) {
-		return nil, advise(problemf(errBadRequest, "invalid_range", "the range to compare with is empty"),
+	if !c.Start.Before(c.End) {
+		return nil, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range", "the range to compare with is empty"),
 			"Give a compare_start before compare_end.")
 	}
 	err = s.compareMap(m, &out, &now, r, c)
@@ -307,8 +290,8 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 }
 
 // compareMap puts on each edge of out how it differs from the range before, and adds those that are gone.
-func (s *Server) compareMap(m moment, out *rest.ServiceMap, now *model.Map, r, before timeRange) error {
-	then, err := m.views.ServiceMap(before.start, before.end)
+func (s *Server) compareMap(m answer.Moment, out *rest.ServiceMap, now *model.Map, r, before answer.Range) error {
+	then, err := m.Views.ServiceMap(before.Start, before.End)
 	if err != nil {
 		return err
 	}
@@ -316,7 +299,7 @@ func (s *Server) compareMap(m moment, out *rest.ServiceMap, now *model.Map, r, b
 	for i, e := range now.Edges { // out was made of them
 		at[e.EdgeKey] = &out.Edges[i]
 	}
-	t1, t2 := m.seconds(r), m.seconds(before)
+	t1, t2 := m.Seconds(r), m.Seconds(before)
 	var gone []rest.Edge
 	for _, c := range views.CompareEdges(now.Edges, then.Edges, time.Duration(t1*1e9), time.Duration(t2*1e9)) {
 		change := rest.EdgeChange{What: []rest.EdgeChangeWhat{}, Before: edgeCounts(c.Before, t2)}
@@ -347,8 +330,8 @@ func (s *Server) compareMap(m moment, out *rest.ServiceMap, now *model.Map, r, b
 			out.Nodes = append(out.Nodes, node(n))
 		}
 	}
-	if since := m.frontier.Since; before.start.Before(since.Truncate(bucket)) {
-		warn(&out.Meta, "the views begin at %s: the range compared with is cut there", since.UTC().Format(time.RFC3339))
+	if since := m.Frontier.Since; before.Start.Before(since.Truncate(answer.Bucket)) {
+		answer.Warn(&out.Meta, "the views begin at %s: the range compared with is cut there", since.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
@@ -357,8 +340,9 @@ func edgeCounts(e *model.Edge, seconds float64) rest.EdgeCounts {
 	if e == nil {
 		return rest.EdgeCounts{}
 	}
-	c := red(model.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
+	c := answer.RED(model.RED{Calls: e.Calls, Errors: e.Failed}, seconds)
 	low, at, high := e.Latency.QuantileBounds(0.95, 3)
-	return rest.EdgeCounts{Calls: c.Calls, Failed: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: millis(at), P95LowMs: millis(low),
-		P95HighMs: millis(high)}
+	return rest.EdgeCounts{Calls: c.Calls, Failed: c.Errors, Rate: c.Rate, ErrorRate: c.ErrorRate, P95Ms: answer.Millis(at),
+		P95LowMs:  answer.Millis(low),
+		P95HighMs: answer.Millis(high)}
 }

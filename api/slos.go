@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/books"
@@ -17,7 +18,7 @@ import (
 
 func (s *Server) sloBook() (*books.SLOBook, error) {
 	if s.cfg.SLOs == nil {
-		return nil, advise(problemf(errUnavailable, "", "this installation keeps no objectives"), rulesAdvice)
+		return nil, answer.Advise(answer.Problemf(answer.ErrUnavailable, "", "this installation keeps no objectives"), answer.RulesAdvice)
 	}
 	return s.cfg.SLOs, nil
 }
@@ -27,14 +28,16 @@ func sloOf(in *rest.SLOInput) (o books.SLO, err error) {
 	if err != nil {
 		return o, err
 	}
-	return books.SLO{Name: in.Name, Description: value(in.Description), Objective: in.Objective, Window: model.Duration(window),
-		Service: value(in.Service), Operation: value(in.Operation), LatencyMs: value(in.LatencyMs), Good: value(in.Good),
-		Total: value(in.Total), Labels: value(in.Labels)}, nil
+	return books.SLO{Name: in.Name, Description: answer.Value(in.Description), Objective: in.Objective, Window: model.Duration(window),
+		Service: answer.Value(in.Service), Operation: answer.Value(in.Operation), LatencyMs: answer.Value(in.LatencyMs),
+		Good:  answer.Value(in.Good),
+		Total: answer.Value(in.Total), Labels: answer.Value(in.Labels)}, nil
 }
 
 func (s *Server) sloAnswer(o *books.SLO, st sloStatus) rest.SLO {
-	out := rest.SLO{Id: o.ID, Name: o.Name, Objective: o.Objective, Window: o.Window.String(), Description: textOrNil(o.Description),
-		Service: textOrNil(o.Service), Operation: textOrNil(o.Operation), Good: textOrNil(o.Good), Total: textOrNil(o.Total),
+	out := rest.SLO{Id: o.ID, Name: o.Name, Objective: o.Objective, Window: o.Window.String(), Description: answer.TextOrNil(o.Description),
+		Service: answer.TextOrNil(o.Service), Operation: answer.TextOrNil(o.Operation), Good: answer.TextOrNil(o.Good),
+		Total:  answer.TextOrNil(o.Total),
 		Status: rest.SLOStatus{Alerts: []string{}}}
 	if o.LatencyMs != 0 {
 		out.LatencyMs = &o.LatencyMs
@@ -86,8 +89,8 @@ func (s *Server) sloStatus(ctx context.Context, now time.Time) (sloStatus, error
 
 // ListSLOs implements rest.StrictServerInterface.
 func (s *Server) ListSLOs(ctx context.Context, _ rest.ListSLOsRequestObject) (rest.ListSLOsResponseObject, error) {
-	m := s.moment(ctx)
-	out := rest.ListSLOs200JSONResponse{Slos: []rest.SLO{}, Meta: s.meta(m, timeRange{})}
+	m := s.Moment(ctx)
+	out := rest.ListSLOs200JSONResponse{Slos: []rest.SLO{}, Meta: s.Meta(m, answer.Range{})}
 	if s.cfg.SLOs == nil {
 		return out, nil
 	}
@@ -95,7 +98,7 @@ func (s *Server) ListSLOs(ctx context.Context, _ rest.ListSLOsRequestObject) (re
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.sloStatus(ctx, m.known())
+	st, err := s.sloStatus(ctx, m.Known())
 	if err != nil {
 		return nil, err
 	}
@@ -113,12 +116,12 @@ func (s *Server) slo(ctx context.Context, id string) (out rest.SLO, tag *string,
 	}
 	o, err := b.Get(id)
 	if err != nil {
-		return out, nil, edited(err)
+		return out, nil, answer.Edited(err)
 	}
-	if tag, err = etag(o.Tag()); err != nil {
+	if tag, err = answer.ETag(o.Tag()); err != nil {
 		return out, nil, err
 	}
-	st, err := s.sloStatus(ctx, s.moment(ctx).known())
+	st, err := s.sloStatus(ctx, s.Moment(ctx).Known())
 	return s.sloAnswer(o, st), tag, err
 }
 
@@ -140,7 +143,7 @@ func (s *Server) CreateSLO(ctx context.Context, q rest.CreateSLORequestObject) (
 	}
 	id, err := b.Create(ctx, principal(ctx), o, s.cfg.Now())
 	if err != nil {
-		return nil, edited(err)
+		return nil, answer.Edited(err)
 	}
 	answer, _, err := s.slo(ctx, id)
 	return rest.CreateSLO201JSONResponse(answer), err
@@ -156,8 +159,8 @@ func (s *Server) UpdateSLO(ctx context.Context, q rest.UpdateSLORequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	if err := b.Update(ctx, principal(ctx), q.Id, o, ifMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
-		return nil, edited(err)
+	if err := b.Update(ctx, principal(ctx), q.Id, o, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
+		return nil, answer.Edited(err)
 	}
 	answer, tag, err := s.slo(ctx, q.Id)
 	return rest.UpdateSLO200JSONResponse{Body: answer, Headers: rest.UpdateSLO200ResponseHeaders{ETag: tag}}, err
@@ -169,5 +172,5 @@ func (s *Server) DeleteSLO(ctx context.Context, q rest.DeleteSLORequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	return rest.DeleteSLO204Response{}, edited(b.Delete(ctx, principal(ctx), q.Id, ifMatch(q.Params.IfMatch), s.cfg.Now()))
+	return rest.DeleteSLO204Response{}, answer.Edited(b.Delete(ctx, principal(ctx), q.Id, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()))
 }

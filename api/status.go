@@ -3,12 +3,13 @@ package api
 import (
 	"context"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 )
 
 // pipeline reads how far the topic has been read.
-func (s *Server) pipeline(m moment) rest.PipelineAnswer {
-	p, c := s.cfg.Pipeline, m.views.Counters()
+func (s *Server) pipeline(m answer.Moment) rest.PipelineAnswer {
+	p, c := s.cfg.Pipeline, m.Views.Counters()
 	last := p.Checkpoint()
 	out := rest.PipelineAnswer{
 		Partitions: []rest.Partition{}, Truncated: []rest.Truncation{}, Replays: s.replays(), Backends: s.backends(),
@@ -16,19 +17,19 @@ func (s *Server) pipeline(m moment) rest.PipelineAnswer {
 		Records:    int64(c.Records), Spans: int64(c.Spans), DeadLetters: int64(c.DeadLetters), UnattributedSpans: int64(c.Unattributed),
 		Late: int64(c.TooLate), Future: int64(c.Future), Duplicates: int64(c.Duplicates), Overflowed: int64(c.Overflowed),
 		Waiting: int64(c.Waiting),
-		Meta:    s.meta(m, timeRange{}),
+		Meta:    s.Meta(m, answer.Range{}),
 	}
 	if s.cfg.Metrics != nil {
 		out.DeadLetters += int64(s.cfg.Metrics.Counters().DeadLetters)
 	}
 	if !last.At.IsZero() {
-		out.Checkpoint.AgeMs = max(0, m.now.Sub(last.At).Milliseconds())
+		out.Checkpoint.AgeMs = max(0, m.Now.Sub(last.At).Milliseconds())
 	}
 	for _, v := range p.Partitions() {
 		part := rest.Partition{Topic: v.Topic, Partition: v.Partition, Position: v.Position, End: v.End, Lag: max(v.Lag, 0),
-			Watermark: orNil(v.Watermark), Idle: v.Idle}
+			Watermark: answer.TimeOrNil(v.Watermark), Idle: v.Idle}
 		if v.Err != nil {
-			part.Error = textOrNil(v.Err.Error())
+			part.Error = answer.TextOrNil(v.Err.Error())
 		}
 		out.Partitions = append(out.Partitions, part)
 	}
@@ -41,14 +42,15 @@ func (s *Server) pipeline(m moment) rest.PipelineAnswer {
 
 // GetPipeline implements rest.StrictServerInterface.
 func (s *Server) GetPipeline(ctx context.Context, _ rest.GetPipelineRequestObject) (rest.GetPipelineResponseObject, error) {
-	return rest.GetPipeline200JSONResponse(s.pipeline(s.moment(ctx))), nil
+	return rest.GetPipeline200JSONResponse(s.pipeline(s.Moment(ctx))), nil
 }
 
 // GetConfig implements rest.StrictServerInterface.
 func (s *Server) GetConfig(context.Context, rest.GetConfigRequestObject) (rest.GetConfigResponseObject, error) {
 	l := s.cfg.Links
-	return rest.GetConfig200JSONResponse{Version: s.cfg.Version, ExternalUrl: textOrNil(s.cfg.ExternalURL), Links: rest.Links{
-		Jaeger: textOrNil(l.Jaeger), Grafana: textOrNil(l.Grafana), Prometheus: textOrNil(l.Prometheus), Kibana: textOrNil(l.Kibana)}}, nil
+	return rest.GetConfig200JSONResponse{Version: s.cfg.Version, ExternalUrl: answer.TextOrNil(s.cfg.ExternalURL), Links: rest.Links{
+		Jaeger: answer.TextOrNil(l.Jaeger), Grafana: answer.TextOrNil(l.Grafana), Prometheus: answer.TextOrNil(l.Prometheus),
+		Kibana: answer.TextOrNil(l.Kibana)}}, nil
 }
 
 func (s *Server) ready() (rest.Health, bool) {

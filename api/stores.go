@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/raw"
 )
@@ -40,7 +41,6 @@ type Stores struct {
 }
 
 const (
-	sourceView  = "view"
 	sourceKafka = "kafka"
 )
 
@@ -69,15 +69,15 @@ func (p *provenance) fail(err error, what string) {
 func (p *provenance) warn(text string) { p.warnings = append(p.warnings, text) }
 
 // meta describes an answer over r that stores may have had a part in.
-func (p *provenance) meta(s *Server, m moment, r timeRange) rest.Meta {
+func (p *provenance) meta(s *Server, m answer.Moment, r answer.Range) rest.Meta {
 	asked := r
-	asked.covered = asked.covered || p.covered || !p.since.IsZero()
-	out := s.meta(m, asked)
+	asked.Covered = asked.Covered || p.covered || !p.since.IsZero()
+	out := s.Meta(m, asked)
 	if len(p.sources) > 0 {
 		out.Source = p.sources
 	}
 	if !p.since.IsZero() {
-		out.Since = orNil(p.since)
+		out.Since = answer.TimeOrNil(p.since)
 	}
 	if len(p.warnings) > 0 {
 		out.Partial = true
@@ -96,7 +96,8 @@ func (s *Server) backends() []rest.Backend {
 		return out
 	}
 	for _, b := range s.cfg.Stores.States() {
-		out = append(out, rest.Backend{Name: rest.BackendName(b.Name), State: rest.BackendState(b.State), Error: textOrNil(valid(b.Error))})
+		out = append(out, rest.Backend{Name: rest.BackendName(b.Name), State: rest.BackendState(b.State),
+			Error: answer.TextOrNil(answer.ValidText(b.Error))})
 	}
 	return out
 }

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
@@ -48,7 +49,7 @@ func (a *archive) Search(_ context.Context, q raw.TraceQuery) (list []raw.Trace,
 		slices.SortFunc(res.Traces, func(a, b views.TraceSummary) int { return compareTraces(&a, &b, false) })
 	}
 	for _, t := range res.Traces {
-		found, err := a.s.findTrace(context.Background(), moment{views: a.script.Set}, t.ID)
+		found, err := a.s.findTrace(context.Background(), answer.Moment{Views: a.script.Set}, t.ID)
 		require.NoError(a.t, err)
 		one := raw.Trace{ID: t.ID, RootService: t.RootService, RootOperation: t.RootOperation, Start: t.Start, End: t.End, Spans: t.Spans,
 			Errors: t.Errors, Data: together(found.data), HasData: true}
@@ -64,7 +65,7 @@ func (a *archive) Trace(_ context.Context, id [16]byte) (ptrace.Traces, error) {
 	if a.asked++; a.err != nil {
 		return ptrace.Traces{}, a.err
 	}
-	found, err := a.s.findTrace(context.Background(), moment{views: a.script.Set}, id)
+	found, err := a.s.findTrace(context.Background(), answer.Moment{Views: a.script.Set}, id)
 	if err != nil {
 		return ptrace.Traces{}, raw.ErrNotFound
 	}
@@ -130,7 +131,7 @@ func (a archiveLogs) Search(_ context.Context, q raw.LogQuery) (out raw.LogResul
 	for i := range res.Lines {
 		l := &res.Lines[i]
 		line := raw.LogLine{ID: l.Place(), Time: l.Time, Service: l.Service, SeverityText: l.SeverityText, SeverityNumber: l.SeverityNumber,
-			Body: l.Body, TraceID: hexOrEmpty(l.TraceID[:]), SpanID: hexOrEmpty(l.SpanID[:]), Attributes: l.Attributes,
+			Body: l.Body, TraceID: answer.HexOrEmpty(l.TraceID[:]), SpanID: answer.HexOrEmpty(l.SpanID[:]), Attributes: l.Attributes,
 			Resource: l.Resource}
 		if at := l.Time.UnixNano(); q.After != nil && (at > q.After.At || at == q.After.At && slices.Contains(q.After.Seen, line.ID)) {
 			continue
@@ -347,17 +348,17 @@ func TestJaegersClientsLearnWhatIsMissing(t *testing.T) {
 		w := later.get(jaegerPrefix + "/" + target)
 		require.Equal(t, 200, w.Code, "%s", w.Body)
 		require.Contains(t, w.Body.String(), "web", target)
-		require.Empty(t, w.Header().Values(warningHeader))
+		require.Empty(t, w.Header().Values(answer.WarningHeader))
 	}
 	store.err = fmt.Errorf("jaeger %w", raw.ErrUnavailable)
 	const missing = "jaeger did not answer; traces from before 1970-01-01T00:05:00Z are missing"
 	w := later.get(jaegerPrefix + "/traces?start=0&end=120000000")
 	require.Equal(t, 200, w.Code)
 	require.JSONEq(t, `{"data":[],"total":0,"limit":0,"offset":0,"errors":[{"code":503,"msg":"`+missing+`"}]}`, w.Body.String())
-	require.Equal(t, []string{missing}, w.Header().Values(warningHeader))
+	require.Equal(t, []string{missing}, w.Header().Values(answer.WarningHeader))
 	w = later.get(jaegerPrefix + "/v3/trace-summaries?" + v3)
 	require.Equal(t, 200, w.Code)
-	require.Equal(t, []string{missing}, w.Header().Values(warningHeader))
+	require.Equal(t, []string{missing}, w.Header().Values(answer.WarningHeader))
 	w = later.get(jaegerPrefix + "/v3/traces?" + v3)
 	require.Equal(t, 404, w.Code)
 	require.Contains(t, w.Body.String(), "No traces found; "+missing)

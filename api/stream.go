@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"nhooyr.io/websocket"
+
+	"github.com/gaurav/watchingcat/api/answer"
 )
 
 // stream is one subscription as server-sent events. It takes what a WebSocket takes, by the same rules: frames wait in a queue, and a
@@ -34,11 +36,12 @@ func (s *stream) cut() { s.once.Do(func() { close(s.slow) }) }
 func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
 	v, f, err := lookAt(r.URL.Query().Get("view"), filterOf(r))
 	if err != nil {
-		h.s.fail(w, r, err)
+		h.s.Fail(w, r, err)
 		return
 	}
 	if !h.admit() {
-		h.s.fail(w, r, problemf(errUnavailable, "too_many_clients", "there are %d live connections already, or WatchingCat is stopping",
+		h.s.Fail(w, r, answer.Problemf(answer.ErrUnavailable, "too_many_clients",
+			"there are %d live connections already, or WatchingCat is stopping",
 			h.s.cfg.Limits.Clients))
 		return
 	}
@@ -46,7 +49,7 @@ func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
 	st := &stream{queue: make(chan []frame, h.s.cfg.Limits.Queue), slow: make(chan struct{})}
 	sub, err := h.subscribe(st, v.name, v, f, placeOf(r.Header.Get("Last-Event-ID")))
 	if err != nil {
-		h.s.fail(w, r, err)
+		h.s.Fail(w, r, err)
 		return
 	}
 	defer h.unsubscribe(sub)

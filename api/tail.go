@@ -10,6 +10,7 @@ import (
 
 	"nhooyr.io/websocket"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -24,12 +25,13 @@ const (
 func (s *Server) tailLogs(w http.ResponseWriter, r *http.Request) {
 	q, err := tailQuery(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	if n := s.tails.Add(1); n > int64(s.cfg.Limits.Clients) {
 		s.tails.Add(-1)
-		s.fail(w, r, advise(problemf(errUnavailable, "too_many_clients", "%d log tails are open, which is the limit", n-1),
+		s.Fail(w, r, answer.Advise(answer.Problemf(answer.ErrUnavailable, "too_many_clients", "%d log tails are open, which is the limit",
+			n-1),
 			"Close one, or ask GET /api/v1/logs."))
 		return
 	}
@@ -105,7 +107,7 @@ func tailQuery(r *http.Request) (views.LogQuery, error) {
 		t := v.Get(name)
 		return &t
 	}
-	attributes, err := parseAttributes(v["attributes"])
+	attributes, err := answer.ParseAttributes(v["attributes"])
 	if err != nil {
 		return views.LogQuery{}, err
 	}

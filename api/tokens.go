@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/rest"
 )
@@ -29,7 +30,7 @@ func (s *Server) ListTokens(context.Context, rest.ListTokensRequestObject) (rest
 	if err != nil {
 		return nil, err
 	}
-	out := each(list, TokenAnswer)
+	out := answer.Each(list, TokenAnswer)
 	return rest.ListTokens200JSONResponse{Tokens: out, Total: len(out)}, nil
 }
 
@@ -39,7 +40,7 @@ func (s *Server) CreateToken(ctx context.Context, q rest.CreateTokenRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	t, secret, err := a.CreateToken(ctx, principal(ctx), q.Body.Name, role, value(q.Body.ExpiresAt), s.cfg.Now())
+	t, secret, err := a.CreateToken(ctx, principal(ctx), q.Body.Name, role, answer.Value(q.Body.ExpiresAt), s.cfg.Now())
 	if err != nil {
 		return nil, accountError(err)
 	}

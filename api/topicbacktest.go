@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/backtest"
 	"github.com/gaurav/watchingcat/pipeline/progress"
@@ -80,23 +81,24 @@ func (s *Server) CancelTopicBacktest(ctx context.Context,
 func (s *Server) StartTopicBacktest(ctx context.Context,
 	q rest.StartTopicBacktestRequestObject) (rest.StartTopicBacktestResponseObject, error) {
 	if s.cfg.Topics == nil {
-		return nil, problemf(errUnavailable, "no_topics", "there are no topics to read")
+		return nil, answer.Problemf(answer.ErrUnavailable, "no_topics", "there are no topics to read")
 	}
 	sources, err := sourcesOf(q.Body)
 	if err != nil {
 		return nil, err
 	}
-	m := s.moment(ctx)
-	r, err := m.rangeOf(q.Body.Start, q.Body.End, defaultBacktest)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(q.Body.Start, q.Body.End, defaultBacktest)
 	if err != nil {
 		return nil, err
 	}
 	if q.Body.Step != nil {
-		return nil, advise(problemf(errBadRequest, "invalid_backtest", "step cannot be combined with a backtest over topics"),
+		return nil, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_backtest",
+			"step cannot be combined with a backtest over topics"),
 			"Leave step out: rules are evaluated as records come.")
 	}
-	first := backtest.Spec{Sources: sources, Start: r.start, End: r.end, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
-	list, variants := []backtest.Spec{first}, value(q.Body.Variants)
+	first := backtest.Spec{Sources: sources, Start: r.Start, End: r.End, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
+	list, variants := []backtest.Spec{first}, answer.Value(q.Body.Variants)
 	for _, v := range variants {
 		b, err := varied(first, v)
 		if err != nil {
@@ -104,7 +106,7 @@ func (s *Server) StartTopicBacktest(ctx context.Context,
 		}
 		list = append(list, b)
 	}
-	begun, err := s.try(context.WithoutCancel(ctx), list, variants, m.now)
+	begun, err := s.try(context.WithoutCancel(ctx), list, variants, m.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -158,11 +160,11 @@ func (s *Server) try(ctx context.Context, list []backtest.Spec, variants []rest.
 
 func (s *Server) topicAnswer(results []*backtest.Result, variants []rest.BacktestVariant, since time.Time) (rest.BacktestAnswer, error) {
 	res := results[0]
-	meta := rest.Meta{Source: rest.Source{sourceKafka}, Since: orNil(res.Start), UpTo: orNil(res.End),
+	meta := rest.Meta{Source: rest.Source{sourceKafka}, Since: answer.TimeOrNil(res.Start), UpTo: answer.TimeOrNil(res.End),
 		ViewVersion: int64(s.cfg.Views.Frontier().Version), Warnings: []string{}}
 	if since.After(res.Start) {
-		meta.Since = orNil(since)
-		warn(&meta, "the topics hold no records of before %s; nothing is known of the time before", since.UTC().Format(time.RFC3339))
+		meta.Since = answer.TimeOrNil(since)
+		answer.Warn(&meta, "the topics hold no records of before %s; nothing is known of the time before", since.UTC().Format(time.RFC3339))
 	}
 	out, err := s.backtested(res, meta)
 	for i, v := range variants {
@@ -179,11 +181,11 @@ func (s *Server) topicAnswer(results []*backtest.Result, variants []rest.Backtes
 // begin adds a trial, unless one runs. It is called with the lock held until the trial runs: close must find it or refuse it.
 func (l *topicTrials) begin(now time.Time, cancel context.CancelFunc) (*topicTrial, error) {
 	if l.over {
-		return nil, problemf(errUnavailable, "stopping", "WatchingCat is stopping")
+		return nil, answer.Problemf(answer.ErrUnavailable, "stopping", "WatchingCat is stopping")
 	}
 	for _, t := range l.list {
 		if t.state == rest.TopicBacktestStateRunning {
-			return nil, advise(problemf(errConflict, "backtest_active", "backtest %s over the topics runs", t.id),
+			return nil, answer.Advise(answer.Problemf(answer.ErrConflict, "backtest_active", "backtest %s over the topics runs", t.id),
 				"Wait for it, or cancel it with DELETE /api/v1/alerts/backtests/"+t.id+".")
 		}
 	}
@@ -197,7 +199,8 @@ func (l *topicTrials) begin(now time.Time, cancel context.CancelFunc) (*topicTri
 func (l *topicTrials) find(id string) (int, error) {
 	i := slices.IndexFunc(l.list, func(t *topicTrial) bool { return t.id == id })
 	if i < 0 {
-		return i, advise(problemf(errNotFound, "backtest_not_found", "no backtest %q over the topics is remembered", id),
+		return i, answer.Advise(answer.Problemf(answer.ErrNotFound, "backtest_not_found", "no backtest %q over the topics is remembered",
+			id),
 			"GET /api/v1/alerts/backtests lists them.")
 	}
 	return i, nil
@@ -228,8 +231,8 @@ func (l *topicTrials) close() {
 
 func (t *topicTrial) answer() rest.TopicBacktest {
 	p := t.progress
-	out := rest.TopicBacktest{Id: t.id, State: t.state, Records: p.Records, Total: p.Total, Rate: p.Rate, At: orNil(p.At),
-		Error: textOrNil(t.err), Created: t.created.UTC()}
+	out := rest.TopicBacktest{Id: t.id, State: t.state, Records: p.Records, Total: p.Total, Rate: p.Rate, At: answer.TimeOrNil(p.At),
+		Error: answer.TextOrNil(t.err), Created: t.created.UTC()}
 	if p.Total > 0 {
 		out.Progress = min(1, float64(p.Records)/float64(p.Total))
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -128,7 +129,7 @@ func (b *traceBudget) acquire(ctx context.Context, size int64) error {
 			return ctx.Err()
 		}
 		b.refused.Inc()
-		return advise(problemf(errUnavailable, "too_many_large_traces",
+		return answer.Advise(answer.Problemf(answer.ErrUnavailable, "too_many_large_traces",
 			"other large traces are being answered, and for %v there was no room for this one", b.wait),
 			"Try again later; use the summary of the trace in GET /api/v1/traces meanwhile.")
 	}

@@ -18,6 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/api/answer"
 )
 
 // chain is n spans of a trace, each the child of the one before; where ends, the first is the child of the last.
@@ -83,7 +85,7 @@ func TestTraceAnswersAreBounded(t *testing.T) {
 		for _, d := range out.Data {
 			spans += len(d.Spans)
 		}
-		return spans, out.Meta.Warnings, resp.Header.Get(warningHeader)
+		return spans, out.Meta.Warnings, resp.Header.Get(answer.WarningHeader)
 	}
 	large, small := fmt.Sprintf("01%030d", 0), fmt.Sprintf("02%030d", 0)
 	var wg sync.WaitGroup

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -37,7 +38,7 @@ func (s *Server) ListTraces(ctx context.Context, q rest.ListTracesRequestObject)
 	if t.maxDuration, err = oneOf("max_duration", p.MaxDuration, "maxDuration", p.MaxDurationAlias); err != nil {
 		return nil, err
 	}
-	if t.attributes, err = parseAttributes(value(p.Attributes)); err != nil {
+	if t.attributes, err = answer.ParseAttributes(answer.Value(p.Attributes)); err != nil {
 		return nil, err
 	}
 	out, err := s.listTraces(ctx, t)
@@ -47,7 +48,8 @@ func (s *Server) ListTraces(ctx context.Context, q rest.ListTracesRequestObject)
 // oneOf is a parameter that has two names.
 func oneOf(name string, v *string, other string, w *string) (*string, error) {
 	if v != nil && w != nil && *v != *w {
-		return nil, advise(problemf(errBadRequest, "invalid_parameter", "%s and %s are the same parameter and have different values", name,
+		return nil, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_parameter",
+			"%s and %s are the same parameter and have different values", name,
 			other), "Give one of them.")
 	}
 	if v == nil {
@@ -56,25 +58,11 @@ func oneOf(name string, v *string, other string, w *string) (*string, error) {
 	return v, nil
 }
 
-// parseAttributes reads a list of key=value.
-func parseAttributes(list []string) (map[string]string, error) {
-	out := map[string]string{}
-	for _, a := range list {
-		k, v, ok := strings.Cut(a, "=")
-		if !ok || k == "" {
-			return nil, advise(problemf(errBadRequest, "invalid_attribute", "attributes: %q is not key=value", a),
-				"Give attributes=http.route=/cart.")
-		}
-		out[k] = v
-	}
-	return out, nil
-}
-
 // SearchTraces implements rest.StrictServerInterface.
 func (s *Server) SearchTraces(ctx context.Context, q rest.SearchTracesRequestObject) (rest.SearchTracesResponseObject, error) {
 	b := q.Body
 	t := traceQuery{service: b.Service, operation: b.Operation, status: (*string)(b.Status), order: (*string)(b.Order),
-		start: b.Start, end: b.End, limit: b.Limit, next: b.Next, attributes: value(b.Attributes)}
+		start: b.Start, end: b.End, limit: b.Limit, next: b.Next, attributes: answer.Value(b.Attributes)}
 	var err error
 	for _, d := range []struct {
 		name string
@@ -98,21 +86,21 @@ func durationText(name string, raw *json.RawMessage) (*string, error) {
 	text := string(*raw)
 	if strings.HasPrefix(text, `"`) {
 		if err := json.Unmarshal(*raw, &text); err != nil {
-			return nil, problemf(errBadRequest, "invalid_duration", "%s: %v", name, err)
+			return nil, answer.Problemf(answer.ErrBadRequest, "invalid_duration", "%s: %v", name, err)
 		}
 	}
 	return &text, nil
 }
 
 func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceList, err error) {
-	m := s.moment(ctx)
-	r, err := m.rangeOf(t.start, t.end, defaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(t.start, t.end, answer.DefaultRange)
 	if err != nil {
 		return out, err
 	}
 	q := traceSearch{attributes: t.attributes,
-		TraceQuery: views.TraceQuery{From: r.start, To: r.end, Service: value(t.service), Operation: value(t.operation),
-			Status: value(t.status), Slowest: value(t.order) == "slowest", Limit: limitOf(t.limit)}}
+		TraceQuery: views.TraceQuery{From: r.Start, To: r.End, Service: answer.Value(t.service), Operation: answer.Value(t.operation),
+			Status: answer.Value(t.status), Slowest: answer.Value(t.order) == "slowest", Limit: answer.LimitOf(t.limit)}}
 	for name, f := range map[string]struct {
 		from *string
 		to   *time.Duration
@@ -121,16 +109,17 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 		if f.from == nil {
 			continue
 		}
-		if *f.to, err = parseDuration(name, *f.from); err != nil {
+		if *f.to, err = answer.ParseDuration(name, *f.from); err != nil {
 			return out, err
 		}
 	}
 	if q.MaxDuration > 0 && q.MinDuration > q.MaxDuration {
-		return out, advise(problemf(errBadRequest, "invalid_range", "min_duration is longer than max_duration"),
+		return out, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range", "min_duration is longer than max_duration"),
 			"Give a max_duration that is not shorter than min_duration.")
 	}
 	if q.maxSpan > 0 && q.minSpan > q.maxSpan {
-		return out, advise(problemf(errBadRequest, "invalid_range", "min_span_duration is longer than max_span_duration"),
+		return out, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range",
+			"min_span_duration is longer than max_span_duration"),
 			"Give a max_span_duration that is not shorter than min_span_duration.")
 	}
 	if q.After, err = parseTraceToken(t.next); err != nil {
@@ -154,7 +143,7 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 func traceSummary(t *views.TraceSummary) rest.TraceSummary {
 	out := rest.TraceSummary{TraceId: hex.EncodeToString(t.ID[:]), RootServiceName: t.RootService, RootOperationName: t.RootOperation,
 		MinStartTimeUnixNano: strconv.FormatInt(t.Start.UnixNano(), 10), MaxEndTimeUnixNano: strconv.FormatInt(t.End.UnixNano(), 10),
-		SpanCount: int(t.Spans), ErrorSpanCount: int(t.Errors), DurationMs: millis(t.Duration()),
+		SpanCount: int(t.Spans), ErrorSpanCount: int(t.Errors), DurationMs: answer.Millis(t.Duration()),
 		Services: make([]rest.TraceService, 0, len(t.Services))}
 	for _, v := range t.Services {
 		out.Services = append(out.Services, rest.TraceService{Name: v.Name, SpanCount: int(v.Spans), ErrorSpanCount: int(v.Errors)})
@@ -176,7 +165,7 @@ func parseTraceToken(next *string) (*views.TraceSummary, error) {
 	}
 	b, err := base64.RawURLEncoding.DecodeString(*next)
 	if err != nil || len(b) != 32 {
-		return nil, badToken(*next)
+		return nil, answer.BadToken(*next)
 	}
 	t := &views.TraceSummary{Start: time.Unix(0, int64(binary.BigEndian.Uint64(b[16:]))),
 		End: time.Unix(0, int64(binary.BigEndian.Uint64(b[24:])))}
@@ -184,22 +173,13 @@ func parseTraceToken(next *string) (*views.TraceSummary, error) {
 	return t, nil
 }
 
-// parseTraceID reads 1 to 32 hex digits; shorter ones are the low part, as in Jaeger.
-func parseTraceID(v string) (id [16]byte, err error) {
-	b, err := hex.DecodeString(strings.Repeat("0", max(0, 32-len(v))) + v)
-	if err != nil || len(b) != 16 || len(v) == 0 {
-		return id, advise(problemf(errBadRequest, "invalid_trace_id", "%q is no trace id", v), "Give 1 to 32 hex digits.")
-	}
-	return [16]byte(b), nil
-}
-
 // GetTrace implements rest.StrictServerInterface.
 func (s *Server) GetTrace(ctx context.Context, q rest.GetTraceRequestObject) (rest.GetTraceResponseObject, error) {
-	id, err := parseTraceID(q.Id)
+	id, err := answer.ParseTraceID(q.Id)
 	if err != nil {
 		return nil, err
 	}
-	m := s.moment(ctx)
+	m := s.Moment(ctx)
 	found, err := s.findTrace(ctx, m, id)
 	if err != nil {
 		return nil, err

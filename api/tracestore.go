@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -49,12 +50,12 @@ const (
 )
 
 // searchTraces finds traces in the views and in the store.
-func (s *Server) searchTraces(ctx context.Context, m moment, t traceSearch) (foundTraces, error) {
+func (s *Server) searchTraces(ctx context.Context, m answer.Moment, t traceSearch) (foundTraces, error) {
 	var out foundTraces
 	match := newSpanMatch(&t)
 	q := t.TraceQuery
 	q.Find, q.Each, q.Tokens, q.Proceed = match.find, !match.summaries(t.Status), match.tokens, s.proceed(ctx)
-	res, err := m.views.SearchTraces(q)
+	res, err := m.Views.SearchTraces(q)
 	if err == nil {
 		err = ctx.Err() // the request has ended
 	}
@@ -72,23 +73,23 @@ func (s *Server) searchTraces(ctx context.Context, m moment, t traceSearch) (fou
 		out.warn("only slow and failed traces and a sample of the others keep their spans: of the rest, attributes and durations of spans are not known")
 	}
 	out.list, out.more, out.covered = res.Traces, res.More, s.cfg.Stores.Traces != nil
-	kept := m.keptTraces(q.To)
+	kept := m.KeptTraces(q.To)
 	if q.To.After(kept) || s.cfg.Stores.Traces == nil {
-		out.sources = []string{sourceView}
+		out.sources = []string{answer.SourceView}
 	}
 	// A full page of newer traces needs no older ones.
 	full := res.More && len(res.Traces) > 0 && !q.Slowest && !res.Traces[len(res.Traces)-1].Start.Before(kept.Add(startSlack))
 	if s.cfg.Stores.Traces == nil || !q.From.Before(kept) || full {
 		return out, nil
 	}
-	t.To = earlier(q.To, kept)
+	t.To = answer.Earlier(q.To, kept)
 	older, err := s.searchRaw(ctx, m, kept, t)
 	if err != nil {
 		if ctx.Err() != nil {
 			return out, err
 		}
 		out.fail(err, fmt.Sprintf("traces from before %s are missing", kept.UTC().Format(time.RFC3339)))
-		out.sources = []string{sourceView}
+		out.sources = []string{answer.SourceView}
 		return out, nil
 	}
 	out.warnings = append(out.warnings, older.warnings...)
@@ -108,21 +109,6 @@ func (s *Server) searchEnded(to time.Time) string {
 		return fmt.Sprintf("the search ended after %v: give a shorter range, a service or an operation", s.cfg.SearchTime)
 	}
 	return fmt.Sprintf("the search ended after %v, with the spans from %s on: set end to that to search on, or give a shorter range, a service or an operation", s.cfg.SearchTime, to.UTC().Format(time.RFC3339Nano))
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// keptTraces is from when on the views hold all traces; otherwise while they hold none.
-func (m moment) keptTraces(otherwise time.Time) time.Time {
-	if t := m.views.Kept().Traces; !t.IsZero() {
-		return t
-	}
-	return otherwise
 }
 
 // compareTraces orders traces as a query wants them.
@@ -161,14 +147,14 @@ func (f *foundTraces) merge(older *foundTraces, q *views.TraceQuery) {
 //
 // Stores know durations of spans only. A longest duration of a trace is one of its spans too; a least one is not, and is looked at in
 // what the store sends.
-func (s *Server) searchRaw(ctx context.Context, m moment, kept time.Time, t traceSearch) (out foundTraces, err error) {
+func (s *Server) searchRaw(ctx context.Context, m answer.Moment, kept time.Time, t traceSearch) (out foundTraces, err error) {
 	q, limit, name := t.TraceQuery, max(1, t.Limit), s.cfg.Stores.Traces.Name()
 	rq := raw.TraceQuery{From: q.From, To: q.To, Service: q.Service, Operation: q.Operation, MinDuration: t.minSpan,
 		MaxDuration: shorter(t.maxSpan, q.MaxDuration), Attributes: t.attributes, Limit: min(max(limit+1, tracesAsked), maxRawDepth)}
 	if q.Slowest {
 		rq.Limit = maxRawDepth
 	} else if q.After != nil {
-		rq.To = earlier(rq.To, q.After.Start.Add(startSlack))
+		rq.To = answer.Earlier(rq.To, q.After.Start.Add(startSlack))
 	}
 	match, seen := newSpanMatch(&t), map[[16]byte]bool{}
 	out.data = map[[16]byte]ptrace.Traces{}
@@ -184,7 +170,7 @@ func (s *Server) searchRaw(ctx context.Context, m moment, kept time.Time, t trac
 		for i := range list {
 			sum := summaryOf(&list[i])
 			if !sum.End.Before(kept) { // the views may know a part of it, which has its own place in their order
-				known, _, ok, err := m.views.EachTraceBlock(sum.ID, func(views.TraceSummary, []byte) bool { return false })
+				known, _, ok, err := m.Views.EachTraceBlock(sum.ID, func(views.TraceSummary, []byte) bool { return false })
 				if err != nil {
 					return out, err
 				}
@@ -222,7 +208,7 @@ func (s *Server) searchRaw(ctx context.Context, m moment, kept time.Time, t trac
 			return out, nil
 		}
 		width := rq.To.Sub(rq.From)
-		rq.To, rq.From = rq.From, later(q.From, rq.From.Add(-2*width))
+		rq.To, rq.From = rq.From, answer.Later(q.From, rq.From.Add(-2*width))
 	}
 	out.more = len(out.list) > 0
 	out.warn(fmt.Sprintf("%s was searched back to %s: give a shorter range or fewer conditions for what is older", name,
@@ -283,14 +269,14 @@ type foundTrace struct {
 	id    [16]byte
 	data  []ptrace.Traces // perhaps with spans of others, and with the same span more than once
 	spans int
-	r     timeRange // in which it was
+	r     answer.Range // in which it was
 	provenance
 }
 
 // findTrace reads a trace from the views, and from the store what they do not hold.
-func (s *Server) findTrace(ctx context.Context, m moment, id [16]byte) (foundTrace, error) {
+func (s *Server) findTrace(ctx context.Context, m answer.Moment, id [16]byte) (foundTrace, error) {
 	out := foundTrace{id: id}
-	data, sum, missing, ok, cut, err := s.traceBudget.spans(ctx, m.views, id, &answerRoom{})
+	data, sum, missing, ok, cut, err := s.traceBudget.spans(ctx, m.Views, id, &answerRoom{})
 	if err != nil {
 		return out, err
 	}
@@ -299,9 +285,9 @@ func (s *Server) findTrace(ctx context.Context, m moment, id [16]byte) (foundTra
 		out.warn(s.traceBudget.cutWarning(out.spans, sum))
 	}
 	if ok && out.spans > 0 {
-		out.sources = []string{sourceView}
+		out.sources = []string{answer.SourceView}
 	}
-	out.r = timeRange{start: sum.Start, end: sum.End}
+	out.r = answer.Range{Start: sum.Start, End: sum.End}
 	if ok && (missing == 0 || cut) && out.spans > 0 {
 		return out, nil
 	}
@@ -312,7 +298,7 @@ func (s *Server) findTrace(ctx context.Context, m moment, id [16]byte) (foundTra
 		case err == nil:
 			out.data = append(out.data, older)
 			out.count()
-			out.answered(store.Name(), out.r.start)
+			out.answered(store.Name(), out.r.Start)
 			missing = 0
 		case ctx.Err() != nil:
 			return out, err
@@ -323,16 +309,17 @@ func (s *Server) findTrace(ctx context.Context, m moment, id [16]byte) (foundTra
 	}
 	switch {
 	case out.spans == 0 && errors.Is(failure, raw.ErrTooLarge):
-		return out, advise(problemf(errNotFound, "trace_too_large", "no trace %x is in the views; %v", id[:], failure),
+		return out, answer.Advise(answer.Problemf(answer.ErrNotFound, "trace_too_large", "no trace %x is in the views; %v", id[:], failure),
 			"Open the trace in the store, or raise the memory limit: an answer of a store may have a part of it.")
 	case out.spans == 0 && failure != nil:
-		return out, advise(problemf(errNotFound, "trace_not_found", "no trace %x is in the views; %v", id[:], failure),
+		return out, answer.Advise(answer.Problemf(answer.ErrNotFound, "trace_not_found", "no trace %x is in the views; %v", id[:], failure),
 			"Try again when GET /api/v1/pipeline shows that the backend answers.")
 	case out.spans == 0 && ok:
-		return out, advise(problemf(errNotFound, "trace_spans_not_kept", "the spans of trace %x are no longer kept", id[:]),
+		return out, answer.Advise(answer.Problemf(answer.ErrNotFound, "trace_spans_not_kept", "the spans of trace %x are no longer kept",
+			id[:]),
 			"Its summary is in GET /api/v1/traces; keep spans longer with WATCHINGCAT_RETENTION_TRACES.")
 	case out.spans == 0:
-		return out, advise(problemf(errNotFound, "trace_not_found", "no trace %x is known", id[:]),
+		return out, answer.Advise(answer.Problemf(answer.ErrNotFound, "trace_not_found", "no trace %x is known", id[:]),
 			"GET /api/v1/traces lists traces; they are kept for the retention of traces.")
 	case missing > 0:
 		out.warn(fmt.Sprintf("of %d spans %d are still kept", sum.Spans, out.spans))
@@ -345,10 +332,10 @@ func (f *foundTrace) count() {
 	f.spans = 0
 	eachSpan(f.data, f.id, func(_ pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
 		start, end := sp.StartTimestamp().AsTime(), sp.EndTimestamp().AsTime()
-		if f.spans == 0 || start.Before(f.r.start) {
-			f.r.start = start
+		if f.spans == 0 || start.Before(f.r.Start) {
+			f.r.Start = start
 		}
-		f.r.end = later(f.r.end, end)
+		f.r.End = answer.Later(f.r.End, end)
 		f.spans++
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/progress"
@@ -157,7 +158,7 @@ func TestTimesThatWereNeverRead(t *testing.T) {
 				if c.want == "-" || c.store && !c.fails {
 					want = 0
 				}
-				require.Len(t, w.Header().Values(warningHeader), want, path)
+				require.Len(t, w.Header().Values(answer.WarningHeader), want, path)
 			}
 		})
 	}
@@ -236,13 +237,13 @@ func TestNamesOfBoth(t *testing.T) {
 	} {
 		w := b.get(jaegerPrefix + path)
 		require.Contains(t, w.Body.String(), want, path)
-		require.Empty(t, w.Header().Values(warningHeader), path)
+		require.Empty(t, w.Header().Values(answer.WarningHeader), path)
 	}
 	store.err = fmt.Errorf("jaeger %w", raw.ErrUnavailable)
 	w := b.get(jaegerPrefix + "/services")
 	require.Contains(t, w.Body.String(), `"data":["cart","web"]`)
 	require.Equal(t, []string{"jaeger did not answer; services from before 1970-01-01T00:10:50Z are missing"},
-		w.Header().Values(warningHeader))
+		w.Header().Values(answer.WarningHeader))
 	read("/api/v1/services?start=50&end=900", &services)
 	require.True(t, services.Meta.Partial)
 	require.Equal(t, []string{"jaeger did not answer; services from before 1970-01-01T00:10:50Z are missing"}, services.Meta.Warnings)

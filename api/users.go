@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/rest"
 )
@@ -21,7 +22,7 @@ func (s *Server) ListUsers(context.Context, rest.ListUsersRequestObject) (rest.L
 	if err != nil {
 		return nil, err
 	}
-	out := each(list, userAnswer)
+	out := answer.Each(list, userAnswer)
 	return rest.ListUsers200JSONResponse{Users: out, Total: len(out)}, nil
 }
 
@@ -57,7 +58,7 @@ func (s *Server) UpdateUser(ctx context.Context, q rest.UpdateUserRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	u, err := a.UpdateUser(ctx, principal(ctx), q.Name, value(q.Body.Password), role, s.cfg.Now())
+	u, err := a.UpdateUser(ctx, principal(ctx), q.Name, answer.Value(q.Body.Password), role, s.cfg.Now())
 	if err != nil {
 		return nil, accountError(err)
 	}

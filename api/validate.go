@@ -15,6 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/go-chi/chi/v5"
 
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 )
 
@@ -27,13 +28,13 @@ const (
 func (s *Server) restRoutes(r chi.Router) {
 	strict := rest.NewStrictHandlerWithOptions(s, nil, rest.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  s.badRequest,
-		ResponseErrorHandlerFunc: s.fail,
+		ResponseErrorHandlerFunc: s.Fail,
 	})
-	rest.HandlerWithOptions(strict, rest.ChiServerOptions{BaseRouter: r.With(s.validate, s.holdViews), ErrorHandlerFunc: s.badRequest})
+	rest.HandlerWithOptions(strict, rest.ChiServerOptions{BaseRouter: r.With(s.validate, s.HoldViews), ErrorHandlerFunc: s.badRequest})
 }
 
 func (s *Server) badRequest(w http.ResponseWriter, r *http.Request, err error) {
-	s.fail(w, r, problemf(errBadRequest, "invalid_parameter", "%v", err))
+	s.Fail(w, r, answer.Problemf(answer.ErrBadRequest, "invalid_parameter", "%v", err))
 }
 
 // validate checks a request against its operation in the document, then waits for the position it asks for. It runs after chi
@@ -41,7 +42,7 @@ func (s *Server) badRequest(w http.ResponseWriter, r *http.Request, err error) {
 func (s *Server) validate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.check(r); err != nil {
-			s.fail(w, r, err)
+			s.Fail(w, r, err)
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
@@ -63,17 +64,17 @@ func (s *Server) check(r *http.Request) error {
 	op := item.GetOperation(method)
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return problemf(errBadRequest, "invalid_query", "the query string is malformed: %v", err)
+		return answer.Problemf(answer.ErrBadRequest, "invalid_query", "the query string is malformed: %v", err)
 	}
 	if err := knownOnly(op, query); err != nil {
 		return err
 	}
-	if err := s.checkFilter(dimFilter(query)); err != nil {
+	if err := s.checkFilter(answer.DimFilter(query)); err != nil {
 		return err
 	}
 	params := map[string]string{}
 	for _, name := range ctx.URLParams.Keys {
-		params[name] = pathParam(r, name)
+		params[name] = answer.PathParam(r, name)
 	}
 	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 		Request: r, PathParams: params, QueryParams: query,
@@ -106,7 +107,7 @@ func knownOnly(op *openapi3.Operation, query url.Values) error {
 	}
 	names := slices.Sorted(maps.Keys(known))
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if _, ok := filterParam(name); ok && known["filter"] {
+		if _, ok := answer.FilterParam(name); ok && known["filter"] {
 			continue
 		}
 		if !known[name] {
@@ -114,10 +115,10 @@ func knownOnly(op *openapi3.Operation, query url.Values) error {
 			if len(names) > 0 {
 				advice = "This path takes " + strings.Join(names, ", ") + "."
 			}
-			return advise(problemf(errBadRequest, "unknown_parameter", "unknown query parameter %q", name), advice)
+			return answer.Advise(answer.Problemf(answer.ErrBadRequest, "unknown_parameter", "unknown query parameter %q", name), advice)
 		}
 		if len(query[name]) > 1 && !lists[name] {
-			return problemf(errBadRequest, "invalid_parameter", "%s is given more than once", name)
+			return answer.Problemf(answer.ErrBadRequest, "invalid_parameter", "%s is given more than once", name)
 		}
 	}
 	return nil
@@ -145,7 +146,7 @@ func validationError(err error) error {
 	if _, after, ok := strings.Cut(reason, "- at '': "); ok {
 		reason = after
 	}
-	return problemf(errBadRequest, "invalid_parameter", "%s: %s", name, reason)
+	return answer.Problemf(answer.ErrBadRequest, "invalid_parameter", "%s: %s", name, reason)
 }
 
 // await reads min_position and timeout and waits.
@@ -153,18 +154,19 @@ func (s *Server) await(r *http.Request, query url.Values) error {
 	timeout := defaultWait
 	if query.Has("timeout") {
 		var err error
-		if timeout, err = parseDuration("timeout", query.Get("timeout")); err != nil {
+		if timeout, err = answer.ParseDuration("timeout", query.Get("timeout")); err != nil {
 			return err
 		}
 		if timeout > maxWait {
-			return advise(problemf(errBadRequest, "invalid_duration", "timeout: %v is longer than %v", timeout, maxWait),
+			return answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_duration", "timeout: %v is longer than %v", timeout,
+				maxWait),
 				"Give a timeout of at most "+maxWait.String()+".")
 		}
 	}
 	if !query.Has("min_position") {
 		return nil
 	}
-	want, err := parsePositions(query.Get("min_position"))
+	want, err := answer.ParsePositions(query.Get("min_position"))
 	if err != nil {
 		return err
 	}

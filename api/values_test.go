@@ -166,7 +166,7 @@ func TestLiveLinesWithOddNumbers(t *testing.T) {
 func TestAnswerThatCannotBeEncoded(t *testing.T) {
 	b := newBench(t)
 	w := httptest.NewRecorder()
-	require.Error(t, b.s.json(w, http.StatusOK, map[string]any{"x": math.NaN()}))
+	require.Error(t, b.s.JSON(w, http.StatusOK, map[string]any{"x": math.NaN()}))
 	require.Zero(t, w.Body.Len())
 	b.s.promAnswer(w, http.StatusOK, map[string]any{"x": math.NaN()})
 	require.Equal(t, http.StatusInternalServerError, w.Code)
@@ -291,7 +291,8 @@ func TestEvents(t *testing.T) {
 // TestServiceNamedTwice: a trace names the service as its series do.
 func TestServiceNamedTwice(t *testing.T) {
 	var u ptrace.JSONUnmarshaler
-	td, err := u.UnmarshalTraces([]byte(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"first"}},{"key":"service.name","value":{"stringValue":"second"}}]}}]}`))
+	td, err := u.UnmarshalTraces(
+		[]byte(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"first"}},{"key":"service.name","value":{"stringValue":"second"}}]}}]}`))
 	require.NoError(t, err)
 	p := jaegerProcess(td.ResourceSpans().At(0).Resource())
 	require.Equal(t, "first", p.ServiceName)

@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"nhooyr.io/websocket"
+
+	"github.com/gaurav/watchingcat/api/answer"
 )
 
 // closeSlow is for a client that did not keep up; it may connect again and go on from its cursor.
@@ -66,7 +68,8 @@ type client struct {
 // serve is GET /ws.
 func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 	if !h.admit() {
-		h.s.fail(w, r, problemf(errUnavailable, "too_many_clients", "there are %d WebSockets already, or WatchingCat is stopping",
+		h.s.Fail(w, r, answer.Problemf(answer.ErrUnavailable, "too_many_clients",
+			"there are %d WebSockets already, or WatchingCat is stopping",
 			h.s.cfg.Limits.Clients))
 		return
 	}
@@ -252,7 +255,7 @@ func (c *client) handle(typ websocket.MessageType, data []byte) error {
 		err = dec.Decode(&m)
 	}
 	if err != nil {
-		return c.reply(errorReply(m.ID, advise(problemf(errBadRequest, "invalid_message", "%v", err),
+		return c.reply(errorReply(m.ID, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_message", "%v", err),
 			"Send one JSON object of type subscribe, unsubscribe or ping.")))
 	}
 	switch m.Type {
@@ -263,13 +266,14 @@ func (c *client) handle(typ websocket.MessageType, data []byte) error {
 	case "unsubscribe":
 		sub := c.subs[m.ID]
 		if sub == nil {
-			err = problemf(errNotFound, "unknown_subscription", "there is no subscription %q", m.ID)
+			err = answer.Problemf(answer.ErrNotFound, "unknown_subscription", "there is no subscription %q", m.ID)
 			break
 		}
 		c.hub.unsubscribe(sub)
 		delete(c.subs, m.ID)
 	default:
-		err = advise(problemf(errBadRequest, "unknown_type", "unknown type %q", m.Type), "Types are subscribe, unsubscribe and ping.")
+		err = answer.Advise(answer.Problemf(answer.ErrBadRequest, "unknown_type", "unknown type %q", m.Type),
+			"Types are subscribe, unsubscribe and ping.")
 	}
 	if err != nil {
 		return c.reply(errorReply(m.ID, err))
@@ -281,7 +285,7 @@ func (c *client) handle(typ websocket.MessageType, data []byte) error {
 func lookAt(view string, raw json.RawMessage) (*liveView, filter, error) {
 	i := slices.IndexFunc(liveViews, func(v *liveView) bool { return v.name == view })
 	if i < 0 {
-		return nil, filter{}, advise(problemf(errBadRequest, "unknown_view", "unknown view %q", view),
+		return nil, filter{}, answer.Advise(answer.Problemf(answer.ErrBadRequest, "unknown_view", "unknown view %q", view),
 			"Views are services, servicemap, alerts, pipeline and logs.")
 	}
 	f, err := liveViews[i].parseFilter(raw)
@@ -290,7 +294,7 @@ func lookAt(view string, raw json.RawMessage) (*liveView, filter, error) {
 
 func (c *client) subscribe(m message) error {
 	if m.ID == "" || len(m.ID) > maxIDLength {
-		return problemf(errBadRequest, "invalid_id", "an id has 1 to %d bytes", maxIDLength)
+		return answer.Problemf(answer.ErrBadRequest, "invalid_id", "an id has 1 to %d bytes", maxIDLength)
 	}
 	v, f, err := lookAt(m.View, m.Filter)
 	if err != nil {
@@ -301,10 +305,11 @@ func (c *client) subscribe(m message) error {
 		delete(c.subs, m.ID)
 	}
 	if limit := c.hub.s.cfg.Limits.Subscriptions; len(c.subs) >= limit {
-		return advise(problemf(errBadRequest, "too_many_subscriptions", "a connection has at most %d subscriptions", limit),
+		return answer.Advise(answer.Problemf(answer.ErrBadRequest, "too_many_subscriptions", "a connection has at most %d subscriptions",
+			limit),
 			"Unsubscribe from one first.")
 	}
-	sub, err := c.hub.subscribe(c, m.ID, v, f, place{value(m.Cursor), m.Stream})
+	sub, err := c.hub.subscribe(c, m.ID, v, f, place{answer.Value(m.Cursor), m.Stream})
 	if err != nil {
 		return err
 	}
@@ -313,7 +318,7 @@ func (c *client) subscribe(m message) error {
 }
 
 func errorReply(id string, err error) reply {
-	p := problemOf(err)
+	p := answer.ProblemOf(err)
 	return reply{Type: "error", ID: id, Code: p.Code, Error: p.Error, Advice: p.Advice}
 }
 

@@ -58,8 +58,13 @@ var may = map[string]struct {
 
 	"notify":      {[]string{"storage", "evaluator"}, "notify drains the outbox; it never looks at telemetry"},
 	"deploy/docs": {nil, "the documents are text, and the only part of deploy that is in the binary"},
-	"api": {[]string{"storage", "views", "pipeline/progress", "evaluator", "notify", "deploy/docs"},
-		"the API knows no Kafka: it declares what it needs and cmd adapts"},
+	"api/rest":    {[]string{"evaluator/alert"}, "what is generated from openapi.yaml has the types of answers, and nothing behind them"},
+	"api/ui":      {nil, "the page is built by itself"},
+	"api/auth":    {[]string{"storage"}, "credentials are checked whatever is asked for with them"},
+	"api/answer": {[]string{"storage", "views", "pipeline/progress", "evaluator/books", "api/rest", "api/auth"},
+		"what answers have in common is below everything that answers"},
+	"api": {[]string{"storage", "views", "pipeline/progress", "evaluator", "notify", "deploy/docs", "api/rest", "api/ui", "api/auth",
+		"api/answer"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
 	"cmd": {[]string{"cmd/watchingcat/cli", "storage", "views", "pipeline", "evaluator", "notify", "api"},
 		"only cmd wires everything"},
 

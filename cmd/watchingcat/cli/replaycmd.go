@@ -19,6 +19,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/gaurav/watchingcat/api"
+	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
@@ -239,7 +240,7 @@ func (l *localReplayer) begin(_ context.Context, q rest.ReplayRequest) (rest.Rep
 		if text == nil {
 			continue
 		}
-		t, err := api.ParseTime(*text)
+		t, err := answer.ParseTime("time", *text)
 		if err != nil {
 			return rest.Replay{}, config.Usage("%v", err)
 		}

@@ -1,4 +1,4 @@
-package api
+package answer
 
 import (
 	"bytes"
@@ -23,8 +23,8 @@ var settled = map[string]bool{
 	"/prometheus/config/v1/rules/{namespace}/{group}": true,
 }
 
-// conditional gives the answers of these paths a tag. It is weak: the same answer goes out compressed and not.
-func conditional(next http.Handler) http.Handler {
+// Conditional gives the answers of these paths a tag. It is weak: the same answer goes out compressed and not.
+func Conditional(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead || !settled[chi.RouteContext(r.Context()).RoutePattern()] {
 			next.ServeHTTP(w, r)
@@ -38,7 +38,7 @@ func conditional(next http.Handler) http.Handler {
 			return
 		}
 		w.Header().Set("Cache-Control", "private, no-cache") // asked for again each time, and sent when it has changed
-		w.Header().Set("ETag", weakTag(held.body.Bytes()))
+		w.Header().Set("ETag", WeakTag(held.body.Bytes()))
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(held.body.Bytes()))
 	})
 }
@@ -50,16 +50,18 @@ type heldAnswer struct {
 	body   bytes.Buffer
 }
 
-func (h *heldAnswer) WriteHeader(status int)      { h.status = status }
+func (h *heldAnswer) WriteHeader(status int) { h.status = status }
+
 func (h *heldAnswer) Write(b []byte) (int, error) { return h.body.Write(b) }
 
-func weakTag(b []byte) string {
+// WeakTag is the ETag of an answer with these bytes.
+func WeakTag(b []byte) string {
 	sum := sha256.Sum256(b)
 	return `W/"` + hex.EncodeToString(sum[:8]) + `"`
 }
 
-// ifMatch reads the header of that name. A tag that a proxy has made weak, as those that compress do, is as good.
-func ifMatch(v *string) books.IfMatch {
+// IfMatch reads the header of that name. A tag that a proxy has made weak, as those that compress do, is as good.
+func IfMatch(v *string) books.IfMatch {
 	if v == nil {
 		return nil
 	}
@@ -70,8 +72,8 @@ func ifMatch(v *string) books.IfMatch {
 	return out
 }
 
-// etag is a tag as a header has it; nil without one.
-func etag(tag string, err error) (*string, error) {
+// ETag is a tag as a header has it; nil without one.
+func ETag(tag string, err error) (*string, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,8 @@
-package api
+package answer
 
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,17 +14,17 @@ import (
 
 // The ways in which a request fails; what else goes wrong is an internal error, logged and not shown.
 var (
-	errUnauthenticated  = errors.New("who asks is not known")
-	errForbidden        = errors.New("not allowed")
-	errTooMany          = errors.New("too many requests")
-	errBadRequest       = errors.New("bad request")
-	errNotFound         = errors.New("not found")
-	errMethodNotAllowed = errors.New("method not allowed")
-	errTooLarge         = errors.New("request body is too large")
-	errConflict         = errors.New("not in this state")
+	ErrUnauthenticated  = errors.New("who asks is not known")
+	ErrForbidden        = errors.New("not allowed")
+	ErrTooMany          = errors.New("too many requests")
+	ErrBadRequest       = errors.New("bad request")
+	ErrNotFound         = errors.New("not found")
+	ErrMethodNotAllowed = errors.New("method not allowed")
+	ErrTooLarge         = errors.New("request body is too large")
+	ErrConflict         = errors.New("not in this state")
 	errChanged          = errors.New("the object was changed since it was read")
-	errUnavailable      = errors.New("not available")
-	errPositionTimeout  = errors.New("position not reached in time")
+	ErrUnavailable      = errors.New("not available")
+	ErrPositionTimeout  = errors.New("position not reached in time")
 )
 
 // statuses is the one place where errors become statuses. The first that errors.Is accepts counts.
@@ -34,20 +33,20 @@ var statuses = []struct {
 	status       int
 	code, advice string
 }{
-	{errBadRequest, http.StatusBadRequest, "bad_request", "See /api/openapi.yaml for what this path takes."},
-	{errUnauthenticated, http.StatusUnauthorized, "unauthenticated",
+	{ErrBadRequest, http.StatusBadRequest, "bad_request", "See /api/openapi.yaml for what this path takes."},
+	{ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated",
 		"Send an API token or a login as `Authorization: Bearer`, or an API token as the password of basic authentication."},
-	{errForbidden, http.StatusForbidden, "forbidden", "Ask an admin for a larger role."},
-	{errTooMany, http.StatusTooManyRequests, "too_many_requests", "Wait for as long as Retry-After says."},
-	{errNotFound, http.StatusNotFound, "not_found", "Check the path and the name; /api/openapi.yaml lists all paths."},
-	{errMethodNotAllowed, http.StatusMethodNotAllowed, "method_not_allowed", "The Allow header lists what this path takes."},
-	{errConflict, http.StatusConflict, "conflict", "Look at the state first."},
+	{ErrForbidden, http.StatusForbidden, "forbidden", "Ask an admin for a larger role."},
+	{ErrTooMany, http.StatusTooManyRequests, "too_many_requests", "Wait for as long as Retry-After says."},
+	{ErrNotFound, http.StatusNotFound, "not_found", "Check the path and the name; /api/openapi.yaml lists all paths."},
+	{ErrMethodNotAllowed, http.StatusMethodNotAllowed, "method_not_allowed", "The Allow header lists what this path takes."},
+	{ErrConflict, http.StatusConflict, "conflict", "Look at the state first."},
 	{errChanged, http.StatusPreconditionFailed, "changed_meanwhile",
 		"Read it again, and send the change with the ETag of that answer as If-Match."},
-	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "Send less at once."},
-	{errPositionTimeout, http.StatusGatewayTimeout, "position_timeout",
+	{ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large", "Send less at once."},
+	{ErrPositionTimeout, http.StatusGatewayTimeout, "position_timeout",
 		"Try again, or with a longer timeout; /api/v1/pipeline shows how far each partition has been read."},
-	{errUnavailable, http.StatusServiceUnavailable, "unavailable", "Try again later."},
+	{ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "Try again later."},
 	{auth.ErrCrossSite, http.StatusForbidden, "cross_site",
 		"Send an API token as `Authorization: Bearer`; what browsers send by themselves counts on WatchingCat's own pages alone."},
 	{auth.ErrNotRead, http.StatusServiceUnavailable, "not_read_yet", "WatchingCat has just started; try again in a moment."},
@@ -65,28 +64,29 @@ type problem struct {
 }
 
 func (p *problem) Error() string { return p.detail }
+
 func (p *problem) Unwrap() error { return p.err }
 
-// problemf makes an error of the kind err; an empty code means that of the kind.
-func problemf(err error, code, format string, args ...any) error {
+// Problemf makes an error that clients see: err is one of the kinds above, an empty code means that of the kind.
+func Problemf(err error, code, format string, args ...any) error {
 	return &problem{err: err, code: code, detail: fmt.Sprintf(format, args...)}
 }
 
-// advise adds what the client should do.
-func advise(err error, advice string) error {
+// Advise adds to an error of Problemf what the client should do.
+func Advise(err error, advice string) error {
 	if p, ok := errors.AsType[*problem](err); ok {
 		p.advice = advice
 	}
 	return err
 }
 
-// problemOf is err as clients see it.
-func problemOf(err error) rest.Problem {
+// ProblemOf is err as clients see it; an error of no known kind is an internal one without its text.
+func ProblemOf(err error) rest.Problem {
 	out := rest.Problem{Type: "about:blank", Status: http.StatusInternalServerError, Code: "internal",
 		Detail: "something went wrong inside WatchingCat", Advice: "Try again; the log has more under the request's path."}
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		err = errTooLarge
+		err = ErrTooLarge
 	}
 	for _, st := range statuses {
 		if errors.Is(err, st.err) {
@@ -99,23 +99,4 @@ func problemOf(err error) rest.Problem {
 	}
 	out.Title, out.Error = http.StatusText(out.Status), out.Detail
 	return out
-}
-
-// fail answers a request with an error.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := problemOf(err)
-	if c := callerOf(r.Context()); c != nil {
-		c.code = p.Code
-	}
-	if p.Status == http.StatusInternalServerError {
-		s.cfg.Logger.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Msg("request failed")
-	}
-	h := w.Header()
-	h.Del("Content-Length")
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(p.Status)
-	if err := json.NewEncoder(w).Encode(p); err != nil {
-		s.cfg.Logger.Debug().Err(err).Msg("client went away before its error was written")
-	}
 }
