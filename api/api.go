@@ -36,6 +36,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/caller"
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/query"
@@ -166,18 +167,18 @@ func (l *Limits) setDefaults() {
 type Server struct {
 	*answer.Writer
 	*answer.Moments
+	*caller.Accounts
+	*caller.Auditor
 	cfg         Config
 	doc         *openapi3.T
-	params      *openapi3.T          // the same, as parameters are checked by
-	roles       map[string]auth.Role // by "METHOD path" of the document
-	limits      limiters
-	connections *connections
+	params      *openapi3.T // the same, as parameters are checked by
+	requests    *caller.Requests
+	connections *caller.Connections
 	traceBudget *traceBudget
-	metrics     *serverMetrics
+	metrics     *liveMetrics
 	hub         *hub
 	handler     http.Handler
 	tails       atomic.Int64 // log tails open
-	trail       *trail       // nil: nothing is kept
 	trials      topicTrials
 
 	stop     sync.Once
@@ -213,22 +214,28 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: openapi.yaml: %w", err)
 	}
-	metrics, err := newServerMetrics(c.Registry, c.Meter)
+	out := &answer.Writer{Logger: c.Logger}
+	requests, err := caller.NewRequests(out, c.Now, c.Registry, c.Meter, c.Tracer)
 	if err != nil {
 		return nil, err
 	}
+	audit := &caller.Auditor{Writer: out, Store: c.Store, Now: c.Now}
+	if c.Rules != nil {
+		audit.Objects = c.Rules.Objects
+		audit.Trail = caller.NewTrail(c.Rules.Objects, c.Now, c.Logger)
+	}
+	gate := caller.NewGate(caller.Gate{Writer: out, Auth: c.Auth, Roles: caller.RolesOf(doc), Trail: audit.Trail, Now: c.Now,
+		ExternalURL: c.ExternalURL,
+		CORSOrigins: c.CORSOrigins, AllowedHosts: c.AllowedHosts}, c.RateLimit)
 	params := *doc
 	params.OpenAPI = "3.0.3"
-	s := &Server{cfg: c, doc: doc, params: &params, roles: rolesOf(doc), limits: newLimiters(c.RateLimit), metrics: metrics,
-		stopping: make(chan struct{}), Writer: &answer.Writer{Logger: c.Logger},
+	s := &Server{cfg: c, doc: doc, params: &params, requests: requests, metrics: newLiveMetrics(c.Registry, requests.Panics),
+		stopping: make(chan struct{}), Writer: out, Accounts: &caller.Accounts{Gate: gate}, Auditor: audit,
 		Moments: &answer.Moments{Views: c.Views, Pipeline: c.Pipeline, Now: c.Now, Retention: c.Retention,
 			Stores: c.Stores.Traces != nil || c.Stores.Logs != nil || c.Stores.Metrics}}
-	s.connections = newConnections(c.Connections, c.Registry, c.Logger, c.Now)
+	s.connections = caller.NewConnections(c.Connections, c.Registry, c.Logger, c.Now)
 	s.traceBudget = newTraceBudget(c.Limits.TraceBytes, c.Limits.TracesBytes, c.Registry)
 	s.hub = newHub(s)
-	if c.Rules != nil {
-		s.trail = newTrail(c.Rules.Objects, c.Now, c.Logger)
-	}
 	s.handler, err = s.routes()
 	return s, err
 }
@@ -283,7 +290,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // Close ends what is open, and writes what is left of the audit trail. Serve calls it.
 func (s *Server) Close() {
 	s.end()
-	s.trail.close()
+	s.Auditor.Trail.Close()
 }
 
 // end ends the log tails and the WebSockets, and waits for these; other requests are not touched.

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/caller"
 	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -210,7 +211,7 @@ func TestLoginsAreInTheAuditTrail(t *testing.T) {
 		b.do("POST", "/alertmanager/api/v2/alerts", "[]", admin, "Content-Type: odd")
 		synctest.Wait()
 		require.Contains(t, trailOf(t, b, admin)[2], "anonymous refuse login ann from 192.0.2.1")
-		time.Sleep(trailRound) // what was counted since is written
+		time.Sleep(caller.TrailRound) // what was counted since is written
 		rest := []string{"anonymous refuse login ann from 192.0.2.1: 3", "anonymous refuse login a name that nobody has from 192.0.2.1: 1",
 			"anonymous refuse login a token from 192.0.2.1: 1"}
 		step(append([]string{in, out}, append(rest, "token:admin send alert alerts from 192.0.2.1: 1")...)...)
@@ -227,7 +228,7 @@ func TestFloodOfRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var puts []int
 		b := newAuthBench(t, func(c *Config) { c.Logger = zerolog.Nop() })
-		b.s.trail.put = func(ctx context.Context, list []storage.Object) error {
+		b.s.Auditor.Trail.Put = func(ctx context.Context, list []storage.Object) error {
 			if len(puts) == 1 {
 				puts = append(puts, 0)
 				return errors.New("the brokers do not answer")
@@ -242,8 +243,9 @@ func TestFloodOfRefusals(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer wc_0_"+strconv.Itoa(i))
 			b.s.Handler().ServeHTTP(httptest.NewRecorder(), r)
 		}
-		b.s.trail.happened(event{action: "login", kind: storage.KindLogin, object: "ann", by: "ann", address: "192.0.2.1"}, 1)
-		time.Sleep(3 * trailRound)
+		b.s.Auditor.Trail.Happened(caller.Event{Action: "login", Kind: storage.KindLogin, Object: "ann", By: "ann", Address: "192.0.2.1"},
+			1)
+		time.Sleep(3 * caller.TrailRound)
 		synctest.Wait()
 		list, total := 0, 0
 		for _, part := range []string{storage.KindAuditRefusal, storage.KindAuditLogin} {
@@ -255,14 +257,14 @@ func TestFloodOfRefusals(t *testing.T) {
 				list, total = list+1, total+a.Count
 			}
 		}
-		require.Equal(t, trailApart+2, list)
+		require.Equal(t, caller.TrailApart+2, list)
 		require.Equal(t, addresses+1, total)
 		written := 0
 		for _, n := range puts {
 			written += n
 		}
-		require.LessOrEqual(t, written, 2*(trailApart+2), "%v", puts)
-		require.False(t, b.s.trail.running, "nothing waits any more")
+		require.LessOrEqual(t, written, 2*(caller.TrailApart+2), "%v", puts)
+		require.False(t, b.s.Auditor.Trail.Running(), "nothing waits any more")
 		b.s.Close()
 	})
 }

@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/api/caller"
 )
 
 // held is a connection that a client keeps.
@@ -70,20 +72,13 @@ func TestConnectionsAreBounded(t *testing.T) {
 	idle := func(n int) {
 		t.Helper()
 		require.Eventually(t, func() bool {
-			conns.mu.Lock()
-			defer conns.mu.Unlock()
-			got := 0
-			for _, c := range conns.open {
-				if !c.idleSince.IsZero() {
-					got++
-				}
-			}
+			_, got, _ := conns.Open()
 			return got == n
 		}, 2*time.Minute, time.Millisecond)
 	}
 	refused := func(outcome string, n int) {
 		t.Helper()
-		require.Eventually(t, func() bool { return testutil.ToFloat64(conns.refused.WithLabelValues(outcome)) == float64(n) },
+		require.Eventually(t, func() bool { return counted(t, b, "watchingcat_http_connections_refused_total", outcome) == float64(n) },
 			2*time.Minute, time.Millisecond, outcome)
 	}
 
@@ -108,7 +103,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		h.begun()
 	}
 	refused("idle", 3)
-	for i := range extraConnections {
+	for i := range caller.ExtraConnections {
 		over := hold(t, addr)
 		if i == 0 {
 			require.Equal(t, http.StatusServiceUnavailable, over.get("/api/v1/services"))
@@ -122,13 +117,12 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	// those two are closed; fill up, and one more
 	require.Eventually(t, func() bool {
-		conns.mu.Lock()
-		defer conns.mu.Unlock()
-		return conns.extra == extraConnections-2
+		_, _, extra := conns.Open()
+		return extra == caller.ExtraConnections-2
 	}, 2*time.Minute, time.Millisecond)
 	for i := range 2 {
 		hold(t, addr)
-		refused("unavailable", extraConnections+1+i)
+		refused("unavailable", caller.ExtraConnections+1+i)
 	}
 	require.Equal(t, 0, hold(t, addr).get("/livez"))
 	refused("closed", 1)
@@ -143,21 +137,34 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	require.NoError(t, <-ended)
 	require.Eventually(t, func() bool {
-		conns.mu.Lock()
-		defer conns.mu.Unlock()
-		return len(conns.open) == 0 && conns.extra == 0
+		all, _, extra := conns.Open()
+		return all == 0 && extra == 0
 	}, 2*time.Minute, time.Millisecond)
 }
 
 func gaugeOf(t *testing.T, b *bench, name string) float64 {
 	t.Helper()
+	return metricOf(t, b, name, "").GetGauge().GetValue()
+}
+
+// counted is a counter as /metrics has it; label is the value of its only label.
+func counted(t *testing.T, b *bench, name, label string) float64 {
+	t.Helper()
+	return metricOf(t, b, name, label).GetCounter().GetValue()
+}
+
+// metricOf is a metric of the registry by the value of its only label; 0 where nothing is counted yet.
+func metricOf(t *testing.T, b *bench, name, label string) *dto.Metric {
+	t.Helper()
 	families, err := b.reg.Gather()
 	require.NoError(t, err)
 	for _, f := range families {
-		if f.GetName() == name {
-			return f.GetMetric()[0].GetGauge().GetValue()
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && (label == "" || m.GetLabel()[0].GetValue() == label) {
+				return m
+			}
 		}
 	}
-	t.Fatalf("no %s", name)
-	return 0
+	require.NotEmpty(t, label, "no %s", name)
+	return &dto.Metric{}
 }

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/caller"
 	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/pipeline/progress"
@@ -253,7 +254,7 @@ func (b *bench) conforms(method, target string, w *httptest.ResponseRecorder) {
 		require.Contains(b.t, []int{http.StatusNotFound, http.StatusMethodNotAllowed}, w.Code)
 		return
 	}
-	path := documented(ctx.RoutePattern())
+	path := caller.Documented(ctx.RoutePattern())
 	item := b.s.doc.Paths.Value(path)
 	require.NotNil(b.t, item, path)
 	in := &openapi3filter.RequestValidationInput{Request: r,

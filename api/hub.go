@@ -15,6 +15,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 )
@@ -420,4 +423,34 @@ func (sub *subscription) frame(typ string, meta rest.Meta, data json.RawMessage)
 	head, _ := json.Marshal(frameHead{typ, sub.id, sub.seq, stream, meta.UpTo}) // texts, numbers and times always can be
 	head = append(head[:len(head)-1], `,"data":`...)
 	return frame{typ: typ, seq: sub.seq, stream: stream, head: head, data: data}
+}
+
+// liveMetrics are what is counted of WebSockets and event streams.
+type liveMetrics struct {
+	clients       prometheus.Gauge
+	subscriptions *prometheus.GaugeVec
+	computed      *prometheus.CounterVec
+	slow          prometheus.Counter
+	refused       *prometheus.CounterVec
+	resumes       *prometheus.CounterVec
+	panics        *prometheus.CounterVec
+}
+
+func newLiveMetrics(reg prometheus.Registerer, panics *prometheus.CounterVec) *liveMetrics {
+	f := promauto.With(reg)
+	return &liveMetrics{
+		panics:  panics,
+		clients: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_ws_clients", Help: "WebSockets open."}),
+		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{Name: "watchingcat_ws_subscriptions", Help: "Subscriptions of WebSockets."},
+			[]string{"view"}),
+		computed: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_computations_total",
+			Help: "Computations of a live view; subscribers of the same view and filter share one."}, []string{"view"}),
+		slow: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_ws_slow_clients_total",
+			Help: "WebSockets closed because the client did not keep up."}),
+		refused: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_refused_subscriptions_total",
+			Help: "Subscriptions rejected because too many different views and filters are subscribed."}, []string{"view"}),
+		resumes: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_resumes_total",
+			Help: "Live connections that came back with a cursor: resumed, or sent a snapshot because their stream is unknown or too old."},
+			[]string{"outcome"}),
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/caller"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -49,7 +50,7 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 	tokens := map[auth.Role]string{auth.Viewer: b.token(auth.Viewer), auth.Editor: b.token(auth.Editor), auth.Admin: b.token(auth.Admin)}
 	for path, item := range b.s.doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			need, ok := b.s.roles[method+" "+path]
+			need, ok := b.s.Accounts.Roles[method+" "+path]
 			require.True(t, ok)
 			name, _ := op.Extensions["x-role"].(string)
 			require.Equal(t, need.String(), name, "%s %s has a role", method, path)
@@ -157,13 +158,13 @@ func TestWhoGuessesLocksOutNobodyElse(t *testing.T) {
 			b.s.Handler().ServeHTTP(w, r)
 			return w.Code
 		}
-		for range loginFailures {
+		for range caller.LoginFailures {
 			require.Equal(t, 401, login(1, "wrong wrong"))
 		}
 		require.Equal(t, 429, login(1, "correct horse"))
 		require.Equal(t, 200, login(2, "correct horse"))
-		for range loginFailuresOf - loginFailures - 1 { // as from other addresses, without working out so many passwords
-			b.s.limits.guessed.OnLimit(nowhere{}, httptest.NewRequest(http.MethodPost, "/", nil), "login:ann")
+		for i := range caller.LoginFailuresOf - caller.LoginFailures - 1 { // as from other addresses, without working out so many passwords
+			b.s.Failed(caller.With(t.Context(), &caller.Caller{Address: fmt.Sprintf("192.0.2.%d", 4+i)}), "ann", "ann")
 		}
 		require.Equal(t, 401, login(3, "wrong wrong"))
 		require.Equal(t, 429, login(2, "correct horse"))
@@ -323,7 +324,7 @@ func TestChangeOwnPassword(t *testing.T) {
 		require.ErrorIs(t, err, auth.ErrCredentials)
 		require.Contains(t, b.get("/api/v1/audit?kind=user", admin).Body.String(), `"action":"update","by":"ann"`)
 		require.NotContains(t, b.get("/api/v1/audit", admin).Body.String(), "horse")
-		for range loginFailures - 1 {
+		for range caller.LoginFailures - 1 {
 			require.Equal(t, 403, change("wrong horse", "yet another", cookie).Code)
 		}
 		require.Equal(t, 429, change("another horse", "yet another", cookie).Code,
@@ -348,8 +349,8 @@ func TestTokensSayWhenTheyWereUsed(t *testing.T) {
 		another := &auth.Accounts{KV: b.s.cfg.Store, Objects: b.made} // knows what the topic says
 		require.Zero(t, used(b.s.cfg.Auth.Accounts))
 		writes := 0
-		put := b.s.trail.put
-		b.s.trail.put = func(ctx context.Context, list []storage.Object) error { writes++; return put(ctx, list) }
+		put := b.s.Auditor.Trail.Put
+		b.s.Auditor.Trail.Put = func(ctx context.Context, list []storage.Object) error { writes++; return put(ctx, list) }
 		began := b.now
 		for range 119 {
 			require.Equal(t, 200, b.get("/api/v1/services", "Authorization: Bearer "+secret).Code)

@@ -131,7 +131,7 @@ func (s *Server) TestReceiver(ctx context.Context, q rest.TestReceiverRequestObj
 		return nil, answer.Advise(answer.Problemf(answer.ErrNotFound, "", "there is no receiver %q", q.Name),
 			"GET /api/v1/receivers lists them.")
 	}
-	s.audit(ctx, "test", storage.KindReceiver, q.Name)
+	s.Audit(ctx, "test", storage.KindReceiver, q.Name)
 	out := rest.TestReceiver200JSONResponse{Results: []rest.Notification{}}
 	for i := range list {
 		out.Results = append(out.Results, notification(&list[i]))

@@ -145,7 +145,7 @@ func (s *Server) StartReplay(ctx context.Context, q rest.StartReplayRequestObjec
 	if err != nil {
 		return nil, replayError(err)
 	}
-	s.audit(ctx, "start", storage.KindReplay, started.ID)
+	s.Audit(ctx, "start", storage.KindReplay, started.ID)
 	return rest.StartReplay202JSONResponse(ReplayAnswer(started)), nil
 }
 
@@ -160,7 +160,7 @@ func (s *Server) CancelReplay(ctx context.Context, q rest.CancelReplayRequestObj
 	if err := s.cfg.Replays.Cancel(context.WithoutCancel(ctx), q.Id); err != nil {
 		return nil, replayError(err)
 	}
-	s.audit(ctx, "cancel", storage.KindReplay, q.Id)
+	s.Audit(ctx, "cancel", storage.KindReplay, q.Id)
 	return rest.CancelReplay204Response{}, nil
 }
 
@@ -169,7 +169,7 @@ func (s *Server) PauseReplay(ctx context.Context, q rest.PauseReplayRequestObjec
 	if err := s.cfg.Replays.Pause(q.Id); err != nil {
 		return nil, replayError(err)
 	}
-	s.audit(ctx, "pause", storage.KindReplay, q.Id)
+	s.Audit(ctx, "pause", storage.KindReplay, q.Id)
 	r, err := s.cfg.Replays.Get(q.Id)
 	return rest.PauseReplay200JSONResponse(ReplayAnswer(r)), replayError(err)
 }
@@ -179,7 +179,7 @@ func (s *Server) ResumeReplay(ctx context.Context, q rest.ResumeReplayRequestObj
 	if err := s.cfg.Replays.Resume(q.Id); err != nil {
 		return nil, replayError(err)
 	}
-	s.audit(ctx, "resume", storage.KindReplay, q.Id)
+	s.Audit(ctx, "resume", storage.KindReplay, q.Id)
 	r, err := s.cfg.Replays.Get(q.Id)
 	return rest.ResumeReplay200JSONResponse(ReplayAnswer(r)), replayError(err)
 }

@@ -318,7 +318,7 @@ func TestAViewThatPanics(t *testing.T) {
 		p := connect()
 		p.send(`{"type":"subscribe","id":"b","view":"broken"}`)
 		synctest.Wait()
-		panics := func() float64 { return testutil.ToFloat64(b.s.metrics.panics.WithLabelValues("live view")) }
+		panics := func() float64 { return testutil.ToFloat64(b.s.requests.Panics.WithLabelValues("live view")) }
 		require.Equal(t, 1.0, panics())
 		p.send(`{"type":"subscribe","id":"s","view":"services"}`)
 		p.want("snapshot", "s", 1)

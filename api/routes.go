@@ -2,10 +2,8 @@ package api
 
 import (
 	"bytes"
-	"errors"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/caller"
 )
 
 // routes puts everything in its place.
@@ -32,25 +31,25 @@ func (s *Server) routes() (http.Handler, error) {
 		return nil, err
 	}
 	r := chi.NewRouter()
-	r.Use(s.observe, s.recoverer, secure)
+	r.Use(s.requests.Observe, s.requests.Recover, secure)
 	if len(s.cfg.CORSOrigins) > 0 {
 		r.Use(cors.Handler(cors.Options{AllowedOrigins: s.cfg.CORSOrigins, AllowCredentials: true, MaxAge: 600,
 			AllowedMethods: []string{"GET", "POST", "PUT", "DELETE"},
 			AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "If-Match", "If-None-Match"},
 			ExposedHeaders: []string{"ETag", "Retry-After", answer.WarningHeader}}))
 	}
-	r.Use(s.guard)
+	r.Use(s.Guard)
 	r.Use(s.cfg.Middleware...)
 	r.Use(s.limitBody, middleware.GetHead)
 	r.NotFound(compress(s.servePage(page)))
 	r.MethodNotAllowed(s.methodNotAllowed(r))
-	r.With(s.authorize).Get("/ws", s.hub.serve)
-	r.With(s.authorize).Get(auth.OIDCPath+"login", s.oidcLogin)
-	r.With(s.authorize).Get(auth.OIDCPath+"callback", s.oidcCallback)
-	r.With(s.authorize, s.validate).Get("/api/v1/logs/tail", s.tailLogs)
-	r.With(s.authorize, s.validate).Get("/api/v1/live", s.hub.stream)
+	r.With(s.Authorize).Get("/ws", s.hub.serve)
+	r.With(s.Authorize).Get(auth.OIDCPath+"login", s.OIDCLogin)
+	r.With(s.Authorize).Get(auth.OIDCPath+"callback", s.OIDCCallback)
+	r.With(s.Authorize, s.validate).Get("/api/v1/logs/tail", s.tailLogs)
+	r.With(s.Authorize, s.validate).Get("/api/v1/live", s.hub.stream)
 	r.Group(func(r chi.Router) {
-		r.Use(s.authorize)
+		r.Use(s.Authorize)
 		r.Use(func(h http.Handler) http.Handler { return compress(h) })
 		r.Use(answer.Conditional)
 		s.restRoutes(r)
@@ -58,7 +57,7 @@ func (s *Server) routes() (http.Handler, error) {
 		s.rulerRoutes(r)
 		s.jaegerRoutes(r.With(s.HoldViews))
 		if s.cfg.Alertmanager != nil {
-			h := s.fromOutside(http.StripPrefix("/alertmanager", s.cfg.Alertmanager))
+			h := s.FromOutside(http.StripPrefix("/alertmanager", s.cfg.Alertmanager))
 			for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 				r.Method(m, "/alertmanager/api/v2/*", h)
 			}
@@ -83,12 +82,10 @@ func serveDocument(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(document))
 }
 
-var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
-
 func (s *Server) methodNotAllowed(routes chi.Routes) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var allowed []string
-		for _, m := range methods {
+		for _, m := range caller.Methods {
 			if routes.Match(chi.NewRouteContext(), m, r.URL.Path) {
 				allowed = append(allowed, m)
 				if m == http.MethodGet {
@@ -99,26 +96,6 @@ func (s *Server) methodNotAllowed(routes chi.Routes) http.HandlerFunc {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		s.Fail(w, r, answer.Problemf(answer.ErrMethodNotAllowed, "", "%s does not take %s", r.URL.Path, r.Method))
 	}
-}
-
-// recoverer makes a panic one failed request.
-func (s *Server) recoverer(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			v := recover()
-			if v == nil {
-				return
-			}
-			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(v) // how a handler ends a connection on purpose
-			}
-			s.metrics.panics.WithLabelValues("request").Inc()
-			s.cfg.Logger.Error().Ctx(r.Context()).Interface("panic", v).Bytes("stack", debug.Stack()).Str("path", r.URL.Path).
-				Msg("handler panicked")
-			s.Fail(w, r, errors.New("handler panicked"))
-		}()
-		next.ServeHTTP(w, r)
-	})
 }
 
 // contentSecurity lets the page load from its own origin alone; style attributes are what charts and components set at run time.

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/prometheus/storage/remote"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gaurav/watchingcat/api/caller"
 	"github.com/gaurav/watchingcat/api/ui"
 )
 
@@ -34,7 +35,7 @@ func TestEveryRouteIsDocumentedAndEveryPathRouted(t *testing.T) {
 	routed := map[string]bool{}
 	require.NoError(t, chi.Walk(b.s.handler.(chi.Routes),
 		func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-			routed[method+" "+documented(route)] = true
+			routed[method+" "+caller.Documented(route)] = true
 			return nil
 		}))
 	documented := map[string]bool{}

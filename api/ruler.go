@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/caller"
 	"github.com/gaurav/watchingcat/evaluator/books"
 )
 
@@ -47,13 +48,13 @@ func (s *Server) rulerRoutes(r chi.Router) {
 		if err != nil {
 			return nil, err
 		}
-		return nil, b.SetGroup(r.Context(), principal(r.Context()), namespace, g, s.cfg.Now())
+		return nil, b.SetGroup(r.Context(), caller.Name(r.Context()), namespace, g, s.cfg.Now())
 	}))
 	r.Delete(all+"/{namespace}", s.ruler(func(b *books.RuleBook, r *http.Request, namespace, _ string) (any, error) {
-		return nil, b.DeleteGroups(r.Context(), principal(r.Context()), namespace, "", s.cfg.Now())
+		return nil, b.DeleteGroups(r.Context(), caller.Name(r.Context()), namespace, "", s.cfg.Now())
 	}))
 	r.Delete(all+"/{namespace}/{group}", s.ruler(func(b *books.RuleBook, r *http.Request, namespace, group string) (any, error) {
-		return nil, b.DeleteGroups(r.Context(), principal(r.Context()), namespace, group, s.cfg.Now())
+		return nil, b.DeleteGroups(r.Context(), caller.Name(r.Context()), namespace, group, s.cfg.Now())
 	}))
 }
 

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/caller"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/rules"
@@ -86,7 +87,7 @@ func (s *Server) CreateAlertRule(ctx context.Context, q rest.CreateAlertRuleRequ
 	if err != nil {
 		return nil, err
 	}
-	id, err := b.Create(ctx, principal(ctx), spec, s.cfg.Now())
+	id, err := b.Create(ctx, caller.Name(ctx), spec, s.cfg.Now())
 	if err != nil {
 		return nil, answer.Edited(err)
 	}
@@ -118,7 +119,7 @@ func (s *Server) UpdateAlertRule(ctx context.Context, q rest.UpdateAlertRuleRequ
 	if !r.Editable {
 		ofFile = r
 	}
-	if err := b.Update(ctx, principal(ctx), q.Id, spec, ofFile, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
+	if err := b.Update(ctx, caller.Name(ctx), q.Id, spec, ofFile, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
 		return nil, answer.Edited(err)
 	}
 	answer, tag, err := s.ruleAnswer(ctx, q.Id)
@@ -138,7 +139,7 @@ func (s *Server) DeleteAlertRule(ctx context.Context, q rest.DeleteAlertRuleRequ
 	if !r.Editable {
 		return nil, answer.Edited(books.ErrRuleOfFile)
 	}
-	return rest.DeleteAlertRule204Response{}, answer.Edited(b.Delete(ctx, principal(ctx), q.Id, answer.IfMatch(q.Params.IfMatch),
+	return rest.DeleteAlertRule204Response{}, answer.Edited(b.Delete(ctx, caller.Name(ctx), q.Id, answer.IfMatch(q.Params.IfMatch),
 		s.cfg.Now()))
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/caller"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/books"
@@ -141,7 +142,7 @@ func (s *Server) CreateSLO(ctx context.Context, q rest.CreateSLORequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	id, err := b.Create(ctx, principal(ctx), o, s.cfg.Now())
+	id, err := b.Create(ctx, caller.Name(ctx), o, s.cfg.Now())
 	if err != nil {
 		return nil, answer.Edited(err)
 	}
@@ -159,7 +160,7 @@ func (s *Server) UpdateSLO(ctx context.Context, q rest.UpdateSLORequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	if err := b.Update(ctx, principal(ctx), q.Id, o, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
+	if err := b.Update(ctx, caller.Name(ctx), q.Id, o, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
 		return nil, answer.Edited(err)
 	}
 	answer, tag, err := s.slo(ctx, q.Id)
@@ -172,5 +173,5 @@ func (s *Server) DeleteSLO(ctx context.Context, q rest.DeleteSLORequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	return rest.DeleteSLO204Response{}, answer.Edited(b.Delete(ctx, principal(ctx), q.Id, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()))
+	return rest.DeleteSLO204Response{}, answer.Edited(b.Delete(ctx, caller.Name(ctx), q.Id, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()))
 }

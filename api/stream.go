@@ -53,7 +53,7 @@ func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.unsubscribe(sub)
-	ended, forget := h.s.watch(r)
+	ended, forget := h.s.Watch(r)
 	defer forget()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")

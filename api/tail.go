@@ -42,7 +42,7 @@ func (s *Server) tailLogs(w http.ResponseWriter, r *http.Request) {
 	}
 	sub := s.cfg.Views.Feed().Subscribe()
 	defer sub.Close()
-	ended, forget := s.watch(r)
+	ended, forget := s.Watch(r)
 	defer forget()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")

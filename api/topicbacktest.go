@@ -73,7 +73,7 @@ func (s *Server) CancelTopicBacktest(ctx context.Context,
 	if err := s.trials.remove(q.Id); err != nil {
 		return nil, err
 	}
-	s.audit(ctx, "cancel", storage.KindBacktest, q.Id)
+	s.Audit(ctx, "cancel", storage.KindBacktest, q.Id)
 	return rest.CancelTopicBacktest204Response{}, nil
 }
 
@@ -110,7 +110,7 @@ func (s *Server) StartTopicBacktest(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	s.audit(ctx, "start", storage.KindBacktest, begun.Id)
+	s.Audit(ctx, "start", storage.KindBacktest, begun.Id)
 	return rest.StartTopicBacktest202JSONResponse(begun), nil
 }
 
@@ -132,7 +132,7 @@ func (s *Server) try(ctx context.Context, list []backtest.Spec, variants []rest.
 			if v == nil {
 				return
 			}
-			s.metrics.panics.WithLabelValues("backtest").Inc()
+			s.requests.Panics.WithLabelValues("backtest").Inc()
 			s.cfg.Logger.Error().Interface("panic", v).Bytes("stack", debug.Stack()).Msg("backtest over topics panicked")
 			s.trials.mu.Lock()
 			defer s.trials.mu.Unlock()

@@ -87,7 +87,7 @@ func TestTopicBacktests(t *testing.T) {
 		}
 	}()
 	require.Contains(t, state("3", "failed")["error"], "the backtest panicked")
-	require.InDelta(t, 1, testutil.ToFloat64(b.s.metrics.panics.WithLabelValues("backtest")), 0)
+	require.InDelta(t, 1, testutil.ToFloat64(b.s.requests.Panics.WithLabelValues("backtest")), 0)
 
 	b.ask("POST", path, topicBody, 202)
 	b.ask("DELETE", path+"/4", "", 204)

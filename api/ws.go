@@ -82,7 +82,7 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn.SetReadLimit(h.s.cfg.Limits.Message)
-	ended, forget := h.s.watch(r)
+	ended, forget := h.s.Watch(r)
 	defer forget()
 	c := &client{hub: h, conn: conn, queue: make(chan []frame, h.s.cfg.Limits.Queue), slow: make(chan struct{}), ended: ended,
 		subs: map[string]*subscription{}}

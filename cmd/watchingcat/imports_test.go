@@ -63,8 +63,9 @@ var may = map[string]struct {
 	"api/auth":    {[]string{"storage"}, "credentials are checked whatever is asked for with them"},
 	"api/answer": {[]string{"storage", "views", "pipeline/progress", "evaluator/books", "api/rest", "api/auth"},
 		"what answers have in common is below everything that answers"},
+	"api/caller": {[]string{"storage", "api/rest", "api/auth", "api/answer"}, "who asks is known whatever is asked for"},
 	"api": {[]string{"storage", "views", "pipeline/progress", "evaluator", "notify", "deploy/docs", "api/rest", "api/ui", "api/auth",
-		"api/answer"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
+		"api/answer", "api/caller"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
 	"cmd": {[]string{"cmd/watchingcat/cli", "storage", "views", "pipeline", "evaluator", "notify", "api"},
 		"only cmd wires everything"},
 

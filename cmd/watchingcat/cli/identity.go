@@ -16,8 +16,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
-	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/caller"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/pipeline/configtopic"
@@ -152,7 +152,7 @@ func tokenListCommand() *cobra.Command {
 				}
 				tokens, err := a.Tokens()
 				for _, t := range tokens {
-					out.Tokens = append(out.Tokens, api.TokenAnswer(t))
+					out.Tokens = append(out.Tokens, caller.TokenAnswer(t))
 				}
 				return err
 			}); err != nil {

@@ -1,4 +1,4 @@
-package api
+package caller
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func TokenAnswer(t *auth.Token) rest.Token {
 }
 
 // ListTokens implements rest.StrictServerInterface.
-func (s *Server) ListTokens(context.Context, rest.ListTokensRequestObject) (rest.ListTokensResponseObject, error) {
+func (s *Accounts) ListTokens(context.Context, rest.ListTokensRequestObject) (rest.ListTokensResponseObject, error) {
 	a, err := s.accounts()
 	if err != nil {
 		return nil, err
@@ -35,12 +35,12 @@ func (s *Server) ListTokens(context.Context, rest.ListTokensRequestObject) (rest
 }
 
 // CreateToken implements rest.StrictServerInterface.
-func (s *Server) CreateToken(ctx context.Context, q rest.CreateTokenRequestObject) (rest.CreateTokenResponseObject, error) {
+func (s *Accounts) CreateToken(ctx context.Context, q rest.CreateTokenRequestObject) (rest.CreateTokenResponseObject, error) {
 	a, role, err := s.accountsFor(q.Body.Role)
 	if err != nil {
 		return nil, err
 	}
-	t, secret, err := a.CreateToken(ctx, principal(ctx), q.Body.Name, role, answer.Value(q.Body.ExpiresAt), s.cfg.Now())
+	t, secret, err := a.CreateToken(ctx, Name(ctx), q.Body.Name, role, answer.Value(q.Body.ExpiresAt), s.Now())
 	if err != nil {
 		return nil, accountError(err)
 	}
@@ -48,10 +48,10 @@ func (s *Server) CreateToken(ctx context.Context, q rest.CreateTokenRequestObjec
 }
 
 // RevokeToken implements rest.StrictServerInterface.
-func (s *Server) RevokeToken(ctx context.Context, q rest.RevokeTokenRequestObject) (rest.RevokeTokenResponseObject, error) {
+func (s *Accounts) RevokeToken(ctx context.Context, q rest.RevokeTokenRequestObject) (rest.RevokeTokenResponseObject, error) {
 	a, err := s.accounts()
 	if err != nil {
 		return nil, err
 	}
-	return rest.RevokeToken204Response{}, accountError(a.RevokeToken(ctx, principal(ctx), q.Id, s.cfg.Now()))
+	return rest.RevokeToken204Response{}, accountError(a.RevokeToken(ctx, Name(ctx), q.Id, s.Now()))
 }

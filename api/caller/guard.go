@@ -1,4 +1,4 @@
-package api
+package caller
 
 import (
 	"net"
@@ -20,11 +20,11 @@ import (
 //   - Without authentication, a request for a name that an attacker could point at this server after his page was loaded (DNS rebinding).
 //     Addresses, names without a dot and names that no public zone has cannot be taken over so; others have to be known.
 
-// guard holds a request against both.
-func (s *Server) guard(next http.Handler) http.Handler {
+// Guard holds a request against both.
+func (s *Gate) Guard(next http.Handler) http.Handler {
 	check := http.NewCrossOriginProtection()
 	any := false
-	for _, origin := range append([]string{s.cfg.ExternalURL}, s.cfg.CORSOrigins...) {
+	for _, origin := range append([]string{s.ExternalURL}, s.CORSOrigins...) {
 		if origin == "*" {
 			any = true
 			continue
@@ -36,7 +36,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	}
 	known := s.knownHosts()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.cfg.Auth == nil && !allowedHost(r.Host, known) {
+		if s.Auth == nil && !allowedHost(r.Host, known) {
 			s.Fail(w, r, answer.Advise(answer.Problemf(answer.ErrForbidden, "host_not_allowed", "this server is not known as %q", r.Host),
 				"Set WATCHINGCAT_EXTERNAL_URL or WATCHINGCAT_ALLOWED_HOSTS to the name under which it is reached, or enable authentication."))
 			return
@@ -52,9 +52,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 }
 
 // knownHosts are the names under which the server is reached.
-func (s *Server) knownHosts() []string {
-	known := slices.Clone(s.cfg.AllowedHosts)
-	if u, err := url.Parse(s.cfg.ExternalURL); err == nil && u.Host != "" {
+func (s *Gate) knownHosts() []string {
+	known := slices.Clone(s.AllowedHosts)
+	if u, err := url.Parse(s.ExternalURL); err == nil && u.Host != "" {
 		known = append(known, u.Hostname())
 	}
 	if name, err := os.Hostname(); err == nil {

@@ -1,4 +1,4 @@
-package api
+package caller
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// connections bounds the connections that clients hold, so that the descriptors of the process suffice for its own files and servers.
+// Connections bounds the connections that clients hold, so that the descriptors of the process suffice for its own files and servers.
 //
 // Up to the limit every connection is served. At the limit a new one takes the place of the one that has been idle longest. Where none is
 // idle, a few more are accepted: their requests are answered with 503, those for the health of the process as ever. Further ones are closed
 // at once. The accept loop never waits.
-type connections struct {
+type Connections struct {
 	limit func(open int) int // of now
 	log   zerolog.Logger
 	now   func() time.Time
@@ -31,8 +31,8 @@ type connections struct {
 	refused *prometheus.CounterVec
 }
 
-// extraConnections is how many connections over the limit are accepted to be answered with 503.
-const extraConnections = 16
+// ExtraConnections is how many connections over the limit are accepted to be answered with 503.
+const ExtraConnections = 16
 
 type connection struct {
 	idleSince time.Time // zero: a request is under way, or none has come yet
@@ -42,9 +42,10 @@ type connection struct {
 
 type connectionKey struct{}
 
-func newConnections(limit func(open int) int, reg prometheus.Registerer, log zerolog.Logger, now func() time.Time) *connections {
+// NewConnections registers the metrics of connections; limit is how many may be open now, of which there are so many.
+func NewConnections(limit func(open int) int, reg prometheus.Registerer, log zerolog.Logger, now func() time.Time) *Connections {
 	f := promauto.With(reg)
-	c := &connections{limit: limit, log: log, now: now, open: map[net.Conn]*connection{}}
+	c := &Connections{limit: limit, log: log, now: now, open: map[net.Conn]*connection{}}
 	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "watchingcat_http_connections", Help: "Connections of HTTP clients."}, func() float64 {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -66,11 +67,11 @@ func newConnections(limit func(open int) int, reg prometheus.Registerer, log zer
 }
 
 // Listen bounds what l accepts.
-func (c *connections) Listen(l net.Listener) net.Listener { return &boundedListener{l, c} }
+func (c *Connections) Listen(l net.Listener) net.Listener { return &boundedListener{l, c} }
 
 type boundedListener struct {
 	net.Listener
-	c *connections
+	c *Connections
 }
 
 // Accept implements net.Listener.
@@ -84,7 +85,19 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (c *connections) admit(conn net.Conn) bool {
+// Open counts the connections that are open, and of these the idle ones and those over the limit.
+func (c *Connections) Open() (all, idle, extra int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.open {
+		if !s.idleSince.IsZero() {
+			idle++
+		}
+	}
+	return len(c.open), idle, c.extra
+}
+
+func (c *Connections) admit(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	served, limit := len(c.open)-c.extra, c.limit(len(c.open))
@@ -98,7 +111,7 @@ func (c *connections) admit(conn net.Conn) bool {
 		c.open[conn] = &connection{}
 		return true
 	}
-	if c.extra >= extraConnections {
+	if c.extra >= ExtraConnections {
 		c.refused.WithLabelValues("closed").Inc()
 		return false
 	}
@@ -109,7 +122,7 @@ func (c *connections) admit(conn net.Conn) bool {
 }
 
 // report logs when the limit is reached, and when half of it is free again.
-func (c *connections) report(full bool, limit int) {
+func (c *Connections) report(full bool, limit int) {
 	switch {
 	case full && !c.full:
 		c.full = true
@@ -122,7 +135,7 @@ func (c *connections) report(full bool, limit int) {
 }
 
 // closeIdle closes the connection that has been idle longest.
-func (c *connections) closeIdle() bool {
+func (c *Connections) closeIdle() bool {
 	var oldest net.Conn
 	for conn, s := range c.open {
 		if !s.idleSince.IsZero() && (oldest == nil || s.idleSince.Before(c.open[oldest].idleSince)) {
@@ -137,7 +150,7 @@ func (c *connections) closeIdle() bool {
 	return true
 }
 
-func (c *connections) drop(conn net.Conn) {
+func (c *Connections) drop(conn net.Conn) {
 	if s := c.open[conn]; s != nil {
 		if s.over {
 			c.extra--
@@ -147,7 +160,7 @@ func (c *connections) drop(conn net.Conn) {
 }
 
 // State is for http.Server.ConnState.
-func (c *connections) State(conn net.Conn, state http.ConnState) {
+func (c *Connections) State(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.open[conn]
@@ -167,12 +180,12 @@ func (c *connections) State(conn net.Conn, state http.ConnState) {
 }
 
 // Context is for http.Server.ConnContext.
-func (c *connections) Context(ctx context.Context, conn net.Conn) context.Context {
+func (c *Connections) Context(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, conn)
 }
 
 // Handler answers requests of connections over the limit with fail, except those for the health of the process.
-func (c *connections) Handler(next http.Handler, fail http.HandlerFunc) http.Handler {
+func (c *Connections) Handler(next http.Handler, fail http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _ := r.Context().Value(connectionKey{}).(net.Conn)
 		c.mu.Lock()

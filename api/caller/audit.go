@@ -1,4 +1,4 @@
-package api
+package caller
 
 import (
 	"bytes"
@@ -16,12 +16,21 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
+// Auditor answers for the audit trail, and writes changes of things that are no objects into it.
+type Auditor struct {
+	*answer.Writer
+	Store   storage.KV     // nil: there is no trail
+	Objects storage.Editor // nil: nothing is written
+	Trail   *Trail
+	Now     func() time.Time
+}
+
 // ListAudit implements rest.StrictServerInterface.
-func (s *Server) ListAudit(_ context.Context, q rest.ListAuditRequestObject) (rest.ListAuditResponseObject, error) {
+func (s *Auditor) ListAudit(_ context.Context, q rest.ListAuditRequestObject) (rest.ListAuditResponseObject, error) {
 	out := []rest.AuditEntry{}
-	if s.cfg.Store != nil {
+	if s.Store != nil {
 		for part := range storage.Trails {
-			list, err := storage.Objects(s.cfg.Store, part)
+			list, err := storage.Objects(s.Store, part)
 			if err != nil {
 				return nil, err
 			}
@@ -74,23 +83,23 @@ func falling(id string) string {
 // auditTimeout bounds the writing of an entry about something that has happened already.
 const auditTimeout = 10 * time.Second
 
-// audit writes what has been done to something that is no stored object into the audit trail. It has been done: where that cannot be
+// Audit writes what has been done to something that is no stored object into the audit trail. It has been done: where that cannot be
 // written down, the log has it.
-func (s *Server) audit(ctx context.Context, action, kind, id string) {
-	if s.cfg.Rules == nil {
+func (s *Auditor) Audit(ctx context.Context, action, kind, id string) {
+	if s.Objects == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
 	defer cancel()
-	e := storage.Edit{By: principal(ctx), Action: action, Objects: []storage.Object{{Kind: kind, ID: id}}}
-	if err := s.cfg.Rules.Objects.Write(ctx, e, s.cfg.Now()); err != nil {
-		s.cfg.Logger.Error().Err(err).Str("by", e.By).Str("action", action).Str("kind", kind).Str("object", id).
+	e := storage.Edit{By: Name(ctx), Action: action, Objects: []storage.Object{{Kind: kind, ID: id}}}
+	if err := s.Objects.Write(ctx, e, s.Now()); err != nil {
+		s.Logger.Error().Err(err).Str("by", e.By).Str("action", action).Str("kind", kind).Str("object", id).
 			Msg("the audit trail lacks an entry")
 	}
 }
 
-// fromOutside audits silences that are made, changed and ended through Alertmanager's API, and of alerts that others send to it.
-func (s *Server) fromOutside(next http.Handler) http.Handler {
+// FromOutside audits silences that are made, changed and ended through Alertmanager's API, and of alerts that others send to it.
+func (s *Auditor) FromOutside(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, ends := strings.CutPrefix(r.URL.Path, "/alertmanager/api/v2/silence/")
 		makes := r.URL.Path == "/alertmanager/api/v2/silences" && r.Method == http.MethodPost
@@ -106,14 +115,14 @@ func (s *Server) fromOutside(next http.Handler) http.Handler {
 		switch {
 		case ww.Status() >= 300:
 		case sends: // again and again as long as they fire: who does so is audited once an hour
-			s.trail.happened(event{action: "send", kind: storage.KindAlert, object: "alerts", by: principal(r.Context()),
-				address: callerOf(r.Context()).address}, alertRounds)
+			s.Trail.Happened(Event{Action: "send", Kind: storage.KindAlert, Object: "alerts", By: Name(r.Context()),
+				Address: Of(r.Context()).Address}, alertRounds)
 		case ends:
-			s.audit(r.Context(), "delete", storage.KindSilence, id)
+			s.Audit(r.Context(), "delete", storage.KindSilence, id)
 		default:
 			var made struct{ SilenceID string }
 			_ = json.Unmarshal(answer.Bytes(), &made) // an answer of another form leaves the id empty
-			s.audit(r.Context(), "create", storage.KindSilence, made.SilenceID)
+			s.Audit(r.Context(), "create", storage.KindSilence, made.SilenceID)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package api
+package caller
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 )
 
 // provider is the accounts where one can log in at an identity provider.
-func (s *Server) provider() (*auth.Auth, error) {
+func (s *Accounts) provider() (*auth.Auth, error) {
 	a, err := s.accounts()
 	if err == nil && !a.HasOIDC() {
 		err = answer.Advise(answer.Problemf(answer.ErrNotFound, "oidc_off", "no identity provider is configured"),
@@ -19,8 +19,8 @@ func (s *Server) provider() (*auth.Auth, error) {
 	return a, err
 }
 
-// oidcLogin is GET /api/v1/auth/oidc/login.
-func (s *Server) oidcLogin(w http.ResponseWriter, r *http.Request) {
+// OIDCLogin is GET /api/v1/auth/oidc/login.
+func (s *Accounts) OIDCLogin(w http.ResponseWriter, r *http.Request) {
 	a, err := s.provider()
 	if err != nil {
 		s.Fail(w, r, err)
@@ -35,8 +35,8 @@ func (s *Server) oidcLogin(w http.ResponseWriter, r *http.Request) {
 	seeOther(w, location)
 }
 
-// oidcCallback is GET /api/v1/auth/oidc/callback.
-func (s *Server) oidcCallback(w http.ResponseWriter, r *http.Request) {
+// OIDCCallback is GET /api/v1/auth/oidc/callback.
+func (s *Accounts) OIDCCallback(w http.ResponseWriter, r *http.Request) {
 	a, err := s.provider()
 	if err != nil {
 		s.Fail(w, r, err)
@@ -48,23 +48,23 @@ func (s *Server) oidcCallback(w http.ResponseWriter, r *http.Request) {
 		s.oidcFailed(w, r, to, err)
 		return
 	}
-	callerOf(r.Context()).Name = x.Name
-	s.logged(r.Context(), "login", x.Name)
+	Of(r.Context()).Name = x.Name
+	s.Trail.logged(r.Context(), "login", x.Name)
 	w.Header().Add("Set-Cookie", a.SessionCookie(x))
 	w.Header().Add("Set-Cookie", a.HintCookie(x))
 	seeOther(w, to)
 }
 
 // oidcFailed sends the browser to the page, which says why; what happened is in the log.
-func (s *Server) oidcFailed(w http.ResponseWriter, r *http.Request, to string, err error) {
+func (s *Accounts) oidcFailed(w http.ResponseWriter, r *http.Request, to string, err error) {
 	failed, ok := errors.AsType[*auth.LoginError](err)
 	if !ok {
 		s.Fail(w, r, err)
 		return
 	}
-	callerOf(r.Context()).outcome = "unauthenticated"
-	s.refused(r.Context(), "at the identity provider ("+failed.Code+")")
-	s.cfg.Logger.Warn().Err(failed).Str("remote", r.RemoteAddr).Msg("login with OpenID Connect failed")
+	Of(r.Context()).Outcome = "unauthenticated"
+	s.Trail.refused(r.Context(), "at the identity provider ("+failed.Code+")")
+	s.Logger.Warn().Err(failed).Str("remote", r.RemoteAddr).Msg("login with OpenID Connect failed")
 	u, err := url.Parse(to)
 	if err != nil {
 		u = &url.URL{Path: "/"}

@@ -1,4 +1,4 @@
-package api
+package caller
 
 import (
 	"context"
@@ -11,27 +11,29 @@ import (
 )
 
 const (
-	trailRound = time.Minute // an entry is written when something first happens, and again after this where it happened more often
-	trailApart = 32          // entries of a kind kept apart in a round; the rest are one entry
+	// TrailRound is after how long an entry is written again whose event happened more often; it is written first when it happens.
+	TrailRound = time.Minute
+	// TrailApart is how many entries of a kind are kept apart in a round; the rest are one entry.
+	TrailApart = 32
 	trailKept  = 1000        // notes that wait to be written
 	trailClose = 2 * time.Second
 )
 
-// An event is an entry of the audit trail although it changes no object, and comes as often as others like.
-type event struct{ action, kind, object, by, address string }
+// An Event is an entry of the audit trail although it changes no object, and comes as often as others like.
+type Event struct{ Action, Kind, Object, By, Address string }
 
-// The trail writes events in the background: no login waits for it.
+// The Trail writes events in the background: no login waits for it.
 //
 // Invariants:
 //   - In a round at most trailApart+1 entries of a kind and action are written, each at most twice, whatever comes in.
 //   - The goroutine exists only while something waits.
-type trail struct {
-	put func(ctx context.Context, list []storage.Object) error
+type Trail struct {
+	Put func(ctx context.Context, list []storage.Object) error
 	now func() time.Time
 	log zerolog.Logger
 
 	mu      sync.Mutex
-	open    map[event]*entry
+	open    map[Event]*entry
 	notes   map[string]storage.Object // by kind and id
 	running bool
 	over    bool
@@ -47,32 +49,33 @@ type entry struct {
 	written int // the count that the topic has
 }
 
-func newTrail(objects storage.Editor, now func() time.Time, log zerolog.Logger) *trail {
-	return &trail{put: objects.Put, now: now, log: log, open: map[event]*entry{}, notes: map[string]storage.Object{},
+// NewTrail makes a trail that writes through objects.
+func NewTrail(objects storage.Editor, now func() time.Time, log zerolog.Logger) *Trail {
+	return &Trail{Put: objects.Put, now: now, log: log, open: map[Event]*entry{}, notes: map[string]storage.Object{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{})}
 }
 
-// happened records an event. rounds is for how long more of the same is counted in one entry.
-func (t *trail) happened(e event, rounds int) {
+// Happened records an event. rounds is for how long more of the same is counted in one entry.
+func (t *Trail) Happened(e Event, rounds int) {
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
-		t.log.Warn().Str("by", e.by).Str("action", e.action).Str("kind", e.kind).Str("object", e.object).
+		t.log.Warn().Str("by", e.By).Str("action", e.Action).Str("kind", e.Kind).Str("object", e.Object).
 			Msg("an event during shutdown is missing from the audit trail")
 		return
 	}
 	now := t.now().UTC()
 	x := t.open[e]
-	if x == nil && t.alike(e) >= trailApart {
-		e.object, e.by, e.address = "several more", "several", ""
+	if x == nil && t.alike(e) >= TrailApart {
+		e.Object, e.By, e.Address = "several more", "several", ""
 		x = t.open[e]
 	}
 	if x == nil {
-		x = &entry{rounds: rounds, AuditEntry: storage.AuditEntry{ID: storage.NewAuditID(now), Time: now, By: e.by, Action: e.action,
-			Kind: e.kind, Object: e.object, Address: e.address}}
+		x = &entry{rounds: rounds, AuditEntry: storage.AuditEntry{ID: storage.NewAuditID(now), Time: now, By: e.By, Action: e.Action,
+			Kind: e.Kind, Object: e.Object, Address: e.Address}}
 		t.open[e] = x
 	}
 	x.Count++
@@ -82,9 +85,9 @@ func (t *trail) happened(e event, rounds int) {
 	}
 }
 
-func (t *trail) alike(e event) (n int) {
+func (t *Trail) alike(e Event) (n int) {
 	for o := range t.open {
-		if o.kind == e.kind && o.action == e.action {
+		if o.Kind == e.Kind && o.Action == e.Action {
 			n++
 		}
 	}
@@ -92,7 +95,7 @@ func (t *trail) alike(e event) (n int) {
 }
 
 // note keeps an object that is no entry.
-func (t *trail) note(o storage.Object) {
+func (t *Trail) note(o storage.Object) {
 	if t == nil {
 		return
 	}
@@ -106,7 +109,7 @@ func (t *trail) note(o storage.Object) {
 }
 
 // start wakes the goroutine, or begins it. It is called with the lock held.
-func (t *trail) start() {
+func (t *Trail) start() {
 	select {
 	case t.wake <- struct{}{}:
 	default:
@@ -117,8 +120,8 @@ func (t *trail) start() {
 	}
 }
 
-func (t *trail) run() {
-	round := time.NewTicker(trailRound)
+func (t *Trail) run() {
+	round := time.NewTicker(TrailRound)
 	defer round.Stop()
 	for {
 		select {
@@ -135,8 +138,15 @@ func (t *trail) run() {
 	}
 }
 
+// Running reports whether something waits to be written.
+func (t *Trail) Running() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.running
+}
+
 // idle reports whether nothing waits; then the goroutine is over.
-func (t *trail) idle() bool {
+func (t *Trail) idle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.running = len(t.open)+len(t.notes) > 0
@@ -144,13 +154,13 @@ func (t *trail) idle() bool {
 }
 
 // write writes what the topic has not of new entries, at the end of a round of all that are over.
-func (t *trail) write(timeout time.Duration, ends bool) {
+func (t *Trail) write(timeout time.Duration, ends bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	t.mu.Lock()
 	over := t.over
 	var list []storage.Object
-	counts, notes := map[event]int{}, t.notes
+	counts, notes := map[Event]int{}, t.notes
 	for e, x := range t.open {
 		if ends {
 			x.rounds--
@@ -168,7 +178,7 @@ func (t *trail) write(timeout time.Duration, ends bool) {
 	t.mu.Unlock()
 	var err error
 	if len(list) > 0 {
-		err = t.put(ctx, list)
+		err = t.Put(ctx, list)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -191,8 +201,8 @@ func (t *trail) write(timeout time.Duration, ends bool) {
 	}
 }
 
-// close writes what waits; what happens from now on is in the log alone.
-func (t *trail) close() {
+// Close writes what waits; what happens from now on is in the log alone.
+func (t *Trail) Close() {
 	if t == nil {
 		return
 	}
@@ -206,13 +216,13 @@ func (t *trail) close() {
 }
 
 // logged records a login or a logout.
-func (s *Server) logged(ctx context.Context, action, name string) {
-	s.trail.happened(event{action: action, kind: storage.KindLogin, object: name, by: name, address: callerOf(ctx).address}, 1)
+func (t *Trail) logged(ctx context.Context, action, name string) {
+	t.Happened(Event{Action: action, Kind: storage.KindLogin, Object: name, By: name, Address: Of(ctx).Address}, 1)
 }
 
 // refused records a caller that was refused. what is the name of a user who exists, or says what it was instead: what else was typed
 // there may be a password.
-func (s *Server) refused(ctx context.Context, what string) {
-	s.trail.happened(event{action: storage.ActionRefuse, kind: storage.KindLogin, object: what, by: "anonymous",
-		address: callerOf(ctx).address}, 1)
+func (t *Trail) refused(ctx context.Context, what string) {
+	t.Happened(Event{Action: storage.ActionRefuse, Kind: storage.KindLogin, Object: what, By: "anonymous",
+		Address: Of(ctx).Address}, 1)
 }

@@ -1,4 +1,4 @@
-package api
+package caller
 
 import (
 	"context"
@@ -13,7 +13,7 @@ func userAnswer(u *auth.User) rest.User {
 }
 
 // ListUsers implements rest.StrictServerInterface.
-func (s *Server) ListUsers(context.Context, rest.ListUsersRequestObject) (rest.ListUsersResponseObject, error) {
+func (s *Accounts) ListUsers(context.Context, rest.ListUsersRequestObject) (rest.ListUsersResponseObject, error) {
 	a, err := s.accounts()
 	if err != nil {
 		return nil, err
@@ -27,12 +27,12 @@ func (s *Server) ListUsers(context.Context, rest.ListUsersRequestObject) (rest.L
 }
 
 // CreateUser implements rest.StrictServerInterface.
-func (s *Server) CreateUser(ctx context.Context, q rest.CreateUserRequestObject) (rest.CreateUserResponseObject, error) {
+func (s *Accounts) CreateUser(ctx context.Context, q rest.CreateUserRequestObject) (rest.CreateUserResponseObject, error) {
 	a, role, err := s.accountsFor(q.Body.Role)
 	if err != nil {
 		return nil, err
 	}
-	u, err := a.CreateUser(ctx, principal(ctx), q.Body.Name, q.Body.Password, role, s.cfg.Now())
+	u, err := a.CreateUser(ctx, Name(ctx), q.Body.Name, q.Body.Password, role, s.Now())
 	if err != nil {
 		return nil, accountError(err)
 	}
@@ -40,7 +40,7 @@ func (s *Server) CreateUser(ctx context.Context, q rest.CreateUserRequestObject)
 }
 
 // GetUser implements rest.StrictServerInterface.
-func (s *Server) GetUser(_ context.Context, q rest.GetUserRequestObject) (rest.GetUserResponseObject, error) {
+func (s *Accounts) GetUser(_ context.Context, q rest.GetUserRequestObject) (rest.GetUserResponseObject, error) {
 	a, err := s.accounts()
 	if err != nil {
 		return nil, err
@@ -53,12 +53,12 @@ func (s *Server) GetUser(_ context.Context, q rest.GetUserRequestObject) (rest.G
 }
 
 // UpdateUser implements rest.StrictServerInterface.
-func (s *Server) UpdateUser(ctx context.Context, q rest.UpdateUserRequestObject) (rest.UpdateUserResponseObject, error) {
+func (s *Accounts) UpdateUser(ctx context.Context, q rest.UpdateUserRequestObject) (rest.UpdateUserResponseObject, error) {
 	a, role, err := s.accountsFor(q.Body.Role)
 	if err != nil {
 		return nil, err
 	}
-	u, err := a.UpdateUser(ctx, principal(ctx), q.Name, answer.Value(q.Body.Password), role, s.cfg.Now())
+	u, err := a.UpdateUser(ctx, Name(ctx), q.Name, answer.Value(q.Body.Password), role, s.Now())
 	if err != nil {
 		return nil, accountError(err)
 	}
@@ -66,10 +66,10 @@ func (s *Server) UpdateUser(ctx context.Context, q rest.UpdateUserRequestObject)
 }
 
 // DeleteUser implements rest.StrictServerInterface.
-func (s *Server) DeleteUser(ctx context.Context, q rest.DeleteUserRequestObject) (rest.DeleteUserResponseObject, error) {
+func (s *Accounts) DeleteUser(ctx context.Context, q rest.DeleteUserRequestObject) (rest.DeleteUserResponseObject, error) {
 	a, err := s.accounts()
 	if err != nil {
 		return nil, err
 	}
-	return rest.DeleteUser204Response{}, accountError(a.DeleteUser(ctx, principal(ctx), q.Name, s.cfg.Now()))
+	return rest.DeleteUser204Response{}, accountError(a.DeleteUser(ctx, Name(ctx), q.Name, s.Now()))
 }

@@ -1,10 +1,12 @@
-package api
+package caller
 
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,27 +28,27 @@ import (
 	"github.com/gaurav/watchingcat/api/answer"
 )
 
-// serverMetrics are what the API counts of itself: under the names that dashboards of HTTP services know, and under those of
+// Requests counts, traces and logs requests: under the names that dashboards of HTTP services know, and under those of
 // OpenTelemetry's semantic conventions. Labels are routes of the document, never paths.
-type serverMetrics struct {
-	panics        *prometheus.CounterVec
-	requests      *prometheus.CounterVec
-	duration      *prometheus.HistogramVec
-	errors        *prometheus.CounterVec
-	clients       prometheus.Gauge
-	subscriptions *prometheus.GaugeVec
-	computed      *prometheus.CounterVec
-	slow          prometheus.Counter
-	refused       *prometheus.CounterVec
-	resumes       *prometheus.CounterVec
+type Requests struct {
+	*answer.Writer
+	Now    func() time.Time
+	Tracer trace.Tracer // nil: requests have no spans
+	// Panics counts panics by where they happened.
+	Panics *prometheus.CounterVec
 
+	requests     *prometheus.CounterVec
+	duration     *prometheus.HistogramVec
+	errors       *prometheus.CounterVec
 	otelDuration httpconv.ServerRequestDuration
 	otelActive   httpconv.ServerActiveRequests
 }
 
-func newServerMetrics(reg prometheus.Registerer, meter metric.Meter) (*serverMetrics, error) {
+// NewRequests registers the metrics of requests; a nil meter measures nothing.
+func NewRequests(out *answer.Writer, now func() time.Time, reg prometheus.Registerer, meter metric.Meter,
+	tracer trace.Tracer) (*Requests, error) {
 	f := promauto.With(reg)
-	m := &serverMetrics{
+	m := &Requests{Writer: out, Now: now, Tracer: tracer,
 		requests: f.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total", Help: "HTTP requests answered."},
 			[]string{"method", "route", "status"}),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{Name: "http_request_duration_seconds",
@@ -54,20 +56,8 @@ func newServerMetrics(reg prometheus.Registerer, meter metric.Meter) (*serverMet
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"method", "route"}),
 		errors: f.NewCounterVec(prometheus.CounterOpts{Name: "api_errors_total",
 			Help: "Requests that failed, by the code of the error."}, []string{"code"}),
-		panics: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_api_panics_total",
+		Panics: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_api_panics_total",
 			Help: "Panics in requests, backtests over topics and live views, each of which failed alone."}, []string{"in"}),
-		clients: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_ws_clients", Help: "WebSockets open."}),
-		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{Name: "watchingcat_ws_subscriptions", Help: "Subscriptions of WebSockets."},
-			[]string{"view"}),
-		computed: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_computations_total",
-			Help: "Computations of a live view; subscribers of the same view and filter share one."}, []string{"view"}),
-		slow: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_ws_slow_clients_total",
-			Help: "WebSockets closed because the client did not keep up."}),
-		refused: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_refused_subscriptions_total",
-			Help: "Subscriptions rejected because too many different views and filters are subscribed."}, []string{"view"}),
-		resumes: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_resumes_total",
-			Help: "Live connections that came back with a cursor: resumed, or sent a snapshot because their stream is unknown or too old."},
-			[]string{"outcome"}),
 	}
 	var err error
 	if m.otelDuration, err = httpconv.NewServerRequestDuration(meter); err != nil {
@@ -89,38 +79,38 @@ type answered struct {
 	outcome               string
 }
 
-// observe counts, traces and logs requests by route, so that names in paths make no series and no span name.
-func (s *Server) observe(next http.Handler) http.Handler {
+// Observe counts, traces and logs requests by route, so that names in paths make no series and no span name.
+func (s *Requests) Observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := s.cfg.Now()
+		began := s.Now()
 		a := answered{method: "other", route: "none", scheme: "http"}
-		if slices.Contains(methods, r.Method) {
+		if slices.Contains(Methods, r.Method) {
 			a.method = r.Method
 		}
 		if r.TLS != nil {
 			a.scheme = "https"
 		}
-		who := &caller{address: address(r)}
-		ctx := answer.WithNote(context.WithValue(r.Context(), callerKey{}, who), &who.note)
+		who := &Caller{Address: address(r)}
+		ctx := With(r.Context(), who)
 		var span trace.Span
-		if s.cfg.Tracer != nil {
-			ctx, span = s.cfg.Tracer.Start(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header)), a.otelMethod(),
+		if s.Tracer != nil {
+			ctx, span = s.Tracer.Start(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header)), a.otelMethod(),
 				trace.WithSpanKind(trace.SpanKindServer))
 		}
 		active := otelattr.NewSet(semconv.HTTPRequestMethodKey.String(a.otelMethod()), semconv.URLScheme(a.scheme))
-		s.metrics.otelActive.AddSet(ctx, 1, active)
-		defer s.metrics.otelActive.AddSet(ctx, -1, active)
+		s.otelActive.AddSet(ctx, 1, active)
+		defer s.otelActive.AddSet(ctx, -1, active)
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		next.ServeHTTP(ww, r.WithContext(ctx))
 
-		a.took, a.status, a.bytes = s.cfg.Now().Sub(began), ww.Status(), ww.BytesWritten()
+		a.took, a.status, a.bytes = s.Now().Sub(began), ww.Status(), ww.BytesWritten()
 		if p := chi.RouteContext(r.Context()).RoutePattern(); p != "" && p != "/*" {
 			a.route = p
 		}
 		if a.status == 0 {
 			a.status = http.StatusOK // nothing was written, or the connection was taken over
 		}
-		a.outcome = cmp.Or(who.outcome, outcome(a.status))
+		a.outcome = cmp.Or(who.Outcome, outcome(a.status))
 		if a.status >= http.StatusBadRequest && !a.probe() {
 			a.code = cmp.Or(who.note.Code, "status_"+strconv.Itoa(a.status)) // the APIs of others have errors of their own
 		}
@@ -134,15 +124,15 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	})
 }
 
-func (s *Server) count(ctx context.Context, a *answered, stream bool) {
-	s.metrics.requests.WithLabelValues(a.method, a.route, strconv.Itoa(a.status)).Inc()
+func (s *Requests) count(ctx context.Context, a *answered, stream bool) {
+	s.requests.WithLabelValues(a.method, a.route, strconv.Itoa(a.status)).Inc()
 	if a.code != "" {
-		s.metrics.errors.WithLabelValues(a.code).Inc()
+		s.errors.WithLabelValues(a.code).Inc()
 	}
 	if stream {
 		return
 	}
-	s.metrics.duration.WithLabelValues(a.method, a.route).Observe(a.took.Seconds())
+	s.duration.WithLabelValues(a.method, a.route).Observe(a.took.Seconds())
 	attrs := []otelattr.KeyValue{semconv.HTTPRequestMethodKey.String(a.otelMethod()), semconv.URLScheme(a.scheme),
 		semconv.HTTPResponseStatusCode(a.status)}
 	if a.route != "none" {
@@ -151,7 +141,7 @@ func (s *Server) count(ctx context.Context, a *answered, stream bool) {
 	if a.status >= http.StatusInternalServerError {
 		attrs = append(attrs, semconv.ErrorTypeKey.String(cmp.Or(a.code, strconv.Itoa(a.status))))
 	}
-	s.metrics.otelDuration.RecordSet(ctx, a.took.Seconds(), otelattr.NewSet(attrs...))
+	s.otelDuration.RecordSet(ctx, a.took.Seconds(), otelattr.NewSet(attrs...))
 }
 
 // otelMethod is the method under the name of the semantic conventions.
@@ -187,7 +177,7 @@ func (a *answered) end(span trace.Span, r *http.Request, principal string) {
 
 // logRequest writes the one line of a request: who asked for what and what became of it; neither query strings nor headers. The
 // logger adds the trace that the context is in.
-func (s *Server) logRequest(ctx context.Context, r *http.Request, a *answered, who *caller) {
+func (s *Requests) logRequest(ctx context.Context, r *http.Request, a *answered, who *Caller) {
 	level := zerolog.InfoLevel
 	switch {
 	case a.status >= 500 && a.status != http.StatusServiceUnavailable:
@@ -195,7 +185,7 @@ func (s *Server) logRequest(ctx context.Context, r *http.Request, a *answered, w
 	case a.probe():
 		level = zerolog.DebugLevel
 	}
-	e := s.cfg.Logger.WithLevel(level).Ctx(ctx).Str("method", r.Method).Str("path", r.URL.Path).Str("route", a.route).
+	e := s.Logger.WithLevel(level).Ctx(ctx).Str("method", r.Method).Str("path", r.URL.Path).Str("route", a.route).
 		Int("status", a.status).
 		Int("bytes", a.bytes).Dur("took_ms", a.took).Str("remote", r.RemoteAddr).Str("principal", who.Name).Str("outcome", a.outcome)
 	if a.code != "" {
@@ -210,3 +200,26 @@ func outcome(status int) string {
 	}
 	return "success"
 }
+
+// Recover makes a panic one failed request.
+func (s *Requests) Recover(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(v) // how a handler ends a connection on purpose
+			}
+			s.Panics.WithLabelValues("request").Inc()
+			s.Logger.Error().Ctx(r.Context()).Interface("panic", v).Bytes("stack", debug.Stack()).Str("path", r.URL.Path).
+				Msg("handler panicked")
+			s.Fail(w, r, errors.New("handler panicked"))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Methods are those that the API takes.
+var Methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
