@@ -70,12 +70,13 @@ var may = map[string]struct {
 		"only cmd wires everything"},
 
 	"cmd/watchingcat/cli": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/app",
-		"cmd/watchingcat/config", "cmd/watchingcat/shop"}, "the command line is the top"},
+		"cmd/watchingcat/config", "cmd/watchingcat/shop", "cmd/watchingcat/freeport"}, "the command line is the top"},
 	"cmd/watchingcat/app": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/config"},
 		"the process knows no command"},
-	"cmd/watchingcat/config":  {[]string{"views", "pipeline/kafka", "api"}, "settings are read before there is anything that they are for"},
-	"cmd/watchingcat/shop":    {nil, "the shop only makes telemetry"},
-	"cmd/watchingcat/apptest": {nil, "tests of app and cli use it"},
+	"cmd/watchingcat/config":   {[]string{"views", "pipeline/kafka", "api"}, "settings are read before there is anything that they are for"},
+	"cmd/watchingcat/shop":     {nil, "the shop only makes telemetry"},
+	"cmd/watchingcat/freeport": {nil, "the demo and servers in tests take their ports here"},
+	"cmd/watchingcat/apptest":  {nil, "tests of app and cli use it"},
 
 	"deploy": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd"},
 		"tests against real servers may look at everything"},

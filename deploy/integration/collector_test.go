@@ -26,6 +26,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 	"github.com/gaurav/watchingcat/deploy/servers"
 )
 
@@ -97,7 +98,7 @@ func compareWithConnectors(t *testing.T, config string) {
 
 func port(t *testing.T) int {
 	t.Helper()
-	n, err := servers.Port()
+	n, err := freeport.Servers.Port()
 	if err != nil {
 		t.Fatal(err)
 	}

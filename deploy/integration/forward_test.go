@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 	"github.com/gaurav/watchingcat/deploy/servers"
 )
 
@@ -25,7 +26,7 @@ func TestForwardKill(t *testing.T) {
 		}
 		return path
 	}
-	port, err := servers.Port()
+	port, err := freeport.Servers.Port()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 	"github.com/gaurav/watchingcat/deploy/servers"
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -41,7 +42,7 @@ func broker(t *testing.T) []string {
 
 func startKfake(t *testing.T) []string {
 	t.Helper()
-	port, err := servers.Port()
+	port, err := freeport.Servers.Port()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 	"github.com/gaurav/watchingcat/deploy/servers"
 )
 
@@ -85,7 +86,7 @@ type app struct {
 
 func newApp(t *testing.T, brokers []string, env ...string) *app {
 	t.Helper()
-	port, err := servers.Port()
+	port, err := freeport.Servers.Port()
 	if err != nil {
 		t.Fatal(err)
 	}

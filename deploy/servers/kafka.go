@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 )
 
 // Kafka is a cluster of Apache Kafka nodes (KRaft, each broker and controller), replicated as far as there are nodes.
@@ -73,11 +75,11 @@ func NewKafka(run, dir string, nodes int) (*Kafka, error) {
 	id[0] &= 0x7f        // a cluster id must not begin with a dash
 	var voters []string
 	for i := range nodes {
-		port, err := Port()
+		port, err := freeport.Servers.Port()
 		if err != nil {
 			return nil, err
 		}
-		control, err := Port()
+		control, err := freeport.Servers.Port()
 		if err != nil {
 			return nil, err
 		}

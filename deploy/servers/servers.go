@@ -6,13 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -129,31 +126,4 @@ func (p *Process) WaitFor(ctx context.Context, ok func() error) error {
 		case <-t.C:
 		}
 	}
-}
-
-var ports struct {
-	sync.Mutex
-	given map[int]bool
-}
-
-// Port is a loopback port that nothing listens on and that was not given before. It is below the ports that Linux gives to connections
-// (32768 and up), so that none of these takes it before its server does, or while its server is restarted.
-func Port() (int, error) {
-	ports.Lock()
-	defer ports.Unlock()
-	if ports.given == nil {
-		ports.given = map[int]bool{}
-	}
-	const from, to = 12000, 20000
-	for range 1000 {
-		n := from + rand.IntN(to-from)
-		if ports.given[n] {
-			continue
-		}
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", n)); err == nil {
-			ports.given[n] = true
-			return n, l.Close()
-		}
-	}
-	return 0, errors.New("servers: no free port")
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 )
 
 // Store is a server that answers questions about stored telemetry; it may be stopped, hung and started again.
@@ -122,7 +124,7 @@ func NewJaeger(run, dir, metrics string) (*Jaeger, error) {
 	var ports [3]int
 	var err error
 	for i := range ports {
-		if ports[i], err = Port(); err != nil {
+		if ports[i], err = freeport.Servers.Port(); err != nil {
 			return nil, err
 		}
 	}
@@ -143,7 +145,7 @@ func NewJaeger(run, dir, metrics string) (*Jaeger, error) {
 
 // NewPrometheus prepares a Prometheus in dir that takes OTLP metrics of the last day, in any order; more is added to its configuration.
 func NewPrometheus(run, dir, more string) (*Store, error) {
-	port, err := Port()
+	port, err := freeport.Servers.Port()
 	if err != nil {
 		return nil, err
 	}
@@ -158,11 +160,11 @@ func NewPrometheus(run, dir, more string) (*Store, error) {
 
 // NewElasticsearch prepares one node in dir.
 func NewElasticsearch(run, dir string) (*Store, error) {
-	port, err := Port()
+	port, err := freeport.Servers.Port()
 	if err != nil {
 		return nil, err
 	}
-	transport, err := Port()
+	transport, err := freeport.Servers.Port()
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +189,7 @@ func NewElasticsearch(run, dir string) (*Store, error) {
 
 // NewRedis prepares a Redis in dir that keeps nothing on disk.
 func NewRedis(dir string) (*Store, error) {
-	port, err := Port()
+	port, err := freeport.Servers.Port()
 	if err != nil {
 		return nil, err
 	}

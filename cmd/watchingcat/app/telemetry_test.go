@@ -21,6 +21,7 @@ import (
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/apptest"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 	"github.com/gaurav/watchingcat/pipeline/receiver"
 	"github.com/gaurav/watchingcat/pipeline/source"
 )
@@ -163,7 +164,7 @@ func TestOwnSpansEnd(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			ports := [2]string{}
 			for i := range ports {
-				p, err := FreePort()
+				p, err := freeport.Programs.Port()
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -20,6 +20,7 @@ import (
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
 	"github.com/gaurav/watchingcat/pipeline/receiver"
 )
@@ -92,7 +93,7 @@ func runDemo(ctx context.Context, cfg *config.Loaded, out, logs io.Writer) (err 
 	if err := demoFiles(dir, &cfg.Config, inAddr); err != nil {
 		return err
 	}
-	port, err := app.FreePort()
+	port, err := freeport.Programs.Port()
 	if err != nil {
 		return err
 	}

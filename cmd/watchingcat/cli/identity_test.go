@@ -26,9 +26,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/apptest"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 )
 
 // identityBench is a server that asks who one is, in front of an in-process broker.
@@ -49,7 +49,7 @@ func newIdentityBench(t *testing.T) *identityBench {
 	t.Cleanup(broker.Close)
 	var ports [2]int
 	for i := range ports {
-		if ports[i], err = app.FreePort(); err != nil {
+		if ports[i], err = freeport.Programs.Port(); err != nil {
 			t.Fatal(err)
 		}
 	}

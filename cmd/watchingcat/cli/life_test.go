@@ -17,12 +17,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
-	"github.com/gaurav/watchingcat/cmd/watchingcat/apptest"
-	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/apptest"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 )
 
 // TestMain lets the test's own binary be watchingcat, so that real signals can be sent to a process.
@@ -52,7 +54,7 @@ func startProcess(t *testing.T, settings ...string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(broker.Close)
-	port, err := app.FreePort()
+	port, err := freeport.Programs.Port()
 	if err != nil {
 		t.Fatal(err)
 	}

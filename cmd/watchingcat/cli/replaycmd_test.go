@@ -18,8 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
@@ -34,7 +34,7 @@ func TestReplayAndMigrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer broker.Close()
-	port, err := app.FreePort()
+	port, err := freeport.Programs.Port()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,11 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
-	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 )
 
 // TestRestartsUnderEverySwitch starts one data folder again and again, under every switch that changes what is stored, with state of every
@@ -26,7 +27,7 @@ func TestRestartsUnderEverySwitch(t *testing.T) {
 		kfake.SeedTopics(3, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
 	require.NoError(t, err)
 	defer broker.Close()
-	port, err := app.FreePort()
+	port, err := freeport.Programs.Port()
 	require.NoError(t, err)
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	rules := writeFile(t, "rules.yml", "groups: [{name: g, rules: [{record: spans, expr: 'sum(calls_total)'}, {alert: Busy, expr: 'sum(calls_total) > 10'}]}]")

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"nhooyr.io/websocket"
 
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 	"github.com/gaurav/watchingcat/deploy/servers"
 )
 
@@ -70,7 +71,7 @@ func serveClients(ctx context.Context, bin, broker, dir string) error {
 	}
 	ports := [2]string{}
 	for i := range ports {
-		port, err := servers.Port()
+		port, err := freeport.Servers.Port()
 		if err != nil {
 			return err
 		}

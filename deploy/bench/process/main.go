@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 	"github.com/gaurav/watchingcat/deploy/servers"
 )
 
@@ -138,7 +139,7 @@ func run(ctx context.Context) error {
 
 // keepUp shows what a process with every view uses while everything comes at a rate.
 func keepUp(ctx context.Context, bin, broker, dir string) error {
-	port, err := servers.Port()
+	port, err := freeport.Servers.Port()
 	if err != nil {
 		return err
 	}
@@ -261,7 +262,7 @@ type usage struct {
 }
 
 func drainWatchingcat(ctx context.Context, bin, broker, dir string, env []string, n int) (usage, error) {
-	port, err := servers.Port()
+	port, err := freeport.Servers.Port()
 	if err != nil {
 		return usage{}, err
 	}
@@ -279,7 +280,7 @@ func drainCollector(ctx context.Context, bin, config, broker, dir, group string,
 	if info, err := os.Stat(bin); err == nil && info.IsDir() {
 		bin = filepath.Join(bin, "otelcol")
 	}
-	port, err := servers.Port()
+	port, err := freeport.Servers.Port()
 	if err != nil {
 		return usage{}, err
 	}
