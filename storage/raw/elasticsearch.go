@@ -7,14 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
-	"github.com/elastic/go-elasticsearch/v8/esapi"
 
 	"github.com/gaurav/watchingcat/storage/attr"
 )
@@ -25,7 +26,7 @@ import (
 // mapped as keywords, or as text with a keyword beside it, as Elasticsearch does by default.
 type Elasticsearch struct {
 	*Backend
-	index     []string
+	index     string
 	transport *elastictransport.Client
 }
 
@@ -42,7 +43,7 @@ func OpenElasticsearch(base, index string, o Options) (*Elasticsearch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("raw: elasticsearch: %w", err)
 	}
-	return &Elasticsearch{Backend: b, index: strings.Split(index, ","), transport: t}, nil
+	return &Elasticsearch{Backend: b, index: index, transport: t}, nil
 }
 
 // LogQuery selects lines. Zero fields select everything.
@@ -210,42 +211,58 @@ func (e *Elasticsearch) search(ctx context.Context, body object, until time.Time
 	if err != nil {
 		return err
 	}
-	yes := true
-	return e.read(esapi.SearchRequest{Index: e.index, Body: bytes.NewReader(b), IgnoreUnavailable: &yes,
-		AllowNoIndices: &yes}.Do(about(ctx, until), e.transport))(into)
+	return e.call(about(ctx, until), "_search", url.Values{}, b, into)
 }
 
-// read decodes an answer.
-func (e *Elasticsearch) read(resp *esapi.Response, err error) func(into any) error {
-	return func(into any) error {
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			var body struct {
-				Error struct {
-					Reason string `json:"reason"`
-					Cause  []struct {
-						Reason string `json:"reason"`
-					} `json:"root_cause"`
-				} `json:"error"`
-			}
-			reason := ""
-			if json.NewDecoder(resp.Body).Decode(&body) == nil {
-				if reason = body.Error.Reason; len(body.Error.Cause) > 0 {
-					reason = body.Error.Cause[0].Reason
-				}
-			}
-			return fmt.Errorf("elasticsearch %w: %d %s", ErrUnavailable, resp.StatusCode, reason)
-		}
-		dec := json.NewDecoder(resp.Body)
-		dec.UseNumber()
-		if err := dec.Decode(into); err != nil {
-			return fmt.Errorf("elasticsearch %w: %w", ErrUnavailable, err)
-		}
-		return nil
+// call sends a request to an API of the indices and decodes the answer. The client's package esapi has functions for all APIs of
+// Elasticsearch. It is not used for these two, because it takes longer to compile than everything else in this package.
+func (e *Elasticsearch) call(ctx context.Context, api string, params url.Values, body []byte, into any) error {
+	params.Set("allow_no_indices", "true")
+	params.Set("ignore_unavailable", "true")
+	var r io.Reader
+	if body != nil {
+		r = bytes.NewReader(body)
 	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http:///"+e.index+"/"+api+"?"+params.Encode(), r) // Perform sets the host
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := e.transport.Perform(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("elasticsearch %w: %d %s", ErrUnavailable, resp.StatusCode, reasonOf(resp.Body))
+	}
+	dec := json.NewDecoder(resp.Body)
+	dec.UseNumber()
+	if err := dec.Decode(into); err != nil {
+		return fmt.Errorf("elasticsearch %w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+// reasonOf is the reason that an error of Elasticsearch's gives; "" if it gives none.
+func reasonOf(r io.Reader) string {
+	var body struct {
+		Error struct {
+			Reason string `json:"reason"`
+			Cause  []struct {
+				Reason string `json:"reason"`
+			} `json:"root_cause"`
+		} `json:"error"`
+	}
+	if json.NewDecoder(r).Decode(&body) != nil {
+		return ""
+	}
+	if len(body.Error.Cause) > 0 {
+		return body.Error.Cause[0].Reason
+	}
+	return body.Error.Reason
 }
 
 // LogBucket counts the lines of one service and level in one step of time.
@@ -355,9 +372,7 @@ func (e *Elasticsearch) grouping(ctx context.Context, fields []string) ([]string
 			Aggregatable bool `json:"aggregatable"`
 		} `json:"fields"`
 	}
-	yes := true
-	req := esapi.FieldCapsRequest{Index: e.index, Fields: names, IgnoreUnavailable: &yes, AllowNoIndices: &yes}
-	if err := e.read(req.Do(ctx, e.transport))(&res); err != nil {
+	if err := e.call(ctx, "_field_caps", url.Values{"fields": {strings.Join(names, ",")}}, nil, &res); err != nil {
 		return nil, err
 	}
 	var out []string
