@@ -2,11 +2,9 @@ package raw
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/maypok86/otter/v2"
-	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -21,7 +19,7 @@ const (
 // restart begins with them. What Redis does wrong costs speed alone.
 type Cache struct {
 	memory *otter.Cache[string, []byte]
-	redis  *redis.Client
+	redis  *redisPool
 	guard  *guard
 }
 
@@ -38,22 +36,12 @@ func NewCache(redisURL string, m *Metrics) (*Cache, error) {
 	if redisURL == "" {
 		return c, nil
 	}
-	o, err := redis.ParseURL(redisURL)
-	if err != nil {
-		return nil, errors.New("raw: the address of Redis is not redis://user:password@host:port/database") // err may hold the password
+	if c.redis, err = newRedisPool(redisURL); err != nil {
+		return nil, err
 	}
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = redisTimeout, redisTimeout, redisTimeout, redisTimeout
-	o.ContextTimeoutEnabled, o.MaxRetries, o.DisableIdentity = true, -1, true
-	redis.SetLogger(silent{})
-	c.redis = redis.NewClient(o)
 	c.guard = newGuard("redis", Policy{Timeout: redisTimeout, Retries: -1, Concurrent: 64, Wait: redisTimeout}, m)
 	return c, nil
 }
-
-// silent drops what the client of Redis logs: its failures are counted, and shown as the state of the backend.
-type silent struct{}
-
-func (silent) Printf(context.Context, string, ...any) {}
 
 // get returns what is kept and where it was; "" for nowhere.
 func (c *Cache) get(ctx context.Context, key string) (body []byte, found string) {
@@ -63,15 +51,11 @@ func (c *Cache) get(ctx context.Context, key string) (body []byte, found string)
 	if c.redis == nil {
 		return nil, ""
 	}
-	missing := false
 	err := c.guard.run(ctx, func(ctx context.Context) (err error) {
-		body, err = c.redis.Get(ctx, redisPrefix+key).Bytes()
-		if errors.Is(err, redis.Nil) {
-			missing, err = true, nil
-		}
+		body, err = c.redis.get(ctx, redisPrefix+key)
 		return err
 	})
-	if err != nil || missing {
+	if err != nil || body == nil {
 		return nil, ""
 	}
 	c.memory.Set(key, body)
@@ -87,7 +71,7 @@ func (c *Cache) put(ctx context.Context, key string, body []byte) {
 		return
 	}
 	// An error is counted and shown as Redis' state; the answer goes out without it.
-	_ = c.guard.run(ctx, func(ctx context.Context) error { return c.redis.Set(ctx, redisPrefix+key, body, cacheFor).Err() })
+	_ = c.guard.run(ctx, func(ctx context.Context) error { return c.redis.set(ctx, redisPrefix+key, body, cacheFor) })
 }
 
 // Status is that of Redis; false without one.
@@ -103,5 +87,5 @@ func (c *Cache) Close() error {
 	if c == nil || c.redis == nil {
 		return nil
 	}
-	return c.redis.Close()
+	return c.redis.close()
 }
