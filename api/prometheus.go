@@ -31,7 +31,7 @@ const promPrefix = "/prometheus/api/v1"
 // mounted: the package's others would answer about scraping and a TSDB that do not exist.
 func (s *Server) promRoutes(r chi.Router) {
 	inner := route.New()
-	s.promAPI().Register(inner)
+	promAPI(s.cfg).Register(inner)
 	h := http.StripPrefix(promPrefix, inner)
 	exemplars := s.withWarnings(h)
 	r.Method(http.MethodGet, promPrefix+"/query_exemplars", exemplars)
@@ -101,9 +101,9 @@ func (k *keptAnswer) WriteHeader(status int) { k.status = status }
 
 func (k *keptAnswer) Write(b []byte) (int, error) { return k.body.Write(b) }
 
-// promAPI makes Prometheus' API. Its signature changes between releases: this is the only call, and the compiler checks it.
-func (s *Server) promAPI() *webapi.API {
-	c := s.cfg
+// promAPI makes Prometheus' API. Its signature changes between releases: this is the only call, and the compiler checks it. It is no method:
+// every package that knows Server would compile the generic types of its result anew.
+func promAPI(c Config) *webapi.API {
 	return webapi.NewAPI(
 		c.Engine, c.Queryable, nil, c.Exemplars, // no appender: nothing can be written
 		nil, nil, nil, // scrape pools, targets, alertmanagers: their paths are not mounted
