@@ -18,9 +18,15 @@ const (
 // Cache keeps answers about times that are over: in memory, and in Redis where there is one, so that replicas share them and a
 // restart begins with them. What Redis does wrong costs speed alone.
 type Cache struct {
-	memory *otter.Cache[string, []byte]
+	memory memory
 	redis  *redisPool
 	guard  *guard
+}
+
+// memory is otter's cache. The interface keeps its generic types out of the packages that know Cache: each would compile them anew.
+type memory interface {
+	GetIfPresent(key string) ([]byte, bool)
+	Set(key string, value []byte) ([]byte, bool)
 }
 
 // NewCache makes a cache; redisURL may be empty. Nothing is connected before it is used.

@@ -31,8 +31,14 @@ import (
 // OTLP where the usual variables (OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) name a receiver. The zero value
 // reports nothing.
 type telemetry struct {
-	metrics *sdkmetric.MeterProvider
+	metrics meterProvider
 	traces  *sdktrace.TracerProvider // nil: no spans are made
+}
+
+// meterProvider is the SDK's. The interface keeps its generic types out of the packages that know App: each would compile them anew.
+type meterProvider interface {
+	metric.MeterProvider
+	Shutdown(context.Context) error
 }
 
 // openTelemetry reads the OTEL_* variables; the SDK and its exporters read those that are not named here by themselves.
