@@ -10,7 +10,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/logs"
 )
 
 const maxLiveRange = 24 * time.Hour
@@ -72,7 +72,7 @@ func (v *liveView) parseFilter(raw json.RawMessage) (f filter, err error) {
 	if f.State != "" && f.State != "pending" && f.State != "firing" {
 		return bad("state is pending or firing, not %q", f.State)
 	}
-	if _, ok := views.ParseSeverity(f.Severity); f.Severity != "" && !ok {
+	if _, ok := logs.ParseSeverity(f.Severity); f.Severity != "" && !ok {
 		return bad("severity is TRACE, DEBUG, INFO, WARN, ERROR or FATAL, not %q", f.Severity)
 	}
 	if f.TraceID != "" {

@@ -10,6 +10,7 @@ import (
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/cells"
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -46,7 +47,7 @@ func (l *logQuery) filter() (q views.LogQuery, err error) {
 		Attributes: l.attributes,
 		Limit:      answer.LimitOf(l.limit)}
 	if l.severity != nil {
-		q.MinSeverity, _ = views.ParseSeverity(*l.severity)
+		q.MinSeverity, _ = logs.ParseSeverity(*l.severity)
 	}
 	if l.traceID != nil {
 		q.TraceID, err = answer.ParseTraceID(*l.traceID)

@@ -14,6 +14,7 @@ import (
 	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/logs"
 )
 
 // Lines are searched newest first: in the views back to where they hold all, then in the store of raw lines. A token says in which
@@ -177,7 +178,7 @@ func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery,
 
 func lineOf(l *raw.LogLine) views.LogLine {
 	out := views.LogLine{Time: l.Time, Service: l.Service, HasService: l.Service != "",
-		Severity: views.SeverityOf(l.SeverityNumber, l.SeverityText), Body: l.Body, SeverityText: l.SeverityText,
+		Severity: logs.SeverityOf(l.SeverityNumber, l.SeverityText), Body: l.Body, SeverityText: l.SeverityText,
 		SeverityNumber: attr.Severity(l.SeverityNumber, l.SeverityText), Event: l.Event, Scope: l.Scope, ScopeVersion: l.ScopeVersion,
 		Attributes: l.Attributes, Resource: l.Resource}
 	if id, err := answer.ParseTraceID(l.TraceID); err == nil {
@@ -232,7 +233,7 @@ func (s *Server) rawVolume(ctx context.Context, m answer.Moment, r answer.Range,
 		p.warn(incomplete)
 	}
 	for _, b := range list {
-		add(b.Time.Unix(), b.Service, views.SeverityOf(b.SeverityNumber, b.Level).String(), b.Count)
+		add(b.Time.Unix(), b.Service, logs.SeverityOf(b.SeverityNumber, b.Level).String(), b.Count)
 	}
 	return nil
 }

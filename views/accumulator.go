@@ -438,7 +438,7 @@ func (a *Accumulator) take() *batch {
 	defer a.mu.Unlock()
 	b := a.cur
 	if a.drains != nil {
-		b.clusters = a.drains.Take()
+		b.patterns = drain.Batch{Partition: a.partition, Clusters: a.drains.Take()}
 	}
 	a.cur, a.spare = a.spare, nil
 	return b

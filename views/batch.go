@@ -28,7 +28,7 @@ type batch struct {
 	traces   traces.Batch
 	rawSpans traces.RawBatch
 	rawLogs  traces.RawBatch
-	clusters []drain.Cluster // that log lines joined
+	patterns drain.Batch // the clusters that log lines joined
 	halves   []edges.Half
 	hashes   []dedup.Seen
 	spanKeys []dedup.SpanKey
@@ -97,7 +97,7 @@ func (b *batch) reset(spare *traces.RawSpare) {
 	b.traces.Reset()
 	b.rawSpans.Reset(spare)
 	b.rawLogs.Reset(spare)
-	b.clusters = nil
+	b.patterns.Clusters = nil
 	if b.known > model.MaxLocalSeries {
 		*b = *newBatch()
 		return

@@ -137,13 +137,7 @@ func (s *Set) collectTaken(c *Checkpoint) {
 func (s *Set) drainsOf(partition int32) *drain.Drains {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	ds := drain.New(s.cfg.Limits.Patterns)
-	for id, c := range s.patterns.by {
-		if id.Partition == partition {
-			ds.Restore(c)
-		}
-	}
-	return ds
+	return s.patterns.Of(partition, s.cfg.Limits.Patterns)
 }
 
 // pair meets the halves of a checkpoint.
@@ -240,10 +234,8 @@ func (s *Set) install(c *Checkpoint) error {
 			}
 		}
 	}
-	for i, b := range c.taken {
-		if len(b.clusters) > 0 {
-			s.patterns.install(c.from[i].partition, b.clusters)
-		}
+	for _, b := range c.taken {
+		s.patterns.Install(&b.patterns)
 	}
 	s.rawSpans.Install(c.raw[0])
 	s.rawLogs.Install(c.raw[1])

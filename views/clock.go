@@ -6,6 +6,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -27,6 +28,11 @@ func (a *Accumulator) ceiling() uint64 {
 		return 0
 	}
 	return uint64(now)*1e6 + uint64(a.set.cfg.FutureTolerance)
+}
+
+// lineClock is the clock of the record's lines.
+func (a *Accumulator) lineClock() logs.Clock {
+	return logs.Clock{Arrived: a.arrived(), Ceiling: a.ceiling()}
 }
 
 // arrived is the time that the record stands for, Unix nanoseconds: its timestamp, else the receiver's clock; 0: neither is known.

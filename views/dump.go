@@ -235,8 +235,8 @@ func (s *Set) dumpPatterns() (lines []string, err error) {
 	t := s.tables[model.TablePatterns]
 	pattern := func(id uint32) string {
 		l := cells.SplitLabels(t.Dict.Key(id))
-		if c, ok := drain.ParseClusterID(l[1]); ok && s.patterns.by[c] != nil {
-			return strings.TrimSpace(fmt.Sprintf("%s p%d %q %s", l[0], c.Partition, s.patterns.by[c].Pattern(), model.DimsOf(l)))
+		if c, ok := drain.ParseClusterID(l[1]); ok && s.patterns.By[c] != nil {
+			return strings.TrimSpace(fmt.Sprintf("%s p%d %q %s", l[0], c.Partition, s.patterns.By[c].Pattern(), model.DimsOf(l)))
 		}
 		return fmt.Sprintf("%q", shownLabels(t.Dict.Key(id)))
 	}

@@ -75,15 +75,8 @@ func (s *Set) appendViews(b []byte, c *Checkpoint) []byte {
 			b = batch.traces.Parts[i].Append(b, c.next.head, c.next.seq)
 		}
 	}
-	for i, batch := range c.taken {
-		if len(batch.clusters) == 0 {
-			continue
-		}
-		b = binary.AppendUvarint(b, uint64(c.from[i].partition)+1)
-		b = binary.AppendUvarint(b, uint64(len(batch.clusters)))
-		for j := range batch.clusters {
-			b = batch.clusters[j].Append(b)
-		}
+	for _, batch := range c.taken {
+		b = batch.patterns.Append(b)
 	}
 	return append(b, 0)
 }
@@ -99,18 +92,9 @@ func (s *Set) decodeViews(d *model.Decoder, c *Checkpoint, b *batch) {
 		t.Decode(d, base, c.next.seq)
 		b.traces.Parts = append(b.traces.Parts, t)
 	}
-	for d.Err == nil {
-		partition := d.Uvarint()
-		if partition == 0 {
-			break
-		}
-		cs := make([]drain.Cluster, d.Count())
-		for i := range cs {
-			cs[i].Decode(d)
-		}
-		if d.Err == nil {
-			s.patterns.install(int32(partition-1), cs)
-		}
+	c.taken = []*batch{b}
+	for p := new(drain.Batch); p.Decode(d); p = new(drain.Batch) {
+		c.taken = append(c.taken, &batch{patterns: *p})
 	}
 }
 
@@ -164,7 +148,8 @@ func (s *Set) fold(c *Checkpoint) error {
 	entries = s.traces.Fold(ks, s.seq, s.head, s.tracesSince(), &c.then, entries)
 	entries = s.rawSpans.Fold(ks, s.tracesSince(), &c.then, entries)
 	entries = s.rawLogs.Fold(ks, s.headLess(s.cfg.LogRetention), &c.then, entries)
-	entries = s.patterns.fold(ks, s.tables[model.TablePatterns], &c.then, entries)
+	counted := func() map[drain.ClusterID]bool { return clustersOf(s.tables[model.TablePatterns].Dict) }
+	entries = s.patterns.Fold(ks, counted, &c.then, entries)
 	old, oldChunks := s.journal.gen, s.journal.chunks
 	s.journal.gen++
 	entries, s.journal.chunks = s.pairing.Fold(ks, s.journal.gen, entries)

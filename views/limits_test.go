@@ -10,6 +10,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -37,7 +38,7 @@ func TestLimitsHold(t *testing.T) {
 		binary.BigEndian.PutUint64(s.TraceID[8:], uint64(i)+1)
 		binary.BigEndian.PutUint64(s.SpanID[:], uint64(i)+1)
 		a.Span(&res, &s)
-		a.Log(&res, &views.LogRecord{Time: base, Severity: views.SeverityInfo,
+		a.Log(&res, &logs.Record{Time: base, Severity: logs.SeverityInfo,
 			Body: fmt.Appendf(nil, "word%c word%c line", 'a'+i%26, 'a'+i/26%26)})
 		a.End()
 		if i%10_000 == 9_999 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
@@ -46,7 +47,7 @@ func TestOneTimeOfALine(t *testing.T) {
 		a := script.Set.Partition("otlp_logs", p)
 		require.True(t, a.Begin(model.Record{Offset: offset, LeaderEpoch: -1, Timestamp: ts.Milliseconds(), Received: now.Milliseconds(),
 			Value: value}))
-		require.NoError(t, views.DecodeLogs(value, nil, a.Log))
+		require.NoError(t, logs.Decode(value, nil, a.Log))
 		a.End()
 	}
 	// one checkpoint with records of two partitions: the oldest line of all says nothing about the lines without a time
@@ -128,9 +129,9 @@ func TestUniqueLogs(t *testing.T) {
 		var m plog.ProtoMarshaler
 		b, err := m.MarshalLogs(ld)
 		require.NoError(t, err)
-		require.Equal(t, c.unique, views.UniqueLogs(b), fmt.Sprint(i))
+		require.Equal(t, c.unique, logs.Unique(b), fmt.Sprint(i))
 	}
-	require.False(t, views.UniqueLogs([]byte("no protobuf")))
+	require.False(t, logs.Unique([]byte("no protobuf")))
 }
 
 // FuzzKeptLogRecords searches blocks of any bytes: what a record holds does not reach beyond it.
@@ -139,7 +140,7 @@ func FuzzKeptLogRecords(f *testing.F) {
 	f.Add([]byte("\xfa\xff\xff\xff\x0f\x11aaaaaaaaaaaaaaaa\x01"))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		n := 0
-		if views.DecodeLogs(value, nil, func(*model.Resource, *views.LogRecord) { n++ }) != nil || n == 0 || n > 1000 {
+		if logs.Decode(value, nil, func(*model.Resource, *logs.Record) { n++ }) != nil || n == 0 || n > 1000 {
 			return
 		}
 		script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{LogBytes: 1 << 20})
@@ -147,7 +148,7 @@ func FuzzKeptLogRecords(f *testing.F) {
 		for offset := range int64(2) {
 			a := script.Set.Partition("otlp_logs", 0)
 			require.True(t, a.Begin(model.Record{Offset: offset, Timestamp: 5000, Value: value, Anonymous: true}))
-			require.NoError(t, views.DecodeLogs(value, nil, a.Log))
+			require.NoError(t, logs.Decode(value, nil, a.Log))
 			a.End()
 		}
 		_, err = script.Checkpoint(nil)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -12,10 +11,10 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/views/drain"
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/traces"
 )
@@ -25,7 +24,7 @@ type LogLine struct {
 	Time                 time.Time
 	Service              string
 	HasService           bool
-	Severity             Severity
+	Severity             logs.Severity
 	SeverityText         string // as it was sent
 	SeverityNumber       int32  // as it was sent, else what the text stands for; 0: not known
 	Body                 string
@@ -70,7 +69,7 @@ type LogQuery struct {
 	From, To    time.Time
 	Service     string
 	Dims        model.DimFilter // of the line's resource
-	MinSeverity Severity
+	MinSeverity logs.Severity
 	Text        string // occurs in the body or the name of the event, whatever its case
 	// the words of the body, or of the name where there is no body, match this pattern, as LogPatterns gives it
 	Pattern    string
@@ -152,16 +151,16 @@ func (f *logFilter) accepts(r *model.Resource, resource pcommon.Map, l plog.LogR
 	if len(q.Dims) > 0 && !f.dims(r) {
 		return false
 	}
-	if q.MinSeverity > 0 && SeverityOf(int32(l.SeverityNumber()), l.SeverityText()) < q.MinSeverity {
+	if q.MinSeverity > 0 && logs.SeverityOf(int32(l.SeverityNumber()), l.SeverityText()) < q.MinSeverity {
 		return false
 	}
 	if !f.attributes(l.Attributes(), resource) {
 		return false
 	}
-	if len(f.text) > 0 && !drain.HasFold([]byte(attr.Text(l.Body())), f.text) && !drain.HasFold([]byte(eventName(l)), f.text) {
+	if len(f.text) > 0 && !drain.HasFold([]byte(attr.Text(l.Body())), f.text) && !drain.HasFold([]byte(logs.EventName(l)), f.text) {
 		return false
 	}
-	return f.pattern == nil || drain.SameWords(f.pattern, drain.Split([]byte(cmp.Or(attr.Text(l.Body()), eventName(l)))))
+	return f.pattern == nil || drain.SameWords(f.pattern, drain.Split([]byte(cmp.Or(attr.Text(l.Body()), logs.EventName(l)))))
 }
 
 // attributes reports whether a line or its resource has the wanted attributes.
@@ -210,8 +209,8 @@ type logHit struct {
 
 func (h *logHit) line() LogLine {
 	return LogLine{Time: model.Time(h.place.at), Service: string(h.r.Service), HasService: h.r.HasService,
-		Severity: SeverityOf(int32(h.l.SeverityNumber()), h.l.SeverityText()), SeverityText: attr.ValidUTF8(h.l.SeverityText()),
-		SeverityNumber: attr.Severity(int32(h.l.SeverityNumber()), h.l.SeverityText()), Event: eventName(h.l),
+		Severity: logs.SeverityOf(int32(h.l.SeverityNumber()), h.l.SeverityText()), SeverityText: attr.ValidUTF8(h.l.SeverityText()),
+		SeverityNumber: attr.Severity(int32(h.l.SeverityNumber()), h.l.SeverityText()), Event: logs.EventName(h.l),
 		Scope: attr.ValidUTF8(h.sl.Scope().Name()), ScopeVersion: attr.ValidUTF8(h.sl.Scope().Version()),
 		Body: attr.Text(h.l.Body()), TraceID: h.l.TraceID(), SpanID: h.l.SpanID(), Attributes: attr.Map(h.l.Attributes()),
 		Resource: attr.Map(h.rl.Resource().Attributes()), place: h.place}
@@ -291,14 +290,14 @@ func (s *Set) searchLogBlocks(m traces.RawMeta, f *logFilter) (hits []logHit, si
 			continue
 		}
 		i := 0
-		for clock, record := range keptLogRecords(b, lineClock{arrived: m.Begin}) {
-			for part := range logParts(record) {
+		for clock, record := range logs.KeptRecords(b, logs.Clock{Arrived: m.Begin}) {
+			for part := range logs.Parts(record) {
 				if !f.block(part) {
-					i += countLines(part)
+					i += logs.CountLines(part)
 					continue
 				}
-				err = eachLog(part, f.dimensions, func(r *model.Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool {
-					p := logPlace{clock.lineTime(l), ref, i}
+				err = logs.Each(part, f.dimensions, func(r *model.Resource, rl plog.ResourceLogs, sl plog.ScopeLogs, l plog.LogRecord) bool {
+					p := logPlace{clock.TimeOf(l), ref, i}
 					i++
 					if f.accepts(r, rl.Resource().Attributes(), l, p) {
 						hits = append(hits, logHit{p, *r, rl, sl, l})
@@ -312,49 +311,6 @@ func (s *Set) searchLogBlocks(m traces.RawMeta, f *logFilter) (hits []logHit, si
 		}
 	}
 	return hits, size, nil
-}
-
-// logParts cuts OTLP LogsData into its fields: each is LogsData too, mostly with one ResourceLogs. What cannot be cut comes as it is.
-func logParts(b []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for len(b) > 0 {
-			_, _, n := protowire.ConsumeField(b)
-			if n < 0 {
-				n = len(b)
-			}
-			if !yield(b[:n]) {
-				return
-			}
-			b = b[n:]
-		}
-	}
-}
-
-// countLines is how many log records a part has; lines are numbered whether they are decoded or not.
-func countLines(part []byte) (n int) {
-	for resource := range nested(part, 1) { // LogsData.resource_logs
-		for scope := range nested(resource, 2) { // ResourceLogs.scope_logs
-			for range nested(scope, 2) { // ScopeLogs.log_records
-				n++
-			}
-		}
-	}
-	return n
-}
-
-// nested are the messages that stand in field num of a message.
-func nested(b []byte, num protowire.Number) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for field := range logParts(b) {
-			got, typ, tag := protowire.ConsumeTag(field)
-			if tag < 0 || got != num || typ != protowire.BytesType {
-				continue
-			}
-			if v, size := protowire.ConsumeBytes(field[tag:]); size >= 0 && !yield(v) {
-				return
-			}
-		}
-	}
 }
 
 func (s *Set) logBlock(ref traces.RawRef) ([]byte, bool, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
@@ -52,7 +53,7 @@ func TestLinesOfAServiceAreThoseOfAll(t *testing.T) {
 			}
 			a := set.Partition("otlp_logs", 0)
 			if a.Begin(model.Record{Offset: offset, LeaderEpoch: -1, Value: value}) {
-				if err := views.DecodeLogs(value, nil, a.Log); err != nil {
+				if err := logs.Decode(value, nil, a.Log); err != nil {
 					t.Fatal(err)
 				}
 				a.End()

@@ -135,7 +135,7 @@ func (s *Set) restoreFold(v []byte) error {
 			return fmt.Errorf("table %s: %w", t.Def.Name, err)
 		}
 	}
-	if err := s.patterns.restore(s.kv); err != nil {
+	if err := s.patterns.Restore(s.kv); err != nil {
 		return err
 	}
 	if err := s.traces.Restore(s.kv); err != nil {
@@ -219,7 +219,6 @@ func (s *Set) decodeEntry(v []byte) (*Checkpoint, error) {
 		b.halves[i].Decode(&d, &last)
 	}
 	s.decodeViews(&d, c, b)
-	c.taken = []*batch{b}
 	return c, d.Err
 }
 

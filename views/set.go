@@ -12,6 +12,7 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/dedup"
+	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/traces"
@@ -61,7 +62,7 @@ type Set struct {
 	spare    *traces.RawSpare // buffers of raw records
 	rawSpans *traces.RawStore
 	rawLogs  *traces.RawStore
-	patterns *patterns
+	patterns *drain.Store
 	sums     serviceSums
 	hours    serviceHours
 	edgeIDs  map[edges.EdgeID]uint32
@@ -109,7 +110,7 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 		parts: map[model.Partition]*Accumulator{}, marks: model.NewWatermarks(), progress: map[model.Partition]model.Progress{},
 		red: cells.NewStore[model.REDCounts](model.LetterRED), edges: cells.NewStore[model.EdgeCounts](model.LetterEdges),
 		edgeIDs: map[edges.EdgeID]uint32{}, edgeByLabel: map[edges.EdgeID]uint32{}, tables: cells.NewTables(&cfg.Limits),
-		traces: traces.NewStore(cfg.Limits.RecentTraces), patterns: newPatterns(), levels: cfg.Levels(),
+		traces: traces.NewStore(cfg.Limits.RecentTraces), patterns: drain.NewStore(), levels: cfg.Levels(),
 	}
 	if s.rawSpans, err = traces.NewRawStore(model.RawSignalSpans, cfg.TraceBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)

@@ -10,7 +10,7 @@ import (
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -79,7 +79,7 @@ func prepLogs(_, messages [][]byte) (func() error, func(), error) {
 			if !in.acc.Begin(model.Record{Offset: in.offset, LeaderEpoch: -1, Value: m}) {
 				continue
 			}
-			err := ingest.DecodeLogs(m, nil, 100_000, func(r *model.Resource, l *views.LogRecord) {
+			err := ingest.DecodeLogs(m, nil, 100_000, func(r *model.Resource, l *logs.Record) {
 				in.spans++
 				in.acc.Log(r, l)
 			})

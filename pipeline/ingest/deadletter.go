@@ -11,10 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 )
 
 // The headers of a dead letter. The record's own headers follow them.

@@ -16,6 +16,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -167,7 +168,7 @@ func (g *Ingest) apply(a *views.Accumulator, topic string, rec model.Record) err
 
 // applyProto applies one record or nothing of it. A panic is an error of this record alone.
 func (g *Ingest) applyProto(a *views.Accumulator, topic string, rec model.Record) (err error) {
-	rec.Anonymous = topic == g.Config.LogsTopic && !views.UniqueLogs(rec.Value)
+	rec.Anonymous = topic == g.Config.LogsTopic && !logs.Unique(rec.Value)
 	if !a.Begin(rec) {
 		return nil
 	}

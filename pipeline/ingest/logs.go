@@ -4,7 +4,7 @@ import (
 	"errors"
 
 	"github.com/gaurav/watchingcat/pipeline/otlp"
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -13,7 +13,7 @@ var ErrTooManyLogs = errors.New("too many log records in one record")
 
 // DecodeLogs reads an OTLP ExportLogsServiceRequest (or LogsData) and calls f for each log record. Lines are counted on the wire
 // before anything is built: a megabyte of empty ones would become a hundred.
-func DecodeLogs(b []byte, d *model.Dimensions, maxLogs int, f func(r *model.Resource, l *views.LogRecord)) error {
+func DecodeLogs(b []byte, d *model.Dimensions, maxLogs int, f func(r *model.Resource, l *logs.Record)) error {
 	n, err := countNested(b, 1, 2, 2)
 	if err != nil {
 		return err
@@ -21,7 +21,7 @@ func DecodeLogs(b []byte, d *model.Dimensions, maxLogs int, f func(r *model.Reso
 	if n > maxLogs {
 		return ErrTooManyLogs
 	}
-	return views.DecodeLogs(b, d, f)
+	return logs.Decode(b, d, f)
 }
 
 // countNested counts the messages that a path of field numbers leads to.

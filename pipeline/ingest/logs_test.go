@@ -7,7 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -34,9 +34,9 @@ func logsOf(t testing.TB, lines int) []byte {
 
 func TestDecodeLogs(t *testing.T) {
 	n := 0
-	err := DecodeLogs(logsOf(t, 3), nil, 3, func(r *model.Resource, l *views.LogRecord) {
+	err := DecodeLogs(logsOf(t, 3), nil, 3, func(r *model.Resource, l *logs.Record) {
 		n++
-		if string(r.Service) != "cart" || l.Time != 17 || l.Severity != views.SeverityWarn || string(l.Body) != `{"n":3}` ||
+		if string(r.Service) != "cart" || l.Time != 17 || l.Severity != logs.SeverityWarn || string(l.Body) != `{"n":3}` ||
 			l.Exception == nil || string(l.Exception.Message) != "broken" {
 			t.Errorf("got %s %+v", r.Service, l)
 		}
@@ -58,7 +58,7 @@ func FuzzDecodeLogs(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n := 0
-		if err := DecodeLogs(b, nil, 100, func(*model.Resource, *views.LogRecord) { n++ }); err == nil && n > 100 {
+		if err := DecodeLogs(b, nil, 100, func(*model.Resource, *logs.Record) { n++ }); err == nil && n > 100 {
 			t.Fatalf("%d lines of at most 100", n)
 		}
 	})

@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/gaurav/watchingcat/pipeline/otlp"
 )
 
 // ErrTooManyPoints says that a record holds more metrics or data points than one record may.

@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/gaurav/watchingcat/pipeline/otlp"
-	"github.com/gaurav/watchingcat/pipeline/source"
 	otelattr "go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/semconv/v1.43.0/messagingconv"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gaurav/watchingcat/pipeline/otlp"
+	"github.com/gaurav/watchingcat/pipeline/source"
 )
 
 // Scope begins the name of an instrumentation scope of WatchingCat.

@@ -6,9 +6,6 @@ import (
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/gaurav/watchingcat/pipeline/kafka"
-	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
-	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -18,6 +15,10 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/gaurav/watchingcat/pipeline/kafka"
+	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
+	"github.com/gaurav/watchingcat/pipeline/source"
 )
 
 // spansOf is a record with one span of each scope.

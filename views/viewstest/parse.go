@@ -8,7 +8,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
-	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -27,7 +27,7 @@ func ParseLog(line string) (l LogLine, err error) {
 	if f[1] != "-" {
 		l.Resource = model.Resource{Service: []byte(f[1]), HasService: true}
 	}
-	l.Log.Severity, _ = views.ParseSeverity(f[2])
+	l.Log.Severity, _ = logs.ParseSeverity(f[2])
 	for _, w := range f[3:] {
 		switch k, v, _ := strings.Cut(w, "="); k {
 		case "id":

@@ -33,6 +33,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -50,7 +51,7 @@ type Record struct {
 // LogLine is one parsed log line.
 type LogLine struct {
 	Resource model.Resource
-	Log      views.LogRecord
+	Log      logs.Record
 }
 
 // Line is one parsed span line.
@@ -375,7 +376,7 @@ func (s *Script) lines(d *datadriven.TestData) (string, error) {
 		}
 	}
 	if v, ok := d.Arg("severity"); ok {
-		q.MinSeverity, _ = views.ParseSeverity(v.Vals[0])
+		q.MinSeverity, _ = logs.ParseSeverity(v.Vals[0])
 	}
 	if v, ok := d.Arg("trace"); ok {
 		copy(q.TraceID[:], v.Vals[0])
