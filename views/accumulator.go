@@ -3,8 +3,10 @@ package views
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
@@ -13,6 +15,35 @@ import (
 	"github.com/gaurav/watchingcat/views/traces"
 )
 
+// Shared is what the accumulators of all partitions share.
+type Shared struct {
+	Config   model.Config
+	Names    *model.Names
+	Records  *dedup.Records
+	Spans    *dedup.Spans // nil: spans are not de-duplicated
+	Dicts    [model.Tables]*cells.Dict
+	Spare    *traces.RawSpare                    // buffers of raw records
+	Patterns func(partition int32) *drain.Drains // the log patterns that a partition has found so far
+
+	Pending      atomic.Int64 // spans and lines applied and not collected
+	PendingBytes atomic.Int64 // bytes of their records
+}
+
+// New returns the accumulator of a partition.
+func New(shared *Shared, topic string, partition int32) *Accumulator {
+	return &Accumulator{shared: shared, topic: topic, partition: partition, cur: newBatch(), spare: newBatch()}
+}
+
+// Partition names the accumulator's partition.
+func (a *Accumulator) Partition() model.Partition {
+	return model.Partition{Topic: a.topic, N: a.partition}
+}
+
+// Resume makes the accumulator go on from a committed position; mark is the partition's watermark, Unix nanoseconds.
+func (a *Accumulator) Resume(p storage.Position, mark uint64) {
+	a.next, a.mark, a.topicID = p.Offset, mark, p.TopicID
+}
+
 // An Accumulator takes the records of one partition, one goroutine at a time, and shares nothing with those of other partitions
 // but names and the de-duplication set. A record is staged span by span between Begin and End; Rollback drops all of it, so that
 // a record which does not parse to its end applies nothing.
@@ -20,7 +51,7 @@ import (
 // What was applied since the last checkpoint is a batch. Collect takes the batch away and gives a fresh one: appliers go on while
 // the checkpoint encodes and commits.
 type Accumulator struct {
-	set       *Set
+	shared    *Shared
 	topic     string
 	partition int32
 	topicID   [16]byte
@@ -75,10 +106,10 @@ func (a *Accumulator) Begin(r model.Record) bool {
 		a.record.Timestamp = min(r.Timestamp, r.Received) // a producer whose clock is ahead
 	}
 	a.resource = resourceSeen{}
-	a.hashed = a.set.dedup.Window >= 0 && !r.Anonymous
+	a.hashed = a.shared.Records.Window >= 0 && !r.Anonymous
 	if a.hashed {
 		a.hash = dedup.HashOf(r.Value)
-		if earlier, ok := a.set.dedup.Reserve(dedup.Seen{Hash: a.hash, Times: dedup.Times{TS: a.record.Timestamp}}); !ok {
+		if earlier, ok := a.shared.Records.Reserve(dedup.Seen{Hash: a.hash, Times: dedup.Times{TS: a.record.Timestamp}}); !ok {
 			a.cur.counts.Duplicates++
 			a.mark = max(a.mark, earlier.End)
 			a.cur.mark, a.cur.ts = max(a.cur.mark, earlier.End), max(a.cur.ts, a.record.Timestamp)
@@ -104,10 +135,10 @@ func (a *Accumulator) restage() {
 // Again is called when a record was staged to its end, before End. It returns true when some of its spans were seen before: then they
 // must all be given again, and those are left out.
 func (a *Accumulator) Again() bool {
-	if a.set.spans == nil || len(a.spanKeys) == 0 {
+	if a.shared.Spans == nil || len(a.spanKeys) == 0 {
 		return false
 	}
-	a.again = a.set.spans.Take(a.spanKeys, a.again)
+	a.again = a.shared.Spans.Take(a.spanKeys, a.again)
 	a.second = true
 	if len(a.again) == 0 {
 		return false
@@ -131,7 +162,7 @@ func (a *Accumulator) seenBefore(r *model.Resource, s *model.Span) bool {
 
 // Span stages one span of the record.
 func (a *Accumulator) Span(r *model.Resource, s *model.Span) {
-	if a.set.spans != nil && a.seenBefore(r, s) {
+	if a.shared.Spans != nil && a.seenBefore(r, s) {
 		return
 	}
 	a.counts.Spans++
@@ -152,13 +183,13 @@ func (a *Accumulator) Span(r *model.Resource, s *model.Span) {
 	if status >= model.Statuses {
 		status = model.StatusUnset
 	}
-	se := a.cur.series(a.set.names, sv, s.Name, kind, status)
-	if se.over {
+	se := a.cur.series(a.shared.Names, sv, s.Name, kind, status)
+	if se.Over {
 		a.counts.Overflowed++
 	}
 	a.staged = append(a.staged, model.Observation{
-		Cell: a.cur.cell(se, model.BucketStart(end)), N: a.adjustedCount(s), Size: s.Size, Hist: uint16(model.BucketOf(dur)),
-		Start: start, Series: se.id, Parent: s.ParentID,
+		Cell: a.cur.red.Cell(se, model.BucketStart(end)), N: a.adjustedCount(s), Size: s.Size, Hist: uint16(model.BucketOf(dur)),
+		Start: start, Series: se.ID, Parent: s.ParentID,
 		Ex: model.Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end, Duration: dur},
 	})
 	o := &a.staged[len(a.staged)-1]
@@ -233,7 +264,7 @@ func (a *Accumulator) peer(name, system []byte) uint32 {
 	if id, ok := a.cur.peers[peerKey{string(name), string(system)}]; ok {
 		return id
 	}
-	id, ok := a.set.names.Peer(model.NodeKey{Name: model.CleanText(name, model.MaxName), System: model.CleanText(system, model.MaxName)})
+	id, ok := a.shared.Names.Peer(model.NodeKey{Name: model.CleanText(name, model.MaxName), System: model.CleanText(system, model.MaxName)})
 	if !ok {
 		a.counts.Overflowed++
 	}
@@ -246,7 +277,7 @@ func (a *Accumulator) service(r *model.Resource, s *model.Span) *service {
 	if r.Seq != 0 && r.Seq == a.resource.seq && len(s.Dims) == 0 {
 		return a.resource.sv
 	}
-	sv := a.cur.service(a.set.names, r.Service, a.dims(r.Dims, s.Dims))
+	sv := a.cur.service(a.shared.Names, r.Service, a.dims(r.Dims, s.Dims))
 	if len(s.Dims) == 0 {
 		a.resource = resourceSeen{r.Seq, sv}
 	}
@@ -261,7 +292,7 @@ func (a *Accumulator) dims(resource, span []model.DimensionValue) model.Dims {
 	a.key = model.RawDims(append(model.RawDims(a.key[:0], resource), 0xff), span)
 	d, ok := a.cur.dims[string(a.key)]
 	if !ok {
-		dims, known := a.set.names.Dims(resource, span)
+		dims, known := a.shared.Names.Dims(resource, span)
 		d = seenDims{dims, !known}
 		a.cur.dims[string(a.key)] = d
 	}
@@ -289,9 +320,9 @@ func (a *Accumulator) End() {
 		a.versions[i].apply()
 	}
 	b.counts.Add(&a.counts)
-	a.set.pending.Add(int64(a.counts.Applied()))
+	a.shared.Pending.Add(int64(a.counts.Applied()))
 	b.bytes += uint64(len(a.record.Value))
-	a.set.pendingBytes.Add(int64(len(a.record.Value)))
+	a.shared.PendingBytes.Add(int64(len(a.record.Value)))
 	b.mark = max(b.mark, a.end)
 	a.mark = max(a.mark, a.end)
 	for i := range b.halves[a.halves:] {
@@ -303,7 +334,7 @@ func (a *Accumulator) End() {
 	a.keepKeys()
 	if a.hashed {
 		s := dedup.Seen{Hash: a.hash, Times: dedup.Times{TS: a.record.Timestamp, End: a.end}}
-		a.set.dedup.Applied(s)
+		a.shared.Records.Applied(s)
 		b.hashes = append(b.hashes, s)
 	}
 	a.advance()
@@ -312,7 +343,7 @@ func (a *Accumulator) End() {
 
 // keepKeys hands the keys of the spans that were not seen before to the checkpoint.
 func (a *Accumulator) keepKeys() {
-	if a.set.spans == nil {
+	if a.shared.Spans == nil {
 		return
 	}
 	again := a.again
@@ -327,14 +358,14 @@ func (a *Accumulator) keepKeys() {
 
 // endTraces adds the staged spans to the summaries of their traces, and keeps the record for those who want to see the spans.
 func (a *Accumulator) endTraces() {
-	c := &a.set.cfg
+	c := &a.shared.Config
 	if c.TraceRetention < 0 || len(a.staged) == 0 {
 		return
 	}
 	b, raw, keep := a.cur, traces.RawRef{}, c.TraceBytes > 0
 	if keep {
 		begin, end := a.stagedOver()
-		raw.N = b.rawSpans.Add(a.set.spare, nil, a.spansAsCounted(), begin, end)
+		raw.N = b.raw[rawSpans].Add(a.shared.Spare, nil, a.spansAsCounted(), begin, end)
 	}
 	for i := range a.staged {
 		o := &a.staged[i]
@@ -373,7 +404,7 @@ func (a *Accumulator) Rollback() {
 		a.forgetKeys()
 	}
 	if a.hashed {
-		a.set.dedup.Release(dedup.Seen{Hash: a.hash, Times: dedup.Times{TS: a.record.Timestamp}})
+		a.shared.Records.Release(dedup.Seen{Hash: a.hash, Times: dedup.Times{TS: a.record.Timestamp}})
 	}
 	a.mu.Unlock()
 }
@@ -383,7 +414,7 @@ func (a *Accumulator) forgetKeys() {
 	kept := a.cur.spanKeys
 	a.cur.spanKeys = nil
 	a.keepKeys()
-	a.set.spans.Remove(a.cur.spanKeys)
+	a.shared.Spans.Remove(a.cur.spanKeys)
 	a.cur.spanKeys = kept
 }
 
@@ -446,7 +477,7 @@ func (a *Accumulator) take() *batch {
 
 // giveBack returns a batch whose checkpoint is committed.
 func (a *Accumulator) giveBack(b *batch) {
-	b.reset(a.set.spare)
+	b.reset(a.shared.Spare)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.spare = b

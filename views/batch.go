@@ -22,12 +22,11 @@ type batch struct {
 	last     *service
 	dims     map[string]seenDims // by their values as they came
 	peers    map[peerKey]uint32
-	dirty    []*redSeries
+	red      cells.REDBatch
 	known    int
 	tables   [model.Tables]cells.TallyBatch
 	traces   traces.Batch
-	rawSpans traces.RawBatch
-	rawLogs  traces.RawBatch
+	raw      [rawKinds]traces.RawBatch
 	patterns drain.Batch // the clusters that log lines joined
 	halves   []edges.Half
 	hashes   []dedup.Seen
@@ -38,7 +37,6 @@ type batch struct {
 	ts       int64  // newest record timestamp
 	position storage.Position
 	moved    bool
-	free     []*model.REDCounts
 }
 
 // serviceKey is a service as it came: its name may have to be cleaned.
@@ -62,19 +60,7 @@ type service struct {
 }
 
 type operation struct {
-	series [model.Kinds][model.Statuses]*redSeries
-}
-
-// redSeries is a series in a batch with the few buckets that the batch touched.
-type redSeries struct {
-	id    uint32
-	over  bool
-	cells []redCell
-}
-
-type redCell struct {
-	start int64
-	c     *model.REDCounts
+	series [model.Kinds][model.Statuses]*cells.REDSeries
 }
 
 func newBatch() *batch {
@@ -84,19 +70,14 @@ func newBatch() *batch {
 
 // reset empties a batch after its checkpoint; series stay known.
 func (b *batch) reset(spare *traces.RawSpare) {
-	for _, s := range b.dirty {
-		for i := range s.cells {
-			s.cells[i].c.Reset()
-			b.free = append(b.free, s.cells[i].c)
-		}
-		s.cells = s.cells[:0]
-	}
+	b.red.Reset()
 	for i := range b.tables {
 		b.tables[i].Reset()
 	}
 	b.traces.Reset()
-	b.rawSpans.Reset(spare)
-	b.rawLogs.Reset(spare)
+	for i := range b.raw {
+		b.raw[i].Reset(spare)
+	}
 	b.patterns.Clusters = nil
 	if b.known > model.MaxLocalSeries {
 		*b = *newBatch()
@@ -108,7 +89,7 @@ func (b *batch) reset(spare *traces.RawSpare) {
 	if len(b.dims) > model.MaxLocalSeries {
 		clear(b.dims)
 	}
-	b.dirty, b.halves, b.hashes, b.spanKeys = b.dirty[:0], b.halves[:0], b.hashes[:0], b.spanKeys[:0]
+	b.halves, b.hashes, b.spanKeys = b.halves[:0], b.hashes[:0], b.spanKeys[:0]
 	b.counts, b.bytes, b.mark, b.ts, b.moved = model.Counters{}, 0, 0, 0, false
 }
 
@@ -127,7 +108,7 @@ func (b *batch) service(n *model.Names, name []byte, dims model.Dims) *service {
 	return s
 }
 
-func (b *batch) series(n *model.Names, sv *service, name []byte, kind model.Kind, status model.Status) *redSeries {
+func (b *batch) series(n *model.Names, sv *service, name []byte, kind model.Kind, status model.Status) *cells.REDSeries {
 	op := sv.ops[string(name)]
 	if op == nil {
 		op = &operation{}
@@ -136,28 +117,9 @@ func (b *batch) series(n *model.Names, sv *service, name []byte, kind model.Kind
 	se := op.series[kind][status]
 	if se == nil {
 		id, ok := n.Series(sv.id, model.CleanText(name, model.MaxName), kind, status)
-		se = &redSeries{id: id, over: !ok || sv.over}
+		se = &cells.REDSeries{ID: id, Over: !ok || sv.over}
 		op.series[kind][status] = se
 		b.known++
 	}
 	return se
-}
-
-func (b *batch) cell(s *redSeries, start int64) *model.REDCounts {
-	for i := range s.cells {
-		if s.cells[i].start == start {
-			return s.cells[i].c
-		}
-	}
-	if len(s.cells) == 0 {
-		b.dirty = append(b.dirty, s)
-	}
-	var c *model.REDCounts
-	if n := len(b.free); n > 0 {
-		c, b.free = b.free[n-1], b.free[:n-1]
-	} else {
-		c = &model.REDCounts{}
-	}
-	s.cells = append(s.cells, redCell{start, c})
-	return c
 }

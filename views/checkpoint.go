@@ -2,11 +2,9 @@ package views
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/traces"
@@ -24,7 +22,8 @@ type Checkpoint struct {
 	records uint64 // bytes of the records
 	from    []*Accumulator
 	taken   []*batch
-	raw     [2]traces.RawMeta // of spans and of logs
+	raw     [rawKinds]traces.RawMeta
+	limit   int // bytes of a transaction
 	next    state
 	marks   map[model.Partition]uint64
 	gone    []model.Partition // see Mark.Gone
@@ -35,17 +34,13 @@ type Checkpoint struct {
 // maxCheckpointPositions is how many partitions one checkpoint moves.
 const maxCheckpointPositions = 5000
 
-// state is what a checkpoint derives from its inputs for readers.
-type state struct {
-	seq      uint64
-	counters model.Counters
-	head     uint64
-	complete uint64
+func (c *Checkpoint) keyspace() model.Keyspace {
+	return model.Keyspace{Version: c.Commit.Version, Shard: c.Commit.Shard}
 }
 
 // Collect takes what was applied since the last checkpoint. It returns nil when nothing was and no mark moves the frontier.
 func (s *Set) Collect(marks []model.Mark) (*Checkpoint, error) {
-	c := &Checkpoint{Commit: storage.Commit{Version: s.cfg.Version, Shard: s.cfg.Shard}}
+	c := &Checkpoint{Commit: storage.Commit{Version: s.cfg.Version, Shard: s.cfg.Shard}, limit: s.cfg.MaxCommitBytes}
 	moved := false
 	list := s.accumulators()
 	for i := range list {
@@ -62,8 +57,8 @@ func (s *Set) Collect(marks []model.Mark) (*Checkpoint, error) {
 			c.Commit.Positions = append(c.Commit.Positions, b.position)
 			c.Spans += b.counts.Spans
 			c.Logs += b.counts.Logs
-			s.pending.Add(-int64(b.counts.Applied()))
-			s.pendingBytes.Add(-int64(b.bytes))
+			s.taken.Pending.Add(-int64(b.counts.Applied()))
+			s.taken.PendingBytes.Add(-int64(b.bytes))
 			c.records += b.bytes
 		}
 	}
@@ -79,58 +74,15 @@ func (s *Set) Collect(marks []model.Mark) (*Checkpoint, error) {
 	}
 	s.seq++
 	c.next.seq = s.seq
-	s.collectTaken(c)
+	for _, v := range s.views {
+		v.collect(c)
+	}
 	if err := s.sift(c); err != nil {
 		return nil, fmt.Errorf("sift raw spans: %w", err)
 	}
-	entry := s.appendJournal(make([]byte, 0, s.journal.last+s.journal.last/8+1024), c)
-	s.journal.last = len(entry)
-	c.Bytes = len(entry)
-	s.journal.count++
-	s.journal.bytes += len(entry)
-	c.Commit.Entries = append(c.Commit.Entries, storage.Entry{Key: journalKey(s.kv.Keyspace, s.seq), Value: entry})
-	if s.seq == 1 {
-		c.Commit.Entries = append(c.Commit.Entries, s.formatEntry())
-	}
-	var hashes []dedup.Seen
-	for _, b := range c.taken {
-		hashes = append(hashes, b.hashes...)
-	}
-	c.Commit.Entries = s.dedup.Store(s.kv.Keyspace, s.seq, hashes, c.Commit.Entries)
-	keys := make([][]dedup.SpanKey, len(c.taken))
-	for i, b := range c.taken {
-		keys[i] = b.spanKeys
-	}
-	c.Commit.Entries = s.spans.Store(s.kv.Keyspace, s.seq, keys, &c.next.counters, c.Commit.Entries)
-	s.pair(c)
+	s.journalise(c)
+	s.edges.pair(c)
 	return c, nil
-}
-
-// collectTaken makes what the batches hold ready to be stored: raw blocks get their numbers, and series that were forgotten while a
-// batch still used them are defined again.
-func (s *Set) collectTaken(c *Checkpoint) {
-	raws := [2][]*traces.RawBatch{make([]*traces.RawBatch, len(c.taken)), make([]*traces.RawBatch, len(c.taken))}
-	base := uint32(0)
-	for i, b := range c.taken {
-		for j := range b.traces.Parts {
-			for k := range b.traces.Parts[j].Raw {
-				r := &b.traces.Parts[j].Raw[k]
-				r.Seq, r.N = s.seq, r.N+base
-			}
-		}
-		base += uint32(len(b.rawSpans.Blocks))
-		raws[0][i], raws[1][i] = &b.rawSpans, &b.rawLogs
-		for t := range b.tables {
-			for _, se := range b.tables[t].Dirty {
-				s.tables[t].Dict.Again(se.ID, se.Key)
-			}
-		}
-	}
-	for i, raw := range []*traces.RawStore{s.rawSpans, s.rawLogs} {
-		var entries []storage.Entry
-		entries, c.raw[i] = raw.Collect(s.kv.Keyspace, s.seq, raws[i])
-		c.ahead(entries, s.cfg.MaxCommitBytes)
-	}
 }
 
 // drainsOf returns the log patterns that a partition has found so far.
@@ -140,23 +92,13 @@ func (s *Set) drainsOf(partition int32) *drain.Drains {
 	return s.patterns.Of(partition, s.cfg.Limits.Patterns)
 }
 
-// pair meets the halves of a checkpoint.
-func (s *Set) pair(c *Checkpoint) {
-	for _, b := range c.taken {
-		for i := range b.halves {
-			s.pairing.Take(&b.halves[i])
-		}
-	}
-	s.pairing.Expire(c.next.complete)
-}
-
 // advance moves watermarks and counters by what the batches hold. It reports whether marks alone moved the complete frontier by
 // more than a second.
 func (s *Set) advance(c *Checkpoint, marks []model.Mark) (moved bool) {
 	c.next = state{seq: s.seq, counters: s.counters, head: s.head, complete: s.complete}
 	for i, a := range c.from {
 		b := c.taken[i]
-		p := model.Partition{Topic: a.topic, N: a.partition}
+		p := a.Partition()
 		if b.moved {
 			delete(s.marks.Gone, p)
 		}
@@ -169,7 +111,7 @@ func (s *Set) advance(c *Checkpoint, marks []model.Mark) (moved bool) {
 	c.gone = s.marks.Take(marks, func(p model.Partition, m model.Watermark) { s.Partition(p.Topic, p.N).follow(m.End) })
 	c.marks = s.marks.Ends()
 	c.next.complete = max(s.marks.Complete(), s.complete)
-	return c.next.complete >= s.complete+uint64(time.Second)
+	return c.next.moved(s.complete)
 }
 
 func (s *Set) release(c *Checkpoint) {
@@ -196,60 +138,15 @@ func (s *Set) install(c *Checkpoint) error {
 	for _, f := range c.then {
 		f()
 	}
-	s.touchRED, s.touchMap, s.touched = s.touchRED[:0], s.touchMap[:0], 0
 	s.head, s.complete, s.counters = c.next.head, c.next.complete, c.next.counters
-	since := s.since()
-	for _, b := range c.taken {
-		for _, se := range b.dirty {
-			touched := model.Touched{Bucket: math.MaxInt64}
-			for _, cell := range se.cells {
-				if cell.c.Calls == 0 {
-					continue
-				}
-				touched.Bucket, touched.Calls = min(touched.Bucket, cell.start), touched.Calls+cell.c.Calls
-				late, err := s.red.Add(s.kv, c.next.seq, se.id, cell.start, cell.c, since)
-				if err != nil {
-					return err
-				}
-				switch {
-				case late:
-					s.counters.TooLate += cell.c.Calls
-				case cell.start >= s.red.Floor && (s.oldest == 0 || cell.start < s.oldest):
-					s.oldest = cell.start
-				}
-			}
-			s.touchRED = append(s.touchRED, model.Touch{ID: se.id, Touched: touched})
-		}
-		for t := range b.tables {
-			if len(b.tables[t].Dirty) > 0 {
-				s.touched = s.touched.With(model.Table(t))
-			}
-			if err := s.tables[t].Install(s.kv, c.next.seq, &b.tables[t], since); err != nil {
-				return err
-			}
-		}
-		for i := range b.traces.Parts {
-			if err := s.traces.Install(s.kv, &b.traces.Parts[i]); err != nil {
-				return err
-			}
-		}
-	}
-	for _, b := range c.taken {
-		s.patterns.Install(&b.patterns)
-	}
-	s.rawSpans.Install(c.raw[0])
-	s.rawLogs.Install(c.raw[1])
-	s.numberEdges()
-	for k, e := range s.pairing.Edges {
-		id := s.edgeIDOf(k.Edge)
-		if _, err := s.edges.Add(s.kv, c.next.seq, id, k.Start, e, since); err != nil {
+	in := &installing{kv: s.kv, seq: c.next.seq, since: s.since(), counters: &s.counters, red: s.touchRED[:0], edges: s.touchMap[:0]}
+	for _, v := range s.views {
+		if err := v.install(c, in); err != nil {
 			return err
 		}
-		s.touchMap = append(s.touchMap, model.Touch{ID: s.edgeLabel[id], Touched: model.Touched{Bucket: k.Start}})
 	}
-	s.pairing.Forget()
+	s.touchRED, s.touchMap, s.touched = in.red, in.edges, in.tables
 	s.progressed(c)
-	s.counters.Waiting = uint64(s.pairing.Waiting)
 	s.frontier = model.Frontier{Seq: c.next.seq, Version: s.cfg.Version, Since: s.sinceTime(), Head: model.Time(s.head),
 		Complete: model.Time(s.complete)}
 	for l, at := range s.since() {

@@ -27,7 +27,7 @@ func (a *Accumulator) ceiling() uint64 {
 	if now <= 0 {
 		return 0
 	}
-	return uint64(now)*1e6 + uint64(a.set.cfg.FutureTolerance)
+	return uint64(now)*1e6 + uint64(a.shared.Config.FutureTolerance)
 }
 
 // lineClock is the clock of the record's lines.

@@ -98,7 +98,7 @@ func (s *Set) dumpRED(r []model.Segment) ([]string, error) {
 func (s *Set) dumpEdges(r []model.Segment) ([]string, error) {
 	var lines []string
 	text := func(id uint32) string {
-		e := s.edgeList[id]
+		e := s.edges.ids.List[id]
 		if e.Conn == edges.Unpaired {
 			return "unpaired " + edges.UnpairedReasons[e.Client]
 		}
@@ -134,7 +134,7 @@ func (s *Set) dumpEdges(r []model.Segment) ([]string, error) {
 }
 
 func (s *Set) dumpPending() (lines []string) {
-	p := s.pairing
+	p := s.edges.pairing
 	for i := range p.Groups.N {
 		g := p.Groups.At(i)
 		if g.Has&edges.Alive == 0 || g.Paired() {

@@ -11,7 +11,7 @@ import (
 var Decoders = []func(v []byte) error{
 	func(v []byte) error { _, err := emptySet().decodeEntry(v); return err },
 	func(v []byte) error { return emptySet().restoreFold(v) },
-	func(v []byte) error { return emptySet().pairing.Restore(v) },
+	func(v []byte) error { return emptySet().edges.pairing.RestoreGroups(v) },
 	func(v []byte) error {
 		return traces.DecodeBlock(v, traces.AnyTime, func(*traces.Trace) bool { return true })
 	},

@@ -16,7 +16,7 @@ func TestKept(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Kept{}, s.Kept(), "nothing was counted")
 	at := func(seconds uint64) time.Time { return model.Time(seconds * 1e9) }
-	s.oldest, s.head = 100, 130e9
+	s.red.oldest, s.head = 100, 130e9
 	require.Equal(t, Kept{Traces: at(100), Logs: at(100)}, s.Kept(), "nothing is older than retention")
 	s.head = 200e9
 	require.Equal(t, Kept{Traces: at(140), Logs: at(140)}, s.Kept())

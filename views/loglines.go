@@ -50,12 +50,12 @@ func (a *Accumulator) endLogs() {
 	if len(a.logs) == 0 {
 		return
 	}
-	if c := &a.set.cfg; c.LogBytes > 0 && c.LogRetention >= 0 {
+	if c := &a.shared.Config; c.LogBytes > 0 && c.LogRetention >= 0 {
 		a.key = a.lineClock().Append(a.key[:0], len(a.record.Value))
-		a.cur.rawLogs.Add(a.set.spare, a.key, a.record.Value, a.begin, a.end)
+		a.cur.raw[rawLogs].Add(a.shared.Spare, a.key, a.record.Value, a.begin, a.end)
 	}
 	if a.drains == nil {
-		a.drains = a.set.drainsOf(a.partition)
+		a.drains = a.shared.Patterns(a.partition)
 	}
 	for i := range a.logs {
 		l := &a.logs[i]
@@ -64,7 +64,7 @@ func (a *Accumulator) endLogs() {
 			name = drain.ClusterID{Partition: a.partition, ID: c.ID}.Label(nil)
 		}
 		a.key = cells.AppendDims(cells.AppendLabel(cells.AppendLabel(a.key[:0], []byte(l.service)), name), l.dims)
-		c, over := a.cur.tables[model.TablePatterns].Cell(a.set.tables[model.TablePatterns].Dict, a.key, model.BucketStart(l.at))
+		c, over := a.cur.tables[model.TablePatterns].Cell(a.shared.Dicts[model.TablePatterns], a.key, model.BucketStart(l.at))
 		if over {
 			a.cur.counts.Overflowed++
 		}

@@ -302,7 +302,7 @@ func (s *Set) stepsOf(r model.Range, width int64) []model.Segment {
 
 // edgeKey is an edge with its nodes.
 func (s *Set) edgeKey(id uint32) model.EdgeKey {
-	e := s.edgeList[id]
+	e := s.edges.ids.List[id]
 	if e.Conn == edges.Unpaired {
 		return model.EdgeKey{Connection: model.UnpairedPrefix + edges.UnpairedReasons[e.Client]}
 	}
@@ -319,7 +319,7 @@ func ServiceMap(ps []VersionRange) (model.Map, error) {
 	by, alone := map[model.EdgeKey]*model.EdgeCounts{}, map[uint32]uint64{}
 	err := eachStretch(ps, func(s *Set, p VersionRange) error {
 		return s.edges.Each(s.kv, s.sumsOf(p.Range), cells.EverySeries, func(_ cells.BucketAt, id uint32, c *model.EdgeCounts) error {
-			if e := s.edgeList[id]; e.Conn == edges.Unpaired {
+			if e := s.edges.ids.List[id]; e.Conn == edges.Unpaired {
 				alone[e.Client] += c.Calls
 				return nil
 			}
@@ -413,7 +413,7 @@ func (s *Set) SelectEdgesIn(r model.Range, match func(id uint32, k model.EdgeKey
 		if se.Total.Zero() {
 			continue
 		}
-		k, first := s.edgeKey(id).Labels(), s.edgeLabel[id]
+		k, first := s.edgeKey(id).Labels(), s.edges.ids.Label[id]
 		if t := at[first]; t != nil {
 			t.Base.Merge(&se.Total)
 			model.Widen(&t.First, &t.Last, se.First, se.Last)
@@ -423,17 +423,17 @@ func (s *Set) SelectEdgesIn(r model.Range, match func(id uint32, k model.EdgeKey
 			at[first] = t
 		}
 	}
-	want := cells.PickOf(len(s.edgeList), func(id uint32) bool { return at[s.edgeLabel[id]] != nil })
+	want := cells.PickOf(len(s.edges.ids.List), func(id uint32) bool { return at[s.edges.ids.Label[id]] != nil })
 	inRange, after := s.cellsAndAfter(r, s.edges.Floor)
 	err := s.edges.Each(s.kv, after, want, func(_ cells.BucketAt, id uint32, c *model.EdgeCounts) error {
-		at[s.edgeLabel[id]].Base.Sub(c)
+		at[s.edges.ids.Label[id]].Base.Sub(c)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = s.edges.Each(s.kv, inRange, want, func(b cells.BucketAt, id uint32, c *model.EdgeCounts) error {
-		t := at[s.edgeLabel[id]]
+		t := at[s.edges.ids.Label[id]]
 		t.Base.Sub(c)
 		cell := model.EdgeCell{Bucket: b.Start, Width: b.Width, EdgeCounts: *c}
 		cell.ClientHist.Counts, cell.ServerHist.Counts, cell.Transit.Counts = slices.Clone(c.ClientHist.Counts),

@@ -1,15 +1,12 @@
 package views
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
-	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // formatVersion is that of everything a Set stores; the state begins with it. Change it with any change of a key or a value.
@@ -68,9 +65,6 @@ func (s *Set) restore() error {
 			return err
 		}
 	}
-	if err := s.dedup.Restore(s.kv); err != nil {
-		return fmt.Errorf("read record hashes: %w", err)
-	}
 	prefix := s.kv.Key(storage.TableJournal)
 	err = s.kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
 		if seq := binary.BigEndian.Uint64(k[len(prefix):]); seq != s.seq+1 {
@@ -81,11 +75,8 @@ func (s *Set) restore() error {
 	if err != nil {
 		return fmt.Errorf("replay journal: %w", err)
 	}
-	if err := s.spans.Restore(s.kv, &s.counters); err != nil {
-		return fmt.Errorf("read spans seen: %w", err)
-	}
-	for _, raw := range []*traces.RawStore{s.rawSpans, s.rawLogs} {
-		if err := raw.Restore(s.kv, s.seq); err != nil {
+	for _, v := range s.views {
+		if err := v.resume(s.kv, s.seq, &s.counters); err != nil {
 			return err
 		}
 	}
@@ -95,13 +86,12 @@ func (s *Set) restore() error {
 	}
 	for _, p := range positions {
 		a := s.Partition(p.Topic, p.Partition)
-		a.next = p.Offset
 		at := s.progress[model.Partition{Topic: p.Topic, N: p.Partition}]
 		at.Topic, at.Partition, at.Position = p.Topic, p.Partition, p.Offset
-		a.mark = s.marks.Of[model.Partition{Topic: p.Topic, N: p.Partition}].End
-		at.Watermark = model.Time(a.mark)
+		mark := s.marks.Of[model.Partition{Topic: p.Topic, N: p.Partition}].End
+		a.Resume(p, mark)
+		at.Watermark = model.Time(mark)
 		s.progress[model.Partition{Topic: p.Topic, N: p.Partition}] = at
-		a.topicID = p.TopicID
 	}
 	return nil
 }
@@ -109,74 +99,22 @@ func (s *Set) restore() error {
 func (s *Set) restoreFold(v []byte) error {
 	d := model.Decoder{B: v}
 	d.Uvarint() // the format
-	st := s.decodeState(&d)
-	s.journal.gen, s.journal.chunks, s.journal.defs = uint32(d.Uvarint()), int(d.Uvarint()), uint32(d.Uvarint())
-	s.traces.First, s.traces.Next = uint32(d.Uvarint()), uint32(d.Uvarint())
-	s.oldest = int64(d.Uvarint())
-	s.red.RestoreState(&d)
-	s.edges.RestoreState(&d)
-	for _, t := range s.tables {
-		t.RestoreState(&d)
+	var st state
+	st.decode(&d, &s.marks)
+	for _, v := range s.stateful {
+		v.RestoreState(&d)
 	}
 	if d.Err != nil {
 		return fmt.Errorf("state: %w", d.Err)
 	}
-	if err := s.restoreNames(); err != nil {
-		return err
-	}
-	if err := s.red.Restore(s.kv); err != nil {
-		return err
-	}
-	if err := s.edges.Restore(s.kv); err != nil {
-		return err
-	}
-	for _, t := range s.tables {
-		if err := t.Restore(s.kv); err != nil {
-			return fmt.Errorf("table %s: %w", t.Def.Name, err)
+	for _, v := range s.views {
+		if err := v.restore(s.kv); err != nil {
+			return err
 		}
 	}
-	if err := s.patterns.Restore(s.kv); err != nil {
-		return err
-	}
-	if err := s.traces.Restore(s.kv); err != nil {
-		return fmt.Errorf("read blocks of traces: %w", err)
-	}
-	prefix := s.kv.Key(storage.TableWaiting)
-	err := s.kv.KV.Scan(prefix, storage.PrefixEnd(prefix), func(k, v []byte) error {
-		if binary.BigEndian.Uint32(k[len(prefix):]) != s.journal.gen {
-			s.journal.stray = append(s.journal.stray, bytes.Clone(k))
-			return nil
-		}
-		return s.pairing.Restore(v)
-	})
-	if err != nil {
-		return fmt.Errorf("read waiting span halves: %w", err)
-	}
-	s.pairing.Complete = st.complete
+	s.edges.pairing.Complete = st.complete
 	s.seq, s.journal.first = st.seq, st.seq+1
 	return s.install(&Checkpoint{next: st})
-}
-
-func (s *Set) restoreNames() error {
-	from, to := model.NamesKey(s.kv.Version, s.kv.Shard, 0), model.NamesKey(s.kv.Version, s.kv.Shard, s.journal.defs)
-	err := s.kv.KV.Scan(from, to, func(_, v []byte) error {
-		d := model.Decoder{B: v}
-		s.names.Decode(&d)
-		first := int(d.Uvarint())
-		for i := 0; len(d.B) > 0 && d.Err == nil; i++ {
-			e := edges.EdgeID{Client: uint32(d.Uvarint()), Server: uint32(d.Uvarint()), Conn: edges.Connection(d.Byte())}
-			if d.Err == nil && first+i >= len(s.edgeList) {
-				s.addEdge(e)
-			}
-		}
-		return d.Err
-	})
-	if err != nil {
-		return fmt.Errorf("read names: %w", err)
-	}
-	s.journal.names, s.journal.series = s.names.Size()
-	s.journal.edges = len(s.edgeList)
-	return nil
 }
 
 // replay does again what a checkpoint did.
@@ -188,38 +126,8 @@ func (s *Set) replay(v []byte) error {
 	s.seq = c.next.seq
 	s.journal.count++
 	s.journal.bytes += len(v)
-	s.pair(c)
+	s.edges.pair(c)
 	return s.install(c)
-}
-
-// decodeEntry reads an entry of the journal: its definitions into the Set, the rest into one batch.
-func (s *Set) decodeEntry(v []byte) (*Checkpoint, error) {
-	d := model.Decoder{B: v}
-	s.names.Decode(&d)
-	c := &Checkpoint{next: s.decodeState(&d)}
-	b := newBatch()
-	for d.Err == nil {
-		id := d.Uvarint()
-		if id == 0 {
-			break
-		}
-		se := &redSeries{id: uint32(id - 1)}
-		for range d.Count() {
-			cell := redCell{start: int64(d.Uvarint()), c: &model.REDCounts{}}
-			if cell.c.Decode(&d); d.Err != nil {
-				return nil, d.Err
-			}
-			se.cells = append(se.cells, cell)
-		}
-		b.dirty = append(b.dirty, se)
-	}
-	b.halves = make([]edges.Half, d.Count())
-	var last edges.Half
-	for i := range b.halves {
-		b.halves[i].Decode(&d, &last)
-	}
-	s.decodeViews(&d, c, b)
-	return c, d.Err
 }
 
 // formatEntry notes the format and the dimensions with the first checkpoint.

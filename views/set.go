@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gaurav/watchingcat/storage"
@@ -38,15 +37,12 @@ type Set struct {
 	dedup *dedup.Records
 	spans *dedup.Spans // nil: spans are not de-duplicated
 	feed  model.Feed
-
-	pending      atomic.Int64 // spans applied and not collected
-	pendingBytes atomic.Int64 // bytes of their records
+	taken Shared // by accumulators
 
 	partsMu sync.Mutex
 	parts   map[model.Partition]*Accumulator
 
 	// used by checkpoints alone
-	pairing *edges.Pairing
 	seq     uint64
 	turn    int
 	marks   model.Watermarks
@@ -54,46 +50,35 @@ type Set struct {
 
 	levels [model.Levels]model.Level
 
+	views    []view // see listViews
+	stateful []stateful
+
 	mu       sync.RWMutex // guards what readers see
-	red      *cells.Store[model.REDCounts, *model.REDCounts]
-	edges    *cells.Store[model.EdgeCounts, *model.EdgeCounts]
+	red      *redView
+	edges    *mapView
 	tables   [model.Tables]*cells.TableStore
 	traces   *traces.Store
-	spare    *traces.RawSpare // buffers of raw records
 	rawSpans *traces.RawStore
 	rawLogs  *traces.RawStore
 	patterns *drain.Store
 	sums     serviceSums
 	hours    serviceHours
-	edgeIDs  map[edges.EdgeID]uint32
-	edgeList []edges.EdgeID
-	// edgeLabel is, for each edge, the first with the same labels: nodes that differ by type or system are one in the labels of series.
-	edgeLabel   []uint32
-	edgeByLabel map[edges.EdgeID]uint32
-	counters    model.Counters
-	frontier    model.Frontier
-	complete    uint64
-	head        uint64
-	oldest      int64 // start of the first 10 s bucket that was counted; 0: none was
-	progress    map[model.Partition]model.Progress
-	touchRED    []model.Touch
-	touchMap    []model.Touch
-	touched     model.TableSet
+	counters model.Counters
+	frontier model.Frontier
+	complete uint64
+	head     uint64
+	progress map[model.Partition]model.Progress
+	touchRED []model.Touch
+	touchMap []model.Touch
+	touched  model.TableSet
 }
 
 // journal says which journal entries are stored and how much was written since the last fold.
 type journal struct {
-	first  uint64 // oldest stored entry
-	bytes  int
-	count  int
-	gen    uint32   // generation of the stored waiting groups
-	chunks int      // how many chunks that has
-	stray  [][]byte // keys of a generation that a crash kept from being finished
-	defs   uint32   // stored chunks of names
-	names  int      // how many names and series those hold
-	series int
-	edges  int
-	last   int // length of the newest entry
+	first uint64 // oldest stored entry
+	bytes int
+	count int
+	last  int // length of the newest entry
 }
 
 // Open reads a Set from kv and brings it up to the last commit.
@@ -108,8 +93,7 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 		cfg: cfg, kv: model.State{Keyspace: ks, KV: kv},
 		names: model.NewNames(cfg.Limits, dimensions), dedup: dedup.NewRecords(cfg), spans: dedup.NewSpans(cfg),
 		parts: map[model.Partition]*Accumulator{}, marks: model.NewWatermarks(), progress: map[model.Partition]model.Progress{},
-		red: cells.NewStore[model.REDCounts](model.LetterRED), edges: cells.NewStore[model.EdgeCounts](model.LetterEdges),
-		edgeIDs: map[edges.EdgeID]uint32{}, edgeByLabel: map[edges.EdgeID]uint32{}, tables: cells.NewTables(&cfg.Limits),
+		red: &redView{Store: cells.NewStore[model.REDCounts](model.LetterRED)}, tables: cells.NewTables(&cfg.Limits),
 		traces: traces.NewStore(cfg.Limits.RecentTraces), patterns: drain.NewStore(), levels: cfg.Levels(),
 	}
 	if s.rawSpans, err = traces.NewRawStore(model.RawSignalSpans, cfg.TraceBytes); err != nil {
@@ -119,8 +103,14 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 		return nil, fmt.Errorf("views: %w", err)
 	}
 	s.sums.most, s.hours.most = cfg.CacheBytes/2/serviceSumBytes, cfg.CacheBytes/2
-	s.spare = &traces.RawSpare{Most: cfg.SpareBytes}
-	s.pairing = edges.NewPairing(cfg, s.names.Compare)
+	s.taken.Config, s.taken.Names, s.taken.Records, s.taken.Spans = cfg, s.names, s.dedup, s.spans
+	s.taken.Spare, s.taken.Patterns = &traces.RawSpare{Most: cfg.SpareBytes}, s.drainsOf
+	for i, t := range s.tables {
+		s.taken.Dicts[i] = t.Dict
+	}
+	s.edges = &mapView{Store: cells.NewStore[model.EdgeCounts](model.LetterEdges), pairing: edges.NewPairing(cfg, s.names.Compare),
+		ids: edges.NewNumbers(cfg.Limits.Edges, s.names.Labels)}
+	s.listViews()
 	s.frontier.Version = cfg.Version
 	if err := s.restore(); err != nil {
 		return nil, fmt.Errorf("views: open version %d: %w", cfg.Version, err)
@@ -135,7 +125,7 @@ func (s *Set) Partition(topic string, n int32) *Accumulator {
 	p := model.Partition{Topic: topic, N: n}
 	a := s.parts[p]
 	if a == nil {
-		a = &Accumulator{set: s, topic: topic, partition: n, cur: newBatch(), spare: newBatch()}
+		a = New(&s.taken, topic, n)
 		s.parts[p] = a
 	}
 	return a
@@ -157,17 +147,18 @@ func (s *Set) Config() model.Config { return s.cfg }
 func (s *Set) Feed() *model.Feed { return &s.feed }
 
 // Pending is how many spans wait for a checkpoint.
-func (s *Set) Pending() uint64 { return uint64(max(0, s.pending.Load())) }
+func (s *Set) Pending() uint64 { return uint64(max(0, s.taken.Pending.Load())) }
 
 // PendingBytes is how many bytes the records have that wait for a checkpoint.
-func (s *Set) PendingBytes() uint64 { return uint64(max(0, s.pendingBytes.Load())) }
+func (s *Set) PendingBytes() uint64 { return uint64(max(0, s.taken.PendingBytes.Load())) }
 
 func (s *Set) accumulators() []*Accumulator {
 	s.partsMu.Lock()
 	defer s.partsMu.Unlock()
 	list := slices.Collect(maps.Values(s.parts))
 	slices.SortFunc(list, func(a, b *Accumulator) int {
-		return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+		p, q := a.Partition(), b.Partition()
+		return cmp.Or(cmp.Compare(p.Topic, q.Topic), cmp.Compare(p.N, q.N))
 	})
 	return list
 }
@@ -203,63 +194,11 @@ func (s *Set) progressed(c *Checkpoint) {
 	}
 }
 
-// numberEdges gives ids to the edges that a checkpoint brings, in an order that a replay of the journal repeats.
-func (s *Set) numberEdges() {
-	var fresh []edges.EdgeID
-	for k := range s.pairing.Edges {
-		if _, ok := s.edgeIDs[k.Edge]; !ok {
-			fresh = append(fresh, k.Edge)
-		}
-	}
-	slices.SortFunc(fresh, func(a, b edges.EdgeID) int {
-		return cmp.Or(cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server), cmp.Compare(a.Conn, b.Conn))
-	})
-	for _, e := range fresh {
-		s.edgeIDOf(e)
-	}
-}
-
-// edgeIDOf returns an edge's id; above the limit it is the edge from Other to Other.
-func (s *Set) edgeIDOf(e edges.EdgeID) uint32 {
-	id, ok := s.edgeIDs[e]
-	if ok {
-		return id
-	}
-	if len(s.edgeList) >= s.cfg.Limits.Edges && e.Conn != edges.Unpaired {
-		s.counters.Overflowed++
-		e = edges.EdgeID{Client: model.OtherID, Server: model.OtherID, Conn: e.Conn}
-		if id, ok := s.edgeIDs[e]; ok {
-			return id
-		}
-	}
-	return s.addEdge(e)
-}
-
-func (s *Set) addEdge(e edges.EdgeID) uint32 {
-	id := uint32(len(s.edgeList))
-	s.edgeIDs[e] = id
-	s.edgeList = append(s.edgeList, e)
-	k := e
-	if k.Conn != edges.Unpaired {
-		k.Client, k.Server = s.names.Labels(e.Client), s.names.Labels(e.Server)
-	}
-	if k.Conn == edges.VirtualClient {
-		k.Conn = edges.VirtualNode
-	}
-	first, ok := s.edgeByLabel[k]
-	if !ok {
-		first = id
-		s.edgeByLabel[k] = id
-	}
-	s.edgeLabel = append(s.edgeLabel, first)
-	return id
-}
-
 func (s *Set) sinceTime() time.Time {
 	if s.head == 0 {
 		return time.Time{}
 	}
-	oldest := s.oldest
+	oldest := s.red.oldest
 	if oldest == 0 { // no span was counted: what there is are log lines
 		oldest = s.tables[model.TableLogs].First(s.since())
 	}

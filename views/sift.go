@@ -48,7 +48,7 @@ func (s *Set) sift(c *Checkpoint) error {
 		entries = append(entries, storage.Entry{Key: s.rawSpans.MetaKey(s.kv.Keyspace, m.Seq), Value: left.Append(nil)})
 		c.then.Do(func() { s.rawSpans.Replace(left) })
 	}
-	c.ahead(entries, s.cfg.MaxCommitBytes)
+	c.ahead(entries)
 	return nil
 }
 

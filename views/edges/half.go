@@ -14,9 +14,9 @@ const (
 	halfLate      = 1 << 6 // came follows, in seconds after the end
 )
 
-// AppendHalf encodes a half relative to the one before: the stored flags, the trace id unless it is the same, the span id unless
+// appendHalf encodes a half relative to the one before: the stored flags, the trace id unless it is the same, the span id unless
 // the half is settled, the rest of the part.
-func AppendHalf(b []byte, h, last *Half) []byte {
+func appendHalf(b []byte, h, last *Half) []byte {
 	flags := h.Flags
 	if h.Came > 0 {
 		flags |= halfLate
@@ -50,8 +50,8 @@ func (last *Half) follow(h *Half) {
 	}
 }
 
-// Decode reads what AppendHalf wrote; last is the half before.
-func (h *Half) Decode(d *model.Decoder, last *Half) {
+// Decode reads what appendHalf wrote; last is the half before.
+func (h *Half) decode(d *model.Decoder, last *Half) {
 	flags := d.Byte()
 	h.Flags, h.Came = flags&^(halfSameTrace|halfLate), 0
 	h.Key = [24]byte{}
@@ -70,4 +70,30 @@ func (h *Half) Decode(d *model.Decoder, last *Half) {
 	if flags&halfLate != 0 {
 		h.Came = uint32(h.End/uint64(time.Second) + d.Uvarint())
 	}
+}
+
+// AppendHalves encodes the halves of several batches: how many, then each relative to the one before.
+func AppendHalves(b []byte, batches [][]Half) []byte {
+	n := 0
+	for _, halves := range batches {
+		n += len(halves)
+	}
+	b = model.AppendUvarint(b, uint64(n))
+	var last Half
+	for _, halves := range batches {
+		for i := range halves {
+			b = appendHalf(b, &halves[i], &last)
+		}
+	}
+	return b
+}
+
+// DecodeHalves reads what AppendHalves wrote.
+func DecodeHalves(d *model.Decoder) []Half {
+	halves := make([]Half, d.Count())
+	var last Half
+	for i := range halves {
+		halves[i].decode(d, &last)
+	}
+	return halves
 }

@@ -1,11 +1,9 @@
 package edges
 
 import (
-	"encoding/binary"
 	"slices"
 	"time"
 
-	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -26,9 +24,11 @@ type Pairing struct {
 	due                  map[int64][]uint32 // by second of event time, groups to look at then
 	lists                [][]uint32         // emptied, to be used again
 	Waiting              int
-	Edges                map[edgeBucket]*model.EdgeCounts // changed by this checkpoint
+	Edges                map[Bucket]*model.EdgeCounts // changed by this checkpoint
 	spare                []*model.EdgeCounts
 	scratch              [2][]Part
+
+	stored stored
 }
 
 // maxSpareLists bounds the emptied lists that are kept.
@@ -52,7 +52,8 @@ const (
 	Alive
 )
 
-type edgeBucket struct {
+// Bucket names an edge in one bucket, which starts at Start, Unix seconds.
+type Bucket struct {
 	Edge  EdgeID
 	Start int64
 }
@@ -60,7 +61,7 @@ type edgeBucket struct {
 // NewPairing returns a Pairing without groups; nodes orders nodes by what they are, not by their ids.
 func NewPairing(c model.Config, nodes func(a, b uint32) int) *Pairing {
 	p := &Pairing{nodes: nodes, window: uint64(c.PairingWindow), compensation: uint64(c.Compensation), limit: c.Limits.Waiting,
-		More: map[uint32][]Part{}, due: map[int64][]uint32{}, Edges: map[edgeBucket]*model.EdgeCounts{}}
+		More: map[uint32][]Part{}, due: map[int64][]uint32{}, Edges: map[Bucket]*model.EdgeCounts{}}
 	p.index = newHalfIndex(func(i uint32) *[24]byte { return &p.Groups.At(i).Key })
 	return p
 }
@@ -166,7 +167,7 @@ func (p *Pairing) contribution(i uint32, sign uint64) {
 }
 
 func (p *Pairing) emit(c *call, sign uint64) {
-	k := edgeBucket{c.edge, model.BucketStart(c.end)}
+	k := Bucket{c.edge, model.BucketStart(c.end)}
 	e := p.Edges[k]
 	if e == nil {
 		if n := len(p.spare); n > 0 {
@@ -285,110 +286,4 @@ func (p *Pairing) Forget() {
 		p.spare = append(p.spare, e)
 		delete(p.Edges, k)
 	}
-}
-
-// maxChunk bounds one stored value of groups.
-const maxChunk = 512 << 10
-
-// WaitingKey is where chunk n of a generation of groups is stored.
-// Groups are stored as a whole by each fold, in chunks of a generation.
-func WaitingKey(ks model.Keyspace, gen uint32, n int) []byte {
-	k := binary.BigEndian.AppendUint32(ks.Key(storage.TableWaiting), gen)
-	return binary.BigEndian.AppendUint32(k, uint32(n))
-}
-
-// Fold returns the entries of a generation and how many they are.
-func (p *Pairing) Fold(ks model.Keyspace, gen uint32, entries []storage.Entry) (_ []storage.Entry, chunks int) {
-	buf := []byte{}
-	flush := func() {
-		entries = append(entries, storage.Entry{Key: WaitingKey(ks, gen, chunks), Value: buf})
-		chunks++
-		buf = make([]byte, 0, maxChunk)
-	}
-	for i := range p.Groups.N {
-		if p.Groups.At(i).Has&Alive == 0 {
-			continue
-		}
-		if buf = p.appendGroup(buf, i); len(buf) >= maxChunk-4096 {
-			flush()
-		}
-	}
-	if len(buf) > 0 {
-		flush()
-	}
-	return entries, chunks
-}
-
-// A group: key, flags, when it came, client, server, further parts.
-func (p *Pairing) appendGroup(b []byte, i uint32) []byte {
-	g := p.Groups.At(i)
-	b = append(b, g.Key[:]...)
-	flags := g.Has
-	if g.Expired {
-		flags |= 1 << 7
-	}
-	b = append(b, flags)
-	b = binary.AppendUvarint(b, uint64(g.came))
-	if g.Has&HasClient != 0 {
-		b = g.Client.append(b, 0)
-	}
-	if g.Has&HasServer != 0 {
-		b = g.Server.append(b, 0)
-	}
-	if g.Has&hasMore != 0 {
-		b = binary.AppendUvarint(b, uint64(len(p.More[i])))
-		for _, m := range p.More[i] {
-			b = m.append(b, 0)
-		}
-	}
-	return b
-}
-
-// append encodes a part; its end relative to base.
-func (p *Part) append(b []byte, base uint64) []byte {
-	b = append(b, p.Flags)
-	b = binary.AppendVarint(b, int64(p.End-base))
-	b = model.AppendUvarint(b, p.Dur)
-	b = model.AppendUvarint(b, uint64(p.Svc))
-	return model.AppendUvarint(b, uint64(p.Peer))
-}
-
-func (p *Part) decode(d *model.Decoder, base uint64) {
-	p.Flags = d.Byte()
-	p.End = base + uint64(d.Varint())
-	p.Dur = d.Uvarint()
-	p.Svc, p.Peer = uint32(d.Uvarint()), uint32(d.Uvarint())
-}
-
-// Restore reads one stored chunk of groups.
-func (p *Pairing) Restore(v []byte) error {
-	d := model.Decoder{B: v}
-	for len(d.B) > 0 && d.Err == nil {
-		i := p.Groups.add()
-		g := p.Groups.At(i)
-		copy(g.Key[:], d.Bytes(24))
-		flags := d.Byte()
-		g.Has, g.Expired, g.came = flags&^(1<<7), flags&(1<<7) != 0, uint32(d.Uvarint())
-		if g.Has&HasClient != 0 {
-			g.Client.decode(&d, 0)
-		}
-		if g.Has&HasServer != 0 {
-			g.Server.decode(&d, 0)
-		}
-		if g.Has&hasMore != 0 {
-			for range d.Count() {
-				var m Part
-				if m.decode(&d, 0); d.Err != nil {
-					return d.Err
-				}
-				p.More[i] = append(p.More[i], m)
-			}
-		}
-		p.index.add(&g.Key, i)
-		p.schedule(i, p.until(i))
-		if !g.Paired() && !g.Expired && !g.atOnce() {
-			p.Waiting += 1 + len(p.More[i])
-		}
-	}
-	return d.Err
 }

@@ -440,6 +440,16 @@ func (m *blockMeta) done(size int) {
 	}
 }
 
+// AppendState encodes the numbers of the blocks that are stored.
+func (s *Store) AppendState(b []byte) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(s.Stored.First)), uint64(s.Stored.Next))
+}
+
+// RestoreState reads what AppendState wrote.
+func (s *Store) RestoreState(d *model.Decoder) {
+	s.First, s.Next = uint32(d.Uvarint()), uint32(d.Uvarint())
+}
+
 // Restore reads the blocks that the state names; those of a fold that a crash kept from being finished are written again.
 func (s *Store) Restore(kv model.State) error {
 	return kv.KV.Scan(traceKey(kv.Keyspace, s.First), traceKey(kv.Keyspace, s.Next), func(k, v []byte) error {
