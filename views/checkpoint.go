@@ -6,6 +6,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/drain"
+	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/traces"
 )
@@ -20,9 +21,9 @@ type Checkpoint struct {
 	Bytes  int // of the journal entry
 
 	records uint64 // bytes of the records
-	from    []*Accumulator
-	taken   []*batch
-	raw     [rawKinds]traces.RawMeta
+	from    []*intake.Accumulator
+	taken   []*intake.Batch
+	raw     [intake.RawKinds]traces.RawMeta
 	limit   int // bytes of a transaction
 	next    state
 	marks   map[model.Partition]uint64
@@ -50,16 +51,16 @@ func (s *Set) Collect(marks []model.Mark) (*Checkpoint, error) {
 			break
 		}
 		a := list[(s.turn+i)%len(list)]
-		b := a.take()
+		b := a.Take()
 		c.from, c.taken = append(c.from, a), append(c.taken, b)
-		if b.moved {
+		if b.Moved {
 			moved = true
-			c.Commit.Positions = append(c.Commit.Positions, b.position)
-			c.Spans += b.counts.Spans
-			c.Logs += b.counts.Logs
-			s.taken.Pending.Add(-int64(b.counts.Applied()))
-			s.taken.PendingBytes.Add(-int64(b.bytes))
-			c.records += b.bytes
+			c.Commit.Positions = append(c.Commit.Positions, b.Position)
+			c.Spans += b.Counts.Spans
+			c.Logs += b.Counts.Logs
+			s.taken.Pending.Add(-int64(b.Counts.Applied()))
+			s.taken.PendingBytes.Add(-int64(b.Bytes))
+			c.records += b.Bytes
 		}
 	}
 	idle := s.advance(c, marks)
@@ -99,16 +100,16 @@ func (s *Set) advance(c *Checkpoint, marks []model.Mark) (moved bool) {
 	for i, a := range c.from {
 		b := c.taken[i]
 		p := a.Partition()
-		if b.moved {
+		if b.Moved {
 			delete(s.marks.Gone, p)
 		}
 		if !s.marks.Gone[p] {
-			s.marks.Raise(p, model.Watermark{End: b.mark, TS: b.ts})
+			s.marks.Raise(p, model.Watermark{End: b.Mark, TS: b.TS})
 		}
-		c.next.counters.Add(&b.counts)
-		c.next.head = max(c.next.head, b.mark)
+		c.next.counters.Add(&b.Counts)
+		c.next.head = max(c.next.head, b.Mark)
 	}
-	c.gone = s.marks.Take(marks, func(p model.Partition, m model.Watermark) { s.Partition(p.Topic, p.N).follow(m.End) })
+	c.gone = s.marks.Take(marks, func(p model.Partition, m model.Watermark) { s.Partition(p.Topic, p.N).Follow(m.End) })
 	c.marks = s.marks.Ends()
 	c.next.complete = max(s.marks.Complete(), s.complete)
 	return c.next.moved(s.complete)
@@ -116,7 +117,7 @@ func (s *Set) advance(c *Checkpoint, marks []model.Mark) (moved bool) {
 
 func (s *Set) release(c *Checkpoint) {
 	for i, a := range c.from {
-		a.giveBack(c.taken[i])
+		a.GiveBack(c.taken[i])
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/cells"
+	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -43,7 +44,7 @@ func (s *Set) journalise(c *Checkpoint) {
 
 // decodeEntry reads an entry of the journal: its definitions into the Set, the rest into the batches of a checkpoint.
 func (s *Set) decodeEntry(entry []byte) (*Checkpoint, error) {
-	d, c := model.Decoder{B: entry}, &Checkpoint{taken: []*batch{newBatch()}}
+	d, c := model.Decoder{B: entry}, &Checkpoint{taken: []*intake.Batch{intake.NewBatch()}}
 	for _, v := range s.views {
 		v.decode(&d, c)
 	}

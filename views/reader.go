@@ -149,7 +149,7 @@ func Services(ps []VersionRange) ([]model.Service, error) {
 // OneService sums up a service over all its dimensions.
 func OneService(ps []VersionRange, name string) (model.Service, bool, error) {
 	by, err := sumsOfServices(ps)
-	all, ok := serviceSum{of: serviceKey{name: name}}, false
+	all, ok := serviceSum{of: serviceName{name: name}}, false
 	for k, t := range by {
 		if k.name == name {
 			all.merge(t)
@@ -159,8 +159,8 @@ func OneService(ps []VersionRange, name string) (model.Service, bool, error) {
 	return all.service(), ok, err
 }
 
-func sumsOfServices(ps []VersionRange) (map[serviceKey]*serviceSum, error) {
-	by := map[serviceKey]*serviceSum{}
+func sumsOfServices(ps []VersionRange) (map[serviceName]*serviceSum, error) {
+	by := map[serviceName]*serviceSum{}
 	err := eachStretch(ps, func(s *Set, p VersionRange) error {
 		keys := s.names.REDKeys(all)
 		for _, g := range s.sumsOf(p.Range) {

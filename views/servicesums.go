@@ -16,6 +16,12 @@ type serviceSums struct {
 	most int // of held
 }
 
+// serviceName is a service with its dimensions.
+type serviceName struct {
+	name string
+	dims model.Dims
+}
+
 type bucketOfLevel struct {
 	level int
 	start int64
@@ -28,7 +34,7 @@ type bucketSums struct {
 
 // serviceSum is what one service did: entry spans, and all others.
 type serviceSum struct {
-	of          serviceKey
+	of          serviceName
 	entry, rest sum
 	last        uint64 // newest end, Unix nanoseconds
 }
@@ -52,7 +58,7 @@ func (s *serviceSum) add(k *model.REDKey, c *model.REDCounts) {
 }
 
 // sumServices adds up the services of a segment.
-func (s *Set) sumServices(g model.Segment, keys []*model.REDKey, f model.DimFilter, into map[serviceKey]*serviceSum) error {
+func (s *Set) sumServices(g model.Segment, keys []*model.REDKey, f model.DimFilter, into map[serviceName]*serviceSum) error {
 	width, t := model.LevelSeconds[g.Level], &s.red.Levels[g.Level]
 	for start := max(model.Ceil(g.From, width), t.Oldest-t.Oldest%width); start < min(g.To, s.head1()); start += width {
 		list, err := s.sumBucket(bucketOfLevel{g.Level, start}, t.Changed[start], keys)
@@ -67,7 +73,7 @@ func (s *Set) sumServices(g model.Segment, keys []*model.REDKey, f model.DimFilt
 // head1 is a second after the newest event time.
 func (s *Set) head1() int64 { return int64(s.head/1e9) + 1 }
 
-func addServices(into map[serviceKey]*serviceSum, list []serviceSum, f model.DimFilter) {
+func addServices(into map[serviceName]*serviceSum, list []serviceSum, f model.DimFilter) {
 	for i := range list {
 		if !f.Accepts(list[i].of.dims) {
 			continue
@@ -112,11 +118,11 @@ func (s *Set) sumBucket(b bucketOfLevel, changed uint64, keys []*model.REDKey) (
 }
 
 func (s *Set) sumCells(g model.Segment, keys []*model.REDKey) (list []serviceSum, err error) {
-	place, at := map[serviceKey]int{}, make([]int, len(keys)) // place in list, plus one
+	place, at := map[serviceName]int{}, make([]int, len(keys)) // place in list, plus one
 	err = s.red.Each(s.kv, []model.Segment{g}, cells.Pick{Has: func(id uint32) bool { return int(id) < len(keys) }},
 		func(_ cells.BucketAt, id uint32, c *model.REDCounts) error {
 			if at[id] == 0 {
-				name := serviceKey{keys[id].Service, keys[id].Dims}
+				name := serviceName{keys[id].Service, keys[id].Dims}
 				if place[name] == 0 {
 					list = append(list, serviceSum{of: name})
 					place[name] = len(list)

@@ -13,6 +13,7 @@ import (
 	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/edges"
+	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/traces"
 )
@@ -37,10 +38,10 @@ type Set struct {
 	dedup *dedup.Records
 	spans *dedup.Spans // nil: spans are not de-duplicated
 	feed  model.Feed
-	taken Shared // by accumulators
+	taken intake.Shared // by accumulators
 
 	partsMu sync.Mutex
-	parts   map[model.Partition]*Accumulator
+	parts   map[model.Partition]*intake.Accumulator
 
 	// used by checkpoints alone
 	seq     uint64
@@ -92,7 +93,7 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 	s := &Set{
 		cfg: cfg, kv: model.State{Keyspace: ks, KV: kv},
 		names: model.NewNames(cfg.Limits, dimensions), dedup: dedup.NewRecords(cfg), spans: dedup.NewSpans(cfg),
-		parts: map[model.Partition]*Accumulator{}, marks: model.NewWatermarks(), progress: map[model.Partition]model.Progress{},
+		parts: map[model.Partition]*intake.Accumulator{}, marks: model.NewWatermarks(), progress: map[model.Partition]model.Progress{},
 		red: &redView{Store: cells.NewStore[model.REDCounts](model.LetterRED)}, tables: cells.NewTables(&cfg.Limits),
 		traces: traces.NewStore(cfg.Limits.RecentTraces), patterns: drain.NewStore(), levels: cfg.Levels(),
 	}
@@ -119,13 +120,13 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 }
 
 // Partition returns the accumulator of a partition; it is the same one for every call.
-func (s *Set) Partition(topic string, n int32) *Accumulator {
+func (s *Set) Partition(topic string, n int32) *intake.Accumulator {
 	s.partsMu.Lock()
 	defer s.partsMu.Unlock()
 	p := model.Partition{Topic: topic, N: n}
 	a := s.parts[p]
 	if a == nil {
-		a = New(&s.taken, topic, n)
+		a = intake.New(&s.taken, topic, n)
 		s.parts[p] = a
 	}
 	return a
@@ -152,11 +153,11 @@ func (s *Set) Pending() uint64 { return uint64(max(0, s.taken.Pending.Load())) }
 // PendingBytes is how many bytes the records have that wait for a checkpoint.
 func (s *Set) PendingBytes() uint64 { return uint64(max(0, s.taken.PendingBytes.Load())) }
 
-func (s *Set) accumulators() []*Accumulator {
+func (s *Set) accumulators() []*intake.Accumulator {
 	s.partsMu.Lock()
 	defer s.partsMu.Unlock()
 	list := slices.Collect(maps.Values(s.parts))
-	slices.SortFunc(list, func(a, b *Accumulator) int {
+	slices.SortFunc(list, func(a, b *intake.Accumulator) int {
 		p, q := a.Partition(), b.Partition()
 		return cmp.Or(cmp.Compare(p.Topic, q.Topic), cmp.Compare(p.N, q.N))
 	})

@@ -3,6 +3,7 @@ package views
 import (
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/cells"
+	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -83,6 +84,6 @@ func (s *Set) listViews() {
 	}
 	s.views = append(s.views, &tracesView{store: s.traces},
 		&patternsView{store: s.patterns, counted: s.tables[model.TablePatterns].Dict},
-		&rawView{store: s.rawSpans, kind: rawSpans}, &rawView{store: s.rawLogs, kind: rawLogs},
+		&rawView{store: s.rawSpans, kind: intake.RawSpans}, &rawView{store: s.rawLogs, kind: intake.RawLogs},
 		&recordsView{seen: s.dedup}, &spansView{seen: s.spans, window: s.cfg.DedupWindow})
 }

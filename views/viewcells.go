@@ -19,16 +19,16 @@ type redView struct {
 
 func (v *redView) encode(b []byte, c *Checkpoint) []byte {
 	for _, t := range c.taken {
-		b = t.red.AppendTo(b)
+		b = t.RED.AppendTo(b)
 	}
 	return append(b, 0)
 }
 
-func (v *redView) decode(d *model.Decoder, c *Checkpoint) { c.taken[0].red.Decode(d) }
+func (v *redView) decode(d *model.Decoder, c *Checkpoint) { c.taken[0].RED.Decode(d) }
 
 func (v *redView) install(c *Checkpoint, in *installing) error {
 	for _, t := range c.taken {
-		for _, s := range t.red.Dirty {
+		for _, s := range t.RED.Dirty {
 			if err := v.add(s, in); err != nil {
 				return err
 			}
@@ -88,18 +88,18 @@ type mapView struct {
 func (v *mapView) encode(b []byte, c *Checkpoint) []byte {
 	halves := make([][]edges.Half, len(c.taken))
 	for i, t := range c.taken {
-		halves[i] = t.halves
+		halves[i] = t.Halves
 	}
 	return edges.AppendHalves(b, halves)
 }
 
-func (v *mapView) decode(d *model.Decoder, c *Checkpoint) { c.taken[0].halves = edges.DecodeHalves(d) }
+func (v *mapView) decode(d *model.Decoder, c *Checkpoint) { c.taken[0].Halves = edges.DecodeHalves(d) }
 
 // pair meets the halves of a checkpoint.
 func (v *mapView) pair(c *Checkpoint) {
 	for _, t := range c.taken {
-		for i := range t.halves {
-			v.pairing.Take(&t.halves[i])
+		for i := range t.Halves {
+			v.pairing.Take(&t.Halves[i])
 		}
 	}
 	v.pairing.Expire(c.next.complete)
@@ -145,7 +145,7 @@ type tableView struct {
 // collect defines again the series that were forgotten while a batch still used them.
 func (v *tableView) collect(c *Checkpoint) {
 	for _, t := range c.taken {
-		for _, s := range t.tables[v.table].Dirty {
+		for _, s := range t.Tables[v.table].Dirty {
 			v.Dict.Again(s.ID, s.Key)
 		}
 	}
@@ -154,19 +154,19 @@ func (v *tableView) collect(c *Checkpoint) {
 func (v *tableView) encode(b []byte, c *Checkpoint) []byte {
 	b = v.Dict.AppendNew(b)
 	for _, t := range c.taken {
-		b = t.tables[v.table].AppendTo(b)
+		b = t.Tables[v.table].AppendTo(b)
 	}
 	return append(b, 0)
 }
 
 func (v *tableView) decode(d *model.Decoder, c *Checkpoint) {
 	v.Dict.DecodeNew(d)
-	c.taken[0].tables[v.table].Decode(d)
+	c.taken[0].Tables[v.table].Decode(d)
 }
 
 func (v *tableView) install(c *Checkpoint, in *installing) error {
 	for _, t := range c.taken {
-		b := &t.tables[v.table]
+		b := &t.Tables[v.table]
 		if len(b.Dirty) > 0 {
 			in.tables = in.tables.With(v.table)
 		}

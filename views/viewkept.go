@@ -9,6 +9,7 @@ import (
 	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/dedup"
 	"github.com/gaurav/watchingcat/views/drain"
+	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/traces"
 )
@@ -23,13 +24,13 @@ type tracesView struct {
 func (v *tracesView) collect(c *Checkpoint) {
 	base := uint32(0)
 	for _, t := range c.taken {
-		for i := range t.traces.Parts {
-			for k := range t.traces.Parts[i].Raw {
-				r := &t.traces.Parts[i].Raw[k]
+		for i := range t.Traces.Parts {
+			for k := range t.Traces.Parts[i].Raw {
+				r := &t.Traces.Parts[i].Raw[k]
 				r.Seq, r.N = c.next.seq, r.N+base
 			}
 		}
-		base += uint32(len(t.raw[rawSpans].Blocks))
+		base += uint32(len(t.Raw[intake.RawSpans].Blocks))
 	}
 }
 
@@ -37,13 +38,13 @@ func (v *tracesView) collect(c *Checkpoint) {
 func (v *tracesView) encode(b []byte, c *Checkpoint) []byte {
 	n := 0
 	for _, t := range c.taken {
-		n += len(t.traces.Parts)
+		n += len(t.Traces.Parts)
 	}
 	b = binary.AppendUvarint(b, uint64(n))
 	b = binary.AppendUvarint(b, c.next.head)
 	for _, t := range c.taken {
-		for i := range t.traces.Parts {
-			b = t.traces.Parts[i].Append(b, c.next.head, c.next.seq)
+		for i := range t.Traces.Parts {
+			b = t.Traces.Parts[i].Append(b, c.next.head, c.next.seq)
 		}
 	}
 	return b
@@ -51,7 +52,7 @@ func (v *tracesView) encode(b []byte, c *Checkpoint) []byte {
 
 func (v *tracesView) decode(d *model.Decoder, c *Checkpoint) {
 	n, base := d.Count(), d.Uvarint()
-	parts := &c.taken[0].traces.Parts
+	parts := &c.taken[0].Traces.Parts
 	for range n {
 		var t traces.Trace
 		t.Decode(d, base, c.next.seq)
@@ -61,8 +62,8 @@ func (v *tracesView) decode(d *model.Decoder, c *Checkpoint) {
 
 func (v *tracesView) install(c *Checkpoint, in *installing) error {
 	for _, t := range c.taken {
-		for i := range t.traces.Parts {
-			if err := v.store.Install(in.kv, &t.traces.Parts[i]); err != nil {
+		for i := range t.Traces.Parts {
+			if err := v.store.Install(in.kv, &t.Traces.Parts[i]); err != nil {
 				return err
 			}
 		}
@@ -92,20 +93,20 @@ type patternsView struct {
 // encode: the clusters of each partition that has any; then 0.
 func (v *patternsView) encode(b []byte, c *Checkpoint) []byte {
 	for _, t := range c.taken {
-		b = t.patterns.Append(b)
+		b = t.Patterns.Append(b)
 	}
 	return append(b, 0)
 }
 
 func (v *patternsView) decode(d *model.Decoder, c *Checkpoint) {
 	for p := new(drain.Batch); p.Decode(d); p = new(drain.Batch) {
-		c.taken = append(c.taken, &batch{patterns: *p})
+		c.taken = append(c.taken, &intake.Batch{Patterns: *p})
 	}
 }
 
 func (v *patternsView) install(c *Checkpoint, _ *installing) error {
 	for _, t := range c.taken {
-		v.store.Install(&t.patterns)
+		v.store.Install(&t.Patterns)
 	}
 	return nil
 }
@@ -130,13 +131,6 @@ func (v *patternsView) clusters() map[drain.ClusterID]bool {
 
 func (v *patternsView) restore(kv model.State) error { return v.store.Restore(kv) }
 
-// Kinds of raw records.
-const (
-	rawSpans = iota
-	rawLogs
-	rawKinds
-)
-
 // rawView keeps the records of one kind as they came, in blocks that are stored with their checkpoint.
 type rawView struct {
 	part
@@ -147,7 +141,7 @@ type rawView struct {
 func (v *rawView) collect(c *Checkpoint) {
 	batches := make([]*traces.RawBatch, len(c.taken))
 	for i, t := range c.taken {
-		batches[i] = &t.raw[v.kind]
+		batches[i] = &t.Raw[v.kind]
 	}
 	var entries []storage.Entry
 	entries, c.raw[v.kind] = v.store.Collect(c.keyspace(), c.next.seq, batches)
@@ -161,7 +155,7 @@ func (v *rawView) install(c *Checkpoint, _ *installing) error {
 
 func (v *rawView) fold(f *folding) error {
 	since := f.traces
-	if v.kind == rawLogs {
+	if v.kind == intake.RawLogs {
 		since = f.logs
 	}
 	f.entries = v.store.Fold(f.kv.Keyspace, since, f.then, f.entries)
@@ -181,7 +175,7 @@ type recordsView struct {
 func (v *recordsView) collect(c *Checkpoint) {
 	var hashes []dedup.Seen
 	for _, t := range c.taken {
-		hashes = append(hashes, t.hashes...)
+		hashes = append(hashes, t.Hashes...)
 	}
 	c.Commit.Entries = v.seen.Store(c.keyspace(), c.next.seq, hashes, c.Commit.Entries)
 }
@@ -208,7 +202,7 @@ type spansView struct {
 func (v *spansView) collect(c *Checkpoint) {
 	keys := make([][]dedup.SpanKey, len(c.taken))
 	for i, t := range c.taken {
-		keys[i] = t.spanKeys
+		keys[i] = t.SpanKeys
 	}
 	c.Commit.Entries = v.seen.Store(c.keyspace(), c.next.seq, keys, &c.next.counters, c.Commit.Entries)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -224,7 +225,7 @@ func prepScan(_, messages [][]byte) (func() error, func(), error) {
 type ingestPath struct {
 	kv     storage.KV
 	set    *views.Set
-	acc    *views.Accumulator
+	acc    *intake.Accumulator
 	span   func(*model.Resource, *model.Span)
 	offset int64
 	spans  int

@@ -16,6 +16,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -131,7 +132,7 @@ func (g *Ingest) pending() uint64 {
 }
 
 // Record applies one record, which came at received, or delivers it as a dead letter.
-func (g *Ingest) Record(ctx context.Context, a *views.Accumulator, r *kgo.Record, received int64) error {
+func (g *Ingest) Record(ctx context.Context, a *intake.Accumulator, r *kgo.Record, received int64) error {
 	rec := recordOf(r, received)
 	if n := min(int64(len(r.Value)), g.Config.MaxApplying); n >= largeRecord {
 		if err := g.applying.Acquire(ctx, n); err != nil {
@@ -152,7 +153,7 @@ func (g *Ingest) Record(ctx context.Context, a *views.Accumulator, r *kgo.Record
 }
 
 // apply applies one record, protobuf or JSON, or nothing of it.
-func (g *Ingest) apply(a *views.Accumulator, topic string, rec model.Record) error {
+func (g *Ingest) apply(a *intake.Accumulator, topic string, rec model.Record) error {
 	if len(rec.Value) > g.Config.MaxRecord {
 		return fmt.Errorf("record of %d bytes is over the limit of %d", len(rec.Value), g.Config.MaxRecord)
 	}
@@ -167,7 +168,7 @@ func (g *Ingest) apply(a *views.Accumulator, topic string, rec model.Record) err
 }
 
 // applyProto applies one record or nothing of it. A panic is an error of this record alone.
-func (g *Ingest) applyProto(a *views.Accumulator, topic string, rec model.Record) (err error) {
+func (g *Ingest) applyProto(a *intake.Accumulator, topic string, rec model.Record) (err error) {
 	rec.Anonymous = topic == g.Config.LogsTopic && !logs.Unique(rec.Value)
 	if !a.Begin(rec) {
 		return nil

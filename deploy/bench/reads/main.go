@@ -27,6 +27,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/traces"
 )
@@ -56,7 +57,7 @@ func main() {
 type world struct {
 	db     *storage.DB
 	set    *views.Set
-	acc    *views.Accumulator
+	acc    *intake.Accumulator
 	r      *rand.Rand
 	names  [][]byte
 	ops    [][]byte

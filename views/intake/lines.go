@@ -1,4 +1,4 @@
-package views
+package intake
 
 import (
 	"github.com/gaurav/watchingcat/views/cells"
@@ -52,7 +52,7 @@ func (a *Accumulator) endLogs() {
 	}
 	if c := &a.shared.Config; c.LogBytes > 0 && c.LogRetention >= 0 {
 		a.key = a.lineClock().Append(a.key[:0], len(a.record.Value))
-		a.cur.raw[rawLogs].Add(a.shared.Spare, a.key, a.record.Value, a.begin, a.end)
+		a.cur.Raw[RawLogs].Add(a.shared.Spare, a.key, a.record.Value, a.begin, a.end)
 	}
 	if a.drains == nil {
 		a.drains = a.shared.Patterns(a.partition)
@@ -64,9 +64,9 @@ func (a *Accumulator) endLogs() {
 			name = drain.ClusterID{Partition: a.partition, ID: c.ID}.Label(nil)
 		}
 		a.key = cells.AppendDims(cells.AppendLabel(cells.AppendLabel(a.key[:0], []byte(l.service)), name), l.dims)
-		c, over := a.cur.tables[model.TablePatterns].Cell(a.shared.Dicts[model.TablePatterns], a.key, model.BucketStart(l.at))
+		c, over := a.cur.Tables[model.TablePatterns].Cell(a.shared.Dicts[model.TablePatterns], a.key, model.BucketStart(l.at))
 		if over {
-			a.cur.counts.Overflowed++
+			a.cur.Counts.Overflowed++
 		}
 		c.Observe(&cells.Tallied{N: 1, At: l.at, Ex: l.ex, Text: cutText(l.body)})
 	}

@@ -1,4 +1,4 @@
-package views
+package intake
 
 import (
 	"github.com/gaurav/watchingcat/views/cells"
@@ -141,7 +141,7 @@ func (a *Accumulator) tallyCall(t model.Table, s *model.Span, o *model.Observati
 // tally stages an observation under a.key.
 func (a *Accumulator) tally(t model.Table, o cells.Tallied) {
 	var over bool
-	o.Cell, over = a.cur.tables[t].Cell(a.shared.Dicts[t], a.key, model.BucketStart(o.At))
+	o.Cell, over = a.cur.Tables[t].Cell(a.shared.Dicts[t], a.key, model.BucketStart(o.At))
 	if over {
 		a.counts.Overflowed++
 	}
@@ -156,7 +156,7 @@ func (a *Accumulator) version(r *model.Resource, s *model.Span, sv *service, o *
 		a.key = cells.AppendDims(cells.AppendLabel(cells.AppendLabel(a.key[:0], r.Service), r.Version), sv.dims)
 		v := versionSeen{service: sv, version: r.Version, bucket: bucket,
 			Tallied: cells.Tallied{Failed: s.Status == model.StatusError, At: o.Ex.End}}
-		v.Cell, _ = a.cur.tables[model.TableVersions].Cell(a.shared.Dicts[model.TableVersions], a.key, bucket)
+		v.Cell, _ = a.cur.Tables[model.TableVersions].Cell(a.shared.Dicts[model.TableVersions], a.key, bucket)
 		a.versions = append(a.versions, v)
 		n++
 	}

@@ -1,4 +1,4 @@
-package views
+package intake
 
 import (
 	"github.com/gaurav/watchingcat/storage"
@@ -16,27 +16,34 @@ type resourceSeen struct {
 	sv  *service
 }
 
-// batch is what one partition applied between two checkpoints.
-type batch struct {
+// Kinds of raw records.
+const (
+	RawSpans = iota
+	RawLogs
+	RawKinds
+)
+
+// Batch is what one partition applied between two checkpoints.
+type Batch struct {
 	services map[serviceKey]*service
 	last     *service
 	dims     map[string]seenDims // by their values as they came
 	peers    map[peerKey]uint32
-	red      cells.REDBatch
+	RED      cells.REDBatch
 	known    int
-	tables   [model.Tables]cells.TallyBatch
-	traces   traces.Batch
-	raw      [rawKinds]traces.RawBatch
-	patterns drain.Batch // the clusters that log lines joined
-	halves   []edges.Half
-	hashes   []dedup.Seen
-	spanKeys []dedup.SpanKey
-	counts   model.Counters
-	bytes    uint64 // of the records
-	mark     uint64 // newest end, Unix nanoseconds
-	ts       int64  // newest record timestamp
-	position storage.Position
-	moved    bool
+	Tables   [model.Tables]cells.TallyBatch
+	Traces   traces.Batch
+	Raw      [RawKinds]traces.RawBatch
+	Patterns drain.Batch // the clusters that log lines joined
+	Halves   []edges.Half
+	Hashes   []dedup.Seen
+	SpanKeys []dedup.SpanKey
+	Counts   model.Counters
+	Bytes    uint64 // of the records
+	Mark     uint64 // newest end, Unix nanoseconds
+	TS       int64  // newest record timestamp
+	Position storage.Position
+	Moved    bool
 }
 
 // serviceKey is a service as it came: its name may have to be cleaned.
@@ -63,24 +70,24 @@ type operation struct {
 	series [model.Kinds][model.Statuses]*cells.REDSeries
 }
 
-func newBatch() *batch {
-	return &batch{services: map[serviceKey]*service{}, dims: map[string]seenDims{}, peers: map[peerKey]uint32{},
-		traces: traces.Batch{At: map[[16]byte]uint32{}}}
+func NewBatch() *Batch {
+	return &Batch{services: map[serviceKey]*service{}, dims: map[string]seenDims{}, peers: map[peerKey]uint32{},
+		Traces: traces.Batch{At: map[[16]byte]uint32{}}}
 }
 
 // reset empties a batch after its checkpoint; series stay known.
-func (b *batch) reset(spare *traces.RawSpare) {
-	b.red.Reset()
-	for i := range b.tables {
-		b.tables[i].Reset()
+func (b *Batch) reset(spare *traces.RawSpare) {
+	b.RED.Reset()
+	for i := range b.Tables {
+		b.Tables[i].Reset()
 	}
-	b.traces.Reset()
-	for i := range b.raw {
-		b.raw[i].Reset(spare)
+	b.Traces.Reset()
+	for i := range b.Raw {
+		b.Raw[i].Reset(spare)
 	}
-	b.patterns.Clusters = nil
+	b.Patterns.Clusters = nil
 	if b.known > model.MaxLocalSeries {
-		*b = *newBatch()
+		*b = *NewBatch()
 		return
 	}
 	if len(b.peers) > model.MaxLocalSeries {
@@ -89,11 +96,11 @@ func (b *batch) reset(spare *traces.RawSpare) {
 	if len(b.dims) > model.MaxLocalSeries {
 		clear(b.dims)
 	}
-	b.halves, b.hashes, b.spanKeys = b.halves[:0], b.hashes[:0], b.spanKeys[:0]
-	b.counts, b.bytes, b.mark, b.ts, b.moved = model.Counters{}, 0, 0, 0, false
+	b.Halves, b.Hashes, b.SpanKeys = b.Halves[:0], b.Hashes[:0], b.SpanKeys[:0]
+	b.Counts, b.Bytes, b.Mark, b.TS, b.Moved = model.Counters{}, 0, 0, 0, false
 }
 
-func (b *batch) service(n *model.Names, name []byte, dims model.Dims) *service {
+func (b *Batch) service(n *model.Names, name []byte, dims model.Dims) *service {
 	if b.last != nil && b.last.name == string(name) && b.last.dims == dims {
 		return b.last
 	}
@@ -108,7 +115,7 @@ func (b *batch) service(n *model.Names, name []byte, dims model.Dims) *service {
 	return s
 }
 
-func (b *batch) series(n *model.Names, sv *service, name []byte, kind model.Kind, status model.Status) *cells.REDSeries {
+func (b *Batch) series(n *model.Names, sv *service, name []byte, kind model.Kind, status model.Status) *cells.REDSeries {
 	op := sv.ops[string(name)]
 	if op == nil {
 		op = &operation{}

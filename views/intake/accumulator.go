@@ -1,4 +1,4 @@
-package views
+package intake
 
 import (
 	"slices"
@@ -31,7 +31,7 @@ type Shared struct {
 
 // New returns the accumulator of a partition.
 func New(shared *Shared, topic string, partition int32) *Accumulator {
-	return &Accumulator{shared: shared, topic: topic, partition: partition, cur: newBatch(), spare: newBatch()}
+	return &Accumulator{shared: shared, topic: topic, partition: partition, cur: NewBatch(), spare: NewBatch()}
 }
 
 // Partition names the accumulator's partition.
@@ -57,8 +57,8 @@ type Accumulator struct {
 	topicID   [16]byte
 
 	mu       sync.Mutex // held from Begin to End, and by Collect
-	cur      *batch
-	spare    *batch
+	cur      *Batch
+	spare    *Batch
 	next     int64 // offset that the next record must have at least
 	record   model.Record
 	hash     dedup.Hash
@@ -86,8 +86,8 @@ type Accumulator struct {
 	trace sampled
 }
 
-// follow moves the partition's watermark to where the clock took it.
-func (a *Accumulator) follow(mark uint64) {
+// Follow moves the partition's watermark to where the clock took it.
+func (a *Accumulator) Follow(mark uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.mark = max(a.mark, mark)
@@ -110,22 +110,22 @@ func (a *Accumulator) Begin(r model.Record) bool {
 	if a.hashed {
 		a.hash = dedup.HashOf(r.Value)
 		if earlier, ok := a.shared.Records.Reserve(dedup.Seen{Hash: a.hash, Times: dedup.Times{TS: a.record.Timestamp}}); !ok {
-			a.cur.counts.Duplicates++
+			a.cur.Counts.Duplicates++
 			a.mark = max(a.mark, earlier.End)
-			a.cur.mark, a.cur.ts = max(a.cur.mark, earlier.End), max(a.cur.ts, a.record.Timestamp)
+			a.cur.Mark, a.cur.TS = max(a.cur.Mark, earlier.End), max(a.cur.TS, a.record.Timestamp)
 			a.advance()
 			a.mu.Unlock()
 			return false
 		}
 	}
-	a.halves, a.end, a.spanKeys, a.again, a.second = len(a.cur.halves), 0, a.spanKeys[:0], a.again[:0], false
+	a.halves, a.end, a.spanKeys, a.again, a.second = len(a.cur.Halves), 0, a.spanKeys[:0], a.again[:0], false
 	a.restage()
 	return true
 }
 
 // restage begins to stage a record, whatever was staged of it.
 func (a *Accumulator) restage() {
-	a.cur.halves = a.cur.halves[:a.halves]
+	a.cur.Halves = a.cur.Halves[:a.halves]
 	a.staged, a.tallied, a.versions = a.staged[:0], a.tallied[:0], a.versions[:0]
 	a.excs, a.excKeys, a.shifted = a.excs[:0], a.excKeys[:0], a.shifted[:0]
 	a.logs, a.begin, a.span = a.logs[:0], 0, 0
@@ -188,7 +188,7 @@ func (a *Accumulator) Span(r *model.Resource, s *model.Span) {
 		a.counts.Overflowed++
 	}
 	a.staged = append(a.staged, model.Observation{
-		Cell: a.cur.red.Cell(se, model.BucketStart(end)), N: a.adjustedCount(s), Size: s.Size, Hist: uint16(model.BucketOf(dur)),
+		Cell: a.cur.RED.Cell(se, model.BucketStart(end)), N: a.adjustedCount(s), Size: s.Size, Hist: uint16(model.BucketOf(dur)),
 		Start: start, Series: se.ID, Parent: s.ParentID,
 		Ex: model.Exemplar{TraceID: s.TraceID, SpanID: s.SpanID, End: end, Duration: dur},
 	})
@@ -201,8 +201,8 @@ func (a *Accumulator) Span(r *model.Resource, s *model.Span) {
 
 // half stages the span's side of a call.
 func (a *Accumulator) half(r *model.Resource, s *model.Span, sv *service, kind model.Kind, status model.Status, end, dur uint64) {
-	a.cur.halves = append(a.cur.halves, edges.Half{Part: edges.Part{End: end, Dur: dur, Svc: sv.id}})
-	h := &a.cur.halves[len(a.cur.halves)-1]
+	a.cur.Halves = append(a.cur.Halves, edges.Half{Part: edges.Part{End: end, Dur: dur, Svc: sv.id}})
+	h := &a.cur.Halves[len(a.cur.Halves)-1]
 	copy(h.Key[:], s.TraceID[:])
 	if status == model.StatusError {
 		h.Flags |= edges.HalfFailed
@@ -319,23 +319,23 @@ func (a *Accumulator) End() {
 	for i := range a.versions {
 		a.versions[i].apply()
 	}
-	b.counts.Add(&a.counts)
+	b.Counts.Add(&a.counts)
 	a.shared.Pending.Add(int64(a.counts.Applied()))
-	b.bytes += uint64(len(a.record.Value))
+	b.Bytes += uint64(len(a.record.Value))
 	a.shared.PendingBytes.Add(int64(len(a.record.Value)))
-	b.mark = max(b.mark, a.end)
+	b.Mark = max(b.Mark, a.end)
 	a.mark = max(a.mark, a.end)
-	for i := range b.halves[a.halves:] {
-		if h := &b.halves[a.halves+i]; h.End+edges.LateBy < a.mark {
+	for i := range b.Halves[a.halves:] {
+		if h := &b.Halves[a.halves+i]; h.End+edges.LateBy < a.mark {
 			h.Came = uint32(a.mark / uint64(time.Second))
 		}
 	}
-	b.ts = max(b.ts, a.record.Timestamp)
+	b.TS = max(b.TS, a.record.Timestamp)
 	a.keepKeys()
 	if a.hashed {
 		s := dedup.Seen{Hash: a.hash, Times: dedup.Times{TS: a.record.Timestamp, End: a.end}}
 		a.shared.Records.Applied(s)
-		b.hashes = append(b.hashes, s)
+		b.Hashes = append(b.Hashes, s)
 	}
 	a.advance()
 	a.mu.Unlock()
@@ -352,7 +352,7 @@ func (a *Accumulator) keepKeys() {
 			again = again[1:]
 			continue
 		}
-		a.cur.spanKeys = append(a.cur.spanKeys, k)
+		a.cur.SpanKeys = append(a.cur.SpanKeys, k)
 	}
 }
 
@@ -365,14 +365,14 @@ func (a *Accumulator) endTraces() {
 	b, raw, keep := a.cur, traces.RawRef{}, c.TraceBytes > 0
 	if keep {
 		begin, end := a.stagedOver()
-		raw.N = b.raw[rawSpans].Add(a.shared.Spare, nil, a.spansAsCounted(), begin, end)
+		raw.N = b.Raw[RawSpans].Add(a.shared.Spare, nil, a.spansAsCounted(), begin, end)
 	}
 	for i := range a.staged {
 		o := &a.staged[i]
 		if o.Ex.TraceID == ([16]byte{}) {
 			continue
 		}
-		p := b.traces.Part(&o.Ex.TraceID)
+		p := b.Traces.Part(&o.Ex.TraceID)
 		p.Observe(o.Start, o.Ex.End, o.Series, o.Ex.SpanID, o.Parent)
 		if n := len(p.Raw); keep && (n == 0 || p.Raw[n-1] != raw) {
 			p.Raw = append(p.Raw, raw)
@@ -398,7 +398,7 @@ func (a *Accumulator) stagedOver() (begin, end uint64) {
 
 // Rollback drops what was staged; the position stays.
 func (a *Accumulator) Rollback() {
-	a.cur.halves = a.cur.halves[:a.halves]
+	a.cur.Halves = a.cur.Halves[:a.halves]
 	a.staged = a.staged[:0]
 	if a.second {
 		a.forgetKeys()
@@ -411,11 +411,11 @@ func (a *Accumulator) Rollback() {
 
 // forgetKeys takes back what Again remembered of a record that fails after all.
 func (a *Accumulator) forgetKeys() {
-	kept := a.cur.spanKeys
-	a.cur.spanKeys = nil
+	kept := a.cur.SpanKeys
+	a.cur.SpanKeys = nil
 	a.keepKeys()
-	a.shared.Spans.Remove(a.cur.spanKeys)
-	a.cur.spanKeys = kept
+	a.shared.Spans.Remove(a.cur.SpanKeys)
+	a.cur.SpanKeys = kept
 }
 
 // Skip moves the position past a record that went to the dead-letter topic.
@@ -426,7 +426,7 @@ func (a *Accumulator) Skip(r model.Record) {
 		return
 	}
 	a.record = r
-	a.cur.counts.DeadLetters++
+	a.cur.Counts.DeadLetters++
 	a.advance()
 }
 
@@ -443,9 +443,9 @@ func (a *Accumulator) Advance(next int64, leaderEpoch int32) {
 
 func (a *Accumulator) advance() {
 	a.next = a.record.Offset + 1
-	p := &a.cur.position
+	p := &a.cur.Position
 	p.Topic, p.Partition, p.Offset, p.LeaderEpoch, p.TopicID = a.topic, a.partition, a.next, a.record.LeaderEpoch, a.topicID
-	a.cur.moved = true
+	a.cur.Moved = true
 }
 
 // Restart makes the partition begin again at next, because its log is not the one that was read.
@@ -463,20 +463,20 @@ func (a *Accumulator) SetTopicID(id [16]byte) {
 	a.topicID = id
 }
 
-// take gives the batch to a checkpoint.
-func (a *Accumulator) take() *batch {
+// Take gives the batch to a checkpoint.
+func (a *Accumulator) Take() *Batch {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b := a.cur
 	if a.drains != nil {
-		b.patterns = drain.Batch{Partition: a.partition, Clusters: a.drains.Take()}
+		b.Patterns = drain.Batch{Partition: a.partition, Clusters: a.drains.Take()}
 	}
 	a.cur, a.spare = a.spare, nil
 	return b
 }
 
-// giveBack returns a batch whose checkpoint is committed.
-func (a *Accumulator) giveBack(b *batch) {
+// GiveBack returns a batch whose checkpoint is committed.
+func (a *Accumulator) GiveBack(b *Batch) {
 	b.reset(a.shared.Spare)
 	a.mu.Lock()
 	defer a.mu.Unlock()
