@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/gaurav/watchingcat/views/edges"
 	"cmp"
 	"context"
 	"maps"
@@ -301,7 +302,7 @@ func (s *Server) compareMap(m answer.Moment, out *rest.ServiceMap, now *model.Ma
 	}
 	t1, t2 := m.Seconds(r), m.Seconds(before)
 	var gone []rest.Edge
-	for _, c := range views.CompareEdges(now.Edges, then.Edges, time.Duration(t1*1e9), time.Duration(t2*1e9)) {
+	for _, c := range edges.Compare(now.Edges, then.Edges, time.Duration(t1*1e9), time.Duration(t2*1e9)) {
 		change := rest.EdgeChange{What: []rest.EdgeChangeWhat{}, Before: edgeCounts(c.Before, t2)}
 		for _, w := range c.What {
 			change.What = append(change.What, rest.EdgeChangeWhat(w))

@@ -67,11 +67,12 @@ func (s *Set) fold(c *Checkpoint) error {
 		}
 	}
 	c.before(f.entries)
-	last := append(f.last, storage.Entry{Key: model.StateKey(s.kv.Keyspace), Value: s.appendFold()})
+	last := &c.Commit.Entries
+	*last = append(*last, f.last...)
+	*last = append(*last, storage.Entry{Key: model.StateKey(s.kv.Keyspace), Value: s.appendFold()})
 	for seq := s.journal.first; seq <= s.seq; seq++ {
-		last = append(last, storage.Entry{Key: journalKey(s.kv.Keyspace, seq)})
+		*last = append(*last, storage.Entry{Key: journalKey(s.kv.Keyspace, seq)})
 	}
-	c.Commit.Entries = append(c.Commit.Entries, last...)
 	s.journal.first, s.journal.bytes, s.journal.count = s.seq+1, 0, 0
 	return nil
 }

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/gaurav/watchingcat/views/edges"
 
-	"github.com/gaurav/watchingcat/views"
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // Evidence is why an alert fired, as the views were when it did. It is stored with the alert and does not change while it fires.
@@ -109,7 +109,7 @@ type PathEdge struct {
 	ExcessSeconds     float64  `json:"excess_seconds"`     // calls x (mean - baseline mean)
 	OwnExcessSeconds  float64  `json:"own_excess_seconds"` // without what its server's own calls have too much
 	Score             float64  `json:"score"`              // 0 to 1: the larger share of its own excess in that of the alert's service
-	Changed           []string `json:"changed"`            // beyond noise: errors, latency, added; see views.CompareEdges
+	Changed           []string `json:"changed"`            // beyond noise: errors, latency, added; see edges.Compare
 	NewVersions       []string `json:"new_versions"`       // of the server, first seen shortly before
 }
 
@@ -131,10 +131,10 @@ func (v *Evidence) Text() string {
 	for i, e := range v.Path[:min(len(v.Path), 3)] {
 		from := cmp.Or(e.Client, "calls")
 		fmt.Fprintf(&b, "%d. %s -> %s (%.0f %%): ", i+1, from, e.Server, e.Score*100)
-		if slices.Contains(e.Changed, views.ChangeErrors) {
+		if slices.Contains(e.Changed, edges.ChangeErrors) {
 			fmt.Fprintf(&b, "errors %.3g %% -> %.3g %% ", e.BaselineErrorRate*100, e.ErrorRate*100)
 		}
-		if slices.Contains(e.Changed, views.ChangeLatency) {
+		if slices.Contains(e.Changed, edges.ChangeLatency) {
 			fmt.Fprintf(&b, "mean %.3g ms -> %.3g ms ", e.BaselineMeanMs, e.MeanMs)
 		}
 		if len(e.NewVersions) > 0 {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"github.com/gaurav/watchingcat/views/edges"
 	"cmp"
 	"math"
 	"slices"
@@ -43,7 +44,7 @@ const maxPath = 10
 // first.
 func rankPath(now, before []model.Edge, span, baseline time.Duration, root string, weights [2]float64) []alert.PathEdge {
 	edges := map[model.EdgeKey]*flow{}
-	for _, c := range views.CompareEdges(now, before, span, baseline) {
+	for _, c := range edges.Compare(now, before, span, baseline) {
 		if c.Now != nil {
 			edges[c.EdgeKey] = excessOf(&c)
 		}
@@ -112,7 +113,7 @@ func add(v [2]float64, s int, x float64) [2]float64 {
 }
 
 // excessOf compares one edge with its baseline.
-func excessOf(c *views.EdgeChange) *flow {
+func excessOf(c *edges.Change) *flow {
 	e := &flow{from: c.ClientNode(), to: c.ServerNode(), async: c.Connection == "messaging_system",
 		PathEdge: alert.PathEdge{Client: c.Client, Server: c.Server, Connection: c.Connection, Calls: c.Now.Calls,
 			Failed: c.Now.Failed, Changed: c.What, NewVersions: []string{}}}
@@ -126,7 +127,7 @@ func excessOf(c *views.EdgeChange) *flow {
 	}
 	e.ExcessFailed = max(0, float64(e.Failed)-calls*e.BaselineErrorRate)
 	e.ExcessSeconds = max(0, calls*(e.MeanMs-e.BaselineMeanMs)/1e3)
-	if slices.Contains(c.What, views.ChangeLatency) && e.ExcessSeconds == 0 {
+	if slices.Contains(c.What, edges.ChangeLatency) && e.ExcessSeconds == 0 {
 		_, now, _ := c.Now.Latency.QuantileBounds(0.95, 0)
 		_, was, _ := c.Before.Latency.QuantileBounds(0.95, 0)
 		e.tail = max(0, calls/20*(now-was).Seconds())
@@ -136,7 +137,7 @@ func excessOf(c *views.EdgeChange) *flow {
 	}
 	e.excess = [2]float64{e.ExcessFailed, e.ExcessSeconds}
 	e.significant = slices.ContainsFunc(c.What, func(w string) bool {
-		return w == views.ChangeErrors || w == views.ChangeLatency || w == views.ChangeAdded
+		return w == edges.ChangeErrors || w == edges.ChangeLatency || w == edges.ChangeAdded
 	})
 	return e
 }

@@ -70,6 +70,7 @@ type operation struct {
 	series [model.Kinds][model.Statuses]*cells.REDSeries
 }
 
+// NewBatch returns an empty Batch.
 func NewBatch() *Batch {
 	return &Batch{services: map[serviceKey]*service{}, dims: map[string]seenDims{}, peers: map[peerKey]uint32{},
 		Traces: traces.Batch{At: map[[16]byte]uint32{}}}

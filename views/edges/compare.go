@@ -1,4 +1,4 @@
-package views
+package edges
 
 import (
 	"math"
@@ -8,8 +8,8 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-// EdgeChange is one edge in two ranges. Before or Now is nil where the edge is not in that range.
-type EdgeChange struct {
+// Change is one edge in two ranges. Before or Now is nil where the edge is not in that range.
+type Change struct {
 	model.EdgeKey
 	Before, Now *model.Edge
 	What        []string // ChangeAdded, ...; empty: nothing changed beyond noise
@@ -32,36 +32,36 @@ const (
 	minErrorsEither = 5
 )
 
-// CompareEdges says how the edges of two ranges of the given lengths differ, ordered as Map.Edges.
+// Compare says how the edges of two ranges of the given lengths differ, ordered as Map.Edges.
 //
 // Rates: two Poisson counts n1, n2 over t1, t2 differ when |n1/t1-n2/t2| > 3 sqrt(n1/t1^2+n2/t2^2). Error rates: two proportions, by
 // the pooled standard error. Latency: the 95th percentile lies, with 3 standard errors, between the order statistics of rank
 // 0.95 n +- 3 sqrt(0.95 0.05 n); it changed when those intervals do not overlap.
-func CompareEdges(now, before []model.Edge, nowSpan, beforeSpan time.Duration) []EdgeChange {
-	by := map[model.EdgeKey]*EdgeChange{}
+func Compare(now, before []model.Edge, nowSpan, beforeSpan time.Duration) []Change {
+	by := map[model.EdgeKey]*Change{}
 	for i := range now {
-		by[now[i].EdgeKey] = &EdgeChange{EdgeKey: now[i].EdgeKey, Now: &now[i]}
+		by[now[i].EdgeKey] = &Change{EdgeKey: now[i].EdgeKey, Now: &now[i]}
 	}
 	for i := range before {
 		c := by[before[i].EdgeKey]
 		if c == nil {
-			c = &EdgeChange{EdgeKey: before[i].EdgeKey}
+			c = &Change{EdgeKey: before[i].EdgeKey}
 			by[c.EdgeKey] = c
 		}
 		c.Before = &before[i]
 	}
-	out := make([]EdgeChange, 0, len(by))
+	out := make([]Change, 0, len(by))
 	for _, c := range by {
 		c.What = c.changes(nowSpan.Seconds(), beforeSpan.Seconds())
 		out = append(out, *c)
 	}
-	slices.SortFunc(out, func(a, b EdgeChange) int {
+	slices.SortFunc(out, func(a, b Change) int {
 		return a.EdgeKey.Compare(b.EdgeKey)
 	})
 	return out
 }
 
-func (c *EdgeChange) changes(t1, t2 float64) []string {
+func (c *Change) changes(t1, t2 float64) []string {
 	switch {
 	case c.Before == nil:
 		return []string{ChangeAdded}
