@@ -1,7 +1,6 @@
 package api
 
 import (
-	"github.com/gaurav/watchingcat/views/edges"
 	"cmp"
 	"context"
 	"maps"
@@ -9,10 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/views/edges"
+
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/raw"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
 )
 

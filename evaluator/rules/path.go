@@ -1,14 +1,14 @@
 package rules
 
 import (
-	"github.com/gaurav/watchingcat/views/edges"
 	"cmp"
 	"math"
 	"slices"
 	"time"
 
+	"github.com/gaurav/watchingcat/views/edges"
+
 	"github.com/gaurav/watchingcat/evaluator/alert"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -43,15 +43,15 @@ const maxPath = 10
 // root means all that is called from outside. weights says how much errors and time count, 0 to 1: an alert on errors asks for errors
 // first.
 func rankPath(now, before []model.Edge, span, baseline time.Duration, root string, weights [2]float64) []alert.PathEdge {
-	edges := map[model.EdgeKey]*flow{}
+	flows := map[model.EdgeKey]*flow{}
 	for _, c := range edges.Compare(now, before, span, baseline) {
 		if c.Now != nil {
-			edges[c.EdgeKey] = excessOf(&c)
+			flows[c.EdgeKey] = excessOf(&c)
 		}
 	}
 	in, out := map[model.Node][2]float64{}, map[model.Node][2]float64{}
 	next := map[model.Node][]*flow{}
-	for _, e := range edges {
+	for _, e := range flows {
 		next[e.from] = append(next[e.from], e)
 		for s := range 2 {
 			in[e.to] = add(in[e.to], s, e.excess[s])
@@ -60,7 +60,7 @@ func rankPath(now, before []model.Edge, span, baseline time.Duration, root strin
 			}
 		}
 	}
-	for _, e := range edges {
+	for _, e := range flows {
 		for s := range 2 {
 			if i := in[e.to][s]; i > 0 {
 				e.own[s] = e.excess[s] * (1 - min(1, out[e.to][s]/i))
@@ -68,7 +68,7 @@ func rankPath(now, before []model.Edge, span, baseline time.Duration, root strin
 		}
 	}
 	list := below(next, root)
-	entry := entryOf(edges, root)
+	entry := entryOf(flows, root)
 	total := entry.excess
 	if root != "" && entry.Calls > 0 {
 		list = append(list, &entry)
