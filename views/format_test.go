@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
@@ -65,7 +66,7 @@ func TestStoredFormat(t *testing.T) {
 		}
 	}
 	settle(t, s)
-	require.Empty(t, diff(dump(t, s), plain(t, topic, window, true)))
+	require.Empty(t, seeds.Diff(dump(t, s), plain(t, topic, window, true)))
 }
 
 func countHalf(t *testing.T, cfg model.Config, topic map[int32][]viewstest.Record) (half stored) {

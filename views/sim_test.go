@@ -130,7 +130,7 @@ func simulate(t *testing.T, seed uint64, bug string) string {
 	settle(t, s)
 	mem.Sync()
 	s = openScript(t, mem.Crash(nil), cfg, topic)
-	return diff(dump(t, s), want)
+	return seeds.Diff(dump(t, s), want)
 }
 
 // rebatch sends some spans again, later, in other records and with others.
@@ -298,21 +298,4 @@ func dump(t *testing.T, s *viewstest.Script) string {
 		fmt.Fprintln(&b, l.Time.UnixNano(), l.Service, l.Severity, l.Body)
 	}
 	return b.String()
-}
-
-func diff(got, want string) string {
-	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
-	for i := range max(len(g), len(w)) {
-		gl, wl := "", ""
-		if i < len(g) {
-			gl = g[i]
-		}
-		if i < len(w) {
-			wl = w[i]
-		}
-		if gl != wl {
-			return fmt.Sprintf("line %d\n got %s\nwant %s", i+1, gl, wl)
-		}
-	}
-	return ""
 }

@@ -376,7 +376,7 @@ func (s *replaySim) compare(g *Generations, cut bool) string {
 		return text
 	}
 	if !cut {
-		return firstDifference(simDump(s.t, g.Current().Set), simDump(s.t, want))
+		return seeds.Diff(simDump(s.t, g.Current().Set), simDump(s.t, want))
 	}
 	head := want.Frontier().Head
 	for range 20 {

@@ -16,6 +16,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views/metricstest"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -148,7 +149,7 @@ func (s *replaySim) compareHours(g *Generations, hours func(float64) time.Time) 
 		}
 	}
 	splice := s.folders.splice(&g.layout)
-	if diff := firstDifference(splice.dump(), plainSamples(s.t, s.metrics).dump()); diff != "" {
+	if diff := seeds.Diff(splice.dump(), plainSamples(s.t, s.metrics).dump()); diff != "" {
 		return "samples: " + diff
 	}
 	return ""

@@ -100,7 +100,7 @@ func simulate(t *testing.T, seed uint64, bug string) (diff string) {
 		}
 		var set *views.Set
 		s.live(func(v *views.Set) bool { set = v; return caughtUp(v, ends) })
-		diff = firstDifference(simDump(t, set), s.plain(records))
+		diff = seeds.Diff(simDump(t, set), s.plain(records))
 	})
 	return diff
 }
@@ -380,21 +380,4 @@ func simDump(t *testing.T, set *views.Set) string {
 		}
 	}
 	return b.String()
-}
-
-func firstDifference(got, want string) string {
-	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
-	for i := range max(len(g), len(w)) {
-		var gl, wl string
-		if i < len(g) {
-			gl = g[i]
-		}
-		if i < len(w) {
-			wl = w[i]
-		}
-		if gl != wl {
-			return fmt.Sprintf("line %d\n got %s\nwant %s", i+1, gl, wl)
-		}
-	}
-	return ""
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
+	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views/metricstest"
 	"github.com/gaurav/watchingcat/views/model"
 	viewsamples "github.com/gaurav/watchingcat/views/samples"
@@ -265,7 +266,7 @@ func (s *replaySim) compareSamples(g *Generations, cut bool) string {
 			}
 		}
 	}
-	if diff := firstDifference(got.dump(), want.dump()); diff != "" {
+	if diff := seeds.Diff(got.dump(), want.dump()); diff != "" {
 		return "samples: " + diff
 	}
 	if len(want) < 5 {

@@ -4,6 +4,8 @@ package seeds
 
 import (
 	"flag"
+	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -50,4 +52,22 @@ func Find(t *testing.T, within uint64, simulate Simulation, bugs ...string) {
 			t.Errorf("the planted bug %q was not found in %d simulations", bug, within)
 		}
 	}
+}
+
+// Diff is the first line that differs; "": none does.
+func Diff(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range max(len(g), len(w)) {
+		gl, wl := "", ""
+		if i < len(g) {
+			gl = g[i]
+		}
+		if i < len(w) {
+			wl = w[i]
+		}
+		if gl != wl {
+			return fmt.Sprintf("line %d\n got %s\nwant %s", i+1, gl, wl)
+		}
+	}
+	return ""
 }

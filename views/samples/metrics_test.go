@@ -1,4 +1,4 @@
-package views_test
+package samples_test
 
 import (
 	"bytes"
@@ -32,6 +32,8 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
+
+var metricsSeeds = seeds.Flags("metrics", 200)
 
 // held is what a TSDB holds: the first value of each series and time.
 type held map[string]map[int64]string
@@ -276,7 +278,7 @@ func (s *metricsSim) finish() {
 // TestMetricsSimulation reads records from several partitions in random order with random checkpoints and crashes, anywhere in a
 // checkpoint, that also lose commits which were not synced. What the TSDB holds in the end must be what one run without any of
 // it gives, and no sample may ever have had another value.
-func TestMetricsSimulation(t *testing.T) { simSeeds.Run(t, simulateMetrics) }
+func TestMetricsSimulation(t *testing.T) { metricsSeeds.Run(t, simulateMetrics) }
 
 // TestMetricsSimulationFindsPlantedBugs commits positions before the samples are safe, and apart from the running values.
 func TestMetricsSimulationFindsPlantedBugs(t *testing.T) {
@@ -319,7 +321,7 @@ func simulateMetrics(t *testing.T, n uint64, bug string) string {
 	if s.bad != "" {
 		return s.bad
 	}
-	return diff(s.tsdb.dump(), plain.tsdb.dump())
+	return seeds.Diff(s.tsdb.dump(), plain.tsdb.dump())
 }
 
 // TestDroppedPoints: what cannot be kept is counted by its reason and takes nothing else with it.

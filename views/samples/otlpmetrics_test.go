@@ -1,4 +1,4 @@
-package views_test
+package samples_test
 
 import (
 	"math"

@@ -1,4 +1,4 @@
-package views_test
+package live_test
 
 import (
 	"fmt"
@@ -74,7 +74,11 @@ func (c *liveCase) version(kv storage.KV, n uint32, floor int64, from int) *view
 	}
 	cfg := c.cfg
 	cfg.Version, cfg.FoldEvery = n, 1+c.r.IntN(4)
-	s := openScript(c.t, kv, cfg, map[int32][]viewstest.Record{0: c.topic})
+	s, err := viewstest.New(kv, cfg)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	s.Topic = map[int32][]viewstest.Record{0: c.topic}
 	s.Set.Partition(viewstest.Topic, 0).Advance(int64(from), -1)
 	return s
 }
@@ -83,10 +87,17 @@ func (c *liveCase) read(s *viewstest.Script, from, to int) {
 	for i := from; i < to; i++ {
 		s.Apply(0, int64(i))
 		if c.r.IntN(12) == 0 {
-			commit(c.t, s, c.r, "")
+			c.commit(s)
 		}
 	}
-	commit(c.t, s, c.r, "")
+	c.commit(s)
+}
+
+func (c *liveCase) commit(s *viewstest.Script) {
+	c.t.Helper()
+	if _, err := s.Checkpoint(nil); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 func splice(t *testing.T, seed uint64, bug string) string {

@@ -1,4 +1,4 @@
-package views_test
+package live_test
 
 import (
 	"context"
