@@ -60,7 +60,11 @@ type RuleSpec struct {
 // IfMatch are the tags of what a change was made of, or "*"; nil: it may be of anything.
 type IfMatch []string
 
-func (m IfMatch) check(tag string) error {
+// check takes what made the tag, too.
+func (m IfMatch) check(tag string, err error) error {
+	if err != nil {
+		return err
+	}
 	if m == nil || slices.Contains(m, "*") || slices.Contains(m, tag) {
 		return nil
 	}
@@ -79,12 +83,13 @@ func (b *RuleBook) Tag(id string, ofFile *rules.Info) (string, error) {
 	if ofFile != nil {
 		return tagOfInfo(ofFile)
 	}
-	g, i, err := b.find(id)
-	if err == nil && g == nil {
-		err = ErrRuleUnknown
-	}
+	groups, err := b.groups()
 	if err != nil {
 		return "", err
+	}
+	g, i := ruleOf(groups, id)
+	if g == nil {
+		return "", ErrRuleUnknown
 	}
 	return g.tag(i)
 }
@@ -236,26 +241,38 @@ func (b *RuleBook) SwitchedOff() (map[string]bool, error) {
 	return out, err
 }
 
-// begin locks the book and brings the store up to date.
-func (b *RuleBook) begin(ctx context.Context) (done func(), err error) {
-	b.mu.Lock()
-	if err := b.Objects.Sync(ctx); err != nil {
-		b.mu.Unlock()
-		return nil, err
-	}
-	return b.mu.Unlock, nil
+// edit writes the change that `of` makes of the groups that are stored.
+func (b *RuleBook) edit(ctx context.Context, now time.Time, of func(groups []*storedGroup) (storage.Edit, error)) error {
+	return edit(ctx, &b.mu, b.Objects, now, func() (storage.Edit, error) {
+		groups, err := b.groups()
+		if err != nil {
+			return storage.Edit{}, err
+		}
+		return of(groups)
+	})
 }
 
-func (b *RuleBook) write(ctx context.Context, by, action string, now time.Time, gs ...*storedGroup) error {
+// groupEdit is the edit that stores groups, and deletes those without rules.
+func groupEdit(by, action string, groups ...*storedGroup) (storage.Edit, error) {
 	e := storage.Edit{By: by, Action: action}
-	for _, g := range gs {
+	for _, g := range groups {
 		o, err := g.object()
 		if err != nil {
-			return fmt.Errorf("evaluator: rule group %s: %w", g.Name, err)
+			return e, fmt.Errorf("evaluator: rule group %s: %w", g.Name, err)
 		}
 		e.Objects = append(e.Objects, o)
 	}
-	return b.Objects.Write(ctx, e, now)
+	return e, nil
+}
+
+// validGroupEdit is the same, of groups that are valid.
+func validGroupEdit(by, action string, groups ...*storedGroup) (storage.Edit, error) {
+	for _, g := range groups {
+		if err := g.check(); err != nil {
+			return storage.Edit{}, err
+		}
+	}
+	return groupEdit(by, action, groups...)
 }
 
 func (s *RuleSpec) stored(id string) storedRule {
@@ -277,128 +294,99 @@ func (s *RuleSpec) Source() (rules.Source, error) {
 
 // Create adds a rule and returns its id.
 func (b *RuleBook) Create(ctx context.Context, by string, s RuleSpec, now time.Time) (string, error) {
-	done, err := b.begin(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer done()
-	g, err := b.pageGroup(s.Group)
-	if err != nil {
-		return "", err
-	}
 	id := newRuleID()
-	g.Rules = append(g.Rules, s.stored(id))
-	if err := g.check(); err != nil {
-		return "", err
-	}
-	return id, b.write(ctx, by, "create", now, g)
+	return id, b.edit(ctx, now, func(groups []*storedGroup) (storage.Edit, error) {
+		g := pageGroup(groups, s.Group)
+		g.Rules = append(g.Rules, s.stored(id))
+		return validGroupEdit(by, "create", g)
+	})
 }
 
-func (b *RuleBook) pageGroup(name string) (*storedGroup, error) {
+// pageGroup is a group of the page's namespace; a new one if it is not stored.
+func pageGroup(groups []*storedGroup, name string) *storedGroup {
 	if name == "" {
 		name = PageNamespace
 	}
-	groups, err := b.groups()
-	if err != nil {
-		return nil, err
+	if g := groupOf(groups, PageNamespace, name); g != nil {
+		return g
 	}
-	if i := slices.IndexFunc(groups, func(g *storedGroup) bool { return g.Namespace == PageNamespace && g.Name == name }); i >= 0 {
-		return groups[i], nil
-	}
-	return &storedGroup{Namespace: PageNamespace, Name: name}, nil
+	return &storedGroup{Namespace: PageNamespace, Name: name}
 }
 
-// find returns the group that holds a rule and its index there; a nil group where no user made it.
-func (b *RuleBook) find(id string) (*storedGroup, int, error) {
-	groups, err := b.groups()
+// groupOf is nil where no user made such a group.
+func groupOf(groups []*storedGroup, namespace, name string) *storedGroup {
+	if i := slices.IndexFunc(groups, func(g *storedGroup) bool { return g.Namespace == namespace && g.Name == name }); i >= 0 {
+		return groups[i]
+	}
+	return nil
+}
+
+// ruleOf returns the group that holds a rule and its index there; a nil group where no user made the rule.
+func ruleOf(groups []*storedGroup, id string) (*storedGroup, int) {
 	for _, g := range groups {
 		if i := slices.IndexFunc(g.Rules, func(r storedRule) bool { return r.ID == id }); i >= 0 {
-			return g, i, nil
+			return g, i
 		}
 	}
-	return nil, 0, err
+	return nil, 0
 }
 
 // Update replaces a rule. One of another namespace than the page's stays in its group whatever s.Group says. A rule of a file, which
 // ofFile is, can only be switched on and off: everything else must be as it is.
 func (b *RuleBook) Update(ctx context.Context, by, id string, s RuleSpec, ofFile *rules.Info, match IfMatch, now time.Time) error {
-	done, err := b.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	g, i, err := b.find(id)
-	switch {
-	case err != nil:
-		return err
-	case g == nil && ofFile == nil:
-		return ErrRuleUnknown
-	case g == nil:
-		tag, err := tagOfInfo(ofFile)
-		if err = errors.Join(err, match.check(tag)); err != nil {
-			return err
+	return b.edit(ctx, now, func(groups []*storedGroup) (storage.Edit, error) {
+		g, i := ruleOf(groups, id)
+		if g == nil && ofFile != nil {
+			if err := match.check(tagOfInfo(ofFile)); err != nil {
+				return storage.Edit{}, err
+			}
+			return switchEdit(by, s, ofFile)
 		}
-		return b.turn(ctx, by, s, ofFile, now)
-	}
-	tag, err := g.tag(i)
-	if err = errors.Join(err, match.check(tag)); err != nil {
-		return err
-	}
-	changed := []*storedGroup{g}
-	if g.Namespace == PageNamespace && s.Group != "" && s.Group != g.Name {
-		to, err := b.pageGroup(s.Group)
-		if err != nil {
-			return err
+		if g == nil {
+			return storage.Edit{}, ErrRuleUnknown
 		}
+		if err := match.check(g.tag(i)); err != nil {
+			return storage.Edit{}, err
+		}
+		if g.Namespace != PageNamespace || s.Group == "" || s.Group == g.Name {
+			g.Rules[i] = s.stored(id)
+			return validGroupEdit(by, "update", g)
+		}
+		to := pageGroup(groups, s.Group)
 		g.Rules = slices.Delete(g.Rules, i, i+1)
 		to.Rules = append(to.Rules, s.stored(id))
-		changed = append(changed, to)
-	} else {
-		g.Rules[i] = s.stored(id)
-	}
-	for _, g := range changed {
-		if err := g.check(); err != nil {
-			return err
-		}
-	}
-	return b.write(ctx, by, "update", now, changed...)
+		return validGroupEdit(by, "update", g, to)
+	})
 }
 
-// turn switches a rule of a file on or off.
-func (b *RuleBook) turn(ctx context.Context, by string, s RuleSpec, r *rules.Info, now time.Time) error {
+// switchEdit is the edit that switches a rule of a file on or off.
+func switchEdit(by string, s RuleSpec, r *rules.Info) (storage.Edit, error) {
 	same := s.Name == r.Name && s.Recording == (r.Type == "recording") && s.Expr == r.Expr && s.For == r.For &&
 		s.KeepFiringFor == r.KeepFiringFor &&
 		maps.Equal(s.Labels, r.Labels.Map()) && maps.Equal(s.Annotations, r.Annotations.Map()) && (s.Group == "" || s.Group == r.Group)
 	if !same {
-		return ErrRuleOfFile
+		return storage.Edit{}, ErrRuleOfFile
 	}
 	o, action := storage.Object{Kind: storage.KindRuleSwitch, ID: r.ID}, "enable"
 	if s.Disabled {
 		o.Value, action = []byte(`{"disabled":true}`), "disable"
 	}
-	return b.Objects.Write(ctx, storage.Edit{By: by, Action: action, Objects: []storage.Object{o}}, now)
+	return storage.Edit{By: by, Action: action, Objects: []storage.Object{o}}, nil
 }
 
 // Delete removes a rule that a user made.
 func (b *RuleBook) Delete(ctx context.Context, by, id string, match IfMatch, now time.Time) error {
-	done, err := b.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	g, i, err := b.find(id)
-	if err != nil {
-		return err
-	}
-	if g == nil {
-		return ErrRuleUnknown
-	}
-	tag, err := g.tag(i)
-	if err = errors.Join(err, match.check(tag)); err != nil {
-		return err
-	}
-	g.Rules = slices.Delete(g.Rules, i, i+1)
-	return b.write(ctx, by, "delete", now, g)
+	return b.edit(ctx, now, func(groups []*storedGroup) (storage.Edit, error) {
+		g, i := ruleOf(groups, id)
+		if g == nil {
+			return storage.Edit{}, ErrRuleUnknown
+		}
+		if err := match.check(g.tag(i)); err != nil {
+			return storage.Edit{}, err
+		}
+		g.Rules = slices.Delete(g.Rules, i, i+1)
+		return groupEdit(by, "delete", g)
+	})
 }
 
 // Namespaces returns the users' groups by namespace, as they would stand in files.
@@ -416,58 +404,41 @@ func (b *RuleBook) SetGroup(ctx context.Context, by, namespace string, rg rulefm
 	if len(rg.Rules) == 0 {
 		return fmt.Errorf("%w: the group %q has no rules; delete it to be without", ErrRuleInvalid, rg.Name)
 	}
-	done, err := b.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	groups, err := b.groups()
-	if err != nil {
-		return err
-	}
 	g := &storedGroup{Namespace: namespace, Name: rg.Name, Interval: rg.Interval, QueryOffset: rg.QueryOffset, Limit: rg.Limit,
 		Labels: rg.Labels}
-	var was []storedRule
-	if i := slices.IndexFunc(groups, func(o *storedGroup) bool { return o.Namespace == namespace && o.Name == rg.Name }); i >= 0 {
-		was = groups[i].Rules
-	}
-	for _, r := range rg.Rules {
-		n := storedOf(r)
-		n.ID = newRuleID()
-		if i := slices.IndexFunc(was, func(o storedRule) bool {
-			return o.Alert == r.Alert && o.Record == r.Record && maps.Equal(o.Labels, r.Labels)
-		}); i >= 0 {
-			n.ID, n.Disabled = was[i].ID, was[i].Disabled
-			was = slices.Delete(slices.Clone(was), i, i+1)
+	return b.edit(ctx, now, func(groups []*storedGroup) (storage.Edit, error) {
+		var was []storedRule
+		if o := groupOf(groups, namespace, rg.Name); o != nil {
+			was = o.Rules
 		}
-		g.Rules = append(g.Rules, n)
-	}
-	if err := g.check(); err != nil {
-		return err
-	}
-	return b.write(ctx, by, "set", now, g)
+		for _, r := range rg.Rules {
+			n := storedOf(r)
+			n.ID = newRuleID()
+			if i := slices.IndexFunc(was, func(o storedRule) bool {
+				return o.Alert == r.Alert && o.Record == r.Record && maps.Equal(o.Labels, r.Labels)
+			}); i >= 0 {
+				n.ID, n.Disabled = was[i].ID, was[i].Disabled
+				was = slices.Delete(slices.Clone(was), i, i+1)
+			}
+			g.Rules = append(g.Rules, n)
+		}
+		return validGroupEdit(by, "set", g)
+	})
 }
 
 // DeleteGroups removes a group, or with an empty name all of a namespace.
 func (b *RuleBook) DeleteGroups(ctx context.Context, by, namespace, name string, now time.Time) error {
-	done, err := b.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	groups, err := b.groups()
-	if err != nil {
-		return err
-	}
-	var gone []*storedGroup
-	for _, g := range groups {
-		if g.Namespace == namespace && (name == "" || g.Name == name) {
-			g.Rules = nil
-			gone = append(gone, g)
+	return b.edit(ctx, now, func(groups []*storedGroup) (storage.Edit, error) {
+		var gone []*storedGroup
+		for _, g := range groups {
+			if g.Namespace == namespace && (name == "" || g.Name == name) {
+				g.Rules = nil
+				gone = append(gone, g)
+			}
 		}
-	}
-	if len(gone) == 0 {
-		return ErrRuleUnknown
-	}
-	return b.write(ctx, by, "delete", now, gone...)
+		if len(gone) == 0 {
+			return storage.Edit{}, ErrRuleUnknown
+		}
+		return groupEdit(by, "delete", gone...)
+	})
 }
