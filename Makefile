@@ -30,8 +30,9 @@ race: ## the same with the race detector, without the many simulations
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 .PHONY: lint
-lint: ## golangci-lint, govulncheck, and a linter for api/openapi.yaml (needs Node)
+lint: ## golangci-lint, govulncheck, functions that only tests call, and a linter for api/openapi.yaml (needs Node)
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
+	GO=$(GO) .ci/deadcode
 	mkdir -p build && cp api/rest/rest.gen.go build/rest.gen.was && $(GO) generate ./api/... && cmp api/rest/rest.gen.go build/rest.gen.was # else commit what `make generate` wrote
 	-$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0 lint --config .redocly.yaml api/openapi.yaml
