@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/storagetest"
 )
@@ -31,9 +33,7 @@ func TestBackupInTheMidstOfACommit(t *testing.T) {
 		backups = append(backups, b.Bytes())
 	})
 	db, err := storage.Open(t.TempDir(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer db.Close()
 	list := manyEntries(200_000) // through the redo area
 	for i := range values {
@@ -73,9 +73,7 @@ func TestBackupIsOneState(t *testing.T) {
 	o := small()
 	o.MemTableBytes = storage.MinMemTableBytes
 	db, err := storage.Open(t.TempDir(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer db.Close()
 	r := rand.New(rand.NewPCG(1, 1))
 	value := func(n uint64, size int) []byte {
@@ -122,9 +120,7 @@ func TestBackupIsOneState(t *testing.T) {
 	<-stopped
 	for i, b := range backups {
 		restored := open(t, t.TempDir())
-		if err := restored.Restore(bytes.NewReader(b)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, restored.Restore(bytes.NewReader(b)))
 		seen := map[uint64]int{}
 		err := restored.Scan(nil, nil, func(_, v []byte) error {
 			seen[binary.BigEndian.Uint64(v[len(v)-8:])]++
@@ -151,9 +147,7 @@ func TestDamagedBackup(t *testing.T) {
 	second := magic + 8 + int(binary.LittleEndian.Uint64(whole[magic:]))
 	restore := func(b []byte) error {
 		db, err := storage.Open(t.TempDir(), small())
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer db.Close()
 		return db.Restore(bytes.NewReader(b))
 	}
@@ -195,9 +189,7 @@ func TestDamagedBackup(t *testing.T) {
 	}
 	var increment bytes.Buffer
 	since, err := db.Backup(io.Discard, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if again, err := db.Backup(&increment, since); err != nil || again != since {
 		t.Errorf("nothing changed: %d after %d, %v", again, since, err)
 	}

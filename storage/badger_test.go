@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
 	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
@@ -51,13 +52,9 @@ func TestReopen(t *testing.T) {
 			t.Fatalf("opened after %d commits, want %d", n, 10*i)
 		}
 		for _, c := range h.Commits[10*i : 10*i+10] {
-			if err := db.Commit(c); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.Commit(c))
 		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.Close())
 	}
 	h.Check(t, open(t, dir))
 }
@@ -69,9 +66,7 @@ func TestLargeCommits(t *testing.T) {
 		o := small()
 		o.MemTableBytes = memtable
 		db, err := storage.Open(t.TempDir(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		maxBytes, maxEntries := db.Limits()
 		n := 0
 		for _, size := range []int64{maxBytes / 2, maxBytes - 200, maxBytes - 1, maxBytes, maxBytes + 1, 3*maxBytes + 7, 20 * maxBytes} {
@@ -104,9 +99,7 @@ func TestLargeCommits(t *testing.T) {
 		if db.LargeCommits() == 0 {
 			t.Error("no commit took more than one transaction")
 		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.Close())
 	}
 }
 
@@ -127,9 +120,7 @@ func largeCommitCrash(t *testing.T, replaced, made, raw int) {
 	o := small()
 	o.MemTableBytes = storage.MinMemTableBytes
 	db, err := storage.Open(dir, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer db.Close()
 	maxBytes, _ := db.Limits()
 	commit := func(db *storage.DB, n byte) {
@@ -149,17 +140,13 @@ func largeCommitCrash(t *testing.T, replaced, made, raw int) {
 				storage.Entry{Key: storagetest.RawKey(fmt.Sprint("made", n, i)), Value: bytes.Repeat([]byte{n}, 5000+i)},
 				storage.Entry{Key: storagetest.RawKey(fmt.Sprint("made", n-1, i))})
 		}
-		if err := db.Commit(c); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.Commit(c))
 	}
 	// state is the number of the commit that the folder shows; every value and the position must be of the same.
 	state := func(dir string) byte {
 		t.Helper()
 		db, err := storage.Open(dir, o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer db.Close()
 		ps, err := db.Positions(1, 0)
 		if err != nil || len(ps) != 1 {
@@ -193,9 +180,7 @@ func largeCommitCrash(t *testing.T, replaced, made, raw int) {
 	}
 	commit(db, 1)
 	storage.AfterPart(&o, func(int) { copies = append(copies, copyFolder(t, dir)) })
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Close())
 	if db, err = storage.Open(dir, o); err != nil {
 		t.Fatal(err)
 	}
@@ -226,9 +211,7 @@ func TestLock(t *testing.T) {
 	if !errors.Is(err, storage.ErrInUse) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
 		t.Fatalf("second open: %v", err)
 	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Close())
 	open(t, dir)
 }
 
@@ -239,9 +222,7 @@ func TestFreeSpaceFloor(t *testing.T) {
 	o.FreeBytes = func(string) (uint64, error) { probes++; return free, nil }
 	o.Now = func() time.Time { return now }
 	db, err := storage.Open(t.TempDir(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer db.Close()
 	for range 5 {
 		storagetest.Commit(t, db, storagetest.Set("a", "1"))
@@ -263,9 +244,7 @@ func TestFreeSpaceFloor(t *testing.T) {
 	}
 	// what is written between two probes counts
 	big := storage.Commit{Entries: []storage.Entry{{Key: storagetest.Key("b"), Value: make([]byte, 600<<10)}}}
-	if err := db.Commit(big); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Commit(big))
 	if err := db.Commit(big); !errors.Is(err, storage.ErrDiskFull) {
 		t.Fatalf("own writes between probes: %v", err)
 	}
@@ -279,13 +258,9 @@ func TestLeftovers(t *testing.T) {
 	dir, h := t.TempDir(), storagetest.NewHistory(2, 10)
 	db := open(t, dir)
 	for _, c := range h.Commits {
-		if err := db.Commit(c); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.Commit(c))
 	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Close())
 	for name, content := range map[string][]byte{
 		"00041.mem":          nil,                // a kill between truncation and removal
 		"00042.mem":          make([]byte, 20),   // a header that never reached the disk
@@ -295,9 +270,7 @@ func TestLeftovers(t *testing.T) {
 		"LOCK.watchingcat~":  []byte("x"),
 		"00001.vlog.unknown": nil,
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
 	if n := h.Check(t, open(t, dir)); n != 10 {
 		t.Fatalf("%d commits left of 10", n)
@@ -315,21 +288,15 @@ func TestDropVersion(t *testing.T) {
 			}
 			key := storage.Key(version, uint16(batch), storage.TableMeta)
 			c.Entries = append(c.Entries, storage.Entry{Key: key, Value: make([]byte, 200<<10)})
-			if err := db.Commit(c); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.Commit(c))
 		}
 	}
 	count := func() (n int) {
-		if err := db.Scan(nil, nil, func(_, _ []byte) error { n++; return nil }); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.Scan(nil, nil, func(_, _ []byte) error { n++; return nil }))
 		return n
 	}
 	for shard := range uint16(3) {
-		if err := db.DropVersion(context.Background(), 1, shard); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.DropVersion(context.Background(), 1, shard))
 	}
 	if got, want := count(), 2*(3*901+1); got != want {
 		t.Fatalf("%d entries left, want %d", got, want)
@@ -353,9 +320,7 @@ func TestBackupRestore(t *testing.T) {
 	var full, increment bytes.Buffer
 	since := uint64(0)
 	for i, c := range h.Commits {
-		if err := db.Commit(c); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.Commit(c))
 		if i == 19 {
 			var err error
 			if since, err = db.Backup(&full, 0); err != nil {
@@ -371,27 +336,19 @@ func TestBackupRestore(t *testing.T) {
 	}
 	dir := t.TempDir()
 	restored := open(t, dir)
-	if err := restored.Restore(bytes.NewReader(full.Bytes()), bytes.NewReader(increment.Bytes())); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, restored.Restore(bytes.NewReader(full.Bytes()), bytes.NewReader(increment.Bytes())))
 	if n := h.Check(t, restored); n != 40 {
 		t.Fatalf("restored %d commits of 40", n)
 	}
-	if err := restored.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, restored.Close())
 	h.Check(t, open(t, dir))
 	part := open(t, t.TempDir())
-	if err := part.Restore(bytes.NewReader(full.Bytes())); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, part.Restore(bytes.NewReader(full.Bytes())))
 	if n := h.Check(t, part); n != 20 {
 		t.Fatalf("restored %d commits of 20", n)
 	}
 	for _, c := range h.Commits[20:] { // and resumes
-		if err := part.Commit(c); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, part.Commit(c))
 	}
 	h.Check(t, part)
 	for _, garbage := range []string{"", "no backup at all, but long enough", "watchingcat backup 1\nnoise, read as a length"} {
@@ -404,9 +361,7 @@ func TestBackupRestore(t *testing.T) {
 func TestGCAndSize(t *testing.T) {
 	db := open(t, t.TempDir())
 	storagetest.Commit(t, db, storagetest.Set("a", strings.Repeat("x", 100<<10)))
-	if err := db.GC(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.GC())
 	if n, err := db.Size(); err != nil || n < 100<<10 || n > 4<<20 {
 		t.Fatalf("size %d, %v", n, err)
 	}
@@ -416,15 +371,11 @@ func TestGCAndSize(t *testing.T) {
 func TestCollect(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	reader, err := otelprom.New(otelprom.WithRegisterer(reg), otelprom.WithoutScopeInfo(), otelprom.WithoutTargetInfo())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	db, err := storage.Open(t.TempDir(),
 		storage.Options{MinFreeBytes: 1000, FreeBytes: func(string) (uint64, error) { return 1 << 40, nil },
 			Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	reg.MustRegister(db)
 	if err := db.Commit(storage.Commit{Entries: []storage.Entry{{Key: storage.Key(0, 0, storage.TableMeta, 'x'),
 		Value: []byte("1")}}}); err != nil {
@@ -437,9 +388,7 @@ func TestCollect(t *testing.T) {
 			t.Errorf("%s: %d series, want %d, %v", name, n, want, err)
 		}
 	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Close())
 	if n, err := testutil.GatherAndCount(reg, "badger_level_tables"); err != nil || n != 0 {
 		t.Errorf("closed: %d series, %v", n, err)
 	}
@@ -451,9 +400,7 @@ func TestMemoryOfTables(t *testing.T) {
 	o := small()
 	o.MemTableBytes, o.Uncompressed = 8<<20, true
 	db, err := storage.Open(t.TempDir(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()
@@ -468,9 +415,7 @@ func TestMemoryOfTables(t *testing.T) {
 		storagetest.Commit(t, db, storage.Entry{Key: storagetest.Key(fmt.Sprintf("%04d", i)), Value: value})
 	}
 	grown := heap() - before
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Close())
 	t.Logf("%d memtables", grown/uint64(o.MemTableBytes))
 	if grown > 22*uint64(o.MemTableBytes) {
 		t.Fatalf("%d MiB of heap for memtables of %d MiB", grown>>20, o.MemTableBytes>>20)

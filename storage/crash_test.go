@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/storagetest"
 )
@@ -93,9 +95,7 @@ func TestKill(t *testing.T) {
 			if n := h.Check(t, db); n < said {
 				t.Fatalf("seed %d: %d commits left, %d had returned", seed, n, said)
 			}
-			if err := db.Close(); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.Close())
 		}
 	}
 }
@@ -113,9 +113,7 @@ func TestTornTail(t *testing.T) {
 	}
 	logName := newest(t, source, "*.mem")
 	whole, err := os.ReadFile(filepath.Join(source, logName))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	used := len(bytes.TrimRight(whole, "\x00"))
 	damage := map[string]func(b []byte, at int) []byte{
 		"cut":    func(b []byte, at int) []byte { return b[:at] },
@@ -132,9 +130,7 @@ func TestTornTail(t *testing.T) {
 		for part := range 8 {
 			at := used - part*used/7
 			dir := copyFolder(t, source)
-			if err := os.WriteFile(filepath.Join(dir, logName), fn(slices.Clone(whole), at), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.WriteFile(filepath.Join(dir, logName), fn(slices.Clone(whole), at), 0o600))
 			db, err := storage.Open(dir, small())
 			if err != nil {
 				if !strings.Contains(err.Error(), dir) {
@@ -148,9 +144,7 @@ func TestTornTail(t *testing.T) {
 			if part == 0 && n < commits {
 				t.Errorf("%s: nothing lost but padding, yet %d of %d commits left", name, n, commits)
 			}
-			if err := db.Close(); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.Close())
 		}
 	}
 	if len(seen) < 5 {
@@ -167,9 +161,7 @@ func TestTornValueLog(t *testing.T) {
 	if out, _ := cmd.Output(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != -1 {
 		t.Fatalf("child: %v: %s", cmd.ProcessState, out)
 	}
-	if err := os.Truncate(filepath.Join(dir, newest(t, dir, "*.vlog")), 20); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Truncate(filepath.Join(dir, newest(t, dir, "*.vlog")), 20))
 	if n := h.Check(t, open(t, dir)); n < commits {
 		t.Fatalf("%d of %d commits left", n, commits)
 	}
@@ -193,9 +185,7 @@ func copyFolder(t *testing.T, from string) string {
 		before := fileNames(t, from)
 		err := os.CopyFS(to, os.DirFS(from))
 		if slices.Equal(before, fileNames(t, from)) { // else a memtable was flushed meanwhile: the copy is of no one moment
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			return to
 		}
 	}
@@ -204,9 +194,7 @@ func copyFolder(t *testing.T, from string) string {
 func fileNames(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}

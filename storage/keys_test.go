@@ -9,6 +9,8 @@ import (
 	"go/token"
 	"slices"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestKeyLayout(t *testing.T) {
@@ -86,9 +88,7 @@ func TestVersionsAndDrop(t *testing.T) {
 		DropVersion(ctx context.Context, version uint32, shard uint16) error
 	}
 	db, err := Open(t.TempDir(), Options{MinFreeBytes: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer db.Close()
 	for name, kv := range map[string]store{"mem": NewMem(MemOptions{}), "badger": db} {
 		put := func(version uint32, tables ...Table) {
@@ -96,9 +96,7 @@ func TestVersionsAndDrop(t *testing.T) {
 			for _, table := range tables {
 				c.Entries = append(c.Entries, Entry{Key: Key(version, 3, table, 'x'), Value: []byte{1}})
 			}
-			if err := kv.Commit(c); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, kv.Commit(c))
 		}
 		versioned, others := VersionedTables()
 		put(0, append(others, versioned...)...)
@@ -112,15 +110,11 @@ func TestVersionsAndDrop(t *testing.T) {
 		}
 		f(0, 2, 7)
 		for _, v := range []uint32{0, 7} {
-			if err := kv.DropVersion(t.Context(), v, 3); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, kv.DropVersion(t.Context(), v, 3))
 		}
 		f(2)
 		left := ""
-		if err := kv.Scan(nil, Key(1, 0, 0), func(k, _ []byte) error { left += string(k[KeyPrefixLen-1]); return nil }); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, kv.Scan(nil, Key(1, 0, 0), func(k, _ []byte) error { left += string(k[KeyPrefixLen-1]); return nil }))
 		if left != "AINORUV" {
 			t.Fatalf("%s: tables %q are left of version 0", name, left)
 		}
@@ -131,9 +125,7 @@ func TestVersionsAndDrop(t *testing.T) {
 // share one does not compile; that one is missing does.)
 func TestTableLetters(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "keys.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	named := 0
 	ast.Inspect(file, func(n ast.Node) bool {
 		v, ok := n.(*ast.ValueSpec)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/storagetest"
 )
@@ -22,9 +24,7 @@ func TestMemCrashKeepsAPrefix(t *testing.T) {
 	for keep := range 21 {
 		m := storage.NewMem(storage.MemOptions{SyncEvery: -1})
 		for i, c := range h.Commits {
-			if err := m.Commit(c); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, m.Commit(c))
 			if i == 39 {
 				m.Sync()
 			}
@@ -40,9 +40,7 @@ func TestMemCrashKeepsAPrefix(t *testing.T) {
 			t.Fatalf("the crashed store still takes commits: %v", err)
 		}
 		for _, c := range h.Commits[40+keep:] {
-			if err := after.Commit(c); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, after.Commit(c))
 		}
 		h.Check(t, after)
 	}
@@ -52,9 +50,7 @@ func TestMemSyncEvery(t *testing.T) {
 	h := storagetest.NewHistory(4, 10)
 	m := storage.NewMem(storage.MemOptions{SyncEvery: 4})
 	for _, c := range h.Commits {
-		if err := m.Commit(c); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, m.Commit(c))
 	}
 	if n := h.Check(t, m.Crash(nil)); n != 8 {
 		t.Fatalf("%d commits were durable, want 8", n)
@@ -71,9 +67,7 @@ func TestMemFaults(t *testing.T) {
 	if got := storagetest.Dump(t, m, nil, nil); len(got) != 0 {
 		t.Fatalf("a failed commit wrote %v", got)
 	}
-	if err := m.Commit(c); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, m.Commit(c))
 }
 
 func BenchmarkMemCommit(b *testing.B) {

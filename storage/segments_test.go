@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/storagetest"
@@ -24,9 +25,7 @@ func rawEntry(name string, size int) storage.Entry {
 func segmentFiles(t *testing.T, dir string) int {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.segment"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return len(files)
 }
 
@@ -47,9 +46,7 @@ func TestSegments(t *testing.T) {
 	if _, size, live := db.Segments(); size != 4096+3<<20+5000 || live != 3<<20 {
 		t.Fatalf("%d bytes, %d live", size, live)
 	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Close())
 	db = open(t, dir)
 	if _, size, live := db.Segments(); size != 4096+3<<20+5000 || live != 3<<20 {
 		t.Fatalf("after a restart %d bytes, %d live", size, live)
@@ -71,9 +68,7 @@ func TestSegmentReaders(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, dir)
 	storagetest.Commit(t, db, rawEntry("a", 9000), rawEntry("b", 9000))
-	if err := db.SealSegment(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.SealSegment())
 	prefix, seen := storagetest.RawKey(""), 0
 	err := db.Scan(prefix, storage.PrefixEnd(prefix), func(_, v []byte) error {
 		if seen++; seen == 1 {
@@ -89,7 +84,7 @@ func TestSegmentReaders(t *testing.T) {
 		t.Fatalf("%d values, %v", seen, err)
 	}
 	if n := segmentFiles(t, dir); n != 1 {
-		t.Fatalf("%d files while nobody has read since", n)
+		t.Fatalf("%d files although no reader is left", n)
 	}
 	storagetest.Commit(t, db, storagetest.Set("x", "2"))
 	if n := segmentFiles(t, dir); n != 0 {
@@ -105,14 +100,10 @@ func TestSparseSegments(t *testing.T) {
 	for i := range n {
 		storagetest.Commit(t, db, rawEntry(fmt.Sprintf("%02d", i), 300<<10))
 		if i%10 == 9 {
-			if err := db.SealSegment(); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.SealSegment())
 		}
 	}
-	if err := db.GC(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.GC())
 	if got := segmentFiles(t, dir); got != 4 {
 		t.Fatalf("%d files, all of whose values are live", got)
 	}
@@ -121,9 +112,7 @@ func TestSparseSegments(t *testing.T) {
 			storagetest.Commit(t, db, storage.Entry{Key: storagetest.RawKey(fmt.Sprintf("%02d", i))})
 		}
 	}
-	if err := db.GC(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.GC())
 	storagetest.Commit(t, db, storagetest.Set("x", "1"))
 	files, size, live := db.Segments()
 	if live != 11*300<<10 || size > 2*live || files > 2 || segmentFiles(t, dir) != files {
@@ -140,15 +129,13 @@ func TestSparseSegments(t *testing.T) {
 	}
 }
 
-// TestSegmentsAfterACrash: what was appended and not committed is space that nobody reads; a restart after which nothing is stored has no
+// TestSegmentsAfterACrash: what was appended and not committed is space that is never read; a restart after which nothing is stored has no
 // file.
 func TestSegmentsAfterACrash(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, dir)
 	storagetest.Commit(t, db, rawEntry("a", 9000))
-	if err := db.AppendOnly(rawEntry("b", 7000)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.AppendOnly(rawEntry("b", 7000)))
 	at := copyFolder(t, dir)
 	again := open(t, at)
 	if _, size, live := again.Segments(); size != 16000 || live != 9000 {
@@ -163,9 +150,7 @@ func TestSegmentsAfterACrash(t *testing.T) {
 	}
 	dir = t.TempDir()
 	db = open(t, dir)
-	if err := db.AppendOnly(rawEntry("b", 7000)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.AppendOnly(rawEntry("b", 7000)))
 	at = copyFolder(t, dir)
 	open(t, at)
 	if n := segmentFiles(t, at); n != 0 {
@@ -194,19 +179,13 @@ func TestLostSegment(t *testing.T) {
 			storagetest.Commit(t, db, rawEntry("a", 9000), rawEntry("b", 9000))
 			path := db.SegmentPath(1)
 			storagetest.Commit(t, db, storagetest.Set("x", "1"))
-			if err := db.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if err := harm(path); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.Close())
+			require.NoError(t, harm(path))
 			var log bytes.Buffer
 			o := small()
 			o.Logger = zerolog.New(&log)
 			db, err := storage.Open(dir, o)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer db.Close()
 			if logged := strings.Contains(log.String(), path); logged != (name != "damaged") {
 				t.Errorf("log: %s", log.String())
@@ -243,9 +222,7 @@ func TestSegmentsInBackups(t *testing.T) {
 	storagetest.Commit(t, db, rawEntry("c", 8000))
 	var full, increment bytes.Buffer
 	since, err := db.Backup(&full, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	storagetest.Commit(t, db, storage.Entry{Key: storagetest.RawKey("a")}, rawEntry("b", 7000), rawEntry("d", 6000), rawEntry("e", 5<<20))
 	if _, err := db.Backup(&increment, since); err != nil {
 		t.Fatal(err)
@@ -267,9 +244,7 @@ func TestSegmentsInBackups(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		restored := open(t, dir)
-		if err := restored.Restore(parts...); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, restored.Restore(parts...))
 		if got := sizes(restored); got != want {
 			t.Errorf("restored %s, want %s", got, want)
 		}
@@ -293,9 +268,7 @@ func TestSegmentsUnwritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := storage.Commit{Entries: []storage.Entry{rawEntry("a", 9000), storagetest.Set("x", "1")}}
-	if err := db.Commit(c); err == nil {
-		t.Fatal("committed")
-	}
+	require.Error(t, db.Commit(c), "committed")
 	if got := storagetest.Dump(t, db, nil, nil); len(got) != 0 {
 		t.Fatalf("after a refused commit: %d entries", len(got))
 	}
@@ -312,9 +285,7 @@ func TestRefusedCommitTakesNoSpace(t *testing.T) {
 	db := open(t, t.TempDir())
 	storagetest.Commit(t, db, rawEntry("a", 9000))
 	for range 5 {
-		if err := db.Commit(storage.Commit{Entries: []storage.Entry{rawEntry("b", 7000), {Value: []byte("without a key")}}}); err == nil {
-			t.Fatal("committed")
-		}
+		require.Error(t, db.Commit(storage.Commit{Entries: []storage.Entry{rawEntry("b", 7000), {Value: []byte("without a key")}}}), "committed")
 	}
 	storagetest.Commit(t, db, rawEntry("b", 8000))
 	if _, size, live := db.Segments(); size != 17000 || live != size {
@@ -339,23 +310,15 @@ func TestFailingGC(t *testing.T) {
 	}
 	dir := t.TempDir()
 	db, err := storage.Open(dir, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer db.Close()
 	storagetest.Commit(t, db, rawEntry("a", 9000), rawEntry("b", 90_000))
-	if err := db.SealSegment(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.SealSegment())
 	storagetest.Commit(t, db, storage.Entry{Key: storagetest.RawKey("b")})
 	failing = true
-	if err := db.GC(); err == nil {
-		t.Fatal("no error")
-	}
+	require.Error(t, db.GC(), "no error")
 	failing = false
-	if err := db.GC(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.GC())
 	storagetest.Commit(t, db, storagetest.Set("x", "1"))
 	if files, size, live := db.Segments(); size > 2*live || segmentFiles(t, dir) != files {
 		t.Errorf("%d files, %d bytes, %d live", files, size, live)
@@ -368,12 +331,8 @@ func TestFolderNames(t *testing.T) {
 	db := open(t, dir)
 	storagetest.Commit(t, db, rawEntry("a", 9000))
 	for range 2 {
-		if err := db.AppendOnly(rawEntry("b", 7000)); err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.AppendOnly(rawEntry("b", 7000)))
+		require.NoError(t, db.Close())
 		db = open(t, dir)
 		if _, size, live := db.Segments(); size < 16000 || live < 9000 {
 			t.Fatalf("%d bytes, %d live", size, live)

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
@@ -38,21 +39,13 @@ func TestFolderGone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			db, err := storage.Open(dir, small())
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer db.Close() // cannot flush any more, and ends all the same
 			storagetest.Commit(t, db, storagetest.Set("a", "1"))
-			if err := os.RemoveAll(dir); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.RemoveAll(dir))
 			if replace {
-				if err := os.Mkdir(dir, 0o750); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(dir, "LOCK.watchingcat"), nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, os.Mkdir(dir, 0o750))
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "LOCK.watchingcat"), nil, 0o600))
 			}
 			for range 3 {
 				refusal(t, db.Commit(storage.Commit{Entries: []storage.Entry{storagetest.Set("a", "2")}}), storage.ErrFolderGone,
@@ -73,9 +66,7 @@ func expect(t *testing.T, db *storage.DB, lines ...string) {
 	reg.MustRegister(db)
 	text, err := testutil.CollectAndFormat(db, expfmt.TypeTextPlain, "watchingcat_state_writable", "watchingcat_state_writes_refused_total",
 		"watchingcat_state_reopened_total")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, line := range lines {
 		if !bytes.Contains(text, []byte(line+"\n")) {
 			t.Errorf("no line %q in\n%s", line, text)
@@ -110,9 +101,7 @@ func TestUnwritableFolder(t *testing.T) {
 				return os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 			})
 			db, err := storage.Open(t.TempDir(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer db.Close()
 			storagetest.Commit(t, db, storagetest.Set("a", "1"))
 			fails = true
@@ -123,9 +112,7 @@ func TestUnwritableFolder(t *testing.T) {
 			}
 			expect(t, db, fmt.Sprintf("watchingcat_state_writes_refused_total{reason=%q} 1", c.label), "watchingcat_state_writable 0")
 			fails = false
-			if err := db.Commit(next); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.Commit(next))
 			if got := storagetest.Dump(t, db, nil, nil); len(got) != 1 || got[0] != "a=2" {
 				t.Errorf("reads: %v", got)
 			}
@@ -139,13 +126,9 @@ func TestDescriptorsExhausted(t *testing.T) {
 	db := open(t, t.TempDir())
 	kept := samples.Open(t.TempDir(), samples.Options{})
 	defer kept.Close()
-	if err := kept.Wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, kept.Wait(t.Context()))
 	var was syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was))
 	low := was
 	low.Cur = min(was.Cur, 256)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
@@ -192,9 +175,7 @@ func TestSamplesFolderGone(t *testing.T) {
 	if _, err := s.Append(context.Background(), sample); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.RemoveAll(dir))
 	_, err := s.Append(context.Background(), sample)
 	refusal(t, err, storage.ErrFolderGone, "restart the process")
 }
@@ -205,9 +186,7 @@ func TestFailedMidway(t *testing.T) {
 	dir, o := t.TempDir(), small()
 	o.MemTableBytes = storage.MinMemTableBytes
 	db, err := storage.Open(dir, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
 	if err != nil || len(logs) == 0 {
 		t.Fatal(logs, err)
@@ -217,9 +196,7 @@ func TestFailedMidway(t *testing.T) {
 		t.Fatal(err)
 	}
 	// the next log is there already
-	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d.mem", n+1)), make([]byte, 20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d.mem", n+1)), make([]byte, 20), 0o600))
 	stop, done := make(chan struct{}), sync.WaitGroup{}
 	for range 2 {
 		done.Go(func() {
@@ -264,8 +241,6 @@ func TestFailedMidway(t *testing.T) {
 	}
 	check(db)
 	expect(t, db, "watchingcat_state_reopened_total 1", "watchingcat_state_writable 1")
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Close())
 	check(open(t, dir))
 }

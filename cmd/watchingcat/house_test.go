@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
 )
 
 // What a reader has to take in at once is bounded, except where a reason says why not.
@@ -56,9 +58,7 @@ var listed = sync.OnceValues(func() (list []goPackage, err error) {
 func packages(t *testing.T) []goPackage {
 	t.Helper()
 	list, err := listed()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return list
 }
 
@@ -75,9 +75,7 @@ func sourceFiles(t *testing.T, p goPackage, names []string) (list []sourceFile) 
 	t.Helper()
 	for _, name := range names {
 		text, err := os.ReadFile(filepath.Join(p.Dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		f := sourceFile{path: strings.TrimPrefix(p.ImportPath+"/"+name, module), lines: bytes.Count(text, []byte("\n")),
 			fset: token.NewFileSet()}
 		if f.ast, err = parser.ParseFile(f.fset, name, text, parser.ParseComments|parser.SkipObjectResolution); err != nil {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 const module = "github.com/gaurav/watchingcat/"
@@ -34,7 +36,7 @@ var may = map[string]struct {
 		"versions are joined above everything that one version does"},
 	"views": {[]string{"storage", "views/model", "views/logs", "views/drain", "views/dedup", "views/edges", "views/cells",
 		"views/traces", "views/intake"}, "views are a function of records: no Kafka, no HTTP, no clock, so that a replay gives the same"},
-	"pipeline":          {[]string{"storage", "views"}, "the pipeline knows nobody downstream: views tell who wants to know"},
+	"pipeline":          {[]string{"storage", "views"}, "the pipeline knows no package downstream: views notify their readers"},
 	"pipeline/progress": {nil, "how far the pipeline is has one shape, without Kafka"},
 	"pipeline/replay": {[]string{"storage", "views", "pipeline/progress", "pipeline/ingest", "pipeline/source", "pipeline/kafka"},
 		"a replay drives what reads the topics; nothing that reads them knows of it"},
@@ -222,8 +224,6 @@ func TestUnreachableImports(t *testing.T) {
 func dependencies(t *testing.T, room string) []string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-deps", module+room).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return strings.Fields(string(out))
 }

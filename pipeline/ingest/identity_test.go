@@ -115,7 +115,7 @@ func TestNodesAreNameAndType(t *testing.T) {
 	require.Equal(t, []string{"billing>new database 1", "billing>orders database 1", "billing>orders database 1",
 		"billing>redis:cache-1 database 1", "billing>redis:cache-2 database 1", "user>orders virtual_node 1", "user>user virtual_node 1"},
 		edges)
-	// the labels of series cannot tell the two databases apart: they are one series
+	// the labels of series cannot distinguish the two databases: they are one series
 	from, to := x.around()
 	lines, err := x.set.SelectEdges(from, to, func(_ uint32, k model.EdgeKey) bool { return k.Server == "orders" })
 	require.NoError(t, err)

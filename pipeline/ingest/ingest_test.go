@@ -13,6 +13,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
@@ -84,9 +85,7 @@ func TestPoisonGoesAlone(t *testing.T) {
 	half := pipelinetest.Request(t, "half", 2)
 	err := it.Handle(batch(0, good, []byte("no protobuf"), half[:len(half)-4], pipelinetest.Request(t, "many", 11), make([]byte, 10_001),
 		pipelinetest.Request(t, "panics", 2), pipelinetest.Request(t, "cart", 4)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	c := it.counters()
 	if c.Spans != 7 || c.Records != 2 || c.DeadLetters != 5 {
 		t.Errorf("%+v", c)
@@ -112,15 +111,11 @@ func TestRedeliveryAppliesTheRest(t *testing.T) {
 	it := newIngestTest(t)
 	it.refuse = 1
 	values := [][]byte{pipelinetest.Request(t, "a", 1), []byte("poison"), pipelinetest.Request(t, "b", 2)}
-	if err := it.Handle(batch(0, values...)); err == nil {
-		t.Fatal("a dead letter was not delivered, and the batch was taken")
-	}
+	require.Error(t, it.Handle(batch(0, values...)), "a dead letter was not delivered, and the batch was taken")
 	if c := it.counters(); c.Spans != 1 || c.DeadLetters != 0 {
 		t.Errorf("before: %+v", c)
 	}
-	if err := it.Handle(batch(0, values...)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Handle(batch(0, values...)))
 	if c := it.counters(); c.Spans != 3 || c.DeadLetters != 1 || c.Duplicates != 0 {
 		t.Errorf("after: %+v", c)
 	}
@@ -200,27 +195,19 @@ func TestCompleteWaitsForEveryPartition(t *testing.T) {
 	states := []source.PartitionState{{Topic: pipelinetest.Topic, Partition: -1}, {Topic: pipelinetest.Topic, Partition: 0},
 		{Topic: pipelinetest.Topic, Partition: 1}}
 	it.Config.States, it.Config.Lateness = func() []source.PartitionState { return states }, 2*time.Second
-	if err := it.Handle(batch(0, pipelinetest.Request(t, "web", 1))); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Handle(batch(0, pipelinetest.Request(t, "web", 1))))
 	now := time.Unix(100, 0)
-	if err := it.Checkpoint(t.Context(), now); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Checkpoint(t.Context(), now))
 	if f := it.set.Frontier(); !f.Complete.IsZero() || f.Head.IsZero() {
 		t.Errorf("with an unread partition the frontiers are %v and %v", f.Head, f.Complete)
 	}
 	states[1].Idle, states[2].Idle = true, true
-	if err := it.Checkpoint(t.Context(), now); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Checkpoint(t.Context(), now))
 	if f := it.set.Frontier(); !f.Complete.Equal(time.Unix(98, 0)) {
 		t.Errorf("with all idle complete is %v, want the clock less the lateness", f.Complete)
 	}
 	states[2].Overdue = 5 * time.Second // the broker does not answer: what was written meanwhile is not known
-	if err := it.Checkpoint(t.Context(), now.Add(10*time.Second)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Checkpoint(t.Context(), now.Add(10*time.Second)))
 	if f := it.set.Frontier(); !f.Complete.Equal(time.Unix(103, 0)) {
 		t.Errorf("with an answer 5 s overdue complete is %v, want 103 s", f.Complete)
 	}
@@ -237,15 +224,11 @@ func TestCompleteWaitsForNoPartitionThatIsGone(t *testing.T) {
 	for _, id := range []source.PartitionID{{Topic: pipelinetest.Topic, Partition: 0}, {Topic: pipelinetest.Topic, Partition: 1},
 		{Topic: "old", Partition: 0}} {
 		b.Topic, b.Partition = id.Topic, id.Partition
-		if err := it.Handle(message.NewMessageWithContext(source.ContextWithBatch(context.Background(), b), "", nil)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, it.Handle(message.NewMessageWithContext(source.ContextWithBatch(context.Background(), b), "", nil)))
 	}
 	complete := func(at int64, want time.Time, when string) {
 		t.Helper()
-		if err := it.Checkpoint(t.Context(), time.Unix(at, 0)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, it.Checkpoint(t.Context(), time.Unix(at, 0)))
 		if f := it.set.Frontier(); !f.Complete.Equal(want) {
 			t.Errorf("%s complete is %v, want %v", when, f.Complete, want)
 		}

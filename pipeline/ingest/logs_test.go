@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/gaurav/watchingcat/views/logs"
@@ -26,9 +27,7 @@ func logsOf(t testing.TB, lines int) []byte {
 	}
 	var m plog.ProtoMarshaler
 	b, err := m.MarshalLogs(ld)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return b
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
@@ -33,9 +34,7 @@ func gauges(t testing.TB, n int) []byte {
 	}
 	var m pmetric.ProtoMarshaler
 	b, err := m.MarshalMetrics(md)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return b
 }
 
@@ -63,9 +62,7 @@ func newMetricIngestTest(t *testing.T) *metricIngestTest {
 	t.Helper()
 	it := &metricIngestTest{kv: storage.NewMem(storage.MemOptions{}), reg: prometheus.NewRegistry()}
 	m, err := viewsamples.OpenMetrics(it.kv, viewsamples.MetricsConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	it.MetricIngest = NewMetricIngest(MetricConfig{Metrics: m, KV: it.kv, Samples: it, MaxPoints: 20, MaxRecord: 10_000,
 		DeadLetter: func(_ context.Context, _ *kgo.Record, reason string) error {
 			if it.refuse > 0 {
@@ -85,15 +82,9 @@ func TestBadMetricsGoAlone(t *testing.T) {
 	it.refuse = 1
 	good := gauges(t, 3)
 	values := [][]byte{good, []byte("no protobuf"), good[:len(good)-4], gauges(t, 19), make([]byte, 10_001), gauges(t, 2)}
-	if err := it.Handle(metricBatch(values)); err == nil {
-		t.Fatal("a dead letter was not delivered, and the batch was taken")
-	}
-	if err := it.Handle(metricBatch(values)); err != nil {
-		t.Fatal(err)
-	}
-	if err := it.Checkpoint(t.Context(), time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	require.Error(t, it.Handle(metricBatch(values)), "a dead letter was not delivered, and the batch was taken")
+	require.NoError(t, it.Handle(metricBatch(values)))
+	require.NoError(t, it.Checkpoint(t.Context(), time.Now()))
 	want := []string{"malformed", "malformed", "too many metric data points", "over the limit"}
 	for i, w := range want {
 		if i >= len(it.letters) || !strings.Contains(it.letters[i], w) {
@@ -134,20 +125,14 @@ func metricBatch(values [][]byte) *message.Message {
 // TestSamplesBeforePositions: positions move only after the samples are safe, and a full disk is waited for.
 func TestSamplesBeforePositions(t *testing.T) {
 	it := newMetricIngestTest(t)
-	if err := it.Handle(metricBatch([][]byte{gauges(t, 1)})); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Handle(metricBatch([][]byte{gauges(t, 1)})))
 	it.fail = []error{storage.ErrDiskFull, storage.ErrDiskFull}
 	if err := it.Checkpoint(t.Context(), time.Now()); err != nil || len(it.samples) != 2 {
 		t.Fatalf("%d samples, %v", len(it.samples), err)
 	}
-	if err := it.Handle(metricBatch([][]byte{gauges(t, 1), gauges(t, 2)})); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Handle(metricBatch([][]byte{gauges(t, 1), gauges(t, 2)})))
 	it.fail = []error{errors.New("broken disk")}
-	if err := it.Checkpoint(t.Context(), time.Now()); err == nil {
-		t.Fatal("samples were not written, and the checkpoint went on")
-	}
+	require.Error(t, it.Checkpoint(t.Context(), time.Now()), "samples were not written, and the checkpoint went on")
 	if ps, _ := it.c.Metrics.Positions(); len(ps) != 1 || ps[0].Offset != 1 {
 		t.Errorf("positions %v, want those of the first checkpoint", ps)
 	}

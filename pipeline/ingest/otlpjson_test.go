@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -46,9 +47,7 @@ func jsonOf(t testing.TB, s *otlp.Signal, proto []byte) []byte {
 		b, err = m.MarshalMetrics(md)
 		err = errors.Join(err, uerr)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return b
 }
 
@@ -62,9 +61,7 @@ func TestRecordsOfJSON(t *testing.T) {
 	bad := [][]byte{[]byte("{"), []byte(`{"resourceSpans":1}`), []byte(`{}`), []byte(`{"resourceLogs":[]}`),
 		append(bytes.Clone(one), one...), []byte(`{"resourceSpans":` + strings.Repeat("[", 400) + strings.Repeat("]", 400) + "}"),
 		jsonOf(t, &otlp.SpanSignal, pipelinetest.Request(t, "many", 11))}
-	if err := it.Handle(batch(0, append([][]byte{one, padded, newline, pipelinetest.Request(t, "web", 1)}, bad...)...)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Handle(batch(0, append([][]byte{one, padded, newline, pipelinetest.Request(t, "web", 1)}, bad...)...)))
 	if c := it.counters(); c.Spans != 7 || c.Records != 4 || c.DeadLetters != uint64(len(bad)) {
 		t.Errorf("%+v %q", c, it.letters)
 	}
@@ -89,9 +86,7 @@ func TestRecordsOfJSON(t *testing.T) {
 func TestLogsOfJSON(t *testing.T) {
 	it := newIngestTest(t)
 	it.Config.LogsTopic = pipelinetest.Topic
-	if err := it.Handle(batch(0, jsonOf(t, &otlp.LogSignal, logsOf(t, 3)))); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Handle(batch(0, jsonOf(t, &otlp.LogSignal, logsOf(t, 3)))))
 	if c := it.counters(); c.Logs != 3 {
 		t.Fatalf("%+v %q", c, it.letters)
 	}
@@ -106,12 +101,8 @@ func TestMetricsOfJSON(t *testing.T) {
 	it := newMetricIngestTest(t)
 	values := [][]byte{jsonOf(t, &otlp.MetricSignal, gauges(t, 3)), append([]byte("\n"), jsonOf(t, &otlp.MetricSignal, gauges(t, 2))...),
 		[]byte(`{"resourceMetrics":[{]}`)}
-	if err := it.Handle(metricBatch(values)); err != nil {
-		t.Fatal(err)
-	}
-	if err := it.Checkpoint(t.Context(), time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Handle(metricBatch(values)))
+	require.NoError(t, it.Checkpoint(t.Context(), time.Now()))
 	if c := it.c.Metrics.Counters(); c.Points != 5 || c.DeadLetters != 1 || !strings.Contains(it.letters[0], "JSON") {
 		t.Errorf("%+v %q", c, it.letters)
 	}
@@ -125,9 +116,7 @@ func TestOwnSpansOfJSON(t *testing.T) {
 	ss.Spans().AppendEmpty()
 	var m ptrace.JSONMarshaler
 	b, err := m.MarshalTraces(td)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if !ownSpans(b) {
 		t.Error("own spans were not known")
 	}
@@ -149,9 +138,7 @@ func TestEqualLinesWithoutTime(t *testing.T) {
 	second, _ := m.MarshalLogs(ld)
 	l.SetTimestamp(5e9 + 1)
 	fine, _ := m.MarshalLogs(ld)
-	if err := it.Handle(batch(0, none, none, none, none, none, second, second, fine, fine, fine)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Handle(batch(0, none, none, none, none, none, second, second, fine, fine, fine)))
 	if c := it.counters(); c.Logs != 8 || c.Duplicates != 2 {
 		t.Errorf("%d lines and %d duplicates, want 5 + 2 + 1 and 2", c.Logs, c.Duplicates)
 	}
@@ -164,9 +151,7 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"a","exponentialHistogram":{"dataPoints":[{"positive":{"offset":2147483647,"bucketCounts":["1"]}}]}}]}]}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		set, err := views.Open(storage.NewMem(storage.MemOptions{}), model.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		g := New(Config{Set: set, LogsTopic: "logs", MaxSpans: 100,
 			DeadLetter: func(context.Context, *kgo.Record, string) error { return nil }})
 		for i, topic := range []string{"spans", "logs"} {
@@ -194,12 +179,8 @@ func TestServiceNamedTwice(t *testing.T) {
 		`"scopeLogs":[{"logRecords":[{"timeUnixNano":"1000000000","body":{"stringValue":"a"}}]}]}]}`)
 	points := []byte(`{"resourceMetrics":[` + resource +
 		`"scopeMetrics":[{"metrics":[{"name":"depth","gauge":{"dataPoints":[{"timeUnixNano":"1000000000","asInt":"1"}]}}]}]}]}`)
-	if err := it.Handle(batch(0, spans)); err != nil {
-		t.Fatal(err)
-	}
-	if err := it.apply(it.set.Partition("logs", 1), "logs", model.Record{Value: lines}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, it.Handle(batch(0, spans)))
+	require.NoError(t, it.apply(it.set.Partition("logs", 1), "logs", model.Record{Value: lines}))
 	it.counters()
 	services, err := it.set.Services(time.Unix(0, 0), time.Unix(60, 0))
 	if err != nil || len(services) != 1 || services[0].Name != "first" {
@@ -210,13 +191,9 @@ func TestServiceNamedTwice(t *testing.T) {
 		t.Errorf("lines %+v %v", found, err)
 	}
 	b, err := otlp.MetricSignal.FromJSON(points)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	md, err := DecodeMetrics(b, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, s := range samples.ConvertMetrics(md, 1000, time.Hour).Samples {
 		if s.Labels.Get("service_name") != "first" || s.Labels.Get("job") != "first" {
 			t.Errorf("sample %v", s.Labels)

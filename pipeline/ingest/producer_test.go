@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -36,9 +37,7 @@ func TestDeadLetter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := pipelinetest.NewBroker(t, 1)
 		d, err := NewDeadLetter(b.Config, "dead", 100_000)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer d.Close()
 		at := time.Date(2026, 5, 1, 2, 3, 4, 5, time.UTC)
 		small := &kgo.Record{Topic: pipelinetest.Topic, Partition: 3, Offset: 77, Timestamp: at, Key: []byte("k"), Value: []byte("bad"),
@@ -47,18 +46,14 @@ func TestDeadLetter(t *testing.T) {
 			Headers: []kgo.RecordHeader{{Key: "huge", Value: make([]byte, 50_000)}}}
 		once := b.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotLeaderForPartition})
 		for _, r := range []*kgo.Record{small, large} {
-			if err := d.Write(t.Context(), r, "does not parse"); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, d.Write(t.Context(), r, "does not parse"))
 		}
 		if once.Hits() != 1 || d.Count() != 2 {
 			t.Fatalf("%d faults, %d letters", once.Hits(), d.Count())
 		}
 		opts, _ := b.Config.Opts()
 		cl, err := kgo.NewClient(append(opts, kgo.ConsumeTopics("dead"))...)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer cl.Close()
 		var got []*kgo.Record
 		for len(got) < 2 {
@@ -88,9 +83,7 @@ func TestDeadLetterRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := pipelinetest.NewBroker(t, 1)
 		d, err := NewDeadLetter(b.Config, "dead", 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer d.Close()
 		no := b.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: -1})
 		r := &kgo.Record{Topic: pipelinetest.Topic, Value: []byte("x")}
@@ -98,12 +91,8 @@ func TestDeadLetterRefused(t *testing.T) {
 			t.Fatalf("refused write: %v", err)
 		}
 		no.Remove()
-		if err := d.Write(t.Context(), r, "why"); err != nil {
-			t.Fatal(err)
-		}
-		if err := b.DeleteTopic("dead"); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, d.Write(t.Context(), r, "why"))
+		require.NoError(t, b.DeleteTopic("dead"))
 		pipelinetest.Eventually(t, "the topic is made again", func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -117,9 +106,7 @@ func TestGroupCommitter(t *testing.T) {
 		var log strings.Builder
 		b := pipelinetest.NewBroker(t, 2)
 		g, err := source.NewGroupCommitter(b.Config, "watchingcat", zerolog.New(zerolog.SyncWriter(&log)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		refused := b.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: -1})
 		list := []storage.Position{{Topic: pipelinetest.Topic, Partition: 0, Offset: 5, LeaderEpoch: -1},
 			{Topic: pipelinetest.Topic, Partition: 1, Offset: 9, LeaderEpoch: -1}}

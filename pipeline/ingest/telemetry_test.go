@@ -8,6 +8,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/otel/codes"
@@ -32,9 +33,7 @@ func spansOf(t *testing.T, scopes ...string) []byte {
 	}
 	td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Scope().SetName("one without spans")
 	b, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return b
 }
 
@@ -62,14 +61,10 @@ func TestOwnSpans(t *testing.T) {
 func TestBatchTelemetry(t *testing.T) {
 	reg, made := prometheus.NewRegistry(), tracetest.NewSpanRecorder()
 	reader, err := otelprom.New(otelprom.WithRegisterer(reg), otelprom.WithoutScopeInfo(), otelprom.WithoutTargetInfo())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	b, err := newBatchTelemetry(Telemetry{Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
 		Tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(made)).Tracer("test")}, []string{pipelinetest.Topic})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	take := func(err error, records ...[]byte) {
 		t.Helper()
 		batch := source.Batch{Topic: pipelinetest.Topic, Partition: 3, Next: 7}
@@ -135,13 +130,9 @@ func TestClientMetrics(t *testing.T) {
 	fetched(head + `watchingcat_kafka_fetch_records_total{client="otlp_spans",topic="otlp_spans"} 3
 watchingcat_kafka_fetch_records_total{client="otlp_spans v2",topic="otlp_spans"} 3
 `)
-	if err := live.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, live.Close())
 	fetched(head + `watchingcat_kafka_fetch_records_total{client="otlp_spans v2",topic="otlp_spans"} 3
 `)
-	if err := replay.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, replay.Close())
 	fetched("")
 }

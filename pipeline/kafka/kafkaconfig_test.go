@@ -21,6 +21,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
@@ -39,9 +40,7 @@ func TestKafkaConfigErrors(t *testing.T) {
 		}
 	}
 	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, []byte("no certificate"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(file, []byte("no certificate"), 0o600))
 	f(kafka.Config{Brokers: []string{" "}}, "WATCHINGCAT_KAFKA_BROKERS")
 	f(kafka.Config{Brokers: []string{"kafka://a:9092"}}, "without a scheme")
 	f(kafka.Config{Brokers: []string{"::1:9092"}}, "[host]:port")
@@ -58,9 +57,7 @@ func TestKafkaConfigErrors(t *testing.T) {
 func TestSecretIsNotShown(t *testing.T) {
 	c := kafka.Config{SASLPassword: "hunter2"}
 	j, err := json.Marshal(c.SASLPassword)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, s := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c), fmt.Sprintf("%q", c.SASLPassword), string(j)} {
 		if strings.Contains(s, "hunter2") {
 			t.Errorf("shown in %s", s)
@@ -81,23 +78,15 @@ func TestSASLAndTLS(t *testing.T) {
 				c.SASLMechanism, c.SASLUsername, c.SASLPassword = mechanism, "u", "hunter2"
 			}
 			cluster, err := kfake.NewCluster(opts...)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer cluster.Close()
 			c.Brokers = cluster.ListenAddrs()
 			p, err := pipelinetest.NewPublisher(c)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer p.Close()
-			if err := p.Publish(pipelinetest.Topic, message.NewMessage("1", []byte("x"))); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, p.Publish(pipelinetest.Topic, message.NewMessage("1", []byte("x"))))
 			s, err := source.New(source.Config{Kafka: c})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer s.Close()
 			if got := pipelinetest.Collect(t, pipelinetest.Subscribe(t, s), 1); got[0][0] != "x" {
 				t.Fatalf("got %v", got)
@@ -109,19 +98,13 @@ func TestSASLAndTLS(t *testing.T) {
 func selfSigned(t *testing.T) (tls.Certificate, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -35,9 +36,7 @@ func otlpSetup(t *testing.T) (*pipelinetest.Broker, *Listeners) {
 	o := &Receiver{Kafka: b.Config, GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", TracesTopic: pipelinetest.Topic,
 		MetricsTopic: "metrics", LogsTopic: "logs"}
 	l, err := o.Listen()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- o.Serve(ctx, l) }()
@@ -78,9 +77,7 @@ func TestOTLPOverGRPC(t *testing.T) {
 	b, l := otlpSetup(t)
 	conn, err := grpc.NewClient(l.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.UseCompressor(grpcgzip.Name)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close()
 	traces, md, ld := ptraceotlp.NewExportRequestFromTraces(someTraces()), pmetric.NewMetrics(), plog.NewLogs()
 	md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty().SetName("m")
@@ -113,20 +110,14 @@ func TestOTLPOverHTTP(t *testing.T) {
 	post := func(contentType, encoding string, body []byte) (int, string, http.Header) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+l.HTTPAddr()+"/v1/traces", bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		r.Header.Set("Content-Type", contentType)
 		r.Header.Set("Content-Encoding", encoding)
 		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer resp.Body.Close()
 		answer, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return resp.StatusCode, string(answer), resp.Header
 	}
 	req := ptraceotlp.NewExportRequestFromTraces(someTraces())
@@ -176,9 +167,7 @@ func zipped(b []byte) []byte {
 // TestOTLPTakenPort: one port that is taken does not keep the other from being served.
 func TestOTLPTakenPort(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer taken.Close()
 	o := &Receiver{GRPCAddr: taken.Addr().String(), HTTPAddr: "127.0.0.1:0"}
 	l, err := o.Listen()

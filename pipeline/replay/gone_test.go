@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -26,9 +27,7 @@ func TestTopicWithFewerPartitions(t *testing.T) {
 					Topics: []string{pipelinetest.Topic}, DeadLetter: func(context.Context, *kgo.Record, string) error { return nil },
 					Lateness: time.Second, Interval: 100 * time.Millisecond, Logger: zerolog.Nop()}, Behind: time.Second,
 				Tick: 100 * time.Millisecond})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- g.Run(ctx) }()
@@ -43,9 +42,7 @@ func TestTopicWithFewerPartitions(t *testing.T) {
 			t.Helper()
 			for p := range partitions {
 				r := &kgo.Record{Topic: pipelinetest.Topic, Partition: p, Value: pipelinetest.Request(t, "web", 1), Timestamp: time.Now()}
-				if err := b.Client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, b.Client.ProduceSync(t.Context(), r).FirstErr())
 			}
 		}
 		complete := func(g *Generations, when string) {
@@ -60,9 +57,7 @@ func TestTopicWithFewerPartitions(t *testing.T) {
 			t.Fatal(err)
 		}
 		until(t, "the topic is gone", func() bool { st := g.Current().Source.States(); return len(st) == 1 && st[0].Absent })
-		if err := b.CreateTopic(pipelinetest.Topic, 1, nil); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, b.CreateTopic(pipelinetest.Topic, 1, nil))
 		b.Client.PurgeTopicsFromClient(pipelinetest.Topic)
 		produce(1)
 		until(t, "all is counted", func() bool { return g.Current().Set.Counters().Spans == 4 })

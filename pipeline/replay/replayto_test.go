@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -42,9 +43,7 @@ func TestReplayTo(t *testing.T) {
 			Kafka: s.b.Config, Views: model.Config{}, Topics: []string{pipelinetest.Topic}, DeadLetter: s.deadLetter, Lateness: time.Second,
 			Interval: 100 * time.Millisecond, Logger: zerolog.Nop(), Metrics: s.folders.topicOf(&simProcess{}),
 		}, Behind: time.Second, Tick: 100 * time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- g.Run(ctx) }()

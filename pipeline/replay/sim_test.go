@@ -15,6 +15,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -375,9 +376,7 @@ func simDump(t *testing.T, set *views.Set) string {
 	var b strings.Builder
 	for _, v := range []string{"red", "edges", "levels", "pending", "counters", "traces", "errors", "databases", "messaging", "versions",
 		"logs", "patterns"} {
-		if err := set.Dump(&b, v); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, set.Dump(&b, v))
 	}
 	return b.String()
 }

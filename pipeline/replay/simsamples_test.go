@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/histogram"
 	promstorage "github.com/prometheus/prometheus/storage"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/pipeline/ingest"
@@ -143,9 +144,7 @@ func (*simSamples) SeriesCounts() map[string]int         { return nil }
 func metricRecords(t *testing.T, r *rand.Rand, n int) (out []*kgo.Record) {
 	t.Helper()
 	dealt, err := metricstest.TopicFrom(time.Now().Add(-10*time.Minute).UnixMilli(), r, n)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for p, list := range dealt {
 		for _, rec := range list {
 			out = append(out, &kgo.Record{Topic: metricsTopic, Partition: p, Value: rec.Value, Timestamp: time.UnixMilli(rec.TimestampMS)})
@@ -164,9 +163,7 @@ func metricRecords(t *testing.T, r *rand.Rand, n int) (out []*kgo.Record) {
 func plainSamples(t *testing.T, records []*kgo.Record) simFolder {
 	t.Helper()
 	m, err := viewsamples.OpenMetrics(storage.NewMem(storage.MemOptions{}), viewsamples.MetricsConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	next := map[int32]int64{}
 	var marks []model.Mark
 	for p := range int32(metricPartitions) {
@@ -195,9 +192,7 @@ func plainSamples(t *testing.T, records []*kgo.Record) simFolder {
 	}
 	for _, r := range records {
 		md, err := ingest.DecodeMetrics(r.Value, 1000)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		m.Apply(r.Topic, r.Partition, model.Record{Offset: next[r.Partition], LeaderEpoch: -1, Timestamp: r.Timestamp.UnixMilli(),
 			Value: r.Value}, md)
 		next[r.Partition]++

@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -29,20 +30,14 @@ import (
 // TestWatermill runs watermill's own suite on Source and Publisher, a record a message.
 func TestWatermill(t *testing.T) {
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.AllowAutoTopicCreation(), kfake.DefaultNumPartitions(1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(c.Close) // not defer: the suite's parallel tests run after this function
 	k := kafka.Config{Brokers: c.ListenAddrs()}
 	construct := func(t *testing.T) (message.Publisher, message.Subscriber) {
 		p, err := pipelinetest.NewPublisher(k)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		s, err := source.New(source.Config{Kafka: k, BatchRecords: 1, Refresh: 100 * time.Millisecond, RedeliverMax: time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return p, s
 	}
 	tests.TestPubSub(t, tests.Features{
@@ -215,9 +210,7 @@ func TestMissingTopicAppears(t *testing.T) {
 		if st := s.States(); len(st) != 1 || st[0].Partition != -1 || !errors.Is(st[0].Err, source.ErrNoTopic) {
 			t.Fatalf("states without the topic: %+v", st)
 		}
-		if err := b.CreateTopic(pipelinetest.Topic, 2, nil); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, b.CreateTopic(pipelinetest.Topic, 2, nil))
 		b.Produce(1, 0, 5) // records from before we noticed the topic count, whatever Start says
 		if got := pipelinetest.Collect(t, out, 5); !slices.Equal(got[1], pipelinetest.Numbers(0, 5)) {
 			t.Fatalf("got %v", got)
@@ -249,9 +242,7 @@ func TestTopicMadeAgain(t *testing.T) {
 			st := s.States()
 			return len(st) == 1 && st[0].Partition == -1 && st[0].Absent && errors.Is(st[0].Err, source.ErrNoTopic)
 		})
-		if err := b.CreateTopic(pipelinetest.Topic, 1, nil); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, b.CreateTopic(pipelinetest.Topic, 1, nil))
 		b.Client.PurgeTopicsFromClient(pipelinetest.Topic) // the id that it knows
 		b.Produce(0, 0, 3)
 		if got := pipelinetest.Collect(t, out, 3); !slices.Equal(got[0], pipelinetest.Numbers(0, 3)) {
@@ -270,9 +261,7 @@ func TestTruncatedBeforeStart(t *testing.T) {
 		b.Produce(0, 0, 50)
 		b.Produce(1, 0, 50)
 		for p, offset := range []int64{30, 50} {
-			if err := b.DeleteRecords(pipelinetest.Topic, int32(p), offset); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, b.DeleteRecords(pipelinetest.Topic, int32(p), offset))
 		}
 		var lost pipelinetest.Losses
 		s := b.Source(func(c *source.Config) {
@@ -306,9 +295,7 @@ func TestTruncatedWhileRunning(t *testing.T) {
 		cut := b.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.LeaderNotAvailable, Count: -1})
 		time.Sleep(2 * time.Second)
 		b.Produce(0, 10, 60)
-		if err := b.DeleteRecords(pipelinetest.Topic, 0, 40); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, b.DeleteRecords(pipelinetest.Topic, 0, 40))
 		cut.Remove()
 		var got []string
 		for len(got) < 20 {
@@ -339,12 +326,8 @@ func TestTopicMadeAnew(t *testing.T) {
 		out := pipelinetest.Subscribe(t, s)
 		pipelinetest.Collect(t, out, 10)
 		pipelinetest.Eventually(t, "idle", func() bool { return s.States()[0].Idle })
-		if err := b.DeleteTopic(pipelinetest.Topic); err != nil {
-			t.Fatal(err)
-		}
-		if err := b.CreateTopic(pipelinetest.Topic, 1, nil); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, b.DeleteTopic(pipelinetest.Topic))
+		require.NoError(t, b.CreateTopic(pipelinetest.Topic, 1, nil))
 		b.Client.PurgeTopicsFromClient(pipelinetest.Topic)
 		b.Produce(0, 100, 115)
 		if got := pipelinetest.Collect(t, out, 15); !slices.Equal(got[0], pipelinetest.Numbers(100, 115)) {
@@ -412,9 +395,7 @@ func TestBrokerDownAtStart(t *testing.T) {
 		net := &kfake.VirtualNetwork{}
 		c := kafka.Config{Brokers: []string{"127.0.0.1:9092"}, Dialer: net.DialContext}
 		s, err := source.New(source.Config{Kafka: c})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer s.Close()
 		out := pipelinetest.Subscribe(t, s)
 		time.Sleep(time.Minute)
@@ -423,18 +404,12 @@ func TestBrokerDownAtStart(t *testing.T) {
 		}
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.SeedTopics(1, pipelinetest.Topic),
 			kfake.ListenFn(net.Listen))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer cluster.Close()
 		p, err := pipelinetest.NewPublisher(c)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer p.Close()
-		if err := p.Publish(pipelinetest.Topic, message.NewMessage("1", []byte("x"))); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.Publish(pipelinetest.Topic, message.NewMessage("1", []byte("x"))))
 		if got := pipelinetest.Collect(t, out, 1); got[0][0] != "x" {
 			t.Fatalf("got %v", got)
 		}
@@ -448,9 +423,7 @@ func TestSubscribeEnds(t *testing.T) {
 		s := b.Source(nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		out, err := s.Subscribe(ctx, pipelinetest.Topic)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		m, _ := pipelinetest.Receive(t, out)
 		cancel()
 		<-m.Context().Done()
@@ -462,9 +435,7 @@ func TestSubscribeEnds(t *testing.T) {
 		if got := pipelinetest.Collect(t, again, 3); !slices.Equal(got[0], pipelinetest.Numbers(0, 3)) {
 			t.Fatalf("got %v", got)
 		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.Close())
 		for range again {
 			t.Fatal("a message after Close")
 		}
@@ -480,23 +451,15 @@ func TestTransactions(t *testing.T) {
 		b := pipelinetest.NewBroker(t, 1)
 		opts, _ := b.Config.Opts()
 		cl, err := kgo.NewClient(append(opts, kgo.TransactionalID("t"), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer cl.Close()
 		for i, end := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort, kgo.TryCommit, kgo.TryAbort} {
-			if err := cl.BeginTransaction(); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, cl.BeginTransaction())
 			for j := range 3 {
 				r := &kgo.Record{Topic: pipelinetest.Topic, Value: []byte(fmt.Sprint(10*i + j))}
-				if err := cl.ProduceSync(t.Context(), r).FirstErr(); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, cl.ProduceSync(t.Context(), r).FirstErr())
 			}
-			if err := cl.EndTransaction(t.Context(), end); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, cl.EndTransaction(t.Context(), end))
 		}
 		s := b.Source(nil)
 		out := pipelinetest.Subscribe(t, s)

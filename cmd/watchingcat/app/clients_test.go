@@ -10,15 +10,14 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 	"nhooyr.io/websocket"
 )
 
 // TestClientMix holds that what the load tests of clients ask is answered: a test of errors alone would be fast.
 func TestClientMix(t *testing.T) {
 	text, err := os.ReadFile("../../../deploy/k6/mix.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var mix struct {
 		Requests []struct {
 			Name, Path string
@@ -29,9 +28,7 @@ func TestClientMix(t *testing.T) {
 			Weight int
 		}
 	}
-	if err := json.Unmarshal(text, &mix); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(text, &mix))
 	a := startApp(t, zerolog.Nop())
 	a.span("cart")
 	a.settled()
@@ -45,13 +42,9 @@ func TestClientMix(t *testing.T) {
 	}
 	for _, s := range mix.Subscriptions {
 		conn, _, err := websocket.Dial(t.Context(), "ws://"+a.Addr()+"/ws", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		conn.SetReadLimit(-1)
-		if err := conn.Write(t.Context(), websocket.MessageText, []byte(`{"type":"subscribe","id":"a","view":"`+s.View+`"}`)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte(`{"type":"subscribe","id":"a","view":"`+s.View+`"}`)))
 		_, frame, err := conn.Read(t.Context())
 		if err != nil || !strings.HasPrefix(string(frame), `{"type":"snapshot"`) {
 			t.Errorf("%s: %s %v", s.View, frame, err)

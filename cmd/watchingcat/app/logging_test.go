@@ -7,6 +7,7 @@ import (
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 )
 
 // stuck is a reader of standard error that stands still until it is let go.
@@ -20,7 +21,7 @@ func (s *stuck) Write(p []byte) (int, error) {
 	return s.lines.Write(p)
 }
 
-func TestNobodyWaitsForTheLog(t *testing.T) {
+func TestLogBlocksNoCaller(t *testing.T) {
 	out := &stuck{goOn: make(chan struct{})}
 	lines := NewQueuedLog(out)
 	log := NewLogger(config.Config{LogLevel: "info"}, lines)
@@ -31,9 +32,7 @@ func TestNobodyWaitsForTheLog(t *testing.T) {
 	}
 	log.Debug().Msg("below the level")
 	close(out.goOn)
-	if err := lines.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, lines.Close())
 	got, dropped := bytes.Count(out.lines.Bytes(), []byte("\n")), int(testutil.ToFloat64(linesDropped)-before)
 	if dropped == 0 || got == 0 || got+dropped != written {
 		t.Errorf("%d lines written and %d dropped of %d", got, dropped, written)

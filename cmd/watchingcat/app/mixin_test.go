@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/evaluator/query"
@@ -96,9 +97,7 @@ func busyApp(t *testing.T) *testApp {
 	dir := t.TempDir()
 	file := func(name, text string) string {
 		name = filepath.Join(dir, name)
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 		return name
 	}
 	a := startApp(t, zerolog.Nop(), "KAFKA_BROKERS=127.0.0.1:1,127.0.0.1:2,127.0.0.1:3,127.0.0.1:4,127.0.0.1:5,BROKERS_THAT_ANSWER",
@@ -107,22 +106,16 @@ func busyApp(t *testing.T) *testApp {
 		"ALERTMANAGER_CONFIG="+file("alertmanager.yml",
 			"route: {receiver: w, group_wait: 0s}\nreceivers:\n- name: w\n  webhook_configs: [{url: 'http://127.0.0.1:1/'}]\n"))
 	a.span("cart")
-	if err := a.cl.ProduceSync(t.Context(), &kgo.Record{Topic: "otlp_spans", Value: []byte("no span")}).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, a.cl.ProduceSync(t.Context(), &kgo.Record{Topic: "otlp_spans", Value: []byte("no span")}).FirstErr())
 	a.settled()
 	a.get("/prometheus/api/v1/query_range?query=up&start=0&end=60&step=10")
 	a.get("/api/v1/services?limt=1")
 	listen, hangUp := context.WithCancel(t.Context())
 	defer hangUp()
 	r, err := http.NewRequestWithContext(listen, http.MethodGet, "http://"+a.Addr()+"/api/v1/live?view=services", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer res.Body.Close()
 	if res, err = http.Post("http://"+a.Addr()+"/api/v1/replays", "application/json", strings.NewReader("{}")); err != nil ||
 		res.StatusCode != http.StatusAccepted {
@@ -151,13 +144,9 @@ func TestMixin(t *testing.T) {
 		}
 	}
 	sources, err := rules.LoadFiles([]string{mixin + "alerts.yml"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	runbooks, err := os.ReadFile("../../../deploy/docs/runbooks.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	sections := map[string]bool{}
 	for line := range strings.Lines(string(runbooks)) {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "## "); ok {
@@ -165,9 +154,7 @@ func TestMixin(t *testing.T) {
 		}
 	}
 	tests, err := os.ReadFile(mixin + "alerts_test.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	n := 0
 	for _, g := range sources[0].Groups {
 		for _, r := range g.Rules {
@@ -191,18 +178,14 @@ func TestMixin(t *testing.T) {
 	}
 
 	b, err := os.ReadFile(mixin + "dashboard.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var d struct {
 		Panels []struct {
 			Title   string
 			Targets []struct{ Expr string }
 		}
 	}
-	if err := json.Unmarshal(b, &d); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(b, &d))
 	queries := 0
 	for _, p := range d.Panels {
 		for _, target := range p.Targets {
@@ -218,9 +201,7 @@ func TestMixin(t *testing.T) {
 	for _, text := range []string{"watchingcat_no_such", `watchingcat_spans_set_aside_total{reason="no such"}`,
 		"sum by (colour) (watchingcat_ready)", `watchingcat_ready{colour="red"}`} {
 		expr, err := query.NewParser().ParseExpr(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if s.lacks(expr) == nil {
 			t.Errorf("%s is not served and was not found out", text)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -42,9 +43,7 @@ func startApp(t *testing.T, log zerolog.Logger, settings ...string) *testApp {
 	t.Helper()
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1),
 		kfake.SeedTopics(2, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	brokers := strings.Join(broker.ListenAddrs(), ",")
 	environ := []string{config.EnvPrefix + "KAFKA_BROKERS=" + brokers, config.EnvPrefix + "DATA_DIR=" + t.TempDir(),
@@ -53,9 +52,7 @@ func startApp(t *testing.T, log zerolog.Logger, settings ...string) *testApp {
 		environ = append(environ, config.EnvPrefix+strings.ReplaceAll(s, "BROKERS_THAT_ANSWER", brokers))
 	}
 	cfg, err := settingsOf(environ)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	a := &testApp{t: t, broker: broker, ended: make(chan error, 1)}
 	if a.App, err = Open(t.Context(), cfg.Config, log); err != nil {
 		t.Fatal(err)
@@ -165,9 +162,7 @@ func TestOwnSpansEnd(t *testing.T) {
 			ports := [2]string{}
 			for i := range ports {
 				p, err := freeport.Programs.Port()
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				ports[i] = "127.0.0.1:" + strconv.Itoa(p)
 			}
 			t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
@@ -195,12 +190,10 @@ func TestOwnSpansEnd(t *testing.T) {
 				return strings.Contains(text, "process otlp_spans") && strings.Contains(text, "GET /api/v1/services/{name}/operations")
 			}
 			flush := func() {
-				if err := a.own.traces.ForceFlush(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, a.own.traces.ForceFlush(t.Context()))
 			}
 			a.until("own spans of batches and requests are in the views", func() bool { flush(); a.settled(); return own() })
-			// From here on nobody asks anything, so there is nothing to tell but of what we told.
+			// No more requests follow, so that WatchingCat has nothing to report but its own reports.
 			for round, before := 0, int64(-1); ; round++ {
 				flush()
 				now := a.settled()
@@ -217,22 +210,18 @@ func TestOwnSpansEnd(t *testing.T) {
 
 // TestLogLinesNameTheirTrace: a request's line names the caller's trace, a batch's its own. Who asked is named, the token is not.
 func TestLogLinesNameTheirTrace(t *testing.T) {
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1") // nobody listens
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1") // no server listens
 	t.Setenv("OTEL_BSP_EXPORT_TIMEOUT", "10")
 	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "10")
 	log := &apptest.Lines{}
 	a := startApp(t, NewLogger(config.Config{LogLevel: "debug"}, log), "AUTH_ENABLED=true")
-	if err := a.objects.Sync(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, a.objects.Sync(t.Context()))
 	const password = "a long enough password"
 	if _, err := a.auth.CreateUser(t.Context(), "test", "ann", password, auth.Admin, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	x, err := a.auth.Login("ann", password)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	const trace = "0af7651916cd43dd8448eb211c80319c"
 	if code, text := a.get("/api/v1/services", "Traceparent: 00-"+trace+"-b7ad6b7169203331-01",
 		"Authorization: Bearer "+x.Token); code != http.StatusOK {
@@ -242,9 +231,7 @@ func TestLogLinesNameTheirTrace(t *testing.T) {
 		return len(log.With(t, map[string]any{"message": "request", "route": "/api/v1/services", "principal": "ann", "trace_id": trace,
 			"outcome": "success"})) == 1
 	})
-	if err := a.cl.ProduceSync(t.Context(), &kgo.Record{Topic: "otlp_spans", Value: []byte("no span")}).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, a.cl.ProduceSync(t.Context(), &kgo.Record{Topic: "otlp_spans", Value: []byte("no span")}).FirstErr())
 	a.until("the batch's line", func() bool {
 		got := log.With(t, map[string]any{"message": "record moved to the dead-letter topic"})
 		return len(got) == 1 && len(got[0]["trace_id"].(string)) == 32 && len(got[0]["span_id"].(string)) == 16

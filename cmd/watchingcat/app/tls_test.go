@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gaurav/watchingcat/cmd/watchingcat/apptest"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 )
@@ -25,17 +27,11 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	write := func(name string, b []byte) {
 		t.Helper()
 		at = at.Add(time.Second) // file systems may keep whole seconds
-		if err := os.WriteFile(name, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(name, at, at); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(name, b, 0o600))
+		require.NoError(t, os.Chtimes(name, at, at))
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer l.Close()
 	if _, _, err := secured(&cfg, l); err == nil {
 		t.Fatal("there are no files yet")
@@ -44,9 +40,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	write(cfg.TLSCert, cert1)
 	write(cfg.TLSKey, key1)
 	over, _, err := secured(&cfg, l)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	srv := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go func() { _ = srv.Serve(over) }() // until it is closed
@@ -60,9 +54,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	serial := func(c *http.Client) int64 {
 		t.Helper()
 		resp, err := c.Get("https://" + l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer resp.Body.Close()
 		if _, err := io.Copy(io.Discard, resp.Body); err != nil { // so that the connection can be used again
 			t.Fatal(err)
@@ -95,9 +87,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if got := serial(old); got != 1 {
 		t.Error("the open connection was not used again")
 	}
-	if err := os.Remove(cfg.TLSCert); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Remove(cfg.TLSCert))
 	if got := serial(client()); got != 1 {
 		t.Error("a file that is gone")
 	}

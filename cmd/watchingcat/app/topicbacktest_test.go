@@ -215,7 +215,7 @@ func transitionLines(list []alert.Transition) (out []string) {
 	return slices.Sorted(slices.Values(out))
 }
 
-// noticesOf are what would have been told of transitions.
+// noticesOf are the notifications that transitions would have caused.
 func noticesOf(t *testing.T, list []alert.Transition, end time.Time) []string {
 	c, err := notify.ParseConfig("route: {receiver: all, group_by: [alertname], group_wait: 5s, group_interval: 30s}\nreceivers: [{name: all, webhook_configs: [{url: 'http://127.0.0.1:1/'}]}]\n")
 	require.NoError(t, err)

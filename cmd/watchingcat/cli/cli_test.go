@@ -11,19 +11,16 @@ import (
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
 )
 
-// TestCommandLine holds exit codes and the lines that tell a user what to do.
+// TestCommandLine holds exit codes and the lines that instruct the user.
 func TestCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.yml")
-	if err := os.WriteFile(bad, []byte("kafka_brokrs: [a]\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(bad, []byte("kafka_brokrs: [a]\n"), 0o600))
 	rules := filepath.Join(dir, "rules.yml")
-	if err := os.WriteFile(rules, []byte("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(rules, []byte("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(\n"), 0o600))
 	for _, c := range []struct {
 		args string
 		code int
@@ -86,9 +83,7 @@ func load(t *testing.T, args []string, environ ...string) (*config.Loaded, error
 	t.Helper()
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	config.AddFlags(flags)
-	if err := flags.Parse(args); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, flags.Parse(args))
 	return config.Load(flags, environ)
 }
 
@@ -96,16 +91,12 @@ func TestLayers(t *testing.T) {
 	dir := t.TempDir()
 	file, secret := filepath.Join(dir, "c.yml"), filepath.Join(dir, "secret")
 	for name, text := range map[string]string{file: "kafka_group: from-file\nkafka_traces_topic: from-file\ndata_dir: from-file\nlateness: 3s\nkafka_brokers: [a:1, b:2]\n", secret: "hunter2\n"} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 	}
 	c, err := load(t, []string{"--config", file, "--data-dir", "from-flag"},
 		"WATCHINGCAT_KAFKA_TRACES_TOPIC=from-env", "WATCHINGCAT_DATA_DIR=from-env", "WATCHINGCAT_KAFKA_SASL_PASSWORD_FILE="+secret,
 		"HOME=/", "WATCHINGCAT_KAFKA_TLS=true", "WATCHINGCAT_EXTERNAL_URL=https://cat.example.org/")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if c.KafkaGroup != "from-file" || c.KafkaTracesTopic != "from-env" || c.DataDir != "from-flag" || c.Lateness.Seconds() != 3 ||
 		c.KafkaLogsTopic != "otlp_logs" || !c.KafkaTLS {
 		t.Errorf("layers: %+v", c.Config)

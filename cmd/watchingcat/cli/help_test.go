@@ -14,6 +14,7 @@ import (
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
 )
 
 var update = flag.Bool("update", false, "write the help of every command into testdata")
@@ -106,19 +107,13 @@ func TestConfigPrintIsReadBack(t *testing.T) {
 			"--kafka-sasl-username=07"},
 	} {
 		want, err := load(t, args, "WATCHINGCAT_TOKEN=wc_secret")
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		var out bytes.Buffer
-		if err := printConfig(want, &out); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, printConfig(want, &out))
 		if strings.Contains(out.String(), "wc_secret") {
 			t.Errorf("%s: a secret is printed", name)
 		}
-		if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(file, out.Bytes(), 0o600))
 		got, err := load(t, []string{"--config", file})
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, out.String())
@@ -137,9 +132,7 @@ func TestConfigPrintIsReadBack(t *testing.T) {
 	}
 	hidden, err := load(t, []string{"--elasticsearch-url=http://ann:hunter2@e:9200",
 		"--alertmanager-urls=http://a:1,http://ann:hunter2@b:2"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var out bytes.Buffer
 	if err := printConfig(hidden, &out); err != nil || strings.Contains(out.String(), "hunter2") {
 		t.Errorf("passwords of URLs are printed: %v\n%s", err, out.String())
@@ -164,17 +157,11 @@ func compareGolden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
 	if *update {
-		if err := os.MkdirAll("testdata", 0o750); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.MkdirAll("testdata", 0o750))
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o600))
 	}
 	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got != string(want) {
 		t.Errorf("%s differs; `go test ./cmd/watchingcat -update` writes it anew", file)
 		a, b := strings.Split(string(want), "\n"), strings.Split(got, "\n")

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -43,9 +44,7 @@ func newIdentityBench(t *testing.T) *identityBench {
 	t.Helper()
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1),
 		kfake.SeedTopics(1, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	var ports [2]int
 	for i := range ports {
@@ -287,9 +286,7 @@ func TestNotReadyBeforeSettingsAreRead(t *testing.T) {
 func TestCommandsTrustAPrivateCA(t *testing.T) {
 	cert, key := apptest.NewPair(t, 1)
 	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/api/v1/tokens" || r.Header.Get("Authorization") != "Bearer wc_x" {
 			t.Errorf("asked for %s by %s", r.URL.Path, r.Header.Get("Authorization"))
@@ -311,9 +308,7 @@ func TestCommandsTrustAPrivateCA(t *testing.T) {
 		t.Fatal(out)
 	}
 	for text, code := range map[string]int{"no certificate": exitUsage, string(cert): exitOK} {
-		if err := os.WriteFile(ca, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(ca, []byte(text), 0o600))
 		out := b.run(code, "", "wc_x", "token", "list", "--server-url", srv.URL+"/", "--ca-file", ca)
 		if want := map[int]string{exitUsage: "holds no PEM certificate", exitOK: "grafana"}[code]; !strings.Contains(out, want) {
 			t.Fatal(out)

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -50,14 +51,10 @@ func startProcess(t *testing.T, settings ...string) *process {
 	t.Helper()
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1),
 		kfake.SeedTopics(2, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(broker.Close)
 	port, err := freeport.Programs.Port()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	p := &process{t: t, log: &apptest.Lines{}, addr: fmt.Sprintf("127.0.0.1:%d", port)}
 	p.client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // its certificate is made by the test
 	if p.cl, err = kgo.NewClient(kgo.SeedBrokers(broker.ListenAddrs()...), kgo.ProducerLinger(0)); err != nil {
@@ -71,9 +68,7 @@ func startProcess(t *testing.T, settings ...string) *process {
 		p.cmd.Env = append(p.cmd.Env, config.EnvPrefix+s)
 	}
 	p.cmd.Stderr = p.log
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.cmd.Start())
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // an error means that it has ended
 		if t.Failed() {
@@ -102,7 +97,7 @@ func (p *process) url(path string) string {
 	return "http://" + p.addr + path
 }
 
-// get returns status and body; 0 when nobody answers.
+// get returns status and body; 0 when no server answers.
 func (p *process) get(path string) (int, string) {
 	res, err := p.client.Get(p.url(path))
 	if err != nil {
@@ -183,13 +178,11 @@ func TestSIGTERM(t *testing.T) {
 	if code, text := p.get("/api/v1/services"); code != http.StatusOK {
 		t.Errorf("while it is only not ready: %d %s", code, text)
 	}
-	p.until("nobody is taken any more", func() bool { code, _ := p.get("/livez"); return code == 0 })
+	p.until("no connection is accepted any more", func() bool { code, _ := p.get("/livez"); return code == 0 })
 	if _, err := io.WriteString(write, `"1+1"}`); err != nil {
 		t.Fatal(err)
 	}
-	if err := write.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, write.Close())
 	if got := <-answer; !strings.HasPrefix(got, "200 <nil>") {
 		t.Errorf("the request under way: %s", got)
 	}
@@ -199,9 +192,7 @@ func TestSIGTERM(t *testing.T) {
 	db := openFolder(t, dir)
 	defer db.Close()
 	list, err := db.Positions(0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	sum := int64(0)
 	for _, x := range list {
 		if x.Topic == "otlp_spans" {
@@ -222,12 +213,8 @@ func TestSIGHUP(t *testing.T) {
 		t.Helper()
 		name = filepath.Join(dir, name)
 		at = at.Add(time.Second) // file systems may keep whole seconds
-		if err := os.WriteFile(name, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(name, at, at); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(name, text, 0o600))
+		require.NoError(t, os.Chtimes(name, at, at))
 		return name
 	}
 	rules := func(alert string) []byte {
@@ -249,9 +236,7 @@ func TestSIGHUP(t *testing.T) {
 			return false
 		}
 		c, err := tls.Dial("tcp", p.addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // its certificate is made by the test
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer c.Close()
 		return strings.Contains(list, `"name":"`+alert+`"`) && strings.Contains(am.Config.Original, "receiver: "+name+"\n") &&
 			c.ConnectionState().PeerCertificates[0].SerialNumber.Int64() == serial

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -30,14 +31,10 @@ import (
 func TestReplayAndMigrate(t *testing.T) {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1),
 		kfake.SeedTopics(3, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer broker.Close()
 	port, err := freeport.Programs.Port()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	dir := filepath.Join(t.TempDir(), "data")
 	for name, v := range map[string]string{"KAFKA_BROKERS": strings.Join(broker.ListenAddrs(), ","), "DATA_DIR": dir,
 		"HTTP_ADDR":       fmt.Sprintf("127.0.0.1:%d", port),
@@ -66,9 +63,7 @@ func TestReplayAndMigrate(t *testing.T) {
 	cfg, err := config.Load(flags, []string{config.EnvPrefix + "KAFKA_BROKERS=" + strings.Join(broker.ListenAddrs(), ","),
 		config.EnvPrefix + "DATA_DIR=" + dir, fmt.Sprintf("%sHTTP_ADDR=127.0.0.1:%d", config.EnvPrefix, port),
 		config.EnvPrefix + "COMMIT_INTERVAL=10ms", config.EnvPrefix + "MIN_FREE_DISK_BYTES=1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	go func() { served <- serve(serving, cfg, zerolog.Nop()) }()
 	for !answers(t.Context(), cfg.HTTPAddr) {
 		time.Sleep(10 * time.Millisecond)
@@ -120,9 +115,7 @@ func TestReplayAndMigrate(t *testing.T) {
 	says(interrupted("2", "replay"), "continues in the server")
 	watchingcat(t.Context(), exitFailure, "migrate", "--dry-run") // the folder is in use
 	stop()
-	if err := <-served; err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, <-served)
 
 	held.Store(false)
 
@@ -173,9 +166,7 @@ func openFolder(t *testing.T, dir string) *storage.DB {
 		if err == nil {
 			return db
 		}
-		if !errors.Is(err, storage.ErrInUse) {
-			t.Fatal(err)
-		}
+		require.ErrorIs(t, err, storage.ErrInUse)
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("the data folder stays in use")
@@ -188,18 +179,12 @@ func liveDump(t *testing.T, dir string) string {
 	db := openFolder(t, dir)
 	defer db.Close()
 	layout, err := model.ReadLayout(db)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	set, err := views.Open(db, model.Config{Version: layout.Live})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var b strings.Builder
 	for _, view := range []string{"red", "errors"} {
-		if err := set.Dump(&b, view); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, set.Dump(&b, view))
 	}
 	if b.Len() < 1000 {
 		t.Fatalf("hardly anything was counted:\n%s", &b)
@@ -213,20 +198,14 @@ func otherFormat(t *testing.T, dir string) {
 	db := openFolder(t, dir)
 	defer db.Close()
 	layout, err := model.ReadLayout(db)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	key := storage.Key(layout.Live, 0, storage.TableMeta, 's') // of a fold
 	v, err := db.Get(key)
 	if errors.Is(err, storage.ErrNotFound) {
 		key = storage.Key(layout.Live, 0, storage.TableMeta, 'v')
 		v, err = db.Get(key)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	v[0] += 9
-	if err := db.Commit(storage.Commit{Entries: []storage.Entry{{Key: key, Value: v}}}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Commit(storage.Commit{Entries: []storage.Entry{{Key: key, Value: v}}}))
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"cmp"
+	"github.com/stretchr/testify/require"
+
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"os"
 	"strings"
@@ -35,14 +37,10 @@ func TestSettingsDocument(t *testing.T) {
 		}
 	})
 	if *update {
-		if err := os.WriteFile(settingsDocument, []byte(out.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(settingsDocument, []byte(out.String()), 0o600))
 	}
 	b, err := os.ReadFile(settingsDocument)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if string(b) != out.String() {
 		t.Errorf("%s is not that of the settings; `make update` writes it", settingsDocument)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // TestPort: no port is given twice, and someone can listen on each.
@@ -12,17 +14,13 @@ func TestPort(t *testing.T) {
 		seen := map[int]bool{}
 		for range 20 {
 			port, err := r.Port()
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			if seen[port] || port < r.from || port >= r.to {
 				t.Fatalf("port %d of %d to %d was given before, or lies outside", port, r.from, r.to)
 			}
 			seen[port] = true
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer l.Close()
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
@@ -22,9 +23,7 @@ func requests(t *testing.T, seed uint64, f *Fault) [][]byte {
 		t.Fatalf("requests made %d spans, %d wait", n, s.Spans())
 	}
 	out, err := s.Take(3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return out
 }
 
@@ -45,9 +44,7 @@ func TestShape(t *testing.T) {
 	for _, b := range requests(t, 1, &Fault{Service: "payment", ErrorRate: 0.5, Slower: 5}) {
 		var u ptrace.ProtoUnmarshaler
 		td, err := u.UnmarshalTraces(b)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, rs := range td.ResourceSpans().All() {
 			name, _ := rs.Resource().Attributes().Get("service.name")
 			for _, s := range rs.ScopeSpans().At(0).Spans().All() {
@@ -89,19 +86,13 @@ func TestMetrics(t *testing.T) {
 				s.Request(at)
 			}
 			out, err := s.Take(2)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			b, err := s.Metrics(at)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			spans, metrics = append(spans, bytes.Join(out, nil)...), append(metrics, b...)
 			var u pmetric.ProtoUnmarshaler
 			md, err := u.UnmarshalMetrics(b)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, rm := range md.ResourceMetrics().All() {
 				for _, m := range rm.ScopeMetrics().At(0).Metrics().All() {
 					if m.Name() == "shop.orders.placed" {
