@@ -36,7 +36,7 @@ func first(a, b *world) (*world, *world) {
 	return b, a
 }
 
-func TestReplicasTellOnce(t *testing.T) {
+func TestReplicasNotifyOnce(t *testing.T) {
 	b := newInbox(t)
 	one := newReplica(t, config(b, ""))
 	two := newReplica(t, config(b, ""), one.n.ClusterAddr())
@@ -64,17 +64,17 @@ func TestReplicasTellOnce(t *testing.T) {
 }
 
 // The replica that would notify dies with the alert in its outbox: the other notifies.
-func TestTheOtherReplicaTells(t *testing.T) {
+func TestTheOtherReplicaNotifies(t *testing.T) {
 	b := newInbox(t)
 	one := newReplica(t, config(b, ""))
 	two := newReplica(t, config(b, ""), one.n.ClusterAddr())
 	together(t, one, two)
-	teller, other := first(one, two)
+	notifier, other := first(one, two)
 	b.down.Store(true) // it tries, and nothing arrives
-	teller.fail("cart")
-	require.Eventually(t, func() bool { return len(teller.n.Notices(0)) > 0 }, 2*time.Minute, 5*time.Millisecond)
+	notifier.fail("cart")
+	require.Eventually(t, func() bool { return len(notifier.n.Notices(0)) > 0 }, 2*time.Minute, 5*time.Millisecond)
 	other.fail("cart")
-	teller.kill()
+	notifier.kill()
 	b.down.Store(false)
 	b.await(t, "web: firing cart")
 }

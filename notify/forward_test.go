@@ -84,13 +84,13 @@ func forwardTo(t *testing.T, w *world, at ...*elsewhere) {
 	w.forward, w.labels = f, labels.FromStrings("cluster", "eu-1", "severity", "none")
 }
 
-const nobody = "route: {receiver: none}\nreceivers: [{name: none}]\n"
+const noReceiver = "route: {receiver: none}\nreceivers: [{name: none}]\n"
 
 // Alertmanagers elsewhere get what fires and what resolves, with external labels where the rule has none of that name.
 func TestForwards(t *testing.T) {
 	one, two := newElsewhere(t), newElsewhere(t)
 	reg := prometheus.NewRegistry()
-	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: nobody, reg: reg}
+	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: noReceiver, reg: reg}
 	forwardTo(t, w, one, two)
 	w.start()
 	t.Cleanup(w.kill)
@@ -126,7 +126,7 @@ func TestForwardReloaded(t *testing.T) {
 	one, two := newElsewhere(t), newElsewhere(t)
 	secure := httptest.NewTLSServer(two.Config.Handler)
 	t.Cleanup(secure.Close)
-	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: nobody}
+	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: noReceiver}
 	forwardTo(t, w, one)
 	w.start()
 	t.Cleanup(w.kill)
@@ -153,7 +153,7 @@ func TestForwardKilled(t *testing.T) {
 		disk := storage.NewMem(storage.MemOptions{})
 		kv := &dyingKV{KV: disk}
 		kv.left.Store(int64(kill))
-		w := &world{t: t, r: &evaltest.Reader{}, kv: kv, config: nobody}
+		w := &world{t: t, r: &evaltest.Reader{}, kv: kv, config: noReceiver}
 		forwardTo(t, w, e)
 		w.start()
 		w.tryFail("cart", "web")
@@ -178,7 +178,7 @@ func TestForwardKilled(t *testing.T) {
 // An alert that resolved while the process was down resolves there with the next start, and again every minute for a while.
 func TestForwardResolvedWhileDown(t *testing.T) {
 	e := newElsewhere(t)
-	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: nobody}
+	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: noReceiver}
 	forwardTo(t, w, e)
 	w.start()
 	t.Cleanup(func() { w.kill() })
@@ -205,7 +205,7 @@ func TestForwardResolvedWhileDown(t *testing.T) {
 func TestForwardDown(t *testing.T) {
 	e := newElsewhere(t)
 	e.down.Store(true)
-	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: nobody}
+	w := &world{t: t, r: &evaltest.Reader{}, kv: storage.NewMem(storage.MemOptions{}), config: noReceiver}
 	forwardTo(t, w, e)
 	w.start()
 	t.Cleanup(w.kill)

@@ -30,11 +30,11 @@ const killRules = `groups:
         for: 2s
 `
 
-// inbox is a webhook that remembers what it was told, by service.
+// inbox is a webhook that keeps its notifications, by service.
 type inbox struct {
 	*httptest.Server
-	mu   sync.Mutex
-	told map[string][]notice
+	mu      sync.Mutex
+	notices map[string][]notice
 }
 
 type notice struct {
@@ -43,7 +43,7 @@ type notice struct {
 }
 
 func newInbox(t *testing.T) *inbox {
-	b := &inbox{told: map[string][]notice{}}
+	b := &inbox{notices: map[string][]notice{}}
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
 			Alerts []struct {
@@ -59,7 +59,7 @@ func newInbox(t *testing.T) *inbox {
 		defer b.mu.Unlock()
 		for _, a := range body.Alerts {
 			name := a.Labels["service_name"]
-			b.told[name] = append(b.told[name], notice{time.Now(), a.Status})
+			b.notices[name] = append(b.notices[name], notice{time.Now(), a.Status})
 		}
 	}))
 	t.Cleanup(b.Close)
@@ -69,11 +69,11 @@ func newInbox(t *testing.T) *inbox {
 func (b *inbox) of(service string) []notice {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.told[service])
+	return slices.Clone(b.notices[service])
 }
 
 // TestAlertKill kills watchingcat at random moments while alerts become pending, fire and resolve, one beginning every second. Every
-// alert is told, and told resolved; a kill repeats each at most once; no silence is lost; `for` waits no longer than it must.
+// alert is notified, and notified as resolved; a kill repeats each at most once; no silence is lost; `for` waits no longer than it must.
 func TestAlertKill(t *testing.T) {
 	in := newInbox(t)
 	dir := t.TempDir()
@@ -127,12 +127,12 @@ func TestAlertKill(t *testing.T) {
 		list := in.of(service)
 		if quiet(service) {
 			if len(list) > 0 {
-				t.Errorf("%s is silenced and was told: %v", service, list)
+				t.Errorf("%s is silenced and was notified: %v", service, list)
 			}
 			continue
 		}
 		if list[0].status != "firing" {
-			t.Errorf("%s: the first that was told is %v", service, list)
+			t.Errorf("%s: the first notification is %v", service, list)
 		}
 		during := 0
 		for _, k := range killed {
@@ -141,7 +141,7 @@ func TestAlertKill(t *testing.T) {
 			}
 		}
 		if extra := len(list) - 2; extra > during {
-			t.Errorf("%s: told %d times more than once by %d kills: %v", service, extra, during, list)
+			t.Errorf("%s: notified %d times more than once by %d kills: %v", service, extra, during, list)
 		} else {
 			repeats += extra
 		}
@@ -156,7 +156,7 @@ func TestAlertKill(t *testing.T) {
 		t.Errorf("`for` waited %v to %v longer than it says; an interval, the longest time down and a span of data are %v",
 			slices.Min(drift), slices.Max(drift), limit)
 	}
-	t.Logf("%d kills, %d alerts: none missed, %d told again, silence kept; `for` %v longer than it says at the median, %v at most (longest time down %v)", len(killed), len(lives),
+	t.Logf("%d kills, %d alerts: none missed, %d notified again, silence kept; `for` %v longer than it says at the median, %v at most (longest time down %v)", len(killed), len(lives),
 		repeats, median(drift), slices.Max(drift).Round(time.Millisecond), down.Round(time.Millisecond))
 }
 

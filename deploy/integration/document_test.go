@@ -17,15 +17,15 @@ import (
 
 var examples = flag.Int("examples", 10, "requests that schemathesis makes up for each operation")
 
-// TestDocument sends requests made up from openapi.yaml: no server errors, and no answer that the document does not allow. Who asks is
-// everybody, and where users and tokens are asked for an admin, a viewer and nobody. Streams are left out, because they do not end;
-// the api package's tests have them.
+// TestDocument sends requests made up from openapi.yaml: no server errors, and no answer that the document does not allow. The callers are
+// everyone, and where users and tokens are required an admin, a viewer and a caller without credentials. Streams are left out, because they
+// do not end; the api package's tests have them.
 func TestDocument(t *testing.T) {
 	suite := fetched(t, "schemathesis/bin/schemathesis")
 	brokers := startKfake(t)
 	traffic := startTraffic(t, brokers, topic, 100)
-	for _, as := range []string{"", "admin", "viewer", "nobody"} {
-		t.Run(""+cmp.Or(as, "everybody"), func(t *testing.T) {
+	for _, as := range []string{"", "admin", "viewer", "no credential"} {
+		t.Run(""+cmp.Or(as, "everyone"), func(t *testing.T) {
 			a := newApp(t, brokers, "WATCHINGCAT_RULE_FILES="+alwaysFiring(t), "WATCHINGCAT_LOG_LEVEL=warn")
 			if as != "" {
 				a.env = append(a.env, "WATCHINGCAT_AUTH_ENABLED=true", "WATCHINGCAT_AUTH_JWT_SECRET="+documentSecret)

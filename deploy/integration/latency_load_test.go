@@ -162,7 +162,7 @@ func TestLatencyUnderLoad(t *testing.T) {
 	for who, h := range map[string]*heardOf{"watchingcat": ours, "collector, prometheus and alertmanager": theirs} {
 		list, missing := h.after("Errors", acked)
 		if len(missing) > 0 {
-			t.Errorf("%s never told of %v", who, missing)
+			t.Errorf("%s never notified of %v", who, missing)
 			continue
 		}
 		t.Logf("%s: %d rounds under 10K spans/s, webhook p50 %v p99 %v max %v", who, len(list), at(list, .5), at(list, .99), at(list, 1))
@@ -174,7 +174,7 @@ func TestLatencyUnderLoad(t *testing.T) {
 	}
 	list, missing := ours.after("ErrorsComplete", ends)
 	if len(missing) > 0 {
-		t.Fatalf("watchingcat never told that %v fail, when all data was there", missing)
+		t.Fatalf("watchingcat never notified that %v fail, although all data was there", missing)
 	}
 	t.Logf("watchingcat: %d rounds, rules that wait for all data, after the end of the bucket: webhook p50 %v p99 %v max %v", len(list),
 		at(list, .5), at(list, .99), at(list, 1))

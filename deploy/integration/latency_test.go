@@ -46,7 +46,7 @@ receivers:
 // asserts that every alert arrives, once.
 func TestLatency(t *testing.T) {
 	k := startKafka(t, 1)
-	told := make(chan string, 1000)
+	notified := make(chan string, 1000)
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var body struct {
 			Alerts []struct {
@@ -54,11 +54,11 @@ func TestLatency(t *testing.T) {
 			} `json:"alerts"`
 		}
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-			told <- err.Error()
+			notified <- err.Error()
 			return
 		}
 		for _, alert := range body.Alerts {
-			told <- alert.Labels["service_name"]
+			notified <- alert.Labels["service_name"]
 		}
 	}))
 	t.Cleanup(hook.Close)
@@ -92,20 +92,20 @@ func TestLatency(t *testing.T) {
 		visible := make(chan time.Duration, 1)
 		go func() { visible <- untilShown(t.Context(), a, record, acked) }()
 		select {
-		case got := <-told:
+		case got := <-notified:
 			if got != service {
-				t.Fatalf("round %d: told of %q", i, got)
+				t.Fatalf("round %d: notified of %q", i, got)
 			}
 			sent = append(sent, time.Since(acked))
 		case <-time.After(patience):
-			t.Fatalf("round %d: nothing was told", i)
+			t.Fatalf("round %d: no notification", i)
 		}
 		shown = append(shown, <-visible)
 		time.Sleep(time.Duration(r.IntN(700)) * time.Millisecond)
 	}
 	select {
-	case again := <-told:
-		t.Fatalf("told twice of %q", again)
+	case again := <-notified:
+		t.Fatalf("notified twice of %q", again)
 	case <-time.After(3 * time.Second):
 	}
 	slices.Sort(shown)

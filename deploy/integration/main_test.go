@@ -189,7 +189,7 @@ func (a *app) settled(records int64) {
 	}
 }
 
-// partitions are the positions of the partitions as /api/v1/pipeline tells them.
+// partitions are the positions of the partitions as /api/v1/pipeline reports them.
 func (a *app) partitions() []float64 {
 	var body struct {
 		Partitions []struct{ Position float64 } `json:"partitions"`

@@ -152,7 +152,7 @@ func (o *oracle) span(res pcommon.Resource, s ptrace.Span) {
 		o.client(res, s, h)
 	case ptrace.SpanKindConsumer, ptrace.SpanKindServer:
 		h.messaging = s.Kind() == ptrace.SpanKindConsumer
-		if s.ParentSpanID().IsEmpty() { // rule 7: nobody called it
+		if s.ParentSpanID().IsEmpty() { // rule 7: no span called it
 			o.edge("user", service, "virtual_node", end, h.failed, &d, ptr(uint64(0)))
 			return
 		}

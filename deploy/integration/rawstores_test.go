@@ -669,7 +669,7 @@ func (s *rawStores) load() func() int {
 			for ctx.Err() == nil {
 				from, to := s.fresh(k.store)
 				got, err := s.ask(ctx, k.name, from, to)
-				// Whatever happens to a store: what the views hold is there, and what is missing is told.
+				// Whatever happens to a store: what the views hold is there, and the answer reports what is missing.
 				if err == nil && (got.n < 2*youngMinutes || got.n < 2*historyMinutes && !got.partial) {
 					err = fmt.Errorf("silently too little: %+v", got)
 				}

@@ -137,7 +137,7 @@ func (d *deltas) run(ctx context.Context) error {
 		}
 		now, n := time.Now(), r.IntN(10)
 		if now.UnixMilli() == before.UnixMilli() {
-			continue // samples are told apart by the millisecond
+			continue // samples are distinguished by the millisecond
 		}
 		md := pmetric.NewMetrics()
 		ms := metricstest.Resource(md, "cart", "cart-0")
@@ -209,7 +209,7 @@ func postReplay(t *testing.T, a *app) {
 // reads asks for the services again and again, but while paused.
 type reads struct {
 	a      *app
-	mu     sync.Mutex // held during a read, and while nobody may read
+	mu     sync.Mutex // held during a read, and while reads are forbidden
 	cancel context.CancelFunc
 	done   chan struct{}
 

@@ -42,7 +42,7 @@ const sameRules = `groups:
 `
 
 // TestRulesAPI compares what /api/v1/rules and /api/v1/alerts answer with what a real Prometheus answers on the same rules: every field but
-// those that tell the time.
+// those that contain the time.
 func TestRulesAPI(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) string {
@@ -83,7 +83,7 @@ func TestRulesAPI(t *testing.T) {
 	}
 }
 
-// timeless is an answer without what tells when and how long, indented.
+// timeless is an answer without times and durations, indented.
 func timeless(t *testing.T, url string) string {
 	t.Helper()
 	var v any

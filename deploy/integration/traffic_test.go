@@ -249,7 +249,7 @@ func (w *traffic) trace(now time.Time, record func() ptrace.Traces, n *int) {
 	case 3:
 		span(service, "POST", ptrace.SpanKindClient, call, "server.address", "payments.example.com")
 	case 4:
-		span("orphan", "nobody saw its client", ptrace.SpanKindServer,
+		span("orphan", "client not seen", ptrace.SpanKindServer,
 			pcommon.SpanID{1, 2, 3, byte(w.r.IntN(256)), 5, 6, 7, byte(w.r.IntN(256))})
 	case 5:
 		span("", "of a resource without a name", ptrace.SpanKindClient, call)

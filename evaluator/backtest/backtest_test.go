@@ -38,7 +38,7 @@ func script(r *Result) string {
 	return b.String()
 }
 
-func TestBacktestTellsWhatWouldHaveBeen(t *testing.T) {
+func TestBacktestReportsPastAlerts(t *testing.T) {
 	r := &evaltest.Reader{}
 	for s := range 60 { // ten minutes of calls, errors in the third and the sixth minute
 		o := evaltest.Observation{At: evaltest.At(float64(s * 10))}

@@ -119,7 +119,7 @@ func TestGeneratorPendingResolvedAndAlwaysInactive(t *testing.T) {
 	g.half()
 	g.half()
 	require.Equal(t, []string{"inactive", "inactive"}, []string{g.state("Pending"), g.state("Inactive")})
-	require.Empty(t, g.notified(), "nobody hears of what was only pending")
+	require.Empty(t, g.notified(), "no notification for an alert that was only pending")
 	require.Empty(t, g.series("ALERTS"))
 	for _, h := range g.e.History(0) {
 		require.Equal(t, "Pending", h.Labels.Get("alertname"))
@@ -142,9 +142,9 @@ func TestGeneratorNewAlertsAndOrder(t *testing.T) {
 	g.half("cart", "web")
 	g.half("cart", "web")
 	g.idle(g.now + 3) // Rule2 is no counter of the views: it waits until everything is there
-	told := g.notified()
-	require.Contains(t, told, "firing Rule1")
-	require.Contains(t, told, "firing Rule2", "rules see what those before them wrote")
+	notified := g.notified()
+	require.Contains(t, notified, "firing Rule1")
+	require.Contains(t, notified, "firing Rule2", "rules see what those before them wrote")
 	for _, a := range g.e.Active() {
 		if a.Labels.Get("alertname") == "Rule2" {
 			require.Equal(t, []string{"tss", "baz"}, []string{a.Labels.Get("ba_dum"), a.Labels.Get("foo")})

@@ -76,7 +76,7 @@ func (b *bench) idle(s float64) {
 	b.advance(model.Change{}, s)
 }
 
-// told takes what is in the outbox as "state alertname", oldest first.
+// notified takes what is in the outbox as "state alertname", oldest first.
 func (b *bench) notified() string {
 	b.t.Helper()
 	entries, err := b.e.Outbox().Pending()
@@ -174,7 +174,7 @@ func TestResolvedWaitsForASlowPartition(t *testing.T) {
 
 func TestKilledAtEachStage(t *testing.T) {
 	rules := evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, "    for: 20s\n    keep_firing_for: 30s\n"))
-	life := func(kill float64) (told []string, when []float64) {
+	life := func(kill float64) (notified []string, when []float64) {
 		b := newBench(t, rules)
 		b.errors(3, 9)
 		for s := 6.0; s < 140; s++ {
@@ -183,15 +183,15 @@ func TestKilledAtEachStage(t *testing.T) {
 			}
 			b.idle(s)
 			if x := b.notified(); x != "" {
-				told, when = append(told, x), append(when, s)
+				notified, when = append(notified, x), append(when, s)
 			}
 		}
-		return told, when
+		return notified, when
 	}
 	_, control := life(1000)
 	for _, kill := range []float64{6, 10, 22, 25, 26, 40, 64, 70, 90, 95, 96, 101, 120} {
-		told, when := life(kill)
-		require.Equal(t, []string{"firing Errors", "resolved Errors"}, told, "killed at %v", kill)
+		notified, when := life(kill)
+		require.Equal(t, []string{"firing Errors", "resolved Errors"}, notified, "killed at %v", kill)
 		require.InDelta(t, control[0], when[0], 0.01, "for drifts, killed at %v", kill)
 		require.InDelta(t, control[1], when[1], 10, "more than an interval, killed at %v", kill)
 	}
@@ -240,7 +240,7 @@ func TestHeldWhileBehind(t *testing.T) {
 	b.ready = false
 	b.errors(3, 9)
 	require.Equal(t, alert.StateFiring, b.e.Active()[0].State)
-	b.idle(100) // over before the pipeline has caught up: nobody is paged
+	b.idle(100) // over before the pipeline has caught up: no one is paged
 	b.errors(200, 9)
 	require.Empty(t, b.notified())
 	b.ready = true
@@ -254,7 +254,7 @@ func TestHeldWhileBehind(t *testing.T) {
 	require.Equal(t, "resolved Errors", b.notified())
 }
 
-// failingKV fails commits while told to.
+// failingKV fails commits while fail is set.
 type failingKV struct {
 	storage.KV
 	fail bool
@@ -267,7 +267,7 @@ func (k *failingKV) Commit(c storage.Commit) error {
 	return k.KV.Commit(c)
 }
 
-func TestNotToldBeforeDurable(t *testing.T) {
+func TestNotNotifiedBeforeDurable(t *testing.T) {
 	kv := &failingKV{KV: storage.NewMem(storage.MemOptions{})}
 	b := &bench{t: t, r: &evaltest.Reader{}, kv: kv, ready: true,
 		rules: evaltest.AlertRules(evaltest.Rule("Errors", evaltest.ErrorsRule, ""))}

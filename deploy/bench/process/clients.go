@@ -284,7 +284,7 @@ func (b *clientBench) read(ctx context.Context, r *rand.Rand) {
 	}
 }
 
-// probe tells what of the waiting is the machine's: how late its own timer is, and how long a request takes that reads no view.
+// probe measures which part of the waiting is the machine's: how late its own timer is, and how long a request takes that reads no view.
 func (b *clientBench) probe(ctx context.Context) error {
 	for due := time.Now(); ; {
 		due = due.Add(20 * time.Millisecond)
@@ -430,7 +430,7 @@ func (b *clientBench) printTook() int {
 func (b *clientBench) print(before, after clientState, open int64) {
 	asked := b.printTook()
 	seconds := after.at.Sub(before.at).Seconds()
-	fmt.Printf("%d users, %.0f requests a second; %d of %d WebSockets open, %.0f frames a second, %d closed early, %d told that they are too slow\n", *clients, float64(asked)/seconds, open, *sockets,
+	fmt.Printf("%d users, %.0f requests a second; %d of %d WebSockets open, %.0f frames a second, %d closed early, %d closed as too slow\n", *clients, float64(asked)/seconds, open, *sockets,
 		float64(b.frames.Load())/seconds, b.early.Load(), after.slow)
 	after.print(before)
 }
