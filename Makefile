@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 GO ?= go
 BIN := build/watchingcat
+LDFLAGS ?= -s -w
 # A number of inputs, not a duration: until Go 1.27 a duration may end as "context deadline exceeded" on a busy machine (golang/go#75804).
 FUZZTIME ?= 10000x
 SEEDS ?= 1000
@@ -13,8 +14,8 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: build
-build: ## build build/watchingcat
-	$(GO) build -o $(BIN) ./cmd/watchingcat
+build: ## build build/watchingcat, without the tables of debuggers (LDFLAGS= keeps them)
+	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/watchingcat
 
 .PHONY: demo
 demo: build ## a broker, a simulated shop, views, alerts and the page on http://127.0.0.1:8090
