@@ -46,14 +46,10 @@ type Topic struct {
 // Open opens the topic on what kv holds of it. changed is called after each fold with the kinds of objects that changed,
 // and before Write returns.
 func Open(c kafka.Config, topic string, kv storage.KV, log zerolog.Logger, changed func(kinds map[string]bool)) (*Topic, error) {
-	opts, err := c.Opts()
-	if err != nil {
-		return nil, err
-	}
-	cl, err := kgo.NewClient(append(append(opts, c.Counted(topic+" writes")...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
+	cl, err := c.Client(append(c.Counted(topic+" writes"), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
 		kgo.UnknownTopicRetries(0), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
-		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
+		return nil, err
 	}
 	t := &Topic{cfg: c, topic: topic, kv: kv, log: log, changed: changed, cl: cl, adm: kadm.NewClient(cl), folded: make(chan struct{})}
 	b, err := storage.GetObject(kv, "", "position")
@@ -114,11 +110,7 @@ func (t *Topic) read(ctx context.Context, connected func()) error {
 	if err != nil {
 		return err
 	}
-	opts, err := t.cfg.Opts()
-	if err != nil {
-		return err
-	}
-	cl, err := kgo.NewClient(append(append(opts, t.cfg.Counted(t.topic)...), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+	cl, err := t.cfg.Client(append(t.cfg.Counted(t.topic), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(time.Second), kgo.ConsumePartitions(
 			map[string]map[int32]kgo.Offset{t.topic: {0: kgo.NewOffset().At(next)}}))...)
 	if err != nil {

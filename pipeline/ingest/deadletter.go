@@ -61,14 +61,10 @@ func NewDeadLetter(c kafka.Config, topic string, maxBytes int) (*DeadLetter, err
 	if maxBytes <= deadLetterFrame {
 		return nil, fmt.Errorf("pipeline: dead letters of %d bytes leave no room for a payload", maxBytes)
 	}
-	opts, err := c.Opts()
-	if err != nil {
-		return nil, err
-	}
-	cl, err := kgo.NewClient(append(append(opts, c.Counted("dead letters")...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
+	cl, err := c.Client(append(c.Counted("dead letters"), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
 		kgo.UnknownTopicRetries(0))...)
 	if err != nil {
-		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
+		return nil, err
 	}
 	return &DeadLetter{cl: cl, adm: kadm.NewClient(cl), topic: topic, maxBytes: maxBytes}, nil
 }

@@ -53,6 +53,19 @@ func (s Secret) GoString() string { return `"` + s.String() + `"` }
 // MarshalText keeps JSON and YAML from showing it.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// Client returns a client with the options of Opts and more. It connects when it is used.
+func (c Config) Client(more ...kgo.Opt) (*kgo.Client, error) {
+	opts, err := c.Opts()
+	if err != nil {
+		return nil, err
+	}
+	cl, err := kgo.NewClient(append(opts, more...)...)
+	if err != nil {
+		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
+	}
+	return cl, nil
+}
+
 // Opts returns the client options. Its error names every wrong setting and what to do.
 func (c Config) Opts() ([]kgo.Opt, error) {
 	brokers, err := c.brokers()

@@ -45,11 +45,7 @@ func NewBroker(t *testing.T, partitions int32, opts ...kfake.Opt) *Broker {
 	}
 	t.Cleanup(b.Cluster.Close)
 	b.Config = kafka.Config{Brokers: b.ListenAddrs(), Dialer: b.net.DialContext}
-	copts, err := b.Config.Opts()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.Client, err = kgo.NewClient(append(copts, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))...); err != nil {
+	if b.Client, err = b.Config.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Client.Close)

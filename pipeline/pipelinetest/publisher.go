@@ -25,15 +25,10 @@ var errPublisherClosed = errors.New("pipeline: publisher is closed")
 
 // NewPublisher checks the configuration; it does not need the brokers to be there.
 func NewPublisher(c kafka.Config) (*Publisher, error) {
-	opts, err := c.Opts()
+	// kgo's defaults are idempotence and acknowledgement by all; set here because exactness depends on it
+	cl, err := c.Client(kgo.RequiredAcks(kgo.AllISRAcks()), kgo.AllowAutoTopicCreation())
 	if err != nil {
 		return nil, err
-	}
-	// kgo's defaults are idempotence and acknowledgement by all; said here because exactness hangs on it
-	opts = append(opts, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.AllowAutoTopicCreation())
-	cl, err := kgo.NewClient(opts...)
-	if err != nil {
-		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
 	}
 	return &Publisher{cl: cl}, nil
 }

@@ -86,14 +86,11 @@ func (o *Receiver) Run(ctx context.Context) error {
 
 // Serve serves the listeners until ctx ends, and closes them.
 func (o *Receiver) Serve(ctx context.Context, l *Listeners) error {
-	opts, err := o.Kafka.Opts()
+	var err error
+	o.cl, err = o.Kafka.Client(kgo.AllowAutoTopicCreation(), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerBatchMaxBytes(maxOTLPBytes+1<<20), kgo.MaxBufferedBytes(8*maxOTLPBytes))
 	if err != nil {
 		return err
-	}
-	o.cl, err = kgo.NewClient(append(opts, kgo.AllowAutoTopicCreation(), kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerBatchMaxBytes(maxOTLPBytes+1<<20), kgo.MaxBufferedBytes(8*maxOTLPBytes))...)
-	if err != nil {
-		return fmt.Errorf("pipeline: kafka client: %w", err)
 	}
 	defer o.cl.Close()
 	gs := o.grpcServer()

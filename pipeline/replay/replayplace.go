@@ -10,7 +10,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
@@ -94,13 +93,9 @@ func (g *Generations) storePlaces(r *Replay, next Replay) error {
 
 // askPlaces finds where each partition begins and ends, and from when on the topics are whole.
 func (g *Generations) askPlaces(ctx context.Context, r *Replay) error {
-	opts, err := g.c.Kafka.Opts()
+	cl, err := g.c.Kafka.Client()
 	if err != nil {
 		return err
-	}
-	cl, err := kgo.NewClient(opts...)
-	if err != nil {
-		return fmt.Errorf("pipeline: kafka client: %w", err)
 	}
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)

@@ -142,13 +142,9 @@ func (c *RereadConfig) topics(parts map[source.PartitionID]*rereadPart) (list []
 
 // place finds where each partition begins and ends.
 func (r *Reread) place(ctx context.Context) error {
-	opts, err := r.c.Kafka.Opts()
+	cl, err := r.c.Kafka.Client()
 	if err != nil {
 		return err
-	}
-	cl, err := kgo.NewClient(opts...)
-	if err != nil {
-		return fmt.Errorf("pipeline: kafka client: %w", err)
 	}
 	defer cl.Close()
 	adm := kadm.NewClient(cl)

@@ -26,13 +26,9 @@ type GroupCommitter struct {
 
 // NewGroupCommitter checks the configuration.
 func NewGroupCommitter(c kafka.Config, group string, log zerolog.Logger) (*GroupCommitter, error) {
-	opts, err := c.Opts()
+	cl, err := c.Client(c.Counted("group offsets")...)
 	if err != nil {
 		return nil, err
-	}
-	cl, err := kgo.NewClient(append(opts, c.Counted("group offsets")...)...)
-	if err != nil {
-		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
 	}
 	return &GroupCommitter{cl: cl, adm: kadm.NewClient(cl), group: group, log: log, last: map[PartitionID]int64{}}, nil
 }
