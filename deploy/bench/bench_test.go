@@ -18,7 +18,7 @@ func messages(b *testing.B, seed uint64, perTrace bool) ([][]byte, int) {
 
 func BenchmarkScan(b *testing.B) {
 	m, n := messages(b, 1, false)
-	work, _, err := prepScan(nil, m)
+	work, _, err := prepEach(scanSpans)(nil, m)
 	if err != nil {
 		b.Fatal(err)
 	}

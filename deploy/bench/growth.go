@@ -7,12 +7,11 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/rs/zerolog"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/deploy/bench/tempdb"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
-	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -81,16 +80,11 @@ func synthetic(services, spans int) (messages [][]byte, err error) {
 
 // spread deals messages out to partitions and measures the second half: series exist then.
 func spread(messages [][]byte, partitions int) (c cost, n int, err error) {
-	tmp, err := os.MkdirTemp(*dir, "watchingcat-bench-")
+	db, err := tempdb.Open(*dir, "watchingcat-bench-")
 	if err != nil {
 		return c, 0, err
 	}
-	defer os.RemoveAll(tmp)
-	db, err := storage.Open(tmp, storage.Options{Logger: zerolog.Nop()})
-	if err != nil {
-		return c, 0, err
-	}
-	defer db.Close()
+	defer db.Remove()
 	in, err := newIngest(db, summaries)
 	if err != nil {
 		return c, 0, err

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"os"
 	"time"
 
-	"github.com/rs/zerolog"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
+	"github.com/gaurav/watchingcat/deploy/bench/tempdb"
 	"github.com/gaurav/watchingcat/pipeline/ingest"
-	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -41,34 +39,19 @@ func logMessages(seed uint64, requests int) (messages [][]byte, lines int, err e
 	return messages, lines, nil
 }
 
-func prepLogDecode(_, messages [][]byte) (func() error, func(), error) {
-	return func() error {
-		var u plog.ProtoUnmarshaler
-		for _, m := range messages {
-			if _, err := u.UnmarshalLogs(m); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, func() {}, nil
+func pdataLogs(m []byte) error {
+	var u plog.ProtoUnmarshaler
+	_, err := u.UnmarshalLogs(m)
+	return err
 }
 
 // prepLogs is the path of log lines from message bytes to Badger: volume, patterns, exceptions, the lines themselves.
 func prepLogs(_, messages [][]byte) (func() error, func(), error) {
-	tmp, err := os.MkdirTemp(*dir, "watchingcat-bench-")
+	db, err := tempdb.Open(*dir, "watchingcat-bench-")
 	if err != nil {
 		return nil, nil, err
 	}
-	end := func() { _ = os.RemoveAll(tmp) }
-	db, err := storage.Open(tmp, storage.Options{Logger: zerolog.Nop()})
-	if err != nil {
-		end()
-		return nil, nil, err
-	}
-	end = func() {
-		_ = db.Close()
-		_ = os.RemoveAll(tmp)
-	}
+	end := func() { _ = db.Remove() }
 	in, err := newIngest(db, model.Config{LogBytes: 2 << 30})
 	if err != nil {
 		end()

@@ -16,10 +16,10 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/rs/zerolog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
+	"github.com/gaurav/watchingcat/deploy/bench/tempdb"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -89,11 +89,11 @@ func logTable() error {
 		return err
 	}
 	return compare(fmt.Sprintf("log lines: %d messages, %d lines", len(messages), n), "line", n, nil, messages,
-		[]row{{"pdata unmarshal alone", prepLogDecode}, {"decode, volume, patterns, lines kept, checkpoint, SyncWrites", prepLogs}})
+		[]row{{"pdata unmarshal alone", prepEach(pdataLogs)}, {"decode, volume, patterns, lines kept, checkpoint, SyncWrites", prepLogs}})
 }
 
 func rows() []row {
-	return []row{{"pdata unmarshal alone", prepPdata}, {"wire scan alone", prepScan}, {"scan + red + servicemap", prepViews(noTraces)},
+	return []row{{"pdata unmarshal alone", prepEach(pdataSpans)}, {"wire scan alone", prepEach(scanSpans)}, {"scan + red + servicemap", prepViews(noTraces)},
 		{"scan + all span views", prepViews(summaries)}, {"scan + red + servicemap + checkpoint, SyncWrites", prepWhole(noTraces)},
 		{"scan + all span views + checkpoint, SyncWrites", prepWhole(summaries)},
 		{"the same, spans de-duplicated", prepWhole(dedupSpans)},
@@ -196,29 +196,28 @@ func median(cs []cost, n int, f func(cost) float64) float64 {
 	return v[len(v)/2]
 }
 
-func prepPdata(_, messages [][]byte) (func() error, func(), error) {
-	return func() error {
-		var u ptrace.ProtoUnmarshaler
-		for _, m := range messages {
-			if _, err := u.UnmarshalTraces(m); err != nil {
-				return err
+// prepEach is a benchmark of what is done with each message by itself.
+func prepEach(do func(m []byte) error) func(warm, messages [][]byte) (func() error, func(), error) {
+	return func(_, messages [][]byte) (func() error, func(), error) {
+		return func() error {
+			for _, m := range messages {
+				if err := do(m); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	}, func() {}, nil
+			return nil
+		}, func() {}, nil
+	}
 }
 
-func prepScan(_, messages [][]byte) (func() error, func(), error) {
-	return func() error {
-		n := 0
-		f := func(*model.Resource, *model.Span) { n++ }
-		for _, m := range messages {
-			if err := otlp.ScanSpans(m, 100_000, f); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, func() {}, nil
+func pdataSpans(m []byte) error {
+	var u ptrace.ProtoUnmarshaler
+	_, err := u.UnmarshalTraces(m)
+	return err
+}
+
+func scanSpans(m []byte) error {
+	return otlp.ScanSpans(m, 100_000, func(*model.Resource, *model.Span) {})
 }
 
 // ingestPath is the path from message bytes to a store.
@@ -307,18 +306,11 @@ func prepViews(cfg model.Config) func(warm, messages [][]byte) (func() error, fu
 
 func prepWhole(cfg model.Config) func(warm, messages [][]byte) (func() error, func(), error) {
 	return func(warm, messages [][]byte) (func() error, func(), error) {
-		tmp, err := os.MkdirTemp(*dir, "watchingcat-bench-")
+		db, err := tempdb.Open(*dir, "watchingcat-bench-")
 		if err != nil {
 			return nil, nil, err
 		}
-		db, err := storage.Open(tmp, storage.Options{Logger: zerolog.Nop()})
-		if err != nil {
-			return nil, nil, err
-		}
-		end := func() {
-			_ = db.Close()
-			_ = os.RemoveAll(tmp)
-		}
+		end := func() { _ = db.Remove() }
 		in, err := newIngest(db, cfg)
 		if err == nil {
 			err = in.apply(warm)

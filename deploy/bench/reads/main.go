@@ -19,11 +19,11 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/rs/zerolog"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/gaurav/watchingcat/deploy/bench/tempdb"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -188,16 +188,11 @@ func (w *world) checkpoint() error {
 }
 
 func run() error {
-	tmp, err := os.MkdirTemp(*dir, "watchingcat-reads-")
+	db, err := tempdb.Open(*dir, "watchingcat-reads-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
-	db, err := storage.Open(tmp, storage.Options{Logger: zerolog.Nop()})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+	defer db.Remove()
 	cfg := model.Config{TraceRetention: 25 * time.Hour, DedupWindow: -1, FoldEvery: 4}
 	if *spans {
 		cfg.TraceBytes = 16 << 30
@@ -206,7 +201,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	w := &world{db: db, set: set, acc: set.Partition("otlp_spans", 0), r: rand.New(rand.NewPCG(1, 2))}
+	w := &world{db: db.DB, set: set, acc: set.Partition("otlp_spans", 0), r: rand.New(rand.NewPCG(1, 2))}
 	for i := range *services {
 		w.names = append(w.names, fmt.Appendf(nil, "service-%03d", i))
 	}
@@ -220,7 +215,7 @@ func run() error {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	disk := diskUse(tmp)
+	disk := diskUse(db.Dir)
 	fmt.Printf("%d traces, %d spans: %d MB of heap, %d MB on disk\n", w.trace, 3*w.trace, m.HeapAlloc>>20, disk>>20)
 	w.parts = [4][]time.Duration{}
 	ctx, cancel := context.WithCancel(context.Background())

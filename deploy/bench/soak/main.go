@@ -12,8 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rs/zerolog"
-
+	"github.com/gaurav/watchingcat/deploy/bench/tempdb"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
@@ -39,16 +38,11 @@ func main() {
 }
 
 func run() error {
-	tmp, err := os.MkdirTemp(*dir, "watchingcat-soak-")
+	db, err := tempdb.Open(*dir, "watchingcat-soak-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
-	db, err := storage.Open(tmp, storage.Options{Logger: zerolog.Nop()})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+	defer db.Remove()
 	set, err := views.Open(db, model.Config{Retention: retention, Retention1m: retention, Retention1h: retention, TraceRetention: retention,
 		TraceBytes: rawBytes, Hot: time.Minute, FoldEvery: 10})
 	if err != nil {
@@ -76,7 +70,7 @@ func run() error {
 			acc.End()
 		}
 		if n%5 == 4 {
-			if err := checkpoint(set, db); err != nil {
+			if err := checkpoint(set, db.DB); err != nil {
 				return err
 			}
 		}
@@ -84,7 +78,7 @@ func run() error {
 			if err := db.GC(); err != nil {
 				return err
 			}
-			size := diskUse(tmp)
+			size := diskUse(db.Dir)
 			sizes = append(sizes, size)
 			fmt.Printf("period %2d: %d MB\n", len(sizes)-1, size>>20)
 		}
