@@ -37,6 +37,7 @@ import (
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/caller"
+	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/query"
@@ -97,8 +98,8 @@ type Config struct {
 	Queryable     promstorage.SampleAndChunkQueryable // what /prometheus queries: evaluator's Queryable
 	Exemplars     promstorage.ExemplarQueryable       // nil: a query.Queryable over Views
 	Engine        promql.QueryEngine
-	Metrics       Metrics // OTLP metrics; nil: none are kept
-	Stores        Stores  // of what the views do not hold
+	Metrics       Metrics      // OTLP metrics; nil: none are kept
+	Stores        older.Stores // of what the views do not hold
 	// Alertmanager is mounted at /alertmanager when it is not nil; it sees paths from /api/v2 on.
 	Alertmanager http.Handler
 	// Registry gets the API's metrics and is served at /metrics; nil: a new one.
@@ -174,7 +175,8 @@ type Server struct {
 	params      *openapi3.T // the same, as parameters are checked by
 	requests    *caller.Requests
 	connections *caller.Connections
-	traceBudget *traceBudget
+	traces      *older.Traces
+	logs        *older.Logs
 	metrics     *liveMetrics
 	hub         *hub
 	handler     http.Handler
@@ -234,7 +236,9 @@ func New(c Config) (*Server, error) {
 		Moments: &answer.Moments{Views: c.Views, Pipeline: c.Pipeline, Now: c.Now, Retention: c.Retention,
 			Stores: c.Stores.Traces != nil || c.Stores.Logs != nil || c.Stores.Metrics}}
 	s.connections = caller.NewConnections(c.Connections, c.Registry, c.Logger, c.Now)
-	s.traceBudget = newTraceBudget(c.Limits.TraceBytes, c.Limits.TracesBytes, c.Registry)
+	s.traces = &older.Traces{Moments: s.Moments, Store: c.Stores.Traces, SearchTime: c.SearchTime,
+		Budget: older.NewBudget(c.Limits.TraceBytes, c.Limits.TracesBytes, c.Registry)}
+	s.logs = &older.Logs{Store: c.Stores.Logs}
 	s.hub = newHub(s)
 	s.handler, err = s.routes()
 	return s, err

@@ -11,6 +11,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/api/prom"
 )
 
 // TestTwoEditors: who changes what somebody else has changed meanwhile is told so, and changes nothing.
@@ -87,7 +89,8 @@ func TestUnchanged(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, w.Code)
 	}
 	set(1)
-	for _, target := range []string{"/api/v1/config", "/api/openapi.yaml", "/", promPrefix + "/metadata", promPrefix + "/status/buildinfo",
+	for _, target := range []string{"/api/v1/config", "/api/openapi.yaml", "/", prom.Prefix + "/metadata",
+		prom.Prefix + "/status/buildinfo",
 		rules, rules + "/ns", rules + "/ns/g"} {
 		for _, encoding := range []string{"identity", "gzip", "zstd"} {
 			w := b.get(target, "Accept-Encoding: "+encoding)
@@ -149,7 +152,7 @@ func TestEncodings(t *testing.T) {
 		return body
 	}
 	for target, large := range map[string]bool{"/api/v1/services": true, "/jaeger/api/services": false, "/jaeger/api/v3/services": false,
-		promPrefix + "/label/__name__/values?start=0&end=60": true, "/api/v1/config": false,
+		prom.Prefix + "/label/__name__/values?start=0&end=60": true, "/api/v1/config": false,
 		"/api/openapi.yaml": true, "/jaeger/api/traces?limit=60": true} {
 		want := b.get(target).Body.Bytes()
 		for _, encoding := range []string{"gzip", "zstd"} {
@@ -157,7 +160,7 @@ func TestEncodings(t *testing.T) {
 			if large {
 				require.Equal(t, encoding, w.Header().Get("Content-Encoding"), target)
 				require.Less(t, w.Body.Len(), len(want), target)
-			} else if !strings.HasPrefix(target, promPrefix) {
+			} else if !strings.HasPrefix(target, prom.Prefix) {
 				require.Empty(t, w.Header().Get("Content-Encoding"), target)
 			}
 			require.Equal(t, string(want), string(plain(bytes.NewReader(w.Body.Bytes()), w.Header().Get("Content-Encoding"))), "%s %s",

@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -16,36 +15,37 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
-	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 	"nhooyr.io/websocket"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/apitest"
+	"github.com/gaurav/watchingcat/api/older"
+	"github.com/gaurav/watchingcat/api/prom"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/books"
-	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 )
 
+// quiet lets a server log nothing, and a query take a second.
+func quiet(c *Config) { c.Logger, c.QueryTimeout = zerolog.Nop(), time.Second }
+
 // fuzzBench is a server with something of everything, before stores that hold the same.
 func fuzzBench(f *testing.F) *bench {
-	b := newAlertmanagerBench(f, "route: {receiver: team}\nreceivers: [{name: team}]\n")
+	store := &archive{bench: newBench(f, quiet)}
+	b := newAlertmanagerBench(f, "route: {receiver: team}\nreceivers: [{name: team}]\n", quiet,
+		func(c *Config) { c.Stores = older.Stores{Traces: store, Logs: archiveLogs{store}} })
 	b.alertmanager = false // its answers are not compared
-	store := &archive{bench: newBench(f)}
-	b.s.cfg.Stores = Stores{Traces: store, Logs: archiveLogs{store}}
 	for _, one := range []*bench{b, store.bench} {
 		one.record("10s 40ms web server GET/cart id=t1/a", "10.005s 30ms cart server get id=t1/b<a error")
 		one.record("11s cart INFO id=t1/a | hello")
 		one.commit()
-		one.s.cfg.Logger = zerolog.Nop()
 	}
-	b.s.cfg.QueryTimeout = time.Second
 	b.rules("groups:\n- name: g\n  rules:\n  - {alert: Errors, expr: 'calls_total > 0', labels: {severity: page}}\n")
 	return b
 }
@@ -102,12 +102,17 @@ func (b *bench) failsAsIts(t *testing.T, target string, w *httptest.ResponseReco
 		require.Equal(t, w.Code, e.Error.HTTPCode, said)
 		require.NotEmpty(t, e.Error.Message, said)
 	case strings.HasPrefix(target, "/jaeger"):
-		var e jaegerAnswer
+		var e struct {
+			Errors []struct {
+				Code int
+				Msg  string
+			}
+		}
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &e), said)
 		require.NotEmpty(t, e.Errors, said)
 		require.Equal(t, w.Code, e.Errors[0].Code, said)
 		require.NotEmpty(t, e.Errors[0].Msg, said)
-	case strings.HasPrefix(target, promPrefix) && !strings.HasPrefix(target, promPrefix+"/read"):
+	case strings.HasPrefix(target, prom.Prefix) && !strings.HasPrefix(target, prom.Prefix+"/read"):
 		var e struct{ Status, ErrorType, Error string }
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &e), said)
 		require.Equal(t, "error", e.Status, said)
@@ -223,9 +228,8 @@ func filled(operation, part string) string {
 
 // FuzzBodies sends every path that takes a body made-up ones.
 func FuzzBodies(f *testing.F) {
-	b := newAlertmanagerBench(f, "route: {receiver: team}\nreceivers: [{name: team}]\n")
+	b := newAlertmanagerBench(f, "route: {receiver: team}\nreceivers: [{name: team}]\n", quiet)
 	b.alertmanager = false // its answers are not compared
-	b.s.cfg.Logger, b.s.cfg.QueryTimeout = zerolog.Nop(), time.Second
 	b.record("10s 40ms web server GET/cart id=t1/a", "10.005s 30ms cart server get id=t1/b<a error")
 	b.commit()
 	list := fuzzed(b, false)
@@ -295,11 +299,11 @@ func (b *bench) forget() {
 // sameGroup: a group that was taken is given back as it was sent.
 func sameGroup(t *testing.T, b *bench, namespace, body string) {
 	t.Helper()
-	sent, err := rulerGroup(strings.NewReader(body))
+	sent, err := prom.ParseGroup(strings.NewReader(body))
 	require.NoError(t, err)
 	w := b.get("/prometheus/config/v1/rules/" + namespace + "/" + url.PathEscape(sent.Name))
 	require.Equal(t, http.StatusOK, w.Code, "%q: %s", body, w.Body)
-	got, err := rulerGroup(bytes.NewReader(w.Body.Bytes()))
+	got, err := prom.ParseGroup(bytes.NewReader(w.Body.Bytes()))
 	require.NoError(t, err)
 	text := func(g rulefmt.RuleGroup) string {
 		out, err := yaml.Marshal(g)
@@ -307,15 +311,6 @@ func sameGroup(t *testing.T, b *bench, namespace, body string) {
 		return string(out)
 	}
 	require.Equal(t, text(sent), text(got))
-}
-
-// refused is an error that says what is wrong with a request, and what to do.
-func refused(t *testing.T, err error, code string) {
-	t.Helper()
-	p := answer.ProblemOf(err)
-	require.Equal(t, http.StatusBadRequest, p.Status, "%v", err)
-	require.Equal(t, code, p.Code)
-	require.NotEmpty(t, p.Advice)
 }
 
 // FuzzTimes: a time or a duration that is understood is understood again as it is written, and means the same.
@@ -326,7 +321,7 @@ func FuzzTimes(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, v string) {
 		if at, err := answer.ParseTime("start", v); err != nil {
-			refused(t, err, "invalid_time")
+			apitest.Refused(t, err, "invalid_time")
 		} else {
 			require.Equal(t, time.UTC, at.Location())
 			again, err := answer.ParseTime("start", at.Format(time.RFC3339Nano))
@@ -338,7 +333,7 @@ func FuzzTimes(f *testing.F) {
 		}
 		d, err := answer.ParseDuration("step", v)
 		if err != nil {
-			refused(t, err, "invalid_duration")
+			apitest.Refused(t, err, "invalid_duration")
 			return
 		}
 		require.Positive(t, d)
@@ -351,7 +346,7 @@ func FuzzTimes(f *testing.F) {
 // FuzzPlaces: positions, ids of traces, tokens of pages and ids of events that are understood mean the same when they are written again.
 func FuzzPlaces(f *testing.F) {
 	sum := views.TraceSummary{ID: [16]byte{1}, Start: at(time.Second), End: at(time.Minute)}
-	line, err := (&logCursor{Edge: 5, After: &raw.LogPlace{At: 3, Seen: []string{"a"}}}).token()
+	line, err := (&older.LogCursor{Edge: 5, After: &raw.LogPlace{At: 3, Seen: []string{"a"}}}).Token()
 	require.NoError(f, err)
 	for _, v := range []string{"otlp_spans/0/5,b/2147483647/9223372036854775807", "a/b/0/1", ",", traceToken(&sum), *line,
 		"eyJ2aWV3Ijp7fX0", "74310000000000000000000000000000", "A", "5@x.3", "18446744073709551615@.-1", "YQ"} {
@@ -359,7 +354,7 @@ func FuzzPlaces(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, v string) {
 		if list, err := answer.ParsePositions(v); err != nil {
-			refused(t, err, "invalid_position")
+			apitest.Refused(t, err, "invalid_position")
 		} else {
 			var out []string
 			for _, p := range list {
@@ -371,33 +366,33 @@ func FuzzPlaces(f *testing.F) {
 			require.Equal(t, list, again)
 		}
 		if id, err := answer.ParseTraceID(v); err != nil {
-			refused(t, err, "invalid_trace_id")
+			apitest.Refused(t, err, "invalid_trace_id")
 		} else {
 			again, err := answer.ParseTraceID(fmt.Sprintf("%x", id))
 			require.NoError(t, err)
 			require.Equal(t, id, again)
 		}
 		if place, err := parseTraceToken(&v); err != nil {
-			refused(t, err, "invalid_next")
+			apitest.Refused(t, err, "invalid_next")
 		} else {
 			token := traceToken(place)
 			again, err := parseTraceToken(&token)
 			require.NoError(t, err)
 			require.Equal(t, place, again)
 		}
-		if place, err := parseLogToken(&v); err != nil {
-			refused(t, err, "invalid_next")
+		if place, err := older.ParseLogToken(&v); err != nil {
+			apitest.Refused(t, err, "invalid_next")
 		} else {
-			token, err := place.token()
+			token, err := place.Token()
 			require.NoError(t, err)
-			again, err := parseLogToken(token)
+			again, err := older.ParseLogToken(token)
 			require.NoError(t, err)
 			require.Equal(t, place, again)
 		}
 		items := []string{"a", "b", v}
 		slices.Sort(items)
 		if rest, _, err := answer.Page(items, 0, &v, func(s string) string { return s }); err != nil {
-			refused(t, err, "invalid_next")
+			apitest.Refused(t, err, "invalid_next")
 		} else {
 			key, err := base64.RawURLEncoding.DecodeString(v)
 			require.NoError(t, err)
@@ -415,73 +410,6 @@ func FuzzPlaces(f *testing.F) {
 	})
 }
 
-// FuzzSearches: what Jaeger's parameters are read as is within bounds, whatever they are.
-func FuzzSearches(f *testing.F) {
-	for _, q := range []string{"service=web&tags={\"a\":\"b\"}&tag=c:d:e&minDuration=1ms&maxDuration=2s&limit=3&start=1&end=60000000",
-		"tags=null&tag=a:b", "limit=-1", "start=9223372036854775807", "start=5&end=4",
-		"query.start_time_min=1970-01-01T00:00:00 02:00&query.startTimeMax=9999-12-31T23:59:59Z&query.attributes=null&query.num_traces=99999&query.durationMin=1s",
-		"service=a.b%22%5C&service=%ff&spanKind=client&spanKind=server&endTs=60000&lookback=60000&step=1&ratePer=1&quantile=0.5&groupByOperation=true", "service=%ff", "service=a&quantile=NaN", "service=a&endTs=253402300799000&lookback=9999999"} {
-		f.Add(q)
-	}
-	b := newBench(f)
-	m := b.s.Moment(context.Background())
-	parse := query.NewParser()
-	f.Fuzz(func(t *testing.T, query string) {
-		q, err := url.ParseQuery(query)
-		if err != nil {
-			return
-		}
-		check := func(s traceSearch, err error) {
-			if err != nil {
-				refused(t, err, "bad_request")
-				return
-			}
-			require.False(t, s.To.Before(s.From), "%v to %v", s.From, s.To)
-			require.GreaterOrEqual(t, s.Limit, 1)
-			require.LessOrEqual(t, s.Limit, jaegerMax)
-			require.GreaterOrEqual(t, s.From.Unix(), -int64(jaegerHistory/time.Second))
-			require.LessOrEqual(t, s.To.Unix(), int64(answer.MaxUnixSeconds)+1)
-			require.Contains(t, []string{"", "ok", "error"}, s.Status)
-			require.NotContains(t, s.attributes, "error")
-		}
-		check(jaegerQuery(q, m))
-		check(v3Query(q))
-		for _, kind := range []string{"latencies", "calls", "errors"} {
-			s, err := parseSpanMetrics(q, b.now, kind)
-			if err != nil {
-				refused(t, err, "bad_request")
-				continue
-			}
-			require.LessOrEqual(t, int64(s.lookback/s.step), int64(answer.MaxPoints))
-			text, _, _ := s.expr(kind)
-			expr, err := parse.ParseExpr(text)
-			require.NoError(t, err, text)
-			onlyServices(t, expr, q["service"])
-		}
-	})
-}
-
-// onlyServices: each selector of an expression takes the services that were asked for and no other.
-func onlyServices(t *testing.T, expr parser.Expr, services []string) {
-	t.Helper()
-	selectors := 0
-	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
-		s, ok := n.(*parser.VectorSelector)
-		if !ok {
-			return nil
-		}
-		selectors++
-		i := slices.IndexFunc(s.LabelMatchers, func(m *labels.Matcher) bool { return m.Name == "service_name" })
-		require.GreaterOrEqual(t, i, 0)
-		for _, name := range services {
-			require.True(t, s.LabelMatchers[i].Matches(name), "%q", name)
-		}
-		require.False(t, s.LabelMatchers[i].Matches(strings.Join(services, "")+"another"))
-		return nil
-	})
-	require.Positive(t, selectors)
-}
-
 // FuzzRuleGroups: a rule group is refused with a reason, or stays the same when it is written and read again.
 func FuzzRuleGroups(f *testing.F) {
 	for _, v := range []string{
@@ -492,9 +420,9 @@ func FuzzRuleGroups(f *testing.F) {
 	b := newBench(f)
 	book := &books.RuleBook{KV: b.made.kv, Objects: b.made}
 	f.Fuzz(func(t *testing.T, namespace, v string) {
-		g, err := rulerGroup(strings.NewReader(v))
+		g, err := prom.ParseGroup(strings.NewReader(v))
 		if err != nil {
-			refused(t, err, "invalid_rule")
+			apitest.Refused(t, err, "invalid_rule")
 			return
 		}
 		b.t = t

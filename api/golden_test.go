@@ -230,16 +230,16 @@ var (
 )
 
 // newAlertmanagerBench has a real Alertmanager behind its API.
-func newAlertmanagerBench(t testing.TB, config string) *bench {
+func newAlertmanagerBench(t testing.TB, config string, change ...func(*Config)) *bench {
 	am, err := notify.ParseConfig(config)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var n *notify.Notifier
-	b := newBench(t, func(c *Config) {
+	b := newBench(t, append(change, func(c *Config) {
 		n, err = notify.New(ctx, notify.Config{KV: c.Store, Alerts: c.Alerts.(*rules.Evaluator), Alertmanager: am}, time.Now())
 		require.NoError(t, err)
 		c.Alertmanager, c.Notifications = n.API(), n
-	})
+	})...)
 	t.Cleanup(func() { cancel(); n.Close() })
 	b.alertmanager = true
 	return b

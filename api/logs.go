@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/cells"
@@ -66,20 +67,20 @@ func (s *Server) listLogLines(ctx context.Context, l logQuery) (out rest.LogList
 		return out, err
 	}
 	q.From, q.To = r.Start, r.End
-	at, err := parseLogToken(l.next)
+	at, err := older.ParseLogToken(l.next)
 	if err != nil {
 		return out, err
 	}
-	found, err := s.searchLogs(ctx, m, q, at)
+	found, err := s.logs.Search(ctx, m, q, at)
 	if err != nil {
 		return out, err
 	}
-	out = rest.LogList{Logs: make([]rest.LogLine, 0, len(found.lines)), Total: len(found.lines), Meta: found.meta(s, m, r)}
-	for i := range found.lines {
-		out.Logs = append(out.Logs, logLine(&found.lines[i]))
+	out = rest.LogList{Logs: make([]rest.LogLine, 0, len(found.Lines)), Total: len(found.Lines), Meta: found.Meta(s.Moments, m, r)}
+	for i := range found.Lines {
+		out.Logs = append(out.Logs, logLine(&found.Lines[i]))
 	}
-	if found.next != nil {
-		if out.Next, err = found.next.token(); err != nil {
+	if found.Next != nil {
+		if out.Next, err = found.Next.Token(); err != nil {
 			return out, err
 		}
 	}
@@ -120,14 +121,14 @@ func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObj
 		by[k].Count += count
 		by[k].Bytes += bytes
 	}
-	var from provenance
-	err = s.rawVolume(ctx, m, r, answer.Value(q.Params.Service), step, &from,
+	var from older.Provenance
+	err = s.logs.Volume(ctx, m, r, answer.Value(q.Params.Service), step, &from,
 		func(at int64, service, severity string, count int64) { add(at, service, severity, count, 0) })
 	if err != nil {
 		return nil, err
 	}
 	counted := r.Start // what the store has counted the views do not count again
-	if !from.since.IsZero() {
+	if !from.Since.IsZero() {
 		counted = answer.Earlier(answer.Later(r.Start, m.Frontier.Since), r.End)
 	}
 	lines, err := m.Views.SelectTable(model.TableLogs, counted, r.End, byService(q.Params.Service))
@@ -140,7 +141,7 @@ func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObj
 		}
 	}
 	out := rest.GetLogVolume200JSONResponse{Buckets: make([]rest.LogBucket, 0, len(by)), StepS: int64(step / time.Second),
-		Meta: from.meta(s, m, r)}
+		Meta: from.Meta(s.Moments, m, r)}
 	for _, b := range by {
 		out.Buckets = append(out.Buckets, *b)
 	}

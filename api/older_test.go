@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/jaeger"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage/raw"
@@ -74,10 +75,19 @@ func TestSpanMetricsOfAConnector(t *testing.T) {
 	require.Contains(t, w.Body.String(), `[300,"1300"]`)
 
 	// So does Jaeger's Monitor tab, at one call a second before and after.
-	w = b.get(jaegerPrefix + "/metrics/calls?service=web&endTs=880000&lookback=780000&step=60000&ratePer=60000")
+	w = b.get(jaeger.Prefix + "/metrics/calls?service=web&endTs=880000&lookback=780000&step=60000&ratePer=60000")
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
 	require.Empty(t, w.Header().Values(answer.WarningHeader))
-	var rates metricFamily
+	var rates struct {
+		Metrics []struct {
+			Points []struct {
+				Gauge struct {
+					Value any `json:"doubleValue"`
+				} `json:"gaugeValue"`
+				Timestamp time.Time
+			} `json:"metricPoints"`
+		}
+	}
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &rates))
 	require.Len(t, rates.Metrics, 1)
 	require.Len(t, rates.Metrics[0].Points, 14)

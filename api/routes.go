@@ -18,6 +18,8 @@ import (
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/caller"
+	"github.com/gaurav/watchingcat/api/jaeger"
+	"github.com/gaurav/watchingcat/api/prom"
 )
 
 // routes puts everything in its place.
@@ -53,9 +55,10 @@ func (s *Server) routes() (http.Handler, error) {
 		r.Use(func(h http.Handler) http.Handler { return compress(h) })
 		r.Use(answer.Conditional)
 		s.restRoutes(r)
-		s.promRoutes(r)
-		s.rulerRoutes(r)
-		s.jaegerRoutes(r.With(s.HoldViews))
+		p := s.prom()
+		p.Routes(r)
+		p.RulerRoutes(r)
+		s.jaeger().Routes(r.With(s.HoldViews))
 		if s.cfg.Alertmanager != nil {
 			h := s.FromOutside(http.StripPrefix("/alertmanager", s.cfg.Alertmanager))
 			for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
@@ -69,6 +72,17 @@ func (s *Server) routes() (http.Handler, error) {
 			ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(s.cfg.Slog.Handler(), slog.LevelWarn)}))
 	})
 	return r, nil
+}
+
+func (s *Server) prom() *prom.API {
+	c := &s.cfg
+	return &prom.API{Writer: s.Writer, Engine: c.Engine, Queryable: c.Queryable, Exemplars: c.Exemplars, QueryTimeout: c.QueryTimeout,
+		Slog: c.Slog, Registry: c.Registry, Alerts: c.Alerts, Families: s.families, Rules: c.Rules, Now: c.Now, Version: c.Version}
+}
+
+func (s *Server) jaeger() *jaeger.API {
+	return &jaeger.API{Writer: s.Writer, Moments: s.Moments, Traces: s.traces, Engine: s.cfg.Engine, Queryable: s.cfg.Queryable,
+		QueryTimeout: s.cfg.QueryTimeout}
 }
 
 // documentTag changes with the document.

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/caller"
+	"github.com/gaurav/watchingcat/api/prom"
 	"github.com/gaurav/watchingcat/api/ui"
 )
 
@@ -181,7 +182,7 @@ func TestRemoteRead(t *testing.T) {
 	require.NoError(t, err)
 	ask, err := (&prompb.ReadRequest{Queries: []*prompb.Query{q}}).Marshal()
 	require.NoError(t, err)
-	w := b.do("POST", promPrefix+"/read", string(snappy.Encode(nil, ask)))
+	w := b.do("POST", prom.Prefix+"/read", string(snappy.Encode(nil, ask)))
 	require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
 	text, err := snappy.Decode(nil, w.Body.Bytes())
 	require.NoError(t, err)
@@ -206,7 +207,7 @@ func TestGrafanasPrometheusRequests(t *testing.T) {
 	const form = "application/x-www-form-urlencoded"
 	f := func(method, path, args, contains string) {
 		t.Helper()
-		target, body := promPrefix+path, ""
+		target, body := prom.Prefix+path, ""
 		if method == http.MethodPost {
 			body = args
 		} else if args != "" {
@@ -243,10 +244,10 @@ func TestGrafanasPrometheusRequests(t *testing.T) {
 	f("GET", "/metadata", "limit=1", `"type"`)
 	f("GET", "/metadata", "metric=traces_service_graph_request_total", `"counter"`)
 	f("GET", "/status/buildinfo", "", `"version":"1.2.3"`)
-	require.NotContains(t, b.get(promPrefix+"/status/buildinfo").Body.String(), "features", "by which Grafana takes the source for Mimir")
-	require.Equal(t, http.StatusBadRequest, b.get(promPrefix+"/query?query=sum(").Code)
-	require.Equal(t, http.StatusBadRequest, b.get(promPrefix+"/metadata?limit=x").Code)
-	require.Equal(t, http.StatusMethodNotAllowed, b.do("POST", promPrefix+"/rules", "").Code)
-	require.Equal(t, http.StatusBadRequest, b.do("POST", promPrefix+"/read", "odd").Code,
+	require.NotContains(t, b.get(prom.Prefix+"/status/buildinfo").Body.String(), "features", "by which Grafana takes the source for Mimir")
+	require.Equal(t, http.StatusBadRequest, b.get(prom.Prefix+"/query?query=sum(").Code)
+	require.Equal(t, http.StatusBadRequest, b.get(prom.Prefix+"/metadata?limit=x").Code)
+	require.Equal(t, http.StatusMethodNotAllowed, b.do("POST", prom.Prefix+"/rules", "").Code)
+	require.Equal(t, http.StatusBadRequest, b.do("POST", prom.Prefix+"/read", "odd").Code,
 		"remote read is there and refuses what is no snappy")
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/gaurav/watchingcat/views/edges"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/jaeger"
+	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views/model"
@@ -48,9 +50,9 @@ func (s *Server) ListServices(ctx context.Context, q rest.ListServicesRequestObj
 	if err != nil {
 		return nil, err
 	}
-	var from provenance
+	var from older.Provenance
 	if r.Asked {
-		names, err := s.olderServices(ctx, m, r, &from)
+		names, err := s.traces.Services(ctx, m, r, &from)
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +62,7 @@ func (s *Server) ListServices(ctx context.Context, q rest.ListServicesRequestObj
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListServices200JSONResponse{Services: list, Total: len(list), Next: next, Meta: from.meta(s, m, r)}, nil
+	return rest.ListServices200JSONResponse{Services: list, Total: len(list), Next: next, Meta: from.Meta(s.Moments, m, r)}, nil
 }
 
 // dimensionText is dimensions as one text, ordered by name.
@@ -96,9 +98,9 @@ func (s *Server) GetService(ctx context.Context, q rest.GetServiceRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	var from provenance
+	var from older.Provenance
 	if !known && r.Asked {
-		names, err := s.olderServices(ctx, m, r, &from)
+		names, err := s.traces.Services(ctx, m, r, &from)
 		if err != nil {
 			return nil, err
 		}
@@ -107,7 +109,7 @@ func (s *Server) GetService(ctx context.Context, q rest.GetServiceRequestObject)
 	if !known {
 		return nil, unknownService(q.Name)
 	}
-	out := rest.GetService200JSONResponse{Service: service(model.Service{Name: q.Name}, m.Seconds(r)), Meta: from.meta(s, m, r)}
+	out := rest.GetService200JSONResponse{Service: service(model.Service{Name: q.Name}, m.Seconds(r)), Meta: from.Meta(s.Moments, m, r)}
 	return out, nil
 }
 
@@ -122,10 +124,10 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 	if err != nil {
 		return nil, err
 	}
-	var from provenance
+	var from older.Provenance
 	var old []raw.Operation
 	if r.Asked {
-		if old, err = s.olderOperations(ctx, m, r, q.Name, &from); err != nil {
+		if old, err = s.traces.Operations(ctx, m, r, q.Name, &from); err != nil {
 			return nil, err
 		}
 	}
@@ -133,7 +135,7 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 		return nil, unknownService(q.Name)
 	}
 	for _, o := range old { // the store alone knows them, and counts no calls
-		kind := spanKinds[o.Kind]
+		kind := jaeger.Kinds[o.Kind]
 		if !slices.ContainsFunc(list, func(v model.Operation) bool { return v.Name == o.Name && (v.Kind == kind || o.Kind == "") }) {
 			list = append(list, model.Operation{Name: o.Name, Kind: kind})
 		}
@@ -161,7 +163,7 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 	if err != nil {
 		return nil, err
 	}
-	return rest.ListOperations200JSONResponse{Operations: out, Total: len(out), Next: next, Meta: from.meta(s, m, r)}, nil
+	return rest.ListOperations200JSONResponse{Operations: out, Total: len(out), Next: next, Meta: from.Meta(s.Moments, m, r)}, nil
 }
 
 // GetServiceMetrics implements rest.StrictServerInterface.
@@ -254,15 +256,15 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 	if err != nil {
 		return nil, err
 	}
-	var from provenance
+	var from older.Provenance
 	var old []raw.Dependency
 	if r.Asked {
-		if old, err = s.olderCalls(ctx, m, r, &from); err != nil {
+		if old, err = s.traces.Calls(ctx, m, r, &from); err != nil {
 			return nil, err
 		}
 	}
 	out := s.showMap(m, r, &now)
-	out.Meta = from.meta(s, m, r)
+	out.Meta = from.Meta(s.Moments, m, r)
 	add := func() {
 		if to, ok := m.BeforeViews(r); ok && len(old) > 0 {
 			withOlderCalls(&out, old, to, s.cfg.Stores.Traces.Name())

@@ -126,3 +126,16 @@ func (s *Server) GetPrometheusReady(context.Context, rest.GetPrometheusReadyRequ
 	}
 	return rest.GetPrometheusReady200JSONResponse{HealthyJSONResponse: rest.HealthyJSONResponse(h)}, nil
 }
+
+// backends is how the stores are doing.
+func (s *Server) backends() []rest.Backend {
+	out := []rest.Backend{}
+	if s.cfg.Stores.States == nil {
+		return out
+	}
+	for _, b := range s.cfg.Stores.States() {
+		out = append(out, rest.Backend{Name: rest.BackendName(b.Name), State: rest.BackendState(b.State),
+			Error: answer.TextOrNil(answer.ValidText(b.Error))})
+	}
+	return out
+}

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -14,10 +16,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/apitest"
+	"github.com/gaurav/watchingcat/api/jaeger"
+	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
@@ -46,13 +50,15 @@ func (a *archive) Search(_ context.Context, q raw.TraceQuery) (list []raw.Trace,
 		rand.New(rand.NewPCG(uint64(a.asked), 1)).Shuffle(len(res.Traces),
 			func(i, j int) { res.Traces[i], res.Traces[j] = res.Traces[j], res.Traces[i] })
 		res.Traces = res.Traces[:q.Limit]
-		slices.SortFunc(res.Traces, func(a, b views.TraceSummary) int { return compareTraces(&a, &b, false) })
+		slices.SortFunc(res.Traces, func(a, b views.TraceSummary) int {
+			return cmp.Or(b.Start.Compare(a.Start), bytes.Compare(b.ID[:], a.ID[:]))
+		})
 	}
 	for _, t := range res.Traces {
-		found, err := a.s.findTrace(context.Background(), answer.Moment{Views: a.script.Set}, t.ID)
+		found, err := a.s.traces.Find(context.Background(), answer.Moment{Views: a.script.Set}, t.ID)
 		require.NoError(a.t, err)
 		one := raw.Trace{ID: t.ID, RootService: t.RootService, RootOperation: t.RootOperation, Start: t.Start, End: t.End, Spans: t.Spans,
-			Errors: t.Errors, Data: together(found.data), HasData: true}
+			Errors: t.Errors, Data: apitest.Together(found.Data), HasData: true}
 		for _, s := range t.Services {
 			one.Services = append(one.Services, raw.TraceService(s))
 		}
@@ -65,19 +71,11 @@ func (a *archive) Trace(_ context.Context, id [16]byte) (ptrace.Traces, error) {
 	if a.asked++; a.err != nil {
 		return ptrace.Traces{}, a.err
 	}
-	found, err := a.s.findTrace(context.Background(), answer.Moment{Views: a.script.Set}, id)
+	found, err := a.s.traces.Find(context.Background(), answer.Moment{Views: a.script.Set}, id)
 	if err != nil {
 		return ptrace.Traces{}, raw.ErrNotFound
 	}
-	return together(found.data), nil
-}
-
-func together(list []ptrace.Traces) ptrace.Traces {
-	out := ptrace.NewTraces()
-	for _, td := range list {
-		td.ResourceSpans().MoveAndAppendTo(out.ResourceSpans())
-	}
-	return out
+	return apitest.Together(found.Data), nil
 }
 
 func (a *archive) Services(context.Context) (names []string, err error) {
@@ -97,7 +95,7 @@ func (a *archive) Operations(_ context.Context, service string) (out []raw.Opera
 	}
 	list, _, err := a.script.Set.Operations(service, time.Unix(0, 0), at(time.Hour))
 	for _, o := range list {
-		out = append(out, raw.Operation{Name: o.Name, Kind: kindName(o.Kind)})
+		out = append(out, raw.Operation{Name: o.Name, Kind: strings.ToLower(strings.TrimPrefix(o.Kind.String(), "SPAN_KIND_"))})
 	}
 	return out, err
 }
@@ -163,7 +161,7 @@ func twoBenches(t *testing.T) (all, later *bench, store *archive) {
 	r := rand.New(rand.NewPCG(1, 2))
 	all = newBench(t)
 	store = &archive{bench: all}
-	later = newBench(t, func(c *Config) { c.Stores = Stores{Traces: store, Logs: archiveLogs{store}} })
+	later = newBench(t, func(c *Config) { c.Stores = older.Stores{Traces: store, Logs: archiveLogs{store}} })
 	for at := range 60 {
 		var lines []string
 		sec := float64(at*10) + 0.5
@@ -313,7 +311,7 @@ func TestATraceComesFromTheStore(t *testing.T) {
 // store counts what lies before it and the views do not.
 func TestLinesAreCountedOnce(t *testing.T) {
 	store := &archive{bench: newBench(t)}
-	with := func(c *Config) { c.Stores = Stores{Traces: store, Logs: archiveLogs{store}} }
+	with := func(c *Config) { c.Stores = older.Stores{Traces: store, Logs: archiveLogs{store}} }
 	for i := range 10 {
 		store.record(fmt.Sprintf("%ds cart INFO | hello", 5+100*i))
 	}
@@ -345,24 +343,24 @@ func TestJaegersClientsLearnWhatIsMissing(t *testing.T) {
 	_, later, store := twoBenches(t)
 	const v3 = "query.startTimeMin=1970-01-01T00:00:00Z&query.startTimeMax=1970-01-01T00:02:00Z"
 	for _, target := range []string{"traces?start=0&end=120000000", "v3/trace-summaries?" + v3, "v3/traces?" + v3} {
-		w := later.get(jaegerPrefix + "/" + target)
+		w := later.get(jaeger.Prefix + "/" + target)
 		require.Equal(t, 200, w.Code, "%s", w.Body)
 		require.Contains(t, w.Body.String(), "web", target)
 		require.Empty(t, w.Header().Values(answer.WarningHeader))
 	}
 	store.err = fmt.Errorf("jaeger %w", raw.ErrUnavailable)
 	const missing = "jaeger did not answer; traces from before 1970-01-01T00:05:00Z are missing"
-	w := later.get(jaegerPrefix + "/traces?start=0&end=120000000")
+	w := later.get(jaeger.Prefix + "/traces?start=0&end=120000000")
 	require.Equal(t, 200, w.Code)
 	require.JSONEq(t, `{"data":[],"total":0,"limit":0,"offset":0,"errors":[{"code":503,"msg":"`+missing+`"}]}`, w.Body.String())
 	require.Equal(t, []string{missing}, w.Header().Values(answer.WarningHeader))
-	w = later.get(jaegerPrefix + "/v3/trace-summaries?" + v3)
+	w = later.get(jaeger.Prefix + "/v3/trace-summaries?" + v3)
 	require.Equal(t, 200, w.Code)
 	require.Equal(t, []string{missing}, w.Header().Values(answer.WarningHeader))
-	w = later.get(jaegerPrefix + "/v3/traces?" + v3)
+	w = later.get(jaeger.Prefix + "/v3/traces?" + v3)
 	require.Equal(t, 404, w.Code)
 	require.Contains(t, w.Body.String(), "No traces found; "+missing)
-	w = later.get(jaegerPrefix + "/traces?start=0&limit=1500")
+	w = later.get(jaeger.Prefix + "/traces?start=0&limit=1500")
 	require.NotContains(t, w.Body.String(), `"code":503`)
 	require.Contains(t, w.Body.String(), `"warnings":["`+missing+`"]`)
 }
@@ -408,44 +406,4 @@ func TestBackendsAreShown(t *testing.T) {
 	b.conforms("GET", "/api/v1/pipeline", w)
 	require.Contains(t, w.Body.String(),
 		`"backends":[{"error":"connection refused","name":"jaeger","state":"down"},{"error":null,"name":"redis","state":"ok"}]`)
-}
-
-// TestResourcesWith: what is cut out before decoding is what decoding everything would not show either.
-func TestResourcesWith(t *testing.T) {
-	wanted := [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
-	block := []byte{}
-	for i := range 6 {
-		td := ptrace.NewTraces()
-		for r := range 3 {
-			rs := td.ResourceSpans().AppendEmpty()
-			rs.Resource().Attributes().PutInt("n", int64(10*i+r))
-			for s := range 4 {
-				sp := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
-				sp.SetSpanID([8]byte{byte(i), byte(r), byte(s), 1})
-				sp.SetTraceID([16]byte{byte(i), 99})
-				if r == 1 && s == i%4 {
-					sp.SetTraceID(wanted)
-				}
-			}
-		}
-		b, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-		require.NoError(t, err)
-		block = append(block, b...)
-	}
-	spans := func(td ptrace.Traces) (out []string) {
-		eachSpan([]ptrace.Traces{td}, wanted, func(res pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
-			n, _ := res.Attributes().Get("n")
-			out = append(out, n.AsString()+" "+sp.SpanID().String())
-		})
-		return out
-	}
-	all, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(block)
-	require.NoError(t, err)
-	cut, err := decodeBlock(resourcesWith(block, wanted))
-	require.NoError(t, err)
-	require.Len(t, spans(all), 6)
-	require.Equal(t, spans(all), spans(cut))
-	require.Equal(t, 6, cut.ResourceSpans().Len(), "of 18")
-	_, err = decodeBlock(resourcesWith(block[:len(block)-1], wanted))
-	require.Error(t, err, "a block that is cut off is said to be")
 }

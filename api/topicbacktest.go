@@ -23,6 +23,9 @@ type TopicBacktester interface {
 		err error)
 }
 
+// sourceKafka names the topics as the source of an answer.
+const sourceKafka = "kafka"
+
 // rememberedTrials is how many backtests over topics are remembered once they have ended.
 const rememberedTrials = 10
 

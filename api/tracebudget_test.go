@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -55,7 +53,8 @@ func TestTraceAnswersAreBounded(t *testing.T) {
 		b.spansOf(chain(1, i*each, each, func(i int) int { return i - 1 }))
 		b.commit()
 	}
-	b.s.traceBudget.wait = time.Hour                          // however slow it is here
+	wait := b.s.traces.Budget.Wait
+	b.s.traces.Budget.Wait = time.Hour                        // however slow it is here
 	wide := chain(3, 0, 30, func(i int) int { return i - 1 }) // large by its attributes
 	for _, sp := range wide.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
 		sp.Attributes().PutStr("statement", strings.Repeat("x", 100<<10))
@@ -109,23 +108,23 @@ func TestTraceAnswersAreBounded(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.Equal(t, 12.0, testutil.ToFloat64(b.s.traceBudget.cut))
+	require.Equal(t, 12.0, counted(t, b, "watchingcat_trace_answers_cut_total", ""))
 
 	// where one does not end, the next large one is refused; small ones are served
 	ctx, end := context.WithCancel(t.Context())
-	require.NoError(t, b.s.traceBudget.acquire(ctx, 2<<20))
-	b.s.traceBudget.wait = 0
+	require.NoError(t, b.s.traces.Budget.Acquire(ctx, 2<<20))
+	b.s.traces.Budget.Wait = 0
 	for _, id := range []string{large, fmt.Sprintf("03%030d", 0)} {
 		resp, err := http.Get(srv.URL + "/api/v1/traces/" + id)
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 	}
-	require.Equal(t, 2.0, testutil.ToFloat64(b.s.traceBudget.refused))
+	require.Equal(t, 2.0, counted(t, b, "watchingcat_trace_answers_refused_total", ""))
 	spans, _, _ := get("/api/v1/traces/" + small)
 	require.Equal(t, 3, spans)
 	end()
-	b.s.traceBudget.wait = traceWait
+	b.s.traces.Budget.Wait = wait
 	spans, _, _ = get("/api/v1/traces/" + large)
 	require.NotZero(t, spans)
 }
@@ -148,47 +147,6 @@ func TestDeepAndCircularTraces(t *testing.T) {
 			body := string(text)
 			require.Equal(t, 200, resp.StatusCode, path)
 			require.Equal(t, spans, max(strings.Count(body, `"operationName"`), strings.Count(body, `"name":"call"`)), path)
-		}
-	}
-}
-
-// TestSpansWithin: wherever spans are cut, what is left can be read, is a beginning of them, and keeps their resources; one span is always
-// there where that is asked for.
-func TestSpansWithin(t *testing.T) {
-	records, _ := oddTraces(rand.New(rand.NewPCG(3, 3)), 20)
-	td := together(records)
-	extra := td.ResourceSpans().At(0).ScopeSpans().At(0)
-	for range 50 {
-		extra.Spans().At(0).CopyTo(extra.Spans().AppendEmpty())
-	}
-	names := func(td ptrace.Traces) (out []string) {
-		for _, rs := range td.ResourceSpans().All() {
-			service, _ := rs.Resource().Attributes().Get("service.name")
-			for _, ss := range rs.ScopeSpans().All() {
-				for _, sp := range ss.Spans().All() {
-					out = append(out, service.Str()+" "+ss.Scope().Name()+" "+sp.SpanID().String()+" "+sp.Name())
-				}
-			}
-		}
-		return out
-	}
-	var m ptrace.ProtoMarshaler
-	b, err := m.MarshalTraces(td)
-	require.NoError(t, err)
-	all := names(td)
-	for limit := 0; limit <= len(b); limit += 7 {
-		for _, first := range []bool{false, true} {
-			part, whole := spansWithin(b, int64(limit), first)
-			require.Equal(t, limit >= len(b), whole)
-			left, err := decodeBlock(part)
-			require.NoError(t, err)
-			got := names(left)
-			require.Equal(t, all[:len(got)], append([]string{}, got...))
-			if first {
-				require.NotEmpty(t, got)
-			} else if len(got) > 0 {
-				require.LessOrEqual(t, len(part), limit)
-			}
 		}
 	}
 }

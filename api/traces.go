@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/jaeger"
+	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -98,14 +100,14 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 	if err != nil {
 		return out, err
 	}
-	q := traceSearch{attributes: t.attributes,
+	q := older.TraceSearch{Attributes: t.attributes,
 		TraceQuery: views.TraceQuery{From: r.Start, To: r.End, Service: answer.Value(t.service), Operation: answer.Value(t.operation),
 			Status: answer.Value(t.status), Slowest: answer.Value(t.order) == "slowest", Limit: answer.LimitOf(t.limit)}}
 	for name, f := range map[string]struct {
 		from *string
 		to   *time.Duration
 	}{"min_duration": {t.minDuration, &q.MinDuration}, "max_duration": {t.maxDuration, &q.MaxDuration},
-		"min_span_duration": {t.minSpan, &q.minSpan}, "max_span_duration": {t.maxSpan, &q.maxSpan}} {
+		"min_span_duration": {t.minSpan, &q.MinSpan}, "max_span_duration": {t.maxSpan, &q.MaxSpan}} {
 		if f.from == nil {
 			continue
 		}
@@ -117,7 +119,7 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 		return out, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range", "min_duration is longer than max_duration"),
 			"Give a max_duration that is not shorter than min_duration.")
 	}
-	if q.maxSpan > 0 && q.minSpan > q.maxSpan {
+	if q.MaxSpan > 0 && q.MinSpan > q.MaxSpan {
 		return out, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range",
 			"min_span_duration is longer than max_span_duration"),
 			"Give a max_span_duration that is not shorter than min_span_duration.")
@@ -125,16 +127,16 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 	if q.After, err = parseTraceToken(t.next); err != nil {
 		return out, err
 	}
-	found, err := s.searchTraces(ctx, m, q)
+	found, err := s.traces.Search(ctx, m, q)
 	if err != nil {
 		return out, err
 	}
-	out = rest.TraceList{Traces: make([]rest.TraceSummary, 0, len(found.list)), Total: len(found.list), Meta: found.meta(s, m, r)}
-	for i := range found.list {
-		out.Traces = append(out.Traces, traceSummary(&found.list[i]))
+	out = rest.TraceList{Traces: make([]rest.TraceSummary, 0, len(found.List)), Total: len(found.List), Meta: found.Meta(s.Moments, m, r)}
+	for i := range found.List {
+		out.Traces = append(out.Traces, traceSummary(&found.List[i]))
 	}
-	if n := len(found.list); found.more && n > 0 {
-		token := traceToken(&found.list[n-1])
+	if n := len(found.List); found.More && n > 0 {
+		token := traceToken(&found.List[n-1])
 		out.Next = &token
 	}
 	return out, nil
@@ -180,9 +182,9 @@ func (s *Server) GetTrace(ctx context.Context, q rest.GetTraceRequestObject) (re
 		return nil, err
 	}
 	m := s.Moment(ctx)
-	found, err := s.findTrace(ctx, m, id)
+	found, err := s.traces.Find(ctx, m, id)
 	if err != nil {
 		return nil, err
 	}
-	return rest.GetTrace200JSONResponse{Trace: jaegerTrace(found.data, id), Meta: found.meta(s, m, found.r)}, nil
+	return rest.GetTrace200JSONResponse{Trace: jaeger.Trace(found.Data, id), Meta: found.Meta(s.Moments, m, found.Range)}, nil
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -16,37 +15,40 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/api/apitest"
+	"github.com/gaurav/watchingcat/api/jaeger"
+	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/attr"
 )
 
 // tracesFound are the ids that the three searches of traces answer, in their order.
-func (b *bench) tracesFound(rest, jaeger url.Values) (byREST, byV1, byV3 []string) {
+func (b *bench) tracesFound(rest, compat url.Values) (byREST, byV1, byV3 []string) {
 	b.t.Helper()
 	page, _ := b.pages("/api/v1/traces", rest)
 	for _, t := range page.Traces {
 		byREST = append(byREST, t.TraceId)
 	}
-	w := b.get(jaegerPrefix + "/traces?" + jaeger.Encode())
+	w := b.get(jaeger.Prefix + "/traces?" + compat.Encode())
 	require.Equal(b.t, 200, w.Code, "%s", w.Body)
 	var v1 struct{ Data []struct{ TraceID string } }
 	require.NoError(b.t, json.Unmarshal(w.Body.Bytes(), &v1))
 	for _, t := range v1.Data {
 		byV1 = append(byV1, t.TraceID)
 	}
-	q := url.Values{"query.search_depth": jaeger["limit"]}
+	q := url.Values{"query.search_depth": compat["limit"]}
 	for from, to := range map[string]string{"service": "service_name", "operation": "operation_name", "minDuration": "duration_min",
 		"maxDuration": "duration_max", "tags": "attributes"} {
-		if v := jaeger.Get(from); v != "" {
+		if v := compat.Get(from); v != "" {
 			q.Set("query."+to, v)
 		}
 	}
 	for from, to := range map[string]string{"start": "start_time_min", "end": "start_time_max"} {
-		us, err := strconv.ParseInt(jaeger.Get(from), 10, 64)
+		us, err := strconv.ParseInt(compat.Get(from), 10, 64)
 		require.NoError(b.t, err)
 		q.Set("query."+to, time.UnixMicro(us).UTC().Format(time.RFC3339Nano))
 	}
-	w = b.get(jaegerPrefix + "/v3/trace-summaries?" + q.Encode())
+	w = b.get(jaeger.Prefix + "/v3/trace-summaries?" + q.Encode())
 	require.Equal(b.t, 200, w.Code, "%s", w.Body)
 	var v3 struct{ Summaries []struct{ TraceID string } }
 	require.NoError(b.t, json.Unmarshal(w.Body.Bytes(), &v3))
@@ -54,93 +56,6 @@ func (b *bench) tracesFound(rest, jaeger url.Values) (byREST, byV1, byV3 []strin
 		byV3 = append(byV3, t.TraceID)
 	}
 	return byREST, byV1, byV3
-}
-
-// spanInTrace is a span with what it belongs to, as a test's own search sees it.
-type spanInTrace struct {
-	res   pcommon.Map
-	scope pcommon.InstrumentationScope
-	sp    ptrace.Span
-}
-
-// tags are the maps that Jaeger's stores search by attributes.
-func (s spanInTrace) tags() (list []pcommon.Map) {
-	list = []pcommon.Map{s.sp.Attributes(), s.scope.Attributes(), s.res}
-	for _, e := range s.sp.Events().All() {
-		list = append(list, e.Attributes())
-	}
-	for _, l := range s.sp.Links().All() {
-		list = append(list, l.Attributes())
-	}
-	return list
-}
-
-// oddTraces are traces of three services with attributes everywhere they may stand, spans of very different lengths, some of which begin
-// long before others, in records that hold what ended in a second.
-func oddTraces(r *rand.Rand, traces int) (records []ptrace.Traces, all map[[16]byte][]spanInTrace) {
-	all = map[[16]byte][]spanInTrace{}
-	pick := func(list ...string) string { return list[r.IntN(len(list))] }
-	attributes := func(m pcommon.Map) {
-		for range r.IntN(3) {
-			switch r.IntN(5) {
-			case 0:
-				m.PutStr("k", pick("a", "b-1", "GET /x"))
-			case 1:
-				m.PutInt("n", int64(r.IntN(3)))
-			case 2:
-				m.PutBool("yes", r.IntN(2) == 0)
-			case 3:
-				m.PutStr("n", pick("1", "2"))
-			case 4:
-				m.PutEmptySlice("list").AppendEmpty().SetStr(pick("a", "b"))
-			}
-		}
-	}
-	records = make([]ptrace.Traces, traces+100)
-	for i := range records {
-		records[i] = ptrace.NewTraces()
-	}
-	for n := range traces {
-		var id [16]byte
-		binary.BigEndian.PutUint64(id[8:], uint64(n)+1)
-		begin := 100e9 + uint64(n)*1e9
-		for i := range r.IntN(4) + 1 {
-			start := begin + uint64(r.IntN(5))*uint64(r.IntN(10e9))
-			end := start + []uint64{0, 5e6, 50e6, 2e9, 30e9}[r.IntN(5)]
-			rs := records[(end-100e9)/1e9].ResourceSpans().AppendEmpty()
-			rs.Resource().Attributes().PutStr("service.name", pick("web", "cart", "mail"))
-			attributes(rs.Resource().Attributes())
-			ss := rs.ScopeSpans().AppendEmpty()
-			ss.Scope().SetName(pick("", "lib"))
-			attributes(ss.Scope().Attributes())
-			sp := ss.Spans().AppendEmpty()
-			sp.SetTraceID(id)
-			sp.SetSpanID([8]byte{byte(i + 1)})
-			if i > 0 {
-				sp.SetParentSpanID([8]byte{byte(r.IntN(i) + 1)})
-			}
-			sp.SetName(pick("get", "put"))
-			sp.SetKind(ptrace.SpanKind(r.IntN(6)))
-			sp.Status().SetCode(ptrace.StatusCode(r.IntN(3)))
-			sp.SetStartTimestamp(pcommon.Timestamp(start))
-			sp.SetEndTimestamp(pcommon.Timestamp(end))
-			attributes(sp.Attributes())
-			for range r.IntN(2) {
-				e := sp.Events().AppendEmpty()
-				e.SetTimestamp(sp.StartTimestamp())
-				e.SetName("it happened")
-				attributes(e.Attributes())
-			}
-			if r.IntN(4) == 0 {
-				l := sp.Links().AppendEmpty()
-				l.SetTraceID([16]byte{1})
-				l.SetSpanID([8]byte{1})
-				attributes(l.Attributes())
-			}
-			all[id] = append(all[id], spanInTrace{rs.Resource().Attributes(), ss.Scope(), sp})
-		}
-	}
-	return records, all
 }
 
 func (b *bench) spansOf(td ptrace.Traces) {
@@ -158,10 +73,10 @@ func (b *bench) spansOf(td ptrace.Traces) {
 // API finds what looking at each span finds: from the views, from a store behind them, and from both.
 func TestSearchIsOfOneSpan(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	records, all := oddTraces(r, 150)
+	records, all := apitest.OddTraces(r, 150)
 	whole := newBench(t)
 	store := &archive{bench: whole, all: true}
-	later := newBench(t, func(c *Config) { c.Stores = Stores{Traces: store, Logs: archiveLogs{store}} })
+	later := newBench(t, func(c *Config) { c.Stores = older.Stores{Traces: store, Logs: archiveLogs{store}} })
 	whole.now, later.now = at(400*time.Second), at(400*time.Second)
 	for i, td := range records {
 		for _, b := range []*bench{whole, later} {
@@ -201,14 +116,14 @@ func TestSearchIsOfOneSpan(t *testing.T) {
 		maybe("trace min", 5, func() { q.min = []time.Duration{20 * time.Millisecond, 10 * time.Second}[r.IntN(2)] })
 		maybe("trace max", 5, func() { q.max = []time.Duration{time.Second, 20 * time.Second}[r.IntN(2)] })
 
-		span := func(s spanInTrace, until uint64) bool { // the conditions of both
-			start, took := uint64(s.sp.StartTimestamp()), time.Duration(s.sp.EndTimestamp()-s.sp.StartTimestamp())
-			service, _ := s.res.Get("service.name")
-			ok := (q.service == "" || service.Str() == q.service) && (q.operation == "" || s.sp.Name() == q.operation) && start >= from &&
+		span := func(s apitest.SpanInTrace, until uint64) bool { // the conditions of both
+			start, took := uint64(s.Sp.StartTimestamp()), time.Duration(s.Sp.EndTimestamp()-s.Sp.StartTimestamp())
+			service, _ := s.Res.Get("service.name")
+			ok := (q.service == "" || service.Str() == q.service) && (q.operation == "" || s.Sp.Name() == q.operation) && start >= from &&
 				start < until &&
 				took >= q.spanMin && (q.spanMax == 0 || took <= q.spanMax)
 			for k, want := range q.tags {
-				ok = ok && (k == "span.kind" && kindTag(s.sp.Kind()) == want || slices.ContainsFunc(s.tags(), func(m pcommon.Map) bool {
+				ok = ok && (k == "span.kind" && kindTag(s.Sp.Kind()) == want || slices.ContainsFunc(s.Tags(), func(m pcommon.Map) bool {
 					v, has := m.Get(k)
 					return has && attr.Text(v) == want
 				}))
@@ -220,24 +135,24 @@ func TestSearchIsOfOneSpan(t *testing.T) {
 			var start, end uint64
 			failed := false
 			for _, s := range spans {
-				if start == 0 || uint64(s.sp.StartTimestamp()) < start {
-					start = uint64(s.sp.StartTimestamp())
+				if start == 0 || uint64(s.Sp.StartTimestamp()) < start {
+					start = uint64(s.Sp.StartTimestamp())
 				}
-				end = max(end, uint64(s.sp.EndTimestamp()))
-				service, _ := s.res.Get("service.name")
-				failed = failed || s.sp.Status().Code() == ptrace.StatusCodeError && (q.service == "" || service.Str() == q.service) &&
-					(q.operation == "" || s.sp.Name() == q.operation)
+				end = max(end, uint64(s.Sp.EndTimestamp()))
+				service, _ := s.Res.Get("service.name")
+				failed = failed || s.Sp.Status().Code() == ptrace.StatusCodeError && (q.service == "" || service.Str() == q.service) &&
+					(q.operation == "" || s.Sp.Name() == q.operation)
 			}
 			took := time.Duration(end - start)
 			if took >= q.min && (q.max == 0 || took <= q.max) && (q.status != "ok" || !failed) && slices.ContainsFunc(spans,
-				func(s spanInTrace) bool {
-					return span(s, to) && (q.status != "error" || s.sp.Status().Code() == ptrace.StatusCodeError)
+				func(s apitest.SpanInTrace) bool {
+					return span(s, to) && (q.status != "error" || s.Sp.Status().Code() == ptrace.StatusCodeError)
 				}) {
 				wantREST = append(wantREST, hex.EncodeToString(id[:]))
 			}
-			if slices.ContainsFunc(spans, func(s spanInTrace) bool {
-				return span(s, to+1) && (q.err != "true" || s.sp.Status().Code() == ptrace.StatusCodeError) &&
-					(q.err != "false" || s.sp.Status().Code() == ptrace.StatusCodeOk)
+			if slices.ContainsFunc(spans, func(s apitest.SpanInTrace) bool {
+				return span(s, to+1) && (q.err != "true" || s.Sp.Status().Code() == ptrace.StatusCodeError) &&
+					(q.err != "false" || s.Sp.Status().Code() == ptrace.StatusCodeOk)
 			}) {
 				wantJaeger = append(wantJaeger, hex.EncodeToString(id[:]))
 			}
@@ -319,7 +234,7 @@ func TestRareAttributeIsFound(t *testing.T) {
 	require.Len(t, got.Traces, 1)
 	require.False(t, got.Meta.Partial, got.Meta.Warnings)
 
-	b.s.cfg.SearchTime = 1
+	b.s.traces.SearchTime = 1
 	got = search("attributes=db.namespace=nothing")
 	require.Empty(t, got.Traces)
 	require.False(t, got.Meta.Partial, "no block can have it, and none is read")

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/jaeger"
+	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/progress"
@@ -105,7 +107,7 @@ func TestTimesThatWereNeverRead(t *testing.T) {
 					Unread: func() (time.Time, string) { return c.began.Since(b.script.Set.Frontier().Since) }}
 				cfg.Queryable, cfg.Exemplars = s, s
 				if c.store {
-					cfg.Stores = Stores{Traces: store, Logs: archiveLogs{store}}
+					cfg.Stores = older.Stores{Traces: store, Logs: archiveLogs{store}}
 				}
 			})
 			for i := range 30 {
@@ -167,7 +169,7 @@ func TestTimesThatWereNeverRead(t *testing.T) {
 // TestNamesOfBoth: services, operations and calls between services of the time before the views come from the store of raw traces.
 func TestNamesOfBoth(t *testing.T) {
 	store := &archive{bench: newBench(t)}
-	b := newBench(t, func(c *Config) { c.Stores = Stores{Traces: store} })
+	b := newBench(t, func(c *Config) { c.Stores = older.Stores{Traces: store} })
 	store.record("100s 40ms web client GET id=o1/a", "100s 30ms billing server pay id=o1/b<a")
 	store.record("110s 40ms web client GET id=o2/a", "110s 30ms cart server add id=o2/b<a")
 	store.record("650s 40ms web client GET id=o3/a", "650s 30ms cart server add id=o3/b<a")
@@ -175,7 +177,6 @@ func TestNamesOfBoth(t *testing.T) {
 	b.record("650s 40ms web client GET id=o3/a", "650s 30ms cart server add id=o3/b<a")
 	b.commit(model.Mark{Topic: "otlp_spans", Watermark: time.Unix(900, 0)})
 	store.now, b.now = at(901*time.Second), at(901*time.Second)
-	b.s.cfg.Now = func() time.Time { return at(901 * time.Second) }
 
 	var services struct {
 		Services []rest.Service
@@ -235,12 +236,12 @@ func TestNamesOfBoth(t *testing.T) {
 		"/v3/operations?service=billing":             `{"name":"pay","spanKind":"server"}`,
 		"/dependencies?endTs=900000&lookback=850000": `"data":[{"parent":"web","child":"billing","callCount":1},{"parent":"web","child":"cart","callCount":2},{"parent":"web","child":"web","callCount":2}]`,
 	} {
-		w := b.get(jaegerPrefix + path)
+		w := b.get(jaeger.Prefix + path)
 		require.Contains(t, w.Body.String(), want, path)
 		require.Empty(t, w.Header().Values(answer.WarningHeader), path)
 	}
 	store.err = fmt.Errorf("jaeger %w", raw.ErrUnavailable)
-	w := b.get(jaegerPrefix + "/services")
+	w := b.get(jaeger.Prefix + "/services")
 	require.Contains(t, w.Body.String(), `"data":["cart","web"]`)
 	require.Equal(t, []string{"jaeger did not answer; services from before 1970-01-01T00:10:50Z are missing"},
 		w.Header().Values(answer.WarningHeader))

@@ -2,9 +2,7 @@ package api
 
 import (
 	"encoding/json"
-	"math"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -12,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/api/apitest"
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage/attr"
@@ -43,71 +41,11 @@ func (b *bench) raw(topic string, value []byte) {
 	a.End()
 }
 
-// oddValues puts what JSON has no number for, and what is often got wrong, into attributes.
-func oddValues(m pcommon.Map) {
-	m.PutDouble("ratio", math.NaN())
-	m.PutDouble("up", math.Inf(1))
-	m.PutDouble("down", math.Inf(-1))
-	m.PutInt("large", 1<<53+1)
-	m.PutEmptyBytes("bytes").FromRaw([]byte{0xff})
-	m.PutEmpty("nothing")
-	m.PutEmptySlice("list").AppendEmpty().SetDouble(math.NaN())
-	m.PutEmptyMap("map").PutEmptyMap("in").PutDouble("ratio", math.NaN())
-	v := m.PutEmpty("deep")
-	for range 30 {
-		v = v.SetEmptySlice().AppendEmpty()
-	}
-}
-
-func oddSpans(t testing.TB) []byte {
-	td := ptrace.NewTraces()
-	rs := td.ResourceSpans().AppendEmpty()
-	rs.Resource().Attributes().PutStr("service.name", "odd")
-	oddValues(rs.Resource().Attributes())
-	ss := rs.ScopeSpans().AppendEmpty()
-	for i := range byte(2) {
-		sp := ss.Spans().AppendEmpty()
-		sp.SetTraceID([16]byte{15: 1 + i})
-		sp.SetSpanID([8]byte{7: 1})
-		sp.SetName("rate")
-		sp.SetKind(ptrace.SpanKindServer)
-		sp.SetStartTimestamp(40e9)
-		sp.SetEndTimestamp(41e9)
-		if i == 0 {
-			oddValues(sp.Attributes())
-			oddValues(sp.Events().AppendEmpty().Attributes())
-		}
-	}
-	var m ptrace.ProtoMarshaler
-	b, err := m.MarshalTraces(td)
-	require.NoError(t, err)
-	return b
-}
-
-func oddLines(t testing.TB) []byte {
-	ld := plog.NewLogs()
-	rl := ld.ResourceLogs().AppendEmpty()
-	rl.Resource().Attributes().PutStr("service.name", "odd")
-	oddValues(rl.Resource().Attributes())
-	sl := rl.ScopeLogs().AppendEmpty()
-	l := sl.LogRecords().AppendEmpty()
-	l.SetTimestamp(40e9)
-	l.Body().SetEmptyMap().PutDouble("ratio", math.NaN())
-	oddValues(l.Attributes())
-	l = sl.LogRecords().AppendEmpty()
-	l.SetTimestamp(41e9)
-	l.Body().SetStr("the next line")
-	var m plog.ProtoMarshaler
-	b, err := m.MarshalLogs(ld)
-	require.NoError(t, err)
-	return b
-}
-
 // TestNumbersThatJSONDoesNotHave: one such number takes no answer with it, in any API.
 func TestNumbersThatJSONDoesNotHave(t *testing.T) {
 	b := newBench(t)
-	b.raw(viewstest.Topic, oddSpans(t))
-	b.raw(logsTopic, oddLines(t))
+	b.raw(viewstest.Topic, apitest.OddSpans(t))
+	b.raw(logsTopic, apitest.OddLines(t))
 	b.commit()
 	for _, path := range []string{
 		"/api/v1/traces/00000000000000000000000000000001", "/jaeger/api/traces/1", "/jaeger/api/traces?service=odd&start=0&end=60000000",
@@ -139,14 +77,14 @@ func TestNumbersThatJSONDoesNotHave(t *testing.T) {
 // TestLiveLinesWithOddNumbers: neither stream of lines ends at one.
 func TestLiveLinesWithOddNumbers(t *testing.T) {
 	liveHTTP(t, func(b *bench, connect func() *peer, client *http.Client) {
-		b.raw(logsTopic, oddLines(t))
+		b.raw(logsTopic, apitest.OddLines(t))
 		b.commit()
 		tail := listenAt(t, client, "/api/v1/logs/tail", http.Header{})
 		p := connect()
 		p.send(`{"type":"subscribe","id":"l","view":"logs"}`)
 		require.Equal(t, "snapshot", p.read().Type)
 		for i := range byte(2) { // the second comes after a line that was odd
-			b.raw(logsTopic, append(oddLines(t), 0x50, i)) // an unknown field makes the record another
+			b.raw(logsTopic, append(apitest.OddLines(t), 0x50, i)) // an unknown field makes the record another
 			b.commit()
 			for _, body := range []string{`{"ratio":"NaN"}`, "the next line"} {
 				name, _, data := tail.next()
@@ -162,52 +100,9 @@ func TestLiveLinesWithOddNumbers(t *testing.T) {
 	})
 }
 
-// TestAnswerThatCannotBeEncoded is an error, whatever it was to be, and never a 200.
-func TestAnswerThatCannotBeEncoded(t *testing.T) {
-	b := newBench(t)
-	w := httptest.NewRecorder()
-	require.Error(t, b.s.JSON(w, http.StatusOK, map[string]any{"x": math.NaN()}))
-	require.Zero(t, w.Body.Len())
-	b.s.promAnswer(w, http.StatusOK, map[string]any{"x": math.NaN()})
-	require.Equal(t, http.StatusInternalServerError, w.Code)
-	require.Contains(t, w.Body.String(), `"status":"error"`)
-}
-
-// FuzzTraceEncoders shows traces of any OTLP bytes in every form.
-func FuzzTraceEncoders(f *testing.F) {
-	f.Add(oddSpans(f))
-	f.Fuzz(func(t *testing.T, value []byte) {
-		var u ptrace.ProtoUnmarshaler
-		td, err := u.UnmarshalTraces(value)
-		if err != nil {
-			return
-		}
-		ids := map[[16]byte]bool{}
-		for _, rs := range td.ResourceSpans().All() {
-			for _, ss := range rs.ScopeSpans().All() {
-				for _, sp := range ss.Spans().All() {
-					ids[sp.TraceID()] = true
-				}
-			}
-		}
-		for id := range ids {
-			out, err := json.Marshal(jaegerTrace([]ptrace.Traces{td}, id))
-			require.NoError(t, err)
-			require.True(t, utf8.Valid(out))
-			all := ptrace.NewTraces()
-			appendTrace(all, []ptrace.Traces{td}, id)
-			v3, err := v3Result(all, nil)
-			require.NoError(t, err)
-			out, err = json.Marshal(v3.(v3Answer).body)
-			require.NoError(t, err)
-			require.True(t, utf8.Valid(out) && json.Valid(out), "%q", out)
-		}
-	})
-}
-
 // FuzzLineEncoders shows lines of any OTLP bytes.
 func FuzzLineEncoders(f *testing.F) {
-	f.Add(oddLines(f))
+	f.Add(apitest.OddLines(f))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		var u plog.ProtoUnmarshaler
 		ld, err := u.UnmarshalLogs(value)
@@ -286,15 +181,4 @@ func TestEvents(t *testing.T) {
 	w = b.get("/api/v1/logs/patterns?start=0&end=60")
 	require.Contains(t, w.Body.String(), `"user.login"`)
 	require.Len(t, found("pattern=user.login"), 1)
-}
-
-// TestServiceNamedTwice: a trace names the service as its series do.
-func TestServiceNamedTwice(t *testing.T) {
-	var u ptrace.JSONUnmarshaler
-	td, err := u.UnmarshalTraces(
-		[]byte(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"first"}},{"key":"service.name","value":{"stringValue":"second"}}]}}]}`))
-	require.NoError(t, err)
-	p := jaegerProcess(td.ResourceSpans().At(0).Resource())
-	require.Equal(t, "first", p.ServiceName)
-	require.Empty(t, p.Tags)
 }

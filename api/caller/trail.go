@@ -15,7 +15,7 @@ const (
 	TrailRound = time.Minute
 	// TrailApart is how many entries of a kind are kept apart in a round; the rest are one entry.
 	TrailApart = 32
-	trailKept  = 1000        // notes that wait to be written
+	trailKept  = 1000 // notes that wait to be written
 	trailClose = 2 * time.Second
 )
 

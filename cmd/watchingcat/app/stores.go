@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/url"
 
-	"github.com/gaurav/watchingcat/api"
+	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/storage/raw"
 )
@@ -50,7 +50,7 @@ func (a *App) openStores(context.Context) (err error) {
 }
 
 // answers is what the API asks. A nil pointer must not become an interface that is not nil.
-func (r *rawStores) answers() (s api.Stores) {
+func (r *rawStores) answers() (s older.Stores) {
 	if r.jaeger != nil {
 		s.Traces = r.jaeger
 	}

@@ -1,4 +1,4 @@
-package api
+package older
 
 import (
 	"context"
@@ -16,12 +16,12 @@ import (
 	"github.com/gaurav/watchingcat/views"
 )
 
-// traceBudget bounds the bytes of spans that answers about single traces hold: of one answer, which is cut, and of all large ones together,
+// Budget bounds the bytes of spans that answers about single traces hold: of one answer, which is cut, and of all large ones together,
 // which wait for each other. Small ones never wait.
-type traceBudget struct {
+type Budget struct {
 	one  int64 // bytes of OTLP in one answer
 	all  *semaphore.Weighted
-	wait time.Duration
+	Wait time.Duration
 
 	cut, refused prometheus.Counter
 }
@@ -36,9 +36,10 @@ const (
 	traceWait = 10 * time.Second
 )
 
-func newTraceBudget(one, all int64, reg prometheus.Registerer) *traceBudget {
+// NewBudget registers the metrics of a budget of so many bytes for one answer, and for all large ones.
+func NewBudget(one, all int64, reg prometheus.Registerer) *Budget {
 	f := promauto.With(reg)
-	return &traceBudget{one: one, all: semaphore.NewWeighted(max(one, all)), wait: traceWait,
+	return &Budget{one: one, all: semaphore.NewWeighted(max(one, all)), Wait: traceWait,
 		cut: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_trace_answers_cut_total",
 			Help: "Answers that contain only a part of a trace because the trace exceeds the size limit."}),
 		refused: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_trace_answers_refused_total",
@@ -53,13 +54,13 @@ var errNoMoreRoom = errors.New("no more room for this answer")
 
 // reserve makes sure that an answer may hold so many bytes. It waits only for the first reservation, at least firstRoom and as much as the
 // trace may need: answers that waited for each other while they hold some would never end.
-func (b *traceBudget) reserve(ctx context.Context, room *answerRoom, used, expected int64) error {
+func (b *Budget) reserve(ctx context.Context, room *answerRoom, used, expected int64) error {
 	switch {
 	case max(used, expected) < largeTrace || used <= room.acquired && expected <= room.acquired:
 		return nil
 	case room.acquired == 0:
 		n := min(b.one, max(used, expected, firstRoom))
-		if err := b.acquire(ctx, n); err != nil {
+		if err := b.Acquire(ctx, n); err != nil {
 			return err
 		}
 		room.acquired = n
@@ -77,7 +78,7 @@ func (b *traceBudget) reserve(ctx context.Context, room *answerRoom, used, expec
 }
 
 // hold gives back what was acquired when the request has ended.
-func (b *traceBudget) hold(ctx context.Context, n int64) {
+func (b *Budget) hold(ctx context.Context, n int64) {
 	if ctx.Done() == nil { // nothing ends: of tests
 		b.all.Release(n)
 		return
@@ -86,7 +87,7 @@ func (b *traceBudget) hold(ctx context.Context, n int64) {
 }
 
 // spans reads what the views keep of a trace, within the room of an answer. cut says that there is more.
-func (b *traceBudget) spans(ctx context.Context, v views.Reader, id [16]byte,
+func (b *Budget) spans(ctx context.Context, v views.Reader, id [16]byte,
 	room *answerRoom) (data []ptrace.Traces, sum views.TraceSummary, missing int, ok, cut bool, err error) {
 	var failed error
 	sum, missing, ok, err = v.EachTraceBlock(id, func(t views.TraceSummary, block []byte) bool {
@@ -116,13 +117,13 @@ func (b *traceBudget) spans(ctx context.Context, v views.Reader, id [16]byte,
 }
 
 // cutWarning is for an answer that holds so many of a trace's spans.
-func (b *traceBudget) cutWarning(held int, sum views.TraceSummary) string {
+func (b *Budget) cutWarning(held int, sum views.TraceSummary) string {
 	return fmt.Sprintf("the trace has %d spans, of which this answer holds %d: an answer holds at most %d bytes of spans, and fewer while other large traces are answered", sum.Spans, held, b.one)
 }
 
-// acquire waits for the turn of an answer, and gives it to the next when the request has ended.
-func (b *traceBudget) acquire(ctx context.Context, size int64) error {
-	waiting, cancel := context.WithTimeout(ctx, b.wait)
+// Acquire waits for the turn of an answer, and gives it to the next when the request has ended.
+func (b *Budget) Acquire(ctx context.Context, size int64) error {
+	waiting, cancel := context.WithTimeout(ctx, b.Wait)
 	defer cancel()
 	if err := b.all.Acquire(waiting, size); err != nil {
 		if ctx.Err() != nil {
@@ -130,7 +131,7 @@ func (b *traceBudget) acquire(ctx context.Context, size int64) error {
 		}
 		b.refused.Inc()
 		return answer.Advise(answer.Problemf(answer.ErrUnavailable, "too_many_large_traces",
-			"other large traces are being answered, and for %v there was no room for this one", b.wait),
+			"other large traces are being answered, and for %v there was no room for this one", b.Wait),
 			"Try again later; use the summary of the trace in GET /api/v1/traces meanwhile.")
 	}
 	b.hold(ctx, size)

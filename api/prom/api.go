@@ -1,9 +1,10 @@
-package api
+package prom
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -12,53 +13,74 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/grafana/regexp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/route"
 	promconfig "github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/util/notifications"
 	webapi "github.com/prometheus/prometheus/web/api/v1"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage/raw"
 )
 
-const promPrefix = "/prometheus/api/v1"
+// Prefix is the path under which Prometheus' API lies.
+const Prefix = "/prometheus/api/v1"
 
-// promRoutes serves Prometheus' HTTP API through Prometheus' own package, over the views. Only paths that make sense here are
+// API answers Prometheus' HTTP API and Mimir's ruler API.
+type API struct {
+	*answer.Writer
+	Engine       promql.QueryEngine
+	Queryable    promstorage.SampleAndChunkQueryable
+	Exemplars    promstorage.ExemplarQueryable
+	QueryTimeout time.Duration
+	Slog         *slog.Logger
+	Registry     *prometheus.Registry
+	Alerts       webapi.RulesRetriever
+	Families     func() []query.Metadata // ordered by name
+	Rules        *books.RuleBook         // that users make; nil: they cannot
+	Now          func() time.Time
+	Version      string
+}
+
+// Routes serves Prometheus' HTTP API through Prometheus' own package, over the views. Only paths that make sense here are
 // mounted: the package's others would answer about scraping and a TSDB that do not exist.
-func (s *Server) promRoutes(r chi.Router) {
+func (s *API) Routes(r chi.Router) {
 	inner := route.New()
-	promAPI(s.cfg).Register(inner)
-	h := http.StripPrefix(promPrefix, inner)
+	prometheusAPI(s).Register(inner)
+	h := http.StripPrefix(Prefix, inner)
 	exemplars := s.withWarnings(h)
-	r.Method(http.MethodGet, promPrefix+"/query_exemplars", exemplars)
-	r.Method(http.MethodPost, promPrefix+"/query_exemplars", exemplars)
+	r.Method(http.MethodGet, Prefix+"/query_exemplars", exemplars)
+	r.Method(http.MethodPost, Prefix+"/query_exemplars", exemplars)
 	for _, path := range []string{"/query", "/query_range", "/format_query", "/parse_query", "/labels", "/series"} {
-		r.Method(http.MethodGet, promPrefix+path, h)
-		r.Method(http.MethodPost, promPrefix+path, h)
+		r.Method(http.MethodGet, Prefix+path, h)
+		r.Method(http.MethodPost, Prefix+path, h)
 	}
 	for _, path := range []string{"/rules", "/alerts"} {
-		r.Method(http.MethodGet, promPrefix+path, h)
+		r.Method(http.MethodGet, Prefix+path, h)
 	}
-	r.Get(promPrefix+"/label/{name}/values", func(w http.ResponseWriter, r *http.Request) {
+	r.Get(Prefix+"/label/{name}/values", func(w http.ResponseWriter, r *http.Request) {
 		// The package's router takes no slash in a name, however it is escaped, but this form, which says the same.
 		if name := answer.PathParam(r, "name"); strings.Contains(name, "/") {
 			r = r.Clone(r.Context())
-			r.URL.Path, r.URL.RawPath = promPrefix+"/label/"+model.EscapeName(name, model.ValueEncodingEscaping)+"/values", ""
+			r.URL.Path, r.URL.RawPath = Prefix+"/label/"+model.EscapeName(name, model.ValueEncodingEscaping)+"/values", ""
 		}
 		h.ServeHTTP(w, r)
 	})
-	r.Method(http.MethodPost, promPrefix+"/read", h)
+	r.Method(http.MethodPost, Prefix+"/read", h)
 	// Replaced: the package's own metadata is that of scrape targets.
-	r.Get(promPrefix+"/metadata", s.promMetadata)
-	r.Get(promPrefix+"/status/buildinfo", s.promBuildInfo)
+	r.Get(Prefix+"/metadata", s.metadata)
+	r.Get(Prefix+"/status/buildinfo", s.buildInfo)
 }
 
 // withWarnings adds the warnings that an answer's source noted in the context: Prometheus' package gives exemplars none.
-func (s *Server) withWarnings(next http.Handler) http.Handler {
+func (s *API) withWarnings(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, answered := raw.WithAnswered(r.Context())
 		r = r.Clone(ctx)
@@ -83,7 +105,7 @@ func (s *Server) withWarnings(next http.Handler) http.Handler {
 		}
 		w.WriteHeader(kept.status)
 		if _, err := w.Write(body); err != nil {
-			s.cfg.Logger.Debug().Err(err).Msg("client went away")
+			s.Logger.Debug().Err(err).Msg("client went away")
 		}
 	})
 }
@@ -101,23 +123,23 @@ func (k *keptAnswer) WriteHeader(status int) { k.status = status }
 
 func (k *keptAnswer) Write(b []byte) (int, error) { return k.body.Write(b) }
 
-// promAPI makes Prometheus' API. Its signature changes between releases: this is the only call, and the compiler checks it. It is no method:
-// every package that knows Server would compile the generic types of its result anew.
-func promAPI(c Config) *webapi.API {
+// prometheusAPI makes Prometheus' API. Its signature changes between releases: this is the only call, and the compiler checks it. It is no
+// method: every package that knows API would compile the generic types of its result anew.
+func prometheusAPI(s *API) *webapi.API {
 	return webapi.NewAPI(
-		c.Engine, c.Queryable, nil, c.Exemplars, // no appender: nothing can be written
+		s.Engine, s.Queryable, nil, s.Exemplars, // no appender: nothing can be written
 		nil, nil, nil, // scrape pools, targets, alertmanagers: their paths are not mounted
 		func() promconfig.Config { return promconfig.DefaultConfig },
 		map[string]string{}, webapi.GlobalURLOptions{},
 		func(h http.HandlerFunc) http.HandlerFunc { return h },
 		noTSDB{}, "", false, false, 0,
-		c.Slog, func(context.Context) webapi.RulesRetriever { return c.Alerts },
+		s.Slog, func(context.Context) webapi.RulesRetriever { return s.Alerts },
 		50_000_000, 10, 1<<20, false,
 		regexp.MustCompile(`^$`), // CORS is decided for all paths alike, see routes
 		func() (webapi.RuntimeInfo, error) { return webapi.RuntimeInfo{}, nil },
 		&webapi.PrometheusVersion{}, func() []notifications.Notification { return nil }, nil,
-		c.Registry, c.Registry, nil, false, nil, false, false, false, 5*time.Minute, false, false, nil, nil,
-		webapi.OpenAPIOptions{}, query.NewParser(), false, c.QueryTimeout,
+		s.Registry, s.Registry, nil, false, nil, false, false, false, 5*time.Minute, false, false, nil, nil,
+		webapi.OpenAPIOptions{}, query.NewParser(), false, s.QueryTimeout,
 	)
 }
 
@@ -140,20 +162,20 @@ func (noTSDB) WALReplayStatus() (tsdb.WALReplayStatus, error) {
 
 func (noTSDB) BlockMetas() ([]tsdb.BlockMeta, error) { return nil, answer.ErrUnavailable }
 
-// promMetadata answers type, help and unit of metrics; clients choose rate() for counters by it.
-func (s *Server) promMetadata(w http.ResponseWriter, r *http.Request) {
+// metadata answers type, help and unit of metrics; clients choose rate() for counters by it.
+func (s *API) metadata(w http.ResponseWriter, r *http.Request) {
 	limit := -1
 	if v := r.FormValue("limit"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil {
-			s.promAnswer(w, http.StatusBadRequest,
+			s.answer(w, http.StatusBadRequest,
 				map[string]any{"status": "error", "errorType": "bad_data", "error": "limit must be a number"})
 			return
 		}
 		limit = n
 	}
 	data := map[string][]query.Metadata{}
-	for _, m := range s.families() {
+	for _, m := range s.Families() {
 		if limit >= 0 && len(data) >= limit {
 			break
 		}
@@ -161,19 +183,19 @@ func (s *Server) promMetadata(w http.ResponseWriter, r *http.Request) {
 			data[m.Name] = []query.Metadata{m}
 		}
 	}
-	s.promAnswer(w, http.StatusOK, map[string]any{"status": "success", "data": data})
+	s.answer(w, http.StatusOK, map[string]any{"status": "success", "data": data})
 }
 
-// promBuildInfo names no features, by which Grafana takes the rules for read-only.
-func (s *Server) promBuildInfo(w http.ResponseWriter, _ *http.Request) {
-	s.promAnswer(w, http.StatusOK, map[string]any{"status": "success", "data": map[string]string{
-		"application": "WatchingCat", "version": s.cfg.Version, "revision": "", "branch": "", "buildUser": "", "buildDate": "",
+// buildInfo names no features, by which Grafana takes the rules for read-only.
+func (s *API) buildInfo(w http.ResponseWriter, _ *http.Request) {
+	s.answer(w, http.StatusOK, map[string]any{"status": "success", "data": map[string]string{
+		"application": "WatchingCat", "version": s.Version, "revision": "", "branch": "", "buildUser": "", "buildDate": "",
 		"goVersion": runtime.Version()}})
 }
 
-func (s *Server) promAnswer(w http.ResponseWriter, status int, body any) {
+func (s *API) answer(w http.ResponseWriter, status int, body any) {
 	if err := s.JSON(w, status, body); err != nil {
-		s.cfg.Logger.Error().Err(err).Msg("request failed")
+		s.Logger.Error().Err(err).Msg("request failed")
 		// text
 		_ = s.JSON(w, http.StatusInternalServerError,
 			map[string]any{"status": "error", "errorType": "internal", "error": "the answer could not be encoded"})

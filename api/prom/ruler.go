@@ -1,4 +1,4 @@
-package api
+package prom
 
 import (
 	"errors"
@@ -18,8 +18,8 @@ import (
 // Mimir's ruler API over the rules that users make, so that Grafana's rule editor, mimirtool and what loads PrometheusRule resources
 // work: https://grafana.com/docs/mimir/latest/references/http-api/#ruler. Bodies are YAML; 202 says that a change is stored.
 
-// rulerRoutes mounts it.
-func (s *Server) rulerRoutes(r chi.Router) {
+// RulerRoutes mounts it.
+func (s *API) RulerRoutes(r chi.Router) {
 	const all = "/prometheus/config/v1/rules"
 	r.Get(all, s.ruler(func(b *books.RuleBook, _ *http.Request, _, _ string) (any, error) {
 		return b.Namespaces()
@@ -44,23 +44,23 @@ func (s *Server) rulerRoutes(r chi.Router) {
 		return nil, err
 	}))
 	r.Post(all+"/{namespace}", s.ruler(func(b *books.RuleBook, r *http.Request, namespace, _ string) (any, error) {
-		g, err := rulerGroup(r.Body)
+		g, err := ParseGroup(r.Body)
 		if err != nil {
 			return nil, err
 		}
-		return nil, b.SetGroup(r.Context(), caller.Name(r.Context()), namespace, g, s.cfg.Now())
+		return nil, b.SetGroup(r.Context(), caller.Name(r.Context()), namespace, g, s.Now())
 	}))
 	r.Delete(all+"/{namespace}", s.ruler(func(b *books.RuleBook, r *http.Request, namespace, _ string) (any, error) {
-		return nil, b.DeleteGroups(r.Context(), caller.Name(r.Context()), namespace, "", s.cfg.Now())
+		return nil, b.DeleteGroups(r.Context(), caller.Name(r.Context()), namespace, "", s.Now())
 	}))
 	r.Delete(all+"/{namespace}/{group}", s.ruler(func(b *books.RuleBook, r *http.Request, namespace, group string) (any, error) {
-		return nil, b.DeleteGroups(r.Context(), caller.Name(r.Context()), namespace, group, s.cfg.Now())
+		return nil, b.DeleteGroups(r.Context(), caller.Name(r.Context()), namespace, group, s.Now())
 	}))
 }
 
-// rulerGroup reads the body of a change: one group. Misspelled fields are refused, as in rule files, and so are those of Mimir that would
+// ParseGroup reads the body of a change: one group. Misspelled fields are refused, as in rule files, and so are those of Mimir that would
 // change what a rule means, as source_tenants.
-func rulerGroup(body io.Reader) (g rulefmt.RuleGroup, err error) {
+func ParseGroup(body io.Reader) (g rulefmt.RuleGroup, err error) {
 	dec := yaml.NewDecoder(body)
 	dec.KnownFields(true)
 	err = dec.Decode(&g)
@@ -88,9 +88,9 @@ var (
 type rulerFunc func(b *books.RuleBook, r *http.Request, namespace, group string) (any, error)
 
 // ruler answers with YAML what fn returns, or 202 for nothing.
-func (s *Server) ruler(fn rulerFunc) http.HandlerFunc {
+func (s *API) ruler(fn rulerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		b, err := answer.RuleBook(s.cfg.Rules)
+		b, err := answer.RuleBook(s.Rules)
 		if err != nil {
 			s.Fail(w, r, err)
 			return

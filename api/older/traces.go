@@ -1,4 +1,4 @@
-package api
+package older
 
 import (
 	"bytes"
@@ -21,24 +21,32 @@ import (
 // Traces are searched by the starts of their spans: in the views from views.Kept on, before that in the store of raw traces. Both are
 // asked with the same place in the order, and what they find is put into one order; a trace that both know is the views'.
 
-// traceSearch is what every API that finds traces asks for. Conditions are on a trace or on a span, as in views.TraceQuery; these
+// TraceSearch is what every API that finds traces asks for. Conditions are on a trace or on a span, as in views.TraceQuery; these
 // are on the span.
-type traceSearch struct {
+type TraceSearch struct {
 	views.TraceQuery
-	minSpan, maxSpan time.Duration // how long the span took
-	spanStatus       *ptrace.StatusCode
-	noSpan           bool // no span can fulfil it
-	attributes       map[string]string
+	MinSpan, MaxSpan time.Duration // how long the span took
+	SpanStatus       *ptrace.StatusCode
+	NoSpan           bool // no span can fulfil it
+	Attributes       map[string]string
 }
 
-// foundTraces is a page of traces.
-type foundTraces struct {
-	list []views.TraceSummary
-	more bool
+// Traces finds traces in the views and in the store of raw traces.
+type Traces struct {
+	*answer.Moments
+	Store      TraceStore // nil: what is older than the views is not found
+	Budget     *Budget
+	SearchTime time.Duration // that one search may take
+}
+
+// FoundTraces is a page of traces.
+type FoundTraces struct {
+	List []views.TraceSummary
+	More bool
 	data map[[16]byte]ptrace.Traces // spans of those that the store sent whole
 	room answerRoom                 // what the spans of the others take
 	cut  bool                       // not all of their spans are in the answer
-	provenance
+	Provenance
 }
 
 const (
@@ -49,12 +57,12 @@ const (
 	startSlack = time.Minute
 )
 
-// searchTraces finds traces in the views and in the store.
-func (s *Server) searchTraces(ctx context.Context, m answer.Moment, t traceSearch) (foundTraces, error) {
-	var out foundTraces
+// Search finds traces in the views and in the store.
+func (s *Traces) Search(ctx context.Context, m answer.Moment, t TraceSearch) (FoundTraces, error) {
+	var out FoundTraces
 	match := newSpanMatch(&t)
 	q := t.TraceQuery
-	q.Find, q.Each, q.Tokens, q.Proceed = match.find, !match.summaries(t.Status), match.tokens, s.proceed(ctx)
+	q.Find, q.Each, q.Tokens, q.Proceed = match.find, !match.summaries(t.Status), match.tokens, s.Proceed(ctx)
 	res, err := m.Views.SearchTraces(q)
 	if err == nil {
 		err = ctx.Err() // the request has ended
@@ -72,18 +80,18 @@ func (s *Server) searchTraces(ctx context.Context, m answer.Moment, t traceSearc
 	if res.Sifted {
 		out.warn("only slow and failed traces and a sample of the others keep their spans: of the rest, attributes and durations of spans are not known")
 	}
-	out.list, out.more, out.covered = res.Traces, res.More, s.cfg.Stores.Traces != nil
+	out.List, out.More, out.covered = res.Traces, res.More, s.Store != nil
 	kept := m.KeptTraces(q.To)
-	if q.To.After(kept) || s.cfg.Stores.Traces == nil {
+	if q.To.After(kept) || s.Store == nil {
 		out.sources = []string{answer.SourceView}
 	}
 	// A full page of newer traces needs no older ones.
 	full := res.More && len(res.Traces) > 0 && !q.Slowest && !res.Traces[len(res.Traces)-1].Start.Before(kept.Add(startSlack))
-	if s.cfg.Stores.Traces == nil || !q.From.Before(kept) || full {
+	if s.Store == nil || !q.From.Before(kept) || full {
 		return out, nil
 	}
 	t.To = answer.Earlier(q.To, kept)
-	older, err := s.searchRaw(ctx, m, kept, t)
+	older, err := s.searchStore(ctx, m, kept, t)
 	if err != nil {
 		if ctx.Err() != nil {
 			return out, err
@@ -92,27 +100,27 @@ func (s *Server) searchTraces(ctx context.Context, m answer.Moment, t traceSearc
 		out.sources = []string{answer.SourceView}
 		return out, nil
 	}
-	out.warnings = append(out.warnings, older.warnings...)
-	out.answered(s.cfg.Stores.Traces.Name(), q.From)
+	out.Warnings = append(out.Warnings, older.Warnings...)
+	out.answered(s.Store.Name(), q.From)
 	out.merge(&older, &q)
 	return out, nil
 }
 
-// proceed ends a search after SearchTime, or when its request has ended.
-func (s *Server) proceed(ctx context.Context) func() bool {
+// Proceed ends a search after SearchTime, or when its request has ended.
+func (s *Traces) Proceed(ctx context.Context) func() bool {
 	begun := time.Now()
-	return func() bool { return ctx.Err() == nil && time.Since(begun) < s.cfg.SearchTime }
+	return func() bool { return ctx.Err() == nil && time.Since(begun) < s.SearchTime }
 }
 
-func (s *Server) searchEnded(to time.Time) string {
+func (s *Traces) searchEnded(to time.Time) string {
 	if to.IsZero() {
-		return fmt.Sprintf("the search ended after %v: give a shorter range, a service or an operation", s.cfg.SearchTime)
+		return fmt.Sprintf("the search ended after %v: give a shorter range, a service or an operation", s.SearchTime)
 	}
-	return fmt.Sprintf("the search ended after %v, with the spans from %s on: set end to that to search on, or give a shorter range, a service or an operation", s.cfg.SearchTime, to.UTC().Format(time.RFC3339Nano))
+	return fmt.Sprintf("the search ended after %v, with the spans from %s on: set end to that to search on, or give a shorter range, a service or an operation", s.SearchTime, to.UTC().Format(time.RFC3339Nano))
 }
 
-// compareTraces orders traces as a query wants them.
-func compareTraces(a, b *views.TraceSummary, slowest bool) int {
+// CompareTraces orders traces as a query wants them.
+func CompareTraces(a, b *views.TraceSummary, slowest bool) int {
 	by := b.Start.Compare(a.Start)
 	if slowest {
 		by = cmp.Compare(b.Duration(), a.Duration())
@@ -121,36 +129,36 @@ func compareTraces(a, b *views.TraceSummary, slowest bool) int {
 }
 
 // merge puts older traces in their places and keeps the page.
-func (f *foundTraces) merge(older *foundTraces, q *views.TraceQuery) {
+func (f *FoundTraces) merge(older *FoundTraces, q *views.TraceQuery) {
 	have := map[[16]byte]bool{}
-	for i := range f.list {
-		have[f.list[i].ID] = true
+	for i := range f.List {
+		have[f.List[i].ID] = true
 	}
-	f.more, f.data = f.more || older.more, older.data
-	for i := range older.list {
-		if id := older.list[i].ID; have[id] {
+	f.More, f.data = f.More || older.More, older.data
+	for i := range older.List {
+		if id := older.List[i].ID; have[id] {
 			delete(f.data, id)
 		} else {
-			f.list = append(f.list, older.list[i])
+			f.List = append(f.List, older.List[i])
 		}
 	}
-	slices.SortStableFunc(f.list, func(a, b views.TraceSummary) int { return compareTraces(&a, &b, q.Slowest) })
-	if limit := max(1, q.Limit); len(f.list) > limit {
-		f.list, f.more = f.list[:limit], true
+	slices.SortStableFunc(f.List, func(a, b views.TraceSummary) int { return CompareTraces(&a, &b, q.Slowest) })
+	if limit := max(1, q.Limit); len(f.List) > limit {
+		f.List, f.More = f.List[:limit], true
 	}
 }
 
-// searchRaw finds at least a page of what t selects in the store, if there is as much. What a store leaves out when there is more than
+// searchStore finds at least a page of what t selects in the store, if there is as much. What a store leaves out when there is more than
 // it was asked for is its own choice (some keep the newest, some those that came last), and stores do not take every filter. So the
 // range is cut into windows, newest first, none of which holds more than is asked for. A trace with a span in a window may have begun
 // before it: a page is full when as many have begun within the windows.
 //
 // Stores know durations of spans only. A longest duration of a trace is one of its spans too; a least one is not, and is looked at in
 // what the store sends.
-func (s *Server) searchRaw(ctx context.Context, m answer.Moment, kept time.Time, t traceSearch) (out foundTraces, err error) {
-	q, limit, name := t.TraceQuery, max(1, t.Limit), s.cfg.Stores.Traces.Name()
-	rq := raw.TraceQuery{From: q.From, To: q.To, Service: q.Service, Operation: q.Operation, MinDuration: t.minSpan,
-		MaxDuration: shorter(t.maxSpan, q.MaxDuration), Attributes: t.attributes, Limit: min(max(limit+1, tracesAsked), maxRawDepth)}
+func (s *Traces) searchStore(ctx context.Context, m answer.Moment, kept time.Time, t TraceSearch) (out FoundTraces, err error) {
+	q, limit, name := t.TraceQuery, max(1, t.Limit), s.Store.Name()
+	rq := raw.TraceQuery{From: q.From, To: q.To, Service: q.Service, Operation: q.Operation, MinDuration: t.MinSpan,
+		MaxDuration: shorter(t.MaxSpan, q.MaxDuration), Attributes: t.Attributes, Limit: min(max(limit+1, tracesAsked), maxRawDepth)}
 	if q.Slowest {
 		rq.Limit = maxRawDepth
 	} else if q.After != nil {
@@ -159,7 +167,7 @@ func (s *Server) searchRaw(ctx context.Context, m answer.Moment, kept time.Time,
 	match, seen := newSpanMatch(&t), map[[16]byte]bool{}
 	out.data = map[[16]byte]ptrace.Traces{}
 	for range rawRequests {
-		list, full, err := s.cfg.Stores.Traces.Search(ctx, rq)
+		list, full, err := s.Store.Search(ctx, rq)
 		if err != nil {
 			return out, err
 		}
@@ -178,39 +186,39 @@ func (s *Server) searchRaw(ctx context.Context, m answer.Moment, kept time.Time,
 					sum = known
 				}
 			}
-			if seen[sum.ID] || !acceptsTrace(&q, &list[i], match) || q.After != nil && compareTraces(q.After, &sum, q.Slowest) >= 0 {
+			if seen[sum.ID] || !acceptsTrace(&q, &list[i], match) || q.After != nil && CompareTraces(q.After, &sum, q.Slowest) >= 0 {
 				continue
 			}
 			seen[sum.ID] = true
-			out.list = append(out.list, sum)
+			out.List = append(out.List, sum)
 			if list[i].HasData {
 				out.data[sum.ID] = list[i].Data
 			}
 		}
 		begun := 0
-		for i := range out.list {
-			if !out.list[i].Start.Before(rq.From) {
+		for i := range out.List {
+			if !out.List[i].Start.Before(rq.From) {
 				begun++
 			}
 		}
-		out.more = begun > limit
+		out.More = begun > limit
 		switch {
 		case full && q.Slowest:
 			out.warn(fmt.Sprintf("the slowest of %d traces that %s gave of the range: give a shorter range for others", len(list), name))
 			return out, nil
-		case out.more:
+		case out.More:
 			return out, nil
 		case full:
 			out.warn(fmt.Sprintf("%s has more traces at %s than can be shown", name, rq.From.UTC().Format(time.RFC3339Nano)))
 		}
 		if !rq.From.After(q.From) {
-			out.more = len(out.list) > limit
+			out.More = len(out.List) > limit
 			return out, nil
 		}
 		width := rq.To.Sub(rq.From)
 		rq.To, rq.From = rq.From, answer.Later(q.From, rq.From.Add(-2*width))
 	}
-	out.more = len(out.list) > 0
+	out.More = len(out.List) > 0
 	out.warn(fmt.Sprintf("%s was searched back to %s: give a shorter range or fewer conditions for what is older", name,
 		rq.To.UTC().Format(time.RFC3339Nano)))
 	return out, nil
@@ -267,38 +275,38 @@ func acceptsTrace(q *views.TraceQuery, t *raw.Trace, match *spanMatch) bool {
 // A foundTrace is all that is known of the spans of one trace.
 type foundTrace struct {
 	id    [16]byte
-	data  []ptrace.Traces // perhaps with spans of others, and with the same span more than once
+	Data  []ptrace.Traces // perhaps with spans of others, and with the same span more than once
 	spans int
-	r     answer.Range // in which it was
-	provenance
+	Range answer.Range // in which it was
+	Provenance
 }
 
-// findTrace reads a trace from the views, and from the store what they do not hold.
-func (s *Server) findTrace(ctx context.Context, m answer.Moment, id [16]byte) (foundTrace, error) {
+// Find reads a trace from the views, and from the store what they do not hold.
+func (s *Traces) Find(ctx context.Context, m answer.Moment, id [16]byte) (foundTrace, error) {
 	out := foundTrace{id: id}
-	data, sum, missing, ok, cut, err := s.traceBudget.spans(ctx, m.Views, id, &answerRoom{})
+	data, sum, missing, ok, cut, err := s.Budget.spans(ctx, m.Views, id, &answerRoom{})
 	if err != nil {
 		return out, err
 	}
-	out.data = data
+	out.Data = data
 	if out.count(); cut {
-		out.warn(s.traceBudget.cutWarning(out.spans, sum))
+		out.warn(s.Budget.cutWarning(out.spans, sum))
 	}
 	if ok && out.spans > 0 {
 		out.sources = []string{answer.SourceView}
 	}
-	out.r = answer.Range{Start: sum.Start, End: sum.End}
+	out.Range = answer.Range{Start: sum.Start, End: sum.End}
 	if ok && (missing == 0 || cut) && out.spans > 0 {
 		return out, nil
 	}
 	var failure error
-	if store := s.cfg.Stores.Traces; store != nil {
+	if store := s.Store; store != nil {
 		older, err := store.Trace(ctx, id)
 		switch {
 		case err == nil:
-			out.data = append(out.data, older)
+			out.Data = append(out.Data, older)
 			out.count()
-			out.answered(store.Name(), out.r.Start)
+			out.answered(store.Name(), out.Range.Start)
 			missing = 0
 		case ctx.Err() != nil:
 			return out, err
@@ -330,12 +338,12 @@ func (s *Server) findTrace(ctx context.Context, m answer.Moment, id [16]byte) (f
 // count counts the spans, and finds when the trace was.
 func (f *foundTrace) count() {
 	f.spans = 0
-	eachSpan(f.data, f.id, func(_ pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
+	EachSpan(f.Data, f.id, func(_ pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
 		start, end := sp.StartTimestamp().AsTime(), sp.EndTimestamp().AsTime()
-		if f.spans == 0 || start.Before(f.r.Start) {
-			f.r.Start = start
+		if f.spans == 0 || start.Before(f.Range.Start) {
+			f.Range.Start = start
 		}
-		f.r.End = answer.Later(f.r.End, end)
+		f.Range.End = answer.Later(f.Range.End, end)
 		f.spans++
 	})
 }
@@ -360,29 +368,4 @@ func resourcesWhere(b []byte, keep func(one []byte) bool) []byte {
 		rest = rest[size:]
 	}
 	return out
-}
-
-// spanOf is what makes a span of a trace itself: client and server may share an id, as Zipkin's do.
-type spanOf struct {
-	id   pcommon.SpanID
-	kind ptrace.SpanKind
-}
-
-// eachSpan calls fn for each span of one trace; a span that was sent twice comes once.
-func eachSpan(data []ptrace.Traces, id [16]byte, fn func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span)) {
-	seen := map[spanOf]bool{}
-	for _, td := range data {
-		for _, rs := range td.ResourceSpans().All() {
-			for _, ss := range rs.ScopeSpans().All() {
-				for _, sp := range ss.Spans().All() {
-					of := spanOf{sp.SpanID(), sp.Kind()}
-					if sp.TraceID() != id || seen[of] {
-						continue
-					}
-					seen[of] = true
-					fn(rs.Resource(), ss, sp)
-				}
-			}
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package api
+package older
 
 import (
 	"bytes"
@@ -32,9 +32,9 @@ type spanMatch struct {
 }
 
 // newSpanMatch returns the conditions that a search has on one span.
-func newSpanMatch(t *traceSearch) *spanMatch {
-	m := &spanMatch{from: t.From, to: t.To, service: t.Service, operation: t.Operation, status: t.spanStatus, none: t.noSpan,
-		min: t.minSpan, max: t.maxSpan, attributes: t.attributes, keys: slices.Sorted(maps.Keys(t.attributes))}
+func newSpanMatch(t *TraceSearch) *spanMatch {
+	m := &spanMatch{from: t.From, to: t.To, service: t.Service, operation: t.Operation, status: t.SpanStatus, none: t.NoSpan,
+		min: t.MinSpan, max: t.MaxSpan, attributes: t.Attributes, keys: slices.Sorted(maps.Keys(t.Attributes))}
 	if t.Status == "error" {
 		m.status = new(ptrace.StatusCodeError)
 	}
@@ -46,7 +46,7 @@ func newSpanMatch(t *traceSearch) *spanMatch {
 	}
 	m.need(m.service)
 	m.need(m.operation)
-	m.token(serviceName, m.service)
+	m.token(ServiceName, m.service)
 	m.token("", m.operation)
 	for _, k := range m.keys {
 		if !slices.ContainsFunc(notAttributes, func(prefix string) bool { return strings.HasPrefix(k, prefix) }) {
@@ -134,7 +134,7 @@ func (m *spanMatch) inTrace(data []ptrace.Traces, id [16]byte) (found bool) {
 	if m.none {
 		return false
 	}
-	eachSpan(data, id, func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) {
+	EachSpan(data, id, func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) {
 		found = found || m.resource(res) && m.span(res, sc, sp)
 	})
 	return found
@@ -149,7 +149,7 @@ func (m *spanMatch) resource(res pcommon.Resource) bool {
 	if m.service == "" {
 		return true
 	}
-	v, ok := res.Attributes().Get(serviceName)
+	v, ok := res.Attributes().Get(ServiceName)
 	return ok && model.CleanName(attr.Text(v)) == m.service
 }
 
@@ -217,7 +217,7 @@ func hasAttribute(key, want string, res pcommon.Resource, sc ptrace.ScopeSpans, 
 			return true
 		}
 	}
-	for _, t := range spanTags(sc, sp) {
+	for _, t := range SpanTags(sc, sp) {
 		if t.Key == key && fmt.Sprint(t.Value) == want {
 			return true
 		}

@@ -1,4 +1,4 @@
-package api
+package jaeger
 
 import (
 	"context"
@@ -151,30 +151,30 @@ func (q *spanMetricsQuery) over(kind, matchers string) string {
 	return fmt.Sprintf("(%s) / (%s) or 0 * (%s)", failed, calls, calls)
 }
 
-func (s *Server) jaegerMetrics(kind string) http.HandlerFunc {
+func (s *API) metrics(kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		out, warnings, err := s.spanMetrics(r.Context(), r.URL.Query(), kind)
 		if err != nil {
-			s.jaegerFail(w, r, err)
+			s.fail(w, r, err)
 			return
 		}
 		answer.WarnHeader(w, warnings)
 		if err := s.JSON(w, http.StatusOK, out); err != nil {
-			s.jaegerFail(w, r, err)
+			s.fail(w, r, err)
 		}
 	}
 }
 
-func (s *Server) spanMetrics(ctx context.Context, v url.Values, kind string) (out metricFamily, warnings []string, err error) {
+func (s *API) spanMetrics(ctx context.Context, v url.Values, kind string) (out metricFamily, warnings []string, err error) {
 	m := s.Moment(ctx)
 	q, err := parseSpanMetrics(v, answer.Later(m.Known(), m.Now), kind)
 	if err != nil {
 		return out, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.QueryTimeout)
 	defer cancel()
 	expr, name, help := q.expr(kind)
-	query, err := s.cfg.Engine.NewRangeQuery(ctx, s.cfg.Queryable, nil, expr, q.end.Add(-q.lookback), q.end, q.step)
+	query, err := s.Engine.NewRangeQuery(ctx, s.Queryable, nil, expr, q.end.Add(-q.lookback), q.end, q.step)
 	if err != nil {
 		return out, nil, answer.QueryError(err)
 	}

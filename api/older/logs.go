@@ -1,4 +1,4 @@
-package api
+package older
 
 import (
 	"cmp"
@@ -20,15 +20,16 @@ import (
 // Lines are searched newest first: in the views back to where they hold all, then in the store of raw lines. A token says in which
 // of the two a page ended.
 
-// logCursor is a place in the order of lines, in the views or in the store.
-type logCursor struct {
+// LogCursor is a place in the order of lines, in the views or in the store.
+type LogCursor struct {
 	View *views.LogCursor `json:"view,omitempty"`
 	// Of the store: what is older than Edge is there, After is where the page before ended.
 	Edge  int64         `json:"edge,omitempty"` // Unix nanoseconds
 	After *raw.LogPlace `json:"after,omitempty"`
 }
 
-func parseLogToken(token *string) (c logCursor, err error) {
+// ParseLogToken reads a page token of LogCursor.Token; nil is the beginning.
+func ParseLogToken(token *string) (c LogCursor, err error) {
 	if token == nil {
 		return c, nil
 	}
@@ -39,7 +40,8 @@ func parseLogToken(token *string) (c logCursor, err error) {
 	return c, nil
 }
 
-func (c *logCursor) token() (*string, error) {
+// Token is the place as a page token.
+func (c *LogCursor) Token() (*string, error) {
 	b, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
@@ -48,16 +50,19 @@ func (c *logCursor) token() (*string, error) {
 	return &t, nil
 }
 
+// Logs finds log lines in the views and in the store of raw lines.
+type Logs struct{ Store LogStore } // nil: what is older than the views is not found
+
 // foundLogs is a page of lines.
 type foundLogs struct {
-	lines []views.LogLine
-	next  *logCursor
-	provenance
+	Lines []views.LogLine
+	Next  *LogCursor
+	Provenance
 }
 
-// searchLogs finds lines in the views and in the store.
-func (s *Server) searchLogs(ctx context.Context, m answer.Moment, q views.LogQuery, at logCursor) (out foundLogs, err error) {
-	store := s.cfg.Stores.Logs
+// Search finds lines in the views and in the store.
+func (s *Logs) Search(ctx context.Context, m answer.Moment, q views.LogQuery, at LogCursor) (out foundLogs, err error) {
+	store := s.Store
 	out.covered = store != nil
 	kept := m.Views.Kept().Logs
 	if kept.IsZero() {
@@ -81,12 +86,12 @@ func (s *Server) searchLogs(ctx context.Context, m answer.Moment, q views.LogQue
 		return out, nil
 	}
 	older := q
-	older.To, older.Limit = answer.Earlier(q.To, edge), q.Limit-len(out.lines)
+	older.To, older.Limit = answer.Earlier(q.To, edge), q.Limit-len(out.Lines)
 	if older.Limit <= 0 {
-		out.next = &logCursor{Edge: edge.UnixNano()}
+		out.Next = &LogCursor{Edge: edge.UnixNano()}
 		return out, nil
 	}
-	lines, next, note, err := s.searchRawLogs(ctx, older, at.After)
+	lines, next, note, err := s.searchStore(ctx, older, at.After)
 	if err != nil {
 		if ctx.Err() != nil {
 			return out, err
@@ -98,18 +103,18 @@ func (s *Server) searchLogs(ctx context.Context, m answer.Moment, q views.LogQue
 		return out, nil
 	}
 	out.answered(store.Name(), q.From)
-	out.lines = append(out.lines, lines...)
+	out.Lines = append(out.Lines, lines...)
 	if note != "" {
 		out.warn(note)
 	}
 	if next != nil {
-		out.next = &logCursor{Edge: edge.UnixNano(), After: next}
+		out.Next = &LogCursor{Edge: edge.UnixNano(), After: next}
 	}
 	return out, nil
 }
 
 // searchKept finds lines in the views; done says that there is more of them than the page holds.
-func (s *Server) searchKept(m answer.Moment, q views.LogQuery, out *foundLogs) (done bool, err error) {
+func (s *Logs) searchKept(m answer.Moment, q views.LogQuery, out *foundLogs) (done bool, err error) {
 	if !q.From.Before(q.To) {
 		return false, nil
 	}
@@ -118,13 +123,13 @@ func (s *Server) searchKept(m answer.Moment, q views.LogQuery, out *foundLogs) (
 	if err != nil {
 		return false, err
 	}
-	out.lines = res.Lines
+	out.Lines = res.Lines
 	if res.Exhausted {
 		out.warn(fmt.Sprintf("the search ended at %s; next continues from there",
 			time.Unix(0, int64(res.Next.At)).UTC().Format(time.RFC3339Nano)))
 	}
 	if res.Next != nil {
-		out.next = &logCursor{View: res.Next}
+		out.Next = &LogCursor{View: res.Next}
 	}
 	return res.Next != nil, nil
 }
@@ -141,8 +146,8 @@ func rawLogQuery(q *views.LogQuery) raw.LogQuery {
 	return out
 }
 
-// searchRawLogs finds a page of lines in the store.
-func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery,
+// searchStore finds a page of lines in the store.
+func (s *Logs) searchStore(ctx context.Context, q views.LogQuery,
 	after *raw.LogPlace) (lines []views.LogLine, next *raw.LogPlace, note string, err error) {
 	rq := rawLogQuery(&q)
 	rq.Limit, rq.After = q.Limit, after
@@ -150,7 +155,7 @@ func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery,
 		rq.Limit = max(rq.Limit, answer.DefaultLimit*5)
 	}
 	for range rawRequests {
-		res, err := s.cfg.Stores.Logs.Search(ctx, rq)
+		res, err := s.Store.Search(ctx, rq)
 		if err != nil {
 			return nil, nil, "", err
 		}
@@ -172,7 +177,7 @@ func (s *Server) searchRawLogs(ctx context.Context, q views.LogQuery,
 		}
 	}
 	return lines, rq.After, cmp.Or(note,
-		fmt.Sprintf("%s was searched back to %s; next continues from there", s.cfg.Stores.Logs.Name(),
+		fmt.Sprintf("%s was searched back to %s; next continues from there", s.Store.Name(),
 			time.Unix(0, rq.After.At).UTC().Format(time.RFC3339Nano))), nil
 }
 
@@ -206,10 +211,10 @@ func acceptsLine(q *views.LogQuery, l *views.LogLine) bool {
 		(q.Pattern == "" || views.MatchesPattern(q.Pattern, cmp.Or(l.Body, l.Event)))
 }
 
-// rawVolume counts lines in the store from before the views, by the names that the views give severities.
-func (s *Server) rawVolume(ctx context.Context, m answer.Moment, r answer.Range, service string, step time.Duration, p *provenance,
+// Volume counts lines in the store from before the views, by the names that the views give severities.
+func (s *Logs) Volume(ctx context.Context, m answer.Moment, r answer.Range, service string, step time.Duration, p *Provenance,
 	add func(at int64, service, severity string, count int64)) error {
-	store, edge := s.cfg.Stores.Logs, m.Frontier.Since
+	store, edge := s.Store, m.Frontier.Since
 	if edge.IsZero() {
 		edge = r.End
 	}

@@ -1,4 +1,4 @@
-package api
+package jaeger
 
 import (
 	"bytes"
@@ -16,12 +16,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/views"
 )
 
 // Jaeger's /api/v3 (api_v3.proto of jaeger-idl): names of parameters in camel or snake case, errors as {"error": {...}}.
 
-func (s *Server) jaegerV3(h func(context.Context, *http.Request, answer.Moment) (any, error)) http.HandlerFunc {
+func (s *API) v3(h func(context.Context, *http.Request, answer.Moment) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := h(r.Context(), r, s.Moment(r.Context()))
 		if err != nil {
@@ -38,7 +39,7 @@ func (s *Server) jaegerV3(h func(context.Context, *http.Request, answer.Moment) 
 	}
 }
 
-func (s *Server) v3Fail(w http.ResponseWriter, r *http.Request, err error) {
+func (s *API) v3Fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.Shown(r, err)
 	// a number and text: they can be encoded
 	_ = s.JSON(w, p.Status, map[string]any{"error": map[string]any{"httpCode": p.Status, "message": p.Detail}})
@@ -62,12 +63,12 @@ func v3Param(q url.Values, prefix, name string) string {
 	return q.Get(prefix + strings.Join(parts, ""))
 }
 
-func (s *Server) v3Services(ctx context.Context, _ *http.Request, m answer.Moment) (any, error) {
+func (s *API) v3Services(ctx context.Context, _ *http.Request, m answer.Moment) (any, error) {
 	names, warnings, err := s.serviceNames(ctx, m)
 	return v3Answer{map[string]any{"services": names}, warnings}, err
 }
 
-func (s *Server) v3Operations(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
+func (s *API) v3Operations(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
 	q := r.URL.Query()
 	if q.Get("service") == "" {
 		return nil, answer.Problemf(answer.ErrBadRequest, "", "service is required")
@@ -76,14 +77,14 @@ func (s *Server) v3Operations(ctx context.Context, r *http.Request, m answer.Mom
 	return v3Answer{map[string]any{"operations": list}, warnings}, err
 }
 
-// v3Query reads the parameters of a search.
-func v3Query(q url.Values) (t traceSearch, err error) {
+// parseV3Search reads the parameters of a search.
+func parseV3Search(q url.Values) (t older.TraceSearch, err error) {
 	get := func(name string) string { return v3Param(q, "query.", name) }
 	bad := func(name string, err error) error {
 		return answer.Problemf(answer.ErrBadRequest, "", "malformed parameter query.%s: %v", name, err)
 	}
-	t.attributes = map[string]string{}
-	t.Service, t.Operation, t.Limit = get("service_name"), get("operation_name"), jaegerLimit
+	t.Attributes = map[string]string{}
+	t.Service, t.Operation, t.Limit = get("service_name"), get("operation_name"), defaultTraces
 	if get("filter") != "" { // to ignore it would be to find what was not asked for
 		return t, answer.Problemf(answer.ErrBadRequest, "",
 			"query.filter is not supported: give query.attributes, a JSON object of strings")
@@ -100,7 +101,7 @@ func v3Query(q url.Values) (t traceSearch, err error) {
 			return t, answer.Problemf(answer.ErrBadRequest, "", "malformed parameter query.%s: out of range", name)
 		}
 	}
-	for name, to := range map[string]*time.Duration{"duration_min": &t.minSpan, "duration_max": &t.maxSpan} {
+	for name, to := range map[string]*time.Duration{"duration_min": &t.MinSpan, "duration_max": &t.MaxSpan} {
 		if v := get(name); v != "" {
 			if *to, err = time.ParseDuration(v); err != nil {
 				return t, bad(name, err)
@@ -115,55 +116,55 @@ func v3Query(q url.Values) (t traceSearch, err error) {
 		}
 	}
 	if v := get("attributes"); v != "" {
-		if err = json.Unmarshal([]byte(v), &t.attributes); err != nil {
+		if err = json.Unmarshal([]byte(v), &t.Attributes); err != nil {
 			return t, bad("attributes", err)
 		}
 	}
 	t.To = t.To.Add(1) // Jaeger's range includes its end
-	return t, t.settle()
+	return t, settle(&t)
 }
 
-func (s *Server) v3Search(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
-	t, err := v3Query(r.URL.Query())
+func (s *API) v3Search(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
+	t, err := parseV3Search(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.searchTraces(ctx, m, t)
+	found, err := s.Traces.Search(ctx, m, t)
 	if err != nil {
 		return nil, err
 	}
-	found.warnings = found.missing(s, m, answer.Range{Start: t.From, End: t.To, Asked: true})
-	if len(found.list) == 0 {
-		return nil, answer.Problemf(answer.ErrNotFound, "", "%s", strings.Join(append([]string{"No traces found"}, found.warnings...),
+	found.Warnings = found.Missing(s.Moments, m, answer.Range{Start: t.From, End: t.To, Asked: true})
+	if len(found.List) == 0 {
+		return nil, answer.Problemf(answer.ErrNotFound, "", "%s", strings.Join(append([]string{"No traces found"}, found.Warnings...),
 			"; "))
 	}
 	out := ptrace.NewTraces()
-	for i := range found.list {
-		data, err := s.spansOf(ctx, &found, m, found.list[i].ID)
+	for i := range found.List {
+		data, err := s.Traces.Spans(ctx, &found, m, found.List[i].ID)
 		if err != nil {
 			return nil, err
 		}
 		before := out.SpanCount()
-		appendTrace(out, data, found.list[i].ID)
+		appendTrace(out, data, found.List[i].ID)
 		if out.SpanCount() == before {
-			summarySpan(&found.list[i]).ResourceSpans().MoveAndAppendTo(out.ResourceSpans())
+			summarySpan(&found.List[i]).ResourceSpans().MoveAndAppendTo(out.ResourceSpans())
 		}
 	}
-	return v3Result(out, found.warnings)
+	return v3Result(out, found.Warnings)
 }
 
-func (s *Server) v3Get(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
+func (s *API) v3Get(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
 	id, err := answer.ParseTraceID(chi.URLParam(r, "id"))
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.findTrace(ctx, m, id)
+	found, err := s.Traces.Find(ctx, m, id)
 	if err != nil {
 		return nil, err
 	}
 	out := ptrace.NewTraces()
-	appendTrace(out, found.data, id)
-	return v3Result(out, found.warnings)
+	appendTrace(out, found.Data, id)
+	return v3Result(out, found.Warnings)
 }
 
 func v3Result(td ptrace.Traces, warnings []string) (any, error) {
@@ -180,7 +181,7 @@ func appendTrace(out ptrace.Traces, data []ptrace.Traces, id [16]byte) {
 	var of ptrace.ScopeSpans
 	var ss ptrace.ScopeSpans
 	first := true
-	eachSpan(data, id, func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) {
+	older.EachSpan(data, id, func(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) {
 		if first || res != from {
 			rs = out.ResourceSpans().AppendEmpty()
 			res.CopyTo(rs.Resource())
@@ -241,18 +242,18 @@ type v3Service struct {
 	Errors uint64 `json:"errorSpanCount"`
 }
 
-func (s *Server) v3Summaries(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
-	t, err := v3Query(r.URL.Query())
+func (s *API) v3Summaries(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
+	t, err := parseV3Search(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.searchTraces(ctx, m, t)
+	found, err := s.Traces.Search(ctx, m, t)
 	if err != nil {
 		return nil, err
 	}
-	out, proceed := []v3Summary{}, s.proceed(ctx)
-	for i := range found.list {
-		f := &found.list[i]
+	out, proceed := []v3Summary{}, s.Traces.Proceed(ctx)
+	for i := range found.List {
+		f := &found.List[i]
 		one := v3Summary{TraceID: hex.EncodeToString(f.ID[:]), RootService: f.RootService, RootOperation: f.RootOperation,
 			Start: strconv.FormatInt(f.Start.UnixNano(), 10), End: strconv.FormatInt(f.End.UnixNano(), 10), Spans: f.Spans,
 			Errors: f.Errors, Services: []v3Service{}}
@@ -260,37 +261,11 @@ func (s *Server) v3Summaries(ctx context.Context, r *http.Request, m answer.Mome
 			one.Services = append(one.Services, v3Service{v.Name, v.Spans, v.Errors})
 		}
 		if proceed() {
-			if one.Orphans, err = s.orphans(ctx, &found, m, f.ID); err != nil {
+			if one.Orphans, err = s.Traces.Orphans(ctx, &found, m, f.ID); err != nil {
 				return nil, err
 			}
 		}
 		out = append(out, one)
 	}
-	return v3Answer{map[string]any{"summaries": out}, found.missing(s, m, answer.Range{Start: t.From, End: t.To, Asked: true})}, nil
-}
-
-// orphans counts the spans whose parent is not in the trace; nil when not all of its spans are at hand.
-func (s *Server) orphans(ctx context.Context, f *foundTraces, m answer.Moment, id [16]byte) (*uint64, error) {
-	data := []ptrace.Traces{f.data[id]}
-	if _, sent := f.data[id]; !sent {
-		kept, _, missing, ok, cut, err := s.traceBudget.spans(ctx, m.Views, id, &f.room)
-		if err != nil || !ok || missing > 0 || cut {
-			return nil, err
-		}
-		data = kept
-	}
-	var parents []pcommon.SpanID
-	has, n := map[pcommon.SpanID]bool{}, uint64(0)
-	eachSpan(data, id, func(_ pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
-		has[sp.SpanID()] = true
-		if !sp.ParentSpanID().IsEmpty() {
-			parents = append(parents, sp.ParentSpanID())
-		}
-	})
-	for _, p := range parents {
-		if !has[p] {
-			n++
-		}
-	}
-	return &n, nil
+	return v3Answer{map[string]any{"summaries": out}, found.Missing(s.Moments, m, answer.Range{Start: t.From, End: t.To, Asked: true})}, nil
 }

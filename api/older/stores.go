@@ -1,4 +1,4 @@
-package api
+package older
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"github.com/gaurav/watchingcat/storage/raw"
 )
 
-// RawTraces is a store of the traces that the views do not hold any more. *raw.Jaeger is one.
-type RawTraces interface {
+// TraceStore is a store of the traces that the views do not hold any more. *raw.Jaeger is one.
+type TraceStore interface {
 	Name() string
 	Search(ctx context.Context, q raw.TraceQuery) (list []raw.Trace, more bool, err error)
 	Trace(ctx context.Context, id [16]byte) (ptrace.Traces, error)
@@ -23,8 +23,8 @@ type RawTraces interface {
 	Dependencies(ctx context.Context, from, to time.Time) ([]raw.Dependency, error)
 }
 
-// RawLogs is a store of the log lines that the views do not hold any more. *raw.Elasticsearch is one.
-type RawLogs interface {
+// LogStore is a store of the log lines that the views do not hold any more. *raw.Elasticsearch is one.
+type LogStore interface {
 	Name() string
 	Search(ctx context.Context, q raw.LogQuery) (raw.LogResult, error)
 	Volume(ctx context.Context, q raw.LogQuery, step time.Duration) (list []raw.LogBucket, incomplete string, err error)
@@ -32,56 +32,52 @@ type RawLogs interface {
 
 // Stores are what is asked for what the views do not hold; each may be nil. Samples of metrics are read through the Queryable.
 type Stores struct {
-	Traces RawTraces
-	Logs   RawLogs
+	Traces TraceStore
+	Logs   LogStore
 	// Metrics says that the Queryable reads a store.
 	Metrics bool
 	// States says how each store and the cache is doing; nil: there are none.
 	States func() []raw.Status
 }
 
-const (
-	sourceKafka = "kafka"
-)
-
-// provenance is who gave an answer, and what is missing of it.
-type provenance struct {
+// Provenance is who gave an answer, and what is missing of it.
+type Provenance struct {
 	sources  []string
-	since    time.Time // from when on a store has answered; zero: none has
+	Since    time.Time // from when on a store has answered; zero: none has
 	covered  bool      // a store is asked for what lies before the views; that it did not answer is a warning
-	warnings []string
+	Warnings []string
 }
 
 // answered notes that a store has answered for the time from since on.
-func (p *provenance) answered(name string, since time.Time) {
+func (p *Provenance) answered(name string, since time.Time) {
 	if !slices.Contains(p.sources, name) {
 		p.sources = append(p.sources, name)
 	}
-	p.since = since
+	p.Since = since
 }
 
 // fail notes that a store did not answer: what is missing then.
-func (p *provenance) fail(err error, what string) {
+func (p *Provenance) fail(err error, what string) {
 	p.covered = true
 	p.warn(unanswered(err, what))
 }
 
-func (p *provenance) warn(text string) { p.warnings = append(p.warnings, text) }
+func (p *Provenance) warn(text string) { p.Warnings = append(p.Warnings, text) }
 
-// meta describes an answer over r that stores may have had a part in.
-func (p *provenance) meta(s *Server, m answer.Moment, r answer.Range) rest.Meta {
+// Meta describes an answer over r that stores may have had a part in.
+func (p *Provenance) Meta(s *answer.Moments, m answer.Moment, r answer.Range) rest.Meta {
 	asked := r
-	asked.Covered = asked.Covered || p.covered || !p.since.IsZero()
+	asked.Covered = asked.Covered || p.covered || !p.Since.IsZero()
 	out := s.Meta(m, asked)
 	if len(p.sources) > 0 {
 		out.Source = p.sources
 	}
-	if !p.since.IsZero() {
-		out.Since = answer.TimeOrNil(p.since)
+	if !p.Since.IsZero() {
+		out.Since = answer.TimeOrNil(p.Since)
 	}
-	if len(p.warnings) > 0 {
+	if len(p.Warnings) > 0 {
 		out.Partial = true
-		out.Warnings = append(out.Warnings, p.warnings...)
+		out.Warnings = append(out.Warnings, p.Warnings...)
 	}
 	return out
 }
@@ -89,15 +85,11 @@ func (p *provenance) meta(s *Server, m answer.Moment, r answer.Range) rest.Meta 
 // unanswered is the warning about a store that did not answer.
 func unanswered(err error, what string) string { return err.Error() + "; " + what }
 
-// backends is how the stores are doing.
-func (s *Server) backends() []rest.Backend {
-	out := []rest.Backend{}
-	if s.cfg.Stores.States == nil {
-		return out
+// Missing are the warnings of an answer whose format has no meta.
+func (p *Provenance) Missing(s *answer.Moments, m answer.Moment, r answer.Range) []string {
+	r.Covered = r.Covered || p.covered || !p.Since.IsZero()
+	if why := s.Unread(m, r); why != "" {
+		return append(slices.Clip(p.Warnings), why)
 	}
-	for _, b := range s.cfg.Stores.States() {
-		out = append(out, rest.Backend{Name: rest.BackendName(b.Name), State: rest.BackendState(b.State),
-			Error: answer.TextOrNil(answer.ValidText(b.Error))})
-	}
-	return out
+	return p.Warnings
 }
