@@ -1,13 +1,20 @@
 // Package api serves the views over HTTP: REST, WebSocket and event streams, the APIs of Prometheus, Jaeger and Alertmanager, and the page.
 //
-// openapi.yaml comes first: requests are validated from it, and rest, generated from it, holds the interface that Server
-// implements. A handler reads its parameters, asks the views once and builds the answer; it returns errors, and package answer alone
-// turns those into statuses. Every answer over telemetry carries meta.
+// openapi.yaml comes first: requests are validated from it, and rest, generated from it, holds the interface that the handlers of REST
+// implement together. This package puts the rooms below it together and mounts their routes; imports between them go one way:
+//
+//   - answer: parameters, errors and freshness (meta), which all rooms share.
+//   - caller: who makes a request, and what is recorded of it; auth: users, tokens and logins.
+//   - older: the views and the raw stores read as one.
+//   - telemetry, alerting, status: the handlers of REST. A handler reads its parameters, asks the views once and builds the answer.
+//   - jaeger, prom: the APIs of others.
+//   - live: what is pushed to clients.
 //
 // Invariants:
-//   - api knows no Kafka: what it needs of the pipeline is the small interface Pipeline.
+//   - api knows no Kafka: what it needs of the pipeline is the small interface status.Pipeline.
 //   - The clock is Config.Now; timers are used for pacing only.
 //   - What waits for a client is bounded; a client that does not keep up is cut off, never waited for.
+//   - Handlers return errors, and package answer alone turns those into statuses. Every answer over telemetry carries meta.
 package api
 
 import (
@@ -20,86 +27,58 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
-	promrules "github.com/prometheus/prometheus/rules"
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gaurav/watchingcat/api/alerting"
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/caller"
+	"github.com/gaurav/watchingcat/api/live"
 	"github.com/gaurav/watchingcat/api/older"
-	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/api/status"
+	"github.com/gaurav/watchingcat/api/telemetry"
 	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
-	"github.com/gaurav/watchingcat/views/model"
-	"github.com/gaurav/watchingcat/views/samples"
 )
 
 //go:embed openapi.yaml
 var document []byte
 
-// Alerts is what the API needs of rules and alerts. *evaluator.Evaluator implements it.
-type Alerts interface {
-	Rules() []rules.Info
-	Active() []alert.Alert
-	History(limit int) []alert.Transition
-	Changed() *alert.Signal
-	RuleGroups() []*promrules.Group
-	AlertingRules() []*promrules.AlertingRule
-	// Explain gathers why an alert is pending, as of now; nil where its rule is gone.
-	Explain(ctx context.Context, a *alert.Alert) *alert.Evidence
-}
-
-var _ Alerts = (*rules.Evaluator)(nil)
-
-// Metrics is what the API needs of OTLP metrics beside querying them.
-type Metrics interface {
-	// Counters count what became of records and points.
-	Counters() samples.MetricCounters
-	Families() []samples.Family
-	Frontier() model.Frontier
-	// SeriesCounts returns how many series of each name had a sample lately.
-	SeriesCounts() map[string]int
-	// Range returns the times between which samples are held; false while there are none.
-	Range() (from, to time.Time, ok bool)
-}
-
-// Links are addresses of other programs that the page links to; empty means none.
-type Links struct{ Jaeger, Grafana, Prometheus, Kibana string }
+var _ alerting.Evaluator = (*rules.Evaluator)(nil)
 
 // Config is what New needs. Views, Pipeline, Alerts, Queryable and Engine are required.
 type Config struct {
 	Views views.Reader
 	// Dimensions are the configured ones; the views may have others, until a replay.
 	Dimensions []string
-	Pipeline   Pipeline
-	Replays    Replays         // nil: there are none
-	Topics     TopicBacktester // nil: rules cannot be evaluated over topics
-	Alerts     Alerts
+	Pipeline   status.Pipeline
+	Replays    status.Replayer          // nil: there are none
+	Topics     alerting.TopicBacktester // nil: rules cannot be evaluated over topics
+	Alerts     alerting.Evaluator
 	// Rules and SLOs are those that users make; nil: they cannot.
 	Rules *books.RuleBook
 	SLOs  *books.SLOBook
 	Store storage.KV // what users made, for the audit trail; nil: none
 	// Notifications is beside Alertmanager what is known of receivers and what they were sent; nil: nothing.
-	Notifications Notifications
+	Notifications alerting.Notifications
 	Queryable     promstorage.SampleAndChunkQueryable // what /prometheus queries: evaluator's Queryable
 	Exemplars     promstorage.ExemplarQueryable       // nil: a query.Queryable over Views
 	Engine        promql.QueryEngine
-	Metrics       Metrics      // OTLP metrics; nil: none are kept
-	Stores        older.Stores // of what the views do not hold
+	Metrics       telemetry.Samples // OTLP metrics; nil: none are kept
+	Stores        older.Stores      // of what the views do not hold
 	// Alertmanager is mounted at /alertmanager when it is not nil; it sees paths from /api/v2 on.
 	Alertmanager http.Handler
 	// Registry gets the API's metrics and is served at /metrics; nil: a new one.
@@ -113,7 +92,7 @@ type Config struct {
 	Slog *slog.Logger
 	// ExternalLabels are those of alerts, for the templates of backtests.
 	ExternalLabels labels.Labels
-	Links          Links
+	Links          status.Links
 	ExternalURL    string
 	Version        string
 	// Auth says who may; nil: everybody everything.
@@ -139,53 +118,50 @@ type Config struct {
 
 // Limits bound what clients may cost. Zero values mean the defaults.
 type Limits struct {
-	Body          int64         // bytes of a request (1 MiB)
-	Clients       int           // WebSockets open at once, and log tails (1,000)
-	Subscriptions int           // of one WebSocket (32)
-	LiveViews     int           // different views and filters that are computed for WebSockets and event streams (2,000)
-	Message       int64         // bytes of a WebSocket message from a client (32 KiB)
-	TraceBytes    int64         // bytes of spans, as OTLP, in an answer about one trace (32 MiB)
-	TracesBytes   int64         // and in all of those that are large (64 MiB)
-	Queue         int           // frames that wait for one client (64)
-	WriteTimeout  time.Duration // of one WebSocket frame (10 s)
-	Heartbeat     time.Duration // between WebSocket pings (20 s)
+	live.Limits
+	Body        int64 // bytes of a request (1 MiB)
+	TraceBytes  int64 // bytes of spans, as OTLP, in an answer about one trace (32 MiB)
+	TracesBytes int64 // and in all of those that are large (64 MiB)
 }
 
 func (l *Limits) setDefaults() {
 	l.Body = cmp.Or(l.Body, 1<<20)
-	l.Clients = cmp.Or(l.Clients, 1000)
-	l.Subscriptions = cmp.Or(l.Subscriptions, 32)
-	l.LiveViews = cmp.Or(l.LiveViews, 2000)
-	l.Message = cmp.Or(l.Message, 32<<10)
 	l.TraceBytes = cmp.Or(l.TraceBytes, 32<<20)
 	l.TracesBytes = cmp.Or(l.TracesBytes, 64<<20)
-	l.Queue = cmp.Or(l.Queue, 64)
-	l.WriteTimeout = cmp.Or(l.WriteTimeout, 10*time.Second)
-	l.Heartbeat = cmp.Or(l.Heartbeat, 20*time.Second)
 }
 
 // Server answers HTTP requests.
 type Server struct {
 	*answer.Writer
 	*answer.Moments
-	*caller.Accounts
-	*caller.Auditor
 	cfg         Config
 	doc         *openapi3.T
 	params      *openapi3.T // the same, as parameters are checked by
 	requests    *caller.Requests
 	connections *caller.Connections
 	traces      *older.Traces
-	logs        *older.Logs
-	metrics     *liveMetrics
-	hub         *hub
+	rest        resources
+	live        *live.Hub
 	handler     http.Handler
-	tails       atomic.Int64 // log tails open
-	trials      topicTrials
-
-	stop     sync.Once
-	stopping chan struct{}
 }
+
+// resources are the handlers of REST: together they have the methods of rest.StrictServerInterface.
+type resources struct {
+	*caller.Accounts
+	*caller.Auditor
+	*telemetry.Services
+	*telemetry.Traces
+	*telemetry.Logs
+	*telemetry.Metrics
+	*alerting.Alerts
+	*alerting.Rules
+	*alerting.SLOs
+	*alerting.Backtests
+	*status.Status
+	*status.Replays
+}
+
+var _ rest.StrictServerInterface = resources{}
 
 // New builds a Server. It starts nothing: goroutines exist only while clients are connected.
 func New(c Config) (*Server, error) {
@@ -196,7 +172,7 @@ func New(c Config) (*Server, error) {
 		c.Exemplars = &query.Queryable{Reader: c.Views}
 	}
 	if c.Replays == nil {
-		c.Replays = noReplays{}
+		c.Replays = status.NoReplays{}
 	}
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
@@ -216,32 +192,54 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: openapi.yaml: %w", err)
 	}
-	out := &answer.Writer{Logger: c.Logger}
-	requests, err := caller.NewRequests(out, c.Now, c.Registry, c.Meter, c.Tracer)
-	if err != nil {
+	params := *doc
+	params.OpenAPI = "3.0.3"
+	s := &Server{cfg: c, doc: doc, params: &params, Writer: &answer.Writer{Logger: c.Logger},
+		Moments: &answer.Moments{Views: c.Views, Pipeline: c.Pipeline, Now: c.Now, Retention: c.Retention,
+			Stores: c.Stores.Traces != nil || c.Stores.Logs != nil || c.Stores.Metrics},
+		connections: caller.NewConnections(c.Connections, c.Registry, c.Logger, c.Now)}
+	if s.requests, err = caller.NewRequests(s.Writer, c.Now, c.Registry, c.Meter, c.Tracer); err != nil {
 		return nil, err
 	}
-	audit := &caller.Auditor{Writer: out, Store: c.Store, Now: c.Now}
+	s.traces = &older.Traces{Moments: s.Moments, Store: c.Stores.Traces, SearchTime: c.SearchTime,
+		Budget: older.NewBudget(c.Limits.TraceBytes, c.Limits.TracesBytes, c.Registry)}
+	s.rest = s.resources()
+	s.live = live.NewHub(live.Config{Writer: s.Writer, Moments: s.Moments, Services: s.rest.Services, Alerts: s.rest.Alerts,
+		Status: s.rest.Status, Watch: s.rest.Watch, Limits: c.Limits.Limits, CORSOrigins: c.CORSOrigins, Registry: c.Registry,
+		Panics: s.requests.Panics})
+	s.handler, err = s.routes()
+	return s, err
+}
+
+// resources gives each handler of REST the few things that it needs.
+func (s *Server) resources() resources {
+	c := &s.cfg
+	audit := &caller.Auditor{Writer: s.Writer, Store: c.Store, Now: c.Now}
 	if c.Rules != nil {
 		audit.Objects = c.Rules.Objects
 		audit.Trail = caller.NewTrail(c.Rules.Objects, c.Now, c.Logger)
 	}
-	gate := caller.NewGate(caller.Gate{Writer: out, Auth: c.Auth, Roles: caller.RolesOf(doc), Trail: audit.Trail, Now: c.Now,
-		ExternalURL: c.ExternalURL,
-		CORSOrigins: c.CORSOrigins, AllowedHosts: c.AllowedHosts}, c.RateLimit)
-	params := *doc
-	params.OpenAPI = "3.0.3"
-	s := &Server{cfg: c, doc: doc, params: &params, requests: requests, metrics: newLiveMetrics(c.Registry, requests.Panics),
-		stopping: make(chan struct{}), Writer: out, Accounts: &caller.Accounts{Gate: gate}, Auditor: audit,
-		Moments: &answer.Moments{Views: c.Views, Pipeline: c.Pipeline, Now: c.Now, Retention: c.Retention,
-			Stores: c.Stores.Traces != nil || c.Stores.Logs != nil || c.Stores.Metrics}}
-	s.connections = caller.NewConnections(c.Connections, c.Registry, c.Logger, c.Now)
-	s.traces = &older.Traces{Moments: s.Moments, Store: c.Stores.Traces, SearchTime: c.SearchTime,
-		Budget: older.NewBudget(c.Limits.TraceBytes, c.Limits.TracesBytes, c.Registry)}
-	s.logs = &older.Logs{Store: c.Stores.Logs}
-	s.hub = newHub(s)
-	s.handler, err = s.routes()
-	return s, err
+	gate := caller.NewGate(caller.Gate{Writer: s.Writer, Auth: c.Auth, Roles: caller.RolesOf(s.doc), Trail: audit.Trail, Now: c.Now,
+		ExternalURL: c.ExternalURL, CORSOrigins: c.CORSOrigins, AllowedHosts: c.AllowedHosts}, c.RateLimit)
+	rules := &alerting.Rules{Moments: s.Moments, Evaluator: c.Alerts, Book: c.Rules}
+	return resources{
+		Accounts: &caller.Accounts{Gate: gate},
+		Auditor:  audit,
+		Services: &telemetry.Services{Moments: s.Moments, Older: s.traces, Configured: c.Dimensions},
+		Traces:   &telemetry.Traces{Older: s.traces},
+		Logs:     &telemetry.Logs{Moments: s.Moments, Older: &older.Logs{Store: c.Stores.Logs}},
+		Metrics: &telemetry.Metrics{Moments: s.Moments, Samples: c.Metrics, Engine: c.Engine, Queryable: c.Queryable,
+			QueryTimeout: c.QueryTimeout, Logger: c.Logger},
+		Alerts: &alerting.Alerts{Moments: s.Moments, Evaluator: c.Alerts, Notifications: c.Notifications, Audit: audit.Audit},
+		Rules:  rules,
+		SLOs:   &alerting.SLOs{Moments: s.Moments, Evaluator: c.Alerts, Book: c.SLOs, Engine: c.Engine, Queryable: c.Queryable},
+		Backtests: &alerting.Backtests{Writer: s.Writer, Moments: s.Moments, Rules: rules, Notifications: c.Notifications, Topics: c.Topics,
+			Engine: c.Engine, Queryable: c.Queryable, QueryTimeout: c.QueryTimeout, ExternalLabels: c.ExternalLabels, Audit: audit.Audit,
+			Panics: s.requests.Panics},
+		Status: &status.Status{Moments: s.Moments, Reading: c.Pipeline, Replays: c.Replays, Samples: c.Metrics, States: c.Stores.States,
+			Links: c.Links, ExternalURL: c.ExternalURL, Version: c.Version},
+		Replays: &status.Replays{Replays: c.Replays, Audit: audit.Audit},
+	}
 }
 
 // Handler returns the handler of all paths.
@@ -294,12 +292,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // Close ends what is open, and writes what is left of the audit trail. Serve calls it.
 func (s *Server) Close() {
 	s.end()
-	s.Auditor.Trail.Close()
+	s.rest.Trail.Close()
 }
 
 // end ends the log tails and the WebSockets, and waits for these; other requests are not touched.
 func (s *Server) end() {
-	s.stop.Do(func() { close(s.stopping) })
-	s.trials.close()
-	s.hub.close()
+	s.live.StopTails()
+	s.rest.Backtests.Close()
+	s.live.Close()
 }

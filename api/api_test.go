@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gaurav/watchingcat/api/status"
 	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/evaluator/rules"
@@ -161,7 +162,7 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 		Engine: engine, Registry: b.reg, Rules: &books.RuleBook{KV: kv, Objects: b.made}, SLOs: &books.SLOBook{KV: kv, Objects: b.made},
 		Store: kv, Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel),
 		Version: "1.2.3",
-		Links:   Links{Jaeger: "http://jaeger:16686"}, AllowedHosts: []string{"example.com"}} // the host of httptest's requests
+		Links:   status.Links{Jaeger: "http://jaeger:16686"}, AllowedHosts: []string{"example.com"}} // the host of httptest's requests
 	for _, f := range change {
 		f(&c)
 	}

@@ -228,7 +228,7 @@ func TestFloodOfRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var puts []int
 		b := newAuthBench(t, func(c *Config) { c.Logger = zerolog.Nop() })
-		b.s.Auditor.Trail.Put = func(ctx context.Context, list []storage.Object) error {
+		b.s.rest.Trail.Put = func(ctx context.Context, list []storage.Object) error {
 			if len(puts) == 1 {
 				puts = append(puts, 0)
 				return errors.New("the brokers do not answer")
@@ -243,7 +243,7 @@ func TestFloodOfRefusals(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer wc_0_"+strconv.Itoa(i))
 			b.s.Handler().ServeHTTP(httptest.NewRecorder(), r)
 		}
-		b.s.Auditor.Trail.Happened(caller.Event{Action: "login", Kind: storage.KindLogin, Object: "ann", By: "ann", Address: "192.0.2.1"},
+		b.s.rest.Trail.Happened(caller.Event{Action: "login", Kind: storage.KindLogin, Object: "ann", By: "ann", Address: "192.0.2.1"},
 			1)
 		time.Sleep(3 * caller.TrailRound)
 		synctest.Wait()
@@ -264,7 +264,7 @@ func TestFloodOfRefusals(t *testing.T) {
 			written += n
 		}
 		require.LessOrEqual(t, written, 2*(caller.TrailApart+2), "%v", puts)
-		require.False(t, b.s.Auditor.Trail.Running(), "nothing waits any more")
+		require.False(t, b.s.rest.Trail.Running(), "nothing waits any more")
 		b.s.Close()
 	})
 }

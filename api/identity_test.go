@@ -18,6 +18,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/caller"
+	"github.com/gaurav/watchingcat/api/live"
 	"github.com/gaurav/watchingcat/storage"
 )
 
@@ -50,7 +51,7 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 	tokens := map[auth.Role]string{auth.Viewer: b.token(auth.Viewer), auth.Editor: b.token(auth.Editor), auth.Admin: b.token(auth.Admin)}
 	for path, item := range b.s.doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			need, ok := b.s.Accounts.Roles[method+" "+path]
+			need, ok := b.s.rest.Roles[method+" "+path]
 			require.True(t, ok)
 			name, _ := op.Extensions["x-role"].(string)
 			require.Equal(t, need.String(), name, "%s %s has a role", method, path)
@@ -164,7 +165,7 @@ func TestWhoGuessesLocksOutNobodyElse(t *testing.T) {
 		require.Equal(t, 429, login(1, "correct horse"))
 		require.Equal(t, 200, login(2, "correct horse"))
 		for i := range caller.LoginFailuresOf - caller.LoginFailures - 1 { // as from other addresses, without working out so many passwords
-			b.s.Failed(caller.With(t.Context(), &caller.Caller{Address: fmt.Sprintf("192.0.2.%d", 4+i)}), "ann", "ann")
+			b.s.rest.Failed(caller.With(t.Context(), &caller.Caller{Address: fmt.Sprintf("192.0.2.%d", 4+i)}), "ann", "ann")
 		}
 		require.Equal(t, 401, login(3, "wrong wrong"))
 		require.Equal(t, 429, login(2, "correct horse"))
@@ -349,8 +350,8 @@ func TestTokensSayWhenTheyWereUsed(t *testing.T) {
 		another := &auth.Accounts{KV: b.s.cfg.Store, Objects: b.made} // knows what the topic says
 		require.Zero(t, used(b.s.cfg.Auth.Accounts))
 		writes := 0
-		put := b.s.Auditor.Trail.Put
-		b.s.Auditor.Trail.Put = func(ctx context.Context, list []storage.Object) error { writes++; return put(ctx, list) }
+		put := b.s.rest.Trail.Put
+		b.s.rest.Trail.Put = func(ctx context.Context, list []storage.Object) error { writes++; return put(ctx, list) }
 		began := b.now
 		for range 119 {
 			require.Equal(t, 200, b.get("/api/v1/services", "Authorization: Bearer "+secret).Code)
@@ -491,7 +492,7 @@ func TestOpenConnectionsEndWithTheirCredential(t *testing.T) {
 				}
 				end()
 				err := <-gone
-				require.Equal(t, closeEnded, websocket.CloseStatus(err), "%v", err)
+				require.Equal(t, live.CloseEnded, websocket.CloseStatus(err), "%v", err)
 				require.ErrorContains(t, err, "log in again")
 				for _, events := range last {
 					require.Equal(t, []string{"closed", "4401", ""}, <-events)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"nhooyr.io/websocket"
+
+	"github.com/gaurav/watchingcat/api/live"
 )
 
 // TestTheProtocolIsAsDocumented holds websocket.md against the server: its views and filters, its messages, its frames and its codes.
@@ -28,12 +30,12 @@ func TestTheProtocolIsAsDocumented(t *testing.T) {
 	var listed []string
 	for _, m := range row.FindAllStringSubmatch(doc, -1) {
 		listed = append(listed, m[1])
-		i := slices.IndexFunc(liveViews, func(v *liveView) bool { return v.name == m[1] })
+		i := slices.IndexFunc(live.Views, func(v *live.View) bool { return v.Name == m[1] })
 		require.GreaterOrEqual(t, i, 0, m[1])
-		require.Equal(t, liveViews[i].takes, words(m[2]), "filters of %s", m[1])
+		require.Equal(t, live.Views[i].Takes, words(m[2]), "filters of %s", m[1])
 	}
-	require.Len(t, liveViews, len(listed))
-	for status, text := range map[websocket.StatusCode]string{closeSlow: "did not keep up", closeEnded: "credential has ended"} {
+	require.Len(t, live.Views, len(listed))
+	for status, text := range map[websocket.StatusCode]string{live.CloseSlow: "did not keep up", live.CloseEnded: "credential has ended"} {
 		require.Regexp(t, "(?m)^\\| "+strconv.Itoa(int(status))+" \\| .*"+text, doc)
 	}
 

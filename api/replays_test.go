@@ -6,45 +6,48 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/gaurav/watchingcat/api/status"
 )
 
 // fakeReplays holds replays that stand where they were started.
-type fakeReplays struct{ list []Replay }
+type fakeReplays struct{ list []status.Replay }
 
-func (f *fakeReplays) List() []Replay {
+func (f *fakeReplays) List() []status.Replay {
 	list := slices.Clone(f.list)
 	slices.Reverse(list)
 	return list
 }
 
-func (f *fakeReplays) find(id string) (*Replay, error) {
+func (f *fakeReplays) find(id string) (*status.Replay, error) {
 	for i := range f.list {
 		if f.list[i].ID == id {
 			return &f.list[i], nil
 		}
 	}
-	return nil, fmt.Errorf("%w: %q", ErrReplayUnknown, id)
+	return nil, fmt.Errorf("%w: %q", status.ErrReplayUnknown, id)
 }
 
-func (f *fakeReplays) Get(id string) (Replay, error) {
+func (f *fakeReplays) Get(id string) (status.Replay, error) {
 	r, err := f.find(id)
 	if err != nil {
-		return Replay{}, err
+		return status.Replay{}, err
 	}
 	return *r, nil
 }
 
-func (f *fakeReplays) Start(q ReplayRequest) (Replay, error) {
+func (f *fakeReplays) Start(q status.ReplayRequest) (status.Replay, error) {
 	for _, v := range q.Views {
 		if v != "red" {
-			return Replay{}, fmt.Errorf("%w: there is no view %q", ErrReplayInvalid, v)
+			return status.Replay{}, fmt.Errorf("%w: there is no view %q", status.ErrReplayInvalid, v)
 		}
 	}
 	if n := len(f.list); n > 0 && f.list[n-1].State != "canceled" {
-		return Replay{}, fmt.Errorf("%w: %s is %s", ErrReplayConflict, f.list[n-1].ID, f.list[n-1].State)
+		return status.Replay{}, fmt.Errorf("%w: %s is %s", status.ErrReplayConflict, f.list[n-1].ID, f.list[n-1].State)
 	}
-	r := Replay{ReplayRequest: q, ID: strconv.Itoa(len(f.list) + 1), State: "running", Progress: 0.25, Rate: 1500, ETA: 2 * time.Second,
-		Records: 1000, Version: 3, Partitions: []ReplayPartition{{Topic: "otlp_spans", Start: 10, Position: 1010, End: 4010}},
+	r := status.Replay{ReplayRequest: q, ID: strconv.Itoa(len(f.list) + 1), State: "running", Progress: 0.25, Rate: 1500,
+		ETA:     2 * time.Second,
+		Records: 1000, Version: 3, Partitions: []status.ReplayPartition{{Topic: "otlp_spans", Start: 10, Position: 1010, End: 4010}},
 		Created: at(50 * time.Second), Updated: at(55 * time.Second)}
 	f.list = append(f.list, r)
 	return r, nil
@@ -53,7 +56,7 @@ func (f *fakeReplays) Start(q ReplayRequest) (Replay, error) {
 func (f *fakeReplays) set(id, state string) error {
 	r, err := f.find(id)
 	if err == nil && r.State == state {
-		err = fmt.Errorf("%w: it is %s", ErrReplayConflict, state)
+		err = fmt.Errorf("%w: it is %s", status.ErrReplayConflict, state)
 	}
 	if err == nil {
 		r.State = state

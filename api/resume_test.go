@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/api/live"
 )
 
 // follower keeps the services as a client does, from snapshots and deltas.
@@ -139,7 +141,7 @@ func TestResumeAfterRandomCuts(t *testing.T) {
 					cut()
 					pause := time.Duration(rng.IntN(3000)) * time.Millisecond
 					if rng.IntN(6) == 0 {
-						pause = resumeFor + time.Second
+						pause = live.ResumeFor + time.Second
 					} else if round < 11 {
 						short++
 					}
@@ -157,7 +159,7 @@ func TestResumeAfterRandomCuts(t *testing.T) {
 				cut()
 				require.GreaterOrEqual(t, f.resumed, short, "short breaks are resumed")
 				require.Equal(t, 13, f.resumed+f.whole)
-				require.Equal(t, float64(f.resumed), testutil.ToFloat64(b.s.metrics.resumes.WithLabelValues("resumed")))
+				require.Equal(t, float64(f.resumed), counted(t, b, "watchingcat_ws_resumes_total", "resumed"))
 			})
 		})
 	}
@@ -253,31 +255,37 @@ func TestResumeOfAnother(t *testing.T) {
 	})
 }
 
+// computed is how many live views are computed.
+func (b *bench) computed() (n int) {
+	for _, t := range b.s.live.Topics() {
+		if !t.Resting {
+			n++
+		}
+	}
+	return n
+}
+
 // TestRestingViewsAreBounded: in number and time, and they compute nothing.
 func TestRestingViewsAreBounded(t *testing.T) {
 	onPipes(t, func(b *bench, connect func() *peer) {
 		call := b.shop()
 		p := connect()
-		for i := range maxResting + 5 {
+		for i := range live.MaxResting + 5 {
 			p.send(fmt.Sprintf(`{"type":"subscribe","id":"s","view":"services","filter":{"service":"s%d"}}`, i))
 			p.want("snapshot", "s", 1)
 			p.send(`{"type":"unsubscribe","id":"s"}`)
 		}
 		p.quiet(0)
-		resting := func() int {
-			b.s.hub.mu.Lock()
-			defer b.s.hub.mu.Unlock()
-			return len(b.s.hub.resting)
-		}
-		require.Equal(t, maxResting, resting())
-		require.False(t, slices.ContainsFunc(b.s.hub.resting, func(t *topic) bool { return t.filter.Service == "s4" }),
+		resting := func() int { return len(b.s.live.Topics()) - b.computed() }
+		require.Equal(t, live.MaxResting, resting())
+		require.False(t, slices.ContainsFunc(b.s.live.Topics(), func(t live.TopicState) bool { return t.Filter.Service == "s4" }),
 			"the oldest are gone")
 		p.leave()
-		before := testutil.ToFloat64(b.s.metrics.computed.WithLabelValues("services"))
+		before := counted(t, b, "watchingcat_ws_computations_total", "services")
 		call("s01")
 		time.Sleep(10 * time.Second)
-		require.Equal(t, before, testutil.ToFloat64(b.s.metrics.computed.WithLabelValues("services")))
-		time.Sleep(resumeFor)
+		require.Equal(t, before, counted(t, b, "watchingcat_ws_computations_total", "services"))
+		time.Sleep(live.ResumeFor)
 		require.Zero(t, resting())
 	})
 }
@@ -289,20 +297,18 @@ func TestWhatWasMissedIsBounded(t *testing.T) {
 		p := connect()
 		p.send(`{"type":"subscribe","id":"s","view":"services"}`)
 		first := p.read()
-		for i := range resumeDeltas {
+		for i := range live.ResumeDeltas {
 			call(fmt.Sprintf("s%02d", i%30))
 			require.Equal(t, "delta", p.read().Type)
 		}
-		for _, tp := range b.s.hub.topics {
-			tp.mu.Lock()
-			require.LessOrEqual(t, tp.logged, len(tp.current.snapshot))
-			require.Less(t, len(tp.log), resumeDeltas)
-			require.NotEmpty(t, tp.log)
-			tp.mu.Unlock()
+		for _, tp := range b.s.live.Topics() {
+			require.LessOrEqual(t, tp.DeltaBytes, tp.SnapshotBytes)
+			require.Less(t, tp.Deltas, live.ResumeDeltas)
+			require.Positive(t, tp.Deltas)
 		}
 		p.send(fmt.Sprintf(`{"type":"subscribe","id":"x","view":"services","cursor":1,"stream":%q}`, first.Stream))
 		require.Equal(t, "snapshot", p.read().Type)
-		require.Equal(t, 1.0, testutil.ToFloat64(b.s.metrics.resumes.WithLabelValues("too_old")))
+		require.Equal(t, 1.0, counted(t, b, "watchingcat_ws_resumes_total", "too_old"))
 		p.leave()
 	})
 }
@@ -310,10 +316,9 @@ func TestWhatWasMissedIsBounded(t *testing.T) {
 // TestAViewThatPanics: there is no request that it would be the failure of. It is counted, and other views go on, on the same connection
 // too.
 func TestAViewThatPanics(t *testing.T) {
-	known := liveViews
-	t.Cleanup(func() { liveViews = known })
-	liveViews = append(slices.Clone(known), &liveView{name: "broken", compute: func(*Server, filter) (*state, error) { panic("planted") }})
 	onPipes(t, func(b *bench, connect func() *peer) {
+		b.s.live.Catalog = append(slices.Clone(b.s.live.Catalog),
+			&live.View{Name: "broken", Compute: func(*live.Hub, live.Filter) (*live.State, error) { panic("planted") }})
 		call := b.shop()
 		p := connect()
 		p.send(`{"type":"subscribe","id":"b","view":"broken"}`)

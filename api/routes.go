@@ -40,18 +40,18 @@ func (s *Server) routes() (http.Handler, error) {
 			AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "If-Match", "If-None-Match"},
 			ExposedHeaders: []string{"ETag", "Retry-After", answer.WarningHeader}}))
 	}
-	r.Use(s.Guard)
+	r.Use(s.rest.Guard)
 	r.Use(s.cfg.Middleware...)
 	r.Use(s.limitBody, middleware.GetHead)
 	r.NotFound(compress(s.servePage(page)))
 	r.MethodNotAllowed(s.methodNotAllowed(r))
-	r.With(s.Authorize).Get("/ws", s.hub.serve)
-	r.With(s.Authorize).Get(auth.OIDCPath+"login", s.OIDCLogin)
-	r.With(s.Authorize).Get(auth.OIDCPath+"callback", s.OIDCCallback)
-	r.With(s.Authorize, s.validate).Get("/api/v1/logs/tail", s.tailLogs)
-	r.With(s.Authorize, s.validate).Get("/api/v1/live", s.hub.stream)
+	r.With(s.rest.Authorize).Get("/ws", s.live.ServeWebSocket)
+	r.With(s.rest.Authorize).Get(auth.OIDCPath+"login", s.rest.OIDCLogin)
+	r.With(s.rest.Authorize).Get(auth.OIDCPath+"callback", s.rest.OIDCCallback)
+	r.With(s.rest.Authorize, s.validate).Get("/api/v1/logs/tail", s.live.ServeTail)
+	r.With(s.rest.Authorize, s.validate).Get("/api/v1/live", s.live.ServeEvents)
 	r.Group(func(r chi.Router) {
-		r.Use(s.Authorize)
+		r.Use(s.rest.Authorize)
 		r.Use(func(h http.Handler) http.Handler { return compress(h) })
 		r.Use(answer.Conditional)
 		s.restRoutes(r)
@@ -60,7 +60,7 @@ func (s *Server) routes() (http.Handler, error) {
 		p.RulerRoutes(r)
 		s.jaeger().Routes(r.With(s.HoldViews))
 		if s.cfg.Alertmanager != nil {
-			h := s.FromOutside(http.StripPrefix("/alertmanager", s.cfg.Alertmanager))
+			h := s.rest.FromOutside(http.StripPrefix("/alertmanager", s.cfg.Alertmanager))
 			for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 				r.Method(m, "/alertmanager/api/v2/*", h)
 			}
@@ -77,7 +77,7 @@ func (s *Server) routes() (http.Handler, error) {
 func (s *Server) prom() *prom.API {
 	c := &s.cfg
 	return &prom.API{Writer: s.Writer, Engine: c.Engine, Queryable: c.Queryable, Exemplars: c.Exemplars, QueryTimeout: c.QueryTimeout,
-		Slog: c.Slog, Registry: c.Registry, Alerts: c.Alerts, Families: s.families, Rules: c.Rules, Now: c.Now, Version: c.Version}
+		Slog: c.Slog, Registry: c.Registry, Alerts: c.Alerts, Families: s.rest.Families, Rules: c.Rules, Now: c.Now, Version: c.Version}
 }
 
 func (s *Server) jaeger() *jaeger.API {

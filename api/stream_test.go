@@ -9,9 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"nhooyr.io/websocket"
+
+	"github.com/gaurav/watchingcat/api/live"
 )
 
 // listener reads an event stream.
@@ -87,7 +88,7 @@ func TestStreamSendsWhatTheWebSocketSends(t *testing.T) {
 		require.Regexp(t, `^2@`, id)
 		require.Equal(t, want, got["data"])
 		require.Equal(t, 2.0, got["seq"])
-		require.Len(t, b.s.hub.topics, 1)
+		require.Equal(t, 1, b.computed())
 		require.NoError(t, l.body.Close())
 
 		l = listen(t, client, "view=services&service=cart", "41")
@@ -114,13 +115,13 @@ func TestStreamCutsOffWhoDoesNotRead(t *testing.T) {
 		for {
 			name, id, data := l.next()
 			if names = append(names, name); name == "closed" {
-				require.Equal(t, float64(closeSlow), data["code"])
+				require.Equal(t, float64(live.CloseSlow), data["code"])
 				require.Empty(t, id)
 				break
 			}
 			require.NotEmpty(t, name, names)
 		}
-		require.Equal(t, 1.0, testutil.ToFloat64(b.s.metrics.slow))
+		require.Equal(t, 1.0, counted(t, b, "watchingcat_ws_slow_clients_total", ""))
 		name, _, _ := l.next()
 		require.Empty(t, name, "the stream has ended")
 		require.NoError(t, l.body.Close())

@@ -17,6 +17,8 @@ import (
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/api/status"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 
 // restRoutes mounts what openapi.yaml describes, each request validated from it.
 func (s *Server) restRoutes(r chi.Router) {
-	strict := rest.NewStrictHandlerWithOptions(s, nil, rest.StrictHTTPServerOptions{
+	strict := rest.NewStrictHandlerWithOptions(s.rest, nil, rest.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  s.badRequest,
 		ResponseErrorHandlerFunc: s.Fail,
 	})
@@ -170,5 +172,26 @@ func (s *Server) await(r *http.Request, query url.Values) error {
 	if err != nil {
 		return err
 	}
-	return s.waitFor(r.Context(), want, timeout)
+	return status.Positions{Views: s.Views, Pipeline: s.cfg.Pipeline}.Wait(r.Context(), want, timeout)
+}
+
+// checkFilter refuses a filter by what is no dimension.
+func (s *Server) checkFilter(f model.DimFilter) error {
+	if len(f) == 0 {
+		return nil
+	}
+	var names []string
+	for _, d := range answer.DimensionsOf(s.cfg.Views) {
+		names = append(names, d.Name)
+	}
+	for name := range f {
+		if !slices.Contains(names, name) {
+			advice := "No dimensions are configured: set WATCHINGCAT_DIMENSIONS, and run a replay if there are views already."
+			if len(names) > 0 {
+				advice = "The dimensions are " + strings.Join(names, ", ") + "."
+			}
+			return answer.Advise(answer.Problemf(answer.ErrBadRequest, "unknown_dimension", "filter: %q is not a dimension", name), advice)
+		}
+	}
+	return nil
 }

@@ -3,9 +3,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -14,8 +12,6 @@ import (
 	"github.com/gaurav/watchingcat/api/apitest"
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
-	"github.com/gaurav/watchingcat/storage/attr"
-	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
@@ -97,29 +93,6 @@ func TestLiveLinesWithOddNumbers(t *testing.T) {
 			require.Contains(t, string(m.Data), `"9007199254740993"`)
 		}
 		_ = tail.body.Close()
-	})
-}
-
-// FuzzLineEncoders shows lines of any OTLP bytes.
-func FuzzLineEncoders(f *testing.F) {
-	f.Add(apitest.OddLines(f))
-	f.Fuzz(func(t *testing.T, value []byte) {
-		var u plog.ProtoUnmarshaler
-		ld, err := u.UnmarshalLogs(value)
-		if err != nil {
-			return
-		}
-		for _, rl := range ld.ResourceLogs().All() {
-			for _, sl := range rl.ScopeLogs().All() {
-				for _, l := range sl.LogRecords().All() {
-					line := logLine(&views.LogLine{Body: attr.Text(l.Body()), Attributes: attr.Map(l.Attributes()),
-						Resource: attr.Map(rl.Resource().Attributes())})
-					out, err := json.Marshal(line)
-					require.NoError(t, err)
-					require.True(t, utf8.Valid(out) && !strings.Contains(string(out), "\n"), "%q", out)
-				}
-			}
-		}
 	})
 }
 

@@ -13,9 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"nhooyr.io/websocket"
+
+	"github.com/gaurav/watchingcat/api/live"
 )
 
 // pipes is a listener whose connections are net.Pipes: they hold no bytes, so a client that does not read blocks its server at
@@ -223,7 +224,7 @@ func TestWebSocketPushesAtMostFourTimesASecondAndComputesOnceForAll(t *testing.T
 			calls = d["services"].([]any)[0].(map[string]any)["calls"].(float64)
 		}
 		require.LessOrEqual(t, seq, uint64(1+5), "four a second and the one at its beginning")
-		require.Equal(t, float64(seq), testutil.ToFloat64(b.s.metrics.computed.WithLabelValues("services")),
+		require.Equal(t, float64(seq), counted(t, b, "watchingcat_ws_computations_total", "services"),
 			"one computation for both clients")
 	})
 }
@@ -240,7 +241,7 @@ func TestWebSocketUnsubscribeAndResume(t *testing.T) {
 		b.record("2s 1ms cart server GET id=t2/a")
 		b.commit()
 		p.quiet(time.Second)
-		require.Empty(t, b.s.hub.topics, "nobody looks, nothing is computed")
+		require.Zero(t, b.computed(), "nobody looks, nothing is computed")
 		p.leave()
 		// A connection lost after frame 41: the snapshot makes good what was missed, and numbers go on.
 		p = connect()
@@ -273,9 +274,9 @@ func TestWebSocketSlowClientIsCutOffAndOthersGoOn(t *testing.T) {
 		_, _, err := slow.conn.Read(context.Background())
 		var closed websocket.CloseError
 		require.ErrorAs(t, err, &closed)
-		require.Equal(t, closeSlow, closed.Code)
+		require.Equal(t, live.CloseSlow, closed.Code)
 		require.Contains(t, closed.Reason, "too slow")
-		require.Equal(t, 1.0, testutil.ToFloat64(b.s.metrics.slow))
+		require.Equal(t, 1.0, counted(t, b, "watchingcat_ws_slow_clients_total", ""))
 		b.record("3s 1ms cart server GET id=z/a")
 		b.commit()
 		good.want("delta", "s", 10)
@@ -293,8 +294,8 @@ func TestWebSocketGivesUpAClientThatIsGone(t *testing.T) {
 				synctest.Wait() // the other side is blocked for good: nobody reads
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				require.Zero(t, testutil.ToFloat64(b.s.metrics.clients))
-				require.Empty(t, b.s.hub.topics)
+				require.Zero(t, gaugeOf(t, b, "watchingcat_ws_clients"))
+				require.Zero(t, b.computed())
 			})
 		})
 	}
@@ -467,7 +468,7 @@ func TestLogTail(t *testing.T) {
 		require.Equal(t, "line", next("event: "))
 		require.Contains(t, next("data: "), `"body":"hello"`)
 		var many []string
-		for i := range tailLines + 5 {
+		for i := range live.TailLines + 5 {
 			many = append(many, fmt.Sprintf("13s cart INFO | line %d", i))
 		}
 		b.record(many...)

@@ -30,7 +30,6 @@ const (
 var longer = map[string]string{
 	"pipeline/otlp/scan.go oneSpan": "the hot path: one switch over the fields of a span, without calls",
 	"views":                         "the Set, its journal and the searches that are methods of it",
-	"api":                           "handlers of one Server: its rooms are to come",
 }
 
 // goPackage is what `go list` says of a package of ours.

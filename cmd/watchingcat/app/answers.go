@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/api"
+	"github.com/gaurav/watchingcat/api/status"
 	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/progress"
@@ -26,7 +27,7 @@ func (a *App) openAPI(context.Context) (err error) {
 		Rules:  a.rules, SLOs: &books.SLOBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,
 		Alertmanager: a.notifier.API(), ExternalLabels: a.external, Registry: a.reg, Meter: a.own.meter("api"), Tracer: a.own.tracer("api"),
 		Logger: a.log, Slog: a.slog, Version: Version(), Retention: time.Duration(a.cfg.Retention1h),
-		Links: api.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL),
+		Links: status.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL),
 			Kibana: link(a.cfg.KibanaURL)},
 		ExternalURL: cmp.Or(a.cfg.ExternalURL, a.cfg.Scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins,
 		AllowedHosts: a.cfg.AllowedHosts, Auth: a.auth, RateLimit: a.cfg.RateLimit, Connections: (&descriptors{}).connections,
@@ -41,7 +42,7 @@ func (a *App) openAPI(context.Context) (err error) {
 // pipelineAnswers answers for the API how far the topics have been read.
 type pipelineAnswers struct{ app *App }
 
-var _ api.Pipeline = pipelineAnswers{}
+var _ status.Pipeline = pipelineAnswers{}
 
 func (p pipelineAnswers) Positions() ([]storage.Position, error) { return p.app.committed(), nil }
 

@@ -7,29 +7,29 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gaurav/watchingcat/api"
+	"github.com/gaurav/watchingcat/api/status"
 	"github.com/gaurav/watchingcat/pipeline/replay"
 )
 
 // replayAnswers answers for the API about replays.
 type replayAnswers struct{ gens *replay.Generations }
 
-var _ api.Replays = replayAnswers{}
+var _ status.Replayer = replayAnswers{}
 
-func (r replayAnswers) List() []api.Replay {
-	var out []api.Replay
+func (r replayAnswers) List() []status.Replay {
+	var out []status.Replay
 	for _, p := range r.gens.Replays() {
 		out = append(out, replayOf(p))
 	}
 	return out
 }
 
-func (r replayAnswers) Get(id string) (api.Replay, error) {
+func (r replayAnswers) Get(id string) (status.Replay, error) {
 	p, err := r.gens.Replay(id)
 	return replayOf(p), replayError(err)
 }
 
-func (r replayAnswers) Start(q api.ReplayRequest) (api.Replay, error) {
+func (r replayAnswers) Start(q status.ReplayRequest) (status.Replay, error) {
 	p, err := r.gens.StartReplay(replay.Request{Views: q.Views, From: q.From, To: q.To, Keep: q.Keep})
 	return replayOf(p), replayError(err)
 }
@@ -40,21 +40,21 @@ func (r replayAnswers) Cancel(ctx context.Context, id string) error {
 	return replayError(r.gens.CancelReplay(ctx, id))
 }
 
-func replayOf(p replay.Progress) api.Replay {
-	out := api.Replay{ReplayRequest: api.ReplayRequest{Views: p.Views, From: p.From, To: p.To, Keep: p.Keep}, ID: p.ID,
+func replayOf(p replay.Progress) status.Replay {
+	out := status.Replay{ReplayRequest: status.ReplayRequest{Views: p.Views, From: p.From, To: p.To, Keep: p.Keep}, ID: p.ID,
 		State: string(p.State), Progress: p.Done, Rate: p.Rate, ETA: p.ETA, Records: p.Records, Waiting: p.Waiting, Version: p.Version,
 		Error: p.Error, Created: p.Created, Updated: p.Updated}
 	for i, part := range p.Parts {
 		out.Partitions = append(out.Partitions,
-			api.ReplayPartition{Topic: part.Topic, Partition: part.Partition, Start: part.Start, Position: p.Positions[i], End: part.End})
+			status.ReplayPartition{Topic: part.Topic, Partition: part.Partition, Start: part.Start, Position: p.Positions[i], End: part.End})
 	}
 	return out
 }
 
 // replayError gives an error of the pipeline the name that the API knows.
 func replayError(err error) error {
-	for is, as := range map[error]error{replay.ErrNoReplay: api.ErrReplayUnknown, replay.ErrActive: api.ErrReplayConflict,
-		replay.ErrState: api.ErrReplayConflict, replay.ErrBad: api.ErrReplayInvalid} {
+	for is, as := range map[error]error{replay.ErrNoReplay: status.ErrReplayUnknown, replay.ErrActive: status.ErrReplayConflict,
+		replay.ErrState: status.ErrReplayConflict, replay.ErrBad: status.ErrReplayInvalid} {
 		if errors.Is(err, is) {
 			return namedError{as, err}
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/gaurav/watchingcat/views/samples"
 )
 
-// topicBacktests is an api.TopicBacktester over the topics that the process reads.
+// topicBacktests is an alerting.TopicBacktester over the topics that the process reads.
 type topicBacktests struct{ *App }
 
 const (
@@ -22,7 +22,7 @@ const (
 	exportMargin = time.Minute
 )
 
-// Backtest implements api.TopicBacktester.
+// Backtest implements alerting.TopicBacktester.
 func (t topicBacktests) Backtest(ctx context.Context, list []backtest.Spec,
 	report func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 	warmUp, start, end := leastWarmUp, list[0].Start, list[0].End

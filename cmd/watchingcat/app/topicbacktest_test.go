@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/gaurav/watchingcat/api"
+	"github.com/gaurav/watchingcat/api/alerting"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/backtest"
@@ -219,7 +219,7 @@ func transitionLines(list []alert.Transition) (out []string) {
 func noticesOf(t *testing.T, list []alert.Transition, end time.Time) []string {
 	c, err := notify.ParseConfig("route: {receiver: all, group_by: [alertname], group_wait: 5s, group_interval: 30s}\nreceivers: [{name: all, webhook_configs: [{url: 'http://127.0.0.1:1/'}]}]\n")
 	require.NoError(t, err)
-	notices, err := notify.Simulate(c, api.AlertChanges(&backtest.Result{Transitions: list}), end)
+	notices, err := notify.Simulate(c, alerting.AlertChanges(&backtest.Result{Transitions: list}), end)
 	require.NoError(t, err)
 	require.NotEmpty(t, notices)
 	var out []string

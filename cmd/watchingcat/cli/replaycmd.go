@@ -18,9 +18,9 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/api/status"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/pipeline/replay"
@@ -235,7 +235,7 @@ func openLocalReplayer(ctx context.Context, cfg *config.Loaded, log zerolog.Logg
 }
 
 func (l *localReplayer) begin(_ context.Context, q rest.ReplayRequest) (rest.Replay, error) {
-	var r api.ReplayRequest
+	var r status.ReplayRequest
 	for text, to := range map[*string]*time.Time{q.From: &r.From, q.To: &r.To} {
 		if text == nil {
 			continue
@@ -251,10 +251,10 @@ func (l *localReplayer) begin(_ context.Context, q rest.ReplayRequest) (rest.Rep
 	}
 	r.Keep = q.Keep != nil && *q.Keep
 	got, err := l.folder.Answers().Start(r)
-	if errors.Is(err, api.ErrReplayInvalid) {
+	if errors.Is(err, status.ErrReplayInvalid) {
 		err = config.Usage("%v", err)
 	}
-	return api.ReplayAnswer(got), err
+	return status.ReplayAnswer(got), err
 }
 
 func (l *localReplayer) get(_ context.Context, id string) (rest.Replay, error) {
@@ -265,7 +265,7 @@ func (l *localReplayer) get(_ context.Context, id string) (rest.Replay, error) {
 	default:
 	}
 	r, err := l.folder.Answers().Get(id)
-	return api.ReplayAnswer(r), err
+	return status.ReplayAnswer(r), err
 }
 
 func cmpErr(err error, otherwise string) error {

@@ -1,4 +1,4 @@
-package api
+package status
 
 import (
 	"context"
@@ -10,9 +10,9 @@ import (
 	"github.com/gaurav/watchingcat/storage"
 )
 
-// Replays is what the API needs to rebuild views. Its errors are ErrReplayUnknown, ErrReplayConflict and ErrReplayInvalid, or wrap
+// Replayer is what the API needs to rebuild views. Its errors are ErrReplayUnknown, ErrReplayConflict and ErrReplayInvalid, or wrap
 // them; others are internal.
-type Replays interface {
+type Replayer interface {
 	// List is ordered newest first.
 	List() []Replay
 	Get(id string) (Replay, error)
@@ -57,20 +57,20 @@ type ReplayPartition struct {
 	Start, Position, End int64
 }
 
-// noReplays stands for an installation that has none.
-type noReplays struct{}
+// NoReplays stands for an installation that has none.
+type NoReplays struct{}
 
-func (noReplays) List() []Replay { return nil }
+func (NoReplays) List() []Replay { return nil }
 
-func (noReplays) Get(string) (Replay, error) { return Replay{}, ErrReplayUnknown }
+func (NoReplays) Get(string) (Replay, error) { return Replay{}, ErrReplayUnknown }
 
-func (noReplays) Start(ReplayRequest) (Replay, error) { return Replay{}, ErrReplayInvalid }
+func (NoReplays) Start(ReplayRequest) (Replay, error) { return Replay{}, ErrReplayInvalid }
 
-func (noReplays) Pause(string) error { return ErrReplayUnknown }
+func (NoReplays) Pause(string) error { return ErrReplayUnknown }
 
-func (noReplays) Resume(string) error { return ErrReplayUnknown }
+func (NoReplays) Resume(string) error { return ErrReplayUnknown }
 
-func (noReplays) Cancel(context.Context, string) error { return ErrReplayUnknown }
+func (NoReplays) Cancel(context.Context, string) error { return ErrReplayUnknown }
 
 // ReplayAnswer is a replay as the API answers it.
 func ReplayAnswer(r Replay) rest.Replay {
@@ -92,10 +92,10 @@ func ReplayAnswer(r Replay) rest.Replay {
 	return out
 }
 
-func (s *Server) replays() []rest.Replay {
+func replaysOf(r Replayer) []rest.Replay {
 	out := []rest.Replay{}
-	for _, r := range s.cfg.Replays.List() {
-		out = append(out, ReplayAnswer(r))
+	for _, one := range r.List() {
+		out = append(out, ReplayAnswer(one))
 	}
 	return out
 }
@@ -116,13 +116,19 @@ func replayError(err error) error {
 	return err
 }
 
+// Replays answers for replays.
+type Replays struct {
+	Replays Replayer
+	Audit   func(ctx context.Context, action, kind, id string)
+}
+
 // ListReplays implements rest.StrictServerInterface.
-func (s *Server) ListReplays(context.Context, rest.ListReplaysRequestObject) (rest.ListReplaysResponseObject, error) {
-	return rest.ListReplays200JSONResponse{Replays: s.replays()}, nil
+func (s *Replays) ListReplays(context.Context, rest.ListReplaysRequestObject) (rest.ListReplaysResponseObject, error) {
+	return rest.ListReplays200JSONResponse{Replays: replaysOf(s.Replays)}, nil
 }
 
 // StartReplay implements rest.StrictServerInterface.
-func (s *Server) StartReplay(ctx context.Context, q rest.StartReplayRequestObject) (rest.StartReplayResponseObject, error) {
+func (s *Replays) StartReplay(ctx context.Context, q rest.StartReplayRequestObject) (rest.StartReplayResponseObject, error) {
 	var r ReplayRequest
 	if b := q.Body; b != nil {
 		var err error
@@ -141,7 +147,7 @@ func (s *Server) StartReplay(ctx context.Context, q rest.StartReplayRequestObjec
 		}
 		r.Keep = b.Keep != nil && *b.Keep
 	}
-	started, err := s.cfg.Replays.Start(r)
+	started, err := s.Replays.Start(r)
 	if err != nil {
 		return nil, replayError(err)
 	}
@@ -150,14 +156,14 @@ func (s *Server) StartReplay(ctx context.Context, q rest.StartReplayRequestObjec
 }
 
 // GetReplay implements rest.StrictServerInterface.
-func (s *Server) GetReplay(_ context.Context, q rest.GetReplayRequestObject) (rest.GetReplayResponseObject, error) {
-	r, err := s.cfg.Replays.Get(q.Id)
+func (s *Replays) GetReplay(_ context.Context, q rest.GetReplayRequestObject) (rest.GetReplayResponseObject, error) {
+	r, err := s.Replays.Get(q.Id)
 	return rest.GetReplay200JSONResponse(ReplayAnswer(r)), replayError(err)
 }
 
 // CancelReplay implements rest.StrictServerInterface.
-func (s *Server) CancelReplay(ctx context.Context, q rest.CancelReplayRequestObject) (rest.CancelReplayResponseObject, error) {
-	if err := s.cfg.Replays.Cancel(context.WithoutCancel(ctx), q.Id); err != nil {
+func (s *Replays) CancelReplay(ctx context.Context, q rest.CancelReplayRequestObject) (rest.CancelReplayResponseObject, error) {
+	if err := s.Replays.Cancel(context.WithoutCancel(ctx), q.Id); err != nil {
 		return nil, replayError(err)
 	}
 	s.Audit(ctx, "cancel", storage.KindReplay, q.Id)
@@ -165,21 +171,21 @@ func (s *Server) CancelReplay(ctx context.Context, q rest.CancelReplayRequestObj
 }
 
 // PauseReplay implements rest.StrictServerInterface.
-func (s *Server) PauseReplay(ctx context.Context, q rest.PauseReplayRequestObject) (rest.PauseReplayResponseObject, error) {
-	if err := s.cfg.Replays.Pause(q.Id); err != nil {
+func (s *Replays) PauseReplay(ctx context.Context, q rest.PauseReplayRequestObject) (rest.PauseReplayResponseObject, error) {
+	if err := s.Replays.Pause(q.Id); err != nil {
 		return nil, replayError(err)
 	}
 	s.Audit(ctx, "pause", storage.KindReplay, q.Id)
-	r, err := s.cfg.Replays.Get(q.Id)
+	r, err := s.Replays.Get(q.Id)
 	return rest.PauseReplay200JSONResponse(ReplayAnswer(r)), replayError(err)
 }
 
 // ResumeReplay implements rest.StrictServerInterface.
-func (s *Server) ResumeReplay(ctx context.Context, q rest.ResumeReplayRequestObject) (rest.ResumeReplayResponseObject, error) {
-	if err := s.cfg.Replays.Resume(q.Id); err != nil {
+func (s *Replays) ResumeReplay(ctx context.Context, q rest.ResumeReplayRequestObject) (rest.ResumeReplayResponseObject, error) {
+	if err := s.Replays.Resume(q.Id); err != nil {
 		return nil, replayError(err)
 	}
 	s.Audit(ctx, "resume", storage.KindReplay, q.Id)
-	r, err := s.cfg.Replays.Get(q.Id)
+	r, err := s.Replays.Get(q.Id)
 	return rest.ResumeReplay200JSONResponse(ReplayAnswer(r)), replayError(err)
 }

@@ -1,4 +1,4 @@
-package api
+package telemetry
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
 	webapi "github.com/prometheus/prometheus/web/api/v1"
+	"github.com/rs/zerolog"
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
@@ -24,23 +25,33 @@ import (
 // lookback is how far back PromQL looks for a series' value at an instant.
 const lookback = 5 * time.Minute
 
-// families describes every metric family, those of the views first where a name is in both.
-func (s *Server) families() []query.Metadata {
+// Metrics answers queries in PromQL, and what there is to query.
+type Metrics struct {
+	*answer.Moments
+	Samples      Samples // nil: no OTLP metrics are kept
+	Engine       promql.QueryEngine
+	Queryable    promstorage.Queryable
+	QueryTimeout time.Duration
+	Logger       zerolog.Logger
+}
+
+// Families describes every metric family, those of the views first where a name is in both.
+func (s *Metrics) Families() []query.Metadata {
 	list := query.MetricMetadata()
-	if s.cfg.Metrics != nil {
-		list = append(list, query.FamilyMetadata(s.cfg.Metrics.Families())...)
+	if s.Samples != nil {
+		list = append(list, query.FamilyMetadata(s.Samples.Families())...)
 	}
 	slices.SortFunc(list, func(a, b query.Metadata) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 
 // metricsMeta is meta for answers from views and samples together.
-func (s *Server) metricsMeta(m answer.Moment, r answer.Range, query string, stores []string, warnings annotations.Annotations) rest.Meta {
+func (s *Metrics) metricsMeta(m answer.Moment, r answer.Range, query string, stores []string, warnings annotations.Annotations) rest.Meta {
 	texts, _ := warnings.AsStrings(query, 10, 0)
 	r.Covered = len(stores)+len(texts) > 0 // a query's own warnings say what is missing of it
 	out := s.Meta(m, r)
-	if s.cfg.Metrics != nil {
-		if from, to, ok := s.cfg.Metrics.Range(); ok {
+	if s.Samples != nil {
+		if from, to, ok := s.Samples.Range(); ok {
 			from = answer.Later(from, r.Start)
 			if out.Since == nil || from.Before(*out.Since) {
 				out.Since = &from
@@ -59,19 +70,19 @@ func (s *Server) metricsMeta(m answer.Moment, r answer.Range, query string, stor
 }
 
 // ListMetrics implements rest.StrictServerInterface.
-func (s *Server) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObject) (rest.ListMetricsResponseObject, error) {
+func (s *Metrics) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObject) (rest.ListMetricsResponseObject, error) {
 	m := s.Moment(ctx)
 	counts, err := (&query.Queryable{Reader: m.Views}).SeriesCounts()
 	if err != nil {
 		return nil, err
 	}
-	if s.cfg.Metrics != nil {
-		for name, n := range s.cfg.Metrics.SeriesCounts() {
+	if s.Samples != nil {
+		for name, n := range s.Samples.SeriesCounts() {
 			counts[name] += n
 		}
 	}
 	out := []rest.Metric{}
-	for _, f := range s.families() {
+	for _, f := range s.Families() {
 		v := rest.Metric{Name: f.Name, Type: string(f.Type), Unit: f.Unit, Help: f.Help}
 		names := []string{f.Name}
 		if f.Type == model.MetricTypeHistogram || f.Type == model.MetricTypeSummary {
@@ -93,7 +104,7 @@ func (s *Server) ListMetrics(ctx context.Context, q rest.ListMetricsRequestObjec
 }
 
 // ListMetricLabels implements rest.StrictServerInterface.
-func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRequestObject) (rest.ListMetricLabelsResponseObject, error) {
+func (s *Metrics) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRequestObject) (rest.ListMetricLabelsResponseObject, error) {
 	m := s.Moment(ctx)
 	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
@@ -106,13 +117,13 @@ func (s *Server) ListMetricLabels(ctx context.Context, q rest.ListMetricLabelsRe
 				`Give a series selector, as up{job="shop/cart"}.`)
 		}
 	}
-	querier, err := s.cfg.Queryable.Querier(r.Start.UnixMilli(), r.End.UnixMilli())
+	querier, err := s.Queryable.Querier(r.Start.UnixMilli(), r.End.UnixMilli())
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err := querier.Close(); err != nil {
-			s.cfg.Logger.Debug().Err(err).Msg("closing a querier failed")
+			s.Logger.Debug().Err(err).Msg("closing a querier failed")
 		}
 	}()
 	ctx, answered := raw.WithAnswered(ctx)
@@ -144,9 +155,9 @@ func labelsOf(ctx context.Context, q promstorage.Querier, name *string, ms []*la
 }
 
 // QueryMetrics implements rest.StrictServerInterface.
-func (s *Server) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObject) (rest.QueryMetricsResponseObject, error) {
+func (s *Metrics) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObject) (rest.QueryMetricsResponseObject, error) {
 	m := s.Moment(ctx)
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.QueryTimeout)
 	defer cancel()
 	query, r, err := s.promQuery(ctx, m, q.Body)
 	if err != nil {
@@ -173,7 +184,7 @@ func (s *Server) QueryMetrics(ctx context.Context, q rest.QueryMetricsRequestObj
 }
 
 // promQuery reads what is asked for: an instant, or a range.
-func (s *Server) promQuery(ctx context.Context, m answer.Moment, b *rest.MetricQuery) (promql.Query, answer.Range, error) {
+func (s *Metrics) promQuery(ctx context.Context, m answer.Moment, b *rest.MetricQuery) (promql.Query, answer.Range, error) {
 	if b.Start == nil && b.End == nil && b.Step == nil {
 		at := s.newest(m)
 		var err error
@@ -182,7 +193,7 @@ func (s *Server) promQuery(ctx context.Context, m answer.Moment, b *rest.MetricQ
 				return nil, answer.Range{}, err
 			}
 		}
-		q, err := s.cfg.Engine.NewInstantQuery(ctx, s.cfg.Queryable, nil, b.Query, at)
+		q, err := s.Engine.NewInstantQuery(ctx, s.Queryable, nil, b.Query, at)
 		return q, answer.Range{Start: at.Add(-lookback), End: at, Asked: b.Time != nil}, answer.QueryError(err)
 	}
 	if b.Time != nil {
@@ -205,15 +216,15 @@ func (s *Server) promQuery(ctx context.Context, m answer.Moment, b *rest.MetricQ
 			answer.MaxPoints),
 			"Give a longer step or a shorter range.")
 	}
-	q, err := s.cfg.Engine.NewRangeQuery(ctx, s.cfg.Queryable, nil, b.Query, r.Start, r.End, step)
+	q, err := s.Engine.NewRangeQuery(ctx, s.Queryable, nil, b.Query, r.Start, r.End, step)
 	return q, r, answer.QueryError(err)
 }
 
 // newest is the newest time that views or samples know.
-func (s *Server) newest(m answer.Moment) time.Time {
+func (s *Metrics) newest(m answer.Moment) time.Time {
 	at := m.Known()
-	if s.cfg.Metrics != nil {
-		at = answer.Later(at, s.cfg.Metrics.Frontier().Head)
+	if s.Samples != nil {
+		at = answer.Later(at, s.Samples.Frontier().Head)
 	}
 	if at.IsZero() {
 		return m.Now

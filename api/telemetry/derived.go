@@ -1,4 +1,4 @@
-package api
+package telemetry
 
 import (
 	"cmp"
@@ -17,7 +17,7 @@ import (
 // What is derived from spans and logs: exception groups, deployments, calls of databases, of messaging and of the outside.
 
 // ListErrors implements rest.StrictServerInterface.
-func (s *Server) ListErrors(ctx context.Context, q rest.ListErrorsRequestObject) (rest.ListErrorsResponseObject, error) {
+func (s *Services) ListErrors(ctx context.Context, q rest.ListErrorsRequestObject) (rest.ListErrorsResponseObject, error) {
 	m, p := s.Moment(ctx), q.Params
 	r, err := m.RangeOf(p.Start, p.End, answer.DefaultRange)
 	if err != nil {
@@ -80,7 +80,7 @@ func errorGroup(v *cells.TallyRow) rest.ErrorGroup {
 	return g
 }
 
-func (s *Server) errorPoints(m answer.Moment, groups []rest.ErrorGroup, r answer.Range, width int64, match func([]string) bool) error {
+func (s *Services) errorPoints(m answer.Moment, groups []rest.ErrorGroup, r answer.Range, width int64, match func([]string) bool) error {
 	lines, err := m.Views.SelectTable(model.TableErrors, r.Start, r.End, match)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (s *Server) errorPoints(m answer.Moment, groups []rest.ErrorGroup, r answer
 }
 
 // ListDeployments implements rest.StrictServerInterface.
-func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequestObject) (rest.ListDeploymentsResponseObject, error) {
+func (s *Services) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequestObject) (rest.ListDeploymentsResponseObject, error) {
 	m, p := s.Moment(ctx), q.Params
 	r, err := m.RangeOf(p.Start, p.End, 24*time.Hour)
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *Server) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequ
 	return rest.ListDeployments200JSONResponse{Deployments: list, Total: len(list), Meta: s.Meta(m, r)}, nil
 }
 
-func (s *Server) serviceRED(m answer.Moment, name string, r answer.Range) (rest.RED, error) {
+func (s *Services) serviceRED(m answer.Moment, name string, r answer.Range) (rest.RED, error) {
 	v, ok, err := m.Views.Service(name, r.Start, r.End)
 	if err != nil || !ok {
 		return rest.RED{}, err
@@ -160,7 +160,7 @@ func (s *Server) serviceRED(m answer.Moment, name string, r answer.Range) (rest.
 }
 
 // ListDatabases implements rest.StrictServerInterface.
-func (s *Server) ListDatabases(ctx context.Context, q rest.ListDatabasesRequestObject) (rest.ListDatabasesResponseObject, error) {
+func (s *Services) ListDatabases(ctx context.Context, q rest.ListDatabasesRequestObject) (rest.ListDatabasesResponseObject, error) {
 	m := s.Moment(ctx)
 	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
@@ -187,7 +187,7 @@ func tallyRED(t *cells.Tally, seconds float64) rest.RED {
 }
 
 // ListMessaging implements rest.StrictServerInterface.
-func (s *Server) ListMessaging(ctx context.Context, q rest.ListMessagingRequestObject) (rest.ListMessagingResponseObject, error) {
+func (s *Services) ListMessaging(ctx context.Context, q rest.ListMessagingRequestObject) (rest.ListMessagingResponseObject, error) {
 	m, name := s.Moment(ctx), q.Params.Service
 	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
@@ -224,7 +224,7 @@ func (s *Server) ListMessaging(ctx context.Context, q rest.ListMessagingRequestO
 }
 
 // ListExternal implements rest.StrictServerInterface.
-func (s *Server) ListExternal(ctx context.Context, q rest.ListExternalRequestObject) (rest.ListExternalResponseObject, error) {
+func (s *Services) ListExternal(ctx context.Context, q rest.ListExternalRequestObject) (rest.ListExternalResponseObject, error) {
 	m, name := s.Moment(ctx), q.Params.Service
 	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {

@@ -1,4 +1,4 @@
-package api
+package telemetry
 
 import (
 	"context"
@@ -28,8 +28,11 @@ type traceQuery struct {
 	next                              *string
 }
 
+// Traces answers searches of traces.
+type Traces struct{ Older *older.Traces }
+
 // ListTraces implements rest.StrictServerInterface.
-func (s *Server) ListTraces(ctx context.Context, q rest.ListTracesRequestObject) (rest.ListTracesResponseObject, error) {
+func (s *Traces) ListTraces(ctx context.Context, q rest.ListTracesRequestObject) (rest.ListTracesResponseObject, error) {
 	p := q.Params
 	t := traceQuery{service: p.Service, operation: p.Operation, status: (*string)(p.Status), order: (*string)(p.Order),
 		minSpan: p.MinSpanDuration, maxSpan: p.MaxSpanDuration, start: p.Start, end: p.End, limit: p.Limit, next: p.Next}
@@ -61,7 +64,7 @@ func oneOf(name string, v *string, other string, w *string) (*string, error) {
 }
 
 // SearchTraces implements rest.StrictServerInterface.
-func (s *Server) SearchTraces(ctx context.Context, q rest.SearchTracesRequestObject) (rest.SearchTracesResponseObject, error) {
+func (s *Traces) SearchTraces(ctx context.Context, q rest.SearchTracesRequestObject) (rest.SearchTracesResponseObject, error) {
 	b := q.Body
 	t := traceQuery{service: b.Service, operation: b.Operation, status: (*string)(b.Status), order: (*string)(b.Order),
 		start: b.Start, end: b.End, limit: b.Limit, next: b.Next, attributes: answer.Value(b.Attributes)}
@@ -94,8 +97,8 @@ func durationText(name string, raw *json.RawMessage) (*string, error) {
 	return &text, nil
 }
 
-func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceList, err error) {
-	m := s.Moment(ctx)
+func (s *Traces) listTraces(ctx context.Context, t traceQuery) (out rest.TraceList, err error) {
+	m := s.Older.Moment(ctx)
 	r, err := m.RangeOf(t.start, t.end, answer.DefaultRange)
 	if err != nil {
 		return out, err
@@ -127,11 +130,12 @@ func (s *Server) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 	if q.After, err = parseTraceToken(t.next); err != nil {
 		return out, err
 	}
-	found, err := s.traces.Search(ctx, m, q)
+	found, err := s.Older.Search(ctx, m, q)
 	if err != nil {
 		return out, err
 	}
-	out = rest.TraceList{Traces: make([]rest.TraceSummary, 0, len(found.List)), Total: len(found.List), Meta: found.Meta(s.Moments, m, r)}
+	out = rest.TraceList{Traces: make([]rest.TraceSummary, 0, len(found.List)), Total: len(found.List),
+		Meta: found.Meta(s.Older.Moments, m, r)}
 	for i := range found.List {
 		out.Traces = append(out.Traces, traceSummary(&found.List[i]))
 	}
@@ -176,15 +180,15 @@ func parseTraceToken(next *string) (*views.TraceSummary, error) {
 }
 
 // GetTrace implements rest.StrictServerInterface.
-func (s *Server) GetTrace(ctx context.Context, q rest.GetTraceRequestObject) (rest.GetTraceResponseObject, error) {
+func (s *Traces) GetTrace(ctx context.Context, q rest.GetTraceRequestObject) (rest.GetTraceResponseObject, error) {
 	id, err := answer.ParseTraceID(q.Id)
 	if err != nil {
 		return nil, err
 	}
-	m := s.Moment(ctx)
-	found, err := s.traces.Find(ctx, m, id)
+	m := s.Older.Moment(ctx)
+	found, err := s.Older.Find(ctx, m, id)
 	if err != nil {
 		return nil, err
 	}
-	return rest.GetTrace200JSONResponse{Trace: jaeger.Trace(found.Data, id), Meta: found.Meta(s.Moments, m, found.Range)}, nil
+	return rest.GetTrace200JSONResponse{Trace: jaeger.Trace(found.Data, id), Meta: found.Meta(s.Older.Moments, m, found.Range)}, nil
 }

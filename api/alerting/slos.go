@@ -1,4 +1,4 @@
-package api
+package alerting
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	promstorage "github.com/prometheus/prometheus/storage"
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/caller"
@@ -17,11 +19,20 @@ import (
 
 // Service level objectives.
 
-func (s *Server) sloBook() (*books.SLOBook, error) {
-	if s.cfg.SLOs == nil {
+// SLOs answers for the objectives that users make.
+type SLOs struct {
+	*answer.Moments
+	Evaluator Evaluator
+	Book      *books.SLOBook // nil: users cannot make objectives
+	Engine    promql.QueryEngine
+	Queryable promstorage.Queryable
+}
+
+func (s *SLOs) sloBook() (*books.SLOBook, error) {
+	if s.Book == nil {
 		return nil, answer.Advise(answer.Problemf(answer.ErrUnavailable, "", "this installation keeps no objectives"), answer.RulesAdvice)
 	}
-	return s.cfg.SLOs, nil
+	return s.Book, nil
 }
 
 func sloOf(in *rest.SLOInput) (o books.SLO, err error) {
@@ -35,7 +46,7 @@ func sloOf(in *rest.SLOInput) (o books.SLO, err error) {
 		Total: answer.Value(in.Total), Labels: answer.Value(in.Labels)}, nil
 }
 
-func (s *Server) sloAnswer(o *books.SLO, st sloStatus) rest.SLO {
+func (s *SLOs) sloAnswer(o *books.SLO, st sloStatus) rest.SLO {
 	out := rest.SLO{Id: o.ID, Name: o.Name, Objective: o.Objective, Window: o.Window.String(), Description: answer.TextOrNil(o.Description),
 		Service: answer.TextOrNil(o.Service), Operation: answer.TextOrNil(o.Operation), Good: answer.TextOrNil(o.Good),
 		Total:  answer.TextOrNil(o.Total),
@@ -65,9 +76,9 @@ type sloStatus struct {
 	firing map[string][]string
 }
 
-func (s *Server) sloStatus(ctx context.Context, now time.Time) (sloStatus, error) {
+func (s *SLOs) sloStatus(ctx context.Context, now time.Time) (sloStatus, error) {
 	out := sloStatus{map[string]float64{}, map[string][]string{}}
-	q, err := s.cfg.Engine.NewInstantQuery(ctx, s.cfg.Queryable, nil, `{__name__=~"slo:.+"}`, now)
+	q, err := s.Engine.NewInstantQuery(ctx, s.Queryable, nil, `{__name__=~"slo:.+"}`, now)
 	if err != nil {
 		return out, err
 	}
@@ -80,7 +91,7 @@ func (s *Server) sloStatus(ctx context.Context, now time.Time) (sloStatus, error
 	for _, x := range v {
 		out.values[x.Metric.Get(labels.MetricName)+"\xff"+x.Metric.Get("slo")] = x.F
 	}
-	for _, a := range s.cfg.Alerts.Active() {
+	for _, a := range s.Evaluator.Active() {
 		if name := a.Labels.Get("slo"); name != "" && a.State == alert.StateFiring {
 			out.firing[name] = append(out.firing[name], a.Labels.Get("severity"))
 		}
@@ -89,13 +100,13 @@ func (s *Server) sloStatus(ctx context.Context, now time.Time) (sloStatus, error
 }
 
 // ListSLOs implements rest.StrictServerInterface.
-func (s *Server) ListSLOs(ctx context.Context, _ rest.ListSLOsRequestObject) (rest.ListSLOsResponseObject, error) {
+func (s *SLOs) ListSLOs(ctx context.Context, _ rest.ListSLOsRequestObject) (rest.ListSLOsResponseObject, error) {
 	m := s.Moment(ctx)
 	out := rest.ListSLOs200JSONResponse{Slos: []rest.SLO{}, Meta: s.Meta(m, answer.Range{})}
-	if s.cfg.SLOs == nil {
+	if s.Book == nil {
 		return out, nil
 	}
-	list, err := s.cfg.SLOs.List()
+	list, err := s.Book.List()
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +121,7 @@ func (s *Server) ListSLOs(ctx context.Context, _ rest.ListSLOsRequestObject) (re
 }
 
 // slo is an objective as it stands, and the tag of what was written.
-func (s *Server) slo(ctx context.Context, id string) (out rest.SLO, tag *string, err error) {
+func (s *SLOs) slo(ctx context.Context, id string) (out rest.SLO, tag *string, err error) {
 	b, err := s.sloBook()
 	if err != nil {
 		return out, nil, err
@@ -127,13 +138,13 @@ func (s *Server) slo(ctx context.Context, id string) (out rest.SLO, tag *string,
 }
 
 // GetSLO implements rest.StrictServerInterface.
-func (s *Server) GetSLO(ctx context.Context, q rest.GetSLORequestObject) (rest.GetSLOResponseObject, error) {
+func (s *SLOs) GetSLO(ctx context.Context, q rest.GetSLORequestObject) (rest.GetSLOResponseObject, error) {
 	o, tag, err := s.slo(ctx, q.Id)
 	return rest.GetSLO200JSONResponse{Body: o, Headers: rest.GetSLO200ResponseHeaders{ETag: tag}}, err
 }
 
 // CreateSLO implements rest.StrictServerInterface.
-func (s *Server) CreateSLO(ctx context.Context, q rest.CreateSLORequestObject) (rest.CreateSLOResponseObject, error) {
+func (s *SLOs) CreateSLO(ctx context.Context, q rest.CreateSLORequestObject) (rest.CreateSLOResponseObject, error) {
 	b, err := s.sloBook()
 	if err != nil {
 		return nil, err
@@ -142,7 +153,7 @@ func (s *Server) CreateSLO(ctx context.Context, q rest.CreateSLORequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	id, err := b.Create(ctx, caller.Name(ctx), o, s.cfg.Now())
+	id, err := b.Create(ctx, caller.Name(ctx), o, s.Now())
 	if err != nil {
 		return nil, answer.Edited(err)
 	}
@@ -151,7 +162,7 @@ func (s *Server) CreateSLO(ctx context.Context, q rest.CreateSLORequestObject) (
 }
 
 // UpdateSLO implements rest.StrictServerInterface.
-func (s *Server) UpdateSLO(ctx context.Context, q rest.UpdateSLORequestObject) (rest.UpdateSLOResponseObject, error) {
+func (s *SLOs) UpdateSLO(ctx context.Context, q rest.UpdateSLORequestObject) (rest.UpdateSLOResponseObject, error) {
 	b, err := s.sloBook()
 	if err != nil {
 		return nil, err
@@ -160,7 +171,7 @@ func (s *Server) UpdateSLO(ctx context.Context, q rest.UpdateSLORequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	if err := b.Update(ctx, caller.Name(ctx), q.Id, o, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
+	if err := b.Update(ctx, caller.Name(ctx), q.Id, o, answer.IfMatch(q.Params.IfMatch), s.Now()); err != nil {
 		return nil, answer.Edited(err)
 	}
 	answer, tag, err := s.slo(ctx, q.Id)
@@ -168,10 +179,10 @@ func (s *Server) UpdateSLO(ctx context.Context, q rest.UpdateSLORequestObject) (
 }
 
 // DeleteSLO implements rest.StrictServerInterface.
-func (s *Server) DeleteSLO(ctx context.Context, q rest.DeleteSLORequestObject) (rest.DeleteSLOResponseObject, error) {
+func (s *SLOs) DeleteSLO(ctx context.Context, q rest.DeleteSLORequestObject) (rest.DeleteSLOResponseObject, error) {
 	b, err := s.sloBook()
 	if err != nil {
 		return nil, err
 	}
-	return rest.DeleteSLO204Response{}, answer.Edited(b.Delete(ctx, caller.Name(ctx), q.Id, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()))
+	return rest.DeleteSLO204Response{}, answer.Edited(b.Delete(ctx, caller.Name(ctx), q.Id, answer.IfMatch(q.Params.IfMatch), s.Now()))
 }

@@ -1,4 +1,4 @@
-package api
+package alerting
 
 import (
 	"context"
@@ -33,12 +33,12 @@ var _ Notifications = (*notify.Notifier)(nil)
 const testTimeout = 20 * time.Second
 
 // deliveries are what became of the alerts that fire, by fingerprint.
-func (s *Server) deliveries(ctx context.Context) (map[string][]notify.Delivery, error) {
+func (s *Alerts) deliveries(ctx context.Context) (map[string][]notify.Delivery, error) {
 	out := map[string][]notify.Delivery{}
-	if s.cfg.Notifications == nil {
+	if s.Notifications == nil {
 		return out, nil
 	}
-	all, err := s.cfg.Notifications.Deliveries(ctx, s.cfg.Now())
+	all, err := s.Notifications.Deliveries(ctx, s.Now())
 	for fp, list := range all {
 		out[fp.String()] = list
 	}
@@ -61,7 +61,7 @@ func notification(n *notify.Notice) rest.Notification {
 }
 
 // ListNotifications implements rest.StrictServerInterface.
-func (s *Server) ListNotifications(ctx context.Context,
+func (s *Alerts) ListNotifications(ctx context.Context,
 	q rest.ListNotificationsRequestObject) (rest.ListNotificationsResponseObject, error) {
 	m, p := s.Moment(ctx), q.Params
 	within, err := historyRange(p.Start, p.End)
@@ -69,8 +69,8 @@ func (s *Server) ListNotifications(ctx context.Context,
 		return nil, err
 	}
 	all := []rest.Notification{}
-	if s.cfg.Notifications != nil {
-		for _, n := range s.cfg.Notifications.Notices(0) {
+	if s.Notifications != nil {
+		for _, n := range s.Notifications.Notices(0) {
 			if within(n.Time) && (p.Receiver == nil || *p.Receiver == n.Receiver) {
 				all = append(all, notification(&n))
 			}
@@ -86,12 +86,12 @@ func (s *Server) ListNotifications(ctx context.Context,
 }
 
 // ListReceivers implements rest.StrictServerInterface.
-func (s *Server) ListReceivers(context.Context, rest.ListReceiversRequestObject) (rest.ListReceiversResponseObject, error) {
+func (s *Alerts) ListReceivers(context.Context, rest.ListReceiversRequestObject) (rest.ListReceiversResponseObject, error) {
 	out := rest.ListReceivers200JSONResponse{Receivers: []rest.Receiver{}, Alertmanagers: []rest.Alertmanager{}}
-	if s.cfg.Notifications == nil {
+	if s.Notifications == nil {
 		return out, nil
 	}
-	for _, r := range s.cfg.Notifications.Receivers() {
+	for _, r := range s.Notifications.Receivers() {
 		x := rest.Receiver{Name: r.Name, Used: r.Used, Integrations: []rest.ReceiverIntegration{}}
 		for _, i := range r.Integrations {
 			y := rest.ReceiverIntegration{Name: i.Name, SendResolved: i.SendResolved}
@@ -103,7 +103,7 @@ func (s *Server) ListReceivers(context.Context, rest.ListReceiversRequestObject)
 		}
 		out.Receivers = append(out.Receivers, x)
 	}
-	for _, a := range s.cfg.Notifications.Alertmanagers() {
+	for _, a := range s.Notifications.Alertmanagers() {
 		x := rest.Alertmanager{Url: a.URL, State: rest.AlertmanagerStateUnknown, LastSuccess: answer.TimeOrNil(a.LastSuccess),
 			LastFailure: answer.TimeOrNil(a.LastFailure), Error: answer.TextOrNil(a.LastError), Sent: int64(a.Sent),
 			Dropped: int64(a.Dropped),
@@ -120,13 +120,13 @@ func (s *Server) ListReceivers(context.Context, rest.ListReceiversRequestObject)
 }
 
 // TestReceiver implements rest.StrictServerInterface.
-func (s *Server) TestReceiver(ctx context.Context, q rest.TestReceiverRequestObject) (rest.TestReceiverResponseObject, error) {
-	if s.cfg.Notifications == nil {
+func (s *Alerts) TestReceiver(ctx context.Context, q rest.TestReceiverRequestObject) (rest.TestReceiverResponseObject, error) {
+	if s.Notifications == nil {
 		return nil, answer.Problemf(answer.ErrNotFound, "", "there is no receiver %q", q.Name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, testTimeout)
 	defer cancel()
-	list, err := s.cfg.Notifications.TestReceiver(ctx, q.Name, s.cfg.Now())
+	list, err := s.Notifications.TestReceiver(ctx, q.Name, s.Now())
 	if errors.Is(err, notify.ErrNoReceiver) {
 		return nil, answer.Advise(answer.Problemf(answer.ErrNotFound, "", "there is no receiver %q", q.Name),
 			"GET /api/v1/receivers lists them.")

@@ -1,11 +1,15 @@
-package api
+package alerting
 
 import (
 	"context"
 	"errors"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	promstorage "github.com/prometheus/prometheus/storage"
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
@@ -20,10 +24,27 @@ import (
 
 const defaultBacktest = 6 * time.Hour
 
+// Backtests evaluates rules over the past: over the views, and over the topics.
+type Backtests struct {
+	*answer.Writer
+	*answer.Moments
+	Rules          *Rules
+	Notifications  Notifications   // nil: nothing is said of notifications
+	Topics         TopicBacktester // nil: rules cannot be evaluated over topics
+	Engine         promql.QueryEngine
+	Queryable      promstorage.SampleAndChunkQueryable
+	QueryTimeout   time.Duration
+	ExternalLabels labels.Labels
+	Audit          func(ctx context.Context, action, kind, id string)
+	Panics         *prometheus.CounterVec
+
+	trials topicTrials
+}
+
 // BacktestAlertRule implements rest.StrictServerInterface.
-func (s *Server) BacktestAlertRule(ctx context.Context,
+func (s *Backtests) BacktestAlertRule(ctx context.Context,
 	q rest.BacktestAlertRuleRequestObject) (rest.BacktestAlertRuleResponseObject, error) {
-	r, err := s.find(q.Id)
+	r, err := s.Rules.find(q.Id)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +59,7 @@ func (s *Server) BacktestAlertRule(ctx context.Context,
 }
 
 // BacktestRules implements rest.StrictServerInterface.
-func (s *Server) BacktestRules(ctx context.Context, q rest.BacktestRulesRequestObject) (rest.BacktestRulesResponseObject, error) {
+func (s *Backtests) BacktestRules(ctx context.Context, q rest.BacktestRulesRequestObject) (rest.BacktestRulesResponseObject, error) {
 	in := q.Body
 	sources, err := sourcesOf(in)
 	if err != nil {
@@ -88,7 +109,7 @@ func sourcesOf(in *rest.BacktestRequest) ([]rules.Source, error) {
 	return []rules.Source{all}, nil
 }
 
-func (s *Server) backtest(ctx context.Context, sources []rules.Source, in *rest.BacktestRange) (out rest.BacktestAnswer, err error) {
+func (s *Backtests) backtest(ctx context.Context, sources []rules.Source, in *rest.BacktestRange) (out rest.BacktestAnswer, err error) {
 	if in == nil {
 		in = &rest.BacktestRange{}
 	}
@@ -97,14 +118,14 @@ func (s *Server) backtest(ctx context.Context, sources []rules.Source, in *rest.
 	if err != nil {
 		return out, err
 	}
-	b := backtest.Spec{Sources: sources, Start: r.Start, End: r.End, Reader: m.Views, Queryable: s.cfg.Queryable, Engine: s.cfg.Engine,
-		ExternalLabels: s.cfg.ExternalLabels}
+	b := backtest.Spec{Sources: sources, Start: r.Start, End: r.End, Reader: m.Views, Queryable: s.Queryable, Engine: s.Engine,
+		ExternalLabels: s.ExternalLabels}
 	if in.Step != nil {
 		if b.Step, err = ruleDuration("step", in.Step); err != nil {
 			return out, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.QueryTimeout)
 	defer cancel()
 	res, err := run(ctx, b)
 	if err != nil {
@@ -132,7 +153,7 @@ func (s *Server) backtest(ctx context.Context, sources []rules.Source, in *rest.
 }
 
 // backtested is the answer of a backtest, with what would have been notified.
-func (s *Server) backtested(res *backtest.Result, meta rest.Meta) (out rest.BacktestAnswer, err error) {
+func (s *Backtests) backtested(res *backtest.Result, meta rest.Meta) (out rest.BacktestAnswer, err error) {
 	out = rest.BacktestAnswer{Start: res.Start.UTC(), End: res.End.UTC(), StepS: res.Step.Seconds(), Evaluations: res.Evaluations,
 		Series: []rest.BacktestSeries{}, Notifications: []rest.BacktestNotification{}, Summary: trialSummary(res),
 		Variants: []rest.BacktestVariantAnswer{}, Meta: meta}
@@ -167,11 +188,11 @@ func run(ctx context.Context, b backtest.Spec) (*backtest.Result, error) {
 }
 
 // notices are the notifications that a backtest would have sent.
-func (s *Server) notices(res *backtest.Result) ([]notify.SimulatedNotice, error) {
-	if s.cfg.Notifications == nil {
+func (s *Backtests) notices(res *backtest.Result) ([]notify.SimulatedNotice, error) {
+	if s.Notifications == nil {
 		return nil, nil
 	}
-	list, err := s.cfg.Notifications.Simulate(AlertChanges(res), res.End)
+	list, err := s.Notifications.Simulate(AlertChanges(res), res.End)
 	if err != nil {
 		err = answer.Problemf(answer.ErrBadRequest, "invalid_backtest", "%v", err)
 	}
@@ -215,7 +236,7 @@ func varied(b backtest.Spec, v rest.BacktestVariant) (backtest.Spec, error) {
 	return b, nil
 }
 
-func (s *Server) variant(v rest.BacktestVariant, res *backtest.Result) (rest.BacktestVariantAnswer, error) {
+func (s *Backtests) variant(v rest.BacktestVariant, res *backtest.Result) (rest.BacktestVariantAnswer, error) {
 	notices, err := s.notices(res)
 	return rest.BacktestVariantAnswer{Threshold: v.Threshold, For: v.For, KeepFiringFor: v.KeepFiringFor, Summary: trialSummary(res),
 		Notifications: len(notices)}, err

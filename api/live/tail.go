@@ -1,4 +1,4 @@
-package api
+package live
 
 import (
 	"encoding/json"
@@ -11,38 +11,39 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/telemetry"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
 const (
 	tailEvery = 250 * time.Millisecond // at most so often
-	tailLines = 200                    // at a time; more are dropped and counted
+	TailLines = 200                    // at a time; more are dropped and counted
 	tailBeat  = 15 * time.Second
 )
 
-// tailLogs sends new log lines as server-sent events until the client goes away or the server stops.
-func (s *Server) tailLogs(w http.ResponseWriter, r *http.Request) {
+// ServeTail sends new log lines as server-sent events until the client goes away or the server stops.
+func (h *Hub) ServeTail(w http.ResponseWriter, r *http.Request) {
 	q, err := tailQuery(r)
 	if err != nil {
-		s.Fail(w, r, err)
+		h.Fail(w, r, err)
 		return
 	}
-	if n := s.tails.Add(1); n > int64(s.cfg.Limits.Clients) {
-		s.tails.Add(-1)
-		s.Fail(w, r, answer.Advise(answer.Problemf(answer.ErrUnavailable, "too_many_clients", "%d log tails are open, which is the limit",
+	if n := h.tails.Add(1); n > int64(h.Limits.Clients) {
+		h.tails.Add(-1)
+		h.Fail(w, r, answer.Advise(answer.Problemf(answer.ErrUnavailable, "too_many_clients", "%d log tails are open, which is the limit",
 			n-1),
 			"Close one, or ask GET /api/v1/logs."))
 		return
 	}
-	defer s.tails.Add(-1)
-	after := s.cfg.Views.Frontier().Seq
+	defer h.tails.Add(-1)
+	after := h.Views.Frontier().Seq
 	if id, err := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64); err == nil {
 		after = min(after, id)
 	}
-	sub := s.cfg.Views.Feed().Subscribe()
+	sub := h.Views.Feed().Subscribe()
 	defer sub.Close()
-	ended, forget := s.Watch(r)
+	ended, forget := h.Watch(r)
 	defer forget()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -54,34 +55,34 @@ func (s *Server) tailLogs(w http.ResponseWriter, r *http.Request) {
 	for out.err == nil {
 		var lines []views.LogLine
 		var dropped int
-		if lines, dropped, after, err = s.cfg.Views.TailLogs(q, after, tailLines); err != nil {
-			s.cfg.Logger.Error().Err(err).Msg("log tail ended")
+		if lines, dropped, after, err = h.Views.TailLogs(q, after, TailLines); err != nil {
+			h.Logger.Error().Err(err).Msg("log tail ended")
 			return
 		}
 		if dropped > 0 {
 			out.event("dropped", strconv.FormatUint(after, 10), map[string]int{"dropped": dropped})
 		}
 		for i := range lines {
-			out.event("line", strconv.FormatUint(after, 10), logLine(&lines[i]))
+			out.event("line", strconv.FormatUint(after, 10), telemetry.LogLine(&lines[i]))
 		}
-		if !s.waitForLogs(r, sub, out, ended, beat.C, pace.C) {
+		if !h.waitForLogs(r, sub, out, ended, beat.C, pace.C) {
 			return
 		}
 	}
 }
 
 // waitForLogs waits for a commit, but not less than tailEvery; false means that the tail is over.
-func (s *Server) waitForLogs(r *http.Request, sub *model.Subscription, out *events, ended <-chan struct{}, beat,
+func (h *Hub) waitForLogs(r *http.Request, sub *model.Subscription, out *events, ended <-chan struct{}, beat,
 	pace <-chan time.Time) bool {
 	for {
 		select {
 		case <-r.Context().Done():
 			return false
-		case <-s.stopping:
+		case <-h.stopping:
 			out.closed(websocket.StatusGoingAway, "WatchingCat is stopping")
 			return false
 		case <-ended:
-			out.closed(closeEnded, endedReason)
+			out.closed(CloseEnded, endedReason)
 			return false
 		case <-beat:
 			if out.comment("still here"); out.err != nil {
@@ -111,9 +112,9 @@ func tailQuery(r *http.Request) (views.LogQuery, error) {
 	if err != nil {
 		return views.LogQuery{}, err
 	}
-	l := logQuery{attributes: attributes, service: text("service"), severity: text("severity"), text: text("text"),
-		pattern: text("pattern"), traceID: text("trace_id")}
-	return l.filter()
+	l := telemetry.LogQuery{Attributes: attributes, Service: text("service"), Severity: text("severity"), Text: text("text"),
+		Pattern: text("pattern"), TraceID: text("trace_id")}
+	return l.Filter()
 }
 
 // events writes server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html); after an error it does nothing.

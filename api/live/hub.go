@@ -1,4 +1,4 @@
-package api
+package live
 
 import (
 	"bytes"
@@ -13,10 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
@@ -27,18 +25,18 @@ const (
 	pushEvery = 250 * time.Millisecond
 	// refreshEvery is when a view is computed without a commit: ranges slide, and reading that stands still shows.
 	refreshEvery = 5 * time.Second
-	// resumeFor is how long a client that was cut off finds what it missed; resumeDeltas and the size of a snapshot, which would serve
-	// it as well, bound how much that is.
-	resumeFor    = time.Minute
-	resumeDeltas = 240
-	// Topics without subscribers rest so long; so many, and so many bytes of snapshots, at most.
-	maxResting      = 64
+	// ResumeFor is how long a client that was cut off finds what it missed; ResumeDeltas and the size of a snapshot, which would serve
+	// it as well, bound how much that is. Topics without subscribers rest as long.
+	ResumeFor    = time.Minute
+	ResumeDeltas = 240
+	// MaxResting is how many topics rest at most, with at most maxRestingBytes of snapshots.
+	MaxResting      = 64
 	maxRestingBytes = 16 << 20
 	// costShare keeps computing a view below this share of the time, whatever it costs; all together have half of the cores.
 	costShare = 4
 )
 
-// The hub computes what WebSockets and event streams look at.
+// The Hub computes what WebSockets and event streams look at.
 //
 // The simple version: clients that look at the same view through the same filter share one topic. A topic is a goroutine that
 // computes the view when a commit arrives, encodes what changed once, and puts it into the queue of each subscription. It lives
@@ -50,8 +48,16 @@ const (
 //     difference to the frame before.
 //   - A cursor counts with the stream that it was given with: of this topic of this process, so of this view and filter.
 //   - A topic never waits for a client, and a resting one computes nothing.
-type hub struct {
-	s   *Server
+type Hub struct {
+	Config
+	// Catalog are the views that can be subscribed to.
+	Catalog []*View
+	metrics *metrics
+
+	tails    atomic.Int64 // log tails open
+	stop     sync.Once
+	stopping chan struct{}
+
 	ctx context.Context
 	end context.CancelFunc
 	wg  sync.WaitGroup // topics and clients
@@ -65,12 +71,48 @@ type hub struct {
 	clients int
 }
 
-func newHub(s *Server) *hub {
+// NewHub makes a hub; it computes only while clients are connected.
+func NewHub(c Config) *Hub {
+	c.Limits.setDefaults()
 	ctx, end := context.WithCancel(context.Background())
-	return &hub{s: s, ctx: ctx, end: end, topics: map[string]*topic{}, turn: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	return &Hub{Config: c, Catalog: Views, metrics: newMetrics(c.Registry, c.Panics), stopping: make(chan struct{}), ctx: ctx,
+		end: end, topics: map[string]*topic{}, turn: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
-func (h *hub) close() {
+// StopTails ends the log tails.
+func (h *Hub) StopTails() { h.stop.Do(func() { close(h.stopping) }) }
+
+// TopicState is what a topic holds: one view through one filter, computed while it has subscribers and resting for a while after.
+type TopicState struct {
+	Filter                            Filter
+	Resting                           bool
+	Deltas, DeltaBytes, SnapshotBytes int
+}
+
+// Topics lists the topics, those that rest last.
+func (h *Hub) Topics() (list []TopicState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	add := func(t *topic, resting bool) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		st := TopicState{Filter: t.filter, Resting: resting, Deltas: len(t.log), DeltaBytes: t.logged}
+		if t.current != nil {
+			st.SnapshotBytes = len(t.current.snapshot)
+		}
+		list = append(list, st)
+	}
+	for _, t := range h.topics {
+		add(t, false)
+	}
+	for _, t := range h.resting {
+		add(t, true)
+	}
+	return list
+}
+
+// Close ends the live views, closes their clients as going away, and waits for both.
+func (h *Hub) Close() {
 	h.mu.Lock()
 	h.closed = true
 	for _, t := range h.resting {
@@ -82,8 +124,8 @@ func (h *hub) close() {
 	h.wg.Wait()
 }
 
-// state is a view at one moment. items are the parts that deltas speak of, by key; a view without them is sent whole.
-type state struct {
+// State is a view at one moment. items are the parts that deltas speak of, by key; a view without them is sent whole.
+type State struct {
 	meta     rest.Meta
 	snapshot json.RawMessage
 	items    map[string][]byte
@@ -93,7 +135,7 @@ type state struct {
 }
 
 // deltaTo is the encoded difference from old to st, nil when there is none.
-func (st *state) deltaTo(old *state) (json.RawMessage, error) {
+func (st *State) deltaTo(old *State) (json.RawMessage, error) {
 	changed := []json.RawMessage{}
 	for _, k := range st.keys {
 		if !bytes.Equal(old.items[k], st.items[k]) {
@@ -114,17 +156,17 @@ func (st *state) deltaTo(old *state) (json.RawMessage, error) {
 
 // topic is one view through one filter.
 type topic struct {
-	hub    *hub
+	hub    *Hub
 	id     string // of no other topic, here or in another process
 	key    string
-	view   *liveView
-	filter filter
+	view   *View
+	filter Filter
 	stop   context.CancelFunc
 	expire *time.Timer // ends the rest
 
 	mu      sync.Mutex
 	subs    map[*subscription]struct{}
-	current *state
+	current *State
 	stale   bool  // current is from before a rest
 	at      int64 // how many deltas there were
 	log     []missed
@@ -166,13 +208,13 @@ func (sub *subscription) stream() string {
 }
 
 // subscribe joins the topic of a view and filter, and starts it when it is the first to.
-func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, from place) (*subscription, error) {
+func (h *Hub) subscribe(c receiver, id string, v *View, f Filter, from place) (*subscription, error) {
 	key, err := json.Marshal(f)
 	if err != nil {
 		return nil, fmt.Errorf("api: filter: %w", err)
 	}
 	sub := &subscription{client: c, id: id, seq: from.cursor}
-	name := v.name + string(key)
+	name := v.Name + string(key)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topics[name]
@@ -180,8 +222,8 @@ func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, from place
 		if h.closed {
 			return nil, answer.Problemf(answer.ErrUnavailable, "", "WatchingCat is stopping")
 		}
-		if limit := h.s.cfg.Limits.LiveViews; len(h.topics) >= limit {
-			h.s.metrics.refused.WithLabelValues(v.name).Inc()
+		if limit := h.Limits.LiveViews; len(h.topics) >= limit {
+			h.metrics.refused.WithLabelValues(v.Name).Inc()
 			return nil, answer.Advise(answer.Problemf(answer.ErrUnavailable, "too_many_live_views",
 				"%d different live views are open, which is the limit; equal ones are computed once", limit),
 				"Subscribe with a view, range and filter that others use (range 15m), or read the view by GET.")
@@ -195,12 +237,12 @@ func (h *hub) subscribe(c receiver, id string, v *liveView, f filter, from place
 		h.wg.Go(func() { t.run(ctx) })
 	}
 	sub.topic = t
-	h.s.metrics.subscriptions.WithLabelValues(v.name).Inc()
+	h.metrics.subscriptions.WithLabelValues(v.Name).Inc()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.subs[sub] = struct{}{}
 	if outcome := sub.resume(from); outcome != "" {
-		h.s.metrics.resumes.WithLabelValues(outcome).Inc()
+		h.metrics.resumes.WithLabelValues(outcome).Inc()
 	}
 	if !sub.primed && t.current != nil && !t.stale {
 		sub.snapshot(t.current)
@@ -235,7 +277,7 @@ func (sub *subscription) resume(from place) (outcome string) {
 }
 
 // wake takes a topic out of its rest; nil: there is none.
-func (h *hub) wake(key string) *topic {
+func (h *Hub) wake(key string) *topic {
 	i := slices.IndexFunc(h.resting, func(t *topic) bool { return t.key == key })
 	if i < 0 {
 		return nil
@@ -248,11 +290,11 @@ func (h *hub) wake(key string) *topic {
 }
 
 // rest keeps a topic without subscribers, and forgets the oldest ones where there are too many.
-func (h *hub) rest(t *topic) {
+func (h *Hub) rest(t *topic) {
 	if t.current == nil || h.closed {
 		return
 	}
-	t.expire = time.AfterFunc(resumeFor, func() {
+	t.expire = time.AfterFunc(ResumeFor, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if i := slices.Index(h.resting, t); i >= 0 {
@@ -262,7 +304,7 @@ func (h *hub) rest(t *topic) {
 	h.resting = append(h.resting, t)
 	size := 0
 	for i := len(h.resting) - 1; i >= 0; i-- {
-		if size += len(h.resting[i].current.snapshot); size > maxRestingBytes || len(h.resting)-i > maxResting {
+		if size += len(h.resting[i].current.snapshot); size > maxRestingBytes || len(h.resting)-i > MaxResting {
 			for _, old := range h.resting[:i+1] {
 				old.expire.Stop()
 			}
@@ -272,7 +314,7 @@ func (h *hub) rest(t *topic) {
 	}
 }
 
-func (h *hub) unsubscribe(sub *subscription) {
+func (h *Hub) unsubscribe(sub *subscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := sub.topic
@@ -282,7 +324,7 @@ func (h *hub) unsubscribe(sub *subscription) {
 		return
 	}
 	delete(t.subs, sub)
-	h.s.metrics.subscriptions.WithLabelValues(t.view.name).Dec()
+	h.metrics.subscriptions.WithLabelValues(t.view.Name).Dec()
 	if len(t.subs) == 0 {
 		t.stop()
 		delete(h.topics, t.key)
@@ -291,13 +333,13 @@ func (h *hub) unsubscribe(sub *subscription) {
 }
 
 func (t *topic) run(ctx context.Context) {
-	s := t.hub.s
-	feed := s.cfg.Views.Feed().Subscribe()
+	s := t.hub
+	feed := s.Views.Feed().Subscribe()
 	defer feed.Close()
 	var alerts <-chan struct{}
-	if t.view.alerts {
+	if t.view.Alerts {
 		var stop func()
-		alerts, stop = s.cfg.Alerts.Changed().Subscribe()
+		alerts, stop = s.Alerts.Evaluator.Changed().Subscribe()
 		defer stop()
 	}
 	refresh := time.NewTimer(refreshEvery)
@@ -324,7 +366,7 @@ func (t *topic) run(ctx context.Context) {
 	}
 }
 
-func (h *hub) takeTurn(ctx context.Context) bool {
+func (h *Hub) takeTurn(ctx context.Context) bool {
 	select {
 	case h.turn <- struct{}{}:
 		return true
@@ -345,23 +387,23 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // compute makes a panic one failed computation: there is no request here that would be the one to fail.
-func (t *topic) compute() (st *state, err error) {
+func (t *topic) compute() (st *State, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			t.hub.s.metrics.panics.WithLabelValues("live view").Inc()
+			t.hub.metrics.panics.WithLabelValues("live view").Inc()
 			err = fmt.Errorf("api: computing a live view panicked: %v\n%s", v, debug.Stack())
 		}
 	}()
-	return t.view.compute(t.hub.s, t.filter)
+	return t.view.Compute(t.hub, t.filter)
 }
 
 // update computes the view and queues it for every subscription, unless ctx has ended.
 func (t *topic) update(ctx context.Context) {
-	s := t.hub.s
-	s.metrics.computed.WithLabelValues(t.view.name).Inc()
+	s := t.hub
+	s.metrics.computed.WithLabelValues(t.view.Name).Inc()
 	st, err := t.compute()
 	if err != nil {
-		s.cfg.Logger.Error().Err(err).Str("view", t.view.name).Msg("computing a live view failed; clients keep the previous data")
+		s.Logger.Error().Err(err).Str("view", t.view.Name).Msg("computing a live view failed; clients keep the previous data")
 		return
 	}
 	t.mu.Lock()
@@ -372,7 +414,7 @@ func (t *topic) update(ctx context.Context) {
 	var delta json.RawMessage
 	if t.current != nil {
 		if delta, err = st.deltaTo(t.current); err != nil {
-			s.cfg.Logger.Error().Err(err).Str("view", t.view.name).Msg("encoding a delta failed")
+			s.Logger.Error().Err(err).Str("view", t.view.Name).Msg("encoding a delta failed")
 			return
 		}
 	}
@@ -395,13 +437,13 @@ func (t *topic) update(ctx context.Context) {
 func (t *topic) remember(m missed) {
 	t.at++
 	t.log, t.logged = append(t.log, m), t.logged+len(m.data)
-	for len(t.log) > 0 && (len(t.log) > resumeDeltas || t.logged > len(t.current.snapshot) || m.made.Sub(t.log[0].made) > resumeFor) {
+	for len(t.log) > 0 && (len(t.log) > ResumeDeltas || t.logged > len(t.current.snapshot) || m.made.Sub(t.log[0].made) > ResumeFor) {
 		t.logged -= len(t.log[0].data)
 		t.log = t.log[1:]
 	}
 }
 
-func (sub *subscription) snapshot(st *state) {
+func (sub *subscription) snapshot(st *State) {
 	sub.primed = true
 	sub.seq++
 	sub.base = sub.topic.at - int64(sub.seq) //nolint:gosec // cursors that do not fit have no stream
@@ -423,34 +465,4 @@ func (sub *subscription) frame(typ string, meta rest.Meta, data json.RawMessage)
 	head, _ := json.Marshal(frameHead{typ, sub.id, sub.seq, stream, meta.UpTo}) // texts, numbers and times always can be
 	head = append(head[:len(head)-1], `,"data":`...)
 	return frame{typ: typ, seq: sub.seq, stream: stream, head: head, data: data}
-}
-
-// liveMetrics are what is counted of WebSockets and event streams.
-type liveMetrics struct {
-	clients       prometheus.Gauge
-	subscriptions *prometheus.GaugeVec
-	computed      *prometheus.CounterVec
-	slow          prometheus.Counter
-	refused       *prometheus.CounterVec
-	resumes       *prometheus.CounterVec
-	panics        *prometheus.CounterVec
-}
-
-func newLiveMetrics(reg prometheus.Registerer, panics *prometheus.CounterVec) *liveMetrics {
-	f := promauto.With(reg)
-	return &liveMetrics{
-		panics:  panics,
-		clients: f.NewGauge(prometheus.GaugeOpts{Name: "watchingcat_ws_clients", Help: "WebSockets open."}),
-		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{Name: "watchingcat_ws_subscriptions", Help: "Subscriptions of WebSockets."},
-			[]string{"view"}),
-		computed: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_computations_total",
-			Help: "Computations of a live view; subscribers of the same view and filter share one."}, []string{"view"}),
-		slow: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_ws_slow_clients_total",
-			Help: "WebSockets closed because the client did not keep up."}),
-		refused: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_refused_subscriptions_total",
-			Help: "Subscriptions rejected because too many different views and filters are subscribed."}, []string{"view"}),
-		resumes: f.NewCounterVec(prometheus.CounterOpts{Name: "watchingcat_ws_resumes_total",
-			Help: "Live connections that came back with a cursor: resumed, or sent a snapshot because their stream is unknown or too old."},
-			[]string{"outcome"}),
-	}
 }

@@ -1,4 +1,4 @@
-package api
+package telemetry
 
 import (
 	"cmp"
@@ -11,8 +11,8 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-// withOlderServices adds the services that the store alone knows: it counts no calls.
-func withOlderServices(list []rest.Service, names []string) []rest.Service {
+// addServices adds the services that the store alone knows: it counts no calls.
+func addServices(list []rest.Service, names []string) []rest.Service {
 	if len(names) == 0 {
 		return list
 	}
@@ -30,8 +30,8 @@ func withOlderServices(list []rest.Service, names []string) []rest.Service {
 	return list
 }
 
-// withOlderCalls adds to a map the calls that the store counted before the views began.
-func withOlderCalls(out *rest.ServiceMap, list []raw.Dependency, since time.Time, name string) {
+// addCalls adds to a map the calls that the store counted before the views began.
+func addCalls(out *rest.ServiceMap, list []raw.Dependency, since time.Time, name string) {
 	if len(list) == 0 {
 		return
 	}

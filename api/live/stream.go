@@ -1,4 +1,4 @@
-package api
+package live
 
 import (
 	"bytes"
@@ -32,43 +32,43 @@ func (s *stream) queueFrames(f ...frame) {
 
 func (s *stream) cut() { s.once.Do(func() { close(s.slow) }) }
 
-// stream is GET /api/v1/live.
-func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
-	v, f, err := lookAt(r.URL.Query().Get("view"), filterOf(r))
+// ServeEvents is GET /api/v1/live.
+func (h *Hub) ServeEvents(w http.ResponseWriter, r *http.Request) {
+	v, f, err := h.lookAt(r.URL.Query().Get("view"), filterOf(r))
 	if err != nil {
-		h.s.Fail(w, r, err)
+		h.Fail(w, r, err)
 		return
 	}
 	if !h.admit() {
-		h.s.Fail(w, r, answer.Problemf(answer.ErrUnavailable, "too_many_clients",
+		h.Fail(w, r, answer.Problemf(answer.ErrUnavailable, "too_many_clients",
 			"there are %d live connections already, or WatchingCat is stopping",
-			h.s.cfg.Limits.Clients))
+			h.Limits.Clients))
 		return
 	}
 	defer h.leave()
-	st := &stream{queue: make(chan []frame, h.s.cfg.Limits.Queue), slow: make(chan struct{})}
-	sub, err := h.subscribe(st, v.name, v, f, placeOf(r.Header.Get("Last-Event-ID")))
+	st := &stream{queue: make(chan []frame, h.Limits.Queue), slow: make(chan struct{})}
+	sub, err := h.subscribe(st, v.Name, v, f, placeOf(r.Header.Get("Last-Event-ID")))
 	if err != nil {
-		h.s.Fail(w, r, err)
+		h.Fail(w, r, err)
 		return
 	}
 	defer h.unsubscribe(sub)
-	ended, forget := h.s.Watch(r)
+	ended, forget := h.Watch(r)
 	defer forget()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	out := &events{w: w, flush: http.NewResponseController(w)}
 	out.comment("following")
-	beat := time.NewTicker(h.s.cfg.Limits.Heartbeat)
+	beat := time.NewTicker(h.Limits.Heartbeat)
 	defer beat.Stop()
 	for out.err == nil {
 		select {
 		case <-st.slow:
-			h.s.metrics.slow.Inc()
-			out.closed(closeSlow, "too slow: connect again with Last-Event-ID")
+			h.metrics.slow.Inc()
+			out.closed(CloseSlow, "too slow: connect again with Last-Event-ID")
 			return
 		case <-ended:
-			out.closed(closeEnded, endedReason)
+			out.closed(CloseEnded, endedReason)
 			return
 		default:
 		}

@@ -1,4 +1,4 @@
-package api
+package telemetry
 
 import (
 	"cmp"
@@ -15,54 +15,60 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-// logQuery is what the ways of searching log lines ask for.
-type logQuery struct {
-	service, severity, text, pattern, traceID, start, end, next *string
-	attributes                                                  map[string]string
+// LogQuery is what the ways of searching log lines ask for.
+type LogQuery struct {
+	Service, Severity, Text, Pattern, TraceID, start, end, next *string
+	Attributes                                                  map[string]string
 	limit                                                       *int
 }
 
+// Logs answers for log lines and their patterns.
+type Logs struct {
+	*answer.Moments
+	Older *older.Logs
+}
+
 // ListLogs implements rest.StrictServerInterface.
-func (s *Server) ListLogs(ctx context.Context, q rest.ListLogsRequestObject) (rest.ListLogsResponseObject, error) {
+func (s *Logs) ListLogs(ctx context.Context, q rest.ListLogsRequestObject) (rest.ListLogsResponseObject, error) {
 	p := q.Params
 	attributes, err := answer.ParseAttributes(answer.Value(p.Attributes))
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.listLogLines(ctx, logQuery{attributes: attributes, service: p.Service, severity: (*string)(p.Severity), text: p.Text,
-		pattern: p.Pattern, traceID: p.TraceId, start: p.Start, end: p.End, next: p.Next, limit: p.Limit})
+	out, err := s.listLogLines(ctx, LogQuery{Attributes: attributes, Service: p.Service, Severity: (*string)(p.Severity), Text: p.Text,
+		Pattern: p.Pattern, TraceID: p.TraceId, start: p.Start, end: p.End, next: p.Next, limit: p.Limit})
 	return rest.ListLogs200JSONResponse(out), err
 }
 
 // SearchLogs implements rest.StrictServerInterface.
-func (s *Server) SearchLogs(ctx context.Context, q rest.SearchLogsRequestObject) (rest.SearchLogsResponseObject, error) {
+func (s *Logs) SearchLogs(ctx context.Context, q rest.SearchLogsRequestObject) (rest.SearchLogsResponseObject, error) {
 	b := q.Body
-	out, err := s.listLogLines(ctx, logQuery{attributes: answer.Value(b.Attributes), service: b.Service, severity: (*string)(b.Severity),
-		text: b.Text, pattern: b.Pattern, traceID: b.TraceId, start: b.Start, end: b.End, next: b.Next, limit: b.Limit})
+	out, err := s.listLogLines(ctx, LogQuery{Attributes: answer.Value(b.Attributes), Service: b.Service, Severity: (*string)(b.Severity),
+		Text: b.Text, Pattern: b.Pattern, TraceID: b.TraceId, start: b.Start, end: b.End, next: b.Next, limit: b.Limit})
 	return rest.SearchLogs200JSONResponse(out), err
 }
 
-// filter is the query without its range.
-func (l *logQuery) filter() (q views.LogQuery, err error) {
-	q = views.LogQuery{Service: answer.Value(l.service), Text: answer.Value(l.text), Pattern: answer.Value(l.pattern),
-		Attributes: l.attributes,
+// Filter is the query without its range.
+func (l *LogQuery) Filter() (q views.LogQuery, err error) {
+	q = views.LogQuery{Service: answer.Value(l.Service), Text: answer.Value(l.Text), Pattern: answer.Value(l.Pattern),
+		Attributes: l.Attributes,
 		Limit:      answer.LimitOf(l.limit)}
-	if l.severity != nil {
-		q.MinSeverity, _ = logs.ParseSeverity(*l.severity)
+	if l.Severity != nil {
+		q.MinSeverity, _ = logs.ParseSeverity(*l.Severity)
 	}
-	if l.traceID != nil {
-		q.TraceID, err = answer.ParseTraceID(*l.traceID)
+	if l.TraceID != nil {
+		q.TraceID, err = answer.ParseTraceID(*l.TraceID)
 	}
 	return q, err
 }
 
-func (s *Server) listLogLines(ctx context.Context, l logQuery) (out rest.LogList, err error) {
+func (s *Logs) listLogLines(ctx context.Context, l LogQuery) (out rest.LogList, err error) {
 	m := s.Moment(ctx)
 	r, err := m.RangeOf(l.start, l.end, answer.DefaultRange)
 	if err != nil {
 		return out, err
 	}
-	q, err := l.filter()
+	q, err := l.Filter()
 	if err != nil {
 		return out, err
 	}
@@ -71,26 +77,27 @@ func (s *Server) listLogLines(ctx context.Context, l logQuery) (out rest.LogList
 	if err != nil {
 		return out, err
 	}
-	found, err := s.logs.Search(ctx, m, q, at)
+	found, err := s.Older.Search(ctx, m, q, at)
 	if err != nil {
 		return out, err
 	}
 	out = rest.LogList{Logs: make([]rest.LogLine, 0, len(found.Lines)), Total: len(found.Lines), Meta: found.Meta(s.Moments, m, r)}
 	for i := range found.Lines {
-		out.Logs = append(out.Logs, logLine(&found.Lines[i]))
+		out.Logs = append(out.Logs, LogLine(&found.Lines[i]))
 	}
 	if found.Next != nil {
 		if out.Next, err = found.Next.Token(); err != nil {
 			return out, err
 		}
 	}
-	if since := m.Views.Kept().Logs; s.cfg.Stores.Logs == nil && r.Asked && r.Start.Before(since) && m.Frontier.Since.Before(since) {
+	if since := m.Views.Kept().Logs; s.Older.Store == nil && r.Asked && r.Start.Before(since) && m.Frontier.Since.Before(since) {
 		answer.Warn(&out.Meta, "lines older than %s are no longer kept", since.UTC().Format(time.RFC3339))
 	}
 	return out, nil
 }
 
-func logLine(l *views.LogLine) rest.LogLine {
+// LogLine is a log line as answers show it.
+func LogLine(l *views.LogLine) rest.LogLine {
 	return rest.LogLine{Time: l.Time, Service: l.Service, Severity: l.Severity.String(), SeverityText: l.SeverityText,
 		SeverityNumber: int(l.SeverityNumber), Body: l.Body, EventName: l.Event,
 		Scope: rest.LogScope{Name: l.Scope, Version: l.ScopeVersion}, TraceId: answer.HexOrEmpty(l.TraceID[:]),
@@ -98,7 +105,7 @@ func logLine(l *views.LogLine) rest.LogLine {
 }
 
 // GetLogVolume implements rest.StrictServerInterface.
-func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObject) (rest.GetLogVolumeResponseObject, error) {
+func (s *Logs) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObject) (rest.GetLogVolumeResponseObject, error) {
 	m := s.Moment(ctx)
 	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
@@ -122,7 +129,7 @@ func (s *Server) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObj
 		by[k].Bytes += bytes
 	}
 	var from older.Provenance
-	err = s.logs.Volume(ctx, m, r, answer.Value(q.Params.Service), step, &from,
+	err = s.Older.Volume(ctx, m, r, answer.Value(q.Params.Service), step, &from,
 		func(at int64, service, severity string, count int64) { add(at, service, severity, count, 0) })
 	if err != nil {
 		return nil, err
@@ -171,7 +178,7 @@ func stepsOf(inRange []cells.TallyCell, width int64) (out []cells.TallyCell) {
 }
 
 // ListLogPatterns implements rest.StrictServerInterface.
-func (s *Server) ListLogPatterns(ctx context.Context, q rest.ListLogPatternsRequestObject) (rest.ListLogPatternsResponseObject, error) {
+func (s *Logs) ListLogPatterns(ctx context.Context, q rest.ListLogPatternsRequestObject) (rest.ListLogPatternsResponseObject, error) {
 	m := s.Moment(ctx)
 	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {

@@ -1,4 +1,4 @@
-package api
+package alerting
 
 import (
 	"context"
@@ -19,6 +19,13 @@ import (
 )
 
 // Rules made over HTTP, one by one.
+
+// Rules answers for the rules that users make.
+type Rules struct {
+	*answer.Moments
+	Evaluator Evaluator
+	Book      *books.RuleBook // nil: users cannot make rules
+}
 
 // ruleDuration reads the durations of rules: Prometheus' (1d, 5m) and Go's.
 func ruleDuration(name string, v *string) (time.Duration, error) {
@@ -48,8 +55,8 @@ func specOf(in *rest.RuleInput) (s books.RuleSpec, err error) {
 }
 
 // find returns the rule with an id.
-func (s *Server) find(id string) (*rules.Info, error) {
-	list := s.cfg.Alerts.Rules()
+func (s *Rules) find(id string) (*rules.Info, error) {
+	list := s.Evaluator.Rules()
 	if i := slices.IndexFunc(list, func(r rules.Info) bool { return r.ID == id }); i >= 0 {
 		return &list[i], nil
 	}
@@ -57,7 +64,7 @@ func (s *Server) find(id string) (*rules.Info, error) {
 }
 
 // ruleAnswer is a rule as it stands, and the tag of what was written.
-func (s *Server) ruleAnswer(ctx context.Context, id string) (out rest.RuleAnswer, tag *string, err error) {
+func (s *Rules) ruleAnswer(ctx context.Context, id string) (out rest.RuleAnswer, tag *string, err error) {
 	r, err := s.find(id)
 	if err != nil {
 		return out, nil, err
@@ -66,7 +73,7 @@ func (s *Server) ruleAnswer(ctx context.Context, id string) (out rest.RuleAnswer
 	if !r.Editable {
 		ofFile = r
 	}
-	if tag, err = answer.ETag(s.cfg.Rules.Tag(id, ofFile)); err != nil {
+	if tag, err = answer.ETag(s.Book.Tag(id, ofFile)); err != nil {
 		return out, nil, answer.Edited(err)
 	}
 	x := rule(*r)
@@ -78,8 +85,8 @@ func (s *Server) ruleAnswer(ctx context.Context, id string) (out rest.RuleAnswer
 }
 
 // CreateAlertRule implements rest.StrictServerInterface.
-func (s *Server) CreateAlertRule(ctx context.Context, q rest.CreateAlertRuleRequestObject) (rest.CreateAlertRuleResponseObject, error) {
-	b, err := answer.RuleBook(s.cfg.Rules)
+func (s *Rules) CreateAlertRule(ctx context.Context, q rest.CreateAlertRuleRequestObject) (rest.CreateAlertRuleResponseObject, error) {
+	b, err := answer.RuleBook(s.Book)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +94,7 @@ func (s *Server) CreateAlertRule(ctx context.Context, q rest.CreateAlertRuleRequ
 	if err != nil {
 		return nil, err
 	}
-	id, err := b.Create(ctx, caller.Name(ctx), spec, s.cfg.Now())
+	id, err := b.Create(ctx, caller.Name(ctx), spec, s.Now())
 	if err != nil {
 		return nil, answer.Edited(err)
 	}
@@ -96,14 +103,14 @@ func (s *Server) CreateAlertRule(ctx context.Context, q rest.CreateAlertRuleRequ
 }
 
 // GetAlertRule implements rest.StrictServerInterface.
-func (s *Server) GetAlertRule(ctx context.Context, q rest.GetAlertRuleRequestObject) (rest.GetAlertRuleResponseObject, error) {
+func (s *Rules) GetAlertRule(ctx context.Context, q rest.GetAlertRuleRequestObject) (rest.GetAlertRuleResponseObject, error) {
 	r, tag, err := s.ruleAnswer(ctx, q.Id)
 	return rest.GetAlertRule200JSONResponse{Body: r, Headers: rest.GetAlertRule200ResponseHeaders{ETag: tag}}, err
 }
 
 // UpdateAlertRule implements rest.StrictServerInterface.
-func (s *Server) UpdateAlertRule(ctx context.Context, q rest.UpdateAlertRuleRequestObject) (rest.UpdateAlertRuleResponseObject, error) {
-	b, err := answer.RuleBook(s.cfg.Rules)
+func (s *Rules) UpdateAlertRule(ctx context.Context, q rest.UpdateAlertRuleRequestObject) (rest.UpdateAlertRuleResponseObject, error) {
+	b, err := answer.RuleBook(s.Book)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +126,7 @@ func (s *Server) UpdateAlertRule(ctx context.Context, q rest.UpdateAlertRuleRequ
 	if !r.Editable {
 		ofFile = r
 	}
-	if err := b.Update(ctx, caller.Name(ctx), q.Id, spec, ofFile, answer.IfMatch(q.Params.IfMatch), s.cfg.Now()); err != nil {
+	if err := b.Update(ctx, caller.Name(ctx), q.Id, spec, ofFile, answer.IfMatch(q.Params.IfMatch), s.Now()); err != nil {
 		return nil, answer.Edited(err)
 	}
 	answer, tag, err := s.ruleAnswer(ctx, q.Id)
@@ -127,8 +134,8 @@ func (s *Server) UpdateAlertRule(ctx context.Context, q rest.UpdateAlertRuleRequ
 }
 
 // DeleteAlertRule implements rest.StrictServerInterface.
-func (s *Server) DeleteAlertRule(ctx context.Context, q rest.DeleteAlertRuleRequestObject) (rest.DeleteAlertRuleResponseObject, error) {
-	b, err := answer.RuleBook(s.cfg.Rules)
+func (s *Rules) DeleteAlertRule(ctx context.Context, q rest.DeleteAlertRuleRequestObject) (rest.DeleteAlertRuleResponseObject, error) {
+	b, err := answer.RuleBook(s.Book)
 	if err != nil {
 		return nil, err
 	}
@@ -140,11 +147,11 @@ func (s *Server) DeleteAlertRule(ctx context.Context, q rest.DeleteAlertRuleRequ
 		return nil, answer.Edited(books.ErrRuleOfFile)
 	}
 	return rest.DeleteAlertRule204Response{}, answer.Edited(b.Delete(ctx, caller.Name(ctx), q.Id, answer.IfMatch(q.Params.IfMatch),
-		s.cfg.Now()))
+		s.Now()))
 }
 
 // MakeAlertRules implements rest.StrictServerInterface.
-func (s *Server) MakeAlertRules(_ context.Context, q rest.MakeAlertRulesRequestObject) (rest.MakeAlertRulesResponseObject, error) {
+func (s *Rules) MakeAlertRules(_ context.Context, q rest.MakeAlertRulesRequestObject) (rest.MakeAlertRulesResponseObject, error) {
 	in := q.Body
 	g, err := templateOf(in)
 	if err != nil {

@@ -1,4 +1,4 @@
-package api
+package telemetry
 
 import (
 	"cmp"
@@ -18,6 +18,21 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 )
 
+// ServiceRow identifies a service, ordered as their list: the name, and the dimensions where it has any.
+func ServiceRow(v rest.Service) string {
+	if v.Dimensions == nil {
+		return v.Name
+	}
+	return v.Name + "\x00" + dimensionText(*v.Dimensions)
+}
+
+// Services answers for services, the map and what is derived from spans and logs.
+type Services struct {
+	*answer.Moments
+	Older      *older.Traces
+	Configured []string // dimensions by the settings; the views may have others until a replay
+}
+
 func service(v model.Service, seconds float64) rest.Service {
 	r := answer.RED(v.RED, seconds)
 	return rest.Service{Name: v.Name, Dimensions: answer.Dims(v.Dims), Calls: r.Calls, Errors: r.Errors, Rate: r.Rate,
@@ -25,8 +40,8 @@ func service(v model.Service, seconds float64) rest.Service {
 		P50Ms:     r.P50Ms, P95Ms: r.P95Ms, P99Ms: r.P99Ms, LastSeen: answer.TimeOrNil(v.LastSeen), Entry: answer.RED(v.Entry, seconds)}
 }
 
-// services reads all services of a range.
-func (s *Server) services(m answer.Moment, r answer.Range) ([]rest.Service, error) {
+// List reads all services of a range.
+func (s *Services) List(m answer.Moment, r answer.Range) ([]rest.Service, error) {
 	list, err := m.Views.Services(r.Start, r.End)
 	if err != nil {
 		return nil, err
@@ -40,25 +55,25 @@ func (s *Server) services(m answer.Moment, r answer.Range) ([]rest.Service, erro
 }
 
 // ListServices implements rest.StrictServerInterface.
-func (s *Server) ListServices(ctx context.Context, q rest.ListServicesRequestObject) (rest.ListServicesResponseObject, error) {
+func (s *Services) ListServices(ctx context.Context, q rest.ListServicesRequestObject) (rest.ListServicesResponseObject, error) {
 	m := s.Moment(ctx)
 	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.services(m, r)
+	list, err := s.List(m, r)
 	if err != nil {
 		return nil, err
 	}
 	var from older.Provenance
 	if r.Asked {
-		names, err := s.traces.Services(ctx, m, r, &from)
+		names, err := s.Older.Services(ctx, m, r, &from)
 		if err != nil {
 			return nil, err
 		}
-		list = withOlderServices(list, names)
+		list = addServices(list, names)
 	}
-	list, next, err := answer.Page(list, answer.Value(q.Params.Limit), q.Params.Next, serviceRow)
+	list, next, err := answer.Page(list, answer.Value(q.Params.Limit), q.Params.Next, ServiceRow)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +95,7 @@ func unknownService(name string) error {
 }
 
 // GetService implements rest.StrictServerInterface.
-func (s *Server) GetService(ctx context.Context, q rest.GetServiceRequestObject) (rest.GetServiceResponseObject, error) {
+func (s *Services) GetService(ctx context.Context, q rest.GetServiceRequestObject) (rest.GetServiceResponseObject, error) {
 	m := s.Moment(ctx)
 	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
@@ -100,7 +115,7 @@ func (s *Server) GetService(ctx context.Context, q rest.GetServiceRequestObject)
 	}
 	var from older.Provenance
 	if !known && r.Asked {
-		names, err := s.traces.Services(ctx, m, r, &from)
+		names, err := s.Older.Services(ctx, m, r, &from)
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +129,7 @@ func (s *Server) GetService(ctx context.Context, q rest.GetServiceRequestObject)
 }
 
 // ListOperations implements rest.StrictServerInterface.
-func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsRequestObject) (rest.ListOperationsResponseObject, error) {
+func (s *Services) ListOperations(ctx context.Context, q rest.ListOperationsRequestObject) (rest.ListOperationsResponseObject, error) {
 	m := s.Moment(ctx)
 	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
@@ -127,7 +142,7 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 	var from older.Provenance
 	var old []raw.Operation
 	if r.Asked {
-		if old, err = s.traces.Operations(ctx, m, r, q.Name, &from); err != nil {
+		if old, err = s.Older.Operations(ctx, m, r, q.Name, &from); err != nil {
 			return nil, err
 		}
 	}
@@ -167,7 +182,7 @@ func (s *Server) ListOperations(ctx context.Context, q rest.ListOperationsReques
 }
 
 // GetServiceMetrics implements rest.StrictServerInterface.
-func (s *Server) GetServiceMetrics(ctx context.Context,
+func (s *Services) GetServiceMetrics(ctx context.Context,
 	q rest.GetServiceMetricsRequestObject) (rest.GetServiceMetricsResponseObject, error) {
 	m := s.Moment(ctx)
 	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
@@ -200,8 +215,8 @@ func (s *Server) GetServiceMetrics(ctx context.Context,
 	return rest.GetServiceMetrics200JSONResponse{Points: out, StepS: int64(step / time.Second), Meta: s.Meta(m, r)}, nil
 }
 
-// serviceMap reads the map of a range.
-func (s *Server) serviceMap(m answer.Moment, r answer.Range) (rest.ServiceMap, error) {
+// Map reads the map of a range.
+func (s *Services) Map(m answer.Moment, r answer.Range) (rest.ServiceMap, error) {
 	v, err := m.Views.ServiceMap(r.Start, r.End)
 	if err != nil {
 		return rest.ServiceMap{}, err
@@ -209,7 +224,7 @@ func (s *Server) serviceMap(m answer.Moment, r answer.Range) (rest.ServiceMap, e
 	return s.showMap(m, r, &v), nil
 }
 
-func (s *Server) showMap(m answer.Moment, r answer.Range, v *model.Map) rest.ServiceMap {
+func (s *Services) showMap(m answer.Moment, r answer.Range, v *model.Map) rest.ServiceMap {
 	out := rest.ServiceMap{Nodes: make([]rest.Node, 0, len(v.Nodes)), Edges: make([]rest.Edge, 0, len(v.Edges)),
 		Unpaired: make([]rest.Unpaired, 0, len(v.Unpaired))}
 	for _, n := range v.Nodes {
@@ -242,7 +257,7 @@ func edge(k model.EdgeKey) rest.Edge {
 }
 
 // GetServiceMap implements rest.StrictServerInterface.
-func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestObject) (rest.GetServiceMapResponseObject, error) {
+func (s *Services) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestObject) (rest.GetServiceMapResponseObject, error) {
 	m := s.Moment(ctx)
 	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
@@ -259,7 +274,7 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 	var from older.Provenance
 	var old []raw.Dependency
 	if r.Asked {
-		if old, err = s.traces.Calls(ctx, m, r, &from); err != nil {
+		if old, err = s.Older.Calls(ctx, m, r, &from); err != nil {
 			return nil, err
 		}
 	}
@@ -267,7 +282,7 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 	out.Meta = from.Meta(s.Moments, m, r)
 	add := func() {
 		if to, ok := m.BeforeViews(r); ok && len(old) > 0 {
-			withOlderCalls(&out, old, to, s.cfg.Stores.Traces.Name())
+			addCalls(&out, old, to, s.Older.Store.Name())
 		}
 	}
 	if q.Params.CompareStart == nil {
@@ -293,7 +308,7 @@ func (s *Server) GetServiceMap(ctx context.Context, q rest.GetServiceMapRequestO
 }
 
 // compareMap puts on each edge of out how it differs from the range before, and adds those that are gone.
-func (s *Server) compareMap(m answer.Moment, out *rest.ServiceMap, now *model.Map, r, before answer.Range) error {
+func (s *Services) compareMap(m answer.Moment, out *rest.ServiceMap, now *model.Map, r, before answer.Range) error {
 	then, err := m.Views.ServiceMap(before.Start, before.End)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package api
+package status
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/views"
 )
 
 // Pipeline is what the API needs to know of reading the topic. Its methods must not block.
@@ -20,15 +21,21 @@ type Pipeline interface {
 	Ready() (ok bool, checks []progress.Check)
 }
 
-// waitFor waits until the views hold the records at the given offsets.
-func (s *Server) waitFor(ctx context.Context, want []storage.Position, timeout time.Duration) error {
+// Positions waits for positions of the topics.
+type Positions struct {
+	Views    views.Reader
+	Pipeline Pipeline
+}
+
+// Wait waits until the views hold the records at the given offsets.
+func (s Positions) Wait(ctx context.Context, want []storage.Position, timeout time.Duration) error {
 	// Subscribed before looking, so that a commit in between is not missed.
-	sub := s.cfg.Views.Feed().Subscribe()
+	sub := s.Views.Feed().Subscribe()
 	defer sub.Close()
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, answer.ErrPositionTimeout)
 	defer cancel()
 	for {
-		have, err := s.cfg.Pipeline.Positions()
+		have, err := s.Pipeline.Positions()
 		if err != nil {
 			return err
 		}

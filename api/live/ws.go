@@ -1,4 +1,4 @@
-package api
+package live
 
 import (
 	"bytes"
@@ -17,11 +17,11 @@ import (
 	"github.com/gaurav/watchingcat/api/answer"
 )
 
-// closeSlow is for a client that did not keep up; it may connect again and go on from its cursor.
-const closeSlow websocket.StatusCode = 4008
+// CloseSlow is for a client that did not keep up; it may connect again and go on from its cursor.
+const CloseSlow websocket.StatusCode = 4008
 
-// closeEnded is for a client whose credential has ended: it expired or was revoked, or its user was changed or removed.
-const closeEnded websocket.StatusCode = 4401
+// CloseEnded is for a client whose credential has ended: it expired or was revoked, or its user was changed or removed.
+const CloseEnded websocket.StatusCode = 4401
 
 const endedReason = "the credential has ended: log in again, or use another token"
 
@@ -56,7 +56,7 @@ type frame struct {
 
 // client is one WebSocket. One goroutine reads, one writes, one checks that the other side is there.
 type client struct {
-	hub   *hub
+	hub   *Hub
 	conn  *websocket.Conn
 	queue chan []frame
 	slow  chan struct{}
@@ -65,26 +65,26 @@ type client struct {
 	subs  map[string]*subscription // of the reading goroutine
 }
 
-// serve is GET /ws.
-func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
+// ServeWebSocket is GET /ws.
+func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request) {
 	if !h.admit() {
-		h.s.Fail(w, r, answer.Problemf(answer.ErrUnavailable, "too_many_clients",
+		h.Fail(w, r, answer.Problemf(answer.ErrUnavailable, "too_many_clients",
 			"there are %d WebSockets already, or WatchingCat is stopping",
-			h.s.cfg.Limits.Clients))
+			h.Limits.Clients))
 		return
 	}
 	defer h.leave()
 	// A page of another site must not read with its visitor's access: Accept refuses origins but its own and these.
 	conn, err := websocket.Accept(closesOnce{w}, r,
-		&websocket.AcceptOptions{OriginPatterns: originHosts(h.s.cfg.CORSOrigins), CompressionMode: websocket.CompressionDisabled})
+		&websocket.AcceptOptions{OriginPatterns: originHosts(h.CORSOrigins), CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
-		h.s.cfg.Logger.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("WebSocket refused")
+		h.Logger.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("WebSocket refused")
 		return
 	}
-	conn.SetReadLimit(h.s.cfg.Limits.Message)
-	ended, forget := h.s.Watch(r)
+	conn.SetReadLimit(h.Limits.Message)
+	ended, forget := h.Watch(r)
 	defer forget()
-	c := &client{hub: h, conn: conn, queue: make(chan []frame, h.s.cfg.Limits.Queue), slow: make(chan struct{}), ended: ended,
+	c := &client{hub: h, conn: conn, queue: make(chan []frame, h.Limits.Queue), slow: make(chan struct{}), ended: ended,
 		subs: map[string]*subscription{}}
 	ctx, cancel := context.WithCancel(h.ctx)
 	var wg sync.WaitGroup
@@ -98,23 +98,23 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 	wg.Wait()
 }
 
-func (h *hub) admit() bool {
+func (h *Hub) admit() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || h.clients >= h.s.cfg.Limits.Clients {
+	if h.closed || h.clients >= h.Limits.Clients {
 		return false
 	}
 	h.clients++
 	h.wg.Add(1)
-	h.s.metrics.clients.Inc()
+	h.metrics.clients.Inc()
 	return true
 }
 
-func (h *hub) leave() {
+func (h *Hub) leave() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.clients--
-	h.s.metrics.clients.Dec()
+	h.metrics.clients.Dec()
 	h.wg.Done()
 }
 
@@ -144,11 +144,11 @@ func (c *client) write(ctx context.Context) {
 	for {
 		select {
 		case <-c.slow:
-			c.hub.s.metrics.slow.Inc()
-			c.close(closeSlow, "too slow: connect again and give the last seq as cursor")
+			c.hub.metrics.slow.Inc()
+			c.close(CloseSlow, "too slow: connect again and give the last seq as cursor")
 			return
 		case <-c.ended:
-			c.close(closeEnded, endedReason)
+			c.close(CloseEnded, endedReason)
 			return
 		default:
 		}
@@ -170,7 +170,7 @@ func (c *client) write(ctx context.Context) {
 }
 
 func (c *client) writeFrame(f frame) error {
-	ctx, cancel := context.WithTimeout(context.Background(), c.hub.s.cfg.Limits.WriteTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.hub.Limits.WriteTimeout)
 	defer cancel()
 	if f.data == nil {
 		return c.conn.Write(ctx, websocket.MessageText, f.head)
@@ -197,14 +197,14 @@ func (c *client) close(code websocket.StatusCode, reason string) {
 		err = c.conn.Close(code, reason)
 	}
 	if err != nil {
-		c.hub.s.cfg.Logger.Debug().Err(err).Msg("closing a WebSocket")
+		c.hub.Logger.Debug().Err(err).Msg("closing a WebSocket")
 	}
 }
 
 // heartbeat ends the connection of a client that answers no pings.
 func (c *client) heartbeat(ctx context.Context) {
-	for sleep(ctx, c.hub.s.cfg.Limits.Heartbeat) {
-		ping, cancel := context.WithTimeout(ctx, c.hub.s.cfg.Limits.Heartbeat)
+	for sleep(ctx, c.hub.Limits.Heartbeat) {
+		ping, cancel := context.WithTimeout(ctx, c.hub.Limits.Heartbeat)
 		err := c.conn.Ping(ping)
 		cancel()
 		if err != nil {
@@ -282,21 +282,21 @@ func (c *client) handle(typ websocket.MessageType, data []byte) error {
 }
 
 // lookAt finds a view, and checks the filter for it.
-func lookAt(view string, raw json.RawMessage) (*liveView, filter, error) {
-	i := slices.IndexFunc(liveViews, func(v *liveView) bool { return v.name == view })
+func (h *Hub) lookAt(view string, raw json.RawMessage) (*View, Filter, error) {
+	i := slices.IndexFunc(h.Catalog, func(v *View) bool { return v.Name == view })
 	if i < 0 {
-		return nil, filter{}, answer.Advise(answer.Problemf(answer.ErrBadRequest, "unknown_view", "unknown view %q", view),
+		return nil, Filter{}, answer.Advise(answer.Problemf(answer.ErrBadRequest, "unknown_view", "unknown view %q", view),
 			"Views are services, servicemap, alerts, pipeline and logs.")
 	}
-	f, err := liveViews[i].parseFilter(raw)
-	return liveViews[i], f, err
+	f, err := h.Catalog[i].parseFilter(raw)
+	return h.Catalog[i], f, err
 }
 
 func (c *client) subscribe(m message) error {
 	if m.ID == "" || len(m.ID) > maxIDLength {
 		return answer.Problemf(answer.ErrBadRequest, "invalid_id", "an id has 1 to %d bytes", maxIDLength)
 	}
-	v, f, err := lookAt(m.View, m.Filter)
+	v, f, err := c.hub.lookAt(m.View, m.Filter)
 	if err != nil {
 		return err
 	}
@@ -304,7 +304,7 @@ func (c *client) subscribe(m message) error {
 		c.hub.unsubscribe(old)
 		delete(c.subs, m.ID)
 	}
-	if limit := c.hub.s.cfg.Limits.Subscriptions; len(c.subs) >= limit {
+	if limit := c.hub.Limits.Subscriptions; len(c.subs) >= limit {
 		return answer.Advise(answer.Problemf(answer.ErrBadRequest, "too_many_subscriptions", "a connection has at most %d subscriptions",
 			limit),
 			"Unsubscribe from one first.")

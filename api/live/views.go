@@ -1,4 +1,4 @@
-package api
+package live
 
 import (
 	"bytes"
@@ -10,13 +10,14 @@ import (
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/api/telemetry"
 	"github.com/gaurav/watchingcat/views/logs"
 )
 
 const maxLiveRange = 24 * time.Hour
 
-// filter narrows a live view; each view takes some of it. Its JSON is the key under which clients share a computation.
-type filter struct {
+// Filter narrows a live view; each view takes some of it. Its JSON is the key under which clients share a computation.
+type Filter struct {
 	Range   string `json:"range,omitempty"`   // how far back, as 15m
 	Service string `json:"service,omitempty"` // this service alone; on the map, the edges it has a part in
 	State   string `json:"state,omitempty"`   // of alerts
@@ -29,40 +30,41 @@ type filter struct {
 	Dimensions map[string]string `json:"dimensions,omitempty"` // values of dimensions, as filter[NAME] of a GET
 }
 
-// liveView is a view that WebSockets can subscribe to. Its snapshot is the answer of the GET of the same name.
-type liveView struct {
-	name    string
-	takes   []string // fields of filter
-	alerts  bool     // changes with alerts too
-	compute func(*Server, filter) (*state, error)
+// View is a view that WebSockets can subscribe to. Its snapshot is the answer of the GET of the same name.
+type View struct {
+	Name    string
+	Takes   []string // fields of filter
+	Alerts  bool     // changes with alerts too
+	Compute func(*Hub, Filter) (*State, error)
 }
 
-var liveViews = []*liveView{
-	{name: "services", takes: []string{"range", "service", "dimensions"}, compute: (*Server).liveServices},
-	{name: "servicemap", takes: []string{"range", "service", "dimensions"}, compute: (*Server).liveMap},
-	{name: "alerts", takes: []string{"state"}, alerts: true, compute: (*Server).liveAlerts},
-	{name: "pipeline", compute: (*Server).livePipeline},
-	{name: "logs", takes: []string{"service", "severity", "text", "pattern", "trace_id", "dimensions"}, compute: (*Server).liveLogs},
+// Views are the views that clients can subscribe to.
+var Views = []*View{
+	{Name: "services", Takes: []string{"range", "service", "dimensions"}, Compute: (*Hub).liveServices},
+	{Name: "servicemap", Takes: []string{"range", "service", "dimensions"}, Compute: (*Hub).liveMap},
+	{Name: "alerts", Takes: []string{"state"}, Alerts: true, Compute: (*Hub).liveAlerts},
+	{Name: "pipeline", Compute: (*Hub).livePipeline},
+	{Name: "logs", Takes: []string{"service", "severity", "text", "pattern", "trace_id", "dimensions"}, Compute: (*Hub).liveLogs},
 }
 
 // parseFilter checks a filter and gives equal ones one form.
-func (v *liveView) parseFilter(raw json.RawMessage) (f filter, err error) {
+func (v *View) parseFilter(raw json.RawMessage) (f Filter, err error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return f, nil
 	}
-	bad := func(format string, args ...any) (filter, error) {
+	bad := func(format string, args ...any) (Filter, error) {
 		advice := "This view takes no filter."
-		if len(v.takes) > 0 {
-			advice = "This view takes " + strings.Join(v.takes, ", ") + "."
+		if len(v.Takes) > 0 {
+			advice = "This view takes " + strings.Join(v.Takes, ", ") + "."
 		}
-		return filter{}, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_filter", format, args...), advice)
+		return Filter{}, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_filter", format, args...), advice)
 	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(raw, &fields) != nil {
 		return bad("the filter is no object")
 	}
 	for name := range fields {
-		if !slices.Contains(v.takes, name) {
+		if !slices.Contains(v.Takes, name) {
 			return bad("unknown filter %q", name)
 		}
 	}
@@ -93,7 +95,7 @@ func (v *liveView) parseFilter(raw json.RawMessage) (f filter, err error) {
 	return f, nil
 }
 
-func (f filter) rangeOf(m answer.Moment) (answer.Range, error) {
+func (f Filter) rangeOf(m answer.Moment) (answer.Range, error) {
 	length := answer.DefaultRange
 	if f.Range != "" {
 		var err error
@@ -105,7 +107,7 @@ func (f filter) rangeOf(m answer.Moment) (answer.Range, error) {
 }
 
 // add encodes one item. Items of equal key are one: what a client keeps is keyed too.
-func (st *state) add(key string, item any) error {
+func (st *State) add(key string, item any) error {
 	b, err := json.Marshal(item)
 	if err != nil {
 		return err
@@ -118,7 +120,7 @@ func (st *state) add(key string, item any) error {
 }
 
 // finish encodes the snapshot, and what besides items makes a delta worth sending.
-func (st *state) finish(snapshot any, more ...any) (*state, error) {
+func (st *State) finish(snapshot any, more ...any) (*State, error) {
 	var err error
 	if st.snapshot, err = json.Marshal(snapshot); err != nil {
 		return nil, err
@@ -133,23 +135,23 @@ func (st *state) finish(snapshot any, more ...any) (*state, error) {
 	return st, nil
 }
 
-func (s *Server) liveServices(f filter) (*state, error) {
+func (s *Hub) liveServices(f Filter) (*State, error) {
 	m, release := s.Hold(f.Dimensions)
 	defer release()
 	r, err := f.rangeOf(m)
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.services(m, r)
+	list, err := s.Services.List(m, r)
 	if err != nil {
 		return nil, err
 	}
 	if f.Service != "" {
 		list = slices.DeleteFunc(list, func(v rest.Service) bool { return v.Name != f.Service })
 	}
-	st := &state{meta: s.Meta(m, r), items: map[string][]byte{}}
+	st := &State{meta: s.Meta(m, r), items: map[string][]byte{}}
 	for _, v := range list {
-		if err := st.add(serviceRow(v), v); err != nil {
+		if err := st.add(telemetry.ServiceRow(v), v); err != nil {
 			return nil, err
 		}
 	}
@@ -157,14 +159,6 @@ func (s *Server) liveServices(f filter) (*state, error) {
 		return map[string]any{"services": changed, "removed": removed, "meta": st.meta}
 	}
 	return st.finish(rest.ServiceList{Services: list, Total: len(list), Meta: st.meta})
-}
-
-// serviceRow identifies a service, ordered as their list: the name, and the dimensions where it has any.
-func serviceRow(v rest.Service) string {
-	if v.Dimensions == nil {
-		return v.Name
-	}
-	return v.Name + "\x00" + dimensionText(*v.Dimensions)
 }
 
 // edgeName identifies an edge.
@@ -179,21 +173,21 @@ type edgeName struct {
 	ServerSystem     *string          `json:"server_system,omitempty"`
 }
 
-func (s *Server) liveMap(f filter) (*state, error) {
+func (s *Hub) liveMap(f Filter) (*State, error) {
 	m, release := s.Hold(f.Dimensions)
 	defer release()
 	r, err := f.rangeOf(m)
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.serviceMap(m, r)
+	v, err := s.Services.Map(m, r)
 	if err != nil {
 		return nil, err
 	}
 	if f.Service != "" {
 		v = around(v, f.Service)
 	}
-	st := &state{meta: v.Meta, items: map[string][]byte{}}
+	st := &State{meta: v.Meta, items: map[string][]byte{}}
 	for _, e := range v.Edges {
 		key, err := json.Marshal(edgeName{e.Client, e.Server, e.ConnectionType, string(e.ClientType), string(e.ServerType),
 			e.ClientDimensions, e.ServerDimensions, e.ServerSystem})
@@ -228,14 +222,14 @@ func around(v rest.ServiceMap, service string) rest.ServiceMap {
 	return v
 }
 
-func (s *Server) liveAlerts(f filter) (*state, error) {
+func (s *Hub) liveAlerts(f Filter) (*State, error) {
 	m, release := s.Hold(nil)
 	defer release()
-	list, err := s.alerts(context.Background(), f.State, false)
+	list, err := s.Alerts.Active(context.Background(), f.State, false)
 	if err != nil {
 		return nil, err
 	}
-	st := &state{meta: s.Meta(m, answer.Range{}), items: map[string][]byte{}}
+	st := &State{meta: s.Meta(m, answer.Range{}), items: map[string][]byte{}}
 	for _, a := range list {
 		if err := st.add(a.Fingerprint, a); err != nil {
 			return nil, err
@@ -253,17 +247,17 @@ const (
 )
 
 // liveLogs is the newest lines. A delta has those that are new; how many a client keeps is its own affair.
-func (s *Server) liveLogs(f filter) (*state, error) {
+func (s *Hub) liveLogs(f Filter) (*State, error) {
 	m, release := s.Hold(f.Dimensions)
 	defer release()
 	r, err := m.RangeOf(nil, nil, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
-	l := logQuery{service: answer.TextOrNil(f.Service), severity: answer.TextOrNil(f.Severity), text: answer.TextOrNil(f.Text),
-		pattern: answer.TextOrNil(f.Pattern),
-		traceID: answer.TextOrNil(f.TraceID)}
-	q, err := l.filter()
+	l := telemetry.LogQuery{Service: answer.TextOrNil(f.Service), Severity: answer.TextOrNil(f.Severity), Text: answer.TextOrNil(f.Text),
+		Pattern: answer.TextOrNil(f.Pattern),
+		TraceID: answer.TextOrNil(f.TraceID)}
+	q, err := l.Filter()
 	if err != nil {
 		return nil, err
 	}
@@ -272,10 +266,10 @@ func (s *Server) liveLogs(f filter) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &state{meta: s.Meta(m, r), items: map[string][]byte{}}
+	st := &State{meta: s.Meta(m, r), items: map[string][]byte{}}
 	out := rest.LogList{Logs: make([]rest.LogLine, 0, len(res.Lines)), Total: len(res.Lines), Meta: st.meta}
 	for i := range res.Lines {
-		line := logLine(&res.Lines[i])
+		line := telemetry.LogLine(&res.Lines[i])
 		out.Logs = append(out.Logs, line)
 		if err := st.add(res.Lines[i].Place(), line); err != nil {
 			return nil, err
@@ -287,11 +281,11 @@ func (s *Server) liveLogs(f filter) (*state, error) {
 	return st.finish(out)
 }
 
-func (s *Server) livePipeline(filter) (*state, error) {
+func (s *Hub) livePipeline(Filter) (*State, error) {
 	m, release := s.Hold(nil)
 	defer release()
-	p := s.pipeline(m)
-	st := &state{meta: p.Meta}
+	p := s.Status.Read(m)
+	st := &State{meta: p.Meta}
 	st.delta = func([]json.RawMessage, []string) any { return p }
 	return st.finish(p, p)
 }

@@ -1,4 +1,4 @@
-package api
+package alerting
 
 import (
 	"context"
@@ -19,6 +19,14 @@ import (
 // maxExplained is how many pending alerts of one answer are explained: what fires carries its evidence, these are asked about now.
 const maxExplained = 20
 
+// Alerts answers for rules, alerts and their notifications.
+type Alerts struct {
+	*answer.Moments
+	Evaluator     Evaluator
+	Notifications Notifications // nil: nothing is known of receivers
+	Audit         func(ctx context.Context, action, kind, id string)
+}
+
 // fingerprint is that of Alertmanager for the same labels.
 func fingerprint(l labels.Labels) string {
 	set := make(model.LabelSet, l.Len())
@@ -35,9 +43,9 @@ func rule(r rules.Info) rest.Rule {
 }
 
 // ListAlertRules implements rest.StrictServerInterface.
-func (s *Server) ListAlertRules(ctx context.Context, q rest.ListAlertRulesRequestObject) (rest.ListAlertRulesResponseObject, error) {
+func (s *Alerts) ListAlertRules(ctx context.Context, q rest.ListAlertRulesRequestObject) (rest.ListAlertRulesResponseObject, error) {
 	out := []rest.Rule{}
-	for _, r := range s.cfg.Alerts.Rules() {
+	for _, r := range s.Evaluator.Rules() {
 		if q.Params.Type == nil || string(*q.Params.Type) == r.Type {
 			out = append(out, rule(r))
 		}
@@ -45,15 +53,15 @@ func (s *Server) ListAlertRules(ctx context.Context, q rest.ListAlertRulesReques
 	return rest.ListAlertRules200JSONResponse{Rules: out, Meta: s.Meta(s.Moment(ctx), answer.Range{})}, nil
 }
 
-// alerts reads the active alerts with their evidence; an empty state means all. explain asks for that of pending ones too.
-func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest.Alert, error) {
-	active := s.cfg.Alerts.Active()
+// Active reads the active alerts with their evidence; an empty state means all. explain asks for that of pending ones too.
+func (s *Alerts) Active(ctx context.Context, state string, explain bool) ([]rest.Alert, error) {
+	active := s.Evaluator.Active()
 	if state != "" {
 		active = slices.DeleteFunc(active, func(a alert.Alert) bool { return a.State != state })
 	}
 	rules := map[string]rules.Info{}
 	if len(active) > 0 {
-		for _, r := range s.cfg.Alerts.Rules() {
+		for _, r := range s.Evaluator.Rules() {
 			rules[r.ID] = r
 		}
 	}
@@ -66,7 +74,7 @@ func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest
 		a, r := &active[i], rules[active[i].RuleID]
 		why := a.Evidence
 		if why == nil && explain && a.State == alert.StatePending && explained < maxExplained {
-			why = s.cfg.Alerts.Explain(ctx, a)
+			why = s.Evaluator.Explain(ctx, a)
 			explained++
 		}
 		e := rest.Evidence{Expr: r.Expr, For: r.For.String(), Frontier: fmt.Sprint(r.Class.Frontier), Why: why,
@@ -75,8 +83,8 @@ func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest
 			e.Traces = why.Traces
 		}
 		print, sent := fingerprint(a.Labels), a.Labels
-		if s.cfg.Notifications != nil {
-			sent = s.cfg.Notifications.Sent(a.Labels)
+		if s.Notifications != nil {
+			sent = s.Notifications.Sent(a.Labels)
 		}
 		out = append(out, rest.Alert{Fingerprint: print, RuleId: a.RuleID, Labels: a.Labels.Map(), Annotations: a.Annotations.Map(),
 			State: rest.AlertState(a.State), ActiveAt: a.ActiveAt.UTC(), FiredAt: answer.TimeOrNil(a.FiredAt), Value: a.Value,
@@ -86,9 +94,9 @@ func (s *Server) alerts(ctx context.Context, state string, explain bool) ([]rest
 }
 
 // ListActiveAlerts implements rest.StrictServerInterface.
-func (s *Server) ListActiveAlerts(ctx context.Context, q rest.ListActiveAlertsRequestObject) (rest.ListActiveAlertsResponseObject, error) {
+func (s *Alerts) ListActiveAlerts(ctx context.Context, q rest.ListActiveAlertsRequestObject) (rest.ListActiveAlertsResponseObject, error) {
 	m := s.Moment(ctx)
-	list, err := s.alerts(ctx, string(answer.Value(q.Params.State)), true)
+	list, err := s.Active(ctx, string(answer.Value(q.Params.State)), true)
 	if err != nil {
 		return nil, err
 	}
@@ -96,14 +104,14 @@ func (s *Server) ListActiveAlerts(ctx context.Context, q rest.ListActiveAlertsRe
 }
 
 // ListAlertHistory implements rest.StrictServerInterface.
-func (s *Server) ListAlertHistory(ctx context.Context, q rest.ListAlertHistoryRequestObject) (rest.ListAlertHistoryResponseObject, error) {
+func (s *Alerts) ListAlertHistory(ctx context.Context, q rest.ListAlertHistoryRequestObject) (rest.ListAlertHistoryResponseObject, error) {
 	m := s.Moment(ctx)
 	within, err := historyRange(q.Params.Start, q.Params.End)
 	if err != nil {
 		return nil, err
 	}
 	all := []rest.Transition{}
-	for _, t := range s.cfg.Alerts.History(0) {
+	for _, t := range s.Evaluator.History(0) {
 		if within(t.Time) {
 			all = append(all, rest.Transition{Time: t.Time.UTC(), RuleId: t.RuleID, Fingerprint: fingerprint(t.Labels),
 				Labels: t.Labels.Map(), From: t.From, To: t.To, Value: t.Value})

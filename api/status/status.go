@@ -1,26 +1,44 @@
-package api
+package status
 
 import (
 	"context"
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/storage/raw"
+	"github.com/gaurav/watchingcat/views/samples"
 )
 
-// pipeline reads how far the topic has been read.
-func (s *Server) pipeline(m answer.Moment) rest.PipelineAnswer {
-	p, c := s.cfg.Pipeline, m.Views.Counters()
+// Links are addresses of other programs that the page links to; empty means none.
+type Links struct{ Jaeger, Grafana, Prometheus, Kibana string }
+
+// Status answers how the process is doing, and with which settings.
+type Status struct {
+	*answer.Moments
+	Reading Pipeline
+	Replays Replayer
+	Samples interface { // nil: no OTLP metrics are kept
+		Counters() samples.MetricCounters
+	}
+	States               func() []raw.Status // of the raw stores; nil: there are none
+	Links                Links
+	ExternalURL, Version string
+}
+
+// Read reads how far the topic has been read.
+func (s *Status) Read(m answer.Moment) rest.PipelineAnswer {
+	p, c := s.Reading, m.Views.Counters()
 	last := p.Checkpoint()
 	out := rest.PipelineAnswer{
-		Partitions: []rest.Partition{}, Truncated: []rest.Truncation{}, Replays: s.replays(), Backends: s.backends(),
+		Partitions: []rest.Partition{}, Truncated: []rest.Truncation{}, Replays: replaysOf(s.Replays), Backends: s.backends(),
 		Checkpoint: rest.Checkpoint{Entries: int64(last.Entries), Bytes: int64(last.Bytes)},
 		Records:    int64(c.Records), Spans: int64(c.Spans), DeadLetters: int64(c.DeadLetters), UnattributedSpans: int64(c.Unattributed),
 		Late: int64(c.TooLate), Future: int64(c.Future), Duplicates: int64(c.Duplicates), Overflowed: int64(c.Overflowed),
 		Waiting: int64(c.Waiting),
 		Meta:    s.Meta(m, answer.Range{}),
 	}
-	if s.cfg.Metrics != nil {
-		out.DeadLetters += int64(s.cfg.Metrics.Counters().DeadLetters)
+	if s.Samples != nil {
+		out.DeadLetters += int64(s.Samples.Counters().DeadLetters)
 	}
 	if !last.At.IsZero() {
 		out.Checkpoint.AgeMs = max(0, m.Now.Sub(last.At).Milliseconds())
@@ -41,20 +59,20 @@ func (s *Server) pipeline(m answer.Moment) rest.PipelineAnswer {
 }
 
 // GetPipeline implements rest.StrictServerInterface.
-func (s *Server) GetPipeline(ctx context.Context, _ rest.GetPipelineRequestObject) (rest.GetPipelineResponseObject, error) {
-	return rest.GetPipeline200JSONResponse(s.pipeline(s.Moment(ctx))), nil
+func (s *Status) GetPipeline(ctx context.Context, _ rest.GetPipelineRequestObject) (rest.GetPipelineResponseObject, error) {
+	return rest.GetPipeline200JSONResponse(s.Read(s.Moment(ctx))), nil
 }
 
 // GetConfig implements rest.StrictServerInterface.
-func (s *Server) GetConfig(context.Context, rest.GetConfigRequestObject) (rest.GetConfigResponseObject, error) {
-	l := s.cfg.Links
-	return rest.GetConfig200JSONResponse{Version: s.cfg.Version, ExternalUrl: answer.TextOrNil(s.cfg.ExternalURL), Links: rest.Links{
+func (s *Status) GetConfig(context.Context, rest.GetConfigRequestObject) (rest.GetConfigResponseObject, error) {
+	l := s.Links
+	return rest.GetConfig200JSONResponse{Version: s.Version, ExternalUrl: answer.TextOrNil(s.ExternalURL), Links: rest.Links{
 		Jaeger: answer.TextOrNil(l.Jaeger), Grafana: answer.TextOrNil(l.Grafana), Prometheus: answer.TextOrNil(l.Prometheus),
 		Kibana: answer.TextOrNil(l.Kibana)}}, nil
 }
 
-func (s *Server) ready() (rest.Health, bool) {
-	ok, checks := s.cfg.Pipeline.Ready()
+func (s *Status) ready() (rest.Health, bool) {
+	ok, checks := s.Reading.Ready()
 	out := rest.Health{Status: rest.HealthStatusOk, Checks: []rest.Check{}}
 	if !ok {
 		out.Status = rest.HealthStatusUnavailable
@@ -76,7 +94,7 @@ func alive() rest.HealthyJSONResponse {
 }
 
 // GetHealth implements rest.StrictServerInterface.
-func (s *Server) GetHealth(context.Context, rest.GetHealthRequestObject) (rest.GetHealthResponseObject, error) {
+func (s *Status) GetHealth(context.Context, rest.GetHealthRequestObject) (rest.GetHealthResponseObject, error) {
 	h, ok := s.ready()
 	if !ok {
 		return rest.GetHealth503JSONResponse{UnhealthyJSONResponse: rest.UnhealthyJSONResponse(h)}, nil
@@ -85,7 +103,7 @@ func (s *Server) GetHealth(context.Context, rest.GetHealthRequestObject) (rest.G
 }
 
 // GetHealthReady implements rest.StrictServerInterface.
-func (s *Server) GetHealthReady(context.Context, rest.GetHealthReadyRequestObject) (rest.GetHealthReadyResponseObject, error) {
+func (s *Status) GetHealthReady(context.Context, rest.GetHealthReadyRequestObject) (rest.GetHealthReadyResponseObject, error) {
 	h, ok := s.ready()
 	if !ok {
 		return rest.GetHealthReady503JSONResponse{UnhealthyJSONResponse: rest.UnhealthyJSONResponse(h)}, nil
@@ -94,7 +112,7 @@ func (s *Server) GetHealthReady(context.Context, rest.GetHealthReadyRequestObjec
 }
 
 // GetReadyz implements rest.StrictServerInterface.
-func (s *Server) GetReadyz(context.Context, rest.GetReadyzRequestObject) (rest.GetReadyzResponseObject, error) {
+func (s *Status) GetReadyz(context.Context, rest.GetReadyzRequestObject) (rest.GetReadyzResponseObject, error) {
 	h, ok := s.ready()
 	if !ok {
 		return rest.GetReadyz503JSONResponse{UnhealthyJSONResponse: rest.UnhealthyJSONResponse(h)}, nil
@@ -103,23 +121,23 @@ func (s *Server) GetReadyz(context.Context, rest.GetReadyzRequestObject) (rest.G
 }
 
 // GetHealthLive implements rest.StrictServerInterface.
-func (s *Server) GetHealthLive(context.Context, rest.GetHealthLiveRequestObject) (rest.GetHealthLiveResponseObject, error) {
+func (s *Status) GetHealthLive(context.Context, rest.GetHealthLiveRequestObject) (rest.GetHealthLiveResponseObject, error) {
 	return rest.GetHealthLive200JSONResponse{HealthyJSONResponse: alive()}, nil
 }
 
 // GetLivez implements rest.StrictServerInterface.
-func (s *Server) GetLivez(context.Context, rest.GetLivezRequestObject) (rest.GetLivezResponseObject, error) {
+func (s *Status) GetLivez(context.Context, rest.GetLivezRequestObject) (rest.GetLivezResponseObject, error) {
 	return rest.GetLivez200JSONResponse{HealthyJSONResponse: alive()}, nil
 }
 
 // GetPrometheusHealthy implements rest.StrictServerInterface.
-func (s *Server) GetPrometheusHealthy(context.Context,
+func (s *Status) GetPrometheusHealthy(context.Context,
 	rest.GetPrometheusHealthyRequestObject) (rest.GetPrometheusHealthyResponseObject, error) {
 	return rest.GetPrometheusHealthy200JSONResponse{HealthyJSONResponse: alive()}, nil
 }
 
 // GetPrometheusReady implements rest.StrictServerInterface.
-func (s *Server) GetPrometheusReady(context.Context, rest.GetPrometheusReadyRequestObject) (rest.GetPrometheusReadyResponseObject, error) {
+func (s *Status) GetPrometheusReady(context.Context, rest.GetPrometheusReadyRequestObject) (rest.GetPrometheusReadyResponseObject, error) {
 	h, ok := s.ready()
 	if !ok {
 		return rest.GetPrometheusReady503JSONResponse{UnhealthyJSONResponse: rest.UnhealthyJSONResponse(h)}, nil
@@ -128,12 +146,12 @@ func (s *Server) GetPrometheusReady(context.Context, rest.GetPrometheusReadyRequ
 }
 
 // backends is how the stores are doing.
-func (s *Server) backends() []rest.Backend {
+func (s *Status) backends() []rest.Backend {
 	out := []rest.Backend{}
-	if s.cfg.Stores.States == nil {
+	if s.States == nil {
 		return out
 	}
-	for _, b := range s.cfg.Stores.States() {
+	for _, b := range s.States() {
 		out = append(out, rest.Backend{Name: rest.BackendName(b.Name), State: rest.BackendState(b.State),
 			Error: answer.TextOrNil(answer.ValidText(b.Error))})
 	}

@@ -1,4 +1,4 @@
-package api
+package alerting
 
 import (
 	"context"
@@ -48,8 +48,12 @@ type topicTrial struct {
 	result   *rest.BacktestAnswer
 }
 
+// Close cancels the backtest over topics that runs, and waits for it.
+func (s *Backtests) Close() { s.trials.close() }
+
 // ListTopicBacktests implements rest.StrictServerInterface.
-func (s *Server) ListTopicBacktests(context.Context, rest.ListTopicBacktestsRequestObject) (rest.ListTopicBacktestsResponseObject, error) {
+func (s *Backtests) ListTopicBacktests(context.Context, rest.ListTopicBacktestsRequestObject) (rest.ListTopicBacktestsResponseObject,
+	error) {
 	s.trials.mu.Lock()
 	defer s.trials.mu.Unlock()
 	out := rest.ListTopicBacktests200JSONResponse{Backtests: []rest.TopicBacktest{}}
@@ -60,7 +64,7 @@ func (s *Server) ListTopicBacktests(context.Context, rest.ListTopicBacktestsRequ
 }
 
 // GetTopicBacktest implements rest.StrictServerInterface.
-func (s *Server) GetTopicBacktest(_ context.Context, q rest.GetTopicBacktestRequestObject) (rest.GetTopicBacktestResponseObject, error) {
+func (s *Backtests) GetTopicBacktest(_ context.Context, q rest.GetTopicBacktestRequestObject) (rest.GetTopicBacktestResponseObject, error) {
 	s.trials.mu.Lock()
 	defer s.trials.mu.Unlock()
 	i, err := s.trials.find(q.Id)
@@ -71,7 +75,7 @@ func (s *Server) GetTopicBacktest(_ context.Context, q rest.GetTopicBacktestRequ
 }
 
 // CancelTopicBacktest implements rest.StrictServerInterface.
-func (s *Server) CancelTopicBacktest(ctx context.Context,
+func (s *Backtests) CancelTopicBacktest(ctx context.Context,
 	q rest.CancelTopicBacktestRequestObject) (rest.CancelTopicBacktestResponseObject, error) {
 	if err := s.trials.remove(q.Id); err != nil {
 		return nil, err
@@ -81,9 +85,9 @@ func (s *Server) CancelTopicBacktest(ctx context.Context,
 }
 
 // StartTopicBacktest implements rest.StrictServerInterface.
-func (s *Server) StartTopicBacktest(ctx context.Context,
+func (s *Backtests) StartTopicBacktest(ctx context.Context,
 	q rest.StartTopicBacktestRequestObject) (rest.StartTopicBacktestResponseObject, error) {
-	if s.cfg.Topics == nil {
+	if s.Topics == nil {
 		return nil, answer.Problemf(answer.ErrUnavailable, "no_topics", "there are no topics to read")
 	}
 	sources, err := sourcesOf(q.Body)
@@ -100,7 +104,7 @@ func (s *Server) StartTopicBacktest(ctx context.Context,
 			"step cannot be combined with a backtest over topics"),
 			"Leave step out: rules are evaluated as records come.")
 	}
-	first := backtest.Spec{Sources: sources, Start: r.Start, End: r.End, Engine: s.cfg.Engine, ExternalLabels: s.cfg.ExternalLabels}
+	first := backtest.Spec{Sources: sources, Start: r.Start, End: r.End, Engine: s.Engine, ExternalLabels: s.ExternalLabels}
 	list, variants := []backtest.Spec{first}, answer.Value(q.Body.Variants)
 	for _, v := range variants {
 		b, err := varied(first, v)
@@ -118,7 +122,7 @@ func (s *Server) StartTopicBacktest(ctx context.Context,
 }
 
 // try begins a trial: of the first of list, and of its variants.
-func (s *Server) try(ctx context.Context, list []backtest.Spec, variants []rest.BacktestVariant,
+func (s *Backtests) try(ctx context.Context, list []backtest.Spec, variants []rest.BacktestVariant,
 	now time.Time) (rest.TopicBacktest, error) {
 	s.trials.mu.Lock()
 	defer s.trials.mu.Unlock()
@@ -135,13 +139,13 @@ func (s *Server) try(ctx context.Context, list []backtest.Spec, variants []rest.
 			if v == nil {
 				return
 			}
-			s.requests.Panics.WithLabelValues("backtest").Inc()
-			s.cfg.Logger.Error().Interface("panic", v).Bytes("stack", debug.Stack()).Msg("backtest over topics panicked")
+			s.Panics.WithLabelValues("backtest").Inc()
+			s.Logger.Error().Interface("panic", v).Bytes("stack", debug.Stack()).Msg("backtest over topics panicked")
 			s.trials.mu.Lock()
 			defer s.trials.mu.Unlock()
 			t.state, t.err = rest.TopicBacktestStateFailed, "the backtest panicked: report this as a bug with the log of the server"
 		}()
-		results, since, err := s.cfg.Topics.Backtest(run, list, func(p progress.Reading) {
+		results, since, err := s.Topics.Backtest(run, list, func(p progress.Reading) {
 			s.trials.mu.Lock()
 			defer s.trials.mu.Unlock()
 			t.progress = p
@@ -161,10 +165,10 @@ func (s *Server) try(ctx context.Context, list []backtest.Spec, variants []rest.
 	return t.answer(), nil
 }
 
-func (s *Server) topicAnswer(results []*backtest.Result, variants []rest.BacktestVariant, since time.Time) (rest.BacktestAnswer, error) {
+func (s *Backtests) topicAnswer(results []*backtest.Result, variants []rest.BacktestVariant, since time.Time) (rest.BacktestAnswer, error) {
 	res := results[0]
 	meta := rest.Meta{Source: rest.Source{sourceKafka}, Since: answer.TimeOrNil(res.Start), UpTo: answer.TimeOrNil(res.End),
-		ViewVersion: int64(s.cfg.Views.Frontier().Version), Warnings: []string{}}
+		ViewVersion: int64(s.Views.Frontier().Version), Warnings: []string{}}
 	if since.After(res.Start) {
 		meta.Since = answer.TimeOrNil(since)
 		answer.Warn(&meta, "the topics hold no records of before %s; nothing is known of the time before", since.UTC().Format(time.RFC3339))
