@@ -6,38 +6,11 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/drain"
-	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/model"
-	"github.com/gaurav/watchingcat/views/traces"
 )
-
-// A Checkpoint is what the views took between two commits.
-type Checkpoint struct {
-	// Before are to be committed first, in order: parts of a fold too large for one transaction. Each may be tried again as it is.
-	Before []storage.Commit
-	Commit storage.Commit // to be committed then; may be tried again as it is
-	Spans  uint64
-	Logs   uint64
-	Bytes  int // of the journal entry
-
-	records uint64 // bytes of the records
-	from    []*intake.Accumulator
-	taken   []*intake.Batch
-	raw     [intake.RawKinds]traces.RawMeta
-	limit   int // bytes of a transaction
-	next    state
-	marks   map[model.Partition]uint64
-	gone    []model.Partition // see Mark.Gone
-	sifted  int               // checkpoints whose raw blocks were sifted
-	then    model.Later       // what a fold changes for readers once it is committed
-}
 
 // maxCheckpointPositions is how many partitions one checkpoint moves.
 const maxCheckpointPositions = 5000
-
-func (c *Checkpoint) keyspace() model.Keyspace {
-	return model.Keyspace{Version: c.Commit.Version, Shard: c.Commit.Shard}
-}
 
 // Collect takes what was applied since the last checkpoint. It returns nil when nothing was and no mark moves the frontier.
 func (s *Set) Collect(marks []model.Mark) (*Checkpoint, error) {

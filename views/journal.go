@@ -97,35 +97,3 @@ func (s *Set) appendFold() []byte {
 	}
 	return b
 }
-
-// ahead commits entries before the checkpoint when they are many, in parts that fit a transaction, else with it.
-func (c *Checkpoint) ahead(entries []storage.Entry) {
-	size := 0
-	for _, e := range entries {
-		size += len(e.Value)
-	}
-	if size < c.limit/4 {
-		c.Commit.Entries = append(c.Commit.Entries, entries...)
-		return
-	}
-	c.before(entries)
-}
-
-// before puts entries into the checkpoint's commit, or into commits before it when they are many.
-func (c *Checkpoint) before(entries []storage.Entry) {
-	size := 0
-	var part []storage.Entry
-	for _, e := range entries {
-		n := len(e.Key) + len(e.Value) + 32
-		if size+n > c.limit && len(part) > 0 {
-			c.Before = append(c.Before, storage.Commit{Version: c.Commit.Version, Shard: c.Commit.Shard, Entries: part})
-			part, size = nil, 0
-		}
-		part, size = append(part, e), size+n
-	}
-	if size < c.limit/4 {
-		c.Commit.Entries = append(c.Commit.Entries, part...)
-		return
-	}
-	c.Before = append(c.Before, storage.Commit{Version: c.Commit.Version, Shard: c.Commit.Shard, Entries: part})
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/sums"
 )
 
 var _ Reader = (*Set)(nil)
@@ -103,30 +104,6 @@ func (s *Set) eachRED(r []model.Segment, counts bool, match func(id uint32, k mo
 	})
 }
 
-// sum gathers RED over cells.
-type sum struct {
-	calls, errors uint64
-	hist          model.Histogram
-}
-
-func (t *sum) add(k *model.REDKey, c *model.REDCounts) {
-	t.calls += c.Calls
-	if k.Status == model.StatusError {
-		t.errors += c.Calls
-	}
-	t.hist.Merge(&c.Hist)
-}
-
-func (t *sum) merge(o *sum) {
-	t.calls += o.calls
-	t.errors += o.errors
-	t.hist.Merge(&o.hist)
-}
-
-func (t *sum) red() model.RED {
-	return model.RED{Calls: t.calls, Errors: t.errors, Latency: t.hist.Latency()}
-}
-
 // Services returns every service with spans in the range.
 func (s *Set) Services(from, to time.Time) ([]model.Service, error) { return Services(s.one(from, to)) }
 
@@ -140,7 +117,7 @@ func Services(ps []VersionRange) ([]model.Service, error) {
 	by, err := sumsOfServices(ps)
 	out := make([]model.Service, 0, len(by))
 	for _, t := range by {
-		out = append(out, t.service())
+		out = append(out, t.Model())
 	}
 	slices.SortFunc(out, func(a, b model.Service) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.Dims.Compare(b.Dims)) })
 	return out, err
@@ -149,18 +126,18 @@ func Services(ps []VersionRange) ([]model.Service, error) {
 // OneService sums up a service over all its dimensions.
 func OneService(ps []VersionRange, name string) (model.Service, bool, error) {
 	by, err := sumsOfServices(ps)
-	all, ok := serviceSum{of: serviceName{name: name}}, false
+	all, ok := sums.Service{Of: sums.Name{Name: name}}, false
 	for k, t := range by {
-		if k.name == name {
-			all.merge(t)
+		if k.Name == name {
+			all.Merge(t)
 			ok = true
 		}
 	}
-	return all.service(), ok, err
+	return all.Model(), ok, err
 }
 
-func sumsOfServices(ps []VersionRange) (map[serviceName]*serviceSum, error) {
-	by := map[serviceName]*serviceSum{}
+func sumsOfServices(ps []VersionRange) (map[sums.Name]*sums.Service, error) {
+	by := map[sums.Name]*sums.Service{}
 	err := eachStretch(ps, func(s *Set, p VersionRange) error {
 		keys := s.names.REDKeys(all)
 		for _, g := range s.sumsOf(p.Range) {
@@ -171,11 +148,6 @@ func sumsOfServices(ps []VersionRange) (map[serviceName]*serviceSum, error) {
 		return nil
 	})
 	return by, err
-}
-
-func (t *serviceSum) service() model.Service {
-	t.rest.merge(&t.entry)
-	return model.Service{Name: t.of.name, Dims: t.of.dims, RED: t.rest.red(), Entry: t.entry.red(), LastSeen: model.Time(t.last)}
 }
 
 func all(uint32, model.REDKey) bool { return true }
@@ -202,7 +174,7 @@ func Operations(ps []VersionRange, service string) ([]model.Operation, bool, err
 		kind model.Kind
 	}
 	known := false
-	by := map[opKey]*sum{}
+	by := map[opKey]*sums.Sum{}
 	err := eachStretch(ps, func(s *Set, p VersionRange) error {
 		known = known || s.known(service, "", p.Dims)
 		return s.eachRED(s.sumsOf(p.Range), true,
@@ -210,9 +182,9 @@ func Operations(ps []VersionRange, service string) ([]model.Operation, bool, err
 			func(_ uint32, k *model.REDKey, _ cells.BucketAt, c *model.REDCounts) {
 				o := opKey{k.Operation, k.Kind}
 				if by[o] == nil {
-					by[o] = &sum{}
+					by[o] = &sums.Sum{}
 				}
-				by[o].add(k, c)
+				by[o].Add(k, c)
 			})
 	})
 	if !known {
@@ -220,7 +192,7 @@ func Operations(ps []VersionRange, service string) ([]model.Operation, bool, err
 	}
 	out := make([]model.Operation, 0, len(by))
 	for k, t := range by {
-		out = append(out, model.Operation{Name: k.name, Kind: k.kind, RED: t.red()})
+		out = append(out, model.Operation{Name: k.name, Kind: k.kind, RED: t.RED()})
 	}
 	slices.SortFunc(out, func(a, b model.Operation) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
@@ -257,8 +229,8 @@ func ServicePoints(stretches func(r model.Range) []VersionRange, service, operat
 	width int64) ([]model.Point, bool, error) {
 	r := RangeOf(from, to)
 	r.From -= r.From % width
-	sums := make([]step, max(0, (r.To-r.From+width-1)/width))
-	step := func(start int64) *step { return &sums[max(0, start-r.From)/width] } // a wide bucket may begin before the range
+	steps := make([]sums.Step, max(0, (r.To-r.From+width-1)/width))
+	step := func(start int64) *sums.Step { return &steps[max(0, start-r.From)/width] } // a wide bucket may begin before the range
 	known := false
 	err := eachStretch(stretches(r), func(s *Set, p VersionRange) error {
 		match := func(_ uint32, k model.REDKey) bool {
@@ -273,7 +245,7 @@ func ServicePoints(stretches func(r model.Range) []VersionRange, service, operat
 				continue
 			}
 			err := s.eachRED([]model.Segment{g}, true, match,
-				func(_ uint32, k *model.REDKey, at cells.BucketAt, c *model.REDCounts) { step(at.Start).add(k, c) })
+				func(_ uint32, k *model.REDKey, at cells.BucketAt, c *model.REDCounts) { step(at.Start).Add(k, c) })
 			if err != nil {
 				return err
 			}
@@ -283,9 +255,9 @@ func ServicePoints(stretches func(r model.Range) []VersionRange, service, operat
 	if !known {
 		return nil, false, err
 	}
-	out := make([]model.Point, len(sums))
-	for i := range sums {
-		out[i] = model.Point{Time: time.Unix(r.From+int64(i)*width, 0).UTC(), RED: sums[i].all.red(), Entry: sums[i].entry.red()}
+	out := make([]model.Point, len(steps))
+	for i := range steps {
+		out[i] = model.Point{Time: time.Unix(r.From+int64(i)*width, 0).UTC(), RED: steps[i].All.RED(), Entry: steps[i].Entry.RED()}
 	}
 	return out, true, err
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/cells"
@@ -15,6 +14,7 @@ import (
 	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/sums"
 	"github.com/gaurav/watchingcat/views/traces"
 )
 
@@ -54,24 +54,25 @@ type Set struct {
 	views    []view // see listViews
 	stateful []stateful
 
-	mu       sync.RWMutex // guards what readers see
-	red      *redView
-	edges    *mapView
-	tables   [model.Tables]*cells.TableStore
-	traces   *traces.Store
-	rawSpans *traces.RawStore
-	rawLogs  *traces.RawStore
-	patterns *drain.Store
-	sums     serviceSums
-	hours    serviceHours
-	counters model.Counters
-	frontier model.Frontier
-	complete uint64
-	head     uint64
-	progress map[model.Partition]model.Progress
-	touchRED []model.Touch
-	touchMap []model.Touch
-	touched  model.TableSet
+	mu        sync.RWMutex // guards what readers see
+	red       *redView
+	edges     *mapView
+	tables    [model.Tables]*cells.TableStore
+	traces    *traces.Store
+	rawSpans  *traces.RawStore
+	rawLogs   *traces.RawStore
+	patterns  *drain.Store
+	sums      sums.Buckets
+	hours     sums.Hours
+	preparing preparing
+	counters  model.Counters
+	frontier  model.Frontier
+	complete  uint64
+	head      uint64
+	progress  map[model.Partition]model.Progress
+	touchRED  []model.Touch
+	touchMap  []model.Touch
+	touched   model.TableSet
 }
 
 // journal says which journal entries are stored and how much was written since the last fold.
@@ -103,7 +104,7 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 	if s.rawLogs, err = traces.NewRawStore(model.RawSignalLogs, cfg.LogBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)
 	}
-	s.sums.most, s.hours.most = cfg.CacheBytes/2/serviceSumBytes, cfg.CacheBytes/2
+	s.sums.Most, s.hours.Most = cfg.CacheBytes/2/sums.ServiceBytes, cfg.CacheBytes/2
 	s.taken.Config, s.taken.Names, s.taken.Records, s.taken.Spans = cfg, s.names, s.dedup, s.spans
 	s.taken.Spare, s.taken.Patterns = &traces.RawSpare{Most: cfg.SpareBytes}, s.drainsOf
 	for i, t := range s.tables {
@@ -195,13 +196,29 @@ func (s *Set) progressed(c *Checkpoint) {
 	}
 }
 
-func (s *Set) sinceTime() time.Time {
-	if s.head == 0 {
-		return time.Time{}
+// listViews lists the views and, in the order of the stored format, what keeps something in the state.
+func (s *Set) listViews() {
+	names := &namesView{names: s.names, edges: s.edges.ids}
+	s.views = []view{names, &stateView{marks: &s.marks}, s.red, s.edges}
+	s.stateful = []stateful{s.edges.pairing, names, s.traces, s.red, s.edges}
+	for i, t := range s.tables {
+		s.views, s.stateful = append(s.views, &tableView{TableStore: t, table: model.Table(i)}), append(s.stateful, t)
 	}
-	oldest := s.red.oldest
-	if oldest == 0 { // no span was counted: what there is are log lines
-		oldest = s.tables[model.TableLogs].First(s.since())
-	}
-	return time.Unix(max(s.since()[model.Levels-1], oldest), 0).UTC()
+	s.views = append(s.views, &tracesView{store: s.traces},
+		&patternsView{store: s.patterns, counted: s.tables[model.TablePatterns].Dict},
+		&rawView{store: s.rawSpans, kind: intake.RawSpans}, &rawView{store: s.rawLogs, kind: intake.RawLogs},
+		&recordsView{seen: s.dedup}, &spansView{seen: s.spans, window: s.cfg.DedupWindow})
+}
+
+// preparing is how far Prepare is: the hours from oldest to newest are done but for the services that are left of one.
+type preparing struct {
+	newest, oldest, at int64
+	left               []serviceSize
+	batch              int // series
+}
+
+// serviceSize is a service and how many series it has.
+type serviceSize struct {
+	name   string
+	series int
 }

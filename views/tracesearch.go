@@ -182,25 +182,11 @@ func (s *Set) readBlock(m *traces.Block, times func(start, end uint64) bool, f *
 	return list, nil
 }
 
-// tracesSince is the end that a trace must have to be shown, Unix nanoseconds.
-func (s *Set) tracesSince() uint64 { return s.headLess(s.cfg.TraceRetention) }
-
 // Before is the time d before the newest event time; of a negative d, no time.
 func (s *Set) Before(d time.Duration) time.Time {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return model.Time(s.headLess(d))
-}
-
-// headLess is the time d before the newest; of a negative d, no time.
-func (s *Set) headLess(d time.Duration) uint64 {
-	if d < 0 {
-		return 1 << 63
-	}
-	if uint64(d) >= s.head {
-		return 0
-	}
-	return s.head - uint64(d)
 }
 
 func (s *Set) summary(t *traces.Trace) TraceSummary {

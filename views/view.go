@@ -5,6 +5,7 @@ import (
 	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/traces"
 )
 
 // A view is one kind of thing that a Set keeps, with its part in checkpoints, folds and restarts. It knows the room that holds the thing,
@@ -74,16 +75,59 @@ type stateful interface {
 	RestoreState(d *model.Decoder)
 }
 
-// listViews lists the views and, in the order of the stored format, what keeps something in the state.
-func (s *Set) listViews() {
-	names := &namesView{names: s.names, edges: s.edges.ids}
-	s.views = []view{names, &stateView{marks: &s.marks}, s.red, s.edges}
-	s.stateful = []stateful{s.edges.pairing, names, s.traces, s.red, s.edges}
-	for i, t := range s.tables {
-		s.views, s.stateful = append(s.views, &tableView{TableStore: t, table: model.Table(i)}), append(s.stateful, t)
+// A Checkpoint is what the views took between two commits.
+type Checkpoint struct {
+	// Before are to be committed first, in order: parts of a fold too large for one transaction. Each may be tried again as it is.
+	Before []storage.Commit
+	Commit storage.Commit // to be committed then; may be tried again as it is
+	Spans  uint64
+	Logs   uint64
+	Bytes  int // of the journal entry
+
+	records uint64 // bytes of the records
+	from    []*intake.Accumulator
+	taken   []*intake.Batch
+	raw     [intake.RawKinds]traces.RawMeta
+	limit   int // bytes of a transaction
+	next    state
+	marks   map[model.Partition]uint64
+	gone    []model.Partition // see Mark.Gone
+	sifted  int               // checkpoints whose raw blocks were sifted
+	then    model.Later       // what a fold changes for readers once it is committed
+}
+
+func (c *Checkpoint) keyspace() model.Keyspace {
+	return model.Keyspace{Version: c.Commit.Version, Shard: c.Commit.Shard}
+}
+
+// ahead commits entries before the checkpoint when they are many, in parts that fit a transaction, else with it.
+func (c *Checkpoint) ahead(entries []storage.Entry) {
+	size := 0
+	for _, e := range entries {
+		size += len(e.Value)
 	}
-	s.views = append(s.views, &tracesView{store: s.traces},
-		&patternsView{store: s.patterns, counted: s.tables[model.TablePatterns].Dict},
-		&rawView{store: s.rawSpans, kind: intake.RawSpans}, &rawView{store: s.rawLogs, kind: intake.RawLogs},
-		&recordsView{seen: s.dedup}, &spansView{seen: s.spans, window: s.cfg.DedupWindow})
+	if size < c.limit/4 {
+		c.Commit.Entries = append(c.Commit.Entries, entries...)
+		return
+	}
+	c.before(entries)
+}
+
+// before puts entries into the checkpoint's commit, or into commits before it when they are many.
+func (c *Checkpoint) before(entries []storage.Entry) {
+	size := 0
+	var part []storage.Entry
+	for _, e := range entries {
+		n := len(e.Key) + len(e.Value) + 32
+		if size+n > c.limit && len(part) > 0 {
+			c.Before = append(c.Before, storage.Commit{Version: c.Commit.Version, Shard: c.Commit.Shard, Entries: part})
+			part, size = nil, 0
+		}
+		part, size = append(part, e), size+n
+	}
+	if size < c.limit/4 {
+		c.Commit.Entries = append(c.Commit.Entries, part...)
+		return
+	}
+	c.Before = append(c.Before, storage.Commit{Version: c.Commit.Version, Shard: c.Commit.Shard, Entries: part})
 }

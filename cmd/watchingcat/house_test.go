@@ -29,7 +29,6 @@ const (
 // longer are the packages, files and functions that are over a bound, and why.
 var longer = map[string]string{
 	"pipeline/otlp/scan.go oneSpan": "the hot path: one switch over the fields of a span, without calls",
-	"views":                         "the Set, its journal and the searches that are methods of it",
 }
 
 // goPackage is what `go list` says of a package of ours.
