@@ -172,7 +172,7 @@ func New(c Config) (*Server, error) {
 		c.Exemplars = &query.Queryable{Reader: c.Views}
 	}
 	if c.Replays == nil {
-		c.Replays = status.NoReplays{}
+		c.Replays = status.None
 	}
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()

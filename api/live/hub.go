@@ -25,9 +25,9 @@ const (
 	pushEvery = 250 * time.Millisecond
 	// refreshEvery is when a view is computed without a commit: ranges slide, and reading that stands still shows.
 	refreshEvery = 5 * time.Second
-	// ResumeFor is how long a client that was cut off finds what it missed; ResumeDeltas and the size of a snapshot, which would serve
-	// it as well, bound how much that is. Topics without subscribers rest as long.
-	ResumeFor    = time.Minute
+	// ResumeFor is how long a client that was cut off finds what it missed. Topics without subscribers rest as long.
+	ResumeFor = time.Minute
+	// ResumeDeltas bounds how much that is, as does the size of a snapshot, which would serve the client as well.
 	ResumeDeltas = 240
 	// MaxResting is how many topics rest at most, with at most maxRestingBytes of snapshots.
 	MaxResting      = 64

@@ -18,7 +18,8 @@ import (
 
 const (
 	tailEvery = 250 * time.Millisecond // at most so often
-	TailLines = 200                    // at a time; more are dropped and counted
+	// TailLines is how many lines are sent at a time; more are dropped and counted.
+	TailLines = 200
 	tailBeat  = 15 * time.Second
 )
 

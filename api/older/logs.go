@@ -53,15 +53,15 @@ func (c *LogCursor) Token() (*string, error) {
 // Logs finds log lines in the views and in the store of raw lines.
 type Logs struct{ Store LogStore } // nil: what is older than the views is not found
 
-// foundLogs is a page of lines.
-type foundLogs struct {
+// FoundLogs is a page of lines.
+type FoundLogs struct {
 	Lines []views.LogLine
 	Next  *LogCursor
 	Provenance
 }
 
 // Search finds lines in the views and in the store.
-func (s *Logs) Search(ctx context.Context, m answer.Moment, q views.LogQuery, at LogCursor) (out foundLogs, err error) {
+func (s *Logs) Search(ctx context.Context, m answer.Moment, q views.LogQuery, at LogCursor) (out FoundLogs, err error) {
 	store := s.Store
 	out.covered = store != nil
 	kept := m.Views.Kept().Logs
@@ -114,7 +114,7 @@ func (s *Logs) Search(ctx context.Context, m answer.Moment, q views.LogQuery, at
 }
 
 // searchKept finds lines in the views; done says that there is more of them than the page holds.
-func (s *Logs) searchKept(m answer.Moment, q views.LogQuery, out *foundLogs) (done bool, err error) {
+func (s *Logs) searchKept(m answer.Moment, q views.LogQuery, out *FoundLogs) (done bool, err error) {
 	if !q.From.Before(q.To) {
 		return false, nil
 	}

@@ -272,8 +272,8 @@ func acceptsTrace(q *views.TraceQuery, t *raw.Trace, match *spanMatch) bool {
 	return of > 0 && (q.Status != "error" || failed > 0) && (q.Status != "ok" || failed == 0)
 }
 
-// A foundTrace is all that is known of the spans of one trace.
-type foundTrace struct {
+// A FoundTrace is all that is known of the spans of one trace.
+type FoundTrace struct {
 	id    [16]byte
 	Data  []ptrace.Traces // perhaps with spans of others, and with the same span more than once
 	spans int
@@ -282,8 +282,8 @@ type foundTrace struct {
 }
 
 // Find reads a trace from the views, and from the store what they do not hold.
-func (s *Traces) Find(ctx context.Context, m answer.Moment, id [16]byte) (foundTrace, error) {
-	out := foundTrace{id: id}
+func (s *Traces) Find(ctx context.Context, m answer.Moment, id [16]byte) (FoundTrace, error) {
+	out := FoundTrace{id: id}
 	data, sum, missing, ok, cut, err := s.Budget.spans(ctx, m.Views, id, &answerRoom{})
 	if err != nil {
 		return out, err
@@ -336,7 +336,7 @@ func (s *Traces) Find(ctx context.Context, m answer.Moment, id [16]byte) (foundT
 }
 
 // count counts the spans, and finds when the trace was.
-func (f *foundTrace) count() {
+func (f *FoundTrace) count() {
 	f.spans = 0
 	EachSpan(f.Data, f.id, func(_ pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
 		start, end := sp.StartTimestamp().AsTime(), sp.EndTimestamp().AsTime()

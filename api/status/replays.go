@@ -57,20 +57,23 @@ type ReplayPartition struct {
 	Start, Position, End int64
 }
 
-// NoReplays stands for an installation that has none.
-type NoReplays struct{}
+// None stands for an installation without replays.
+var None Replayer = noReplays{}
 
-func (NoReplays) List() []Replay { return nil }
+// noReplays has none, and starts none.
+type noReplays struct{}
 
-func (NoReplays) Get(string) (Replay, error) { return Replay{}, ErrReplayUnknown }
+func (noReplays) List() []Replay { return nil }
 
-func (NoReplays) Start(ReplayRequest) (Replay, error) { return Replay{}, ErrReplayInvalid }
+func (noReplays) Get(string) (Replay, error) { return Replay{}, ErrReplayUnknown }
 
-func (NoReplays) Pause(string) error { return ErrReplayUnknown }
+func (noReplays) Start(ReplayRequest) (Replay, error) { return Replay{}, ErrReplayInvalid }
 
-func (NoReplays) Resume(string) error { return ErrReplayUnknown }
+func (noReplays) Pause(string) error { return ErrReplayUnknown }
 
-func (NoReplays) Cancel(context.Context, string) error { return ErrReplayUnknown }
+func (noReplays) Resume(string) error { return ErrReplayUnknown }
+
+func (noReplays) Cancel(context.Context, string) error { return ErrReplayUnknown }
 
 // ReplayAnswer is a replay as the API answers it.
 func ReplayAnswer(r Replay) rest.Replay {

@@ -20,7 +20,7 @@ integration-stores: integration-servers
 
 integration: integration-stores ## real Kafka, collectors, Jaeger, Prometheus, Elasticsearch and Redis against watchingcat; latency from Kafka to webhook
 	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestMetrics|TestCompose|TestLatency$$|TestRulesAPI|TestRawStores|TestPromQL|TestClients|TestDocument' $(INTEGRATION_LONG)
-	go test -tags integration -count=1 -v ./api -run TestAutobahn
+	go test -tags integration -count=1 -v ./api/live -run TestAutobahn
 
 faults: integration-servers integration-alertmanager ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle
 	$(INTEGRATION) -timeout 60m -run 'TestBurst|TestKill|TestAlertKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDisk|TestFewDescriptors|TestDataFolderDeleted|TestReadersOfALargeTrace' $(FAULTS_LONG)

@@ -1,6 +1,6 @@
 //go:build integration
 
-package api
+package live
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 	"nhooyr.io/websocket"
 )
 
-var kosoku = flag.String("kosoku", "../deploy/servers/run/kosoku/bin/kosoku", "program that runs the cases of the Autobahn test suite")
+var kosoku = flag.String("kosoku", "../../deploy/servers/run/kosoku/bin/kosoku", "program that runs the cases of the Autobahn test suite")
 
 // TestAutobahn runs the cases of the Autobahn test suite against an echo made of what /ws is made of.
 func TestAutobahn(t *testing.T) {
