@@ -8,13 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gaurav/watchingcat/views/edges"
-
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/jaeger"
 	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/storage/raw"
+	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
