@@ -6,12 +6,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	promalert "github.com/prometheus/alertmanager/alert"
 	amconfig "github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
 )
@@ -311,25 +309,6 @@ const endsAfter = 24 * time.Hour
 
 // EvidenceAnnotation is the annotation that holds, shortened, why an alert fires; templates may show it.
 const EvidenceAnnotation = "evidence"
-
-// LabelSet is l in Alertmanager's form.
-func LabelSet(l labels.Labels) model.LabelSet {
-	out := make(model.LabelSet, l.Len())
-	l.Range(func(x labels.Label) { out[model.LabelName(x.Name)] = model.LabelValue(x.Value) })
-	return out
-}
-
-// hashOf is what Alertmanager's notification log knows an alert by.
-func hashOf(l labels.Labels) uint64 {
-	var b []byte
-	l.Range(func(x labels.Label) {
-		b = append(b, x.Name...)
-		b = append(b, '\xff')
-		b = append(b, x.Value...)
-		b = append(b, '\xff')
-	})
-	return xxhash.Sum64(b)
-}
 
 // longestGroupWait is the longest time that a route waits before its first notification.
 func longestGroupWait(r *amconfig.Route, above time.Duration) time.Duration {

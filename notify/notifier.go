@@ -20,7 +20,6 @@ import (
 	"github.com/prometheus/alertmanager/featurecontrol"
 	"github.com/prometheus/alertmanager/inhibit"
 	"github.com/prometheus/alertmanager/marker"
-	"github.com/prometheus/alertmanager/matcher/compat"
 	"github.com/prometheus/alertmanager/nflog"
 	amnotify "github.com/prometheus/alertmanager/notify"
 	"github.com/prometheus/alertmanager/provider/mem"
@@ -90,25 +89,6 @@ type Notifier struct {
 	config     atomic.Pointer[amconfig.Config]
 	// integrations are set once the dispatcher runs.
 	integrations atomic.Pointer[integrations]
-}
-
-// initMatchers sets how Alertmanager parses matchers, which is global there.
-var initMatchers sync.Once
-
-// LoadConfig reads an alertmanager.yml.
-func LoadConfig(file string) (*amconfig.Config, error) {
-	initCompat(slog.New(slog.DiscardHandler))
-	return amconfig.LoadFile(file)
-}
-
-// ParseConfig reads an alertmanager.yml from memory; paths in it are relative to the working directory.
-func ParseConfig(text string) (*amconfig.Config, error) {
-	initCompat(slog.New(slog.DiscardHandler))
-	return amconfig.Load(text)
-}
-
-func initCompat(log *slog.Logger) {
-	initMatchers.Do(func() { compat.InitFromFlags(log, featurecontrol.NoopFlags{}) })
 }
 
 // New restores silences, the notification log and every alert that is to be notified or has been, and starts dispatching. Run keeps

@@ -13,12 +13,6 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// integrations are those of every receiver of the configuration in force, by its name.
-type integrations struct {
-	of   map[string][]amnotify.Integration
-	used map[string]bool // receivers that a route names
-}
-
 // Receiver is one receiver of the configuration.
 type Receiver struct {
 	Name         string

@@ -95,7 +95,7 @@ func (n *Notifier) build(am *amconfig.Config, routes *dispatch.Route, tmpl *temp
 		if err != nil {
 			return nil, fmt.Errorf("notify: receiver %q: %w", rc.Name, err)
 		}
-		out.of[rc.Name] = n.safely(rc, list, d)
+		out.of[rc.Name] = d.safely(rc, list, n.failed, n.cfg.Logger)
 	}
 	return out, nil
 }

@@ -302,15 +302,3 @@ func (s *simulation) inhibited(l model.LabelSet) bool {
 		return false
 	})
 }
-
-// intervalsOf are the named time intervals of a configuration.
-func intervalsOf(am *amconfig.Config) map[string][]timeinterval.TimeInterval {
-	out := map[string][]timeinterval.TimeInterval{}
-	for _, t := range am.MuteTimeIntervals {
-		out[t.Name] = t.TimeIntervals
-	}
-	for _, t := range am.TimeIntervals {
-		out[t.Name] = t.TimeIntervals
-	}
-	return out
-}

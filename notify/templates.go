@@ -5,6 +5,7 @@ import (
 	"fmt"
 	html "html/template"
 	"io"
+	"log/slog"
 	"net/url"
 	"reflect"
 	"runtime/debug"
@@ -16,6 +17,7 @@ import (
 	amconfig "github.com/prometheus/alertmanager/config"
 	amnotify "github.com/prometheus/alertmanager/notify"
 	"github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gaurav/watchingcat/evaluator/expand"
 )
@@ -125,18 +127,20 @@ func textsOf(rc amconfig.Receiver, i *amnotify.Integration) []string {
 // safe is an integration whose templates are tried first, and whose panics are errors.
 type safe struct {
 	amnotify.Integration
-	n        *Notifier
+	failed   *prometheus.CounterVec // by reason
+	logger   *slog.Logger
 	receiver string
 	drafts   *drafts
 	texts    []string
 }
 
-// safely makes the integrations of a receiver safe.
-func (n *Notifier) safely(rc amconfig.Receiver, list []amnotify.Integration, d *drafts) []amnotify.Integration {
+// safely makes the integrations of a receiver safe; failed counts what they refuse to send.
+func (d *drafts) safely(rc amconfig.Receiver, list []amnotify.Integration, failed *prometheus.CounterVec,
+	logger *slog.Logger) []amnotify.Integration {
 	out := make([]amnotify.Integration, len(list))
 	for k := range list {
 		i := list[k]
-		out[k] = amnotify.NewIntegration(&safe{i, n, rc.Name, d, textsOf(rc, &i)}, &i, i.Name(), i.Index(), rc.Name)
+		out[k] = amnotify.NewIntegration(&safe{i, failed, logger, rc.Name, d, textsOf(rc, &i)}, &i, i.Name(), i.Index(), rc.Name)
 	}
 	return out
 }
@@ -145,12 +149,12 @@ func (n *Notifier) safely(rc amconfig.Receiver, list []amnotify.Integration, d *
 func (s *safe) Notify(ctx context.Context, alerts ...*alert.Alert) (retry bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.n.failed.WithLabelValues("panic").Inc()
+			s.failed.WithLabelValues("panic").Inc()
 			retry, err = false, fmt.Errorf("notifying %s by %s panicked: %v: check the templates of the receiver\n%s", s.receiver, s.Name(),
 				v, debug.Stack())
 		}
 	}()
-	data := amnotify.GetTemplateData(ctx, s.drafts.tmpl, alerts, s.n.cfg.Logger)
+	data := amnotify.GetTemplateData(ctx, s.drafts.tmpl, alerts, s.logger)
 	texts := slices.Clip(s.texts)
 	for _, v := range data.RouteLabels {
 		if strings.Contains(v, "{{") {
@@ -158,7 +162,7 @@ func (s *safe) Notify(ctx context.Context, alerts ...*alert.Alert) (retry bool, 
 		}
 	}
 	if err := s.drafts.try(texts, data); err != nil {
-		s.n.failed.WithLabelValues("template").Inc()
+		s.failed.WithLabelValues("template").Inc()
 		return false, fmt.Errorf("notifying %s by %s: %w", s.receiver, s.Name(), err)
 	}
 	return s.Integration.Notify(ctx, alerts...)

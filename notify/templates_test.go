@@ -76,8 +76,8 @@ func TestPanickingIntegration(t *testing.T) {
 	w := newWorld(t, config(newInbox(t), ""))
 	d, err := newDrafts(nil, &url.URL{Scheme: "http", Host: "w"})
 	require.NoError(t, err)
-	list := w.n.safely(amconfig.Receiver{Name: "bad"},
-		[]amnotify.Integration{amnotify.NewIntegration(panicking{}, panicking{}, "webhook", 0, "bad")}, d)
+	list := d.safely(amconfig.Receiver{Name: "bad"},
+		[]amnotify.Integration{amnotify.NewIntegration(panicking{}, panicking{}, "webhook", 0, "bad")}, w.n.failed, w.n.cfg.Logger)
 	retry, err := list[0].Notify(context.Background())
 	require.ErrorContains(t, err, "panicked: planted")
 	require.False(t, retry)

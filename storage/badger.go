@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +12,9 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/semconv/v1.43.0/dbconv"
 )
 
@@ -150,7 +153,7 @@ func (db *DB) begin() error {
 	if err := removeEmptyMemtables(db.dir); err != nil {
 		return err
 	}
-	if err := db.roomToRecover(); err != nil {
+	if err := roomToRecover(db.dir, db.o.FreeBytes); err != nil {
 		return err
 	}
 	b, err := openBadger(badgerOptions(db.dir, db.o))
@@ -466,3 +469,12 @@ func (l badgerLog) Warningf(f string, v ...any) {
 }
 func (l badgerLog) Infof(string, ...any)  {}
 func (l badgerLog) Debugf(string, ...any) {}
+
+// timeCommit records how long a commit took that began at began.
+func (db *DB) timeCommit(began time.Time, err error) {
+	set := commitSet
+	if err != nil {
+		set = attribute.NewSet(append(commitSet.ToSlice(), semconv.ErrorType(err))...)
+	}
+	db.took.RecordSet(context.Background(), time.Since(began).Seconds(), set)
+}

@@ -126,6 +126,9 @@ func Key(version uint32, shard uint16, t Table, rest ...byte) []byte {
 	return append(k, rest...)
 }
 
+// errEnough ends a scan whose caller needs no more of it.
+var errEnough = errors.New("storage: enough")
+
 // PrefixEnd returns the first key after every key that begins with prefix, or nil when there is none.
 func PrefixEnd(prefix []byte) []byte {
 	end := bytes.Clone(prefix)

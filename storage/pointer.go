@@ -7,6 +7,12 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
+// metaPointer marks an entry of Badger whose value is a pointer.
+const metaPointer = 2
+
+// segmentPrefix begins the keys that say which values of a segment are live.
+var segmentPrefix = []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe}
+
 // pointer says where in the segments a value is.
 type pointer struct{ segment, offset, length, sum uint32 }
 

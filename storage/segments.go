@@ -58,7 +58,6 @@ type dying struct {
 }
 
 const (
-	metaPointer = 2
 	// segmentBytes is the size at which a segment is full.
 	segmentBytes = 64 << 20
 	// minSegmentValue is the smallest value that goes to a segment: smaller ones cost little where they are.
@@ -66,8 +65,6 @@ const (
 	// sparse is the part of a segment that must be live for it to be left as it is: 1 / sparse.
 	sparse = 2
 )
-
-var segmentPrefix = []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,8 +61,8 @@ const recoverMargin = 1 << 20
 
 // roomToRecover refuses to open on a disk that cannot take what Badger will write back from its memtable logs: it would not
 // fail but be killed.
-func (db *DB) roomToRecover() error {
-	files, err := filesIn(db.dir, ".mem")
+func roomToRecover(dir string, freeBytes func(dir string) (uint64, error)) error {
+	files, err := filesIn(dir, ".mem")
 	if err != nil {
 		return err
 	}
@@ -73,12 +72,12 @@ func (db *DB) roomToRecover() error {
 			need += allocated(fi)
 		}
 	}
-	free, err := db.o.FreeBytes(db.dir)
+	free, err := freeBytes(dir)
 	if err != nil {
-		return fmt.Errorf("storage: free space of %s: %w", db.dir, err)
+		return fmt.Errorf("storage: free space of %s: %w", dir, err)
 	}
 	if free < need+recoverMargin {
-		return fmt.Errorf("%w: recovery needs %d bytes in %s, %d are free", ErrDiskFull, need, db.dir, free)
+		return fmt.Errorf("%w: recovery needs %d bytes in %s, %d are free", ErrDiskFull, need, dir, free)
 	}
 	return nil
 }
@@ -103,25 +102,4 @@ func removeEmptyMemtables(dir string) error {
 		}
 	}
 	return nil
-}
-
-// Size returns how many bytes the folder takes on disk. Badger's files are sparse, so their lengths would say too much.
-func (db *DB) Size() (uint64, error) {
-	total := uint64(0)
-	err := filepath.WalkDir(db.dir, func(_ string, d fs.DirEntry, err error) error {
-		if os.IsNotExist(err) {
-			return nil // compaction removes files while we look
-		}
-		if err != nil || d.IsDir() {
-			return err
-		}
-		if fi, err := d.Info(); err == nil {
-			total += allocated(fi)
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("storage: size of %s: %w", db.dir, err)
-	}
-	return total, nil
 }

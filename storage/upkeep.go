@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -55,9 +58,6 @@ func (db *DB) DropVersion(ctx context.Context, version uint32, shard uint16) err
 	}
 }
 
-// errEnough ends a scan whose caller needs no more of it.
-var errEnough = errors.New("storage: enough")
-
 // firstKeys returns the first keys of views with from <= key < to, at most n.
 func (db *DB) firstKeys(from, to []byte, n int) ([][]byte, error) {
 	var keys [][]byte
@@ -77,4 +77,25 @@ func (db *DB) firstKeys(from, to []byte, n int) ([][]byte, error) {
 		return nil, fmt.Errorf("storage: list keys: %w", err)
 	}
 	return keys, nil
+}
+
+// Size returns how many bytes the folder takes on disk. Badger's files are sparse, so their lengths would say too much.
+func (db *DB) Size() (uint64, error) {
+	total := uint64(0)
+	err := filepath.WalkDir(db.dir, func(_ string, d fs.DirEntry, err error) error {
+		if os.IsNotExist(err) {
+			return nil // compaction removes files while we look
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if fi, err := d.Info(); err == nil {
+			total += allocated(fi)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("storage: size of %s: %w", db.dir, err)
+	}
+	return total, nil
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
@@ -96,7 +97,7 @@ func OpenWith(ctx context.Context, cfg config.Config, log zerolog.Logger, listen
 		return nil, err
 	}
 	for _, open := range []func(context.Context) error{func(ctx context.Context) error { return listen(ctx, a) }, a.openState,
-		a.openPipeline, a.openStores, a.openAlerts, a.openAuth, a.openAPI} {
+		a.openPipeline, a.openRaw, a.openAlerts, a.openAuth, a.openAPI} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -204,6 +205,11 @@ func openError(err error) error {
 	return fmt.Errorf("read views: %w", err)
 }
 
+func (a *App) openRaw(context.Context) (err error) {
+	a.stores, err = openStores(&a.cfg, raw.NewMetrics(a.reg, a.own.meter("storage")), raw.NewRoom(a.memory().answers()))
+	return err
+}
+
 func (a *App) openAlerts(ctx context.Context) error {
 	external, err := url.Parse(a.cfg.ExternalURL)
 	if err != nil {
@@ -286,8 +292,10 @@ func (a *App) Run(ctx context.Context) error {
 	run := newPhases(ctx)
 	run.phase(a.Serve)
 	run.phase(a.notifier.Run)
-	run.phase(a.eval.Run, a.objects.Run, a.readObjects, a.profiles)
-	run.phase(a.gens.Run, a.upkeep, a.pageOut, func(ctx context.Context) error {
+	pprof := func(ctx context.Context) error { return profiles(ctx, a.cfg.PprofAddr, a.log) }
+	run.phase(a.eval.Run, a.objects.Run, a.readObjects, pprof)
+	pages := func(ctx context.Context) error { return pageOut(ctx, a.cfg.DataDir, a.memory().mapped()) }
+	run.phase(a.gens.Run, a.upkeep, pages, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil
 	})

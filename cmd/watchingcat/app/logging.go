@@ -4,10 +4,11 @@ import (
 	"io"
 	"time"
 
-	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/rs/zerolog/diode"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 )
 
 // NewLogger returns the logger of the settings that writes to w.

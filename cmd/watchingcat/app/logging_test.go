@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 )
 
 // stuck is a reader of standard error that stands still until it is let go.

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -90,10 +89,8 @@ func (m memory) outside() int64 { return int64(m) / 4 }
 // heap is what is left for the heap of Go.
 func (m memory) heap() int64 { return max(int64(m)/2, int64(m)-m.outside()) }
 
-// pageOut keeps the mapped files of the state within their part of the limit.
-func (a *App) pageOut(ctx context.Context) error {
-	return pageOut(ctx, a.cfg.DataDir, max(64<<20, int64(a.memory())/12))
-}
+// mapped is the part of the mapped files of the state.
+func (m memory) mapped() int64 { return max(64<<20, int64(m)/12) }
 
 // apply makes the garbage collector keep within the limit.
 func (m memory) apply() { debug.SetMemoryLimit(m.heap()) }

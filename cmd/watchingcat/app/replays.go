@@ -76,9 +76,8 @@ var (
 		nil)
 )
 
-// collectReplay shows the newest replay as metrics.
-func (a *App) collectReplay(ch chan<- prometheus.Metric) {
-	list := a.gens.Replays()
+// collectReplay shows the newest replay, the first of the list, as metrics.
+func collectReplay(list []replay.Progress, ch chan<- prometheus.Metric) {
 	if len(list) == 0 {
 		return
 	}

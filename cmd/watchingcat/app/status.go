@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gaurav/watchingcat/pipeline/replay"
 )
 
 // readiness says whether the views have caught up, and whether what they hold can be stored.
@@ -79,7 +80,7 @@ func (s statusCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descDuplicates, prometheus.CounterValue, float64(c.Duplicates))
 	ch <- prometheus.MustNewConstMetric(descDupSpans, prometheus.CounterValue, float64(c.DuplicateSpans))
 	ch <- prometheus.MustNewConstMetric(descDedupLost, prometheus.CounterValue, float64(c.DedupLost))
-	a.collectReplay(ch)
+	collectReplay(a.gens.Replays(), ch)
 	gauge(descGaps, float64(len(a.gens.Gaps())))
 }
 

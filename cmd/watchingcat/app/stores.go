@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"net/url"
 
 	"github.com/gaurav/watchingcat/api/older"
@@ -18,35 +17,34 @@ type rawStores struct {
 }
 
 // openStores makes the readers of the stores. None is asked before a query needs it: one that is down delays no start.
-func (a *App) openStores(context.Context) (err error) {
-	c := a.cfg
+func openStores(c *config.Config, m *raw.Metrics, room *raw.Room) (stores rawStores, err error) {
 	if c.JaegerURL+c.PrometheusURL+c.ElasticURL == "" {
-		return nil
+		return stores, nil
 	}
-	o := raw.Options{Metrics: raw.NewMetrics(a.reg, a.own.meter("storage")), Room: raw.NewRoom(a.memory().answers())}
+	o := raw.Options{Metrics: m, Room: room}
 	if o.Transport, err = c.Transport(); err != nil {
-		return err
+		return stores, err
 	}
 	if o.Cache, err = raw.NewCache(string(c.RedisURL), o.Metrics); err != nil {
-		return config.Usage("%sREDIS_URL: %v", config.EnvPrefix, err)
+		return stores, config.Usage("%sREDIS_URL: %v", config.EnvPrefix, err)
 	}
-	a.stores.cache = o.Cache
+	stores.cache = o.Cache
 	if c.JaegerURL != "" {
-		if a.stores.jaeger, err = raw.OpenJaeger(c.JaegerURL, o); err != nil {
-			return config.Usage("%sJAEGER_URL: %v", config.EnvPrefix, err)
+		if stores.jaeger, err = raw.OpenJaeger(c.JaegerURL, o); err != nil {
+			return stores, config.Usage("%sJAEGER_URL: %v", config.EnvPrefix, err)
 		}
 	}
 	if c.PrometheusURL != "" {
-		if a.stores.prometheus, err = raw.OpenPrometheus(c.PrometheusURL, o); err != nil {
-			return config.Usage("%sPROMETHEUS_URL: %v", config.EnvPrefix, err)
+		if stores.prometheus, err = raw.OpenPrometheus(c.PrometheusURL, o); err != nil {
+			return stores, config.Usage("%sPROMETHEUS_URL: %v", config.EnvPrefix, err)
 		}
 	}
 	if c.ElasticURL != "" {
-		if a.stores.elasticsearch, err = raw.OpenElasticsearch(c.ElasticURL, c.ElasticIndex, o); err != nil {
-			return config.Usage("%sELASTICSEARCH_URL: %v", config.EnvPrefix, err)
+		if stores.elasticsearch, err = raw.OpenElasticsearch(c.ElasticURL, c.ElasticIndex, o); err != nil {
+			return stores, config.Usage("%sELASTICSEARCH_URL: %v", config.EnvPrefix, err)
 		}
 	}
-	return nil
+	return stores, nil
 }
 
 // answers is what the API asks. A nil pointer must not become an interface that is not nil.

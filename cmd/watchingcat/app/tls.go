@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 )
 
@@ -80,13 +82,13 @@ func certificateError(err error) error {
 }
 
 // profiles serves pprof at its own address until ctx ends, where one is set.
-func (a *App) profiles(ctx context.Context) error {
-	if a.cfg.PprofAddr == "" {
+func profiles(ctx context.Context, addr string, log zerolog.Logger) error {
+	if addr == "" {
 		<-ctx.Done()
 		return nil
 	}
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", a.cfg.PprofAddr)
+	l, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("listen for profiles: %w", err)
 	}
@@ -96,7 +98,7 @@ func (a *App) profiles(ctx context.Context) error {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	a.log.Info().Str("url", "http://"+l.Addr().String()+"/debug/pprof/").Msg("profiles")
+	log.Info().Str("url", "http://"+l.Addr().String()+"/debug/pprof/").Msg("profiles")
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // a profile under way is of no use to a process that ends
 	defer stop()
