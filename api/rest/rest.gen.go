@@ -842,13 +842,13 @@ type Alert struct {
 	ActiveAt    time.Time `json:"active_at"`
 	Annotations Labels    `json:"annotations"`
 
-	// Deliveries What became of it at each receiver; empty while it is pending.
+	// Deliveries Delivery state at each receiver; empty while the alert is pending.
 	Deliveries []Delivery `json:"deliveries"`
 
-	// Evidence Why the alert is there.
+	// Evidence Evidence for the alert.
 	Evidence Evidence `json:"evidence"`
 
-	// Fingerprint Of its labels; the same as in the Alertmanager API.
+	// Fingerprint Fingerprint of its labels, as in the Alertmanager API.
 	Fingerprint  string     `json:"fingerprint"`
 	FiredAt      *time.Time `json:"fired_at"`
 	GeneratorUrl string     `json:"generator_url"`
@@ -867,7 +867,7 @@ type AlertState string
 type AlertHistory struct {
 	History []Transition `json:"history"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta  Meta    `json:"meta"`
 	Next  *string `json:"next,omitempty"`
 	Total int     `json:"total"`
@@ -877,7 +877,7 @@ type AlertHistory struct {
 type AlertList struct {
 	Alerts []Alert `json:"alerts"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta Meta `json:"meta"`
 }
 
@@ -886,13 +886,13 @@ type Alertmanager struct {
 	// Dropped Alerts that it did not accept or that its queue had no room for. They are sent again with the next minute, or 10 s after a failure.
 	Dropped int64 `json:"dropped"`
 
-	// Error Why it did not accept them at last_failure.
+	// Error Reason of the last failure.
 	Error *string `json:"error,omitempty"`
 
-	// LastFailure When it did not.
+	// LastFailure Time of the last failed request.
 	LastFailure *time.Time `json:"last_failure,omitempty"`
 
-	// LastSuccess When it accepted alerts last.
+	// LastSuccess Time of the last accepted request.
 	LastSuccess *time.Time `json:"last_success,omitempty"`
 
 	// Pending Alerts in its queue.
@@ -904,7 +904,7 @@ type Alertmanager struct {
 	// State Whether it accepted the last request; unknown before the first.
 	State AlertmanagerState `json:"state"`
 
-	// Url Where alerts are posted.
+	// Url URL to which alerts are posted.
 	Url string `json:"url"`
 }
 
@@ -913,28 +913,28 @@ type AlertmanagerState string
 
 // AuditEntry defines model for AuditEntry.
 type AuditEntry struct {
-	// Action As create, update, delete, start, cancel, test, send, login, logout, refuse.
+	// Action For example create, update, delete, start, cancel, test, send, login, logout, refuse.
 	Action string `json:"action"`
 
-	// Address From where.
+	// Address Address of the caller.
 	Address *string `json:"address,omitempty"`
 
-	// After Its value after.
+	// After New value.
 	After interface{} `json:"after,omitempty"`
 
-	// Before Its value before.
+	// Before Previous value.
 	Before interface{} `json:"before,omitempty"`
 	By     string      `json:"by"`
 
-	// Count How often since time.
+	// Count Number of occurrences since `time`.
 	Count *int   `json:"count,omitempty"`
 	Id    string `json:"id"`
 	Kind  string `json:"kind"`
 
-	// Last When last.
+	// Last Time of the last occurrence.
 	Last *time.Time `json:"last,omitempty"`
 
-	// Object For `refuse` the user, or what was refused: names of unknown users are not recorded.
+	// Object For `refuse` the user or the rejected request. Names of unknown users are not recorded.
 	Object string    `json:"object"`
 	Time   time.Time `json:"time"`
 }
@@ -964,13 +964,13 @@ type BackendState string
 
 // BacktestAnswer defines model for BacktestAnswer.
 type BacktestAnswer struct {
-	// End Cut to what is known.
+	// End Limited to the data that exists.
 	End time.Time `json:"end"`
 
-	// Evaluations Of each rule.
+	// Evaluations Evaluations per rule.
 	Evaluations int `json:"evaluations"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta          Meta                    `json:"meta"`
 	Notifications []BacktestNotification  `json:"notifications"`
 	Series        []BacktestSeries        `json:"series"`
@@ -985,7 +985,7 @@ type BacktestNotification struct {
 	Firing      []Labels `json:"firing"`
 	Integration string   `json:"integration"`
 
-	// Reason In Alertmanager's words.
+	// Reason In Alertmanager's terms.
 	Reason   string    `json:"reason"`
 	Receiver string    `json:"receiver"`
 	Resolved []Labels  `json:"resolved"`
@@ -994,13 +994,13 @@ type BacktestNotification struct {
 
 // BacktestRange defines model for BacktestRange.
 type BacktestRange struct {
-	// End RFC 3339 or Unix seconds; now without it.
+	// End RFC 3339 or Unix seconds. Default: now.
 	End *string `json:"end,omitempty"`
 
-	// Start RFC 3339 or Unix seconds; six hours before end without it.
+	// Start RFC 3339 or Unix seconds. Default: six hours before `end`.
 	Start *string `json:"start,omitempty"`
 
-	// Step Duration between evaluations; the width of the buckets kept of start without it.
+	// Step Interval between evaluations. Default: the bucket width that the views keep at `start`.
 	Step     *string            `json:"step,omitempty"`
 	Variants *[]BacktestVariant `json:"variants,omitempty"`
 }
@@ -1031,23 +1031,23 @@ type BacktestSeries struct {
 
 // BacktestSummary defines model for BacktestSummary.
 type BacktestSummary struct {
-	// Fired Times an alert began to fire.
+	// Fired Number of times an alert started to fire.
 	Fired int `json:"fired"`
 
 	// FiringS Seconds of firing.
 	FiringS float64 `json:"firing_s"`
 
-	// Flaps Times an alert fired again within ten minutes after it had resolved.
+	// Flaps Number of times an alert fired again within ten minutes after it resolved.
 	Flaps int `json:"flaps"`
 
-	// LongestS Seconds without a break.
+	// LongestS Longest time of uninterrupted firing, in seconds.
 	LongestS float64 `json:"longest_s"`
 	PendingS float64 `json:"pending_s"`
 }
 
 // BacktestTransition defines model for BacktestTransition.
 type BacktestTransition struct {
-	// From Empty for an alert that was not there before.
+	// From Empty for a new alert.
 	From string               `json:"from"`
 	Time time.Time            `json:"time"`
 	To   BacktestTransitionTo `json:"to"`
@@ -1059,12 +1059,12 @@ type BacktestTransition struct {
 // BacktestTransitionTo defines model for BacktestTransition.To.
 type BacktestTransitionTo string
 
-// BacktestVariant The same rules with another threshold or other times.
+// BacktestVariant Variants of the rules with another threshold or other durations.
 type BacktestVariant struct {
 	For           *string `json:"for,omitempty"`
 	KeepFiringFor *string `json:"keep_firing_for,omitempty"`
 
-	// Threshold In place of the number that the condition compares with.
+	// Threshold Replaces the threshold of the condition.
 	Threshold *float64 `json:"threshold,omitempty"`
 }
 
@@ -1113,7 +1113,7 @@ type DatabaseCall struct {
 	Calls      int64  `json:"calls"`
 	Collection string `json:"collection"`
 
-	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
 	Dimensions *Dimensions `json:"dimensions,omitempty"`
 	ErrorRate  float64     `json:"error_rate"`
 	Errors     int64       `json:"errors"`
@@ -1131,7 +1131,7 @@ type DatabaseCall struct {
 type DatabaseList struct {
 	Databases []DatabaseCall `json:"databases"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta  Meta `json:"meta"`
 	Total int  `json:"total"`
 }
@@ -1141,12 +1141,12 @@ type Delivery struct {
 	// By Ids of silences, fingerprints of inhibiting alerts, names of time intervals.
 	By []string `json:"by"`
 
-	// Integration Empty where it is the same for all of the receiver.
+	// Integration Empty if the result is the same for all integrations of the receiver.
 	Integration string        `json:"integration"`
 	Receiver    string        `json:"receiver"`
 	State       DeliveryState `json:"state"`
 
-	// Time When it was sent; when its group is flushed next.
+	// Time Time at which it was sent, or of the next flush of its group.
 	Time *time.Time `json:"time"`
 }
 
@@ -1155,16 +1155,16 @@ type DeliveryState string
 
 // Deployment defines model for Deployment.
 type Deployment struct {
-	// After Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls.
+	// After `calls` counts spans; a sampled span counts with its adjusted count. `rate` is calls per second over the part of the range that the views cover, in whole buckets. Latencies are 0 if there are no calls.
 	After RED `json:"after"`
 
-	// Before Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls.
+	// Before `calls` counts spans; a sampled span counts with its adjusted count. `rate` is calls per second over the part of the range that the views cover, in whole buckets. Latencies are 0 if there are no calls.
 	Before RED `json:"before"`
 
 	// Calls Spans of this version, over all time.
 	Calls int64 `json:"calls"`
 
-	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
 	Dimensions *Dimensions `json:"dimensions,omitempty"`
 	Errors     int64       `json:"errors"`
 	FirstSeen  *time.Time  `json:"first_seen"`
@@ -1177,7 +1177,7 @@ type Deployment struct {
 type DeploymentList struct {
 	Deployments []Deployment `json:"deployments"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta  Meta `json:"meta"`
 	Total int  `json:"total"`
 }
@@ -1196,29 +1196,29 @@ type Dimension struct {
 type DimensionList struct {
 	Dimensions []Dimension `json:"dimensions"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta Meta `json:"meta"`
 
-	// Pending Other dimensions are configured: a replay will bring them.
+	// Pending The configuration has other dimensions. They take effect with a replay.
 	Pending bool `json:"pending"`
 }
 
-// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
 type Dimensions map[string]string
 
 // Edge defines model for Edge.
 type Edge struct {
 	Calls int64 `json:"calls"`
 
-	// Change How an edge differs from the range compared with. `what` is empty where nothing changed beyond noise.
+	// Change Difference of an edge from the compared range. `what` is empty if nothing changed beyond noise.
 	Change *EdgeChange `json:"change,omitempty"`
 	Client string      `json:"client"`
 
-	// ClientDimensions Values of dimensions, by name of the attribute; absent where there is none.
+	// ClientDimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
 	ClientDimensions *Dimensions `json:"client_dimensions,omitempty"`
 	ClientP95Ms      float64     `json:"client_p95_ms"`
 
-	// ClientType With its name, dimensions and system this says which node it is.
+	// ClientType Together with name, dimensions and system it identifies the node.
 	ClientType EdgeClientType `json:"client_type"`
 
 	// ConnectionType Empty, messaging_system, database or virtual_node.
@@ -1226,7 +1226,7 @@ type Edge struct {
 	Failed         int64  `json:"failed"`
 	Server         string `json:"server"`
 
-	// ServerDimensions Values of dimensions, by name of the attribute; absent where there is none.
+	// ServerDimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
 	ServerDimensions *Dimensions `json:"server_dimensions,omitempty"`
 	ServerP95Ms      float64     `json:"server_p95_ms"`
 
@@ -1235,13 +1235,13 @@ type Edge struct {
 	ServerType   EdgeServerType `json:"server_type"`
 }
 
-// EdgeClientType With its name, dimensions and system this says which node it is.
+// EdgeClientType Together with name, dimensions and system it identifies the node.
 type EdgeClientType string
 
 // EdgeServerType defines model for Edge.ServerType.
 type EdgeServerType string
 
-// EdgeChange How an edge differs from the range compared with. `what` is empty where nothing changed beyond noise.
+// EdgeChange Difference of an edge from the compared range. `what` is empty if nothing changed beyond noise.
 type EdgeChange struct {
 	Before EdgeCounts       `json:"before"`
 	Now    *EdgeCounts      `json:"now,omitempty"`
@@ -1259,7 +1259,7 @@ type EdgeCounts struct {
 	P95HighMs float64 `json:"p95_high_ms"`
 	P95LowMs  float64 `json:"p95_low_ms"`
 
-	// P95Ms As the client sees it; as the server does, where no client did.
+	// P95Ms As measured by the client; by the server if there is no client span.
 	P95Ms float64 `json:"p95_ms"`
 	Rate  float64 `json:"rate"`
 }
@@ -1268,14 +1268,14 @@ type EdgeCounts struct {
 type ErrorGroup struct {
 	Count int64 `json:"count"`
 
-	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
 	Dimensions *Dimensions `json:"dimensions,omitempty"`
 
 	// FirstSeen Over all time, not the range.
 	FirstSeen *time.Time `json:"first_seen"`
 	LastSeen  *time.Time `json:"last_seen"`
 
-	// Message The first line, with what differs as <*>.
+	// Message First line of the message; variable parts are shown as <*>.
 	Message string `json:"message"`
 
 	// Operation Empty for log records.
@@ -1287,7 +1287,7 @@ type ErrorGroup struct {
 	Service string           `json:"service"`
 	Source  ErrorGroupSource `json:"source"`
 
-	// Traces Traces with it.
+	// Traces Traces with this exception.
 	Traces []string `json:"traces"`
 	Type   string   `json:"type"`
 }
@@ -1299,26 +1299,26 @@ type ErrorGroupSource string
 type ErrorList struct {
 	Errors []ErrorGroup `json:"errors"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta  Meta    `json:"meta"`
 	Next  *string `json:"next,omitempty"`
 	StepS *int64  `json:"step_s,omitempty"`
 	Total int     `json:"total"`
 }
 
-// Evidence Why the alert is there.
+// Evidence Evidence for the alert.
 type Evidence struct {
-	// Expr The condition that held.
+	// Expr The condition that is true.
 	Expr string `json:"expr"`
 
-	// For How long it has to hold.
+	// For Time for which the condition must be true.
 	For      string `json:"for"`
 	Frontier string `json:"frontier"`
 
 	// Traces Traces of the service that the labels name, from the alert's last 5 min: slowest and latest, failed ones first.
 	Traces []EvidenceTrace `json:"traces"`
 
-	// Why Why it fires, fixed when it began to. Absent before, and where there was no time to look.
+	// Why Evidence at the time of firing; it does not change afterwards. Absent before the alert fires, and if the evidence could not be collected in time.
 	Why *Why `json:"why,omitempty"`
 }
 
@@ -1329,7 +1329,7 @@ type EvidenceTrace = alert.EvidenceTrace
 type ExternalCall struct {
 	Calls int64 `json:"calls"`
 
-	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
 	Dimensions *Dimensions `json:"dimensions,omitempty"`
 	ErrorRate  float64     `json:"error_rate"`
 	Errors     int64       `json:"errors"`
@@ -1343,7 +1343,7 @@ type ExternalCall struct {
 type ExternalList struct {
 	External []ExternalCall `json:"external"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta  Meta `json:"meta"`
 	Total int  `json:"total"`
 }
@@ -1429,7 +1429,7 @@ type Links struct {
 
 // LogBucket defines model for LogBucket.
 type LogBucket struct {
-	// Bytes Of the bodies.
+	// Bytes Bytes of the bodies.
 	Bytes    int64  `json:"bytes"`
 	Count    int64  `json:"count"`
 	Service  string `json:"service"`
@@ -1445,7 +1445,7 @@ type LogLine struct {
 	Attributes map[string]interface{} `json:"attributes"`
 	Body       string                 `json:"body"`
 
-	// EventName Name of the event; empty where the line is no event.
+	// EventName Name of the event; empty if the line is no event.
 	EventName string                 `json:"event_name"`
 	Resource  map[string]interface{} `json:"resource"`
 
@@ -1456,15 +1456,15 @@ type LogLine struct {
 	// Severity TRACE, DEBUG, INFO, WARN, ERROR, FATAL or UNSPECIFIED.
 	Severity string `json:"severity"`
 
-	// SeverityNumber As it was sent, else what the text stands for by the log data model; 0: not known.
+	// SeverityNumber As sent, or derived from the text by the log data model. 0: unknown.
 	SeverityNumber int `json:"severity_number"`
 
-	// SeverityText As it was sent.
+	// SeverityText As sent.
 	SeverityText string    `json:"severity_text"`
 	SpanId       string    `json:"span_id"`
 	Time         time.Time `json:"time"`
 
-	// TraceId Empty where the line belongs to no trace.
+	// TraceId Empty if the line belongs to no trace.
 	TraceId string `json:"trace_id"`
 }
 
@@ -1472,7 +1472,7 @@ type LogLine struct {
 type LogList struct {
 	Logs []LogLine `json:"logs"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta  Meta    `json:"meta"`
 	Next  *string `json:"next,omitempty"`
 	Total int     `json:"total"`
@@ -1491,13 +1491,13 @@ type LogPattern struct {
 	Sample   string   `json:"sample"`
 	Services []string `json:"services"`
 
-	// TraceId Of the newest line that has one; else empty.
+	// TraceId Trace ID of the newest line that has one; otherwise empty.
 	TraceId string `json:"trace_id"`
 }
 
 // LogPatternList defines model for LogPatternList.
 type LogPatternList struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta     Meta         `json:"meta"`
 	Patterns []LogPattern `json:"patterns"`
 	Total    int          `json:"total"`
@@ -1511,7 +1511,7 @@ type LogScope struct {
 
 // LogSearch defines model for LogSearch.
 type LogSearch struct {
-	// Attributes Attributes that the line or its resource has, as text.
+	// Attributes Attributes of the line or its resource, as text.
 	Attributes *map[string]string `json:"attributes,omitempty"`
 	End        *string            `json:"end,omitempty"`
 	Limit      *int               `json:"limit,omitempty"`
@@ -1529,17 +1529,17 @@ type LogSearchSeverity string
 
 // LogVolume defines model for LogVolume.
 type LogVolume struct {
-	// Buckets By time, service and severity; empty ones are left out.
+	// Buckets By time, service and severity. Empty buckets are omitted.
 	Buckets []LogBucket `json:"buckets"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta  Meta  `json:"meta"`
 	StepS int64 `json:"step_s"`
 }
 
 // LoggedOut defines model for LoggedOut.
 type LoggedOut struct {
-	// Location At the identity provider; it comes back to the page at WATCHINGCAT_EXTERNAL_URL, to be registered there for that.
+	// Location Logout URL of the identity provider. It redirects back to the page at WATCHINGCAT_EXTERNAL_URL, which must be registered there.
 	Location string `json:"location"`
 }
 
@@ -1547,7 +1547,7 @@ type LoggedOut struct {
 type Login struct {
 	ExpiresAt time.Time `json:"expires_at"`
 
-	// Role viewer reads, editor changes rules, objectives, silences and replays, admin decides who may.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
 	Role  Role   `json:"role"`
 	Token string `json:"token"`
 }
@@ -1560,22 +1560,22 @@ type LoginInput struct {
 
 // Me defines model for Me.
 type Me struct {
-	// Authentication Whether it is asked who one is; everybody may everything where it is not.
+	// Authentication Whether authentication is on. If it is off, every caller has all permissions.
 	Authentication bool `json:"authentication"`
 
-	// ExpiresAt When the credential ends by itself; null where it does not.
+	// ExpiresAt Expiry of the credential; null if it does not expire.
 	ExpiresAt *time.Time `json:"expires_at"`
 
-	// Local They logged in with a password, so that the login can be renewed and the password changed.
+	// Local The caller logged in with a password: the login can be renewed and the password changed.
 	Local bool `json:"local"`
 
-	// Login Who asks has logged in, and can log out.
+	// Login The caller logged in and can log out.
 	Login bool `json:"login"`
 
-	// Name The user, or the token as token:NAME; null while that is not known.
+	// Name The user, or token:NAME for an API token; null for an unauthenticated caller.
 	Name *string `json:"name"`
 
-	// Oidc One can log in at an identity provider: /api/v1/auth/oidc/login.
+	// Oidc A login through an identity provider is available: /api/v1/auth/oidc/login.
 	Oidc bool  `json:"oidc"`
 	Role *Role `json:"role"`
 }
@@ -1585,7 +1585,7 @@ type MessagingAnswer struct {
 	Clients []MessagingClient `json:"clients"`
 	Edges   []MessagingEdge   `json:"edges"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta Meta `json:"meta"`
 }
 
@@ -1594,7 +1594,7 @@ type MessagingClient struct {
 	Calls       int64  `json:"calls"`
 	Destination string `json:"destination"`
 
-	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
 	Dimensions *Dimensions         `json:"dimensions,omitempty"`
 	ErrorRate  float64             `json:"error_rate"`
 	Errors     int64               `json:"errors"`
@@ -1621,9 +1621,9 @@ type MessagingEdge struct {
 	Producer     string  `json:"producer"`
 }
 
-// Meta For which times, from where and how complete an answer is.
+// Meta Time range, source and completeness of an answer.
 type Meta struct {
-	// LagMs 0 when every partition has been read to its end; else now less the time up to which all partitions have been read.
+	// LagMs 0 if every partition has been read to its end. Otherwise the time since the newest event time that all partitions have reached, in milliseconds.
 	LagMs int64 `json:"lag_ms"`
 
 	// Partial Requested data is missing; warnings name it.
@@ -1632,7 +1632,7 @@ type Meta struct {
 	// Since Start of the time that the answer covers: the requested start, or the beginning of the views if that is later. Null if nothing has been counted yet.
 	Since *time.Time `json:"since"`
 
-	// Source Who gave the answer; a list when several did.
+	// Source Source of the answer, or a list of sources.
 	//
 	// Examples: view, ["view","jaeger"]
 	Source Source `json:"source"`
@@ -1640,7 +1640,7 @@ type Meta struct {
 	// UpTo Newest event time counted. Null if nothing has been counted yet.
 	UpTo *time.Time `json:"up_to"`
 
-	// ViewVersion Changes only when a replay swaps the views.
+	// ViewVersion Version of the views; it changes when a replay swaps them.
 	ViewVersion int64    `json:"view_version"`
 	Warnings    []string `json:"warnings"`
 }
@@ -1652,7 +1652,7 @@ type Metric struct {
 	// Name Examples: http_server_request_duration_seconds
 	Name string `json:"name"`
 
-	// Series Series with a sample lately. What was added in the last half minute may not be counted.
+	// Series Series with recent samples. Series of the last 30 s may be missing.
 	Series int64 `json:"series"`
 
 	// Type counter, gauge, histogram, summary, or unknown.
@@ -1660,7 +1660,7 @@ type Metric struct {
 	// Examples: histogram
 	Type string `json:"type"`
 
-	// Unit Empty when it is not known.
+	// Unit Empty if unknown.
 	//
 	// Examples: seconds
 	Unit string `json:"unit"`
@@ -1668,30 +1668,30 @@ type Metric struct {
 
 // MetricLabels defines model for MetricLabels.
 type MetricLabels struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta Meta `json:"meta"`
 
-	// Name The label asked for; null when values are names of labels.
+	// Name The requested label; null if `values` are label names.
 	Name *string `json:"name"`
 
 	// Next Token of the next page; absent on the last page.
 	Next *string `json:"next,omitempty"`
 
-	// Total How many are in this answer.
+	// Total Number of items in this answer.
 	Total  int      `json:"total"`
 	Values []string `json:"values"`
 }
 
 // MetricList defines model for MetricList.
 type MetricList struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta    Meta     `json:"meta"`
 	Metrics []Metric `json:"metrics"`
 
 	// Next Token of the next page; absent on the last page.
 	Next *string `json:"next,omitempty"`
 
-	// Total How many are in this answer.
+	// Total Number of items in this answer.
 	Total int `json:"total"`
 }
 
@@ -1725,7 +1725,7 @@ type MetricQueryAnswer struct {
 		ResultType MetricQueryAnswerDataResultType `json:"resultType"`
 	} `json:"data"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta Meta `json:"meta"`
 }
 
@@ -1736,13 +1736,13 @@ type MetricQueryAnswerDataResultType string
 type NewToken struct {
 	Info Token `json:"info"`
 
-	// Token The secret; it is not stored and cannot be shown again.
+	// Token The secret. It is not stored and cannot be shown again.
 	Token string `json:"token"`
 }
 
 // Node defines model for Node.
 type Node struct {
-	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
 	Dimensions *Dimensions `json:"dimensions,omitempty"`
 	Name       string      `json:"name"`
 
@@ -1756,11 +1756,11 @@ type NodeType string
 
 // Notification defines model for Notification.
 type Notification struct {
-	// Attempt 1, or more when it was tried again.
+	// Attempt Number of the attempt; 2 and more are retries.
 	Attempt    int     `json:"attempt"`
 	DurationMs float64 `json:"duration_ms"`
 
-	// Error Null when it was accepted.
+	// Error Null if the receiver accepted it.
 	Error    *string  `json:"error"`
 	Firing   []Labels `json:"firing"`
 	GroupKey string   `json:"group_key"`
@@ -1768,19 +1768,19 @@ type Notification struct {
 	// Integration Examples: webhook
 	Integration string `json:"integration"`
 
-	// Reason In Alertmanager's words.
+	// Reason In Alertmanager's terms.
 	Reason   string   `json:"reason"`
 	Receiver string   `json:"receiver"`
 	Resolved []Labels `json:"resolved"`
 
-	// Retry It is tried again.
+	// Retry True if it will be retried.
 	Retry bool      `json:"retry"`
 	Time  time.Time `json:"time"`
 }
 
 // NotificationList defines model for NotificationList.
 type NotificationList struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta          Meta           `json:"meta"`
 	Next          *string        `json:"next,omitempty"`
 	Notifications []Notification `json:"notifications"`
@@ -1804,7 +1804,7 @@ type Operation struct {
 
 // OperationList defines model for OperationList.
 type OperationList struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta       Meta        `json:"meta"`
 	Next       *string     `json:"next,omitempty"`
 	Operations []Operation `json:"operations"`
@@ -1816,10 +1816,10 @@ type Partition struct {
 	// End The broker's last known end offset.
 	End int64 `json:"end"`
 
-	// Error Why reading does not continue.
+	// Error Reason for which reading has stopped.
 	Error *string `json:"error"`
 
-	// Idle There is nothing to read.
+	// Idle True if the partition has been read to its end.
 	Idle bool `json:"idle"`
 
 	// Lag Records not yet read.
@@ -1830,7 +1830,7 @@ type Partition struct {
 	Position int64  `json:"position"`
 	Topic    string `json:"topic"`
 
-	// Watermark Event time up to which it has been read.
+	// Watermark Event time up to which the partition has been read.
 	Watermark *time.Time `json:"watermark"`
 }
 
@@ -1838,7 +1838,7 @@ type Partition struct {
 type PasswordInput struct {
 	NewPassword string `json:"new_password"`
 
-	// Password The one that one has.
+	// Password The current password.
 	Password string `json:"password"`
 }
 
@@ -1853,16 +1853,16 @@ type PipelineAnswer struct {
 	// DeadLetters Records of spans, logs and metrics that could not be read.
 	DeadLetters int64 `json:"dead_letters"`
 
-	// Duplicates Records recognised as sent again.
+	// Duplicates Records recognised as duplicates.
 	Duplicates int64 `json:"duplicates"`
 
-	// Future Spans that ended in the future and were moved to now.
+	// Future Spans whose end was in the future and was set to the time of the record.
 	Future int64 `json:"future"`
 
 	// Late Spans older than retention.
 	Late int64 `json:"late"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta Meta `json:"meta"`
 
 	// Overflowed Spans counted in an overflow series because of a limit.
@@ -1872,13 +1872,13 @@ type PipelineAnswer struct {
 	Replays    []Replay    `json:"replays"`
 	Spans      int64       `json:"spans"`
 
-	// Truncated Records that the broker had dropped before they were read.
+	// Truncated Records that the broker deleted before they were read.
 	Truncated []Truncation `json:"truncated"`
 
 	// UnattributedSpans Spans of resources without service.name.
 	UnattributedSpans int64 `json:"unattributed_spans"`
 
-	// Waiting Span halves that wait for their other side.
+	// Waiting Span halves that wait for the other half.
 	Waiting int64 `json:"waiting"`
 }
 
@@ -1886,7 +1886,7 @@ type PipelineAnswer struct {
 type Point struct {
 	Calls int64 `json:"calls"`
 
-	// Entry Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls.
+	// Entry `calls` counts spans; a sampled span counts with its adjusted count. `rate` is calls per second over the part of the range that the views cover, in whole buckets. Latencies are 0 if there are no calls.
 	Entry  RED     `json:"entry"`
 	Errors int64   `json:"errors"`
 	P50Ms  float64 `json:"p50_ms"`
@@ -1899,12 +1899,12 @@ type Point struct {
 
 // Problem defines model for Problem.
 type Problem struct {
-	// Advice What to do about it.
+	// Advice How to fix the problem.
 	//
 	// Examples: Give an end that lies after start.
 	Advice string `json:"advice"`
 
-	// Code Stable; for programs.
+	// Code Stable identifier for programs.
 	//
 	// Examples: invalid_range
 	Code string `json:"code"`
@@ -1927,7 +1927,7 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
-// RED Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls.
+// RED `calls` counts spans; a sampled span counts with its adjusted count. `rate` is calls per second over the part of the range that the views cover, in whole buckets. Latencies are 0 if there are no calls.
 type RED struct {
 	Calls int64 `json:"calls"`
 
@@ -1945,7 +1945,7 @@ type Receiver struct {
 	Integrations []ReceiverIntegration `json:"integrations"`
 	Name         string                `json:"name"`
 
-	// Used A route leads to it.
+	// Used True if a route uses the receiver.
 	Used bool `json:"used"`
 }
 
@@ -1975,7 +1975,7 @@ type Replay struct {
 	Created time.Time `json:"created"`
 	Error   *string   `json:"error"`
 
-	// EtaS Seconds until it has caught up; null while not known.
+	// EtaS Remaining seconds until it has caught up; null while unknown.
 	EtaS       *float64          `json:"eta_s"`
 	From       *time.Time        `json:"from"`
 	Id         string            `json:"id"`
@@ -1992,13 +1992,13 @@ type Replay struct {
 	To      *time.Time  `json:"to"`
 	Updated time.Time   `json:"updated"`
 
-	// Version View version that it builds; null until the brokers have said where to begin.
+	// Version View version that it builds; null until the start offsets are known.
 	Version *int64 `json:"version"`
 
-	// Views Whose past is taken from the new version; empty: all.
+	// Views Views whose history comes from the new version. Empty: all.
 	Views []string `json:"views"`
 
-	// Waiting It waits because the live views lag.
+	// Waiting True if it waits because the live views lag.
 	Waiting bool `json:"waiting"`
 }
 
@@ -2012,41 +2012,41 @@ type ReplayList struct {
 
 // ReplayPartition defines model for ReplayPartition.
 type ReplayPartition struct {
-	// End Offset that it has to reach at least.
+	// End Minimum offset that it must reach.
 	End       int64 `json:"end"`
 	Partition int32 `json:"partition"`
 
 	// Position Offset of the next record.
 	Position int64 `json:"position"`
 
-	// Start Offset where the replay began.
+	// Start Offset at which the replay started.
 	Start int64  `json:"start"`
 	Topic string `json:"topic"`
 }
 
 // ReplayRequest defines model for ReplayRequest.
 type ReplayRequest struct {
-	// From Begin; RFC 3339 or Unix seconds.
+	// From Start; RFC 3339 or Unix seconds.
 	From *string `json:"from,omitempty"`
 
-	// Keep Keep the version that is replaced.
+	// Keep Keep the replaced version.
 	Keep *bool `json:"keep,omitempty"`
 
 	// To End; RFC 3339 or Unix seconds.
 	To *string `json:"to,omitempty"`
 
-	// Views Whose past is taken from the new version; empty: all.
+	// Views Views whose history comes from the new version. Empty: all.
 	Views *[]string `json:"views,omitempty"`
 }
 
-// Role viewer reads, editor changes rules, objectives, silences and replays, admin decides who may.
+// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
 type Role string
 
 // Rule defines model for Rule.
 type Rule struct {
 	Annotations Labels `json:"annotations"`
 
-	// Editable It was made over HTTP and can be changed there.
+	// Editable True if the rule was created through the API and can be changed there.
 	Editable bool   `json:"editable"`
 	Enabled  bool   `json:"enabled"`
 	Expr     string `json:"expr"`
@@ -2056,18 +2056,18 @@ type Rule struct {
 	// Examples: 1m0s
 	For string `json:"for"`
 
-	// Frontier When it is evaluated: `head` at the newest data, `complete` once all partitions have been read that far.
+	// Frontier Time of evaluation. `head`: at the newest data. `complete`: after all partitions have reached that time.
 	Frontier       string `json:"frontier"`
 	FrontierReason string `json:"frontier_reason"`
 
-	// GeneratorUrl The link that its alerts carry; the page shows the rule there. Empty for recording rules.
+	// GeneratorUrl Generator URL of its alerts; it opens the rule on the page. Empty for recording rules.
 	GeneratorUrl string `json:"generator_url"`
 	Group        string `json:"group"`
 
 	// Health unknown, ok or err
 	Health string `json:"health"`
 
-	// Id Stable while group, name and labels are.
+	// Id Stable as long as group, name and labels do not change.
 	Id string `json:"id"`
 
 	// KeepFiringFor Examples: 0s
@@ -2080,7 +2080,7 @@ type Rule struct {
 	// Source A file or a namespace.
 	Source string `json:"source"`
 
-	// State Of its strongest alert: unknown, inactive, pending or firing.
+	// State State of its most severe alert: unknown, inactive, pending or firing.
 	State string   `json:"state"`
 	Type  RuleType `json:"type"`
 }
@@ -2092,7 +2092,7 @@ type RuleType string
 type RuleAnswer struct {
 	Annotations Labels `json:"annotations"`
 
-	// Editable It was made over HTTP and can be changed there.
+	// Editable True if the rule was created through the API and can be changed there.
 	Editable bool   `json:"editable"`
 	Enabled  bool   `json:"enabled"`
 	Expr     string `json:"expr"`
@@ -2102,18 +2102,18 @@ type RuleAnswer struct {
 	// Examples: 1m0s
 	For string `json:"for"`
 
-	// Frontier When it is evaluated: `head` at the newest data, `complete` once all partitions have been read that far.
+	// Frontier Time of evaluation. `head`: at the newest data. `complete`: after all partitions have reached that time.
 	Frontier       string `json:"frontier"`
 	FrontierReason string `json:"frontier_reason"`
 
-	// GeneratorUrl The link that its alerts carry; the page shows the rule there. Empty for recording rules.
+	// GeneratorUrl Generator URL of its alerts; it opens the rule on the page. Empty for recording rules.
 	GeneratorUrl string `json:"generator_url"`
 	Group        string `json:"group"`
 
 	// Health unknown, ok or err
 	Health string `json:"health"`
 
-	// Id Stable while group, name and labels are.
+	// Id Stable as long as group, name and labels do not change.
 	Id string `json:"id"`
 
 	// KeepFiringFor Examples: 0s
@@ -2122,14 +2122,14 @@ type RuleAnswer struct {
 	LastError     string     `json:"last_error"`
 	LastEval      *time.Time `json:"last_eval"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta Meta   `json:"meta"`
 	Name string `json:"name"`
 
 	// Source A file or a namespace.
 	Source string `json:"source"`
 
-	// State Of its strongest alert: unknown, inactive, pending or firing.
+	// State State of its most severe alert: unknown, inactive, pending or firing.
 	State string         `json:"state"`
 	Type  RuleAnswerType `json:"type"`
 }
@@ -2145,17 +2145,17 @@ type RuleInput struct {
 	// Expr PromQL.
 	Expr string `json:"expr"`
 
-	// For Duration, as 5m.
+	// For Duration, for example 5m.
 	For *string `json:"for,omitempty"`
 
-	// Group Group within the namespace page; page without it.
+	// Group Group in the namespace `page`. Default: page.
 	Group *string `json:"group,omitempty"`
 
-	// KeepFiringFor Duration, as 5m.
+	// KeepFiringFor Duration, for example 5m.
 	KeepFiringFor *string `json:"keep_firing_for,omitempty"`
 	Labels        *Labels `json:"labels,omitempty"`
 
-	// Name Of the alert, or of the series that it records.
+	// Name Name of the alert, or of the recorded series.
 	Name string         `json:"name"`
 	Type *RuleInputType `json:"type,omitempty"`
 }
@@ -2165,7 +2165,7 @@ type RuleInputType string
 
 // RuleList defines model for RuleList.
 type RuleList struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta  Meta   `json:"meta"`
 	Rules []Rule `json:"rules"`
 }
@@ -2179,24 +2179,24 @@ type SLO struct {
 	Id     string  `json:"id"`
 	Labels *Labels `json:"labels,omitempty"`
 
-	// LatencyMs Good is what takes no longer, one of the bounds of the collector's histogram; without it, what did not fail.
+	// LatencyMs A span is good if it takes no longer; must be a bucket bound of the collector's histogram. Without it, a span is good if it did not fail.
 	LatencyMs *float64 `json:"latency_ms,omitempty"`
 	Name      string   `json:"name"`
 
-	// Objective Percent of good events, as 99.9.
+	// Objective Percentage of good events, for example 99.9.
 	Objective float64 `json:"objective"`
 
-	// Operation Only those of this name.
+	// Operation Only spans with this name.
 	Operation *string `json:"operation,omitempty"`
 
-	// Service Whose server spans are counted.
+	// Service Service whose server spans are counted.
 	Service *string `json:"service,omitempty"`
 
-	// Status As its series say; null where nothing was counted yet.
+	// Status Current state; null if nothing has been counted yet.
 	Status SLOStatus `json:"status"`
 	Total  *string   `json:"total,omitempty"`
 
-	// Window As 30d.
+	// Window Length of the window, for example 30d.
 	Window string `json:"window"`
 }
 
@@ -2208,40 +2208,40 @@ type SLOInput struct {
 	Good   *string `json:"good,omitempty"`
 	Labels *Labels `json:"labels,omitempty"`
 
-	// LatencyMs Good is what takes no longer, one of the bounds of the collector's histogram; without it, what did not fail.
+	// LatencyMs A span is good if it takes no longer; must be a bucket bound of the collector's histogram. Without it, a span is good if it did not fail.
 	LatencyMs *float64 `json:"latency_ms,omitempty"`
 	Name      string   `json:"name"`
 
-	// Objective Percent of good events, as 99.9.
+	// Objective Percentage of good events, for example 99.9.
 	Objective float64 `json:"objective"`
 
-	// Operation Only those of this name.
+	// Operation Only spans with this name.
 	Operation *string `json:"operation,omitempty"`
 
-	// Service Whose server spans are counted.
+	// Service Service whose server spans are counted.
 	Service *string `json:"service,omitempty"`
 	Total   *string `json:"total,omitempty"`
 
-	// Window As 30d.
+	// Window Length of the window, for example 30d.
 	Window string `json:"window"`
 }
 
 // SLOList defines model for SLOList.
 type SLOList struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta Meta  `json:"meta"`
 	Slos []SLO `json:"slos"`
 }
 
-// SLOStatus As its series say; null where nothing was counted yet.
+// SLOStatus Current state; null if nothing has been counted yet.
 type SLOStatus struct {
-	// Alerts Severities of its alerts that fire.
+	// Alerts Severities of its firing alerts.
 	Alerts []string `json:"alerts"`
 
-	// BudgetRemaining 1 untouched, 0 used up, below overdrawn.
+	// BudgetRemaining Remaining share of the error budget: 1 is unused, 0 is used up, below 0 is overspent.
 	BudgetRemaining *float64 `json:"budget_remaining"`
 
-	// BurnRate Over the last hour; 1 uses the budget up in just the window.
+	// BurnRate Burn rate over the last hour; 1 uses up the budget exactly at the end of the window.
 	BurnRate *float64 `json:"burn_rate"`
 
 	// ErrorRatio Share of bad events over the window.
@@ -2252,10 +2252,10 @@ type SLOStatus struct {
 type Service struct {
 	Calls int64 `json:"calls"`
 
-	// Dimensions Values of dimensions, by name of the attribute; absent where there is none.
+	// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
 	Dimensions *Dimensions `json:"dimensions,omitempty"`
 
-	// Entry Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls.
+	// Entry `calls` counts spans; a sampled span counts with its adjusted count. `rate` is calls per second over the part of the range that the views cover, in whole buckets. Latencies are 0 if there are no calls.
 	Entry     RED     `json:"entry"`
 	ErrorRate float64 `json:"error_rate"`
 	Errors    int64   `json:"errors"`
@@ -2271,7 +2271,7 @@ type Service struct {
 
 // ServiceAnswer defines model for ServiceAnswer.
 type ServiceAnswer struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta Meta `json:"meta"`
 
 	// Service The numbers of all spans of the service; those of `entry` are only of its SERVER and CONSUMER spans, its incoming requests.
@@ -2280,14 +2280,14 @@ type ServiceAnswer struct {
 
 // ServiceList Examples: {"meta":{"lag_ms":0,"partial":false,"since":"2026-11-23T10:00:00Z","source":"view","up_to":"2026-11-23T10:14:59.9Z","view_version":1,"warnings":[]},"services":[{"calls":310,"entry":{"calls":200,"error_rate":0.005,"errors":1,"p50_ms":14,"p95_ms":42,"p99_ms":63,"rate":0.22},"error_rate":0.0032,"errors":1,"last_seen":"2026-11-23T10:14:59.8Z","name":"cart","p50_ms":12.1,"p95_ms":40.5,"p99_ms":61,"rate":0.34}],"total":1}
 type ServiceList struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta Meta `json:"meta"`
 
 	// Next Token of the next page; absent on the last page.
 	Next     *string   `json:"next,omitempty"`
 	Services []Service `json:"services"`
 
-	// Total How many are in this answer.
+	// Total Number of items in this answer.
 	Total int `json:"total"`
 }
 
@@ -2295,17 +2295,17 @@ type ServiceList struct {
 type ServiceMap struct {
 	Edges []Edge `json:"edges"`
 
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta  Meta   `json:"meta"`
 	Nodes []Node `json:"nodes"`
 
-	// Unpaired Spans that made no edge.
+	// Unpaired Spans without an edge.
 	Unpaired []Unpaired `json:"unpaired"`
 }
 
 // ServiceMetrics defines model for ServiceMetrics.
 type ServiceMetrics struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta   Meta    `json:"meta"`
 	Points []Point `json:"points"`
 
@@ -2321,38 +2321,38 @@ type TemplateAnswer struct {
 	// Rules In the format of POST /api/v1/alerts.
 	Rules []RuleInput `json:"rules"`
 
-	// Yaml The same as a rule file.
+	// Yaml The rules as a rule file.
 	Yaml string `json:"yaml"`
 }
 
 // TemplateRequest defines model for TemplateRequest.
 type TemplateRequest struct {
-	// Days baseline: how many days back to look (1 to 7).
+	// Days baseline: days to compare with (1 to 7).
 	Days *[]int `json:"days,omitempty"`
 
 	// Expr baseline: the value, as a rate over an hour.
 	Expr *string `json:"expr,omitempty"`
 
-	// Factor baseline: how many deviations are unusual (4).
+	// Factor baseline: number of deviations that count as unusual (4).
 	Factor *float64 `json:"factor,omitempty"`
 
-	// Kind no_data: a series has stopped. baseline: a value is unlike the same time of other days.
+	// Kind no_data: a series stopped. baseline: a value differs from the same time of other days.
 	Kind TemplateRequestKind `json:"kind"`
 
-	// Name Of the alert.
+	// Name Name of the alert.
 	Name string `json:"name"`
 
-	// Seen no_data: within which there was something (1h).
+	// Seen no_data: time within which the series had samples before (1h).
 	Seen *string `json:"seen,omitempty"`
 
 	// Selector no_data: a plain selector.
 	Selector *string `json:"selector,omitempty"`
 
-	// Within no_data: for how long there has been nothing (5m).
+	// Within no_data: time without samples (5m).
 	Within *string `json:"within,omitempty"`
 }
 
-// TemplateRequestKind no_data: a series has stopped. baseline: a value is unlike the same time of other days.
+// TemplateRequestKind no_data: a series stopped. baseline: a value differs from the same time of other days.
 type TemplateRequestKind string
 
 // Token defines model for Token.
@@ -2360,15 +2360,15 @@ type Token struct {
 	CreatedAt time.Time `json:"created_at"`
 	CreatedBy string    `json:"created_by"`
 
-	// ExpiresAt Without it never.
+	// ExpiresAt Default: never.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Id        string     `json:"id"`
 
-	// LastUsedAt When it was used last, at any replica, to the hour; without it never.
+	// LastUsedAt Last use on any replica, to the hour. Absent if it was never used.
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 	Name       string     `json:"name"`
 
-	// Role viewer reads, editor changes rules, objectives, silences and replays, admin decides who may.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
 	Role Role `json:"role"`
 }
 
@@ -2377,7 +2377,7 @@ type TokenInput struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Name      string     `json:"name"`
 
-	// Role viewer reads, editor changes rules, objectives, silences and replays, admin decides who may.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
 	Role Role `json:"role"`
 }
 
@@ -2389,14 +2389,14 @@ type TokenList struct {
 
 // TopicBacktest defines model for TopicBacktest.
 type TopicBacktest struct {
-	// At The time it has reached.
+	// At Event time that it has reached.
 	At      *time.Time `json:"at"`
 	Created time.Time  `json:"created"`
 
 	// Error Why it failed.
 	Error *string `json:"error"`
 
-	// EtaS Seconds to go; null while not known.
+	// EtaS Remaining seconds; null while unknown.
 	EtaS     *float64 `json:"eta_s"`
 	Id       string   `json:"id"`
 	Progress float64  `json:"progress"`
@@ -2404,14 +2404,14 @@ type TopicBacktest struct {
 	// Rate Records a second.
 	Rate float64 `json:"rate"`
 
-	// Records Read so far.
+	// Records Records read so far.
 	Records int64 `json:"records"`
 
-	// Result Once it is done. step_s is the time between two looks at the views.
+	// Result Result of a finished backtest. step_s is the interval between two evaluations.
 	Result *BacktestAnswer    `json:"result"`
 	State  TopicBacktestState `json:"state"`
 
-	// Total To be read; 0 while not known.
+	// Total Records to read; 0 while unknown.
 	Total int64 `json:"total"`
 }
 
@@ -2425,14 +2425,14 @@ type TopicBacktestList struct {
 
 // TraceAnswer defines model for TraceAnswer.
 type TraceAnswer struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta  Meta        `json:"meta"`
 	Trace JaegerTrace `json:"trace"`
 }
 
 // TraceList defines model for TraceList.
 type TraceList struct {
-	// Meta For which times, from where and how complete an answer is.
+	// Meta Time range, source and completeness of an answer.
 	Meta   Meta           `json:"meta"`
 	Next   *string        `json:"next,omitempty"`
 	Total  int            `json:"total"`
@@ -2445,16 +2445,16 @@ type TraceSearch struct {
 	End        *string            `json:"end,omitempty"`
 	Limit      *int               `json:"limit,omitempty"`
 
-	// MaxDuration The trace took at most so long: Go syntax (150ms), or microseconds as a number.
+	// MaxDuration Maximum duration of the trace: Go duration (150ms), or a number of microseconds.
 	MaxDuration *json.RawMessage `json:"maxDuration,omitempty"`
 
-	// MaxSpanDuration The span took at most so long: Go syntax (150ms), or microseconds as a number.
+	// MaxSpanDuration Maximum duration of that span: Go duration (150ms), or a number of microseconds.
 	MaxSpanDuration *json.RawMessage `json:"maxSpanDuration,omitempty"`
 
-	// MinDuration The trace took at least so long: Go syntax (150ms), or microseconds as a number.
+	// MinDuration Minimum duration of the trace: Go duration (150ms), or a number of microseconds.
 	MinDuration *json.RawMessage `json:"minDuration,omitempty"`
 
-	// MinSpanDuration A span took at least so long: Go syntax (150ms), or microseconds as a number.
+	// MinSpanDuration Minimum duration of a span: Go duration (150ms), or a number of microseconds.
 	MinSpanDuration *json.RawMessage   `json:"minSpanDuration,omitempty"`
 	Next            *string            `json:"next,omitempty"`
 	Operation       *string            `json:"operation,omitempty"`
@@ -2487,7 +2487,7 @@ type TraceSummary struct {
 	MinStartTimeUnixNano string `json:"minStartTimeUnixNano"`
 	RootOperationName    string `json:"rootOperationName"`
 
-	// RootServiceName That of the first span, while no root has been seen.
+	// RootServiceName Service of the root span; of the first span while the root span is missing.
 	RootServiceName string         `json:"rootServiceName"`
 	Services        []TraceService `json:"services"`
 	SpanCount       int            `json:"spanCount"`
@@ -2498,7 +2498,7 @@ type TraceSummary struct {
 type Transition struct {
 	Fingerprint string `json:"fingerprint"`
 
-	// From Empty for an alert that was not there before.
+	// From Empty for a new alert.
 	From   string `json:"from"`
 	Labels Labels `json:"labels"`
 	RuleId string `json:"rule_id"`
@@ -2516,7 +2516,7 @@ type Truncation struct {
 	From      int64 `json:"from"`
 	Partition int32 `json:"partition"`
 
-	// Time When it was found.
+	// Time Time at which it was detected.
 	Time  time.Time `json:"time"`
 	To    int64     `json:"to"`
 	Topic string    `json:"topic"`
@@ -2533,16 +2533,16 @@ type User struct {
 	CreatedAt time.Time `json:"created_at"`
 	Name      string    `json:"name"`
 
-	// Role viewer reads, editor changes rules, objectives, silences and replays, admin decides who may.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
 	Role Role `json:"role"`
 }
 
 // UserChange defines model for UserChange.
 type UserChange struct {
-	// Password Without it the password stays.
+	// Password New password. Default: unchanged.
 	Password *string `json:"password,omitempty"`
 
-	// Role viewer reads, editor changes rules, objectives, silences and replays, admin decides who may.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
 	Role Role `json:"role"`
 }
 
@@ -2551,7 +2551,7 @@ type UserInput struct {
 	Name     string `json:"name"`
 	Password string `json:"password"`
 
-	// Role viewer reads, editor changes rules, objectives, silences and replays, admin decides who may.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
 	Role Role `json:"role"`
 }
 
@@ -2561,7 +2561,7 @@ type UserList struct {
 	Users []User `json:"users"`
 }
 
-// Why Why it fires, fixed when it began to. Absent before, and where there was no time to look.
+// Why Evidence at the time of firing; it does not change afterwards. Absent before the alert fires, and if the evidence could not be collected in time.
 type Why = alert.Evidence
 
 // End Examples: 1795428000.5
@@ -2614,10 +2614,10 @@ type ListAlertRulesParams struct {
 	// Type Only rules of this type.
 	Type *ListAlertRulesParamsType `form:"type,omitempty" json:"type,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
@@ -2629,10 +2629,10 @@ type ListActiveAlertsParams struct {
 	// State Only alerts in this state.
 	State *ListActiveAlertsParamsState `form:"state,omitempty" json:"state,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
@@ -2641,40 +2641,40 @@ type ListActiveAlertsParamsState string
 
 // ListAlertHistoryParams defines parameters for ListAlertHistory.
 type ListAlertHistoryParams struct {
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// Limit How many to answer at most.
+	// Limit Maximum number of results.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Next The `next` of the answer before.
+	// Next Value of `next` in the previous answer.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // ListNotificationsParams defines parameters for ListNotifications.
 type ListNotificationsParams struct {
-	// Receiver Only those of this receiver.
+	// Receiver Only attempts for this receiver.
 	Receiver *string `form:"receiver,omitempty" json:"receiver,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// Limit How many to answer at most.
+	// Limit Maximum number of results.
 	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Next The `next` of the answer before.
+	// Next Value of `next` in the previous answer.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
 }
 
@@ -2692,13 +2692,13 @@ type UpdateAlertRuleParams struct {
 
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
-	// Kind Only of objects of this kind.
+	// Kind Only entries for objects of this kind.
 	Kind *ListAuditParamsKind `form:"kind,omitempty" json:"kind,omitempty"`
 
-	// Limit How many to answer at most.
+	// Limit Maximum number of results.
 	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Next The `next` of the answer before.
+	// Next Value of `next` in the previous answer.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
 }
 
@@ -2707,148 +2707,148 @@ type ListAuditParamsKind string
 
 // ListDatabasesParams defines parameters for ListDatabases.
 type ListDatabasesParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Only of this service.
+	// Service Only this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // ListDeploymentsParams defines parameters for ListDeployments.
 type ListDeploymentsParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Only of this service.
+	// Service Only this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
-	// Window How long before and after is compared; 15m.
+	// Window Length of the windows before and after the first span. Default: 15m.
 	Window *string `form:"window,omitempty" json:"window,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// Limit How many to answer at most.
+	// Limit Maximum number of results.
 	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // ListErrorsParams defines parameters for ListErrors.
 type ListErrorsParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Only of this service.
+	// Service Only this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
-	// Type Of this exception type.
+	// Type Only this exception type.
 	Type *string `form:"type,omitempty" json:"type,omitempty"`
 
-	// NewSince Only groups first seen at or after this time; RFC 3339 or Unix seconds.
+	// NewSince Only groups that were first seen at or after this time; RFC 3339 or Unix seconds.
 	NewSince *string `form:"new_since,omitempty" json:"new_since,omitempty"`
 
-	// Step Width of a point; rounded up to whole buckets.
+	// Step Width of a point, rounded up to whole buckets.
 	Step *string `form:"step,omitempty" json:"step,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// Limit How many to answer at most.
+	// Limit Maximum number of results.
 	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Next The `next` of the answer before.
+	// Next Value of `next` in the previous answer.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // ListExternalParams defines parameters for ListExternal.
 type ListExternalParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Only of this service.
+	// Service Only this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // ListLogsParams defines parameters for ListLogs.
 type ListLogsParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Only of this service.
+	// Service Only this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
-	// Severity At least as severe.
+	// Severity Minimum severity.
 	Severity *ListLogsParamsSeverity `form:"severity,omitempty" json:"severity,omitempty"`
 
-	// Text Text in the body or in the name of the event; case is ignored.
+	// Text Text in the body or the event name; case-insensitive.
 	Text *string `form:"text,omitempty" json:"text,omitempty"`
 
-	// Pattern The body is of this pattern, as /api/v1/logs/patterns gives it.
+	// Pattern Log pattern that the body must match, as /api/v1/logs/patterns returns it.
 	Pattern *string `form:"pattern,omitempty" json:"pattern,omitempty"`
 
-	// Attributes Attributes that the line or its resource has, as `key=value`; several mean all of them. Values are compared as text.
+	// Attributes Attributes of the line or its resource as `key=value`. With several, all must match. Values are compared as text.
 	Attributes *[]string `form:"attributes,omitempty" json:"attributes,omitempty"`
 
-	// TraceId Of this trace.
+	// TraceId Only lines of this trace.
 	TraceId *string `form:"trace_id,omitempty" json:"trace_id,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// Limit How many to answer at most.
+	// Limit Maximum number of results.
 	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Next The `next` of the answer before.
+	// Next Value of `next` in the previous answer.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
@@ -2857,241 +2857,241 @@ type ListLogsParamsSeverity string
 
 // ListLogPatternsParams defines parameters for ListLogPatterns.
 type ListLogPatternsParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Only of this service.
+	// Service Only this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// Limit How many to answer at most.
+	// Limit Maximum number of results.
 	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // SearchLogsParams defines parameters for SearchLogs.
 type SearchLogsParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // GetLogVolumeParams defines parameters for GetLogVolume.
 type GetLogVolumeParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Only of this service.
+	// Service Only this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
-	// Step Width of a point; rounded up to whole buckets.
+	// Step Width of a point, rounded up to whole buckets.
 	Step *string `form:"step,omitempty" json:"step,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // ListMessagingParams defines parameters for ListMessaging.
 type ListMessagingParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Only of this service.
+	// Service Only this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // ListMetricsParams defines parameters for ListMetrics.
 type ListMetricsParams struct {
-	// Limit How many to answer at most; without it all.
+	// Limit Maximum number of results. Default: all.
 	Limit *ListLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Next The `next` of the answer before.
+	// Next Value of `next` in the previous answer.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // ListMetricLabelsParams defines parameters for ListMetricLabels.
 type ListMetricLabelsParams struct {
-	// Name Label whose values to return; without it the names of labels are returned.
+	// Name Label whose values are returned. Default: label names are returned.
 	Name *string `form:"name,omitempty" json:"name,omitempty"`
 
-	// Match Series selector, as http_server_request_duration_seconds_count{job="shop/cart"}.
+	// Match Series selector, for example http_server_request_duration_seconds_count{job="shop/cart"}.
 	Match *string `form:"match,omitempty" json:"match,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// Limit How many to answer at most; without it all.
+	// Limit Maximum number of results. Default: all.
 	Limit *ListLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Next The `next` of the answer before.
+	// Next Value of `next` in the previous answer.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // QueryMetricsParams defines parameters for QueryMetrics.
 type QueryMetricsParams struct {
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // GetPipelineParams defines parameters for GetPipeline.
 type GetPipelineParams struct {
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // GetServiceMapParams defines parameters for GetServiceMap.
 type GetServiceMapParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// CompareStart Begin of the range to compare with.
+	// CompareStart Start of the range to compare with.
 	CompareStart *string `form:"compare_start,omitempty" json:"compare_start,omitempty"`
 
-	// CompareEnd End of the range to compare with; without it, where the range begins.
+	// CompareEnd End of the range to compare with. Default: the start of the requested range.
 	CompareEnd *string `form:"compare_end,omitempty" json:"compare_end,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // ListServicesParams defines parameters for ListServices.
 type ListServicesParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// Limit How many to answer at most; without it all.
+	// Limit Maximum number of results. Default: all.
 	Limit *ListLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Next The `next` of the answer before.
+	// Next Value of `next` in the previous answer.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // GetServiceParams defines parameters for GetService.
 type GetServiceParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // GetServiceMetricsParams defines parameters for GetServiceMetrics.
 type GetServiceMetricsParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// Step Width of a point, rounded up to whole buckets of 10 s. Without it the range is cut into at most 90 points. More than 11,000 points are refused.
+	// Step Width of a point, rounded up to whole buckets of 10 s. Default: the range is divided into at most 90 points. More than 11,000 points are rejected.
 	Step *string `form:"step,omitempty" json:"step,omitempty"`
 
-	// Operation Only spans of this name.
+	// Operation Only spans with this name.
 	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // ListOperationsParams defines parameters for ListOperations.
 type ListOperationsParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
@@ -3100,16 +3100,16 @@ type ListOperationsParams struct {
 	// Kind Only spans of this kind.
 	Kind *ListOperationsParamsKind `form:"kind,omitempty" json:"kind,omitempty"`
 
-	// Limit How many to answer at most; without it all.
+	// Limit Maximum number of results. Default: all.
 	Limit *ListLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Next The `next` of the answer before.
+	// Next Value of `next` in the previous answer.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
@@ -3130,58 +3130,58 @@ type UpdateSLOParams struct {
 
 // ListTracesParams defines parameters for ListTraces.
 type ListTracesParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// Service Only of this service.
+	// Service Only this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
-	// Operation With a span of this name, of the service if one is given.
+	// Operation Only traces that contain a span with this name; with `service`, a span of that service.
 	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
 
-	// Status `error`: a span (of service and operation) has failed; `ok`: none has.
+	// Status `error`: at least one span (of `service` and `operation`, where given) failed. `ok`: none failed.
 	Status *ListTracesParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// MinDuration The trace took at least so long, from its first start to its last end; 150ms or microseconds.
+	// MinDuration Minimum duration of the trace, from its first start to its last end, as 150ms or in microseconds.
 	MinDuration *string `form:"min_duration,omitempty" json:"min_duration,omitempty"`
 
-	// MaxDuration The trace took at most so long.
+	// MaxDuration Maximum duration of the trace.
 	MaxDuration *string `form:"max_duration,omitempty" json:"max_duration,omitempty"`
 
-	// MinDurationAlias The same as min_duration, by the name of POST /api/v1/traces/search.
+	// MinDurationAlias Alias of min_duration, as POST /api/v1/traces/search names it.
 	MinDurationAlias *string `form:"minDuration,omitempty" json:"minDuration,omitempty"`
 
-	// MaxDurationAlias The same as max_duration, by the name of POST /api/v1/traces/search.
+	// MaxDurationAlias Alias of max_duration, as POST /api/v1/traces/search names it.
 	MaxDurationAlias *string `form:"maxDuration,omitempty" json:"maxDuration,omitempty"`
 
-	// MinSpanDuration A span took at least so long; 150ms or microseconds.
+	// MinSpanDuration Minimum duration of a span, as 150ms or in microseconds.
 	MinSpanDuration *string `form:"min_span_duration,omitempty" json:"min_span_duration,omitempty"`
 
-	// MaxSpanDuration The span took at most so long.
+	// MaxSpanDuration Maximum duration of that span.
 	MaxSpanDuration *string `form:"max_span_duration,omitempty" json:"max_span_duration,omitempty"`
 
-	// Attributes Attributes of the span, its resource, its scope, one of its events or links, as `key=value`; several mean all of them. `resource.KEY` is of the resource only.
+	// Attributes Attributes as `key=value`, of the span, its resource, its scope, or one of its events or links. With several, all must match. `resource.KEY` matches resource attributes only.
 	Attributes *[]string `form:"attributes,omitempty" json:"attributes,omitempty"`
 
-	// Order Newest start first, or longest first.
+	// Order Sort by start, newest first, or by duration, longest first.
 	Order *ListTracesParamsOrder `form:"order,omitempty" json:"order,omitempty"`
 
-	// Start Begin of the range; RFC 3339 or Unix seconds.
+	// Start Start of the range; RFC 3339 or Unix seconds.
 	Start *Start `form:"start,omitempty" json:"start,omitempty"`
 
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// Limit How many to answer at most.
+	// Limit Maximum number of results.
 	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Next The `next` of the answer before.
+	// Next Value of `next` in the previous answer.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
@@ -3193,22 +3193,22 @@ type ListTracesParamsOrder string
 
 // SearchTracesParams defines parameters for SearchTraces.
 type SearchTracesParams struct {
-	// Filter Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them.
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // GetTraceParams defines parameters for GetTrace.
 type GetTraceParams struct {
-	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`.
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// Timeout How long to wait for min_position; 5s without it and 1m at most.
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
@@ -3265,31 +3265,31 @@ type UpdateUserJSONRequestBody = UserChange
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// GetPrometheusHealthy The same as /health/live, where Prometheus and Alertmanager have it.
+	// GetPrometheusHealthy The same as /health/live, under the path of Prometheus and Alertmanager.
 	// (GET /-/healthy)
 	GetPrometheusHealthy(w http.ResponseWriter, r *http.Request)
-	// GetPrometheusReady The same as /health/ready, where Prometheus and Alertmanager have it.
+	// GetPrometheusReady The same as /health/ready, under the path of Prometheus and Alertmanager.
 	// (GET /-/ready)
 	GetPrometheusReady(w http.ResponseWriter, r *http.Request)
 	// ListAlertRules Alerting and recording rules, by source and group.
 	// (GET /api/v1/alerts)
 	ListAlertRules(w http.ResponseWriter, r *http.Request, params ListAlertRulesParams)
-	// CreateAlertRule Make a rule.
+	// CreateAlertRule Create a rule.
 	// (POST /api/v1/alerts)
 	CreateAlertRule(w http.ResponseWriter, r *http.Request)
 	// ListActiveAlerts Alerts that are pending or firing.
 	// (GET /api/v1/alerts/active)
 	ListActiveAlerts(w http.ResponseWriter, r *http.Request, params ListActiveAlertsParams)
-	// BacktestRules What rules would have done over a past range.
+	// BacktestRules Backtest rules over a past range.
 	// (POST /api/v1/alerts/backtest)
 	BacktestRules(w http.ResponseWriter, r *http.Request)
-	// ListTopicBacktests Backtests over what the topics hold, newest first; the last ten are remembered.
+	// ListTopicBacktests Backtests over the topics, newest first. The last ten are kept.
 	// (GET /api/v1/alerts/backtests)
 	ListTopicBacktests(w http.ResponseWriter, r *http.Request)
-	// StartTopicBacktest Evaluate rules over what the topics hold of a past range, as they would have been evaluated live.
+	// StartTopicBacktest Backtest rules over the records of a past range, evaluated as live rules are.
 	// (POST /api/v1/alerts/backtests)
 	StartTopicBacktest(w http.ResponseWriter, r *http.Request)
-	// CancelTopicBacktest Cancel a backtest over topics, or forget one that has ended.
+	// CancelTopicBacktest Cancel a running backtest over topics, or delete a finished one.
 	// (DELETE /api/v1/alerts/backtests/{id})
 	CancelTopicBacktest(w http.ResponseWriter, r *http.Request, id string)
 	// GetTopicBacktest State, progress and result of a backtest over topics.
@@ -3301,7 +3301,7 @@ type ServerInterface interface {
 	// ListNotifications Attempts to notify receivers, newest first.
 	// (GET /api/v1/alerts/notifications)
 	ListNotifications(w http.ResponseWriter, r *http.Request, params ListNotificationsParams)
-	// MakeAlertRules Rules for what is easy to get wrong by hand, written out as PromQL; nothing is stored.
+	// MakeAlertRules Rules made from a template, as PromQL. Nothing is stored.
 	// (POST /api/v1/alerts/templates)
 	MakeAlertRules(w http.ResponseWriter, r *http.Request)
 	// DeleteAlertRule Delete a rule that was created through the API. Its alerts resolve.
@@ -3310,34 +3310,34 @@ type ServerInterface interface {
 	// GetAlertRule One rule.
 	// (GET /api/v1/alerts/{id})
 	GetAlertRule(w http.ResponseWriter, r *http.Request, id RuleID)
-	// UpdateAlertRule Replace a rule, or switch it on or off.
+	// UpdateAlertRule Replace a rule, or enable or disable it.
 	// (PUT /api/v1/alerts/{id})
 	UpdateAlertRule(w http.ResponseWriter, r *http.Request, id RuleID, params UpdateAlertRuleParams)
-	// BacktestAlertRule What a rule would have done over a past range.
+	// BacktestAlertRule Backtest a rule over a past range.
 	// (POST /api/v1/alerts/{id}/backtest)
 	BacktestAlertRule(w http.ResponseWriter, r *http.Request, id RuleID)
-	// ListAudit Who changed what, and who logged in, newest first.
+	// ListAudit Audit log: changes, logins, rejected requests and incoming alerts, newest first.
 	// (GET /api/v1/audit)
 	ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams)
 	// LoginUser Log in as a local user.
 	// (POST /api/v1/auth/login)
 	LoginUser(w http.ResponseWriter, r *http.Request)
-	// LogoutUser End a login.
+	// LogoutUser Log out.
 	// (POST /api/v1/auth/logout)
 	LogoutUser(w http.ResponseWriter, r *http.Request)
-	// WhoAmI Who asks, and what they may.
+	// WhoAmI The caller and its role.
 	// (GET /api/v1/auth/me)
 	WhoAmI(w http.ResponseWriter, r *http.Request)
-	// ChangePassword Change one's own password. Other logins end, this one is renewed.
+	// ChangePassword Change the caller's password. Other logins of the user end, this one is renewed.
 	// (POST /api/v1/auth/password)
 	ChangePassword(w http.ResponseWriter, r *http.Request)
-	// RefreshLogin Prolong a login that is still valid.
+	// RefreshLogin Renew a login that is still valid.
 	// (POST /api/v1/auth/refresh)
 	RefreshLogin(w http.ResponseWriter, r *http.Request)
-	// GetConfig What the page needs to know of this installation.
+	// GetConfig Configuration of this installation for the page.
 	// (GET /api/v1/config)
 	GetConfig(w http.ResponseWriter, r *http.Request)
-	// ListDatabases Calls of databases.
+	// ListDatabases Database calls.
 	// (GET /api/v1/databases)
 	ListDatabases(w http.ResponseWriter, r *http.Request, params ListDatabasesParams)
 	// ListDeployments Versions of services and when they were first seen, newest first.
@@ -3349,7 +3349,7 @@ type ServerInterface interface {
 	// ListErrors Exception groups, most frequent first.
 	// (GET /api/v1/errors)
 	ListErrors(w http.ResponseWriter, r *http.Request, params ListErrorsParams)
-	// ListExternal Calls systems that send no spans.
+	// ListExternal Calls to systems that send no spans.
 	// (GET /api/v1/external)
 	ListExternal(w http.ResponseWriter, r *http.Request, params ListExternalParams)
 	// ListLogs Recent log lines, newest first.
@@ -3361,7 +3361,7 @@ type ServerInterface interface {
 	// SearchLogs Recent log lines, newest first.
 	// (POST /api/v1/logs/search)
 	SearchLogs(w http.ResponseWriter, r *http.Request, params SearchLogsParams)
-	// GetLogVolume How many log lines of each service and severity.
+	// GetLogVolume Log lines per service and severity over time.
 	// (GET /api/v1/logs/volume)
 	GetLogVolume(w http.ResponseWriter, r *http.Request, params GetLogVolumeParams)
 	// ListMessaging Producers and consumers of messages, and how long messages took between them.
@@ -3370,19 +3370,19 @@ type ServerInterface interface {
 	// ListMetrics Metric families that PromQL can query, ordered by name.
 	// (GET /api/v1/metrics)
 	ListMetrics(w http.ResponseWriter, r *http.Request, params ListMetricsParams)
-	// ListMetricLabels Names of labels, or the values of one.
+	// ListMetricLabels Label names, or the values of one label.
 	// (GET /api/v1/metrics/labels)
 	ListMetricLabels(w http.ResponseWriter, r *http.Request, params ListMetricLabelsParams)
-	// QueryMetrics PromQL at one time, or over a range.
+	// QueryMetrics Evaluate PromQL at one time or over a range.
 	// (POST /api/v1/metrics/query)
 	QueryMetrics(w http.ResponseWriter, r *http.Request, params QueryMetricsParams)
-	// GetPipeline How far each partition has been read, and what was counted beside the views.
+	// GetPipeline Progress of each partition, and counters of the pipeline.
 	// (GET /api/v1/pipeline)
 	GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams)
-	// ListReceivers Receivers of the active Alertmanager configuration, and Alertmanagers elsewhere.
+	// ListReceivers Receivers of the active Alertmanager configuration, and external Alertmanagers.
 	// (GET /api/v1/receivers)
 	ListReceivers(w http.ResponseWriter, r *http.Request)
-	// TestReceiver Send a made-up alert to every integration of a receiver, past routes, groups and silences.
+	// TestReceiver Send a test alert to every integration of a receiver. Routes, groups and silences do not apply.
 	// (POST /api/v1/receivers/{name}/test)
 	TestReceiver(w http.ResponseWriter, r *http.Request, name string)
 	// ListReplays Replays, the newest first.
@@ -3391,16 +3391,16 @@ type ServerInterface interface {
 	// StartReplay Rebuild the views from the topics into a new version, then swap.
 	// (POST /api/v1/replays)
 	StartReplay(w http.ResponseWriter, r *http.Request)
-	// CancelReplay Cancel a replay and drop what it has read; of one that has ended, drop the version that was kept.
+	// CancelReplay Cancel a running replay and delete its version. For a finished replay, delete the version that was kept.
 	// (DELETE /api/v1/replays/{id})
 	CancelReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
 	// GetReplay State and progress of a replay.
 	// (GET /api/v1/replays/{id})
 	GetReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
-	// PauseReplay Stop a replay; what it has read stays.
+	// PauseReplay Pause a replay. Its progress is kept.
 	// (POST /api/v1/replays/{id}/pause)
 	PauseReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
-	// ResumeReplay Go on with a replay that was paused or has failed.
+	// ResumeReplay Resume a paused or failed replay.
 	// (POST /api/v1/replays/{id}/resume)
 	ResumeReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
 	// GetServiceMap Calls between services in the range.
@@ -3418,10 +3418,10 @@ type ServerInterface interface {
 	// ListOperations Operations of a service with spans in the range, by name and kind.
 	// (GET /api/v1/services/{name}/operations)
 	ListOperations(w http.ResponseWriter, r *http.Request, name ServiceName, params ListOperationsParams)
-	// ListSLOs Service level objectives and how they stand.
+	// ListSLOs Service level objectives and their current state.
 	// (GET /api/v1/slos)
 	ListSLOs(w http.ResponseWriter, r *http.Request)
-	// CreateSLO Make an objective. Rules follow from it.
+	// CreateSLO Create an objective and its rules.
 	// (POST /api/v1/slos)
 	CreateSLO(w http.ResponseWriter, r *http.Request)
 	// DeleteSLO Delete an objective and its rules.
@@ -3433,7 +3433,7 @@ type ServerInterface interface {
 	// UpdateSLO Replace an objective.
 	// (PUT /api/v1/slos/{id})
 	UpdateSLO(w http.ResponseWriter, r *http.Request, id string, params UpdateSLOParams)
-	// ListTokens API tokens, without their secrets.
+	// ListTokens API tokens without their secrets.
 	// (GET /api/v1/tokens)
 	ListTokens(w http.ResponseWriter, r *http.Request)
 	// CreateToken Create an API token. Only this answer contains its secret.
@@ -3457,19 +3457,19 @@ type ServerInterface interface {
 	// CreateUser Add a user.
 	// (POST /api/v1/users)
 	CreateUser(w http.ResponseWriter, r *http.Request)
-	// DeleteUser Remove a user. Logins end at once.
+	// DeleteUser Delete a user. Its logins end at once.
 	// (DELETE /api/v1/users/{name})
 	DeleteUser(w http.ResponseWriter, r *http.Request, name string)
 	// GetUser One user.
 	// (GET /api/v1/users/{name})
 	GetUser(w http.ResponseWriter, r *http.Request, name string)
-	// UpdateUser Set role and password. Logins made before end.
+	// UpdateUser Set role and password. Existing logins end.
 	// (PUT /api/v1/users/{name})
 	UpdateUser(w http.ResponseWriter, r *http.Request, name string)
 	// GetHealth The same as /health/ready.
 	// (GET /health)
 	GetHealth(w http.ResponseWriter, r *http.Request)
-	// GetHealthLive The process answers.
+	// GetHealthLive The process is alive.
 	// (GET /health/live)
 	GetHealthLive(w http.ResponseWriter, r *http.Request)
 	// GetHealthReady The views have caught up with the topic within the configured bound.
@@ -3487,13 +3487,13 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// GetPrometheusHealthy The same as /health/live, where Prometheus and Alertmanager have it.
+// GetPrometheusHealthy The same as /health/live, under the path of Prometheus and Alertmanager.
 // (GET /-/healthy)
 func (_ Unimplemented) GetPrometheusHealthy(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetPrometheusReady The same as /health/ready, where Prometheus and Alertmanager have it.
+// GetPrometheusReady The same as /health/ready, under the path of Prometheus and Alertmanager.
 // (GET /-/ready)
 func (_ Unimplemented) GetPrometheusReady(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3505,7 +3505,7 @@ func (_ Unimplemented) ListAlertRules(w http.ResponseWriter, r *http.Request, pa
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateAlertRule Make a rule.
+// CreateAlertRule Create a rule.
 // (POST /api/v1/alerts)
 func (_ Unimplemented) CreateAlertRule(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3517,25 +3517,25 @@ func (_ Unimplemented) ListActiveAlerts(w http.ResponseWriter, r *http.Request, 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// BacktestRules What rules would have done over a past range.
+// BacktestRules Backtest rules over a past range.
 // (POST /api/v1/alerts/backtest)
 func (_ Unimplemented) BacktestRules(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListTopicBacktests Backtests over what the topics hold, newest first; the last ten are remembered.
+// ListTopicBacktests Backtests over the topics, newest first. The last ten are kept.
 // (GET /api/v1/alerts/backtests)
 func (_ Unimplemented) ListTopicBacktests(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// StartTopicBacktest Evaluate rules over what the topics hold of a past range, as they would have been evaluated live.
+// StartTopicBacktest Backtest rules over the records of a past range, evaluated as live rules are.
 // (POST /api/v1/alerts/backtests)
 func (_ Unimplemented) StartTopicBacktest(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CancelTopicBacktest Cancel a backtest over topics, or forget one that has ended.
+// CancelTopicBacktest Cancel a running backtest over topics, or delete a finished one.
 // (DELETE /api/v1/alerts/backtests/{id})
 func (_ Unimplemented) CancelTopicBacktest(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3559,7 +3559,7 @@ func (_ Unimplemented) ListNotifications(w http.ResponseWriter, r *http.Request,
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// MakeAlertRules Rules for what is easy to get wrong by hand, written out as PromQL; nothing is stored.
+// MakeAlertRules Rules made from a template, as PromQL. Nothing is stored.
 // (POST /api/v1/alerts/templates)
 func (_ Unimplemented) MakeAlertRules(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3577,19 +3577,19 @@ func (_ Unimplemented) GetAlertRule(w http.ResponseWriter, r *http.Request, id R
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UpdateAlertRule Replace a rule, or switch it on or off.
+// UpdateAlertRule Replace a rule, or enable or disable it.
 // (PUT /api/v1/alerts/{id})
 func (_ Unimplemented) UpdateAlertRule(w http.ResponseWriter, r *http.Request, id RuleID, params UpdateAlertRuleParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// BacktestAlertRule What a rule would have done over a past range.
+// BacktestAlertRule Backtest a rule over a past range.
 // (POST /api/v1/alerts/{id}/backtest)
 func (_ Unimplemented) BacktestAlertRule(w http.ResponseWriter, r *http.Request, id RuleID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListAudit Who changed what, and who logged in, newest first.
+// ListAudit Audit log: changes, logins, rejected requests and incoming alerts, newest first.
 // (GET /api/v1/audit)
 func (_ Unimplemented) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3601,37 +3601,37 @@ func (_ Unimplemented) LoginUser(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// LogoutUser End a login.
+// LogoutUser Log out.
 // (POST /api/v1/auth/logout)
 func (_ Unimplemented) LogoutUser(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// WhoAmI Who asks, and what they may.
+// WhoAmI The caller and its role.
 // (GET /api/v1/auth/me)
 func (_ Unimplemented) WhoAmI(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ChangePassword Change one's own password. Other logins end, this one is renewed.
+// ChangePassword Change the caller's password. Other logins of the user end, this one is renewed.
 // (POST /api/v1/auth/password)
 func (_ Unimplemented) ChangePassword(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RefreshLogin Prolong a login that is still valid.
+// RefreshLogin Renew a login that is still valid.
 // (POST /api/v1/auth/refresh)
 func (_ Unimplemented) RefreshLogin(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetConfig What the page needs to know of this installation.
+// GetConfig Configuration of this installation for the page.
 // (GET /api/v1/config)
 func (_ Unimplemented) GetConfig(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListDatabases Calls of databases.
+// ListDatabases Database calls.
 // (GET /api/v1/databases)
 func (_ Unimplemented) ListDatabases(w http.ResponseWriter, r *http.Request, params ListDatabasesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3655,7 +3655,7 @@ func (_ Unimplemented) ListErrors(w http.ResponseWriter, r *http.Request, params
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListExternal Calls systems that send no spans.
+// ListExternal Calls to systems that send no spans.
 // (GET /api/v1/external)
 func (_ Unimplemented) ListExternal(w http.ResponseWriter, r *http.Request, params ListExternalParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3679,7 +3679,7 @@ func (_ Unimplemented) SearchLogs(w http.ResponseWriter, r *http.Request, params
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetLogVolume How many log lines of each service and severity.
+// GetLogVolume Log lines per service and severity over time.
 // (GET /api/v1/logs/volume)
 func (_ Unimplemented) GetLogVolume(w http.ResponseWriter, r *http.Request, params GetLogVolumeParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3697,31 +3697,31 @@ func (_ Unimplemented) ListMetrics(w http.ResponseWriter, r *http.Request, param
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListMetricLabels Names of labels, or the values of one.
+// ListMetricLabels Label names, or the values of one label.
 // (GET /api/v1/metrics/labels)
 func (_ Unimplemented) ListMetricLabels(w http.ResponseWriter, r *http.Request, params ListMetricLabelsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// QueryMetrics PromQL at one time, or over a range.
+// QueryMetrics Evaluate PromQL at one time or over a range.
 // (POST /api/v1/metrics/query)
 func (_ Unimplemented) QueryMetrics(w http.ResponseWriter, r *http.Request, params QueryMetricsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetPipeline How far each partition has been read, and what was counted beside the views.
+// GetPipeline Progress of each partition, and counters of the pipeline.
 // (GET /api/v1/pipeline)
 func (_ Unimplemented) GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListReceivers Receivers of the active Alertmanager configuration, and Alertmanagers elsewhere.
+// ListReceivers Receivers of the active Alertmanager configuration, and external Alertmanagers.
 // (GET /api/v1/receivers)
 func (_ Unimplemented) ListReceivers(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// TestReceiver Send a made-up alert to every integration of a receiver, past routes, groups and silences.
+// TestReceiver Send a test alert to every integration of a receiver. Routes, groups and silences do not apply.
 // (POST /api/v1/receivers/{name}/test)
 func (_ Unimplemented) TestReceiver(w http.ResponseWriter, r *http.Request, name string) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3739,7 +3739,7 @@ func (_ Unimplemented) StartReplay(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CancelReplay Cancel a replay and drop what it has read; of one that has ended, drop the version that was kept.
+// CancelReplay Cancel a running replay and delete its version. For a finished replay, delete the version that was kept.
 // (DELETE /api/v1/replays/{id})
 func (_ Unimplemented) CancelReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3751,13 +3751,13 @@ func (_ Unimplemented) GetReplay(w http.ResponseWriter, r *http.Request, id Repl
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PauseReplay Stop a replay; what it has read stays.
+// PauseReplay Pause a replay. Its progress is kept.
 // (POST /api/v1/replays/{id}/pause)
 func (_ Unimplemented) PauseReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ResumeReplay Go on with a replay that was paused or has failed.
+// ResumeReplay Resume a paused or failed replay.
 // (POST /api/v1/replays/{id}/resume)
 func (_ Unimplemented) ResumeReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3793,13 +3793,13 @@ func (_ Unimplemented) ListOperations(w http.ResponseWriter, r *http.Request, na
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListSLOs Service level objectives and how they stand.
+// ListSLOs Service level objectives and their current state.
 // (GET /api/v1/slos)
 func (_ Unimplemented) ListSLOs(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateSLO Make an objective. Rules follow from it.
+// CreateSLO Create an objective and its rules.
 // (POST /api/v1/slos)
 func (_ Unimplemented) CreateSLO(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3823,7 +3823,7 @@ func (_ Unimplemented) UpdateSLO(w http.ResponseWriter, r *http.Request, id stri
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListTokens API tokens, without their secrets.
+// ListTokens API tokens without their secrets.
 // (GET /api/v1/tokens)
 func (_ Unimplemented) ListTokens(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3871,7 +3871,7 @@ func (_ Unimplemented) CreateUser(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// DeleteUser Remove a user. Logins end at once.
+// DeleteUser Delete a user. Its logins end at once.
 // (DELETE /api/v1/users/{name})
 func (_ Unimplemented) DeleteUser(w http.ResponseWriter, r *http.Request, name string) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3883,7 +3883,7 @@ func (_ Unimplemented) GetUser(w http.ResponseWriter, r *http.Request, name stri
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UpdateUser Set role and password. Logins made before end.
+// UpdateUser Set role and password. Existing logins end.
 // (PUT /api/v1/users/{name})
 func (_ Unimplemented) UpdateUser(w http.ResponseWriter, r *http.Request, name string) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3895,7 +3895,7 @@ func (_ Unimplemented) GetHealth(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetHealthLive The process answers.
+// GetHealthLive The process is alive.
 // (GET /health/live)
 func (_ Unimplemented) GetHealthLive(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -10772,31 +10772,31 @@ func (response GetReadyzdefaultApplicationProblemPlusJSONResponse) VisitGetReady
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// GetPrometheusHealthy The same as /health/live, where Prometheus and Alertmanager have it.
+	// GetPrometheusHealthy The same as /health/live, under the path of Prometheus and Alertmanager.
 	// (GET /-/healthy)
 	GetPrometheusHealthy(ctx context.Context, request GetPrometheusHealthyRequestObject) (GetPrometheusHealthyResponseObject, error)
-	// GetPrometheusReady The same as /health/ready, where Prometheus and Alertmanager have it.
+	// GetPrometheusReady The same as /health/ready, under the path of Prometheus and Alertmanager.
 	// (GET /-/ready)
 	GetPrometheusReady(ctx context.Context, request GetPrometheusReadyRequestObject) (GetPrometheusReadyResponseObject, error)
 	// ListAlertRules Alerting and recording rules, by source and group.
 	// (GET /api/v1/alerts)
 	ListAlertRules(ctx context.Context, request ListAlertRulesRequestObject) (ListAlertRulesResponseObject, error)
-	// CreateAlertRule Make a rule.
+	// CreateAlertRule Create a rule.
 	// (POST /api/v1/alerts)
 	CreateAlertRule(ctx context.Context, request CreateAlertRuleRequestObject) (CreateAlertRuleResponseObject, error)
 	// ListActiveAlerts Alerts that are pending or firing.
 	// (GET /api/v1/alerts/active)
 	ListActiveAlerts(ctx context.Context, request ListActiveAlertsRequestObject) (ListActiveAlertsResponseObject, error)
-	// BacktestRules What rules would have done over a past range.
+	// BacktestRules Backtest rules over a past range.
 	// (POST /api/v1/alerts/backtest)
 	BacktestRules(ctx context.Context, request BacktestRulesRequestObject) (BacktestRulesResponseObject, error)
-	// ListTopicBacktests Backtests over what the topics hold, newest first; the last ten are remembered.
+	// ListTopicBacktests Backtests over the topics, newest first. The last ten are kept.
 	// (GET /api/v1/alerts/backtests)
 	ListTopicBacktests(ctx context.Context, request ListTopicBacktestsRequestObject) (ListTopicBacktestsResponseObject, error)
-	// StartTopicBacktest Evaluate rules over what the topics hold of a past range, as they would have been evaluated live.
+	// StartTopicBacktest Backtest rules over the records of a past range, evaluated as live rules are.
 	// (POST /api/v1/alerts/backtests)
 	StartTopicBacktest(ctx context.Context, request StartTopicBacktestRequestObject) (StartTopicBacktestResponseObject, error)
-	// CancelTopicBacktest Cancel a backtest over topics, or forget one that has ended.
+	// CancelTopicBacktest Cancel a running backtest over topics, or delete a finished one.
 	// (DELETE /api/v1/alerts/backtests/{id})
 	CancelTopicBacktest(ctx context.Context, request CancelTopicBacktestRequestObject) (CancelTopicBacktestResponseObject, error)
 	// GetTopicBacktest State, progress and result of a backtest over topics.
@@ -10808,7 +10808,7 @@ type StrictServerInterface interface {
 	// ListNotifications Attempts to notify receivers, newest first.
 	// (GET /api/v1/alerts/notifications)
 	ListNotifications(ctx context.Context, request ListNotificationsRequestObject) (ListNotificationsResponseObject, error)
-	// MakeAlertRules Rules for what is easy to get wrong by hand, written out as PromQL; nothing is stored.
+	// MakeAlertRules Rules made from a template, as PromQL. Nothing is stored.
 	// (POST /api/v1/alerts/templates)
 	MakeAlertRules(ctx context.Context, request MakeAlertRulesRequestObject) (MakeAlertRulesResponseObject, error)
 	// DeleteAlertRule Delete a rule that was created through the API. Its alerts resolve.
@@ -10817,34 +10817,34 @@ type StrictServerInterface interface {
 	// GetAlertRule One rule.
 	// (GET /api/v1/alerts/{id})
 	GetAlertRule(ctx context.Context, request GetAlertRuleRequestObject) (GetAlertRuleResponseObject, error)
-	// UpdateAlertRule Replace a rule, or switch it on or off.
+	// UpdateAlertRule Replace a rule, or enable or disable it.
 	// (PUT /api/v1/alerts/{id})
 	UpdateAlertRule(ctx context.Context, request UpdateAlertRuleRequestObject) (UpdateAlertRuleResponseObject, error)
-	// BacktestAlertRule What a rule would have done over a past range.
+	// BacktestAlertRule Backtest a rule over a past range.
 	// (POST /api/v1/alerts/{id}/backtest)
 	BacktestAlertRule(ctx context.Context, request BacktestAlertRuleRequestObject) (BacktestAlertRuleResponseObject, error)
-	// ListAudit Who changed what, and who logged in, newest first.
+	// ListAudit Audit log: changes, logins, rejected requests and incoming alerts, newest first.
 	// (GET /api/v1/audit)
 	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
 	// LoginUser Log in as a local user.
 	// (POST /api/v1/auth/login)
 	LoginUser(ctx context.Context, request LoginUserRequestObject) (LoginUserResponseObject, error)
-	// LogoutUser End a login.
+	// LogoutUser Log out.
 	// (POST /api/v1/auth/logout)
 	LogoutUser(ctx context.Context, request LogoutUserRequestObject) (LogoutUserResponseObject, error)
-	// WhoAmI Who asks, and what they may.
+	// WhoAmI The caller and its role.
 	// (GET /api/v1/auth/me)
 	WhoAmI(ctx context.Context, request WhoAmIRequestObject) (WhoAmIResponseObject, error)
-	// ChangePassword Change one's own password. Other logins end, this one is renewed.
+	// ChangePassword Change the caller's password. Other logins of the user end, this one is renewed.
 	// (POST /api/v1/auth/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
-	// RefreshLogin Prolong a login that is still valid.
+	// RefreshLogin Renew a login that is still valid.
 	// (POST /api/v1/auth/refresh)
 	RefreshLogin(ctx context.Context, request RefreshLoginRequestObject) (RefreshLoginResponseObject, error)
-	// GetConfig What the page needs to know of this installation.
+	// GetConfig Configuration of this installation for the page.
 	// (GET /api/v1/config)
 	GetConfig(ctx context.Context, request GetConfigRequestObject) (GetConfigResponseObject, error)
-	// ListDatabases Calls of databases.
+	// ListDatabases Database calls.
 	// (GET /api/v1/databases)
 	ListDatabases(ctx context.Context, request ListDatabasesRequestObject) (ListDatabasesResponseObject, error)
 	// ListDeployments Versions of services and when they were first seen, newest first.
@@ -10856,7 +10856,7 @@ type StrictServerInterface interface {
 	// ListErrors Exception groups, most frequent first.
 	// (GET /api/v1/errors)
 	ListErrors(ctx context.Context, request ListErrorsRequestObject) (ListErrorsResponseObject, error)
-	// ListExternal Calls systems that send no spans.
+	// ListExternal Calls to systems that send no spans.
 	// (GET /api/v1/external)
 	ListExternal(ctx context.Context, request ListExternalRequestObject) (ListExternalResponseObject, error)
 	// ListLogs Recent log lines, newest first.
@@ -10868,7 +10868,7 @@ type StrictServerInterface interface {
 	// SearchLogs Recent log lines, newest first.
 	// (POST /api/v1/logs/search)
 	SearchLogs(ctx context.Context, request SearchLogsRequestObject) (SearchLogsResponseObject, error)
-	// GetLogVolume How many log lines of each service and severity.
+	// GetLogVolume Log lines per service and severity over time.
 	// (GET /api/v1/logs/volume)
 	GetLogVolume(ctx context.Context, request GetLogVolumeRequestObject) (GetLogVolumeResponseObject, error)
 	// ListMessaging Producers and consumers of messages, and how long messages took between them.
@@ -10877,19 +10877,19 @@ type StrictServerInterface interface {
 	// ListMetrics Metric families that PromQL can query, ordered by name.
 	// (GET /api/v1/metrics)
 	ListMetrics(ctx context.Context, request ListMetricsRequestObject) (ListMetricsResponseObject, error)
-	// ListMetricLabels Names of labels, or the values of one.
+	// ListMetricLabels Label names, or the values of one label.
 	// (GET /api/v1/metrics/labels)
 	ListMetricLabels(ctx context.Context, request ListMetricLabelsRequestObject) (ListMetricLabelsResponseObject, error)
-	// QueryMetrics PromQL at one time, or over a range.
+	// QueryMetrics Evaluate PromQL at one time or over a range.
 	// (POST /api/v1/metrics/query)
 	QueryMetrics(ctx context.Context, request QueryMetricsRequestObject) (QueryMetricsResponseObject, error)
-	// GetPipeline How far each partition has been read, and what was counted beside the views.
+	// GetPipeline Progress of each partition, and counters of the pipeline.
 	// (GET /api/v1/pipeline)
 	GetPipeline(ctx context.Context, request GetPipelineRequestObject) (GetPipelineResponseObject, error)
-	// ListReceivers Receivers of the active Alertmanager configuration, and Alertmanagers elsewhere.
+	// ListReceivers Receivers of the active Alertmanager configuration, and external Alertmanagers.
 	// (GET /api/v1/receivers)
 	ListReceivers(ctx context.Context, request ListReceiversRequestObject) (ListReceiversResponseObject, error)
-	// TestReceiver Send a made-up alert to every integration of a receiver, past routes, groups and silences.
+	// TestReceiver Send a test alert to every integration of a receiver. Routes, groups and silences do not apply.
 	// (POST /api/v1/receivers/{name}/test)
 	TestReceiver(ctx context.Context, request TestReceiverRequestObject) (TestReceiverResponseObject, error)
 	// ListReplays Replays, the newest first.
@@ -10898,16 +10898,16 @@ type StrictServerInterface interface {
 	// StartReplay Rebuild the views from the topics into a new version, then swap.
 	// (POST /api/v1/replays)
 	StartReplay(ctx context.Context, request StartReplayRequestObject) (StartReplayResponseObject, error)
-	// CancelReplay Cancel a replay and drop what it has read; of one that has ended, drop the version that was kept.
+	// CancelReplay Cancel a running replay and delete its version. For a finished replay, delete the version that was kept.
 	// (DELETE /api/v1/replays/{id})
 	CancelReplay(ctx context.Context, request CancelReplayRequestObject) (CancelReplayResponseObject, error)
 	// GetReplay State and progress of a replay.
 	// (GET /api/v1/replays/{id})
 	GetReplay(ctx context.Context, request GetReplayRequestObject) (GetReplayResponseObject, error)
-	// PauseReplay Stop a replay; what it has read stays.
+	// PauseReplay Pause a replay. Its progress is kept.
 	// (POST /api/v1/replays/{id}/pause)
 	PauseReplay(ctx context.Context, request PauseReplayRequestObject) (PauseReplayResponseObject, error)
-	// ResumeReplay Go on with a replay that was paused or has failed.
+	// ResumeReplay Resume a paused or failed replay.
 	// (POST /api/v1/replays/{id}/resume)
 	ResumeReplay(ctx context.Context, request ResumeReplayRequestObject) (ResumeReplayResponseObject, error)
 	// GetServiceMap Calls between services in the range.
@@ -10925,10 +10925,10 @@ type StrictServerInterface interface {
 	// ListOperations Operations of a service with spans in the range, by name and kind.
 	// (GET /api/v1/services/{name}/operations)
 	ListOperations(ctx context.Context, request ListOperationsRequestObject) (ListOperationsResponseObject, error)
-	// ListSLOs Service level objectives and how they stand.
+	// ListSLOs Service level objectives and their current state.
 	// (GET /api/v1/slos)
 	ListSLOs(ctx context.Context, request ListSLOsRequestObject) (ListSLOsResponseObject, error)
-	// CreateSLO Make an objective. Rules follow from it.
+	// CreateSLO Create an objective and its rules.
 	// (POST /api/v1/slos)
 	CreateSLO(ctx context.Context, request CreateSLORequestObject) (CreateSLOResponseObject, error)
 	// DeleteSLO Delete an objective and its rules.
@@ -10940,7 +10940,7 @@ type StrictServerInterface interface {
 	// UpdateSLO Replace an objective.
 	// (PUT /api/v1/slos/{id})
 	UpdateSLO(ctx context.Context, request UpdateSLORequestObject) (UpdateSLOResponseObject, error)
-	// ListTokens API tokens, without their secrets.
+	// ListTokens API tokens without their secrets.
 	// (GET /api/v1/tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
 	// CreateToken Create an API token. Only this answer contains its secret.
@@ -10964,19 +10964,19 @@ type StrictServerInterface interface {
 	// CreateUser Add a user.
 	// (POST /api/v1/users)
 	CreateUser(ctx context.Context, request CreateUserRequestObject) (CreateUserResponseObject, error)
-	// DeleteUser Remove a user. Logins end at once.
+	// DeleteUser Delete a user. Its logins end at once.
 	// (DELETE /api/v1/users/{name})
 	DeleteUser(ctx context.Context, request DeleteUserRequestObject) (DeleteUserResponseObject, error)
 	// GetUser One user.
 	// (GET /api/v1/users/{name})
 	GetUser(ctx context.Context, request GetUserRequestObject) (GetUserResponseObject, error)
-	// UpdateUser Set role and password. Logins made before end.
+	// UpdateUser Set role and password. Existing logins end.
 	// (PUT /api/v1/users/{name})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
 	// GetHealth The same as /health/ready.
 	// (GET /health)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
-	// GetHealthLive The process answers.
+	// GetHealthLive The process is alive.
 	// (GET /health/live)
 	GetHealthLive(ctx context.Context, request GetHealthLiveRequestObject) (GetHealthLiveResponseObject, error)
 	// GetHealthReady The views have caught up with the topic within the configured bound.

@@ -30,7 +30,7 @@ export interface paths {
         };
         /**
          * Dimensions and their values.
-         * @description Dimensions are attributes of resources or spans that are part of every key, as the environment. Adding one takes a replay.
+         * @description Dimensions are attributes of resources or spans that are part of every key, for example the environment. A dimension that is added to the configuration takes effect with the next replay.
          */
         get: operations["listDimensions"];
         put?: never;
@@ -50,7 +50,7 @@ export interface paths {
         };
         /**
          * One service.
-         * @description A service that is known but has no spans in the range is answered with zeros; one never seen is 404.
+         * @description For a known service without spans in the range all values are 0. A service that was never seen returns 404.
          */
         get: operations["getService"];
         put?: never;
@@ -104,7 +104,7 @@ export interface paths {
         };
         /**
          * Metric families that PromQL can query, ordered by name.
-         * @description Those of the views and those of OTLP metrics, under their Prometheus names. A histogram is one family.
+         * @description Families of the views and of OTLP metrics, under their Prometheus names. A histogram is one family.
          */
         get: operations["listMetrics"];
         put?: never;
@@ -122,7 +122,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Names of labels, or the values of one. */
+        /** Label names, or the values of one label. */
         get: operations["listMetricLabels"];
         put?: never;
         post?: never;
@@ -142,8 +142,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * PromQL at one time, or over a range.
-         * @description At `time`, or from `start` to `end` both included in steps of `step`. Without any of them at the newest time known.
+         * Evaluate PromQL at one time or over a range.
+         * @description Evaluates at `time`, or from `start` to `end`, both included, at intervals of `step`. Default: the newest event time.
          */
         post: operations["queryMetrics"];
         delete?: never;
@@ -161,10 +161,10 @@ export interface paths {
         };
         /**
          * Calls between services in the range.
-         * @description With `compare_start` and `compare_end` each edge says how it changed from that range to this one; edges that are gone are listed too.
-         *     A difference counts as a change when it is beyond noise: rates by a test of two Poisson counts (3 standard errors, and 20 %),
-         *     error rates by a test of two proportions (3 standard errors, and half a percent), the 95th percentile of latency when the
-         *     intervals in which it lies with 3 standard errors do not overlap, and it differs by 20 %.
+         * @description With `compare_start` and `compare_end` each edge has its change from that range to this one. Edges that no longer exist are included.
+         *     A difference counts as a change if it is beyond noise. Rates: a test of two Poisson counts (3 standard errors, and 20 %). Error rates:
+         *     a test of two proportions (3 standard errors, and half a percent). Latency: the intervals of the 95th percentile with 3 standard
+         *     errors do not overlap, and it differs by 20 %.
          */
         get: operations["getServiceMap"];
         put?: never;
@@ -206,7 +206,7 @@ export interface paths {
         put?: never;
         /**
          * Summaries of traces, newest or slowest first.
-         * @description As GET /api/v1/traces, with the query in the body.
+         * @description The same as GET /api/v1/traces, with the query in the body.
          */
         post: operations["searchTraces"];
         delete?: never;
@@ -224,7 +224,7 @@ export interface paths {
         };
         /**
          * One trace with its spans, in the JSON of Jaeger.
-         * @description A trace whose raw spans are no longer kept is 404 with its own code; one of which a part is kept is partial.
+         * @description If the raw spans of a known trace are no longer kept, the answer is 404 with a code of its own. If only some are kept, the answer is partial.
          */
         get: operations["getTrace"];
         put?: never;
@@ -266,7 +266,7 @@ export interface paths {
         put?: never;
         /**
          * Recent log lines, newest first.
-         * @description As GET /api/v1/logs, with the query in the body.
+         * @description The same as GET /api/v1/logs, with the query in the body.
          */
         post: operations["searchLogs"];
         delete?: never;
@@ -304,7 +304,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A view as it changes, as server-sent events; what /ws sends, for one subscription.
+         * Changes of a view as server-sent events: one subscription of the WebSocket.
          * @description Events are `snapshot` and `delta`, with the frames of the WebSocket as their data (/docs/websocket), `closed` ({"code", "reason"}, codes of the WebSocket)
          *     before the server ends the stream, and a comment every 20 s. `id` is the number of a frame: a client that reconnects with Last-Event-ID gets the
          *     deltas that it missed, or a snapshot, and the numbers continue. Each view accepts the same filters as over the WebSocket.
@@ -325,7 +325,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How many log lines of each service and severity. */
+        /** Log lines per service and severity over time. */
         get: operations["getLogVolume"];
         put?: never;
         post?: never;
@@ -364,7 +364,7 @@ export interface paths {
         };
         /**
          * Exception groups, most frequent first.
-         * @description Exceptions of span events and of log records, grouped by service, operation, type and message pattern. With `step` each group has its points.
+         * @description Exceptions of span events and of log records, grouped by service, operation, type and message pattern. With `step` each group has points over time.
          */
         get: operations["listErrors"];
         put?: never;
@@ -384,7 +384,8 @@ export interface paths {
         };
         /**
          * Versions of services and when they were first seen, newest first.
-         * @description The range is of the first span of a version. `before` and `after` are the whole service in the windows around that moment, in whole buckets.
+         * @description The range selects by the first span of a version. `before` and `after` are the numbers of the whole service in the windows around that
+         *     moment, in whole buckets.
          */
         get: operations["listDeployments"];
         put?: never;
@@ -403,7 +404,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Calls of databases.
+         * Database calls.
          * @description From CLIENT spans with db.system.name or db.system.
          */
         get: operations["listDatabases"];
@@ -440,7 +441,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Calls systems that send no spans.
+         * Calls to systems that send no spans.
          * @description From CLIENT spans that no server span answered, without databases.
          */
         get: operations["listExternal"];
@@ -463,8 +464,8 @@ export interface paths {
         get: operations["listAlertRules"];
         put?: never;
         /**
-         * Make a rule.
-         * @description Rules made here stand beside those of files, in the namespace `page` of the ruler API, and are the same in all replicas.
+         * Create a rule.
+         * @description Rules that are created here exist beside those of files, in the namespace `page` of the ruler API, and are the same in all replicas.
          */
         post: operations["createAlertRule"];
         delete?: never;
@@ -478,7 +479,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of a rule. */
+                /** @description ID of a rule. */
                 id: components["parameters"]["ruleID"];
             };
             cookie?: never;
@@ -486,8 +487,8 @@ export interface paths {
         /** One rule. */
         get: operations["getAlertRule"];
         /**
-         * Replace a rule, or switch it on or off.
-         * @description A rule of a file can only be switched on and off; everything else must be as it is.
+         * Replace a rule, or enable or disable it.
+         * @description For a rule from a file only `enabled` may change; all other fields must be equal to the current rule.
          */
         put: operations["updateAlertRule"];
         post?: never;
@@ -503,14 +504,14 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of a rule. */
+                /** @description ID of a rule. */
                 id: components["parameters"]["ruleID"];
             };
             cookie?: never;
         };
         get?: never;
         put?: never;
-        /** What a rule would have done over a past range. */
+        /** Backtest a rule over a past range. */
         post: operations["backtestAlertRule"];
         delete?: never;
         options?: never;
@@ -528,10 +529,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * What rules would have done over a past range.
-         * @description The rules are evaluated by the evaluator of live rules, at the ends of the buckets that the views keep of the range, so the
-         *     result agrees with what a live rule did within one bucket. Notifications are those that the configuration in force would have
-         *     sent, by its routes, groups, inhibitions and time intervals, without silences.
+         * Backtest rules over a past range.
+         * @description The evaluator of live rules evaluates the rules at the ends of the buckets that the views keep for the range. Times agree with those
+         *     of a live rule to within one bucket. Notifications are those that the current configuration would have sent: routes, groups,
+         *     inhibitions and time intervals apply, silences do not.
          */
         post: operations["backtestRules"];
         delete?: never;
@@ -547,14 +548,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Backtests over what the topics hold, newest first; the last ten are remembered. */
+        /** Backtests over the topics, newest first. The last ten are kept. */
         get: operations["listTopicBacktests"];
         put?: never;
         /**
-         * Evaluate rules over what the topics hold of a past range, as they would have been evaluated live.
-         * @description The records are read once more into views of their own, in the order of their timestamps, and the rules are evaluated after each
-         *     commit interval of that time: at the newest record, as live rules are, not at the ends of buckets. Series that were silent for longer
-         *     than the rules look back count as new. One runs at a time. Samples of OTLP metrics are read where they are kept.
+         * Backtest rules over the records of a past range, evaluated as live rules are.
+         * @description The records are read again into separate views, in the order of their timestamps. The rules are evaluated after each commit interval
+         *     of that time, at the newest record, as live rules are, and not at the ends of buckets. A series that was silent for longer than the
+         *     range of the rules counts as new. One backtest runs at a time. Samples of OTLP metrics are read from the stored metrics.
          */
         post: operations["startTopicBacktest"];
         delete?: never;
@@ -576,7 +577,7 @@ export interface paths {
         get: operations["getTopicBacktest"];
         put?: never;
         post?: never;
-        /** Cancel a backtest over topics, or forget one that has ended. */
+        /** Cancel a running backtest over topics, or delete a finished one. */
         delete: operations["cancelTopicBacktest"];
         options?: never;
         head?: never;
@@ -592,7 +593,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Rules for what is easy to get wrong by hand, written out as PromQL; nothing is stored. */
+        /** Rules made from a template, as PromQL. Nothing is stored. */
         post: operations["makeAlertRules"];
         delete?: never;
         options?: never;
@@ -624,7 +625,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Receivers of the active Alertmanager configuration, and Alertmanagers elsewhere. */
+        /** Receivers of the active Alertmanager configuration, and external Alertmanagers. */
         get: operations["listReceivers"];
         put?: never;
         post?: never;
@@ -646,7 +647,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Send a made-up alert to every integration of a receiver, past routes, groups and silences. */
+        /** Send a test alert to every integration of a receiver. Routes, groups and silences do not apply. */
         post: operations["testReceiver"];
         delete?: never;
         options?: never;
@@ -661,10 +662,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Service level objectives and how they stand. */
+        /** Service level objectives and their current state. */
         get: operations["listSLOs"];
         put?: never;
-        /** Make an objective. Rules follow from it. */
+        /** Create an objective and its rules. */
         post: operations["createSLO"];
         delete?: never;
         options?: never;
@@ -677,7 +678,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of an objective. */
+                /** @description ID of an objective. */
                 id: string;
             };
             cookie?: never;
@@ -705,7 +706,7 @@ export interface paths {
         put?: never;
         /**
          * Log in as a local user.
-         * @description The token is a Bearer credential; browsers get it as a cookie too. Attempts are limited by address and by name.
+         * @description Returns a Bearer token and sets it as a cookie for browsers. Attempts are rate-limited by address and by user name.
          */
         post: operations["loginUser"];
         delete?: never;
@@ -722,8 +723,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who asks, and what they may.
-         * @description Needs no credential, so that a page can decide whether to show a login form. An invalid credential counts as none.
+         * The caller and its role.
+         * @description Requires no credential, so that a page can decide whether to show a login form. An invalid credential is treated as a missing one.
          */
         get: operations["whoAmI"];
         put?: never;
@@ -742,9 +743,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Log in at the identity provider; for browsers.
-         * @description Sends the browser to the provider of WATCHINGCAT_AUTH_OIDC_ISSUER (authorization code flow with state, nonce and PKCE). It comes back to
-         *     /api/v1/auth/oidc/callback, which has to be registered there under WATCHINGCAT_EXTERNAL_URL.
+         * Log in through the identity provider, for browsers.
+         * @description Redirects the browser to the provider of WATCHINGCAT_AUTH_OIDC_ISSUER (authorization code flow with state, nonce and PKCE). The provider
+         *     redirects back to /api/v1/auth/oidc/callback, which must be registered there under WATCHINGCAT_EXTERNAL_URL.
          */
         get: operations["oidcLogin"];
         put?: never;
@@ -763,10 +764,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Where the identity provider sends browsers back to.
-         * @description Sends the browser on to the page where it began, logged in by a cookie as loginUser's, as oidc:NAME. When that fails the page's parameter `login`
-         *     says why: refused (by the provider), expired (begun too long ago, or in another browser), failed (the provider's answer is not right),
-         *     no_role (the provider gives none that counts here), unreachable.
+         * Callback of the identity provider.
+         * @description Redirects the browser to the page where the login began. The user is oidc:NAME, logged in by a cookie as after loginUser. If the login
+         *     fails, the parameter `login` of the page has the reason: refused (by the provider), expired (started too long ago, or in another
+         *     browser), failed (invalid response of the provider), no_role (no mapped role), unreachable.
          */
         get: operations["oidcCallback"];
         put?: never;
@@ -786,7 +787,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Prolong a login that is still valid. */
+        /** Renew a login that is still valid. */
         post: operations["refreshLogin"];
         delete?: never;
         options?: never;
@@ -804,8 +805,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Change one's own password. Other logins end, this one is renewed.
-         * @description For local users. Wrong passwords count as attempts to log in.
+         * Change the caller's password. Other logins of the user end, this one is renewed.
+         * @description For local users only. A wrong password counts as a failed login attempt.
          */
         post: operations["changePassword"];
         delete?: never;
@@ -824,8 +825,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * End a login.
-         * @description Its token and those that it was renewed by are refused from now on, here and on other replicas; what is open with it is closed.
+         * Log out.
+         * @description All replicas reject the token of the login and its renewals. Open WebSockets and streams of the login are closed.
          */
         post: operations["logoutUser"];
         delete?: never;
@@ -864,10 +865,10 @@ export interface paths {
         };
         /** One user. */
         get: operations["getUser"];
-        /** Set role and password. Logins made before end. */
+        /** Set role and password. Existing logins end. */
         put: operations["updateUser"];
         post?: never;
-        /** Remove a user. Logins end at once. */
+        /** Delete a user. Its logins end at once. */
         delete: operations["deleteUser"];
         options?: never;
         head?: never;
@@ -881,7 +882,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** API tokens, without their secrets. */
+        /** API tokens without their secrets. */
         get: operations["listTokens"];
         put?: never;
         /**
@@ -900,7 +901,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of a token. */
+                /** @description ID of a token. */
                 id: string;
             };
             cookie?: never;
@@ -923,9 +924,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who changed what, and who logged in, newest first.
-         * @description 10,000 changes are kept, and beside them 5,000 logins and logouts, 2,000 refusals and 2,000 notes of alerts sent from outside. What
-         *     comes in numbers is one entry: of the same by the same from the same address within a minute (alerts: an hour), `count` of them.
+         * Audit log: changes, logins, rejected requests and incoming alerts, newest first.
+         * @description The log keeps 10,000 changes, 5,000 logins and logouts, 2,000 rejected requests and 2,000 entries for alerts that others sent. Equal
+         *     events from the same caller and address within a minute (alerts: within an hour) are one entry with a `count`.
          */
         get: operations["listAudit"];
         put?: never;
@@ -962,7 +963,7 @@ export interface paths {
         };
         /**
          * Changes of alerts, newest first.
-         * @description The newest 10,000 are kept, over restarts too. `start` and `end` select by the event time of the change.
+         * @description The newest 10,000 changes are kept, across restarts. `start` and `end` select by the event time of the change.
          */
         get: operations["listAlertHistory"];
         put?: never;
@@ -980,7 +981,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How far each partition has been read, and what was counted beside the views. */
+        /** Progress of each partition, and counters of the pipeline. */
         get: operations["getPipeline"];
         put?: never;
         post?: never;
@@ -1002,12 +1003,12 @@ export interface paths {
         put?: never;
         /**
          * Rebuild the views from the topics into a new version, then swap.
-         * @description Reads every view anew from the records from `from` on (without it: all that the topics hold), beside the live views. Without
-         *     `to` it catches up with them; then readers see the new version in one step and the old one is dropped, or kept with `keep`.
-         *     History older than what was read stays with the old version, joined at the edge of a bucket. With `to` the new version
-         *     answers for the whole hours between `from` and `to`, and the live one goes on for the rest.
-         *     `views` says whose past is taken from the new version (default: all); `metrics` are the samples of OTLP metrics. A replay goes on
-         *     after a restart.
+         * @description Builds a new version of every view beside the live ones, from the records at and after `from` (default: all records of the topics).
+         *     Without `to` the replay catches up with the live views. Then readers see the new version in one step, and the old one is deleted,
+         *     or kept with `keep`. History before the first replayed record stays in the old version, joined at the edge of a bucket. With `to` the
+         *     new version covers the whole hours between `from` and `to`, and the live version covers the rest.
+         *     `views` selects the views whose history comes from the new version (default: all); `metrics` are the samples of OTLP metrics. A
+         *     replay continues after a restart.
          */
         post: operations["startReplay"];
         delete?: never;
@@ -1021,7 +1022,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of the replay. */
+                /** @description ID of the replay. */
                 id: components["parameters"]["replayID"];
             };
             cookie?: never;
@@ -1030,7 +1031,7 @@ export interface paths {
         get: operations["getReplay"];
         put?: never;
         post?: never;
-        /** Cancel a replay and drop what it has read; of one that has ended, drop the version that was kept. */
+        /** Cancel a running replay and delete its version. For a finished replay, delete the version that was kept. */
         delete: operations["cancelReplay"];
         options?: never;
         head?: never;
@@ -1042,14 +1043,14 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of the replay. */
+                /** @description ID of the replay. */
                 id: components["parameters"]["replayID"];
             };
             cookie?: never;
         };
         get?: never;
         put?: never;
-        /** Stop a replay; what it has read stays. */
+        /** Pause a replay. Its progress is kept. */
         post: operations["pauseReplay"];
         delete?: never;
         options?: never;
@@ -1062,14 +1063,14 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of the replay. */
+                /** @description ID of the replay. */
                 id: components["parameters"]["replayID"];
             };
             cookie?: never;
         };
         get?: never;
         put?: never;
-        /** Go on with a replay that was paused or has failed. */
+        /** Resume a paused or failed replay. */
         post: operations["resumeReplay"];
         delete?: never;
         options?: never;
@@ -1084,7 +1085,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What the page needs to know of this installation. */
+        /** Configuration of this installation for the page. */
         get: operations["getConfig"];
         put?: never;
         post?: never;
@@ -1118,7 +1119,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The process answers. */
+        /** The process is alive. */
         get: operations["getHealthLive"];
         put?: never;
         post?: never;
@@ -1186,7 +1187,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The same as /health/live, where Prometheus and Alertmanager have it. */
+        /** The same as /health/live, under the path of Prometheus and Alertmanager. */
         get: operations["getPrometheusHealthy"];
         put?: never;
         post?: never;
@@ -1203,7 +1204,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The same as /health/ready, where Prometheus and Alertmanager have it. */
+        /** The same as /health/ready, under the path of Prometheus and Alertmanager. */
         get: operations["getPrometheusReady"];
         put?: never;
         post?: never;
@@ -1274,7 +1275,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** PromQL at one time; POST takes the same as a form. */
+        /** PromQL at one time. POST accepts the same parameters as a form. */
         get: operations["promQuery"];
         put?: never;
         /** PromQL at one time. */
@@ -1292,7 +1293,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** PromQL over a range; POST takes the same as a form. */
+        /** PromQL over a range. POST accepts the same parameters as a form. */
         get: operations["promQueryRange"];
         put?: never;
         /** PromQL over a range. */
@@ -1328,10 +1329,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** PromQL in its usual layout. */
+        /** Format a PromQL expression. */
         get: operations["promFormat"];
         put?: never;
-        /** PromQL in its usual layout. */
+        /** Format a PromQL expression. */
         post: operations["promFormatForm"];
         delete?: never;
         options?: never;
@@ -1470,7 +1471,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What answers here. */
+        /** Build information. */
         get: operations["promBuildInfo"];
         put?: never;
         post?: never;
@@ -1504,7 +1505,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Rules made over HTTP, by namespace (Mimir's ruler API; YAML). */
+        /** Rules that were created through the API, by namespace (Mimir's ruler API, YAML). */
         get: operations["rulerGetRules"];
         put?: never;
         post?: never;
@@ -1587,7 +1588,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Names of services. */
+        /** Service names. */
         get: operations["jaegerServices"];
         put?: never;
         post?: never;
@@ -1606,7 +1607,7 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** Names of the operations of a service. */
+        /** Operation names of a service. */
         get: operations["jaegerOperationNames"];
         put?: never;
         post?: never;
@@ -1678,7 +1679,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Traces of an OTLP file (JSON) as Jaeger has them. */
+        /** Convert an OTLP/JSON file to traces in Jaeger's format. */
         post: operations["jaegerTransform"];
         delete?: never;
         options?: never;
@@ -1761,7 +1762,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The least step of metrics in milliseconds. */
+        /** Minimum step of metrics in milliseconds. */
         get: operations["jaegerMinStep"];
         put?: never;
         post?: never;
@@ -1778,7 +1779,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Names of services. */
+        /** Service names. */
         get: operations["jaegerV3Services"];
         put?: never;
         post?: never;
@@ -1879,10 +1880,10 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description For which times, from where and how complete an answer is. */
+        /** @description Time range, source and completeness of an answer. */
         Meta: {
             /**
-             * @description Who gave the answer; a list when several did.
+             * @description Source of the answer, or a list of sources.
              * @example view
              * @example [
              *       "view",
@@ -1902,7 +1903,7 @@ export interface components {
             up_to: string | null;
             /**
              * Format: int64
-             * @description 0 when every partition has been read to its end; else now less the time up to which all partitions have been read.
+             * @description 0 if every partition has been read to its end. Otherwise the time since the newest event time that all partitions have reached, in milliseconds.
              */
             lag_ms: number;
             /** @description Requested data is missing; warnings name it. */
@@ -1910,7 +1911,7 @@ export interface components {
             warnings: string[];
             /**
              * Format: int64
-             * @description Changes only when a replay swaps the views.
+             * @description Version of the views; it changes when a replay swaps them.
              */
             view_version: number;
         };
@@ -1925,30 +1926,30 @@ export interface components {
              */
             type: string;
             /**
-             * @description Empty when it is not known.
+             * @description Empty if unknown.
              * @example seconds
              */
             unit: string;
             help: string;
             /**
              * Format: int64
-             * @description Series with a sample lately. What was added in the last half minute may not be counted.
+             * @description Series with recent samples. Series of the last 30 s may be missing.
              */
             series: number;
         };
         MetricList: {
             metrics: components["schemas"]["Metric"][];
-            /** @description How many are in this answer. */
+            /** @description Number of items in this answer. */
             total: number;
             /** @description Token of the next page; absent on the last page. */
             next?: string;
             meta: components["schemas"]["Meta"];
         };
         MetricLabels: {
-            /** @description The label asked for; null when values are names of labels. */
+            /** @description The requested label; null if `values` are label names. */
             name: string | null;
             values: string[];
-            /** @description How many are in this answer. */
+            /** @description Number of items in this answer. */
             total: number;
             /** @description Token of the next page; absent on the last page. */
             next?: string;
@@ -1996,17 +1997,17 @@ export interface components {
              */
             error: string;
             /**
-             * @description Stable; for programs.
+             * @description Stable identifier for programs.
              * @example invalid_range
              */
             code: string;
             /**
-             * @description What to do about it.
+             * @description How to fix the problem.
              * @example Give an end that lies after start.
              */
             advice: string;
         };
-        /** @description Calls count spans, with their adjusted count where they are sampled. rate is calls per second over the part of the range that the views speak for, in whole buckets. Latencies are 0 where there are no calls. */
+        /** @description `calls` counts spans; a sampled span counts with its adjusted count. `rate` is calls per second over the part of the range that the views cover, in whole buckets. Latencies are 0 if there are no calls. */
         RED: {
             /** Format: int64 */
             calls: number;
@@ -2026,7 +2027,7 @@ export interface components {
             /** Format: double */
             p99_ms: number;
         };
-        /** @description Values of dimensions, by name of the attribute; absent where there is none. */
+        /** @description Values of the dimensions by attribute name. Dimensions without a value are absent. */
         Dimensions: {
             [key: string]: string;
         };
@@ -2039,7 +2040,7 @@ export interface components {
         };
         DimensionList: {
             dimensions: components["schemas"]["Dimension"][];
-            /** @description Other dimensions are configured: a replay will bring them. */
+            /** @description The configuration has other dimensions. They take effect with a replay. */
             pending: boolean;
             meta: components["schemas"]["Meta"];
         };
@@ -2106,7 +2107,7 @@ export interface components {
          */
         ServiceList: {
             services: components["schemas"]["Service"][];
-            /** @description How many are in this answer. */
+            /** @description Number of items in this answer. */
             total: number;
             /** @description Token of the next page; absent on the last page. */
             next?: string;
@@ -2183,7 +2184,7 @@ export interface components {
             /** @description Empty, messaging_system, database or virtual_node. */
             connection_type: string;
             /**
-             * @description With its name, dimensions and system this says which node it is.
+             * @description Together with name, dimensions and system it identifies the node.
              * @enum {string}
              */
             client_type: "service" | "database" | "virtual_node";
@@ -2203,7 +2204,7 @@ export interface components {
             server_p95_ms: number;
             change?: components["schemas"]["EdgeChange"];
         };
-        /** @description How an edge differs from the range compared with. `what` is empty where nothing changed beyond noise. */
+        /** @description Difference of an edge from the compared range. `what` is empty if nothing changed beyond noise. */
         EdgeChange: {
             what: ("added" | "gone" | "rate" | "errors" | "latency")[];
             before: components["schemas"]["EdgeCounts"];
@@ -2220,7 +2221,7 @@ export interface components {
             error_rate: number;
             /**
              * Format: double
-             * @description As the client sees it; as the server does, where no client did.
+             * @description As measured by the client; by the server if there is no client span.
              */
             p95_ms: number;
             /** Format: double */
@@ -2236,7 +2237,7 @@ export interface components {
         ServiceMap: {
             nodes: components["schemas"]["Node"][];
             edges: components["schemas"]["Edge"][];
-            /** @description Spans that made no edge. */
+            /** @description Spans without an edge. */
             unpaired: components["schemas"]["Unpaired"][];
             meta: components["schemas"]["Meta"];
         };
@@ -2245,13 +2246,13 @@ export interface components {
             operation?: string;
             /** @enum {string} */
             status?: "error" | "ok";
-            /** @description The trace took at least so long: Go syntax (150ms), or microseconds as a number. */
+            /** @description Minimum duration of the trace: Go duration (150ms), or a number of microseconds. */
             minDuration?: unknown;
-            /** @description The trace took at most so long: Go syntax (150ms), or microseconds as a number. */
+            /** @description Maximum duration of the trace: Go duration (150ms), or a number of microseconds. */
             maxDuration?: unknown;
-            /** @description A span took at least so long: Go syntax (150ms), or microseconds as a number. */
+            /** @description Minimum duration of a span: Go duration (150ms), or a number of microseconds. */
             minSpanDuration?: unknown;
-            /** @description The span took at most so long: Go syntax (150ms), or microseconds as a number. */
+            /** @description Maximum duration of that span: Go duration (150ms), or a number of microseconds. */
             maxSpanDuration?: unknown;
             attributes?: {
                 [key: string]: string;
@@ -2265,7 +2266,7 @@ export interface components {
         };
         TraceSummary: {
             traceId: string;
-            /** @description That of the first span, while no root has been seen. */
+            /** @description Service of the root span; of the first span while the root span is missing. */
             rootServiceName: string;
             rootOperationName: string;
             /** @description A decimal number, as Jaeger writes 64-bit integers. */
@@ -2348,7 +2349,7 @@ export interface components {
             severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
             text?: string;
             pattern?: string;
-            /** @description Attributes that the line or its resource has, as text. */
+            /** @description Attributes of the line or its resource, as text. */
             attributes?: {
                 [key: string]: string;
             };
@@ -2364,15 +2365,15 @@ export interface components {
             service: string;
             /** @description TRACE, DEBUG, INFO, WARN, ERROR, FATAL or UNSPECIFIED. */
             severity: string;
-            /** @description As it was sent. */
+            /** @description As sent. */
             severity_text: string;
-            /** @description As it was sent, else what the text stands for by the log data model; 0: not known. */
+            /** @description As sent, or derived from the text by the log data model. 0: unknown. */
             severity_number: number;
             body: string;
-            /** @description Name of the event; empty where the line is no event. */
+            /** @description Name of the event; empty if the line is no event. */
             event_name: string;
             scope: components["schemas"]["LogScope"];
-            /** @description Empty where the line belongs to no trace. */
+            /** @description Empty if the line belongs to no trace. */
             trace_id: string;
             span_id: string;
             /** @description NaN, Infinity and -Infinity are strings, as in OTLP/JSON; integers beyond 2^53 are strings of digits; bytes are base64. */
@@ -2406,12 +2407,12 @@ export interface components {
             count: number;
             /**
              * Format: int64
-             * @description Of the bodies.
+             * @description Bytes of the bodies.
              */
             bytes: number;
         };
         LogVolume: {
-            /** @description By time, service and severity; empty ones are left out. */
+            /** @description By time, service and severity. Empty buckets are omitted. */
             buckets: components["schemas"]["LogBucket"][];
             /** Format: int64 */
             step_s: number;
@@ -2431,7 +2432,7 @@ export interface components {
             last_seen: string | null;
             /** @description The newest line. */
             sample: string;
-            /** @description Of the newest line that has one; else empty. */
+            /** @description Trace ID of the newest line that has one; otherwise empty. */
             trace_id: string;
         };
         LogPatternList: {
@@ -2445,7 +2446,7 @@ export interface components {
             /** @description Empty for log records. */
             operation: string;
             type: string;
-            /** @description The first line, with what differs as <*>. */
+            /** @description First line of the message; variable parts are shown as <*>. */
             message: string;
             /** @enum {string} */
             source: "span" | "log" | "_other";
@@ -2460,7 +2461,7 @@ export interface components {
             last_seen: string | null;
             /** @description The newest message. */
             sample: string;
-            /** @description Traces with it. */
+            /** @description Traces with this exception. */
             traces: string[];
             points?: components["schemas"]["CountPoint"][];
         };
@@ -2591,7 +2592,7 @@ export interface components {
             meta: components["schemas"]["Meta"];
         };
         Rule: {
-            /** @description Stable while group, name and labels are. */
+            /** @description Stable as long as group, name and labels do not change. */
             id: string;
             name: string;
             /** @enum {string} */
@@ -2609,20 +2610,20 @@ export interface components {
             enabled: boolean;
             /** @description A file or a namespace. */
             source: string;
-            /** @description It was made over HTTP and can be changed there. */
+            /** @description True if the rule was created through the API and can be changed there. */
             editable: boolean;
             group: string;
-            /** @description Of its strongest alert: unknown, inactive, pending or firing. */
+            /** @description State of its most severe alert: unknown, inactive, pending or firing. */
             state: string;
             /** @description unknown, ok or err */
             health: string;
             last_error: string;
             /** Format: date-time */
             last_eval: string | null;
-            /** @description When it is evaluated: `head` at the newest data, `complete` once all partitions have been read that far. */
+            /** @description Time of evaluation. `head`: at the newest data. `complete`: after all partitions have reached that time. */
             frontier: string;
             frontier_reason: string;
-            /** @description The link that its alerts carry; the page shows the rule there. Empty for recording rules. */
+            /** @description Generator URL of its alerts; it opens the rule on the page. Empty for recording rules. */
             generator_url: string;
         };
         RuleList: {
@@ -2632,45 +2633,45 @@ export interface components {
         Labels: {
             [key: string]: string;
         };
-        /** @description Why the alert is there. */
+        /** @description Evidence for the alert. */
         Evidence: {
-            /** @description The condition that held. */
+            /** @description The condition that is true. */
             expr: string;
-            /** @description How long it has to hold. */
+            /** @description Time for which the condition must be true. */
             for: string;
             frontier: string;
             why?: components["schemas"]["Why"];
             /** @description Traces of the service that the labels name, from the alert's last 5 min: slowest and latest, failed ones first. */
             traces: components["schemas"]["EvidenceTrace"][];
         };
-        /** @description Why it fires, fixed when it began to. Absent before, and where there was no time to look. */
+        /** @description Evidence at the time of firing; it does not change afterwards. Absent before the alert fires, and if the evidence could not be collected in time. */
         Why: {
             /**
              * Format: date-time
-             * @description Begin of what it is compared with.
+             * @description Start of the baseline.
              */
             baseline: string;
             /**
              * Format: date-time
-             * @description End of that time.
+             * @description End of the baseline.
              */
             baseline_end?: string;
             /**
-             * @description How it was chosen: the longest stretch in which the rule had nothing to fire about, of the hour before or else of the day before; the same time of the day before, where the rule never rested; the hour before, where the views hold no day.
+             * @description How the baseline was chosen. `quiet`: the longest period in which the rule did not fire, within the hour before or else the day before. `day_before`: the same time of the day before, if the rule fired all the time. `hour_before`: the hour before, if the views hold less than a day.
              * @enum {string}
              */
             baseline_reason?: "quiet" | "day_before" | "hour_before";
             /**
              * Format: date-time
-             * @description End of that and begin of what is looked at.
+             * @description End of the baseline and start of the examined time.
              */
             from: string;
             /**
              * Format: date-time
-             * @description When it began to fire.
+             * @description Time at which the alert started to fire.
              */
             at: string;
-            /** @description That the alert is about; empty for all. */
+            /** @description Service of the alert; empty for all services. */
             service: string;
             operands: {
                 expr: string;
@@ -2720,9 +2721,9 @@ export interface components {
                 /** Format: date-time */
                 first_seen: string;
             }[];
-            /** @description Edges at and below the service, by the share that the excess which begins there has in what arrives at the service. */
+            /** @description Edges at and below the service, ordered by the share of the excess errors and latency that originates in them. */
             path: components["schemas"]["PathEdge"][];
-            /** @description What could not be read, and why. */
+            /** @description Data that could not be read, and the reason. */
             missing: string[];
         };
         PathEdge: {
@@ -2743,17 +2744,17 @@ export interface components {
             baseline_mean_ms: number;
             /**
              * Format: double
-             * @description failed less calls x baseline_error_rate.
+             * @description failed - calls x baseline_error_rate.
              */
             excess_failed: number;
             /**
              * Format: double
-             * @description Without what the calls of its server have too much.
+             * @description excess_failed without the excess of the calls that its server makes.
              */
             own_excess_failed: number;
             /**
              * Format: double
-             * @description calls x (mean less baseline mean).
+             * @description calls x (mean - baseline mean).
              */
             excess_seconds: number;
             /** Format: double */
@@ -2768,20 +2769,20 @@ export interface components {
         };
         Delivery: {
             receiver: string;
-            /** @description Empty where it is the same for all of the receiver. */
+            /** @description Empty if the result is the same for all integrations of the receiver. */
             integration: string;
             /** @enum {string} */
             state: "sent" | "grouped" | "silenced" | "inhibited" | "muted";
             /**
              * Format: date-time
-             * @description When it was sent; when its group is flushed next.
+             * @description Time at which it was sent, or of the next flush of its group.
              */
             time: string | null;
             /** @description Ids of silences, fingerprints of inhibiting alerts, names of time intervals. */
             by: string[];
         };
         RuleInput: {
-            /** @description Of the alert, or of the series that it records. */
+            /** @description Name of the alert, or of the recorded series. */
             name: string;
             /**
              * @default alerting
@@ -2790,36 +2791,36 @@ export interface components {
             type: "alerting" | "recording";
             /** @description PromQL. */
             expr: string;
-            /** @description Duration, as 5m. */
+            /** @description Duration, for example 5m. */
             for?: string;
-            /** @description Duration, as 5m. */
+            /** @description Duration, for example 5m. */
             keep_firing_for?: string;
             labels?: components["schemas"]["Labels"];
             annotations?: components["schemas"]["Labels"];
             /** @default true */
             enabled: boolean;
-            /** @description Group within the namespace page; page without it. */
+            /** @description Group in the namespace `page`. Default: page. */
             group?: string;
         };
         RuleAnswer: components["schemas"]["Rule"] & {
             meta: components["schemas"]["Meta"];
         };
-        /** @description The same rules with another threshold or other times. */
+        /** @description Variants of the rules with another threshold or other durations. */
         BacktestVariant: {
             /**
              * Format: double
-             * @description In place of the number that the condition compares with.
+             * @description Replaces the threshold of the condition.
              */
             threshold?: number;
             for?: string;
             keep_firing_for?: string;
         };
         BacktestRange: {
-            /** @description RFC 3339 or Unix seconds; six hours before end without it. */
+            /** @description RFC 3339 or Unix seconds. Default: six hours before `end`. */
             start?: string;
-            /** @description RFC 3339 or Unix seconds; now without it. */
+            /** @description RFC 3339 or Unix seconds. Default: now. */
             end?: string;
-            /** @description Duration between evaluations; the width of the buckets kept of start without it. */
+            /** @description Interval between evaluations. Default: the bucket width that the views keep at `start`. */
             step?: string;
             variants?: components["schemas"]["BacktestVariant"][];
         };
@@ -2835,7 +2836,7 @@ export interface components {
             variants?: components["schemas"]["BacktestVariant"][];
         };
         BacktestSummary: {
-            /** @description Times an alert began to fire. */
+            /** @description Number of times an alert started to fire. */
             fired: number;
             /**
              * Format: double
@@ -2844,18 +2845,18 @@ export interface components {
             firing_s: number;
             /**
              * Format: double
-             * @description Seconds without a break.
+             * @description Longest time of uninterrupted firing, in seconds.
              */
             longest_s: number;
             /** Format: double */
             pending_s: number;
-            /** @description Times an alert fired again within ten minutes after it had resolved. */
+            /** @description Number of times an alert fired again within ten minutes after it resolved. */
             flaps: number;
         };
         BacktestTransition: {
             /** Format: date-time */
             time: string;
-            /** @description Empty for an alert that was not there before. */
+            /** @description Empty for a new alert. */
             from: string;
             /** @enum {string} */
             to: "pending" | "firing" | "resolved" | "inactive";
@@ -2875,7 +2876,7 @@ export interface components {
             time: string;
             receiver: string;
             integration: string;
-            /** @description In Alertmanager's words. */
+            /** @description In Alertmanager's terms. */
             reason: string;
             firing: components["schemas"]["Labels"][];
             resolved: components["schemas"]["Labels"][];
@@ -2893,12 +2894,12 @@ export interface components {
             start: string;
             /**
              * Format: date-time
-             * @description Cut to what is known.
+             * @description Limited to the data that exists.
              */
             end: string;
             /** Format: double */
             step_s: number;
-            /** @description Of each rule. */
+            /** @description Evaluations per rule. */
             evaluations: number;
             series: components["schemas"]["BacktestSeries"][];
             notifications: components["schemas"]["BacktestNotification"][];
@@ -2914,12 +2915,12 @@ export interface components {
             progress: number;
             /**
              * Format: int64
-             * @description Read so far.
+             * @description Records read so far.
              */
             records: number;
             /**
              * Format: int64
-             * @description To be read; 0 while not known.
+             * @description Records to read; 0 while unknown.
              */
             total: number;
             /**
@@ -2929,17 +2930,17 @@ export interface components {
             rate: number;
             /**
              * Format: double
-             * @description Seconds to go; null while not known.
+             * @description Remaining seconds; null while unknown.
              */
             eta_s: number | null;
             /**
              * Format: date-time
-             * @description The time it has reached.
+             * @description Event time that it has reached.
              */
             at: string | null;
             /** @description Why it failed. */
             error: string | null;
-            /** @description Once it is done. step_s is the time between two looks at the views. */
+            /** @description Result of a finished backtest. step_s is the interval between two evaluations. */
             result: components["schemas"]["BacktestAnswer"] | null;
             /** Format: date-time */
             created: string;
@@ -2949,32 +2950,32 @@ export interface components {
         };
         TemplateRequest: {
             /**
-             * @description no_data: a series has stopped. baseline: a value is unlike the same time of other days.
+             * @description no_data: a series stopped. baseline: a value differs from the same time of other days.
              * @enum {string}
              */
             kind: "no_data" | "baseline";
-            /** @description Of the alert. */
+            /** @description Name of the alert. */
             name: string;
             /** @description no_data: a plain selector. */
             selector?: string;
-            /** @description no_data: for how long there has been nothing (5m). */
+            /** @description no_data: time without samples (5m). */
             within?: string;
-            /** @description no_data: within which there was something (1h). */
+            /** @description no_data: time within which the series had samples before (1h). */
             seen?: string;
             /** @description baseline: the value, as a rate over an hour. */
             expr?: string;
-            /** @description baseline: how many days back to look (1 to 7). */
+            /** @description baseline: days to compare with (1 to 7). */
             days?: number[];
             /**
              * Format: double
-             * @description baseline: how many deviations are unusual (4).
+             * @description baseline: number of deviations that count as unusual (4).
              */
             factor?: number;
         };
         TemplateAnswer: {
             /** @description In the format of POST /api/v1/alerts. */
             rules: components["schemas"]["RuleInput"][];
-            /** @description The same as a rule file. */
+            /** @description The rules as a rule file. */
             yaml: string;
         };
         Notification: {
@@ -2986,15 +2987,15 @@ export interface components {
             /** @example webhook */
             integration: string;
             group_key: string;
-            /** @description In Alertmanager's words. */
+            /** @description In Alertmanager's terms. */
             reason: string;
-            /** @description 1, or more when it was tried again. */
+            /** @description Number of the attempt; 2 and more are retries. */
             attempt: number;
             firing: components["schemas"]["Labels"][];
             resolved: components["schemas"]["Labels"][];
-            /** @description Null when it was accepted. */
+            /** @description Null if the receiver accepted it. */
             error: string | null;
-            /** @description It is tried again. */
+            /** @description True if it will be retried. */
             retry: boolean;
         };
         NotificationList: {
@@ -3011,7 +3012,7 @@ export interface components {
         };
         Receiver: {
             name: string;
-            /** @description A route leads to it. */
+            /** @description True if a route uses the receiver. */
             used: boolean;
             integrations: components["schemas"]["ReceiverIntegration"][];
         };
@@ -3021,7 +3022,7 @@ export interface components {
             alertmanagers: components["schemas"]["Alertmanager"][];
         };
         Alertmanager: {
-            /** @description Where alerts are posted. */
+            /** @description URL to which alerts are posted. */
             url: string;
             /**
              * @description Whether it accepted the last request; unknown before the first.
@@ -3030,15 +3031,15 @@ export interface components {
             state: "accepting" | "failing" | "unknown";
             /**
              * Format: date-time
-             * @description When it accepted alerts last.
+             * @description Time of the last accepted request.
              */
             last_success?: string;
             /**
              * Format: date-time
-             * @description When it did not.
+             * @description Time of the last failed request.
              */
             last_failure?: string;
-            /** @description Why it did not accept them at last_failure. */
+            /** @description Reason of the last failure. */
             error?: string;
             /**
              * Format: int64
@@ -3064,18 +3065,18 @@ export interface components {
             description?: string;
             /**
              * Format: double
-             * @description Percent of good events, as 99.9.
+             * @description Percentage of good events, for example 99.9.
              */
             objective: number;
-            /** @description As 30d. */
+            /** @description Length of the window, for example 30d. */
             window: string;
-            /** @description Whose server spans are counted. */
+            /** @description Service whose server spans are counted. */
             service?: string;
-            /** @description Only those of this name. */
+            /** @description Only spans with this name. */
             operation?: string;
             /**
              * Format: double
-             * @description Good is what takes no longer, one of the bounds of the collector's histogram; without it, what did not fail.
+             * @description A span is good if it takes no longer; must be a bucket bound of the collector's histogram. Without it, a span is good if it did not fail.
              */
             latency_ms?: number;
             /** @description PromQL in place of service, with $window: sum(rate(x[$window])). */
@@ -3090,18 +3091,18 @@ export interface components {
             description?: string;
             /**
              * Format: double
-             * @description Percent of good events, as 99.9.
+             * @description Percentage of good events, for example 99.9.
              */
             objective: number;
-            /** @description As 30d. */
+            /** @description Length of the window, for example 30d. */
             window: string;
-            /** @description Whose server spans are counted. */
+            /** @description Service whose server spans are counted. */
             service?: string;
-            /** @description Only those of this name. */
+            /** @description Only spans with this name. */
             operation?: string;
             /**
              * Format: double
-             * @description Good is what takes no longer, one of the bounds of the collector's histogram; without it, what did not fail.
+             * @description A span is good if it takes no longer; must be a bucket bound of the collector's histogram. Without it, a span is good if it did not fail.
              */
             latency_ms?: number;
             /** @description PromQL in place of service, with $window: sum(rate(x[$window])). */
@@ -3109,7 +3110,7 @@ export interface components {
             total?: string;
             labels?: components["schemas"]["Labels"];
         };
-        /** @description As its series say; null where nothing was counted yet. */
+        /** @description Current state; null if nothing has been counted yet. */
         SLOStatus: {
             /**
              * Format: double
@@ -3118,15 +3119,15 @@ export interface components {
             error_ratio: number | null;
             /**
              * Format: double
-             * @description 1 untouched, 0 used up, below overdrawn.
+             * @description Remaining share of the error budget: 1 is unused, 0 is used up, below 0 is overspent.
              */
             budget_remaining: number | null;
             /**
              * Format: double
-             * @description Over the last hour; 1 uses the budget up in just the window.
+             * @description Burn rate over the last hour; 1 uses up the budget exactly at the end of the window.
              */
             burn_rate: number | null;
-            /** @description Severities of its alerts that fire. */
+            /** @description Severities of its firing alerts. */
             alerts: string[];
         };
         SLOList: {
@@ -3134,26 +3135,26 @@ export interface components {
             meta: components["schemas"]["Meta"];
         };
         /**
-         * @description viewer reads, editor changes rules, objectives, silences and replays, admin decides who may.
+         * @description viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
          * @enum {string}
          */
         Role: "viewer" | "editor" | "admin";
         Me: {
-            /** @description Whether it is asked who one is; everybody may everything where it is not. */
+            /** @description Whether authentication is on. If it is off, every caller has all permissions. */
             authentication: boolean;
-            /** @description The user, or the token as token:NAME; null while that is not known. */
+            /** @description The user, or token:NAME for an API token; null for an unauthenticated caller. */
             name: string | null;
             role: components["schemas"]["Role"] | null;
-            /** @description Who asks has logged in, and can log out. */
+            /** @description The caller logged in and can log out. */
             login: boolean;
-            /** @description They logged in with a password, so that the login can be renewed and the password changed. */
+            /** @description The caller logged in with a password: the login can be renewed and the password changed. */
             local: boolean;
             /**
              * Format: date-time
-             * @description When the credential ends by itself; null where it does not.
+             * @description Expiry of the credential; null if it does not expire.
              */
             expires_at: string | null;
-            /** @description One can log in at an identity provider: /api/v1/auth/oidc/login. */
+            /** @description A login through an identity provider is available: /api/v1/auth/oidc/login. */
             oidc: boolean;
         };
         LoginInput: {
@@ -3161,11 +3162,11 @@ export interface components {
             password: string;
         };
         LoggedOut: {
-            /** @description At the identity provider; it comes back to the page at WATCHINGCAT_EXTERNAL_URL, to be registered there for that. */
+            /** @description Logout URL of the identity provider. It redirects back to the page at WATCHINGCAT_EXTERNAL_URL, which must be registered there. */
             location: string;
         };
         PasswordInput: {
-            /** @description The one that one has. */
+            /** @description The current password. */
             password: string;
             new_password: string;
         };
@@ -3188,7 +3189,7 @@ export interface components {
         };
         UserChange: {
             role: components["schemas"]["Role"];
-            /** @description Without it the password stays. */
+            /** @description New password. Default: unchanged. */
             password?: string;
         };
         UserList: {
@@ -3204,12 +3205,12 @@ export interface components {
             created_by: string;
             /**
              * Format: date-time
-             * @description Without it never.
+             * @description Default: never.
              */
             expires_at?: string;
             /**
              * Format: date-time
-             * @description When it was used last, at any replica, to the hour; without it never.
+             * @description Last use on any replica, to the hour. Absent if it was never used.
              */
             last_used_at?: string;
         };
@@ -3220,7 +3221,7 @@ export interface components {
             expires_at?: string;
         };
         NewToken: {
-            /** @description The secret; it is not stored and cannot be shown again. */
+            /** @description The secret. It is not stored and cannot be shown again. */
             token: string;
             info: components["schemas"]["Token"];
         };
@@ -3233,22 +3234,22 @@ export interface components {
             /** Format: date-time */
             time: string;
             by: string;
-            /** @description As create, update, delete, start, cancel, test, send, login, logout, refuse. */
+            /** @description For example create, update, delete, start, cancel, test, send, login, logout, refuse. */
             action: string;
             kind: string;
-            /** @description For `refuse` the user, or what was refused: names of unknown users are not recorded. */
+            /** @description For `refuse` the user or the rejected request. Names of unknown users are not recorded. */
             object: string;
-            /** @description Its value before. */
+            /** @description Previous value. */
             before?: unknown;
-            /** @description Its value after. */
+            /** @description New value. */
             after?: unknown;
-            /** @description From where. */
+            /** @description Address of the caller. */
             address?: string;
-            /** @description How often since time. */
+            /** @description Number of occurrences since `time`. */
             count?: number;
             /**
              * Format: date-time
-             * @description When last.
+             * @description Time of the last occurrence.
              */
             last?: string;
         };
@@ -3269,7 +3270,7 @@ export interface components {
             time: string;
         };
         Alert: {
-            /** @description Of its labels; the same as in the Alertmanager API. */
+            /** @description Fingerprint of its labels, as in the Alertmanager API. */
             fingerprint: string;
             rule_id: string;
             labels: components["schemas"]["Labels"];
@@ -3284,7 +3285,7 @@ export interface components {
             value: unknown;
             generator_url: string;
             evidence: components["schemas"]["Evidence"];
-            /** @description What became of it at each receiver; empty while it is pending. */
+            /** @description Delivery state at each receiver; empty while the alert is pending. */
             deliveries: components["schemas"]["Delivery"][];
         };
         AlertList: {
@@ -3300,7 +3301,7 @@ export interface components {
             rule_id: string;
             fingerprint: string;
             labels: components["schemas"]["Labels"];
-            /** @description Empty for an alert that was not there before. */
+            /** @description Empty for a new alert. */
             from: string;
             to: string;
             /** @description A number, or the string NaN, +Inf or -Inf. */
@@ -3333,12 +3334,12 @@ export interface components {
             lag: number;
             /**
              * Format: date-time
-             * @description Event time up to which it has been read.
+             * @description Event time up to which the partition has been read.
              */
             watermark: string | null;
-            /** @description There is nothing to read. */
+            /** @description True if the partition has been read to its end. */
             idle: boolean;
-            /** @description Why reading does not continue. */
+            /** @description Reason for which reading has stopped. */
             error: string | null;
         };
         Checkpoint: {
@@ -3362,18 +3363,18 @@ export interface components {
             to: number;
             /**
              * Format: date-time
-             * @description When it was found.
+             * @description Time at which it was detected.
              */
             time: string;
         };
         ReplayRequest: {
-            /** @description Whose past is taken from the new version; empty: all. */
+            /** @description Views whose history comes from the new version. Empty: all. */
             views?: string[];
-            /** @description Begin; RFC 3339 or Unix seconds. */
+            /** @description Start; RFC 3339 or Unix seconds. */
             from?: string;
             /** @description End; RFC 3339 or Unix seconds. */
             to?: string;
-            /** @description Keep the version that is replaced. */
+            /** @description Keep the replaced version. */
             keep?: boolean;
         };
         ReplayPartition: {
@@ -3382,7 +3383,7 @@ export interface components {
             partition: number;
             /**
              * Format: int64
-             * @description Offset where the replay began.
+             * @description Offset at which the replay started.
              */
             start: number;
             /**
@@ -3392,7 +3393,7 @@ export interface components {
             position: number;
             /**
              * Format: int64
-             * @description Offset that it has to reach at least.
+             * @description Minimum offset that it must reach.
              */
             end: number;
         };
@@ -3409,7 +3410,7 @@ export interface components {
             rate: number;
             /**
              * Format: double
-             * @description Seconds until it has caught up; null while not known.
+             * @description Remaining seconds until it has caught up; null while unknown.
              */
             eta_s: number | null;
             /**
@@ -3417,9 +3418,9 @@ export interface components {
              * @description Records read.
              */
             records: number;
-            /** @description It waits because the live views lag. */
+            /** @description True if it waits because the live views lag. */
             waiting: boolean;
-            /** @description Whose past is taken from the new version; empty: all. */
+            /** @description Views whose history comes from the new version. Empty: all. */
             views: string[];
             /** Format: date-time */
             from: string | null;
@@ -3428,7 +3429,7 @@ export interface components {
             keep: boolean;
             /**
              * Format: int64
-             * @description View version that it builds; null until the brokers have said where to begin.
+             * @description View version that it builds; null until the start offsets are known.
              */
             version: number | null;
             partitions: components["schemas"]["ReplayPartition"][];
@@ -3477,12 +3478,12 @@ export interface components {
             late: number;
             /**
              * Format: int64
-             * @description Spans that ended in the future and were moved to now.
+             * @description Spans whose end was in the future and was set to the time of the record.
              */
             future: number;
             /**
              * Format: int64
-             * @description Records recognised as sent again.
+             * @description Records recognised as duplicates.
              */
             duplicates: number;
             /**
@@ -3492,10 +3493,10 @@ export interface components {
             overflowed: number;
             /**
              * Format: int64
-             * @description Span halves that wait for their other side.
+             * @description Span halves that wait for the other half.
              */
             waiting: number;
-            /** @description Records that the broker had dropped before they were read. */
+            /** @description Records that the broker deleted before they were read. */
             truncated: components["schemas"]["Truncation"][];
             replays: components["schemas"]["Replay"][];
             backends: components["schemas"]["Backend"][];
@@ -3534,7 +3535,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description All checks are good. */
+        /** @description All checks passed. */
         Healthy: {
             headers: {
                 [name: string]: unknown;
@@ -3543,7 +3544,7 @@ export interface components {
                 "application/json": components["schemas"]["Health"];
             };
         };
-        /** @description A check is bad. */
+        /** @description A check failed. */
         Unhealthy: {
             headers: {
                 [name: string]: unknown;
@@ -3552,7 +3553,7 @@ export interface components {
                 "application/json": components["schemas"]["Health"];
             };
         };
-        /** @description As Prometheus answers; a Problem to who may not ask. */
+        /** @description As Prometheus responds. Without permission: a Problem. */
         Prometheus: {
             headers: {
                 [name: string]: unknown;
@@ -3564,10 +3565,10 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description As Jaeger answers; a Problem to who may not ask. */
+        /** @description As Jaeger responds. Without permission: a Problem. */
         Jaeger: {
             headers: {
-                /** @description What is missing of the answer, as a store that did not answer; once for each. */
+                /** @description Missing data, for example of a store that did not respond. One header per warning. */
                 "WatchingCat-Warning"?: string;
                 [name: string]: unknown;
             };
@@ -3578,39 +3579,39 @@ export interface components {
         };
     };
     parameters: {
-        /** @description Begin of the range; RFC 3339 or Unix seconds. */
+        /** @description Start of the range; RFC 3339 or Unix seconds. */
         start: string;
         /** @description End of the range; RFC 3339 or Unix seconds. */
         end: string;
-        /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+        /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
         filter: {
             [key: string]: string;
         };
-        /** @description How many to answer at most; without it all. */
+        /** @description Maximum number of results. Default: all. */
         listLimit: number;
-        /** @description How many to answer at most. */
+        /** @description Maximum number of results. */
         pageLimit: number;
-        /** @description The `next` of the answer before. */
+        /** @description Value of `next` in the previous answer. */
         next: string;
         /** @description Only spans of this kind. */
         kind: "SPAN_KIND_UNSPECIFIED" | "SPAN_KIND_INTERNAL" | "SPAN_KIND_SERVER" | "SPAN_KIND_CLIENT" | "SPAN_KIND_PRODUCER" | "SPAN_KIND_CONSUMER";
-        /** @description Id of a rule. */
+        /** @description ID of a rule. */
         ruleID: string;
         /** @description The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins. */
         ifMatch: string;
-        /** @description Id of the replay. */
+        /** @description ID of the replay. */
         replayID: string;
         /** @description Name of the service. */
         serviceName: string;
-        /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+        /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
         minPosition: string;
-        /** @description How long to wait for min_position; 5s without it and 1m at most. */
+        /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
         timeout: string;
         /** @description Name of a service. */
         jaegerService: string;
         /** @description Name of a service. */
         jaegerOneService: string;
-        /** @description Names of services. */
+        /** @description Service names. */
         jaegerServices: string[];
         /** @description Name of an operation. */
         jaegerOperation: string;
@@ -3618,63 +3619,63 @@ export interface components {
         jaegerTags: string;
         /** @description Attributes as key:value. */
         jaegerTag: string[];
-        /** @description Least duration of a span of the service and operation, as 100ms. */
+        /** @description Minimum duration of a span of the service and operation, for example 100ms. */
         jaegerMinDuration: string;
-        /** @description Longest duration of the span, as 2s. */
+        /** @description Maximum duration of the span, for example 2s. */
         jaegerMaxDuration: string;
-        /** @description How many to answer at most; 100 without it, 1500 at most. */
+        /** @description Maximum number of results, at most 1500. Default: 100. */
         jaegerLimit: number;
-        /** @description Begin of the range in Unix microseconds; two days before the end without it. */
+        /** @description Start of the range in Unix microseconds. Default: two days before the end. */
         jaegerStart: number;
         /** @description End of the range in Unix microseconds. */
         jaegerEnd: number;
-        /** @description Ids of traces; everything else is then of no account. */
+        /** @description Trace IDs. All other parameters are then ignored. */
         jaegerTraceIDs: string[];
-        /** @description Only operations of this kind, as server. */
+        /** @description Only operations of this kind, for example server. */
         jaegerSpanKind: string;
         /** @description End of the range in Unix milliseconds. */
         jaegerEndTs: number;
         /** @description Length of the range in milliseconds. */
         jaegerLookback: number;
-        /** @description Which quantile. */
+        /** @description The quantile, 0 to 1. */
         jaegerQuantile: number;
-        /** @description A series for each operation. */
+        /** @description Return one series per operation. */
         jaegerByOperation: boolean;
         /** @description Milliseconds between two points. */
         jaegerStep: number;
-        /** @description Milliseconds over which rates are taken. */
+        /** @description Range of rates in milliseconds. */
         jaegerRatePer: number;
-        /** @description Kinds of spans; server without it. */
+        /** @description Span kinds. Default: server. */
         jaegerSpanKinds: ("unspecified" | "internal" | "server" | "client" | "producer" | "consumer")[];
-        /** @description Only operations of this kind, as server. */
+        /** @description Only operations of this kind, for example server. */
         jaegerV3SpanKind: string;
-        /** @description Name of a service. This and the names below are taken in camel case too. */
+        /** @description Name of a service. The parameters are accepted in camel case too. */
         jaegerV3Service: string;
         /** @description Name of an operation. */
         jaegerV3Operation: string;
-        /** @description Begin of the range; RFC 3339. */
+        /** @description Start of the range; RFC 3339. */
         jaegerV3Start: string;
         /** @description End of the range; RFC 3339. */
         jaegerV3End: string;
-        /** @description Least duration of a span of the service and operation, as 100ms. */
+        /** @description Minimum duration of a span of the service and operation, for example 100ms. */
         jaegerV3MinDuration: string;
-        /** @description Longest duration of the span, as 2s. */
+        /** @description Maximum duration of the span, for example 2s. */
         jaegerV3MaxDuration: string;
-        /** @description How many to answer at most; query.num_traces says the same. */
+        /** @description Maximum number of results. query.num_traces is an alias. */
         jaegerV3Depth: number;
         /** @description Attributes as a JSON object of strings. */
         jaegerV3Attributes: string;
         /** @description PromQL. */
         promQL: string;
-        /** @description Unix seconds or RFC 3339; now without it. */
+        /** @description Unix seconds or RFC 3339. Default: now. */
         promTime: string;
-        /** @description How long the query may take, as 30s. */
+        /** @description Timeout of the query, for example 30s. */
         promTimeout: string;
-        /** @description Begin of the range; Unix seconds or RFC 3339. */
+        /** @description Start of the range; Unix seconds or RFC 3339. */
         promStart: string;
         /** @description End of the range; Unix seconds or RFC 3339. */
         promEnd: string;
-        /** @description Begin of the range; Unix seconds or RFC 3339. */
+        /** @description Start of the range; Unix seconds or RFC 3339. */
         promRangeStart: string;
         /** @description End of the range; Unix seconds or RFC 3339. */
         promRangeEnd: string;
@@ -3684,7 +3685,7 @@ export interface components {
         promMatch: string[];
         /** @description Series selectors. */
         promMatches: string[];
-        /** @description How many to answer at most. */
+        /** @description Maximum number of results. */
         promLimit: number;
         /** @description Name of a metric. */
         promMetric: string;
@@ -3696,11 +3697,11 @@ export interface components {
         promGroups: string[];
         /** @description Names of rules. */
         promRuleNames: string[];
-        /** @description Leave alerts out. */
+        /** @description Omit alerts. */
         promWithoutAlerts: boolean;
-        /** @description How many groups to answer at most. */
+        /** @description Maximum number of groups. */
         promGroupLimit: number;
-        /** @description The groupNextToken of the answer before. */
+        /** @description groupNextToken of the previous answer. */
         promGroupToken: string;
     };
     requestBodies: never;
@@ -3715,19 +3716,19 @@ export interface operations {
     listServices: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description How many to answer at most; without it all. */
+                /** @description Maximum number of results. Default: all. */
                 limit?: components["parameters"]["listLimit"];
-                /** @description The `next` of the answer before. */
+                /** @description Value of `next` in the previous answer. */
                 next?: components["parameters"]["next"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -3772,15 +3773,15 @@ export interface operations {
     getService: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -3807,21 +3808,21 @@ export interface operations {
     listOperations: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
                 /** @description Only spans of this kind. */
                 kind?: components["parameters"]["kind"];
-                /** @description How many to answer at most; without it all. */
+                /** @description Maximum number of results. Default: all. */
                 limit?: components["parameters"]["listLimit"];
-                /** @description The `next` of the answer before. */
+                /** @description Value of `next` in the previous answer. */
                 next?: components["parameters"]["next"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -3848,19 +3849,19 @@ export interface operations {
     getServiceMetrics: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description Width of a point, rounded up to whole buckets of 10 s. Without it the range is cut into at most 90 points. More than 11,000 points are refused. */
+                /** @description Width of a point, rounded up to whole buckets of 10 s. Default: the range is divided into at most 90 points. More than 11,000 points are rejected. */
                 step?: string;
-                /** @description Only spans of this name. */
+                /** @description Only spans with this name. */
                 operation?: string;
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -3872,7 +3873,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A point for each step, empty ones included. */
+            /** @description One point per step, including steps without spans. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3887,13 +3888,13 @@ export interface operations {
     listMetrics: {
         parameters: {
             query?: {
-                /** @description How many to answer at most; without it all. */
+                /** @description Maximum number of results. Default: all. */
                 limit?: components["parameters"]["listLimit"];
-                /** @description The `next` of the answer before. */
+                /** @description Value of `next` in the previous answer. */
                 next?: components["parameters"]["next"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -3917,21 +3918,21 @@ export interface operations {
     listMetricLabels: {
         parameters: {
             query?: {
-                /** @description Label whose values to return; without it the names of labels are returned. */
+                /** @description Label whose values are returned. Default: label names are returned. */
                 name?: string;
-                /** @description Series selector, as http_server_request_duration_seconds_count{job="shop/cart"}. */
+                /** @description Series selector, for example http_server_request_duration_seconds_count{job="shop/cart"}. */
                 match?: string;
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description How many to answer at most; without it all. */
+                /** @description Maximum number of results. Default: all. */
                 limit?: components["parameters"]["listLimit"];
-                /** @description The `next` of the answer before. */
+                /** @description Value of `next` in the previous answer. */
                 next?: components["parameters"]["next"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -3955,9 +3956,9 @@ export interface operations {
     queryMetrics: {
         parameters: {
             query?: {
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -3985,19 +3986,19 @@ export interface operations {
     getServiceMap: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description Begin of the range to compare with. */
+                /** @description Start of the range to compare with. */
                 compare_start?: string;
-                /** @description End of the range to compare with; without it, where the range begins. */
+                /** @description End of the range to compare with. Default: the start of the requested range. */
                 compare_end?: string;
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4021,41 +4022,41 @@ export interface operations {
     listTraces: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Only of this service. */
+                /** @description Only this service. */
                 service?: string;
-                /** @description With a span of this name, of the service if one is given. */
+                /** @description Only traces that contain a span with this name; with `service`, a span of that service. */
                 operation?: string;
-                /** @description `error`: a span (of service and operation) has failed; `ok`: none has. */
+                /** @description `error`: at least one span (of `service` and `operation`, where given) failed. `ok`: none failed. */
                 status?: "error" | "ok";
-                /** @description The trace took at least so long, from its first start to its last end; 150ms or microseconds. */
+                /** @description Minimum duration of the trace, from its first start to its last end, as 150ms or in microseconds. */
                 min_duration?: string;
-                /** @description The trace took at most so long. */
+                /** @description Maximum duration of the trace. */
                 max_duration?: string;
-                /** @description The same as min_duration, by the name of POST /api/v1/traces/search. */
+                /** @description Alias of min_duration, as POST /api/v1/traces/search names it. */
                 minDuration?: string;
-                /** @description The same as max_duration, by the name of POST /api/v1/traces/search. */
+                /** @description Alias of max_duration, as POST /api/v1/traces/search names it. */
                 maxDuration?: string;
-                /** @description A span took at least so long; 150ms or microseconds. */
+                /** @description Minimum duration of a span, as 150ms or in microseconds. */
                 min_span_duration?: string;
-                /** @description The span took at most so long. */
+                /** @description Maximum duration of that span. */
                 max_span_duration?: string;
-                /** @description Attributes of the span, its resource, its scope, one of its events or links, as `key=value`; several mean all of them. `resource.KEY` is of the resource only. */
+                /** @description Attributes as `key=value`, of the span, its resource, its scope, or one of its events or links. With several, all must match. `resource.KEY` matches resource attributes only. */
                 attributes?: string[];
-                /** @description Newest start first, or longest first. */
+                /** @description Sort by start, newest first, or by duration, longest first. */
                 order?: "newest" | "slowest";
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["pageLimit"];
-                /** @description The `next` of the answer before. */
+                /** @description Value of `next` in the previous answer. */
                 next?: components["parameters"]["next"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4079,11 +4080,11 @@ export interface operations {
     searchTraces: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4111,9 +4112,9 @@ export interface operations {
     getTrace: {
         parameters: {
             query?: {
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4140,31 +4141,31 @@ export interface operations {
     listLogs: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Only of this service. */
+                /** @description Only this service. */
                 service?: string;
-                /** @description At least as severe. */
+                /** @description Minimum severity. */
                 severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
-                /** @description Text in the body or in the name of the event; case is ignored. */
+                /** @description Text in the body or the event name; case-insensitive. */
                 text?: string;
-                /** @description The body is of this pattern, as /api/v1/logs/patterns gives it. */
+                /** @description Log pattern that the body must match, as /api/v1/logs/patterns returns it. */
                 pattern?: string;
-                /** @description Attributes that the line or its resource has, as `key=value`; several mean all of them. Values are compared as text. */
+                /** @description Attributes of the line or its resource as `key=value`. With several, all must match. Values are compared as text. */
                 attributes?: string[];
-                /** @description Of this trace. */
+                /** @description Only lines of this trace. */
                 trace_id?: string;
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["pageLimit"];
-                /** @description The `next` of the answer before. */
+                /** @description Value of `next` in the previous answer. */
                 next?: components["parameters"]["next"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4188,11 +4189,11 @@ export interface operations {
     searchLogs: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4220,19 +4221,19 @@ export interface operations {
     tailLogs: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Only of this service. */
+                /** @description Only this service. */
                 service?: string;
-                /** @description At least as severe. */
+                /** @description Minimum severity. */
                 severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
-                /** @description Text in the body or in the name of the event; case is ignored. */
+                /** @description Text in the body or the event name; case-insensitive. */
                 text?: string;
-                /** @description The body is of this pattern, as /api/v1/logs/patterns gives it. */
+                /** @description Log pattern that the body must match, as /api/v1/logs/patterns returns it. */
                 pattern?: string;
-                /** @description Attributes that the line or its resource has, as `key=value`; several mean all of them. Values are compared as text. */
+                /** @description Attributes of the line or its resource as `key=value`. With several, all must match. Values are compared as text. */
                 attributes?: string[];
-                /** @description Of this trace. */
+                /** @description Only lines of this trace. */
                 trace_id?: string;
             };
             header?: never;
@@ -4256,17 +4257,17 @@ export interface operations {
     live: {
         parameters: {
             query: {
-                /** @description What to look at. */
+                /** @description The view to subscribe to. */
                 view: "services" | "servicemap" | "alerts" | "pipeline" | "logs";
-                /** @description How far back, up to 24h; slides. */
+                /** @description Length of the sliding range, at most 24h. */
                 range?: string;
                 /** @description Only this service; on the map, its edges. */
                 service?: string;
-                /** @description Of alerts. */
+                /** @description Only alerts in this state. */
                 state?: "pending" | "firing";
-                /** @description Of log lines, at least. */
+                /** @description Minimum severity of log lines. */
                 severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
-                /** @description In the body of log lines. */
+                /** @description Text in the body of log lines. */
                 text?: string;
                 /** @description Of log lines. */
                 pattern?: string;
@@ -4294,19 +4295,19 @@ export interface operations {
     getLogVolume: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Only of this service. */
+                /** @description Only this service. */
                 service?: string;
-                /** @description Width of a point; rounded up to whole buckets. */
+                /** @description Width of a point, rounded up to whole buckets. */
                 step?: string;
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4315,7 +4316,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How many log lines of each service and severity. */
+            /** @description Log lines per service and severity over time. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4330,19 +4331,19 @@ export interface operations {
     listLogPatterns: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Only of this service. */
+                /** @description Only this service. */
                 service?: string;
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["pageLimit"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4366,27 +4367,27 @@ export interface operations {
     listErrors: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Only of this service. */
+                /** @description Only this service. */
                 service?: string;
-                /** @description Of this exception type. */
+                /** @description Only this exception type. */
                 type?: string;
-                /** @description Only groups first seen at or after this time; RFC 3339 or Unix seconds. */
+                /** @description Only groups that were first seen at or after this time; RFC 3339 or Unix seconds. */
                 new_since?: string;
-                /** @description Width of a point; rounded up to whole buckets. */
+                /** @description Width of a point, rounded up to whole buckets. */
                 step?: string;
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["pageLimit"];
-                /** @description The `next` of the answer before. */
+                /** @description Value of `next` in the previous answer. */
                 next?: components["parameters"]["next"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4410,21 +4411,21 @@ export interface operations {
     listDeployments: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Only of this service. */
+                /** @description Only this service. */
                 service?: string;
-                /** @description How long before and after is compared; 15m. */
+                /** @description Length of the windows before and after the first span. Default: 15m. */
                 window?: string;
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["pageLimit"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4448,17 +4449,17 @@ export interface operations {
     listDatabases: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Only of this service. */
+                /** @description Only this service. */
                 service?: string;
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4467,7 +4468,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Calls of databases. */
+            /** @description Database calls. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4482,17 +4483,17 @@ export interface operations {
     listMessaging: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Only of this service. */
+                /** @description Only this service. */
                 service?: string;
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4516,17 +4517,17 @@ export interface operations {
     listExternal: {
         parameters: {
             query?: {
-                /** @description Only what has these values of dimensions, as `filter[deployment.environment.name]=production`; an empty value selects what has none. GET /api/v1/dimensions lists them. */
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
                 filter?: components["parameters"]["filter"];
-                /** @description Only of this service. */
+                /** @description Only this service. */
                 service?: string;
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4535,7 +4536,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Calls systems that send no spans. */
+            /** @description Calls to systems that send no spans. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4552,9 +4553,9 @@ export interface operations {
             query?: {
                 /** @description Only rules of this type. */
                 type?: "alerting" | "recording";
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -4605,7 +4606,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of a rule. */
+                /** @description ID of a rule. */
                 id: components["parameters"]["ruleID"];
             };
             cookie?: never;
@@ -4633,7 +4634,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["ifMatch"];
             };
             path: {
-                /** @description Id of a rule. */
+                /** @description ID of a rule. */
                 id: components["parameters"]["ruleID"];
             };
             cookie?: never;
@@ -4644,7 +4645,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The rule as it is now. */
+            /** @description The new rule. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4665,7 +4666,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["ifMatch"];
             };
             path: {
-                /** @description Id of a rule. */
+                /** @description ID of a rule. */
                 id: components["parameters"]["ruleID"];
             };
             cookie?: never;
@@ -4687,7 +4688,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of a rule. */
+                /** @description ID of a rule. */
                 id: components["parameters"]["ruleID"];
             };
             cookie?: never;
@@ -4769,7 +4770,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The backtest runs. */
+            /** @description The backtest was started. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -4853,15 +4854,15 @@ export interface operations {
     listNotifications: {
         parameters: {
             query?: {
-                /** @description Only those of this receiver. */
+                /** @description Only attempts for this receiver. */
                 receiver?: string;
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["pageLimit"];
-                /** @description The `next` of the answer before. */
+                /** @description Value of `next` in the previous answer. */
                 next?: components["parameters"]["next"];
             };
             header?: never;
@@ -4978,7 +4979,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of an objective. */
+                /** @description ID of an objective. */
                 id: string;
             };
             cookie?: never;
@@ -5006,7 +5007,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["ifMatch"];
             };
             path: {
-                /** @description Id of an objective. */
+                /** @description ID of an objective. */
                 id: string;
             };
             cookie?: never;
@@ -5017,7 +5018,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The objective as it is now. */
+            /** @description The new objective. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -5038,7 +5039,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["ifMatch"];
             };
             path: {
-                /** @description Id of an objective. */
+                /** @description ID of an objective. */
                 id: string;
             };
             cookie?: never;
@@ -5091,7 +5092,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Who asks. */
+            /** @description The caller. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5106,7 +5107,7 @@ export interface operations {
     oidcLogin: {
         parameters: {
             query?: {
-                /** @description The page to go to afterwards, as /alerts. */
+                /** @description Page to open after the login, for example /alerts. */
                 to?: string;
             };
             header?: never;
@@ -5115,12 +5116,12 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description To the provider. */
+            /** @description Redirect to the identity provider. */
             303: {
                 headers: {
-                    /** @description Of the provider. */
+                    /** @description From the provider. */
                     Location?: string;
-                    /** @description What the browser brings back. */
+                    /** @description Identifies the flow when the browser returns. */
                     "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
@@ -5132,13 +5133,13 @@ export interface operations {
     oidcCallback: {
         parameters: {
             query?: {
-                /** @description Of the flow. */
+                /** @description State of the flow. */
                 state?: string;
-                /** @description Of the provider. */
+                /** @description From the provider. */
                 code?: string;
-                /** @description Of the provider instead. */
+                /** @description From the provider, instead of a code. */
                 error?: string;
-                /** @description Of the provider instead. */
+                /** @description From the provider, instead of a code. */
                 error_description?: string;
             };
             header?: never;
@@ -5147,10 +5148,10 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description To the page. */
+            /** @description Redirect to the page. */
             303: {
                 headers: {
-                    /** @description Of the page. */
+                    /** @description URL of the page. */
                     Location?: string;
                     /** @description The login. */
                     "Set-Cookie"?: string;
@@ -5220,7 +5221,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It has ended here, and can be ended at the identity provider: a browser goes there (RP-initiated logout). */
+            /** @description The login has ended here. To end it at the identity provider too, open `location` in the browser (RP-initiated logout). */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5229,7 +5230,7 @@ export interface operations {
                     "application/json": components["schemas"]["LoggedOut"];
                 };
             };
-            /** @description The cookie is gone. */
+            /** @description The cookie was deleted. */
             204: {
                 headers: {
                     /** @description An expired cookie. */
@@ -5327,7 +5328,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The user as it is now. */
+            /** @description The changed user. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5351,7 +5352,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The user is gone. */
+            /** @description The user was deleted. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -5412,14 +5413,14 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of a token. */
+                /** @description ID of a token. */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The token is gone. */
+            /** @description The token was revoked. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -5432,11 +5433,11 @@ export interface operations {
     listAudit: {
         parameters: {
             query?: {
-                /** @description Only of objects of this kind. */
+                /** @description Only entries for objects of this kind. */
                 kind?: "rule_group" | "rule_switch" | "slo" | "user" | "token" | "silence" | "replay" | "receiver" | "backtest" | "login" | "alert";
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["pageLimit"];
-                /** @description The `next` of the answer before. */
+                /** @description Value of `next` in the previous answer. */
                 next?: components["parameters"]["next"];
             };
             header?: never;
@@ -5462,9 +5463,9 @@ export interface operations {
             query?: {
                 /** @description Only alerts in this state. */
                 state?: "pending" | "firing";
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -5488,17 +5489,17 @@ export interface operations {
     listAlertHistory: {
         parameters: {
             query?: {
-                /** @description Begin of the range; RFC 3339 or Unix seconds. */
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
                 start?: components["parameters"]["start"];
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: number;
-                /** @description The `next` of the answer before. */
+                /** @description Value of `next` in the previous answer. */
                 next?: components["parameters"]["next"];
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -5522,9 +5523,9 @@ export interface operations {
     getPipeline: {
         parameters: {
             query?: {
-                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The answer waits until the views hold them, at most for `timeout`; then it is 504 `position_timeout`. */
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
                 min_position?: components["parameters"]["minPosition"];
-                /** @description How long to wait for min_position; 5s without it and 1m at most. */
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
                 timeout?: components["parameters"]["timeout"];
             };
             header?: never;
@@ -5533,7 +5534,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The pipeline. */
+            /** @description State of the pipeline. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5579,7 +5580,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The replay has begun. */
+            /** @description The replay was started. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -5596,7 +5597,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of the replay. */
+                /** @description ID of the replay. */
                 id: components["parameters"]["replayID"];
             };
             cookie?: never;
@@ -5620,7 +5621,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of the replay. */
+                /** @description ID of the replay. */
                 id: components["parameters"]["replayID"];
             };
             cookie?: never;
@@ -5642,7 +5643,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of the replay. */
+                /** @description ID of the replay. */
                 id: components["parameters"]["replayID"];
             };
             cookie?: never;
@@ -5666,7 +5667,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of the replay. */
+                /** @description ID of the replay. */
                 id: components["parameters"]["replayID"];
             };
             cookie?: never;
@@ -5810,21 +5811,21 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The connection is a WebSocket from here on. */
+            /** @description The connection was upgraded to a WebSocket. */
             101: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The page that opened it comes from an origin that is not allowed. */
+            /** @description The origin of the page is not allowed. */
             403: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request asks for no WebSocket. */
+            /** @description The request is no WebSocket upgrade. */
             426: {
                 headers: {
                     [name: string]: unknown;
@@ -5843,7 +5844,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Exposition text. */
+            /** @description Metrics in the text exposition format. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5881,11 +5882,11 @@ export interface operations {
             query: {
                 /** @description PromQL. */
                 query: components["parameters"]["promQL"];
-                /** @description Unix seconds or RFC 3339; now without it. */
+                /** @description Unix seconds or RFC 3339. Default: now. */
                 time?: components["parameters"]["promTime"];
-                /** @description How long the query may take, as 30s. */
+                /** @description Timeout of the query, for example 30s. */
                 timeout?: components["parameters"]["promTimeout"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["promLimit"];
             };
             header?: never;
@@ -5922,15 +5923,15 @@ export interface operations {
             query: {
                 /** @description PromQL. */
                 query: components["parameters"]["promQL"];
-                /** @description Begin of the range; Unix seconds or RFC 3339. */
+                /** @description Start of the range; Unix seconds or RFC 3339. */
                 start: components["parameters"]["promRangeStart"];
                 /** @description End of the range; Unix seconds or RFC 3339. */
                 end: components["parameters"]["promRangeEnd"];
                 /** @description Seconds or a duration between two points. */
                 step: components["parameters"]["promStep"];
-                /** @description How long the query may take, as 30s. */
+                /** @description Timeout of the query, for example 30s. */
                 timeout?: components["parameters"]["promTimeout"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["promLimit"];
             };
             header?: never;
@@ -5970,7 +5971,7 @@ export interface operations {
             query: {
                 /** @description PromQL. */
                 query: components["parameters"]["promQL"];
-                /** @description Begin of the range; Unix seconds or RFC 3339. */
+                /** @description Start of the range; Unix seconds or RFC 3339. */
                 start?: components["parameters"]["promStart"];
                 /** @description End of the range; Unix seconds or RFC 3339. */
                 end?: components["parameters"]["promEnd"];
@@ -6077,13 +6078,13 @@ export interface operations {
     promLabels: {
         parameters: {
             query?: {
-                /** @description Begin of the range; Unix seconds or RFC 3339. */
+                /** @description Start of the range; Unix seconds or RFC 3339. */
                 start?: components["parameters"]["promStart"];
                 /** @description End of the range; Unix seconds or RFC 3339. */
                 end?: components["parameters"]["promEnd"];
                 /** @description Series selectors. */
                 "match[]"?: components["parameters"]["promMatch"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["promLimit"];
             };
             header?: never;
@@ -6116,13 +6117,13 @@ export interface operations {
     promLabelValues: {
         parameters: {
             query?: {
-                /** @description Begin of the range; Unix seconds or RFC 3339. */
+                /** @description Start of the range; Unix seconds or RFC 3339. */
                 start?: components["parameters"]["promStart"];
                 /** @description End of the range; Unix seconds or RFC 3339. */
                 end?: components["parameters"]["promEnd"];
                 /** @description Series selectors. */
                 "match[]"?: components["parameters"]["promMatch"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["promLimit"];
             };
             header?: never;
@@ -6141,11 +6142,11 @@ export interface operations {
             query: {
                 /** @description Series selectors. */
                 "match[]": components["parameters"]["promMatches"];
-                /** @description Begin of the range; Unix seconds or RFC 3339. */
+                /** @description Start of the range; Unix seconds or RFC 3339. */
                 start?: components["parameters"]["promStart"];
                 /** @description End of the range; Unix seconds or RFC 3339. */
                 end?: components["parameters"]["promEnd"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["promLimit"];
             };
             header?: never;
@@ -6182,7 +6183,7 @@ export interface operations {
             query?: {
                 /** @description Name of a metric. */
                 metric?: components["parameters"]["promMetric"];
-                /** @description How many to answer at most. */
+                /** @description Maximum number of results. */
                 limit?: components["parameters"]["promLimit"];
             };
             header?: never;
@@ -6207,11 +6208,11 @@ export interface operations {
                 "rule_name[]"?: components["parameters"]["promRuleNames"];
                 /** @description Series selectors. */
                 "match[]"?: components["parameters"]["promMatch"];
-                /** @description Leave alerts out. */
+                /** @description Omit alerts. */
                 exclude_alerts?: components["parameters"]["promWithoutAlerts"];
-                /** @description How many groups to answer at most. */
+                /** @description Maximum number of groups. */
                 group_limit?: components["parameters"]["promGroupLimit"];
-                /** @description The groupNextToken of the answer before. */
+                /** @description groupNextToken of the previous answer. */
                 group_next_token?: components["parameters"]["promGroupToken"];
             };
             header?: never;
@@ -6256,7 +6257,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Prometheus answers. */
+            /** @description As Prometheus responds. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6279,7 +6280,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Mimir answers. */
+            /** @description As Mimir responds. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6300,7 +6301,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Mimir answers. */
+            /** @description As Mimir responds. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6337,7 +6338,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description As Mimir answers. */
+            /** @description As Mimir responds. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6358,7 +6359,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Mimir answers. */
+            /** @description As Mimir responds. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6381,7 +6382,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Mimir answers. */
+            /** @description As Mimir responds. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6404,7 +6405,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Mimir answers. */
+            /** @description As Mimir responds. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6424,7 +6425,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Alertmanager answers. */
+            /** @description As Alertmanager responds. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6444,7 +6445,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Alertmanager answers. */
+            /** @description As Alertmanager responds. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6464,7 +6465,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As Alertmanager answers. */
+            /** @description As Alertmanager responds. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6504,7 +6505,7 @@ export interface operations {
             query: {
                 /** @description Name of a service. */
                 service: components["parameters"]["jaegerOneService"];
-                /** @description Only operations of this kind, as server. */
+                /** @description Only operations of this kind, for example server. */
                 spanKind?: components["parameters"]["jaegerSpanKind"];
             };
             header?: never;
@@ -6527,17 +6528,17 @@ export interface operations {
                 tags?: components["parameters"]["jaegerTags"];
                 /** @description Attributes as key:value. */
                 tag?: components["parameters"]["jaegerTag"];
-                /** @description Least duration of a span of the service and operation, as 100ms. */
+                /** @description Minimum duration of a span of the service and operation, for example 100ms. */
                 minDuration?: components["parameters"]["jaegerMinDuration"];
-                /** @description Longest duration of the span, as 2s. */
+                /** @description Maximum duration of the span, for example 2s. */
                 maxDuration?: components["parameters"]["jaegerMaxDuration"];
-                /** @description How many to answer at most; 100 without it, 1500 at most. */
+                /** @description Maximum number of results, at most 1500. Default: 100. */
                 limit?: components["parameters"]["jaegerLimit"];
-                /** @description Begin of the range in Unix microseconds; two days before the end without it. */
+                /** @description Start of the range in Unix microseconds. Default: two days before the end. */
                 start?: components["parameters"]["jaegerStart"];
                 /** @description End of the range in Unix microseconds. */
                 end?: components["parameters"]["jaegerEnd"];
-                /** @description Ids of traces; everything else is then of no account. */
+                /** @description Trace IDs. All other parameters are then ignored. */
                 traceID?: components["parameters"]["jaegerTraceIDs"];
             };
             header?: never;
@@ -6603,9 +6604,9 @@ export interface operations {
     jaegerLatencies: {
         parameters: {
             query: {
-                /** @description Names of services. */
+                /** @description Service names. */
                 service: components["parameters"]["jaegerServices"];
-                /** @description A series for each operation. */
+                /** @description Return one series per operation. */
                 groupByOperation?: components["parameters"]["jaegerByOperation"];
                 /** @description End of the range in Unix milliseconds. */
                 endTs?: components["parameters"]["jaegerEndTs"];
@@ -6613,11 +6614,11 @@ export interface operations {
                 lookback?: components["parameters"]["jaegerLookback"];
                 /** @description Milliseconds between two points. */
                 step?: components["parameters"]["jaegerStep"];
-                /** @description Milliseconds over which rates are taken. */
+                /** @description Range of rates in milliseconds. */
                 ratePer?: components["parameters"]["jaegerRatePer"];
-                /** @description Kinds of spans; server without it. */
+                /** @description Span kinds. Default: server. */
                 spanKind?: components["parameters"]["jaegerSpanKinds"];
-                /** @description Which quantile. */
+                /** @description The quantile, 0 to 1. */
                 quantile: components["parameters"]["jaegerQuantile"];
             };
             header?: never;
@@ -6632,9 +6633,9 @@ export interface operations {
     jaegerCalls: {
         parameters: {
             query: {
-                /** @description Names of services. */
+                /** @description Service names. */
                 service: components["parameters"]["jaegerServices"];
-                /** @description A series for each operation. */
+                /** @description Return one series per operation. */
                 groupByOperation?: components["parameters"]["jaegerByOperation"];
                 /** @description End of the range in Unix milliseconds. */
                 endTs?: components["parameters"]["jaegerEndTs"];
@@ -6642,9 +6643,9 @@ export interface operations {
                 lookback?: components["parameters"]["jaegerLookback"];
                 /** @description Milliseconds between two points. */
                 step?: components["parameters"]["jaegerStep"];
-                /** @description Milliseconds over which rates are taken. */
+                /** @description Range of rates in milliseconds. */
                 ratePer?: components["parameters"]["jaegerRatePer"];
-                /** @description Kinds of spans; server without it. */
+                /** @description Span kinds. Default: server. */
                 spanKind?: components["parameters"]["jaegerSpanKinds"];
             };
             header?: never;
@@ -6659,9 +6660,9 @@ export interface operations {
     jaegerErrors: {
         parameters: {
             query: {
-                /** @description Names of services. */
+                /** @description Service names. */
                 service: components["parameters"]["jaegerServices"];
-                /** @description A series for each operation. */
+                /** @description Return one series per operation. */
                 groupByOperation?: components["parameters"]["jaegerByOperation"];
                 /** @description End of the range in Unix milliseconds. */
                 endTs?: components["parameters"]["jaegerEndTs"];
@@ -6669,9 +6670,9 @@ export interface operations {
                 lookback?: components["parameters"]["jaegerLookback"];
                 /** @description Milliseconds between two points. */
                 step?: components["parameters"]["jaegerStep"];
-                /** @description Milliseconds over which rates are taken. */
+                /** @description Range of rates in milliseconds. */
                 ratePer?: components["parameters"]["jaegerRatePer"];
-                /** @description Kinds of spans; server without it. */
+                /** @description Span kinds. Default: server. */
                 spanKind?: components["parameters"]["jaegerSpanKinds"];
             };
             header?: never;
@@ -6712,7 +6713,7 @@ export interface operations {
             query: {
                 /** @description Name of a service. */
                 service: components["parameters"]["jaegerOneService"];
-                /** @description Only operations of this kind, as server. */
+                /** @description Only operations of this kind, for example server. */
                 span_kind?: components["parameters"]["jaegerV3SpanKind"];
             };
             header?: never;
@@ -6727,19 +6728,19 @@ export interface operations {
     jaegerV3Search: {
         parameters: {
             query: {
-                /** @description Name of a service. This and the names below are taken in camel case too. */
+                /** @description Name of a service. The parameters are accepted in camel case too. */
                 "query.service_name"?: components["parameters"]["jaegerV3Service"];
                 /** @description Name of an operation. */
                 "query.operation_name"?: components["parameters"]["jaegerV3Operation"];
-                /** @description Begin of the range; RFC 3339. */
+                /** @description Start of the range; RFC 3339. */
                 "query.start_time_min": components["parameters"]["jaegerV3Start"];
                 /** @description End of the range; RFC 3339. */
                 "query.start_time_max": components["parameters"]["jaegerV3End"];
-                /** @description Least duration of a span of the service and operation, as 100ms. */
+                /** @description Minimum duration of a span of the service and operation, for example 100ms. */
                 "query.duration_min"?: components["parameters"]["jaegerV3MinDuration"];
-                /** @description Longest duration of the span, as 2s. */
+                /** @description Maximum duration of the span, for example 2s. */
                 "query.duration_max"?: components["parameters"]["jaegerV3MaxDuration"];
-                /** @description How many to answer at most; query.num_traces says the same. */
+                /** @description Maximum number of results. query.num_traces is an alias. */
                 "query.search_depth"?: components["parameters"]["jaegerV3Depth"];
                 /** @description Attributes as a JSON object of strings. */
                 "query.attributes"?: components["parameters"]["jaegerV3Attributes"];
@@ -6770,19 +6771,19 @@ export interface operations {
     jaegerV3Summaries: {
         parameters: {
             query: {
-                /** @description Name of a service. This and the names below are taken in camel case too. */
+                /** @description Name of a service. The parameters are accepted in camel case too. */
                 "query.service_name"?: components["parameters"]["jaegerV3Service"];
                 /** @description Name of an operation. */
                 "query.operation_name"?: components["parameters"]["jaegerV3Operation"];
-                /** @description Begin of the range; RFC 3339. */
+                /** @description Start of the range; RFC 3339. */
                 "query.start_time_min": components["parameters"]["jaegerV3Start"];
                 /** @description End of the range; RFC 3339. */
                 "query.start_time_max": components["parameters"]["jaegerV3End"];
-                /** @description Least duration of a span of the service and operation, as 100ms. */
+                /** @description Minimum duration of a span of the service and operation, for example 100ms. */
                 "query.duration_min"?: components["parameters"]["jaegerV3MinDuration"];
-                /** @description Longest duration of the span, as 2s. */
+                /** @description Maximum duration of the span, for example 2s. */
                 "query.duration_max"?: components["parameters"]["jaegerV3MaxDuration"];
-                /** @description How many to answer at most; query.num_traces says the same. */
+                /** @description Maximum number of results. query.num_traces is an alias. */
                 "query.search_depth"?: components["parameters"]["jaegerV3Depth"];
                 /** @description Attributes as a JSON object of strings. */
                 "query.attributes"?: components["parameters"]["jaegerV3Attributes"];
