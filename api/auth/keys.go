@@ -94,7 +94,7 @@ func (k *keySet) key(ctx context.Context, kid string, method jwt.SigningMethod) 
 	m := jwk.Marshal()
 	if m.ALG != "" && m.ALG.String() != method.Alg() || m.USE != "" && m.USE != jwkset.UseSig ||
 		len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify) {
-		return nil, errors.New("the key is for something else")
+		return nil, errors.New("the key may not verify signatures by this algorithm")
 	}
 	key := jwk.Key()
 	if private, ok := key.(interface{ Public() crypto.PublicKey }); ok {

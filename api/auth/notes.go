@@ -42,7 +42,7 @@ type uses struct {
 
 type use struct{ at, noted time.Time }
 
-// Used remembers that a token is in use. Now and then it returns a note of that, which is to be put where all replicas have it.
+// Used records that a token is in use. Once an hour it returns a note of that, which the caller writes for all replicas.
 func (a *Accounts) Used(p Principal, now time.Time) (storage.Object, bool) {
 	if p.token == "" {
 		return storage.Object{}, false
@@ -51,7 +51,7 @@ func (a *Accounts) Used(p Principal, now time.Time) (storage.Object, bool) {
 	defer a.uses.mu.Unlock()
 	u, known := a.uses.last[p.token]
 	if !known {
-		u.noted, _ = a.noted(storage.KindTokenUse, p.token) // what cannot be read is noted again
+		u.noted, _ = a.noted(storage.KindTokenUse, p.token) // a note that cannot be read is written again
 	}
 	due := now.Sub(u.noted) >= useEvery
 	if u.at = now; due {
@@ -82,14 +82,14 @@ func (a *Accounts) forgetUse(id string) {
 	delete(a.uses.last, id)
 }
 
-// endings are logins that were ended, by id, until they would have expired: what this process knows before it reads it from the topic.
+// endings are logins that this process ended, by id, until they would have expired. The topic brings them to all replicas later.
 type endings struct {
 	mu    sync.Mutex
 	until map[string]time.Time
 }
 
-// EndLogin ends the login that p is verified by, its renewals too. It returns notes of that for all replicas, and the deletion of those
-// that are not needed any more. What is open is looked at by Changed.
+// EndLogin ends the login that p is verified by, and its renewals. It returns the note of that for all replicas, and deletions of notes
+// that have expired. Changed finds the connections of the login that are open.
 func (a *Auth) EndLogin(p Principal) ([]storage.Object, error) {
 	if p.session == "" {
 		return nil, nil
@@ -118,7 +118,7 @@ func (a *Auth) EndLogin(p Principal) ([]storage.Object, error) {
 	return out, err
 }
 
-// isEnded reports whether a login was ended. What cannot be read was.
+// isEnded reports whether a login was ended. A login whose note cannot be read counts as ended.
 func (a *Accounts) isEnded(session string) bool {
 	if session == "" {
 		return false

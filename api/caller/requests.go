@@ -116,7 +116,7 @@ func (s *Requests) Observe(next http.Handler) http.Handler {
 		}
 		stream := a.status == http.StatusSwitchingProtocols || strings.HasPrefix(ww.Header().Get("Content-Type"), "text/event-stream")
 		s.count(ctx, &a, stream)
-		// one that is not ended is never exported: no user waits for hours to see that a page was open
+		// the span of a stream would be exported after hours: it is never ended
 		if span != nil && !stream && !a.probe() {
 			a.end(span, r, who.Name)
 		}
@@ -152,12 +152,12 @@ func (a *answered) otelMethod() string {
 	return a.method
 }
 
-// probe reports whether the request is one of those that come every few seconds from who looks after the process.
+// probe reports whether the request is a health check or a scrape, which come every few seconds.
 func (a *answered) probe() bool {
 	return probePath(a.route) || a.route == "/metrics"
 }
 
-// end names the span by its route. Query strings are left out: they may hold what is not for everybody.
+// end names the span by its route. Query strings are omitted: they may contain secrets.
 func (a *answered) end(span trace.Span, r *http.Request, principal string) {
 	if a.route != "none" {
 		span.SetName(a.otelMethod() + " " + a.route)
@@ -175,8 +175,8 @@ func (a *answered) end(span trace.Span, r *http.Request, principal string) {
 	span.End()
 }
 
-// logRequest writes the one line of a request: who asked for what and what became of it; neither query strings nor headers. The
-// logger adds the trace that the context is in.
+// logRequest writes one line per request: caller, path, status and outcome, without query string and headers. The logger adds the trace
+// of the context.
 func (s *Requests) logRequest(ctx context.Context, r *http.Request, a *answered, who *Caller) {
 	level := zerolog.InfoLevel
 	switch {

@@ -30,10 +30,10 @@ type Filter struct {
 	Dimensions map[string]string `json:"dimensions,omitempty"` // values of dimensions, as filter[NAME] of a GET
 }
 
-// View is a view that WebSockets can subscribe to. Its snapshot is the answer of the GET of the same name.
+// View is a view that clients can subscribe to. Its snapshot is the answer of the GET of the same name.
 type View struct {
 	Name    string
-	Takes   []string // fields of filter
+	Takes   []string // fields of Filter that it accepts
 	Alerts  bool     // changes with alerts too
 	Compute func(*Hub, Filter) (*State, error)
 }
@@ -242,11 +242,11 @@ func (s *Hub) liveAlerts(f Filter) (*State, error) {
 }
 
 const (
-	liveLines     = 100      // that a client is shown at first
-	liveLogBudget = 16 << 20 // bytes looked through for them
+	liveLines     = 100      // of the snapshot
+	liveLogBudget = 16 << 20 // bytes that are searched for them
 )
 
-// liveLogs is the newest lines. A delta has those that are new; how many a client keeps is its own affair.
+// liveLogs is the newest lines. A delta has the new lines; the client decides how many it keeps.
 func (s *Hub) liveLogs(f Filter) (*State, error) {
 	m, release := s.Hold(f.Dimensions)
 	defer release()
