@@ -3,7 +3,8 @@ import { lazy, Suspense, useMemo } from 'react'
 import { useMapDifference } from '../api/queries'
 import type { Edge, EdgeChange } from '../api/types'
 import { MetaWarnings, Problem, Section, Waiting } from '../components/bits'
-import { ConnectionType, EdgeEnd, Failed } from '../components/edge'
+import { ConnectionType, EdgeEnd } from '../components/edge'
+import { edgeNumbers, endColumn } from '../components/edge-columns'
 import { FilterBox } from '../components/filter'
 import { type Column, Table } from '../components/table'
 import { count, exact, millis, none, percent, rate } from '../lib/format'
@@ -14,30 +15,7 @@ import { type Comparison, comparisons, earlierBy, type Kind, kindOf, kinds, word
 
 const Drawing = lazy(() => import('../map/drawing'))
 
-const columns: Column<Edge>[] = [
-  { id: 'client', label: 'Client', className: 'c-name', sort: (e) => e.client, cell: (e) => <EdgeEnd edge={e} end="client" row /> },
-  { id: 'server', label: 'Server', className: 'c-name', sort: (e) => e.server, cell: (e) => <EdgeEnd edge={e} end="server" /> },
-  { id: 'type', label: 'Type', wide: true, sort: (e) => e.connection_type, cell: (e) => <ConnectionType type={e.connection_type} /> },
-  { id: 'calls', label: 'Calls', numeric: true, sort: (e) => e.calls, cell: (e) => <span title={exact(e.calls)}>{count(e.calls)}</span> },
-  {
-    id: 'failed',
-    label: 'Failed',
-    unit: '%',
-    numeric: true,
-    sort: (e) => (e.calls ? e.failed / e.calls : 0),
-    cell: (e) => <Failed edge={e} />,
-  },
-  {
-    id: 'cp95',
-    label: 'Client p95',
-    unit: 'ms',
-    numeric: true,
-    wide: true,
-    sort: (e) => e.client_p95_ms,
-    cell: (e) => millis(e.client_p95_ms),
-  },
-  { id: 'sp95', label: 'Server p95', unit: 'ms', numeric: true, sort: (e) => e.server_p95_ms, cell: (e) => millis(e.server_p95_ms) },
-]
+const columns: Column<Edge>[] = [endColumn('client', 'Client', true), endColumn('server', 'Server'), ...edgeNumbers]
 
 const kindWords: Record<Kind, string> = { added: 'added', gone: 'gone', changed: 'changed', same: 'as before' }
 

@@ -3,11 +3,11 @@ import { Link } from 'wouter'
 import { type ChartKind, usualOf } from '../alert/from-chart'
 import type { ApiError } from '../api/client'
 import { useConfig, useDeployments, useOperations, useServiceMetrics } from '../api/queries'
-import type { Alert, Edge, Operation, Service, ServiceMetrics } from '../api/types'
+import type { Alert, Operation, Service, ServiceMetrics } from '../api/types'
 import { Chart, type Line, type Mark } from '../chart/chart'
 import { Ago, Problem, Section, Since, Status, Waiting } from '../components/bits'
 import { CallsOf, Deployments, isChange } from '../components/calls'
-import { ConnectionType, EdgeEnd, Failed } from '../components/edge'
+import { edgeNumbers, endColumn } from '../components/edge-columns'
 import { type Column, Table } from '../components/table'
 import { count, millis, none, percent, rate, spanKind } from '../lib/format'
 import { byUrgency, failing, healthOf, serviceOf, shareClass, summaryOf } from '../lib/health'
@@ -289,31 +289,8 @@ function Operations({
   )
 }
 
-const edgeColumns = (end: 'client' | 'server', label: string): Column<Edge>[] => [
-  { id: 'name', label, className: 'c-name', sort: (e) => e[end], cell: (e) => <EdgeEnd edge={e} end={end} row /> },
-  { id: 'type', label: 'Type', wide: true, sort: (e) => e.connection_type, cell: (e) => <ConnectionType type={e.connection_type} /> },
-  { id: 'calls', label: 'Calls', numeric: true, sort: (e) => e.calls, cell: (e) => count(e.calls) },
-  {
-    id: 'failed',
-    label: 'Failed',
-    unit: '%',
-    numeric: true,
-    sort: (e) => (e.calls ? e.failed / e.calls : 0),
-    cell: (e) => <Failed edge={e} />,
-  },
-  {
-    id: 'cp95',
-    label: 'Client p95',
-    unit: 'ms',
-    numeric: true,
-    wide: true,
-    sort: (e) => e.client_p95_ms,
-    cell: (e) => millis(e.client_p95_ms),
-  },
-  { id: 'sp95', label: 'Server p95', unit: 'ms', numeric: true, sort: (e) => e.server_p95_ms, cell: (e) => millis(e.server_p95_ms) },
-]
-const upstreamColumns = edgeColumns('client', 'Upstream')
-const downstreamColumns = edgeColumns('server', 'Downstream')
+const upstreamColumns = [{ ...endColumn('client', 'Upstream', true), id: 'name' }, ...edgeNumbers]
+const downstreamColumns = [{ ...endColumn('server', 'Downstream', true), id: 'name' }, ...edgeNumbers]
 
 function Neighbours({ name, range }: { name: string; range: Range }) {
   const map = useLive('servicemap', { range, service: name })
