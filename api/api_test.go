@@ -109,7 +109,7 @@ func (b *bench) load() error {
 	return b.alerts.Load(context.Background(), made, b.now)
 }
 
-// fakePipeline has read everything unless told otherwise.
+// fakePipeline has read everything by default.
 type fakePipeline struct {
 	set        *views.Set
 	partitions []progress.Partition

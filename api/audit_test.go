@@ -101,7 +101,7 @@ var readers = map[string]bool{
 	"promLabelsForm": true, "promSeriesForm": true, "promRead": true, "jaegerTransform": true,
 }
 
-// TestEveryChangeIsInTheAuditTrail walks the operations of the document that are no GET: each is known to read, or is told with who did it.
+// TestEveryChangeIsInTheAuditTrail walks the operations of the document that are no GET: each is known to read, or is recorded with who did it.
 func TestEveryChangeIsInTheAuditTrail(t *testing.T) {
 	b := newAuthBench(t, func(c *Config) {
 		c.Notifications, c.Alertmanager, c.Topics = oneReceiver{}, http.HandlerFunc(silencer), topicDouble{}
@@ -115,10 +115,10 @@ func TestEveryChangeIsInTheAuditTrail(t *testing.T) {
 		return list.Audit
 	}
 	// TestLoginsAreInTheAuditTrail, TestChangeOwnPassword
-	told := map[string]bool{"loginUser": true, "logoutUser": true, "changePassword": true}
+	audited := map[string]bool{"loginUser": true, "logoutUser": true, "changePassword": true}
 	made := ""
 	for _, c := range changes {
-		told[c.operation] = true
+		audited[c.operation] = true
 		method, rest, _ := strings.Cut(strings.ReplaceAll(c.request, "NEW", made), " ")
 		target, body, _ := strings.Cut(rest, " ")
 		before := len(trail())
@@ -140,7 +140,7 @@ func TestEveryChangeIsInTheAuditTrail(t *testing.T) {
 	for path, item := range b.s.doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			if method != http.MethodGet {
-				require.True(t, told[op.OperationID] != readers[op.OperationID], "%s %s (%s): a change that is not told?", method, path,
+				require.True(t, audited[op.OperationID] != readers[op.OperationID], "%s %s (%s): a change that is not audited?", method, path,
 					op.OperationID)
 			}
 		}
@@ -223,7 +223,7 @@ func TestLoginsAreInTheAuditTrail(t *testing.T) {
 	})
 }
 
-// Whoever asks with wrong passwords from many addresses fills nothing, hides no login of others, and is told with the true number.
+// Whoever asks with wrong passwords from many addresses fills nothing, hides no login of others, and is recorded with the true number.
 func TestFloodOfRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var puts []int

@@ -15,7 +15,7 @@ import (
 	"github.com/gaurav/watchingcat/api/prom"
 )
 
-// TestTwoEditors: who changes what somebody else has changed meanwhile is told so, and changes nothing.
+// TestTwoEditors: a change of an object that was changed in the meantime is rejected and has no effect.
 func TestTwoEditors(t *testing.T) {
 	b := newBench(t)
 	b.rules(fileRules)

@@ -143,9 +143,9 @@ func TestLoginUsersAndTokens(t *testing.T) {
 	require.JSONEq(t, `{"authentication":true,"name":"ann","role":"viewer","login":true,"local":true,"expires_at":"1970-01-02T00:01:00Z","oidc":false}`, me("Cookie: "+strings.Split(w.Header().Get("Set-Cookie"), ";")[0]))
 }
 
-// TestWhoGuessesLocksOutNobodyElse: wrong passwords count by name and address, and many more by name alone. The minute that they count
+// TestGuessingLocksOutNoOtherUser: wrong passwords count by name and address, and many more by name alone. The minute that they count
 // for is that of a clock which stands still.
-func TestWhoGuessesLocksOutNobodyElse(t *testing.T) {
+func TestGuessingLocksOutNoOtherUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, withAuth(t))
 		_, err := b.s.cfg.Auth.CreateUser(t.Context(), "test", "ann", "correct horse", auth.Viewer, time.Unix(60, 0))
@@ -189,8 +189,8 @@ func TestBrowsersAskWhereNoPageDoes(t *testing.T) {
 	require.Equal(t, []string{`Bearer realm="WatchingCat"`}, w.Header().Values("WWW-Authenticate"))
 }
 
-// TestNobodyIsUnknownBeforeUsersAreRead: a replica that has just started must not send away whom it does not know yet.
-func TestNobodyIsUnknownBeforeUsersAreRead(t *testing.T) {
+// TestNoUserIsUnknownBeforeUsersAreRead: a replica that has just started must not send away whom it does not know yet.
+func TestNoUserIsUnknownBeforeUsersAreRead(t *testing.T) {
 	read := false
 	b := newAuthBench(t, func(c *Config) { c.Auth.Read = func() bool { return read } })
 	js := "Content-Type: application/json"
@@ -466,7 +466,7 @@ func TestOpenConnectionsEndWithTheirCredential(t *testing.T) {
 					require.Equal(t, want, name)
 				}
 				for _, p := range []*peer{ws, otherWS} {
-					require.Equal(t, "pay", names(p.want("delta", "s", 2)["services"], "name"), "nobody is cut off by a change of others")
+					require.Equal(t, "pay", names(p.want("delta", "s", 2)["services"], "name"), "a change of others cuts off no user")
 				}
 				for _, l := range []*listener{lives, otherLive} {
 					next(l, "delta")

@@ -21,7 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// metered makes the server tell by OpenTelemetry, to its own /metrics.
+// metered makes the server expose its OpenTelemetry metrics at its own /metrics.
 func metered(t *testing.T) func(*Config) {
 	return func(c *Config) {
 		reader, err := otelprom.New(otelprom.WithRegisterer(c.Registry), otelprom.WithoutScopeInfo())
@@ -72,7 +72,7 @@ func TestStreamsAreNoDurations(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, res.Body.Close())
 		synctest.Wait()
-		b.record("1s 1ms cart server GET id=t1/a") // the stream notices that nobody listens when it writes
+		b.record("1s 1ms cart server GET id=t1/a") // the stream notices that its client has gone when it writes
 		b.commit()
 		time.Sleep(time.Minute) // of the bubble
 		text := b.get("/metrics").Body.String()
@@ -87,7 +87,7 @@ func TestStreamsAreNoDurations(t *testing.T) {
 	})
 }
 
-// TestMetricsInPart: a collector that fails keeps the others from nobody.
+// TestMetricsInPart: a collector that fails does not hide the others.
 func TestMetricsInPart(t *testing.T) {
 	b := newBench(t)
 	b.reg.MustRegister(failingCollector{})

@@ -32,7 +32,7 @@ func newBrowser(t *testing.T, url string) *browser {
 	return &browser{t, &http.Client{Jar: jar}, url}
 }
 
-// visit is where the browser ends, and what it is told of who it is.
+// visit is where the browser ends, and the name under which it is logged in.
 func (b *browser) visit(target string) (end, me string) {
 	b.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, target, nil)
@@ -158,7 +158,7 @@ func TestLogoutAtAProvider(t *testing.T) {
 	_, who = me.visit(me.url + "/")
 	require.Equal(t, "nobody", who)
 	status, _ = logout(me)
-	require.Equal(t, http.StatusNoContent, status, "nobody is logged in any more")
+	require.Equal(t, http.StatusNoContent, status, "no user is logged in any more")
 
 	for _, bad := range []string{"javascript:alert(1)", "/relative", "ftp://x/"} {
 		_, p, me := oidcBench(t)
@@ -246,7 +246,7 @@ func TestLoginsOfOthersAreNotTaken(t *testing.T) {
 	link := back(eve)
 	end, who := me.visit(link.String())
 	require.Equal(t, "/?login=expired nobody", end+" "+who, "eve's link, by which ann would work as eve")
-	require.Zero(t, p.Used, "nobody asked the provider")
+	require.Zero(t, p.Used, "the provider got no request")
 	back(me)
 	end, who = me.visit(link.String())
 	require.Equal(t, "/?login=expired nobody", end+" "+who, "ann has a cookie of her own")

@@ -69,7 +69,7 @@ func TestTheProtocolIsAsDocumented(t *testing.T) {
 			switch {
 			case strings.Contains(text, `"subscribe"`):
 				typ, f := frame()
-				require.Equal(t, "snapshot", typ, "the cursor is of a stream that nobody knows")
+				require.Equal(t, "snapshot", typ, "the cursor is of an unknown stream")
 				stream = f["stream"].(string)
 				b.record("2s 1ms cart server GET id=t2/a")
 				b.commit()

@@ -59,7 +59,7 @@ func (f *follower) take(r received) {
 	for _, s := range data.Services {
 		var of struct{ Name string }
 		require.NoError(f.t, json.Unmarshal(s, &of))
-		require.NotEqual(f.t, string(s), f.kept[of.Name], "%s was told twice", of.Name)
+		require.NotEqual(f.t, string(s), f.kept[of.Name], "%s was sent twice", of.Name)
 		f.kept[of.Name] = string(s)
 	}
 }
@@ -107,7 +107,7 @@ func (b *bench) shop() func(name string) {
 	return call
 }
 
-// TestResumeAfterRandomCuts: whatever was missed comes once, whether somebody else looked meanwhile or nobody did, over WebSocket and as
+// TestResumeAfterRandomCuts: whatever was missed comes once, whether other clients looked meanwhile or none did, over WebSocket and as
 // events.
 func TestResumeAfterRandomCuts(t *testing.T) {
 	for seed := range uint64(20) {
@@ -145,7 +145,7 @@ func TestResumeAfterRandomCuts(t *testing.T) {
 					} else if round < 11 {
 						short++
 					}
-					for range rng.IntN(4) { // while nobody or somebody else looks
+					for range rng.IntN(4) { // while other clients look, or none
 						call(fmt.Sprintf("s%02d", rng.IntN(30)))
 					}
 					time.Sleep(pause)

@@ -14,15 +14,15 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/progress"
 )
 
-// topicDouble is a TopicBacktester that goes on when it is told to.
+// topicDouble is a TopicBacktester whose steps the test sends.
 type topicDouble struct {
-	tell chan func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error)
+	steps chan func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error)
 }
 
 func (d topicDouble) Backtest(ctx context.Context, list []backtest.Spec,
 	progress func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 	select {
-	case next := <-d.tell:
+	case next := <-d.steps:
 		return next(ctx, list, progress)
 	case <-ctx.Done():
 		return nil, time.Time{}, ctx.Err()
@@ -32,7 +32,7 @@ func (d topicDouble) Backtest(ctx context.Context, list []backtest.Spec,
 const topicBody = `{"rule": {"name": "A", "expr": "sum(rate(calls_total[1m])) > 1"}, "start": "1700000000", "end": "1700000600", "variants": [{"threshold": 5}]}`
 
 func TestTopicBacktests(t *testing.T) {
-	d := topicDouble{tell: make(chan func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error))}
+	d := topicDouble{steps: make(chan func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error))}
 	b := newBench(t, func(c *Config) { c.Topics = d })
 	const path = "/api/v1/alerts/backtests"
 	state := func(id, want string) map[string]any {
@@ -49,7 +49,7 @@ func TestTopicBacktests(t *testing.T) {
 
 	reached, goOn := make(chan struct{}), make(chan struct{})
 	go func() {
-		d.tell <- func(_ context.Context, list []backtest.Spec, report func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
+		d.steps <- func(_ context.Context, list []backtest.Spec, report func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 			report(progress.Reading{At: time.Unix(1_700_000_300, 0), Records: 50, Total: 200, Rate: 25})
 			close(reached)
 			<-goOn
@@ -74,7 +74,7 @@ func TestTopicBacktests(t *testing.T) {
 
 	b.ask("POST", path, topicBody, 202)
 	go func() {
-		d.tell <- func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
+		d.steps <- func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 			return nil, time.Time{}, errors.New("the broker is away")
 		}
 	}()
@@ -82,7 +82,7 @@ func TestTopicBacktests(t *testing.T) {
 
 	b.ask("POST", path, topicBody, 202)
 	go func() {
-		d.tell <- func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
+		d.steps <- func(context.Context, []backtest.Spec, func(progress.Reading)) ([]*backtest.Result, time.Time, error) {
 			panic("planted")
 		}
 	}()

@@ -74,7 +74,7 @@ func TestSift(t *testing.T) {
 			t.Errorf("%s: %d spans kept, want %d", trace, n, want)
 		}
 	}
-	// a Set that takes nothing more forgets them by somebody else's time
+	// a Set that takes nothing more forgets them by the time of another
 	if err := s.Set.ForgetRaw(time.Unix(3700, 0), s.KV.Commit); err != nil {
 		t.Fatal(err)
 	}

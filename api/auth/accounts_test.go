@@ -123,7 +123,7 @@ func TestUsers(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnknown)
 }
 
-// TestLastAdmin: somebody may always create users.
+// TestLastAdmin: there is always a user who may create users.
 func TestLastAdmin(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
@@ -206,7 +206,7 @@ func TestLogins(t *testing.T) {
 	f.is(fresh.Token, "")
 }
 
-// TestNotRead: until users and tokens are read nobody is told that a credential is wrong, for it may be right.
+// TestNotRead: until users and tokens are read no credential is rejected as wrong.
 func TestNotRead(t *testing.T) {
 	read := false
 	f := newFixture(t, func(c *Config) { c.Accounts.Read = func() bool { return read } })
@@ -279,7 +279,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// TestDamagedAccounts: what cannot be read is an error, never somebody.
+// TestDamagedAccounts: an account that cannot be read is an error, never a user.
 func TestDamagedAccounts(t *testing.T) {
 	for name, value := range map[string]string{"no JSON": "{", "no role": `{"hash":"x"}`, "unknown role": `{"role":"root","hash":"x"}`,
 		"public": `{"role":"public","hash":"x"}`} {

@@ -87,7 +87,7 @@ func TestProviderLogin(t *testing.T) {
 	}
 }
 
-// TestProviderLoginIsRefused: each reason has its code, and nobody gets a session.
+// TestProviderLoginIsRefused: each reason has its code, and no session begins.
 func TestProviderLoginIsRefused(t *testing.T) {
 	a, p := atProvider(t, func(o *auth.OIDC) { o.Default = auth.Public })
 	set := func(name string, v any) func() {
@@ -131,7 +131,7 @@ func TestProviderLoginIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		back   *url.URL
 		cookie string
-	}{"no cookie": {mine, ""}, "somebody's cookie": {mine, another}, "somebody's link": {theirs, cookie},
+	}{"no cookie": {mine, ""}, "a cookie of another user": {mine, another}, "a link of another user": {theirs, cookie},
 		"changed cookie": {mine, cookie + "x"},
 		"large cookie":   {mine, cookie + strings.Repeat("x", 9000)}} {
 		_, _, err := end(a, c.back, c.cookie)

@@ -136,7 +136,7 @@ func TestSampleReadersAreWaitedFor(t *testing.T) {
 	}()
 	select {
 	case <-gone:
-		t.Fatal("nobody waited for an open querier")
+		t.Fatal("the swap did not wait for an open querier")
 	default:
 	}
 	require.NoError(t, q.Close())

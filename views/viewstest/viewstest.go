@@ -12,7 +12,7 @@
 //	fold                           checkpoint that also cuts the journal
 //	limits name=N ...              reopen with other limits (services, operations, edges, series, waiting; spans de-duplicates spans)
 //	dump VIEW                      see views.Set.Dump
-//	services|operations SERVICE|map from=DUR to=DUR     what readers are told
+//	services|operations SERVICE|map from=DUR to=DUR     answers to readers
 //	lines [service=S] [severity=S] [text=T] [pattern=P] [trace=ID] [limit=N]     all pages of log lines
 //	traces [service=S] [operation=O] [status=error|ok] [min=DUR] [max=DUR] [from=DUR to=DUR] [slowest] [limit=N]
 package viewstest
