@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
@@ -24,9 +26,7 @@ func countersAtEveryInstant(t *testing.T, r *rand.Rand) {
 	cfg := model.Config{Retention: time.Hour, Retention1m: 5 * time.Hour, Retention1h: 100 * time.Hour, Hot: 10 * time.Minute, FoldEvery: 3,
 		TraceRetention: -1}
 	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	const hours = 12
 	var ends []int64 // seconds
 	for range 400 {
@@ -36,9 +36,7 @@ func countersAtEveryInstant(t *testing.T, r *rand.Rand) {
 	slices.Sort(ends)
 	for i, at := range ends {
 		l, err := viewstest.ParseLine(fmt.Sprintf("%ds 1s web client get id=t%d/a db.name=main db.system.name=pg", at-1, i))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		s.Topic[0] = append(s.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}, TS: time.Duration(at) * time.Second})
 		s.Apply(0, int64(i))
 		if i%7 == 0 {
@@ -130,36 +128,24 @@ func countersAtEveryInstant(t *testing.T, r *rand.Rand) {
 // TestSumsDoNotWrap: durations add up beyond 2^64 ns, in every view that adds them.
 func TestSumsDoNotWrap(t *testing.T) {
 	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	const now = 1_796_000_000 // seconds: a start of 0 makes a duration of 57 years
 	for i := range 12 {
 		l, err := viewstest.ParseLine(fmt.Sprintf("0s %ds web client get id=t%d/a db.name=main db.system.name=pg", now, i))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		s.Topic[0] = append(s.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}, TS: now * time.Second})
 		s.Apply(0, int64(i))
 		commit(t, s, rand.New(rand.NewPCG(1, 1)), "")
 	}
 	from, to := time.Unix(now-60, 0), time.Unix(now+60, 0)
 	red, err := s.Set.SelectRED(from, to, func(uint32, model.REDKey) bool { return true })
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	edges, err := s.Set.SelectEdges(from, to, func(uint32, model.EdgeKey) bool { return true })
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	rows, err := s.Set.SelectTable(model.TableDatabases, from, to, func([]string) bool { return true })
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	m, err := s.Set.ServiceMap(from, to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for what, got := range map[string]model.Nanos{"red": red[0].Cells[0].Sum, "edge": edges[0].Cells[0].ClientSum,
 		"table": rows[0].Cells[0].Sum, "map": m.Edges[0].LatencySum} {
 		if want := 12.0 * now; got.Seconds() != want {

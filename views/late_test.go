@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
@@ -20,9 +21,7 @@ type lateScript struct {
 func openLate(t *testing.T, foldEvery int) lateScript {
 	t.Helper()
 	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{FoldEvery: foldEvery})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return lateScript{t, s}
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/logs"
@@ -23,9 +25,7 @@ func TestLimitsHold(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
 	set, err := views.Open(kv, model.Config{Limits: model.Limits{Services: n / 100, OperationsPerService: 50, Series: n / 5, Edges: n / 50,
 		ErrorGroups: n / 100, Patterns: 20}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	a, base := set.Partition("otlp_spans", 0), uint64(time.Hour)
 	for i := range n {
 		if !a.Begin(model.Record{Offset: int64(i), LeaderEpoch: -1, Value: binary.BigEndian.AppendUint64(nil, uint64(i))}) {
@@ -49,9 +49,7 @@ func TestLimitsHold(t *testing.T) {
 	from, to := time.Unix(0, 0), time.Unix(1e6, 0)
 	all := func([]string) bool { return true }
 	services, err := set.Services(from, to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	calls := uint64(0)
 	for _, s := range services {
 		calls += s.Calls
@@ -60,9 +58,7 @@ func TestLimitsHold(t *testing.T) {
 		t.Errorf("%d calls of %d, %d services", calls, n, len(services))
 	}
 	m, err := set.ServiceMap(from, to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	calls = 0
 	for _, e := range m.Edges {
 		calls += e.Calls
@@ -76,9 +72,7 @@ func TestLimitsHold(t *testing.T) {
 	}{{model.TableErrors, n / 100}, {model.TableDatabases, n / 5}, {model.TableVersions, n / 5}, {model.TableLogs, n / 5},
 		{model.TablePatterns, 2000}} {
 		rows, err := set.TableRows(table.Table, from, to, all)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		calls, over := uint64(0), false
 		for _, r := range rows {
 			calls += r.Calls
@@ -107,18 +101,12 @@ func TestLimitsHold(t *testing.T) {
 func checkpoint(t testing.TB, set *views.Set, kv storage.KV) {
 	t.Helper()
 	c, err := set.Collect(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if c == nil {
 		return
 	}
 	for _, part := range append(c.Before, c.Commit) {
-		if err := kv.Commit(part); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, kv.Commit(part))
 	}
-	if err := set.Install(c); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, set.Install(c))
 }

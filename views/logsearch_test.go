@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
@@ -20,9 +21,7 @@ import (
 // one that decodes everything, page by page.
 func TestLinesOfAServiceAreThoseOfAll(t *testing.T) {
 	script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{LogBytes: 1 << 30})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	set, offset := script.Set, int64(0)
 	r := rand.New(rand.NewPCG(1, 1))
 	begin := time.Unix(1_700_000_000, 0)
@@ -48,14 +47,10 @@ func TestLinesOfAServiceAreThoseOfAll(t *testing.T) {
 			}
 			var m plog.ProtoMarshaler
 			value, err := m.MarshalLogs(ld)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			a := set.Partition("otlp_logs", 0)
 			if a.Begin(model.Record{Offset: offset, LeaderEpoch: -1, Value: value}) {
-				if err := logs.Decode(value, nil, a.Log); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, logs.Decode(value, nil, a.Log))
 				a.End()
 			}
 			offset++
@@ -89,9 +84,7 @@ func pages(t *testing.T, set *views.Set, service string, limit int) (list []view
 	t.Helper()
 	for q := (views.LogQuery{Service: service, Limit: limit}); ; {
 		res, err := set.SearchLogs(q)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		list = append(list, res.Lines...)
 		if q.Before = res.Next; q.Before == nil {
 			return list

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/storage"
@@ -19,9 +20,7 @@ func TestSift(t *testing.T) {
 	mem := storage.NewMem(storage.MemOptions{})
 	cfg := model.Config{TraceBytes: 1 << 20, TraceKeep: &model.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1}
 	s, err := viewstest.New(mem, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	apply := func(lines ...string) { t.Helper(); applyAndCommit(t, s, lines) }
 	kept := func(trace string) (n int) {
 		t.Helper()
@@ -34,9 +33,7 @@ func TestSift(t *testing.T) {
 		for _, b := range blocks {
 			var u ptrace.ProtoUnmarshaler
 			td, err := u.UnmarshalTraces(b)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, rs := range td.ResourceSpans().All() {
 				for _, ss := range rs.ScopeSpans().All() {
 					for _, sp := range ss.Spans().All() {
@@ -75,9 +72,7 @@ func TestSift(t *testing.T) {
 		}
 	}
 	// a Set that takes nothing more forgets them by the time of another
-	if err := s.Set.ForgetRaw(time.Unix(3700, 0), s.KV.Commit); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.Set.ForgetRaw(time.Unix(3700, 0), s.KV.Commit))
 	if kept("bad") != 0 || kept("now") != 6 {
 		t.Errorf("%d and %d spans kept after an hour", kept("bad"), kept("now"))
 	}
@@ -89,9 +84,7 @@ func applyAndCommit(t *testing.T, s *viewstest.Script, lines []string) {
 	var rec viewstest.Record
 	for _, text := range lines {
 		l, err := viewstest.ParseLine(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		rec.Spans = append(rec.Spans, l)
 	}
 	s.Topic[0] = append(s.Topic[0], rec)
@@ -135,9 +128,7 @@ func (l *losing) Scan(from, to []byte, fn func(key, value []byte) error) error {
 func TestLostRawRecords(t *testing.T) {
 	kv := &losing{KV: storage.NewMem(storage.MemOptions{})}
 	s, err := viewstest.New(kv, model.Config{TraceBytes: 1 << 20, TraceKeep: &model.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	apply := func(lines ...string) { t.Helper(); applyAndCommit(t, s, lines) }
 	apply("1s 10ms web server ok id=fine/a")
 	apply("1s 10ms web server ok id=bad/a error")
@@ -167,9 +158,7 @@ func TestLostRawRecords(t *testing.T) {
 func TestUnreadRawRecords(t *testing.T) {
 	kv := &losing{KV: storage.NewMem(storage.MemOptions{})}
 	s, err := viewstest.New(kv, model.Config{TraceBytes: 1 << 20, TraceKeep: &model.Keep{Slow: 100 * time.Millisecond}, FoldEvery: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	apply := func(lines ...string) { t.Helper(); applyAndCommit(t, s, lines) }
 	size := func() int {
 		t.Helper()

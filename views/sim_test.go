@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views"
@@ -179,9 +181,7 @@ func plain(t *testing.T, topic map[int32][]viewstest.Record, window time.Duratio
 			}
 		}
 		list, err := s.Set.Services(time.Unix(0, 0), time.Unix(1000, 0))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for i := range list {
 			counted += list[i].Calls
 		}
@@ -195,9 +195,7 @@ func plain(t *testing.T, topic map[int32][]viewstest.Record, window time.Duratio
 func openScript(t *testing.T, kv storage.KV, cfg model.Config, topic map[int32][]viewstest.Record) *viewstest.Script {
 	t.Helper()
 	s, err := viewstest.New(kv, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s.Topic = topic
 	for p := range topic {
 		s.Set.Partition(viewstest.Topic, p) // as the pipeline does: the frontier waits for those not read yet
@@ -208,9 +206,7 @@ func openScript(t *testing.T, kv storage.KV, cfg model.Config, topic map[int32][
 func positions(t *testing.T, s *viewstest.Script) map[int32]int64 {
 	t.Helper()
 	ps, err := s.Set.Positions()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	next := map[int32]int64{}
 	for _, p := range ps {
 		next[p.Partition] = p.Offset
@@ -246,9 +242,7 @@ func commit(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string) {
 func commitWith(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string, marks []model.Mark) {
 	t.Helper()
 	c, err := s.Set.Collect(marks)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if c == nil {
 		return
 	}
@@ -264,21 +258,15 @@ func commitWith(t *testing.T, s *viewstest.Script, r *rand.Rand, bug string, mar
 	if bug == "split" {
 		entries := c.Commit.Entries
 		c.Commit.Entries = nil
-		if err := s.KV.Commit(storage.Commit{Entries: entries}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.KV.Commit(storage.Commit{Entries: entries}))
 		if r.IntN(3) > 0 {
 			s.KV.(*storage.Mem).Sync()
 		}
 	}
 	for _, part := range append(c.Before, c.Commit) {
-		if err := s.KV.Commit(part); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.KV.Commit(part))
 	}
-	if err := s.Set.Install(c); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.Set.Install(c))
 }
 
 func dump(t *testing.T, s *viewstest.Script) string {
@@ -286,14 +274,10 @@ func dump(t *testing.T, s *viewstest.Script) string {
 	var b strings.Builder
 	for _, v := range []string{"red", "edges", "levels", "pending", "counters", "traces", "errors", "databases", "messaging", "versions",
 		"logs", "patterns"} {
-		if err := s.Set.Dump(&b, v); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.Set.Dump(&b, v))
 	}
 	r, err := s.Set.SearchLogs(views.LogQuery{Limit: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, l := range r.Lines {
 		fmt.Fprintln(&b, l.Time.UnixNano(), l.Service, l.Severity, l.Body)
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
@@ -18,9 +20,7 @@ import (
 // Each committed trace is found, once and with the spans committed, by search and by id.
 func TestSearchesBesideCheckpoints(t *testing.T) {
 	script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{FoldEvery: 2, TraceRetention: 24 * time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	const commits, each, late = 250, 6, 40
 	id := func(n int) (id [16]byte) {
 		binary.BigEndian.PutUint64(id[8:], uint64(n)+1)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
@@ -25,17 +26,13 @@ func TestChartsFallIntoTheirSteps(t *testing.T) {
 
 func chartsFallIntoTheirSteps(t *testing.T, prepare int) {
 	s, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	r := rand.New(rand.NewPCG(7, 7))
 	var ends []time.Duration
 	for i := range 2000 {
 		at := time.Duration(r.Int64N(int64(5 * time.Hour)))
 		l, err := viewstest.ParseLine(fmt.Sprintf("%v 0s web internal op id=t%d/a", at, i))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		ends = append(ends, at)
 		s.Topic[0] = append(s.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}})
 		s.Apply(0, int64(i))
@@ -46,9 +43,7 @@ func chartsFallIntoTheirSteps(t *testing.T, prepare int) {
 	check := func() {
 		t.Helper()
 		for range prepare {
-			if err := s.Set.Prepare(); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, s.Set.Prepare())
 		}
 		for _, step := range []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 90 * time.Second, time.Hour, 2 * time.Hour} {
 			from, to := time.Unix(0, int64(17*time.Minute+13*time.Second)), time.Unix(0, int64(4*time.Hour+41*time.Minute+7*time.Second))
@@ -74,9 +69,7 @@ func chartsFallIntoTheirSteps(t *testing.T, prepare int) {
 	// what is remembered of past hours is not good any more once something came late
 	for _, at := range []time.Duration{time.Hour + 20*time.Minute, 3*time.Hour + time.Minute} {
 		l, err := viewstest.ParseLine(fmt.Sprintf("%v 0s web internal op id=late/a", at))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		ends = append(ends, at)
 		s.Topic[0] = append(s.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}})
 		s.Apply(0, int64(len(s.Topic[0])-1))

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -80,18 +82,12 @@ func TestSpanDedupRestores(t *testing.T) {
 			taken, keys = append(taken, k), append(keys, k)
 		}
 		c := model.Counters{DuplicateSpans: seq}
-		if err := kv.Commit(storage.Commit{Entries: d.Store(model.Keyspace{}, seq, [][]SpanKey{taken}, &c, nil)}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, kv.Commit(storage.Commit{Entries: d.Store(model.Keyspace{}, seq, [][]SpanKey{taken}, &c, nil)}))
 	}
 	// second 110 is the first that is kept
-	if err := kv.Commit(storage.Commit{Entries: d.Forget(model.Keyspace{}, 108_000, nil)}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, kv.Commit(storage.Commit{Entries: d.Forget(model.Keyspace{}, 108_000, nil)}))
 	again, c := testSpanDedup(0), model.Counters{}
-	if err := again.Restore(model.State{KV: kv}, &c); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, again.Restore(model.State{KV: kv}, &c))
 	for _, k := range keys {
 		if known := !again.put(k); known != (k.second >= 110) {
 			t.Errorf("key of second %d is known: %v", k.second, known)

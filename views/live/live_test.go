@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
 	"github.com/gaurav/watchingcat/views"
@@ -41,9 +43,7 @@ func (c *liveCase) stream(calls int, every time.Duration) {
 	put := func(at time.Duration, line string) {
 		rec := viewstest.Record{TS: at}
 		l, err := viewstest.ParseLine(line)
-		if err != nil {
-			c.t.Fatal(err)
-		}
+		require.NoError(c.t, err)
 		rec.Spans = append(rec.Spans, l)
 		c.topic = append(c.topic, rec)
 	}
@@ -75,9 +75,7 @@ func (c *liveCase) version(kv storage.KV, n uint32, floor int64, from int) *view
 	cfg := c.cfg
 	cfg.Version, cfg.FoldEvery = n, 1+c.r.IntN(4)
 	s, err := viewstest.New(kv, cfg)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	require.NoError(c.t, err)
 	s.Topic = map[int32][]viewstest.Record{0: c.topic}
 	s.Set.Partition(viewstest.Topic, 0).Advance(int64(from), -1)
 	return s
@@ -145,17 +143,13 @@ func splice(t *testing.T, seed uint64, bug string) string {
 	c.read(old, 0, swap)
 	c.read(next, cut, swap)
 	live, err := live.NewLive(model.Layout{Next: 1}, map[uint32]*views.Set{0: old.Set}, samples.MetricVersions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	before := live.View()
 	if d := c.compare(before, old.Set, grain); d != "" {
 		return "one version: " + d
 	}
 	wait, err := live.Swap(layout, map[uint32]*views.Set{0: old.Set, 1: next.Set}, samples.MetricVersions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if d := c.compare(before, old.Set, grain); d != "" {
 		return "view of before the swap: " + d
 	}
@@ -199,13 +193,9 @@ func (c *liveCase) compare(got, want views.Reader, grain int64) string {
 			},
 		} {
 			g, err := ask(got)
-			if err != nil {
-				c.t.Fatal(err)
-			}
+			require.NoError(c.t, err)
 			w, err := ask(want)
-			if err != nil {
-				c.t.Fatal(err)
-			}
+			require.NoError(c.t, err)
 			if !reflect.DeepEqual(g, w) {
 				return fmt.Sprintf("%s of %d to %d\n got %+v\nwant %+v", what, from.Unix(), to.Unix(), g, w)
 			}
