@@ -44,7 +44,7 @@ const pages = [
 /** Titles of pages that the bar does not name. */
 const others: Record<string, string> = { '/deployments': 'Deployments', '/alerts/new': 'New rule', '/graph': 'Rule', '/account': 'Account' }
 
-/** The pages for whom the server knows, a form to log in for whom it does not. */
+/** The pages for a user who is logged in, the login form otherwise. */
 export function App() {
   chooseDimensions(useDimensions()) // before anything below asks
   const me = useMe()
@@ -226,7 +226,7 @@ function DimensionSwitch({ name, values }: { name: string; values: string[] }) {
   )
 }
 
-/** Who looks, where that is asked. */
+/** The user, where authentication is on. */
 function Who() {
   const me = useMe().data
   const href = useHref()

@@ -138,7 +138,7 @@ export function Silences() {
     ],
     [mutate, isPending, reason],
   )
-  if (rows === undefined || rows.length === 0) return null // without any there is nothing to say, nor where nobody is notified
+  if (rows === undefined || rows.length === 0) return null // without any there is nothing to show, nor where notifications are off
   return (
     <Section title="Silences" note={`${rows.length}`}>
       {error && <Problem error={error} />}

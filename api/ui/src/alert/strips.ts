@@ -49,11 +49,11 @@ export function wouldWords(s: BacktestSummary, notifications: number): string {
   return `would have fired ${times(s.fired)}, ${duration(s.firing_s * 1000)} in total${long}, ${many(s.flaps, 'flap')}, ${many(notifications, 'notification')}`
 }
 
-/** A strip in words, for those who do not see it. */
+/** A strip in words, for screen readers. */
 export function stripWords(stretches: readonly Stretch[], time: (ms: number) => string): string {
   if (stretches.length === 0) return 'never active'
-  const told = stretches.slice(0, 20).map((s) => `${s.state} ${time(s.begin)} to ${time(s.end)}`)
-  return told.join(', ') + (stretches.length > 20 ? ` and ${stretches.length - 20} more` : '')
+  const words = stretches.slice(0, 20).map((s) => `${s.state} ${time(s.begin)} to ${time(s.end)}`)
+  return words.join(', ') + (stretches.length > 20 ? ` and ${stretches.length - 20} more` : '')
 }
 
 const day = 86_400_000

@@ -221,7 +221,7 @@ export function useBacktest(request: BacktestRequest | undefined) {
 
 const alertmanager = '/alertmanager/api/v2'
 
-/** Alertmanager's silences; an error where nobody is notified. */
+/** Alertmanager's silences; an error where notifications are off. */
 export function useSilences() {
   return useQuery({
     queryKey: ['silences'],

@@ -38,7 +38,7 @@ interface Props {
 const usualHeight = 172
 const noMarks: readonly Mark[] = []
 
-/** One chart. All charts of a page share their cursor; their legends tell the values under it, else the newest. */
+/** One chart. All charts of a page share their cursor; their legends show the values under it, else the newest. */
 export function Chart({
   title,
   unit,

@@ -14,7 +14,7 @@ interface Called {
   p95_ms: number
 }
 
-/** Rate, failures and latency are told of everything that is called. */
+/** Everything that is called has rate, failures and latency. */
 const numbers: Column<Called>[] = [
   { id: 'rate', label: 'Rate', unit: '/s', numeric: true, sort: (c) => c.rate, cell: (c) => rate(c.rate) },
   {

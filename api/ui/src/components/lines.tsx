@@ -10,7 +10,7 @@ import { type Column, Table } from './table'
 export const severities = ['error', 'warn', 'info', 'debug', 'other'] as const
 export type Severity = (typeof severities)[number]
 
-/** The five that are told apart: FATAL is an error, WARN2 a warning, TRACE is debugging. */
+/** The five levels that are shown: FATAL is an error, WARN2 a warning, TRACE is debugging. */
 export function severityOf(text: string): Severity {
   const t = text.toUpperCase()
   if (t.startsWith('FATAL') || t.startsWith('ERROR')) return 'error'

@@ -5,7 +5,7 @@ import { useMe } from '../api/queries'
 import type { Me } from '../api/types'
 import { serverNow } from '../lib/clock'
 
-/** How long before its end somebody is told that a login ends. */
+/** How long before its end the page announces that a login ends. */
 export const warnedFor = 10 * 60_000
 const lookEvery = 5_000
 const attemptEvery = 30_000

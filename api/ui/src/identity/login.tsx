@@ -5,14 +5,14 @@ import { Text } from '../components/text'
 
 /** Why the identity provider's login came to nothing; the server's log has more. */
 const failures: Record<string, string> = {
-  refused: 'The identity provider did not log you in.',
-  expired: 'That login began too long ago, or in another browser. Begin again.',
-  failed: 'The answer of the identity provider is not right. Begin again, or tell an admin.',
-  no_role: 'The identity provider knows you, but gives you no role here. Ask an admin.',
-  unreachable: 'The identity provider does not answer. Try again later.',
+  refused: 'The identity provider rejected the login.',
+  expired: 'The login took too long, or was started in another browser. Log in again.',
+  failed: 'The identity provider sent an invalid response. Log in again, or contact an admin.',
+  no_role: 'The identity provider assigns you no role in WatchingCat. Contact an admin.',
+  unreachable: 'The identity provider cannot be reached. Try again later.',
 }
 
-/** Where to go on after a login elsewhere: the page that was asked for. */
+/** The login at the identity provider, which returns to the requested page. */
 export function loginAt(path: string, search: string): string {
   const query = new URLSearchParams(search)
   query.delete('login')
@@ -20,7 +20,7 @@ export function loginAt(path: string, search: string): string {
   return `/api/v1/auth/oidc/login?to=${encodeURIComponent(rest ? `${path}?${rest}` : path)}`
 }
 
-/** What is shown to whom the server does not know. */
+/** The login form, for users without a valid login. */
 export function Login({ ended = false }: { ended?: boolean }) {
   const [username, setUsername] = useState('')
   const [password, setPassword] = useState('')

@@ -1,4 +1,4 @@
-// Ages are told against the server's clock: browsers' clocks are wrong by minutes more often than one would think.
+// Ages are relative to the server's clock: browsers' clocks are wrong by minutes more often than one would think.
 
 let offset = 0
 

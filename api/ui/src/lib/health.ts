@@ -2,7 +2,7 @@ import type { Alert, Service } from '../api/types'
 
 export type Health = 'firing' | 'pending' | 'ok' | 'nodata'
 
-/** From this share of failures on, red: below it they are told, not shouted. */
+/** From this share of failures on, red: below it they are shown without colour. */
 export const failing = (share: number): boolean => share >= 0.01
 
 export const shareClass = (share: number): string | undefined => (failing(share) ? 'bad' : share === 0 ? 'dim' : undefined)

@@ -63,7 +63,7 @@ class Subscription<V extends ViewName> {
     readonly filter: Filter,
   ) {}
 
-  /** A new id for each attempt, so that frames of an earlier one are told apart. */
+  /** A new id for each attempt, so that frames of an earlier one are recognised. */
   get id(): string {
     return `${this.key}#${this.generation}`
   }

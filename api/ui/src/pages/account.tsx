@@ -113,7 +113,7 @@ function You({ me }: { me: Me }) {
   )
 }
 
-/** A password is typed twice, because nobody sees it. */
+/** A password is typed twice, because it is hidden. */
 function Twice({ first, second, onFirst, onSecond, tried }: Record<'first' | 'second', string> & Twiced) {
   return (
     <>
@@ -185,7 +185,7 @@ function NewPassword({ done }: { done: () => void }) {
   )
 }
 
-/** An admin sets the password of somebody who has forgotten theirs. */
+/** An admin sets the password of a user who forgot it. */
 function ResetPassword({ user, done }: { user: User; done: () => void }) {
   const [first, setFirst] = useState('')
   const [second, setSecond] = useState('')
@@ -202,7 +202,7 @@ function ResetPassword({ user, done }: { user: User; done: () => void }) {
       }}
     >
       <p>
-        A new password for <b>{user.name}</b>: tell them, they can change it themselves. Their logins end.
+        A new password for <b>{user.name}</b>. Their logins end. They can change the password after they log in.
       </p>
       <div className="row">
         <Twice first={first} second={second} onFirst={setFirst} onSecond={setSecond} tried={tried} />

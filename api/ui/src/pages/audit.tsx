@@ -53,7 +53,7 @@ const columns: Column<AuditEntry>[] = [
 const keyOf = (e: AuditEntry) => e.id
 const entriesOf = (page: AuditList) => page.audit
 
-/** From where, and how often, where that is told. */
+/** Address and count, where there are any. */
 function Often({ of: e }: { of: AuditEntry }) {
   return (
     <span className="dim">

@@ -32,7 +32,7 @@ function KindMark({ kind, word }: { kind: Kind; word?: string }) {
 
 type Counts = EdgeChange['before']
 
-/** A number before and now, told loudly when it is what changed. */
+/** A number before and now, emphasised if it changed. */
 function Shift({ edge, what, show }: { edge: Edge; what: 'rate' | 'errors' | 'latency'; show: (c: Counts) => string }) {
   const { before, now } = edge.change ?? {}
   const kind = kindOf(edge)

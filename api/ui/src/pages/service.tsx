@@ -16,7 +16,7 @@ import { external, serviceOfPath, useHref, useParam, useRange } from '../lib/url
 import { useLive } from '../live/use-live'
 import { edgeKey } from '../live/views'
 
-/** Versions first seen in the last 30 days are told. */
+/** Versions that were first seen in the last 30 days are shown. */
 const deploymentsOf = 30 * 86_400
 
 export default function ServicePage() {
@@ -206,7 +206,7 @@ export function chartsOf(m: ServiceMetrics, range: Range) {
   return { times, span: [last - rangeSeconds(range), last] as [number, number], rate: rateLines, errors, latency }
 }
 
-/** What was asked of the service comes before what it asked of others. */
+/** Operations that serve requests come before those that call others. */
 const kindOrder = ['server', 'consumer', 'producer', 'client', 'internal', 'unspecified']
 
 const operationKey = (o: Operation) => `${o.name}\0${o.kind}`
@@ -299,7 +299,7 @@ function Neighbours({ name, range }: { name: string; range: Range }) {
   const downstream = useMemo(() => edges?.filter((e) => e.client === name && e.client_type === 'service'), [edges, name])
   return (
     <div className="columns">
-      <Section title="Upstream" note="who calls it">
+      <Section title="Upstream" note="callers">
         {upstream === undefined ? (
           <Waiting what="edges" error={map.error} />
         ) : (
@@ -314,7 +314,7 @@ function Neighbours({ name, range }: { name: string; range: Range }) {
           />
         )}
       </Section>
-      <Section title="Downstream" note="whom it calls">
+      <Section title="Downstream" note="called services">
         {downstream === undefined ? (
           <Waiting what="edges" error={map.error} />
         ) : (

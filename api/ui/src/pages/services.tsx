@@ -18,7 +18,7 @@ interface ServiceRow {
   spark: (number | null)[] | undefined
 }
 
-/** Nothing was asked of a service without entry spans: a dash, not a zero. */
+/** A service without entry spans served no request: a dash, not a zero. */
 const entry = (show: (r: Service['entry']) => string) => (r: ServiceRow) => (r.service.entry.calls === 0 ? none : show(r.service.entry))
 const entryValue = (value: (r: Service['entry']) => number) => (r: ServiceRow) =>
   r.service.entry.calls === 0 ? -1 : value(r.service.entry)
