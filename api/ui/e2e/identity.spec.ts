@@ -100,7 +100,7 @@ test('who comes from an identity provider goes there, and reads why it came to n
     await route.fulfill({ response: res, json: { ...(await res.json()), oidc: true } })
   })
   await page.goto('/alerts?q=pay&login=no_role')
-  await expect(page.getByRole('alert')).toContainText('gives you no role here')
+  await expect(page.getByRole('alert')).toContainText('assigns you no role')
   const there = page.getByRole('link', { name: 'Log in at the identity provider' })
   await expect(there).toHaveAttribute('href', '/api/v1/auth/oidc/login?to=%2Falerts%3Fq%3Dpay')
   await expect(page.getByRole('button', { name: 'Log in with a password' })).toBeVisible()
