@@ -40,17 +40,17 @@ func (v *redView) install(c *Checkpoint, in *installing) error {
 func (v *redView) add(s *cells.REDSeries, in *installing) error {
 	touched := model.Touched{Bucket: math.MaxInt64}
 	for _, c := range s.Cells {
-		if c.Calls == 0 {
+		if c.C.Calls == 0 {
 			continue
 		}
-		touched.Bucket, touched.Calls = min(touched.Bucket, c.Start), touched.Calls+c.Calls
-		late, err := v.Add(in.kv, in.seq, s.ID, c.Start, c.REDCounts, in.since)
+		touched.Bucket, touched.Calls = min(touched.Bucket, c.Start), touched.Calls+c.C.Calls
+		late, err := v.Add(in.kv, in.seq, s.ID, c.Start, c.C, in.since)
 		if err != nil {
 			return err
 		}
 		switch {
 		case late:
-			in.counters.TooLate += c.Calls
+			in.counters.TooLate += c.C.Calls
 		case c.Start >= v.Floor && (v.oldest == 0 || c.Start < v.oldest):
 			v.oldest = c.Start
 		}

@@ -88,7 +88,8 @@ func (c *Tally) Merge(o *Tally) {
 	}
 }
 
-func (c *Tally) reset() {
+// Reset makes the tally zero and keeps the memory of its histogram.
+func (c *Tally) Reset() {
 	h := c.Hist
 	h.Reset()
 	*c = Tally{}
@@ -312,23 +313,9 @@ func (t *TableStore) Restore(kv model.State) error {
 
 // TallyBatch is what one partition counted in a table between two checkpoints.
 type TallyBatch struct {
-	known map[string]*tallySeries
+	Batch[Tally, *Tally]
+	known map[string]*BatchSeries[Tally] // by key as it came
 	gen   uint32
-	Dirty []*tallySeries
-	free  []*Tally
-}
-
-// tallySeries is a series in a batch with the few buckets that the batch touched.
-type tallySeries struct {
-	ID    uint32
-	over  bool
-	Key   string
-	cells []storedCell
-}
-
-type storedCell struct {
-	start int64
-	c     *Tally
 }
 
 // EachKey calls fn for each key, in no order.
@@ -351,7 +338,7 @@ func (d *Dict) Find(key string) (id uint32, ok bool) {
 // Cell returns the tally of a key in a bucket; over says that it is the overflow series.
 func (b *TallyBatch) Cell(d *Dict, key []byte, start int64) (c *Tally, over bool) {
 	if gen := d.gen.Load(); b.known == nil || gen != b.gen || len(b.known) > model.MaxLocalSeries && len(b.Dirty) == 0 {
-		known := map[string]*tallySeries{}
+		known := map[string]*BatchSeries[Tally]{}
 		for _, s := range b.Dirty {
 			known[s.Key] = s // their cells are referred to
 		}
@@ -361,78 +348,20 @@ func (b *TallyBatch) Cell(d *Dict, key []byte, start int64) (c *Tally, over bool
 	if s == nil {
 		name := cleanKey(key)
 		id, ok := d.id(name)
-		s = &tallySeries{ID: id, over: !ok, Key: name}
+		s = &BatchSeries[Tally]{ID: id, Over: !ok, Key: name}
 		b.known[string(key)] = s
 	}
-	for i := range s.cells {
-		if s.cells[i].start == start {
-			return s.cells[i].c, s.over
-		}
-	}
-	if len(s.cells) == 0 {
-		b.Dirty = append(b.Dirty, s)
-	}
-	if n := len(b.free); n > 0 {
-		c, b.free = b.free[n-1], b.free[:n-1]
-	} else {
-		c = &Tally{}
-	}
-	s.cells = append(s.cells, storedCell{start, c})
-	return c, s.over
-}
-
-// Reset makes the batch empty and keeps its memory.
-func (b *TallyBatch) Reset() {
-	for _, s := range b.Dirty {
-		for i := range s.cells {
-			s.cells[i].c.reset()
-			b.free = append(b.free, s.cells[i].c)
-		}
-		s.cells = s.cells[:0]
-	}
-	b.Dirty = b.Dirty[:0]
-}
-
-// AppendTo encodes the cells of a batch: for each series id+1, number of buckets, each start and tally; then 0.
-func (b *TallyBatch) AppendTo(out []byte) []byte {
-	for _, s := range b.Dirty {
-		out = binary.AppendUvarint(out, uint64(s.ID)+1)
-		out = binary.AppendUvarint(out, uint64(len(s.cells)))
-		for _, cell := range s.cells {
-			out = binary.AppendUvarint(out, uint64(cell.start))
-			out = cell.c.Append(out)
-		}
-	}
-	return out
-}
-
-// Decode reads what AppendTo wrote.
-func (b *TallyBatch) Decode(d *model.Decoder) {
-	for d.Err == nil {
-		id := d.Uvarint()
-		if id == 0 {
-			return
-		}
-		s := &tallySeries{ID: uint32(id - 1)}
-		for range d.Count() {
-			cell := storedCell{start: int64(d.Uvarint()), c: &Tally{}}
-			if cell.c.Decode(d); d.Err != nil {
-				return
-			}
-			s.cells = append(s.cells, cell)
-		}
-		b.Dirty = append(b.Dirty, s)
-	}
+	return b.Batch.Cell(s, start), s.Over
 }
 
 // Install adds a batch to the table.
 func (t *TableStore) Install(kv model.State, seq uint64, b *TallyBatch, since model.Sinces) error {
 	for _, s := range b.Dirty {
-		for _, cell := range s.cells {
-			if cell.c.Calls == 0 {
+		for _, cell := range s.Cells {
+			if cell.C.Calls == 0 {
 				continue
 			}
-			if _, err := t.Add(kv, seq, s.ID, cell.start, cell.c, since); err != nil {
+			if _, err := t.Add(kv, seq, s.ID, cell.Start, cell.C, since); err != nil {
 				return err
 			}
 		}
