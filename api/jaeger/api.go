@@ -228,12 +228,17 @@ func (s *API) byID(ctx context.Context, m answer.Moment, ids []string) (any, err
 	return reply, nil
 }
 
-func (s *API) get(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
-	id, err := answer.ParseTraceID(chi.URLParam(r, "id"))
-	if err != nil {
-		return nil, err
+// find returns the trace that a path names.
+func (s *API) find(ctx context.Context, r *http.Request, m answer.Moment) (found older.FoundTrace, id [16]byte, err error) {
+	if id, err = answer.ParseTraceID(chi.URLParam(r, "id")); err != nil {
+		return found, id, err
 	}
-	found, err := s.Traces.Find(ctx, m, id)
+	found, err = s.Traces.Find(ctx, m, id)
+	return found, id, err
+}
+
+func (s *API) get(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
+	found, id, err := s.find(ctx, r, m)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -154,11 +153,7 @@ func (s *API) v3Search(ctx context.Context, r *http.Request, m answer.Moment) (a
 }
 
 func (s *API) v3Get(ctx context.Context, r *http.Request, m answer.Moment) (any, error) {
-	id, err := answer.ParseTraceID(chi.URLParam(r, "id"))
-	if err != nil {
-		return nil, err
-	}
-	found, err := s.Traces.Find(ctx, m, id)
+	found, id, err := s.find(ctx, r, m)
 	if err != nil {
 		return nil, err
 	}
