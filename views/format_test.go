@@ -31,7 +31,7 @@ func (s *stored) kv(t *testing.T) storage.KV {
 	return kv
 }
 
-// TestStoredFormat goes on from what was stored in this format when the format was new: a program reads what earlier ones of the same
+// TestStoredFormat continues from state that was stored when the format was new: a program reads what earlier ones of the same
 // format wrote. The file is made where there is none, as after a change of the format.
 func TestStoredFormat(t *testing.T) {
 	window := 3 * time.Second
