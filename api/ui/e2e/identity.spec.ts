@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import AxeBuilder from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
 import { type Demo, demo } from './setup'
-import { test as base, expect } from './test'
+import { test as base, choose, expect, select } from './test'
 
 const secret = 'the secret of these tests, 32 bytes'
 
@@ -161,11 +161,11 @@ test('an admin makes users and tokens, and takes them away', async ({ page, serv
   await user.getByLabel('Name').fill('bob')
   await user.getByRole('button', { name: 'Add user' }).click()
   await expect(rows(page, 'Users')).toHaveCount(4)
-  await page.getByLabel('Role of bob').selectOption('editor')
-  await expect(page.getByLabel('Role of bob')).toHaveValue('editor')
-  await page.getByLabel('Role of ann').selectOption('viewer')
+  await choose(page, 'Role of bob', 'editor')
+  await expect(select(page, 'Role of bob')).toHaveValue('editor')
+  await choose(page, 'Role of ann', 'viewer')
   await expect(page.getByRole('alert')).toContainText('the last admin cannot be removed')
-  await expect(page.getByLabel('Role of ann')).toHaveValue('admin')
+  await expect(select(page, 'Role of ann')).toHaveValue('admin')
   expect(quiet.splice(0)).toHaveLength(2) // the browser's own words on what was refused
   const bob = rows(page, 'Users').filter({ hasText: 'bob' })
   await bob.getByRole('button', { name: 'Delete' }).click()
@@ -175,7 +175,7 @@ test('an admin makes users and tokens, and takes them away', async ({ page, serv
   await page.getByRole('button', { name: 'New token' }).click()
   const made = page.getByRole('form', { name: 'New token' })
   await made.getByLabel('Name').fill('grafana')
-  await made.getByLabel('Valid').selectOption('90')
+  await choose(made, 'Valid', '90 days')
   await made.getByRole('button', { name: 'Make token' }).click()
   await expect(made.getByRole('status')).toContainText('shown this once')
   const text = (await made.locator('code').textContent()) ?? ''
@@ -258,7 +258,7 @@ test('passwords are changed by who has them, and by an admin', async ({ page, se
   await accessible(page)
   await fill(password, 'another horse', 'another horse')
   await expect(page.getByText('The password is changed. Your logins elsewhere have ended.')).toBeVisible()
-  await page.getByRole('button', { name: 'Good' }).click()
+  await page.getByRole('button', { name: 'Done' }).click()
   await page.reload()
   await expect(page.getByRole('link', { name: 'Account: pat, viewer' })).toBeVisible() // this one goes on
   const enter = (secret: string) =>
@@ -280,7 +280,7 @@ test('passwords are changed by who has them, and by an admin', async ({ page, se
   await expect(reset).toHaveCount(0)
   expect(await enter('a third horse')).toBe(200)
   await page.goto('/pipeline')
-  await page.getByLabel('Of').selectOption('login')
+  await choose(page, 'Of', 'logins')
   await expect(rows(page, 'Audit').filter({ hasText: 'refuse' }).filter({ hasText: 'pat' }).first()).toContainText('from 127.0.0.1')
   expect(await server.api('DELETE', '/api/v1/users/pat')).toBe(204)
 })

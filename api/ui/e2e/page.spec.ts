@@ -1,6 +1,6 @@
 import AxeBuilder from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
-import { expect, test } from './test'
+import { choose, expect, head, select, test } from './test'
 
 const services = (page: Page) => page.getByRole('table', { name: 'Services' }).locator('[data-row]')
 
@@ -69,7 +69,7 @@ test('a service has its numbers, charts, operations and neighbours', async ({ pa
   )
   await page.getByRole('button', { name: 'PlaceOrder', exact: true }).click()
   await expect(page).toHaveURL(/op=PlaceOrder/)
-  await expect(page.getByText('show all operations')).toBeVisible()
+  await expect(page.getByText('Show all operations')).toBeVisible()
 })
 
 test('a service that is not known is said to be so', async ({ page, quiet }) => {
@@ -95,7 +95,7 @@ test('alerts show rules and their state', async ({ page }) => {
   const rules = page.getByRole('table', { name: 'Rules' }).locator('[data-row]')
   await expect.poll(() => rules.count()).toBeGreaterThan(0)
   await expect(rules.first()).toContainText(/firing|pending|inactive/)
-  await rules.first().locator('summary').click()
+  await head(rules.first()).click()
   await expect(rules.first().locator('code')).toBeVisible()
 })
 
@@ -106,7 +106,7 @@ test('the pipeline tells how far it has read', async ({ page }) => {
   for (const topic of ['otlp_spans', 'otlp_logs', 'otlp_metrics']) {
     await expect(partitions.filter({ hasText: topic }).first()).toContainText(/reading|idle|at the end/)
   }
-  const spans = page.locator('.facts > div', { hasText: /^spans/ }).locator('dd')
+  const spans = page.locator('.facts > div', { hasText: /^Spans/ }).locator('dd')
   const before = await spans.getAttribute('title')
   await expect.poll(() => spans.getAttribute('title')).not.toBe(before)
 })
@@ -245,17 +245,17 @@ test('the page is narrowed to one environment', async ({ page }) => {
   const rows = page.getByRole('table', { name: 'Services', exact: true }).locator('[data-row]')
   await page.goto('/?range=1h')
   await expect.poll(() => rows.count()).toBeGreaterThan(5)
-  const environment = page.getByRole('combobox', { name })
-  await environment.selectOption('demo')
+  const environment = select(page, name)
+  await choose(page, name, 'demo')
   await expect(page).toHaveURL(/filter%5Bdeployment\.environment\.name%5D=demo/)
   await expect.poll(() => rows.count()).toBeGreaterThan(5)
-  await environment.selectOption('staging')
+  await choose(page, name, 'staging')
   await expect(rows).toHaveCount(0)
   await page.goBack()
   await expect.poll(() => rows.count()).toBeGreaterThan(5)
   await page.getByRole('link', { name: 'Errors', exact: true }).click()
   await expect(environment).toHaveValue('demo')
   await expect.poll(() => asked.at(-1)?.searchParams.get(`filter[${name}]`)).toBe('demo')
-  await environment.selectOption('')
+  await choose(page, name, 'any environment')
   await expect.poll(() => asked.at(-1)?.searchParams.get(`filter[${name}]`)).toBe(null)
 })

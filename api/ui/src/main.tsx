@@ -1,4 +1,4 @@
-import './styles.css'
+import './styles/index.css'
 import { createTheme, MantineProvider } from '@mantine/core'
 import { hashKey, QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { StrictMode } from 'react'
@@ -28,9 +28,21 @@ const live = new LiveClient({
   ended: () => strangers.dispatchEvent(new Event('met')),
 })
 
-// The look is in styles.css. Mantine's variables come from its stylesheet, not from style elements made at run time, so that the
+// The look is in styles/ and beside each component. Mantine's variables come from its stylesheet, not from style elements made at run time, so that the
 // content security policy can be style-src 'self'.
-const theme = createTheme({ autoContrast: true, cursorType: 'pointer' })
+const theme = createTheme({
+  autoContrast: true,
+  cursorType: 'pointer',
+  components: {
+    Button: { defaultProps: { variant: 'default', size: 'xs' } },
+    TextInput: { defaultProps: { size: 'xs' } },
+    Textarea: { defaultProps: { size: 'xs' } },
+    Select: { defaultProps: { size: 'xs', checkIconPosition: 'right' } },
+    Autocomplete: { defaultProps: { size: 'xs' } },
+    Checkbox: { defaultProps: { size: 'xs' } },
+    SegmentedControl: { defaultProps: { size: 'xs', transitionDuration: 0 } },
+  },
+})
 
 // Before anything reads the path: a login elsewhere keeps the path and the query, not the hash.
 const linked = pathOfHash(location.hash)

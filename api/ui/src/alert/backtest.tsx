@@ -1,3 +1,4 @@
+import { Button, SegmentedControl } from '@mantine/core'
 import { type ReactNode, useDeferredValue, useEffect, useMemo, useState } from 'react'
 import { useBacktest } from '../api/queries'
 import type { BacktestAnswer, BacktestRequest, BacktestSeries, BacktestSummary, BacktestVariant, RuleInput } from '../api/types'
@@ -8,6 +9,7 @@ import { absolute, alertValue, duration, moment, none } from '../lib/format'
 import { promDuration, secondsOfDuration, thresholdOf } from './draft'
 import { byTrouble, holdsAround, stretchesOf, stripWords, thresholdsAround, ticksOf, wouldWords } from './strips'
 import { OverTopics } from './topics'
+import './rule.css'
 
 const pasts = { '1h': 3600, '6h': 21_600, '24h': 86_400, '7d': 604_800 } as const
 type Past = keyof typeof pasts
@@ -150,7 +152,7 @@ const trialColumns: Column<Trial>[] = [
     cell: (t) =>
       t.use ? (
         <button type="button" className="plain" onClick={t.use}>
-          use
+          Use
         </button>
       ) : (
         <span className="dim">{t.now ? 'this' : ''}</span>
@@ -244,18 +246,8 @@ export function Backtest({ rule, saved, onThreshold, onFor, children, onError }:
   return (
     <>
       <div className="tools tabs bt-tools">
-        <fieldset>
-          <legend className="hidden">How far back</legend>
-          {(Object.keys(pasts) as Past[]).map((p) => (
-            <label key={p} className="tab">
-              <input type="radio" name="past" checked={past === p} onChange={() => setPast(p)} />
-              {p}
-            </label>
-          ))}
-        </fieldset>
-        <button type="button" className="plain" onClick={() => setUntil(Math.floor(serverNow() / 1000))}>
-          up to now
-        </button>
+        <SegmentedControl aria-label="How far back" value={past} onChange={(p) => setPast(p as Past)} data={Object.keys(pasts)} />
+        <Button onClick={() => setUntil(Math.floor(serverNow() / 1000))}>Up to now</Button>
         <span className="dim" aria-live="polite">
           {result.isFetching ? 'evaluating …' : answer ? `${answer.evaluations} evaluations, ${duration(answer.step_s * 1000)} apart` : ''}
         </span>

@@ -1,8 +1,11 @@
+import { Plus } from 'lucide-react'
 import { useMemo } from 'react'
 import { Link } from 'wouter'
 import { type RuleAction, useRuleAction, useRules } from '../api/queries'
 import type { Rule } from '../api/types'
-import { Ago, Labels, Problem, Section, Status, Waiting } from '../components/bits'
+import { Ago, Disclosure, Labels, Problem, Section, Status, Waiting } from '../components/bits'
+import { LinkButton } from '../components/button'
+import { Check } from '../components/form'
 import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
 import { useDenied } from '../identity/may'
@@ -33,13 +36,14 @@ const columns = (act: (a: RuleAction) => void, busy: boolean): Column<Rule>[] =>
     className: 'c-name',
     sort: (r) => r.name,
     cell: (r) => (
-      <details className="rule">
-        <summary className="name" data-row-link>
-          {r.name}
-        </summary>
-        <code>{r.expr}</code>
-        {Object.keys(r.labels).length > 0 && <Labels labels={r.labels} />}
-      </details>
+      <Disclosure summary={<b>{r.name}</b>}>
+        {() => (
+          <div className="rule">
+            <code>{r.expr}</code>
+            {Object.keys(r.labels).length > 0 && <Labels labels={r.labels} />}
+          </div>
+        )}
+      </Disclosure>
     ),
   },
   {
@@ -103,7 +107,7 @@ function Actions({ rule: r, act, busy }: { rule: Rule; act: (a: RuleAction) => v
   const open = r.editable && reason === undefined ? 'Edit' : 'Open'
   return (
     <span className="actions">
-      <Link href={href(`/alerts/rules/${encodeURIComponent(r.id)}`)} aria-label={`${open} ${r.name}`}>
+      <Link className="button small" href={href(`/alerts/rules/${encodeURIComponent(r.id)}`)} aria-label={`${open} ${r.name}`}>
         {open}
       </Link>
       <button
@@ -144,18 +148,17 @@ export function Rules({ matches, ids }: { matches: (text: string) => boolean; id
   return (
     <Section
       title="Rules"
-      note={
-        <>
-          {shown && `${shown.length} · `}
-          <Link href={href('/alerts/new')}>New rule</Link>
-        </>
+      note={shown && `${shown.length}`}
+      actions={
+        <LinkButton href={href('/alerts/new')} icon={Plus}>
+          New rule
+        </LinkButton>
       }
     >
       {recorded > 0 && (
-        <label className="check">
-          <input type="checkbox" checked={recording === '1'} onChange={(e) => setRecording(e.target.checked ? '1' : '')} />
-          {recorded} recording rules too
-        </label>
+        <div className="tools">
+          <Check label={`${recorded} recording rules too`} checked={recording === '1'} onChange={(on) => setRecording(on ? '1' : '')} />
+        </div>
       )}
       {error && <Problem error={error} />}
       {rules.error && rules.data && <Problem error={rules.error} />}

@@ -1,7 +1,9 @@
+import { Button, TextInput } from '@mantine/core'
 import { type FormEvent, useMemo, useState } from 'react'
 import { useMe, useSilenceAction, useSilences } from '../api/queries'
 import type { Alert, Silence } from '../api/types'
-import { Ago, Problem, Section } from '../components/bits'
+import { Ago, Disclosure, Problem, Section } from '../components/bits'
+import { Check, Pick } from '../components/form'
 import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
 import { useDenied } from '../identity/may'
@@ -19,12 +21,10 @@ const spans: [string, number][] = [
 
 /** Keeps an alert, and all that have the labels chosen, from being notified of for a while. */
 export function SilenceDetails({ alert, all }: { alert: Alert; all: readonly Alert[] }) {
-  const [open, setOpen] = useState(false)
   return (
-    <details onToggle={(e) => setOpen(e.currentTarget.open)}>
-      <summary>Silence</summary>
-      {open && <SilenceForm alert={alert} all={all} />}
-    </details>
+    <Disclosure summary="Silence" row={false}>
+      {() => <SilenceForm alert={alert} all={all} />}
+    </Disclosure>
   )
 }
 
@@ -56,35 +56,37 @@ function SilenceForm({ alert, all }: { alert: Alert; all: readonly Alert[] }) {
       <fieldset>
         <legend>Alerts with all of</legend>
         {names.map((n) => (
-          <label key={n}>
-            <input
-              type="checkbox"
-              checked={chosen.includes(n)}
-              onChange={(e) => setChosen(e.target.checked ? [...chosen, n] : chosen.filter((c) => c !== n))}
-            />{' '}
-            <span className="dim">{n}=</span>
-            {alert.labels[n]}
-          </label>
+          <Check
+            key={n}
+            label={
+              <>
+                <span className="dim">{n}=</span>
+                <bdi>{alert.labels[n]}</bdi>
+              </>
+            }
+            checked={chosen.includes(n)}
+            onChange={(on) => setChosen(on ? [...chosen, n] : chosen.filter((c) => c !== n))}
+          />
         ))}
       </fieldset>
       <div className="silence-line">
-        <label className="field">
-          <span>For</span>
-          <select value={seconds} onChange={(e) => setSeconds(Number(e.target.value))}>
-            {spans.map(([word, s]) => (
-              <option key={s} value={s}>
-                {word}
-              </option>
-            ))}
-          </select>
-        </label>
-        <label className="field field-wide">
-          <span>Why</span>
-          <input value={comment} onChange={(e) => setComment(e.target.value)} placeholder="optional" required />
-        </label>
-        <button type="submit" className="button" disabled={isPending || chosen.length === 0 || reason !== undefined} title={reason}>
+        <Pick
+          label="For"
+          value={String(seconds)}
+          onChange={(v) => setSeconds(Number(v))}
+          options={spans.map(([word, s]) => [String(s), word] as const)}
+        />
+        <TextInput
+          className="field field-wide"
+          label="Why"
+          value={comment}
+          onChange={(e) => setComment(e.currentTarget.value)}
+          withAsterisk={false}
+          required
+        />
+        <Button type="submit" variant="filled" disabled={isPending || chosen.length === 0 || reason !== undefined} title={reason}>
           Silence {hit === 1 ? '1 active alert' : `${hit} active alerts`}
-        </button>
+        </Button>
       </div>
       {error && <Problem error={error} />}
     </form>

@@ -1,3 +1,4 @@
+import { Button } from '@mantine/core'
 import { useEffect, useState } from 'react'
 import { useTopicBacktest, useTopicBacktestAction } from '../api/queries'
 import type { BacktestAnswer, BacktestRequest } from '../api/types'
@@ -26,12 +27,10 @@ export function OverTopics({ request, onAnswer }: Props) {
   if (job && data?.state === 'running')
     return (
       <p className="bt-topics" role="status">
-        <progress value={data.progress} max={1} aria-label="backtest over the records" /> {percent(data.progress)} of {count(data.total)}{' '}
+        <progress value={data.progress} max={1} aria-label="backtest over the records" /> {percent(data.progress)} % of {count(data.total)}{' '}
         records
         {data.eta_s !== null && <>, {duration(Math.max(1, data.eta_s) * 1000)} left</>}{' '}
-        <button type="button" className="plain" onClick={() => cancel(job.id)}>
-          Cancel
-        </button>
+        <Button onClick={() => cancel(job.id)}>Cancel</Button>
       </p>
     )
   return (
@@ -39,16 +38,14 @@ export function OverTopics({ request, onAnswer }: Props) {
       {answer ? (
         <>
           <b>Over the records themselves</b>, evaluated as a live rule is, {answer.evaluations} times.{' '}
-          <button type="button" className="plain" onClick={() => setJob(undefined)}>
-            Back to the views
-          </button>
+          <Button onClick={() => setJob(undefined)}>Back to the views</Button>
         </>
       ) : (
         <>
           <span className="dim">Over the buckets of the views.</span>{' '}
-          <button type="button" className="plain" disabled={action.isPending} onClick={start}>
+          <Button disabled={action.isPending} onClick={start}>
             Evaluate over the records in Kafka
-          </button>
+          </Button>
         </>
       )}
       {action.error && <Status health="firing" word={action.error.message} />}

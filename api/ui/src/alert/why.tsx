@@ -1,13 +1,14 @@
-import { memo, useState } from 'react'
+import { memo } from 'react'
 import { Link } from 'wouter'
 import type { Alert, Delivery, EvidenceTrace, PathEdge, Why } from '../api/types'
-import { Ago, Labels, ServiceLink, Status } from '../components/bits'
+import { Ago, Disclosure, Labels, ServiceLink, Status } from '../components/bits'
 import { type Column, Table } from '../components/table'
 import { absolute, alertValue, clock, count, millis, none, percent, spanKind, took } from '../lib/format'
 import { type Health, shareClass } from '../lib/health'
 import { tracePath, useHref } from '../lib/url'
 import { hadBaseline } from './cause'
 import { plainDuration } from './draft'
+import './alert.css'
 
 const pathColumns: Column<PathEdge>[] = [
   {
@@ -337,11 +338,9 @@ export function Deliveries({ deliveries }: { deliveries: readonly Delivery[] }) 
 
 /** What is inside is made when it is opened. */
 export function WhyDetails({ alert }: { alert: Alert }) {
-  const [open, setOpen] = useState(false)
   return (
-    <details onToggle={(e) => setOpen(e.currentTarget.open)}>
-      <summary>Why</summary>
-      {open && <WhyOf alert={alert} />}
-    </details>
+    <Disclosure summary="Why" row={false}>
+      {() => <WhyOf alert={alert} />}
+    </Disclosure>
   )
 }

@@ -2,6 +2,7 @@ import { useComputedColorScheme } from '@mantine/core'
 import { type ReactNode, useEffect, useRef } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
+import './chart.css'
 
 export interface Line {
   label: string
@@ -138,8 +139,11 @@ export function Chart({
   return (
     <figure className="chart">
       <figcaption>
-        <span>
-          {title} <span className="unit">{unit}</span> {action}
+        <span className="chart-title">
+          <span>
+            {title} <span className="unit">{unit}</span>
+          </span>
+          {action}
         </span>
         <span className="legend" ref={legend} aria-hidden="true">
           <span className="legend-time" />

@@ -1,3 +1,5 @@
+import './bits.css'
+import { ChevronRight, X } from 'lucide-react'
 import { memo, type ReactNode, useState, useSyncExternalStore } from 'react'
 import { Link } from 'wouter'
 import type { ApiError } from '../api/client'
@@ -103,12 +105,22 @@ export const Labels = memo(function Labels({ labels, without = [] }: { labels: R
   )
 })
 
-export function Section({ title, note, children, id }: { title: string; note?: ReactNode; children: ReactNode; id?: string }) {
+interface SectionProps {
+  title: string
+  note?: ReactNode
+  /** Buttons at the right of the title. */
+  actions?: ReactNode
+  children: ReactNode
+  id?: string
+}
+
+export function Section({ title, note, actions, children, id }: SectionProps) {
   return (
     <section className="section" aria-labelledby={id ?? slug(title)}>
       <header>
         <h2 id={id ?? slug(title)}>{title}</h2>
         {note && <span className="note">{note}</span>}
+        {actions && <span className="section-actions">{actions}</span>}
       </header>
       {children}
     </section>
@@ -135,16 +147,30 @@ export function MetaWarnings({ meta }: { meta: Meta | undefined }) {
   )
 }
 
-/** A summary that opens; what is inside is made only then. */
-export function Disclosure({ summary, children }: { summary: ReactNode; children: () => ReactNode }) {
+interface DisclosureProps {
+  summary: ReactNode
+  children: () => ReactNode
+  /** For j and k. */
+  row?: boolean
+}
+
+/** A head that opens; what is inside is made only then. Plain elements, because there may be hundreds in a list. */
+export function Disclosure({ summary, children, row = true }: DisclosureProps) {
   const [open, setOpen] = useState(false)
   return (
-    <details className="rule" onToggle={(e) => setOpen(e.currentTarget.open)}>
-      <summary className="name" data-row-link>
-        {summary}
-      </summary>
-      {open && children()}
-    </details>
+    <div className="disclosure" data-open={open || undefined}>
+      <button
+        type="button"
+        className="disclosure-head"
+        aria-expanded={open}
+        data-row-link={row || undefined}
+        onClick={() => setOpen(!open)}
+      >
+        <ChevronRight aria-hidden="true" />
+        <span>{summary}</span>
+      </button>
+      {open && <div className="disclosure-body">{children()}</div>}
+    </div>
   )
 }
 
@@ -163,7 +189,7 @@ export function Chip({ label, children, onClear }: { label: string; children: Re
     <span className="chip">
       <span className="dim">{label}</span> <span className="chip-text">{children}</span>
       <button type="button" aria-label={`Without ${label}`} onClick={onClear}>
-        ×
+        <X size={14} aria-hidden="true" />
       </button>
     </span>
   )

@@ -1,18 +1,8 @@
 import { useEffect } from 'react'
 import { useLocation } from 'wouter'
 import { useHref } from '../lib/url'
+import { places } from '../shell/nav'
 
-const places: Record<string, string> = {
-  s: '/',
-  d: '/deployments',
-  m: '/map',
-  t: '/traces',
-  l: '/logs',
-  e: '/errors',
-  a: '/alerts',
-  o: '/slos',
-  p: '/pipeline',
-}
 const sequence = 1_500
 
 /** / search, g and a letter go to a page, j/k rows, space pause, ? help, Escape out of a field. */

@@ -6,6 +6,7 @@ import { tracePath, useHref } from '../lib/url'
 import type { Line } from '../live/tail'
 import { Disclosure, ServiceLink } from './bits'
 import { type Column, Table } from './table'
+import './lines.css'
 
 export const severities = ['error', 'warn', 'info', 'debug', 'other'] as const
 export type Severity = (typeof severities)[number]

@@ -1,3 +1,4 @@
+import './table.css'
 import { memo, type ReactNode, useMemo, useRef, useState } from 'react'
 import { useParam } from '../lib/url'
 
@@ -115,7 +116,7 @@ function RowOf<T>({ row, columns, onOpen, marked }: RowProps<T>) {
       onClick={
         onOpen &&
         ((e) => {
-          if ((e.target as Element).closest('a, button, summary') || window.getSelection()?.toString()) return
+          if ((e.target as Element).closest('a, button, input, label') || window.getSelection()?.toString()) return
           onOpen(row)
         })
       }

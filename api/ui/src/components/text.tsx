@@ -1,5 +1,7 @@
-import { type ReactNode, useId } from 'react'
+import { Autocomplete, Textarea, TextInput } from '@mantine/core'
+import type { ReactNode } from 'react'
 import { Status } from './bits'
+import './form.css'
 
 interface TextProps {
   label: string
@@ -18,60 +20,34 @@ interface TextProps {
 }
 
 /** A text field that says at itself what is wrong with it. */
-export function Text({
-  label,
-  hint,
-  value,
-  onChange,
-  error,
-  readOnly = false,
-  required = false,
-  area = false,
-  placeholder,
-  options,
-  type = 'text',
-  autoComplete = 'off',
-  autoFocus = false,
-}: TextProps) {
-  const id = useId()
+export function Text(props: TextProps) {
+  const { label, hint, value, onChange, error, readOnly = false, required = false, area = false, placeholder, options } = props
   const common = {
-    id,
+    className: 'field',
+    label,
+    description: hint,
     value,
     readOnly,
     required,
+    withAsterisk: false,
     placeholder,
     spellCheck: false,
-    autoComplete,
-    autoFocus,
-    'aria-invalid': error !== undefined || undefined,
-    'aria-describedby': error === undefined ? undefined : `${id}-error`,
+    autoComplete: props.autoComplete ?? 'off',
+    autoFocus: props.autoFocus ?? false,
+    error: error === undefined ? undefined : <Wrong text={error} />,
   }
-  return (
-    <div className="field">
-      <span>
-        <label htmlFor={id}>{label}</label> {hint && <span className="hint">{hint}</span>}
-      </span>
-      {area ? (
-        <textarea {...common} rows={Math.min(8, Math.max(3, Math.ceil(value.length / 90)))} onChange={(e) => onChange(e.target.value)} />
-      ) : (
-        <input type={type} {...common} list={options && `${id}-options`} onChange={(e) => onChange(e.target.value)} />
-      )}
-      {options && (
-        <datalist id={`${id}-options`}>
-          {options.map((o) => (
-            <option key={o} value={o} />
-          ))}
-        </datalist>
-      )}
-      <Wrong id={`${id}-error`} text={error} />
-    </div>
-  )
+  if (area) {
+    const rows = Math.min(8, Math.max(3, Math.ceil(value.length / 90)))
+    return <Textarea {...common} rows={rows} onChange={(e) => onChange(e.currentTarget.value)} />
+  }
+  if (options) return <Autocomplete {...common} data={[...new Set(options)].filter(Boolean)} limit={50} onChange={onChange} />
+  return <TextInput {...common} type={props.type ?? 'text'} onChange={(e) => onChange(e.currentTarget.value)} />
 }
 
-export function Wrong({ id, text }: { id?: string; text: string | undefined }): ReactNode {
+export function Wrong({ text }: { text: string | undefined }): ReactNode {
   if (text === undefined) return null
   return (
-    <span className="wrong" id={id} role="alert">
+    <span className="wrong" role="alert">
       <Status health="firing" word={text} />
     </span>
   )

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { loginAt } from './login'
+import { loginAt } from './login-at'
 
 test('a login elsewhere comes back to the page that was asked for', () => {
   expect(loginAt('/alerts', '?q=a&login=expired')).toBe('/api/v1/auth/oidc/login?to=%2Falerts%3Fq%3Da')

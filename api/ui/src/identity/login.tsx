@@ -1,7 +1,10 @@
+import { Button } from '@mantine/core'
 import { useState } from 'react'
 import { useEntrance, useMe } from '../api/queries'
 import { Problem } from '../components/bits'
 import { Text } from '../components/text'
+import { loginAt } from './login-at'
+import './identity.css'
 
 /** Why the identity provider's login came to nothing; the server's log has more. */
 const failures: Record<string, string> = {
@@ -12,16 +15,8 @@ const failures: Record<string, string> = {
   unreachable: 'The identity provider cannot be reached. Try again later.',
 }
 
-/** The login at the identity provider, which returns to the requested page. */
-export function loginAt(path: string, search: string): string {
-  const query = new URLSearchParams(search)
-  query.delete('login')
-  const rest = query.toString()
-  return `/api/v1/auth/oidc/login?to=${encodeURIComponent(rest ? `${path}?${rest}` : path)}`
-}
-
 /** The login form, for users without a valid login. */
-export function Login({ ended = false }: { ended?: boolean }) {
+export default function Login({ ended = false }: { ended?: boolean }) {
   const [username, setUsername] = useState('')
   const [password, setPassword] = useState('')
   const { mutate, isPending, error } = useEntrance()
@@ -40,9 +35,9 @@ export function Login({ ended = false }: { ended?: boolean }) {
       )}
       {failure && <Problem error={failure} />}
       {oidc && (
-        <a className="button primary" href={loginAt(window.location.pathname, window.location.search)}>
+        <Button component="a" variant="filled" fullWidth href={loginAt(window.location.pathname, window.location.search)}>
           Log in at the identity provider
-        </a>
+        </Button>
       )}
       <form
         aria-label="Log in"
@@ -54,9 +49,9 @@ export function Login({ ended = false }: { ended?: boolean }) {
         <Text label="Name" value={username} onChange={setUsername} required autoComplete="username" autoFocus={!oidc} />
         <Text label="Password" type="password" value={password} onChange={setPassword} required autoComplete="current-password" />
         {error && <Problem error={error} />}
-        <button type="submit" className={oidc ? 'button' : 'button primary'} disabled={isPending}>
+        <Button type="submit" variant={oidc ? 'default' : 'filled'} fullWidth disabled={isPending}>
           {oidc ? 'Log in with a password' : 'Log in'}
-        </button>
+        </Button>
       </form>
     </main>
   )

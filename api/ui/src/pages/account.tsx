@@ -1,3 +1,5 @@
+import { Button } from '@mantine/core'
+import { Plus } from 'lucide-react'
 import { useMemo, useState } from 'react'
 import {
   type UserAction,
@@ -12,11 +14,16 @@ import {
 } from '../api/queries'
 import type { Me, Role, Token, User } from '../api/types'
 import { Ago, Problem, Section, Status, useNow, Waiting } from '../components/bits'
+import { Pick } from '../components/form'
+import { PageHeader } from '../components/page'
 import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
 import { Text } from '../components/text'
 import { useDenied } from '../identity/may'
 import { absolute } from '../lib/format'
+import '../alert/rule.css'
+import '../identity/identity.css'
+import './slos.css'
 
 const roles: Role[] = ['viewer', 'editor', 'admin']
 
@@ -26,16 +33,8 @@ const mayDo: Record<Role, string> = {
   admin: 'everything, users and tokens too',
 }
 
-function RoleChoice({ value, onChange, label }: { value: Role; onChange: (role: Role) => void; label: string }) {
-  return (
-    <select aria-label={label} value={value} onChange={(e) => onChange(e.target.value as Role)}>
-      {roles.map((r) => (
-        <option key={r} value={r} title={mayDo[r]}>
-          {r}
-        </option>
-      ))}
-    </select>
-  )
+function RoleChoice(props: { value: Role; onChange: (role: Role) => void; label: string; hidden?: boolean }) {
+  return <Pick {...props} options={roles.map((r) => [r, r] as const)} />
 }
 
 /** Who looks; for admins who else may, and with which tokens. */
@@ -45,7 +44,7 @@ export default function AccountPage() {
   if (me === undefined) return <Waiting what="the account" />
   return (
     <>
-      <h1 className="hidden">Account</h1>
+      <PageHeader title="Account" sentence="Who you are, and who else may use WatchingCat." />
       <You me={me} />
       {!me.authentication ? null : reason !== undefined ? (
         <p className="said">Users and tokens: {reason}</p>
@@ -98,13 +97,13 @@ function You({ me }: { me: Me }) {
       {me.login ? (
         <div className="tools">
           {me.local && (
-            <button type="button" className="button" aria-expanded={changing} onClick={() => setChanging(!changing)}>
+            <Button aria-expanded={changing} onClick={() => setChanging(!changing)}>
               {changing ? 'Close' : 'Change password'}
-            </button>
+            </Button>
           )}
-          <button type="button" className="button" disabled={isPending} onClick={() => mutate({ do: 'logout' })}>
+          <Button disabled={isPending} onClick={() => mutate({ do: 'logout' })}>
             Log out
-          </button>
+          </Button>
         </div>
       ) : (
         <p className="dim">You use an API token, not a login: the browser sends it until you close the browser.</p>
@@ -154,10 +153,7 @@ function NewPassword({ done }: { done: () => void }) {
   if (isSuccess) {
     return (
       <p className="said" role="status">
-        The password is changed. Your logins elsewhere have ended.{' '}
-        <button type="button" className="plain" onClick={done}>
-          Good
-        </button>
+        The password is changed. Your logins elsewhere have ended. <Button onClick={done}>Done</Button>
       </p>
     )
   }
@@ -177,9 +173,9 @@ function NewPassword({ done }: { done: () => void }) {
       </div>
       {error && <Problem error={error} />}
       <div className="tools">
-        <button type="submit" className="button primary" disabled={isPending}>
+        <Button type="submit" variant="filled" disabled={isPending}>
           Set new password
-        </button>
+        </Button>
       </div>
     </form>
   )
@@ -209,12 +205,10 @@ function ResetPassword({ user, done }: { user: User; done: () => void }) {
       </div>
       {error && <Problem error={error} />}
       <div className="tools">
-        <button type="submit" className="button primary" disabled={isPending}>
+        <Button type="submit" variant="filled" disabled={isPending}>
           Set password
-        </button>
-        <button type="button" className="plain" onClick={done}>
-          Discard
-        </button>
+        </Button>
+        <Button onClick={done}>Discard</Button>
       </div>
     </form>
   )
@@ -237,7 +231,12 @@ const userColumns = (act: (a: UserAction) => void, busy: boolean, me: Me, reset:
     label: 'Role',
     sort: (u) => roles.indexOf(u.role),
     cell: (u) => (
-      <RoleChoice label={`Role of ${u.name}`} value={u.role} onChange={(role) => act({ do: 'update', name: u.name, change: { role } })} />
+      <RoleChoice
+        hidden
+        label={`Role of ${u.name}`}
+        value={u.role}
+        onChange={(role) => act({ do: 'update', name: u.name, change: { role } })}
+      />
     ),
   },
   { id: 'created', label: 'Added', wide: true, className: 'c-ago', sort: (u) => u.created_at, cell: (u) => <Ago time={u.created_at} /> },
@@ -274,13 +273,11 @@ function Users({ me }: { me: Me }) {
   return (
     <Section
       title="Users"
-      note={
-        <>
-          {users.data && `${users.data.users.length} · `}
-          <button type="button" className="plain" aria-expanded={making} onClick={() => setMaking(!making)}>
-            {making ? 'Discard' : 'New user'}
-          </button>
-        </>
+      note={users.data && `${users.data.users.length}`}
+      actions={
+        <Button leftSection={!making && <Plus size={14} aria-hidden="true" />} aria-expanded={making} onClick={() => setMaking(!making)}>
+          {making ? 'Discard' : 'New user'}
+        </Button>
       }
     >
       {making && <NewUser done={() => setMaking(false)} />}
@@ -328,16 +325,13 @@ function NewUser({ done }: { done: () => void }) {
           required
           autoComplete="new-password"
         />
-        <div className="field">
-          <span>Role</span>
-          <RoleChoice label="Role" value={role} onChange={setRole} />
-        </div>
+        <RoleChoice label="Role" value={role} onChange={setRole} />
       </div>
       {error && <Problem error={error} />}
       <div className="tools">
-        <button type="submit" className="button primary" disabled={isPending}>
+        <Button type="submit" variant="filled" disabled={isPending}>
           Add user
-        </button>
+        </Button>
       </div>
     </form>
   )
@@ -389,13 +383,11 @@ function Tokens() {
   return (
     <Section
       title="API tokens"
-      note={
-        <>
-          {tokens.data && `${tokens.data.tokens.length} · `}
-          <button type="button" className="plain" aria-expanded={making} onClick={() => setMaking(!making)}>
-            {making ? 'Close' : 'New token'}
-          </button>
-        </>
+      note={tokens.data && `${tokens.data.tokens.length}`}
+      actions={
+        <Button leftSection={!making && <Plus size={14} aria-hidden="true" />} aria-expanded={making} onClick={() => setMaking(!making)}>
+          {making ? 'Close' : 'New token'}
+        </Button>
       }
     >
       {making && <MakeToken />}
@@ -441,26 +433,14 @@ function MakeToken() {
     >
       <div className="row">
         <Text label="Name" hint="what it is for" value={name} onChange={setName} required placeholder="grafana" />
-        <div className="field">
-          <span>Role</span>
-          <RoleChoice label="Role" value={role} onChange={setRole} />
-        </div>
-        <label className="field">
-          <span>Valid</span>
-          <select value={days} onChange={(e) => setDays(e.target.value)}>
-            {lives.map(([v, text]) => (
-              <option key={v} value={v}>
-                {text}
-              </option>
-            ))}
-          </select>
-        </label>
+        <RoleChoice label="Role" value={role} onChange={setRole} />
+        <Pick label="Valid" value={days} onChange={setDays} options={lives} />
       </div>
       {error && <Problem error={error} />}
       <div className="tools">
-        <button type="submit" className="button primary" disabled={isPending}>
+        <Button type="submit" variant="filled" disabled={isPending}>
           Make token
-        </button>
+        </Button>
       </div>
       {data && (
         <div className="secret" role="status">

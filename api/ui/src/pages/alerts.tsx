@@ -1,3 +1,4 @@
+import { Button } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import { causeOf } from '../alert/cause'
 import { Alertmanagers, Notifications, Receivers } from '../alert/notifications'
@@ -8,11 +9,13 @@ import { useAlertHistory } from '../api/queries'
 import type { Alert, Transition } from '../api/types'
 import { Ago, Labels, Section, ServiceLink, Since, Status, Waiting } from '../components/bits'
 import { FilterBox } from '../components/filter'
+import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { alertValue } from '../lib/format'
 import { byUrgency, serviceOf, summaryOf } from '../lib/health'
 import { useParam } from '../lib/url'
 import { useLive } from '../live/use-live'
+import '../alert/alert.css'
 
 const named = ['alertname']
 
@@ -82,7 +85,7 @@ export default function AlertsPage() {
   )
   return (
     <>
-      <h1 className="hidden">Alerts</h1>
+      <PageHeader title="Alerts" sentence="Active alerts, silences, rules, and who was notified." />
       <div className="tools">
         <FilterBox value={filter} onChange={setFilter} label="Filter alerts and rules" />
         {receiver !== '' && <Only word={`Alerts for the receiver ${receiver}`} onAll={() => setReceiver('', false)} />}
@@ -139,10 +142,7 @@ export default function AlertsPage() {
 function Only({ word, onAll }: { word: string; onAll: () => void }) {
   return (
     <span className="quiet">
-      {word}{' '}
-      <button type="button" className="plain" onClick={onAll}>
-        Show all
-      </button>
+      {word} <Button onClick={onAll}>Show all</Button>
     </span>
   )
 }

@@ -1,6 +1,7 @@
 import { useAudit } from '../api/queries'
 import type { AuditEntry, AuditList } from '../api/types'
 import { Ago, Disclosure, Section } from '../components/bits'
+import { Pick } from '../components/form'
 import { Growing } from '../components/growing'
 import type { Column } from '../components/table'
 import { useDenied } from '../identity/may'
@@ -94,16 +95,7 @@ function Trail() {
   return (
     <Section title="Audit" note="changes and logins, newest first">
       <div className="tools form">
-        <label className="field">
-          <span>Of</span>
-          <select value={kind} onChange={(e) => setKind(e.target.value)}>
-            {kinds.map(([k, text]) => (
-              <option key={k} value={k}>
-                {text}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Pick label="Of" value={kind} onChange={setKind} options={kinds} />
       </div>
       <Growing
         label="Audit"

@@ -1,6 +1,7 @@
 import { Link } from 'wouter'
 import { useDeployments } from '../api/queries'
 import { Deployments } from '../components/calls'
+import { PageHeader } from '../components/page'
 import { rangeSeconds } from '../lib/range'
 import { useHref, useRange } from '../lib/url'
 
@@ -12,10 +13,11 @@ export default function DeploymentsPage() {
   const query = useDeployments('', rangeSeconds(range), most)
   return (
     <>
-      <p className="crumb">
-        <Link href={href('/')}>Services</Link>
-      </p>
-      <h1 className="hidden">Deployments</h1>
+      <PageHeader
+        crumb={<Link href={href('/')}>Overview</Link>}
+        title="Deployments"
+        sentence="Versions that were first seen in this time range, and the service before and after."
+      />
       <Deployments query={query} empty="No new versions in this time range. Use a longer range." />
     </>
   )

@@ -3,8 +3,9 @@ import { Link } from 'wouter'
 import { errorStep, useErrors } from '../api/queries'
 import type { ErrorGroup } from '../api/types'
 import { Ago, Disclosure, MetaWarnings, NewBadge, Problem, Section, ServiceLink, Waiting } from '../components/bits'
-import { Field, SearchForm } from '../components/form'
+import { Field, FormCheck, SearchForm } from '../components/form'
 import { More } from '../components/growing'
+import { PageHeader } from '../components/page'
 import { Spark } from '../components/spark'
 import { type Column, Table } from '../components/table'
 import { count, exact } from '../lib/format'
@@ -155,14 +156,11 @@ export default function ErrorsPage() {
   const total = rows?.reduce((n, r) => n + r.group.count, 0) ?? 0
   return (
     <>
-      <h1 className="hidden">Errors</h1>
+      <PageHeader title="Errors" sentence="Exceptions of spans and log records, grouped by service, type and message." />
       <SearchForm label="Filter errors" values={v} onSubmit={set} submit="Filter">
         <Field label="Service" name="service" value={v.service} options={services?.map((s) => s.name) ?? []} filter />
         <Field label="Type" name="type" value={v.type} options={types} placeholder="java.io.IOException" wide />
-        <label className="check">
-          <input type="checkbox" name="only" value="new" defaultChecked={v.only === 'new'} />
-          only first seen in the range
-        </label>
+        <FormCheck label="only first seen in the range" name="only" value="new" checked={v.only === 'new'} />
       </SearchForm>
       <MetaWarnings meta={pages?.at(-1)?.meta} />
       <Section

@@ -1,3 +1,4 @@
+import { Button, SegmentedControl } from '@mantine/core'
 import { useEffect, useMemo, useSyncExternalStore } from 'react'
 import { Link } from 'wouter'
 import { pathWith } from '../api/client'
@@ -6,9 +7,10 @@ import type { LogPattern, LogVolume } from '../api/types'
 import { Chart, type Line as ChartLine } from '../chart/chart'
 import { Ago, Chip, MetaWarnings, NewBadge, Problem, Section, Status, Waiting } from '../components/bits'
 import { FilterBox } from '../components/filter'
-import { Choice, Field, SearchForm } from '../components/form'
+import { Check, Choice, Field, SearchForm } from '../components/form'
 import { More } from '../components/growing'
 import { keyLines, LogLines, type Severity, severities, severityOf } from '../components/lines'
+import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { absolute, count, exact } from '../lib/format'
 import { isNew, parseSpan, type Span, secondsOf, timesOf } from '../lib/range'
@@ -32,7 +34,7 @@ export default function LogsPage() {
   const tail = v.tail === '1' && !patterns
   return (
     <>
-      <h1 className="hidden">Logs</h1>
+      <PageHeader title="Logs" sentence="Log records as lines, or grouped into patterns." />
       <SearchForm label="Search logs" values={form} onSubmit={set}>
         <Field label="Service" name="service" value={v.service} options={services?.map((s) => s.name) ?? []} />
         <Choice
@@ -60,26 +62,16 @@ export default function LogsPage() {
       )}
       <Volume service={v.service} span={span} set={set} />
       <div className="tools tabs">
-        <fieldset>
-          <legend className="hidden">Show</legend>
-          {(['lines', 'patterns'] as const).map((t) => (
-            <label key={t} className="tab">
-              <input
-                type="radio"
-                name="view"
-                checked={patterns === (t === 'patterns')}
-                onChange={() => set({ view: t === 'lines' ? '' : t })}
-              />
-              {t === 'lines' ? 'Lines' : 'Patterns'}
-            </label>
-          ))}
-        </fieldset>
-        {!patterns && (
-          <label className="check">
-            <input type="checkbox" checked={tail} onChange={(e) => set({ tail: e.target.checked ? '1' : '' })} />
-            live tail
-          </label>
-        )}
+        <SegmentedControl
+          aria-label="Show"
+          value={patterns ? 'patterns' : ''}
+          onChange={(view) => set({ view })}
+          data={[
+            { value: '', label: 'Lines' },
+            { value: 'patterns', label: 'Patterns' },
+          ]}
+        />
+        {!patterns && <Check label="live tail" checked={tail} onChange={(on) => set({ tail: on ? '1' : '' })} />}
       </div>
       {patterns ? <Patterns service={v.service} span={span} set={set} /> : tail ? <Tailing values={v} /> : <Lines values={v} span={span} />}
     </>
@@ -181,13 +173,11 @@ function Lines({ values, span }: { values: Values; span: Span }) {
           logs.data && (
             <>
               {lines.length}
-              {logs.hasNextPage ? ' and more' : ''}, newest first, as of <Ago time={new Date(logs.dataUpdatedAt).toISOString()} />{' '}
-              <button type="button" className="plain" onClick={() => void logs.refetch()}>
-                read again
-              </button>
+              {logs.hasNextPage ? ' and more' : ''}, newest first, as of <Ago time={new Date(logs.dataUpdatedAt).toISOString()} />
             </>
           )
         }
+        actions={logs.data && <Button onClick={() => void logs.refetch()}>Refresh</Button>}
       >
         {logs.error !== null && logs.data !== undefined && <Problem error={logs.error} />}
         {logs.data === undefined ? (
@@ -228,10 +218,7 @@ function Tailing({ values }: { values: Values }) {
     >
       {paused && (
         <p className="said">
-          <Status health="pending" word={`Paused, ${held} new lines`} />{' '}
-          <button type="button" className="plain" onClick={() => client.setPaused(false)}>
-            Resume
-          </button>
+          <Status health="pending" word={`Paused, ${held} new lines`} /> <Button onClick={() => client.setPaused(false)}>Resume</Button>
         </p>
       )}
       <LogLines lines={lines} empty="New lines appear here as they are committed." />

@@ -6,12 +6,16 @@ import { MetaWarnings, Problem, Section, Waiting } from '../components/bits'
 import { ConnectionType, EdgeEnd } from '../components/edge'
 import { edgeNumbers, endColumn } from '../components/edge-columns'
 import { FilterBox } from '../components/filter'
+import { Check, Pick } from '../components/form'
+import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { count, exact, millis, none, percent, rate } from '../lib/format'
 import { useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 import { edgeKey } from '../live/views'
 import { type Comparison, comparisons, earlierBy, type Kind, kindOf, kinds, wordsOf, worse } from '../map/difference'
+
+import '../map/map.css'
 
 const Drawing = lazy(() => import('../map/drawing'))
 
@@ -124,32 +128,26 @@ export default function MapPage() {
   }
   return (
     <>
-      <h1 className="hidden">Service map</h1>
+      <PageHeader title="Service map" sentence="Who calls whom, from the client and server spans of both sides." />
       <div className="tools">
         <FilterBox value={filter} onChange={setFilter} label="Filter edges" />
-        <label className="check">
-          <input type="checkbox" checked={only === 'failing'} onChange={(e) => setOnly(e.target.checked ? 'failing' : '')} />
-          only failing
-        </label>
-        <label className="check compare">
-          compare with
-          <select value={earlier > 0 ? compare : ''} onChange={(e) => setCompare(e.target.value, false)}>
-            <option value="">nothing</option>
-            {comparisons
-              .filter((c) => earlierBy(c, range) > 0 && (c === 'before' || earlierBy(c, range) !== earlierBy('before', range)))
-              .map((c) => (
-                <option key={c} value={c}>
-                  {comparisonWords[c]}
-                </option>
-              ))}
-          </select>
-        </label>
-        {earlier > 0 && (
-          <label className="check">
-            <input type="checkbox" checked={changed === '1'} onChange={(e) => setChanged(e.target.checked ? '1' : '')} />
-            only changed
-          </label>
-        )}
+        <Check label="only failing" checked={only === 'failing'} onChange={(on) => setOnly(on ? 'failing' : '')} />
+        <div className="compare">
+          <span aria-hidden="true">Compare with</span>
+          <Pick
+            label="Compare with"
+            hidden
+            value={earlier > 0 ? compare : ''}
+            onChange={(v) => setCompare(v, false)}
+            options={[
+              ['', 'nothing'],
+              ...comparisons
+                .filter((c) => earlierBy(c, range) > 0 && (c === 'before' || earlierBy(c, range) !== earlierBy('before', range)))
+                .map((c): [string, string] => [c, comparisonWords[c]]),
+            ]}
+          />
+        </div>
+        {earlier > 0 && <Check label="only changed" checked={changed === '1'} onChange={(on) => setChanged(on ? '1' : '')} />}
         {map && edges && (
           <span className="note">
             {edges.length === map.edges.length ? '' : `${edges.length} of `}

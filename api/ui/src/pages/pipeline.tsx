@@ -1,5 +1,6 @@
 import type { Partition, Pipeline } from '../api/types'
 import { Ago, Section, Status, Waiting } from '../components/bits'
+import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { bytes, count, duration, exact } from '../lib/format'
 import { useLive } from '../live/use-live'
@@ -41,15 +42,15 @@ const keyOf = (p: Partition) => `${p.topic}/${p.partition}`
 
 /** bad: anything but zero wants attention. */
 const counters: { key: keyof Pipeline; label: string; title: string; bad?: boolean }[] = [
-  { key: 'records', label: 'records', title: 'Records read' },
-  { key: 'spans', label: 'spans', title: 'Spans counted' },
-  { key: 'dead_letters', label: 'dead letters', title: 'Records that could not be read', bad: true },
-  { key: 'unattributed_spans', label: 'unattributed spans', title: 'Spans of resources without service.name', bad: true },
-  { key: 'late', label: 'too late', title: 'Spans older than retention', bad: true },
-  { key: 'future', label: 'from the future', title: 'Spans that ended in the future and were moved to now', bad: true },
-  { key: 'duplicates', label: 'duplicates', title: 'Records recognised as sent again' },
-  { key: 'overflowed', label: 'overflowed', title: 'Spans counted in an overflow series because of a limit', bad: true },
-  { key: 'waiting', label: 'waiting halves', title: 'Span halves that wait for their other side' },
+  { key: 'records', label: 'Records', title: 'Records read' },
+  { key: 'spans', label: 'Spans', title: 'Spans counted' },
+  { key: 'dead_letters', label: 'Dead letters', title: 'Records that could not be read', bad: true },
+  { key: 'unattributed_spans', label: 'Unattributed spans', title: 'Spans of resources without service.name', bad: true },
+  { key: 'late', label: 'Too late', title: 'Spans older than retention', bad: true },
+  { key: 'future', label: 'From the future', title: 'Spans that ended in the future and were moved to now', bad: true },
+  { key: 'duplicates', label: 'Duplicates', title: 'Records recognised as sent again' },
+  { key: 'overflowed', label: 'Overflowed', title: 'Spans counted in an overflow series because of a limit', bad: true },
+  { key: 'waiting', label: 'Waiting halves', title: 'Span halves that wait for their other side' },
 ]
 
 export default function PipelinePage() {
@@ -58,26 +59,26 @@ export default function PipelinePage() {
   const lag = data.partitions.reduce((sum, p) => sum + p.lag, 0)
   return (
     <>
-      <h1 className="hidden">Pipeline</h1>
+      <PageHeader title="Pipeline" sentence="How far the topics have been read, what was counted, replays and the audit trail." />
       <dl className="totals">
         <div>
-          <dt>lag, records</dt>
+          <dt>Lag, records</dt>
           <dd>{count(lag)}</dd>
         </div>
         <div>
-          <dt>lag, time</dt>
+          <dt>Lag, time</dt>
           <dd>{duration(data.meta.lag_ms)}</dd>
         </div>
         <div>
-          <dt>checkpoint age</dt>
+          <dt>Checkpoint age</dt>
           <dd>{duration(data.checkpoint.age_ms)}</dd>
         </div>
         <div>
-          <dt>last commit, entries</dt>
+          <dt>Last commit, entries</dt>
           <dd>{count(data.checkpoint.entries)}</dd>
         </div>
         <div>
-          <dt>last commit, size</dt>
+          <dt>Last commit, size</dt>
           <dd>{bytes(data.checkpoint.bytes)}</dd>
         </div>
       </dl>

@@ -1,3 +1,4 @@
+import { Button, Checkbox } from '@mantine/core'
 import { useMemo } from 'react'
 import { type ReplayAction, useReplayAction, useReplays } from '../api/queries'
 import type { Replay } from '../api/types'
@@ -9,6 +10,7 @@ import { useDenied } from '../identity/may'
 import { serverNow } from '../lib/clock'
 import { absolute, count, duration, exact, none, percent, rate } from '../lib/format'
 import type { Health } from '../lib/health'
+import './replays.css'
 
 const healthOf: Record<Replay['state'], Health> = {
   running: 'pending',
@@ -195,18 +197,14 @@ export function Replays() {
         }}
       >
         <Choice label="Read again" name="from" value="" options={begins} />
-        <label className="check">
-          <input type="checkbox" name="keep" />
-          keep the old version
-        </label>
-        <button
+        <Checkbox className="check" name="keep" label="keep the old version" />
+        <Button
           type="submit"
-          className="button"
           disabled={isPending || running || reason !== undefined}
           title={reason ?? (running ? 'A replay is already running' : undefined)}
         >
           Start a replay
-        </button>
+        </Button>
       </form>
       {action.error && <Problem error={action.error} />}
       {replays.data === undefined ? (

@@ -1,3 +1,5 @@
+import { Button, Slider, TextInput } from '@mantine/core'
+import { Plus, X } from 'lucide-react'
 import { useCallback, useEffect, useMemo, useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import { Backtest } from '../alert/backtest'
@@ -21,6 +23,9 @@ import type { ApiError } from '../api/client'
 import { useRuleAction, useRules } from '../api/queries'
 import type { Rule } from '../api/types'
 import { Problem, Section, Status, Waiting } from '../components/bits'
+import { LinkButton } from '../components/button'
+import { Check } from '../components/form'
+import { PageHeader } from '../components/page'
 import { Sure } from '../components/sure'
 import { Text, Wrong } from '../components/text'
 import { useDenied } from '../identity/may'
@@ -72,19 +77,22 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
   const toList = () => navigate(href('/alerts'))
   return (
     <div className="editor">
-      <p className="crumb">
-        <Link href={href('/alerts')}>Alerts</Link>
-      </p>
-      <div className="head-line">
-        <h1>{rule === undefined ? 'New rule' : rule.name}</h1>
-        {rule && (
-          <Status
-            health={rule.enabled ? (rule.state === 'firing' || rule.state === 'pending' ? rule.state : 'ok') : 'nodata'}
-            word={rule.enabled ? rule.state : 'off'}
-          />
-        )}
-        {rule?.last_error && <Problem error={rule.last_error} />}
-      </div>
+      <PageHeader
+        crumb={<Link href={href('/alerts')}>Alerts</Link>}
+        title={rule === undefined ? 'New rule' : <bdi>{rule.name}</bdi>}
+        sentence="A condition over the data, and what is sent while it holds."
+        beside={
+          rule && (
+            <>
+              <Status
+                health={rule.enabled ? (rule.state === 'firing' || rule.state === 'pending' ? rule.state : 'ok') : 'nodata'}
+                word={rule.enabled ? rule.state : 'off'}
+              />
+              {rule.last_error && <Problem error={rule.last_error} />}
+            </>
+          )
+        }
+      />
       {reason !== undefined && <p className="said">What is written here can be tried over the past, not kept. {reason}</p>}
       {rule !== undefined && !rule.editable && (
         <p className="said">
@@ -152,29 +160,26 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
         />
         {action.error && wrong && wrong.field === undefined && <Problem error={action.error} />}
         <div className="tools">
-          <label className="check">
-            <input
-              type="checkbox"
-              checked={draft.enabled}
-              disabled={reason !== undefined}
-              onChange={(e) => {
-                set({ enabled: e.target.checked })
-                if (fixed) mutate({ do: 'update', id: rule.id, rule: { ...inputOf(rule), enabled: e.target.checked } })
-              }}
-            />
-            switched on
-          </label>
+          <Check
+            label="Enabled"
+            checked={draft.enabled}
+            disabled={reason !== undefined}
+            onChange={(enabled) => {
+              set({ enabled })
+              if (fixed) mutate({ do: 'update', id: rule.id, rule: { ...inputOf(rule), enabled } })
+            }}
+          />
           {!fixed && (
-            <button
+            <Button
               type="submit"
-              className="button primary"
+              variant="filled"
               disabled={isPending || (rule !== undefined && !changed) || recording || reason !== undefined}
               title={reason}
             >
               {rule === undefined ? 'Create rule' : 'Save'}
-            </button>
+            </Button>
           )}
-          <Link href={href('/alerts')}>{rule === undefined || changed ? 'Discard' : 'Back'}</Link>
+          <LinkButton href={href('/alerts')}>{rule === undefined || changed ? 'Discard' : 'Back'}</LinkButton>
           {rule?.editable && (
             <Sure
               word="Delete"
@@ -227,33 +232,35 @@ function Sliders({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) =
       {threshold === undefined ? (
         <p className="dim">The condition does not end with a comparison with a number: no threshold to try.</p>
       ) : (
-        <label className="slider">
+        <div className="slider">
           <span>
             Threshold <b>{alertValue(threshold)}</b>
           </span>
-          <input
-            type="range"
+          <Slider
+            thumbLabel="Threshold, slider"
+            label={null}
+            size="sm"
             {...bounds}
             value={threshold}
-            aria-valuetext={alertValue(threshold)}
-            onChange={(e) => set({ expr: withThreshold(draft.expr, Number(e.target.value)) })}
+            onChange={(v) => set({ expr: withThreshold(draft.expr, v) })}
           />
-        </label>
+        </div>
       )}
-      <label className="slider">
+      <div className="slider">
         <span>
           For <b>{draft.for || '0s'}</b>
         </span>
-        <input
-          type="range"
+        <Slider
+          thumbLabel="For, slider"
+          label={null}
+          size="sm"
           min={0}
           max={holds.length - 1}
           step={1}
           value={at}
-          aria-valuetext={draft.for || '0s'}
-          onChange={(e) => set({ for: holdTexts[Number(e.target.value)] ?? '' })}
+          onChange={(v) => set({ for: holdTexts[v] ?? '' })}
         />
-      </label>
+      </div>
     </div>
   )
 }
@@ -275,37 +282,32 @@ function Pairs({ title, of, onChange, error, readOnly, wide = false }: PairsProp
       <legend>{title}</legend>
       {of.map((p, i) => (
         <div key={p.id} className="pair">
-          <input
+          <TextInput
             aria-label={`Name of ${one} ${i + 1}`}
             value={p.key}
             readOnly={readOnly}
             placeholder="name"
             spellCheck={false}
-            onChange={(e) => put(p.id, { key: e.target.value })}
+            onChange={(e) => put(p.id, { key: e.currentTarget.value })}
           />
-          <input
+          <TextInput
             aria-label={`Value of ${p.key || `${one} ${i + 1}`}`}
             value={p.value}
             readOnly={readOnly}
             placeholder="value"
-            onChange={(e) => put(p.id, { value: e.target.value })}
+            onChange={(e) => put(p.id, { value: e.currentTarget.value })}
           />
           {!readOnly && (
-            <button
-              type="button"
-              className="plain"
-              aria-label={`Remove ${p.key || `${one} ${i + 1}`}`}
-              onClick={() => onChange(of.filter((x) => x.id !== p.id))}
-            >
-              ×
-            </button>
+            <Button aria-label={`Remove ${p.key || `${one} ${i + 1}`}`} onClick={() => onChange(of.filter((x) => x.id !== p.id))}>
+              <X size={14} aria-hidden="true" />
+            </Button>
           )}
         </div>
       ))}
       {!readOnly && (
-        <button type="button" className="plain" onClick={() => onChange([...of, pair()])}>
+        <Button leftSection={<Plus size={14} aria-hidden="true" />} onClick={() => onChange([...of, pair()])}>
           Add {one}
-        </button>
+        </Button>
       )}
       <Wrong text={error} />
     </fieldset>

@@ -1,3 +1,5 @@
+import { Button } from '@mantine/core'
+import { Bell, ChartNoAxesGantt, CircleAlert, ExternalLink, ScrollText } from 'lucide-react'
 import { useMemo } from 'react'
 import { Link } from 'wouter'
 import { type ChartKind, usualOf } from '../alert/from-chart'
@@ -6,8 +8,10 @@ import { useConfig, useDeployments, useOperations, useServiceMetrics } from '../
 import type { Alert, Operation, Service, ServiceMetrics } from '../api/types'
 import { Chart, type Line, type Mark } from '../chart/chart'
 import { Ago, Problem, Section, Since, Status, Waiting } from '../components/bits'
+import { LinkButton } from '../components/button'
 import { CallsOf, Deployments, isChange } from '../components/calls'
 import { edgeNumbers, endColumn } from '../components/edge-columns'
+import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { count, millis, none, percent, rate, spanKind } from '../lib/format'
 import { byUrgency, failing, healthOf, serviceOf, shareClass, summaryOf } from '../lib/health'
@@ -72,30 +76,45 @@ function Head({ name, service, alerts, upTo }: { name: string; service: Service 
   const links = useConfig().data?.links
   const e = service?.entry
   const red: [string, string, boolean?][] = [
-    ['rate /s', e ? rate(e.rate) : none],
-    ['errors %', e ? (e.calls === 0 ? none : percent(e.error_rate)) : none, !!e && failing(e.error_rate)],
+    ['Rate /s', e ? rate(e.rate) : none],
+    ['Errors %', e ? (e.calls === 0 ? none : percent(e.error_rate)) : none, !!e && failing(e.error_rate)],
     ['p50 ms', e ? millis(e.p50_ms) : none],
     ['p95 ms', e ? millis(e.p95_ms) : none],
     ['p99 ms', e ? millis(e.p99_ms) : none],
-    ['requests', e ? count(e.calls) : none],
+    ['Requests', e ? count(e.calls) : none],
   ]
   return (
-    <header className="head">
-      <p className="crumb">
-        <Link href={href('/')}>Services</Link>
-      </p>
-      <div className="head-line">
-        <h1>{name}</h1>
-        <Status health={healthOf(service ?? { calls: 0, last_seen: null }, alerts, upTo)} />
-        <span className="dim">
-          last seen <Ago time={service?.last_seen} />
-        </span>
-        <span className="links">
-          <Link href={href('/traces', { service: name })}>Traces</Link>
-          <Link href={href('/logs', { service: name })}>Logs</Link>
-          <Link href={href('/errors', { service: name })}>Errors</Link>
-          {links?.jaeger && <a href={external(links.jaeger, '/search', { service: name })}>Traces in Jaeger</a>}
-          {links?.prometheus && (
+    <>
+      <PageHeader
+        crumb={<Link href={href('/')}>Overview</Link>}
+        title={<bdi>{name}</bdi>}
+        beside={
+          <>
+            <Status health={healthOf(service ?? { calls: 0, last_seen: null }, alerts, upTo)} />
+            <span className="dim">
+              last seen <Ago time={service?.last_seen} />
+            </span>
+          </>
+        }
+        actions={
+          <>
+            <LinkButton href={href('/traces', { service: name })} icon={ChartNoAxesGantt}>
+              Traces
+            </LinkButton>
+            <LinkButton href={href('/logs', { service: name })} icon={ScrollText}>
+              Logs
+            </LinkButton>
+            <LinkButton href={href('/errors', { service: name })} icon={CircleAlert}>
+              Errors
+            </LinkButton>
+          </>
+        }
+      />
+      {links && Object.values(links).some(Boolean) && (
+        <p className="links outside">
+          <ExternalLink size={14} aria-hidden="true" />
+          {links.jaeger && <a href={external(links.jaeger, '/search', { service: name })}>Traces in Jaeger</a>}
+          {links.prometheus && (
             <a
               href={external(links.prometheus, '/graph', {
                 'g0.expr': `sum by (span_name) (rate(traces_span_metrics_calls_total{service_name=${JSON.stringify(name)}}[1m]))`,
@@ -105,14 +124,14 @@ function Head({ name, service, alerts, upTo }: { name: string; service: Service 
               Series in Prometheus
             </a>
           )}
-          {links?.kibana && (
+          {links.kibana && (
             <a href={`${links.kibana.replace(/\/$/, '')}/app/discover#/?_a=(query:(language:kuery,query:${kuery(name)}))`}>
               Logs in Kibana
             </a>
           )}
-          {links?.grafana && <a href={external(links.grafana, '/explore')}>Grafana</a>}
-        </span>
-      </div>
+          {links.grafana && <a href={external(links.grafana, '/explore')}>Grafana</a>}
+        </p>
+      )}
       <dl className="totals">
         {red.map(([label, value, bad]) => (
           <div key={label}>
@@ -121,7 +140,7 @@ function Head({ name, service, alerts, upTo }: { name: string; service: Service 
           </div>
         ))}
       </dl>
-    </header>
+    </>
   )
 }
 
@@ -138,29 +157,19 @@ function Charts({ name, op, range, marks, clear }: { name: string; op: string; r
   const alertOn = (chart: ChartKind) =>
     metrics.data && (
       <Link
-        className="chart-action"
+        className="button small chart-action"
         href={href('/alerts/new', { chart, service: name, op, threshold: String(usualOf(chart, metrics.data)) })}
         aria-label={`Create alert from this chart: ${chart}`}
         title="Create alert from this chart"
       >
-        create alert
+        <Bell aria-hidden="true" /> Create alert
       </Link>
     )
   return (
     <Section
       title="Over time"
-      note={
-        op === '' ? (
-          'requests to the service; select an operation below to narrow the charts'
-        ) : (
-          <>
-            {op}{' '}
-            <button type="button" className="plain" onClick={clear}>
-              show all operations
-            </button>
-          </>
-        )
-      }
+      note={op === '' ? 'requests to the service; select an operation below to narrow the charts' : <bdi>{op}</bdi>}
+      actions={op !== '' && <Button onClick={clear}>Show all operations</Button>}
     >
       {charts === undefined ? (
         <div className="charts charts-waiting">
@@ -261,8 +270,8 @@ function Operations({
         label: 'Traces',
         wide: true,
         cell: (o) => (
-          <Link href={href('/traces', { service, operation: o.name })} aria-label={`Traces with ${o.name}`}>
-            traces
+          <Link className="button small" href={href('/traces', { service, operation: o.name })} aria-label={`Traces with ${o.name}`}>
+            Traces
           </Link>
         ),
       },

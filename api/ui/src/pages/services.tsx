@@ -1,9 +1,13 @@
+import { Rocket } from 'lucide-react'
 import { useEffect, useMemo, useRef } from 'react'
 import { Link, useLocation } from 'wouter'
 import { useRates } from '../api/queries'
 import type { Alert, Service } from '../api/types'
 import { Ago, ServiceLink, Since, Status, Waiting } from '../components/bits'
+import { LinkButton } from '../components/button'
 import { FilterBox } from '../components/filter'
+import { Check } from '../components/form'
+import { PageHeader } from '../components/page'
 import { Spark } from '../components/spark'
 import { type Column, Table } from '../components/table'
 import { count, millis, none, percent, rate } from '../lib/format'
@@ -128,21 +132,23 @@ export function ServicesPage() {
 
   return (
     <>
-      <h1 className="hidden">Services</h1>
+      <PageHeader
+        title="Overview"
+        sentence="What is firing, and how each service is doing."
+        actions={
+          <LinkButton href={href('/deployments')} icon={Rocket}>
+            Deployments
+          </LinkButton>
+        }
+      />
       <AlertStrip alerts={alerts} />
       <Totals rows={all} alerts={alerts} />
       <div className="tools">
         <FilterBox value={filter} onChange={setFilter} label="Filter services" />
-        <label className="check">
-          <input type="checkbox" checked={only === 'unhealthy'} onChange={(e) => setOnly(e.target.checked ? 'unhealthy' : '')} />
-          only unhealthy
-        </label>
+        <Check label="only unhealthy" checked={only === 'unhealthy'} onChange={(on) => setOnly(on ? 'unhealthy' : '')} />
         <span className="note">
           {live.data && (rows.length === all.length ? `${all.length} services` : `${rows.length} of ${all.length} services`)}
         </span>
-        <Link href={href('/deployments')} className="end">
-          Deployments
-        </Link>
       </div>
       {live.data === undefined ? (
         <Waiting what="services" error={live.error} />
@@ -231,23 +237,23 @@ function Totals({ rows, alerts }: { rows: ServiceRow[]; alerts: Alert[] }) {
   return (
     <dl className="totals">
       <div>
-        <dt>firing</dt>
+        <dt>Firing</dt>
         <dd className={firing > 0 ? 'bad' : undefined}>{firing}</dd>
       </div>
       <div>
-        <dt>pending</dt>
+        <dt>Pending</dt>
         <dd>{alerts.length - firing}</dd>
       </div>
       <div>
-        <dt>requests /s</dt>
+        <dt>Requests /s</dt>
         <dd>{rate(perSecond)}</dd>
       </div>
       <div>
-        <dt>errors %</dt>
+        <dt>Errors %</dt>
         <dd className={calls > 0 && failing(errors / calls) ? 'bad' : undefined}>{calls === 0 ? none : percent(errors / calls)}</dd>
       </div>
       <div className="wide">
-        <dt>requests</dt>
+        <dt>Requests</dt>
         <dd>{count(calls)}</dd>
       </div>
     </dl>

@@ -1,15 +1,21 @@
+import { Button } from '@mantine/core'
+import { Plus } from 'lucide-react'
 import { useMemo, useState } from 'react'
 import { budgetText, budgetWidth, emptySLO, goodWords, latencyBounds, type SLODraft, sloField, sloOf, standingOf } from '../alert/budget'
 import type { ApiError } from '../api/client'
 import { type SLOAction, useSLOAction, useSLOs } from '../api/queries'
 import type { SLO } from '../api/types'
 import { MetaWarnings, Problem, Section, ServiceLink, Status, Waiting } from '../components/bits'
+import { Pick } from '../components/form'
+import { PageHeader } from '../components/page'
 import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
 import { Text } from '../components/text'
 import { useDenied } from '../identity/may'
 import { none, percent, sig3 } from '../lib/format'
 import { useLive } from '../live/use-live'
+import '../alert/rule.css'
+import './slos.css'
 
 const columns = (act: (a: SLOAction) => void, busy: boolean, denied: string | undefined): Column<SLO>[] => [
   {
@@ -100,25 +106,23 @@ export default function SLOsPage() {
   const [making, setMaking] = useState(false)
   return (
     <>
-      <h1 className="hidden">SLOs</h1>
-      <Section
-        title="Service level objectives"
-        note={
-          <>
-            {slos.data && `${slos.data.slos.length} · `}
-            <button
-              type="button"
-              className="plain"
-              aria-expanded={making}
-              disabled={reason !== undefined}
-              title={reason}
-              onClick={() => setMaking(!making)}
-            >
-              {making ? 'Discard' : 'New objective'}
-            </button>
-          </>
+      <PageHeader
+        title="SLOs"
+        sentence="Objectives of services, how much of their error budget is left and how fast it burns."
+        actions={
+          <Button
+            variant={making ? 'default' : 'filled'}
+            leftSection={!making && <Plus size={14} aria-hidden="true" />}
+            aria-expanded={making}
+            disabled={reason !== undefined}
+            title={reason}
+            onClick={() => setMaking(!making)}
+          >
+            {making ? 'Discard' : 'New objective'}
+          </Button>
         }
-      >
+      />
+      <Section title="Service level objectives" note={slos.data && `${slos.data.slos.length}`}>
         {making && <Make done={() => setMaking(false)} />}
         {error && <Problem error={error} />}
         {slos.data === undefined ? (
@@ -169,13 +173,15 @@ function Make({ done }: { done: () => void }) {
         <Text label="Name" {...field('name')} required placeholder="checkout answers" />
         <Text label="Good, %" {...field('objective')} required options={['99', '99.5', '99.9', '99.95', '99.99']} />
         <Text label="Window" {...field('window')} required options={['7d', '28d', '30d', '90d']} />
-        <label className="field">
-          <span>What is counted</span>
-          <select value={draft.by} onChange={(e) => set({ by: e.target.value as SLODraft['by'] })}>
-            <option value="service">requests to a service</option>
-            <option value="promql">PromQL</option>
-          </select>
-        </label>
+        <Pick
+          label="What is counted"
+          value={draft.by}
+          onChange={(by) => set({ by })}
+          options={[
+            ['service', 'requests to a service'],
+            ['promql', 'PromQL'],
+          ]}
+        />
       </div>
       {promql ? (
         <>
@@ -186,21 +192,16 @@ function Make({ done }: { done: () => void }) {
         <div className="row">
           <Text label="Service" {...field('service')} required options={services?.map((s) => s.name) ?? []} />
           <Text label="Operation" hint="all without it" {...field('operation')} />
-          <label className="field">
-            <span>Good is</span>
-            <select
-              value={draft.latency}
-              aria-invalid={at('latency') !== undefined || undefined}
-              onChange={(e) => set({ latency: e.target.value })}
-            >
-              <option value="">requests without an error</option>
-              {latencyBounds.map((b) => (
-                <option key={b} value={b}>
-                  what takes no longer than {b} ms
-                </option>
-              ))}
-            </select>
-          </label>
+          <Pick
+            label="Good is"
+            value={draft.latency}
+            error={at('latency') !== undefined}
+            onChange={(latency) => set({ latency })}
+            options={[
+              ['', 'requests without an error'],
+              ...latencyBounds.map((b): [string, string] => [String(b), `what takes no longer than ${b} ms`]),
+            ]}
+          />
         </div>
       )}
       <Text label="Description" {...field('description')} />
@@ -208,9 +209,9 @@ function Make({ done }: { done: () => void }) {
         <Problem error={error} />
       )}
       <div className="tools">
-        <button type="submit" className="button primary" disabled={isPending}>
+        <Button type="submit" variant="filled" disabled={isPending}>
           Create objective
-        </button>
+        </Button>
       </div>
     </form>
   )

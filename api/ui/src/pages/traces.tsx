@@ -5,10 +5,12 @@ import type { TraceSummary } from '../api/types'
 import { Ago, MetaWarnings, Problem, Section, Swatch, Waiting } from '../components/bits'
 import { Choice, Field, SearchForm } from '../components/form'
 import { More } from '../components/growing'
+import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { parseAttributes, took } from '../lib/format'
 import { tracePath, useHref, useParams, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
+import './traces.css'
 
 const names = ['service', 'operation', 'status', 'min', 'attrs', 'order'] as const
 
@@ -115,7 +117,7 @@ export default function TracesPage() {
   const last = traces.data?.pages.at(-1)
   return (
     <>
-      <h1 className="hidden">Traces</h1>
+      <PageHeader title="Traces" sentence="Traces whose spans match all filters." />
       <SearchForm
         label="Search traces"
         values={values}
