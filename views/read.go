@@ -16,6 +16,8 @@ type Reader interface {
 	Service(name string, from, to time.Time) (s model.Service, ok bool, err error)
 	// Operations reports ok=false for a service the views do not know at all.
 	Operations(service string, from, to time.Time) (ops []model.Operation, ok bool, err error)
+	// Latencies returns the operations that match accepts, with their histograms; the status of a key is not set.
+	Latencies(from, to time.Time, match func(k model.REDKey) bool) ([]model.OperationLatency, error)
 	// ServicePoints has a point for each step, empty ones included. An empty operation means all. A step is at least as wide as the
 	// buckets kept of the time where the range begins.
 	ServicePoints(service, operation string, from, to time.Time, step time.Duration) (points []model.Point, ok bool, err error)

@@ -200,6 +200,41 @@ func Operations(ps []VersionRange, service string) ([]model.Operation, bool, err
 	return out, true, err
 }
 
+// Latencies returns the operations that match accepts, with their histograms.
+func (s *Set) Latencies(from, to time.Time, match func(k model.REDKey) bool) ([]model.OperationLatency, error) {
+	return Latencies(s.one(from, to), match)
+}
+
+// Latencies returns the operations with spans in the ranges that match accepts, over all their statuses and dimensions.
+func Latencies(ps []VersionRange, match func(k model.REDKey) bool) ([]model.OperationLatency, error) {
+	by := map[model.REDKey]*model.OperationLatency{}
+	err := eachStretch(ps, func(s *Set, p VersionRange) error {
+		return s.eachRED(s.sumsOf(p.Range), true,
+			func(_ uint32, k model.REDKey) bool { return p.Dims.Accepts(k.Dims) && match(k) },
+			func(_ uint32, k *model.REDKey, _ cells.BucketAt, c *model.REDCounts) {
+				key := model.REDKey{Service: k.Service, Operation: k.Operation, Kind: k.Kind}
+				o := by[key]
+				if o == nil {
+					o = &model.OperationLatency{Service: k.Service, Name: k.Operation, Kind: k.Kind}
+					by[key] = o
+				}
+				o.Calls += c.Calls
+				if k.Status == model.StatusError {
+					o.Errors += c.Calls
+				}
+				o.Hist.Merge(&c.Hist)
+			})
+	})
+	out := make([]model.OperationLatency, 0, len(by))
+	for _, o := range by {
+		out = append(out, *o)
+	}
+	slices.SortFunc(out, func(a, b model.OperationLatency) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+	})
+	return out, err
+}
+
 // Knows reports whether the Set knows a service (and operation).
 func (s *Set) Knows(service, operation string, f model.DimFilter) bool {
 	s.mu.RLock()

@@ -1077,6 +1077,13 @@ type BacktestVariantAnswer struct {
 	Threshold     *float64        `json:"threshold"`
 }
 
+// BaselineBucket Number of calls that took longer than `from_ms` and at most `to_ms`.
+type BaselineBucket struct {
+	Calls  int64   `json:"calls"`
+	FromMs float64 `json:"from_ms"`
+	ToMs   float64 `json:"to_ms"`
+}
+
 // Check defines model for Check.
 type Check struct {
 	Detail string      `json:"detail"`
@@ -1802,6 +1809,17 @@ type Operation struct {
 	Rate  float64 `json:"rate"`
 }
 
+// OperationBaseline Durations of the calls of an operation.
+type OperationBaseline struct {
+	// Buckets Buckets of the histogram that hold any calls, in ascending order.
+	Buckets   []BaselineBucket `json:"buckets"`
+	Calls     int64            `json:"calls"`
+	Errors    int64            `json:"errors"`
+	Kind      string           `json:"kind"`
+	Operation string           `json:"operation"`
+	Service   string           `json:"service"`
+}
+
 // OperationList defines model for OperationList.
 type OperationList struct {
 	// Meta Time range, source and completeness of an answer.
@@ -2428,6 +2446,13 @@ type TraceAnswer struct {
 	// Meta Time range, source and completeness of an answer.
 	Meta  Meta        `json:"meta"`
 	Trace JaegerTrace `json:"trace"`
+}
+
+// TraceBaselines defines model for TraceBaselines.
+type TraceBaselines struct {
+	// Meta Time range, source and completeness of an answer.
+	Meta       Meta                `json:"meta"`
+	Operations []OperationBaseline `json:"operations"`
 }
 
 // TraceList defines model for TraceList.
@@ -3212,6 +3237,18 @@ type GetTraceParams struct {
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
+// GetTraceBaselinesParams defines parameters for GetTraceBaselines.
+type GetTraceBaselinesParams struct {
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
+	Filter *Filter `json:"filter,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
 // CreateAlertRuleJSONRequestBody defines body for CreateAlertRule for application/json ContentType.
 type CreateAlertRuleJSONRequestBody = RuleInput
 
@@ -3451,6 +3488,9 @@ type ServerInterface interface {
 	// GetTrace One trace with its spans, in the JSON of Jaeger.
 	// (GET /api/v1/traces/{id})
 	GetTrace(w http.ResponseWriter, r *http.Request, id string, params GetTraceParams)
+	// GetTraceBaselines How long the operations of a trace usually take.
+	// (GET /api/v1/traces/{id}/baselines)
+	GetTraceBaselines(w http.ResponseWriter, r *http.Request, id string, params GetTraceBaselinesParams)
 	// ListUsers Local users by name.
 	// (GET /api/v1/users)
 	ListUsers(w http.ResponseWriter, r *http.Request)
@@ -3856,6 +3896,12 @@ func (_ Unimplemented) SearchTraces(w http.ResponseWriter, r *http.Request, para
 // GetTrace One trace with its spans, in the JSON of Jaeger.
 // (GET /api/v1/traces/{id})
 func (_ Unimplemented) GetTrace(w http.ResponseWriter, r *http.Request, id string, params GetTraceParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetTraceBaselines How long the operations of a trace usually take.
+// (GET /api/v1/traces/{id}/baselines)
+func (_ Unimplemented) GetTraceBaselines(w http.ResponseWriter, r *http.Request, id string, params GetTraceBaselinesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -7344,6 +7390,74 @@ func (siw *ServerInterfaceWrapper) GetTrace(w http.ResponseWriter, r *http.Reque
 	handler.ServeHTTP(w, r)
 }
 
+// GetTraceBaselines operation middleware
+func (siw *ServerInterfaceWrapper) GetTraceBaselines(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTraceBaselinesParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTraceBaselines(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListUsers operation middleware
 func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Request) {
 
@@ -7668,6 +7782,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/traces/{id}", wrapper.GetTrace)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/traces/{id}/baselines", wrapper.GetTraceBaselines)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/logs", wrapper.ListLogs)
@@ -10349,6 +10466,46 @@ func (response GetTracedefaultApplicationProblemPlusJSONResponse) VisitGetTraceR
 	return err
 }
 
+type GetTraceBaselinesRequestObject struct {
+	Id     string `json:"id"`
+	Params GetTraceBaselinesParams
+}
+
+type GetTraceBaselinesResponseObject interface {
+	VisitGetTraceBaselinesResponse(w http.ResponseWriter) error
+}
+
+type GetTraceBaselines200JSONResponse TraceBaselines
+
+func (response GetTraceBaselines200JSONResponse) VisitGetTraceBaselinesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTraceBaselinesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTraceBaselinesdefaultApplicationProblemPlusJSONResponse) VisitGetTraceBaselinesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListUsersRequestObject struct {
 }
 
@@ -10958,6 +11115,9 @@ type StrictServerInterface interface {
 	// GetTrace One trace with its spans, in the JSON of Jaeger.
 	// (GET /api/v1/traces/{id})
 	GetTrace(ctx context.Context, request GetTraceRequestObject) (GetTraceResponseObject, error)
+	// GetTraceBaselines How long the operations of a trace usually take.
+	// (GET /api/v1/traces/{id}/baselines)
+	GetTraceBaselines(ctx context.Context, request GetTraceBaselinesRequestObject) (GetTraceBaselinesResponseObject, error)
 	// ListUsers Local users by name.
 	// (GET /api/v1/users)
 	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
@@ -12708,6 +12868,33 @@ func (sh *strictHandler) GetTrace(w http.ResponseWriter, r *http.Request, id str
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetTraceResponseObject); ok {
 		if err := validResponse.VisitGetTraceResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetTraceBaselines operation middleware
+func (sh *strictHandler) GetTraceBaselines(w http.ResponseWriter, r *http.Request, id string, params GetTraceBaselinesParams) {
+	var request GetTraceBaselinesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTraceBaselines(ctx, request.(GetTraceBaselinesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTraceBaselines")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetTraceBaselinesResponseObject); ok {
+		if err := validResponse.VisitGetTraceBaselinesResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

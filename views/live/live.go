@@ -236,6 +236,11 @@ func (v *View) Operations(service string, from, to time.Time) ([]model.Operation
 	return ops, ok || v.known(service, ""), err
 }
 
+// Latencies returns the operations that match accepts, with their histograms.
+func (v *View) Latencies(from, to time.Time, match func(k model.REDKey) bool) ([]model.OperationLatency, error) {
+	return views.Latencies(v.stretches(model.ViewRED, views.RangeOf(from, to)), match)
+}
+
 // known reports whether any version knows a service (and operation).
 func (v *View) known(service, operation string) bool {
 	for _, s := range v.layout.Of(model.ViewRED) {

@@ -180,6 +180,7 @@ func (c *liveCase) compare(got, want views.Reader, grain int64) string {
 		for what, ask := range map[string]func(r views.Reader) (any, error){
 			"services":   func(r views.Reader) (any, error) { return r.Services(from, to) },
 			"operations": func(r views.Reader) (any, error) { v, _, err := r.Operations("cart", from, to); return v, err },
+			"latencies":  func(r views.Reader) (any, error) { return latencies(r, from, to) },
 			"points": func(r views.Reader) (any, error) {
 				v, _, err := r.ServicePoints("cart", "", from, to, time.Duration(grain)*time.Second)
 				return v, err
@@ -202,6 +203,14 @@ func (c *liveCase) compare(got, want views.Reader, grain int64) string {
 		}
 	}
 	return ""
+}
+
+func latencies(r views.Reader, from, to time.Time) (out []string, err error) {
+	list, err := r.Latencies(from, to, func(k model.REDKey) bool { return k.Service != "web" })
+	for _, o := range list {
+		out = append(out, fmt.Sprint(o.Service, o.Name, o.Kind, o.Calls, o.Errors, o.Hist.Buckets()))
+	}
+	return out, err
 }
 
 func rows(r views.Reader, from, to time.Time) (out []string, err error) {

@@ -39,6 +39,13 @@ func (l *Live) Operations(service string, from, to time.Time) ([]model.Operation
 	return v.Operations(service, from, to)
 }
 
+// Latencies returns the operations that match accepts, with their histograms.
+func (l *Live) Latencies(from, to time.Time, match func(k model.REDKey) bool) ([]model.OperationLatency, error) {
+	v := l.View()
+	defer v.Release()
+	return v.Latencies(from, to, match)
+}
+
 // ServicePoints returns a chart.
 func (l *Live) ServicePoints(service, operation string, from, to time.Time, step time.Duration) ([]model.Point, bool, error) {
 	v := l.View()

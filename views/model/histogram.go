@@ -220,6 +220,30 @@ type NativeBucket struct {
 	Count uint64
 }
 
+// HistogramBucket holds the observations that took longer than From and at most To.
+type HistogramBucket struct {
+	From, To time.Duration
+	Count    uint64
+}
+
+// Buckets returns the buckets that hold anything, in ascending order.
+func (h *Histogram) Buckets() []HistogramBucket {
+	out := make([]HistogramBucket, 0, len(h.Counts))
+	for i, n := range h.Counts {
+		if n == 0 {
+			continue
+		}
+		var b HistogramBucket
+		k := min(i+int(h.Offset), len(bucketEnds)-1)
+		if k > 0 {
+			b.From = time.Duration(bucketEnds[k-1])
+		}
+		b.To, b.Count = time.Duration(bucketEnds[k]), n
+		out = append(out, b)
+	}
+	return out
+}
+
 // Native returns the count of the zero bucket and the others in ascending order, empty ones left out.
 func (h *Histogram) Native() (zero uint64, buckets []NativeBucket) {
 	for i, n := range h.Counts {

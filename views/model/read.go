@@ -186,6 +186,14 @@ type Operation struct {
 	RED
 }
 
+// OperationLatency is how long the calls of one (span name, kind) of a service took in a range.
+type OperationLatency struct {
+	Service, Name string
+	Kind          Kind
+	Calls, Errors uint64
+	Hist          Histogram
+}
+
 // Point is one step of a service's chart.
 type Point struct {
 	Time  time.Time // start of the step

@@ -12,7 +12,7 @@
 //	fold                           checkpoint that also cuts the journal
 //	limits name=N ...              reopen with other limits (services, operations, edges, series, waiting; spans de-duplicates spans)
 //	dump VIEW                      see views.Set.Dump
-//	services|operations SERVICE|map from=DUR to=DUR     answers to readers
+//	services|operations SERVICE|latencies SERVICE|map from=DUR to=DUR     answers to readers
 //	lines [service=S] [severity=S] [text=T] [pattern=P] [trace=ID] [limit=N]     all pages of log lines
 //	traces [service=S] [operation=O] [status=error|ok] [min=DUR] [max=DUR] [from=DUR to=DUR] [slowest] [limit=N]
 package viewstest
@@ -415,6 +415,12 @@ func (s *Script) read(d *datadriven.TestData) (string, error) {
 		}
 		for _, v := range list {
 			fmt.Fprintf(&b, "%s %s calls=%d errors=%d\n", v.Name, v.Kind, v.Calls, v.Errors)
+		}
+		return b.String(), err
+	case "latencies":
+		list, err := s.Set.Latencies(from, to, func(k model.REDKey) bool { return k.Service == d.CmdArgs[0].Key })
+		for _, v := range list {
+			fmt.Fprintf(&b, "%s %s calls=%d errors=%d %v\n", v.Name, v.Kind, v.Calls, v.Errors, v.Hist.Buckets())
 		}
 		return b.String(), err
 	case "map":

@@ -235,6 +235,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/traces/{id}/baselines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How long the operations of a trace usually take.
+         * @description For each operation (service, span name and kind) of the trace, the durations of all its calls in the hour before the end of the trace, as a histogram. A client can compare each span with the other calls of its operation. Operations without calls in that hour are not in the answer. `meta.since` is the start of the hour, or a later time if the views begin later.
+         */
+        get: operations["getTraceBaselines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/logs": {
         parameters: {
             query?: never;
@@ -2293,6 +2313,31 @@ export interface components {
             trace: components["schemas"]["JaegerTrace"];
             meta: components["schemas"]["Meta"];
         };
+        TraceBaselines: {
+            operations: components["schemas"]["OperationBaseline"][];
+            meta: components["schemas"]["Meta"];
+        };
+        /** @description Durations of the calls of an operation. */
+        OperationBaseline: {
+            service: string;
+            operation: string;
+            kind: string;
+            /** Format: int64 */
+            calls: number;
+            /** Format: int64 */
+            errors: number;
+            /** @description Buckets of the histogram that hold any calls, in ascending order. */
+            buckets: components["schemas"]["BaselineBucket"][];
+        };
+        /** @description Number of calls that took longer than `from_ms` and at most `to_ms`. */
+        BaselineBucket: {
+            /** Format: double */
+            from_ms: number;
+            /** Format: double */
+            to_ms: number;
+            /** Format: int64 */
+            calls: number;
+        };
         JaegerTrace: {
             traceID: string;
             spans: components["schemas"]["JaegerSpan"][];
@@ -4133,6 +4178,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TraceAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getTraceBaselines: {
+        parameters: {
+            query?: {
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
+                filter?: components["parameters"]["filter"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path: {
+                /** @description Trace id, 1 to 32 hex digits. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How long the operations of a trace usually take. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceBaselines"];
                 };
             };
             default: components["responses"]["Problem"];
