@@ -150,7 +150,7 @@ test('the alert of the demo leads to a trace', async ({ page }) => {
   await expect(firing.locator('.operands')).toContainText('service_name=')
   await firing.locator('.traces a').first().click()
   await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}\?span=/)
-  await expect.poll(() => rows(page, 'Spans').count()).toBeGreaterThan(1)
+  await expect.poll(() => page.getByRole('treegrid', { name: 'Spans' }).locator('[data-row]').count()).toBeGreaterThan(1)
   await page.goto('/alerts')
   await expect(rows(page, 'Notifications').first()).toContainText('inbox')
   await expect(rows(page, 'Changes').first()).toContainText('ErrorsInService')

@@ -93,7 +93,7 @@ async function world(): Promise<World> {
     inbox.close()
     rmSync(dir, { recursive: true, force: true })
   }
-  return { url: server.url, end, notices, titles }
+  return { ...server, end, notices, titles }
 }
 
 const test = base.extend<object, { server: World }>({

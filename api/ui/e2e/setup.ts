@@ -27,6 +27,8 @@ async function answers(url: string, headers: Record<string, string>): Promise<bo
 
 export interface Demo {
   url: string
+  /** Where spans can be sent as OTLP over HTTP. */
+  receiver: string
   end: () => Promise<void>
 }
 
@@ -70,12 +72,13 @@ export async function demo(settings: Settings | ((url: string) => Settings), hea
     }
     rmSync(data, { recursive: true, force: true })
   }
-  return { url, end }
+  return { url, receiver: `http://127.0.0.1:${otlp}`, end }
 }
 
 /** The demo that most tests look at; it ends after them. */
 export default async function setup(): Promise<() => Promise<void>> {
-  const { url, end } = await demo({ WATCHINGCAT_JAEGER_URL: 'http://jaeger.example:16686/ui' })
+  const { url, receiver, end } = await demo({ WATCHINGCAT_JAEGER_URL: 'http://jaeger.example:16686/ui' })
   process.env.WATCHINGCAT_URL = url
+  process.env.WATCHINGCAT_RECEIVER = receiver
   return end
 }

@@ -44,6 +44,7 @@ import type {
   TokenList,
   TopicBacktest,
   TraceAnswer,
+  TraceBaselines,
   TraceList,
   UserInput,
   UserList,
@@ -345,6 +346,16 @@ export function useTrace(id: string) {
     queryKey: ['trace', id],
     queryFn: ({ signal }) => getJSON<TraceAnswer>(`/api/v1/traces/${encodeURIComponent(id)}`, {}, signal),
     refetchOnWindowFocus: false,
+  })
+}
+
+/** How long the operations of a trace usually take. */
+export function useTraceBaselines(id: string) {
+  return useQuery({
+    queryKey: ['trace', id, 'baselines'],
+    queryFn: ({ signal }) => getJSON<TraceBaselines>(`/api/v1/traces/${encodeURIComponent(id)}/baselines`, {}, signal),
+    refetchOnWindowFocus: false,
+    staleTime: Number.POSITIVE_INFINITY,
   })
 }
 

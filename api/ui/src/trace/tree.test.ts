@@ -1,31 +1,8 @@
 import { expect, test } from 'vitest'
-import type { Span, Trace } from '../api/types'
-import { barOf, treeOf, visible } from './tree'
+import type { Trace } from '../api/types'
+import { span, trace } from './testing'
+import { treeOf } from './tree'
 
-const span = (
-  spanID: string,
-  parent: string | undefined,
-  startTime: number,
-  duration: number,
-  tags: Record<string, unknown> = {},
-): Span => ({
-  traceID: 't',
-  spanID,
-  operationName: spanID,
-  references: parent === undefined ? [] : [{ refType: 'CHILD_OF', traceID: 't', spanID: parent }],
-  startTime,
-  duration,
-  tags: Object.entries(tags).map(([key, value]) => ({ key, type: 'string', value })),
-  logs: [],
-  processID: spanID.startsWith('b') ? 'p2' : 'p1',
-  warnings: null,
-})
-const trace = (...spans: Span[]): Trace => ({
-  traceID: 't',
-  spans,
-  processes: { p1: { serviceName: 'shop', tags: [] }, p2: { serviceName: 'bank', tags: [] } },
-  warnings: null,
-})
 const shown = (t: Trace) => treeOf(t).nodes.map((n) => `${' '.repeat(n.depth)}${n.span.spanID}`)
 
 test('spans are a tree by parent, siblings by start, in whatever order they came', () => {
@@ -63,20 +40,29 @@ test('failed is what says so', () => {
   expect(t.nodes.filter((n) => n.failed).map((n) => n.span.spanID)).toEqual(['a', 'b'])
 })
 
-test('what is below a closed span is left out', () => {
-  const { nodes } = treeOf(trace(span('a', undefined, 0, 10), span('a1', 'a', 1, 2), span('b', 'a1', 1, 1), span('a2', 'a', 5, 1)))
-  const a1 = nodes.find((n) => n.span.spanID === 'a1')
-  expect(visible(nodes, new Set(a1 ? [a1] : [])).map((n) => n.span.spanID)).toEqual(['a', 'a1', 'a2'])
+test('the origin of a failure is the deepest span that failed', () => {
+  const bad = { error: true }
+  const spans = [
+    span('a', undefined, 0, 9, bad),
+    span('a1', 'a', 1, 5),
+    span('a2', 'a1', 2, 3, bad),
+    span('a3', 'a2', 2, 1),
+    span('a4', 'a', 7, 1, bad),
+  ]
+  expect(treeOf(trace(...spans)).nodes.map((n) => [n.span.spanID, n.failed, n.origin])).toEqual([
+    ['a', true, false],
+    ['a1', false, false],
+    ['a2', true, true],
+    ['a3', false, false],
+    ['a4', true, true],
+  ])
 })
 
-test('bars stay within the trace and can be seen', () => {
-  const t = treeOf(trace(span('a', undefined, 0, 1000), span('b', 'a', 250, 500), span('c', 'a', 1000, 0)))
-  expect(t.nodes.map((n) => barOf(n, t.duration))).toEqual([
-    { left: 0, width: 100 },
-    { left: 25, width: 50 },
-    { left: 99.7, width: 0.3 },
-  ])
-  expect(barOf(treeOf(trace(span('a', undefined, 5, 0))).nodes[0] as never, 0)).toEqual({ left: 0, width: 100 })
+test('the kind of a span is internal where it says nothing else', () => {
+  const t = treeOf(
+    trace(span('a', undefined, 0, 9, { 'span.kind': 'server' }), span('b', 'a', 1, 5), span('c', 'b', 1, 5, { 'span.kind': 7 })),
+  )
+  expect(t.nodes.map((n) => n.kind)).toEqual(['server', 'internal', 'internal'])
 })
 
 test('a trace of no spans, and a very deep one', () => {

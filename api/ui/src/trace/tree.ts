@@ -1,6 +1,8 @@
 import type { Span, Trace } from '../api/types'
 
 export interface SpanNode {
+  /** Its place in `SpanTree.nodes`. */
+  index: number
   span: Span
   service: string
   depth: number
@@ -9,11 +11,17 @@ export interface SpanNode {
   /** How many spans are below it, at any depth. */
   below: number
   failed: boolean
+  /** It failed, and nothing below it did. */
+  origin: boolean
+  kind: Kind
   /** Microseconds after the trace's begin. */
   offset: number
   /** It names a parent that is not among the spans. */
   orphan: boolean
 }
+
+export type Kind = 'internal' | 'server' | 'client' | 'producer' | 'consumer'
+const kinds: readonly Kind[] = ['internal', 'server', 'client', 'producer', 'consumer']
 
 export interface SpanTree {
   /** Every span, parents before their children, siblings by start. */
@@ -24,11 +32,19 @@ export interface SpanTree {
   services: { name: string; spans: number; failed: number }[]
 }
 
-export function tagOf(span: Span, key: string): unknown {
-  return span.tags.find((t) => t.key === key)?.value
-}
-
 const isError = (v: unknown): boolean => v === true || v === 'true'
+
+/** What the tags of a span say about it, in one pass: a large trace has hundreds of thousands of them. */
+function stateOf(span: Span): { failed: boolean; kind: Kind } {
+  let failed = false
+  let kind: Kind = 'internal'
+  for (const t of span.tags) {
+    if (t.key === 'error') failed ||= isError(t.value)
+    else if (t.key === 'otel.status_code') failed ||= t.value === 'ERROR'
+    else if (t.key === 'span.kind') kind = kinds.find((k) => k === t.value) ?? 'internal'
+  }
+  return { failed, kind }
+}
 
 /**
  * The spans of a trace as a tree. A trace need not be whole: a span whose parent is missing stands at the top, so does one whose
@@ -39,13 +55,15 @@ export function treeOf(trace: Trace): SpanTree {
   const end = trace.spans.reduce((t, s) => Math.max(t, s.startTime + s.duration), Number.NEGATIVE_INFINITY)
   const all = trace.spans.map(
     (span): SpanNode => ({
+      index: 0,
       span,
       service: trace.processes[span.processID]?.serviceName ?? '',
       depth: 0,
       parent: undefined,
       children: [],
       below: 0,
-      failed: isError(tagOf(span, 'error')) || tagOf(span, 'otel.status_code') === 'ERROR',
+      ...stateOf(span),
+      origin: false,
       offset: span.startTime - start,
       orphan: false,
     }),
@@ -70,13 +88,19 @@ export function treeOf(trace: Trace): SpanTree {
   const stack = roots.reverse()
   for (let n = stack.pop(); n !== undefined; n = stack.pop()) {
     n.depth = n.parent === undefined ? 0 : n.parent.depth + 1
+    n.index = nodes.length
     nodes.push(n)
     for (let i = n.children.length - 1; i >= 0; i--) stack.push(n.children[i] as SpanNode)
   }
   const services = new Map<string, { name: string; spans: number; failed: number }>()
+  const failedBelow = new Uint8Array(nodes.length)
   for (let i = nodes.length - 1; i >= 0; i--) {
     const n = nodes[i] as SpanNode
-    if (n.parent) n.parent.below += n.below + 1
+    n.origin = n.failed && failedBelow[i] === 0
+    if (n.parent) {
+      n.parent.below += n.below + 1
+      if (n.failed || failedBelow[i] === 1) failedBelow[n.parent.index] = 1
+    }
     const s = services.get(n.service) ?? { name: n.service, spans: 0, failed: 0 }
     s.spans++
     if (n.failed) s.failed++
@@ -103,22 +127,4 @@ function topOf(n: SpanNode, tops: Map<SpanNode, SpanNode>): SpanNode {
     n = above
   }
   return n
-}
-
-/** The nodes to show when those below the closed ones are left out. */
-export function visible(nodes: readonly SpanNode[], closed: ReadonlySet<SpanNode>): SpanNode[] {
-  const out: SpanNode[] = []
-  for (let i = 0; i < nodes.length; i++) {
-    const n = nodes[i] as SpanNode
-    out.push(n)
-    if (closed.has(n)) i += n.below
-  }
-  return out
-}
-
-/** Where a bar lies, in per cent of the trace. What is short is still to be seen. */
-export function barOf(n: SpanNode, duration: number): { left: number; width: number } {
-  if (duration <= 0) return { left: 0, width: 100 }
-  const width = Math.min(100, Math.max(0.3, (100 * n.span.duration) / duration))
-  return { left: Math.min((100 * n.offset) / duration, 100 - width), width }
 }

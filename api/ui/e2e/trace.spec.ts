@@ -1,0 +1,159 @@
+import AxeBuilder from '@axe-core/playwright'
+import type { Page } from '@playwright/test'
+import { largeTrace, type SpanSpec, sendTrace, spanID } from './spans'
+import { expect, test } from './test'
+
+const receiver = () => process.env.WATCHINGCAT_RECEIVER ?? ''
+const grid = (page: Page) => page.getByRole('treegrid', { name: 'Spans' })
+const spans = (page: Page) => grid(page).locator('[data-row]')
+const span = (page: Page, name: RegExp | string) => spans(page).filter({ hasText: name })
+const panel = (page: Page) => page.getByRole('complementary', { name: /^Span / })
+
+/** Sends a trace and waits until the server has so many of its spans. */
+async function make(page: Page, id: string, list: readonly SpanSpec[]): Promise<void> {
+  await sendTrace(receiver(), id, list)
+  await expect
+    .poll(async () => {
+      const res = await page.request.get(`/api/v1/traces/${id}`)
+      return res.ok() ? ((await res.json()) as { trace: { spans: unknown[] } }).trace.spans.length : 0
+    })
+    .toBe(list.length)
+}
+
+const large = 20_000
+const drawnAtMost = 80
+
+test('a trace of 20,000 spans draws the rows that can be seen', async ({ page }) => {
+  const id = '0af7651916cd43dd8448eb211c80319c'
+  await make(page, id, largeTrace(large))
+  const late = large - 7
+  await page.goto(`/traces/${id}?span=${spanID(late)}`)
+  // The span of the link is open beside the rows, and they are scrolled to it.
+  await expect(panel(page)).toContainText(String(late))
+  await expect(grid(page).locator('[aria-selected=true]')).toBeInViewport()
+  expect(await spans(page).count()).toBeLessThan(drawnAtMost)
+  // It is folded at first, but for the way to that span.
+  const rows = async () => Number(await grid(page).getAttribute('aria-rowcount')) - 1
+  expect(await rows()).toBeLessThan(large / 2)
+  await page.getByRole('button', { name: 'Unfold all' }).click()
+  await expect.poll(rows).toBe(large)
+
+  await grid(page).evaluate((e) => e.scrollTo(0, 0))
+  await expect(span(page, 'Import everything')).toBeInViewport()
+  await grid(page).evaluate((e) => e.scrollTo(0, e.scrollHeight / 2))
+  await expect(span(page, 'Import everything')).toHaveCount(0)
+  await expect.poll(() => spans(page).count()).toBeGreaterThan(10)
+  expect(await spans(page).count()).toBeLessThan(drawnAtMost)
+  expect(await page.evaluate(() => document.querySelectorAll('*').length)).toBeLessThan(2_500)
+
+  // Each in its own order: the path of the keys ends where the trace does.
+  await grid(page).focus()
+  await page.keyboard.press('End')
+  await expect(spans(page).last()).toHaveAttribute('aria-rowindex', String(large + 1))
+  await page.getByLabel(/^Find in trace/).fill(`row.number=${late - 5_000}`)
+  await page.keyboard.press('Enter')
+  await expect(page.getByText('1 of 1', { exact: true })).toBeVisible()
+  await expect(panel(page)).toContainText(String(late - 5_000))
+  await expect(grid(page).locator('[aria-selected=true]')).toBeInViewport()
+
+  await page.getByRole('tab', { name: 'Spans' }).click()
+  const table = page.getByRole('table', { name: 'Operations of this trace' })
+  await expect(table.locator('[data-row]')).toHaveCount(13 * 5 + 1)
+  await page.getByRole('tab', { name: 'Flame graph' }).click()
+  await expect(page.getByRole('img', { name: /^Flame graph of 20000 spans/ })).toBeVisible()
+})
+
+const stack = `shop.PaymentException: no
+\tat shop.payment.Charge.run(Charge.java:88)
+\tat java.base/java.util.concurrent.FutureTask.run(FutureTask.java:264)
+\tat java.base/java.lang.Thread.run(Thread.java:1583)
+\tat shop.payment.Server.main(Server.java:17)`
+const long = 'x'.repeat(300)
+const odd: SpanSpec[] = [
+  {
+    service: 'odd-front',
+    name: 'POST /buy',
+    id: spanID(1),
+    at: 0,
+    took: 100,
+    kind: 2,
+    error: true,
+    attributes: { 'user.id': 9007199254740993n },
+  },
+  { service: 'odd-front', name: long, id: spanID(2), parent: spanID(1), at: 5, took: 20 },
+  { service: 'odd-pay', name: 'Charge', id: spanID(3), parent: spanID(1), at: 30, took: 60, kind: 2, error: true },
+  {
+    service: 'odd-bank',
+    name: '\u202eliaf 1 fo 1 \u0627\u0644\u0639',
+    id: spanID(4),
+    parent: spanID(3),
+    at: 40,
+    took: 40,
+    kind: 2,
+    error: true,
+    attributes: { [`k.${long}`]: long },
+    events: [
+      {
+        name: 'exception',
+        at: 79,
+        attributes: { 'exception.type': 'shop.PaymentException', 'exception.message': 'no', 'exception.stacktrace': stack },
+      },
+    ],
+  },
+]
+
+test('where a trace failed, what it carries, and odd names', async ({ page }) => {
+  const id = '0af7651916cd43dd8448eb211c80319d'
+  await make(page, id, odd)
+  for (const width of [1440, 390]) {
+    await page.setViewportSize({ width, height: 900 })
+    await page.goto(`/traces/${id}`)
+    // One origin; those above it are only marked.
+    await expect(spans(page)).toHaveCount(4)
+    await expect(grid(page).getByText('failed here')).toHaveCount(1)
+    await expect(grid(page).getByRole('img', { name: /^failed, because/ })).toHaveCount(2)
+    // Integers of 64 bits keep their digits.
+    await span(page, 'POST /buy').click()
+    await expect(panel(page)).toContainText('9007199254740993')
+    await page.keyboard.press('Escape')
+    await expect(panel(page)).toHaveCount(0)
+    // From error to error by keys, into the panel, with the stack trace line by line.
+    await page.keyboard.press(']')
+    await page.keyboard.press('Enter')
+    await expect(panel(page)).toHaveAccessibleName(/odd-bank/)
+    await expect(panel(page).getByText('at shop.payment.Charge.run(Charge.java:88)')).toBeVisible()
+    await expect(panel(page).getByText('FutureTask')).toHaveCount(0)
+    await panel(page).getByRole('button', { name: '2 frames of libraries' }).click()
+    await expect(panel(page).getByText('FutureTask')).toBeVisible()
+    const { violations } = await new AxeBuilder({ page }).include('main').analyze()
+    expect(violations.map((v) => `${v.id} ${v.nodes[0]?.html}`)).toEqual([])
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
+    await page.keyboard.press('Escape')
+  }
+})
+
+test('a trace is compared with another', async ({ page }) => {
+  const id = '0af7651916cd43dd8448eb211c80319e'
+  const other = '0af7651916cd43dd8448eb211c80319f'
+  const call = (n: number, name: string, parent: number | undefined, at: number, took: number): SpanSpec => ({
+    service: 'compared',
+    name,
+    id: spanID(n),
+    ...(parent === undefined ? {} : { parent: spanID(parent) }),
+    at,
+    took,
+  })
+  await make(page, id, [call(10, 'Buy', undefined, 0, 90), call(11, 'Load', 10, 10, 70), call(12, 'Retry', 10, 82, 5)])
+  await make(page, other, [call(20, 'Buy', undefined, 0, 30), call(21, 'Load', 20, 10, 10)])
+  await page.goto(`/traces/${id}`)
+  await page.getByRole('tab', { name: 'Compare' }).click()
+  await page.getByLabel('Compare with trace').fill(`http://other.example/trace/${other}`)
+  await page.getByRole('button', { name: 'Compare', exact: true }).click()
+  await expect(page).toHaveURL(new RegExp(`compare=${other}`))
+  const load = page.getByRole('table', { name: 'Operations of both traces' }).locator('[data-row]').first()
+  await expect(load).toContainText('compared Load')
+  await expect(load).toContainText('+60.0')
+  const changes = page.getByRole('table', { name: 'Calls that only one of them has' }).locator('[data-row]')
+  await expect(changes).toHaveCount(1)
+  await expect(changes).toContainText('Retry')
+})
