@@ -29,6 +29,7 @@ export interface Demo {
   url: string
   /** Where spans can be sent as OTLP over HTTP. */
   receiver: string
+  pid: number
   end: () => Promise<void>
 }
 
@@ -72,7 +73,7 @@ export async function demo(settings: Settings | ((url: string) => Settings), hea
     }
     rmSync(data, { recursive: true, force: true })
   }
-  return { url, receiver: `http://127.0.0.1:${otlp}`, end }
+  return { url, receiver: `http://127.0.0.1:${otlp}`, pid: child.pid ?? 0, end }
 }
 
 /** The demo that most tests look at; it ends after them. */

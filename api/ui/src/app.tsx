@@ -4,10 +4,11 @@ import { strangers } from './api/client'
 import { useMe } from './api/queries'
 import { Waiting } from './components/bits'
 import { chooseDimensions, useDimensions } from './lib/dimensions'
+import { stubborn } from './lib/lazy'
 import { Frame } from './shell/frame'
 import './shell/shell.css'
 
-const Login = lazy(() => import('./identity/login'))
+const Login = lazy(() => stubborn(() => import('./identity/login')))
 
 /** The pages for a user who is logged in, the login form otherwise. */
 export function App() {

@@ -1,5 +1,5 @@
 import type { BacktestSeries, BacktestSummary } from '../api/types'
-import { duration } from '../lib/format'
+import { dateOf, duration, minuteOf } from '../lib/format'
 
 /** A stretch of a strip: where it begins and ends, as shares of the strip's length. */
 export interface Stretch {
@@ -63,8 +63,7 @@ export function ticksOf(start: number, end: number): { at: number; label: string
   const long = end - start > day
   return [0, 1 / 4, 1 / 2, 3 / 4, 1].map((at) => {
     const d = new Date(start + at * (end - start))
-    const clock = d.toLocaleTimeString('sv', { hour: '2-digit', minute: '2-digit' })
-    return { at, label: long ? `${d.toLocaleDateString('sv').slice(5)} ${clock}` : clock }
+    return { at, label: long ? `${dateOf(d.getTime()).slice(5)} ${minuteOf(d.getTime())}` : minuteOf(d.getTime()) }
   })
 }
 

@@ -1,6 +1,7 @@
 import { useComputedColorScheme } from '@mantine/core'
 import { type ReactNode, useEffect, useRef } from 'react'
 import uPlot from 'uplot'
+import { secondOf } from '../lib/format'
 import 'uplot/dist/uPlot.min.css'
 import './chart.css'
 
@@ -213,7 +214,7 @@ function writeLegend(
   if (host === null) return
   const time = at === null ? undefined : times[at]
   const clock = host.querySelector('.legend-time')
-  if (clock) clock.textContent = time === undefined ? '' : new Date(time * 1000).toLocaleTimeString('sv')
+  if (clock) clock.textContent = time === undefined ? '' : secondOf(time * 1000)
   host.querySelectorAll('b').forEach((b, i) => {
     const values = lines[i]?.values ?? []
     const v = at === null ? values.at(-1) : values[at]

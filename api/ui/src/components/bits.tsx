@@ -7,8 +7,10 @@ import type { Meta } from '../api/types'
 import { onTick, tickNow } from '../lib/clock'
 import { absolute, age, duration, none } from '../lib/format'
 import { type Health, healthWord } from '../lib/health'
+import { useTrust } from '../lib/trust'
 import { servicePath, useHref } from '../lib/url'
 import { colorOf } from '../trace/color'
+import { Name } from './name'
 
 const shapes: Record<Health, ReactNode> = {
   firing: <path d="M8 1.2 15.4 14.4H.6z M7.3 5.8v4.4h1.4V5.8z M7.3 11.3v1.5h1.4v-1.5z" fillRule="evenodd" />,
@@ -24,12 +26,14 @@ const shapes: Record<Health, ReactNode> = {
 
 /** Icon, word and colour: never colour alone. */
 export const Status = memo(function Status({ health, word }: { health: Health; word?: string }) {
+  // What was ok when the server last said so is not said to be ok now.
+  const trusted = useTrust() || health !== 'ok' || word !== undefined
   return (
-    <span className={`status status-${health}`}>
+    <span className={`status status-${trusted ? health : 'nodata'}`}>
       <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
-        {shapes[health]}
+        {shapes[trusted ? health : 'nodata']}
       </svg>
-      {word ?? healthWord[health]}
+      {word ?? (trusted ? healthWord[health] : 'was ok')}
     </span>
   )
 })
@@ -64,7 +68,7 @@ export function ServiceLink({ name, row }: { name: string; row?: boolean }) {
   if (name === '') return <span className="name dim">(empty name)</span>
   return (
     <Link href={href(servicePath(name))} className="name" data-row-link={row || undefined} title={name}>
-      {name}
+      <Name of={name} />
     </Link>
   )
 }
@@ -98,7 +102,10 @@ export const Labels = memo(function Labels({ labels, without = [] }: { labels: R
     <span className="labels">
       {keys.map((k) => (
         <span key={k} className="label">
-          {k}=<b>{labels[k]}</b>
+          <Name of={k} />=
+          <b>
+            <Name of={labels[k] ?? ''} />
+          </b>
         </span>
       ))}
     </span>

@@ -5,6 +5,7 @@ import { count, exact, millis, none, percent, rate } from '../lib/format'
 import { failing, shareClass } from '../lib/health'
 import type { Range } from '../lib/range'
 import { Ago, MetaWarnings, Section, ServiceLink, Waiting } from './bits'
+import { Name } from './name'
 import { type Column, Table } from './table'
 
 interface Called {
@@ -55,7 +56,10 @@ const databaseColumns: Column<DatabaseCall>[] = [
     sort: (d) => `${d.operation} ${d.collection}`,
     cell: (d) => (
       <span className="name" title={`${d.operation} ${d.collection}`}>
-        {d.operation || none} <span className="dim">{d.collection}</span>
+        <Name of={d.operation || none} />{' '}
+        <span className="dim">
+          <Name of={d.collection} />
+        </span>
       </span>
     ),
   },
@@ -71,7 +75,7 @@ const clientColumns: Column<MessagingClient>[] = [
     sort: (m) => m.destination,
     cell: (m) => (
       <span className="name" tabIndex={-1} data-row-link title={`${m.system} ${m.destination}`}>
-        {m.destination} <span className="dim">{m.system}</span>
+        <Name of={m.destination} /> <span className="dim">{m.system}</span>
       </span>
     ),
   },
@@ -112,7 +116,7 @@ const externalColumns: Column<ExternalCall>[] = [
     sort: (e) => e.target,
     cell: (e) => (
       <span className="name" tabIndex={-1} data-row-link title={e.target}>
-        {e.target}
+        <Name of={e.target} />
       </span>
     ),
   },

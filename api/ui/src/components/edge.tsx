@@ -3,6 +3,7 @@ import { none, percent } from '../lib/format'
 import { shareClass } from '../lib/health'
 import { dimensionValues } from '../live/views'
 import { ServiceLink } from './bits'
+import { Name } from './name'
 
 export function ConnectionType({ type }: { type: string }) {
   return (
@@ -22,7 +23,7 @@ export function EdgeEnd({ edge, end, row }: { edge: Edge; end: 'client' | 'serve
   if (edge[`${end}_type`] !== 'service') {
     return (
       <span className="name" title={edge[end]} tabIndex={row ? -1 : undefined} data-row-link={row || undefined}>
-        {edge[end]}
+        <Name of={edge[end]} />
       </span>
     )
   }

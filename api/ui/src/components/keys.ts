@@ -15,7 +15,14 @@ export function useKeys(actions: { help: () => void; pause: () => void }): void 
       if (e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented) return
       const target = e.target as HTMLElement
       if (target.closest('input, textarea, select, [contenteditable], [role=dialog]')) {
-        if (e.key === 'Escape' && target.matches('[data-filter]')) target.blur()
+        if (!target.matches('[data-filter]')) return
+        if (e.key === 'Escape') {
+          e.preventDefault() // a search field would be emptied
+          target.blur()
+        } else if (e.key === 'Enter' && target.closest('form') === null) {
+          e.preventDefault()
+          step(1)
+        }
         return
       }
       const place = places[e.key]

@@ -1,7 +1,10 @@
+import { zoneName } from './zone'
+
 // Numbers as a reader compares them: at most three significant digits, the unit in the column's header.
 
 export const none = '–'
 
+const whole = new Intl.NumberFormat('en')
 const plain = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 })
 
 /** 0.0123, 1.23, 12.3, 123, 1,230 */
@@ -30,7 +33,7 @@ export function count(n: number): string {
 }
 
 export function exact(n: number): string {
-  return Number.isFinite(n) ? n.toLocaleString('en') : none
+  return Number.isFinite(n) ? whole.format(n) : none
 }
 
 /** A share from 0 to 1 as per cent, without the sign. What is not zero never reads as zero. */
@@ -96,22 +99,61 @@ export function bytes(n: number): string {
   return `${n} B`
 }
 
-/** Absolute time in the browser's zone, with the zone. */
+const day: Intl.DateTimeFormatOptions = { year: 'numeric', month: '2-digit', day: '2-digit' }
+const time: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit', second: '2-digit' }
+const shapes = {
+  absolute: { ...day, ...time, timeZoneName: 'short' },
+  moment: { ...day, ...time },
+  clock: time,
+  minute: { hour: '2-digit', minute: '2-digit' },
+  date: day,
+} satisfies Record<string, Intl.DateTimeFormatOptions>
+
+const formatters = new Map<string, Intl.DateTimeFormat>()
+
+/** Formatters are kept: to make one takes a hundred times as long as to use it, and rows do so each second. */
+function formatter(shape: keyof typeof shapes): Intl.DateTimeFormat {
+  const timeZone = zoneName()
+  const key = `${shape} ${timeZone}`
+  let f = formatters.get(key)
+  if (f === undefined) {
+    f = new Intl.DateTimeFormat('sv', { ...shapes[shape], ...(timeZone ? { timeZone } : {}) })
+    formatters.set(key, f)
+  }
+  return f
+}
+
+/** The date: 2026-11-26 */
+export function dateOf(ms: number): string {
+  return formatter('date').format(ms)
+}
+
+/** The time of day, to the minute: 10:42 */
+export function minuteOf(ms: number): string {
+  return formatter('minute').format(ms)
+}
+
+/** The time of day, to the second: 10:42:07 */
+export function secondOf(ms: number): string {
+  return formatter('clock').format(ms)
+}
+
+/** Absolute time in the zone chosen, with the zone. */
 export function absolute(iso: string): string {
   const d = new Date(iso)
   if (Number.isNaN(d.getTime())) return none
-  return d.toLocaleString('sv', { timeZoneName: 'short' })
+  return formatter('absolute').format(d)
 }
 
 /** A moment without its zone: 2026-11-26 10:42:07 */
 export function moment(ms: number): string {
-  const d = new Date(ms)
-  return `${d.toLocaleDateString('sv')} ${d.toLocaleTimeString('sv')}`
+  return formatter('moment').format(ms)
 }
 
 /** The time of day, to the second: 10:42:07 */
 export function clock(iso: string): string {
-  return new Date(iso).toLocaleTimeString('sv')
+  const ms = Date.parse(iso)
+  return Number.isNaN(ms) ? none : formatter('clock').format(ms)
 }
 
 /** A value of an alert: a number, or the words NaN, +Inf, -Inf. */
@@ -137,7 +179,7 @@ export function took(ms: number): string {
 export function timeOfDay(iso: string): string {
   const d = new Date(iso)
   if (Number.isNaN(d.getTime())) return none
-  return `${d.toLocaleTimeString('sv')}.${String(d.getMilliseconds()).padStart(3, '0')}`
+  return `${formatter('clock').format(d)}.${String(d.getMilliseconds()).padStart(3, '0')}`
 }
 
 /** A value of an attribute as text. */

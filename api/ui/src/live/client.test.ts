@@ -174,6 +174,27 @@ test('pauses between attempts grow to a bound', async () => {
   expect(FakeSocket.all.length).toBe(opened + 1)
 })
 
+test('a server that says nothing is stale within 3 s, until it says something', () => {
+  primed()
+  vi.advanceTimersByTime(2_000)
+  expect(client.getStatus().stale).toBe(false)
+  expect(socket().sent.filter((m) => m.type === 'ping')).toHaveLength(1)
+  vi.advanceTimersByTime(1_000)
+  expect(client.getStatus()).toMatchObject({ mode: 'live', stale: true })
+  socket().say({ type: 'pong', id: '' })
+  expect(client.getStatus()).toMatchObject({ mode: 'live', stale: false })
+})
+
+test('a quiet server that answers is not stale', () => {
+  primed()
+  for (let i = 0; i < 20; i++) {
+    const asked = socket().sent.filter((m) => m.type === 'ping').length
+    vi.advanceTimersByTime(500)
+    if (socket().sent.filter((m) => m.type === 'ping').length > asked) socket().say({ type: 'pong', id: '' })
+    expect(client.getStatus().stale).toBe(false)
+  }
+})
+
 test('a connection that says nothing is given up', async () => {
   primed()
   await vi.advanceTimersByTimeAsync(15_000)

@@ -1,5 +1,6 @@
 import type { Query } from '../api/client'
 import type { Meta } from '../api/types'
+import { setTrust } from '../lib/trust'
 import { type Deltas, type Filter, merge, narrow, pollOf, type ViewName, type Views } from './views'
 
 /**
@@ -18,6 +19,8 @@ export interface Status {
   mode: Mode
   paused: boolean
   held: number // updates that came while paused and are not shown
+  /** The server has said nothing for longer than it ever does, though the connection is open. */
+  stale: boolean
   meta: Meta | undefined
 }
 
@@ -41,7 +44,10 @@ export interface Options {
 const backoffMin = 500
 const backoffMax = 15_000
 const pollEvery = 5_000
-const silentFor = 25_000 // the server says something at least this often when asked by ping
+const silentFor = 25_000 // then the connection is given up
+const askAfter = 1_000 // of silence, by a ping, which the server answers at once
+const staleAfter = 2_500
+const watchEvery = 500
 const pollAfterFailures = 2
 const credentialEnded = 4401
 
@@ -82,7 +88,7 @@ class Subscription<V extends ViewName> {
 export class LiveClient {
   private readonly subs = new Map<string, Subscription<ViewName>>()
   private readonly statusListeners = new Set<() => void>()
-  private status: Status = { mode: 'connecting', paused: false, held: 0, meta: undefined }
+  private status: Status = { mode: 'connecting', paused: false, held: 0, stale: false, meta: undefined }
   private latestMeta: Meta | undefined
   private socket: WebSocket | undefined
   private failures = 0
@@ -90,6 +96,7 @@ export class LiveClient {
   private poller: ReturnType<typeof setInterval> | undefined
   private watchdog: ReturnType<typeof setInterval> | undefined
   private heard = 0
+  private asked = 0
   private closed = true
 
   constructor(private readonly options: Options) {}
@@ -98,7 +105,7 @@ export class LiveClient {
     if (!this.closed) return
     this.closed = false
     this.connect()
-    this.watchdog = setInterval(() => this.checkAlive(), 5_000)
+    this.watchdog = setInterval(() => this.checkAlive(), watchEvery)
   }
 
   stop(): void {
@@ -153,6 +160,7 @@ export class LiveClient {
 
   private setStatus(part: Partial<Status>): void {
     this.status = { ...this.status, ...part }
+    setTrust(!this.status.stale)
     for (const l of this.statusListeners) l()
   }
 
@@ -182,6 +190,7 @@ export class LiveClient {
     s.onmessage = (event) => {
       if (s !== this.socket) return
       this.heard = Date.now()
+      if (this.status.stale) this.setStatus({ stale: false })
       this.receive(String(event.data))
     }
     s.onclose = (event) => {
@@ -197,7 +206,7 @@ export class LiveClient {
     for (const sub of this.subs.values()) sub.primed = false
     this.failures++
     if (this.failures >= pollAfterFailures) this.startPolling()
-    else this.setStatus({ mode: 'connecting' })
+    else this.setStatus({ mode: 'connecting', stale: this.latestMeta !== undefined })
     const pause = Math.min(backoffMax, backoffMin * 2 ** (this.failures - 1))
     this.reconnect = setTimeout(() => this.connect(), pause * (0.75 + Math.random() / 2))
   }
@@ -211,8 +220,12 @@ export class LiveClient {
       this.socket = undefined
       s.close()
       this.lost()
-    } else if (silent > silentFor / 3 && this.isOpen()) {
-      this.send({ type: 'ping' })
+    } else if (silent > askAfter && this.isOpen()) {
+      if (Date.now() - this.asked > askAfter) {
+        this.asked = Date.now()
+        this.send({ type: 'ping' })
+      }
+      if (silent > staleAfter && !this.status.stale && this.latestMeta !== undefined) this.setStatus({ stale: true })
     }
   }
 
@@ -259,7 +272,7 @@ export class LiveClient {
   private connected(): void {
     this.failures = 0
     this.stopPolling()
-    if (this.status.mode !== 'live') this.setStatus({ mode: 'live' })
+    if (this.status.mode !== 'live' || this.status.stale) this.setStatus({ mode: 'live', stale: false })
   }
 
   private take(sub: Subscription<ViewName>, data: Views[ViewName]): void {
@@ -294,12 +307,12 @@ export class LiveClient {
     try {
       const data = (await this.options.get(path, query)) as Views[ViewName]
       if (sub.primed || this.poller === undefined) return // the WebSocket was faster
-      if (this.status.mode !== 'polling') this.setStatus({ mode: 'polling' })
+      if (this.status.mode !== 'polling' || this.status.stale) this.setStatus({ mode: 'polling', stale: false })
       sub.stream = undefined // deltas are no more to what is shown
       this.take(sub, narrow(sub.view, sub.filter, data))
     } catch (err) {
       if (sub.primed || this.poller === undefined) return
-      if (this.status.mode !== 'offline') this.setStatus({ mode: 'offline' })
+      if (this.status.mode !== 'offline') this.setStatus({ mode: 'offline', stale: true })
       if (sub.shown.data === undefined) sub.show({ data: undefined, error: err instanceof Error ? err.message : String(err) })
     } finally {
       sub.polling = false

@@ -5,6 +5,7 @@ import type { ErrorGroup } from '../api/types'
 import { Ago, Disclosure, MetaWarnings, NewBadge, Problem, Section, ServiceLink, Waiting } from '../components/bits'
 import { Field, FormCheck, SearchForm } from '../components/form'
 import { More } from '../components/growing'
+import { Name } from '../components/name'
 import { PageHeader } from '../components/page'
 import { Spark } from '../components/spark'
 import { type Column, Table } from '../components/table'
@@ -48,7 +49,7 @@ const columns: Column<Row>[] = [
         <span className="dim">{g.source === 'log' ? 'log record' : 'other'}</span>
       ) : (
         <span className="name" title={g.operation}>
-          {g.operation}
+          <Name of={g.operation} />
         </span>
       ),
   },
@@ -102,7 +103,7 @@ function What({ group: g }: { group: ErrorGroup }) {
     <Disclosure
       summary={
         <>
-          <b>{g.type === '' ? '(no type)' : g.type}</b> {g.message}
+          <b>{g.type === '' ? '(no type)' : <Name of={g.type} />}</b> <Name of={g.message} />
         </>
       }
     >

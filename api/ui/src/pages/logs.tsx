@@ -12,7 +12,7 @@ import { More } from '../components/growing'
 import { keyLines, LogLines, type Severity, severities, severityOf } from '../components/lines'
 import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
-import { absolute, count, exact } from '../lib/format'
+import { absolute, count, dateOf, exact, moment, secondOf } from '../lib/format'
 import { isNew, parseSpan, type Span, secondsOf, timesOf } from '../lib/range'
 import { tracePath, useHref, useParam, useParams, useRange } from '../lib/url'
 import { Tail, type TailState } from '../live/tail'
@@ -90,8 +90,8 @@ function TraceChip({ id, onClear }: { id: string; onClear: () => void }) {
 }
 
 function clock(seconds: number): string {
-  const d = new Date(seconds * 1000)
-  return d.toDateString() === new Date().toDateString() ? d.toLocaleTimeString('sv') : d.toLocaleString('sv')
+  const ms = seconds * 1000
+  return dateOf(ms) === dateOf(Date.now()) ? secondOf(ms) : moment(ms)
 }
 
 function queryOf(v: Values) {

@@ -10,6 +10,7 @@ import { Check, Pick } from '../components/form'
 import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { count, exact, millis, none, percent, rate } from '../lib/format'
+import { stubborn } from '../lib/lazy'
 import { useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 import { edgeKey } from '../live/views'
@@ -17,7 +18,7 @@ import { type Comparison, comparisons, earlierBy, type Kind, kindOf, kinds, word
 
 import '../map/map.css'
 
-const Drawing = lazy(() => import('../map/drawing'))
+const Drawing = lazy(() => stubborn(() => import('../map/drawing')))
 
 const columns: Column<Edge>[] = [endColumn('client', 'Client', true), endColumn('server', 'Server'), ...edgeNumbers]
 

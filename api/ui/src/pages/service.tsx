@@ -11,6 +11,7 @@ import { Ago, Problem, Section, Since, Status, Waiting } from '../components/bit
 import { LinkButton } from '../components/button'
 import { CallsOf, Deployments, isChange } from '../components/calls'
 import { edgeNumbers, endColumn } from '../components/edge-columns'
+import { Name } from '../components/name'
 import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { count, millis, none, percent, rate, spanKind } from '../lib/format'
@@ -87,7 +88,7 @@ function Head({ name, service, alerts, upTo }: { name: string; service: Service 
     <>
       <PageHeader
         crumb={<Link href={href('/')}>Overview</Link>}
-        title={<bdi>{name}</bdi>}
+        title={<Name of={name} />}
         beside={
           <>
             <Status health={healthOf(service ?? { calls: 0, last_seen: null }, alerts, upTo)} />
@@ -168,7 +169,7 @@ function Charts({ name, op, range, marks, clear }: { name: string; op: string; r
   return (
     <Section
       title="Over time"
-      note={op === '' ? 'requests to the service; select an operation below to narrow the charts' : <bdi>{op}</bdi>}
+      note={op === '' ? 'requests to the service; select an operation below to narrow the charts' : <Name of={op} />}
       actions={op !== '' && <Button onClick={clear}>Show all operations</Button>}
     >
       {charts === undefined ? (
@@ -241,7 +242,7 @@ function Operations({
         sort: (o) => o.name,
         cell: (o) => (
           <button type="button" className="name" data-row-link title="Show this operation in the charts" onClick={() => choose(o.name)}>
-            {o.name}
+            <Name of={o.name} />
           </button>
         ),
       },

@@ -5,6 +5,7 @@ import type { TraceSummary } from '../api/types'
 import { Ago, MetaWarnings, Problem, Section, Swatch, Waiting } from '../components/bits'
 import { Choice, Field, SearchForm } from '../components/form'
 import { More } from '../components/growing'
+import { Name } from '../components/name'
 import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { parseAttributes, took } from '../lib/format'
@@ -27,7 +28,10 @@ function Root({ trace: t }: { trace: TraceSummary }) {
         <span className="dim">root not seen yet</span>
       ) : (
         <>
-          <span className="root-service">{t.rootServiceName}</span> {t.rootOperationName}
+          <span className="root-service">
+            <Name of={t.rootServiceName} />
+          </span>{' '}
+          <Name of={t.rootOperationName} />
         </>
       )}
     </Link>
@@ -66,7 +70,7 @@ const columns: Column<Row>[] = [
       <span className="name" title={trace.services.map((s) => `${s.name} ${s.spanCount}`).join(', ')}>
         {trace.services.map((s) => (
           <span key={s.name} className={s.errorSpanCount > 0 ? 'mark bad' : 'mark'}>
-            <Swatch service={s.name} /> {s.name}
+            <Swatch service={s.name} /> <Name of={s.name} />
           </span>
         ))}
       </span>

@@ -3,6 +3,7 @@ import { useLocation } from 'wouter'
 import { Waiting } from '../components/bits'
 import { useKeys } from '../components/keys'
 import { useKeepLogin } from '../identity/keep'
+import { prefetchPages } from '../lib/lazy'
 import { pathOfHash } from '../lib/links'
 import { useLiveClient } from '../live/use-live'
 import { Bar } from './bar'
@@ -34,6 +35,7 @@ export function Frame() {
   const client = useLiveClient()
   const [location] = useLocation()
   useKeepLogin()
+  useEffect(() => prefetchPages(), [])
   useEffect(() => {
     client.start()
     return () => client.stop()

@@ -5,10 +5,21 @@ import { useLiveClient, useLiveStatus } from '../live/use-live'
 /** How fresh the page is, how far reading lags, where the data comes from; and the pause button. */
 export function Fresh() {
   const client = useLiveClient()
-  const { mode, paused, held, meta } = useLiveStatus()
+  const { mode, paused, held, stale, meta } = useLiveStatus()
   const now = useNow()
   const old = meta?.up_to ? Math.max(0, now - Date.parse(meta.up_to)) : undefined
-  const word = paused ? 'Paused' : mode === 'live' ? 'Live' : mode === 'polling' ? 'Polling' : mode === 'offline' ? 'Offline' : 'Connecting'
+  const late = stale && mode === 'live'
+  const word = paused
+    ? 'Paused'
+    : late
+      ? 'Stale'
+      : mode === 'live'
+        ? 'Live'
+        : mode === 'polling'
+          ? 'Polling'
+          : mode === 'offline'
+            ? 'Offline'
+            : 'Connecting'
   return (
     <div className="fresh">
       <span className="fresh-text" title={meta?.up_to ? `newest event ${absolute(meta.up_to)}` : undefined}>
@@ -25,7 +36,7 @@ export function Fresh() {
       </span>
       <button
         type="button"
-        className={`mode mode-${paused ? 'paused' : mode}`}
+        className={`mode mode-${paused ? 'paused' : late ? 'stale' : mode}`}
         aria-pressed={paused}
         title={paused ? 'Resume (space)' : 'Pause (space)'}
         onClick={() => client.setPaused(!paused)}
@@ -33,6 +44,8 @@ export function Fresh() {
         <svg viewBox="0 0 12 12" width="10" height="10" aria-hidden="true">
           {paused ? (
             <path d="M2 1h3v10H2zM7 1h3v10H7z" />
+          ) : late ? (
+            <path d="M6 1a5 5 0 1 0 0 10A5 5 0 0 0 6 1zm-.6 2.2h1.2v2.5l1.8 1.1-.6 1-2.4-1.4z" fillRule="evenodd" />
           ) : mode === 'live' ? (
             <circle cx="6" cy="6" r="4" />
           ) : (

@@ -1,20 +1,20 @@
-import { lazy } from 'react'
 import { Link, Route, Switch, useLocation } from 'wouter'
+import { lazyPage } from '../lib/lazy'
 import { ServicesPage } from '../pages/services'
 
-const ServicePage = lazy(() => import('../pages/service'))
-const DeploymentsPage = lazy(() => import('../pages/deployments'))
-const MapPage = lazy(() => import('../pages/map'))
-const TracesPage = lazy(() => import('../pages/traces'))
-const TracePage = lazy(() => import('../pages/trace'))
-const LogsPage = lazy(() => import('../pages/logs'))
-const ErrorsPage = lazy(() => import('../pages/errors'))
-const AlertsPage = lazy(() => import('../pages/alerts'))
-const RulePage = lazy(() => import('../pages/rule'))
-const GraphPage = lazy(() => import('../pages/graph'))
-const SLOsPage = lazy(() => import('../pages/slos'))
-const AccountPage = lazy(() => import('../pages/account'))
-const PipelinePage = lazy(() => import('../pages/pipeline'))
+const ServicePage = lazyPage(() => import('../pages/service'))
+const DeploymentsPage = lazyPage(() => import('../pages/deployments'))
+const MapPage = lazyPage(() => import('../pages/map'))
+const TracesPage = lazyPage(() => import('../pages/traces'))
+const TracePage = lazyPage(() => import('../pages/trace'))
+const LogsPage = lazyPage(() => import('../pages/logs'))
+const ErrorsPage = lazyPage(() => import('../pages/errors'))
+const AlertsPage = lazyPage(() => import('../pages/alerts'))
+const RulePage = lazyPage(() => import('../pages/rule'))
+const GraphPage = lazyPage(() => import('../pages/graph'))
+const SLOsPage = lazyPage(() => import('../pages/slos'))
+const AccountPage = lazyPage(() => import('../pages/account'))
+const PipelinePage = lazyPage(() => import('../pages/pipeline'))
 
 export function Routes() {
   const [location] = useLocation()

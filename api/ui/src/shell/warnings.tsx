@@ -7,11 +7,12 @@ import { useLiveStatus } from '../live/use-live'
 
 /** What concerns the whole page: the server does not answer, answers are incomplete, the login ends. */
 export function Warnings() {
-  const { mode, meta } = useLiveStatus()
+  const { mode, stale, meta } = useLiveStatus()
   const me = useMe().data
   const left = endsIn(me, useNow())
   const warnings = [...(meta?.warnings ?? [])]
   if (mode === 'offline') warnings.unshift('WatchingCat does not answer. The data on this page is old; the page retries.')
+  else if (stale) warnings.unshift('WatchingCat has stopped answering. The data on this page is old.')
   if (warnings.length === 0 && left === undefined) return null
   return (
     <div className="warnings" role="status">

@@ -1,1 +1,0 @@
-import{Mt as e,Pt as t}from"./index-C7KQsdNA.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
