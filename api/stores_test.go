@@ -231,7 +231,8 @@ func TestOlderTracesComeFromTheStore(t *testing.T) {
 	for _, text := range []string{"", "limit=3", "limit=3&order=slowest", "limit=2&service=cart&status=error", "limit=50&status=ok",
 		"limit=4&operation=GET/1", "limit=3&min_duration=100ms",
 		"limit=2&max_duration=50ms&order=slowest", "limit=3&attributes=db.namespace=1", "limit=1&service=nobody",
-		"limit=3&attributes=db.namespace=1&status=error"} {
+		"limit=3&attributes=db.namespace=1&status=error", "limit=50&attributes=db.namespace%3E1",
+		"limit=3&attributes=db.namespace~^[12]$&order=slowest"} {
 		q, err := url.ParseQuery(text)
 		require.NoError(t, err)
 		q.Set("start", "0")
@@ -241,7 +242,7 @@ func TestOlderTracesComeFromTheStore(t *testing.T) {
 		got, _ := later.pages("/api/v1/traces", q)
 		require.Equal(t, want.Traces, got.Traces, text)
 		require.ElementsMatch(t, []string{"view", "jaeger"}, got.Meta.Source, text)
-		require.False(t, got.Meta.Partial, text)
+		require.False(t, got.Meta.Partial, "%s: %v", text, got.Meta.Warnings)
 		require.Equal(t, "1970-01-01T00:00:00Z", got.Meta.Since.Format(time.RFC3339))
 	}
 	one := func(q string) listAnswer {
@@ -378,7 +379,7 @@ func TestOlderLinesComeFromTheStore(t *testing.T) {
 		require.ElementsMatch(t, want.Logs, got.Logs, text)
 		require.ElementsMatch(t, []string{"view", "elasticsearch"}, got.Meta.Source, text)
 		require.True(t, slices.IsSortedFunc(got.Logs, func(a, b rest.LogLine) int { return b.Time.Compare(a.Time) }))
-		require.False(t, got.Meta.Partial, text)
+		require.False(t, got.Meta.Partial, "%s: %v", text, got.Meta.Warnings)
 	}
 	counts := func(b *bench) (out []string) {
 		got, _ := b.pages("/api/v1/logs/volume", url.Values{"start": {"0"}, "step": {"30s"}})

@@ -25,8 +25,9 @@ type spanMatch struct {
 	status             *ptrace.StatusCode
 	none               bool // no span can fulfil it
 	min, max           time.Duration
-	attributes         map[string]string  // of the span, its resource, its scope, one of its events or links; as text
-	keys               []string           // of attributes, sorted
+	attributes         map[string]string // of the span, its resource, its scope, one of its events or links; as text
+	keys               []string          // of attributes, sorted
+	conditions         []Condition
 	needles            [][]byte           // bytes that stand in a resource with such a span
 	tokens             []traces.SpanToken // what a block with such a span has
 }
@@ -34,7 +35,7 @@ type spanMatch struct {
 // newSpanMatch returns the conditions that a search has on one span.
 func newSpanMatch(t *TraceSearch) *spanMatch {
 	m := &spanMatch{from: t.From, to: t.To, service: t.Service, operation: t.Operation, status: t.SpanStatus, none: t.NoSpan,
-		min: t.MinSpan, max: t.MaxSpan, attributes: t.Attributes, keys: slices.Sorted(maps.Keys(t.Attributes))}
+		min: t.MinSpan, max: t.MaxSpan, attributes: t.Attributes, keys: slices.Sorted(maps.Keys(t.Attributes)), conditions: t.Conditions}
 	if t.Status == "error" {
 		m.status = new(ptrace.StatusCodeError)
 	}
@@ -49,7 +50,7 @@ func newSpanMatch(t *TraceSearch) *spanMatch {
 	m.token(ServiceName, m.service)
 	m.token("", m.operation)
 	for _, k := range m.keys {
-		if !slices.ContainsFunc(notAttributes, func(prefix string) bool { return strings.HasPrefix(k, prefix) }) {
+		if isAttribute(k) {
 			m.need(strings.TrimPrefix(k, resourcePrefix))
 			m.need(onlyText(m.attributes[k]))
 			if !strings.HasPrefix(k, resourcePrefix) { // or the key begins so, or it is of the resource
@@ -57,7 +58,17 @@ func newSpanMatch(t *TraceSearch) *spanMatch {
 			}
 		}
 	}
+	for _, c := range m.conditions {
+		if isAttribute(c.Key) {
+			m.need(strings.TrimPrefix(c.Key, resourcePrefix))
+		}
+	}
 	return m
+}
+
+// isAttribute reports whether nothing but attributes is found under a name.
+func isAttribute(key string) bool {
+	return !slices.ContainsFunc(notAttributes, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 }
 
 // notAttributes begin the names under which more than attributes is found (spanFields, spanTags).
@@ -97,7 +108,7 @@ func onlyText(v string) string {
 
 // summaries reports whether summaries of traces hold all that the conditions ask for, but for the range.
 func (m *spanMatch) summaries(status string) bool {
-	return len(m.keys) == 0 && m.min == 0 && m.max == 0 && !m.none && (m.status == nil || status == "error")
+	return len(m.keys) == 0 && len(m.conditions) == 0 && m.min == 0 && m.max == 0 && !m.none && (m.status == nil || status == "error")
 }
 
 // find returns the traces with a span in a block of raw records that fulfils the conditions; of dims too.
@@ -170,6 +181,11 @@ func (m *spanMatch) span(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.S
 	}
 	for _, k := range m.keys {
 		if !hasAttribute(k, m.attributes[k], res, sc, sp) {
+			return false
+		}
+	}
+	for i := range m.conditions {
+		if !m.conditions[i].holds(res, sc, sp) {
 			return false
 		}
 	}

@@ -27,8 +27,9 @@ type TraceSearch struct {
 	views.TraceQuery
 	MinSpan, MaxSpan time.Duration // how long the span took
 	SpanStatus       *ptrace.StatusCode
-	NoSpan           bool // no span can fulfil it
-	Attributes       map[string]string
+	NoSpan           bool              // no span can fulfil it
+	Attributes       map[string]string // equal as text
+	Conditions       []Condition       // other conditions on attributes
 }
 
 // Traces finds traces in the views and in the store of raw traces.

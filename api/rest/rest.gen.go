@@ -2467,8 +2467,11 @@ type TraceList struct {
 // TraceSearch defines model for TraceSearch.
 type TraceSearch struct {
 	Attributes *map[string]string `json:"attributes,omitempty"`
-	End        *string            `json:"end,omitempty"`
-	Limit      *int               `json:"limit,omitempty"`
+
+	// Conditions Conditions on attributes, in the form of `attributes` of GET /api/v1/traces.
+	Conditions *[]string `json:"conditions,omitempty"`
+	End        *string   `json:"end,omitempty"`
+	Limit      *int      `json:"limit,omitempty"`
 
 	// MaxDuration Maximum duration of the trace: Go duration (150ms), or a number of microseconds.
 	MaxDuration *json.RawMessage `json:"maxDuration,omitempty"`
@@ -3185,7 +3188,7 @@ type ListTracesParams struct {
 	// MaxSpanDuration Maximum duration of that span.
 	MaxSpanDuration *string `form:"max_span_duration,omitempty" json:"max_span_duration,omitempty"`
 
-	// Attributes Attributes as `key=value`, of the span, its resource, its scope, or one of its events or links. With several, all must match. `resource.KEY` matches resource attributes only.
+	// Attributes Conditions on attributes of the span, its resource, its scope, or one of its events or links. With several, one span must fulfil all of them. `key=value` and `key!=value` compare as text, `key~expression` searches for a regular expression (RE2) in the value, `key>number`, `key>=number`, `key<number` and `key<=number` compare numbers, `key` alone accepts every value. A span without the attribute fulfils none of them. `resource.KEY` matches resource attributes only.
 	Attributes *[]string `form:"attributes,omitempty" json:"attributes,omitempty"`
 
 	// Order Sort by start, newest first, or by duration, longest first.

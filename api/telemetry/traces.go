@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type traceQuery struct {
 	minSpan, maxSpan                  *string // of a span
 	start, end                        *string
 	attributes                        map[string]string
+	conditions                        []older.Condition
 	limit                             *int
 	next                              *string
 }
@@ -43,7 +45,7 @@ func (s *Traces) ListTraces(ctx context.Context, q rest.ListTracesRequestObject)
 	if t.maxDuration, err = oneOf("max_duration", p.MaxDuration, "maxDuration", p.MaxDurationAlias); err != nil {
 		return nil, err
 	}
-	if t.attributes, err = answer.ParseAttributes(answer.Value(p.Attributes)); err != nil {
+	if t.attributes, t.conditions, err = older.ParseConditions(answer.Value(p.Attributes)); err != nil {
 		return nil, err
 	}
 	out, err := s.listTraces(ctx, t)
@@ -79,6 +81,16 @@ func (s *Traces) SearchTraces(ctx context.Context, q rest.SearchTracesRequestObj
 			return nil, err
 		}
 	}
+	equal, conditions, err := older.ParseConditions(answer.Value(b.Conditions))
+	if err != nil {
+		return nil, err
+	}
+	t.conditions = conditions
+	if t.attributes == nil {
+		t.attributes = equal
+	} else {
+		maps.Copy(t.attributes, equal)
+	}
 	out, err := s.listTraces(ctx, t)
 	return rest.SearchTraces200JSONResponse(out), err
 }
@@ -103,7 +115,7 @@ func (s *Traces) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 	if err != nil {
 		return out, err
 	}
-	q := older.TraceSearch{Attributes: t.attributes,
+	q := older.TraceSearch{Attributes: t.attributes, Conditions: t.conditions,
 		TraceQuery: views.TraceQuery{From: r.Start, To: r.End, Service: answer.Value(t.service), Operation: answer.Value(t.operation),
 			Status: answer.Value(t.status), Slowest: answer.Value(t.order) == "slowest", Limit: answer.LimitOf(t.limit)}}
 	for name, f := range map[string]struct {

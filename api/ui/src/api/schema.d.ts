@@ -2277,6 +2277,8 @@ export interface components {
             attributes?: {
                 [key: string]: string;
             };
+            /** @description Conditions on attributes, in the form of `attributes` of GET /api/v1/traces. */
+            conditions?: string[];
             /** @enum {string} */
             order?: "newest" | "slowest";
             start?: string;
@@ -4087,7 +4089,7 @@ export interface operations {
                 min_span_duration?: string;
                 /** @description Maximum duration of that span. */
                 max_span_duration?: string;
-                /** @description Attributes as `key=value`, of the span, its resource, its scope, or one of its events or links. With several, all must match. `resource.KEY` matches resource attributes only. */
+                /** @description Conditions on attributes of the span, its resource, its scope, or one of its events or links. With several, one span must fulfil all of them. `key=value` and `key!=value` compare as text, `key~expression` searches for a regular expression (RE2) in the value, `key>number`, `key>=number`, `key<number` and `key<=number` compare numbers, `key` alone accepts every value. A span without the attribute fulfils none of them. `resource.KEY` matches resource attributes only. */
                 attributes?: string[];
                 /** @description Sort by start, newest first, or by duration, longest first. */
                 order?: "newest" | "slowest";
