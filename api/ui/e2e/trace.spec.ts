@@ -157,3 +157,77 @@ test('a trace is compared with another', async ({ page }) => {
   await expect(changes).toHaveCount(1)
   await expect(changes).toContainText('Retry')
 })
+
+const traces = (page: Page) => page.getByRole('table', { name: 'Traces', exact: true }).locator('[data-row]')
+
+test('traces are explored by conditions, counts, the heatmap and their id', async ({ page }) => {
+  const id = (n: number) => `0af7651916cd43dd8448eb211c8032${n.toString(16).padStart(2, '0')}`
+  const request = (n: number, status: bigint, took: number): SpanSpec[] => [
+    {
+      service: 'explored',
+      name: 'Buy',
+      id: spanID(100 + n),
+      at: 0,
+      took,
+      kind: 2,
+      error: status >= 500n,
+      attributes: { 'http.status_code': status },
+    },
+  ]
+  for (const [n, status, took] of [
+    [0, 200n, 10],
+    [1, 404n, 100],
+    [2, 500n, 900],
+    [3, 503n, 950],
+  ] as [number, bigint, number][])
+    await make(page, id(n), request(n, status, took))
+
+  // Operators are understood, or the text is said to be wrong.
+  await page.goto('/traces?service=explored')
+  await expect(traces(page)).toHaveCount(4)
+  const attributes = page.getByLabel('Attributes')
+  await attributes.fill('http.status_code>=500')
+  await attributes.press('Enter')
+  await expect(traces(page)).toHaveCount(2)
+  await attributes.fill('http.status_code~^50 http.status_code!=500')
+  await attributes.press('Enter')
+  await expect(traces(page)).toHaveCount(1)
+  await page.getByRole('button', { name: 'Without http.status_code' }).first().click()
+  await expect(traces(page)).toHaveCount(3)
+  await attributes.fill('http.status_code>=many')
+  await attributes.press('Enter')
+  await expect(page.getByRole('alert')).toContainText('"many" is not a number')
+  await expect(traces(page)).toHaveCount(0)
+
+  // Counts are filters.
+  await page.goto('/traces?service=explored')
+  const status = page.getByRole('region', { name: 'Status' })
+  await expect(status.getByRole('button', { name: /^not failed/ })).toContainText('2')
+  await status.getByRole('button', { name: /^failed/ }).click()
+  await expect(page).toHaveURL(/status=error/)
+  await expect(traces(page)).toHaveCount(2)
+
+  // The upper part of the heatmap holds the two slow ones.
+  await page.goto('/traces?service=explored')
+  await expect(traces(page)).toHaveCount(4)
+  const heat = page.getByRole('img', { name: /^Durations of 4 traces/ })
+  const box = await heat.boundingBox()
+  if (box === null) throw new Error('the heatmap has no place')
+  await page.mouse.move(box.x + 2, box.y + 0.5)
+  await page.mouse.down()
+  await page.mouse.move(box.x + box.width - 2, box.y + box.height / 4, { steps: 4 })
+  await page.mouse.up()
+  await expect(page).toHaveURL(/min=\d+us/)
+  await expect(traces(page)).toHaveCount(2)
+  await expect(page.getByRole('button', { name: 'Without time' })).toBeVisible()
+
+  await page.goto('/traces?service=explored&group=operation')
+  await expect(page.getByRole('table', { name: 'Groups of traces' }).locator('[data-row]')).toContainText(/explored Buy\s*4\s*50\.0/)
+  const { violations } = await new AxeBuilder({ page }).include('main').analyze()
+  expect(violations.map((v) => `${v.id} ${v.nodes[0]?.html}`)).toEqual([])
+
+  await page.getByLabel('Trace ID').fill(`00-${id(2)}-00f067aa0ba902b7-01`)
+  await page.getByLabel('Trace ID').press('Enter')
+  await expect(page).toHaveURL(new RegExp(`/traces/${id(2)}$`))
+  await expect(grid(page)).toContainText('failed here')
+})

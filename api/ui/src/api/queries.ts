@@ -337,7 +337,21 @@ function usePages<T extends { next?: string }>(path: string, query: Query, span:
   })
 }
 
-export const useTraces = (query: Query, range: Range) => usePages<TraceList>('/api/v1/traces', query, { range }, 50)
+export const useTraces = (query: Query, span: Span, limit: number, enabled: boolean) =>
+  usePages<TraceList>('/api/v1/traces', query, span, limit, enabled)
+
+const sampleSize = 1_000
+
+/** The newest traces that match, to draw and to count. */
+export function useTraceSample(query: Query, span: Span, enabled: boolean) {
+  return useQuery({
+    queryKey: ['trace sample', query, span],
+    queryFn: ({ signal }) => getJSON<TraceList>('/api/v1/traces', { ...query, ...timesOf(span), limit: sampleSize }, signal),
+    refetchOnWindowFocus: false,
+    placeholderData: keepPreviousData,
+    enabled,
+  })
+}
 
 export const useLogs = (query: Query, span: Span, enabled: boolean) => usePages<LogList>('/api/v1/logs', query, span, 100, enabled)
 

@@ -1,19 +1,28 @@
-import { useMemo } from 'react'
+import { TextInput } from '@mantine/core'
+import { useMemo, useState } from 'react'
 import { Link, useLocation } from 'wouter'
-import { useOperations, useTraces } from '../api/queries'
+import { useOperations, useTraceSample, useTraces } from '../api/queries'
 import type { TraceSummary } from '../api/types'
-import { Ago, MetaWarnings, Problem, Section, Swatch, Waiting } from '../components/bits'
+import { Ago, Chip, MetaWarnings, Problem, Section, Swatch, Waiting } from '../components/bits'
 import { Choice, Field, SearchForm } from '../components/form'
 import { More } from '../components/growing'
 import { Name } from '../components/name'
 import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
-import { parseAttributes, took } from '../lib/format'
+import { type Condition, paramOf, parseConditions, textOf } from '../explore/conditions'
+import { Facets } from '../explore/facets'
+import { type Group, groupings, groupsOf } from '../explore/groups'
+import { Heatmap } from '../explore/heatmap'
+import { type Sample, sampleOf } from '../explore/sample'
+import { serverNow } from '../lib/clock'
+import { exact, millis, moment, percent, took } from '../lib/format'
+import { parseSpan, type Span } from '../lib/range'
 import { tracePath, useHref, useParams, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
+import { traceIDOf } from '../trace/ids'
 import './traces.css'
 
-const names = ['service', 'operation', 'status', 'min', 'attrs', 'order'] as const
+const names = ['service', 'operation', 'status', 'min', 'max', 'attrs', 'order', 'group', 'from', 'to'] as const
 
 interface Row {
   trace: TraceSummary
@@ -96,38 +105,86 @@ export default function TracesPage() {
   const services = useLive('services', { range }).data?.services
   const operations = useOperations(values.service, range, values.service !== '').data?.operations
   const order = values.order === 'slowest' ? 'slowest' : 'newest'
-  const attributes = useMemo(() => parseAttributes(values.attrs), [values.attrs])
-  const query = useMemo(
+  const conditions = useMemo(() => parseConditions(values.attrs), [values.attrs])
+  const fine = conditions.problem === undefined
+  const span = useMemo(() => parseSpan(values.from, values.to, range), [values.from, values.to, range])
+  const filters = useMemo(
     () => ({
       service: values.service,
       operation: values.operation,
       status: values.status === 'error' || values.status === 'ok' ? values.status : undefined,
       min_duration: durationParam(values.min),
-      attributes,
-      order,
+      max_duration: durationParam(values.max),
+      attributes: conditions.list.map(paramOf),
     }),
-    [values, attributes, order],
+    [values, conditions],
   )
-  const traces = useTraces(query, range)
+  // A search for attributes may read a lot, so its list is the sample too.
+  const costly = conditions.list.length > 0
+  const traces = useTraces(
+    useMemo(() => ({ ...filters, order }), [filters, order]),
+    span,
+    costly ? 200 : 50,
+    fine,
+  )
+  const extra = useTraceSample(filters, span, fine && !costly)
+  const group = groupings.find((g) => g === values.group) ?? ''
   const rows = useMemo(() => {
     const seen = new Map<string, TraceSummary>() // a trace that grew while pages were read may come twice
     for (const p of traces.data?.pages ?? []) for (const t of p.traces) seen.set(t.traceId, t)
     const longest = Math.max(...[...seen.values()].map((t) => t.duration_ms), 0.001)
     return [...seen.values()].map((trace): Row => ({ trace, share: trace.duration_ms / longest }))
   }, [traces.data])
+  const sample = useMemo(() => {
+    const now = (at: number) => at + serverNow() - Date.now()
+    if (!costly) return extra.data && sampleOf(extra.data.traces, extra.data.next !== undefined, 'newest', span, now(extra.dataUpdatedAt))
+    const read = rows.map((r) => r.trace)
+    return traces.data && sampleOf(read, traces.hasNextPage, order, span, now(traces.dataUpdatedAt))
+  }, [costly, extra.data, extra.dataUpdatedAt, traces.data, traces.dataUpdatedAt, traces.hasNextPage, rows, order, span])
   const [, navigate] = useLocation()
   const href = useHref()
   const open = useMemo(() => (r: Row) => navigate(href(tracePath(r.trace.traceId))), [navigate, href])
   const last = traces.data?.pages.at(-1)
+  const list = (
+    <Section
+      title="Traces"
+      note={
+        traces.data && (
+          <>
+            {rows.length}
+            {traces.hasNextPage ? ' and more' : ''}, as of <Ago time={new Date(traces.dataUpdatedAt).toISOString()} />
+          </>
+        )
+      }
+    >
+      {traces.error !== null && traces.data !== undefined && <Problem error={traces.error} />}
+      {traces.data === undefined ? (
+        <Waiting what="traces" error={traces.error} />
+      ) : (
+        <Table
+          label="Traces"
+          rows={rows}
+          columns={columns}
+          rowKey={keyOf}
+          sort=""
+          onOpen={open}
+          empty="No traces match these filters in this time range. Use a longer range or fewer filters."
+        />
+      )}
+      <More list={traces} />
+    </Section>
+  )
   return (
     <>
-      <PageHeader title="Traces" sentence="Traces whose spans match all filters." />
+      <PageHeader title="Traces" sentence="Traces whose spans match all filters." actions={<TraceBox />} />
       <SearchForm
         label="Search traces"
         values={values}
         onSubmit={(v) => {
-          if (JSON.stringify(v) === JSON.stringify(values)) void traces.refetch()
-          else setValues({ ...v, order: v.order === 'newest' ? '' : v.order })
+          if (JSON.stringify({ ...v, from: values.from, to: values.to }) === JSON.stringify(values)) {
+            void traces.refetch()
+            if (!costly) void extra.refetch()
+          } else setValues({ ...v, order: v.order === 'newest' ? '' : v.order, from: values.from, to: values.to })
         }}
       >
         <Field label="Service" name="service" value={values.service} options={services?.map((s) => s.name) ?? []} filter />
@@ -149,7 +206,8 @@ export default function TracesPage() {
           ]}
         />
         <Field label="At least" name="min" value={values.min} placeholder="150ms" />
-        <Field label="Attributes" name="attrs" value={values.attrs} placeholder="http.route=/cart" wide />
+        <Field label="At most" name="max" value={values.max} placeholder="2s" />
+        <Field label="Attributes" name="attrs" value={values.attrs} placeholder="http.status_code>=500 db.system!=redis" wide />
         <Choice
           label="Order"
           name="order"
@@ -159,39 +217,145 @@ export default function TracesPage() {
             ['slowest', 'slowest first'],
           ]}
         />
+        <Choice
+          label="Group by"
+          name="group"
+          value={group}
+          options={[
+            ['', 'nothing'],
+            ['operation', 'root operation'],
+            ['service', 'root service'],
+          ]}
+        />
       </SearchForm>
-      {values.attrs !== '' && attributes.length === 0 && (
-        <Problem error={`Attributes are key=value, as http.route=/cart; "${values.attrs}" is none.`} />
+      {conditions.problem !== undefined && <Problem error={conditions.problem} />}
+      <Chosen conditions={conditions.list} span={span} onChange={setValues} />
+      <MetaWarnings meta={last?.meta?.partial ? last.meta : (extra.data?.meta ?? last?.meta)} />
+      {fine && (
+        <div className="explore">
+          <Facets traces={sample?.traces ?? none} {...values} onChoose={setValues} />
+          <div>
+            {sample === undefined ? (
+              <div className="heat-waiting">
+                <Waiting what="the heatmap" error={traces.error ?? extra.error} />
+              </div>
+            ) : (
+              <Heatmap {...sample} onRegion={({ from, to, min, max }) => setValues({ from: String(from), to: String(to), min, max })} />
+            )}
+            {group === '' ? list : <Groups sample={sample} by={group} />}
+          </div>
+        </div>
       )}
-      <MetaWarnings meta={last?.meta} />
-      <Section
-        title="Traces"
-        note={
-          traces.data && (
-            <>
-              {rows.length}
-              {traces.hasNextPage ? ' and more' : ''}, as of <Ago time={new Date(traces.dataUpdatedAt).toISOString()} />
-            </>
-          )
-        }
-      >
-        {traces.error !== null && traces.data !== undefined && <Problem error={traces.error} />}
-        {traces.data === undefined ? (
-          <Waiting what="traces" error={traces.error} />
-        ) : (
-          <Table
-            label="Traces"
-            rows={rows}
-            columns={columns}
-            rowKey={keyOf}
-            sort=""
-            onOpen={open}
-            empty="No traces match these filters in this time range. Use a longer range or fewer filters."
-          />
-        )}
-        <More list={traces} />
-      </Section>
     </>
+  )
+}
+
+const none: readonly TraceSummary[] = []
+
+/** What narrows the list beside the fields, each to be taken away. */
+function Chosen({
+  conditions,
+  span,
+  onChange,
+}: {
+  conditions: readonly Condition[]
+  span: Span
+  onChange: (v: { attrs?: string; from?: string; to?: string }) => void
+}) {
+  const timed = 'from' in span
+  if (conditions.length === 0 && !timed) return null
+  return (
+    <div className="explore-chips">
+      {timed && (
+        <Chip label="time" onClear={() => onChange({ from: '', to: '' })}>
+          {moment(span.from * 1000)} to {moment(span.to * 1000)}
+        </Chip>
+      )}
+      {conditions.map((c) => (
+        <Chip key={paramOf(c)} label={c.key} onClear={() => onChange({ attrs: textOf(conditions.filter((o) => o !== c)) })}>
+          {c.op === '' ? 'exists' : `${c.op} ${c.value}`}
+        </Chip>
+      ))}
+    </div>
+  )
+}
+
+/** Opens the trace of an id, of a link or of a traceparent header. */
+function TraceBox() {
+  const [, navigate] = useLocation()
+  const href = useHref()
+  const [wrong, setWrong] = useState(false)
+  return (
+    <form
+      className="explore-id"
+      onSubmit={(e) => {
+        e.preventDefault()
+        const id = traceIDOf(String(new FormData(e.currentTarget).get('id') ?? ''))
+        setWrong(id === undefined)
+        if (id !== undefined) navigate(href(tracePath(id)))
+      }}
+    >
+      <TextInput
+        name="id"
+        aria-label="Trace ID"
+        placeholder="Open a trace by its ID"
+        spellCheck={false}
+        autoComplete="off"
+        error={wrong ? 'A trace ID has 1 to 32 hex digits.' : undefined}
+      />
+    </form>
+  )
+}
+
+const groupColumns: Column<Group>[] = [
+  { id: 'group', label: 'Root', className: 'c-main', sort: (g) => g.key, cell: (g) => <GroupLink group={g} /> },
+  { id: 'count', label: 'Traces', numeric: true, sort: (g) => g.count, cell: (g) => exact(g.count) },
+  {
+    id: 'failed',
+    label: 'With failed spans',
+    unit: '%',
+    numeric: true,
+    sort: (g) => g.failed / g.count,
+    cell: (g) => <span className={g.failed > 0 ? 'bad' : 'dim'}>{percent(g.failed / g.count)}</span>,
+  },
+  { id: 'p50', label: 'p50', unit: 'ms', numeric: true, sort: (g) => g.p50, cell: (g) => millis(g.p50) },
+  { id: 'p95', label: 'p95', unit: 'ms', numeric: true, sort: (g) => g.p95, cell: (g) => millis(g.p95) },
+  {
+    id: 'longest',
+    label: 'Longest',
+    unit: 'ms',
+    numeric: true,
+    sort: (g) => g.longest.duration_ms,
+    cell: (g) => millis(g.longest.duration_ms),
+  },
+]
+
+function GroupLink({ group: g }: { group: Group }) {
+  const href = useHref()
+  return (
+    <Link href={href(tracePath(g.longest.traceId))} className="name" data-row-link title={`${g.key}: the longest trace`}>
+      <bdi>{g.key.trim() || 'root not seen yet'}</bdi>
+    </Link>
+  )
+}
+
+function Groups({ sample, by }: { sample: Sample | undefined; by: 'operation' | 'service' }) {
+  const rows = useMemo(() => groupsOf(sample?.traces ?? none, by), [sample, by])
+  return (
+    <Section title="Groups" note={sample && `${exact(sample.traces.length)} traces`}>
+      {sample === undefined ? (
+        <Waiting what="traces" />
+      ) : (
+        <Table
+          label="Groups of traces"
+          rows={rows}
+          columns={groupColumns}
+          rowKey={(g) => g.key}
+          sort="-count"
+          empty="No traces match these filters."
+        />
+      )}
+    </Section>
   )
 }
 

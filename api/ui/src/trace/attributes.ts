@@ -22,7 +22,7 @@ export function attributesOf(tags: readonly Tag[], without: readonly string[] = 
 function filterOf(t: Tag): string | undefined {
   const value = valueText(t.value)
   if (notAttributes.has(t.key) || t.key.startsWith('otel.') || t.type === 'binary') return undefined
-  if (value === '' || /[\s"=]/.test(t.key) || /["\n]/.test(value) || value.length > 500) return undefined
+  if (value === '' || /[\s"=!~<>]/.test(t.key) || /["\n]/.test(value) || value.length > 500) return undefined
   return /\s/.test(value) ? `${t.key}="${value}"` : `${t.key}=${value}`
 }
 

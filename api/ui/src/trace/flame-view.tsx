@@ -69,7 +69,7 @@ function drawFlames({ context, width, height, color }: Ink, focus: Flame, servic
     const y = p.row * rowHeight
     if (y >= height) continue
     const above = p.flame.depth < focus.depth
-    context.globalAlpha = above ? 0.35 : 0.85
+    context.globalAlpha = above ? 0.25 : 0.5
     context.fillStyle = color(p.flame.service === '' ? 'var(--trace-none)' : (services.get(p.flame.service) ?? 'var(--trace-none)'))
     context.fillRect(p.x, y, Math.max(1, p.width - 1), rowHeight - 1)
     context.globalAlpha = 1
@@ -82,7 +82,7 @@ function drawFlames({ context, width, height, color }: Ink, focus: Flame, servic
     context.beginPath()
     context.rect(p.x, y, p.width - 4, rowHeight)
     context.clip()
-    context.fillStyle = color('var(--trace-ink)')
+    context.fillStyle = color('var(--text)')
     context.fillText(p.flame.service === '' ? p.flame.operation : `${p.flame.service} ${p.flame.operation}`, p.x + 4, y + rowHeight / 2)
     context.restore()
   }

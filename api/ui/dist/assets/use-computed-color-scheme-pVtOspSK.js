@@ -1,1 +1,0 @@
-import{It as e,Pt as t}from"./index-D8FSzIOY.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};
