@@ -254,7 +254,9 @@ test('a rule of a file is switched, not changed', async ({ page }) => {
   await expect(page.getByText('change it there')).toBeVisible()
   await expect(page.getByLabel('Condition')).toHaveAttribute('readonly', '')
   await expect(page.getByRole('button', { name: 'Save' })).toHaveCount(0)
+  const stored = page.waitForResponse((r) => r.request().method() === 'PUT')
   await page.getByLabel('Enabled').check()
+  expect((await stored).ok()).toBe(true)
   await page.getByRole('link', { name: 'Copy it into a new rule' }).click()
   await expect(page.getByLabel('Name', { exact: true })).toHaveValue('ServiceIsSlowCopy')
   await page.goto('/alerts')
@@ -264,7 +266,7 @@ test('a rule of a file is switched, not changed', async ({ page }) => {
 test('from a chart to a rule and what it would have done', async ({ page }) => {
   await page.goto('/services/checkout?range=5m')
   await page.getByRole('link', { name: 'Create alert from this chart: duration' }).click()
-  await expect(page).toHaveURL(/\/alerts\/new\?chart=duration&service=checkout&threshold=[\d.]+&range=5m$/)
+  await expect(page).toHaveURL(/\/alerts\/new\?chart=duration&service=checkout&threshold=[\d.]+&from=now-5m$/)
   await expect(page.getByLabel('Name', { exact: true })).toHaveValue('CheckoutSlow')
   const condition = page.getByLabel('Condition')
   await expect(condition).toHaveValue(/^histogram_quantile.*service_name="checkout".* > [\d.]+$/)

@@ -145,16 +145,16 @@ test('a service leads to its traces, logs, errors, calls and versions', async ({
   await page.goto('/services/payment?range=5m')
   await expect(rows(page, 'External calls').first()).toContainText('api.bank.example')
   await page.getByRole('link', { name: 'Logs', exact: true }).last().click()
-  await expect(page).toHaveURL(/\/logs\?service=payment&range=5m$/)
+  await expect(page).toHaveURL(/\/logs\?service=payment&from=now-5m$/)
   await page.goBack()
   await page.getByRole('link', { name: 'Errors', exact: true }).last().click()
-  await expect(page).toHaveURL(/\/errors\?service=payment&range=5m$/)
+  await expect(page).toHaveURL(/\/errors\?service=payment&from=now-5m$/)
 })
 
 test('deployments of all services are listed', async ({ page }) => {
   await page.goto('/?range=1h')
   await page.getByRole('link', { name: 'Deployments' }).click()
-  await expect(page).toHaveURL(/\/deployments\?range=1h$/)
+  await expect(page).toHaveURL(/\/deployments\?from=now-1h$/)
   await expect.poll(() => rows(page, 'Deployments').count()).toBeGreaterThan(10)
 })
 
@@ -199,7 +199,7 @@ test('the map tells what differs from the time before', async ({ page }) => {
     })
   })
   await page.goto('/map')
-  await choose(page, 'Compare with', 'the 15m before')
+  await choose(page, 'Compare with', 'the 15 min before')
   await expect(page).toHaveURL(/compare=before/)
   const differences = rows(page, 'Differences')
   await expect(differences).toHaveCount(4)

@@ -1,7 +1,7 @@
 import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { serverNow } from '../lib/clock'
-import { type Range, rangeSeconds, rangeStart, type Span, secondsOf, timesOf } from '../lib/range'
+import { endsNow, type Range, rangeEnd, rangeSeconds, rangeStart, type Span, secondsOf, timesOf } from '../lib/range'
 import { useLiveStatus } from '../live/use-live'
+import { comparedTimes } from '../map/difference'
 import { getJSON, type Query, sendJSON } from './client'
 import type {
   AlertHistory,
@@ -50,9 +50,14 @@ import type {
   UserList,
 } from './types'
 
+/** The past changes only by what comes late. */
+const pastEvery = 60_000
+
 /** What has no live view is asked for again every few seconds, more seldom after an error and not while the page is paused. */
-function useEvery(ms: number) {
+function useEvery(every: number, span?: Range | Span) {
   const { paused } = useLiveStatus()
+  const range = typeof span === 'object' ? ('range' in span ? span.range : '0..1') : span
+  const ms = range !== undefined && !endsNow(range) ? Math.max(every, pastEvery) : every
   return (query: { state: { error: Error | null } }): number | false => (paused ? false : query.state.error ? Math.max(ms, 15_000) : ms)
 }
 
@@ -159,8 +164,8 @@ export function useOperations(service: string, range: Range, enabled = true) {
   return useQuery({
     queryKey: ['operations', service, range],
     queryFn: ({ signal }) =>
-      getJSON<OperationList>(`/api/v1/services/${encodeURIComponent(service)}/operations`, { start: rangeStart(range) }, signal),
-    refetchInterval: useEvery(3_000),
+      getJSON<OperationList>(`/api/v1/services/${encodeURIComponent(service)}/operations`, { ...timesOf(range) }, signal),
+    refetchInterval: useEvery(3_000, range),
     placeholderData: keepPreviousData,
     enabled,
   })
@@ -170,8 +175,8 @@ export function useServiceMetrics(service: string, operation: string, range: Ran
   return useQuery({
     queryKey: ['metrics', service, operation, range],
     queryFn: ({ signal }) =>
-      getJSON<ServiceMetrics>(`/api/v1/services/${encodeURIComponent(service)}/metrics`, { start: rangeStart(range), operation }, signal),
-    refetchInterval: useEvery(5_000),
+      getJSON<ServiceMetrics>(`/api/v1/services/${encodeURIComponent(service)}/metrics`, { ...timesOf(range), operation }, signal),
+    refetchInterval: useEvery(5_000, range),
     placeholderData: keepPreviousData,
   })
 }
@@ -381,7 +386,7 @@ export function useLogVolume(service: string, span: Span) {
   return useQuery({
     queryKey: ['volume', service, span],
     queryFn: ({ signal }) => getJSON<LogVolume>('/api/v1/logs/volume', { service, step: `${step}s`, ...timesOf(span) }, signal),
-    refetchInterval: useEvery(10_000),
+    refetchInterval: useEvery(10_000, span),
     placeholderData: keepPreviousData,
   })
 }
@@ -390,7 +395,7 @@ export function useLogPatterns(service: string, span: Span, enabled: boolean) {
   return useQuery({
     queryKey: ['patterns', service, span],
     queryFn: ({ signal }) => getJSON<LogPatternList>('/api/v1/logs/patterns', { service, limit: 500, ...timesOf(span) }, signal),
-    refetchInterval: useEvery(10_000),
+    refetchInterval: useEvery(10_000, span),
     placeholderData: keepPreviousData,
     enabled,
   })
@@ -406,7 +411,7 @@ export function useErrors(service: string, type: string, onlyNew: boolean, range
       const query = {
         service,
         type,
-        start,
+        ...timesOf(range),
         new_since: onlyNew ? start : undefined,
         step: `${errorStep(range)}s`,
         limit: 100,
@@ -425,8 +430,8 @@ export function useErrors(service: string, type: string, onlyNew: boolean, range
 function useDerived<T>(name: string, service: string, range: Range) {
   return useQuery({
     queryKey: [name, service, range],
-    queryFn: ({ signal }) => getJSON<T>(`/api/v1/${name}`, { service, start: rangeStart(range) }, signal),
-    refetchInterval: useEvery(10_000),
+    queryFn: ({ signal }) => getJSON<T>(`/api/v1/${name}`, { service, ...timesOf(range) }, signal),
+    refetchInterval: useEvery(10_000, range),
     placeholderData: keepPreviousData,
   })
 }
@@ -435,29 +440,27 @@ export const useDatabases = (service: string, range: Range) => useDerived<Databa
 export const useMessaging = (service: string, range: Range) => useDerived<MessagingAnswer>('messaging', service, range)
 export const useExternal = (service: string, range: Range) => useDerived<ExternalList>('external', service, range)
 
-/** Versions first seen since `seconds` ago. */
-export function useDeployments(service: string, seconds: number, limit: number) {
+/** Versions first seen in the range. */
+export function useDeployments(service: string, range: Range, limit: number) {
   return useQuery({
-    queryKey: ['deployments', service, seconds, limit],
-    queryFn: ({ signal }) =>
-      getJSON<DeploymentList>('/api/v1/deployments', { service, start: Math.floor(serverNow() / 1000) - seconds, limit }, signal),
-    refetchInterval: useEvery(10_000),
+    queryKey: ['deployments', service, range, limit],
+    queryFn: ({ signal }) => getJSON<DeploymentList>('/api/v1/deployments', { service, ...timesOf(range), limit }, signal),
+    refetchInterval: useEvery(10_000, range),
     placeholderData: keepPreviousData,
   })
 }
 
-/** The map, each edge with how it differs from the range of the same length that began `earlier` seconds before. */
-export function useMapDifference(range: Range, earlier: number) {
+/** The map, each edge with how it differs from another range. */
+export function useMapDifference(range: Range, compare: string) {
   return useQuery({
-    queryKey: ['difference', range, earlier],
+    queryKey: ['difference', range, compare],
     queryFn: ({ signal }) => {
-      const start = rangeStart(range)
-      const compare = { compare_start: start - earlier, compare_end: start - earlier + rangeSeconds(range) }
-      return getJSON<ServiceMap>('/api/v1/servicemap', { start, ...compare }, signal)
+      const [compare_start, compare_end] = comparedTimes(compare, range) ?? []
+      return getJSON<ServiceMap>('/api/v1/servicemap', { ...timesOf(range), compare_start, compare_end }, signal)
     },
-    refetchInterval: useEvery(10_000),
+    refetchInterval: useEvery(10_000, range),
     placeholderData: keepPreviousData,
-    enabled: earlier > 0,
+    enabled: comparedTimes(compare, range) !== undefined,
   })
 }
 
@@ -495,7 +498,7 @@ export function useRates(range: Range) {
   return useQuery({
     queryKey: ['rates', range],
     queryFn: async ({ signal }) => {
-      const end = Math.floor((rangeStart(range) + rangeSeconds(range)) / step) * step
+      const end = Math.floor(rangeEnd(range) / step) * step
       const start = end - sparkPoints * step
       // A metric of an application may have this name too, and a job; so do a collector's series of the time before the views.
       const rate = (more: string) =>
@@ -503,7 +506,7 @@ export function useRates(range: Range) {
       const query = `${rate(', job=""')} or ${rate('')}`
       return sparks(await getJSON<Matrix>('/prometheus/api/v1/query_range', { query, start, end, step }, signal), start, end, step)
     },
-    refetchInterval: useEvery(Math.max(10_000, step * 500)),
+    refetchInterval: useEvery(Math.max(10_000, step * 500), range),
     placeholderData: keepPreviousData,
   })
 }

@@ -1,7 +1,10 @@
 import { useComputedColorScheme } from '@mantine/core'
 import { type ReactNode, useEffect, useRef } from 'react'
 import uPlot from 'uplot'
-import { secondOf } from '../lib/format'
+import { dateOf, minuteOf, moment, secondOf } from '../lib/format'
+import { rangeBetween, zoomedOut } from '../lib/range'
+import { useRange } from '../lib/url'
+import { zone } from '../lib/zone'
 import 'uplot/dist/uPlot.min.css'
 import './chart.css'
 
@@ -31,7 +34,7 @@ interface Props {
   stacked?: boolean
   height?: number
   marks?: readonly Mark[]
-  /** Called with a stretch of time that was drawn with the pointer. */
+  /** Called with a time range that was drawn with the pointer; without it the page zooms there. */
   onSelect?: (from: number, to: number) => void
   /** What can be done with it, beside the title. */
   action?: ReactNode
@@ -59,9 +62,10 @@ export function Chart({
   const plot = useRef<uPlot | null>(null)
   const scheme = useComputedColorScheme('light')
   const shape = JSON.stringify(lines.map((l) => [l.label, l.color, l.dash, l.fill]))
-  const latest = useRef({ times, lines, format, span, marks, onSelect })
-  latest.current = { times, lines, format, span, marks, onSelect }
-  const selects = onSelect !== undefined
+  const [range, setRange] = useRange()
+  const zoom = (from: number, to: number) => setRange(rangeBetween(from, to))
+  const latest = useRef({ times, lines, format, span, marks, onSelect: onSelect ?? zoom, range, setRange })
+  latest.current = { times, lines, format, span, marks, onSelect: onSelect ?? zoom, range, setRange }
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: scheme and shape make a new plot; data goes in by setData below
   useEffect(() => {
@@ -74,6 +78,10 @@ export function Chart({
       font: `11px ${getComputedStyle(document.body).fontFamily}`,
       grid: { stroke: color('--hair'), width: 1 },
       ticks: { show: false },
+    }
+    const out = () => {
+      latest.current.setRange(zoomedOut(latest.current.range))
+      return null
     }
     const tell = (u: uPlot) => writeLegend(legend.current, latest.current, u.cursor.idx ?? null)
     const drawn = latest.current.lines.map(
@@ -90,14 +98,20 @@ export function Chart({
       {
         width: host.clientWidth,
         height,
-        cursor: { sync: { key: 'time' }, points: { show: !stacked, size: 6 }, drag: { x: selects, y: false, setScale: false } },
+        ...(zone() === 'utc' ? { tzDate: (s: number) => uPlot.tzDate(new Date(s * 1000), 'UTC') } : {}),
+        cursor: {
+          sync: { key: 'time' },
+          points: { show: !stacked, size: 6 },
+          drag: { x: true, y: false, setScale: false, dist: 5 },
+          bind: { dblclick: () => out },
+        },
         legend: { show: false },
         scales: {
           x: { range: () => latest.current.span },
           y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
         },
         axes: [
-          { ...axis, space: 64, size: 24, values: '{HH}:{mm}', incrs: [60, 120, 300, 600, 900, 1800, 3600, 7200] },
+          { ...axis, space: 64, size: 24, values: timeTicks, incrs: timeSteps },
           { ...axis, space: 36, size: 44, values: (_, ticks) => ticks.map((v) => latest.current.format(v).replace(/\.0+$/, '')) },
         ],
         series: [{}, ...(stacked ? drawn.reverse() : drawn)],
@@ -108,7 +122,7 @@ export function Chart({
           setSelect: [
             (p) => {
               if (p.select.width < 4) return
-              latest.current.onSelect?.(p.posToVal(p.select.left, 'x'), p.posToVal(p.select.left + p.select.width, 'x'))
+              latest.current.onSelect(p.posToVal(p.select.left, 'x'), p.posToVal(p.select.left + p.select.width, 'x'))
               p.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
             },
           ],
@@ -126,7 +140,7 @@ export function Chart({
       u.destroy()
       plot.current = null
     }
-  }, [scheme, shape, stacked, height, selects])
+  }, [scheme, shape, stacked, height])
 
   useEffect(() => {
     plot.current?.setData(dataOf(times, lines, stacked))
@@ -166,6 +180,17 @@ export function Chart({
       />
     </figure>
   )
+}
+
+const day = 86_400
+const timeSteps = [
+  ...[1, 5, 10, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200],
+  ...[day, 2 * day, 7 * day, 14 * day, 28 * day, 56 * day],
+]
+
+function timeTicks(_: uPlot, ticks: number[], __: number, ___: number, step: number): string[] {
+  const text = step >= day ? (t: number) => dateOf(t).slice(5) : step >= 60 ? minuteOf : secondOf
+  return ticks.map((t) => text(t * 1000))
 }
 
 const bars = uPlot.paths.bars?.({ size: [0.8, 24], align: -1 }) as uPlot.Series.PathBuilder
@@ -214,7 +239,8 @@ function writeLegend(
   if (host === null) return
   const time = at === null ? undefined : times[at]
   const clock = host.querySelector('.legend-time')
-  if (clock) clock.textContent = time === undefined ? '' : secondOf(time * 1000)
+  if (clock)
+    clock.textContent = time === undefined ? '' : dateOf(time * 1000) === dateOf(Date.now()) ? secondOf(time * 1000) : moment(time * 1000)
   host.querySelectorAll('b').forEach((b, i) => {
     const values = lines[i]?.values ?? []
     const v = at === null ? values.at(-1) : values[at]

@@ -1,7 +1,7 @@
 import { useCallback, useMemo } from 'react'
 import { useSearchParams } from 'wouter'
 import { paramOf, useDimensions } from './dimensions'
-import { defaultRange, parseRange, type Range } from './range'
+import { queryOfRange, type Range, rangeOfQuery } from './range'
 
 /** One parameter of the URL as state. The default is left out of the URL; typing replaces history, choosing adds to it. */
 export function useParam(name: string, initial = ''): [string, (value: string, replace?: boolean) => void] {
@@ -43,9 +43,20 @@ export function useParams<K extends string>(names: readonly K[]): [Record<K, str
   return [useMemo(() => Object.fromEntries(JSON.parse(values)) as Record<K, string>, [values]), set]
 }
 
+/** The time range of the page, which is in the URL. */
 export function useRange(): [Range, (r: Range) => void] {
-  const [value, set] = useParam('range', defaultRange)
-  return [parseRange(value), useCallback((r: Range) => set(r, false), [set])]
+  const [params, setParams] = useSearchParams()
+  const set = useCallback(
+    (r: Range) =>
+      setParams((prev) => {
+        const next = new URLSearchParams(prev)
+        for (const name of ['range', 'from', 'to']) next.delete(name)
+        for (const [name, v] of Object.entries(queryOfRange(r))) next.set(name, v)
+        return next
+      }),
+    [setParams],
+  )
+  return [rangeOfQuery(params), set]
 }
 
 /** A link to another page that keeps the range, and what the page is narrowed to. */
@@ -55,7 +66,7 @@ export function useHref(): (path: string, query?: Record<string, string>) => str
   return useCallback(
     (path, query) => {
       const q = new URLSearchParams(Object.entries(query ?? {}).filter(([, v]) => v !== ''))
-      if (range !== defaultRange) q.set('range', range)
+      if (!q.has('from')) for (const [name, v] of Object.entries(queryOfRange(range))) q.set(name, v)
       for (const [name, v] of Object.entries(chosen)) q.set(paramOf(name), v)
       const s = q.toString()
       return s ? `${path}?${s}` : path

@@ -1,7 +1,10 @@
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { createContext, useCallback, useContext, useSyncExternalStore } from 'react'
+import { getJSON } from '../api/client'
 import { useDimensions } from '../lib/dimensions'
+import { endsNow, liveLength } from '../lib/range'
 import type { LiveClient, Shown, Status } from './client'
-import type { Filter, ViewName } from './views'
+import { type Filter, narrow, pollOf, type ViewName, type Views } from './views'
 
 export const LiveContext = createContext<LiveClient | null>(null)
 
@@ -11,18 +14,38 @@ export function useLiveClient(): LiveClient {
   return client
 }
 
-/** A live view: what was last heard of it, or what was shown when the page was paused. */
+const noListener = () => () => {}
+const none = { data: undefined, error: undefined }
+
+/**
+ * A live view: what was last heard of it, or what was shown when the page was paused. Of a range that the server does not keep
+ * live, because it ends in the past or is long, the same is read by GET.
+ */
 export function useLive<V extends ViewName>(view: V, filter: Filter = {}): Shown<V> {
   const client = useLiveClient()
   const { range, service, state } = filter
   const chosen = useDimensions()
   const narrowed = Object.keys(chosen).length > 0 && (view === 'services' || view === 'servicemap')
-  const text = JSON.stringify({ range, service, state, dimensions: narrowed ? chosen : undefined })
+  const length = range === undefined ? undefined : liveLength(range)
+  const live = range === undefined || length !== undefined
+  const { paused } = useLiveStatus()
+  const read = useQuery({
+    queryKey: ['view', view, range, service, state],
+    queryFn: async ({ signal }) => {
+      const { path, query } = pollOf(view, filter)
+      return narrow(view, filter, await getJSON<Views[V]>(path, query, signal))
+    },
+    refetchInterval: paused ? false : range !== undefined && endsNow(range) ? 5_000 : 60_000,
+    placeholderData: keepPreviousData,
+    enabled: !live,
+  })
+  const text = JSON.stringify({ range: length, service, state, dimensions: narrowed ? chosen : undefined })
   const subscribe = useCallback(
     (listener: () => void) => client.subscribe(view, JSON.parse(text) as Filter, listener),
     [client, view, text],
   )
-  return useSyncExternalStore(subscribe, () => client.shown(view, JSON.parse(text) as Filter))
+  const shown = useSyncExternalStore(live ? subscribe : noListener, () => (live ? client.shown(view, JSON.parse(text) as Filter) : none))
+  return live ? shown : { data: read.data, error: read.error?.message }
 }
 
 export function useLiveStatus(): Status {

@@ -1,6 +1,6 @@
 import type { Query } from '../api/client'
 import type { Alert, AlertList, Edge, MapNode, Meta, Pipeline, Service, ServiceList, ServiceMap } from '../api/types'
-import { parseRange, rangeStart } from '../lib/range'
+import { timesOf } from '../lib/range'
 
 /** What can be subscribed to. A snapshot is the answer of the GET of the same name. */
 export interface Views {
@@ -100,12 +100,12 @@ export const merge: { [V in ViewName]: (old: Views[V], delta: Deltas[V]) => View
 
 /** The GET that answers what a subscription shows, for when there is no WebSocket. */
 export function pollOf(view: ViewName, filter: Filter): { path: string; query: Query } {
-  const start = filter.range === undefined ? undefined : rangeStart(parseRange(filter.range))
+  const times = filter.range === undefined ? {} : timesOf(filter.range)
   switch (view) {
     case 'services':
-      return { path: '/api/v1/services', query: { start } }
+      return { path: '/api/v1/services', query: { ...times } }
     case 'servicemap':
-      return { path: '/api/v1/servicemap', query: { start } }
+      return { path: '/api/v1/servicemap', query: { ...times } }
     case 'alerts':
       return { path: '/api/v1/alerts/active', query: { state: filter.state } }
     case 'pipeline':

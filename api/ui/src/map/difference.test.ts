@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Edge } from '../api/types'
-import { earlierBy, kindOf, wordsOf, worse } from './difference'
+import { comparedTimes, earlierBy, kindOf, wordsOf, worse } from './difference'
 
 const counts = (rate: number, error_rate: number, p95_ms: number) => ({
   calls: 10,
@@ -44,6 +44,14 @@ test('worse is more failures or slower; more calls are not', () => {
   expect(worse(edge({ what: ['errors'], before, now: counts(1, 0.01, 10) }))).toBe(false)
   expect(worse(edge({ what: ['latency'], before, now: counts(1, 0.1, 20) }))).toBe(true)
   expect(worse(edge({ what: ['rate'], before, now: counts(9, 0.1, 20) }))).toBe(false)
+})
+
+test('two ranges are compared, whichever they are', () => {
+  expect(comparedTimes('before', '1000..1900')).toEqual([100, 1000])
+  expect(comparedTimes('hour', '10000..10900')).toEqual([6400, 7300])
+  expect(comparedTimes('200..260', '1000..1900')).toEqual([200, 260])
+  expect(comparedTimes('260..200', '1000..1900')).toBeUndefined()
+  expect(comparedTimes('', '15m')).toBeUndefined()
 })
 
 test('ranges that would overlap are not compared', () => {

@@ -1,6 +1,6 @@
 import type { Edge } from '../api/types'
 import { millis, percent, rate } from '../lib/format'
-import { type Range, rangeSeconds } from '../lib/range'
+import { type Range, rangeEnd, rangeOf, rangeSeconds, rangeStart } from '../lib/range'
 
 export type Kind = 'added' | 'gone' | 'changed' | 'same'
 export const kinds: Kind[] = ['added', 'gone', 'changed', 'same']
@@ -39,6 +39,20 @@ export function worse(edge: Edge): boolean {
 
 export const comparisons = ['before', 'hour', 'day'] as const
 export type Comparison = (typeof comparisons)[number]
+
+/** Start and end of what a range is compared with: one of the words, or a range of its own. undefined: nothing. */
+export function comparedTimes(comparison: string, range: Range): [number, number] | undefined {
+  const earlier = earlierBy(comparison, range)
+  if (earlier > 0) return [rangeStart(range) - earlier, rangeEnd(range) - earlier]
+  const own = ownRange(comparison)
+  return own === undefined ? undefined : [rangeStart(own), rangeEnd(own)]
+}
+
+/** A comparison that is a range as the page's own: FROM..TO. */
+export function ownRange(comparison: string): Range | undefined {
+  const at = comparison.indexOf('..')
+  return at < 0 ? undefined : rangeOf(comparison.slice(0, at), comparison.slice(at + 2))
+}
 
 /** By how many seconds the range compared with lies earlier; 0 for what cannot be compared. Ranges must not overlap. */
 export function earlierBy(comparison: string, range: Range): number {

@@ -2,7 +2,6 @@ import { Link } from 'wouter'
 import { useDeployments } from '../api/queries'
 import { Deployments } from '../components/calls'
 import { PageHeader } from '../components/page'
-import { rangeSeconds } from '../lib/range'
 import { useHref, useRange } from '../lib/url'
 
 const most = 500
@@ -10,7 +9,7 @@ const most = 500
 export default function DeploymentsPage() {
   const [range] = useRange()
   const href = useHref()
-  const query = useDeployments('', rangeSeconds(range), most)
+  const query = useDeployments('', range, most)
   return (
     <>
       <PageHeader

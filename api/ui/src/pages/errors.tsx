@@ -10,7 +10,7 @@ import { PageHeader } from '../components/page'
 import { Spark } from '../components/spark'
 import { type Column, Table } from '../components/table'
 import { count, exact } from '../lib/format'
-import { isNew, rangeSeconds, rangeStart } from '../lib/range'
+import { isNew, rangeEnd, rangeStart } from '../lib/range'
 import { tracePath, useHref, useParams, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 
@@ -145,10 +145,11 @@ export default function ErrorsPage() {
   const pages = errors.data?.pages
   const rows = useMemo(() => {
     const start = rangeStart(range)
+    const end = rangeEnd(range)
     const step = pages?.[0]?.step_s ?? errorStep(range)
     return pages?.flatMap((p) =>
       p.errors.map((group): Row => {
-        const spark = sparkOf(group.points ?? [], start, start + rangeSeconds(range), step)
+        const spark = sparkOf(group.points ?? [], start, end, step)
         return { group, spark, fresh: isNew(group.first_seen, start * 1000, p.meta.since) }
       }),
     )

@@ -12,13 +12,13 @@ import { More } from '../components/growing'
 import { keyLines, LogLines, type Severity, severities, severityOf } from '../components/lines'
 import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
-import { absolute, count, dateOf, exact, moment, secondOf } from '../lib/format'
-import { isNew, parseSpan, type Span, secondsOf, timesOf } from '../lib/range'
+import { absolute, count, exact } from '../lib/format'
+import { isNew, type Span, secondsOf, timesOf } from '../lib/range'
 import { tracePath, useHref, useParam, useParams, useRange } from '../lib/url'
 import { Tail, type TailState } from '../live/tail'
 import { useLive, useLiveClient, useLiveStatus } from '../live/use-live'
 
-const names = ['service', 'severity', 'text', 'pattern', 'trace', 'from', 'to', 'tail', 'view'] as const
+const names = ['service', 'severity', 'text', 'pattern', 'trace', 'tail', 'view'] as const
 type Values = Record<(typeof names)[number], string>
 type Set = (values: Partial<Values>) => void
 
@@ -27,7 +27,7 @@ const levels = ['FATAL', 'ERROR', 'WARN', 'INFO', 'DEBUG', 'TRACE']
 export default function LogsPage() {
   const [range] = useRange()
   const [v, set] = useParams(names)
-  const span = useMemo(() => parseSpan(v.from, v.to, range), [v.from, v.to, range])
+  const span = useMemo<Span>(() => ({ range }), [range])
   const services = useLive('services', { range }).data?.services
   const form = useMemo(() => ({ service: v.service, severity: v.severity, text: v.text }), [v.service, v.severity, v.text])
   const patterns = v.view === 'patterns'
@@ -45,7 +45,7 @@ export default function LogsPage() {
         />
         <Field label="Text" name="text" value={v.text} placeholder="giving up" wide filter />
       </SearchForm>
-      {(v.pattern !== '' || v.trace !== '' || 'from' in span) && (
+      {(v.pattern !== '' || v.trace !== '') && (
         <div className="tools chips">
           {v.pattern !== '' && (
             <Chip label="pattern" onClear={() => set({ pattern: '' })}>
@@ -53,14 +53,9 @@ export default function LogsPage() {
             </Chip>
           )}
           {v.trace !== '' && <TraceChip id={v.trace} onClear={() => set({ trace: '' })} />}
-          {'from' in span && (
-            <Chip label="time" onClear={() => set({ from: '', to: '' })}>
-              {clock(span.from)} to {clock(span.to)}
-            </Chip>
-          )}
         </div>
       )}
-      <Volume service={v.service} span={span} set={set} />
+      <Volume service={v.service} span={span} />
       <div className="tools tabs">
         <SegmentedControl
           aria-label="Show"
@@ -89,11 +84,6 @@ function TraceChip({ id, onClear }: { id: string; onClear: () => void }) {
   )
 }
 
-function clock(seconds: number): string {
-  const ms = seconds * 1000
-  return dateOf(ms) === dateOf(Date.now()) ? secondOf(ms) : moment(ms)
-}
-
 function queryOf(v: Values) {
   return {
     service: v.service,
@@ -112,28 +102,20 @@ const colors: Record<Severity, string> = {
   other: '--c-purple',
 }
 
-function Volume({ service, span, set }: { service: string; span: Span; set: Set }) {
+function Volume({ service, span }: { service: string; span: Span }) {
   const volume = useLogVolume(service, span)
   const chart = useMemo(() => (volume.data ? volumeOf(volume.data, span) : undefined), [volume.data, span])
   const total = volume.data?.buckets.reduce((n, b) => n + b.count, 0)
   return (
     <Section
       title="Volume"
-      note={total !== undefined && <span title={exact(total)}>{count(total)} lines; drag over a time range to read it</span>}
+      note={total !== undefined && <span title={exact(total)}>{count(total)} lines; drag to zoom, double-click to zoom out</span>}
     >
       <div className="charts charts-one">
         {chart === undefined ? (
           <Waiting what="the volume" error={volume.error} />
         ) : (
-          <Chart
-            title="Lines"
-            unit="per step"
-            format={count}
-            {...chart}
-            stacked
-            height={132}
-            onSelect={(from, to) => set({ from: String(Math.floor(from)), to: String(Math.ceil(to)), tail: '' })}
-          />
+          <Chart title="Lines" unit="per step" format={count} {...chart} stacked height={132} />
         )}
       </div>
     </Section>

@@ -8,13 +8,27 @@ import { edgeNumbers, endColumn } from '../components/edge-columns'
 import { FilterBox } from '../components/filter'
 import { Check, Pick } from '../components/form'
 import { PageHeader } from '../components/page'
+import { RangeText } from '../components/range-text'
 import { type Column, Table } from '../components/table'
-import { count, exact, millis, none, percent, rate } from '../lib/format'
+import { count, duration, exact, millis, none, percent, rate } from '../lib/format'
 import { stubborn } from '../lib/lazy'
+import { absoluteRange, endsNow, rangeSeconds, shifted } from '../lib/range'
+import { rangeWords } from '../lib/range-words'
 import { useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 import { edgeKey } from '../live/views'
-import { type Comparison, comparisons, earlierBy, type Kind, kindOf, kinds, wordsOf, worse } from '../map/difference'
+import {
+  type Comparison,
+  comparedTimes,
+  comparisons,
+  earlierBy,
+  type Kind,
+  kindOf,
+  kinds,
+  ownRange,
+  wordsOf,
+  worse,
+} from '../map/difference'
 
 import '../map/map.css'
 
@@ -108,24 +122,26 @@ export default function MapPage() {
   const [compare, setCompare] = useParam('compare')
   const [changed, setChanged] = useParam('changed')
   const roomy = useMediaQuery('(min-width: 700px)', true, { getInitialValueInEffect: false })
-  const earlier = earlierBy(compare, range)
+  const comparing = comparedTimes(compare, range) !== undefined
+  const own = ownRange(compare)
   const live = useLive('servicemap', { range })
-  const difference = useMapDifference(range, earlier)
-  const map = earlier > 0 ? difference.data : live.data
+  const difference = useMapDifference(range, compare)
+  const map = comparing ? difference.data : live.data
   const edges = useMemo(() => {
     const words = filter.toLowerCase().split(/\s+/).filter(Boolean)
     return map?.edges.filter((e) => {
       const text = `${e.client} ${e.server}`.toLowerCase()
       if (only === 'failing' && e.failed === 0) return false
-      if (earlier > 0 && changed === '1' && kindOf(e) === 'same') return false
+      if (comparing && changed === '1' && kindOf(e) === 'same') return false
       return words.every((w) => text.includes(w))
     })
-  }, [map?.edges, filter, only, earlier, changed])
+  }, [map?.edges, filter, only, comparing, changed])
   const present = useMemo(() => edges?.filter((e) => kindOf(e) !== 'gone'), [edges])
+  const length = duration(rangeSeconds(range) * 1000)
   const comparisonWords: Record<Comparison, string> = {
-    before: `the ${range} before`,
-    hour: `the same ${range} an hour before`,
-    day: `the same ${range} a day before`,
+    before: `the ${length} before`,
+    hour: `the same ${length} an hour before`,
+    day: `the same ${length} a day before`,
   }
   return (
     <>
@@ -138,17 +154,19 @@ export default function MapPage() {
           <Pick
             label="Compare with"
             hidden
-            value={earlier > 0 ? compare : ''}
-            onChange={(v) => setCompare(v, false)}
+            value={own ? 'own' : comparing ? compare : ''}
+            onChange={(v) => setCompare(v === 'own' ? absoluteRange(shifted(range, -1)) : v, false)}
             options={[
               ['', 'nothing'],
               ...comparisons
                 .filter((c) => earlierBy(c, range) > 0 && (c === 'before' || earlierBy(c, range) !== earlierBy('before', range)))
                 .map((c): [string, string] => [c, comparisonWords[c]]),
+              ['own', 'another time range'],
             ]}
           />
+          {own && <RangeText label="Time range to compare with" range={own} onRange={(r) => setCompare(absoluteRange(r), false)} />}
         </div>
-        {earlier > 0 && <Check label="only changed" checked={changed === '1'} onChange={(on) => setChanged(on ? '1' : '')} />}
+        {comparing && <Check label="only changed" checked={changed === '1'} onChange={(on) => setChanged(on ? '1' : '')} />}
         {map && edges && (
           <span className="note">
             {edges.length === map.edges.length ? '' : `${edges.length} of `}
@@ -156,20 +174,23 @@ export default function MapPage() {
           </span>
         )}
       </div>
-      {earlier > 0 && difference.error && map && <Problem error={difference.error} />}
+      {comparing && difference.error && map && <Problem error={difference.error} />}
       {map === undefined || edges === undefined || present === undefined ? (
-        <Waiting what="the map" error={earlier > 0 ? difference.error : live.error} />
+        <Waiting what="the map" error={comparing ? difference.error : live.error} />
       ) : (
         <>
-          {earlier > 0 && <MetaWarnings meta={map.meta} />}
-          {earlier > 0 && <Legend edges={map.edges} />}
+          {comparing && <MetaWarnings meta={map.meta} />}
+          {comparing && <Legend edges={map.edges} />}
           {roomy && (
             <Suspense fallback={<div className="drawing" />}>
-              <Drawing edges={edges} compare={earlier > 0} />
+              <Drawing edges={edges} compare={comparing} />
             </Suspense>
           )}
-          {earlier > 0 && (
-            <Section title="Differences" note={`${comparisonWords[compare as Comparison]} and now; beyond noise`}>
+          {comparing && (
+            <Section
+              title="Differences"
+              note={`${own ? rangeWords(own) : comparisonWords[compare as Comparison]} and ${endsNow(range) ? 'now' : rangeWords(range)}; beyond noise`}
+            >
               <Table
                 label="Differences"
                 rows={edges}

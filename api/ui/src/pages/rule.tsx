@@ -37,7 +37,7 @@ export default function RulePage() {
   const [path] = useLocation()
   const query = new URLSearchParams(window.location.search)
   const id = /^\/alerts\/rules\/(.+)$/.exec(path)?.[1]
-  const from = id ?? query.get('from')
+  const from = id ?? query.get('copy')
   const rules = useRules()
   if (from === null) return <Editor key={window.location.search} initial={newDraft(query)} rule={undefined} />
   const rule = rules.data?.rules.find((r) => r.id === decodeURIComponent(from))
@@ -97,7 +97,7 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
       {rule !== undefined && !rule.editable && (
         <p className="said">
           It comes from <code>{rule.source}</code>, group {rule.group}: change it there. Here it is switched on and off, and tried over the
-          past. <Link href={href('/alerts/new', { from: rule.id })}>Copy it into a new rule</Link>
+          past. <Link href={href('/alerts/new', { copy: rule.id })}>Copy it into a new rule</Link>
         </p>
       )}
       <form

@@ -14,15 +14,15 @@ import { edgeNumbers, endColumn } from '../components/edge-columns'
 import { Name } from '../components/name'
 import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
-import { count, millis, none, percent, rate, spanKind } from '../lib/format'
+import { count, duration, millis, none, percent, rate, spanKind } from '../lib/format'
 import { byUrgency, failing, healthOf, serviceOf, shareClass, summaryOf } from '../lib/health'
-import { type Range, rangeSeconds } from '../lib/range'
+import { endsNow, newestOf, type Range, rangeEnd, rangeSeconds, rangeStart } from '../lib/range'
 import { external, serviceOfPath, useHref, useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 import { edgeKey } from '../live/views'
 
 /** Versions that were first seen in the last 30 days are shown. */
-const deploymentsOf = 30 * 86_400
+const deploymentsOf = '30d'
 
 export default function ServicePage() {
   const name = serviceOfPath(window.location.pathname)
@@ -43,7 +43,7 @@ export default function ServicePage() {
   )
   return (
     <>
-      <Head name={name} service={service} alerts={alerts} upTo={live.data?.meta.up_to ?? null} />
+      <Head name={name} service={service} alerts={alerts} upTo={newestOf(range, live.data?.meta.up_to ?? null)} />
       {alerts.length > 0 && (
         <ul className="strip">
           {alerts.sort(byUrgency).map((a) => (
@@ -169,7 +169,13 @@ function Charts({ name, op, range, marks, clear }: { name: string; op: string; r
   return (
     <Section
       title="Over time"
-      note={op === '' ? 'requests to the service; select an operation below to narrow the charts' : <Name of={op} />}
+      note={
+        op === '' ? (
+          `requests to the service${charts ? `, in steps of ${duration(charts.step * 1000)}` : ''}; select an operation below to narrow the charts`
+        ) : (
+          <Name of={op} />
+        )
+      }
       actions={op !== '' && <Button onClick={clear}>Show all operations</Button>}
     >
       {charts === undefined ? (
@@ -213,7 +219,14 @@ export function chartsOf(m: ServiceMetrics, range: Range) {
     { label: 'p95', color: '--c-orange', values: some((p) => p.p95_ms) },
     { label: 'p99', color: '--c-purple', values: some((p) => p.p99_ms), dash: [4, 3] },
   ]
-  return { times, span: [last - rangeSeconds(range), last] as [number, number], rate: rateLines, errors, latency }
+  return {
+    times,
+    span: (endsNow(range) ? [last - rangeSeconds(range), last] : [rangeStart(range), rangeEnd(range)]) as [number, number],
+    rate: rateLines,
+    errors,
+    latency,
+    step: m.step_s,
+  }
 }
 
 /** Operations that serve requests come before those that call others. */

@@ -12,6 +12,7 @@ import { Spark } from '../components/spark'
 import { type Column, Table } from '../components/table'
 import { count, millis, none, percent, rate } from '../lib/format'
 import { alertsByService, byUrgency, failing, type Health, healthOf, healthOrder, serviceOf, shareClass, summaryOf } from '../lib/health'
+import { newestOf } from '../lib/range'
 import { servicePath, useHref, useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 import { dimensionValues, serviceKey } from '../live/views'
@@ -123,7 +124,7 @@ export function ServicesPage() {
   const live = useLive('services', { range })
   const alerts = useLive('alerts').data?.alerts ?? noAlerts
   const rates = useRates(range)
-  const all = useRows(live.data?.services, alerts, rates.data, live.data?.meta.up_to ?? null)
+  const all = useRows(live.data?.services, alerts, rates.data, newestOf(range, live.data?.meta.up_to ?? null))
   const rows = useMemo(() => {
     const words = filter.toLowerCase().split(/\s+/).filter(Boolean)
     return all.filter((r) => (only !== 'unhealthy' || r.health !== 'ok') && words.every((w) => r.service.name.toLowerCase().includes(w)))

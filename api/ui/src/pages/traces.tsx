@@ -16,7 +16,7 @@ import { Heatmap } from '../explore/heatmap'
 import { type Sample, sampleOf } from '../explore/sample'
 import { serverNow } from '../lib/clock'
 import { exact, millis, moment, percent, took } from '../lib/format'
-import { parseSpan, type Span } from '../lib/range'
+import { endsNow, rangeEnd, rangeStart, type Span } from '../lib/range'
 import { tracePath, useHref, useParams, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 import { traceIDOf } from '../trace/ids'
@@ -107,7 +107,7 @@ export default function TracesPage() {
   const order = values.order === 'slowest' ? 'slowest' : 'newest'
   const conditions = useMemo(() => parseConditions(values.attrs), [values.attrs])
   const fine = conditions.problem === undefined
-  const span = useMemo(() => parseSpan(values.from, values.to, range), [values.from, values.to, range])
+  const span = useMemo<Span>(() => (endsNow(range) ? { range } : { from: rangeStart(range), to: rangeEnd(range) }), [range])
   const filters = useMemo(
     () => ({
       service: values.service,

@@ -1,28 +1,20 @@
-import { ActionIcon, SegmentedControl, Select, Tooltip, useMantineColorScheme } from '@mantine/core'
+import { ActionIcon, Select, Tooltip, useMantineColorScheme } from '@mantine/core'
 import { CircleHelp, Moon, Sun, SunMoon } from 'lucide-react'
 import { useDimensionList } from '../api/queries'
 import { paramOf, useDimensions } from '../lib/dimensions'
-import { type Range, ranges } from '../lib/range'
-import { useParam, useRange } from '../lib/url'
+import { useParam } from '../lib/url'
 import { Fresh } from './fresh'
 import { Brand } from './side'
+import { TimePicker } from './time'
+import './time.css'
 
 export function Bar({ onHelp }: { onHelp: () => void }) {
-  const [range, setRange] = useRange()
   return (
     <header className="bar">
       <Brand />
       <DimensionSwitches />
       <Fresh />
-      <SegmentedControl
-        className="range"
-        size="xs"
-        aria-label="Time range"
-        value={range}
-        onChange={(v) => setRange(v as Range)}
-        data={ranges.map((r) => ({ value: r, label: r }))}
-        transitionDuration={0}
-      />
+      <TimePicker />
       <SchemeButton />
       <Tooltip label="Keyboard (?)">
         <ActionIcon className="help" variant="subtle" color="gray" size="md" aria-label="Keyboard help" onClick={onHelp}>

@@ -5,6 +5,7 @@ import { useKeys } from '../components/keys'
 import { useKeepLogin } from '../identity/keep'
 import { prefetchPages } from '../lib/lazy'
 import { pathOfHash } from '../lib/links'
+import { useZone } from '../lib/zone'
 import { useLiveClient } from '../live/use-live'
 import { Bar } from './bar'
 import { Boundary } from './boundary'
@@ -34,6 +35,7 @@ export function Frame() {
   const [help, setHelp] = useState(false)
   const client = useLiveClient()
   const [location] = useLocation()
+  const zone = useZone()
   useKeepLogin()
   useEffect(() => prefetchPages(), [])
   useEffect(() => {
@@ -54,7 +56,7 @@ export function Frame() {
         <Bar onHelp={() => setHelp(true)} />
         <Warnings />
         <main id="main" tabIndex={-1}>
-          <Boundary key={location}>
+          <Boundary key={`${location} ${zone}`}>
             <Suspense fallback={<Waiting what="the page" />}>
               <Routes />
             </Suspense>

@@ -1,11 +1,14 @@
 import { useNow } from '../components/bits'
 import { absolute, age, duration } from '../lib/format'
+import { endsNow, lengthText, rangeSeconds } from '../lib/range'
+import { useRange } from '../lib/url'
 import { useLiveClient, useLiveStatus } from '../live/use-live'
 
 /** How fresh the page is, how far reading lags, where the data comes from; and the pause button. */
 export function Fresh() {
   const client = useLiveClient()
   const { mode, paused, held, stale, meta } = useLiveStatus()
+  const [range, setRange] = useRange()
   const now = useNow()
   const old = meta?.up_to ? Math.max(0, now - Date.parse(meta.up_to)) : undefined
   const late = stale && mode === 'live'
@@ -34,8 +37,14 @@ export function Fresh() {
           </>
         )}
       </span>
+      {endsNow(range) ? null : (
+        <button type="button" className="mode mode-past" onClick={() => setRange(lengthText(rangeSeconds(range)))}>
+          Go to now
+        </button>
+      )}
       <button
         type="button"
+        hidden={!endsNow(range) && !paused && mode === 'live' && !late}
         className={`mode mode-${paused ? 'paused' : late ? 'stale' : mode}`}
         aria-pressed={paused}
         title={paused ? 'Resume (space)' : 'Pause (space)'}

@@ -1,0 +1,1 @@
+import{Ft as e,Lt as t}from"./url-D_s0RCTh.js";var n=t(e(),1);function r(e){let t=(0,n.useRef)(e);return(0,n.useEffect)(()=>{t.current=e}),(0,n.useMemo)(()=>((...e)=>t.current?.(...e)),[])}export{r as t};

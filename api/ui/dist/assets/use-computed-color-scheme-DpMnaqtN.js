@@ -1,1 +1,0 @@
-import{Ft as e,Lt as t}from"./index-DhcjBA6b.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
