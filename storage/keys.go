@@ -39,6 +39,7 @@ const (
 	TableReplay      Table = 'V'
 	TableHistory     Table = 'I'
 	TableObject      Table = 'U'
+	TableIncident    Table = 'E'
 )
 
 // tableDef describes a table.
@@ -72,6 +73,7 @@ var tables = [256]tableDef{
 	TableOutbox:      {"evaluator", false, false, "sequence uint64 BE", "notifications for notify"},
 	TableRuleSamples: {"evaluator", false, false, "series hash uint64 BE, bucket uint32 BE", "samples written by rules"},
 	TableHistory:     {"evaluator", false, false, "sequence uint64 BE", "one transition of an alert, JSON"},
+	TableIncident:    {"evaluator", false, false, "'h' or 'b', id", "header or whole of one incident, JSON"},
 	TableNotify:      {"notify", false, false, "kind byte, id", "silences, notification log, notices"},
 	TableReplay:      {"pipeline", false, false, "'p', or 'r' and id uint64 BE", "which versions are read, replays; JSON"},
 	TableObject:      {"storage", false, false, "kind, 0x00, id", "what users made, JSON; kind \"\" is the position in its topic"},

@@ -38,6 +38,19 @@ type Alert struct {
 	Evidence *Evidence `json:"evidence,omitempty"`
 }
 
+// serviceLabels name the service that an alert is about, the first that is there.
+var serviceLabels = []string{"service_name", "service", "server", "client"}
+
+// ServiceOf returns the service that labels name, or "".
+func ServiceOf(l labels.Labels) string {
+	for _, name := range serviceLabels {
+		if v := l.Get(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
 // Transition is one change of an alert's state. From is empty for an alert that was not there before.
 type Transition struct {
 	Time   time.Time     `json:"time"` // event time
@@ -81,6 +94,8 @@ type Record struct {
 	// Notified says that the last thing notify was given about the alert is that it fires.
 	Notified   bool      `json:"told"`
 	NotifiedAt time.Time `json:"told_at,omitzero"` // wall clock
+	// Incident is the id of the incident that it belongs to since it fires; "" before.
+	Incident string `json:"incident,omitempty"`
 	// Saved is when the record was last written, by the wall clock.
 	Saved time.Time `json:"-"`
 }

@@ -31,7 +31,9 @@ type Evidence struct {
 	Errors      []EvidenceError      `json:"errors"`     // exception groups first seen since From
 	Deployments []EvidenceDeployment `json:"deployments"`
 	Path        []PathEdge           `json:"path"`
-	Missing     []string             `json:"missing"` // what could not be read, and why
+	Cleared     []PathEdge           `json:"cleared,omitempty"` // calls that the cause makes, at which nothing is wrong
+	Cause       *Cause               `json:"cause,omitempty"`   // where the path leads; nil: nothing below the service is worse
+	Missing     []string             `json:"missing"`           // what could not be read, and why
 }
 
 // EvidenceOperation is one operation against its own baseline.
@@ -111,6 +113,46 @@ type PathEdge struct {
 	Score             float64  `json:"score"`              // 0 to 1: the larger share of its own excess in that of the alert's service
 	Changed           []string `json:"changed"`            // beyond noise: errors, latency, added; see edges.Compare
 	NewVersions       []string `json:"new_versions"`       // of the server, first seen shortly before
+}
+
+// What is wrong at a cause.
+const (
+	CauseErrors  = "errors"  // more of its calls fail
+	CauseLatency = "latency" // its calls take longer
+	CauseNew     = "new"     // nobody called it before
+)
+
+// Cause is where what is wrong begins: a service, a database, a messaging system or something that sends no spans. The numbers are of all
+// calls to it, between From and At, and in the baseline.
+type Cause struct {
+	Name              string    `json:"name"`
+	Connection        string    `json:"connection_type"` // of the calls to it, "" for a service
+	Signal            string    `json:"signal"`          // one of the Cause constants
+	Operation         string    `json:"operation"`       // of the service, with the most excess; "" unknown
+	Share             float64   `json:"share"`           // 0 to 1: of what is too much at the service of the alert
+	Calls             uint64    `json:"calls"`
+	Failed            uint64    `json:"failed"`
+	ErrorRate         float64   `json:"error_rate"`
+	BaselineErrorRate float64   `json:"baseline_error_rate"`
+	MeanMs            float64   `json:"mean_ms"`
+	BaselineMeanMs    float64   `json:"baseline_mean_ms"`
+	Since             time.Time `json:"since,omitzero"` // start of the bucket in which it began; zero: before what was looked at
+	Versions          []string  `json:"versions"`       // first seen shortly before
+}
+
+// Sentence says what is wrong, as a title.
+func (c *Cause) Sentence() string {
+	of := cmp.Or(c.Operation, "its calls")
+	switch c.Signal {
+	case CauseErrors:
+		return fmt.Sprintf("%s fails %.3g %% of %s", c.Name, c.ErrorRate*100, of)
+	case CauseLatency:
+		if c.Operation == "" {
+			return fmt.Sprintf("%s takes %.3g ms, %.3g ms before", c.Name, c.MeanMs, c.BaselineMeanMs)
+		}
+		return fmt.Sprintf("%s is slow: calls take %.3g ms, %.3g ms before, most of all %s", c.Name, c.MeanMs, c.BaselineMeanMs, c.Operation)
+	}
+	return fmt.Sprintf("Calls to %s are new", c.Name)
 }
 
 // Operand is a part of an alert's expression and its value at the moment, for the labels of the alert.

@@ -20,6 +20,8 @@ import (
 	promstorage "github.com/prometheus/prometheus/storage"
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/evaluator/evidence"
+	"github.com/gaurav/watchingcat/evaluator/incident"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
@@ -46,6 +48,11 @@ type Config struct {
 	Ready func() bool
 	// Evidence is the clock that bounds how long an evaluation looks for why alerts fire; nil: it does not look.
 	Evidence func() time.Time
+	// Incidents keeps which alerts belong together; nil: nobody asks. Deliveries are the newest attempts to notify, for which Sent says
+	// with which labels an alert is sent; nil: there are none.
+	Incidents  *incident.Book
+	Deliveries func() []incident.Delivery
+	Sent       func(labels.Labels) labels.Labels
 	// Unpaced lets evaluations cost what they cost: nothing waits for its turn.
 	Unpaced        bool
 	RuleRetention  time.Duration // of series that rules write (6 h)
@@ -100,7 +107,7 @@ type Evaluator struct {
 	offset   time.Duration // of the group that is evaluated
 	query    rules.QueryFunc
 	// inquiry and explained are of the evidence of this evaluation.
-	inquiry   *inquiry
+	inquiry   *evidence.Inquiry
 	explained time.Duration
 
 	// records and history are written with both mutexes held and read with either.
@@ -181,6 +188,9 @@ func New(c Config) (*Evaluator, error) {
 	}
 	if e.outbox, err = alert.OpenOutbox(c.KV); err == nil && c.Registerer != nil {
 		err = c.Registerer.Register(e.outbox)
+	}
+	if err == nil {
+		err = e.reconcile()
 	}
 	return e, err
 }

@@ -14,88 +14,11 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
-	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
 )
-
-func edge(client, server, connection string, calls, failed uint64, mean time.Duration) model.Edge {
-	e := model.Edge{EdgeKey: model.EdgeKey{Client: client, Server: server, Connection: connection, Entry: client == "user"}, Calls: calls,
-		Failed: failed, LatencySum: model.NanosOf(mean * time.Duration(calls))}
-	e.Latency.Add(uint64(mean), calls)
-	return e
-}
-
-func pathText(list []alert.PathEdge) string {
-	var out []string
-	for _, e := range list {
-		out = append(out, fmt.Sprintf("%s>%s %.2f hops=%d own=%.0f/%.1fs", e.Client, e.Server, e.Score, e.Hops, e.OwnExcessFailed,
-			e.OwnExcessSeconds))
-	}
-	return strings.Join(out, "; ")
-}
-
-func TestPathLeadsToWhereItBegins(t *testing.T) {
-	before := []model.Edge{
-		edge("user", "web", "virtual_node", 12000, 12, 50*time.Millisecond),
-		edge("web", "cart", "", 12000, 12, 20*time.Millisecond), edge("web", "ads", "", 12000, 0, 5*time.Millisecond),
-		edge("cart", "db", "database", 24000, 0, 4*time.Millisecond), edge("cart", "mail", "messaging_system", 12000, 0, time.Second),
-		edge("other", "far", "", 100, 0, time.Millisecond),
-	}
-	both := [2]float64{1, 1}
-	// The database fails: everything above fails with it, and only its edge keeps an excess of its own.
-	now := []model.Edge{
-		edge("user", "web", "virtual_node", 1000, 301, 50*time.Millisecond),
-		edge("web", "cart", "", 1000, 301, 20*time.Millisecond), edge("web", "ads", "", 1000, 0, 5*time.Millisecond),
-		edge("cart", "db", "database", 2000, 300, 4*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 0, time.Second),
-		edge("other", "far", "", 100, 90, time.Second),
-	}
-	require.Equal(t, "cart>db 1.00 hops=2 own=300/0.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
-	// Half of what fails in the cart begins there.
-	now[3] = edge("cart", "db", "database", 2000, 150, 4*time.Millisecond)
-	require.Equal(t, "cart>db 0.50 hops=2 own=150/0.0s; web>cart 0.50 hops=1 own=150/0.0s",
-		pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
-	// The service itself is slow: what arrives there is not explained by anything below.
-	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 150*time.Millisecond),
-		edge("web", "cart", "", 1000, 1, 20*time.Millisecond), edge("cart", "db", "database", 2000, 0, 4*time.Millisecond)}
-	require.Equal(t, ">web 1.00 hops=0 own=0/100.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
-	// A consumer that fails is not subtracted from its producer, and is found.
-	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 50*time.Millisecond),
-		edge("web", "cart", "", 1000, 301, 20*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 500, time.Second)}
-	got := pathText(rankPath(now, before, 5*time.Minute, time.Hour, "cart", both))
-	require.Equal(t, "cart>mail 1.00 hops=1 own=500/0.0s; >cart 1.00 hops=0 own=300/0.0s", got)
-	// Few calls of the database are slow and all others faster, so that no mean has an excess: the edge below is named all the same.
-	slow := edge("cart", "db", "database", 2000, 0, 4*time.Millisecond)
-	slow.Latency = model.Histogram{}
-	slow.Latency.Add(uint64(2*time.Millisecond), 1700)
-	slow.Latency.Add(uint64(12*time.Millisecond), 300)
-	slow.LatencySum = model.NanosOf(2000 * 35 * time.Millisecond / 10)
-	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 49*time.Millisecond),
-		edge("web", "cart", "", 1000, 1, 19*time.Millisecond), slow}
-	require.Equal(t, "cart>db 1.00 hops=2 own=0/0.8s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both)))
-	require.Empty(t, rankPath(before, before, time.Hour, time.Hour, "web", both), "nothing changed")
-	require.Empty(t, rankPath(nil, nil, time.Hour, time.Hour, "web", both))
-}
-
-func TestOperandsOfAnExpression(t *testing.T) {
-	f := func(text string, want ...string) {
-		t.Helper()
-		e, err := query.NewParser().ParseExpr(text)
-		require.NoError(t, err)
-		var got []string
-		for _, o := range operandsOf(e) {
-			got = append(got, o.String())
-		}
-		require.Equal(t, want, got)
-	}
-	f("sum(a) / sum(b) > 0.1", "sum(a) / sum(b)", "sum(a)", "sum(b)")
-	f("(a > 1) and (b < 2)", "a > 1", "a", "b < 2", "b")
-	f("histogram_quantile(0.9, sum by (le) (rate(x_bucket[1m]))) > scalar(y)", "histogram_quantile(0.9, sum by (le) (rate(x_bucket[1m])))",
-		"scalar(y)")
-	f("a", "a")
-}
 
 // A condition that looks at no calls is explained by none.
 func TestNoCallsNoCause(t *testing.T) {
@@ -209,77 +132,6 @@ func TestEvidenceIsFixedWhenTheAlertFires(t *testing.T) {
 	require.Equal(t, v.Path, again.Active()[0].Evidence.Path)
 	require.NoError(t, again.Load(context.Background(), src, time.Unix(322, 0)))
 	require.Equal(t, v.At.UTC(), again.Active()[0].Evidence.At.UTC())
-}
-
-// What an alert is compared with leaves out when its rule had fired before, and when what made it fire may have begun.
-func TestBaselineIsQuiet(t *testing.T) {
-	seconds := func(s int) time.Time { return time.Unix(int64(s), 0) }
-	type span = [2]int
-	for name, c := range map[string]struct {
-		fired []span // seconds; a negative begin is not remembered
-		want  span
-	}{
-		"never": {nil, span{0, 3600}},
-		"once":  {[]span{{660, 1260}}, span{1260, 3600}},
-		// a window before 960
-		"every ten minutes": {[]span{{360, 480}, {960, 1080}, {1560, 1680}, {2160, 2880}, {3360, 3480}}, span{480, 900}},
-		// half of the rest
-		"every three minutes":        {faults(180, 34, 145)[:19], span{3385, 3600}},
-		"hardly ever at rest":        {faults(60, 10, 50), span{}},
-		"two at once":                {[]span{{660, 1860}, {1260, 1560}}, span{1860, 3600}},
-		"since before what is known": {[]span{{-1, 2460}}, span{2460, 3600}},
-		"all the time":               {[]span{{-5, 3660}}, span{}},
-		"another hour":               {[]span{{-6000, -5400}, {4200, 4800}}, span{0, 3600}},
-		"still, from before":         {[]span{{1860, 9999}}, span{0, 1800}},
-	} {
-		var changes []alert.Transition
-		for i, f := range c.fired {
-			l := labels.FromStrings("n", fmt.Sprint(i))
-			if f[0] != -1 {
-				changes = append(changes, alert.Transition{Time: seconds(f[0]), RuleID: "r", Labels: l, To: alert.StateFiring})
-			}
-			if f[1] != 9999 {
-				changes = append(changes,
-					alert.Transition{Time: seconds(f[1]), RuleID: "r", Labels: l, From: alert.StateFiring, To: alert.StateResolved})
-			}
-			changes = append(changes, alert.Transition{Time: seconds(f[0]), RuleID: "other", To: alert.StateFiring})
-		}
-		slices.SortStableFunc(changes, func(a, b alert.Transition) int { return a.Time.Compare(b.Time) })
-		e := &Evaluator{history: &alert.History{List: changes}}
-		list := e.quiet("r", seconds(0), seconds(3660), time.Minute) // active a minute after what is looked at begins
-		require.Equal(t, c.want != span{}, len(list) > 0, name)
-		if len(list) > 0 {
-			require.Equal(t, c.want, span{int(list[0].begin.Unix()), int(list[0].end.Unix())}, name)
-		}
-	}
-}
-
-// faults are those of an hour that come again every so many seconds.
-func faults(every, from, to int) (out [][2]int) {
-	for at := 0; at < 3600; at += every {
-		out = append(out, [2]int{at + from, at + to})
-	}
-	return out
-}
-
-// Where the hour before has no quiet stretch, an older one is taken; a rule that never rests is compared with the day before.
-func TestBaselineFallsBack(t *testing.T) {
-	now := time.Unix(1_000_000, 0)
-	restless := func(since time.Duration) *Evaluator {
-		return &Evaluator{history: &alert.History{List: []alert.Transition{{Time: now.Add(-since), RuleID: "r", To: alert.StateFiring}}}}
-	}
-	list, why := restless(3*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-100*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-6*time.Hour - time.Minute), now.Add(-3*time.Hour - time.Minute), alert.BaselineQuiet},
-		[]any{list[0].begin, list[0].end, why})
-	list, why = restless(3*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-4*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-4 * time.Hour), now.Add(-3*time.Hour - time.Minute), alert.BaselineQuiet},
-		[]any{list[0].begin, list[0].end, why})
-	list, why = restless(90*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-100*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-25*time.Hour - time.Minute), now.Add(-24*time.Hour - time.Minute), alert.BaselineDayBefore},
-		[]any{list[0].begin, list[0].end, why})
-	list, why = restless(9*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-9*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-time.Hour - time.Minute), now.Add(-time.Minute), alert.BaselineHourBefore},
-		[]any{list[0].begin, list[0].end, why})
 }
 
 // brokenReader panics where evidence is read, as a reader with a fault would.

@@ -12,7 +12,6 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
-	"github.com/gaurav/watchingcat/views/model"
 )
 
 // What is kept of alerts, and how it comes back.
@@ -113,28 +112,15 @@ func (e *Evaluator) recordOf(g *group, r *alertRule, a *rules.Alert, old *alert.
 	if old != nil {
 		n.Input, n.Notified, n.NotifiedAt = old.Input, old.Notified, old.NotifiedAt
 		if old.State == alert.StateFiring || n.State == alert.StateResolved {
-			n.Evidence = old.Evidence
+			n.Evidence, n.Incident = old.Evidence, old.Incident
+		}
+		if n.Incident != "" {
+			n.GeneratorURL = e.incidentURL(n.Incident)
 		}
 	} else {
 		n.Input = r.inputOf(e.captured[r.Query().String()], a.Labels)
 	}
 	return n
-}
-
-// explain gathers evidence for an alert that begins to fire, within the time that one evaluation may spend on it.
-func (e *Evaluator) explain(r *alertRule, n *alert.Record, at time.Time) *alert.Evidence {
-	if e.cfg.Evidence == nil || e.explained > evidenceBudget {
-		return nil
-	}
-	began := e.cfg.Evidence()
-	if e.inquiry == nil {
-		e.inquiry = &inquiry{e: e, ctx: context.Background(), maps: map[[2]int64]model.Map{}}
-	}
-	out := e.inquiry.safely(r, n, at)
-	took := e.cfg.Evidence().Sub(began)
-	e.explained += took
-	e.metrics.evidence.Observe(took.Seconds())
-	return out
 }
 
 // inputOf finds the element of the condition's result that made the alert: the one that agrees in all labels which the rule
@@ -159,43 +145,57 @@ func (r *alertRule) inputOf(v promql.Vector, alert labels.Labels) labels.Labels 
 // apply commits changes in batches and lets memory follow.
 func (e *Evaluator) apply(changes []change, now time.Time) error {
 	for batch := range slices.Chunk(changes, maxBatch) {
-		var entries []storage.Entry
-		var notices []alert.Alert
-		for _, c := range batch {
-			if c.notice != nil {
-				notices = append(notices, *c.notice)
-			}
-			if c.new == nil {
-				entries = append(entries, storage.Entry{Key: []byte(c.old.Key())})
-				continue
-			}
-			entry, err := c.new.Entry()
-			if err != nil {
-				return err
-			}
-			entries = append(entries, entry)
+		if err := e.commit(batch, now); err != nil {
+			return err
 		}
-		happened := transitionsOf(batch)
-		more, err := e.history.Entries(happened)
+	}
+	return nil
+}
+
+// commit writes a batch of changes in one transaction: states, incidents, transitions, and what is to be notified.
+func (e *Evaluator) commit(batch []change, now time.Time) (err error) {
+	var entries []storage.Entry
+	if tx := e.assign(batch); tx != nil {
+		defer func() { tx.Done(err == nil) }()
+		if entries, err = tx.Entries(); err != nil {
+			return err
+		}
+	}
+	var notices []alert.Alert
+	for _, c := range batch {
+		if c.notice != nil {
+			notices = append(notices, *c.notice)
+		}
+		if c.new == nil {
+			entries = append(entries, storage.Entry{Key: []byte(c.old.Key())})
+			continue
+		}
+		entry, err := c.new.Entry()
 		if err != nil {
 			return err
 		}
-		entries = append(entries, more...)
-		if len(notices) > 0 {
-			entry, err := e.outbox.Entry(now, notices)
-			if err != nil {
-				return err
-			}
-			entries = append(entries, entry)
-		}
-		if err := e.cfg.KV.Commit(storage.Commit{Entries: entries}); err != nil {
+		entries = append(entries, entry)
+	}
+	happened := transitionsOf(batch)
+	more, err := e.history.Entries(happened)
+	if err != nil {
+		return err
+	}
+	entries = append(entries, more...)
+	if len(notices) > 0 {
+		entry, err := e.outbox.Entry(now, notices)
+		if err != nil {
 			return err
 		}
-		e.follow(batch, happened)
-		if len(notices) > 0 {
-			e.metrics.notified.Add(float64(len(notices)))
-			e.outbox.Changed.Send()
-		}
+		entries = append(entries, entry)
+	}
+	if err := e.cfg.KV.Commit(storage.Commit{Entries: entries}); err != nil {
+		return err
+	}
+	e.follow(batch, happened)
+	if len(notices) > 0 {
+		e.metrics.notified.Add(float64(len(notices)))
+		e.outbox.Changed.Send()
 	}
 	return nil
 }

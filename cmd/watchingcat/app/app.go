@@ -21,6 +21,7 @@ import (
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/evaluator/books"
+	"github.com/gaurav/watchingcat/evaluator/incident"
 	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/pipeline/configtopic"
@@ -63,6 +64,7 @@ type App struct {
 	// ruleFiles are the rules of files as they were read last; loading lets one change at a time into force.
 	ruleFiles atomic.Pointer[[]rules.Source]
 	loading   sync.Mutex
+	incidents *incident.Book
 	eval      *rules.Evaluator
 	notifier  *notify.Notifier
 	auth      *auth.Auth         // nil: authentication is off
@@ -226,9 +228,13 @@ func (a *App) openAlerts(ctx context.Context) error {
 	if a.external, err = a.cfg.AlertLabels(); err != nil {
 		return config.Usage("%sEXTERNAL_LABELS: %v", config.EnvPrefix, err)
 	}
+	if a.incidents, err = incident.Open(a.db, incident.Limits{}); err != nil {
+		return fmt.Errorf("read incidents: %w", err)
+	}
 	a.eval, err = rules.New(rules.Config{
 		Evidence: time.Now, Reader: a.live, KV: a.db, Queryable: a.sources(), Metrics: a.live.Metrics(), ExternalURL: external,
 		ExternalLabels: a.external, Ready: func() bool { return a.readiness(time.Now()).Ready() }, Logger: a.slog, Registerer: a.reg,
+		Incidents: a.incidents, Deliveries: a.deliveries, Sent: func(l labels.Labels) labels.Labels { return a.notifier.Sent(l) },
 	})
 	if err != nil {
 		return fmt.Errorf("read alerts: %w", err)
@@ -293,7 +299,7 @@ func (a *App) Run(ctx context.Context) error {
 	run.phase(a.Serve)
 	run.phase(a.notifier.Run)
 	pprof := func(ctx context.Context) error { return profiles(ctx, a.cfg.PprofAddr, a.log) }
-	run.phase(a.eval.Run, a.objects.Run, a.readObjects, pprof)
+	run.phase(a.eval.Run, a.eval.RunIncidents, a.objects.Run, a.readObjects, pprof)
 	pages := func(ctx context.Context) error { return pageOut(ctx, a.cfg.DataDir, a.memory().mapped()) }
 	run.phase(a.gens.Run, a.upkeep, pages, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)

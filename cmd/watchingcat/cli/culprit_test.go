@@ -175,7 +175,7 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 			continue
 		}
 		for _, a := range e.Active() {
-			if a.State != alert.StateFiring || !above[rules.ServiceOf(a.Labels)] || now.Sub(a.FiredAt) > demoFault {
+			if a.State != alert.StateFiring || !above[alert.ServiceOf(a.Labels)] || now.Sub(a.FiredAt) > demoFault {
 				continue
 			}
 			all++

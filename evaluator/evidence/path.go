@@ -1,4 +1,4 @@
-package rules
+package evidence
 
 import (
 	"cmp"
@@ -39,10 +39,13 @@ const (
 // maxPath is how many edges evidence shows.
 const maxPath = 10
 
-// rankPath ranks the edges below root, the best first, by what they did in span against what they did in the baseline before it. An empty
-// root means all that is called from outside. weights says how much errors and time count, 0 to 1: an alert on errors asks for errors
-// first.
-func rankPath(now, before []model.Edge, span, baseline time.Duration, root string, weights [2]float64) []alert.PathEdge {
+// A ranking is the edges below a service: those on the path to where what is too much begins, the best first, and those that the first of
+// them calls where nothing is wrong, those with the most calls first.
+type ranking struct{ path, cleared []alert.PathEdge }
+
+// rankPath ranks the edges below root by what they did in span against what they did in the baseline before it. An empty root means all
+// that is called from outside. weights says how much errors and time count, 0 to 1: an alert on errors asks for errors first.
+func rankPath(now, before []model.Edge, span, baseline time.Duration, root string, weights [2]float64) ranking {
 	flows := map[model.EdgeKey]*flow{}
 	for _, c := range edges.Compare(now, before, span, baseline) {
 		if c.Now != nil {
@@ -93,11 +96,31 @@ func rankPath(now, before []model.Edge, span, baseline time.Duration, root strin
 		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Hops, a.Hops), cmp.Compare(a.Client, b.Client),
 			cmp.Compare(a.Server, b.Server))
 	})
-	ranked := []alert.PathEdge{}
+	ranked := ranking{path: []alert.PathEdge{}}
 	for _, e := range list[:min(len(list), maxPath)] {
-		ranked = append(ranked, e.PathEdge)
+		ranked.path = append(ranked.path, e.PathEdge)
+	}
+	if len(list) > 0 {
+		ranked.cleared = cleared(next[list[0].to], list)
 	}
 	return ranked
+}
+
+// maxCleared is how many edges evidence shows at which nothing is wrong.
+const maxCleared = 5
+
+// cleared are the edges that are not on the path, those with the most calls first.
+func cleared(edges, path []*flow) (out []alert.PathEdge) {
+	for _, e := range edges {
+		if e.Calls > 0 && !slices.Contains(path, e) {
+			e.finish([2]float64{}, [2]float64{})
+			out = append(out, e.PathEdge)
+		}
+	}
+	slices.SortFunc(out, func(a, b alert.PathEdge) int {
+		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Server, b.Server))
+	})
+	return out[:min(len(out), maxCleared)]
 }
 
 // scored reports whether an edge has a share in what arrives.

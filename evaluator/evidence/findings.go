@@ -1,4 +1,4 @@
-package rules
+package evidence
 
 import (
 	"cmp"
@@ -14,7 +14,10 @@ import (
 )
 
 // findings is evidence while it is gathered.
-type findings struct{ *alert.Evidence }
+type findings struct {
+	*alert.Evidence
+	since time.Time // from when on what is seen for the first time is new
+}
 
 // around are the services that evidence is looked for in: that of the alert and those on the path; nil means all.
 func (v findings) around() map[string]bool {
@@ -30,17 +33,24 @@ func (v findings) around() map[string]bool {
 
 func within(services map[string]bool, name string) bool { return services == nil || services[name] }
 
-func (v findings) operations(r views.Reader) error {
-	if v.Service == "" {
-		return nil
+func (v findings) operations(r views.Reader) (err error) {
+	if v.Service != "" {
+		var list []alert.EvidenceOperation
+		list, err = operationsOf(r, v.Evidence, v.Service)
+		v.Operations = append(v.Operations, list[:min(len(list), evidenceRows)]...)
 	}
-	now, _, err := r.Operations(v.Service, v.From, v.At.Add(1))
+	return err
+}
+
+// operationsOf are the operations of a service that are worse than in the baseline, those with the most excess first.
+func operationsOf(r views.Reader, v *alert.Evidence, service string) (out []alert.EvidenceOperation, err error) {
+	now, _, err := r.Operations(service, v.From, v.At.Add(1))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	before, _, err := r.Operations(v.Service, v.Baseline, v.BaselineEnd)
+	before, _, err := r.Operations(service, v.Baseline, v.BaselineEnd)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	excess := map[alert.EvidenceOperation]float64{}
 	for _, o := range now {
@@ -53,12 +63,10 @@ func (v findings) operations(r views.Reader) error {
 			x.BaselineErrorRate, x.BaselineP95Ms = rounded(float64(before[i].Errors)/float64(before[i].Calls)), ms(before[i].Latency.P95)
 		}
 		excess[x] = max(0, x.ErrorRate-x.BaselineErrorRate)*float64(x.Calls) + max(0, x.P95Ms-x.BaselineP95Ms)*float64(x.Calls)/1e3
-		v.Operations = append(v.Operations, x)
+		out = append(out, x)
 	}
-	slices.SortStableFunc(v.Operations, func(a, b alert.EvidenceOperation) int { return cmp.Compare(excess[b], excess[a]) })
-	v.Operations = slices.DeleteFunc(v.Operations, func(o alert.EvidenceOperation) bool { return excess[o] <= 0 })
-	v.Operations = v.Operations[:min(len(v.Operations), evidenceRows)]
-	return nil
+	slices.SortStableFunc(out, func(a, b alert.EvidenceOperation) int { return cmp.Compare(excess[b], excess[a]) })
+	return slices.DeleteFunc(out, func(o alert.EvidenceOperation) bool { return excess[o] <= 0 }), nil
 }
 
 func ms(d time.Duration) float64 { return float64(d.Round(time.Microsecond).Microseconds()) / 1e3 }
@@ -104,12 +112,12 @@ func (v findings) traces(r views.Reader) error {
 }
 
 func (v findings) patterns(r views.Reader, around map[string]bool) error {
-	list, err := r.LogPatterns(v.From, v.At.Add(1), "")
+	list, err := r.LogPatterns(v.since, v.At.Add(1), "")
 	if err != nil {
 		return err
 	}
 	for _, p := range list {
-		if !p.FirstSeen.Before(v.From) && slices.ContainsFunc(p.Services, func(s string) bool { return within(around, s) }) &&
+		if !p.FirstSeen.Before(v.since) && slices.ContainsFunc(p.Services, func(s string) bool { return within(around, s) }) &&
 			len(v.Patterns) < evidenceRows {
 			v.Patterns = append(v.Patterns,
 				alert.EvidencePattern{Pattern: p.Pattern, Services: p.Services, Count: p.Count, FirstSeen: p.FirstSeen.UTC(),
@@ -127,11 +135,11 @@ func cutSample(s string) string {
 }
 
 func (v findings) exceptions(r views.Reader, around map[string]bool) error {
-	rows, err := r.TableRows(model.TableErrors, v.From, v.At.Add(1), func(l []string) bool { return within(around, l[0]) })
+	rows, err := r.TableRows(model.TableErrors, v.since, v.At.Add(1), func(l []string) bool { return within(around, l[0]) })
 	if err != nil {
 		return err
 	}
-	rows = slices.DeleteFunc(rows, func(x cells.TallyRow) bool { return x.FirstSeen.Before(v.From) })
+	rows = slices.DeleteFunc(rows, func(x cells.TallyRow) bool { return x.FirstSeen.Before(v.since) })
 	slices.SortStableFunc(rows, func(a, b cells.TallyRow) int { return cmp.Compare(b.Calls, a.Calls) })
 	for _, x := range rows[:min(len(rows), evidenceRows)] {
 		v.Errors = append(v.Errors, alert.EvidenceError{Service: x.Labels[0], Operation: x.Labels[1], Type: x.Labels[2],
@@ -155,7 +163,7 @@ func (v findings) deployments(r views.Reader, around map[string]bool) error {
 	}
 	for i := range lines {
 		service, first := lines[i].Labels[0], time.Unix(0, int64(lines[i].Base.First)).UTC()
-		if lines[i].Base.First > oldest[service] && !first.Before(v.From.Add(-evidenceDeploys)) && !first.After(v.At) {
+		if lines[i].Base.First > oldest[service] && !first.Before(v.since.Add(-evidenceDeploys)) && !first.After(v.At) {
 			v.Deployments = append(v.Deployments, alert.EvidenceDeployment{Service: service, Version: lines[i].Labels[1], FirstSeen: first})
 			for k := range v.Path {
 				if v.Path[k].Server == service {

@@ -1,0 +1,85 @@
+package evidence
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/evaluator/alert"
+)
+
+// What an alert is compared with leaves out when its rule had fired before, and when what made it fire may have begun.
+func TestBaselineIsQuiet(t *testing.T) {
+	seconds := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	type span = [2]int
+	for name, c := range map[string]struct {
+		fired []span // seconds; a negative begin is not remembered
+		want  span
+	}{
+		"never": {nil, span{0, 3600}},
+		"once":  {[]span{{660, 1260}}, span{1260, 3600}},
+		// a window before 960
+		"every ten minutes": {[]span{{360, 480}, {960, 1080}, {1560, 1680}, {2160, 2880}, {3360, 3480}}, span{480, 900}},
+		// half of the rest
+		"every three minutes":        {faults(180, 34, 145)[:19], span{3385, 3600}},
+		"hardly ever at rest":        {faults(60, 10, 50), span{}},
+		"two at once":                {[]span{{660, 1860}, {1260, 1560}}, span{1860, 3600}},
+		"since before what is known": {[]span{{-1, 2460}}, span{2460, 3600}},
+		"all the time":               {[]span{{-5, 3660}}, span{}},
+		"another hour":               {[]span{{-6000, -5400}, {4200, 4800}}, span{0, 3600}},
+		"still, from before":         {[]span{{1860, 9999}}, span{0, 1800}},
+	} {
+		var changes []alert.Transition
+		for i, f := range c.fired {
+			l := labels.FromStrings("n", fmt.Sprint(i))
+			if f[0] != -1 {
+				changes = append(changes, alert.Transition{Time: seconds(f[0]), RuleID: "r", Labels: l, To: alert.StateFiring})
+			}
+			if f[1] != 9999 {
+				changes = append(changes,
+					alert.Transition{Time: seconds(f[1]), RuleID: "r", Labels: l, From: alert.StateFiring, To: alert.StateResolved})
+			}
+			changes = append(changes, alert.Transition{Time: seconds(f[0]), RuleID: "other", To: alert.StateFiring})
+		}
+		slices.SortStableFunc(changes, func(a, b alert.Transition) int { return a.Time.Compare(b.Time) })
+		list := quiet(changes, "r", seconds(0), seconds(3660), time.Minute) // active a minute after what is looked at begins
+		require.Equal(t, c.want != span{}, len(list) > 0, name)
+		if len(list) > 0 {
+			require.Equal(t, c.want, span{int(list[0].begin.Unix()), int(list[0].end.Unix())}, name)
+		}
+	}
+}
+
+// faults are those of an hour that come again every so many seconds.
+func faults(every, from, to int) (out [][2]int) {
+	for at := 0; at < 3600; at += every {
+		out = append(out, [2]int{at + from, at + to})
+	}
+	return out
+}
+
+// Where the hour before has no quiet stretch, an older one is taken; a rule that never rests is compared with the day before.
+func TestBaselineFallsBack(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	restless := func(since time.Duration) *Gatherer {
+		return &Gatherer{Transitions: func(f func([]alert.Transition)) {
+			f([]alert.Transition{{Time: now.Add(-since), RuleID: "r", To: alert.StateFiring}})
+		}}
+	}
+	list, why := restless(3*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-100*time.Hour), time.Minute)
+	require.Equal(t, []any{now.Add(-6*time.Hour - time.Minute), now.Add(-3*time.Hour - time.Minute), alert.BaselineQuiet},
+		[]any{list[0].begin, list[0].end, why})
+	list, why = restless(3*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-4*time.Hour), time.Minute)
+	require.Equal(t, []any{now.Add(-4 * time.Hour), now.Add(-3*time.Hour - time.Minute), alert.BaselineQuiet},
+		[]any{list[0].begin, list[0].end, why})
+	list, why = restless(90*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-100*time.Hour), time.Minute)
+	require.Equal(t, []any{now.Add(-25*time.Hour - time.Minute), now.Add(-24*time.Hour - time.Minute), alert.BaselineDayBefore},
+		[]any{list[0].begin, list[0].end, why})
+	list, why = restless(9*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-9*time.Hour), time.Minute)
+	require.Equal(t, []any{now.Add(-time.Hour - time.Minute), now.Add(-time.Minute), alert.BaselineHourBefore},
+		[]any{list[0].begin, list[0].end, why})
+}
