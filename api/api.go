@@ -48,6 +48,7 @@ import (
 	"github.com/gaurav/watchingcat/api/status"
 	"github.com/gaurav/watchingcat/api/telemetry"
 	"github.com/gaurav/watchingcat/evaluator/books"
+	"github.com/gaurav/watchingcat/evaluator/incident"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/storage"
@@ -71,7 +72,10 @@ type Config struct {
 	// Rules and SLOs are those that users make; nil: they cannot.
 	Rules *books.RuleBook
 	SLOs  *books.SLOBook
-	Store storage.KV // what users made, for the audit trail; nil: none
+	// Incidents are alerts that belong together, Notes what users said of them; nil: there are none, they cannot.
+	Incidents *incident.Book
+	Notes     *incident.NoteBook
+	Store     storage.KV // what users made, for the audit trail; nil: none
 	// Notifications is beside Alertmanager what is known of receivers and what they were sent; nil: nothing.
 	Notifications alerting.Notifications
 	Queryable     promstorage.SampleAndChunkQueryable // what /prometheus queries: evaluator's Queryable
@@ -156,6 +160,7 @@ type resources struct {
 	*alerting.Alerts
 	*alerting.Rules
 	*alerting.SLOs
+	*alerting.Incidents
 	*alerting.Backtests
 	*status.Status
 	*status.Replays
@@ -230,9 +235,10 @@ func (s *Server) resources() resources {
 		Logs:     &telemetry.Logs{Moments: s.Moments, Older: &older.Logs{Store: c.Stores.Logs}},
 		Metrics: &telemetry.Metrics{Moments: s.Moments, Samples: c.Metrics, Engine: c.Engine, Queryable: c.Queryable,
 			QueryTimeout: c.QueryTimeout, Logger: c.Logger},
-		Alerts: &alerting.Alerts{Moments: s.Moments, Evaluator: c.Alerts, Notifications: c.Notifications, Audit: audit.Audit},
-		Rules:  rules,
-		SLOs:   &alerting.SLOs{Moments: s.Moments, Evaluator: c.Alerts, Book: c.SLOs, Engine: c.Engine, Queryable: c.Queryable},
+		Alerts:    &alerting.Alerts{Moments: s.Moments, Evaluator: c.Alerts, Notifications: c.Notifications, Audit: audit.Audit},
+		Rules:     rules,
+		SLOs:      &alerting.SLOs{Moments: s.Moments, Evaluator: c.Alerts, Book: c.SLOs, Engine: c.Engine, Queryable: c.Queryable},
+		Incidents: &alerting.Incidents{Moments: s.Moments, Evaluator: c.Alerts, Book: c.Incidents, Notes: c.Notes},
 		Backtests: &alerting.Backtests{Writer: s.Writer, Moments: s.Moments, Rules: rules, Notifications: c.Notifications, Topics: c.Topics,
 			Engine: c.Engine, Queryable: c.Queryable, QueryTimeout: c.QueryTimeout, ExternalLabels: c.ExternalLabels, Audit: audit.Audit,
 			Panics: s.requests.Panics},

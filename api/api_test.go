@@ -13,11 +13,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/api/status"
+	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/books"
+	"github.com/gaurav/watchingcat/evaluator/incident"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/pipeline/progress"
@@ -29,13 +32,14 @@ import (
 
 // bench is a server over real views in memory. Spans come as script lines; time is moved by hand.
 type bench struct {
-	t      testing.TB
-	script *viewstest.Script
-	alerts *rules.Evaluator
-	pipe   *fakePipeline
-	reg    *prometheus.Registry
-	now    time.Time
-	s      *Server
+	t         testing.TB
+	script    *viewstest.Script
+	alerts    *rules.Evaluator
+	incidents *incident.Book
+	pipe      *fakePipeline
+	reg       *prometheus.Registry
+	now       time.Time
+	s         *Server
 
 	alertmanager bool   // a real one is mounted
 	lastID       string // that it gave
@@ -155,12 +159,15 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	require.NoError(t, err)
 	b.pipe = &fakePipeline{set: b.script.Set}
 	engine := query.NewEngine(query.EngineConfig{}, nil, nil)
-	b.alerts, err = rules.New(rules.Config{Reader: b.script.Set, KV: kv, Engine: engine, Evidence: func() time.Time { return b.now }})
+	b.incidents, err = incident.Open(kv, incident.Limits{})
+	require.NoError(t, err)
+	b.alerts, err = rules.New(rules.Config{Reader: b.script.Set, KV: kv, Engine: engine, Evidence: func() time.Time { return b.now },
+		Incidents: b.incidents})
 	require.NoError(t, err)
 	b.made = &fakeObjects{b: b, kv: kv}
 	c := Config{Views: b.script.Set, Pipeline: b.pipe, Replays: &fakeReplays{}, Alerts: b.alerts, Queryable: b.alerts.Queryable(),
 		Engine: engine, Registry: b.reg, Rules: &books.RuleBook{KV: kv, Objects: b.made}, SLOs: &books.SLOBook{KV: kv, Objects: b.made},
-		Store: kv, Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel),
+		Incidents: b.incidents, Notes: &incident.NoteBook{KV: kv, Objects: b.made}, Store: kv, Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel),
 		Version: "1.2.3",
 		Links:   status.Links{Jaeger: "http://jaeger:16686"}, AllowedHosts: []string{"example.com"}} // the host of httptest's requests
 	for _, f := range change {
@@ -207,6 +214,17 @@ func (b *bench) rules(text string) {
 	b.files = []rules.Source{src}
 	require.NoError(b.t, b.load())
 	b.evaluate()
+}
+
+// incident begins an incident of an alert that fires, and returns its id.
+func (b *bench) incident(name string) string {
+	b.t.Helper()
+	tx := b.incidents.Begin()
+	id := tx.Fired(&alert.Record{Group: "g", Rule: name, Alert: alert.Alert{RuleID: "r", Labels: labels.FromStrings(labels.AlertName, name),
+		State: alert.StateFiring, ActiveAt: at(10 * time.Second), FiredAt: at(20 * time.Second)}})
+	tx.Done(true)
+	require.NotEmpty(b.t, id)
+	return id
 }
 
 func (b *bench) evaluate() {

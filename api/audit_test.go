@@ -76,6 +76,9 @@ var changes = []struct{ operation, request, entry string }{
 	{"createSLO", `POST /api/v1/slos {"name":"pay","service":"pay","objective":99,"window":"30d"}`, "create slo NEW"},
 	{"updateSLO", `PUT /api/v1/slos/NEW {"name":"pay","service":"pay","objective":98,"window":"30d"}`, "update slo NEW"},
 	{"deleteSLO", `DELETE /api/v1/slos/NEW`, "delete slo NEW"},
+	{"acknowledgeIncident", `PUT /api/v1/incidents/INCIDENT/acknowledgement`, "acknowledge incident INCIDENT"},
+	{"withdrawIncidentAcknowledgement", `DELETE /api/v1/incidents/INCIDENT/acknowledgement`, "withdraw incident INCIDENT"},
+	{"commentIncident", `POST /api/v1/incidents/INCIDENT/comments {"text":"a full disk"}`, "comment incident INCIDENT"},
 	{"createUser", `POST /api/v1/users {"name":"ann","role":"viewer","password":"correct horse"}`, "create user ann"},
 	{"updateUser", `PUT /api/v1/users/ann {"role":"editor"}`, "update user ann"},
 	{"deleteUser", `DELETE /api/v1/users/ann`, "delete user ann"},
@@ -116,8 +119,9 @@ func TestEveryChangeIsInTheAuditTrail(t *testing.T) {
 	}
 	// TestLoginsAreInTheAuditTrail, TestChangeOwnPassword
 	audited := map[string]bool{"loginUser": true, "logoutUser": true, "changePassword": true}
-	made := ""
+	made, of := "", b.incident("A")
 	for _, c := range changes {
+		c.request, c.entry = strings.ReplaceAll(c.request, "INCIDENT", of), strings.ReplaceAll(c.entry, "INCIDENT", of)
 		audited[c.operation] = true
 		method, rest, _ := strings.Cut(strings.ReplaceAll(c.request, "NEW", made), " ")
 		target, body, _ := strings.Cut(rest, " ")

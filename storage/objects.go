@@ -25,6 +25,7 @@ const (
 	KindRuleGroup  = "rule_group"
 	KindRuleSwitch = "rule_switch" // a rule of a file that is switched off
 	KindSLO        = "slo"
+	KindIncident   = "incident" // who takes care of one, and comments on it
 	KindUser       = "user"
 	KindToken      = "token"
 	KindTokenUse   = "token_use" // when a token was used, by its id

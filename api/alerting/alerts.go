@@ -88,7 +88,7 @@ func (s *Alerts) Active(ctx context.Context, state string, explain bool) ([]rest
 		}
 		out = append(out, rest.Alert{Fingerprint: print, RuleId: a.RuleID, Labels: a.Labels.Map(), Annotations: a.Annotations.Map(),
 			State: rest.AlertState(a.State), ActiveAt: a.ActiveAt.UTC(), FiredAt: answer.TimeOrNil(a.FiredAt), Value: a.Value,
-			GeneratorUrl: a.GeneratorURL, Evidence: e, Deliveries: deliveriesOf(fates[fingerprint(sent)])})
+			GeneratorUrl: a.GeneratorURL, Incident: answer.TextOrNil(a.Incident), Evidence: e, Deliveries: deliveriesOf(fates[fingerprint(sent)])})
 	}
 	return out, nil
 }

@@ -285,6 +285,60 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for IncidentAlertState.
+const (
+	IncidentAlertStateFiring   IncidentAlertState = "firing"
+	IncidentAlertStateResolved IncidentAlertState = "resolved"
+)
+
+// Valid indicates whether the value is a known member of the IncidentAlertState enum.
+func (e IncidentAlertState) Valid() bool {
+	switch e {
+	case IncidentAlertStateFiring:
+		return true
+	case IncidentAlertStateResolved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IncidentEventKind.
+const (
+	IncidentEventKindFiring   IncidentEventKind = "firing"
+	IncidentEventKindResolved IncidentEventKind = "resolved"
+)
+
+// Valid indicates whether the value is a known member of the IncidentEventKind enum.
+func (e IncidentEventKind) Valid() bool {
+	switch e {
+	case IncidentEventKindFiring:
+		return true
+	case IncidentEventKindResolved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IncidentHeaderState.
+const (
+	IncidentHeaderStateOpen     IncidentHeaderState = "open"
+	IncidentHeaderStateResolved IncidentHeaderState = "resolved"
+)
+
+// Valid indicates whether the value is a known member of the IncidentHeaderState enum.
+func (e IncidentHeaderState) Valid() bool {
+	switch e {
+	case IncidentHeaderStateOpen:
+		return true
+	case IncidentHeaderStateResolved:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JaegerReferenceRefType.
 const (
 	CHILDOF     JaegerReferenceRefType = "CHILD_OF"
@@ -741,6 +795,24 @@ func (e ListAuditParamsKind) Valid() bool {
 	}
 }
 
+// Defines values for ListIncidentsParamsState.
+const (
+	ListIncidentsParamsStateOpen     ListIncidentsParamsState = "open"
+	ListIncidentsParamsStateResolved ListIncidentsParamsState = "resolved"
+)
+
+// Valid indicates whether the value is a known member of the ListIncidentsParamsState enum.
+func (e ListIncidentsParamsState) Valid() bool {
+	switch e {
+	case ListIncidentsParamsStateOpen:
+		return true
+	case ListIncidentsParamsStateResolved:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListLogsParamsSeverity.
 const (
 	ListLogsParamsSeverityDEBUG ListLogsParamsSeverity = "DEBUG"
@@ -849,12 +921,17 @@ type Alert struct {
 	Evidence Evidence `json:"evidence"`
 
 	// Fingerprint Fingerprint of its labels, as in the Alertmanager API.
-	Fingerprint  string     `json:"fingerprint"`
-	FiredAt      *time.Time `json:"fired_at"`
-	GeneratorUrl string     `json:"generator_url"`
-	Labels       Labels     `json:"labels"`
-	RuleId       string     `json:"rule_id"`
-	State        AlertState `json:"state"`
+	Fingerprint string     `json:"fingerprint"`
+	FiredAt     *time.Time `json:"fired_at"`
+
+	// GeneratorUrl Page of its incident once it fires, of its rule before.
+	GeneratorUrl string `json:"generator_url"`
+
+	// Incident ID of its incident; null while the alert is pending.
+	Incident *string    `json:"incident"`
+	Labels   Labels     `json:"labels"`
+	RuleId   string     `json:"rule_id"`
+	State    AlertState `json:"state"`
 
 	// Value A number, or the string NaN, +Inf or -Inf.
 	Value alert.Number `json:"value"`
@@ -1083,6 +1160,9 @@ type BaselineBucket struct {
 	FromMs float64 `json:"from_ms"`
 	ToMs   float64 `json:"to_ms"`
 }
+
+// Cause Where the problem begins. The numbers cover all calls to it between from and at, and in the baseline.
+type Cause = alert.Cause
 
 // Check defines model for Check.
 type Check struct {
@@ -1363,6 +1443,181 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Incident defines model for Incident.
+type Incident struct {
+	// AtFiring Evidence at the time of firing; it does not change afterwards. Absent before the alert fires, and if the evidence could not be collected in time.
+	AtFiring *Why              `json:"at_firing,omitempty"`
+	Comments []IncidentComment `json:"comments"`
+
+	// Deliveries Attempts to notify receivers, oldest first, at most 100.
+	Deliveries []IncidentDelivery `json:"deliveries"`
+
+	// Dropped Alerts, changes and notifications above these limits.
+	Dropped int `json:"dropped"`
+
+	// Events The newest 200 changes of its alerts, oldest first.
+	Events   []IncidentEvent `json:"events"`
+	Incident IncidentHeader  `json:"incident"`
+
+	// Latest Evidence at the time of firing; it does not change afterwards. Absent before the alert fires, and if the evidence could not be collected in time.
+	Latest *Why `json:"latest,omitempty"`
+
+	// Members Its alerts, at most 200, in the order in which they fired.
+	Members []IncidentAlert `json:"members"`
+
+	// Meta Time range, source and completeness of an answer.
+	Meta Meta `json:"meta"`
+
+	// Previous Earlier incidents with the same cause and an alert of the same name, newest first, at most 50.
+	Previous []IncidentReference `json:"previous"`
+
+	// PreviousTotal Number of all of them.
+	PreviousTotal int `json:"previous_total"`
+}
+
+// IncidentAcknowledgement defines model for IncidentAcknowledgement.
+type IncidentAcknowledgement struct {
+	// At Wall clock time.
+	At time.Time `json:"at"`
+	By string    `json:"by"`
+}
+
+// IncidentAlert defines model for IncidentAlert.
+type IncidentAlert struct {
+	ActiveAt    time.Time `json:"active_at"`
+	Annotations Labels    `json:"annotations"`
+
+	// Cause The cause that its own evidence names.
+	Cause *string `json:"cause"`
+
+	// Expr Expression of its rule; null if the rule no longer exists.
+	Expr *string `json:"expr"`
+
+	// Fingerprint Fingerprint of its labels, as in the Alertmanager API.
+	Fingerprint string `json:"fingerprint"`
+
+	// Fired How often it started to fire.
+	Fired      int                `json:"fired"`
+	FiredAt    time.Time          `json:"fired_at"`
+	Labels     Labels             `json:"labels"`
+	ResolvedAt *time.Time         `json:"resolved_at"`
+	RuleId     string             `json:"rule_id"`
+	State      IncidentAlertState `json:"state"`
+
+	// Value A number, or the string NaN, +Inf or -Inf.
+	Value alert.Number `json:"value"`
+}
+
+// IncidentAlertState defines model for IncidentAlert.State.
+type IncidentAlertState string
+
+// IncidentComment defines model for IncidentComment.
+type IncidentComment struct {
+	// At Wall clock time.
+	At   time.Time `json:"at"`
+	By   string    `json:"by"`
+	Text string    `json:"text"`
+}
+
+// IncidentCommentInput defines model for IncidentCommentInput.
+type IncidentCommentInput struct {
+	Text string `json:"text"`
+}
+
+// IncidentDelivery defines model for IncidentDelivery.
+type IncidentDelivery struct {
+	DurationMs float64 `json:"duration_ms"`
+
+	// Error Null if the receiver accepted it.
+	Error       *string `json:"error"`
+	Integration string  `json:"integration"`
+
+	// Reason Why the notification was sent then.
+	Reason   string `json:"reason"`
+	Receiver string `json:"receiver"`
+
+	// Resolved All of its alerts had resolved.
+	Resolved bool `json:"resolved"`
+
+	// Time Wall clock time.
+	Time time.Time `json:"time"`
+}
+
+// IncidentEvent defines model for IncidentEvent.
+type IncidentEvent struct {
+	// Fingerprint Of the alert.
+	Fingerprint string            `json:"fingerprint"`
+	Kind        IncidentEventKind `json:"kind"`
+
+	// Time Event time.
+	Time time.Time `json:"time"`
+
+	// Value A number, or the string NaN, +Inf or -Inf.
+	Value alert.Number `json:"value"`
+}
+
+// IncidentEventKind defines model for IncidentEvent.Kind.
+type IncidentEventKind string
+
+// IncidentHeader defines model for IncidentHeader.
+type IncidentHeader struct {
+	Acknowledged *IncidentAcknowledgement `json:"acknowledged"`
+	Alerts       int                      `json:"alerts"`
+
+	// Cause Service, database, messaging system or uninstrumented peer in which it begins; null if unknown.
+	Cause *string `json:"cause"`
+
+	// Fired How often its alerts started to fire. Higher than `alerts` if some flapped.
+	Fired int `json:"fired"`
+
+	// FiredAt Event time at which the first alert fired.
+	FiredAt time.Time `json:"fired_at"`
+	Id      string    `json:"id"`
+
+	// Names Names of its alerts, in the order in which they fired.
+	Names []string `json:"names"`
+
+	// ResolvedAt Event time at which the last alert resolved; null while one fires.
+	ResolvedAt *time.Time `json:"resolved_at"`
+
+	// Services Services of its alerts.
+	Services []string `json:"services"`
+
+	// Severity Highest `severity` label of its alerts.
+	Severity *string `json:"severity"`
+
+	// Since Time of the first failure, as far as it is known; otherwise the time at which the condition of the first alert began to hold.
+	Since time.Time           `json:"since"`
+	State IncidentHeaderState `json:"state"`
+
+	// Title What is wrong where it begins; without a known cause, the summary of its most severe alert.
+	Title string `json:"title"`
+}
+
+// IncidentHeaderState defines model for IncidentHeader.State.
+type IncidentHeaderState string
+
+// IncidentList defines model for IncidentList.
+type IncidentList struct {
+	Incidents []IncidentHeader `json:"incidents"`
+
+	// Meta Time range, source and completeness of an answer.
+	Meta Meta `json:"meta"`
+
+	// Next Token of the next page; absent on the last page.
+	Next *string `json:"next,omitempty"`
+
+	// Total Number of incidents in this answer.
+	Total int `json:"total"`
+}
+
+// IncidentReference defines model for IncidentReference.
+type IncidentReference struct {
+	FiredAt    time.Time  `json:"fired_at"`
+	Id         string     `json:"id"`
+	ResolvedAt *time.Time `json:"resolved_at"`
+}
 
 // JaegerLog defines model for JaegerLog.
 type JaegerLog struct {
@@ -2601,6 +2856,9 @@ type Filter map[string]string
 // IfMatch defines model for ifMatch.
 type IfMatch = string
 
+// IncidentID defines model for incidentID.
+type IncidentID = string
+
 // Kind defines model for kind.
 type Kind string
 
@@ -2837,6 +3095,36 @@ type ListExternalParams struct {
 	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
+
+// ListIncidentsParams defines parameters for ListIncidents.
+type ListIncidentsParams struct {
+	// State Only incidents in this state.
+	State *ListIncidentsParamsState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Service Only incidents whose cause is this service, or that have an alert for it.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Start Start of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Limit Maximum number of results.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Next Value of `next` in the previous answer.
+	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// ListIncidentsParamsState defines parameters for ListIncidents.
+type ListIncidentsParamsState string
 
 // ListLogsParams defines parameters for ListLogs.
 type ListLogsParams struct {
@@ -3276,6 +3564,9 @@ type LoginUserJSONRequestBody = LoginInput
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordInput
 
+// CommentIncidentJSONRequestBody defines body for CommentIncident for application/json ContentType.
+type CommentIncidentJSONRequestBody = IncidentCommentInput
+
 // SearchLogsJSONRequestBody defines body for SearchLogs for application/json ContentType.
 type SearchLogsJSONRequestBody = LogSearch
 
@@ -3392,6 +3683,21 @@ type ServerInterface interface {
 	// ListExternal Calls to systems that send no spans.
 	// (GET /api/v1/external)
 	ListExternal(w http.ResponseWriter, r *http.Request, params ListExternalParams)
+	// ListIncidents Incidents, newest first.
+	// (GET /api/v1/incidents)
+	ListIncidents(w http.ResponseWriter, r *http.Request, params ListIncidentsParams)
+	// GetIncident One incident with its evidence, alerts, notifications and comments.
+	// (GET /api/v1/incidents/{id})
+	GetIncident(w http.ResponseWriter, r *http.Request, id IncidentID)
+	// WithdrawIncidentAcknowledgement Withdraw the acknowledgement of an incident.
+	// (DELETE /api/v1/incidents/{id}/acknowledgement)
+	WithdrawIncidentAcknowledgement(w http.ResponseWriter, r *http.Request, id IncidentID)
+	// AcknowledgeIncident Acknowledge an incident.
+	// (PUT /api/v1/incidents/{id}/acknowledgement)
+	AcknowledgeIncident(w http.ResponseWriter, r *http.Request, id IncidentID)
+	// CommentIncident Comment on an incident.
+	// (POST /api/v1/incidents/{id}/comments)
+	CommentIncident(w http.ResponseWriter, r *http.Request, id IncidentID)
 	// ListLogs Recent log lines, newest first.
 	// (GET /api/v1/logs)
 	ListLogs(w http.ResponseWriter, r *http.Request, params ListLogsParams)
@@ -3701,6 +4007,36 @@ func (_ Unimplemented) ListErrors(w http.ResponseWriter, r *http.Request, params
 // ListExternal Calls to systems that send no spans.
 // (GET /api/v1/external)
 func (_ Unimplemented) ListExternal(w http.ResponseWriter, r *http.Request, params ListExternalParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListIncidents Incidents, newest first.
+// (GET /api/v1/incidents)
+func (_ Unimplemented) ListIncidents(w http.ResponseWriter, r *http.Request, params ListIncidentsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetIncident One incident with its evidence, alerts, notifications and comments.
+// (GET /api/v1/incidents/{id})
+func (_ Unimplemented) GetIncident(w http.ResponseWriter, r *http.Request, id IncidentID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// WithdrawIncidentAcknowledgement Withdraw the acknowledgement of an incident.
+// (DELETE /api/v1/incidents/{id}/acknowledgement)
+func (_ Unimplemented) WithdrawIncidentAcknowledgement(w http.ResponseWriter, r *http.Request, id IncidentID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AcknowledgeIncident Acknowledge an incident.
+// (PUT /api/v1/incidents/{id}/acknowledgement)
+func (_ Unimplemented) AcknowledgeIncident(w http.ResponseWriter, r *http.Request, id IncidentID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CommentIncident Comment on an incident.
+// (POST /api/v1/incidents/{id}/comments)
+func (_ Unimplemented) CommentIncident(w http.ResponseWriter, r *http.Request, id IncidentID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5211,6 +5547,234 @@ func (siw *ServerInterfaceWrapper) ListExternal(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListExternal(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListIncidents operation middleware
+func (siw *ServerInterfaceWrapper) ListIncidents(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListIncidentsParams
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", r.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "state"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "state", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "next" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "next", r.URL.Query(), &params.Next, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "next"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "next", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListIncidents(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetIncident operation middleware
+func (siw *ServerInterfaceWrapper) GetIncident(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id IncidentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetIncident(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WithdrawIncidentAcknowledgement operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawIncidentAcknowledgement(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id IncidentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WithdrawIncidentAcknowledgement(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AcknowledgeIncident operation middleware
+func (siw *ServerInterfaceWrapper) AcknowledgeIncident(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id IncidentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AcknowledgeIncident(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CommentIncident operation middleware
+func (siw *ServerInterfaceWrapper) CommentIncident(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id IncidentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CommentIncident(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -7862,6 +8426,21 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/api/v1/receivers/{name}/test", wrapper.TestReceiver)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/incidents", wrapper.ListIncidents)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/incidents/{id}", wrapper.GetIncident)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/api/v1/incidents/{id}/acknowledgement", wrapper.WithdrawIncidentAcknowledgement)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/api/v1/incidents/{id}/acknowledgement", wrapper.AcknowledgeIncident)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/incidents/{id}/comments", wrapper.CommentIncident)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/slos", wrapper.ListSLOs)
 	})
 	r.Group(func(r chi.Router) {
@@ -9163,6 +9742,202 @@ type ListExternaldefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListExternaldefaultApplicationProblemPlusJSONResponse) VisitListExternalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIncidentsRequestObject struct {
+	Params ListIncidentsParams
+}
+
+type ListIncidentsResponseObject interface {
+	VisitListIncidentsResponse(w http.ResponseWriter) error
+}
+
+type ListIncidents200JSONResponse IncidentList
+
+func (response ListIncidents200JSONResponse) VisitListIncidentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIncidentsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListIncidentsdefaultApplicationProblemPlusJSONResponse) VisitListIncidentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetIncidentRequestObject struct {
+	Id IncidentID `json:"id"`
+}
+
+type GetIncidentResponseObject interface {
+	VisitGetIncidentResponse(w http.ResponseWriter) error
+}
+
+type GetIncident200JSONResponse Incident
+
+func (response GetIncident200JSONResponse) VisitGetIncidentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetIncidentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetIncidentdefaultApplicationProblemPlusJSONResponse) VisitGetIncidentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawIncidentAcknowledgementRequestObject struct {
+	Id IncidentID `json:"id"`
+}
+
+type WithdrawIncidentAcknowledgementResponseObject interface {
+	VisitWithdrawIncidentAcknowledgementResponse(w http.ResponseWriter) error
+}
+
+type WithdrawIncidentAcknowledgement200JSONResponse Incident
+
+func (response WithdrawIncidentAcknowledgement200JSONResponse) VisitWithdrawIncidentAcknowledgementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawIncidentAcknowledgementdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WithdrawIncidentAcknowledgementdefaultApplicationProblemPlusJSONResponse) VisitWithdrawIncidentAcknowledgementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcknowledgeIncidentRequestObject struct {
+	Id IncidentID `json:"id"`
+}
+
+type AcknowledgeIncidentResponseObject interface {
+	VisitAcknowledgeIncidentResponse(w http.ResponseWriter) error
+}
+
+type AcknowledgeIncident200JSONResponse Incident
+
+func (response AcknowledgeIncident200JSONResponse) VisitAcknowledgeIncidentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcknowledgeIncidentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AcknowledgeIncidentdefaultApplicationProblemPlusJSONResponse) VisitAcknowledgeIncidentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CommentIncidentRequestObject struct {
+	Id   IncidentID `json:"id"`
+	Body *CommentIncidentJSONRequestBody
+}
+
+type CommentIncidentResponseObject interface {
+	VisitCommentIncidentResponse(w http.ResponseWriter) error
+}
+
+type CommentIncident201JSONResponse Incident
+
+func (response CommentIncident201JSONResponse) VisitCommentIncidentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CommentIncidentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CommentIncidentdefaultApplicationProblemPlusJSONResponse) VisitCommentIncidentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11019,6 +11794,21 @@ type StrictServerInterface interface {
 	// ListExternal Calls to systems that send no spans.
 	// (GET /api/v1/external)
 	ListExternal(ctx context.Context, request ListExternalRequestObject) (ListExternalResponseObject, error)
+	// ListIncidents Incidents, newest first.
+	// (GET /api/v1/incidents)
+	ListIncidents(ctx context.Context, request ListIncidentsRequestObject) (ListIncidentsResponseObject, error)
+	// GetIncident One incident with its evidence, alerts, notifications and comments.
+	// (GET /api/v1/incidents/{id})
+	GetIncident(ctx context.Context, request GetIncidentRequestObject) (GetIncidentResponseObject, error)
+	// WithdrawIncidentAcknowledgement Withdraw the acknowledgement of an incident.
+	// (DELETE /api/v1/incidents/{id}/acknowledgement)
+	WithdrawIncidentAcknowledgement(ctx context.Context, request WithdrawIncidentAcknowledgementRequestObject) (WithdrawIncidentAcknowledgementResponseObject, error)
+	// AcknowledgeIncident Acknowledge an incident.
+	// (PUT /api/v1/incidents/{id}/acknowledgement)
+	AcknowledgeIncident(ctx context.Context, request AcknowledgeIncidentRequestObject) (AcknowledgeIncidentResponseObject, error)
+	// CommentIncident Comment on an incident.
+	// (POST /api/v1/incidents/{id}/comments)
+	CommentIncident(ctx context.Context, request CommentIncidentRequestObject) (CommentIncidentResponseObject, error)
 	// ListLogs Recent log lines, newest first.
 	// (GET /api/v1/logs)
 	ListLogs(ctx context.Context, request ListLogsRequestObject) (ListLogsResponseObject, error)
@@ -11969,6 +12759,143 @@ func (sh *strictHandler) ListExternal(w http.ResponseWriter, r *http.Request, pa
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListExternalResponseObject); ok {
 		if err := validResponse.VisitListExternalResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListIncidents operation middleware
+func (sh *strictHandler) ListIncidents(w http.ResponseWriter, r *http.Request, params ListIncidentsParams) {
+	var request ListIncidentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListIncidents(ctx, request.(ListIncidentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListIncidents")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListIncidentsResponseObject); ok {
+		if err := validResponse.VisitListIncidentsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetIncident operation middleware
+func (sh *strictHandler) GetIncident(w http.ResponseWriter, r *http.Request, id IncidentID) {
+	var request GetIncidentRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetIncident(ctx, request.(GetIncidentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetIncident")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetIncidentResponseObject); ok {
+		if err := validResponse.VisitGetIncidentResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WithdrawIncidentAcknowledgement operation middleware
+func (sh *strictHandler) WithdrawIncidentAcknowledgement(w http.ResponseWriter, r *http.Request, id IncidentID) {
+	var request WithdrawIncidentAcknowledgementRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawIncidentAcknowledgement(ctx, request.(WithdrawIncidentAcknowledgementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawIncidentAcknowledgement")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WithdrawIncidentAcknowledgementResponseObject); ok {
+		if err := validResponse.VisitWithdrawIncidentAcknowledgementResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AcknowledgeIncident operation middleware
+func (sh *strictHandler) AcknowledgeIncident(w http.ResponseWriter, r *http.Request, id IncidentID) {
+	var request AcknowledgeIncidentRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AcknowledgeIncident(ctx, request.(AcknowledgeIncidentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AcknowledgeIncident")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AcknowledgeIncidentResponseObject); ok {
+		if err := validResponse.VisitAcknowledgeIncidentResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CommentIncident operation middleware
+func (sh *strictHandler) CommentIncident(w http.ResponseWriter, r *http.Request, id IncidentID) {
+	var request CommentIncidentRequestObject
+
+	request.Id = id
+
+	var body CommentIncidentJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CommentIncident(ctx, request.(CommentIncidentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CommentIncident")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CommentIncidentResponseObject); ok {
+		if err := validResponse.VisitCommentIncidentResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -34,6 +34,8 @@ type Alert struct {
 	ResolvedAt      time.Time     `json:"resolved_at,omitzero"`
 	Value           Number        `json:"value"`
 	GeneratorURL    string        `json:"generator_url"`
+	// Incident is the id of the incident that it belongs to since it fires; "" before.
+	Incident string `json:"incident,omitempty"`
 	// Evidence is why it fires, as of when it began to; nil before that.
 	Evidence *Evidence `json:"evidence,omitempty"`
 }
@@ -94,8 +96,6 @@ type Record struct {
 	// Notified says that the last thing notify was given about the alert is that it fires.
 	Notified   bool      `json:"told"`
 	NotifiedAt time.Time `json:"told_at,omitzero"` // wall clock
-	// Incident is the id of the incident that it belongs to since it fires; "" before.
-	Incident string `json:"incident,omitempty"`
 	// Saved is when the record was last written, by the wall clock.
 	Saved time.Time `json:"-"`
 }

@@ -101,7 +101,7 @@ func rankPath(now, before []model.Edge, span, baseline time.Duration, root strin
 		ranked.path = append(ranked.path, e.PathEdge)
 	}
 	if len(list) > 0 {
-		ranked.cleared = cleared(next[list[0].to], list)
+		ranked.cleared = cleared(next, list)
 	}
 	return ranked
 }
@@ -109,16 +109,18 @@ func rankPath(now, before []model.Edge, span, baseline time.Duration, root strin
 // maxCleared is how many edges evidence shows at which nothing is wrong.
 const maxCleared = 5
 
-// cleared are the edges that are not on the path, those with the most calls first.
-func cleared(edges, path []*flow) (out []alert.PathEdge) {
-	for _, e := range edges {
-		if e.Calls > 0 && !slices.Contains(path, e) {
-			e.finish([2]float64{}, [2]float64{})
-			out = append(out, e.PathEdge)
+// cleared are the edges from where the path leads that are not on the path, those with the most calls first.
+func cleared(next map[model.Node][]*flow, path []*flow) (out []alert.PathEdge) {
+	for n, edges := range next {
+		for _, e := range edges {
+			if isRoot(n, path[0].Server) && e.Calls > 0 && !slices.Contains(path, e) {
+				e.finish([2]float64{}, [2]float64{})
+				out = append(out, e.PathEdge)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b alert.PathEdge) int {
-		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Server, b.Server))
+		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Server, b.Server), cmp.Compare(a.Connection, b.Connection))
 	})
 	return out[:min(len(out), maxCleared)]
 }

@@ -51,7 +51,9 @@ func TestPathLeadsToWhereItBegins(t *testing.T) {
 	// The service itself is slow: what arrives there is not explained by anything below.
 	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 150*time.Millisecond),
 		edge("web", "cart", "", 1000, 1, 20*time.Millisecond), edge("cart", "db", "database", 2000, 0, 4*time.Millisecond)}
-	require.Equal(t, ">web 1.00 hops=0 own=0/100.0s", pathText(rankPath(now, before, 5*time.Minute, time.Hour, "web", both).path))
+	ranked := rankPath(now, before, 5*time.Minute, time.Hour, "web", both)
+	require.Equal(t, ">web 1.00 hops=0 own=0/100.0s", pathText(ranked.path))
+	require.Equal(t, "web>cart 0.00 hops=1 own=0/0.0s", pathText(ranked.cleared), "what it calls is as before")
 	// A consumer that fails is not subtracted from its producer, and is found.
 	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 1, 50*time.Millisecond),
 		edge("web", "cart", "", 1000, 301, 20*time.Millisecond), edge("cart", "mail", "messaging_system", 1000, 500, time.Second)}

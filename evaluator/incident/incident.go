@@ -249,12 +249,17 @@ func (i *Incident) evidence() *alert.Evidence {
 	return i.AtFiring
 }
 
-// title is a sentence: what is wrong where it begins, else what the first alert says.
+// title is a sentence: what is wrong where it begins, else what its most severe alert says.
 func (i *Incident) title() string {
 	if v := i.evidence(); v != nil && v.Cause != nil {
 		return v.Cause.Sentence()
 	}
 	m := &i.Members[0]
+	for k := range i.Members {
+		if o := &i.Members[k]; severityRank(o.Labels.Get("severity")) < severityRank(m.Labels.Get("severity")) {
+			m = o
+		}
+	}
 	text := cmp.Or(m.Annotations.Get("summary"), m.Annotations.Get("description"), m.Labels.Get(labels.AlertName), "alert")
 	if n := len(i.Members) - 1; n > 0 {
 		text = fmt.Sprintf("%s, and %d more", text, n)

@@ -9,6 +9,7 @@ import (
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/api/status"
 	"github.com/gaurav/watchingcat/evaluator/books"
+	"github.com/gaurav/watchingcat/evaluator/incident"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
@@ -24,7 +25,8 @@ func (a *App) openAPI(context.Context) (err error) {
 		Topics: topicBacktests{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()), Exemplars: a.allSources(),
 		Metrics: a.live.Metrics(), Stores: a.stores.answers(),
 		Engine: query.NewEngine(query.EngineConfig{Concurrency: queriesAtOnce}, a.slog, a.reg),
-		Rules:  a.rules, SLOs: &books.SLOBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,
+		Rules:  a.rules, SLOs: &books.SLOBook{KV: a.db, Objects: a.objects}, Incidents: a.incidents,
+		Notes: &incident.NoteBook{KV: a.db, Objects: a.objects}, Store: a.db, Notifications: a.notifier,
 		Alertmanager: a.notifier.API(), ExternalLabels: a.external, Registry: a.reg, Meter: a.own.meter("api"), Tracer: a.own.tracer("api"),
 		Logger: a.log, Slog: a.slog, Version: Version(), Retention: time.Duration(a.cfg.Retention1h),
 		Links: status.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL),
