@@ -115,7 +115,7 @@ func TestVersionsAndDrop(t *testing.T) {
 		f(2)
 		left := ""
 		require.NoError(t, kv.Scan(nil, Key(1, 0, 0), func(k, _ []byte) error { left += string(k[KeyPrefixLen-1]); return nil }))
-		if left != "AINORUV" {
+		if left != "AEINORUV" {
 			t.Fatalf("%s: tables %q are left of version 0", name, left)
 		}
 	}

@@ -675,6 +675,93 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Incidents, newest first.
+         * @description An incident is the alerts that fire for one reason: their evidence names the same cause, or they lie on one path of the service map and fire within two minutes of each other. It resolves with its last alert, and opens again if one of its alerts fires within a minute. Incidents are kept for 30 days after they resolve, at most 5,000. `start` and `end` select those that were open at some time between them, by event time.
+         */
+        get: operations["listIncidents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of an incident. */
+                id: components["parameters"]["incidentID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * One incident with its evidence, alerts, notifications and comments.
+         * @description Two replicas may give the same incident IDs that differ by the second in which it began; each finds its own by either.
+         */
+        get: operations["getIncident"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/acknowledgement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of an incident. */
+                id: components["parameters"]["incidentID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Acknowledge an incident.
+         * @description Shows all users who takes care of it. Notifications continue; a silence stops them. Repeating it has no effect.
+         */
+        put: operations["acknowledgeIncident"];
+        post?: never;
+        /** Withdraw the acknowledgement of an incident. */
+        delete: operations["withdrawIncidentAcknowledgement"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of an incident. */
+                id: components["parameters"]["incidentID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Comment on an incident. */
+        post: operations["commentIncident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/slos": {
         parameters: {
             query?: never;
@@ -2770,6 +2857,9 @@ export interface components {
             }[];
             /** @description Edges at and below the service, ordered by the share of the excess errors and latency that originates in them. */
             path: components["schemas"]["PathEdge"][];
+            /** @description Calls of the cause that are as before, those with the most calls first. */
+            cleared?: components["schemas"]["PathEdge"][];
+            cause?: components["schemas"]["Cause"];
             /** @description Data that could not be read, and the reason. */
             missing: string[];
         };
@@ -3131,6 +3221,183 @@ export interface components {
             total?: string;
             labels?: components["schemas"]["Labels"];
         };
+        IncidentHeader: {
+            id: string;
+            /** @description What is wrong where it begins; without a known cause, the summary of its most severe alert. */
+            title: string;
+            /** @enum {string} */
+            state: "open" | "resolved";
+            /** @description Service, database, messaging system or uninstrumented peer in which it begins; null if unknown. */
+            cause: string | null;
+            /**
+             * Format: date-time
+             * @description Time of the first failure, as far as it is known; otherwise the time at which the condition of the first alert began to hold.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description Event time at which the first alert fired.
+             */
+            fired_at: string;
+            /**
+             * Format: date-time
+             * @description Event time at which the last alert resolved; null while one fires.
+             */
+            resolved_at: string | null;
+            /** @description Highest `severity` label of its alerts. */
+            severity: string | null;
+            /** @description Names of its alerts, in the order in which they fired. */
+            names: string[];
+            /** @description Services of its alerts. */
+            services: string[];
+            alerts: number;
+            /** @description How often its alerts started to fire. Higher than `alerts` if some flapped. */
+            fired: number;
+            acknowledged: components["schemas"]["IncidentAcknowledgement"] | null;
+        };
+        IncidentAcknowledgement: {
+            by: string;
+            /**
+             * Format: date-time
+             * @description Wall clock time.
+             */
+            at: string;
+        };
+        IncidentList: {
+            incidents: components["schemas"]["IncidentHeader"][];
+            /** @description Number of incidents in this answer. */
+            total: number;
+            /** @description Token of the next page; absent on the last page. */
+            next?: string;
+            meta: components["schemas"]["Meta"];
+        };
+        IncidentAlert: {
+            /** @description Fingerprint of its labels, as in the Alertmanager API. */
+            fingerprint: string;
+            rule_id: string;
+            labels: components["schemas"]["Labels"];
+            annotations: components["schemas"]["Labels"];
+            /** @enum {string} */
+            state: "firing" | "resolved";
+            /** Format: date-time */
+            active_at: string;
+            /** Format: date-time */
+            fired_at: string;
+            /** Format: date-time */
+            resolved_at: string | null;
+            /** @description A number, or the string NaN, +Inf or -Inf. */
+            value: unknown;
+            /** @description How often it started to fire. */
+            fired: number;
+            /** @description The cause that its own evidence names. */
+            cause: string | null;
+            /** @description Expression of its rule; null if the rule no longer exists. */
+            expr: string | null;
+        };
+        IncidentEvent: {
+            /**
+             * Format: date-time
+             * @description Event time.
+             */
+            time: string;
+            /** @enum {string} */
+            kind: "firing" | "resolved";
+            /** @description Of the alert. */
+            fingerprint: string;
+            /** @description A number, or the string NaN, +Inf or -Inf. */
+            value: unknown;
+        };
+        IncidentDelivery: {
+            /**
+             * Format: date-time
+             * @description Wall clock time.
+             */
+            time: string;
+            receiver: string;
+            integration: string;
+            /** @description Why the notification was sent then. */
+            reason: string;
+            /** Format: double */
+            duration_ms: number;
+            /** @description Null if the receiver accepted it. */
+            error: string | null;
+            /** @description All of its alerts had resolved. */
+            resolved: boolean;
+        };
+        IncidentComment: {
+            by: string;
+            /**
+             * Format: date-time
+             * @description Wall clock time.
+             */
+            at: string;
+            text: string;
+        };
+        IncidentCommentInput: {
+            text: string;
+        };
+        IncidentReference: {
+            id: string;
+            /** Format: date-time */
+            fired_at: string;
+            /** Format: date-time */
+            resolved_at: string | null;
+        };
+        Incident: {
+            incident: components["schemas"]["IncidentHeader"];
+            /** @description Its alerts, at most 200, in the order in which they fired. */
+            members: components["schemas"]["IncidentAlert"][];
+            /** @description The newest 200 changes of its alerts, oldest first. */
+            events: components["schemas"]["IncidentEvent"][];
+            /** @description Attempts to notify receivers, oldest first, at most 100. */
+            deliveries: components["schemas"]["IncidentDelivery"][];
+            /** @description Alerts, changes and notifications above these limits. */
+            dropped: number;
+            at_firing?: components["schemas"]["Why"];
+            latest?: components["schemas"]["Why"];
+            comments: components["schemas"]["IncidentComment"][];
+            /** @description Earlier incidents with the same cause and an alert of the same name, newest first, at most 50. */
+            previous: components["schemas"]["IncidentReference"][];
+            /** @description Number of all of them. */
+            previous_total: number;
+            meta: components["schemas"]["Meta"];
+        };
+        /** @description Where the problem begins. The numbers cover all calls to it between from and at, and in the baseline. */
+        Cause: {
+            /** @description Service, database, messaging system or uninstrumented peer. */
+            name: string;
+            /** @description Type of the calls to it, as in the service map; empty for a service. */
+            connection_type: string;
+            /**
+             * @description `errors`: more calls fail. `latency`: calls take longer. `new`: it was not called before.
+             * @enum {string}
+             */
+            signal: "errors" | "latency" | "new";
+            /** @description Operation of the service with the largest excess; empty if unknown. */
+            operation: string;
+            /**
+             * Format: double
+             * @description 0 to 1: share of the excess at the service of the alert that originates here.
+             */
+            share: number;
+            calls: number;
+            failed: number;
+            /** Format: double */
+            error_rate: number;
+            /** Format: double */
+            baseline_error_rate: number;
+            /** Format: double */
+            mean_ms: number;
+            /** Format: double */
+            baseline_mean_ms: number;
+            /**
+             * Format: date-time
+             * @description Start of the 10 s bucket in which it began; absent if it began before the examined time.
+             */
+            since?: string;
+            /** @description Versions of the service first seen shortly before. */
+            versions: string[];
+        };
         SLO: {
             id: string;
             status: components["schemas"]["SLOStatus"];
@@ -3330,7 +3597,10 @@ export interface components {
             fired_at: string | null;
             /** @description A number, or the string NaN, +Inf or -Inf. */
             value: unknown;
+            /** @description Page of its incident once it fires, of its rule before. */
             generator_url: string;
+            /** @description ID of its incident; null while the alert is pending. */
+            incident: string | null;
             evidence: components["schemas"]["Evidence"];
             /** @description Delivery state at each receiver; empty while the alert is pending. */
             deliveries: components["schemas"]["Delivery"][];
@@ -3626,6 +3896,8 @@ export interface components {
         };
     };
     parameters: {
+        /** @description ID of an incident. */
+        incidentID: string;
         /** @description Start of the range; RFC 3339 or Unix seconds. */
         start: string;
         /** @description End of the range; RFC 3339 or Unix seconds. */
@@ -5001,6 +5273,144 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReceiverTest"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listIncidents: {
+        parameters: {
+            query?: {
+                /** @description Only incidents in this state. */
+                state?: "open" | "resolved";
+                /** @description Only incidents whose cause is this service, or that have an alert for it. */
+                service?: string;
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Maximum number of results. */
+                limit?: number;
+                /** @description Value of `next` in the previous answer. */
+                next?: components["parameters"]["next"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The incidents. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getIncident: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of an incident. */
+                id: components["parameters"]["incidentID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The incident. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    acknowledgeIncident: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of an incident. */
+                id: components["parameters"]["incidentID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The incident. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    withdrawIncidentAcknowledgement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of an incident. */
+                id: components["parameters"]["incidentID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The incident. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    commentIncident: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of an incident. */
+                id: components["parameters"]["incidentID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IncidentCommentInput"];
+            };
+        };
+        responses: {
+            /** @description The incident. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
                 };
             };
             default: components["responses"]["Problem"];
