@@ -2,7 +2,7 @@ import { Button, TextInput } from '@mantine/core'
 import { type FormEvent, useMemo, useState } from 'react'
 import { useMe, useSilenceAction, useSilences } from '../api/queries'
 import type { Alert, Silence } from '../api/types'
-import { Ago, Disclosure, Problem, Section } from '../components/bits'
+import { Ago, Disclosure, Labels, Problem, Section, Status } from '../components/bits'
 import { Check, Pick } from '../components/form'
 import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
@@ -10,6 +10,9 @@ import { useDenied } from '../identity/may'
 import { serverNow } from '../lib/clock'
 import { absolute, duration } from '../lib/format'
 import { matcherText, matches, silenceOf } from './matchers'
+
+const named = ['alertname']
+const shownHits = 10
 
 const spans: [string, number][] = [
   ['30 min', 1800],
@@ -28,7 +31,7 @@ export function SilenceDetails({ alert, all }: { alert: Alert; all: readonly Ale
   )
 }
 
-function SilenceForm({ alert, all }: { alert: Alert; all: readonly Alert[] }) {
+export function SilenceForm({ alert, all }: { alert: Alert; all: readonly Alert[] }) {
   const names = Object.keys(alert.labels)
   const [chosen, setChosen] = useState<readonly string[]>(names)
   const [seconds, setSeconds] = useState(3600)
@@ -40,7 +43,8 @@ function SilenceForm({ alert, all }: { alert: Alert; all: readonly Alert[] }) {
     () => Object.fromEntries(chosen.map((n) => [n, alert.labels[n] ?? ''])) as Record<string, string>,
     [chosen, alert.labels],
   )
-  const hit = all.filter((a) => matches(labels, a.labels)).length
+  const hits = all.filter((a) => matches(labels, a.labels))
+  const hit = hits.length
   const send = (e: FormEvent) => {
     e.preventDefault()
     mutate({ do: 'make', silence: silenceOf(labels, serverNow(), seconds, me?.name || 'page', comment) })
@@ -88,6 +92,16 @@ function SilenceForm({ alert, all }: { alert: Alert; all: readonly Alert[] }) {
           Silence {hit === 1 ? '1 active alert' : `${hit} active alerts`}
         </Button>
       </div>
+      {hit > 0 && (
+        <ul className="silence-hits" aria-label="Alerts that it hits">
+          {hits.slice(0, shownHits).map((a) => (
+            <li key={a.fingerprint}>
+              <Status health={a.state} /> {a.labels.alertname} <Labels labels={a.labels} without={named} />
+            </li>
+          ))}
+          {hit > shownHits && <li className="dim">and {hit - shownHits} more</li>}
+        </ul>
+      )}
       {error && <Problem error={error} />}
     </form>
   )

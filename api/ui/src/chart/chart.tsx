@@ -23,6 +23,14 @@ export interface Mark {
   label: string
 }
 
+/** A stretch of time with a ground of its own. */
+export interface Band {
+  from: number // Unix seconds
+  to: number
+  /** Name of a CSS variable that holds the colour. */
+  color: string
+}
+
 interface Props {
   title: string
   unit: string
@@ -34,6 +42,7 @@ interface Props {
   stacked?: boolean
   height?: number
   marks?: readonly Mark[]
+  bands?: readonly Band[]
   /** Called with a time range that was drawn with the pointer; without it the page zooms there. */
   onSelect?: (from: number, to: number) => void
   /** What can be done with it, beside the title. */
@@ -42,6 +51,7 @@ interface Props {
 
 const usualHeight = 172
 const noMarks: readonly Mark[] = []
+const noBands: readonly Band[] = []
 
 /** One chart. All charts of a page share their cursor; their legends show the values under it, else the newest. */
 export function Chart({
@@ -54,6 +64,7 @@ export function Chart({
   stacked = false,
   height = usualHeight,
   marks = noMarks,
+  bands = noBands,
   onSelect,
   action,
 }: Props) {
@@ -64,8 +75,8 @@ export function Chart({
   const shape = JSON.stringify(lines.map((l) => [l.label, l.color, l.dash, l.fill]))
   const [range, setRange] = useRange()
   const zoom = (from: number, to: number) => setRange(rangeBetween(from, to))
-  const latest = useRef({ times, lines, format, span, marks, onSelect: onSelect ?? zoom, range, setRange })
-  latest.current = { times, lines, format, span, marks, onSelect: onSelect ?? zoom, range, setRange }
+  const latest = useRef({ times, lines, format, span, marks, bands, onSelect: onSelect ?? zoom, range, setRange })
+  latest.current = { times, lines, format, span, marks, bands, onSelect: onSelect ?? zoom, range, setRange }
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: scheme and shape make a new plot; data goes in by setData below
   useEffect(() => {
@@ -118,6 +129,7 @@ export function Chart({
         hooks: {
           setCursor: [tell],
           setData: [tell],
+          drawClear: [(p) => drawBands(p, latest.current.bands, color)],
           draw: [(p) => drawMarks(p, latest.current.marks, color('--dim'), axis.font as string)],
           setSelect: [
             (p) => {
@@ -149,7 +161,7 @@ export function Chart({
   // biome-ignore lint/correctness/useExhaustiveDependencies: marks are read when it draws
   useEffect(() => {
     plot.current?.redraw(false)
-  }, [marks])
+  }, [marks, bands])
 
   return (
     <figure className="chart">
@@ -205,6 +217,19 @@ export function dataOf(times: number[], lines: Line[], stacked: boolean): uPlot.
     sums.unshift(below)
   }
   return [times, ...sums]
+}
+
+function drawBands(u: uPlot, bands: readonly Band[], color: (name: string) => string): void {
+  const { ctx, bbox } = u
+  ctx.save()
+  for (const b of bands) {
+    const from = Math.max(bbox.left, u.valToPos(b.from, 'x', true))
+    const to = Math.min(bbox.left + bbox.width, u.valToPos(b.to, 'x', true))
+    if (to <= from) continue
+    ctx.fillStyle = color(b.color)
+    ctx.fillRect(from, bbox.top, to - from, bbox.height)
+  }
+  ctx.restore()
 }
 
 function drawMarks(u: uPlot, marks: readonly Mark[], color: string, font: string): void {
