@@ -30,6 +30,20 @@ func (s *Incidents) notes() (map[string]incident.Note, error) {
 	return s.Notes.All()
 }
 
+// noteOf is what users said of an incident, and of those that became part of it.
+func noteOf(h *incident.Header, notes map[string]incident.Note) incident.Note {
+	n := notes[h.ID]
+	n.Comments = slices.Clone(n.Comments)
+	for _, id := range h.Merged {
+		if a := notes[id].Acknowledged; a != nil && n.Acknowledged == nil {
+			n.Acknowledged = a
+		}
+		n.Comments = append(n.Comments, notes[id].Comments...)
+	}
+	slices.SortStableFunc(n.Comments, func(a, b incident.Comment) int { return a.At.Compare(b.At) })
+	return n
+}
+
 func incidentHeader(h *incident.Header, n incident.Note) rest.IncidentHeader {
 	out := rest.IncidentHeader{Id: h.ID, Title: h.Title, State: rest.IncidentHeaderStateOpen, Cause: answer.TextOrNil(h.Cause),
 		Since: h.Since.UTC(), FiredAt: h.FiredAt.UTC(), ResolvedAt: answer.TimeOrNil(h.ResolvedAt), Severity: answer.TextOrNil(h.Severity),
@@ -67,7 +81,7 @@ func (s *Incidents) ListIncidents(ctx context.Context, q rest.ListIncidentsReque
 			state := p.State == nil || (*p.State == rest.ListIncidentsParamsStateOpen) == h.Open()
 			about := p.Service == nil || h.Cause == *p.Service || slices.Contains(h.Services, *p.Service)
 			if state && about && began(h.Since) && (h.Open() || ended(h.ResolvedAt)) {
-				all = append(all, incidentHeader(&h, notes[h.ID]))
+				all = append(all, incidentHeader(&h, noteOf(&h, notes)))
 			}
 		}
 	}
@@ -98,7 +112,7 @@ func (s *Incidents) get(ctx context.Context, id string) (out rest.Incident, err 
 	if err != nil {
 		return out, err
 	}
-	note := notes[i.ID]
+	note := noteOf(&i.Header, notes)
 	out = rest.Incident{Incident: incidentHeader(&i.Header, note), Members: s.members(i), Events: []rest.IncidentEvent{},
 		Deliveries: []rest.IncidentDelivery{}, Dropped: i.Dropped, AtFiring: i.AtFiring, Latest: i.Latest,
 		Comments: []rest.IncidentComment{}, Previous: []rest.IncidentReference{}, Meta: s.Meta(m, answer.Range{})}

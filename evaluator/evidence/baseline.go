@@ -80,6 +80,31 @@ func (g *Gatherer) baselines(ruleID string, from, active, known time.Time, windo
 	return []stretch{{from.Add(-evidenceBaseline), from}}, alert.BaselineHourBefore
 }
 
+// beginning is what an alert can be compared with where the views began within its window: the first half of what they hold of the time
+// before it was active. ok is false where they began earlier, or where that is too short to compare with.
+func beginning(known, active, from time.Time) (first stretch, ok bool) {
+	half := active.Sub(known) / 2
+	if known.Before(from) || half < 2*model.BucketSeconds*time.Second {
+		return first, false
+	}
+	return stretch{known, known.Add(half)}, true
+}
+
+// worsens reports whether more of the calls to a service fail after a stretch than in it, or whether they take longer.
+func (q *Inquiry) worsens(r views.Reader, s stretch, until time.Time, service string) bool {
+	before, err := q.serviceMap(r, s.begin, s.end)
+	if err != nil {
+		return false
+	}
+	after, err := q.serviceMap(r, s.end, until.Add(1))
+	if err != nil {
+		return false
+	}
+	rate, mean := arriving(before.Edges, service)
+	rateAfter, meanAfter := arriving(after.Edges, service)
+	return rateAfter > rate || meanAfter > mean
+}
+
 // calmest is the longest of the stretches in which little more failed or took long than in the best: a rule is quiet too while something
 // is wrong that is not enough for it to fire.
 func (q *Inquiry) calmest(r views.Reader, list []stretch, service string, weights [2]float64) (stretch, error) {

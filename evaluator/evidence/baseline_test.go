@@ -83,3 +83,18 @@ func TestBaselineFallsBack(t *testing.T) {
 	require.Equal(t, []any{now.Add(-time.Hour - time.Minute), now.Add(-time.Minute), alert.BaselineHourBefore},
 		[]any{list[0].begin, list[0].end, why})
 }
+
+// Views that began within the window of an alert are compared with their own first half, if it is long enough.
+func TestBaselineOfViewsThatBegan(t *testing.T) {
+	known := time.Unix(1000, 0)
+	for active, want := range map[int64]int64{1039: 0, 1040: 1020, 1059: 1029, 1060: 1030} {
+		at := time.Unix(active, 0)
+		first, ok := beginning(known, at, at.Add(-time.Minute))
+		require.Equal(t, want != 0, ok, active)
+		if ok {
+			require.Equal(t, []int64{1000, want}, []int64{first.begin.Unix(), first.end.Unix()}, active)
+		}
+	}
+	_, ok := beginning(known, time.Unix(1061, 0), time.Unix(1001, 0))
+	require.False(t, ok, "they began before the window")
+}

@@ -16,14 +16,21 @@ const (
 	onsetGaps = 3
 )
 
-// cause says what is wrong at the end of the path: at the server of its first edge, over all calls to it.
+const (
+	// leastShare is below which share of what is too much naming one cause would be a guess, leastSlower by how much its calls have to take
+	// longer where none of them fails.
+	leastShare  = 0.3
+	leastSlower = 1.1
+)
+
+// cause says what is wrong at the end of the path: at the server of its first edge, over all calls to it. There is none where that is too
+// little to be named.
 func (q *Inquiry) cause(r views.Reader, v *alert.Evidence) error {
-	if len(v.Path) == 0 {
+	if len(v.Path) == 0 || v.Path[0].Score < leastShare {
 		return nil
 	}
 	top := &v.Path[0]
 	c := &alert.Cause{Name: top.Server, Connection: top.Connection, Share: top.Score, Versions: []string{}}
-	v.Cause = c
 	now, err := q.serviceMap(r, v.From, v.At.Add(1))
 	if err != nil {
 		return err
@@ -34,7 +41,10 @@ func (q *Inquiry) cause(r views.Reader, v *alert.Evidence) error {
 	}
 	c.Calls, c.Failed, c.ErrorRate, c.MeanMs = arrivals(now.Edges, top)
 	_, _, c.BaselineErrorRate, c.BaselineMeanMs = arrivals(before.Edges, top)
-	c.Signal = signalOf(top)
+	if c.Signal = signalOf(top); c.Signal == alert.CauseLatency && c.MeanMs < leastSlower*c.BaselineMeanMs {
+		return nil
+	}
+	v.Cause = c
 	for _, e := range v.Path {
 		for _, version := range e.NewVersions {
 			if e.Server == c.Name && !slices.Contains(c.Versions, version) {

@@ -68,6 +68,9 @@ func (q *Inquiry) Gather(c Condition, a *alert.Record, ts time.Time) *alert.Evid
 	list, reason := q.g.baselines(c.RuleID, from, from.Add(window), reader.Frontier().Since, window)
 	base, unread := q.calmest(reader, list, alert.ServiceOf(a.Labels), weightsOf(c.Expr))
 	v := begin(a, from, ts)
+	if first, ok := beginning(reader.Frontier().Since, from.Add(window), from); ok && q.worsens(reader, first, ts, v.Service) {
+		base, reason, v.From = first, alert.BaselineBeginning, first.end
+	}
 	v.Baseline, v.BaselineEnd, v.BaselineReason = base.begin, base.end, reason
 	v.missing("baseline", unread)
 	q.find(reader, c, a, v)
@@ -118,7 +121,10 @@ func (q *Inquiry) find(reader views.Reader, c Condition, a *alert.Record, v find
 	v.missing("traces", v.traces(reader))
 	if fr := reader.Frontier(); !fr.Since.Before(v.since) {
 		// Everything is new to views that have just begun: that is no evidence.
-		v.missing("baseline", fmt.Errorf("the views hold nothing from before %s", v.From.UTC().Format(time.RFC3339)))
+		v.missing("baseline", fmt.Errorf("the views hold nothing from before %s", v.since.UTC().Format(time.RFC3339)))
+		if v.BaselineReason == alert.BaselineBeginning {
+			v.missing("cause", q.cause(reader, v.Evidence))
+		}
 		return
 	}
 	v.missing("patterns", v.patterns(reader, around))

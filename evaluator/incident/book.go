@@ -105,6 +105,7 @@ func (b *Book) List() []Header {
 func (b *Book) Get(id string) (*Incident, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
+	id = b.currentID(id)
 	if i := b.open[id]; i != nil {
 		return i.clone(), nil
 	}
@@ -112,6 +113,25 @@ func (b *Book) Get(id string) (*Incident, error) {
 		return i, err
 	}
 	return b.near(id)
+}
+
+// Current is the id of the incident that an incident became part of; its own where it did not.
+func (b *Book) Current(id string) string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.currentID(id)
+}
+
+func (b *Book) currentID(id string) string {
+	if b.at(id) >= 0 {
+		return id
+	}
+	for n := len(b.headers) - 1; n >= 0; n-- {
+		if slices.Contains(b.headers[n].Merged, id) {
+			return b.headers[n].ID
+		}
+	}
+	return id
 }
 
 // near looks for the incident whose alert made an id at another replica.

@@ -38,6 +38,8 @@ type Header struct {
 	Services   []string  `json:"services"`             // that its alerts are about
 	Alerts     int       `json:"alerts"`
 	Fired      int       `json:"fired"` // how often alerts began to fire; more than Alerts when some flapped
+	// Merged are the ids of incidents that became part of it when their cause was known.
+	Merged []string `json:"merged,omitempty"`
 }
 
 // Open reports whether an alert of it fires.
@@ -100,6 +102,7 @@ func (i *Incident) clone() *Incident {
 	c := *i
 	c.Members, c.Touched, c.Events = slices.Clone(i.Members), slices.Clone(i.Touched), slices.Clone(i.Events)
 	c.Deliveries = slices.Clone(i.Deliveries)
+	c.Merged = slices.Clone(i.Merged)
 	c.Names, c.Services = slices.Clone(i.Names), slices.Clone(i.Services)
 	return &c
 }
@@ -241,12 +244,14 @@ func (i *Incident) describe() {
 	}
 }
 
-// evidence is the newest that names a cause, else the newest.
+// evidence is the newest that names the cause, else the newest.
 func (i *Incident) evidence() *alert.Evidence {
-	if i.Latest != nil && i.Latest.Cause != nil || i.AtFiring == nil || i.AtFiring.Cause == nil {
-		return i.Latest
+	for _, v := range []*alert.Evidence{i.Latest, i.AtFiring} {
+		if v != nil && v.Cause != nil && v.Cause.Name == i.Cause {
+			return v
+		}
 	}
-	return i.AtFiring
+	return i.Latest
 }
 
 // title is a sentence: what is wrong where it begins, else what its most severe alert says.
@@ -275,8 +280,11 @@ func touchedBy(r *alert.Record) []string {
 	}
 	if r.Evidence != nil {
 		for _, e := range r.Evidence.Path {
-			if !slices.Contains(out, e.Server) {
-				out = append(out, e.Server)
+			for _, name := range []string{e.Server, e.Client} {
+				// What calls from outside is on everybody's path.
+				if name != "" && (name == e.Server || r.Evidence.Service != "") && !slices.Contains(out, name) {
+					out = append(out, name)
+				}
 			}
 		}
 	}
@@ -305,10 +313,54 @@ func (i *Incident) takes(r *alert.Record) bool {
 	return slices.ContainsFunc(touched, func(s string) bool { return slices.Contains(i.Touched, s) })
 }
 
+// merge makes another incident part of i, which began before it.
+func (i *Incident) merge(o *Incident) {
+	for _, m := range o.Members {
+		switch {
+		case i.member(m.Key) != nil:
+			*i.member(m.Key) = m // it fired again later
+		case len(i.Members) >= maxMembers:
+			i.Dropped++
+		default:
+			i.Members = append(i.Members, m)
+		}
+	}
+	events := append(i.Events, o.Events...)
+	slices.SortStableFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) })
+	i.Events = nil
+	for _, e := range events {
+		i.note(e)
+	}
+	for _, d := range o.Deliveries {
+		if !i.delivered(&d) {
+			i.deliver(d)
+		}
+	}
+	for _, s := range o.Touched {
+		if !slices.Contains(i.Touched, s) && len(i.Touched) < maxTouched {
+			i.Touched = append(i.Touched, s)
+		}
+	}
+	i.Merged = append(append(i.Merged, o.ID), o.Merged...)
+	i.Fired += o.Fired
+	i.Dropped += o.Dropped
+	if o.LastFired.After(i.LastFired) {
+		i.LastFired = o.LastFired
+	}
+	if i.AtFiring == nil || i.AtFiring.Cause == nil {
+		i.Lead, i.AtFiring, i.Latest = o.Lead, o.AtFiring, o.Latest
+	}
+	i.describe()
+}
+
 // apart reports whether an alert names another environment, cluster or namespace than all alerts of i.
 func apart(i *Incident, r *alert.Record) bool {
+	return isApart(i, r.Labels)
+}
+
+func isApart(i *Incident, l labels.Labels) bool {
 	return slices.ContainsFunc(places, func(name string) bool {
-		v := r.Labels.Get(name)
+		v := l.Get(name)
 		return v != "" && !slices.ContainsFunc(i.Members, func(m Member) bool { return m.Labels.Get(name) == v || m.Labels.Get(name) == "" })
 	})
 }

@@ -75,7 +75,7 @@ func (s *script) step(f []string) {
 			v.Cause = &alert.Cause{Name: c, Signal: alert.CauseErrors, ErrorRate: .5}
 			v.Cause.Share, err = strconv.ParseFloat(share, 64)
 			require.NoError(s.t, err)
-			v.Path = append(v.Path, alert.PathEdge{Server: c})
+			v.Path = append([]alert.PathEdge{{Server: c, OwnExcessFailed: 100 * v.Cause.Share}}, v.Path...)
 		case "path":
 			for _, server := range strings.Split(value, ",") {
 				v.Path = append(v.Path, alert.PathEdge{Server: server})
@@ -183,6 +183,27 @@ func TestAlertsOfOneReasonAreOneIncident(t *testing.T) {
 			1000 fire Errors frontend cause=catalog/0.4
 			1015 refresh Errors frontend cause=payment/0.9`,
 			"1000 to now payment 1 alerts fired 1: Errors"},
+		"what is wrong fades": {`
+			1000 fire Errors frontend cause=payment/0.9
+			1015 refresh Errors frontend cause=redis/0.4
+			1030 refresh Errors frontend`,
+			"1000 to now payment 1 alerts fired 1: Errors"},
+		"they name one cause later": {`
+			1000 fire Errors frontend cause=catalog/0.4
+			1005 fire Errors checkout cause=payment/0.9
+			1006 fire Slow search cause=products/1
+			1010 fire Errors payment cause=payment/1
+			1015 refresh Errors frontend cause=payment/0.9
+			restart
+			1020 resolve Errors checkout
+			1021 resolve Errors payment
+			1022 resolve Errors frontend`,
+			"1006 to now products 1 alerts fired 1: Slow\n1000 to 1022 payment 3 alerts fired 3: Errors"},
+		"they name one cause in two environments": {`
+			1000 fire Errors frontend cause=catalog/0.4 env=prod
+			1005 fire Errors checkout cause=payment/0.9 env=test
+			1015 refresh Errors frontend cause=payment/0.9 env=prod`,
+			"1005 to now payment 1 alerts fired 1: Errors\n1000 to now payment 1 alerts fired 1: Errors"},
 		"restarts": {`
 			1000 fire Errors frontend cause=payment/0.9
 			restart
@@ -197,6 +218,12 @@ func TestAlertsOfOneReasonAreOneIncident(t *testing.T) {
 		s := newScript(t, Limits{})
 		s.do(c.steps)
 		require.Equal(t, c.want, s.text(), name)
+		for _, r := range s.records {
+			i, err := s.b.Get(r.Incident)
+			require.NoError(t, err, name)
+			require.NotNil(t, i.member(KeyOf(r)), name)
+			require.Equal(t, i.ID, s.b.Current(r.Incident), name)
+		}
 		s.restart()
 		require.Equal(t, c.want, s.text(), name)
 	}
@@ -310,11 +337,11 @@ func TestReconcile(t *testing.T) {
 	s := newScript(t, Limits{})
 	s.do("1000 fire A web cause=db/1\n1010 fire A cart cause=db/1\nrestart")
 	tx := s.b.Begin()
-	tx.Reconcile(func(_, key string) bool { return key == KeyOf(s.record("web")) })
+	tx.Reconcile(func(key string) bool { return key == KeyOf(s.record("web")) })
 	s.commit(tx)
 	require.Equal(t, "1000 to now db 2 alerts fired 2: A", s.text())
 	tx = s.b.Begin()
-	tx.Reconcile(func(string, string) bool { return false })
+	tx.Reconcile(func(string) bool { return false })
 	s.commit(tx)
 	require.Equal(t, "1000 to 1010 db 2 alerts fired 2: A", s.text())
 }

@@ -15,7 +15,8 @@ import (
 type Tx struct {
 	b       *Book
 	changed map[string]*Incident
-	gone    []string
+	gone    []string // that are kept no longer
+	merged  []string // that became part of others
 	newest  time.Time
 }
 
@@ -42,16 +43,12 @@ func (t *Tx) Fired(r *alert.Record) string {
 
 // home is the incident that an alert belongs to, for changing; nil if there is none.
 func (t *Tx) home(r *alert.Record) *Incident {
-	var list []*Incident
+	list := append(t.openOnes(), t.justResolved(r)...)
 	for _, i := range t.changed {
-		list = append(list, i)
-	}
-	for id, i := range t.b.open {
-		if t.changed[id] == nil {
+		if !i.Open() {
 			list = append(list, i)
 		}
 	}
-	list = append(list, t.justResolved(r)...)
 	// The one whose alerts fired last, so that replicas decide alike.
 	slices.SortFunc(list, func(x, y *Incident) int {
 		if c := y.LastFired.Compare(x.LastFired); c != 0 {
@@ -95,21 +92,35 @@ func (t *Tx) edit(i *Incident) *Incident {
 
 // Resolved notes that an alert no longer fires.
 func (t *Tx) Resolved(r *alert.Record, at time.Time) {
-	i := t.changed[r.Incident]
-	if i == nil {
-		o := t.b.open[r.Incident]
-		if o == nil {
+	key := KeyOf(r)
+	for _, i := range t.openOnes() {
+		if m := i.member(key); m != nil && m.State == alert.StateFiring {
+			t.edit(i).resolve(key, at, r.Value)
+			t.see(at)
 			return
 		}
-		i = t.edit(o)
 	}
-	i.resolve(KeyOf(r), at, r.Value)
-	t.see(at)
+}
+
+// openOnes are the open incidents as the change leaves them, ordered by id.
+func (t *Tx) openOnes() (out []*Incident) {
+	for _, i := range t.changed {
+		if i.Open() {
+			out = append(out, i)
+		}
+	}
+	for id, i := range t.b.open {
+		if t.changed[id] == nil && !slices.Contains(t.merged, id) {
+			out = append(out, i)
+		}
+	}
+	slices.SortFunc(out, func(x, y *Incident) int { return strings.Compare(x.ID, y.ID) })
+	return out
 }
 
 // Refresh takes newer evidence of an alert of an open incident.
 func (t *Tx) Refresh(id, key string, v *alert.Evidence) {
-	o := t.b.open[id]
+	o := t.b.open[t.b.currentID(id)]
 	if o == nil || v == nil {
 		return
 	}
@@ -118,24 +129,66 @@ func (t *Tx) Refresh(id, key string, v *alert.Evidence) {
 	if m == nil || m.State != alert.StateFiring {
 		return
 	}
+	if !clearer(v, i.evidence()) {
+		return // what is wrong fades: the rest of it names another cause, or none
+	}
 	if v.Cause != nil {
 		m.Cause, m.Share = v.Cause.Name, v.Cause.Share
-	}
-	if i.Lead != key {
-		i.Lead = key
 	}
 	if i.AtFiring == nil {
 		i.AtFiring = v
 	}
-	i.Latest = v
+	i.Lead, i.Latest = key, v
 	i.describe()
+	t.mergeSame(i)
+}
+
+// clearer reports whether newer evidence says more than older: it names the same cause, or another one at which more is wrong.
+func clearer(v, old *alert.Evidence) bool {
+	switch {
+	case old == nil || old.Cause == nil:
+		return true
+	case v.Cause == nil:
+		return false
+	case v.Cause.Name == old.Cause.Name:
+		return true
+	}
+	wrong := func(v *alert.Evidence) float64 {
+		if len(v.Path) == 0 {
+			return 0
+		}
+		return v.Path[0].OwnExcessFailed + v.Path[0].OwnExcessSeconds
+	}
+	return wrong(v) > wrong(old)
+}
+
+// mergeSame joins the open incidents that name the cause of i into the oldest of them: the first evidence of some may have named another.
+func (t *Tx) mergeSame(i *Incident) {
+	if i.Cause == "" {
+		return
+	}
+	for _, o := range t.openOnes() {
+		apart := slices.ContainsFunc(o.Members, func(m Member) bool { return isApart(i, m.Labels) })
+		if o.ID == i.ID || o.Cause != i.Cause || apart {
+			continue
+		}
+		older, newer := o, i
+		if i.ID < o.ID {
+			older, newer = i, o
+		}
+		older = t.edit(older)
+		older.merge(newer)
+		delete(t.changed, newer.ID)
+		t.merged = append(t.merged, newer.ID)
+		i = older
+	}
 }
 
 // Reconcile resolves the alerts of open incidents that do not fire, as of when they fired last.
-func (t *Tx) Reconcile(firing func(id, key string) bool) {
-	for id, o := range t.b.open {
+func (t *Tx) Reconcile(firing func(key string) bool) {
+	for _, o := range t.b.open {
 		for k := range o.Members {
-			if m := &o.Members[k]; m.State == alert.StateFiring && !firing(id, m.Key) {
+			if m := &o.Members[k]; m.State == alert.StateFiring && !firing(m.Key) {
 				t.edit(o).resolve(m.Key, m.FiredAt, m.Value)
 			}
 		}
@@ -163,7 +216,7 @@ func (t *Tx) Entries() ([]storage.Entry, error) {
 		out = append(out, storage.Entry{Key: key(keyHeader, id), Value: h}, storage.Entry{Key: key(keyBody, id), Value: body})
 	}
 	t.expire()
-	for _, id := range t.gone {
+	for _, id := range append(t.merged, t.gone...) {
 		out = append(out, storage.Entry{Key: key(keyHeader, id)}, storage.Entry{Key: key(keyBody, id)})
 	}
 	return out, nil
@@ -208,7 +261,12 @@ func (t *Tx) Done(committed bool) {
 			t.b.headers = append(t.b.headers, i.Header)
 		}
 	}
-	t.b.headers = slices.DeleteFunc(t.b.headers, func(h Header) bool { return slices.Contains(t.gone, h.ID) })
+	for _, id := range t.merged {
+		delete(t.b.open, id)
+	}
+	t.b.headers = slices.DeleteFunc(t.b.headers, func(h Header) bool {
+		return slices.Contains(t.gone, h.ID) || slices.Contains(t.merged, h.ID)
+	})
 	slices.SortFunc(t.b.headers, func(x, y Header) int { return strings.Compare(x.ID, y.ID) })
 }
 

@@ -77,11 +77,11 @@ func (e *Evaluator) reconcile() error {
 	firing := map[string]bool{}
 	for _, r := range e.records {
 		if r.State == alert.StateFiring && r.Incident != "" {
-			firing[r.Incident+incident.KeyOf(r)] = true
+			firing[incident.KeyOf(r)] = true
 		}
 	}
 	tx := e.cfg.Incidents.Begin()
-	tx.Reconcile(func(id, key string) bool { return firing[id+key] })
+	tx.Reconcile(func(key string) bool { return firing[key] })
 	return e.commitIncidents(tx)
 }
 
@@ -159,7 +159,7 @@ func (e *Evaluator) lead(l incident.Lead) (*alert.Record, *alertRule) {
 	e.stateMu.RLock()
 	defer e.stateMu.RUnlock()
 	for _, r := range e.records {
-		if r.Incident == l.ID && incident.KeyOf(r) == l.Key {
+		if r.Incident != "" && incident.KeyOf(r) == l.Key {
 			c := *r
 			return &c, e.ruleOf(r.RuleID)
 		}

@@ -74,7 +74,7 @@ func (e *Evaluator) diff(g *group, r *alertRule, ready bool, now time.Time) []ch
 			return
 		}
 		e.stateMu.Lock()
-		old.Value, old.Annotations, old.Evidence = n.Value, n.Annotations, n.Evidence
+		old.Value, old.Annotations, old.Evidence, old.Incident, old.GeneratorURL = n.Value, n.Annotations, n.Evidence, n.Incident, n.GeneratorURL
 		e.stateMu.Unlock()
 	})
 	for key := range e.byRule[g.key+"\xff"+r.ident] {
@@ -114,7 +114,8 @@ func (e *Evaluator) recordOf(g *group, r *alertRule, a *rules.Alert, old *alert.
 		if old.State == alert.StateFiring || n.State == alert.StateResolved {
 			n.Evidence, n.Incident = old.Evidence, old.Incident
 		}
-		if n.Incident != "" {
+		if n.Incident != "" && e.cfg.Incidents != nil {
+			n.Incident = e.cfg.Incidents.Current(n.Incident)
 			n.GeneratorURL = e.incidentURL(n.Incident)
 		}
 	} else {

@@ -55,6 +55,7 @@ const alert = {
   fired_at: at(60),
   value: 49,
   generator_url: '',
+  incident: null,
   deliveries: [
     { receiver: 'inbox', integration: 'webhook', state: 'sent', time: at(55), by: [] },
     { receiver: 'night', integration: '', state: 'silenced', time: null, by: ['s-42'] },

@@ -113,34 +113,34 @@ for (const [alertname, receiver] of [
   ['CartIsUsed', day],
   ['CheckoutIsUsed', night],
 ] as const) {
-  test(`the links of a notification to ${receiver} show the alert and the alerts of the receiver`, async ({ page, server }) => {
+  test(`the links of a notification to ${receiver} lead to its incident and to the alerts of the receiver`, async ({ page, server }) => {
     await expect.poll(() => server.notices.some((n) => n.alertname === alertname), { timeout: 120_000 }).toBe(true)
     const notice = server.notices.find((n) => n.alertname === alertname)
     expect(notice?.receiver.replaceAll('\\', '')).toBe(receiver) // Alertmanager writes it as a regular expression
     await page.goto(notice?.generatorURL ?? '')
-    await expect(page).toHaveURL(/\/alerts\?rule=/)
-    await expect(page.locator('.alert')).toHaveCount(1)
-    await expect(page.locator('.alert')).toContainText(alertname)
-    const shown = page.getByRole('table', { name: 'Rules', exact: true }).locator('[data-row]')
-    await expect(shown).toHaveCount(1)
-    await expect(shown).toContainText(alertname)
+    await expect(page).toHaveURL(/\/incidents\/[0-9a-f]+-[0-9a-f]+$/)
+    await expect(page.getByRole('region', { name: 'Alerts' })).toContainText(alertname)
 
     await expect.poll(() => server.titles.some((s) => s.fallback.includes(alertname)), { timeout: 120_000 }).toBe(true)
     const link = server.titles.find((s) => s.fallback.includes(alertname))?.link ?? ''
     expect(link.startsWith(`${server.url}/#/alerts?receiver=`)).toBe(true)
     await page.goto('about:blank')
     await page.goto(link)
-    await expect(page.getByText(`Alerts for the receiver ${receiver}`)).toBeVisible()
-    await expect(page.locator('.alert')).toHaveCount(1)
-    await expect(page.locator('.alert')).toContainText(alertname)
-    const sent = page.getByRole('table', { name: 'Notifications', exact: true }).locator('[data-row]')
-    await expect(sent.first()).toContainText(receiver)
+    // one incident is shown itself, several as a list
+    await expect(page).toHaveURL(/\/incidents[/?]/)
+    await expect(page.locator('main')).toContainText(alertname)
 
     // the same link where the page is open already
     await page.goto('/')
     await page.goto(link)
+    await expect(page).toHaveURL(/\/incidents[/?]/)
+    await expect(page.locator('main')).toContainText(alertname)
+
+    await page.goto(`/alerts?receiver=${encodeURIComponent(receiver)}`)
     await expect(page.getByText(`Alerts for the receiver ${receiver}`)).toBeVisible()
     await expect(page.locator('.alert')).toHaveCount(1)
+    const sent = page.getByRole('table', { name: 'Notifications', exact: true }).locator('[data-row]')
+    await expect(sent.first()).toContainText(receiver)
   })
 }
 

@@ -12,7 +12,17 @@ import { useExpression } from './queries'
 const before = 900 // seconds before it fired
 
 /** What an alert looks at, from before it fired until now or until a while after it resolved, with its threshold. */
-export function FiredChart({ incident: i, alert, height, title }: { incident: Incident; alert: IncidentAlert; height?: number; title: string }) {
+export default function FiredChart({
+  incident: i,
+  alert,
+  height,
+  title,
+}: {
+  incident: Incident
+  alert: IncidentAlert
+  height?: number
+  title: string
+}) {
   const href = useHref()
   const condition = useMemo(() => (alert.expr === null ? undefined : splitCondition(alert.expr)), [alert.expr])
   const open = i.incident.resolved_at === null
@@ -55,9 +65,7 @@ export function FiredChart({ incident: i, alert, height, title }: { incident: In
       marks={marks}
       bands={bands}
       {...(height === undefined ? {} : { height })}
-      action={
-        height === undefined && <LinkButton href={href(`/alerts/rules/${encodeURIComponent(alert.rule_id)}`)}>Open rule</LinkButton>
-      }
+      action={height === undefined && <LinkButton href={href(`/alerts/rules/${encodeURIComponent(alert.rule_id)}`)}>Open rule</LinkButton>}
     />
   )
 }

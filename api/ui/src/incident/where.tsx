@@ -32,7 +32,8 @@ function Call({ edge: e }: { edge: PathEdge }) {
   )
 }
 
-const failed = (e: PathEdge | undefined) => (e === undefined ? none : <span className={shareClass(e.error_rate)}>{percent(e.error_rate)}</span>)
+const failed = (e: PathEdge | undefined) =>
+  e === undefined ? none : <span className={shareClass(e.error_rate)}>{percent(e.error_rate)}</span>
 
 const columns: Column<PathRow>[] = [
   { id: 'call', label: 'Call', className: 'c-call', cell: (r) => <Call edge={r.edge} /> },

@@ -12,6 +12,7 @@ const alert = (state: 'pending' | 'firing', labels: Record<string, string>, acti
   fired_at: null,
   value: 1,
   generator_url: '',
+  incident: null,
   deliveries: [],
   evidence: { expr: '', for: '', frontier: 'head', traces: [] },
 })

@@ -3,15 +3,16 @@ import type { Alert, Rule } from '../api/types'
 import { exprOfLink, pathOfExpr, pathOfHash } from './links'
 
 test.each([
-  ['#/alerts?receiver=inbox', '/alerts?receiver=inbox'],
-  ['#/alerts?receiver=night%2Fshift+2', '/alerts?receiver=night%2Fshift+2'],
-  ['#/alerts?receiver=ops%5C.night%5C%2B1', '/alerts?receiver=ops.night%2B1'],
-  ['#/alerts', '/alerts'],
+  ['#/alerts?receiver=inbox', '/incidents?receiver=inbox'],
+  ['#/alerts?receiver=night%2Fshift+2', '/incidents?receiver=night%2Fshift+2'],
+  ['#/alerts?receiver=ops%5C.night%5C%2B1', '/incidents?receiver=ops.night%2B1'],
+  ['#/alerts', '/incidents'],
+  ['#/alerts?receiver=a&filter=%7Bx%3D%22y%22%7D', '/alerts?receiver=a&q=y'],
   [
     '#/alerts?silenced=false&inhibited=false&active=true&filter=%7Balertname%3D%22Slow%22%2C%20service_name%3D%22a%20b%22%7D',
     '/alerts?q=Slow+a+b',
   ],
-  ['#/alerts?filter=%7Balertname!%3D%22Slow%22%2Ca%3D~%22x.*%22%7D', '/alerts'],
+  ['#/alerts?filter=%7Balertname!%3D%22Slow%22%2Ca%3D~%22x.*%22%7D', '/incidents'],
   ['#/silences/new?filter=%7Balertname%3D%22Slow%22%7D', '/alerts?q=Slow'],
   ['#/silences/1c2d-44', '/alerts'],
   ['#/status', '/pipeline'],

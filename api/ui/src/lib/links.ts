@@ -15,6 +15,7 @@ export function pathOfHash(hash: string): string | undefined {
   if (receiver) query.set('receiver', receiver.replace(/\\([^\w\s])/g, '$1')) // Alertmanager writes a regular expression: ops\.night
   const words = wordsOf(asked.get('filter') ?? '')
   if (words) query.set('q', words)
+  if (page === 'alerts' && !words) return receiver ? `/incidents?${query}` : '/incidents'
   const s = query.toString()
   return s ? `/alerts?${s}` : '/alerts'
 }

@@ -1,17 +1,18 @@
 import { Rocket } from 'lucide-react'
 import { useEffect, useMemo, useRef } from 'react'
-import { Link, useLocation } from 'wouter'
+import { useLocation } from 'wouter'
 import { useRates } from '../api/queries'
 import type { Alert, Service } from '../api/types'
-import { Ago, ServiceLink, Since, Status, Waiting } from '../components/bits'
+import { Ago, ServiceLink, Status, Waiting } from '../components/bits'
 import { LinkButton } from '../components/button'
 import { FilterBox } from '../components/filter'
 import { Check } from '../components/form'
 import { PageHeader } from '../components/page'
 import { Spark } from '../components/spark'
 import { type Column, Table } from '../components/table'
+import { IncidentCard } from '../incident/card'
 import { count, millis, none, percent, rate } from '../lib/format'
-import { alertsByService, byUrgency, failing, type Health, healthOf, healthOrder, serviceOf, shareClass, summaryOf } from '../lib/health'
+import { alertsByService, failing, type Health, healthOf, healthOrder, shareClass } from '../lib/health'
 import { newestOf } from '../lib/range'
 import { servicePath, useHref, useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
@@ -142,7 +143,7 @@ export function ServicesPage() {
           </LinkButton>
         }
       />
-      <AlertStrip alerts={alerts} />
+      <IncidentCard />
       <Totals rows={all} alerts={alerts} />
       <div className="tools">
         <FilterBox value={filter} onChange={setFilter} label="Filter services" />
@@ -189,40 +190,6 @@ function useRows(
     kept.current = new Map(rows.map((r) => [serviceKey(r.service), r]))
   }, [rows])
   return rows
-}
-
-const shownAlerts = 3
-
-function AlertStrip({ alerts }: { alerts: Alert[] }) {
-  const href = useHref()
-  const sorted = [...alerts].sort(byUrgency)
-  return (
-    <section className="strip" aria-label="Active alerts">
-      <ul>
-        {sorted.length === 0 && (
-          <li>
-            <Status health="ok" word="Nothing is firing or pending." />
-          </li>
-        )}
-        {sorted.slice(0, shownAlerts).map((a) => {
-          const service = serviceOf(a)
-          return (
-            <li key={a.fingerprint} className={`strip-${a.state}`}>
-              <Status health={a.state} />
-              <Link href={href('/alerts')} className="strip-text">
-                {summaryOf(a)}
-              </Link>
-              {service && <ServiceLink name={service} />}
-              <span className="strip-since">
-                for <Since time={a.active_at} />
-              </span>
-            </li>
-          )
-        })}
-      </ul>
-      {sorted.length > shownAlerts && <Link href={href('/alerts')}>{sorted.length - shownAlerts} more</Link>}
-    </section>
-  )
 }
 
 function Totals({ rows, alerts }: { rows: ServiceRow[]; alerts: Alert[] }) {

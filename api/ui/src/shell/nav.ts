@@ -7,6 +7,7 @@ import {
   House,
   type LucideIcon,
   ScrollText,
+  Siren,
   Target,
   Waypoints,
 } from 'lucide-react'
@@ -50,7 +51,8 @@ export const nav: NavGroup[] = [
   {
     label: 'Alerting',
     pages: [
-      { path: '/alerts', label: 'Alerts', icon: Bell, key: 'a', badge: 'firing', first: true, also: ['/graph'] },
+      { path: '/incidents', label: 'Incidents', icon: Siren, key: 'i', badge: 'firing', first: true },
+      { path: '/alerts', label: 'Alerts', icon: Bell, key: 'a', also: ['/graph'] },
       { path: '/slos', label: 'SLOs', icon: Target, key: 'o' },
     ],
   },

@@ -9,6 +9,8 @@ const TracesPage = lazyPage(() => import('../pages/traces'))
 const TracePage = lazyPage(() => import('../pages/trace'))
 const LogsPage = lazyPage(() => import('../pages/logs'))
 const ErrorsPage = lazyPage(() => import('../pages/errors'))
+const IncidentsPage = lazyPage(() => import('../pages/incidents'))
+const IncidentPage = lazyPage(() => import('../pages/incident'))
 const AlertsPage = lazyPage(() => import('../pages/alerts'))
 const RulePage = lazyPage(() => import('../pages/rule'))
 const GraphPage = lazyPage(() => import('../pages/graph'))
@@ -32,6 +34,10 @@ export function Routes() {
       </Route>
       <Route path="/logs" component={LogsPage} />
       <Route path="/errors" component={ErrorsPage} />
+      <Route path="/incidents" component={IncidentsPage} />
+      <Route path="/incidents/:id">
+        <IncidentPage key={location} />
+      </Route>
       <Route path="/alerts" component={AlertsPage} />
       <Route path="/alerts/new" component={RulePage} />
       <Route path="/alerts/rules/:id">

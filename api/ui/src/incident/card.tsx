@@ -1,0 +1,192 @@
+import './incident.css'
+import { Fragment, Suspense, useMemo } from 'react'
+import { Link } from 'wouter'
+import type { Incident, IncidentHeader } from '../api/types'
+import { Ago, Problem, Since, Status } from '../components/bits'
+import { LinkButton } from '../components/button'
+import { clock, duration, millis, percent } from '../lib/format'
+import { shareClass } from '../lib/health'
+import { lazyPage } from '../lib/lazy'
+import { tracePath, useHref } from '../lib/url'
+import { Acknowledge, SilenceButton } from './actions'
+import { incidentPath, leadOf } from './lead'
+import { type Stop, wayToCause } from './path'
+import { useIncident, useIncidents } from './queries'
+
+const FiredChart = lazyPage(() => import('./chart')) // with what draws charts
+
+const shownOthers = 3
+
+/** The open incidents on the first screen: the newest with its cause, the others as links. Its place has one height, whatever is open. */
+export function IncidentCard() {
+  const open = useIncidents({ state: 'open', limit: 20 })
+  const recent = useIncidents({ state: 'resolved', limit: 5 })
+  const first = open.data?.incidents[0]
+  const answer = useIncident(first?.id)
+  const others = open.data?.incidents.slice(1) ?? []
+  const incident = answer.data?.incident.id === first?.id ? answer.data : undefined
+  return (
+    <section className={`card incident-card${first ? ' incident-open' : ''}`} aria-label="Incidents">
+      {open.error && <Problem error={open.error} />}
+      {first ? <Open header={first} incident={incident} others={others} /> : open.data && <Calm recent={recent.data?.incidents ?? []} />}
+    </section>
+  )
+}
+
+function Open({ header: h, incident, others }: { header: IncidentHeader; incident: Incident | undefined; others: IncidentHeader[] }) {
+  const href = useHref()
+  const why = incident?.latest ?? incident?.at_firing
+  const lead = leadOf(incident)
+  const trace = why?.traces[0]
+  const notified = incident?.deliveries.find((d) => d.error === null && !d.resolved)
+  return (
+    <>
+      <div className="incident-main">
+        <p className="incident-facts">
+          <Status health="firing" word="incident" />
+          <span>
+            since <b title={h.since}>{clock(h.since)}</b> · <Since time={h.since} />
+          </span>
+          <span>{h.alerts === 1 ? '1 alert' : `${h.alerts} alerts`}</span>
+          {notified && (
+            <span>
+              <bdi>{notified.receiver}</bdi> notified {clock(notified.time)}
+            </span>
+          )}
+          <span>
+            {h.acknowledged ? (
+              <>
+                acknowledged by <bdi>{h.acknowledged.by}</bdi>
+              </>
+            ) : (
+              'not acknowledged'
+            )}
+          </span>
+        </p>
+        <h2 className="incident-title">
+          <Link href={href(incidentPath(h.id))}>
+            <bdi>{h.title}</bdi>
+          </Link>
+        </h2>
+        <Way stops={wayToCause(why)} />
+        <Changed incident={incident} />
+        <div className="incident-actions">
+          <LinkButton primary href={href(incidentPath(h.id))}>
+            Open incident
+          </LinkButton>
+          {trace && <LinkButton href={href(tracePath(trace.trace_id), { span: trace.span_id })}>Example trace</LinkButton>}
+          {h.cause !== null && why?.cause?.connection_type === '' && (
+            <LinkButton href={href('/logs', { service: h.cause })}>Its logs</LinkButton>
+          )}
+          <Acknowledge header={h} />
+          {incident && <SilenceButton incident={incident} />}
+        </div>
+        {others.length > 0 && (
+          <p className="incident-others">
+            Also open:{' '}
+            {others.slice(0, shownOthers).map((o, n) => (
+              <Fragment key={o.id}>
+                {n > 0 && ' · '}
+                <Link href={href(incidentPath(o.id))}>
+                  <bdi>{o.title}</bdi>
+                </Link>
+              </Fragment>
+            ))}
+            {others.length > shownOthers && (
+              <>
+                {' · '}
+                <Link href={href('/incidents')}>{others.length - shownOthers} more</Link>
+              </>
+            )}
+          </p>
+        )}
+      </div>
+      <div className="incident-chart">
+        <Suspense>
+          {incident && lead && <FiredChart incident={incident} alert={lead} height={150} title={lead.labels.alertname ?? ''} />}
+        </Suspense>
+      </div>
+    </>
+  )
+}
+
+function Way({ stops }: { stops: Stop[] }) {
+  if (stops.length === 0) return <p className="incident-way quiet">No cause below the service was found.</p>
+  return (
+    <ol className="incident-way">
+      {stops.map((s) => (
+        <li key={s.name} className={s.cause ? 'way-cause' : undefined}>
+          <b title={s.name}>
+            <bdi>{s.name}</bdi>
+          </b>
+          <span>
+            {s.edge ? (
+              <>
+                <span className={shareClass(s.edge.error_rate)}>{percent(s.edge.error_rate)} % failed</span> · {millis(s.edge.mean_ms)} ms
+              </>
+            ) : (
+              'calls unknown'
+            )}
+          </span>
+        </li>
+      ))}
+    </ol>
+  )
+}
+
+function Changed({ incident }: { incident: Incident | undefined }) {
+  const why = incident?.latest ?? incident?.at_firing
+  const versions = useMemo(() => why?.deployments.slice(0, 2) ?? [], [why])
+  const said = why?.patterns[0]
+  return (
+    <p className="incident-changed">
+      {versions.length > 0 ? (
+        <>
+          <span className="version">What changed</span>{' '}
+          {versions.map((d) => (
+            <span key={`${d.service}${d.version}`}>
+              <bdi>{d.service}</bdi> <b>{d.version}</b> first seen {clock(d.first_seen)}{' '}
+            </span>
+          ))}
+        </>
+      ) : said ? (
+        <>
+          <span className="version">New in the logs</span> <code>{said.pattern}</code>
+        </>
+      ) : (
+        <span className="dim">No new version and no new log pattern was seen.</span>
+      )}
+    </p>
+  )
+}
+
+function Calm({ recent }: { recent: IncidentHeader[] }) {
+  const href = useHref()
+  return (
+    <div className="incident-main">
+      <p className="incident-facts">
+        <Status health="ok" word="No open incident" />
+      </p>
+      {recent.length === 0 ? (
+        <p className="quiet">Alerts that fire for one reason appear here as one incident, with the cause.</p>
+      ) : (
+        <>
+          <h2 className="incident-head">Resolved lately</h2>
+          <ul className="incident-recent">
+            {recent.map((h) => (
+              <li key={h.id}>
+                <span className="dim">
+                  <Ago time={h.resolved_at} />
+                </span>
+                <Link href={href(incidentPath(h.id))}>
+                  <bdi>{h.title}</bdi>
+                </Link>
+                <span className="dim">{h.resolved_at && duration(Date.parse(h.resolved_at) - Date.parse(h.fired_at))}</span>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </div>
+  )
+}
