@@ -80,11 +80,11 @@ func (g *Gatherer) baselines(ruleID string, from, active, known time.Time, windo
 	return []stretch{{from.Add(-evidenceBaseline), from}}, alert.BaselineHourBefore
 }
 
-// beginning is what an alert can be compared with where the views began within its window: the first half of what they hold of the time
-// before it was active. ok is false where they began earlier, or where that is too short to compare with.
+// beginning is what an alert can be compared with where the views began within its window or hardly before: the first half of what they
+// hold of the time before it was active. ok is false where they began earlier, or where that is too short to compare with.
 func beginning(known, active, from time.Time) (first stretch, ok bool) {
 	half := active.Sub(known) / 2
-	if known.Before(from) || half < 2*model.BucketSeconds*time.Second {
+	if known.Before(from.Add(-leastBaseline)) || half < 2*model.BucketSeconds*time.Second {
 		return first, false
 	}
 	return stretch{known, known.Add(half)}, true

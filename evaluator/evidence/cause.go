@@ -59,10 +59,14 @@ func (q *Inquiry) cause(r views.Reader, v *alert.Evidence) error {
 	return err
 }
 
+// manyFail is which share of the calls fails beside what failed before that is wrong whatever little the baseline holds.
+const manyFail = 0.05
+
 // signalOf is what is wrong with the calls over an edge.
 func signalOf(e *alert.PathEdge) string {
 	switch {
-	case slices.Contains(e.Changed, edges.ChangeErrors) && e.ErrorRate > e.BaselineErrorRate:
+	case slices.Contains(e.Changed, edges.ChangeErrors) && e.ErrorRate > e.BaselineErrorRate,
+		e.OwnExcessFailed >= manyFail*float64(e.Calls) && e.OwnExcessFailed > 0:
 		return alert.CauseErrors
 	case slices.Contains(e.Changed, edges.ChangeLatency):
 		return alert.CauseLatency

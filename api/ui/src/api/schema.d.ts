@@ -2791,7 +2791,7 @@ export interface components {
              */
             baseline_end?: string;
             /**
-             * @description How the baseline was chosen. `quiet`: the longest period in which the rule did not fire, within the hour before or else the day before. `day_before`: the same time of the day before, if the rule fired all the time. `hour_before`: the hour before, if the views hold less than a day. `beginning`: the first half of what the views hold before the alert, if they began within its window.
+             * @description How the baseline was chosen. `quiet`: the longest period in which the rule did not fire, within the hour before or else the day before. `day_before`: the same time of the day before, if the rule fired all the time. `hour_before`: the hour before, if the views hold less than a day. `beginning`: the first half of what the views hold before the alert, if they began within its window or less than 30 s before it.
              * @enum {string}
              */
             baseline_reason?: "quiet" | "day_before" | "hour_before" | "beginning";
