@@ -1,1 +1,0 @@
-import{St as e,wt as t}from"./index-Da1ENoCJ.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
