@@ -145,7 +145,7 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	e, err := rules.New(rules.Config{Reader: set, KV: kv, Evidence: func() time.Time { return begun }, Incidents: book})
 	require.NoError(t, err)
-	fewer := strings.Replace(demoRules, "> 25", "> 12", 1) // of the requests that the demo makes
+	fewer := strings.Replace(demoRules, "> 25", "> 18", 1) // of fewer requests than the demo makes
 	require.NotEqual(t, demoRules, fewer)
 	src, err := rules.ParseSource("r.yml", []byte(fewer), nil)
 	require.NoError(t, err)
@@ -156,7 +156,7 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 	named, all := 0, 0
 	for now.Sub(begun) < 3*time.Hour {
 		s.Break(demoFaults(now.Sub(begun)))
-		for range 12 {
+		for range 20 {
 			s.Request(now)
 		}
 		out, err := s.Take(1)

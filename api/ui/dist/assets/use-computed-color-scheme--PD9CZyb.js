@@ -1,1 +1,0 @@
-import{Ct as e,Tt as t}from"./index-B6te9rJM.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};

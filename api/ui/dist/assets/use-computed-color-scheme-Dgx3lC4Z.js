@@ -1,1 +1,0 @@
-import{It as e,Lt as t}from"./index-Dkq8oFcA.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
