@@ -457,7 +457,9 @@ test('the links of a notification lead to its alert', async ({ page }) => {
   await expect(page.locator('.alert')).toHaveCount(2)
 
   await page.goto('/#/alerts?receiver=night')
-  await expect(page).toHaveURL(/\/alerts\?receiver=night$/)
+  await expect(page).toHaveURL(/\/incidents\?receiver=night$/) // none of them is in an incident
+  await expect(page.locator('main')).toContainText('Active alerts for the receiver')
+  await page.goto('/alerts?receiver=night')
   await expect(page.locator('.alert')).toHaveCount(1)
   await expect(page.locator('.alert')).toContainText('ErrorsInService')
   await expect(page.getByText('Alerts for the receiver night')).toBeVisible()

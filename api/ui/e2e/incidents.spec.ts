@@ -1,3 +1,4 @@
+import AxeBuilder from '@axe-core/playwright'
 import { expect, test } from './test'
 
 interface Header {
@@ -57,6 +58,22 @@ test('the first screen names the cause, and leads to the incident, a trace and i
   expect((await card.boundingBox())?.height).toBe(before?.height)
   expect(h.id).not.toBe('')
 })
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  for (const width of [1440, 390]) {
+    test(`an incident is accessible, ${colorScheme}, ${width} px`, async ({ page }) => {
+      await page.emulateMedia({ colorScheme })
+      await page.setViewportSize({ width, height: 844 })
+      const { incidents } = (await (await page.request.get('/api/v1/incidents')).json()) as { incidents: Header[] }
+      await page.goto(`/incidents/${incidents[0]?.id}`)
+      await expect(page.getByRole('region', { name: 'Comments' })).toBeVisible()
+      const { violations } = await new AxeBuilder({ page }).analyze()
+      const serious = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+      expect(serious.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join('\n')}`)).toEqual([])
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
+    })
+  }
+}
 
 test('an incident is acknowledged and commented on', async ({ page }) => {
   test.setTimeout(600_000)

@@ -186,6 +186,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       ['/logs', '[data-row]'],
       ['/logs?view=patterns', '[data-row]'],
       ['/errors', '[data-row]'],
+      ['/incidents', '.page-head'],
       ['/alerts', '[data-row]'],
       ['/alerts/new?chart=errors&service=payment&threshold=0.05', '.bt-words'],
       ['/slos', '.section'],

@@ -80,6 +80,6 @@ export async function demo(settings: Settings | ((url: string) => Settings), hea
 export default async function setup(): Promise<() => Promise<void>> {
   const { url, receiver, end } = await demo({ WATCHINGCAT_JAEGER_URL: 'http://jaeger.example:16686/ui' })
   process.env.WATCHINGCAT_URL = url
-  process.env.WATCHINGCAT_RECEIVER = receiver
+  process.env.E2E_RECEIVER = receiver
   return end
 }

@@ -3,7 +3,7 @@ import type { Page } from '@playwright/test'
 import { largeTrace, type SpanSpec, sendTrace, spanID } from './spans'
 import { expect, test } from './test'
 
-const receiver = () => process.env.WATCHINGCAT_RECEIVER ?? ''
+const receiver = () => process.env.E2E_RECEIVER ?? ''
 const grid = (page: Page) => page.getByRole('treegrid', { name: 'Spans' })
 const spans = (page: Page) => grid(page).locator('[data-row]')
 const span = (page: Page, name: RegExp | string) => spans(page).filter({ hasText: name })

@@ -125,7 +125,7 @@ function Way({ stops }: { stops: Stop[] }) {
                 <span className={shareClass(s.edge.error_rate)}>{percent(s.edge.error_rate)} % failed</span> · {millis(s.edge.mean_ms)} ms
               </>
             ) : (
-              'calls unknown'
+              'has the alert'
             )}
           </span>
         </li>
