@@ -100,6 +100,13 @@ func (b *Book) List() []Header {
 	return out
 }
 
+// OpenOnes is how many incidents are open.
+func (b *Book) OpenOnes() int {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return len(b.open)
+}
+
 // Get returns an incident, or ErrNotFound. An id of another replica leads to the incident here that the same alert belongs to: the two may
 // differ by the moment in which the alert fired.
 func (b *Book) Get(id string) (*Incident, error) {

@@ -30,7 +30,7 @@ func (b *Book) Begin() *Tx {
 func (t *Tx) Fired(r *alert.Record) string {
 	i := t.home(r)
 	if i == nil {
-		if len(t.b.open)+len(t.changed) >= t.b.limits.OpenOnes {
+		if len(t.openOnes()) >= t.b.limits.OpenOnes {
 			return ""
 		}
 		i = &Incident{Header: Header{ID: newID(r), FiredAt: r.FiredAt, Since: r.ActiveAt}}

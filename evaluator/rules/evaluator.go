@@ -117,14 +117,6 @@ type Evaluator struct {
 	history *alert.History
 }
 
-type evalMetrics struct {
-	notified  prometheus.Counter
-	lag       prometheus.Histogram
-	saveFails prometheus.Counter
-	panics    prometheus.Counter
-	evidence  prometheus.Histogram
-}
-
 // New opens the alerts and the outbox that KV holds. Rules come with Load.
 func New(c Config) (*Evaluator, error) {
 	c.Interval, c.Floor = cmp.Or(c.Interval, 15*time.Second), cmp.Or(c.Floor, 200*time.Millisecond)
@@ -147,23 +139,15 @@ func New(c Config) (*Evaluator, error) {
 	e.queryable = joined{c.Queryable, e.store}
 	e.groups.Store(&[]*group{})
 	e.recent, e.audience = recentOfRules(nil), newAudience(nil)
+	e.metrics = newMetrics(c.Registerer)
 	f := promauto.With(c.Registerer)
-	e.metrics = evalMetrics{
-		notified: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alerts_told_total",
-			Help: "Alert changes passed to notification routing."}),
-		saveFails: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_alert_save_failures_total",
-			Help: "Failed writes of alert state."}),
-		panics: f.NewCounter(prometheus.CounterOpts{Name: "watchingcat_rule_panics_total",
-			Help: "Panics while a rule was evaluated or explained; the rule failed, the others were evaluated."}),
-		evidence: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_alert_evidence_seconds",
-			Help: "Time to collect the evidence of an alert.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5}}),
-		lag: f.NewHistogram(prometheus.HistogramOpts{Name: "watchingcat_rule_evaluation_delay_seconds",
-			Help:    "Wall clock less event time when a group is evaluated.",
-			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}),
-	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{Name: "watchingcat_rule_evaluation_lag_seconds",
 		Help: "How long the rule group that waits longest has been due: its inputs are committed, its evaluation has not ended."},
 		func() float64 { return e.behind(time.Now()).Seconds() })
+	if c.Incidents != nil {
+		f.NewGaugeFunc(prometheus.GaugeOpts{Name: "watchingcat_incidents_open", Help: "Open incidents."},
+			func() float64 { return float64(c.Incidents.OpenOnes()) })
+	}
 	query := rules.EngineQueryFunc(c.Engine, e.queryable)
 	if c.Query != nil {
 		query = c.Query(query)

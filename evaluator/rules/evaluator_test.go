@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/evaluator/incident"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
@@ -31,6 +33,8 @@ type bench struct {
 	e     *Evaluator
 	ready bool
 	rules string
+	// limits are those of incidents; nil: there are none.
+	limits *incident.Limits
 }
 
 func newBench(t *testing.T, rules string) *bench {
@@ -42,7 +46,15 @@ func newBench(t *testing.T, rules string) *bench {
 // start makes a new evaluator on the same store, as after a crash.
 func (b *bench) start() {
 	b.t.Helper()
-	e, err := New(Config{Reader: b.r, KV: b.kv, Floor: time.Second, Ready: func() bool { return b.ready }})
+	c := Config{Reader: b.r, KV: b.kv, Floor: time.Second, Ready: func() bool { return b.ready }}
+	var err error
+	if b.limits != nil {
+		c.Incidents, err = incident.Open(b.kv, *b.limits)
+		require.NoError(b.t, err)
+		c.ExternalURL, err = url.Parse("https://cat.example/a/")
+		require.NoError(b.t, err)
+	}
+	e, err := New(c)
 	require.NoError(b.t, err)
 	b.e = e
 	src, err := ParseSource("rules.yml", []byte(b.rules), e.cfg.Logger)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
@@ -58,15 +59,17 @@ func (e *Evaluator) assign(batch []change) *incident.Tx {
 		return cmp.Or(a.FiredAt.Compare(b.FiredAt), cmp.Compare(a.Key(), b.Key()))
 	})
 	for _, r := range fired {
-		if r.Incident = tx.Fired(r); r.Incident != "" {
-			r.GeneratorURL = e.incidentURL(r.Incident)
+		if r.Incident = tx.Fired(r); r.Incident == "" {
+			e.metrics.apart.Inc()
+			continue
 		}
+		r.GeneratorURL = e.incidentURL(r.Incident)
 	}
 	return tx
 }
 
 func (e *Evaluator) incidentURL(id string) string {
-	return e.cfg.ExternalURL.JoinPath("incidents", id).String()
+	return strings.TrimSuffix(e.cfg.ExternalURL.String(), "/") + "/incidents/" + id
 }
 
 // reconcile resolves what is open in the incidents of alerts that are no more, as after a backup was restored.
