@@ -75,7 +75,9 @@ type Config struct {
 	// Incidents are alerts that belong together, Notes what users said of them; nil: there are none, they cannot.
 	Incidents *incident.Book
 	Notes     *incident.NoteBook
-	Store     storage.KV // what users made, for the audit trail; nil: none
+	// OlderMetrics says that Queryable has what another Prometheus holds of the time before the views.
+	OlderMetrics bool
+	Store        storage.KV // what users made, for the audit trail; nil: none
 	// Notifications is beside Alertmanager what is known of receivers and what they were sent; nil: nothing.
 	Notifications alerting.Notifications
 	Queryable     promstorage.SampleAndChunkQueryable // what /prometheus queries: evaluator's Queryable
@@ -235,9 +237,10 @@ func (s *Server) resources() resources {
 		Logs:     &telemetry.Logs{Moments: s.Moments, Older: &older.Logs{Store: c.Stores.Logs}},
 		Metrics: &telemetry.Metrics{Moments: s.Moments, Samples: c.Metrics, Engine: c.Engine, Queryable: c.Queryable,
 			QueryTimeout: c.QueryTimeout, Logger: c.Logger},
-		Alerts:    &alerting.Alerts{Moments: s.Moments, Evaluator: c.Alerts, Notifications: c.Notifications, Audit: audit.Audit},
-		Rules:     rules,
-		SLOs:      &alerting.SLOs{Moments: s.Moments, Evaluator: c.Alerts, Book: c.SLOs, Engine: c.Engine, Queryable: c.Queryable},
+		Alerts: &alerting.Alerts{Moments: s.Moments, Evaluator: c.Alerts, Notifications: c.Notifications, Audit: audit.Audit},
+		Rules:  rules,
+		SLOs: &alerting.SLOs{Moments: s.Moments, Evaluator: c.Alerts, Book: c.SLOs, Engine: c.Engine, Queryable: c.Queryable,
+			Older: c.OlderMetrics},
 		Incidents: &alerting.Incidents{Moments: s.Moments, Evaluator: c.Alerts, Book: c.Incidents, Notes: c.Notes},
 		Backtests: &alerting.Backtests{Writer: s.Writer, Moments: s.Moments, Rules: rules, Notifications: c.Notifications, Topics: c.Topics,
 			Engine: c.Engine, Queryable: c.Queryable, QueryTimeout: c.QueryTimeout, ExternalLabels: c.ExternalLabels, Audit: audit.Audit,

@@ -26,6 +26,8 @@ type SLOs struct {
 	Book      *books.SLOBook // nil: users cannot make objectives
 	Engine    promql.QueryEngine
 	Queryable promstorage.Queryable
+	// Older says that another Prometheus answers for the time before the views, so that windows are covered.
+	Older bool
 }
 
 func (s *SLOs) sloBook() (*books.SLOBook, error) {
@@ -65,6 +67,17 @@ func (s *SLOs) sloAnswer(o *books.SLO, st sloStatus) rest.SLO {
 	}
 	set(&out.Status.ErrorRatio, books.SLOErrorRatio+o.Window.String())
 	set(&out.Status.BudgetRemaining, books.SLOBudgetRemaining)
+	if st.known > 0 {
+		covered := min(1, float64(st.known)/float64(o.Window))
+		if s.Older {
+			covered = 1
+		}
+		out.Status.WindowCovered = &covered
+		if left := out.Status.BudgetRemaining; left != nil {
+			// The series is of what was seen; the budget is that of the whole window.
+			*left = 1 - (1-*left)*covered
+		}
+	}
 	set(&out.Status.BurnRate, books.SLOBurnRate)
 	out.Status.Alerts = append(out.Status.Alerts, st.firing[o.Name]...)
 	return out
@@ -74,10 +87,15 @@ func (s *SLOs) sloAnswer(o *books.SLO, st sloStatus) rest.SLO {
 type sloStatus struct {
 	values map[string]float64 // by series and objective
 	firing map[string][]string
+	known  time.Duration // of which there is data
 }
 
-func (s *SLOs) sloStatus(ctx context.Context, now time.Time) (sloStatus, error) {
-	out := sloStatus{map[string]float64{}, map[string][]string{}}
+func (s *SLOs) sloStatus(ctx context.Context, m answer.Moment) (sloStatus, error) {
+	now := m.Known()
+	out := sloStatus{values: map[string]float64{}, firing: map[string][]string{}}
+	if since := m.Frontier.Since; !since.IsZero() && !now.IsZero() {
+		out.known = now.Sub(since)
+	}
 	q, err := s.Engine.NewInstantQuery(ctx, s.Queryable, nil, `{__name__=~"slo:.+"}`, now)
 	if err != nil {
 		return out, err
@@ -110,7 +128,7 @@ func (s *SLOs) ListSLOs(ctx context.Context, _ rest.ListSLOsRequestObject) (rest
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.sloStatus(ctx, m.Known())
+	st, err := s.sloStatus(ctx, m)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +151,7 @@ func (s *SLOs) slo(ctx context.Context, id string) (out rest.SLO, tag *string, e
 	if tag, err = answer.ETag(o.Tag()); err != nil {
 		return out, nil, err
 	}
-	st, err := s.sloStatus(ctx, s.Moment(ctx).Known())
+	st, err := s.sloStatus(ctx, s.Moment(ctx))
 	return s.sloAnswer(o, st), tag, err
 }
 

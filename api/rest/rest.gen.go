@@ -2511,7 +2511,7 @@ type SLOStatus struct {
 	// Alerts Severities of its firing alerts.
 	Alerts []string `json:"alerts"`
 
-	// BudgetRemaining Remaining share of the error budget: 1 is unused, 0 is used up, below 0 is overspent.
+	// BudgetRemaining Remaining share of the error budget of the whole window: 1 is unused, 0 is used up, below 0 is overspent. While there is data for a part of the window only, the budget is that of the whole window at the same traffic. The recorded series `slo:error_budget_remaining:ratio` relates to the part with data.
 	BudgetRemaining *float64 `json:"budget_remaining"`
 
 	// BurnRate Burn rate over the last hour; 1 uses up the budget exactly at the end of the window.
@@ -2519,6 +2519,9 @@ type SLOStatus struct {
 
 	// ErrorRatio Share of bad events over the window.
 	ErrorRatio *float64 `json:"error_ratio"`
+
+	// WindowCovered Share of the window for which there is data, 0 to 1.
+	WindowCovered *float64 `json:"window_covered"`
 }
 
 // Service The numbers of all spans of the service; those of `entry` are only of its SERVER and CONSUMER spans, its incoming requests.

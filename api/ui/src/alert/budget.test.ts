@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { budgetText, budgetWidth, emptySLO, goodWords, sloField, sloOf, standingOf } from './budget'
+import { budgetText, budgetWidth, coveredText, emptySLO, goodWords, sloField, sloOf, standingOf } from './budget'
 
-const status = { error_ratio: 0.001, budget_remaining: 0.5, burn_rate: 0.2, alerts: [] as string[] }
+const status = { error_ratio: 0.001, budget_remaining: 0.5, burn_rate: 0.2, window_covered: 1, alerts: [] as string[] }
 const standing = (over: Partial<{ [K in keyof typeof status]: (typeof status)[K] | null }>) =>
   standingOf({ status: { ...status, ...over } as typeof status })
 
@@ -47,4 +47,10 @@ test('errors belong to fields', () => {
   expect(sloField({ message: 'window: "30q" is no duration' })).toEqual({ field: 'window', text: '"30q" is no duration' })
   expect(sloField({ message: 'the SLO is not valid: give either service, or good and total' }).field).toBe('service')
   expect(sloField({ message: 'it could not be stored' })).toEqual({ field: undefined, text: 'it could not be stored' })
+})
+
+test('a window that has data in part is said to have', () => {
+  expect(coveredText({ window: '30d', status: { ...status, window_covered: 0.0003 } })).toMatch(/^There is data for 0.03 % of the 30d/)
+  expect(coveredText({ window: '30d', status })).toBeUndefined()
+  expect(coveredText({ window: '30d', status: { ...status, window_covered: null } })).toBeUndefined()
 })

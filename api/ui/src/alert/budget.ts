@@ -1,5 +1,6 @@
 import type { ApiError } from '../api/client'
 import type { SLO, SLOInput } from '../api/types'
+import { percent } from '../lib/format'
 import type { Health } from '../lib/health'
 
 /** How an objective stands: by its alerts first, then by what is left of its budget. */
@@ -20,6 +21,13 @@ export function budgetText(left: number): string {
   const p = left * 100
   if (p !== 0 && Math.abs(p) < 0.1) return p > 0 ? '<0.1' : '>-0.1'
   return Math.abs(p) < 10 ? p.toFixed(1) : p.toFixed(0)
+}
+
+/** How much of the window there is data of, in words; undefined where there is all. */
+export function coveredText(s: Pick<SLO, 'window' | 'status'>): string | undefined {
+  const covered = s.status.window_covered
+  if (covered === null || covered >= 1) return undefined
+  return `There is data for ${percent(covered)} % of the ${s.window}; the budget is that of the whole window at the same traffic.`
 }
 
 /** What counts as good, in words. */

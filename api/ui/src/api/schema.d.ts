@@ -3433,9 +3433,14 @@ export interface components {
             error_ratio: number | null;
             /**
              * Format: double
-             * @description Remaining share of the error budget: 1 is unused, 0 is used up, below 0 is overspent.
+             * @description Remaining share of the error budget of the whole window: 1 is unused, 0 is used up, below 0 is overspent. While there is data for a part of the window only, the budget is that of the whole window at the same traffic. The recorded series `slo:error_budget_remaining:ratio` relates to the part with data.
              */
             budget_remaining: number | null;
+            /**
+             * Format: double
+             * @description Share of the window for which there is data, 0 to 1.
+             */
+            window_covered: number | null;
             /**
              * Format: double
              * @description Burn rate over the last hour; 1 uses up the budget exactly at the end of the window.

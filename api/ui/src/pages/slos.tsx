@@ -1,7 +1,18 @@
 import { Button } from '@mantine/core'
 import { Plus } from 'lucide-react'
 import { useMemo, useState } from 'react'
-import { budgetText, budgetWidth, emptySLO, goodWords, latencyBounds, type SLODraft, sloField, sloOf, standingOf } from '../alert/budget'
+import {
+  budgetText,
+  budgetWidth,
+  coveredText,
+  emptySLO,
+  goodWords,
+  latencyBounds,
+  type SLODraft,
+  sloField,
+  sloOf,
+  standingOf,
+} from '../alert/budget'
 import type { ApiError } from '../api/client'
 import { type SLOAction, useSLOAction, useSLOs } from '../api/queries'
 import type { SLO } from '../api/types'
@@ -50,14 +61,14 @@ const columns = (act: (a: SLOAction) => void, busy: boolean, denied: string | un
     id: 'budget',
     label: 'Budget left',
     unit: '%',
-    title: 'Error budget that remains in the window; below zero it is overdrawn',
+    title: 'Remaining error budget of the whole window; below zero it is overspent',
     numeric: true,
     sort: (s) => s.status.budget_remaining ?? Number.POSITIVE_INFINITY,
     cell: (s) => {
       const left = s.status.budget_remaining
       if (left === null) return <span className="dim">{none}</span>
       return (
-        <span className="share">
+        <span className="share" title={coveredText(s)}>
           <span className={left <= 0 ? 'share-bar budget overdrawn' : 'share-bar budget'} aria-hidden="true">
             <span style={{ width: `${100 * budgetWidth(left)}%` }} />
           </span>
