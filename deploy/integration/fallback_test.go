@@ -434,7 +434,8 @@ func (f *fallback) samples(young int) {
 			f.t.Errorf("%s at the end: %v, want %d", query, last, want)
 		}
 	}
-	// A window over the edge sees the growth of both, and none twice.
+	// A window over the edge sees the growth of both, and none twice: what increase() adds by extrapolation depends on where in a bucket the
+	// window ends, 73 to 87 of 75 were seen; the young ones twice would be 89 at least.
 	for query, n := range map[string]float64{`sum(increase(traces_span_metrics_calls_total{span_kind="SPAN_KIND_SERVER"}[20m]))`: 3,
 		`sum(increase(traces_service_graph_request_total{client!="user"}[20m]))`: 2} {
 		v, w, _, err := own.Query(f.t.Context(), query, end)
@@ -442,7 +443,7 @@ func (f *fallback) samples(young int) {
 		if err != nil || len(w) > 0 || !ok || len(m) != 1 {
 			f.t.Fatal(query, v, w, err)
 		}
-		if got, want := float64(m[0].Value), n*float64(20+young); got < want*0.85 || got > want*1.15 {
+		if got, want := float64(m[0].Value), n*float64(20+young); got < want*0.85 || got > want*1.18 {
 			f.t.Errorf("%s: %v, want about %v", query, got, want)
 		}
 	}
