@@ -325,7 +325,7 @@ func (i *Incident) merge(o *Incident) {
 			i.Members = append(i.Members, m)
 		}
 	}
-	events := append(i.Events, o.Events...)
+	events := slices.Concat(i.Events, o.Events)
 	slices.SortStableFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) })
 	i.Events = nil
 	for _, e := range events {
