@@ -19,12 +19,8 @@ const baselineTime = time.Hour
 // GetTraceBaselines implements rest.StrictServerInterface.
 func (s *Traces) GetTraceBaselines(ctx context.Context,
 	q rest.GetTraceBaselinesRequestObject) (rest.GetTraceBaselinesResponseObject, error) {
-	id, err := answer.ParseTraceID(q.Id)
-	if err != nil {
-		return nil, err
-	}
 	m := s.Older.Moment(ctx)
-	found, err := s.Older.Find(ctx, m, id)
+	id, found, err := s.find(ctx, m, q.Id)
 	if err != nil {
 		return nil, err
 	}

@@ -191,14 +191,18 @@ func parseTraceToken(next *string) (*views.TraceSummary, error) {
 	return t, nil
 }
 
+// find is the trace that a path names.
+func (s *Traces) find(ctx context.Context, m answer.Moment, text string) (id [16]byte, found older.FoundTrace, err error) {
+	if id, err = answer.ParseTraceID(text); err == nil {
+		found, err = s.Older.Find(ctx, m, id)
+	}
+	return id, found, err
+}
+
 // GetTrace implements rest.StrictServerInterface.
 func (s *Traces) GetTrace(ctx context.Context, q rest.GetTraceRequestObject) (rest.GetTraceResponseObject, error) {
-	id, err := answer.ParseTraceID(q.Id)
-	if err != nil {
-		return nil, err
-	}
 	m := s.Older.Moment(ctx)
-	found, err := s.Older.Find(ctx, m, id)
+	id, found, err := s.find(ctx, m, q.Id)
 	if err != nil {
 		return nil, err
 	}
