@@ -486,7 +486,7 @@ export function useReplayAction() {
   })
 }
 
-interface Matrix {
+export interface Matrix {
   data: { result: { metric: Record<string, string>; values: [number, string][] }[] }
 }
 

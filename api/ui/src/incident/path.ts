@@ -61,6 +61,3 @@ export function wayToCause(why: Why | undefined): Stop[] {
   }
   return [{ name: why.service, edge: entry(why.service), cause: false }, last]
 }
-
-/** The calls that the cause makes and that are as before. */
-export const clearedOf = (why: Why | undefined): PathEdge[] => why?.cleared ?? []

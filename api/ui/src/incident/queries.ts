@@ -1,6 +1,7 @@
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect } from 'react'
 import { getJSON, type Query, sendJSON } from '../api/client'
+import type { Matrix } from '../api/queries'
 import type { Incident, IncidentList } from '../api/types'
 import { useLive, useLiveStatus } from '../live/use-live'
 
@@ -58,10 +59,6 @@ export function useIncidentAction(id: string) {
     },
     onSettled: () => queries.invalidateQueries({ queryKey: ['incidents'] }),
   })
-}
-
-interface Matrix {
-  data: { result: { metric: Record<string, string>; values: [number, string][] }[] }
 }
 
 /** An expression over a range, for the labels of one alert where a series has them; times in Unix seconds. */

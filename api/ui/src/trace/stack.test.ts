@@ -30,7 +30,7 @@ runtime/debug.Stack()
 bank.(*Client).do(0xc000112000)
 \t/src/bank/client.go:212 +0x1d
 github.com/go-chi/chi/v5.(*Mux).ServeHTTP(0xc0)
-\t/root/go/pkg/mod/github.com/go-chi/chi/v5@v5.0.1/mux.go:87 +0x2a
+\t/go/pkg/mod/github.com/go-chi/chi/v5@v5.0.1/mux.go:87 +0x2a
 created by main.main in goroutine 1
 \t/src/main.go:12 +0x99`
   expect(shape(stack)).toEqual([
