@@ -120,7 +120,7 @@ type PathEdge struct {
 const (
 	CauseErrors  = "errors"  // more of its calls fail
 	CauseLatency = "latency" // its calls take longer
-	CauseNew     = "new"     // nobody called it before
+	CauseNew     = "new"     // it was not called before
 )
 
 // Cause is where what is wrong begins: a service, a database, a messaging system or something that sends no spans. The numbers are of all

@@ -80,7 +80,7 @@ func (i *Incident) deliver(d Delivery) {
 	}
 	i.Deliveries = slices.Insert(i.Deliveries, at, d)
 	if n := len(i.Deliveries) - maxDeliveries; n > 0 {
-		// The first one says when somebody was notified first.
+		// The first one says when a receiver was notified first.
 		i.Deliveries = slices.Delete(i.Deliveries, 1, 1+n)
 		i.Dropped += n
 	}

@@ -94,7 +94,7 @@ type Event struct {
 	Value alert.Number `json:"value"`
 }
 
-// KeyOf tells the alerts of a rule's record apart, as text.
+// KeyOf is the identity of an alert as text: a hash of the key of its record.
 func KeyOf(r *alert.Record) string { return fmt.Sprintf("%016x", xxhash.Sum64String(r.Key())) }
 
 // clone is a copy that can be changed without changing i. Evidence is never changed.

@@ -147,7 +147,7 @@ func (b *NoteBook) edit(ctx context.Context, by, action, id string, now time.Tim
 	return b.expire(ctx, now)
 }
 
-// expire drops notes of incidents that nobody keeps any more.
+// expire drops notes of incidents that are no longer kept.
 func (b *NoteBook) expire(ctx context.Context, now time.Time) error {
 	list, err := storage.Objects(b.KV, storage.KindIncident)
 	if err != nil {

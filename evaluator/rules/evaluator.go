@@ -48,7 +48,7 @@ type Config struct {
 	Ready func() bool
 	// Evidence is the clock that bounds how long an evaluation looks for why alerts fire; nil: it does not look.
 	Evidence func() time.Time
-	// Incidents keeps which alerts belong together; nil: nobody asks. Deliveries are the newest attempts to notify, for which Sent says
+	// Incidents keeps which alerts belong together; nil: none are kept. Deliveries are the newest attempts to notify, for which Sent says
 	// with which labels an alert is sent; nil: there are none.
 	Incidents  *incident.Book
 	Deliveries func() []incident.Delivery
