@@ -176,7 +176,7 @@ export function Waterfall({ tree, trace, analysis, services, rank, opened, onOpe
           value={find.text}
           onChange={(e) => find.setText(e.currentTarget.value)}
           onKeyDown={(e) => {
-            if (e.key === 'Enter') jump(find.matches, e.shiftKey ? -1 : 1)
+            if (e.key === 'Enter') jump(find.of(e.currentTarget.value), e.shiftKey ? -1 : 1)
           }}
         />
         <span className="tv-count" role="status">
@@ -309,14 +309,18 @@ function useZoom(duration: number): [Window, (w: Window) => void] {
 interface Find {
   text: string
   setText: (text: string) => void
+  /** Lags behind the text while a large trace is searched. */
   matches: readonly number[]
   has: (index: number) => boolean
+  /** The matches of a text, at once. */
+  of: (text: string) => readonly number[]
 }
 
 function useFind(tree: SpanTree, trace: Trace): Find {
   const [text, setText] = useState('')
   const wanted = useDeferredValue(text)
-  const matches = useMemo(() => findSpans(tree, trace.processes, wanted), [tree, trace, wanted])
+  const of = useCallback((text: string) => findSpans(tree, trace.processes, text), [tree, trace])
+  const matches = useMemo(() => of(wanted), [of, wanted])
   const set = useMemo(() => new Set(matches), [matches])
-  return { text, setText, matches, has: (i) => set.has(i) }
+  return { text, setText, matches, has: (i) => set.has(i), of }
 }
