@@ -468,9 +468,6 @@ test('the links of a notification lead to its alert', async ({ page }) => {
   await page.goto(link.pathname + link.search)
   await expect(page).toHaveURL(`/alerts/rules/${rule.id}`)
   await page.goto('/graph?g0.expr=nothing_like_it&g0.tab=1')
-  await expect(page.getByText('No alert rule has this expression.')).toBeVisible()
-  await expect(page.getByRole('link', { name: 'New rule with this expression' })).toHaveAttribute(
-    'href',
-    '/alerts/new?expr=nothing_like_it',
-  )
+  await expect(page).toHaveURL('/query?g0.expr=nothing_like_it&g0.tab=table')
+  await expect(page.getByRole('link', { name: 'Create alert' })).toHaveAttribute('href', '/alerts/new?expr=nothing_like_it')
 })

@@ -54,7 +54,7 @@ import type {
 const pastEvery = 60_000
 
 /** What has no live view is asked for again every few seconds, more seldom after an error and not while the page is paused. */
-function useEvery(every: number, span?: Range | Span) {
+export function useEvery(every: number, span?: Range | Span) {
   const { paused } = useLiveStatus()
   const range = typeof span === 'object' ? ('range' in span ? span.range : '0..1') : span
   const ms = range !== undefined && !endsNow(range) ? Math.max(every, pastEvery) : every

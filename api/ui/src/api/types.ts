@@ -2,6 +2,7 @@ import type { components } from './schema'
 
 type Schemas = components['schemas']
 export type Meta = Schemas['Meta']
+export type MetricList = Schemas['MetricList']
 export type Service = Schemas['Service']
 export type ServiceList = Schemas['ServiceList']
 export type ServiceAnswer = Schemas['ServiceAnswer']

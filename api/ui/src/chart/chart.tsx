@@ -6,6 +6,7 @@ import { rangeBetween, zoomedOut } from '../lib/range'
 import { useRange } from '../lib/url'
 import { zone } from '../lib/zone'
 import 'uplot/dist/uPlot.min.css'
+import { type Threshold, ThresholdLine } from './threshold'
 import './chart.css'
 
 export interface Line {
@@ -47,6 +48,10 @@ interface Props {
   onSelect?: (from: number, to: number) => void
   /** What can be done with it, beside the title. */
   action?: ReactNode
+  /** A number that values are compared with, as a line; one that can be changed is drawn up and down. */
+  threshold?: Threshold | undefined
+  /** Called with the place under the cursor: the legend is elsewhere. */
+  onCursor?: (at: number | null) => void
 }
 
 const usualHeight = 172
@@ -67,6 +72,8 @@ export function Chart({
   bands = noBands,
   onSelect,
   action,
+  threshold,
+  onCursor,
 }: Props) {
   const box = useRef<HTMLDivElement>(null)
   const legend = useRef<HTMLSpanElement>(null)
@@ -75,8 +82,11 @@ export function Chart({
   const shape = JSON.stringify(lines.map((l) => [l.label, l.color, l.dash, l.fill]))
   const [range, setRange] = useRange()
   const zoom = (from: number, to: number) => setRange(rangeBetween(from, to))
-  const latest = useRef({ times, lines, format, span, marks, bands, onSelect: onSelect ?? zoom, range, setRange })
-  latest.current = { times, lines, format, span, marks, bands, onSelect: onSelect ?? zoom, range, setRange }
+  const handle = useRef<HTMLDivElement>(null)
+  const dragged = useRef<[number, number] | null>(null) // the scale while the threshold is drawn
+  const latest = useRef({ times, lines, format, span, marks, bands, onSelect: onSelect ?? zoom, range, setRange, threshold, onCursor })
+  latest.current = { times, lines, format, span, marks, bands, onSelect: onSelect ?? zoom, range, setRange, threshold, onCursor }
+  const place = () => placeThreshold(plot.current, handle.current, latest.current.threshold?.value)
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: scheme and shape make a new plot; data goes in by setData below
   useEffect(() => {
@@ -94,7 +104,11 @@ export function Chart({
       latest.current.setRange(zoomedOut(latest.current.range))
       return null
     }
-    const tell = (u: uPlot) => writeLegend(legend.current, latest.current, u.cursor.idx ?? null)
+    const tell = (u: uPlot) => {
+      const at = u.cursor.idx ?? null
+      writeLegend(legend.current, latest.current, at)
+      latest.current.onCursor?.(u.cursor.left === undefined || u.cursor.left < 0 ? null : at)
+    }
     const drawn = latest.current.lines.map(
       (l): uPlot.Series => ({
         label: l.label,
@@ -119,7 +133,7 @@ export function Chart({
         legend: { show: false },
         scales: {
           x: { range: () => latest.current.span },
-          y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
+          y: { range: (_, min, max) => dragged.current ?? scaleOf(min, max, latest.current.threshold?.value) },
         },
         axes: [
           { ...axis, space: 64, size: 24, values: timeTicks, incrs: timeSteps },
@@ -130,7 +144,7 @@ export function Chart({
           setCursor: [tell],
           setData: [tell],
           drawClear: [(p) => drawBands(p, latest.current.bands, color)],
-          draw: [(p) => drawMarks(p, latest.current.marks, color('--dim'), axis.font as string)],
+          draw: [(p) => drawMarks(p, latest.current.marks, color('--dim'), axis.font as string), place, alignTo],
           setSelect: [
             (p) => {
               if (p.select.width < 4) return
@@ -144,6 +158,7 @@ export function Chart({
       host,
     )
     plot.current = u
+    place()
     tell(u)
     const observer = new ResizeObserver(() => u.setSize({ width: host.clientWidth, height }))
     observer.observe(host)
@@ -163,18 +178,28 @@ export function Chart({
     plot.current?.redraw(false)
   }, [marks, bands])
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the line is placed when it draws, with the scale that holds it
+  useEffect(() => {
+    const u = plot.current
+    if (u === null) return
+    if (dragged.current === null) u.setData(u.data)
+    place()
+  }, [threshold?.value])
+
   return (
     <figure className="chart">
       <figcaption>
-        <span className="chart-title">
-          <span>
-            {title} <span className="unit">{unit}</span>
+        {(onCursor === undefined || action) && (
+          <span className="chart-title">
+            <span>
+              {title} <span className="unit">{unit}</span>
+            </span>
+            {action}
           </span>
-          {action}
-        </span>
+        )}
         <span className="legend" ref={legend} aria-hidden="true">
           <span className="legend-time" />
-          {lines.map((l) => (
+          {(onCursor ? [] : lines).map((l) => (
             <span key={l.label} className="legend-line">
               <svg width="14" height="8" viewBox="0 0 14 8" aria-hidden="true">
                 <path d="M0 4h14" stroke={`var(${l.color})`} strokeWidth="2" strokeDasharray={l.dash?.join(' ')} />
@@ -184,14 +209,40 @@ export function Chart({
           ))}
         </span>
       </figcaption>
-      <div
-        ref={box}
-        role="img"
-        style={height === usualHeight ? undefined : { minHeight: height }}
-        aria-label={`${title}, ${unit}: ${summary(lines, format)}`}
-      />
+      <div className="plot">
+        <div
+          ref={box}
+          role="img"
+          style={height === usualHeight ? undefined : { minHeight: height }}
+          aria-label={`${[title, unit].filter(Boolean).join(', ')}: ${summary(lines.slice(0, 20), format)}`}
+        />
+        {threshold && <ThresholdLine ref={handle} plot={plot} dragged={dragged} threshold={threshold} />}
+      </div>
     </figure>
   )
+}
+
+/** Zero is always on the scale, and so is the threshold. */
+export function scaleOf(min: number | null, max: number | null, threshold: number | undefined): [number, number] {
+  const [low, high] = [Math.min(0, min ?? 0, threshold ?? 0), Math.max(0, max ?? 0, threshold ?? 0)]
+  return low === 0 && high === 0 ? [0, 1] : [low * 1.1, high * 1.1]
+}
+
+function placeThreshold(u: uPlot | null, handle: HTMLElement | null, value: number | undefined): void {
+  if (u === null || handle === null || value === undefined) return
+  const y = Math.max(0, Math.min(u.over.clientHeight, u.valToPos(value, 'y')))
+  handle.style.top = `${u.over.offsetTop + y}px`
+  handle.style.left = `${u.over.offsetLeft}px`
+  handle.style.width = `${u.over.clientWidth}px`
+}
+
+/** What stands below on the same axis of time begins and ends where the plot does. */
+function alignTo(u: uPlot): void {
+  const around = u.root.closest<HTMLElement>('.aligned')
+  if (around === null) return
+  const [of, plot] = [around.getBoundingClientRect(), u.over.getBoundingClientRect()]
+  around.style.setProperty('--plot-left', `${plot.left - of.left}px`)
+  around.style.setProperty('--plot-right', `${of.right - plot.right}px`)
 }
 
 const day = 86_400

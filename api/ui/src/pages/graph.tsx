@@ -1,37 +1,22 @@
-import { Link, Redirect, useSearch } from 'wouter'
+import { Redirect, useSearch } from 'wouter'
 import { useRules } from '../api/queries'
-import { Problem, Waiting } from '../components/bits'
+import { Waiting } from '../components/bits'
 import { pathOfExpr } from '../lib/links'
-import { useHref } from '../lib/url'
 import { useLive } from '../live/use-live'
+import { metricsPathOf } from '../promql/url'
 
-/** /graph?g0.expr=... is the link to Prometheus in an alert: it leads to the alerts of the rule with that expression, or to the rule. */
+/**
+ * /graph?g0.expr=... is a link to Prometheus' page. The table of a rule's condition is the link in an alert: it leads to the alerts of
+ * the rule with that expression, or to the rule. All others lead to the metrics.
+ */
 export default function GraphPage() {
-  const expr = new URLSearchParams(useSearch()).get('g0.expr') ?? ''
+  const params = new URLSearchParams(useSearch())
+  const expr = params.get('g0.expr') ?? ''
   const rules = useRules()
   const live = useLive('alerts')
-  const href = useHref()
+  if (expr === '' || params.get('g0.tab') === '0' || params.get('g0.tab') === 'graph')
+    return <Redirect to={metricsPathOf(params)} replace />
   if (rules.data === undefined) return <Waiting what="the rule" error={rules.error} />
   if (live.data === undefined) return <Waiting what="alerts" error={live.error} />
-  const path = pathOfExpr(expr, rules.data.rules, live.data.alerts)
-  if (path !== undefined) return <Redirect to={path} replace />
-  return (
-    <>
-      <Problem error="No alert rule has this expression. The rule may have been changed or deleted." />
-      {expr !== '' && (
-        <p>
-          <code>{expr}</code>
-        </p>
-      )}
-      <p className="quiet">
-        <Link href={href('/alerts')}>Alerts</Link>
-        {expr !== '' && (
-          <>
-            {' · '}
-            <Link href={href('/alerts/new', { expr })}>New rule with this expression</Link>
-          </>
-        )}
-      </p>
-    </>
-  )
+  return <Redirect to={pathOfExpr(expr, rules.data.rules, live.data.alerts) ?? metricsPathOf(params)} replace />
 }

@@ -1,6 +1,7 @@
 import {
   Activity,
   Bell,
+  ChartLine,
   ChartNoAxesGantt,
   CircleAlert,
   CircleUserRound,
@@ -45,6 +46,7 @@ export const nav: NavGroup[] = [
     pages: [
       { path: '/traces', label: 'Traces', icon: ChartNoAxesGantt, key: 't', first: true },
       { path: '/logs', label: 'Logs', icon: ScrollText, key: 'l', first: true },
+      { path: '/query', label: 'Metrics', icon: ChartLine, key: 'q' },
       { path: '/errors', label: 'Errors', icon: CircleAlert, key: 'e' },
     ],
   },

@@ -8,6 +8,7 @@ const MapPage = lazyPage(() => import('../pages/map'))
 const TracesPage = lazyPage(() => import('../pages/traces'))
 const TracePage = lazyPage(() => import('../pages/trace'))
 const LogsPage = lazyPage(() => import('../pages/logs'))
+const QueryPage = lazyPage(() => import('../pages/query'))
 const ErrorsPage = lazyPage(() => import('../pages/errors'))
 const IncidentsPage = lazyPage(() => import('../pages/incidents'))
 const IncidentPage = lazyPage(() => import('../pages/incident'))
@@ -33,6 +34,7 @@ export function Routes() {
         <TracePage key={location} />
       </Route>
       <Route path="/logs" component={LogsPage} />
+      <Route path="/query" component={QueryPage} />
       <Route path="/errors" component={ErrorsPage} />
       <Route path="/incidents" component={IncidentsPage} />
       <Route path="/incidents/:id">

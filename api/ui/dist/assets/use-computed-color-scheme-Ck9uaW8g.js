@@ -1,1 +1,0 @@
-import{Nt as e,Pt as t}from"./index-aUjS62b_.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
