@@ -117,7 +117,7 @@ test('a viewer sees what others may change, and why they may not', async ({ page
   await page.getByRole('link', { name: 'New rule' }).click()
   await expect(page.getByText(`tried over the past, not kept. ${reason}`)).toBeVisible()
   await page.getByLabel('Name', { exact: true }).fill('Mine')
-  await page.getByLabel('Condition').fill('vector(1) > 0')
+  await page.getByRole('textbox', { name: 'Condition' }).fill('vector(1) > 0')
   await expect(page.getByRole('button', { name: 'Create rule' })).toBeDisabled()
   await expect(
     page

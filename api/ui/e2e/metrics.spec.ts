@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import AxeBuilder from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
-import { expect, test } from './test'
+import { choose, expect, test } from './test'
 
 async function accessible(page: Page) {
   const { violations } = await new AxeBuilder({ page }).analyze()
@@ -127,4 +127,83 @@ test('a metric is found in the list and becomes a query', async ({ page }) => {
   await row.getByRole('button').click()
   await expect(page).toHaveURL(/g0\.expr=process_memory_usage_bytes/)
   await expect(page.getByRole('list', { name: 'Series' })).toBeVisible()
+})
+
+test('from a query to a rule: its threshold is drawn, tried over the past and saved', async ({ page }) => {
+  await page.goto(`/query?g0.expr=${encodeURIComponent(calls)}`)
+  await page.getByRole('link', { name: 'Create alert' }).click()
+  const condition = page.getByRole('textbox', { name: 'Condition' })
+  await expect(condition).toHaveText(calls)
+  await expect(page).toHaveURL(/from=now-/) // as long as anything is held, not six hours of nothing
+  await page.getByRole('button', { name: 'Add a threshold' }).click()
+  await expect(condition).toHaveText(/> [\d.]+$/)
+  const line = page.getByRole('slider', { name: 'Threshold', exact: true })
+  const before = Number(await line.getAttribute('aria-valuenow'))
+  expect(before).toBeGreaterThan(0)
+  await expect(page.locator('.bt-words')).toContainText('would not have fired')
+
+  const box = await line.boundingBox()
+  const plot = await page.locator('.u-over').boundingBox()
+  if (box === null || plot === null) throw new Error('no line')
+  await page.mouse.move(box.x + 100, box.y)
+  await page.mouse.down()
+  await page.mouse.move(box.x + 100, plot.y + plot.height * 0.9, { steps: 8 })
+  await page.mouse.up()
+  const drawn = Number(await line.getAttribute('aria-valuenow'))
+  expect(drawn).toBeLessThan(before / 2)
+  await expect(condition).toHaveText(new RegExp(`> ${String(drawn).replace('.', '\\.')}$`))
+  await page.keyboard.press('ArrowUp')
+  await expect(line).not.toHaveAttribute('aria-valuenow', String(drawn))
+  await page.keyboard.press('ArrowDown')
+  await expect(line).toHaveAttribute('aria-valuenow', String(drawn))
+  await page.getByLabel('For', { exact: true }).fill('')
+  await expect(page.locator('.bt-words')).toContainText(/would have fired|was firing/)
+  const strip = page.getByRole('img', { name: /^firing \d{4}/ }).first()
+  await expect(async () => {
+    const [s, p] = [await strip.boundingBox(), await page.locator('.u-over').boundingBox()]
+    expect([s?.x, s?.width].map((n) => Math.round(n ?? 0))).toEqual([p?.x, p?.width].map((n) => Math.round(n ?? 0)))
+  }).toPass()
+  await accessibleEverywhere(page)
+  await page.getByLabel('Name', { exact: true }).fill('Busy')
+  await page.getByRole('button', { name: 'Create rule' }).click()
+  await expect(page).toHaveURL(/\/alerts\?/)
+  const row = page.getByRole('table', { name: 'Rules', exact: true }).locator('[data-row]', { hasText: 'Busy' })
+  await row.getByRole('button', { name: 'Delete', exact: true }).click()
+  await row.getByRole('button', { name: 'Really delete' }).click()
+  await expect(row).toHaveCount(0)
+})
+
+test('a rule over a metric that does not exist says so', async ({ page }) => {
+  await page.goto(`/alerts/new?expr=${encodeURIComponent('rate(trace_span_metrics_calls_total[5m]) > 3')}`)
+  await expect(page.locator('.bt-words')).toContainText('0 series: no metric of the name trace_span_metrics_calls_total.')
+  await expect(page.getByText('would not have fired')).toHaveCount(0)
+  await page.getByRole('button', { name: 'traces_span_metrics_calls_total' }).click()
+  await expect(page.getByRole('textbox', { name: 'Condition' })).toHaveText('rate(traces_span_metrics_calls_total[5m]) > 3')
+  await expect(page.getByText(/^8 of \d+ series, those with the largest values\.$/)).toBeVisible()
+})
+
+test('a template is looked at as YAML, changed there and in the form', async ({ page }) => {
+  await page.goto('/alerts/new')
+  await choose(page, 'Template', 'Error share')
+  await expect(page.getByLabel('Name', { exact: true })).toHaveValue('ServiceErrors')
+  await expect(page.getByRole('slider', { name: 'Threshold', exact: true })).toHaveAttribute('aria-valuenow', '0.05')
+  await page.getByText('YAML', { exact: true }).click()
+  await expect(page).toHaveURL(/as=yaml/)
+  const yaml = page.getByRole('textbox', { name: 'Rule as YAML' })
+  await expect(yaml).toHaveValue(
+    /^alert: ServiceErrors\nexpr: \|-\n {2}sum by [\s\S]* > 0\.05\nfor: 5m\nlabels:\n {2}severity: warning\nannotations:/,
+  )
+  await accessibleEverywhere(page)
+  await page.getByRole('slider', { name: 'Threshold', exact: true }).focus()
+  await page.keyboard.press('Home')
+  await expect(yaml).toHaveValue(/ > 0\nfor: 5m/)
+  await yaml.fill('groups:\n  - name: g\n    rules:\n      - alert: Pasted\n        expr: vector(3) > 2\n        labels: {team: shop}\n')
+  await expect(page.getByRole('slider', { name: 'Threshold', exact: true })).toHaveAttribute('aria-valuenow', '2')
+  await expect(page.locator('.bt-words')).toContainText(/firing|fired/)
+  await yaml.fill('alert: Pasted\nexpression: x\n')
+  await expect(page.getByText('Line 2: There is no field expression.')).toBeVisible()
+  await page.getByText('Form', { exact: true }).click()
+  await expect(page.getByLabel('Name', { exact: true })).toHaveValue('Pasted')
+  await expect(page.getByLabel('Value of team')).toHaveValue('shop')
+  await expect(page.getByRole('textbox', { name: 'Condition' })).toHaveText('vector(3) > 2')
 })

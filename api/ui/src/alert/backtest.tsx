@@ -1,19 +1,19 @@
-import { Button, SegmentedControl } from '@mantine/core'
+import { Button } from '@mantine/core'
 import { type ReactNode, useDeferredValue, useEffect, useMemo, useState } from 'react'
 import { useBacktest } from '../api/queries'
 import type { BacktestAnswer, BacktestRequest, BacktestSeries, BacktestSummary, BacktestVariant, RuleInput } from '../api/types'
 import { Labels, MetaWarnings, Status, Waiting } from '../components/bits'
 import { type Column, Table } from '../components/table'
-import { serverNow } from '../lib/clock'
 import { absolute, alertValue, duration, moment, none } from '../lib/format'
-import { promDuration, secondsOfDuration, thresholdOf } from './draft'
+import { thresholdOf } from '../promql/threshold'
+import { promDuration, secondsOfDuration } from './draft'
 import { byTrouble, holdsAround, stretchesOf, stripWords, thresholdsAround, ticksOf, wouldWords } from './strips'
 import { OverTopics } from './topics'
 import './rule.css'
 
-const pasts = { '1h': 3600, '6h': 21_600, '24h': 86_400, '7d': 604_800 } as const
-type Past = keyof typeof pasts
-const strips = 50
+/** So many label sets are drawn at first, and so many at most. */
+const folded = 8
+const strips = 200
 
 function Strip({ series, start, end, known }: { series: BacktestSeries; start: number; end: number; known: number }) {
   const stretches = useMemo(() => stretchesOf(series.transitions, start, end), [series, start, end])
@@ -61,15 +61,15 @@ function Told({ answer, start, end }: { answer: BacktestAnswer; start: number; e
 }
 
 /** A strip for each label set, over one axis of time. */
-function Strips({ answer }: { answer: BacktestAnswer }) {
-  const [start, end] = [Date.parse(answer.start), Date.parse(answer.end)]
+function Strips({ answer, span: [start, end] }: { answer: BacktestAnswer; span: [number, number] }) {
+  const [whole, setWhole] = useState(false)
   const series = useMemo(() => [...answer.series].sort(byTrouble), [answer.series])
   const since = answer.meta.since ? Date.parse(answer.meta.since) : start
   const known = Math.min(1, Math.max(0, (since - start) / Math.max(1, end - start)))
   return (
     <div className="bt">
       <ul className="bt-rows" aria-label="Alerts in the backtest">
-        {series.slice(0, strips).map((s) => (
+        {series.slice(0, whole ? strips : folded).map((s) => (
           <li key={JSON.stringify([s.rule_id, s.labels])}>
             <span className="bt-labels">
               <Labels labels={s.labels} without={['alertname']} />
@@ -103,7 +103,7 @@ function Strips({ answer }: { answer: BacktestAnswer }) {
               <svg width="14" height="10" viewBox="0 0 14 10" aria-hidden="true">
                 <rect className="bt-unknown" width="14" height="10" />
               </svg>{' '}
-              not known
+              no data
             </>
           )}
         </span>
@@ -113,8 +113,15 @@ function Strips({ answer }: { answer: BacktestAnswer }) {
           ))}
         </span>
       </div>
-      {series.length > strips && <p className="dim">{series.length - strips} more label sets are not drawn.</p>}
-      {known > 0.02 && <p className="dim">Nothing is known from before {absolute(answer.meta.since as string)}.</p>}
+      {series.length > folded && (
+        <p className="pq-fold">
+          <span className="dim">
+            {Math.min(series.length, whole ? strips : folded)} of {series.length} label sets, those that fire longest.
+          </span>
+          <Button onClick={() => setWhole(!whole)}>{whole ? `Show ${folded}` : `Show ${Math.min(strips, series.length)}`}</Button>
+        </p>
+      )}
+      {known > 0.02 && <p className="dim">No data before {absolute(answer.meta.since as string)}.</p>}
     </div>
   )
 }
@@ -183,6 +190,13 @@ function variantsOf(rule: RuleInput): BacktestVariant[] {
 
 interface Props {
   rule: RuleInput
+  /** From when to when, in Unix seconds. */
+  start: number
+  end: number
+  /** The same in words, within a sentence. */
+  words: string
+  /** Names a metric of the condition that does not exist. */
+  missing: string | undefined
   /** As it is stored, to compare with. */
   saved?: RuleInput | undefined
   /** Absent: nothing can be changed. */
@@ -193,16 +207,14 @@ interface Props {
 }
 
 /** What a rule would have done, anew with each change of it. */
-export function Backtest({ rule, saved, onThreshold, onFor, children, onError }: Props) {
-  const [past, setPast] = useState<Past>('6h')
-  const [until, setUntil] = useState(() => Math.floor(serverNow() / 1000))
+export function Backtest({ rule, start, end, words, missing, saved, onThreshold, onFor, children, onError }: Props) {
   const rules = useSettled(JSON.stringify(tried(rule)), 350)
   const request = useMemo<BacktestRequest | undefined>(() => {
     const r = JSON.parse(rules) as RuleInput
     if (r.expr === '' || secondsOfDuration(r.for ?? '') === undefined || secondsOfDuration(r.keep_firing_for ?? '') === undefined)
       return undefined
-    return { rule: r, start: String(until - pasts[past]), end: String(until), variants: variantsOf(r) }
-  }, [rules, until, past])
+    return { rule: r, start: String(start), end: String(end), variants: variantsOf(r) }
+  }, [rules, start, end])
   const result = useBacktest(request)
   const before = saved && JSON.stringify(tried(saved))
   const compared = useBacktest(
@@ -245,13 +257,6 @@ export function Backtest({ rule, saved, onThreshold, onFor, children, onError }:
   }, [answer, compared.data, before, rules, request, onThreshold, onFor])
   return (
     <>
-      <div className="tools tabs bt-tools">
-        <SegmentedControl aria-label="How far back" value={past} onChange={(p) => setPast(p as Past)} data={Object.keys(pasts)} />
-        <Button onClick={() => setUntil(Math.floor(serverNow() / 1000))}>Up to now</Button>
-        <span className="dim" aria-live="polite">
-          {result.isFetching ? 'evaluating …' : answer ? `${answer.evaluations} evaluations, ${duration(answer.step_s * 1000)} apart` : ''}
-        </span>
-      </div>
       {children}
       {request === undefined ? (
         <p className="quiet dim">Enter a condition to see what the rule would have done.</p>
@@ -262,14 +267,22 @@ export function Backtest({ rule, saved, onThreshold, onFor, children, onError }:
       ) : (
         <div aria-busy={result.isPlaceholderData}>
           <p className="bt-words" role="status">
-            <Status
-              health={answer.summary.firing_s > 0 ? 'firing' : answer.summary.pending_s > 0 ? 'pending' : 'ok'}
-              word={`Over the last ${past} it ${wouldWords(answer.summary, answer.notifications.length)}.`}
-            />
+            {missing !== undefined && answer.series.length === 0 ? (
+              <Status health="pending" word={`0 series: no metric of the name ${missing}. The rule has nothing to evaluate.`} />
+            ) : (
+              <Status
+                health={answer.summary.firing_s > 0 ? 'firing' : answer.summary.pending_s > 0 ? 'pending' : 'ok'}
+                word={`${words} it ${wouldWords(answer.summary, answer.notifications.length)}.`}
+              />
+            )}
+            <span className="dim" aria-live="polite">
+              {' '}
+              {result.isFetching ? 'Evaluating …' : `${answer.evaluations} evaluations, ${duration(answer.step_s * 1000)} apart.`}
+            </span>
           </p>
           <MetaWarnings meta={answer.meta} />
+          <Strips answer={answer} span={[start * 1000, end * 1000]} />
           {request && <OverTopics request={request} onAnswer={setRecords} />}
-          <Strips answer={answer} />
           <h3>Other thresholds</h3>
           <Table label="Variants" rows={trials} columns={onThreshold ? trialColumns : fixedColumns} rowKey={trialKey} sort="" empty="" />
         </div>

@@ -1,18 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Rule } from '../api/types'
-import {
-  draftOf,
-  emptyDraft,
-  fieldOf,
-  inputOf,
-  pair,
-  plainDuration,
-  promDuration,
-  ruleOf,
-  secondsOfDuration,
-  thresholdOf,
-  withThreshold,
-} from './draft'
+import { thresholdOf, withThreshold } from '../promql/threshold'
+import { draftOf, emptyDraft, fieldOf, inputOf, pair, plainDuration, promDuration, ruleOf, secondsOfDuration } from './draft'
 
 test('durations as people write them', () => {
   expect(['0s', '10s', '1m0s', '1m30s', '1h0m0s', '1h0m5s', '24h0m0s', '10m0s'].map(plainDuration)).toEqual([

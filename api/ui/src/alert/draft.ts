@@ -111,21 +111,6 @@ export function ruleOf(d: Draft): RuleInput {
   }
 }
 
-const comparison = /^([\s\S]*(?:>=|<=|==|!=|>|<)\s*(?:bool\s+)?)([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)(\s*)$/i
-
-/** The number that a condition compares with at its end; undefined where it does not end so. */
-export function thresholdOf(expr: string): number | undefined {
-  const m = comparison.exec(expr)
-  return m === null ? undefined : Number(m[2])
-}
-
-export function withThreshold(expr: string, threshold: number): string {
-  return expr.replace(comparison, (_, before: string, __, after: string) => `${before}${tidy(threshold)}${after}`)
-}
-
-/** A number without the noise of binary fractions. */
-export const tidy = (n: number): number => Number(n.toPrecision(4))
-
 export type FieldName = 'name' | 'expr' | 'for' | 'keep' | 'labels' | 'annotations'
 
 /** Which field an error of the API is about, and what it says without what only files need. Undefined: the rule as a whole. */

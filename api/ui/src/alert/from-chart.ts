@@ -1,5 +1,6 @@
 import type { ServiceMetrics } from '../api/types'
-import { type Draft, emptyDraft, pair, tidy } from './draft'
+import { tidy } from '../promql/threshold'
+import { type Draft, emptyDraft, pair } from './draft'
 
 export type ChartKind = 'rate' | 'errors' | 'duration'
 

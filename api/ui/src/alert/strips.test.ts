@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { holdsAround, sliderOf, stretchesOf, stripWords, thresholdsAround, ticksOf, wouldWords } from './strips'
+import { holdsAround, stretchesOf, stripWords, thresholdsAround, ticksOf, wouldWords } from './strips'
 
 const at = (seconds: number) => new Date(seconds * 1000).toISOString()
 const turn = (seconds: number, from: string, to: 'pending' | 'firing' | 'resolved' | 'inactive') => ({
@@ -68,6 +68,4 @@ test('variants lie around what is there', () => {
   expect(thresholdsAround(0)).toEqual([1, 5, 10])
   expect(holdsAround(60)).toEqual([0, 300, 900])
   expect(holdsAround(42)).toEqual([0, 60, 300, 900])
-  expect(sliderOf(250)).toEqual({ min: 0, max: 1000, step: 5 })
-  expect(sliderOf(-1)).toMatchObject({ min: -4, max: 4 })
 })

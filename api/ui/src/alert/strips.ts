@@ -77,10 +77,3 @@ export function thresholdsAround(threshold: number): number[] {
 export function holdsAround(seconds: number): number[] {
   return [0, 60, 300, 900].filter((s) => s !== seconds)
 }
-
-/** Bounds and step of a slider for a number. */
-export function sliderOf(value: number): { min: number; max: number; step: number } {
-  const size = Math.abs(value) || 1
-  const max = Number((size * 4).toPrecision(2))
-  return { min: value < 0 ? -max : 0, max, step: Number((max / 200).toPrecision(1)) }
-}

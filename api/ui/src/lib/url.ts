@@ -44,16 +44,16 @@ export function useParams<K extends string>(names: readonly K[]): [Record<K, str
 }
 
 /** The time range of the page, which is in the URL. */
-export function useRange(): [Range, (r: Range) => void] {
+export function useRange(): [Range, (r: Range, options?: { replace: boolean }) => void] {
   const [params, setParams] = useSearchParams()
   const set = useCallback(
-    (r: Range) =>
+    (r: Range, options?: { replace: boolean }) =>
       setParams((prev) => {
         const next = new URLSearchParams(prev)
         for (const name of ['range', 'from', 'to']) next.delete(name)
         for (const [name, v] of Object.entries(queryOfRange(r))) next.set(name, v)
         return next
-      }),
+      }, options),
     [setParams],
   )
   return [rangeOfQuery(params), set]

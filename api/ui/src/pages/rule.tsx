@@ -1,45 +1,35 @@
-import { Button, Slider, TextInput } from '@mantine/core'
-import { Plus, X } from 'lucide-react'
-import { useCallback, useEffect, useMemo, useState } from 'react'
-import { Link, useLocation } from 'wouter'
-import { Backtest } from '../alert/backtest'
-import {
-  type Draft,
-  draftOf,
-  emptyDraft,
-  type FieldName,
-  fieldOf,
-  inputOf,
-  type Pair,
-  pair,
-  ruleOf,
-  secondsOfDuration,
-  thresholdOf,
-  withThreshold,
-} from '../alert/draft'
+import { Button, SegmentedControl } from '@mantine/core'
+import { lazy, Suspense, useCallback, useMemo, useState } from 'react'
+import { Link, useLocation, useSearch } from 'wouter'
+import { type Draft, draftOf, emptyDraft, type FieldName, fieldOf, inputOf, ruleOf } from '../alert/draft'
+import { Fields } from '../alert/fields'
 import { draftOfChart, isChartKind } from '../alert/from-chart'
-import { sliderOf } from '../alert/strips'
+import { Review } from '../alert/review'
+import { templates } from '../alert/templates'
+import { Workshop } from '../alert/workshop'
 import type { ApiError } from '../api/client'
 import { useRuleAction, useRules } from '../api/queries'
 import type { Rule } from '../api/types'
-import { Problem, Section, Status, Waiting } from '../components/bits'
+import { Problem, Status, Waiting } from '../components/bits'
 import { LinkButton } from '../components/button'
-import { Check } from '../components/form'
+import { Check, Pick } from '../components/form'
 import { PageHeader } from '../components/page'
 import { Sure } from '../components/sure'
-import { Text, Wrong } from '../components/text'
 import { useDenied } from '../identity/may'
-import { alertValue } from '../lib/format'
-import { useHref } from '../lib/url'
+import { stubborn } from '../lib/lazy'
+import { useHref, useParam } from '../lib/url'
+
+// The YAML library is loaded with it only.
+const YamlView = lazy(() => stubborn(() => import('../alert/yaml-view')))
 
 /** /alerts/new makes a rule, /alerts/rules/ID looks at one and changes it. */
 export default function RulePage() {
   const [path] = useLocation()
-  const query = new URLSearchParams(window.location.search)
+  const query = new URLSearchParams(useSearch())
   const id = /^\/alerts\/rules\/(.+)$/.exec(path)?.[1]
   const from = id ?? query.get('copy')
   const rules = useRules()
-  if (from === null) return <Editor key={window.location.search} initial={newDraft(query)} rule={undefined} />
+  if (from === null) return <Editor key={newKeys.map((k) => query.get(k)).join('\n')} initial={newDraft(query)} rule={undefined} />
   const rule = rules.data?.rules.find((r) => r.id === decodeURIComponent(from))
   if (rules.data === undefined) return <Waiting what="the rule" error={rules.error} />
   if (rule === undefined) return <Problem error="There is no such rule: it may have been deleted." />
@@ -49,6 +39,9 @@ export default function RulePage() {
     <Editor key={id} initial={draftOf(inputOf(rule))} rule={rule} />
   )
 }
+
+/** The parameters that make a new rule; the others, as the time range, change while it is written. */
+const newKeys = ['chart', 'service', 'op', 'threshold', 'expr']
 
 /** A new rule as the link that led here wants it. */
 function newDraft(query: URLSearchParams): Draft {
@@ -64,6 +57,9 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
   const action = useRuleAction()
   const { mutate, isPending } = action
   const [trial, setTrial] = useState<Error | null>(null)
+  const [review, setReview] = useState(false)
+  const [as, setAs] = useParam('as', 'form')
+  const [template, setTemplate] = useState('')
   const reason = useDenied('editor')
   const fixed = rule !== undefined && (!rule.editable || reason !== undefined)
   const recording = rule?.type === 'recording'
@@ -75,6 +71,9 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
   const wrong = error === null ? undefined : fieldOf(error)
   const wrongAt = (f: FieldName) => (wrong?.field === f ? wrong.text : undefined)
   const toList = () => navigate(href('/alerts'))
+  const done = { onSuccess: toList }
+  const setExpr = useCallback((expr: string) => set({ expr }), [set])
+  const setFor = useCallback((text: string) => set({ for: text }), [set])
   return (
     <div className="editor">
       <PageHeader
@@ -100,216 +99,103 @@ function Editor({ initial, rule }: { initial: Draft; rule: Rule | undefined }) {
           past. <Link href={href('/alerts/new', { copy: rule.id })}>Copy it into a new rule</Link>
         </p>
       )}
-      <form
-        aria-label="Rule"
-        className="rule-form"
-        onSubmit={(e) => {
-          e.preventDefault()
-          const done = { onSuccess: toList }
-          if (rule === undefined) mutate({ do: 'create', rule: input }, done)
-          else mutate({ do: 'update', id: rule.id, rule: input }, done)
-        }}
-      >
-        <Text
-          label="Name"
-          value={draft.name}
-          onChange={(name) => set({ name })}
-          error={wrongAt('name')}
-          readOnly={fixed}
-          required
-          placeholder="CheckoutManyErrors"
-        />
-        <Text
-          label="Condition"
-          hint="PromQL; one alert for each resulting series"
-          value={draft.expr}
-          onChange={(expr) => set({ expr })}
-          error={wrongAt('expr')}
-          readOnly={fixed}
-          required
-          area
-        />
-        <div className="row">
-          <Text
-            label="For"
-            hint="how long the condition must hold before the alert fires"
-            value={draft.for}
-            onChange={(v) => set({ for: v })}
-            error={wrongAt('for') ?? durationError(draft.for)}
-            readOnly={fixed}
-            placeholder="5m"
-          />
-          <Text
-            label="Keep firing for"
-            hint="how long the alert keeps firing after the condition ends"
-            value={draft.keep}
-            onChange={(keep) => set({ keep })}
-            error={wrongAt('keep') ?? durationError(draft.keep)}
-            readOnly={fixed}
-            placeholder="5m"
-          />
-        </div>
-        <Pairs title="Labels" of={draft.labels} onChange={(labels) => set({ labels })} error={wrongAt('labels')} readOnly={fixed} />
-        <Pairs
-          title="Annotations"
-          of={draft.annotations}
-          onChange={(annotations) => set({ annotations })}
-          error={wrongAt('annotations')}
-          readOnly={fixed}
-          wide
-        />
-        {action.error && wrong && wrong.field === undefined && <Problem error={action.error} />}
-        <div className="tools">
-          <Check
-            label="Enabled"
-            checked={draft.enabled}
-            disabled={reason !== undefined}
-            onChange={(enabled) => {
-              set({ enabled })
-              if (fixed) mutate({ do: 'update', id: rule.id, rule: { ...inputOf(rule), enabled } })
-            }}
-          />
-          {!fixed && (
-            <Button
-              type="submit"
-              variant="filled"
-              disabled={isPending || (rule !== undefined && !changed) || recording || reason !== undefined}
-              title={reason}
-            >
-              {rule === undefined ? 'Create rule' : 'Save'}
-            </Button>
-          )}
-          <LinkButton href={href('/alerts')}>{rule === undefined || changed ? 'Discard' : 'Back'}</LinkButton>
-          {rule?.editable && (
-            <Sure
-              word="Delete"
-              sure="Really delete"
-              disabled={isPending}
-              denied={reason}
-              onSure={() => mutate({ do: 'delete', id: rule.id }, { onSuccess: toList })}
+      <div className="rule-columns">
+        <form
+          aria-label="Rule"
+          className="rule-form"
+          onSubmit={(e) => {
+            e.preventDefault()
+            if (rule === undefined) mutate({ do: 'create', rule: input }, done)
+            else setReview(true)
+          }}
+        >
+          <div className="tools rule-head">
+            <SegmentedControl
+              aria-label="Show the rule as"
+              value={as}
+              onChange={setAs}
+              data={[
+                { value: 'form', label: 'Form' },
+                { value: 'yaml', label: 'YAML' },
+              ]}
             />
+            {rule === undefined && (
+              <Pick
+                label="Template"
+                hidden
+                value={template}
+                options={[['', 'Start from a template'], ...templates.map((t) => [t.id, t.label] as const)]}
+                onChange={(id) => {
+                  setTemplate(id)
+                  const chosen = templates.find((t) => t.id === id)
+                  if (chosen) setDraft(chosen.draft())
+                }}
+              />
+            )}
+          </div>
+          {as === 'yaml' ? (
+            <Suspense fallback={<Waiting what="the YAML" />}>
+              <YamlView draft={draft} onChange={setDraft} readOnly={fixed} />
+              {error && <Problem error={error} />}
+            </Suspense>
+          ) : (
+            <Fields draft={draft} set={set} setExpr={setExpr} wrongAt={wrongAt} fixed={fixed} />
           )}
-        </div>
-      </form>
-      {!recording && (
-        <Section title="Backtest" note="what the rule would have done in the past">
-          <Backtest
-            rule={input}
-            saved={stored}
-            onThreshold={fixed ? undefined : (t) => setDraft((d) => ({ ...d, expr: withThreshold(d.expr, t) }))}
-            onFor={fixed ? undefined : (text) => set({ for: text })}
-            onError={setTrial}
-          >
-            {!fixed && <Sliders draft={draft} set={set} />}
-          </Backtest>
-        </Section>
-      )}
-    </div>
-  )
-}
-
-function durationError(text: string): string | undefined {
-  return secondsOfDuration(text) === undefined ? `"${text}" is no duration. Give one as 30s, 5m or 1d.` : undefined
-}
-
-const holds = [0, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600]
-const holdTexts = ['', '10s', '15s', '30s', '1m', '2m', '3m', '5m', '10m', '15m', '30m', '1h']
-
-/** Threshold and `for` as sliders: what they say is written into the fields, and the backtest follows. */
-function Sliders({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) => void }) {
-  const threshold = thresholdOf(draft.expr)
-  // The bounds follow what was typed, not what the slider itself writes.
-  const [bounds, setBounds] = useState(() => sliderOf(threshold ?? 1))
-  const outside =
-    threshold !== undefined && (threshold < bounds.min || threshold > bounds.max || bounds.max > 40 * (Math.abs(threshold) || bounds.max))
-  useEffect(() => {
-    if (outside && threshold !== undefined) setBounds(sliderOf(threshold))
-  }, [outside, threshold])
-  const hold = secondsOfDuration(draft.for) ?? 0
-  const at = holds.findLastIndex((h) => h <= hold)
-  return (
-    <div className="sliders">
-      {threshold === undefined ? (
-        <p className="dim">The condition does not end with a comparison with a number: no threshold to try.</p>
-      ) : (
-        <div className="slider">
-          <span>
-            Threshold <b>{alertValue(threshold)}</b>
-          </span>
-          <Slider
-            thumbLabel="Threshold, slider"
-            label={null}
-            size="sm"
-            {...bounds}
-            value={threshold}
-            onChange={(v) => set({ expr: withThreshold(draft.expr, v) })}
-          />
-        </div>
-      )}
-      <div className="slider">
-        <span>
-          For <b>{draft.for || '0s'}</b>
-        </span>
-        <Slider
-          thumbLabel="For, slider"
-          label={null}
-          size="sm"
-          min={0}
-          max={holds.length - 1}
-          step={1}
-          value={at}
-          onChange={(v) => set({ for: holdTexts[v] ?? '' })}
-        />
+          {as !== 'yaml' && action.error && wrong && wrong.field === undefined && <Problem error={action.error} />}
+          <div className="tools">
+            <Check
+              label="Enabled"
+              checked={draft.enabled}
+              disabled={reason !== undefined}
+              onChange={(enabled) => {
+                set({ enabled })
+                if (fixed) mutate({ do: 'update', id: rule.id, rule: { ...inputOf(rule), enabled } })
+              }}
+            />
+            {!fixed && (
+              <Button
+                type="submit"
+                variant="filled"
+                disabled={isPending || (rule !== undefined && !changed) || recording || reason !== undefined}
+                title={reason}
+              >
+                {rule === undefined ? 'Create rule' : 'Save'}
+              </Button>
+            )}
+            <LinkButton href={href('/alerts')}>{rule === undefined || changed ? 'Discard' : 'Back'}</LinkButton>
+            {rule?.editable && (
+              <Sure
+                word="Delete"
+                sure="Really delete"
+                disabled={isPending}
+                denied={reason}
+                onSure={() => mutate({ do: 'delete', id: rule.id }, { onSuccess: toList })}
+              />
+            )}
+          </div>
+        </form>
+        {!recording && (
+          <section className="workshop-side" aria-label="Graph and backtest">
+            <Workshop
+              rule={input}
+              saved={stored}
+              onExpr={fixed ? undefined : setExpr}
+              onFor={fixed ? undefined : setFor}
+              onError={setTrial}
+            />
+          </section>
+        )}
       </div>
-    </div>
-  )
-}
-
-interface PairsProps {
-  title: string
-  of: Pair[]
-  onChange: (pairs: Pair[]) => void
-  error: string | undefined
-  readOnly: boolean
-  wide?: boolean
-}
-
-function Pairs({ title, of, onChange, error, readOnly, wide = false }: PairsProps) {
-  const put = (id: number, change: Partial<Pair>) => onChange(of.map((p) => (p.id === id ? { ...p, ...change } : p)))
-  const one = title.toLowerCase().replace(/s$/, '')
-  return (
-    <fieldset className={wide ? 'pair-fields pair-wide' : 'pair-fields'}>
-      <legend>{title}</legend>
-      {of.map((p, i) => (
-        <div key={p.id} className="pair">
-          <TextInput
-            aria-label={`Name of ${one} ${i + 1}`}
-            value={p.key}
-            readOnly={readOnly}
-            placeholder="name"
-            spellCheck={false}
-            onChange={(e) => put(p.id, { key: e.currentTarget.value })}
-          />
-          <TextInput
-            aria-label={`Value of ${p.key || `${one} ${i + 1}`}`}
-            value={p.value}
-            readOnly={readOnly}
-            placeholder="value"
-            onChange={(e) => put(p.id, { value: e.currentTarget.value })}
-          />
-          {!readOnly && (
-            <Button aria-label={`Remove ${p.key || `${one} ${i + 1}`}`} onClick={() => onChange(of.filter((x) => x.id !== p.id))}>
-              <X size={14} aria-hidden="true" />
-            </Button>
-          )}
-        </div>
-      ))}
-      {!readOnly && (
-        <Button leftSection={<Plus size={14} aria-hidden="true" />} onClick={() => onChange([...of, pair()])}>
-          Add {one}
-        </Button>
+      {rule !== undefined && stored !== undefined && (
+        <Review
+          before={stored}
+          after={input}
+          opened={review}
+          busy={isPending}
+          onClose={() => setReview(false)}
+          onSave={() => mutate({ do: 'update', id: rule.id, rule: input }, { ...done, onError: () => setReview(false) })}
+        />
       )}
-      <Wrong text={error} />
-    </fieldset>
+    </div>
   )
 }

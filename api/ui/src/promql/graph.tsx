@@ -22,10 +22,12 @@ interface Props {
   onChange?: ((expr: string) => void) | undefined
   /** Errors are shown elsewhere. */
   quiet?: boolean
+  /** The ends of the axis of time, where they are not those of the steps. */
+  span?: [number, number]
 }
 
 /** The graph of an expression over the page's time range. Its legend filters, and it says why it is empty. */
-export function Graph({ expr, range, title, fold, threshold, height = 240, onChange, quiet = false }: Props) {
+export function Graph({ expr, range, title, fold, threshold, height = 240, onChange, quiet = false, span }: Props) {
   const { data, error, isPlaceholderData } = useRangeQuery(expr, range)
   const [whole, setWhole] = useState(false)
   const [at, setAt] = useState<number | null>(null)
@@ -59,7 +61,7 @@ export function Graph({ expr, range, title, fold, threshold, height = 240, onCha
           times={data?.times ?? []}
           lines={lines}
           format={valueWords}
-          span={[data?.times[0] ?? 0, data?.times.at(-1) ?? 1]}
+          span={span ?? [data?.times[0] ?? 0, data?.times.at(-1) ?? 1]}
           height={height}
           threshold={threshold}
           onCursor={setAt}

@@ -1,1 +1,0 @@
-import{hn as e,mn as t}from"./index-L6nhfOPK.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};
