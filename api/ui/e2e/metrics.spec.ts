@@ -180,6 +180,9 @@ test('a rule over a metric that does not exist says so', async ({ page }) => {
   await page.getByRole('button', { name: 'traces_span_metrics_calls_total' }).click()
   await expect(page.getByRole('textbox', { name: 'Condition' })).toHaveText('rate(traces_span_metrics_calls_total[5m]) > 3')
   await expect(page.getByText(/^8 of \d+ series, those with the largest values\.$/)).toBeVisible()
+  await page.getByRole('textbox', { name: 'Condition' }).fill('traces_span_metrics_calls_total{service_name="nothing"} > 3')
+  await expect(page.locator('.bt-words')).toContainText('there were 0 series to compare: the rule had nothing to evaluate.')
+  await expect(page.getByText('would not have fired')).toHaveCount(0)
 })
 
 test('a template is looked at as YAML, changed there and in the form', async ({ page }) => {

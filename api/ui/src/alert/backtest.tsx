@@ -197,6 +197,8 @@ interface Props {
   words: string
   /** Names a metric of the condition that does not exist. */
   missing: string | undefined
+  /** What is compared with the threshold has no series in this time. */
+  empty: boolean
   /** As it is stored, to compare with. */
   saved?: RuleInput | undefined
   /** Absent: nothing can be changed. */
@@ -207,7 +209,7 @@ interface Props {
 }
 
 /** What a rule would have done, anew with each change of it. */
-export function Backtest({ rule, start, end, words, missing, saved, onThreshold, onFor, children, onError }: Props) {
+export function Backtest({ rule, start, end, words, missing, empty, saved, onThreshold, onFor, children, onError }: Props) {
   const rules = useSettled(JSON.stringify(tried(rule)), 350)
   const request = useMemo<BacktestRequest | undefined>(() => {
     const r = JSON.parse(rules) as RuleInput
@@ -269,6 +271,8 @@ export function Backtest({ rule, start, end, words, missing, saved, onThreshold,
           <p className="bt-words" role="status">
             {missing !== undefined && answer.series.length === 0 ? (
               <Status health="pending" word={`0 series: no metric of the name ${missing}. The rule has nothing to evaluate.`} />
+            ) : empty && answer.series.length === 0 ? (
+              <Status health="nodata" word={`${words} there were 0 series to compare: the rule had nothing to evaluate.`} />
             ) : (
               <Status
                 health={answer.summary.firing_s > 0 ? 'firing' : answer.summary.pending_s > 0 ? 'pending' : 'ok'}

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { changesOf } from './changes'
-import { withNumber } from './workshop'
 
 test('what a save would change, field by field', () => {
   const before = { name: 'A', type: 'alerting' as const, expr: 'a > 1', for: '5m', labels: { team: 'x', severity: 'page' }, enabled: true }
@@ -13,9 +12,4 @@ test('what a save would change, field by field', () => {
     { field: 'Annotation summary', before: '', after: 's' },
   ])
   expect(changesOf(before, before)).toEqual([])
-})
-
-test('a threshold is added above what was seen', () => {
-  expect(withNumber('rate(a{b=">"}[5m])', 10)).toBe('rate(a{b=">"}[5m]) > 11')
-  expect(withNumber('a and b', 0)).toBe('(\na and b\n) > 1')
 })

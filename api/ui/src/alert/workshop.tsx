@@ -10,7 +10,7 @@ import { useMissing } from '../promql/empty'
 import { Graph } from '../promql/graph'
 import { useHeldSince, useRangeQuery } from '../promql/queries'
 import { valueWords } from '../promql/series'
-import { comparisonOf, tidy, withThreshold } from '../promql/threshold'
+import { compares, comparisonOf, withNumber, withThreshold } from '../promql/threshold'
 import { Backtest, useSettled } from './backtest'
 import { HoldSlider } from './hold'
 
@@ -55,7 +55,7 @@ export function Workshop({ rule, saved, onExpr, onFor, onError }: Props) {
   const condition = useMemo(() => comparisonOf(typed), [typed])
   const live = comparisonOf(rule.expr) // the line follows at once
   const expr = condition?.expr ?? typed
-  const { data } = useRangeQuery(expr, fixed, ready)
+  const { data, isPlaceholderData } = useRangeQuery(expr, fixed, ready)
   const missing = useMissing(expr, expr !== '')?.missing[0]?.name
   const threshold = live && {
     value: live.threshold,
@@ -91,9 +91,9 @@ export function Workshop({ rule, saved, onExpr, onFor, onError }: Props) {
           quiet
         />
       )}
-      {live === undefined && onExpr && data !== undefined && data.series.length > 0 && (
+      {live === undefined && onExpr && data !== undefined && data.series.length > 0 && !compares(rule.expr) && (
         <p className="pq-fold">
-          <span className="dim">The condition as a whole compares with no number: it is met by every series that it returns.</span>
+          <span className="dim">The condition compares with no number: every series that it returns meets it.</span>
           <Button onClick={() => onExpr(withNumber(rule.expr, highest(data.series)))}>Add a threshold</Button>
         </p>
       )}
@@ -104,6 +104,7 @@ export function Workshop({ rule, saved, onExpr, onFor, onError }: Props) {
           end={end}
           words={words}
           missing={missing}
+          empty={condition !== undefined && !isPlaceholderData && data?.result.length === 0}
           saved={saved}
           onThreshold={onExpr && ((t) => onExpr(withThreshold(rule.expr, t)))}
           onFor={onFor}
@@ -120,11 +121,4 @@ function highest(series: readonly { values: (number | null)[] }[]): number {
   let max = 0
   for (const s of series) for (const v of s.values) if (v !== null) max = Math.max(max, v)
   return max
-}
-
-/** The expression with a comparison at its end, somewhat above what was seen. */
-export function withNumber(expr: string, seen: number): string {
-  const bare = expr.replace(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`/g, '').replace(/\{[^}]*\}/g, '')
-  const loose = /[<>=!]|\b(and|or|unless)\b|#/i.test(bare)
-  return `${loose ? `(\n${expr.trim()}\n)` : expr.trim()} > ${tidy(seen > 0 ? Number((seen * 1.1).toPrecision(2)) : 1)}`
 }

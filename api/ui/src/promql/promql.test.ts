@@ -4,7 +4,7 @@ import { csvOf, curlOf } from './csv'
 import { metricsOf, parses } from './names'
 import { distance, nearNames } from './near'
 import { placeOf, stepsOf } from './queries'
-import { gridOf, namesOf, ordered, roundStep, textOf } from './series'
+import { commonOf, gridOf, namesOf, ordered, roundStep, textOf } from './series'
 import { metricsPathOf, queriesOf, withQueries } from './url'
 
 afterEach(() => vi.useRealTimers())
@@ -89,6 +89,16 @@ test('series are named by what differs', () => {
   expect(namesOf([{ __name__: 'm' }, { __name__: 'n', a: '1' }])).toEqual(['m', 'n 1'])
   expect(namesOf([{ __name__: 'm', a: '1' }])).toEqual(['m{a="1"}'])
   expect(textOf({})).toBe('{}')
+})
+
+test('the labels that all series have', () => {
+  expect(
+    commonOf([
+      { a: '1', b: '2' },
+      { a: '1', b: '3', c: '4' },
+    ]),
+  ).toEqual({ a: '1' })
+  expect(commonOf([{ a: '1' }])).toEqual({})
 })
 
 test('steps are whole, and end within the range', () => {

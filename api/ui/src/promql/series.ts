@@ -50,6 +50,12 @@ export function textOf(metric: LabelSet): string {
   return pairs.length === 0 ? name || '{}' : `${name}{${pairs.join(', ')}}`
 }
 
+/** The labels that several series have in common; of one alone none. */
+export function commonOf(metrics: readonly LabelSet[]): LabelSet {
+  if (metrics.length < 2) return {}
+  return Object.fromEntries(Object.entries(metrics[0] ?? {}).filter(([k, v]) => metrics.every((m) => m[k] === v)))
+}
+
 /** Short names: without the labels that are the same in all of several series. */
 export function namesOf(metrics: readonly LabelSet[]): string[] {
   if (metrics.length < 2) return metrics.map(textOf)

@@ -1,11 +1,11 @@
 import { useMemo } from 'react'
-import { Problem, Status, Waiting } from '../components/bits'
+import { Labels, Problem, Status, Waiting } from '../components/bits'
 import { Name } from '../components/name'
 import { type Column, Table } from '../components/table'
 import type { Range } from '../lib/range'
 import { NoSeries } from './empty'
 import { useInstantQuery } from './queries'
-import { type Series, textOf, valueWords } from './series'
+import { commonOf, type Series, textOf, valueWords } from './series'
 
 interface Props {
   expr: string
@@ -21,17 +21,20 @@ const numberOf = (s: Series): number => Number(s.value?.[1] ?? s.values?.at(-1)?
 /** The values of an expression at the end of the time range: a column for each label, and the value. */
 export function InstantTable({ expr, range, label, param, onChange, quiet = false }: Props) {
   const { data, error } = useInstantQuery(expr, range)
+  const common = useMemo(() => commonOf((data?.result ?? []).map((s) => s.metric)), [data])
   const columns = useMemo<Column<Series>[]>(() => {
     const keys = [...new Set((data?.result ?? []).flatMap((s) => Object.keys(s.metric)))].sort()
     return [
-      ...keys.map(
-        (k): Column<Series> => ({
-          id: `l.${k}`,
-          label: k === '__name__' ? 'metric' : k,
-          sort: (s) => s.metric[k] ?? '',
-          cell: (s) => <Name of={s.metric[k] ?? ''} />,
-        }),
-      ),
+      ...keys
+        .filter((k) => !(k in common))
+        .map(
+          (k): Column<Series> => ({
+            id: `l.${k}`,
+            label: k === '__name__' ? 'metric' : k,
+            sort: (s) => s.metric[k] ?? '',
+            cell: (s) => <Name of={s.metric[k] ?? ''} />,
+          }),
+        ),
       {
         id: 'value',
         label: 'Value',
@@ -45,7 +48,7 @@ export function InstantTable({ expr, range, label, param, onChange, quiet = fals
         },
       },
     ]
-  }, [data])
+  }, [data, common])
   if (error) return quiet ? null : <Problem error={error} />
   if (data === undefined) return <Waiting what="the values" />
   if (data.result.length === 0) return <NoSeries expr={expr} onChange={onChange} />
@@ -56,7 +59,14 @@ export function InstantTable({ expr, range, label, param, onChange, quiet = fals
           <Status health="pending" word={n} />
         </p>
       ))}
-      <Table label={label} rows={data.result} columns={columns} rowKey={(s) => textOf(s.metric)} sort="-value" param={param} empty="" />
+      {Object.keys(common).length > 0 && (
+        <p className="pq-empty">
+          <span className="dim">All with</span> <Labels labels={common} />
+        </p>
+      )}
+      <div className="pq-values">
+        <Table label={label} rows={data.result} columns={columns} rowKey={(s) => textOf(s.metric)} sort="-value" param={param} empty="" />
+      </div>
       <p className="dim pq-fold">
         {data.result.length === 1 ? '1 series' : `${data.result.length} series`}
         {data.type === 'matrix' && ', the newest sample of each'}

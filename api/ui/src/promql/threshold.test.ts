@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { comparisonOf, stepOf, thresholdOf, withThreshold } from './threshold'
+import { compares, comparisonOf, stepOf, thresholdOf, withNumber, withThreshold } from './threshold'
 
 describe('the number that a condition compares with', () => {
   test.each([
@@ -40,3 +40,16 @@ test.each([
   [0, 0.01],
   [9_000, 100],
 ])('a scale of %d has steps of %d', (size, step) => expect(stepOf(size)).toBe(step))
+
+test('a threshold is added above what was seen', () => {
+  expect(withNumber('rate(a{b=">"}[5m])', 10)).toBe('rate(a{b=">"}[5m]) > 11')
+  expect(withNumber('a and b', 0)).toBe('(\na and b\n) > 1')
+  expect(thresholdOf(withNumber('a # > 4', 1))).toBe(1.1)
+})
+
+test.each([
+  ['a > 1 and b', true],
+  ['a unless b != 0', true],
+  ['sum(a{b!="c", d=~">"})', false],
+  ['rate(a[5m]) # > 3', false],
+])('%s compares: %s', (expr, is) => expect(compares(expr)).toBe(is))

@@ -111,3 +111,19 @@ export function stepOf(size: number): number {
   const times = rough / power
   return Number(((times < 1.5 ? 1 : times < 3.5 ? 2 : times < 7.5 ? 5 : 10) * power).toPrecision(1))
 }
+
+/** The expression without its strings, its label matchers and its comments, in which operators would be mistaken for its own. */
+function bareOf(expr: string): string {
+  const out = expr.replace(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|#[^\n]*/g, (m) => (m.startsWith('#') ? '' : '""'))
+  return out.replace(/\{[^}]*\}/g, '')
+}
+
+/** Whether an expression compares anything. */
+export const compares = (expr: string): boolean => /[<>]|[=!]=/.test(bareOf(expr))
+
+/** The expression with a comparison at its end, somewhat above what was seen. */
+export function withNumber(expr: string, seen: number): string {
+  const bare = bareOf(expr)
+  const loose = /[<>=!]|\b(and|or|unless)\b/i.test(bare) || expr.includes('#')
+  return `${loose ? `(\n${expr.trim()}\n)` : expr.trim()} > ${tidy(seen > 0 ? Number((seen * 1.1).toPrecision(2)) : 1)}`
+}
