@@ -49,6 +49,10 @@ sim: ## SEEDS simulations of the views and of the whole ingest path
 	$(GO) test ./views -run TestSimulation -sim.seeds $(SEEDS)
 	$(GO) test ./pipeline/replay -run TestSimulation -sim.seeds $(SEEDS)
 
+.PHONY: insight
+insight: ## how often evidence names the service at fault, on a folder DATA of the data set Nezha (one day, with baseline)
+	$(GO) run ./deploy/insight -data '$(DATA)'
+
 .PHONY: bench
 bench: ## what a span costs, beside its peers
 	cd deploy/bench && $(GO) run .

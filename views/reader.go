@@ -354,7 +354,8 @@ func ServiceMap(ps []VersionRange) (model.Map, error) {
 		}
 		latency, sum := c.Latency()
 		m.Edges = append(m.Edges, model.Edge{EdgeKey: k, Calls: c.Calls, Failed: c.Failed, ClientP95: c.ClientHist.Quantile(0.95),
-			ServerP95: c.ServerHist.Quantile(0.95), Latency: latency, LatencySum: sum, Transit: c.Transit})
+			ServerP95: c.ServerHist.Quantile(0.95), Latency: latency, LatencySum: sum, ServerSum: c.ServerSum,
+			Transit: c.Transit})
 		nodes[k.ClientNode()], nodes[k.ServerNode()] = struct{}{}, struct{}{}
 	}
 	m.Nodes = slices.AppendSeq(m.Nodes, maps.Keys(nodes))

@@ -96,6 +96,30 @@ func ParseTime(name, v string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
+// ParseBaseline reads the range that r is compared with; nil: none is asked for. Without an end it ends where r begins.
+func ParseBaseline(start, end *string, r Range) (*Range, error) {
+	switch {
+	case start == nil && end == nil:
+		return nil, nil
+	case start == nil:
+		return nil, Advise(Problemf(ErrBadRequest, "invalid_range", "compare_end is given without compare_start"), "Give compare_start too.")
+	}
+	c, err := Range{End: r.Start, Asked: true}, error(nil)
+	if c.Start, err = ParseTime("compare_start", *start); err != nil {
+		return nil, err
+	}
+	if end != nil {
+		if c.End, err = ParseTime("compare_end", *end); err != nil {
+			return nil, err
+		}
+	}
+	if !c.Start.Before(c.End) {
+		return nil, Advise(Problemf(ErrBadRequest, "invalid_range", "the range to compare with is empty"),
+			"Give a compare_start before compare_end.")
+	}
+	return &c, nil
+}
+
 // ParseDuration reads Go syntax or bare microseconds; it must be positive.
 func ParseDuration(name, v string) (time.Duration, error) {
 	d, err := time.ParseDuration(v)

@@ -1161,6 +1161,9 @@ type BaselineBucket struct {
 	ToMs   float64 `json:"to_ms"`
 }
 
+// Candidate defines model for Candidate.
+type Candidate = alert.Candidate
+
 // Cause Where the problem begins. The numbers cover all calls to it between from and at, and in the baseline.
 type Cause = alert.Cause
 
@@ -1411,6 +1414,15 @@ type Evidence struct {
 
 // EvidenceTrace defines model for EvidenceTrace.
 type EvidenceTrace = alert.EvidenceTrace
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	// Data Evidence at the time of firing; it does not change afterwards. Absent before the alert fires, and if the evidence could not be collected in time.
+	Data Why `json:"data"`
+
+	// Meta Time range, source and completeness of an answer.
+	Meta Meta `json:"meta"`
+}
 
 // ExternalCall defines model for ExternalCall.
 type ExternalCall struct {
@@ -2631,6 +2643,9 @@ type TemplateRequest struct {
 // TemplateRequestKind no_data: a series stopped. baseline: a value differs from the same time of other days.
 type TemplateRequestKind string
 
+// Term defines model for Term.
+type Term = alert.Term
+
 // Token defines model for Token.
 type Token struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -3070,6 +3085,30 @@ type ListErrorsParams struct {
 
 	// Next Value of `next` in the previous answer.
 	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// ExplainServiceParams defines parameters for ExplainService.
+type ExplainServiceParams struct {
+	// Service Service at which the problem shows. Default: all calls from outside.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Start Start of the range. Default: 5 min before its end.
+	Start *string `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// CompareStart Start of the baseline. Default: an hour before its end.
+	CompareStart *string `form:"compare_start,omitempty" json:"compare_start,omitempty"`
+
+	// CompareEnd End of the baseline. Default: the start of the range.
+	CompareEnd *string `form:"compare_end,omitempty" json:"compare_end,omitempty"`
 
 	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
@@ -3683,6 +3722,9 @@ type ServerInterface interface {
 	// ListErrors Exception groups, most frequent first.
 	// (GET /api/v1/errors)
 	ListErrors(w http.ResponseWriter, r *http.Request, params ListErrorsParams)
+	// ExplainService Why a service is worse than before: the evidence that an alert on it would have, for any time.
+	// (GET /api/v1/explain)
+	ExplainService(w http.ResponseWriter, r *http.Request, params ExplainServiceParams)
 	// ListExternal Calls to systems that send no spans.
 	// (GET /api/v1/external)
 	ListExternal(w http.ResponseWriter, r *http.Request, params ListExternalParams)
@@ -4004,6 +4046,12 @@ func (_ Unimplemented) ListDimensions(w http.ResponseWriter, r *http.Request) {
 // ListErrors Exception groups, most frequent first.
 // (GET /api/v1/errors)
 func (_ Unimplemented) ListErrors(w http.ResponseWriter, r *http.Request, params ListErrorsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExplainService Why a service is worse than before: the evidence that an alert on it would have, for any time.
+// (GET /api/v1/explain)
+func (_ Unimplemented) ExplainService(w http.ResponseWriter, r *http.Request, params ExplainServiceParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5452,6 +5500,117 @@ func (siw *ServerInterfaceWrapper) ListErrors(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListErrors(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExplainService operation middleware
+func (siw *ServerInterfaceWrapper) ExplainService(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExplainServiceParams
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "compare_start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "compare_start", r.URL.Query(), &params.CompareStart, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "compare_start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "compare_start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "compare_end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "compare_end", r.URL.Query(), &params.CompareEnd, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "compare_end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "compare_end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExplainService(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8432,6 +8591,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/incidents", wrapper.ListIncidents)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/explain", wrapper.ExplainService)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/incidents/{id}", wrapper.GetIncident)
 	})
 	r.Group(func(r chi.Router) {
@@ -9706,6 +9868,45 @@ type ListErrorsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListErrorsdefaultApplicationProblemPlusJSONResponse) VisitListErrorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainServiceRequestObject struct {
+	Params ExplainServiceParams
+}
+
+type ExplainServiceResponseObject interface {
+	VisitExplainServiceResponse(w http.ResponseWriter) error
+}
+
+type ExplainService200JSONResponse Explanation
+
+func (response ExplainService200JSONResponse) VisitExplainServiceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainServicedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplainServicedefaultApplicationProblemPlusJSONResponse) VisitExplainServiceResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11794,6 +11995,9 @@ type StrictServerInterface interface {
 	// ListErrors Exception groups, most frequent first.
 	// (GET /api/v1/errors)
 	ListErrors(ctx context.Context, request ListErrorsRequestObject) (ListErrorsResponseObject, error)
+	// ExplainService Why a service is worse than before: the evidence that an alert on it would have, for any time.
+	// (GET /api/v1/explain)
+	ExplainService(ctx context.Context, request ExplainServiceRequestObject) (ExplainServiceResponseObject, error)
 	// ListExternal Calls to systems that send no spans.
 	// (GET /api/v1/external)
 	ListExternal(ctx context.Context, request ListExternalRequestObject) (ListExternalResponseObject, error)
@@ -12736,6 +12940,32 @@ func (sh *strictHandler) ListErrors(w http.ResponseWriter, r *http.Request, para
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListErrorsResponseObject); ok {
 		if err := validResponse.VisitListErrorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExplainService operation middleware
+func (sh *strictHandler) ExplainService(w http.ResponseWriter, r *http.Request, params ExplainServiceParams) {
+	var request ExplainServiceRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainService(ctx, request.(ExplainServiceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainService")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainServiceResponseObject); ok {
+		if err := validResponse.VisitExplainServiceResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

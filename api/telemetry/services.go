@@ -262,9 +262,9 @@ func (s *Services) GetServiceMap(ctx context.Context, q rest.GetServiceMapReques
 	if err != nil {
 		return nil, err
 	}
-	if q.Params.CompareEnd != nil && q.Params.CompareStart == nil {
-		return nil, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range", "compare_end is given without compare_start"),
-			"Give compare_start too.")
+	before, err := answer.ParseBaseline(q.Params.CompareStart, q.Params.CompareEnd, r)
+	if err != nil {
+		return nil, err
 	}
 	now, err := m.Views.ServiceMap(r.Start, r.End)
 	if err != nil {
@@ -284,24 +284,11 @@ func (s *Services) GetServiceMap(ctx context.Context, q rest.GetServiceMapReques
 			addCalls(&out, old, to, s.Older.Store.Name())
 		}
 	}
-	if q.Params.CompareStart == nil {
+	if before == nil {
 		add()
 		return rest.GetServiceMap200JSONResponse(out), nil
 	}
-	c := answer.Range{End: r.Start, Asked: true}
-	if c.Start, err = answer.ParseTime("compare_start", *q.Params.CompareStart); err != nil {
-		return nil, err
-	}
-	if q.Params.CompareEnd != nil {
-		if c.End, err = answer.ParseTime("compare_end", *q.Params.CompareEnd); err != nil {
-			return nil, err
-		}
-	}
-	if !c.Start.Before(c.End) {
-		return nil, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range", "the range to compare with is empty"),
-			"Give a compare_start before compare_end.")
-	}
-	err = s.compareMap(m, &out, &now, r, c)
+	err = s.compareMap(m, &out, &now, r, *before)
 	add()
 	return rest.GetServiceMap200JSONResponse(out), err
 }

@@ -33,7 +33,11 @@ type Evidence struct {
 	Path        []PathEdge           `json:"path"`
 	Cleared     []PathEdge           `json:"cleared,omitempty"` // calls that the cause makes, at which nothing is wrong
 	Cause       *Cause               `json:"cause,omitempty"`   // where the path leads; nil: nothing below the service is worse
-	Missing     []string             `json:"missing"`           // what could not be read, and why
+	// Candidates are what may be at fault, by all signals, the highest score first. Confidence is 0 to 1: the score of the first, less where
+	// the second comes close.
+	Candidates []Candidate `json:"candidates,omitempty"`
+	Confidence float64     `json:"confidence"`
+	Missing    []string    `json:"missing"` // what could not be read, and why
 }
 
 // EvidenceOperation is one operation against its own baseline.
@@ -90,7 +94,8 @@ const (
 	BaselineQuiet      = "quiet"       // its rule had nothing to fire about
 	BaselineDayBefore  = "day_before"  // the same time of the day before: the rule was at work all the time since
 	BaselineBeginning  = "beginning"   // the views began within the window of the alert: the first half of what they hold
-	BaselineHourBefore = "hour_before" // the rule was at work all the time, and the views hold no day before
+	BaselineHourBefore = "hour_before" // the rule was at work all the time, and the views hold no day before; or there is no rule
+	BaselineAsked      = "asked"       // a user chose it
 )
 
 // PathEdge is one edge on the way down from the service of an alert, with the arithmetic of its rank. Client is "" for all calls
@@ -118,9 +123,14 @@ type PathEdge struct {
 
 // What is wrong at a cause.
 const (
-	CauseErrors  = "errors"  // more of its calls fail
-	CauseLatency = "latency" // its calls take longer
-	CauseNew     = "new"     // it was not called before
+	CauseErrors   = "errors"   // more of its calls fail
+	CauseLatency  = "latency"  // its calls take longer
+	CauseNew      = "new"      // it was not called before; in evidence of older versions
+	CauseStopped  = "stopped"  // it makes fewer calls for each call to it
+	CauseSkipped  = "skipped"  // it does no more one of two things that it did equally often
+	CauseSeverity = "severity" // more of its log lines are warnings or errors
+	CauseCPU      = "cpu"      // it uses more CPU
+	CauseMemory   = "memory"   // it uses more memory
 )
 
 // Cause is where what is wrong begins: a service, a database, a messaging system or something that sends no spans. The numbers are of all
@@ -130,7 +140,10 @@ type Cause struct {
 	Connection        string    `json:"connection_type"` // of the calls to it, "" for a service
 	Signal            string    `json:"signal"`          // one of the Cause constants
 	Operation         string    `json:"operation"`       // of the service, with the most excess; "" unknown
-	Share             float64   `json:"share"`           // 0 to 1: of what is too much at the service of the alert
+	Subject           string    `json:"subject"`         // the callee, log pattern or metric that the signal is about; may be empty
+	Before            float64   `json:"before"`          // of the signal, in the baseline
+	Now               float64   `json:"now"`             // of the signal
+	Share             float64   `json:"share"`           // 0 to 1: of what changed at all candidates in this signal
 	Calls             uint64    `json:"calls"`
 	Failed            uint64    `json:"failed"`
 	ErrorRate         float64   `json:"error_rate"`
@@ -153,6 +166,22 @@ func (c *Cause) Sentence() string {
 		}
 		return fmt.Sprintf("%s is slow: calls take %.3g ms, %.3g ms before, most of all %s", c.Name, c.MeanMs, c.BaselineMeanMs, c.Operation)
 	}
+	return c.otherSentence()
+}
+
+// otherSentence says what is wrong where calls neither fail nor take longer.
+func (c *Cause) otherSentence() string {
+	switch c.Signal {
+	case CauseStopped:
+		return fmt.Sprintf("%s calls %s %.3g times for each call to it, %.3g times before", c.Name, c.Subject, c.Now, c.Before)
+	case CauseSkipped:
+		return fmt.Sprintf("%s stopped doing one thing: %q, %.0f times, %.0f times before", c.Name, c.Subject, c.Now, c.Before)
+	case CauseSeverity:
+		return fmt.Sprintf("%s logs warnings and errors in %.3g %% of its lines, %.3g %% before", c.Name, c.Now*100, c.Before*100)
+	case CauseCPU, CauseMemory:
+		return fmt.Sprintf("%s uses more %s: %s is %.3g, %.3g before", c.Name, map[string]string{CauseCPU: "CPU", CauseMemory: "memory"}[c.Signal],
+			c.Subject, c.Now, c.Before)
+	}
 	return fmt.Sprintf("Calls to %s are new", c.Name)
 }
 
@@ -171,6 +200,9 @@ type OperandSample struct {
 // Text is the evidence in a few lines, for a notification.
 func (v *Evidence) Text() string {
 	var b strings.Builder
+	if v.Cause != nil {
+		fmt.Fprintf(&b, "cause: %s (confidence %.0f %%)\n", v.Cause.Sentence(), v.Confidence*100)
+	}
 	for i, e := range v.Path[:min(len(v.Path), 3)] {
 		from := cmp.Or(e.Client, "calls")
 		fmt.Fprintf(&b, "%d. %s -> %s (%.0f %%): ", i+1, from, e.Server, e.Score*100)

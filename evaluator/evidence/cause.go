@@ -6,7 +6,6 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/views"
-	"github.com/gaurav/watchingcat/views/edges"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -16,21 +15,19 @@ const (
 	onsetGaps = 3
 )
 
-const (
-	// leastShare is below which share of what is too much naming one cause would be a guess, leastSlower by how much its calls have to take
-	// longer where none of them fails.
-	leastShare  = 0.3
-	leastSlower = 1.1
-)
+// leastConfidence is the confidence below which naming one cause would be a guess.
+const leastConfidence = 0.2
 
-// cause says what is wrong at the end of the path: at the server of its first edge, over all calls to it. There is none where that is too
-// little to be named.
+// cause says what is wrong at the first candidate, over all calls to it. There is none where the candidates are too weak or too close to each
+// other.
 func (q *Inquiry) cause(r views.Reader, v *alert.Evidence) error {
-	if len(v.Path) == 0 || v.Path[0].Score < leastShare {
+	if len(v.Candidates) == 0 || v.Confidence < leastConfidence {
 		return nil
 	}
-	top := &v.Path[0]
-	c := &alert.Cause{Name: top.Server, Connection: top.Connection, Share: top.Score, Versions: []string{}}
+	top := &v.Candidates[0]
+	at, term := place{top.Name, top.Connection}, top.Terms[0]
+	c := &alert.Cause{Name: top.Name, Connection: top.Connection, Signal: causeOf[term.Signal], Subject: term.Subject, Before: term.Before,
+		Now: term.Now, Share: term.Share, Versions: []string{}}
 	now, err := q.serviceMap(r, v.From, v.At.Add(1))
 	if err != nil {
 		return err
@@ -39,46 +36,33 @@ func (q *Inquiry) cause(r views.Reader, v *alert.Evidence) error {
 	if err != nil {
 		return err
 	}
-	c.Calls, c.Failed, c.ErrorRate, c.MeanMs = arrivals(now.Edges, top)
-	_, _, c.BaselineErrorRate, c.BaselineMeanMs = arrivals(before.Edges, top)
-	if c.Signal = signalOf(top); c.Signal == alert.CauseLatency && c.MeanMs < leastSlower*c.BaselineMeanMs {
-		return nil
-	}
+	c.Calls, c.Failed, c.ErrorRate, c.MeanMs = arrivals(now.Edges, at)
+	_, _, c.BaselineErrorRate, c.BaselineMeanMs = arrivals(before.Edges, at)
 	v.Cause = c
-	for _, e := range v.Path {
-		for _, version := range e.NewVersions {
-			if e.Server == c.Name && !slices.Contains(c.Versions, version) {
-				c.Versions = append(c.Versions, version)
-			}
+	for _, d := range v.Deployments {
+		if d.Service == c.Name && at.isService() && !slices.Contains(c.Versions, d.Version) {
+			c.Versions = append(c.Versions, d.Version)
 		}
 	}
-	if c.Since, err = onset(r, v); err != nil {
-		return err
+	if c.Signal == alert.CauseErrors || c.Signal == alert.CauseLatency {
+		if c.Since, err = onset(r, v, at); err != nil {
+			return err
+		}
 	}
-	c.Operation, err = worstOperation(r, v)
+	c.Operation, err = worstOperation(r, v, at)
 	return err
 }
 
-// manyFail is which share of the calls fails beside what failed before that is wrong whatever little the baseline holds.
-const manyFail = 0.05
+// causeOf is what is wrong at a cause by its first term.
+var causeOf = map[string]string{alert.TermErrors: alert.CauseErrors, alert.TermLatency: alert.CauseLatency,
+	alert.TermStopped: alert.CauseStopped, alert.TermSkipped: alert.CauseSkipped, alert.TermSeverity: alert.CauseSeverity,
+	alert.TermCPU: alert.CauseCPU, alert.TermMemory: alert.CauseMemory}
 
-// signalOf is what is wrong with the calls over an edge.
-func signalOf(e *alert.PathEdge) string {
-	switch {
-	case slices.Contains(e.Changed, edges.ChangeErrors) && e.ErrorRate > e.BaselineErrorRate,
-		e.OwnExcessFailed >= manyFail*float64(e.Calls) && e.OwnExcessFailed > 0:
-		return alert.CauseErrors
-	case slices.Contains(e.Changed, edges.ChangeLatency):
-		return alert.CauseLatency
-	}
-	return alert.CauseNew
-}
-
-// arrivals adds up the calls to the server of an edge: over one of its type, and not through brokers unless it is one.
-func arrivals(list []model.Edge, to *alert.PathEdge) (calls, failed uint64, rate, meanMs float64) {
+// arrivals adds up the calls to a place: over edges of its type, and not through brokers unless it is one.
+func arrivals(list []model.Edge, to place) (calls, failed uint64, rate, meanMs float64) {
 	seconds := 0.0
 	for i := range list {
-		if e := &list[i]; leadsTo(e.EdgeKey, to) {
+		if e := &list[i]; to.isCalledBy(e.EdgeKey) {
 			calls += e.Calls
 			failed += e.Failed
 			seconds += e.LatencySum.Seconds()
@@ -88,23 +72,20 @@ func arrivals(list []model.Edge, to *alert.PathEdge) (calls, failed uint64, rate
 	return calls, failed, rounded(float64(failed) / n), rounded(seconds * 1e3 / n)
 }
 
-// leadsTo reports whether an edge is one of the calls that a row of a path is about: all to that server where it is a service, also those
-// from outside.
-func leadsTo(k model.EdgeKey, to *alert.PathEdge) bool {
+// isCalledBy reports whether an edge is one of the calls to a place; to a service also those from outside.
+func (p place) isCalledBy(k model.EdgeKey) bool {
 	outside := k.Connection == model.ConnectionVirtual && k.Entry
-	return k.Server == to.Server && (k.Connection == to.Connection || isService(to) && (k.Connection == "" || outside))
+	return k.Server == p.name && (k.Connection == p.connection || p.isService() && (k.Connection == "" || outside))
 }
 
-// isService reports whether the server of a row of a path is a service that sends spans.
-func isService(e *alert.PathEdge) bool {
-	return e.Client == "" || e.Connection == ""
-}
+// isService reports whether a place is a service that sends spans.
+func (p place) isService() bool { return p.connection == "" }
 
 // onset is when what is wrong with the calls to the cause began: the first bucket since which it has been wrong with short gaps at most;
 // zero where no bucket is worse than the baseline.
-func onset(r views.Reader, v *alert.Evidence) (time.Time, error) {
+func onset(r views.Reader, v *alert.Evidence, to place) (time.Time, error) {
 	from := newer(v.At.Add(-maxOnset), v.BaselineEnd)
-	lines, err := r.SelectEdges(from, v.At.Add(1), func(_ uint32, k model.EdgeKey) bool { return leadsTo(k, &v.Path[0]) })
+	lines, err := r.SelectEdges(from, v.At.Add(1), func(_ uint32, k model.EdgeKey) bool { return to.isCalledBy(k) })
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -151,8 +132,8 @@ func callSeconds(k model.EdgeKey, c *model.EdgeCounts) float64 {
 }
 
 // worstOperation is the operation of the cause, among those that answer calls, that has the most excess; "" where it sends no spans.
-func worstOperation(r views.Reader, v *alert.Evidence) (string, error) {
-	if !isService(&v.Path[0]) {
+func worstOperation(r views.Reader, v *alert.Evidence, of place) (string, error) {
+	if !of.isService() {
 		return "", nil
 	}
 	list, err := operationsOf(r, v, v.Cause.Name)

@@ -67,7 +67,7 @@ func (q *Inquiry) Gather(c Condition, a *alert.Record, ts time.Time) *alert.Evid
 	defer release()
 	list, reason := q.g.baselines(c.RuleID, from, from.Add(window), reader.Frontier().Since, window)
 	base, unread := q.calmest(reader, list, alert.ServiceOf(a.Labels), weightsOf(c.Expr))
-	v := begin(a, from, ts)
+	v := begin(alert.ServiceOf(a.Labels), from, ts)
 	if first, ok := beginning(reader.Frontier().Since, from.Add(window), from); ok && q.worsens(reader, first, ts, v.Service) {
 		base, reason, v.From = first, alert.BaselineBeginning, first.end
 	}
@@ -85,7 +85,7 @@ func (q *Inquiry) Again(c Condition, a *alert.Record, before *alert.Evidence, ts
 	}
 	reader, release := live.Snapshot(q.g.Reader)
 	defer release()
-	v := begin(a, newer(ts.Add(-windowOf(c.Expr)), before.From), ts)
+	v := begin(alert.ServiceOf(a.Labels), newer(ts.Add(-windowOf(c.Expr)), before.From), ts)
 	v.Baseline, v.BaselineEnd, v.BaselineReason, v.since = before.Baseline, before.BaselineEnd, before.BaselineReason, before.From
 	q.find(reader, c, a, v)
 	if v.Cause != nil && v.Cause.Name == before.Cause.Name && !before.Cause.Since.IsZero() {
@@ -94,8 +94,29 @@ func (q *Inquiry) Again(c Condition, a *alert.Record, before *alert.Evidence, ts
 	return v.Evidence
 }
 
-func begin(a *alert.Record, from, at time.Time) findings {
-	return findings{&alert.Evidence{At: at, From: from, Service: alert.ServiceOf(a.Labels), Operations: []alert.EvidenceOperation{},
+// Question asks about a service, or without one about all calls from outside, at a time that no alert says anything of. A zero Baseline means
+// the hour before From.
+type Question struct {
+	Service               string
+	From, At              time.Time
+	Baseline, BaselineEnd time.Time
+}
+
+// Explain reads the evidence about a service.
+func (q *Inquiry) Explain(x Question) *alert.Evidence {
+	reader, release := live.Snapshot(q.g.Reader)
+	defer release()
+	v := begin(x.Service, x.From, x.At)
+	v.Baseline, v.BaselineEnd, v.BaselineReason = x.Baseline, x.BaselineEnd, alert.BaselineAsked
+	if x.Baseline.IsZero() {
+		v.Baseline, v.BaselineEnd, v.BaselineReason = x.From.Add(-evidenceBaseline), x.From, alert.BaselineHourBefore
+	}
+	q.compare(reader, v, [2]float64{1, 1})
+	return v.Evidence
+}
+
+func begin(service string, from, at time.Time) findings {
+	return findings{&alert.Evidence{At: at, From: from, Service: service, Operands: []alert.Operand{}, Operations: []alert.EvidenceOperation{},
 		Traces: []alert.EvidenceTrace{}, Patterns: []alert.EvidencePattern{}, Errors: []alert.EvidenceError{},
 		Deployments: []alert.EvidenceDeployment{}, Path: []alert.PathEdge{}, Missing: []string{}}, from}
 }
@@ -107,7 +128,7 @@ func (v findings) missing(what string, err error) {
 	}
 }
 
-// find reads everything but the baseline, which v names.
+// find reads everything but the baseline.
 func (q *Inquiry) find(reader views.Reader, c Condition, a *alert.Record, v findings) {
 	var err error
 	v.Operands, err = operands(q.ctx, q.g.Query, c.Expr, a.Input, v.At)
@@ -115,7 +136,13 @@ func (q *Inquiry) find(reader views.Reader, c Condition, a *alert.Record, v find
 	if !c.Selects || v.Service == "" && !c.Calls {
 		return // the condition looks at no calls: whatever went on meanwhile is no reason
 	}
-	v.missing("path", q.path(reader, v.Evidence, weightsOf(c.Expr)))
+	q.compare(reader, v, weightsOf(c.Expr))
+}
+
+// compare reads what changed since the baseline, which v names.
+func (q *Inquiry) compare(reader views.Reader, v findings, weights [2]float64) {
+	v.missing("path", q.path(reader, v.Evidence, weights))
+	v.missing("candidates", q.candidates(reader, v.Evidence, weights))
 	around := v.around()
 	v.missing("operations", v.operations(reader))
 	v.missing("traces", v.traces(reader))

@@ -46,30 +46,7 @@ type ranking struct{ path, cleared []alert.PathEdge }
 // rankPath ranks the edges below root by what they did in span against what they did in the baseline before it. An empty root means all
 // that is called from outside. weights says how much errors and time count, 0 to 1: an alert on errors asks for errors first.
 func rankPath(now, before []model.Edge, span, baseline time.Duration, root string, weights [2]float64) ranking {
-	flows := map[model.EdgeKey]*flow{}
-	for _, c := range edges.Compare(now, before, span, baseline) {
-		if c.Now != nil {
-			flows[c.EdgeKey] = excessOf(&c)
-		}
-	}
-	in, out := map[model.Node][2]float64{}, map[model.Node][2]float64{}
-	next := map[model.Node][]*flow{}
-	for _, e := range flows {
-		next[e.from] = append(next[e.from], e)
-		for s := range 2 {
-			in[e.to] = add(in[e.to], s, e.excess[s])
-			if !e.async {
-				out[e.from] = add(out[e.from], s, e.excess[s])
-			}
-		}
-	}
-	for _, e := range flows {
-		for s := range 2 {
-			if i := in[e.to][s]; i > 0 {
-				e.own[s] = e.excess[s] * (1 - min(1, out[e.to][s]/i))
-			}
-		}
-	}
+	flows, next := flowsOf(now, before, span, baseline)
 	list := below(next, root)
 	entry := entryOf(flows, root)
 	total := entry.excess
@@ -104,6 +81,34 @@ func rankPath(now, before []model.Edge, span, baseline time.Duration, root strin
 		ranked.cleared = cleared(next, list)
 	}
 	return ranked
+}
+
+// flowsOf compares the edges of two ranges. It returns them by key and by where they begin, each with what it has too much of its own.
+func flowsOf(now, before []model.Edge, span, baseline time.Duration) (flows map[model.EdgeKey]*flow, next map[model.Node][]*flow) {
+	flows, next = map[model.EdgeKey]*flow{}, map[model.Node][]*flow{}
+	for _, c := range edges.Compare(now, before, span, baseline) {
+		if c.Now != nil {
+			flows[c.EdgeKey] = excessOf(&c)
+		}
+	}
+	in, out := map[model.Node][2]float64{}, map[model.Node][2]float64{}
+	for _, e := range flows {
+		next[e.from] = append(next[e.from], e)
+		for s := range 2 {
+			in[e.to] = add(in[e.to], s, e.excess[s])
+			if !e.async {
+				out[e.from] = add(out[e.from], s, e.excess[s])
+			}
+		}
+	}
+	for _, e := range flows {
+		for s := range 2 {
+			if i := in[e.to][s]; i > 0 {
+				e.own[s] = e.excess[s] * (1 - min(1, out[e.to][s]/i))
+			}
+		}
+	}
+	return flows, next
 }
 
 // maxCleared is how many edges evidence shows at which nothing is wrong.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/evaluator/evidence"
+	"github.com/gaurav/watchingcat/views"
 )
 
 // evidenceBudget is how much time of an evaluation goes into evidence; alerts beyond it are notified without.
@@ -31,6 +32,13 @@ func (e *Evaluator) Explain(ctx context.Context, a *alert.Alert) *alert.Evidence
 		return nil
 	}
 	return e.safely(e.gatherer().Inquire(ctx), r, &alert.Record{Alert: *a, Input: a.Labels}, e.cfg.Reader.Frontier().Head)
+}
+
+// ExplainService gathers evidence about a service for a time that no alert asks about, as r shows it. It returns nil where gathering panics.
+func (e *Evaluator) ExplainService(ctx context.Context, r views.Reader, x evidence.Question) *alert.Evidence {
+	g := e.gatherer()
+	g.Reader = r
+	return e.caught("explain", func() *alert.Evidence { return g.Inquire(ctx).Explain(x) })
 }
 
 func (e *Evaluator) ruleOf(id string) *alertRule {

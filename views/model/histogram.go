@@ -307,3 +307,23 @@ func (h *Histogram) QuantileBounds(q, z float64) (low, at, high time.Duration) {
 	d := z * math.Sqrt(q*(1-q)/n)
 	return h.Quantile(max(0, q-d)), h.Quantile(q), h.Quantile(min(1, q+d))
 }
+
+// Variance estimates the variance of what was counted, in square seconds, from the middle of each bucket.
+func (h *Histogram) Variance() float64 {
+	n, sum, squares := 0.0, 0.0, 0.0
+	for i, c := range h.Counts {
+		low, high := 0.0, 0.0
+		if b := int(h.Offset) + i; b > 0 {
+			low = float64(bucketEnds[b-1])
+			high = float64(bucketEnds[min(b, len(bucketEnds)-1)])
+		}
+		v := (low + high) / 2e9
+		n += float64(c)
+		sum += v * float64(c)
+		squares += v * v * float64(c)
+	}
+	if n == 0 {
+		return 0
+	}
+	return max(0, squares/n-(sum/n)*(sum/n))
+}

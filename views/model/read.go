@@ -220,6 +220,7 @@ type Edge struct {
 	ClientP95, ServerP95 time.Duration
 	Latency              Histogram // as the client sees it; as the server does, where no client did
 	LatencySum           Nanos
+	ServerSum            Nanos // as the server sees it; 0 where it sends no spans
 	Transit              Histogram
 }
 

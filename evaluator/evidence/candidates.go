@@ -1,0 +1,137 @@
+package evidence
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
+)
+
+// One ranking over all signals.
+//
+// The simple version: each signal says for each candidate how much changed there and how sure that is, as a score of 0 to 1: the strength
+// of the change times the candidate's share in what changed anywhere. A candidate's score is the probability that at least one of its
+// terms is right, if they were independent: 1 - (1-a)(1-b)... Nothing is learned from an installation.
+
+// How much each signal counts. A change of calls is what callers see; log lines and metrics are of the service itself, but change for
+// other reasons as well.
+var termWeight = map[string]float64{
+	alert.TermErrors: 0.9, alert.TermLatency: 0.9, alert.TermStopped: 0.8,
+	alert.TermSeverity: 0.7, alert.TermSkipped: 0.7, alert.TermCPU: 0.9, alert.TermMemory: 0.4,
+}
+
+const (
+	maxCandidates = 5
+	maxTerms      = 6 // of a candidate
+	leastScore    = 0.02
+)
+
+// place is where a term belongs.
+type place struct{ name, connection string }
+
+// suspects are candidates while their terms are collected.
+type suspects map[place][]alert.Term
+
+// add adds a term whose Score is the strength of its change, 0 to 1, before its share is known.
+func (s suspects) add(p place, t alert.Term) {
+	if t.Score > 0 && !math.IsNaN(t.Score) {
+		s[p] = append(s[p], t)
+	}
+}
+
+// candidates ranks what may be at fault below the service of an alert.
+func (q *Inquiry) candidates(r views.Reader, v *alert.Evidence, weights [2]float64) error {
+	now, err := q.serviceMap(r, v.From, v.At.Add(1))
+	if err != nil {
+		return err
+	}
+	before, err := q.serviceMap(r, v.Baseline, v.BaselineEnd)
+	if err != nil {
+		return err
+	}
+	known := max(v.BaselineEnd.Sub(newer(v.Baseline, r.Frontier().Since)), model.BucketSeconds*time.Second)
+	s := suspects{}
+	in := reach(v.Service, now.Edges, before.Edges)
+	s.calls(now.Edges, before.Edges, v.At.Sub(v.From), known, v.Service, in, weights)
+	s.stopped(now.Edges, before.Edges, in)
+	if err := s.lines(r, v, in); err != nil {
+		return err
+	}
+	err = s.metrics(q, v, in)
+	v.Candidates, v.Confidence = s.ranked()
+	return err
+}
+
+// ranked adds up the terms of each candidate.
+func (s suspects) ranked() (list []alert.Candidate, confidence float64) {
+	for p, terms := range s {
+		slices.SortFunc(terms, func(a, b alert.Term) int {
+			return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Signal, b.Signal), cmp.Compare(a.Subject, b.Subject))
+		})
+		c, rest, seen := alert.Candidate{Name: p.name, Connection: p.connection}, 1.0, map[string]bool{}
+		for _, t := range terms {
+			t.Score *= termWeight[t.Signal]
+			if !seen[t.Signal] { // terms of one signal speak of one change
+				seen[t.Signal] = true
+				rest *= 1 - t.Score
+			}
+			t.Before, t.Now, t.Share, t.Score = rounded(t.Before), rounded(t.Now), rounded(t.Share), rounded(t.Score)
+			if len(c.Terms) < maxTerms {
+				c.Terms = append(c.Terms, t)
+			}
+		}
+		if c.Score = rounded(1 - rest); c.Score >= leastScore {
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(a, b alert.Candidate) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Connection, b.Connection))
+	})
+	switch len(list) {
+	case 0:
+		return list, 0
+	case 1:
+		confidence = list[0].Score
+	default:
+		confidence = list[0].Score * list[0].Score / (list[0].Score + list[1].Score)
+	}
+	return list[:min(len(list), maxCandidates)], rounded(confidence)
+}
+
+// reach are the nodes that are called, directly or not, from a service in either range, itself among them; all of them without one.
+func reach(service string, now, before []model.Edge) map[model.Node]bool {
+	next, all := map[model.Node][]model.Node{}, map[model.Node]bool{}
+	for _, list := range [][]model.Edge{now, before} {
+		for i := range list {
+			a, b := list[i].ClientNode(), list[i].ServerNode()
+			next[a] = append(next[a], b)
+			all[a], all[b] = true, true
+		}
+	}
+	if service == "" {
+		return all
+	}
+	in, todo := map[model.Node]bool{}, []model.Node{}
+	for n := range all {
+		if isRoot(n, service) {
+			in[n], todo = true, append(todo, n)
+		}
+	}
+	for len(todo) > 0 {
+		n := todo[0]
+		todo = todo[1:]
+		for _, m := range next[n] {
+			if !in[m] {
+				in[m], todo = true, append(todo, m)
+			}
+		}
+	}
+	return in
+}
+
+// sure is how sure a difference of so many standard errors is, 0 to 1: nothing below from, all from to on.
+func sure(z, from, to float64) float64 { return min(1, max(0, (z-from)/(to-from))) }

@@ -1,0 +1,150 @@
+package evidence
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
+)
+
+// severe are the severities that a service logs of what it does not expect.
+var severe = map[string]bool{"WARN": true, "ERROR": true, "FATAL": true}
+
+// linesOf counts the lines of a service, and those that are severe.
+type linesOf struct{ all, severe float64 }
+
+// lines adds the terms of log lines of the services in reach.
+func (s suspects) lines(r views.Reader, v *alert.Evidence, in map[model.Node]bool) error {
+	names := map[string]bool{}
+	for n := range in {
+		if n.Type == model.NodeService {
+			names[n.Name] = true
+		}
+	}
+	match := func(l []string) bool { return names[l[0]] }
+	now, err := r.TableRows(model.TableLogs, v.From, v.At.Add(1), match)
+	if err != nil {
+		return err
+	}
+	before, err := r.TableRows(model.TableLogs, v.Baseline, v.BaselineEnd, match)
+	if err != nil {
+		return err
+	}
+	by, was := map[string]linesOf{}, map[string]linesOf{}
+	for i := range now {
+		by[now[i].Labels[0]] = by[now[i].Labels[0]].add(now[i].Labels[1], now[i].Calls)
+	}
+	for i := range before {
+		was[before[i].Labels[0]] = was[before[i].Labels[0]].add(before[i].Labels[1], before[i].Calls)
+	}
+	s.severity(by, was)
+	is, err := r.LogPatterns(v.From, v.At.Add(1), "")
+	if err != nil {
+		return err
+	}
+	did, err := r.LogPatterns(v.Baseline, v.BaselineEnd, "")
+	if err != nil {
+		return err
+	}
+	s.skipped(patternsOf(is, names), patternsOf(did, names), "lines")
+	return nil
+}
+
+// patternsOf counts the lines of each pattern of a service; patterns that several services log say nothing about one.
+func patternsOf(list []views.LogPattern, in map[string]bool) map[string]map[string]float64 {
+	by := map[string]map[string]float64{}
+	for i := range list {
+		if p := &list[i]; len(p.Services) == 1 && in[p.Services[0]] {
+			if by[p.Services[0]] == nil {
+				by[p.Services[0]] = map[string]float64{}
+			}
+			by[p.Services[0]][p.Pattern] = float64(p.Count)
+		}
+	}
+	return by
+}
+
+func (l linesOf) add(severity string, n uint64) linesOf {
+	l.all += float64(n)
+	if severe[severity] {
+		l.severe += float64(n)
+	}
+	return l
+}
+
+// severity adds services of whose lines a larger share is severe than before. Half a severe line more is counted before, so that none in a
+// short baseline is not never.
+func (s suspects) severity(now, before map[string]linesOf) {
+	excess, total := map[string]float64{}, 0.0
+	for name, n := range now {
+		b := before[name]
+		was := (b.severe + 0.5) / (b.all + 1)
+		if x := n.severe - n.all*was; x > 0 && b.all > 0 {
+			excess[name] = x
+			total += x
+		}
+	}
+	for name, x := range excess {
+		n, b := now[name], before[name]
+		p := (n.severe + b.severe + 0.5) / (n.all + b.all + 1)
+		z := (n.severe/n.all - (b.severe+0.5)/(b.all+1)) / math.Sqrt(p*(1-p)*(1/n.all+1/(b.all+1)))
+		s.add(place{name, ""}, alert.Term{Signal: alert.TermSeverity, Before: b.severe / b.all, Now: n.severe / n.all, Unit: "ratio",
+			Share: x / total, Score: x / total * sure(z, 1, 3)})
+	}
+}
+
+// What came together: so often, so equally often in the baseline, and of that one at most such a share now.
+const (
+	leastTogether = 10
+	equally       = 0.02
+	mostLeft      = 0.2
+)
+
+// skipped adds services that do no more one of two things that they did equally often: a way through their code that ends earlier. What
+// changes with who calls them, and how often, changes both.
+func (s suspects) skipped(now, before map[string]map[string]float64, unit string) {
+	type found struct {
+		gone, stays string
+		strength    float64
+	}
+	best, total := map[string]found{}, 0.0
+	for service, counts := range before {
+		names := make([]string, 0, len(counts))
+		for k, n := range counts {
+			if n >= leastTogether {
+				names = append(names, k)
+			}
+		}
+		slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(counts[a], counts[b]), cmp.Compare(a, b)) })
+		f := found{}
+		for i, a := range names {
+			for _, b := range names[i+1:] {
+				if counts[b]-counts[a] > max(1, equally*counts[a]) {
+					break
+				}
+				gone, stays := a, b
+				if now[service][gone] > now[service][stays] {
+					gone, stays = b, a
+				}
+				left, of := now[service][gone], now[service][stays]
+				if of < leastTogether || left > mostLeft*of {
+					continue
+				}
+				if x := (1 - left/of) * sure((of-left)/math.Sqrt(of+left+1), 2, 5); x > f.strength {
+					f = found{gone, stays, x}
+				}
+			}
+		}
+		if f.strength > 0 {
+			best[service] = f
+			total += f.strength
+		}
+	}
+	for service, f := range best {
+		s.add(place{service, ""}, alert.Term{Signal: alert.TermSkipped, Subject: f.gone, Before: before[service][f.gone],
+			Now: now[service][f.gone], Unit: unit, Share: f.strength / total, Score: f.strength * f.strength / total})
+	}
+}

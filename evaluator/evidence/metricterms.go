@@ -1,0 +1,96 @@
+package evidence
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/views/model"
+)
+
+// A resource is one kind of metric of a service's own process, container or pod, by OpenTelemetry's semantic conventions. Names are as they
+// are sent or as Prometheus writes them.
+type resource struct {
+	signal, unit, names string // a regular expression
+	strength            func(before, now float64) float64
+}
+
+var resources = []resource{
+	{alert.TermCPU, "ratio", `(k8s[._](pod|container)|container|process|jvm)[._]cpu[._a-z]*utilization(_ratio)?`, func(before, now float64) float64 {
+		return sure(now, 0.5, 0.8) * sure(now-before, 0.05, 0.3)
+	}},
+	{alert.TermCPU, "cores", `(k8s[._](pod|container)|container)[._]cpu[._]usage`, func(before, now float64) float64 {
+		const idle = 0.05 // cores, that a factor of them means nothing
+		return sure(math.Log2((now+idle)/(before+idle)), 1, 4)
+	}},
+	{alert.TermMemory, "ratio", `k8s[._](pod|container)[._]memory_limit_utilization(_ratio)?`, func(before, now float64) float64 {
+		return sure(now, 0.85, 1) * sure(now-before, 0.02, 0.2)
+	}},
+}
+
+// Over which ranges metrics are read at least: they are sent once a minute or so.
+const (
+	leastMetricWindow   = 2 * time.Minute
+	leastMetricBaseline = 5 * time.Minute
+	maxMetricNames      = 8 // of one resource
+)
+
+// metrics adds the terms of the resources that the services in reach use.
+func (s suspects) metrics(q *Inquiry, v *alert.Evidence, in map[model.Node]bool) error {
+	names := map[string]bool{}
+	for n := range in {
+		names[n.Name] = names[n.Name] || n.Type == model.NodeService
+	}
+	for _, r := range resources {
+		found, err := q.g.Query(q.ctx, fmt.Sprintf(`count by (__name__) (last_over_time({__name__=~%q}[5m]))`, r.names), v.At)
+		if err != nil {
+			return fmt.Errorf("metrics of %s: %w", r.signal, err)
+		}
+		for _, x := range found[:min(len(found), maxMetricNames)] {
+			metric := x.Metric.Get(labels.MetricName)
+			now, err := q.highest(metric, max(v.At.Sub(v.From), leastMetricWindow), v.At)
+			if err != nil {
+				return err
+			}
+			before, err := q.highest(metric, max(v.BaselineEnd.Sub(v.Baseline), leastMetricBaseline), v.BaselineEnd)
+			if err != nil {
+				return err
+			}
+			s.grown(r, metric, before, now, names)
+		}
+	}
+	return nil
+}
+
+// highest is the highest value of a metric in a range, of any process of each service.
+func (q *Inquiry) highest(metric string, back time.Duration, at time.Time) (map[string]float64, error) {
+	list, err := q.g.Query(q.ctx, fmt.Sprintf(`max by (service_name) (max_over_time({__name__=%q}[%ds]))`, metric, int(back.Seconds())), at)
+	out := map[string]float64{}
+	for _, x := range list {
+		if x.H == nil {
+			out[x.Metric.Get("service_name")] = x.F
+		}
+	}
+	return out, err
+}
+
+// grown adds the services that use more of a resource than before.
+func (s suspects) grown(r resource, metric string, before, now map[string]float64, in map[string]bool) {
+	total, strength := 0.0, map[string]float64{}
+	for name, n := range now {
+		if b, ok := before[name]; ok && in[name] && name != "" {
+			strength[name] = r.strength(b, n)
+			total += strength[name]
+		}
+	}
+	for name, x := range strength {
+		if x > 0 {
+			s.add(place{name, ""}, alert.Term{Signal: r.signal, Subject: strings.Clone(metric), Before: before[name], Now: now[name],
+				Unit: r.unit, Share: x / total, Score: x * x / total})
+		}
+	}
+}
