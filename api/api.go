@@ -243,7 +243,7 @@ func (s *Server) resources() resources {
 		SLOs: &alerting.SLOs{Moments: s.Moments, Evaluator: c.Alerts, Book: c.SLOs, Engine: c.Engine, Queryable: c.Queryable,
 			Older: c.OlderMetrics},
 		Explanations: &alerting.Explanations{Moments: s.Moments, Evaluator: c.Alerts},
-		Incidents: &alerting.Incidents{Moments: s.Moments, Evaluator: c.Alerts, Book: c.Incidents, Notes: c.Notes},
+		Incidents:    &alerting.Incidents{Moments: s.Moments, Evaluator: c.Alerts, Book: c.Incidents, Notes: c.Notes},
 		Backtests: &alerting.Backtests{Writer: s.Writer, Moments: s.Moments, Rules: rules, Notifications: c.Notifications, Topics: c.Topics,
 			Engine: c.Engine, Queryable: c.Queryable, QueryTimeout: c.QueryTimeout, ExternalLabels: c.ExternalLabels, Audit: audit.Audit,
 			Panics: s.requests.Panics},

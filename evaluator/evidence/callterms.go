@@ -21,17 +21,20 @@ const (
 type changed struct {
 	calls, failed, seconds           float64
 	wasFailed, wasSeconds            float64
-	ownFailed, ownSeconds, uncertain float64 // uncertain is the variance of ownSeconds
+	excessFailed, ownFailed          float64
+	ownSeconds, uncertain            float64 // uncertain is the variance of ownSeconds
 	server, waits                    float64 // seconds that its spans take longer, and that it waits longer for what it calls
 	failing                          bool
 }
 
-// calls adds the terms of errors and latency of the nodes in reach.
+// calls adds the terms of errors and latency of the nodes in reach. It returns which share of what fails too much at each of them begins
+// below it.
 //
 // What a call takes longer is divided: what the span of the server takes longer is the server's, less what it waits longer for the calls
 // that it makes; the rest, between both spans, is of the network or of queues at one end. It is the client's where most of the services that
 // it calls show it, else the server's.
-func (s suspects) calls(now, before []model.Edge, span, baseline time.Duration, root string, in map[model.Node]bool, weights [2]float64) {
+func (s suspects) calls(now, before []model.Edge, span, baseline time.Duration, root string, in map[model.Node]bool,
+	weights [2]float64) (below map[place]float64) {
 	list := edges.Compare(now, before, span, baseline)
 	flows, _ := flowsOf(now, before, span, baseline)
 	by, atClient := map[place]*changed{}, waitingClients(list)
@@ -52,6 +55,7 @@ func (s suspects) calls(now, before []model.Edge, span, baseline time.Duration, 
 		x.arrived(e, c)
 		if slices.Contains(c.What, edges.ChangeErrors) || c.Before == nil && e.Failed > 0 {
 			x.failing = true
+			x.excessFailed += e.excess[signalErrors]
 			x.ownFailed += e.own[signalErrors]
 			total[signalErrors] += e.own[signalErrors]
 		}
@@ -82,7 +86,11 @@ func (s suspects) calls(now, before []model.Edge, span, baseline time.Duration, 
 		c.ownSeconds += max(0, c.server-max(0, c.waits-c.ownSeconds))
 		total[signalTime] += c.ownSeconds * c.growth()
 	}
+	below = map[place]float64{}
 	for p, c := range by {
+		if c.excessFailed > 0 {
+			below[p] = 1 - c.ownFailed/c.excessFailed
+		}
 		if c.failing && total[signalErrors] > 0 {
 			share, rate, was := c.ownFailed/total[signalErrors], c.failed/c.calls, c.wasFailed/c.calls
 			s.add(p, alert.Term{Signal: alert.TermErrors, Before: was, Now: rate, Unit: "ratio", Share: share,
@@ -95,6 +103,7 @@ func (s suspects) calls(now, before []model.Edge, span, baseline time.Duration, 
 					sure(c.ownSeconds/math.Sqrt(c.uncertain), leastSure, fullSure)})
 		}
 	}
+	return below
 }
 
 // From how many standard errors on a mean counts as longer, and from how many on it does so fully.

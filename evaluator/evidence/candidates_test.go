@@ -113,8 +113,18 @@ func TestCallsThatStopped(t *testing.T) {
 func TestSeverityOfLines(t *testing.T) {
 	s := suspects{}
 	s.severity(map[string]linesOf{"cart": {100, 20}, "mail": {1000, 55}, "new": {10, 10}},
-		map[string]linesOf{"cart": {100, 0}, "mail": {1000, 50}})
+		map[string]linesOf{"cart": {100, 0}, "mail": {1000, 50}}, nil)
 	require.Equal(t, "cart 0.57 (severity): 0.57", candidatesText(s), "mail is within noise; of what is new nothing is known")
+}
+
+// A service logs that calls fail which it makes: that speaks for the service that fails them.
+func TestSeverityOfLinesAboutFailuresBelow(t *testing.T) {
+	before := []model.Edge{edge("user", "web", "virtual_node", 1000, 0, 40*tick), edge("web", "cart", "", 1000, 0, 6*tick)}
+	now := []model.Edge{edge("user", "web", "virtual_node", 1000, 300, 40*tick), edge("web", "cart", "", 1000, 300, 6*tick)}
+	s := suspects{}
+	below := s.calls(now, before, time.Minute, time.Minute, "web", reach("web", now, before), [2]float64{1, 1})
+	s.severity(map[string]linesOf{"web": {1000, 300}, "cart": {1000, 300}}, map[string]linesOf{"web": {1000, 0}, "cart": {1000, 0}}, below)
+	require.Equal(t, "cart 0.97 (errors, severity): 0.97", candidatesText(s))
 }
 
 func TestLinesThatCameTogether(t *testing.T) {

@@ -17,7 +17,7 @@ var severe = map[string]bool{"WARN": true, "ERROR": true, "FATAL": true}
 type linesOf struct{ all, severe float64 }
 
 // lines adds the terms of log lines of the services in reach.
-func (s suspects) lines(r views.Reader, v *alert.Evidence, in map[model.Node]bool) error {
+func (s suspects) lines(r views.Reader, v *alert.Evidence, in map[model.Node]bool, below map[place]float64) error {
 	names := map[string]bool{}
 	for n := range in {
 		if n.Type == model.NodeService {
@@ -40,7 +40,7 @@ func (s suspects) lines(r views.Reader, v *alert.Evidence, in map[model.Node]boo
 	for i := range before {
 		was[before[i].Labels[0]] = was[before[i].Labels[0]].add(before[i].Labels[1], before[i].Calls)
 	}
-	s.severity(by, was)
+	s.severity(by, was, below)
 	is, err := r.LogPatterns(v.From, v.At.Add(1), "")
 	if err != nil {
 		return err
@@ -75,14 +75,14 @@ func (l linesOf) add(severity string, n uint64) linesOf {
 	return l
 }
 
-// severity adds services of whose lines a larger share is severe than before. Half a severe line more is counted before, so that none in a
-// short baseline is not never.
-func (s suspects) severity(now, before map[string]linesOf) {
+// severity adds services of whose lines a larger share is severe than before, less what they log of failures that begin below them. Half a
+// severe line more is counted before, so that none in a short baseline is not never.
+func (s suspects) severity(now, before map[string]linesOf, below map[place]float64) {
 	excess, total := map[string]float64{}, 0.0
 	for name, n := range now {
 		b := before[name]
 		was := (b.severe + 0.5) / (b.all + 1)
-		if x := n.severe - n.all*was; x > 0 && b.all > 0 {
+		if x := (n.severe - n.all*was) * (1 - below[place{name, ""}]); x > 0 && b.all > 0 {
 			excess[name] = x
 			total += x
 		}

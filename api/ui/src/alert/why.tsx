@@ -6,6 +6,7 @@ import { type Column, Table } from '../components/table'
 import { absolute, alertValue, clock, count, millis, none, percent, spanKind, took } from '../lib/format'
 import { type Health, shareClass } from '../lib/health'
 import { tracePath, useHref } from '../lib/url'
+import { Candidates } from './candidates-table'
 import { hadBaseline } from './cause'
 import { plainDuration } from './draft'
 import './alert.css'
@@ -148,6 +149,7 @@ export const WhyOf = memo(function WhyOf({ alert }: { alert: Alert }) {
               <Table label={`Where ${of} begins`} rows={why.path} columns={pathColumns} rowKey={pathKey} sort="" empty="" />
             </>
           )}
+          <Candidates why={why} label={`What may be at fault for ${of}`} />
           {why.operations.length > 0 && (
             <>
               <h3>Worst operations</h3>

@@ -695,6 +695,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Why a service is worse than before: the evidence that an alert on it would have, for any time.
+         * @description Compares the range with a baseline and ranks everything at and below the service by all signals: calls, log lines and metrics. `candidates` has
+         *     each with the arithmetic of its score. `cause` is absent if the first candidate is too weak, or too close to the second.
+         */
+        get: operations["explainService"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/incidents/{id}": {
         parameters: {
             query?: never;
@@ -2791,10 +2812,10 @@ export interface components {
              */
             baseline_end?: string;
             /**
-             * @description How the baseline was chosen. `quiet`: the longest period in which the rule did not fire, within the hour before or else the day before. `day_before`: the same time of the day before, if the rule fired all the time. `hour_before`: the hour before, if the views hold less than a day. `beginning`: the first half of what the views hold before the alert, if they began within its window or less than 30 s before it.
+             * @description How the baseline was chosen. `quiet`: the longest period in which the rule did not fire, within the hour before or else the day before. `day_before`: the same time of the day before, if the rule fired all the time. `hour_before`: the hour before, if the views hold less than a day or there is no rule. `asked`: the request gives it. `beginning`: the first half of what the views hold before the alert, if they began within its window or less than 30 s before it.
              * @enum {string}
              */
-            baseline_reason?: "quiet" | "day_before" | "hour_before" | "beginning";
+            baseline_reason?: "quiet" | "day_before" | "hour_before" | "beginning" | "asked";
             /**
              * Format: date-time
              * @description End of the baseline and start of the examined time.
@@ -2860,8 +2881,60 @@ export interface components {
             /** @description Calls of the cause that are as before, those with the most calls first. */
             cleared?: components["schemas"]["PathEdge"][];
             cause?: components["schemas"]["Cause"];
+            /** @description Everything that may be at fault, by all signals, the highest score first; at most 5. */
+            candidates?: components["schemas"]["Candidate"][];
+            /**
+             * Format: double
+             * @description 0 to 1: the score of the first candidate, less the closer the second is. `cause` is named from 0.2 on.
+             */
+            confidence?: number;
             /** @description Data that could not be read, and the reason. */
             missing: string[];
+        };
+        Candidate: {
+            /** @description Service, database, messaging system or uninstrumented peer. */
+            name: string;
+            /** @description Type of the calls to it, as in the service map; empty for a service. */
+            connection_type: string;
+            /**
+             * Format: double
+             * @description 0 to 1: 1 - (1 - a)(1 - b)... over the highest score of each signal.
+             */
+            score: number;
+            /** @description Observations that speak for it, the highest score first. */
+            terms: components["schemas"]["Term"][];
+        };
+        Term: {
+            /**
+             * @description `errors`, `latency`: calls to it fail more or take longer than the calls that it makes explain.  `stopped`: it makes fewer calls for each call to it. `skipped`: of two kinds of log lines that it wrote equally often, it writes one no more. `severity`: a larger share of its log lines are warnings or errors. `cpu`, `memory`: it uses more.
+             * @enum {string}
+             */
+            signal: "errors" | "latency" | "stopped" | "skipped" | "severity" | "cpu" | "memory";
+            /** @description Callee, log pattern or metric; may be empty. */
+            subject: string;
+            /**
+             * Format: double
+             * @description In the baseline.
+             */
+            before: number;
+            /** Format: double */
+            now: number;
+            /** @description Unit of before and now. */
+            unit: string;
+            /**
+             * Format: double
+             * @description 0 to 1: share of what changed at all candidates in this signal.
+             */
+            share: number;
+            /**
+             * Format: double
+             * @description 0 to 1: strength of the change x share x weight of the signal.
+             */
+            score: number;
+        };
+        Explanation: {
+            data: components["schemas"]["Why"];
+            meta: components["schemas"]["Meta"];
         };
         PathEdge: {
             /** @description Empty for all calls to the service of the alert. */
@@ -3369,15 +3442,27 @@ export interface components {
             /** @description Type of the calls to it, as in the service map; empty for a service. */
             connection_type: string;
             /**
-             * @description `errors`: more calls fail. `latency`: calls take longer. `new`: it was not called before.
+             * @description `errors`: more calls fail. `latency`: calls take longer. `new`: it was not called before, in evidence of older versions. The others are as in the terms of candidates.
              * @enum {string}
              */
-            signal: "errors" | "latency" | "new";
+            signal: "errors" | "latency" | "new" | "stopped" | "skipped" | "severity" | "cpu" | "memory";
+            /** @description Callee, log pattern or metric that the signal is about; may be empty. */
+            subject: string;
+            /**
+             * Format: double
+             * @description Value of the signal in the baseline.
+             */
+            before: number;
+            /**
+             * Format: double
+             * @description Value of the signal.
+             */
+            now: number;
             /** @description Operation of the service with the largest excess; empty if unknown. */
             operation: string;
             /**
              * Format: double
-             * @description 0 to 1: share of the excess at the service of the alert that originates here.
+             * @description 0 to 1: share of what changed at all candidates in this signal.
              */
             share: number;
             calls: number;
@@ -5316,6 +5401,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["IncidentList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    explainService: {
+        parameters: {
+            query?: {
+                /** @description Service at which the problem shows. Default: all calls from outside. */
+                service?: string;
+                /** @description Start of the range. Default: 5 min before its end. */
+                start?: string;
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Start of the baseline. Default: an hour before its end. */
+                compare_start?: string;
+                /** @description End of the baseline. Default: the start of the range. */
+                compare_end?: string;
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The evidence. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explanation"];
                 };
             };
             default: components["responses"]["Problem"];

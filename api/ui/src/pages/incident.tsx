@@ -1,7 +1,8 @@
 import '../incident/incident.css'
 import { useState } from 'react'
 import { Link, useParams } from 'wouter'
-import type { Incident, IncidentAlert } from '../api/types'
+import { Candidates } from '../alert/candidates-table'
+import type { Incident, IncidentAlert, Why } from '../api/types'
 import { Problem, Section, Since, Status, Waiting } from '../components/bits'
 import { LinkButton } from '../components/button'
 import { Pick } from '../components/form'
@@ -31,6 +32,7 @@ export default function IncidentPage() {
           <Fired incident={i} />
           <Section title="Where it begins" note={comparedOf(i)}>
             <Where incident={i} />
+            {(i.latest ?? i.at_firing) && <Candidates why={(i.latest ?? i.at_firing) as Why} label="What may be at fault" />}
           </Section>
           <Section
             title="Alerts"
