@@ -19,12 +19,12 @@ const (
 // changed is what the calls to one node do now, and what they did before: those of each edge as often as now, so that a change of who calls
 // is no change of the node.
 type changed struct {
-	calls, failed, seconds           float64
-	wasFailed, wasSeconds            float64
-	excessFailed, ownFailed          float64
-	ownSeconds, uncertain            float64 // uncertain is the variance of ownSeconds
-	server, waits                    float64 // seconds that its spans take longer, and that it waits longer for what it calls
-	failing                          bool
+	calls, failed, seconds  float64
+	wasFailed, wasSeconds   float64
+	excessFailed, ownFailed float64
+	ownSeconds, uncertain   float64 // uncertain is the variance of ownSeconds
+	server, waits           float64 // seconds that its spans take longer, and that it waits longer for what it calls
+	failing                 bool
 }
 
 // calls adds the terms of errors and latency of the nodes in reach. It returns which share of what fails too much at each of them begins
