@@ -34,7 +34,7 @@ type changed struct {
 // that it makes; the rest, between both spans, is of the network or of queues at one end. It is the client's where most of the services that
 // it calls show it, else the server's.
 func (s suspects) calls(now, before []model.Edge, span, baseline time.Duration, root string, in map[model.Node]bool,
-	weights [2]float64) (below map[place]float64) {
+	weights [2]float64) map[place]float64 {
 	list := edges.Compare(now, before, span, baseline)
 	flows, _ := flowsOf(now, before, span, baseline)
 	by, atClient := map[place]*changed{}, waitingClients(list)
@@ -86,7 +86,12 @@ func (s suspects) calls(now, before []model.Edge, span, baseline time.Duration, 
 		c.ownSeconds += max(0, c.server-max(0, c.waits-c.ownSeconds))
 		total[signalTime] += c.ownSeconds * c.growth()
 	}
-	below = map[place]float64{}
+	return s.changes(by, total, weights)
+}
+
+// changes adds the terms of what changed at each place, of which total is all. It returns which share of what fails too much begins below it.
+func (s suspects) changes(by map[place]*changed, total, weights [2]float64) map[place]float64 {
+	below := map[place]float64{}
 	for p, c := range by {
 		if c.excessFailed > 0 {
 			below[p] = 1 - c.ownFailed/c.excessFailed
