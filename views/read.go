@@ -14,6 +14,10 @@ type Reader interface {
 	Services(from, to time.Time) ([]model.Service, error)
 	// Service sums up a service over all its dimensions; ok=false: it has no spans in the range.
 	Service(name string, from, to time.Time) (s model.Service, ok bool, err error)
+	// ServiceCounts is Services with what was counted, to add up and to compare.
+	ServiceCounts(from, to time.Time) ([]model.ServiceCounts, error)
+	// ServiceTrends returns the incoming requests of every service that has any, in steps as ServicePoints.
+	ServiceTrends(from, to time.Time, step time.Duration) ([]model.ServiceTrend, error)
 	// Operations reports ok=false for a service the views do not know at all.
 	Operations(service string, from, to time.Time) (ops []model.Operation, ok bool, err error)
 	// Latencies returns the operations that match accepts, with their histograms; the status of a key is not set.

@@ -14,7 +14,7 @@ func (s *Set) sumServices(g model.Segment, keys []*model.REDKey, f model.DimFilt
 		if err != nil {
 			return err
 		}
-		sums.AddServices(into, list, f)
+		sums.AddServices(into, list, width, f)
 	}
 	return nil
 }

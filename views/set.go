@@ -63,6 +63,7 @@ type Set struct {
 	rawLogs   *traces.RawStore
 	patterns  *drain.Store
 	sums      sums.Buckets
+	trends    sums.Trends
 	hours     sums.Hours
 	preparing preparing
 	counters  model.Counters
@@ -104,7 +105,7 @@ func Open(kv storage.KV, cfg model.Config) (*Set, error) {
 	if s.rawLogs, err = traces.NewRawStore(model.RawSignalLogs, cfg.LogBytes); err != nil {
 		return nil, fmt.Errorf("views: %w", err)
 	}
-	s.sums.Most, s.hours.Most = cfg.CacheBytes/2/sums.ServiceBytes, cfg.CacheBytes/2
+	s.sums.Most, s.trends.Most, s.hours.Most = cfg.CacheBytes/2/sums.ServiceBytes, cfg.CacheBytes/8/sums.TrendBytes, cfg.CacheBytes*3/8
 	s.taken.Config, s.taken.Names, s.taken.Records, s.taken.Spans = cfg, s.names, s.dedup, s.spans
 	s.taken.Spare, s.taken.Patterns = &traces.RawSpare{Most: cfg.SpareBytes}, s.drainsOf
 	for i, t := range s.tables {

@@ -41,6 +41,7 @@ type View struct {
 // Views are the views that clients can subscribe to.
 var Views = []*View{
 	{Name: "services", Takes: []string{"range", "service", "dimensions"}, Compute: (*Hub).liveServices},
+	{Name: "servicehealth", Takes: []string{"range", "service", "dimensions"}, Compute: (*Hub).liveHealth},
 	{Name: "servicemap", Takes: []string{"range", "service", "dimensions"}, Compute: (*Hub).liveMap},
 	{Name: "alerts", Takes: []string{"state"}, Alerts: true, Compute: (*Hub).liveAlerts},
 	{Name: "pipeline", Compute: (*Hub).livePipeline},
@@ -159,6 +160,34 @@ func (s *Hub) liveServices(f Filter) (*State, error) {
 		return map[string]any{"services": changed, "removed": removed, "meta": st.meta}
 	}
 	return st.finish(rest.ServiceList{Services: list, Total: len(list), Meta: st.meta})
+}
+
+func (s *Hub) liveHealth(f Filter) (*State, error) {
+	m, release := s.Hold(f.Dimensions)
+	defer release()
+	r, err := f.rangeOf(m)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.Services.Health(m, r)
+	if err != nil {
+		return nil, err
+	}
+	if f.Service != "" {
+		list.Services = slices.DeleteFunc(list.Services, func(v rest.ServiceHealth) bool { return v.Name != f.Service })
+		list.Total = len(list.Services)
+	}
+	list.Meta = s.Meta(m, r)
+	st := &State{meta: list.Meta, items: map[string][]byte{}}
+	for _, v := range list.Services {
+		if err := st.add(telemetry.HealthRow(v), v); err != nil {
+			return nil, err
+		}
+	}
+	st.delta = func(changed []json.RawMessage, removed []string) any {
+		return map[string]any{"services": changed, "removed": removed, "now": list.Now, "baseline": list.Baseline, "meta": list.Meta}
+	}
+	return st.finish(list)
 }
 
 // edgeName identifies an edge.

@@ -286,7 +286,7 @@ func (h *Hub) lookAt(view string, raw json.RawMessage) (*View, Filter, error) {
 	i := slices.IndexFunc(h.Catalog, func(v *View) bool { return v.Name == view })
 	if i < 0 {
 		return nil, Filter{}, answer.Advise(answer.Problemf(answer.ErrBadRequest, "unknown_view", "unknown view %q", view),
-			"Views are services, servicemap, alerts, pipeline and logs.")
+			"Views are services, servicehealth, servicemap, alerts, pipeline and logs.")
 	}
 	f, err := h.Catalog[i].parseFilter(raw)
 	return h.Catalog[i], f, err

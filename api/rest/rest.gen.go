@@ -582,6 +582,36 @@ func (e RuleInputType) Valid() bool {
 	}
 }
 
+// Defines values for ServiceHealthHealth.
+const (
+	HealthFailing  ServiceHealthHealth = "failing"
+	HealthFewCalls ServiceHealthHealth = "few_calls"
+	HealthNoData   ServiceHealthHealth = "no_data"
+	HealthOK       ServiceHealthHealth = "ok"
+	HealthSilent   ServiceHealthHealth = "silent"
+	HealthSlower   ServiceHealthHealth = "slower"
+)
+
+// Valid indicates whether the value is a known member of the ServiceHealthHealth enum.
+func (e ServiceHealthHealth) Valid() bool {
+	switch e {
+	case HealthFailing:
+		return true
+	case HealthFewCalls:
+		return true
+	case HealthNoData:
+		return true
+	case HealthOK:
+		return true
+	case HealthSilent:
+		return true
+	case HealthSlower:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SourceName.
 const (
 	SourceNameElasticsearch SourceName = "elasticsearch"
@@ -2566,6 +2596,46 @@ type ServiceAnswer struct {
 	Service Service `json:"service"`
 }
 
+// ServiceHealth defines model for ServiceHealth.
+type ServiceHealth struct {
+	// Before The same of the baseline.
+	Before *ServiceNumbers `json:"before"`
+
+	// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
+	Dimensions *Dimensions         `json:"dimensions,omitempty"`
+	Health     ServiceHealthHealth `json:"health"`
+
+	// LastSeen End of its newest span, in whole seconds.
+	LastSeen *time.Time `json:"last_seen"`
+	Name     string     `json:"name"`
+
+	// Now Incoming requests of the last minute; null if there are none.
+	Now *ServiceNumbers `json:"now"`
+
+	// Reason Why, with the numbers.
+	Reason string `json:"reason"`
+}
+
+// ServiceHealthHealth defines model for ServiceHealth.Health.
+type ServiceHealthHealth string
+
+// ServiceHealthList Examples: {"baseline":{"end":"2026-11-23T10:09:00Z","start":"2026-11-23T09:09:00Z"},"meta":{"lag_ms":0,"partial":false,"since":"2026-11-23T10:00:00Z","source":"view","up_to":"2026-11-23T10:14:59.9Z","view_version":1,"warnings":[]},"now":{"end":"2026-11-23T10:14:59.9Z","start":"2026-11-23T10:13:50Z"},"services":[{"before":{"error_rate":0.002,"p95_ms":74,"rate":2.7},"health":"failing","last_seen":"2026-11-23T10:14:59Z","name":"cart","now":{"error_rate":0.44,"p95_ms":118,"rate":2.7},"reason":"fails 44 % of its calls, 0.2 % before"}],"total":1}
+type ServiceHealthList struct {
+	// Baseline Null if the views hold none.
+	Baseline *TimeRange `json:"baseline"`
+
+	// Meta Time range, source and completeness of an answer.
+	Meta Meta `json:"meta"`
+
+	// Next Token of the next page; absent on the last page.
+	Next     *string         `json:"next,omitempty"`
+	Now      TimeRange       `json:"now"`
+	Services []ServiceHealth `json:"services"`
+
+	// Total Number of items in this answer.
+	Total int `json:"total"`
+}
+
 // ServiceList Examples: {"meta":{"lag_ms":0,"partial":false,"since":"2026-11-23T10:00:00Z","source":"view","up_to":"2026-11-23T10:14:59.9Z","view_version":1,"warnings":[]},"services":[{"calls":310,"entry":{"calls":200,"error_rate":0.005,"errors":1,"p50_ms":14,"p95_ms":42,"p99_ms":63,"rate":0.22},"error_rate":0.0032,"errors":1,"last_seen":"2026-11-23T10:14:59.8Z","name":"cart","p50_ms":12.1,"p95_ms":40.5,"p99_ms":61,"rate":0.34}],"total":1}
 type ServiceList struct {
 	// Meta Time range, source and completeness of an answer.
@@ -2599,6 +2669,42 @@ type ServiceMetrics struct {
 
 	// StepS Width of a point in seconds.
 	StepS int64 `json:"step_s"`
+}
+
+// ServiceNumbers Numbers of the requests of a service, with four significant digits.
+type ServiceNumbers struct {
+	// ErrorRate errors / calls, from 0 to 1.
+	ErrorRate float64 `json:"error_rate"`
+	P95Ms     float64 `json:"p95_ms"`
+
+	// Rate Calls per second.
+	Rate float64 `json:"rate"`
+}
+
+// ServiceTrend The lists have a value for each step. A rate is null before the views begin; the others are null without calls.
+type ServiceTrend struct {
+	// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
+	Dimensions *Dimensions `json:"dimensions,omitempty"`
+	ErrorRate  []*float64  `json:"error_rate"`
+
+	// Mean Numbers of the requests of a service, with four significant digits.
+	Mean  ServiceNumbers `json:"mean"`
+	Name  string         `json:"name"`
+	P95Ms []*float64     `json:"p95_ms"`
+	Rate  []*float64     `json:"rate"`
+}
+
+// ServiceTrends Examples: {"meta":{"lag_ms":0,"partial":false,"since":"2026-11-23T10:00:00Z","source":"view","up_to":"2026-11-23T10:14:59.9Z","view_version":1,"warnings":[]},"services":[{"error_rate":[0,0.3],"mean":{"error_rate":0.15,"p95_ms":90,"rate":2.7},"name":"cart","p95_ms":[74,118],"rate":[2.7,2.6]}],"start":"2026-11-23T10:00:00Z","step_s":20}
+type ServiceTrends struct {
+	// Meta Time range, source and completeness of an answer.
+	Meta Meta `json:"meta"`
+
+	// Services Services with incoming requests in the range.
+	Services []ServiceTrend `json:"services"`
+
+	// Start Start of the first step.
+	Start time.Time `json:"start"`
+	StepS int64     `json:"step_s"`
 }
 
 // SourceName defines model for SourceName.
@@ -2645,6 +2751,12 @@ type TemplateRequestKind string
 
 // Term defines model for Term.
 type Term = alert.Term
+
+// TimeRange defines model for TimeRange.
+type TimeRange struct {
+	End   time.Time `json:"end"`
+	Start time.Time `json:"start"`
+}
 
 // Token defines model for Token.
 type Token struct {
@@ -3354,6 +3466,30 @@ type GetPipelineParams struct {
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
+// ListServiceHealthParams defines parameters for ListServiceHealth.
+type ListServiceHealthParams struct {
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
+	Filter *Filter `json:"filter,omitempty"`
+
+	// Start Start of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Limit Maximum number of results. Default: all.
+	Limit *ListLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Next Value of `next` in the previous answer.
+	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
 // GetServiceMapParams defines parameters for GetServiceMap.
 type GetServiceMapParams struct {
 	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
@@ -3473,6 +3609,27 @@ type ListOperationsParams struct {
 
 // ListOperationsParamsKind defines parameters for ListOperations.
 type ListOperationsParamsKind string
+
+// ListServiceTrendsParams defines parameters for ListServiceTrends.
+type ListServiceTrendsParams struct {
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
+	Filter *Filter `json:"filter,omitempty"`
+
+	// Start Start of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Step Width of a step as a duration, rounded up to whole buckets of the views. Default: a 48th of the range.
+	Step *string `form:"step,omitempty" json:"step,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
 
 // DeleteSLOParams defines parameters for DeleteSLO.
 type DeleteSLOParams struct {
@@ -3794,6 +3951,9 @@ type ServerInterface interface {
 	// ResumeReplay Resume a paused or failed replay.
 	// (POST /api/v1/replays/{id}/resume)
 	ResumeReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
+	// ListServiceHealth How each service is doing at the end of the range, by name.
+	// (GET /api/v1/servicehealth)
+	ListServiceHealth(w http.ResponseWriter, r *http.Request, params ListServiceHealthParams)
 	// GetServiceMap Calls between services in the range.
 	// (GET /api/v1/servicemap)
 	GetServiceMap(w http.ResponseWriter, r *http.Request, params GetServiceMapParams)
@@ -3809,6 +3969,9 @@ type ServerInterface interface {
 	// ListOperations Operations of a service with spans in the range, by name and kind.
 	// (GET /api/v1/services/{name}/operations)
 	ListOperations(w http.ResponseWriter, r *http.Request, name ServiceName, params ListOperationsParams)
+	// ListServiceTrends Incoming requests of every service over the range, in steps.
+	// (GET /api/v1/servicetrends)
+	ListServiceTrends(w http.ResponseWriter, r *http.Request, params ListServiceTrendsParams)
 	// ListSLOs Service level objectives and their current state.
 	// (GET /api/v1/slos)
 	ListSLOs(w http.ResponseWriter, r *http.Request)
@@ -4193,6 +4356,12 @@ func (_ Unimplemented) ResumeReplay(w http.ResponseWriter, r *http.Request, id R
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListServiceHealth How each service is doing at the end of the range, by name.
+// (GET /api/v1/servicehealth)
+func (_ Unimplemented) ListServiceHealth(w http.ResponseWriter, r *http.Request, params ListServiceHealthParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // GetServiceMap Calls between services in the range.
 // (GET /api/v1/servicemap)
 func (_ Unimplemented) GetServiceMap(w http.ResponseWriter, r *http.Request, params GetServiceMapParams) {
@@ -4220,6 +4389,12 @@ func (_ Unimplemented) GetServiceMetrics(w http.ResponseWriter, r *http.Request,
 // ListOperations Operations of a service with spans in the range, by name and kind.
 // (GET /api/v1/services/{name}/operations)
 func (_ Unimplemented) ListOperations(w http.ResponseWriter, r *http.Request, name ServiceName, params ListOperationsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListServiceTrends Incoming requests of every service over the range, in steps.
+// (GET /api/v1/servicetrends)
+func (_ Unimplemented) ListServiceTrends(w http.ResponseWriter, r *http.Request, params ListServiceTrendsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -6974,6 +7149,117 @@ func (siw *ServerInterfaceWrapper) ResumeReplay(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// ListServiceHealth operation middleware
+func (siw *ServerInterfaceWrapper) ListServiceHealth(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListServiceHealthParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "next" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "next", r.URL.Query(), &params.Next, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "next"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "next", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListServiceHealth(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetServiceMap operation middleware
 func (siw *ServerInterfaceWrapper) GetServiceMap(w http.ResponseWriter, r *http.Request) {
 
@@ -7534,6 +7820,104 @@ func (siw *ServerInterfaceWrapper) ListOperations(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListOperations(w, r, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListServiceTrends operation middleware
+func (siw *ServerInterfaceWrapper) ListServiceTrends(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListServiceTrendsParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "step" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "step", r.URL.Query(), &params.Step, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "step"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "step", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListServiceTrends(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8502,6 +8886,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/servicemap", wrapper.GetServiceMap)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/servicehealth", wrapper.ListServiceHealth)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/servicetrends", wrapper.ListServiceTrends)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/traces", wrapper.ListTraces)
@@ -10810,6 +11200,45 @@ func (response ResumeReplaydefaultApplicationProblemPlusJSONResponse) VisitResum
 	return err
 }
 
+type ListServiceHealthRequestObject struct {
+	Params ListServiceHealthParams
+}
+
+type ListServiceHealthResponseObject interface {
+	VisitListServiceHealthResponse(w http.ResponseWriter) error
+}
+
+type ListServiceHealth200JSONResponse ServiceHealthList
+
+func (response ListServiceHealth200JSONResponse) VisitListServiceHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceHealthdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListServiceHealthdefaultApplicationProblemPlusJSONResponse) VisitListServiceHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetServiceMapRequestObject struct {
 	Params GetServiceMapParams
 }
@@ -10997,6 +11426,45 @@ type ListOperationsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListOperationsdefaultApplicationProblemPlusJSONResponse) VisitListOperationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceTrendsRequestObject struct {
+	Params ListServiceTrendsParams
+}
+
+type ListServiceTrendsResponseObject interface {
+	VisitListServiceTrendsResponse(w http.ResponseWriter) error
+}
+
+type ListServiceTrends200JSONResponse ServiceTrends
+
+func (response ListServiceTrends200JSONResponse) VisitListServiceTrendsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceTrendsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListServiceTrendsdefaultApplicationProblemPlusJSONResponse) VisitListServiceTrendsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12067,6 +12535,9 @@ type StrictServerInterface interface {
 	// ResumeReplay Resume a paused or failed replay.
 	// (POST /api/v1/replays/{id}/resume)
 	ResumeReplay(ctx context.Context, request ResumeReplayRequestObject) (ResumeReplayResponseObject, error)
+	// ListServiceHealth How each service is doing at the end of the range, by name.
+	// (GET /api/v1/servicehealth)
+	ListServiceHealth(ctx context.Context, request ListServiceHealthRequestObject) (ListServiceHealthResponseObject, error)
 	// GetServiceMap Calls between services in the range.
 	// (GET /api/v1/servicemap)
 	GetServiceMap(ctx context.Context, request GetServiceMapRequestObject) (GetServiceMapResponseObject, error)
@@ -12082,6 +12553,9 @@ type StrictServerInterface interface {
 	// ListOperations Operations of a service with spans in the range, by name and kind.
 	// (GET /api/v1/services/{name}/operations)
 	ListOperations(ctx context.Context, request ListOperationsRequestObject) (ListOperationsResponseObject, error)
+	// ListServiceTrends Incoming requests of every service over the range, in steps.
+	// (GET /api/v1/servicetrends)
+	ListServiceTrends(ctx context.Context, request ListServiceTrendsRequestObject) (ListServiceTrendsResponseObject, error)
 	// ListSLOs Service level objectives and their current state.
 	// (GET /api/v1/slos)
 	ListSLOs(ctx context.Context, request ListSLOsRequestObject) (ListSLOsResponseObject, error)
@@ -13596,6 +14070,32 @@ func (sh *strictHandler) ResumeReplay(w http.ResponseWriter, r *http.Request, id
 	}
 }
 
+// ListServiceHealth operation middleware
+func (sh *strictHandler) ListServiceHealth(w http.ResponseWriter, r *http.Request, params ListServiceHealthParams) {
+	var request ListServiceHealthRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListServiceHealth(ctx, request.(ListServiceHealthRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListServiceHealth")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListServiceHealthResponseObject); ok {
+		if err := validResponse.VisitListServiceHealthResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetServiceMap operation middleware
 func (sh *strictHandler) GetServiceMap(w http.ResponseWriter, r *http.Request, params GetServiceMapParams) {
 	var request GetServiceMapRequestObject
@@ -13722,6 +14222,32 @@ func (sh *strictHandler) ListOperations(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListOperationsResponseObject); ok {
 		if err := validResponse.VisitListOperationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListServiceTrends operation middleware
+func (sh *strictHandler) ListServiceTrends(w http.ResponseWriter, r *http.Request, params ListServiceTrendsParams) {
+	var request ListServiceTrendsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListServiceTrends(ctx, request.(ListServiceTrendsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListServiceTrends")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListServiceTrendsResponseObject); ok {
+		if err := validResponse.VisitListServiceTrendsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -225,6 +225,18 @@ func (v *View) Services(from, to time.Time) ([]model.Service, error) {
 	return views.Services(v.stretches(model.ViewRED, views.RangeOf(from, to)))
 }
 
+// ServiceCounts is Services with what was counted.
+func (v *View) ServiceCounts(from, to time.Time) ([]model.ServiceCounts, error) {
+	return views.ServiceCounts(v.stretches(model.ViewRED, views.RangeOf(from, to)))
+}
+
+// ServiceTrends returns the incoming requests of every service in steps.
+func (v *View) ServiceTrends(from, to time.Time, step time.Duration) ([]model.ServiceTrend, error) {
+	fr := v.Frontier()
+	return views.ServiceTrends(func(r model.Range) []views.VersionRange { return v.stretches(model.ViewRED, r) }, from, to,
+		views.StepWidth(&fr, from, step))
+}
+
 // Service sums up a service over all its dimensions.
 func (v *View) Service(name string, from, to time.Time) (model.Service, bool, error) {
 	return views.OneService(v.stretches(model.ViewRED, views.RangeOf(from, to)), name)

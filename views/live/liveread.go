@@ -25,6 +25,20 @@ func (l *Live) Services(from, to time.Time) ([]model.Service, error) {
 	return v.Services(from, to)
 }
 
+// ServiceCounts is Services with what was counted.
+func (l *Live) ServiceCounts(from, to time.Time) ([]model.ServiceCounts, error) {
+	v := l.View()
+	defer v.Release()
+	return v.ServiceCounts(from, to)
+}
+
+// ServiceTrends returns the incoming requests of every service in steps.
+func (l *Live) ServiceTrends(from, to time.Time, step time.Duration) ([]model.ServiceTrend, error) {
+	v := l.View()
+	defer v.Release()
+	return v.ServiceTrends(from, to, step)
+}
+
 // Service sums up a service over all its dimensions.
 func (l *Live) Service(name string, from, to time.Time) (model.Service, bool, error) {
 	v := l.View()

@@ -2,6 +2,7 @@ package sums
 
 import (
 	"sync"
+	"time"
 
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -17,6 +18,7 @@ type Service struct {
 	Of          Name
 	entry, rest Sum
 	last        uint64 // newest end, Unix nanoseconds
+	active      int64  // seconds of the buckets with spans
 }
 
 // Merge adds what o did.
@@ -24,6 +26,7 @@ func (s *Service) Merge(o *Service) {
 	s.entry.merge(&o.entry)
 	s.rest.merge(&o.rest)
 	s.last = max(s.last, o.last)
+	s.active += o.active
 }
 
 // Add counts a cell of a series.
@@ -59,8 +62,8 @@ type Buckets struct {
 // ServiceBytes is about what a sum takes.
 const ServiceBytes = 1 << 10
 
-// AddServices adds the services that f accepts to others.
-func AddServices(into map[Name]*Service, list []Service, f model.DimFilter) {
+// AddServices adds the services of a bucket, width seconds wide, that f accepts to others.
+func AddServices(into map[Name]*Service, list []Service, width int64, f model.DimFilter) {
 	for i := range list {
 		if !f.Accepts(list[i].Of.Dims) {
 			continue
@@ -71,6 +74,7 @@ func AddServices(into map[Name]*Service, list []Service, f model.DimFilter) {
 			into[t.Of] = t
 		}
 		t.Merge(&list[i])
+		t.active += width
 	}
 }
 
@@ -78,6 +82,20 @@ func AddServices(into map[Name]*Service, list []Service, f model.DimFilter) {
 func (t *Service) Model() model.Service {
 	t.rest.merge(&t.entry)
 	return model.Service{Name: t.Of.Name, Dims: t.Of.Dims, RED: t.rest.RED(), Entry: t.entry.RED(), LastSeen: model.Time(t.last)}
+}
+
+// Counts is the service as it was counted.
+func (t *Service) Counts() model.ServiceCounts {
+	c := model.ServiceCounts{Name: t.Of.Name, Dims: t.Of.Dims, All: t.rest.counts(), LastSeen: model.Time(t.last),
+		Active: time.Duration(t.active) * time.Second}
+	c.Entry = t.entry.counts()
+	c.All.Merge(&c.Entry)
+	return c
+}
+
+// Trend is the service's incoming requests as a point of its trend.
+func (t *Service) Trend() TrendPoint {
+	return TrendPoint{t.Of, model.TrendPoint{Calls: t.entry.calls, Errors: t.entry.errors, P95: t.entry.hist.Quantile(0.95)}}
 }
 
 // Get returns what is remembered of a bucket, if no checkpoint since then added to it; changed is the last that did.

@@ -33,6 +33,10 @@ func (t *Sum) RED() model.RED {
 	return model.RED{Calls: t.calls, Errors: t.errors, Latency: t.hist.Latency()}
 }
 
+func (t *Sum) counts() model.SpanCounts {
+	return model.SpanCounts{Calls: t.calls, Errors: t.errors, Hist: t.hist}
+}
+
 func (t *Sum) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, t.calls)
 	b = binary.AppendUvarint(b, t.errors)
