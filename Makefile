@@ -78,6 +78,10 @@ bench-k6: integration-servers ## the same, with k6 as the users: fails over 200 
 	deploy/servers/setup.sh k6
 	cd deploy/bench && $(GO) run ./process -clients 1000 -k6 ../servers/run/k6
 
+.PHONY: bench-page
+bench-page: build ## what the first page costs a browser with 500 services at 4 updates/s (needs Node and Chromium)
+	cd api/ui && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && WATCHINGCAT_BIN=$(CURDIR)/$(BIN) node scripts/bench-page.mjs
+
 .PHONY: ui
 ui: ## build the page into api/ui/dist (needs Node)
 	cd api/ui && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && npm run build

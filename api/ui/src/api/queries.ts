@@ -1,6 +1,7 @@
 import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { endsNow, type Range, rangeEnd, rangeSeconds, rangeStart, type Span, secondsOf, timesOf } from '../lib/range'
-import { useLiveStatus } from '../live/use-live'
+import { endsNow, type Range, rangeSeconds, rangeStart, type Span, secondsOf, timesOf } from '../lib/range'
+import { usePaused } from '../live/use-live'
+import { serviceKey } from '../live/views'
 import { comparedTimes } from '../map/difference'
 import { getJSON, type Query, sendJSON } from './client'
 import type {
@@ -35,6 +36,8 @@ import type {
   RuleList,
   ServiceMap,
   ServiceMetrics,
+  ServiceTrend,
+  ServiceTrends,
   Silence,
   SilenceInput,
   SLO,
@@ -55,7 +58,7 @@ const pastEvery = 60_000
 
 /** What has no live view is asked for again every few seconds, more seldom after an error and not while the page is paused. */
 export function useEvery(every: number, span?: Range | Span) {
-  const { paused } = useLiveStatus()
+  const paused = usePaused()
   const range = typeof span === 'object' ? ('range' in span ? span.range : '0..1') : span
   const ms = range !== undefined && !endsNow(range) ? Math.max(every, pastEvery) : every
   return (query: { state: { error: Error | null } }): number | false => (paused ? false : query.state.error ? Math.max(ms, 15_000) : ms)
@@ -492,36 +495,17 @@ export interface Matrix {
 
 const sparkPoints = 48
 
-/** Entry-span rate of every service over the range, for sparklines: one query for all rows. */
-export function useRates(range: Range) {
+/** The requests of every service over the range, for sparklines: one answer for all rows. */
+export function useTrends(range: Range) {
   const step = Math.max(10, Math.round(rangeSeconds(range) / sparkPoints / 10) * 10)
   return useQuery({
-    queryKey: ['rates', range],
-    queryFn: async ({ signal }) => {
-      const end = Math.floor(rangeEnd(range) / step) * step
-      const start = end - sparkPoints * step
-      // A metric of an application may have this name too, and a job; so do a collector's series of the time before the views.
-      const rate = (more: string) =>
-        `sum by (service_name) (rate(traces_span_metrics_calls_total{span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"${more}}[${Math.max(60, step)}s]))`
-      const query = `${rate(', job=""')} or ${rate('')}`
-      return sparks(await getJSON<Matrix>('/prometheus/api/v1/query_range', { query, start, end, step }, signal), start, end, step)
-    },
+    queryKey: ['trends', range],
+    queryFn: ({ signal }) => getJSON<ServiceTrends>('/api/v1/servicetrends', { ...timesOf(range), step: `${step}s` }, signal),
+    select: trendsByService,
+    structuralSharing: false, // comparing thousands of numbers costs more than drawing the rows in view
     refetchInterval: useEvery(Math.max(10_000, step * 500), range),
     placeholderData: keepPreviousData,
   })
 }
 
-export function sparks(m: Matrix, start: number, end: number, step: number): Map<string, (number | null)[]> {
-  const out = new Map<string, (number | null)[]>()
-  const n = Math.round((end - start) / step) + 1
-  for (const series of m.data.result) {
-    const line = new Array<number | null>(n).fill(null)
-    for (const [t, v] of series.values) {
-      const i = Math.round((t - start) / step)
-      const value = Number(v)
-      if (i >= 0 && i < n && Number.isFinite(value)) line[i] = value
-    }
-    out.set(series.metric.service_name ?? '', line)
-  }
-  return out
-}
+const trendsByService = (t: ServiceTrends): Map<string, ServiceTrend> => new Map(t.services.map((s) => [serviceKey(s), s]))

@@ -175,6 +175,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/servicehealth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How each service is doing at the end of the range, by name.
+         * @description Health is computed from numbers, without rules. A service is judged by its incoming requests (SERVER and CONSUMER spans); one without any by all its spans.
+         *     `now` is the last minute of the range. The baseline is the hour that ended five minutes before, cut where the views begin; with less than five minutes of it there is none.
+         *     Where only wider buckets are kept of that time, all of these are as many times longer.
+         *     `failing`: the failed share is above 1 % and above five times the baseline, or at least 25 % whatever the baseline is, and so many failures have a chance below 1e-5.
+         *     `slower`: the 95th percentile is above 1.5 times the baseline by at least 1 ms, and their intervals (3 standard errors) do not overlap.
+         *     `silent`: no span for two minutes, in which at least ten were to be expected, from a service that had spans as regularly as to exclude chance.
+         *     `few_calls`: every call failed, but too few to judge. `no_data`: no call in the last five minutes. `ok`: none of these.
+         *     If the last minute has fewer than 20 calls, or its difference may be noise, the last five minutes decide.
+         *     The list has every service with spans in the range or in the baseline.
+         */
+        get: operations["listServiceHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/servicetrends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Incoming requests of every service over the range, in steps. */
+        get: operations["listServiceTrends"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/traces": {
         parameters: {
             query?: never;
@@ -1351,7 +1396,7 @@ export interface paths {
         };
         /**
          * WebSocket with live snapshots and deltas of the views.
-         * @description The client sends `{"type":"subscribe","id":"…","view":"services|servicemap|alerts|pipeline","filter":{…},"cursor":n}`; the protocol is in /docs/websocket.
+         * @description The client sends `{"type":"subscribe","id":"…","view":"services|servicehealth|servicemap|alerts|pipeline","filter":{…},"cursor":n}`; the protocol is in /docs/websocket.
          */
         get: operations["webSocket"];
         put?: never;
@@ -2239,6 +2284,153 @@ export interface components {
             total: number;
             /** @description Token of the next page; absent on the last page. */
             next?: string;
+            meta: components["schemas"]["Meta"];
+        };
+        /** @description Numbers of the requests of a service, with four significant digits. */
+        ServiceNumbers: {
+            /**
+             * Format: double
+             * @description Calls per second.
+             */
+            rate: number;
+            /**
+             * Format: double
+             * @description errors / calls, from 0 to 1.
+             */
+            error_rate: number;
+            /** Format: double */
+            p95_ms: number;
+        };
+        ServiceHealth: {
+            name: string;
+            dimensions?: components["schemas"]["Dimensions"];
+            /** @enum {string} */
+            health: "failing" | "slower" | "silent" | "few_calls" | "no_data" | "ok";
+            /** @description Why, with the numbers. */
+            reason: string;
+            /** @description Incoming requests of the last minute; null if there are none. */
+            now: components["schemas"]["ServiceNumbers"] | null;
+            /** @description The same of the baseline. */
+            before: components["schemas"]["ServiceNumbers"] | null;
+            /**
+             * Format: date-time
+             * @description End of its newest span, in whole seconds.
+             */
+            last_seen: string | null;
+        };
+        TimeRange: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+        };
+        /**
+         * @example {
+         *       "services": [
+         *         {
+         *           "name": "cart",
+         *           "health": "failing",
+         *           "reason": "fails 44 % of its calls, 0.2 % before",
+         *           "now": {
+         *             "rate": 2.7,
+         *             "error_rate": 0.44,
+         *             "p95_ms": 118
+         *           },
+         *           "before": {
+         *             "rate": 2.7,
+         *             "error_rate": 0.002,
+         *             "p95_ms": 74
+         *           },
+         *           "last_seen": "2026-11-23T10:14:59Z"
+         *         }
+         *       ],
+         *       "total": 1,
+         *       "now": {
+         *         "start": "2026-11-23T10:13:50Z",
+         *         "end": "2026-11-23T10:14:59.9Z"
+         *       },
+         *       "baseline": {
+         *         "start": "2026-11-23T09:09:00Z",
+         *         "end": "2026-11-23T10:09:00Z"
+         *       },
+         *       "meta": {
+         *         "source": "view",
+         *         "since": "2026-11-23T10:00:00Z",
+         *         "up_to": "2026-11-23T10:14:59.9Z",
+         *         "lag_ms": 0,
+         *         "partial": false,
+         *         "warnings": [],
+         *         "view_version": 1
+         *       }
+         *     }
+         */
+        ServiceHealthList: {
+            services: components["schemas"]["ServiceHealth"][];
+            /** @description Number of items in this answer. */
+            total: number;
+            /** @description Token of the next page; absent on the last page. */
+            next?: string;
+            now: components["schemas"]["TimeRange"];
+            /** @description Null if the views hold none. */
+            baseline: components["schemas"]["TimeRange"] | null;
+            meta: components["schemas"]["Meta"];
+        };
+        /** @description The lists have a value for each step. A rate is null before the views begin; the others are null without calls. */
+        ServiceTrend: {
+            name: string;
+            dimensions?: components["schemas"]["Dimensions"];
+            mean: components["schemas"]["ServiceNumbers"];
+            rate: (number | null)[];
+            error_rate: (number | null)[];
+            p95_ms: (number | null)[];
+        };
+        /**
+         * @example {
+         *       "services": [
+         *         {
+         *           "name": "cart",
+         *           "mean": {
+         *             "rate": 2.7,
+         *             "error_rate": 0.15,
+         *             "p95_ms": 90
+         *           },
+         *           "rate": [
+         *             2.7,
+         *             2.6
+         *           ],
+         *           "error_rate": [
+         *             0,
+         *             0.3
+         *           ],
+         *           "p95_ms": [
+         *             74,
+         *             118
+         *           ]
+         *         }
+         *       ],
+         *       "start": "2026-11-23T10:00:00Z",
+         *       "step_s": 20,
+         *       "meta": {
+         *         "source": "view",
+         *         "since": "2026-11-23T10:00:00Z",
+         *         "up_to": "2026-11-23T10:14:59.9Z",
+         *         "lag_ms": 0,
+         *         "partial": false,
+         *         "warnings": [],
+         *         "view_version": 1
+         *       }
+         *     }
+         */
+        ServiceTrends: {
+            /** @description Services with incoming requests in the range. */
+            services: components["schemas"]["ServiceTrend"][];
+            /**
+             * Format: date-time
+             * @description Start of the first step.
+             */
+            start: string;
+            /** Format: int64 */
+            step_s: number;
             meta: components["schemas"]["Meta"];
         };
         ServiceAnswer: {
@@ -4428,6 +4620,76 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listServiceHealth: {
+        parameters: {
+            query?: {
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
+                filter?: components["parameters"]["filter"];
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Maximum number of results. Default: all. */
+                limit?: components["parameters"]["listLimit"];
+                /** @description Value of `next` in the previous answer. */
+                next?: components["parameters"]["next"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The services. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceHealthList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listServiceTrends: {
+        parameters: {
+            query?: {
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
+                filter?: components["parameters"]["filter"];
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Width of a step as a duration, rounded up to whole buckets of the views. Default: a 48th of the range. */
+                step?: string;
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The trends. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceTrends"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     listTraces: {
         parameters: {
             query?: {
@@ -4698,7 +4960,7 @@ export interface operations {
         parameters: {
             query: {
                 /** @description The view to subscribe to. */
-                view: "services" | "servicemap" | "alerts" | "pipeline" | "logs";
+                view: "services" | "servicehealth" | "servicemap" | "alerts" | "pipeline" | "logs";
                 /** @description Length of the sliding range, at most 24h. */
                 range?: string;
                 /** @description Only this service; on the map, its edges. */

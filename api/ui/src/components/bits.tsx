@@ -20,6 +20,16 @@ const shapes: Record<Health, ReactNode> = {
       fillRule="evenodd"
     />
   ),
+  failing: (
+    <path d="M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1zM4.9 6 6 4.9l2 2 2-2L11.1 6l-2 2 2 2-1.1 1.1-2-2-2 2L4.9 10l2-2z" fillRule="evenodd" />
+  ),
+  silent: <path d="M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1zM4.5 7.2h7v1.6h-7z" fillRule="evenodd" />,
+  slower: (
+    <path d="M4 1.5h8v2.6L9.3 8l2.7 3.9v2.6H4v-2.6L6.7 8 4 4.1zM5.5 3v.7L8 7.2l2.5-3.5V3zM8 8.9l-2.5 3.5v.6h5v-.6z" fillRule="evenodd" />
+  ),
+  few: (
+    <path d="M3 7a1.2 1.2 0 1 1 0 2.2A1.2 1.2 0 0 1 3 7zm5 0a1.2 1.2 0 1 1 0 2.2A1.2 1.2 0 0 1 8 7zm5 0a1.2 1.2 0 1 1 0 2.2A1.2 1.2 0 0 1 13 7z" />
+  ),
   ok: <path d="M6.3 12.6 2 8.3l1.3-1.3 3 3 6.4-6.5L14 4.8z" />,
   nodata: <path d="M3 7.2h10v1.6H3z" />,
 }
@@ -63,7 +73,7 @@ export const Since = memo(function Since({ time }: { time: string }) {
   )
 })
 
-export function ServiceLink({ name, row }: { name: string; row?: boolean }) {
+export const ServiceLink = memo(function ServiceLink({ name, row }: { name: string; row?: boolean }) {
   const href = useHref()
   if (name === '') return <span className="name dim">(empty name)</span>
   return (
@@ -71,7 +81,7 @@ export function ServiceLink({ name, row }: { name: string; row?: boolean }) {
       <Name of={name} />
     </Link>
   )
-}
+})
 
 export function Problem({ error }: { error: Error | string }) {
   const advice = typeof error === 'string' ? '' : ((error as ApiError).advice ?? '')

@@ -1,5 +1,5 @@
 import './incident.css'
-import { Fragment, Suspense, useMemo } from 'react'
+import { Fragment, memo, Suspense, useMemo } from 'react'
 import { Link } from 'wouter'
 import type { Incident, IncidentHeader } from '../api/types'
 import { Ago, Problem, Since, Status } from '../components/bits'
@@ -11,14 +11,14 @@ import { tracePath, useHref } from '../lib/url'
 import { Acknowledge, SilenceButton } from './actions'
 import { incidentPath, leadOf } from './lead'
 import { type Stop, wayToCause } from './path'
-import { useIncident, useIncidents } from './queries'
+import { useIncident, useIncidents, useRuleCount } from './queries'
 
 const FiredChart = lazyPage(() => import('./chart')) // with what draws charts
 
 const shownOthers = 3
 
 /** The open incidents on the first screen: the newest with its cause, the others as links. Its place has one height, whatever is open. */
-export function IncidentCard() {
+export const IncidentCard = memo(function IncidentCard({ unhealthy }: { unhealthy: number | undefined }) {
   const open = useIncidents({ state: 'open', limit: 20 })
   const recent = useIncidents({ state: 'resolved', limit: 5 })
   const first = open.data?.incidents[0]
@@ -28,10 +28,14 @@ export function IncidentCard() {
   return (
     <section className={`card incident-card${first ? ' incident-open' : ''}`} aria-label="Incidents">
       {open.error && <Problem error={open.error} />}
-      {first ? <Open header={first} incident={incident} others={others} /> : open.data && <Calm recent={recent.data?.incidents ?? []} />}
+      {first ? (
+        <Open header={first} incident={incident} others={others} />
+      ) : (
+        open.data && <Calm recent={recent.data?.incidents ?? []} unhealthy={unhealthy} />
+      )}
     </section>
   )
-}
+})
 
 function Open({ header: h, incident, others }: { header: IncidentHeader; incident: Incident | undefined; others: IncidentHeader[] }) {
   const href = useHref()
@@ -160,14 +164,31 @@ function Changed({ incident }: { incident: Incident | undefined }) {
   )
 }
 
-function Calm({ recent }: { recent: IncidentHeader[] }) {
+/** Nothing fires. Whether that means anything depends on whether there are rules, and on how services are doing by their numbers. */
+function Calm({ recent, unhealthy }: { recent: IncidentHeader[]; unhealthy: number | undefined }) {
   const href = useHref()
+  const rules = useRuleCount()
+  const sick = unhealthy !== undefined && unhealthy > 0
   return (
     <div className="incident-main">
       <p className="incident-facts">
-        <Status health="ok" word="No open incident" />
+        {rules === 0 ? (
+          <Status health="nodata" word="No alert rules: nothing can fire" />
+        ) : (
+          <Status health={sick ? 'nodata' : 'ok'} word="No open incident" />
+        )}
+        {sick && (
+          <span className="bad">
+            {unhealthy === 1 ? '1 service is unhealthy by its numbers' : `${unhealthy} services are unhealthy by their numbers`}, see below
+          </span>
+        )}
       </p>
-      {recent.length === 0 ? (
+      {rules === 0 && (
+        <p className="quiet">
+          Health below comes from the numbers of each service. <Link href={href('/alerts/new')}>Create a rule</Link> to be notified.
+        </p>
+      )}
+      {rules === 0 && recent.length === 0 ? null : recent.length === 0 ? (
         <p className="quiet">Alerts that fire for one reason appear here as one incident, with the cause.</p>
       ) : (
         <>

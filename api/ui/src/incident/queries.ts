@@ -2,16 +2,17 @@ import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tansta
 import { useEffect } from 'react'
 import { getJSON, type Query, sendJSON } from '../api/client'
 import type { Matrix } from '../api/queries'
-import type { Incident, IncidentList } from '../api/types'
-import { useLive, useLiveStatus } from '../live/use-live'
+import type { AlertList, Incident, IncidentList, RuleList } from '../api/types'
+import { useLiveText, usePaused } from '../live/use-live'
 
 const every = 15_000 // the server reads evidence again as often
+
+const shapeOf = (d: AlertList): string => d.alerts.map((a) => `${a.fingerprint}${a.state}${a.incident ?? ''}`).join()
 
 /** Asks again as soon as alerts change: an incident is made of them. */
 function useAfterAlerts(key: readonly unknown[]) {
   const queries = useQueryClient()
-  const alerts = useLive('alerts').data?.alerts
-  const shape = alerts?.map((a) => `${a.fingerprint}${a.state}${a.incident ?? ''}`).join()
+  const shape = useLiveText('alerts', shapeOf)
   // biome-ignore lint/correctness/useExhaustiveDependencies: the shape says when
   useEffect(() => {
     if (shape !== undefined) void queries.invalidateQueries({ queryKey: key })
@@ -19,7 +20,7 @@ function useAfterAlerts(key: readonly unknown[]) {
 }
 
 function useRefetch(): number | false {
-  return useLiveStatus().paused ? false : every
+  return usePaused() ? false : every
 }
 
 export function useIncidents(query: Query) {
@@ -81,4 +82,13 @@ export function useExpression(expr: string | undefined, labels: Record<string, s
     placeholderData: keepPreviousData,
     enabled: expr !== undefined,
   })
+}
+
+/** How many rules there are; without any nothing can fire. */
+export function useRuleCount(): number | undefined {
+  return useQuery({
+    queryKey: ['rules'],
+    queryFn: ({ signal }) => getJSON<RuleList>('/api/v1/alerts', {}, signal),
+    refetchInterval: usePaused() ? false : 60_000,
+  }).data?.rules.length
 }

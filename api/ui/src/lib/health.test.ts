@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Alert } from '../api/types'
-import { alertsByService, byUrgency, healthOf, serviceOf, summaryOf } from './health'
+import type { Alert, ServiceHealth } from '../api/types'
+import { alertsByService, byUrgency, healthOf, reasonOf, serviceOf, summaryOf, unhealthy } from './health'
 
 const alert = (state: 'pending' | 'firing', labels: Record<string, string>, active_at = '2026-11-23T10:00:00Z'): Alert => ({
   fingerprint: JSON.stringify([labels, active_at]),
@@ -17,14 +17,38 @@ const alert = (state: 'pending' | 'firing', labels: Record<string, string>, acti
   evidence: { expr: '', for: '', frontier: 'head', traces: [] },
 })
 
-const seen = { last_seen: '2026-11-23T10:00:00Z', calls: 5 }
+const judged = (health: ServiceHealth['health'], reason = 'as before') => ({ health, reason })
 
-test('the strongest alert decides, then how long ago it was seen', () => {
-  expect(healthOf(seen, [alert('pending', {}), alert('firing', {})], null)).toBe('firing')
-  expect(healthOf(seen, [alert('pending', {})], null)).toBe('pending')
-  expect(healthOf(seen, undefined, '2026-11-23T10:01:00Z')).toBe('ok')
-  expect(healthOf(seen, [], '2026-11-23T10:03:00Z')).toBe('nodata')
-  expect(healthOf({ last_seen: null, calls: 0 }, undefined, null)).toBe('nodata')
+test('the worst of alerts and numbers decides', () => {
+  expect(healthOf(judged('ok'), [alert('pending', {}), alert('firing', {})])).toBe('firing')
+  expect(healthOf(judged('failing'), [alert('firing', {})])).toBe('firing')
+  expect(healthOf(judged('failing'), [alert('pending', {})])).toBe('failing')
+  expect(healthOf(judged('ok'), [alert('pending', {})])).toBe('pending')
+  expect(healthOf(judged('few_calls'), undefined)).toBe('few')
+  expect(healthOf(judged('ok'), [])).toBe('ok')
+  expect(healthOf(undefined, undefined)).toBe('nodata')
+  expect((['firing', 'failing', 'silent', 'slower', 'pending', 'few', 'nodata', 'ok'] as const).map(unhealthy)).toEqual([
+    true,
+    true,
+    true,
+    true,
+    true,
+    false,
+    false,
+    false,
+  ])
+})
+
+test('the reason names alerts, then what the numbers say', () => {
+  const alerts = [
+    alert('firing', { alertname: 'Errors' }),
+    alert('firing', { alertname: 'Errors' }),
+    alert('pending', { alertname: 'Slow' }),
+  ]
+  expect(reasonOf(judged('failing', 'fails 44 % of its calls, 0.2 % before'), alerts)).toBe(
+    'firing: Errors; pending: Slow; fails 44 % of its calls, 0.2 % before',
+  )
+  expect(reasonOf(judged('ok'), undefined)).toBe('as before')
 })
 
 test('alerts belong to the service that their labels name', () => {

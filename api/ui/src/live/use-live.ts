@@ -25,10 +25,10 @@ export function useLive<V extends ViewName>(view: V, filter: Filter = {}): Shown
   const client = useLiveClient()
   const { range, service, state } = filter
   const chosen = useDimensions()
-  const narrowed = Object.keys(chosen).length > 0 && (view === 'services' || view === 'servicemap')
+  const narrowed = Object.keys(chosen).length > 0 && (view === 'services' || view === 'servicehealth' || view === 'servicemap')
   const length = range === undefined ? undefined : liveLength(range)
   const live = range === undefined || length !== undefined
-  const { paused } = useLiveStatus()
+  const paused = usePaused()
   const read = useQuery({
     queryKey: ['view', view, range, service, state],
     queryFn: async ({ signal }) => {
@@ -52,3 +52,21 @@ export function useLiveStatus(): Status {
   const client = useLiveClient()
   return useSyncExternalStore(client.onStatus, client.getStatus)
 }
+
+/** Whether the page is paused. Unlike the whole status it does not change with every frame. */
+export function usePaused(): boolean {
+  const client = useLiveClient()
+  return useSyncExternalStore(client.onStatus, () => client.getStatus().paused)
+}
+
+/** What is made of a live view that has no filter: a text, so that what uses it is drawn again only when that changes. */
+export function useLiveText<V extends ViewName>(view: V, text: (data: Views[V]) => string): string | undefined {
+  const client = useLiveClient()
+  const subscribe = useCallback((listener: () => void) => client.subscribe(view, noFilter, listener), [client, view])
+  return useSyncExternalStore(subscribe, () => {
+    const { data } = client.shown(view, noFilter)
+    return data === undefined ? undefined : text(data)
+  })
+}
+
+const noFilter: Filter = {}

@@ -1,10 +1,24 @@
 import type { Query } from '../api/client'
-import type { Alert, AlertList, Edge, MapNode, Meta, Pipeline, Service, ServiceList, ServiceMap } from '../api/types'
+import type {
+  Alert,
+  AlertList,
+  Edge,
+  MapNode,
+  Meta,
+  Pipeline,
+  Service,
+  ServiceHealth,
+  ServiceHealthList,
+  ServiceList,
+  ServiceMap,
+  TimeRange,
+} from '../api/types'
 import { timesOf } from '../lib/range'
 
 /** What can be subscribed to. A snapshot is the answer of the GET of the same name. */
 export interface Views {
   services: ServiceList
+  servicehealth: ServiceHealthList
   servicemap: ServiceMap
   alerts: AlertList
   pipeline: Pipeline
@@ -14,6 +28,7 @@ export type Filter = { range?: string; service?: string; state?: string; dimensi
 
 export interface Deltas {
   services: { services: Service[]; removed: string[]; meta: Meta }
+  servicehealth: { services: ServiceHealth[]; removed: string[]; now: TimeRange; baseline: TimeRange | null; meta: Meta }
   servicemap: {
     nodes: MapNode[]
     edges: Edge[]
@@ -65,8 +80,18 @@ export const dimensionValues = (d: Record<string, string> | undefined): string =
     .map((name) => d?.[name])
     .join(', ')
 
-export const serviceKey = (s: Pick<Service, 'name' | 'dimensions'>): string =>
-  s.dimensions ? `${s.name}\0${dimensionText(s.dimensions)}` : s.name
+const keysOfServices = new WeakMap<object, string>()
+
+/** The key of a service, made once for each: lists of hundreds are merged several times a second. */
+export function serviceKey(s: Pick<Service, 'name' | 'dimensions'>): string {
+  if (!s.dimensions) return s.name
+  let key = keysOfServices.get(s)
+  if (key === undefined) {
+    key = `${s.name}\0${dimensionText(s.dimensions)}`
+    keysOfServices.set(s, key)
+  }
+  return key
+}
 
 export const edgeKey = (e: EdgeName): string =>
   JSON.stringify([
@@ -84,6 +109,10 @@ export const merge: { [V in ViewName]: (old: Views[V], delta: Deltas[V]) => View
   services(old, d) {
     const services = mergeItems(old.services, d.services, new Set(d.removed), serviceKey)
     return { ...old, services, total: services.length, meta: d.meta }
+  },
+  servicehealth(old, d) {
+    const services = mergeItems(old.services, d.services, new Set(d.removed), serviceKey)
+    return { ...old, services, total: services.length, now: d.now, baseline: d.baseline, meta: d.meta }
   },
   servicemap(old, d) {
     const edges = mergeItems(old.edges, d.edges, new Set(d.removed.map(edgeKey)), edgeKey)
@@ -104,6 +133,8 @@ export function pollOf(view: ViewName, filter: Filter): { path: string; query: Q
   switch (view) {
     case 'services':
       return { path: '/api/v1/services', query: { ...times } }
+    case 'servicehealth':
+      return { path: '/api/v1/servicehealth', query: { ...times } }
     case 'servicemap':
       return { path: '/api/v1/servicemap', query: { ...times } }
     case 'alerts':
@@ -119,6 +150,10 @@ export function narrow<V extends ViewName>(view: V, filter: Filter, data: Views[
   if (name === undefined) return data
   if (view === 'services') {
     const d = data as ServiceList
+    return { ...d, services: d.services.filter((s) => s.name === name) } as Views[V]
+  }
+  if (view === 'servicehealth') {
+    const d = data as ServiceHealthList
     return { ...d, services: d.services.filter((s) => s.name === name) } as Views[V]
   }
   if (view === 'servicemap') {

@@ -5,7 +5,7 @@ import { Link } from 'wouter'
 import { type ChartKind, usualOf } from '../alert/from-chart'
 import type { ApiError } from '../api/client'
 import { useConfig, useDeployments, useOperations, useServiceMetrics } from '../api/queries'
-import type { Alert, Operation, Service, ServiceMetrics } from '../api/types'
+import type { Alert, Operation, Service, ServiceHealth, ServiceMetrics } from '../api/types'
 import { Chart, type Line, type Mark } from '../chart/chart'
 import { Ago, Problem, Section, Since, Status, Waiting } from '../components/bits'
 import { LinkButton } from '../components/button'
@@ -15,8 +15,8 @@ import { Name } from '../components/name'
 import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { count, duration, millis, none, percent, rate, spanKind } from '../lib/format'
-import { byUrgency, failing, healthOf, serviceOf, shareClass, summaryOf } from '../lib/health'
-import { endsNow, newestOf, type Range, rangeEnd, rangeSeconds, rangeStart } from '../lib/range'
+import { byUrgency, failing, healthOf, healthOrder, serviceOf, shareClass, summaryOf } from '../lib/health'
+import { endsNow, type Range, rangeEnd, rangeSeconds, rangeStart } from '../lib/range'
 import { external, serviceOfPath, useHref, useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 import { edgeKey } from '../live/views'
@@ -24,11 +24,18 @@ import { edgeKey } from '../live/views'
 /** Versions that were first seen in the last 30 days are shown. */
 const deploymentsOf = '30d'
 
+const noHealth: ServiceHealth[] = []
+
+/** Of a service with several dimensions, the one that is worst. */
+const worstOf = (list: ServiceHealth[]): ServiceHealth | undefined =>
+  [...list].sort((a, b) => healthOrder[healthOf(a, undefined)] - healthOrder[healthOf(b, undefined)])[0]
+
 export default function ServicePage() {
   const name = serviceOfPath(window.location.pathname)
   const [range] = useRange()
   const [op, setOp] = useParam('op')
   const live = useLive('services', { range, service: name })
+  const judged = useLive('servicehealth', { range, service: name }).data?.services ?? noHealth
   const alerts = useLive('alerts').data?.alerts.filter((a) => serviceOf(a) === name) ?? []
   const operations = useOperations(name, range)
   const service = live.data?.services[0]
@@ -43,7 +50,7 @@ export default function ServicePage() {
   )
   return (
     <>
-      <Head name={name} service={service} alerts={alerts} upTo={newestOf(range, live.data?.meta.up_to ?? null)} />
+      <Head name={name} service={service} alerts={alerts} judged={worstOf(judged)} />
       {alerts.length > 0 && (
         <ul className="strip">
           {alerts.sort(byUrgency).map((a) => (
@@ -72,7 +79,14 @@ export default function ServicePage() {
   )
 }
 
-function Head({ name, service, alerts, upTo }: { name: string; service: Service | undefined; alerts: Alert[]; upTo: string | null }) {
+interface HeadProps {
+  name: string
+  service: Service | undefined
+  alerts: Alert[]
+  judged: ServiceHealth | undefined
+}
+
+function Head({ name, service, alerts, judged }: HeadProps) {
   const href = useHref()
   const links = useConfig().data?.links
   const e = service?.entry
@@ -91,9 +105,9 @@ function Head({ name, service, alerts, upTo }: { name: string; service: Service 
         title={<Name of={name} />}
         beside={
           <>
-            <Status health={healthOf(service ?? { calls: 0, last_seen: null }, alerts, upTo)} />
+            <Status health={healthOf(judged, alerts)} />
             <span className="dim">
-              last seen <Ago time={service?.last_seen} />
+              {judged && judged.health !== 'ok' && `${judged.reason} · `}last seen <Ago time={service?.last_seen} />
             </span>
           </>
         }

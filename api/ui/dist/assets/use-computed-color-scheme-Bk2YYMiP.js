@@ -1,1 +1,0 @@
-import{_n as e,gn as t}from"./index-BhoUrWl_.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};

@@ -1,0 +1,161 @@
+// What the first page costs a browser with 500 services whose numbers change four times a second: the main thread's share of a core, tasks
+// longer than 50 ms, and layout shift. WATCHINGCAT_BIN is the program; it runs as a demo that also gets the spans of these services.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { chromium } from '@playwright/test'
+
+const services = Number(process.env.SERVICES ?? 500)
+const seconds = Number(process.env.SECONDS_EACH ?? 30)
+const rounds = Number(process.env.ROUNDS ?? 3)
+const bin = process.env.WATCHINGCAT_BIN
+if (!bin) throw new Error('WATCHINGCAT_BIN is not set: give the path of the watchingcat program')
+
+const freePort = () =>
+  new Promise((resolve, reject) => {
+    const s = createServer()
+    s.on('error', reject)
+    s.listen(0, '127.0.0.1', () => {
+      const { port } = s.address()
+      s.close(() => resolve(port))
+    })
+  })
+const sleep = (ms) => new Promise((r) => setTimeout(r, ms))
+
+const data = mkdtempSync(join(tmpdir(), 'watchingcat-bench-page-'))
+const [http, grpc, otlp] = [await freePort(), await freePort(), await freePort()]
+const url = `http://127.0.0.1:${http}`
+const args = ['demo', '--data-dir', data, '--http-addr', `127.0.0.1:${http}`]
+args.push('--otlp-grpc-addr', `127.0.0.1:${grpc}`, '--otlp-http-addr', `127.0.0.1:${otlp}`)
+const { WATCHINGCAT_BIN: _, ...env } = process.env // the program refuses settings that it does not know
+const server = spawn(bin, args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
+const running = () => server.exitCode === null
+
+let sent = 0
+/** One request a service each time, so that every row changes with every update. */
+async function send() {
+  const end = BigInt(Date.now()) * 1_000_000n
+  const resourceSpans = Array.from({ length: services }, (_, i) => {
+    const took = BigInt(Math.round((5 + (i % 50)) * (0.5 + Math.random()) * 1e6))
+    const id = (++sent).toString(16).padStart(16, '0')
+    const span = {
+      traceId: id.padStart(32, '0'),
+      spanId: id,
+      name: `GET /${i % 7}`,
+      kind: 2,
+      startTimeUnixNano: String(end - took),
+      endTimeUnixNano: String(end),
+      status: Math.random() < (i % 100 === 0 ? 0.4 : 0.002) ? { code: 2 } : {},
+    }
+    const attribute = (key, stringValue) => ({ key, value: { stringValue } })
+    const attributes = [
+      attribute('service.name', `service-${String(i).padStart(3, '0')}`),
+      attribute('service.namespace', `team-${i % 12}`),
+    ]
+    return { resource: { attributes }, scopeSpans: [{ spans: [span] }] }
+  })
+  const body = JSON.stringify({ resourceSpans })
+  await fetch(`http://127.0.0.1:${otlp}/v1/traces`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body })
+}
+
+async function main() {
+  for (let i = 0; running() && i < 240; i++) {
+    const ok = await fetch(`${url}/api/v1/services`)
+      .then((r) => r.ok)
+      .catch(() => false)
+    if (ok) break
+    await sleep(250)
+  }
+  let sending = true
+  const sender = (async () => {
+    while (sending && running()) {
+      const next = Date.now() + 250
+      await send().catch((e) => console.error(String(e)))
+      await sleep(Math.max(0, next - Date.now()))
+    }
+  })()
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu'],
+  })
+  const page = await browser.newPage({ viewport: { width: 1440, height: 900 } })
+  await page.addInitScript(() => {
+    window.seen = { long: [], shift: 0, moved: [] }
+    new PerformanceObserver((l) => {
+      for (const e of l.getEntries()) window.seen.long.push(Math.round(e.duration))
+    }).observe({ type: 'longtask', buffered: true })
+    new PerformanceObserver((l) => {
+      for (const e of l.getEntries()) {
+        window.seen.shift += e.value
+        for (const x of e.sources) if (x.node) window.seen.moved.push(x.node.className || x.node.nodeName)
+      }
+    }).observe({ type: 'layout-shift', buffered: true })
+  })
+  page.on('websocket', (ws) =>
+    ws.on('framereceived', (f) => {
+      frames++
+      bytes += f.payload.length
+    }),
+  )
+  let [frames, bytes] = [0, 0]
+  const cdp = await page.context().newCDPSession(page)
+  await cdp.send('Performance.enable', { timeDomain: 'timeTicks' })
+  const read = async () => {
+    const { metrics } = await cdp.send('Performance.getMetrics')
+    return Object.fromEntries(metrics.map((m) => [m.name, m.value]))
+  }
+  const reset = () =>
+    page.evaluate(() => {
+      const was = window.seen
+      window.seen = { long: [], shift: 0, moved: [] }
+      return was
+    })
+  await page.goto(url)
+  await page.waitForFunction((n) => document.querySelector('table[aria-label=Services]')?.ariaRowCount > n, services)
+  await sleep(10_000)
+  const load = await reset()
+  console.log(
+    `loading: long tasks ${load.long.join(', ') || 'none'} ms, layout shift ${load.shift.toFixed(4)} (${[...new Set(load.moved)].join(', ')})`,
+  )
+  console.log('round  main thread  script  style+layout  frames/s  KB/s  tasks > 50 ms          layout shift  rows drawn')
+  for (let i = 1; i <= rounds; i++) {
+    await reset()
+    ;[frames, bytes] = [0, 0]
+    const a = await read()
+    await sleep(seconds * 1000)
+    const b = await read()
+    const s = await reset()
+    const of = (...names) => `${((100 * names.reduce((t, n) => t + b[n] - a[n], 0)) / (b.Timestamp - a.Timestamp)).toFixed(1)} %`
+    const rows = await page.locator('[data-row]').count()
+    console.log(
+      [
+        String(i).padEnd(5),
+        of('TaskDuration').padEnd(11),
+        of('ScriptDuration').padEnd(6),
+        of('LayoutDuration', 'RecalcStyleDuration').padEnd(12),
+        (frames / seconds).toFixed(1).padEnd(8),
+        (bytes / seconds / 1024).toFixed(0).padEnd(4),
+        (s.long.length === 0 ? 'none' : `${s.long.length}, longest ${Math.max(...s.long)} ms`).padEnd(21),
+        s.shift.toFixed(4).padEnd(12),
+        rows,
+      ].join('  '),
+    )
+    if (s.moved.length > 0) console.log(`       moved: ${[...new Set(s.moved)].join(', ')}`)
+  }
+  await browser.close()
+  sending = false
+  await sender
+}
+
+try {
+  await main()
+} finally {
+  if (running()) {
+    const gone = new Promise((r) => server.once('exit', r))
+    server.kill('SIGTERM')
+    await gone
+  }
+  rmSync(data, { recursive: true, force: true })
+}
