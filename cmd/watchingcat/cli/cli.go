@@ -82,7 +82,8 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return config.Usage("%v", err) })
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(c.OutOrStdout(), c) })
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), migrateCommand(), rulesCommand(), tokenCommand(),
+	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), migrateCommand(), rulesCommand(), explainCommand(),
+		tokenCommand(),
 		userCommand(), configCommand(), versionCommand())
 	return root
 }
