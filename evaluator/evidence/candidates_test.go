@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
@@ -136,10 +137,10 @@ func TestLinesThatCameTogether(t *testing.T) {
 		pattern("sent", 40, "mail"), pattern("queued", 90, "mail"), pattern("far", 90, "far")}, in)
 	s := suspects{}
 	s.skipped(patternsOf([]views.LogPattern{pattern("begin", 120, "cart"), pattern("sent", 1, "mail"), pattern("queued", 90, "mail")}, in),
-		before, "lines")
+		before)
 	require.Equal(t, "cart 0.70 (skipped end): 0.70", candidatesText(s), "mail never sent as often as it queued")
 	s = suspects{}
-	s.skipped(patternsOf([]views.LogPattern{pattern("begin", 3, "cart"), pattern("end", 3, "cart")}, in), before, "lines")
+	s.skipped(patternsOf([]views.LogPattern{pattern("begin", 3, "cart"), pattern("end", 3, "cart")}, in), before)
 	require.Empty(t, s, "less traffic is both lines less often")
 }
 
@@ -160,9 +161,21 @@ func TestResources(t *testing.T) {
 		require.InDelta(t, c.want, resources[c.of].strength(c.before, c.now), 1e-6, name)
 	}
 	s := suspects{}
-	s.grown(resources[0], "k8s_pod_cpu_limit_utilization_ratio", map[string]float64{"cart": 0.1, "mail": 0.2}, map[string]float64{"cart": 1, "mail": 0.2, "far": 1},
-		map[string]bool{"cart": true, "mail": true})
+	s.grown(resources[0], "k8s_pod_cpu_limit_utilization_ratio", map[string]float64{"cart": 0.1, "mail": 0.2}, map[string]float64{"cart": 1, "mail": 0.2, "new": 1})
 	require.Equal(t, "cart 0.90 (cpu k8s_pod_cpu_limit_utilization_ratio): 0.90", candidatesText(s))
+}
+
+func TestServiceOfAMetric(t *testing.T) {
+	in := map[string]bool{"cart": true, "cart-db": true, "mail": true}
+	for want, l := range map[string]labels.Labels{
+		"mail":    labels.FromStrings("service_name", "mail", "k8s_pod_name", "cart-579f59597d-wc2lz"),
+		"cart":    labels.FromStrings("k8s_pod_name", "cart-579f59597d-wc2lz"),
+		"cart-db": labels.FromStrings("k8s_pod_name", "cart-db-0"),
+		"":        labels.FromStrings("k8s_pod_name", "far-579f59597d-wc2lz", "service_name", "other"),
+	} {
+		require.Equal(t, want, ownerOf(l, in))
+	}
+	require.Equal(t, "cart", ownerOf(labels.FromStrings("k8s_deployment_name", "cart", "k8s_pod_name", "x"), in))
 }
 
 func TestScoreOfACandidate(t *testing.T) {

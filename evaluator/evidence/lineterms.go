@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/views"
@@ -49,9 +51,32 @@ func (s suspects) lines(r views.Reader, v *alert.Evidence, in map[model.Node]boo
 	if err != nil {
 		return err
 	}
-	s.skipped(patternsOf(is, names), patternsOf(did, names), "lines")
+	counts, wasCounts := patternsOf(is, names), patternsOf(did, names)
+	if err := operationsInto(counts, r, v.From, v.At.Add(1), names); err != nil {
+		return err
+	}
+	if err := operationsInto(wasCounts, r, v.Baseline, v.BaselineEnd, names); err != nil {
+		return err
+	}
+	s.skipped(counts, wasCounts)
 	return nil
 }
+
+// operationsInto counts the spans of each operation beside the lines of each pattern.
+func operationsInto(by map[string]map[string]float64, r views.Reader, from, to time.Time, in map[string]bool) error {
+	list, err := r.Latencies(from, to, func(k model.REDKey) bool { return in[k.Service] })
+	for i := range list {
+		o := &list[i]
+		if by[o.Service] == nil {
+			by[o.Service] = map[string]float64{}
+		}
+		by[o.Service][operationPrefix+o.Name] += float64(o.Calls)
+	}
+	return err
+}
+
+// operationPrefix tells the spans of an operation from the lines of a pattern.
+const operationPrefix = "operation "
 
 // patternsOf counts the lines of each pattern of a service; patterns that several services log say nothing about one.
 func patternsOf(list []views.LogPattern, in map[string]bool) map[string]map[string]float64 {
@@ -98,14 +123,14 @@ func (s suspects) severity(now, before map[string]linesOf, below map[place]float
 
 // What came together: so often, so equally often in the baseline, and of that one at most such a share now.
 const (
-	leastTogether = 10
+	leastTogether = 20
 	equally       = 0.02
 	mostLeft      = 0.2
 )
 
 // skipped adds services that do no more one of two things that they did equally often: a way through their code that ends earlier. What
 // changes with who calls them, and how often, changes both.
-func (s suspects) skipped(now, before map[string]map[string]float64, unit string) {
+func (s suspects) skipped(now, before map[string]map[string]float64) {
 	type found struct {
 		gone, stays string
 		strength    float64
@@ -144,6 +169,10 @@ func (s suspects) skipped(now, before map[string]map[string]float64, unit string
 		}
 	}
 	for service, f := range best {
+		unit := "lines"
+		if strings.HasPrefix(f.gone, operationPrefix) {
+			unit = "spans"
+		}
 		s.add(place{service, ""}, alert.Term{Signal: alert.TermSkipped, Subject: f.gone, Before: before[service][f.gone],
 			Now: now[service][f.gone], Unit: unit, Share: f.strength / total, Score: f.strength * f.strength / total})
 	}

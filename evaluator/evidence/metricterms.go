@@ -52,37 +52,61 @@ func (s suspects) metrics(q *Inquiry, v *alert.Evidence, in map[model.Node]bool)
 		}
 		for _, x := range found[:min(len(found), maxMetricNames)] {
 			metric := x.Metric.Get(labels.MetricName)
-			now, err := q.highest(metric, max(v.At.Sub(v.From), leastMetricWindow), v.At)
+			now, err := q.highest(metric, max(v.At.Sub(v.From), leastMetricWindow), v.At, names)
 			if err != nil {
 				return err
 			}
-			before, err := q.highest(metric, max(v.BaselineEnd.Sub(v.Baseline), leastMetricBaseline), v.BaselineEnd)
+			before, err := q.highest(metric, max(v.BaselineEnd.Sub(v.Baseline), leastMetricBaseline), v.BaselineEnd, names)
 			if err != nil {
 				return err
 			}
-			s.grown(r, metric, before, now, names)
+			s.grown(r, metric, before, now)
 		}
 	}
 	return nil
 }
 
 // highest is the highest value of a metric in a range, of any process of each service.
-func (q *Inquiry) highest(metric string, back time.Duration, at time.Time) (map[string]float64, error) {
-	list, err := q.g.Query(q.ctx, fmt.Sprintf(`max by (service_name) (max_over_time({__name__=%q}[%ds]))`, metric, int(back.Seconds())), at)
+func (q *Inquiry) highest(metric string, back time.Duration, at time.Time, services map[string]bool) (map[string]float64, error) {
+	list, err := q.g.Query(q.ctx, fmt.Sprintf(`max by (service_name, k8s_deployment_name, k8s_pod_name) (max_over_time({__name__=%q}[%ds]))`, metric,
+		int(back.Seconds())), at)
 	out := map[string]float64{}
 	for _, x := range list {
-		if x.H == nil {
-			out[x.Metric.Get("service_name")] = x.F
+		if name := ownerOf(x.Metric, services); name != "" && x.H == nil {
+			if was, ok := out[name]; !ok || x.F > was {
+				out[name] = x.F
+			}
 		}
 	}
 	return out, err
 }
 
+// ownerOf is the service that a series of a metric is about: by its name, else by that of its deployment, else by that of its pod without the
+// hashes, or the number, that Kubernetes appends. "" where that is no service.
+func ownerOf(l labels.Labels, services map[string]bool) string {
+	for _, label := range []string{"service_name", "k8s_deployment_name"} {
+		if name := l.Get(label); services[name] {
+			return name
+		}
+	}
+	pod := l.Get("k8s_pod_name")
+	for range 2 {
+		i := strings.LastIndexByte(pod, '-')
+		if i < 0 {
+			return ""
+		}
+		if pod = pod[:i]; services[pod] {
+			return pod
+		}
+	}
+	return ""
+}
+
 // grown adds the services that use more of a resource than before.
-func (s suspects) grown(r resource, metric string, before, now map[string]float64, in map[string]bool) {
+func (s suspects) grown(r resource, metric string, before, now map[string]float64) {
 	total, strength := 0.0, map[string]float64{}
 	for name, n := range now {
-		if b, ok := before[name]; ok && in[name] && name != "" {
+		if b, ok := before[name]; ok {
 			strength[name] = r.strength(b, n)
 			total += strength[name]
 		}

@@ -23,7 +23,8 @@ const value = (v: number, unit: string): string => {
 /** A term in words: "failed calls 0.2 % → 44 %". */
 export function termText(t: Term): string {
   const of = t.signal === 'stopped' ? ` to ${t.subject}` : ''
-  return `${names[t.signal]}${of} ${value(t.before, t.unit)} → ${value(t.now, t.unit)}`
+  const name = t.signal === 'skipped' && t.unit === 'spans' ? 'spans of an operation' : names[t.signal]
+  return `${name}${of} ${value(t.before, t.unit)} → ${value(t.now, t.unit)}`
 }
 
 /** How far the first candidate is to be trusted, in words. */

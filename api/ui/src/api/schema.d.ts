@@ -3098,11 +3098,11 @@ export interface components {
         };
         Term: {
             /**
-             * @description `errors`, `latency`: calls to it fail more or take longer than the calls that it makes explain.  `stopped`: it makes fewer calls for each call to it. `skipped`: of two kinds of log lines that it wrote equally often, it writes one no more. `severity`: a larger share of its log lines are warnings or errors. `cpu`, `memory`: it uses more.
+             * @description `errors`, `latency`: calls to it fail more or take longer than the calls that it makes explain.  `stopped`: it makes fewer calls for each call to it. `skipped`: of two kinds of log lines or operations that it did equally often, it does one no more. `severity`: a larger share of its log lines are warnings or errors. `cpu`, `memory`: it uses more.
              * @enum {string}
              */
             signal: "errors" | "latency" | "stopped" | "skipped" | "severity" | "cpu" | "memory";
-            /** @description Callee, log pattern or metric; may be empty. */
+            /** @description Callee, log pattern, `operation` and its name, or metric; may be empty. */
             subject: string;
             /**
              * Format: double
