@@ -104,10 +104,11 @@ func ParseBaseline(start, end *string, r Range) (*Range, error) {
 	case start == nil:
 		return nil, Advise(Problemf(ErrBadRequest, "invalid_range", "compare_end is given without compare_start"), "Give compare_start too.")
 	}
-	c, err := Range{End: r.Start, Asked: true}, error(nil)
-	if c.Start, err = ParseTime("compare_start", *start); err != nil {
+	from, err := ParseTime("compare_start", *start)
+	if err != nil {
 		return nil, err
 	}
+	c := Range{Start: from, End: r.Start, Asked: true}
 	if end != nil {
 		if c.End, err = ParseTime("compare_end", *end); err != nil {
 			return nil, err

@@ -49,7 +49,9 @@ func mainErr() error {
 		for i := range results {
 			results[i].print(os.Stdout)
 		}
-		printTable(os.Stdout, day, results)
+		if err := printTable(os.Stdout, day, results); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -128,7 +130,7 @@ func (s *score) add(r *result) {
 	}
 }
 
-func printTable(out io.Writer, day string, results []result) {
+func printTable(out io.Writer, day string, results []result) error {
 	by, all, kinds := map[string]*score{}, score{}, []string{}
 	for i := range results {
 		r := &results[i]
@@ -149,5 +151,5 @@ func printTable(out io.Writer, day string, results []result) {
 		row(k, by[k])
 	}
 	row("all", &all)
-	w.Flush()
+	return w.Flush()
 }

@@ -188,7 +188,7 @@ func eachRow(dir fs.FS, name string, f func(map[string]string) error) error {
 	} else if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	r := csv.NewReader(file)
 	r.LazyQuotes, r.FieldsPerRecord = true, -1
 	head, err := r.Read()

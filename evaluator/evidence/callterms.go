@@ -33,8 +33,7 @@ type changed struct {
 // What a call takes longer is divided: what the span of the server takes longer is the server's, less what it waits longer for the calls
 // that it makes; the rest, between both spans, is of the network or of queues at one end. It is the client's where most of the services that
 // it calls show it, else the server's.
-func (s suspects) calls(now, before []model.Edge, span, baseline time.Duration, root string, in map[model.Node]bool,
-	weights [2]float64) map[place]float64 {
+func (s suspects) calls(now, before []model.Edge, span, baseline time.Duration, in map[model.Node]bool, weights [2]float64) map[place]float64 {
 	list := edges.Compare(now, before, span, baseline)
 	flows, _ := flowsOf(now, before, span, baseline)
 	by, atClient := map[place]*changed{}, waitingClients(list)

@@ -56,7 +56,7 @@ func (q *Inquiry) candidates(r views.Reader, v *alert.Evidence, weights [2]float
 	known := max(v.BaselineEnd.Sub(newer(v.Baseline, r.Frontier().Since)), model.BucketSeconds*time.Second)
 	s := suspects{}
 	in := reach(v.Service, now.Edges, before.Edges)
-	below := s.calls(now.Edges, before.Edges, v.At.Sub(v.From), known, v.Service, in, weights)
+	below := s.calls(now.Edges, before.Edges, v.At.Sub(v.From), known, in, weights)
 	s.stopped(now.Edges, before.Edges, in)
 	if err := s.lines(r, v, in, below); err != nil {
 		return err

@@ -34,7 +34,7 @@ func spread(e model.Edge, slow uint64, each time.Duration) model.Edge {
 func ranked(now, before []model.Edge) string {
 	s := suspects{}
 	in := reach("web", now, before)
-	s.calls(now, before, time.Minute, time.Minute, "web", in, [2]float64{1, 1})
+	s.calls(now, before, time.Minute, time.Minute, in, [2]float64{1, 1})
 	s.stopped(now, before, in)
 	return candidatesText(s)
 }
@@ -123,7 +123,7 @@ func TestSeverityOfLinesAboutFailuresBelow(t *testing.T) {
 	before := []model.Edge{edge("user", "web", "virtual_node", 1000, 0, 40*tick), edge("web", "cart", "", 1000, 0, 6*tick)}
 	now := []model.Edge{edge("user", "web", "virtual_node", 1000, 300, 40*tick), edge("web", "cart", "", 1000, 300, 6*tick)}
 	s := suspects{}
-	below := s.calls(now, before, time.Minute, time.Minute, "web", reach("web", now, before), [2]float64{1, 1})
+	below := s.calls(now, before, time.Minute, time.Minute, reach("web", now, before), [2]float64{1, 1})
 	s.severity(map[string]linesOf{"web": {1000, 300}, "cart": {1000, 300}}, map[string]linesOf{"web": {1000, 0}, "cart": {1000, 0}}, below)
 	require.Equal(t, "cart 0.97 (errors, severity): 0.97", candidatesText(s))
 }
