@@ -59,13 +59,28 @@ test('a server that hangs is stale within seconds, and nothing is said to be ok'
 })
 
 test('long and odd names leave the page as wide as it is', async ({ page, quiet }) => {
-  const red = { calls: 9, errors: 0, rate: 1, error_rate: 0, p50_ms: 1, p95_ms: 2, p99_ms: 3 }
   const names = ['x'.repeat(300), 'shop \u202eliaf', 'two\nlines', 'zero\u200bwidth']
   const now = new Date().toISOString()
   const meta = { source: 'view', since: now, up_to: now, lag_ms: 0, partial: false, warnings: [], view_version: 0 }
   await page.routeWebSocket('**/ws', (ws) => ws.close())
-  await page.route(/\/api\/v1\/services\?/, (route) =>
-    route.fulfill({ json: { services: names.map((name) => ({ name, ...red, last_seen: now, entry: red })), total: 4, meta } }),
+  const range = { start: now, end: now }
+  await page.route(/\/api\/v1\/servicehealth\?/, (route) =>
+    route.fulfill({
+      json: {
+        services: names.map((name) => ({
+          name,
+          health: 'ok',
+          reason: 'as before',
+          now: { rate: 1, error_rate: 0, p95_ms: 2 },
+          before: null,
+          last_seen: now,
+        })),
+        total: 4,
+        now: range,
+        baseline: null,
+        meta,
+      },
+    }),
   )
   for (const width of [1440, 390]) {
     await page.setViewportSize({ width, height: 800 })

@@ -54,12 +54,14 @@ test('dragging on a chart zooms the page, links keep it, a double click zooms ou
 })
 
 test('the services of a time that is over are read, not live', async ({ page }) => {
-  const asked = watch(page, /\/api\/v1\/services$/)
+  const asked = watch(page, /\/api\/v1\/servicetrends$/)
+  const judged = watch(page, /\/api\/v1\/servicehealth$/)
   await page.goto('/')
   await expect.poll(() => rows(page, 'Services').count()).toBeGreaterThan(10)
   const now = Math.floor(Date.now() / 1000)
   await page.goto(`/?from=${now - 30}&to=${now - 10}`)
   await expect.poll(() => asked().get('end')).toBe(String(now - 10))
+  await expect.poll(() => judged().get('end')).toBe(String(now - 10))
   await expect.poll(() => rows(page, 'Services').count()).toBeGreaterThan(5)
   await page.getByRole('button', { name: 'Earlier by one range' }).click()
   await expect(page).toHaveURL(new RegExp(`from=${now - 50}&to=${now - 30}`))
