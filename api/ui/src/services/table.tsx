@@ -1,3 +1,4 @@
+import '../components/table.css'
 import './services.css'
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
 import { memo, type SyntheticEvent, useCallback, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react'
