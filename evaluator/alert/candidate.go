@@ -25,7 +25,7 @@ type Term struct {
 	Subject string  `json:"subject"` // the operation, callee, log pattern or metric that it is about; may be empty
 	Before  float64 `json:"before"`  // in the baseline
 	Now     float64 `json:"now"`
-	Unit    string  `json:"unit"`  // of both: ratio, ms, calls per call, lines, operations, or that of the metric
+	Unit    string  `json:"unit"`  // of both: ratio, ms, calls per call, lines, spans, or that of the metric
 	Share   float64 `json:"share"` // 0 to 1: of what all candidates have of this signal
 	Score   float64 `json:"score"` // 0 to 1
 }

@@ -32,7 +32,7 @@ type Evidence struct {
 	Deployments []EvidenceDeployment `json:"deployments"`
 	Path        []PathEdge           `json:"path"`
 	Cleared     []PathEdge           `json:"cleared,omitempty"` // calls that the cause makes, at which nothing is wrong
-	Cause       *Cause               `json:"cause,omitempty"`   // where the path leads; nil: nothing below the service is worse
+	Cause       *Cause               `json:"cause,omitempty"`   // the first candidate; nil: too weak, or others come too close
 	// Candidates are what may be at fault, by all signals, the highest score first. Confidence is 0 to 1: the score of the first, less where
 	// the second comes close.
 	Candidates []Candidate `json:"candidates,omitempty"`

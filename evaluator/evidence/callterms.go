@@ -35,7 +35,7 @@ type changed struct {
 // it calls show it, else the server's.
 func (s suspects) calls(now, before []model.Edge, span, baseline time.Duration, in map[model.Node]bool, weights [2]float64) map[place]float64 {
 	list := edges.Compare(now, before, span, baseline)
-	flows, _ := flowsOf(now, before, span, baseline)
+	flows, _ := flowsOf(list)
 	by, atClient := map[place]*changed{}, waitingClients(list)
 	of := func(p place) *changed {
 		if by[p] == nil {

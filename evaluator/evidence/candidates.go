@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/views"
@@ -45,23 +44,19 @@ func (s suspects) add(p place, t alert.Term) {
 
 // candidates ranks what may be at fault below the service of an alert.
 func (q *Inquiry) candidates(r views.Reader, v *alert.Evidence, weights [2]float64) error {
-	now, err := q.serviceMap(r, v.From, v.At.Add(1))
+	now, before, known, err := q.mapsOf(r, v)
 	if err != nil {
 		return err
 	}
-	before, err := q.serviceMap(r, v.Baseline, v.BaselineEnd)
-	if err != nil {
-		return err
-	}
-	known := max(v.BaselineEnd.Sub(newer(v.Baseline, r.Frontier().Since)), model.BucketSeconds*time.Second)
 	s := suspects{}
 	in := reach(v.Service, now.Edges, before.Edges)
 	below := s.calls(now.Edges, before.Edges, v.At.Sub(v.From), known, in, weights)
 	s.stopped(now.Edges, before.Edges, in)
-	if err := s.lines(r, v, in, below); err != nil {
+	services := servicesOf(in)
+	if err := s.lines(r, v, services, below); err != nil {
 		return err
 	}
-	err = s.metrics(q, v, in)
+	err = s.metrics(q, v, services)
 	v.Candidates, v.Confidence = s.ranked()
 	return err
 }
@@ -131,6 +126,17 @@ func reach(service string, now, before []model.Edge) map[model.Node]bool {
 		}
 	}
 	return in
+}
+
+// servicesOf are the names of the services among nodes.
+func servicesOf(nodes map[model.Node]bool) map[string]bool {
+	names := map[string]bool{}
+	for n := range nodes {
+		if n.Type == model.NodeService {
+			names[n.Name] = true
+		}
+	}
+	return names
 }
 
 // sure is how sure a difference of so many standard errors is, 0 to 1: nothing below from, all from to on.

@@ -28,11 +28,7 @@ func (q *Inquiry) cause(r views.Reader, v *alert.Evidence) error {
 	at, term := place{top.Name, top.Connection}, top.Terms[0]
 	c := &alert.Cause{Name: top.Name, Connection: top.Connection, Signal: causeOf[term.Signal], Subject: term.Subject, Before: term.Before,
 		Now: term.Now, Share: term.Share, Versions: []string{}}
-	now, err := q.serviceMap(r, v.From, v.At.Add(1))
-	if err != nil {
-		return err
-	}
-	before, err := q.serviceMap(r, v.Baseline, v.BaselineEnd)
+	now, before, _, err := q.mapsOf(r, v)
 	if err != nil {
 		return err
 	}

@@ -200,17 +200,22 @@ func (q *Inquiry) serviceMap(r views.Reader, from, to time.Time) (model.Map, err
 	return m, err
 }
 
+// mapsOf are the service maps of what is looked at and of the baseline, and how long the baseline is, as far as it is known.
+func (q *Inquiry) mapsOf(r views.Reader, v *alert.Evidence) (now, before model.Map, known time.Duration, err error) {
+	if now, err = q.serviceMap(r, v.From, v.At.Add(1)); err != nil {
+		return now, before, 0, err
+	}
+	before, err = q.serviceMap(r, v.Baseline, v.BaselineEnd)
+	known = v.BaselineEnd.Sub(newer(v.Baseline, r.Frontier().Since))
+	return now, before, max(known, model.BucketSeconds*time.Second), err
+}
+
 func (q *Inquiry) path(r views.Reader, v *alert.Evidence, weights [2]float64) error {
-	now, err := q.serviceMap(r, v.From, v.At.Add(1))
+	now, before, known, err := q.mapsOf(r, v)
 	if err != nil {
 		return err
 	}
-	before, err := q.serviceMap(r, v.Baseline, v.BaselineEnd)
-	if err != nil {
-		return err
-	}
-	known := v.BaselineEnd.Sub(newer(v.Baseline, r.Frontier().Since))
-	ranked := rankPath(now.Edges, before.Edges, v.At.Sub(v.From), max(known, model.BucketSeconds*time.Second), v.Service, weights)
+	ranked := rankPath(now.Edges, before.Edges, v.At.Sub(v.From), known, v.Service, weights)
 	v.Path, v.Cleared = ranked.path, ranked.cleared
 	return nil
 }

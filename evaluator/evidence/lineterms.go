@@ -18,29 +18,15 @@ var severe = map[string]bool{"WARN": true, "ERROR": true, "FATAL": true}
 // linesOf counts the lines of a service, and those that are severe.
 type linesOf struct{ all, severe float64 }
 
-// lines adds the terms of log lines of the services in reach.
-func (s suspects) lines(r views.Reader, v *alert.Evidence, in map[model.Node]bool, below map[place]float64) error {
-	names := map[string]bool{}
-	for n := range in {
-		if n.Type == model.NodeService {
-			names[n.Name] = true
-		}
-	}
-	match := func(l []string) bool { return names[l[0]] }
-	now, err := r.TableRows(model.TableLogs, v.From, v.At.Add(1), match)
+// lines adds the terms of log lines and operations of services.
+func (s suspects) lines(r views.Reader, v *alert.Evidence, names map[string]bool, below map[place]float64) error {
+	by, err := severeLines(r, v.From, v.At.Add(1), names)
 	if err != nil {
 		return err
 	}
-	before, err := r.TableRows(model.TableLogs, v.Baseline, v.BaselineEnd, match)
+	was, err := severeLines(r, v.Baseline, v.BaselineEnd, names)
 	if err != nil {
 		return err
-	}
-	by, was := map[string]linesOf{}, map[string]linesOf{}
-	for i := range now {
-		by[now[i].Labels[0]] = by[now[i].Labels[0]].add(now[i].Labels[1], now[i].Calls)
-	}
-	for i := range before {
-		was[before[i].Labels[0]] = was[before[i].Labels[0]].add(before[i].Labels[1], before[i].Calls)
 	}
 	s.severity(by, was, below)
 	is, err := r.LogPatterns(v.From, v.At.Add(1), "")
@@ -92,12 +78,20 @@ func patternsOf(list []views.LogPattern, in map[string]bool) map[string]map[stri
 	return by
 }
 
-func (l linesOf) add(severity string, n uint64) linesOf {
-	l.all += float64(n)
-	if severe[severity] {
-		l.severe += float64(n)
+// severeLines counts the lines of services in a range.
+func severeLines(r views.Reader, from, to time.Time, in map[string]bool) (map[string]linesOf, error) {
+	rows, err := r.TableRows(model.TableLogs, from, to, func(l []string) bool { return in[l[0]] })
+	by := map[string]linesOf{}
+	for i := range rows {
+		service, severity := rows[i].Labels[0], rows[i].Labels[1]
+		l := by[service]
+		l.all += float64(rows[i].Calls)
+		if severe[severity] {
+			l.severe += float64(rows[i].Calls)
+		}
+		by[service] = l
 	}
-	return l
+	return by, err
 }
 
 // severity adds services of whose lines a larger share is severe than before, less what they log of failures that begin below them. Half a
@@ -132,8 +126,8 @@ const (
 // changes with who calls them, and how often, changes both.
 func (s suspects) skipped(now, before map[string]map[string]float64) {
 	type found struct {
-		gone, stays string
-		strength    float64
+		gone     string
+		strength float64
 	}
 	best, total := map[string]found{}, 0.0
 	for service, counts := range before {
@@ -159,7 +153,7 @@ func (s suspects) skipped(now, before map[string]map[string]float64) {
 					continue
 				}
 				if x := (1 - left/of) * sure((of-left)/math.Sqrt(of+left+1), 2, 5); x > f.strength {
-					f = found{gone, stays, x}
+					f = found{gone, x}
 				}
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
-	"github.com/gaurav/watchingcat/views/model"
 )
 
 // A resource is one kind of metric of a service's own process, container or pod, by OpenTelemetry's semantic conventions. Names are as they
@@ -39,12 +38,8 @@ const (
 	maxMetricNames      = 8 // of one resource
 )
 
-// metrics adds the terms of the resources that the services in reach use.
-func (s suspects) metrics(q *Inquiry, v *alert.Evidence, in map[model.Node]bool) error {
-	names := map[string]bool{}
-	for n := range in {
-		names[n.Name] = names[n.Name] || n.Type == model.NodeService
-	}
+// metrics adds the terms of the resources that services use.
+func (s suspects) metrics(q *Inquiry, v *alert.Evidence, names map[string]bool) error {
 	for _, r := range resources {
 		found, err := q.g.Query(q.ctx, fmt.Sprintf(`count by (__name__) (last_over_time({__name__=~%q}[5m]))`, r.names), v.At)
 		if err != nil {
@@ -113,7 +108,7 @@ func (s suspects) grown(r resource, metric string, before, now map[string]float6
 	}
 	for name, x := range strength {
 		if x > 0 {
-			s.add(place{name, ""}, alert.Term{Signal: r.signal, Subject: strings.Clone(metric), Before: before[name], Now: now[name],
+			s.add(place{name, ""}, alert.Term{Signal: r.signal, Subject: metric, Before: before[name], Now: now[name],
 				Unit: r.unit, Share: x / total, Score: x * x / total})
 		}
 	}

@@ -46,7 +46,7 @@ type ranking struct{ path, cleared []alert.PathEdge }
 // rankPath ranks the edges below root by what they did in span against what they did in the baseline before it. An empty root means all
 // that is called from outside. weights says how much errors and time count, 0 to 1: an alert on errors asks for errors first.
 func rankPath(now, before []model.Edge, span, baseline time.Duration, root string, weights [2]float64) ranking {
-	flows, next := flowsOf(now, before, span, baseline)
+	flows, next := flowsOf(edges.Compare(now, before, span, baseline))
 	list := below(next, root)
 	entry := entryOf(flows, root)
 	total := entry.excess
@@ -83,12 +83,12 @@ func rankPath(now, before []model.Edge, span, baseline time.Duration, root strin
 	return ranked
 }
 
-// flowsOf compares the edges of two ranges. It returns them by key and by where they begin, each with what it has too much of its own.
-func flowsOf(now, before []model.Edge, span, baseline time.Duration) (flows map[model.EdgeKey]*flow, next map[model.Node][]*flow) {
+// flowsOf returns edges that were compared by key and by where they begin, each with what it has too much of its own.
+func flowsOf(list []edges.Change) (flows map[model.EdgeKey]*flow, next map[model.Node][]*flow) {
 	flows, next = map[model.EdgeKey]*flow{}, map[model.Node][]*flow{}
-	for _, c := range edges.Compare(now, before, span, baseline) {
-		if c.Now != nil {
-			flows[c.EdgeKey] = excessOf(&c)
+	for i := range list {
+		if c := &list[i]; c.Now != nil {
+			flows[c.EdgeKey] = excessOf(c)
 		}
 	}
 	in, out := map[model.Node][2]float64{}, map[model.Node][2]float64{}
