@@ -61,7 +61,7 @@ func operationsInto(by map[string]map[string]float64, r views.Reader, from, to t
 	return err
 }
 
-// operationPrefix tells the spans of an operation from the lines of a pattern.
+// operationPrefix distinguishes the spans of an operation from the lines of a pattern.
 const operationPrefix = "operation "
 
 // patternsOf counts the lines of each pattern of a service; patterns that several services log say nothing about one.
