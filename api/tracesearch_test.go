@@ -58,6 +58,28 @@ func (b *bench) tracesFound(rest, compat url.Values) (byREST, byV1, byV3 []strin
 	return byREST, byV1, byV3
 }
 
+// spansAnalyzed is how many spans an analysis counts that has the conditions of a search of traces on spans.
+func (b *bench) spansAnalyzed(search url.Values) int {
+	b.t.Helper()
+	q := url.Values{"part": {"groups"}, "by": {"k"}, "limit": {"200"}}
+	for _, k := range []string{"start", "end", "service", "operation", "min_span_duration", "max_span_duration", "status", "attributes"} {
+		if v, ok := search[k]; ok {
+			q[k] = v
+		}
+	}
+	w := b.get("/api/v1/spans/analysis?" + q.Encode())
+	require.Equal(b.t, 200, w.Code, "%s", w.Body)
+	var out rest.SpanAnalysis
+	require.NoError(b.t, json.Unmarshal(w.Body.Bytes(), &out))
+	require.False(b.t, out.Sampled)
+	n := int64(0)
+	for _, g := range *out.Groups {
+		n += g.Spans
+	}
+	require.Equal(b.t, out.Spans, n)
+	return int(n)
+}
+
 func (b *bench) spansOf(td ptrace.Traces) {
 	b.t.Helper()
 	if td.SpanCount() == 0 {
@@ -131,7 +153,13 @@ func TestSearchIsOfOneSpan(t *testing.T) {
 			return ok
 		}
 		var wantREST, wantJaeger []string
+		wantSpans := 0
 		for id, spans := range all {
+			for _, s := range spans {
+				if failed := s.Sp.Status().Code() == ptrace.StatusCodeError; span(s, to) && (q.status == "" || failed == (q.status == "error")) {
+					wantSpans++
+				}
+			}
 			var start, end uint64
 			failed := false
 			for _, s := range spans {
@@ -194,6 +222,7 @@ func TestSearchIsOfOneSpan(t *testing.T) {
 			jq.Set("tags", string(tags))
 		}
 		found += len(wantREST) + len(wantJaeger)
+		require.Equal(t, wantSpans, whole.spansAnalyzed(rq), "%v", rq)
 		for name, b := range map[string]*bench{"views": whole, "store and views": later} {
 			rq.Del("next")
 			byREST, byV1, byV3 := b.tracesFound(rq, jq)

@@ -35,6 +35,8 @@ type Reader interface {
 	SelectTable(t model.Table, from, to time.Time, match func(labels []string) bool) ([]cells.TallyTimeline, error)
 	// SearchTraces returns summaries, best first.
 	SearchTraces(q TraceQuery) (TraceResult, error)
+	// ScanSpans calls fn with blocks of raw records that may have the spans, in an order that spreads over the range.
+	ScanSpans(q SpanScan, fn func(block []byte, dims model.DimFilter) error) (SpanScanResult, error)
 	// Trace returns a trace's summary and the raw records with its spans, see Set.Trace. It reports ok=false for one not known.
 	Trace(id [16]byte) (t TraceSummary, raw [][]byte, missing int, ok bool, err error)
 	// EachTraceBlock is Trace with one block in memory at a time; fn returns false for no more.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
@@ -55,9 +54,8 @@ func (s *Set) sift(c *Checkpoint) error {
 // errUnread is of a raw block that could not be read, as while the process has no file descriptors left.
 var errUnread = errors.New("a raw block could not be read")
 
+// siftOne rewrites the blocks of one checkpoint.
 func (s *Set) siftOne(m traces.RawMeta, verdicts map[uint32]map[[16]byte]bool) (entries []storage.Entry, size int64, err error) {
-	var um ptrace.ProtoUnmarshaler
-	var ma ptrace.ProtoMarshaler
 	for n := range m.Blocks {
 		ref := traces.RawRef{Seq: m.Seq, N: n}
 		if !s.rawSpans.Holds(ref) {
@@ -70,28 +68,8 @@ func (s *Set) siftOne(m traces.RawMeta, verdicts map[uint32]map[[16]byte]bool) (
 		if !ok {
 			continue // lost: there is nothing to take out
 		}
-		td, err := um.UnmarshalTraces(b)
+		b, err = traces.Keep(b, func(id pcommon.TraceID) (bool, error) { return s.keeps(id, verdicts) })
 		if err != nil {
-			return nil, 0, fmt.Errorf("sift raw block %d/%d: %w", ref.Seq, ref.N, err)
-		}
-		var failed error
-		td.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
-			rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool {
-				ss.Spans().RemoveIf(func(sp ptrace.Span) bool {
-					keep, err := s.keeps(sp.TraceID(), verdicts)
-					if err != nil {
-						failed = err
-					}
-					return !keep && err == nil
-				})
-				return ss.Spans().Len() == 0
-			})
-			return rs.ScopeSpans().Len() == 0
-		})
-		if failed != nil {
-			return nil, 0, failed
-		}
-		if b, err = ma.MarshalTraces(td); err != nil {
 			return nil, 0, fmt.Errorf("sift raw block %d/%d: %w", ref.Seq, ref.N, err)
 		}
 		v := s.rawSpans.Enc.EncodeAll(b, nil)

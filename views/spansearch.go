@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
@@ -82,40 +83,30 @@ func (s *Set) siftedOut(t *traces.Trace) bool {
 // searchSpans finds traces by their spans.
 func (s *Set) searchSpans(q *TraceQuery) (out TraceResult, err error) {
 	s.mu.RLock()
-	f, since, metas, dropped := s.traceFilter(q), s.tracesSince(), slices.Clone(s.rawSpans.Kept), s.droppedSpans()
+	f, since, metas := s.traceFilter(q), s.tracesSince(), slices.Clone(s.rawSpans.Kept)
+	out.SpansSince = s.spansSince(f.from)
 	s.mu.RUnlock()
-	if f.from <= dropped && dropped > since {
-		out.SpansSince = model.Time(dropped).Add(1)
-	}
 	slices.SortStableFunc(metas, func(a, b traces.RawMeta) int { return cmp.Compare(b.End, a.End) })
 	page, tokens := tracePage{limit: q.Limit, has: map[[16]byte]bool{}}, traces.HashesOf(q.Tokens)
 	for i := range metas {
 		m := &metas[i]
-		if w := page.worst(); m.End < f.from || w != nil && !q.Slowest && m.End < w.value {
+		if w := page.worst(); m.End < f.from || w != nil && !q.Slowest && m.End < w.Value {
 			break // no span of what follows starts in the range, or in time for the page
 		}
 		if m.Starts && m.Begin >= f.to {
 			continue
 		}
 		out.Sifted = out.Sifted || m.Sifted
-		var filters []byte
-		if len(tokens) > 0 {
-			if filters, err = s.rawSpans.Filters(s.kv, m.Seq); err != nil {
-				return out, err
-			}
+		refs, err := s.rawSpans.BlocksWith(s.kv, m, tokens)
+		if err != nil {
+			return out, err
 		}
-		for n := range m.Blocks {
-			if len(filters) > 0 {
-				filter, rest, ok := traces.NextFilter(filters)
-				if filters = rest; ok && !filter.MayHave(tokens) {
-					continue
-				}
-			}
+		for _, r := range refs {
 			if q.Proceed != nil && !q.Proceed() {
 				out.Ended, out.SearchedTo = true, model.Time(m.End).Add(1)
 				break
 			}
-			if err := s.searchRawBlock(q, f, since, traces.RawRef{Seq: m.Seq, N: n}, &page); err != nil {
+			if err := s.searchRawBlock(q, f, since, r, &page); err != nil {
 				return out, err
 			}
 		}
@@ -125,6 +116,14 @@ func (s *Set) searchSpans(q *TraceQuery) (out TraceResult, err error) {
 	}
 	page.result(&out)
 	return out, nil
+}
+
+// spansSince is from when on all spans are kept of a range that begins at from; zero: all are.
+func (s *Set) spansSince(from uint64) time.Time {
+	if dropped := s.droppedSpans(); from <= dropped && dropped > s.tracesSince() {
+		return model.Time(dropped).Add(1)
+	}
+	return time.Time{}
 }
 
 // droppedSpans is the newest time of spans that are no longer kept though their traces are; 0: there are none. After a start that is not
@@ -163,7 +162,7 @@ func (s *Set) searchRawBlock(q *TraceQuery, f *traceFilter, since uint64, r trac
 	}
 	for _, t := range list {
 		r := q.rank(t)
-		if t.End < since || !f.accepts(t) || f.after != nil && !f.after.before(&r) {
+		if t.End < since || !f.accepts(t) || f.after != nil && !f.after.Before(&r) {
 			continue
 		}
 		if at, ok := page.place(r); ok {

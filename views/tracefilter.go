@@ -14,7 +14,7 @@ type traceFilter struct {
 	want                  []bool   // by red series; nil: any
 	wanted                []uint32 // the same, ascending
 	failed                []bool   // series that are errors (of the wanted)
-	after                 *traceRank
+	after                 *traces.Rank
 	needFailed, needClean bool
 }
 
@@ -26,9 +26,9 @@ func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
 	}
 	f.needFailed, f.needClean = q.Status == "error", q.Status == "ok"
 	if a := q.After; a != nil {
-		f.after = &traceRank{uint64(a.Start.UnixNano()), a.ID}
+		f.after = &traces.Rank{Value: uint64(a.Start.UnixNano()), ID: a.ID}
 		if q.Slowest {
-			f.after.value = uint64(a.Duration())
+			f.after.Value = uint64(a.Duration())
 		}
 	}
 	named := q.Service != "" || q.Operation != "" || len(q.Dims) > 0
@@ -50,7 +50,7 @@ func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
 }
 
 // block reports whether a block may hold traces that are accepted and rank before the worst of a full page.
-func (f *traceFilter) block(m *traces.Block, worst *traceRank) bool {
+func (f *traceFilter) block(m *traces.Block, worst *traces.Rank) bool {
 	if m.MaxEnd < f.from || m.MinStart >= f.to || m.MaxDuration < f.minD {
 		return false
 	}
@@ -65,14 +65,14 @@ func (f *traceFilter) block(m *traces.Block, worst *traceRank) bool {
 		return true
 	}
 	if f.q.Slowest {
-		return longest >= worst.value
+		return longest >= worst.Value
 	}
-	return m.MaxStart >= worst.value
+	return m.MaxStart >= worst.Value
 }
 
 // times finds quickly which traces of a block to look at. A trace that changed since is not in the block as it is, so nothing may be
 // left out for being too short when it could have grown; what could have is looked at in dirty.
-func (f *traceFilter) times(worst *traceRank) func(start, end uint64) bool {
+func (f *traceFilter) times(worst *traces.Rank) func(start, end uint64) bool {
 	return func(start, end uint64) bool {
 		if start >= f.to || end-start < f.minD {
 			return false
@@ -81,9 +81,9 @@ func (f *traceFilter) times(worst *traceRank) func(start, end uint64) bool {
 			return true
 		}
 		if f.q.Slowest {
-			return end-start >= worst.value
+			return end-start >= worst.Value
 		}
-		return start >= worst.value
+		return start >= worst.Value
 	}
 }
 

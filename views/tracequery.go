@@ -1,8 +1,6 @@
 package views
 
 import (
-	"bytes"
-	"cmp"
 	"slices"
 	"time"
 
@@ -66,26 +64,16 @@ type TraceResult struct {
 	Sifted bool
 }
 
-// traceRank orders traces within an answer: greater value first, then greater id.
-type traceRank struct {
-	value uint64
-	id    [16]byte
-}
-
-func (a *traceRank) before(b *traceRank) bool {
-	return cmp.Or(cmp.Compare(a.value, b.value), bytes.Compare(a.id[:], b.id[:])) > 0
-}
-
-func (q *TraceQuery) rank(t *traces.Trace) traceRank {
+func (q *TraceQuery) rank(t *traces.Trace) traces.Rank {
 	if q.Slowest {
-		return traceRank{t.End - t.Start, t.ID}
+		return traces.Rank{Value: t.End - t.Start, ID: t.ID}
 	}
-	return traceRank{t.Start, t.ID}
+	return traces.Rank{Value: t.Start, ID: t.ID}
 }
 
 // ranked is a found trace in its place.
 type ranked struct {
-	traceRank
+	traces.Rank
 	t TraceSummary
 }
 
@@ -98,12 +86,12 @@ type tracePage struct {
 
 // place is where a trace belongs; ok is false when it is not among the best or, with another rank, there already: it changed since the
 // search began.
-func (p *tracePage) place(r traceRank) (at int, ok bool) {
-	if p.has[r.id] {
+func (p *tracePage) place(r traces.Rank) (at int, ok bool) {
+	if p.has[r.ID] {
 		return 0, false
 	}
-	at, _ = slices.BinarySearchFunc(p.found, r, func(a ranked, b traceRank) int {
-		if a.before(&b) {
+	at, _ = slices.BinarySearchFunc(p.found, r, func(a ranked, b traces.Rank) int {
+		if a.Before(&b) {
 			return -1
 		}
 		return 1
@@ -112,19 +100,19 @@ func (p *tracePage) place(r traceRank) (at int, ok bool) {
 }
 
 func (p *tracePage) insert(at int, r ranked) {
-	p.found, p.has[r.id] = slices.Insert(p.found, at, r), true
+	p.found, p.has[r.ID] = slices.Insert(p.found, at, r), true
 	if last := len(p.found) - 1; last > p.limit {
-		delete(p.has, p.found[last].id)
+		delete(p.has, p.found[last].ID)
 		p.found = p.found[:last]
 	}
 }
 
 // worst is the trace that others must rank before; nil while there is room.
-func (p *tracePage) worst() *traceRank {
+func (p *tracePage) worst() *traces.Rank {
 	if len(p.found) <= p.limit {
 		return nil
 	}
-	return &p.found[p.limit].traceRank
+	return &p.found[p.limit].Rank
 }
 
 func (p *tracePage) result(out *TraceResult) {

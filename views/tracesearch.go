@@ -2,7 +2,6 @@ package views
 
 import (
 	"cmp"
-	"container/heap"
 	"errors"
 	"slices"
 	"time"
@@ -24,7 +23,7 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 	finder := spanFinder{set: s, q: &q, out: &out}
 	consider := func(t *traces.Trace) error {
 		r := q.rank(t)
-		if !f.accepts(t) || f.after != nil && !f.after.before(&r) {
+		if !f.accepts(t) || f.after != nil && !f.after.Before(&r) {
 			return nil
 		}
 		at, ok := page.place(r)
@@ -68,18 +67,18 @@ func (s *Set) beginSearch(q *TraceQuery) (f *traceFilter, recent []traces.Trace,
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	f = s.traceFilter(q)
-	since, best, perhaps := s.tracesSince(), topTraces{limit: q.Limit + 1}, topTraces{limit: q.Limit + 1 + maxPerhaps}
+	since, best, perhaps := s.tracesSince(), traces.Top{Limit: q.Limit + 1}, traces.Top{Limit: q.Limit + 1 + maxPerhaps}
 	for _, t := range s.traces.Dirty {
 		r, to := q.rank(t), &best
 		if q.Find != nil && !f.inRange(t) {
 			to = &perhaps
 		}
-		if to.takes(&r) && t.End >= since && f.accepts(t) && (f.after == nil || f.after.before(&r)) {
-			to.add(r, t)
+		if to.Takes(&r) && t.End >= since && f.accepts(t) && (f.after == nil || f.after.Before(&r)) {
+			to.Add(r, t)
 		}
 	}
-	for _, c := range append(best.sorted(), perhaps.sorted()...) {
-		recent = append(recent, c.t.Copy())
+	for _, c := range append(best.Sorted(), perhaps.Sorted()...) {
+		recent = append(recent, c.Copy())
 	}
 	blocks = slices.Clone(s.traces.Blocks)
 	slices.SortFunc(blocks, func(a, b traces.Block) int {
@@ -93,50 +92,6 @@ func (s *Set) beginSearch(q *TraceQuery) (f *traceFilter, recent []traces.Trace,
 
 // maxPerhaps bounds how many of the traces that changed lately and reach beyond the range are looked at.
 const maxPerhaps = 10_000
-
-// topTraces keeps the best of many traces, in a heap with the worst of them on top.
-type topTraces struct {
-	limit int
-	heap  []topTrace
-}
-
-type topTrace struct {
-	traceRank
-	t *traces.Trace
-}
-
-func (h *topTraces) takes(r *traceRank) bool {
-	return len(h.heap) < h.limit || r.before(&h.heap[0].traceRank)
-}
-
-func (h *topTraces) add(r traceRank, t *traces.Trace) {
-	if len(h.heap) == h.limit {
-		heap.Pop(h)
-	}
-	heap.Push(h, topTrace{r, t})
-}
-
-// sorted empties the heap, best first.
-func (h *topTraces) sorted() []topTrace {
-	slices.SortFunc(h.heap, func(a, b topTrace) int {
-		if a.before(&b.traceRank) {
-			return -1
-		}
-		return 1
-	})
-	return h.heap
-}
-
-// Len, Less, Swap, Push and Pop implement heap.Interface.
-func (h *topTraces) Len() int           { return len(h.heap) }
-func (h *topTraces) Less(i, j int) bool { return h.heap[j].before(&h.heap[i].traceRank) }
-func (h *topTraces) Swap(i, j int)      { h.heap[i], h.heap[j] = h.heap[j], h.heap[i] }
-func (h *topTraces) Push(x any)         { h.heap = append(h.heap, x.(topTrace)) }
-func (h *topTraces) Pop() any {
-	last := h.heap[len(h.heap)-1]
-	h.heap = h.heap[:len(h.heap)-1]
-	return last
-}
 
 // readBlock returns the traces of a block that f accepts, in their newest state, unless an older block below next is their home. The block
 // itself, which never changes, is read without the lock.

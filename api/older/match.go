@@ -113,31 +113,39 @@ func (m *spanMatch) summaries(status string) bool {
 
 // find returns the traces with a span in a block of raw records that fulfils the conditions; of dims too.
 func (m *spanMatch) find(block []byte, dims model.DimFilter) (ids [][16]byte, err error) {
+	seen := map[[16]byte]bool{}
+	err = m.each(block, dims, func(sp ptrace.Span) bool { return !seen[sp.TraceID()] },
+		func(_ pcommon.Resource, sp ptrace.Span) {
+			seen[sp.TraceID()] = true
+			ids = append(ids, sp.TraceID())
+		})
+	return ids, err
+}
+
+// each calls fn for the spans in a block of raw records that want accepts and that fulfil the conditions; of dims too.
+func (m *spanMatch) each(block []byte, dims model.DimFilter, want func(sp ptrace.Span) bool, fn func(res pcommon.Resource, sp ptrace.Span)) error {
 	if m.none {
-		return nil, nil
+		return nil
 	}
 	td, err := decodeBlock(resourcesWhere(block, func(one []byte) bool {
 		return !slices.ContainsFunc(m.needles, func(n []byte) bool { return !bytes.Contains(one, n) })
 	}))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	seen := map[[16]byte]bool{}
 	for _, rs := range td.ResourceSpans().All() {
 		if !m.resource(rs.Resource()) {
 			continue
 		}
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, sp := range ss.Spans().All() {
-				id := [16]byte(sp.TraceID())
-				if !seen[id] && m.span(rs.Resource(), ss, sp) && hasDimensions(dims, rs.Resource(), sp) {
-					seen[id] = true
-					ids = append(ids, id)
+				if want(sp) && m.span(rs.Resource(), ss, sp) && hasDimensions(dims, rs.Resource(), sp) {
+					fn(rs.Resource(), sp)
 				}
 			}
 		}
 	}
-	return ids, nil
+	return nil
 }
 
 // inTrace reports whether a trace has a span that fulfils the conditions.
@@ -157,11 +165,16 @@ func (m *spanMatch) failed() *spanMatch {
 }
 
 func (m *spanMatch) resource(res pcommon.Resource) bool {
-	if m.service == "" {
-		return true
-	}
+	return m.service == "" || ServiceOf(res) == m.service
+}
+
+// ServiceOf is the service of a resource as the views name it; "" where it has none.
+func ServiceOf(res pcommon.Resource) string {
 	v, ok := res.Attributes().Get(ServiceName)
-	return ok && model.CleanName(attr.Text(v)) == m.service
+	if !ok {
+		return ""
+	}
+	return model.CleanName(attr.Text(v))
 }
 
 func (m *spanMatch) span(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) bool {

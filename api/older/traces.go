@@ -75,8 +75,7 @@ func (s *Traces) Search(ctx context.Context, m answer.Moment, t TraceSearch) (Fo
 		out.warn(s.searchEnded(res.SearchedTo))
 	}
 	if !res.SpansSince.IsZero() {
-		out.warn(fmt.Sprintf("attributes, durations and times of spans from before %s are not kept: traces may be missing",
-			res.SpansSince.UTC().Format(time.RFC3339)))
+		out.warn(spansNotKept(res.SpansSince) + ": traces may be missing")
 	}
 	if res.Sifted {
 		out.warn("only slow and failed traces and a sample of the others keep their spans: of the rest, attributes and durations of spans are not known")
@@ -107,10 +106,19 @@ func (s *Traces) Search(ctx context.Context, m answer.Moment, t TraceSearch) (Fo
 	return out, nil
 }
 
+func spansNotKept(before time.Time) string {
+	return fmt.Sprintf("attributes, durations and times of spans from before %s are not kept", before.UTC().Format(time.RFC3339))
+}
+
 // Proceed ends a search after SearchTime, or when its request has ended.
 func (s *Traces) Proceed(ctx context.Context) func() bool {
+	return inTime(ctx, s.SearchTime)
+}
+
+// inTime reports whether a request still runs, and has not for longer than most.
+func inTime(ctx context.Context, most time.Duration) func() bool {
 	begun := time.Now()
-	return func() bool { return ctx.Err() == nil && time.Since(begun) < s.SearchTime }
+	return func() bool { return ctx.Err() == nil && time.Since(begun) < most }
 }
 
 func (s *Traces) searchEnded(to time.Time) string {

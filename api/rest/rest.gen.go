@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/views/spans"
 	"github.com/go-chi/chi/v5"
 	"github.com/oapi-codegen/runtime"
 )
@@ -639,6 +640,27 @@ func (e SourceName) Valid() bool {
 	}
 }
 
+// Defines values for SpanScope.
+const (
+	SpanScopeField    SpanScope = "field"
+	SpanScopeResource SpanScope = "resource"
+	SpanScopeSpan     SpanScope = "span"
+)
+
+// Valid indicates whether the value is a known member of the SpanScope enum.
+func (e SpanScope) Valid() bool {
+	switch e {
+	case SpanScopeField:
+		return true
+	case SpanScopeResource:
+		return true
+	case SpanScopeSpan:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TemplateRequestKind.
 const (
 	Baseline TemplateRequestKind = "baseline"
@@ -897,6 +919,69 @@ func (e ListOperationsParamsKind) Valid() bool {
 	case ListOperationsParamsKindSPANKINDSERVER:
 		return true
 	case ListOperationsParamsKindSPANKINDUNSPECIFIED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AnalyzeSpansParamsPart.
+const (
+	Differences AnalyzeSpansParamsPart = "differences"
+	Facets      AnalyzeSpansParamsPart = "facets"
+	Groups      AnalyzeSpansParamsPart = "groups"
+	Heatmap     AnalyzeSpansParamsPart = "heatmap"
+)
+
+// Valid indicates whether the value is a known member of the AnalyzeSpansParamsPart enum.
+func (e AnalyzeSpansParamsPart) Valid() bool {
+	switch e {
+	case Differences:
+		return true
+	case Facets:
+		return true
+	case Groups:
+		return true
+	case Heatmap:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AnalyzeSpansParamsStatus.
+const (
+	AnalyzeSpansParamsStatusError AnalyzeSpansParamsStatus = "error"
+	AnalyzeSpansParamsStatusOk    AnalyzeSpansParamsStatus = "ok"
+)
+
+// Valid indicates whether the value is a known member of the AnalyzeSpansParamsStatus enum.
+func (e AnalyzeSpansParamsStatus) Valid() bool {
+	switch e {
+	case AnalyzeSpansParamsStatusError:
+		return true
+	case AnalyzeSpansParamsStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AnalyzeSpansParamsSelect.
+const (
+	AnalyzeSpansParamsSelectFailed AnalyzeSpansParamsSelect = "failed"
+	AnalyzeSpansParamsSelectRegion AnalyzeSpansParamsSelect = "region"
+	AnalyzeSpansParamsSelectSlow   AnalyzeSpansParamsSelect = "slow"
+)
+
+// Valid indicates whether the value is a known member of the AnalyzeSpansParamsSelect enum.
+func (e AnalyzeSpansParamsSelect) Valid() bool {
+	switch e {
+	case AnalyzeSpansParamsSelectFailed:
+		return true
+	case AnalyzeSpansParamsSelectRegion:
+		return true
+	case AnalyzeSpansParamsSelectSlow:
 		return true
 	default:
 		return false
@@ -2710,6 +2795,118 @@ type ServiceTrends struct {
 // SourceName defines model for SourceName.
 type SourceName string
 
+// SpanAnalysis defines model for SpanAnalysis.
+type SpanAnalysis struct {
+	Differences *SpanDifferences `json:"differences,omitempty"`
+
+	// Facets Attributes with their most frequent values.
+	Facets *[]SpanFacet `json:"facets,omitempty"`
+
+	// Failed Those of them that failed.
+	Failed int64 `json:"failed"`
+
+	// Groups The groups with the most spans.
+	Groups  *[]SpanGroup `json:"groups,omitempty"`
+	Heatmap *SpanHeatmap `json:"heatmap,omitempty"`
+
+	// Meta Time range, source and completeness of an answer.
+	Meta Meta `json:"meta"`
+
+	// ReadShare Share of the kept spans of the range that was read, 0 to 1.
+	ReadShare float64 `json:"read_share"`
+
+	// Sampled Not all kept spans of the range were read.
+	Sampled bool `json:"sampled"`
+
+	// Spans Spans that match the conditions, among those that were read.
+	Spans int64 `json:"spans"`
+}
+
+// SpanDifference defines model for SpanDifference.
+type SpanDifference = spans.Difference
+
+// SpanDifferences defines model for SpanDifferences.
+type SpanDifferences = spans.Differences
+
+// SpanFacet defines model for SpanFacet.
+type SpanFacet struct {
+	// Distinct Different values that were counted.
+	Distinct int    `json:"distinct"`
+	Key      string `json:"key"`
+
+	// Overflow Spans whose value was not counted: too long, or one too many.
+	Overflow int64 `json:"overflow"`
+
+	// Scope Where the attribute is; `field` is a field of OTLP.
+	Scope SpanScope `json:"scope"`
+
+	// Spans Spans with the attribute.
+	Spans int64 `json:"spans"`
+
+	// Values Most frequent values first.
+	Values []SpanFacetValue `json:"values"`
+}
+
+// SpanFacetValue defines model for SpanFacetValue.
+type SpanFacetValue struct {
+	// Condition Value for `attributes` that selects these spans.
+	Condition string `json:"condition"`
+	Spans     int64  `json:"spans"`
+	Value     string `json:"value"`
+}
+
+// SpanGroup defines model for SpanGroup.
+type SpanGroup struct {
+	// ErrorRate 0 to 1.
+	ErrorRate float64 `json:"error_rate"`
+	Failed    int64   `json:"failed"`
+
+	// Missing The spans have no such attribute.
+	Missing bool    `json:"missing"`
+	P50Ms   float64 `json:"p50_ms"`
+	P95Ms   float64 `json:"p95_ms"`
+	P99Ms   float64 `json:"p99_ms"`
+	Spans   int64   `json:"spans"`
+	Value   string  `json:"value"`
+}
+
+// SpanHeatmap defines model for SpanHeatmap.
+type SpanHeatmap struct {
+	// Columns Columns with spans, oldest first.
+	Columns []SpanHeatmapColumn `json:"columns"`
+
+	// StepMs Width of a column.
+	StepMs float64 `json:"step_ms"`
+}
+
+// SpanHeatmapCell defines model for SpanHeatmapCell.
+type SpanHeatmapCell struct {
+	Failed int64 `json:"failed"`
+
+	// MaxMs Durations in the cell are shorter.
+	MaxMs float64 `json:"max_ms"`
+	MinMs float64 `json:"min_ms"`
+
+	// Row Number of the range of durations; two rows are a doubling.
+	Row   int   `json:"row"`
+	Spans int64 `json:"spans"`
+}
+
+// SpanHeatmapColumn defines model for SpanHeatmapColumn.
+type SpanHeatmapColumn struct {
+	// Cells Cells with spans, shortest durations first.
+	Cells []SpanHeatmapCell `json:"cells"`
+
+	// Time Start of the column: spans start in it.
+	Time time.Time `json:"time"`
+}
+
+// SpanScope Where the attribute is; `field` is a field of OTLP.
+type SpanScope string
+
+// SpanValue defines model for SpanValue.
+type SpanValue = spans.Value
+
 // TemplateAnswer defines model for TemplateAnswer.
 type TemplateAnswer struct {
 	// Rules In the format of POST /api/v1/alerts.
@@ -3643,6 +3840,81 @@ type UpdateSLOParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// AnalyzeSpansParams defines parameters for AnalyzeSpans.
+type AnalyzeSpansParams struct {
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
+	Filter *Filter `json:"filter,omitempty"`
+
+	// Part What to return.
+	Part []AnalyzeSpansParamsPart `form:"part" json:"part"`
+
+	// Service Only spans of this service.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Operation Only spans with this name.
+	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
+
+	// Status Only spans that failed, or only those that did not.
+	Status *AnalyzeSpansParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// MinSpanDuration Minimum duration of a span, as 150ms or in microseconds.
+	MinSpanDuration *string `form:"min_span_duration,omitempty" json:"min_span_duration,omitempty"`
+
+	// MaxSpanDuration Maximum duration of a span.
+	MaxSpanDuration *string `form:"max_span_duration,omitempty" json:"max_span_duration,omitempty"`
+
+	// Attributes Conditions on attributes, as in GET /api/v1/traces.
+	Attributes *[]string `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Columns Maximum number of columns of the heatmap.
+	Columns *int `form:"columns,omitempty" json:"columns,omitempty"`
+
+	// By Attribute of a span or its resource whose values are the groups.
+	By *string `form:"by,omitempty" json:"by,omitempty"`
+
+	// Select `failed`: spans that failed. `slow`: spans that took longer than 95 % of the calls of their operation in the hour before the range, or in the range if there were none before. `region`: spans within the four parameters below.
+	Select *AnalyzeSpansParamsSelect `form:"select,omitempty" json:"select,omitempty"`
+
+	// SelectStart Start of the region.
+	SelectStart *string `form:"select_start,omitempty" json:"select_start,omitempty"`
+
+	// SelectEnd End of the region.
+	SelectEnd *string `form:"select_end,omitempty" json:"select_end,omitempty"`
+
+	// SelectMinDuration Minimum duration of spans in the region.
+	SelectMinDuration *string `form:"select_min_duration,omitempty" json:"select_min_duration,omitempty"`
+
+	// SelectMaxDuration Spans in the region are shorter than this.
+	SelectMaxDuration *string `form:"select_max_duration,omitempty" json:"select_max_duration,omitempty"`
+
+	// ReadTime Maximum time to read spans, at most 5s. Default: 400ms.
+	ReadTime *string `form:"read_time,omitempty" json:"read_time,omitempty"`
+
+	// Limit Maximum number of facets, of groups, and of differences.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Start Start of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// AnalyzeSpansParamsPart defines parameters for AnalyzeSpans.
+type AnalyzeSpansParamsPart string
+
+// AnalyzeSpansParamsStatus defines parameters for AnalyzeSpans.
+type AnalyzeSpansParamsStatus string
+
+// AnalyzeSpansParamsSelect defines parameters for AnalyzeSpans.
+type AnalyzeSpansParamsSelect string
+
 // ListTracesParams defines parameters for ListTraces.
 type ListTracesParams struct {
 	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
@@ -3987,6 +4259,9 @@ type ServerInterface interface {
 	// UpdateSLO Replace an objective.
 	// (PUT /api/v1/slos/{id})
 	UpdateSLO(w http.ResponseWriter, r *http.Request, id string, params UpdateSLOParams)
+	// AnalyzeSpans Statistics of kept spans by their attributes and durations: heatmap, facets, groups, and how some spans differ from the others.
+	// (GET /api/v1/spans/analysis)
+	AnalyzeSpans(w http.ResponseWriter, r *http.Request, params AnalyzeSpansParams)
 	// ListTokens API tokens without their secrets.
 	// (GET /api/v1/tokens)
 	ListTokens(w http.ResponseWriter, r *http.Request)
@@ -4425,6 +4700,12 @@ func (_ Unimplemented) GetSLO(w http.ResponseWriter, r *http.Request, id string)
 // UpdateSLO Replace an objective.
 // (PUT /api/v1/slos/{id})
 func (_ Unimplemented) UpdateSLO(w http.ResponseWriter, r *http.Request, id string, params UpdateSLOParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AnalyzeSpans Statistics of kept spans by their attributes and durations: heatmap, facets, groups, and how some spans differ from the others.
+// (GET /api/v1/spans/analysis)
+func (_ Unimplemented) AnalyzeSpans(w http.ResponseWriter, r *http.Request, params AnalyzeSpansParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -8081,6 +8362,299 @@ func (siw *ServerInterfaceWrapper) UpdateSLO(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// AnalyzeSpans operation middleware
+func (siw *ServerInterfaceWrapper) AnalyzeSpans(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AnalyzeSpansParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "part" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "part", r.URL.Query(), &params.Part, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "part"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "part", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "operation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "operation", r.URL.Query(), &params.Operation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "operation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "operation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_span_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_span_duration", r.URL.Query(), &params.MinSpanDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_span_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_span_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "max_span_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "max_span_duration", r.URL.Query(), &params.MaxSpanDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "max_span_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "max_span_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", r.URL.Query(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "attributes"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attributes", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "columns" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "columns", r.URL.Query(), &params.Columns, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "columns"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "columns", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "by", r.URL.Query(), &params.By, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "by"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "by", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "select" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "select", r.URL.Query(), &params.Select, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "select"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "select", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "select_start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "select_start", r.URL.Query(), &params.SelectStart, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "select_start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "select_start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "select_end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "select_end", r.URL.Query(), &params.SelectEnd, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "select_end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "select_end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "select_min_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "select_min_duration", r.URL.Query(), &params.SelectMinDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "select_min_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "select_min_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "select_max_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "select_max_duration", r.URL.Query(), &params.SelectMaxDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "select_max_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "select_max_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "read_time" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "read_time", r.URL.Query(), &params.ReadTime, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "read_time"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "read_time", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AnalyzeSpans(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListTokens operation middleware
 func (siw *ServerInterfaceWrapper) ListTokens(w http.ResponseWriter, r *http.Request) {
 
@@ -8892,6 +9466,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/servicetrends", wrapper.ListServiceTrends)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/spans/analysis", wrapper.AnalyzeSpans)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/traces", wrapper.ListTraces)
@@ -11687,6 +12264,45 @@ func (response UpdateSLOdefaultApplicationProblemPlusJSONResponse) VisitUpdateSL
 	return err
 }
 
+type AnalyzeSpansRequestObject struct {
+	Params AnalyzeSpansParams
+}
+
+type AnalyzeSpansResponseObject interface {
+	VisitAnalyzeSpansResponse(w http.ResponseWriter) error
+}
+
+type AnalyzeSpans200JSONResponse SpanAnalysis
+
+func (response AnalyzeSpans200JSONResponse) VisitAnalyzeSpansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnalyzeSpansdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AnalyzeSpansdefaultApplicationProblemPlusJSONResponse) VisitAnalyzeSpansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 }
 
@@ -12571,6 +13187,9 @@ type StrictServerInterface interface {
 	// UpdateSLO Replace an objective.
 	// (PUT /api/v1/slos/{id})
 	UpdateSLO(ctx context.Context, request UpdateSLORequestObject) (UpdateSLOResponseObject, error)
+	// AnalyzeSpans Statistics of kept spans by their attributes and durations: heatmap, facets, groups, and how some spans differ from the others.
+	// (GET /api/v1/spans/analysis)
+	AnalyzeSpans(ctx context.Context, request AnalyzeSpansRequestObject) (AnalyzeSpansResponseObject, error)
 	// ListTokens API tokens without their secrets.
 	// (GET /api/v1/tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -14390,6 +15009,32 @@ func (sh *strictHandler) UpdateSLO(w http.ResponseWriter, r *http.Request, id st
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateSLOResponseObject); ok {
 		if err := validResponse.VisitUpdateSLOResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AnalyzeSpans operation middleware
+func (sh *strictHandler) AnalyzeSpans(w http.ResponseWriter, r *http.Request, params AnalyzeSpansParams) {
+	var request AnalyzeSpansRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AnalyzeSpans(ctx, request.(AnalyzeSpansRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AnalyzeSpans")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AnalyzeSpansResponseObject); ok {
+		if err := validResponse.VisitAnalyzeSpansResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -118,17 +118,10 @@ func (s *Traces) listTraces(ctx context.Context, t traceQuery) (out rest.TraceLi
 	q := older.TraceSearch{Attributes: t.attributes, Conditions: t.conditions,
 		TraceQuery: views.TraceQuery{From: r.Start, To: r.End, Service: answer.Value(t.service), Operation: answer.Value(t.operation),
 			Status: answer.Value(t.status), Slowest: answer.Value(t.order) == "slowest", Limit: answer.LimitOf(t.limit)}}
-	for name, f := range map[string]struct {
-		from *string
-		to   *time.Duration
-	}{"min_duration": {t.minDuration, &q.MinDuration}, "max_duration": {t.maxDuration, &q.MaxDuration},
-		"min_span_duration": {t.minSpan, &q.MinSpan}, "max_span_duration": {t.maxSpan, &q.MaxSpan}} {
-		if f.from == nil {
-			continue
-		}
-		if *f.to, err = answer.ParseDuration(name, *f.from); err != nil {
-			return out, err
-		}
+	err = durations(map[string]durationParam{"min_duration": {t.minDuration, &q.MinDuration}, "max_duration": {t.maxDuration, &q.MaxDuration},
+		"min_span_duration": {t.minSpan, &q.MinSpan}, "max_span_duration": {t.maxSpan, &q.MaxSpan}})
+	if err != nil {
+		return out, err
 	}
 	if q.MaxDuration > 0 && q.MinDuration > q.MaxDuration {
 		return out, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range", "min_duration is longer than max_duration"),

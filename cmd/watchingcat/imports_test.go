@@ -29,6 +29,7 @@ var may = map[string]struct {
 	"views/cells":  {[]string{"storage", "views/model"}, "a cell is kept whatever is counted in it"},
 	"views/sums":   {[]string{"storage", "views/model", "views/cells"}, "sums are of cells, whoever asks for them"},
 	"views/health": {[]string{"storage", "views/model"}, "how a service is doing is decided from its numbers alone"},
+	"views/spans":  {[]string{"storage", "views/model"}, "kept spans are counted one by one, whoever reads them"},
 	"views/intake": {[]string{"storage", "views/model", "views/logs", "views/drain", "views/dedup", "views/edges", "views/cells",
 		"views/traces"}, "records are taken without knowing what becomes of batches"},
 	"views/traces": {[]string{"storage", "views/model"}, "summaries and raw records are kept whatever asks for them"},
@@ -70,7 +71,7 @@ var may = map[string]struct {
 
 	"notify":      {[]string{"storage", "evaluator"}, "notify drains the outbox; it never looks at telemetry"},
 	"deploy/docs": {nil, "the documents are text, and the only part of deploy that is in the binary"},
-	"api/rest":    {[]string{"evaluator/alert"}, "what is generated from openapi.yaml has the types of answers, and nothing behind them"},
+	"api/rest":    {[]string{"evaluator/alert", "views/spans"}, "what is generated from openapi.yaml has the types of answers, and nothing behind them"},
 	"api/ui":      {nil, "the page is built by itself"},
 	"api/auth":    {[]string{"storage"}, "credentials are checked whatever they are used for"},
 	"api/answer": {[]string{"storage", "views", "pipeline/progress", "evaluator/books", "api/rest", "api/auth"},

@@ -341,6 +341,15 @@ func (v *View) since(from time.Time, s model.Stretch, retention time.Duration) t
 	return from
 }
 
+// tracesOf is the part of a range of traces that a stretch answers; a zero to is its end. ok is false where that is empty.
+func (v *View) tracesOf(s model.Stretch, from, to time.Time) (_, _ time.Time, ok bool) {
+	from = v.since(from, s, v.live.Config().TraceRetention)
+	if edge := time.Unix(s.To, 0); s.To != 0 && (to.IsZero() || edge.Before(to)) {
+		to = edge
+	}
+	return from, to, to.IsZero() || from.Before(to)
+}
+
 // SearchTraces returns the traces that q selects. Each version looks for spans in its part of the range; a trace on the edge between
 // two is the one of the version that holds more of it.
 func (v *View) SearchTraces(q views.TraceQuery) (views.TraceResult, error) {
@@ -354,12 +363,8 @@ func (v *View) SearchTraces(q views.TraceQuery) (views.TraceResult, error) {
 	var out views.TraceResult
 	q.Limit = max(1, q.Limit)
 	for _, s := range slices.Backward(list) {
-		part := q
-		part.From = v.since(part.From, s, v.live.Config().TraceRetention)
-		if to := time.Unix(s.To, 0); s.To != 0 && (part.To.IsZero() || to.Before(part.To)) {
-			part.To = to
-		}
-		if !part.To.IsZero() && !part.From.Before(part.To) {
+		part, ok := q, false
+		if part.From, part.To, ok = v.tracesOf(s, q.From, q.To); !ok {
 			continue
 		}
 		r, err := v.sets[s.Version].SearchTraces(part)
@@ -387,6 +392,24 @@ func (v *View) SearchTraces(q views.TraceQuery) (views.TraceResult, error) {
 	})
 	if len(out.Traces) > q.Limit {
 		out.Traces, out.More = out.Traces[:q.Limit], true
+	}
+	return out, nil
+}
+
+// ScanSpans calls fn with blocks that may have the spans that q selects, version after version from the newest.
+func (v *View) ScanSpans(q views.SpanScan, fn func(block []byte, dims model.DimFilter) error) (out views.SpanScanResult, err error) {
+	if q.Dims == nil {
+		q.Dims = v.dims
+	}
+	for _, s := range slices.Backward(v.layout.Of(model.ViewTraces)) {
+		part, ok := q, false
+		if part.From, part.To, ok = v.tracesOf(s, q.From, q.To); !ok {
+			continue
+		}
+		r, err := v.sets[s.Version].ScanSpans(part, fn)
+		if out.Merge(r); err != nil {
+			return out, err
+		}
 	}
 	return out, nil
 }

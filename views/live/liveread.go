@@ -109,6 +109,13 @@ func (l *Live) SearchTraces(q views.TraceQuery) (views.TraceResult, error) {
 	return v.SearchTraces(q)
 }
 
+// ScanSpans calls fn with blocks that may have the spans that q selects.
+func (l *Live) ScanSpans(q views.SpanScan, fn func(block []byte, dims model.DimFilter) error) (views.SpanScanResult, error) {
+	v := l.View()
+	defer v.Release()
+	return v.ScanSpans(q, fn)
+}
+
 // Trace returns a trace's summary and raw records.
 func (l *Live) Trace(id [16]byte) (views.TraceSummary, [][]byte, int, bool, error) {
 	v := l.View()

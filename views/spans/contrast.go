@@ -1,0 +1,215 @@
+package spans
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// Contrast finds which attributes some spans have more often than others: slow ones, failed ones, those of a region of a heatmap.
+//
+// The simple version: for each value of an attribute it counts the selected spans that have it, and the others. A value says as much about
+// the selection as the information that having it has about being selected, in bits; the values of one key are ranked by it, and the keys by
+// their best value. A difference that chance explains is left out.
+type Contrast struct {
+	attributes
+	spans    split
+	resource pcommon.Resource
+	pending  split // spans of resource that are not yet counted under its attributes
+}
+
+// NewContrast returns an empty Contrast.
+func NewContrast() *Contrast { return &Contrast{attributes: newAttributes()} }
+
+// Add counts a span. Spans of one resource should come one after the other.
+func (c *Contrast) Add(res pcommon.Resource, sp ptrace.Span, selected bool) {
+	n := split{others: 1}
+	if selected {
+		n = split{selected: 1}
+	}
+	if res != c.resource {
+		c.flush()
+		c.resource = res
+	}
+	c.pending.add(n)
+	c.spans.add(n)
+	c.attributes.add(ScopeSpan, sp.Attributes(), n)
+	c.str(key{ScopeField, FieldName}, sp.Name(), n)
+	c.str(key{ScopeField, FieldKind}, strings.ToLower(sp.Kind().String()), n)
+}
+
+// Fields of spans that are counted as attributes are.
+const (
+	FieldName = "span.name"
+	FieldKind = "span.kind"
+)
+
+func (c *Contrast) flush() {
+	if c.pending != (split{}) {
+		c.attributes.add(ScopeResource, c.resource.Attributes(), c.pending)
+		c.pending = split{}
+	}
+}
+
+// Differences is how the selected spans differ from the others.
+type Differences struct {
+	Selected uint64       `json:"selected"`
+	Others   uint64       `json:"others"`
+	List     []Difference `json:"list"`
+}
+
+// A Difference is an attribute whose values the selected spans have more or less often than the others.
+type Difference struct {
+	Scope string `json:"scope"` // one of the Scope constants
+	Key   string `json:"key"`
+	// Information is how much the first value says about whether a span is selected, 0 to 1: as a share of what there is to know.
+	Information float64 `json:"information"`
+	// Outcome is set for attributes that say how a span ended, which follow from a failure rather than explain it.
+	Outcome  bool    `json:"outcome"`
+	Distinct int     `json:"distinct"` // values that were counted
+	Overflow uint64  `json:"overflow"` // spans with a value beyond the bounds
+	Values   []Value `json:"values"`   // the most informative first
+}
+
+// A Value is one value of an attribute, or all numbers from a threshold on, or no value.
+type Value struct {
+	Text          string  `json:"value"`
+	Is            string  `json:"is"` // one of the Is constants
+	Selected      uint64  `json:"selected"`
+	Others        uint64  `json:"others"`
+	SelectedShare float64 `json:"selected_share"` // 0 to 1
+	OthersShare   float64 `json:"others_share"`   // 0 to 1
+	Condition     string  `json:"condition"`      // by which a search finds such spans; "": by none
+}
+
+// How the text of a Value is meant.
+const (
+	IsEqual   = "equal"    // the value is Text
+	IsAtLeast = "at_least" // it is a number, Text or more
+	IsMissing = "missing"  // the span has no such attribute
+)
+
+const (
+	leastSpans  = 5    // that are selected, and others
+	leastSure   = 4    // standard errors between the shares
+	leastShare  = 0.05 // between the shares
+	mostValues  = 5    // of a difference
+	manyNumbers = 12   // different numbers, from which on a threshold says more than single ones
+)
+
+// Differences returns at most limit of them, the one with the most information first, those that are an outcome last.
+func (c *Contrast) Differences(limit int) Differences {
+	c.flush()
+	out := Differences{Selected: c.spans.selected, Others: c.spans.others, List: []Difference{}}
+	if c.spans.selected < leastSpans || c.spans.others < leastSpans {
+		return out
+	}
+	whole := entropy(float64(c.spans.selected) / float64(c.spans.total()))
+	for k, at := range c.by {
+		list := c.valuesOf(k, at)
+		slices.SortFunc(list, func(a, b Value) int {
+			return cmp.Or(cmp.Compare(c.information(b), c.information(a)), cmp.Compare(a.Is, b.Is), cmp.Compare(a.Text, b.Text))
+		})
+		if len(list) == 0 || !c.differs(list[0]) {
+			continue
+		}
+		// Of two values that say the same, the one that the selected spans have comes first.
+		if len(list) > 1 && !list[0].over() && list[1].over() && c.information(list[1]) > 0.9*c.information(list[0]) {
+			list[0], list[1] = list[1], list[0]
+		}
+		out.List = append(out.List, Difference{Scope: k.scope, Key: k.name, Information: rounded(c.information(list[0]) / whole), Outcome: isOutcome(k.name),
+			Values: list[:min(len(list), mostValues)], Distinct: len(at.values), Overflow: at.dropped.total()})
+	}
+	slices.SortFunc(out.List, func(a, b Difference) int {
+		if a.Outcome != b.Outcome {
+			if b.Outcome {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(b.Information, a.Information), cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Key, b.Key))
+	})
+	out.List = out.List[:min(len(out.List), limit)]
+	return out
+}
+
+// valuesOf are the values of an attribute, thresholds in place of many numbers, and the absence of any.
+func (c *Contrast) valuesOf(k key, at *attribute) (list []Value) {
+	add := func(text, is string, n split) {
+		list = append(list, Value{Text: text, Is: is, Selected: n.selected, Others: n.others, Condition: k.condition(is, text),
+			SelectedShare: rounded(float64(n.selected) / float64(c.spans.selected)),
+			OthersShare:   rounded(float64(n.others) / float64(c.spans.others))})
+	}
+	if len(at.values) >= manyNumbers && at.number.total() == at.all.total() {
+		at.thresholds(func(text string, n split) { add(text, IsAtLeast, n) })
+	} else {
+		for text, n := range at.values {
+			add(text, IsEqual, n)
+		}
+	}
+	if without := c.spans.less(at.all); without.total() > 0 {
+		add("", IsMissing, without)
+	}
+	return list
+}
+
+// thresholds calls fn for the numbers from each power of two on.
+func (at *attribute) thresholds(fn func(text string, n split)) {
+	powers := slices.Sorted(maps.Keys(at.numbers))
+	left := at.number
+	for i, p := range powers {
+		if i > 0 {
+			fn(strconv.FormatFloat(least(p), 'f', -1, 64), left)
+		}
+		left = left.less(at.numbers[p])
+	}
+}
+
+func (v *Value) over() bool { return v.SelectedShare > v.OthersShare }
+
+// differs reports whether chance does not explain how much more or less often the selected spans have a value.
+func (c *Contrast) differs(v Value) bool {
+	n, m := float64(c.spans.selected), float64(c.spans.others)
+	p, by := float64(v.Selected+v.Others)/(n+m), math.Abs(v.SelectedShare-v.OthersShare)
+	return by >= leastShare && by >= leastSure*math.Sqrt(p*(1-p)*(1/n+1/m))
+}
+
+// information is how much less uncertain it is whether a span is selected once it is known whether it has a value, in bits.
+func (c *Contrast) information(v Value) float64 {
+	n := float64(c.spans.total())
+	with := float64(v.Selected + v.Others)
+	without := n - with
+	h := entropy(float64(c.spans.selected) / n)
+	if with > 0 {
+		h -= with / n * entropy(float64(v.Selected)/with)
+	}
+	if without > 0 {
+		h -= without / n * entropy(float64(c.spans.selected-v.Selected)/without)
+	}
+	return max(0, h)
+}
+
+// rounded is a share as it is shown.
+func rounded(f float64) float64 { return math.Round(f*1e4) / 1e4 }
+
+func entropy(p float64) float64 {
+	if p <= 0 || p >= 1 {
+		return 0
+	}
+	return -p*math.Log2(p) - (1-p)*math.Log2(1-p)
+}
+
+// isOutcome reports whether an attribute says how a span ended, by the semantic conventions.
+func isOutcome(name string) bool {
+	return slices.Contains(outcomes, name) || strings.HasPrefix(name, "exception.") || strings.HasPrefix(name, "http.response.") ||
+		strings.HasPrefix(name, "rpc.response.") || strings.HasPrefix(name, "otel.status")
+}
+
+var outcomes = []string{"error", "error.type", "error.message", "http.status_code", "http.status_text", "rpc.grpc.status_code", "grpc.status_code",
+	"rpc.connect_rpc.error_code", "rpc.jsonrpc.error_code", "rpc.jsonrpc.error_message", "db.response.status_code", "db.response.returned_rows"}
