@@ -83,11 +83,12 @@ test('the map is a table and a drawing of the same edges', async ({ page }) => {
   await page.goto('/map')
   const edges = page.getByRole('table', { name: 'Edges' }).locator('[data-row]')
   await expect.poll(() => edges.count()).toBeGreaterThan(20)
-  await expect.poll(() => page.locator('.react-flow__node').count()).toBeGreaterThan(15)
+  await expect.poll(() => page.locator('.map-box').count()).toBeGreaterThan(15)
   await page.getByLabel('Filter edges').fill('checkout payment')
   await expect(edges).toHaveCount(1)
-  await expect(page.locator('.react-flow__node')).toHaveCount(2)
-  await page.locator('.react-flow__node').getByRole('link', { name: 'payment' }).click()
+  await expect(page.locator('.map-box')).toHaveCount(2)
+  await page.locator('.map-box', { hasText: 'payment' }).click()
+  await page.getByRole('link', { name: 'Open service' }).click()
   await expect(page.getByRole('heading', { level: 1, name: 'payment' })).toBeVisible()
 })
 
@@ -180,7 +181,8 @@ for (const colorScheme of ['light', 'dark'] as const) {
       ['/', '[data-row]'],
       ['/services/checkout', '[data-row]'],
       ['/deployments', '[data-row]'],
-      ['/map', '.react-flow__node'],
+      ['/map', '.map-box'],
+      ['/map?sel=checkout&focus=checkout', '.map-panel'],
       ['/map?compare=before', '[data-row]'],
       ['/traces', '[data-row]'],
       ['/logs', '[data-row]'],

@@ -211,7 +211,7 @@ test('the map tells what differs from the time before', async ({ page }) => {
   await expect(of('fax')).toContainText('gone')
   await expect(of('stock')).toContainText('as before')
   await expect(page.getByRole('list', { name: 'How many edges differ' })).toContainText('1 added')
-  await expect(page.locator('.react-flow__node')).toHaveCount(5)
+  await expect(page.locator('.map-box')).toHaveCount(5)
   await expect(rows(page, 'Edges')).toHaveCount(3)
   await page.getByLabel('only changed').check()
   await expect(differences).toHaveCount(3)

@@ -3,9 +3,13 @@ import { millis, percent, rate } from '../lib/format'
 import { type Range, rangeEnd, rangeOf, rangeSeconds, rangeStart } from '../lib/range'
 
 export type Kind = 'added' | 'gone' | 'changed' | 'same'
+
+/** What can have changed: an edge, or all edges that a box or a line stands for. */
+export type Changed = Pick<Edge, 'change'>
+
 export const kinds: Kind[] = ['added', 'gone', 'changed', 'same']
 
-export function kindOf(edge: Edge): Kind {
+export function kindOf(edge: Changed): Kind {
   const what = edge.change?.what ?? []
   if (what.includes('added')) return 'added'
   if (what.includes('gone')) return 'gone'
@@ -13,7 +17,7 @@ export function kindOf(edge: Edge): Kind {
 }
 
 /** How an edge changed, in words: rate 1.2 → 3.4 /s. */
-export function wordsOf(edge: Edge): string[] {
+export function wordsOf(edge: Changed): string[] {
   const { what = [], before, now } = edge.change ?? {}
   return what.map((w) => {
     if (before === undefined || now === undefined) return w
@@ -31,10 +35,33 @@ export function wordsOf(edge: Edge): string[] {
 }
 
 /** Whether the change is for the worse, as far as numbers tell: more failures, or slower. */
-export function worse(edge: Edge): boolean {
+export function worse(edge: Changed): boolean {
   const { what = [], before, now } = edge.change ?? {}
   if (before === undefined || now === undefined) return false
   return (what.includes('errors') && now.error_rate > before.error_rate) || (what.includes('latency') && now.p95_ms > before.p95_ms)
+}
+
+type Counts = NonNullable<Edge['change']>['before']
+
+function added(a: Counts, b: Counts): Counts {
+  const calls = a.calls + b.calls
+  const slow = b.p95_ms > a.p95_ms ? b : a
+  return { ...slow, calls, failed: a.failed + b.failed, rate: a.rate + b.rate, error_rate: calls === 0 ? 0 : (a.failed + b.failed) / calls }
+}
+
+/** The change of several edges together: their counts, the p95 of the slowest, and everything that is beyond noise in one of them. */
+export function together(edges: readonly Edge[]): Changed {
+  const list = edges.flatMap((e) => (e.change ? [e.change] : []))
+  const [first] = list
+  if (first === undefined) return {}
+  if (list.length === 1) return { change: first }
+  const nothing = { ...first.before, calls: 0, failed: 0, rate: 0, error_rate: 0, p95_ms: 0 }
+  const before = list.map((c) => c.before).reduce(added)
+  const now = list.map((c) => c.now ?? nothing).reduce(added)
+  const kinds = new Set(list.map((c) => kindOf({ change: c })))
+  if (kinds.size === 1 && (kinds.has('added') || kinds.has('gone'))) return { change: { what: first.what, before, now } }
+  const what = [...new Set(list.flatMap((c) => c.what))].map((w) => (w === 'added' || w === 'gone' ? 'rate' : w))
+  return { change: { what: [...new Set(what)], before, now } }
 }
 
 export const comparisons = ['before', 'hour', 'day'] as const

@@ -1,192 +1,217 @@
-import { useComputedColorScheme } from '@mantine/core'
-import { useThrottledValue } from '@mantine/hooks'
-import {
-  Controls,
-  type Edge as FlowEdge,
-  type Node as FlowNode,
-  Handle,
-  MarkerType,
-  type NodeProps,
-  Position,
-  ReactFlow,
-  useNodesState,
-} from '@xyflow/react'
-import '@xyflow/react/dist/base.css'
-import { memo, useEffect, useMemo, useRef, useState } from 'react'
-import { Link } from 'wouter'
-import type { Edge, MapNode } from '../api/types'
-import { count, millis, percent } from '../lib/format'
-import { failing } from '../lib/health'
-import { servicePath, useHref } from '../lib/url'
-import { edgeKey } from '../live/views'
-import { type Kind, kindOf, wordsOf } from './difference'
-import { type GraphLine, type GraphNode, graphOf } from './graph'
-import { nodeHeight, nodeWidth, type Positions, type Topology } from './layout'
+import { ActionIcon } from '@mantine/core'
+import { Maximize, Minus, Plus } from 'lucide-react'
+import { type KeyboardEvent, memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
+import { Box } from './box'
+import type { BoxState, LineState } from './boxes'
+import { labelWidth, placeLabels, type WantedLabel } from './labels'
+import { boxHeight, boxWidth, type Gap, pathOf } from './layout'
+import { Ends, Line } from './line'
+import { type DrawnLine, lineID, type Scope } from './scope'
+import { type Layout, useLayout } from './use-layout'
+import { type PlaneView, useView } from './use-view'
+import { type Frame, firstView, nextBox, revealing, steady, zoomed } from './view'
 
-const most = 200
-
-type ServiceNode = FlowNode<{ name: string; type: MapNode['type']; href: string | undefined; dimmed: boolean }, 'service'>
-
-const glyphs: Record<MapNode['type'], string> = { service: '', database: '⛁', virtual_node: '◌' }
-const words: Record<MapNode['type'], string> = {
-  service: 'service',
-  database: 'database',
-  virtual_node: 'not instrumented',
+interface Props {
+  scope: Scope
+  boxes: ReadonlyMap<string, BoxState>
+  lines: ReadonlyMap<string, LineState>
+  /** The boxes that the first view shows, the one that matters most first. */
+  first: readonly string[]
+  /** When it changes the view begins anew. */
+  viewKey: string
+  selected: string | undefined
+  onChoose: (id: string) => void
 }
 
-const NodeBox = memo(function NodeBox({ data }: NodeProps<ServiceNode>) {
-  return (
-    <div className={`node node-${data.type}${data.dimmed ? ' node-dimmed' : ''}`} title={`${data.name} (${words[data.type]})`}>
-      <Handle type="target" position={Position.Left} isConnectable={false} />
-      {glyphs[data.type] && <span aria-hidden="true">{glyphs[data.type]}</span>}
-      {data.href ? (
-        <Link href={data.href} draggable={false}>
-          {data.name}
-        </Link>
-      ) : (
-        <span className="node-name">{data.name}</span>
-      )}
-      <Handle type="source" position={Position.Right} isConnectable={false} />
-    </div>
-  )
-})
-const nodeTypes = { service: NodeBox }
-
-/** The map as a drawing. It is laid out again only when nodes or edges come or go; what is counted changes lines alone. */
-export default function Drawing(props: { edges: Edge[]; compare?: boolean }) {
-  const { edges, compare = false } = useThrottledValue(props, 1_000) // lines need not follow each commit
-  const href = useHref()
-  const scheme = useComputedColorScheme('light')
+/** The map as a drawing. It is laid out again only when boxes or lines come or go; numbers change texts and colours alone. */
+export default memo(function Drawing({ scope, boxes, lines, first, viewKey, selected, onChoose }: Props) {
+  const { layout, current } = useLayout(scope)
+  const { view, frame, bare } = useView()
   const [over, setOver] = useState<string | null>(null)
-  const { shown, lines } = useMemo(() => graphOf(edges), [edges])
-  const tooMany = shown.length > most
-  const positions = useLayout(tooMany ? [] : shown, lines)
-  const near = useMemo(() => {
-    if (over === null) return null
-    return new Set([over, ...lines.flatMap((l) => (l.from === over ? [l.to] : l.to === over ? [l.from] : []))])
-  }, [over, lines])
-
-  const [flowNodes, setFlowNodes, onNodesChange] = useNodesState<ServiceNode>([])
-  useEffect(() => {
-    if (positions === undefined) return
-    setFlowNodes((old) => {
-      const before = new Map(old.map((n) => [n.id, n]))
-      return shown.flatMap((n): ServiceNode[] => {
-        const at = positions.at[n.id]
-        if (at === undefined) return []
-        const kept = before.get(n.id)
-        // Where somebody dragged it, until the layout is made anew.
-        const position = kept && kept.data.type === n.type && positions === lastLayout.current ? kept.position : at
-        const data = {
-          name: n.label,
-          type: n.type,
-          href: n.type === 'service' ? href(servicePath(n.name)) : undefined,
-          dimmed: near !== null && !near.has(n.id),
-        }
-        return [{ ...kept, id: n.id, type: 'service', position, data, width: nodeWidth, height: nodeHeight }]
-      })
-    })
-    lastLayout.current = positions
-  }, [shown, positions, near, href, setFlowNodes])
-  const lastLayout = useRef<typeof positions>(undefined)
-
-  const flowEdges = useMemo(() => {
-    const css = getComputedStyle(document.querySelector(`[data-mantine-color-scheme=${scheme}]`) ?? document.documentElement)
-    const color = (name: string) => css.getPropertyValue(name).trim()
-    return lines.map(({ edge: e, from, to }): FlowEdge => {
-      const share = e.calls === 0 ? 0 : e.failed / e.calls
-      const kind = compare ? kindOf(e) : undefined
-      const bad = kind === undefined && failing(share)
-      const far = over !== null && from !== over && to !== over
-      const named = over !== null && !far
-      const stroke = color(kind === undefined ? (bad ? '--c-error' : '--edge') : kindColors[kind])
-      return {
-        id: edgeKey(e),
-        source: from,
-        target: to,
-        style: {
-          stroke,
-          strokeWidth: kind && kind !== 'same' ? 2.5 : Math.min(4, 1 + Math.log10(1 + e.calls) / 2),
-          opacity: far ? 0.12 : kind === 'same' && !named ? 0.4 : 1,
-          ...(bad || kind === 'gone' ? { strokeDasharray: '6 3' } : {}),
-        },
-        markerEnd: { type: MarkerType.ArrowClosed, width: 12, height: 12, color: stroke, markerUnits: 'userSpaceOnUse' },
-        label: labelOf(e, kind, named, bad, share),
-        zIndex: bad || named || (kind !== undefined && kind !== 'same') ? 1 : 0,
-      }
-    })
-  }, [lines, over, scheme, compare])
-
-  if (tooMany) {
-    return (
-      <p className="quiet dim">
-        {shown.length} nodes are too many to draw; filter to {most} or fewer. The table holds them all.
-      </p>
-    )
-  }
+  const [overLine, setOverLine] = useState<string | null>(null)
+  useFirstView(view, layout, first, viewKey, current)
+  useSelected(view, layout, selected)
+  const focus = useFocus(view, layout)
+  const looked = over ?? selected ?? null
+  const near = useMemo(() => nearOf(scope.lines, over, overLine), [scope.lines, over, overLine])
+  const ways = useMemo(() => waysOf(layout), [layout])
+  const labels = useMemo(
+    () => placeLabels(wantedLabels(scope.lines, lines, ways, looked, overLine)),
+    [scope.lines, lines, ways, looked, overLine],
+  )
+  const drawn = layout && drawnIn(frame, scope, layout, [over, selected])
   return (
-    <section className="drawing" aria-label="Drawing of the service map; the table below holds the same edges">
-      {positions !== undefined && (
-        <ReactFlow
-          key={positions.key}
-          nodes={flowNodes}
-          edges={flowEdges}
-          nodeTypes={nodeTypes}
-          onNodesChange={onNodesChange}
-          onNodeMouseEnter={(_, n) => setOver(n.id)}
-          onNodeMouseLeave={() => setOver(null)}
-          colorMode={scheme}
-          fitView
-          fitViewOptions={{ padding: 0.04, maxZoom: 1.1 }}
-          minZoom={0.2}
-          maxZoom={2}
-          nodesConnectable={false}
-          nodesFocusable={false}
-          edgesFocusable={false}
-          elementsSelectable={false}
-          zoomOnScroll={false}
-          preventScrolling={false}
-          disableKeyboardA11y
-        >
-          <Controls showInteractive={false} />
-        </ReactFlow>
-      )}
+    <section
+      ref={view.host}
+      className={`drawing${bare ? ' map-bare' : ''}`}
+      aria-label="Drawing of the service map; the table below holds the same edges"
+      onKeyDown={focus.onKeyDown}
+      onFocus={focus.onFocus}
+    >
+      <div className="map-plane" ref={view.plane}>
+        {layout && drawn && (
+          <>
+            <svg className="map-lines" aria-hidden="true" width="1" height="1">
+              <Ends />
+              {drawn.lines.map((l) => (
+                <Line
+                  key={l.id}
+                  id={l.id}
+                  d={pathOf(ways.get(l.id) ?? [], layout.at[l.from] ?? { x: 0, y: 0 })}
+                  state={lines.get(l.id)}
+                  near={near?.lines.has(l.id) ?? false}
+                  dimmed={near !== null && !near.lines.has(l.id)}
+                  onOver={setOverLine}
+                />
+              ))}
+            </svg>
+            {drawn.nodes.map((n) => (
+              <Box
+                key={n.id}
+                id={n.id}
+                name={n.name}
+                type={n.type}
+                state={boxes.get(n.id)}
+                x={layout.at[n.id]?.x ?? 0}
+                y={layout.at[n.id]?.y ?? 0}
+                selected={n.id === selected}
+                beside={near?.boxes.has(n.id) ?? false}
+                onChoose={onChoose}
+                onOver={setOver}
+              />
+            ))}
+            {labels.map((l) => (
+              <span
+                key={l.id}
+                className={lines.get(l.id)?.bad || lines.get(l.id)?.worse ? 'map-label bad' : 'map-label'}
+                style={{ left: l.x, top: l.y, width: labelWidth(l.text) }}
+              >
+                {l.text}
+              </span>
+            ))}
+          </>
+        )}
+      </div>
+      <Controls view={view} fit={() => layout && view.set(firstView(first, layout.at, view.size()))} />
     </section>
   )
+})
+
+function Controls({ view, fit }: { view: PlaneView; fit: () => void }) {
+  const zoom = (by: number) => {
+    const s = view.size()
+    view.set(zoomed(view.get(), by, s.width / 2, s.height / 2))
+  }
+  return (
+    <div className="map-controls">
+      <ActionIcon variant="default" size={28} aria-label="Zoom in" onClick={() => zoom(1.4)}>
+        <Plus size={14} aria-hidden="true" />
+      </ActionIcon>
+      <ActionIcon variant="default" size={28} aria-label="Zoom out" onClick={() => zoom(1 / 1.4)}>
+        <Minus size={14} aria-hidden="true" />
+      </ActionIcon>
+      <ActionIcon variant="default" size={28} aria-label="Back to the first view" onClick={fit}>
+        <Maximize size={14} aria-hidden="true" />
+      </ActionIcon>
+    </div>
+  )
 }
 
-const kindColors: Record<Kind, string> = { added: '--c-green', gone: '--dim', changed: '--c-orange', same: '--edge' }
-
-/** One change is written beside its edge, failures before latency; changes of the rate are many. All are read on hover. */
-function labelOf(e: Edge, kind: Kind | undefined, named: boolean, bad: boolean, share: number): string | undefined {
-  if (kind === undefined || (kind === 'same' && named)) {
-    return named
-      ? `${count(e.calls)} · p95 ${millis(e.server_p95_ms || e.client_p95_ms)} ms`
-      : bad
-        ? `${percent(share)} % failed`
-        : undefined
-  }
-  const words = wordsOf(e)
-  return named ? words.join(', ') : words.find((w) => !w.startsWith('rate'))
+/** Begins with the first view; when the layout changes under it, what is in the middle stays there. */
+function useFirstView(view: PlaneView, layout: Layout | undefined, first: readonly string[], viewKey: string, current: boolean): void {
+  const shown = useRef<{ viewKey: string; layout: Layout } | undefined>(undefined)
+  useLayoutEffect(() => {
+    const before = shown.current
+    if (layout === undefined || !current || (layout === before?.layout && viewKey === before.viewKey)) return
+    if (before?.viewKey === viewKey) view.set(steady(view.get(), view.size(), before.layout.at, layout.at))
+    else view.set(firstView(first, layout.at, view.size()))
+    shown.current = { viewKey, layout }
+  }, [view, layout, first, viewKey, current])
 }
 
-/** Positions of the newest topology that the worker has laid out; those before are kept while it works. */
-function useLayout(nodes: GraphNode[], lines: GraphLine[]): { key: string; at: Positions } | undefined {
-  const topology: Topology = {
-    nodes: nodes.map((n) => n.id).sort(),
-    edges: lines.map((l): [string, string] => [l.from, l.to]).sort((a, b) => (String(a) < String(b) ? -1 : 1)),
+/** What is chosen is brought into view. */
+function useSelected(view: PlaneView, layout: Layout | undefined, selected: string | undefined): void {
+  const done = useRef<string | undefined>(undefined)
+  useEffect(() => {
+    if (selected === undefined) done.current = undefined
+    if (selected === undefined || layout?.at[selected] === undefined || done.current === selected) return
+    done.current = selected
+    view.set(revealing(view.get(), selected, layout.at, view.size(), true))
+  }, [view, layout, selected])
+}
+
+const boxAt = (target: EventTarget) => (target as Element).closest<HTMLElement>('[data-box]')?.dataset.box
+
+/** Arrow keys go from box to box; the one with the focus is in view. */
+function useFocus(view: PlaneView, layout: Layout | undefined) {
+  const onFocus = useCallback(
+    (e: { target: EventTarget }) => {
+      const id = boxAt(e.target)
+      if (id !== undefined && layout) view.set(revealing(view.get(), id, layout.at, view.size()))
+    },
+    [view, layout],
+  )
+  const onKeyDown = useCallback(
+    (e: KeyboardEvent) => {
+      const id = boxAt(e.target)
+      const next = id === undefined || layout === undefined ? undefined : nextBox(id, e.key, layout.at)
+      if (next === undefined || layout === undefined) return
+      e.preventDefault()
+      view.set(revealing(view.get(), next, layout.at, view.size()))
+      requestAnimationFrame(() => view.host.current?.querySelector<HTMLElement>(`[data-box="${CSS.escape(next)}"]`)?.focus())
+    },
+    [view, layout],
+  )
+  return { onFocus, onKeyDown }
+}
+
+function waysOf(layout: Layout | undefined): ReadonlyMap<string, Gap[]> {
+  return new Map(layout?.edges.map(([from, to], i) => [lineID(from, to), layout.ways[i] ?? []]))
+}
+
+/** The boxes and lines beside what the pointer or the focus is on. */
+function nearOf(lines: readonly DrawnLine[], box: string | null, line: string | null) {
+  const of = lines.filter((l) => l.id === line || (box !== null && (l.from === box || l.to === box)))
+  if (of.length === 0) return null
+  return { lines: new Set(of.map((l) => l.id)), boxes: new Set([box ?? '', ...of.flatMap((l) => [l.from, l.to])]) }
+}
+
+function wantedLabels(
+  all: readonly DrawnLine[],
+  states: ReadonlyMap<string, LineState>,
+  ways: ReadonlyMap<string, Gap[]>,
+  box: string | null,
+  line: string | null,
+): WantedLabel[] {
+  const wanted: (WantedLabel & { order: number })[] = []
+  for (const l of all) {
+    const state = states.get(l.id)
+    const way = ways.get(l.id)
+    if (state === undefined || way === undefined || way.length === 0) continue
+    const near = l.id === line ? 0 : l.from === box || l.to === box ? 1 : 2
+    const text = near < 2 ? state.text : state.mark
+    if (text !== '') wanted.push({ id: l.id, text, way, near: l.to === box ? 'from' : 'to', order: near })
   }
-  const key = JSON.stringify(topology)
-  const [result, setResult] = useState<{ key: string; at: Positions }>()
-  const worker = useRef<Worker | null>(null)
-  useEffect(() => {
-    const w = new Worker(new URL('./layout.worker.ts', import.meta.url), { type: 'module' })
-    w.onmessage = (e: MessageEvent<{ key: string; positions: Positions }>) => setResult({ key: e.data.key, at: e.data.positions })
-    worker.current = w
-    return () => w.terminate()
-  }, [])
-  useEffect(() => {
-    worker.current?.postMessage({ key, topology: JSON.parse(key) as Topology })
-  }, [key])
-  return result
+  return wanted.sort((a, b) => a.order - b.order)
+}
+
+/** What is in view, and what has the pointer or is chosen. Lines that cross the view are drawn whole. */
+function drawnIn(f: Frame, scope: Scope, layout: Layout, keep: readonly (string | null | undefined)[]) {
+  const nodes = scope.nodes.filter((n) => {
+    const p = layout.at[n.id]
+    if (p === undefined) return false
+    return keep.includes(n.id) || (p.x < f.right && p.x + boxWidth > f.left && p.y < f.bottom && p.y + boxHeight > f.top)
+  })
+  const lines = scope.lines.filter((l) => {
+    const [a, b] = [layout.at[l.from], layout.at[l.to]]
+    if (a === undefined || b === undefined) return false
+    return (
+      Math.min(a.x, b.x) < f.right &&
+      Math.max(a.x, b.x) + boxWidth > f.left &&
+      Math.min(a.y, b.y) - 200 < f.bottom &&
+      Math.max(a.y, b.y) + 200 > f.top
+    )
+  })
+  nodes.sort((a, b) => (layout.at[a.id]?.x ?? 0) - (layout.at[b.id]?.x ?? 0) || (layout.at[a.id]?.y ?? 0) - (layout.at[b.id]?.y ?? 0))
+  return { nodes, lines }
 }

@@ -1,1 +1,0 @@
-import{_n as e,vn as t}from"./index-DuwNUiD9.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};

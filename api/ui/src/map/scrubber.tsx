@@ -1,0 +1,80 @@
+import { ActionIcon, Button, Slider } from '@mantine/core'
+import { useDebouncedCallback } from '@mantine/hooks'
+import { ChevronLeft, ChevronRight, Pin, X } from 'lucide-react'
+import { useEffect, useState } from 'react'
+import { secondOf } from '../lib/format'
+import { type Range, rangeEnd, rangeSeconds } from '../lib/range'
+import { stepOf } from './moment'
+
+interface Props {
+  range: Range
+  /** The moment that is shown, in Unix seconds; undefined is the end of the range. */
+  at: number | undefined
+  pin: number | undefined
+  onAt: (at: number | undefined) => void
+  onPin: (at: number | undefined) => void
+}
+
+const agoText = (seconds: number): string =>
+  seconds < 90 ? `${seconds} s` : seconds < 5_400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3_600).toFixed(1)} h`
+
+/** The time range as a line: the map shows health and numbers as they were at the moment chosen. */
+export function Scrubber({ range, at, pin, onAt, onPin }: Props) {
+  const end = rangeEnd(range)
+  const length = rangeSeconds(range)
+  const step = stepOf(length)
+  const chosen = at === undefined ? 0 : Math.max(-length, Math.min(0, at - end))
+  const [drawn, setDrawn] = useState(chosen) // while the thumb is held
+  useEffect(() => setDrawn(chosen), [chosen])
+  const go = (value: number) => onAt(value > -step / 2 ? undefined : Math.round((rangeEnd(range) + value) / step) * step)
+  const goSoon = useDebouncedCallback(go, 250)
+  const words = (value: number) =>
+    value > -step / 2
+      ? `${secondOf(end * 1000)}, end of the range`
+      : `${secondOf((end + value) * 1000)}, ${agoText(-Math.round(value))} before the end`
+  const move = (by: number) => go(Math.max(-length, Math.min(0, chosen + by * step)))
+  return (
+    <fieldset className="map-time">
+      <legend className="hidden">Moment</legend>
+      <ActionIcon variant="default" size={28} aria-label="One step earlier" onClick={() => move(-1)}>
+        <ChevronLeft size={14} aria-hidden="true" />
+      </ActionIcon>
+      <Slider
+        className="map-slider"
+        min={-length}
+        max={0}
+        step={step}
+        value={drawn}
+        label={null}
+        thumbLabel="Moment shown"
+        thumbValueText={words(drawn)}
+        marks={pin === undefined ? [] : [{ value: Math.max(-length, pin - end) }]}
+        onChange={(v) => {
+          setDrawn(v)
+          goSoon(v)
+        }}
+        onChangeEnd={go}
+      />
+      <ActionIcon variant="default" size={28} aria-label="One step later" disabled={at === undefined} onClick={() => move(1)}>
+        <ChevronRight size={14} aria-hidden="true" />
+      </ActionIcon>
+      <span className="map-time-words">{words(drawn)}</span>
+      <Button
+        variant="default"
+        leftSection={<Pin size={14} aria-hidden="true" />}
+        onClick={() => onPin(at ?? rangeEnd(range))}
+        title="Compare this moment with another"
+      >
+        Pin
+      </Button>
+      <Button
+        variant="default"
+        leftSection={<X size={14} aria-hidden="true" />}
+        disabled={at === undefined}
+        onClick={() => onAt(undefined)}
+      >
+        Back to the end
+      </Button>
+    </fieldset>
+  )
+}
