@@ -476,6 +476,24 @@ func TestLogTail(t *testing.T) {
 		require.Equal(t, "dropped", next("event: "))
 		require.Equal(t, `{"dropped":5}`, next("data: "))
 		require.Contains(t, next("data: "), `"body":"line 5"`)
+		again, err := client.Get("http://watchingcat/api/v1/logs/tail?last=2&attributes=resource.service.name!=mail")
+		require.NoError(t, err)
+		earlier := bufio.NewScanner(again.Body)
+		var got []string
+		for len(got) < 4 && earlier.Scan() {
+			if text, ok := strings.CutPrefix(earlier.Text(), "data: "); ok {
+				got = append(got, text)
+			}
+			if len(got) == 3 {
+				b.record("14s mail INFO | of another service", "14s cart INFO | afterwards")
+				b.commit()
+			}
+		}
+		require.Equal(t, `{"last":2}`, got[0])
+		require.Contains(t, got[1], `"body":"line 203"`)
+		require.Contains(t, got[2], `"body":"line 204"`)
+		require.Contains(t, got[3], `"body":"afterwards"`)
+		require.NoError(t, again.Body.Close())
 		stop()
 		for lines.Scan() {
 		}

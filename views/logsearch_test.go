@@ -3,6 +3,7 @@ package views_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/lines"
 	"github.com/gaurav/watchingcat/views/logs"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/viewstest"
@@ -63,6 +65,18 @@ func TestLinesOfAServiceAreThoseOfAll(t *testing.T) {
 	if len(all) < 300 {
 		t.Fatalf("%d lines", len(all))
 	}
+	counts, err := set.CountLogs(views.LogQuery{Text: "line"}, 20*time.Second)
+	require.NoError(t, err)
+	counted := map[string]int{}
+	for _, c := range counts.Counts {
+		counted[fmt.Sprint(c.At, c.Service)] += int(c.Lines)
+	}
+	for _, l := range all {
+		counted[fmt.Sprint(l.Time.Unix()-l.Time.Unix()%20, l.Service)]--
+	}
+	for step, n := range counted {
+		require.Zero(t, n, step)
+	}
 	for _, service := range services {
 		var want []string
 		for _, l := range all {
@@ -74,6 +88,9 @@ func TestLinesOfAServiceAreThoseOfAll(t *testing.T) {
 		for _, l := range pages(t, set, service, 7) {
 			got = append(got, l.Place()+" "+l.Body)
 		}
+		slices.Reverse(want)
+		require.Equal(t, want, forth(t, set, service, 7), service)
+		slices.Reverse(want)
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: %d lines, want %d\n got %.300v\nwant %.300v", service, len(got), len(want), got, want)
 		}
@@ -90,4 +107,58 @@ func pages(t *testing.T, set *views.Set, service string, limit int) (list []view
 			return list
 		}
 	}
+}
+
+// forth reads the lines of a service page by page, oldest first.
+func forth(t *testing.T, set *views.Set, service string, limit int) (list []string) {
+	t.Helper()
+	for after := (views.LogPlace{}); ; {
+		res, err := set.LogsAfter(views.LogQuery{Service: service, Limit: limit}, after)
+		require.NoError(t, err)
+		for _, l := range res.Lines {
+			list = append(list, l.Place()+" "+l.Body)
+		}
+		if len(res.Lines) < limit {
+			return list
+		}
+		var ok bool
+		after, ok = lines.ParsePlace(res.Lines[limit-1].Place())
+		require.True(t, ok)
+	}
+}
+
+// TestCountsBackToTheBudget: where the budget ends, steps that may lack lines are left out, and the others are whole.
+func TestCountsBackToTheBudget(t *testing.T) {
+	script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{LogBytes: 1 << 30})
+	require.NoError(t, err)
+	begin := time.Unix(1_700_000_000, 0)
+	for i := range 40 {
+		ld := plog.NewLogs()
+		rl := ld.ResourceLogs().AppendEmpty()
+		rl.Resource().Attributes().PutStr("service.name", "cart")
+		l := rl.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+		l.SetTimestamp(pcommon.NewTimestampFromTime(begin.Add(time.Duration(i) * time.Second)))
+		l.Body().SetStr(fmt.Sprint("line ", i))
+		var m plog.ProtoMarshaler
+		value, err := m.MarshalLogs(ld)
+		require.NoError(t, err)
+		a := script.Set.Partition("otlp_logs", 0)
+		if a.Begin(model.Record{Offset: int64(i), LeaderEpoch: -1, Value: value}) {
+			require.NoError(t, logs.Decode(value, nil, a.Log))
+			a.End()
+		}
+		_, err = script.Checkpoint(nil)
+		require.NoError(t, err)
+	}
+	whole, err := script.Set.CountLogs(views.LogQuery{Text: "line"}, 10*time.Second)
+	require.NoError(t, err)
+	require.False(t, whole.Exhausted)
+	require.Len(t, whole.Counts, 4)
+	part, err := script.Set.CountLogs(views.LogQuery{Text: "line", Budget: 800}, 10*time.Second)
+	require.NoError(t, err)
+	require.True(t, part.Exhausted)
+	require.NotEmpty(t, part.Counts)
+	require.Less(t, len(part.Counts), 4)
+	require.Equal(t, whole.Counts[4-len(part.Counts):], part.Counts)
+	require.Equal(t, part.Counts[0].At, part.From.Unix())
 }

@@ -44,6 +44,9 @@ type Reader interface {
 	// LogPatterns returns patterns, most frequent first; SearchLogs recent lines, newest first; TailLogs those of new checkpoints.
 	LogPatterns(from, to time.Time, service string) ([]LogPattern, error)
 	SearchLogs(q LogQuery) (LogResult, error)
+	// CountLogs counts lines in steps; LogsAfter returns those that follow a place, oldest first.
+	CountLogs(q LogQuery, step time.Duration) (LogCounts, error)
+	LogsAfter(q LogQuery, after LogPlace) (LogResult, error)
 	TailLogs(q LogQuery, after uint64, limit int) (lines []LogLine, dropped int, seq uint64, err error)
 	// Kept says from when on all traces and log lines are held.
 	Kept() Kept

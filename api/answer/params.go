@@ -48,11 +48,14 @@ func HexOrEmpty(id []byte) string {
 }
 
 // LimitOf is the limit of a list: the one that the request names, else DefaultLimit.
-func LimitOf(asked *int) int {
+func LimitOf(asked *int) int { return Or(asked, DefaultLimit) }
+
+// Or is a parameter, or what stands for one that was not given.
+func Or[T any](asked *T, otherwise T) T {
 	if asked != nil {
 		return *asked
 	}
-	return DefaultLimit
+	return otherwise
 }
 
 // Later is the later of two times.
@@ -217,20 +220,6 @@ func Millis(d time.Duration) float64 { return float64(d.Round(time.Microsecond).
 
 // ValidText is text that JSON can hold: a cut may have split a character.
 func ValidText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
-
-// ParseAttributes reads a list of key=value.
-func ParseAttributes(list []string) (map[string]string, error) {
-	out := map[string]string{}
-	for _, a := range list {
-		k, v, ok := strings.Cut(a, "=")
-		if !ok || k == "" {
-			return nil, Advise(Problemf(ErrBadRequest, "invalid_attribute", "attributes: %q is not key=value", a),
-				"Give attributes=http.route=/cart.")
-		}
-		out[k] = v
-	}
-	return out, nil
-}
 
 // ParseTraceID reads 1 to 32 hex digits; shorter ones are the low part, as in Jaeger.
 func ParseTraceID(v string) (id [16]byte, err error) {

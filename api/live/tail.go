@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,6 +22,8 @@ const (
 	// TailLines is how many lines are sent at a time; more are dropped and counted.
 	TailLines = 200
 	tailBeat  = 15 * time.Second
+	// lastBudget is how many bytes are searched for the lines that a tail begins with.
+	lastBudget = 64 << 20
 )
 
 // ServeTail sends new log lines as server-sent events until the client goes away or the server stops.
@@ -53,6 +56,11 @@ func (h *Hub) ServeTail(w http.ResponseWriter, r *http.Request) {
 	defer beat.Stop()
 	defer pace.Stop()
 	out.comment("following")
+	sent, err := h.sendLast(r, q, after, out)
+	if err != nil {
+		h.Logger.Error().Err(err).Msg("log tail ended")
+		return
+	}
 	for out.err == nil {
 		var lines []views.LogLine
 		var dropped int
@@ -60,6 +68,8 @@ func (h *Hub) ServeTail(w http.ResponseWriter, r *http.Request) {
 			h.Logger.Error().Err(err).Msg("log tail ended")
 			return
 		}
+		lines = slices.DeleteFunc(lines, func(l views.LogLine) bool { return sent[l.Place()] })
+		sent = nil // whatever it holds was committed before what comes now
 		if dropped > 0 {
 			out.event("dropped", strconv.FormatUint(after, 10), map[string]int{"dropped": dropped})
 		}
@@ -70,6 +80,27 @@ func (h *Hub) ServeTail(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// sendLast sends the newest lines of before, as many as the request asks for, oldest first. It returns their places: some may have been
+// committed meanwhile, so that they come again.
+func (h *Hub) sendLast(r *http.Request, q views.LogQuery, after uint64, out *events) (map[string]bool, error) {
+	n, err := strconv.Atoi(r.URL.Query().Get("last"))
+	if err != nil || n <= 0 || r.Header.Get("Last-Event-ID") != "" { // the document bounds it
+		return nil, nil
+	}
+	q.Limit, q.Budget = n, lastBudget
+	res, err := h.Views.SearchLogs(q)
+	if err != nil {
+		return nil, err
+	}
+	sent := make(map[string]bool, len(res.Lines))
+	out.event("last", strconv.FormatUint(after, 10), map[string]int{"last": len(res.Lines)})
+	for _, l := range slices.Backward(res.Lines) {
+		sent[l.Place()] = true
+		out.event("line", strconv.FormatUint(after, 10), telemetry.LogLine(&l))
+	}
+	return sent, nil
 }
 
 // waitForLogs waits for a commit, but not less than tailEvery; false means that the tail is over.
@@ -109,11 +140,7 @@ func tailQuery(r *http.Request) (views.LogQuery, error) {
 		t := v.Get(name)
 		return &t
 	}
-	attributes, err := answer.ParseAttributes(v["attributes"])
-	if err != nil {
-		return views.LogQuery{}, err
-	}
-	l := telemetry.LogQuery{Attributes: attributes, Service: text("service"), Severity: text("severity"), Text: text("text"),
+	l := telemetry.LogQuery{Conditions: v["attributes"], Service: text("service"), Severity: text("severity"), Text: text("text"),
 		Pattern: text("pattern"), TraceID: text("trace_id")}
 	return l.Filter()
 }

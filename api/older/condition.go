@@ -13,12 +13,6 @@ import (
 	"github.com/gaurav/watchingcat/storage/attr"
 )
 
-// Condition is what an attribute of a span must be, other than equal to a text.
-type Condition struct {
-	Key     string
-	accepts func(value string) bool
-}
-
 // longestExpression bounds the work of a regular expression.
 const longestExpression = 500
 
@@ -26,7 +20,7 @@ var conditionText = regexp.MustCompile(`^([^=~<>]*?)(!=|>=|<=|=|~|>|<)((?s:.*))$
 
 // ParseConditions reads conditions on attributes: key=value, which are returned by key, key!=value, key~expression, key>number,
 // key>=number, key<number, key<=number, and key alone for an attribute with any value.
-func ParseConditions(list []string) (equal map[string]string, others []Condition, err error) {
+func ParseConditions(list []string) (equal map[string]string, others []attr.Condition, err error) {
 	equal = map[string]string{}
 	for _, text := range list {
 		m := conditionText.FindStringSubmatch(text)
@@ -41,8 +35,8 @@ func ParseConditions(list []string) (equal map[string]string, others []Condition
 			equal[key] = value
 			continue
 		}
-		c := Condition{Key: key}
-		if c.accepts, err = accepts(op, value); err != nil {
+		c := attr.Condition{Key: key}
+		if c.Accepts, err = accepts(op, value); err != nil {
 			return nil, nil, badCondition(text, err.Error())
 		}
 		others = append(others, c)
@@ -87,16 +81,16 @@ func accepts(op, value string) (func(string) bool, error) {
 	}, nil
 }
 
-// holds reports whether an attribute with this key of the span, its resource, its scope, its events or its links has such a value.
-func (c *Condition) holds(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) bool {
+// holds reports whether an attribute of the span, its resource, its scope, its events or its links fulfils a condition.
+func holds(c *attr.Condition, res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) bool {
 	is := func(m pcommon.Map, key string) bool {
 		v, ok := m.Get(key)
-		return ok && c.accepts(attr.Text(v))
+		return ok && c.Accepts(attr.Text(v))
 	}
 	if is(sp.Attributes(), c.Key) || is(res.Attributes(), c.Key) || is(sc.Scope().Attributes(), c.Key) {
 		return true
 	}
-	if of, ok := strings.CutPrefix(c.Key, resourcePrefix); ok && is(res.Attributes(), of) {
+	if of, ok := strings.CutPrefix(c.Key, attr.ResourcePrefix); ok && is(res.Attributes(), of) {
 		return true
 	}
 	for _, e := range sp.Events().All() {
@@ -110,7 +104,7 @@ func (c *Condition) holds(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.
 		}
 	}
 	for _, t := range SpanTags(sc, sp) {
-		if t.Key == c.Key && c.accepts(fmt.Sprint(t.Value)) {
+		if t.Key == c.Key && c.Accepts(fmt.Sprint(t.Value)) {
 			return true
 		}
 	}

@@ -22,7 +22,7 @@ import (
 
 // LogCursor is a place in the order of lines, in the views or in the store.
 type LogCursor struct {
-	View *views.LogCursor `json:"view,omitempty"`
+	View *views.LogPlace `json:"view,omitempty"`
 	// Of the store: what is older than Edge is there, After is where the page before ended.
 	Edge  int64         `json:"edge,omitempty"` // Unix nanoseconds
 	After *raw.LogPlace `json:"after,omitempty"`
@@ -151,7 +151,7 @@ func (s *Logs) searchStore(ctx context.Context, q views.LogQuery,
 	after *raw.LogPlace) (lines []views.LogLine, next *raw.LogPlace, note string, err error) {
 	rq := rawLogQuery(&q)
 	rq.Limit, rq.After = q.Limit, after
-	if q.Text != "" || q.Pattern != "" || q.MinSeverity > 0 || len(q.Attributes) > 0 {
+	if q.Text != "" || q.Pattern != "" || q.MinSeverity > 0 || len(q.Attributes) > 0 || len(q.Conditions) > 0 {
 		rq.Limit = max(rq.Limit, answer.DefaultLimit*5)
 	}
 	for range rawRequests {
@@ -195,13 +195,26 @@ func lineOf(l *raw.LogLine) views.LogLine {
 	return out
 }
 
+// attributeOf is attr.OfLine of a line of the store.
+func attributeOf(l *views.LogLine, key string) (string, bool) {
+	v, ok := l.Attributes[key]
+	if !ok {
+		v, ok = l.Resource[key]
+	}
+	if of, is := strings.CutPrefix(key, attr.ResourcePrefix); is && !ok {
+		v, ok = l.Resource[of]
+	}
+	return fmt.Sprint(v), ok
+}
+
 func acceptsLine(q *views.LogQuery, l *views.LogLine) bool {
 	for k, want := range q.Attributes {
-		v, ok := l.Attributes[k]
-		if !ok {
-			v, ok = l.Resource[k]
+		if v, ok := attributeOf(l, k); !ok || v != want {
+			return false
 		}
-		if !ok || fmt.Sprint(v) != want {
+	}
+	for i := range q.Conditions {
+		if v, ok := attributeOf(l, q.Conditions[i].Key); !ok || !q.Conditions[i].Accepts(v) {
 			return false
 		}
 	}
@@ -209,36 +222,4 @@ func acceptsLine(q *views.LogQuery, l *views.LogLine) bool {
 	return l.Severity >= q.MinSeverity &&
 		(text == "" || strings.Contains(strings.ToLower(l.Body), text) || strings.Contains(strings.ToLower(l.Event), text)) &&
 		(q.Pattern == "" || views.MatchesPattern(q.Pattern, cmp.Or(l.Body, l.Event)))
-}
-
-// Volume counts lines in the store from before the views, by the names that the views give severities.
-func (s *Logs) Volume(ctx context.Context, m answer.Moment, r answer.Range, service string, step time.Duration, p *Provenance,
-	add func(at int64, service, severity string, count int64)) error {
-	store, edge := s.Store, m.Frontier.Since
-	if edge.IsZero() {
-		edge = r.End
-	}
-	if r.End.After(edge) || store == nil {
-		p.sources = []string{answer.SourceView}
-	}
-	if store == nil || !r.Start.Before(edge) {
-		return nil
-	}
-	list, incomplete, err := store.Volume(ctx, raw.LogQuery{From: r.Start, To: answer.Earlier(r.End, edge), Service: service}, step)
-	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		p.fail(err, fmt.Sprintf("lines from before %s are not counted", edge.UTC().Format(time.RFC3339)))
-		p.sources = []string{answer.SourceView}
-		return nil
-	}
-	p.answered(store.Name(), r.Start)
-	if incomplete != "" {
-		p.warn(incomplete)
-	}
-	for _, b := range list {
-		add(b.Time.Unix(), b.Service, logs.SeverityOf(b.SeverityNumber, b.Level).String(), b.Count)
-	}
-	return nil
 }

@@ -27,7 +27,7 @@ type spanMatch struct {
 	min, max           time.Duration
 	attributes         map[string]string // of the span, its resource, its scope, one of its events or links; as text
 	keys               []string          // of attributes, sorted
-	conditions         []Condition
+	conditions         []attr.Condition
 	needles            [][]byte           // bytes that stand in a resource with such a span
 	tokens             []traces.SpanToken // what a block with such a span has
 }
@@ -51,16 +51,16 @@ func newSpanMatch(t *TraceSearch) *spanMatch {
 	m.token("", m.operation)
 	for _, k := range m.keys {
 		if isAttribute(k) {
-			m.need(strings.TrimPrefix(k, resourcePrefix))
+			m.need(strings.TrimPrefix(k, attr.ResourcePrefix))
 			m.need(onlyText(m.attributes[k]))
-			if !strings.HasPrefix(k, resourcePrefix) { // or the key begins so, or it is of the resource
+			if !strings.HasPrefix(k, attr.ResourcePrefix) { // or the key begins so, or it is of the resource
 				m.token(k, m.attributes[k])
 			}
 		}
 	}
 	for _, c := range m.conditions {
 		if isAttribute(c.Key) {
-			m.need(strings.TrimPrefix(c.Key, resourcePrefix))
+			m.need(strings.TrimPrefix(c.Key, attr.ResourcePrefix))
 		}
 	}
 	return m
@@ -198,14 +198,12 @@ func (m *spanMatch) span(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.S
 		}
 	}
 	for i := range m.conditions {
-		if !m.conditions[i].holds(res, sc, sp) {
+		if !holds(&m.conditions[i], res, sc, sp) {
 			return false
 		}
 	}
 	return true
 }
-
-const resourcePrefix = "resource."
 
 // spanFields are the names under which searches find what OTLP has as fields of a span, as Jaeger's stores do.
 var spanFields = map[string]func(want string, sc ptrace.ScopeSpans, sp ptrace.Span) bool{
@@ -230,7 +228,7 @@ func hasAttribute(key, want string, res pcommon.Resource, sc ptrace.ScopeSpans, 
 	if is(sp.Attributes(), key) || is(res.Attributes(), key) || is(sc.Scope().Attributes(), key) {
 		return true
 	}
-	if of, ok := strings.CutPrefix(key, resourcePrefix); ok && is(res.Attributes(), of) {
+	if of, ok := strings.CutPrefix(key, attr.ResourcePrefix); ok && is(res.Attributes(), of) {
 		return true
 	}
 	if f := spanFields[key]; f != nil && f(want, sc, sp) {

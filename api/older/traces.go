@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -29,7 +30,7 @@ type TraceSearch struct {
 	SpanStatus       *ptrace.StatusCode
 	NoSpan           bool              // no span can fulfil it
 	Attributes       map[string]string // equal as text
-	Conditions       []Condition       // other conditions on attributes
+	Conditions       []attr.Condition  // other conditions on attributes
 }
 
 // Traces finds traces in the views and in the store of raw traces.

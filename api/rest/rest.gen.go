@@ -895,6 +895,36 @@ func (e ListLogsParamsSeverity) Valid() bool {
 	}
 }
 
+// Defines values for GetLogVolumeParamsSeverity.
+const (
+	GetLogVolumeParamsSeverityDEBUG GetLogVolumeParamsSeverity = "DEBUG"
+	GetLogVolumeParamsSeverityERROR GetLogVolumeParamsSeverity = "ERROR"
+	GetLogVolumeParamsSeverityFATAL GetLogVolumeParamsSeverity = "FATAL"
+	GetLogVolumeParamsSeverityINFO  GetLogVolumeParamsSeverity = "INFO"
+	GetLogVolumeParamsSeverityTRACE GetLogVolumeParamsSeverity = "TRACE"
+	GetLogVolumeParamsSeverityWARN  GetLogVolumeParamsSeverity = "WARN"
+)
+
+// Valid indicates whether the value is a known member of the GetLogVolumeParamsSeverity enum.
+func (e GetLogVolumeParamsSeverity) Valid() bool {
+	switch e {
+	case GetLogVolumeParamsSeverityDEBUG:
+		return true
+	case GetLogVolumeParamsSeverityERROR:
+		return true
+	case GetLogVolumeParamsSeverityFATAL:
+		return true
+	case GetLogVolumeParamsSeverityINFO:
+		return true
+	case GetLogVolumeParamsSeverityTRACE:
+		return true
+	case GetLogVolumeParamsSeverityWARN:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListOperationsParamsKind.
 const (
 	ListOperationsParamsKindSPANKINDCLIENT      ListOperationsParamsKind = "SPAN_KIND_CLIENT"
@@ -1828,6 +1858,15 @@ type LogBucket struct {
 	Time time.Time `json:"time"`
 }
 
+// LogContext defines model for LogContext.
+type LogContext struct {
+	After  []LogLine `json:"after"`
+	Before []LogLine `json:"before"`
+
+	// Meta Time range, source and completeness of an answer.
+	Meta Meta `json:"meta"`
+}
+
 // LogLine defines model for LogLine.
 type LogLine struct {
 	// Attributes NaN, Infinity and -Infinity are strings, as in OTLP/JSON; integers beyond 2^53 are strings of digits; bytes are base64.
@@ -1835,8 +1874,11 @@ type LogLine struct {
 	Body       string                 `json:"body"`
 
 	// EventName Name of the event; empty if the line is no event.
-	EventName string                 `json:"event_name"`
-	Resource  map[string]interface{} `json:"resource"`
+	EventName string `json:"event_name"`
+
+	// Id Place of the line among those that the views keep; empty for lines of a store. After a replay lines have other places.
+	Id       string                 `json:"id"`
+	Resource map[string]interface{} `json:"resource"`
 
 	// Scope The instrumentation scope that wrote the line.
 	Scope   LogScope `json:"scope"`
@@ -1902,6 +1944,9 @@ type LogScope struct {
 type LogSearch struct {
 	// Attributes Attributes of the line or its resource, as text.
 	Attributes *map[string]string `json:"attributes,omitempty"`
+
+	// Conditions Conditions on attributes, as `attributes` of GET /api/v1/logs.
+	Conditions *[]string          `json:"conditions,omitempty"`
 	End        *string            `json:"end,omitempty"`
 	Limit      *int               `json:"limit,omitempty"`
 	Next       *string            `json:"next,omitempty"`
@@ -3192,6 +3237,9 @@ type Kind string
 // ListLimit defines model for listLimit.
 type ListLimit = int
 
+// LogAttributes defines model for logAttributes.
+type LogAttributes = []string
+
 // MinPosition Examples: otlp_spans/0/0
 type MinPosition = string
 
@@ -3494,8 +3542,9 @@ type ListLogsParams struct {
 	// Pattern Log pattern that the body must match, as /api/v1/logs/patterns returns it.
 	Pattern *string `form:"pattern,omitempty" json:"pattern,omitempty"`
 
-	// Attributes Attributes of the line or its resource as `key=value`. With several, all must match. Values are compared as text.
-	Attributes *[]string `form:"attributes,omitempty" json:"attributes,omitempty"`
+	// Attributes Conditions on attributes of the line or its resource: `key=value`, `key!=value`, `key~expression`, `key>number`, `key>=number`, `key<number`, `key<=number`, or `key` for any value. With several, all must match.
+	// The line has the attribute in each case, also with `!=`. `resource.` before a key looks in the resource only. Values are compared as text, with the last four operators as numbers.
+	Attributes *LogAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
 
 	// TraceId Only lines of this trace.
 	TraceId *string `form:"trace_id,omitempty" json:"trace_id,omitempty"`
@@ -3521,6 +3570,37 @@ type ListLogsParams struct {
 
 // ListLogsParamsSeverity defines parameters for ListLogs.
 type ListLogsParamsSeverity string
+
+// GetLogContextParams defines parameters for GetLogContext.
+type GetLogContextParams struct {
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
+	Filter *Filter `json:"filter,omitempty"`
+
+	// Time Time of the line; RFC 3339 or Unix seconds.
+	Time string `form:"time" json:"time"`
+
+	// Line `id` of the line.
+	Line *string `form:"line,omitempty" json:"line,omitempty"`
+
+	// Service Only this service.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Attributes Conditions on attributes of the line or its resource: `key=value`, `key!=value`, `key~expression`, `key>number`, `key>=number`, `key<number`, `key<=number`, or `key` for any value. With several, all must match.
+	// The line has the attribute in each case, also with `!=`. `resource.` before a key looks in the resource only. Values are compared as text, with the last four operators as numbers.
+	Attributes *LogAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Before Number of lines before it.
+	Before *int `form:"before,omitempty" json:"before,omitempty"`
+
+	// After Number of lines after it.
+	After *int `form:"after,omitempty" json:"after,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
 
 // ListLogPatternsParams defines parameters for ListLogPatterns.
 type ListLogPatternsParams struct {
@@ -3566,6 +3646,22 @@ type GetLogVolumeParams struct {
 	// Service Only this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
+	// Severity Minimum severity.
+	Severity *GetLogVolumeParamsSeverity `form:"severity,omitempty" json:"severity,omitempty"`
+
+	// Text Text in the body or the event name; case-insensitive.
+	Text *string `form:"text,omitempty" json:"text,omitempty"`
+
+	// Pattern Log pattern that the body must match, as /api/v1/logs/patterns returns it.
+	Pattern *string `form:"pattern,omitempty" json:"pattern,omitempty"`
+
+	// Attributes Conditions on attributes of the line or its resource: `key=value`, `key!=value`, `key~expression`, `key>number`, `key>=number`, `key<number`, `key<=number`, or `key` for any value. With several, all must match.
+	// The line has the attribute in each case, also with `!=`. `resource.` before a key looks in the resource only. Values are compared as text, with the last four operators as numbers.
+	Attributes *LogAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// TraceId Only lines of this trace.
+	TraceId *string `form:"trace_id,omitempty" json:"trace_id,omitempty"`
+
 	// Step Width of a point, rounded up to whole buckets.
 	Step *string `form:"step,omitempty" json:"step,omitempty"`
 
@@ -3581,6 +3677,9 @@ type GetLogVolumeParams struct {
 	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
+
+// GetLogVolumeParamsSeverity defines parameters for GetLogVolume.
+type GetLogVolumeParamsSeverity string
 
 // ListMessagingParams defines parameters for ListMessaging.
 type ListMessagingParams struct {
@@ -4175,6 +4274,9 @@ type ServerInterface interface {
 	// ListLogs Recent log lines, newest first.
 	// (GET /api/v1/logs)
 	ListLogs(w http.ResponseWriter, r *http.Request, params ListLogsParams)
+	// GetLogContext The log lines before and after a line.
+	// (GET /api/v1/logs/context)
+	GetLogContext(w http.ResponseWriter, r *http.Request, params GetLogContextParams)
 	// ListLogPatterns Patterns of log lines, most frequent first.
 	// (GET /api/v1/logs/patterns)
 	ListLogPatterns(w http.ResponseWriter, r *http.Request, params ListLogPatternsParams)
@@ -4532,6 +4634,12 @@ func (_ Unimplemented) CommentIncident(w http.ResponseWriter, r *http.Request, i
 // ListLogs Recent log lines, newest first.
 // (GET /api/v1/logs)
 func (_ Unimplemented) ListLogs(w http.ResponseWriter, r *http.Request, params ListLogsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetLogContext The log lines before and after a line.
+// (GET /api/v1/logs/context)
+func (_ Unimplemented) GetLogContext(w http.ResponseWriter, r *http.Request, params GetLogContextParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -6591,6 +6699,143 @@ func (siw *ServerInterfaceWrapper) ListLogs(w http.ResponseWriter, r *http.Reque
 	handler.ServeHTTP(w, r)
 }
 
+// GetLogContext operation middleware
+func (siw *ServerInterfaceWrapper) GetLogContext(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLogContextParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "time" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "time", r.URL.Query(), &params.Time, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "time"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "time", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "line" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "line", r.URL.Query(), &params.Line, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "line"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "line", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", r.URL.Query(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "attributes"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attributes", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", r.URL.Query(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "before"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "before", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetLogContext(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListLogPatterns operation middleware
 func (siw *ServerInterfaceWrapper) ListLogPatterns(w http.ResponseWriter, r *http.Request) {
 
@@ -6792,6 +7037,71 @@ func (siw *ServerInterfaceWrapper) GetLogVolume(w http.ResponseWriter, r *http.R
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "severity" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "severity", r.URL.Query(), &params.Severity, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "severity"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "severity", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "text" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "text", r.URL.Query(), &params.Text, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "text"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "text", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "pattern" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "pattern", r.URL.Query(), &params.Pattern, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "pattern"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "pattern", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", r.URL.Query(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "attributes"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attributes", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "trace_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "trace_id", r.URL.Query(), &params.TraceId, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "trace_id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "trace_id", Err: err})
 		}
 		return
 	}
@@ -9492,6 +9802,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/logs/volume", wrapper.GetLogVolume)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/logs/context", wrapper.GetLogContext)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/logs/patterns", wrapper.ListLogPatterns)
 	})
 	r.Group(func(r chi.Router) {
@@ -11148,6 +11461,45 @@ type ListLogsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListLogsdefaultApplicationProblemPlusJSONResponse) VisitListLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogContextRequestObject struct {
+	Params GetLogContextParams
+}
+
+type GetLogContextResponseObject interface {
+	VisitGetLogContextResponse(w http.ResponseWriter) error
+}
+
+type GetLogContext200JSONResponse LogContext
+
+func (response GetLogContext200JSONResponse) VisitGetLogContextResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLogContextdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLogContextdefaultApplicationProblemPlusJSONResponse) VisitGetLogContextResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13103,6 +13455,9 @@ type StrictServerInterface interface {
 	// ListLogs Recent log lines, newest first.
 	// (GET /api/v1/logs)
 	ListLogs(ctx context.Context, request ListLogsRequestObject) (ListLogsResponseObject, error)
+	// GetLogContext The log lines before and after a line.
+	// (GET /api/v1/logs/context)
+	GetLogContext(ctx context.Context, request GetLogContextRequestObject) (GetLogContextResponseObject, error)
 	// ListLogPatterns Patterns of log lines, most frequent first.
 	// (GET /api/v1/logs/patterns)
 	ListLogPatterns(ctx context.Context, request ListLogPatternsRequestObject) (ListLogPatternsResponseObject, error)
@@ -14248,6 +14603,32 @@ func (sh *strictHandler) ListLogs(w http.ResponseWriter, r *http.Request, params
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListLogsResponseObject); ok {
 		if err := validResponse.VisitListLogsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLogContext operation middleware
+func (sh *strictHandler) GetLogContext(w http.ResponseWriter, r *http.Request, params GetLogContextParams) {
+	var request GetLogContextRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLogContext(ctx, request.(GetLogContextRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLogContext")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetLogContextResponseObject); ok {
+		if err := validResponse.VisitGetLogContextResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

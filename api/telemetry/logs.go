@@ -1,24 +1,22 @@
 package telemetry
 
 import (
-	"cmp"
 	"context"
-	"slices"
+	"maps"
 	"time"
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views"
-	"github.com/gaurav/watchingcat/views/cells"
 	"github.com/gaurav/watchingcat/views/logs"
-	"github.com/gaurav/watchingcat/views/model"
 )
 
 // LogQuery is what the ways of searching log lines ask for.
 type LogQuery struct {
 	Service, Severity, Text, Pattern, TraceID, start, end, next *string
-	Attributes                                                  map[string]string
+	Attributes                                                  map[string]string // that lines have
+	Conditions                                                  []string          // on attributes, as ParseConditions reads them
 	limit                                                       *int
 }
 
@@ -31,28 +29,28 @@ type Logs struct {
 // ListLogs implements rest.StrictServerInterface.
 func (s *Logs) ListLogs(ctx context.Context, q rest.ListLogsRequestObject) (rest.ListLogsResponseObject, error) {
 	p := q.Params
-	attributes, err := answer.ParseAttributes(answer.Value(p.Attributes))
-	if err != nil {
-		return nil, err
-	}
-	out, err := s.listLogLines(ctx, LogQuery{Attributes: attributes, Service: p.Service, Severity: (*string)(p.Severity), Text: p.Text,
-		Pattern: p.Pattern, TraceID: p.TraceId, start: p.Start, end: p.End, next: p.Next, limit: p.Limit})
+	out, err := s.listLogLines(ctx, LogQuery{Conditions: answer.Value(p.Attributes), Service: p.Service, Severity: (*string)(p.Severity),
+		Text: p.Text, Pattern: p.Pattern, TraceID: p.TraceId, start: p.Start, end: p.End, next: p.Next, limit: p.Limit})
 	return rest.ListLogs200JSONResponse(out), err
 }
 
 // SearchLogs implements rest.StrictServerInterface.
 func (s *Logs) SearchLogs(ctx context.Context, q rest.SearchLogsRequestObject) (rest.SearchLogsResponseObject, error) {
 	b := q.Body
-	out, err := s.listLogLines(ctx, LogQuery{Attributes: answer.Value(b.Attributes), Service: b.Service, Severity: (*string)(b.Severity),
-		Text: b.Text, Pattern: b.Pattern, TraceID: b.TraceId, start: b.Start, end: b.End, next: b.Next, limit: b.Limit})
+	out, err := s.listLogLines(ctx, LogQuery{Attributes: answer.Value(b.Attributes), Conditions: answer.Value(b.Conditions), Service: b.Service,
+		Severity: (*string)(b.Severity), Text: b.Text, Pattern: b.Pattern, TraceID: b.TraceId, start: b.Start, end: b.End, next: b.Next,
+		limit: b.Limit})
 	return rest.SearchLogs200JSONResponse(out), err
 }
 
 // Filter is the query without its range.
 func (l *LogQuery) Filter() (q views.LogQuery, err error) {
 	q = views.LogQuery{Service: answer.Value(l.Service), Text: answer.Value(l.Text), Pattern: answer.Value(l.Pattern),
-		Attributes: l.Attributes,
-		Limit:      answer.LimitOf(l.limit)}
+		Limit: answer.LimitOf(l.limit)}
+	if q.Attributes, q.Conditions, err = older.ParseConditions(l.Conditions); err != nil {
+		return q, err
+	}
+	maps.Copy(q.Attributes, l.Attributes)
 	if l.Severity != nil {
 		q.MinSeverity, _ = logs.ParseSeverity(*l.Severity)
 	}
@@ -98,83 +96,15 @@ func (s *Logs) listLogLines(ctx context.Context, l LogQuery) (out rest.LogList, 
 
 // LogLine is a log line as answers show it.
 func LogLine(l *views.LogLine) rest.LogLine {
-	return rest.LogLine{Time: l.Time, Service: l.Service, Severity: l.Severity.String(), SeverityText: l.SeverityText,
+	return rest.LogLine{Id: l.Place(), Time: l.Time, Service: l.Service, Severity: l.Severity.String(), SeverityText: l.SeverityText,
 		SeverityNumber: int(l.SeverityNumber), Body: l.Body, EventName: l.Event,
 		Scope: rest.LogScope{Name: l.Scope, Version: l.ScopeVersion}, TraceId: answer.HexOrEmpty(l.TraceID[:]),
 		SpanId: answer.HexOrEmpty(l.SpanID[:]), Attributes: l.Attributes, Resource: l.Resource}
 }
 
-// GetLogVolume implements rest.StrictServerInterface.
-func (s *Logs) GetLogVolume(ctx context.Context, q rest.GetLogVolumeRequestObject) (rest.GetLogVolumeResponseObject, error) {
-	m := s.Moment(ctx)
-	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
-	if err != nil {
-		return nil, err
-	}
-	step, err := m.StepOf(r, q.Params.Step)
-	if err != nil {
-		return nil, err
-	}
-	type key struct {
-		at                int64
-		service, severity string
-	}
-	by := map[key]*rest.LogBucket{}
-	add := func(at int64, service, severity string, count, bytes int64) {
-		k := key{at, service, severity}
-		if by[k] == nil {
-			by[k] = &rest.LogBucket{Time: time.Unix(at, 0).UTC(), Service: service, Severity: severity}
-		}
-		by[k].Count += count
-		by[k].Bytes += bytes
-	}
-	var from older.Provenance
-	err = s.Older.Volume(ctx, m, r, answer.Value(q.Params.Service), step, &from,
-		func(at int64, service, severity string, count int64) { add(at, service, severity, count, 0) })
-	if err != nil {
-		return nil, err
-	}
-	counted := r.Start // what the store has counted the views do not count again
-	if !from.Since.IsZero() {
-		counted = answer.Earlier(answer.Later(r.Start, m.Frontier.Since), r.End)
-	}
-	lines, err := m.Views.SelectTable(model.TableLogs, counted, r.End, byService(q.Params.Service))
-	if err != nil {
-		return nil, err
-	}
-	for i := range lines {
-		for _, c := range stepsOf(lines[i].Cells, int64(step/time.Second)) {
-			add(c.Bucket, lines[i].Labels[0], lines[i].Labels[1], int64(c.Calls), int64(c.Size))
-		}
-	}
-	out := rest.GetLogVolume200JSONResponse{Buckets: make([]rest.LogBucket, 0, len(by)), StepS: int64(step / time.Second),
-		Meta: from.Meta(s.Moments, m, r)}
-	for _, b := range by {
-		out.Buckets = append(out.Buckets, *b)
-	}
-	slices.SortFunc(out.Buckets, func(a, b rest.LogBucket) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Severity, b.Severity))
-	})
-	return out, nil
-}
-
 // byService accepts the series of a table whose first label, its service, is the one asked for.
 func byService(name *string) func([]string) bool {
 	return func(l []string) bool { return name == nil || l[0] == *name }
-}
-
-// stepsOf adds up cells to steps of a width in seconds.
-func stepsOf(inRange []cells.TallyCell, width int64) (out []cells.TallyCell) {
-	for i := range inRange {
-		at := inRange[i].Bucket - inRange[i].Bucket%width
-		if n := len(out); n == 0 || out[n-1].Bucket != at {
-			out = append(out, cells.TallyCell{Bucket: at, Width: width})
-		}
-		last := &out[len(out)-1]
-		last.Calls += inRange[i].Calls
-		last.Size += inRange[i].Size
-	}
-	return out
 }
 
 // ListLogPatterns implements rest.StrictServerInterface.

@@ -15,6 +15,7 @@ import (
 	"github.com/gaurav/watchingcat/api/jaeger"
 	"github.com/gaurav/watchingcat/api/older"
 	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/views"
 )
 
@@ -25,7 +26,7 @@ type traceQuery struct {
 	minSpan, maxSpan                  *string // of a span
 	start, end                        *string
 	attributes                        map[string]string
-	conditions                        []older.Condition
+	conditions                        []attr.Condition
 	limit                             *int
 	next                              *string
 }

@@ -56,6 +56,7 @@ type LogQuery struct {
 	TraceID     string   // hex digits
 	Limit       int
 	After       *LogPlace
+	Ascending   bool // the oldest come first; not with After, and there is no next page
 }
 
 // LogPlace is where a page ended: at a time, with the lines of that very time that were shown.
@@ -142,12 +143,16 @@ func levelsFrom(number int) (out []string) {
 // searchTime is how long Elasticsearch may search before it answers with what it has.
 const searchTime = "4s"
 
-// Search returns the newest lines that q selects.
+// Search returns the newest lines that q selects, or the oldest.
 func (e *Elasticsearch) Search(ctx context.Context, q LogQuery) (LogResult, error) {
 	query := q.filter()
+	order := "desc"
+	if q.Ascending {
+		order = "asc"
+	}
 	body := object{
 		"size": q.Limit + 1, "timeout": searchTime, "track_total_hits": false,
-		"sort": []object{{"@timestamp": object{"order": "desc", "numeric_type": "date_nanos", "unmapped_type": "date"}}},
+		"sort": []object{{"@timestamp": object{"order": order, "numeric_type": "date_nanos", "unmapped_type": "date"}}},
 	}
 	if q.After != nil {
 		// What follows the place: nothing newer, and of its instant what was not shown.

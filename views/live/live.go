@@ -456,7 +456,7 @@ func (v *View) SearchLogs(q views.LogQuery) (views.LogResult, error) {
 			return out, nil
 		}
 		if len(out.Lines) == q.Limit && i > 0 {
-			out.Next = &views.LogCursor{At: uint64(time.Unix(s.From, 0).UnixNano())}
+			out.Next = &views.LogPlace{At: uint64(time.Unix(s.From, 0).UnixNano())}
 			return out, nil
 		}
 	}

@@ -349,7 +349,7 @@ export interface paths {
         };
         /**
          * New log lines as they are committed, as server-sent events.
-         * @description Events are `line` (one LogLine), `dropped` ({"dropped": n}: lines that came faster than they are shown), a comment every 15 s,
+         * @description With `last`, the newest lines of before come first, after an event `last` ({"last": n}: how many follow). Events are `line` (one LogLine), `dropped` ({"dropped": n}: lines that came faster than they are shown), a comment every 15 s,
          *     and `closed` ({"code", "reason"}, the codes of /docs/websocket) before the server ends the stream. `id` is the checkpoint; a client that reconnects with Last-Event-ID continues after it.
          */
         get: operations["tailLogs"];
@@ -390,8 +390,33 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Log lines per service and severity over time. */
+        /**
+         * Log lines per service and severity over time.
+         * @description By `service` and `severity` the counts of the views answer for all the time that they keep. With other filters the kept lines are read,
+         *     newest first, up to a bounded number of bytes: then the answer is partial and a warning has the time back to which lines were counted.
+         */
         get: operations["getLogVolume"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/context": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The log lines before and after a line.
+         * @description Both lists have the oldest line first, and neither has the line itself. `line` places it among lines of the same instant; without `line`, lines of that very instant
+         *     are in neither list.
+         */
+        get: operations["getLogContext"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2700,6 +2725,8 @@ export interface components {
             attributes?: {
                 [key: string]: string;
             };
+            /** @description Conditions on attributes, as `attributes` of GET /api/v1/logs. */
+            conditions?: string[];
             trace_id?: string;
             start?: string;
             end?: string;
@@ -2707,6 +2734,8 @@ export interface components {
             next?: string;
         };
         LogLine: {
+            /** @description Place of the line among those that the views keep; empty for lines of a store. After a replay lines have other places. */
+            id: string;
             /** Format: date-time */
             time: string;
             service: string;
@@ -2757,6 +2786,11 @@ export interface components {
              * @description Bytes of the bodies.
              */
             bytes: number;
+        };
+        LogContext: {
+            before: components["schemas"]["LogLine"][];
+            after: components["schemas"]["LogLine"][];
+            meta: components["schemas"]["Meta"];
         };
         LogVolume: {
             /** @description By time, service and severity. Empty buckets are omitted. */
@@ -4192,6 +4226,11 @@ export interface components {
         listLimit: number;
         /** @description Maximum number of results. */
         pageLimit: number;
+        /**
+         * @description Conditions on attributes of the line or its resource: `key=value`, `key!=value`, `key~expression`, `key>number`, `key>=number`, `key<number`, `key<=number`, or `key` for any value. With several, all must match.
+         *     The line has the attribute in each case, also with `!=`. `resource.` before a key looks in the resource only. Values are compared as text, with the last four operators as numbers.
+         */
+        logAttributes: string[];
         /** @description Value of `next` in the previous answer. */
         next: string;
         /** @description Only spans of this kind. */
@@ -4853,8 +4892,11 @@ export interface operations {
                 text?: string;
                 /** @description Log pattern that the body must match, as /api/v1/logs/patterns returns it. */
                 pattern?: string;
-                /** @description Attributes of the line or its resource as `key=value`. With several, all must match. Values are compared as text. */
-                attributes?: string[];
+                /**
+                 * @description Conditions on attributes of the line or its resource: `key=value`, `key!=value`, `key~expression`, `key>number`, `key>=number`, `key<number`, `key<=number`, or `key` for any value. With several, all must match.
+                 *     The line has the attribute in each case, also with `!=`. `resource.` before a key looks in the resource only. Values are compared as text, with the last four operators as numbers.
+                 */
+                attributes?: components["parameters"]["logAttributes"];
                 /** @description Only lines of this trace. */
                 trace_id?: string;
                 /** @description Start of the range; RFC 3339 or Unix seconds. */
@@ -4933,10 +4975,15 @@ export interface operations {
                 text?: string;
                 /** @description Log pattern that the body must match, as /api/v1/logs/patterns returns it. */
                 pattern?: string;
-                /** @description Attributes of the line or its resource as `key=value`. With several, all must match. Values are compared as text. */
-                attributes?: string[];
+                /**
+                 * @description Conditions on attributes of the line or its resource: `key=value`, `key!=value`, `key~expression`, `key>number`, `key>=number`, `key<number`, `key<=number`, or `key` for any value. With several, all must match.
+                 *     The line has the attribute in each case, also with `!=`. `resource.` before a key looks in the resource only. Values are compared as text, with the last four operators as numbers.
+                 */
+                attributes?: components["parameters"]["logAttributes"];
                 /** @description Only lines of this trace. */
                 trace_id?: string;
+                /** @description Number of earlier lines to begin with; not for a client that reconnects. */
+                last?: number;
             };
             header?: never;
             path?: never;
@@ -5001,6 +5048,19 @@ export interface operations {
                 filter?: components["parameters"]["filter"];
                 /** @description Only this service. */
                 service?: string;
+                /** @description Minimum severity. */
+                severity?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
+                /** @description Text in the body or the event name; case-insensitive. */
+                text?: string;
+                /** @description Log pattern that the body must match, as /api/v1/logs/patterns returns it. */
+                pattern?: string;
+                /**
+                 * @description Conditions on attributes of the line or its resource: `key=value`, `key!=value`, `key~expression`, `key>number`, `key>=number`, `key<number`, `key<=number`, or `key` for any value. With several, all must match.
+                 *     The line has the attribute in each case, also with `!=`. `resource.` before a key looks in the resource only. Values are compared as text, with the last four operators as numbers.
+                 */
+                attributes?: components["parameters"]["logAttributes"];
+                /** @description Only lines of this trace. */
+                trace_id?: string;
                 /** @description Width of a point, rounded up to whole buckets. */
                 step?: string;
                 /** @description Start of the range; RFC 3339 or Unix seconds. */
@@ -5025,6 +5085,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogVolume"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getLogContext: {
+        parameters: {
+            query: {
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
+                filter?: components["parameters"]["filter"];
+                /** @description Time of the line; RFC 3339 or Unix seconds. */
+                time: string;
+                /** @description `id` of the line. */
+                line?: string;
+                /** @description Only this service. */
+                service?: string;
+                /**
+                 * @description Conditions on attributes of the line or its resource: `key=value`, `key!=value`, `key~expression`, `key>number`, `key>=number`, `key<number`, `key<=number`, or `key` for any value. With several, all must match.
+                 *     The line has the attribute in each case, also with `!=`. `resource.` before a key looks in the resource only. Values are compared as text, with the last four operators as numbers.
+                 */
+                attributes?: components["parameters"]["logAttributes"];
+                /** @description Number of lines before it. */
+                before?: number;
+                /** @description Number of lines after it. */
+                after?: number;
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The lines around it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogContext"];
                 };
             };
             default: components["responses"]["Problem"];

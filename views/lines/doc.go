@@ -1,0 +1,2 @@
+// Package lines decides which log lines a query selects.
+package lines
