@@ -1,5 +1,5 @@
 import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { endsNow, type Range, rangeSeconds, rangeStart, type Span, secondsOf, timesOf } from '../lib/range'
+import { endsNow, type Range, rangeSeconds, rangeStart, type Span, timesOf } from '../lib/range'
 import { usePaused } from '../live/use-live'
 import { serviceKey } from '../live/views'
 import { comparedTimes } from '../map/difference'
@@ -17,8 +17,6 @@ import type {
   ExternalList,
   LoggedOut,
   LogList,
-  LogPatternList,
-  LogVolume,
   Me,
   MessagingAnswer,
   NewToken,
@@ -383,26 +381,6 @@ export function useTraceBaselines(id: string) {
 
 /** Width of a step that cuts a span of time into about so many, in whole buckets. */
 export const stepFor = (seconds: number, steps: number): number => Math.max(10, Math.ceil(seconds / steps / 10) * 10)
-
-export function useLogVolume(service: string, span: Span) {
-  const step = stepFor(secondsOf(span), 90)
-  return useQuery({
-    queryKey: ['volume', service, span],
-    queryFn: ({ signal }) => getJSON<LogVolume>('/api/v1/logs/volume', { service, step: `${step}s`, ...timesOf(span) }, signal),
-    refetchInterval: useEvery(10_000, span),
-    placeholderData: keepPreviousData,
-  })
-}
-
-export function useLogPatterns(service: string, span: Span, enabled: boolean) {
-  return useQuery({
-    queryKey: ['patterns', service, span],
-    queryFn: ({ signal }) => getJSON<LogPatternList>('/api/v1/logs/patterns', { service, limit: 500, ...timesOf(span) }, signal),
-    refetchInterval: useEvery(10_000, span),
-    placeholderData: keepPreviousData,
-    enabled,
-  })
-}
 
 export const errorStep = (range: Range): number => stepFor(rangeSeconds(range), 48)
 

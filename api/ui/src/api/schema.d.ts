@@ -220,6 +220,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/spans/analysis": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Statistics of kept spans by their attributes and durations: heatmap, facets, groups, and how some spans differ from the others.
+         * @description Reads the raw spans that the views keep, for at most `read_time`, in an order that spreads over the range. If that is too short for all of them, `sampled` is true, `read_share` says how much was read, and all counts are those of the sample.
+         *     `differences` ranks the attributes whose values the selected spans have more or less often than the others. `select` says which spans are selected. Values that differ by chance are left out.
+         */
+        get: operations["analyzeSpans"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/traces": {
         parameters: {
             query?: never;
@@ -2630,6 +2651,179 @@ export interface components {
             spanCount: number;
             errorSpanCount: number;
         };
+        SpanAnalysis: {
+            /**
+             * Format: int64
+             * @description Spans that match the conditions, among those that were read.
+             */
+            spans: number;
+            /**
+             * Format: int64
+             * @description Those of them that failed.
+             */
+            failed: number;
+            /** @description Not all kept spans of the range were read. */
+            sampled: boolean;
+            /**
+             * Format: double
+             * @description Share of the kept spans of the range that was read, 0 to 1.
+             */
+            read_share: number;
+            heatmap?: components["schemas"]["SpanHeatmap"];
+            /** @description Attributes with their most frequent values. */
+            facets?: components["schemas"]["SpanFacet"][];
+            /** @description The groups with the most spans. */
+            groups?: components["schemas"]["SpanGroup"][];
+            differences?: components["schemas"]["SpanDifferences"];
+            meta: components["schemas"]["Meta"];
+        };
+        SpanHeatmap: {
+            /**
+             * Format: double
+             * @description Width of a column.
+             */
+            step_ms: number;
+            /** @description Columns with spans, oldest first. */
+            columns: components["schemas"]["SpanHeatmapColumn"][];
+        };
+        SpanHeatmapColumn: {
+            /**
+             * Format: date-time
+             * @description Start of the column: spans start in it.
+             */
+            time: string;
+            /** @description Cells with spans, shortest durations first. */
+            cells: components["schemas"]["SpanHeatmapCell"][];
+        };
+        SpanHeatmapCell: {
+            /** @description Number of the range of durations; two rows are a doubling. */
+            row: number;
+            /** Format: double */
+            min_ms: number;
+            /**
+             * Format: double
+             * @description Durations in the cell are shorter.
+             */
+            max_ms: number;
+            /** Format: int64 */
+            spans: number;
+            /** Format: int64 */
+            failed: number;
+        };
+        SpanFacet: {
+            scope: components["schemas"]["SpanScope"];
+            key: string;
+            /**
+             * Format: int64
+             * @description Spans with the attribute.
+             */
+            spans: number;
+            /** @description Different values that were counted. */
+            distinct: number;
+            /**
+             * Format: int64
+             * @description Spans whose value was not counted: too long, or one too many.
+             */
+            overflow: number;
+            /** @description Most frequent values first. */
+            values: components["schemas"]["SpanFacetValue"][];
+        };
+        SpanFacetValue: {
+            value: string;
+            /** Format: int64 */
+            spans: number;
+            /** @description Value for `attributes` that selects these spans. */
+            condition: string;
+        };
+        /**
+         * @description Where the attribute is; `field` is a field of OTLP.
+         * @enum {string}
+         */
+        SpanScope: "resource" | "span" | "field";
+        SpanGroup: {
+            value: string;
+            /** @description The spans have no such attribute. */
+            missing: boolean;
+            /** Format: int64 */
+            spans: number;
+            /** Format: int64 */
+            failed: number;
+            /**
+             * Format: double
+             * @description 0 to 1.
+             */
+            error_rate: number;
+            /** Format: double */
+            p50_ms: number;
+            /** Format: double */
+            p95_ms: number;
+            /** Format: double */
+            p99_ms: number;
+        };
+        SpanDifferences: {
+            /**
+             * Format: int64
+             * @description Selected spans.
+             */
+            selected: number;
+            /**
+             * Format: int64
+             * @description Spans that match the conditions and are not selected.
+             */
+            others: number;
+            /** @description Attributes that say the most about the selection first; those that only describe the failure last. */
+            list: components["schemas"]["SpanDifference"][];
+        };
+        SpanDifference: {
+            scope: components["schemas"]["SpanScope"];
+            key: string;
+            /**
+             * Format: double
+             * @description Share of the uncertainty about whether a span is selected that its first value removes, 0 to 1.
+             */
+            information: number;
+            /** @description The attribute describes how a span ended, which follows from a failure. */
+            outcome: boolean;
+            /** @description Different values that were counted. */
+            distinct: number;
+            /**
+             * Format: int64
+             * @description Spans whose value was not counted: too long, or one too many.
+             */
+            overflow: number;
+            /** @description Values with the most information first. */
+            values: components["schemas"]["SpanValue"][];
+        };
+        SpanValue: {
+            value: string;
+            /**
+             * @description `at_least`: all numbers from the value on. `missing`: the spans have no such attribute.
+             * @enum {string}
+             */
+            is: "equal" | "at_least" | "missing";
+            /**
+             * Format: int64
+             * @description Selected spans with the value.
+             */
+            selected: number;
+            /**
+             * Format: int64
+             * @description Other spans with the value.
+             */
+            others: number;
+            /**
+             * Format: double
+             * @description Share of the selected spans, 0 to 1.
+             */
+            selected_share: number;
+            /**
+             * Format: double
+             * @description Share of the other spans, 0 to 1.
+             */
+            others_share: number;
+            /** @description Value for `attributes` that selects these spans; empty if there is none. */
+            condition: string;
+        };
         TraceList: {
             traces: components["schemas"]["TraceSummary"][];
             total: number;
@@ -4724,6 +4918,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ServiceTrends"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    analyzeSpans: {
+        parameters: {
+            query: {
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
+                filter?: components["parameters"]["filter"];
+                /** @description What to return. */
+                part: ("heatmap" | "facets" | "groups" | "differences")[];
+                /** @description Only spans of this service. */
+                service?: string;
+                /** @description Only spans with this name. */
+                operation?: string;
+                /** @description Only spans that failed, or only those that did not. */
+                status?: "error" | "ok";
+                /** @description Minimum duration of a span, as 150ms or in microseconds. */
+                min_span_duration?: string;
+                /** @description Maximum duration of a span. */
+                max_span_duration?: string;
+                /** @description Conditions on attributes, as in GET /api/v1/traces. */
+                attributes?: string[];
+                /** @description Maximum number of columns of the heatmap. */
+                columns?: number;
+                /** @description Attribute of a span or its resource whose values are the groups. */
+                by?: string;
+                /** @description `failed`: spans that failed. `slow`: spans that took longer than 95 % of the calls of their operation in the hour before the range, or in the range if there were none before. `region`: spans within the four parameters below. */
+                select?: "failed" | "slow" | "region";
+                /** @description Start of the region. */
+                select_start?: string;
+                /** @description End of the region. */
+                select_end?: string;
+                /** @description Minimum duration of spans in the region. */
+                select_min_duration?: string;
+                /** @description Spans in the region are shorter than this. */
+                select_max_duration?: string;
+                /** @description Maximum time to read spans, at most 5s. Default: 400ms. */
+                read_time?: string;
+                /** @description Maximum number of facets, of groups, and of differences. */
+                limit?: number;
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The statistics. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpanAnalysis"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { LogLine } from '../api/types'
-import { type Source, Tail } from './tail'
+import { keep, type Line, type Source, Tail } from './tail'
 
 class FakeSource implements Source {
   readyState = 0
@@ -23,8 +23,8 @@ class FakeSource implements Source {
 }
 
 let sources: FakeSource[]
-const newTail = () => {
-  const tail = new Tail('/tail', () => {
+const newTail = (kept: Line[] = []) => {
+  const tail = new Tail('/tail', kept, () => {
     const s = new FakeSource()
     sources.push(s)
     return s
@@ -60,13 +60,13 @@ test('lines are shown newest first, a few times a second', () => {
 
 test('the oldest go, what was dropped is told, what is no JSON is passed over', () => {
   const { tail, source } = newTail()
-  for (let i = 0; i < 600; i++) source.say('line', line(String(i)))
+  for (let i = 0; i < keep + 100; i++) source.say('line', line(String(i)))
   source.say('dropped', '{"dropped": 7}')
   source.say('line', '{')
   source.say('dropped', 'x')
   vi.advanceTimersByTime(250)
-  expect(tail.get().lines.length).toBe(500)
-  expect(bodies(tail)[0]).toBe('599')
+  expect(tail.get().lines.length).toBe(keep)
+  expect(bodies(tail)[0]).toBe(String(keep + 99))
   expect(tail.get().dropped).toBe(7)
 })
 
@@ -103,4 +103,19 @@ test('nobody listens: the connection is closed and not opened again', () => {
   end()
   vi.advanceTimersByTime(60_000)
   expect(sources.length).toBe(1)
+})
+
+const at = (second: number, id: string): LogLine => ({ id, time: new Date(second * 1000).toISOString(), body: id }) as LogLine
+
+test('lines that were kept stand among those of before, each once, and new ones above', () => {
+  const { tail, source } = newTail([4, 2].map((s) => ({ key: `i${s}`, line: at(s, String(s)) })))
+  expect(bodies(tail)).toEqual(['4', '2'])
+  source.say('last', '{"last": 3}')
+  for (const s of [1, 2, 3]) source.say('line', JSON.stringify(at(s, String(s))))
+  source.say('line', JSON.stringify(at(0, 'late')))
+  vi.advanceTimersByTime(250)
+  expect(bodies(tail)).toEqual(['4', '3', '2', '1', 'late'])
+  source.say('line', JSON.stringify(at(2, 'later')))
+  vi.advanceTimersByTime(250)
+  expect(bodies(tail)[0]).toBe('later')
 })

@@ -24,7 +24,8 @@ export interface Source {
   close(): void
 }
 
-const keep = 500
+/** How many lines a tail keeps at most. */
+export const keep = 5_000
 const showEvery = 250
 const again = 5_000
 const closed = 2
@@ -36,15 +37,23 @@ export class Tail {
   private missed = 0
   private serial = 0
   private paused = false
+  private mixed = false // lines of before are waiting that belong among those that are shown
+  private earlier = 0 // lines of before that are still to come
+  private readonly ids = new Set<string>()
   private timer: ReturnType<typeof setTimeout> | undefined
   private retry: ReturnType<typeof setTimeout> | undefined
   private source: Source | undefined
   private readonly listeners = new Set<() => void>()
 
+  /** Kept are lines of an earlier tail, newest first, that this one would have had too. */
   constructor(
     private readonly url: string,
+    kept: readonly Line[] = [],
     private readonly open: (url: string) => Source = (u) => new EventSource(u),
-  ) {}
+  ) {
+    this.shown = { ...this.shown, lines: kept }
+    for (const l of kept) if (l.line.id) this.ids.add(l.line.id)
+  }
 
   readonly get = (): Tailed => this.shown
 
@@ -80,6 +89,10 @@ export class Tail {
       }, again)
     }
     s.addEventListener('line', (e) => this.take(e.data))
+    s.addEventListener('last', (e) => {
+      const n = (parse(e.data) as { last?: unknown } | undefined)?.last
+      if (typeof n === 'number') this.earlier = n
+    })
     s.addEventListener('dropped', (e) => {
       const n = (parse(e.data) as { dropped?: unknown } | undefined)?.dropped
       if (typeof n === 'number') this.missed += n
@@ -98,9 +111,21 @@ export class Tail {
   private take(data: string): void {
     const line = parse(data) as LogLine | undefined
     if (line === undefined) return
-    this.waiting.unshift({ key: `t${this.serial++}`, line })
-    if (this.waiting.length > keep) this.waiting.length = keep
+    const earlier = this.earlier > 0
+    if (earlier) this.earlier--
+    const known = Boolean(line.id) && this.ids.has(line.id)
+    if (!known) {
+      if (line.id) this.ids.add(line.id)
+      this.waiting.unshift({ key: line.id ? `i${line.id}` : `t${this.serial++}`, line })
+      if (earlier && this.shown.lines.length > 0) this.mixed = true
+      this.cut()
+    }
     this.later()
+  }
+
+  /** The oldest go. */
+  private cut(): void {
+    for (const l of this.waiting.splice(keep)) this.ids.delete(l.line.id)
   }
 
   private later(): void {
@@ -115,8 +140,15 @@ export class Tail {
       if (this.waiting.length !== this.shown.held) this.change({ held: this.waiting.length })
       return
     }
-    const lines = this.waiting.length === 0 ? this.shown.lines : [...this.waiting, ...this.shown.lines].slice(0, keep)
+    let lines = this.shown.lines
+    if (this.waiting.length > 0) {
+      const all = [...this.waiting, ...lines]
+      if (this.mixed) all.sort((a, b) => Date.parse(b.line.time) - Date.parse(a.line.time))
+      for (const l of all.splice(keep)) this.ids.delete(l.line.id)
+      lines = all
+    }
     this.waiting = []
+    this.mixed = false
     this.change({ lines, held: 0, dropped: this.shown.dropped + this.missed })
     this.missed = 0
   }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import type { LogVolume } from '../api/types'
 import { dataOf } from '../chart/chart'
+import { volumeOf } from '../logs/volume'
 import { sparkOf } from './errors'
-import { volumeOf } from './logs'
 import { etaWords, spanWords } from './replays'
 
 const at = (seconds: number) => new Date(seconds * 1000).toISOString()

@@ -9,7 +9,8 @@ import { More } from '../components/growing'
 import { Name } from '../components/name'
 import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
-import { type Condition, paramOf, parseConditions, textOf } from '../explore/conditions'
+import { ConditionChips } from '../explore/chips'
+import { type Condition, paramOf, parseConditions } from '../explore/conditions'
 import { Facets } from '../explore/facets'
 import { type Group, groupings, groupsOf } from '../explore/groups'
 import { Heatmap } from '../explore/heatmap'
@@ -271,11 +272,7 @@ function Chosen({
           {moment(span.from * 1000)} to {moment(span.to * 1000)}
         </Chip>
       )}
-      {conditions.map((c) => (
-        <Chip key={paramOf(c)} label={c.key} onClear={() => onChange({ attrs: textOf(conditions.filter((o) => o !== c)) })}>
-          {c.op === '' ? 'exists' : `${c.op} ${c.value}`}
-        </Chip>
-      ))}
+      <ConditionChips conditions={conditions} onChange={(attrs) => onChange({ attrs })} />
     </div>
   )
 }

@@ -1,6 +1,7 @@
 import { memo, useMemo, useState } from 'react'
 import { useCopy } from './copy'
 import { groupStack, parseStack, type StackLine } from './stack'
+import './stack.css'
 
 /** A stack trace line by line. Frames of libraries are folded. */
 export const StackTrace = memo(function StackTrace({ stack }: { stack: string }) {
