@@ -15,6 +15,7 @@ import (
 
 	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/spans"
 	"github.com/gaurav/watchingcat/views/traces"
 )
 
@@ -77,7 +78,7 @@ var notAttributes = []string{"span.", "scope.", "otel.", "w3c.", "error", "event
 // need adds bytes without which a resource need not be decoded. Names are cut and made valid where they enter, so that those of a certain
 // kind do not stand in the records as they are known.
 func (m *spanMatch) need(text string) {
-	if text != "" && len(text) < 128 && utf8.ValidString(text) && !strings.ContainsRune(text, utf8.RuneError) {
+	if spans.AsSent(text) {
 		m.needles = append(m.needles, []byte(text))
 	}
 }
@@ -127,7 +128,7 @@ func (m *spanMatch) each(block []byte, dims model.DimFilter, want func(sp ptrace
 	if m.none {
 		return nil
 	}
-	td, err := decodeBlock(resourcesWhere(block, func(one []byte) bool {
+	td, err := decodeBlock(spans.Resources(block, func(one []byte) bool {
 		return !slices.ContainsFunc(m.needles, func(n []byte) bool { return !bytes.Contains(one, n) })
 	}))
 	if err != nil {
@@ -165,16 +166,7 @@ func (m *spanMatch) failed() *spanMatch {
 }
 
 func (m *spanMatch) resource(res pcommon.Resource) bool {
-	return m.service == "" || ServiceOf(res) == m.service
-}
-
-// ServiceOf is the service of a resource as the views name it; "" where it has none.
-func ServiceOf(res pcommon.Resource) string {
-	v, ok := res.Attributes().Get(ServiceName)
-	if !ok {
-		return ""
-	}
-	return model.CleanName(attr.Text(v))
+	return m.service == "" || spans.ServiceOf(res) == m.service
 }
 
 func (m *spanMatch) span(res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) bool {

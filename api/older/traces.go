@@ -11,12 +11,12 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/storage/attr"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/spans"
 )
 
 // Traces are searched by the starts of their spans: in the views from views.Kept on, before that in the store of raw traces. Both are
@@ -361,21 +361,5 @@ func (f *FoundTrace) count() {
 // resourcesWith is b, OTLP records one after the other, without the resources in which an id does not stand. A block holds the spans of
 // a quarter of a second, of which a trace is a few: most need not be decoded.
 func resourcesWith(b []byte, id [16]byte) []byte {
-	return resourcesWhere(b, func(one []byte) bool { return bytes.Contains(one, id[:]) })
-}
-
-// resourcesWhere is b without the resources that keep refuses.
-func resourcesWhere(b []byte, keep func(one []byte) bool) []byte {
-	var out []byte
-	for rest := b; len(rest) > 0; {
-		_, _, size := protowire.ConsumeField(rest)
-		if size < 0 {
-			return b // whoever decodes it says what is wrong
-		}
-		if keep(rest[:size]) {
-			out = append(out, rest[:size]...)
-		}
-		rest = rest[size:]
-	}
-	return out
+	return spans.Resources(b, func(one []byte) bool { return bytes.Contains(one, id[:]) })
 }

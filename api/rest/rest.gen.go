@@ -1557,6 +1557,9 @@ type Evidence struct {
 	Why *Why `json:"why,omitempty"`
 }
 
+// EvidenceDifferences How the failed or slow spans of a service differ from its other spans of the same time.
+type EvidenceDifferences = alert.EvidenceDifferences
+
 // EvidenceTrace defines model for EvidenceTrace.
 type EvidenceTrace = alert.EvidenceTrace
 

@@ -211,7 +211,7 @@ const slowBaseline = time.Hour
 // slow selects the spans that took longer than 95 % of the calls of their operation in the hour before the range, by the counts of all calls;
 // where there were none, in the range.
 func slow(m answer.Moment, p *rest.AnalyzeSpansParams, r answer.Range) (func(pcommon.Resource, ptrace.Span) bool, error) {
-	of := map[model.REDKey]uint64{}
+	of := spans.Limits{}
 	for _, x := range []answer.Range{r, {Start: r.Start.Add(-slowBaseline), End: r.Start}} {
 		list, err := m.Views.Latencies(x.Start, x.End, func(k model.REDKey) bool {
 			return (p.Service == nil || k.Service == *p.Service) && (p.Operation == nil || k.Operation == *p.Operation)
@@ -219,15 +219,9 @@ func slow(m answer.Moment, p *rest.AnalyzeSpansParams, r answer.Range) (func(pco
 		if err != nil {
 			return nil, err
 		}
-		for i := range list {
-			l := &list[i]
-			of[model.REDKey{Service: l.Service, Operation: l.Name, Kind: l.Kind}] = uint64(l.Hist.Quantile(0.95))
-		}
+		of.Add(list, 0.95)
 	}
-	return func(res pcommon.Resource, sp ptrace.Span) bool {
-		most, ok := of[model.REDKey{Service: older.ServiceOf(res), Operation: model.CleanName(sp.Name()), Kind: model.Kind(sp.Kind())}]
-		return ok && spans.Duration(sp) > most
-	}, nil
+	return func(res pcommon.Resource, sp ptrace.Span) bool { return of.Exceeds(spans.ServiceOf(res), sp) }, nil
 }
 
 // region selects the spans that start in a range and whose duration is in another.

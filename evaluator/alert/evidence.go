@@ -7,9 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gaurav/watchingcat/views/edges"
-
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/gaurav/watchingcat/views/edges"
+	"github.com/gaurav/watchingcat/views/spans"
 )
 
 // Evidence is why an alert fired, as the views were when it did. It is stored with the alert and does not change while it fires.
@@ -38,7 +39,23 @@ type Evidence struct {
 	Candidates []Candidate `json:"candidates,omitempty"`
 	Confidence float64     `json:"confidence"`
 	Missing    []string    `json:"missing"` // what could not be read, and why
+	// Differences is how the failed or slow spans of the cause, or else of the service, differ from its others; nil: there are too few.
+	Differences *EvidenceDifferences `json:"differences,omitempty"`
 }
+
+// EvidenceDifferences is how the failed or slow spans of a service differ from its other spans of the same time.
+type EvidenceDifferences struct {
+	Service string `json:"service"`
+	Select  string `json:"select"`  // SelectFailed or SelectSlow
+	Sampled bool   `json:"sampled"` // not all of its spans were read
+	spans.Differences
+}
+
+// Which spans are compared with the others.
+const (
+	SelectFailed = "failed"
+	SelectSlow   = "slow" // longer than 95 % of the calls of their operation in the baseline
+)
 
 // EvidenceOperation is one operation against its own baseline.
 type EvidenceOperation struct {
@@ -222,6 +239,11 @@ func (v *Evidence) Text() string {
 	}
 	for _, x := range v.Errors[:min(len(v.Errors), 2)] {
 		fmt.Fprintf(&b, "new exception: %s in %s, %d times\n", cmp.Or(x.Type, x.Message), x.Service, x.Count)
+	}
+	if d := v.Differences; d != nil && len(d.List) > 0 && !d.List[0].Outcome {
+		first := &d.List[0]
+		fmt.Fprintf(&b, "%s spans of %s: %s in %.0f %%, in %.0f %% of the others\n", d.Select, d.Service, first.Sentence(), first.Values[0].SelectedShare*100,
+			first.Values[0].OthersShare*100)
 	}
 	for _, t := range v.Traces[:min(len(v.Traces), 1)] {
 		fmt.Fprintf(&b, "trace: %s (%s, %.3g ms)\n", t.TraceID, t.Status, t.DurationMs)

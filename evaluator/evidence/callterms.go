@@ -58,7 +58,12 @@ func (s suspects) calls(now, before []model.Edge, span, baseline time.Duration, 
 			x.ownFailed += e.own[signalErrors]
 			total[signalErrors] += e.own[signalErrors]
 		}
-		if e.async {
+		if e.async { // no client waits for it; what it takes longer itself is its own
+			if c.Before != nil && !c.Now.ServerSum.Zero() && !c.Before.ServerSum.Zero() {
+				t := slowerBy(c)
+				x.server += t.server
+				x.uncertain += asyncVariance(c)
+			}
 			continue
 		}
 		if c.Before == nil {
@@ -153,6 +158,14 @@ func slowerBy(c *edges.Change) (t slower) {
 	}
 	t.uncertain = n * n * (c.Now.Latency.Variance()/n + c.Before.Latency.Variance()/b)
 	return t
+}
+
+// asyncVariance is the variance of what the servers of messages take longer, whose durations are only known as sums: they are taken to vary as
+// much as they last.
+func asyncVariance(c *edges.Change) float64 {
+	n, b := float64(c.Now.Calls), float64(c.Before.Calls)
+	now, before := c.Now.ServerSum.Seconds()/n, c.Before.ServerSum.Seconds()/b
+	return n * n * (now*now/n + before*before/b)
 }
 
 // At how many of the services that a client calls, and at which share of them, its calls have to wait for the client to be the reason.

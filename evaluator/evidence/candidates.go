@@ -49,7 +49,7 @@ func (q *Inquiry) candidates(r views.Reader, v *alert.Evidence, weights [2]float
 		return err
 	}
 	s := suspects{}
-	in := reach(v.Service, now.Edges, before.Edges)
+	in := reach(v.Service, now.Edges, before.Edges, func(*model.Edge) bool { return true })
 	below := s.calls(now.Edges, before.Edges, v.At.Sub(v.From), known, in, weights)
 	s.stopped(now.Edges, before.Edges, in)
 	services := servicesOf(in)
@@ -57,6 +57,7 @@ func (q *Inquiry) candidates(r views.Reader, v *alert.Evidence, weights [2]float
 		return err
 	}
 	err = s.metrics(q, v, services)
+	s.discount(reach(v.Service, now.Edges, before.Edges, waitedFor))
 	v.Candidates, v.Confidence = s.ranked()
 	return err
 }
@@ -97,13 +98,38 @@ func (s suspects) ranked() (list []alert.Candidate, confidence float64) {
 	return list[:min(len(list), maxCandidates)], rounded(confidence)
 }
 
-// reach are the nodes that are called, directly or not, from a service in either range, itself among them; all of them without one.
-func reach(service string, now, before []model.Edge) map[model.Node]bool {
+// unwaited is how much terms count of what the service only reaches through messages: it does not wait for it, so it can be what is wrong,
+// but hardly why the service is slow or fails.
+const unwaited = 0.5
+
+// discount takes from the terms of what the service of an alert does not wait for.
+func (s suspects) discount(waited map[model.Node]bool) {
+	names := map[string]bool{}
+	for n := range waited {
+		names[n.Name] = true
+	}
+	for p, terms := range s {
+		for i := range terms {
+			if !names[p.name] {
+				terms[i].Score *= unwaited
+			}
+		}
+	}
+}
+
+// waitedFor reports whether the client of an edge waits for its calls.
+func waitedFor(e *model.Edge) bool { return e.Connection != "messaging_system" }
+
+// reach are the nodes that are called, directly or not, from a service in either range over edges that are followed, itself among them; all
+// of them without one.
+func reach(service string, now, before []model.Edge, follow func(e *model.Edge) bool) map[model.Node]bool {
 	next, all := map[model.Node][]model.Node{}, map[model.Node]bool{}
 	for _, list := range [][]model.Edge{now, before} {
 		for i := range list {
 			a, b := list[i].ClientNode(), list[i].ServerNode()
-			next[a] = append(next[a], b)
+			if follow(&list[i]) {
+				next[a] = append(next[a], b)
+			}
 			all[a], all[b] = true, true
 		}
 	}

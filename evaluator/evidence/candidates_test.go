@@ -33,9 +33,10 @@ func spread(e model.Edge, slow uint64, each time.Duration) model.Edge {
 
 func ranked(now, before []model.Edge) string {
 	s := suspects{}
-	in := reach("web", now, before)
+	in := reach("web", now, before, func(*model.Edge) bool { return true })
 	s.calls(now, before, time.Minute, time.Minute, in, [2]float64{1, 1})
 	s.stopped(now, before, in)
+	s.discount(reach("web", now, before, waitedFor))
 	return candidatesText(s)
 }
 
@@ -65,6 +66,22 @@ func TestTimeBetweenClientAndServer(t *testing.T) {
 	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 0, 340*tick), paired("web", "cart", 1000, 110*tick, 9*tick),
 		paired("web", "ads", 1000, 110*tick, 9*tick), paired("web", "mail", 1000, 110*tick, 9*tick), paired("cart", "ads", 500, 10*tick, 9*tick)}
 	require.Equal(t, "web 0.90 (latency): 0.90", ranked(now, before))
+}
+
+// A consumer that is slower is a candidate by its own time. No one waits for it, so it ranks behind a callee that is as much slower.
+func TestSlowConsumer(t *testing.T) {
+	consumed := func(mean time.Duration) model.Edge {
+		e := paired("web", "mail", 1000, tick, mean)
+		e.Connection = "messaging_system"
+		return e
+	}
+	before := []model.Edge{edge("user", "web", "virtual_node", 1000, 0, 40*tick), consumed(10 * tick), paired("web", "cart", 1000, 10*tick, 9*tick)}
+	now := []model.Edge{edge("user", "web", "virtual_node", 1000, 0, 40*tick), consumed(200 * tick), paired("web", "cart", 1000, 10*tick, 9*tick)}
+	require.Equal(t, "mail 0.45 (latency): 0.45", ranked(now, before))
+	now[2] = paired("web", "cart", 1000, 201*tick, 200*tick)
+	require.Equal(t, "cart 0.45 (latency); mail 0.22 (latency): 0.30", ranked(now, before))
+	now[1], now[2] = consumed(10*tick+tick/10), before[2]
+	require.Equal(t, ": 0.00", ranked(now, before), "a little slower by chance")
 }
 
 // Few calls that are slow by chance, as by a new connection, do not make a service a candidate, whatever their mean.
@@ -101,13 +118,13 @@ func TestCallsThatStopped(t *testing.T) {
 	require.Equal(t, ": 0.00", ranked(now, before))
 	now = []model.Edge{edge("user", "web", "virtual_node", 1000, 0, 40*tick), paired("web", "cart", 1990, 6*tick, 5*tick)}
 	s := suspects{}
-	s.stopped(now, before, reach("web", now, before))
+	s.stopped(now, before, reach("web", now, before, func(*model.Edge) bool { return true }))
 	require.Equal(t, "web 0.16 (stopped ads): 0.16", candidatesText(s))
 	require.Equal(t, 0.5, s[place{"web", ""}][0].Before)
 	// The calls go to something that sends no spans: they have not stopped.
 	now = append(now, edge("web", "ads", "virtual_node", 500, 0, 6*tick))
 	s = suspects{}
-	s.stopped(now, before, reach("web", now, before))
+	s.stopped(now, before, reach("web", now, before, func(*model.Edge) bool { return true }))
 	require.Empty(t, s)
 }
 
@@ -123,7 +140,7 @@ func TestSeverityOfLinesAboutFailuresBelow(t *testing.T) {
 	before := []model.Edge{edge("user", "web", "virtual_node", 1000, 0, 40*tick), edge("web", "cart", "", 1000, 0, 6*tick)}
 	now := []model.Edge{edge("user", "web", "virtual_node", 1000, 300, 40*tick), edge("web", "cart", "", 1000, 300, 6*tick)}
 	s := suspects{}
-	below := s.calls(now, before, time.Minute, time.Minute, reach("web", now, before), [2]float64{1, 1})
+	below := s.calls(now, before, time.Minute, time.Minute, reach("web", now, before, func(*model.Edge) bool { return true }), [2]float64{1, 1})
 	s.severity(map[string]linesOf{"web": {1000, 300}, "cart": {1000, 300}}, map[string]linesOf{"web": {1000, 0}, "cart": {1000, 0}}, below)
 	require.Equal(t, "cart 0.97 (errors, severity): 0.97", candidatesText(s))
 }

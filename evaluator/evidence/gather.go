@@ -158,6 +158,7 @@ func (q *Inquiry) compare(reader views.Reader, v findings, weights [2]float64) {
 	v.missing("errors", v.exceptions(reader, around))
 	v.missing("deployments", v.deployments(reader, around))
 	v.missing("cause", q.cause(reader, v.Evidence))
+	v.missing("differences", q.differences(reader, v.Evidence))
 }
 
 // windowOf is the longest range that an expression looks at, within bounds.

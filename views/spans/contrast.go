@@ -77,6 +77,18 @@ type Difference struct {
 	Values   []Value `json:"values"`   // the most informative first
 }
 
+// Sentence is the attribute with its first value.
+func (d *Difference) Sentence() string {
+	switch v := &d.Values[0]; v.Is {
+	case IsAtLeast:
+		return d.Key + " is at least " + v.Text
+	case IsMissing:
+		return d.Key + " is not set"
+	default:
+		return d.Key + " is " + v.Text
+	}
+}
+
 // A Value is one value of an attribute, or all numbers from a threshold on, or no value.
 type Value struct {
 	Text          string  `json:"value"`

@@ -1,7 +1,7 @@
 import AxeBuilder from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
 import { largeTrace, type SpanSpec, sendTrace, spanID } from './spans'
-import { expect, test } from './test'
+import { choose, expect, test } from './test'
 
 const receiver = () => process.env.E2E_RECEIVER ?? ''
 const grid = (page: Page) => page.getByRole('treegrid', { name: 'Spans' })
@@ -237,4 +237,40 @@ test('traces are explored by conditions, counts, the heatmap and their id', asyn
   await page.getByLabel('Trace ID').press('Enter')
   await expect(page).toHaveURL(new RegExp(`/traces/${id(2)}$`))
   await expect(grid(page)).toContainText('failed here')
+})
+
+test('what failed spans have in common becomes a filter, and spans are grouped by any attribute', async ({ page }) => {
+  for (let n = 0; n < 24; n++) {
+    const failed = n % 2 === 0
+    await make(page, `0af7651916cd43dd8448eb211c80d1${n.toString(16).padStart(2, '0')}`, [
+      {
+        service: 'differing',
+        name: 'Buy',
+        id: spanID(0),
+        at: 0,
+        took: failed ? 400 : 40,
+        kind: 2,
+        error: failed,
+        attributes: { 'app.region': failed ? 'eu-3' : 'us-1', 'session.id': `s-${n}` },
+      },
+    ])
+  }
+  await page.goto('/traces?service=differing')
+  await expect(traces(page)).toHaveCount(24)
+  await choose(page, 'Compare spans', 'failed with the others')
+  await expect(page).toHaveURL(/compare=failed/)
+  const rows = page.getByRole('table', { name: 'What differs' }).locator('[data-row]')
+  await expect(rows).toHaveCount(1) // not the session, which each span has its own of
+  await expect(rows).toContainText('app.region')
+  await expect(page.getByRole('region', { name: 'What differs' })).toContainText('12 failed spans against 12 others')
+  const { violations } = await new AxeBuilder({ page }).include('main').analyze()
+  expect(violations.map((v) => `${v.id} ${v.nodes[0]?.html}`)).toEqual([])
+  await rows.getByRole('button', { name: 'eu-3' }).click()
+  await expect(page).toHaveURL(/attrs=app\.region/)
+  await expect(traces(page)).toHaveCount(12)
+
+  await page.goto('/traces?service=differing&group=app.region')
+  const groups = page.getByRole('table', { name: 'Spans by app.region' }).locator('[data-row]')
+  await expect(groups).toHaveCount(2)
+  await expect(groups.filter({ hasText: 'eu-3' })).toContainText('100')
 })

@@ -14,21 +14,22 @@ import (
 // nothing. Call it before Take.
 func (s *Shop) Logs() ([]byte, error) {
 	ld := plog.NewLogs()
-	slots := map[string]plog.LogRecordSlice{}
+	slots := map[podID]plog.LogRecordSlice{}
 	for i := range s.spans {
 		sp := &s.spans[i]
 		severity, body := sp.says()
 		if body == "" {
 			continue
 		}
-		slot, ok := slots[sp.service]
+		at := podID{sp.service, sp.pod}
+		slot, ok := slots[at]
 		if !ok {
 			rl := ld.ResourceLogs().AppendEmpty()
-			s.describe(rl.Resource().Attributes(), sp.service)
+			s.describe(rl.Resource().Attributes(), sp.service, sp.pod)
 			sl := rl.ScopeLogs().AppendEmpty()
 			sl.Scope().SetName("shop.log")
 			slot = sl.LogRecords()
-			slots[sp.service] = slot
+			slots[at] = slot
 		}
 		sp.log(slot.AppendEmpty(), severity, body)
 	}

@@ -102,7 +102,7 @@ func (s *Shop) Metrics(at time.Time) ([]byte, error) {
 	start, now := pcommon.NewTimestampFromTime(s.measured), pcommon.NewTimestampFromTime(at)
 	for _, service := range slices.Sorted(maps.Keys(s.meters)) {
 		rm := md.ResourceMetrics().AppendEmpty()
-		s.describe(rm.Resource().Attributes(), service)
+		s.describe(rm.Resource().Attributes(), service, 1)
 		sm := rm.ScopeMetrics().AppendEmpty()
 		sm.Scope().SetName("github.com/gaurav/watchingcat/cmd/watchingcat/shop")
 		m, ms := s.meters[service], sm.Metrics()

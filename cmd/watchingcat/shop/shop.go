@@ -17,10 +17,15 @@ import (
 // Fault is something that goes wrong while it lasts: a service or a database answers slowly and fails often.
 type Fault struct {
 	Service   string
-	Database  string  // name, or system where it has none; in place of Service
-	ErrorRate float64 // share of its calls that fail
-	Slower    float64 // factor on its own time
-	Version   string  // that the service runs meanwhile; empty: as before
+	Database  string        // name, or system where it has none; in place of Service
+	ErrorRate float64       // share of its calls that fail
+	Slower    float64       // factor on its own time
+	Version   string        // that the service runs meanwhile; empty: as before
+	Pod       int           // only this pod of the service, from 1 on; 0: all
+	Currency  string        // only requests in this currency; empty: all
+	Retries   int           // how often callers repeat a call to the service that fails
+	Waits     time.Duration // before each call of a database: for a connection
+	Misses    bool          // the service finds nothing in its cache
 }
 
 // Shop makes traces. It is not for concurrent use.
@@ -39,6 +44,7 @@ type Shop struct {
 
 type span struct {
 	service     string
+	pod         int
 	id, parent  pcommon.SpanID
 	trace       pcommon.TraceID
 	name        string
@@ -47,6 +53,7 @@ type span struct {
 	failed      bool
 	attrs       func(pcommon.Map)
 	description string
+	currency    string // of spans that know it
 }
 
 // New returns a shop; nothing is wrong in it.
@@ -100,24 +107,31 @@ func (s *Shop) serve(o *operation, parent pcommon.SpanID, from time.Duration) (e
 	id := s.spanID()
 	i := len(s.spans)
 	s.spans = append(s.spans, span{})
-	own := s.lasts(o.ms)
-	broken := s.fault != nil && s.fault.Service == o.service
+	own, pod := s.lasts(o.ms), s.podOf(o.service, id)
+	broken := s.breaks(o.service, pod)
 	if broken {
 		own = time.Duration(float64(own) * max(1, s.fault.Slower))
 	}
 	failed = broken && s.r.Float64() < s.fault.ErrorRate || s.r.Float64() < 0.001
 	t := from + own/2
 	for _, c := range o.calls {
-		if failed || s.r.Float64() >= c.p {
+		p := c.p
+		if broken && s.fault.Misses && c.db != nil {
+			p = 1
+		}
+		if failed || s.r.Float64() >= p {
 			continue
 		}
+		if broken && c.db != nil {
+			t += s.fault.Waits
+		}
 		var bad bool
-		if t, bad = s.call(o, c, id, t); bad && c.topic == "" {
+		if t, bad = s.attempts(o, c, id, t); bad && c.topic == "" {
 			failed = true
 		}
 	}
 	end = t + own/2
-	sp := span{service: o.service, id: id, parent: parent, trace: s.trace, name: o.name, kind: ptrace.SpanKindServer, start: from, end: end,
+	sp := span{service: o.service, pod: pod, id: id, parent: parent, trace: s.trace, name: o.name, kind: ptrace.SpanKindServer, start: from, end: end,
 		failed: failed}
 	switch o.proto {
 	case http:
@@ -136,6 +150,9 @@ func (s *Shop) serve(o *operation, parent pcommon.SpanID, from time.Duration) (e
 		sp.kind = ptrace.SpanKindConsumer
 		sp.attrs = consumed(o)
 	}
+	if paying[o.name] {
+		sp.currency = s.currency()
+	}
 	if failed {
 		sp.description = o.service + " could not finish " + o.name
 	}
@@ -143,12 +160,49 @@ func (s *Shop) serve(o *operation, parent pcommon.SpanID, from time.Duration) (e
 	return end, failed
 }
 
+// attempts runs one call of an operation, and runs it again where it fails and its caller repeats it.
+func (s *Shop) attempts(o *operation, c call, parent pcommon.SpanID, from time.Duration) (end time.Duration, failed bool) {
+	end, failed = s.call(o, c, parent, from)
+	for n := 0; failed && s.fault != nil && n < s.fault.Retries && c.op != "" && s.ops[c.op].service == s.fault.Service; n++ {
+		end, failed = s.call(o, c, parent, end)
+	}
+	return end, failed
+}
+
+// breaks reports whether the fault is in a pod of a service, for the request that is served.
+func (s *Shop) breaks(service string, pod int) bool {
+	f := s.fault
+	return f != nil && f.Service == service && (f.Pod == 0 || f.Pod == pod) && (f.Currency == "" || f.Currency == s.currency())
+}
+
+// currency is that of the request.
+func (s *Shop) currency() string {
+	switch n := s.trace[15] % 10; {
+	case n == 0:
+		return "JPY"
+	case n < 3:
+		return "USD"
+	}
+	return "EUR"
+}
+
+// podID is one pod of a service.
+type podID struct {
+	service string
+	pod     int
+}
+
+// podOf is the pod, from 1 on, in which a span of a service is served.
+func (s *Shop) podOf(service string, id pcommon.SpanID) int {
+	return 1 + int(id[7]^s.trace[14])%max(1, pods[service])
+}
+
 // call runs one call of an operation and returns when its caller goes on.
 func (s *Shop) call(o *operation, c call, parent pcommon.SpanID, from time.Duration) (end time.Duration, failed bool) {
 	id := s.spanID()
 	i := len(s.spans)
 	s.spans = append(s.spans, span{})
-	sp := span{service: o.service, id: id, parent: parent, trace: s.trace, kind: ptrace.SpanKindClient, start: from}
+	sp := span{service: o.service, pod: s.podOf(o.service, parent), id: id, parent: parent, trace: s.trace, kind: ptrace.SpanKindClient, start: from}
 	net := s.lasts(0.3)
 	switch {
 	case c.db != nil:
@@ -205,12 +259,13 @@ func (s *Shop) Spans() int { return len(s.spans) }
 // collectors had received them.
 func (s *Shop) Take(n int) ([][]byte, error) {
 	requests := map[int]ptrace.Traces{}
-	slots := map[string]ptrace.SpanSlice{}
+	slots := map[podID]ptrace.SpanSlice{}
 	order := []int{}
 	for i := range s.spans {
 		sp := &s.spans[i]
 		s.measure(sp)
-		slot, ok := slots[sp.service]
+		at := podID{sp.service, sp.pod}
+		slot, ok := slots[at]
 		if !ok {
 			k := s.r.IntN(n)
 			td, ok := requests[k]
@@ -219,8 +274,8 @@ func (s *Shop) Take(n int) ([][]byte, error) {
 				requests[k] = td
 				order = append(order, k)
 			}
-			slot = s.resource(td, sp.service)
-			slots[sp.service] = slot
+			slot = s.resource(td, sp.service, sp.pod)
+			slots[at] = slot
 		}
 		sp.write(slot.AppendEmpty())
 	}
@@ -237,24 +292,24 @@ func (s *Shop) Take(n int) ([][]byte, error) {
 	return out, nil
 }
 
-func (s *Shop) resource(td ptrace.Traces, service string) ptrace.SpanSlice {
+func (s *Shop) resource(td ptrace.Traces, service string, pod int) ptrace.SpanSlice {
 	rs := td.ResourceSpans().AppendEmpty()
-	s.describe(rs.Resource().Attributes(), service)
+	s.describe(rs.Resource().Attributes(), service, pod)
 	ss := rs.ScopeSpans().AppendEmpty()
 	ss.Scope().SetName("github.com/gaurav/watchingcat/cmd/watchingcat/shop")
 	return ss.Spans()
 }
 
-// describe writes the resource of a service.
-func (s *Shop) describe(a pcommon.Map, service string) {
+// describe writes the resource of a pod of a service.
+func (s *Shop) describe(a pcommon.Map, service string, pod int) {
 	a.PutStr("service.name", service)
 	a.PutStr("service.namespace", "shop")
 	version := "1.4.2"
-	if s.fault != nil && s.fault.Service == service && s.fault.Version != "" {
+	if f := s.fault; f != nil && f.Service == service && f.Version != "" && (f.Pod == 0 || f.Pod == pod) {
 		version = s.fault.Version
 	}
 	a.PutStr("service.version", version)
-	a.PutStr("service.instance.id", service+"-0")
+	a.PutStr("service.instance.id", fmt.Sprintf("%s-%d", service, pod-1))
 	a.PutStr("deployment.environment.name", "demo")
 	a.PutStr("telemetry.sdk.language", "go")
 	a.PutStr("telemetry.sdk.name", "opentelemetry")
@@ -262,8 +317,8 @@ func (s *Shop) describe(a pcommon.Map, service string) {
 	a.PutStr("host.name", "node-7")
 	a.PutStr("k8s.namespace.name", "shop")
 	a.PutStr("k8s.deployment.name", service)
-	a.PutStr("k8s.pod.name", service+"-7c9d8b6f5d-x2x4k")
-	a.PutStr("container.id", "4c1d0c5b0a8f0e4f9a3f7f6f1f2d8d6f")
+	a.PutStr("k8s.pod.name", fmt.Sprintf("%s-7c9d8b6f5d-x2x4%c", service, 'j'+pod))
+	a.PutStr("container.id", fmt.Sprintf("4c1d0c5b0a8f0e4f9a3f7f6f1f2d8d%02x", 110+pod))
 	a.PutStr("os.type", "linux")
 }
 
@@ -276,6 +331,9 @@ func (sp *span) write(to ptrace.Span) {
 	to.SetStartTimestamp(pcommon.Timestamp(sp.start))
 	to.SetEndTimestamp(pcommon.Timestamp(sp.end))
 	sp.attrs(to.Attributes())
+	if sp.currency != "" {
+		to.Attributes().PutStr("app.currency", sp.currency)
+	}
 	if !sp.failed {
 		return
 	}

@@ -32,6 +32,12 @@ type dbCall struct {
 	ms                  float64
 }
 
+// pods is how many there are of services that have more than one.
+var pods = map[string]int{"payment": 5, "cart": 5, "shipping": 5}
+
+// paying are the operations whose spans have the currency of the request.
+var paying = map[string]bool{"POST /checkout": true, "PlaceOrder": true, "Charge": true}
+
 var (
 	orders   = &dbCall{"postgresql", "orders", "INSERT orders", 4}
 	users    = &dbCall{"postgresql", "users", "SELECT users", 2}

@@ -3,6 +3,8 @@ import { Link } from 'wouter'
 import type { Alert, Delivery, EvidenceTrace, PathEdge, Why } from '../api/types'
 import { Ago, Disclosure, Labels, ServiceLink, Status } from '../components/bits'
 import { type Column, Table } from '../components/table'
+import { sentenceOf } from '../explore/differences'
+import { Differences } from '../explore/differences-table'
 import { absolute, alertValue, clock, count, millis, none, percent, spanKind, took } from '../lib/format'
 import { type Health, shareClass } from '../lib/health'
 import { tracePath, useHref } from '../lib/url'
@@ -150,6 +152,14 @@ export const WhyOf = memo(function WhyOf({ alert }: { alert: Alert }) {
             </>
           )}
           <Candidates why={why} label={`What may be at fault for ${of}`} />
+          {why.differences && (
+            <>
+              <h3>
+                What differs <span className="dim">– {sentenceOf(why.differences.list, why.differences.select)}</span>
+              </h3>
+              <Differences label={`What differs for ${of}`} list={why.differences.list} selected={why.differences.select} />
+            </>
+          )}
           {why.operations.length > 0 && (
             <>
               <h3>Worst operations</h3>

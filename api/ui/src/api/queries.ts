@@ -41,6 +41,7 @@ import type {
   SLO,
   SLOInput,
   SLOList,
+  SpanAnalysis,
   TokenInput,
   TokenList,
   TopicBacktest,
@@ -353,6 +354,17 @@ export function useTraceSample(query: Query, span: Span, enabled: boolean) {
   return useQuery({
     queryKey: ['trace sample', query, span],
     queryFn: ({ signal }) => getJSON<TraceList>('/api/v1/traces', { ...query, ...timesOf(span), limit: sampleSize }, signal),
+    refetchOnWindowFocus: false,
+    placeholderData: keepPreviousData,
+    enabled,
+  })
+}
+
+/** Statistics of the kept spans that match: groups by an attribute, and how some spans differ from the others. */
+export function useSpanAnalysis(query: Query, span: Span, enabled: boolean) {
+  return useQuery({
+    queryKey: ['span analysis', query, span],
+    queryFn: ({ signal }) => getJSON<SpanAnalysis>('/api/v1/spans/analysis', { ...query, ...timesOf(span) }, signal),
     refetchOnWindowFocus: false,
     placeholderData: keepPreviousData,
     enabled,

@@ -3308,8 +3308,33 @@ export interface components {
              * @description 0 to 1: the score of the first candidate, less the closer the second is. `cause` is named from 0.2 on.
              */
             confidence?: number;
+            differences?: components["schemas"]["EvidenceDifferences"];
             /** @description Data that could not be read, and the reason. */
             missing: string[];
+        };
+        /** @description How the failed or slow spans of a service differ from its other spans of the same time. */
+        EvidenceDifferences: {
+            /** @description The cause, or else the service of the alert. */
+            service: string;
+            /**
+             * @description `slow`: longer than 95 % of the calls of their operation in the baseline.
+             * @enum {string}
+             */
+            select: "failed" | "slow";
+            /** @description Not all spans of the service were read. */
+            sampled: boolean;
+            /**
+             * Format: int64
+             * @description Failed or slow spans.
+             */
+            selected: number;
+            /**
+             * Format: int64
+             * @description Other spans.
+             */
+            others: number;
+            /** @description At most 5. */
+            list: components["schemas"]["SpanDifference"][];
         };
         Candidate: {
             /** @description Service, database, messaging system or uninstrumented peer. */

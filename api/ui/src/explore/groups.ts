@@ -1,6 +1,6 @@
 import type { TraceSummary } from '../api/types'
 
-export const groupings = ['', 'operation', 'service'] as const
+export const groupings = ['operation', 'service'] as const
 export type Grouping = (typeof groupings)[number]
 
 export interface Group {

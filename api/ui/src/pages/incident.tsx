@@ -7,6 +7,8 @@ import { Problem, Section, Since, Status, Waiting } from '../components/bits'
 import { LinkButton } from '../components/button'
 import { Pick } from '../components/form'
 import { PageHeader } from '../components/page'
+import { sentenceOf } from '../explore/differences'
+import { Differences } from '../explore/differences-table'
 import { Acknowledge, CopyLink, SilenceButton } from '../incident/actions'
 import FiredChart from '../incident/chart'
 import { leadOf } from '../incident/lead'
@@ -34,6 +36,7 @@ export default function IncidentPage() {
             <Where incident={i} />
             {(i.latest ?? i.at_firing) && <Candidates why={(i.latest ?? i.at_firing) as Why} label="What may be at fault" />}
           </Section>
+          <Differs why={i.latest ?? i.at_firing} />
           <Section
             title="Alerts"
             note={i.dropped > 0 ? `${i.dropped} alerts, changes or notifications above the limits are left out` : undefined}
@@ -123,6 +126,20 @@ function Head({ incident: i }: { incident: Incident }) {
         </>
       }
     />
+  )
+}
+
+/** What the failed or slow spans have in common. */
+function Differs({ why }: { why: Why | null | undefined }) {
+  const d = why?.differences
+  if (d === undefined || d.list.length === 0) return null
+  return (
+    <Section
+      title="What differs"
+      note={sentenceOf(d.list, d.select) ?? `${d.selected} ${d.select} spans of ${d.service} against ${d.others} others`}
+    >
+      <Differences label="What differs" list={d.list} selected={d.select} />
+    </Section>
   )
 }
 

@@ -1,5 +1,5 @@
 import { TextInput } from '@mantine/core'
-import { useMemo, useState } from 'react'
+import { useCallback, useMemo, useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import { useOperations, useTraceSample, useTraces } from '../api/queries'
 import type { TraceSummary } from '../api/types'
@@ -9,8 +9,9 @@ import { More } from '../components/growing'
 import { Name } from '../components/name'
 import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
+import { AttributeGroups, type Compare, WhatDiffers } from '../explore/analysis'
 import { ConditionChips } from '../explore/chips'
-import { type Condition, paramOf, parseConditions } from '../explore/conditions'
+import { type Condition, paramOf, parseConditions, textOf } from '../explore/conditions'
 import { Facets } from '../explore/facets'
 import { type Group, groupings, groupsOf } from '../explore/groups'
 import { Heatmap } from '../explore/heatmap'
@@ -23,7 +24,7 @@ import { useLive } from '../live/use-live'
 import { traceIDOf } from '../trace/ids'
 import './traces.css'
 
-const names = ['service', 'operation', 'status', 'min', 'max', 'attrs', 'order', 'group', 'from', 'to'] as const
+const names = ['service', 'operation', 'status', 'min', 'max', 'attrs', 'order', 'group', 'compare', 'from', 'to'] as const
 
 interface Row {
   trace: TraceSummary
@@ -129,7 +130,14 @@ export default function TracesPage() {
     fine,
   )
   const extra = useTraceSample(filters, span, fine && !costly)
-  const group = groupings.find((g) => g === values.group) ?? ''
+  const group = groupings.find((g) => g === values.group)
+  const spanFilters = useMemo(
+    () => ({ service: filters.service, operation: filters.operation, status: filters.status, attributes: filters.attributes }),
+    [filters],
+  )
+  const compare: Compare = values.compare === 'failed' || values.compare === 'slow' ? values.compare : ''
+  const compareAs = useCallback((c: Compare) => setValues({ compare: c }), [setValues])
+  const addCondition = useCallback((c: Condition) => setValues({ attrs: textOf([...conditions.list, c]) }), [setValues, conditions])
   const rows = useMemo(() => {
     const seen = new Map<string, TraceSummary>() // a trace that grew while pages were read may come twice
     for (const p of traces.data?.pages ?? []) for (const t of p.traces) seen.set(t.traceId, t)
@@ -218,16 +226,7 @@ export default function TracesPage() {
             ['slowest', 'slowest first'],
           ]}
         />
-        <Choice
-          label="Group by"
-          name="group"
-          value={group}
-          options={[
-            ['', 'nothing'],
-            ['operation', 'root operation'],
-            ['service', 'root service'],
-          ]}
-        />
+        <Field label="Group by" name="group" value={values.group} options={groupOptions} placeholder="operation, http.route" />
       </SearchForm>
       {conditions.problem !== undefined && <Problem error={conditions.problem} />}
       <Chosen conditions={conditions.list} span={span} onChange={setValues} />
@@ -243,7 +242,14 @@ export default function TracesPage() {
             ) : (
               <Heatmap {...sample} onRegion={({ from, to, min, max }) => setValues({ from: String(from), to: String(to), min, max })} />
             )}
-            {group === '' ? list : <Groups sample={sample} by={group} />}
+            <WhatDiffers filters={spanFilters} span={span} compare={compare} onCompare={compareAs} onCondition={addCondition} />
+            {group !== undefined ? (
+              <Groups sample={sample} by={group} />
+            ) : values.group !== '' ? (
+              <AttributeGroups filters={spanFilters} span={span} by={values.group} />
+            ) : (
+              list
+            )}
           </div>
         </div>
       )}
@@ -252,6 +258,9 @@ export default function TracesPage() {
 }
 
 const none: readonly TraceSummary[] = []
+
+/** Of the root span, or any attribute of spans. */
+const groupOptions = [...groupings, 'service.version', 'service.instance.id', 'http.route', 'db.operation.name']
 
 /** What narrows the list beside the fields, each to be taken away. */
 function Chosen({
