@@ -268,6 +268,90 @@ func (e ErrorGroupSource) Valid() bool {
 	}
 }
 
+// Defines values for ExceptionMerged.
+const (
+	Assumed  ExceptionMerged = "assumed"
+	Checked  ExceptionMerged = "checked"
+	Distinct ExceptionMerged = "distinct"
+	None     ExceptionMerged = "none"
+)
+
+// Valid indicates whether the value is a known member of the ExceptionMerged enum.
+func (e ExceptionMerged) Valid() bool {
+	switch e {
+	case Assumed:
+		return true
+	case Checked:
+		return true
+	case Distinct:
+		return true
+	case None:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExceptionExampleSource.
+const (
+	ExceptionExampleSourceLog  ExceptionExampleSource = "log"
+	ExceptionExampleSourceSpan ExceptionExampleSource = "span"
+)
+
+// Valid indicates whether the value is a known member of the ExceptionExampleSource enum.
+func (e ExceptionExampleSource) Valid() bool {
+	switch e {
+	case ExceptionExampleSourceLog:
+		return true
+	case ExceptionExampleSourceSpan:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExceptionPlaceSource.
+const (
+	ExceptionPlaceSourceLog             ExceptionPlaceSource = "log"
+	ExceptionPlaceSourceSpan            ExceptionPlaceSource = "span"
+	ExceptionPlaceSourceUnderscoreOther ExceptionPlaceSource = "_other"
+)
+
+// Valid indicates whether the value is a known member of the ExceptionPlaceSource enum.
+func (e ExceptionPlaceSource) Valid() bool {
+	switch e {
+	case ExceptionPlaceSourceLog:
+		return true
+	case ExceptionPlaceSourceSpan:
+		return true
+	case ExceptionPlaceSourceUnderscoreOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExceptionSourceSource.
+const (
+	ExceptionSourceSourceLog             ExceptionSourceSource = "log"
+	ExceptionSourceSourceSpan            ExceptionSourceSource = "span"
+	ExceptionSourceSourceUnderscoreOther ExceptionSourceSource = "_other"
+)
+
+// Valid indicates whether the value is a known member of the ExceptionSourceSource enum.
+func (e ExceptionSourceSource) Valid() bool {
+	switch e {
+	case ExceptionSourceSourceLog:
+		return true
+	case ExceptionSourceSourceSpan:
+		return true
+	case ExceptionSourceSourceUnderscoreOther:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk          HealthStatus = "ok"
@@ -1562,6 +1646,128 @@ type EvidenceDifferences = alert.EvidenceDifferences
 
 // EvidenceTrace defines model for EvidenceTrace.
 type EvidenceTrace = alert.EvidenceTrace
+
+// Exception defines model for Exception.
+type Exception struct {
+	// Count Each exception once.
+	Count int64 `json:"count"`
+
+	// FirstSeen Over all time, not the range.
+	FirstSeen *time.Time `json:"first_seen"`
+
+	// FirstVersions Versions of the service that were running when the exception was first seen.
+	FirstVersions []ExceptionVersion `json:"first_versions"`
+	Id            string             `json:"id"`
+	LastSeen      *time.Time         `json:"last_seen"`
+
+	// Merged How the counts of spans and of log records of a service became one. none: only one of them has the exception. checked: a log record was compared with its span, which has the exception too.
+	// assumed: the log records name spans, but the span of the newest is no longer kept. distinct: the log records name no span, or the span has no such exception; both counts were added.
+	Merged ExceptionMerged `json:"merged"`
+
+	// Message First line of the message; variable parts are shown as <*>.
+	Message string        `json:"message"`
+	Points  *[]CountPoint `json:"points,omitempty"`
+
+	// Sample The newest message.
+	Sample   string             `json:"sample"`
+	Services []ExceptionService `json:"services"`
+	Sources  []ExceptionSource  `json:"sources"`
+
+	// Traces Traces with this exception, at most 10.
+	Traces []string `json:"traces"`
+	Type   string   `json:"type"`
+}
+
+// ExceptionMerged How the counts of spans and of log records of a service became one. none: only one of them has the exception. checked: a log record was compared with its span, which has the exception too.
+// assumed: the log records name spans, but the span of the newest is no longer kept. distinct: the log records name no span, or the span has no such exception; both counts were added.
+type ExceptionMerged string
+
+// ExceptionAnswer defines model for ExceptionAnswer.
+type ExceptionAnswer struct {
+	// Example A recent exception that is still kept, if possible with a stack trace.
+	Example   *ExceptionExample `json:"example"`
+	Exception Exception         `json:"exception"`
+
+	// Meta Time range, source and completeness of an answer.
+	Meta Meta `json:"meta"`
+
+	// Places Services, operations and sources, most frequent first.
+	Places []ExceptionPlace `json:"places"`
+	StepS  int64            `json:"step_s"`
+}
+
+// ExceptionExample defines model for ExceptionExample.
+type ExceptionExample struct {
+	Message string `json:"message"`
+
+	// Operation Empty for log records.
+	Operation string                 `json:"operation"`
+	Service   string                 `json:"service"`
+	Source    ExceptionExampleSource `json:"source"`
+	SpanId    string                 `json:"span_id"`
+
+	// Stacktrace As recorded, at most 64 KiB; empty if none was recorded.
+	Stacktrace string    `json:"stacktrace"`
+	Time       time.Time `json:"time"`
+	TraceId    string    `json:"trace_id"`
+
+	// Version `service.version` of its resource; empty if unknown.
+	Version string `json:"version"`
+}
+
+// ExceptionExampleSource defines model for ExceptionExample.Source.
+type ExceptionExampleSource string
+
+// ExceptionList defines model for ExceptionList.
+type ExceptionList struct {
+	Exceptions []Exception `json:"exceptions"`
+
+	// Meta Time range, source and completeness of an answer.
+	Meta  Meta    `json:"meta"`
+	Next  *string `json:"next,omitempty"`
+	StepS *int64  `json:"step_s,omitempty"`
+	Total int     `json:"total"`
+}
+
+// ExceptionPlace defines model for ExceptionPlace.
+type ExceptionPlace struct {
+	Count int64 `json:"count"`
+
+	// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.
+	Dimensions *Dimensions `json:"dimensions,omitempty"`
+	FirstSeen  *time.Time  `json:"first_seen"`
+	LastSeen   *time.Time  `json:"last_seen"`
+
+	// Operation Empty for log records.
+	Operation string               `json:"operation"`
+	Service   string               `json:"service"`
+	Source    ExceptionPlaceSource `json:"source"`
+}
+
+// ExceptionPlaceSource defines model for ExceptionPlace.Source.
+type ExceptionPlaceSource string
+
+// ExceptionService defines model for ExceptionService.
+type ExceptionService struct {
+	Count   int64  `json:"count"`
+	Service string `json:"service"`
+}
+
+// ExceptionSource defines model for ExceptionSource.
+type ExceptionSource struct {
+	// Count As this source counts.
+	Count  int64                 `json:"count"`
+	Source ExceptionSourceSource `json:"source"`
+}
+
+// ExceptionSourceSource defines model for ExceptionSource.Source.
+type ExceptionSourceSource string
+
+// ExceptionVersion defines model for ExceptionVersion.
+type ExceptionVersion struct {
+	Service string `json:"service"`
+	Version string `json:"version"`
+}
 
 // Explanation defines model for Explanation.
 type Explanation struct {
@@ -3453,6 +3659,63 @@ type ListErrorsParams struct {
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
+// ListExceptionsParams defines parameters for ListExceptions.
+type ListExceptionsParams struct {
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
+	Filter *Filter `json:"filter,omitempty"`
+
+	// Service Only this service.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Type Only this exception type.
+	Type *string `form:"type,omitempty" json:"type,omitempty"`
+
+	// NewSince Only groups that were first seen at or after this time; RFC 3339 or Unix seconds.
+	NewSince *string `form:"new_since,omitempty" json:"new_since,omitempty"`
+
+	// Step Width of a point, rounded up to whole buckets.
+	Step *string `form:"step,omitempty" json:"step,omitempty"`
+
+	// Start Start of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Limit Maximum number of results.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Next Value of `next` in the previous answer.
+	Next *Next `form:"next,omitempty" json:"next,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// GetExceptionParams defines parameters for GetException.
+type GetExceptionParams struct {
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
+	Filter *Filter `json:"filter,omitempty"`
+
+	// Step Width of a point, rounded up to whole buckets.
+	Step *string `form:"step,omitempty" json:"step,omitempty"`
+
+	// Start Start of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
 // ExplainServiceParams defines parameters for ExplainService.
 type ExplainServiceParams struct {
 	// Service Service at which the problem shows. Default: all calls from outside.
@@ -4253,6 +4516,12 @@ type ServerInterface interface {
 	// ListErrors Exception groups, most frequent first.
 	// (GET /api/v1/errors)
 	ListErrors(w http.ResponseWriter, r *http.Request, params ListErrorsParams)
+	// ListExceptions Exceptions by type and message pattern, each counted once, most frequent first.
+	// (GET /api/v1/exceptions)
+	ListExceptions(w http.ResponseWriter, r *http.Request, params ListExceptionsParams)
+	// GetException Exceptions of one type and message pattern: where they occur, and a recent one with its stack trace.
+	// (GET /api/v1/exceptions/{id})
+	GetException(w http.ResponseWriter, r *http.Request, id string, params GetExceptionParams)
 	// ExplainService Why a service is worse than before: the evidence that an alert on it would have, for any time.
 	// (GET /api/v1/explain)
 	ExplainService(w http.ResponseWriter, r *http.Request, params ExplainServiceParams)
@@ -4589,6 +4858,18 @@ func (_ Unimplemented) ListDimensions(w http.ResponseWriter, r *http.Request) {
 // ListErrors Exception groups, most frequent first.
 // (GET /api/v1/errors)
 func (_ Unimplemented) ListErrors(w http.ResponseWriter, r *http.Request, params ListErrorsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListExceptions Exceptions by type and message pattern, each counted once, most frequent first.
+// (GET /api/v1/exceptions)
+func (_ Unimplemented) ListExceptions(w http.ResponseWriter, r *http.Request, params ListExceptionsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetException Exceptions of one type and message pattern: where they occur, and a recent one with its stack trace.
+// (GET /api/v1/exceptions/{id})
+func (_ Unimplemented) GetException(w http.ResponseWriter, r *http.Request, id string, params GetExceptionParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -6067,6 +6348,276 @@ func (siw *ServerInterfaceWrapper) ListErrors(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListErrors(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListExceptions operation middleware
+func (siw *ServerInterfaceWrapper) ListExceptions(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListExceptionsParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", r.URL.Query(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "type"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "type", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "new_since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "new_since", r.URL.Query(), &params.NewSince, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "new_since"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "new_since", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "step" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "step", r.URL.Query(), &params.Step, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "step"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "step", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "next" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "next", r.URL.Query(), &params.Next, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "next"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "next", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListExceptions(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetException operation middleware
+func (siw *ServerInterfaceWrapper) GetException(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetExceptionParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "step" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "step", r.URL.Query(), &params.Step, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "step"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "step", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetException(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -9814,6 +10365,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/errors", wrapper.ListErrors)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exceptions", wrapper.ListExceptions)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/exceptions/{id}", wrapper.GetException)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/deployments", wrapper.ListDeployments)
 	})
 	r.Group(func(r chi.Router) {
@@ -11151,6 +11708,85 @@ type ListErrorsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListErrorsdefaultApplicationProblemPlusJSONResponse) VisitListErrorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListExceptionsRequestObject struct {
+	Params ListExceptionsParams
+}
+
+type ListExceptionsResponseObject interface {
+	VisitListExceptionsResponse(w http.ResponseWriter) error
+}
+
+type ListExceptions200JSONResponse ExceptionList
+
+func (response ListExceptions200JSONResponse) VisitListExceptionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListExceptionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListExceptionsdefaultApplicationProblemPlusJSONResponse) VisitListExceptionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExceptionRequestObject struct {
+	Id     string `json:"id"`
+	Params GetExceptionParams
+}
+
+type GetExceptionResponseObject interface {
+	VisitGetExceptionResponse(w http.ResponseWriter) error
+}
+
+type GetException200JSONResponse ExceptionAnswer
+
+func (response GetException200JSONResponse) VisitGetExceptionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExceptiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetExceptiondefaultApplicationProblemPlusJSONResponse) VisitGetExceptionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13434,6 +14070,12 @@ type StrictServerInterface interface {
 	// ListErrors Exception groups, most frequent first.
 	// (GET /api/v1/errors)
 	ListErrors(ctx context.Context, request ListErrorsRequestObject) (ListErrorsResponseObject, error)
+	// ListExceptions Exceptions by type and message pattern, each counted once, most frequent first.
+	// (GET /api/v1/exceptions)
+	ListExceptions(ctx context.Context, request ListExceptionsRequestObject) (ListExceptionsResponseObject, error)
+	// GetException Exceptions of one type and message pattern: where they occur, and a recent one with its stack trace.
+	// (GET /api/v1/exceptions/{id})
+	GetException(ctx context.Context, request GetExceptionRequestObject) (GetExceptionResponseObject, error)
 	// ExplainService Why a service is worse than before: the evidence that an alert on it would have, for any time.
 	// (GET /api/v1/explain)
 	ExplainService(ctx context.Context, request ExplainServiceRequestObject) (ExplainServiceResponseObject, error)
@@ -14391,6 +15033,59 @@ func (sh *strictHandler) ListErrors(w http.ResponseWriter, r *http.Request, para
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListErrorsResponseObject); ok {
 		if err := validResponse.VisitListErrorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListExceptions operation middleware
+func (sh *strictHandler) ListExceptions(w http.ResponseWriter, r *http.Request, params ListExceptionsParams) {
+	var request ListExceptionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListExceptions(ctx, request.(ListExceptionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListExceptions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListExceptionsResponseObject); ok {
+		if err := validResponse.VisitListExceptionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetException operation middleware
+func (sh *strictHandler) GetException(w http.ResponseWriter, r *http.Request, id string, params GetExceptionParams) {
+	var request GetExceptionRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetException(ctx, request.(GetExceptionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetException")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetExceptionResponseObject); ok {
+		if err := validResponse.VisitGetExceptionResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -247,7 +247,7 @@ test('the page is narrowed to one environment', async ({ page }) => {
     await route.fulfill({ json: answer })
   })
   const asked: URL[] = []
-  page.on('request', (r) => r.url().includes('/api/v1/errors') && asked.push(new URL(r.url())))
+  page.on('request', (r) => r.url().includes('/api/v1/exceptions') && asked.push(new URL(r.url())))
   const rows = page.getByRole('table', { name: 'Services', exact: true }).locator('[data-row]')
   await page.goto('/?range=1h')
   await expect.poll(() => rows.count()).toBeGreaterThan(5)

@@ -104,3 +104,14 @@ func called(to *operation) func(pcommon.Map) {
 		m.PutInt("thread.id", 27)
 	}
 }
+
+// stack is a stack trace of the span's exception, as a Java program prints it.
+func (sp *span) stack() string {
+	class := "shop." + strings.ReplaceAll(sp.service, "-", "_") + ".Handler"
+	return "shop.Error: " + sp.description + "\n" +
+		"\tat " + class + "." + strings.ToLower(firstWord(sp.name)) + "(Handler.java:118)\n" +
+		"\tat " + class + ".serve(Handler.java:64)\n" +
+		"\tat java.base/java.util.concurrent.ThreadPoolExecutor.runWorker(ThreadPoolExecutor.java:1144)\n" +
+		"\tat java.base/java.util.concurrent.ThreadPoolExecutor$Worker.run(ThreadPoolExecutor.java:642)\n" +
+		"\tat java.base/java.lang.Thread.run(Thread.java:1583)\n"
+}

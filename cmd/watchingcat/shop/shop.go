@@ -345,5 +345,6 @@ func (sp *span) write(to ptrace.Span) {
 		e.SetTimestamp(pcommon.Timestamp(sp.end))
 		e.Attributes().PutStr("exception.type", "shop.Error")
 		e.Attributes().PutStr("exception.message", sp.description)
+		e.Attributes().PutStr("exception.stacktrace", sp.stack())
 	}
 }

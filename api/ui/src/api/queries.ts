@@ -13,7 +13,8 @@ import type {
   DatabaseList,
   DeploymentList,
   DimensionList,
-  ErrorList,
+  ExceptionAnswer,
+  ExceptionList,
   ExternalList,
   LoggedOut,
   LogList,
@@ -396,9 +397,9 @@ export const stepFor = (seconds: number, steps: number): number => Math.max(10, 
 
 export const errorStep = (range: Range): number => stepFor(rangeSeconds(range), 48)
 
-export function useErrors(service: string, type: string, onlyNew: boolean, range: Range) {
+export function useExceptions(service: string, type: string, onlyNew: boolean, range: Range) {
   return useInfiniteQuery({
-    queryKey: ['errors', service, type, onlyNew, range],
+    queryKey: ['exceptions', service, type, onlyNew, range],
     queryFn: ({ pageParam, signal }) => {
       const start = rangeStart(range)
       const query = {
@@ -410,12 +411,24 @@ export function useErrors(service: string, type: string, onlyNew: boolean, range
         limit: 100,
         next: pageParam,
       }
-      return getJSON<ErrorList>('/api/v1/errors', query, signal)
+      return getJSON<ExceptionList>('/api/v1/exceptions', query, signal)
     },
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last) => last.next,
     refetchInterval: useEvery(10_000),
     placeholderData: keepPreviousData,
+  })
+}
+
+/** Exceptions of one type and message: where they occur, and a recent one. */
+export function useException(id: string, range: Range) {
+  return useQuery({
+    queryKey: ['exception', id, range],
+    queryFn: ({ signal }) =>
+      getJSON<ExceptionAnswer>(`/api/v1/exceptions/${encodeURIComponent(id)}`, { ...timesOf(range), step: `${errorStep(range)}s` }, signal),
+    refetchInterval: useEvery(10_000, range),
+    placeholderData: keepPreviousData,
+    retry: false,
   })
 }
 

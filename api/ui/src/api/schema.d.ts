@@ -476,8 +476,47 @@ export interface paths {
         /**
          * Exception groups, most frequent first.
          * @description Exceptions of span events and of log records, grouped by service, operation, type and message pattern. With `step` each group has points over time.
+         *     An exception that was recorded in a span and also logged is in two groups; /api/v1/exceptions counts it once.
          */
         get: operations["listErrors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/exceptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Exceptions by type and message pattern, each counted once, most frequent first.
+         * @description Many SDKs record an exception as an event of its span and also write a log record. Where the newest log record of a group names a span, and this span has an exception of the same type, the
+         *     counts of spans and of log records of a service are of the same exceptions, and the larger one counts. `merged` says how this was decided, `sources` has both counts. With `step`, each group has points.
+         */
+        get: operations["listExceptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/exceptions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Exceptions of one type and message pattern: where they occur, and a recent one with its stack trace. */
+        get: operations["getException"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3040,6 +3079,105 @@ export interface components {
             traces: string[];
             points?: components["schemas"]["CountPoint"][];
         };
+        Exception: {
+            id: string;
+            type: string;
+            /** @description First line of the message; variable parts are shown as <*>. */
+            message: string;
+            /**
+             * Format: int64
+             * @description Each exception once.
+             */
+            count: number;
+            /**
+             * @description How the counts of spans and of log records of a service became one. none: only one of them has the exception. checked: a log record was compared with its span, which has the exception too.
+             *     assumed: the log records name spans, but the span of the newest is no longer kept. distinct: the log records name no span, or the span has no such exception; both counts were added.
+             * @enum {string}
+             */
+            merged: "none" | "distinct" | "checked" | "assumed";
+            services: components["schemas"]["ExceptionService"][];
+            sources: components["schemas"]["ExceptionSource"][];
+            /**
+             * Format: date-time
+             * @description Over all time, not the range.
+             */
+            first_seen: string | null;
+            /** Format: date-time */
+            last_seen: string | null;
+            /** @description Versions of the service that were running when the exception was first seen. */
+            first_versions: components["schemas"]["ExceptionVersion"][];
+            /** @description The newest message. */
+            sample: string;
+            /** @description Traces with this exception, at most 10. */
+            traces: string[];
+            points?: components["schemas"]["CountPoint"][];
+        };
+        ExceptionService: {
+            service: string;
+            /** Format: int64 */
+            count: number;
+        };
+        ExceptionSource: {
+            /** @enum {string} */
+            source: "span" | "log" | "_other";
+            /**
+             * Format: int64
+             * @description As this source counts.
+             */
+            count: number;
+        };
+        ExceptionVersion: {
+            service: string;
+            version: string;
+        };
+        ExceptionList: {
+            exceptions: components["schemas"]["Exception"][];
+            total: number;
+            next?: string;
+            /** Format: int64 */
+            step_s?: number;
+            meta: components["schemas"]["Meta"];
+        };
+        ExceptionPlace: {
+            service: string;
+            dimensions?: components["schemas"]["Dimensions"];
+            /** @description Empty for log records. */
+            operation: string;
+            /** @enum {string} */
+            source: "span" | "log" | "_other";
+            /** Format: int64 */
+            count: number;
+            /** Format: date-time */
+            first_seen: string | null;
+            /** Format: date-time */
+            last_seen: string | null;
+        };
+        ExceptionExample: {
+            /** @enum {string} */
+            source: "span" | "log";
+            /** Format: date-time */
+            time: string;
+            service: string;
+            /** @description Empty for log records. */
+            operation: string;
+            /** @description `service.version` of its resource; empty if unknown. */
+            version: string;
+            message: string;
+            /** @description As recorded, at most 64 KiB; empty if none was recorded. */
+            stacktrace: string;
+            trace_id: string;
+            span_id: string;
+        };
+        ExceptionAnswer: {
+            exception: components["schemas"]["Exception"];
+            /** Format: int64 */
+            step_s: number;
+            /** @description Services, operations and sources, most frequent first. */
+            places: components["schemas"]["ExceptionPlace"][];
+            /** @description A recent exception that is still kept, if possible with a stack trace. */
+            example: components["schemas"]["ExceptionExample"] | null;
+            meta: components["schemas"]["Meta"];
+        };
         CountPoint: {
             /** Format: date-time */
             time: string;
@@ -5491,6 +5629,87 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listExceptions: {
+        parameters: {
+            query?: {
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
+                filter?: components["parameters"]["filter"];
+                /** @description Only this service. */
+                service?: string;
+                /** @description Only this exception type. */
+                type?: string;
+                /** @description Only groups that were first seen at or after this time; RFC 3339 or Unix seconds. */
+                new_since?: string;
+                /** @description Width of a point, rounded up to whole buckets. */
+                step?: string;
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Maximum number of results. */
+                limit?: components["parameters"]["pageLimit"];
+                /** @description Value of `next` in the previous answer. */
+                next?: components["parameters"]["next"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The exceptions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExceptionList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getException: {
+        parameters: {
+            query?: {
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
+                filter?: components["parameters"]["filter"];
+                /** @description Width of a point, rounded up to whole buckets. */
+                step?: string;
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path: {
+                /** @description ID of a group of exceptions; it follows from type and message pattern. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The exceptions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExceptionAnswer"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -28,7 +28,7 @@ export function chooseDimensions(d: Dimensions): void {
 
 /** The paths of the API whose answers can be narrowed. */
 const narrowed =
-  /^\/api\/v1\/(services(\/[^/]+(\/(metrics|operations))?)?|servicemap|servicehealth|servicetrends|traces|logs(\/(volume|patterns|tail))?|errors|deployments|databases|messaging|external)$/
+  /^\/api\/v1\/(services(\/[^/]+(\/(metrics|operations))?)?|servicemap|servicehealth|servicetrends|traces|logs(\/(volume|patterns|tail|context))?|errors|exceptions(\/[^/]+)?|deployments|databases|messaging|external)$/
 
 /** The parameters that narrow an answer. */
 export function narrowing(path: string): Dimensions {

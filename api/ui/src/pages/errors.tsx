@@ -1,27 +1,28 @@
 import { useMemo } from 'react'
-import { Link } from 'wouter'
-import { errorStep, useErrors } from '../api/queries'
-import type { ErrorGroup } from '../api/types'
-import { Ago, Disclosure, MetaWarnings, NewBadge, Problem, Section, ServiceLink, Waiting } from '../components/bits'
+import { Link, useLocation } from 'wouter'
+import { errorStep, useExceptions } from '../api/queries'
+import type { Exception } from '../api/types'
+import { Ago, MetaWarnings, NewBadge, Problem, Section, ServiceLink, Waiting } from '../components/bits'
 import { Field, FormCheck, SearchForm } from '../components/form'
 import { More } from '../components/growing'
 import { Name } from '../components/name'
 import { PageHeader } from '../components/page'
 import { Spark } from '../components/spark'
 import { type Column, Table } from '../components/table'
-import { count, exact } from '../lib/format'
+import { mergedWords, sourceWords, versionWords } from '../explore/exceptions'
+import { count, exact, none } from '../lib/format'
 import { isNew, rangeEnd, rangeStart } from '../lib/range'
-import { tracePath, useHref, useParams, useRange } from '../lib/url'
+import { useHref, useParams, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
+import './errors.css'
 
 interface Row {
-  group: ErrorGroup
+  group: Exception
   spark: number[]
   fresh: boolean
 }
 
 const names = ['service', 'type', 'only'] as const
-const shownTraces = 8
 
 const columns: Column<Row>[] = [
   {
@@ -33,25 +34,32 @@ const columns: Column<Row>[] = [
   },
   {
     id: 'service',
-    label: 'Service',
+    label: 'Services',
     className: 'c-service',
-    sort: ({ group: g }) => g.service,
-    cell: ({ group: g }) => <ServiceLink name={g.service} />,
+    sort: ({ group: g }) => g.services[0]?.service ?? '',
+    cell: ({ group: g }) => (
+      <>
+        <ServiceLink name={g.services[0]?.service ?? ''} />
+        {g.services.length > 1 && (
+          <span className="dim" title={g.services.map((s) => `${s.service} ${s.count}`).join(', ')}>
+            {' '}
+            and {g.services.length - 1} more
+          </span>
+        )}
+      </>
+    ),
   },
   {
-    id: 'operation',
-    label: 'Operation',
+    id: 'source',
+    label: 'From',
     wide: true,
-    className: 'c-operation',
-    sort: ({ group: g }) => g.operation,
-    cell: ({ group: g }) =>
-      g.operation === '' ? (
-        <span className="dim">{g.source === 'log' ? 'log record' : 'other'}</span>
-      ) : (
-        <span className="name" title={g.operation}>
-          <Name of={g.operation} />
-        </span>
-      ),
+    className: 'c-source',
+    sort: ({ group: g }) => sourceWords(g),
+    cell: ({ group: g }) => (
+      <span className="dim" title={mergedWords(g)}>
+        {sourceWords(g)}
+      </span>
+    ),
   },
   {
     id: 'count',
@@ -66,7 +74,7 @@ const columns: Column<Row>[] = [
     wide: true,
     className: 'c-spark',
     title: 'Count over the time range, from zero to its maximum',
-    cell: ({ group: g, spark }) => <Spark values={spark} label={`Count of ${g.type} in ${g.service} over the range`} />,
+    cell: ({ group: g, spark }) => <Spark values={spark} label={`Count of ${g.type} ${g.message} over the range`} />,
   },
   {
     id: 'first',
@@ -82,6 +90,15 @@ const columns: Column<Row>[] = [
     ),
   },
   {
+    id: 'version',
+    label: 'First version',
+    wide: true,
+    className: 'c-version',
+    title: 'Version that was running when it was first seen',
+    sort: ({ group: g }) => versionWords(g),
+    cell: ({ group: g }) => <bdi>{versionWords(g) || none}</bdi>,
+  },
+  {
     id: 'last',
     label: 'Last seen',
     numeric: true,
@@ -95,45 +112,14 @@ const columns: Column<Row>[] = [
     ),
   },
 ]
-const keyOf = ({ group: g }: Row) => JSON.stringify([g.service, g.operation, g.type, g.message, g.source])
+const keyOf = ({ group: g }: Row) => g.id
 
-function What({ group: g }: { group: ErrorGroup }) {
+function What({ group: g }: { group: Exception }) {
   const href = useHref()
   return (
-    <Disclosure
-      summary={
-        <>
-          <b>{g.type === '' ? '(no type)' : <Name of={g.type} />}</b> <Name of={g.message} />
-        </>
-      }
-    >
-      {() => (
-        <div className="detail">
-          <h3>Newest message</h3>
-          <pre>{g.sample}</pre>
-          <p className="dim">
-            first seen <Ago time={g.first_seen} />, last seen <Ago time={g.last_seen} />
-          </p>
-          {g.traces.length > 0 && (
-            <>
-              <h3>Traces with this exception</h3>
-              <ul className="traces">
-                {g.traces.slice(0, shownTraces).map((id) => (
-                  <li key={id}>
-                    <Link href={href(tracePath(id))}>{id}</Link>
-                  </li>
-                ))}
-              </ul>
-            </>
-          )}
-          <p>
-            <Link href={href('/traces', { service: g.service, operation: g.operation, status: 'error' })}>
-              All failed traces of {g.service} {g.operation}
-            </Link>
-          </p>
-        </div>
-      )}
-    </Disclosure>
+    <Link href={href(`/errors/${g.id}`)} className="name" data-row-link title={`${g.type}: ${g.sample}`}>
+      <b>{g.type === '' ? '(no type)' : <Name of={g.type} />}</b> <Name of={g.message} />
+    </Link>
   )
 }
 
@@ -141,24 +127,27 @@ export default function ErrorsPage() {
   const [range] = useRange()
   const [v, set] = useParams(names)
   const services = useLive('services', { range }).data?.services
-  const errors = useErrors(v.service, v.type, v.only === 'new', range)
+  const errors = useExceptions(v.service, v.type, v.only === 'new', range)
   const pages = errors.data?.pages
   const rows = useMemo(() => {
     const start = rangeStart(range)
     const end = rangeEnd(range)
     const step = pages?.[0]?.step_s ?? errorStep(range)
     return pages?.flatMap((p) =>
-      p.errors.map((group): Row => {
+      p.exceptions.map((group): Row => {
         const spark = sparkOf(group.points ?? [], start, end, step)
         return { group, spark, fresh: isNew(group.first_seen, start * 1000, p.meta.since) }
       }),
     )
   }, [pages, range])
+  const [, navigate] = useLocation()
+  const href = useHref()
+  const open = useMemo(() => (r: Row) => navigate(href(`/errors/${r.group.id}`)), [navigate, href])
   const types = useMemo(() => [...new Set(rows?.map((r) => r.group.type).filter(Boolean))].sort(), [rows])
   const total = rows?.reduce((n, r) => n + r.group.count, 0) ?? 0
   return (
     <>
-      <PageHeader title="Errors" sentence="Exceptions of spans and log records, grouped by service, type and message." />
+      <PageHeader title="Errors" sentence="Exceptions of spans and log records, each counted once, by type and message." />
       <SearchForm label="Filter errors" values={v} onSubmit={set} submit="Filter">
         <Field label="Service" name="service" value={v.service} options={services?.map((s) => s.name) ?? []} filter />
         <Field label="Type" name="type" value={v.type} options={types} placeholder="java.io.IOException" wide />
@@ -179,6 +168,7 @@ export default function ErrorsPage() {
             columns={columns}
             rowKey={keyOf}
             sort="-count"
+            onOpen={open}
             empty={
               v.service !== '' || v.type !== '' || v.only !== ''
                 ? 'No exception of this range matches the filter.'

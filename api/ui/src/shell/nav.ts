@@ -86,6 +86,7 @@ export function titleOf(location: string): string {
   const known = [...navPages, ...others].find((p) => p.path === location)
   if (known) return known.label
   if (location.startsWith('/alerts/rules/')) return 'Rule'
+  if (location.startsWith('/errors/')) return 'Exception'
   const last = location.split('/').at(-1) ?? ''
   try {
     return decodeURIComponent(last)

@@ -10,6 +10,7 @@ const TracePage = lazyPage(() => import('../pages/trace'))
 const LogsPage = lazyPage(() => import('../pages/logs'))
 const QueryPage = lazyPage(() => import('../pages/query'))
 const ErrorsPage = lazyPage(() => import('../pages/errors'))
+const ExceptionPage = lazyPage(() => import('../pages/exception'))
 const IncidentsPage = lazyPage(() => import('../pages/incidents'))
 const IncidentPage = lazyPage(() => import('../pages/incident'))
 const AlertsPage = lazyPage(() => import('../pages/alerts'))
@@ -36,6 +37,9 @@ export function Routes() {
       <Route path="/logs" component={LogsPage} />
       <Route path="/query" component={QueryPage} />
       <Route path="/errors" component={ErrorsPage} />
+      <Route path="/errors/:id">
+        <ExceptionPage key={location} />
+      </Route>
       <Route path="/incidents" component={IncidentsPage} />
       <Route path="/incidents/:id">
         <IncidentPage key={location} />
