@@ -19,6 +19,7 @@ import (
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/caller"
 	"github.com/gaurav/watchingcat/api/jaeger"
+	"github.com/gaurav/watchingcat/api/mcp"
 	"github.com/gaurav/watchingcat/api/prom"
 )
 
@@ -50,6 +51,7 @@ func (s *Server) routes() (http.Handler, error) {
 	r.With(s.rest.Authorize).Get(auth.OIDCPath+"callback", s.rest.OIDCCallback)
 	r.With(s.rest.Authorize, s.validate).Get("/api/v1/logs/tail", s.live.ServeTail)
 	r.With(s.rest.Authorize, s.validate).Get("/api/v1/live", s.live.ServeEvents)
+	r.With(s.rest.Authorize).Method(http.MethodPost, "/mcp", mcp.New(mcp.Config{API: r, Now: s.cfg.Now, Version: s.cfg.Version}))
 	r.Group(func(r chi.Router) {
 		r.Use(s.rest.Authorize)
 		r.Use(func(h http.Handler) http.Handler { return compress(h) })

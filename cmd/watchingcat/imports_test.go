@@ -84,6 +84,7 @@ var may = map[string]struct {
 		"what is older than the views is joined to them below every API that asks"},
 	"api/jaeger": {[]string{"storage", "views", "api/rest", "api/answer", "api/older"}, "Jaeger's clients get what everybody gets"},
 	"api/prom":   {[]string{"storage", "evaluator", "api/answer", "api/caller"}, "Prometheus' API is its own package over what is queried"},
+	"api/mcp":    {nil, "assistants ask through the HTTP API, and know nothing behind it"},
 	"api/status": {[]string{"storage", "views", "pipeline/progress", "api/rest", "api/answer"},
 		"how the process is doing is known whatever it answers"},
 	"api/telemetry": {[]string{"storage", "views", "evaluator/query", "api/rest", "api/answer", "api/older", "api/jaeger"},
@@ -93,7 +94,7 @@ var may = map[string]struct {
 	"api/live": {[]string{"views", "api/rest", "api/answer", "api/status", "api/telemetry", "api/alerting"},
 		"what is pushed is what GET answers; no handler knows who follows"},
 	"api": {[]string{"storage", "views", "pipeline/progress", "evaluator", "notify", "deploy/docs", "api/rest", "api/ui", "api/auth",
-		"api/answer", "api/caller", "api/older", "api/jaeger", "api/prom", "api/status", "api/telemetry", "api/alerting", "api/live"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
+		"api/answer", "api/caller", "api/older", "api/jaeger", "api/prom", "api/mcp", "api/status", "api/telemetry", "api/alerting", "api/live"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
 	"cmd": {[]string{"cmd/watchingcat/cli", "storage", "views", "pipeline", "evaluator", "notify", "api"},
 		"only cmd wires everything"},
 
@@ -196,7 +197,7 @@ var unreachable = map[string]map[string]string{
 }
 
 // reachable bounds how many packages of others a room imports, through others too: everyone who builds compiles what is imported by mistake.
-var reachable = map[string]int{"storage": 125, "views": 140, "cmd/watchingcat": 990}
+var reachable = map[string]int{"storage": 125, "views": 140, "cmd/watchingcat": 1015}
 
 // heavy are beginnings of paths that the program must not import, through others either: they take long to compile.
 var heavy = map[string]string{

@@ -67,7 +67,9 @@ var faultKinds = []faultKind{
 	}, slowAtTheEdge, nil},
 	{"one bad pod of five", func(r *rand.Rand) shop.Fault {
 		return shop.Fault{Service: []string{"payment", "cart", "shipping"}[r.IntN(3)], ErrorRate: 0.7, Slower: 1, Pod: 1 + r.IntN(5)}
-	}, errorsAtTheEdge, func(f shop.Fault) (string, string) { return "service.instance.id", fmt.Sprintf("%s-%d", f.Service, f.Pod-1) }},
+	}, errorsAtTheEdge, func(f shop.Fault) (string, string) {
+		return "service.instance.id", fmt.Sprintf("%s-%d", f.Service, f.Pod-1)
+	}},
 	{"one kind of request", func(r *rand.Rand) shop.Fault {
 		return shop.Fault{Service: "payment", ErrorRate: 0.8, Slower: 1, Currency: []string{"JPY", "USD"}[r.IntN(2)]}
 	}, errorsAtTheEdge, func(f shop.Fault) (string, string) { return "app.currency", f.Currency }},
