@@ -139,6 +139,12 @@ test('2,000 services are namespaces that open, and each can be found', async ({ 
   await expect(page).toHaveURL(/open=/)
   await expect(page.getByRole('button', { name: 'Without Namespace' })).toBeVisible()
   await expect(box(page, name ?? '')).toHaveCount(0)
+  await expect(
+    page
+      .locator('.map-service')
+      .filter({ hasText: new RegExp(`service-${name?.replace('team-', '')}`) })
+      .first(),
+  ).toBeVisible()
   await page.getByLabel('slow or failing only').check()
   await expect(page).toHaveURL(/only=failing/)
   await expect.poll(() => page.locator('.map-group').count()).toBe(0)

@@ -4,6 +4,7 @@ import { getJSON } from '../api/client'
 import { useDimensions } from '../lib/dimensions'
 import { endsNow, liveLength } from '../lib/range'
 import type { LiveClient, Shown, Status } from './client'
+import { seldom } from './seldom'
 import { type Filter, narrow, pollOf, type ViewName, type Views } from './views'
 
 export const LiveContext = createContext<LiveClient | null>(null)
@@ -19,9 +20,9 @@ const none = { data: undefined, error: undefined }
 
 /**
  * A live view: what was last heard of it, or what was shown when the page was paused. Of a range that the server does not keep
- * live, because it ends in the past or is long, the same is read by GET.
+ * live, because it ends in the past or is long, the same is read by GET. With `every`, in ms, changes show at most so often.
  */
-export function useLive<V extends ViewName>(view: V, filter: Filter = {}): Shown<V> {
+export function useLive<V extends ViewName>(view: V, filter: Filter = {}, every = 0): Shown<V> {
   const client = useLiveClient()
   const { range, service, state } = filter
   const chosen = useDimensions()
@@ -41,16 +42,42 @@ export function useLive<V extends ViewName>(view: V, filter: Filter = {}): Shown
   })
   const text = JSON.stringify({ range: length, service, state, dimensions: narrowed ? chosen : undefined })
   const subscribe = useCallback(
-    (listener: () => void) => client.subscribe(view, JSON.parse(text) as Filter, listener),
-    [client, view, text],
+    (listener: () => void) => {
+      const slow = every > 0 ? seldom(listener, every) : undefined
+      const end = client.subscribe(view, JSON.parse(text) as Filter, slow?.call ?? listener)
+      return () => {
+        slow?.stop()
+        end()
+      }
+    },
+    [client, view, text, every],
   )
   const shown = useSyncExternalStore(live ? subscribe : noListener, () => (live ? client.shown(view, JSON.parse(text) as Filter) : none))
   return live ? shown : { data: read.data, error: read.error?.message }
 }
 
+/** How the data comes. A change of mode shows at once; how fresh the data is, at most once a second, whatever comes. */
 export function useLiveStatus(): Status {
   const client = useLiveClient()
-  return useSyncExternalStore(client.onStatus, client.getStatus)
+  const subscribe = useCallback(
+    (listener: () => void) => {
+      const slow = seldom(listener, 1_000)
+      let before = client.getStatus()
+      const end = client.onStatus(() => {
+        const now = client.getStatus()
+        const same = now.mode === before.mode && now.paused === before.paused && now.stale === before.stale
+        before = now
+        if (same) slow.call()
+        else listener()
+      })
+      return () => {
+        slow.stop()
+        end()
+      }
+    },
+    [client],
+  )
+  return useSyncExternalStore(subscribe, client.getStatus)
 }
 
 /** Whether the page is paused. Unlike the whole status it does not change with every frame. */

@@ -1,4 +1,3 @@
-import { useThrottledValue } from '@mantine/hooks'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { getJSON } from '../api/client'
@@ -29,6 +28,7 @@ export interface MapData {
   error: string | Error | null | undefined
 }
 
+const noFilter = {}
 const noAlerts: ReadonlyMap<string, Alert[]> = new Map()
 const noCalls = { calls: 0, failed: 0, client_p95_ms: 0, server_p95_ms: 0 }
 
@@ -42,18 +42,14 @@ export function useMapData(range: Range, at: number | undefined, pin: number | u
   const shown = at !== undefined || pin !== undefined ? moment : range
   const compared = pin !== undefined ? `${pin - window}..${pin}` : compare
   const comparing = comparedTimes(compared, shown) !== undefined
-  const whole = useLive('servicemap', { range })
-  const health = useLive('servicehealth', { range })
-  const alerts = useLive('alerts').data?.alerts
+  const whole = useLive('servicemap', { range }, every)
+  const health = useLive('servicehealth', { range }, every)
+  const alerts = useLive('alerts', noFilter, every).data?.alerts
   const then = useMoment('servicemap', moment, at !== undefined)
   const healthThen = useMoment('servicehealth', moment, at !== undefined)
   const difference = useMapDifference(shown, compared)
-  const now = useThrottledValue(
-    useMemo(() => ({ whole: whole.data, health: health.data, alerts }), [whole.data, health.data, alerts]),
-    every,
-  )
-  const judged = (at === undefined ? undefined : healthThen.data) ?? now.health ?? health.data
-  const map = comparing ? difference.data : (now.whole ?? whole.data)
+  const judged = (at === undefined ? undefined : healthThen.data) ?? health.data
+  const map = comparing ? difference.data : whole.data
   const edges = useMemo(
     () => (map === undefined || comparing || at === undefined || !then.data ? map?.edges : edgesAt(map.edges, then.data.edges)),
     [map, comparing, at, then.data],
@@ -63,11 +59,11 @@ export function useMapData(range: Range, at: number | undefined, pin: number | u
   const facts = useMemo(
     (): Facts => ({
       health: new Map(judged?.services.map((s): [string, ServiceHealth] => [serviceKey(s), s])),
-      alerts: at === undefined ? alertsByService(now.alerts ?? []) : noAlerts, // which alerts were active then is not known
+      alerts: at === undefined ? alertsByService(alerts ?? []) : noAlerts, // which alerts were active then is not known
       seconds,
       comparing,
     }),
-    [judged, now.alerts, at, seconds, comparing],
+    [judged, alerts, at, seconds, comparing],
   )
   return {
     map,

@@ -3,7 +3,7 @@ import { Maximize, Minus, Plus } from 'lucide-react'
 import { type KeyboardEvent, memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import { Box } from './box'
 import type { BoxState, LineState } from './boxes'
-import { labelWidth, placeLabels, type WantedLabel } from './labels'
+import { labelWidth, type PlacedLabel, placeLabels, type WantedLabel } from './labels'
 import { boxHeight, boxWidth, type Gap, pathOf } from './layout'
 import { Ends, Line } from './line'
 import { type DrawnLine, lineID, type Scope } from './scope'
@@ -80,15 +80,7 @@ export default memo(function Drawing({ scope, boxes, lines, first, viewKey, sele
                 onOver={setOver}
               />
             ))}
-            {labels.map((l) => (
-              <span
-                key={l.id}
-                className={lines.get(l.id)?.bad || lines.get(l.id)?.worse ? 'map-label bad' : 'map-label'}
-                style={{ left: l.x, top: l.y, width: labelWidth(l.text) }}
-              >
-                {l.text}
-              </span>
-            ))}
+            <Labels placed={labels} lines={lines} />
           </>
         )}
       </div>
@@ -96,6 +88,18 @@ export default memo(function Drawing({ scope, boxes, lines, first, viewKey, sele
     </section>
   )
 })
+
+function Labels({ placed, lines }: { placed: readonly PlacedLabel[]; lines: ReadonlyMap<string, LineState> }) {
+  return placed.map((l) => (
+    <span
+      key={l.id}
+      className={lines.get(l.id)?.bad || lines.get(l.id)?.worse ? 'map-label bad' : 'map-label'}
+      style={{ left: l.x, top: l.y, width: labelWidth(l.text) }}
+    >
+      {l.text}
+    </span>
+  ))
+}
 
 function Controls({ view, fit }: { view: PlaneView; fit: () => void }) {
   const zoom = (by: number) => {

@@ -1,4 +1,4 @@
-import { boxHeight, boxWidth, type Gap } from './layout'
+import type { Gap } from './layout'
 
 export interface WantedLabel {
   id: string
@@ -47,12 +47,3 @@ function pointOf([x1, y1, x2, y2]: Gap, t: number, half: number): { x: number; y
   const y = (s ** 3 + 3 * s * s * t) * y1 + (3 * s * t * t + t ** 3) * y2
   return { x: Math.min(right, Math.max(left, x)), y }
 }
-
-export interface Rect {
-  x: number
-  y: number
-  width: number
-  height: number
-}
-
-export const boxRect = (at: { x: number; y: number }): Rect => ({ ...at, width: boxWidth, height: boxHeight })

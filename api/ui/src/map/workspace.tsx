@@ -38,6 +38,7 @@ export function Workspace({ edges, all, data, narrowed }: Props) {
   const viewKey = JSON.stringify([focus?.id, depth, q.open, narrowed])
   const first = useFirst(graph, focus?.id, depth, facts, viewKey)
   const scope = useMemo(() => scopeOf(graph, { focus: focus?.id, depth, open, first }), [graph, focus?.id, depth, open, first])
+  const view = useMemo(() => openedFirst(scope, [...open].at(-1), facts) ?? first, [scope, open, first, facts])
   const { boxes, lines } = useStates(scope, facts)
   const selected = nodeOfParam(graph.shown, q.sel)
   const choose = useCallback(
@@ -87,7 +88,7 @@ export function Workspace({ edges, all, data, narrowed }: Props) {
       <div className={selected ? 'map-space map-open' : 'map-space'} ref={close}>
         {data.judged ? (
           <Suspense fallback={<div className="drawing" />}>
-            <Drawing scope={scope} boxes={boxes} lines={lines} first={first} viewKey={viewKey} selected={selected?.id} onChoose={choose} />
+            <Drawing scope={scope} boxes={boxes} lines={lines} first={view} viewKey={viewKey} selected={selected?.id} onChoose={choose} />
           </Suspense>
         ) : (
           <div className="drawing" />
@@ -135,6 +136,14 @@ function firstOf(graph: Graph, focus: string | undefined, depth: number, facts: 
   if (focus !== undefined) return [...within(graph.lines, [focus], depth)]
   const { unhealthy, busiest } = importance(graph.shown, facts)
   return [...within(graph.lines, unhealthy.length > 0 ? unhealthy : busiest, 1)]
+}
+
+/** The services of the namespace that was opened last, those that are not ok first. */
+function openedFirst(scope: Scope, namespace: string | undefined, facts: Facts): string[] | undefined {
+  if (namespace === undefined || scope.namespaces.length === 0) return undefined
+  const own = scope.nodes.flatMap((n) => n.members.filter((m) => m.id === n.id && m.type === 'service' && m.namespace === namespace))
+  const ids = [...importance(own, facts).unhealthy, ...own.map((m) => m.id)]
+  return ids.length === 0 ? undefined : [...new Set(ids)]
 }
 
 /** What the boxes and lines show. Those that did not change keep their identity. */
