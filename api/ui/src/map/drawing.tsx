@@ -151,7 +151,8 @@ function useFocus(view: PlaneView, layout: Layout | undefined) {
   const onFocus = useCallback(
     (e: { target: EventTarget }) => {
       const id = boxAt(e.target)
-      if (id !== undefined && layout) view.set(revealing(view.get(), id, layout.at, view.size()))
+      if (id === undefined || !layout || !(e.target as Element).matches(':focus-visible')) return // a press must not move what it is on
+      view.set(revealing(view.get(), id, layout.at, view.size()))
     },
     [view, layout],
   )

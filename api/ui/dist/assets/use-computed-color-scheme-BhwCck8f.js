@@ -1,1 +1,0 @@
-import{Dn as e,En as t}from"./index-DCtfxOXD.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};
