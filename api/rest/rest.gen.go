@@ -133,6 +133,36 @@ func (e BacktestTransitionTo) Valid() bool {
 	}
 }
 
+// Defines values for Change.
+const (
+	ChangeBetter Change = "better"
+	ChangeGone   Change = "gone"
+	ChangeNew    Change = "new"
+	ChangeSame   Change = "same"
+	ChangeTooFew Change = "too_few"
+	ChangeWorse  Change = "worse"
+)
+
+// Valid indicates whether the value is a known member of the Change enum.
+func (e Change) Valid() bool {
+	switch e {
+	case ChangeBetter:
+		return true
+	case ChangeGone:
+		return true
+	case ChangeNew:
+		return true
+	case ChangeSame:
+		return true
+	case ChangeTooFew:
+		return true
+	case ChangeWorse:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CheckStatus.
 const (
 	CheckStatusFail CheckStatus = "fail"
@@ -222,25 +252,25 @@ func (e EdgeServerType) Valid() bool {
 
 // Defines values for EdgeChangeWhat.
 const (
-	Added   EdgeChangeWhat = "added"
-	Errors  EdgeChangeWhat = "errors"
-	Gone    EdgeChangeWhat = "gone"
-	Latency EdgeChangeWhat = "latency"
-	Rate    EdgeChangeWhat = "rate"
+	EdgeChangeWhatAdded   EdgeChangeWhat = "added"
+	EdgeChangeWhatErrors  EdgeChangeWhat = "errors"
+	EdgeChangeWhatGone    EdgeChangeWhat = "gone"
+	EdgeChangeWhatLatency EdgeChangeWhat = "latency"
+	EdgeChangeWhatRate    EdgeChangeWhat = "rate"
 )
 
 // Valid indicates whether the value is a known member of the EdgeChangeWhat enum.
 func (e EdgeChangeWhat) Valid() bool {
 	switch e {
-	case Added:
+	case EdgeChangeWhatAdded:
 		return true
-	case Errors:
+	case EdgeChangeWhatErrors:
 		return true
-	case Gone:
+	case EdgeChangeWhatGone:
 		return true
-	case Latency:
+	case EdgeChangeWhatLatency:
 		return true
-	case Rate:
+	case EdgeChangeWhatRate:
 		return true
 	default:
 		return false
@@ -1396,6 +1426,19 @@ type Candidate = alert.Candidate
 // Cause Where the problem begins. The numbers cover all calls to it between from and at, and in the baseline.
 type Cause = alert.Cause
 
+// Change `same`: the difference is noise or too small to matter. `new`, `gone`: there were no such calls before or are none after. `too_few`: fewer than 20 calls before or after.
+type Change string
+
+// ChangeCalls defines model for ChangeCalls.
+type ChangeCalls struct {
+	Calls int64 `json:"calls"`
+
+	// ErrorRate 0 to 1.
+	ErrorRate float64 `json:"error_rate"`
+	Errors    int64   `json:"errors"`
+	P95Ms     float64 `json:"p95_ms"`
+}
+
 // Check defines model for Check.
 type Check struct {
 	Detail string      `json:"detail"`
@@ -1489,7 +1532,10 @@ type Deployment struct {
 	FirstSeen  *time.Time  `json:"first_seen"`
 	LastSeen   *time.Time  `json:"last_seen"`
 	Service    string      `json:"service"`
-	Version    string      `json:"version"`
+
+	// Verdicts The 10 and the 30 minutes after the first span, compared with the 30 minutes before it. Only of the newest 50 deployments of the answer. A verdict is absent until its time has passed.
+	Verdicts *[]DeploymentVerdict `json:"verdicts,omitempty"`
+	Version  string               `json:"version"`
 }
 
 // DeploymentList defines model for DeploymentList.
@@ -1499,6 +1545,18 @@ type DeploymentList struct {
 	// Meta Time range, source and completeness of an answer.
 	Meta  Meta `json:"meta"`
 	Total int  `json:"total"`
+}
+
+// DeploymentVerdict defines model for DeploymentVerdict.
+type DeploymentVerdict struct {
+	// AfterS Seconds after the first span.
+	AfterS int64 `json:"after_s"`
+
+	// Operations Operations that changed, the worst first; at most 20.
+	Operations []OperationChange `json:"operations"`
+
+	// Verdict `same`: the difference is noise or too small to matter. `new`, `gone`: there were no such calls before or are none after. `too_few`: fewer than 20 calls before or after.
+	Verdict Change `json:"verdict"`
 }
 
 // Dimension defines model for Dimension.
@@ -2454,6 +2512,23 @@ type OperationBaseline struct {
 	Kind      string           `json:"kind"`
 	Operation string           `json:"operation"`
 	Service   string           `json:"service"`
+}
+
+// OperationChange defines model for OperationChange.
+type OperationChange struct {
+	After  ChangeCalls `json:"after"`
+	Before ChangeCalls `json:"before"`
+
+	// Change `same`: the difference is noise or too small to matter. `new`, `gone`: there were no such calls before or are none after. `too_few`: fewer than 20 calls before or after.
+	Change Change `json:"change"`
+
+	// Errors `same`: the difference is noise or too small to matter. `new`, `gone`: there were no such calls before or are none after. `too_few`: fewer than 20 calls before or after.
+	Errors Change `json:"errors"`
+	Kind   string `json:"kind"`
+
+	// Latency `same`: the difference is noise or too small to matter. `new`, `gone`: there were no such calls before or are none after. `too_few`: fewer than 20 calls before or after.
+	Latency Change `json:"latency"`
+	Name    string `json:"name"`
 }
 
 // OperationList defines model for OperationList.

@@ -10,7 +10,6 @@ import (
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/views/cells"
-	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -102,53 +101,6 @@ func (s *Services) errorPoints(m answer.Moment, groups []rest.ErrorGroup, r answ
 		g.Points = &points
 	}
 	return nil
-}
-
-// ListDeployments implements rest.StrictServerInterface.
-func (s *Services) ListDeployments(ctx context.Context, q rest.ListDeploymentsRequestObject) (rest.ListDeploymentsResponseObject, error) {
-	m, p := s.Moment(ctx), q.Params
-	r, err := m.RangeOf(p.Start, p.End, 24*time.Hour)
-	if err != nil {
-		return nil, err
-	}
-	window := answer.DefaultRange
-	if p.Window != nil {
-		if window, err = answer.ParseDuration("window", *p.Window); err != nil {
-			return nil, err
-		}
-	}
-	lines, err := m.Views.SelectTable(model.TableVersions, r.End, r.End, byService(p.Service))
-	if err != nil {
-		return nil, err
-	}
-	list := []rest.Deployment{}
-	for i := range lines {
-		l := &lines[i]
-		first := time.Unix(0, int64(l.Base.First)).UTC()
-		if first.Before(r.Start) || !first.Before(r.End) {
-			continue
-		}
-		list = append(list, rest.Deployment{Service: l.Labels[0], Dimensions: answer.Dims(l.Dims()), Version: l.Labels[1],
-			FirstSeen: answer.TimeOrNil(first),
-			LastSeen:  answer.TimeOrNil(time.Unix(0, int64(l.Base.Last))), Calls: int64(l.Base.Calls), Errors: int64(l.Base.Failed)})
-	}
-	slices.SortFunc(list, func(a, b rest.Deployment) int {
-		return cmp.Or(b.FirstSeen.Compare(*a.FirstSeen), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Version, b.Version))
-	})
-	list = list[:min(len(list), answer.LimitOf(p.Limit))]
-	for i := range list {
-		d := &list[i]
-		edge := d.FirstSeen.Truncate(answer.Bucket)
-		of := m
-		of.Views = live.Narrow(m.Views, model.DimFilter(answer.Value(d.Dimensions)))
-		if d.Before, err = s.serviceRED(of, d.Service, answer.Range{Start: edge.Add(-window), End: edge}); err != nil {
-			return nil, err
-		}
-		if d.After, err = s.serviceRED(of, d.Service, answer.Range{Start: edge, End: edge.Add(window)}); err != nil {
-			return nil, err
-		}
-	}
-	return rest.ListDeployments200JSONResponse{Deployments: list, Total: len(list), Meta: s.Meta(m, r)}, nil
 }
 
 func (s *Services) serviceRED(m answer.Moment, name string, r answer.Range) (rest.RED, error) {

@@ -1526,6 +1526,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/mcp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Model Context Protocol: streamable HTTP without sessions, for assistants. Tools make requests to this API with the role of the caller. */
+        post: operations["mcp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/prometheus/api/v1/query": {
         parameters: {
             query?: never;
@@ -3209,6 +3226,45 @@ export interface components {
             errors: number;
             before: components["schemas"]["RED"];
             after: components["schemas"]["RED"];
+            /** @description The 10 and the 30 minutes after the first span, compared with the 30 minutes before it. Only of the newest 50 deployments of the answer. A verdict is absent until its time has passed. */
+            verdicts?: components["schemas"]["DeploymentVerdict"][];
+        };
+        DeploymentVerdict: {
+            /**
+             * Format: int64
+             * @description Seconds after the first span.
+             */
+            after_s: number;
+            verdict: components["schemas"]["Change"];
+            /** @description Operations that changed, the worst first; at most 20. */
+            operations: components["schemas"]["OperationChange"][];
+        };
+        /**
+         * @description `same`: the difference is noise or too small to matter. `new`, `gone`: there were no such calls before or are none after. `too_few`: fewer than 20 calls before or after.
+         * @enum {string}
+         */
+        Change: "worse" | "better" | "same" | "new" | "gone" | "too_few";
+        OperationChange: {
+            name: string;
+            kind: string;
+            change: components["schemas"]["Change"];
+            errors: components["schemas"]["Change"];
+            latency: components["schemas"]["Change"];
+            before: components["schemas"]["ChangeCalls"];
+            after: components["schemas"]["ChangeCalls"];
+        };
+        ChangeCalls: {
+            /** Format: int64 */
+            calls: number;
+            /** Format: int64 */
+            errors: number;
+            /**
+             * Format: double
+             * @description 0 to 1.
+             */
+            error_rate: number;
+            /** Format: double */
+            p95_ms: number;
         };
         DeploymentList: {
             deployments: components["schemas"]["Deployment"][];
@@ -7356,6 +7412,33 @@ export interface operations {
                 };
             };
             default: components["responses"]["Problem"];
+        };
+    };
+    mcp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        responses: {
+            /** @description As the protocol defines. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    "text/event-stream": unknown;
+                };
+            };
         };
     };
     promQuery: {

@@ -4,6 +4,7 @@ import type { DatabaseCall, Deployment, ExternalCall, MessagingClient, Messaging
 import { count, exact, millis, none, percent, rate } from '../lib/format'
 import { failing, shareClass } from '../lib/health'
 import type { Range } from '../lib/range'
+import { verdictOf } from '../lib/verdict'
 import { Ago, MetaWarnings, Section, ServiceLink, Waiting } from './bits'
 import { Name } from './name'
 import { type Column, Table } from './table'
@@ -253,6 +254,13 @@ const deploymentColumns: Column<Deployment>[] = [
     cell: (d) => <Shift deployment={d} show={(r) => millis(r.p95_ms)} />,
   },
   {
+    id: 'verdict',
+    label: 'Verdict',
+    title: 'Calls of the 10 or 30 min after the first span, compared with the 30 min before it',
+    sort: (d) => verdictOf(d).word,
+    cell: (d) => <Verdict deployment={d} />,
+  },
+  {
     id: 'calls',
     label: 'Spans',
     title: 'Spans of this version, over all time',
@@ -275,6 +283,15 @@ const deploymentColumns: Column<Deployment>[] = [
     ),
   },
 ]
+function Verdict({ deployment }: { deployment: Deployment }) {
+  const { word, title, bad } = verdictOf(deployment)
+  return (
+    <span className={bad ? 'bad' : 'dim'} title={title}>
+      {word}
+    </span>
+  )
+}
+
 const deploymentKey = (d: Deployment) => JSON.stringify([d.service, d.version])
 
 export function Deployments({ query, service, empty }: { query: ReturnType<typeof useDeployments>; service?: string; empty: string }) {
