@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -139,6 +140,42 @@ func TestObjectives(t *testing.T) {
 	b.ask("GET", "/api/v1/slos/cart-works", "", 404)
 	b.ask("PUT", "/api/v1/slos/cart-works", `{"name":"Cart works","objective":95,"window":"7d","service":"cart"}`, 404)
 	require.Empty(t, b.ask("GET", "/api/v1/alerts", "", 200)["rules"])
+}
+
+// TestBudgetOverTheWindow: the budget stays whole while nothing fails, falls while everything does, and ends where the status has it.
+func TestBudgetOverTheWindow(t *testing.T) {
+	b := newBench(t)
+	for i := 5; i < 1200; i += 5 {
+		status := ""
+		if i >= 600 {
+			status = " error"
+		}
+		b.record(fmt.Sprintf("%ds 40ms cart server GET id=t%d/a%s", i, i, status))
+	}
+	b.commit()
+	b.ask("POST", "/api/v1/slos", `{"name":"Cart works","objective":90,"window":"1h","service":"cart"}`, 201)
+	b.now = at(1200 * time.Second)
+	b.evaluate()
+	got := b.ask("GET", "/api/v1/slos/cart-works/budget", "", 200)
+	points := got["points"].([]any)
+	require.Greater(t, len(points), 20)
+	last := 1.0
+	for _, p := range points {
+		v := p.(map[string]any)
+		left, when := v["budget_remaining"].(float64), v["time"].(string)
+		if when < "1970-01-01T00:10" {
+			require.InDelta(t, 1, left, 1e-9, when)
+		}
+		require.LessOrEqual(t, left, last+1e-9, when)
+		last = left
+	}
+	status := b.ask("GET", "/api/v1/slos/cart-works", "", 200)["status"].(map[string]any)
+	require.InDelta(t, status["budget_remaining"].(float64), last, 0.1)
+	require.Greater(t, status["budget_remaining"], -1.0, "of the whole window, not of the time with data")
+	rates := got["burn_rates"].([]any)
+	require.Len(t, rates, 2, "no window is longer than that of the objective")
+	require.InDelta(t, 10, rates[0].(map[string]any)["rate"], 0.1)
+	b.ask("GET", "/api/v1/slos/none/budget", "", 404)
 }
 
 func TestRulesWithoutATopic(t *testing.T) {

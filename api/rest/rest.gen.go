@@ -2929,6 +2929,42 @@ type SLO struct {
 	Window string `json:"window"`
 }
 
+// SLOBudget defines model for SLOBudget.
+type SLOBudget struct {
+	BurnRates []SLOBurnRate `json:"burn_rates"`
+
+	// DataSince From when on in the window there is data; null if there is none.
+	DataSince *time.Time `json:"data_since"`
+	End       time.Time  `json:"end"`
+
+	// Meta Time range, source and completeness of an answer.
+	Meta   Meta             `json:"meta"`
+	Points []SLOBudgetPoint `json:"points"`
+
+	// Start Start of the window.
+	Start time.Time `json:"start"`
+	StepS int64     `json:"step_s"`
+}
+
+// SLOBudgetPoint defines model for SLOBudgetPoint.
+type SLOBudgetPoint struct {
+	// BudgetRemaining Share of the budget of the whole window that was left; below 0 it is overspent.
+	BudgetRemaining float64 `json:"budget_remaining"`
+
+	// ErrorRatio Share of bad events in the step.
+	ErrorRatio float64 `json:"error_ratio"`
+
+	// Time End of a step.
+	Time time.Time `json:"time"`
+}
+
+// SLOBurnRate defines model for SLOBurnRate.
+type SLOBurnRate struct {
+	// Rate How many times faster than allowed the budget is spent; null without events.
+	Rate   *float64 `json:"rate"`
+	Window string   `json:"window"`
+}
+
 // SLOInput defines model for SLOInput.
 type SLOInput struct {
 	Description *string `json:"description,omitempty"`
@@ -4708,6 +4744,9 @@ type ServerInterface interface {
 	// UpdateSLO Replace an objective.
 	// (PUT /api/v1/slos/{id})
 	UpdateSLO(w http.ResponseWriter, r *http.Request, id string, params UpdateSLOParams)
+	// GetSLOBudget The course of an error budget over its window, and burn rates.
+	// (GET /api/v1/slos/{id}/budget)
+	GetSLOBudget(w http.ResponseWriter, r *http.Request, id string)
 	// AnalyzeSpans Statistics of kept spans by their attributes and durations: heatmap, facets, groups, and how some spans differ from the others.
 	// (GET /api/v1/spans/analysis)
 	AnalyzeSpans(w http.ResponseWriter, r *http.Request, params AnalyzeSpansParams)
@@ -5167,6 +5206,12 @@ func (_ Unimplemented) GetSLO(w http.ResponseWriter, r *http.Request, id string)
 // UpdateSLO Replace an objective.
 // (PUT /api/v1/slos/{id})
 func (_ Unimplemented) UpdateSLO(w http.ResponseWriter, r *http.Request, id string, params UpdateSLOParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetSLOBudget The course of an error budget over its window, and burn rates.
+// (GET /api/v1/slos/{id}/budget)
+func (_ Unimplemented) GetSLOBudget(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -9301,6 +9346,32 @@ func (siw *ServerInterfaceWrapper) UpdateSLO(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// GetSLOBudget operation middleware
+func (siw *ServerInterfaceWrapper) GetSLOBudget(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSLOBudget(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // AnalyzeSpans operation middleware
 func (siw *ServerInterfaceWrapper) AnalyzeSpans(w http.ResponseWriter, r *http.Request) {
 
@@ -10534,6 +10605,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Put(options.BaseURL+"/api/v1/slos/{id}", wrapper.UpdateSLO)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/slos/{id}/budget", wrapper.GetSLOBudget)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/auth/login", wrapper.LoginUser)
@@ -13330,6 +13404,45 @@ func (response UpdateSLOdefaultApplicationProblemPlusJSONResponse) VisitUpdateSL
 	return err
 }
 
+type GetSLOBudgetRequestObject struct {
+	Id string `json:"id"`
+}
+
+type GetSLOBudgetResponseObject interface {
+	VisitGetSLOBudgetResponse(w http.ResponseWriter) error
+}
+
+type GetSLOBudget200JSONResponse SLOBudget
+
+func (response GetSLOBudget200JSONResponse) VisitGetSLOBudgetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSLOBudgetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSLOBudgetdefaultApplicationProblemPlusJSONResponse) VisitGetSLOBudgetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AnalyzeSpansRequestObject struct {
 	Params AnalyzeSpansParams
 }
@@ -14262,6 +14375,9 @@ type StrictServerInterface interface {
 	// UpdateSLO Replace an objective.
 	// (PUT /api/v1/slos/{id})
 	UpdateSLO(ctx context.Context, request UpdateSLORequestObject) (UpdateSLOResponseObject, error)
+	// GetSLOBudget The course of an error budget over its window, and burn rates.
+	// (GET /api/v1/slos/{id}/budget)
+	GetSLOBudget(ctx context.Context, request GetSLOBudgetRequestObject) (GetSLOBudgetResponseObject, error)
 	// AnalyzeSpans Statistics of kept spans by their attributes and durations: heatmap, facets, groups, and how some spans differ from the others.
 	// (GET /api/v1/spans/analysis)
 	AnalyzeSpans(ctx context.Context, request AnalyzeSpansRequestObject) (AnalyzeSpansResponseObject, error)
@@ -16163,6 +16279,32 @@ func (sh *strictHandler) UpdateSLO(w http.ResponseWriter, r *http.Request, id st
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateSLOResponseObject); ok {
 		if err := validResponse.VisitUpdateSLOResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSLOBudget operation middleware
+func (sh *strictHandler) GetSLOBudget(w http.ResponseWriter, r *http.Request, id string) {
+	var request GetSLOBudgetRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSLOBudget(ctx, request.(GetSLOBudgetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSLOBudget")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSLOBudgetResponseObject); ok {
+		if err := validResponse.VisitGetSLOBudgetResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

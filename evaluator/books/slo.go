@@ -136,17 +136,13 @@ func latencyBound(ms float64) string {
 	return ""
 }
 
-// errorRatio is the share of bad events over a window.
-func (s *SLO) errorRatio(window string) string {
+// ErrorRatio is the share of bad events over a window.
+func (s *SLO) ErrorRatio(window string) string {
 	if s.Service == "" {
 		in := func(text string) string { return strings.ReplaceAll(text, "$window", window) }
 		return fmt.Sprintf("1 - (%s) / ((%s) > 0)", in(s.Good), in(s.Total))
 	}
-	of := fmt.Sprintf(`service_name=%q,span_kind="SPAN_KIND_SERVER",job=""`, s.Service) // an application's metric of that name has a job
-	if s.Operation != "" {
-		of += fmt.Sprintf(",span_name=%q", s.Operation)
-	}
-	sum := func(name, more string) string { return fmt.Sprintf("sum(rate(%s{%s%s}[%s]))", name, of, more, window) }
+	sum := func(name, more string) string { return s.ofService(name, more, window) }
 	if s.LatencyMs != 0 {
 		good := sum("traces_span_metrics_duration_milliseconds_bucket", fmt.Sprintf(",le=%q", latencyBound(s.LatencyMs)))
 		return fmt.Sprintf("1 - %s / (%s > 0)", good, sum("traces_span_metrics_duration_milliseconds_count", ""))
@@ -156,11 +152,31 @@ func (s *SLO) errorRatio(window string) string {
 		total)
 }
 
+// Events is how many events a window has, or what is proportional to it.
+func (s *SLO) Events(window string) string {
+	if s.Service == "" {
+		return strings.ReplaceAll(s.Total, "$window", window)
+	}
+	return s.ofService("traces_span_metrics_calls_total", "", window)
+}
+
+// Budget is the share of events that may be bad.
+func (s *SLO) Budget() float64 { return 1 - s.Objective/100 }
+
+// ofService is the rate of a metric of the service's server spans.
+func (s *SLO) ofService(name, more, window string) string {
+	of := fmt.Sprintf(`service_name=%q,span_kind="SPAN_KIND_SERVER",job=""`, s.Service) // an application's metric of that name has a job
+	if s.Operation != "" {
+		of += fmt.Sprintf(",span_name=%q", s.Operation)
+	}
+	return fmt.Sprintf("sum(rate(%s{%s%s}[%s]))", name, of, more, window)
+}
+
 func windowName(d time.Duration) string { return model.Duration(d).String() }
 
 // Groups are the rules of an SLO: what changes fast, and what looks at long windows and is asked less often.
 func (s *SLO) Groups() []rulefmt.RuleGroup {
-	budget := 1 - s.Objective/100
+	budget := s.Budget()
 	labels := map[string]string{"slo": s.Name}
 	if s.Service != "" {
 		labels["service_name"] = s.Service
@@ -178,7 +194,7 @@ func (s *SLO) Groups() []rulefmt.RuleGroup {
 		if d > time.Hour {
 			g = &slow
 		}
-		g.Rules = append(g.Rules, record(SLOErrorRatio+windowName(d), s.errorRatio(windowName(d))))
+		g.Rules = append(g.Rules, record(SLOErrorRatio+windowName(d), s.ErrorRatio(windowName(d))))
 	}
 	for _, b := range s.burns() {
 		ratio(b.long)

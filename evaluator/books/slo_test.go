@@ -173,7 +173,7 @@ func TestSLOCountsNoMetricOfAnApplication(t *testing.T) {
 	}
 	require.Greater(t, value(`sum(rate(traces_span_metrics_calls_total{span_kind="SPAN_KIND_SERVER"}[1m]))`), 10.0,
 		"the application's are there")
-	require.InDelta(t, 0.25, value((&SLO{Service: "cart"}).errorRatio("1m")), 1e-9)
-	require.InDelta(t, 0.25, value((&SLO{Service: "cart", Operation: "GET"}).errorRatio("1m")), 1e-9)
-	require.InDelta(t, 1, value((&SLO{Service: "cart", LatencyMs: 200}).errorRatio("1m")), 1e-9)
+	require.InDelta(t, 0.25, value((&SLO{Service: "cart"}).ErrorRatio("1m")), 1e-9)
+	require.InDelta(t, 0.25, value((&SLO{Service: "cart", Operation: "GET"}).ErrorRatio("1m")), 1e-9)
+	require.InDelta(t, 1, value((&SLO{Service: "cart", LatencyMs: 200}).ErrorRatio("1m")), 1e-9)
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { budgetText, budgetWidth, coveredText, emptySLO, goodWords, sloField, sloOf, standingOf } from './budget'
+import { budgetText, budgetWidth, coveredText, draftOf, emptySLO, goodWords, sloField, sloOf, standingOf } from './budget'
 
 const status = { error_ratio: 0.001, budget_remaining: 0.5, burn_rate: 0.2, window_covered: 1, alerts: [] as string[] }
 const standing = (over: Partial<{ [K in keyof typeof status]: (typeof status)[K] | null }>) =>
@@ -53,4 +53,12 @@ test('a window that has data in part is said to have', () => {
   expect(coveredText({ window: '30d', status: { ...status, window_covered: 0.0003 } })).toMatch(/^There is data for 0.03 % of the 30d/)
   expect(coveredText({ window: '30d', status })).toBeUndefined()
   expect(coveredText({ window: '30d', status: { ...status, window_covered: null } })).toBeUndefined()
+})
+
+test('an objective that is edited and not changed stays the same', () => {
+  const status = { error_ratio: null, budget_remaining: null, burn_rate: null, window_covered: null, alerts: [] }
+  const of = { name: 'checkout answers', objective: 99.9, window: '30d', service: 'checkout', operation: 'POST /checkout', latency_ms: 400 }
+  expect(sloOf(draftOf({ id: 'x', status, ...of }))).toEqual(of)
+  const promql = { name: 'a', objective: 99, window: '7d', good: 'sum(rate(g[$window]))', total: 'sum(rate(t[$window]))', description: 'd' }
+  expect(sloOf(draftOf({ id: 'x', status, ...promql }))).toEqual(promql)
 })

@@ -66,6 +66,22 @@ export const emptySLO: SLODraft = {
   description: '',
 }
 
+/** An objective as the form shows it. */
+export function draftOf(s: SLO): SLODraft {
+  return {
+    name: s.name,
+    objective: String(s.objective),
+    window: s.window,
+    by: s.service ? 'service' : 'promql',
+    service: s.service ?? '',
+    operation: s.operation ?? '',
+    latency: s.latency_ms === undefined ? '' : String(s.latency_ms),
+    good: s.good ?? '',
+    total: s.total ?? '',
+    description: s.description ?? '',
+  }
+}
+
 export function sloOf(d: SLODraft): SLOInput {
   const of =
     d.by === 'promql'

@@ -39,9 +39,6 @@ import type {
   ServiceTrends,
   Silence,
   SilenceInput,
-  SLO,
-  SLOInput,
-  SLOList,
   SpanAnalysis,
   TokenInput,
   TokenList,
@@ -309,27 +306,6 @@ export function useReceiverTest() {
       void queries.invalidateQueries({ queryKey: ['receivers'] })
       return queries.invalidateQueries({ queryKey: ['notifications'] })
     },
-  })
-}
-
-export function useSLOs() {
-  return useQuery({
-    queryKey: ['slos'],
-    queryFn: ({ signal }) => getJSON<SLOList>('/api/v1/slos', {}, signal),
-    refetchInterval: useEvery(5_000),
-  })
-}
-
-export type SLOAction = { do: 'create'; slo: SLOInput } | { do: 'delete'; id: string }
-
-export function useSLOAction() {
-  const queries = useQueryClient()
-  return useMutation({
-    mutationFn: (a: SLOAction) =>
-      a.do === 'create'
-        ? sendJSON<SLO>('POST', '/api/v1/slos', a.slo)
-        : sendJSON<undefined>('DELETE', `/api/v1/slos/${encodeURIComponent(a.id)}`),
-    onSettled: () => queries.invalidateQueries({ queryKey: ['slos'] }),
   })
 }
 

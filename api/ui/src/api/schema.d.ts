@@ -953,6 +953,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/slos/{id}/budget": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The course of an error budget over its window, and burn rates.
+         * @description The budget is that of the whole window: the share of bad events that the objective allows, of as many events as the window has at the traffic since `data_since`.
+         */
+        get: operations["getSLOBudget"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -4173,6 +4193,50 @@ export interface components {
             /** @description Severities of its firing alerts. */
             alerts: string[];
         };
+        SLOBudget: {
+            /**
+             * Format: date-time
+             * @description Start of the window.
+             */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /**
+             * Format: date-time
+             * @description From when on in the window there is data; null if there is none.
+             */
+            data_since: string | null;
+            points: components["schemas"]["SLOBudgetPoint"][];
+            /** Format: int64 */
+            step_s: number;
+            burn_rates: components["schemas"]["SLOBurnRate"][];
+            meta: components["schemas"]["Meta"];
+        };
+        SLOBudgetPoint: {
+            /**
+             * Format: date-time
+             * @description End of a step.
+             */
+            time: string;
+            /**
+             * Format: double
+             * @description Share of the budget of the whole window that was left; below 0 it is overspent.
+             */
+            budget_remaining: number;
+            /**
+             * Format: double
+             * @description Share of bad events in the step.
+             */
+            error_ratio: number;
+        };
+        SLOBurnRate: {
+            window: string;
+            /**
+             * Format: double
+             * @description How many times faster than allowed the budget is spent; null without events.
+             */
+            rate: number | null;
+        };
         SLOList: {
             slos: components["schemas"]["SLO"][];
             meta: components["schemas"]["Meta"];
@@ -6589,6 +6653,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSLOBudget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of an objective. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The budget. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SLOBudget"];
+                };
             };
             default: components["responses"]["Problem"];
         };

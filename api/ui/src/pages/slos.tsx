@@ -1,34 +1,22 @@
 import { Button } from '@mantine/core'
 import { Plus } from 'lucide-react'
 import { useMemo, useState } from 'react'
-import {
-  budgetText,
-  budgetWidth,
-  coveredText,
-  emptySLO,
-  goodWords,
-  latencyBounds,
-  type SLODraft,
-  sloField,
-  sloOf,
-  standingOf,
-} from '../alert/budget'
-import type { ApiError } from '../api/client'
-import { type SLOAction, useSLOAction, useSLOs } from '../api/queries'
+import { Link } from 'wouter'
+import { budgetText, budgetWidth, coveredText, goodWords, standingOf } from '../alert/budget'
+import { SLOForm } from '../alert/slo-form'
+import { type SLOAction, useSLOAction, useSLOs } from '../alert/slo-queries'
 import type { SLO } from '../api/types'
 import { MetaWarnings, Problem, Section, ServiceLink, Status, Waiting } from '../components/bits'
-import { Pick } from '../components/form'
 import { PageHeader } from '../components/page'
 import { Sure } from '../components/sure'
 import { type Column, Table } from '../components/table'
-import { Text } from '../components/text'
 import { useDenied } from '../identity/may'
 import { none, percent, sig3 } from '../lib/format'
-import { useLive } from '../live/use-live'
+import { useHref } from '../lib/url'
 import '../alert/rule.css'
 import './slos.css'
 
-const columns = (act: (a: SLOAction) => void, busy: boolean, denied: string | undefined): Column<SLO>[] => [
+const columns = (act: (a: SLOAction) => void, edit: (s: SLO) => void, busy: boolean, denied: string | undefined): Column<SLO>[] => [
   {
     id: 'state',
     label: 'State',
@@ -43,7 +31,7 @@ const columns = (act: (a: SLOAction) => void, busy: boolean, denied: string | un
     sort: (s) => s.name,
     cell: (s) => (
       <>
-        <b title={s.description}>{s.name}</b>{' '}
+        <SLOLink slo={s} />{' '}
         <span className="dim">
           {s.objective} % of {goodWords(s)}, over {s.window}
         </span>
@@ -104,17 +92,33 @@ const columns = (act: (a: SLOAction) => void, busy: boolean, denied: string | un
     id: 'do',
     label: 'Change',
     className: 'c-do',
-    cell: (s) => <Sure word="Delete" sure="Really delete" disabled={busy} denied={denied} onSure={() => act({ do: 'delete', id: s.id })} />,
+    cell: (s) => (
+      <span className="slo-do">
+        <Button disabled={denied !== undefined} title={denied} aria-label={`Edit ${s.name}`} onClick={() => edit(s)}>
+          Edit
+        </Button>
+        <Sure word="Delete" sure="Really delete" disabled={busy} denied={denied} onSure={() => act({ do: 'delete', id: s.id })} />
+      </span>
+    ),
   },
 ]
+function SLOLink({ slo: s }: { slo: SLO }) {
+  const href = useHref()
+  return (
+    <Link href={href(`/slos/${encodeURIComponent(s.id)}`)} className="name" data-row-link title={s.description}>
+      <bdi>{s.name}</bdi>
+    </Link>
+  )
+}
+
 const keyOf = (s: SLO) => s.id
 
 export default function SLOsPage() {
   const slos = useSLOs()
   const { mutate, isPending, error } = useSLOAction()
   const reason = useDenied('editor')
-  const cols = useMemo(() => columns(mutate, isPending, reason), [mutate, isPending, reason])
-  const [making, setMaking] = useState(false)
+  const [making, setMaking] = useState<SLO | 'new' | undefined>()
+  const cols = useMemo(() => columns(mutate, setMaking, isPending, reason), [mutate, isPending, reason])
   return (
     <>
       <PageHeader
@@ -124,17 +128,19 @@ export default function SLOsPage() {
           <Button
             variant={making ? 'default' : 'filled'}
             leftSection={!making && <Plus size={14} aria-hidden="true" />}
-            aria-expanded={making}
+            aria-expanded={making !== undefined}
             disabled={reason !== undefined}
             title={reason}
-            onClick={() => setMaking(!making)}
+            onClick={() => setMaking(making ? undefined : 'new')}
           >
             {making ? 'Discard' : 'New objective'}
           </Button>
         }
       />
       <Section title="Service level objectives" note={slos.data && `${slos.data.slos.length}`}>
-        {making && <Make done={() => setMaking(false)} />}
+        {making && (
+          <SLOForm key={making === 'new' ? '' : making.id} of={making === 'new' ? undefined : making} done={() => setMaking(undefined)} />
+        )}
         {error && <Problem error={error} />}
         {slos.data === undefined ? (
           <Waiting what="objectives" error={slos.error} />
@@ -155,75 +161,5 @@ export default function SLOsPage() {
         )}
       </Section>
     </>
-  )
-}
-
-function Make({ done }: { done: () => void }) {
-  const [draft, setDraft] = useState(emptySLO)
-  const services = useLive('services', { range: '1h' }).data?.services
-  const { mutate, isPending, error } = useSLOAction()
-  const set = (change: Partial<SLODraft>) => setDraft((d) => ({ ...d, ...change }))
-  const wrong = error === null ? undefined : sloField(error as ApiError)
-  const at = (f: keyof SLODraft) => (wrong?.field === f ? wrong.text : undefined)
-  const field = (f: 'name' | 'objective' | 'window' | 'service' | 'operation' | 'good' | 'total' | 'description') => ({
-    value: draft[f],
-    onChange: (v: string) => set({ [f]: v }),
-    error: at(f),
-  })
-  const promql = draft.by === 'promql'
-  return (
-    <form
-      aria-label="New objective"
-      className="rule-form making"
-      onSubmit={(e) => {
-        e.preventDefault()
-        mutate({ do: 'create', slo: sloOf(draft) }, { onSuccess: done })
-      }}
-    >
-      <div className="row">
-        <Text label="Name" {...field('name')} required placeholder="checkout answers" />
-        <Text label="Good, %" {...field('objective')} required options={['99', '99.5', '99.9', '99.95', '99.99']} />
-        <Text label="Window" {...field('window')} required options={['7d', '28d', '30d', '90d']} />
-        <Pick
-          label="What is counted"
-          value={draft.by}
-          onChange={(by) => set({ by })}
-          options={[
-            ['service', 'requests to a service'],
-            ['promql', 'PromQL'],
-          ]}
-        />
-      </div>
-      {promql ? (
-        <>
-          <Text label="Good events" hint="with $window: sum(rate(good_total[$window]))" {...field('good')} required area />
-          <Text label="All events" {...field('total')} required area />
-        </>
-      ) : (
-        <div className="row">
-          <Text label="Service" {...field('service')} required options={services?.map((s) => s.name) ?? []} />
-          <Text label="Operation" hint="all without it" {...field('operation')} />
-          <Pick
-            label="Good is"
-            value={draft.latency}
-            error={at('latency') !== undefined}
-            onChange={(latency) => set({ latency })}
-            options={[
-              ['', 'requests without an error'],
-              ...latencyBounds.map((b): [string, string] => [String(b), `what takes no longer than ${b} ms`]),
-            ]}
-          />
-        </div>
-      )}
-      <Text label="Description" {...field('description')} />
-      {error && wrong && (wrong.field === undefined || (promql && wrong.field === 'service') || wrong.field === 'latency') && (
-        <Problem error={error} />
-      )}
-      <div className="tools">
-        <Button type="submit" variant="filled" disabled={isPending}>
-          Create objective
-        </Button>
-      </div>
-    </form>
   )
 }

@@ -17,6 +17,7 @@ const AlertsPage = lazyPage(() => import('../pages/alerts'))
 const RulePage = lazyPage(() => import('../pages/rule'))
 const GraphPage = lazyPage(() => import('../pages/graph'))
 const SLOsPage = lazyPage(() => import('../pages/slos'))
+const SLOPage = lazyPage(() => import('../pages/slo'))
 const AccountPage = lazyPage(() => import('../pages/account'))
 const PipelinePage = lazyPage(() => import('../pages/pipeline'))
 
@@ -51,6 +52,9 @@ export function Routes() {
       </Route>
       <Route path="/graph" component={GraphPage} />
       <Route path="/slos" component={SLOsPage} />
+      <Route path="/slos/:id">
+        <SLOPage key={location} />
+      </Route>
       <Route path="/pipeline" component={PipelinePage} />
       <Route path="/account" component={AccountPage} />
       <Route>

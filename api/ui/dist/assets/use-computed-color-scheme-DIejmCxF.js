@@ -1,1 +1,0 @@
-import{Dn as e,On as t}from"./index-UH76cFPb.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
