@@ -3838,7 +3838,7 @@ type ExplainServiceParams struct {
 	// End End of the range; RFC 3339 or Unix seconds.
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 
-	// CompareStart Start of the baseline. Default: an hour before its end.
+	// CompareStart Start of the baseline. Default: an hour before its end; without `compare_end` the same hour of the day or the week before, if that was calmer.
 	CompareStart *string `form:"compare_start,omitempty" json:"compare_start,omitempty"`
 
 	// CompareEnd End of the baseline. Default: the start of the range.

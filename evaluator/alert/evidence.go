@@ -110,6 +110,7 @@ type EvidenceDeployment struct {
 const (
 	BaselineQuiet      = "quiet"       // its rule had nothing to fire about
 	BaselineDayBefore  = "day_before"  // the same time of the day before: the rule was at work all the time since
+	BaselineWeekBefore = "week_before" // the same time of the week before, where that was calmer
 	BaselineBeginning  = "beginning"   // the views began within the window of the alert: the first half of what they hold
 	BaselineHourBefore = "hour_before" // the rule was at work all the time, and the views hold no day before; or there is no rule
 	BaselineAsked      = "asked"       // a user chose it

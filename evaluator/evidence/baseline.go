@@ -58,26 +58,52 @@ func quiet(list []alert.Transition, ruleID string, from, to time.Time, window ti
 	return out
 }
 
-// baselines are what an alert may be compared with that is looked at from a moment on, the longest first: quiet stretches of the hour
-// before, else of the day before; where the rule was at work all the time, the same time a day before, else the hour before. reason says
-// which.
-func (g *Gatherer) baselines(ruleID string, from, active, known time.Time, window time.Duration) (list []stretch, reason string) {
+// baseline is a stretch with the reason why it may be compared with: one of the alert.Baseline constants.
+type baseline struct {
+	stretch
+	reason string
+}
+
+// baselines are what an alert may be compared with that is looked at from a moment on, in the order in which they are preferred: quiet stretches
+// of the hour before, else of the six hours, else of the day before, the longest first; where the rule was at work all the time, hours.
+func (g *Gatherer) baselines(ruleID string, from, active, known time.Time, window time.Duration) []baseline {
 	for _, back := range []time.Duration{evidenceBaseline, 6 * evidenceBaseline, 24 * evidenceBaseline} {
 		least := from.Add(-back)
 		if least.Before(known) {
 			least = known
 		}
-		if list = g.quiet(ruleID, least, active, window); len(list) > 0 {
-			return list[:min(len(list), maxBaselines)], alert.BaselineQuiet
+		if quiet := g.quiet(ruleID, least, active, window); len(quiet) > 0 {
+			list := make([]baseline, 0, maxBaselines)
+			for _, s := range quiet[:min(len(quiet), maxBaselines)] {
+				list = append(list, baseline{s, alert.BaselineQuiet})
+			}
+			return list
 		}
 		if least.Equal(known) {
 			break
 		}
 	}
-	if day := from.Add(-24 * time.Hour); !day.Add(-evidenceBaseline).Before(known) {
-		return []stretch{{day.Add(-evidenceBaseline), day}}, alert.BaselineDayBefore
+	if list := earlierHours(from, known); len(list) > 0 {
+		return list
 	}
-	return []stretch{{from.Add(-evidenceBaseline), from}}, alert.BaselineHourBefore
+	return []baseline{hourBefore(from)}
+}
+
+func hourBefore(from time.Time) baseline {
+	return baseline{stretch{from.Add(-evidenceBaseline), from}, alert.BaselineHourBefore}
+}
+
+// earlierHours are the same hours of the day and of the week before, as far as they are known.
+func earlierHours(from, known time.Time) (list []baseline) {
+	for _, x := range []struct {
+		back   time.Duration
+		reason string
+	}{{24 * time.Hour, alert.BaselineDayBefore}, {7 * 24 * time.Hour, alert.BaselineWeekBefore}} {
+		if end := from.Add(-x.back); !end.Add(-evidenceBaseline).Before(known) {
+			list = append(list, baseline{stretch{end.Add(-evidenceBaseline), end}, x.reason})
+		}
+	}
+	return list
 }
 
 // beginning is what an alert can be compared with where the views began within its window or hardly before: the first half of what they
@@ -105,9 +131,9 @@ func (q *Inquiry) worsens(r views.Reader, s stretch, until time.Time, service st
 	return rateAfter > rate || meanAfter > mean
 }
 
-// calmest is the longest of the stretches in which little more failed or took long than in the best: a rule is quiet too while something
-// is wrong that is not enough for it to fire.
-func (q *Inquiry) calmest(r views.Reader, list []stretch, service string, weights [2]float64) (stretch, error) {
+// calmest is the first of the baselines in which little more failed or took long than in the best: a rule is quiet too while something is
+// wrong that is not enough for it to fire, and the hour before may hold the fault already.
+func (q *Inquiry) calmest(r views.Reader, list []baseline, service string, weights [2]float64) (baseline, error) {
 	if len(list) == 1 {
 		return list[0], nil
 	}
@@ -121,20 +147,21 @@ func (q *Inquiry) calmest(r views.Reader, list []stretch, service string, weight
 		rates[i], means[i] = arriving(m.Edges, service)
 		slowest = max(slowest, means[i])
 	}
+	best := 0
 	bad := make([]float64, len(list))
 	for i := range list {
+		if rates[i] <= 1.25*slices.Min(rates)+0.001 && means[i] <= 1.25*slices.Min(means) {
+			return list[i], nil
+		}
 		bad[i] = weights[signalErrors] * rates[i]
 		if slowest > 0 {
 			bad[i] += weights[signalTime] * means[i] / slowest * 0.1 // ten times slower is as bad as a tenth that fails
 		}
+		if bad[i] < bad[best] {
+			best = i
+		}
 	}
-	if i := slices.IndexFunc(list, func(s stretch) bool {
-		i := slices.Index(list, s)
-		return rates[i] <= 1.25*slices.Min(rates)+0.001 && means[i] <= 1.25*slices.Min(means)
-	}); i >= 0 {
-		return list[i], nil
-	}
-	return list[slices.Index(bad, slices.Min(bad))], nil
+	return list[best], nil
 }
 
 // arriving is which share of the calls to a service failed, and their mean time; without one, of those from outside.

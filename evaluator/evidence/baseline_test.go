@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
+	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/model"
 )
 
 // What an alert is compared with leaves out when its rule had fired before, and when what made it fire may have begun.
@@ -70,18 +72,56 @@ func TestBaselineFallsBack(t *testing.T) {
 			f([]alert.Transition{{Time: now.Add(-since), RuleID: "r", To: alert.StateFiring}})
 		}}
 	}
-	list, why := restless(3*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-100*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-6*time.Hour - time.Minute), now.Add(-3*time.Hour - time.Minute), alert.BaselineQuiet},
-		[]any{list[0].begin, list[0].end, why})
-	list, why = restless(3*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-4*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-4 * time.Hour), now.Add(-3*time.Hour - time.Minute), alert.BaselineQuiet},
-		[]any{list[0].begin, list[0].end, why})
-	list, why = restless(90*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-100*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-25*time.Hour - time.Minute), now.Add(-24*time.Hour - time.Minute), alert.BaselineDayBefore},
-		[]any{list[0].begin, list[0].end, why})
-	list, why = restless(9*time.Hour).baselines("r", now.Add(-time.Minute), now, now.Add(-9*time.Hour), time.Minute)
-	require.Equal(t, []any{now.Add(-time.Hour - time.Minute), now.Add(-time.Minute), alert.BaselineHourBefore},
-		[]any{list[0].begin, list[0].end, why})
+	chosen := func(since, known time.Duration) (out []any) {
+		for _, b := range restless(since).baselines("r", now.Add(-time.Minute), now, now.Add(-known), time.Minute) {
+			out = append(out, now.Sub(b.begin), now.Sub(b.end), b.reason)
+		}
+		return out
+	}
+	const hour, minute = time.Hour, time.Minute
+	require.Equal(t, []any{6*hour + minute, 3*hour + minute, alert.BaselineQuiet}, chosen(3*hour, 100*hour))
+	require.Equal(t, []any{4 * hour, 3*hour + minute, alert.BaselineQuiet}, chosen(3*hour, 4*hour))
+	require.Equal(t, []any{25*hour + minute, 24*hour + minute, alert.BaselineDayBefore}, chosen(90*hour, 100*hour))
+	require.Equal(t, []any{25*hour + minute, 24*hour + minute, alert.BaselineDayBefore, 169*hour + minute, 168*hour + minute, alert.BaselineWeekBefore},
+		chosen(300*hour, 200*hour))
+	require.Equal(t, []any{hour + minute, minute, alert.BaselineHourBefore}, chosen(9*hour, 9*hour))
+}
+
+// calls is a Reader of maps that have a share of failed calls by how long before now they are.
+type calls struct {
+	views.Reader
+	now    time.Time
+	failed func(ago time.Duration) uint64 // of 1000 calls
+}
+
+func (r *calls) ServiceMap(from, _ time.Time) (model.Map, error) {
+	return model.Map{Edges: []model.Edge{edge("user", "web", "virtual_node", 1000, r.failed(r.now.Sub(from)), 40*tick)}}, nil
+}
+
+// At three in the morning the hour before may hold the fault already: then the same hour of the day or the week before is compared with.
+func TestCalmestHour(t *testing.T) {
+	now := time.Unix(10_000_000, 0)
+	for reason, failed := range map[string]func(ago time.Duration) uint64{
+		alert.BaselineHourBefore: func(time.Duration) uint64 { return 3 },
+		alert.BaselineDayBefore: func(ago time.Duration) uint64 {
+			if ago < 5*time.Hour {
+				return 400
+			}
+			return 3
+		},
+		alert.BaselineWeekBefore: func(ago time.Duration) uint64 {
+			if ago < 48*time.Hour {
+				return 400
+			}
+			return 3
+		},
+	} {
+		q := (&Gatherer{}).Inquire(t.Context())
+		list := append([]baseline{hourBefore(now)}, earlierHours(now, now.Add(-400*time.Hour))...)
+		got, err := q.calmest(&calls{now: now, failed: failed}, list, "web", [2]float64{1, 1})
+		require.NoError(t, err)
+		require.Equal(t, reason, got.reason)
+	}
 }
 
 // Views that began within the window of an alert are compared with their own first half, if it is long enough.

@@ -65,13 +65,13 @@ func (q *Inquiry) Gather(c Condition, a *alert.Record, ts time.Time) *alert.Evid
 	from = from.Add(-window)
 	reader, release := live.Snapshot(q.g.Reader)
 	defer release()
-	list, reason := q.g.baselines(c.RuleID, from, from.Add(window), reader.Frontier().Since, window)
+	list := q.g.baselines(c.RuleID, from, from.Add(window), reader.Frontier().Since, window)
 	base, unread := q.calmest(reader, list, alert.ServiceOf(a.Labels), weightsOf(c.Expr))
 	v := begin(alert.ServiceOf(a.Labels), from, ts)
 	if first, ok := beginning(reader.Frontier().Since, from.Add(window), from); ok && q.worsens(reader, first, ts, v.Service) {
-		base, reason, v.From = first, alert.BaselineBeginning, first.end
+		base, v.From = baseline{first, alert.BaselineBeginning}, first.end
 	}
-	v.Baseline, v.BaselineEnd, v.BaselineReason = base.begin, base.end, reason
+	v.compareWith(base)
 	v.missing("baseline", unread)
 	q.find(reader, c, a, v)
 	return v.Evidence
@@ -95,7 +95,7 @@ func (q *Inquiry) Again(c Condition, a *alert.Record, before *alert.Evidence, ts
 }
 
 // Question asks about a service, or without one about all calls from outside, at a time that no alert says anything of. A zero Baseline means
-// the hour before From.
+// the hour before From, or the same hour of the day or the week before if it was calmer.
 type Question struct {
 	Service               string
 	From, At              time.Time
@@ -109,7 +109,10 @@ func (q *Inquiry) Explain(x Question) *alert.Evidence {
 	v := begin(x.Service, x.From, x.At)
 	v.Baseline, v.BaselineEnd, v.BaselineReason = x.Baseline, x.BaselineEnd, alert.BaselineAsked
 	if x.Baseline.IsZero() {
-		v.Baseline, v.BaselineEnd, v.BaselineReason = x.From.Add(-evidenceBaseline), x.From, alert.BaselineHourBefore
+		list := append([]baseline{hourBefore(x.From)}, earlierHours(x.From, reader.Frontier().Since)...)
+		base, unread := q.calmest(reader, list, x.Service, [2]float64{1, 1})
+		v.compareWith(base)
+		v.missing("baseline", unread)
 	}
 	q.compare(reader, v, [2]float64{1, 1})
 	return v.Evidence
@@ -119,6 +122,10 @@ func begin(service string, from, at time.Time) findings {
 	return findings{&alert.Evidence{At: at, From: from, Service: service, Operands: []alert.Operand{}, Operations: []alert.EvidenceOperation{},
 		Traces: []alert.EvidenceTrace{}, Patterns: []alert.EvidencePattern{}, Errors: []alert.EvidenceError{},
 		Deployments: []alert.EvidenceDeployment{}, Path: []alert.PathEdge{}, Missing: []string{}}, from}
+}
+
+func (v findings) compareWith(b baseline) {
+	v.Baseline, v.BaselineEnd, v.BaselineReason = b.begin, b.end, b.reason
 }
 
 // missing notes what could not be read.

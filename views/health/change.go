@@ -63,7 +63,7 @@ func Compare(before, after []model.OperationLatency) (Change, []OperationChange)
 	}
 	out := make([]OperationChange, 0, len(by))
 	for k, of := range by {
-		c := operationChange(of[0], of[1])
+		c := changeBetween(of[0], of[1])
 		c.Name, c.Kind = k.name, k.kind
 		out = append(out, c)
 	}
@@ -82,7 +82,7 @@ func Compare(before, after []model.OperationLatency) (Change, []OperationChange)
 // rank orders changes, those that matter most first.
 func rank(c Change) int { return slices.Index([]Change{Worse, Better, New, Gone, Same, TooFew}, c) }
 
-func operationChange(before, after *model.OperationLatency) (c OperationChange) {
+func changeBetween(before, after *model.OperationLatency) (c OperationChange) {
 	if before != nil {
 		c.Before = Calls{before.Calls, before.Errors, before.Hist.Quantile(0.95)}
 	}

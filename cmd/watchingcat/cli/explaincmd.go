@@ -48,9 +48,13 @@ func explainCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&q.at, "at", "", "end of the time that is looked at: RFC 3339 `time`, Unix seconds, or -6h for six hours ago; default: the newest time of the views")
 	f.DurationVar(&q.window, "window", 5*time.Minute, "`length` of the time that is looked at")
-	f.DurationVar(&q.baseline, "baseline", time.Hour, "`length` of the time before that it is compared with")
+	f.DurationVar(&q.baseline, "baseline", 0, "`length` of the time before that it is compared with; default: the hour before, or the same hour of the day or the week before if that was calmer")
 	return c
 }
+
+// baselineWords say how a baseline was chosen, where the user did not.
+var baselineWords = map[string]string{alert.BaselineHourBefore: ", the hour before", alert.BaselineDayBefore: ", the same hour of the day before",
+	alert.BaselineWeekBefore: ", the same hour of the week before"}
 
 type explainFlags struct {
 	service, at      string
@@ -58,7 +62,7 @@ type explainFlags struct {
 }
 
 func (q *explainFlags) run(ctx context.Context, server *remote, out io.Writer) error {
-	if q.window <= 0 || q.baseline <= 0 {
+	if q.window <= 0 || q.baseline < 0 {
 		return config.Usage("--window and --baseline must be longer than 0")
 	}
 	at, err := q.moment(ctx, server)
@@ -67,7 +71,10 @@ func (q *explainFlags) run(ctx context.Context, server *remote, out io.Writer) e
 	}
 	unix := func(t time.Time) string { return strconv.FormatFloat(float64(t.UnixMilli())/1e3, 'f', -1, 64) }
 	from := at.Add(-q.window)
-	p := url.Values{"end": {unix(at)}, "start": {unix(from)}, "compare_start": {unix(from.Add(-q.baseline))}}
+	p := url.Values{"end": {unix(at)}, "start": {unix(from)}}
+	if q.baseline > 0 {
+		p.Set("compare_start", unix(from.Add(-q.baseline)))
+	}
 	if q.service != "" {
 		p.Set("service", q.service)
 	}
@@ -113,7 +120,8 @@ func printEvidence(out io.Writer, v *alert.Evidence) error {
 	default:
 		fmt.Fprintf(out, "No cause stands out (confidence %.0f %%): look at the service itself, or at its traffic.\n", v.Confidence*100)
 	}
-	fmt.Fprintf(out, "%s to %s, compared with %s to %s\n", stamp(v.From), stamp(v.At), stamp(v.Baseline), stamp(v.BaselineEnd))
+	fmt.Fprintf(out, "%s to %s, compared with %s to %s%s\n", stamp(v.From), stamp(v.At), stamp(v.Baseline), stamp(v.BaselineEnd),
+		baselineWords[v.BaselineReason])
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	for i, c := range v.Candidates {
 		if i == 0 {

@@ -16,7 +16,7 @@ import (
 func TestExplainCommand(t *testing.T) {
 	var asked string
 	answer := `{"data":{"service":"web","from":"2026-01-01T00:00:00Z","at":"2026-01-01T00:05:00Z","baseline":"2025-12-31T23:00:00Z",
-		"baseline_end":"2026-01-01T00:00:00Z","confidence":0.8,"cause":{"name":"pay","signal":"cpu","subject":"k8s.pod.cpu.usage","before":0.1,"now":0.9},
+		"baseline_end":"2026-01-01T00:00:00Z","baseline_reason":"day_before","confidence":0.8,"cause":{"name":"pay","signal":"cpu","subject":"k8s.pod.cpu.usage","before":0.1,"now":0.9},
 		"candidates":[{"name":"pay","score":0.9,"terms":[{"signal":"cpu","subject":"k8s.pod.cpu.usage","before":0.1,"now":0.9,"unit":"cores"},
 		{"signal":"latency","before":10,"now":40,"unit":"ms"}]}],"missing":["patterns: gone"]},"meta":{}}`
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,9 +40,9 @@ func TestExplainCommand(t *testing.T) {
 	}
 	out, err := run("web", "--window", "5m")
 	require.NoError(t, err)
-	require.Equal(t, "/api/v1/explain?compare_start=1767222000&end=1767225900&service=web&start=1767225600", asked)
+	require.Equal(t, "/api/v1/explain?end=1767225900&service=web&start=1767225600", asked)
 	require.Equal(t, `pay uses more CPU: k8s.pod.cpu.usage is 0.9, 0.1 before (confidence 80 %)
-2026-01-01T00:00:00Z to 2026-01-01T00:05:00Z, compared with 2025-12-31T23:00:00Z to 2026-01-01T00:00:00Z
+2026-01-01T00:00:00Z to 2026-01-01T00:05:00Z, compared with 2025-12-31T23:00:00Z to 2026-01-01T00:00:00Z, the same hour of the day before
 
 candidate  score  signal   before  now  unit   of
 pay        0.90   cpu      0.1     0.9  cores  k8s.pod.cpu.usage

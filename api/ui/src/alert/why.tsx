@@ -8,6 +8,7 @@ import { Differences } from '../explore/differences-table'
 import { absolute, alertValue, clock, count, millis, none, percent, spanKind, took } from '../lib/format'
 import { type Health, shareClass } from '../lib/health'
 import { tracePath, useHref } from '../lib/url'
+import { baselineText } from './baseline'
 import { Candidates } from './candidates-table'
 import { hadBaseline } from './cause'
 import { plainDuration } from './draft'
@@ -182,7 +183,7 @@ export const WhyOf = memo(function WhyOf({ alert }: { alert: Alert }) {
 })
 
 function compared(why: Why): string {
-  return `${clock(why.from)} to ${clock(why.at)} against ${clock(why.baseline)} to ${clock(why.baseline_end ?? why.from)}`
+  return `${clock(why.from)} to ${clock(why.at)} against ${baselineText(why)}`
 }
 
 function Operands({ why }: { why: Why }) {

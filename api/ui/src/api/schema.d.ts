@@ -3446,10 +3446,10 @@ export interface components {
              */
             baseline_end?: string;
             /**
-             * @description How the baseline was chosen. `quiet`: the longest period in which the rule did not fire, within the hour before or else the day before. `day_before`: the same time of the day before, if the rule fired all the time. `hour_before`: the hour before, if the views hold less than a day or there is no rule. `asked`: the request gives it. `beginning`: the first half of what the views hold before the alert, if they began within its window or less than 30 s before it.
+             * @description How the baseline was chosen. `quiet`: the longest period in which the rule did not fire, within the hour before or else the day before. `day_before`, `week_before`: the same hour of the day or the week before, if the rule fired all the time, or without a rule if it was calmer than the hour before. `hour_before`: the hour before, if the views hold less than a day or there is no rule. `asked`: the request gives it. `beginning`: the first half of what the views hold before the alert, if they began within its window or less than 30 s before it.
              * @enum {string}
              */
-            baseline_reason?: "quiet" | "day_before" | "hour_before" | "beginning" | "asked";
+            baseline_reason?: "quiet" | "day_before" | "week_before" | "hour_before" | "beginning" | "asked";
             /**
              * Format: date-time
              * @description End of the baseline and start of the examined time.
@@ -6402,7 +6402,7 @@ export interface operations {
                 start?: string;
                 /** @description End of the range; RFC 3339 or Unix seconds. */
                 end?: components["parameters"]["end"];
-                /** @description Start of the baseline. Default: an hour before its end. */
+                /** @description Start of the baseline. Default: an hour before its end; without `compare_end` the same hour of the day or the week before, if that was calmer. */
                 compare_start?: string;
                 /** @description End of the baseline. Default: the start of the range. */
                 compare_end?: string;

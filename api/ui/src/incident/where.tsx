@@ -1,4 +1,5 @@
 import { useMemo } from 'react'
+import { baselineText } from '../alert/baseline'
 import { hadBaseline } from '../alert/cause'
 import type { Incident, PathEdge, Why } from '../api/types'
 import { ServiceLink } from '../components/bits'
@@ -83,9 +84,8 @@ const keyOf = (r: PathRow) => r.key
 export function comparedOf(i: Incident): string {
   const w: Why | undefined = i.latest ?? i.at_firing
   if (w === undefined) return ''
-  const before = `${clock(w.baseline)} to ${clock(w.baseline_end ?? w.from)}`
   const at = i.at_firing ? `at firing ${clock(i.at_firing.at)}` : ''
-  return `before: ${before}${at ? `, ${at}` : ''}, last: ${clock(w.at)}`
+  return `before: ${baselineText(w)}${at ? `, ${at}` : ''}, last: ${clock(w.at)}`
 }
 
 /** The calls on the way to the cause, at three moments. */
