@@ -1,20 +1,26 @@
 import { ActionIcon, Select, Tooltip, useMantineColorScheme } from '@mantine/core'
-import { CircleHelp, Moon, Sun, SunMoon } from 'lucide-react'
+import { CircleHelp, Moon, Search, Sun, SunMoon } from 'lucide-react'
 import { useDimensionList } from '../api/queries'
 import { paramOf, useDimensions } from '../lib/dimensions'
 import { useParam } from '../lib/url'
 import { Fresh } from './fresh'
+import { paletteKeys } from './palette'
 import { Brand } from './side'
 import { TimePicker } from './time'
 import './time.css'
 
-export function Bar({ onHelp }: { onHelp: () => void }) {
+export function Bar({ onHelp, onPalette }: { onHelp: () => void; onPalette: () => void }) {
   return (
     <header className="bar">
       <Brand />
       <DimensionSwitches />
       <Fresh />
       <TimePicker />
+      <Tooltip label={`Go to (${paletteKeys.join('+')})`}>
+        <ActionIcon variant="subtle" color="gray" size="md" aria-label="Go to a service, page or trace" onClick={onPalette}>
+          <Search size={16} aria-hidden="true" />
+        </ActionIcon>
+      </Tooltip>
       <SchemeButton />
       <Tooltip label="Keyboard (?)">
         <ActionIcon className="help" variant="subtle" color="gray" size="md" aria-label="Keyboard help" onClick={onHelp}>

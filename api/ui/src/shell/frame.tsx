@@ -11,6 +11,7 @@ import { Bar } from './bar'
 import { Boundary } from './boundary'
 import { Help } from './help'
 import { titleOf } from './nav'
+import { PaletteDialog, usePalette } from './palette'
 import { Routes } from './routes'
 import { BottomBar, Side } from './side'
 import { Footer, Warnings } from './warnings'
@@ -33,6 +34,7 @@ function useAlertmanagerLinks() {
 export function Frame() {
   useAlertmanagerLinks()
   const [help, setHelp] = useState(false)
+  const [palette, setPalette] = usePalette()
   const client = useLiveClient()
   const [location] = useLocation()
   const zone = useZone()
@@ -53,7 +55,7 @@ export function Frame() {
       </a>
       <Side />
       <div className="page">
-        <Bar onHelp={() => setHelp(true)} />
+        <Bar onHelp={() => setHelp(true)} onPalette={() => setPalette(true)} />
         <Warnings />
         <main id="main" tabIndex={-1}>
           <Boundary key={`${location} ${zone}`}>
@@ -65,6 +67,7 @@ export function Frame() {
         <Footer />
       </div>
       <BottomBar />
+      {palette && <PaletteDialog onClose={() => setPalette(false)} />}
       <Help opened={help} onClose={() => setHelp(false)} />
     </div>
   )

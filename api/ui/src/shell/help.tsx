@@ -1,7 +1,9 @@
 import { Kbd, Modal } from '@mantine/core'
 import { navPages, others } from './nav'
+import { paletteKeys } from './palette'
 
 const keys: [string[], string][] = [
+  [paletteKeys, 'go to a service, page, trace …'],
   [['/'], 'filter'],
   [['j'], 'next row'],
   [['k'], 'row before'],

@@ -69,11 +69,11 @@ export const nav: NavGroup[] = [
 
 export const navPages: NavPage[] = nav.flatMap((g) => g.pages)
 
-/** Pages that have a key or a title and are not in the navigation. */
-export const others: { path: string; label: string; key?: string; what?: string }[] = [
+/** Pages that have a key or a title and are not in the navigation; hidden: not in the command palette either. */
+export const others: { path: string; label: string; key?: string; hidden?: true }[] = [
   { path: '/deployments', label: 'Deployments', key: 'd' },
   { path: '/alerts/new', label: 'New rule' },
-  { path: '/graph', label: 'Rule' },
+  { path: '/graph', label: 'Rule', hidden: true },
 ]
 
 export function isCurrent(page: NavPage, location: string): boolean {

@@ -1,1 +1,0 @@
-import{En as e,Tn as t}from"./index-Bw-4s7yd.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};

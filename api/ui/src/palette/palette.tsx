@@ -1,0 +1,147 @@
+import { Combobox, Modal, TextInput, useCombobox } from '@mantine/core'
+import { Search } from 'lucide-react'
+import { useEffect, useMemo, useState } from 'react'
+import { useLocation } from 'wouter'
+import { useRules } from '../api/queries'
+import { Problem } from '../components/bits'
+import { Name } from '../components/name'
+import { useIncidents } from '../incident/queries'
+import { serverNow } from '../lib/clock'
+import { useHref, useRange } from '../lib/url'
+import { useZone } from '../lib/zone'
+import { useLive } from '../live/use-live'
+import { entriesOf, search } from './entries'
+import { type Entry, type Found, type Kind, most } from './match'
+import './palette.css'
+
+const groupName: Record<Kind, string> = {
+  trace: 'Trace',
+  page: 'Pages',
+  incident: 'Open incidents',
+  service: 'Services',
+  rule: 'Alert rules',
+  range: 'Time range',
+}
+
+/** Finds services, pages, open incidents, alert rules, traces by ID and time ranges, and opens one. */
+export default function Palette({ onClose }: { onClose: () => void }) {
+  return (
+    // Locking the scroll would need a style element, which the content security policy forbids.
+    <Modal.Root opened onClose={onClose} size="lg" lockScroll={false} transitionProps={{ duration: 0 }}>
+      <Modal.Overlay />
+      <Modal.Content aria-label="Go to">
+        <Modal.Body className="palette">
+          <Finder onClose={onClose} />
+        </Modal.Body>
+      </Modal.Content>
+    </Modal.Root>
+  )
+}
+
+function useEntries() {
+  const [range] = useRange()
+  const services = useLive('services', { range })
+  const incidents = useIncidents({ state: 'open', limit: 100 })
+  const rules = useRules()
+  const entries = useMemo(
+    () =>
+      entriesOf({
+        services: services.data?.services ?? [],
+        incidents: incidents.data?.incidents ?? [],
+        rules: rules.data?.rules ?? [],
+      }),
+    [services.data, incidents.data, rules.data],
+  )
+  const lists = [
+    { name: 'services', ...services },
+    { name: 'incidents', data: incidents.data, error: incidents.error?.message },
+    { name: 'alert rules', data: rules.data, error: rules.error?.message },
+  ].filter((l) => l.data === undefined)
+  return {
+    entries,
+    loading: lists.filter((l) => l.error === undefined).map((l) => l.name),
+    failed: lists.flatMap((l) => (l.error === undefined ? [] : [`The ${l.name} could not be loaded: ${l.error}`])),
+  }
+}
+
+function Finder({ onClose }: { onClose: () => void }) {
+  const { entries, loading, failed } = useEntries()
+  const [text, setText] = useState('')
+  const zone = useZone()
+  const found = useMemo(() => search(entries, text, serverNow(), zone), [entries, text, zone])
+  const shown = found.groups.flatMap((g) => g.entries)
+  const [, navigate] = useLocation()
+  const [, setRange] = useRange()
+  const href = useHref()
+  const box = useCombobox({ opened: shown.length > 0, onDropdownClose: onClose })
+  const open = (e: Entry) => {
+    onClose()
+    if ('range' in e.to) setRange(e.to.range)
+    else navigate(href(e.to.path))
+  }
+  const { selectFirstOption } = box
+  const ids = shown.map((e) => e.id).join('\n')
+  // biome-ignore lint/correctness/useExhaustiveDependencies: other options, another first one
+  useEffect(() => {
+    selectFirstOption()
+  }, [ids, text, selectFirstOption])
+  return (
+    <Combobox
+      store={box}
+      onOptionSubmit={(id) => {
+        const chosen = shown.find((e) => e.id === id)
+        if (chosen) open(chosen)
+      }}
+    >
+      <div className="palette-head">
+        <Combobox.EventsTarget withExpandedAttribute>
+          <TextInput
+            data-autofocus
+            aria-label="Go to"
+            placeholder="Service, page, incident, alert rule, trace ID or time range"
+            value={text}
+            onChange={(e) => setText(e.currentTarget.value)}
+            leftSection={<Search size={14} aria-hidden="true" />}
+            spellCheck={false}
+            autoComplete="off"
+          />
+        </Combobox.EventsTarget>
+        <Modal.CloseButton aria-label="Close" />
+      </div>
+      {shown.length > 0 && <Options found={found} />}
+      {failed.map((f) => (
+        <Problem key={f} error={f} />
+      ))}
+      <p className="palette-note" role="status">
+        {loading.length > 0
+          ? `Loading ${loading.join(', ')}…`
+          : shown.length === 0
+            ? 'Nothing matches this text.'
+            : found.total > shown.length && `The first ${most} of ${found.total}. Type more to narrow the list.`}
+      </p>
+    </Combobox>
+  )
+}
+
+function Options({ found }: { found: Found }) {
+  return (
+    <Combobox.Options className="palette-list" aria-label="Results">
+      {found.groups.map((g) => (
+        <Combobox.Group key={g.kind} label={groupName[g.kind]}>
+          {g.entries.map((e) => (
+            <Combobox.Option key={e.id} value={e.id}>
+              <span className="palette-one">
+                <Name of={e.label} />
+                {e.detail && (
+                  <span className="dim">
+                    <Name of={e.detail} />
+                  </span>
+                )}
+              </span>
+            </Combobox.Option>
+          ))}
+        </Combobox.Group>
+      ))}
+    </Combobox.Options>
+  )
+}
