@@ -15,10 +15,12 @@ import (
 	"github.com/gaurav/watchingcat/views/traces"
 )
 
-// Lines, where they are, and what selects them.
 type (
-	LogLine  = lines.Line
+	// LogLine is one log line.
+	LogLine = lines.Line
+	// LogPlace is where a line is.
 	LogPlace = lines.Place
+	// LogQuery selects lines.
 	LogQuery = lines.Query
 )
 

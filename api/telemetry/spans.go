@@ -89,6 +89,7 @@ type analysis struct {
 	onlyOK        bool // spans that failed are not counted
 	heatmap       *spans.Heatmap
 	contrast      *spans.Contrast
+	facets        *spans.Contrast
 	groups        *spans.Groups
 	by            string
 	parts         []rest.AnalyzeSpansParamsPart
@@ -107,10 +108,12 @@ func newAnalysis(m answer.Moment, p *rest.AnalyzeSpansParams, r answer.Range) (a
 		}
 		a.groups = spans.NewGroups()
 	}
-	if a.has(rest.Facets) || a.has(rest.Differences) {
-		a.contrast = spans.NewContrast()
+	if a.has(rest.Facets) {
+		a.facets = spans.NewContrast(false)
 	}
 	if a.has(rest.Differences) {
+		// Of a region the operation may be what differs.
+		a.contrast = spans.NewContrast(answer.Value(p.Select) != rest.AnalyzeSpansParamsSelectRegion)
 		a.selects, err = selection(m, p, r)
 	}
 	return a, err
@@ -133,8 +136,11 @@ func (a *analysis) add(res pcommon.Resource, sp ptrace.Span) {
 	if a.groups != nil {
 		a.groups.Add(a.by, res, sp)
 	}
+	if a.facets != nil {
+		a.facets.Add(res, sp, false)
+	}
 	if a.contrast != nil {
-		a.contrast.Add(res, sp, a.selects != nil && a.selects(res, sp))
+		a.contrast.Add(res, sp, a.selects(res, sp))
 	}
 }
 
@@ -150,14 +156,14 @@ func (a *analysis) answer(limit int) rest.SpanAnalysis {
 		}
 		out.Groups = &list
 	}
-	if a.has(rest.Facets) {
+	if a.facets != nil {
 		list := []rest.SpanFacet{}
-		for _, f := range a.contrast.Facets(limit, facetValues) {
+		for _, f := range a.facets.Facets(limit, facetValues) {
 			list = append(list, spanFacet(&f))
 		}
 		out.Facets = &list
 	}
-	if a.has(rest.Differences) {
+	if a.contrast != nil {
 		out.Differences = new(a.contrast.Differences(limit))
 	}
 	return out

@@ -28,7 +28,7 @@ func (q *Inquiry) differences(r views.Reader, v *alert.Evidence) error {
 	if err != nil {
 		return err
 	}
-	failed, late := spans.NewContrast(), spans.NewContrast()
+	failed, late := spans.NewContrast(true), spans.NewContrast(true)
 	read := 0
 	res, err := r.ScanSpans(views.SpanScan{From: v.From, To: v.At.Add(1), Tokens: []traces.SpanToken{{Key: "service.name", Value: out.Service}},
 		Proceed: func() bool { return read < differenceBytes && q.ctx.Err() == nil }},

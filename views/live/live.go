@@ -363,10 +363,12 @@ func (v *View) SearchTraces(q views.TraceQuery) (views.TraceResult, error) {
 	var out views.TraceResult
 	q.Limit = max(1, q.Limit)
 	for _, s := range slices.Backward(list) {
-		part, ok := q, false
-		if part.From, part.To, ok = v.tracesOf(s, q.From, q.To); !ok {
+		from, to, ok := v.tracesOf(s, q.From, q.To)
+		if !ok {
 			continue
 		}
+		part := q
+		part.From, part.To = from, to
 		r, err := v.sets[s.Version].SearchTraces(part)
 		if err != nil {
 			return out, err
@@ -402,10 +404,12 @@ func (v *View) ScanSpans(q views.SpanScan, fn func(block []byte, dims model.DimF
 		q.Dims = v.dims
 	}
 	for _, s := range slices.Backward(v.layout.Of(model.ViewTraces)) {
-		part, ok := q, false
-		if part.From, part.To, ok = v.tracesOf(s, q.From, q.To); !ok {
+		from, to, ok := v.tracesOf(s, q.From, q.To)
+		if !ok {
 			continue
 		}
+		part := q
+		part.From, part.To = from, to
 		r, err := v.sets[s.Version].ScanSpans(part, fn)
 		if out.Merge(r); err != nil {
 			return out, err

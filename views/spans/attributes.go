@@ -22,9 +22,11 @@ const (
 // Bounds of what is counted.
 const (
 	maxKeys   = 500
-	maxValues = 1000    // of a key
-	maxText   = 200     // bytes of a value: longer ones are hardly ever equal
-	maxBytes  = 8 << 20 // of all keys and values
+	maxValues = 1000     // of a key
+	maxText   = 200      // bytes of a value: longer ones are hardly ever equal
+	maxBytes  = 16 << 20 // of all keys and values, with what it takes to count them
+	perValue  = 64       // bytes that it takes to count a value
+	maxStrata = 1000
 )
 
 // key names an attribute.
@@ -53,6 +55,7 @@ type split struct{ selected, others uint64 }
 
 func (s *split) add(o split)       { s.selected, s.others = s.selected+o.selected, s.others+o.others }
 func (s split) less(o split) split { return split{s.selected - o.selected, s.others - o.others} }
+func (s split) plus(o split) split { return split{s.selected + o.selected, s.others + o.others} }
 func (s split) total() uint64      { return s.selected + s.others }
 
 // attribute is what was counted of one key.
@@ -64,15 +67,23 @@ type attribute struct {
 	dropped split // with values beyond the bounds
 }
 
-// attributes counts values by their keys.
-type attributes struct {
-	by      map[key]*attribute
+// bounds is how much all attributes that are counted together take.
+type bounds struct {
 	bytes   int
 	dropped uint64 // spans' attributes that were not counted
-	text    []byte
 }
 
-func newAttributes() attributes { return attributes{by: map[key]*attribute{}} }
+func (b *bounds) takes(text string) bool { return b.bytes+len(text)+perValue <= maxBytes }
+func (b *bounds) take(text string)       { b.bytes += len(text) + perValue }
+
+// attributes counts values by their keys.
+type attributes struct {
+	*bounds
+	by   map[key]*attribute
+	text []byte
+}
+
+func newAttributes(b *bounds) attributes { return attributes{bounds: b, by: map[key]*attribute{}} }
 
 // add counts n spans that have the attributes of m.
 func (a *attributes) add(scope string, m pcommon.Map, n split) {
@@ -103,13 +114,13 @@ func (a *attributes) value(k key, v pcommon.Value, n split) {
 func (a *attributes) str(k key, value string, n split) *attribute {
 	at := a.by[k]
 	if at == nil {
-		if len(a.by) >= maxKeys || a.bytes+len(k.name) > maxBytes || !utf8.ValidString(k.name) {
+		if len(a.by) >= maxKeys || !a.takes(k.name) || !utf8.ValidString(k.name) {
 			a.dropped += n.total()
 			return nil
 		}
 		at = &attribute{values: map[string]split{}}
 		a.by[k] = at
-		a.bytes += len(k.name)
+		a.take(k.name)
 	}
 	at.all.add(n)
 	value = attr.ValidUTF8(value)
@@ -118,11 +129,11 @@ func (a *attributes) str(k key, value string, n split) *attribute {
 		at.values[value] = v
 		return at
 	}
-	if len(at.values) >= maxValues || a.bytes+len(value) > maxBytes || len(value) > maxText {
+	if len(at.values) >= maxValues || !a.takes(value) || len(value) > maxText {
 		at.dropped.add(n)
 		return at
 	}
-	a.bytes += len(value)
+	a.take(value)
 	at.values[value] = n
 	return at
 }

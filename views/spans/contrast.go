@@ -17,17 +17,36 @@ import (
 // The simple version: for each value of an attribute it counts the selected spans that have it, and the others. A value says as much about
 // the selection as the information that having it has about being selected, in bits; the values of one key are ranked by it, and the keys by
 // their best value. A difference that chance explains is left out.
+//
+// Spans of different operations have different attributes, and fail differently often, so that every attribute of an operation that fails
+// would differ. A Contrast by operation compares the spans of each operation with each other: the shares of the others are those that there
+// would be if they were spread over the operations as the selected spans are.
 type Contrast struct {
+	byOperation bool
+	strata      map[operation]*stratum
+	bounds      bounds
+	resource    pcommon.Resource
+	pending     map[*stratum]split // spans of resource that are not yet counted under its attributes
+}
+
+// operation is whose spans are compared with each other.
+type operation struct {
+	service, name string
+	kind          ptrace.SpanKind
+}
+
+// stratum is what was counted of one operation, or of all.
+type stratum struct {
 	attributes
-	spans    split
-	resource pcommon.Resource
-	pending  split // spans of resource that are not yet counted under its attributes
+	spans split
 }
 
 // NewContrast returns an empty Contrast.
-func NewContrast() *Contrast { return &Contrast{attributes: newAttributes()} }
+func NewContrast(byOperation bool) *Contrast {
+	return &Contrast{byOperation: byOperation, strata: map[operation]*stratum{}, pending: map[*stratum]split{}}
+}
 
-// Add counts a span. Spans of one resource should come one after the other.
+// Add counts a span of a service. Spans of one resource should come one after the other.
 func (c *Contrast) Add(res pcommon.Resource, sp ptrace.Span, selected bool) {
 	n := split{others: 1}
 	if selected {
@@ -37,11 +56,26 @@ func (c *Contrast) Add(res pcommon.Resource, sp ptrace.Span, selected bool) {
 		c.flush()
 		c.resource = res
 	}
-	c.pending.add(n)
-	c.spans.add(n)
-	c.attributes.add(ScopeSpan, sp.Attributes(), n)
-	c.str(key{ScopeField, FieldName}, sp.Name(), n)
-	c.str(key{ScopeField, FieldKind}, strings.ToLower(sp.Kind().String()), n)
+	at := operation{}
+	if c.byOperation {
+		at = operation{ServiceOf(res), sp.Name(), sp.Kind()}
+	}
+	s := c.strata[at]
+	if s == nil {
+		if len(c.strata) >= maxStrata {
+			c.bounds.dropped++
+			return
+		}
+		s = &stratum{attributes: newAttributes(&c.bounds)}
+		c.strata[at] = s
+	}
+	c.pending[s] = c.pending[s].plus(n)
+	s.spans.add(n)
+	s.attributes.add(ScopeSpan, sp.Attributes(), n)
+	if !c.byOperation {
+		s.str(key{ScopeField, FieldName}, sp.Name(), n)
+		s.str(key{ScopeField, FieldKind}, strings.ToLower(sp.Kind().String()), n)
+	}
 }
 
 // Fields of spans that are counted as attributes are.
@@ -51,10 +85,10 @@ const (
 )
 
 func (c *Contrast) flush() {
-	if c.pending != (split{}) {
-		c.attributes.add(ScopeResource, c.resource.Attributes(), c.pending)
-		c.pending = split{}
+	for s, n := range c.pending {
+		s.attributes.add(ScopeResource, c.resource.Attributes(), n)
 	}
+	clear(c.pending)
 }
 
 // Differences is how the selected spans differ from the others.
@@ -118,24 +152,29 @@ const (
 // Differences returns at most limit of them, the one with the most information first, those that are an outcome last.
 func (c *Contrast) Differences(limit int) Differences {
 	c.flush()
-	out := Differences{Selected: c.spans.selected, Others: c.spans.others, List: []Difference{}}
-	if c.spans.selected < leastSpans || c.spans.others < leastSpans {
+	w := weigh(c.strata)
+	out := Differences{Selected: w.spans.selected, Others: w.spans.others, List: []Difference{}}
+	if w.spans.selected < leastSpans || w.spans.others < leastSpans {
 		return out
 	}
-	whole := entropy(float64(c.spans.selected) / float64(c.spans.total()))
-	for k, at := range c.by {
-		list := c.valuesOf(k, at)
+	whole := entropy(float64(w.spans.selected) / float64(w.spans.total()))
+	for k, at := range w.by {
+		list := w.valuesOf(k, at)
 		slices.SortFunc(list, func(a, b Value) int {
-			return cmp.Or(cmp.Compare(c.information(b), c.information(a)), cmp.Compare(a.Is, b.Is), cmp.Compare(a.Text, b.Text))
+			return cmp.Or(cmp.Compare(w.information(b), w.information(a)), cmp.Compare(a.Is, b.Is), cmp.Compare(a.Text, b.Text))
 		})
-		if len(list) == 0 || !c.differs(list[0]) {
+		if len(list) == 0 || !w.differs(list[0]) {
 			continue
 		}
 		// Of two values that say the same, the one that the selected spans have comes first.
-		if len(list) > 1 && !list[0].over() && list[1].over() && c.information(list[1]) > 0.9*c.information(list[0]) {
+		if len(list) > 1 && !list[0].over() && list[1].over() && w.information(list[1]) > 0.9*w.information(list[0]) {
 			list[0], list[1] = list[1], list[0]
 		}
-		out.List = append(out.List, Difference{Scope: k.scope, Key: k.name, Information: rounded(c.information(list[0]) / whole), Outcome: isOutcome(k.name),
+		information := w.information(list[0]) / whole
+		for i := range list {
+			list[i].SelectedShare, list[i].OthersShare = rounded(list[i].SelectedShare), rounded(list[i].OthersShare)
+		}
+		out.List = append(out.List, Difference{Scope: k.scope, Key: k.name, Information: rounded(information), Outcome: isOutcome(k.name),
 			Values: list[:min(len(list), mostValues)], Distinct: len(at.values), Overflow: at.dropped.total()})
 	}
 	slices.SortFunc(out.List, func(a, b Difference) int {
@@ -151,28 +190,85 @@ func (c *Contrast) Differences(limit int) Differences {
 	return out
 }
 
-// valuesOf are the values of an attribute, thresholds in place of many numbers, and the absence of any.
-func (c *Contrast) valuesOf(k key, at *attribute) (list []Value) {
-	add := func(text, is string, n split) {
-		list = append(list, Value{Text: text, Is: is, Selected: n.selected, Others: n.others, Condition: k.condition(is, text),
-			SelectedShare: rounded(float64(n.selected) / float64(c.spans.selected)),
-			OthersShare:   rounded(float64(n.others) / float64(c.spans.others))})
+// weighed is what all strata that can be compared have counted.
+type weighed struct {
+	spans split
+	by    map[key]*weighedAttribute
+}
+
+type weighedAttribute struct {
+	values      map[string]weight
+	numbers     map[int16]weight
+	all, number weight
+	dropped     split
+	onlyNumbers bool
+}
+
+// weight is how many spans have a value, and the share of the others that would have it, were they spread over the strata as the selected
+// ones are.
+type weight struct {
+	split
+	share float64
+}
+
+func (w weight) plus(o weight) weight { return weight{w.split.plus(o.split), w.share + o.share} }
+func (w weight) less(o weight) weight { return weight{w.split.less(o.split), w.share - o.share} }
+
+// weigh adds up the strata that have spans of both kinds.
+func weigh(strata map[operation]*stratum) *weighed {
+	w := &weighed{by: map[key]*weighedAttribute{}}
+	for _, s := range strata {
+		if s.spans.selected > 0 && s.spans.others > 0 {
+			w.spans.add(s.spans)
+		}
 	}
-	if len(at.values) >= manyNumbers && at.number.total() == at.all.total() {
-		at.thresholds(func(text string, n split) { add(text, IsAtLeast, n) })
+	for _, s := range strata {
+		if s.spans.selected == 0 || s.spans.others == 0 {
+			continue
+		}
+		each := float64(s.spans.selected) / float64(w.spans.selected) / float64(s.spans.others)
+		of := func(n split) weight { return weight{n, float64(n.others) * each} }
+		for k, at := range s.by {
+			x := w.by[k]
+			if x == nil {
+				x = &weighedAttribute{values: map[string]weight{}, numbers: map[int16]weight{}, onlyNumbers: true}
+				w.by[k] = x
+			}
+			for text, n := range at.values {
+				x.values[text] = x.values[text].plus(of(n))
+			}
+			for p, n := range at.numbers {
+				x.numbers[p] = x.numbers[p].plus(of(n))
+			}
+			x.all, x.number = x.all.plus(of(at.all)), x.number.plus(of(at.number))
+			x.onlyNumbers = x.onlyNumbers && at.number.total() == at.all.total()
+			x.dropped.add(at.dropped)
+		}
+	}
+	return w
+}
+
+// valuesOf are the values of an attribute, thresholds in place of many numbers, and the absence of any.
+func (w *weighed) valuesOf(k key, at *weighedAttribute) (list []Value) {
+	add := func(text, is string, n weight) {
+		list = append(list, Value{Text: text, Is: is, Selected: n.selected, Others: n.others, Condition: k.condition(is, text),
+			SelectedShare: float64(n.selected) / float64(w.spans.selected), OthersShare: n.share})
+	}
+	if len(at.values) >= manyNumbers && at.onlyNumbers {
+		at.thresholds(func(text string, n weight) { add(text, IsAtLeast, n) })
 	} else {
 		for text, n := range at.values {
 			add(text, IsEqual, n)
 		}
 	}
-	if without := c.spans.less(at.all); without.total() > 0 {
+	if without := (weight{w.spans, 1}).less(at.all); without.total() > 0 {
 		add("", IsMissing, without)
 	}
 	return list
 }
 
 // thresholds calls fn for the numbers from each power of two on.
-func (at *attribute) thresholds(fn func(text string, n split)) {
+func (at *weighedAttribute) thresholds(fn func(text string, n weight)) {
 	powers := slices.Sorted(maps.Keys(at.numbers))
 	left := at.number
 	for i, p := range powers {
@@ -186,23 +282,22 @@ func (at *attribute) thresholds(fn func(text string, n split)) {
 func (v *Value) over() bool { return v.SelectedShare > v.OthersShare }
 
 // differs reports whether chance does not explain how much more or less often the selected spans have a value.
-func (c *Contrast) differs(v Value) bool {
-	n, m := float64(c.spans.selected), float64(c.spans.others)
-	p, by := float64(v.Selected+v.Others)/(n+m), math.Abs(v.SelectedShare-v.OthersShare)
-	return by >= leastShare && by >= leastSure*math.Sqrt(p*(1-p)*(1/n+1/m))
+func (w *weighed) differs(v Value) bool {
+	n, m := float64(w.spans.selected), float64(w.spans.others)
+	p, by := (v.SelectedShare*n+v.OthersShare*m)/(n+m), math.Abs(v.SelectedShare-v.OthersShare)
+	return by >= leastShare && by >= leastSure*math.Sqrt(max(0, p*(1-p))*(1/n+1/m))
 }
 
 // information is how much less uncertain it is whether a span is selected once it is known whether it has a value, in bits.
-func (c *Contrast) information(v Value) float64 {
-	n := float64(c.spans.total())
-	with := float64(v.Selected + v.Others)
-	without := n - with
-	h := entropy(float64(c.spans.selected) / n)
-	if with > 0 {
-		h -= with / n * entropy(float64(v.Selected)/with)
+func (w *weighed) information(v Value) float64 {
+	n, m := float64(w.spans.selected), float64(w.spans.others)
+	selected, others := v.SelectedShare*n, v.OthersShare*m
+	h := entropy(n / (n + m))
+	if with := selected + others; with > 0 {
+		h -= with / (n + m) * entropy(selected/with)
 	}
-	if without > 0 {
-		h -= without / n * entropy(float64(c.spans.selected-v.Selected)/without)
+	if without := n + m - selected - others; without > 1e-9 {
+		h -= without / (n + m) * entropy((n-selected)/without)
 	}
 	return max(0, h)
 }

@@ -25,7 +25,7 @@ func resourceWith(attributes map[string]string, fill func(sp ptrace.Span)) (pcom
 }
 
 func TestContrastFindsTheAttributeOfSlowSpans(t *testing.T) {
-	c := NewContrast()
+	c := NewContrast(false)
 	for i := range 1000 {
 		version, slow := "1.4", i%10 == 0
 		if i%90 == 1 || slow {
@@ -55,7 +55,7 @@ func TestContrastFindsTheAttributeOfSlowSpans(t *testing.T) {
 }
 
 func TestContrastFindsThresholdsOfNumbers(t *testing.T) {
-	c := NewContrast()
+	c := NewContrast(false)
 	for i := range 1000 {
 		items := i % 100
 		res, sp := resourceWith(nil, func(sp ptrace.Span) { sp.Attributes().PutInt("cart.items", int64(items)) })
@@ -67,7 +67,7 @@ func TestContrastFindsThresholdsOfNumbers(t *testing.T) {
 }
 
 func TestContrastFindsWhatIsMissing(t *testing.T) {
-	c := NewContrast()
+	c := NewContrast(false)
 	for i := range 400 {
 		res, sp := resourceWith(nil, func(sp ptrace.Span) {
 			if i%4 != 0 {
@@ -81,8 +81,38 @@ func TestContrastFindsWhatIsMissing(t *testing.T) {
 	require.Equal(t, Value{"", IsMissing, 100, 0, 1, 0, ""}, list[0].Values[0])
 }
 
+// Charge fails, and has attributes that Score has not. What differs is what differs among the calls of Charge.
+func TestContrastByOperation(t *testing.T) {
+	of := func(byOperation bool) (keys []string) {
+		c := NewContrast(byOperation)
+		for i := range 900 {
+			name, failed, pod := "Score", false, fmt.Sprint("pod-", i%2)
+			if i%3 == 0 {
+				name, failed = "Charge", i%12 == 0
+				if pod = "pod-0"; !failed {
+					pod = fmt.Sprint("pod-", i%5)
+				}
+			}
+			res, sp := resourceWith(map[string]string{"k8s.pod.name": pod}, func(sp ptrace.Span) {
+				sp.SetName(name)
+				if name == "Charge" {
+					sp.Attributes().PutStr("app.currency", []string{"EUR", "USD"}[i/3%2])
+					sp.Attributes().PutStr("rpc.method", "Charge")
+				}
+			})
+			c.Add(res, sp, failed)
+		}
+		for _, d := range c.Differences(10).List {
+			keys = append(keys, d.Key)
+		}
+		return keys
+	}
+	require.Contains(t, of(false), "rpc.method")
+	require.Equal(t, []string{"k8s.pod.name", "app.currency"}, of(true)) // every fourth Charge fails, which is one of a currency
+}
+
 func TestContrastIsSilentAboutChance(t *testing.T) {
-	c := NewContrast()
+	c := NewContrast(false)
 	for i := range 5000 {
 		res, sp := resourceWith(map[string]string{"pod": fmt.Sprint(i * 7919 % 13)}, nil)
 		c.Add(res, sp, i*104729%11 == 0)
@@ -91,7 +121,7 @@ func TestContrastIsSilentAboutChance(t *testing.T) {
 }
 
 func TestContrastWithTooFewSpans(t *testing.T) {
-	c := NewContrast()
+	c := NewContrast(false)
 	for i := range 100 {
 		res, sp := resourceWith(map[string]string{"v": fmt.Sprint(i < 4)}, nil)
 		c.Add(res, sp, i < 4)
@@ -100,7 +130,7 @@ func TestContrastWithTooFewSpans(t *testing.T) {
 }
 
 func TestContrastBounds(t *testing.T) {
-	c := NewContrast()
+	c := NewContrast(false)
 	long := strings.Repeat("é", maxText) // twice as many bytes
 	for i := range 3 * maxValues {
 		res, sp := resourceWith(nil, func(sp ptrace.Span) {
@@ -112,13 +142,13 @@ func TestContrastBounds(t *testing.T) {
 		})
 		c.Add(res, sp, i%2 == 0)
 	}
-	require.LessOrEqual(t, len(c.by), maxKeys)
-	require.Len(t, c.by[key{ScopeSpan, "id"}].values, maxValues)
-	require.EqualValues(t, 2*maxValues, c.by[key{ScopeSpan, "id"}].dropped.total())
-	require.Empty(t, c.by[key{ScopeSpan, "body"}].values)
-	require.Positive(t, c.dropped)
-	require.Equal(t, map[string]split{"\uFFFD": {1500, 1500}}, c.by[key{ScopeSpan, "bytes"}].values)
-	require.LessOrEqual(t, c.bytes, maxBytes)
+	require.LessOrEqual(t, len(c.strata[operation{}].by), maxKeys)
+	require.Len(t, c.strata[operation{}].by[key{ScopeSpan, "id"}].values, maxValues)
+	require.EqualValues(t, 2*maxValues, c.strata[operation{}].by[key{ScopeSpan, "id"}].dropped.total())
+	require.Empty(t, c.strata[operation{}].by[key{ScopeSpan, "body"}].values)
+	require.Positive(t, c.bounds.dropped)
+	require.Equal(t, map[string]split{"\uFFFD": {1500, 1500}}, c.strata[operation{}].by[key{ScopeSpan, "bytes"}].values)
+	require.LessOrEqual(t, c.strata[operation{}].bytes, maxBytes)
 	require.Empty(t, c.Differences(10).List)
 }
 
@@ -130,7 +160,7 @@ func TestPower(t *testing.T) {
 }
 
 func TestFacets(t *testing.T) {
-	c := NewContrast()
+	c := NewContrast(false)
 	for i := range 100 {
 		res, sp := resourceWith(map[string]string{"zone": fmt.Sprint(i % 2)}, func(sp ptrace.Span) {
 			sp.Attributes().PutStr("request.id", fmt.Sprint(i))

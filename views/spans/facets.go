@@ -19,11 +19,15 @@ type FacetValue struct {
 	Spans            uint64
 }
 
-// Facets returns at most limit attributes with at most so many values each. Those that most spans have with few different values come first.
+// Facets returns at most limit attributes with at most so many values each, of a Contrast that is not by operation. Those that most spans have with few different values come first.
 func (c *Contrast) Facets(limit, values int) []Facet {
 	c.flush()
-	out := make([]Facet, 0, len(c.by))
-	for k, at := range c.by {
+	s := c.strata[operation{}]
+	if s == nil {
+		return nil
+	}
+	out := make([]Facet, 0, len(s.by))
+	for k, at := range s.by {
 		f := Facet{Scope: k.scope, Key: k.name, Spans: at.all.total(), Overflow: at.dropped.total(), Distinct: len(at.values)}
 		for text, n := range at.values {
 			f.Values = append(f.Values, FacetValue{text, k.condition(IsEqual, text), n.total()})

@@ -15,7 +15,7 @@ import (
 // Groups counts spans by the value of one attribute.
 type Groups struct {
 	by       map[string]*Group
-	bytes    int
+	bounds   bounds
 	Overflow uint64 // spans whose value is beyond the bounds
 }
 
@@ -42,7 +42,7 @@ func (g *Groups) Add(name string, res pcommon.Resource, sp ptrace.Span) {
 	}
 	at := g.by[value]
 	if at == nil {
-		if len(g.by) >= maxValues || g.bytes+len(value) > maxBytes || len(value) > maxText {
+		if len(g.by) >= maxValues || !g.bounds.takes(value) || len(value) > maxText {
 			g.Overflow++
 			return
 		}
@@ -50,7 +50,8 @@ func (g *Groups) Add(name string, res pcommon.Resource, sp ptrace.Span) {
 		if !ok {
 			at.Value = ""
 		}
-		g.by[value], g.bytes = at, g.bytes+len(value)
+		g.by[value] = at
+		g.bounds.take(value)
 	}
 	at.Spans++
 	if Failed(sp) {

@@ -230,7 +230,7 @@ export interface paths {
         /**
          * Statistics of kept spans by their attributes and durations: heatmap, facets, groups, and how some spans differ from the others.
          * @description Reads the raw spans that the views keep, for at most `read_time`, in an order that spreads over the range. If that is too short for all of them, `sampled` is true, `read_share` says how much was read, and all counts are those of the sample.
-         *     `differences` ranks the attributes whose values the selected spans have more or less often than the others. `select` says which spans are selected. Values that differ by chance are left out.
+         *     `differences` ranks the attributes whose values the selected spans have more or less often than the others. `select` says which spans are selected. Values that differ by chance are left out. Failed and slow spans are compared with the other spans of the same operations; `others_share` is the share that there would be if the others were spread over these operations as the selected spans are.
          */
         get: operations["analyzeSpans"];
         put?: never;
