@@ -186,7 +186,7 @@ func (s *Services) seen(m answer.Moment, q *exceptionRange, by map[string]*excep
 		l := &lines[i]
 		id := exceptionID(l.Labels)
 		g := by[id]
-		if g == nil || l.Base.Calls == 0 {
+		if g == nil || l.Base.First == 0 {
 			continue
 		}
 		if first[id] == nil || l.Base.First < first[id].Base.First {
