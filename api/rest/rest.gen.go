@@ -1523,7 +1523,7 @@ type Deployment struct {
 	// Before `calls` counts spans; a sampled span counts with its adjusted count. `rate` is calls per second over the part of the range that the views cover, in whole buckets. Latencies are 0 if there are no calls.
 	Before RED `json:"before"`
 
-	// Calls Spans of this version, over all time.
+	// Calls Spans of this version, up to the end of the range.
 	Calls int64 `json:"calls"`
 
 	// Dimensions Values of the dimensions by attribute name. Dimensions without a value are absent.

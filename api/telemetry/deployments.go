@@ -48,9 +48,13 @@ func (s *Services) ListDeployments(ctx context.Context, q rest.ListDeploymentsRe
 		if first.Before(r.Start) || !first.Before(r.End) {
 			continue
 		}
+		calls, failed := l.Base.Calls, l.Base.Failed
+		for i := range l.Cells { // of the bucket that the range ends in
+			calls, failed = calls+l.Cells[i].Calls, failed+l.Cells[i].Failed
+		}
 		list = append(list, rest.Deployment{Service: l.Labels[0], Dimensions: answer.Dims(l.Dims()), Version: l.Labels[1],
-			FirstSeen: answer.TimeOrNil(first),
-			LastSeen:  answer.TimeOrNil(time.Unix(0, int64(l.Base.Last))), Calls: int64(l.Base.Calls), Errors: int64(l.Base.Failed)})
+			FirstSeen: answer.TimeOrNil(first), LastSeen: answer.TimeOrNil(time.Unix(0, int64(l.Base.Last))),
+			Calls: int64(calls), Errors: int64(failed)})
 	}
 	slices.SortFunc(list, func(a, b rest.Deployment) int {
 		return cmp.Or(b.FirstSeen.Compare(*a.FirstSeen), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Version, b.Version))

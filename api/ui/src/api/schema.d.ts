@@ -3239,7 +3239,7 @@ export interface components {
             last_seen: string | null;
             /**
              * Format: int64
-             * @description Spans of this version, over all time.
+             * @description Spans of this version, up to the end of the range.
              */
             calls: number;
             /** Format: int64 */
