@@ -39,6 +39,9 @@ func (b *bench) ranged() (out map[string]string) {
 			continue
 		}
 		target := strings.NewReplacer("{name}", "web").Replace(path)
+		if strings.Contains(target, "{") {
+			continue // one thing that may not exist
+		}
 		if item.Get != nil && strings.HasPrefix(path, "/api/v1/") && item.Get.Parameters.GetByInAndName("query", "start") != nil {
 			out["GET "+target] = ""
 			if item.Get.Parameters.GetByInAndName("query", "limit") != nil {

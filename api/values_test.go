@@ -149,7 +149,7 @@ func TestEvents(t *testing.T) {
 	w := b.do(http.MethodPost, "/api/v1/logs/search", `{"start":"0","end":"60","attributes":{"attempt":"0","host.name":"node-1"}}`,
 		"Content-Type: application/json")
 	require.Contains(t, w.Body.String(), `"total":1`)
-	w = b.get("/api/v1/logs?attributes=abcd")
+	w = b.get("/api/v1/logs?attributes=%3Dabcd")
 	require.Equal(t, http.StatusBadRequest, w.Code)
 	w = b.get("/api/v1/logs/patterns?start=0&end=60")
 	require.Contains(t, w.Body.String(), `"user.login"`)
