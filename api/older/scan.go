@@ -19,9 +19,9 @@ type Scanned struct {
 	Provenance
 }
 
-// EachSpan calls fn for the kept spans that t selects by its conditions on spans, for as long as most and no longer than a search may take. It
+// Scan calls fn for the kept spans that t selects by its conditions on spans, for as long as most and no longer than a search may take. It
 // reads in an order that spreads over the range: where the time was too short for all, what fn got is a sample.
-func (s *Traces) EachSpan(ctx context.Context, m answer.Moment, t TraceSearch, most time.Duration,
+func (s *Traces) Scan(ctx context.Context, m answer.Moment, t TraceSearch, most time.Duration,
 	fn func(res pcommon.Resource, sp ptrace.Span)) (out Scanned, err error) {
 	match := newSpanMatch(&t)
 	every := func(ptrace.Span) bool { return true }

@@ -25,18 +25,17 @@ func (s *Services) GetException(ctx context.Context, in rest.GetExceptionRequest
 	if err != nil {
 		return nil, err
 	}
-	q := &exceptionRange{Range: r, checks: maxChecks}
+	q := &exceptionRange{Range: r, id: in.Id, checks: maxChecks}
 	groups, err := s.exceptions(m, q)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(groups, func(g *exceptionGroup) bool { return g.Id == in.Id })
-	if i < 0 {
+	if len(groups) == 0 {
 		return nil, answer.Advise(answer.Problemf(answer.ErrNotFound, "", "no exception with the ID %q occurred in the time range", in.Id),
 			"Ask for a longer range.")
 	}
-	g := groups[i]
-	if err := exceptionPoints(m, q, groups[i:i+1], int64(step/time.Second)); err != nil {
+	g := groups[0]
+	if err := exceptionPoints(m, q, groups, int64(step/time.Second)); err != nil {
 		return nil, err
 	}
 	out := rest.GetException200JSONResponse{Exception: g.Exception, StepS: int64(step / time.Second), Places: []rest.ExceptionPlace{},

@@ -48,11 +48,12 @@ const maxChecks = 50
 type exceptionRange struct {
 	answer.Range
 	service, typ *string
-	checks       int // that are left
+	id           string // of the one group that is wanted; "": all
+	checks       int    // that are left
 }
 
 func (q *exceptionRange) match(l []string) bool {
-	return (q.service == nil || l[0] == *q.service) && (q.typ == nil || l[2] == *q.typ)
+	return (q.service == nil || l[0] == *q.service) && (q.typ == nil || l[2] == *q.typ) && (q.id == "" || exceptionID(l) == q.id)
 }
 
 // exceptions are the groups with anything in the range, the most frequent first.

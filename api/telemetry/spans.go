@@ -45,7 +45,7 @@ func (s *Traces) AnalyzeSpans(ctx context.Context, q rest.AnalyzeSpansRequestObj
 	if err != nil {
 		return nil, err
 	}
-	read, err := s.Older.EachSpan(ctx, m, search, most, a.add)
+	read, err := s.Older.Scan(ctx, m, search, most, a.add)
 	if err != nil {
 		return nil, err
 	}

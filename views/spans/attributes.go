@@ -36,7 +36,7 @@ type key struct{ scope, name string }
 func (k key) condition(is, value string) string {
 	name := k.name
 	if k.scope == ScopeResource {
-		name = "resource." + name
+		name = attr.ResourcePrefix + name
 	}
 	if k == (key{ScopeField, FieldName}) || strings.ContainsAny(name, "=~<>!") || name != strings.TrimSpace(name) {
 		return ""

@@ -71,7 +71,7 @@ func valueOf(name string, res pcommon.Resource, sp ptrace.Span) (string, bool) {
 	v, ok := sp.Attributes().Get(name)
 	if !ok {
 		if v, ok = res.Attributes().Get(name); !ok {
-			if rest, cut := strings.CutPrefix(name, "resource."); cut {
+			if rest, cut := strings.CutPrefix(name, attr.ResourcePrefix); cut {
 				v, ok = res.Attributes().Get(rest)
 			}
 		}
