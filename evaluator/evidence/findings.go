@@ -140,8 +140,18 @@ func (v findings) exceptions(r views.Reader, around map[string]bool) error {
 		return err
 	}
 	rows = slices.DeleteFunc(rows, func(x cells.TallyRow) bool { return x.FirstSeen.Before(v.since) })
-	slices.SortStableFunc(rows, func(a, b cells.TallyRow) int { return cmp.Compare(b.Calls, a.Calls) })
-	for _, x := range rows[:min(len(rows), evidenceRows)] {
+	slices.SortStableFunc(rows, func(a, b cells.TallyRow) int {
+		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(b.Labels[1], a.Labels[1])) // with an operation first
+	})
+	// Many SDKs record an exception in its span and write a log record about it: it is listed once.
+	type group struct{ service, typ, message string }
+	listed := map[group]bool{}
+	for _, x := range rows {
+		g := group{x.Labels[0], x.Labels[2], x.Labels[3]}
+		if listed[g] || len(v.Errors) >= evidenceRows {
+			continue
+		}
+		listed[g] = true
 		v.Errors = append(v.Errors, alert.EvidenceError{Service: x.Labels[0], Operation: x.Labels[1], Type: x.Labels[2],
 			Message: cutSample(x.Labels[3]), Count: x.Calls, FirstSeen: x.FirstSeen.UTC()})
 	}
