@@ -9,6 +9,7 @@ import (
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/drain"
 	"github.com/gaurav/watchingcat/views/model"
 )
 
@@ -64,18 +65,41 @@ func operationsInto(by map[string]map[string]float64, r views.Reader, from, to t
 // operationPrefix distinguishes the spans of an operation from the lines of a pattern.
 const operationPrefix = "operation "
 
-// patternsOf counts the lines of each pattern of a service; patterns that several services log say nothing about one.
+// patternsOf counts the lines of each pattern of a service, and of each statement that several of them come from; patterns that several
+// services log say nothing about one.
 func patternsOf(list []views.LogPattern, in map[string]bool) map[string]map[string]float64 {
 	by := map[string]map[string]float64{}
 	for i := range list {
 		if p := &list[i]; len(p.Services) == 1 && in[p.Services[0]] {
-			if by[p.Services[0]] == nil {
-				by[p.Services[0]] = map[string]float64{}
+			of := by[p.Services[0]]
+			if of == nil {
+				of = map[string]float64{}
+				by[p.Services[0]] = of
 			}
-			by[p.Services[0]][p.Pattern] = float64(p.Count)
+			of[p.Pattern] += float64(p.Count)
+			if statement := statementOf(p.Pattern); statement != p.Pattern {
+				of[statement] += float64(p.Count)
+			}
 		}
 	}
 	return by
+}
+
+// statementWords is how many words that do not vary the lines of one log statement begin with.
+const statementWords = 5
+
+// statementOf is what the patterns of one log statement have in common: lists of different lengths make several patterns of it.
+func statementOf(pattern string) string {
+	words := 0
+	for i, w := range strings.Fields(pattern) {
+		if w != drain.Wildcard {
+			words++
+		}
+		if words == statementWords {
+			return strings.Join(strings.Fields(pattern)[:i+1], " ") + " …"
+		}
+	}
+	return pattern
 }
 
 // severeLines counts the lines of services in a range.
