@@ -208,3 +208,17 @@ func TestScoreOfACandidate(t *testing.T) {
 	require.InDelta(t, list[0].Score*list[0].Score/(list[0].Score+0.45), confidence, 1e-5)
 	require.Len(t, list[0].Terms, 3)
 }
+
+// A statement that logs a list makes a pattern for each length of it: together they come as often as the operation, and stop together.
+func TestLinesOfOneStatementStop(t *testing.T) {
+	pattern := func(text string, n uint64) views.LogPattern {
+		return views.LogPattern{Pattern: text, Services: []string{"price"}, Count: n}
+	}
+	did := []views.LogPattern{pattern("query price of routes and <*>", 24), pattern("query price of routes and <*> <*>", 11), pattern("ready", 3)}
+	names := map[string]bool{"price": true}
+	was, is := patternsOf(did, names), patternsOf([]views.LogPattern{pattern("ready", 4)}, names)
+	was["price"]["operation query"], is["price"]["operation query"] = 36, 30
+	s := suspects{}
+	s.skipped(is, was)
+	require.Equal(t, "price 0.70 (skipped query price of routes and …): 0.70", candidatesText(s))
+}
