@@ -7525,6 +7525,8 @@ export interface operations {
                 content: {
                     "application/json": unknown;
                     "text/event-stream": unknown;
+                    "text/plain": unknown;
+                    "application/problem+json": unknown;
                 };
             };
         };
