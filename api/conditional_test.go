@@ -169,3 +169,17 @@ func TestEncodings(t *testing.T) {
 		require.Empty(t, b.get(target, "Accept-Encoding: gzip;q=0, zstd;q=0").Header().Get("Content-Encoding"), target)
 	}
 }
+
+// An answer with a tag is whole whatever range a request asks for: a part of JSON is none, and 416 is no error of these APIs.
+func TestAnswersAreWhole(t *testing.T) {
+	b := newBench(t)
+	for _, target := range []string{"/prometheus/api/v1/metadata", "/prometheus/api/v1/status/buildinfo", "/api/v1/config"} {
+		want := b.get(target)
+		require.Equal(t, 200, want.Code)
+		for _, r := range []string{"bytes=2-3", "bytes=x", "^ull"} {
+			w := b.get(target, "Range: "+r)
+			require.Equal(t, 200, w.Code, "%s %s", target, r)
+			require.Equal(t, want.Body.String(), w.Body.String())
+		}
+	}
+}

@@ -39,7 +39,9 @@ func Conditional(next http.Handler) http.Handler {
 		}
 		w.Header().Set("Cache-Control", "private, no-cache") // asked for again each time, and sent when it has changed
 		w.Header().Set("ETag", WeakTag(held.body.Bytes()))
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(held.body.Bytes()))
+		whole := r.Clone(r.Context())
+		whole.Header.Del("Range") // an answer is whole, or it is an error of its API
+		http.ServeContent(w, whole, "", time.Time{}, bytes.NewReader(held.body.Bytes()))
 	})
 }
 
