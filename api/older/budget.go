@@ -14,6 +14,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/spans"
 )
 
 // Budget bounds the bytes of spans that answers about single traces hold: of one answer, which is cut, and of all large ones together,
@@ -101,7 +102,7 @@ func (b *Budget) spans(ctx context.Context, v views.Reader, id [16]byte,
 		room.used += int64(len(part))
 		cut = !whole
 		var td ptrace.Traces
-		if td, failed = decodeBlock(part); failed != nil {
+		if td, failed = spans.Decode(part); failed != nil {
 			return false
 		}
 		data = append(data, td)
@@ -185,13 +186,4 @@ func within(message []byte, limit int64, first bool, list protowire.Number, belo
 		return part, false
 	}
 	return part, false
-}
-
-func decodeBlock(b []byte) (ptrace.Traces, error) {
-	var u ptrace.ProtoUnmarshaler
-	td, err := u.UnmarshalTraces(b)
-	if err != nil {
-		return td, fmt.Errorf("decode kept spans: %w", err)
-	}
-	return td, nil
 }

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/api/apitest"
+	"github.com/gaurav/watchingcat/views/spans"
 )
 
 // TestResourcesWith: what is cut out before decoding is what decoding everything would not show either.
@@ -33,7 +34,7 @@ func TestResourcesWith(t *testing.T) {
 		require.NoError(t, err)
 		block = append(block, b...)
 	}
-	spans := func(td ptrace.Traces) (out []string) {
+	names := func(td ptrace.Traces) (out []string) {
 		EachSpan([]ptrace.Traces{td}, wanted, func(res pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
 			n, _ := res.Attributes().Get("n")
 			out = append(out, n.AsString()+" "+sp.SpanID().String())
@@ -42,12 +43,12 @@ func TestResourcesWith(t *testing.T) {
 	}
 	all, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(block)
 	require.NoError(t, err)
-	cut, err := decodeBlock(resourcesWith(block, wanted))
+	cut, err := spans.Decode(resourcesWith(block, wanted))
 	require.NoError(t, err)
-	require.Len(t, spans(all), 6)
-	require.Equal(t, spans(all), spans(cut))
+	require.Len(t, names(all), 6)
+	require.Equal(t, names(all), names(cut))
 	require.Equal(t, 6, cut.ResourceSpans().Len(), "of 18")
-	_, err = decodeBlock(resourcesWith(block[:len(block)-1], wanted))
+	_, err = spans.Decode(resourcesWith(block[:len(block)-1], wanted))
 	require.Error(t, err, "a block that is cut off is said to be")
 }
 
@@ -79,7 +80,7 @@ func TestSpansWithin(t *testing.T) {
 		for _, first := range []bool{false, true} {
 			part, whole := spansWithin(b, int64(limit), first)
 			require.Equal(t, limit >= len(b), whole)
-			left, err := decodeBlock(part)
+			left, err := spans.Decode(part)
 			require.NoError(t, err)
 			got := names(left)
 			require.Equal(t, all[:len(got)], append([]string{}, got...))

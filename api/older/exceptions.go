@@ -2,6 +2,7 @@ package older
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -34,10 +35,11 @@ type Exception struct {
 
 // SpanException finds the exception of a type that a span recorded. known says that the span is kept, whether or not it recorded one.
 func SpanException(m answer.Moment, at model.Exemplar, typ string) (found *Exception, known bool, err error) {
+	var failed error
 	_, _, _, err = m.Views.EachTraceBlock(at.TraceID, func(_ views.TraceSummary, block []byte) bool {
 		var td ptrace.Traces
-		td, err = decodeBlock(spans.Resources(block, func(one []byte) bool { return bytes.Contains(one, at.SpanID[:]) }))
-		if err != nil {
+		td, failed = spans.Decode(spans.Resources(block, func(one []byte) bool { return bytes.Contains(one, at.SpanID[:]) }))
+		if failed != nil {
 			return false
 		}
 		EachSpan([]ptrace.Traces{td}, at.TraceID, func(res pcommon.Resource, _ ptrace.ScopeSpans, sp ptrace.Span) {
@@ -56,7 +58,7 @@ func SpanException(m answer.Moment, at model.Exemplar, typ string) (found *Excep
 		})
 		return found == nil
 	})
-	return found, known, err
+	return found, known, cmp.Or(err, failed)
 }
 
 // LogException finds the newest exception of a type among the kept log lines that a query selects.

@@ -128,7 +128,7 @@ func (m *spanMatch) each(block []byte, dims model.DimFilter, want func(sp ptrace
 	if m.none {
 		return nil
 	}
-	td, err := decodeBlock(spans.Resources(block, func(one []byte) bool {
+	td, err := spans.Decode(spans.Resources(block, func(one []byte) bool {
 		return !slices.ContainsFunc(m.needles, func(n []byte) bool { return !bytes.Contains(one, n) })
 	}))
 	if err != nil {

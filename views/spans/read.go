@@ -30,15 +30,24 @@ func Resources(block []byte, keep func(one []byte) bool) []byte {
 	return out
 }
 
+// Decode reads a block of OTLP records.
+func Decode(block []byte) (ptrace.Traces, error) {
+	var u ptrace.ProtoUnmarshaler
+	td, err := u.UnmarshalTraces(block)
+	if err != nil {
+		return td, fmt.Errorf("decode kept spans: %w", err)
+	}
+	return td, nil
+}
+
 // EachOf calls fn for the spans of a service in a block of OTLP records.
 func EachOf(block []byte, service string, fn func(res pcommon.Resource, sp ptrace.Span)) error {
 	if AsSent(service) {
 		block = Resources(block, func(one []byte) bool { return bytes.Contains(one, []byte(service)) })
 	}
-	var u ptrace.ProtoUnmarshaler
-	td, err := u.UnmarshalTraces(block)
+	td, err := Decode(block)
 	if err != nil {
-		return fmt.Errorf("decode kept spans: %w", err)
+		return err
 	}
 	for _, rs := range td.ResourceSpans().All() {
 		if ServiceOf(rs.Resource()) != service {

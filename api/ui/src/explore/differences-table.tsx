@@ -98,7 +98,7 @@ export function Differences({ label, list, selected, onFilter }: Props) {
       rowKey={keyOf}
       sort=""
       param="differSort"
-      empty={`No attribute tells the ${selected} spans from the others beyond chance.`}
+      empty={`No attribute distinguishes the ${selected} spans from the others beyond chance.`}
     />
   )
 }
