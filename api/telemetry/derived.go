@@ -22,11 +22,9 @@ func (s *Services) ListErrors(ctx context.Context, q rest.ListErrorsRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	var since time.Time
-	if p.NewSince != nil {
-		if since, err = answer.ParseTime("new_since", *p.NewSince); err != nil {
-			return nil, err
-		}
+	since, err := newSince(p.NewSince)
+	if err != nil {
+		return nil, err
 	}
 	match := func(l []string) bool {
 		return (p.Service == nil || l[0] == *p.Service) && (p.Type == nil || l[2] == *p.Type)
@@ -57,6 +55,14 @@ func (s *Services) ListErrors(ctx context.Context, q rest.ListErrorsRequestObjec
 	width := int64(step / time.Second)
 	out.StepS = &width
 	return out, s.errorPoints(m, groups, r, width, match)
+}
+
+// newSince is the parameter of that name; zero where it is not given.
+func newSince(text *string) (time.Time, error) {
+	if text == nil {
+		return time.Time{}, nil
+	}
+	return answer.ParseTime("new_since", *text)
 }
 
 // errorKey orders groups as their list: the most frequent first, then by name.

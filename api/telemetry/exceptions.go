@@ -44,7 +44,7 @@ func (c *counted) count() uint64 {
 // maxChecks bounds how many log records are compared with their spans for one answer.
 const maxChecks = 50
 
-// exceptionRange is what is asked of exceptions.
+// exceptionRange selects exceptions.
 type exceptionRange struct {
 	answer.Range
 	service, typ *string
@@ -222,11 +222,9 @@ func (s *Services) ListExceptions(ctx context.Context, in rest.ListExceptionsReq
 	if err != nil {
 		return nil, err
 	}
-	var since time.Time
-	if p.NewSince != nil {
-		if since, err = answer.ParseTime("new_since", *p.NewSince); err != nil {
-			return nil, err
-		}
+	since, err := newSince(p.NewSince)
+	if err != nil {
+		return nil, err
 	}
 	q := &exceptionRange{Range: r, service: p.Service, typ: p.Type, checks: maxChecks}
 	groups, err := s.exceptions(m, q)

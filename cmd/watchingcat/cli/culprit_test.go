@@ -23,6 +23,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
+	"github.com/gaurav/watchingcat/views/intake"
 	"github.com/gaurav/watchingcat/views/model"
 	"github.com/gaurav/watchingcat/views/spans"
 )
@@ -32,7 +33,7 @@ var (
 	culpritKind  = flag.String("culprit.kind", "", "the one kind of fault in TestCulpritIsRankedFirst")
 )
 
-// A kind of fault, the rule that notices it, and the attribute that tells the spans at fault from the others, if one does.
+// A kind of fault, the rule that notices it, and the attribute that distinguishes the spans at fault, if one does.
 type faultKind struct {
 	name    string
 	fault   func(r *rand.Rand) shop.Fault
@@ -121,6 +122,36 @@ func TestCulpritIsRankedFirst(t *testing.T) {
 	require.GreaterOrEqual(t, float64(three), 0.95*float64(all)-1e-9)
 }
 
+// ingested are views that take what the shop sends.
+type ingested struct {
+	set    *views.Set
+	kv     storage.KV
+	part   *intake.Accumulator
+	offset int64
+}
+
+// take applies what the shop has sent up to now.
+func (v *ingested) take(t testing.TB, s *shop.Shop, now time.Time) {
+	t.Helper()
+	out, err := s.Take(1)
+	require.NoError(t, err)
+	for _, b := range out {
+		require.True(t, v.part.Begin(model.Record{Offset: v.offset, Timestamp: now.UnixMilli(), Value: b}))
+		require.NoError(t, otlp.ScanSpans(b, 1_000_000, v.part.Span))
+		v.part.End()
+		v.offset++
+	}
+}
+
+// commit makes a checkpoint.
+func (v *ingested) commit(t testing.TB) {
+	t.Helper()
+	c, err := v.set.Collect(nil)
+	require.NoError(t, err)
+	require.NoError(t, v.kv.Commit(c.Commit))
+	require.NoError(t, v.set.Install(c))
+}
+
 // evidenceOf runs the shop for twenty minutes, then three more with the fault, and returns the evidence of an alert at the edge.
 func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *alert.Evidence {
 	t.Helper()
@@ -128,23 +159,13 @@ func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *alert.Evi
 	set, err := views.Open(kv, model.Config{Version: 1, DedupWindow: -1, TraceBytes: 1 << 30})
 	require.NoError(t, err)
 	s, now := shop.New(seed), time.Unix(1_750_000_000, 0)
-	part, offset := set.Partition("otlp_spans", 0), int64(0)
+	in := ingested{set: set, kv: kv, part: set.Partition("otlp_spans", 0)}
 	step := func(requests int) {
 		for range requests {
 			s.Request(now)
 		}
-		out, err := s.Take(1)
-		require.NoError(t, err)
-		for _, b := range out {
-			require.True(t, part.Begin(model.Record{Offset: offset, Timestamp: now.UnixMilli(), Value: b}))
-			require.NoError(t, otlp.ScanSpans(b, 1_000_000, part.Span))
-			part.End()
-			offset++
-		}
-		c, err := set.Collect(nil)
-		require.NoError(t, err)
-		require.NoError(t, kv.Commit(c.Commit))
-		require.NoError(t, set.Install(c))
+		in.take(t, s, now)
+		in.commit(t)
 		now = now.Add(time.Second)
 	}
 	for range 20 * 60 {
@@ -183,7 +204,7 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 	src, err := rules.ParseSource("r.yml", []byte(fewer), nil)
 	require.NoError(t, err)
 	require.NoError(t, e.Load(t.Context(), []rules.Source{src}, now))
-	part, offset := set.Partition("otlp_spans", 0), int64(0)
+	in := ingested{set: set, kv: kv, part: set.Partition("otlp_spans", 0)}
 	sub := set.Feed().Subscribe()
 	defer sub.Close()
 	named, all := 0, 0
@@ -192,19 +213,9 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 		for range 20 {
 			s.Request(now)
 		}
-		out, err := s.Take(1)
-		require.NoError(t, err)
-		for _, b := range out {
-			require.True(t, part.Begin(model.Record{Offset: offset, Timestamp: now.UnixMilli(), Value: b}))
-			require.NoError(t, otlp.ScanSpans(b, 1_000_000, part.Span))
-			part.End()
-			offset++
-		}
+		in.take(t, s, now)
 		if now.Unix()%5 == 0 {
-			c, err := set.Collect(nil)
-			require.NoError(t, err)
-			require.NoError(t, kv.Commit(c.Commit))
-			require.NoError(t, set.Install(c))
+			in.commit(t)
 			change := sub.Take()
 			change.Frontier = set.Frontier()
 			require.NoError(t, e.Advance(t.Context(), change, now))

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
-	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
@@ -27,24 +26,14 @@ func BenchmarkDifferences(b *testing.B) {
 	require.NoError(b, err)
 	s, now := shop.New(1), time.Unix(1_750_000_000, 0)
 	s.Break(&shop.Fault{Service: "payment", ErrorRate: 0.2, Slower: 1, Currency: "JPY"})
-	part, made, offset := set.Partition("otlp_spans", 0), 0, int64(0)
+	in, made := ingested{set: set, kv: kv, part: set.Partition("otlp_spans", 0)}, 0
 	for made < 1_000_000 {
 		for range 80 {
 			made += s.Request(now)
 			now = now.Add(20 * time.Millisecond)
 		}
-		out, err := s.Take(1)
-		require.NoError(b, err)
-		for _, v := range out {
-			require.True(b, part.Begin(model.Record{Offset: offset, Timestamp: now.UnixMilli(), Value: v}))
-			require.NoError(b, otlp.ScanSpans(v, 1_000_000, part.Span))
-			part.End()
-			offset++
-		}
-		c, err := set.Collect(nil)
-		require.NoError(b, err)
-		require.NoError(b, kv.Commit(c.Commit))
-		require.NoError(b, set.Install(c))
+		in.take(b, s, now)
+		in.commit(b)
 	}
 	share := 0.0
 	for b.Loop() {
