@@ -231,6 +231,22 @@ test('ten minutes ago is on the map', async ({ page }) => {
   await expect(page).not.toHaveURL(new RegExp(`at=${Math.round(then / 10) * 10}`))
 })
 
+test('the last moment chosen stands, however fast it follows', async ({ page }) => {
+  await page.goto('/map')
+  await slider(page).focus()
+  await page.keyboard.press('Home')
+  await expect(page).toHaveURL(/at=\d+/)
+  // In one task: the key moves the slider, the button takes it back before a delayed move can come.
+  await page.evaluate(() => {
+    document.activeElement?.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }))
+    const back = [...document.querySelectorAll('button')].find((b) => b.textContent === 'Back to the end')
+    back?.click()
+  })
+  await expect(page).not.toHaveURL(/at=/)
+  await page.waitForTimeout(600) // longer than a delayed move waits
+  await expect(page).not.toHaveURL(/at=/)
+})
+
 test('a pinned moment is compared with now and with another', async ({ page }) => {
   await failed('pin-shop', 'pin-bank', 600_000)
   const asked: URL[] = []

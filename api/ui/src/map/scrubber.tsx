@@ -26,13 +26,17 @@ export function Scrubber({ range, at, pin, onAt, onPin }: Props) {
   const chosen = at === undefined ? 0 : Math.max(-length, Math.min(0, at - end))
   const [drawn, setDrawn] = useState(chosen) // while the thumb is held
   useEffect(() => setDrawn(chosen), [chosen])
-  const go = (value: number) => onAt(value > -step / 2 ? undefined : Math.round((rangeEnd(range) + value) / step) * step)
-  const goSoon = useDebouncedCallback(go, 250)
+  const momentOf = (value: number) => (value > -step / 2 ? undefined : Math.round((rangeEnd(range) + value) / step) * step)
+  const showSoon = useDebouncedCallback((value: number) => onAt(momentOf(value)), 250)
+  const show = (moment: number | undefined) => {
+    showSoon.cancel() // a later choice stands: what the slider passed on its way must not come after it
+    onAt(moment)
+  }
   const words = (value: number) =>
     value > -step / 2
       ? `${secondOf(end * 1000)}, end of the range`
       : `${secondOf((end + value) * 1000)}, ${agoText(-Math.round(value))} before the end`
-  const move = (by: number) => go(Math.max(-length, Math.min(0, chosen + by * step)))
+  const move = (by: number) => show(momentOf(Math.max(-length, Math.min(0, chosen + by * step))))
   return (
     <fieldset className="map-time">
       <legend className="hidden">Moment</legend>
@@ -51,9 +55,9 @@ export function Scrubber({ range, at, pin, onAt, onPin }: Props) {
         marks={pin === undefined ? [] : [{ value: Math.max(-length, pin - end) }]}
         onChange={(v) => {
           setDrawn(v)
-          goSoon(v)
+          showSoon(v)
         }}
-        onChangeEnd={go}
+        onChangeEnd={(v) => show(momentOf(v))}
       />
       <ActionIcon variant="default" size={28} aria-label="One step later" disabled={at === undefined} onClick={() => move(1)}>
         <ChevronRight size={14} aria-hidden="true" />
@@ -71,7 +75,7 @@ export function Scrubber({ range, at, pin, onAt, onPin }: Props) {
         variant="default"
         leftSection={<X size={14} aria-hidden="true" />}
         disabled={at === undefined}
-        onClick={() => onAt(undefined)}
+        onClick={() => show(undefined)}
       >
         Back to the end
       </Button>
