@@ -79,7 +79,8 @@ test('a table, a second query, CSV, the command and the way to a rule', async ({
   const table = page.getByRole('table', { name: 'Values of query A' })
   await expect(table.locator('[data-row]', { hasText: 'checkout' })).toHaveText(/checkout\s*[\d.]+/)
   const file = page.waitForEvent('download')
-  await page.getByRole('button', { name: 'CSV' }).click()
+  await page.getByRole('button', { name: 'Export' }).click()
+  await page.getByRole('menuitem', { name: 'CSV' }).click()
   const text = readFileSync(await (await file).path(), 'utf8')
   expect(text).toMatch(/^service_name,time,value\r\n/)
   expect(text).toMatch(/\r\ncheckout,\d{4}-\d\d-\d\dT[\d:.]+Z,[\d.]+\r\n/)
@@ -104,6 +105,55 @@ test('a table, a second query, CSV, the command and the way to a rule', async ({
   await page.getByRole('region', { name: 'Query A' }).getByRole('link', { name: 'Create alert' }).click()
   await expect(page).toHaveURL(/\/alerts\/new\?expr=sum/)
   quiet.splice(0, quiet.length, ...quiet.filter((e) => !e.includes('400')))
+})
+
+test('histograms, native and classic, are heatmaps with counts', async ({ page }) => {
+  await page.goto(`/query?g0.expr=${encodeURIComponent('sum by (service_name) (rate(rpc_server_call_duration_seconds[1m]))')}`)
+  const native = page.getByRole('img', { name: /^Graph of query A: heatmap of values from [\d.]+ to [\d.]+ over time/ })
+  await expect(native).toBeVisible()
+  await expect(page.getByText('native histograms, which')).toHaveCount(0)
+  const series = page.getByRole('list', { name: 'Series' }).getByRole('button')
+  await expect(page.getByText(/^The colour shows the value of each bucket\. (\d+) of \1 series are added up;/)).toBeVisible()
+  await series.first().click()
+  await expect(page.getByText(/ 1 of \d+ series are added up;/)).toBeVisible()
+  await page.getByText('Table', { exact: true }).click()
+  const head = page.getByRole('table', { name: 'Values of query A' }).getByRole('columnheader')
+  await expect(head).toHaveText([/service_name/, /Count/, /Sum/, /Average/])
+  await accessibleEverywhere(page)
+
+  const classic = 'sum by (le) (rate(traces_span_metrics_duration_milliseconds_bucket{job=""}[1m]))'
+  await page.goto(`/query?g0.expr=${encodeURIComponent(classic)}`)
+  await page.getByText('Heatmap', { exact: true }).click()
+  await expect(page).toHaveURL(/g0\.tab=heatmap/)
+  const heat = page.getByRole('img', { name: /^Heatmap of query A: heatmap of values from 0 to / })
+  await expect(heat).toBeVisible()
+  const tip = page.locator('.chart-tip')
+  const box = await page.locator('.u-over').boundingBox()
+  if (box === null) throw new Error('no plot')
+  await expect(async () => {
+    await page.mouse.move(box.x + box.width - 12, box.y + box.height * (0.5 + 0.1 * Math.random()))
+    await expect(tip).toHaveText(/, [\d.]+ to [\d.]+: [<\d.]+/, { timeout: 1_000 })
+  }).toPass()
+  await accessibleEverywhere(page)
+  for (const [name, starts] of [
+    ['PNG', '\x89PNG'],
+    ['JSON', '{\n  "query": {'],
+  ] as const) {
+    const file = page.waitForEvent('download')
+    await page.getByRole('button', { name: 'Export' }).click()
+    await page.getByRole('menuitem', { name }).click()
+    expect(readFileSync(await (await file).path(), 'latin1').startsWith(starts)).toBe(true)
+  }
+})
+
+test('every chart is saved as a picture', async ({ page }) => {
+  await page.goto('/services/checkout')
+  await page.getByRole('button', { name: 'Export Rate' }).click()
+  const file = page.waitForEvent('download')
+  await page.getByRole('menuitem', { name: 'Download PNG' }).click()
+  const saved = await file
+  expect(saved.suggestedFilename()).toBe('Rate spans s.png')
+  expect(readFileSync(await saved.path(), 'latin1').startsWith('\x89PNG')).toBe(true)
 })
 
 test('a metric that does not exist is said, with names like it', async ({ page }) => {

@@ -1,11 +1,16 @@
 import { useComputedColorScheme } from '@mantine/core'
-import { type ReactNode, useEffect, useRef } from 'react'
+import { type ReactNode, type RefObject, useEffect, useImperativeHandle, useRef } from 'react'
 import uPlot from 'uplot'
+import { csvText } from '../lib/csv'
+import { download } from '../lib/download'
 import { dateOf, minuteOf, moment, secondOf } from '../lib/format'
 import { rangeBetween, zoomedOut } from '../lib/range'
 import { useRange } from '../lib/url'
 import { zone } from '../lib/zone'
 import 'uplot/dist/uPlot.min.css'
+import { drawHeat, type Heat, heatAxis, heatScale, placeTip } from './heat'
+import { ChartMenu } from './menu'
+import { fileName, savePNG } from './png'
 import { type Threshold, ThresholdLine } from './threshold'
 import './chart.css'
 
@@ -52,6 +57,10 @@ interface Props {
   threshold?: Threshold | undefined
   /** Called with the place under the cursor: the legend is elsewhere. */
   onCursor?: (at: number | null) => void
+  /** A heatmap in the place of lines. */
+  heat?: Heat | undefined
+  /** Saves the chart as a picture, for buttons elsewhere. */
+  png?: RefObject<(() => void) | null> | undefined
 }
 
 const usualHeight = 172
@@ -74,6 +83,8 @@ export function Chart({
   action,
   threshold,
   onCursor,
+  heat,
+  png,
 }: Props) {
   const box = useRef<HTMLDivElement>(null)
   const legend = useRef<HTMLSpanElement>(null)
@@ -84,10 +95,15 @@ export function Chart({
   const zoom = (from: number, to: number) => setRange(rangeBetween(from, to))
   const handle = useRef<HTMLDivElement>(null)
   const dragged = useRef<[number, number] | null>(null) // the scale while the threshold is drawn
-  const latest = useRef({ times, lines, format, span, marks, bands, onSelect: onSelect ?? zoom, range, setRange, threshold, onCursor })
-  latest.current = { times, lines, format, span, marks, bands, onSelect: onSelect ?? zoom, range, setRange, threshold, onCursor }
+  const tip = useRef<HTMLDivElement>(null)
+  const now = { times, lines, format, span, marks, bands, onSelect: onSelect ?? zoom, range, setRange, threshold, onCursor, heat }
+  const latest = useRef(now)
+  latest.current = now
+  const heated = heat !== undefined
   const place = () => placeThreshold(plot.current, handle.current, latest.current.threshold?.value)
 
+  const save = () => plot.current && savePNG(plot.current.ctx.canvas, [title, unit].filter(Boolean).join(', '), lines)
+  useImperativeHandle(png, () => save)
   // biome-ignore lint/correctness/useExhaustiveDependencies: scheme and shape make a new plot; data goes in by setData below
   useEffect(() => {
     const host = box.current
@@ -107,6 +123,7 @@ export function Chart({
     const tell = (u: uPlot) => {
       const at = u.cursor.idx ?? null
       writeLegend(legend.current, latest.current, at)
+      placeTip(u, tip.current, latest.current.heat)
       latest.current.onCursor?.(u.cursor.left === undefined || u.cursor.left < 0 ? null : at)
     }
     const drawn = latest.current.lines.map(
@@ -133,17 +150,24 @@ export function Chart({
         legend: { show: false },
         scales: {
           x: { range: () => latest.current.span },
-          y: { range: (_, min, max) => dragged.current ?? scaleOf(min, max, latest.current.threshold?.value) },
+          y: heated ? heatScale : { range: (_, min, max) => dragged.current ?? scaleOf(min, max, latest.current.threshold?.value) },
         },
         axes: [
           { ...axis, space: 64, size: 24, values: timeTicks, incrs: timeSteps },
-          { ...axis, space: 36, size: 44, values: (_, ticks) => ticks.map((v) => latest.current.format(v).replace(/\.0+$/, '')) },
+          {
+            ...axis,
+            space: 36,
+            size: heated ? 68 : 44,
+            ...(heated
+              ? heatAxis(() => latest.current.heat)
+              : { values: (_, ticks) => ticks.map((v) => latest.current.format(v).replace(/\.0+$/, '')) }),
+          },
         ],
         series: [{}, ...(stacked ? drawn.reverse() : drawn)],
         hooks: {
           setCursor: [tell],
           setData: [tell],
-          drawClear: [(p) => drawBands(p, latest.current.bands, color)],
+          drawClear: [(p) => drawBands(p, latest.current.bands, color), (p) => drawHeat(p, latest.current.heat, color)],
           draw: [(p) => drawMarks(p, latest.current.marks, color('--dim'), axis.font as string), place, alignTo],
           setSelect: [
             (p) => {
@@ -167,7 +191,7 @@ export function Chart({
       u.destroy()
       plot.current = null
     }
-  }, [scheme, shape, stacked, height])
+  }, [scheme, shape, stacked, height, heated])
 
   useEffect(() => {
     plot.current?.setData(dataOf(times, lines, stacked))
@@ -175,8 +199,8 @@ export function Chart({
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: marks are read when it draws
   useEffect(() => {
-    plot.current?.redraw(false)
-  }, [marks, bands])
+    plot.current?.redraw(false, heated)
+  }, [marks, bands, heat])
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the line is placed when it draws, with the scale that holds it
   useEffect(() => {
@@ -195,6 +219,13 @@ export function Chart({
               {title} <span className="unit">{unit}</span>
             </span>
             {action}
+            {(times.length > 0 || heated) && (
+              <ChartMenu
+                title={title}
+                onPNG={save}
+                onCSV={heated ? undefined : () => download(fileName(title, 'csv'), tableOf(times, lines))}
+              />
+            )}
           </span>
         )}
         <span className="legend" ref={legend} aria-hidden="true">
@@ -214,8 +245,9 @@ export function Chart({
           ref={box}
           role="img"
           style={height === usualHeight ? undefined : { minHeight: height }}
-          aria-label={`${[title, unit].filter(Boolean).join(', ')}: ${summary(lines.slice(0, 20), format)}`}
+          aria-label={`${[title, unit].filter(Boolean).join(', ')}: ${heat ? heatSummary(heat) : summary(lines.slice(0, 20), format)}`}
         />
+        {heat && <div ref={tip} className="chart-tip" hidden />}
         {threshold && <ThresholdLine ref={handle} plot={plot} dragged={dragged} threshold={threshold} />}
       </div>
     </figure>
@@ -334,3 +366,13 @@ export function summary(lines: Line[], format: (v: number) => string): string {
     })
     .join('; ')
 }
+
+const heatSummary = (h: Heat): string =>
+  h.rows === 0 ? 'no data' : `heatmap of values from ${h.ticks[0]?.text} to ${h.ticks.at(-1)?.text} over time`
+
+/** The points of a chart as CSV: a row for each time, a column for each line. */
+export const tableOf = (times: readonly number[], lines: readonly Line[]): string =>
+  csvText([
+    ['time', ...lines.map((l) => l.label)],
+    ...times.map((t, i) => [new Date(t * 1000).toISOString(), ...lines.map((l) => String(l.values[i] ?? ''))]),
+  ])

@@ -1,9 +1,5 @@
 import type { TraceSummary } from '../api/types'
-
-export interface Cell {
-  count: number
-  failed: number
-}
+import type { Cell } from '../chart/cells'
 
 /** Traces by start and duration: columns of time, rows of duration on a logarithmic scale, the shortest first. */
 export interface Heat {

@@ -1,5 +1,6 @@
 import { useCallback, useMemo, useRef, useState } from 'react'
 import type { TraceSummary } from '../api/types'
+import { drawCells } from '../chart/cells'
 import { exact, moment, took } from '../lib/format'
 import { type Ink, useCanvas } from '../trace/use-canvas'
 import { durationAt, durationTicks, type Heat, heatOf, type Region, regionOf, shareOf, timeAt } from './heat'
@@ -105,22 +106,5 @@ function captionOf(h: Heat, at: Point | undefined): string {
 
 function drawHeat({ context, width, color }: Ink, h: Heat): void {
   context.clearRect(0, 0, width, height)
-  const w = width / h.columns
-  const tall = height / h.rows
-  for (const [i, c] of h.cells.entries()) {
-    if (c.count === 0) continue
-    const x = (i % h.columns) * w
-    const y = height - (Math.floor(i / h.columns) + 1) * tall
-    // One trace can be seen beside many.
-    const strength = 0.25 + (0.75 * Math.log1p(c.count)) / Math.log1p(h.most)
-    context.globalAlpha = strength
-    context.fillStyle = color('var(--c-blue)')
-    context.fillRect(x, y, Math.max(1, w - 1), tall - 1)
-    if (c.failed === 0) continue
-    context.globalAlpha = 1
-    context.fillStyle = color('var(--c-error)')
-    const part = Math.max(2, (tall - 1) * (c.failed / c.count))
-    context.fillRect(x, y + tall - 1 - part, Math.max(1, w - 1), part)
-  }
-  context.globalAlpha = 1
+  drawCells(context, { left: 0, top: 0, width, height }, h, (name) => color(`var(${name})`))
 }

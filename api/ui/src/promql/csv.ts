@@ -1,23 +1,22 @@
+import { csvText } from '../lib/csv'
+import { sampleOf } from './histogram'
 import type { Series } from './series'
 
-const quoted = (v: string): string => {
-  // A spreadsheet would take these for formulas.
-  const safe = /^[=+@\t\r]/.test(v) || (v.startsWith('-') && Number.isNaN(Number(v))) ? `'${v}` : v
-  return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe
-}
-
-/** One row for each sample: its labels, its time and its value. */
+/** One row for each sample: its labels, its time and its value; of native histograms the count and the sum. */
 export function csvOf(result: readonly Series[]): string {
   const keys = [...new Set(result.flatMap((s) => Object.keys(s.metric)))].sort()
-  const rows = [[...keys, 'time', 'value']]
+  const native = result.some((s) => s.histograms !== undefined || s.histogram !== undefined)
+  const rows = [[...keys, 'time', 'value', ...(native ? ['count', 'sum'] : [])]]
   for (const s of result) {
     const labels = keys.map((k) => s.metric[k] ?? '')
-    for (const [t, v] of s.values ?? (s.value ? [s.value] : [])) rows.push([...labels, new Date(t * 1000).toISOString(), v])
+    const row = (t: number, ...rest: string[]) => rows.push([...labels, new Date(t * 1000).toISOString(), ...rest])
+    for (const [t, v] of s.values ?? (s.value ? [s.value] : [])) row(t, v, ...(native ? ['', ''] : []))
+    for (const sample of s.histograms ?? (s.histogram ? [s.histogram] : [])) {
+      const h = sampleOf(sample)
+      if (h !== undefined) row((sample as [number])[0], '', String(h.count), String(h.sum))
+    }
   }
-  return rows
-    .map((r) => r.map(quoted).join(','))
-    .join('\r\n')
-    .concat('\r\n')
+  return csvText(rows)
 }
 
 /** A text as one argument of a shell. */
@@ -29,12 +28,6 @@ export function curlOf(origin: string, path: string, query: Record<string, strin
   return [`curl -sS ${argument(`${origin}${path}`)}`, ...data].join(' \\\n  ')
 }
 
-/** Gives the browser a file to keep. */
-export function download(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: 'text/csv;charset=utf-8' }))
-  const a = document.createElement('a')
-  a.href = url
-  a.download = name
-  a.click()
-  setTimeout(() => URL.revokeObjectURL(url), 10_000)
-}
+/** An answer as Prometheus' API has it, with what was asked. */
+export const jsonOf = (query: Record<string, string | number>, resultType: string, result: readonly Series[]): string =>
+  `${JSON.stringify({ query, resultType, result }, null, 2)}\n`

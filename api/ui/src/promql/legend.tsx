@@ -27,10 +27,12 @@ interface Props {
   shown: ReturnType<typeof useShown>
   /** The place under the cursor; null: the newest values. */
   at: number | null
+  /** Without colours: the chart has none for each series. */
+  plain?: boolean
 }
 
 /** The series of a chart with their values. A click shows one alone, with Ctrl or Shift one more or less. */
-export function Legend({ series, shown, at }: Props) {
+export function Legend({ series, shown, at, plain = false }: Props) {
   return (
     <ul className="pq-legend" aria-label="Series">
       {series.map((s, i) => {
@@ -44,9 +46,11 @@ export function Legend({ series, shown, at }: Props) {
               title={`${textOf(s.metric)}\nClick: only this series. Ctrl or Shift and click: this series too, or without it.`}
               onClick={(e) => shown.choose(s.key, e.ctrlKey || e.metaKey || e.shiftKey)}
             >
-              <svg width="14" height="8" viewBox="0 0 14 8" aria-hidden="true">
-                <path d="M0 4h14" stroke={`var(${color})`} strokeWidth="3" strokeDasharray={dash?.join(' ')} />
-              </svg>
+              {!plain && (
+                <svg width="14" height="8" viewBox="0 0 14 8" aria-hidden="true">
+                  <path d="M0 4h14" stroke={`var(${color})`} strokeWidth="3" strokeDasharray={dash?.join(' ')} />
+                </svg>
+              )}
               <span className="pq-legend-name">
                 <Name of={s.name} />
               </span>

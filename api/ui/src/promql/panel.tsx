@@ -1,15 +1,18 @@
-import { ActionIcon, Button, SegmentedControl } from '@mantine/core'
+import { ActionIcon, Button, Menu, SegmentedControl } from '@mantine/core'
 import { Bell, Check, Copy, Download, X } from 'lucide-react'
-import { useEffect, useState } from 'react'
+import { type RefObject, useEffect, useRef, useState } from 'react'
 import { LinkButton } from '../components/button'
+import { download } from '../lib/download'
 import { moment } from '../lib/format'
 import type { Range } from '../lib/range'
 import { useHref } from '../lib/url'
 import { useCopy } from '../trace/copy'
-import { csvOf, curlOf, download } from './csv'
+import { csvOf, curlOf, jsonOf } from './csv'
 import { PromQLField } from './editor'
 import { Graph } from './graph'
+import { hasBuckets } from './histogram'
 import { prefix, stepsOf, timeOf, useInstantQuery, useRangeQuery } from './queries'
+import type { Series } from './series'
 import { InstantTable } from './table'
 import type { PanelQuery, Tab } from './url'
 
@@ -27,9 +30,12 @@ export function Panel({ query: { expr, tab }, at, range, onQuery, onRemove }: Pr
   const [draft, setDraft] = useState(expr)
   useEffect(() => setDraft(expr), [expr])
   const letter = String.fromCharCode(65 + at)
-  const graph = useRangeQuery(expr, range, tab === 'graph')
+  const graph = useRangeQuery(expr, range, tab !== 'table')
   const table = useInstantQuery(expr, range, tab === 'table')
-  const { error, refetch } = tab === 'graph' ? graph : table
+  const { error, refetch } = tab === 'table' ? table : graph
+  const answer = tab === 'table' ? table.data : graph.data && { type: 'matrix', result: graph.data.result }
+  const buckets = tab === 'heatmap' || (answer !== undefined && hasBuckets(answer.result))
+  const png = useRef<(() => void) | null>(null)
   const change = (text: string) => onQuery({ expr: text, tab })
   const run = () => (draft.trim() === expr ? void refetch() : change(draft.trim()))
   return (
@@ -65,13 +71,23 @@ export function Panel({ query: { expr, tab }, at, range, onQuery, onRemove }: Pr
               onChange={(t) => onQuery({ expr, tab: t as Tab })}
               data={[
                 { value: 'graph', label: 'Graph' },
+                ...(buckets ? [{ value: 'heatmap', label: 'Heatmap' }] : []),
                 { value: 'table', label: 'Table' },
               ]}
             />
-            <Actions expr={expr} tab={tab} range={range} data={tab === 'graph' ? graph.data?.result : table.data?.result} />
+            <Actions expr={expr} tab={tab} range={range} answer={answer} png={tab === 'table' ? undefined : png} />
           </div>
-          {tab === 'graph' ? (
-            <Graph expr={expr} range={range} title={`Graph of query ${letter}`} fold={20} onChange={change} quiet />
+          {tab !== 'table' ? (
+            <Graph
+              expr={expr}
+              range={range}
+              title={`${tab === 'heatmap' ? 'Heatmap' : 'Graph'} of query ${letter}`}
+              fold={20}
+              onChange={change}
+              heatmap={tab === 'heatmap'}
+              png={png}
+              quiet
+            />
           ) : (
             <InstantTable expr={expr} range={range} label={`Values of query ${letter}`} param={`g${at}.sort`} onChange={change} quiet />
           )}
@@ -81,13 +97,22 @@ export function Panel({ query: { expr, tab }, at, range, onQuery, onRemove }: Pr
   )
 }
 
-function Actions({ expr, tab, range, data }: { expr: string; tab: Tab; range: Range; data: Parameters<typeof csvOf>[0] | undefined }) {
+interface ActionsProps {
+  expr: string
+  tab: Tab
+  range: Range
+  answer: { type: string; result: readonly Series[] } | undefined
+  /** Saves the chart; absent where there is none. */
+  png: RefObject<(() => void) | null> | undefined
+}
+
+function Actions({ expr, tab, range, answer, png }: ActionsProps) {
   const href = useHref()
   const [copied, copy] = useCopy()
-  const command = () =>
-    tab === 'graph'
-      ? curlOf(window.location.origin, `${prefix}/query_range`, { query: expr, ...stepsOf(range) })
-      : curlOf(window.location.origin, `${prefix}/query`, { query: expr, ...timeOf(range) })
+  const asked = () => ({ query: expr, ...(tab === 'table' ? timeOf(range) : stepsOf(range)) })
+  const command = () => curlOf(window.location.origin, `${prefix}/${tab === 'table' ? 'query' : 'query_range'}`, asked())
+  const empty = answer === undefined || answer.result.length === 0
+  const name = (ending: string) => `metrics ${moment(Date.now()).replaceAll(':', '-')}.${ending}`
   return (
     <div className="pq-actions">
       <LinkButton href={href('/alerts/new', { expr })} icon={Bell}>
@@ -99,13 +124,20 @@ function Actions({ expr, tab, range, data }: { expr: string; tab: Tab; range: Ra
       >
         {copied === undefined ? 'Copy as curl' : 'Copied'}
       </Button>
-      <Button
-        leftSection={<Download size={14} aria-hidden="true" />}
-        disabled={data === undefined || data.length === 0}
-        onClick={() => data && download(`metrics ${moment(Date.now()).replaceAll(':', '-')}.csv`, csvOf(data))}
-      >
-        CSV
-      </Button>
+      <Menu position="bottom-end" transitionProps={{ duration: 0 }}>
+        <Menu.Target>
+          <Button leftSection={<Download size={14} aria-hidden="true" />} disabled={empty}>
+            Export
+          </Button>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Item onClick={() => answer && download(name('csv'), csvOf(answer.result))}>CSV</Menu.Item>
+          <Menu.Item onClick={() => answer && download(name('json'), jsonOf(asked(), answer.type, answer.result), 'application/json')}>
+            JSON
+          </Menu.Item>
+          {png && <Menu.Item onClick={() => png.current?.()}>PNG</Menu.Item>}
+        </Menu.Dropdown>
+      </Menu>
     </div>
   )
 }

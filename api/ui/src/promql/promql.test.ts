@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { exprOfMetric } from './browser'
-import { csvOf, curlOf } from './csv'
+import { csvOf, curlOf, jsonOf } from './csv'
 import { metricsOf, parses } from './names'
 import { distance, nearNames } from './near'
 import { placeOf, stepsOf } from './queries'
@@ -156,4 +156,20 @@ test('a first expression for a metric', () => {
   expect(exprOfMetric({ name: 'h', type: 'histogram' }, names)).toBe('histogram_quantile(0.95, sum by (le) (rate(h_bucket[5m])))')
   expect(exprOfMetric({ name: 'n', type: 'histogram' }, names)).toBe('histogram_quantile(0.95, sum(rate(n[5m])))')
   expect(exprOfMetric({ name: 'g', type: 'gauge' }, names)).toBe('g')
+})
+
+test('native histograms as CSV are their counts and sums, and JSON is the answer with its query', () => {
+  const result = [{ metric: { a: 'b' }, histograms: [[10, { count: '3', sum: '1.5', buckets: [[0, '0.25', '0.5', '3']] }]] }]
+  expect(csvOf(result)).toBe('a,time,value,count,sum\r\nb,1970-01-01T00:00:10.000Z,,3,1.5\r\n')
+  expect(JSON.parse(jsonOf({ query: 'x', step: 10 }, 'matrix', result))).toEqual({
+    query: { query: 'x', step: 10 },
+    resultType: 'matrix',
+    result,
+  })
+})
+
+test('an address keeps the heatmap', () => {
+  const queries = queriesOf(new URLSearchParams('g0.expr=x&g0.tab=heatmap&g1.expr=y'))
+  expect(queries.map((q) => q.tab)).toEqual(['heatmap', 'graph'])
+  expect(withQueries(new URLSearchParams(), queries).toString()).toBe('g0.expr=x&g0.tab=heatmap&g1.expr=y')
 })

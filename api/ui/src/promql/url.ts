@@ -1,6 +1,6 @@
 import { rangeOf } from '../lib/range'
 
-export type Tab = 'graph' | 'table'
+export type Tab = 'graph' | 'heatmap' | 'table'
 
 export interface PanelQuery {
   expr: string
@@ -14,7 +14,10 @@ export function queriesOf(params: URLSearchParams): PanelQuery[] {
   const out: PanelQuery[] = []
   for (let i = 0; i < most && params.has(`g${i}.expr`); i++) {
     const tab = params.get(`g${i}.tab`)
-    out.push({ expr: params.get(`g${i}.expr`) ?? '', tab: tab === 'table' || tab === '1' ? 'table' : 'graph' })
+    out.push({
+      expr: params.get(`g${i}.expr`) ?? '',
+      tab: tab === 'table' || tab === '1' ? 'table' : tab === 'heatmap' ? 'heatmap' : 'graph',
+    })
   }
   return out.length === 0 ? [{ expr: '', tab: 'graph' }] : out
 }
@@ -25,7 +28,7 @@ export function withQueries(params: URLSearchParams, queries: readonly PanelQuer
   for (const k of [...next.keys()]) if (/^g\d+\./.test(k)) next.delete(k)
   queries.slice(0, most).forEach((q, i) => {
     if (q.expr !== '' || queries.length > 1) next.set(`g${i}.expr`, q.expr)
-    if (q.tab === 'table') next.set(`g${i}.tab`, 'table')
+    if (q.tab !== 'graph') next.set(`g${i}.tab`, q.tab)
   })
   return next
 }

@@ -1,1 +1,0 @@
-import{An as e,jn as t}from"./index-Bdg4Fw6g.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
