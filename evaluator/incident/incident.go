@@ -116,6 +116,9 @@ func (i *Incident) member(key string) *Member {
 
 // fire notes that an alert of it begins to fire.
 func (i *Incident) fire(r *alert.Record) {
+	if !i.Open() && (r.Evidence == nil || r.Evidence.Cause == nil) {
+		i.Latest = nil // it may have another cause this time: any evidence says more than that of the time before
+	}
 	i.ResolvedAt = time.Time{}
 	i.Fired++
 	if r.FiredAt.After(i.LastFired) {
@@ -133,6 +136,7 @@ func (i *Incident) fire(r *alert.Record) {
 	}
 	m.Annotations, m.State, m.ActiveAt, m.FiredAt, m.ResolvedAt, m.Value = r.Annotations, alert.StateFiring, r.ActiveAt, r.FiredAt,
 		time.Time{}, r.Value
+	m.Share = 0 // of the cause that it named before: any other weighs more
 	m.Fired++
 	i.weigh(m, r.Evidence)
 	i.touch(r)
@@ -149,7 +153,7 @@ func (i *Incident) weigh(m *Member, v *alert.Evidence) {
 	}
 	clearest := 0.0
 	for k := range i.Members {
-		if o := &i.Members[k]; o.Key != m.Key {
+		if o := &i.Members[k]; o.Key != m.Key && o.State == alert.StateFiring {
 			clearest = max(clearest, o.Share)
 		}
 	}
@@ -213,7 +217,7 @@ func severityRank(s string) int {
 // describe makes the header from the rest.
 func (i *Incident) describe() {
 	i.Names, i.Services, i.Severity, i.Alerts = nil, nil, "", len(i.Members)
-	shares := map[string]float64{}
+	shares, before := map[string]float64{}, map[string]float64{} // of what fires, and of what resolved
 	for k := range i.Members {
 		m := &i.Members[k]
 		if name := m.Labels.Get(labels.AlertName); !slices.Contains(i.Names, name) {
@@ -225,12 +229,19 @@ func (i *Incident) describe() {
 		if s := m.Labels.Get("severity"); severityRank(s) < severityRank(i.Severity) {
 			i.Severity = s
 		}
-		if m.Cause != "" {
+		switch {
+		case m.Cause == "":
+		case m.State == alert.StateFiring:
 			shares[m.Cause] += m.Share
+		default:
+			before[m.Cause] += m.Share
 		}
 		if m.ActiveAt.Before(i.Since) {
 			i.Since = m.ActiveAt
 		}
+	}
+	if len(shares) == 0 {
+		shares = before
 	}
 	i.Cause = ""
 	for name, share := range shares {
@@ -297,11 +308,18 @@ func (i *Incident) takes(r *alert.Record) bool {
 	if !open || apart(i, r) {
 		return false
 	}
+	cause := ""
+	if v := r.Evidence; v != nil && v.Cause != nil {
+		cause = v.Cause.Name
+	}
+	if !i.Open() && cause != "" && i.Cause != "" && cause != i.Cause {
+		return false // another thing broke soon after
+	}
 	if i.member(KeyOf(r)) != nil {
 		return true
 	}
 	touched := touchedBy(r)
-	if v := r.Evidence; v != nil && v.Cause != nil && v.Cause.Name == i.Cause {
+	if cause != "" && cause == i.Cause {
 		return true
 	}
 	if r.FiredAt.Sub(i.LastFired) > JoinWithin {

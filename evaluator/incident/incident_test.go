@@ -204,6 +204,29 @@ func TestAlertsOfOneReasonAreOneIncident(t *testing.T) {
 			1005 fire Errors checkout cause=payment/0.9 env=test
 			1015 refresh Errors frontend cause=payment/0.9 env=prod`,
 			"1005 to now payment 1 alerts fired 1: Errors\n1000 to now payment 1 alerts fired 1: Errors"},
+		"something else breaks soon after": {`
+			1000 fire Errors frontend cause=payment/0.9
+			1100 resolve Errors frontend
+			1150 fire Errors frontend cause=cart/0.8`,
+			"1150 to now cart 1 alerts fired 1: Errors\n1000 to 1100 payment 1 alerts fired 1: Errors"},
+		"something else breaks soon after, and is known later": {`
+			1000 fire Errors frontend path=cart cause=payment/1
+			1100 resolve Errors frontend
+			1150 fire Errors frontend
+			1160 fire Slow cart cause=cart/0.5
+			1165 refresh Errors frontend cause=cart/0.6`,
+			"1000 to now cart 2 alerts fired 3: Errors Slow"},
+		"the cause of what fires": {`
+			1000 fire Errors payment cause=payment/1
+			1010 fire Errors frontend path=payment cause=payment/1
+			1020 resolve Errors payment
+			1025 refresh Errors frontend cause=cart/2`,
+			"1000 to now cart 2 alerts fired 2: Errors"},
+		"a cause that was known stays until another is": {`
+			1000 fire Errors frontend cause=payment/1
+			1010 resolve Errors frontend
+			1020 fire Errors frontend`,
+			"1000 to now payment 1 alerts fired 2: Errors"},
 		"restarts": {`
 			1000 fire Errors frontend cause=payment/0.9
 			restart

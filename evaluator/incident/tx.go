@@ -129,7 +129,7 @@ func (t *Tx) Refresh(id, key string, v *alert.Evidence) {
 	if m == nil || m.State != alert.StateFiring {
 		return
 	}
-	if !clearer(v, i.evidence()) {
+	if i.Latest != nil && !clearer(v, i.evidence()) {
 		return // what is wrong fades: the rest of it names another cause, or none
 	}
 	if v.Cause != nil {
