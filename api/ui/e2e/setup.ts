@@ -42,7 +42,7 @@ export async function demo(settings: Settings | ((url: string) => Settings), hea
   const data = mkdtempSync(join(tmpdir(), 'watchingcat-e2e-'))
   const [http, grpc, otlp] = [await freePort(), await freePort(), await freePort()]
   const url = `http://127.0.0.1:${http}`
-  const args = ['demo', '--data-dir', data, '--http-addr', `127.0.0.1:${http}`]
+  const args = ['demo', '--faults', 'deployment', '--data-dir', data, '--http-addr', `127.0.0.1:${http}`]
   args.push('--otlp-grpc-addr', `127.0.0.1:${grpc}`, '--otlp-http-addr', `127.0.0.1:${otlp}`)
   const env: Record<string, string | undefined> = { ...process.env, ...(typeof settings === 'function' ? settings(url) : settings) }
   delete env.WATCHINGCAT_BIN

@@ -61,6 +61,7 @@ type App struct {
 	objectsRead atomic.Bool
 	objectsErr  atomic.Pointer[error] // of the last attempt to read it
 	rules       *books.RuleBook
+	slos        *books.SLOBook
 	// ruleFiles are the rules of files as they were read last; loading lets one change at a time into force.
 	ruleFiles atomic.Pointer[[]rules.Source]
 	loading   sync.Mutex
@@ -70,7 +71,9 @@ type App struct {
 	auth      *auth.Auth         // nil: authentication is off
 	endAuth   context.CancelFunc // ends the fetching of keys
 	// noAdmin is called where authentication is on, users have been read and none is an admin.
-	noAdmin  func(context.Context) error
+	noAdmin func(context.Context) error
+	// slosRead is called when what users made has been read; nil: nothing is.
+	slosRead func(context.Context, *books.SLOBook) error
 	external labels.Labels // of every alert
 	server   *api.Server
 	listener net.Listener
@@ -225,6 +228,7 @@ func (a *App) openAlerts(ctx context.Context) error {
 		return config.Usage("%v", err)
 	}
 	a.rules = &books.RuleBook{KV: a.db, Objects: a.objects}
+	a.slos = &books.SLOBook{KV: a.db, Objects: a.objects}
 	if a.external, err = a.cfg.AlertLabels(); err != nil {
 		return config.Usage("%sEXTERNAL_LABELS: %v", config.EnvPrefix, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/evaluator/books"
 )
 
 // openAuth decides who may; without authentication it stays nil.
@@ -52,9 +53,17 @@ func (a *App) readObjects(ctx context.Context) error {
 			}
 		}
 	}
+	if a.slosRead != nil {
+		if err := a.slosRead(ctx, a.slos); err != nil {
+			return err
+		}
+	}
 	<-ctx.Done()
 	return nil
 }
+
+// OnSLOsRead has fn called once, when the SLOs that users made have been read and can be changed.
+func (a *App) OnSLOsRead(fn func(context.Context, *books.SLOBook) error) { a.slosRead = fn }
 
 // sayHowToBegin is what to do where authentication is on and there is no user yet.
 func (a *App) sayHowToBegin(context.Context) error {

@@ -187,9 +187,9 @@ func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *alert.Evi
 	return active[0].Evidence
 }
 
-// A fault that comes again every three minutes for three hours is named by its incident: what the alerts are compared with never is the
+// Faults of the demo's kinds that come in turn every three minutes for three hours are named by their incidents: what the alerts are compared with never is the
 // fault itself, and what is found too early is found again with more data.
-func TestRepeatedFaultIsNamed(t *testing.T) {
+func TestRepeatedFaultsAreNamed(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
 	set, err := views.Open(kv, model.Config{Version: 1, DedupWindow: -1})
 	require.NoError(t, err)
@@ -207,9 +207,11 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 	in := ingested{set: set, kv: kv, part: set.Partition("otlp_spans", 0)}
 	sub := set.Feed().Subscribe()
 	defer sub.Close()
+	s.Staging = demoStaging
+	faults := faultTurns(demoKinds)
 	named, all := 0, 0
 	for now.Sub(begun) < 3*time.Hour {
-		s.Break(demoFaults(now.Sub(begun)))
+		s.Break(faults.at(now.Sub(begun)))
 		for range 20 {
 			s.Request(now)
 		}
@@ -227,17 +229,18 @@ func TestRepeatedFaultIsNamed(t *testing.T) {
 		if at := now.Sub(begun) % demoCycle; at != demoQuiet+demoFault || now.Sub(begun) < demoCycle {
 			continue
 		}
+		kind, _ := faults.turn(now.Sub(begun))
 		for _, h := range book.List() {
 			if !h.Open() {
 				continue
 			}
-			if all++; h.Cause == "payment" {
+			if all++; h.Cause == kind.fault.Service+kind.fault.Database {
 				named++
 				continue
 			}
 			i, err := book.Get(h.ID)
 			require.NoError(t, err)
-			t.Logf("%v: %s, against %v to %v (%s): %s", now.Sub(begun), h.Title, i.Latest.Baseline.Sub(begun), i.Latest.BaselineEnd.Sub(begun),
+			t.Logf("%v, %s: %s, against %v to %v (%s): %s", now.Sub(begun), kind.name, h.Title, i.Latest.Baseline.Sub(begun), i.Latest.BaselineEnd.Sub(begun),
 				i.Latest.BaselineReason, i.Latest.Text())
 		}
 	}

@@ -21,24 +21,8 @@ import (
 	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
-	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
 	"github.com/gaurav/watchingcat/pipeline/receiver"
 )
-
-// The demo's fault: it begins after demoQuiet, lasts demoFault, and comes again every demoCycle.
-const (
-	demoQuiet = 30 * time.Second
-	demoFault = 60 * time.Second
-	demoCycle = 3 * time.Minute
-	demoRate  = 600 // spans a second
-)
-
-func demoFaults(since time.Duration) *shop.Fault {
-	if at := since % demoCycle; at >= demoQuiet && at < demoQuiet+demoFault {
-		return &shop.Fault{Service: "payment", ErrorRate: 0.4, Slower: 8, Version: "1.5.0"}
-	}
-	return nil
-}
 
 //go:embed demo/rules.yml
 var demoRules string
@@ -47,13 +31,15 @@ var demoRules string
 var demoAlertmanager string
 
 func demoCommand() *cobra.Command {
+	var faults []string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a broker, a simulated shop and WatchingCat in one process; needs no Kafka",
 		Long: "Run an in-process Kafka broker, a simulated shop and OTLP receivers that write to it, and WatchingCat itself. The state is kept in the " +
 			"folder demo of data_dir; the next start continues from there. The page is at http_addr.",
-		Example: "  watchingcat demo\n  watchingcat demo --data-dir /tmp/watchingcat --http-addr 127.0.0.1:9090",
-		Args:    noArgs,
+		Example: "  watchingcat demo\n  watchingcat demo --data-dir /tmp/watchingcat --http-addr 127.0.0.1:9090\n" +
+			"  watchingcat demo --faults database,pod",
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Load(c.Flags(), os.Environ())
 			if err != nil {
@@ -69,22 +55,29 @@ func demoCommand() *cobra.Command {
 				return config.Usage("%sKAFKA_BROKERS is set, but the demo brings its own broker; `watchingcat serve` reads yours",
 					config.EnvPrefix)
 			}
-			return runDemo(c.Context(), cfg, c.OutOrStdout(), c.ErrOrStderr())
+			turns, err := faultsNamed(faults)
+			if err != nil {
+				return err
+			}
+			return runDemo(c.Context(), cfg, turns, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	config.AddSettings(c, "The demo uses the other settings of the server too, except those of the brokers. `watchingcat serve --help` lists them.",
 		"data_dir", "http_addr", "otlp_grpc_addr", "otlp_http_addr", "rule_files", "alertmanager_config", "memory_limit", "log_level",
 		"log_format")
+	c.Flags().StringSliceVar(&faults, "faults", demoFaultNames(), "`kinds` of faults that come in turn: "+strings.Join(demoFaultNames(), ", ")+"; none: nothing breaks")
 	return c
 }
 
-func runDemo(ctx context.Context, cfg *config.Loaded, out, logs io.Writer) (err error) {
+func runDemo(ctx context.Context, cfg *config.Loaded, faults faultTurns, out, logs io.Writer) (err error) {
 	dir := filepath.Join(cfg.DataDir, "demo")
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
 	log := app.NewLogger(cfg.Config, app.LogFormat(cfg.Config, logs))
 	cfg.DataDir = filepath.Join(dir, "state")
+	_, err = os.Stat(cfg.DataDir)
+	first := errors.Is(err, os.ErrNotExist)
 	in := app.NewInbox(out)
 	inAddr, err := in.Listen("127.0.0.1:8091")
 	if err != nil {
@@ -112,6 +105,9 @@ func runDemo(ctx context.Context, cfg *config.Loaded, out, logs io.Writer) (err 
 		fmt.Fprintf(out, "\nAuthentication is on: log in as admin with the password %s\n", password)
 		return nil
 	})
+	if first { // later starts keep what became of it
+		a.OnSLOsRead(makeDemoSLO)
+	}
 	broker, err := demoBroker(filepath.Join(dir, "broker"), port, cfg.Config)
 	if err != nil {
 		return err
@@ -120,7 +116,8 @@ func runDemo(ctx context.Context, cfg *config.Loaded, out, logs io.Writer) (err 
 	recv := &receiver.Receiver{Kafka: cfg.Kafka(), GRPCAddr: cfg.OTLPGRPCAddr, HTTPAddr: cfg.OTLPHTTPAddr,
 		TracesTopic: cfg.KafkaTracesTopic, MetricsTopic: cfg.KafkaMetricsTopic, LogsTopic: cfg.KafkaLogsTopic, Logger: log}
 	load := &loader{kafka: cfg.Kafka(), topic: cfg.KafkaTracesTopic, logs: cfg.KafkaLogsTopic, metrics: cfg.KafkaMetricsTopic,
-		seed: uint64(time.Now().UnixNano()), rate: demoRate, requests: 4, faults: demoFaults}
+		seed: uint64(time.Now().UnixNano()), rate: demoRate, requests: 4, faults: faults.at,
+		staging: demoStaging}
 
 	// The broker outlives what writes to it and what reads from it.
 	g, gctx := errgroup.WithContext(ctx)
@@ -129,7 +126,7 @@ func runDemo(ctx context.Context, cfg *config.Loaded, out, logs io.Writer) (err 
 	g.Go(func() error { return recv.Run(gctx) })
 	g.Go(func() error { return load.run(gctx) })
 	g.Go(func() error { return keepSmall(gctx, broker) })
-	fmt.Fprint(out, demoText(a.Addr(), inAddr, cfg.Config, dir))
+	fmt.Fprint(out, demoText(a.Addr(), inAddr, faults, cfg.Config, dir))
 	err = g.Wait()
 	if ctx.Err() != nil {
 		fmt.Fprintln(out, "\nStopped. `make demo` continues from here; delete", dir, "to start over.")
@@ -198,14 +195,14 @@ func demoFiles(dir string, cfg *config.Config, inbox string) error {
 	return err
 }
 
-func demoText(addr, inbox string, cfg config.Config, dir string) string {
+func demoText(addr, inbox string, faults faultTurns, cfg config.Config, dir string) string {
 	_, httpPort, _ := net.SplitHostPort(cfg.OTLPHTTPAddr)
 	return fmt.Sprintf(`WatchingCat demo: a shop of about twenty services writes %d spans a second.
 
   Page           http://%[2]s/
   Webhook inbox  http://%[3]s/          notifications arrive here, and in this terminal
 
-In half a minute the payment service breaks for a minute, and again every three minutes: an alert fires and resolves.
+%[6]s
 
 Try:
   curl -s http://%[2]s/api/v1/services
@@ -218,5 +215,5 @@ Try:
 
 Ctrl-C stops it; the next start continues from there.
 
-`, demoRate, addr, inbox, httpPort, filepath.Join(dir, "rules.yml"))
+`, demoRate, addr, inbox, httpPort, filepath.Join(dir, "rules.yml"), faults.text())
 }

@@ -33,6 +33,7 @@ type loader struct {
 	byTrace  bool   // one trace a record, its id as the key
 	codec    string // compression of batches
 	faults   func(since time.Duration) *shop.Fault
+	staging  float64 // share of requests to a second environment, see shop.Shop
 
 	sent, acked atomic.Int64
 }
@@ -123,6 +124,7 @@ func (l *loader) run(ctx context.Context) error {
 		return err
 	}
 	s := shop.New(l.seed)
+	s.Staging = l.staging
 	start, t := time.Now(), time.NewTicker(loadStep)
 	defer t.Stop()
 	if l.metrics != "" {

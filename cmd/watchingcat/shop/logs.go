@@ -21,15 +21,14 @@ func (s *Shop) Logs() ([]byte, error) {
 		if body == "" {
 			continue
 		}
-		at := podID{sp.service, sp.pod}
-		slot, ok := slots[at]
+		slot, ok := slots[sp.podID]
 		if !ok {
 			rl := ld.ResourceLogs().AppendEmpty()
-			s.describe(rl.Resource().Attributes(), sp.service, sp.pod)
+			s.describe(rl.Resource().Attributes(), sp.podID)
 			sl := rl.ScopeLogs().AppendEmpty()
 			sl.Scope().SetName("shop.log")
 			slot = sl.LogRecords()
-			slots[at] = slot
+			slots[sp.podID] = slot
 		}
 		sp.log(slot.AppendEmpty(), severity, body)
 	}
@@ -55,6 +54,8 @@ func (sp *span) says() (plog.SeverityNumber, string) {
 		return plog.SeverityNumberWarn, fmt.Sprintf("call %q failed, giving up after %d attempts", sp.name, 1+n%3)
 	case server && took > 500*time.Millisecond:
 		return plog.SeverityNumberWarn, fmt.Sprintf("slow request: %s took %v", sp.name, took)
+	case sp.queries && took > 100*time.Millisecond:
+		return plog.SeverityNumberWarn, fmt.Sprintf("slow query: %s took %v", sp.name, took)
 	case server && n%4 == 0:
 		return plog.SeverityNumberInfo, fmt.Sprintf("handled %s for customer %d in %v", sp.name, 10_000+n%5000, took)
 	case !server && n%16 == 0:

@@ -49,7 +49,7 @@ func (s *Shop) Measure(start time.Time) {
 
 // measure notes a span in its service's metrics.
 func (s *Shop) measure(sp *span) {
-	if s.meters == nil || sp.kind != ptrace.SpanKindServer {
+	if s.meters == nil || sp.staging || sp.kind != ptrace.SpanKindServer {
 		return
 	}
 	m := s.meters[sp.service]
@@ -102,7 +102,7 @@ func (s *Shop) Metrics(at time.Time) ([]byte, error) {
 	start, now := pcommon.NewTimestampFromTime(s.measured), pcommon.NewTimestampFromTime(at)
 	for _, service := range slices.Sorted(maps.Keys(s.meters)) {
 		rm := md.ResourceMetrics().AppendEmpty()
-		s.describe(rm.Resource().Attributes(), service, 1)
+		s.describe(rm.Resource().Attributes(), podID{service: service, pod: 1})
 		sm := rm.ScopeMetrics().AppendEmpty()
 		sm.Scope().SetName("github.com/gaurav/watchingcat/cmd/watchingcat/shop")
 		m, ms := s.meters[service], sm.Metrics()

@@ -38,19 +38,23 @@ type Shop struct {
 	n     uint32
 	seed  uint32
 
-	meters         map[string]*meter // by service; nil: nothing is measured
+	// Staging is the share of the requests to the mobile gateway that go to a second environment, where nothing is broken.
+	Staging float64
+	staging bool // the request that is served
+
+	meters         map[string]*meter // by service in production; nil: nothing is measured
 	measured, sent time.Time         // since when, and up to when deltas were sent
 }
 
 type span struct {
-	service     string
-	pod         int
+	podID
 	id, parent  pcommon.SpanID
 	trace       pcommon.TraceID
 	name        string
 	kind        ptrace.SpanKind
 	start, end  time.Duration // since the trace began; from at on, absolute
 	failed      bool
+	queries     bool // a call of a database
 	attrs       func(pcommon.Map)
 	description string
 	currency    string // of spans that know it
@@ -81,6 +85,7 @@ func (s *Shop) Request(at time.Time) int {
 			break
 		}
 	}
+	s.staging = entry == mobile && float64(s.trace[13])/256 < s.Staging
 	s.serve(s.ops[entry], pcommon.SpanID{}, 0)
 	last := time.Duration(0)
 	for i := first; i < len(s.spans); i++ {
@@ -131,8 +136,8 @@ func (s *Shop) serve(o *operation, parent pcommon.SpanID, from time.Duration) (e
 		}
 	}
 	end = t + own/2
-	sp := span{service: o.service, pod: pod, id: id, parent: parent, trace: s.trace, name: o.name, kind: ptrace.SpanKindServer, start: from, end: end,
-		failed: failed}
+	sp := span{podID: podID{o.service, pod, s.staging}, id: id, parent: parent, trace: s.trace, name: o.name, kind: ptrace.SpanKindServer,
+		start: from, end: end, failed: failed}
 	switch o.proto {
 	case http:
 		status := int64(200)
@@ -172,7 +177,7 @@ func (s *Shop) attempts(o *operation, c call, parent pcommon.SpanID, from time.D
 // breaks reports whether the fault is in a pod of a service, for the request that is served.
 func (s *Shop) breaks(service string, pod int) bool {
 	f := s.fault
-	return f != nil && f.Service == service && (f.Pod == 0 || f.Pod == pod) && (f.Currency == "" || f.Currency == s.currency())
+	return f != nil && !s.staging && f.Service == service && (f.Pod == 0 || f.Pod == pod) && (f.Currency == "" || f.Currency == s.currency())
 }
 
 // currency is that of the request.
@@ -190,6 +195,7 @@ func (s *Shop) currency() string {
 type podID struct {
 	service string
 	pod     int
+	staging bool
 }
 
 // podOf is the pod, from 1 on, in which a span of a service is served.
@@ -202,18 +208,19 @@ func (s *Shop) call(o *operation, c call, parent pcommon.SpanID, from time.Durat
 	id := s.spanID()
 	i := len(s.spans)
 	s.spans = append(s.spans, span{})
-	sp := span{service: o.service, pod: s.podOf(o.service, parent), id: id, parent: parent, trace: s.trace, kind: ptrace.SpanKindClient, start: from}
+	sp := span{podID: podID{o.service, s.podOf(o.service, parent), s.staging}, id: id, parent: parent, trace: s.trace, kind: ptrace.SpanKindClient,
+		start: from}
 	net := s.lasts(0.3)
 	switch {
 	case c.db != nil:
 		db := c.db
 		lasts := s.lasts(db.ms)
-		if f := s.fault; f != nil && f.Database != "" && f.Database == cmp.Or(db.name, db.system) {
+		if f := s.fault; f != nil && !s.staging && f.Database != "" && f.Database == cmp.Or(db.name, db.system) {
 			lasts = time.Duration(float64(lasts) * max(1, f.Slower))
 			sp.failed = s.r.Float64() < f.ErrorRate
 		}
 		sp.name, sp.end = db.query, from+lasts
-		sp.attrs = queried(db)
+		sp.queries, sp.attrs = true, queried(db)
 	case c.topic != "":
 		topic := c.topic
 		sp.name, sp.kind, sp.end = topic+" publish", ptrace.SpanKindProducer, from+net
@@ -264,8 +271,7 @@ func (s *Shop) Take(n int) ([][]byte, error) {
 	for i := range s.spans {
 		sp := &s.spans[i]
 		s.measure(sp)
-		at := podID{sp.service, sp.pod}
-		slot, ok := slots[at]
+		slot, ok := slots[sp.podID]
 		if !ok {
 			k := s.r.IntN(n)
 			td, ok := requests[k]
@@ -274,8 +280,8 @@ func (s *Shop) Take(n int) ([][]byte, error) {
 				requests[k] = td
 				order = append(order, k)
 			}
-			slot = s.resource(td, sp.service, sp.pod)
-			slots[at] = slot
+			slot = s.resource(td, sp.podID)
+			slots[sp.podID] = slot
 		}
 		sp.write(slot.AppendEmpty())
 	}
@@ -292,33 +298,37 @@ func (s *Shop) Take(n int) ([][]byte, error) {
 	return out, nil
 }
 
-func (s *Shop) resource(td ptrace.Traces, service string, pod int) ptrace.SpanSlice {
+func (s *Shop) resource(td ptrace.Traces, pod podID) ptrace.SpanSlice {
 	rs := td.ResourceSpans().AppendEmpty()
-	s.describe(rs.Resource().Attributes(), service, pod)
+	s.describe(rs.Resource().Attributes(), pod)
 	ss := rs.ScopeSpans().AppendEmpty()
 	ss.Scope().SetName("github.com/gaurav/watchingcat/cmd/watchingcat/shop")
 	return ss.Spans()
 }
 
 // describe writes the resource of a pod of a service.
-func (s *Shop) describe(a pcommon.Map, service string, pod int) {
-	a.PutStr("service.name", service)
-	a.PutStr("service.namespace", "shop")
+func (s *Shop) describe(a pcommon.Map, p podID) {
+	environment := "production"
+	if p.staging {
+		environment = "staging"
+	}
 	version := "1.4.2"
-	if f := s.fault; f != nil && f.Service == service && f.Version != "" && (f.Pod == 0 || f.Pod == pod) {
+	if f := s.fault; f != nil && !p.staging && f.Service == p.service && f.Version != "" && (f.Pod == 0 || f.Pod == p.pod) {
 		version = s.fault.Version
 	}
+	a.PutStr("service.name", p.service)
+	a.PutStr("service.namespace", namespaces[p.service])
 	a.PutStr("service.version", version)
-	a.PutStr("service.instance.id", fmt.Sprintf("%s-%d", service, pod-1))
-	a.PutStr("deployment.environment.name", "demo")
+	a.PutStr("service.instance.id", fmt.Sprintf("%s-%d", p.service, p.pod-1))
+	a.PutStr("deployment.environment.name", environment)
 	a.PutStr("telemetry.sdk.language", "go")
 	a.PutStr("telemetry.sdk.name", "opentelemetry")
 	a.PutStr("telemetry.sdk.version", "1.41.0")
 	a.PutStr("host.name", "node-7")
-	a.PutStr("k8s.namespace.name", "shop")
-	a.PutStr("k8s.deployment.name", service)
-	a.PutStr("k8s.pod.name", fmt.Sprintf("%s-7c9d8b6f5d-x2x4%c", service, 'j'+pod))
-	a.PutStr("container.id", fmt.Sprintf("4c1d0c5b0a8f0e4f9a3f7f6f1f2d8d%02x", 110+pod))
+	a.PutStr("k8s.namespace.name", namespaces[p.service])
+	a.PutStr("k8s.deployment.name", p.service)
+	a.PutStr("k8s.pod.name", fmt.Sprintf("%s-7c9d8b6f5d-x2x4%c", p.service, 'j'+p.pod))
+	a.PutStr("container.id", fmt.Sprintf("4c1d0c5b0a8f0e4f9a3f7f6f1f2d8d%02x", 110+p.pod))
 	a.PutStr("os.type", "linux")
 }
 

@@ -35,6 +35,16 @@ type dbCall struct {
 // pods is how many there are of services that have more than one.
 var pods = map[string]int{"payment": 5, "cart": 5, "shipping": 5}
 
+// namespaces are those of the services' teams.
+var namespaces = map[string]string{
+	"frontend": "storefront", "mobile-gateway": "storefront", "ads": "storefront", "search": "storefront", "recommendation": "storefront",
+	"catalog": "catalog", "review": "catalog", "pricing": "catalog", "currency": "catalog",
+	"cart": "orders", "checkout": "orders", "shipping": "orders", "tax": "orders", "inventory": "orders", "warehouse": "orders",
+	"email": "orders", "invoice": "orders",
+	"payment": "payments", "fraud": "payments",
+	"auth": "accounts", "accounts": "accounts", "loyalty": "accounts",
+}
+
 // paying are the operations whose spans have the currency of the request.
 var paying = map[string]bool{"POST /checkout": true, "PlaceOrder": true, "Charge": true}
 
@@ -47,13 +57,15 @@ var (
 	cache    = &dbCall{"redis", "", "GET", 0.4}
 )
 
+const mobile = "mobile-gateway/GET /home"
+
 // entries are where requests come in, with their share of the traffic.
 var entries = []struct {
 	share float64
 	op    string
 }{
 	{0.45, "frontend/GET /product/{id}"}, {0.20, "frontend/GET /search"}, {0.15, "frontend/GET /cart"}, {0.10, "frontend/POST /cart"},
-	{0.07, "frontend/POST /checkout"}, {0.03, "mobile-gateway/GET /home"},
+	{0.07, "frontend/POST /checkout"}, {0.03, mobile},
 }
 
 var operations = []operation{
