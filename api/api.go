@@ -72,6 +72,8 @@ type Config struct {
 	// Rules and SLOs are those that users make; nil: they cannot.
 	Rules *books.RuleBook
 	SLOs  *books.SLOBook
+	// SavedViews are those of pages that users save; nil: they cannot.
+	SavedViews *books.ViewBook
 	// Incidents are alerts that belong together, Notes what users said of them; nil: there are none, they cannot.
 	Incidents *incident.Book
 	Notes     *incident.NoteBook
@@ -162,6 +164,7 @@ type resources struct {
 	*alerting.Alerts
 	*alerting.Rules
 	*alerting.SLOs
+	*alerting.SavedViews
 	*alerting.Incidents
 	*alerting.Explanations
 	*alerting.Backtests
@@ -242,6 +245,7 @@ func (s *Server) resources() resources {
 		Rules:  rules,
 		SLOs: &alerting.SLOs{Moments: s.Moments, Evaluator: c.Alerts, Book: c.SLOs, Engine: c.Engine, Queryable: c.Queryable,
 			Older: c.OlderMetrics},
+		SavedViews:   &alerting.SavedViews{Moments: s.Moments, Book: c.SavedViews},
 		Explanations: &alerting.Explanations{Moments: s.Moments, Evaluator: c.Alerts},
 		Incidents:    &alerting.Incidents{Moments: s.Moments, Evaluator: c.Alerts, Book: c.Incidents, Notes: c.Notes},
 		Backtests: &alerting.Backtests{Writer: s.Writer, Moments: s.Moments, Rules: rules, Notifications: c.Notifications, Topics: c.Topics,

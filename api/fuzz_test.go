@@ -243,6 +243,7 @@ func FuzzBodies(f *testing.F) {
 			`{"kind":"baseline","name":"x","expr":"sum(rate(calls_total[1m]))","days":3,"factor":2}`},
 		{"POST /api/v1/slos", "",
 			`{"name":"Cart works","objective":99.9,"window":"30d","service":"cart","latency_ms":50,"labels":{"team":"x"}}`},
+		{"POST /api/v1/saved-views", "", `{"name":"v","page":"logs","query":"a=b"}`},
 		{"POST /prometheus/config/v1/rules/{namespace}", "0", "c"},
 		{"PUT /api/v1/slos/{id}", "cart-works",
 			`{"name":"Cart works","objective":90,"window":"7d","service":"cart"}`},

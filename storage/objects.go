@@ -25,7 +25,8 @@ const (
 	KindRuleGroup  = "rule_group"
 	KindRuleSwitch = "rule_switch" // a rule of a file that is switched off
 	KindSLO        = "slo"
-	KindIncident   = "incident" // who takes care of one, and comments on it
+	KindSavedView  = "saved_view" // of a page, under a name
+	KindIncident   = "incident"   // who takes care of one, and comments on it
 	KindUser       = "user"
 	KindToken      = "token"
 	KindTokenUse   = "token_use" // when a token was used, by its id

@@ -11,6 +11,8 @@ import (
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/storage/attr"
+	"github.com/gaurav/watchingcat/views/model"
+	"github.com/gaurav/watchingcat/views/spans"
 )
 
 // longestExpression bounds the work of a regular expression.
@@ -31,7 +33,7 @@ func ParseConditions(list []string) (equal map[string]string, others []attr.Cond
 		if key == "" {
 			return nil, nil, badCondition(text, "it names no attribute")
 		}
-		if op == "=" {
+		if op == "=" && key != spans.FieldName { // the name is no attribute for any store
 			equal[key] = value
 			continue
 		}
@@ -53,6 +55,8 @@ func accepts(op, value string) (func(string) bool, error) {
 	switch op {
 	case "":
 		return func(string) bool { return true }, nil
+	case "=":
+		return func(v string) bool { return v == value }, nil
 	case "!=":
 		return func(v string) bool { return v != value }, nil
 	case "~":
@@ -81,7 +85,8 @@ func accepts(op, value string) (func(string) bool, error) {
 	}, nil
 }
 
-// holds reports whether an attribute of the span, its resource, its scope, its events or its links fulfils a condition.
+// holds reports whether an attribute of the span, its resource, its scope, its events or its links fulfils a condition, or the span's name
+// under the key span.name.
 func holds(c *attr.Condition, res pcommon.Resource, sc ptrace.ScopeSpans, sp ptrace.Span) bool {
 	is := func(m pcommon.Map, key string) bool {
 		v, ok := m.Get(key)
@@ -91,6 +96,9 @@ func holds(c *attr.Condition, res pcommon.Resource, sc ptrace.ScopeSpans, sp ptr
 		return true
 	}
 	if of, ok := strings.CutPrefix(c.Key, attr.ResourcePrefix); ok && is(res.Attributes(), of) {
+		return true
+	}
+	if c.Key == spans.FieldName && c.Accepts(model.CleanName(sp.Name())) {
 		return true
 	}
 	for _, e := range sp.Events().All() {

@@ -12,6 +12,7 @@ import (
 func TestConditions(t *testing.T) {
 	res, sc, sp := pcommon.NewResource(), ptrace.NewScopeSpans(), ptrace.NewSpan()
 	res.Attributes().PutStr("host.name", "node-7")
+	sp.SetName("GET /cart")
 	sp.Attributes().PutInt("http.status_code", 503)
 	sp.Attributes().PutStr("http.route", "/cart?a=b")
 	sp.Attributes().PutStr("size", "12.5")
@@ -42,6 +43,12 @@ func TestConditions(t *testing.T) {
 		"span.kind":                   false,
 		"otel.status_code~ERR":        true,
 		"error!=false":                true,
+		"span.name=GET /cart":         true,
+		"span.name=GET":               false,
+		"span.name!=GET":              true,
+		"span.name!=GET /cart":        false,
+		"span.name~^GET":              true,
+		"span.name":                   true,
 	} {
 		equal, others, err := ParseConditions([]string{text})
 		require.NoError(t, err, text)

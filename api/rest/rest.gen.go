@@ -697,6 +697,48 @@ func (e RuleInputType) Valid() bool {
 	}
 }
 
+// Defines values for SavedViewPage.
+const (
+	SavedViewPageLogs    SavedViewPage = "logs"
+	SavedViewPageMetrics SavedViewPage = "metrics"
+	SavedViewPageTraces  SavedViewPage = "traces"
+)
+
+// Valid indicates whether the value is a known member of the SavedViewPage enum.
+func (e SavedViewPage) Valid() bool {
+	switch e {
+	case SavedViewPageLogs:
+		return true
+	case SavedViewPageMetrics:
+		return true
+	case SavedViewPageTraces:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SavedViewInputPage.
+const (
+	SavedViewInputPageLogs    SavedViewInputPage = "logs"
+	SavedViewInputPageMetrics SavedViewInputPage = "metrics"
+	SavedViewInputPageTraces  SavedViewInputPage = "traces"
+)
+
+// Valid indicates whether the value is a known member of the SavedViewInputPage enum.
+func (e SavedViewInputPage) Valid() bool {
+	switch e {
+	case SavedViewInputPageLogs:
+		return true
+	case SavedViewInputPageMetrics:
+		return true
+	case SavedViewInputPageTraces:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ServiceHealthHealth.
 const (
 	HealthFailing  ServiceHealthHealth = "failing"
@@ -3016,6 +3058,42 @@ type SLOStatus struct {
 	WindowCovered *float64 `json:"window_covered"`
 }
 
+// SavedView defines model for SavedView.
+type SavedView struct {
+	Id      string        `json:"id"`
+	Name    string        `json:"name"`
+	Page    SavedViewPage `json:"page"`
+	Query   string        `json:"query"`
+	SavedAt time.Time     `json:"saved_at"`
+
+	// SavedBy Who saved it last.
+	SavedBy string `json:"saved_by"`
+}
+
+// SavedViewPage defines model for SavedView.Page.
+type SavedViewPage string
+
+// SavedViewInput defines model for SavedViewInput.
+type SavedViewInput struct {
+	Name string `json:"name"`
+
+	// Page Page that shows it.
+	Page SavedViewInputPage `json:"page"`
+
+	// Query Query of the page's URL, without the question mark.
+	//
+	// Examples: service=payment&status=error
+	Query string `json:"query"`
+}
+
+// SavedViewInputPage Page that shows it.
+type SavedViewInputPage string
+
+// SavedViewList defines model for SavedViewList.
+type SavedViewList struct {
+	Views []SavedView `json:"views"`
+}
+
 // Service The numbers of all spans of the service; those of `entry` are only of its SERVER and CONSUMER spans, its incoming requests.
 type Service struct {
 	Calls int64 `json:"calls"`
@@ -3216,8 +3294,11 @@ type SpanFacet struct {
 type SpanFacetValue struct {
 	// Condition Value for `attributes` that selects these spans.
 	Condition string `json:"condition"`
-	Spans     int64  `json:"spans"`
-	Value     string `json:"value"`
+
+	// Failed Spans among them that failed.
+	Failed int64  `json:"failed"`
+	Spans  int64  `json:"spans"`
+	Value  string `json:"value"`
 }
 
 // SpanGroup defines model for SpanGroup.
@@ -4423,7 +4504,7 @@ type ListTracesParams struct {
 	// MaxSpanDuration Maximum duration of that span.
 	MaxSpanDuration *string `form:"max_span_duration,omitempty" json:"max_span_duration,omitempty"`
 
-	// Attributes Conditions on attributes of the span, its resource, its scope, or one of its events or links. With several, one span must fulfil all of them. `key=value` and `key!=value` compare as text, `key~expression` searches for a regular expression (RE2) in the value, `key>number`, `key>=number`, `key<number` and `key<=number` compare numbers, `key` alone accepts every value. A span without the attribute fulfils none of them. `resource.KEY` matches resource attributes only.
+	// Attributes Conditions on attributes of the span, its resource, its scope, or one of its events or links. With several, one span must fulfil all of them. `key=value` and `key!=value` compare as text, `key~expression` searches for a regular expression (RE2) in the value, `key>number`, `key>=number`, `key<number` and `key<=number` compare numbers, `key` alone accepts every value. A span without the attribute fulfils none of them. `resource.KEY` matches resource attributes only; `span.name` and `span.kind` are the span's own name and kind.
 	Attributes *[]string `form:"attributes,omitempty" json:"attributes,omitempty"`
 
 	// Order Sort by start, newest first, or by duration, longest first.
@@ -4522,6 +4603,12 @@ type QueryMetricsJSONRequestBody = MetricQuery
 
 // StartReplayJSONRequestBody defines body for StartReplay for application/json ContentType.
 type StartReplayJSONRequestBody = ReplayRequest
+
+// CreateSavedViewJSONRequestBody defines body for CreateSavedView for application/json ContentType.
+type CreateSavedViewJSONRequestBody = SavedViewInput
+
+// UpdateSavedViewJSONRequestBody defines body for UpdateSavedView for application/json ContentType.
+type UpdateSavedViewJSONRequestBody = SavedViewInput
 
 // CreateSLOJSONRequestBody defines body for CreateSLO for application/json ContentType.
 type CreateSLOJSONRequestBody = SLOInput
@@ -4708,6 +4795,18 @@ type ServerInterface interface {
 	// ResumeReplay Resume a paused or failed replay.
 	// (POST /api/v1/replays/{id}/resume)
 	ResumeReplay(w http.ResponseWriter, r *http.Request, id ReplayID)
+	// ListSavedViews Saved views: filters of a page of the user interface, under a name.
+	// (GET /api/v1/saved-views)
+	ListSavedViews(w http.ResponseWriter, r *http.Request)
+	// CreateSavedView Save a view.
+	// (POST /api/v1/saved-views)
+	CreateSavedView(w http.ResponseWriter, r *http.Request)
+	// DeleteSavedView Delete a saved view.
+	// (DELETE /api/v1/saved-views/{id})
+	DeleteSavedView(w http.ResponseWriter, r *http.Request, id string)
+	// UpdateSavedView Replace a saved view.
+	// (PUT /api/v1/saved-views/{id})
+	UpdateSavedView(w http.ResponseWriter, r *http.Request, id string)
 	// ListServiceHealth How each service is doing at the end of the range, by name.
 	// (GET /api/v1/servicehealth)
 	ListServiceHealth(w http.ResponseWriter, r *http.Request, params ListServiceHealthParams)
@@ -5134,6 +5233,30 @@ func (_ Unimplemented) PauseReplay(w http.ResponseWriter, r *http.Request, id Re
 // ResumeReplay Resume a paused or failed replay.
 // (POST /api/v1/replays/{id}/resume)
 func (_ Unimplemented) ResumeReplay(w http.ResponseWriter, r *http.Request, id ReplayID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListSavedViews Saved views: filters of a page of the user interface, under a name.
+// (GET /api/v1/saved-views)
+func (_ Unimplemented) ListSavedViews(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateSavedView Save a view.
+// (POST /api/v1/saved-views)
+func (_ Unimplemented) CreateSavedView(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteSavedView Delete a saved view.
+// (DELETE /api/v1/saved-views/{id})
+func (_ Unimplemented) DeleteSavedView(w http.ResponseWriter, r *http.Request, id string) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UpdateSavedView Replace a saved view.
+// (PUT /api/v1/saved-views/{id})
+func (_ Unimplemented) UpdateSavedView(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -8414,6 +8537,86 @@ func (siw *ServerInterfaceWrapper) ResumeReplay(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// ListSavedViews operation middleware
+func (siw *ServerInterfaceWrapper) ListSavedViews(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSavedViews(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateSavedView operation middleware
+func (siw *ServerInterfaceWrapper) CreateSavedView(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateSavedView(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteSavedView operation middleware
+func (siw *ServerInterfaceWrapper) DeleteSavedView(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteSavedView(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UpdateSavedView operation middleware
+func (siw *ServerInterfaceWrapper) UpdateSavedView(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UpdateSavedView(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListServiceHealth operation middleware
 func (siw *ServerInterfaceWrapper) ListServiceHealth(w http.ResponseWriter, r *http.Request) {
 
@@ -10590,6 +10793,18 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/incidents/{id}/comments", wrapper.CommentIncident)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/saved-views", wrapper.ListSavedViews)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/saved-views", wrapper.CreateSavedView)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/api/v1/saved-views/{id}", wrapper.DeleteSavedView)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/api/v1/saved-views/{id}", wrapper.UpdateSavedView)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/slos", wrapper.ListSLOs)
@@ -12917,6 +13132,156 @@ func (response ResumeReplaydefaultApplicationProblemPlusJSONResponse) VisitResum
 	return err
 }
 
+type ListSavedViewsRequestObject struct {
+}
+
+type ListSavedViewsResponseObject interface {
+	VisitListSavedViewsResponse(w http.ResponseWriter) error
+}
+
+type ListSavedViews200JSONResponse SavedViewList
+
+func (response ListSavedViews200JSONResponse) VisitListSavedViewsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSavedViewsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSavedViewsdefaultApplicationProblemPlusJSONResponse) VisitListSavedViewsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSavedViewRequestObject struct {
+	Body *CreateSavedViewJSONRequestBody
+}
+
+type CreateSavedViewResponseObject interface {
+	VisitCreateSavedViewResponse(w http.ResponseWriter) error
+}
+
+type CreateSavedView201JSONResponse SavedView
+
+func (response CreateSavedView201JSONResponse) VisitCreateSavedViewResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSavedViewdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateSavedViewdefaultApplicationProblemPlusJSONResponse) VisitCreateSavedViewResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSavedViewRequestObject struct {
+	Id string `json:"id"`
+}
+
+type DeleteSavedViewResponseObject interface {
+	VisitDeleteSavedViewResponse(w http.ResponseWriter) error
+}
+
+type DeleteSavedView204Response struct {
+}
+
+func (response DeleteSavedView204Response) VisitDeleteSavedViewResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteSavedViewdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteSavedViewdefaultApplicationProblemPlusJSONResponse) VisitDeleteSavedViewResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateSavedViewRequestObject struct {
+	Id   string `json:"id"`
+	Body *UpdateSavedViewJSONRequestBody
+}
+
+type UpdateSavedViewResponseObject interface {
+	VisitUpdateSavedViewResponse(w http.ResponseWriter) error
+}
+
+type UpdateSavedView200JSONResponse SavedView
+
+func (response UpdateSavedView200JSONResponse) VisitUpdateSavedViewResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateSavedViewdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateSavedViewdefaultApplicationProblemPlusJSONResponse) VisitUpdateSavedViewResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListServiceHealthRequestObject struct {
 	Params ListServiceHealthParams
 }
@@ -14339,6 +14704,18 @@ type StrictServerInterface interface {
 	// ResumeReplay Resume a paused or failed replay.
 	// (POST /api/v1/replays/{id}/resume)
 	ResumeReplay(ctx context.Context, request ResumeReplayRequestObject) (ResumeReplayResponseObject, error)
+	// ListSavedViews Saved views: filters of a page of the user interface, under a name.
+	// (GET /api/v1/saved-views)
+	ListSavedViews(ctx context.Context, request ListSavedViewsRequestObject) (ListSavedViewsResponseObject, error)
+	// CreateSavedView Save a view.
+	// (POST /api/v1/saved-views)
+	CreateSavedView(ctx context.Context, request CreateSavedViewRequestObject) (CreateSavedViewResponseObject, error)
+	// DeleteSavedView Delete a saved view.
+	// (DELETE /api/v1/saved-views/{id})
+	DeleteSavedView(ctx context.Context, request DeleteSavedViewRequestObject) (DeleteSavedViewResponseObject, error)
+	// UpdateSavedView Replace a saved view.
+	// (PUT /api/v1/saved-views/{id})
+	UpdateSavedView(ctx context.Context, request UpdateSavedViewRequestObject) (UpdateSavedViewResponseObject, error)
 	// ListServiceHealth How each service is doing at the end of the range, by name.
 	// (GET /api/v1/servicehealth)
 	ListServiceHealth(ctx context.Context, request ListServiceHealthRequestObject) (ListServiceHealthResponseObject, error)
@@ -15952,6 +16329,120 @@ func (sh *strictHandler) ResumeReplay(w http.ResponseWriter, r *http.Request, id
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ResumeReplayResponseObject); ok {
 		if err := validResponse.VisitResumeReplayResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSavedViews operation middleware
+func (sh *strictHandler) ListSavedViews(w http.ResponseWriter, r *http.Request) {
+	var request ListSavedViewsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSavedViews(ctx, request.(ListSavedViewsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSavedViews")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSavedViewsResponseObject); ok {
+		if err := validResponse.VisitListSavedViewsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateSavedView operation middleware
+func (sh *strictHandler) CreateSavedView(w http.ResponseWriter, r *http.Request) {
+	var request CreateSavedViewRequestObject
+
+	var body CreateSavedViewJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSavedView(ctx, request.(CreateSavedViewRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSavedView")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateSavedViewResponseObject); ok {
+		if err := validResponse.VisitCreateSavedViewResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteSavedView operation middleware
+func (sh *strictHandler) DeleteSavedView(w http.ResponseWriter, r *http.Request, id string) {
+	var request DeleteSavedViewRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSavedView(ctx, request.(DeleteSavedViewRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSavedView")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteSavedViewResponseObject); ok {
+		if err := validResponse.VisitDeleteSavedViewResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UpdateSavedView operation middleware
+func (sh *strictHandler) UpdateSavedView(w http.ResponseWriter, r *http.Request, id string) {
+	var request UpdateSavedViewRequestObject
+
+	request.Id = id
+
+	var body UpdateSavedViewJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateSavedView(ctx, request.(UpdateSavedViewRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateSavedView")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UpdateSavedViewResponseObject); ok {
+		if err := validResponse.VisitUpdateSavedViewResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -137,7 +137,7 @@ func (a *analysis) add(res pcommon.Resource, sp ptrace.Span) {
 		a.groups.Add(a.by, res, sp)
 	}
 	if a.facets != nil {
-		a.facets.Add(res, sp, false)
+		a.facets.Add(res, sp, failed)
 	}
 	if a.contrast != nil {
 		a.contrast.Add(res, sp, a.selects(res, sp))
@@ -192,7 +192,7 @@ func spanFacet(f *spans.Facet) rest.SpanFacet {
 	out := rest.SpanFacet{Scope: rest.SpanScope(f.Scope), Key: f.Key, Spans: int64(f.Spans), Overflow: int64(f.Overflow), Distinct: f.Distinct,
 		Values: make([]rest.SpanFacetValue, 0, len(f.Values))}
 	for _, v := range f.Values {
-		out.Values = append(out.Values, rest.SpanFacetValue{Value: v.Value, Condition: v.Condition, Spans: int64(v.Spans)})
+		out.Values = append(out.Values, rest.SpanFacetValue{Value: v.Value, Condition: v.Condition, Spans: int64(v.Spans), Failed: int64(v.Failed)})
 	}
 	return out
 }

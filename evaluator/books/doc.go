@@ -1,4 +1,5 @@
-// Package books holds what users make over HTTP: rules, in groups as the ruler API has them, and service level objectives.
+// Package books holds what users make over HTTP: rules, in groups as the ruler API has them, and service level objectives; and the views
+// of pages that they save.
 //
 // RuleBook and SLOBook check, tag and store objects of the configuration topic, and give them as sources of rules. SLO makes the rules of
 // an objective as Google's SRE workbook describes. Templates (NoData, Baseline) make rules of a few values.

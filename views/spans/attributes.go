@@ -38,7 +38,7 @@ func (k key) condition(is, value string) string {
 	if k.scope == ScopeResource {
 		name = attr.ResourcePrefix + name
 	}
-	if k == (key{ScopeField, FieldName}) || strings.ContainsAny(name, "=~<>!") || name != strings.TrimSpace(name) {
+	if strings.ContainsAny(name, "=~<>!") || name != strings.TrimSpace(name) {
 		return ""
 	}
 	switch is {

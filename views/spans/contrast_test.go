@@ -166,11 +166,11 @@ func TestFacets(t *testing.T) {
 			sp.Attributes().PutStr("request.id", fmt.Sprint(i))
 			sp.Attributes().PutStr("a=b", "c") // no condition can name it
 		})
-		c.Add(res, sp, false)
+		c.Add(res, sp, i < 10)
 	}
 	list := c.Facets(10, 3)
 	require.Equal(t, Facet{Scope: ScopeResource, Key: "zone", Spans: 100, Distinct: 2, Values: []FacetValue{
-		{"0", "resource.zone=0", 50}, {"1", "resource.zone=1", 50}}}, list[0])
+		{"0", "resource.zone=0", 50, 5}, {"1", "resource.zone=1", 50, 5}}}, list[0])
 	require.Equal(t, "request.id", list[1].Key)
 	require.Equal(t, 100, list[1].Distinct)
 	require.Len(t, list[1].Values, 3)
@@ -179,12 +179,12 @@ func TestFacets(t *testing.T) {
 }
 
 func TestConditions(t *testing.T) {
-	for want, k := range map[string]key{"a=v": {ScopeSpan, "a"}, "resource.a=v": {ScopeResource, "a"}, "span.kind=v": {ScopeField, FieldKind}} {
+	for want, k := range map[string]key{"a=v": {ScopeSpan, "a"}, "resource.a=v": {ScopeResource, "a"}, "span.kind=v": {ScopeField, FieldKind},
+		"span.name=v": {ScopeField, FieldName}} {
 		require.Equal(t, want, k.condition(IsEqual, "v"))
 	}
 	for _, name := range []string{"a=b", "a!", " a", "a>"} {
 		require.Empty(t, key{ScopeSpan, name}.condition(IsEqual, "v"), name)
 	}
-	require.Empty(t, key{ScopeField, FieldName}.condition(IsEqual, "v"))
 	require.Empty(t, key{ScopeSpan, "a"}.condition(IsMissing, ""))
 }

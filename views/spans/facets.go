@@ -13,13 +13,13 @@ type Facet struct {
 	Values          []FacetValue
 }
 
-// A FacetValue is a value with the spans that have it.
+// A FacetValue is a value with the spans that have it, and those of them that failed.
 type FacetValue struct {
 	Value, Condition string
-	Spans            uint64
+	Spans, Failed    uint64
 }
 
-// Facets returns at most limit attributes with at most so many values each, of a Contrast that is not by operation. Those that most spans have with few different values come first.
+// Facets returns at most limit attributes with at most so many values each, of a Contrast that is not by operation and selects the spans that failed. Those that most spans have with few different values come first.
 func (c *Contrast) Facets(limit, values int) []Facet {
 	c.flush()
 	s := c.strata[operation{}]
@@ -30,7 +30,7 @@ func (c *Contrast) Facets(limit, values int) []Facet {
 	for k, at := range s.by {
 		f := Facet{Scope: k.scope, Key: k.name, Spans: at.all.total(), Overflow: at.dropped.total(), Distinct: len(at.values)}
 		for text, n := range at.values {
-			f.Values = append(f.Values, FacetValue{text, k.condition(IsEqual, text), n.total()})
+			f.Values = append(f.Values, FacetValue{text, k.condition(IsEqual, text), n.total(), n.selected})
 		}
 		slices.SortFunc(f.Values, func(a, b FacetValue) int { return cmp.Or(cmp.Compare(b.Spans, a.Spans), cmp.Compare(a.Value, b.Value)) })
 		f.Values = f.Values[:min(len(f.Values), values)]

@@ -192,27 +192,40 @@ test('traces are explored by conditions, counts, the heatmap and their id', asyn
   // Operators are understood, or the text is said to be wrong.
   await page.goto('/traces?service=explored')
   await expect(traces(page)).toHaveCount(4)
-  const attributes = page.getByLabel('Attributes')
-  await attributes.fill('http.status_code>=500')
-  await attributes.press('Enter')
+  const filters = page.getByRole('combobox', { name: 'Filters' })
+  await filters.fill('http.status_code>=500')
+  await filters.press('Enter')
   await expect(traces(page)).toHaveCount(2)
-  await attributes.fill('http.status_code~^50 http.status_code!=500')
-  await attributes.press('Enter')
+  await filters.fill('http.status_code~^50 http.status_code!=500')
+  await filters.press('Enter')
   await expect(traces(page)).toHaveCount(1)
-  await page.getByRole('button', { name: 'Without http.status_code' }).first().click()
+  await page.getByRole('button', { name: 'Without http.status_code >= 500' }).click()
+  await page.getByRole('button', { name: 'Without http.status_code ~ ^50' }).click()
   await expect(traces(page)).toHaveCount(3)
-  await attributes.fill('http.status_code>=many')
-  await attributes.press('Enter')
+  await filters.fill('http.status_code>=many')
+  await filters.press('Enter')
+  await expect(page.getByRole('alert')).toContainText('"many" is not a number')
+  await expect(traces(page)).toHaveCount(3)
+
+  // An address of before, with a condition that is wrong.
+  await page.goto('/traces?service=explored&attrs=http.status_code>=many')
   await expect(page.getByRole('alert')).toContainText('"many" is not a number')
   await expect(traces(page)).toHaveCount(0)
 
-  // Counts are filters.
+  // Counts are filters, and exclude.
   await page.goto('/traces?service=explored')
   const status = page.getByRole('region', { name: 'Status' })
   await expect(status.getByRole('button', { name: /^not failed/ })).toContainText('2')
   await status.getByRole('button', { name: /^failed/ }).click()
   await expect(page).toHaveURL(/status=error/)
   await expect(traces(page)).toHaveCount(2)
+  const codes = page.getByRole('region', { name: 'http.status_code' })
+  await codes.getByRole('button', { name: 'Exclude 500' }).click()
+  await expect(traces(page)).toHaveCount(1)
+  await codes.getByRole('button', { name: /^503/ }).click({ modifiers: ['Alt'] })
+  await expect(traces(page)).toHaveCount(0)
+  await page.getByRole('button', { name: 'Remove all filters' }).click()
+  await expect(page).toHaveURL(/\/traces$/)
 
   // The upper part of the heatmap holds the two slow ones.
   await page.goto('/traces?service=explored')
@@ -237,6 +250,87 @@ test('traces are explored by conditions, counts, the heatmap and their id', asyn
   await page.getByLabel('Trace ID').press('Enter')
   await expect(page).toHaveURL(new RegExp(`/traces/${id(2)}$`))
   await expect(grid(page)).toContainText('failed here')
+})
+
+test('a filter is typed with completion, pasted and edited by keyboard', async ({ page }) => {
+  for (let n = 0; n < 4; n++) {
+    await make(page, `0af7651916cd43dd8448eb211c80e1${n.toString(16).padStart(2, '0')}`, [
+      { service: 'completing', name: 'Buy', id: spanID(0), at: 0, took: 10, attributes: { 'app.region': n === 0 ? 'eu-3' : 'us-1' } },
+    ])
+  }
+  await page.goto('/traces?service=completing')
+  await expect(traces(page)).toHaveCount(4)
+  await page.keyboard.press('/')
+  const filters = page.getByRole('combobox', { name: 'Filters' })
+  await expect(filters).toBeFocused()
+  await page.keyboard.type('app.reg')
+  await expect(page.getByRole('option', { name: /^app\.region/ })).toBeVisible()
+  await page.keyboard.press('Enter') // the key
+  await expect(filters).toHaveValue('app.region ')
+  await page.keyboard.press('Enter') // the first operator
+  await expect(filters).toHaveValue('app.region = ')
+  await expect(page.getByRole('option', { name: /^us-1\s*3/ })).toBeVisible()
+  await page.keyboard.press('ArrowDown')
+  await page.keyboard.press('ArrowDown')
+  await page.keyboard.press('Enter') // the value
+  await expect(traces(page)).toHaveCount(1)
+
+  // Backspace takes the last one into the box; Escape leaves it as it was.
+  await page.keyboard.press('Backspace')
+  await expect(filters).toHaveValue('app.region = eu-3')
+  await filters.fill('app.region != eu-3')
+  await page.keyboard.press('Enter')
+  await expect(traces(page)).toHaveCount(3)
+  await page.getByTitle('Edit app.region != eu-3').click()
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('Escape')
+  await expect(page.getByRole('button', { name: 'Without app.region != eu-3' })).toBeVisible()
+
+  await page.getByRole('button', { name: 'Remove all filters' }).click()
+  await filters.evaluate((box) => {
+    const data = new DataTransfer()
+    data.setData('text', 'service=completing\napp.region exists duration <= 1s')
+    box.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }))
+  })
+  await expect(traces(page)).toHaveCount(4)
+  await expect(page.getByRole('button', { name: 'Without duration <= 1s' })).toBeVisible()
+  await filters.fill('status = broken')
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('alert')).toContainText('status is failed or ok, not "broken"')
+  const { violations } = await new AxeBuilder({ page }).include('main').analyze()
+  expect(violations.map((v) => `${v.id} ${v.nodes[0]?.html}`)).toEqual([])
+})
+
+test('a view is saved, opened from the list and the palette, and deleted', async ({ page }) => {
+  await page.goto('/traces?service=payment&order=slowest')
+  await page.getByRole('button', { name: 'Saved views' }).click()
+  const form = page.getByRole('form', { name: 'Save this view' })
+  await form.getByLabel('Save this view as').fill('Slow payments')
+  await form.getByRole('button', { name: 'Save' }).click()
+  await expect(form.getByText('Saved “Slow payments”.')).toBeVisible()
+  const { violations } = await new AxeBuilder({ page }).include('[aria-label="Saved views"]').analyze()
+  expect(violations.map((v) => `${v.id} ${v.nodes[0]?.html}`)).toEqual([])
+
+  await page.goto('/traces?from=now-1h')
+  await page.getByRole('button', { name: 'Saved views' }).click()
+  await page.getByRole('link', { name: 'Slow payments' }).click()
+  await expect(page).toHaveURL(/\?order=slowest&service=payment&from=now-1h/)
+  await expect(page.getByRole('button', { name: 'Without service = payment' })).toBeVisible()
+
+  await page.goto('/logs')
+  await page.getByRole('button', { name: 'Saved views' }).click()
+  await expect(page.getByText('This page has no saved view yet.')).toBeVisible()
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('Control+k')
+  await page.getByRole('combobox', { name: 'Go to' }).fill('slow pay')
+  await expect(page.getByRole('option', { name: /^Slow payments/ })).toBeVisible()
+  await page.keyboard.press('Enter')
+  await expect(page).toHaveURL(/\/traces\?order=slowest&service=payment/)
+
+  await page.getByRole('button', { name: 'Saved views' }).click()
+  await page.getByRole('button', { name: 'Delete' }).click()
+  await page.getByRole('button', { name: 'Really delete?' }).click()
+  await expect(page.getByText('This page has no saved view yet.')).toBeVisible()
 })
 
 test('what failed spans have in common becomes a filter, and spans are grouped by any attribute', async ({ page }) => {

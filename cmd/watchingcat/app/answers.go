@@ -8,6 +8,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/api/status"
+	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/incident"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/progress"
@@ -25,7 +26,8 @@ func (a *App) openAPI(context.Context) (err error) {
 		Metrics: a.live.Metrics(), Stores: a.stores.answers(),
 		Engine: query.NewEngine(query.EngineConfig{Concurrency: queriesAtOnce}, a.slog, a.reg),
 		Rules:  a.rules, SLOs: a.slos, Incidents: a.incidents,
-		Notes: &incident.NoteBook{KV: a.db, Objects: a.objects}, OlderMetrics: a.cfg.PrometheusURL != "", Store: a.db,
+		SavedViews: &books.ViewBook{KV: a.db, Objects: a.objects},
+		Notes:      &incident.NoteBook{KV: a.db, Objects: a.objects}, OlderMetrics: a.cfg.PrometheusURL != "", Store: a.db,
 		Notifications: a.notifier,
 		Alertmanager:  a.notifier.API(), ExternalLabels: a.external, Registry: a.reg, Meter: a.own.meter("api"), Tracer: a.own.tracer("api"),
 		Logger: a.log, Slog: a.slog, Version: Version(), Retention: time.Duration(a.cfg.Retention1h),

@@ -913,6 +913,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/saved-views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Saved views: filters of a page of the user interface, under a name. */
+        get: operations["listSavedViews"];
+        put?: never;
+        /**
+         * Save a view.
+         * @description A page has at most one saved view of a name. An installation keeps at most 500.
+         */
+        post: operations["createSavedView"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saved-views/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of a saved view. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /** Replace a saved view. */
+        put: operations["updateSavedView"];
+        post?: never;
+        /** Delete a saved view. */
+        delete: operations["deleteSavedView"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/slos": {
         parameters: {
             query?: never;
@@ -2808,6 +2850,11 @@ export interface components {
             value: string;
             /** Format: int64 */
             spans: number;
+            /**
+             * Format: int64
+             * @description Spans among them that failed.
+             */
+            failed: number;
             /** @description Value for `attributes` that selects these spans. */
             condition: string;
         };
@@ -3928,6 +3975,33 @@ export interface components {
         };
         ReceiverTest: {
             results: components["schemas"]["Notification"][];
+        };
+        SavedViewInput: {
+            name: string;
+            /**
+             * @description Page that shows it.
+             * @enum {string}
+             */
+            page: "traces" | "logs" | "metrics";
+            /**
+             * @description Query of the page's URL, without the question mark.
+             * @example service=payment&status=error
+             */
+            query: string;
+        };
+        SavedView: {
+            id: string;
+            name: string;
+            /** @enum {string} */
+            page: "traces" | "logs" | "metrics";
+            query: string;
+            /** @description Who saved it last. */
+            saved_by: string;
+            /** Format: date-time */
+            saved_at: string;
+        };
+        SavedViewList: {
+            views: components["schemas"]["SavedView"][];
         };
         SLOInput: {
             name: string;
@@ -5293,7 +5367,7 @@ export interface operations {
                 min_span_duration?: string;
                 /** @description Maximum duration of that span. */
                 max_span_duration?: string;
-                /** @description Conditions on attributes of the span, its resource, its scope, or one of its events or links. With several, one span must fulfil all of them. `key=value` and `key!=value` compare as text, `key~expression` searches for a regular expression (RE2) in the value, `key>number`, `key>=number`, `key<number` and `key<=number` compare numbers, `key` alone accepts every value. A span without the attribute fulfils none of them. `resource.KEY` matches resource attributes only. */
+                /** @description Conditions on attributes of the span, its resource, its scope, or one of its events or links. With several, one span must fulfil all of them. `key=value` and `key!=value` compare as text, `key~expression` searches for a regular expression (RE2) in the value, `key>number`, `key>=number`, `key<number` and `key<=number` compare numbers, `key` alone accepts every value. A span without the attribute fulfils none of them. `resource.KEY` matches resource attributes only; `span.name` and `span.kind` are the span's own name and kind. */
                 attributes?: string[];
                 /** @description Sort by start, newest first, or by duration, longest first. */
                 order?: "newest" | "slowest";
@@ -6525,6 +6599,102 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Incident"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSavedViews: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The saved views, sorted by name. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedViewList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createSavedView: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SavedViewInput"];
+            };
+        };
+        responses: {
+            /** @description The saved view. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateSavedView: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of a saved view. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SavedViewInput"];
+            };
+        };
+        responses: {
+            /** @description The new saved view. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteSavedView: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of a saved view. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };

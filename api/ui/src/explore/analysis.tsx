@@ -13,6 +13,8 @@ interface Filters {
   service: string
   operation: string
   status: string | undefined
+  min_span_duration: string | undefined
+  max_span_duration: string | undefined
   attributes: string[]
 }
 

@@ -1,4 +1,4 @@
-// Conditions on attributes as they are typed: http.route=/cart http.status_code>=500 db.statement~"select .* from" error
+// Conditions on attributes as they are typed: http.route=/cart http.status_code>=500 db.statement~"select .* from" error exists
 
 const operators = ['!=', '>=', '<=', '=', '~', '>', '<'] as const
 
@@ -14,10 +14,10 @@ export interface Conditions {
   problem: string | undefined
 }
 
-const token = /\s*(?:([^\s=!~<>"]+)(?:\s*(!=|>=|<=|=|~|>|<)\s*(?:"((?:[^"\\]|\\.)*)"|([^\s"]\S*))?)?|(\S+))/y
+const token = /\s*(?:([^\s=!~<>"]+)(?:\s+exists(?=\s|$)|\s*(!=|>=|<=|=|~|>|<)\s*(?:"((?:[^"\\]|\\.)*)"|([^\s"]\S*))?)?|(\S+))/y
 
-/** Values with blanks stand in quotes; within them \" is a quote. A key alone accepts every value. */
-export function parseConditions(text: string): Conditions {
+/** Values with blanks stand in quotes; within them \" is a quote. A key alone, or with exists, accepts every value. Durations are keys whose values have units. */
+export function parseConditions(text: string, durations: readonly string[] = []): Conditions {
   const list: Condition[] = []
   token.lastIndex = 0
   while (text.slice(token.lastIndex).trim() !== '') {
@@ -31,7 +31,7 @@ export function parseConditions(text: string): Conditions {
     }
     const value = quoted?.replace(/\\(["\\])/g, '$1') ?? plain
     if (value === undefined) return { list, problem: `"${key}${op}" lacks a value.` }
-    const problem = problemOf(key, op, value)
+    const problem = durations.includes(key) ? undefined : problemOf(key, op, value)
     if (problem !== undefined) return { list, problem }
     list.push({ key, op: op as Condition['op'], value })
   }

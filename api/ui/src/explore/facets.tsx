@@ -1,92 +1,195 @@
+import { TextInput } from '@mantine/core'
+import { ChevronDown, ChevronRight, Minus, Search } from 'lucide-react'
 import { memo, useMemo, useState } from 'react'
-import type { TraceSummary } from '../api/types'
-import { exact } from '../lib/format'
-import { type Facet, facetsOf } from './heat'
+import type { SpanAnalysis } from '../api/types'
+import { Waiting } from '../components/bits'
+import { Name } from '../components/name'
+import { exact, percent } from '../lib/format'
+import { type Condition, parseConditions } from './conditions'
+import { normal, same } from './tokens'
 
-const shown = 8
-
-interface Props {
-  traces: readonly TraceSummary[]
-  service: string
-  operation: string
-  status: string
-  onChoose: (values: { service?: string; operation?: string; status?: string }) => void
+interface Value {
+  text: string
+  count: number
+  failed: number
+  /** The filter that selects these spans; undefined: no filter can. */
+  token: Condition | undefined
 }
 
-/** What the traces of the sample have in common, as filters. */
-export const Facets = memo(function Facets({ traces, service, operation, status, onChoose }: Props) {
-  const statuses = useMemo(() => facetsOf(traces, (t) => [t.errorSpanCount > 0 ? 'error' : 'ok']), [traces])
-  const services = useMemo(() => facetsOf(traces, (t) => t.services.map((s) => s.name)), [traces])
-  const roots = useMemo(
-    () => facetsOf(traces, (t) => (t.rootServiceName === '' ? [] : [`${t.rootServiceName}\u0000${t.rootOperationName}`])),
-    [traces],
-  )
+interface Facet {
+  title: string
+  values: Value[]
+  /** Different values that were counted. */
+  distinct: number
+}
+
+interface Props {
+  data: SpanAnalysis | undefined
+  error: Error | null
+  /** The counts are of the filters before. */
+  stale: boolean
+  tokens: readonly Condition[]
+  onAdd: (c: Condition) => void
+  onRemove: (c: Condition) => void
+}
+
+const titles: Record<string, string> = { 'service.name': 'Service', 'span.name': 'Operation', 'span.kind': 'Kind' }
+const first = ['service.name', 'span.name']
+const opened = 6
+const shown = 6
+
+/** What the spans that match have in common, counted over all of them; each value is a filter. */
+export const Facets = memo(function Facets({ data, error, stale, tokens, onAdd, onRemove }: Props) {
+  const [find, setFind] = useState('')
+  const facets = useMemo(() => (data === undefined ? undefined : facetsOf(data)), [data])
+  if (data === undefined || facets === undefined) {
+    return (
+      <div className="facets">
+        <Waiting what="the counts" error={error} />
+      </div>
+    )
+  }
+  const p = find.trim().toLowerCase()
+  const listed = p === '' ? facets : facets.filter((f) => f.title.toLowerCase().includes(p))
+  const choice = { tokens, onAdd, onRemove }
   return (
-    <div className="facets">
-      <FacetList
-        title="Status"
-        list={statuses}
-        chosen={status}
-        textOf={(v) => (v === 'error' ? 'failed' : 'not failed')}
-        onChoose={(v) => onChoose({ status: v })}
+    <section className="facets" data-stale={stale || undefined} aria-label="Counts by attribute">
+      <p className="dim facets-note">
+        {exact(data.spans)} {data.sampled ? `spans counted, a sample of ${percent(data.read_share)} %` : 'spans match'}
+        {tokens.some((t) => t.key === 'trace.duration') && '. The counts ignore trace.duration'}
+      </p>
+      <TextInput
+        aria-label="Find an attribute"
+        placeholder="Find an attribute"
+        value={find}
+        onChange={(e) => setFind(e.currentTarget.value)}
+        leftSection={<Search size={13} aria-hidden="true" />}
+        spellCheck={false}
+        autoComplete="off"
       />
-      <FacetList
-        title="Service"
-        list={services}
-        chosen={service}
-        textOf={(v) => v || '(empty name)'}
-        onChoose={(v) => onChoose({ service: v })}
-      />
-      <FacetList
-        title="Root operation"
-        list={roots}
-        chosen={`${service}\u0000${operation}`}
-        textOf={(v) => v.replace('\u0000', ' ')}
-        onChoose={(v) => {
-          const [of = '', name = ''] = v.split('\u0000')
-          onChoose({ service: of, operation: name })
-        }}
-      />
-    </div>
+      {listed.map((f, i) => (
+        <FacetList key={f.title} facet={f} open={i < opened || p !== ''} {...choice} />
+      ))}
+      {listed.length === 0 && <p className="dim">No attribute has this in its name.</p>}
+    </section>
   )
 })
 
-interface ListProps {
-  title: string
-  list: readonly Facet[]
-  chosen: string
-  textOf: (value: string) => string
-  onChoose: (value: string) => void
+function facetsOf(data: SpanAnalysis): Facet[] {
+  const status = (text: string, value: string, count: number, failed: number): Value => ({
+    text,
+    count,
+    failed,
+    token: { key: 'status', op: '=', value },
+  })
+  const place = (key: string) => (first.includes(key) ? first.indexOf(key) : /[._]id$/.test(key) ? first.length + 1 : first.length)
+  const list = (data.facets ?? []).toSorted((a, b) => place(a.key) - place(b.key))
+  return [
+    {
+      title: 'Status',
+      distinct: 2,
+      values: [status('failed', 'failed', data.failed, data.failed), status('not failed', 'ok', data.spans - data.failed, 0)].filter(
+        (v) => v.count > 0,
+      ),
+    },
+    ...list.map((f) => ({
+      title: titles[f.key] ?? f.key,
+      distinct: f.distinct,
+      values: f.values.map((v) => ({ text: v.value, count: v.spans, failed: v.failed, token: tokenOf(v.condition) })),
+    })),
+  ]
 }
 
-function FacetList({ title, list, chosen, textOf, onChoose }: ListProps) {
+/** A condition of the server as a token: its value is text as it stands. */
+function tokenOf(condition: string): Condition | undefined {
+  const at = condition.indexOf('=')
+  if (at < 1) return undefined
+  const key = condition.slice(0, at)
+  if (parseConditions(key).list[0]?.key !== key) return undefined
+  const c = normal({ key, op: '=', value: condition.slice(at + 1) })
+  return typeof c === 'string' ? undefined : c
+}
+
+interface ListProps extends Pick<Props, 'tokens' | 'onAdd' | 'onRemove'> {
+  facet: Facet
+  open: boolean
+}
+
+function FacetList({ facet: f, open: initial, ...choice }: ListProps) {
+  const [toggled, setToggled] = useState(false)
   const [all, setAll] = useState(false)
-  if (list.length === 0) return null
+  const open = initial !== toggled
+  if (f.values.length === 0) return null
+  const most = Math.max(...f.values.map((v) => v.count))
+  const Icon = open ? ChevronDown : ChevronRight
   return (
-    <section aria-label={title}>
-      <h2>{title}</h2>
-      <ul>
-        {list.slice(0, all ? undefined : shown).map((f) => (
-          <li key={f.value}>
-            <button
-              type="button"
-              aria-pressed={f.value === chosen}
-              title={`${textOf(f.value)}: ${exact(f.count)} traces, ${exact(f.failed)} with failed spans`}
-              onClick={() => onChoose(f.value === chosen ? '' : f.value)}
-            >
-              <bdi>{textOf(f.value)}</bdi>
-              <span className="facet-counts">
-                {f.failed > 0 && <span className="bad">{exact(f.failed)}</span>} <span className="dim">{exact(f.count)}</span>
-              </span>
-            </button>
-          </li>
-        ))}
-      </ul>
-      {list.length > shown && (
+    <section aria-label={f.title}>
+      <h2>
+        <button type="button" aria-expanded={open} onClick={() => setToggled(!toggled)}>
+          <Icon size={13} aria-hidden="true" />
+          <Name of={f.title} />
+        </button>
+      </h2>
+      {open && (
+        <ul>
+          {f.values.slice(0, all ? undefined : shown).map((v) => (
+            <FacetValue key={v.text} value={v} share={v.count / most} {...choice} />
+          ))}
+        </ul>
+      )}
+      {open && f.values.length > shown && (
         <button type="button" className="facet-more" onClick={() => setAll(!all)}>
-          {all ? 'Fewer' : `${list.length - shown} more`}
+          {all ? 'Fewer' : `${f.values.length - shown} more`}
         </button>
       )}
+      {open && all && f.distinct > f.values.length && (
+        <p className="dim facets-note">
+          The {f.values.length} most frequent of {exact(f.distinct)} values.
+        </p>
+      )}
     </section>
+  )
+}
+
+function FacetValue({ value: v, share, tokens, onAdd, onRemove }: Omit<ListProps, 'facet' | 'open'> & { value: Value; share: number }) {
+  const { token } = v
+  const chosen = token && tokens.find((t) => same(t, token))
+  const text = v.text === '' ? '""' : v.text
+  const counts = `${exact(v.count)} spans, ${exact(v.failed)} of them failed`
+  const exclude = () => {
+    if (token === undefined) return
+    const not = normal({ ...token, op: '!=' })
+    if (typeof not !== 'string') onAdd(not)
+  }
+  return (
+    <li>
+      <button
+        type="button"
+        className="facet-value"
+        aria-pressed={chosen !== undefined}
+        disabled={token === undefined}
+        title={`${text}: ${counts}. Click to filter, Alt+click to exclude.`}
+        onClick={(e) => {
+          if (token === undefined) return
+          if (e.altKey) exclude()
+          else if (chosen) onRemove(chosen)
+          else onAdd(token)
+        }}
+      >
+        <Name of={text} />
+        <span className="facet-counts">
+          {v.failed > 0 && v.failed < v.count && <span className="bad">{exact(v.failed)}</span>}{' '}
+          <span className={v.failed === v.count ? 'bad' : 'dim'}>{exact(v.count)}</span>
+        </span>
+        <span className="facet-bar" aria-hidden="true">
+          <span style={{ width: `${100 * share}%` }} />
+        </span>
+      </button>
+      {token !== undefined && (
+        <button type="button" className="facet-not" aria-label={`Exclude ${text}`} title={`Exclude ${text}`} onClick={exclude}>
+          <Minus size={13} aria-hidden="true" />
+        </button>
+      )}
+    </li>
   )
 }

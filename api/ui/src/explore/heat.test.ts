@@ -1,17 +1,17 @@
 import { expect, test } from 'vitest'
 import type { TraceSummary } from '../api/types'
-import { durationAt, durationTicks, facetsOf, heatOf, regionOf } from './heat'
+import { durationAt, durationTicks, heatOf, regionOf } from './heat'
 
-const trace = (seconds: number, ms: number, failed = 0, services = ['shop']): TraceSummary => ({
+const trace = (seconds: number, ms: number, failed = 0): TraceSummary => ({
   traceId: `${seconds}`,
-  rootServiceName: services[0] ?? '',
+  rootServiceName: 'shop',
   rootOperationName: 'Buy',
   minStartTimeUnixNano: `${seconds}000000000`,
   maxEndTimeUnixNano: '0',
   spanCount: 3,
   errorSpanCount: failed,
   duration_ms: ms,
-  services: services.map((name) => ({ name, spanCount: 1, errorSpanCount: failed })),
+  services: [{ name: 'shop', spanCount: 1, errorSpanCount: failed }],
 })
 
 test('traces lie by start and by the logarithm of their duration', () => {
@@ -36,13 +36,4 @@ test('a region is a time and a range of durations', () => {
 test('no traces are an empty map', () => {
   const h = heatOf([], 0, 1000, 4, 4)
   expect([h.most, h.low < h.high]).toEqual([0, true])
-})
-
-test('facets count each trace once for a value', () => {
-  const list = [trace(1, 1, 0, ['a', 'b']), trace(2, 1, 1, ['b']), trace(3, 1, 0, ['c', 'c'])]
-  expect(facetsOf(list, (t) => t.services.map((s) => s.name))).toEqual([
-    { value: 'b', count: 2, failed: 1 },
-    { value: 'a', count: 1, failed: 0 },
-    { value: 'c', count: 1, failed: 0 },
-  ])
 })

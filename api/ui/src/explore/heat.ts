@@ -80,23 +80,3 @@ export function regionOf(h: Heat, x: [number, number], y: [number, number]): Reg
   const [low, high] = [Math.min(...y), Math.max(...y)]
   return { from, to, min: low <= 0 ? '' : us(low, false), max: high >= 1 ? '' : us(high, true) }
 }
-
-export interface Facet {
-  value: string
-  count: number
-  failed: number
-}
-
-/** How many traces have each value, the most frequent first. A trace counts once for each of its values. */
-export function facetsOf(traces: readonly TraceSummary[], valuesOf: (t: TraceSummary) => readonly string[]): Facet[] {
-  const by = new Map<string, Facet>()
-  for (const t of traces) {
-    for (const value of new Set(valuesOf(t))) {
-      const f = by.get(value) ?? { value, count: 0, failed: 0 }
-      f.count++
-      if (t.errorSpanCount > 0) f.failed++
-      by.set(value, f)
-    }
-  }
-  return [...by.values()].sort((a, b) => b.count - a.count || (a.value < b.value ? -1 : 1))
-}

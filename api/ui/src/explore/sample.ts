@@ -19,8 +19,8 @@ export interface Sample {
 export function sampleOf(traces: readonly TraceSummary[], more: boolean, order: 'newest' | 'slowest', span: Span, now: number): Sample {
   const to = 'to' in span ? span.to * 1000 : now
   const start = to - secondsOf(span) * 1000
-  if (!more) return { traces, from: start, to, sentence: `Heatmap and counts: all ${exact(traces.length)} traces that match.` }
-  const sentence = `Heatmap and counts: the ${order} ${exact(traces.length)} of the traces that match.`
+  if (!more) return { traces, from: start, to, sentence: `Heatmap: all ${exact(traces.length)} traces that match.` }
+  const sentence = `Heatmap: the ${order} ${exact(traces.length)} of the traces that match.`
   const oldest = order === 'newest' ? traces.reduce((t, s) => Math.min(t, startOf(s)), to - 1) : start
   return { traces, from: Math.max(start, Math.min(oldest, to - 1)), to, sentence }
 }

@@ -6,6 +6,9 @@ export type Dimensions = Record<string, string>
 
 const param = /^filter\[(.+)\]$/
 
+/** Parameters of the URL that narrow the page begin so. */
+export const paramPrefix = 'filter['
+
 export const paramOf = (name: string): string => `filter[${name}]`
 
 /** What the URL narrows the page to, `filter[deployment.environment.name]=production`. */

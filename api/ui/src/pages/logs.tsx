@@ -19,6 +19,7 @@ import { LogLines } from '../logs/lines'
 import { Patterns } from '../logs/patterns'
 import { Tailing } from '../logs/tailing'
 import { Volume } from '../logs/volume'
+import { SavedViews } from '../saved/menu'
 
 const names = ['service', 'severity', 'text', 'attrs', 'pattern', 'trace', 'tail', 'view', 'wrap'] as const
 
@@ -50,7 +51,7 @@ export default function LogsPage() {
   const wrap = v.wrap === '1'
   return (
     <AddCondition value={add}>
-      <PageHeader title="Logs" sentence="Log records as lines, or grouped into patterns." />
+      <PageHeader title="Logs" sentence="Log records as lines, or grouped into patterns." actions={<SavedViews page="logs" />} />
       <SearchForm label="Search logs" values={form} onSubmit={set}>
         <Field label="Service" name="service" value={v.service} options={services?.map((s) => s.name) ?? []} />
         <Choice

@@ -9,6 +9,7 @@ import { Browser, exprOfMetric } from '../promql/browser'
 import { Panel } from '../promql/panel'
 import { useMetricNames } from '../promql/queries'
 import { type PanelQuery, queriesOf, withQueries } from '../promql/url'
+import { SavedViews } from '../saved/menu'
 import '../promql/promql.css'
 
 const asked = '{span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER", job=""}'
@@ -51,13 +52,16 @@ export default function QueryPage() {
         title="Metrics"
         sentence="PromQL over the views and the OTLP metrics."
         actions={
-          <Button
-            leftSection={<List size={14} aria-hidden="true" />}
-            aria-expanded={browse !== ''}
-            onClick={() => setBrowse(browse === '' ? 'metrics' : '')}
-          >
-            {browse === '' ? 'Browse metrics' : 'Hide the metrics'}
-          </Button>
+          <>
+            <SavedViews page="metrics" />
+            <Button
+              leftSection={<List size={14} aria-hidden="true" />}
+              aria-expanded={browse !== ''}
+              onClick={() => setBrowse(browse === '' ? 'metrics' : '')}
+            >
+              {browse === '' ? 'Browse metrics' : 'Hide the metrics'}
+            </Button>
+          </>
         }
       />
       {browse !== '' && <Browser onChoose={choose} />}

@@ -1,30 +1,48 @@
-import { TextInput } from '@mantine/core'
+import { Autocomplete, Button, TextInput } from '@mantine/core'
 import { useCallback, useMemo, useState } from 'react'
 import { Link, useLocation } from 'wouter'
-import { useOperations, useTraceSample, useTraces } from '../api/queries'
-import type { TraceSummary } from '../api/types'
+import type { Query } from '../api/client'
+import { useOperations, useSpanAnalysis, useTraceSample, useTraces } from '../api/queries'
+import type { SpanAnalysis, TraceSummary } from '../api/types'
 import { Ago, Chip, MetaWarnings, Problem, Section, Swatch, Waiting } from '../components/bits'
-import { Choice, Field, SearchForm } from '../components/form'
+import { Pick } from '../components/form'
 import { More } from '../components/growing'
 import { Name } from '../components/name'
 import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { AttributeGroups, type Compare, WhatDiffers } from '../explore/analysis'
-import { ConditionChips } from '../explore/chips'
-import { type Condition, paramOf, parseConditions, textOf } from '../explore/conditions'
+import { type Condition, paramOf, parseConditions } from '../explore/conditions'
 import { Facets } from '../explore/facets'
+import { FilterBar } from '../explore/filter-bar'
 import { type Group, groupings, groupsOf } from '../explore/groups'
 import { Heatmap } from '../explore/heatmap'
+import type { Suggestions } from '../explore/offers'
 import { type Sample, sampleOf } from '../explore/sample'
+import { durationOf, fields, normal, paramsOf, same, tokensOf, withToken } from '../explore/tokens'
 import { serverNow } from '../lib/clock'
 import { exact, millis, moment, percent, took } from '../lib/format'
 import { endsNow, rangeEnd, rangeStart, type Span } from '../lib/range'
 import { tracePath, useHref, useParams, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
+import { SavedViews } from '../saved/menu'
 import { traceIDOf } from '../trace/ids'
 import './traces.css'
 
-const names = ['service', 'operation', 'status', 'min', 'max', 'attrs', 'order', 'group', 'compare', 'from', 'to'] as const
+const names = [
+  'service',
+  'operation',
+  'status',
+  'min',
+  'max',
+  'spanmin',
+  'spanmax',
+  'attrs',
+  'order',
+  'group',
+  'compare',
+  'from',
+  'to',
+] as const
 
 interface Row {
   trace: TraceSummary
@@ -107,22 +125,27 @@ export default function TracesPage() {
   const services = useLive('services', { range }).data?.services
   const operations = useOperations(values.service, range, values.service !== '').data?.operations
   const order = values.order === 'slowest' ? 'slowest' : 'newest'
-  const conditions = useMemo(() => parseConditions(values.attrs), [values.attrs])
-  const fine = conditions.problem === undefined
+  const tokens = useMemo(() => tokensOf(values), [values])
+  const fine = tokens.problem === undefined
   const span = useMemo<Span>(() => (endsNow(range) ? { range } : { from: rangeStart(range), to: rangeEnd(range) }), [range])
-  const filters = useMemo(
+  const attributes = useMemo(() => parseConditions(values.attrs).list.map(paramOf), [values.attrs])
+  const spanFilters = useMemo(
     () => ({
       service: values.service,
       operation: values.operation,
       status: values.status === 'error' || values.status === 'ok' ? values.status : undefined,
-      min_duration: durationParam(values.min),
-      max_duration: durationParam(values.max),
-      attributes: conditions.list.map(paramOf),
+      min_span_duration: durationOf(values.spanmin),
+      max_span_duration: durationOf(values.spanmax),
+      attributes,
     }),
-    [values, conditions],
+    [values, attributes],
+  )
+  const filters = useMemo(
+    () => ({ ...spanFilters, min_duration: durationOf(values.min), max_duration: durationOf(values.max) }),
+    [spanFilters, values],
   )
   // A search for attributes may read a lot, so its list is the sample too.
-  const costly = conditions.list.length > 0
+  const costly = attributes.length > 0 || values.spanmin !== '' || values.spanmax !== ''
   const traces = useTraces(
     useMemo(() => ({ ...filters, order }), [filters, order]),
     span,
@@ -131,13 +154,24 @@ export default function TracesPage() {
   )
   const extra = useTraceSample(filters, span, fine && !costly)
   const group = groupings.find((g) => g === values.group)
-  const spanFilters = useMemo(
-    () => ({ service: filters.service, operation: filters.operation, status: filters.status, attributes: filters.attributes }),
-    [filters],
-  )
   const compare: Compare = values.compare === 'failed' || values.compare === 'slow' ? values.compare : ''
   const compareAs = useCallback((c: Compare) => setValues({ compare: c }), [setValues])
-  const addCondition = useCallback((c: Condition) => setValues({ attrs: textOf([...conditions.list, c]) }), [setValues, conditions])
+  const put = useCallback((list: readonly Condition[]) => setValues({ ...paramsOf(list) }), [setValues])
+  const add = useCallback((c: Condition) => put(withToken(tokens.list, c)), [put, tokens])
+  const addCondition = useCallback(
+    (c: Condition) => {
+      const token = normal(c)
+      if (typeof token !== 'string') add(token)
+    },
+    [add],
+  )
+  const remove = useCallback((c: Condition) => put(tokens.list.filter((t) => !same(t, c))), [put, tokens])
+  const counts = useSpanAnalysis(
+    useMemo(() => ({ ...spanFilters, part: ['facets'], limit: 60, read_time: '2s' }), [spanFilters]),
+    span,
+    fine,
+  )
+  const suggestions = useSuggestions(spanFilters, span, counts.data, services, operations)
   const rows = useMemo(() => {
     const seen = new Map<string, TraceSummary>() // a trace that grew while pages were read may come twice
     for (const p of traces.data?.pages ?? []) for (const t of p.traces) seen.set(t.traceId, t)
@@ -154,6 +188,11 @@ export default function TracesPage() {
   const href = useHref()
   const open = useMemo(() => (r: Row) => navigate(href(tracePath(r.trace.traceId))), [navigate, href])
   const last = traces.data?.pages.at(-1)
+  const refresh = () => {
+    void traces.refetch()
+    void counts.refetch()
+    if (!costly) void extra.refetch()
+  }
   const list = (
     <Section
       title="Traces"
@@ -185,55 +224,51 @@ export default function TracesPage() {
   )
   return (
     <>
-      <PageHeader title="Traces" sentence="Traces whose spans match all filters." actions={<TraceBox />} />
-      <SearchForm
-        label="Search traces"
-        values={values}
-        onSubmit={(v) => {
-          if (JSON.stringify({ ...v, from: values.from, to: values.to }) === JSON.stringify(values)) {
-            void traces.refetch()
-            if (!costly) void extra.refetch()
-          } else setValues({ ...v, order: v.order === 'newest' ? '' : v.order, from: values.from, to: values.to })
-        }}
-      >
-        <Field label="Service" name="service" value={values.service} options={services?.map((s) => s.name) ?? []} filter />
-        <Field
-          label="Operation"
-          name="operation"
-          value={values.operation}
-          options={[...new Set(operations?.map((o) => o.name))]}
-          placeholder="POST /checkout"
+      <PageHeader
+        title="Traces"
+        sentence="Traces with a span that matches all filters."
+        actions={
+          <>
+            <SavedViews page="traces" />
+            <TraceBox />
+          </>
+        }
+      />
+      <search className="explore-bar" aria-label="Search traces">
+        <FilterBar
+          tokens={tokens.list}
+          problem={tokens.problem}
+          onChange={put}
+          suggestions={suggestions.found}
+          onKey={suggestions.setKey}
         />
-        <Choice
-          label="Status"
-          name="status"
-          value={values.status}
-          options={[
-            ['', 'any'],
-            ['error', 'failed'],
-            ['ok', 'not failed'],
-          ]}
-        />
-        <Field label="At least" name="min" value={values.min} placeholder="150ms" />
-        <Field label="At most" name="max" value={values.max} placeholder="2s" />
-        <Field label="Attributes" name="attrs" value={values.attrs} placeholder="http.status_code>=500 db.system!=redis" wide />
-        <Choice
+        <Pick
           label="Order"
-          name="order"
+          hidden
           value={order}
           options={[
             ['newest', 'newest first'],
             ['slowest', 'slowest first'],
           ]}
+          onChange={(o) => setValues({ order: o === 'newest' ? '' : o })}
         />
-        <Field label="Group by" name="group" value={values.group} options={groupOptions} placeholder="operation, http.route" />
-      </SearchForm>
-      {conditions.problem !== undefined && <Problem error={conditions.problem} />}
-      <Chosen conditions={conditions.list} span={span} onChange={setValues} />
+        <GroupBy value={values.group} keys={suggestions.found.keys} onChange={(g) => setValues({ group: g })} />
+        <Button className="explore-refresh" onClick={refresh}>
+          Refresh
+        </Button>
+      </search>
+      <Chosen span={span} onChange={setValues} />
       <MetaWarnings meta={last?.meta?.partial ? last.meta : (extra.data?.meta ?? last?.meta)} />
       {fine && (
         <div className="explore">
-          <Facets traces={sample?.traces ?? none} {...values} onChoose={setValues} />
+          <Facets
+            data={counts.data}
+            error={counts.error}
+            stale={counts.isPlaceholderData}
+            tokens={tokens.list}
+            onAdd={add}
+            onRemove={remove}
+          />
           <div>
             {sample === undefined ? (
               <div className="heat-waiting">
@@ -260,28 +295,78 @@ export default function TracesPage() {
 const none: readonly TraceSummary[] = []
 
 /** Of the root span, or any attribute of spans. */
-const groupOptions = [...groupings, 'service.version', 'service.instance.id', 'http.route', 'db.operation.name']
+function GroupBy({ value, keys, onChange }: { value: string; keys: Suggestions['keys']; onChange: (v: string) => void }) {
+  const [text, setText] = useState(value)
+  const [of, setOf] = useState(value)
+  if (of !== value) {
+    setOf(value)
+    setText(value)
+  }
+  const data = useMemo(() => [...new Set([...groupings, ...keys.filter((k) => !(k.key in fields)).map((k) => k.key)])], [keys])
+  return (
+    <form
+      className="field"
+      onSubmit={(e) => {
+        e.preventDefault()
+        onChange(text.trim())
+      }}
+    >
+      <Autocomplete
+        aria-label="Group by"
+        placeholder="Group by…"
+        value={text}
+        data={data}
+        limit={50}
+        clearable
+        spellCheck={false}
+        autoComplete="off"
+        onChange={(t) => {
+          setText(t)
+          if (t === '') onChange('')
+        }}
+        onOptionSubmit={onChange}
+      />
+    </form>
+  )
+}
 
-/** What narrows the list beside the fields, each to be taken away. */
-function Chosen({
-  conditions,
-  span,
-  onChange,
-}: {
-  conditions: readonly Condition[]
-  span: Span
-  onChange: (v: { attrs?: string; from?: string; to?: string }) => void
-}) {
-  const timed = 'from' in span
-  if (conditions.length === 0 && !timed) return null
+/** Keys of the spans that match, and values of the key that is typed. */
+function useSuggestions(
+  filters: Query,
+  span: Span,
+  counts: SpanAnalysis | undefined,
+  services: readonly { name: string }[] | undefined,
+  operations: readonly { name: string }[] | undefined,
+) {
+  const [key, setKey] = useState('')
+  const by = key === 'service' ? 'service.name' : key === 'operation' ? 'span.name' : key
+  const asked = key !== '' && fields[key]?.values === undefined
+  const { data, isFetching } = useSpanAnalysis(
+    useMemo(() => ({ ...filters, part: ['groups'], by, limit: 200 }), [filters, by]),
+    span,
+    asked,
+  )
+  const found = useMemo<Suggestions>(
+    () => ({
+      keys: (counts?.facets ?? []).filter((f) => f.values.some((v) => v.condition !== '')).map((f) => ({ key: f.key, count: f.spans })),
+      values: asked && data?.groups ? data.groups.filter((g) => !g.missing).map((g) => ({ value: g.value, count: g.spans })) : [],
+      services: [...new Set(services?.map((s) => s.name))],
+      operations: [...new Set(operations?.map((o) => o.name))],
+      loading: isFetching,
+    }),
+    [counts, asked, data, services, operations, isFetching],
+  )
+  return { found, setKey }
+}
+
+/** The part of the heatmap that was drawn, to be taken away. */
+function Chosen({ span, onChange }: { span: Span; onChange: (v: { from?: string; to?: string }) => void }) {
+  if (!('from' in span)) return null
   return (
     <div className="explore-chips">
-      {timed && (
-        <Chip label="time" onClear={() => onChange({ from: '', to: '' })}>
-          {moment(span.from * 1000)} to {moment(span.to * 1000)}
-        </Chip>
-      )}
-      <ConditionChips conditions={conditions} onChange={(attrs) => onChange({ attrs })} />
+      <Chip label="time" onClear={() => onChange({ from: '', to: '' })}>
+        {moment(span.from * 1000)} to {moment(span.to * 1000)}
+      </Chip>
     </div>
   )
 }
@@ -363,9 +448,4 @@ function Groups({ sample, by }: { sample: Sample | undefined; by: 'operation' | 
       )}
     </Section>
   )
-}
-
-/** A bare number is milliseconds to who types it, and microseconds to the server. */
-function durationParam(text: string): string {
-  return /^\d+(\.\d+)?$/.test(text) ? `${text}ms` : text.replaceAll(' ', '')
 }

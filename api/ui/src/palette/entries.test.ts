@@ -10,6 +10,7 @@ const entries = entriesOf({
     { id: 'r1', name: 'HighErrorRate', group: 'g', type: 'alerting' },
     { id: 'r2', name: 'job:rate', group: 'g', type: 'recording' },
   ],
+  views: [{ id: 'v', name: 'Broken payments', page: 'logs', query: 'service=pay', saved_by: 'ann', saved_at: '' }],
 })
 const found = (text: string) => search(entries, text, now, 'utc').groups.flatMap((g) => g.entries)
 const id = '0af7651916cd43dd8448eb211c80319c'
@@ -28,6 +29,7 @@ test('each leads to its page', () => {
   expect(found('cafe')[0]?.to).toEqual({ path: '/incidents/i%201' })
   expect(found('errorrate').map((e) => e.to)).toEqual([{ path: '/alerts/rules/r1' }, { path: '/incidents/i%201' }])
   expect(found('job:rate')).toEqual([])
+  expect(found('broken')[0]).toMatchObject({ kind: 'view', detail: 'logs', to: { view: { page: 'logs', query: 'service=pay' } } })
   expect(found('metrics')[0]?.to).toEqual({ path: '/query' })
 })
 
@@ -40,7 +42,7 @@ test('a typed range comes first, once, in the spelling of the list', () => {
 })
 
 test('a typed range does not make the list longer', () => {
-  const many = entriesOf({ services: Array.from({ length: 30 }, (_, i) => ({ name: `90m-${i}` })), incidents: [], rules: [] })
+  const many = entriesOf({ services: Array.from({ length: 30 }, (_, i) => ({ name: `90m-${i}` })), incidents: [], rules: [], views: [] })
   const all = search(many, '90m', now, 'utc')
   expect(all.groups.flatMap((g) => g.entries)).toHaveLength(most)
   expect(all.total).toBe(31)

@@ -1,4 +1,4 @@
-import type { IncidentHeader, Rule, Service } from '../api/types'
+import type { IncidentHeader, Rule, SavedView, Service } from '../api/types'
 import { incidentPath } from '../incident/lead'
 import { endsNow, quickRanges, type Range, rangeSeconds } from '../lib/range'
 import { rangeWords } from '../lib/range-words'
@@ -13,6 +13,7 @@ export interface Known {
   services: readonly Pick<Service, 'name'>[]
   incidents: readonly Pick<IncidentHeader, 'id' | 'title' | 'names' | 'services'>[]
   rules: readonly Pick<Rule, 'id' | 'name' | 'group' | 'type'>[]
+  views: readonly SavedView[]
 }
 
 const pages: Entry[] = [...navPages, ...others.filter((p) => !p.hidden)].map((p) => ({
@@ -27,7 +28,7 @@ const rangeEntry = (range: Range): Entry => ({ id: `range ${range}`, kind: 'rang
 const ranges: Entry[] = quickRanges.map(([r]) => rangeEntry(r))
 
 /** All that can be found by its name. A service has one page for all values of its dimensions. */
-export function entriesOf({ services, incidents, rules }: Known): Entry[] {
+export function entriesOf({ services, incidents, rules, views }: Known): Entry[] {
   const names = [...new Set(services.map((s) => s.name))].sort()
   return [
     ...pages,
@@ -42,6 +43,7 @@ export function entriesOf({ services, incidents, rules }: Known): Entry[] {
       }),
     ),
     ...names.map((name): Entry => ({ id: `service ${name}`, kind: 'service', label: name, to: { path: servicePath(name) } })),
+    ...views.map((v): Entry => ({ id: `view ${v.id}`, kind: 'view', label: v.name, detail: v.page, to: { view: v } })),
     ...rules
       .filter((r) => r.type === 'alerting')
       .map(

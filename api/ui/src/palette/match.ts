@@ -1,5 +1,7 @@
+import type { SavedView } from '../api/types'
+
 /** The kinds of entries, in the order of their groups where they match equally well. */
-export const kinds = ['trace', 'page', 'incident', 'service', 'rule', 'range'] as const
+export const kinds = ['trace', 'page', 'incident', 'service', 'view', 'rule', 'range'] as const
 export type Kind = (typeof kinds)[number]
 
 export interface Entry {
@@ -11,8 +13,8 @@ export interface Entry {
   detail?: string
   /** Found too, after all labels. */
   also?: string
-  /** Where it leads: to a path, or to the same page in another range. */
-  to: { path: string } | { range: string }
+  /** Where it leads: to a path, to the same page in another range, or to a saved view. */
+  to: { path: string } | { range: string } | { view: Pick<SavedView, 'page' | 'query'> }
 }
 
 export interface Group {

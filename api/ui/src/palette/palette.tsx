@@ -10,6 +10,8 @@ import { serverNow } from '../lib/clock'
 import { useHref, useRange } from '../lib/url'
 import { useZone } from '../lib/zone'
 import { useLive } from '../live/use-live'
+import { viewPath } from '../saved/link'
+import { useSavedViews } from '../saved/queries'
 import { entriesOf, search } from './entries'
 import { type Entry, type Found, type Kind, most } from './match'
 import './palette.css'
@@ -19,11 +21,12 @@ const groupName: Record<Kind, string> = {
   page: 'Pages',
   incident: 'Open incidents',
   service: 'Services',
+  view: 'Saved views',
   rule: 'Alert rules',
   range: 'Time range',
 }
 
-/** Finds services, pages, open incidents, alert rules, traces by ID and time ranges, and opens one. */
+/** Finds services, pages, open incidents, saved views, alert rules, traces by ID and time ranges, and opens one. */
 export default function Palette({ onClose }: { onClose: () => void }) {
   return (
     // Locking the scroll would need a style element, which the content security policy forbids.
@@ -43,18 +46,21 @@ function useEntries() {
   const services = useLive('services', { range })
   const incidents = useIncidents({ state: 'open', limit: 100 })
   const rules = useRules()
+  const views = useSavedViews()
   const entries = useMemo(
     () =>
       entriesOf({
         services: services.data?.services ?? [],
         incidents: incidents.data?.incidents ?? [],
         rules: rules.data?.rules ?? [],
+        views: views.data?.views ?? [],
       }),
-    [services.data, incidents.data, rules.data],
+    [services.data, incidents.data, rules.data, views.data],
   )
   const lists = [
     { name: 'services', ...services },
     { name: 'incidents', data: incidents.data, error: incidents.error?.message },
+    { name: 'saved views', data: views.data, error: views.error?.message },
     { name: 'alert rules', data: rules.data, error: rules.error?.message },
   ].filter((l) => l.data === undefined)
   return {
@@ -77,6 +83,7 @@ function Finder({ onClose }: { onClose: () => void }) {
   const open = (e: Entry) => {
     onClose()
     if ('range' in e.to) setRange(e.to.range)
+    else if ('view' in e.to) navigate(viewPath(e.to.view, location.search))
     else navigate(href(e.to.path))
   }
   const { selectFirstOption } = box

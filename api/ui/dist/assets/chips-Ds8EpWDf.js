@@ -1,1 +1,0 @@
-import{F as e}from"./index-Ip0q_WoF.js";import{r as t,t as n}from"./conditions-BqrpEY75.js";import{it as r}from"./format-BWsl_FQu.js";var i=r();function a({conditions:r,onChange:a}){return r.map(o=>(0,i.jsx)(e,{label:o.key,onClear:()=>a(t(r.filter(e=>e!==o))),children:(0,i.jsx)(`bdi`,{children:o.op===``?`exists`:`${o.op} ${o.value}`})},n(o)))}export{a as t};

@@ -1,1 +1,0 @@
-import{Mn as e,jn as t}from"./index-Ip0q_WoF.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};
