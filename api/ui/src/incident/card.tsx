@@ -29,7 +29,7 @@ export const IncidentCard = memo(function IncidentCard({ unhealthy }: { unhealth
     <section className={`card incident-card${first ? ' incident-open' : ''}`} aria-label="Incidents">
       {open.error && <Problem error={open.error} />}
       {first ? (
-        <Open header={first} incident={incident} others={others} />
+        <Open key={first.id} header={first} incident={incident} others={others} />
       ) : (
         open.data && <Calm recent={recent.data?.incidents ?? []} unhealthy={unhealthy} />
       )}
@@ -48,15 +48,10 @@ function Open({ header: h, incident, others }: { header: IncidentHeader; inciden
       <div className="incident-main">
         <p className="incident-facts">
           <Status health="firing" word="incident" />
-          <span>
+          <span className="incident-since">
             since <b title={h.since}>{clock(h.since)}</b> · <Since time={h.since} />
           </span>
-          <span>{h.alerts === 1 ? '1 alert' : `${h.alerts} alerts`}</span>
-          {notified && (
-            <span>
-              <bdi>{notified.receiver}</bdi> notified {clock(notified.time)}
-            </span>
-          )}
+          <span className="incident-count">{h.alerts === 1 ? '1 alert' : `${h.alerts} alerts`}</span>
           <span>
             {h.acknowledged ? (
               <>
@@ -66,6 +61,11 @@ function Open({ header: h, incident, others }: { header: IncidentHeader; inciden
               'not acknowledged'
             )}
           </span>
+          {notified && (
+            <span>
+              <bdi>{notified.receiver}</bdi> notified {clock(notified.time)}
+            </span>
+          )}
         </p>
         <h2 className="incident-title">
           <Link href={href(incidentPath(h.id))}>
@@ -78,12 +78,12 @@ function Open({ header: h, incident, others }: { header: IncidentHeader; inciden
           <LinkButton primary href={href(incidentPath(h.id))}>
             Open incident
           </LinkButton>
+          <Acknowledge header={h} />
+          {incident && <SilenceButton incident={incident} />}
           {trace && <LinkButton href={href(tracePath(trace.trace_id), { span: trace.span_id })}>Example trace</LinkButton>}
           {h.cause !== null && why?.cause?.connection_type === '' && (
             <LinkButton href={href('/logs', { service: h.cause })}>Its logs</LinkButton>
           )}
-          <Acknowledge header={h} />
-          {incident && <SilenceButton incident={incident} />}
         </div>
         {others.length > 0 && (
           <p className="incident-others">

@@ -15,6 +15,7 @@ import { alertsByService, failing } from '../lib/health'
 import { servicePath, useHref, useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
 import { chosenColumns, columns, toggled } from '../services/columns'
+import { useHold } from '../services/hold'
 import { grouped, narrowRows, Order, rowsOf, type ServiceRow, totalsOf } from '../services/rows'
 import { ServicesTable } from '../services/table'
 
@@ -33,10 +34,13 @@ export function ServicesPage() {
   const alerts = useLive('alerts').data?.alerts ?? noAlerts
   const all = useRows(live.data?.services, alerts, useTrends(range).data)
   const order = useRef(new Order())
+  const hold = useHold()
   const shown = useMemo(() => {
-    const rows = order.current.sort(narrowRows(all, { words: filter, onlyUnhealthy: only === 'unhealthy' }), sort, Date.now())
+    const now = Date.now()
+    const narrowed = narrowRows(all, { words: filter, onlyUnhealthy: only === 'unhealthy' })
+    const rows = order.current.sort(narrowed, sort, now, hold.held(now))
     return { count: rows.length, rows: group === '' ? rows : grouped(rows, group) }
-  }, [all, filter, only, sort, group])
+  }, [all, filter, only, sort, group, hold])
   const picked = useMemo(() => chosenColumns(cols), [cols])
   const totals = useMemo(() => totalsOf(all), [all])
   const open = useMemo(() => (r: ServiceRow) => navigate(href(servicePath(r.service.name))), [navigate, href])
@@ -87,7 +91,9 @@ export function ServicesPage() {
       ) : shown.count === 0 ? (
         <p className="quiet">{all.length > 0 ? 'No service matches the filter.' : 'No spans in this range yet.'}</p>
       ) : (
-        <ServicesTable rows={shown.rows} columns={picked} sort={sort} onSort={setSort} group={group} onOpen={open} />
+        <div {...hold.handlers}>
+          <ServicesTable rows={shown.rows} columns={picked} sort={sort} onSort={setSort} group={group} onOpen={open} />
+        </div>
       )}
     </>
   )

@@ -51,6 +51,17 @@ test('the worst come first, among them those that fail most calls; numbers do no
   expect(names(order.sort(worse, '-service', 6_300))).toEqual(['y', 'x', 's', 'a'])
 })
 
+test('a held order stays although health changes, unless rows come or go', () => {
+  const order = new Order()
+  const sick = rows([service('a'), service('x', 'failing', 0.5)])
+  expect(names(order.sort(sick, 'health', 0))).toEqual(['x', 'a'])
+  const worse = rows([service('a', 'failing', 1), service('x')])
+  expect(names(order.sort(worse, 'health', 60_000, true))).toEqual(['x', 'a'])
+  expect(names(order.sort(worse, 'health', 61_000))).toEqual(['a', 'x'])
+  expect(names(order.sort([...sick, ...rows([service('b', 'failing', 0.9)])], 'health', 62_000, true))).toEqual(['b', 'x', 'a'])
+  expect(names(order.sort(rows([service('a'), service('x', 'failing', 0.5)]), 'service', 63_000, true))).toEqual(['a', 'x'])
+})
+
 test('groups with the worst service come first, services without a value last', () => {
   const list = new Order().sort(
     rows([

@@ -87,9 +87,11 @@ export class Order {
   private places = new Map<string, number>()
   private at = 0
 
-  sort(rows: readonly ServiceRow[], sort: string, now: number): ServiceRow[] {
-    const same = sort === this.by && rows.length === this.states.size && rows.every((r) => this.states.get(r.key) === r.health)
-    if (same && now - this.at < reorderEvery) {
+  /** While the order is held, rows stay where they are although their health changed. Rows that come or go make a new order. */
+  sort(rows: readonly ServiceRow[], sort: string, now: number, held = false): ServiceRow[] {
+    const same = sort === this.by && rows.length === this.states.size && rows.every((r) => this.states.has(r.key))
+    const asHealthy = () => rows.every((r) => this.states.get(r.key) === r.health)
+    if (same && (held || (now - this.at < reorderEvery && asHealthy()))) {
       const placed = new Array<ServiceRow>(rows.length)
       for (const r of rows) placed[this.places.get(r.key) ?? 0] = r
       return placed

@@ -85,11 +85,12 @@ export function ServicesTable({ rows, columns, sort, onSort, group, onOpen }: Pr
         </thead>
         <tbody ref={body}>
           <Gap height={before} columns={columns.length} />
+          {/* An element is a place: a new order changes what the rows show and moves none. */}
           {items.map((v) => {
             const r = rows[v.index]
             if (r === undefined) return null
             return isGroup(r) ? (
-              <tr key={`group ${r.group}`} className="s-group" aria-rowindex={v.index + 2}>
+              <tr key={v.index} className="s-group" aria-rowindex={v.index + 2}>
                 <th scope="rowgroup" colSpan={columns.length}>
                   <bdi>{r.group || 'without a value'}</bdi>{' '}
                   <span className="dim">
@@ -99,7 +100,7 @@ export function ServicesTable({ rows, columns, sort, onSort, group, onOpen }: Pr
                 </th>
               </tr>
             ) : (
-              <Row key={r.key} row={r} index={v.index} columns={columns} group={group} onOpen={onOpen} />
+              <Row key={v.index} row={r} index={v.index} columns={columns} group={group} onOpen={onOpen} />
             )
           })}
           <Gap height={after} columns={columns.length} />
