@@ -595,6 +595,27 @@ func (e NodeType) Valid() bool {
 	}
 }
 
+// Defines values for OnboardingTopicSignal.
+const (
+	OnboardingTopicSignalLogs    OnboardingTopicSignal = "logs"
+	OnboardingTopicSignalMetrics OnboardingTopicSignal = "metrics"
+	OnboardingTopicSignalTraces  OnboardingTopicSignal = "traces"
+)
+
+// Valid indicates whether the value is a known member of the OnboardingTopicSignal enum.
+func (e OnboardingTopicSignal) Valid() bool {
+	switch e {
+	case OnboardingTopicSignalLogs:
+		return true
+	case OnboardingTopicSignalMetrics:
+		return true
+	case OnboardingTopicSignalTraces:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReplayState.
 const (
 	ReplayStateCanceled ReplayState = "canceled"
@@ -2529,6 +2550,48 @@ type NotificationList struct {
 	Notifications []Notification `json:"notifications"`
 	Total         int            `json:"total"`
 }
+
+// Onboarding defines model for Onboarding.
+type Onboarding struct {
+	// Brokers Addresses of the Kafka brokers, as WatchingCat is configured.
+	Brokers []string `json:"brokers"`
+
+	// DeadLetters Records that could not be decoded.
+	DeadLetters int64 `json:"dead_letters"`
+
+	// Error Why no broker answers.
+	Error *string `json:"error"`
+
+	// Reachable A broker has answered.
+	Reachable     bool    `json:"reachable"`
+	SaslMechanism *string `json:"sasl_mechanism"`
+
+	// Tls WatchingCat connects to the brokers with TLS.
+	Tls bool `json:"tls"`
+
+	// Topics One for each signal.
+	Topics []OnboardingTopic `json:"topics"`
+}
+
+// OnboardingTopic defines model for OnboardingTopic.
+type OnboardingTopic struct {
+	// Error Why it cannot be read.
+	Error  *string `json:"error"`
+	Exists bool    `json:"exists"`
+
+	// Received Spans, data points or log records that were read.
+	Received int64 `json:"received"`
+
+	// Records Sum of the offsets at which its partitions end.
+	Records int64                 `json:"records"`
+	Signal  OnboardingTopicSignal `json:"signal"`
+
+	// Topic Topic that is read; null if this signal is not read.
+	Topic *string `json:"topic"`
+}
+
+// OnboardingTopicSignal defines model for OnboardingTopic.Signal.
+type OnboardingTopicSignal string
 
 // Operation defines model for Operation.
 type Operation struct {
@@ -4768,6 +4831,9 @@ type ServerInterface interface {
 	// QueryMetrics Evaluate PromQL at one time or over a range.
 	// (POST /api/v1/metrics/query)
 	QueryMetrics(w http.ResponseWriter, r *http.Request, params QueryMetricsParams)
+	// GetOnboarding How a Collector sends data to this installation, and what has arrived.
+	// (GET /api/v1/onboarding)
+	GetOnboarding(w http.ResponseWriter, r *http.Request)
 	// GetPipeline Progress of each partition, and counters of the pipeline.
 	// (GET /api/v1/pipeline)
 	GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams)
@@ -5179,6 +5245,12 @@ func (_ Unimplemented) ListMetricLabels(w http.ResponseWriter, r *http.Request, 
 // QueryMetrics Evaluate PromQL at one time or over a range.
 // (POST /api/v1/metrics/query)
 func (_ Unimplemented) QueryMetrics(w http.ResponseWriter, r *http.Request, params QueryMetricsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetOnboarding How a Collector sends data to this installation, and what has arrived.
+// (GET /api/v1/onboarding)
+func (_ Unimplemented) GetOnboarding(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -8319,6 +8391,20 @@ func (siw *ServerInterfaceWrapper) QueryMetrics(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// GetOnboarding operation middleware
+func (siw *ServerInterfaceWrapper) GetOnboarding(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetOnboarding(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetPipeline operation middleware
 func (siw *ServerInterfaceWrapper) GetPipeline(w http.ResponseWriter, r *http.Request) {
 
@@ -10897,6 +10983,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/config", wrapper.GetConfig)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/onboarding", wrapper.GetOnboarding)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/health", wrapper.GetHealth)
 	})
 	r.Group(func(r chi.Router) {
@@ -12778,6 +12867,44 @@ type QueryMetricsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response QueryMetricsdefaultApplicationProblemPlusJSONResponse) VisitQueryMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOnboardingRequestObject struct {
+}
+
+type GetOnboardingResponseObject interface {
+	VisitGetOnboardingResponse(w http.ResponseWriter) error
+}
+
+type GetOnboarding200JSONResponse Onboarding
+
+func (response GetOnboarding200JSONResponse) VisitGetOnboardingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOnboardingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetOnboardingdefaultApplicationProblemPlusJSONResponse) VisitGetOnboardingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -14677,6 +14804,9 @@ type StrictServerInterface interface {
 	// QueryMetrics Evaluate PromQL at one time or over a range.
 	// (POST /api/v1/metrics/query)
 	QueryMetrics(ctx context.Context, request QueryMetricsRequestObject) (QueryMetricsResponseObject, error)
+	// GetOnboarding How a Collector sends data to this installation, and what has arrived.
+	// (GET /api/v1/onboarding)
+	GetOnboarding(ctx context.Context, request GetOnboardingRequestObject) (GetOnboardingResponseObject, error)
 	// GetPipeline Progress of each partition, and counters of the pipeline.
 	// (GET /api/v1/pipeline)
 	GetPipeline(ctx context.Context, request GetPipelineRequestObject) (GetPipelineResponseObject, error)
@@ -16091,6 +16221,30 @@ func (sh *strictHandler) QueryMetrics(w http.ResponseWriter, r *http.Request, pa
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(QueryMetricsResponseObject); ok {
 		if err := validResponse.VisitQueryMetricsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetOnboarding operation middleware
+func (sh *strictHandler) GetOnboarding(w http.ResponseWriter, r *http.Request) {
+	var request GetOnboardingRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOnboarding(ctx, request.(GetOnboardingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOnboarding")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetOnboardingResponseObject); ok {
+		if err := validResponse.VisitGetOnboardingResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -22,6 +22,7 @@ type Status struct {
 	}
 	States               func() []raw.Status // of the raw stores; nil: there are none
 	Links                Links
+	Kafka                Kafka
 	ExternalURL, Version string
 }
 

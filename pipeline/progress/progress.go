@@ -17,6 +17,7 @@ type Partition struct {
 	Watermark time.Time // event time up to which the views hold it; zero: unknown
 	Idle      bool      // the broker said that there is nothing more
 	Err       error     // why it is not read
+	NoTopic   bool      // because its topic does not exist
 }
 
 // Behind says why a partition is not caught up, when it may lag by so much event time; "": it is.

@@ -106,6 +106,7 @@ func (g *Generations) held() held {
 func (h held) with(st *source.PartitionState) progress.Partition {
 	p := h[source.PartitionID{Topic: st.Topic, Partition: st.Partition}]
 	p.Topic, p.Partition, p.End, p.Idle, p.Err = st.Topic, st.Partition, st.HighWatermark, st.Idle, st.Err
+	p.NoTopic = errors.Is(st.Err, source.ErrNoTopic)
 	p.Lag = max(0, p.End-p.Position)
 	if st.HighWatermark < 0 || st.LastFetch.IsZero() {
 		p.Lag = -1

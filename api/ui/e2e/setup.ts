@@ -16,8 +16,9 @@ async function freePort(): Promise<number> {
   })
 }
 
-async function answers(url: string, headers: Record<string, string>): Promise<boolean> {
+async function answers(url: string, headers: Record<string, string>, empty: boolean): Promise<boolean> {
   try {
+    if (empty) return (await fetch(`${url}/readyz`)).ok
     const res = await fetch(`${url}/api/v1/services`, { headers })
     return res.ok && ((await res.json()) as { total: number }).total > 0
   } catch {
@@ -36,7 +37,11 @@ export interface Demo {
 type Settings = Record<string, string>
 
 /** Starts the demo on free ports and a new data folder. Headers are what it takes to ask it something. */
-export async function demo(settings: Settings | ((url: string) => Settings), headers: Record<string, string> = {}): Promise<Demo> {
+export async function demo(
+  settings: Settings | ((url: string) => Settings),
+  headers: Record<string, string> = {},
+  more: string[] = [],
+): Promise<Demo> {
   const bin = process.env.WATCHINGCAT_BIN
   if (!bin) throw new Error('WATCHINGCAT_BIN is not set: give the path of the watchingcat program')
   const data = mkdtempSync(join(tmpdir(), 'watchingcat-e2e-'))
@@ -44,6 +49,7 @@ export async function demo(settings: Settings | ((url: string) => Settings), hea
   const url = `http://127.0.0.1:${http}`
   const args = ['demo', '--faults', 'deployment', '--data-dir', data, '--http-addr', `127.0.0.1:${http}`]
   args.push('--otlp-grpc-addr', `127.0.0.1:${grpc}`, '--otlp-http-addr', `127.0.0.1:${otlp}`)
+  args.push(...more)
   const env: Record<string, string | undefined> = { ...process.env, ...(typeof settings === 'function' ? settings(url) : settings) }
   delete env.WATCHINGCAT_BIN
   delete env.WATCHINGCAT_URL
@@ -56,7 +62,7 @@ export async function demo(settings: Settings | ((url: string) => Settings), hea
   child.on('exit', () => {
     ended = true
   })
-  for (let i = 0; !(await answers(url, headers)); i++) {
+  for (let i = 0; !(await answers(url, headers, more.includes('--empty'))); i++) {
     if (ended || i > 240) {
       child.kill('SIGKILL')
       throw new Error(`the demo does not answer:\n${log}`)

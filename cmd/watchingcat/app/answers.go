@@ -33,6 +33,8 @@ func (a *App) openAPI(context.Context) (err error) {
 		Logger: a.log, Slog: a.slog, Version: Version(), Retention: time.Duration(a.cfg.Retention1h),
 		Links: status.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL),
 			Kibana: link(a.cfg.KibanaURL)},
+		Kafka: status.Kafka{Brokers: a.cfg.KafkaBrokers, TLS: a.cfg.KafkaTLS, SASLMechanism: a.cfg.KafkaSASLMechanism,
+			Traces: a.cfg.KafkaTracesTopic, Metrics: a.cfg.KafkaMetricsTopic, Logs: a.cfg.KafkaLogsTopic},
 		ExternalURL: cmp.Or(a.cfg.ExternalURL, a.cfg.Scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins,
 		AllowedHosts: a.cfg.AllowedHosts, Auth: a.auth, RateLimit: a.cfg.RateLimit, Connections: (&descriptors{}).connections,
 		Limits: api.Limits{TraceBytes: a.memory().trace(), TracesBytes: 2 * a.memory().share(64, 32<<20)},

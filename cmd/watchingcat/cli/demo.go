@@ -32,6 +32,7 @@ var demoAlertmanager string
 
 func demoCommand() *cobra.Command {
 	var faults []string
+	var empty bool
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a broker, a simulated shop and WatchingCat in one process; needs no Kafka",
@@ -59,17 +60,18 @@ func demoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runDemo(c.Context(), cfg, turns, c.OutOrStdout(), c.ErrOrStderr())
+			return runDemo(c.Context(), cfg, turns, empty, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	config.AddSettings(c, "The demo uses the other settings of the server too, except those of the brokers. `watchingcat serve --help` lists them.",
 		"data_dir", "http_addr", "otlp_grpc_addr", "otlp_http_addr", "rule_files", "alertmanager_config", "memory_limit", "log_level",
 		"log_format")
 	c.Flags().StringSliceVar(&faults, "faults", demoFaultNames(), "`kinds` of faults that come in turn: "+strings.Join(demoFaultNames(), ", ")+"; none: nothing breaks")
+	c.Flags().BoolVar(&empty, "empty", false, "run without the simulated shop: only your own applications send, through the OTLP receivers")
 	return c
 }
 
-func runDemo(ctx context.Context, cfg *config.Loaded, faults faultTurns, out, logs io.Writer) (err error) {
+func runDemo(ctx context.Context, cfg *config.Loaded, faults faultTurns, empty bool, out, logs io.Writer) (err error) {
 	dir := filepath.Join(cfg.DataDir, "demo")
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("data folder: %w", err)
@@ -124,7 +126,9 @@ func runDemo(ctx context.Context, cfg *config.Loaded, faults faultTurns, out, lo
 	g.Go(func() error { return a.Run(gctx) })
 	g.Go(func() error { return in.Serve(gctx) })
 	g.Go(func() error { return recv.Run(gctx) })
-	g.Go(func() error { return load.run(gctx) })
+	if !empty {
+		g.Go(func() error { return load.run(gctx) })
+	}
 	g.Go(func() error { return keepSmall(gctx, broker) })
 	fmt.Fprint(out, demoText(a.Addr(), inAddr, faults, cfg.Config, dir))
 	err = g.Wait()

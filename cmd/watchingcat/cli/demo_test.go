@@ -65,7 +65,7 @@ func TestDemo(t *testing.T) {
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended, logs := make(chan error, 1), &apptest.Lines{}
-		go func() { ended <- runDemo(ctx, cfg, demoKinds, logs, logs) }()
+		go func() { ended <- runDemo(ctx, cfg, demoKinds, false, logs, logs) }()
 		until := func(what string, ok func() bool) {
 			t.Helper()
 			for deadline := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {

@@ -1415,6 +1415,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/onboarding": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a Collector sends data to this installation, and what has arrived.
+         * @description Addresses and names that the Collector's Kafka exporter needs. No credential is returned.
+         */
+        get: operations["getOnboarding"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -4692,6 +4712,43 @@ export interface components {
             prometheus: string | null;
             kibana: string | null;
         };
+        OnboardingTopic: {
+            /** @enum {string} */
+            signal: "traces" | "metrics" | "logs";
+            /** @description Topic that is read; null if this signal is not read. */
+            topic: string | null;
+            exists: boolean;
+            /**
+             * Format: int64
+             * @description Sum of the offsets at which its partitions end.
+             */
+            records: number;
+            /**
+             * Format: int64
+             * @description Spans, data points or log records that were read.
+             */
+            received: number;
+            /** @description Why it cannot be read. */
+            error: string | null;
+        };
+        Onboarding: {
+            /** @description Addresses of the Kafka brokers, as WatchingCat is configured. */
+            brokers: string[];
+            /** @description WatchingCat connects to the brokers with TLS. */
+            tls: boolean;
+            sasl_mechanism: string | null;
+            /** @description A broker has answered. */
+            reachable: boolean;
+            /** @description Why no broker answers. */
+            error: string | null;
+            /** @description One for each signal. */
+            topics: components["schemas"]["OnboardingTopic"][];
+            /**
+             * Format: int64
+             * @description Records that could not be decoded.
+             */
+            dead_letters: number;
+        };
         ConfigAnswer: {
             links: components["schemas"]["Links"];
             version: string;
@@ -7497,6 +7554,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ConfigAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getOnboarding: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Addresses, topics and counts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Onboarding"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -1,7 +1,7 @@
 import { Button, Menu } from '@mantine/core'
 import { Check as CheckIcon, Columns3, Rocket } from 'lucide-react'
-import { memo, useEffect, useMemo, useRef } from 'react'
-import { useLocation } from 'wouter'
+import { memo, Suspense, useEffect, useMemo, useRef, useState } from 'react'
+import { Link, useLocation } from 'wouter'
 import { useDimensionList, useTrends } from '../api/queries'
 import type { Alert } from '../api/types'
 import { Waiting } from '../components/bits'
@@ -12,14 +12,39 @@ import { PageHeader } from '../components/page'
 import { IncidentCard } from '../incident/card'
 import { none, percent, rate } from '../lib/format'
 import { alertsByService, failing } from '../lib/health'
+import { lazyPage } from '../lib/lazy'
 import { servicePath, useHref, useParam, useRange } from '../lib/url'
 import { useLive } from '../live/use-live'
+import { useOnboarding } from '../onboarding/queries'
 import { chosenColumns, columns, toggled } from '../services/columns'
 import { useHold } from '../services/hold'
 import { grouped, narrowRows, Order, rowsOf, type ServiceRow, totalsOf } from '../services/rows'
 import { ServicesTable } from '../services/table'
 
+const Onboarding = lazyPage<{ onDone: () => void }>(async () => ({ default: (await import('../onboarding/onboarding')).Onboarding }))
+
 const noAlerts: Alert[] = []
+
+/** The first page; of an installation without data how to send some. That stays until all has arrived, or one goes on. */
+export function FirstPage() {
+  const [range] = useRange()
+  const none = useLive('servicehealth', { range }).data?.services.length === 0
+  const { data } = useOnboarding(none)
+  const [left, setLeft] = useState(false)
+  const [began, setBegan] = useState(false)
+  if (!began && !left && none && data?.topics.every((t) => t.received === 0)) setBegan(true)
+  if (!began) return <ServicesPage />
+  return (
+    <Suspense>
+      <Onboarding
+        onDone={() => {
+          setBegan(false)
+          setLeft(true)
+        }}
+      />
+    </Suspense>
+  )
+}
 
 export function ServicesPage() {
   const [range] = useRange()
@@ -89,7 +114,15 @@ export function ServicesPage() {
           <Waiting what="services" error={live.error} />
         </div>
       ) : shown.count === 0 ? (
-        <p className="quiet">{all.length > 0 ? 'No service matches the filter.' : 'No spans in this range yet.'}</p>
+        <p className="quiet">
+          {all.length > 0 ? (
+            'No service matches the filter.'
+          ) : (
+            <>
+              No spans in this range yet. <Link href={href('/onboarding')}>Connect a Collector</Link>
+            </>
+          )}
+        </p>
       ) : (
         <div {...hold.handlers}>
           <ServicesTable rows={shown.rows} columns={picked} sort={sort} onSort={setSort} group={group} onOpen={open} />

@@ -73,6 +73,7 @@ export const navPages: NavPage[] = nav.flatMap((g) => g.pages)
 export const others: { path: string; label: string; key?: string; hidden?: true }[] = [
   { path: '/deployments', label: 'Deployments', key: 'd' },
   { path: '/alerts/new', label: 'New rule' },
+  { path: '/onboarding', label: 'Connect a Collector' },
   { path: '/graph', label: 'Rule', hidden: true },
 ]
 

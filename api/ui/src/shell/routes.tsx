@@ -1,6 +1,6 @@
 import { Link, Route, Switch, useLocation } from 'wouter'
 import { lazyPage } from '../lib/lazy'
-import { ServicesPage } from '../pages/services'
+import { FirstPage } from '../pages/services'
 
 const ServicePage = lazyPage(() => import('../pages/service'))
 const DeploymentsPage = lazyPage(() => import('../pages/deployments'))
@@ -19,13 +19,14 @@ const GraphPage = lazyPage(() => import('../pages/graph'))
 const SLOsPage = lazyPage(() => import('../pages/slos'))
 const SLOPage = lazyPage(() => import('../pages/slo'))
 const AccountPage = lazyPage(() => import('../pages/account'))
+const OnboardingPage = lazyPage(() => import('../pages/onboarding'))
 const PipelinePage = lazyPage(() => import('../pages/pipeline'))
 
 export function Routes() {
   const [location] = useLocation()
   return (
     <Switch>
-      <Route path="/" component={ServicesPage} />
+      <Route path="/" component={FirstPage} />
       <Route path="/services/:name">
         <ServicePage key={location} />
       </Route>
@@ -56,6 +57,7 @@ export function Routes() {
         <SLOPage key={location} />
       </Route>
       <Route path="/pipeline" component={PipelinePage} />
+      <Route path="/onboarding" component={OnboardingPage} />
       <Route path="/account" component={AccountPage} />
       <Route>
         <p className="quiet">

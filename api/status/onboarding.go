@@ -1,0 +1,63 @@
+package status
+
+import (
+	"context"
+
+	"github.com/gaurav/watchingcat/api/answer"
+	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/pipeline/progress"
+)
+
+// Kafka is how the topics are reached, without credentials. An empty topic is not read.
+type Kafka struct {
+	Brokers               []string
+	TLS                   bool
+	SASLMechanism         string
+	Traces, Metrics, Logs string // topics
+}
+
+// GetOnboarding implements rest.StrictServerInterface.
+func (s *Status) GetOnboarding(ctx context.Context, _ rest.GetOnboardingRequestObject) (rest.GetOnboardingResponseObject, error) {
+	c := s.Moment(ctx).Views.Counters()
+	out := rest.GetOnboarding200JSONResponse{Brokers: append([]string{}, s.Kafka.Brokers...), Tls: s.Kafka.TLS,
+		SaslMechanism: answer.TextOrNil(s.Kafka.SASLMechanism), DeadLetters: int64(c.DeadLetters)}
+	var points uint64
+	if s.Samples != nil {
+		m := s.Samples.Counters()
+		points, out.DeadLetters = m.Points, out.DeadLetters+int64(m.DeadLetters)
+	}
+	parts := s.Reading.Partitions()
+	for _, p := range parts {
+		if p.Err == nil || p.NoTopic {
+			out.Reachable = true
+		} else if out.Error == nil {
+			out.Error = answer.TextOrNil(p.Err.Error())
+		}
+	}
+	if out.Reachable {
+		out.Error = nil // of one topic, which says so itself
+	}
+	out.Topics = []rest.OnboardingTopic{
+		onboardingTopic(rest.OnboardingTopicSignalTraces, s.Kafka.Traces, c.Spans, parts),
+		onboardingTopic(rest.OnboardingTopicSignalMetrics, s.Kafka.Metrics, points, parts),
+		onboardingTopic(rest.OnboardingTopicSignalLogs, s.Kafka.Logs, c.Logs, parts),
+	}
+	return out, nil
+}
+
+func onboardingTopic(signal rest.OnboardingTopicSignal, topic string, received uint64, parts []progress.Partition) rest.OnboardingTopic {
+	out := rest.OnboardingTopic{Signal: signal, Topic: answer.TextOrNil(topic), Received: int64(received)}
+	for _, p := range parts {
+		if p.Topic != topic {
+			continue
+		}
+		if p.Err != nil {
+			out.Error = answer.TextOrNil(p.Err.Error())
+		}
+		if p.Partition >= 0 && !p.NoTopic {
+			out.Exists = true
+			out.Records += max(0, p.End)
+		}
+	}
+	return out
+}

@@ -1,1 +1,0 @@
-import{Mn as e,Nn as t}from"./index-DeYBDS6U.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};

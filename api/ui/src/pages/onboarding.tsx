@@ -1,0 +1,5 @@
+import { Onboarding } from '../onboarding/onboarding'
+
+export default function OnboardingPage() {
+  return <Onboarding />
+}
