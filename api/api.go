@@ -41,6 +41,7 @@ import (
 	"github.com/gaurav/watchingcat/api/alerting"
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/boards"
 	"github.com/gaurav/watchingcat/api/caller"
 	"github.com/gaurav/watchingcat/api/live"
 	"github.com/gaurav/watchingcat/api/older"
@@ -74,6 +75,8 @@ type Config struct {
 	SLOs  *books.SLOBook
 	// SavedViews are those of pages that users save; nil: they cannot.
 	SavedViews *books.ViewBook
+	// Dashboards are those that users make; nil: there are none.
+	Dashboards *books.DashboardBook
 	// Incidents are alerts that belong together, Notes what users said of them; nil: there are none, they cannot.
 	Incidents *incident.Book
 	Notes     *incident.NoteBook
@@ -166,6 +169,7 @@ type resources struct {
 	*alerting.Rules
 	*alerting.SLOs
 	*alerting.SavedViews
+	*boards.Dashboards
 	*alerting.Incidents
 	*alerting.Explanations
 	*alerting.Backtests
@@ -247,6 +251,7 @@ func (s *Server) resources() resources {
 		SLOs: &alerting.SLOs{Moments: s.Moments, Evaluator: c.Alerts, Book: c.SLOs, Engine: c.Engine, Queryable: c.Queryable,
 			Older: c.OlderMetrics},
 		SavedViews:   &alerting.SavedViews{Moments: s.Moments, Book: c.SavedViews},
+		Dashboards:   &boards.Dashboards{Book: c.Dashboards, Now: c.Now},
 		Explanations: &alerting.Explanations{Moments: s.Moments, Evaluator: c.Alerts},
 		Incidents:    &alerting.Incidents{Moments: s.Moments, Evaluator: c.Alerts, Book: c.Incidents, Notes: c.Notes},
 		Backtests: &alerting.Backtests{Writer: s.Writer, Moments: s.Moments, Rules: rules, Notifications: c.Notifications, Topics: c.Topics,

@@ -166,7 +166,7 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	require.NoError(t, err)
 	b.made = &fakeObjects{b: b, kv: kv}
 	c := Config{Views: b.script.Set, Pipeline: b.pipe, Replays: &fakeReplays{}, Alerts: b.alerts, Queryable: b.alerts.Queryable(),
-		Engine: engine, Registry: b.reg, Rules: &books.RuleBook{KV: kv, Objects: b.made}, SLOs: &books.SLOBook{KV: kv, Objects: b.made}, SavedViews: &books.ViewBook{KV: kv, Objects: b.made},
+		Engine: engine, Registry: b.reg, Rules: &books.RuleBook{KV: kv, Objects: b.made}, SLOs: &books.SLOBook{KV: kv, Objects: b.made}, Dashboards: &books.DashboardBook{KV: kv, Objects: b.made}, SavedViews: &books.ViewBook{KV: kv, Objects: b.made},
 		Incidents: b.incidents, Notes: &incident.NoteBook{KV: kv, Objects: b.made}, Store: kv, Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel),
 		Version: "1.2.3",
 		Links:   status.Links{Jaeger: "http://jaeger:16686"}, AllowedHosts: []string{"example.com"}} // the host of httptest's requests

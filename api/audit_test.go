@@ -79,6 +79,9 @@ var changes = []struct{ operation, request, entry string }{
 	{"createSavedView", `POST /api/v1/saved-views {"name":"v","page":"logs","query":"a=b"}`, "create saved_view NEW"},
 	{"updateSavedView", `PUT /api/v1/saved-views/NEW {"name":"w","page":"logs","query":"a=b"}`, "update saved_view NEW"},
 	{"deleteSavedView", `DELETE /api/v1/saved-views/NEW`, "delete saved_view NEW"},
+	{"createDashboard", `POST /api/v1/dashboards {"title":"D"}`, "create dashboard NEW"},
+	{"updateDashboard", `PUT /api/v1/dashboards/NEW {"title":"E"}`, "update dashboard NEW"},
+	{"deleteDashboard", `DELETE /api/v1/dashboards/NEW`, "delete dashboard NEW"},
 	{"acknowledgeIncident", `PUT /api/v1/incidents/INCIDENT/acknowledgement`, "acknowledge incident INCIDENT"},
 	{"withdrawIncidentAcknowledgement", `DELETE /api/v1/incidents/INCIDENT/acknowledgement`, "withdraw incident INCIDENT"},
 	{"commentIncident", `POST /api/v1/incidents/INCIDENT/comments {"text":"a full disk"}`, "comment incident INCIDENT"},
@@ -101,7 +104,7 @@ var changes = []struct{ operation, request, entry string }{
 // readers are the operations that send something and change nothing that others see.
 var readers = map[string]bool{"mcp": true, // each tool makes a request of its own, which is audited
 	"queryMetrics": true, "searchTraces": true, "searchLogs": true, "backtestAlertRule": true, "backtestRules": true,
-	"makeAlertRules": true,
+	"makeAlertRules": true, "convertDashboard": true,
 	"refreshLogin":   true,
 	"promQueryForm":  true, "promQueryRangeForm": true, "promExemplarsForm": true, "promFormatForm": true, "promParseForm": true,
 	"promLabelsForm": true, "promSeriesForm": true, "promRead": true, "jaegerTransform": true,

@@ -284,7 +284,7 @@ func FuzzBodies(f *testing.F) {
 // forget deletes what users made.
 func (b *bench) forget() {
 	b.t.Helper()
-	for _, kind := range []string{storage.KindRuleGroup, storage.KindRuleSwitch, storage.KindSLO} {
+	for _, kind := range []string{storage.KindRuleGroup, storage.KindRuleSwitch, storage.KindSLO, storage.KindDashboard} {
 		list, err := storage.Objects(b.made.kv, kind)
 		require.NoError(b.t, err)
 		for i := range list {

@@ -26,7 +26,8 @@ const (
 	KindRuleSwitch = "rule_switch" // a rule of a file that is switched off
 	KindSLO        = "slo"
 	KindSavedView  = "saved_view" // of a page, under a name
-	KindIncident   = "incident"   // who takes care of one, and comments on it
+	KindDashboard  = "dashboard"
+	KindIncident   = "incident" // who takes care of one, and comments on it
 	KindUser       = "user"
 	KindToken      = "token"
 	KindTokenUse   = "token_use" // when a token was used, by its id

@@ -181,6 +181,126 @@ func (e CheckStatus) Valid() bool {
 	}
 }
 
+// Defines values for DashboardPanelReduce.
+const (
+	DashboardPanelReduceEmpty DashboardPanelReduce = ""
+	DashboardPanelReduceLast  DashboardPanelReduce = "last"
+	DashboardPanelReduceMax   DashboardPanelReduce = "max"
+	DashboardPanelReduceMean  DashboardPanelReduce = "mean"
+	DashboardPanelReduceMin   DashboardPanelReduce = "min"
+	DashboardPanelReduceSum   DashboardPanelReduce = "sum"
+)
+
+// Valid indicates whether the value is a known member of the DashboardPanelReduce enum.
+func (e DashboardPanelReduce) Valid() bool {
+	switch e {
+	case DashboardPanelReduceEmpty:
+		return true
+	case DashboardPanelReduceLast:
+		return true
+	case DashboardPanelReduceMax:
+		return true
+	case DashboardPanelReduceMean:
+		return true
+	case DashboardPanelReduceMin:
+		return true
+	case DashboardPanelReduceSum:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DashboardPanelType.
+const (
+	DashboardPanelTypeHeatmap    DashboardPanelType = "heatmap"
+	DashboardPanelTypeRow        DashboardPanelType = "row"
+	DashboardPanelTypeStat       DashboardPanelType = "stat"
+	DashboardPanelTypeTable      DashboardPanelType = "table"
+	DashboardPanelTypeText       DashboardPanelType = "text"
+	DashboardPanelTypeTimeseries DashboardPanelType = "timeseries"
+)
+
+// Valid indicates whether the value is a known member of the DashboardPanelType enum.
+func (e DashboardPanelType) Valid() bool {
+	switch e {
+	case DashboardPanelTypeHeatmap:
+		return true
+	case DashboardPanelTypeRow:
+		return true
+	case DashboardPanelTypeStat:
+		return true
+	case DashboardPanelTypeTable:
+		return true
+	case DashboardPanelTypeText:
+		return true
+	case DashboardPanelTypeTimeseries:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DashboardPanelUnit.
+const (
+	DashboardPanelUnitBitss        DashboardPanelUnit = "bits/s"
+	DashboardPanelUnitBytes        DashboardPanelUnit = "bytes"
+	DashboardPanelUnitBytess       DashboardPanelUnit = "bytes/s"
+	DashboardPanelUnitEmpty        DashboardPanelUnit = ""
+	DashboardPanelUnitMilliseconds DashboardPanelUnit = "milliseconds"
+	DashboardPanelUnitPerSecond    DashboardPanelUnit = "per second"
+	DashboardPanelUnitPercent      DashboardPanelUnit = "percent"
+	DashboardPanelUnitRatio        DashboardPanelUnit = "ratio"
+	DashboardPanelUnitSeconds      DashboardPanelUnit = "seconds"
+)
+
+// Valid indicates whether the value is a known member of the DashboardPanelUnit enum.
+func (e DashboardPanelUnit) Valid() bool {
+	switch e {
+	case DashboardPanelUnitBitss:
+		return true
+	case DashboardPanelUnitBytes:
+		return true
+	case DashboardPanelUnitBytess:
+		return true
+	case DashboardPanelUnitEmpty:
+		return true
+	case DashboardPanelUnitMilliseconds:
+		return true
+	case DashboardPanelUnitPerSecond:
+		return true
+	case DashboardPanelUnitPercent:
+		return true
+	case DashboardPanelUnitRatio:
+		return true
+	case DashboardPanelUnitSeconds:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DashboardVariableType.
+const (
+	DashboardVariableTypeLabel DashboardVariableType = "label"
+	DashboardVariableTypeList  DashboardVariableType = "list"
+	DashboardVariableTypeText  DashboardVariableType = "text"
+)
+
+// Valid indicates whether the value is a known member of the DashboardVariableType enum.
+func (e DashboardVariableType) Valid() bool {
+	switch e {
+	case DashboardVariableTypeLabel:
+		return true
+	case DashboardVariableTypeList:
+		return true
+	case DashboardVariableTypeText:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryState.
 const (
 	Grouped   DeliveryState = "grouped"
@@ -1134,22 +1254,22 @@ func (e ListOperationsParamsKind) Valid() bool {
 
 // Defines values for AnalyzeSpansParamsPart.
 const (
-	Differences AnalyzeSpansParamsPart = "differences"
-	Facets      AnalyzeSpansParamsPart = "facets"
-	Groups      AnalyzeSpansParamsPart = "groups"
-	Heatmap     AnalyzeSpansParamsPart = "heatmap"
+	AnalyzeSpansParamsPartDifferences AnalyzeSpansParamsPart = "differences"
+	AnalyzeSpansParamsPartFacets      AnalyzeSpansParamsPart = "facets"
+	AnalyzeSpansParamsPartGroups      AnalyzeSpansParamsPart = "groups"
+	AnalyzeSpansParamsPartHeatmap     AnalyzeSpansParamsPart = "heatmap"
 )
 
 // Valid indicates whether the value is a known member of the AnalyzeSpansParamsPart enum.
 func (e AnalyzeSpansParamsPart) Valid() bool {
 	switch e {
-	case Differences:
+	case AnalyzeSpansParamsPartDifferences:
 		return true
-	case Facets:
+	case AnalyzeSpansParamsPartFacets:
 		return true
-	case Groups:
+	case AnalyzeSpansParamsPartGroups:
 		return true
-	case Heatmap:
+	case AnalyzeSpansParamsPartHeatmap:
 		return true
 	default:
 		return false
@@ -1527,11 +1647,143 @@ type ConfigAnswer struct {
 	Version     string  `json:"version"`
 }
 
+// ConvertedDashboard defines model for ConvertedDashboard.
+type ConvertedDashboard struct {
+	Dashboard DashboardInput `json:"dashboard"`
+	Notes     []struct {
+		// Panel Title of a panel; empty if the note is about the whole dashboard.
+		Panel string `json:"panel"`
+		Text  string `json:"text"`
+	} `json:"notes"`
+}
+
 // CountPoint defines model for CountPoint.
 type CountPoint struct {
 	Count int64     `json:"count"`
 	Time  time.Time `json:"time"`
 }
+
+// Dashboard defines model for Dashboard.
+type Dashboard struct {
+	Description *string `json:"description,omitempty"`
+
+	// Example Part of WatchingCat: it cannot be changed.
+	Example   bool                `json:"example"`
+	Id        string              `json:"id"`
+	Panels    []DashboardPanel    `json:"panels"`
+	Title     string              `json:"title"`
+	UpdatedAt *time.Time          `json:"updated_at,omitempty"`
+	UpdatedBy *string             `json:"updated_by,omitempty"`
+	Variables []DashboardVariable `json:"variables"`
+}
+
+// DashboardHeader defines model for DashboardHeader.
+type DashboardHeader struct {
+	// Bytes Size of its JSON as it is stored.
+	Bytes       int        `json:"bytes"`
+	Description *string    `json:"description,omitempty"`
+	Example     bool       `json:"example"`
+	Id          string     `json:"id"`
+	Panels      int        `json:"panels"`
+	Title       string     `json:"title"`
+	UpdatedAt   *time.Time `json:"updated_at,omitempty"`
+	UpdatedBy   *string    `json:"updated_by,omitempty"`
+}
+
+// DashboardInput defines model for DashboardInput.
+type DashboardInput struct {
+	Description *string `json:"description,omitempty"`
+
+	// Panels In reading order. Each stands right of the one before it, or below where it has no room.
+	Panels    *[]DashboardPanel    `json:"panels,omitempty"`
+	Title     string               `json:"title"`
+	Variables *[]DashboardVariable `json:"variables,omitempty"`
+}
+
+// DashboardList defines model for DashboardList.
+type DashboardList struct {
+	Dashboards []DashboardHeader `json:"dashboards"`
+
+	// Limits The most that is stored. A larger dashboard is rejected with `invalid_dashboard`.
+	Limits struct {
+		// Bytes JSON of a dashboard.
+		Bytes      int `json:"bytes"`
+		Dashboards int `json:"dashboards"`
+
+		// Panels Panels of a dashboard.
+		Panels int `json:"panels"`
+
+		// Variables Variables of a dashboard.
+		Variables int `json:"variables"`
+	} `json:"limits"`
+}
+
+// DashboardPanel defines model for DashboardPanel.
+type DashboardPanel struct {
+	Description *string `json:"description,omitempty"`
+
+	// Height In steps of 48 pixels.
+	Height  int                    `json:"height"`
+	Queries *[]DashboardPanelQuery `json:"queries,omitempty"`
+
+	// Reduce Calculation of a stat over the time range. The default is `last`.
+	Reduce *DashboardPanelReduce `json:"reduce,omitempty"`
+
+	// Text Content of a text panel: Markdown with headings, lists, emphasis, code and links.
+	Text  *string             `json:"text,omitempty"`
+	Title *string             `json:"title,omitempty"`
+	Type  DashboardPanelType  `json:"type"`
+	Unit  *DashboardPanelUnit `json:"unit,omitempty"`
+
+	// Width In columns of twelve.
+	Width int `json:"width"`
+}
+
+// DashboardPanelReduce Calculation of a stat over the time range. The default is `last`.
+type DashboardPanelReduce string
+
+// DashboardPanelType defines model for DashboardPanel.Type.
+type DashboardPanelType string
+
+// DashboardPanelUnit defines model for DashboardPanel.Unit.
+type DashboardPanelUnit string
+
+// DashboardPanelQuery defines model for DashboardPanelQuery.
+type DashboardPanelQuery struct {
+	// Expr PromQL. Variables are written $name, ${name} or [[name]]; $__rate_interval, $__interval and $__range are durations.
+	Expr string `json:"expr"`
+
+	// Legend Name of its series, with {{label}}.
+	Legend *string `json:"legend,omitempty"`
+}
+
+// DashboardVariable defines model for DashboardVariable.
+type DashboardVariable struct {
+	// All All values can be chosen at once, as `.*`.
+	All     *bool     `json:"all,omitempty"`
+	Default *[]string `json:"default,omitempty"`
+	Label   *string   `json:"label,omitempty"`
+
+	// Multi Several values can be chosen. They become a regular expression.
+	Multi *bool `json:"multi,omitempty"`
+
+	// Name Used as $name in expressions and titles.
+	Name string `json:"name"`
+
+	// Regex Only values that it matches are offered; its first group, if there is one, is the value.
+	Regex *string `json:"regex,omitempty"`
+
+	// Selector Series whose label values are offered. Without it, all series. May use other variables.
+	Selector *string `json:"selector,omitempty"`
+	Title    *string `json:"title,omitempty"`
+
+	// Type `label`: the values of a label. `list`: `values`. `text`: free text.
+	Type   DashboardVariableType `json:"type"`
+	Values *[]string             `json:"values,omitempty"`
+}
+
+// DashboardVariableType `label`: the values of a label. `list`: `values`. `text`: free text.
+type DashboardVariableType string
 
 // DatabaseCall defines model for DatabaseCall.
 type DatabaseCall struct {
@@ -3830,6 +4082,21 @@ type ListAuditParams struct {
 // ListAuditParamsKind defines parameters for ListAudit.
 type ListAuditParamsKind string
 
+// ConvertDashboardJSONBody defines parameters for ConvertDashboard.
+type ConvertDashboardJSONBody map[string]interface{}
+
+// DeleteDashboardParams defines parameters for DeleteDashboard.
+type DeleteDashboardParams struct {
+	// IfMatch The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// UpdateDashboardParams defines parameters for UpdateDashboard.
+type UpdateDashboardParams struct {
+	// IfMatch The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListDatabasesParams defines parameters for ListDatabases.
 type ListDatabasesParams struct {
 	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
@@ -4655,6 +4922,15 @@ type LoginUserJSONRequestBody = LoginInput
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordInput
 
+// CreateDashboardJSONRequestBody defines body for CreateDashboard for application/json ContentType.
+type CreateDashboardJSONRequestBody = DashboardInput
+
+// ConvertDashboardJSONRequestBody defines body for ConvertDashboard for application/json ContentType.
+type ConvertDashboardJSONRequestBody ConvertDashboardJSONBody
+
+// UpdateDashboardJSONRequestBody defines body for UpdateDashboard for application/json ContentType.
+type UpdateDashboardJSONRequestBody = DashboardInput
+
 // CommentIncidentJSONRequestBody defines body for CommentIncident for application/json ContentType.
 type CommentIncidentJSONRequestBody = IncidentCommentInput
 
@@ -4765,6 +5041,24 @@ type ServerInterface interface {
 	// GetConfig Configuration of this installation for the page.
 	// (GET /api/v1/config)
 	GetConfig(w http.ResponseWriter, r *http.Request)
+	// ListDashboards All dashboards by title, without their panels; the example last.
+	// (GET /api/v1/dashboards)
+	ListDashboards(w http.ResponseWriter, r *http.Request)
+	// CreateDashboard Create a dashboard.
+	// (POST /api/v1/dashboards)
+	CreateDashboard(w http.ResponseWriter, r *http.Request)
+	// ConvertDashboard Make a dashboard of Grafana's JSON, without storing it.
+	// (POST /api/v1/dashboards/convert)
+	ConvertDashboard(w http.ResponseWriter, r *http.Request)
+	// DeleteDashboard Delete a dashboard.
+	// (DELETE /api/v1/dashboards/{id})
+	DeleteDashboard(w http.ResponseWriter, r *http.Request, id string, params DeleteDashboardParams)
+	// GetDashboard One dashboard.
+	// (GET /api/v1/dashboards/{id})
+	GetDashboard(w http.ResponseWriter, r *http.Request, id string)
+	// UpdateDashboard Replace a dashboard.
+	// (PUT /api/v1/dashboards/{id})
+	UpdateDashboard(w http.ResponseWriter, r *http.Request, id string, params UpdateDashboardParams)
 	// ListDatabases Database calls.
 	// (GET /api/v1/databases)
 	ListDatabases(w http.ResponseWriter, r *http.Request, params ListDatabasesParams)
@@ -5113,6 +5407,42 @@ func (_ Unimplemented) RefreshLogin(w http.ResponseWriter, r *http.Request) {
 // GetConfig Configuration of this installation for the page.
 // (GET /api/v1/config)
 func (_ Unimplemented) GetConfig(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListDashboards All dashboards by title, without their panels; the example last.
+// (GET /api/v1/dashboards)
+func (_ Unimplemented) ListDashboards(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateDashboard Create a dashboard.
+// (POST /api/v1/dashboards)
+func (_ Unimplemented) CreateDashboard(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ConvertDashboard Make a dashboard of Grafana's JSON, without storing it.
+// (POST /api/v1/dashboards/convert)
+func (_ Unimplemented) ConvertDashboard(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteDashboard Delete a dashboard.
+// (DELETE /api/v1/dashboards/{id})
+func (_ Unimplemented) DeleteDashboard(w http.ResponseWriter, r *http.Request, id string, params DeleteDashboardParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetDashboard One dashboard.
+// (GET /api/v1/dashboards/{id})
+func (_ Unimplemented) GetDashboard(w http.ResponseWriter, r *http.Request, id string) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UpdateDashboard Replace a dashboard.
+// (PUT /api/v1/dashboards/{id})
+func (_ Unimplemented) UpdateDashboard(w http.ResponseWriter, r *http.Request, id string, params UpdateDashboardParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -6264,6 +6594,174 @@ func (siw *ServerInterfaceWrapper) GetConfig(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetConfig(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListDashboards operation middleware
+func (siw *ServerInterfaceWrapper) ListDashboards(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDashboards(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateDashboard operation middleware
+func (siw *ServerInterfaceWrapper) CreateDashboard(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateDashboard(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ConvertDashboard operation middleware
+func (siw *ServerInterfaceWrapper) ConvertDashboard(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConvertDashboard(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteDashboard operation middleware
+func (siw *ServerInterfaceWrapper) DeleteDashboard(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteDashboardParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteDashboard(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetDashboard operation middleware
+func (siw *ServerInterfaceWrapper) GetDashboard(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetDashboard(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UpdateDashboard operation middleware
+func (siw *ServerInterfaceWrapper) UpdateDashboard(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateDashboardParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UpdateDashboard(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -10911,6 +11409,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/slos/{id}/budget", wrapper.GetSLOBudget)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/dashboards", wrapper.ListDashboards)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/dashboards", wrapper.CreateDashboard)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/dashboards/convert", wrapper.ConvertDashboard)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/api/v1/dashboards/{id}", wrapper.DeleteDashboard)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/dashboards/{id}", wrapper.GetDashboard)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/api/v1/dashboards/{id}", wrapper.UpdateDashboard)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/auth/login", wrapper.LoginUser)
 	})
 	r.Group(func(r chi.Router) {
@@ -12006,6 +12522,256 @@ type GetConfigdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetConfigdefaultApplicationProblemPlusJSONResponse) VisitGetConfigResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDashboardsRequestObject struct {
+}
+
+type ListDashboardsResponseObject interface {
+	VisitListDashboardsResponse(w http.ResponseWriter) error
+}
+
+type ListDashboards200JSONResponse DashboardList
+
+func (response ListDashboards200JSONResponse) VisitListDashboardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDashboardsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDashboardsdefaultApplicationProblemPlusJSONResponse) VisitListDashboardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDashboardRequestObject struct {
+	Body *CreateDashboardJSONRequestBody
+}
+
+type CreateDashboardResponseObject interface {
+	VisitCreateDashboardResponse(w http.ResponseWriter) error
+}
+
+type CreateDashboard201JSONResponse Dashboard
+
+func (response CreateDashboard201JSONResponse) VisitCreateDashboardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDashboarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateDashboarddefaultApplicationProblemPlusJSONResponse) VisitCreateDashboardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConvertDashboardRequestObject struct {
+	Body *ConvertDashboardJSONRequestBody
+}
+
+type ConvertDashboardResponseObject interface {
+	VisitConvertDashboardResponse(w http.ResponseWriter) error
+}
+
+type ConvertDashboard200JSONResponse ConvertedDashboard
+
+func (response ConvertDashboard200JSONResponse) VisitConvertDashboardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConvertDashboarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ConvertDashboarddefaultApplicationProblemPlusJSONResponse) VisitConvertDashboardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDashboardRequestObject struct {
+	Id     string `json:"id"`
+	Params DeleteDashboardParams
+}
+
+type DeleteDashboardResponseObject interface {
+	VisitDeleteDashboardResponse(w http.ResponseWriter) error
+}
+
+type DeleteDashboard204Response struct {
+}
+
+func (response DeleteDashboard204Response) VisitDeleteDashboardResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteDashboarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteDashboarddefaultApplicationProblemPlusJSONResponse) VisitDeleteDashboardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDashboardRequestObject struct {
+	Id string `json:"id"`
+}
+
+type GetDashboardResponseObject interface {
+	VisitGetDashboardResponse(w http.ResponseWriter) error
+}
+
+type GetDashboard200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetDashboard200JSONResponse struct {
+	Body    Dashboard
+	Headers GetDashboard200ResponseHeaders
+}
+
+func (response GetDashboard200JSONResponse) VisitGetDashboardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDashboarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDashboarddefaultApplicationProblemPlusJSONResponse) VisitGetDashboardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateDashboardRequestObject struct {
+	Id     string `json:"id"`
+	Params UpdateDashboardParams
+	Body   *UpdateDashboardJSONRequestBody
+}
+
+type UpdateDashboardResponseObject interface {
+	VisitUpdateDashboardResponse(w http.ResponseWriter) error
+}
+
+type UpdateDashboard200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateDashboard200JSONResponse struct {
+	Body    Dashboard
+	Headers UpdateDashboard200ResponseHeaders
+}
+
+func (response UpdateDashboard200JSONResponse) VisitUpdateDashboardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateDashboarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateDashboarddefaultApplicationProblemPlusJSONResponse) VisitUpdateDashboardResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -14738,6 +15504,24 @@ type StrictServerInterface interface {
 	// GetConfig Configuration of this installation for the page.
 	// (GET /api/v1/config)
 	GetConfig(ctx context.Context, request GetConfigRequestObject) (GetConfigResponseObject, error)
+	// ListDashboards All dashboards by title, without their panels; the example last.
+	// (GET /api/v1/dashboards)
+	ListDashboards(ctx context.Context, request ListDashboardsRequestObject) (ListDashboardsResponseObject, error)
+	// CreateDashboard Create a dashboard.
+	// (POST /api/v1/dashboards)
+	CreateDashboard(ctx context.Context, request CreateDashboardRequestObject) (CreateDashboardResponseObject, error)
+	// ConvertDashboard Make a dashboard of Grafana's JSON, without storing it.
+	// (POST /api/v1/dashboards/convert)
+	ConvertDashboard(ctx context.Context, request ConvertDashboardRequestObject) (ConvertDashboardResponseObject, error)
+	// DeleteDashboard Delete a dashboard.
+	// (DELETE /api/v1/dashboards/{id})
+	DeleteDashboard(ctx context.Context, request DeleteDashboardRequestObject) (DeleteDashboardResponseObject, error)
+	// GetDashboard One dashboard.
+	// (GET /api/v1/dashboards/{id})
+	GetDashboard(ctx context.Context, request GetDashboardRequestObject) (GetDashboardResponseObject, error)
+	// UpdateDashboard Replace a dashboard.
+	// (PUT /api/v1/dashboards/{id})
+	UpdateDashboard(ctx context.Context, request UpdateDashboardRequestObject) (UpdateDashboardResponseObject, error)
 	// ListDatabases Database calls.
 	// (GET /api/v1/databases)
 	ListDatabases(ctx context.Context, request ListDatabasesRequestObject) (ListDatabasesResponseObject, error)
@@ -15629,6 +16413,179 @@ func (sh *strictHandler) GetConfig(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetConfigResponseObject); ok {
 		if err := validResponse.VisitGetConfigResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDashboards operation middleware
+func (sh *strictHandler) ListDashboards(w http.ResponseWriter, r *http.Request) {
+	var request ListDashboardsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDashboards(ctx, request.(ListDashboardsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDashboards")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDashboardsResponseObject); ok {
+		if err := validResponse.VisitListDashboardsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateDashboard operation middleware
+func (sh *strictHandler) CreateDashboard(w http.ResponseWriter, r *http.Request) {
+	var request CreateDashboardRequestObject
+
+	var body CreateDashboardJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateDashboard(ctx, request.(CreateDashboardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateDashboard")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateDashboardResponseObject); ok {
+		if err := validResponse.VisitCreateDashboardResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ConvertDashboard operation middleware
+func (sh *strictHandler) ConvertDashboard(w http.ResponseWriter, r *http.Request) {
+	var request ConvertDashboardRequestObject
+
+	var body ConvertDashboardJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConvertDashboard(ctx, request.(ConvertDashboardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConvertDashboard")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConvertDashboardResponseObject); ok {
+		if err := validResponse.VisitConvertDashboardResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteDashboard operation middleware
+func (sh *strictHandler) DeleteDashboard(w http.ResponseWriter, r *http.Request, id string, params DeleteDashboardParams) {
+	var request DeleteDashboardRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteDashboard(ctx, request.(DeleteDashboardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteDashboard")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteDashboardResponseObject); ok {
+		if err := validResponse.VisitDeleteDashboardResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetDashboard operation middleware
+func (sh *strictHandler) GetDashboard(w http.ResponseWriter, r *http.Request, id string) {
+	var request GetDashboardRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDashboard(ctx, request.(GetDashboardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDashboard")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetDashboardResponseObject); ok {
+		if err := validResponse.VisitGetDashboardResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UpdateDashboard operation middleware
+func (sh *strictHandler) UpdateDashboard(w http.ResponseWriter, r *http.Request, id string, params UpdateDashboardParams) {
+	var request UpdateDashboardRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateDashboardJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateDashboard(ctx, request.(UpdateDashboardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateDashboard")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UpdateDashboardResponseObject); ok {
+		if err := validResponse.VisitUpdateDashboardResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

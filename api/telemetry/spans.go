@@ -98,20 +98,20 @@ type analysis struct {
 
 func newAnalysis(m answer.Moment, p *rest.AnalyzeSpansParams, r answer.Range) (a *analysis, err error) {
 	a = &analysis{parts: p.Part, by: answer.Value(p.By), onlyOK: answer.Value(p.Status) == rest.AnalyzeSpansParamsStatusOk}
-	if a.has(rest.Heatmap) {
+	if a.has(rest.AnalyzeSpansParamsPartHeatmap) {
 		a.heatmap = spans.NewHeatmap(r.Start, r.End, cmp.Or(answer.Value(p.Columns), 60))
 	}
-	if a.has(rest.Groups) {
+	if a.has(rest.AnalyzeSpansParamsPartGroups) {
 		if a.by == "" {
 			return nil, answer.Advise(answer.Problemf(answer.ErrBadRequest, "missing_parameter", "by is not given"),
 				"Give the attribute whose values are the groups, as by=http.route.")
 		}
 		a.groups = spans.NewGroups()
 	}
-	if a.has(rest.Facets) {
+	if a.has(rest.AnalyzeSpansParamsPartFacets) {
 		a.facets = spans.NewContrast(false)
 	}
-	if a.has(rest.Differences) {
+	if a.has(rest.AnalyzeSpansParamsPartDifferences) {
 		// Of a region the operation may be what differs.
 		a.contrast = spans.NewContrast(answer.Value(p.Select) != rest.AnalyzeSpansParamsSelectRegion)
 		a.selects, err = selection(m, p, r)

@@ -91,10 +91,11 @@ var may = map[string]struct {
 		"what was observed is answered without rules and alerts"},
 	"api/alerting": {[]string{"storage", "views", "pipeline/progress", "evaluator", "notify", "api/rest", "api/answer", "api/caller"},
 		"rules and alerts are answered without telemetry beside queries"},
+	"api/boards": {[]string{"evaluator/books", "api/rest", "api/answer", "api/caller"}, "dashboards are documents; the page draws them"},
 	"api/live": {[]string{"views", "api/rest", "api/answer", "api/status", "api/telemetry", "api/alerting"},
 		"what is pushed is what GET answers; no handler knows who follows"},
 	"api": {[]string{"storage", "views", "pipeline/progress", "evaluator", "notify", "deploy/docs", "api/rest", "api/ui", "api/auth",
-		"api/answer", "api/caller", "api/older", "api/jaeger", "api/prom", "api/mcp", "api/status", "api/telemetry", "api/alerting", "api/live"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
+		"api/answer", "api/caller", "api/older", "api/jaeger", "api/prom", "api/mcp", "api/status", "api/telemetry", "api/alerting", "api/boards", "api/live"}, "the API knows no Kafka: it declares what it needs and cmd adapts"},
 	"cmd": {[]string{"cmd/watchingcat/cli", "storage", "views", "pipeline", "evaluator", "notify", "api"},
 		"only cmd wires everything"},
 

@@ -27,6 +27,7 @@ func (a *App) openAPI(context.Context) (err error) {
 		Engine: query.NewEngine(query.EngineConfig{Concurrency: queriesAtOnce}, a.slog, a.reg),
 		Rules:  a.rules, SLOs: a.slos, Incidents: a.incidents,
 		SavedViews: &books.ViewBook{KV: a.db, Objects: a.objects},
+		Dashboards: &books.DashboardBook{KV: a.db, Objects: a.objects},
 		Notes:      &incident.NoteBook{KV: a.db, Objects: a.objects}, OlderMetrics: a.cfg.PrometheusURL != "", Store: a.db,
 		Notifications: a.notifier,
 		Alertmanager:  a.notifier.API(), ExternalLabels: a.external, Registry: a.reg, Meter: a.own.meter("api"), Tracer: a.own.tracer("api"),

@@ -1015,6 +1015,67 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/dashboards": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All dashboards by title, without their panels; the example last. */
+        get: operations["listDashboards"];
+        put?: never;
+        /** Create a dashboard. */
+        post: operations["createDashboard"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dashboards/convert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a dashboard of Grafana's JSON, without storing it.
+         * @description Takes an export of Grafana, an answer of its API, or a resource with a classic spec; not schema v2. Panels of type timeseries, graph, stat, gauge, bargauge, heatmap, table, text and row are converted.
+         *     Other panels become text with their queries. `notes` list all differences by panel.
+         */
+        post: operations["convertDashboard"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dashboards/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of a dashboard. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** One dashboard. */
+        get: operations["getDashboard"];
+        /** Replace a dashboard. */
+        put: operations["updateDashboard"];
+        post?: never;
+        /** Delete a dashboard. */
+        delete: operations["deleteDashboard"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -4047,6 +4108,105 @@ export interface components {
             total?: string;
             labels?: components["schemas"]["Labels"];
         };
+        DashboardVariable: {
+            /** @description Used as $name in expressions and titles. */
+            name: string;
+            title?: string;
+            /**
+             * @description `label`: the values of a label. `list`: `values`. `text`: free text.
+             * @enum {string}
+             */
+            type: "label" | "list" | "text";
+            label?: string;
+            /** @description Series whose label values are offered. Without it, all series. May use other variables. */
+            selector?: string;
+            /** @description Only values that it matches are offered; its first group, if there is one, is the value. */
+            regex?: string;
+            values?: string[];
+            default?: string[];
+            /** @description Several values can be chosen. They become a regular expression. */
+            multi?: boolean;
+            /** @description All values can be chosen at once, as `.*`. */
+            all?: boolean;
+        };
+        DashboardPanelQuery: {
+            /** @description PromQL. Variables are written $name, ${name} or [[name]]; $__rate_interval, $__interval and $__range are durations. */
+            expr: string;
+            /** @description Name of its series, with {{label}}. */
+            legend?: string;
+        };
+        DashboardPanel: {
+            /** @enum {string} */
+            type: "timeseries" | "stat" | "heatmap" | "table" | "text" | "row";
+            title?: string;
+            description?: string;
+            /** @description In columns of twelve. */
+            width: number;
+            /** @description In steps of 48 pixels. */
+            height: number;
+            /** @enum {string} */
+            unit?: "" | "percent" | "ratio" | "seconds" | "milliseconds" | "bytes" | "bytes/s" | "bits/s" | "per second";
+            /**
+             * @description Calculation of a stat over the time range. The default is `last`.
+             * @enum {string}
+             */
+            reduce?: "" | "last" | "mean" | "max" | "min" | "sum";
+            queries?: components["schemas"]["DashboardPanelQuery"][];
+            /** @description Content of a text panel: Markdown with headings, lists, emphasis, code and links. */
+            text?: string;
+        };
+        DashboardInput: {
+            title: string;
+            description?: string;
+            variables?: components["schemas"]["DashboardVariable"][];
+            /** @description In reading order. Each stands right of the one before it, or below where it has no room. */
+            panels?: components["schemas"]["DashboardPanel"][];
+        };
+        Dashboard: {
+            id: string;
+            title: string;
+            description?: string;
+            variables: components["schemas"]["DashboardVariable"][];
+            panels: components["schemas"]["DashboardPanel"][];
+            /** @description Part of WatchingCat: it cannot be changed. */
+            example: boolean;
+            /** Format: date-time */
+            updated_at?: string;
+            updated_by?: string;
+        };
+        DashboardHeader: {
+            id: string;
+            title: string;
+            description?: string;
+            panels: number;
+            /** @description Size of its JSON as it is stored. */
+            bytes: number;
+            example: boolean;
+            /** Format: date-time */
+            updated_at?: string;
+            updated_by?: string;
+        };
+        DashboardList: {
+            dashboards: components["schemas"]["DashboardHeader"][];
+            /** @description The most that is stored. A larger dashboard is rejected with `invalid_dashboard`. */
+            limits: {
+                dashboards: number;
+                /** @description Panels of a dashboard. */
+                panels: number;
+                /** @description Variables of a dashboard. */
+                variables: number;
+                /** @description JSON of a dashboard. */
+                bytes: number;
+            };
+        };
+        ConvertedDashboard: {
+            dashboard: components["schemas"]["DashboardInput"];
+            notes: {
+                /** @description Title of a panel; empty if the note is about the whole dashboard. */
+                panel: string;
+                text: string;
+            }[];
+        };
         IncidentHeader: {
             id: string;
             /** @description What is wrong where it begins; without a known cause, the summary of its most severe alert. */
@@ -6904,6 +7064,161 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SLOBudget"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listDashboards: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The dashboards. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DashboardList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createDashboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DashboardInput"];
+            };
+        };
+        responses: {
+            /** @description The dashboard. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dashboard"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    convertDashboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        responses: {
+            /** @description The dashboard and the differences. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConvertedDashboard"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDashboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of a dashboard. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The dashboard. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dashboard"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateDashboard: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins. */
+                "If-Match"?: components["parameters"]["ifMatch"];
+            };
+            path: {
+                /** @description ID of a dashboard. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DashboardInput"];
+            };
+        };
+        responses: {
+            /** @description The new dashboard. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dashboard"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteDashboard: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins. */
+                "If-Match"?: components["parameters"]["ifMatch"];
+            };
+            path: {
+                /** @description ID of a dashboard. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };
