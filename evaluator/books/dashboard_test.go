@@ -86,6 +86,8 @@ const grafanaBoardText = `{
 			"multi": true, "includeAll": true, "current": {"value": ["$__all"]}},
 		{"name": "host", "type": "query", "query": "label_values(instance)", "regex": "/([^:]+):.*/", "current": {"value": "a:1"}},
 		{"name": "odd", "type": "query", "query": "query_result(up)"},
+		{"name": "found", "type": "query", "query": "calls_total{a=\"b\"}", "regex": "/.*service_name=\"([^\"]+)\".*/"},
+		{"name": "most", "type": "query", "query": "query_result(count by (op) (calls_total))", "regex": "/.*op=\\\"(.*)\\\".*/"},
 		{"name": "filters", "type": "adhoc"},
 		{"name": "res", "type": "interval", "query": "1m,5m : 5m, ten : 10m"},
 		{"name": "free", "type": "textbox", "query": ""}
@@ -115,6 +117,8 @@ func TestFromGrafana(t *testing.T) {
 		{Name: "service", Title: "Service", Type: "label", Label: "service_name", Selector: `calls_total{env="$env"}`, Multi: true, All: true},
 		{Name: "host", Type: "label", Label: "instance", Regex: "([^:]+):.*", Default: []string{"a:1"}},
 		{Name: "odd", Type: "text", Default: []string{".*"}},
+		{Name: "found", Type: "label", Label: "service_name", Selector: `calls_total{a="b"}`},
+		{Name: "most", Type: "label", Label: "op"},
 		{Name: "res", Type: "list", Values: []string{"1m", "5m", "10m"}},
 		{Name: "free", Type: "text"},
 	}, d.Variables)
@@ -135,6 +139,7 @@ func TestFromGrafana(t *testing.T) {
 	require.Equal(t, []string{
 		": variable $ds chooses a data source: left out, there is one",
 		`: variable $odd asks "query_result(up)", which is not label_values(): it is a text field`,
+		`: variable $most asks "query_result(count by (op) (calls_total))": all values of the label op are offered`,
 		": variable $filters: ad hoc filters are not supported",
 		`: annotations "deploys": not supported`,
 		": links of the dashboard: not supported",

@@ -40,7 +40,7 @@ func (g *grafanaImport) panel(p *grafanaPanel) {
 		out.Type, out.Text = "text", "This panel is kept in a library of Grafana and is not part of the export."
 	case !known:
 		g.note(title, "panels of type %q are not supported; shown as text with their queries", p.Type)
-		out.Type, out.Text = "text", placeholder(p)
+		out.Type, out.Text, out.Height = "text", placeholder(p), min(out.Height, usualPanelHeight)
 	case kind == "row":
 		out.Type, out.Width, out.Height = "row", dashboardColumns, 1
 	case kind == "text":
@@ -57,7 +57,8 @@ func (g *grafanaImport) panel(p *grafanaPanel) {
 		}
 		if len(out.Queries) == 0 {
 			g.note(title, "it has no query that can be shown; shown as text")
-			out = Panel{Title: out.Title, Description: out.Description, Width: out.Width, Height: out.Height, Type: "text", Text: placeholder(p)}
+			out = Panel{Title: out.Title, Description: out.Description, Width: out.Width, Height: min(out.Height, usualPanelHeight), Type: "text",
+				Text: placeholder(p)}
 		}
 	}
 	g.add(out)

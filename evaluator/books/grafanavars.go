@@ -4,6 +4,10 @@ import (
 	"encoding/json"
 	"regexp"
 	"strings"
+
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/gaurav/watchingcat/evaluator/query"
 )
 
 type grafanaVariable struct {
@@ -23,6 +27,7 @@ type grafanaVariable struct {
 
 var (
 	labelValuesOf = regexp.MustCompile(`(?s)^\s*label_values\(\s*(.+?)\s*,\s*"?([\w.]+)"?\s*\)\s*$`)
+	labelInRegex  = regexp.MustCompile(`(\w+)=\\?"\(`)
 	labelValues   = regexp.MustCompile(`^\s*label_values\(\s*"?([\w.]+)"?\s*\)\s*$`)
 )
 
@@ -45,6 +50,9 @@ func (g *grafanaImport) variables(list []grafanaVariable) {
 		}
 		out := Variable{Name: v.Name, Title: cut(string(v.Label), maxDashboardTitle), Multi: v.Multi, All: v.IncludeAll, Default: v.values()}
 		g.variable(v, &out)
+		if out.Type == "text" {
+			out.Multi, out.All = false, false
+		}
 		if err := out.check(); err != nil {
 			g.note("", "variable $%s became a text field: %v", v.Name, err)
 			out = Variable{Name: v.Name, Type: "text", Default: out.Default}
@@ -81,6 +89,9 @@ func (g *grafanaImport) query(v *grafanaVariable, text string, out *Variable) {
 		out.Selector, out.Label = m[1], m[2]
 	} else if m := labelValues.FindStringSubmatch(text); m != nil {
 		out.Label = m[1]
+	} else if m := labelInRegex.FindStringSubmatch(string(v.Regex)); m != nil {
+		g.series(v, text, m[1], out)
+		return
 	} else {
 		g.note("", "variable $%s asks %q, which is not label_values(): it is a text field", v.Name, cut(text, 200))
 		out.Type = "text"
@@ -92,6 +103,18 @@ func (g *grafanaImport) query(v *grafanaVariable, text string, out *Variable) {
 	if re := string(v.Regex); re != "" {
 		out.Regex = strings.TrimSuffix(strings.TrimPrefix(re, "/"), "/")
 	}
+}
+
+// series makes a variable of series whose label a regular expression takes out of their text.
+func (g *grafanaImport) series(v *grafanaVariable, text, label string, out *Variable) {
+	out.Label = label
+	if e, err := query.NewParser().ParseExpr(text); err == nil {
+		if _, ok := e.(*parser.VectorSelector); ok {
+			out.Selector = text
+			return
+		}
+	}
+	g.note("", "variable $%s asks %q: all values of the label %s are offered", v.Name, cut(text, 200), label)
 }
 
 // text is the query of a variable, which is a text or an object that has it.

@@ -36,14 +36,29 @@ export function getJSON<T>(path: string, query?: Query, signal?: AbortSignal): P
   return ask<T>(pathWith(path, query), { signal: signal ?? null })
 }
 
-/** Asks for something to be done. An answer without content is undefined. */
-export function sendJSON<T>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const init: RequestInit = { method, signal: signal ?? null }
-  if (body === undefined) return ask<T>(path, init)
-  return ask<T>(path, { ...init, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } })
+/** As getJSON, with the tag of the version: a change that sends it replaces that version only. */
+export async function getTagged<T>(path: string, signal?: AbortSignal): Promise<{ body: T; tag: string }> {
+  let tag = ''
+  const body = await ask<T>(pathWith(path), { signal: signal ?? null }, (h) => {
+    tag = h.get('ETag') ?? ''
+  })
+  return { body, tag }
 }
 
-async function ask<T>(url: string, init: RequestInit): Promise<T> {
+/** Asks for something to be done. An answer without content is undefined. */
+export function sendJSON<T>(
+  method: 'POST' | 'PUT' | 'DELETE',
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+  headers: Record<string, string> = {},
+): Promise<T> {
+  const init: RequestInit = { method, signal: signal ?? null, headers }
+  if (body === undefined) return ask<T>(path, init)
+  return ask<T>(path, { ...init, body: JSON.stringify(body), headers: { ...headers, 'Content-Type': 'application/json' } })
+}
+
+async function ask<T>(url: string, init: RequestInit, onHeaders?: (h: Headers) => void): Promise<T> {
   let res: Response
   try {
     res = await fetch(url, { ...init, headers: { Accept: 'application/json', 'X-Requested-With': 'page', ...init.headers } })
@@ -54,6 +69,7 @@ async function ask<T>(url: string, init: RequestInit): Promise<T> {
   syncClock(res.headers.get('Date'))
   if (res.status === 401) strangers.dispatchEvent(new Event('met'))
   if (res.ok) {
+    onHeaders?.(res.headers)
     const text = await res.text()
     return (text === '' ? undefined : JSON.parse(text)) as T
   }

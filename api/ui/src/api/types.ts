@@ -133,3 +133,10 @@ export interface Silence extends SilenceInput {
   id: string
   status: { state: 'active' | 'pending' | 'expired' }
 }
+export type Dashboard = Schemas['Dashboard']
+export type DashboardInput = Schemas['DashboardInput']
+export type DashboardList = Schemas['DashboardList']
+export type DashboardHeader = Schemas['DashboardHeader']
+export type DashboardPanel = Schemas['DashboardPanel']
+export type DashboardVariable = Schemas['DashboardVariable']
+export type ConvertedDashboard = Schemas['ConvertedDashboard']

@@ -6,6 +6,7 @@ const now = Date.now() // what becomes of a range reads the clock too
 const entries = entriesOf({
   services: [{ name: 'cafe' }, { name: 'a/b' }, { name: 'cafe' }],
   incidents: [{ id: 'i 1', title: 'cafe fails', names: ['HighErrorRate'], services: ['cafe'] }],
+  dashboards: [{ id: 'd1', title: 'Shop at work' }],
   rules: [
     { id: 'r1', name: 'HighErrorRate', group: 'g', type: 'alerting' },
     { id: 'r2', name: 'job:rate', group: 'g', type: 'recording' },
@@ -42,7 +43,13 @@ test('a typed range comes first, once, in the spelling of the list', () => {
 })
 
 test('a typed range does not make the list longer', () => {
-  const many = entriesOf({ services: Array.from({ length: 30 }, (_, i) => ({ name: `90m-${i}` })), incidents: [], rules: [], views: [] })
+  const many = entriesOf({
+    services: Array.from({ length: 30 }, (_, i) => ({ name: `90m-${i}` })),
+    incidents: [],
+    dashboards: [],
+    rules: [],
+    views: [],
+  })
   const all = search(many, '90m', now, 'utc')
   expect(all.groups.flatMap((g) => g.entries)).toHaveLength(most)
   expect(all.total).toBe(31)

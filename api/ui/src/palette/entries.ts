@@ -1,4 +1,5 @@
-import type { IncidentHeader, Rule, SavedView, Service } from '../api/types'
+import type { DashboardHeader, IncidentHeader, Rule, SavedView, Service } from '../api/types'
+import { dashboardPath } from '../dash/queries'
 import { incidentPath } from '../incident/lead'
 import { endsNow, quickRanges, type Range, rangeSeconds } from '../lib/range'
 import { rangeWords } from '../lib/range-words'
@@ -12,6 +13,7 @@ import { type Entry, type Found, find, most } from './match'
 export interface Known {
   services: readonly Pick<Service, 'name'>[]
   incidents: readonly Pick<IncidentHeader, 'id' | 'title' | 'names' | 'services'>[]
+  dashboards: readonly Pick<DashboardHeader, 'id' | 'title'>[]
   rules: readonly Pick<Rule, 'id' | 'name' | 'group' | 'type'>[]
   views: readonly SavedView[]
 }
@@ -28,7 +30,7 @@ const rangeEntry = (range: Range): Entry => ({ id: `range ${range}`, kind: 'rang
 const ranges: Entry[] = quickRanges.map(([r]) => rangeEntry(r))
 
 /** All that can be found by its name. A service has one page for all values of its dimensions. */
-export function entriesOf({ services, incidents, rules, views }: Known): Entry[] {
+export function entriesOf({ services, incidents, dashboards, rules, views }: Known): Entry[] {
   const names = [...new Set(services.map((s) => s.name))].sort()
   return [
     ...pages,
@@ -44,6 +46,7 @@ export function entriesOf({ services, incidents, rules, views }: Known): Entry[]
     ),
     ...names.map((name): Entry => ({ id: `service ${name}`, kind: 'service', label: name, to: { path: servicePath(name) } })),
     ...views.map((v): Entry => ({ id: `view ${v.id}`, kind: 'view', label: v.name, detail: v.page, to: { view: v } })),
+    ...dashboards.map((d): Entry => ({ id: `dashboard ${d.id}`, kind: 'dashboard', label: d.title, to: { path: dashboardPath(d.id) } })),
     ...rules
       .filter((r) => r.type === 'alerting')
       .map(

@@ -1,7 +1,7 @@
 import type { SavedView } from '../api/types'
 
 /** The kinds of entries, in the order of their groups where they match equally well. */
-export const kinds = ['trace', 'page', 'incident', 'service', 'view', 'rule', 'range'] as const
+export const kinds = ['trace', 'page', 'incident', 'service', 'dashboard', 'view', 'rule', 'range'] as const
 export type Kind = (typeof kinds)[number]
 
 export interface Entry {

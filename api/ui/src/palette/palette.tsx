@@ -5,6 +5,7 @@ import { useLocation } from 'wouter'
 import { useRules } from '../api/queries'
 import { Problem } from '../components/bits'
 import { Name } from '../components/name'
+import { useDashboards } from '../dash/queries'
 import { useIncidents } from '../incident/queries'
 import { serverNow } from '../lib/clock'
 import { useHref, useRange } from '../lib/url'
@@ -22,6 +23,7 @@ const groupName: Record<Kind, string> = {
   incident: 'Open incidents',
   service: 'Services',
   view: 'Saved views',
+  dashboard: 'Dashboards',
   rule: 'Alert rules',
   range: 'Time range',
 }
@@ -45,6 +47,7 @@ function useEntries() {
   const [range] = useRange()
   const services = useLive('services', { range })
   const incidents = useIncidents({ state: 'open', limit: 100 })
+  const dashboards = useDashboards()
   const rules = useRules()
   const views = useSavedViews()
   const entries = useMemo(
@@ -52,15 +55,17 @@ function useEntries() {
       entriesOf({
         services: services.data?.services ?? [],
         incidents: incidents.data?.incidents ?? [],
+        dashboards: dashboards.data?.dashboards ?? [],
         rules: rules.data?.rules ?? [],
         views: views.data?.views ?? [],
       }),
-    [services.data, incidents.data, rules.data, views.data],
+    [services.data, incidents.data, dashboards.data, rules.data, views.data],
   )
   const lists = [
     { name: 'services', ...services },
     { name: 'incidents', data: incidents.data, error: incidents.error?.message },
     { name: 'saved views', data: views.data, error: views.error?.message },
+    { name: 'dashboards', data: dashboards.data, error: dashboards.error?.message },
     { name: 'alert rules', data: rules.data, error: rules.error?.message },
   ].filter((l) => l.data === undefined)
   return {

@@ -21,10 +21,25 @@ interface Props {
   span?: [number, number] | undefined
   /** Without the list of series below. */
   bare?: boolean
+  /** How the bounds of buckets are written. */
+  words?: (v: number) => string
 }
 
 /** Histograms over time: darker is more. Series are added up; the legend filters them. */
-export function HistogramHeat({ expr, title, unit = '', result, start, step, times, height, png, span, bare = false }: Props) {
+export function HistogramHeat({
+  expr,
+  title,
+  unit = '',
+  result,
+  start,
+  step,
+  times,
+  height,
+  png,
+  span,
+  bare = false,
+  words: bound = boundWords,
+}: Props) {
   const heated = useMemo(() => heatedOf(expr, result, { start, step, times }), [expr, result, start, step, times])
   const shown = useShown(heated.courses)
   const [at, setAt] = useState<number | null>(null)
@@ -38,11 +53,11 @@ export function HistogramHeat({ expr, title, unit = '', result, start, step, tim
       const bounds = cell && grid.bounds[cell.row]
       if (cell === undefined || bounds === undefined) return undefined
       const count = grid.cells[cell.row * grid.columns + cell.column]?.count ?? 0
-      return `${moment((grid.times[cell.column] ?? 0) * 1000)}, ${rowWords(bounds)}: ${boundWords(count)}`
+      return `${moment((grid.times[cell.column] ?? 0) * 1000)}, ${rowWords(bounds, bound)}: ${boundWords(count)}`
     },
-    [grid],
+    [grid, bound],
   )
-  const heat = useMemo<Heat>(() => ({ ...grid, ticks: ticksOf(grid), words }), [grid, words])
+  const heat = useMemo<Heat>(() => ({ ...grid, ticks: ticksOf(grid, bound), words }), [grid, words, bound])
   if (heated.courses.length === 0)
     return (
       <p className="pq-empty">
@@ -61,7 +76,7 @@ export function HistogramHeat({ expr, title, unit = '', result, start, step, tim
         height={height}
         heat={heat}
         png={png}
-        {...(bare ? {} : { onCursor: setAt })}
+        onCursor={setAt}
       />
       {!bare && (
         <>

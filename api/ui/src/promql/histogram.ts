@@ -231,12 +231,12 @@ export function cellAt(g: HeatGrid, time: number, share: number): { column: numb
 }
 
 /** Values beside the axis: bounds of rows, not closer than they can be read. */
-export function ticksOf(g: HeatGrid, atLeast = 0.09): { share: number; text: string }[] {
+export function ticksOf(g: HeatGrid, words = boundWords, atLeast = 0.09): { share: number; text: string }[] {
   const out: { share: number; text: string }[] = []
   for (const [i, share] of g.edges.entries()) {
     const value = i === 0 ? g.bounds[0]?.low : g.bounds[i - 1]?.high
     if (value === undefined || (out.length > 0 && share - (out.at(-1)?.share as number) < atLeast)) continue
-    out.push({ share, text: boundWords(value) })
+    out.push({ share, text: endless(value, words) })
   }
   return out
 }
@@ -252,8 +252,10 @@ export function boundWords(v: number): string {
 }
 
 /** A row in words: 0.25 to 0.5. */
-export function rowWords({ low, high }: { low: number; high: number }): string {
-  if (high === Infinity) return `above ${boundWords(low)}`
-  if (low === -Infinity) return `at most ${boundWords(high)}`
-  return `${boundWords(low)} to ${boundWords(high)}`
+export function rowWords({ low, high }: { low: number; high: number }, words = boundWords): string {
+  if (high === Infinity) return `above ${words(low)}`
+  if (low === -Infinity) return `at most ${words(high)}`
+  return `${words(low)} to ${words(high)}`
 }
+
+const endless = (v: number, words: (v: number) => string): string => (Number.isFinite(v) ? words(v) : boundWords(v))

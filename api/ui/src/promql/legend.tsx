@@ -29,10 +29,12 @@ interface Props {
   at: number | null
   /** Without colours: the chart has none for each series. */
   plain?: boolean
+  /** How values are written. */
+  words?: (v: number) => string
 }
 
 /** The series of a chart with their values. A click shows one alone, with Ctrl or Shift one more or less. */
-export function Legend({ series, shown, at, plain = false }: Props) {
+export function Legend({ series, shown, at, plain = false, words = valueWords }: Props) {
   return (
     <ul className="pq-legend" aria-label="Series">
       {series.map((s, i) => {
@@ -54,7 +56,7 @@ export function Legend({ series, shown, at, plain = false }: Props) {
               <span className="pq-legend-name">
                 <Name of={s.name} />
               </span>
-              <b>{value == null ? '–' : valueWords(value)}</b>
+              <b>{value == null ? '–' : words(value)}</b>
             </button>
           </li>
         )

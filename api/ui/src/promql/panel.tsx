@@ -2,6 +2,7 @@ import { ActionIcon, Button, Menu, SegmentedControl } from '@mantine/core'
 import { Bell, Check, Copy, Download, X } from 'lucide-react'
 import { type RefObject, useEffect, useRef, useState } from 'react'
 import { LinkButton } from '../components/button'
+import { AddToDashboard } from '../dash/add-to'
 import { download } from '../lib/download'
 import { moment } from '../lib/format'
 import type { Range } from '../lib/range'
@@ -115,6 +116,9 @@ function Actions({ expr, tab, range, answer, png }: ActionsProps) {
   const name = (ending: string) => `metrics ${moment(Date.now()).replaceAll(':', '-')}.${ending}`
   return (
     <div className="pq-actions">
+      <AddToDashboard
+        panel={{ type: tab === 'graph' ? 'timeseries' : tab, title: expr.slice(0, 60), width: 6, height: 5, queries: [{ expr }] }}
+      />
       <LinkButton href={href('/alerts/new', { expr })} icon={Bell}>
         Create alert
       </LinkButton>

@@ -1,4 +1,4 @@
-import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query'
 import { ApiError, getJSON, pathWith } from '../api/client'
 import { useEvery } from '../api/queries'
 import type { MetricList } from '../api/types'
@@ -54,36 +54,74 @@ const listed = (a: Answer): Series[] => {
 
 const notesOf = (a: Answer): string[] => [...(a.warnings ?? []), ...(a.infos ?? [])]
 
-/** An expression over a range. */
-export function useRangeQuery(expr: string, range: Range, enabled = true) {
-  return useQuery({
+function rangeQuery(expr: string, range: Range, refetchInterval: ReturnType<typeof useEvery>, enabled: boolean) {
+  return {
     queryKey: ['promql', expr, range],
-    queryFn: async ({ signal }) => {
+    queryFn: async ({ signal }: { signal: AbortSignal }) => {
       const times = stepsOf(range)
       const a = await ask(`${prefix}/query_range`, { query: expr, ...times }, signal)
       const result = listed(a)
       const histograms = result.filter((s) => s.histograms !== undefined && s.values === undefined).length
       return { ...times, result, histograms, notes: notesOf(a), ...gridOf(result, times.start, times.end, times.step) }
     },
-    refetchInterval: useEvery(10_000, range),
+    refetchInterval,
     placeholderData: keepPreviousData,
     retry: false,
     enabled: enabled && expr.trim() !== '',
-  })
+  } as const
+}
+
+/** An expression over a range. */
+export function useRangeQuery(expr: string, range: Range, enabled = true) {
+  return useQuery(rangeQuery(expr, range, useEvery(10_000, range), enabled))
+}
+
+/** Several expressions over a range: they have the same steps. */
+export function useRangeQueries(exprs: readonly string[], range: Range, enabled = true) {
+  const every = useEvery(10_000, range)
+  return useQueries({ queries: exprs.map((e) => rangeQuery(e, range, every, enabled)) })
+}
+
+function instantQuery(expr: string, range: Range, refetchInterval: ReturnType<typeof useEvery>, enabled: boolean) {
+  return {
+    queryKey: ['promql at', expr, range],
+    queryFn: async ({ signal }: { signal: AbortSignal }) => {
+      const a = await ask(`${prefix}/query`, { query: expr, ...timeOf(range) }, signal)
+      return { type: a.data?.resultType ?? 'vector', result: listed(a), notes: notesOf(a) }
+    },
+    refetchInterval,
+    placeholderData: keepPreviousData,
+    retry: false,
+    enabled: enabled && expr.trim() !== '',
+  } as const
 }
 
 /** An expression at the end of the range. */
 export function useInstantQuery(expr: string, range: Range, enabled = true) {
+  return useQuery(instantQuery(expr, range, useEvery(10_000, range), enabled))
+}
+
+export function useInstantQueries(exprs: readonly string[], range: Range, enabled = true) {
+  const every = useEvery(10_000, range)
+  return useQueries({ queries: exprs.map((e) => instantQuery(e, range, every, enabled)) })
+}
+
+/** The values of a label, of the series of a selector or of all, within a range. */
+export function useLabelValues(label: string, selector: string, range: Range, enabled = true) {
   return useQuery({
-    queryKey: ['promql at', expr, range],
+    queryKey: ['label values', label, selector, range],
     queryFn: async ({ signal }) => {
-      const a = await ask(`${prefix}/query`, { query: expr, ...timeOf(range) }, signal)
-      return { type: a.data?.resultType ?? 'vector', result: listed(a), notes: notesOf(a) }
+      const times = { start: Math.floor(rangeStart(range)), end: Math.ceil(rangeEnd(range)) }
+      const path = `${prefix}/label/${encodeURIComponent(label)}/values`
+      const a = (await ask(path, { ...times, limit: 1000, ...(selector ? { 'match[]': selector } : {}) }, signal)) as unknown as {
+        data: string[]
+      }
+      return a.data.filter((v) => typeof v === 'string')
     },
-    refetchInterval: useEvery(10_000, range),
+    refetchInterval: useEvery(60_000, range),
     placeholderData: keepPreviousData,
     retry: false,
-    enabled: enabled && expr.trim() !== '',
+    enabled,
   })
 }
 

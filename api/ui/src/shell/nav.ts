@@ -6,6 +6,7 @@ import {
   CircleAlert,
   CircleUserRound,
   House,
+  LayoutDashboard,
   type LucideIcon,
   ScrollText,
   Siren,
@@ -47,6 +48,7 @@ export const nav: NavGroup[] = [
       { path: '/traces', label: 'Traces', icon: ChartNoAxesGantt, key: 't', first: true },
       { path: '/logs', label: 'Logs', icon: ScrollText, key: 'l', first: true },
       { path: '/query', label: 'Metrics', icon: ChartLine, key: 'q' },
+      { path: '/dashboards', label: 'Dashboards', icon: LayoutDashboard, key: 'b' },
       { path: '/errors', label: 'Errors', icon: CircleAlert, key: 'e' },
     ],
   },
@@ -88,6 +90,7 @@ export function titleOf(location: string): string {
   if (known) return known.label
   if (location.startsWith('/alerts/rules/')) return 'Rule'
   if (location.startsWith('/errors/')) return 'Exception'
+  if (location.startsWith('/dashboards/')) return 'Dashboard'
   const last = location.split('/').at(-1) ?? ''
   try {
     return decodeURIComponent(last)

@@ -9,6 +9,8 @@ const TracesPage = lazyPage(() => import('../pages/traces'))
 const TracePage = lazyPage(() => import('../pages/trace'))
 const LogsPage = lazyPage(() => import('../pages/logs'))
 const QueryPage = lazyPage(() => import('../pages/query'))
+const DashboardsPage = lazyPage(() => import('../pages/dashboards'))
+const DashboardPage = lazyPage(() => import('../pages/dashboard'))
 const ErrorsPage = lazyPage(() => import('../pages/errors'))
 const ExceptionPage = lazyPage(() => import('../pages/exception'))
 const IncidentsPage = lazyPage(() => import('../pages/incidents'))
@@ -38,6 +40,10 @@ export function Routes() {
       </Route>
       <Route path="/logs" component={LogsPage} />
       <Route path="/query" component={QueryPage} />
+      <Route path="/dashboards" component={DashboardsPage} />
+      <Route path="/dashboards/:id">
+        <DashboardPage key={location} />
+      </Route>
       <Route path="/errors" component={ErrorsPage} />
       <Route path="/errors/:id">
         <ExceptionPage key={location} />

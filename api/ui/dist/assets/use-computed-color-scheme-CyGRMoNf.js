@@ -1,1 +1,0 @@
-import{Nn as e,Pn as t}from"./index-D61QOW91.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
