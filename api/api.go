@@ -105,6 +105,7 @@ type Config struct {
 	ExternalLabels labels.Labels
 	Links          status.Links
 	Kafka          status.Kafka // how the topics are reached
+	Installation   status.Installation
 	ExternalURL    string
 	Version        string
 	// Auth says who may; nil: everybody everything.
@@ -258,7 +259,7 @@ func (s *Server) resources() resources {
 			Engine: c.Engine, Queryable: c.Queryable, QueryTimeout: c.QueryTimeout, ExternalLabels: c.ExternalLabels, Audit: audit.Audit,
 			Panics: s.requests.Panics},
 		Status: &status.Status{Moments: s.Moments, Reading: c.Pipeline, Replays: c.Replays, Samples: c.Metrics, States: c.Stores.States,
-			Links: c.Links, Kafka: c.Kafka, ExternalURL: c.ExternalURL, Version: c.Version},
+			Links: c.Links, Kafka: c.Kafka, Installation: c.Installation, ExternalURL: c.ExternalURL, Version: c.Version},
 		Replays: &status.Replays{Replays: c.Replays, Audit: audit.Audit},
 	}
 }

@@ -109,6 +109,27 @@ func (e BackendState) Valid() bool {
 	}
 }
 
+// Defines values for BackendSettingName.
+const (
+	BackendSettingNameElasticsearch BackendSettingName = "elasticsearch"
+	BackendSettingNameJaeger        BackendSettingName = "jaeger"
+	BackendSettingNamePrometheus    BackendSettingName = "prometheus"
+)
+
+// Valid indicates whether the value is a known member of the BackendSettingName enum.
+func (e BackendSettingName) Valid() bool {
+	switch e {
+	case BackendSettingNameElasticsearch:
+		return true
+	case BackendSettingNameJaeger:
+		return true
+	case BackendSettingNamePrometheus:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BacktestTransitionTo.
 const (
 	BacktestTransitionToFiring   BacktestTransitionTo = "firing"
@@ -910,6 +931,24 @@ func (e ServiceHealthHealth) Valid() bool {
 	}
 }
 
+// Defines values for SettingGroup.
+const (
+	Limits  SettingGroup = "limits"
+	Storage SettingGroup = "storage"
+)
+
+// Valid indicates whether the value is a known member of the SettingGroup enum.
+func (e SettingGroup) Valid() bool {
+	switch e {
+	case Limits:
+		return true
+	case Storage:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SourceName.
 const (
 	SourceNameElasticsearch SourceName = "elasticsearch"
@@ -1351,6 +1390,17 @@ func (e ListTracesParamsOrder) Valid() bool {
 	}
 }
 
+// About defines model for About.
+type About struct {
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+
+	// Revision Commit of which the program was built.
+	Revision  *string    `json:"revision"`
+	StartedAt *time.Time `json:"started_at"`
+	Version   string     `json:"version"`
+}
+
 // Alert defines model for Alert.
 type Alert struct {
 	ActiveAt    time.Time `json:"active_at"`
@@ -1480,6 +1530,33 @@ type BackendName string
 
 // BackendState `unknown`: no request yet; `failing`: the last request failed; `down`: several failed, requests are suspended for a moment; `probing`: the next request tests whether it is back.
 type BackendState string
+
+// BackendSetting defines model for BackendSetting.
+type BackendSetting struct {
+	// Address Without credentials; null if it is not set up.
+	Address *string `json:"address"`
+
+	// Error Why the last request failed.
+	Error *string            `json:"error"`
+	Name  BackendSettingName `json:"name"`
+
+	// Setting Environment variable that sets the address.
+	Setting string `json:"setting"`
+
+	// State As in the answer about the pipeline; null if it is not set up.
+	State *string `json:"state"`
+}
+
+// BackendSettingName defines model for BackendSetting.Name.
+type BackendSettingName string
+
+// BackendTest defines model for BackendTest.
+type BackendTest struct {
+	// Error Why it did not answer.
+	Error  *string `json:"error"`
+	Ok     bool    `json:"ok"`
+	TookMs float64 `json:"took_ms"`
+}
 
 // BacktestAnswer defines model for BacktestAnswer.
 type BacktestAnswer struct {
@@ -3550,6 +3627,27 @@ type ServiceTrends struct {
 	StepS int64     `json:"step_s"`
 }
 
+// Setting defines model for Setting.
+type Setting struct {
+	Default string       `json:"default"`
+	Group   SettingGroup `json:"group"`
+	Help    string       `json:"help"`
+
+	// Name Environment variable that sets it.
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// SettingGroup defines model for Setting.Group.
+type SettingGroup string
+
+// SettingsAnswer defines model for SettingsAnswer.
+type SettingsAnswer struct {
+	About    About            `json:"about"`
+	Backends []BackendSetting `json:"backends"`
+	Settings []Setting        `json:"settings"`
+}
+
 // SourceName defines model for SourceName.
 type SourceName string
 
@@ -5038,6 +5136,9 @@ type ServerInterface interface {
 	// RefreshLogin Renew a login that is still valid.
 	// (POST /api/v1/auth/refresh)
 	RefreshLogin(w http.ResponseWriter, r *http.Request)
+	// TestBackend Send one small request to a raw store.
+	// (POST /api/v1/backends/{name}/test)
+	TestBackend(w http.ResponseWriter, r *http.Request, name string)
 	// GetConfig Configuration of this installation for the page.
 	// (GET /api/v1/config)
 	GetConfig(w http.ResponseWriter, r *http.Request)
@@ -5188,6 +5289,9 @@ type ServerInterface interface {
 	// ListServiceTrends Incoming requests of every service over the range, in steps.
 	// (GET /api/v1/servicetrends)
 	ListServiceTrends(w http.ResponseWriter, r *http.Request, params ListServiceTrendsParams)
+	// GetSettings Retention, limits, raw stores and version of this process.
+	// (GET /api/v1/settings)
+	GetSettings(w http.ResponseWriter, r *http.Request)
 	// ListSLOs Service level objectives and their current state.
 	// (GET /api/v1/slos)
 	ListSLOs(w http.ResponseWriter, r *http.Request)
@@ -5401,6 +5505,12 @@ func (_ Unimplemented) ChangePassword(w http.ResponseWriter, r *http.Request) {
 // RefreshLogin Renew a login that is still valid.
 // (POST /api/v1/auth/refresh)
 func (_ Unimplemented) RefreshLogin(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// TestBackend Send one small request to a raw store.
+// (POST /api/v1/backends/{name}/test)
+func (_ Unimplemented) TestBackend(w http.ResponseWriter, r *http.Request, name string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5701,6 +5811,12 @@ func (_ Unimplemented) ListOperations(w http.ResponseWriter, r *http.Request, na
 // ListServiceTrends Incoming requests of every service over the range, in steps.
 // (GET /api/v1/servicetrends)
 func (_ Unimplemented) ListServiceTrends(w http.ResponseWriter, r *http.Request, params ListServiceTrendsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetSettings Retention, limits, raw stores and version of this process.
+// (GET /api/v1/settings)
+func (_ Unimplemented) GetSettings(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -6580,6 +6696,32 @@ func (siw *ServerInterfaceWrapper) RefreshLogin(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RefreshLogin(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TestBackend operation middleware
+func (siw *ServerInterfaceWrapper) TestBackend(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TestBackend(w, r, name)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -9979,6 +10121,20 @@ func (siw *ServerInterfaceWrapper) ListServiceTrends(w http.ResponseWriter, r *h
 	handler.ServeHTTP(w, r)
 }
 
+// GetSettings operation middleware
+func (siw *ServerInterfaceWrapper) GetSettings(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSettings(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListSLOs operation middleware
 func (siw *ServerInterfaceWrapper) ListSLOs(w http.ResponseWriter, r *http.Request) {
 
@@ -11499,6 +11655,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/config", wrapper.GetConfig)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/settings", wrapper.GetSettings)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/backends/{name}/test", wrapper.TestBackend)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/onboarding", wrapper.GetOnboarding)
 	})
 	r.Group(func(r chi.Router) {
@@ -12484,6 +12646,45 @@ type RefreshLogindefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RefreshLogindefaultApplicationProblemPlusJSONResponse) VisitRefreshLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestBackendRequestObject struct {
+	Name string `json:"name"`
+}
+
+type TestBackendResponseObject interface {
+	VisitTestBackendResponse(w http.ResponseWriter) error
+}
+
+type TestBackend200JSONResponse BackendTest
+
+func (response TestBackend200JSONResponse) VisitTestBackendResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestBackenddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TestBackenddefaultApplicationProblemPlusJSONResponse) VisitTestBackendResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -14451,6 +14652,44 @@ func (response ListServiceTrendsdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type GetSettingsRequestObject struct {
+}
+
+type GetSettingsResponseObject interface {
+	VisitGetSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetSettings200JSONResponse SettingsAnswer
+
+func (response GetSettings200JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSettingsdefaultApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSLOsRequestObject struct {
 }
 
@@ -15501,6 +15740,9 @@ type StrictServerInterface interface {
 	// RefreshLogin Renew a login that is still valid.
 	// (POST /api/v1/auth/refresh)
 	RefreshLogin(ctx context.Context, request RefreshLoginRequestObject) (RefreshLoginResponseObject, error)
+	// TestBackend Send one small request to a raw store.
+	// (POST /api/v1/backends/{name}/test)
+	TestBackend(ctx context.Context, request TestBackendRequestObject) (TestBackendResponseObject, error)
 	// GetConfig Configuration of this installation for the page.
 	// (GET /api/v1/config)
 	GetConfig(ctx context.Context, request GetConfigRequestObject) (GetConfigResponseObject, error)
@@ -15651,6 +15893,9 @@ type StrictServerInterface interface {
 	// ListServiceTrends Incoming requests of every service over the range, in steps.
 	// (GET /api/v1/servicetrends)
 	ListServiceTrends(ctx context.Context, request ListServiceTrendsRequestObject) (ListServiceTrendsResponseObject, error)
+	// GetSettings Retention, limits, raw stores and version of this process.
+	// (GET /api/v1/settings)
+	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
 	// ListSLOs Service level objectives and their current state.
 	// (GET /api/v1/slos)
 	ListSLOs(ctx context.Context, request ListSLOsRequestObject) (ListSLOsResponseObject, error)
@@ -16389,6 +16634,32 @@ func (sh *strictHandler) RefreshLogin(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RefreshLoginResponseObject); ok {
 		if err := validResponse.VisitRefreshLoginResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TestBackend operation middleware
+func (sh *strictHandler) TestBackend(w http.ResponseWriter, r *http.Request, name string) {
+	var request TestBackendRequestObject
+
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TestBackend(ctx, request.(TestBackendRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestBackend")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TestBackendResponseObject); ok {
+		if err := validResponse.VisitTestBackendResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -17739,6 +18010,30 @@ func (sh *strictHandler) ListServiceTrends(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListServiceTrendsResponseObject); ok {
 		if err := validResponse.VisitListServiceTrendsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSettings operation middleware
+func (sh *strictHandler) GetSettings(w http.ResponseWriter, r *http.Request) {
+	var request GetSettingsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSettings(ctx, request.(GetSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSettings")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSettingsResponseObject); ok {
+		if err := validResponse.VisitGetSettingsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

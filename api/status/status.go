@@ -23,6 +23,7 @@ type Status struct {
 	States               func() []raw.Status // of the raw stores; nil: there are none
 	Links                Links
 	Kafka                Kafka
+	Installation         Installation
 	ExternalURL, Version string
 }
 

@@ -194,6 +194,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       ['/alerts/new?chart=errors&service=payment&threshold=0.05', '.bt-words'],
       ['/slos', '.section'],
       ['/pipeline', '[data-row]'],
+      ['/settings', '[data-row]'],
     ] as const) {
       test(`${path} is accessible`, async ({ page }) => {
         await page.goto(path)
@@ -223,6 +224,7 @@ test('a narrow screen does not scroll sideways', async ({ page }) => {
     '/alerts',
     '/alerts/new?chart=errors&service=payment&threshold=0.05',
     '/pipeline',
+    '/settings',
   ]) {
     await page.goto(path)
     await page.locator('[data-row]').first().waitFor()

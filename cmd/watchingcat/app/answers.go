@@ -36,7 +36,8 @@ func (a *App) openAPI(context.Context) (err error) {
 			Kibana: link(a.cfg.KibanaURL)},
 		Kafka: status.Kafka{Brokers: a.cfg.KafkaBrokers, TLS: a.cfg.KafkaTLS, SASLMechanism: a.cfg.KafkaSASLMechanism,
 			Traces: a.cfg.KafkaTracesTopic, Metrics: a.cfg.KafkaMetricsTopic, Logs: a.cfg.KafkaLogsTopic},
-		ExternalURL: cmp.Or(a.cfg.ExternalURL, a.cfg.Scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins,
+		Installation: a.installation(),
+		ExternalURL:  cmp.Or(a.cfg.ExternalURL, a.cfg.Scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins,
 		AllowedHosts: a.cfg.AllowedHosts, Auth: a.auth, RateLimit: a.cfg.RateLimit, Connections: (&descriptors{}).connections,
 		Limits: api.Limits{TraceBytes: a.memory().trace(), TracesBytes: 2 * a.memory().share(64, 32<<20)},
 	})

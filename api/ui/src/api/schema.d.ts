@@ -1476,6 +1476,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retention, limits, raw stores and version of this process.
+         * @description Values in force, each with the environment variable that sets it. No credential is returned.
+         */
+        get: operations["getSettings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backends/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of a raw store. */
+                name: "jaeger" | "prometheus" | "elasticsearch";
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send one small request to a raw store. */
+        post: operations["testBackend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/onboarding": {
         parameters: {
             query?: never;
@@ -4872,6 +4912,48 @@ export interface components {
             prometheus: string | null;
             kibana: string | null;
         };
+        Setting: {
+            /** @enum {string} */
+            group: "storage" | "limits";
+            /** @description Environment variable that sets it. */
+            name: string;
+            value: string;
+            default: string;
+            help: string;
+        };
+        BackendSetting: {
+            /** @enum {string} */
+            name: "jaeger" | "prometheus" | "elasticsearch";
+            /** @description Without credentials; null if it is not set up. */
+            address: string | null;
+            /** @description Environment variable that sets the address. */
+            setting: string;
+            /** @description As in the answer about the pipeline; null if it is not set up. */
+            state: string | null;
+            /** @description Why the last request failed. */
+            error: string | null;
+        };
+        BackendTest: {
+            ok: boolean;
+            /** Format: double */
+            took_ms: number;
+            /** @description Why it did not answer. */
+            error: string | null;
+        };
+        About: {
+            version: string;
+            /** @description Commit of which the program was built. */
+            revision: string | null;
+            go: string;
+            platform: string;
+            /** Format: date-time */
+            started_at: string | null;
+        };
+        SettingsAnswer: {
+            settings: components["schemas"]["Setting"][];
+            backends: components["schemas"]["BackendSetting"][];
+            about: components["schemas"]["About"];
+        };
         OnboardingTopic: {
             /** @enum {string} */
             signal: "traces" | "metrics" | "logs";
@@ -7869,6 +7951,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ConfigAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The settings. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    testBackend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of a raw store. */
+                name: "jaeger" | "prometheus" | "elasticsearch";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Whether it answered. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackendTest"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -263,7 +263,7 @@ const userColumns = (act: (a: UserAction) => void, busy: boolean, me: Me, reset:
 ]
 const userKey = (u: User) => u.name
 
-function Users({ me }: { me: Me }) {
+export function Users({ me }: { me: Me }) {
   const users = useUsers()
   const { mutate, isPending, error } = useUserAction()
   const [forgot, setForgot] = useState('')
@@ -375,7 +375,7 @@ const tokenColumns = (revoke: (id: string) => void, busy: boolean): Column<Token
 ]
 const tokenKey = (t: Token) => t.id
 
-function Tokens() {
+export function Tokens() {
   const tokens = useTokens()
   const { mutate, isPending, error } = useRevoke()
   const cols = useMemo(() => tokenColumns(mutate, isPending), [mutate, isPending])

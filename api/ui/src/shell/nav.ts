@@ -9,6 +9,7 @@ import {
   LayoutDashboard,
   type LucideIcon,
   ScrollText,
+  Settings as SettingsIcon,
   Siren,
   Target,
   Waypoints,
@@ -64,6 +65,7 @@ export const nav: NavGroup[] = [
     label: 'System',
     pages: [
       { path: '/pipeline', label: 'Pipeline', icon: Activity, key: 'p' },
+      { path: '/settings', label: 'Settings', icon: SettingsIcon },
       { path: '/account', label: 'Account', icon: CircleUserRound },
     ],
   },

@@ -21,6 +21,7 @@ const GraphPage = lazyPage(() => import('../pages/graph'))
 const SLOsPage = lazyPage(() => import('../pages/slos'))
 const SLOPage = lazyPage(() => import('../pages/slo'))
 const AccountPage = lazyPage(() => import('../pages/account'))
+const SettingsPage = lazyPage(() => import('../pages/settings'))
 const OnboardingPage = lazyPage(() => import('../pages/onboarding'))
 const PipelinePage = lazyPage(() => import('../pages/pipeline'))
 
@@ -63,6 +64,7 @@ export function Routes() {
         <SLOPage key={location} />
       </Route>
       <Route path="/pipeline" component={PipelinePage} />
+      <Route path="/settings" component={SettingsPage} />
       <Route path="/onboarding" component={OnboardingPage} />
       <Route path="/account" component={AccountPage} />
       <Route>
