@@ -1,5 +1,9 @@
-// What the first page costs a browser with 500 services whose numbers change four times a second: the main thread's share of a core, tasks
-// longer than 50 ms, and layout shift. WATCHINGCAT_BIN is the program; it runs as a demo that also gets the spans of these services.
+// What a page costs a browser while data arrives: the main thread's share of a core, tasks longer than 50 ms, layout shift, and memory after a
+// collection of garbage. WATCHINGCAT_BIN is the program; it runs as a demo that also gets what the scene sends. SCENE is one of
+//   services  the first page with SERVICES services (500) whose numbers change four times a second
+//   tail      the live tail while LINES log lines a second arrive (1,000)
+//   map       the service map of SERVICES services (200) that call each other
+// A long run, SECONDS_EACH=60 ROUNDS=30, shows whether memory grows.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -7,7 +11,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium } from '@playwright/test'
 
-const services = Number(process.env.SERVICES ?? 500)
+const scene = process.env.SCENE ?? 'services'
+const services = Number(process.env.SERVICES ?? (scene === 'map' ? 200 : 500))
+const lines = Number(process.env.LINES ?? 1000)
 const seconds = Number(process.env.SECONDS_EACH ?? 30)
 const rounds = Number(process.env.ROUNDS ?? 3)
 const bin = process.env.WATCHINGCAT_BIN
@@ -33,32 +39,79 @@ const { WATCHINGCAT_BIN: _, ...env } = process.env // the program refuses settin
 const server = spawn(bin, args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
 const running = () => server.exitCode === null
 
-let sent = 0
-/** One request a service each time, so that every row changes with every update. */
-async function send() {
-  const end = BigInt(Date.now()) * 1_000_000n
-  const resourceSpans = Array.from({ length: services }, (_, i) => {
-    const took = BigInt(Math.round((5 + (i % 50)) * (0.5 + Math.random()) * 1e6))
-    const id = (++sent).toString(16).padStart(16, '0')
-    const span = {
-      traceId: id.padStart(32, '0'),
-      spanId: id,
-      name: `GET /${i % 7}`,
-      kind: 2,
-      startTimeUnixNano: String(end - took),
-      endTimeUnixNano: String(end),
-      status: Math.random() < (i % 100 === 0 ? 0.4 : 0.002) ? { code: 2 } : {},
-    }
-    const attribute = (key, stringValue) => ({ key, value: { stringValue } })
-    const attributes = [
-      attribute('service.name', `service-${String(i).padStart(3, '0')}`),
-      attribute('service.namespace', `team-${i % 12}`),
-    ]
-    return { resource: { attributes }, scopeSpans: [{ spans: [span] }] }
+const attribute = (key, stringValue) => ({ key, value: { stringValue } })
+const post = (signal, body) =>
+  fetch(`http://127.0.0.1:${otlp}/v1/${signal}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
   })
-  const body = JSON.stringify({ resourceSpans })
-  await fetch(`http://127.0.0.1:${otlp}/v1/traces`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body })
+
+let sent = 0
+const nextID = () => (++sent).toString(16).padStart(16, '0')
+
+function spanOf(service, name, kind, end, traceId, parentSpanId) {
+  const took = BigInt(Math.round((5 + (service % 50)) * (0.5 + Math.random()) * 1e6))
+  const span = {
+    traceId,
+    spanId: nextID(),
+    parentSpanId,
+    name,
+    kind,
+    startTimeUnixNano: String(end - took),
+    endTimeUnixNano: String(end),
+    status: Math.random() < (service % 100 === 0 ? 0.4 : 0.002) ? { code: 2 } : {},
+  }
+  const attributes = [
+    attribute('service.name', `service-${String(service).padStart(3, '0')}`),
+    attribute('service.namespace', `team-${service % 12}`),
+  ]
+  return { resource: { attributes }, scopeSpans: [{ spans: [span] }] }
 }
+
+const spanID = (resourceSpan) => resourceSpan.scopeSpans[0].spans[0].spanId
+
+/** One request a service each time, so that every row changes with every update. */
+function sendRequests() {
+  const end = BigInt(Date.now()) * 1_000_000n
+  const of = (_, i) => spanOf(i, `GET /${i % 7}`, 2, end, nextID().padStart(32, '0'))
+  return post('traces', { resourceSpans: Array.from({ length: services }, of) })
+}
+
+/** One call from each service to one or two of those below it, so that every edge changes with every update. */
+function sendCalls() {
+  const end = BigInt(Date.now()) * 1_000_000n
+  const resourceSpans = []
+  for (let i = 1; i < services; i++) {
+    for (const by of i % 8 === 0 ? [(i - 1) >> 2, (i - 1) >> 3] : [(i - 1) >> 2]) {
+      const trace = nextID().padStart(32, '0')
+      const client = spanOf(by, 'call', 3, end, trace)
+      resourceSpans.push(client, spanOf(i, 'Serve', 2, end, trace, spanID(client)))
+    }
+  }
+  return post('traces', { resourceSpans })
+}
+
+function sendLines() {
+  const now = BigInt(Date.now()) * 1_000_000n
+  const logRecords = Array.from({ length: lines / 4 }, (_, i) => ({
+    timeUnixNano: String(now + BigInt(i)),
+    severityNumber: i % 40 === 0 ? 17 : 9,
+    body: { stringValue: `handled GET /product/${++sent} for customer ${i} in ${(Math.random() * 50).toFixed(2)} ms` },
+    attributes: [attribute('code.function.name', 'serve')],
+  }))
+  const resource = { attributes: [attribute('service.name', 'chatty')] }
+  return post('logs', { resourceLogs: [{ resource, scopeLogs: [{ logRecords }] }] })
+}
+
+const rowsOf = (label, n) => [([name, min]) => document.querySelector(`table[aria-label="${name}"]`)?.ariaRowCount > min, [label, n]]
+const scenes = {
+  services: { send: sendRequests, path: '/', ready: rowsOf('Services', services) },
+  tail: { send: sendLines, path: '/logs?service=chatty&tail=1', ready: [() => document.querySelectorAll('[data-row]').length > 5] },
+  map: { send: sendCalls, path: '/map', ready: [() => document.querySelectorAll('.map-box').length > 0] },
+}
+if (!(scene in scenes)) throw new Error(`SCENE: ${scene} is none of ${Object.keys(scenes).join(', ')}`)
+const { send, path, ready } = scenes[scene]
 
 async function main() {
   for (let i = 0; running() && i < 240; i++) {
@@ -112,14 +165,14 @@ async function main() {
       window.seen = { long: [], shift: 0, moved: [] }
       return was
     })
-  await page.goto(url)
-  await page.waitForFunction((n) => document.querySelector('table[aria-label=Services]')?.ariaRowCount > n, services)
+  await page.goto(url + path)
+  await page.waitForFunction(...ready)
   await sleep(10_000)
   const load = await reset()
   console.log(
     `loading: long tasks ${load.long.join(', ') || 'none'} ms, layout shift ${load.shift.toFixed(4)} (${[...new Set(load.moved)].join(', ')})`,
   )
-  console.log('round  main thread  script  style+layout  frames/s  KB/s  tasks > 50 ms          layout shift  rows drawn')
+  console.log('round  main thread  script  style+layout  frames/s  KB/s  tasks > 50 ms          layout shift  elements  heap after GC')
   for (let i = 1; i <= rounds; i++) {
     await reset()
     ;[frames, bytes] = [0, 0]
@@ -128,7 +181,8 @@ async function main() {
     const b = await read()
     const s = await reset()
     const of = (...names) => `${((100 * names.reduce((t, n) => t + b[n] - a[n], 0)) / (b.Timestamp - a.Timestamp)).toFixed(1)} %`
-    const rows = await page.locator('[data-row]').count()
+    await cdp.send('HeapProfiler.collectGarbage')
+    const after = await read()
     console.log(
       [
         String(i).padEnd(5),
@@ -139,7 +193,8 @@ async function main() {
         (bytes / seconds / 1024).toFixed(0).padEnd(4),
         (s.long.length === 0 ? 'none' : `${s.long.length}, longest ${Math.max(...s.long)} ms`).padEnd(21),
         s.shift.toFixed(4).padEnd(12),
-        rows,
+        String(after.Nodes).padEnd(8),
+        `${(after.JSHeapUsedSize / 2 ** 20).toFixed(1)} MB`,
       ].join('  '),
     )
     if (s.moved.length > 0) console.log(`       moved: ${[...new Set(s.moved)].join(', ')}`)

@@ -432,6 +432,15 @@ export function useDeployments(service: string, range: Range, limit: number) {
   })
 }
 
+/** Versions first seen within the last day, the newest first. */
+export function useNewVersions() {
+  return useQuery({
+    queryKey: ['deployments', 'day'],
+    queryFn: ({ signal }) => getJSON<DeploymentList>('/api/v1/deployments', { ...timesOf('24h'), limit: 500 }, signal),
+    refetchInterval: useEvery(30_000),
+  })
+}
+
 /** The map, each edge with how it differs from another range. */
 export function useMapDifference(range: Range, compare: string) {
   return useQuery({

@@ -1,8 +1,10 @@
 import { Button, Menu } from '@mantine/core'
+import { useMediaQuery } from '@mantine/hooks'
 import { Check as CheckIcon, Columns3, Rocket } from 'lucide-react'
 import { memo, Suspense, useEffect, useMemo, useRef, useState } from 'react'
 import { Link, useLocation } from 'wouter'
-import { useDimensionList, useTrends } from '../api/queries'
+import { useSLOs } from '../alert/slo-queries'
+import { useDimensionList, useNewVersions, useTrends } from '../api/queries'
 import type { Alert } from '../api/types'
 import { Waiting } from '../components/bits'
 import { LinkButton } from '../components/button'
@@ -18,7 +20,17 @@ import { useLive } from '../live/use-live'
 import { useOnboarding } from '../onboarding/queries'
 import { chosenColumns, columns, toggled } from '../services/columns'
 import { useHold } from '../services/hold'
-import { grouped, narrowRows, Order, rowsOf, type ServiceRow, totalsOf } from '../services/rows'
+import {
+  type Around,
+  grouped,
+  leastBudgets,
+  narrowRows,
+  newestDeployments,
+  Order,
+  rowsOf,
+  type ServiceRow,
+  totalsOf,
+} from '../services/rows'
 import { ServicesTable } from '../services/table'
 
 const Onboarding = lazyPage<{ onDone: () => void }>(async () => ({ default: (await import('../onboarding/onboarding')).Onboarding }))
@@ -57,7 +69,8 @@ export function ServicesPage() {
   const href = useHref()
   const live = useLive('servicehealth', { range })
   const alerts = useLive('alerts').data?.alerts ?? noAlerts
-  const all = useRows(live.data?.services, alerts, useTrends(range).data)
+  const around = useAround()
+  const all = useRows(live.data?.services, alerts, useTrends(range).data, around)
   const order = useRef(new Order())
   const hold = useHold()
   const shown = useMemo(() => {
@@ -66,7 +79,8 @@ export function ServicesPage() {
     const rows = order.current.sort(narrowed, sort, now, hold.held(now))
     return { count: rows.length, rows: group === '' ? rows : grouped(rows, group) }
   }, [all, filter, only, sort, group, hold])
-  const picked = useMemo(() => chosenColumns(cols), [cols])
+  const narrow = useMediaQuery('(max-width: 1320px)', undefined, { getInitialValueInEffect: false })
+  const picked = useMemo(() => chosenColumns(cols, narrow), [cols, narrow])
   const totals = useMemo(() => totalsOf(all), [all])
   const open = useMemo(() => (r: ServiceRow) => navigate(href(servicePath(r.service.name))), [navigate, href])
 
@@ -95,10 +109,11 @@ export function ServicesPage() {
             {totals.rate === 0 ? none : percent(totals.failed / totals.rate)}
           </dd>
         </div>
-        <div className="wide">
+        <div>
           <dt>Slower than usual</dt>
           <dd>{totals.counts.slower ?? 0}</dd>
         </div>
+        <Budgets />
       </dl>
       <div className="services-tools">
         <Narrowing filter={filter} setFilter={setFilter} only={only} setOnly={setOnly} />
@@ -164,14 +179,35 @@ const Head = memo(function Head() {
   )
 })
 
+/** How many objectives have little of their error budget left. */
+function Budgets() {
+  const slos = useSLOs().data?.slos ?? []
+  const atRisk = slos.filter((s) => s.status.budget_remaining !== null && s.status.budget_remaining < 0.1).length
+  return (
+    <div className="wide">
+      <dt>SLO budget at risk</dt>
+      <dd className={atRisk > 0 ? 'bad' : undefined}>
+        {slos.length === 0 ? none : atRisk} {slos.length > 0 && <small>of {slos.length}</small>}
+      </dd>
+    </div>
+  )
+}
+
+function useAround(): Around {
+  const versions = useNewVersions().data?.deployments
+  const slos = useSLOs().data?.slos
+  return useMemo(() => ({ deployed: newestDeployments(versions ?? []), budgets: leastBudgets(slos ?? []) }), [versions, slos])
+}
+
 function useRows(
   services: Parameters<typeof rowsOf>[0] | undefined,
   alerts: Alert[],
   trends: Parameters<typeof rowsOf>[2],
+  around: Around,
 ): readonly ServiceRow[] {
   const kept = useRef(new Map<string, ServiceRow>())
   const byService = useMemo(() => alertsByService(alerts), [alerts])
-  const rows = useMemo(() => rowsOf(services ?? [], byService, trends, kept.current), [services, byService, trends])
+  const rows = useMemo(() => rowsOf(services ?? [], byService, trends, kept.current, around), [services, byService, trends, around])
   useEffect(() => {
     kept.current = new Map(rows.map((r) => [r.key, r]))
   }, [rows])

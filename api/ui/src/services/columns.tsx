@@ -1,8 +1,9 @@
 import type { ReactNode } from 'react'
-import type { ServiceNumbers } from '../api/types'
-import { Ago, ServiceLink, Status } from '../components/bits'
+import { budgetText } from '../alert/budget'
+import type { Deployment, ServiceNumbers } from '../api/types'
+import { Ago, ServiceLink, Since, Status } from '../components/bits'
 import { Spark } from '../components/spark'
-import { millis, none, percent, rate } from '../lib/format'
+import { absolute, millis, none, percent, rate } from '../lib/format'
 import { shareClass, unhealthy } from '../lib/health'
 import { dimensionValues } from '../live/views'
 import { type ServiceRow, shareGrown, timesSlower } from './rows'
@@ -18,6 +19,8 @@ export interface ServiceColumn {
   fixed?: boolean
   /** Left out until it is chosen. */
   extra?: boolean
+  /** Left out on narrow screens. */
+  wide?: boolean
   cell: (row: ServiceRow, group: string) => ReactNode
   /** Said on hover and focus. */
   tip?: (row: ServiceRow) => string
@@ -132,6 +135,40 @@ export const columns: ServiceColumn[] = [
     tip: threeOf(p95Of, 'ms'),
   },
   {
+    id: 'deployed',
+    label: 'Deployed',
+    title: 'The newest version first seen within the last day after another one',
+    className: 's-deployed',
+    numeric: true,
+    wide: true,
+    cell: (r) =>
+      r.deployed ? (
+        <span className={recent(r.deployed) ? 's-version s-recent' : 's-version'}>
+          <bdi>{r.deployed.version}</bdi> · <Since time={r.deployed.first_seen ?? ''} />
+        </span>
+      ) : (
+        <span className="dim">{none}</span>
+      ),
+    tip: (r) =>
+      r.deployed?.first_seen ? `${r.deployed.version} first seen ${absolute(r.deployed.first_seen)}` : 'no new version within a day',
+  },
+  {
+    id: 'budget',
+    label: 'SLO budget',
+    unit: '%',
+    title: 'What is left of the error budget, the least of the objectives of the service',
+    className: 's-budget',
+    numeric: true,
+    wide: true,
+    cell: (r) =>
+      r.budget === undefined ? (
+        <span className="dim">{none}</span>
+      ) : (
+        <span className={r.budget <= 0 ? 'bad' : undefined}>{budgetText(r.budget)}</span>
+      ),
+    tip: (r) => (r.budget === undefined ? 'no objective' : `${budgetText(r.budget)} % of the error budget is left`),
+  },
+  {
     id: 'why',
     label: 'Reason',
     className: 's-why',
@@ -152,14 +189,16 @@ export const columns: ServiceColumn[] = [
   },
 ]
 
+const recent = (d: Deployment): boolean => d.first_seen !== null && Date.now() - Date.parse(d.first_seen) < 3_600_000
+
 function without(dimensions: Record<string, string>, name: string): Record<string, string> {
   return Object.fromEntries(Object.entries(dimensions).filter(([n]) => n !== name))
 }
 
 /** The columns that `cols` of the URL names; those shown at first where it is empty. */
-export function chosenColumns(cols: string): ServiceColumn[] {
+export function chosenColumns(cols: string, narrow = false): ServiceColumn[] {
   const names = cols.split(',')
-  return columns.filter((c) => c.fixed || (cols === '' ? !c.extra : names.includes(c.id)))
+  return columns.filter((c) => c.fixed || (cols === '' ? !c.extra : names.includes(c.id))).filter((c) => !narrow || !c.wide)
 }
 
 /** What the URL says when a column is shown or not; empty where that is as at first. */

@@ -1,7 +1,19 @@
 import { expect, test } from 'vitest'
-import type { Alert, ServiceHealth } from '../api/types'
+import type { Alert, Deployment, ServiceHealth, SLO } from '../api/types'
 import { chosenColumns, toggled } from './columns'
-import { grouped, isGroup, narrowRows, Order, rowsOf, type ServiceRow, shareGrown, timesSlower, totalsOf } from './rows'
+import {
+  grouped,
+  isGroup,
+  leastBudgets,
+  narrowRows,
+  newestDeployments,
+  Order,
+  rowsOf,
+  type ServiceRow,
+  shareGrown,
+  timesSlower,
+  totalsOf,
+} from './rows'
 
 const service = (name: string, health: ServiceHealth['health'] = 'ok', failed = 0, rate = 10, namespace?: string): ServiceHealth => ({
   name,
@@ -96,9 +108,32 @@ test('columns are in the URL unless they are those of the beginning', () => {
     chosenColumns(cols)
       .map((c) => c.id)
       .join()
-  expect(ids('')).toBe('health,service,rate,failed,p95')
-  expect(toggled('', 'p95')).toBe('rate,failed')
-  expect(toggled('rate,failed', 'p95')).toBe('')
-  expect(ids(toggled('', 'seen'))).toBe('health,service,rate,failed,p95,seen')
-  expect(ids(['rate', 'failed', 'p95'].reduce(toggled, ''))).toBe('health,service')
+  expect(ids('')).toBe('health,service,rate,failed,p95,deployed,budget')
+  expect(toggled('', 'p95')).toBe('rate,failed,deployed,budget')
+  expect(toggled('rate,failed,deployed,budget', 'p95')).toBe('')
+  expect(ids(toggled('', 'seen'))).toBe('health,service,rate,failed,p95,deployed,budget,seen')
+  expect(ids(['rate', 'failed', 'p95', 'deployed', 'budget'].reduce(toggled, ''))).toBe('health,service')
+})
+
+test('a row has the newest deployment of its service and the least budget of its objectives', () => {
+  const version = (service: string, version: string, calls: number, namespace?: string) =>
+    ({ service, version, before: { calls }, ...(namespace && { dimensions: { 'service.namespace': namespace } }) }) as unknown as Deployment
+  const deployed = newestDeployments([version('a', '3', 5), version('a', '2', 5), version('b', '1', 0), version('a', '9', 1, 'other')])
+  const slo = (service: string | undefined, left: number | null) => ({ service, status: { budget_remaining: left } }) as unknown as SLO
+  const budgets = leastBudgets([slo('a', 0.5), slo('a', -0.2), slo('b', null), slo(undefined, 0.1)])
+  const list = rowsOf([service('a'), service('b')], new Map(), undefined, new Map(), { deployed, budgets })
+  expect(list.map((r) => [r.deployed?.version, r.budget])).toEqual([
+    ['3', -0.2],
+    [undefined, undefined],
+  ])
+  const kept = new Map(list.map((r) => [r.key, r]))
+  const later = rowsOf(
+    list.map((r) => r.service),
+    new Map(),
+    undefined,
+    kept,
+    { deployed, budgets: new Map([['a', 0.4]]) },
+  )
+  expect(later[0]?.budget).toBe(0.4)
+  expect(later[1]).toBe(list[1])
 })

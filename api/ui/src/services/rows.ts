@@ -1,4 +1,4 @@
-import type { Alert, ServiceHealth, ServiceNumbers, ServiceTrend } from '../api/types'
+import type { Alert, Deployment, ServiceHealth, ServiceNumbers, ServiceTrend, SLO } from '../api/types'
 import { type Health, healthOf, healthOrder, reasonOf, unhealthy } from '../lib/health'
 import { serviceKey } from '../live/views'
 
@@ -9,6 +9,39 @@ export interface ServiceRow {
   health: Health
   reason: string
   trend: ServiceTrend | undefined
+  /** The newest version that followed another one. */
+  deployed: Deployment | undefined
+  /** What is left of the error budget of its objectives, the least of them. */
+  budget: number | undefined
+}
+
+/** What a row shows beside health and trends, by service. */
+export interface Around {
+  /** By key of the service. */
+  deployed: ReadonlyMap<string, Deployment>
+  /** By name: objectives know no dimensions. */
+  budgets: ReadonlyMap<string, number>
+}
+
+export const nothingAround: Around = { deployed: new Map(), budgets: new Map() }
+
+/** The newest deployment of each service. The first version of a service that ever was seen is none. */
+export function newestDeployments(list: readonly Deployment[]): Map<string, Deployment> {
+  const out = new Map<string, Deployment>()
+  for (const d of list) {
+    const key = serviceKey({ name: d.service, ...(d.dimensions && { dimensions: d.dimensions }) })
+    if (d.before.calls > 0 && !out.has(key)) out.set(key, d) // the list begins with the newest
+  }
+  return out
+}
+
+export function leastBudgets(slos: readonly SLO[]): Map<string, number> {
+  const out = new Map<string, number>()
+  for (const { service, status } of slos) {
+    if (service && status.budget_remaining !== null)
+      out.set(service, Math.min(out.get(service) ?? Number.POSITIVE_INFINITY, status.budget_remaining))
+  }
+  return out
 }
 
 export interface GroupRow {
@@ -23,17 +56,22 @@ export function rowsOf(
   alerts: ReadonlyMap<string, Alert[]>,
   trends: ReadonlyMap<string, ServiceTrend> | undefined,
   before: ReadonlyMap<string, ServiceRow>,
+  around: Around = nothingAround,
 ): ServiceRow[] {
   return services.map((service) => {
     const key = serviceKey(service)
     const own = alerts.get(service.name)
     const trend = trends?.get(key)
     const old = before.get(key)
+    const deployed = around.deployed.get(key)
+    const budget = around.budgets.get(service.name)
     const health = healthOf(service, own)
-    if (old && old.service === service && old.trend === trend && old.health === health && own === undefined) return old
+    const same = (r: ServiceRow) =>
+      r.service === service && r.trend === trend && r.health === health && r.deployed === deployed && r.budget === budget
+    if (old && same(old) && own === undefined) return old
     const reason = reasonOf(service, own)
-    if (old && old.service === service && old.trend === trend && old.health === health && old.reason === reason) return old
-    return { key, service, health, reason, trend }
+    if (old && same(old) && old.reason === reason) return old
+    return { key, service, health, reason, trend, deployed, budget }
   })
 }
 
@@ -65,6 +103,8 @@ export const sorts: Record<string, (a: ServiceRow, b: ServiceRow) => number> = {
   rate: byNumber((n) => n.rate),
   failed: byNumber((n) => n.error_rate),
   p95: byNumber((n) => n.p95_ms),
+  deployed: (a, b) => compare(a.deployed?.first_seen ?? '', b.deployed?.first_seen ?? ''),
+  budget: (a, b) => (b.budget ?? Number.POSITIVE_INFINITY) - (a.budget ?? Number.POSITIVE_INFINITY) || 0,
   seen: (a, b) => compare(a.service.last_seen ?? '', b.service.last_seen ?? ''),
 }
 

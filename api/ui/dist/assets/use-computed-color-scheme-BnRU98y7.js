@@ -1,1 +1,0 @@
-import{Hn as e,Un as t}from"./index-Bojy_8z6.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
