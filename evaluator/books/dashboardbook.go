@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,10 +39,11 @@ func Example() (*Dashboard, error) {
 
 // List returns them by title, and the example last.
 func (b *DashboardBook) List() ([]Dashboard, error) {
-	list, err := b.stored()
+	list, err := dashboardShelf.list(b.KV)
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(list, func(x, y Dashboard) int { return strings.Compare(strings.ToLower(x.Title), strings.ToLower(y.Title)) })
 	e, err := Example()
 	if err != nil {
 		return nil, err
@@ -51,38 +51,12 @@ func (b *DashboardBook) List() ([]Dashboard, error) {
 	return append(list, *e), nil
 }
 
-func (b *DashboardBook) stored() ([]Dashboard, error) {
-	objects, err := storage.Objects(b.KV, storage.KindDashboard)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Dashboard, len(objects))
-	for i, o := range objects {
-		if err := json.Unmarshal(o.Value, &out[i]); err != nil {
-			return nil, fmt.Errorf("evaluator: dashboard %s: %w", o.ID, err)
-		}
-	}
-	slices.SortStableFunc(out, func(x, y Dashboard) int { return strings.Compare(strings.ToLower(x.Title), strings.ToLower(y.Title)) })
-	return out, nil
-}
-
 // Get returns one, or ErrDashboardUnknown.
 func (b *DashboardBook) Get(id string) (*Dashboard, error) {
 	if id == ExampleID {
 		return Example()
 	}
-	v, err := storage.GetObject(b.KV, storage.KindDashboard, id)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, ErrDashboardUnknown
-	}
-	if err != nil {
-		return nil, err
-	}
-	var d Dashboard
-	if err := json.Unmarshal(v, &d); err != nil {
-		return nil, fmt.Errorf("evaluator: dashboard %s: %w", id, err)
-	}
-	return &d, nil
+	return dashboardShelf.get(b.KV, id)
 }
 
 // Tag is that of a dashboard as it is stored.
@@ -102,7 +76,7 @@ func (b *DashboardBook) Create(ctx context.Context, by string, d Dashboard, now 
 		if len(list) >= MaxDashboards {
 			return storage.Edit{}, dashboardWrong("%d dashboards are stored, which is the limit: delete one first", len(list))
 		}
-		return dashboardEdit(by, "create", d.ID, &d)
+		return dashboardShelf.put(by, "create", d.ID, &d)
 	})
 }
 
@@ -116,7 +90,7 @@ func (b *DashboardBook) Update(ctx context.Context, by, id string, d Dashboard, 
 		if err := b.matches(id, match); err != nil {
 			return storage.Edit{}, err
 		}
-		return dashboardEdit(by, "update", id, &d)
+		return dashboardShelf.put(by, "update", id, &d)
 	})
 }
 
@@ -126,28 +100,14 @@ func (b *DashboardBook) Delete(ctx context.Context, by, id string, match IfMatch
 		if err := b.matches(id, match); err != nil {
 			return storage.Edit{}, err
 		}
-		return dashboardEdit(by, "delete", id, nil)
+		return dashboardShelf.remove(by, id)
 	})
 }
 
-func dashboardEdit(by, action, id string, d *Dashboard) (e storage.Edit, err error) {
-	o := storage.Object{Kind: storage.KindDashboard, ID: id}
-	if d != nil {
-		if o.Value, err = json.Marshal(d); err != nil {
-			return e, fmt.Errorf("evaluator: dashboard %s: %w", id, err)
-		}
-	}
-	return storage.Edit{By: by, Action: action, Objects: []storage.Object{o}}, nil
-}
-
-// matches reads one that is to be changed.
+// matches reports whether one can be changed, and is the one that its editor saw.
 func (b *DashboardBook) matches(id string, match IfMatch) error {
 	if id == ExampleID {
 		return ErrDashboardExample
 	}
-	d, err := b.Get(id)
-	if err != nil {
-		return err
-	}
-	return match.check(d.Tag())
+	return dashboardShelf.matches(b.KV, id, match)
 }

@@ -3,7 +3,6 @@ package books
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,17 +42,9 @@ type ViewBook struct {
 
 // List returns them, ordered by name.
 func (b *ViewBook) List() ([]SavedView, error) {
-	list, err := storage.Objects(b.KV, storage.KindSavedView)
+	out, err := viewShelf.list(b.KV)
 	if err != nil {
 		return nil, err
-	}
-	out := make([]SavedView, 0, len(list))
-	for _, o := range list {
-		var v SavedView
-		if err := json.Unmarshal(o.Value, &v); err != nil {
-			return nil, fmt.Errorf("evaluator: saved view %s: %w", o.ID, err)
-		}
-		out = append(out, v)
 	}
 	slices.SortFunc(out, func(a, b SavedView) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Page, b.Page), cmp.Compare(a.ID, b.ID))
@@ -85,12 +76,10 @@ func (b *ViewBook) Update(ctx context.Context, v SavedView) error {
 // Delete removes one. now is the wall clock.
 func (b *ViewBook) Delete(ctx context.Context, by, id string, now time.Time) error {
 	return edit(ctx, &b.mu, b.Objects, now, func() (storage.Edit, error) {
-		if _, err := storage.GetObject(b.KV, storage.KindSavedView, id); errors.Is(err, storage.ErrNotFound) {
-			return storage.Edit{}, ErrViewUnknown
-		} else if err != nil {
+		if _, err := viewShelf.get(b.KV, id); err != nil {
 			return storage.Edit{}, err
 		}
-		return storage.Edit{By: by, Action: "delete", Objects: []storage.Object{{Kind: storage.KindSavedView, ID: id}}}, nil
+		return viewShelf.remove(by, id)
 	})
 }
 
@@ -104,8 +93,7 @@ func (b *ViewBook) edit(ctx context.Context, v SavedView, action string, check f
 		if err := check(list); err != nil {
 			return storage.Edit{}, err
 		}
-		value, err := json.Marshal(&v)
-		return storage.Edit{By: v.By, Action: action, Objects: []storage.Object{{Kind: storage.KindSavedView, ID: v.ID, Value: value}}}, err
+		return viewShelf.put(v.By, action, v.ID, &v)
 	})
 }
 

@@ -1,7 +1,6 @@
 package books
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -249,21 +248,7 @@ func percent(f float64) string { return strconv.FormatFloat(f*100, 'g', 4, 64) +
 const sloFloor = 5 * time.Second
 
 // SLOs returns the stored ones, ordered by id.
-func SLOs(kv storage.KV) ([]SLO, error) {
-	list, err := storage.Objects(kv, storage.KindSLO)
-	if err != nil {
-		return nil, err
-	}
-	out := []SLO{}
-	for _, o := range list {
-		var s SLO
-		if err := json.Unmarshal(o.Value, &s); err != nil {
-			return nil, fmt.Errorf("evaluator: SLO %s: %w", o.ID, err)
-		}
-		out = append(out, s)
-	}
-	return out, nil
-}
+func SLOs(kv storage.KV) ([]SLO, error) { return sloShelf.list(kv) }
 
 // SLOSource are the rules of all SLOs. Names are unique, see Check of who stores them.
 func SLOSource(list []SLO) rules.Source {

@@ -2,8 +2,6 @@ package books
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -24,20 +22,7 @@ type SLOBook struct {
 func (b *SLOBook) List() ([]SLO, error) { return SLOs(b.KV) }
 
 // Get returns one, or ErrRuleUnknown.
-func (b *SLOBook) Get(id string) (*SLO, error) {
-	v, err := storage.GetObject(b.KV, storage.KindSLO, id)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, ErrRuleUnknown
-	}
-	if err != nil {
-		return nil, err
-	}
-	var s SLO
-	if err := json.Unmarshal(v, &s); err != nil {
-		return nil, fmt.Errorf("evaluator: SLO %s: %w", id, err)
-	}
-	return &s, nil
-}
+func (b *SLOBook) Get(id string) (*SLO, error) { return sloShelf.get(b.KV, id) }
 
 // Tag is that of an SLO as it is stored.
 func (s *SLO) Tag() (string, error) { return tagOf(s) }
@@ -55,7 +40,7 @@ func (b *SLOBook) Create(ctx context.Context, by string, s SLO, now time.Time) (
 		if err := b.free(s, ""); err != nil {
 			return storage.Edit{}, err
 		}
-		return sloEdit(by, "create", s.ID, &s)
+		return sloShelf.put(by, "create", s.ID, &s)
 	})
 }
 
@@ -69,45 +54,25 @@ func (b *SLOBook) Update(ctx context.Context, by, id string, s SLO, match IfMatc
 		if err := b.free(s, id); err != nil {
 			return storage.Edit{}, err
 		}
-		if err := b.matches(id, match); err != nil {
+		if err := sloShelf.matches(b.KV, id, match); err != nil {
 			return storage.Edit{}, err
 		}
-		return sloEdit(by, "update", id, &s)
+		return sloShelf.put(by, "update", id, &s)
 	})
 }
 
 // Delete removes one.
 func (b *SLOBook) Delete(ctx context.Context, by, id string, match IfMatch, now time.Time) error {
 	return b.edit(ctx, now, func() (storage.Edit, error) {
-		if err := b.matches(id, match); err != nil {
+		if err := sloShelf.matches(b.KV, id, match); err != nil {
 			return storage.Edit{}, err
 		}
-		return sloEdit(by, "delete", id, nil)
+		return sloShelf.remove(by, id)
 	})
 }
 
 func (b *SLOBook) edit(ctx context.Context, now time.Time, of func() (storage.Edit, error)) error {
 	return edit(ctx, &b.mu, b.Objects, now, of)
-}
-
-// sloEdit is the edit that stores an SLO, or deletes it if s is nil.
-func sloEdit(by, action, id string, s *SLO) (e storage.Edit, err error) {
-	o := storage.Object{Kind: storage.KindSLO, ID: id}
-	if s != nil {
-		if o.Value, err = json.Marshal(s); err != nil {
-			return e, fmt.Errorf("evaluator: SLO %s: %w", id, err)
-		}
-	}
-	return storage.Edit{By: by, Action: action, Objects: []storage.Object{o}}, nil
-}
-
-// matches reads one that is to be changed.
-func (b *SLOBook) matches(id string, match IfMatch) error {
-	s, err := b.Get(id)
-	if err != nil {
-		return err
-	}
-	return match.check(s.Tag())
 }
 
 // free checks that no other SLO has its name: the series of an SLO are known by it.
