@@ -105,8 +105,8 @@ var changes = []struct{ operation, request, entry string }{
 var readers = map[string]bool{"testBackend": true, "mcp": true, // each tool makes a request of its own, which is audited
 	"queryMetrics": true, "searchTraces": true, "searchLogs": true, "backtestAlertRule": true, "backtestRules": true,
 	"makeAlertRules": true, "convertDashboard": true,
-	"refreshLogin":   true,
-	"promQueryForm":  true, "promQueryRangeForm": true, "promExemplarsForm": true, "promFormatForm": true, "promParseForm": true,
+	"refreshLogin":  true,
+	"promQueryForm": true, "promQueryRangeForm": true, "promExemplarsForm": true, "promFormatForm": true, "promParseForm": true,
 	"promLabelsForm": true, "promSeriesForm": true, "promRead": true, "jaegerTransform": true,
 }
 

@@ -63,7 +63,7 @@ func stateOf(s rest.BackendState) *string {
 // TestBackend implements rest.StrictServerInterface.
 func (s *Status) TestBackend(ctx context.Context, q rest.TestBackendRequestObject) (rest.TestBackendResponseObject, error) {
 	for _, b := range s.Installation.Stores {
-		if b.Name != string(q.Name) || b.Probe == nil {
+		if b.Name != q.Name || b.Probe == nil {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
