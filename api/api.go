@@ -52,6 +52,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/incident"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/evaluator/rules"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 )
@@ -67,6 +68,7 @@ type Config struct {
 	// Dimensions are the configured ones; the views may have others, until a replay.
 	Dimensions []string
 	Pipeline   status.Pipeline
+	History    *progress.History        // nil: no course of the pipeline is kept
 	Replays    status.Replayer          // nil: there are none
 	Topics     alerting.TopicBacktester // nil: rules cannot be evaluated over topics
 	Alerts     alerting.Evaluator
@@ -258,7 +260,7 @@ func (s *Server) resources() resources {
 		Backtests: &alerting.Backtests{Writer: s.Writer, Moments: s.Moments, Rules: rules, Notifications: c.Notifications, Topics: c.Topics,
 			Engine: c.Engine, Queryable: c.Queryable, QueryTimeout: c.QueryTimeout, ExternalLabels: c.ExternalLabels, Audit: audit.Audit,
 			Panics: s.requests.Panics},
-		Status: &status.Status{Moments: s.Moments, Reading: c.Pipeline, Replays: c.Replays, Samples: c.Metrics, States: c.Stores.States,
+		Status: &status.Status{Moments: s.Moments, Reading: c.Pipeline, History: c.History, Replays: c.Replays, Samples: c.Metrics, States: c.Stores.States,
 			Links: c.Links, Kafka: c.Kafka, Installation: c.Installation, ExternalURL: c.ExternalURL, Version: c.Version},
 		Replays: &status.Replays{Replays: c.Replays, Audit: audit.Audit},
 	}

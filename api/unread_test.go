@@ -22,9 +22,10 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-// notTelemetry are operations with a range that is not one of telemetry: what was sent, and runs over the topics themselves.
+// notTelemetry are operations with a range that is not one of telemetry: what was sent, runs over the topics themselves, and how the process
+// did.
 var notTelemetry = map[string]bool{"/api/v1/alerts/notifications": true, "/api/v1/alerts/history": true, "/api/v1/alerts/backtests": true,
-	"/api/v1/audit": true, "/api/v1/incidents": true}
+	"/api/v1/audit": true, "/api/v1/incidents": true, "/api/v1/pipeline/history": true}
 
 // ranged are the operations of the document whose answers are about a range of telemetry: they have a start and a meta.
 func (b *bench) ranged() (out map[string]string) {

@@ -3045,6 +3045,36 @@ type PipelineAnswer struct {
 	Waiting int64 `json:"waiting"`
 }
 
+// PipelineHistory Lists have a value for each of `times`; null where the process had no sample. Rates count since the version of the views that answered began; a swap leaves a gap.
+type PipelineHistory struct {
+	// DiskBytes Size of the data folder.
+	DiskBytes  []*int64   `json:"disk_bytes"`
+	LinesPerS  []*float64 `json:"lines_per_s"`
+	PointsPerS []*float64 `json:"points_per_s"`
+
+	// ReachesS How far back samples are kept, in seconds.
+	ReachesS  int64      `json:"reaches_s"`
+	SpansPerS []*float64 `json:"spans_per_s"`
+
+	// StepS Seconds between two times.
+	StepS int64 `json:"step_s"`
+
+	// Times Unix seconds at which steps begin.
+	Times  []int64                `json:"times"`
+	Topics []PipelineTopicHistory `json:"topics"`
+}
+
+// PipelineTopicHistory defines model for PipelineTopicHistory.
+type PipelineTopicHistory struct {
+	// BehindMs Event time that the slowest partition was behind: the most of the step; 0 at the end of the topic.
+	BehindMs []*float64 `json:"behind_ms"`
+
+	// Lag Records that the views did not hold yet: the most of the step.
+	Lag         []*int64   `json:"lag"`
+	RecordsPerS []*float64 `json:"records_per_s"`
+	Topic       string     `json:"topic"`
+}
+
 // Point The numbers of all spans; those of `entry` are only of SERVER and CONSUMER spans, the incoming requests of the service.
 type Point struct {
 	Calls int64 `json:"calls"`
@@ -4648,6 +4678,15 @@ type GetPipelineParams struct {
 	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
+// GetPipelineHistoryParams defines parameters for GetPipelineHistory.
+type GetPipelineHistoryParams struct {
+	// Start Start of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+}
+
 // ListServiceHealthParams defines parameters for ListServiceHealth.
 type ListServiceHealthParams struct {
 	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
@@ -5232,6 +5271,9 @@ type ServerInterface interface {
 	// GetPipeline Progress of each partition, and counters of the pipeline.
 	// (GET /api/v1/pipeline)
 	GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams)
+	// GetPipelineHistory The course of lag, rates and disk usage, kept in memory since the start of the process, for a day at most.
+	// (GET /api/v1/pipeline/history)
+	GetPipelineHistory(w http.ResponseWriter, r *http.Request, params GetPipelineHistoryParams)
 	// ListReceivers Receivers of the active Alertmanager configuration, and external Alertmanagers.
 	// (GET /api/v1/receivers)
 	ListReceivers(w http.ResponseWriter, r *http.Request)
@@ -5697,6 +5739,12 @@ func (_ Unimplemented) GetOnboarding(w http.ResponseWriter, r *http.Request) {
 // GetPipeline Progress of each partition, and counters of the pipeline.
 // (GET /api/v1/pipeline)
 func (_ Unimplemented) GetPipeline(w http.ResponseWriter, r *http.Request, params GetPipelineParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetPipelineHistory The course of lag, rates and disk usage, kept in memory since the start of the process, for a day at most.
+// (GET /api/v1/pipeline/history)
+func (_ Unimplemented) GetPipelineHistory(w http.ResponseWriter, r *http.Request, params GetPipelineHistoryParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -9091,6 +9139,52 @@ func (siw *ServerInterfaceWrapper) GetPipeline(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// GetPipelineHistory operation middleware
+func (siw *ServerInterfaceWrapper) GetPipelineHistory(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPipelineHistoryParams
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPipelineHistory(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListReceivers operation middleware
 func (siw *ServerInterfaceWrapper) ListReceivers(w http.ResponseWriter, r *http.Request) {
 
@@ -11634,6 +11728,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v1/pipeline", wrapper.GetPipeline)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/pipeline/history", wrapper.GetPipelineHistory)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/replays", wrapper.ListReplays)
 	})
 	r.Group(func(r chi.Router) {
@@ -13922,6 +14019,45 @@ func (response GetPipelinedefaultApplicationProblemPlusJSONResponse) VisitGetPip
 	return err
 }
 
+type GetPipelineHistoryRequestObject struct {
+	Params GetPipelineHistoryParams
+}
+
+type GetPipelineHistoryResponseObject interface {
+	VisitGetPipelineHistoryResponse(w http.ResponseWriter) error
+}
+
+type GetPipelineHistory200JSONResponse PipelineHistory
+
+func (response GetPipelineHistory200JSONResponse) VisitGetPipelineHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPipelineHistorydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPipelineHistorydefaultApplicationProblemPlusJSONResponse) VisitGetPipelineHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListReceiversRequestObject struct {
 }
 
@@ -15836,6 +15972,9 @@ type StrictServerInterface interface {
 	// GetPipeline Progress of each partition, and counters of the pipeline.
 	// (GET /api/v1/pipeline)
 	GetPipeline(ctx context.Context, request GetPipelineRequestObject) (GetPipelineResponseObject, error)
+	// GetPipelineHistory The course of lag, rates and disk usage, kept in memory since the start of the process, for a day at most.
+	// (GET /api/v1/pipeline/history)
+	GetPipelineHistory(ctx context.Context, request GetPipelineHistoryRequestObject) (GetPipelineHistoryResponseObject, error)
 	// ListReceivers Receivers of the active Alertmanager configuration, and external Alertmanagers.
 	// (GET /api/v1/receivers)
 	ListReceivers(ctx context.Context, request ListReceiversRequestObject) (ListReceiversResponseObject, error)
@@ -17499,6 +17638,32 @@ func (sh *strictHandler) GetPipeline(w http.ResponseWriter, r *http.Request, par
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetPipelineResponseObject); ok {
 		if err := validResponse.VisitGetPipelineResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetPipelineHistory operation middleware
+func (sh *strictHandler) GetPipelineHistory(w http.ResponseWriter, r *http.Request, params GetPipelineHistoryParams) {
+	var request GetPipelineHistoryRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPipelineHistory(ctx, request.(GetPipelineHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPipelineHistory")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPipelineHistoryResponseObject); ok {
+		if err := validResponse.VisitGetPipelineHistoryResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api/answer"
 	"github.com/gaurav/watchingcat/api/rest"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage/raw"
 	"github.com/gaurav/watchingcat/views/samples"
 )
@@ -16,6 +17,7 @@ type Links struct{ Jaeger, Grafana, Prometheus, Kibana string }
 type Status struct {
 	*answer.Moments
 	Reading Pipeline
+	History *progress.History // nil: none is kept
 	Replays Replayer
 	Samples interface { // nil: no OTLP metrics are kept
 		Counters() samples.MetricCounters

@@ -108,6 +108,11 @@ test('the pipeline tells how far it has read', async ({ page }) => {
   for (const topic of ['otlp_spans', 'otlp_logs', 'otlp_metrics']) {
     await expect(partitions.filter({ hasText: topic }).first()).toContainText(/reading|idle|at the end/)
   }
+  for (const title of ['Lag', 'Behind in event time', 'Records read', 'Counted', 'Disk']) {
+    await expect(page.locator('.chart-title', { hasText: title })).toBeVisible()
+  }
+  const counted = page.locator('.chart', { has: page.locator('.chart-title', { hasText: 'Counted' }) })
+  await expect(counted).toContainText(/spans\s*[1-9]/)
   const spans = page.locator('.facts > div', { hasText: /^Spans/ }).locator('dd')
   const before = await spans.getAttribute('title')
   await expect.poll(() => spans.getAttribute('title')).not.toBe(before)

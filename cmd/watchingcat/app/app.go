@@ -27,6 +27,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/configtopic"
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/kafka"
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
@@ -60,6 +61,7 @@ type App struct {
 	// objectsRead: all of it, since the start
 	objectsRead atomic.Bool
 	objectsErr  atomic.Pointer[error] // of the last attempt to read it
+	history     progress.History      // of the pipeline
 	rules       *books.RuleBook
 	slos        *books.SLOBook
 	// ruleFiles are the rules of files as they were read last; loading lets one change at a time into force.
@@ -305,7 +307,7 @@ func (a *App) Run(ctx context.Context) error {
 	pprof := func(ctx context.Context) error { return profiles(ctx, a.cfg.PprofAddr, a.log) }
 	run.phase(a.eval.Run, a.eval.RunIncidents, a.objects.Run, a.readObjects, pprof)
 	pages := func(ctx context.Context) error { return pageOut(ctx, a.cfg.DataDir, a.memory().mapped()) }
-	run.phase(a.gens.Run, a.upkeep, pages, func(ctx context.Context) error {
+	run.phase(a.gens.Run, a.upkeep, a.record, pages, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil
 	})

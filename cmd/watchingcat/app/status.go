@@ -1,11 +1,13 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/replay"
 )
 
@@ -17,6 +19,27 @@ func (a *App) readiness(now time.Time) *replay.Readiness {
 		r.Fails("data folder", err.Error())
 	}
 	return r
+}
+
+// record keeps the course of the pipeline until ctx ends.
+func (a *App) record(ctx context.Context) error {
+	t := time.NewTicker(progress.HistoryStep)
+	defer t.Stop()
+	for {
+		now := time.Now()
+		c := a.live.Counters()
+		s := progress.Sample{At: now, Topics: progress.TopicsOf(a.readiness(now).Partitions, now), Spans: c.Spans, Lines: c.Logs,
+			Points: a.live.Metrics().Counters().Points}
+		if size, err := a.db.Size(); err == nil { // upkeep reports a folder that fails
+			s.DiskBytes = int64(size)
+		}
+		a.history.Add(s)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
 }
 
 // statusCollector shows partitions and counters as metrics.

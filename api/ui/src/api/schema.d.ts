@@ -1372,6 +1372,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/pipeline/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The course of lag, rates and disk usage, kept in memory since the start of the process, for a day at most. */
+        get: operations["getPipelineHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/replays": {
         parameters: {
             query?: never;
@@ -4858,6 +4875,35 @@ export interface components {
             /** @description Why the last request failed. */
             error: string | null;
         };
+        /** @description Lists have a value for each of `times`; null where the process had no sample. Rates count since the version of the views that answered began; a swap leaves a gap. */
+        PipelineHistory: {
+            /**
+             * Format: int64
+             * @description Seconds between two times.
+             */
+            step_s: number;
+            /**
+             * Format: int64
+             * @description How far back samples are kept, in seconds.
+             */
+            reaches_s: number;
+            /** @description Unix seconds at which steps begin. */
+            times: number[];
+            topics: components["schemas"]["PipelineTopicHistory"][];
+            spans_per_s: (number | null)[];
+            lines_per_s: (number | null)[];
+            points_per_s: (number | null)[];
+            /** @description Size of the data folder. */
+            disk_bytes: (number | null)[];
+        };
+        PipelineTopicHistory: {
+            topic: string;
+            /** @description Records that the views did not hold yet: the most of the step. */
+            lag: (number | null)[];
+            /** @description Event time that the slowest partition was behind: the most of the step; 0 at the end of the topic. */
+            behind_ms: (number | null)[];
+            records_per_s: (number | null)[];
+        };
         PipelineAnswer: {
             partitions: components["schemas"]["Partition"][];
             checkpoint: components["schemas"]["Checkpoint"];
@@ -7790,6 +7836,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PipelineAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getPipelineHistory: {
+        parameters: {
+            query?: {
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Values in steps; null where there is none. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineHistory"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -4,6 +4,7 @@ import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { bytes, count, duration, exact } from '../lib/format'
 import { useLive } from '../live/use-live'
+import { PipelineCharts } from '../pipeline/charts'
 import { Audit } from './audit'
 import { Replays } from './replays'
 
@@ -82,6 +83,7 @@ export default function PipelinePage() {
           <dd>{bytes(data.checkpoint.bytes)}</dd>
         </div>
       </dl>
+      <PipelineCharts />
       <Section title="Partitions" note={`${data.partitions.length}`}>
         <Table
           label="Partitions"
