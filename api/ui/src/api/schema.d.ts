@@ -8398,6 +8398,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The expression selects no series. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             default: components["responses"]["Prometheus"];
         };
     };
@@ -8418,6 +8425,13 @@ export interface operations {
             };
         };
         responses: {
+            /** @description The expression selects no series. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             default: components["responses"]["Prometheus"];
         };
     };
