@@ -15,10 +15,12 @@ const historyPoints = 300
 
 // GetPipelineHistory implements rest.StrictServerInterface.
 func (s *Status) GetPipelineHistory(ctx context.Context, q rest.GetPipelineHistoryRequestObject) (rest.GetPipelineHistoryResponseObject, error) {
-	r, err := s.Moment(ctx).RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
+	m := s.Moment(ctx)
+	r, err := m.RangeOf(q.Params.Start, q.Params.End, answer.DefaultRange)
 	if err != nil {
 		return nil, err
 	}
+	r = reached(r, m.Now)
 	var list []progress.Sample
 	if s.History != nil {
 		list = s.History.Between(r.Start.Add(-progress.HistoryStep), r.End)
@@ -26,10 +28,24 @@ func (s *Status) GetPipelineHistory(ctx context.Context, q rest.GetPipelineHisto
 	return rest.GetPipelineHistory200JSONResponse(historyOf(list, r)), nil
 }
 
+// reached is the part of a range of which there can be samples, however long the range is.
+func reached(r answer.Range, now time.Time) answer.Range {
+	if first := now.Add(-progress.HistoryLength); r.Start.Before(first) {
+		r.Start = first
+	}
+	if r.End.After(now) {
+		r.End = now
+	}
+	if r.End.Before(r.Start) {
+		r.End = r.Start
+	}
+	return r
+}
+
 // historyOf divides a range into steps. Of a lag the largest value of a step is shown; rates are those between the first and the last sample
 // that reach into it.
 func historyOf(list []progress.Sample, r answer.Range) rest.PipelineHistory {
-	step := max(progress.HistoryStep, r.End.Sub(r.Start)/historyPoints).Round(progress.HistoryStep)
+	step := (1 + (r.End.Sub(r.Start)-1)/historyPoints/progress.HistoryStep) * progress.HistoryStep
 	start := r.Start.Truncate(step)
 	n := int((r.End.Sub(start) + step - 1) / step)
 	out := rest.PipelineHistory{StepS: int64(step / time.Second), Times: make([]int64, n), Topics: []rest.PipelineTopicHistory{},

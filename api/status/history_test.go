@@ -46,3 +46,18 @@ func TestHistoryOf(t *testing.T) {
 
 	require.Empty(t, historyOf(nil, answer.Range{Start: at(0), End: at(60)}).Topics)
 }
+
+func TestReached(t *testing.T) {
+	now, day := time.Unix(1_000_000_000, 0), progress.HistoryLength
+	for _, c := range []struct{ start, end, wantStart, wantEnd time.Time }{
+		{now.Add(-time.Hour), now, now.Add(-time.Hour), now},
+		{now.Add(-48 * time.Hour), now.Add(time.Hour), now.Add(-day), now},
+		{time.Unix(1, 0), time.Unix(9_999_999_999, 0), now.Add(-day), now}, // more than a Duration can say
+		{time.Unix(1, 0), time.Unix(2, 0), now.Add(-day), now.Add(-day)},
+		{now.Add(time.Hour), now.Add(2 * time.Hour), now.Add(time.Hour), now.Add(time.Hour)},
+	} {
+		r := reached(answer.Range{Start: c.start, End: c.end}, now)
+		require.Equal(t, []time.Time{c.wantStart, c.wantEnd}, []time.Time{r.Start, r.End})
+		require.LessOrEqual(t, len(historyOf(nil, r).Times), historyPoints+1)
+	}
+}
