@@ -29,10 +29,8 @@ var grafanaUnits = map[string]string{
 func (g *grafanaImport) panel(p *grafanaPanel) {
 	title := cut(p.Title, maxDashboardTitle)
 	out := Panel{Title: title, Description: cutBytes(p.Description, maxPanelDescription), Width: widthOf(p), Height: heightOf(p)}
-	if name := cmp.Or(title, "panel without a title"); name != "" {
-		g.lost(name, p)
-		title = name
-	}
+	title = cmp.Or(title, "panel without a title")
+	g.lost(title, p)
 	kind, known := grafanaTypes[p.Type]
 	switch {
 	case len(p.Library) > 0 && string(p.Library) != "null" && len(p.Targets) == 0:

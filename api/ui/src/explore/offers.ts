@@ -5,7 +5,7 @@ import { fields, opsOf, opWords, type Stage, tokenText } from './tokens'
 export interface Suggestions {
   /** Attributes of the spans that match, with how many spans have them. */
   keys: readonly { key: string; count: number }[]
-  /** Values of the key that is asked for. */
+  /** Values of the key that is typed. */
   values: readonly { value: string; count?: number }[]
   services: readonly string[]
   operations: readonly string[]
@@ -18,7 +18,7 @@ export interface Offer {
   label: string
   note?: string
   count?: number
-  /** The text that goes on, or the token that is complete. */
+  /** The text with the completion, or the complete token. */
   gives: string | Condition
 }
 

@@ -37,7 +37,7 @@ const Onboarding = lazyPage<{ onDone: () => void }>(async () => ({ default: (awa
 
 const noAlerts: Alert[] = []
 
-/** The first page; of an installation without data how to send some. That stays until all has arrived, or one goes on. */
+/** The first page. Without data it shows how to send some, until all signals have arrived or the reader opens the overview. */
 export function FirstPage() {
   const [range] = useRange()
   const none = useLive('servicehealth', { range }).data?.services.length === 0
