@@ -1,25 +1,5 @@
 import { readFileSync } from 'node:fs'
-import AxeBuilder from '@axe-core/playwright'
-import type { Page } from '@playwright/test'
-import { choose, expect, test } from './test'
-
-async function accessible(page: Page) {
-  const { violations } = await new AxeBuilder({ page }).analyze()
-  const serious = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
-  expect(serious.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join('\n')}`)).toEqual([])
-}
-
-/** Light and dark, wide and narrow. */
-async function accessibleEverywhere(page: Page) {
-  await accessible(page)
-  await page.emulateMedia({ colorScheme: 'dark' })
-  await accessible(page)
-  await page.emulateMedia({ colorScheme: 'light' })
-  await page.setViewportSize({ width: 390, height: 844 })
-  expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
-  await accessible(page)
-  await page.setViewportSize({ width: 1440, height: 900 })
-}
+import { accessible, accessibleEverywhere, choose, expect, test } from './test'
 
 const calls = 'sum by (service_name) (rate(traces_span_metrics_calls_total{job=""}[1m]))'
 

@@ -1,3 +1,4 @@
+import AxeBuilder from '@axe-core/playwright'
 import { test as base, expect, type Locator, type Page } from '@playwright/test'
 
 /** Every test also fails on errors in the browser's console, which is where a violated content security policy shows. */
@@ -31,3 +32,22 @@ export async function choose(scope: Page | Locator, label: string, option: strin
 export const head = (scope: Page | Locator): Locator => scope.locator('.disclosure-head')
 
 export { expect }
+
+/** No finding of axe that is serious. */
+export async function accessible(page: Page) {
+  const { violations } = await new AxeBuilder({ page }).analyze()
+  const serious = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+  expect(serious.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join('\n')}`)).toEqual([])
+}
+
+/** The same in light and dark, wide and narrow. */
+export async function accessibleEverywhere(page: Page) {
+  await accessible(page)
+  await page.emulateMedia({ colorScheme: 'dark' })
+  await accessible(page)
+  await page.emulateMedia({ colorScheme: 'light' })
+  await page.setViewportSize({ width: 390, height: 844 })
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
+  await accessible(page)
+  await page.setViewportSize({ width: 1440, height: 900 })
+}
