@@ -79,10 +79,13 @@ func (db *DB) firstKeys(from, to []byte, n int) ([][]byte, error) {
 	return keys, nil
 }
 
-// Size returns how many bytes the folder takes on disk. Badger's files are sparse, so their lengths would say too much.
-func (db *DB) Size() (uint64, error) {
+// Size returns how many bytes the folder takes on disk.
+func (db *DB) Size() (uint64, error) { return FolderSize(db.dir) }
+
+// FolderSize returns how many bytes a folder takes on disk. Badger's files are sparse, so their lengths would say too much.
+func FolderSize(dir string) (uint64, error) {
 	total := uint64(0)
-	err := filepath.WalkDir(db.dir, func(_ string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if os.IsNotExist(err) {
 			return nil // compaction removes files while we look
 		}
@@ -95,7 +98,7 @@ func (db *DB) Size() (uint64, error) {
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("storage: size of %s: %w", db.dir, err)
+		return 0, fmt.Errorf("storage: size of %s: %w", dir, err)
 	}
 	return total, nil
 }

@@ -4,6 +4,9 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
+	"github.com/gaurav/watchingcat/pipeline/doctor"
 )
 
 // descriptors divides the limit of open files between clients and the process itself: Badger, the samples of metrics, Kafka and other
@@ -50,4 +53,10 @@ func descriptorsInUse() (int, bool) {
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	return len(names) - 1, err == nil
+}
+
+// Machine is what the process gets from the machine, for a look at it without a start.
+func Machine(c *config.Config) doctor.Machine {
+	return doctor.Machine{DataDir: c.DataDir, RawBytes: uint64(max(0, c.RetTraces.Bytes) + max(0, c.RetLogs.Bytes)), //nolint:gosec // not negative
+		MinFree: c.MinFreeDiskBytes, Memory: int64(memoryLimit(c)), OpenFiles: openFiles(), Clients: (&descriptors{}).connections(0)}
 }

@@ -83,8 +83,7 @@ func rootCommand() *cobra.Command {
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(c.OutOrStdout(), c) })
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), migrateCommand(), rulesCommand(), explainCommand(),
-		tokenCommand(),
-		userCommand(), configCommand(), versionCommand())
+		doctorCommand(), tokenCommand(), userCommand(), configCommand(), versionCommand())
 	return root
 }
 
