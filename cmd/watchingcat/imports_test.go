@@ -44,15 +44,16 @@ var may = map[string]struct {
 		"views are a function of records: no Kafka, no HTTP, no clock, so that a replay gives the same"},
 	"pipeline":          {[]string{"storage", "views"}, "the pipeline knows no package downstream: views notify their readers"},
 	"pipeline/progress": {nil, "how far the pipeline is has one shape, without Kafka"},
-	"pipeline/replay": {[]string{"storage", "views", "pipeline/progress", "pipeline/ingest", "pipeline/source", "pipeline/kafka"},
+	"pipeline/replay": {[]string{"storage", "views", "pipeline/progress", "pipeline/encoding", "pipeline/ingest", "pipeline/source", "pipeline/kafka"},
 		"a replay drives what reads the topics; nothing that reads them knows of it"},
 	"pipeline/doctor": {[]string{"storage", "views", "pipeline/ingest", "pipeline/otlp", "pipeline/kafka"},
 		"the doctor decodes records as ingest does, and nothing depends on it"},
 	"pipeline/receiver":    {[]string{"pipeline/kafka"}, "the receiver writes to topics and knows no views"},
 	"pipeline/configtopic": {[]string{"storage", "pipeline/kafka"}, "the topic of objects is read apart from telemetry"},
-	"pipeline/ingest": {[]string{"storage", "views", "pipeline/progress", "pipeline/otlp", "pipeline/source", "pipeline/kafka"},
+	"pipeline/ingest": {[]string{"storage", "views", "pipeline/progress", "pipeline/otlp", "pipeline/encoding", "pipeline/source", "pipeline/kafka"},
 		"ingest takes what the source hands out"},
-	"pipeline/otlp": {[]string{"storage", "views"}, "the scan is a function of bytes"},
+	"pipeline/encoding": {[]string{"pipeline/otlp"}, "what records became is decided before it is read"},
+	"pipeline/otlp":     {[]string{"storage", "views"}, "the scan is a function of bytes"},
 	"pipeline/pipelinetest": {[]string{"storage", "pipeline/source", "pipeline/kafka"},
 		"tests of every room but kafka and source may use it"},
 	"pipeline/source": {[]string{"storage", "pipeline/kafka"}, "the source knows offsets, not what records mean"},
@@ -105,7 +106,7 @@ var may = map[string]struct {
 		"cmd/watchingcat/config", "cmd/watchingcat/shop", "cmd/watchingcat/freeport"}, "the command line is the top"},
 	"cmd/watchingcat/app": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/config"},
 		"the process knows no command"},
-	"cmd/watchingcat/config":   {[]string{"views", "pipeline/kafka", "api"}, "settings are read before there is anything that they are for"},
+	"cmd/watchingcat/config":   {[]string{"views", "pipeline/kafka", "pipeline/encoding", "api"}, "settings are read before there is anything that they are for"},
 	"cmd/watchingcat/shop":     {nil, "the shop only makes telemetry"},
 	"cmd/watchingcat/freeport": {nil, "the demo and servers in tests take their ports here"},
 	"cmd/watchingcat/apptest":  {nil, "tests of app and cli use it"},
@@ -200,7 +201,7 @@ var unreachable = map[string]map[string]string{
 }
 
 // reachable bounds how many packages of others a room imports, through others too: everyone who builds compiles what is imported by mistake.
-var reachable = map[string]int{"storage": 125, "views": 140, "cmd/watchingcat": 1015}
+var reachable = map[string]int{"storage": 125, "views": 140, "cmd/watchingcat": 1034}
 
 // heavy are beginnings of paths that the program must not import, through others either: they take long to compile.
 var heavy = map[string]string{

@@ -56,7 +56,7 @@ func burst(t *testing.T, r *rand.Rand, memtable int64) {
 		id := source.PartitionID{Topic: topic, Partition: int32(r.IntN(partitions))}
 		rec := model.Record{Offset: offsets[id], Timestamp: now.UnixMilli(), Received: now.UnixMilli(), Value: value}
 		offsets[id]++
-		require.NoError(t, g.apply(set.Partition(topic, id.Partition), topic, rec))
+		require.NoError(t, g.apply(set.Partition(topic, id.Partition), &kgo.Record{Topic: topic, Value: value}, rec))
 	}
 	traces := func(n int, each func(i int, sp ptrace.Span)) {
 		td := ptrace.NewTraces()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -74,9 +75,9 @@ func (x *identity) send(timestamp time.Time) {
 	require.NoError(x.t, err)
 	x.td = ptrace.NewTraces()
 	a := x.set.Partition("otlp_spans", 0)
-	rec := model.Record{Offset: x.offset, Timestamp: timestamp.UnixMilli(), Received: x.now.UnixMilli(), Value: b}
+	rec := model.Record{Offset: x.offset, Timestamp: timestamp.UnixMilli(), Received: x.now.UnixMilli()}
 	x.offset++
-	require.NoError(x.t, x.ingest.apply(a, "otlp_spans", rec))
+	require.NoError(x.t, x.ingest.apply(a, &kgo.Record{Topic: "otlp_spans", Value: b}, rec))
 	require.NoError(x.t, x.ingest.Checkpoint(x.t.Context(), x.now))
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/source"
@@ -64,12 +65,29 @@ type Config struct {
 	MaxApplying int64
 	// MaxSpans is how many spans or log lines a record may hold (0: 100,000).
 	MaxSpans int
-	// LogsTopic is the topic of OTLP logs; records of all other topics are spans.
+	// LogsTopic is the topic of logs; records of all other topics are spans.
 	LogsTopic string
+	// Encodings are those of spans and logs.
+	Encodings Encodings
 	// MaxRecord is how many bytes a record may have (0: 16 MiB).
 	MaxRecord int
 	Logger    zerolog.Logger
 	Metrics   *Metrics
+}
+
+// Encodings are how the records of topics are written; "" is encoding.Auto.
+type Encodings struct{ Spans, Logs string }
+
+func (e Encodings) of(lines bool) encoding.Decoder {
+	if lines {
+		return encoding.Decoder{Signal: encoding.Logs, Encoding: e.Logs}
+	}
+	return encoding.Decoder{Signal: encoding.Spans, Encoding: e.Spans}
+}
+
+// OTLP makes protobuf of a record of a topic; those of logs hold lines.
+func (e Encodings) OTLP(logs string) func(*kgo.Record) ([]byte, error) {
+	return func(r *kgo.Record) ([]byte, error) { return e.of(r.Topic == logs).OTLP(r) }
 }
 
 // New returns an Ingest; Run must be called for checkpoints to happen.
@@ -140,7 +158,7 @@ func (g *Ingest) Record(ctx context.Context, a *intake.Accumulator, r *kgo.Recor
 		}
 		defer g.applying.Release(n)
 	}
-	err := g.apply(a, r.Topic, rec)
+	err := g.apply(a, r, rec)
 	if err == nil {
 		return nil
 	}
@@ -152,24 +170,21 @@ func (g *Ingest) Record(ctx context.Context, a *intake.Accumulator, r *kgo.Recor
 	return nil
 }
 
-// apply applies one record, protobuf or JSON, or nothing of it.
-func (g *Ingest) apply(a *intake.Accumulator, topic string, rec model.Record) error {
-	if len(rec.Value) > g.Config.MaxRecord {
-		return fmt.Errorf("record of %d bytes is over the limit of %d", len(rec.Value), g.Config.MaxRecord)
+// apply applies one record, whatever its encoding, or nothing of it.
+func (g *Ingest) apply(a *intake.Accumulator, r *kgo.Record, rec model.Record) error {
+	if len(r.Value) > g.Config.MaxRecord {
+		return fmt.Errorf("record of %d bytes is over the limit of %d", len(r.Value), g.Config.MaxRecord)
 	}
-	of := &otlp.SpanSignal
-	if topic == g.Config.LogsTopic {
-		of = &otlp.LogSignal
-	}
-	return of.ApplyEither(rec.Value, func(proto []byte) error {
-		rec.Value = proto
-		return g.applyProto(a, topic, rec)
+	lines := r.Topic == g.Config.LogsTopic
+	return g.Config.Encodings.of(lines).Apply(r, func(m encoding.Made) error {
+		rec.Value, rec.Identity = m.OTLP, m.Identity
+		rec.Anonymous = m.Line || lines && !logs.Unique(m.OTLP)
+		return g.applyProto(a, lines, rec)
 	})
 }
 
 // applyProto applies one record or nothing of it. A panic is an error of this record alone.
-func (g *Ingest) applyProto(a *intake.Accumulator, topic string, rec model.Record) (err error) {
-	rec.Anonymous = topic == g.Config.LogsTopic && !logs.Unique(rec.Value)
+func (g *Ingest) applyProto(a *intake.Accumulator, lines bool, rec model.Record) (err error) {
 	if !a.Begin(rec) {
 		return nil
 	}
@@ -183,7 +198,7 @@ func (g *Ingest) applyProto(a *intake.Accumulator, topic string, rec model.Recor
 		}
 		a.End()
 	}()
-	if topic == g.Config.LogsTopic {
+	if lines {
 		return DecodeLogs(rec.Value, g.Config.Set.Dimensions(), g.Config.MaxSpans, a.Log)
 	}
 	if err := g.scan(rec.Value, g.Config.MaxSpans, a.Span); err != nil || !a.Again() {

@@ -13,6 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/source"
@@ -30,6 +31,8 @@ type Intake struct {
 	Gate   func(ctx context.Context) error // holds a batch back while it does not return; nil: none is held back
 	// SlowDown is how long to wait before a batch; nil: not at all.
 	SlowDown func() time.Duration
+	// OTLP makes protobuf of a record; nil: records are OTLP.
+	OTLP     func(*kgo.Record) ([]byte, error)
 	Log      zerolog.Logger
 	Lost     func(topic string, partition int32, to int64) // the log begins anew at to
 	observed batchTelemetry
@@ -84,7 +87,7 @@ func (n *Intake) lacks(topic string) {
 
 // Open reads positions and gaps; c is completed.
 func (n *Intake) Open(c source.Config, positions []storage.Position, t Telemetry) (err error) {
-	if n.observed, err = newBatchTelemetry(t, n.Topics); err != nil {
+	if n.observed, err = newBatchTelemetry(t, n.Topics, n.OTLP); err != nil {
 		return err
 	}
 	if n.gaps, err = LoadGaps(n.KV, n.Version, n.Shard); err != nil {

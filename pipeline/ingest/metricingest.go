@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/gaurav/watchingcat/pipeline/otlp"
+	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
@@ -60,8 +60,9 @@ type MetricConfig struct {
 	Interval time.Duration
 	// MaxPending is how many samples may wait for a checkpoint before one is taken early (0: 50,000); at twice as many handlers wait.
 	MaxPending uint64
-	MaxPoints  int // that a record may hold (0: 100,000)
-	MaxRecord  int // bytes that a record may have (0: 16 MiB)
+	Encoding   string // of the records; "" is encoding.Auto
+	MaxPoints  int    // that a record may hold (0: 100,000)
+	MaxRecord  int    // bytes that a record may have (0: 16 MiB)
 	Logger     zerolog.Logger
 }
 
@@ -104,7 +105,7 @@ func (g *MetricIngest) Handle(msg *message.Message) error {
 
 func (g *MetricIngest) record(ctx context.Context, r *kgo.Record, received int64) error {
 	rec := recordOf(r, received)
-	err := g.apply(r.Topic, r.Partition, rec)
+	err := g.apply(r, rec)
 	if err == nil {
 		return nil
 	}
@@ -117,21 +118,21 @@ func (g *MetricIngest) record(ctx context.Context, r *kgo.Record, received int64
 
 // apply applies one record or nothing of it: the conversion works on copies, and what it made is added in one step. A panic is an
 // error of this record alone.
-func (g *MetricIngest) apply(topic string, partition int32, rec model.Record) (err error) {
-	if len(rec.Value) > g.c.MaxRecord {
-		return fmt.Errorf("record of %d bytes is over the limit of %d", len(rec.Value), g.c.MaxRecord)
+func (g *MetricIngest) apply(r *kgo.Record, rec model.Record) (err error) {
+	if len(r.Value) > g.c.MaxRecord {
+		return fmt.Errorf("record of %d bytes is over the limit of %d", len(r.Value), g.c.MaxRecord)
 	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic while applying: %v", p)
 		}
 	}()
-	return otlp.MetricSignal.ApplyEither(rec.Value, func(proto []byte) error {
-		md, err := DecodeMetrics(proto, g.c.MaxPoints)
+	return encoding.Decoder{Signal: encoding.Metrics, Encoding: g.c.Encoding}.Apply(r, func(m encoding.Made) error {
+		md, err := DecodeMetrics(m.OTLP, g.c.MaxPoints)
 		if err != nil {
 			return err
 		}
-		g.c.Metrics.Apply(topic, partition, rec, md)
+		g.c.Metrics.Apply(r.Topic, r.Partition, rec, md)
 		return nil
 	})
 }

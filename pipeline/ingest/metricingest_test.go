@@ -217,7 +217,8 @@ func BenchmarkMetricIngest(b *testing.B) {
 	offset := int64(0)
 	for b.Loop() {
 		for _, r := range records {
-			if err := g.apply(pipelinetest.Topic, 0, model.Record{Offset: offset, Timestamp: r.TimestampMS, Value: r.Value}); err != nil {
+			rec := model.Record{Offset: offset, Timestamp: r.TimestampMS, Value: r.Value}
+			if err := g.apply(&kgo.Record{Topic: pipelinetest.Topic, Value: r.Value}, rec); err != nil {
 				b.Fatal(err)
 			}
 			offset++

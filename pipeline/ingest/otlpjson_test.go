@@ -15,8 +15,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
+	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/model"
@@ -117,10 +119,13 @@ func TestOwnSpansOfJSON(t *testing.T) {
 	var m ptrace.JSONMarshaler
 	b, err := m.MarshalTraces(td)
 	require.NoError(t, err)
-	if !ownSpans(b) {
+	own := func(b []byte) bool {
+		return ownBatch(&source.Batch{Records: []*kgo.Record{{Value: b}}}, encoding.Decoder{Signal: encoding.Spans}.OTLP)
+	}
+	if !own(b) {
 		t.Error("own spans were not known")
 	}
-	if ownSpans(jsonOf(t, &otlp.SpanSignal, pipelinetest.Request(t, "web", 1))) {
+	if own(jsonOf(t, &otlp.SpanSignal, pipelinetest.Request(t, "web", 1))) {
 		t.Error("spans of others were taken for own ones")
 	}
 }
@@ -156,7 +161,7 @@ func FuzzJSON(f *testing.F) {
 			DeadLetter: func(context.Context, *kgo.Record, string) error { return nil }})
 		for i, topic := range []string{"spans", "logs"} {
 			a := set.Partition(topic, int32(i))
-			if err := g.apply(a, topic, model.Record{Value: b}); err == nil && otlp.IsJSON(b) && !json.Valid(b) {
+			if err := g.apply(a, &kgo.Record{Topic: topic, Value: b}, model.Record{}); err == nil && otlp.IsJSON(b) && !json.Valid(b) {
 				t.Fatalf("%q was taken", b)
 			}
 		}
@@ -180,7 +185,7 @@ func TestServiceNamedTwice(t *testing.T) {
 	points := []byte(`{"resourceMetrics":[` + resource +
 		`"scopeMetrics":[{"metrics":[{"name":"depth","gauge":{"dataPoints":[{"timeUnixNano":"1000000000","asInt":"1"}]}}]}]}]}`)
 	require.NoError(t, it.Handle(batch(0, spans)))
-	require.NoError(t, it.apply(it.set.Partition("logs", 1), "logs", model.Record{Value: lines}))
+	require.NoError(t, it.apply(it.set.Partition("logs", 1), &kgo.Record{Topic: "logs", Value: lines}, model.Record{}))
 	it.counters()
 	services, err := it.set.Services(time.Unix(0, 0), time.Unix(60, 0))
 	if err != nil || len(services) != 1 || services[0].Name != "first" {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kgo"
 	otelattr "go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
@@ -14,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/semconv/v1.43.0/messagingconv"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/pipeline/source"
 )
@@ -41,13 +43,17 @@ type batchTelemetry struct {
 	consumed messagingconv.ClientConsumedMessages
 	duration messagingconv.ProcessDuration
 	sets     map[string]otelattr.Set // by topic
+	otlp     func(*kgo.Record) ([]byte, error)
 }
 
 // Buckets of durations in seconds, as the semantic conventions of messaging advise.
 var processBuckets = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 
-func newBatchTelemetry(t Telemetry, topics []string) (b batchTelemetry, err error) {
-	b = batchTelemetry{tracer: t.Tracer, sets: map[string]otelattr.Set{}}
+func newBatchTelemetry(t Telemetry, topics []string, toOTLP func(*kgo.Record) ([]byte, error)) (b batchTelemetry, err error) {
+	b = batchTelemetry{tracer: t.Tracer, sets: map[string]otelattr.Set{}, otlp: toOTLP}
+	if toOTLP == nil {
+		b.otlp = encoding.Decoder{Signal: encoding.Spans}.OTLP
+	}
 	if b.consumed, err = messagingconv.NewClientConsumedMessages(t.Meter); err != nil {
 		return b, fmt.Errorf("pipeline: metrics: %w", err)
 	}
@@ -93,7 +99,7 @@ func (b *batchTelemetry) take(msg *message.Message, next message.NoPublishHandle
 
 // begin starts the span of a batch and puts it into the message's context; nil where there is to be none.
 func (b *batchTelemetry) begin(msg *message.Message, batch *source.Batch) trace.Span {
-	if b.tracer == nil || ownBatch(batch) {
+	if b.tracer == nil || ownBatch(batch, b.otlp) {
 		return nil
 	}
 	ctx, span := b.tracer.Start(msg.Context(), "process "+batch.Topic, trace.WithSpanKind(trace.SpanKindConsumer),
@@ -106,9 +112,9 @@ func (b *batchTelemetry) begin(msg *message.Message, batch *source.Batch) trace.
 }
 
 // ownBatch reports whether a batch holds nothing but own spans, or nothing at all. It ends at the first record of another sender.
-func ownBatch(b *source.Batch) bool {
+func ownBatch(b *source.Batch, toOTLP func(*kgo.Record) ([]byte, error)) bool {
 	for _, r := range b.Records {
-		if !ownSpans(r.Value) {
+		if value, err := toOTLP(r); err != nil || !ownSpans(value) {
 			return false
 		}
 	}
@@ -118,11 +124,6 @@ func ownBatch(b *source.Batch) bool {
 // ownSpans reports whether all spans of an OTLP record are our own. Of a record that does not parse they are not: it becomes a dead
 // letter, once.
 func ownSpans(record []byte) bool {
-	if otlp.IsJSON(record) || otlp.IsPaddedJSON(record) {
-		if b, err := otlp.SpanSignal.FromJSON(record); err == nil {
-			record = b
-		}
-	}
 	return eachField(record, 1, func(resourceSpans []byte) bool {
 		return eachField(resourceSpans, 2, func(scopeSpans []byte) bool {
 			own, spans := false, false

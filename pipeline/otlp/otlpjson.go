@@ -16,7 +16,7 @@ import (
 // begins with that is read as protobuf first.
 
 // ErrJSON is wrapped by errors of records that are JSON.
-var ErrJSON = errors.New("malformed OTLP JSON")
+var ErrJSON = errors.New("malformed JSON")
 
 const (
 	// maxJSONObjects bounds the objects and lists of a record: one of two bytes becomes one of hundreds.
@@ -92,11 +92,8 @@ func (s *Signal) FromJSON(value []byte) (b []byte, err error) {
 			b, err = nil, fmt.Errorf("%w: panic while decoding: %v", ErrJSON, p)
 		}
 	}()
-	if err := boundedJSON(value); err != nil {
+	if err := CheckJSON(value); err != nil {
 		return nil, err
-	}
-	if !json.Valid(value) {
-		return nil, fmt.Errorf("%w: it is no JSON value, or more than one: a record holds one request", ErrJSON)
 	}
 	if !bytes.Contains(value, []byte(`"`+s.field+`"`)) && !bytes.Contains(value, []byte(`"`+s.old+`"`)) {
 		return nil, fmt.Errorf("%w: it has no %s: check that the exporter sends this signal to this topic", ErrJSON, s.field)
@@ -105,6 +102,17 @@ func (s *Signal) FromJSON(value []byte) (b []byte, err error) {
 		return nil, fmt.Errorf("%w: %w", ErrJSON, err)
 	}
 	return b, nil
+}
+
+// CheckJSON refuses what is not one value of JSON, or is one that is nested too deeply or has too many parts.
+func CheckJSON(b []byte) error {
+	if err := boundedJSON(b); err != nil {
+		return err
+	}
+	if !json.Valid(b) {
+		return fmt.Errorf("%w: it is no JSON value, or more than one: a record holds one request", ErrJSON)
+	}
+	return nil
 }
 
 // boundedJSON refuses what would take far more memory than bytes, before anything is built.

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/source"
@@ -27,6 +28,7 @@ type GenerationConfig struct {
 	// Topics are read into the views; LogsTopic says which of them holds logs.
 	Topics    []string
 	LogsTopic string
+	Encodings ingest.Encodings
 	// Metrics is how the topic of OTLP metrics is read.
 	Metrics MetricsTopic
 	// StartLatest makes the first generation begin at the end of the topics.
@@ -51,7 +53,8 @@ type GenerationConfig struct {
 
 // MetricsTopic says how OTLP metrics are read. Without a Topic none are.
 type MetricsTopic struct {
-	Topic string
+	Topic    string
+	Encoding string // see ingest.MetricConfig
 	// State is the configuration of the metrics' state but for its version.
 	State samples.MetricsConfig
 	// Open opens the samples of a version, Versions lists those that there are, Drop deletes them once they are closed.
@@ -76,13 +79,13 @@ func openGeneration(c GenerationConfig, version uint32, set *views.Set, m *inges
 	}
 	g := &Generation{Set: set}
 	g.Intake = ingest.Intake{Topics: c.Topics, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version,
-		Shard: c.Views.Shard, Lost: func(topic string, partition int32, to int64) { set.Partition(topic, partition).Restart(to) }}
+		Shard: c.Views.Shard, OTLP: c.Encodings.OTLP(c.LogsTopic), Lost: func(topic string, partition int32, to int64) { set.Partition(topic, partition).Restart(to) }}
 	if err := g.Open(c.source(), positions, c.Telemetry); err != nil {
 		return nil, err
 	}
 	g.Ingest = ingest.New(ingest.Config{
 		Set: set, KV: c.KV, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: c.Topics, Lateness: c.Lateness,
-		LogsTopic: c.LogsTopic, Interval: c.Interval, MaxPending: c.MaxPending, MaxPendingBytes: c.MaxPendingBytes,
+		LogsTopic: c.LogsTopic, Encodings: c.Encodings, Interval: c.Interval, MaxPending: c.MaxPending, MaxPendingBytes: c.MaxPendingBytes,
 		MaxApplying: c.MaxApplying, Logger: c.Logger, Metrics: m,
 	})
 	g.Take, g.Commit = g.Ingest.Handle, g.Ingest.Run
@@ -128,13 +131,14 @@ func openMetricGeneration(c GenerationConfig, version uint32, stored ingest.Samp
 	}
 	g := &MetricGeneration{State: state, Samples: stored}
 	g.Intake = ingest.Intake{Topics: []string{c.Metrics.Topic}, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version,
-		Shard: samples.MetricsShard, Lost: state.Restart}
+		Shard: samples.MetricsShard, Lost: state.Restart,
+		OTLP: encoding.Decoder{Signal: encoding.Metrics, Encoding: c.Metrics.Encoding}.OTLP}
 	if err := g.Open(c.source(), positions, c.Telemetry); err != nil {
 		return nil, err
 	}
 	g.Ingest = ingest.NewMetricIngest(ingest.MetricConfig{
 		Metrics: state, KV: c.KV, Samples: stored, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: g.Topics,
-		Lateness: c.Lateness, Interval: c.Interval, MaxPending: c.MaxPending, Logger: c.Logger,
+		Encoding: c.Metrics.Encoding, Lateness: c.Lateness, Interval: c.Interval, MaxPending: c.MaxPending, Logger: c.Logger,
 	})
 	g.Take, g.Commit = g.Ingest.Handle, g.checkpoints
 	return g, nil

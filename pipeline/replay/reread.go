@@ -53,6 +53,7 @@ type RereadConfig struct {
 	Views     model.Config // raw records are not kept
 	Topics    []string
 	LogsTopic string
+	Encodings ingest.Encodings
 	// Lateness is how far behind the clock the watermark of a partition stays that has nothing to read.
 	Lateness time.Duration
 	// From and To are timestamps of records; zero From: from the oldest on.
@@ -114,7 +115,7 @@ func OpenReread(ctx context.Context, c RereadConfig) (*Reread, error) {
 		set.Partition(id.Topic, id.Partition) // the frontier waits for what was not read yet
 		positions = append(positions, storage.Position{Topic: id.Topic, Partition: id.Partition, Offset: p.start, LeaderEpoch: -1})
 	}
-	r.ingest = ingest.New(ingest.Config{Set: set, KV: kv, LogsTopic: c.LogsTopic, Lateness: c.Lateness, States: r.idle, MaxPending: 1 << 62,
+	r.ingest = ingest.New(ingest.Config{Set: set, KV: kv, LogsTopic: c.LogsTopic, Encodings: c.Encodings, Lateness: c.Lateness, States: r.idle, MaxPending: 1 << 62,
 		DeadLetter: func(context.Context, *kgo.Record, string) error { return nil }, // the live views delivered it
 		Logger:     zerolog.Nop()})
 	r.Intake = ingest.Intake{Topics: c.topics(r.parts), KV: kv, Log: c.Logger, Take: r.handle, Commit: r.moments,

@@ -108,7 +108,11 @@ func (a *Accumulator) Begin(r model.Record) bool {
 	a.resource = resourceSeen{}
 	a.hashed = a.shared.Records.Window >= 0 && !r.Anonymous
 	if a.hashed {
-		a.hash = dedup.HashOf(r.Value)
+		identity := r.Identity
+		if identity == nil {
+			identity = r.Value
+		}
+		a.hash = dedup.HashOf(identity)
 		if earlier, ok := a.shared.Records.Reserve(dedup.Seen{Hash: a.hash, Times: dedup.Times{TS: a.record.Timestamp}}); !ok {
 			a.cur.Counts.Duplicates++
 			a.mark = max(a.mark, earlier.End)

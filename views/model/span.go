@@ -111,6 +111,8 @@ type Record struct {
 	// bytes are then no repetition.
 	Anonymous bool
 	Value     []byte
+	// Identity is what equals that of a record when it is sent again; nil: Value is.
+	Identity []byte
 }
 
 // FirstOf returns the first of names that is not empty; nil if none is.

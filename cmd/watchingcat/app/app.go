@@ -196,12 +196,16 @@ func (a *App) generations(m *ingest.Metrics) replay.GenerationsConfig {
 	mem := a.memory()
 	return replay.GenerationsConfig{Store: a.db, Counters: m, GenerationConfig: replay.GenerationConfig{
 		Kafka: a.kafka(), Views: a.viewConfig(), Topics: []string{a.cfg.KafkaTracesTopic, a.cfg.KafkaLogsTopic},
-		LogsTopic: a.cfg.KafkaLogsTopic, StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write, Lateness: a.cfg.Lateness,
-		Interval: a.cfg.CommitInterval, Logger: a.log, Metrics: a.metricsTopic(), MaxPendingBytes: mem.pending(),
+		LogsTopic: a.cfg.KafkaLogsTopic, Encodings: a.encodings(), StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write,
+		Lateness: a.cfg.Lateness, Interval: a.cfg.CommitInterval, Logger: a.log, Metrics: a.metricsTopic(), MaxPendingBytes: mem.pending(),
 		MaxApplying: mem.applying(), BufferBytes: int(mem.buffered()), FetchBytes: int(mem.fetch()), SlowDown: mem.slowDown,
 		DecompressBytes: mem.decompress(), OversizeBytes: mem.oversize(),
 		Telemetry: ingest.Telemetry{Meter: a.own.meter("pipeline"), Tracer: a.own.tracer("pipeline")},
 	}}
+}
+
+func (a *App) encodings() ingest.Encodings {
+	return ingest.Encodings{Spans: a.cfg.KafkaTracesEncoding, Logs: a.cfg.KafkaLogsEncoding}
 }
 
 // openError says what to do about views that cannot be read.

@@ -24,7 +24,7 @@ func (a *App) metricsTopic() replay.MetricsTopic {
 		folders.Options.Registerer = a.reg
 	}
 	return replay.MetricsTopic{
-		Topic: a.cfg.KafkaMetricsTopic,
+		Topic: a.cfg.KafkaMetricsTopic, Encoding: a.cfg.KafkaMetricsEncoding,
 		State: viewsamples.MetricsConfig{Retention: retention, DedupWindow: a.cfg.DedupWithin(), DeltaSeries: a.cfg.LimitSeries,
 			Translation: a.cfg.Translation()},
 		Open:     func(version uint32) ingest.SampleStore { return folders.Open(version) },

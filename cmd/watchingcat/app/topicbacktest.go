@@ -39,7 +39,7 @@ func (t topicBacktests) Backtest(ctx context.Context, list []backtest.Spec,
 	var since time.Time
 	results, err := rereadRules(ctx, replay.RereadConfig{
 		Kafka: t.cfg.Kafka(), Views: t.viewConfig(), Topics: []string{t.cfg.KafkaTracesTopic, t.cfg.KafkaLogsTopic},
-		LogsTopic: t.cfg.KafkaLogsTopic, Lateness: t.cfg.Lateness, Interval: t.cfg.CommitInterval,
+		LogsTopic: t.cfg.KafkaLogsTopic, Encodings: t.encodings(), Lateness: t.cfg.Lateness, Interval: t.cfg.CommitInterval,
 		From: start.Add(-warmUp - t.cfg.PairingWindow - exportMargin), To: to, Logger: t.log,
 		Progress: report,
 		Opened:   func(r *replay.Reread) { since = r.Since },

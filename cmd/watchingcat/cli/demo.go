@@ -21,6 +21,7 @@ import (
 	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
+	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/receiver"
 )
 
@@ -94,6 +95,7 @@ func runDemo(ctx context.Context, cfg *config.Loaded, faults faultTurns, empty b
 	}
 	// The app opens first: it holds the folder, so a second demo ends here and not in the broker's files.
 	cfg.KafkaBrokers = []string{fmt.Sprintf("127.0.0.1:%d", port)}
+	cfg.KafkaTracesEncoding, cfg.KafkaMetricsEncoding, cfg.KafkaLogsEncoding = encoding.Auto, encoding.Auto, encoding.Auto // of the shop and the receivers
 	a, err := app.Open(ctx, cfg.Config, log)
 	if err != nil {
 		return err

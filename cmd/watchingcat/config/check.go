@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/kafka"
 	viewmodel "github.com/gaurav/watchingcat/views/model"
 )
@@ -24,6 +25,14 @@ func (c *Config) check() error {
 		}
 	}
 	c.checkTopics(bad)
+	for name, of := range map[string]struct {
+		signal   *encoding.Signal
+		encoding string
+	}{"KAFKA_TRACES_ENCODING": {encoding.Spans, c.KafkaTracesEncoding}, "KAFKA_METRICS_ENCODING": {encoding.Metrics, c.KafkaMetricsEncoding},
+		"KAFKA_LOGS_ENCODING": {encoding.Logs, c.KafkaLogsEncoding}} {
+		err := of.signal.Check(of.encoding)
+		bad(err == nil, name, "%v", err)
+	}
 	err := c.Translation().Check()
 	bad(err == nil, "OTLP_TRANSLATION_STRATEGY or OTLP_PROMOTE_RESOURCE_ATTRIBUTES", "%v", err)
 	bad(c.KafkaStart == "earliest" || c.KafkaStart == "latest", "KAFKA_START", "%q is neither earliest nor latest", c.KafkaStart)

@@ -22,6 +22,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/views/samples"
 )
@@ -34,9 +35,12 @@ const EnvPrefix = "WATCHINGCAT_"
 // group, in the order of the groups in settings.go and of the fields here; arg names the kind or the unit of the value.
 type Config struct {
 	KafkaBrokers         []string     `env:"KAFKA_BROKERS" yaml:"kafka_brokers" group:"kafka" arg:"host:port,..." help:"brokers to connect to first, comma-separated; serve requires them"`
-	KafkaTracesTopic     string       `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" group:"kafka" arg:"topic" help:"topic of OTLP spans"`
+	KafkaTracesTopic     string       `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" group:"kafka" arg:"topic" help:"topic of spans"`
 	KafkaMetricsTopic    string       `env:"KAFKA_METRICS_TOPIC" yaml:"kafka_metrics_topic" group:"kafka" arg:"topic" help:"topic of OTLP metrics; empty: metrics are not read"`
-	KafkaLogsTopic       string       `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" group:"kafka" arg:"topic" help:"topic of OTLP logs"`
+	KafkaLogsTopic       string       `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" group:"kafka" arg:"topic" help:"topic of logs"`
+	KafkaTracesEncoding  string       `env:"KAFKA_TRACES_ENCODING" yaml:"kafka_traces_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the traces topic, as the Collector names it: auto (OTLP, protobuf or JSON), otlp_proto, otlp_json, jaeger_proto, jaeger_json, zipkin_json or zipkin_proto"`
+	KafkaMetricsEncoding string       `env:"KAFKA_METRICS_ENCODING" yaml:"kafka_metrics_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the metrics topic: auto (OTLP, protobuf or JSON), otlp_proto or otlp_json"`
+	KafkaLogsEncoding    string       `env:"KAFKA_LOGS_ENCODING" yaml:"kafka_logs_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the logs topic: auto (OTLP, protobuf or JSON), otlp_proto, otlp_json, raw (a record is a line) or text (the same, decoded as UTF-8)"`
 	KafkaDeadLetterTopic string       `env:"KAFKA_DEAD_LETTER_TOPIC" yaml:"kafka_dead_letter_topic" group:"kafka" arg:"topic" help:"topic that receives records which cannot be decoded or applied"`
 	KafkaConfigTopic     string       `env:"KAFKA_CONFIG_TOPIC" yaml:"kafka_config_topic" group:"kafka" arg:"topic" help:"compacted configuration topic: rules and objectives made in the page or the API, users, API tokens, the audit trail"`
 	KafkaGroup           string       `env:"KAFKA_GROUP" yaml:"kafka_group" group:"kafka" arg:"name" help:"consumer group whose offsets are committed, so that lag tools can show them"`
@@ -142,6 +146,7 @@ func Default() Config {
 	return Config{
 		HTTPAddr: "127.0.0.1:8090", DataDir: "./data",
 		KafkaTracesTopic: "otlp_spans", KafkaMetricsTopic: "otlp_metrics", KafkaLogsTopic: "otlp_logs",
+		KafkaTracesEncoding: encoding.Auto, KafkaMetricsEncoding: encoding.Auto, KafkaLogsEncoding: encoding.Auto,
 		KafkaDeadLetterTopic: "watchingcat_dead_letter", KafkaConfigTopic: "watchingcat_config",
 		KafkaGroup: "watchingcat", KafkaStart: "earliest",
 		CommitInterval: 250 * time.Millisecond,
