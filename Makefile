@@ -89,7 +89,11 @@ ui: ## build the page into api/ui/dist (needs Node)
 .PHONY: e2e
 e2e: build ## the page's own tests, then a real browser against the demo (needs Node and Chromium)
 	node --check deploy/k6/clients.mjs
-	cd api/ui && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && npm run check && WATCHINGCAT_BIN=$(CURDIR)/$(BIN) npx playwright test
+	cd api/ui && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && npm run check && npm run looks && WATCHINGCAT_BIN=$(CURDIR)/$(BIN) npx playwright test
+
+.PHONY: looks
+looks: ## compare the page's components with their pictures; LOOKS=--update-snapshots rewrites these (needs Node and Chromium)
+	cd api/ui && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && npm run looks -- $(LOOKS)
 
 .PHONY: generate
 generate: ## server interfaces from api/openapi.yaml

@@ -1,5 +1,5 @@
 import './styles/index.css'
-import { createTheme, MantineProvider } from '@mantine/core'
+import { MantineProvider } from '@mantine/core'
 import { hashKey, QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
@@ -9,6 +9,7 @@ import { chosenDimensions } from './lib/dimensions'
 import { pathOfHash } from './lib/links'
 import { LiveClient } from './live/client'
 import { LiveContext } from './live/use-live'
+import { theme } from './styles/theme'
 
 /** Keys of what is the same whatever the page is narrowed to. */
 const everywhere = new Set<unknown>(['me', 'config', 'dimensions'])
@@ -26,22 +27,6 @@ const live = new LiveClient({
   url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}/ws`,
   get: getJSON,
   ended: () => strangers.dispatchEvent(new Event('met')),
-})
-
-// The look is in styles/ and beside each component. Mantine's variables come from its stylesheet, not from style elements made at run time, so that the
-// content security policy can be style-src 'self'.
-const theme = createTheme({
-  autoContrast: true,
-  cursorType: 'pointer',
-  components: {
-    Button: { defaultProps: { variant: 'default', size: 'xs' } },
-    TextInput: { defaultProps: { size: 'xs' } },
-    Textarea: { defaultProps: { size: 'xs' } },
-    Select: { defaultProps: { size: 'xs', checkIconPosition: 'right' } },
-    Autocomplete: { defaultProps: { size: 'xs' } },
-    Checkbox: { defaultProps: { size: 'xs' } },
-    SegmentedControl: { defaultProps: { size: 'xs', transitionDuration: 0 } },
-  },
 })
 
 // Before anything reads the path: a login elsewhere keeps the path and the query, not the hash.
