@@ -80,3 +80,11 @@ test('an empty table says why', () => {
   render(show([]))
   expect(order()).toEqual(['none'])
 })
+
+test('a long table is drawn in slices, and is then whole', () => {
+  const many = Array.from({ length: 150 }, (_, n) => ({ name: `row ${String(n).padStart(3, '0')}`, n }))
+  render(show(many))
+  expect(order()).toHaveLength(60)
+  for (let i = 0; i < 3; i++) act(() => void vi.runOnlyPendingTimers())
+  expect(order()).toHaveLength(150)
+})

@@ -1,5 +1,5 @@
 import './table.css'
-import { memo, type ReactNode, useMemo, useRef, useState } from 'react'
+import { memo, type ReactNode, useEffect, useMemo, useRef, useState } from 'react'
 import { useParam } from '../lib/url'
 
 /** Plain elements only: a component library's wrappers cost ten times as much in rows that change four times a second. */
@@ -31,6 +31,7 @@ interface Props<T> {
 }
 
 const pageSize = 500
+const slice = 60
 const reorderEvery = 5_000
 
 /** A table that sorts by any column. Live numbers reorder rows every few seconds at most, so that a row can be read and clicked. */
@@ -39,6 +40,7 @@ export function Table<T>({ label, rows, columns, rowKey, sort: initial, param = 
   const descending = sort.startsWith('-')
   const column = columns.find((c) => c.id === sort.replace(/^-/, '') && c.sort) ?? columns.find((c) => c.id === initial.replace(/^-/, ''))
   const [limit, setLimit] = useState(pageSize)
+  const drawn = useDrawn(Math.min(rows.length, limit))
   const ordered = useOrder(rows, rowKey, column?.sort, descending, column?.numeric ?? false)
   const choose = (c: Column<T>) => {
     if (c.id === column?.id) setSort(descending ? c.id : `-${c.id}`)
@@ -76,7 +78,7 @@ export function Table<T>({ label, rows, columns, rowKey, sort: initial, param = 
           </tr>
         </thead>
         <tbody>
-          {ordered.slice(0, limit).map((row) => (
+          {ordered.slice(0, drawn).map((row) => (
             <Row key={rowKey(row)} row={row} columns={columns} onOpen={onOpen} marked={marked?.(row) ?? false} />
           ))}
           {ordered.length === 0 && (
@@ -93,6 +95,17 @@ export function Table<T>({ label, rows, columns, rowKey, sort: initial, param = 
       )}
     </div>
   )
+}
+
+/** How many of so many rows are drawn: all of a short table, a long one in slices, between which the browser does what else there is to do. */
+function useDrawn(count: number): number {
+  const [drawn, setDrawn] = useState(slice)
+  useEffect(() => {
+    if (drawn >= count) return
+    const t = setTimeout(() => setDrawn(drawn + slice), 0)
+    return () => clearTimeout(t)
+  }, [drawn, count])
+  return Math.min(drawn, count)
 }
 
 function cellClass<T>(c: Column<T>): string | undefined {

@@ -93,17 +93,26 @@ export function serviceKey(s: Pick<Service, 'name' | 'dimensions'>): string {
   return key
 }
 
-export const edgeKey = (e: EdgeName): string =>
-  JSON.stringify([
-    e.client,
-    e.server,
-    e.connection_type,
-    e.client_type,
-    e.server_type,
-    dimensionText(e.client_dimensions),
-    dimensionText(e.server_dimensions),
-    e.server_system ?? '',
-  ])
+const keysOfEdges = new WeakMap<object, string>()
+
+/** The key of an edge, made once for each as that of a service. */
+export function edgeKey(e: EdgeName): string {
+  let key = keysOfEdges.get(e)
+  if (key === undefined) {
+    key = JSON.stringify([
+      e.client,
+      e.server,
+      e.connection_type,
+      e.client_type,
+      e.server_type,
+      dimensionText(e.client_dimensions),
+      dimensionText(e.server_dimensions),
+      e.server_system ?? '',
+    ])
+    keysOfEdges.set(e, key)
+  }
+  return key
+}
 
 export const merge: { [V in ViewName]: (old: Views[V], delta: Deltas[V]) => Views[V] } = {
   services(old, d) {

@@ -1,5 +1,5 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
-import { useMemo } from 'react'
+import { useDeferredValue, useMemo } from 'react'
 import { getJSON } from '../api/client'
 import { useMapDifference } from '../api/queries'
 import type { Alert, Edge, ServiceHealth, ServiceMap } from '../api/types'
@@ -48,8 +48,9 @@ export function useMapData(range: Range, at: number | undefined, pin: number | u
   const then = useMoment('servicemap', moment, at !== undefined)
   const healthThen = useMoment('servicehealth', moment, at !== undefined)
   const difference = useMapDifference(shown, compared)
-  const judged = (at === undefined ? undefined : healthThen.data) ?? health.data
-  const map = comparing ? difference.data : whole.data
+  // What comes live is drawn in slices: a map of thousands of services would hold up what the user does.
+  const judged = useDeferredValue((at === undefined ? undefined : healthThen.data) ?? health.data)
+  const map = useDeferredValue(comparing ? difference.data : whole.data)
   const edges = useMemo(
     () => (map === undefined || comparing || at === undefined || !then.data ? map?.edges : edgesAt(map.edges, then.data.edges)),
     [map, comparing, at, then.data],
@@ -65,16 +66,12 @@ export function useMapData(range: Range, at: number | undefined, pin: number | u
     }),
     [judged, alerts, at, seconds, comparing],
   )
-  return {
-    map,
-    edges,
-    facts,
-    judged: judged !== undefined || health.error !== undefined,
-    comparing,
-    shown,
-    compared,
-    error: comparing ? difference.error : (whole.error ?? then.error ?? healthThen.error),
-  }
+  const error = comparing ? difference.error : (whole.error ?? then.error ?? healthThen.error)
+  const known = judged !== undefined || health.error !== undefined
+  return useMemo(
+    () => ({ map, edges, facts, judged: known, comparing, shown, compared, error }),
+    [map, edges, facts, known, comparing, shown, compared, error],
+  )
 }
 
 /** A view as it was in a time that is over. While another is read the one before stays. */

@@ -1,5 +1,5 @@
 import { SegmentedControl } from '@mantine/core'
-import { lazy, Suspense, useCallback, useEffect, useMemo, useRef } from 'react'
+import { lazy, memo, Suspense, useCallback, useEffect, useMemo, useRef } from 'react'
 import type { Edge } from '../api/types'
 import { Chip } from '../components/bits'
 import { Name } from '../components/name'
@@ -18,8 +18,8 @@ const Drawing = lazy(() => stubborn(() => import('./drawing')))
 interface Props {
   /** What the filters leave. */
   edges: readonly Edge[]
-  /** Nodes that can be found, whatever the filters leave. */
-  all: readonly GraphNode[]
+  /** What there is without them: its nodes can be found. */
+  whole: Graph
   data: MapData
   narrowed: string
 }
@@ -28,10 +28,11 @@ const params = ['focus', 'depth', 'sel', 'open'] as const
 const noFirst: string[] = []
 
 /** The drawing with what is chosen in it: a neighbourhood, opened namespaces, one service in the panel. The URL holds all of these. */
-export function Workspace({ edges, all, data, narrowed }: Props) {
+export const Workspace = memo(function Workspace({ edges, whole, data, narrowed }: Props) {
   const [q, setQ] = useParams(params)
   const { facts } = data
-  const graph = useMemo(() => graphOf(edges), [edges])
+  const graph = useMemo(() => (edges.length === whole.lines.length ? whole : graphOf(edges)), [edges, whole])
+  const all = useSameNodes(whole.shown)
   const focus = nodeOfParam(graph.shown, q.focus)
   const depth = [1, 2, 3].includes(Number(q.depth)) ? Number(q.depth) : 1
   const open = useMemo(() => new Set(namespacesOf(q.open)), [q.open])
@@ -41,23 +42,22 @@ export function Workspace({ edges, all, data, narrowed }: Props) {
   const view = useMemo(() => openedFirst(scope, [...open].at(-1), facts) ?? first, [scope, open, first, facts])
   const { boxes, lines } = useStates(scope, facts)
   const selected = nodeOfParam(graph.shown, q.sel)
-  const choose = useCallback(
-    (id: string) => {
-      const group = scope.nodes.find((n) => n.id === id && n.type === 'group')
-      const node = graph.shown.find((n) => n.id === id)
-      if (group) setQ({ open: JSON.stringify([...open, group.name]) })
-      else if (node) setQ({ sel: id === selected?.id ? '' : paramOfNode(node) })
-    },
-    [scope, graph, open, selected, setQ],
-  )
+  const latest = useRef({ scope, graph, open, selected, setQ })
+  latest.current = { scope, graph, open, selected, setQ }
+  // Both stay what they are while numbers change, so that boxes and the field are not drawn again for their sake.
+  const choose = useCallback((id: string) => {
+    const l = latest.current
+    const group = l.scope.nodes.find((n) => n.id === id && n.type === 'group')
+    const node = l.graph.shown.find((n) => n.id === id)
+    if (group) l.setQ({ open: JSON.stringify([...l.open, group.name]) })
+    else if (node) l.setQ({ sel: id === l.selected?.id ? '' : paramOfNode(node) })
+  }, [])
   const close = useClose(selected, () => setQ({ sel: '' }))
-  const find = useCallback(
-    (n: GraphNode) => {
-      const drawn = scope.nodes.some((d) => d.id === n.id)
-      setQ(drawn ? { sel: paramOfNode(n) } : { sel: paramOfNode(n), focus: paramOfNode(n) })
-    },
-    [scope, setQ],
-  )
+  const find = useCallback((n: GraphNode) => {
+    const l = latest.current
+    const drawn = l.scope.nodes.some((d) => d.id === n.id)
+    l.setQ(drawn ? { sel: paramOfNode(n) } : { sel: paramOfNode(n), focus: paramOfNode(n) })
+  }, [])
   const services = graph.shown.filter((n) => n.type === 'service').length
   return (
     <>
@@ -97,6 +97,14 @@ export function Workspace({ edges, all, data, narrowed }: Props) {
       </div>
     </>
   )
+})
+
+/** The nodes as they were, while there are no others. */
+function useSameNodes(nodes: readonly GraphNode[]): readonly GraphNode[] {
+  const kept = useRef(nodes)
+  const same = kept.current.length === nodes.length && kept.current.every((n, i) => n.id === nodes[i]?.id && n.label === nodes[i]?.label)
+  if (!same) kept.current = nodes
+  return kept.current
 }
 
 const textOf = (open: readonly string[]): string => (open.length === 0 ? '' : JSON.stringify(open))

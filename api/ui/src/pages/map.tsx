@@ -1,5 +1,5 @@
 import { useMediaQuery } from '@mantine/hooks'
-import { useMemo } from 'react'
+import { memo, useMemo, useRef } from 'react'
 import type { Edge } from '../api/types'
 import { MetaWarnings, Problem, Section, Waiting } from '../components/bits'
 import { edgeNumbers, endColumn } from '../components/edge-columns'
@@ -11,6 +11,7 @@ import { count, exact, secondOf } from '../lib/format'
 import { endsNow } from '../lib/range'
 import { rangeWords } from '../lib/range-words'
 import { useParam, useParams, useRange } from '../lib/url'
+import { useHeld, useSeen } from '../lib/use-seen'
 import { edgeKey } from '../live/views'
 import { CompareWith, comparedWords } from '../map/compare'
 import { type MapData, useMapData } from '../map/data'
@@ -76,7 +77,7 @@ export default function MapPage() {
         <>
           {comparing && <MetaWarnings meta={map.meta} />}
           {comparing && <Legend edges={map.edges} />}
-          {roomy && <Workspace edges={edges} all={graph?.shown ?? []} data={data} narrowed={`${filter} ${only} ${idle} ${changed}`} />}
+          {roomy && graph && <Workspace edges={edges} whole={graph} data={data} narrowed={`${filter} ${only} ${idle} ${changed}`} />}
           <Tables data={data} edges={edges} at={at} pin={pin} onlyChanged={changed === '1'} />
         </>
       )}
@@ -92,9 +93,12 @@ interface TablesProps {
   onlyChanged: boolean
 }
 
-function Tables({ data, edges, at, pin, onlyChanged }: TablesProps) {
+const Tables = memo(function Tables({ data, edges, at, pin, onlyChanged }: TablesProps) {
   const { map, comparing, shown, compared } = data
-  const present = useMemo(() => edges.filter((e) => kindOf(e) !== 'gone' && (at === undefined || e.calls > 0)), [edges, at])
+  const rows = useRef<HTMLDivElement>(null)
+  const seen = useSeen(rows, '0px')
+  const newest = useMemo(() => edges.filter((e) => kindOf(e) !== 'gone' && (at === undefined || e.calls > 0)), [edges, at])
+  const present = useHeld(newest, seen || at !== undefined || comparing, edgeKey)
   const when = at !== undefined ? secondOf(at * 1000) : endsNow(shown) ? 'now' : rangeWords(shown)
   if (map === undefined) return null
   return (
@@ -120,14 +124,16 @@ function Tables({ data, edges, at, pin, onlyChanged }: TablesProps) {
         title="Edges"
         note={at === undefined ? 'calls between services in this time range' : `calls between services in the time before ${when}`}
       >
-        <Table
-          label="Edges"
-          rows={present}
-          columns={columns}
-          rowKey={edgeKey}
-          sort="client"
-          empty={map.edges.length > 0 ? 'No edge matches the filter.' : 'No calls in this range yet.'}
-        />
+        <div ref={rows}>
+          <Table
+            label="Edges"
+            rows={present}
+            columns={columns}
+            rowKey={edgeKey}
+            sort="client"
+            empty={map.edges.length > 0 ? 'No edge matches the filter.' : 'No calls in this range yet.'}
+          />
+        </div>
       </Section>
       {map.unpaired.length > 0 && (
         <Section title="Spans without an edge">
@@ -143,4 +149,4 @@ function Tables({ data, edges, at, pin, onlyChanged }: TablesProps) {
       )}
     </>
   )
-}
+})

@@ -1,0 +1,1 @@
+function e(e){let t=e.trim(),n=/^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/i.exec(t),r=/\/traces?\/([0-9a-f]{1,32})(?:[/?#]|$)/i.exec(t),i=(n?.[1]??r?.[1]??t.replace(/-/g,``)).toLowerCase();return/^[0-9a-f]{1,32}$/.test(i)?i:void 0}export{e as t};
