@@ -46,7 +46,7 @@ var may = map[string]struct {
 	"pipeline/progress": {nil, "how far the pipeline is has one shape, without Kafka"},
 	"pipeline/replay": {[]string{"storage", "views", "pipeline/progress", "pipeline/encoding", "pipeline/ingest", "pipeline/source", "pipeline/kafka"},
 		"a replay drives what reads the topics; nothing that reads them knows of it"},
-	"pipeline/doctor": {[]string{"storage", "views", "pipeline/ingest", "pipeline/otlp", "pipeline/kafka"},
+	"pipeline/doctor": {[]string{"storage", "views", "pipeline/encoding", "pipeline/ingest", "pipeline/otlp", "pipeline/kafka"},
 		"the doctor decodes records as ingest does, and nothing depends on it"},
 	"pipeline/receiver":    {[]string{"pipeline/kafka"}, "the receiver writes to topics and knows no views"},
 	"pipeline/configtopic": {[]string{"storage", "pipeline/kafka"}, "the topic of objects is read apart from telemetry"},

@@ -21,6 +21,7 @@ const (
 // Topic is one that WatchingCat reads telemetry from.
 type Topic struct {
 	Name, Signal string
+	Encoding     string // of its records; "" is encoding.Auto
 }
 
 // Config says what to look at.

@@ -69,7 +69,8 @@ func (w *world) examine(t *testing.T) *Report {
 	if w.after != nil {
 		w.after(t, b)
 	}
-	c := Config{Kafka: b.Config, Topics: []Topic{{spansTopic, Spans}, {metricsTopic, Metrics}, {logsTopic, Logs}}, DeadLetter: deadTopic, ConfigTopic: configTopic,
+	c := Config{Kafka: b.Config, Topics: []Topic{{Name: spansTopic, Signal: Spans}, {Name: metricsTopic, Signal: Metrics}, {Name: logsTopic, Signal: Logs}},
+		DeadLetter: deadTopic, ConfigTopic: configTopic,
 		Group: "watchingcat", Dimensions: []string{"deployment.environment.name"}, SampleTimeout: 5 * time.Second}
 	if w.config != nil {
 		w.config(&c)
@@ -359,7 +360,7 @@ func TestRefused(t *testing.T) {
 	look := func(user, password string) Report {
 		c.SASLMechanism, c.SASLUsername, c.SASLPassword = "PLAIN", user, kafka.Secret(password)
 		var r Report
-		require.NoError(t, Examine(t.Context(), Config{Kafka: c, Topics: []Topic{{spansTopic, Spans}}, DeadLetter: deadTopic, ConfigTopic: configTopic,
+		require.NoError(t, Examine(t.Context(), Config{Kafka: c, Topics: []Topic{{Name: spansTopic, Signal: Spans}}, DeadLetter: deadTopic, ConfigTopic: configTopic,
 			Group: "watchingcat", RequestTimeout: 2 * time.Second, SampleTimeout: time.Second}, &r))
 		require.NotContains(t, fmt.Sprintf("%+v", r), password)
 		return r

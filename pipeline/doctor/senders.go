@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/views/logs"
@@ -58,7 +60,7 @@ func (x *examination) senders(s *sampled) {
 	}
 	c := content{services: map[string]*service{}, partitionOf: map[[16]byte]int32{}, dims: make([]int, len(x.Dimensions))}
 	for _, r := range s.records {
-		if err := x.open(s.Signal, r, dims, &c); err != nil {
+		if err := x.open(s.Topic, r, dims, &c); err != nil {
 			if c.broken++; c.broken == 1 {
 				c.firstError, c.firstAt = err, fmt.Sprintf("partition %d, offset %d", r.Partition, r.Offset)
 			}
@@ -87,23 +89,23 @@ func (x *examination) senders(s *sampled) {
 }
 
 // open decodes one record as WatchingCat would.
-func (x *examination) open(signal string, r *kgo.Record, dims *model.Dimensions, c *content) error {
-	switch signal {
+func (x *examination) open(t Topic, r *kgo.Record, dims *model.Dimensions, c *content) error {
+	switch t.Signal {
 	case Metrics:
-		return otlp.MetricSignal.ApplyEither(r.Value, func(proto []byte) error {
-			md, err := ingest.DecodeMetrics(proto, maxItems)
+		return encoding.Decoder{Signal: encoding.Metrics, Encoding: t.Encoding}.Apply(r, func(m encoding.Made) error {
+			md, err := ingest.DecodeMetrics(m.OTLP, maxItems)
 			if err == nil {
 				c.items += md.DataPointCount()
 			}
 			return err
 		})
 	case Logs:
-		return otlp.LogSignal.ApplyEither(r.Value, func(proto []byte) error {
-			return ingest.DecodeLogs(proto, dims, maxItems, func(of *model.Resource, l *logs.Record) { c.line(of, l) })
+		return encoding.Decoder{Signal: encoding.Logs, Encoding: t.Encoding}.Apply(r, func(m encoding.Made) error {
+			return ingest.DecodeLogs(m.OTLP, dims, maxItems, func(of *model.Resource, l *logs.Record) { c.line(of, l) })
 		})
 	}
-	return otlp.SpanSignal.ApplyEither(r.Value, func(proto []byte) error {
-		return otlp.ScanSpansWith(dims, proto, maxItems, func(of *model.Resource, s *model.Span) { c.span(r, of, s, x.LimitOperations) })
+	return encoding.Decoder{Signal: encoding.Spans, Encoding: t.Encoding}.Apply(r, func(m encoding.Made) error {
+		return otlp.ScanSpansWith(dims, m.OTLP, maxItems, func(of *model.Resource, s *model.Span) { c.span(r, of, s, x.LimitOperations) })
 	})
 }
 
@@ -177,7 +179,11 @@ func (x *examination) decoded(a about, s *sampled, c *content) {
 	if c.broken == len(s.records) {
 		level = Failure
 	}
-	a.found(level, "records_decoded", "Set encoding: otlp_proto (or otlp_json) for "+s.Signal+" in the Collector's Kafka exporter, and write no other records to this topic.",
+	remedy := "Set encoding: otlp_proto (or otlp_json) for " + s.Signal + " in the Collector's Kafka exporter, and write no other records to this topic."
+	if errors.Is(c.firstError, encoding.ErrEncoding) {
+		remedy = "Change the setting that the reason names, or the encoding of the exporter that writes to this topic."
+	}
+	a.found(level, "records_decoded", remedy,
 		"WatchingCat moves records that it cannot decode to the dead-letter topic "+x.DeadLetter+".",
 		"%s of %s cannot be decoded, the first at %s: %v", many(c.broken, "record", "records"), many(len(s.records), "record", "records"), c.firstAt, c.firstError)
 }

@@ -11,9 +11,6 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/sasl"
-	saslplain "github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 // Config says how to reach the brokers.
@@ -26,9 +23,13 @@ type Config struct {
 	TLSCert string // file of the client certificate
 	TLSKey  string // file of its key
 
-	SASLMechanism string // "", PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	SASLMechanism string // "", PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM
 	SASLUsername  string
 	SASLPassword  Secret
+	OAuth         OAuth // of OAUTHBEARER
+
+	// Rack is where the process runs: records are fetched from a replica there (KIP-392). "": from leaders.
+	Rack string
 
 	// Clients exposes what the clients count of themselves; nil: it is not exposed.
 	Clients *ClientMetrics
@@ -66,6 +67,15 @@ func (c Config) Client(more ...kgo.Opt) (*kgo.Client, error) {
 	return cl, nil
 }
 
+// Check is the error of Opts, but for brokers that are not set.
+func (c Config) Check() error {
+	if len(c.Brokers) == 0 {
+		c.Brokers = []string{"localhost"}
+	}
+	_, err := c.Opts()
+	return err
+}
+
 // Opts returns the client options. Its error names every wrong setting and what to do.
 func (c Config) Opts() ([]kgo.Opt, error) {
 	brokers, err := c.brokers()
@@ -82,6 +92,9 @@ func (c Config) Opts() ([]kgo.Opt, error) {
 	errs = append(errs, err)
 	if tlsConfig != nil {
 		opts = append(opts, kgo.DialTLSConfig(tlsConfig))
+	}
+	if c.Rack != "" {
+		opts = append(opts, kgo.Rack(c.Rack))
 	}
 	mechanism, err := c.sasl()
 	errs = append(errs, err)
@@ -144,29 +157,6 @@ func (c Config) tls() (*tls.Config, error) {
 		t.Certificates = []tls.Certificate{cert}
 	}
 	return t, nil
-}
-
-func (c Config) sasl() (sasl.Mechanism, error) {
-	if c.SASLMechanism == "" {
-		if c.SASLUsername != "" || c.SASLPassword != "" {
-			return nil, errors.New("a SASL user is set without a mechanism: " +
-				"set WATCHINGCAT_KAFKA_SASL_MECHANISM to PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
-		}
-		return nil, nil
-	}
-	if c.SASLUsername == "" || c.SASLPassword == "" {
-		return nil, fmt.Errorf("SASL %s needs WATCHINGCAT_KAFKA_SASL_USERNAME and WATCHINGCAT_KAFKA_SASL_PASSWORD", c.SASLMechanism)
-	}
-	user, password := c.SASLUsername, string(c.SASLPassword)
-	switch strings.ToUpper(c.SASLMechanism) {
-	case "PLAIN":
-		return saslplain.Auth{User: user, Pass: password}.AsMechanism(), nil
-	case "SCRAM-SHA-256":
-		return scram.Auth{User: user, Pass: password}.AsSha256Mechanism(), nil
-	case "SCRAM-SHA-512":
-		return scram.Auth{User: user, Pass: password}.AsSha512Mechanism(), nil
-	}
-	return nil, fmt.Errorf("SASL mechanism %q is not known: use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.SASLMechanism)
 }
 
 // maxTopic is how long the name of a topic may be.

@@ -65,8 +65,9 @@ func doctorCommand() *cobra.Command {
 func doctored(c *config.Config) doctor.Config {
 	d := doctor.Config{Kafka: c.Kafka(), DeadLetter: c.KafkaDeadLetterTopic, ConfigTopic: c.KafkaConfigTopic, Group: c.KafkaGroup,
 		Dimensions: c.Dimensions, ReadyMaxLag: c.ReadyMaxLag, LimitOperations: c.LimitOperations}
-	for _, t := range []doctor.Topic{{Name: c.KafkaTracesTopic, Signal: doctor.Spans}, {Name: c.KafkaMetricsTopic, Signal: doctor.Metrics},
-		{Name: c.KafkaLogsTopic, Signal: doctor.Logs}} {
+	for _, t := range []doctor.Topic{{Name: c.KafkaTracesTopic, Signal: doctor.Spans, Encoding: c.KafkaTracesEncoding},
+		{Name: c.KafkaMetricsTopic, Signal: doctor.Metrics, Encoding: c.KafkaMetricsEncoding},
+		{Name: c.KafkaLogsTopic, Signal: doctor.Logs, Encoding: c.KafkaLogsEncoding}} {
 		if t.Name != "" {
 			d.Topics = append(d.Topics, t)
 		}

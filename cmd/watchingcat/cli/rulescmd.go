@@ -64,6 +64,9 @@ func describe(out io.Writer, s rules.Source) error {
 
 // checkFiles reads every file that the settings name.
 func checkFiles(c config.Config) error {
+	if err := c.Kafka().Check(); err != nil {
+		return config.Usage("%v", err)
+	}
 	if _, err := rules.LoadFiles(c.RuleFiles, slog.New(slog.DiscardHandler)); err != nil {
 		return config.Usage("%sRULE_FILES: %v", config.EnvPrefix, err)
 	}

@@ -34,24 +34,32 @@ const EnvPrefix = "WATCHINGCAT_"
 // the file, and with dashes the name of the flag. Defaults < file < environment < flags. Help and `config print` show the settings by
 // group, in the order of the groups in settings.go and of the fields here; arg names the kind or the unit of the value.
 type Config struct {
-	KafkaBrokers         []string     `env:"KAFKA_BROKERS" yaml:"kafka_brokers" group:"kafka" arg:"host:port,..." help:"brokers to connect to first, comma-separated; serve requires them"`
-	KafkaTracesTopic     string       `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" group:"kafka" arg:"topic" help:"topic of spans"`
-	KafkaMetricsTopic    string       `env:"KAFKA_METRICS_TOPIC" yaml:"kafka_metrics_topic" group:"kafka" arg:"topic" help:"topic of OTLP metrics; empty: metrics are not read"`
-	KafkaLogsTopic       string       `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" group:"kafka" arg:"topic" help:"topic of logs"`
-	KafkaTracesEncoding  string       `env:"KAFKA_TRACES_ENCODING" yaml:"kafka_traces_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the traces topic, as the Collector names it: auto (OTLP, protobuf or JSON), otlp_proto, otlp_json, jaeger_proto, jaeger_json, zipkin_json or zipkin_proto"`
-	KafkaMetricsEncoding string       `env:"KAFKA_METRICS_ENCODING" yaml:"kafka_metrics_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the metrics topic: auto (OTLP, protobuf or JSON), otlp_proto or otlp_json"`
-	KafkaLogsEncoding    string       `env:"KAFKA_LOGS_ENCODING" yaml:"kafka_logs_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the logs topic: auto (OTLP, protobuf or JSON), otlp_proto, otlp_json, raw (a record is a line) or text (the same, decoded as UTF-8)"`
-	KafkaDeadLetterTopic string       `env:"KAFKA_DEAD_LETTER_TOPIC" yaml:"kafka_dead_letter_topic" group:"kafka" arg:"topic" help:"topic that receives records which cannot be decoded or applied"`
-	KafkaConfigTopic     string       `env:"KAFKA_CONFIG_TOPIC" yaml:"kafka_config_topic" group:"kafka" arg:"topic" help:"compacted configuration topic: rules and objectives made in the page or the API, users, API tokens, the audit trail"`
-	KafkaGroup           string       `env:"KAFKA_GROUP" yaml:"kafka_group" group:"kafka" arg:"name" help:"consumer group whose offsets are committed, so that lag tools can show them"`
-	KafkaStart           string       `env:"KAFKA_START" yaml:"kafka_start" group:"kafka" arg:"earliest|latest" help:"where to start reading if no position is stored"`
-	KafkaTLS             bool         `env:"KAFKA_TLS" yaml:"kafka_tls" group:"kafka" help:"connect to the brokers with TLS"`
-	KafkaTLSCA           string       `env:"KAFKA_TLS_CA" yaml:"kafka_tls_ca" group:"kafka" arg:"file" help:"PEM file of the CA that signed the brokers' certificates; empty: the CAs of the system"`
-	KafkaTLSCert         string       `env:"KAFKA_TLS_CERT" yaml:"kafka_tls_cert" group:"kafka" arg:"file" help:"PEM file of the client certificate"`
-	KafkaTLSKey          string       `env:"KAFKA_TLS_KEY" yaml:"kafka_tls_key" group:"kafka" arg:"file" help:"PEM file of the client certificate's key"`
-	KafkaSASLMechanism   string       `env:"KAFKA_SASL_MECHANISM" yaml:"kafka_sasl_mechanism" group:"kafka" arg:"mechanism" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no SASL"`
-	KafkaSASLUsername    string       `env:"KAFKA_SASL_USERNAME" yaml:"kafka_sasl_username" group:"kafka" arg:"name" help:"SASL user name"`
-	KafkaSASLPassword    kafka.Secret `env:"KAFKA_SASL_PASSWORD" yaml:"kafka_sasl_password" group:"kafka" arg:"password" secret:"true" help:"SASL password"`
+	KafkaBrokers           []string     `env:"KAFKA_BROKERS" yaml:"kafka_brokers" group:"kafka" arg:"host:port,..." help:"brokers to connect to first, comma-separated; serve requires them"`
+	KafkaTracesTopic       string       `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" group:"kafka" arg:"topic" help:"topic of spans"`
+	KafkaMetricsTopic      string       `env:"KAFKA_METRICS_TOPIC" yaml:"kafka_metrics_topic" group:"kafka" arg:"topic" help:"topic of OTLP metrics; empty: metrics are not read"`
+	KafkaLogsTopic         string       `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" group:"kafka" arg:"topic" help:"topic of logs"`
+	KafkaTracesEncoding    string       `env:"KAFKA_TRACES_ENCODING" yaml:"kafka_traces_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the traces topic, as the Collector names it: auto (OTLP, protobuf or JSON), otlp_proto, otlp_json, jaeger_proto, jaeger_json, zipkin_json or zipkin_proto"`
+	KafkaMetricsEncoding   string       `env:"KAFKA_METRICS_ENCODING" yaml:"kafka_metrics_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the metrics topic: auto (OTLP, protobuf or JSON), otlp_proto or otlp_json"`
+	KafkaLogsEncoding      string       `env:"KAFKA_LOGS_ENCODING" yaml:"kafka_logs_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the logs topic: auto (OTLP, protobuf or JSON), otlp_proto, otlp_json, raw (a record is a line) or text (the same, decoded as UTF-8)"`
+	KafkaDeadLetterTopic   string       `env:"KAFKA_DEAD_LETTER_TOPIC" yaml:"kafka_dead_letter_topic" group:"kafka" arg:"topic" help:"topic that receives records which cannot be decoded or applied"`
+	KafkaConfigTopic       string       `env:"KAFKA_CONFIG_TOPIC" yaml:"kafka_config_topic" group:"kafka" arg:"topic" help:"compacted configuration topic: rules and objectives made in the page or the API, users, API tokens, the audit trail"`
+	KafkaGroup             string       `env:"KAFKA_GROUP" yaml:"kafka_group" group:"kafka" arg:"name" help:"consumer group whose offsets are committed, so that lag tools can show them"`
+	KafkaStart             string       `env:"KAFKA_START" yaml:"kafka_start" group:"kafka" arg:"earliest|latest" help:"where to start reading if no position is stored"`
+	KafkaTLS               bool         `env:"KAFKA_TLS" yaml:"kafka_tls" group:"kafka" help:"connect to the brokers with TLS"`
+	KafkaTLSCA             string       `env:"KAFKA_TLS_CA" yaml:"kafka_tls_ca" group:"kafka" arg:"file" help:"PEM file of the CA that signed the brokers' certificates; empty: the CAs of the system"`
+	KafkaTLSCert           string       `env:"KAFKA_TLS_CERT" yaml:"kafka_tls_cert" group:"kafka" arg:"file" help:"PEM file of the client certificate"`
+	KafkaTLSKey            string       `env:"KAFKA_TLS_KEY" yaml:"kafka_tls_key" group:"kafka" arg:"file" help:"PEM file of the client certificate's key"`
+	KafkaSASLMechanism     string       `env:"KAFKA_SASL_MECHANISM" yaml:"kafka_sasl_mechanism" group:"kafka" arg:"mechanism" help:"PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM (credentials of AWS' default chain); empty: no SASL"`
+	KafkaSASLUsername      string       `env:"KAFKA_SASL_USERNAME" yaml:"kafka_sasl_username" group:"kafka" arg:"name" help:"SASL user name"`
+	KafkaSASLPassword      kafka.Secret `env:"KAFKA_SASL_PASSWORD" yaml:"kafka_sasl_password" group:"kafka" arg:"password" secret:"true" help:"SASL password"`
+	KafkaOAuthTokenURL     string       `env:"KAFKA_OAUTH_TOKEN_URL" yaml:"kafka_oauth_token_url" group:"kafka" arg:"URL" help:"OAUTHBEARER: endpoint that gives tokens to clients (grant client_credentials); its certificate may be signed by a CA of ca_file"`
+	KafkaOAuthClientID     string       `env:"KAFKA_OAUTH_CLIENT_ID" yaml:"kafka_oauth_client_id" group:"kafka" arg:"ID" help:"OAUTHBEARER: client ID at the endpoint"`
+	KafkaOAuthClientSecret kafka.Secret `env:"KAFKA_OAUTH_CLIENT_SECRET" yaml:"kafka_oauth_client_secret" group:"kafka" arg:"secret" secret:"true" help:"OAUTHBEARER: client secret at the endpoint"`
+	KafkaOAuthScopes       []string     `env:"KAFKA_OAUTH_SCOPES" yaml:"kafka_oauth_scopes" group:"kafka" arg:"scope,..." help:"OAUTHBEARER: scopes to request, comma-separated"`
+	KafkaOAuthAudience     string       `env:"KAFKA_OAUTH_AUDIENCE" yaml:"kafka_oauth_audience" group:"kafka" arg:"audience" help:"OAUTHBEARER: audience to request"`
+	KafkaOAuthTokenFile    string       `env:"KAFKA_OAUTH_TOKEN_FILE" yaml:"kafka_oauth_token_file" group:"kafka" arg:"file" help:"OAUTHBEARER: file that holds the token and that another program renews, in place of an endpoint; read for every session"`
+	KafkaOAuthExtensions   []string     `env:"KAFKA_OAUTH_EXTENSIONS" yaml:"kafka_oauth_extensions" group:"kafka" arg:"name=value,..." help:"OAUTHBEARER: SASL extensions for the brokers, comma-separated, as logicalCluster=lkc-1"`
+	KafkaRack              string       `env:"KAFKA_RACK" yaml:"kafka_rack" group:"kafka" arg:"rack" help:"rack or availability zone of this process: records are fetched from a replica there; empty: from the leaders"`
 
 	HTTPAddr     string   `env:"HTTP_ADDR" yaml:"http_addr" group:"api" arg:"host:port" help:"address of the API and the page; any address other than loopback needs auth_enabled to be set"`
 	ExternalURL  string   `env:"EXTERNAL_URL" yaml:"external_url" group:"api" arg:"URL" help:"URL under which users reach WatchingCat; notifications link to it. Empty: http_addr"`
@@ -304,8 +312,15 @@ func (c *Config) AuthOn() bool { return c.AuthEnabled != nil && *c.AuthEnabled }
 
 // Kafka is how the brokers are reached.
 func (c *Config) Kafka() kafka.Config {
+	var transport http.RoundTripper
+	if t, err := c.Transport(); err == nil { // check has refused a file that is wrong
+		transport = t
+	}
 	return kafka.Config{Brokers: c.KafkaBrokers, TLS: c.KafkaTLS, TLSCA: c.KafkaTLSCA, TLSCert: c.KafkaTLSCert, TLSKey: c.KafkaTLSKey,
-		SASLMechanism: c.KafkaSASLMechanism, SASLUsername: c.KafkaSASLUsername, SASLPassword: c.KafkaSASLPassword}
+		SASLMechanism: c.KafkaSASLMechanism, SASLUsername: c.KafkaSASLUsername, SASLPassword: c.KafkaSASLPassword,
+		Rack: c.KafkaRack, OAuth: kafka.OAuth{TokenURL: c.KafkaOAuthTokenURL, ClientID: c.KafkaOAuthClientID,
+			ClientSecret: c.KafkaOAuthClientSecret, Scopes: c.KafkaOAuthScopes, Audience: c.KafkaOAuthAudience,
+			TokenFile: c.KafkaOAuthTokenFile, Extensions: c.KafkaOAuthExtensions, Transport: transport}}
 }
 
 // Translation is how OTLP metrics are named.

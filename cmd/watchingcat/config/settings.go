@@ -117,7 +117,8 @@ var ServerSettings = []string{"server_url", "http_addr", "token", "ca_file"}
 
 // BrokerSettings are how a command reaches Kafka.
 var BrokerSettings = []string{"kafka_brokers", "kafka_tls", "kafka_tls_ca", "kafka_tls_cert", "kafka_tls_key", "kafka_sasl_mechanism",
-	"kafka_sasl_username", "kafka_sasl_password"}
+	"kafka_sasl_username", "kafka_sasl_password", "kafka_oauth_token_url", "kafka_oauth_client_id", "kafka_oauth_client_secret",
+	"kafka_oauth_scopes", "kafka_oauth_audience", "kafka_oauth_token_file", "kafka_oauth_extensions", "kafka_rack"}
 
 // AddSettings gives a command the flags of all settings and shows those with these names in its help. Flags of settings that the command
 // does not use are accepted, because one configuration serves all commands, but are neither shown nor completed.
