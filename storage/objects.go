@@ -48,6 +48,10 @@ const (
 	KindAlert    = "alert"
 )
 
+// Kinds are those that have values.
+var Kinds = []string{KindRuleGroup, KindRuleSwitch, KindSLO, KindSavedView, KindDashboard, KindIncident, KindUser, KindToken, KindTokenUse,
+	KindEnded, KindAudit, KindAuditLogin, KindAuditRefusal, KindAuditAlert}
+
 // Trails is how many entries are kept of each part of the audit trail.
 var Trails = map[string]int{KindAudit: 10_000, KindAuditLogin: 5_000, KindAuditRefusal: 2_000, KindAuditAlert: 2_000}
 

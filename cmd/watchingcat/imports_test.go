@@ -48,6 +48,7 @@ var may = map[string]struct {
 		"a replay drives what reads the topics; nothing that reads them knows of it"},
 	"pipeline/doctor": {[]string{"storage", "views", "pipeline/encoding", "pipeline/ingest", "pipeline/otlp", "pipeline/kafka"},
 		"the doctor decodes records as ingest does, and nothing depends on it"},
+	"pipeline/broker":      {[]string{"storage"}, "the broker knows topics and bytes"},
 	"pipeline/receiver":    {[]string{"pipeline/kafka"}, "the receiver writes to topics and knows no views"},
 	"pipeline/configtopic": {[]string{"storage", "pipeline/kafka"}, "the topic of objects is read apart from telemetry"},
 	"pipeline/ingest": {[]string{"storage", "views", "pipeline/progress", "pipeline/otlp", "pipeline/encoding", "pipeline/source", "pipeline/kafka"},

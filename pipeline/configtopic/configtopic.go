@@ -146,15 +146,45 @@ func (t *Topic) within(ctx context.Context) (int64, error) {
 		return 0, errors.Join(err, fmt.Errorf("pipeline: %s has no partition 0", t.topic))
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.next > end.Offset {
-		t.log.Warn().Str("topic", t.topic).Int64("position", t.next).Int64("end", end.Offset).
+	position := t.next
+	t.mu.Unlock()
+	if recreated := position > end.Offset; recreated {
+		if end.Offset == start.Offset {
+			if err := t.restore(ctx); err != nil {
+				return 0, err
+			}
+		}
+		t.log.Warn().Str("topic", t.topic).Int64("position", position).Int64("end", end.Offset).
 			Msg("the configuration topic was recreated: reading it from its start; objects that it lacks are kept")
-		t.next = start.Offset
+		position = start.Offset
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next = position
 	t.next, t.placed = max(t.next, start.Offset), true
 	t.wake()
 	return t.next, nil
+}
+
+// restore writes the objects that this replica knows into a topic that has none: after a move to other brokers, or a loss.
+func (t *Topic) restore(ctx context.Context) error {
+	var list []storage.Object
+	for _, kind := range storage.Kinds {
+		of, err := storage.Objects(t.kv, kind)
+		if err != nil {
+			return err
+		}
+		list = append(list, of...)
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	// A Write waits until the topic is read, so it holds its lock while this runs, and writes after it.
+	if _, err := t.send(ctx, list); err != nil {
+		return err
+	}
+	t.log.Info().Str("topic", t.topic).Int("objects", len(list)).Msg("the configuration topic was empty: wrote the known objects into it")
+	return nil
 }
 
 // ensure creates the topic where that is missing and allowed.
@@ -254,8 +284,13 @@ func (t *Topic) produce(ctx context.Context, list []storage.Object) (next int64,
 	if err != nil {
 		return 0, err
 	}
+	return t.send(ctx, slices.Concat(list, old))
+}
+
+// send writes objects as they are; next is the offset after the last record.
+func (t *Topic) send(ctx context.Context, list []storage.Object) (next int64, err error) {
 	var records []*kgo.Record
-	for _, o := range slices.Concat(list, old) {
+	for _, o := range list {
 		records = append(records, &kgo.Record{Topic: t.topic, Partition: 0, Key: []byte(o.Kind + "/" + o.ID), Value: o.Value})
 	}
 	for _, r := range t.cl.ProduceSync(ctx, records...) {

@@ -135,6 +135,45 @@ func TestConfigTopicMadeAnew(t *testing.T) {
 	})
 }
 
+// A topic without records, as after a move to other brokers, gets what this replica knows, so that a replica that begins later has it too. One
+// that has records of its own is left as it is.
+func TestEmptyTopicIsRestored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := pipelinetest.NewBroker(t, 0)
+		kv := storage.NewMem(storage.MemOptions{})
+		object := func(id, value string) storage.Edit {
+			return storage.Edit{By: "ann", Action: "create", Objects: []storage.Object{{Kind: storage.KindSLO, ID: id, Value: []byte(value)}}}
+		}
+		a := newReplica(t, b, kv)
+		for range 3 {
+			require.NoError(t, a.Write(t.Context(), object("x", "1"), time.Now()))
+		}
+		a.stop()
+		trail := a.has(t, storage.KindAudit)
+		_, err := newReplicaAdmin(b).DeleteTopic(t.Context(), configTopic)
+		require.NoError(t, err)
+		a = newReplica(t, b, kv)
+		synctest.Wait()
+		later := newReplica(t, b, storage.NewMem(storage.MemOptions{}))
+		require.NoError(t, later.Sync(t.Context()))
+		require.Equal(t, "x=1", later.has(t, storage.KindSLO))
+		require.Equal(t, trail, later.has(t, storage.KindAudit))
+		later.stop()
+		a.stop()
+
+		_, err = newReplicaAdmin(b).DeleteTopic(t.Context(), configTopic)
+		require.NoError(t, err)
+		other := newReplica(t, b, storage.NewMem(storage.MemOptions{}))
+		require.NoError(t, other.Write(t.Context(), object("z", "3"), time.Now()))
+		a = newReplica(t, b, kv)
+		synctest.Wait()
+		require.NoError(t, other.Sync(t.Context()))
+		require.Equal(t, "z=3", other.has(t, storage.KindSLO))
+		other.stop()
+		a.stop()
+	})
+}
+
 func TestConfigTopicForgetsOldAudit(t *testing.T) {
 	kv := storage.NewMem(storage.MemOptions{})
 	c := storage.Commit{}

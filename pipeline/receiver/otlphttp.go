@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -28,57 +29,91 @@ type otlpRequest interface {
 // Handler serves OTLP/HTTP.
 func (o *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
-	handle := func(path, topic string, request func() otlpRequest) {
-		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { o.serveOTLP(w, r, topic, request()) })
+	handle := func(signal, topic string, request func() otlpRequest) {
+		mux.HandleFunc("POST /v1/"+signal, func(w http.ResponseWriter, r *http.Request) {
+			o.counted(signal, "http", o.serveOTLP(w, r, signal, topic, request))
+		})
 	}
-	handle("/v1/traces", o.TracesTopic, func() otlpRequest { r := ptraceotlp.NewExportRequest(); return &r })
-	handle("/v1/metrics", o.MetricsTopic, func() otlpRequest { r := pmetricotlp.NewExportRequest(); return &r })
-	handle("/v1/logs", o.LogsTopic, func() otlpRequest { r := plogotlp.NewExportRequest(); return &r })
+	handle("traces", o.TracesTopic, func() otlpRequest { r := ptraceotlp.NewExportRequest(); return &r })
+	handle("metrics", o.MetricsTopic, func() otlpRequest { r := pmetricotlp.NewExportRequest(); return &r })
+	handle("logs", o.LogsTopic, func() otlpRequest { r := plogotlp.NewExportRequest(); return &r })
 	return mux
 }
 
-func (o *Receiver) serveOTLP(w http.ResponseWriter, r *http.Request, topic string, request otlpRequest) {
+// serveOTLP answers one request and returns the code of the answer.
+func (o *Receiver) serveOTLP(w http.ResponseWriter, r *http.Request, signal, topic string, request func() otlpRequest) codes.Code {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	asJSON := kind == "application/json"
 	if err != nil || !asJSON && kind != "application/x-protobuf" {
 		http.Error(w, "send application/x-protobuf or application/json", http.StatusUnsupportedMediaType)
-		return
+		return codes.InvalidArgument
 	}
-	body, code, err := otlpBody(w, r)
-	if err != nil {
-		otlpError(w, asJSON, code, codes.InvalidArgument, err)
-		return
-	}
-	unmarshal := request.UnmarshalProto
-	if asJSON {
-		unmarshal = request.UnmarshalJSON
-	}
-	if err := unmarshal(body); err != nil {
-		otlpError(w, asJSON, http.StatusBadRequest, codes.InvalidArgument, fmt.Errorf("decode request: %w", err))
-		return
-	}
-	if err := o.export(r.Context(), topic, request.MarshalProto); err != nil {
+	if err := o.take(r, signal, topic, asJSON, request); err != nil {
 		st := status.Convert(err)
-		code := http.StatusBadRequest
+		var sized *sizedError
+		code := httpCodes[st.Code()]
+		if errors.As(err, &sized) {
+			code = sized.code
+		}
 		if st.Code() == codes.Unavailable {
-			code = http.StatusServiceUnavailable // which senders retry
 			w.Header().Set("Retry-After", "1")
 		}
-		otlpError(w, asJSON, code, st.Code(), errors.New(st.Message()))
-		return
+		otlpError(w, asJSON, cmp.Or(code, http.StatusBadRequest), st.Code(), errors.New(st.Message()))
+		return st.Code()
 	}
 	// pdata's response would carry an empty partial_success, which the specification wants unset
 	if asJSON {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, "{}") // a sender that has gone away will send again
-		return
+		return codes.OK
 	}
 	w.Header().Set("Content-Type", "application/x-protobuf")
+	return codes.OK
 }
 
-// otlpBody reads the body, at most maxOTLPBytes before and after decompression.
-func otlpBody(w http.ResponseWriter, r *http.Request) ([]byte, int, error) {
-	var body io.Reader = http.MaxBytesReader(w, r.Body, maxOTLPBytes)
+// httpCodes are those of OTLP/HTTP: senders send again after 503.
+var httpCodes = map[codes.Code]int{codes.Unavailable: http.StatusServiceUnavailable, codes.Unauthenticated: http.StatusUnauthorized}
+
+// sizedError is one of the request's body, with its status of HTTP.
+type sizedError struct {
+	code int
+	err  error
+}
+
+func (e *sizedError) Error() string { return e.err.Error() }
+
+// GRPCStatus makes it an invalid argument: the same request never passes.
+func (e *sizedError) GRPCStatus() *status.Status {
+	return status.New(codes.InvalidArgument, e.err.Error())
+}
+
+// take reads a request and writes it. Its errors are statuses of gRPC.
+func (o *Receiver) take(r *http.Request, signal, topic string, asJSON bool, request func() otlpRequest) error {
+	if !o.gate.admits(r.Header.Get("Authorization")) {
+		return errToken
+	}
+	if !o.gate.enter() {
+		return errFull
+	}
+	defer o.gate.leave()
+	body, code, err := o.otlpBody(r)
+	if err != nil {
+		return &sizedError{code, err}
+	}
+	q := request()
+	unmarshal := q.UnmarshalProto
+	if asJSON {
+		unmarshal = q.UnmarshalJSON
+	}
+	if err := unmarshal(body); err != nil {
+		return status.Errorf(codes.InvalidArgument, "decode request: %v", err)
+	}
+	return o.export(r.Context(), signal, topic, q.MarshalProto)
+}
+
+// otlpBody reads the body, at most MaxBytes before and after decompression.
+func (o *Receiver) otlpBody(r *http.Request) ([]byte, int, error) {
+	var body io.Reader = http.MaxBytesReader(nil, r.Body, int64(o.MaxBytes))
 	switch enc := r.Header.Get("Content-Encoding"); enc {
 	case "", "identity":
 	case "gzip":
@@ -90,11 +125,11 @@ func otlpBody(w http.ResponseWriter, r *http.Request) ([]byte, int, error) {
 	default:
 		return nil, http.StatusUnsupportedMediaType, fmt.Errorf("content encoding %q is not known: use gzip or none", enc)
 	}
-	b, err := io.ReadAll(io.LimitReader(body, maxOTLPBytes+1))
+	b, err := io.ReadAll(io.LimitReader(body, int64(o.MaxBytes)+1))
 	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.As(err, &tooLarge), len(b) > maxOTLPBytes:
-		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("the request is over %d bytes: send smaller batches", maxOTLPBytes)
+	case errors.As(err, &tooLarge), len(b) > o.MaxBytes:
+		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("the request is over %d bytes: send smaller batches", o.MaxBytes)
 	case err != nil:
 		return nil, http.StatusBadRequest, fmt.Errorf("read body: %w", err)
 	}

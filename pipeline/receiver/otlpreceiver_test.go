@@ -143,8 +143,8 @@ func TestOTLPOverHTTP(t *testing.T) {
 		"encoding":   {pb, "br", proto, 415, "gzip or none"},
 		"no gzip":    {pb, "gzip", proto, 400, "gzip"},
 		"no OTLP":    {js, "", []byte("{"), 400, "decode"},
-		"large":      {pb, "", make([]byte, maxOTLPBytes+1), 413, "smaller batches"},
-		"gzip bomb":  {pb, "gzip", zipped(make([]byte, maxOTLPBytes+1)), 413, "smaller batches"},
+		"large":      {pb, "", make([]byte, DefaultMaxBytes+1), 413, "smaller batches"},
+		"gzip bomb":  {pb, "gzip", zipped(make([]byte, DefaultMaxBytes+1)), 413, "smaller batches"},
 	} {
 		if code, answer, _ := post(f.contentType, f.encoding, f.body); code != f.code || !strings.Contains(answer, f.says) {
 			t.Errorf("%s: %d %q, want %d with %q", name, code, answer, f.code, f.says)

@@ -28,6 +28,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/progress"
+	"github.com/gaurav/watchingcat/pipeline/receiver"
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
@@ -79,6 +80,8 @@ type App struct {
 	external labels.Labels // of every alert
 	server   *api.Server
 	listener net.Listener
+	otlp     *receiver.Receiver // nil: none
+	otlpPort *receiver.Listeners
 	cert     *certificate // nil: plain HTTP
 	reloads  *reloads
 	stopping atomic.Bool // is ending; readiness says so
@@ -104,7 +107,7 @@ func OpenWith(ctx context.Context, cfg config.Config, log zerolog.Logger, listen
 		return nil, err
 	}
 	for _, open := range []func(context.Context) error{func(ctx context.Context) error { return listen(ctx, a) }, a.openState,
-		a.openPipeline, a.openRaw, a.openAlerts, a.openAuth, a.openAPI} {
+		a.openPipeline, a.openRaw, a.openAlerts, a.openAuth, a.openAPI, a.openReceiver} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -123,6 +126,34 @@ func (a *App) listen(ctx context.Context) (err error) {
 	}
 	a.listener, a.cert = l, cert
 	return nil
+}
+
+// openReceiver opens the ports for OTLP, where they are set.
+func (a *App) openReceiver(context.Context) (err error) {
+	c := &a.cfg
+	if c.OTLPGRPCAddr == "" && c.OTLPHTTPAddr == "" {
+		return nil
+	}
+	largest, requests := a.memory().otlp()
+	a.otlp = &receiver.Receiver{Kafka: a.kafka(), GRPCAddr: c.OTLPGRPCAddr, HTTPAddr: c.OTLPHTTPAddr, TracesTopic: c.KafkaTracesTopic,
+		MetricsTopic: c.KafkaMetricsTopic, LogsTopic: c.KafkaLogsTopic, Tokens: c.OTLPTokenList(), MaxBytes: largest, MaxRequests: requests,
+		Registerer: a.reg, Logger: a.log}
+	if a.otlp.TLS, _, err = serverTLS(c); err != nil {
+		return err
+	}
+	if a.otlpPort, err = a.otlp.Listen(); err != nil {
+		return fmt.Errorf("%w (%sOTLP_GRPC_ADDR and %sOTLP_HTTP_ADDR choose other addresses)", err, config.EnvPrefix, config.EnvPrefix)
+	}
+	a.log.Info().Str("grpc", a.otlpPort.GRPCAddr()).Str("http", a.otlpPort.HTTPAddr()).Msg("receiving OTLP")
+	return nil
+}
+
+// OTLPAddrs are the addresses of the OTLP receivers; "" for none.
+func (a *App) OTLPAddrs() (grpc, http string) {
+	if a.otlpPort == nil {
+		return "", ""
+	}
+	return a.otlpPort.GRPCAddr(), a.otlpPort.HTTPAddr()
 }
 
 // ListenUnix listens at a socket of this machine.
@@ -315,6 +346,9 @@ func (a *App) Run(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil
 	})
+	if a.otlp != nil {
+		run.phase(func(ctx context.Context) error { return a.otlp.Serve(ctx, a.otlpPort) })
+	}
 	return run.wait()
 }
 
@@ -371,6 +405,9 @@ func (a *App) Close() error {
 	}
 	if a.objects != nil {
 		errs = append(errs, a.objects.Close())
+	}
+	if a.otlpPort != nil {
+		a.otlpPort.Close()
 	}
 	if a.listener != nil {
 		_ = a.listener.Close() // the server closes it too

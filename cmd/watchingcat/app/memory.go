@@ -8,6 +8,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
+	"github.com/gaurav/watchingcat/pipeline/receiver"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
 )
@@ -69,6 +70,12 @@ func (m memory) pending() uint64 { return uint64(m.share(48, 32<<20)) }
 
 // applying is what large records may have that are decoded at the same time; decoded they take several times as much.
 func (m memory) applying() int64 { return m.share(32, 64<<20) }
+
+// otlp is how large a request to the OTLP receivers may be, and how many may be in progress: a quarter of the memory at most.
+func (m memory) otlp() (largest, requests int) {
+	largest = int(m.share(64, receiver.DefaultMaxBytes))
+	return largest, int(min(1024, max(16, int64(m)/4/int64(largest))))
+}
 
 // views are the parts of the views that grow with the traffic.
 func (m memory) views(c *model.Config) {

@@ -64,17 +64,25 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-// secured puts TLS over the listener where it is set; the certificate is nil where it is not.
-func secured(c *config.Config, l net.Listener) (net.Listener, *certificate, error) {
+// serverTLS is how the process's ports speak TLS; both are nil where it is not set.
+func serverTLS(c *config.Config) (*tls.Config, *certificate, error) {
 	if c.TLSCert == "" {
-		return l, nil, nil
+		return nil, nil, nil
 	}
 	cert, err := openCertificate(c.TLSCert, c.TLSKey)
 	if err != nil {
 		return nil, nil, certificateError(err)
 	}
-	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get, NextProtos: []string{"http/1.1"}}), cert,
-		nil
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get, NextProtos: []string{"http/1.1"}}, cert, nil
+}
+
+// secured puts TLS over the listener where it is set; the certificate is nil where it is not.
+func secured(c *config.Config, l net.Listener) (net.Listener, *certificate, error) {
+	t, cert, err := serverTLS(c)
+	if t == nil {
+		return l, nil, err
+	}
+	return tls.NewListener(l, t), cert, nil
 }
 
 func certificateError(err error) error {

@@ -7,12 +7,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
-	"github.com/rs/zerolog"
-	"github.com/spf13/cobra"
+	"github.com/gaurav/watchingcat/pipeline/broker"
 )
 
 // Exit codes, as promtool's.
@@ -123,6 +126,11 @@ func serve(ctx context.Context, cfg *config.Loaded, log zerolog.Logger) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
+	run, closeBroker, err := withBroker(cfg, a.Run)
+	if err != nil {
+		return err
+	}
+	defer closeBroker()
 	log.Info().Str("url", cfg.Scheme()+"://"+a.Addr()).Str("data", cfg.DataDir).Str("version", app.Version()).Msg("listening")
 	giveUp := app.GiveUpAfter(ctx, cfg.ShutdownDelay+app.ShutdownTimeout, func() {
 		log.Error().Dur("timeout", app.ShutdownTimeout).
@@ -138,11 +146,32 @@ func serve(ctx context.Context, cfg *config.Loaded, log zerolog.Logger) (err err
 		log.Info().Msg("rules, notification settings and certificate reloaded")
 	})
 	defer stop()
-	if err := a.Run(ctx); err != nil {
+	if err := run(ctx); err != nil {
 		return err
 	}
 	log.Info().Msg("stopped; everything read is committed")
 	return nil
+}
+
+// withBroker opens the embedded broker where it is set. What it returns runs fn and the broker beside it; the broker outlives fn. The caller
+// holds the data folder.
+func withBroker(cfg *config.Loaded, fn func(context.Context) error) (run func(context.Context) error, end func(), err error) {
+	if !cfg.Embedded {
+		return fn, func() {}, nil
+	}
+	b, err := broker.Open(broker.Config{Dir: filepath.Join(cfg.DataDir, "broker"), Addr: cfg.EmbeddedAddr, Sync: true, Keep: cfg.EmbeddedKeep.Kept(),
+		Bytes: cfg.EmbeddedKeep.Bytes, Topics: []string{cfg.KafkaTracesTopic, cfg.KafkaMetricsTopic, cfg.KafkaLogsTopic}})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w (%sEMBEDDED_ADDR chooses another address)", err, config.EnvPrefix)
+	}
+	return func(ctx context.Context) error {
+		retaining, stop := context.WithCancel(context.WithoutCancel(ctx))
+		done := make(chan error, 1)
+		go func() { done <- b.Run(retaining) }()
+		err := fn(ctx)
+		stop()
+		return errors.Join(err, <-done)
+	}, b.Close, nil
 }
 
 // onHangup calls fn at each SIGHUP until the returned function is called.

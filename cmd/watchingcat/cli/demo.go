@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -14,13 +15,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
+	"github.com/gaurav/watchingcat/pipeline/broker"
 	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/receiver"
 )
@@ -30,6 +31,13 @@ var demoRules string
 
 //go:embed demo/alertmanager.yml
 var demoAlertmanager string
+
+const (
+	// demoKeep is how long the demo's broker keeps records.
+	demoKeep = 30 * time.Minute
+	// demoGRPC and demoHTTP are the addresses of the demo's OTLP receivers, if none are set.
+	demoGRPC, demoHTTP = "127.0.0.1:4317", "127.0.0.1:4318"
+)
 
 func demoCommand() *cobra.Command {
 	var faults []string
@@ -72,6 +80,13 @@ func demoCommand() *cobra.Command {
 	return c
 }
 
+// demoReceivers takes the addresses of the OTLP receivers out of the settings: in the demo a port that is taken is a warning.
+func demoReceivers(cfg *config.Config) (grpc, http string) {
+	grpc, http = cmp.Or(cfg.OTLPGRPCAddr, demoGRPC), cmp.Or(cfg.OTLPHTTPAddr, demoHTTP)
+	cfg.OTLPGRPCAddr, cfg.OTLPHTTPAddr = "", ""
+	return grpc, http
+}
+
 func runDemo(ctx context.Context, cfg *config.Loaded, faults faultTurns, empty bool, out, logs io.Writer) (err error) {
 	dir := filepath.Join(cfg.DataDir, "demo")
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -93,6 +108,7 @@ func runDemo(ctx context.Context, cfg *config.Loaded, faults faultTurns, empty b
 	if err != nil {
 		return err
 	}
+	grpcAddr, httpAddr := demoReceivers(&cfg.Config)
 	// The app opens first: it holds the folder, so a second demo ends here and not in the broker's files.
 	cfg.KafkaBrokers = []string{fmt.Sprintf("127.0.0.1:%d", port)}
 	cfg.KafkaTracesEncoding, cfg.KafkaMetricsEncoding, cfg.KafkaLogsEncoding = encoding.Auto, encoding.Auto, encoding.Auto // of the shop and the receivers
@@ -112,12 +128,13 @@ func runDemo(ctx context.Context, cfg *config.Loaded, faults faultTurns, empty b
 	if first { // later starts keep what became of it
 		a.OnSLOsRead(makeDemoSLO)
 	}
-	broker, err := demoBroker(filepath.Join(dir, "broker"), port, cfg.Config)
+	own, err := broker.Open(broker.Config{Dir: filepath.Join(dir, "broker"), Addr: cfg.KafkaBrokers[0], Keep: demoKeep,
+		Topics: []string{cfg.KafkaTracesTopic, cfg.KafkaMetricsTopic, cfg.KafkaLogsTopic, cfg.KafkaDeadLetterTopic}})
 	if err != nil {
 		return err
 	}
-	defer broker.Close()
-	recv := &receiver.Receiver{Kafka: cfg.Kafka(), GRPCAddr: cfg.OTLPGRPCAddr, HTTPAddr: cfg.OTLPHTTPAddr,
+	defer own.Close()
+	recv := &receiver.Receiver{Kafka: cfg.Kafka(), GRPCAddr: grpcAddr, HTTPAddr: httpAddr,
 		TracesTopic: cfg.KafkaTracesTopic, MetricsTopic: cfg.KafkaMetricsTopic, LogsTopic: cfg.KafkaLogsTopic, Logger: log}
 	load := &loader{kafka: cfg.Kafka(), topic: cfg.KafkaTracesTopic, logs: cfg.KafkaLogsTopic, metrics: cfg.KafkaMetricsTopic,
 		seed: uint64(time.Now().UnixNano()), rate: demoRate, requests: 4, faults: faults.at,
@@ -131,51 +148,14 @@ func runDemo(ctx context.Context, cfg *config.Loaded, faults faultTurns, empty b
 	if !empty {
 		g.Go(func() error { return load.run(gctx) })
 	}
-	g.Go(func() error { return keepSmall(gctx, broker) })
-	fmt.Fprint(out, demoText(a.Addr(), inAddr, faults, cfg.Config, dir))
+	g.Go(func() error { return own.Run(gctx) })
+	fmt.Fprint(out, demoText(a.Addr(), inAddr, httpAddr, faults, dir))
 	err = g.Wait()
 	if ctx.Err() != nil {
 		fmt.Fprintln(out, "\nStopped. `make demo` continues from here; delete", dir, "to start over.")
 		return nil
 	}
 	return err
-}
-
-// demoBroker is an in-process Kafka broker that keeps its topics in dir.
-func demoBroker(dir string, port int, cfg config.Config) (*kfake.Cluster, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("broker folder: %w", err)
-	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(dir), kfake.AllowAutoTopicCreation(),
-		kfake.DefaultNumPartitions(4), kfake.BrokerConfigs(map[string]string{"log.retention.ms": "1800000", "log.segment.bytes": "8388608",
-			"message.max.bytes": "16777216"}))
-	if err != nil {
-		return nil, fmt.Errorf("start the broker in %s: %w", dir, err)
-	}
-	for _, topic := range []string{cfg.KafkaTracesTopic, cfg.KafkaMetricsTopic, cfg.KafkaLogsTopic, cfg.KafkaDeadLetterTopic} {
-		if c.TopicInfo(topic) != nil {
-			continue
-		}
-		if err := c.CreateTopic(topic, 4, map[string]string{"retention.ms": "1800000", "segment.bytes": "8388608"}); err != nil {
-			c.Close()
-			return nil, fmt.Errorf("create topic %s: %w", topic, err)
-		}
-	}
-	return c, nil
-}
-
-// keepSmall makes the broker forget what is older than its retention.
-func keepSmall(ctx context.Context, c *kfake.Cluster) error {
-	t := time.NewTicker(10 * time.Second)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-			c.ApplyRetention()
-		}
-	}
 }
 
 // demoFiles writes the demo's rules and notification settings where they can be edited, unless the user named own ones.
@@ -201,8 +181,8 @@ func demoFiles(dir string, cfg *config.Config, inbox string) error {
 	return err
 }
 
-func demoText(addr, inbox string, faults faultTurns, cfg config.Config, dir string) string {
-	_, httpPort, _ := net.SplitHostPort(cfg.OTLPHTTPAddr)
+func demoText(addr, inbox, otlp string, faults faultTurns, dir string) string {
+	_, httpPort, _ := net.SplitHostPort(otlp)
 	return fmt.Sprintf(`WatchingCat demo: a shop of about twenty services writes %d spans a second.
 
   Page           http://%[2]s/

@@ -53,17 +53,23 @@ func startProcess(t *testing.T, settings ...string) *process {
 		kfake.SeedTopics(2, "otlp_spans", "otlp_logs", "otlp_metrics", "watchingcat_dead_letter"))
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
-	port, err := freeport.Programs.Port()
-	require.NoError(t, err)
-	p := &process{t: t, log: &apptest.Lines{}, addr: fmt.Sprintf("127.0.0.1:%d", port)}
-	p.client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // its certificate is made by the test
+	p := startAlone(t, append([]string{"KAFKA_BROKERS=" + strings.Join(broker.ListenAddrs(), ",")}, settings...)...)
 	if p.cl, err = kgo.NewClient(kgo.SeedBrokers(broker.ListenAddrs()...), kgo.ProducerLinger(0)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.cl.Close)
+	return p
+}
+
+// startAlone is startProcess without a broker of the test.
+func startAlone(t *testing.T, settings ...string) *process {
+	t.Helper()
+	port, err := freeport.Programs.Port()
+	require.NoError(t, err)
+	p := &process{t: t, log: &apptest.Lines{}, addr: fmt.Sprintf("127.0.0.1:%d", port)}
+	p.client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // its certificate is made by the test
 	p.cmd = exec.Command(os.Args[0], "serve")
-	p.cmd.Env = append(os.Environ(), "BE_WATCHINGCAT=1", config.EnvPrefix+"KAFKA_BROKERS="+strings.Join(broker.ListenAddrs(), ","),
-		config.EnvPrefix+"HTTP_ADDR="+p.addr, config.EnvPrefix+"MIN_FREE_DISK_BYTES=1")
+	p.cmd.Env = append(os.Environ(), "BE_WATCHINGCAT=1", config.EnvPrefix+"HTTP_ADDR="+p.addr, config.EnvPrefix+"MIN_FREE_DISK_BYTES=1")
 	for _, s := range settings {
 		p.cmd.Env = append(p.cmd.Env, config.EnvPrefix+s)
 	}

@@ -77,7 +77,7 @@ func (c *Config) check() error {
 		_, err := filepath.Match(g, "x")
 		bad(err == nil, "RULE_FILES", "%q is not a valid pattern", g)
 	}
-	errs = append(errs, c.checkListen(), c.checkAuth())
+	errs = append(errs, c.checkListen(), c.checkAuth(), c.checkReceivers(), c.checkEmbedded())
 	if err := errors.Join(errs...); err != nil {
 		return Usage("%v", err)
 	}
@@ -118,6 +118,69 @@ func (c *Config) checkListen() error {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// MinOTLPToken is how many bytes a sender's token has at least.
+const MinOTLPToken = 16
+
+// OTLPTokenList are the tokens of senders; none: senders need none.
+func (c *Config) OTLPTokenList() (list []string) {
+	for t := range strings.SplitSeq(string(c.OTLPTokens), ",") {
+		if t = strings.TrimSpace(t); t != "" {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+func (c *Config) checkReceivers() error {
+	var errs []error
+	tokens := c.OTLPTokenList()
+	for i, t := range tokens {
+		if len(t) < MinOTLPToken {
+			errs = append(errs, fmt.Errorf("%sOTLP_TOKENS: token %d has %d bytes, at least %d are needed; `openssl rand -hex 16` makes one", EnvPrefix, i+1, len(t), MinOTLPToken))
+		}
+	}
+	if c.OTLPGRPCAddr+c.OTLPHTTPAddr != "" {
+		for name, e := range map[string]string{"TRACES": c.KafkaTracesEncoding, "METRICS": c.KafkaMetricsEncoding, "LOGS": c.KafkaLogsEncoding} {
+			if e != encoding.Auto && e != encoding.OTLPProto {
+				errs = append(errs, fmt.Errorf("%sKAFKA_%s_ENCODING: the OTLP receivers write otlp_proto to the topics, not %s: use auto, or other topics", EnvPrefix, name, e))
+			}
+		}
+	}
+	for name, addr := range map[string]string{"OTLP_GRPC_ADDR": c.OTLPGRPCAddr, "OTLP_HTTP_ADDR": c.OTLPHTTPAddr} {
+		if addr == "" {
+			continue
+		}
+		host, _, err := net.SplitHostPort(addr)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s%s: %q is not host:port", EnvPrefix, name, addr))
+		case !loopback(host) && len(tokens) == 0 && !c.OTLPOpen:
+			errs = append(errs, fmt.Errorf("%s%s: %s is reachable from other machines; set %sOTLP_TOKENS, or %sOTLP_OPEN=true if anyone who reaches it may send", EnvPrefix, name, addr, EnvPrefix, EnvPrefix))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) checkEmbedded() error {
+	if !c.Embedded {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(c.EmbeddedAddr)
+	switch {
+	case err != nil || !loopback(host):
+		return fmt.Errorf("%sEMBEDDED_ADDR: %q is no loopback address with port; other machines send to the OTLP receivers", EnvPrefix, c.EmbeddedAddr)
+	case !slices.Equal(c.KafkaBrokers, []string{c.EmbeddedAddr}):
+		return fmt.Errorf("%sEMBEDDED and %sKAFKA_BROKERS exclude each other: unset one", EnvPrefix, EnvPrefix)
+	case c.KafkaTLS || c.KafkaSASLMechanism != "":
+		return fmt.Errorf("%sEMBEDDED: the broker in the process has neither TLS nor SASL: unset the settings %sKAFKA_TLS and %sKAFKA_SASL_*", EnvPrefix, EnvPrefix, EnvPrefix)
+	case c.ClusterAddr != "":
+		return fmt.Errorf("%sEMBEDDED: replicas need a Kafka that all of them read: unset %sCLUSTER_ADDR", EnvPrefix, EnvPrefix)
+	case c.EmbeddedKeep.age < time.Minute:
+		return fmt.Errorf("%sEMBEDDED_RETENTION: %v is less than a minute", EnvPrefix, c.EmbeddedKeep.age)
+	}
+	return nil
 }
 
 // checkAuth refuses what would be less safe than it looks.

@@ -61,6 +61,15 @@ type Config struct {
 	KafkaOAuthExtensions   []string     `env:"KAFKA_OAUTH_EXTENSIONS" yaml:"kafka_oauth_extensions" group:"kafka" arg:"name=value,..." help:"OAUTHBEARER: SASL extensions for the brokers, comma-separated, as logicalCluster=lkc-1"`
 	KafkaRack              string       `env:"KAFKA_RACK" yaml:"kafka_rack" group:"kafka" arg:"rack" help:"rack or availability zone of this process: records are fetched from a replica there; empty: from the leaders"`
 
+	Embedded     bool      `env:"EMBEDDED" yaml:"embedded" group:"embedded" help:"run a Kafka broker in this process instead of connecting to one, for installations without Kafka; its topics are in the folder broker of data_dir"`
+	EmbeddedAddr string    `env:"EMBEDDED_ADDR" yaml:"embedded_addr" group:"embedded" arg:"host:port" help:"loopback address of that broker"`
+	EmbeddedKeep retention `env:"EMBEDDED_RETENTION" yaml:"embedded_retention" group:"embedded" help:"how long that broker keeps records, and the most bytes of them: 24h,8GiB"`
+
+	OTLPGRPCAddr string       `env:"OTLP_GRPC_ADDR" yaml:"otlp_grpc_addr" group:"receivers" arg:"host:port" help:"address of the OTLP gRPC receiver, which writes to the topics, as 127.0.0.1:4317; empty: none (the demo opens that one)"`
+	OTLPHTTPAddr string       `env:"OTLP_HTTP_ADDR" yaml:"otlp_http_addr" group:"receivers" arg:"host:port" help:"address of the OTLP HTTP receiver, which writes to the topics, as 127.0.0.1:4318; empty: none (the demo opens that one)"`
+	OTLPTokens   kafka.Secret `env:"OTLP_TOKENS" yaml:"otlp_tokens" group:"receivers" arg:"token,..." secret:"true" help:"tokens of senders, comma-separated, each at least 16 bytes: a sender presents one as Authorization: Bearer TOKEN. Empty: senders need none"`
+	OTLPOpen     bool         `env:"OTLP_OPEN" yaml:"otlp_open" group:"receivers" help:"permit receivers at addresses other than loopback without otlp_tokens"`
+
 	HTTPAddr     string   `env:"HTTP_ADDR" yaml:"http_addr" group:"api" arg:"host:port" help:"address of the API and the page; any address other than loopback needs auth_enabled to be set"`
 	ExternalURL  string   `env:"EXTERNAL_URL" yaml:"external_url" group:"api" arg:"URL" help:"URL under which users reach WatchingCat; notifications link to it. Empty: http_addr"`
 	TLSCert      string   `env:"TLS_CERT" yaml:"tls_cert" group:"api" arg:"file" help:"PEM file of the API's certificate, reloaded when it changes; empty: plain HTTP"`
@@ -144,9 +153,6 @@ type Config struct {
 
 	ServerURL string       `env:"SERVER_URL" yaml:"server_url" group:"client" arg:"URL" help:"URL at which commands reach the running server, as https://watchingcat.example.org; empty: http_addr"`
 	Token     kafka.Secret `env:"TOKEN" yaml:"token" group:"client" arg:"token" secret:"true" help:"API token with which commands call the running server"`
-
-	OTLPGRPCAddr string `env:"OTLP_GRPC_ADDR" yaml:"otlp_grpc_addr" group:"demo" arg:"host:port" help:"address of the demo's OTLP gRPC receiver"`
-	OTLPHTTPAddr string `env:"OTLP_HTTP_ADDR" yaml:"otlp_http_addr" group:"demo" arg:"host:port" help:"address of the demo's OTLP HTTP receiver"`
 }
 
 // Default are the settings without a file, environment or flag.
@@ -168,7 +174,7 @@ func Default() Config {
 		OIDCScopes: []string{"openid", "profile", "email"}, OIDCRoleClaim: "role", OIDCDefaultRole: "viewer",
 		AuthTokenLife: 24 * time.Hour, RateLimit: 5000,
 		OTLPStrategy: samples.Strategies()[0],
-		OTLPGRPCAddr: "127.0.0.1:4317", OTLPHTTPAddr: "127.0.0.1:4318",
+		EmbeddedAddr: "127.0.0.1:9092", EmbeddedKeep: retention{24 * time.Hour, 8 << 30},
 		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20,
 	}
 }
@@ -203,6 +209,9 @@ func Load(flags *pflag.FlagSet, environ []string) (*Loaded, error) {
 		return nil, Usage("%s", envError(err))
 	}
 	l.AuthEnabled = cmp.Or(l.AuthEnabled, file)
+	if l.Embedded && len(l.KafkaBrokers) == 0 {
+		l.KafkaBrokers = []string{l.EmbeddedAddr}
+	}
 	return l, l.check()
 }
 

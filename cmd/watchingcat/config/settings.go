@@ -14,6 +14,8 @@ import (
 // Groups are the subjects of the settings, in the order in which help and `config print` show them.
 var Groups = []struct{ Key, title string }{
 	{"kafka", "Kafka"},
+	{"embedded", "Embedded broker"},
+	{"receivers", "OTLP receivers"},
 	{"api", "API, page and TLS"},
 	{"auth", "Authentication"},
 	{"storage", "Storage and retention"},
@@ -25,7 +27,6 @@ var Groups = []struct{ Key, title string }{
 	{"stores", "Raw stores and links"},
 	{"process", "Logs, readiness, shutdown, profiles"},
 	{"client", "Commands that call a running server"},
-	{"demo", "Demo only"},
 }
 
 // Setting is one field of Config as the outside names it.
