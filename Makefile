@@ -38,6 +38,10 @@ lint: ## golangci-lint, govulncheck, functions that only tests call, and a linte
 	-$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0 lint --config .redocly.yaml api/openapi.yaml
 
+.PHONY: packages
+packages: ## lint the Helm chart, render it into Kubernetes' types, check its settings, and verify the unit of systemd
+	cd deploy/packages && $(GO) vet ./... && $(GO) test ./...
+
 .PHONY: fuzz
 fuzz: ## every fuzz target with FUZZTIME inputs each (10000x)
 	@set -e; for p in $$($(GO) list ./...); do \

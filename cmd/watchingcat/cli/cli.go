@@ -146,6 +146,7 @@ func serve(ctx context.Context, cfg *config.Loaded, log zerolog.Logger) (err err
 		log.Info().Msg("rules, notification settings and certificate reloaded")
 	})
 	defer stop()
+	go underSystemd(ctx, cfg.Scheme()+"://"+a.Addr(), log)
 	if err := run(ctx); err != nil {
 		return err
 	}
