@@ -28,6 +28,7 @@ type node struct {
 	Port, Control    int
 	Dir, Voters      string
 	Replicas, MinISR int
+	Tokens           int // port that takes OAUTHBEARER; 0: none does
 	process          *Process
 	clusterUUID      string
 }
@@ -35,11 +36,14 @@ type node struct {
 var properties = template.Must(template.New("server.properties").Parse(`process.roles=broker,controller
 node.id={{.ID}}
 controller.quorum.voters={{.Voters}}
-listeners=PLAINTEXT://127.0.0.1:{{.Port}},CONTROLLER://127.0.0.1:{{.Control}}
-advertised.listeners=PLAINTEXT://127.0.0.1:{{.Port}}
+listeners=PLAINTEXT://127.0.0.1:{{.Port}},CONTROLLER://127.0.0.1:{{.Control}}{{if .Tokens}},SASL_PLAINTEXT://127.0.0.1:{{.Tokens}}{{end}}
+advertised.listeners=PLAINTEXT://127.0.0.1:{{.Port}}{{if .Tokens}},SASL_PLAINTEXT://127.0.0.1:{{.Tokens}}
+sasl.enabled.mechanisms=OAUTHBEARER
+connections.max.reauth.ms=3600000
+listener.name.sasl_plaintext.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";{{end}}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
 log.dirs={{.Dir}}/logs
 num.partitions=4
 default.replication.factor={{.Replicas}}
@@ -68,7 +72,12 @@ const log4j = `<Configuration status="WARN"><Appenders><Console name="c"><Patter
 `
 
 // NewKafka prepares a cluster in dir; run is setup.sh's folder. Nothing is started yet.
-func NewKafka(run, dir string, nodes int) (*Kafka, error) {
+func NewKafka(run, dir string, nodes int) (*Kafka, error) { return cluster(run, dir, nodes, false) }
+
+// NewTokenKafka prepares a node that takes OAUTHBEARER with unsecured tokens at TokenBrokers, and anyone at Brokers.
+func NewTokenKafka(run, dir string) (*Kafka, error) { return cluster(run, dir, 1, true) }
+
+func cluster(run, dir string, nodes int, tokens bool) (*Kafka, error) {
 	k := &Kafka{run: run, dir: dir}
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails
@@ -88,6 +97,12 @@ func NewKafka(run, dir string, nodes int) (*Kafka, error) {
 			Replicas: nodes, MinISR: (nodes + 1) / 2, clusterUUID: base64.RawURLEncoding.EncodeToString(id)})
 	}
 	for _, n := range k.nodes {
+		if tokens {
+			var err error
+			if n.Tokens, err = freeport.Servers.Port(); err != nil {
+				return nil, err
+			}
+		}
 		n.Voters = strings.Join(voters, ",")
 		if err := k.format(n); err != nil {
 			return nil, err
@@ -186,6 +201,14 @@ func (k *Kafka) Close() {
 			n.process.Kill()
 		}
 	}
+}
+
+// TokenBrokers are the addresses that take OAUTHBEARER.
+func (k *Kafka) TokenBrokers() (list []string) {
+	for _, n := range k.nodes {
+		list = append(list, fmt.Sprintf("127.0.0.1:%d", n.Tokens))
+	}
+	return list
 }
 
 // Brokers are the addresses to start from.
