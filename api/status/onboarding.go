@@ -13,7 +13,9 @@ type Kafka struct {
 	Brokers               []string
 	TLS                   bool
 	SASLMechanism         string
-	Traces, Metrics, Logs string // topics
+	Traces, Metrics, Logs string // topics, as they are set
+	// Is reports whether a topic is one of those that are set; nil: when it has that name.
+	Is func(set, topic string) bool
 }
 
 // GetOnboarding implements rest.StrictServerInterface.
@@ -38,17 +40,18 @@ func (s *Status) GetOnboarding(ctx context.Context, _ rest.GetOnboardingRequestO
 		out.Error = nil // of one topic, which says so itself
 	}
 	out.Topics = []rest.OnboardingTopic{
-		onboardingTopic(rest.OnboardingTopicSignalTraces, s.Kafka.Traces, c.Spans, parts),
-		onboardingTopic(rest.OnboardingTopicSignalMetrics, s.Kafka.Metrics, points, parts),
-		onboardingTopic(rest.OnboardingTopicSignalLogs, s.Kafka.Logs, c.Logs, parts),
+		onboardingTopic(rest.OnboardingTopicSignalTraces, s.Kafka.Traces, c.Spans, parts, s.Kafka.Is),
+		onboardingTopic(rest.OnboardingTopicSignalMetrics, s.Kafka.Metrics, points, parts, s.Kafka.Is),
+		onboardingTopic(rest.OnboardingTopicSignalLogs, s.Kafka.Logs, c.Logs, parts, s.Kafka.Is),
 	}
 	return out, nil
 }
 
-func onboardingTopic(signal rest.OnboardingTopicSignal, topic string, received uint64, parts []progress.Partition) rest.OnboardingTopic {
+func onboardingTopic(signal rest.OnboardingTopicSignal, topic string, received uint64, parts []progress.Partition,
+	of func(set, topic string) bool) rest.OnboardingTopic {
 	out := rest.OnboardingTopic{Signal: signal, Topic: answer.TextOrNil(topic), Received: int64(received)}
 	for _, p := range parts {
-		if p.Topic != topic {
+		if is := p.Topic == topic || of != nil && of(topic, p.Topic); !is {
 			continue
 		}
 		if p.Err != nil {

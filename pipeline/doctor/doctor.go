@@ -18,7 +18,7 @@ const (
 	Logs    = "logs"
 )
 
-// Topic is one that WatchingCat reads telemetry from.
+// Topic is one that WatchingCat reads telemetry from; its name may be a list of them or a pattern, as kafka.ParseTopics reads them.
 type Topic struct {
 	Name, Signal string
 	Encoding     string // of its records; "" is encoding.Auto
@@ -90,8 +90,9 @@ func Examine(ctx context.Context, c Config, r *Report) error {
 	if !x.brokers(ctx) {
 		return nil
 	}
+	x.find(ctx)
 	known := x.topics(ctx)
-	for _, t := range c.Topics {
+	for _, t := range x.Topics {
 		if detail, ok := known[t.Name]; ok {
 			s := x.sample(ctx, t, detail)
 			x.records(&s)

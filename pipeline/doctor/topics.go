@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 )
 
 // use is what WatchingCat does with a topic.
@@ -47,6 +49,30 @@ func (x *examination) topics(ctx context.Context) map[string]kadm.TopicDetail {
 		x.settings(ctx, a, u, t)
 	}
 	return known
+}
+
+// find puts the topics in place of lists and patterns.
+func (x *examination) find(ctx context.Context) {
+	var all []Topic
+	for _, t := range x.Topics {
+		of, err := kafka.ParseTopics(t.Name)
+		var names []string
+		if err == nil {
+			ask, cancel := x.ask(ctx)
+			names, err = of.Find(ask, x.adm)
+			cancel()
+		}
+		a := about{x.r, "topics", t.Name}
+		if err != nil {
+			a.found(Failure, "topic_exists", "Check the setting of the topics of "+t.Signal+".", "", "the topics cannot be found: %v", err)
+		} else if len(names) == 0 {
+			a.found(emptyLevel(t.Signal), "topic_exists", "Check the pattern, and that a Collector writes "+t.Signal+" to Kafka.", "", "no topic matches the pattern")
+		}
+		for _, name := range names {
+			all = append(all, Topic{Name: name, Signal: t.Signal, Encoding: t.Encoding})
+		}
+	}
+	x.Topics = all
 }
 
 // topic asks for one topic: one that this client may not see fails the request for all.

@@ -54,6 +54,7 @@ var ErrEncoding = errors.New("not written in the encoding of its topic")
 type Decoder struct {
 	Signal   *Signal
 	Encoding string
+	Stamp    *Stamp // nil: none
 }
 
 // Made is what a record became.
@@ -75,6 +76,13 @@ const (
 // Apply calls apply with what the record became. It may do so twice: what is OTLP after white space is protobuf or JSON. The error of a
 // record that is written in another encoding names that and the setting to change.
 func (d Decoder) Apply(r *kgo.Record, apply func(Made) error) error {
+	if d.Stamp != nil {
+		stamped := apply
+		apply = func(m Made) error {
+			m.OTLP = d.Stamp.on(m.OTLP, r.Topic)
+			return stamped(m)
+		}
+	}
 	switch d.Encoding {
 	case "", Auto, OTLPProto, OTLPJSON:
 		return d.applyOTLP(r.Value, apply)

@@ -210,3 +210,30 @@ func FuzzOTLP(f *testing.F) {
 	f.Add([]byte(`{"resourceSpans":[]}`))
 	fuzz(f, Spans, Auto, OTLPProto, OTLPJSON)
 }
+
+// TestStamp: resources that lack the attribute get it, as pdata and the scan read them; those that have it, under either name, keep it.
+func TestStamp(t *testing.T) {
+	td := spans()
+	spans().ResourceSpans().At(0).CopyTo(td.ResourceSpans().AppendEmpty())
+	td.ResourceSpans().At(1).Resource().Attributes().PutStr("old.env", "mine")
+	spans().ResourceSpans().At(0).CopyTo(td.ResourceSpans().AppendEmpty())
+	td.ResourceSpans().At(2).Resource().Attributes().PutStr("env", "mine too")
+	td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetName("no resource")
+	b, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	require.NoError(t, err)
+	d := Decoder{Signal: Spans, Stamp: &Stamp{Names: []string{"env", "old.env"}, Value: func(topic string) string {
+		return map[string]string{"prod": "production"}[topic]
+	}}}
+	same, err := d.OTLP(&kgo.Record{Topic: "other", Value: b})
+	require.NoError(t, err)
+	require.Equal(t, b, same)
+	out, err := d.OTLP(&kgo.Record{Topic: "prod", Value: b})
+	require.NoError(t, err)
+	got, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(out)
+	require.NoError(t, err)
+	for i, want := range []map[string]any{{"service.name": "web", "env": "production"}, {"service.name": "web", "old.env": "mine"},
+		{"service.name": "web", "env": "mine too"}, {"env": "production"}} {
+		require.Equal(t, want, got.ResourceSpans().At(i).Resource().Attributes().AsRaw())
+		require.Equal(t, td.ResourceSpans().At(i).ScopeSpans().At(0).Spans().At(0).Name(), got.ResourceSpans().At(i).ScopeSpans().At(0).Spans().At(0).Name())
+	}
+}

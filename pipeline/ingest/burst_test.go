@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
@@ -37,7 +38,7 @@ func burst(t *testing.T, r *rand.Rand, memtable int64) {
 		set, err := views.Open(db, model.Config{TraceBytes: 1 << 30, LogBytes: 1 << 30, FoldEvery: 2,
 			Dimensions: []string{"deployment.environment.name"}})
 		require.NoError(t, err)
-		return db, New(Config{Set: set, KV: db, LogsTopic: "logs",
+		return db, New(Config{Set: set, KV: db, Logs: kafka.TopicsOf("logs"),
 			DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil }}), set
 	}
 	db, g, set := open()

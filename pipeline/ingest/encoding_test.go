@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/pipeline/encoding"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
@@ -249,7 +250,7 @@ func TestOwnSpansInOtherEncodings(t *testing.T) {
 func TestLinesOfPlainRecords(t *testing.T) {
 	for _, e := range []string{encoding.Raw, encoding.Text} {
 		it := newIngestTest(t)
-		it.Config.LogsTopic, it.Config.Encodings.Logs = pipelinetest.Topic, e
+		it.Config.Logs, it.Config.Encodings.Logs = kafka.TopicsOf(pipelinetest.Topic), e
 		msg := batch(0, []byte("GET /healthz 200"), []byte("GET /healthz 200"), []byte("caf\xe9"), logsOf(t, 3), nil)
 		b, _ := source.BatchFrom(msg.Context())
 		b.Records[0].Headers = []kgo.RecordHeader{{Key: "service.name", Value: []byte("edge")}, {Key: "pod", Value: []byte("edge-1")}}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/gaurav/watchingcat/pipeline/encoding"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/source"
@@ -50,8 +51,8 @@ type Config struct {
 	DeadLetter func(ctx context.Context, r *kgo.Record, reason string) error
 	// States returns which partitions there are, and which are idle.
 	States func() []source.PartitionState
-	// Topics are those that are read; nil: all that the state knows.
-	Topics []string
+	// Reads reports whether a topic is read; nil: all that the state knows are.
+	Reads func(topic string) bool
 	// Lateness is how far behind the clock the watermark of an idle partition stays.
 	Lateness time.Duration
 	// Interval is how often to checkpoint.
@@ -65,8 +66,8 @@ type Config struct {
 	MaxApplying int64
 	// MaxSpans is how many spans or log lines a record may hold (0: 100,000).
 	MaxSpans int
-	// LogsTopic is the topic of logs; records of all other topics are spans.
-	LogsTopic string
+	// Logs are the topics of logs; records of all other topics are spans.
+	Logs kafka.Topics
 	// Encodings are those of spans and logs.
 	Encodings Encodings
 	// MaxRecord is how many bytes a record may have (0: 16 MiB).
@@ -76,18 +77,21 @@ type Config struct {
 }
 
 // Encodings are how the records of topics are written; "" is encoding.Auto.
-type Encodings struct{ Spans, Logs string }
+type Encodings struct {
+	Spans, Logs string
+	Stamp       *encoding.Stamp // on records of both; nil: none
+}
 
 func (e Encodings) of(lines bool) encoding.Decoder {
 	if lines {
-		return encoding.Decoder{Signal: encoding.Logs, Encoding: e.Logs}
+		return encoding.Decoder{Signal: encoding.Logs, Encoding: e.Logs, Stamp: e.Stamp}
 	}
-	return encoding.Decoder{Signal: encoding.Spans, Encoding: e.Spans}
+	return encoding.Decoder{Signal: encoding.Spans, Encoding: e.Spans, Stamp: e.Stamp}
 }
 
 // OTLP makes protobuf of a record of a topic; those of logs hold lines.
-func (e Encodings) OTLP(logs string) func(*kgo.Record) ([]byte, error) {
-	return func(r *kgo.Record) ([]byte, error) { return e.of(r.Topic == logs).OTLP(r) }
+func (e Encodings) OTLP(logs kafka.Topics) func(*kgo.Record) ([]byte, error) {
+	return func(r *kgo.Record) ([]byte, error) { return e.of(logs.Match(r.Topic)).OTLP(r) }
 }
 
 // New returns an Ingest; Run must be called for checkpoints to happen.
@@ -175,7 +179,7 @@ func (g *Ingest) apply(a *intake.Accumulator, r *kgo.Record, rec model.Record) e
 	if len(r.Value) > g.Config.MaxRecord {
 		return fmt.Errorf("record of %d bytes is over the limit of %d", len(r.Value), g.Config.MaxRecord)
 	}
-	lines := r.Topic == g.Config.LogsTopic
+	lines := g.Config.Logs.Match(r.Topic)
 	return g.Config.Encodings.of(lines).Apply(r, func(m encoding.Made) error {
 		rec.Value, rec.Identity = m.OTLP, m.Identity
 		rec.Anonymous = m.Line || lines && !logs.Unique(m.OTLP)
@@ -247,5 +251,5 @@ func (g *Ingest) Checkpoint(ctx context.Context, now time.Time) error {
 }
 
 func (g *Ingest) marks(now time.Time) []model.Mark {
-	return marksOf(g.Config.States, g.Config.Set.Progress(), g.Config.Topics, now, g.Config.Lateness)
+	return marksOf(g.Config.States, g.Config.Set.Progress(), g.Config.Reads, now, g.Config.Lateness)
 }

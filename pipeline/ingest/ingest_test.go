@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
@@ -240,7 +241,7 @@ func TestCompleteWaitsForNoPartitionThatIsGone(t *testing.T) {
 	complete(110, time.Unix(98, 0), "while the broker has not listed all")
 	states[0].Partial = false
 	complete(120, time.Unix(98, 0), "while nothing is known of the old topic")
-	it.Config.Topics = []string{pipelinetest.Topic}
+	it.Config.Reads = kafka.TopicsOf(pipelinetest.Topic).Match
 	complete(130, time.Unix(128, 0), "without the partitions that are gone")
 	for i := range 2 {
 		var err error

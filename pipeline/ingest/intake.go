@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
@@ -25,7 +27,7 @@ import (
 type Intake struct {
 	Source *source.Source
 
-	Topics []string
+	Topics []kafka.Topics
 	Take   message.NoPublishHandlerFunc    // of a batch
 	Commit func(ctx context.Context) error // takes checkpoints until ctx ends, then once more
 	Gate   func(ctx context.Context) error // holds a batch back while it does not return; nil: none is held back
@@ -43,6 +45,13 @@ type Intake struct {
 	mu      sync.Mutex
 	gaps    []progress.Gap
 	began   progress.Beginning
+	latest  bool                                    // reading begins at the end of topics
+	stored  map[source.PartitionID]storage.Position // as they were opened
+}
+
+// Reads reports whether a topic is one that is read.
+func (n *Intake) Reads(topic string) bool {
+	return slices.ContainsFunc(n.Topics, func(t kafka.Topics) bool { return t.Match(topic) })
 }
 
 // trimmed ends the keys of topics that had lost their oldest records.
@@ -87,7 +96,7 @@ func (n *Intake) lacks(topic string) {
 
 // Open reads positions and gaps; c is completed.
 func (n *Intake) Open(c source.Config, positions []storage.Position, t Telemetry) (err error) {
-	if n.observed, err = newBatchTelemetry(t, n.Topics, n.OTLP); err != nil {
+	if n.observed, err = newBatchTelemetry(t, n.OTLP); err != nil {
 		return err
 	}
 	if n.gaps, err = LoadGaps(n.KV, n.Version, n.Shard); err != nil {
@@ -100,8 +109,10 @@ func (n *Intake) Open(c source.Config, positions []storage.Position, t Telemetry
 	for _, p := range positions {
 		stored[source.PartitionID{Topic: p.Topic, Partition: p.Partition}] = p
 	}
-	c.StartLatest, c.OnTruncated, c.Logger, c.Version = c.StartLatest && n.Version == 0, n.truncated, n.Log, n.Version
+	n.latest = c.StartLatest && n.Version == 0
+	c.StartLatest, c.OnTruncated, c.Logger, c.Version = n.latest, n.truncated, n.Log, n.Version
 	c.Begin, c.Begun, c.Lacks = n.begin, n.begun, n.lacks
+	n.stored = stored
 	c.Position = func(topic string, partition int32) (storage.Position, bool) {
 		p, ok := stored[source.PartitionID{Topic: topic, Partition: partition}]
 		return p, ok
@@ -172,6 +183,14 @@ func (n *Intake) Consume(ctx context.Context) error {
 	defer stopCommitting()
 	read, commit := make(chan error, 1), make(chan error, 1)
 	go func() { read <- router.Run(reading) }()
+	watching := sync.WaitGroup{}
+	for _, t := range n.Topics {
+		if t.Pattern() {
+			watching.Go(func() { n.watch(reading, router, t) })
+		}
+	}
+	defer watching.Wait()
+	defer stopReading()
 	go func() { commit <- n.Commit(committing) }()
 	var errs []error
 	select {
@@ -203,10 +222,59 @@ func (n *Intake) router() (*message.Router, error) {
 			n.Log.Warn().Int("attempt", try).Msg("a batch failed and is retried")
 		}}
 	router.AddMiddleware(retry.Middleware, middleware.Recoverer)
-	for _, topic := range n.Topics {
-		router.AddConsumerHandler(topic, topic, n.Source, n.handle)
+	for _, t := range n.Topics {
+		for _, topic := range t.Names() {
+			router.AddConsumerHandler(topic, topic, n.Source, n.handle)
+		}
 	}
 	return router, nil
+}
+
+// watch reads the topics that match a pattern, as they appear. Topics that were read before are read on although they are not there: the
+// views must not wait for what is gone.
+func (n *Intake) watch(ctx context.Context, router *message.Router, t kafka.Topics) {
+	select {
+	case <-router.Running():
+	case <-ctx.Done():
+		return
+	}
+	var known []string
+	for id := range n.stored {
+		if t.Match(id.Topic) && !slices.Contains(known, id.Topic) {
+			known = append(known, id.Topic)
+		}
+	}
+	slices.Sort(known)
+	n.Source.Watch(ctx, t, known, func(topic string, first bool) error {
+		others := slices.DeleteFunc(slices.Clone(n.Topics), func(o kafka.Topics) bool { return !o.Match(topic) })
+		if len(others) > 1 {
+			return fmt.Errorf("pipeline: topic %s is one of %s and of %s: make the settings of spans and logs disjoint", topic, others[0], others[1])
+		}
+		if err := n.appeared(t, topic, first, slices.Contains(known, topic)); err != nil {
+			return err
+		}
+		router.AddConsumerHandler(topic, topic, n.Source, n.handle)
+		return router.RunHandlers(ctx)
+	}, func() error { return n.watched(t) })
+}
+
+// appeared stores that a topic is read from its beginning: it came after the pattern's topics were first looked for.
+func (n *Intake) appeared(t kafka.Topics, topic string, first, known bool) error {
+	if !n.latest || known || n.begun(topic) {
+		return nil
+	}
+	if first && !n.begun(t.String()) {
+		return nil
+	}
+	return n.KV.Commit(storage.Commit{Entries: []storage.Entry{{Key: n.begunKey(topic), Value: []byte{1}}}})
+}
+
+// watched stores that the topics of a pattern have been looked for.
+func (n *Intake) watched(t kafka.Topics) error {
+	if !n.latest || n.begun(t.String()) {
+		return nil
+	}
+	return n.KV.Commit(storage.Commit{Entries: []storage.Entry{{Key: n.begunKey(t.String()), Value: []byte{1}}}})
 }
 
 func (n *Intake) handle(msg *message.Message) error {

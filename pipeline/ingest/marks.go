@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/gaurav/watchingcat/pipeline/source"
@@ -11,8 +10,8 @@ import (
 
 // marksOf says what the sources know of partitions. The watermark of an idle one follows the clock, and the views wait for one of which
 // nothing was read yet. They wait neither for those of topics that are not read any more, nor for those that their topic has lost. known
-// are the partitions that the state holds; topics are those that are read, nil: all.
-func marksOf(states func() []source.PartitionState, known []model.Progress, topics []string, now time.Time,
+// are the partitions that the state holds; reads reports whether a topic is read, nil: all are.
+func marksOf(states func() []source.PartitionState, known []model.Progress, reads func(string) bool, now time.Time,
 	lateness time.Duration) []model.Mark {
 	if states == nil {
 		return nil
@@ -34,7 +33,7 @@ func marksOf(states func() []source.PartitionState, known []model.Progress, topi
 	}
 	for _, p := range known {
 		if !listed[source.PartitionID{Topic: p.Topic, Partition: p.Partition}] &&
-			(absent[p.Topic] || topics != nil && !slices.Contains(topics, p.Topic)) {
+			(absent[p.Topic] || reads != nil && !reads(p.Topic)) {
 			marks = append(marks, model.Mark{Topic: p.Topic, Partition: p.Partition, Gone: true})
 		}
 	}

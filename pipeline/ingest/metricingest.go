@@ -52,8 +52,8 @@ type MetricConfig struct {
 	DeadLetter func(ctx context.Context, r *kgo.Record, reason string) error
 	// States returns which partitions there are, and which are idle.
 	States func() []source.PartitionState
-	// Topics are those that are read; nil: all that the state knows.
-	Topics []string
+	// Reads reports whether a topic is read; nil: all that the state knows are.
+	Reads func(topic string) bool
 	// Lateness is how far behind the clock the watermark of an idle partition stays.
 	Lateness time.Duration
 	// Interval is how often to checkpoint (0: 250 ms).
@@ -61,8 +61,9 @@ type MetricConfig struct {
 	// MaxPending is how many samples may wait for a checkpoint before one is taken early (0: 50,000); at twice as many handlers wait.
 	MaxPending uint64
 	Encoding   string // of the records; "" is encoding.Auto
-	MaxPoints  int    // that a record may hold (0: 100,000)
-	MaxRecord  int    // bytes that a record may have (0: 16 MiB)
+	Stamp      *encoding.Stamp
+	MaxPoints  int // that a record may hold (0: 100,000)
+	MaxRecord  int // bytes that a record may have (0: 16 MiB)
 	Logger     zerolog.Logger
 }
 
@@ -127,7 +128,7 @@ func (g *MetricIngest) apply(r *kgo.Record, rec model.Record) (err error) {
 			err = fmt.Errorf("panic while applying: %v", p)
 		}
 	}()
-	return encoding.Decoder{Signal: encoding.Metrics, Encoding: g.c.Encoding}.Apply(r, func(m encoding.Made) error {
+	return encoding.Decoder{Signal: encoding.Metrics, Encoding: g.c.Encoding, Stamp: g.c.Stamp}.Apply(r, func(m encoding.Made) error {
 		md, err := DecodeMetrics(m.OTLP, g.c.MaxPoints)
 		if err != nil {
 			return err
@@ -179,7 +180,7 @@ func (g *MetricIngest) Checkpoint(ctx context.Context, now time.Time) error {
 }
 
 func (g *MetricIngest) marks(now time.Time) []model.Mark {
-	return marksOf(g.c.States, g.c.Metrics.Progress(), g.c.Topics, now, g.c.Lateness)
+	return marksOf(g.c.States, g.c.Metrics.Progress(), g.c.Reads, now, g.c.Lateness)
 }
 
 // MetricCollector exposes the counters of OTLP metrics.

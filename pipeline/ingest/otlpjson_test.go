@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/pipeline/encoding"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
@@ -56,7 +57,7 @@ func jsonOf(t testing.TB, s *otlp.Signal, proto []byte) []byte {
 // TestRecordsOfJSON count as those of protobuf, and are kept as protobuf; what is wrong with one is a dead letter that says JSON.
 func TestRecordsOfJSON(t *testing.T) {
 	it := newIngestTest(t)
-	it.Config.LogsTopic = "otlp_logs"
+	it.Config.Logs = kafka.TopicsOf("otlp_logs")
 	one := jsonOf(t, &otlp.SpanSignal, pipelinetest.Request(t, "web", 3))
 	padded := append([]byte(" \n\t"), jsonOf(t, &otlp.SpanSignal, pipelinetest.Request(t, "cart", 2))...)
 	newline := append([]byte("\n"), jsonOf(t, &otlp.SpanSignal, pipelinetest.Request(t, "shop", 1))...)
@@ -87,7 +88,7 @@ func TestRecordsOfJSON(t *testing.T) {
 // TestLogsOfJSON: the lines of a record of JSON are kept and found.
 func TestLogsOfJSON(t *testing.T) {
 	it := newIngestTest(t)
-	it.Config.LogsTopic = pipelinetest.Topic
+	it.Config.Logs = kafka.TopicsOf(pipelinetest.Topic)
 	require.NoError(t, it.Handle(batch(0, jsonOf(t, &otlp.LogSignal, logsOf(t, 3)))))
 	if c := it.counters(); c.Logs != 3 {
 		t.Fatalf("%+v %q", c, it.letters)
@@ -133,7 +134,7 @@ func TestOwnSpansOfJSON(t *testing.T) {
 // TestEqualLinesWithoutTime: equal bytes are a repetition only where a record holds something of its own.
 func TestEqualLinesWithoutTime(t *testing.T) {
 	it := newIngestTest(t)
-	it.Config.LogsTopic = pipelinetest.Topic
+	it.Config.Logs = kafka.TopicsOf(pipelinetest.Topic)
 	ld := plog.NewLogs()
 	l := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
 	l.Body().SetStr("heartbeat ok")
@@ -157,7 +158,7 @@ func FuzzJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		set, err := views.Open(storage.NewMem(storage.MemOptions{}), model.Config{})
 		require.NoError(t, err)
-		g := New(Config{Set: set, LogsTopic: "logs", MaxSpans: 100,
+		g := New(Config{Set: set, Logs: kafka.TopicsOf("logs"), MaxSpans: 100,
 			DeadLetter: func(context.Context, *kgo.Record, string) error { return nil }})
 		for i, topic := range []string{"spans", "logs"} {
 			a := set.Partition(topic, int32(i))
@@ -176,7 +177,7 @@ func FuzzJSON(f *testing.F) {
 // TestServiceNamedTwice: the first name is the service's for all that reads it.
 func TestServiceNamedTwice(t *testing.T) {
 	it := newIngestTest(t)
-	it.Config.LogsTopic = "logs"
+	it.Config.Logs = kafka.TopicsOf("logs")
 	const resource = `{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"first"}},{"key":"service.name","value":{"stringValue":"second"}}]},`
 	spans := []byte(`{"resourceSpans":[` + resource +
 		`"scopeSpans":[{"spans":[{"traceId":"0000000000000000000000000000f240","spanId":"0000000000000001","name":"dup","kind":2,"startTimeUnixNano":"1000000000","endTimeUnixNano":"1500000000"}]}]}]}`)

@@ -42,15 +42,14 @@ type batchTelemetry struct {
 	tracer   trace.Tracer
 	consumed messagingconv.ClientConsumedMessages
 	duration messagingconv.ProcessDuration
-	sets     map[string]otelattr.Set // by topic
 	otlp     func(*kgo.Record) ([]byte, error)
 }
 
 // Buckets of durations in seconds, as the semantic conventions of messaging advise.
 var processBuckets = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 
-func newBatchTelemetry(t Telemetry, topics []string, toOTLP func(*kgo.Record) ([]byte, error)) (b batchTelemetry, err error) {
-	b = batchTelemetry{tracer: t.Tracer, sets: map[string]otelattr.Set{}, otlp: toOTLP}
+func newBatchTelemetry(t Telemetry, toOTLP func(*kgo.Record) ([]byte, error)) (b batchTelemetry, err error) {
+	b = batchTelemetry{tracer: t.Tracer, otlp: toOTLP}
 	if toOTLP == nil {
 		b.otlp = encoding.Decoder{Signal: encoding.Spans}.OTLP
 	}
@@ -59,9 +58,6 @@ func newBatchTelemetry(t Telemetry, topics []string, toOTLP func(*kgo.Record) ([
 	}
 	if b.duration, err = messagingconv.NewProcessDuration(t.Meter, metric.WithExplicitBucketBoundaries(processBuckets...)); err != nil {
 		return b, fmt.Errorf("pipeline: metrics: %w", err)
-	}
-	for _, topic := range topics {
-		b.sets[topic] = otelattr.NewSet(batchAttributes(topic)...)
 	}
 	return b, nil
 }
@@ -80,10 +76,11 @@ func (b *batchTelemetry) take(msg *message.Message, next message.NoPublishHandle
 	span := b.begin(msg, &batch)
 	began := time.Now()
 	err := next(msg)
-	set := b.sets[batch.Topic]
+	attributes := batchAttributes(batch.Topic)
 	if err != nil {
-		set = otelattr.NewSet(append(batchAttributes(batch.Topic), semconv.ErrorType(err))...)
+		attributes = append(attributes, semconv.ErrorType(err))
 	}
+	set := otelattr.NewSet(attributes...)
 	ctx := msg.Context()
 	b.consumed.AddSet(ctx, int64(len(batch.Records)), set)
 	b.duration.RecordSet(ctx, time.Since(began).Seconds(), set)

@@ -63,7 +63,7 @@ func TestBatchTelemetry(t *testing.T) {
 	reader, err := otelprom.New(otelprom.WithRegisterer(reg), otelprom.WithoutScopeInfo(), otelprom.WithoutTargetInfo())
 	require.NoError(t, err)
 	b, err := newBatchTelemetry(Telemetry{Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
-		Tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(made)).Tracer("test")}, []string{pipelinetest.Topic}, nil)
+		Tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(made)).Tracer("test")}, nil)
 	require.NoError(t, err)
 	take := func(err error, records ...[]byte) {
 		t.Helper()

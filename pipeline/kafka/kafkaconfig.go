@@ -162,7 +162,7 @@ func (c Config) tls() (*tls.Config, error) {
 // maxTopic is how long the name of a topic may be.
 const maxTopic = 249
 
-// CheckTopic reports why Kafka refuses a name of a topic, or nil. Patterns and lists are no names: each setting takes one topic.
+// CheckTopic reports why Kafka refuses a name of a topic, or nil.
 func CheckTopic(name string) error {
 	switch {
 	case name == "":
@@ -174,7 +174,7 @@ func CheckTopic(name string) error {
 	}
 	for _, c := range name {
 		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", c) {
-			return fmt.Errorf("%q has the character %q: Kafka takes letters, digits, dot, underscore and hyphen, and WatchingCat one topic, no list or pattern", name, c)
+			return fmt.Errorf("%q has the character %q: Kafka takes letters, digits, dot, underscore and hyphen", name, c)
 		}
 	}
 	return nil

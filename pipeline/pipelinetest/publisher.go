@@ -7,9 +7,10 @@ import (
 	"sync"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/source"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Publisher is a watermill Publisher over franz-go: idempotent, acknowledged by all in-sync replicas, in order.

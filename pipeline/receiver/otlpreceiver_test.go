@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -27,6 +26,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	grpcgzip "google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/status"
+
+	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 )
 
 // otlpSetup serves a receiver on free ports.

@@ -25,10 +25,9 @@ type GenerationConfig struct {
 	Kafka kafka.Config
 	// Views is the configuration of a Set but for its version.
 	Views model.Config
-	// Topics are read into the views; LogsTopic says which of them holds logs.
-	Topics    []string
-	LogsTopic string
-	Encodings ingest.Encodings
+	// Spans and Logs are read into the views.
+	Spans, Logs kafka.Topics
+	Encodings   ingest.Encodings
 	// Metrics is how the topic of OTLP metrics is read.
 	Metrics MetricsTopic
 	// StartLatest makes the first generation begin at the end of the topics.
@@ -51,10 +50,12 @@ type GenerationConfig struct {
 	Telemetry    ingest.Telemetry
 }
 
-// MetricsTopic says how OTLP metrics are read. Without a Topic none are.
+// MetricsTopic says how OTLP metrics are read. Without Topics none are.
 type MetricsTopic struct {
-	Topic    string
+	Topics   kafka.Topics
 	Encoding string // see ingest.MetricConfig
+	Stamp    *encoding.Stamp
+
 	// State is the configuration of the metrics' state but for its version.
 	State samples.MetricsConfig
 	// Open opens the samples of a version, Versions lists those that there are, Drop deletes them once they are closed.
@@ -78,14 +79,15 @@ func openGeneration(c GenerationConfig, version uint32, set *views.Set, m *inges
 		return nil, err
 	}
 	g := &Generation{Set: set}
-	g.Intake = ingest.Intake{Topics: c.Topics, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version,
-		Shard: c.Views.Shard, OTLP: c.Encodings.OTLP(c.LogsTopic), Lost: func(topic string, partition int32, to int64) { set.Partition(topic, partition).Restart(to) }}
+	g.Intake = ingest.Intake{Topics: []kafka.Topics{c.Spans, c.Logs}, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version,
+		Shard: c.Views.Shard, OTLP: c.Encodings.OTLP(c.Logs),
+		Lost: func(topic string, partition int32, to int64) { set.Partition(topic, partition).Restart(to) }}
 	if err := g.Open(c.source(), positions, c.Telemetry); err != nil {
 		return nil, err
 	}
 	g.Ingest = ingest.New(ingest.Config{
-		Set: set, KV: c.KV, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: c.Topics, Lateness: c.Lateness,
-		LogsTopic: c.LogsTopic, Encodings: c.Encodings, Interval: c.Interval, MaxPending: c.MaxPending, MaxPendingBytes: c.MaxPendingBytes,
+		Set: set, KV: c.KV, DeadLetter: c.DeadLetter, States: g.Source.States, Reads: g.Reads, Lateness: c.Lateness,
+		Logs: c.Logs, Encodings: c.Encodings, Interval: c.Interval, MaxPending: c.MaxPending, MaxPendingBytes: c.MaxPendingBytes,
 		MaxApplying: c.MaxApplying, Logger: c.Logger, Metrics: m,
 	})
 	g.Take, g.Commit = g.Ingest.Handle, g.Ingest.Run
@@ -130,15 +132,15 @@ func openMetricGeneration(c GenerationConfig, version uint32, stored ingest.Samp
 		return nil, err
 	}
 	g := &MetricGeneration{State: state, Samples: stored}
-	g.Intake = ingest.Intake{Topics: []string{c.Metrics.Topic}, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version,
+	g.Intake = ingest.Intake{Topics: []kafka.Topics{c.Metrics.Topics}, Gate: gate, SlowDown: c.SlowDown, Log: c.Logger, KV: c.KV, Version: version,
 		Shard: samples.MetricsShard, Lost: state.Restart,
 		OTLP: encoding.Decoder{Signal: encoding.Metrics, Encoding: c.Metrics.Encoding}.OTLP}
 	if err := g.Open(c.source(), positions, c.Telemetry); err != nil {
 		return nil, err
 	}
 	g.Ingest = ingest.NewMetricIngest(ingest.MetricConfig{
-		Metrics: state, KV: c.KV, Samples: stored, DeadLetter: c.DeadLetter, States: g.Source.States, Topics: g.Topics,
-		Encoding: c.Metrics.Encoding, Lateness: c.Lateness, Interval: c.Interval, MaxPending: c.MaxPending, Logger: c.Logger,
+		Metrics: state, KV: c.KV, Samples: stored, DeadLetter: c.DeadLetter, States: g.Source.States, Reads: g.Reads,
+		Encoding: c.Metrics.Encoding, Stamp: c.Metrics.Stamp, Lateness: c.Lateness, Interval: c.Interval, MaxPending: c.MaxPending, Logger: c.Logger,
 	})
 	g.Take, g.Commit = g.Ingest.Handle, g.checkpoints
 	return g, nil

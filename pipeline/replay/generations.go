@@ -109,7 +109,7 @@ func OpenGenerations(c GenerationsConfig) (*Generations, error) {
 }
 
 func (g *Generations) openMetrics() (err error) {
-	if g.c.Metrics.Topic == "" {
+	if g.c.Metrics.Topics.Empty() {
 		return nil
 	}
 	for _, v := range g.layout.SampleVersions() {

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/views/model"
@@ -24,7 +25,7 @@ func TestTopicWithFewerPartitions(t *testing.T) {
 		open := func() (*Generations, func()) {
 			g, err := OpenGenerations(GenerationsConfig{Store: mem,
 				GenerationConfig: GenerationConfig{Kafka: b.Config, Views: model.Config{DedupWindow: -1},
-					Topics: []string{pipelinetest.Topic}, DeadLetter: func(context.Context, *kgo.Record, string) error { return nil },
+					Spans: kafka.TopicsOf(pipelinetest.Topic), DeadLetter: func(context.Context, *kgo.Record, string) error { return nil },
 					Lateness: time.Second, Interval: 100 * time.Millisecond, Logger: zerolog.Nop()}, Behind: time.Second,
 				Tick: 100 * time.Millisecond})
 			require.NoError(t, err)

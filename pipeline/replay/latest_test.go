@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
@@ -39,7 +40,7 @@ func TestLatestIsResolvedOnce(t *testing.T) {
 			start := func() (*Generations, func()) {
 				g, err := OpenGenerations(GenerationsConfig{Store: mem,
 					GenerationConfig: GenerationConfig{Kafka: b.Config, Views: model.Config{DedupWindow: -1},
-						Topics: []string{pipelinetest.Topic, fresh}, StartLatest: true,
+						Spans: kafka.TopicsOf(pipelinetest.Topic, fresh), StartLatest: true,
 						DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil },
 						Lateness:   time.Second, Interval: 100 * time.Millisecond, Logger: zerolog.Nop()}})
 				require.NoError(t, err)
@@ -113,7 +114,7 @@ func TestTrimmedTopicsAreKnown(t *testing.T) {
 			for range 2 {
 				g, err := OpenGenerations(GenerationsConfig{Store: mem,
 					GenerationConfig: GenerationConfig{Kafka: b.Config, Views: model.Config{DedupWindow: -1},
-						Topics:     []string{pipelinetest.Topic},
+						Spans:      kafka.TopicsOf(pipelinetest.Topic),
 						DeadLetter: func(context.Context, *kgo.Record, string) error { t.Error("dead letter"); return nil },
 						Lateness:   time.Second, Interval: 100 * time.Millisecond, Logger: zerolog.Nop()}})
 				require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/source"
 )
@@ -34,9 +35,9 @@ func (r *Readiness) Checks() (list []progress.Check) {
 
 // ReadinessConfig says when views are ready.
 type ReadinessConfig struct {
-	TracesTopic  string        // the one topic that must exist
-	MetricsTopic string        // whose partitions are not looked at while its samples are being opened
-	MaxLag       time.Duration // of event time
+	Traces  kafka.Topics  // those that are named must exist
+	Metrics kafka.Topics  // whose partitions are not looked at while its samples are being opened
+	MaxLag  time.Duration // of event time
 }
 
 // Readiness compares the current views with the topics: they are ready when every partition is read to its end, or what was read last is
@@ -45,31 +46,32 @@ func (g *Generations) Readiness(now time.Time, c ReadinessConfig) *Readiness {
 	r := &Readiness{failed: map[string]string{}}
 	live, metrics := g.Current(), g.CurrentMetrics()
 	states := g.states()
-	if !slices.ContainsFunc(states, func(s source.PartitionState) bool { return s.Topic != c.MetricsTopic }) {
-		r.Fails("kafka", "no partition of "+c.TracesTopic+" is known yet: the brokers do not answer or the topic does not exist")
+	if !slices.ContainsFunc(states, func(s source.PartitionState) bool { return !c.Metrics.Match(s.Topic) && s.Topic != c.Metrics.String() }) {
+		r.Fails("kafka", "no partition of "+c.Traces.String()+" is known yet: the brokers do not answer or the topic does not exist")
 	}
-	opened, held := metrics.Opened(), g.held()
+	opened, held := metrics == nil || metrics.Opened(), g.held()
 	for _, st := range states {
 		if st.Partition < 0 { // the topic as a whole
 			// a team without logs or metrics in Kafka has no topic for them, and is ready
-			if st.Err != nil && (st.Topic == c.TracesTopic || !errors.Is(st.Err, source.ErrNoTopic)) {
+			if st.Err != nil && (st.Topic == c.Traces.String() || slices.Contains(c.Traces.Names(), st.Topic) || !errors.Is(st.Err, source.ErrNoTopic)) {
 				r.Fails(st.Topic, st.Err.Error())
 			}
 			continue
 		}
 		p := held.with(&st)
 		r.Partitions = append(r.Partitions, p)
-		if st.Topic == c.MetricsTopic && !opened { // nothing else waits for samples that are being opened
+		if c.Metrics.Match(st.Topic) && !opened { // nothing else waits for samples that are being opened
 			continue
 		}
 		if why := p.Behind(now, c.MaxLag); why != "" {
 			r.Fails(fmt.Sprintf("%s/%d", st.Topic, st.Partition), why)
 		}
 	}
-	for name, err := range map[string]error{"checkpoint": live.Ingest.Last().Err, "metrics checkpoint": metrics.Ingest.Last().Err} {
-		if err != nil {
-			r.Fails(name, err.Error())
-		}
+	if err := live.Ingest.Last().Err; err != nil {
+		r.Fails("checkpoint", err.Error())
+	}
+	if metrics != nil && metrics.Ingest.Last().Err != nil {
+		r.Fails("metrics checkpoint", metrics.Ingest.Last().Err.Error())
 	}
 	return r
 }
@@ -86,7 +88,10 @@ func (g *Generations) Partitions() (list []progress.Partition) {
 }
 
 func (g *Generations) states() []source.PartitionState {
-	states := append(g.Current().Source.States(), g.CurrentMetrics().Source.States()...)
+	states := g.Current().Source.States()
+	if m := g.CurrentMetrics(); m != nil {
+		states = append(states, m.Source.States()...)
+	}
 	slices.SortStableFunc(states, func(a, b source.PartitionState) int { return strings.Compare(a.Topic, b.Topic) })
 	return states
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
@@ -148,7 +149,7 @@ func (s *replaySim) process(life int, cut bool, produced chan struct{}) string {
 	c := simViews
 	c.PairingWindow = 2 * time.Second
 	g, err := OpenGenerations(GenerationsConfig{Store: store, GenerationConfig: GenerationConfig{
-		Kafka: s.b.Config, Views: c, Topics: []string{pipelinetest.Topic}, DeadLetter: s.deadLetter, Lateness: time.Second,
+		Kafka: s.b.Config, Views: c, Spans: kafka.TopicsOf(pipelinetest.Topic), DeadLetter: s.deadLetter, Lateness: time.Second,
 		Interval: time.Duration(20+s.r.IntN(200)) * time.Millisecond, MaxPending: uint64(5 + s.r.IntN(50)),
 		BatchRecords: 1 + s.r.IntN(8), Logger: zerolog.Nop(),
 		Metrics: s.folders.topicOf(alive),

@@ -74,7 +74,7 @@ func (g *Generations) storePlaces(r *Replay, next Replay) error {
 	}
 	for _, p := range next.Parts {
 		to := &c
-		if next.Metrics && p.Topic == g.c.Metrics.Topic {
+		if next.Metrics && g.c.Metrics.Topics.Match(p.Topic) {
 			to = &metrics
 		}
 		to.Positions = append(to.Positions, storage.Position{Topic: p.Topic, Partition: p.Partition, Offset: p.Start, LeaderEpoch: -1})
@@ -108,7 +108,11 @@ func (g *Generations) askPlaces(ctx context.Context, r *Replay) error {
 		return err
 	}
 	a := placing{adm: kadm.NewClient(cl), r: r, margin: g.margin(), now: time.Now()}
-	for _, topic := range g.c.Topics {
+	topics, err := findTopics(ctx, a.adm, g.c.Spans, g.c.Logs)
+	if err != nil {
+		return err
+	}
+	for _, topic := range topics {
 		if err := a.topic(ctx, topic, held); err != nil {
 			return err
 		}
@@ -123,8 +127,13 @@ func (g *Generations) askPlaces(ctx context.Context, r *Replay) error {
 	}
 	a.whole = time.Time{}
 	known := len(a.parts)
-	if err := a.topic(ctx, g.c.Metrics.Topic, held); err != nil {
+	if topics, err = findTopics(ctx, a.adm, g.c.Metrics.Topics); err != nil {
 		return err
+	}
+	for _, topic := range topics {
+		if err := a.topic(ctx, topic, held); err != nil {
+			return err
+		}
 	}
 	r.Parts, r.SamplesFloor = a.parts, a.floor(0)
 	r.Metrics = len(r.Parts) > known // without the topic there is nothing to rebuild the samples from

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
@@ -40,7 +41,7 @@ func TestReplayTo(t *testing.T) {
 		s.produce(s.metrics)
 
 		g, err := OpenGenerations(GenerationsConfig{Store: s.mem, GenerationConfig: GenerationConfig{
-			Kafka: s.b.Config, Views: model.Config{}, Topics: []string{pipelinetest.Topic}, DeadLetter: s.deadLetter, Lateness: time.Second,
+			Kafka: s.b.Config, Views: model.Config{}, Spans: kafka.TopicsOf(pipelinetest.Topic), DeadLetter: s.deadLetter, Lateness: time.Second,
 			Interval: 100 * time.Millisecond, Logger: zerolog.Nop(), Metrics: s.folders.topicOf(&simProcess{}),
 		}, Behind: time.Second, Tick: 100 * time.Millisecond})
 		require.NoError(t, err)

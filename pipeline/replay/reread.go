@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,11 +50,11 @@ type Reread struct {
 
 // RereadConfig is what OpenReread needs. To and Stop are required.
 type RereadConfig struct {
-	Kafka     kafka.Config
-	Views     model.Config // raw records are not kept
-	Topics    []string
-	LogsTopic string
-	Encodings ingest.Encodings
+	Kafka kafka.Config
+	Views model.Config // raw records are not kept
+	// Spans and Logs are the topics that are read.
+	Spans, Logs kafka.Topics
+	Encodings   ingest.Encodings
 	// Lateness is how far behind the clock the watermark of a partition stays that has nothing to read.
 	Lateness time.Duration
 	// From and To are timestamps of records; zero From: from the oldest on.
@@ -115,10 +116,10 @@ func OpenReread(ctx context.Context, c RereadConfig) (*Reread, error) {
 		set.Partition(id.Topic, id.Partition) // the frontier waits for what was not read yet
 		positions = append(positions, storage.Position{Topic: id.Topic, Partition: id.Partition, Offset: p.start, LeaderEpoch: -1})
 	}
-	r.ingest = ingest.New(ingest.Config{Set: set, KV: kv, LogsTopic: c.LogsTopic, Encodings: c.Encodings, Lateness: c.Lateness, States: r.idle, MaxPending: 1 << 62,
+	r.ingest = ingest.New(ingest.Config{Set: set, KV: kv, Logs: c.Logs, Encodings: c.Encodings, Lateness: c.Lateness, States: r.idle, MaxPending: 1 << 62,
 		DeadLetter: func(context.Context, *kgo.Record, string) error { return nil }, // the live views delivered it
 		Logger:     zerolog.Nop()})
-	r.Intake = ingest.Intake{Topics: c.topics(r.parts), KV: kv, Log: c.Logger, Take: r.handle, Commit: r.moments,
+	r.Intake = ingest.Intake{Topics: []kafka.Topics{kafka.TopicsOf(r.topics()...)}, KV: kv, Log: c.Logger, Take: r.handle, Commit: r.moments,
 		Lost: func(string, int32, int64) {}}
 	if err := r.Open(source.Config{Kafka: c.Kafka, DeadLetter: r.ingest.Config.DeadLetter}, positions, ingest.Telemetry{}); err != nil {
 		return nil, err
@@ -129,16 +130,26 @@ func OpenReread(ctx context.Context, c RereadConfig) (*Reread, error) {
 	return r, nil
 }
 
-func (c *RereadConfig) topics(parts map[source.PartitionID]*rereadPart) (list []string) {
-	for _, t := range c.Topics {
-		for id := range parts {
-			if id.Topic == t {
-				list = append(list, t)
-				break
-			}
-		}
+// topics are those of the partitions.
+func (r *Reread) topics() (list []string) {
+	for id := range r.parts {
+		list = append(list, id.Topic)
 	}
-	return list
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// findTopics are the topics of signals: those that are named, and those that match a pattern now.
+func findTopics(ctx context.Context, adm *kadm.Client, of ...kafka.Topics) (list []string, err error) {
+	for _, t := range of {
+		found, err := t.Find(ctx, adm)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
 }
 
 // place finds where each partition begins and ends.
@@ -154,7 +165,11 @@ func (r *Reread) place(ctx context.Context) error {
 		from = time.Unix(0, 0)
 	}
 	var total int64
-	for _, topic := range r.c.Topics {
+	topics, err := findTopics(ctx, adm, r.c.Spans, r.c.Logs)
+	if err != nil {
+		return err
+	}
+	for _, topic := range topics {
 		starts, err := source.StartOffsets(ctx, adm, topic)
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
 			continue

@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/pipeline/ingest"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
@@ -135,7 +136,7 @@ func (s *simulation) live(stop func(*views.Set) bool) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	g := ingest.New(ingest.Config{Set: set, KV: kv, DeadLetter: s.deadLetter, LogsTopic: logsTopic, MaxPending: uint64(5 + s.r.IntN(50))})
+	g := ingest.New(ingest.Config{Set: set, KV: kv, DeadLetter: s.deadLetter, Logs: kafka.TopicsOf(logsTopic), MaxPending: uint64(5 + s.r.IntN(50))})
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	if err != nil {
 		s.t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/pipeline/ingest"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/storage/storagetest/seeds"
@@ -57,7 +58,7 @@ func (f *simFolders) drop(version uint32) error {
 
 // topicOf is how a process reads the metrics topic into the folders until it dies.
 func (f *simFolders) topicOf(p *simProcess) MetricsTopic {
-	return MetricsTopic{Topic: metricsTopic, Versions: f.versions, Drop: f.drop, Open: func(version uint32) ingest.SampleStore {
+	return MetricsTopic{Topics: kafka.TopicsOf(metricsTopic), Versions: f.versions, Drop: f.drop, Open: func(version uint32) ingest.SampleStore {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.of[version] == nil {

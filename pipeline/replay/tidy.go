@@ -52,7 +52,7 @@ func (g *Generations) unused() (ofViews, ofSamples []uint32, err error) {
 		return nil, nil, err
 	}
 	folders := slices.Clone(all)
-	if g.c.Metrics.Topic != "" {
+	if !g.c.Metrics.Topics.Empty() {
 		list, err := g.c.Metrics.Versions()
 		if err != nil {
 			return nil, nil, err

@@ -7,9 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 	"github.com/gaurav/watchingcat/pipeline/source"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // These tests run outside a synctest bubble: finalizers of the zstd decoders that kgo pools close channels of the bubble.

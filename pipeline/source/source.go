@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -38,6 +39,8 @@ type Source struct {
 	mu     sync.Mutex
 	closed bool
 	subs   map[*subscription]struct{}
+	topics atomic.Int32     // len(subs)
+	looks  map[string]error // patterns that Watch looks for, with what is wrong
 	wg     sync.WaitGroup
 }
 
@@ -64,11 +67,13 @@ type Config struct {
 	BatchRecords int // records in one message at most (0: 10,000)
 	BatchBytes   int // bytes of values in one message, but for a single larger record (0: 4 MiB)
 	// BufferBytes is what all partitions of a topic together may have fetched ahead (0: 256 MiB), FetchBytes what one request to a broker
-	// may bring, compressed (0: 32 MiB).
+	// may bring, compressed (0: 32 MiB). More than two topics share what two have.
 	BufferBytes, FetchBytes int
 	// DecompressBytes is what a record batch may decompress to (0: 64 MiB). A larger one is fetched again alone under
 	// OversizeBytes (0: 512 MiB); its records over RecordBytes (0: 16 MiB) become dead letters.
 	DecompressBytes, OversizeBytes, RecordBytes int
+	// Discover is how often topics are looked for that match a pattern (0: 5 s).
+	Discover time.Duration
 	// Refresh is how often end offsets are asked for and new partitions looked for (0: 1 s).
 	Refresh time.Duration
 	// RedeliverMax bounds how long a message that is Nacked again and again waits to come back (0: 1 s).
@@ -95,6 +100,7 @@ func (c Config) withDefaults() Config {
 	c.OversizeBytes = cmp.Or(c.OversizeBytes, 512<<20)
 	c.RecordBytes = cmp.Or(c.RecordBytes, 16<<20)
 	c.Refresh = cmp.Or(c.Refresh, time.Second)
+	c.Discover = cmp.Or(c.Discover, 5*time.Second)
 	c.RedeliverMax = cmp.Or(c.RedeliverMax, time.Second)
 	if c.Position == nil {
 		c.Position = func(string, int32) (storage.Position, bool) { return storage.Position{}, false }
@@ -174,13 +180,11 @@ func New(c Config) (*Source, error) {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),               // or the position could not reach the end of a topic with transactions
 		kgo.FetchMaxWait(500*time.Millisecond), // bounds how long a new partition waits behind a fetch of the others
-		kgo.FetchMaxBytes(int32(c.FetchBytes)),
-		kgo.FetchMaxPartitionBytes(int32(min(1<<20, c.FetchBytes))),
 		kgo.MaxDecompressBatchBytes(c.DecompressBytes),
 		kgo.MetadataMinAge(250*time.Millisecond),
 		kgo.MetadataMaxAge(30*time.Second),
 	)
-	return &Source{c: c, opts: opts, big: make(chan struct{}, 1), subs: map[*subscription]struct{}{}}, nil
+	return &Source{c: c, opts: opts, big: make(chan struct{}, 1), subs: map[*subscription]struct{}{}, looks: map[string]error{}}, nil
 }
 
 var errSourceClosed = errors.New("pipeline: source is closed")
@@ -192,16 +196,21 @@ func (s *Source) Subscribe(ctx context.Context, topic string) (<-chan *message.M
 	if s.closed {
 		return nil, errSourceClosed
 	}
-	cl, err := kgo.NewClient(append(s.opts[:len(s.opts):len(s.opts)], s.c.Kafka.Counted(s.c.clientName(topic))...)...)
+	fetch := max(1<<20, s.c.FetchBytes*2/max(2, len(s.subs)+1))
+	fetch = min(fetch, s.c.FetchBytes)
+	bounds := []kgo.Opt{kgo.FetchMaxBytes(int32(fetch)), kgo.FetchMaxPartitionBytes(int32(min(1<<20, fetch)))}
+	cl, err := kgo.NewClient(slices.Concat(s.opts, bounds, s.c.Kafka.Counted(s.c.clientName(topic)))...)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
 	}
 	sub := newSubscription(ctx, s, cl, topic)
 	s.subs[sub] = struct{}{}
+	s.topics.Store(int32(len(s.subs)))
 	s.wg.Go(func() {
 		sub.run()
 		s.mu.Lock()
 		delete(s.subs, sub)
+		s.topics.Store(int32(len(s.subs)))
 		s.mu.Unlock()
 	})
 	return sub.out, nil
@@ -224,8 +233,13 @@ func (s *Source) Seek(topic string, partition int32, offset int64) {
 func (s *Source) States() []PartitionState {
 	s.mu.Lock()
 	subs := slices.Collect(maps.Keys(s.subs))
-	s.mu.Unlock()
 	var list []PartitionState
+	for pattern, err := range s.looks {
+		if err != nil {
+			list = append(list, PartitionState{Topic: pattern, Partition: -1, Err: err})
+		}
+	}
+	s.mu.Unlock()
 	for _, sub := range subs {
 		list = append(list, sub.states()...)
 	}

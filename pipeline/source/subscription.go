@@ -38,7 +38,8 @@ type subscription struct {
 	big    chan struct{} // held by the one that fetches an oversized batch
 	wg     sync.WaitGroup
 
-	count atomic.Int32 // of parts
+	count  atomic.Int32  // of parts
+	topics *atomic.Int32 // that are read
 
 	mu       sync.Mutex
 	parts    map[int32]*partition
@@ -54,7 +55,7 @@ func newSubscription(ctx context.Context, src *Source, cl *kgo.Client, topic str
 	ctx, cancel := context.WithCancel(ctx)
 	c := src.c
 	return &subscription{
-		c: c, opts: src.opts, big: src.big, cl: cl, adm: kadm.NewClient(cl), topic: topic, ctx: ctx, cancel: cancel,
+		c: c, opts: src.opts, big: src.big, topics: &src.topics, cl: cl, adm: kadm.NewClient(cl), topic: topic, ctx: ctx, cancel: cancel,
 		out: make(chan *message.Message), kick: make(chan struct{}, 1),
 		log:   c.Logger.With().Str("topic", topic).Logger(),
 		parts: map[int32]*partition{},
@@ -298,7 +299,9 @@ func (s *subscription) place(ctx context.Context, ends map[PartitionID]int64, la
 }
 
 // share is what one partition may have fetched ahead, in bytes.
-func (s *subscription) share() int { return s.c.BufferBytes / int(max(1, s.count.Load())) }
+func (s *subscription) share() int {
+	return s.c.BufferBytes * 2 / int(max(2, s.topics.Load())) / int(max(1, s.count.Load()))
+}
 
 // begin stores that partitions start at their end. Resolved anew at the next start, the end would lie after records that came meanwhile.
 func (s *subscription) begin(waiting []*partition, id [16]byte, ends map[PartitionID]int64) error {

@@ -36,6 +36,9 @@ var oldNames = map[string][]string{
 	"deployment.environment.name": {"deployment.environment"},
 }
 
+// AttributeNames are the names under which a dimension is read, the current one first.
+func AttributeNames(dimension string) []string { return append([]string{dimension}, oldNames[dimension]...) }
+
 // reservedLabels are labels of the series of the views: a dimension must not have one of these names.
 var reservedLabels = []string{"le", "reason", "client", "server", "connection_type", "service_name", "service", "span_name", "span_kind",
 	"status_code", "exception_type", "exception_message", "source", "db_system", "db_namespace", "db_operation", "db_collection",

@@ -11,6 +11,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/incident"
 	"github.com/gaurav/watchingcat/evaluator/query"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/storage"
 )
@@ -35,7 +36,8 @@ func (a *App) openAPI(context.Context) (err error) {
 		Links: status.Links{Jaeger: link(a.cfg.JaegerURL), Grafana: link(a.cfg.GrafanaURL), Prometheus: link(a.cfg.PrometheusURL),
 			Kibana: link(a.cfg.KibanaURL)},
 		Kafka: status.Kafka{Brokers: a.cfg.KafkaBrokers, TLS: a.cfg.KafkaTLS, SASLMechanism: a.cfg.KafkaSASLMechanism,
-			Traces: a.cfg.KafkaTracesTopic, Metrics: a.cfg.KafkaMetricsTopic, Logs: a.cfg.KafkaLogsTopic},
+			Traces: a.cfg.KafkaTracesTopic, Metrics: a.cfg.KafkaMetricsTopic, Logs: a.cfg.KafkaLogsTopic,
+			Is: func(set, topic string) bool { t, err := kafka.ParseTopics(set); return err == nil && t.Match(topic) }},
 		Installation: a.installation(),
 		ExternalURL:  cmp.Or(a.cfg.ExternalURL, a.cfg.Scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins,
 		AllowedHosts: a.cfg.AllowedHosts, Auth: a.auth, RateLimit: a.cfg.RateLimit, Connections: (&descriptors{}).connections,

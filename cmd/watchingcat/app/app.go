@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/notify"
 	"github.com/gaurav/watchingcat/pipeline/configtopic"
+	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/ingest"
 	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/progress"
@@ -225,9 +227,9 @@ func (a *App) kafka() kafka.Config {
 // generations is how the views are opened, for the process and for commands that work on the data folder.
 func (a *App) generations(m *ingest.Metrics) replay.GenerationsConfig {
 	mem := a.memory()
+	traces, _, logs := a.cfg.Topics()
 	return replay.GenerationsConfig{Store: a.db, Counters: m, GenerationConfig: replay.GenerationConfig{
-		Kafka: a.kafka(), Views: a.viewConfig(), Topics: []string{a.cfg.KafkaTracesTopic, a.cfg.KafkaLogsTopic},
-		LogsTopic: a.cfg.KafkaLogsTopic, Encodings: a.encodings(), StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write,
+		Kafka: a.kafka(), Views: a.viewConfig(), Spans: traces, Logs: logs, Encodings: a.encodings(), StartLatest: a.cfg.KafkaStart == "latest", DeadLetter: a.dead.Write,
 		Lateness: a.cfg.Lateness, Interval: a.cfg.CommitInterval, Logger: a.log, Metrics: a.metricsTopic(), MaxPendingBytes: mem.pending(),
 		MaxApplying: mem.applying(), BufferBytes: int(mem.buffered()), FetchBytes: int(mem.fetch()), SlowDown: mem.slowDown,
 		DecompressBytes: mem.decompress(), OversizeBytes: mem.oversize(),
@@ -235,8 +237,20 @@ func (a *App) generations(m *ingest.Metrics) replay.GenerationsConfig {
 	}}
 }
 
+// stamp is the dimension that records get from their topics; nil: none.
+func (a *App) stamp() *encoding.Stamp {
+	attribute, values, err := a.cfg.TopicDimension()
+	if err != nil || attribute == "" { // check has refused an error
+		return nil
+	}
+	traces, metrics, logs := a.cfg.Topics()
+	return &encoding.Stamp{Names: model.AttributeNames(attribute), Value: func(topic string) string {
+		return cmp.Or(values[topic], traces.Group(topic), metrics.Group(topic), logs.Group(topic))
+	}}
+}
+
 func (a *App) encodings() ingest.Encodings {
-	return ingest.Encodings{Spans: a.cfg.KafkaTracesEncoding, Logs: a.cfg.KafkaLogsEncoding}
+	return ingest.Encodings{Spans: a.cfg.KafkaTracesEncoding, Logs: a.cfg.KafkaLogsEncoding, Stamp: a.stamp()}
 }
 
 // openError says what to do about views that cannot be read.

@@ -23,8 +23,9 @@ func (a *App) metricsTopic() replay.MetricsTopic {
 	if a.reg != nil {
 		folders.Options.Registerer = a.reg
 	}
+	_, topics, _ := a.cfg.Topics()
 	return replay.MetricsTopic{
-		Topic: a.cfg.KafkaMetricsTopic, Encoding: a.cfg.KafkaMetricsEncoding,
+		Topics: topics, Encoding: a.cfg.KafkaMetricsEncoding, Stamp: a.stamp(),
 		State: viewsamples.MetricsConfig{Retention: retention, DedupWindow: a.cfg.DedupWithin(), DeltaSeries: a.cfg.LimitSeries,
 			Translation: a.cfg.Translation()},
 		Open:     func(version uint32) ingest.SampleStore { return folders.Open(version) },

@@ -13,8 +13,8 @@ import (
 
 // readiness says whether the views have caught up, and whether what they hold can be stored.
 func (a *App) readiness(now time.Time) *replay.Readiness {
-	r := a.gens.Readiness(now, replay.ReadinessConfig{TracesTopic: a.cfg.KafkaTracesTopic, MetricsTopic: a.cfg.KafkaMetricsTopic,
-		MaxLag: a.cfg.ReadyMaxLag})
+	traces, metrics, _ := a.cfg.Topics()
+	r := a.gens.Readiness(now, replay.ReadinessConfig{Traces: traces, Metrics: metrics, MaxLag: a.cfg.ReadyMaxLag})
 	if err := a.db.Unwritable(); err != nil {
 		r.Fails("data folder", err.Error())
 	}

@@ -37,9 +37,9 @@ func (t topicBacktests) Backtest(ctx context.Context, list []backtest.Spec,
 	view := t.live.View()
 	defer view.Release()
 	var since time.Time
+	traces, _, logs := t.cfg.Topics()
 	results, err := rereadRules(ctx, replay.RereadConfig{
-		Kafka: t.cfg.Kafka(), Views: t.viewConfig(), Topics: []string{t.cfg.KafkaTracesTopic, t.cfg.KafkaLogsTopic},
-		LogsTopic: t.cfg.KafkaLogsTopic, Encodings: t.encodings(), Lateness: t.cfg.Lateness, Interval: t.cfg.CommitInterval,
+		Kafka: t.cfg.Kafka(), Views: t.viewConfig(), Spans: traces, Logs: logs, Encodings: t.encodings(), Lateness: t.cfg.Lateness, Interval: t.cfg.CommitInterval,
 		From: start.Add(-warmUp - t.cfg.PairingWindow - exportMargin), To: to, Logger: t.log,
 		Progress: report,
 		Opened:   func(r *replay.Reread) { since = r.Since },

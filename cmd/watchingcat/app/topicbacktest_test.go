@@ -61,13 +61,13 @@ func TestTopicBacktestIsLive(t *testing.T) {
 			kfake.SeedTopics(partitions, topic))
 		require.NoError(t, err)
 		defer broker.Close()
-		kafka := kafka.Config{Brokers: broker.ListenAddrs(), Dialer: network.DialContext}
+		brokers := kafka.Config{Brokers: broker.ListenAddrs(), Dialer: network.DialContext}
 		config := model.Config{PairingWindow: 10 * time.Second, Compensation: time.Minute}
 		begin := time.Now()
 
 		gens, err := replay.OpenGenerations(replay.GenerationsConfig{Store: storage.NewMem(storage.MemOptions{}),
 			GenerationConfig: replay.GenerationConfig{
-				Kafka: kafka, Views: config, Topics: []string{topic}, Lateness: 2 * time.Second, Interval: 250 * time.Millisecond,
+				Kafka: brokers, Views: config, Spans: kafka.TopicsOf(topic), Lateness: 2 * time.Second, Interval: 250 * time.Millisecond,
 				Logger: zerolog.Nop()}})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -76,7 +76,7 @@ func TestTopicBacktestIsLive(t *testing.T) {
 		src, err := rules.ParseSource("rules.yml", []byte(recordedRules), nil)
 		require.NoError(t, err)
 		var shopping sync.WaitGroup
-		shopping.Go(func() { buy(ctx, t, kafka, topic, partitions) })
+		shopping.Go(func() { buy(ctx, t, brokers, topic, partitions) })
 		moments, live := watch(t, gens.Live(), src, begin.Add(*recordedFor))
 		cancel()
 		shopping.Wait()
@@ -95,7 +95,7 @@ func TestTopicBacktestIsLive(t *testing.T) {
 		end := moments[len(moments)-1].Now
 		again := func(moments []replay.Moment) *backtest.Result {
 			res, err := rereadRules(t.Context(),
-				replay.RereadConfig{Kafka: kafka, Views: config, Topics: []string{topic}, Lateness: 2 * time.Second, To: end,
+				replay.RereadConfig{Kafka: brokers, Views: config, Spans: kafka.TopicsOf(topic), Lateness: 2 * time.Second, To: end,
 					Moments: moments, Logger: zerolog.Nop()}, nil, []backtest.Spec{{Sources: []rules.Source{src}, Start: begin, End: end}})
 			require.NoError(t, err)
 			return res[0]

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 )
 
 // TestCommandLine holds exit codes and the lines that instruct the user.
@@ -39,7 +40,19 @@ func TestCommandLine(t *testing.T) {
 		{"serve --no-such-flag", exitUsage, "see `watchingcat serve --help`"},
 		{"serve", exitUsage, "WATCHINGCAT_KAFKA_BROKERS is not set: give the brokers as host:port, separated by commas; see `watchingcat serve --help`"},
 		{"config check --kafka-start=middle", exitUsage, "WATCHINGCAT_KAFKA_START: \"middle\" is neither earliest nor latest"},
-		{"config check --kafka-traces-topic=a,b", exitUsage, "WATCHINGCAT_KAFKA_TRACES_TOPIC: \"a,b\" has the character ','"},
+		{"config check --kafka-traces-topic=a,b", exitOK, "settings are valid"},
+		{"config check --kafka-traces-topic=a,b+c", exitUsage, "WATCHINGCAT_KAFKA_TRACES_TOPIC: \"b+c\" has the character '+'"},
+		{"config check --kafka-traces-topic=/(/", exitUsage, "is no regular expression"},
+		{"config check --kafka-traces-topic=/.*/", exitUsage,
+			"WATCHINGCAT_KAFKA_METRICS_TOPIC: \"otlp_metrics\" is the topic of WATCHINGCAT_KAFKA_TRACES_TOPIC too"},
+		{"config check --kafka-traces-topic=/watchingcat_.*/", exitUsage, "WATCHINGCAT_KAFKA_DEAD_LETTER_TOPIC"},
+		{"config check --kafka-dead-letter-topic=a,b", exitUsage, "WATCHINGCAT_KAFKA_DEAD_LETTER_TOPIC: \"a,b\" has the character ','"},
+		{"config check --kafka-traces-encoding=avro", exitUsage, "use auto, otlp_proto, otlp_json, jaeger_proto"},
+		{"config check --kafka-sasl-mechanism=OAUTHBEARER", exitUsage, "WATCHINGCAT_KAFKA_OAUTH_TOKEN_URL"},
+		{"config check --kafka-topic-dimension=team", exitUsage, "\"team\" is none of WATCHINGCAT_DIMENSIONS"},
+		{"config check --kafka-topic-dimension=service.namespace", exitUsage, "WATCHINGCAT_KAFKA_TOPIC_DIMENSION_VALUES"},
+		{"config check --kafka-topic-dimension=service.namespace --kafka-topic-dimension-values=spans=a", exitUsage, "\"spans\" is no topic that is read"},
+		{"config check --kafka-topic-dimension=service.namespace --kafka-traces-topic=/spans_(.*)/", exitOK, "settings are valid"},
 		{"config check --kafka-logs-topic=otlp.*", exitUsage, "WATCHINGCAT_KAFKA_LOGS_TOPIC"},
 		{"config check --kafka-metrics-topic=" + strings.Repeat("a", 250), exitUsage, "at most 249"},
 		{"config check --kafka-dead-letter-topic=otlp_spans", exitUsage,

@@ -11,9 +11,10 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 )
 
 func configCommand() *cobra.Command {

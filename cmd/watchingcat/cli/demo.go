@@ -65,6 +65,9 @@ func demoCommand() *cobra.Command {
 				return config.Usage("%sKAFKA_BROKERS is set, but the demo brings its own broker; `watchingcat serve` reads yours",
 					config.EnvPrefix)
 			}
+			if err := cfg.OneTopics(); err != nil {
+				return err
+			}
 			turns, err := faultsNamed(faults)
 			if err != nil {
 				return err

@@ -8,9 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 )
 
 const (

@@ -12,9 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 )
 
 var update = flag.Bool("update", false, "write the help of every command into testdata")

@@ -66,6 +66,9 @@ func loadCommand() *cobra.Command {
 			if l.rate < 1 {
 				return config.Usage("--rate must be at least 1")
 			}
+			if err := cfg.OneTopics(); err != nil {
+				return err
+			}
 			l.kafka, l.topic, l.requests = cfg.Kafka(), cfg.KafkaTracesTopic, 4
 			if logs {
 				l.logs = cfg.KafkaLogsTopic

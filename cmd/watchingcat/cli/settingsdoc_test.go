@@ -2,12 +2,14 @@ package cli
 
 import (
 	"cmp"
+
 	"github.com/stretchr/testify/require"
 
-	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 )
 
 const settingsDocument = "../../../deploy/docs/settings.md"

@@ -71,6 +71,8 @@ func (c *Config) check() error {
 	c.Dimensions = slices.DeleteFunc(c.Dimensions, func(d string) bool { return d == "" }) // DIMENSIONS= sets none
 	_, err = viewmodel.NewDimensions(c.Dimensions)
 	bad(err == nil, "DIMENSIONS", "%v", err)
+	_, _, err = c.TopicDimension()
+	bad(err == nil, "KAFKA_TOPIC_DIMENSION", "%v", err)
 	_, err = c.AlertLabels()
 	bad(err == nil, "EXTERNAL_LABELS", "%v", err)
 	for _, g := range c.RuleFiles {
@@ -85,21 +87,31 @@ func (c *Config) check() error {
 }
 
 func (c *Config) checkTopics(bad func(ok bool, name, format string, args ...any)) {
-	topics := map[string]string{}
-	for _, t := range []struct{ name, topic string }{{"KAFKA_TRACES_TOPIC", c.KafkaTracesTopic},
+	type named struct {
+		name   string
+		topics kafka.Topics
+	}
+	var known []named
+	for i, t := range []struct{ name, topic string }{{"KAFKA_TRACES_TOPIC", c.KafkaTracesTopic},
 		{"KAFKA_METRICS_TOPIC", c.KafkaMetricsTopic}, {"KAFKA_LOGS_TOPIC", c.KafkaLogsTopic},
 		{"KAFKA_DEAD_LETTER_TOPIC", c.KafkaDeadLetterTopic}, {"KAFKA_CONFIG_TOPIC", c.KafkaConfigTopic}} {
 		if t.topic == "" && t.name == "KAFKA_METRICS_TOPIC" {
 			continue // OTLP metrics are not read
 		}
-		err := kafka.CheckTopic(t.topic)
+		topics, err := kafka.ParseTopics(t.topic)
+		if i > 2 || topics.Empty() { // the last two are written
+			topics, err = kafka.TopicsOf(t.topic), kafka.CheckTopic(t.topic)
+		}
 		bad(err == nil, t.name, "%v", err)
-		// Kafka keeps names apart only if they differ by more than dots and underscores.
-		plain := strings.ReplaceAll(t.topic, ".", "_")
-		bad(topics[plain] == "" || err != nil, t.name,
-			"%q is the topic of %s%s too, or a name that Kafka does not distinguish from it: give each its own", t.topic, EnvPrefix,
-			topics[plain])
-		topics[plain] = t.name
+		for _, o := range known {
+			if twice := topics.Overlap(o.topics); err == nil && twice != "" {
+				bad(false, t.name, "%q is the topic of %s%s too, or a name that Kafka does not distinguish from it: give each its own", twice,
+					EnvPrefix, o.name)
+			}
+		}
+		if err == nil {
+			known = append(known, named{t.name, topics})
+		}
 	}
 }
 

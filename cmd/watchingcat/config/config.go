@@ -35,9 +35,11 @@ const EnvPrefix = "WATCHINGCAT_"
 // group, in the order of the groups in settings.go and of the fields here; arg names the kind or the unit of the value.
 type Config struct {
 	KafkaBrokers           []string     `env:"KAFKA_BROKERS" yaml:"kafka_brokers" group:"kafka" arg:"host:port,..." help:"brokers to connect to first, comma-separated; serve requires them"`
-	KafkaTracesTopic       string       `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" group:"kafka" arg:"topic" help:"topic of spans"`
-	KafkaMetricsTopic      string       `env:"KAFKA_METRICS_TOPIC" yaml:"kafka_metrics_topic" group:"kafka" arg:"topic" help:"topic of OTLP metrics; empty: metrics are not read"`
-	KafkaLogsTopic         string       `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" group:"kafka" arg:"topic" help:"topic of logs"`
+	KafkaTracesTopic       string       `env:"KAFKA_TRACES_TOPIC" yaml:"kafka_traces_topic" group:"kafka" arg:"topic" help:"topic of spans, or several, comma-separated, or a pattern: /expression/ or ^expression, compared with the whole name. Topics that match later are found"`
+	KafkaMetricsTopic      string       `env:"KAFKA_METRICS_TOPIC" yaml:"kafka_metrics_topic" group:"kafka" arg:"topic" help:"topic or topics of OTLP metrics, or a pattern; empty: metrics are not read"`
+	KafkaLogsTopic         string       `env:"KAFKA_LOGS_TOPIC" yaml:"kafka_logs_topic" group:"kafka" arg:"topic" help:"topic or topics of logs, or a pattern"`
+	KafkaTopicDimension    string       `env:"KAFKA_TOPIC_DIMENSION" yaml:"kafka_topic_dimension" group:"kafka" arg:"attribute" help:"one of dimensions: records that lack the attribute get it from their topic, by kafka_topic_dimension_values, else by the first group of the pattern"`
+	KafkaTopicValues       []string     `env:"KAFKA_TOPIC_DIMENSION_VALUES" yaml:"kafka_topic_dimension_values" group:"kafka" arg:"topic=value,..." help:"values of kafka_topic_dimension, by topic, comma-separated"`
 	KafkaTracesEncoding    string       `env:"KAFKA_TRACES_ENCODING" yaml:"kafka_traces_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the traces topic, as the Collector names it: auto (OTLP, protobuf or JSON), otlp_proto, otlp_json, jaeger_proto, jaeger_json, zipkin_json or zipkin_proto"`
 	KafkaMetricsEncoding   string       `env:"KAFKA_METRICS_ENCODING" yaml:"kafka_metrics_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the metrics topic: auto (OTLP, protobuf or JSON), otlp_proto or otlp_json"`
 	KafkaLogsEncoding      string       `env:"KAFKA_LOGS_ENCODING" yaml:"kafka_logs_encoding" group:"kafka" arg:"encoding" help:"encoding of the records of the logs topic: auto (OTLP, protobuf or JSON), otlp_proto, otlp_json, raw (a record is a line) or text (the same, decoded as UTF-8)"`
@@ -318,6 +320,56 @@ func (c *Config) AlertLabels() (labels.Labels, error) {
 
 // AuthOn reports whether users and tokens are asked for.
 func (c *Config) AuthOn() bool { return c.AuthEnabled != nil && *c.AuthEnabled }
+
+// Topics are those of each signal; check has refused what is wrong.
+func (c *Config) Topics() (traces, metrics, logs kafka.Topics) {
+	traces, _ = kafka.ParseTopics(c.KafkaTracesTopic)
+	metrics, _ = kafka.ParseTopics(c.KafkaMetricsTopic)
+	logs, _ = kafka.ParseTopics(c.KafkaLogsTopic)
+	return traces, metrics, logs
+}
+
+// OneTopics refuses several topics for a signal: a command that writes to them cannot choose.
+func (c *Config) OneTopics() error {
+	for name, text := range map[string]string{"KAFKA_TRACES_TOPIC": c.KafkaTracesTopic, "KAFKA_METRICS_TOPIC": c.KafkaMetricsTopic,
+		"KAFKA_LOGS_TOPIC": c.KafkaLogsTopic} {
+		if t, err := kafka.ParseTopics(text); err == nil && (t.Pattern() || len(t.Names()) > 1) {
+			return Usage("%s%s: this command writes to the topic: give one name", EnvPrefix, name)
+		}
+	}
+	return nil
+}
+
+// TopicDimension is the attribute that topics give to records that lack it, with the values of topics; "": none do.
+func (c *Config) TopicDimension() (attribute string, values map[string]string, err error) {
+	traces, metrics, logs := c.Topics()
+	values = map[string]string{}
+	for _, text := range c.KafkaTopicValues {
+		topic, value, ok := strings.Cut(strings.TrimSpace(text), "=")
+		_, twice := values[topic]
+		switch {
+		case !ok || value == "" || len(value) > maxTopicValue || !utf8.ValidString(value):
+			return "", nil, fmt.Errorf("%sKAFKA_TOPIC_DIMENSION_VALUES: %q is not topic=value with a value of at most %d bytes", EnvPrefix, text, maxTopicValue)
+		case twice:
+			return "", nil, fmt.Errorf("%sKAFKA_TOPIC_DIMENSION_VALUES: %q is given twice", EnvPrefix, topic)
+		case !traces.Match(topic) && !metrics.Match(topic) && !logs.Match(topic):
+			return "", nil, fmt.Errorf("%sKAFKA_TOPIC_DIMENSION_VALUES: %q is no topic that is read", EnvPrefix, topic)
+		}
+		values[topic] = value
+	}
+	switch attribute = c.KafkaTopicDimension; {
+	case attribute == "" && len(values) > 0:
+		return "", nil, fmt.Errorf("%sKAFKA_TOPIC_DIMENSION_VALUES is set and this is not: set it to one of %sDIMENSIONS", EnvPrefix, EnvPrefix)
+	case attribute != "" && !slices.Contains(c.Dimensions, attribute):
+		return "", nil, fmt.Errorf("%q is none of %sDIMENSIONS (%s)", attribute, EnvPrefix, strings.Join(c.Dimensions, ", "))
+	case attribute != "" && len(values) == 0 && !traces.Grouped() && !metrics.Grouped() && !logs.Grouped():
+		return "", nil, fmt.Errorf("topics have no values: use a pattern with a group, as /otlp_spans_(.+)/, or set %sKAFKA_TOPIC_DIMENSION_VALUES", EnvPrefix)
+	}
+	return attribute, values, nil
+}
+
+// maxTopicValue is how long the value of a topic may be; names of topics have as much.
+const maxTopicValue = 249
 
 // Kafka is how the brokers are reached.
 func (c *Config) Kafka() kafka.Config {
