@@ -22,7 +22,6 @@ import (
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 	"github.com/gaurav/watchingcat/pipeline/broker"
-	"github.com/gaurav/watchingcat/pipeline/encoding"
 	"github.com/gaurav/watchingcat/pipeline/receiver"
 )
 
@@ -65,7 +64,7 @@ func demoCommand() *cobra.Command {
 				return config.Usage("%sKAFKA_BROKERS is set, but the demo brings its own broker; `watchingcat serve` reads yours",
 					config.EnvPrefix)
 			}
-			if err := cfg.OneTopics(); err != nil {
+			if err := cfg.Written(); err != nil {
 				return err
 			}
 			turns, err := faultsNamed(faults)
@@ -114,7 +113,6 @@ func runDemo(ctx context.Context, cfg *config.Loaded, faults faultTurns, empty b
 	grpcAddr, httpAddr := demoReceivers(&cfg.Config)
 	// The app opens first: it holds the folder, so a second demo ends here and not in the broker's files.
 	cfg.KafkaBrokers = []string{fmt.Sprintf("127.0.0.1:%d", port)}
-	cfg.KafkaTracesEncoding, cfg.KafkaMetricsEncoding, cfg.KafkaLogsEncoding = encoding.Auto, encoding.Auto, encoding.Auto // of the shop and the receivers
 	a, err := app.Open(ctx, cfg.Config, log)
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func loadCommand() *cobra.Command {
 			if l.rate < 1 {
 				return config.Usage("--rate must be at least 1")
 			}
-			if err := cfg.OneTopics(); err != nil {
+			if err := cfg.Written(); err != nil {
 				return err
 			}
 			l.kafka, l.topic, l.requests = cfg.Kafka(), cfg.KafkaTracesTopic, 4

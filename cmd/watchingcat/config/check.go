@@ -153,6 +153,11 @@ func (c *Config) checkReceivers() error {
 			errs = append(errs, fmt.Errorf("%sOTLP_TOKENS: token %d has %d bytes, at least %d are needed; `openssl rand -hex 16` makes one", EnvPrefix, i+1, len(t), MinOTLPToken))
 		}
 	}
+	if c.Embedded || c.OTLPGRPCAddr+c.OTLPHTTPAddr != "" {
+		if err := c.Written(); err != nil {
+			return err
+		}
+	}
 	if c.OTLPGRPCAddr+c.OTLPHTTPAddr != "" {
 		for name, e := range map[string]string{"TRACES": c.KafkaTracesEncoding, "METRICS": c.KafkaMetricsEncoding, "LOGS": c.KafkaLogsEncoding} {
 			if e != encoding.Auto && e != encoding.OTLPProto {

@@ -329,12 +329,15 @@ func (c *Config) Topics() (traces, metrics, logs kafka.Topics) {
 	return traces, metrics, logs
 }
 
-// OneTopics refuses several topics for a signal: a command that writes to them cannot choose.
-func (c *Config) OneTopics() error {
-	for name, text := range map[string]string{"KAFKA_TRACES_TOPIC": c.KafkaTracesTopic, "KAFKA_METRICS_TOPIC": c.KafkaMetricsTopic,
-		"KAFKA_LOGS_TOPIC": c.KafkaLogsTopic} {
-		if t, err := kafka.ParseTopics(text); err == nil && (t.Pattern() || len(t.Names()) > 1) {
-			return Usage("%s%s: this command writes to the topic: give one name", EnvPrefix, name)
+// Written refuses topics that cannot be written to by what writes OTLP: several of a signal, and those of another encoding.
+func (c *Config) Written() error {
+	for _, s := range []struct{ name, topics, encoding string }{{"TRACES", c.KafkaTracesTopic, c.KafkaTracesEncoding},
+		{"METRICS", c.KafkaMetricsTopic, c.KafkaMetricsEncoding}, {"LOGS", c.KafkaLogsTopic, c.KafkaLogsEncoding}} {
+		if t, err := kafka.ParseTopics(s.topics); err == nil && (t.Pattern() || len(t.Names()) > 1) {
+			return Usage("%sKAFKA_%s_TOPIC: %q: OTLP is written to this topic: give one name", EnvPrefix, s.name, s.topics)
+		}
+		if s.encoding != "" && s.encoding != encoding.Auto && s.encoding != encoding.OTLPProto {
+			return Usage("%sKAFKA_%s_ENCODING: %q: OTLP is written to its topic: set %s or %s", EnvPrefix, s.name, s.encoding, encoding.Auto, encoding.OTLPProto)
 		}
 	}
 	return nil
