@@ -48,7 +48,6 @@ func TestCommandLine(t *testing.T) {
 		{"config check --kafka-traces-topic=/watchingcat_.*/", exitUsage, "WATCHINGCAT_KAFKA_DEAD_LETTER_TOPIC"},
 		{"config check --kafka-dead-letter-topic=a,b", exitUsage, "WATCHINGCAT_KAFKA_DEAD_LETTER_TOPIC: \"a,b\" has the character ','"},
 		{"config check --kafka-traces-topic=a,b --otlp-http-addr=127.0.0.1:1", exitUsage, "give one name"},
-		{"config check --kafka-traces-encoding=jaeger_proto --otlp-http-addr=127.0.0.1:1", exitUsage, "set auto or otlp_proto"},
 		{"config check --kafka-traces-encoding=avro", exitUsage, "use auto, otlp_proto, otlp_json, jaeger_proto"},
 		{"config check --kafka-sasl-mechanism=OAUTHBEARER", exitUsage, "WATCHINGCAT_KAFKA_OAUTH_TOKEN_URL"},
 		{"config check --kafka-topic-dimension=team", exitUsage, "\"team\" is none of WATCHINGCAT_DIMENSIONS"},

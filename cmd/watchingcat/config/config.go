@@ -329,15 +329,11 @@ func (c *Config) Topics() (traces, metrics, logs kafka.Topics) {
 	return traces, metrics, logs
 }
 
-// Written refuses topics that cannot be written to by what writes OTLP: several of a signal, and those of another encoding.
+// Written refuses several topics for a signal, for what writes to them: it cannot choose.
 func (c *Config) Written() error {
-	for _, s := range []struct{ name, topics, encoding string }{{"TRACES", c.KafkaTracesTopic, c.KafkaTracesEncoding},
-		{"METRICS", c.KafkaMetricsTopic, c.KafkaMetricsEncoding}, {"LOGS", c.KafkaLogsTopic, c.KafkaLogsEncoding}} {
-		if t, err := kafka.ParseTopics(s.topics); err == nil && (t.Pattern() || len(t.Names()) > 1) {
-			return Usage("%sKAFKA_%s_TOPIC: %q: OTLP is written to this topic: give one name", EnvPrefix, s.name, s.topics)
-		}
-		if s.encoding != "" && s.encoding != encoding.Auto && s.encoding != encoding.OTLPProto {
-			return Usage("%sKAFKA_%s_ENCODING: %q: OTLP is written to its topic: set %s or %s", EnvPrefix, s.name, s.encoding, encoding.Auto, encoding.OTLPProto)
+	for name, topics := range map[string]string{"TRACES": c.KafkaTracesTopic, "METRICS": c.KafkaMetricsTopic, "LOGS": c.KafkaLogsTopic} {
+		if t, err := kafka.ParseTopics(topics); err == nil && (t.Pattern() || len(t.Names()) > 1) {
+			return Usage("%sKAFKA_%s_TOPIC: %q: OTLP is written to this topic: give one name", EnvPrefix, name, topics)
 		}
 	}
 	return nil
