@@ -14,13 +14,16 @@ import (
 
 func TestOnboarding(t *testing.T) {
 	b := newBench(t, func(c *Config) {
-		c.Kafka = status.Kafka{Brokers: []string{"kafka:9092"}, TLS: true, SASLMechanism: "PLAIN", Traces: viewstest.Topic, Logs: "lines"}
+		c.Kafka = status.Kafka{Brokers: []string{"kafka:9092"}, TLS: true, SASLMechanism: "PLAIN", Traces: viewstest.Topic, Logs: "lines",
+			Embedded: true, OTLP: &status.OTLP{GRPC: "127.0.0.1:4317", TLS: true, Token: true}}
 	})
 	b.pipe.partitions = []progress.Partition{{Topic: viewstest.Topic, Partition: -1, Err: errors.New("connection refused")},
 		{Topic: "lines", Partition: -1, Err: errors.New("connection refused")}}
 	o := b.ask("GET", "/api/v1/onboarding", "", 200)
 	require.Equal(t, false, o["reachable"])
 	require.Equal(t, "connection refused", o["error"])
+	require.Equal(t, true, o["embedded"])
+	require.Equal(t, map[string]any{"grpc": "127.0.0.1:4317", "http": nil, "tls": true, "token": true}, o["otlp"])
 
 	// One topic exists and is empty, one does not, metrics are not read.
 	b.pipe.partitions = []progress.Partition{{Topic: viewstest.Topic, Partition: 0},

@@ -2888,8 +2888,14 @@ type Onboarding struct {
 	// DeadLetters Records that could not be decoded.
 	DeadLetters int64 `json:"dead_letters"`
 
+	// Embedded The broker runs in the process of WatchingCat; others send OTLP.
+	Embedded bool `json:"embedded"`
+
 	// Error Why no broker answers.
 	Error *string `json:"error"`
+
+	// Otlp The OTLP receivers; null if there are none.
+	Otlp *OnboardingOTLP `json:"otlp"`
 
 	// Reachable A broker has answered.
 	Reachable     bool    `json:"reachable"`
@@ -2900,6 +2906,21 @@ type Onboarding struct {
 
 	// Topics One for each signal.
 	Topics []OnboardingTopic `json:"topics"`
+}
+
+// OnboardingOTLP defines model for OnboardingOTLP.
+type OnboardingOTLP struct {
+	// Grpc Address of the gRPC receiver, host:port.
+	Grpc *string `json:"grpc"`
+
+	// Http Address of the HTTP receiver, host:port.
+	Http *string `json:"http"`
+
+	// Tls The receivers speak TLS.
+	Tls bool `json:"tls"`
+
+	// Token Senders present a token as Authorization: Bearer TOKEN.
+	Token bool `json:"token"`
 }
 
 // OnboardingTopic defines model for OnboardingTopic.

@@ -16,13 +16,26 @@ type Kafka struct {
 	Traces, Metrics, Logs string // topics, as they are set
 	// Is reports whether a topic is one of those that are set; nil: when it has that name.
 	Is func(set, topic string) bool
+	// Embedded: the broker runs in the process.
+	Embedded bool
+	// OTLP are the receivers; nil: there are none.
+	OTLP *OTLP
+}
+
+// OTLP are the receivers' addresses, "" for none, and what senders need.
+type OTLP struct {
+	GRPC, HTTP string
+	TLS, Token bool
 }
 
 // GetOnboarding implements rest.StrictServerInterface.
 func (s *Status) GetOnboarding(ctx context.Context, _ rest.GetOnboardingRequestObject) (rest.GetOnboardingResponseObject, error) {
 	c := s.Moment(ctx).Views.Counters()
-	out := rest.GetOnboarding200JSONResponse{Brokers: append([]string{}, s.Kafka.Brokers...), Tls: s.Kafka.TLS,
+	out := rest.GetOnboarding200JSONResponse{Brokers: append([]string{}, s.Kafka.Brokers...), Embedded: s.Kafka.Embedded, Tls: s.Kafka.TLS,
 		SaslMechanism: answer.TextOrNil(s.Kafka.SASLMechanism), DeadLetters: int64(c.DeadLetters)}
+	if o := s.Kafka.OTLP; o != nil {
+		out.Otlp = &rest.OnboardingOTLP{Grpc: answer.TextOrNil(o.GRPC), Http: answer.TextOrNil(o.HTTP), Tls: o.TLS, Token: o.Token}
+	}
 	var points uint64
 	if s.Samples != nil {
 		m := s.Samples.Counters()

@@ -20,6 +20,7 @@ import (
 
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/api/auth"
+	"github.com/gaurav/watchingcat/api/status"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/incident"
@@ -109,7 +110,7 @@ func OpenWith(ctx context.Context, cfg config.Config, log zerolog.Logger, listen
 		return nil, err
 	}
 	for _, open := range []func(context.Context) error{func(ctx context.Context) error { return listen(ctx, a) }, a.openState,
-		a.openPipeline, a.openRaw, a.openAlerts, a.openAuth, a.openAPI, a.openReceiver} {
+		a.openPipeline, a.openRaw, a.openAlerts, a.openAuth, a.openReceiver, a.openAPI} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -150,12 +151,12 @@ func (a *App) openReceiver(context.Context) (err error) {
 	return nil
 }
 
-// OTLPAddrs are the addresses of the OTLP receivers; "" for none.
-func (a *App) OTLPAddrs() (grpc, http string) {
+// otlpPorts is how senders reach the OTLP receivers; nil: there are none.
+func (a *App) otlpPorts() *status.OTLP {
 	if a.otlpPort == nil {
-		return "", ""
+		return nil
 	}
-	return a.otlpPort.GRPCAddr(), a.otlpPort.HTTPAddr()
+	return &status.OTLP{GRPC: a.otlpPort.GRPCAddr(), HTTP: a.otlpPort.HTTPAddr(), TLS: a.cfg.TLSCert != "", Token: len(a.cfg.OTLPTokenList()) > 0}
 }
 
 // ListenUnix listens at a socket of this machine.

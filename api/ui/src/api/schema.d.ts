@@ -5022,6 +5022,10 @@ export interface components {
         Onboarding: {
             /** @description Addresses of the Kafka brokers, as WatchingCat is configured. */
             brokers: string[];
+            /** @description The broker runs in the process of WatchingCat; others send OTLP. */
+            embedded: boolean;
+            /** @description The OTLP receivers; null if there are none. */
+            otlp: components["schemas"]["OnboardingOTLP"] | null;
             /** @description WatchingCat connects to the brokers with TLS. */
             tls: boolean;
             sasl_mechanism: string | null;
@@ -5036,6 +5040,16 @@ export interface components {
              * @description Records that could not be decoded.
              */
             dead_letters: number;
+        };
+        OnboardingOTLP: {
+            /** @description Address of the gRPC receiver, host:port. */
+            grpc: string | null;
+            /** @description Address of the HTTP receiver, host:port. */
+            http: string | null;
+            /** @description The receivers speak TLS. */
+            tls: boolean;
+            /** @description Senders present a token as Authorization: Bearer TOKEN. */
+            token: boolean;
         };
         ConfigAnswer: {
             links: components["schemas"]["Links"];

@@ -45,6 +45,38 @@ export function collectorConfig(o: Onboarding): string {
   return `${lines.join('\n')}\n`
 }
 
+/** An address as senders elsewhere reach it: one that listens on all interfaces has the host of this page. */
+function reachable(address: string, host: string): string {
+  const port = address.slice(address.lastIndexOf(':'))
+  return /^(0\.0\.0\.0|\[::\])?$/.test(address.slice(0, -port.length)) ? host + port : address
+}
+
+/** How applications and Collectors send OTLP here; undefined without receivers. host is that of the page. */
+export function senderConfig({ otlp }: Onboarding, host: string): string | undefined {
+  if (otlp === null) return undefined
+  const scheme = otlp.tls ? 'https' : 'http'
+  const address = otlp.http ?? otlp.grpc
+  if (address === null) return undefined
+  const lines = [
+    '# applications: environment of the OpenTelemetry SDK',
+    `OTEL_EXPORTER_OTLP_ENDPOINT=${scheme}://${reachable(address, host)}`,
+    `OTEL_EXPORTER_OTLP_PROTOCOL=${otlp.http === null ? 'grpc' : 'http/protobuf'}`,
+  ]
+  if (otlp.token) lines.push('OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20TOKEN')
+  const grpc = otlp.grpc !== null
+  lines.push(
+    '',
+    '# Collectors: exporter of a pipeline',
+    'exporters:',
+    grpc ? '  otlp:' : '  otlphttp:',
+    `    endpoint: ${grpc ? reachable(otlp.grpc as string, host) : `${scheme}://${reachable(address, host)}`}`,
+  )
+  if (!otlp.tls) lines.push('    tls: {insecure: true}')
+  if (otlp.token) lines.push(`    headers: {authorization: "Bearer ${env('WATCHINGCAT_OTLP_TOKEN')}"}`)
+  lines.push('    retry_on_failure: {enabled: true, max_elapsed_time: 0s}', '    sending_queue: {enabled: true, storage: file_storage}')
+  return `${lines.join('\n')}\n`
+}
+
 export interface Step {
   id: string
   title: string
@@ -94,7 +126,9 @@ export function stepsOf(o: Onboarding, count: (n: number) => string): Step[] {
               : `Waiting for ${t.topic}`,
         advice: unread
           ? `Records are in the topic. If this stays, they are not OTLP or cannot be decoded: use encoding otlp_proto or otlp_json, and see the dead letters on the Pipeline page${o.dead_letters > 0 ? ` (${count(o.dead_letters)})` : ''}.`
-          : `Start the Collector with the configuration below and let an application export ${noun} to its port 4317 or 4318. If nothing arrives, the Collector's log names errors of exporter kafka.`,
+          : o.embedded
+            ? `Let an application or a Collector send ${noun} with the settings below. If nothing arrives, the log of the sender names the error.`
+            : `Start the Collector with the configuration below and let an application export ${noun} to its port 4317 or 4318. If nothing arrives, the Collector's log names errors of exporter kafka.`,
       }
     }),
   ]

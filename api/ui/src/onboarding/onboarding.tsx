@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from 'react'
 import { Section, Status, Waiting } from '../components/bits'
 import { PageHeader } from '../components/page'
 import { exact } from '../lib/format'
-import { collectorConfig, stepsOf } from './collector'
+import { collectorConfig, senderConfig, stepsOf } from './collector'
 import { useOnboarding } from './queries'
 import './onboarding.css'
 
@@ -12,6 +12,7 @@ import './onboarding.css'
 export function Onboarding({ onDone }: { onDone?: () => void }) {
   const { data, error } = useOnboarding()
   const steps = useMemo(() => data && stepsOf(data, exact), [data])
+  const senders = data && senderConfig(data, window.location.hostname)
   const done = steps?.every((s) => s.done) ?? false
   const some = data?.topics.some((t) => t.received > 0) ?? false
   return (
@@ -45,14 +46,32 @@ export function Onboarding({ onDone }: { onDone?: () => void }) {
               </li>
             ))}
           </ol>
-          <Configuration text={collectorConfig(data)} />
+          {senders !== undefined && (
+            <Configuration
+              title="Send OTLP to WatchingCat"
+              note="to the receivers of this installation; tokens are not part of it"
+              text={senders}
+              more="WatchingCat answers a request when its broker has it."
+            />
+          )}
+          {!data.embedded && (
+            <Configuration
+              title="Collector configuration"
+              note="with the brokers and topics of this installation; passwords are not part of it"
+              text={collectorConfig(data)}
+              more="The broker addresses are those that WatchingCat uses; a Collector in another network may need others. Applications send OTLP to the Collector: set OTEL_EXPORTER_OTLP_ENDPOINT to its address."
+            />
+          )}
+          {data.embedded && senders === undefined && (
+            <p>No receiver is open. Set WATCHINGCAT_OTLP_GRPC_ADDR or WATCHINGCAT_OTLP_HTTP_ADDR, and start WatchingCat again.</p>
+          )}
         </>
       )}
     </>
   )
 }
 
-function Configuration({ text }: { text: string }) {
+function Configuration({ title, note, text, more }: { title: string; note: string; text: string; more: string }) {
   const [copied, setCopied] = useState(false)
   useEffect(() => {
     if (!copied) return
@@ -62,8 +81,8 @@ function Configuration({ text }: { text: string }) {
   const Icon = copied ? Check : Copy
   return (
     <Section
-      title="Collector configuration"
-      note="with the brokers and topics of this installation; passwords are not part of it"
+      title={title}
+      note={note}
       actions={
         <Button
           leftSection={<Icon size={14} aria-hidden="true" />}
@@ -77,10 +96,7 @@ function Configuration({ text }: { text: string }) {
       <pre className="onboarding-yaml" tabIndex={0}>
         {text}
       </pre>
-      <p className="dim">
-        The broker addresses are those that WatchingCat uses; a Collector in another network may need others. Applications send OTLP to the
-        Collector: set OTEL_EXPORTER_OTLP_ENDPOINT to its address.
-      </p>
+      <p className="dim">{more}</p>
     </Section>
   )
 }
