@@ -23,11 +23,15 @@ export function useParam(name: string, initial = ''): [string, (value: string, r
   return [params.get(name) ?? initial, set]
 }
 
-/** Several parameters of the URL, set together: what is empty is left out. Setting them adds to history. */
-export function useParams<K extends string>(names: readonly K[]): [Record<K, string>, (values: Partial<Record<K, string>>) => void] {
+type Values<K extends string> = Partial<Record<K, string>>
+
+/** Several parameters of the URL, set together: what is empty is left out. Setting them adds to history, unless it replaces. */
+export function useParams<K extends string>(
+  names: readonly K[],
+): [Record<K, string>, (values: Values<K>, options?: { replace: boolean }) => void] {
   const [params, setParams] = useSearchParams()
   const set = useCallback(
-    (values: Partial<Record<K, string>>) => {
+    (values: Values<K>, options?: { replace: boolean }) => {
       setParams((prev) => {
         const next = new URLSearchParams(prev)
         for (const [k, v] of Object.entries(values) as [string, string][]) {
@@ -35,7 +39,7 @@ export function useParams<K extends string>(names: readonly K[]): [Record<K, str
           else next.set(k, v)
         }
         return next
-      })
+      }, options)
     },
     [setParams],
   )

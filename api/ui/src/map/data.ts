@@ -25,6 +25,8 @@ export interface MapData {
   shown: Range
   /** What they are compared with; empty for nothing. */
   compared: string
+  /** The moment that was chosen is the one that is shown. */
+  settled: boolean
   error: string | Error | null | undefined
 }
 
@@ -68,9 +70,10 @@ export function useMapData(range: Range, at: number | undefined, pin: number | u
   )
   const error = comparing ? difference.error : (whole.error ?? then.error ?? healthThen.error)
   const known = judged !== undefined || health.error !== undefined
+  const settled = at === undefined || !(then.isPlaceholderData || then.isPending || healthThen.isPlaceholderData || healthThen.isPending)
   return useMemo(
-    () => ({ map, edges, facts, judged: known, comparing, shown, compared, error }),
-    [map, edges, facts, known, comparing, shown, compared, error],
+    () => ({ map, edges, facts, judged: known, comparing, shown, compared, settled, error }),
+    [map, edges, facts, known, comparing, shown, compared, settled, error],
   )
 }
 

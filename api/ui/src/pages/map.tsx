@@ -67,7 +67,8 @@ export default function MapPage() {
         range={range}
         at={at}
         pin={pin}
-        onAt={(t) => setQ({ at: t === undefined ? '' : String(t) })}
+        settled={data.settled}
+        onAt={(t, options) => setQ({ at: t === undefined ? '' : String(t) }, options)}
         onPin={(t) => setQ({ pin: String(t ?? ''), compare: '', at: '' })}
       />
       {comparing && data.error && map && <Problem error={data.error} />}

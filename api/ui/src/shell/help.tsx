@@ -1,4 +1,5 @@
 import { Kbd, Modal } from '@mantine/core'
+import { useLocation } from 'wouter'
 import { navPages, others } from './nav'
 import { paletteKeys } from './palette'
 
@@ -13,7 +14,28 @@ const keys: [string[], string][] = [
   [['?'], 'this help'],
 ]
 
+/** Keys of one page, shown there. */
+const ofPages: [string, [string[], string][]][] = [
+  [
+    '/traces/',
+    [
+      [['j'], 'next span'],
+      [['k'], 'span before'],
+      [['Enter'], 'open the span'],
+      [['['], 'failed span before'],
+      [[']'], 'next failed span'],
+      [['n'], 'next match'],
+      [['N'], 'match before'],
+      [['Esc'], 'close the span'],
+    ],
+  ],
+  ['/map', [[['p'], 'play or pause the range']]],
+]
+
+const keysOf = (path: string) => ofPages.find(([begin]) => path.startsWith(begin))?.[1] ?? []
+
 export function Help({ opened, onClose }: { opened: boolean; onClose: () => void }) {
+  const [path] = useLocation()
   return (
     // Locking the scroll would need a style element, which the content security policy forbids.
     <Modal
@@ -26,7 +48,7 @@ export function Help({ opened, onClose }: { opened: boolean; onClose: () => void
       closeButtonProps={{ 'aria-label': 'Close' }}
     >
       <dl className="keys">
-        {keys.map(([k, what]) => (
+        {[...keysOf(path), ...keys.filter(([k]) => !keysOf(path).some(([own]) => own[0] === k[0]))].map(([k, what]) => (
           <div key={what}>
             <dt>
               {k.map((one) => (
