@@ -37,6 +37,24 @@ function matrix(query: URLSearchParams) {
 export const list = (incidents: unknown[]) => ({ incidents, total: incidents.length, meta })
 export const rulesOf = (n: number) => ({ rules: Array.from({ length: n }, (_, i) => ({ id: `${i}`, name: `Rule ${i}` })), total: n, meta })
 
+const value = (v: string, spans: number, failed: number) => ({ value: v, spans, failed, condition: '' })
+const facet = (key: string, ...values: ReturnType<typeof value>[]) => ({
+  scope: 'span',
+  key,
+  spans: 1200,
+  distinct: 2,
+  overflow: 0,
+  values,
+})
+const analysis = {
+  spans: 1200,
+  failed: 200,
+  sampled: true,
+  read_share: 0.4,
+  facets: [facet('app.currency', value('EUR', 400, 180)), facet('rpc.method', value('Charge', 1200, 200))],
+  meta,
+}
+
 const me = { authentication: true, expires_at: null, local: true, login: true, name: 'ada', oidc: false, role: 'admin' }
 
 function body(path: string, query: URLSearchParams): unknown {
@@ -45,6 +63,7 @@ function body(path: string, query: URLSearchParams): unknown {
   if (path === '/prometheus/api/v1/query_range') return matrix(query)
   if (path === '/api/v1/auth/me') return me
   if (path === '/api/v1/alerts') return rulesOf(3)
+  if (path === '/api/v1/spans/analysis') return analysis
   return undefined
 }
 

@@ -1,5 +1,6 @@
 import { useMemo, useRef } from 'react'
 import type { Trace } from '../src/api/types'
+import { logTimes } from '../src/trace/bars'
 import { servicesOf } from '../src/trace/colors'
 import { SpanPanel } from '../src/trace/panel'
 import { type RowData, Rows, type Show } from '../src/trace/rows'
@@ -26,6 +27,14 @@ export function TraceRows() {
       coloring: { by: 'service', services: servicesOf(tree), rank: (n) => (n.index % 5 === 0 ? undefined : 0.83) },
       self: (n) => n.span.duration / 2,
       sections: (index) => (index % 2 === 0 ? [[tree.nodes[index]?.offset ?? 0, (tree.nodes[index]?.offset ?? 0) + 2000]] : []),
+      logs: logTimes(
+        tree.nodes.slice(0, 12).map((n) => ({
+          span_id: n.span.spanID,
+          time: new Date((n.span.startTime + n.span.duration * 0.6) / 1000).toISOString(),
+          severity: n.failed ? 'ERROR' : 'INFO',
+        })),
+        tree.start,
+      ),
       onToggle: nothing,
       onOpen: nothing,
     }),
@@ -39,6 +48,7 @@ export function TraceRows() {
       </section>
       <SpanPanel
         node={origin}
+        tree={tree}
         trace={trace}
         self={12_300}
         critical={4_200}

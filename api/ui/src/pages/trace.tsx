@@ -169,6 +169,7 @@ function View({ id, tree, trace }: { id: string; tree: SpanTree; trace: Trace })
                 opened={opened}
                 onOpen={open}
                 reveal={reveal}
+                lines={lines}
               />
             )}
             {tab === 'flame' &&
@@ -190,6 +191,7 @@ function View({ id, tree, trace }: { id: string; tree: SpanTree; trace: Trace })
         {opened && tab === 'waterfall' && (
           <SpanPanel
             node={opened}
+            tree={tree}
             trace={trace}
             self={analysis?.self[opened.index]}
             critical={analysis?.critical[opened.index]}

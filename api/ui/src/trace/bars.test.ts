@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { analyze } from './analysis'
-import { barOf, pathOf, sectionsOf, ticksOf } from './bars'
+import { barOf, logTimes, microsOf, pathOf, sectionsOf, ticksOf } from './bars'
 import { span, trace } from './testing'
 import { timingOf } from './timing'
 import { treeOf } from './tree'
@@ -52,4 +52,26 @@ test('the marks of an axis are round', () => {
   expect(ticksOf({ from: 0, to: 123_000 }, 5)).toEqual([0, 50_000, 100_000])
   expect(ticksOf({ from: 31, to: 69 }, 5)).toEqual([40, 50, 60])
   expect(ticksOf({ from: 7, to: 7 }, 5)).toEqual([7])
+})
+
+test('log lines are ticks at their microsecond, those of errors apart', () => {
+  expect(microsOf('2026-12-01T03:00:00.123456789Z') - microsOf('2026-12-01T03:00:00Z')).toBe(123_456)
+  const start = microsOf('2026-12-01T03:00:00Z')
+  const line = (time: string, span_id: string, severity: string) => ({ time, span_id, severity })
+  const times = logTimes(
+    [
+      line('2026-12-01T03:00:00.002Z', 'a', 'ERROR'),
+      line('2026-12-01T03:00:00.0005Z', 'a', 'INFO'),
+      line('2026-12-01T03:00:01Z', '', 'INFO'),
+    ],
+    start,
+  )
+  expect([...times.keys()]).toEqual(['a'])
+  expect(times.get('a')).toEqual({
+    all: [
+      [500, 500],
+      [2000, 2000],
+    ],
+    bad: [[2000, 2000]],
+  })
 })

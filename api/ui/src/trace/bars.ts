@@ -1,3 +1,5 @@
+import type { LogLine } from '../api/types'
+import { severityOf } from '../logs/line'
 import type { Analysis } from './analysis'
 import type { SpanNode } from './tree'
 
@@ -72,5 +74,33 @@ export function ticksOf(w: Window, most: number): number[] {
   const step = power * ([1, 2, 5, 10].find((m) => m * power >= rough) ?? 10)
   const out: number[] = []
   for (let t = Math.ceil(w.from / step) * step; t <= w.to; t += step) out.push(t)
+  return out
+}
+
+/** When the log lines of a span were written, in microseconds from the start of the trace, in order. */
+export interface LogTimes {
+  all: [number, number][]
+  /** Those of errors. */
+  bad: [number, number][]
+}
+
+/** RFC 3339 in microseconds: a Date has milliseconds only, and a span may be shorter than one. */
+export function microsOf(time: string): number {
+  const fraction = /\.(\d+)/.exec(time)?.[1] ?? ''
+  return Math.floor(Date.parse(time) / 1000) * 1e6 + Number(fraction.slice(0, 6).padEnd(6, '0'))
+}
+
+/** The lines of each span, by its id. */
+export function logTimes(lines: readonly Pick<LogLine, 'time' | 'span_id' | 'severity'>[], start: number): ReadonlyMap<string, LogTimes> {
+  const out = new Map<string, LogTimes>()
+  for (const l of lines) {
+    const at = microsOf(l.time) - start
+    if (!l.span_id || !Number.isFinite(at)) continue
+    const of = out.get(l.span_id) ?? { all: [], bad: [] }
+    of.all.push([at, at])
+    if (severityOf(l.severity) === 'error') of.bad.push([at, at])
+    out.set(l.span_id, of)
+  }
+  for (const of of out.values()) for (const list of [of.all, of.bad]) list.sort((a, b) => a[0] - b[0])
   return out
 }

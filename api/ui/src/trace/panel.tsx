@@ -7,11 +7,13 @@ import { tracePath, useHref } from '../lib/url'
 import { severityOf, textOfLine } from '../logs/line'
 import { type Attribute, attributesOf, failuresOf } from './attributes'
 import { useCopy } from './copy'
+import { type Share, type Shares, sharesSentence, shareText, suspicious, useShares } from './shares'
 import { StackTrace } from './stack-view'
-import type { SpanNode } from './tree'
+import type { SpanNode, SpanTree } from './tree'
 
 interface Props {
   node: SpanNode
+  tree: Pick<SpanTree, 'start'>
   trace: Trace
   self: number | undefined
   critical: number | undefined
@@ -34,6 +36,7 @@ export const SpanPanel = memo(function SpanPanel(p: Props) {
   const links = n.span.references.filter((r) => r.traceID !== n.span.traceID || r.refType !== 'CHILD_OF')
   const lines = useMemo(() => p.lines.filter((l) => l.span_id === n.span.spanID), [p.lines, n])
   const process = trace.processes[n.span.processID]
+  const { analysis, shares } = useShares(n, p.tree)
   const tabs: [Tab, string, number | undefined][] = [
     ['attributes', 'Attributes', n.span.tags.length],
     ['events', 'Events', n.span.logs.length],
@@ -83,7 +86,10 @@ export const SpanPanel = memo(function SpanPanel(p: Props) {
         ))}
       </div>
       <div id="span-detail" role="tabpanel" aria-labelledby={`span-${tab}`} className="tv-detail">
-        {tab === 'attributes' && <Attributes of={attributesOf(n.span.tags)} service={n.service} empty="No attributes." />}
+        {analysis && (tab === 'attributes' || tab === 'process') && <p className="dim tv-shares">{sharesSentence(analysis)}</p>}
+        {tab === 'attributes' && (
+          <Attributes of={attributesOf(n.span.tags)} service={n.service} empty="No attributes." shares={shares} scope="span" />
+        )}
         {tab === 'events' && <Events node={n} />}
         {tab === 'logs' && <SpanLines lines={lines} more={p.moreLines} />}
         {tab === 'links' && <Links links={links} />}
@@ -92,6 +98,8 @@ export const SpanPanel = memo(function SpanPanel(p: Props) {
             of={[{ key: 'service.name', value: n.service, filter: undefined }, ...attributesOf(process?.tags ?? [])]}
             service={n.service}
             empty=""
+            shares={shares}
+            scope="resource"
           />
         )}
       </div>
@@ -159,7 +167,20 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
 
 const longest = 2_000
 
-function Attributes({ of, service, empty }: { of: readonly Attribute[]; service: string; empty: string }) {
+interface AttributesProps {
+  of: readonly Attribute[]
+  service: string
+  empty: string
+  shares?: Shares | undefined
+  scope?: 'span' | 'resource'
+}
+
+function ShareOf({ share }: { share: Share | undefined }) {
+  if (share === undefined) return null
+  return <span className={suspicious(share) ? 'tv-share bad' : 'tv-share'}>{shareText(share)}</span>
+}
+
+function Attributes({ of, service, empty, shares, scope = 'span' }: AttributesProps) {
   const href = useHref()
   const [copied, copy] = useCopy()
   if (of.length === 0) return <p className="dim">{empty}</p>
@@ -174,6 +195,7 @@ function Attributes({ of, service, empty }: { of: readonly Attribute[]; service:
           <dd>
             <bdi>{a.value.slice(0, longest)}</bdi>
             {a.value.length > longest && <span className="dim"> … {a.value.length - longest} more characters</span>}
+            <ShareOf share={shares?.(scope, a.key, a.value)} />
             <span className="tv-pair-actions">
               {a.filter && (
                 <Link href={href('/traces', { service, attrs: a.filter })} aria-label={`Traces with ${a.key} ${a.value.slice(0, 80)}`}>

@@ -3,7 +3,7 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { memo, type RefObject, useEffect, useMemo, useRef } from 'react'
 import { millis, took } from '../lib/format'
-import { barOf, laneUnits, pathOf, ticksOf, type Window } from './bars'
+import { barOf, type LogTimes, laneUnits, pathOf, ticksOf, type Window } from './bars'
 import { barColor, type Coloring } from './colors'
 import type { SpanNode } from './tree'
 
@@ -21,6 +21,8 @@ export interface RowData {
   coloring: Coloring
   self: (n: SpanNode) => number | undefined
   sections: ((index: number) => [number, number][]) | undefined
+  /** When the log lines of spans were written, by span id. */
+  logs: ReadonlyMap<string, LogTimes>
   onToggle: (n: SpanNode) => void
   onOpen: (n: SpanNode) => void
 }
@@ -105,6 +107,7 @@ export function Rows({ data, show }: { data: RowData; show: RefObject<Show | nul
               coloring={data.coloring}
               self={data.self(n)}
               sections={data.sections}
+              logs={data.logs.get(n.span.spanID)}
               onToggle={data.onToggle}
               onOpen={data.onOpen}
             />
@@ -128,6 +131,7 @@ interface RowProps {
   coloring: Coloring
   self: number | undefined
   sections: RowData['sections']
+  logs: LogTimes | undefined
   onToggle: (n: SpanNode) => void
   onOpen: (n: SpanNode) => void
 }
@@ -211,13 +215,15 @@ const SpanRow = memo(function SpanRow(p: RowProps) {
 export const rankText = (rank: number): string =>
   `p${rank >= 0.999 ? '99.9' : rank > 0.99 ? (rank * 100).toFixed(1) : Math.floor(rank * 100)}`
 
-function Lane({ node: n, window: w, coloring, sections }: RowProps) {
+function Lane({ node: n, window: w, coloring, sections, logs }: RowProps) {
   const bar = barOf(n, w)
   if (bar === undefined) {
     return <span className={n.offset > w.to ? 'tv-away tv-away-right' : 'tv-away'}>{n.offset > w.to ? '›' : '‹'}</span>
   }
   const path = sections === undefined ? '' : pathOf(sections(n.index), w)
   const events = n.span.logs.length === 0 ? '' : pathOf(eventsOf(n), w)
+  const lines = logs === undefined ? '' : pathOf(logs.all, w)
+  const bad = logs === undefined ? '' : pathOf(logs.bad, w)
   const failed = n.failed && !n.origin
   return (
     <>
@@ -225,10 +231,12 @@ function Lane({ node: n, window: w, coloring, sections }: RowProps) {
         className={failed ? 'tv-bar tv-bar-failed' : 'tv-bar'}
         style={{ left: `${bar.left}%`, width: `${bar.width}%`, background: barColor(n, coloring) }}
       />
-      {(path !== '' || events !== '') && (
+      {(path !== '' || events !== '' || lines !== '') && (
         <svg className="tv-marks" viewBox={`0 0 ${laneUnits} 2`} preserveAspectRatio="none" aria-hidden="true">
           {path !== '' && <path className="tv-critical" d={path} />}
           {events !== '' && <path className="tv-events" d={events} />}
+          {lines !== '' && <path className="tv-log-ticks" d={lines} />}
+          {bad !== '' && <path className="tv-log-ticks tv-log-bad" d={bad} />}
         </svg>
       )}
     </>

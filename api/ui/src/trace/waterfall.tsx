@@ -1,9 +1,9 @@
 import { type RefObject, useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from 'react'
-import type { Trace } from '../api/types'
+import type { LogLine, Trace } from '../api/types'
 import { took } from '../lib/format'
 import { useParam } from '../lib/url'
 import type { Analysis } from './analysis'
-import { sectionsOf, type Window } from './bars'
+import { logTimes, sectionsOf, type Window } from './bars'
 import { type ColorBy, type Coloring, colorings, rankSteps } from './colors'
 import { findSpans } from './finding'
 import { foldedAll, foldedAtFirst, rowOf, stepTo, unfoldedTo, visible } from './folding'
@@ -21,9 +21,11 @@ interface Props {
   onOpen: (n: SpanNode | undefined) => void
   /** Takes the place of the panel's keys: opens a span's ancestors and scrolls to it. */
   reveal: RefObject<((n: SpanNode) => void) | null>
+  /** Log lines of the trace, as far as they were read. */
+  lines: readonly LogLine[]
 }
 
-export function Waterfall({ tree, trace, analysis, services, rank, opened, onOpen, reveal }: Props) {
+export function Waterfall({ tree, trace, analysis, services, rank, opened, onOpen, reveal, lines }: Props) {
   const [folded, setFolded] = useState(() => {
     const first = foldedAtFirst(tree.nodes)
     return opened === undefined ? first : unfoldedTo(first, opened)
@@ -159,6 +161,7 @@ export function Waterfall({ tree, trace, analysis, services, rank, opened, onOpe
     window: w,
     coloring,
     self: (n) => analysis?.self[n.index],
+    logs: useMemo(() => logTimes(lines, tree.start), [lines, tree.start]),
     sections: useMemo(() => (analysis !== undefined && criticalOn ? sectionsOf(analysis) : undefined), [analysis, criticalOn]),
     onToggle: toggle,
     onOpen: open,
