@@ -102,7 +102,7 @@ func (s *Set) searchSpans(q *TraceQuery) (out TraceResult, err error) {
 			return out, err
 		}
 		for _, r := range refs {
-			if q.Proceed != nil && !q.Proceed() {
+			if q.Proceed != nil && !q.Proceed() || q.Visit != nil && len(page.has) >= maxVisited {
 				out.Ended, out.SearchedTo = true, model.Time(m.End).Add(1)
 				break
 			}
@@ -162,7 +162,11 @@ func (s *Set) searchRawBlock(q *TraceQuery, f *traceFilter, since uint64, r trac
 	}
 	for _, t := range list {
 		r := q.rank(t)
-		if t.End < since || !f.accepts(t) || f.after != nil && !f.after.Before(&r) {
+		if q.Visit != nil && t.End >= since {
+			_ = f.visit(t, page, nil)
+			page.has[t.ID] = true
+		}
+		if q.Visit != nil || t.End < since || !f.accepts(t) || f.after != nil && !f.after.Before(&r) {
 			continue
 		}
 		if at, ok := page.place(r); ok {

@@ -59,6 +59,12 @@ func TestSearchesOfSpansThatAreNotKept(t *testing.T) {
 		for _, tr := range r.Traces {
 			names = append(names, strings.TrimRight(string(tr.ID[:]), "\x00"))
 		}
+		visited := 0
+		v, err := s.Set.SearchTraces(views.TraceQuery{From: from, To: to, Find: startsIn(from, to), Each: each,
+			Visit: func(time.Time, time.Time, bool) { visited++ }})
+		require.NoError(t, err)
+		require.Equal(t, len(names), visited, "visited are those that are found")
+		require.Equal(t, r.SpansSince, v.SpansSince)
 		return r, names
 	}
 	lines := []string{"10s 100s web server get id=long/a", "20s 1s web server get id=short/a", "300s 1s web server get id=new/a",

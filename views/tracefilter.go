@@ -14,6 +14,7 @@ type traceFilter struct {
 	want                  []bool   // by red series; nil: any
 	wanted                []uint32 // the same, ascending
 	failed                []bool   // series that are errors (of the wanted)
+	errors                []bool   // series that are errors
 	after                 *traces.Rank
 	needFailed, needClean bool
 }
@@ -37,6 +38,7 @@ func (s *Set) traceFilter(q *TraceQuery) *traceFilter {
 	s.names.EachSeries(func(id uint32, k model.REDKey) {
 		ok := (q.Service == "" || k.Service == q.Service) && (q.Operation == "" || k.Operation == q.Operation) && q.Dims.Accepts(k.Dims)
 		failed = append(failed, ok && k.Status == model.StatusError)
+		f.errors = append(f.errors, k.Status == model.StatusError)
 		want = append(want, ok && (!f.needFailed || failed[id]))
 		if want[id] {
 			f.wanted = append(f.wanted, id)
@@ -130,4 +132,22 @@ func (f *traceFilter) inRange(t *traces.Trace) bool {
 		return false
 	}
 	return f.want == nil || t.End < f.to // the first span starts in the range; so do all when the last ends in it
+}
+
+// visit calls Visit with a trace that is selected and not among those that page has; finds decides where the summary does not.
+func (f *traceFilter) visit(t *traces.Trace, page *tracePage, finds func(*traces.Trace) (bool, error)) error {
+	if page.has[t.ID] || !f.accepts(t) {
+		return nil
+	}
+	if finds != nil && !f.inRange(t) {
+		if ok, err := finds(t); err != nil || !ok {
+			return err
+		}
+	}
+	failed := false
+	for _, s := range t.Spans {
+		failed = failed || int(s.Series) < len(f.errors) && f.errors[s.Series]
+	}
+	f.q.Visit(model.Time(t.Start), model.Time(t.End), failed)
+	return nil
 }

@@ -47,9 +47,14 @@ type TraceQuery struct {
 	Each bool
 	// Tokens are what a block has in which Find finds anything; others are not read. Nothing here may stand for a value of another type.
 	Tokens []traces.SpanToken
-	// Proceed is called before each block that is read for Find; false ends the search. nil: it is read to its end.
+	// Proceed is called before each block that is read for Find, or for Visit; false ends the search. nil: it is read to its end.
 	Proceed func() bool
+	// Visit is called with every trace that is selected, in no order and once for each; there is then no page.
+	Visit func(start, end time.Time, failed bool)
 }
+
+// maxVisited bounds the traces that Visit is called with where their spans decide: their ids are remembered. A search that reaches it has ended.
+const maxVisited = 1 << 20
 
 // TraceResult is a page of traces.
 type TraceResult struct {

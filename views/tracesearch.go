@@ -23,6 +23,9 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 	finder := spanFinder{set: s, q: &q, out: &out}
 	consider := func(t *traces.Trace) error {
 		r := q.rank(t)
+		if q.Visit != nil {
+			return f.visit(t, &page, finder.finds)
+		}
 		if !f.accepts(t) || f.after != nil && !f.after.Before(&r) {
 			return nil
 		}
@@ -42,8 +45,13 @@ func (s *Set) SearchTraces(q TraceQuery) (TraceResult, error) {
 		if err := consider(&recent[i]); err != nil {
 			return out, err
 		}
+		page.has[recent[i].ID] = page.has[recent[i].ID] || q.Visit != nil
 	}
 	for i := range blocks {
+		if q.Visit != nil && q.Proceed != nil && !q.Proceed() {
+			out.Ended, out.SearchedTo = true, model.Time(blocks[i].MaxStart).Add(1)
+			break
+		}
 		worst := page.worst()
 		if !f.block(&blocks[i], worst) {
 			continue
@@ -67,6 +75,9 @@ func (s *Set) beginSearch(q *TraceQuery) (f *traceFilter, recent []traces.Trace,
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	f = s.traceFilter(q)
+	if q.Visit != nil {
+		q.Limit = max(q.Limit, len(s.traces.Dirty))
+	}
 	since, best, perhaps := s.tracesSince(), traces.Top{Limit: q.Limit + 1}, traces.Top{Limit: q.Limit + 1 + maxPerhaps}
 	for _, t := range s.traces.Dirty {
 		r, to := q.rank(t), &best

@@ -2,7 +2,9 @@ package views_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,6 +65,17 @@ func TestSearchesBesideCheckpoints(t *testing.T) {
 					}
 					found[s.ID] = s.Spans
 				}
+				visited, most := 0, map[time.Time]int{}
+				_, err = script.Set.SearchTraces(views.TraceQuery{Service: "cart", Visit: func(start, _ time.Time, _ bool) {
+					visited++
+					if most[start]++; most[start] > each {
+						t.Errorf("of %d traces that start at %v more are visited", each, start)
+					}
+				}})
+				if err != nil || visited < least {
+					t.Errorf("%d of %d traces are visited: %v", visited, least, err)
+					return
+				}
 				for n := range least {
 					if found[id(n)] < spans(n, least) {
 						t.Errorf("trace %d of %d is found with %d spans", n, least, found[id(n)])
@@ -97,4 +110,36 @@ func TestSearchesBesideCheckpoints(t *testing.T) {
 	}
 	close(done)
 	wg.Wait()
+}
+
+// TestVisitsThatEnd: where the time is too short for all traces, each that starts from the time on that is named is visited.
+func TestVisitsThatEnd(t *testing.T) {
+	script, err := viewstest.New(storage.NewMem(storage.MemOptions{}), model.Config{FoldEvery: 1, TraceRetention: 24 * time.Hour})
+	require.NoError(t, err)
+	const traces = 40
+	for i := range traces {
+		l, err := viewstest.ParseLine(fmt.Sprintf("%ds 1s web server get id=t%d/a", 10*(i+1), i))
+		require.NoError(t, err)
+		script.Topic[0] = append(script.Topic[0], viewstest.Record{Spans: []viewstest.Line{l}})
+		script.Apply(0, int64(i))
+		_, err = script.Checkpoint(nil)
+		require.NoError(t, err)
+	}
+	ended := 0
+	for reads := range 8 {
+		left, started := reads, []time.Time{}
+		res, err := script.Set.SearchTraces(views.TraceQuery{
+			Proceed: func() bool { left--; return left >= 0 },
+			Visit:   func(start, _ time.Time, _ bool) { started = append(started, start) },
+		})
+		require.NoError(t, err)
+		if !res.Ended {
+			require.Len(t, started, traces)
+			continue
+		}
+		ended++
+		whole := slices.DeleteFunc(started, func(at time.Time) bool { return at.Before(res.SearchedTo) })
+		require.Len(t, whole, int(time.Unix(10*traces, 0).Sub(res.SearchedTo).Truncate(10*time.Second)/(10*time.Second))+1)
+	}
+	require.Positive(t, ended, "no search had too little time")
 }

@@ -72,15 +72,7 @@ func (s *Traces) Search(ctx context.Context, m answer.Moment, t TraceSearch) (Fo
 	if err != nil {
 		return out, err
 	}
-	if res.Ended {
-		out.warn(s.searchEnded(res.SearchedTo))
-	}
-	if !res.SpansSince.IsZero() {
-		out.warn(spansNotKept(res.SpansSince) + ": traces may be missing")
-	}
-	if res.Sifted {
-		out.warn("only slow and failed traces and a sample of the others keep their spans: of the rest, attributes and durations of spans are not known")
-	}
+	out.searched(s, &res)
 	out.List, out.More, out.covered = res.Traces, res.More, s.Store != nil
 	kept := m.KeptTraces(q.To)
 	if q.To.After(kept) || s.Store == nil {
@@ -105,6 +97,19 @@ func (s *Traces) Search(ctx context.Context, m answer.Moment, t TraceSearch) (Fo
 	out.answered(s.Store.Name(), q.From)
 	out.merge(&older, &q)
 	return out, nil
+}
+
+// searched notes what a search of the views did not look at.
+func (p *Provenance) searched(s *Traces, res *views.TraceResult) {
+	if res.Ended {
+		p.warn(s.searchEnded(res.SearchedTo))
+	}
+	if !res.SpansSince.IsZero() {
+		p.warn(spansNotKept(res.SpansSince) + ": traces may be missing")
+	}
+	if res.Sifted {
+		p.warn("only slow and failed traces and a sample of the others keep their spans: of the rest, attributes and durations of spans are not known")
+	}
 }
 
 func spansNotKept(before time.Time) string {

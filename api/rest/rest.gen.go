@@ -1390,6 +1390,24 @@ func (e ListTracesParamsOrder) Valid() bool {
 	}
 }
 
+// Defines values for GetTraceHeatmapParamsStatus.
+const (
+	GetTraceHeatmapParamsStatusError GetTraceHeatmapParamsStatus = "error"
+	GetTraceHeatmapParamsStatusOk    GetTraceHeatmapParamsStatus = "ok"
+)
+
+// Valid indicates whether the value is a known member of the GetTraceHeatmapParamsStatus enum.
+func (e GetTraceHeatmapParamsStatus) Valid() bool {
+	switch e {
+	case GetTraceHeatmapParamsStatusError:
+		return true
+	case GetTraceHeatmapParamsStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
 // About defines model for About.
 type About struct {
 	Go       string `json:"go"`
@@ -3947,6 +3965,53 @@ type TraceBaselines struct {
 	Operations []OperationBaseline `json:"operations"`
 }
 
+// TraceHeatmap defines model for TraceHeatmap.
+type TraceHeatmap struct {
+	// Columns Columns with traces, oldest first.
+	Columns []TraceHeatmapColumn `json:"columns"`
+	End     time.Time            `json:"end"`
+
+	// Failed Those of them with a failed span.
+	Failed int64 `json:"failed"`
+
+	// Meta Time range, source and completeness of an answer.
+	Meta Meta `json:"meta"`
+
+	// Start Start of the range and of the first column.
+	Start time.Time `json:"start"`
+
+	// StepMs Width of a column.
+	StepMs float64 `json:"step_ms"`
+
+	// Traces Traces that match and were counted.
+	Traces int64 `json:"traces"`
+
+	// WholeFrom From then on all traces that match are counted.
+	WholeFrom time.Time `json:"whole_from"`
+}
+
+// TraceHeatmapCell defines model for TraceHeatmapCell.
+type TraceHeatmapCell struct {
+	Failed int64 `json:"failed"`
+
+	// MaxMs Durations in the cell are shorter.
+	MaxMs float64 `json:"max_ms"`
+	MinMs float64 `json:"min_ms"`
+
+	// Row Number of the range of durations; two rows are a doubling.
+	Row    int   `json:"row"`
+	Traces int64 `json:"traces"`
+}
+
+// TraceHeatmapColumn defines model for TraceHeatmapColumn.
+type TraceHeatmapColumn struct {
+	// Cells Cells with traces, shortest durations first.
+	Cells []TraceHeatmapCell `json:"cells"`
+
+	// Time Start of the column: traces start in it.
+	Time time.Time `json:"time"`
+}
+
 // TraceList defines model for TraceList.
 type TraceList struct {
 	// Meta Time range, source and completeness of an answer.
@@ -5023,6 +5088,54 @@ type ListTracesParamsStatus string
 // ListTracesParamsOrder defines parameters for ListTraces.
 type ListTracesParamsOrder string
 
+// GetTraceHeatmapParams defines parameters for GetTraceHeatmap.
+type GetTraceHeatmapParams struct {
+	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
+	Filter *Filter `json:"filter,omitempty"`
+
+	// Service Only this service.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Operation Only traces that contain a span with this name; with `service`, a span of that service.
+	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
+
+	// Status `error`: at least one span (of `service` and `operation`, where given) failed. `ok`: none failed.
+	Status *GetTraceHeatmapParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// MinDuration Minimum duration of the trace, from its first start to its last end, as 150ms or in microseconds.
+	MinDuration *string `form:"min_duration,omitempty" json:"min_duration,omitempty"`
+
+	// MaxDuration Maximum duration of the trace.
+	MaxDuration *string `form:"max_duration,omitempty" json:"max_duration,omitempty"`
+
+	// MinSpanDuration Minimum duration of a span, as 150ms or in microseconds.
+	MinSpanDuration *string `form:"min_span_duration,omitempty" json:"min_span_duration,omitempty"`
+
+	// MaxSpanDuration Maximum duration of that span.
+	MaxSpanDuration *string `form:"max_span_duration,omitempty" json:"max_span_duration,omitempty"`
+
+	// Attributes Conditions on attributes of the span, its resource, its scope, or one of its events or links. With several, one span must fulfil all of them. `key=value` and `key!=value` compare as text, `key~expression` searches for a regular expression (RE2) in the value, `key>number`, `key>=number`, `key<number` and `key<=number` compare numbers, `key` alone accepts every value. A span without the attribute fulfils none of them. `resource.KEY` matches resource attributes only; `span.name` and `span.kind` are the span's own name and kind.
+	Attributes *[]string `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Columns Maximum number of columns.
+	Columns *int `form:"columns,omitempty" json:"columns,omitempty"`
+
+	// Start Start of the range; RFC 3339 or Unix seconds.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End End of the range; RFC 3339 or Unix seconds.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// MinPosition Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`.
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// Timeout Maximum wait for min_position, at most 1m. Default: 5s.
+	Timeout *Timeout `form:"timeout,omitempty" json:"timeout,omitempty"`
+}
+
+// GetTraceHeatmapParamsStatus defines parameters for GetTraceHeatmap.
+type GetTraceHeatmapParamsStatus string
+
 // SearchTracesParams defines parameters for SearchTraces.
 type SearchTracesParams struct {
 	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
@@ -5388,6 +5501,9 @@ type ServerInterface interface {
 	// ListTraces Summaries of traces, newest or slowest first.
 	// (GET /api/v1/traces)
 	ListTraces(w http.ResponseWriter, r *http.Request, params ListTracesParams)
+	// GetTraceHeatmap Counts of traces by start and duration.
+	// (GET /api/v1/traces/heatmap)
+	GetTraceHeatmap(w http.ResponseWriter, r *http.Request, params GetTraceHeatmapParams)
 	// SearchTraces Summaries of traces, newest or slowest first.
 	// (POST /api/v1/traces/search)
 	SearchTraces(w http.ResponseWriter, r *http.Request, params SearchTracesParams)
@@ -5952,6 +6068,12 @@ func (_ Unimplemented) RevokeToken(w http.ResponseWriter, r *http.Request, id st
 // ListTraces Summaries of traces, newest or slowest first.
 // (GET /api/v1/traces)
 func (_ Unimplemented) ListTraces(w http.ResponseWriter, r *http.Request, params ListTracesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetTraceHeatmap Counts of traces by start and duration.
+// (GET /api/v1/traces/heatmap)
+func (_ Unimplemented) GetTraceHeatmap(w http.ResponseWriter, r *http.Request, params GetTraceHeatmapParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -11031,6 +11153,208 @@ func (siw *ServerInterfaceWrapper) ListTraces(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// GetTraceHeatmap operation middleware
+func (siw *ServerInterfaceWrapper) GetTraceHeatmap(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTraceHeatmapParams
+
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("deepObject", true, false, "filter", r.URL.Query(), &params.Filter, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "filter"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "filter", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "service" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "service", r.URL.Query(), &params.Service, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "service"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "service", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "operation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "operation", r.URL.Query(), &params.Operation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "operation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "operation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_duration", r.URL.Query(), &params.MinDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "max_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "max_duration", r.URL.Query(), &params.MaxDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "max_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "max_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_span_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_span_duration", r.URL.Query(), &params.MinSpanDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_span_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_span_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "max_span_duration" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "max_span_duration", r.URL.Query(), &params.MaxSpanDuration, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "max_span_duration"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "max_span_duration", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", r.URL.Query(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "attributes"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attributes", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "columns" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "columns", r.URL.Query(), &params.Columns, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "columns"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "columns", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "start" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "start", r.URL.Query(), &params.Start, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "start"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "start", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "end" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end", r.URL.Query(), &params.End, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "end"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "end", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", r.URL.Query(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "min_position"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "min_position", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", r.URL.Query(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "timeout"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "timeout", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTraceHeatmap(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // SearchTraces operation middleware
 func (siw *ServerInterfaceWrapper) SearchTraces(w http.ResponseWriter, r *http.Request) {
 
@@ -11540,6 +11864,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/traces", wrapper.ListTraces)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/traces/heatmap", wrapper.GetTraceHeatmap)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/traces/search", wrapper.SearchTraces)
@@ -15285,6 +15612,45 @@ func (response ListTracesdefaultApplicationProblemPlusJSONResponse) VisitListTra
 	return err
 }
 
+type GetTraceHeatmapRequestObject struct {
+	Params GetTraceHeatmapParams
+}
+
+type GetTraceHeatmapResponseObject interface {
+	VisitGetTraceHeatmapResponse(w http.ResponseWriter) error
+}
+
+type GetTraceHeatmap200JSONResponse TraceHeatmap
+
+func (response GetTraceHeatmap200JSONResponse) VisitGetTraceHeatmapResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTraceHeatmapdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTraceHeatmapdefaultApplicationProblemPlusJSONResponse) VisitGetTraceHeatmapResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SearchTracesRequestObject struct {
 	Params SearchTracesParams
 	Body   *SearchTracesJSONRequestBody
@@ -16089,6 +16455,9 @@ type StrictServerInterface interface {
 	// ListTraces Summaries of traces, newest or slowest first.
 	// (GET /api/v1/traces)
 	ListTraces(ctx context.Context, request ListTracesRequestObject) (ListTracesResponseObject, error)
+	// GetTraceHeatmap Counts of traces by start and duration.
+	// (GET /api/v1/traces/heatmap)
+	GetTraceHeatmap(ctx context.Context, request GetTraceHeatmapRequestObject) (GetTraceHeatmapResponseObject, error)
 	// SearchTraces Summaries of traces, newest or slowest first.
 	// (POST /api/v1/traces/search)
 	SearchTraces(ctx context.Context, request SearchTracesRequestObject) (SearchTracesResponseObject, error)
@@ -18521,6 +18890,32 @@ func (sh *strictHandler) ListTraces(w http.ResponseWriter, r *http.Request, para
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListTracesResponseObject); ok {
 		if err := validResponse.VisitListTracesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetTraceHeatmap operation middleware
+func (sh *strictHandler) GetTraceHeatmap(w http.ResponseWriter, r *http.Request, params GetTraceHeatmapParams) {
+	var request GetTraceHeatmapRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTraceHeatmap(ctx, request.(GetTraceHeatmapRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTraceHeatmap")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetTraceHeatmapResponseObject); ok {
+		if err := validResponse.VisitGetTraceHeatmapResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -110,28 +110,36 @@ func durationText(name string, raw *json.RawMessage) (*string, error) {
 	return &text, nil
 }
 
-func (s *Traces) listTraces(ctx context.Context, t traceQuery) (out rest.TraceList, err error) {
-	m := s.Older.Moment(ctx)
-	r, err := m.RangeOf(t.start, t.end, answer.DefaultRange)
-	if err != nil {
-		return out, err
+// search is what a query asks of traces, and its range.
+func (t *traceQuery) search(m answer.Moment) (q older.TraceSearch, r answer.Range, err error) {
+	if r, err = m.RangeOf(t.start, t.end, answer.DefaultRange); err != nil {
+		return q, r, err
 	}
-	q := older.TraceSearch{Attributes: t.attributes, Conditions: t.conditions,
+	q = older.TraceSearch{Attributes: t.attributes, Conditions: t.conditions,
 		TraceQuery: views.TraceQuery{From: r.Start, To: r.End, Service: answer.Value(t.service), Operation: answer.Value(t.operation),
 			Status: answer.Value(t.status), Slowest: answer.Value(t.order) == "slowest", Limit: answer.LimitOf(t.limit)}}
 	err = durations(map[string]durationParam{"min_duration": {t.minDuration, &q.MinDuration}, "max_duration": {t.maxDuration, &q.MaxDuration},
 		"min_span_duration": {t.minSpan, &q.MinSpan}, "max_span_duration": {t.maxSpan, &q.MaxSpan}})
 	if err != nil {
-		return out, err
+		return q, r, err
 	}
 	if q.MaxDuration > 0 && q.MinDuration > q.MaxDuration {
-		return out, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range", "min_duration is longer than max_duration"),
+		return q, r, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range", "min_duration is longer than max_duration"),
 			"Give a max_duration that is not shorter than min_duration.")
 	}
 	if q.MaxSpan > 0 && q.MinSpan > q.MaxSpan {
-		return out, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range",
+		return q, r, answer.Advise(answer.Problemf(answer.ErrBadRequest, "invalid_range",
 			"min_span_duration is longer than max_span_duration"),
 			"Give a max_span_duration that is not shorter than min_span_duration.")
+	}
+	return q, r, nil
+}
+
+func (s *Traces) listTraces(ctx context.Context, t traceQuery) (out rest.TraceList, err error) {
+	m := s.Older.Moment(ctx)
+	q, r, err := t.search(m)
+	if err != nil {
+		return out, err
 	}
 	if q.After, err = parseTraceToken(t.next); err != nil {
 		return out, err

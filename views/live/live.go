@@ -369,6 +369,13 @@ func (v *View) SearchTraces(q views.TraceQuery) (views.TraceResult, error) {
 		}
 		part := q
 		part.From, part.To = from, to
+		if q.Visit != nil && from.After(q.From) { // one that began before is visited in the version before
+			part.Visit = func(start, end time.Time, failed bool) {
+				if !start.Before(from) {
+					q.Visit(start, end, failed)
+				}
+			}
+		}
 		r, err := v.sets[s.Version].SearchTraces(part)
 		if err != nil {
 			return out, err

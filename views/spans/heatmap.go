@@ -33,14 +33,19 @@ func NewHeatmap(from, to time.Time, columns int) *Heatmap {
 
 // Add counts a span; one that starts outside of the range is not counted.
 func (h *Heatmap) Add(sp ptrace.Span) {
-	column := (int64(sp.StartTimestamp()) - h.from) / h.step
-	if int64(sp.StartTimestamp()) < h.from || column >= int64(h.columns) {
+	h.Count(int64(sp.StartTimestamp()), Duration(sp), Failed(sp))
+}
+
+// Count counts what starts at a Unix time and took so long, both in nanoseconds.
+func (h *Heatmap) Count(start int64, took uint64, failed bool) {
+	column := (start - h.from) / h.step
+	if start < h.from || column >= int64(h.columns) {
 		return
 	}
-	at := Cell{int(column), rowOf(Duration(sp))}
+	at := Cell{int(column), rowOf(took)}
 	n := h.cells[at]
 	n.Spans++
-	if Failed(sp) {
+	if failed {
 		n.Failed++
 	}
 	h.cells[at] = n

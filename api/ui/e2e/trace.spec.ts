@@ -252,6 +252,36 @@ test('traces are explored by conditions, counts, the heatmap and their id', asyn
   await expect(grid(page)).toContainText('failed here')
 })
 
+test('the heatmap is of all traces that match, not of those of a list', async ({ page }) => {
+  const now = BigInt(Date.now() - 20_000) * 1_000_000n
+  const spans = Array.from({ length: 1_200 }, (_, n) => ({
+    traceId: `0af7651916cd43dd8448eb211c9${n.toString(16).padStart(5, '0')}`,
+    spanId: (n + 1).toString(16).padStart(16, '0'),
+    name: 'Count',
+    kind: 2,
+    startTimeUnixNano: String(now + BigInt(n) * 1_000_000n),
+    endTimeUnixNano: String(now + BigInt(n) * 1_000_000n + BigInt(1 + (n % 7)) * 3_000_000n),
+    status: n % 12 === 0 ? { code: 2 } : {},
+    attributes: [{ key: 'app.half', value: { stringValue: n % 2 === 0 ? 'even' : 'odd' } }],
+  }))
+  const resource = { attributes: [{ key: 'service.name', value: { stringValue: 'counted' } }] }
+  const sent = await page.request.post(`${process.env.E2E_RECEIVER}/v1/traces`, {
+    data: { resourceSpans: [{ resource, scopeSpans: [{ spans }] }] },
+  })
+  expect(sent.ok()).toBe(true)
+  const heat = (name: RegExp) => page.getByRole('img', { name })
+  await expect(async () => {
+    await page.goto('/traces?service=counted')
+    await expect(heat(/^Durations of 1,200 traces over time, 100 of them with failed spans/)).toBeVisible({ timeout: 5_000 })
+  }).toPass()
+  await expect(page.getByText('Heatmap: all 1,200 traces that match')).toBeVisible()
+  // A summary does not decide about attributes: spans are read.
+  await page.goto('/traces?service=counted&attrs=app.half=even')
+  await expect(heat(/^Durations of 600 traces over time, 100 of them/)).toBeVisible()
+  await page.goto('/traces?service=counted&status=error')
+  await expect(heat(/^Durations of 100 traces over time, 100 of them/)).toBeVisible()
+})
+
 test('a filter is typed with completion, pasted and edited by keyboard', async ({ page }) => {
   for (let n = 0; n < 4; n++) {
     await make(page, `0af7651916cd43dd8448eb211c80e1${n.toString(16).padStart(2, '0')}`, [
@@ -362,6 +392,16 @@ test('what failed spans have in common becomes a filter, and spans are grouped b
   await rows.getByRole('button', { name: 'eu-3' }).click()
   await expect(page).toHaveURL(/attrs=app\.region/)
   await expect(traces(page)).toHaveCount(12)
+
+  // A span's panel says how often failed and ok spans of its operation have each value.
+  await page.goto('/traces/0af7651916cd43dd8448eb211c80d100')
+  await grid(page).getByText('Buy').click()
+  await expect(panel(page).getByText('Shares among 12 failed and 12 ok spans')).toBeVisible()
+  const region = panel(page).locator('.tv-pairs > div', { hasText: 'app.region' })
+  await expect(region).toContainText('failed 100 %, ok 0 %')
+  await page.keyboard.press('?')
+  await expect(page.getByRole('dialog', { name: 'Keyboard' })).toContainText('next span')
+  await page.keyboard.press('Escape')
 
   await page.goto('/traces?service=differing&group=app.region')
   const groups = page.getByRole('table', { name: 'Spans by app.region' }).locator('[data-row]')

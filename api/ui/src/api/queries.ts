@@ -45,6 +45,7 @@ import type {
   TopicBacktest,
   TraceAnswer,
   TraceBaselines,
+  TraceHeatmap,
   TraceList,
   UserInput,
   UserList,
@@ -331,6 +332,17 @@ export function useTraceSample(query: Query, span: Span, enabled: boolean) {
   return useQuery({
     queryKey: ['trace sample', query, span],
     queryFn: ({ signal }) => getJSON<TraceList>('/api/v1/traces', { ...query, ...timesOf(span), limit: sampleSize }, signal),
+    refetchOnWindowFocus: false,
+    placeholderData: keepPreviousData,
+    enabled,
+  })
+}
+
+/** How many traces match, by start and duration: all of them, not those of a list. */
+export function useTraceHeatmap(query: Query, span: Span, columns: number, enabled: boolean) {
+  return useQuery({
+    queryKey: ['trace heatmap', query, span, columns],
+    queryFn: ({ signal }) => getJSON<TraceHeatmap>('/api/v1/traces/heatmap', { ...query, ...timesOf(span), columns }, signal),
     refetchOnWindowFocus: false,
     placeholderData: keepPreviousData,
     enabled,

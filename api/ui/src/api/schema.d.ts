@@ -261,6 +261,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/traces/heatmap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Counts of traces by start and duration.
+         * @description Counts every trace of the views that GET /api/v1/traces would list, for at most the time that a search may take, the newest first. `whole_from` is from when on the counts are complete: the start of the range, unless the time was too short or what decides is not kept so long. Traces that began before the range count in its first column. Traces of a store of older traces are not counted.
+         */
+        get: operations["getTraceHeatmap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/traces/search": {
         parameters: {
             query?: never;
@@ -2932,6 +2952,62 @@ export interface components {
             groups?: components["schemas"]["SpanGroup"][];
             differences?: components["schemas"]["SpanDifferences"];
             meta: components["schemas"]["Meta"];
+        };
+        TraceHeatmap: {
+            /**
+             * Format: date-time
+             * @description Start of the range and of the first column.
+             */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /**
+             * Format: int64
+             * @description Traces that match and were counted.
+             */
+            traces: number;
+            /**
+             * Format: int64
+             * @description Those of them with a failed span.
+             */
+            failed: number;
+            /**
+             * Format: double
+             * @description Width of a column.
+             */
+            step_ms: number;
+            /** @description Columns with traces, oldest first. */
+            columns: components["schemas"]["TraceHeatmapColumn"][];
+            /**
+             * Format: date-time
+             * @description From then on all traces that match are counted.
+             */
+            whole_from: string;
+            meta: components["schemas"]["Meta"];
+        };
+        TraceHeatmapColumn: {
+            /**
+             * Format: date-time
+             * @description Start of the column: traces start in it.
+             */
+            time: string;
+            /** @description Cells with traces, shortest durations first. */
+            cells: components["schemas"]["TraceHeatmapCell"][];
+        };
+        TraceHeatmapCell: {
+            /** @description Number of the range of durations; two rows are a doubling. */
+            row: number;
+            /** Format: double */
+            min_ms: number;
+            /**
+             * Format: double
+             * @description Durations in the cell are shorter.
+             */
+            max_ms: number;
+            /** Format: int64 */
+            traces: number;
+            /** Format: int64 */
+            failed: number;
         };
         SpanHeatmap: {
             /**
@@ -5756,6 +5832,56 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TraceList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getTraceHeatmap: {
+        parameters: {
+            query?: {
+                /** @description Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions. */
+                filter?: components["parameters"]["filter"];
+                /** @description Only this service. */
+                service?: string;
+                /** @description Only traces that contain a span with this name; with `service`, a span of that service. */
+                operation?: string;
+                /** @description `error`: at least one span (of `service` and `operation`, where given) failed. `ok`: none failed. */
+                status?: "error" | "ok";
+                /** @description Minimum duration of the trace, from its first start to its last end, as 150ms or in microseconds. */
+                min_duration?: string;
+                /** @description Maximum duration of the trace. */
+                max_duration?: string;
+                /** @description Minimum duration of a span, as 150ms or in microseconds. */
+                min_span_duration?: string;
+                /** @description Maximum duration of that span. */
+                max_span_duration?: string;
+                /** @description Conditions on attributes of the span, its resource, its scope, or one of its events or links. With several, one span must fulfil all of them. `key=value` and `key!=value` compare as text, `key~expression` searches for a regular expression (RE2) in the value, `key>number`, `key>=number`, `key<number` and `key<=number` compare numbers, `key` alone accepts every value. A span without the attribute fulfils none of them. `resource.KEY` matches resource attributes only; `span.name` and `span.kind` are the span's own name and kind. */
+                attributes?: string[];
+                /** @description Maximum number of columns. */
+                columns?: number;
+                /** @description Start of the range; RFC 3339 or Unix seconds. */
+                start?: components["parameters"]["start"];
+                /** @description End of the range; RFC 3339 or Unix seconds. */
+                end?: components["parameters"]["end"];
+                /** @description Offsets of records that the answer must include, as `topic/partition/offset,…`. The server waits up to `timeout` until the views hold them, then returns 504 `position_timeout`. */
+                min_position?: components["parameters"]["minPosition"];
+                /** @description Maximum wait for min_position, at most 1m. Default: 5s. */
+                timeout?: components["parameters"]["timeout"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceHeatmap"];
                 };
             };
             default: components["responses"]["Problem"];

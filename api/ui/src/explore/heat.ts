@@ -1,5 +1,6 @@
-import type { TraceSummary } from '../api/types'
+import type { TraceHeatmap } from '../api/types'
 import type { Cell } from '../chart/cells'
+import { exact, moment } from '../lib/format'
 
 /** Traces by start and duration: columns of time, rows of duration on a logarithmic scale, the shortest first. */
 export interface Heat {
@@ -13,42 +14,48 @@ export interface Heat {
   high: number
 }
 
-const stepsOfTen = [1, 2, 5]
+const leastRows = 8
 
-/** The next round duration at or below (or above) one. */
-function round(ms: number, up: boolean): number {
-  const power = 10 ** Math.floor(Math.log10(ms))
-  const steps = stepsOfTen.map((s) => s * power)
-  return up ? (steps.find((s) => s >= ms) ?? 10 * power) : (steps.findLast((s) => s <= ms) ?? power)
-}
-
-export const startOf = (t: TraceSummary): number => Number(BigInt(t.minStartTimeUnixNano) / 1_000_000n)
-
-export function heatOf(traces: readonly TraceSummary[], from: number, to: number, columns: number, rows: number): Heat {
-  const least = 0.001
-  const durations = traces.map((t) => Math.max(least, t.duration_ms))
-  const low = round(durations.length > 0 ? Math.min(...durations) : 1, false)
-  const high = Math.max(low * 10, round(durations.length > 0 ? Math.max(...durations) : 1000, true))
+/** The counts of the server as a map: its rows are half doublings, of which those with traces are shown, and some more where there are few. */
+export function heatOf(a: Pick<TraceHeatmap, 'start' | 'end' | 'step_ms' | 'columns'>): Heat {
+  const from = Date.parse(a.start)
+  const to = Date.parse(a.end)
+  const columns = Math.max(1, Math.ceil((to - from) / a.step_ms - 1e-6))
+  const filled = a.columns.flatMap((c) => c.cells.map((x) => x.row))
+  let [first, last] = filled.length > 0 ? [Math.min(...filled), Math.max(...filled)] : [21, 28]
+  for (let up = true; last - first + 1 < leastRows; up = !up) {
+    if (up || first <= 1) last++
+    else first--
+  }
+  const rows = last - first + 1
   const heat: Heat = {
     columns,
     rows,
     cells: Array.from({ length: columns * rows }, () => ({ count: 0, failed: 0 })),
     most: 0,
     from,
-    to,
-    low,
-    high,
+    to: from + columns * a.step_ms,
+    low: shortestIn(first),
+    high: shortestIn(last + 1),
   }
-  for (const [i, t] of traces.entries()) {
-    const x = Math.floor((columns * (startOf(t) - from)) / Math.max(1, to - from))
-    const y = Math.floor(rows * shareOf(heat, durations[i] ?? low))
-    if (x < 0 || x > columns) continue
-    const cell = heat.cells[Math.min(rows - 1, Math.max(0, y)) * columns + Math.min(columns - 1, x)] as Cell
-    cell.count++
-    if (t.errorSpanCount > 0) cell.failed++
-    heat.most = Math.max(heat.most, cell.count)
+  for (const c of a.columns) {
+    const x = Math.min(columns - 1, Math.max(0, Math.round((Date.parse(c.time) - from) / a.step_ms)))
+    for (const { row, traces, failed } of c.cells) {
+      heat.cells[(row - first) * columns + x] = { count: traces, failed }
+      heat.most = Math.max(heat.most, traces)
+    }
   }
   return heat
+}
+
+/** The shortest duration of a row in ms; of row 0, which begins at 0, half a step below the next. */
+const shortestIn = (row: number): number => 2 ** ((row - 1) / 2) / 1000
+
+/** What the map is of, as a sentence. */
+export function heatSentence(a: Pick<TraceHeatmap, 'start' | 'traces' | 'whole_from'>): string {
+  const counted = `Heatmap: all ${exact(a.traces)} traces that match`
+  // What is counted begins where the views do; that alone needs no words.
+  return Date.parse(a.whole_from) <= Date.parse(a.start) ? `${counted}.` : `${counted} from ${moment(Date.parse(a.whole_from))} on.`
 }
 
 /** Where a duration lies between the lowest (0) and the highest (1). */

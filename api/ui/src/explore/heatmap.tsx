@@ -1,21 +1,15 @@
 import { useCallback, useMemo, useRef, useState } from 'react'
-import type { TraceSummary } from '../api/types'
+import type { TraceHeatmap } from '../api/types'
 import { drawCells } from '../chart/cells'
 import { exact, moment, took } from '../lib/format'
 import { type Ink, useCanvas } from '../trace/use-canvas'
-import { durationAt, durationTicks, type Heat, heatOf, type Region, regionOf, shareOf, timeAt } from './heat'
+import { durationAt, durationTicks, type Heat, heatOf, heatSentence, type Region, regionOf, shareOf, timeAt } from './heat'
 import './explore.css'
 
 const height = 168
-const columns = 90
-const rows = 24
 
 interface Props {
-  traces: readonly TraceSummary[]
-  from: number // ms
-  to: number
-  /** What the traces are of all that match. */
-  sentence: string
+  answer: TraceHeatmap
   /** Called with a part of the map that was drawn with the pointer. */
   onRegion: (r: Region) => void
 }
@@ -26,8 +20,8 @@ interface Point {
 }
 
 /** How long traces took, over time: darker is more of them, red where some failed. */
-export function Heatmap({ traces, from, to, sentence, onRegion }: Props) {
-  const heat = useMemo(() => heatOf(traces, from, to, columns, rows), [traces, from, to])
+export function Heatmap({ answer, onRegion }: Props) {
+  const heat = useMemo(() => heatOf(answer), [answer])
   const draw = useCallback((ink: Ink) => drawHeat(ink, heat), [heat])
   const { ref } = useCanvas(draw, height)
   const begin = useRef<Point | null>(null)
@@ -38,7 +32,6 @@ export function Heatmap({ traces, from, to, sentence, onRegion }: Props) {
     const within = (v: number) => Math.min(1, Math.max(0, v))
     return { x: within((e.clientX - box.left) / box.width), y: 1 - within((e.clientY - box.top) / box.height) }
   }
-  const failed = traces.filter((t) => t.errorSpanCount > 0).length
   return (
     <figure className="heat">
       <div className="heat-axis" aria-hidden="true">
@@ -76,14 +69,14 @@ export function Heatmap({ traces, from, to, sentence, onRegion }: Props) {
           ref={ref}
           height={height}
           role="img"
-          aria-label={`Durations of ${traces.length} traces over time, ${failed} of them with failed spans`}
+          aria-label={`Durations of ${exact(answer.traces)} traces over time, ${exact(answer.failed)} of them with failed spans`}
         />
         {drawn && <span className="heat-drawn" style={boxOf(drawn)} />}
       </div>
       <figcaption className="dim">
         {captionOf(heat, at)}
         <br />
-        {sentence}
+        {heatSentence(answer)}
       </figcaption>
     </figure>
   )
@@ -99,7 +92,7 @@ const boxOf = ([a, b]: [Point, Point]) => ({
 /** Always one line, so that nothing moves under the pointer. */
 function captionOf(h: Heat, at: Point | undefined): string {
   if (at === undefined) return `${moment(h.from)} to ${moment(h.to)}. Drag over a region to search within it.`
-  const cell = h.cells[Math.min(rows - 1, Math.floor(at.y * rows)) * columns + Math.min(columns - 1, Math.floor(at.x * columns))]
+  const cell = h.cells[Math.min(h.rows - 1, Math.floor(at.y * h.rows)) * h.columns + Math.min(h.columns - 1, Math.floor(at.x * h.columns))]
   const what = `${exact(cell?.count ?? 0)} traces${cell?.failed ? `, ${exact(cell.failed)} with failed spans` : ''}`
   return `${moment(timeAt(h, at.x))}, about ${took(durationAt(h, at.y))}: ${what}`
 }

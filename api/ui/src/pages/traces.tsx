@@ -2,7 +2,7 @@ import { Autocomplete, Button, TextInput } from '@mantine/core'
 import { useCallback, useMemo, useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import type { Query } from '../api/client'
-import { useOperations, useSpanAnalysis, useTraceSample, useTraces } from '../api/queries'
+import { useOperations, useSpanAnalysis, useTraceHeatmap, useTraceSample, useTraces } from '../api/queries'
 import type { SpanAnalysis, TraceSummary } from '../api/types'
 import { Ago, Chip, MetaWarnings, Problem, Section, Swatch, Waiting } from '../components/bits'
 import { Pick } from '../components/form'
@@ -17,9 +17,7 @@ import { FilterBar } from '../explore/filter-bar'
 import { type Group, groupings, groupsOf } from '../explore/groups'
 import { Heatmap } from '../explore/heatmap'
 import type { Suggestions } from '../explore/offers'
-import { type Sample, sampleOf } from '../explore/sample'
 import { durationOf, fields, normal, paramsOf, same, tokensOf, withToken } from '../explore/tokens'
-import { serverNow } from '../lib/clock'
 import { exact, millis, moment, percent, took } from '../lib/format'
 import { endsNow, rangeEnd, rangeStart, type Span } from '../lib/range'
 import { tracePath, useHref, useParams, useRange } from '../lib/url'
@@ -152,8 +150,8 @@ export default function TracesPage() {
     costly ? 200 : 50,
     fine,
   )
-  const extra = useTraceSample(filters, span, fine && !costly)
   const group = groupings.find((g) => g === values.group)
+  const extra = useTraceSample(filters, span, fine && !costly && group !== undefined)
   const compare: Compare = values.compare === 'failed' || values.compare === 'slow' ? values.compare : ''
   const compareAs = useCallback((c: Compare) => setValues({ compare: c }), [setValues])
   const put = useCallback((list: readonly Condition[]) => setValues({ ...paramsOf(list) }), [setValues])
@@ -178,12 +176,11 @@ export default function TracesPage() {
     const longest = Math.max(...[...seen.values()].map((t) => t.duration_ms), 0.001)
     return [...seen.values()].map((trace): Row => ({ trace, share: trace.duration_ms / longest }))
   }, [traces.data])
-  const sample = useMemo(() => {
-    const now = (at: number) => at + serverNow() - Date.now()
-    if (!costly) return extra.data && sampleOf(extra.data.traces, extra.data.next !== undefined, 'newest', span, now(extra.dataUpdatedAt))
-    const read = rows.map((r) => r.trace)
-    return traces.data && sampleOf(read, traces.hasNextPage, order, span, now(traces.dataUpdatedAt))
-  }, [costly, extra.data, extra.dataUpdatedAt, traces.data, traces.dataUpdatedAt, traces.hasNextPage, rows, order, span])
+  const heat = useTraceHeatmap(filters, span, heatColumns, fine)
+  const sample = useMemo((): Sample | undefined => {
+    if (!costly) return extra.data && { traces: extra.data.traces, more: extra.data.next !== undefined }
+    return traces.data && { traces: rows.map((r) => r.trace), more: traces.hasNextPage }
+  }, [costly, extra.data, traces.data, traces.hasNextPage, rows])
   const [, navigate] = useLocation()
   const href = useHref()
   const open = useMemo(() => (r: Row) => navigate(href(tracePath(r.trace.traceId))), [navigate, href])
@@ -191,7 +188,8 @@ export default function TracesPage() {
   const refresh = () => {
     void traces.refetch()
     void counts.refetch()
-    if (!costly) void extra.refetch()
+    void heat.refetch()
+    if (!costly && group !== undefined) void extra.refetch()
   }
   const list = (
     <Section
@@ -270,12 +268,15 @@ export default function TracesPage() {
             onRemove={remove}
           />
           <div>
-            {sample === undefined ? (
+            {heat.data === undefined ? (
               <div className="heat-waiting">
-                <Waiting what="the heatmap" error={traces.error ?? extra.error} />
+                <Waiting what="the heatmap" error={heat.error} />
               </div>
             ) : (
-              <Heatmap {...sample} onRegion={({ from, to, min, max }) => setValues({ from: String(from), to: String(to), min, max })} />
+              <Heatmap
+                answer={heat.data}
+                onRegion={({ from, to, min, max }) => setValues({ from: String(from), to: String(to), min, max })}
+              />
             )}
             <WhatDiffers filters={spanFilters} span={span} compare={compare} onCompare={compareAs} onCondition={addCondition} />
             {group !== undefined ? (
@@ -430,10 +431,18 @@ function GroupLink({ group: g }: { group: Group }) {
   )
 }
 
+const heatColumns = 90
+
+/** Traces that the groups are made of; more match. */
+interface Sample {
+  traces: readonly TraceSummary[]
+  more: boolean
+}
+
 function Groups({ sample, by }: { sample: Sample | undefined; by: 'operation' | 'service' }) {
   const rows = useMemo(() => groupsOf(sample?.traces ?? none, by), [sample, by])
   return (
-    <Section title="Groups" note={sample && `${exact(sample.traces.length)} traces`}>
+    <Section title="Groups" note={sample && `${sample.more ? 'of the first ' : ''}${exact(sample.traces.length)} traces`}>
       {sample === undefined ? (
         <Waiting what="traces" />
       ) : (
