@@ -55,6 +55,12 @@ const analysis = {
   meta,
 }
 
+export const slosOf = (budgets: number[]) => ({
+  slos: budgets.map((budget_remaining, n) => ({ id: `${n}`, name: `Objective ${n}`, status: { budget_remaining } })),
+  total: budgets.length,
+  meta,
+})
+
 const me = { authentication: true, expires_at: null, local: true, login: true, name: 'ada', oidc: false, role: 'admin' }
 
 function body(path: string, query: URLSearchParams): unknown {
@@ -64,6 +70,7 @@ function body(path: string, query: URLSearchParams): unknown {
   if (path === '/api/v1/auth/me') return me
   if (path === '/api/v1/alerts') return rulesOf(3)
   if (path === '/api/v1/spans/analysis') return analysis
+  if (path === '/api/v1/slos') return slosOf([0.42, 0.981])
   return undefined
 }
 

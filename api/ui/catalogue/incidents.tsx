@@ -4,7 +4,7 @@ import { IncidentCard } from '../src/incident/card'
 import { Comments, Earlier, Members, NewInLogs, Notified, Traces } from '../src/incident/side'
 import { Strip } from '../src/incident/strip'
 import { Where } from '../src/incident/where'
-import { incident, list, resolved, rulesOf } from './answers'
+import { incident, list, resolved, rulesOf, slosOf } from './answers'
 
 export function IncidentOpen() {
   return (
@@ -55,6 +55,7 @@ function Of({ recent, rules, unhealthy }: Calm) {
     q.setQueryData(['incidents', { state: 'open', limit: 20 }], list([]))
     q.setQueryData(['incidents', { state: 'resolved', limit: 5 }], list(resolved.slice(0, recent)))
     q.setQueryData(['rules'], rulesOf(rules))
+    q.setQueryData(['slos'], slosOf(rules === 0 ? [] : [0.42, 0.981]))
     return q
   })
   return (

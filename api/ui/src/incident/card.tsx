@@ -1,6 +1,9 @@
 import './incident.css'
+import { Bell, Target } from 'lucide-react'
 import { Fragment, memo, Suspense, useMemo } from 'react'
 import { Link } from 'wouter'
+import { budgetText } from '../alert/budget'
+import { useSLOs } from '../alert/slo-queries'
 import type { Incident, IncidentHeader } from '../api/types'
 import { Ago, Problem, Since, Status } from '../components/bits'
 import { LinkButton } from '../components/button'
@@ -170,44 +173,87 @@ function Calm({ recent, unhealthy }: { recent: IncidentHeader[]; unhealthy: numb
   const rules = useRuleCount()
   const sick = unhealthy !== undefined && unhealthy > 0
   return (
-    <div className="incident-main">
-      <p className="incident-facts">
-        {rules === 0 ? (
-          <Status health="nodata" word="No alert rules: nothing can fire" />
-        ) : (
-          <Status health={sick ? 'nodata' : 'ok'} word="No open incident" />
-        )}
-        {sick && (
-          <span className="bad">
-            {unhealthy === 1 ? '1 service is unhealthy by its numbers' : `${unhealthy} services are unhealthy by their numbers`}, see below
-          </span>
-        )}
-      </p>
-      {rules === 0 && (
-        <p className="quiet">
-          Health below comes from the numbers of each service. <Link href={href('/alerts/new')}>Create a rule</Link> to be notified.
+    <>
+      <div className="incident-main">
+        <p className="incident-facts">
+          {rules === 0 ? (
+            <Status health="nodata" word="No alert rules: nothing can fire" />
+          ) : (
+            <Status health={sick ? 'nodata' : 'ok'} word="No open incident" />
+          )}
+          {sick && (
+            <span className="bad">
+              {unhealthy === 1 ? '1 service is unhealthy by its numbers' : `${unhealthy} services are unhealthy by their numbers`}, see
+              below
+            </span>
+          )}
         </p>
-      )}
-      {rules === 0 && recent.length === 0 ? null : recent.length === 0 ? (
-        <p className="quiet">Alerts that fire for one reason appear here as one incident, with the cause.</p>
-      ) : (
-        <>
-          <h2 className="incident-head">Resolved lately</h2>
-          <ul className="incident-recent">
-            {recent.map((h) => (
-              <li key={h.id}>
-                <span className="dim">
-                  <Ago time={h.resolved_at} />
-                </span>
-                <Link href={href(incidentPath(h.id))}>
-                  <bdi>{h.title}</bdi>
-                </Link>
-                <span className="dim">{h.resolved_at && duration(Date.parse(h.resolved_at) - Date.parse(h.fired_at))}</span>
-              </li>
-            ))}
-          </ul>
-        </>
-      )}
+        {rules === 0 && (
+          <p className="quiet">
+            Health below comes from the numbers of each service. <Link href={href('/alerts/new')}>Create a rule</Link> to be notified.
+          </p>
+        )}
+        {rules === 0 && recent.length === 0 ? null : recent.length === 0 ? (
+          <p className="quiet">Alerts that fire for one reason appear here as one incident, with the cause.</p>
+        ) : (
+          <>
+            <h2 className="incident-head">Resolved lately</h2>
+            <ul className="incident-recent">
+              {recent.map((h) => (
+                <li key={h.id}>
+                  <span className="incident-when dim">
+                    <Ago time={h.resolved_at} />
+                  </span>
+                  <Link href={href(incidentPath(h.id))}>
+                    <bdi>{h.title}</bdi>
+                  </Link>
+                  <span className="incident-cause dim">
+                    {h.resolved_at && `lasted ${duration(Date.parse(h.resolved_at) - Date.parse(h.fired_at))}, `}
+                    {h.cause === null ? (
+                      'cause unknown'
+                    ) : (
+                      <>
+                        cause <bdi>{h.cause}</bdi>
+                      </>
+                    )}
+                  </span>
+                </li>
+              ))}
+            </ul>
+          </>
+        )}
+      </div>
+      <Watched rules={rules} />
+    </>
+  )
+}
+
+/** What can open an incident, and what is closest to it. */
+function Watched({ rules }: { rules: number | undefined }) {
+  const href = useHref()
+  const slos = useSLOs().data?.slos
+  const budgets = slos?.flatMap((s) => s.status.budget_remaining ?? []) ?? []
+  return (
+    <div className="incident-chart">
+      <h2 className="incident-head">Watched</h2>
+      <ul className="incident-recent">
+        <li>
+          <LinkButton href={href('/alerts')} icon={Bell}>
+            {rules === undefined ? 'Alert rules' : rules === 1 ? '1 alert rule' : `${rules} alert rules`}
+          </LinkButton>
+        </li>
+        <li>
+          <LinkButton href={href('/slos')} icon={Target}>
+            {slos === undefined ? 'SLOs' : slos.length === 1 ? '1 SLO' : `${slos.length} SLOs`}
+          </LinkButton>
+          {budgets.length > 0 && <span className="dim">least error budget left: {budgetText(Math.min(...budgets))} %</span>}
+        </li>
+        {slos?.length === 0 && (
+          <li>
+            <span className="dim">An SLO warns when its error budget burns too fast.</span>
+          </li>
+        )}
+      </ul>
     </div>
   )
 }

@@ -65,8 +65,8 @@ export function Brand() {
 export function Side() {
   return (
     <div className="side">
-      <Brand />
       <nav aria-label="Pages">
+        <Brand />
         <Groups />
       </nav>
     </div>

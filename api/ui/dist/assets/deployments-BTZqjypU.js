@@ -1,0 +1,13 @@
+<<<<<<< HEAD:api/ui/dist/assets/deployments-jbEKvBSA.js
+<<<<<<< HEAD:api/ui/dist/assets/deployments-BIJl7QQP.js
+<<<<<<<< HEAD:api/ui/dist/assets/deployments-BHmE_NOy.js
+import{at as e,q as t}from"./format-DNuRYvja.js";import{E as n,Zt as r,gt as i,yt as a}from"./index-B7CE_Ayv.js";import{n as o}from"./calls-CCeatdof.js";var s=e(),c=500;function l(){let[e]=a(),l=i(),u=r(``,e,c);return(0,s.jsxs)(s.Fragment,{children:[(0,s.jsx)(n,{crumb:(0,s.jsx)(t,{href:l(`/`),children:`Overview`}),title:`Deployments`,sentence:`Versions that were first seen in this time range, and the service before and after.`}),(0,s.jsx)(o,{query:u,empty:`No new versions in this time range. Use a longer range.`})]})}export{l as default};
+========
+import{at as e,q as t}from"./format-DNuRYvja.js";import{E as n,Zt as r,gt as i,yt as a}from"./index-DEOGO-Z3.js";import{n as o}from"./calls-CAAiArGW.js";var s=e(),c=500;function l(){let[e]=a(),l=i(),u=r(``,e,c);return(0,s.jsxs)(s.Fragment,{children:[(0,s.jsx)(n,{crumb:(0,s.jsx)(t,{href:l(`/`),children:`Overview`}),title:`Deployments`,sentence:`Versions that were first seen in this time range, and the service before and after.`}),(0,s.jsx)(o,{query:u,empty:`No new versions in this time range. Use a longer range.`})]})}export{l as default};
+>>>>>>>> 15b3b5e (ui/map: the range plays):api/ui/dist/assets/deployments-BIJl7QQP.js
+=======
+import{at as e,q as t}from"./format-DNuRYvja.js";import{E as n,Zt as r,gt as i,yt as a}from"./index-BD0MBIyE.js";import{n as o}from"./calls-D5ZZ8HE9.js";var s=e(),c=500;function l(){let[e]=a(),l=i(),u=r(``,e,c);return(0,s.jsxs)(s.Fragment,{children:[(0,s.jsx)(n,{crumb:(0,s.jsx)(t,{href:l(`/`),children:`Overview`}),title:`Deployments`,sentence:`Versions that were first seen in this time range, and the service before and after.`}),(0,s.jsx)(o,{query:u,empty:`No new versions in this time range. Use a longer range.`})]})}export{l as default};
+>>>>>>> 3038edf (views, api, ui: the heatmap of traces counts all that match):api/ui/dist/assets/deployments-jbEKvBSA.js
+=======
+import{at as e,q as t}from"./format-DNuRYvja.js";import{E as n,Zt as r,gt as i,yt as a}from"./index--IKTKKVB.js";import{n as o}from"./calls-CfKkDnlu.js";var s=e(),c=500;function l(){let[e]=a(),l=i(),u=r(``,e,c);return(0,s.jsxs)(s.Fragment,{children:[(0,s.jsx)(n,{crumb:(0,s.jsx)(t,{href:l(`/`),children:`Overview`}),title:`Deployments`,sentence:`Versions that were first seen in this time range, and the service before and after.`}),(0,s.jsx)(o,{query:u,empty:`No new versions in this time range. Use a longer range.`})]})}export{l as default};
+>>>>>>> 50a77b6 (ui: the calm state of the first page says what is watched, and nothing stands outside of a landmark):api/ui/dist/assets/deployments-BTZqjypU.js
