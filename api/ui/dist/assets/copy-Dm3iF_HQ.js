@@ -1,5 +1,0 @@
-<<<<<<<< HEAD:api/ui/dist/assets/copy-Dm3iF_HQ.js
-import{Ut as e}from"./index-B7CE_Ayv.js";var t={name:`copy`,size:24,node:[[`rect`,{width:`14`,height:`14`,x:`8`,y:`8`,rx:`2`,ry:`2`,key:`17jyea`}],[`path`,{d:`M4 16c-1.1 0-2-.9-2-2V4c0-1.1.9-2 2-2h10c1.1 0 2 .9 2 2`,key:`zix9uf`}]]};t.node;var n=e(t);export{n as t};
-========
-import{Ut as e}from"./index-DEOGO-Z3.js";var t={name:`copy`,size:24,node:[[`rect`,{width:`14`,height:`14`,x:`8`,y:`8`,rx:`2`,ry:`2`,key:`17jyea`}],[`path`,{d:`M4 16c-1.1 0-2-.9-2-2V4c0-1.1.9-2 2-2h10c1.1 0 2 .9 2 2`,key:`zix9uf`}]]};t.node;var n=e(t);export{n as t};
->>>>>>>> 15b3b5e (ui/map: the range plays):api/ui/dist/assets/copy-BfxxuYDd.js

@@ -1,5 +1,0 @@
-<<<<<<<< HEAD:api/ui/dist/assets/dash-DKpi3T_0.js
-import{r as e}from"./queries-CjePXYOk.js";var t=`watchingcat/dashboard/1`,n=n=>`${JSON.stringify({format:t,...e(n)},null,2)}\n`;function r(n){let r;try{r=JSON.parse(n)}catch(e){return{wrong:`This is not JSON: ${e.message}`}}return typeof r!=`object`||!r||Array.isArray(r)?{wrong:`This JSON is no dashboard.`}:r.format===t?{own:e(r)}:{other:r}}export{r as n,n as t};
-========
-import{r as e}from"./queries-D_IdYI9I.js";var t=`watchingcat/dashboard/1`,n=n=>`${JSON.stringify({format:t,...e(n)},null,2)}\n`;function r(n){let r;try{r=JSON.parse(n)}catch(e){return{wrong:`This is not JSON: ${e.message}`}}return typeof r!=`object`||!r||Array.isArray(r)?{wrong:`This JSON is no dashboard.`}:r.format===t?{own:e(r)}:{other:r}}export{r as n,n as t};
->>>>>>>> 15b3b5e (ui/map: the range plays):api/ui/dist/assets/dash-b8UIocKw.js

@@ -1,1 +1,0 @@
-import{Onboarding as e}from"./onboarding-DCF30e6d.js";import{at as t}from"./format-DNuRYvja.js";var n=t();function r(){return(0,n.jsx)(e,{})}export{r as default};

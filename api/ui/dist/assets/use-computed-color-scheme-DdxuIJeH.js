@@ -1,1 +1,0 @@
-import{nr as e,rr as t}from"./index-B7CE_Ayv.js";function n(n,r={getInitialValueInEffect:!0}){let i=t(n,r),{colorScheme:a}=e();return a===`auto`?i:a}export{n as t};
