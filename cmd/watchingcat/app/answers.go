@@ -37,7 +37,7 @@ func (a *App) openAPI(context.Context) (err error) {
 			Kibana: link(a.cfg.KibanaURL)},
 		Kafka: status.Kafka{Brokers: a.cfg.KafkaBrokers, TLS: a.cfg.KafkaTLS, SASLMechanism: a.cfg.KafkaSASLMechanism,
 			Traces: a.cfg.KafkaTracesTopic, Metrics: a.cfg.KafkaMetricsTopic, Logs: a.cfg.KafkaLogsTopic,
-			Is: func(set, topic string) bool { t, err := kafka.ParseTopics(set); return err == nil && t.Match(topic) },
+			Is:       func(set, topic string) bool { t, err := kafka.ParseTopics(set); return err == nil && t.Match(topic) },
 			Embedded: a.cfg.Embedded, OTLP: a.otlpPorts()},
 		Installation: a.installation(),
 		ExternalURL:  cmp.Or(a.cfg.ExternalURL, a.cfg.Scheme()+"://"+a.Addr()), CORSOrigins: a.cfg.CORSOrigins,
