@@ -37,7 +37,9 @@ var oldNames = map[string][]string{
 }
 
 // AttributeNames are the names under which a dimension is read, the current one first.
-func AttributeNames(dimension string) []string { return append([]string{dimension}, oldNames[dimension]...) }
+func AttributeNames(dimension string) []string {
+	return append([]string{dimension}, oldNames[dimension]...)
+}
 
 // reservedLabels are labels of the series of the views: a dimension must not have one of these names.
 var reservedLabels = []string{"le", "reason", "client", "server", "connection_type", "service_name", "service", "span_name", "span_kind",
