@@ -66,6 +66,35 @@ test('arrows move, Escape closes, and a typed range changes the range', async ({
   await expect(page).toHaveURL(/\/services\/checkout\?from=now-24h$/)
 })
 
+test('what the arrows chose stays chosen while lists arrive', async ({ page }) => {
+  let answer = () => {}
+  const asked = new Promise<void>((resolve) => {
+    void page.route('**/api/v1/saved-views', async (route) => {
+      resolve()
+      await new Promise<void>((r) => {
+        answer = r
+      })
+      const view = { id: 'v1', name: 'Overdue orders', page: 'traces', query: '', saved_by: 'ann', saved_at: '2026-01-01T00:00:00Z' }
+      await route.fulfill({ json: { views: [view] } })
+    })
+  })
+  await at(page, '/services/checkout')
+  await page.keyboard.press('Control+k')
+  await asked
+  await field(page).fill('er')
+  const selected = dialog(page).locator('[data-combobox-selected]')
+  await expect(dialog(page)).toContainText('Loading saved views…')
+  const first = await selected.textContent()
+  await page.keyboard.press('ArrowDown')
+  const second = await selected.textContent()
+  expect(second).not.toBe(first)
+  answer()
+  await expect(dialog(page).getByRole('option', { name: 'Overdue orders' })).toHaveCount(1)
+  await expect(selected).toHaveText(second ?? '')
+  await page.keyboard.press('ArrowUp')
+  await expect(selected).not.toHaveText(second ?? '')
+})
+
 test('it opens from a text field, and not over another dialog', async ({ page }) => {
   await at(page, '/')
   await page.getByLabel('Filter services').focus()

@@ -1,6 +1,6 @@
 import { Combobox, Modal, TextInput, useCombobox } from '@mantine/core'
 import { Search } from 'lucide-react'
-import { useEffect, useMemo, useState } from 'react'
+import { useEffect, useMemo, useRef, useState } from 'react'
 import { useLocation } from 'wouter'
 import { useRules } from '../api/queries'
 import { Problem } from '../components/bits'
@@ -91,12 +91,17 @@ function Finder({ onClose }: { onClose: () => void }) {
     else if ('view' in e.to) navigate(viewPath(e.to.view, location.search))
     else navigate(href(e.to.path))
   }
-  const { selectFirstOption } = box
+  const { listId, selectOption, selectFirstOption } = box
+  // The arrows chose an option: it stays chosen while lists arrive, until the text changes.
+  const chosen = useRef(false)
   const ids = shown.map((e) => e.id).join('\n')
   // biome-ignore lint/correctness/useExhaustiveDependencies: other options, another first one
   useEffect(() => {
-    selectFirstOption()
-  }, [ids, text, selectFirstOption])
+    const options = [...document.querySelectorAll(`#${listId} [data-combobox-option]`)]
+    const at = chosen.current ? options.findIndex((o) => o.hasAttribute('data-combobox-selected')) : -1
+    if (at >= 0) selectOption(at)
+    else selectFirstOption()
+  }, [ids, text, listId, selectOption, selectFirstOption])
   return (
     <Combobox
       store={box}
@@ -112,7 +117,13 @@ function Finder({ onClose }: { onClose: () => void }) {
             aria-label="Go to"
             placeholder="Service, page, incident, alert rule, trace ID or time range"
             value={text}
-            onChange={(e) => setText(e.currentTarget.value)}
+            onKeyDown={(e) => {
+              if (e.key.startsWith('Arrow')) chosen.current = true
+            }}
+            onChange={(e) => {
+              chosen.current = false
+              setText(e.currentTarget.value)
+            }}
             leftSection={<Search size={14} aria-hidden="true" />}
             spellCheck={false}
             autoComplete="off"
