@@ -7,6 +7,7 @@
 #   k6                                            generates load, for `make bench-k6`
 #   hotrod                                        Jaeger's HotROD (about 5 minutes of CPU)
 #   mailpit alertmanager                          an SMTP sink with an API; the server that ours is compatible with
+# KAFKA_VERSION chooses another Apache Kafka than that of kafka/pom.xml.
 # Go must be there; Java, Maven and Redis are installed with apt-get when they are missing and this runs as root.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,13 +38,14 @@ stale() {
 }
 
 kafka() {
+  local ready=$run/kafka/ready # holds the version, where one was chosen
   need java default-jre-headless
-  stale "$run/kafka/ready" "$here/kafka/pom.xml" || return 0
+  [ "$(cat "$ready" 2>/dev/null)" != "${KAFKA_VERSION:-}" ] || stale "$ready" "$here/kafka/pom.xml" || return 0
   need mvn maven
   say "fetching Kafka"
   rm -rf "$run/kafka"
-  mvn -B -q -f "$here/kafka/pom.xml" dependency:copy-dependencies -DoutputDirectory="$run/kafka/lib" -DincludeScope=runtime >&2
-  touch "$run/kafka/ready"
+  mvn -B -q -f "$here/kafka/pom.xml" ${KAFKA_VERSION:+-Dkafka.version=$KAFKA_VERSION} dependency:copy-dependencies -DoutputDirectory="$run/kafka/lib" -DincludeScope=runtime >&2
+  printf '%s' "${KAFKA_VERSION:-}" >"$ready"
 }
 
 # suite NAME VERSION : a command of PyPI, in a Python environment of its own
