@@ -27,7 +27,7 @@ type Config struct {
 	Dir string
 	// Addr is the loopback address to listen on, host:port.
 	Addr string
-	// Topics are created if they do not exist.
+	// Topics are created if they do not exist. Others keep their records for ever.
 	Topics []string
 	// Keep is how long records are kept, Bytes how many bytes of all topics at most (0: no bound).
 	Keep  time.Duration
@@ -61,7 +61,8 @@ func Open(c Config) (*Broker, error) {
 			}
 			return net.Listen(network, net.JoinHostPort(host, port))
 		}),
-		kfake.BrokerConfigs(map[string]string{"log.retention.ms": settings["retention.ms"], "log.segment.bytes": settings["segment.bytes"],
+		// Retention is that of the topics below: the broker applies its own to compacted topics too, and would delete what users made.
+		kfake.BrokerConfigs(map[string]string{"log.retention.ms": "-1", "log.segment.bytes": settings["segment.bytes"],
 			"message.max.bytes": strconv.Itoa(maxMessage)})}
 	if c.Sync {
 		opts = append(opts, kfake.SyncWrites())

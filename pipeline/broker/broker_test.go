@@ -87,6 +87,27 @@ func TestBytesAreBounded(t *testing.T) {
 	require.Less(t, size, uint64(limit+partitions*2<<20), "one file a partition beyond the limit")
 }
 
+// Records beyond the retention are deleted from the topics of telemetry, and never from one that is compacted, which holds what users made.
+func TestRetention(t *testing.T) {
+	b, err := Open(Config{Dir: t.TempDir(), Addr: "127.0.0.1:0", Topics: []string{"spans"}, Keep: time.Hour})
+	require.NoError(t, err)
+	defer b.Close()
+	cl := client(t, b)
+	compact := "compact"
+	created, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, -1, map[string]*string{"cleanup.policy": &compact}, "config")
+	require.NoError(t, err)
+	require.NoError(t, created.Err)
+	old := time.Now().Add(-400 * 24 * time.Hour)
+	for _, topic := range []string{"spans", "config"} {
+		require.NoError(t, cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte("k"), Value: []byte("x"), Timestamp: old}).FirstErr())
+	}
+	b.cluster.ApplyRetention()
+	start, _ := offsets(t, b, "spans")
+	require.EqualValues(t, 1, start)
+	start, _ = offsets(t, b, "config")
+	require.Zero(t, start)
+}
+
 func TestRefuses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))

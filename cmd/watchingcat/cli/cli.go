@@ -161,7 +161,7 @@ func withBroker(cfg *config.Loaded, fn func(context.Context) error) (run func(co
 		return fn, func() {}, nil
 	}
 	b, err := broker.Open(broker.Config{Dir: filepath.Join(cfg.DataDir, "broker"), Addr: cfg.EmbeddedAddr, Sync: true, Keep: cfg.EmbeddedKeep.Kept(),
-		Bytes: cfg.EmbeddedKeep.Bytes, Topics: []string{cfg.KafkaTracesTopic, cfg.KafkaMetricsTopic, cfg.KafkaLogsTopic}})
+		Bytes: cfg.EmbeddedKeep.Bytes, Topics: []string{cfg.KafkaTracesTopic, cfg.KafkaMetricsTopic, cfg.KafkaLogsTopic, cfg.KafkaDeadLetterTopic}})
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w (%sEMBEDDED_ADDR chooses another address)", err, config.EnvPrefix)
 	}
