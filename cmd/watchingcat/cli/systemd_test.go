@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -23,9 +24,9 @@ func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var states []string
-		hangs := false
+		var hangs atomic.Bool
 		alive := func(ctx context.Context) error {
-			if hangs {
+			if hangs.Load() {
 				<-ctx.Done()
 				return ctx.Err()
 			}
@@ -40,7 +41,7 @@ func TestWatchdog(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []string{daemon.SdNotifyReady, daemon.SdNotifyWatchdog, daemon.SdNotifyWatchdog, daemon.SdNotifyWatchdog, daemon.SdNotifyWatchdog,
 			daemon.SdNotifyWatchdog}, states)
-		hangs = true
+		hangs.Store(true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		require.Len(t, states, 6)
