@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -42,17 +43,7 @@ func emptyLevel(signal string) Level {
 	return Note
 }
 
-func size(n int) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%d B", n)
-}
+func size(n int) string { return units.BytesSize(float64(n)) }
 
 func rate(perSecond float64) string { return fmt.Sprintf("%.3g records/s", perSecond) }
 
