@@ -107,6 +107,7 @@ generate: ## server interfaces from api/openapi.yaml
 update: ## rewrite golden files; review the difference
 	$(GO) test ./views -rewrite
 	$(GO) test ./api -update
+	$(GO) test ./deploy/licenses -update
 	$(GO) test ./cmd/watchingcat/cli -run "TestHelp|TestConfigPrint|TestSettingsDocument" -update
 
 -include deploy/integration/integration.mk

@@ -13,6 +13,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/cockroachdb/datadriven v1.0.3
 	github.com/coreos/go-oidc/v3 v3.21.0
+	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/cortexproject/promqlsmith v0.0.0-20260205231645-0c8ef5fe46a5
 	github.com/dgraph-io/badger/v4 v4.9.6
 	github.com/docker/go-units v0.5.0
@@ -29,6 +30,7 @@ require (
 	github.com/gomodule/redigo v1.9.3
 	github.com/google/btree v1.1.3
 	github.com/google/go-cmp v0.7.0
+	github.com/google/licensecheck v0.3.1
 	github.com/google/uuid v1.6.0
 	github.com/grafana/regexp v0.0.0-20250905093917-f7b3be9d1853
 	github.com/jaegertracing/jaeger-idl v0.14.0
@@ -83,8 +85,6 @@ require (
 	google.golang.org/protobuf v1.36.12
 	nhooyr.io/websocket v1.8.17
 )
-
-require github.com/coreos/go-systemd/v22 v22.7.0
 
 require (
 	cloud.google.com/go/auth v0.24.1-0.20261001053825-dbc26066f70a // indirect

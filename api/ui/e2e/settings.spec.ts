@@ -15,6 +15,8 @@ test('settings show what is in force and test a backend', async ({ page }) => {
   await expect(page.getByRole('table', { name: 'Retention' })).toContainText('WATCHINGCAT_RETENTION_10S')
   await expect(page.getByRole('table', { name: 'Limits' })).toContainText('WATCHINGCAT_LIMIT_SERVICES')
   await expect(page.getByRole('region', { name: 'About' })).toContainText('Apache-2.0')
+  const licences = await page.getByRole('link', { name: 'licences of the libraries' }).getAttribute('href')
+  expect(await (await page.request.get(licences ?? '')).text()).toContain('github.com/twmb/franz-go')
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme })
     const { violations } = await new AxeBuilder({ page }).include('main').analyze()

@@ -209,7 +209,9 @@ function About({ about: a }: { about: SettingsAnswer['about'] }) {
         )}
         <div>
           <dt>License</dt>
-          <dd>Apache-2.0</dd>
+          <dd>
+            Apache-2.0, <a href="/docs/licenses">licences of the libraries</a>
+          </dd>
         </div>
       </dl>
     </Section>

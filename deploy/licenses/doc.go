@@ -1,0 +1,2 @@
+// Package licenses holds the test that knows the licence of everything in the binary and the page.
+package licenses
