@@ -181,6 +181,10 @@ func (n *Intake) Consume(ctx context.Context) error {
 	defer stopReading()
 	committing, stopCommitting := context.WithCancel(base)
 	defer stopCommitting()
+	hold := make(held) // its handler has a name that no topic has
+	if slices.ContainsFunc(n.Topics, kafka.Topics.Pattern) {
+		router.AddConsumerHandler("/", "", hold, func(*message.Message) error { return nil })
+	}
 	read, commit := make(chan error, 1), make(chan error, 1)
 	go func() { read <- router.Run(reading) }()
 	watching := sync.WaitGroup{}
@@ -189,8 +193,6 @@ func (n *Intake) Consume(ctx context.Context) error {
 			watching.Go(func() { n.watch(reading, router, t) })
 		}
 	}
-	defer watching.Wait()
-	defer stopReading()
 	go func() { commit <- n.Commit(committing) }()
 	var errs []error
 	select {
@@ -206,10 +208,21 @@ func (n *Intake) Consume(ctx context.Context) error {
 		errs[0] = errors.New("pipeline: a part of the generation ended by itself")
 	}
 	stopReading()
+	watching.Wait()
+	close(hold)
 	errs = append(errs, <-read, n.Source.Close())
 	stopCommitting()
 	return errors.Join(append(errs, <-commit)...)
 }
+
+// held keeps a router running that has no topic yet: by itself it ends with its last handler, and one that begins without any may never end.
+type held chan *message.Message
+
+// Subscribe returns messages that never come; its end ends the handler.
+func (h held) Subscribe(context.Context, string) (<-chan *message.Message, error) { return h, nil }
+
+// Close does nothing: the end is decided when no topic can be added any more.
+func (h held) Close() error { return nil }
 
 // router is watermill's: a handler for each topic, retried while dead letters cannot be delivered.
 func (n *Intake) router() (*message.Router, error) {

@@ -120,6 +120,23 @@ func TestTopicsOfAPattern(t *testing.T) {
 	})
 }
 
+// TestPatternWithoutTopics: a process whose pattern matches no topic ends like any other.
+func TestPatternWithoutTopics(t *testing.T) {
+	topicsIn(t, func(t *topicsTest) {
+		for _, wait := range []time.Duration{0, time.Minute} {
+			t.start("/spans[.](prod|test)/", false)
+			time.Sleep(wait)
+			ended := make(chan struct{})
+			go func() { t.end(); close(ended) }()
+			select {
+			case <-ended:
+			case <-time.After(time.Hour):
+				require.FailNow(t, "it does not end")
+			}
+		}
+	})
+}
+
 // moves waits until the complete frontier follows the clock.
 func moves(t *topicsTest, when string) {
 	t.Helper()
