@@ -89,7 +89,7 @@ test('a table, a second query, CSV, the command and the way to a rule', async ({
 
 test('histograms, native and classic, are heatmaps with counts', async ({ page }) => {
   await page.goto(`/query?g0.expr=${encodeURIComponent('sum by (service_name) (rate(rpc_server_call_duration_seconds[1m]))')}`)
-  const native = page.getByRole('img', { name: /^Graph of query A: heatmap of values from [\d.]+ to [\d.]+ over time/ })
+  const native = page.getByRole('img', { name: /^Graph of query A: heatmap of values from [\d.e-]+ to [\d.]+ over time/ })
   await expect(native).toBeVisible()
   await expect(page.getByText('native histograms, which')).toHaveCount(0)
   const series = page.getByRole('list', { name: 'Series' }).getByRole('button')
