@@ -3,7 +3,6 @@ package receiver
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -34,20 +33,7 @@ import (
 func otlpSetup(t *testing.T) (*pipelinetest.Broker, *Listeners) {
 	t.Helper()
 	b := pipelinetest.NewBroker(t, 1, kfake.SeedTopics(1, "metrics", "logs"))
-	o := &Receiver{Kafka: b.Config, GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", TracesTopic: pipelinetest.Topic,
-		MetricsTopic: "metrics", LogsTopic: "logs"}
-	l, err := o.Listen()
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- o.Serve(ctx, l) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	})
-	return b, l
+	return b, served(t, &Receiver{Kafka: b.Config, MetricsTopic: "metrics", LogsTopic: "logs"})
 }
 
 // consumed reads one record of each topic.

@@ -97,8 +97,8 @@ func Open(ctx context.Context, cfg config.Config, log zerolog.Logger) (*App, err
 
 // OpenWith is Open that listens by listen.
 func OpenWith(ctx context.Context, cfg config.Config, log zerolog.Logger, listen func(context.Context, *App) error) (*App, error) {
-	if len(cfg.KafkaBrokers) == 0 {
-		return nil, config.Usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", config.EnvPrefix)
+	if err := cfg.NeedBrokers(); err != nil {
+		return nil, err
 	}
 	a := &App{cfg: cfg, log: log, slog: slog.New(zerolog.NewSlogHandler(log)), start: time.Now(), reg: prometheus.NewRegistry(),
 		clients: &kafka.ClientMetrics{}}

@@ -29,8 +29,8 @@ func OpenState(ctx context.Context, cfg config.Config, log zerolog.Logger) (*sto
 
 // OpenReplays opens the data folder for replays; blank opens it although the stored views cannot be read.
 func OpenReplays(ctx context.Context, cfg config.Config, log zerolog.Logger, blank bool) (_ *ReplayFolder, err error) {
-	if len(cfg.KafkaBrokers) == 0 {
-		return nil, config.Usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", config.EnvPrefix)
+	if err := cfg.NeedBrokers(); err != nil {
+		return nil, err
 	}
 	if _, err := os.Stat(cfg.DataDir); err != nil {
 		return nil, fmt.Errorf("there is no data folder to work on: %w", err)

@@ -29,8 +29,8 @@ func doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(cfg.KafkaBrokers) == 0 {
-				return config.Usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", config.EnvPrefix)
+			if err := cfg.NeedBrokers(); err != nil {
+				return err
 			}
 			if records < 1 || records > 100_000 {
 				return config.Usage("--records must be between 1 and 100000")

@@ -52,7 +52,7 @@ func (p *process) calls() (n float64) {
 }
 
 // TestEmbedded: without a Kafka, senders send OTLP to a server that is killed twice; each span that was answered counts once. Then the folder
-// goes on with a Kafka, and keeps what it counted.
+// continues with a Kafka, and keeps its counts.
 func TestEmbedded(t *testing.T) {
 	ports := [2]int{}
 	for i := range ports {

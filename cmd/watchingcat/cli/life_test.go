@@ -20,7 +20,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/app"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/apptest"
@@ -129,18 +128,7 @@ func (p *process) spans(n int) {
 	p.t.Helper()
 	var rs []*kgo.Record
 	for i := range n {
-		td := ptrace.NewTraces()
-		r := td.ResourceSpans().AppendEmpty()
-		r.Resource().Attributes().PutStr("service.name", "cart")
-		s := r.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
-		s.SetTraceID([16]byte{1, byte(i), byte(i >> 8)})
-		s.SetSpanID([8]byte{1})
-		s.SetName("GET")
-		b, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		rs = append(rs, &kgo.Record{Topic: "otlp_spans", Value: b})
+		rs = append(rs, &kgo.Record{Topic: "otlp_spans", Value: sentSpan(p.t, i)})
 	}
 	if err := p.cl.ProduceSync(p.t.Context(), rs...).FirstErr(); err != nil {
 		p.t.Fatal(err)

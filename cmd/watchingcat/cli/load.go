@@ -60,8 +60,8 @@ func loadCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(cfg.KafkaBrokers) == 0 {
-				return config.Usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", config.EnvPrefix)
+			if err := cfg.NeedBrokers(); err != nil {
+				return err
 			}
 			if l.rate < 1 {
 				return config.Usage("--rate must be at least 1")

@@ -67,7 +67,7 @@ func report(ctx context.Context, every time.Duration, alive func(context.Context
 		}
 		if failed := err != nil && ctx.Err() == nil && state == daemon.SdNotifyWatchdog; failed != failing {
 			if failing = failed; failed {
-				log.Warn().Err(err).Msg("the process does not answer itself: systemd restarts it if this goes on for WatchdogSec")
+				log.Warn().Err(err).Msg("the process does not answer itself: systemd restarts it if this continues for WatchdogSec")
 			}
 		}
 		if state == daemon.SdNotifyWatchdog && every == 0 {

@@ -115,6 +115,14 @@ func (c *Config) checkTopics(bad func(ok bool, name, format string, args ...any)
 	}
 }
 
+// NeedBrokers reports that no broker is set, for what cannot work without.
+func (c *Config) NeedBrokers() error {
+	if len(c.KafkaBrokers) == 0 {
+		return Usage("%sKAFKA_BROKERS is not set: give the brokers as host:port, separated by commas", EnvPrefix)
+	}
+	return nil
+}
+
 // checkListen keeps an open door from being opened by accident.
 func (c *Config) checkListen() error {
 	host, _, err := net.SplitHostPort(c.HTTPAddr)
