@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"os"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/pb"
@@ -34,30 +35,21 @@ const (
 	badgerDelete = 1 << 0
 )
 
-// Errors of Restore.
-var (
-	// ErrNotEmpty is returned by Restore when the database holds something.
-	ErrNotEmpty = errors.New("storage: restore needs an empty data folder")
-	// ErrBackupDamaged is returned for a backup that is cut short or was changed. The data folder holds a part of it then.
-	ErrBackupDamaged = errors.New("the backup is cut short or damaged: delete the data folder and restore another one")
-)
+// ErrBackupDamaged is returned for a backup that is cut short or was changed. The data folder holds a part of it then.
+var ErrBackupDamaged = errors.New("the backup is cut short or damaged: delete the data folder and restore another one")
 
 // Backup writes every change after the state that an earlier Backup returned (0: all) and returns the state it reached. It runs
 // beside commits; all of it is from one snapshot.
 func (db *DB) Backup(w io.Writer, since uint64) (uint64, error) {
-	db.use.RLock()
-	defer db.use.RUnlock()
-	s := db.snapshot()
-	if s == nil {
-		return 0, db.absent()
-	}
-	defer s.release()
-	upTo, err := db.backup(s.txn, w, since)
+	f, err := db.Freeze()
 	if err != nil {
-		return 0, fmt.Errorf("storage: backup: %w", err)
+		return 0, err
 	}
-	return max(since, upTo), nil
+	defer f.Release()
+	return f.Backup(w, since)
 }
+
+func errBackup(err error) error { return fmt.Errorf("storage: backup: %w", err) }
 
 func (db *DB) backup(txn *badger.Txn, w io.Writer, since uint64) (upTo uint64, err error) {
 	out := &listWriter{w: w, sum: crc32.New(castagnoli)}
@@ -224,6 +216,22 @@ func checkEnd(in io.Reader, sum hash.Hash32, lists uint64) error {
 	return nil
 }
 
+// OpenToRestore opens an empty data folder, or one into which a restore did not end, whose remains it deletes. Open refuses the folder
+// until EndRestore.
+func OpenToRestore(dir string, o Options) (*DB, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("storage: make data folder: %w", err)
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := clearToRestore(dir); err != nil {
+		return nil, errors.Join(err, lock.release())
+	}
+	return openLocked(dir, o, lock)
+}
+
 // Restore loads a full Backup, and the increments after it in their order, into an empty database.
 func (db *DB) Restore(parts ...io.Reader) error {
 	db.mu.Lock()
@@ -286,6 +294,9 @@ func loadBadger(b *badger.DB, r io.Reader) (err error) {
 // takeOut copies a backup for Badger and puts pointers in the place of values, which go to segments.
 func (db *DB) takeOut(r io.Reader, w io.Writer) error {
 	return eachList(r, func(list *pb.KVList) error {
+		if err := db.space.Check(2 * uint64(proto.Size(list))); err != nil { // Badger writes a list to its log and to a table
+			return err
+		}
 		for _, kv := range list.Kv {
 			if len(kv.UserMeta) == 0 || kv.UserMeta[0] != metaPointer || len(kv.Value) == 0 {
 				continue

@@ -127,6 +127,13 @@ func Open(dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := restored(dir); err != nil {
+		return nil, errors.Join(err, lock.release())
+	}
+	return openLocked(dir, o, lock)
+}
+
+func openLocked(dir string, o Options, lock *folderLock) (_ *DB, err error) {
 	db := &DB{dir: dir, o: o.withDefaults(), lock: lock}
 	db.guard, err = NewFolderGuard(dir, lock.f.Name())
 	if err == nil {
@@ -322,24 +329,29 @@ func commitBytes(c Commit) (n, appended uint64) {
 }
 
 // Get returns a copy of the value at key, or ErrNotFound.
-func (db *DB) Get(key []byte) ([]byte, error) {
-	var value []byte
-	err := db.view(func(txn *badger.Txn) error {
-		it, err := txn.Get(key)
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return ErrNotFound
-		}
-		if err != nil {
-			return fmt.Errorf("storage: get %x: %w", key, err)
-		}
-		apart, ok, err := db.apart(txn, it)
-		if value = apart; err != nil || ok {
-			return err
-		}
-		return readInline(it, func(_, v []byte) error {
-			value = append([]byte{}, v...)
-			return nil
-		})
+func (db *DB) Get(key []byte) (value []byte, err error) {
+	err = db.view(func(txn *badger.Txn) error {
+		value, err = db.get(txn, key)
+		return err
+	})
+	return value, err
+}
+
+func (db *DB) get(txn *badger.Txn, key []byte) (value []byte, err error) {
+	it, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("storage: get %x: %w", key, err)
+	}
+	value, ok, err := db.apart(txn, it)
+	if err != nil || ok {
+		return value, err
+	}
+	err = readInline(it, func(_, v []byte) error {
+		value = append([]byte{}, v...)
+		return nil
 	})
 	return value, err
 }
