@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -16,6 +17,9 @@ type Folders struct {
 	DataDir string
 	// Options are those of every version but for the Registerer, which gets a label for the version.
 	Options Options
+
+	mu   sync.Mutex
+	open map[uint32]*Store // the newest of each version, closed or not
 }
 
 func (f *Folders) dir(version uint32) string {
@@ -29,7 +33,14 @@ func (f *Folders) Open(version uint32) *Store {
 		o.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"view_version": strconv.FormatUint(uint64(version), 10)},
 			o.Registerer)
 	}
-	return Open(f.dir(version), o)
+	s := Open(f.dir(version), o)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.open == nil {
+		f.open = map[uint32]*Store{}
+	}
+	f.open[version] = s
+	return s
 }
 
 // Versions are those that have a folder, ascending.
@@ -50,6 +61,9 @@ func (f *Folders) Versions() ([]uint32, error) {
 
 // Drop deletes the samples of a version, which must be closed. Called again after an interruption it goes on.
 func (f *Folders) Drop(version uint32) error {
+	f.mu.Lock()
+	delete(f.open, version)
+	f.mu.Unlock()
 	if err := os.RemoveAll(f.dir(version)); err != nil {
 		return fmt.Errorf("storage: drop samples of version %d: %w", version, err)
 	}

@@ -44,6 +44,8 @@ func (s *Store) tendOnce() (err error) {
 	if err := s.writable(0); err != nil {
 		return err
 	}
+	s.tending.Lock()
+	defer s.tending.Unlock()
 	defer func() {
 		if p := recover(); p != nil {
 			err = storage.AsUnwritable(panicked(p))

@@ -77,6 +77,7 @@ type Store struct {
 	tend    chan struct{} // holds one where maintenance is due
 	stop    chan struct{}
 	tended  sync.WaitGroup
+	tending sync.Mutex     // held while blocks are written, and by Copy
 	synced  map[string]int // newest segment of each log that has been synced
 	newest  atomic.Int64
 	closed  atomic.Bool
@@ -196,13 +197,21 @@ func (s *Store) open() error {
 	if s.guard, err = storage.NewFolderGuard(s.dir, s.dir); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	newest := db.Head().MaxTime()
-	for _, b := range db.Blocks() {
-		newest = max(newest, b.MaxTime()-1)
-	}
-	s.newest.Store(newest)
+	s.newest.Store(newestOf(db))
 	s.tended.Go(s.maintain)
 	return nil
+}
+
+// newestOf is the time of the newest sample. It is in the head; a block that was written of late samples ends at a round time, which may be
+// later than any sample.
+func newestOf(db *tsdb.DB) int64 {
+	newest := db.Head().MaxTime()
+	if newest == math.MinInt64 { // the head holds none
+		for _, b := range db.Blocks() {
+			newest = max(newest, b.MaxTime()-1)
+		}
+	}
+	return newest
 }
 
 // Wait returns when the samples are open, or why they are not.
@@ -320,13 +329,16 @@ func (s *Store) ExemplarQuerier(ctx context.Context) (promstorage.ExemplarQuerie
 // Close waits until opening has ended and closes the TSDB.
 func (s *Store) Close() error {
 	<-s.done
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed.Swap(true) || s.db == nil {
+	s.mu.Lock() // the last append has ended
+	before := s.closed.Swap(true)
+	s.mu.Unlock()
+	if before || s.db == nil {
 		return nil
 	}
 	close(s.stop)
 	s.tended.Wait()
+	s.tending.Lock() // Copy ends because of stop
+	defer s.tending.Unlock()
 	if s.reg != nil {
 		s.reg.forget()
 	}

@@ -121,6 +121,22 @@ func TestSamplesGoByEventTime(t *testing.T) {
 	require.Contains(t, dumpSamples(t, s), "late")
 }
 
+// TestRestartHidesNothing: the oldest samples that are retained are shown after a restart, although a block of late samples ends later than the
+// newest sample.
+func TestRestartHidesNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir, Options{Retention: time.Hour})
+	for i := range int64(366) {
+		_, err := s.Append(context.Background(), []Sample{sampleOf("a", sampleTime+i*10_000, 1), sampleOf("late", sampleTime+i*10_000, 1),
+			sampleOf("late", sampleTime+i*10_000-5000, 1)})
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.db.CompactOOOHead(context.Background()))
+	want := dumpSamples(t, s)
+	require.NoError(t, s.Close())
+	require.Equal(t, want, dumpSamples(t, openStore(t, dir, Options{Retention: time.Hour})))
+}
+
 // TestSamplesDropped: what one sample does wrong stops no other.
 func TestSamplesDropped(t *testing.T) {
 	s := openStore(t, t.TempDir(), Options{MaxSeries: 2})
