@@ -168,7 +168,11 @@ func eachList(r io.Reader, fn func(*pb.KVList) error) error {
 	sum := crc32.New(castagnoli)
 	in := io.TeeReader(bufio.NewReaderSize(r, 64<<10), sum)
 	magic := make([]byte, len(backupMagic))
-	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != backupMagic && string(magic) != backupMagicOld {
+	_, err := io.ReadFull(in, magic)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	if err != nil || string(magic) != backupMagic && string(magic) != backupMagicOld {
 		return errors.New("this is no backup made by watchingcat")
 	}
 	var buf bytes.Buffer

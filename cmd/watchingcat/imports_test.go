@@ -21,6 +21,8 @@ var may = map[string]struct {
 	"storage":         {nil, "storage keeps bytes and knows nothing of what they mean, so that a simulation can replace it"},
 	"storage/samples": {[]string{"storage"}, "the TSDB is for metric samples only, and state is stored without it"},
 
+	"storage/backup": {[]string{"storage", "storage/samples"}, "a backup copies state and samples, and knows nothing of what they mean"},
+
 	"views/model": {[]string{"storage"}, "what is counted and by what names is below everything that counts"},
 	"views/logs":  {[]string{"storage", "views/model"}, "log records are read alike on their way in and out"},
 	"views/drain": {[]string{"storage", "views/model"}, "patterns know lines only"},
@@ -202,7 +204,8 @@ var unreachable = map[string]map[string]string{
 }
 
 // reachable bounds how many packages of others a room imports, through others too: everyone who builds compiles what is imported by mistake.
-var reachable = map[string]int{"storage": 125, "views": 140, "cmd/watchingcat": 1034}
+// Of those of the program, 15 are the AWS SDK's for S3, which backups need; the rest of the SDK is there for SASL AWS_MSK_IAM.
+var reachable = map[string]int{"storage": 125, "views": 140, "cmd/watchingcat": 1048}
 
 // heavy are beginnings of paths that the program must not import, through others either: they take long to compile.
 var heavy = map[string]string{

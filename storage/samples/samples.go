@@ -83,6 +83,9 @@ type Store struct {
 	closed  atomic.Bool
 }
 
+// DefaultRetention is how long samples are kept where nothing is set.
+const DefaultRetention = 6 * time.Hour
+
 // Options are settings of Open.
 type Options struct {
 	// Retention is how far back from the newest sample samples are kept and taken (0: 6 h).
@@ -139,7 +142,7 @@ func (r *registered) forget() {
 // samples' too. Errors come from Wait and from whatever uses the samples.
 func Open(dir string, o Options) *Store {
 	if o.Retention == 0 {
-		o.Retention = 6 * time.Hour
+		o.Retention = DefaultRetention
 	}
 	if o.MaxSeries == 0 {
 		o.MaxSeries = 200_000
