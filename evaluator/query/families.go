@@ -183,6 +183,21 @@ func formatLE(bound, unit time.Duration) string {
 	return strconv.FormatFloat(float64(bound)/float64(unit), 'g', -1, 64)
 }
 
+// MetadataOf describes the metric of the views that a series has by its name; false: the views have none.
+func MetadataOf(name string) (Metadata, bool) {
+	if !IsView(name) {
+		return Metadata{}, false
+	}
+	for _, suffix := range []string{"", "_bucket", "_sum", "_count"} {
+		base, ok := strings.CutSuffix(name, suffix)
+		i, found := slices.BinarySearchFunc(described, base, func(m Metadata, name string) int { return strings.Compare(m.Name, name) })
+		if ok && found {
+			return described[i], true
+		}
+	}
+	return Metadata{}, false
+}
+
 // MetricMetadata returns type, help and unit of every metric of the views, ordered by name.
 func MetricMetadata() []Metadata { return slices.Clone(described) }
 

@@ -316,9 +316,15 @@ func (i *iterator) AtFloatHistogram(fh *histogram.FloatHistogram) (int64, *histo
 	return i.t, fh
 }
 
-func (i *iterator) AtT() int64  { return i.t }
-func (i *iterator) AtST() int64 { return 0 }
-func (i *iterator) Err() error  { return nil }
+func (i *iterator) AtT() int64 { return i.t }
+
+// AtST is where the counter began, at its zero.
+func (i *iterator) AtST() int64 {
+	first, _ := i.s.t.span()
+	return first * 1000
+}
+
+func (i *iterator) Err() error { return nil }
 
 // floatHistogram turns h into a native histogram; sum is in seconds.
 func floatHistogram(h *model.Histogram, sum float64) *histogram.FloatHistogram {

@@ -275,6 +275,11 @@ func (q *ruleQuerier) LabelNames(ctx context.Context, hints *storage.LabelHints,
 	return query.Limited(seen, hints), nil, ctx.Err()
 }
 
+// Over shows the series of the store beside q.
+func (s *SeriesStore) Over(q storage.SampleAndChunkQueryable) storage.SampleAndChunkQueryable {
+	return joined{q, s}
+}
+
 // joined is a queryable beside which the rules' own series are seen.
 type joined struct {
 	storage.SampleAndChunkQueryable
